@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: MIT
+# make help tells what there is.
+
+VERSION := 0.1.0
+PREFIX  ?= /usr
+BINDIR  ?= $(PREFIX)/bin
+LIBEXECDIR ?= $(PREFIX)/lib/vmkeep
+MANDIR  ?= $(PREFIX)/share/man
+UNITDIR ?= /lib/systemd/system
+COMPDIR ?= $(PREFIX)/share/bash-completion/completions
+DOCDIR  ?= $(PREFIX)/share/doc/vmkeep
+CC      ?= cc
+PYTHON  ?= /usr/bin/python3
+B       := build$(if $(SAN),/san)$(if $(VARIANT),/$(VARIANT))
+
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wvla -Wundef -Wformat=2 -Wstrict-prototypes \
+	-Wmissing-prototypes -Wold-style-definition -Wpointer-arith -Wcast-qual -Wwrite-strings \
+	-Wswitch-enum -Wimplicit-fallthrough -Wnull-dereference -Wconversion
+CPPFLAGS += -D_GNU_SOURCE -DVMKEEP_VERSION='"$(VERSION)"' -DVMKEEP_LIBEXECDIR='"$(LIBEXECDIR)"' \
+	-I. -I$(B) -isystem /usr/include/libnl3 $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+CFLAGS  ?= -O2 -g
+CFLAGS  += -std=c11 $(WARN) $(if $(WERROR),-Werror) -fstack-protector-strong -fPIE \
+	-ffunction-sections -fdata-sections $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
+LDFLAGS += -pie -Wl,-z,relro,-z,now -Wl,--gc-sections -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN))
+
+# Rooms, bottom first; each becomes an archive, so that a program or a test takes what it uses.
+ROOMS := base conf qmp net supervisor/api supervisor/host supervisor/core supervisor/vm \
+	supervisor/network supervisor/storage supervisor/control
+MAINS := supervisor/daemon.c supervisor/client/main.c supervisor/jail/main.c
+archive = $(B)/$(1).a
+ALL_LIBS := $(foreach r,$(ROOMS),$(call archive,$(r)))
+BASE_LIB := $(call archive,base)
+PROGRAMS := $(B)/vmkeepd $(B)/vmkeep $(B)/vmkeep-jail
+
+.PHONY: all
+all: $(PROGRAMS)
+
+define room
+$(B)/$(1).a: $(patsubst %.c,$(B)/%.o,$(filter-out $(MAINS),$(wildcard $(1)/*.c)))
+	@rm -f $$@
+	$$(if $$(V),,@echo "  AR    $$@";)$(AR) crs $$@ $$^
+endef
+$(foreach r,$(ROOMS),$(eval $(call room,$(r))))
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  CC    $<";)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+link = $(if $(V),,@echo "  LD    $@";)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) \
+	-Wl,--start-group $(filter %.a,$^) -Wl,--end-group
+
+$(B)/vmkeepd: $(B)/supervisor/daemon.o $(ALL_LIBS)
+	$(link) -lev -ljansson -lnl-3 -linih
+$(B)/vmkeep: $(patsubst %.c,$(B)/%.o,$(wildcard supervisor/client/*.c)) $(call archive,supervisor/api) \
+		$(call archive,conf) $(call archive,qmp) $(BASE_LIB)
+	$(link) -ljansson -linih
+$(B)/vmkeep-jail: $(patsubst %.c,$(B)/%.o,$(wildcard supervisor/jail/*.c)) $(call archive,supervisor/api) $(BASE_LIB)
+	$(link) -ljansson
+
+# Tests: tests/unit/ROOM_what.c with the room's archives below it, and no others.
+UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*_*.c))
+libs_base := base
+libs_conf := conf base
+libs_qmp  := qmp base
+libs_net  := net conf base
+libs_network := supervisor/network net conf base
+libs_api  := supervisor/api conf base
+libs_client := supervisor/api conf qmp base
+libs_control := supervisor/control supervisor/api qmp conf base
+libs_jail := supervisor/api base
+unit_libs = $(foreach r,$(or $(libs_$(firstword $(subst _, ,$(1)))),$(ROOMS)),$(call archive,$(r)))
+define unit
+$(B)/tests/unit/$(1): $(B)/tests/unit/$(1).o $(call unit_libs,$(1)) $(patsubst %.c,$(B)/%.o,$(if $(filter client_%,$(1)),$(filter-out supervisor/client/main.c,$(wildcard supervisor/client/*.c))) $(if $(filter jail_%,$(1)),$(filter-out supervisor/jail/main.c,$(wildcard supervisor/jail/*.c))))
+	$$(link) -lcmocka -lev -ljansson -lnl-3 -linih
+endef
+$(foreach t,$(notdir $(UNIT)),$(eval $(call unit,$(t))))
+
+.PHONY: unit
+unit: $(UNIT)
+	@for t in $(sort $(UNIT)); do $$t 2>$$t.log || { cat $$t.log; exit 1; }; done
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
+
+# What people type: `make help` prints the lines with two hashes.
+JOBS  ?= $(shell nproc 2>/dev/null || echo 2)
+GUEST := build/guest
+SUB   := @$(MAKE) --no-print-directory
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help setup guest check deps objects tidy lint fuzz fuzz-smoke system service san demo bench install uninstall clean
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+setup: ## install what building, running and testing need (Debian 12, as root)
+	@scripts/setup test
+
+demo: ## two guests, a network and a crash, in namespaces of their own (KEEP=1: then a shell there)
+	@scripts/setup demo
+	$(SUB) -j$(JOBS) all guest
+	@KEEP=$(KEEP) scripts/demo $(B)
+
+check: ## set up, build, and run all tests but the long ones (as root)
+	@scripts/setup test
+	$(SUB) deps
+	$(SUB) -j$(JOBS) all $(UNIT)
+	$(SUB) unit
+	$(SUB) lint
+	$(SUB) fuzz-smoke
+	$(SUB) service
+	$(SUB) system
+
+guest:
+	@scripts/guest/build $(GUEST)
+deps: ## which room may include which
+	@scripts/check-deps
+system: all guest ## real QEMU in private namespaces (as root; T='-x -k adopt' goes to pytest)
+	@VMKEEP_BUILD=$(abspath $(B)) $(PYTHON) -m pytest -q -p no:cacheprovider $(T) tests/system
+service: all ## the systemd units, and what install puts where
+	@VMKEEP_BUILD=$(abspath $(B)) $(PYTHON) -m pytest -q -p no:cacheprovider $(T) tests/service
+san: ## unit and system tests with AddressSanitizer and UBSan
+	$(SUB) -j$(JOBS) SAN=address,undefined all unit
+	$(SUB) SAN=address,undefined system
+bench: all guest ## figures beside those of plain QEMU (as root)
+	@tests/bench/run $(B)
+
+# Lint: both compilers with warnings as errors, then two checkers; clang-tidy looks at a file once per change.
+LINT_SRC := $(sort $(shell find base conf qmp net supervisor scripts -name '*.c'))
+lint: ## gcc and clang with -Werror, cppcheck, clang-tidy
+	$(SUB) -j$(JOBS) B=build/lint/gcc CC=gcc WERROR=1 objects
+	$(SUB) -j$(JOBS) B=build/lint/clang CC=clang WERROR=1 objects
+	@mkdir -p build/lint/cppcheck
+	@cppcheck -q -j$(JOBS) --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+		--suppress=missingIncludeSystem --library=scripts/cppcheck.cfg --cppcheck-build-dir=build/lint/cppcheck \
+		-D_GNU_SOURCE -I. $(LINT_SRC)
+	$(SUB) -j$(JOBS) tidy
+objects: $(PROGRAMS) $(UNIT) $(B)/scripts/gendoc
+tidy: $(LINT_SRC:%.c=build/lint/tidy/%.ok)
+build/lint/tidy/%.ok: %.c .clang-tidy
+	@mkdir -p $(@D)
+	@echo "  TIDY  $<"; clang-tidy --quiet $< -- $(CPPFLAGS) -std=c11 >$@.log 2>&1 || { cat $@.log; exit 1; }
+	@touch $@
+
+# Fuzzing: tests/fuzz/fuzz_NAME.c, what it starts from in tests/fuzz/corpus/NAME; what it finds stays in build/fuzz.
+FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ    := $(or $(F),$(FUZZERS))
+CLIENT  := $(patsubst %.c,$(B)/%.o,$(filter-out supervisor/client/main.c,$(wildcard supervisor/client/*.c)))
+.SECONDARY: $(FUZZERS:%=$(B)/tests/fuzz/fuzz_%.o)
+$(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(CLIENT) $(ALL_LIBS)
+	$(link) -fsanitize=fuzzer -lev -ljansson -lnl-3 -linih
+fuzz: ## fuzz for T=600 seconds each; F=name: only that one
+	@CFLAGS='-O1 -g -fsanitize=fuzzer-no-link' $(MAKE) --no-print-directory -j$(JOBS) \
+		B=build/fuzz CC=clang SAN=address,undefined $(FUZZ:%=build/fuzz/tests/fuzz/fuzz_%)
+	@for f in $(FUZZ); do \
+		mkdir -p build/fuzz/corpus/$$f tests/fuzz/corpus/$$f; \
+		build/fuzz/tests/fuzz/fuzz_$$f -max_total_time=$(or $(T),600) -timeout=10 -rss_limit_mb=2048 -max_len=65536 \
+			-print_final_stats=1 -artifact_prefix=build/fuzz/$$f- build/fuzz/corpus/$$f tests/fuzz/corpus/$$f \
+			>build/fuzz/$$f.log 2>&1 || { tail -n 60 build/fuzz/$$f.log; exit 1; }; \
+		sed -n "s/^stat::number_of_executed_units: */  FUZZ  $$f, executions: /p" build/fuzz/$$f.log; done
+fuzz-smoke: ## all fuzzers, 30 seconds together
+	$(if $(FUZZERS),$(SUB) fuzz T=$(shell expr 30 / $(words $(FUZZERS)) + 1))
+
+# Manual pages: a template beside what it describes, filled from the tables by scripts/gendoc.c.
+MAN_IN   := $(shell find conf supervisor -name '*.[1-8].in')
+MANPAGES := $(patsubst %.in,$(B)/man/%,$(notdir $(MAN_IN)))
+$(B)/scripts/gendoc: $(B)/scripts/gendoc.o $(CLIENT) $(call archive,supervisor/api) $(call archive,conf) \
+		$(call archive,qmp) $(BASE_LIB)
+	$(link) -ljansson -linih
+define manpage
+$(B)/man/$(notdir $(1:%.in=%)): $(1) $(B)/scripts/gendoc
+	@mkdir -p $$(@D)
+	$$(if $$(V),,@echo "  MAN   $$@";)$(B)/scripts/gendoc <$$< >$$@.new && mv $$@.new $$@
+endef
+$(foreach m,$(MAN_IN),$(eval $(call manpage,$(m))))
+$(B)/tests/unit/doc_pages: | $(MANPAGES)
+.PHONY: docs
+docs: $(MANPAGES)
+all: docs
+
+# What is installed where: mode, file, directory. Programs are stripped; paths in units follow PREFIX.
+SBINDIR  ?= $(PREFIX)/sbin
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+UNITS    := $(wildcard scripts/systemd/*.service)
+EXAMPLES := $(wildcard scripts/demo.d/* scripts/examples/*)
+DOCS     := README.md CHANGELOG.md LICENSE
+man_path  = $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(1)))/$(notdir $(1)).gz
+paths     = sed 's#/usr/sbin/#$(SBINDIR)/#g; s#/usr/bin/vmkeep#$(BINDIR)/vmkeep#g' $(1)
+install: all ## programs, units, manual, completion, examples (DESTDIR=, PREFIX=/usr)
+	install -D -s -m 755 $(B)/vmkeep $(DESTDIR)$(BINDIR)/vmkeep
+	install -D -s -m 755 $(B)/vmkeepd $(DESTDIR)$(SBINDIR)/vmkeepd
+	install -D -s -m 755 $(B)/vmkeep-jail $(DESTDIR)$(LIBEXECDIR)/vmkeep-jail
+	install -D -m 644 scripts/completion.bash $(DESTDIR)$(COMPDIR)/vmkeep
+	install -D -m 644 scripts/systemd/sysusers.conf $(DESTDIR)$(SYSUSERSDIR)/vmkeep.conf
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(DOCDIR)/examples $(dir $(foreach m,$(MANPAGES),$(call man_path,$(m))))
+	$(foreach u,$(UNITS),$(call paths,$(u)) >$(DESTDIR)$(UNITDIR)/$(notdir $(u)) &&) :
+	$(foreach m,$(MANPAGES),gzip -9n <$(m) >$(call man_path,$(m)) &&) :
+	install -m 644 $(EXAMPLES) $(DESTDIR)$(DOCDIR)/examples
+	install -m 644 $(DOCS) $(DESTDIR)$(DOCDIR)
+uninstall: ## takes away what install put there, and nothing else
+	rm -f $(DESTDIR)$(BINDIR)/vmkeep $(DESTDIR)$(SBINDIR)/vmkeepd $(DESTDIR)$(COMPDIR)/vmkeep
+	rm -f $(foreach m,$(MANPAGES),$(call man_path,$(m))) $(UNITS:scripts/systemd/%=$(DESTDIR)$(UNITDIR)/%)
+	rm -f $(DESTDIR)$(SYSUSERSDIR)/vmkeep.conf
+	rm -rf $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DOCDIR)
+
+clean: ## remove build/
+	rm -rf build

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/child.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdint.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+
+enum { STREAM_OUT, STREAM_ERR, STREAMS };
+
+struct stream {
+	ev_io io;
+	struct buf kept;
+	size_t max;
+	int fd;
+};
+
+struct child {
+	struct ev_loop *ev;
+	int pidfd, in;
+	ev_io exited, writable;
+	ev_timer deadline;
+	struct stream stream[STREAMS];
+	char *input;
+	size_t input_len, input_done;
+	bool timed_out;
+	int status;
+	void (*done)(void *data, const struct child_result *r);
+	void (*output)(void *data, const char *text, size_t len);
+	void *data;
+};
+
+extern char **environ;
+
+/* Numbers that dup2 must not overwrite before they were copied themselves. */
+static bool clashes(const struct child_fd *fds, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = i + 1; j < n; j++)
+			if (fds[j].from == fds[i].to)
+				return true;
+	return false;
+}
+
+/* Copies every source above all targets, so that the order of dup2 no longer matters. */
+static int move_high(const struct child_fd *fds, size_t n, struct child_fd *high)
+{
+	int above = 10;
+
+	for (size_t i = 0; i < n; i++)
+		if (fds[i].to >= above)
+			above = fds[i].to + 1;
+	for (size_t i = 0; i < n; i++) {
+		high[i].to = fds[i].to;
+		high[i].from = fcntl(fds[i].from, F_DUPFD_CLOEXEC, above);
+		if (high[i].from < 0) {
+			int r = -errno;
+
+			while (i--)
+				close(high[i].from);
+			return r;
+		}
+	}
+	return 0;
+}
+
+int child_spawn(const char *const *argv, const char *const *envp, const struct child_fd *fds,
+	size_t n_fds, pid_t *pid, int *pidfd, struct err *e)
+{
+	_cleanup_(free_ptr) struct child_fd *high = NULL;
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attr;
+	sigset_t none, all;
+	int r, last = STDERR_FILENO;
+
+	if (clashes(fds, n_fds)) {
+		high = xcalloc(n_fds, sizeof *high);
+		r = move_high(fds, n_fds, high);
+		if (r < 0) {
+			errno = -r;
+			return err_errno(e, "run '%s'", argv[0]);
+		}
+	}
+	posix_spawn_file_actions_init(&actions);
+	posix_spawnattr_init(&attr);
+	for (size_t i = 0; i < n_fds; i++) {
+		posix_spawn_file_actions_adddup2(&actions, (high ? high : fds)[i].from, fds[i].to);
+		if (fds[i].to > last)
+			last = fds[i].to;
+	}
+	/* ours are CLOEXEC; what we were started with may not be */
+	posix_spawn_file_actions_addclosefrom_np(&actions, last + 1);
+	sigemptyset(&none);
+	sigfillset(&all);
+	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawnattr_setsigdefault(&attr, &all);
+	posix_spawnattr_setflags(
+		&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
+	r = posix_spawnp(pid, argv[0], &actions, &attr, (char *const *)(uintptr_t)argv,
+		envp ? (char *const *)(uintptr_t)envp : environ);
+	posix_spawnattr_destroy(&attr);
+	posix_spawn_file_actions_destroy(&actions);
+	for (size_t i = 0; high && i < n_fds; i++)
+		close(high[i].from);
+	if (r != 0) {
+		errno = r;
+		return err_errno(e, "run '%s'", argv[0]);
+	}
+	/* not reaped yet, so the number cannot be anybody else's */
+	*pidfd = pidfd_open(*pid, PIDFD_NONBLOCK);
+	if (*pidfd < 0) {
+		r = err_errno(e, "pidfd of '%s'", argv[0]);
+		kill(*pid, SIGKILL);
+		waitpid(*pid, NULL, 0);
+		return r;
+	}
+	return 0;
+}
+
+static void child_free(struct child *c)
+{
+	ev_io_stop(c->ev, &c->exited);
+	ev_io_stop(c->ev, &c->writable);
+	ev_timer_stop(c->ev, &c->deadline);
+	for (int i = 0; i < STREAMS; i++) {
+		ev_io_stop(c->ev, &c->stream[i].io);
+		close_fd(&c->stream[i].fd);
+		buf_release(&c->stream[i].kept);
+	}
+	close_fd(&c->in);
+	close_fd(&c->pidfd);
+	free(c->input);
+	free(c);
+}
+
+static void child_finish(struct child *c)
+{
+	struct child_result r = {
+		.status = c->timed_out ? -ETIMEDOUT : c->status,
+		.out = c->stream[STREAM_OUT].kept.data ? c->stream[STREAM_OUT].kept.data : "",
+		.out_len = c->stream[STREAM_OUT].kept.len,
+		.err = c->stream[STREAM_ERR].kept.data ? c->stream[STREAM_ERR].kept.data : "",
+		.err_len = c->stream[STREAM_ERR].kept.len,
+	};
+
+	if (c->done)
+		c->done(c->data, &r);
+	child_free(c);
+}
+
+/* Takes what is there now; false at end of file. */
+static bool stream_drain(struct child *c, struct stream *s)
+{
+	char chunk[16384];
+	ssize_t n;
+
+	while ((n = read(s->fd, chunk, sizeof chunk)) > 0) {
+		size_t room = s->max - s->kept.len;
+
+		if (c->output && s == &c->stream[STREAM_OUT])
+			c->output(c->data, chunk, (size_t)n);
+		buf_add(&s->kept, chunk, (size_t)n < room ? (size_t)n : room);
+	}
+	return n < 0 && (errno == EAGAIN || errno == EINTR);
+}
+
+static void on_readable(struct ev_loop *ev, ev_io *w, int revents)
+{
+	struct stream *s = container_of(w, struct stream, io);
+
+	(void)revents;
+	if (!stream_drain(w->data, s))
+		ev_io_stop(ev, w);
+}
+
+static void on_writable(struct ev_loop *ev, ev_io *w, int revents)
+{
+	struct child *c = w->data;
+	ssize_t n = write(c->in, c->input + c->input_done, c->input_len - c->input_done);
+
+	(void)revents;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n > 0)
+		c->input_done += (size_t)n;
+	if (n < 0 || c->input_done == c->input_len) {
+		ev_io_stop(ev, w);
+		close_fd(&c->in);
+	}
+}
+
+static void on_exit_(struct ev_loop *ev, ev_io *w, int revents)
+{
+	struct child *c = w->data;
+	siginfo_t info = { 0 };
+
+	(void)ev, (void)revents;
+	if (waitid(P_PIDFD, (id_t)c->pidfd, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
+		return;
+	c->status = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
+	for (int i = 0; i < STREAMS; i++)
+		stream_drain(c, &c->stream[i]);
+	child_finish(c);
+}
+
+static void on_deadline(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	struct child *c = w->data;
+
+	(void)ev, (void)revents;
+	c->timed_out = true;
+	pidfd_send_signal(c->pidfd, SIGKILL, NULL, 0);
+}
+
+/* Pipes for 0, 1, 2; ours are non-blocking. */
+static int open_pipes(struct child *c, struct child_fd fds[3])
+{
+	int p[2];
+
+	if (c->input) {
+		if (pipe2(p, O_CLOEXEC) < 0)
+			return -errno;
+		fds[0] = (struct child_fd){ p[0], 0 };
+		c->in = p[1];
+		fcntl(c->in, F_SETFL, O_NONBLOCK);
+	} else {
+		fds[0] = (struct child_fd){ open("/dev/null", O_RDONLY | O_CLOEXEC), 0 };
+	}
+	for (int i = 0; i < STREAMS; i++) {
+		if (pipe2(p, O_CLOEXEC) < 0)
+			return -errno;
+		fds[i + 1] = (struct child_fd){ p[1], i + 1 };
+		c->stream[i].fd = p[0];
+		fcntl(p[0], F_SETFL, O_NONBLOCK);
+	}
+	return 0;
+}
+
+struct child *child_run(struct ev_loop *ev, const struct child_options *o, struct err *e)
+{
+	struct child_fd fds[3] = { { -1, 0 }, { -1, 1 }, { -1, 2 } };
+	struct child *c = xcalloc(1, sizeof *c);
+	pid_t pid;
+	int r;
+
+	c->ev = ev;
+	c->pidfd = c->in = c->stream[0].fd = c->stream[1].fd = -1;
+	c->input = xstrdup(o->input);
+	c->input_len = o->input ? strlen(o->input) : 0;
+	c->done = o->done;
+	c->output = o->output;
+	c->data = o->data;
+	ev_init(&c->exited, on_exit_);
+	ev_init(&c->writable, on_writable);
+	ev_timer_init(&c->deadline, on_deadline, o->timeout > 0 ? o->timeout : 30, 0);
+	c->exited.data = c->writable.data = c->deadline.data = c;
+	for (int i = 0; i < STREAMS; i++) {
+		ev_init(&c->stream[i].io, on_readable);
+		c->stream[i].io.data = c;
+		c->stream[i].max = o->out_max ? o->out_max : 65536;
+	}
+	r = open_pipes(c, fds);
+	if (r < 0) {
+		errno = -r;
+		err_errno(e, "pipes for '%s'", o->argv[0]);
+	} else {
+		r = child_spawn(o->argv, NULL, fds, 3, &pid, &c->pidfd, e);
+	}
+	for (int i = 0; i < 3; i++)
+		close_fd(&fds[i].from);
+	if (r < 0) {
+		child_free(c);
+		return NULL;
+	}
+	ev_io_set(&c->exited, c->pidfd, EV_READ);
+	ev_io_start(ev, &c->exited);
+	for (int i = 0; i < STREAMS; i++) {
+		ev_io_set(&c->stream[i].io, c->stream[i].fd, EV_READ);
+		ev_io_start(ev, &c->stream[i].io);
+	}
+	if (c->in >= 0) {
+		ev_io_set(&c->writable, c->in, EV_WRITE);
+		ev_io_start(ev, &c->writable);
+	}
+	ev_timer_start(ev, &c->deadline);
+	return c;
+}
+
+/* The process is reaped by the loop: nobody waits for one that cannot die. */
+void child_cancel(struct child *c)
+{
+	if (!c)
+		return;
+	c->done = NULL;
+	c->output = NULL;
+	pidfd_send_signal(c->pidfd, SIGKILL, NULL, 0);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * base/child.h - a helper program: argv, text on stdin, bounded output, a deadline, one completion
+ *
+ * For nft, dnsmasq --test, qemu-img, hooks. The child gets its own session, default signals and no
+ * descriptor but 0, 1 and 2. Long-lived children (QEMU, dnsmasq) are spawned with child_spawn()
+ * and watched by their owner through the pidfd.
+ */
+#ifndef BASE_CHILD_H
+#define BASE_CHILD_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+
+struct ev_loop;
+
+struct child_result {
+	int status;	   /* as from waitid: exit code, or -signal; -ETIMEDOUT when killed by us */
+	const char *out;   /* stdout, NUL terminated, cut at out_max */
+	size_t out_len;
+	const char *err;   /* stderr likewise */
+	size_t err_len;
+};
+
+struct child_options {
+	const char *const *argv; /* argv[0] is looked up in PATH */
+	const char *input;	 /* text for stdin, NULL: /dev/null */
+	size_t out_max;		 /* bytes kept of stdout and stderr each; 0: 64 KiB; the rest is drained */
+	double timeout;		 /* seconds, 0: 30 */
+	void (*done)(void *data, const struct child_result *r);
+	void (*output)(void *data, const char *text, size_t len); /* stdout as it comes, may be NULL */
+	void *data;
+};
+
+struct child;
+
+/* Starts it; done is called exactly once, from the loop, never from here. NULL on failure (then
+ * done is not called). */
+struct child *child_run(struct ev_loop *ev, const struct child_options *o, struct err *e);
+/* Kills it; done is not called any more. */
+void child_cancel(struct child *c);
+
+struct child_fd {
+	int from; /* of ours, stays open here */
+	int to;	  /* number in the child */
+};
+
+/* Spawns with exactly these descriptors (all of ours are CLOEXEC), its own session, an empty signal
+ * mask and default actions. Returns the pid and a pidfd. */
+int child_spawn(const char *const *argv, const char *const *envp, const struct child_fd *fds,
+	size_t n_fds, pid_t *pid, int *pidfd, struct err *e);
+
+#endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+
+#include "base/mem.h"
+
+int file_read(int dirfd, const char *path, struct buf *b, struct err *e)
+{
+	_cleanup_(close_fd) int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_errno(e, "read '%s'", path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(e, ERR_FAILED, "read '%s': not a regular file", path);
+	for (;;) {
+		char chunk[8192];
+		ssize_t n = read(fd, chunk, sizeof chunk);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_errno(e, "read '%s'", path);
+		if (n == 0)
+			return 0;
+		if (buf_add(b, chunk, (size_t)n) < 0)
+			return err_set(e, ERR_FAILED, "read '%s': larger than %zu bytes", path, b->max);
+	}
+}
+
+int file_write_all(int fd, const void *data, size_t len)
+{
+	const char *p = data;
+
+	while (len) {
+		ssize_t n = write(fd, p, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		p += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int file_replace(
+	int dirfd, const char *path, mode_t mode, const void *data, size_t len, bool sync, struct err *e)
+{
+	_cleanup_(free_ptr) char *tmp = xasprintf("%s.tmp", path);
+	_cleanup_(close_fd) int fd = -1;
+	int r;
+
+	unlinkat(dirfd, tmp, 0);
+	fd = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+	if (fd < 0)
+		return err_errno(e, "write '%s'", path);
+	r = file_write_all(fd, data, len);
+	if (r == 0 && sync && fsync(fd) < 0)
+		r = -errno;
+	if (r == 0 && renameat(dirfd, tmp, dirfd, path) < 0)
+		r = -errno;
+	if (r == 0 && sync) {
+		_cleanup_(free_ptr) char *dir = xstrdup(path);
+		char *slash = strrchr(dir, '/');
+		_cleanup_(close_fd) int dfd = -1;
+
+		if (slash)
+			slash[slash == dir] = '\0';
+		dfd = openat(dirfd, slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (dfd < 0 || fsync(dfd) < 0)
+			r = -errno;
+	}
+	if (r == 0)
+		return 0;
+	unlinkat(dirfd, tmp, 0);
+	errno = -r;
+	return err_errno(e, "write '%s'", path);
+}
+
+int file_mkdirs(const char *path, mode_t mode, struct err *e)
+{
+	_cleanup_(free_ptr) char *p = xstrdup(path);
+
+	for (char *s = p + 1;; s++) {
+		char c = *s;
+
+		if (c && c != '/')
+			continue;
+		*s = '\0';
+		if (mkdir(p, c ? 0755 : mode) < 0 && errno != EEXIST)
+			return err_errno(e, "make directory '%s'", p);
+		if (!c)
+			return 0;
+		*s = c;
+	}
+}
+
+static int remove_in(int fd /* stolen */, struct err *e)
+{
+	DIR *dir = fdopendir(fd);
+	int r = 0;
+
+	if (!dir) {
+		r = err_errno(e, "read directory");
+		close(fd);
+		return r;
+	}
+	for (struct dirent *d; r == 0 && (d = readdir(dir));)
+		if (!streq(d->d_name, ".") && !streq(d->d_name, ".."))
+			r = file_remove_tree(dirfd(dir), d->d_name, e);
+	closedir(dir);
+	return r;
+}
+
+int file_remove_tree(int dirfd, const char *path, struct err *e)
+{
+	int fd, r;
+
+	if (unlinkat(dirfd, path, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (errno != EISDIR && errno != EPERM)
+		return err_errno(e, "remove '%s'", path);
+	fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return err_errno(e, "remove '%s'", path);
+	r = remove_in(fd, e);
+	if (r < 0)
+		return err_wrap(e, r, "in '%s'", path);
+	if (unlinkat(dirfd, path, AT_REMOVEDIR) < 0)
+		return err_errno(e, "remove '%s'", path);
+	return 0;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * base/file.h - small files of ours, whole or not at all
+ */
+#ifndef BASE_FILE_H
+#define BASE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+/* Reads the whole of a regular file of at most b->max bytes; dirfd may be AT_FDCWD. */
+int file_read(int dirfd, const char *path, struct buf *b, struct err *e);
+
+/* Writes path.tmp, then renames. sync: fsync file and directory (identity only). */
+int file_replace(
+	int dirfd, const char *path, mode_t mode, const void *data, size_t len, bool sync, struct err *e);
+
+/* mkdir -p with this mode for what is new. */
+int file_mkdirs(const char *path, mode_t mode, struct err *e);
+
+/* Removes a directory of ours and what is in it; follows no symlink. 0 when it was not there. */
+int file_remove_tree(int dirfd, const char *path, struct err *e);
+
+/* writev/write until all is out (blocking descriptors). */
+int file_write_all(int fd, const void *data, size_t len);
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * base/log.h - one sink: the journal's own datagram when stderr is the journal, else stderr
+ *
+ * Texts that a guest or QEMU chose are escaped by the caller (text_escape). One call, one line.
+ */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+enum log_level { LOG_ERROR_, LOG_WARNING_, LOG_INFO_, LOG_DEBUG_, LOG_LEVELS };
+
+/* level: what is written at most. Opens the journal socket when $JOURNAL_STREAM names stderr. */
+void log_open(enum log_level level);
+void log_close(void);
+int log_level_parse(const char *s, enum log_level *level);
+enum log_level log_level(void);
+
+/* vm may be NULL; else it becomes VMKEEP_VM= and "vm NAME: " in front of the text. */
+void log_write(enum log_level level, const char *vm, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#define log_error(vm, ...)   log_write(LOG_ERROR_, vm, __VA_ARGS__)
+#define log_warning(vm, ...) log_write(LOG_WARNING_, vm, __VA_ARGS__)
+#define log_info(vm, ...)    log_write(LOG_INFO_, vm, __VA_ARGS__)
+#define log_debug(vm, ...)   log_write(LOG_DEBUG_, vm, __VA_ARGS__)
+
+#endif

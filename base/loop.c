@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/loop.h"
+
+#include <errno.h>
+
+static void far_away(struct ev_loop *ev, ev_periodic *w, int revents)
+{
+	(void)ev, (void)w, (void)revents;
+}
+
+static ev_tstamp later(ev_periodic *w, ev_tstamp now)
+{
+	(void)w;
+	return now + 1e8; /* three years */
+}
+
+/* A turn lasts from waking up to going back to sleep. */
+static void woke_up(struct ev_loop *ev, ev_check *w, int revents)
+{
+	struct loop *l = w->data;
+
+	(void)ev, (void)revents;
+	l->woke = ev_time();
+}
+
+static void goes_to_sleep(struct ev_loop *ev, ev_prepare *w, int revents)
+{
+	struct loop *l = w->data;
+	double turn = l->woke > 0 ? ev_time() - l->woke : 0;
+
+	(void)ev, (void)revents;
+	if (turn > l->longest_turn)
+		l->longest_turn = turn;
+}
+
+int loop_init(struct loop *l)
+{
+	*l = (struct loop){ .ev = ev_loop_new(EVFLAG_NOENV) };
+	if (!l->ev)
+		return -ENOMEM;
+	ev_periodic_init(&l->far, far_away, 0, 0, later);
+	ev_periodic_start(l->ev, &l->far);
+	ev_check_init(&l->check, woke_up);
+	ev_set_priority(&l->check, EV_MAXPRI);
+	l->check.data = l;
+	ev_check_start(l->ev, &l->check);
+	ev_prepare_init(&l->prepare, goes_to_sleep);
+	ev_set_priority(&l->prepare, EV_MINPRI);
+	l->prepare.data = l;
+	ev_prepare_start(l->ev, &l->prepare);
+	return 0;
+}
+
+void loop_run(struct loop *l)
+{
+	ev_run(l->ev, 0);
+}
+
+void loop_stop(struct loop *l)
+{
+	ev_break(l->ev, EVBREAK_ALL);
+}
+
+void loop_release(struct loop *l)
+{
+	if (!l->ev)
+		return;
+	ev_periodic_stop(l->ev, &l->far);
+	ev_check_stop(l->ev, &l->check);
+	ev_prepare_stop(l->ev, &l->prepare);
+	ev_loop_destroy(l->ev);
+	l->ev = NULL;
+}

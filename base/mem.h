@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * base/mem.h - memory that cannot run out by halves
+ *
+ * Small allocations end the program when memory is gone: guests go on and are adopted by the next
+ * daemon. Sizes that come from outside are limited before they reach this.
+ */
+#ifndef BASE_MEM_H
+#define BASE_MEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ARRAY_SIZE(a)	   (sizeof(a) / sizeof *(a))
+#define container_of(p, t, m) ((t *)(void *)((char *)(p)-offsetof(t, m)))
+
+void *xcalloc(size_t n, size_t size);
+void *xrealloc(void *p, size_t n, size_t size);
+char *xstrdup(const char *s); /* NULL gives NULL */
+char *xstrndup(const char *s, size_t len);
+char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+bool streq(const char *a, const char *b); /* NULL equals only NULL */
+
+/*
+ * An arena: many small things that die together. Memory comes back zeroed. Nothing is freed
+ * before arena_release(), which is safe on ARENA_INIT and leaves an empty arena.
+ */
+struct arena_block;
+struct arena {
+	struct arena_block *head;
+};
+#define ARENA_INIT { NULL }
+
+void *arena_alloc(struct arena *a, size_t size);
+char *arena_strdup(struct arena *a, const char *s);
+char *arena_strndup(struct arena *a, const char *s, size_t len);
+char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+size_t arena_size(const struct arena *a); /* bytes taken from malloc */
+void arena_release(struct arena *a);
+
+/* Cleanup helpers: _cleanup_(close_fd) int fd = -1; _cleanup_(free_ptr) char *s = NULL; */
+#define _cleanup_(f) __attribute__((cleanup(f)))
+
+static inline void free_ptr(void *p)
+{
+	free(*(void **)p);
+}
+
+static inline void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static inline void close_file(FILE **f)
+{
+	if (*f)
+		fclose(*f);
+	*f = NULL;
+}
+
+static inline int steal_fd(int *fd)
+{
+	int r = *fd;
+
+	*fd = -1;
+	return r;
+}
+
+#endif

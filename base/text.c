@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/text.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+
+struct unit {
+	const char *name;
+	uint64_t factor;
+};
+
+static const struct unit size_units[] = {
+	{ "", 1 },
+	{ "K", UINT64_C(1) << 10 },
+	{ "M", UINT64_C(1) << 20 },
+	{ "G", UINT64_C(1) << 30 },
+	{ "T", UINT64_C(1) << 40 },
+};
+
+static const struct unit time_units[] = {
+	{ "", 1000 },
+	{ "ms", 1 },
+	{ "s", 1000 },
+	{ "sec", 1000 },
+	{ "min", 60000 },
+	{ "h", 3600000 },
+	{ "hr", 3600000 },
+	{ "d", 86400000 },
+	{ "w", 604800000 },
+};
+
+/* Digits, then letters: one number with its unit. Returns the rest, or NULL. */
+static const char *number_unit(
+	const char *s, const struct unit *units, size_t n, uint64_t *value, bool *overflow)
+{
+	uint64_t v = 0;
+	size_t len = 0;
+
+	if (!isdigit((unsigned char)*s))
+		return NULL;
+	for (; isdigit((unsigned char)*s); s++)
+		if (__builtin_mul_overflow(v, 10, &v) ||
+			__builtin_add_overflow(v, (uint64_t)(*s - '0'), &v))
+			*overflow = true;
+	while (isalpha((unsigned char)s[len]))
+		len++;
+	for (size_t i = 0; i < n; i++)
+		if (strlen(units[i].name) == len && strncmp(units[i].name, s, len) == 0) {
+			if (__builtin_mul_overflow(v, units[i].factor, value))
+				*overflow = true;
+			return s + len;
+		}
+	return NULL;
+}
+
+int text_parse_size(const char *s, uint64_t *bytes)
+{
+	bool overflow = false;
+	uint64_t v;
+	const char *rest = number_unit(s, size_units, ARRAY_SIZE(size_units), &v, &overflow);
+
+	if (!rest || *rest)
+		return -EINVAL;
+	if (overflow)
+		return -ERANGE;
+	*bytes = v;
+	return 0;
+}
+
+int text_parse_time(const char *s, uint64_t *ms)
+{
+	bool overflow = false;
+	uint64_t sum = 0, v;
+
+	if (strcmp(s, "infinity") == 0) {
+		*ms = UINT64_MAX;
+		return 0;
+	}
+	do {
+		s = number_unit(s, time_units, ARRAY_SIZE(time_units), &v, &overflow);
+		if (!s)
+			return -EINVAL;
+		if (overflow || __builtin_add_overflow(sum, v, &sum) || sum == UINT64_MAX)
+			return -ERANGE;
+		while (*s == ' ')
+			s++;
+	} while (*s);
+	*ms = sum;
+	return 0;
+}
+
+int text_parse_bool(const char *s, bool *value)
+{
+	static const char *const words[2][4] = {
+		{ "no", "false", "off", "0" },
+		{ "yes", "true", "on", "1" },
+	};
+
+	for (int v = 0; v < 2; v++)
+		for (size_t i = 0; i < 4; i++)
+			if (strcasecmp(s, words[v][i]) == 0) {
+				*value = v;
+				return 0;
+			}
+	return -EINVAL;
+}
+
+int text_parse_uint(const char *s, uint64_t min, uint64_t max, uint64_t *value)
+{
+	static const struct unit plain[] = { { "", 1 } };
+	bool overflow = false;
+	uint64_t v;
+	const char *rest = number_unit(s, plain, 1, &v, &overflow);
+
+	if (!rest || *rest)
+		return -EINVAL;
+	if (overflow || v < min || v > max)
+		return -ERANGE;
+	*value = v;
+	return 0;
+}
+
+const char *text_size(char *buf, size_t len, uint64_t bytes)
+{
+	size_t u = 0;
+
+	while (u + 1 < ARRAY_SIZE(size_units) && bytes >= size_units[u + 1].factor)
+		u++;
+	if (bytes % size_units[u].factor == 0)
+		snprintf(buf, len, "%" PRIu64 "%s", bytes / size_units[u].factor, size_units[u].name);
+	else
+		snprintf(buf, len, "%.1f%s", (double)bytes / (double)size_units[u].factor,
+			size_units[u].name);
+	return buf;
+}
+
+static const char *exact(
+	char *buf, size_t len, uint64_t v, const struct unit *units, size_t n, const char *zero)
+{
+	const struct unit *best = NULL;
+
+	for (size_t i = 0; i < n; i++)
+		if (v && v % units[i].factor == 0 && (!best || units[i].factor > best->factor))
+			best = &units[i];
+	if (best)
+		snprintf(buf, len, "%" PRIu64 "%s", v / best->factor, best->name);
+	else
+		snprintf(buf, len, "%s", zero);
+	return buf;
+}
+
+const char *text_size_exact(char *buf, size_t len, uint64_t bytes)
+{
+	return exact(buf, len, bytes, size_units, ARRAY_SIZE(size_units), "0");
+}
+
+const char *text_time_exact(char *buf, size_t len, uint64_t ms)
+{
+	static const struct unit units[] = { { "ms", 1 }, { "s", 1000 }, { "min", 60000 },
+		{ "h", 3600000 } };
+
+	if (ms == UINT64_MAX) {
+		snprintf(buf, len, "infinity");
+		return buf;
+	}
+	return exact(buf, len, ms, units, ARRAY_SIZE(units), "0");
+}
+
+const char *text_duration(char *buf, size_t len, uint64_t ms)
+{
+	uint64_t s = ms / 1000;
+
+	if (s >= 86400)
+		snprintf(buf, len, "%" PRIu64 "d %" PRIu64 "h", s / 86400, s % 86400 / 3600);
+	else if (s >= 3600)
+		snprintf(buf, len, "%" PRIu64 "h %" PRIu64 "min", s / 3600, s % 3600 / 60);
+	else if (s >= 60)
+		snprintf(buf, len, "%" PRIu64 "min %" PRIu64 "s", s / 60, s % 60);
+	else
+		snprintf(buf, len, "%" PRIu64 "s", s);
+	return buf;
+}
+
+/* Length of the valid UTF-8 sequence at p (no C1 controls, no surrogates), or 0. */
+static size_t utf8_printable(const unsigned char *p, size_t left)
+{
+	static const unsigned lowest[] = { 0, 0, 0xa0, 0x800, 0x10000 };
+	unsigned value;
+	size_t n;
+
+	if (*p >= 0xc2 && *p <= 0xdf)
+		n = 2, value = *p & 0x1fU;
+	else if (*p >= 0xe0 && *p <= 0xef)
+		n = 3, value = *p & 0x0fU;
+	else if (*p >= 0xf0 && *p <= 0xf4)
+		n = 4, value = *p & 0x07U;
+	else
+		return 0;
+	if (n > left)
+		return 0;
+	for (size_t i = 1; i < n; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+		value = value << 6 | (p[i] & 0x3fU);
+	}
+	if (value < lowest[n] || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff))
+		return 0;
+	/* direction marks reorder what a person reads */
+	if ((value >= 0x200e && value <= 0x200f) || (value >= 0x2028 && value <= 0x202e) ||
+		(value >= 0x2066 && value <= 0x2069))
+		return 0;
+	return n;
+}
+
+char *text_escape(const char *data, size_t len, bool keep_lines)
+{
+	const unsigned char *p = (const unsigned char *)data;
+	struct buf b = BUF_INIT;
+
+	for (size_t i = 0; i < len;) {
+		size_t n = 1;
+
+		if (p[i] == '\\')
+			buf_adds(&b, "\\\\");
+		else if ((p[i] >= 0x20 && p[i] < 0x7f) ||
+			(keep_lines && (p[i] == '\n' || p[i] == '\t')))
+			buf_addc(&b, (char)p[i]);
+		else if ((n = utf8_printable(p + i, len - i)))
+			buf_add(&b, p + i, n);
+		else {
+			buf_printf(&b, "\\x%02x", p[i]);
+			n = 1;
+		}
+		i += n;
+	}
+	return buf_steal(&b);
+}
+
+char *text_shell_quote(const char *s)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				    "%+,-./:=@_";
+	struct buf b = BUF_INIT;
+
+	if (*s && strspn(s, plain) == strlen(s))
+		return xstrdup(s);
+	buf_addc(&b, '\'');
+	for (; *s; s++)
+		if (*s == '\'')
+			buf_adds(&b, "'\\''");
+		else
+			buf_addc(&b, *s);
+	buf_addc(&b, '\'');
+	return buf_steal(&b);
+}
+
+/* Levenshtein distance without regard to case; names longer than the row are never near. */
+static size_t distance(const char *a, const char *b)
+{
+	size_t row[65], la = strlen(a), lb = strlen(b);
+
+	if (la > 64 || lb > 64)
+		return 64;
+	for (size_t j = 0; j <= lb; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= la; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i;
+		for (size_t j = 1; j <= lb; j++) {
+			size_t above = row[j];
+			bool same = tolower((unsigned char)a[i - 1]) == tolower((unsigned char)b[j - 1]);
+			size_t best = diagonal + !same;
+
+			if (above + 1 < best)
+				best = above + 1;
+			if (row[j - 1] + 1 < best)
+				best = row[j - 1] + 1;
+			row[j] = best;
+			diagonal = above;
+		}
+	}
+	return row[lb];
+}
+
+const char *text_nearest(const char *s, const char *const *names, size_t n)
+{
+	size_t best = 4, len = strlen(s);
+	const char *found = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		size_t d = names[i] ? distance(s, names[i]) : 64;
+
+		if (d < best && d * 2 <= len) {
+			best = d;
+			found = names[i];
+		}
+	}
+	return found;
+}
+
+bool text_is_glob(const char *s)
+{
+	return strpbrk(s, "*?[") != NULL;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * base/text.h - small things that people type and read
+ *
+ * Parsers take the whole string or fail; they never accept a prefix.
+ */
+#ifndef BASE_TEXT_H
+#define BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* "512", "512M", "1.5G"? no: whole numbers with K M G T (1024). 0 or -EINVAL, -ERANGE. */
+int text_parse_size(const char *s, uint64_t *bytes);
+/* "90", "90s", "2min", "1h 30min", "500ms", "infinity" (UINT64_MAX). Milliseconds. */
+int text_parse_time(const char *s, uint64_t *ms);
+int text_parse_bool(const char *s, bool *value);
+int text_parse_uint(const char *s, uint64_t min, uint64_t max, uint64_t *value);
+
+/* "512M", "1.5G": for people; buf of 16 bytes at least. Returns buf. */
+const char *text_size(char *buf, size_t len, uint64_t bytes);
+/* Exact, parses back: "512M", "1000". */
+const char *text_size_exact(char *buf, size_t len, uint64_t bytes);
+/* Exact, parses back: "90s", "2min", "infinity". */
+const char *text_time_exact(char *buf, size_t len, uint64_t ms);
+/* For people: "3d 4h", "12min", "5s". */
+const char *text_duration(char *buf, size_t len, uint64_t ms);
+
+/* Bytes that somebody hostile chose, made safe for a terminal and a log line: C0, C1, DEL and bad
+ * UTF-8 become \xNN, backslash \\; tab and newline stay when keep_lines. Caller frees. */
+char *text_escape(const char *data, size_t len, bool keep_lines);
+
+/* What a POSIX shell reads back as exactly s. Caller frees. */
+char *text_shell_quote(const char *s);
+
+/* The nearest of n names by edit distance (at most 3, and under half the length), or NULL. */
+const char *text_nearest(const char *s, const char *const *names, size_t n);
+
+/* fnmatch(3)-like test whether s is a glob rather than a name. */
+bool text_is_glob(const char *s);
+
+#endif

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT */
+#include "conf/check.h"
+
+#include <inttypes.h>
+#include <strings.h>
+
+struct check {
+	const struct conf_vm *c;
+	const struct conf_marks *marks;
+	struct conf_problems *problems;
+	bool whole; /* what is missing is missing, not misspelt */
+};
+
+/* The line that wrote the key, else the one that began its section, else the file. */
+static const struct conf_place *place_of(const struct check *k, const char *section, const char *id,
+	const char *key, const struct conf_place *begin)
+{
+	const struct conf_mark *m = conf_mark_find(k->marks, section, id, key);
+
+	if (m)
+		return &m->place;
+	return begin && begin->file ? begin : &k->c->place;
+}
+
+#define VM_PROBLEM(k, section, key, ...) \
+	conf_problem((k)->problems, place_of(k, section, NULL, key, NULL), key, __VA_ARGS__)
+#define DISK_PROBLEM(k, d, key, ...)                                                        \
+	conf_problem((k)->problems,                                                         \
+		place_of(k, (d)->cdrom ? "CDROM" : "Disk", (d)->id, key, &(d)->place), key, \
+		__VA_ARGS__)
+
+enum conf_format conf_disk_format(const struct conf_disk *d)
+{
+	static const struct {
+		const char *suffix;
+		enum conf_format format;
+	} suffixes[] = {
+		{ ".qcow2", CONF_FORMAT_QCOW2 },
+		{ ".raw", CONF_FORMAT_RAW },
+		{ ".img", CONF_FORMAT_RAW },
+		{ ".iso", CONF_FORMAT_RAW },
+	};
+	size_t len;
+
+	if (d->format != CONF_FORMAT_AUTO || !d->path)
+		return d->format;
+	if (strncmp(d->path, "/dev/", 5) == 0)
+		return CONF_FORMAT_RAW;
+	len = strlen(d->path);
+	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+		size_t n = strlen(suffixes[i].suffix);
+
+		if (len > n && strcasecmp(d->path + len - n, suffixes[i].suffix) == 0)
+			return suffixes[i].format;
+	}
+	return CONF_FORMAT_AUTO;
+}
+
+bool conf_machine_is_pc(const char *machine)
+{
+	return strcmp(machine, "pc") == 0 || strncmp(machine, "pc-i440fx-", 10) == 0;
+}
+
+static void check_topology(const struct check *k)
+{
+	const struct conf_vm *c = k->c;
+	const struct {
+		const char *key;
+		uint64_t n;
+	} part[] = { { "Threads", c->threads }, { "Cores", c->cores }, { "Sockets", c->sockets } };
+	const char *key = NULL;
+	uint64_t product = 1;
+	bool all = true;
+
+	for (size_t i = 0; i < ARRAY_SIZE(part); i++) {
+		all = all && part[i].n;
+		if (!part[i].n)
+			continue;
+		key = part[i].key;
+		product *= part[i].n;
+	}
+	if (all && product != c->cpus)
+		VM_PROBLEM(k, "CPU", key,
+			"Sockets x Cores x Threads is %" PRIu64 ", but CPUs is %" PRIu64, product,
+			c->cpus);
+	else if (key && c->cpus % product)
+		VM_PROBLEM(k, "CPU", key,
+			"CPUs is %" PRIu64 ", which cannot be divided by %" PRIu64, c->cpus,
+			product);
+}
+
+static void check_memory(const struct check *k)
+{
+	const struct conf_vm *c = k->c;
+
+	if (c->memory_max && c->memory_max < c->memory)
+		VM_PROBLEM(k, "Memory", "Max", "less than [VM] Memory");
+	if (c->memory_min > c->memory)
+		VM_PROBLEM(k, "Memory", "Min", "more than [VM] Memory");
+	if (c->memory_max > c->memory && !c->balloon)
+		VM_PROBLEM(k, "Memory", "Max", "more than [VM] Memory needs Balloon=yes");
+}
+
+static bool is_disk(const struct conf_vm *c, const char *id)
+{
+	for (size_t i = 0; i < c->disks; i++)
+		if (strcmp(c->disk[i].id, id) == 0)
+			return true;
+	return false;
+}
+
+static bool is_nic(const struct conf_vm *c, const char *id)
+{
+	for (size_t i = 0; i < c->nics; i++)
+		if (strcmp(c->nic[i].id, id) == 0)
+			return true;
+	return false;
+}
+
+static void check_order(const struct check *k)
+{
+	const struct conf_list *order = &k->c->order;
+
+	for (size_t i = 0; i < order->n; i++) {
+		const char *id = order->item[i];
+		bool disk = is_disk(k->c, id), nic = is_nic(k->c, id);
+
+		if (disk && nic)
+			VM_PROBLEM(k, "Boot", "Order", "'%s' is both a disk and a NIC", id);
+		else if (!disk && !nic)
+			VM_PROBLEM(k, "Boot", "Order", "there is no disk, CD or NIC '%s'", id);
+		for (size_t j = 0; j < i; j++)
+			if (strcmp(order->item[j], id) == 0) {
+				VM_PROBLEM(k, "Boot", "Order", "'%s' is named twice", id);
+				break;
+			}
+	}
+}
+
+static bool boots_from_network(const struct conf_vm *c)
+{
+	for (size_t i = 0; i < c->order.n; i++)
+		if (is_nic(c, c->order.item[i]))
+			return true;
+	return false;
+}
+
+static void check_boot(const struct check *k)
+{
+	const struct conf_vm *c = k->c;
+
+	if (!c->kernel && c->initrd)
+		VM_PROBLEM(k, "Boot", "Initrd", "needs Kernel=");
+	if (!c->kernel && c->append.n)
+		VM_PROBLEM(k, "Boot", "Append", "needs Kernel=");
+	if (c->secure_boot && c->firmware == CONF_FIRMWARE_BIOS)
+		VM_PROBLEM(k, "Boot", "SecureBoot", "needs Firmware=uefi");
+	if (c->secure_boot && conf_machine_is_pc(c->machine))
+		VM_PROBLEM(k, "Boot", "SecureBoot", "needs Machine=q35");
+}
+
+static void check_something_boots(const struct check *k)
+{
+	const struct conf_vm *c = k->c;
+
+	if (!c->disks && !c->kernel && !c->args.n && !boots_from_network(c))
+		conf_problem(k->problems, &c->place, NULL,
+			"nothing to boot from: add a [Disk ID], a [CDROM ID], [Boot] Kernel=, or a "
+			"NIC to [Boot] Order=");
+}
+
+static void check_bus(const struct check *k, const struct conf_disk *d)
+{
+	bool pc = conf_machine_is_pc(k->c->machine);
+
+	if (d->bus == CONF_BUS_IDE && !pc)
+		DISK_PROBLEM(k, d, "Bus", "ide needs Machine=pc; q35 has sata");
+	if (d->bus == CONF_BUS_SATA && pc)
+		DISK_PROBLEM(k, d, "Bus", "sata needs Machine=q35; pc has ide");
+}
+
+static void check_file(const struct check *k, const struct conf_disk *d)
+{
+	enum conf_format format = conf_disk_format(d);
+
+	if (d->path && format == CONF_FORMAT_AUTO)
+		DISK_PROBLEM(k, d, "Path", "cannot tell the format from the name, add Format=");
+	if (d->size && d->path && *d->path == '/')
+		DISK_PROBLEM(k, d, "Size",
+			"images are created in the image directory only: give a relative Path=");
+	if (d->base.n && format == CONF_FORMAT_RAW)
+		DISK_PROBLEM(k, d, "Base", "a raw image has none");
+	if (!d->path || d->read_only)
+		return;
+	for (const struct conf_disk *o = k->c->disk; o < d; o++)
+		if (streq(o->path, d->path)) {
+			DISK_PROBLEM(k, d, "Path", "disk '%s' has the same", o->id);
+			return;
+		}
+}
+
+static void check_disk(const struct check *k, const struct conf_disk *d)
+{
+	bool direct = d->cache == CONF_CACHE_AUTO || d->cache == CONF_CACHE_NONE ||
+		      d->cache == CONF_CACHE_DIRECTSYNC;
+
+	if (k->whole && !d->cdrom && !d->path)
+		DISK_PROBLEM(k, d, "Path", "missing; give Path=, or Size= for a new image");
+	if (d->aio == CONF_AIO_NATIVE && !direct)
+		DISK_PROBLEM(k, d, "AIO", "native needs Cache=none or directsync");
+	check_bus(k, d);
+	check_file(k, d);
+}
+
+/* q35's AHCI has six ports, pc's IDE four; CDs are there unless on scsi. */
+static void check_ports(const struct check *k)
+{
+	bool pc = conf_machine_is_pc(k->c->machine);
+	size_t n = 0, ports = pc ? 4 : 6;
+
+	for (size_t i = 0; i < k->c->disks; i++) {
+		const struct conf_disk *d = &k->c->disk[i];
+
+		if (d->bus == CONF_BUS_IDE || d->bus == CONF_BUS_SATA ||
+			(d->cdrom && d->bus == CONF_BUS_AUTO))
+			n++;
+		else
+			continue;
+		if (n == ports + 1)
+			DISK_PROBLEM(k, d, "Bus", "%s has %zu ports, use scsi", pc ? "ide" : "sata",
+				ports);
+	}
+}
+
+static void check_nic(const struct check *k, const struct conf_nic *nic)
+{
+	const struct conf_place *place = place_of(k, "NIC", nic->id, "Bridge", &nic->place);
+
+	if (nic->bridge && nic->network)
+		conf_problem(k->problems, place, "Bridge",
+			"takes the place of Network=; write only one");
+	if (nic->bridge && nic->address)
+		conf_problem(k->problems, place_of(k, "NIC", nic->id, "Address", &nic->place),
+			"Address", "a foreign bridge gives out its own addresses");
+	for (const struct conf_nic *o = k->c->nic; o < nic; o++) {
+		if (nic->mac.set && o->mac.set && memcmp(&o->mac, &nic->mac, sizeof o->mac) == 0)
+			conf_problem(k->problems,
+				place_of(k, "NIC", nic->id, "MACAddress", &nic->place),
+				"MACAddress", "NIC '%s' has the same", o->id);
+		if (nic->address && streq(nic->address, o->address) &&
+			streq(nic->network, o->network))
+			conf_problem(k->problems,
+				place_of(k, "NIC", nic->id, "Address", &nic->place), "Address",
+				"NIC '%s' has the same", o->id);
+	}
+}
+
+static void check_display(const struct check *k)
+{
+	const struct conf_vm *c = k->c;
+	bool tcp = c->display == CONF_DISPLAY_VNC && strcmp(c->listen, "unix") != 0;
+
+	if (tcp && !c->password && !c->allow_no_password)
+		VM_PROBLEM(k, "Display", "Listen",
+			"VNC over TCP needs Password=, or AllowNoPassword=yes");
+}
+
+void conf_vm_check(
+	const struct conf_vm *c, const struct conf_marks *m, bool whole, struct conf_problems *p)
+{
+	const struct check k = { c, m, p, whole };
+	size_t before = p->count;
+
+	check_topology(&k);
+	check_memory(&k);
+	check_boot(&k);
+	for (size_t i = 0; i < c->disks; i++)
+		check_disk(&k, &c->disk[i]);
+	check_ports(&k);
+	for (size_t i = 0; i < c->nics; i++)
+		check_nic(&k, &c->nic[i]);
+	check_display(&k);
+	if (!whole)
+		return;
+	check_order(&k);
+	if (p->count == before)
+		check_something_boots(&k);
+}
+
+static bool in_subnet(const struct conf_subnet *net, uint32_t address)
+{
+	uint32_t host = UINT32_MAX >> net->prefix;
+
+	return (address & ~host) == (net->address & ~host) && (address & host) != 0 &&
+	       (address & host) != host;
+}
+
+void conf_network_check(
+	const struct conf_network *c, const struct conf_marks *m, struct conf_problems *p)
+{
+	const struct conf_mark *mark = conf_mark_find(m, "DHCPServer", NULL, "Range");
+	const struct conf_place *place = mark ? &mark->place : &c->place;
+
+	if (!c->range.set)
+		return;
+	if (!c->subnet.set)
+		conf_problem(p, place, "Range", "needs [Network] Address=");
+	else if (!in_subnet(&c->subnet, c->range.first) || !in_subnet(&c->subnet, c->range.last))
+		conf_problem(p, place, "Range", "not within [Network] Address=");
+	else if (c->range.first <= c->subnet.address && c->subnet.address <= c->range.last)
+		conf_problem(p, place, "Range", "holds the host's own address");
+}

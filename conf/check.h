@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * conf/check.h - what no single key can tell: values that do not go together
+ */
+#ifndef CONF_CHECK_H
+#define CONF_CHECK_H
+
+#include "conf/schema.h"
+
+/* Where each key was written, for as long as a parse lasts. */
+struct conf_mark {
+	const struct conf_section *section;
+	const char *id; /* NULL: not a named section */
+	const struct conf_key *key;
+	struct conf_place place;
+	bool by_default; /* in [Defaults] */
+};
+
+struct conf_marks {
+	struct conf_mark *mark;
+	size_t n, room;
+};
+
+/* NULL: nobody wrote it. */
+const struct conf_mark *conf_mark_find(
+	const struct conf_marks *m, const char *section, const char *id, const char *key);
+void conf_mark_set(struct conf_marks *m, const struct conf_mark *mark);
+void conf_mark_remove(struct conf_marks *m, const struct conf_section *section, const char *id,
+	const struct conf_key *key);
+void conf_marks_release(struct conf_marks *m);
+
+/* whole: nothing was wrong so far, so that what is missing is missing and not misspelt. */
+void conf_vm_check(
+	const struct conf_vm *c, const struct conf_marks *m, bool whole, struct conf_problems *p);
+void conf_network_check(
+	const struct conf_network *c, const struct conf_marks *m, struct conf_problems *p);
+
+#endif

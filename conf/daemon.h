@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * conf/daemon.h - vmkeep.conf: [Daemon], and [Defaults] for all VMs
+ */
+#ifndef CONF_DAEMON_H
+#define CONF_DAEMON_H
+
+#include <stdint.h>
+
+#include "base/mem.h"
+#include "conf/vm.h"
+
+struct conf_default { /* [Defaults] Section.Key=value; applied to every section of that kind */
+	struct conf_place place;
+	const char *section, *key, *value;
+};
+
+struct conf_daemon {
+	struct arena arena;
+	/* [Daemon] */
+	const char *image_dir; /* NULL: STATE/images */
+	const char *log_level; /* error, warning, info, debug */
+	uint64_t max_clients, max_clients_per_user;
+
+	struct conf_default *defaults;
+	size_t n_defaults;
+	struct conf_list ignored;
+};
+
+#define CONF_DAEMON_INIT { .arena = ARENA_INIT }
+
+void conf_daemon_release(struct conf_daemon *c);
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+#include "conf/default.h"
+
+#include "conf/value.h"
+
+/* Tries the value on an object that nobody will use. */
+static bool value_ok(const struct conf_section *s, const struct conf_key *k, const char *value,
+	const struct conf_place *place, const char *name, struct conf_problems *p)
+{
+	static const struct conf_specifiers any = { "name", "00000000-0000-4000-8000-000000000000",
+		"/" };
+	_cleanup_(free_ptr) void *object = xcalloc(1, s->size ? s->size : conf_vm_schema.size);
+	struct arena arena = ARENA_INIT;
+	char text[CONF_LINE_MAX + 1];
+	const char *why = conf_expand(text, value, CONF_LINE_MAX, &any);
+	bool ok = !why && conf_value_set(k, object, text, &arena) == CONF_SET_OK;
+
+	arena_release(&arena);
+	if (why)
+		conf_problem(p, place, name, "%s", why);
+	else if (!ok)
+		conf_value_refuse(k, text, place, name, p);
+	return ok;
+}
+
+static void keep(struct conf_daemon *c, const struct conf_section *s, const struct conf_key *k,
+	const char *value, const struct conf_place *place)
+{
+	if ((c->n_defaults & (c->n_defaults - 1)) == 0) {
+		size_t room = c->n_defaults ? c->n_defaults * 2 : 1;
+		struct conf_default *more = arena_alloc(&c->arena, room * sizeof *more);
+
+		if (c->n_defaults)
+			memcpy(more, c->defaults, c->n_defaults * sizeof *more);
+		c->defaults = more;
+	}
+	c->defaults[c->n_defaults++] = (struct conf_default){
+		.place = *place,
+		.section = s->name,
+		.key = k->name,
+		.value = arena_strdup(&c->arena, value),
+	};
+}
+
+void conf_default_add(struct conf_daemon *c, const char *key, const char *value,
+	const struct conf_place *place, struct conf_problems *p)
+{
+	char section[CONF_KEY_MAX + 1];
+	const char *dot = strchr(key, '.'), *nearest;
+	const struct conf_section *s;
+	const struct conf_key *k;
+
+	if (!dot) {
+		conf_problem(p, place, key, "a default is written Section.Key=value");
+		return;
+	}
+	memcpy(section, key, (size_t)(dot - key));
+	section[dot - key] = '\0';
+	s = conf_section_find(&conf_vm_schema, section);
+	if (!s) {
+		nearest = conf_section_nearest(&conf_vm_schema, section);
+		conf_problem(p, place, key,
+			nearest ? "unknown section, did you mean '%s.%s'?" : "unknown section",
+			nearest, dot + 1);
+		return;
+	}
+	k = conf_key_find(s, dot + 1);
+	if (!k) {
+		nearest = conf_key_nearest(s, dot + 1);
+		conf_problem(p, place, key,
+			nearest ? "unknown key, did you mean '%s.%s'?" : "unknown key", s->name,
+			nearest);
+	} else if (k->own) {
+		conf_problem(p, place, key, "it is each VM's own and cannot be a default");
+	} else if (c->n_defaults == CONF_LIST_MAX) {
+		conf_problem(p, place, key, "more than %d defaults", CONF_LIST_MAX);
+	} else if (!*value || value_ok(s, k, value, place, key, p)) {
+		keep(c, s, k, value, place);
+	}
+}

@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Texts to structs, by the tables. One parse goes: presets and [Defaults] of the single sections;
+ * each source in turn, later ones override; what nobody wrote but every VM has; checks.
+ */
+#include "conf/conf.h"
+
+#include <strings.h>
+
+#include "conf/check.h"
+#include "conf/default.h"
+#include "conf/reader.h"
+#include "conf/value.h"
+
+enum { SECTIONS_MAX = 256 }; /* in one source */
+
+struct seen {
+	const char *header;
+	unsigned line;
+};
+
+struct parse {
+	const struct conf_schema *schema;
+	void *root;
+	struct arena *arena; /* of the root */
+	struct conf_specifiers spec;
+	const struct conf_daemon *defaults; /* or NULL */
+	struct conf_problems *problems;
+	struct conf_marks marks;
+	struct arena scratch;
+
+	struct seen seen[SECTIONS_MAX]; /* in this source */
+	size_t n_seen;
+
+	/* Where the reader is. header NULL: keys are skipped; section NULL too: kept. */
+	const char *header; /* "[Disk root]" */
+	const struct conf_section *section;
+	const char *id;
+	void *object;
+};
+
+static struct arena *root_arena(void *root)
+{
+	return root; /* conf/schema.c asserts that */
+}
+
+/* X-... is somebody else's: kept, never interpreted. */
+static bool is_ignored(const char *name)
+{
+	return strncmp(name, "X-", 2) == 0;
+}
+
+static struct conf_list *ignored(struct parse *p)
+{
+	return (struct conf_list *)(void *)((char *)p->root + p->schema->ignored);
+}
+
+/* Key=value in the current section, written by a source or by [Defaults]. */
+static void assign(struct parse *p, const struct conf_key *k, const char *value,
+	const struct conf_place *place, bool by_default)
+{
+	const struct conf_mark mark = { p->section, p->id, k, *place, by_default };
+	char text[CONF_LINE_MAX + 1];
+	const char *why;
+
+	if (!*value) {
+		conf_value_reset(k, p->object, p->arena);
+		conf_mark_remove(&p->marks, p->section, p->id, k);
+		return;
+	}
+	conf_mark_set(&p->marks, &mark);
+	why = conf_expand(text, value, CONF_LINE_MAX - strlen(k->name) - 1, &p->spec);
+	if (why) {
+		conf_problem(p->problems, place, k->name, "%s", why);
+		return;
+	}
+	switch (conf_value_set(k, p->object, text, p->arena)) {
+	case CONF_SET_OK:
+		break;
+	case CONF_SET_BAD:
+		conf_value_refuse(k, text, place, k->name, p->problems);
+		break;
+	case CONF_SET_FULL:
+		conf_problem(p->problems, place, k->name, "more than %d of them", CONF_LIST_MAX);
+		break;
+	}
+}
+
+/* Presets and [Defaults] for the section that p stands in. */
+static void begin_object(struct parse *p)
+{
+	const struct conf_section *s = p->section;
+
+	for (size_t i = 0; i < s->keys; i++)
+		conf_value_reset(&s->key[i], p->object, p->arena);
+	for (size_t i = 0; p->defaults && i < p->defaults->n_defaults; i++) {
+		const struct conf_default *d = &p->defaults->defaults[i];
+		const struct conf_key *k;
+
+		if (strcmp(d->section, s->name) != 0)
+			continue;
+		k = conf_key_find(s, d->key);
+		if (k)
+			assign(p, k, d->value, &d->place, true);
+	}
+}
+
+/* Room for one more in front of the elements of later sections that share the array. */
+static void *insert(struct parse *p, const struct conf_section *s)
+{
+	size_t n, at;
+	char *array = conf_elements(s, p->root, &n);
+
+	if ((n & (n - 1)) == 0) {
+		char *more = arena_alloc(p->arena, (n ? n * 2 : 1) * s->size);
+
+		if (n)
+			memcpy(more, array, n * s->size);
+		array = more;
+		memcpy((char *)p->root + s->array, &array, sizeof array);
+	}
+	for (at = n; at > 0 && s->variant && !s->is; at--)
+		if (conf_element_is(s, array + (at - 1) * s->size))
+			break;
+	memmove(array + (at + 1) * s->size, array + at * s->size, (n - at) * s->size);
+	memset(array + at * s->size, 0, s->size);
+	n++;
+	memcpy((char *)p->root + s->count, &n, sizeof n);
+	return array + at * s->size;
+}
+
+static void add_element(struct parse *p, const struct conf_section *s, const char *id,
+	const struct conf_place *place)
+{
+	struct conf_element *e = insert(p, s);
+
+	e->id = arena_strdup(p->arena, id);
+	e->place = *place;
+	if (s->variant)
+		*((bool *)(void *)e + s->variant) = s->is;
+	p->section = s;
+	p->id = e->id;
+	p->object = e;
+	begin_object(p);
+}
+
+/* The element with this id, made if need be and if there can be one. */
+static void enter_element(struct parse *p, const struct conf_section *s, const char *id,
+	const struct conf_place *place)
+{
+	size_t n;
+	char *element = conf_elements(s, p->root, &n);
+
+	if (!conf_id_ok(id)) {
+		conf_problem(p->problems, place, p->header,
+			"the id must be letters, digits, '.', '_' and '-', at most %d, and begin "
+			"with a letter or digit",
+			CONF_ID_MAX);
+		return;
+	}
+	for (size_t i = 0; i < n; i++, element += s->size) {
+		const struct conf_element *e = (const void *)element;
+
+		if (strcasecmp(e->id, id) != 0)
+			continue;
+		if (strcmp(e->id, id) == 0 && conf_element_is(s, e)) {
+			p->section = s;
+			p->id = e->id;
+			p->object = element;
+			return;
+		}
+		conf_problem(p->problems, place, p->header, "its id is taken by '%s' (%s:%u)",
+			e->id, e->place.file, e->place.line);
+		return;
+	}
+	if (n == s->max) {
+		conf_problem(p->problems, place, p->header, "at most %zu are possible", s->max);
+		return;
+	}
+	add_element(p, s, id, place);
+}
+
+/* Whether the header is new in this source. */
+static bool note_header(struct parse *p, const struct conf_place *place)
+{
+	for (size_t i = 0; i < p->n_seen; i++)
+		if (strcmp(p->seen[i].header, p->header) == 0) {
+			conf_problem(p->problems, place, p->header,
+				"this section began already on line %u", p->seen[i].line);
+			return false;
+		}
+	if (p->n_seen == SECTIONS_MAX) {
+		conf_problem(p->problems, place, p->header, "more than %d sections", SECTIONS_MAX);
+		return false;
+	}
+	p->seen[p->n_seen++] = (struct seen){ p->header, place->line };
+	return true;
+}
+
+static void unknown_section(struct parse *p, const struct conf_place *place, const char *name)
+{
+	const char *nearest = conf_section_nearest(p->schema, name);
+
+	if (nearest)
+		conf_problem(p->problems, place, p->header, "unknown section, did you mean [%s]?",
+			nearest);
+	else
+		conf_problem(p->problems, place, p->header, "unknown section");
+}
+
+static void enter_section(
+	struct parse *p, const char *name, const char *id, const struct conf_place *place)
+{
+	const struct conf_section *s = conf_section_find(p->schema, name);
+
+	if (!s) {
+		unknown_section(p, place, name);
+	} else if (!s->size && *id) {
+		conf_problem(
+			p->problems, place, p->header, "there is one [%s], without an id", name);
+	} else if (s->size && !*id) {
+		conf_problem(p->problems, place, p->header, "needs an id, such as [%s a]", name);
+	} else if (!s->size) {
+		p->section = s;
+		p->object = p->root;
+	} else {
+		enter_element(p, s, id, place);
+	}
+}
+
+static void on_section(void *data, const struct conf_place *place, const char *header)
+{
+	struct parse *p = data;
+	const char *id;
+	char *name;
+
+	p->section = NULL;
+	p->id = NULL;
+	p->header = NULL;
+	if (!header)
+		return;
+	name = arena_strndup(&p->scratch, header, strcspn(header, " "));
+	id = header + strlen(name);
+	id += strspn(id, " ");
+	/* One spelling, for duplicates and messages. */
+	p->header = *id ? arena_printf(&p->scratch, "[%s %s]", name, id)
+			: arena_printf(&p->scratch, "[%s]", name);
+	if (!note_header(p, place)) {
+		p->header = NULL;
+	} else if (!is_ignored(name)) {
+		enter_section(p, name, id, place);
+		if (!p->section)
+			p->header = NULL;
+	}
+}
+
+static void unknown_key(struct parse *p, const struct conf_place *place, const char *key)
+{
+	const struct conf_section *home = conf_key_home(p->schema, key);
+	const char *nearest = conf_key_nearest(p->section, key);
+
+	if (home)
+		conf_problem(p->problems, place, key,
+			"unknown key in [%s], did you mean it in [%s]?", p->section->name,
+			home->name);
+	else if (nearest)
+		conf_problem(p->problems, place, key, "unknown key in [%s], did you mean '%s'?",
+			p->section->name, nearest);
+	else
+		conf_problem(p->problems, place, key, "unknown key in [%s]", p->section->name);
+}
+
+static void keep(
+	struct parse *p, const struct conf_place *place, const char *key, const char *value)
+{
+	const char *item = arena_printf(
+		&p->scratch, "%.*s.%s=%s", (int)strlen(p->header) - 2, p->header + 1, key, value);
+
+	if (strchr(key, '.'))
+		conf_problem(p->problems, place, key, "a key cannot hold a '.'");
+	else if (!conf_list_add(ignored(p), p->arena, item))
+		conf_problem(p->problems, place, key, "more than %d X- keys", CONF_LIST_MAX);
+}
+
+static void on_key(void *data, const struct conf_place *place, const char *key, const char *value)
+{
+	struct parse *p = data;
+	const struct conf_key *k;
+
+	if (!p->header)
+		return;
+	if (!p->section || is_ignored(key)) {
+		keep(p, place, key, value);
+		return;
+	}
+	if (p->section->defaults) {
+		conf_default_add(p->root, key, value, place, p->problems);
+		return;
+	}
+	k = conf_key_find(p->section, key);
+	if (k)
+		assign(p, k, value, place, false);
+	else
+		unknown_key(p, place, key);
+}
+
+static void parse_init(struct parse *p, const struct conf_schema *schema, void *root,
+	const struct conf_specifiers *spec, struct conf_problems *problems)
+{
+	*p = (struct parse){
+		.schema = schema,
+		.root = root,
+		.arena = root_arena(root),
+		.spec = *spec,
+		.problems = problems,
+	};
+}
+
+static void parse_release(struct parse *p)
+{
+	conf_marks_release(&p->marks);
+	arena_release(&p->scratch);
+}
+
+/* Reads all sources; what they name stays valid with the root. Returns the place of the first. */
+static struct conf_place parse_run(struct parse *p, const struct conf_source *src, size_t n)
+{
+	static const struct conf_reader_calls calls = { on_section, on_key };
+	struct conf_place first = { 0 };
+
+	for (size_t i = 0; i < p->schema->sections; i++) {
+		p->section = &p->schema->section[i];
+		p->object = p->root;
+		if (!p->section->size)
+			begin_object(p);
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct conf_source s = src[i];
+
+		s.file = arena_strdup(p->arena, s.file);
+		if (i == 0)
+			first.file = s.file;
+		p->n_seen = 0;
+		p->header = NULL;
+		conf_read(&s, &calls, p, p->problems);
+	}
+	return first;
+}
+
+/* [Defaults] give way to what the VM's own files say. */
+static bool is_written(struct parse *p, const char *section, const char *id, const char *key)
+{
+	const struct conf_mark *m = conf_mark_find(&p->marks, section, id, key);
+
+	return m && !m->by_default;
+}
+
+/* What nobody wrote but every VM has. */
+static void complete(struct parse *p, struct conf_vm *c)
+{
+	static const struct conf_place nobody = { 0 };
+
+	for (size_t i = 0; i < c->disks; i++) {
+		struct conf_disk *d = &c->disk[i];
+
+		if (d->cdrom)
+			d->read_only = true;
+		else if (!d->path && d->size)
+			d->path = arena_printf(&c->arena, "%s-%s.qcow2", c->name, d->id);
+	}
+	if (!c->nics && c->networks == CONF_NETWORKS_DEFAULT)
+		add_element(p, conf_section_find(p->schema, "NIC"), "lan", &nobody);
+	for (size_t i = 0; i < c->nics; i++) {
+		struct conf_nic *nic = &c->nic[i];
+
+		if (nic->bridge && !is_written(p, "NIC", nic->id, "Network"))
+			nic->network = NULL;
+		else if (nic->bridge && !is_written(p, "NIC", nic->id, "Bridge"))
+			nic->bridge = NULL;
+	}
+	if (!c->serials)
+		add_element(p, conf_section_find(p->schema, "Serial"), "console", &nobody);
+}
+
+static void check_name(const char *name, const struct conf_place *place, struct conf_problems *p)
+{
+	if (!conf_name_ok(name))
+		conf_problem(p, place, NULL,
+			"the name must be letters, digits, '.', '_' and '-', at most 63, and begin "
+			"with a letter or digit");
+}
+
+void conf_vm_parse(struct conf_vm *out, const char *name, const struct conf_source *src, size_t n,
+	const struct conf_context *ctx, struct conf_problems *problems)
+{
+	const struct conf_specifiers spec = { name, ctx->uuid, ctx->state_dir };
+	size_t before = problems->count;
+	struct parse p;
+
+	parse_init(&p, &conf_vm_schema, out, &spec, problems);
+	p.defaults = ctx->defaults;
+	out->name = arena_strdup(&out->arena, name);
+	out->place = parse_run(&p, src, n);
+	check_name(name, &out->place, problems);
+	complete(&p, out);
+	conf_vm_check(out, &p.marks, problems->count == before, problems);
+	parse_release(&p);
+}
+
+void conf_network_parse(struct conf_network *out, const char *name, const struct conf_source *src,
+	size_t n, struct conf_problems *problems)
+{
+	const struct conf_specifiers spec = { .name = name };
+	struct parse p;
+
+	parse_init(&p, &conf_network_schema, out, &spec, problems);
+	out->name = arena_strdup(&out->arena, name);
+	out->place = parse_run(&p, src, n);
+	check_name(name, &out->place, problems);
+	conf_network_check(out, &p.marks, problems);
+	parse_release(&p);
+}
+
+void conf_daemon_parse(struct conf_daemon *out, const struct conf_source *src, size_t n,
+	struct conf_problems *problems)
+{
+	const struct conf_specifiers spec = { 0 };
+	struct parse p;
+
+	parse_init(&p, &conf_daemon_schema, out, &spec, problems);
+	parse_run(&p, src, n);
+	parse_release(&p);
+}
+
+void conf_vm_release(struct conf_vm *c)
+{
+	arena_release(&c->arena);
+	*c = (struct conf_vm)CONF_VM_INIT;
+}
+
+void conf_network_release(struct conf_network *c)
+{
+	arena_release(&c->arena);
+	*c = (struct conf_network)CONF_NETWORK_INIT;
+}
+
+void conf_daemon_release(struct conf_daemon *c)
+{
+	arena_release(&c->arena);
+	*c = (struct conf_daemon)CONF_DAEMON_INIT;
+}

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+#include "conf/reader.h"
+
+#include <ini.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "conf/schema.h"
+
+struct reader {
+	const struct conf_reader_calls *calls;
+	void *data;
+	struct conf_problems *problems;
+	size_t before;		 /* problems of others */
+	struct conf_place place; /* of the line in text */
+	const char *next, *end;
+	char text[CONF_LINE_MAX + 1];
+	const char *header; /* in text; NULL: malformed */
+	const char *value;  /* in text */
+	bool begun;	    /* a header was handed out, its section not yet announced */
+};
+
+static const char key_chars[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.";
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/* Cuts blanks off both ends, in place. */
+static char *trim(char *s)
+{
+	size_t len;
+
+	while (is_blank(*s))
+		s++;
+	len = strlen(s);
+	while (len && is_blank(s[len - 1]))
+		len--;
+	s[len] = '\0';
+	return s;
+}
+
+/* Valid UTF-8 without control characters: what may go into JSON, a log line and an argument. */
+static bool is_printable(const char *text)
+{
+	const unsigned char *s = (const unsigned char *)text;
+
+	while (*s) {
+		static const uint32_t lowest[] = { 0x20, 0xa0, 0x800, 0x10000 };
+		unsigned more = *s < 0x80 ? 0 : *s >= 0xf0 ? 3 : *s >= 0xe0 ? 2 : 1;
+		uint32_t c = more ? *s & (0x3fU >> more) : *s;
+
+		if (*s == 0x7f || (*s >= 0x80 && *s < 0xc2) || *s > 0xf4)
+			return false;
+		s++;
+		for (unsigned i = 0; i < more; i++, s++) {
+			if ((*s & 0xc0) != 0x80)
+				return false;
+			c = c << 6 | (*s & 0x3fU);
+		}
+		if (c < lowest[more] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+			return false;
+	}
+	return true;
+}
+
+/* The next line that can be one, into r->text; false at the end. What has more problems than are
+ * shown is read no further: a megabyte of nonsense would hold up the loop. */
+static bool take_line(struct reader *r)
+{
+	while (r->next < r->end && r->problems->count - r->before <= CONF_PROBLEMS_MAX) {
+		const char *start = r->next;
+		const char *nl = memchr(start, '\n', (size_t)(r->end - start));
+		size_t len = (size_t)((nl ? nl : r->end) - start);
+
+		r->next = nl ? nl + 1 : r->end;
+		if (r->place.line++ == 0 && len >= 3 && memcmp(start, "\xef\xbb\xbf", 3) == 0) {
+			start += 3;
+			len -= 3;
+		}
+		if (len && start[len - 1] == '\r')
+			len--;
+		if (len > CONF_LINE_MAX) {
+			conf_problem(r->problems, &r->place, NULL,
+				"line of %zu bytes, at most %d are possible", len, CONF_LINE_MAX);
+		} else if (memchr(start, '\0', len)) {
+			conf_problem(r->problems, &r->place, NULL, "NUL byte");
+		} else {
+			memcpy(r->text, start, len);
+			r->text[len] = '\0';
+			return true;
+		}
+	}
+	return false;
+}
+
+/* s begins with '['. */
+static void take_header(struct reader *r, char *s)
+{
+	char *end = strchr(s, ']');
+
+	r->header = NULL;
+	if (!end)
+		conf_problem(r->problems, &r->place, NULL, "section header without ']'");
+	else if (end[1])
+		conf_problem(r->problems, &r->place, NULL, "text after the section header");
+	else if (end - s > CONF_HEADER_MAX)
+		conf_problem(r->problems, &r->place, NULL, "section header of more than %d bytes",
+			CONF_HEADER_MAX);
+	else if (strcspn(s + 1, "[=") < (size_t)(end - s - 1))
+		conf_problem(r->problems, &r->place, NULL, "'[' or '=' in the section header");
+	else {
+		*end = '\0';
+		r->header = trim(s + 1);
+		if (!is_printable(r->header)) {
+			conf_problem(r->problems, &r->place, NULL,
+				"control character or bad UTF-8 in the section header");
+			r->header = NULL;
+		}
+	}
+}
+
+/* Splits s; returns the key, or NULL after reporting what is wrong. */
+static const char *take_key(struct reader *r, char *s)
+{
+	char *equals = strchr(s, '=');
+	const char *key;
+
+	if (!equals) {
+		conf_problem(r->problems, &r->place, NULL, "no '=' here; lines are Key=value");
+		return NULL;
+	}
+	*equals = '\0';
+	key = trim(s);
+	r->value = trim(equals + 1);
+	if (!*key || strlen(key) > CONF_KEY_MAX || key[strspn(key, key_chars)]) {
+		conf_problem(r->problems, &r->place, NULL,
+			"what stands before '=' cannot be a key: letters, digits, '-' and '.', at "
+			"most %d",
+			CONF_KEY_MAX);
+		return NULL;
+	}
+	if (!is_printable(r->value)) {
+		conf_problem(
+			r->problems, &r->place, key, "control character or bad UTF-8 in the value");
+		return NULL;
+	}
+	return key;
+}
+
+/* inih's fgets: one line that it cannot misread for each of ours that says something. A section is
+ * announced by a key of its own, "@", since inih keeps quiet about empty ones. */
+static char *feed(char *line, int size, void *stream)
+{
+	struct reader *r = stream;
+
+	if (r->begun) {
+		r->begun = false;
+		snprintf(line, (size_t)size, "@=%u\n", r->place.line);
+		return line;
+	}
+	while (take_line(r)) {
+		char *s = trim(r->text);
+		const char *key;
+
+		if (*s == '\0' || *s == '#' || *s == ';')
+			continue;
+		if (*s == '[') {
+			take_header(r, s);
+			r->begun = true;
+			snprintf(line, (size_t)size, "[%u]\n", r->place.line);
+			return line;
+		}
+		key = take_key(r, s);
+		if (key) {
+			snprintf(line, (size_t)size, "%s=%u\n", key, r->place.line);
+			return line;
+		}
+	}
+	return NULL;
+}
+
+static int handle(void *user, const char *section, const char *name, const char *value)
+{
+	struct reader *r = user;
+
+	(void)value; /* the line number: that of r->place, for inih reads no further ahead */
+	if (strcmp(name, "@") == 0)
+		r->calls->section(r->data, &r->place, r->header);
+	else if (*section)
+		r->calls->key(r->data, &r->place, name, r->value);
+	else
+		conf_problem(r->problems, &r->place, name, "stands before the first [section]");
+	return 1;
+}
+
+void conf_read(const struct conf_source *src, const struct conf_reader_calls *calls, void *data,
+	struct conf_problems *p)
+{
+	struct reader r = {
+		.calls = calls,
+		.data = data,
+		.problems = p,
+		.before = p->count,
+		.place.file = src->file,
+		.next = src->text,
+		.end = src->text + src->len,
+	};
+
+	if (src->len > CONF_TEXT_MAX)
+		conf_problem(p, &r.place, NULL, "larger than %d bytes", CONF_TEXT_MAX);
+	else if (src->len)
+		ini_parse_stream(feed, &r, handle, &r);
+}

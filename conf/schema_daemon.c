@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+#include "conf/row.h"
+#include "conf/word.h"
+
+static const char *const level_names[] = { "error", "warning", "info", "debug" };
+
+/* clang-format off */
+static const struct conf_key daemon_keys[] = {
+	{ .name = "ImageDir",          STRING(PATH, conf_daemon, image_dir),
+	  .check = conf_word_absolute, .what = "an absolute path",
+	  .help = "Where relative disk paths live. Default: images in the state directory." },
+	{ .name = "LogLevel",          STRING(WORD, conf_daemon, log_level), NAMES(level_names),
+	  .preset = "info", .apply = CONF_APPLY_LIVE,
+	  .help = "The least important kind of message that is still logged." },
+	{ .name = "MaxClients",        UINT(conf_daemon, max_clients, 1, 4096), .preset = "256",
+	  .apply = CONF_APPLY_LIVE,
+	  .help = "Connections to the control socket at a time." },
+	{ .name = "MaxClientsPerUser", UINT(conf_daemon, max_clients_per_user, 1, 4096),
+	  .preset = "64",
+	  .apply = CONF_APPLY_LIVE,
+	  .help = "Likewise of one user; root's are not counted." },
+};
+
+static const struct conf_section sections[] = {
+	{ .name = "Daemon",   KEYS(daemon_keys), .help = "The daemon itself." },
+	{ .name = "Defaults", .defaults = true,
+	  .help = "Keys of VM files, written Section.Key=value, such as Disk.Cache=writeback. "
+		  "They hold for every such section of every VM that does not say otherwise." },
+};
+/* clang-format on */
+
+const struct conf_schema conf_daemon_schema = {
+	.section = sections,
+	.sections = ARRAY_SIZE(sections),
+	.size = sizeof(struct conf_daemon),
+	.ignored = offsetof(struct conf_daemon, ignored),
+};

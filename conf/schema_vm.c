@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: MIT */
+#include "conf/row.h"
+#include "conf/word.h"
+
+#define NAME_TABLE(table, n, ...)                           \
+	static const char *const table[] = { __VA_ARGS__ }; \
+	_Static_assert(ARRAY_SIZE(table) == (n), "a value of " #table " has no name")
+
+/* clang-format off */
+NAME_TABLE(accel_names, CONF_ACCELS,
+	[CONF_ACCEL_KVM] = "kvm", [CONF_ACCEL_TCG] = "tcg", [CONF_ACCEL_AUTO] = "auto");
+NAME_TABLE(networks_names, CONF_NETWORKS_N,
+	[CONF_NETWORKS_DEFAULT] = "default", [CONF_NETWORKS_NONE] = "none");
+NAME_TABLE(firmware_names, CONF_FIRMWARES,
+	[CONF_FIRMWARE_AUTO] = "auto", [CONF_FIRMWARE_BIOS] = "bios",
+	[CONF_FIRMWARE_UEFI] = "uefi");
+NAME_TABLE(clock_names, CONF_CLOCKS,
+	[CONF_CLOCK_UTC] = "utc", [CONF_CLOCK_LOCALTIME] = "localtime");
+NAME_TABLE(format_names, CONF_FORMATS,
+	[CONF_FORMAT_AUTO] = "auto", [CONF_FORMAT_RAW] = "raw", [CONF_FORMAT_QCOW2] = "qcow2");
+NAME_TABLE(bus_names, CONF_BUSES,
+	[CONF_BUS_AUTO] = "auto", [CONF_BUS_VIRTIO] = "virtio", [CONF_BUS_SCSI] = "scsi",
+	[CONF_BUS_SATA] = "sata", [CONF_BUS_IDE] = "ide");
+NAME_TABLE(cdrom_bus_names, CONF_BUSES, /* there is no CD on virtio */
+	[CONF_BUS_AUTO] = "auto", [CONF_BUS_SCSI] = "scsi", [CONF_BUS_SATA] = "sata",
+	[CONF_BUS_IDE] = "ide");
+NAME_TABLE(cache_names, CONF_CACHES,
+	[CONF_CACHE_AUTO] = "auto", [CONF_CACHE_NONE] = "none",
+	[CONF_CACHE_WRITEBACK] = "writeback", [CONF_CACHE_WRITETHROUGH] = "writethrough",
+	[CONF_CACHE_DIRECTSYNC] = "directsync", [CONF_CACHE_UNSAFE] = "unsafe");
+NAME_TABLE(aio_names, CONF_AIOS,
+	[CONF_AIO_AUTO] = "auto", [CONF_AIO_NATIVE] = "native", [CONF_AIO_THREADS] = "threads",
+	[CONF_AIO_IO_URING] = "io_uring");
+NAME_TABLE(discard_names, CONF_DISCARDS,
+	[CONF_DISCARD_UNMAP] = "unmap", [CONF_DISCARD_IGNORE] = "ignore");
+NAME_TABLE(zeroes_names, CONF_ZEROES_N,
+	[CONF_ZEROES_OFF] = "off", [CONF_ZEROES_ON] = "on", [CONF_ZEROES_UNMAP] = "unmap");
+NAME_TABLE(on_error_names, CONF_ON_ERRORS,
+	[CONF_ON_ERROR_ENOSPC] = "enospc", [CONF_ON_ERROR_STOP] = "stop",
+	[CONF_ON_ERROR_REPORT] = "report", [CONF_ON_ERROR_IGNORE] = "ignore");
+NAME_TABLE(nic_names, CONF_NIC_MODELS,
+	[CONF_NIC_VIRTIO] = "virtio", [CONF_NIC_E1000] = "e1000", [CONF_NIC_E1000E] = "e1000e",
+	[CONF_NIC_RTL8139] = "rtl8139");
+NAME_TABLE(display_names, CONF_DISPLAYS,
+	[CONF_DISPLAY_VNC] = "vnc", [CONF_DISPLAY_NONE] = "none");
+NAME_TABLE(video_names, CONF_VIDEOS,
+	[CONF_VIDEO_STD] = "std", [CONF_VIDEO_VIRTIO] = "virtio", [CONF_VIDEO_QXL] = "qxl",
+	[CONF_VIDEO_CIRRUS] = "cirrus", [CONF_VIDEO_NONE] = "none");
+NAME_TABLE(serial_names, CONF_SERIAL_TYPES,
+	[CONF_SERIAL_UART] = "serial", [CONF_SERIAL_VIRTIO] = "virtio");
+NAME_TABLE(ending_names, CONF_ENDINGS,
+	[CONF_ENDING_STOP] = "stop", [CONF_ENDING_RESTART] = "restart",
+	[CONF_ENDING_PAUSE] = "pause");
+NAME_TABLE(restart_names, CONF_RESTARTS,
+	[CONF_RESTART_ON_FAILURE] = "on-failure", [CONF_RESTART_NO] = "no",
+	[CONF_RESTART_ALWAYS] = "always");
+NAME_TABLE(stop_timeout_names, CONF_STOP_TIMEOUTS,
+	[CONF_STOP_TIMEOUT_LEAVE] = "leave", [CONF_STOP_TIMEOUT_KILL] = "kill");
+NAME_TABLE(link_names, 2, [false] = "down", [true] = "up");
+
+static const struct conf_key vm_keys[] = {
+	{ .name = "Description", STRING(TEXT, conf_vm, description), .apply = CONF_APPLY_LIVE,
+	  .help = "A line for people." },
+	{ .name = "CPUs",        UINT(conf_vm, cpus, 1, 1024), .preset = "1",
+	  .help = "Number of virtual CPUs." },
+	{ .name = "Memory",      SIZE(conf_vm, memory), .min = MIB, .max = 64 * TIB, .step = MIB,
+	  .preset = "1G",
+	  .help = "Memory of the guest." },
+	{ .name = "Machine",     STRING(WORD, conf_vm, machine), .check = conf_word_machine,
+	  .what = "q35, pc or a version of these such as pc-q35-7.2", .preset = "q35",
+	  .help = "The machine that QEMU builds. q35 and pc become their newest version at the "
+		  "first start, which is then kept, so that the guest's hardware never moves "
+		  "by itself." },
+	{ .name = "Accel",       ENUM(conf_accel, conf_vm, accel, accel_names), .preset = "kvm",
+	  .help = "kvm uses the processor's virtualisation and fails without it, tcg emulates, "
+		  "auto takes kvm where it works, else tcg, and list says so." },
+	{ .name = "UUID",        STRING(WORD, conf_vm, uuid), .own = true, .check = conf_word_uuid,
+	  .what = "a UUID such as 7f1d1d4e-7c3b-4a69-9f0e-0d8f1a2b3c4d",
+	  .help = "The machine's UUID. Default: chosen once and kept." },
+	{ .name = "Owner",       LIST(WORD, conf_vm, owner), .apply = CONF_APPLY_LIVE,
+	  .check = conf_word_owner, .what = "a user name or @group",
+	  .help = "Users, and groups with @ in front, who may use this VM without being "
+		  "operators." },
+	{ .name = "Networks",    ENUM(conf_networks, conf_vm, networks, networks_names),
+	  .preset = "default", .apply = CONF_APPLY_LIVE,
+	  .help = "What a VM without any [NIC] section gets: default is one NIC 'lan' on the "
+		  "network 'default', none is no NIC." },
+};
+
+static const struct conf_key cpu_keys[] = {
+	{ .name = "Model",    STRING(WORD, conf_vm, cpu_model), .check = conf_word_plain,
+	  .what = "a CPU model of QEMU such as host or x86-64-v2-AES",
+	  .help = "The processor that the guest sees. Default: host with KVM, max with TCG." },
+	{ .name = "Features", LIST(WORD, conf_vm, cpu_features), .check = conf_word_feature,
+	  .what = "+FEATURE or -FEATURE",
+	  .help = "Processor features added (+avx2) or taken away (-svm)." },
+	{ .name = "Sockets",  UINT(conf_vm, sockets, 1, 1024),
+	  .help = "Sockets; with Cores and Threads it multiplies to CPUs. Default: derived." },
+	{ .name = "Cores",    UINT(conf_vm, cores, 1, 1024),
+	  .help = "Cores per socket. Default: derived." },
+	{ .name = "Threads",  UINT(conf_vm, threads, 1, 1024),
+	  .help = "Threads per core. Default: 1." },
+};
+
+static const struct conf_key memory_keys[] = {
+	{ .name = "Max",               SIZE(conf_vm, memory_max), .min = MIB, .max = 64 * TIB,
+	  .step = MIB,
+	  .help = "How far set-memory may raise the memory; the guest boots with this much and "
+		  "the balloon takes the difference to Memory. Default: Memory." },
+	{ .name = "Min",               SIZE(conf_vm, memory_min), .min = MIB, .max = 64 * TIB,
+	  .step = MIB,
+	  .apply = CONF_APPLY_LIVE,
+	  .help = "How far set-memory may lower it. Default: 64M, or Memory if that is less." },
+	{ .name = "Balloon",           BOOL(conf_vm, balloon), .preset = "yes",
+	  .help = "Whether there is a balloon device, through which memory is taken and given "
+		  "back." },
+	{ .name = "DeflateOnOOM",      BOOL(conf_vm, deflate_on_oom), .preset = "yes",
+	  .help = "Whether a guest that runs out of memory gets the balloon's back." },
+	{ .name = "FreePageReporting", BOOL(conf_vm, free_page_reporting), .preset = "yes",
+	  .help = "Whether pages that the guest does not use go back to the host by "
+		  "themselves." },
+};
+
+static const struct conf_key boot_keys[] = {
+	{ .name = "Firmware",   ENUM(conf_firmware, conf_vm, firmware, firmware_names),
+	  .preset = "auto",
+	  .help = "bios or uefi; auto is uefi where SecureBoot asks for it, else bios." },
+	{ .name = "SecureBoot", BOOL(conf_vm, secure_boot), .preset = "no",
+	  .help = "UEFI with secure boot and the usual keys enrolled." },
+	{ .name = "Order",      LIST(ID, conf_vm, order),
+	  .help = "Ids of disks, CDs and NICs in the order in which they are tried." },
+	{ .name = "Menu",       BOOL(conf_vm, menu), .preset = "no",
+	  .help = "Whether the firmware offers its boot menu." },
+	{ .name = "Kernel",     STRING(PATH, conf_vm, kernel), .root = true,
+	  .help = "A Linux kernel on the host that is booted directly." },
+	{ .name = "Initrd",     STRING(PATH, conf_vm, initrd), .root = true,
+	  .help = "Its initial RAM disk." },
+	{ .name = "Append",     LIST(TEXT, conf_vm, append),
+	  .help = "Its command line; several are joined by spaces." },
+	{ .name = "Clock",      ENUM(conf_clock, conf_vm, clock, clock_names), .preset = "utc",
+	  .help = "What the real-time clock shows; Windows wants localtime." },
+};
+
+static const struct conf_key disk_keys[] = {
+	{ .name = "Path",         STRING(PATH, conf_disk, path),
+	  .help = "Image file or block device. Relative: in the image directory; outside of "
+		  "that only root may name it. Default: NAME-ID.qcow2 where Size= is given." },
+	{ .name = "Base",         LIST(PATH, conf_disk, base),
+	  .help = "The images that a qcow2 image is based on, from the top down, all of them. "
+		  "What the image's own header names is not followed." },
+	{ .name = "Size",         SIZE(conf_disk, size), .min = 512, .max = 64 * TIB, .step = 512,
+	  .apply = CONF_APPLY_LIVE,
+	  .help = "Creates the image at the first start if it is not there, in the image "
+		  "directory only." },
+	{ .name = "Format",       ENUM(conf_format, conf_disk, format, format_names),
+	  .preset = "auto",
+	  .help = "auto goes by the name: .qcow2 is qcow2; .raw, .img, .iso and /dev/... are "
+		  "raw. The content is never asked, since the guest writes it." },
+	{ .name = "Bus",          ENUM(conf_bus, conf_disk, bus, bus_names), .preset = "auto",
+	  .help = "How the guest sees it; auto is virtio. sata needs a q35 machine, ide a pc "
+		  "one." },
+	{ .name = "Cache",        ENUM(conf_cache, conf_disk, cache, cache_names), .preset = "auto",
+	  .help = "The host's cache mode as QEMU calls it; auto is none. unsafe loses data "
+		  "when the host fails." },
+	{ .name = "AIO",          ENUM(conf_aio, conf_disk, aio, aio_names), .preset = "auto",
+	  .help = "How QEMU does I/O; auto is native where the cache mode allows, else "
+		  "threads." },
+	{ .name = "Discard",      ENUM(conf_discard, conf_disk, discard, discard_names),
+	  .preset = "unmap",
+	  .help = "Whether space that the guest discards is given back to the host." },
+	{ .name = "DetectZeroes", ENUM(conf_detect_zeroes, conf_disk, detect_zeroes, zeroes_names),
+	  .preset = "off",
+	  .help = "Whether written zeroes become holes (on) or discards (unmap)." },
+	{ .name = "OnError",      ENUM(conf_on_error, conf_disk, on_error, on_error_names),
+	  .preset = "enospc",
+	  .help = "After an I/O error: enospc pauses the guest when space is gone and reports "
+		  "others to it, stop always pauses, report always reports, ignore says "
+		  "nothing." },
+	{ .name = "ReadOnly",     BOOL(conf_disk, read_only), .preset = "no",
+	  .help = "Whether the guest cannot write." },
+	{ .name = "IOThread",     BOOL(conf_disk, iothread), .preset = "no",
+	  .help = "Whether the disk gets a thread of its own in QEMU." },
+	{ .name = "Serial",       STRING(WORD, conf_disk, serial), .check = conf_word_serial,
+	  .what = "a serial number of at most 20 letters, digits, '.', '_' and '-'",
+	  .help = "Serial number that the guest reads. Default: the id." },
+};
+
+static const struct conf_key cdrom_keys[] = {
+	{ .name = "Path",    STRING(PATH, conf_disk, path), .apply = CONF_APPLY_LIVE,
+	  .help = "The image or the host's drive, as for disks. Default: an empty drive." },
+	{ .name = "Format",  ENUM(conf_format, conf_disk, format, format_names), .preset = "auto",
+	  .apply = CONF_APPLY_LIVE,
+	  .help = "As for disks." },
+	{ .name = "Bus",     ENUM(conf_bus, conf_disk, bus, cdrom_bus_names), .preset = "auto",
+	  .help = "How the guest sees it; auto is sata on q35 and ide on pc." },
+	{ .name = "Cache",   ENUM(conf_cache, conf_disk, cache, cache_names), .preset = "auto",
+	  .apply = CONF_APPLY_LIVE,
+	  .help = "As for disks." },
+	{ .name = "OnError", ENUM(conf_on_error, conf_disk, on_error, on_error_names),
+	  .preset = "enospc",
+	  .help = "As for disks." },
+	{ .name = "Serial",  STRING(WORD, conf_disk, serial), .check = conf_word_serial,
+	  .what = "a serial number of at most 20 letters, digits, '.', '_' and '-'",
+	  .help = "Serial number that the guest reads. Default: the id." },
+};
+
+static const struct conf_key nic_keys[] = {
+	{ .name = "Network",    STRING(NAME, conf_nic, network), .preset = "default",
+	  .apply = CONF_APPLY_LIVE,
+	  .help = "The network it is on: the name of a .network file, or default." },
+	{ .name = "Bridge",     STRING(WORD, conf_nic, bridge), .apply = CONF_APPLY_LIVE,
+	  .check = conf_word_ifname, .what = "an interface name of at most 15 bytes",
+	  .help = "Instead of Network: an existing bridge that somebody else manages." },
+	{ .name = "Model",      ENUM(conf_nic_model, conf_nic, model, nic_names),
+	  .preset = "virtio",
+	  .help = "The card that the guest sees." },
+	{ .name = "MACAddress", MAC(conf_nic, mac), .own = true,
+	  .help = "Default: made from the VM's UUID and the id, and kept." },
+	{ .name = "Address",    STRING(IPV4, conf_nic, address), .own = true,
+	  .apply = CONF_APPLY_LIVE,
+	  .help = "The address that the guest gets by DHCP. Default: the next free one, and "
+		  "kept." },
+	{ .name = "HostName",   STRING(WORD, conf_nic, hostname), .own = true,
+	  .apply = CONF_APPLY_LIVE,
+	  .check = conf_word_label, .what = "a host name without dots",
+	  .help = "The name under which others find it. Default: the VM's name, in lower case." },
+	{ .name = "Link",       BOOL(conf_nic, link), NAMES(link_names), .preset = "up",
+	  .apply = CONF_APPLY_LIVE,
+	  .help = "Whether the cable is plugged in." },
+};
+
+static const struct conf_key display_keys[] = {
+	{ .name = "Type",            ENUM(conf_display, conf_vm, display, display_names),
+	  .preset = "vnc",
+	  .help = "Whether there is a screen." },
+	{ .name = "Listen",          STRING(WORD, conf_vm, listen), .check = conf_word_listen,
+	  .what = "unix or an IP address", .preset = "unix", .apply = CONF_APPLY_LIVE,
+	  .help = "Where VNC is offered: unix is a socket in the run directory, for root." },
+	{ .name = "Port",            UINT(conf_vm, port, 1, 65535), .zero = "auto",
+	  .preset = "auto",
+	  .own = true, .apply = CONF_APPLY_LIVE,
+	  .help = "TCP port; auto is the first free one from 5900." },
+	{ .name = "Password",        STRING(WORD, conf_vm, password), .apply = CONF_APPLY_LIVE,
+	  .check = conf_word_file, .what = "the name of a file in the configuration directory",
+	  .help = "A file in the configuration directory that holds the password." },
+	{ .name = "AllowNoPassword", BOOL(conf_vm, allow_no_password), .preset = "no",
+	  .apply = CONF_APPLY_LIVE,
+	  .help = "Allows TCP without a password." },
+	{ .name = "Video",           ENUM(conf_video, conf_vm, video, video_names), .preset = "std",
+	  .help = "The graphics card that the guest sees." },
+	{ .name = "Keymap",          STRING(WORD, conf_vm, keymap), .check = conf_word_plain,
+	  .what = "a keyboard layout of QEMU such as de or en-us",
+	  .help = "Keyboard layout, for VNC clients that do not send scan codes." },
+	{ .name = "Tablet",          BOOL(conf_vm, tablet), .preset = "yes",
+	  .help = "Whether the pointer is a tablet, which follows the mouse exactly." },
+};
+
+static const struct conf_key serial_keys[] = {
+	{ .name = "Type",    ENUM(conf_serial_type, conf_serial, type, serial_names),
+	  .preset = "serial",
+	  .help = "serial is a 16550 UART, virtio a paravirtual console." },
+	{ .name = "Log",     BOOL(conf_serial, log), .preset = "yes",
+	  .help = "Whether what the guest prints is kept." },
+	{ .name = "LogSize", SIZE(conf_serial, log_size), .min = 4 * KIB, .max = TIB,
+	  .preset = "4M",
+	  .apply = CONF_APPLY_LIVE,
+	  .help = "How large a log grows until the next one is begun." },
+	{ .name = "LogKeep", UINT(conf_serial, log_keep, 0, 100), .preset = "3",
+	  .apply = CONF_APPLY_LIVE,
+	  .help = "How many old ones are kept." },
+};
+
+static const struct conf_key rng_keys[] = {
+	{ .name = "Source", STRING(PATH, conf_vm, rng_source), .root = true, .check = conf_word_rng,
+	  .what = "an absolute path or none", .preset = "/dev/urandom",
+	  .help = "Where the guest's random numbers come from; none is no such device." },
+	{ .name = "Rate",   SIZE(conf_vm, rng_rate), .preset = "0",
+	  .help = "Bytes per second at most; 0 is no limit." },
+};
+
+static const struct conf_key lifecycle_keys[] = {
+	{ .name = "TimeoutStartSec", TIME(conf_vm, timeout_start_ms), .min = 1000, .preset = "30s",
+	  .apply = CONF_APPLY_LIVE,
+	  .help = "How long QEMU may take to come up." },
+	{ .name = "TimeoutStopSec",  TIME(conf_vm, timeout_stop_ms), .preset = "3min",
+	  .apply = CONF_APPLY_LIVE,
+	  .help = "How long the guest may take to shut down." },
+	{ .name = "OnStopTimeout",
+	  ENUM(conf_stop_timeout, conf_vm, on_stop_timeout, stop_timeout_names),
+	  .preset = "leave", .apply = CONF_APPLY_LIVE,
+	  .help = "After that: leave it running and say so, or kill it." },
+	{ .name = "OnPowerOff",      ENUM(conf_ending, conf_vm, on_power_off, ending_names),
+	  .preset = "stop", .apply = CONF_APPLY_LIVE,
+	  .help = "When the guest powers itself off: stop, restart, or pause with its memory "
+		  "kept." },
+	{ .name = "OnReboot",        ENUM(conf_ending, conf_vm, on_reboot, ending_names),
+	  .preset = "restart", .apply = CONF_APPLY_LIVE,
+	  .help = "When the guest reboots; restart is in place." },
+	{ .name = "OnPanic",         ENUM(conf_ending, conf_vm, on_panic, ending_names),
+	  .preset = "restart", .apply = CONF_APPLY_LIVE,
+	  .help = "When the guest's kernel panics and says so." },
+	{ .name = "OnWatchdog",      ENUM(conf_ending, conf_vm, on_watchdog, ending_names),
+	  .preset = "restart", .apply = CONF_APPLY_LIVE,
+	  .help = "When the guest's watchdog fires." },
+	{ .name = "Restart",         ENUM(conf_restart, conf_vm, restart, restart_names),
+	  .preset = "on-failure", .apply = CONF_APPLY_LIVE,
+	  .help = "Whether it is started again when QEMU dies (on-failure), never, or whenever "
+		  "it ends without having been stopped (always)." },
+	{ .name = "RestartSec",      TIME(conf_vm, restart_ms), .max = 86400000, .preset = "5s",
+	  .apply = CONF_APPLY_LIVE,
+	  .help = "Wait before that; it doubles each time, up to 5min." },
+	{ .name = "StartLimitBurst", UINT(conf_vm, start_limit_burst, 1, 1000), .preset = "5",
+	  .apply = CONF_APPLY_LIVE,
+	  .help = "So many failures within StartLimitIntervalSec, and it is left in state "
+		  "failed." },
+	{ .name = "StartLimitIntervalSec", TIME(conf_vm, start_limit_interval_ms),
+	  .preset = "10min",
+	  .apply = CONF_APPLY_LIVE,
+	  .help = "See StartLimitBurst." },
+	{ .name = "StartLimitPerDay", UINT(conf_vm, start_limit_per_day, 1, 100000), .preset = "20",
+	  .apply = CONF_APPLY_LIVE,
+	  .help = "Likewise within 24 hours." },
+};
+
+static const struct conf_key qemu_keys[] = {
+	{ .name = "Binary", STRING(PATH, conf_vm, binary), .root = true,
+	  .check = conf_word_absolute,
+	  .what = "an absolute path",
+	  .help = "The QEMU to run. Default: qemu-system-x86_64." },
+	{ .name = "Args",   LIST(TEXT, conf_vm, args), .root = true,
+	  .help = "Added to QEMU's command line: a word, or an option and its argument, per "
+		  "line." },
+};
+
+static const struct conf_section sections[] = {
+	{ .name = "VM",        KEYS(vm_keys),        .help = "The machine as a whole." },
+	{ .name = "CPU",       KEYS(cpu_keys),       .help = "Its processor." },
+	{ .name = "Memory",    KEYS(memory_keys),
+	  .help = "Limits of its memory, and the balloon." },
+	{ .name = "Boot",      KEYS(boot_keys),      .help = "How it boots." },
+	{ .name = "Disk",      KEYS(disk_keys),      .help = "A disk.",
+	  ELEMENTS(conf_disk, conf_vm, disk, disks, 64),
+	  .variant = offsetof(struct conf_disk, cdrom), .is = false, .apply = CONF_APPLY_LIVE },
+	{ .name = "CDROM",     KEYS(cdrom_keys),     .help = "A CD or DVD drive.",
+	  ELEMENTS(conf_disk, conf_vm, disk, disks, 64),
+	  .variant = offsetof(struct conf_disk, cdrom), .is = true },
+	{ .name = "NIC",       KEYS(nic_keys),
+	  .help = "A network card. Without any, see Networks=.",
+	  ELEMENTS(conf_nic, conf_vm, nic, nics, 32), .apply = CONF_APPLY_LIVE },
+	{ .name = "Display",   KEYS(display_keys),   .help = "Screen, keyboard and pointer." },
+	{ .name = "Serial",    KEYS(serial_keys),
+	  .help = "A serial line. The first is the console; without any there is one, "
+		  "'console'.",
+	  ELEMENTS(conf_serial, conf_vm, serial, serials, 8) },
+	{ .name = "RNG",       KEYS(rng_keys),       .help = "Its source of random numbers." },
+	{ .name = "Lifecycle", KEYS(lifecycle_keys),
+	  .help = "What happens when it starts, ends and fails." },
+	{ .name = "QEMU",      KEYS(qemu_keys),
+	  .help = "Past vmkeep, straight to QEMU. Anything here marks the VM as tainted." },
+};
+/* clang-format on */
+
+const struct conf_schema conf_vm_schema = {
+	.section = sections,
+	.sections = ARRAY_SIZE(sections),
+	.size = sizeof(struct conf_vm),
+	.ignored = offsetof(struct conf_vm, ignored),
+};
+
+const char *conf_cache_name(enum conf_cache v)
+{
+	return cache_names[v];
+}
+
+const char *conf_format_name(enum conf_format v)
+{
+	return format_names[v];
+}
+
+const char *conf_bus_name(enum conf_bus v)
+{
+	return bus_names[v];
+}
+
+const char *conf_accel_name(enum conf_accel v)
+{
+	return accel_names[v];
+}
+
+const char *conf_ending_name(enum conf_ending v)
+{
+	return ending_names[v];
+}
+
+const char *conf_nic_model_name(enum conf_nic_model v)
+{
+	return nic_names[v];
+}
+
+const char *conf_aio_name(enum conf_aio v)
+{
+	return aio_names[v];
+}

@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: MIT */
+#include "conf/value.h"
+
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+
+#include "base/text.h"
+
+/* All enums of the schema are written through this type. */
+_Static_assert(sizeof(enum conf_bus) == sizeof(unsigned), "enums are not unsigned");
+
+static const char separators[] = " ,";
+
+/* Items in words can be told apart on one line; texts and paths may hold blanks and commas. */
+static bool splits(const struct conf_key *k)
+{
+	return k->type != CONF_TYPE_TEXT && k->type != CONF_TYPE_PATH;
+}
+
+static void *field(const struct conf_key *k, void *object)
+{
+	return (char *)object + k->offset;
+}
+
+static const void *const_field(const struct conf_key *k, const void *object)
+{
+	return (const char *)object + k->offset;
+}
+
+bool conf_list_add(struct conf_list *l, struct arena *a, const char *item)
+{
+	if (l->n == CONF_LIST_MAX)
+		return false;
+	/* Full at 0, 1, 2, 4, 8...: the room is always the next power of two. */
+	if ((l->n & (l->n - 1)) == 0) {
+		const char **more = arena_alloc(a, (l->n ? l->n * 2 : 1) * sizeof *more);
+
+		if (l->n)
+			memcpy(more, l->item, l->n * sizeof *more);
+		l->item = more;
+	}
+	l->item[l->n++] = arena_strdup(a, item);
+	return true;
+}
+
+static bool has_dotdot(const char *path)
+{
+	for (const char *p = strstr(path, ".."); p; p = strstr(p + 1, ".."))
+		if ((p == path || p[-1] == '/') && (p[2] == '\0' || p[2] == '/'))
+			return true;
+	return false;
+}
+
+static bool parse_ipv4(const char *text, uint32_t *address)
+{
+	struct in_addr in;
+
+	if (inet_pton(AF_INET, text, &in) != 1)
+		return false;
+	*address = ntohl(in.s_addr);
+	return true;
+}
+
+static bool string_ok(const struct conf_key *k, const char *text)
+{
+	uint32_t address;
+
+	if (k->check && !k->check(text))
+		return false;
+	switch (k->type) {
+	case CONF_TYPE_TEXT:
+		return true;
+	case CONF_TYPE_WORD:
+		for (size_t i = 0; i < k->n_names; i++)
+			if (strcmp(text, k->names[i]) == 0)
+				return true;
+		return !k->names && !strchr(text, ' ');
+	case CONF_TYPE_ID:
+		return conf_id_ok(text);
+	case CONF_TYPE_NAME:
+		return conf_name_ok(text);
+	case CONF_TYPE_PATH:
+		return strlen(text) < PATH_MAX && !has_dotdot(text);
+	case CONF_TYPE_IPV4:
+		return parse_ipv4(text, &address);
+	case CONF_TYPE_SIZE:
+	case CONF_TYPE_TIME:
+	case CONF_TYPE_UINT:
+	case CONF_TYPE_BOOL:
+	case CONF_TYPE_ENUM:
+	case CONF_TYPE_MAC:
+	case CONF_TYPE_SUBNET:
+	case CONF_TYPE_RANGE:
+	case CONF_TYPES:
+		break;
+	}
+	return false;
+}
+
+static enum conf_set set_list(
+	const struct conf_key *k, struct conf_list *l, const char *text, struct arena *a)
+{
+	char item[CONF_LINE_MAX + 1];
+
+	if (!splits(k)) {
+		if (!string_ok(k, text))
+			return CONF_SET_BAD;
+		return conf_list_add(l, a, text) ? CONF_SET_OK : CONF_SET_FULL;
+	}
+	for (text += strspn(text, separators); *text; text += strspn(text, separators)) {
+		size_t len = strcspn(text, separators);
+
+		memcpy(item, text, len);
+		item[len] = '\0';
+		text += len;
+		if (!string_ok(k, item))
+			return CONF_SET_BAD;
+		if (!conf_list_add(l, a, item))
+			return CONF_SET_FULL;
+	}
+	return CONF_SET_OK;
+}
+
+static bool set_number(const struct conf_key *k, uint64_t *to, const char *text)
+{
+	uint64_t v;
+	int r;
+
+	if (k->zero && strcmp(text, k->zero) == 0) {
+		*to = 0;
+		return true;
+	}
+	if (k->type == CONF_TYPE_SIZE)
+		r = text_parse_size(text, &v);
+	else if (k->type == CONF_TYPE_TIME)
+		r = text_parse_time(text, &v);
+	else
+		r = text_parse_uint(text, 0, UINT64_MAX, &v);
+	if (r < 0 || v < k->min || (k->max && v > k->max) || (k->step && v % k->step))
+		return false;
+	*to = v;
+	return true;
+}
+
+static bool set_bool(const struct conf_key *k, bool *to, const char *text)
+{
+	for (size_t i = 0; i < k->n_names; i++)
+		if (strcmp(text, k->names[i]) == 0) {
+			*to = i;
+			return true;
+		}
+	return text_parse_bool(text, to) == 0;
+}
+
+static bool set_enum(const struct conf_key *k, unsigned *to, const char *text)
+{
+	for (unsigned i = 0; i < k->n_names; i++)
+		if (streq(text, k->names[i])) {
+			*to = i;
+			return true;
+		}
+	return false;
+}
+
+static int hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool set_mac(struct conf_mac *to, const char *text)
+{
+	struct conf_mac mac = { .set = true };
+	bool zero = true;
+
+	for (size_t i = 0; i < ETH_ALEN; i++, text += 3) {
+		int high = hex(text[0]), low = high < 0 ? -1 : hex(text[1]);
+
+		if (low < 0 || text[2] != (i + 1 < ETH_ALEN ? ':' : '\0'))
+			return false;
+		mac.byte[i] = (uint8_t)(high << 4 | low);
+		zero = zero && !mac.byte[i];
+	}
+	if (zero || (mac.byte[0] & 1)) /* a group is no NIC's address */
+		return false;
+	*to = mac;
+	return true;
+}
+
+/* Splits text at the character and parses the IPv4 address before it; returns the rest. */
+static const char *address_before(const char *text, char end, uint32_t *address)
+{
+	char first[INET_ADDRSTRLEN];
+	const char *p = strchr(text, end);
+
+	if (!p || (size_t)(p - text) >= sizeof first)
+		return NULL;
+	memcpy(first, text, (size_t)(p - text));
+	first[p - text] = '\0';
+	return parse_ipv4(first, address) ? p + 1 : NULL;
+}
+
+static bool set_subnet(struct conf_subnet *to, const char *text)
+{
+	struct conf_subnet net = { .set = true };
+	const char *rest;
+	uint64_t prefix;
+	uint32_t host;
+
+	if (strcmp(text, "auto") == 0) {
+		*to = (struct conf_subnet){ 0 };
+		return true;
+	}
+	rest = address_before(text, '/', &net.address);
+	if (!rest || text_parse_uint(rest, 8, 30, &prefix) < 0)
+		return false;
+	net.prefix = (unsigned)prefix;
+	host = UINT32_MAX >> net.prefix;
+	if ((net.address & host) == 0 || (net.address & host) == host)
+		return false;
+	*to = net;
+	return true;
+}
+
+static bool set_range(struct conf_range *to, const char *text)
+{
+	struct conf_range range = { .set = true };
+	const char *rest = address_before(text, '-', &range.first);
+
+	if (!rest || !parse_ipv4(rest, &range.last) || range.first > range.last)
+		return false;
+	*to = range;
+	return true;
+}
+
+static bool set_string(const struct conf_key *k, const char **to, const char *text, struct arena *a)
+{
+	if (!string_ok(k, text))
+		return false;
+	*to = arena_strdup(a, text);
+	return true;
+}
+
+static bool set_scalar(const struct conf_key *k, void *to, const char *text, struct arena *a)
+{
+	switch (k->type) {
+	case CONF_TYPE_TEXT:
+	case CONF_TYPE_WORD:
+	case CONF_TYPE_ID:
+	case CONF_TYPE_NAME:
+	case CONF_TYPE_PATH:
+	case CONF_TYPE_IPV4:
+		return set_string(k, to, text, a);
+	case CONF_TYPE_SIZE:
+	case CONF_TYPE_TIME:
+	case CONF_TYPE_UINT:
+		return set_number(k, to, text);
+	case CONF_TYPE_BOOL:
+		return set_bool(k, to, text);
+	case CONF_TYPE_ENUM:
+		return set_enum(k, to, text);
+	case CONF_TYPE_MAC:
+		return set_mac(to, text);
+	case CONF_TYPE_SUBNET:
+		return set_subnet(to, text);
+	case CONF_TYPE_RANGE:
+		return set_range(to, text);
+	case CONF_TYPES:
+		break;
+	}
+	return false;
+}
+
+enum conf_set conf_value_set(
+	const struct conf_key *k, void *object, const char *text, struct arena *a)
+{
+	if (k->list)
+		return set_list(k, field(k, object), text, a);
+	return set_scalar(k, field(k, object), text, a) ? CONF_SET_OK : CONF_SET_BAD;
+}
+
+void conf_value_refuse(const struct conf_key *k, const char *text, const struct conf_place *place,
+	const char *name, struct conf_problems *p)
+{
+	enum { SHOWN = 80 };
+	struct buf type = BUF_INIT;
+
+	conf_key_type(k, &type);
+	if (strlen(text) <= SHOWN)
+		conf_problem(p, place, name, "'%s' is not %s", text, type.data);
+	else
+		conf_problem(p, place, name, "this is not %s", type.data);
+	buf_release(&type);
+}
+
+static size_t field_size(const struct conf_key *k)
+{
+	static const size_t sizes[] = {
+		[CONF_TYPE_TEXT] = sizeof(char *),
+		[CONF_TYPE_WORD] = sizeof(char *),
+		[CONF_TYPE_ID] = sizeof(char *),
+		[CONF_TYPE_NAME] = sizeof(char *),
+		[CONF_TYPE_PATH] = sizeof(char *),
+		[CONF_TYPE_IPV4] = sizeof(char *),
+		[CONF_TYPE_SIZE] = sizeof(uint64_t),
+		[CONF_TYPE_TIME] = sizeof(uint64_t),
+		[CONF_TYPE_UINT] = sizeof(uint64_t),
+		[CONF_TYPE_BOOL] = sizeof(bool),
+		[CONF_TYPE_ENUM] = sizeof(unsigned),
+		[CONF_TYPE_MAC] = sizeof(struct conf_mac),
+		[CONF_TYPE_SUBNET] = sizeof(struct conf_subnet),
+		[CONF_TYPE_RANGE] = sizeof(struct conf_range),
+	};
+	_Static_assert(ARRAY_SIZE(sizes) == CONF_TYPES, "a type has no size");
+
+	return k->list ? sizeof(struct conf_list) : sizes[k->type];
+}
+
+void conf_value_reset(const struct conf_key *k, void *object, struct arena *a)
+{
+	memset(field(k, object), 0, field_size(k));
+	if (k->preset)
+		conf_value_set(k, object, k->preset, a);
+}
+
+size_t conf_value_count(const struct conf_key *k, const void *object)
+{
+	const void *f = const_field(k, object);
+
+	if (k->list)
+		return ((const struct conf_list *)f)->n;
+	switch (k->type) {
+	case CONF_TYPE_TEXT:
+	case CONF_TYPE_WORD:
+	case CONF_TYPE_ID:
+	case CONF_TYPE_NAME:
+	case CONF_TYPE_PATH:
+	case CONF_TYPE_IPV4:
+		return *(const char *const *)f != NULL;
+	case CONF_TYPE_SIZE:
+	case CONF_TYPE_TIME:
+	case CONF_TYPE_UINT:
+		return *(const uint64_t *)f || k->preset;
+	case CONF_TYPE_MAC:
+		return ((const struct conf_mac *)f)->set;
+	case CONF_TYPE_RANGE:
+		return ((const struct conf_range *)f)->set;
+	case CONF_TYPE_BOOL:
+	case CONF_TYPE_ENUM:
+	case CONF_TYPE_SUBNET:
+	case CONF_TYPES:
+		break;
+	}
+	return 1;
+}
+
+static const char *ipv4_text(char buf[INET_ADDRSTRLEN], uint32_t address)
+{
+	struct in_addr in = { .s_addr = htonl(address) };
+
+	return inet_ntop(AF_INET, &in, buf, INET_ADDRSTRLEN);
+}
+
+static void number_text(const struct conf_key *k, uint64_t v, struct buf *b)
+{
+	char text[32];
+
+	if (k->zero && !v)
+		buf_adds(b, k->zero);
+	else if (k->type == CONF_TYPE_SIZE)
+		buf_adds(b, text_size_exact(text, sizeof text, v));
+	else if (k->type == CONF_TYPE_TIME)
+		buf_adds(b, text_time_exact(text, sizeof text, v));
+	else
+		buf_printf(b, "%" PRIu64, v);
+}
+
+static void network_text(const struct conf_key *k, const void *f, struct buf *b)
+{
+	char first[INET_ADDRSTRLEN], last[INET_ADDRSTRLEN];
+	const struct conf_subnet *net = f;
+	const struct conf_range *range = f;
+
+	if (k->type == CONF_TYPE_RANGE)
+		buf_printf(
+			b, "%s-%s", ipv4_text(first, range->first), ipv4_text(last, range->last));
+	else if (net->set)
+		buf_printf(b, "%s/%u", ipv4_text(first, net->address), net->prefix);
+	else
+		buf_adds(b, "auto");
+}
+
+void conf_value_text(const struct conf_key *k, const void *object, size_t i, struct buf *b)
+{
+	const void *f = const_field(k, object);
+	const uint8_t *m;
+
+	if (k->list) {
+		buf_adds(b, ((const struct conf_list *)f)->item[i]);
+		return;
+	}
+	switch (k->type) {
+	case CONF_TYPE_TEXT:
+	case CONF_TYPE_WORD:
+	case CONF_TYPE_ID:
+	case CONF_TYPE_NAME:
+	case CONF_TYPE_PATH:
+	case CONF_TYPE_IPV4:
+		buf_adds(b, *(const char *const *)f);
+		break;
+	case CONF_TYPE_SIZE:
+	case CONF_TYPE_TIME:
+	case CONF_TYPE_UINT:
+		number_text(k, *(const uint64_t *)f, b);
+		break;
+	case CONF_TYPE_BOOL:
+		if (k->names)
+			buf_adds(b, k->names[*(const bool *)f]);
+		else
+			buf_adds(b, *(const bool *)f ? "yes" : "no");
+		break;
+	case CONF_TYPE_ENUM:
+		buf_adds(b, k->names[*(const unsigned *)f]);
+		break;
+	case CONF_TYPE_MAC:
+		m = ((const struct conf_mac *)f)->byte;
+		buf_printf(b, "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
+		break;
+	case CONF_TYPE_SUBNET:
+	case CONF_TYPE_RANGE:
+		network_text(k, f, b);
+		break;
+	case CONF_TYPES:
+		break;
+	}
+}
+
+bool conf_value_same(const struct conf_key *k, const void *a, const void *b)
+{
+	size_t n = conf_value_count(k, a);
+	bool same = n == conf_value_count(k, b);
+
+	for (size_t i = 0; same && i < n; i++) {
+		struct buf ta = BUF_INIT, tb = BUF_INIT;
+
+		conf_value_text(k, a, i, &ta);
+		conf_value_text(k, b, i, &tb);
+		same = streq(ta.data, tb.data);
+		buf_release(&ta);
+		buf_release(&tb);
+	}
+	return same;
+}

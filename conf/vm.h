@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * conf/vm.h - one VM as its operator wrote it: NAME.vm, its drop-ins and [Defaults]
+ *
+ * Everything in a struct conf_vm lives in its arena; conf_vm_release() frees it at once. Strings
+ * are NULL when the key is unset. Specifiers are expanded. Keys, types, defaults, and when a
+ * change applies: the tables in conf/schema_vm.c.
+ */
+#ifndef CONF_VM_H
+#define CONF_VM_H
+
+#include <net/ethernet.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/mem.h"
+
+enum conf_accel { CONF_ACCEL_KVM, CONF_ACCEL_TCG, CONF_ACCEL_AUTO, CONF_ACCELS };
+enum conf_networks { CONF_NETWORKS_DEFAULT, CONF_NETWORKS_NONE, CONF_NETWORKS_N };
+enum conf_firmware { CONF_FIRMWARE_AUTO, CONF_FIRMWARE_BIOS, CONF_FIRMWARE_UEFI, CONF_FIRMWARES };
+enum conf_clock { CONF_CLOCK_UTC, CONF_CLOCK_LOCALTIME, CONF_CLOCKS };
+enum conf_format { CONF_FORMAT_AUTO, CONF_FORMAT_RAW, CONF_FORMAT_QCOW2, CONF_FORMATS };
+enum conf_bus {
+	CONF_BUS_AUTO,
+	CONF_BUS_VIRTIO,
+	CONF_BUS_SCSI,
+	CONF_BUS_SATA,
+	CONF_BUS_IDE,
+	CONF_BUSES
+};
+enum conf_cache {
+	CONF_CACHE_AUTO, /* none */
+	CONF_CACHE_NONE,
+	CONF_CACHE_WRITEBACK,
+	CONF_CACHE_WRITETHROUGH,
+	CONF_CACHE_DIRECTSYNC,
+	CONF_CACHE_UNSAFE,
+	CONF_CACHES
+};
+enum conf_aio { CONF_AIO_AUTO, CONF_AIO_NATIVE, CONF_AIO_THREADS, CONF_AIO_IO_URING, CONF_AIOS };
+enum conf_discard { CONF_DISCARD_UNMAP, CONF_DISCARD_IGNORE, CONF_DISCARDS };
+enum conf_detect_zeroes { CONF_ZEROES_OFF, CONF_ZEROES_ON, CONF_ZEROES_UNMAP, CONF_ZEROES_N };
+enum conf_on_error {
+	CONF_ON_ERROR_ENOSPC,
+	CONF_ON_ERROR_STOP,
+	CONF_ON_ERROR_REPORT,
+	CONF_ON_ERROR_IGNORE,
+	CONF_ON_ERRORS
+};
+enum conf_nic_model {
+	CONF_NIC_VIRTIO,
+	CONF_NIC_E1000,
+	CONF_NIC_E1000E,
+	CONF_NIC_RTL8139,
+	CONF_NIC_MODELS
+};
+enum conf_display { CONF_DISPLAY_VNC, CONF_DISPLAY_NONE, CONF_DISPLAYS };
+enum conf_video {
+	CONF_VIDEO_STD,
+	CONF_VIDEO_VIRTIO,
+	CONF_VIDEO_QXL,
+	CONF_VIDEO_CIRRUS,
+	CONF_VIDEO_NONE,
+	CONF_VIDEOS
+};
+enum conf_serial_type { CONF_SERIAL_UART, CONF_SERIAL_VIRTIO, CONF_SERIAL_TYPES };
+enum conf_ending { CONF_ENDING_STOP, CONF_ENDING_RESTART, CONF_ENDING_PAUSE, CONF_ENDINGS };
+enum conf_restart { CONF_RESTART_ON_FAILURE, CONF_RESTART_NO, CONF_RESTART_ALWAYS, CONF_RESTARTS };
+enum conf_stop_timeout { CONF_STOP_TIMEOUT_LEAVE, CONF_STOP_TIMEOUT_KILL, CONF_STOP_TIMEOUTS };
+
+/* Where something was written, for messages; file is NULL for what nobody wrote. */
+struct conf_place {
+	const char *file;
+	unsigned line;
+};
+
+/* A list: the key repeated, in order; an empty assignment resets it. */
+struct conf_list {
+	const char **item;
+	size_t n;
+};
+
+struct conf_mac {
+	bool set;
+	uint8_t byte[ETH_ALEN];
+};
+
+struct conf_disk { /* [Disk ID] and [CDROM ID] */
+	const char *id;
+	struct conf_place place;
+	bool cdrom;
+	/* as written, specifiers expanded; relative: in the image directory; NULL: empty CD */
+	const char *path;
+	struct conf_list base; /* the backing chain, spelled out from the top */
+	uint64_t size;	       /* bytes, 0: do not create */
+	enum conf_format format;
+	enum conf_bus bus;
+	enum conf_cache cache;
+	enum conf_aio aio;
+	enum conf_discard discard;
+	enum conf_detect_zeroes detect_zeroes;
+	enum conf_on_error on_error;
+	bool read_only; /* always true for a CD */
+	bool iothread;
+	const char *serial;
+};
+
+struct conf_nic { /* [NIC ID] */
+	const char *id;
+	struct conf_place place;
+	const char *network; /* a .network file's name, or NULL when bridge is set */
+	const char *bridge;  /* an existing bridge of somebody else's */
+	enum conf_nic_model model;
+	struct conf_mac mac;  /* unset: from the identity */
+	const char *address;  /* IPv4, NULL: from the identity */
+	const char *hostname; /* NULL: derived from the VM's name */
+	bool link;
+};
+
+struct conf_serial { /* [Serial ID]; the first is the console */
+	const char *id;
+	struct conf_place place;
+	enum conf_serial_type type;
+	bool log;
+	uint64_t log_size; /* bytes */
+	uint64_t log_keep; /* old files */
+};
+
+struct conf_vm {
+	struct arena arena;
+	const char *name;
+	struct conf_place place; /* the .vm file */
+
+	/* [VM] */
+	const char *description;
+	uint64_t cpus;
+	uint64_t memory; /* bytes */
+	const char *machine; /* q35, pc, or a versioned name */
+	enum conf_accel accel;
+	const char *uuid; /* NULL: from the identity */
+	struct conf_list owner; /* user names or @group */
+	enum conf_networks networks;
+
+	/* [CPU] */
+	const char *cpu_model; /* NULL: host with KVM, max with TCG */
+	struct conf_list cpu_features; /* +x or -x */
+	uint64_t sockets, cores, threads; /* 0: derived */
+
+	/* [Memory] */
+	uint64_t memory_max; /* bytes, 0: as memory */
+	uint64_t memory_min; /* bytes, 0: 64 MiB or less */
+	bool balloon, deflate_on_oom, free_page_reporting;
+
+	/* [Boot] */
+	enum conf_firmware firmware;
+	bool secure_boot;
+	struct conf_list order; /* ids of disks, CDs and NICs */
+	bool menu;
+	const char *kernel, *initrd;
+	struct conf_list append; /* joined by spaces */
+	enum conf_clock clock;
+
+	/* [Display] */
+	enum conf_display display;
+	const char *listen; /* "unix" or an IP address */
+	uint64_t port;	    /* 0: auto, the first free from 5900 */
+	const char *password; /* file name in the configuration directory */
+	bool allow_no_password;
+	enum conf_video video;
+	const char *keymap;
+	bool tablet;
+
+	/* [RNG] */
+	const char *rng_source; /* /dev/urandom, or "none" */
+	uint64_t rng_rate;	/* bytes per second, 0: no limit */
+
+	/* [Lifecycle]; times in milliseconds, UINT64_MAX: no limit */
+	uint64_t timeout_start_ms, timeout_stop_ms;
+	enum conf_stop_timeout on_stop_timeout;
+	enum conf_ending on_power_off, on_reboot, on_panic, on_watchdog;
+	enum conf_restart restart;
+	uint64_t restart_ms;
+	uint64_t start_limit_burst, start_limit_interval_ms, start_limit_per_day;
+
+	/* [QEMU]: anything here taints the VM */
+	const char *binary; /* NULL: qemu-system-x86_64 */
+	struct conf_list args; /* one word, or an option and its argument, per line */
+
+	struct conf_disk *disk;
+	size_t disks;
+	struct conf_nic *nic;
+	size_t nics;
+	struct conf_serial *serial;
+	size_t serials;
+	struct conf_list ignored; /* X-... keys, "Section.Key=value" */
+};
+
+#define CONF_VM_INIT { .arena = ARENA_INIT }
+
+void conf_vm_release(struct conf_vm *c);
+
+/* The format as written, or what the name tells; AUTO: it tells nothing, or there is no path. A
+ * configuration without problems has no disk with a path that gives AUTO. */
+enum conf_format conf_disk_format(const struct conf_disk *d);
+/* pc and its versions, which have IDE; else q35, which has SATA. */
+bool conf_machine_is_pc(const char *machine);
+
+#endif

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+#include "conf/word.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <limits.h>
+#include <net/if.h>
+#include <string.h>
+
+#include "conf/schema.h"
+
+static const char alnum[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+
+/* Begins with a letter or digit, goes on with these or one of more, has at most max bytes. */
+static bool word(const char *s, const char *more, size_t max)
+{
+	size_t len = strlen(s);
+
+	if (len == 0 || len > max || !isalnum((unsigned char)*s) || !isascii(*s))
+		return false;
+	while (*s && (strchr(alnum, *s) || strchr(more, *s)))
+		s++;
+	return !*s;
+}
+
+static bool has_prefix(const char *s, const char *prefix)
+{
+	return strncmp(s, prefix, strlen(prefix)) == 0;
+}
+
+bool conf_name_ok(const char *name)
+{
+	return word(name, "._-", 63);
+}
+
+bool conf_id_ok(const char *id)
+{
+	return word(id, "._-", CONF_ID_MAX);
+}
+
+const char *conf_dns_name(const char *name, char buf[64])
+{
+	size_t i;
+
+	for (i = 0; i < 63 && name[i]; i++)
+		buf[i] = (char)(strchr(alnum, name[i]) ? tolower((unsigned char)name[i]) : '-');
+	buf[i] = '\0';
+	return buf;
+}
+
+bool conf_word_absolute(const char *s)
+{
+	return *s == '/';
+}
+
+bool conf_word_label(const char *s)
+{
+	return word(s, "-", 63) && s[strlen(s) - 1] != '-';
+}
+
+bool conf_word_domain(const char *s)
+{
+	char label[64];
+
+	if (strlen(s) > 253)
+		return false;
+	for (;;) {
+		size_t len = strcspn(s, ".");
+
+		if (len >= sizeof label)
+			return false;
+		memcpy(label, s, len);
+		label[len] = '\0';
+		if (!conf_word_label(label))
+			return false;
+		if (!s[len])
+			return true;
+		s += len + 1;
+	}
+}
+
+bool conf_word_feature(const char *s)
+{
+	return (*s == '+' || *s == '-') && word(s + 1, "._-", 63);
+}
+
+bool conf_word_file(const char *s)
+{
+	return *s != '.' && !strchr(s, '/') && strlen(s) <= NAME_MAX;
+}
+
+bool conf_word_ifname(const char *s)
+{
+	return word(s, "._-", IFNAMSIZ - 1);
+}
+
+bool conf_word_ip(const char *s)
+{
+	unsigned char address[sizeof(struct in6_addr)];
+
+	return inet_pton(AF_INET, s, address) == 1 || inet_pton(AF_INET6, s, address) == 1;
+}
+
+bool conf_word_listen(const char *s)
+{
+	return strcmp(s, "unix") == 0 || conf_word_ip(s);
+}
+
+bool conf_word_machine(const char *s)
+{
+	if (strcmp(s, "q35") == 0 || strcmp(s, "pc") == 0)
+		return true;
+	return word(s, "._-", 63) && (has_prefix(s, "pc-q35-") || has_prefix(s, "pc-i440fx-"));
+}
+
+bool conf_word_owner(const char *s)
+{
+	if (*s == '@')
+		s++;
+	/* adduser's NAME_REGEX allows an underscore in front. */
+	return word(*s == '_' ? s + 1 : s, "._-$", 32);
+}
+
+bool conf_word_plain(const char *s)
+{
+	return word(s, "._+-", 63);
+}
+
+bool conf_word_rng(const char *s)
+{
+	return strcmp(s, "none") == 0 || conf_word_absolute(s);
+}
+
+bool conf_word_serial(const char *s)
+{
+	return word(s, "._-", 20);
+}
+
+bool conf_word_uuid(const char *s)
+{
+	static const char shape[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+
+	for (const char *p = shape; *p; p++, s++)
+		if (*p == 'x' ? !isxdigit((unsigned char)*s) : *s != *p)
+			return false;
+	return !*s;
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+#include "net/facts.h"
+
+#include <arpa/inet.h>
+
+#include "base/mem.h"
+
+void net_facts_release(struct net_facts *f)
+{
+	free(f->link);
+	free(f->prefix);
+	*f = (struct net_facts)NET_FACTS_INIT;
+}
+
+/* Room doubles, so that a host with a thousand taps is read in one go. */
+static void *grow(void *list, size_t n, size_t size)
+{
+	if (n & (n - 1))
+		return list;
+	return xrealloc(list, n ? n * 2 : 1, size);
+}
+
+void net_facts_add_link(struct net_facts *f, const struct net_link *l)
+{
+	f->link = grow(f->link, f->links, sizeof *l);
+	f->link[f->links++] = *l;
+}
+
+void net_facts_add_prefix(struct net_facts *f, const struct net_prefix *p)
+{
+	f->prefix = grow(f->prefix, f->prefixes, sizeof *p);
+	f->prefix[f->prefixes++] = *p;
+}
+
+void net_facts_reserve(struct net_facts *f, const char *network, const char *bridge,
+	uint32_t address, unsigned prefix)
+{
+	if (bridge[0] && !net_facts_link(f, bridge)) {
+		struct net_link l = { .kind = "bridge" };
+
+		snprintf(l.name, sizeof l.name, "%s", bridge);
+		snprintf(l.alias, sizeof l.alias, "vmkeep:network:%s", network);
+		net_facts_add_link(f, &l);
+	}
+	if (prefix) {
+		struct net_prefix p = { .address = address, .prefix = prefix, .network = network };
+
+		net_facts_add_prefix(f, &p);
+	}
+}
+
+const struct net_link *net_facts_link(const struct net_facts *f, const char *name)
+{
+	for (size_t i = 0; i < f->links; i++)
+		if (streq(f->link[i].name, name))
+			return &f->link[i];
+	return NULL;
+}
+
+const struct net_link *net_facts_index(const struct net_facts *f, int index)
+{
+	for (size_t i = 0; i < f->links; i++)
+		if (f->link[i].index == index)
+			return &f->link[i];
+	return NULL;
+}
+
+uint32_t net_mask(unsigned prefix)
+{
+	return prefix ? UINT32_MAX << (32 - prefix) : 0;
+}
+
+const char *net_ip(char buf[NET_IP_TEXT], uint32_t address, unsigned prefix)
+{
+	struct in_addr in = { htonl(address) };
+	size_t len;
+
+	inet_ntop(AF_INET, &in, buf, NET_IP_TEXT);
+	len = strlen(buf);
+	if (prefix)
+		snprintf(buf + len, NET_IP_TEXT - len, "/%u", prefix);
+	return buf;
+}
+
+const char *net_mac(char buf[NET_MAC_TEXT], const uint8_t mac[ETH_ALEN])
+{
+	snprintf(buf, NET_MAC_TEXT, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3],
+		mac[4], mac[5]);
+	return buf;
+}
+
+bool net_ip_parse(const char *s, uint32_t *address)
+{
+	struct in_addr in;
+
+	if (inet_pton(AF_INET, s, &in) != 1)
+		return false;
+	*address = ntohl(in.s_addr);
+	return true;
+}
+
+static int hex(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+bool net_mac_parse(const char *s, uint8_t mac[ETH_ALEN])
+{
+	for (int i = 0; i < ETH_ALEN; i++, s += 3) {
+		int high = hex(s[0]), low = high < 0 ? -1 : hex(s[1]);
+
+		if (low < 0 || s[2] != (i < ETH_ALEN - 1 ? ':' : '\0'))
+			return false;
+		mac[i] = (uint8_t)(high << 4 | low);
+	}
+	return true;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * net/facts.h - what stands in the host's network, as far as a plan must know it
+ *
+ * Filled by rtnl_facts() or by a test. Addresses are in host byte order everywhere in this room.
+ */
+#ifndef NET_FACTS_H
+#define NET_FACTS_H
+
+#include <net/ethernet.h>
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { NET_IP_TEXT = 20, NET_MAC_TEXT = 18, NET_KIND_MAX = 16, NET_ALIAS_MAX = 256 };
+
+struct net_link {
+	int index; /* 0: none; in facts: a name that another network of ours remembers */
+	int master;
+	unsigned flags; /* IFF_UP ... */
+	char name[IFNAMSIZ];
+	char kind[NET_KIND_MAX]; /* "bridge", "tun"; empty for hardware */
+	char alias[NET_ALIAS_MAX];
+	uint8_t mac[ETH_ALEN];
+};
+
+struct net_prefix { /* an address on a link, or a route */
+	uint32_t address;
+	unsigned prefix;
+	int index; /* the link, 0: none */
+	bool route;
+	const char *network; /* kept for this other network of ours, borrowed; else NULL */
+};
+
+struct net_facts {
+	struct net_link *link;
+	size_t links;
+	struct net_prefix *prefix;
+	size_t prefixes;
+	bool ip_forward;
+};
+
+#define NET_FACTS_INIT \
+	{              \
+		0      \
+	}
+
+void net_facts_release(struct net_facts *f);
+void net_facts_add_link(struct net_facts *f, const struct net_link *l);
+void net_facts_add_prefix(struct net_facts *f, const struct net_prefix *p);
+/* Name and subnet that another network of ours has chosen, whether it stands or not. */
+void net_facts_reserve(struct net_facts *f, const char *network, const char *bridge,
+	uint32_t address, unsigned prefix);
+
+const struct net_link *net_facts_link(const struct net_facts *f, const char *name);
+const struct net_link *net_facts_index(const struct net_facts *f, int index);
+
+uint32_t net_mask(unsigned prefix); /* 0 for 0 */
+/* "192.168.122.1", or with /24 when prefix is not 0. Return buf. */
+const char *net_ip(char buf[NET_IP_TEXT], uint32_t address, unsigned prefix);
+const char *net_mac(char buf[NET_MAC_TEXT], const uint8_t mac[ETH_ALEN]);
+bool net_ip_parse(const char *s, uint32_t *address);
+bool net_mac_parse(const char *s, uint8_t mac[ETH_ALEN]);
+
+#endif

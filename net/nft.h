@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * net/nft.h - the rules of one network as text for `nft -f -`
+ *
+ * One table per network, replaced whole in one transaction. Guests reach the world behind the
+ * host's addresses and each other; on the host only DHCP, DNS and ping of the bridge's own address;
+ * never 127.0.0.0/8 or 169.254.0.0/16 through it; nobody outside opens a connection to them.
+ */
+#ifndef NET_NFT_H
+#define NET_NFT_H
+
+#include "base/buf.h"
+#include "net/facts.h"
+
+struct nft_network {
+	const char *table, *bridge;
+	uint32_t address; /* of the host in it */
+	unsigned prefix;
+	bool dhcp, dns;
+};
+
+int nft_rules(struct buf *b, const struct nft_network *n); /* 0 or -E2BIG */
+/* Deletes the table, and is content when there is none. */
+int nft_delete(struct buf *b, const char *table);
+
+#endif

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+#include "net/plan.h"
+
+#include "base/mem.h"
+
+enum { BRIDGES_MAX = 100, FIRST_SUBNET = 122, LAST_SUBNET = 254, SHORTEST_PREFIX = 8 };
+
+static const char *const step_names[] = {
+	[NET_STEP_FORWARD] = "ip-forward",
+	[NET_STEP_BRIDGE] = "bridge",
+	[NET_STEP_ADDRESS] = "address",
+	[NET_STEP_RULES] = "rules",
+	[NET_STEP_DNSMASQ] = "dnsmasq",
+};
+_Static_assert(ARRAY_SIZE(step_names) == NET_STEPS, "a step has no name");
+
+const char *net_step_name(enum net_step s)
+{
+	return step_names[s];
+}
+
+void net_choice_mac(struct net_choice *c, const uint8_t random[3])
+{
+	memcpy(c->mac, (const uint8_t[ETH_ALEN]){ 0x52, 0x54, 0, random[0], random[1], random[2] },
+		ETH_ALEN);
+}
+
+static bool ours(const struct net_plan *p, const struct net_link *l)
+{
+	return l->index && streq(l->kind, "bridge") &&
+	       (!l->alias[0] || streq(l->alias, p->alias)) &&
+	       memcmp(l->mac, p->choice.mac, ETH_ALEN) == 0;
+}
+
+static const struct net_link *foreign(
+	const struct net_plan *p, const struct net_facts *f, const char *name)
+{
+	const struct net_link *l = net_facts_link(f, name);
+
+	return l && !ours(p, l) ? l : NULL;
+}
+
+static const char *describe_link(char *buf, size_t len, const struct net_link *l)
+{
+	if (!l->index)
+		snprintf(buf, len, "it is kept for %.140s", l->alias);
+	else
+		snprintf(buf, len, "a %s%s%.140s%s", l->kind[0] ? l->kind : "network card",
+			l->alias[0] ? " called '" : "", l->alias, l->alias[0] ? "'" : "");
+	return buf;
+}
+
+/* The n-th name for a bridge that nobody named: virbr0, virbr1; vkbr-lab, vkbr-lab1. */
+static void auto_bridge(char name[IFNAMSIZ], const char *network, unsigned n)
+{
+	char tail[4] = "";
+
+	if (streq(network, "default")) {
+		snprintf(name, IFNAMSIZ, "virbr%u", n);
+		return;
+	}
+	if (n)
+		snprintf(tail, sizeof tail, "%u", n % BRIDGES_MAX);
+	snprintf(name, IFNAMSIZ, "vkbr-%.*s%s", (int)(10 - strlen(tail)), network, tail);
+}
+
+static int choose_bridge(
+	struct net_plan *p, const struct conf_network *c, const struct net_facts *f, struct err *e)
+{
+	const struct net_link *l;
+	char what[200], first[IFNAMSIZ];
+
+	if (c->bridge) {
+		l = foreign(p, f, c->bridge);
+		if (l) {
+			err_set(e, ERR_CONFLICT,
+				"bridge '%s' is not ours to make: %s has that name", c->bridge,
+				describe_link(what, sizeof what, l));
+			return err_hint(e,
+				"write another name at Bridge= in %s.network, or use it as it is with Bridge= "
+				"in the [NIC] section",
+				c->name);
+		}
+		snprintf(p->choice.bridge, sizeof p->choice.bridge, "%s", c->bridge);
+		return 0;
+	}
+	if (p->choice.bridge[0] && !foreign(p, f, p->choice.bridge))
+		return 0;
+	auto_bridge(first, c->name, 0);
+	for (unsigned i = 0; i < BRIDGES_MAX; i++) {
+		auto_bridge(p->choice.bridge, c->name, i);
+		if (!foreign(p, f, p->choice.bridge))
+			return 0;
+	}
+	return err_set(e, ERR_CONFLICT, "no free name for a bridge from '%s' on", first);
+}
+
+/* Default routes count for nothing, nor do the halves and quarters of one that VPNs write. Another
+ * network of ours is named rather than its bridge. */
+static const struct net_prefix *overlap(
+	const struct net_plan *p, const struct net_facts *f, uint32_t address, unsigned prefix)
+{
+	const struct net_link *bridge = net_facts_link(f, p->choice.bridge);
+	const int own = bridge && ours(p, bridge) ? bridge->index : 0;
+	const struct net_prefix *found = NULL;
+
+	for (size_t i = 0; i < f->prefixes; i++) {
+		const struct net_prefix *o = &f->prefix[i];
+		uint32_t mask = net_mask(o->prefix < prefix ? o->prefix : prefix);
+
+		if (o->route && o->prefix < SHORTEST_PREFIX)
+			continue;
+		if (own && o->index == own)
+			continue;
+		if ((o->address & mask) == (address & mask) && (!found || o->network))
+			found = o;
+	}
+	return found;
+}
+
+static const char *describe_holder(
+	char *buf, size_t len, const struct net_facts *f, const struct net_prefix *o)
+{
+	const struct net_link *l = o->index ? net_facts_index(f, o->index) : NULL;
+	char ip[NET_IP_TEXT];
+
+	net_ip(ip, o->address, o->prefix);
+	if (o->network)
+		snprintf(buf, len, "network '%s' (%s)", o->network, ip);
+	else if (!o->route)
+		snprintf(buf, len, "interface '%s' (%s)", l ? l->name : "?", ip);
+	else
+		snprintf(buf, len, "the route to %s%s%s%s", ip, l ? " through interface '" : "",
+			l ? l->name : "", l ? "'" : "");
+	return buf;
+}
+
+static int choose_subnet(struct net_plan *p, const struct conf_network *c,
+	const struct net_facts *f, char holder[160], struct err *e)
+{
+	const struct net_prefix *o;
+	char ip[NET_IP_TEXT];
+
+	holder[0] = '\0';
+	if (c->subnet.set) {
+		p->choice.address = c->subnet.address;
+		p->choice.prefix = c->subnet.prefix;
+		o = overlap(p, f, c->subnet.address, c->subnet.prefix);
+		if (!o)
+			return 0;
+		err_set(e, ERR_CONFLICT, "subnet %s is taken: it overlaps with %s",
+			net_ip(ip, c->subnet.address, c->subnet.prefix),
+			describe_holder(holder, 160, f, o));
+		return err_hint(
+			e, "write another Address= in %s.network, or Address=auto", c->name);
+	}
+	if (p->choice.prefix) {
+		o = overlap(p, f, p->choice.address, p->choice.prefix);
+		if (!o)
+			return 0;
+		describe_holder(holder, 160, f, o);
+	}
+	p->choice.prefix = 24;
+	for (uint32_t i = FIRST_SUBNET; i <= LAST_SUBNET; i++) {
+		p->choice.address = UINT32_C(192) << 24 | UINT32_C(168) << 16 | i << 8 | 1;
+		o = overlap(p, f, p->choice.address, 24);
+		if (!o)
+			return 0;
+		if (!holder[0])
+			describe_holder(holder, 160, f, o);
+	}
+	err_set(e, ERR_CONFLICT,
+		"no free subnet from 192.168.%d.0/24 to 192.168.%d.0/24: %s is in the way",
+		FIRST_SUBNET, LAST_SUBNET, holder);
+	return err_hint(e, "write a free one: Address= in %s.network", c->name);
+}
+
+static void note(struct net_plan *p, const struct net_choice *before, const char *wished,
+	bool auto_name, const char *holder)
+{
+	const bool moved = auto_name && !streq(p->choice.bridge, wished) &&
+			   !streq(p->choice.bridge, before->bridge);
+	char ip[NET_IP_TEXT];
+
+	net_ip(ip, p->choice.address & net_mask(p->choice.prefix), p->choice.prefix);
+	if (moved && holder[0])
+		snprintf(p->note, sizeof p->note,
+			"'%s' and the subnet of %s are taken: uses '%s' and %s", wished, holder,
+			p->choice.bridge, ip);
+	else if (moved)
+		snprintf(p->note, sizeof p->note, "'%s' is taken: uses '%s'", wished,
+			p->choice.bridge);
+	else if (holder[0])
+		snprintf(p->note, sizeof p->note, "the subnet of %s is taken: uses %s", holder, ip);
+}
+
+/* Another vmkeepd on this host may have a network of this name: then the bridge, which is ours
+ * alone, makes the table's name unique. */
+static void name_table(struct net_plan *p, const struct conf_network *c, const struct net_facts *f)
+{
+	snprintf(p->table, sizeof p->table, "vmkeep_%s", c->name);
+	for (size_t i = 0; i < f->links; i++) {
+		const struct net_link *l = &f->link[i];
+
+		if (l->index && streq(l->alias, p->alias) && !ours(p, l)) {
+			snprintf(p->table, sizeof p->table, "vmkeep_%s_%s", c->name,
+				p->choice.bridge);
+			return;
+		}
+	}
+}
+
+int net_plan(struct net_plan *p, const struct conf_network *c, const struct net_choice *remembered,
+	const struct net_facts *f, struct err *e)
+{
+	char wished[IFNAMSIZ], holder[160];
+	int r;
+
+	*p = (struct net_plan){ .choice = *remembered, .mtu = (unsigned)c->mtu };
+	snprintf(p->alias, sizeof p->alias, "vmkeep:network:%s", c->name);
+	r = choose_bridge(p, c, f, e);
+	if (r == 0)
+		r = choose_subnet(p, c, f, holder, e);
+	if (r < 0)
+		return r;
+	if (remembered->bridge[0])
+		snprintf(wished, sizeof wished, "%s", remembered->bridge);
+	else
+		auto_bridge(wished, c->name, 0);
+	note(p, remembered, wished, !c->bridge, holder);
+	name_table(p, c, f);
+	p->step[NET_STEP_FORWARD] = !f->ip_forward;
+	p->step[NET_STEP_BRIDGE] = p->step[NET_STEP_ADDRESS] = p->step[NET_STEP_RULES] = true;
+	p->step[NET_STEP_DNSMASQ] = c->dhcp || c->dns;
+	return 0;
+}

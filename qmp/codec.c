@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+#include "qmp/codec.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+
+enum { RESYNC = 0xFF };
+
+void codec_init(struct codec *c, size_t max)
+{
+	*c = (struct codec){ .max = max };
+}
+
+void codec_release(struct codec *c)
+{
+	buf_release(&c->in);
+	codec_init(c, c->max);
+}
+
+char *codec_reserve(struct codec *c, size_t len)
+{
+	/* only when more goes than stays, so that a byte is moved once at most on average */
+	if (c->start > c->in.len - c->start) {
+		buf_drop(&c->in, c->start);
+		c->pos -= c->start;
+		c->start = 0;
+	}
+	return buf_reserve(&c->in, len);
+}
+
+static void give_back(struct codec *c)
+{
+	if (c->start == c->in.len) {
+		buf_clear(&c->in);
+		c->start = c->pos = 0;
+	}
+}
+
+void codec_commit(struct codec *c, size_t used)
+{
+	buf_commit(&c->in, used);
+	give_back(c);
+}
+
+void codec_feed(struct codec *c, const void *data, size_t len)
+{
+	if (len) {
+		memcpy(codec_reserve(c, len), data, len);
+		codec_commit(c, len);
+	}
+}
+
+size_t codec_pending(const struct codec *c)
+{
+	return c->in.len - c->start;
+}
+
+static bool is_space(unsigned char b)
+{
+	return b == ' ' || b == '\t' || b == '\r' || b == '\n';
+}
+
+/* A byte of a message, the first included; true when it is the last. */
+static bool step(struct codec *c, unsigned char b)
+{
+	if (c->in_string) {
+		if (c->escaped)
+			c->escaped = false;
+		else if (b == '\\')
+			c->escaped = true;
+		else if (b == '"')
+			c->in_string = false;
+		return false;
+	}
+	switch (b) {
+	case '"':
+		c->in_string = true;
+		return false;
+	case ',':
+		c->values++;
+		return false;
+	case '{':
+	case '[':
+		c->values++;
+		c->depth++;
+		return false;
+	case '}':
+	case ']':
+		return --c->depth == 0;
+	case RESYNC:
+		c->depth = 0;
+		return false;
+	default:
+		return false;
+	}
+}
+
+static bool within_limits(const struct codec *c, struct err *e)
+{
+	const size_t values = c->max / CODEC_BYTES_PER_VALUE;
+
+	if (c->depth > CODEC_DEPTH_MAX)
+		err_set(e, ERR_FAILED, "message is nested deeper than %d", CODEC_DEPTH_MAX);
+	else if (c->pos - c->start > c->max)
+		err_set(e, ERR_FAILED, "message is longer than %zu bytes", c->max);
+	else if (c->values > values)
+		err_set(e, ERR_FAILED, "message has more than %zu values", values);
+	else
+		return true;
+	return false;
+}
+
+/* Moves on to the end of a message, which is then start to pos. */
+static enum codec_result scan(struct codec *c, struct err *e)
+{
+	while (c->pos < c->in.len) {
+		unsigned char b = (unsigned char)c->in.data[c->pos++];
+
+		if (c->depth == 0)
+			c->values = 0;
+		if (c->depth == 0 && b != '{' && b != '[') {
+			if (!is_space(b) && b != RESYNC) {
+				err_set(e, ERR_FAILED, "byte 0x%02x where an object should begin",
+					b);
+				return CODEC_BAD;
+			}
+			c->start = c->pos;
+			continue;
+		}
+		if (step(c, b))
+			return within_limits(c, e) ? CODEC_MESSAGE : CODEC_BAD;
+		if (!within_limits(c, e))
+			return CODEC_BAD;
+		if (c->depth == 0) /* a resync mark */
+			c->start = c->pos;
+	}
+	return CODEC_NONE;
+}
+
+/* Length of the UTF-8 character at s, 0 when it is none (overlong, surrogate, cut, too large). */
+static size_t utf8_len(const char *s, size_t len)
+{
+	static const struct {
+		unsigned char first, last, second_min, second_max;
+		size_t len;
+	} rows[] = {
+		{ 0x00, 0x7F, 0x00, 0x00, 1 },
+		{ 0xC2, 0xDF, 0x80, 0xBF, 2 },
+		{ 0xE0, 0xE0, 0xA0, 0xBF, 3 },
+		{ 0xE1, 0xEC, 0x80, 0xBF, 3 },
+		{ 0xED, 0xED, 0x80, 0x9F, 3 },
+		{ 0xEE, 0xEF, 0x80, 0xBF, 3 },
+		{ 0xF0, 0xF0, 0x90, 0xBF, 4 },
+		{ 0xF1, 0xF3, 0x80, 0xBF, 4 },
+		{ 0xF4, 0xF4, 0x80, 0x8F, 4 },
+	};
+	const unsigned char *u = (const unsigned char *)s;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (u[0] < rows[i].first || u[0] > rows[i].last || rows[i].len > len)
+			continue;
+		if (rows[i].len > 1 && (u[1] < rows[i].second_min || u[1] > rows[i].second_max))
+			return 0;
+		for (size_t k = 2; k < rows[i].len; k++)
+			if (u[k] < 0x80 || u[k] > 0xBF)
+				return 0;
+		return rows[i].len;
+	}
+	return 0;
+}
+
+/* Copies a string with its quotes; returns the byte behind it. */
+static const char *mend_string(struct buf *out, const char *s, const char *end)
+{
+	bool escaped = false;
+
+	buf_addc(out, *s++);
+	while (s < end) {
+		size_t n = utf8_len(s, (size_t)(end - s));
+		bool last = *s == '"' && !escaped;
+
+		escaped = *s == '\\' && !escaped;
+		if (n)
+			buf_add(out, s, n);
+		else
+			buf_adds(out, "\xEF\xBF\xBD");
+		s += n ? n : 1;
+		if (last)
+			break;
+	}
+	return s;
+}
+
+/* Copies a number; "e0" makes a real of an integer that is too large. */
+static const char *mend_number(struct buf *out, const char *s, const char *end)
+{
+	size_t n = 1;
+	char *integer_end;
+
+	while (s + n < end && strchr("0123456789+-.eE", s[n]) && s[n])
+		n++;
+	buf_add(out, s, n);
+	errno = 0;
+	(void)strtoll(s, &integer_end, 10);
+	if (errno == ERANGE && integer_end == s + n)
+		buf_adds(out, "e0");
+	return s + n;
+}
+
+/* The message as jansson takes it. */
+static void mend(struct buf *out, const char *s, const char *end)
+{
+	while (s < end)
+		if (*s == '"')
+			s = mend_string(out, s, end);
+		else if (*s == '-' || (*s >= '0' && *s <= '9'))
+			s = mend_number(out, s, end);
+		else
+			buf_addc(out, *s++);
+}
+
+static json_t *decode(const char *text, size_t len, struct err *e)
+{
+	const size_t flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL;
+	struct buf mended = BUF_INIT;
+	json_error_t why;
+	json_t *message = json_loadb(text, len, flags, &why);
+
+	if (message)
+		return message;
+	if (json_error_code(&why) == json_error_invalid_utf8 ||
+		json_error_code(&why) == json_error_numeric_overflow) {
+		mend(&mended, text, text + len);
+		message = json_loadb(mended.data, mended.len, flags, &why);
+		buf_release(&mended);
+	}
+	if (!message) {
+		_cleanup_(free_ptr) char *safe = text_escape(why.text, strlen(why.text), false);
+
+		err_set(e, ERR_FAILED, "byte %d of the message: %s", why.position, safe);
+	}
+	return message;
+}
+
+enum codec_result codec_next(struct codec *c, json_t **message, struct err *e)
+{
+	enum codec_result r = CODEC_BAD;
+
+	*message = NULL;
+	if (c->bad)
+		err_set(e, ERR_FAILED, "the stream was bad before");
+	else
+		r = scan(c, e);
+	if (r == CODEC_MESSAGE) {
+		*message = decode(c->in.data + c->start, c->pos - c->start, e);
+		c->start = c->pos;
+		if (!*message)
+			r = CODEC_BAD;
+	}
+	if (r == CODEC_BAD) {
+		c->bad = true;
+		c->start = c->pos = c->in.len;
+	}
+	give_back(c);
+	return r;
+}
+
+static int add(const char *text, size_t len, void *out)
+{
+	return buf_add(out, text, len);
+}
+
+int codec_encode(const json_t *message, struct buf *out)
+{
+	size_t before = out->len;
+
+	if (json_dump_callback(message, add, out, JSON_COMPACT) == 0 && buf_addc(out, '\n') == 0)
+		return 0;
+	if (before == 0) {
+		buf_clear(out);
+	} else {
+		out->len = before;
+		out->data[before] = '\0';
+	}
+	return -E2BIG;
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+#include "qmp/job.h"
+
+#include <ev.h>
+#include <stdbool.h>
+
+#include "base/mem.h"
+#include "qmp/session.h"
+
+/* Seconds; not const because the test has less time. */
+static double poll_every = 0.25;
+static double patience = 60; /* for one answer, then it is asked again */
+
+struct qmp_job {
+	struct qmp *q;
+	struct qmp_listener listener;
+	ev_timer poll;
+	struct qmp_job_handlers h;
+	void *data;
+	uint64_t current, total;
+	bool asking;	 /* query-jobs is in flight */
+	bool ended;	 /* an event said so since the last query-jobs */
+	bool dismissing; /* the result is known */
+	struct err result;
+	char id[];
+};
+
+static void finish(struct qmp_job *job, const struct err *e)
+{
+	ev_timer_stop(qmp_loop(job->q), &job->poll);
+	qmp_unlisten(job->q, &job->listener);
+	qmp_forget(job->q, job);
+	if (job->h.done)
+		job->h.done(job->data, e);
+	free(job);
+}
+
+/* A call that was answered too late says nothing; one that cannot be answered ends the job. */
+static bool is_late(const struct err *e)
+{
+	return e && e->class == ERR_TIMEOUT;
+}
+
+static void dismissed(void *data, const json_t *result, const struct err *e)
+{
+	struct qmp_job *job = data;
+
+	(void)result;
+	(void)e; /* the job's own result is known, whatever came of this */
+	finish(job, job->result.number ? &job->result : NULL);
+}
+
+static void dismiss(struct qmp_job *job, const json_t *entry)
+{
+	const char *error = json_string_value(json_object_get(entry, "error"));
+
+	job->dismissing = true;
+	if (error)
+		err_set(&job->result, ERR_FAILED, "%s", error);
+	qmp_call(job->q, "job-dismiss", json_pack("{s:s}", "id", job->id), -1, patience, dismissed,
+		job);
+}
+
+static void tell_progress(struct qmp_job *job, const json_t *entry)
+{
+	uint64_t current = (uint64_t)json_integer_value(json_object_get(entry, "current-progress"));
+	uint64_t total = (uint64_t)json_integer_value(json_object_get(entry, "total-progress"));
+
+	if (current == job->current && total == job->total)
+		return;
+	job->current = current;
+	job->total = total;
+	if (job->h.progress)
+		job->h.progress(job->data, current, total);
+}
+
+static const json_t *find_entry(const json_t *jobs, const char *id)
+{
+	json_t *entry;
+	size_t i;
+
+	json_array_foreach (jobs, i, entry)
+		if (streq(json_string_value(json_object_get(entry, "id")), id))
+			return entry;
+	return NULL;
+}
+
+static void answered(void *data, const json_t *jobs, const struct err *e);
+
+static void ask(struct qmp_job *job)
+{
+	if (job->asking)
+		return;
+	job->asking = true;
+	job->ended = false;
+	ev_timer_stop(qmp_loop(job->q), &job->poll);
+	qmp_call(job->q, "query-jobs", NULL, -1, patience, answered, job);
+}
+
+static void ask_later(struct qmp_job *job)
+{
+	ev_timer_set(&job->poll, poll_every, 0);
+	ev_timer_start(qmp_loop(job->q), &job->poll);
+}
+
+static void answered(void *data, const json_t *jobs, const struct err *e)
+{
+	struct qmp_job *job = data;
+	const json_t *entry = find_entry(jobs, job->id);
+	struct err lost = ERR_INIT;
+
+	job->asking = false;
+	if (e && !is_late(e)) {
+		finish(job, e);
+	} else if (!e && !entry) {
+		err_set(&lost, ERR_FAILED, "QEMU knows no job '%s' any more, its result is lost",
+			job->id);
+		finish(job, &lost);
+	} else if (streq(json_string_value(json_object_get(entry, "status")), "concluded")) {
+		dismiss(job, entry);
+	} else {
+		if (entry)
+			tell_progress(job, entry);
+		if (job->ended)
+			ask(job);
+		else
+			ask_later(job);
+	}
+}
+
+static void started(void *data, const json_t *result, const struct err *e)
+{
+	struct qmp_job *job = data;
+
+	(void)result;
+	if (e && !is_late(e))
+		finish(job, e);
+	else if (!job->dismissing)
+		ask(job);
+}
+
+static void on_poll(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	(void)ev, (void)revents;
+	ask(container_of(w, struct qmp_job, poll));
+}
+
+static void on_event(struct qmp_listener *l, const char *name, const json_t *data)
+{
+	struct qmp_job *job = container_of(l, struct qmp_job, listener);
+	const char *status = json_string_value(json_object_get(data, "status"));
+
+	if (job->dismissing || !streq(name, "JOB_STATUS_CHANGE") ||
+		!streq(json_string_value(json_object_get(data, "id")), job->id))
+		return;
+	/* "null" before our job-dismiss: it dismissed itself */
+	if (streq(status, "concluded") || streq(status, "null")) {
+		ask(job);
+		job->ended = true;
+	}
+}
+
+static void on_gone(struct qmp_listener *l, const struct err *e)
+{
+	struct qmp_job *job = container_of(l, struct qmp_job, listener);
+	struct err unreachable = ERR_INIT;
+
+	err_set(&unreachable, ERR_UNREACHABLE, "job '%s': %s", job->id, e->text);
+	finish(job, &unreachable);
+}
+
+struct qmp_job *qmp_job_run(struct qmp *q, const char *command, json_t *arguments /* stolen */,
+	const char *id, const struct qmp_job_handlers *h, void *data)
+{
+	size_t size = strlen(id) + 1;
+	struct qmp_job *job = xcalloc(1, sizeof *job + size);
+
+	memcpy(job->id, id, size);
+	job->q = q;
+	job->h = *h;
+	job->data = data;
+	job->listener.event = on_event;
+	job->listener.gone = on_gone;
+	ev_timer_init(&job->poll, on_poll, 0, 0);
+	qmp_listen(q, &job->listener);
+	if (command)
+		qmp_call(q, command, arguments, -1, patience, started, job);
+	else
+		ask(job);
+	return job;
+}
+
+void qmp_job_cancel(struct qmp_job *job)
+{
+	if (!job->dismissing)
+		qmp_call(job->q, "job-cancel", json_pack("{s:s}", "id", job->id), -1, patience,
+			NULL, job);
+}
+
+void qmp_job_forget(struct qmp_job *job)
+{
+	job->h = (struct qmp_job_handlers){ 0 };
+}

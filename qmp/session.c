@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What happens to a session happens in turn(), which the loop starts for input and for the one
+ * timer: read, expire, complete, tell. Functions that others call only mark and arm the timer.
+ */
+#include "qmp/session.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <limits.h>
+#include <math.h>
+#include <stdarg.h>
+#include <sys/socket.h>
+
+#include "base/mem.h"
+#include "qmp/calls.h"
+#include "qmp/codec.h"
+#include "qmp/outq.h"
+
+enum {
+	READ_SIZE = (16 << 10) - 1, /* with the buffer's NUL a power of two */
+	/* One turn's share of a QEMU that floods; the rest waits until all others had theirs. */
+	TURN_BYTES = 64 << 10,
+	TURN_MESSAGES = 64,
+};
+
+struct qmp {
+	struct ev_loop *ev;
+	ev_io readable, writable;
+	ev_timer timer;
+	double due; /* when the timer fires, INFINITY when it is off */
+	int fd;	    /* -1 when the connection is gone */
+	struct codec in;
+	struct outq out;
+	int write_error;
+
+	struct calls calls;
+	struct qmp_listener *listeners, *next_listener;
+	struct qmp_handlers h;
+	void *data;
+
+	unsigned hello_id; /* of qmp_capabilities, which is no call in the list */
+	double made, greeting_timeout;
+	json_t *greeting; /* from its arrival until ready */
+	bool greeted, ready;
+
+	char *why; /* the connection is gone */
+	enum err_class why_class;
+	bool told, closing;
+	bool more; /* messages are left that this turn did not take */
+	const char *error_class;
+};
+
+/* Sets the timer to when there is something to do. */
+static void rearm(struct qmp *q)
+{
+	double due = calls_due(&q->calls), after;
+
+	if (q->closing || q->more || (q->fd >= 0 && q->write_error))
+		due = 0;
+	else if (q->fd >= 0 && !q->ready && q->made + q->greeting_timeout < due)
+		due = q->made + q->greeting_timeout;
+	if (due == q->due)
+		return;
+	q->due = due;
+	ev_timer_stop(q->ev, &q->timer);
+	if (isinf(due))
+		return;
+	after = due - calls_now();
+	ev_timer_set(&q->timer, after > 0 ? after : 0, 0);
+	ev_timer_start(q->ev, &q->timer);
+}
+
+/* The connection is gone. What follows from it is done at the end of the turn. */
+static void __attribute__((format(printf, 3, 4)))
+lose(struct qmp *q, enum err_class class, const char *fmt, ...)
+{
+	char why[ERR_TEXT_MAX];
+	va_list ap;
+
+	if (q->fd < 0)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(why, sizeof why, fmt, ap);
+	va_end(ap);
+	q->why = xstrdup(why);
+	q->why_class = class;
+	ev_io_stop(q->ev, &q->readable);
+	ev_io_stop(q->ev, &q->writable);
+	close_fd(&q->fd);
+	codec_release(&q->in);
+	outq_release(&q->out);
+	json_decref(q->greeting);
+	q->greeting = NULL;
+	q->more = q->ready = false;
+	calls_lose(&q->calls);
+}
+
+static void flush(struct qmp *q)
+{
+	if (q->fd < 0 || !q->greeted)
+		return;
+	switch (outq_flush(&q->out, q->fd)) {
+	case OUTQ_EMPTY:
+		ev_io_stop(q->ev, &q->writable);
+		break;
+	case OUTQ_FULL:
+		ev_io_start(q->ev, &q->writable);
+		break;
+	case OUTQ_FAILED:
+		/* what QEMU said before it went is still to be read */
+		q->write_error = errno;
+		ev_io_stop(q->ev, &q->writable);
+		outq_release(&q->out);
+		rearm(q);
+		break;
+	}
+}
+
+static int queue_command(
+	struct qmp *q, const char *command, json_t *arguments /* stolen */, int fd, unsigned id)
+{
+	json_t *message = json_object();
+	struct buf line = BUF_INIT;
+
+	json_object_set_new(message, "execute", json_string(command));
+	if (arguments)
+		json_object_set_new(message, "arguments", arguments);
+	json_object_set_new(message, "id", json_integer(id));
+	codec_encode(message, &line);
+	json_decref(message);
+	return outq_add(&q->out, &line, fd, id, NULL);
+}
+
+static void complete(struct qmp *q, struct call *c, const json_t *result, const struct err *e)
+{
+	calls_remove(&q->calls, c);
+	if (c->reply)
+		c->reply(c->data, result, e);
+	free(c);
+}
+
+static void take_greeting(struct qmp *q, json_t *message)
+{
+	if (q->greeted) {
+		lose(q, ERR_QEMU_FAILED, "QEMU sent a second greeting");
+		return;
+	}
+	q->greeted = true;
+	q->greeting = json_incref(message);
+	flush(q);
+}
+
+static void take_event(struct qmp *q, const json_t *message)
+{
+	const char *name = json_string_value(json_object_get(message, "event"));
+	const json_t *data = json_object_get(message, "data");
+
+	if (!name) {
+		lose(q, ERR_QEMU_FAILED, "QEMU sent an event without a name");
+		return;
+	}
+	for (struct qmp_listener *l = q->listeners; l; l = q->next_listener) {
+		q->next_listener = l->next;
+		l->event(l, name, data);
+	}
+	if (q->h.event && !q->closing)
+		q->h.event(q->data, name, data);
+}
+
+/* QEMU's error object, in our words where its class says more than "failed". */
+static void describe_error(struct qmp *q, const json_t *error, struct err *e)
+{
+	const char *class = json_string_value(json_object_get(error, "class"));
+	const char *desc = json_string_value(json_object_get(error, "desc"));
+
+	q->error_class = class;
+	err_set(e,
+		streq(class, "DeviceNotFound")	  ? ERR_NOT_FOUND
+		: streq(class, "DeviceNotActive") ? ERR_WRONG_STATE
+						  : ERR_FAILED,
+		"%s", desc ? desc : "QEMU gave no reason");
+}
+
+static void become_ready(struct qmp *q, const json_t *error)
+{
+	json_t *greeting = q->greeting;
+	struct err e;
+
+	if (error) {
+		describe_error(q, error, &e);
+		q->error_class = NULL;
+		lose(q, ERR_QEMU_FAILED, "QEMU refused qmp_capabilities: %s", e.text);
+		return;
+	}
+	q->ready = true;
+	q->greeting = NULL;
+	if (q->h.ready)
+		q->h.ready(q->data, greeting);
+	json_decref(greeting);
+}
+
+/* A reply that nobody waits for is no breach: it is late, or an earlier client's. */
+static void take_reply(struct qmp *q, const json_t *message)
+{
+	const json_t *error = json_object_get(message, "error");
+	const json_t *id = json_object_get(message, "id");
+	json_int_t n = json_integer_value(id);
+	struct err e = ERR_INIT;
+	struct call *c;
+
+	if (!json_is_integer(id) || n < 0 || n > (json_int_t)UINT_MAX)
+		return;
+	if (q->greeted && !q->ready && (unsigned)n == q->hello_id) {
+		become_ready(q, error);
+		return;
+	}
+	c = calls_find(&q->calls, (unsigned)n);
+	if (!c)
+		return;
+	if (error) {
+		describe_error(q, error, &e);
+		complete(q, c, NULL, &e);
+		q->error_class = NULL;
+	} else {
+		complete(q, c, json_object_get(message, "return"), NULL);
+	}
+}
+
+static void take(struct qmp *q, json_t *message)
+{
+	if (json_object_get(message, "event"))
+		take_event(q, message);
+	else if (json_object_get(message, "return") || json_object_get(message, "error"))
+		take_reply(q, message);
+	else if (json_object_get(message, "QMP"))
+		take_greeting(q, message);
+	else
+		lose(q, ERR_QEMU_FAILED, "QEMU sent what is no greeting, reply or event");
+}
+
+/* Messages that are here already; false when the turn has had enough of them. */
+static bool take_messages(struct qmp *q, unsigned *messages)
+{
+	struct err e = ERR_INIT;
+	json_t *message;
+
+	while (q->fd >= 0) {
+		if (*messages >= TURN_MESSAGES) {
+			q->more = true;
+			return false;
+		}
+		switch (codec_next(&q->in, &message, &e)) {
+		case CODEC_NONE:
+			return true;
+		case CODEC_BAD:
+			lose(q, ERR_QEMU_FAILED, "QEMU broke the protocol: %s", e.text);
+			return false;
+		case CODEC_MESSAGE:
+			++*messages;
+			take(q, message);
+			json_decref(message);
+			break;
+		}
+	}
+	return false;
+}
+
+static void read_input(struct qmp *q)
+{
+	unsigned messages = 0;
+	size_t bytes = 0;
+
+	q->more = false;
+	while (take_messages(q, &messages) && bytes < TURN_BYTES) {
+		ssize_t n = recv(q->fd, codec_reserve(&q->in, READ_SIZE), READ_SIZE, MSG_DONTWAIT);
+		int error = n < 0 ? errno : q->write_error;
+
+		codec_commit(&q->in, n > 0 ? (size_t)n : 0);
+		bytes += n > 0 ? (size_t)n : 0;
+		if (n > 0 || (n < 0 && error == EINTR))
+			continue;
+		if (n < 0 && (error == EAGAIN || error == EWOULDBLOCK)) {
+			if (!q->write_error)
+				return;
+			error = q->write_error;
+		}
+		if (n == 0 || error == ECONNRESET || error == EPIPE)
+			lose(q, ERR_UNREACHABLE, "QEMU closed the monitor connection");
+		else
+			lose(q, ERR_UNREACHABLE, "monitor connection: %s", strerror(error));
+	}
+}
+
+static void expire(struct qmp *q)
+{
+	double now = calls_now();
+	struct call *c;
+
+	while ((c = calls_overdue(&q->calls, now))) {
+		c->outcome = CALL_EXPIRED;
+		outq_drop(&q->out, c->id);
+	}
+	if (q->fd >= 0 && !q->ready && q->made + q->greeting_timeout <= now)
+		lose(q, ERR_TIMEOUT,
+			"no greeting from QEMU within %g s: its monitor serves somebody else, or it hangs",
+			q->greeting_timeout);
+}
+
+/* Callbacks may change the list as they like; what they call now is for another turn. */
+static void deliver(struct qmp *q)
+{
+	const unsigned end = q->calls.next_id;
+	struct call *c;
+	struct err e;
+
+	while ((c = calls_ended(&q->calls, end))) {
+		err_clear(&e);
+		call_describe(c, q->why, &e);
+		complete(q, c, NULL, &e);
+	}
+}
+
+static void tell_closed(struct qmp *q)
+{
+	struct err e = ERR_INIT;
+	struct qmp_listener *l;
+
+	err_set(&e, q->why_class, "%s", q->why);
+	for (l = q->listeners; l; l = q->next_listener) {
+		q->next_listener = l->next;
+		qmp_unlisten(q, l);
+		l->gone(l, &e);
+	}
+	if (!q->told && !q->closing && q->h.closed) {
+		q->told = true;
+		q->h.closed(q->data, &e);
+	}
+}
+
+static void turn(struct qmp *q)
+{
+	/* before deadlines: an answer that lies in the socket is not late, we are */
+	read_input(q);
+	expire(q);
+	deliver(q);
+	if (q->fd < 0)
+		tell_closed(q);
+	if (q->closing && !q->calls.first) {
+		ev_timer_stop(q->ev, &q->timer);
+		free(q->why);
+		free(q);
+		return;
+	}
+	rearm(q);
+}
+
+static void on_readable(struct ev_loop *ev, ev_io *w, int revents)
+{
+	(void)ev, (void)revents;
+	turn(container_of(w, struct qmp, readable));
+}
+
+static void on_writable(struct ev_loop *ev, ev_io *w, int revents)
+{
+	(void)ev, (void)revents;
+	flush(container_of(w, struct qmp, writable));
+}
+
+static void on_timer(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	struct qmp *q = container_of(w, struct qmp, timer);
+
+	(void)ev, (void)revents;
+	q->due = INFINITY;
+	turn(q);
+}
+
+struct qmp *qmp_new(struct ev_loop *ev, int fd /* stolen */, double greeting_timeout,
+	const struct qmp_handlers *h, void *data)
+{
+	struct qmp *q = xcalloc(1, sizeof *q);
+
+	q->ev = ev;
+	q->fd = fd;
+	q->h = *h;
+	q->data = data;
+	q->made = calls_now();
+	q->greeting_timeout = greeting_timeout;
+	q->due = INFINITY;
+	calls_init(&q->calls);
+	q->hello_id = calls_new_id(&q->calls);
+	codec_init(&q->in, QMP_REPLY_MAX);
+	queue_command(q, "qmp_capabilities", NULL, -1, q->hello_id);
+	ev_io_init(&q->readable, on_readable, fd, EV_READ);
+	ev_io_init(&q->writable, on_writable, fd, EV_WRITE);
+	ev_timer_init(&q->timer, on_timer, 0, 0);
+	ev_io_start(ev, &q->readable);
+	rearm(q);
+	return q;
+}
+
+unsigned qmp_call(struct qmp *q, const char *command, json_t *arguments /* stolen */, int fd,
+	double timeout, qmp_reply_fn *reply, void *data)
+{
+	struct call *c = calls_add(&q->calls, command, timeout);
+	unsigned id = c->id;
+
+	c->reply = reply;
+	c->data = data;
+	if (q->fd < 0)
+		c->outcome = CALL_LOST;
+	else if (q->calls.n > QMP_CALLS_MAX)
+		c->outcome = CALL_REFUSED;
+	if (c->outcome != CALL_WAITS)
+		json_decref(arguments);
+	else if (queue_command(q, command, arguments, fd, id) < 0)
+		c->outcome = CALL_NO_FD;
+	flush(q);
+	rearm(q);
+	return id;
+}
+
+void qmp_cancel(struct qmp *q, unsigned id)
+{
+	struct call *c = calls_find(&q->calls, id);
+
+	if (!c)
+		return;
+	c->outcome = CALL_CANCELLED;
+	outq_drop(&q->out, id);
+	rearm(q);
+}
+
+void qmp_forget(struct qmp *q, const void *data)
+{
+	for (struct call *c = q->calls.first, *next; c; c = next) {
+		next = c->next;
+		if (c->data != data)
+			continue;
+		c->reply = NULL;
+		complete(q, c, NULL, NULL);
+	}
+	rearm(q);
+}
+
+void qmp_close(struct qmp *q)
+{
+	if (!q || q->closing)
+		return;
+	lose(q, ERR_UNREACHABLE, "the connection to QEMU was closed here");
+	q->closing = true;
+	rearm(q);
+}
+
+bool qmp_is_ready(const struct qmp *q)
+{
+	return q->ready;
+}
+
+const char *qmp_oldest_call(const struct qmp *q, double *age)
+{
+	const struct call *c = q->calls.first;
+
+	if (!c)
+		return NULL;
+	*age = calls_now() - c->made;
+	return c->command;
+}
+
+const char *qmp_error_class(const struct qmp *q)
+{
+	return q->error_class;
+}
+
+void qmp_listen(struct qmp *q, struct qmp_listener *l)
+{
+	l->next = q->listeners;
+	q->listeners = l;
+}
+
+void qmp_unlisten(struct qmp *q, struct qmp_listener *l)
+{
+	struct qmp_listener **at = &q->listeners;
+
+	while (*at && *at != l)
+		at = &(*at)->next;
+	if (!*at)
+		return;
+	*at = l->next;
+	if (q->next_listener == l)
+		q->next_listener = l->next;
+}
+
+struct ev_loop *qmp_loop(const struct qmp *q)
+{
+	return q->ev;
+}

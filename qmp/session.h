@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * qmp/session.h - one QMP connection, the client's end
+ *
+ * Connects, negotiates, sends calls and hands out events. Knows nothing of VMs.
+ * Every qmp_call() is answered once: reply, error, timeout, cancel or close. Callbacks run from the
+ * loop only, never from inside qmp_call(). A callback may call, cancel or close anything.
+ *
+ * A session with nothing in flight has no timer and holds no buffer. Out-of-band execution is not
+ * asked for: with it QEMU reads ahead, and descriptors of pipelined commands would mix.
+ */
+#ifndef QMP_SESSION_H
+#define QMP_SESSION_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+
+struct ev_loop;
+struct qmp;
+
+enum {
+	QMP_REPLY_MAX = 4 << 20, /* bytes of one message; query-qmp-schema of 7.2 has 207,009 */
+	QMP_CALLS_MAX = 256,	 /* in flight */
+};
+
+struct qmp_handlers {
+	/* Greeting read and qmp_capabilities accepted. */
+	void (*ready)(void *data, const json_t *greeting);
+	/* data: the event's "data" object or NULL, borrowed. An event may come before ready. */
+	void (*event)(void *data, const char *name, const json_t *event_data);
+	/* The connection is gone (EOF, error, protocol breach, no greeting in time). Once; not
+	 * after qmp_close(). All calls were completed before. ERR_QEMU_FAILED for a breach. The
+	 * session still wants its qmp_close(). */
+	void (*closed)(void *data, const struct err *e);
+};
+
+/* fd: a connected, non-blocking stream socket, stolen. greeting_timeout in seconds, until ready: a
+ * monitor that serves somebody else accepts and then says nothing. Handlers may be NULL. */
+struct qmp *qmp_new(struct ev_loop *ev, int fd /* stolen */, double greeting_timeout,
+	const struct qmp_handlers *h, void *data);
+
+/* result: "return" value, borrowed, NULL on error. e: NULL on success; text is QEMU's desc and
+ * qmp_error_class() tells QEMU's class ("GenericError"); ERR_TIMEOUT when the deadline passed (a
+ * late reply is dropped), ERR_UNREACHABLE when the connection went: also what quit may end with. */
+typedef void qmp_reply_fn(void *data, const json_t *result, const struct err *e);
+
+/* arguments may be NULL, stolen. fd >= 0 travels with the command (SCM_RIGHTS, for getfd and
+ * add-fd), borrowed for the call only: it is duplicated. Returns the id of the call, for
+ * qmp_cancel(). Calls made before ready are kept and sent behind qmp_capabilities. reply may be
+ * NULL. A command whose time is over before its first byte went out is never sent. */
+unsigned qmp_call(struct qmp *q, const char *command, json_t *arguments /* stolen */, int fd,
+	double timeout, qmp_reply_fn *reply, void *data);
+
+/* The reply is dropped when it comes; the callback is called with ERR_FAILED "cancelled" from the
+ * loop. An id that is not in flight is ignored. */
+void qmp_cancel(struct qmp *q, unsigned id);
+
+/* Drops all callbacks of calls made with this data pointer: its owner goes away. The commands are
+ * sent all the same. */
+void qmp_forget(struct qmp *q, const void *data);
+
+/* Completes what is in flight (from the loop), then frees. NULL is fine. */
+void qmp_close(struct qmp *q);
+
+bool qmp_is_ready(const struct qmp *q);
+/* The oldest call in flight: its command and age in seconds, or NULL. For messages. */
+const char *qmp_oldest_call(const struct qmp *q, double *age);
+/* QEMU's class of the error being delivered; only inside a qmp_reply_fn. */
+const char *qmp_error_class(const struct qmp *q);
+
+/* Who follows events without being the session's owner, as QEMU jobs do. Embedded by its user. */
+struct qmp_listener {
+	struct qmp_listener *next;
+	void (*event)(struct qmp_listener *l, const char *name, const json_t *event_data);
+	/* The connection is gone or closed; the listener is off the list already. */
+	void (*gone)(struct qmp_listener *l, const struct err *e);
+};
+
+void qmp_listen(struct qmp *q, struct qmp_listener *l);
+/* One that is not on the list is ignored. Fine inside a callback. */
+void qmp_unlisten(struct qmp *q, struct qmp_listener *l);
+
+struct ev_loop *qmp_loop(const struct qmp *q);
+
+#endif

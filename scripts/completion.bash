@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: MIT
+# bash completion for vmkeep: the program itself knows its commands, options and names
+_vmkeep()
+{
+	mapfile -t COMPREPLY < <("${COMP_WORDS[0]}" __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+}
+complete -o default -F _vmkeep vmkeep

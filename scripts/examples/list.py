@@ -1,0 +1,17 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+# Names, states and addresses of all VMs, by the control socket alone: see vmkeep-api(7).
+import json
+import os
+import socket
+
+s = socket.socket(socket.AF_UNIX)
+s.connect(os.environ.get("VMKEEP_RUN", "/run/vmkeep") + "/control.sock")
+f = s.makefile("rw")
+f.readline()  # the greeting
+f.write(json.dumps({"execute": "vm-list"}) + "\n")
+f.flush()
+table = json.loads(f.readline())["return"]
+for row in table["rows"]:
+    vm = dict(zip(table["columns"], row))
+    print(vm["name"], vm["state"], vm["address"])

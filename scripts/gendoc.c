@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * scripts/gendoc.c - fills the tables into a manual page; runs while vmkeep is built
+ *
+ * Copies a page in mdoc(7) from standard input to standard output. A line "@what which" gives way to
+ * what the tables say: "@keys vm", "@commands vm-", "@verbs", "@events", "@classes", "@options",
+ * "@os". Words that nobody knows are an error, so that no page can lose a part unnoticed.
+ */
+#include <assert.h>
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "conf/schema.h"
+#include "supervisor/api/api.h"
+#include "supervisor/client/args.h"
+#include "supervisor/client/help.h"
+#include "supervisor/client/option.h"
+
+enum { LINE_MAX_LEN = 4096, COMMANDS_MAX = 256 };
+
+/* What roff would take for something else is escaped; a '-' stays the one that people type. */
+static void put(const char *s, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		switch (s[i]) {
+		case '\\':
+			fputs("\\e", stdout);
+			break;
+		case '-':
+			fputs("\\-", stdout);
+			break;
+		case '"':
+			fputs("\\(dq", stdout);
+			break;
+		default:
+			putchar(s[i]);
+			break;
+		}
+}
+
+static void word(const char *macro, const char *s)
+{
+	printf("%s \"\\&", macro);
+	put(s, strlen(s));
+	putchar('"');
+}
+
+/* Where the first sentence of a text ends: roff wants each on a line of its own. */
+static size_t sentence_len(const char *s)
+{
+	size_t len = 0;
+
+	while (s[len] && !(s[len] == '.' && s[len + 1] == ' ' && isupper((unsigned char)s[len + 2])))
+		len++;
+	return s[len] ? len + 1 : len;
+}
+
+/* Begun so that no line is one of roff's requests, and ended as sentences are. */
+static void text_as_is(const char *s)
+{
+	size_t len = sentence_len(s);
+
+	for (;; s++, len = sentence_len(s)) {
+		fputs("\\&", stdout);
+		put(s, len);
+		s += len;
+		puts(s[-1] == '.' ? "" : ".");
+		if (!*s)
+			return;
+	}
+}
+
+static void text(const char *s)
+{
+	_cleanup_(free_ptr) char *copy = xstrdup(s);
+
+	*copy = (char)toupper((unsigned char)*copy);
+	text_as_is(copy);
+}
+
+static void list_begin(bool compact)
+{
+	printf(".Bl -tag -width Ds%s\n", compact ? " -compact" : "");
+}
+
+static void list_end(void)
+{
+	puts(".El");
+}
+
+/* --- configuration ------------------------------------------------------------------------- */
+
+/* "[a size such as 512M, at least 1M; default 1G; applies: start]" */
+static void key_facts(const struct conf_key *k)
+{
+	struct buf b = BUF_INIT;
+
+	buf_adds(&b, k->list ? "[any number of: " : "[");
+	conf_key_type(k, &b);
+	if (k->preset)
+		buf_printf(&b, "; default: %s", k->preset);
+	buf_printf(&b, "; applies: %s", conf_apply_name(k->apply));
+	if (k->own)
+		buf_adds(&b, "; not in [Defaults]");
+	if (k->root)
+		buf_adds(&b, "; root only");
+	buf_adds(&b, "]");
+	fputs("\\&", stdout);
+	put(b.data, b.len);
+	putchar('\n');
+	buf_release(&b);
+}
+
+static void key(const struct conf_key *k)
+{
+	_cleanup_(free_ptr) char *name = xasprintf("%s=", k->name);
+
+	word(".It Cm", name);
+	putchar('\n');
+	text_as_is(k->help); /* may begin with a value: kvm */
+	key_facts(k);
+}
+
+static int keys(const char *which)
+{
+	static const struct {
+		const char *name;
+		const struct conf_schema *schema;
+	} schemas[] = {
+		{ "vm", &conf_vm_schema },
+		{ "network", &conf_network_schema },
+		{ "daemon", &conf_daemon_schema },
+	};
+	const struct conf_schema *schema = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(schemas); i++)
+		if (streq(schemas[i].name, which))
+			schema = schemas[i].schema;
+	for (size_t i = 0; schema && i < schema->sections; i++) {
+		const struct conf_section *s = &schema->section[i];
+		_cleanup_(free_ptr) char *header = xasprintf("[%s%s]", s->name, s->size ? " ID" : "");
+
+		word(".Ss", header);
+		putchar('\n');
+		text(s->help);
+		if (!s->keys)
+			continue;
+		list_begin(false);
+		for (size_t k = 0; k < s->keys; k++)
+			key(&s->key[k]);
+		list_end();
+	}
+	return schema ? 0 : -1;
+}
+
+/* --- verbs --------------------------------------------------------------------------------- */
+
+static void choices(const struct api_arg *arg)
+{
+	if (!arg->choices[0])
+		return;
+	fputs("One of: ", stdout);
+	for (size_t i = 0; i < API_CHOICES_MAX && arg->choices[i]; i++)
+		printf("%s%s", i ? ", " : "", arg->choices[i]);
+	puts(".");
+}
+
+static void aliases(const struct api_verb *v)
+{
+	if (!v->aliases[0])
+		return;
+	fputs("Also accepted: ", stdout);
+	for (size_t i = 0; i < API_ALIASES_MAX && v->aliases[i]; i++) {
+		fputs(i ? ", " : "", stdout);
+		put(v->aliases[i], strlen(v->aliases[i]));
+	}
+	puts(".");
+}
+
+static void verb_words(const struct api_verb *v)
+{
+	text(v->help);
+	if (v->text)
+		text(v->text);
+}
+
+/* Targets and --no-wait mean the same everywhere: the page tells them once. */
+static bool is_own_option(const struct api_verb *v, size_t i, const struct api_arg *arg)
+{
+	bool target = i == 0 && v->target != API_NO_TARGET;
+
+	return !target && arg->option && !streq(arg->option, "--no-wait");
+}
+
+static void command_options(const struct api_verb *v)
+{
+	const struct api_arg *arg;
+	bool begun = false;
+
+	for (size_t i = 0; (arg = api_verb_arg(v, i)); i++) {
+		if (!is_own_option(v, i, arg))
+			continue;
+		if (!begun)
+			list_begin(true);
+		begun = true;
+		word(".It", arg->option);
+		putchar('\n');
+		text(arg->help);
+		choices(arg);
+	}
+	if (begun)
+		list_end();
+}
+
+static void command(const struct api_verb *v)
+{
+	struct buf usage = BUF_INIT;
+
+	help_usage(&usage, v);
+	word(".It Ic", v->command);
+	if (usage.len > strlen(v->command))
+		word(" No", usage.data + strlen(v->command) + 1);
+	putchar('\n');
+	verb_words(v);
+	command_options(v);
+	aliases(v);
+	printf("Role: %s.\n", api_role_name(v->role));
+	buf_release(&usage);
+}
+
+/* Those whose name on the wire begins so; without a beginning all that were not printed yet. */
+static int commands(const char *which)
+{
+	static bool printed[COMMANDS_MAX];
+	size_t n = 0;
+
+	assert(api_verbs_n <= COMMANDS_MAX);
+	list_begin(false);
+	for (size_t i = 0; i < api_verbs_n; i++) {
+		const struct api_verb *v = &api_verbs[i];
+
+		if (printed[i] || !v->command || strncmp(v->execute, which, strlen(which)) != 0)
+			continue;
+		printed[i] = true;
+		n++;
+		command(v);
+	}
+	list_end();
+	return n ? 0 : -1;
+}
+
+/* The table's words are those of the command line. On the wire a target is one name, and what
+ * --no-wait does is done by false. */
+static const char *argument_help(const struct api_verb *v, size_t i, const struct api_arg *arg)
+{
+	if (i == 0 && (v->target == API_VM || v->target == API_VMS))
+		return "the VM";
+	if (i == 0 && (v->target == API_NETWORK || v->target == API_NETWORKS))
+		return "the network";
+	if (arg->option && streq(arg->option, "--no-wait"))
+		return "with false: return at once with a job in place of the result";
+	return arg->help;
+}
+
+static void verb(const struct api_verb *v)
+{
+	const struct api_arg *arg = api_verb_arg(v, 0);
+
+	word(".It Ic", v->execute);
+	putchar('\n');
+	verb_words(v);
+	if (arg)
+		list_begin(true);
+	for (size_t i = 0; (arg = api_verb_arg(v, i)); i++) {
+		word(".It Ar", arg->name);
+		printf(" Pq %s%s\n", api_type_name(arg->type), arg->required ? ", required" : "");
+		text(argument_help(v, i, arg));
+		choices(arg);
+	}
+	if (api_verb_arg(v, 0))
+		list_end();
+	fputs("Returns ", stdout);
+	put(v->result, strlen(v->result));
+	puts(".");
+	printf("Role: %s%s%s.\n", api_role_name(v->role), v->job ? "; a job" : "",
+		v->stream ? "; a stream" : "");
+}
+
+static int verbs(const char *which)
+{
+	list_begin(false);
+	for (size_t i = 0; i < api_verbs_n; i++)
+		verb(&api_verbs[i]);
+	list_end();
+	return *which ? -1 : 0;
+}
+
+/* "name: the VM; state: where it is now" */
+static void members(const char *data)
+{
+	list_begin(true);
+	while (*data) {
+		size_t len = strcspn(data, ";"), name = strcspn(data, ":");
+		_cleanup_(free_ptr) char *member = xstrndup(data, name);
+		_cleanup_(free_ptr) char *meaning =
+			name + 2 < len ? xstrndup(data + name + 2, len - name - 2) : xstrdup(member);
+
+		word(".It Ar", member);
+		putchar('\n');
+		text_as_is(meaning);
+		data += len + strspn(data + len, "; ");
+	}
+	list_end();
+}
+
+static int events(const char *which)
+{
+	list_begin(false);
+	for (size_t i = 0; i < api_events_n; i++) {
+		word(".It Ic", api_events[i].name);
+		putchar('\n');
+		text(api_events[i].help);
+		members(api_events[i].data);
+	}
+	list_end();
+	return *which ? -1 : 0;
+}
+
+static int classes(const char *which)
+{
+	for (size_t i = 0; i < ERR_CLASSES; i++) {
+		const struct api_class *c = api_class((enum err_class)i);
+
+		printf(".It %d", c->exit);
+		word(" Pq", c->name);
+		putchar('\n');
+		text(c->help);
+	}
+	return *which ? -1 : 0;
+}
+
+static int options(const char *which)
+{
+	for (size_t i = 0; i < ARGS_COMMONS; i++) {
+		word(".It", args_common[i].option);
+		putchar('\n');
+		text(args_common[i].help);
+	}
+	return *which ? -1 : 0;
+}
+
+static int os(const char *which)
+{
+	puts(".Os vmkeep " VMKEEP_VERSION);
+	return *which ? -1 : 0;
+}
+
+/* --- the page ------------------------------------------------------------------------------ */
+
+static int fill(char *line)
+{
+	static const struct {
+		const char *what;
+		int (*print)(const char *which);
+	} parts[] = {
+		{ "keys", keys },
+		{ "commands", commands },
+		{ "verbs", verbs },
+		{ "events", events },
+		{ "classes", classes },
+		{ "options", options },
+		{ "os", os },
+	};
+	char *which = line + strcspn(line, " ");
+
+	if (*which)
+		*which++ = '\0';
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+		if (streq(parts[i].what, line))
+			return parts[i].print(which);
+	return -1;
+}
+
+int main(void)
+{
+	char line[LINE_MAX_LEN];
+
+	for (unsigned n = 1; fgets(line, sizeof line, stdin); n++) {
+		if (*line != '@') {
+			fputs(line, stdout);
+			continue;
+		}
+		line[strcspn(line, "\n")] = '\0';
+		if (fill(line + 1) < 0) {
+			fprintf(stderr, "gendoc: line %u: nothing is known of this\n", n);
+			return EXIT_FAILURE;
+		}
+	}
+	return ferror(stdin) || fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
+}

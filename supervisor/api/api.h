@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/api/api.h - the contract with clients, as tables
+ *
+ * Verbs, arguments, results, roles, events, error classes and exit codes. Server, client, help,
+ * completion, vmkeep(1) and vmkeep-api(7) are drawn from these; nothing lists them again.
+ */
+#ifndef SUPERVISOR_API_API_H
+#define SUPERVISOR_API_API_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+
+enum { API_VERSION = 1 };
+
+/* Ordered: who has one has those before it. An owner's reaches as far as his own VMs. */
+enum api_role {
+	API_ROLE_NONE,
+	API_ROLE_VIEW,
+	API_ROLE_OWNER,
+	API_ROLE_OPERATOR,
+	API_ROLE_ROOT,
+	API_ROLES
+};
+const char *api_role_name(enum api_role r);
+
+/* How an argument is given, checked by the server before the handler runs and by the client. */
+enum api_type {
+	API_STRING, /* without control characters */
+	API_NAME,   /* of a VM, network, snapshot: [A-Za-z0-9][A-Za-z0-9._-]{0,62} */
+	API_SIZE,   /* bytes, or "512M" */
+	API_TIME,   /* seconds as a number, or "2min" */
+	API_INT,    /* not negative */
+	API_BOOL,
+	API_JSON, /* any value */
+	API_TYPES
+};
+const char *api_type_name(enum api_type t);
+
+/* "infinity", as a number of seconds; no more than this is accepted. */
+enum { API_TIME_MAX = 1000 * 1000 * 1000 };
+
+enum { API_ARGS_MAX = 8, API_ALIASES_MAX = 6, API_CHOICES_MAX = 6 };
+
+struct api_arg {
+	const char *name; /* in "arguments" */
+	enum api_type type;
+	bool required;
+	const char *option; /* "--timeout TIME", "-f, --follow", or "NAME" for a positional one;
+			       NULL: not on the command line */
+	const char *help;
+	const char *choices[API_CHOICES_MAX]; /* where only these are taken; ends with NULL */
+};
+
+enum api_target { API_NO_TARGET, API_VM, API_VMS /* several, globs */, API_NETWORK, API_NETWORKS };
+
+struct api_verb {
+	const char *execute; /* "vm-start" */
+	const char *command; /* "start"; "net list"; NULL: not on the command line */
+	const char *aliases[API_ALIASES_MAX]; /* virsh's and others' spellings; ends with NULL */
+	enum api_role role;
+	enum api_target target;		  /* its argument is "name" */
+	bool job;			  /* takes time; "wait": false returns {"job": N} at once */
+	bool stream;			  /* replies, then the connection is raw bytes */
+	struct api_arg arg[API_ARGS_MAX]; /* ends with a NULL name */
+	const char *result;		  /* what "return" holds, one sentence */
+	const char *help;		  /* one line, for people */
+	const char *text;		  /* a paragraph for the manual, may be NULL */
+};
+
+extern const struct api_verb api_verbs[];
+extern const size_t api_verbs_n;
+const struct api_verb *api_verb_by_execute(const char *execute);
+/* By command or alias; command may have two words ("net list"). */
+const struct api_verb *api_verb_by_command(const char *command);
+/* The nearest "execute" name, for "did you mean", or NULL. */
+const char *api_verb_nearest(const char *execute);
+
+/* All arguments of a verb in the order of the command line: its target's "name", its own, and
+ * "wait" of a job. NULL after the last. */
+const struct api_arg *api_verb_arg(const struct api_verb *v, size_t i);
+
+/* Holds the arguments of a request against the table: names, types, required ones, control
+ * characters. Sizes and times that were given as text become numbers in args (bytes, seconds). */
+int api_check_arguments(const struct api_verb *v, json_t *args, struct err *e);
+
+struct api_event {
+	const char *name; /* "VM_STATE" */
+	const char *data; /* "member: meaning; member: meaning" */
+	const char *help;
+};
+extern const struct api_event api_events[];
+extern const size_t api_events_n;
+
+struct api_class {
+	const char *name; /* "WrongState" */
+	int exit;
+	const char *help;
+};
+const struct api_class *api_class(enum err_class c);
+bool api_class_parse(const char *name, enum err_class *c);
+/* {"class", "desc", "hint"}, as in an error reply and JOB_DONE; what is no UTF-8 is escaped. */
+json_t *api_error_json(const struct err *e);
+
+/* What query-schema returns, from all of the above. */
+json_t *api_schema(void);
+
+#endif

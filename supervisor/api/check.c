@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+#include <assert.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "conf/conf.h"
+#include "supervisor/api/api.h"
+
+enum { ARGS_MAX = API_ARGS_MAX + 2 /* name and wait */ };
+
+static const char *const type_words[] = {
+	[API_STRING] = "a text",
+	[API_NAME] =
+		"a name: letters, digits, '.', '_' and '-', at most 63, beginning with a letter or digit",
+	[API_SIZE] = "a size, as in 1073741824 or \"1G\"",
+	[API_TIME] = "a time, as in 90 or \"2min\"",
+	[API_INT] = "a whole number, not negative",
+	[API_BOOL] = "true or false",
+	[API_JSON] = "a value",
+};
+static_assert(ARRAY_SIZE(type_words) == API_TYPES, "a type has no words");
+
+/* C0, DEL and, in UTF-8, C1: what could speak to a terminal or end a line of a file. */
+static bool has_controls(const char *s)
+{
+	for (const unsigned char *p = (const unsigned char *)s; *p; p++)
+		if (*p < 0x20 || *p == 0x7f || (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0))
+			return true;
+	return false;
+}
+
+/* The text of a string without NUL and control characters, else NULL. */
+static const char *clean_text(const json_t *value)
+{
+	const char *s = json_string_value(value);
+
+	return s && strlen(s) == json_string_length(value) && !has_controls(s) ? s : NULL;
+}
+
+static json_t *size_from_text(const json_t *value)
+{
+	const char *s = clean_text(value);
+	uint64_t bytes;
+
+	if (!s || text_parse_size(s, &bytes) < 0 || bytes > INT64_MAX)
+		return NULL;
+	return json_integer((json_int_t)bytes);
+}
+
+static json_t *time_from_text(const json_t *value)
+{
+	const char *s = clean_text(value);
+	uint64_t ms;
+
+	if (!s || text_parse_time(s, &ms) < 0)
+		return NULL;
+	if (ms == UINT64_MAX)
+		return json_real(API_TIME_MAX);
+	return json_real((double)ms / 1000);
+}
+
+static bool is_choice(const struct api_arg *arg, const char *s)
+{
+	if (!arg->choices[0])
+		return true;
+	for (size_t i = 0; i < API_CHOICES_MAX && arg->choices[i]; i++)
+		if (streq(arg->choices[i], s))
+			return true;
+	return false;
+}
+
+static bool fits(const struct api_arg *arg, const json_t *value)
+{
+	const char *s;
+
+	switch (arg->type) {
+	case API_STRING:
+		s = clean_text(value);
+		return s && is_choice(arg, s);
+	case API_NAME:
+		s = clean_text(value);
+		return s && conf_name_ok(s);
+	case API_SIZE:
+	case API_INT:
+		return json_is_integer(value) && json_integer_value(value) >= 0;
+	case API_TIME:
+		return json_is_number(value) && json_number_value(value) >= 0 &&
+		       json_number_value(value) <= API_TIME_MAX;
+	case API_BOOL:
+		return json_is_boolean(value);
+	case API_JSON:
+		return true;
+	case API_TYPES:
+		break;
+	}
+	return false;
+}
+
+static int bad_value(const struct api_verb *v, const struct api_arg *arg, struct err *e)
+{
+	char list[128] = "";
+
+	assert(arg->type < API_TYPES);
+	if (!arg->choices[0])
+		return err_set(e, ERR_USAGE, "%s: argument '%s' is not %s", v->execute, arg->name,
+			type_words[arg->type]);
+	for (size_t i = 0; i < API_CHOICES_MAX && arg->choices[i]; i++) {
+		size_t len = strlen(list);
+
+		snprintf(list + len, sizeof list - len, "%s%s", i ? ", " : "", arg->choices[i]);
+	}
+	return err_set(
+		e, ERR_USAGE, "%s: argument '%s' is not one of: %s", v->execute, arg->name, list);
+}
+
+static int unknown(const struct api_verb *v, const char *key, struct err *e)
+{
+	const char *names[ARGS_MAX], *nearest;
+	const struct api_arg *arg;
+	size_t n = 0;
+
+	while ((arg = api_verb_arg(v, n)))
+		names[n++] = arg->name;
+	nearest = text_nearest(key, names, n);
+	err_set(e, ERR_USAGE, "%s: unknown argument '%.64s'", v->execute, key);
+	if (nearest)
+		return err_hint(e, "did you mean '%s'?", nearest);
+	return err_hint(e, n ? "query-schema lists the arguments" : "it takes no arguments");
+}
+
+static int check_value(
+	const struct api_verb *v, const struct api_arg *arg, json_t *args, struct err *e)
+{
+	json_t *value = json_object_get(args, arg->name), *number = NULL;
+
+	if (!value)
+		return arg->required ? err_set(e, ERR_USAGE, "%s: argument '%s' is missing",
+					       v->execute, arg->name)
+				     : 0;
+	if (arg->type == API_SIZE)
+		number = size_from_text(value);
+	else if (arg->type == API_TIME)
+		number = time_from_text(value);
+	if (number) {
+		json_object_set_new(args, arg->name, number);
+		value = number;
+	}
+	return fits(arg, value) ? 0 : bad_value(v, arg, e);
+}
+
+int api_check_arguments(const struct api_verb *v, json_t *args, struct err *e)
+{
+	const struct api_arg *arg;
+	const char *key;
+	json_t *value;
+	int r;
+
+	json_object_foreach (args, key, value) {
+		size_t i = 0;
+
+		while ((arg = api_verb_arg(v, i)) && !streq(arg->name, key))
+			i++;
+		if (!arg)
+			return unknown(v, key, e);
+	}
+	for (size_t i = 0; (arg = api_verb_arg(v, i)); i++) {
+		r = check_value(v, arg, args, e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}

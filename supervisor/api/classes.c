@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+#include <assert.h>
+
+#include "base/mem.h"
+#include "supervisor/api/api.h"
+
+/* clang-format off */
+static const struct api_class classes[] = {
+	[ERR_FAILED]         = { "Failed",        1,  "anything that has no class of its own" },
+	[ERR_USAGE]          = { "Usage",         2,  "unknown verb, or bad arguments" },
+	[ERR_INVALID_CONFIG] = { "InvalidConfig", 2,  "the configuration does not parse or cannot work" },
+	[ERR_CONFLICT]       = { "Conflict",      3,  "disk, name, MAC, address or port held by another, who is named" },
+	[ERR_NOT_FOUND]      = { "NotFound",      4,  "no such VM, network, snapshot or device; a glob without match" },
+	[ERR_WRONG_STATE]    = { "WrongState",    5,  "not possible in this state" },
+	[ERR_TIMEOUT]        = { "Timeout",       6,  "not done in the time given" },
+	[ERR_QEMU_FAILED]    = { "QemuFailed",    7,  "QEMU did not start or died; its last lines are in the text" },
+	[ERR_GUEST_REFUSED]  = { "GuestRefused",  8,  "the guest ignored or refused it, and is left running" },
+	[ERR_PERMISSION]     = { "Permission",    9,  "not allowed to this user" },
+	[ERR_UNREACHABLE]    = { "Unreachable",   10, "the daemon is not running" },
+	[ERR_NO_RESOURCES]   = { "NoResources",   11, "no memory, space, huge pages or KVM left" },
+};
+/* clang-format on */
+static_assert(ARRAY_SIZE(classes) == ERR_CLASSES, "an error class has no row");
+
+const struct api_class *api_class(enum err_class c)
+{
+	return &classes[c < ERR_CLASSES ? c : ERR_FAILED];
+}
+
+bool api_class_parse(const char *name, enum err_class *c)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(classes); i++)
+		if (streq(classes[i].name, name)) {
+			*c = (enum err_class)i;
+			return true;
+		}
+	return false;
+}
+
+static const char *const role_name[] = {
+	[API_ROLE_NONE] = "none",
+	[API_ROLE_VIEW] = "view",
+	[API_ROLE_OWNER] = "owner",
+	[API_ROLE_OPERATOR] = "operator",
+	[API_ROLE_ROOT] = "root",
+};
+static_assert(ARRAY_SIZE(role_name) == API_ROLES, "a role has no name");
+
+const char *api_role_name(enum api_role r)
+{
+	return role_name[r];
+}
+
+static const char *const type_name[] = {
+	[API_STRING] = "string",
+	[API_NAME] = "name",
+	[API_SIZE] = "size",
+	[API_TIME] = "time",
+	[API_INT] = "int",
+	[API_BOOL] = "bool",
+	[API_JSON] = "json",
+};
+static_assert(ARRAY_SIZE(type_name) == API_TYPES, "a type has no name");
+
+const char *api_type_name(enum api_type t)
+{
+	return type_name[t];
+}

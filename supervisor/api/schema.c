@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/api/api.h"
+
+static void set_text(json_t *o, const char *key, const char *text)
+{
+	if (text)
+		json_object_set_new(o, key, json_string(text));
+}
+
+static json_t *texts(const char *const *text, size_t max)
+{
+	json_t *a = json_array();
+
+	for (size_t i = 0; i < max && text[i]; i++)
+		json_array_append_new(a, json_string(text[i]));
+	return a;
+}
+
+static json_t *argument(const struct api_arg *arg)
+{
+	json_t *o = json_object();
+
+	set_text(o, "name", arg->name);
+	set_text(o, "type", api_type_name(arg->type));
+	json_object_set_new(o, "required", json_boolean(arg->required));
+	if (arg->choices[0])
+		json_object_set_new(o, "choices", texts(arg->choices, API_CHOICES_MAX));
+	set_text(o, "help", arg->help);
+	return o;
+}
+
+static json_t *verb(const struct api_verb *v)
+{
+	json_t *o = json_object(), *arguments = json_array();
+	const struct api_arg *arg;
+
+	for (size_t i = 0; (arg = api_verb_arg(v, i)); i++)
+		json_array_append_new(arguments, argument(arg));
+	set_text(o, "execute", v->execute);
+	set_text(o, "command", v->command);
+	if (v->aliases[0])
+		json_object_set_new(o, "aliases", texts(v->aliases, API_ALIASES_MAX));
+	set_text(o, "role", api_role_name(v->role));
+	json_object_set_new(o, "job", json_boolean(v->job));
+	json_object_set_new(o, "stream", json_boolean(v->stream));
+	json_object_set_new(o, "arguments", arguments);
+	set_text(o, "result", v->result);
+	set_text(o, "help", v->help);
+	set_text(o, "text", v->text);
+	return o;
+}
+
+static json_t *event(const struct api_event *ev)
+{
+	json_t *o = json_object();
+
+	set_text(o, "event", ev->name);
+	set_text(o, "data", ev->data);
+	set_text(o, "help", ev->help);
+	return o;
+}
+
+static json_t *class(const struct api_class *c)
+{
+	json_t *o = json_object();
+
+	set_text(o, "class", c->name);
+	json_object_set_new(o, "exit", json_integer(c->exit));
+	set_text(o, "help", c->help);
+	return o;
+}
+
+json_t *api_schema(void)
+{
+	json_t *o = json_object(), *verbs = json_array(), *events = json_array(),
+	       *classes = json_array();
+
+	for (size_t i = 0; i < api_verbs_n; i++)
+		json_array_append_new(verbs, verb(&api_verbs[i]));
+	for (size_t i = 0; i < api_events_n; i++)
+		json_array_append_new(events, event(&api_events[i]));
+	for (size_t i = 0; i < ERR_CLASSES; i++)
+		json_array_append_new(classes, class(api_class((enum err_class)i)));
+	json_object_set_new(o, "api", json_integer(API_VERSION));
+	json_object_set_new(o, "verbs", verbs);
+	json_object_set_new(o, "events", events);
+	json_object_set_new(o, "classes", classes);
+	return o;
+}

@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: MIT */
+/* In the order of manual and help: a VM's life, looking at it, its parts, networks, the daemon. */
+#include "base/mem.h"
+#include "supervisor/api/api.h"
+
+/* clang-format off */
+#define TIMEOUT(text) { "timeout", API_TIME, false, "--timeout TIME", text, { NULL } }
+#define SNAPSHOT { "snapshot", API_NAME, true, "SNAPSHOT", "name of the snapshot", { NULL } }
+
+const struct api_verb api_verbs[] = {
+	{
+		.execute = "vm-start",
+		.command = "start",
+		.role = API_ROLE_OWNER,
+		.target = API_VMS,
+		.job = true,
+		.arg = {
+			{ "paused", API_BOOL, false, "--paused",
+			  "leave it paused at its first instruction", { NULL } },
+		},
+		.result = "state and reason reached; changed: false where it ran already",
+		.help = "start VMs",
+		.text = "Done means that the guest's processors run. A VM that runs already is "
+			"left as it is, which is no error; one that is paused stays paused. "
+			"Networks that it needs are raised first.",
+	},
+	{
+		.execute = "vm-stop",
+		.command = "stop",
+		.aliases = { "shutdown" },
+		.role = API_ROLE_OWNER,
+		.target = API_VMS,
+		.job = true,
+		.arg = { TIMEOUT("how long the guest may take, in place of TimeoutStopSec=") },
+		.result = "state and reason reached; changed: false where it was stopped already",
+		.help = "ask guests to shut down, and wait until they have",
+		.text = "Presses the power button, every few seconds anew, until the guest is "
+			"down. A guest that does not react in time is left running; the error "
+			"then says how to kill it.",
+	},
+	{
+		.execute = "vm-kill",
+		.command = "kill",
+		.aliases = { "destroy", "poweroff" },
+		.role = API_ROLE_OWNER,
+		.target = API_VMS,
+		.job = true,
+		.result = "state and reason reached; changed: false where it was stopped already",
+		.help = "switch VMs off at once, as if the plug were pulled",
+		.text = "What the guest has not written to its disks is lost. Deletes nothing: "
+			"destroy is virsh's word for the same.",
+	},
+	{
+		.execute = "vm-reboot",
+		.command = "reboot",
+		.aliases = { "restart" },
+		.role = API_ROLE_OWNER,
+		.target = API_VMS,
+		.job = true,
+		.arg = {
+			TIMEOUT("how long the guest may take to shut down, in place of TimeoutStopSec="),
+		},
+		.result = "state: the state reached",
+		.help = "shut guests down and start them again, with their configuration as it is "
+			"now",
+	},
+	{
+		.execute = "vm-reset",
+		.command = "reset",
+		.role = API_ROLE_OWNER,
+		.target = API_VMS,
+		.result = "state: the state it is in",
+		.help = "press the reset button: the guest starts anew at once, unwritten data is "
+			"lost",
+	},
+	{
+		.execute = "vm-pause",
+		.command = "pause",
+		.aliases = { "suspend" },
+		.role = API_ROLE_OWNER,
+		.target = API_VMS,
+		.result = "state: the state reached; changed: false where it was paused already",
+		.help = "stop the processors of VMs; memory and devices stay",
+	},
+	{
+		.execute = "vm-resume",
+		.command = "resume",
+		.aliases = { "unpause" },
+		.role = API_ROLE_OWNER,
+		.target = API_VMS,
+		.result = "state: the state reached; changed: false where it ran already",
+		.help = "let the processors of paused VMs go on",
+	},
+	{
+		.execute = "vm-wait",
+		.command = "wait",
+		.role = API_ROLE_VIEW,
+		.target = API_VM,
+		.arg = {
+			{ "condition", API_STRING, true, "CONDITION",
+			  "what to wait for", { "stopped", "running", "paused", "ip" } },
+			TIMEOUT("how long to wait; without it for ever"),
+		},
+		.result = "state: the state it is in; with the condition ip also address",
+		.help = "wait until a VM is stopped, running or paused, or has an address",
+		.text = "Answers at once when it is so already. The condition stopped includes "
+			"failed and backoff.",
+	},
+
+	{
+		.execute = "vm-list",
+		.command = "list",
+		.aliases = { "ls" },
+		.role = API_ROLE_VIEW,
+		.arg = {
+			{ "pattern", API_STRING, false, "GLOB",
+			  "only VMs whose name matches", { NULL } },
+			{ "running", API_BOOL, false, "-r, --running",
+			  "only VMs that run or are paused", { NULL } },
+			{ "all", API_BOOL, false, "-a, --all",
+			  "all VMs, which is the default", { NULL } },
+		},
+		.result = "columns and rows, one row per VM: name, state, reason, health, want, "
+			"cpus, memory in bytes, address, uptime in seconds, accel",
+		.help = "list VMs with state, memory and address",
+	},
+	{
+		.execute = "vm-info",
+		.command = "info",
+		.aliases = { "status", "state", "dominfo", "domstate" },
+		.role = API_ROLE_VIEW,
+		.target = API_VMS,
+		.result = "an object with all that is known of the VM: state, reason, want, "
+			"health, uuid, pid, memory, disks, NICs with addresses, and what a "
+			"restart would change",
+		.help = "tell all about VMs: state and why, processors, memory, disks, addresses",
+	},
+	{
+		.execute = "vm-ip",
+		.command = "ip",
+		.aliases = { "domifaddr" },
+		.role = API_ROLE_VIEW,
+		.target = API_VM,
+		.arg = {
+			{ "wait", API_BOOL, false, "--wait",
+			  "wait until the guest has taken an address", { NULL } },
+			TIMEOUT("with --wait: how long; without it for ever"),
+		},
+		.result = "columns and rows, one row per NIC: nic, network, mac, address, seen "
+			"(the guest has taken it)",
+		.help = "show the addresses of a VM",
+	},
+	{
+		.execute = "vm-console",
+		.command = "console",
+		.aliases = { "ttyconsole" },
+		.role = API_ROLE_OWNER,
+		.target = API_VM,
+		.stream = true,
+		.arg = {
+			{ "serial", API_NAME, false, "--serial ID",
+			  "which serial port; the first one without it", { NULL } },
+			{ "watch", API_BOOL, false, "--watch",
+			  "read only; any number may watch", { NULL } },
+			{ "lines", API_INT, false, "--lines N",
+			  "how many past lines come first, 200 without it", { NULL } },
+		},
+		.result = "serial: the id of the port; the raw bytes of the port follow, in both "
+			"directions",
+		.help = "connect the terminal to a guest's serial port; Ctrl-] or Enter ~. leaves",
+	},
+	{
+		.execute = "vm-log",
+		.command = "log",
+		.role = API_ROLE_VIEW,
+		.target = API_VM,
+		.stream = true,
+		.arg = {
+			{ "which", API_STRING, false, "WHICH",
+			  "what the guest wrote to its console, which is "
+			  "the default, or what QEMU said", { "console", "qemu" } },
+			{ "lines", API_INT, false, "-n, --lines N",
+			  "only the last N lines", { NULL } },
+			{ "follow", API_BOOL, false, "-f, --follow",
+			  "go on with what comes", { NULL } },
+		},
+		.result = "an empty object; the bytes of the log follow, and the connection ends "
+			"with them",
+		.help = "print what a guest's console or its QEMU wrote",
+	},
+	{
+		.execute = "subscribe",
+		.command = "events",
+		.aliases = { "event" },
+		.role = API_ROLE_VIEW,
+		.arg = {
+			{ "follow", API_BOOL, false, "-f, --follow",
+			  "go on until interrupted; the command alone prints one "
+			  "event and ends", { NULL } },
+		},
+		.result = "an empty object; events follow, for as long as the connection lasts",
+		.help = "print what happens, as it happens",
+		.text = "Over the socket follow is true where it is not given; with false the "
+			"next event is the last. A client that does not read its events loses its "
+			"connection.",
+	},
+
+	{
+		.execute = "vm-check",
+		.command = "check",
+		.aliases = { "define" },
+		.role = API_ROLE_VIEW,
+		.arg = {
+			{ "name", API_NAME, false, "NAME|FILE",
+			  "only this VM, or this file; all without it", { NULL } },
+			{ "validate", API_BOOL, false, "--validate",
+			  "what the verb does anyhow; virsh's spelling", { NULL } },
+		},
+		.result = "columns and rows, one row per problem: file, line, key, reason",
+		.help = "read configuration files again and tell every problem in them",
+		.text = "Changes nothing. A file is read by the client, with the rights of its "
+			"user; a name is looked up by the daemon. Ends with 2 when there is a "
+			"problem.",
+	},
+	{
+		.execute = "vm-cat",
+		.command = "cat",
+		.aliases = { "dumpxml" },
+		.role = API_ROLE_VIEW,
+		.target = API_VM,
+		.arg = {
+			{ "effective", API_BOOL, false, "--effective",
+			  "what comes out of all files and defaults, every key", { NULL } },
+		},
+		.result = "text: the configuration, in the format of the files",
+		.help = "print a VM's configuration: its files, one after the other",
+	},
+	{
+		.execute = "vm-diff",
+		.command = "diff",
+		.role = API_ROLE_VIEW,
+		.target = API_VMS,
+		.result = "columns and rows, one row per difference: section, id, key, running, "
+			"configured, and when it applies: live, guest or start",
+		.help = "show where running VMs differ from their files",
+		.text = "Ends with 1 when there are differences.",
+	},
+	{
+		.execute = "vm-cmdline",
+		.command = "cmdline",
+		.aliases = { "domxml-to-native" },
+		.role = API_ROLE_VIEW,
+		.target = API_VM,
+		.result = "text: a command for the shell",
+		.help = "print the QEMU command line of a VM, ready to paste",
+	},
+
+	{
+		.execute = "vm-set-memory",
+		.command = "set-memory",
+		.aliases = { "setmem" },
+		.role = API_ROLE_OWNER,
+		.target = API_VM,
+		.job = true,
+		.arg = {
+			{ "size", API_SIZE, true, "SIZE",
+			  "how much the guest may have, as in 768M", { NULL } },
+			{ "force", API_BOOL, false, "--force",
+			  "also below the floor that Min= in [Memory] sets", { NULL } },
+			TIMEOUT("how long the guest may take, one minute without it"),
+		},
+		.result = "actual: bytes that the guest has now",
+		.help = "give memory to a running guest or take it, by its balloon",
+		.text = "Done means that the guest's size has moved, not that it was asked. Until "
+			"the next start; Memory= in the file is not changed.",
+	},
+	{
+		.execute = "snapshot-create",
+		.command = "snapshot create",
+		.aliases = { "snapshot-create", "snapshot-create-as" },
+		.role = API_ROLE_OWNER,
+		.target = API_VM,
+		.job = true,
+		.arg = { SNAPSHOT },
+		.result = "snapshot: its name",
+		.help = "keep the state of a VM under a name: disks, and memory where it runs",
+		.text = "Every writable disk has to be qcow2. A running guest stands still while "
+			"its memory is written.",
+	},
+	{
+		.execute = "snapshot-list",
+		.command = "snapshot list",
+		.aliases = { "snapshot-list" },
+		.role = API_ROLE_VIEW,
+		.target = API_VM,
+		.result = "columns and rows, one row per snapshot, oldest first: snapshot, "
+			"created as Unix time, memory in bytes (0: disks only), disks that have it",
+		.help = "list the snapshots of a VM",
+	},
+	{
+		.execute = "snapshot-revert",
+		.command = "snapshot revert",
+		.aliases = { "snapshot-revert" },
+		.role = API_ROLE_OWNER,
+		.target = API_VM,
+		.job = true,
+		.arg = { SNAPSHOT },
+		.result = "state: the state reached",
+		.help = "take a VM back to a snapshot; what came after it is lost",
+	},
+	{
+		.execute = "snapshot-delete",
+		.command = "snapshot delete",
+		.aliases = { "snapshot-delete" },
+		.role = API_ROLE_OWNER,
+		.target = API_VM,
+		.job = true,
+		.arg = { SNAPSHOT },
+		.result = "snapshot: its name",
+		.help = "forget a snapshot; the VM stays as it is",
+	},
+	{
+		.execute = "job-list",
+		.command = "jobs",
+		.aliases = { "job list", "domjobinfo" },
+		.role = API_ROLE_VIEW,
+		.result = "columns and rows, one row per job, oldest first: job, verb, name, "
+			"percent, text, age in seconds, who started it",
+		.help = "list what is being done",
+	},
+	{
+		.execute = "job-cancel",
+		.command = "job cancel",
+		.aliases = { "jobs cancel", "domjobabort" },
+		.role = API_ROLE_OWNER,
+		.arg = {
+			{ "job", API_INT, true, "JOB", "its number, as jobs tells it", { NULL } },
+		},
+		.result = "an empty object",
+		.help = "end a job early; what it had begun is undone",
+	},
+	{
+		.execute = "vm-qmp",
+		.command = "qmp",
+		.aliases = { "qemu-monitor-command" },
+		.role = API_ROLE_ROOT,
+		.target = API_VM,
+		.arg = {
+			{ "command", API_JSON, true, "JSON",
+			  "as in {\"execute\": \"query-status\"}", { NULL } },
+			TIMEOUT("how long QEMU may take, 30 seconds without it"),
+		},
+		.result = "what QEMU returned",
+		.help = "send a command to a VM's QEMU, past all checks",
+		.text = "The daemon does not know what was done here, beyond what QEMU's events tell it.",
+	},
+
+	{
+		.execute = "net-list",
+		.command = "net list",
+		.aliases = { "net-list" },
+		.role = API_ROLE_VIEW,
+		.result = "columns and rows, one row per network: name, state, mode, bridge, subnet, "
+			"nics (how many are attached), dnsmasq, health",
+		.help = "list networks",
+	},
+	{
+		.execute = "net-show",
+		.command = "net show",
+		.aliases = { "net-info", "net-dumpxml" },
+		.role = API_ROLE_VIEW,
+		.target = API_NETWORK,
+		.result = "an object with all that is known of the network",
+		.help = "tell all about a network: bridge, addresses, who is attached",
+	},
+	{
+		.execute = "net-leases",
+		.command = "net leases",
+		.aliases = { "net-dhcp-leases" },
+		.role = API_ROLE_VIEW,
+		.target = API_NETWORK,
+		.result = "columns and rows, one row per address: address, mac, vm, nic, name, "
+			"expires as Unix time, seen (the guest has taken it)",
+		.help = "list the addresses that a network gave out",
+	},
+	{
+		.execute = "net-start",
+		.command = "net start",
+		.aliases = { "net-start" },
+		.role = API_ROLE_OPERATOR,
+		.target = API_NETWORKS,
+		.result = "state: up",
+		.help = "raise networks, which the first VM that needs one does too",
+	},
+	{
+		.execute = "net-stop",
+		.command = "net stop",
+		.aliases = { "net-destroy" },
+		.role = API_ROLE_OPERATOR,
+		.target = API_NETWORKS,
+		.arg = {
+			{ "force", API_BOOL, false, "--force",
+			  "also while VMs are attached", { NULL } },
+		},
+		.result = "state: down",
+		.help = "take networks down: all that we made for them goes, and nothing else",
+	},
+
+	{
+		.execute = "reload",
+		.command = "reload",
+		.aliases = { "daemon-reload" },
+		.role = API_ROLE_OPERATOR,
+		.result = "columns and rows, one row per problem: file, line, key, reason",
+		.help = "read all configuration files again; no running guest is touched",
+		.text = "A file that no longer parses keeps its old meaning until it does.",
+	},
+	{
+		.execute = "query-version",
+		.command = "version",
+		.role = API_ROLE_NONE,
+		.result = "package: the daemon's version; api: number of this protocol; pid; uptime "
+			"and the loop's longest_turn in seconds",
+		.help = "tell the versions of client and daemon",
+	},
+	{
+		.execute = "query-schema",
+		.command = "schema",
+		.role = API_ROLE_NONE,
+		.result = "verbs, events and classes, each with all that the manual says of it",
+		.help = "print this protocol, as JSON",
+	},
+	{
+		.execute = "qmp_capabilities",
+		.role = API_ROLE_NONE,
+		.arg = {
+			{ "enable", API_JSON, false, NULL, "there is nothing to enable", { NULL } },
+		},
+		.result = "an empty object",
+		.help = "accepted, so that QMP clients work; not required",
+	},
+};
+/* clang-format on */
+const size_t api_verbs_n = ARRAY_SIZE(api_verbs);

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/client/args.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "supervisor/client/help.h"
+#include "supervisor/client/option.h"
+
+const struct args_common args_common[ARGS_COMMONS] = {
+	[ARGS_JSON] = {"--json",	  "print the daemon's answer as JSON"		      },
+	[ARGS_QUIET] = { "-q, --quiet", "print errors only"				    },
+	[ARGS_RUN] = { "--run DIR",   "run directory of the daemon (VMKEEP_RUN, /run/vmkeep)"},
+	[ARGS_HELP] = { "-h, --help",  "print help, for a command when one is named"	    },
+	[ARGS_VERSION] = { "--version",	"print the version of this program"		    },
+};
+
+enum { OPTIONS_MAX = ARGS_COMMONS + API_ARGS_MAX + 2 /* target and wait */ };
+
+struct parser {
+	struct args *a;
+	const char *const *word;
+	size_t words;
+	const char **operand;
+	size_t operands;
+};
+
+static const char *option_of(const struct api_verb *verb, size_t i)
+{
+	if (i < ARGS_COMMONS)
+		return args_common[i].option;
+	return verb && api_verb_arg(verb, i - ARGS_COMMONS)
+		       ? api_verb_arg(verb, i - ARGS_COMMONS)->option
+		       : NULL;
+}
+
+static void usage_hint(struct err *e, const struct api_verb *verb)
+{
+	struct buf b = BUF_INIT;
+
+	help_usage(&b, verb);
+	err_hint(e, "usage: vmkeep %s", b.data);
+	buf_release(&b);
+}
+
+/* Long options are compared without their dashes, which would make all of them alike. */
+static const char *nearest_option(const struct parser *p, const char *word)
+{
+	static char found[64];
+	char *name[OPTIONS_MAX];
+	const char *near;
+	size_t n = 0, len;
+
+	for (size_t i = 0; i < OPTIONS_MAX; i++) {
+		const char *rest = option_of(p->a->verb, i), *s;
+
+		while (n < ARRAY_SIZE(name) && (s = option_spelling(&rest, &len)))
+			if (strncmp(s, "--", 2) == 0)
+				name[n++] = xstrndup(s + 2, len - 2);
+	}
+	near = text_nearest(word, (const char *const *)name, n);
+	snprintf(found, sizeof found, "--%s", near ? near : "");
+	while (n)
+		free(name[--n]);
+	return near ? found : NULL;
+}
+
+static int unknown_option(const struct parser *p, const struct option *o, struct err *e)
+{
+	_cleanup_(free_ptr) char *word = xstrndup(o->word, o->len);
+	const char *near = nearest_option(p, word + strspn(word, "-"));
+
+	err_set(e, ERR_USAGE, "unknown option '%s'", word);
+	if (near)
+		return err_hint(e, "did you mean '%s'?", near);
+	if (p->a->verb)
+		usage_hint(e, p->a->verb);
+	return -EINVAL;
+}
+
+/* The value of an option: attached, or the next word, which is then used up. */
+static int take_value(
+	struct parser *p, const char *option, struct option *o, size_t *i, struct err *e)
+{
+	const char *name = option_value_name(option);
+
+	if (!name || o->value)
+		return 0;
+	if (*i + 1 >= p->words) {
+		err_set(e, ERR_USAGE, "option '%.*s' needs a value", (int)o->len, o->word);
+		return err_hint(e, "write %.*s %s", (int)o->len, o->word, name);
+	}
+	o->value = p->word[++*i];
+	return 0;
+}
+
+static int set_argument(struct args *a, const struct api_arg *arg, const char *text, struct err *e)
+{
+	json_t *v = option_value(arg, text, e);
+
+	if (!v)
+		return err_wrap(e, -EINVAL, "%s", arg->option);
+	return json_object_set_new(a->arguments, arg->name, v);
+}
+
+/* "--no-wait" sets "wait" to false. */
+static const char *switch_value(const struct option *o)
+{
+	return strncmp(o->word, "--no-", strlen("--no-")) == 0 ? "no" : "yes";
+}
+
+static int parse_common(
+	struct parser *p, enum args_common_id id, struct option *o, size_t *i, struct err *e)
+{
+	bool takes = option_value_name(args_common[id].option);
+
+	if (o->value && !takes)
+		return err_set(e, ERR_USAGE, "option '%.*s' takes no value", (int)o->len, o->word);
+	if (takes && take_value(p, args_common[id].option, o, i, e) < 0)
+		return -EINVAL;
+	p->a->given[id] = true;
+	if (id == ARGS_RUN)
+		p->a->run = o->value;
+	return 0;
+}
+
+static int parse_option(struct parser *p, size_t *i, struct err *e)
+{
+	struct option o = option_split(p->word[*i]);
+	const struct api_verb *verb = p->a->verb;
+	const struct api_arg *arg;
+
+	for (size_t k = 0; verb && (arg = api_verb_arg(verb, k)); k++) {
+		if (!arg->option || !option_is(arg->option, &o))
+			continue;
+		if (take_value(p, arg->option, &o, i, e) < 0)
+			return -EINVAL;
+		return set_argument(p->a, arg, o.value ? o.value : switch_value(&o), e);
+	}
+	for (unsigned id = 0; id < ARGS_COMMONS; id++)
+		if (option_is(args_common[id].option, &o))
+			return parse_common(p, (enum args_common_id)id, &o, i, e);
+	return unknown_option(p, &o, e);
+}
+
+static bool is_option(const char *word)
+{
+	return word[0] == '-' && word[1];
+}
+
+/* Is there a two-word command that begins so? */
+static bool is_group(const char *word)
+{
+	size_t len = strlen(word);
+
+	for (size_t i = 0; i < api_verbs_n; i++) {
+		const char *c = api_verbs[i].command;
+
+		if (c && strncmp(c, word, len) == 0 && c[len] == ' ')
+			return true;
+	}
+	return false;
+}
+
+static int unknown_verb(const char *word, const char *second, struct err *e)
+{
+	_cleanup_(free_ptr) char *both = NULL;
+	const char **name = xcalloc(api_verbs_n * (1 + API_ALIASES_MAX), sizeof *name), *near;
+	size_t n = 0;
+
+	if (is_group(word) && second)
+		word = both = xasprintf("%s %s", word, second);
+	for (size_t i = 0; i < api_verbs_n; i++) {
+		if (!api_verbs[i].command)
+			continue;
+		name[n++] = api_verbs[i].command;
+		for (size_t k = 0; k < API_ALIASES_MAX && api_verbs[i].aliases[k]; k++)
+			name[n++] = api_verbs[i].aliases[k];
+	}
+	near = text_nearest(word, name, n);
+	if (!both && is_group(word)) {
+		err_set(e, ERR_USAGE, "'%s' needs one more word", word);
+		err_hint(e, "'vmkeep help %s' lists them", word);
+	} else {
+		err_set(e, ERR_USAGE, "unknown command '%s'", word);
+		if (near)
+			err_hint(e, "did you mean '%s'?", near);
+		else
+			err_hint(e, "'vmkeep help' lists the commands");
+	}
+	free(name);
+	return -EINVAL;
+}
+
+/* Finds the verb's words and leaves the others as they stand. Options of a verb stand behind it or
+ * carry their value with '=': before the verb is known, nobody knows which options take one. */
+static int find_verb(struct parser *p, const char **rest, size_t *n, struct err *e)
+{
+	struct args *a = p->a;
+	const char *first = NULL, *second = NULL;
+	size_t at[3] = { 0 }, found = 0, used = 0;
+
+	for (size_t i = 0; i < p->words && found < 3 && strcmp(p->word[i], "--") != 0; i++) {
+		if (is_option(p->word[i])) {
+			i += strcmp(p->word[i], "--run") == 0;
+			continue;
+		}
+		if (found == 0 && !a->given[ARGS_HELP] && strcmp(p->word[i], "help") == 0) {
+			a->given[ARGS_HELP] = true;
+			at[found++] = i;
+			used = 1;
+			continue;
+		}
+		at[found++] = i;
+	}
+	if (found > used)
+		first = p->word[at[used]];
+	if (found > used + 1)
+		second = p->word[at[used + 1]];
+	if (first && second) {
+		a->spelling = xasprintf("%s %s", first, second);
+		a->verb = api_verb_by_command(a->spelling);
+		used += a->verb ? 2 : 0;
+	}
+	if (first && !a->verb) {
+		free(a->spelling);
+		a->spelling = xstrdup(first);
+		a->verb = api_verb_by_command(first);
+		if (!a->verb && a->given[ARGS_HELP] && is_group(first) && !second)
+			a->topic = first;
+		else if (!a->verb)
+			return unknown_verb(first, second, e);
+		used++;
+	}
+	for (size_t i = 0, k = 0; i < p->words; i++) {
+		if (k < used && at[k] == i)
+			k++;
+		else
+			rest[(*n)++] = p->word[i];
+	}
+	return 0;
+}
+
+/* Which operands are targets and which are positional arguments: with several targets the
+ * arguments stand last. */
+static int share_operands(struct parser *p, struct err *e)
+{
+	struct args *a = p->a;
+	const struct api_verb *verb = a->verb;
+	bool many = verb->target == API_VMS || verb->target == API_NETWORKS;
+	size_t next, wanted = 0, left;
+
+	for (size_t i = 0; i < API_ARGS_MAX && verb->arg[i].name; i++)
+		wanted += option_is_positional(&verb->arg[i]) && verb->arg[i].required;
+	if (verb->target == API_NO_TARGET)
+		next = 0;
+	else if (many)
+		next = p->operands > wanted ? p->operands - wanted : 0;
+	else
+		next = p->operands ? 1 : 0;
+	a->target = p->operand;
+	a->targets = next;
+	left = p->operands - next;
+	for (size_t i = 0; i < API_ARGS_MAX && verb->arg[i].name; i++) {
+		const struct api_arg *arg = &verb->arg[i];
+
+		if (!option_is_positional(arg) || left == 0)
+			continue;
+		if (set_argument(a, arg, p->operand[next++], e) < 0)
+			return -EINVAL;
+		left--;
+	}
+	if (left == 0)
+		return 0;
+	err_set(e, ERR_USAGE, "%s: one word too many: '%s'", verb->command, p->operand[next]);
+	usage_hint(e, verb);
+	return -EINVAL;
+}
+
+static int check_complete(const struct args *a, struct err *e)
+{
+	const struct api_verb *verb = a->verb;
+	const struct api_arg *arg;
+
+	for (size_t i = 0; i < a->targets; i++) {
+		json_t *name = option_value(api_verb_arg(verb, 0), a->target[i], e);
+
+		if (!name)
+			return err_wrap(e, -EINVAL, "%s", api_verb_arg(verb, 0)->option);
+		json_decref(name);
+	}
+	for (size_t i = 0; (arg = api_verb_arg(verb, i)); i++) {
+		bool given = i == 0 && verb->target != API_NO_TARGET
+				     ? a->targets > 0
+				     : json_object_get(a->arguments, arg->name) != NULL;
+
+		if (given || !arg->required || !arg->option)
+			continue;
+		err_set(e, ERR_USAGE, "%s: %s is missing", verb->command, arg->option);
+		usage_hint(e, verb);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int args_parse(struct args *a, size_t argc, const char *const *argv, struct err *e)
+{
+	const char **rest = xcalloc(argc, sizeof *rest);
+	struct parser p = { .a = a, .word = argv, .words = argc };
+	bool only_operands = false;
+	size_t n = 0;
+	int r;
+
+	a->arguments = json_object();
+	a->words = p.operand = xcalloc(argc, sizeof *p.operand);
+	r = find_verb(&p, rest, &n, e);
+	p.word = rest;
+	p.words = n;
+	for (size_t i = 0; r >= 0 && i < n; i++) {
+		if (!only_operands && strcmp(rest[i], "--") == 0)
+			only_operands = true;
+		else if (!only_operands && is_option(rest[i]))
+			r = parse_option(&p, &i, e);
+		else
+			p.operand[p.operands++] = rest[i];
+	}
+	free(rest);
+	if (r < 0)
+		return r;
+	if (!a->verb && !a->given[ARGS_VERSION])
+		a->given[ARGS_HELP] = true;
+	if (a->given[ARGS_HELP] || a->given[ARGS_VERSION])
+		return 0;
+	r = share_operands(&p, e);
+	return r < 0 ? r : check_complete(a, e);
+}
+
+void args_release(struct args *a)
+{
+	json_decref(a->arguments);
+	free(a->words);
+	free(a->spelling);
+	*a = (struct args)ARGS_INIT;
+}

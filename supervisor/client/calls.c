@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+/* One request per target, sent ahead of replies, printed in the order of the command line. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "supervisor/client/command.h"
+#include "supervisor/client/errors.h"
+#include "supervisor/client/progress.h"
+
+enum { EXIT_INTERRUPTED = 130 };
+
+struct call {
+	const char *target; /* NULL: the verb has none */
+	json_int_t id, job; /* 0: not sent; not known */
+	json_t *reply;
+};
+
+struct calls {
+	struct command *c;
+	struct call *call;
+	size_t n, sent, answered, printed;
+	int exit;	  /* of the first that failed */
+	json_t *document; /* of --json with several targets */
+	struct progress progress;
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal_number)
+{
+	(void)signal_number;
+	interrupted = 1;
+}
+
+/* SIGINT comes through only while we wait for the daemon, so that no moment is missed. */
+static void catch_interrupt(sigset_t *while_waiting)
+{
+	struct sigaction a = { .sa_handler = on_interrupt };
+	sigset_t block;
+
+	sigemptyset(&block);
+	sigaddset(&block, SIGINT);
+	sigprocmask(SIG_BLOCK, &block, while_waiting);
+	sigdelset(while_waiting, SIGINT);
+	sigaction(SIGINT, &a, NULL);
+}
+
+json_t *calls_arguments(const struct command *c, const char *target)
+{
+	json_t *arguments = json_copy(c->args->arguments);
+
+	if (target)
+		json_object_set_new(arguments, "name", json_string(target));
+	return arguments;
+}
+
+static int send_more(struct calls *s, struct err *e)
+{
+	while (s->sent < s->n && s->sent - s->answered < CONN_IN_FLIGHT) {
+		struct call *call = &s->call[s->sent];
+		json_t *arguments = calls_arguments(s->c, call->target);
+		int r = conn_send(&s->c->conn, s->c->verb->execute, arguments, &call->id, e);
+
+		json_decref(arguments);
+		if (r < 0)
+			return r;
+		s->sent++;
+	}
+	return 0;
+}
+
+static void note_exit(struct calls *s, int code)
+{
+	if (!s->exit)
+		s->exit = code;
+}
+
+static void document_add(struct calls *s, const struct call *call, json_t *value)
+{
+	if (s->c->several) {
+		if (!s->document)
+			s->document = json_object();
+		json_object_set(s->document, call->target, value);
+	} else {
+		command_print_json(s->c, value);
+	}
+}
+
+static void print_reply(struct calls *s, const struct call *call, json_t *result)
+{
+	const struct command_form *form = command_form(s->c->verb->execute);
+
+	if (form->status)
+		note_exit(s, form->status(result));
+	if (s->c->json)
+		document_add(s, call, result);
+	else if (!s->c->quiet)
+		(form->print ? form->print : command_print)(s->c, call->target, result);
+}
+
+static void print_error(struct calls *s, const struct call *call, const struct err *e)
+{
+	json_t *value;
+
+	note_exit(s, errors_print(call->target, e));
+	if (!s->c->json)
+		return;
+	value = json_pack("{s:o}", "error", errors_to_json(e));
+	document_add(s, call, value);
+	json_decref(value);
+}
+
+static void print_call(struct calls *s, const struct call *call)
+{
+	struct err e = ERR_INIT;
+	json_t *result = conn_result(call->reply, &e);
+
+	progress_erase(&s->progress);
+	if (result)
+		print_reply(s, call, result);
+	else
+		print_error(s, call, &e);
+	command_flush(s->c);
+}
+
+static struct call *call_by_id(struct calls *s, json_int_t id)
+{
+	/* ids were given in a row */
+	json_int_t i = s->n && id ? id - s->call[0].id : -1;
+
+	return i >= 0 && (size_t)i < s->sent ? &s->call[i] : NULL;
+}
+
+/* JOB_STARTED comes to who asked for the job, before all else of it; progress to all subscribers.
+ */
+static void on_event(struct calls *s, const json_t *event)
+{
+	const char *what = json_string_value(json_object_get(event, "event"));
+	const json_t *data = json_object_get(event, "data");
+	const char *name = json_string_value(json_object_get(data, "name"));
+	json_int_t job = json_integer_value(json_object_get(data, "job"));
+
+	for (size_t i = 0; i < s->sent; i++) {
+		struct call *call = &s->call[i];
+
+		if (call->reply)
+			continue;
+		if (streq(what, "JOB_STARTED") && streq(call->target, name))
+			call->job = job;
+		else if (streq(what, "JOB_PROGRESS") && call->job && call->job == job)
+			progress_event(&s->progress, data);
+	}
+}
+
+static void take_message(struct calls *s, json_t *message /* stolen */)
+{
+	struct call *call;
+
+	if (json_object_get(message, "event"))
+		on_event(s, message);
+	call = call_by_id(s, json_integer_value(json_object_get(message, "id")));
+	if (!call || call->reply) {
+		json_decref(message);
+		return;
+	}
+	call->reply = message;
+	s->answered++;
+	while (s->printed < s->sent && s->call[s->printed].reply)
+		print_call(s, &s->call[s->printed++]);
+}
+
+/* What still goes on, after Ctrl-C. */
+static void print_left(struct calls *s)
+{
+	progress_erase(&s->progress);
+	for (size_t i = 0; i < s->sent; i++) {
+		const struct call *call = &s->call[i];
+		const char *target = call->target ? call->target : s->c->verb->command;
+
+		if (call->reply)
+			continue;
+		if (call->job)
+			fprintf(stderr, "%s: job %lld goes on; 'vmkeep jobs' shows it\n", target,
+				(long long)call->job);
+		else
+			fprintf(stderr, "%s: goes on; 'vmkeep jobs' shows it\n", target);
+	}
+	s->exit = EXIT_INTERRUPTED;
+}
+
+/* The connection is gone: what was answered is printed, and one error for the rest. */
+static void fail_rest(struct calls *s, const struct err *e)
+{
+	progress_erase(&s->progress);
+	for (size_t i = s->printed; i < s->n; i++)
+		if (s->call[i].reply)
+			print_call(s, &s->call[i]);
+	for (size_t i = s->printed; i < s->n; i++)
+		if (!s->call[i].reply) {
+			print_error(s, &s->call[i], e);
+			return;
+		}
+}
+
+/* Only who draws progress asks for it; a refusal does no harm. */
+static int ask_for_progress(struct calls *s, struct err *e)
+{
+	json_int_t id;
+
+	if (!s->progress.on || !s->c->verb->job)
+		return 0;
+	return conn_send(&s->c->conn, "subscribe", NULL, &id, e);
+}
+
+static void wait_for_all(struct calls *s)
+{
+	const sigset_t *mask = NULL;
+	sigset_t while_waiting;
+	struct err e = ERR_INIT;
+	json_t *message;
+
+	if (s->c->verb->job) {
+		catch_interrupt(&while_waiting);
+		mask = &while_waiting;
+	}
+	if (ask_for_progress(s, &e) < 0) {
+		fail_rest(s, &e);
+		return;
+	}
+	while (s->answered < s->n) {
+		int tick = progress_tick(&s->progress, progress_now_ms());
+
+		if (send_more(s, &e) < 0) {
+			fail_rest(s, &e);
+			return;
+		}
+		switch (conn_receive(&s->c->conn, tick, mask, &message, &e)) {
+		case CONN_MESSAGE:
+			take_message(s, message);
+			break;
+		case CONN_TIMEOUT:
+			break;
+		case CONN_INTERRUPTED:
+			if (!interrupted)
+				break;
+			print_left(s);
+			return;
+		case CONN_FAILED:
+			fail_rest(s, &e);
+			return;
+		}
+	}
+}
+
+int calls_run(struct command *c)
+{
+	struct calls s = { .c = c };
+	struct err e = ERR_INIT;
+
+	if (command_open(c, &e) < 0)
+		return errors_print(NULL, &e);
+	s.n = c->targets ? c->targets : 1;
+	s.call = xcalloc(s.n, sizeof *s.call);
+	for (size_t i = 0; i < c->targets; i++)
+		s.call[i].target = c->target[i];
+	progress_init(&s.progress, !c->quiet && isatty(STDERR_FILENO));
+	progress_text(&s.progress, s.n == 1 ? s.call[0].target : NULL, c->verb->command);
+	wait_for_all(&s);
+	progress_erase(&s.progress);
+	if (s.document)
+		command_print_json(c, s.document);
+	command_flush(c);
+	json_decref(s.document);
+	for (size_t i = 0; i < s.n; i++)
+		json_decref(s.call[i].reply);
+	free(s.call);
+	return s.exit;
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/* vmkeep check FILE: read here, with the rights of who asks; check NAME is the daemon's. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "conf/conf.h"
+#include "supervisor/client/command.h"
+#include "supervisor/client/errors.h"
+
+static const char *ending(const char *path)
+{
+	const char *dot = strrchr(path, '.');
+
+	return dot && !strchr(dot, '/') ? dot : "";
+}
+
+static bool is_file(const char *word)
+{
+	const char *end = ending(word);
+
+	if (strchr(word, '/'))
+		return true;
+	return (streq(end, ".vm") || streq(end, ".network") || streq(end, ".conf")) &&
+	       access(word, F_OK) == 0;
+}
+
+static int read_source(const char *path, struct buf *text, struct conf_source *src, struct err *e)
+{
+	int r = file_read(AT_FDCWD, path, text, e);
+
+	*src = (struct conf_source){ path, text->data ? text->data : "", text->len };
+	return r;
+}
+
+/* vmkeep.conf beside the file has the [Defaults]; its own problems are its own check's. */
+static void read_defaults(const char *path, struct conf_daemon *defaults)
+{
+	const char *slash = strrchr(path, '/');
+	_cleanup_(free_ptr) char *beside =
+		xasprintf("%.*svmkeep.conf", (int)(slash ? slash - path + 1 : 0), path);
+	_cleanup_(buf_release) struct buf text = BUF_MAX(CONF_TEXT_MAX);
+	struct conf_problems ignored = { 0 };
+	struct conf_source src;
+
+	if (read_source(beside, &text, &src, NULL) == 0)
+		conf_daemon_parse(defaults, &src, 1, &ignored);
+	conf_problems_release(&ignored);
+}
+
+static void parse_vm(
+	const char *path, const char *name, const struct conf_source *src, struct conf_problems *p)
+{
+	struct conf_daemon defaults = CONF_DAEMON_INIT;
+	struct conf_vm vm = CONF_VM_INIT;
+	const struct conf_context context = {
+		.defaults = &defaults,
+		.uuid = "00000000-0000-0000-0000-000000000000", /* the daemon's to give */
+		.state_dir = "/var/lib/vmkeep",
+	};
+
+	read_defaults(path, &defaults);
+	conf_vm_parse(&vm, name, src, 1, &context, p);
+	conf_vm_release(&vm);
+	conf_daemon_release(&defaults);
+}
+
+static void parse(const char *path, const struct conf_source *src, struct conf_problems *p)
+{
+	const char *slash = strrchr(path, '/'), *end = ending(path);
+	const char *base = slash ? slash + 1 : path;
+	_cleanup_(free_ptr) char *name = xstrndup(base, strlen(base) - strlen(end));
+	struct conf_network network = CONF_NETWORK_INIT;
+	struct conf_daemon daemon = CONF_DAEMON_INIT;
+
+	if (streq(end, ".network"))
+		conf_network_parse(&network, name, src, 1, p);
+	else if (streq(base, "vmkeep.conf"))
+		conf_daemon_parse(&daemon, src, 1, p);
+	else
+		parse_vm(path, name, src, p);
+	conf_network_release(&network);
+	conf_daemon_release(&daemon);
+}
+
+/* The rows that the daemon would send: "file:line: key: reason", where the key has no blanks. */
+static json_t *problem_row(const char *line, size_t len, const char *path)
+{
+	const char *end = line + len, *colon;
+	json_t *number = json_null(), *key = json_null();
+	_cleanup_(free_ptr) char *safe = text_escape(path, strlen(path), false);
+	size_t skip = strlen(path);
+
+	if (len > skip && strncmp(line, path, skip) == 0 && line[skip] == ':') {
+		char *rest;
+		long n = strtol(line + skip + 1, &rest, 10);
+
+		number = n ? json_integer(n) : number;
+		line = rest + strspn(rest, ": ");
+	}
+	colon = memmem(line, (size_t)(end - line), ": ", 2);
+	if (colon && !memchr(line, ' ', (size_t)(colon - line))) {
+		key = json_stringn(line, (size_t)(colon - line));
+		line = colon + 2;
+	}
+	return json_pack("[s, o, o, s%]", safe, number, key, line, (size_t)(end - line));
+}
+
+static json_t *problem_table(const char *text, const char *path)
+{
+	json_t *rows = json_array();
+
+	while (text && *text) {
+		size_t len = strcspn(text, "\n");
+
+		json_array_append_new(rows, problem_row(text, len, path));
+		text += len + (text[len] == '\n');
+	}
+	return json_pack(
+		"{s:[s, s, s, s], s:o}", "columns", "file", "line", "key", "reason", "rows", rows);
+}
+
+static int check_file(struct command *c, const char *path)
+{
+	const struct command_form *form = command_form(c->verb->execute);
+	_cleanup_(buf_release) struct buf text = BUF_MAX(CONF_TEXT_MAX);
+	struct conf_problems problems = { 0 };
+	struct conf_source src;
+	struct err e = ERR_INIT;
+	json_t *result;
+	int code;
+
+	if (read_source(path, &text, &src, &e) < 0)
+		return errors_print(NULL, &e);
+	parse(path, &src, &problems);
+	result = problem_table(problems.text.data, path);
+	code = form->status(result);
+	if (c->json)
+		command_print_json(c, result);
+	else if (!c->quiet)
+		form->print(c, NULL, result);
+	command_flush(c);
+	json_decref(result);
+	conf_problems_release(&problems);
+	return code;
+}
+
+int check_run(struct command *c)
+{
+	const char *word = json_string_value(json_object_get(c->args->arguments, "name"));
+
+	return word && is_file(word) ? check_file(c, word) : calls_run(c);
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/client/command.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "supervisor/client/errors.h"
+#include "supervisor/client/print.h"
+
+enum { LINE_MEMBERS_MAX = 3 };
+
+void command_flush(struct command *c)
+{
+	int r = c->out.len ? file_write_all(STDOUT_FILENO, c->out.data, c->out.len) : 0;
+
+	buf_clear(&c->out);
+	if (r == -EPIPE || r == -EBADF)
+		exit(EXIT_FAILURE);
+	if (r < 0) {
+		struct err e = ERR_INIT;
+
+		errno = -r;
+		err_errno(&e, "write to standard output");
+		errors_print(NULL, &e);
+		exit(EXIT_FAILURE);
+	}
+}
+
+static int add_text(const char *text, size_t len, void *out)
+{
+	return buf_add(out, text, len);
+}
+
+void command_print_json(struct command *c, const json_t *value)
+{
+	json_dump_callback(value, add_text, &c->out, JSON_INDENT(2) | JSON_ENCODE_ANY);
+	buf_addc(&c->out, '\n');
+}
+
+/* "web1: already stopped (guest-shutdown)", "web1: running, address 10.0.0.2". */
+static void print_line(struct command *c, const char *target, const json_t *result)
+{
+	_cleanup_(free_ptr) char *safe = text_escape(target, strlen(target), false);
+	const char *gap = "", *key;
+	json_t *v;
+
+	buf_printf(&c->out, "%s:", safe);
+	if (json_is_false(json_object_get(result, "changed")))
+		buf_adds(&c->out, " already");
+	json_object_foreach ((json_t *)(uintptr_t)result, key, v) {
+		_cleanup_(free_ptr) char *text = print_value(key, v);
+
+		if (streq(key, "changed") || streq(text, "-"))
+			continue;
+		if (streq(key, "state"))
+			buf_printf(&c->out, " %s", text);
+		else if (streq(key, "reason"))
+			buf_printf(&c->out, " (%s)", text);
+		else
+			buf_printf(&c->out, "%s %s %s", gap, key, text);
+		gap = ",";
+	}
+	buf_adds(&c->out, json_object_size(result) ? "\n" : " done\n");
+}
+
+static bool is_line(const json_t *result)
+{
+	const char *key;
+	json_t *v;
+
+	json_object_foreach ((json_t *)(uintptr_t)result, key, v)
+		if (json_is_array(v) || json_is_object(v))
+			return false;
+	return json_is_object(result) && json_object_size(result) <= LINE_MEMBERS_MAX;
+}
+
+/* Between the results of several targets, where they do not name themselves. */
+static void print_heading(struct command *c, const char *target, const json_t *result)
+{
+	_cleanup_(free_ptr) char *safe = text_escape(target, strlen(target), false);
+
+	if (c->headings++)
+		buf_addc(&c->out, '\n');
+	if (!json_object_get(result, "name"))
+		buf_printf(&c->out, "%s:\n", safe);
+}
+
+void command_print(struct command *c, const char *target, const json_t *result)
+{
+	const json_t *text = json_object_get(result, "text");
+
+	if (json_is_string(text)) {
+		buf_add(&c->out, json_string_value(text), json_string_length(text));
+		if (c->out.len && c->out.data[c->out.len - 1] != '\n')
+			buf_addc(&c->out, '\n');
+	} else if (target && is_line(result)) {
+		print_line(c, target, result);
+	} else if (!json_is_object(result) || json_object_size(result)) {
+		if (target && c->targets > 1)
+			print_heading(c, target, result);
+		print_result(&c->out, result, c->width);
+	}
+}
+
+int command_open(struct command *c, struct err *e)
+{
+	int r = conn_open(&c->conn, conn_run_dir(c->args->run), e);
+
+	return r < 0 ? r : targets_resolve(c, e);
+}
+
+int command_run(const struct args *a)
+{
+	struct command c = {
+		.args = a,
+		.verb = a->verb,
+		.conn = CONN_INIT,
+		.json = a->given[ARGS_JSON],
+		.quiet = a->given[ARGS_QUIET],
+		.tty = isatty(STDOUT_FILENO),
+		.width = print_width(),
+	};
+	const struct command_form *form = command_form(a->verb->execute);
+	int code;
+
+	if (!c.quiet)
+		command_note(a->spelling);
+	code = form->run ? form->run(&c) : calls_run(&c);
+	targets_release(&c);
+	conn_release(&c.conn);
+	buf_release(&c.out);
+	return code;
+}

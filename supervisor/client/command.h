@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/client/command.h - one invocation: a verb, its targets, its output
+ *
+ * Most verbs need nothing here: calls.c sends them and print.c lays out the result by its shape.
+ * command_forms lists those that differ, in how they run or in how they print.
+ */
+#ifndef SUPERVISOR_CLIENT_COMMAND_H
+#define SUPERVISOR_CLIENT_COMMAND_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "supervisor/client/args.h"
+#include "supervisor/client/conn.h"
+
+struct command {
+	const struct args *args;
+	const struct api_verb *verb;
+	struct conn conn;
+	bool json, quiet;
+	bool tty;	     /* stdout */
+	size_t width;	     /* of it, 0: no limit */
+	const char **target; /* names, globs resolved; owned, as are the strings */
+	size_t targets;
+	bool several;	 /* targets were named by more than one word or by a glob */
+	struct buf out;	 /* not yet written */
+	size_t headings; /* printed between results */
+};
+
+/* What is not the usual way in a verb; NULL: as usual. */
+struct command_form {
+	const char *execute;
+	int (*run)(struct command *c);	     /* in place of calls_run(), returns the exit code */
+	int (*status)(const json_t *result); /* exit code of a result, in place of 0 */
+	void (*print)(struct command *c, const char *target, const json_t *result);
+};
+/* Never NULL. forms.c */
+const struct command_form *command_form(const char *execute);
+
+/* Runs the verb and prints; returns the exit code. */
+int command_run(const struct args *a);
+/* Connects and resolves globs; what runs without the daemon does not call it. */
+int command_open(struct command *c, struct err *e);
+/* Tells on stderr what an inherited spelling means here, where that may surprise. forms.c */
+void command_note(const char *spelling);
+
+/* A result for people, into c->out, by its shape. target NULL: the verb has none. */
+void command_print(struct command *c, const char *target, const json_t *result);
+/* Any value as JSON text, into c->out. */
+void command_print_json(struct command *c, const json_t *value);
+/* Writes c->out to stdout. A reader that went away ends the program quietly with 1. */
+void command_flush(struct command *c);
+
+/* Opens, then sends the command's request for all its targets. calls.c */
+int calls_run(struct command *c);
+/* target may be NULL; given. */
+json_t *calls_arguments(const struct command *c, const char *target);
+
+/* Runs of verbs that are not request and result; each opens by itself. */
+int check_run(struct command *c);   /* check.c */
+int events_run(struct command *c);  /* events.c */
+int stream_run(struct command *c);  /* stream.c */
+int console_run(struct command *c); /* console.c */
+
+/* Turns c->args->target into names. targets.c */
+int targets_resolve(struct command *c, struct err *e);
+void targets_release(struct command *c);
+
+#endif

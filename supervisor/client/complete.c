@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/client/complete.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "supervisor/api/api.h"
+#include "supervisor/client/args.h"
+#include "supervisor/client/conn.h"
+#include "supervisor/client/option.h"
+
+struct line {
+	const struct api_verb *verb;
+	const char *group;	   /* "net" of "net ..." */
+	const char *first_operand; /* the target, where there is one */
+	size_t operands;
+	bool wants_value;		/* the last word is the value of an option */
+	const struct api_arg *value_of; /* of which; NULL: of the client's own */
+	const char *last;
+	size_t last_len;
+};
+
+static void add(struct buf *b, const struct line *l, const char *word, size_t len)
+{
+	if (len >= l->last_len && strncmp(word, l->last, l->last_len) == 0) {
+		buf_add(b, word, len);
+		buf_addc(b, '\n');
+	}
+}
+
+static void read_option(struct line *l, const char *word, bool next_is_last)
+{
+	struct option o = option_split(word);
+	const struct api_arg *arg;
+
+	for (size_t i = 0; l->verb && (arg = api_verb_arg(l->verb, i)); i++)
+		if (arg->option && option_is(arg->option, &o)) {
+			l->wants_value = option_value_name(arg->option) && !o.value && next_is_last;
+			l->value_of = arg;
+			return;
+		}
+	for (size_t i = 0; i < ARGS_COMMONS; i++)
+		if (option_is(args_common[i].option, &o))
+			l->wants_value = option_value_name(args_common[i].option) && !o.value &&
+					 next_is_last;
+}
+
+static bool takes_next(const struct line *l, const char *word)
+{
+	struct line probe = { .verb = l->verb };
+
+	read_option(&probe, word, true);
+	return probe.wants_value;
+}
+
+static void read_word(struct line *l, const char *word)
+{
+	if (l->verb) {
+		if (l->operands++ == 0)
+			l->first_operand = word;
+	} else if (l->group) {
+		_cleanup_(free_ptr) char *both = xasprintf("%s %s", l->group, word);
+
+		l->verb = api_verb_by_command(both);
+	} else if (strcmp(word, "help") != 0) {
+		l->verb = api_verb_by_command(word);
+		l->group = l->verb ? NULL : word;
+	}
+}
+
+static void read_line(struct line *l, const char *const *words, size_t n)
+{
+	l->last = n ? words[n - 1] : "";
+	l->last_len = strlen(l->last);
+	for (size_t i = 0; i + 1 < n; i++) {
+		if (words[i][0] != '-')
+			read_word(l, words[i]);
+		else if (i + 2 < n)
+			i += takes_next(l, words[i]);
+		else
+			read_option(l, words[i], true);
+	}
+}
+
+static void add_options(struct buf *b, const struct line *l)
+{
+	const struct api_arg *arg;
+	const char *rest, *s;
+	size_t len;
+
+	for (size_t i = 0; l->verb && (arg = api_verb_arg(l->verb, i)); i++)
+		for (rest = arg->option; (s = option_spelling(&rest, &len));)
+			add(b, l, s, len);
+	for (size_t i = 0; i < ARGS_COMMONS; i++)
+		for (rest = args_common[i].option; (s = option_spelling(&rest, &len));)
+			add(b, l, s, len);
+}
+
+/* First words, each once; or the second words of a group. */
+static void add_commands(struct buf *b, const struct line *l)
+{
+	const char *before = "";
+
+	if (!l->group)
+		add(b, l, "help", strlen("help"));
+	for (size_t i = 0; i < api_verbs_n; i++) {
+		const char *word = api_verbs[i].command;
+		size_t len = word ? strcspn(word, " ") : 0;
+
+		if (!word)
+			continue;
+		if (l->group) {
+			if (word[len] == ' ' && strlen(l->group) == len &&
+				strncmp(word, l->group, len) == 0)
+				add(b, l, word + len + 1, strlen(word + len + 1));
+		} else if (strncmp(word, before, len) != 0 || before[len] != ' ') {
+			add(b, l, word, len);
+		}
+		before = word;
+	}
+}
+
+static void add_choices(struct buf *b, const struct line *l, const struct api_arg *arg)
+{
+	for (size_t i = 0; i < API_CHOICES_MAX && arg->choices[i]; i++)
+		add(b, l, arg->choices[i], strlen(arg->choices[i]));
+}
+
+/* The positional argument that the last word is, or NULL when there is one too many. */
+static const struct api_arg *current_operand(const struct line *l)
+{
+	bool many = l->verb->target == API_VMS || l->verb->target == API_NETWORKS;
+	size_t skip = many ? 0 : l->operands;
+	const struct api_arg *arg;
+
+	for (size_t i = 0; (arg = api_verb_arg(l->verb, i)); i++)
+		if (option_is_positional(arg) && skip-- == 0)
+			return arg;
+	return NULL;
+}
+
+static void add_operands(struct buf *b, const struct line *l, complete_names_fn *names, void *data)
+{
+	const struct api_arg *arg = current_operand(l);
+	enum api_target target = l->verb->target;
+	struct buf found = BUF_INIT;
+
+	if (!arg)
+		return;
+	if (arg->choices[0])
+		add_choices(b, l, arg);
+	else if (streq(arg->name, "name") && (target == API_NETWORK || target == API_NETWORKS))
+		names(data, "net-list", NULL, "name", &found);
+	else if (streq(arg->name, "name") || streq(arg->name, "pattern"))
+		names(data, "vm-list", NULL, "name", &found);
+	else if (streq(arg->name, "snapshot") && !streq(l->verb->execute, "snapshot-create"))
+		names(data, "snapshot-list", l->first_operand, "snapshot", &found);
+	for (const char *p = found.data; p && *p;) {
+		size_t len = strcspn(p, "\n");
+
+		add(b, l, p, len);
+		p += len + (p[len] == '\n');
+	}
+	buf_release(&found);
+}
+
+void complete_words(
+	struct buf *b, const char *const *words, size_t n, complete_names_fn *names, void *data)
+{
+	struct line l = { 0 };
+
+	read_line(&l, words, n);
+	if (l.wants_value) {
+		if (l.value_of)
+			add_choices(b, &l, l.value_of);
+	} else if (l.last[0] == '-') {
+		add_options(b, &l);
+	} else if (!l.verb) {
+		add_commands(b, &l);
+	} else {
+		add_operands(b, &l, names, data);
+	}
+}
+
+/* Names of the daemon; a completion has no place for its errors. */
+static void ask_names(
+	void *data, const char *execute, const char *target, const char *column, struct buf *b)
+{
+	json_t *arguments = json_object(), *list = NULL, *columns, *row, *v;
+	struct conn conn = CONN_INIT;
+	struct err ignored = ERR_INIT;
+	size_t at = 0, i;
+
+	if (target)
+		json_object_set_new(arguments, "name", json_string(target));
+	if (conn_open(&conn, conn_run_dir(data), &ignored) == 0)
+		list = conn_call(&conn, execute, arguments, &ignored);
+	columns = json_object_get(list, "columns");
+	json_array_foreach (columns, i, v)
+		if (streq(json_string_value(v), column))
+			at = i;
+	json_array_foreach (json_object_get(list, "rows"), i, row) {
+		const char *name = json_string_value(json_array_get(row, at));
+
+		if (name)
+			buf_printf(b, "%s\n", name);
+	}
+	json_decref(list);
+	json_decref(arguments);
+	conn_release(&conn);
+}
+
+int complete_run(const char *const *words, size_t n)
+{
+	struct buf b = BUF_INIT;
+	const char *run = NULL;
+
+	for (size_t i = 0; i + 1 < n; i++)
+		if (strcmp(words[i], "--run") == 0)
+			run = words[i + 1];
+	complete_words(&b, words, n, ask_names, (void *)(uintptr_t)run);
+	file_write_all(STDOUT_FILENO, b.data, b.len);
+	buf_release(&b);
+	return EXIT_SUCCESS;
+}

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/* vmkeep console: the terminal and a guest's serial port, byte by byte. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "supervisor/client/command.h"
+#include "supervisor/client/errors.h"
+#include "supervisor/client/keys.h"
+#include "supervisor/client/print.h"
+#include "supervisor/client/terminal.h"
+
+enum {
+	CHUNK = 64 << 10,
+	TYPED_MAX = 1 << 20, /* bytes that wait for a guest which does not read */
+	CTRL_C = 3,
+};
+
+enum ending {
+	GOES_ON,
+	LEFT,	      /* by the keys */
+	DISCONNECTED, /* by the daemon */
+	SIGNALLED,
+	NO_READER, /* of our stdout */
+};
+
+struct console {
+	struct command *c;
+	const char *name;
+	bool raw;   /* stdin is a terminal, in raw mode */
+	bool watch; /* what is typed is not sent */
+	bool input; /* stdin is read and has not ended */
+	struct keys keys;
+	struct buf typed; /* for the guest */
+};
+
+static enum ending from_guest(struct console *s)
+{
+	static char chunk[CHUNK];
+	ssize_t n = recv(s->c->conn.fd, chunk, sizeof chunk, MSG_DONTWAIT);
+
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		return DISCONNECTED;
+	if (n > 0) {
+		buf_add(&s->c->out, chunk, (size_t)n);
+		command_flush(s->c);
+	}
+	return GOES_ON;
+}
+
+static enum ending to_guest(struct console *s)
+{
+	ssize_t n = send(s->c->conn.fd, s->typed.data, s->typed.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? GOES_ON : DISCONNECTED;
+	buf_drop(&s->typed, (size_t)n);
+	return GOES_ON;
+}
+
+static enum ending from_keyboard(struct console *s)
+{
+	char chunk[4096];
+	ssize_t n = read(STDIN_FILENO, chunk, sizeof chunk);
+	struct buf dropped = BUF_INIT;
+	bool leave;
+
+	if (n < 0 && errno == EINTR)
+		return GOES_ON;
+	if (n <= 0) {
+		/* A window that was closed leaves. A pipe that ended does not: the guest reads
+		 * slowly what it was sent, and may answer. */
+		s->input = false;
+		return s->raw ? LEFT : GOES_ON;
+	}
+	if (!s->raw) {
+		buf_add(&s->typed, chunk, (size_t)n);
+		return GOES_ON;
+	}
+	leave = keys_feed(&s->keys, chunk, (size_t)n, s->watch ? &dropped : &s->typed);
+	leave = leave || (s->watch && memchr(chunk, CTRL_C, (size_t)n));
+	buf_release(&dropped);
+	return leave ? LEFT : GOES_ON;
+}
+
+static enum ending turn(struct console *s, const sigset_t *mask)
+{
+	/* a terminal is always read: the keys that leave work with a guest that does not read */
+	bool read_input = s->input && (s->raw || s->typed.len < CHUNK);
+	struct pollfd p[3] = {
+		{s->c->conn.fd,			 (short)(POLLIN | (s->typed.len ? POLLOUT : 0)), 0},
+		{ read_input ? STDIN_FILENO : -1, POLLIN,					  0},
+		{ STDOUT_FILENO,			 0,					      0},
+	};
+	enum ending r = GOES_ON;
+
+	if (ppoll(p, 3, NULL, mask) < 0)
+		return terminal_signal() ? SIGNALLED : GOES_ON;
+	if (p[2].revents & POLLERR)
+		return NO_READER;
+	if (p[1].revents)
+		r = from_keyboard(s);
+	if (r == GOES_ON && p[0].revents & POLLOUT)
+		r = to_guest(s);
+	if (r == GOES_ON && p[0].revents & (POLLIN | POLLHUP | POLLERR))
+		r = from_guest(s);
+	return r;
+}
+
+/* Why the daemon ended it; the guest's end is the usual reason. */
+static void tell_disconnected(const struct console *s)
+{
+	struct conn conn = CONN_INIT;
+	json_t *arguments = json_pack("{s:s}", "name", s->name), *info = NULL;
+	_cleanup_(free_ptr) char *state = NULL;
+	struct err e = ERR_INIT;
+
+	if (conn_open(&conn, conn_run_dir(s->c->args->run), &e) == 0)
+		info = conn_call(&conn, "vm-info", arguments, &e);
+	state = print_value("state", json_object_get(info, "state"));
+	if (info)
+		fprintf(stderr, "\nDisconnected: %s is %s\n", s->name, state);
+	else
+		fprintf(stderr, "\nDisconnected: %s\n", e.text);
+	conn_release(&conn);
+	json_decref(info);
+	json_decref(arguments);
+}
+
+static int finish(const struct console *s, enum ending ending)
+{
+	static const char plain[] = "\033[0m\033[?25h";
+	sigset_t all;
+
+	if (s->raw && s->c->tty)
+		(void)!write(STDOUT_FILENO, plain, sizeof plain - 1);
+	terminal_restore();
+	if (ending == SIGNALLED) {
+		signal(terminal_signal(), SIG_DFL);
+		sigemptyset(&all);
+		sigprocmask(SIG_SETMASK, &all, NULL);
+		raise(terminal_signal());
+	}
+	if (s->raw && ending == LEFT)
+		fprintf(stderr, "\nLeft %s; it goes on.\n", s->name);
+	else if (s->raw && ending == DISCONNECTED)
+		tell_disconnected(s);
+	return ending == NO_READER ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int attach(struct console *s)
+{
+	enum ending ending = GOES_ON;
+	struct err e = ERR_INIT;
+	const sigset_t *mask;
+
+	mask = terminal_catch();
+	conn_stream(&s->c->conn, &s->c->out);
+	if (s->raw) {
+		fprintf(stderr, "%s %s. Leave with Ctrl-] or Enter ~ .\n",
+			s->watch ? "Watching" : "Connected to", s->name);
+		if (terminal_raw(&e) < 0)
+			return errors_print(s->name, &e);
+	}
+	command_flush(s->c);
+	while (ending == GOES_ON)
+		ending = turn(s, mask);
+	return finish(s, ending);
+}
+
+int console_run(struct command *c)
+{
+	struct console s = { .c = c, .typed = BUF_MAX(TYPED_MAX) };
+	struct err e = ERR_INIT;
+	json_t *arguments, *result;
+	int r;
+
+	if (command_open(c, &e) < 0)
+		return errors_print(NULL, &e);
+	s.name = c->target[0];
+	s.watch = json_is_true(json_object_get(c->args->arguments, "watch"));
+	s.raw = isatty(STDIN_FILENO);
+	s.input = s.raw || !s.watch;
+	arguments = calls_arguments(c, s.name);
+	result = conn_call(&c->conn, c->verb->execute, arguments, &e);
+	json_decref(arguments);
+	if (!result)
+		return errors_print(s.name, &e);
+	json_decref(result);
+	r = attach(&s);
+	buf_release(&s.typed);
+	return r;
+}

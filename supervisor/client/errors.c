@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/client/errors.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "supervisor/api/api.h"
+
+static bool stderr_has_colour(void)
+{
+	const char *no = getenv("NO_COLOR");
+
+	return isatty(STDERR_FILENO) && !(no && *no);
+}
+
+/* The daemon's text may quote QEMU or a guest. */
+static void add_lines(struct buf *b, const char *text, size_t indent)
+{
+	for (bool first = true;; first = false) {
+		size_t len = strcspn(text, "\n");
+		_cleanup_(free_ptr) char *line = text_escape(text, len, false);
+
+		if (!first)
+			buf_printf(b, "%*s", (int)indent, "");
+		buf_printf(b, "%s\n", line);
+		if (!text[len] || !text[len + 1])
+			return;
+		text += len + 1;
+	}
+}
+
+void errors_format(struct buf *b, const char *target, const struct err *e, bool colour)
+{
+	size_t indent = strlen("vmkeep: ");
+
+	buf_printf(b, "%svmkeep:%s ", colour ? "\033[1;31m" : "", colour ? "\033[0m" : "");
+	if (target) {
+		_cleanup_(free_ptr) char *safe = text_escape(target, strlen(target), false);
+
+		buf_printf(b, "%s: ", safe);
+		indent += strlen(safe) + 2;
+	}
+	add_lines(b, e->text[0] ? e->text : "failed without a reason", indent);
+	if (e->hint[0]) {
+		buf_printf(b, "%shint:%s ", colour ? "\033[1m" : "", colour ? "\033[0m" : "");
+		add_lines(b, e->hint, strlen("hint: "));
+	}
+}
+
+int errors_exit(const struct err *e)
+{
+	return api_class(e->class)->exit;
+}
+
+int errors_print(const char *target, const struct err *e)
+{
+	struct buf b = BUF_INIT;
+
+	errors_format(&b, target, e, stderr_has_colour());
+	file_write_all(STDERR_FILENO, b.data, b.len);
+	buf_release(&b);
+	return errors_exit(e);
+}
+
+void errors_note(const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "note: %s\n", text);
+}
+
+int errors_from_json(const json_t *error, struct err *e)
+{
+	const char *class = json_string_value(json_object_get(error, "class"));
+	const char *desc = json_string_value(json_object_get(error, "desc"));
+	const char *hint = json_string_value(json_object_get(error, "hint"));
+	enum err_class c = ERR_FAILED;
+	int r;
+
+	if (class && !api_class_parse(class, &c))
+		c = ERR_FAILED;
+	r = err_set(e, c, "%s", desc ? desc : "the daemon gave no reason");
+	if (hint)
+		err_hint(e, "%s", hint);
+	return r;
+}
+
+json_t *errors_to_json(const struct err *e)
+{
+	json_t *o = json_pack("{s:s, s:s}", "class", api_class(e->class)->name, "desc", e->text);
+
+	if (e->hint[0])
+		json_object_set_new(o, "hint", json_string(e->hint));
+	return o;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* vmkeep events: a line per event, until interrupted or after the first. */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "supervisor/client/command.h"
+#include "supervisor/client/errors.h"
+#include "supervisor/client/print.h"
+
+static void add_time(struct buf *b, const json_t *stamp)
+{
+	time_t when = (time_t)json_integer_value(json_object_get(stamp, "seconds"));
+	int ms = (int)(json_integer_value(json_object_get(stamp, "microseconds")) / 1000);
+	char text[32] = "-";
+	struct tm tm;
+
+	if (localtime_r(&when, &tm))
+		strftime(text, sizeof text, "%F %T", &tm);
+	buf_printf(b, "%s.%03d", text, ms);
+}
+
+/* "2026-01-02 03:04:05.678  VM_STATE  web1  state=running from=starting" */
+static void add_event(struct buf *b, const json_t *event)
+{
+	const json_t *what = json_object_get(event, "event");
+	json_t *data = json_object_get(event, "data"), *v;
+	_cleanup_(free_ptr) char *name = print_value("event", what);
+	_cleanup_(free_ptr) char *object = print_value("name", json_object_get(data, "name"));
+	const char *key;
+
+	add_time(b, json_object_get(event, "timestamp"));
+	buf_printf(b, "  %-13s  %s", name, object);
+	json_object_foreach (data, key, v) {
+		_cleanup_(free_ptr) char *text = print_value(key, v);
+
+		if (streq(key, "name") || json_is_null(v) || streq(json_string_value(v), ""))
+			continue;
+		buf_printf(b, " %s=%s", key, text);
+	}
+	buf_addc(b, '\n');
+}
+
+static void print_event(struct command *c, const json_t *event)
+{
+	if (c->json)
+		codec_encode(event, &c->out);
+	else if (!c->quiet)
+		add_event(&c->out, event);
+	command_flush(c);
+}
+
+static bool is_followed(const struct command *c)
+{
+	return json_is_true(json_object_get(c->args->arguments, "follow"));
+}
+
+int events_run(struct command *c)
+{
+	json_t *arguments = json_copy(c->args->arguments), *message, *result = NULL;
+	struct err e = ERR_INIT;
+	bool last = false;
+
+	if (!is_followed(c))
+		json_object_set_new(arguments, "follow", json_false());
+	if (command_open(c, &e) == 0)
+		result = conn_call(&c->conn, c->verb->execute, arguments, &e);
+	json_decref(arguments);
+	if (!result)
+		return errors_print(NULL, &e);
+	json_decref(result);
+	while (!last) {
+		switch (conn_receive(&c->conn, -1, NULL, &message, &e)) {
+		case CONN_MESSAGE:
+			if (json_object_get(message, "event")) {
+				print_event(c, message);
+				last = !is_followed(c);
+			}
+			json_decref(message);
+			break;
+		case CONN_TIMEOUT:
+		case CONN_INTERRUPTED:
+			break;
+		case CONN_FAILED:
+			return errors_print(NULL, &e);
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/* The verbs that differ from the others, and how. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "supervisor/client/command.h"
+#include "supervisor/client/errors.h"
+#include "supervisor/client/print.h"
+
+static bool has_rows(const json_t *result)
+{
+	return json_array_size(json_object_get(result, "rows")) > 0;
+}
+
+static int problems_status(const json_t *result)
+{
+	return has_rows(result) ? api_class(ERR_INVALID_CONFIG)->exit : 0;
+}
+
+static int diff_status(const json_t *result)
+{
+	return has_rows(result) ? api_class(ERR_FAILED)->exit : 0;
+}
+
+/* "file:line: key: reason", as compilers write it and editors read it. */
+static void problems_print(struct command *c, const char *target, const json_t *result)
+{
+	const json_t *columns = json_object_get(result, "columns");
+	size_t i, k;
+	json_t *row, *v;
+
+	json_array_foreach (json_object_get(result, "rows"), i, row) {
+		bool first = true;
+
+		json_array_foreach (row, k, v) {
+			const char *name = json_string_value(json_array_get(columns, k));
+			_cleanup_(free_ptr) char *text = print_value(name, v);
+			bool line = streq(name, "line");
+
+			if (json_is_null(v) || (line && json_integer_value(v) == 0))
+				continue;
+			buf_printf(&c->out, "%s%s", first ? "" : line ? ":" : ": ", text);
+			first = false;
+		}
+		buf_addc(&c->out, '\n');
+	}
+	if (!has_rows(result))
+		buf_printf(&c->out, "%s%sno problems\n", target ? target : "", target ? ": " : "");
+}
+
+static void diff_print(struct command *c, const char *target, const json_t *result)
+{
+	if (has_rows(result))
+		command_print(c, target, result);
+}
+
+static void json_print(struct command *c, const char *target, const json_t *result)
+{
+	(void)target;
+	command_print_json(c, result);
+}
+
+/* virsh's domstate says one word. */
+static void info_print(struct command *c, const char *target, const json_t *result)
+{
+	_cleanup_(free_ptr) char *state = NULL;
+
+	if (!streq(c->args->spelling, "state") && !streq(c->args->spelling, "domstate")) {
+		command_print(c, target, result);
+		return;
+	}
+	state = print_value("state", json_object_get(result, "state"));
+	if (c->several)
+		buf_printf(&c->out, "%s: %s\n", target, state);
+	else
+		buf_printf(&c->out, "%s\n", state);
+}
+
+/* Columns that say nothing where all rows hold what goes without saying. */
+static bool is_silent(const char *column, const json_t *v)
+{
+	const char *s = json_string_value(v);
+
+	if (streq(column, "want"))
+		return true; /* state and reason tell it; info has it */
+	if (streq(column, "address"))
+		return false; /* that there is none is worth knowing */
+	return json_is_null(v) || streq(s, "") || (streq(column, "health") && streq(s, "ok")) ||
+	       (streq(column, "accel") && streq(s, "kvm"));
+}
+
+static void list_print(struct command *c, const char *target, const json_t *result)
+{
+	const json_t *columns = json_object_get(result, "columns");
+	const json_t *rows = json_object_get(result, "rows");
+	size_t n = json_array_size(columns), i, k;
+	bool *hidden = xcalloc(n, sizeof *hidden);
+	json_t *name, *row;
+
+	(void)target;
+	json_array_foreach (columns, k, name) {
+		hidden[k] = json_array_size(rows) > 0;
+		json_array_foreach (rows, i, row) {
+			hidden[k] = is_silent(json_string_value(name), json_array_get(row, k));
+			if (!hidden[k])
+				break;
+		}
+	}
+	print_table(&c->out, result, hidden, 0, c->width);
+	free(hidden);
+}
+
+/* The client's own version is told in any case. */
+static int version_run(struct command *c)
+{
+	struct err e = ERR_INIT;
+	json_t *daemon = NULL, *both;
+
+	if (command_open(c, &e) == 0)
+		daemon = conn_call(&c->conn, c->verb->execute, c->args->arguments, &e);
+	both = json_pack("{s:{s:s, s:i}, s:O?}", "vmkeep", "package", VMKEEP_VERSION, "api",
+		API_VERSION, "vmkeepd", daemon);
+	if (c->json)
+		command_print_json(c, both);
+	else if (!c->quiet)
+		print_result(&c->out, both, c->width);
+	command_flush(c);
+	json_decref(both);
+	json_decref(daemon);
+	return daemon ? 0 : errors_print(NULL, &e);
+}
+
+static const struct command_form forms[] = {
+	{"vm-list",	     NULL,	   NULL,		 list_print    },
+	{ "vm-info",	     NULL,	   NULL,		 info_print    },
+	{ "vm-console",	console_run, NULL,		   NULL		},
+	{ "vm-log",	    stream_run,	NULL,	      NULL	   },
+	{ "subscribe",     events_run,  NULL,		 NULL	      },
+	{ "vm-check",      check_run,	 problems_status, problems_print},
+	{ "vm-diff",	     NULL,	   diff_status,	diff_print	   },
+	{ "vm-qmp",	    NULL,	  NULL,		json_print	   },
+	{ "reload",	    NULL,	  problems_status, problems_print},
+	{ "query-version", version_run, NULL,	      NULL	   },
+	{ "query-schema",  NULL,	NULL,	      json_print	 },
+};
+
+const struct command_form *command_form(const char *execute)
+{
+	static const struct command_form usual = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(forms); i++)
+		if (streq(forms[i].execute, execute))
+			return &forms[i];
+	return &usual;
+}
+
+void command_note(const char *spelling)
+{
+	static const struct {
+		const char *spelling, *note;
+	} notes[] = {
+		{"destroy",	     "'destroy' switches off at once, as in virsh, and deletes nothing"},
+		{ "net-destroy", "'net-destroy' takes the network down and deletes nothing"	    },
+		{ "dumpxml",
+			"there is no XML here: this is the configuration as 'vmkeep cat' prints it"	    },
+		{ "net-dumpxml", "there is no XML here: this is what 'vmkeep net show' prints"     },
+		{ "define",
+			"a file in the configuration directory is a VM already: this only checks it"	     },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(notes); i++)
+		if (streq(notes[i].spelling, spelling))
+			errors_note("%s", notes[i].note);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+/* Verbs whose answer is bytes until the daemon ends them: log. */
+#include <errno.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "supervisor/client/command.h"
+#include "supervisor/client/errors.h"
+#include "supervisor/client/print.h"
+
+enum { CHUNK = 64 << 10 };
+
+/* On a terminal the guest's bytes are escaped; half a character stays in b. */
+static void put(struct command *c, struct buf *b, bool end)
+{
+	if (c->tty) {
+		print_bytes(b, end, &c->out);
+	} else {
+		buf_add(&c->out, b->data, b->len);
+		buf_clear(b);
+	}
+	if (c->quiet)
+		buf_clear(&c->out);
+	command_flush(c);
+}
+
+static int copy(struct command *c, struct err *e)
+{
+	_cleanup_(buf_release) struct buf b = BUF_INIT;
+	struct pollfd p[2] = {
+		{.fd = c->conn.fd, .events = POLLIN },
+		{ .fd = STDOUT_FILENO	      }, /* tells POLLERR when nobody reads us any more */
+	};
+
+	conn_stream(&c->conn, &b);
+	for (;;) {
+		ssize_t n;
+
+		put(c, &b, false);
+		if (poll(p, 2, -1) < 0 && errno != EINTR)
+			return err_errno(e, "wait for the stream");
+		if (p[1].revents & POLLERR)
+			return EXIT_FAILURE;
+		n = read(c->conn.fd, buf_reserve(&b, CHUNK), CHUNK);
+		if (n < 0 && errno != EINTR)
+			return err_errno(e, "read the stream");
+		if (n == 0)
+			break;
+		buf_commit(&b, n > 0 ? (size_t)n : 0);
+	}
+	put(c, &b, true);
+	return 0;
+}
+
+int stream_run(struct command *c)
+{
+	struct err e = ERR_INIT;
+	json_t *arguments = NULL, *result = NULL;
+	const char *target = NULL;
+	int r;
+
+	if (command_open(c, &e) < 0)
+		return errors_print(NULL, &e);
+	target = c->targets ? c->target[0] : NULL;
+	arguments = calls_arguments(c, target);
+	result = conn_call(&c->conn, c->verb->execute, arguments, &e);
+	json_decref(arguments);
+	if (!result)
+		return errors_print(target, &e);
+	json_decref(result);
+	r = copy(c, &e);
+	return r < 0 ? errors_print(target, &e) : r;
+}

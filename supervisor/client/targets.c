@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* Globs are resolved here, with one list of the daemon: its verbs take one name. */
+#include <errno.h>
+#include <fnmatch.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "supervisor/client/command.h"
+
+static bool is_of_networks(const struct api_verb *verb)
+{
+	return verb->target == API_NETWORK || verb->target == API_NETWORKS;
+}
+
+static void add(struct command *c, const char *name)
+{
+	for (size_t i = 0; i < c->targets; i++)
+		if (streq(c->target[i], name))
+			return;
+	c->target = xrealloc(c->target, c->targets + 1, sizeof *c->target);
+	c->target[c->targets++] = xstrdup(name);
+}
+
+static size_t column_of(const json_t *list, const char *name)
+{
+	const json_t *columns = json_object_get(list, "columns");
+	size_t i;
+	json_t *v;
+
+	json_array_foreach (columns, i, v)
+		if (streq(json_string_value(v), name))
+			return i;
+	return 0;
+}
+
+static int add_matches(struct command *c, const char *glob, const json_t *list, struct err *e)
+{
+	size_t column = column_of(list, "name"), before = c->targets, i;
+	bool found = false;
+	json_t *row;
+
+	json_array_foreach (json_object_get(list, "rows"), i, row) {
+		const char *name = json_string_value(json_array_get(row, column));
+
+		if (name && fnmatch(glob, name, 0) == 0) {
+			add(c, name);
+			found = true;
+		}
+	}
+	if (!found)
+		return err_set(e, ERR_NOT_FOUND, "no %s matches '%s'",
+			is_of_networks(c->verb) ? "network" : "VM", glob);
+	if ((c->verb->target == API_VM || c->verb->target == API_NETWORK) &&
+		c->targets > before + 1)
+		return err_set(e, ERR_USAGE, "'%s' matches %zu, and %s takes one", glob,
+			c->targets - before, c->verb->command);
+	return 0;
+}
+
+int targets_resolve(struct command *c, struct err *e)
+{
+	const struct args *a = c->args;
+	json_t *list = NULL;
+	int r = 0;
+
+	c->several = a->targets > 1;
+	for (size_t i = 0; r >= 0 && i < a->targets; i++) {
+		if (!text_is_glob(a->target[i])) {
+			add(c, a->target[i]);
+			continue;
+		}
+		c->several = true;
+		if (!list)
+			list = conn_call(&c->conn, is_of_networks(c->verb) ? "net-list" : "vm-list",
+				NULL, e);
+		r = list ? add_matches(c, a->target[i], list, e) : -EIO;
+	}
+	json_decref(list);
+	return r;
+}
+
+void targets_release(struct command *c)
+{
+	for (size_t i = 0; i < c->targets; i++)
+		free((char *)(uintptr_t)c->target[i]);
+	free(c->target);
+	c->target = NULL;
+	c->targets = 0;
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/control/connection.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "supervisor/control/request_private.h"
+#include "supervisor/control/server.h"
+
+enum { READ_CHUNK = 16 << 10 }; /* per turn and client, so that a busy one does not starve others */
+
+/* --- the end of the turn ----------------------------------------------------------------- */
+
+static void make_due(struct connection *c)
+{
+	struct connections *cs = c->all;
+
+	if (c->is_due || (c->running && !c->closed))
+		return;
+	c->is_due = true;
+	c->next_due = cs->due;
+	cs->due = c;
+	ev_idle_start(cs->ev, &cs->turn);
+}
+
+static void bury(struct connection *c)
+{
+	while (c->request)
+		request_orphan(c->request);
+	codec_release(&c->in);
+	buf_release(&c->out);
+	peer_unref(c->peer);
+	free(c);
+}
+
+/* --- in and out -------------------------------------------------------------------------- */
+
+static bool must_pause(const struct connection *c)
+{
+	return c->out.len > SERVER_OUTPUT_PAUSE;
+}
+
+/* Takes requests while there is room for answers. */
+static void watch(struct connection *c)
+{
+	int events = (must_pause(c) ? 0 : EV_READ) | (c->out.len ? EV_WRITE : 0);
+
+	if (c->closed || (c->io.events & (EV_READ | EV_WRITE)) == events)
+		return;
+	ev_io_stop(c->all->ev, &c->io);
+	ev_io_set(&c->io, c->io.fd, events);
+	ev_io_start(c->all->ev, &c->io);
+}
+
+static void write_out(struct connection *c)
+{
+	while (!c->closed && c->out.len) {
+		ssize_t n = send(c->io.fd, c->out.data, c->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			break;
+		if (n < 0)
+			connection_close(c);
+		else
+			buf_drop(&c->out, (size_t)n);
+	}
+}
+
+/* Hands over messages; true when there may be more. */
+static bool take_messages(struct connection *c)
+{
+	struct err e = ERR_INIT;
+	json_t *message;
+
+	while (!c->closed && !must_pause(c)) {
+		switch (codec_next(&c->in, &message, &e)) {
+		case CODEC_NONE:
+			return false;
+		case CODEC_BAD:
+			err_class(&e, ERR_USAGE);
+			connection_fail(c, &e);
+			return false;
+		case CODEC_MESSAGE:
+			c->all->message(c->all, c, message);
+			json_decref(message);
+			break;
+		}
+	}
+	return !c->closed;
+}
+
+static void run(struct connection *c)
+{
+	bool more;
+
+	c->running = true;
+	do {
+		more = take_messages(c);
+		write_out(c);
+	} while (more && !must_pause(c));
+	c->running = false;
+	watch(c);
+}
+
+/* recv() without room for descriptors: the kernel drops those that a client sends. */
+static void read_in(struct connection *c)
+{
+	char chunk[READ_CHUNK];
+	ssize_t n = recv(c->io.fd, chunk, sizeof chunk, MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0)
+		connection_close(c);
+	else
+		codec_feed(&c->in, chunk, (size_t)n);
+}
+
+static void io_ready(struct ev_loop *ev, ev_io *w, int revents)
+{
+	struct connection *c = container_of(w, struct connection, io);
+
+	(void)ev;
+	if ((revents & EV_READ) && !must_pause(c))
+		read_in(c);
+	else
+		write_out(c);
+	if (!c->closed)
+		run(c);
+}
+
+/* Callbacks may make others due, or close those that wait here. */
+static void turn_ends(struct ev_loop *ev, ev_idle *w, int revents)
+{
+	struct connections *cs = container_of(w, struct connections, turn);
+	struct connection *due = cs->due, *c;
+
+	(void)revents;
+	ev_idle_stop(ev, w);
+	cs->due = NULL;
+	while ((c = due)) {
+		due = c->next_due;
+		c->is_due = false;
+		if (c->closed)
+			bury(c);
+		else
+			run(c);
+	}
+}
+
+/* --- life -------------------------------------------------------------------------------- */
+
+void connections_init(struct connections *cs, struct ev_loop *ev)
+{
+	cs->ev = ev;
+	ev_idle_init(&cs->turn, turn_ends);
+	ev_set_priority(&cs->turn, EV_MAXPRI);
+}
+
+void connections_release(struct connections *cs)
+{
+	while (cs->first || cs->due) {
+		while (cs->first)
+			connection_close(cs->first);
+		turn_ends(cs->ev, &cs->turn, 0);
+	}
+}
+
+struct connection *connection_new(
+	struct connections *cs, int fd, struct peer *peer, enum api_role role)
+{
+	struct connection *c = xcalloc(1, sizeof *c);
+
+	c->all = cs;
+	c->peer = peer;
+	c->role = role;
+	c->out = (struct buf)BUF_MAX(SERVER_OUTPUT_MAX);
+	codec_init(&c->in, role == API_ROLE_NONE ? SERVER_REQUEST_NO_ROLE_MAX : SERVER_REQUEST_MAX);
+	c->next = cs->first;
+	if (c->next)
+		c->next->prev = c;
+	cs->first = c;
+	cs->n++;
+	ev_io_init(&c->io, io_ready, fd, EV_READ);
+	ev_io_start(cs->ev, &c->io);
+	return c;
+}
+
+static void leave(struct connection *c)
+{
+	struct connections *cs = c->all;
+
+	ev_io_stop(cs->ev, &c->io);
+	c->closed = true;
+	if (c->prev)
+		c->prev->next = c->next;
+	else
+		cs->first = c->next;
+	if (c->next)
+		c->next->prev = c->prev;
+	cs->n--;
+	make_due(c);
+}
+
+void connection_close(struct connection *c)
+{
+	int fd = c->io.fd;
+
+	if (c->closed)
+		return;
+	leave(c);
+	close(fd);
+	c->all->left(c->all);
+}
+
+void connection_fail(struct connection *c, const struct err *e)
+{
+	log_debug(NULL, "control: %s: %s", c->peer->who, e->text);
+	connection_put_error(c, e, NULL);
+	write_out(c);
+	connection_close(c);
+}
+
+/* What follows the line of the last message. */
+static int take_leftover(struct connection *c, struct buf *leftover)
+{
+	size_t len = codec_pending(&c->in);
+	const char *rest;
+
+	if (len == 0)
+		return 0;
+	rest = c->in.in.data + c->in.start;
+	if (*rest == '\r')
+		rest++, len--;
+	if (len && *rest == '\n')
+		rest++, len--;
+	return buf_add(leftover, rest, len);
+}
+
+int connection_take(struct connection *c, struct buf *leftover)
+{
+	int fd = c->io.fd;
+
+	write_out(c);
+	if (c->closed)
+		return -1;
+	if (c->out.len || take_leftover(c, leftover) < 0) {
+		connection_close(c);
+		return -1;
+	}
+	leave(c);
+	return fd;
+}
+
+/* --- messages out ------------------------------------------------------------------------ */
+
+static void put_done(struct connection *c, int r)
+{
+	if (r == 0) {
+		make_due(c);
+		return;
+	}
+	log_debug(NULL, "control: %s does not read, closed", c->peer->who);
+	connection_close(c);
+}
+
+void connection_put(struct connection *c, const json_t *message)
+{
+	if (!c->closed)
+		put_done(c, codec_encode(message, &c->out));
+}
+
+void connection_put_bytes(struct connection *c, const void *data, size_t len)
+{
+	if (!c->closed)
+		put_done(c, buf_add(&c->out, data, len));
+}
+
+void connection_put_error(struct connection *c, const struct err *e, json_t *id)
+{
+	json_t *reply = json_object();
+
+	json_object_set_new(reply, "error", api_error_json(e));
+	if (id)
+		json_object_set(reply, "id", id);
+	connection_put(c, reply);
+	json_decref(reply);
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/control/dispatch.h"
+
+#include <assert.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "supervisor/control/request_private.h"
+
+struct dispatch_verb {
+	server_verb_fn *run;
+	void *data;
+};
+
+/* --- what the server answers itself ------------------------------------------------------ */
+
+static void run_capabilities(void *data, struct request *r)
+{
+	(void)data;
+	request_return(r, NULL);
+}
+
+static void run_subscribe(void *data, struct request *r)
+{
+	(void)data;
+	r->connection->subscribed = true;
+	r->connection->once = !request_bool(r, "follow", true);
+	request_return(r, NULL);
+}
+
+static void run_schema(void *data, struct request *r)
+{
+	(void)data;
+	request_return(r, api_schema());
+}
+
+/* clang-format off */
+static const struct server_handler own[] = {
+	{ "qmp_capabilities", run_capabilities },
+	{ "subscribe",        run_subscribe },
+	{ "query-schema",     run_schema },
+};
+/* clang-format on */
+
+/* --- which handler ----------------------------------------------------------------------- */
+
+static server_verb_fn *find(const struct server_handler *h, size_t n, const char *execute)
+{
+	for (size_t i = 0; i < n; i++)
+		if (streq(h[i].execute, execute))
+			return h[i].run;
+	return NULL;
+}
+
+void dispatch_init(struct dispatch *d, const struct server_options *o)
+{
+	d->options = o;
+	d->verb = xcalloc(api_verbs_n, sizeof *d->verb);
+	for (size_t i = 0; i < api_verbs_n; i++) {
+		struct dispatch_verb *v = &d->verb[i];
+
+		v->run = find(own, ARRAY_SIZE(own), api_verbs[i].execute);
+		v->data = NULL;
+		if (v->run)
+			continue;
+		v->run = find(o->handler, o->handlers, api_verbs[i].execute);
+		v->data = o->data;
+		assert(v->run);
+	}
+}
+
+void dispatch_release(struct dispatch *d)
+{
+	free(d->verb);
+	d->verb = NULL;
+}
+
+/* --- may he? ----------------------------------------------------------------------------- */
+
+static const char *const hint[] = {
+	[API_ROLE_NONE] = "",
+	[API_ROLE_VIEW] = "members of the groups vmkeep-view and vmkeep may",
+	[API_ROLE_OWNER] = "members of the group vmkeep may, and who Owner= in the VM's file names",
+	[API_ROLE_OPERATOR] = "members of the group vmkeep may",
+	[API_ROLE_ROOT] = "only root may: try sudo",
+};
+static_assert(ARRAY_SIZE(hint) == API_ROLES, "a role has no hint");
+
+static bool owns(const struct dispatch *d, const struct request *r)
+{
+	const struct server_options *o = d->options;
+	const struct api_verb *v = r->message.verb;
+	json_int_t job = request_int(r, "job", -1);
+
+	if (v->role != API_ROLE_VIEW && v->role != API_ROLE_OWNER)
+		return false;
+	if (v->target == API_VM || v->target == API_VMS)
+		return o->owns && o->owns(o->data, r, request_string(r, "name"));
+	return job >= 0 && o->owns_job && o->owns_job(o->data, r, job);
+}
+
+static bool may(const struct dispatch *d, struct request *r, struct err *e)
+{
+	const struct api_verb *v = r->message.verb;
+
+	if (r->role >= v->role)
+		return true;
+	if (owns(d, r)) {
+		r->role = API_ROLE_OWNER;
+		return true;
+	}
+	err_set(e, ERR_PERMISSION, "%s is not allowed to %s", v->execute, r->peer->who);
+	err_hint(e, "%s", hint[v->role]);
+	return false;
+}
+
+/* --- a message --------------------------------------------------------------------------- */
+
+/* One line for each verb that changes something. */
+static void log_verb(const struct request *r)
+{
+	const struct api_verb *v = r->message.verb;
+	const char *name = request_string(r, "name");
+	bool vm = v->target == API_VM || v->target == API_VMS;
+
+	if (v->role < API_ROLE_OWNER)
+		return;
+	if (vm || !name)
+		log_info(vm ? name : NULL, "%s by %s", v->execute, r->peer->who);
+	else
+		log_info(NULL, "network %s: %s by %s", name, v->execute, r->peer->who);
+}
+
+static void run(struct dispatch *d, struct connection *c, struct message *m)
+{
+	const struct dispatch_verb *v = &d->verb[m->verb - api_verbs];
+	struct request *r = request_new(c, m);
+	struct err e = ERR_INIT;
+
+	if (!may(d, r, &e)) {
+		request_error(r, &e);
+		return;
+	}
+	log_verb(r);
+	v->run(v->data, r);
+}
+
+void dispatch_message(struct dispatch *d, struct connection *c, const json_t *message)
+{
+	struct message m;
+	struct err e = ERR_INIT;
+
+	if (message_parse(&m, message, &e) < 0) {
+		connection_put_error(c, &e, m.id);
+	} else if (c->in_flight >= SERVER_IN_FLIGHT_MAX) {
+		err_set(&e, ERR_NO_RESOURCES, "more than %d requests under way",
+			SERVER_IN_FLIGHT_MAX);
+		connection_fail(c, &e);
+	} else {
+		run(d, c, &m);
+	}
+	message_release(&m);
+}

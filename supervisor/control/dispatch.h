@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/control/dispatch.h - from a message to its handler: verb, arguments, role
+ */
+#ifndef SUPERVISOR_CONTROL_DISPATCH_H
+#define SUPERVISOR_CONTROL_DISPATCH_H
+
+#include "supervisor/control/connection.h"
+#include "supervisor/control/server.h"
+
+struct dispatch {
+	const struct server_options *options; /* the server's copy */
+	struct dispatch_verb *verb;	      /* by the row of api_verbs */
+};
+
+/* Asserts that every verb has a handler. */
+void dispatch_init(struct dispatch *d, const struct server_options *o);
+void dispatch_release(struct dispatch *d);
+/* Answers what is no request or not allowed; else a handler does. */
+void dispatch_message(struct dispatch *d, struct connection *c, const json_t *message);
+
+#endif

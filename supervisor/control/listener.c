@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/control/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "base/mem.h"
+
+static int open_directory(struct listener *l, const char *path, struct err *e)
+{
+	const char *slash = strrchr(path, '/');
+	_cleanup_(free_ptr) char *dir = NULL;
+
+	dir = !slash ? xstrdup(".") : xstrndup(path, slash == path ? 1 : (size_t)(slash - path));
+	l->name = xstrdup(slash ? slash + 1 : path);
+	l->dirfd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return l->dirfd < 0 ? err_errno(e, "open directory '%s'", dir) : 0;
+}
+
+/* The path itself where it fits, so that ss(8) shows it. */
+static int address(const struct listener *l, const char *path, struct sockaddr_un *a, struct err *e)
+{
+	int n = snprintf(a->sun_path, sizeof a->sun_path, "%s", path);
+
+	a->sun_family = AF_UNIX;
+	if (n >= (int)sizeof a->sun_path)
+		n = snprintf(
+			a->sun_path, sizeof a->sun_path, "/proc/self/fd/%d/%s", l->dirfd, l->name);
+	return n < (int)sizeof a->sun_path ? 0
+					   : err_set(e, ERR_INVALID_CONFIG,
+						     "name '%s' is too long for a socket", l->name);
+}
+
+/* Makes room for a new socket: removes one that nobody listens on. */
+static int clear_path(const struct listener *l, const struct sockaddr_un *a, struct err *e)
+{
+	_cleanup_(close_fd) int fd = -1;
+	struct stat st;
+
+	if (fstatat(l->dirfd, l->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : err_errno(e, "look at '%s'", l->name);
+	if (!S_ISSOCK(st.st_mode)) {
+		err_set(e, ERR_CONFLICT, "'%s' is there and is no socket", l->name);
+		return err_hint(e, "move it away");
+	}
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return err_errno(e, "make a socket");
+	/* EAGAIN: somebody listens, who is too busy to accept */
+	if (connect(fd, (const struct sockaddr *)a, sizeof *a) == 0 || errno == EAGAIN) {
+		err_set(e, ERR_CONFLICT, "another vmkeepd answers there");
+		return err_hint(e, "stop it first, or give this one its own --run directory");
+	}
+	if (errno != ECONNREFUSED)
+		return err_errno(e, "try who answers there");
+	if (unlinkat(l->dirfd, l->name, 0) < 0)
+		return err_errno(e, "remove the socket of a daemon that is gone");
+	return 0;
+}
+
+static int bind_path(struct listener *l, const struct sockaddr_un *a, struct err *e)
+{
+	struct stat st;
+
+	if (bind(l->fd, (const struct sockaddr *)a, sizeof *a) < 0)
+		return err_errno(e, "bind");
+	if (fstatat(l->dirfd, l->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_errno(e, "look at it");
+	l->dev = st.st_dev;
+	l->ino = st.st_ino;
+	if (fchmodat(l->dirfd, l->name, 0666, 0) < 0)
+		return err_errno(e, "set its mode");
+	if (listen(l->fd, SOMAXCONN) < 0)
+		return err_errno(e, "listen");
+	return 0;
+}
+
+static int open_listener(struct listener *l, const char *path, struct err *e)
+{
+	struct sockaddr_un a = { 0 };
+	int r;
+
+	r = open_directory(l, path, e);
+	if (r < 0)
+		return r;
+	r = address(l, path, &a, e);
+	if (r < 0)
+		return r;
+	r = clear_path(l, &a, e);
+	if (r < 0)
+		return r;
+	l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (l->fd < 0)
+		return err_errno(e, "make a socket");
+	return bind_path(l, &a, e);
+}
+
+int listener_open(struct listener *l, const char *path, struct err *e)
+{
+	int r;
+
+	*l = (struct listener)LISTENER_INIT;
+	r = open_listener(l, path, e);
+	if (r == 0)
+		return 0;
+	listener_close(l);
+	return err_wrap(e, r, "control socket '%s'", path);
+}
+
+void listener_close(struct listener *l)
+{
+	struct stat st;
+
+	if (l->ino && fstatat(l->dirfd, l->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		st.st_dev == l->dev && st.st_ino == l->ino)
+		unlinkat(l->dirfd, l->name, 0);
+	close_fd(&l->fd);
+	close_fd(&l->dirfd);
+	free(l->name);
+	*l = (struct listener)LISTENER_INIT;
+}

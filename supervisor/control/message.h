@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/control/message.h - what a client says, held against the tables, and events; pure
+ */
+#ifndef SUPERVISOR_CONTROL_MESSAGE_H
+#define SUPERVISOR_CONTROL_MESSAGE_H
+
+#include <jansson.h>
+
+#include "base/err.h"
+#include "supervisor/api/api.h"
+
+struct message {
+	const struct api_verb *verb;
+	json_t *id;	   /* any value; NULL: none */
+	json_t *arguments; /* an object, checked */
+};
+
+/* Takes references out of json, on failure too where there is an id. ERR_USAGE for what is not a
+ * request. */
+int message_parse(struct message *m, const json_t *json, struct err *e);
+void message_release(struct message *m);
+
+/* {"event", "data", "timestamp"}, as QMP writes it. data: stolen; NULL: {}. */
+json_t *message_event(const char *name, json_t *data);
+
+#endif

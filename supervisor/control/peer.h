@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/control/peer.h - who is at the other end of a unix socket, and what he may
+ *
+ * As the kernel told when he connected; later changes of his groups need a new connection.
+ */
+#ifndef SUPERVISOR_CONTROL_PEER_H
+#define SUPERVISOR_CONTROL_PEER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "supervisor/api/api.h"
+
+enum { PEER_JAIL_UIDS = 65536 }; /* from IDENTITY_UID_FIRST: QEMUs, who have nothing to say here */
+
+struct peer { /* shared by a connection and its requests */
+	unsigned refs;
+	uid_t uid;
+	pid_t pid;
+	char who[40]; /* "uid 1000 (pid 4711)" */
+	size_t groups;
+	gid_t group[]; /* the primary one too */
+};
+
+/* NULL on failure. */
+struct peer *peer_new(int fd, struct err *e);
+struct peer *peer_ref(struct peer *p);
+void peer_unref(struct peer *p); /* NULL is fine */
+
+/* The groups whose members have a role. */
+struct peer_groups {
+	gid_t operator, view; /* (gid_t)-1: there is no such group */
+};
+void peer_groups_load(struct peer_groups *g);
+
+enum api_role peer_role(const struct peer *p, const struct peer_groups *g);
+bool peer_is_jail(const struct peer *p);
+/* owner: user or @group, by name in /etc/passwd and /etc/group, or by number. */
+bool peer_is(const struct peer *p, const char *owner);
+
+#endif

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/control/request.h"
+
+#include "base/mem.h"
+#include "conf/vm.h"
+#include "supervisor/control/request_private.h"
+
+static void unlink_request(struct request *r)
+{
+	struct connection *c = r->connection;
+
+	if (!c)
+		return;
+	if (r->prev)
+		r->prev->next = r->next;
+	else
+		c->request = r->next;
+	if (r->next)
+		r->next->prev = r->prev;
+	r->prev = r->next = NULL;
+	r->connection = NULL;
+	c->in_flight--;
+}
+
+struct request *request_new(struct connection *c, struct message *m)
+{
+	struct request *r = xcalloc(1, sizeof *r);
+
+	r->connection = c;
+	r->message = *m;
+	*m = (struct message){ 0 };
+	r->peer = peer_ref(c->peer);
+	r->role = c->role;
+	r->next = c->request;
+	if (r->next)
+		r->next->prev = r;
+	c->request = r;
+	c->in_flight++;
+	return r;
+}
+
+static void free_request(struct request *r)
+{
+	if (r->ending)
+		return;
+	unlink_request(r);
+	message_release(&r->message);
+	peer_unref(r->peer);
+	free(r);
+}
+
+void request_orphan(struct request *r)
+{
+	unlink_request(r);
+	if (!r->gone)
+		return;
+	r->ending = true;
+	r->gone(r->gone_data);
+	r->ending = false;
+	free_request(r);
+}
+
+/* --- completion -------------------------------------------------------------------------- */
+
+static void put_result(struct request *r, json_t *result)
+{
+	json_t *reply = json_object();
+
+	json_object_set_new(reply, "return", result ? result : json_object());
+	if (r->message.id)
+		json_object_set(reply, "id", r->message.id);
+	if (r->connection)
+		connection_put(r->connection, reply);
+	json_decref(reply);
+}
+
+void request_return(struct request *r, json_t *result)
+{
+	put_result(r, result);
+	free_request(r);
+}
+
+void request_error(struct request *r, const struct err *e)
+{
+	if (r->connection)
+		connection_put_error(r->connection, e, r->message.id);
+	free_request(r);
+}
+
+int request_stream(struct request *r, json_t *result, struct buf *leftover)
+{
+	struct connection *c = r->connection;
+
+	put_result(r, result);
+	free_request(r);
+	return c && !c->closed ? connection_take(c, leftover) : -1;
+}
+
+void request_event(struct request *r, const char *name, json_t *data)
+{
+	json_t *event = message_event(name, data);
+
+	if (r->connection)
+		connection_put(r->connection, event);
+	json_decref(event);
+}
+
+/* --- what handlers ask ------------------------------------------------------------------- */
+
+void request_on_gone(struct request *r, void (*gone)(void *data), void *data)
+{
+	r->gone = gone;
+	r->gone_data = data;
+}
+
+const struct api_verb *request_verb(const struct request *r)
+{
+	return r->message.verb;
+}
+
+const json_t *request_arguments(const struct request *r)
+{
+	return r->message.arguments;
+}
+
+const char *request_string(const struct request *r, const char *arg)
+{
+	return json_string_value(json_object_get(r->message.arguments, arg));
+}
+
+bool request_bool(const struct request *r, const char *arg, bool otherwise)
+{
+	const json_t *value = json_object_get(r->message.arguments, arg);
+
+	return value ? json_is_true(value) : otherwise;
+}
+
+json_int_t request_int(const struct request *r, const char *arg, json_int_t otherwise)
+{
+	const json_t *value = json_object_get(r->message.arguments, arg);
+
+	return value ? json_integer_value(value) : otherwise;
+}
+
+double request_time(const struct request *r, const char *arg, double otherwise)
+{
+	const json_t *value = json_object_get(r->message.arguments, arg);
+
+	return value ? json_number_value(value) : otherwise;
+}
+
+uid_t request_uid(const struct request *r)
+{
+	return r->peer->uid;
+}
+
+enum api_role request_role(const struct request *r)
+{
+	return r->role;
+}
+
+const char *request_who(const struct request *r)
+{
+	return r->peer->who;
+}
+
+bool request_owns(const struct request *r, const struct conf_list *owner)
+{
+	for (size_t i = 0; i < owner->n; i++)
+		if (peer_is(r->peer, owner->item[i]))
+			return true;
+	return false;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/control/request_private.h - what the server knows of a request
+ *
+ * It hangs on its connection until it is completed, or the connection is buried.
+ */
+#ifndef SUPERVISOR_CONTROL_REQUEST_PRIVATE_H
+#define SUPERVISOR_CONTROL_REQUEST_PRIVATE_H
+
+#include "supervisor/control/connection.h"
+#include "supervisor/control/message.h"
+#include "supervisor/control/request.h"
+
+struct request {
+	struct connection *connection; /* NULL: buried */
+	struct request *prev, *next;
+	struct message message;
+	struct peer *peer;
+	enum api_role role;
+	void (*gone)(void *data);
+	void *gone_data;
+	bool ending; /* gone is being called */
+};
+
+struct request *request_new(struct connection *c, struct message *m /* stolen */);
+/* The connection is buried: tells the handler. */
+void request_orphan(struct request *r);
+
+#endif

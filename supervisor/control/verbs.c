@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/control/verbs.h"
+
+#include "base/mem.h"
+
+const struct server_handler verb_handlers[] = {
+	{ "vm-start",	       verb_start },
+	{ "vm-stop",	       verb_stop },
+	{ "vm-kill",	       verb_kill },
+	{ "vm-reboot",	       verb_reboot },
+	{ "vm-reset",	       verb_reset },
+	{ "vm-pause",	       verb_pause },
+	{ "vm-resume",	       verb_resume },
+	{ "vm-wait",	       verb_wait },
+	{ "vm-list",	       verb_list },
+	{ "vm-info",	       verb_info },
+	{ "vm-ip",	       verb_ip },
+	{ "vm-console",	       verb_console },
+	{ "vm-log",	       verb_log },
+	{ "vm-check",	       verb_check },
+	{ "vm-cat",	       verb_cat },
+	{ "vm-diff",	       verb_diff },
+	{ "vm-cmdline",	       verb_cmdline },
+	{ "vm-set-memory",     verb_set_memory },
+	{ "vm-qmp",	       verb_qmp },
+	{ "snapshot-create",   verb_snapshot_create },
+	{ "snapshot-list",     verb_snapshot_list },
+	{ "snapshot-revert",   verb_snapshot_revert },
+	{ "snapshot-delete",   verb_snapshot_delete },
+	{ "job-list",	       verb_jobs },
+	{ "job-cancel",	       verb_job_cancel },
+	{ "net-list",	       verb_net_list },
+	{ "net-show",	       verb_net_show },
+	{ "net-leases",	       verb_net_leases },
+	{ "net-start",	       verb_net_start },
+	{ "net-stop",	       verb_net_stop },
+	{ "reload",	       verb_reload },
+	{ "query-version",     verb_version },
+};
+const size_t verb_handlers_n = ARRAY_SIZE(verb_handlers);
+
+struct vm *verb_vm(struct daemon *d, struct request *r)
+{
+	struct err e = ERR_INIT;
+	struct vm *vm = vms_get(d->vms, request_string(r, "name"), &e);
+
+	if (!vm)
+		request_error(r, &e);
+	return vm;
+}
+
+static void job_done(void *data, struct job *j)
+{
+	struct request *r = data;
+
+	if (j->error)
+		request_error(r, j->error);
+	else
+		request_return(r, json_incref(j->result));
+}
+
+/* The job goes on; nobody is told. */
+static void client_gone(void *data)
+{
+	struct job *j = data;
+
+	job_on_done(j, NULL, NULL);
+}
+
+struct job *verb_job(struct daemon *d, struct request *r, const char *verb, const char *vm)
+{
+	struct job *j = job_new(d, verb, vm, request_who(r));
+
+	if (!request_bool(r, "wait", true)) {
+		request_return(r, json_pack("{s:i}", "job", (int)j->id));
+		return j;
+	}
+	job_on_done(j, job_done, r);
+	request_on_gone(r, client_gone, j);
+	/* for whoever draws its progress */
+	request_event(r, "JOB_STARTED", json_pack("{s:i, s:s, s:s}", "job", (int)j->id, "verb", verb, "name", vm));
+	return j;
+}
+
+bool verb_needs_guest(struct request *r, const struct vm *vm)
+{
+	struct err e = ERR_INIT;
+
+	if (vm->state == VM_RUNNING || vm->state == VM_PAUSED)
+		return true;
+	err_set(&e, ERR_WRONG_STATE, "is %s%s%s%s", vm_state_name(vm->state), vm->reason[0] ? " (" : "",
+		vm->reason, vm->reason[0] ? ")" : "");
+	if (!vm_state_has_process(vm->state))
+		err_hint(&e, "vmkeep start %s", vm->name);
+	request_error(r, &e);
+	return false;
+}
+
+/* One line; the file's name may hold anything but ": ". */
+static json_t *problem_row(const char *line, size_t len)
+{
+	_cleanup_(free_ptr) char *text = xstrndup(line, len);
+	char *number = strstr(text, ":"), *key = NULL, *reason = NULL;
+	unsigned n = 0;
+
+	while (number && sscanf(number, ":%u:", &n) != 1)
+		number = strstr(number + 1, ":");
+	if (!number)
+		return json_pack("[n, n, n, s]", text);
+	*number = '\0';
+	key = strstr(number + 1, ": ");
+	key = key ? key + 2 : number + 1;
+	reason = strstr(key, ": ");
+	if (!reason)
+		return json_pack("[s, i, n, s]", text, (int)n, key);
+	*reason = '\0';
+	return json_pack("[s, i, s, s]", text, (int)n, key, reason + 2);
+}
+
+json_t *verb_problems(const struct conf_problems *p)
+{
+	json_t *rows = json_array();
+
+	for (const char *line = p->text.data; line && *line;) {
+		const char *end = strchrnul(line, '\n');
+
+		json_array_append_new(rows, problem_row(line, (size_t)(end - line)));
+		line = *end ? end + 1 : end;
+	}
+	return json_pack("{s:[s,s,s,s], s:o}", "columns", "file", "line", "key", "reason", "rows", rows);
+}

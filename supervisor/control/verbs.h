@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/control/verbs.h - handlers of the verbs, and what they share
+ *
+ * A handler looks its VM up, calls the room that knows, and completes the request. What takes time
+ * becomes a job: verb_job() answers at once with its number when the client asked not to wait, else
+ * the request is completed when the job is.
+ */
+#ifndef SUPERVISOR_CONTROL_VERBS_H
+#define SUPERVISOR_CONTROL_VERBS_H
+
+#include "supervisor/control/request.h"
+#include "supervisor/control/server.h"
+#include "supervisor/core/daemon.h"
+#include "supervisor/vm/vms.h"
+
+extern const struct server_handler verb_handlers[];
+extern const size_t verb_handlers_n;
+
+/* The VM that the request names, its files looked at again; NULL: the error was answered. */
+struct vm *verb_vm(struct daemon *d, struct request *r);
+/* Ends with job_finish(). */
+struct job *verb_job(struct daemon *d, struct request *r, const char *verb, const char *vm);
+/* ERR_WRONG_STATE in words, answered; true when it runs or is paused. */
+bool verb_needs_guest(struct request *r, const struct vm *vm);
+/* "file:line: key: reason" lines as columns and rows. */
+json_t *verb_problems(const struct conf_problems *p);
+
+/* Host byte order to "192.168.122.7". */
+json_t *verb_address(uint32_t address);
+
+/* verbs_life.c */
+void verb_start(void *data, struct request *r);
+void verb_stop(void *data, struct request *r);
+void verb_kill(void *data, struct request *r);
+void verb_reboot(void *data, struct request *r);
+void verb_reset(void *data, struct request *r);
+void verb_pause(void *data, struct request *r);
+void verb_resume(void *data, struct request *r);
+void verb_wait(void *data, struct request *r);
+/* verbs_show.c */
+void verb_list(void *data, struct request *r);
+void verb_info(void *data, struct request *r);
+void verb_ip(void *data, struct request *r);
+/* verbs_conf.c */
+void verb_check(void *data, struct request *r);
+void verb_cat(void *data, struct request *r);
+void verb_diff(void *data, struct request *r);
+void verb_cmdline(void *data, struct request *r);
+void verb_reload(void *data, struct request *r);
+/* verbs_stream.c */
+void verb_console(void *data, struct request *r);
+void verb_log(void *data, struct request *r);
+/* verbs_storage.c */
+void verb_set_memory(void *data, struct request *r);
+void verb_snapshot_create(void *data, struct request *r);
+void verb_snapshot_list(void *data, struct request *r);
+void verb_snapshot_revert(void *data, struct request *r);
+void verb_snapshot_delete(void *data, struct request *r);
+/* verbs_daemon.c */
+void verb_jobs(void *data, struct request *r);
+void verb_job_cancel(void *data, struct request *r);
+void verb_qmp(void *data, struct request *r);
+void verb_net_list(void *data, struct request *r);
+void verb_net_show(void *data, struct request *r);
+void verb_net_leases(void *data, struct request *r);
+void verb_net_start(void *data, struct request *r);
+void verb_net_stop(void *data, struct request *r);
+void verb_version(void *data, struct request *r);
+
+#endif

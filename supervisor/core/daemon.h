@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/core/daemon.h - the daemon object: owns all others, belongs to main()
+ *
+ * The bottom of supervisor/: it knows the names of what stands above, not their insides.
+ */
+#ifndef SUPERVISOR_CORE_DAEMON_H
+#define SUPERVISOR_CORE_DAEMON_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "base/loop.h"
+#include "conf/conf.h"
+#include "supervisor/core/job.h"
+
+struct networks;
+struct probes;
+struct server;
+struct vms;
+struct watches;
+
+struct daemon_dirs { /* absolute paths, and descriptors of directories of ours */
+	char *config, *state, *run, *log;
+	int state_fd, run_fd, log_fd;
+};
+
+struct daemon {
+	struct loop loop;
+	struct daemon_dirs dirs;
+	struct conf_daemon conf;
+	char *image_dir; /* absolute */
+	char *jail;	 /* path of vmkeep-jail */
+	double started;	 /* ev_time() */
+	struct jobs jobs;
+	struct probes *probes;
+	struct networks *networks;
+	struct vms *vms;
+	struct watches *watches;
+	struct server *server;
+	/* where events go: the control server, once it listens */
+	void (*emit)(struct server *s, const char *name, json_t *data /* stolen */);
+	char boot_id[37];
+};
+
+/* Makes the directories, takes the lock on RUN/lock (ERR_CONFLICT names the pid of the other), opens the
+ * loop. */
+struct daemon_options {
+	const char *config, *state, *run, *log;
+};
+int daemon_init(struct daemon *d, const struct daemon_options *o, struct err *e);
+void daemon_release(struct daemon *d);
+
+/* Reads vmkeep.conf; the old one stays in force when the new has problems. */
+int daemon_load_conf(struct daemon *d, struct conf_problems *p);
+
+/* To every subscriber. */
+void daemon_event(struct daemon *d, const char *name, json_t *data /* stolen */);
+
+/* A monotonic clock in seconds that also counts while the host sleeps. */
+double daemon_now(void);
+
+/* sd_notify(3): "READY=1" as a datagram to $NOTIFY_SOCKET, when there is one. */
+void daemon_notify(const char *text);
+
+#endif

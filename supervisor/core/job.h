@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/core/job.h - what takes time and somebody may watch
+ *
+ * A job is made by a verb, told its progress by whoever works, and finished exactly once. The last
+ * finished ones are kept, so that a late look at one says how it went. Emits JOB_PROGRESS and JOB_DONE.
+ */
+#ifndef SUPERVISOR_CORE_JOB_H
+#define SUPERVISOR_CORE_JOB_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct daemon;
+
+enum { JOBS_KEPT = 32 };
+
+struct job {
+	struct job *next;
+	struct daemon *daemon;
+	unsigned id;
+	const char *verb; /* static */
+	char vm[64];
+	char *who;
+	double started, ended; /* ev_time(), 0: runs */
+	uint64_t current, total; /* in the unit of the work, 0 of 0: unknown */
+	bool failed;
+	char *text; /* error, or what it does now */
+	json_t *result;
+	struct err *error;
+	void (*done)(void *data, struct job *j);
+	void *data;
+	void (*cancel)(void *data, struct job *j); /* NULL: cannot be cancelled */
+	void *cancel_data;
+	double told; /* last progress event */
+};
+
+struct jobs {
+	struct job *head; /* newest first */
+	unsigned last_id;
+};
+
+struct job *job_new(struct daemon *d, const char *verb, const char *vm, const char *who);
+/* At most four events a second, and the last one. text may be NULL. */
+void job_progress(struct job *j, uint64_t current, uint64_t total, const char *text);
+/* e NULL: well done. The done callback runs before this returns; the job stays for `jobs`. */
+void job_finish(struct job *j, json_t *result /* stolen */, const struct err *e);
+/* Who wants the end; one at most. NULL takes it back. */
+void job_on_done(struct job *j, void (*done)(void *data, struct job *j), void *data);
+struct job *job_find(struct daemon *d, unsigned id);
+json_t *jobs_list(struct daemon *d); /* those under way: columns, rows */
+void jobs_release(struct jobs *js);
+
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/core/watch.h - one inotify for all files that grow
+ *
+ * (A user may have 128 inotify instances, so not one per VM.) After it woke up it looks away for
+ * 10 ms: a guest that floods its console costs 100 wake-ups a second, an idle one none.
+ */
+#ifndef SUPERVISOR_CORE_WATCH_H
+#define SUPERVISOR_CORE_WATCH_H
+
+#include "base/err.h"
+
+struct ev_loop;
+struct watches;
+
+struct watches *watches_new(struct ev_loop *ev);
+void watches_free(struct watches *ws);
+
+/* changed is called from the loop after one of these inotify(7) events on the open file or directory;
+ * fd may be closed then. Returns a handle > 0. */
+int watch_add(struct watches *ws, int fd, unsigned mask, void (*changed)(void *data), void *data,
+	struct err *e);
+void watch_remove(struct watches *ws, int handle); /* 0 is fine */
+
+#endif

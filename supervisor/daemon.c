@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vmkeepd: builds the daemon object from the bottom up, says READY, runs the loop. SIGTERM ends the
+ * daemon and leaves guests and networks alone; SIGHUP reads all files again.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "supervisor/control/verbs.h"
+#include "supervisor/core/watch.h"
+#include "supervisor/host/probe.h"
+
+static void usage(FILE *out)
+{
+	fputs("usage: vmkeepd [--config DIR] [--state DIR] [--run DIR] [--log DIR]\n"
+	      "               [--log-level error|warning|info|debug] [--version] [--help]\n"
+	      "\n"
+	      "Supervises QEMU virtual machines. See vmkeepd(8).\n",
+		out);
+}
+
+struct options {
+	struct daemon_options dirs;
+	const char *log_level;
+};
+
+/* 0: go on; else the exit code + 1. */
+static int parse(int argc, char **argv, struct options *o)
+{
+	static const struct option longs[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "state", required_argument, NULL, 's' },
+		{ "run", required_argument, NULL, 'r' },
+		{ "log", required_argument, NULL, 'l' },
+		{ "log-level", required_argument, NULL, 'L' },
+		{ "version", no_argument, NULL, 'V' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "h", longs, NULL)) >= 0)
+		switch (c) {
+		case 'c':
+			o->dirs.config = optarg;
+			break;
+		case 's':
+			o->dirs.state = optarg;
+			break;
+		case 'r':
+			o->dirs.run = optarg;
+			break;
+		case 'l':
+			o->dirs.log = optarg;
+			break;
+		case 'L':
+			o->log_level = optarg;
+			break;
+		case 'V':
+			puts("vmkeepd " VMKEEP_VERSION);
+			return 1;
+		case 'h':
+			usage(stdout);
+			return 1;
+		default:
+			usage(stderr);
+			return 3;
+		}
+	if (optind == argc)
+		return 0;
+	usage(stderr);
+	return 3;
+}
+
+static void set_log_level(const struct options *o, const struct conf_daemon *c)
+{
+	enum log_level level = LOG_INFO_;
+
+	log_level_parse(o->log_level ? o->log_level : c->log_level ? c->log_level : "info", &level);
+	log_open(level);
+}
+
+/* Beside this very program when it stands in a build tree, else where it was installed. */
+static char *find_jail(void)
+{
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 16);
+	char *slash;
+
+	if (n > 0) {
+		self[n] = '\0';
+		slash = strrchr(self, '/');
+		strcpy(slash + 1, "vmkeep-jail");
+		if (access(self, X_OK) == 0)
+			return xstrdup(self);
+	}
+	return xstrdup(VMKEEP_LIBEXECDIR "/vmkeep-jail");
+}
+
+static int make_image_dir(struct daemon *d, struct err *e)
+{
+	free(d->image_dir);
+	d->image_dir = d->conf.image_dir ? xstrdup(d->conf.image_dir) : xasprintf("%s/images", d->dirs.state);
+	return d->conf.image_dir ? 0 : file_mkdirs(d->image_dir, 0711, e);
+}
+
+static bool owns(void *data, const struct request *r, const char *name)
+{
+	struct daemon *d = data;
+	struct vm *vm = name ? vms_find(d->vms, name) : NULL;
+
+	return vm && request_owns(r, &vm->conf.owner);
+}
+
+static bool owns_job(void *data, const struct request *r, json_int_t number)
+{
+	const struct job *j = job_find(data, (unsigned)number);
+
+	return j && (streq(j->who, request_who(r)) || (j->vm[0] && owns(data, r, j->vm)));
+}
+
+static void network_changed(void *data, const char *network)
+{
+	struct daemon *d = data;
+
+	for (size_t i = 0; d->vms && i < d->vms->n; i++)
+		vm_waits_look(d->vms->vm[i]);
+	daemon_event(d, "NETWORK_LEASE", json_pack("{s:s}", "name", network));
+}
+
+static int build(struct daemon *d, struct err *e)
+{
+	struct conf_problems problems = { 0 };
+	struct networks_dirs dirs = { d->dirs.config, d->dirs.state, d->dirs.run, d->dirs.log };
+	struct server_options o = { .handler = verb_handlers, .handlers = verb_handlers_n,
+		.clients_max = (unsigned)d->conf.max_clients,
+		.clients_per_user_max = (unsigned)d->conf.max_clients_per_user, .owns = owns,
+		.owns_job = owns_job, .data = d };
+	_cleanup_(free_ptr) char *path = xasprintf("%s/control.sock", d->dirs.run);
+	int r;
+
+	d->jail = find_jail();
+	r = make_image_dir(d, e);
+	if (r < 0)
+		return r;
+	d->watches = watches_new(d->loop.ev);
+	d->probes = probes_new(d->loop.ev, d->dirs.state_fd);
+	d->networks = networks_new(d->loop.ev, &dirs);
+	networks_on_change(d->networks, network_changed, d);
+	networks_reload(d->networks, &problems);
+	r = networks_adopt(d->networks, e);
+	if (r < 0)
+		return r;
+	d->vms = vms_new(d);
+	vms_reload(d->vms, &problems);
+	if (problems.count)
+		log_warning(NULL, "%zu problems in the configuration; vmkeep check tells them", problems.count);
+	conf_problems_release(&problems);
+	vms_adopt(d->vms);
+	o.path = path;
+	d->server = server_new(d->loop.ev, &o, e);
+	if (!d->server)
+		return e->number;
+	d->emit = server_event;
+	return 0;
+}
+
+static void unbuild(struct daemon *d)
+{
+	d->emit = NULL;
+	server_free(d->server);
+	vms_free(d->vms);
+	networks_free(d->networks);
+	probes_free(d->probes);
+	watches_free(d->watches);
+	daemon_release(d);
+}
+
+static void on_term(struct ev_loop *ev, ev_signal *w, int revents)
+{
+	(void)ev, (void)revents;
+	log_info(NULL, "ends; guests and networks go on");
+	daemon_notify("STOPPING=1");
+	loop_stop(w->data);
+}
+
+static void on_hup(struct ev_loop *ev, ev_signal *w, int revents)
+{
+	struct daemon *d = w->data;
+	struct conf_problems problems = { 0 };
+	char text[96];
+
+	(void)ev, (void)revents;
+	snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%.0f", daemon_now() * 1e6);
+	daemon_notify(text);
+	daemon_load_conf(d, &problems);
+	networks_reload(d->networks, &problems);
+	vms_reload(d->vms, &problems);
+	log_info(NULL, "configuration read again, %zu problems", problems.count);
+	conf_problems_release(&problems);
+	daemon_notify("READY=1");
+}
+
+static void run(struct daemon *d)
+{
+	ev_signal term, intr, hup;
+
+	signal(SIGPIPE, SIG_IGN);
+	ev_signal_init(&term, on_term, SIGTERM);
+	ev_signal_init(&intr, on_term, SIGINT);
+	ev_signal_init(&hup, on_hup, SIGHUP);
+	term.data = intr.data = &d->loop;
+	hup.data = d;
+	ev_signal_start(d->loop.ev, &term);
+	ev_signal_start(d->loop.ev, &intr);
+	ev_signal_start(d->loop.ev, &hup);
+	log_info(NULL, "ready, version " VMKEEP_VERSION ", pid %d, %zu VMs", (int)getpid(), d->vms->n);
+	daemon_notify("READY=1");
+	loop_run(&d->loop);
+	ev_signal_stop(d->loop.ev, &term);
+	ev_signal_stop(d->loop.ev, &intr);
+	ev_signal_stop(d->loop.ev, &hup);
+}
+
+static void raise_descriptor_limit(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0) {
+		l.rlim_cur = l.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &l);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = { .dirs = { .config = "/etc/vmkeep", .state = "/var/lib/vmkeep",
+				     .run = "/run/vmkeep", .log = "/var/log/vmkeep" } };
+	struct conf_problems problems = { 0 };
+	struct daemon d;
+	struct err e = ERR_INIT;
+	int r = parse(argc, argv, &o);
+
+	if (r)
+		return r - 1;
+	umask(022);
+	log_open(LOG_INFO_);
+	raise_descriptor_limit();
+	r = daemon_init(&d, &o.dirs, &e);
+	if (r == 0) {
+		daemon_load_conf(&d, &problems);
+		conf_problems_release(&problems);
+		set_log_level(&o, &d.conf);
+		r = build(&d, &e);
+	}
+	if (r == 0)
+		run(&d);
+	else
+		log_error(NULL, "%s%s%s", e.text, e.hint[0] ? "; " : "", e.hint);
+	unbuild(&d);
+	log_close();
+	return r == 0 ? 0 : api_class(e.class)->exit;
+}

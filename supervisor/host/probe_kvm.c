@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/host/probe_kvm.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/mman.h>
+
+#include "base/child.h"
+#include "base/mem.h"
+#include "base/text.h"
+
+enum {
+	TRIES = 3,
+	EXIT_PORT = 0xf4,
+	EXIT_VALUE = 0x10,
+	EXIT_STATUS = EXIT_VALUE << 1 | 1,
+	DISK_BYTES = 1 << 20
+};
+
+static const double try_seconds = 1;
+
+struct waiter {
+	struct waiter *next;
+	void (*done)(void *data, const struct err *e);
+	void *data;
+};
+
+struct kvm {
+	struct ev_loop *ev;
+	const char *accel;
+	int disk; /* boot sector; QEMU opens it by our /proc/PID/fd */
+	bool proved;
+	unsigned tries;
+	char *binary;
+	struct child *child;
+	ev_timer later; /* for what fails at once: callers hear of it from the loop */
+	struct err err;
+	struct waiter *waiting, *answering;
+};
+
+/* A disk whose boot sector writes to the exit device; memory, so that nothing is left behind. */
+static int boot_disk(struct err *e)
+{
+	static const uint8_t code[] = {
+		0xb0, EXIT_VALUE, /* mov $EXIT_VALUE, %al */
+		0xe6, EXIT_PORT,  /* out %al, $EXIT_PORT */
+		0xf4, 0xeb, 0xfd, /* hlt, for ever */
+	};
+	static const uint8_t mark[] = { 0x55, 0xaa };
+	int fd = memfd_create("vmkeep-boot", MFD_CLOEXEC);
+
+	if (fd < 0 || ftruncate(fd, DISK_BYTES) < 0 ||
+		pwrite(fd, code, sizeof code, 0) != sizeof code ||
+		pwrite(fd, mark, sizeof mark, 510) != sizeof mark) {
+		err_errno(e, "make a boot sector");
+		close_fd(&fd);
+	}
+	return fd;
+}
+
+static void answer(struct kvm *k)
+{
+	k->answering = k->waiting;
+	k->waiting = NULL;
+	while (k->answering) {
+		struct waiter *w = k->answering;
+
+		k->answering = w->next;
+		w->done(w->data, k->proved ? NULL : &k->err);
+		free(w);
+	}
+}
+
+static void on_later(struct ev_loop *ev, ev_timer *t, int revents)
+{
+	(void)ev, (void)revents;
+	answer(t->data);
+}
+
+static void fail_later(struct kvm *k)
+{
+	err_class(&k->err, ERR_NO_RESOURCES);
+	ev_timer_set(&k->later, 0, 0);
+	ev_timer_start(k->ev, &k->later);
+}
+
+/* Whether the processor says that it can: "vmx" or "svm" among its flags. */
+static bool cpu_can(void)
+{
+	_cleanup_(close_file) FILE *f = fopen("/proc/cpuinfo", "re");
+	_cleanup_(free_ptr) char *line = NULL;
+	size_t room = 0;
+
+	while (f && getline(&line, &room, f) > 0)
+		if (strncmp(line, "flags", 5) == 0)
+			return strstr(line, " vmx") || strstr(line, " svm");
+	return false;
+}
+
+static int check_device(struct err *e)
+{
+	_cleanup_(close_fd) int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0)
+		return 0;
+	if (errno == EACCES || errno == EPERM)
+		err_set(e, ERR_NO_RESOURCES,
+			"KVM cannot be used: no permission to open '/dev/kvm'");
+	else if (errno != ENOENT)
+		err_errno(e, "KVM cannot be used: open '/dev/kvm'");
+	else if (cpu_can())
+		err_set(e, ERR_NO_RESOURCES,
+			"KVM cannot be used: there is no '/dev/kvm', the module kvm_intel or kvm_amd is not loaded");
+	else
+		err_set(e, ERR_NO_RESOURCES,
+			"KVM cannot be used: there is no '/dev/kvm', and the CPU shows no virtualisation: "
+			"the BIOS, or the host that this is a guest of, has it off");
+	return err_hint(e, "write Accel=tcg or Accel=auto in [VM] to go on without KVM");
+}
+
+static void start_try(struct kvm *k);
+
+static void on_booted(void *data, const struct child_result *r)
+{
+	struct kvm *k = data;
+
+	k->child = NULL;
+	k->proved = r->status == EXIT_STATUS;
+	if (!k->proved && ++k->tries < TRIES) {
+		start_try(k);
+		return;
+	}
+	if (!k->proved && r->status == -ETIMEDOUT) {
+		err_set(&k->err, ERR_NO_RESOURCES,
+			"KVM cannot be used: it does not boot 512 bytes within %g s, in %d tries",
+			try_seconds, TRIES);
+	} else if (!k->proved) {
+		_cleanup_(free_ptr) char *said = text_escape(r->err, r->err_len, false);
+
+		err_set(&k->err, ERR_NO_RESOURCES,
+			"KVM cannot be used: QEMU ended with %s %d: %.400s",
+			r->status < 0 ? "signal" : "status", r->status < 0 ? -r->status : r->status,
+			said);
+	}
+	if (!k->proved)
+		err_hint(&k->err, "write Accel=tcg or Accel=auto in [VM] to go on without KVM");
+	answer(k);
+}
+
+static void start_try(struct kvm *k)
+{
+	char node[160], port[64];
+	const char *argv[] = { k->binary, "-machine", "pc", "-accel", k->accel, "-cpu",
+		streq(k->accel, "kvm") ? "host" : "max", "-m", "16", "-nodefaults",
+		"-no-user-config", "-display", "none", "-blockdev", node, "-device",
+		"ide-hd,drive=boot", "-device", port, NULL };
+
+	snprintf(node, sizeof node,
+		"driver=raw,node-name=boot,file.driver=file,file.locking=off,file.filename=/proc/%d/fd/%d",
+		(int)getpid(), k->disk);
+	snprintf(port, sizeof port, "isa-debug-exit,iobase=%#x,iosize=1", EXIT_PORT);
+	k->child = child_run(k->ev,
+		&(struct child_options){
+			.argv = argv, .timeout = try_seconds, .done = on_booted, .data = k },
+		&k->err);
+	if (!k->child)
+		fail_later(k);
+}
+
+void kvm_prove(struct kvm *k, const char *binary, void (*done)(void *data, const struct err *e),
+	void *data)
+{
+	struct waiter *w, **at = &k->waiting;
+
+	if (k->proved) {
+		done(data, NULL);
+		return;
+	}
+	w = xcalloc(1, sizeof *w);
+	w->done = done;
+	w->data = data;
+	while (*at)
+		at = &(*at)->next;
+	*at = w;
+	if (k->child || ev_is_active(&k->later))
+		return;
+	k->tries = 0;
+	free(k->binary);
+	k->binary = xstrdup(binary);
+	if (k->disk < 0)
+		k->disk = boot_disk(&k->err);
+	if (k->disk < 0 || (streq(k->accel, "kvm") && check_device(&k->err) < 0))
+		fail_later(k);
+	else
+		start_try(k);
+}
+
+static void drop(struct waiter **list, const void *data, bool all)
+{
+	while (*list) {
+		struct waiter *w = *list;
+
+		if (!all && w->data != data) {
+			list = &w->next;
+			continue;
+		}
+		*list = w->next;
+		free(w);
+	}
+}
+
+void kvm_forget(struct kvm *k, const void *data)
+{
+	drop(&k->waiting, data, false);
+	drop(&k->answering, data, false);
+}
+
+struct kvm *kvm_new(struct ev_loop *ev, const char *accel)
+{
+	struct kvm *k = xcalloc(1, sizeof *k);
+
+	k->ev = ev;
+	k->accel = accel;
+	k->disk = -1;
+	ev_init(&k->later, on_later);
+	k->later.data = k;
+	return k;
+}
+
+void kvm_free(struct kvm *k)
+{
+	if (!k)
+		return;
+	child_cancel(k->child);
+	ev_timer_stop(k->ev, &k->later);
+	drop(&k->waiting, NULL, true);
+	drop(&k->answering, NULL, true);
+	close_fd(&k->disk);
+	free(k->binary);
+	free(k);
+}

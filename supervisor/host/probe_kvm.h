@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/host/probe_kvm.h - whether KVM runs guests here
+ *
+ * Opening /dev/kvm, its API version and even one KVM_RUN succeed on hosts where every kernel hangs
+ * (facts/qmp.md 13), so 512 bytes are booted: they tell QEMU to exit with a status of our own.
+ */
+#ifndef SUPERVISOR_HOST_PROBE_KVM_H
+#define SUPERVISOR_HOST_PROBE_KVM_H
+
+#include "base/err.h"
+
+struct ev_loop;
+struct kvm;
+
+/* accel: "kvm"; a test names another. */
+struct kvm *kvm_new(struct ev_loop *ev, const char *accel);
+void kvm_free(struct kvm *k);
+
+/* done once: at once when KVM was proved before, else from the loop. Whoever asks while a proof
+ * runs gets its result. */
+void kvm_prove(struct kvm *k, const char *binary, void (*done)(void *data, const struct err *e),
+	void *data);
+void kvm_forget(struct kvm *k, const void *data);
+
+#endif

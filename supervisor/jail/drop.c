@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/jail/drop.c - what a process carries: descriptors, signals, limits, rights
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include "base/mem.h"
+#include "supervisor/jail/jail.h"
+
+enum { NOFILE = 4096 };
+
+int fds_own_only(struct jail *j, struct err *e)
+{
+	int type;
+	socklen_t len = sizeof type;
+
+	if (close_range(PLAN_FD + 1, ~0U, 0) < 0)
+		return err_errno(e, "close descriptors");
+	if (getsockopt(j->sock, SOL_SOCKET, SO_TYPE, &type, &len) < 0 ||
+		fcntl(j->sock, F_SETFD, FD_CLOEXEC) < 0)
+		return err_errno(e, "descriptor %d", j->sock);
+	return 0;
+}
+
+int session_reset(struct jail *j, struct err *e)
+{
+	sigset_t none;
+
+	(void)j;
+	for (int s = 1; s < NSIG; s++)
+		signal(s, SIG_DFL); /* KILL and STOP refuse, which is no harm */
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	setsid(); /* fails where the daemon has done it */
+	umask(0); /* modes in the private root are spelled out */
+	if (setgroups(0, NULL) < 0) {
+		err_errno(e, "drop groups");
+		return err_hint(e, "vmkeep-jail needs root");
+	}
+	return 0;
+}
+
+int limits_set(struct jail *j, struct err *e)
+{
+	const struct rlimit files = { NOFILE, NOFILE }, core = { 0, 0 };
+	_cleanup_(close_fd) int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	char text[16];
+	int len = snprintf(text, sizeof text, "%d", j->oom_score_adj);
+
+	if (fd < 0 || write(fd, text, (size_t)len) != len)
+		return err_errno(e, "set oom_score_adj to %s", text);
+	/* no core: it would hold the guest's memory */
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0 || setrlimit(RLIMIT_CORE, &core) < 0)
+		return err_errno(e, "set limits");
+	return 0;
+}
+
+int privileges_drop(struct jail *j, struct err *e)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+	umask(077);
+	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+			return err_errno(e, "drop capability %d", cap);
+	if (setresgid(j->uid, j->uid, j->uid) < 0 || setresuid(j->uid, j->uid, j->uid) < 0)
+		return err_errno(e, "become uid %u", j->uid);
+	if (syscall(SYS_capset, &head, none) < 0)
+		return err_errno(e, "drop capabilities");
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return err_errno(e, "set no_new_privs");
+	return 0;
+}
+
+/* Before "prepared" is said, because the daemon counts on exec then. */
+int program_check(struct jail *j, struct err *e)
+{
+	const char *path = j->argv[0];
+	struct stat st;
+
+	errno = 0;
+	if (stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0)
+		return 0;
+	if (errno == 0) /* a directory, say */
+		errno = EACCES;
+	err_errno(e, "run '%s'", path);
+	err_class(e, ERR_QEMU_FAILED);
+	if (strncmp(path, "/usr/", 5) != 0)
+		return err_hint(e, "guests see /usr only: install QEMU below it");
+	return err_hint(e, "install qemu-system-x86, or correct Binary=");
+}
+
+static int move_above(int *fd, int above, struct err *e)
+{
+	int new = fcntl(*fd, F_DUPFD_CLOEXEC, above);
+
+	if (new < 0)
+		return err_errno(e, "move descriptor %d", *fd);
+	*fd = new;
+	return 0;
+}
+
+/* First all out of the way, then each to its number; what is not placed goes with exec. */
+int fds_place(struct jail *j, struct err *e)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC), above = STDERR_FILENO + 1, r;
+
+	if (null < 0)
+		return err_errno(e, "open /dev/null");
+	for (size_t i = 0; i < j->n_fds; i++)
+		if (j->to[i] >= above)
+			above = j->to[i] + 1;
+	r = move_above(&j->sock, above, e);
+	if (r == 0)
+		r = move_above(&null, above, e);
+	for (size_t i = 0; r == 0 && i < j->n_fds; i++)
+		r = move_above(&j->fd[i], above, e);
+	for (size_t i = 0; r == 0 && i < j->n_files; i++)
+		if (j->file[i].write && S_ISBLK(j->file[i].st.st_mode)) {
+			r = move_above(&j->file[i].data, above, e);
+			if (r == 0)
+				fcntl(j->file[i].data, F_SETFD, 0); /* the claim, see files.c */
+		}
+	for (int fd = STDIN_FILENO; r == 0 && fd <= STDERR_FILENO; fd++)
+		if (dup2(null, fd) < 0)
+			r = err_errno(e, "place descriptor %d", fd);
+	for (size_t i = 0; r == 0 && i < j->n_fds; i++)
+		if (dup2(j->fd[i], j->to[i]) < 0)
+			r = err_errno(e, "place descriptor %d", j->to[i]);
+	return r;
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/jail/files.c - opens what the plan names and looks at what it is
+ *
+ * First O_PATH, which neither blocks on a FIFO nor touches a device; only what has the right type
+ * is then opened through that same descriptor, so that a name changed meanwhile changes nothing.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "supervisor/jail/jail.h"
+
+static const char *type_name(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFREG:
+		return "regular file";
+	case S_IFDIR:
+		return "directory";
+	case S_IFBLK:
+		return "block device";
+	case S_IFCHR:
+		return "character device";
+	case S_IFIFO:
+		return "FIFO";
+	case S_IFSOCK:
+		return "socket";
+	default:
+		return "special file";
+	}
+}
+
+static int check_type(const struct jail_file *f, struct err *e)
+{
+	bool device_ok = f->kind == JAIL_DISK || f->kind == JAIL_BASE || f->kind == JAIL_CDROM;
+
+	if (S_ISBLK(f->st.st_mode) && device_ok)
+		return 0;
+	if (!S_ISREG(f->st.st_mode)) {
+		err_set(e, ERR_INVALID_CONFIG, "%s: %s is a %s", f->what, f->shown_path,
+			type_name(f->st.st_mode));
+		return err_hint(
+			e, device_ok ? "name an image file or a block device" : "name a file");
+	}
+	/* a second name may be another VM's disk, or a file of the host's somebody linked to */
+	if (f->beneath && f->st.st_nlink != 1) {
+		err_set(e, ERR_INVALID_CONFIG,
+			"%s: %s has %lu names (hard links) and must have one", f->what,
+			f->shown_path, (unsigned long)f->st.st_nlink);
+		return err_hint(e, "copy the image instead of linking it");
+	}
+	return 0;
+}
+
+static bool same_thing(const struct stat *a, const struct stat *b)
+{
+	if (S_ISBLK(a->st_mode) && S_ISBLK(b->st_mode))
+		return a->st_rdev == b->st_rdev;
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+static int check_twice(const struct jail *j, struct jail_file *f, struct err *e)
+{
+	for (const struct jail_file *g = j->file; g < j->file + j->n_files; g++) {
+		if (g == f || g->fd < 0 || !same_thing(&g->st, &f->st))
+			continue;
+		if (g->write || f->write) {
+			err_set(e, ERR_CONFLICT, "%s: %s is the same file as %s", f->what,
+				f->shown_path, g->what);
+			return err_hint(e, "a file that is written can be used once only");
+		}
+		if (streq(g->path, f->path))
+			f->again = true;
+	}
+	return 0;
+}
+
+static int open_data(const struct jail_file *f, int flags)
+{
+	char path[32];
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", f->fd);
+	return open(path, flags | O_NONBLOCK | O_CLOEXEC);
+}
+
+/* The kernel's exclusive claim finds file systems, volume groups, swap and other guests. A writer
+ * keeps it as long as QEMU lives: QEMU's own locks are per device node, and each jail has one. */
+static int open_device(struct jail_file *f, struct err *e)
+{
+	if (f->kind != JAIL_CDROM) {
+		f->data = open_data(f, (f->write ? O_RDWR : O_RDONLY) | O_EXCL);
+		if (f->data < 0 && errno == EBUSY)
+			return lock_device_busy(f, e);
+		if (f->data < 0)
+			return err_errno(e, "%s: open %s", f->what, f->shown_path);
+	}
+	if (!f->write) {
+		close_fd(&f->data);
+		f->data = open_data(f, O_RDONLY);
+	}
+	return f->data < 0 ? err_errno(e, "%s: open %s", f->what, f->shown_path) : 0;
+}
+
+/* On a network file system root may be nobody, and the guest's uid the one that was let in. */
+static int open_regular(const struct jail *j, struct jail_file *f, struct err *e)
+{
+	f->data = open_data(f, O_RDONLY);
+	if (f->data < 0 && errno == EACCES) {
+		guest_begin(j);
+		f->data = open_data(f, O_RDONLY);
+		guest_end();
+		if (f->data < 0)
+			return file_refused(j, f, e);
+	}
+	return f->data < 0 ? err_errno(e, "%s: open %s", f->what, f->shown_path) : 0;
+}
+
+int file_open(struct jail *j, struct jail_file *f, struct err *e)
+{
+	const char *rest = f->beneath ? path_in_image_dir(j, f) : f->path;
+	int r;
+
+	if (!rest)
+		return err_set(e, ERR_INVALID_CONFIG, "%s: %s is not in the image directory",
+			f->what, f->shown_path);
+	/* outside, where only root may name a file, LVM's and by-id links are followed */
+	f->fd = path_openat2(f->beneath ? j->image_dir_fd : AT_FDCWD, rest, O_PATH,
+		f->beneath ? path_beneath : RESOLVE_NO_MAGICLINKS);
+	if (f->fd < 0 && errno == ENOENT && f->create && !f->created[0])
+		return 0;
+	if (f->fd < 0)
+		return path_blame(j, f, errno, e);
+	if (fstat(f->fd, &f->st) < 0)
+		return err_errno(e, "%s: look at %s", f->what, f->shown_path);
+	r = check_type(f, e);
+	if (r == 0)
+		r = check_twice(j, f, e);
+	if (r < 0)
+		return r;
+	return S_ISBLK(f->st.st_mode) ? open_device(f, e) : open_regular(j, f, e);
+}
+
+int files_open(struct jail *j, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < j->n_files; i++) {
+		struct jail_file *f = &j->file[i];
+
+		if (f->beneath && j->image_dir && j->image_dir_fd < 0) {
+			j->image_dir_fd = open(j->image_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+			if (j->image_dir_fd < 0 && errno == ENOENT && f->created[0])
+				return path_blame(j, f, ENOENT, e);
+			if (j->image_dir_fd < 0)
+				return err_errno(
+					e, "%s: open image directory %s", f->what, j->image_dir);
+		}
+		r = file_open(j, f, e);
+	}
+	return r;
+}
+
+int nodes_find(struct jail *j, struct err *e)
+{
+	struct stat st;
+
+	for (size_t i = 0; i < j->n_nodes; i++) {
+		struct jail_node *n = &j->node[i];
+
+		if (stat(n->path, &st) < 0 || !(S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode))) {
+			err_set(e, ERR_NO_RESOURCES, "no device %s on this host", n->path);
+			if (streq(n->path, "/dev/kvm"))
+				return err_hint(e, "switch on virtualization in the firmware, load "
+						   "kvm_intel or kvm_amd, or write Accel=tcg");
+			return err_hint(e, "load the kernel's module for it");
+		}
+		n->device = st.st_rdev;
+		n->type = st.st_mode & S_IFMT;
+	}
+	return 0;
+}

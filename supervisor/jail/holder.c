@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/jail/holder.c - who has a file or a block device in use
+ *
+ * Walks /proc and /sys, which takes milliseconds: only after a conflict is certain.
+ */
+#include "supervisor/jail/holder.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/sysmacros.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/text.h"
+
+/* Reads a small file of /proc or /sys; an empty text where it is gone. */
+static void slurp(int dir, const char *path, char *text, size_t room)
+{
+	_cleanup_(close_fd) int fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, text, room - 1);
+
+	text[n > 0 ? n : 0] = '\0';
+}
+
+static void put_escaped(
+	char who[HOLDER_TEXT], const char *before, const char *name, const char *after)
+{
+	_cleanup_(free_ptr) char *safe = text_escape(name, strcspn(name, "\n"), false);
+
+	snprintf(who, HOLDER_TEXT, "%s%.400s%s", before, safe, after);
+}
+
+/* Readers without a lock are bystanders. */
+static bool is_user(int process, const char *fd)
+{
+	char path[64], text[1024];
+	const char *flags;
+
+	snprintf(path, sizeof path, "fdinfo/%.32s", fd);
+	slurp(process, path, text, sizeof text);
+	flags = strstr(text, "flags:");
+	return strstr(text, "lock:") || (flags && strtoul(flags + 6, NULL, 8) & O_ACCMODE);
+}
+
+static bool same(int dir, const char *name, const struct stat *st)
+{
+	struct statx x;
+
+	/* what the kernel knows without asking a file server */
+	if (statx(dir, name, AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, &x) < 0)
+		return false;
+	if (S_ISBLK(st->st_mode))
+		return S_ISBLK(x.stx_mode) &&
+		       makedev(x.stx_rdev_major, x.stx_rdev_minor) == st->st_rdev;
+	return x.stx_ino == st->st_ino && makedev(x.stx_dev_major, x.stx_dev_minor) == st->st_dev;
+}
+
+static bool process_uses(int process, const struct stat *st)
+{
+	int fd = openat(process, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+	bool found = false;
+
+	while (d && !found && (entry = readdir(d)))
+		found = isdigit((unsigned char)entry->d_name[0]) &&
+			same(dirfd(d), entry->d_name, st) && is_user(process, entry->d_name);
+	if (d)
+		closedir(d);
+	return found;
+}
+
+static bool find_process(const struct stat *st, char who[HOLDER_TEXT])
+{
+	DIR *d = opendir("/proc");
+	const struct dirent *entry;
+	char comm[64], after[64];
+	bool found = false;
+
+	while (d && !found && (entry = readdir(d))) {
+		_cleanup_(close_fd) int process = -1;
+
+		if (!isdigit((unsigned char)entry->d_name[0]) || atoi(entry->d_name) == getpid())
+			continue;
+		process = openat(dirfd(d), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (process < 0 || !process_uses(process, st))
+			continue;
+		slurp(process, "comm", comm, sizeof comm);
+		snprintf(after, sizeof after, " (pid %.20s)", entry->d_name);
+		put_escaped(who, "", comm, after);
+		found = true;
+	}
+	if (d)
+		closedir(d);
+	return found;
+}
+
+/* mountinfo: id parent MAJOR:MINOR root MOUNTPOINT ... */
+static bool find_mount(const struct stat *st, char who[HOLDER_TEXT])
+{
+	_cleanup_(close_file) FILE *f = fopen("/proc/self/mountinfo", "re");
+	_cleanup_(free_ptr) char *line = NULL;
+	unsigned int major, minor;
+	size_t room = 0;
+	char where[400];
+
+	while (f && getline(&line, &room, f) > 0)
+		if (sscanf(line, "%*d %*d %u:%u %*s %399s", &major, &minor, where) == 3 &&
+			makedev(major, minor) == st->st_rdev) {
+			put_escaped(who, "a file system mounted on ", where, "");
+			return true;
+		}
+	return false;
+}
+
+/* Logical volumes, RAID and the like stand in the holders directory. */
+static bool find_stacked(const struct stat *st, char who[HOLDER_TEXT])
+{
+	const struct dirent *entry;
+	char path[64];
+	DIR *d;
+	bool found = false;
+
+	snprintf(path, sizeof path, "/sys/dev/block/%u:%u/holders", major(st->st_rdev),
+		minor(st->st_rdev));
+	d = opendir(path);
+	while (d && !found && (entry = readdir(d)))
+		if (entry->d_name[0] != '.') {
+			put_escaped(who, "the device ", entry->d_name, "");
+			found = true;
+		}
+	if (d)
+		closedir(d);
+	return found;
+}
+
+static bool find_loop(const struct stat *st, char who[HOLDER_TEXT])
+{
+	DIR *d = opendir("/sys/block");
+	const struct dirent *entry;
+	char path[300], file[4096];
+	bool found = false;
+
+	while (d && !found && (entry = readdir(d))) {
+		if (strncmp(entry->d_name, "loop", 4) != 0)
+			continue;
+		snprintf(path, sizeof path, "%.255s/loop/backing_file", entry->d_name);
+		slurp(dirfd(d), path, file, sizeof file);
+		file[strcspn(file, "\n")] = '\0';
+		found = file[0] && same(AT_FDCWD, file, st);
+		if (found)
+			put_escaped(who, "the device ", entry->d_name, "");
+	}
+	if (d)
+		closedir(d);
+	return found;
+}
+
+void holder_find(const struct stat *st, char who[HOLDER_TEXT])
+{
+	bool device = S_ISBLK(st->st_mode);
+
+	if (find_process(st, who))
+		return;
+	if (device ? find_mount(st, who) || find_stacked(st, who) : find_loop(st, who))
+		return;
+	snprintf(who, HOLDER_TEXT,
+		device ? "the kernel (swap, RAID or a mounted partition)"
+		       : "the kernel or another host (swap, an export)");
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/jail/idmap.c - each file as a detached mount that the guest's uid can use
+ *
+ * Nothing is chowned. Where the guest's uid may already do what it must, the file is mounted as it
+ * is; else through an id-mapped mount, on which the file's owner is the guest's uid and nobody else
+ * exists. Where the file system cannot do that, the operator is told the line that lets the guest
+ * in. Outside the jail file, owner and mode stay as they are.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/fsuid.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "supervisor/jail/jail.h"
+
+void guest_begin(const struct jail *j)
+{
+	setfsgid(j->uid);
+	setfsuid(j->uid); /* from 0 to another: the capabilities over files are off as well */
+}
+
+void guest_end(void)
+{
+	setfsuid(0);
+	setfsgid(0);
+}
+
+/* Asks the file system, which knows of access lists and servers, rather than the mode. */
+static bool guest_may(const struct jail *j, const struct jail_file *f, int fd)
+{
+	bool may;
+
+	guest_begin(j);
+	may = faccessat(fd, "", f->write ? R_OK | W_OK : R_OK, AT_EMPTY_PATH | AT_EACCESS) == 0;
+	guest_end();
+	return may;
+}
+
+int file_refused(const struct jail *j, const struct jail_file *f, struct err *e)
+{
+	_cleanup_(free_ptr) char *quoted = text_shell_quote(f->path);
+	const char *rights = f->write ? "rw" : "r";
+
+	err_set(e, ERR_PERMISSION, "%s: the VM's uid %u may not %s %s (owner uid %u, mode %04o)",
+		f->what, j->uid, f->write ? "write" : "read", f->shown_path, f->st.st_uid,
+		f->st.st_mode & 07777);
+	if (f->data >= 0 && (f->st.st_mode >> 6 & (f->write ? 06 : 04)) != (f->write ? 06 : 04))
+		return err_hint(e, "its owner may not either: chmod u+%s %s", rights, quoted);
+	return err_hint(e, "setfacl -m u:%u:%s %s", j->uid, rights, quoted);
+}
+
+static int write_map(pid_t pid, const char *map, unsigned int inside, unsigned int outside)
+{
+	_cleanup_(close_fd) int fd = -1;
+	char path[48], text[48];
+	int len;
+
+	snprintf(path, sizeof path, "/proc/%d/%s", pid, map);
+	len = snprintf(text, sizeof text, "%u %u 1\n", inside, outside);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	return fd >= 0 && write(fd, text, (size_t)len) == len ? 0 : -errno;
+}
+
+/* A user namespace exists only with a process in it: one is born into it and waits until the
+ * descriptor is open. It ends when our end of the pipe closes, so also if we are killed. */
+static int user_namespace(const struct stat *owner, uid_t uid)
+{
+	char path[32], c;
+	int wait[2], r;
+	pid_t pid;
+
+	if (pipe2(wait, O_CLOEXEC) < 0)
+		return -errno;
+	pid = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, NULL);
+	if (pid == 0) {
+		close(wait[1]);
+		_exit(read(wait[0], &c, 1) == 0 ? 0 : 1);
+	}
+	r = pid < 0 ? -errno : 0;
+	if (r == 0)
+		r = write_map(pid, "uid_map", owner->st_uid, uid);
+	if (r == 0)
+		r = write_map(pid, "gid_map", owner->st_gid, uid);
+	if (r == 0) {
+		snprintf(path, sizeof path, "/proc/%d/ns/user", pid);
+		r = open(path, O_RDONLY | O_CLOEXEC);
+		if (r < 0)
+			r = -errno;
+	}
+	close(wait[0]);
+	close(wait[1]);
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
+	return r;
+}
+
+/* One namespace serves all files of one owner; a VM has few owners, so the last one is enough. */
+static int map_owner(const struct jail *j, const struct jail_file *f, struct mount_attr *attr)
+{
+	static int last = -1;
+	static uid_t uid;
+	static gid_t gid;
+
+	if (last < 0 || uid != f->st.st_uid || gid != f->st.st_gid) {
+		close_fd(&last);
+		last = user_namespace(&f->st, j->uid);
+		uid = f->st.st_uid;
+		gid = f->st.st_gid;
+	}
+	attr->attr_set |= MOUNT_ATTR_IDMAP;
+	attr->userns_fd = (unsigned int)last;
+	return last < 0 ? last : 0;
+}
+
+static int prepare(const struct jail *j, struct jail_file *f, struct err *e)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+					       MOUNT_ATTR_NOEXEC };
+	bool plain = guest_may(j, f, f->fd);
+
+	f->tree = open_tree(f->fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (f->tree < 0)
+		return err_errno(e, "%s: mount %s", f->what, f->shown_path);
+	if (!f->write)
+		attr.attr_set |= MOUNT_ATTR_RDONLY;
+	if (!plain && map_owner(j, f, &attr) < 0)
+		return err_errno(
+			e, "%s: user namespace for the owner of %s", f->what, f->shown_path);
+	if (mount_setattr(f->tree, "", AT_EMPTY_PATH, &attr, sizeof attr) < 0) {
+		if (plain || (errno != EINVAL && errno != EPERM))
+			return err_errno(e, "%s: mount %s", f->what, f->shown_path);
+		return file_refused(j, f, e); /* NFS, FUSE and others have no id-mapped mounts */
+	}
+	return guest_may(j, f, f->tree) ? 0 : file_refused(j, f, e);
+}
+
+int mounts_prepare(struct jail *j, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < j->n_files; i++)
+		if (S_ISREG(j->file[i].st.st_mode) && !j->file[i].again)
+			r = prepare(j, &j->file[i], e);
+	return r;
+}

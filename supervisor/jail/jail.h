@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/jail/jail.h - what vmkeep-jail knows while it prepares the ground
+ *
+ * One struct jail, filled by the plan and by the steps of main.c in their order. The program blocks
+ * wherever it must (a dead file server stops only itself) and ends by exec or by exit. Every
+ * descriptor is CLOEXEC; only fds_place() makes those that QEMU gets.
+ */
+#ifndef SUPERVISOR_JAIL_JAIL_H
+#define SUPERVISOR_JAIL_JAIL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "supervisor/jail/plan.h"
+
+enum jail_kind {
+	JAIL_DISK,
+	JAIL_BASE,
+	JAIL_CDROM,
+	JAIL_KERNEL,
+	JAIL_FIRMWARE,
+	JAIL_NVRAM,
+	JAIL_KINDS
+};
+enum jail_format { JAIL_ANY, JAIL_RAW, JAIL_QCOW2, JAIL_FORMATS };
+extern const char *const jail_format_names[JAIL_FORMATS];
+
+struct jail_file {
+	/* from the plan */
+	enum jail_kind kind;
+	const char *what; /* "disk 'root'", begins every message about it */
+	const char *id;
+	const char *path;
+	bool beneath; /* stays below the image directory, follows no symbolic link */
+	bool write;
+	enum jail_format format;
+	bool format_written;
+	bool has_base;
+	uint64_t create;
+	const char *created;
+
+	/* found out */
+	int fd; /* O_PATH: the thing itself, whatever its name may mean later; -1: not there yet */
+	int data; /* open for reading; a writable block device: the exclusive claim QEMU keeps */
+	int tree; /* detached mount, -1 for a device, which gets a node instead */
+	struct stat st;
+	const char *shown_path; /* for messages */
+	bool again;		/* an earlier entry has the same path */
+	bool made;
+};
+
+struct jail_node {
+	const char *path;
+	dev_t device;
+	mode_t type; /* S_IFCHR or S_IFBLK */
+};
+
+enum { JAIL_FILES_MAX = 256, JAIL_NODES_MAX = 16 };
+
+struct jail {
+	int sock;
+	void *plan; /* the JSON tree that all strings live in */
+	const char *name;
+	uid_t uid; /* and gid */
+	const char **argv;
+	int oom_score_adj;
+	const char *root;
+	const char *image_dir;
+	int image_dir_fd; /* -1 until needed */
+	const char *qemu_img;
+
+	int fd[PLAN_FDS_MAX]; /* received */
+	int to[PLAN_FDS_MAX]; /* their numbers in QEMU */
+	size_t n_fds;
+	struct jail_file *file;
+	size_t n_files;
+	struct jail_node node[JAIL_NODES_MAX];
+	size_t n_nodes;
+};
+
+/* exec's prototype has no const, although exec changes nothing. */
+static inline char *const *jail_words(const char *const *words)
+{
+	const union {
+		const char *const *in;
+		char *const *out;
+	} u = { .in = words };
+
+	return u.out;
+}
+
+/* plan.c */
+int plan_receive(struct jail *j, struct err *e);
+void plan_release(struct jail *j);
+int plan_parse(struct jail *j, const char *text, size_t len, struct err *e);
+
+/* files.c: opens what the plan names and looks at what it is */
+int files_open(struct jail *j, struct err *e);
+int file_open(struct jail *j, struct jail_file *f, struct err *e);
+int nodes_find(struct jail *j, struct err *e);
+
+/* path.c */
+const char *path_shown(const char *path); /* the end of a very long one, so that the reason fits */
+int path_openat2(int dir, const char *path, int flags, uint64_t resolve);
+/* Says why f's path could not be opened (error: an errno), by its first part that fails. */
+int path_blame(const struct jail *j, const struct jail_file *f, int error, struct err *e);
+/* A bare file name's directory below the image directory; name points into f->path. */
+int path_parent(const struct jail *j, const struct jail_file *f, const char **name);
+extern const uint64_t path_beneath; /* how names in the image directory are resolved */
+const char *path_in_image_dir(
+	const struct jail *j, const struct jail_file *f); /* NULL: not in it */
+
+/* create.c */
+int images_create(struct jail *j, struct err *e);
+
+/* image.c */
+int images_check(struct jail *j, struct err *e);
+/* The first len bytes of f against what the plan says of it. */
+int image_check_header(const struct jail_file *f, const uint8_t *head, size_t len, struct err *e);
+enum { IMAGE_HEAD = 4096 }; /* a header and its backing file's name, as a rule */
+
+/* lock.c */
+int locks_check(struct jail *j, struct err *e);
+int lock_device_busy(const struct jail_file *f, struct err *e); /* says who has claimed it */
+
+/* idmap.c */
+int mounts_prepare(struct jail *j, struct err *e);
+/* Between these two, files are accessed with the guest's rights (groups are gone since the start).
+ */
+void guest_begin(const struct jail *j);
+void guest_end(void);
+int file_refused(const struct jail *j, const struct jail_file *f, struct err *e);
+
+/* root.c */
+int namespaces_enter(struct jail *j, struct err *e);
+int root_build(struct jail *j, struct err *e);
+int root_enter(struct jail *j, struct err *e);
+
+/* drop.c */
+int fds_own_only(struct jail *j, struct err *e);
+int session_reset(struct jail *j, struct err *e);
+int limits_set(struct jail *j, struct err *e);
+int privileges_drop(struct jail *j, struct err *e);
+int program_check(struct jail *j, struct err *e);
+int fds_place(struct jail *j, struct err *e);
+
+#endif

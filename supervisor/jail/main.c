@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/jail/main.c - vmkeep-jail: prepares the ground, then becomes QEMU
+ *
+ * The steps run in this order in the one process whose pid QEMU will have. The first that fails
+ * tells the daemon why, and nothing runs. Until "namespaces" the host's own paths are seen, until
+ * "privileges" we are root; what a step needs of either it must have opened before.
+ */
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "supervisor/api/api.h"
+#include "supervisor/jail/jail.h"
+
+static const struct step {
+	const char *name;
+	int (*run)(struct jail *j, struct err *e);
+} steps[] = {
+	/* clang-format off */
+	{ "own descriptors", fds_own_only },
+	{ "plan",            plan_receive },
+	{ "session",         session_reset },
+	{ "limits",          limits_set },
+	{ "files",           files_open },
+	{ "device nodes",    nodes_find },
+	{ "new images",      images_create },
+	{ "formats",         images_check },
+	{ "locks",           locks_check },
+	{ "mounts",          mounts_prepare },
+	{ "namespaces",      namespaces_enter },
+	{ "private root",    root_build },
+	{ "entering",        root_enter },
+	{ "privileges",      privileges_drop },
+	{ "program",         program_check },
+	{ "descriptors",     fds_place },
+	/* clang-format on */
+};
+
+/* jansson takes only UTF-8, and a long text may have been cut within a character. */
+static json_t *words(const char *s)
+{
+	json_t *o = json_string(s);
+	char *safe;
+
+	if (o)
+		return o;
+	safe = text_escape(s, strlen(s), true);
+	o = json_string(safe);
+	free(safe);
+	return o;
+}
+
+static int answer(int sock, /* stolen */ json_t *o)
+{
+	_cleanup_(free_ptr) char *line = NULL;
+	char *text = json_dumps(o, JSON_COMPACT);
+	size_t done = 0, len;
+	ssize_t n;
+
+	json_decref(o);
+	if (!text)
+		return -ENOMEM;
+	line = xasprintf("%s\n", text);
+	free(text);
+	for (len = strlen(line); done < len; done += (size_t)n) {
+		n = send(sock, line + done, len - done, MSG_NOSIGNAL);
+		if (n < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static int answer_error(int sock, const char *step, const struct err *e)
+{
+	return answer(sock,
+		json_pack("{s:{s:s, s:o, s:o, s:s}}", "error", "class", api_class(e->class)->name,
+			"desc", words(e->text), "hint", words(e->hint), "step", step));
+}
+
+static int answer_prepared(const struct jail *j)
+{
+	json_t *disks = json_array();
+
+	for (size_t i = 0; i < j->n_files; i++)
+		if (j->file[i].made)
+			json_array_append_new(
+				disks, json_pack("{s:s, s:b}", "id", j->file[i].id, "created", 1));
+	return answer(j->sock, json_pack("{s:{s:o}}", "prepared", "disks", disks));
+}
+
+static int fail(struct jail *j, const char *step, const struct err *e)
+{
+	if (answer_error(j->sock, step, e) < 0)
+		fprintf(stderr, "vmkeep-jail: %s: %s (is started by vmkeepd, not by hand)\n", step,
+			e->text);
+	plan_release(j);
+	return 1;
+}
+
+int main(void)
+{
+	/* nothing of the daemon's environment; no home and no place for temporary files either */
+	static const char *const env[] = { "PATH=/usr/bin", "LANG=C", "HOME=/", "TMPDIR=/", NULL };
+	static struct jail j = { .sock = PLAN_FD, .image_dir_fd = -1 };
+	struct err e = ERR_INIT;
+
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
+		if (steps[i].run(&j, &e) < 0)
+			return fail(&j, steps[i].name, &e);
+	if (answer_prepared(&j) < 0)
+		return 1; /* nobody is there who would look after QEMU */
+	execve(j.argv[0], jail_words(j.argv), jail_words(env));
+	err_errno(&e, "run '%s'", j.argv[0]);
+	err_class(&e, ERR_QEMU_FAILED);
+	return fail(&j, "program", &e);
+}

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/jail/plan.c - receives and reads the plan
+ *
+ * Strict: an unknown member or kind means that daemon and jail are of different versions.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <jansson.h>
+#include <limits.h>
+#include <sys/socket.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "supervisor/jail/jail.h"
+
+enum { FD_NUMBER_MAX = 1023, FILES_ARGV_MAX = 4096 };
+
+static const char *const kind_names[] = {
+	[JAIL_DISK] = "disk",
+	[JAIL_BASE] = "base",
+	[JAIL_CDROM] = "cdrom",
+	[JAIL_KERNEL] = "kernel",
+	[JAIL_FIRMWARE] = "firmware",
+	[JAIL_NVRAM] = "nvram",
+};
+static_assert(ARRAY_SIZE(kind_names) == JAIL_KINDS, "a kind has no name");
+
+const char *const jail_format_names[JAIL_FORMATS] = {
+	[JAIL_ANY] = "", [JAIL_RAW] = "raw", [JAIL_QCOW2] = "qcow2"
+};
+
+static int find_name(const char *s, const char *const *names, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (streq(s, names[i]))
+			return (int)i;
+	return -1;
+}
+
+static bool path_is_plain(const char *path)
+{
+	if (path[0] != '/' || !path[1])
+		return false;
+	for (const char *p = path; *p; p += strcspn(p, "/")) {
+		size_t len = strcspn(++p, "/");
+
+		if (len == 0 || (len == 1 && p[0] == '.') ||
+			(len == 2 && p[0] == '.' && p[1] == '.'))
+			return false;
+	}
+	return true;
+}
+
+static int parse_path(const char *path, const char *what, struct err *e)
+{
+	if (!path_is_plain(path))
+		return err_set(
+			e, ERR_USAGE, "plan: %s: '%s' is not an absolute, plain path", what, path);
+	return 0;
+}
+
+static int parse_file(struct jail_file *f, json_t *o, struct err *e)
+{
+	const char *kind, *format = "";
+	int beneath = 0, write = 0, written = 0, has_base = 0, k, fmt;
+	json_int_t create = 0;
+	json_error_t je;
+
+	*f = (struct jail_file){ .id = "", .created = "", .fd = -1, .data = -1, .tree = -1 };
+	if (json_unpack_ex(o, &je, 0, "{s:s, s:s, s?s, s:s, s?b, s?b, s?s, s?b, s?b, s?I, s?s !}",
+		    "kind", &kind, "what", &f->what, "id", &f->id, "path", &f->path, "beneath",
+		    &beneath, "write", &write, "format", &format, "format_written", &written,
+		    "has_base", &has_base, "create", &create, "created", &f->created) < 0)
+		return err_set(e, ERR_USAGE, "plan: file: %s", je.text);
+	k = find_name(kind, kind_names, JAIL_KINDS);
+	fmt = find_name(format, jail_format_names, JAIL_FORMATS);
+	if (k < 0 || fmt < 0 || create < 0)
+		return err_set(e, ERR_USAGE,
+			"plan: %s: kind '%s', format '%s' or size is not known", f->what, kind,
+			format);
+	f->kind = (enum jail_kind)k;
+	f->format = (enum jail_format)fmt;
+	f->beneath = beneath;
+	f->write = write;
+	f->format_written = written;
+	f->has_base = has_base;
+	f->create = (uint64_t)create;
+	f->shown_path = path_shown(f->path);
+	return parse_path(f->path, f->what, e);
+}
+
+static int parse_argv(struct jail *j, json_t *list, struct err *e)
+{
+	size_t n = json_array_size(list);
+
+	if (n == 0 || n > FILES_ARGV_MAX)
+		return err_set(e, ERR_USAGE, "plan: argv has %zu words", n);
+	j->argv = xcalloc(n + 1, sizeof *j->argv);
+	for (size_t i = 0; i < n; i++) {
+		j->argv[i] = json_string_value(json_array_get(list, i));
+		if (!j->argv[i])
+			return err_set(e, ERR_USAGE, "plan: argv[%zu] is not a string", i);
+	}
+	return parse_path(j->argv[0], "program", e);
+}
+
+static int parse_fds(struct jail *j, json_t *list, struct err *e)
+{
+	size_t n = json_array_size(list);
+	bool taken[FD_NUMBER_MAX + 1] = { false };
+
+	if (n != j->n_fds)
+		return err_set(e, ERR_USAGE, "plan: %zu descriptors named, %zu came", n, j->n_fds);
+	for (size_t i = 0; i < n; i++) {
+		json_t *o = json_array_get(list, i);
+		json_int_t to = json_integer_value(o);
+
+		if (!json_is_integer(o) || to < 0 || to > FD_NUMBER_MAX || taken[to])
+			return err_set(
+				e, ERR_USAGE, "plan: fds[%zu] is out of range or given twice", i);
+		taken[to] = true;
+		j->to[i] = (int)to;
+	}
+	return 0;
+}
+
+static int add_node(struct jail *j, const char *path, struct err *e)
+{
+	if (!path)
+		return err_set(e, ERR_USAGE, "plan: a device node is not a string");
+	if (j->n_nodes == JAIL_NODES_MAX)
+		return err_set(e, ERR_USAGE, "plan: more than %d device nodes", JAIL_NODES_MAX);
+	j->node[j->n_nodes++].path = path;
+	return parse_path(path, "device node", e);
+}
+
+static int parse_nodes(struct jail *j, bool kvm, bool tun, json_t *list, struct err *e)
+{
+	int r = 0;
+
+	if (kvm)
+		r = add_node(j, "/dev/kvm", e);
+	if (r == 0 && tun)
+		r = add_node(j, "/dev/net/tun", e);
+	for (size_t i = 0; r == 0 && i < json_array_size(list); i++)
+		r = add_node(j, json_string_value(json_array_get(list, i)), e);
+	return r;
+}
+
+static int parse_files(struct jail *j, json_t *list, struct err *e)
+{
+	int r = 0;
+
+	j->n_files = json_array_size(list);
+	if (j->n_files > JAIL_FILES_MAX)
+		return err_set(e, ERR_USAGE, "plan: more than %d files", JAIL_FILES_MAX);
+	j->file = xcalloc(j->n_files + 1, sizeof *j->file);
+	for (size_t i = 0; r == 0 && i < j->n_files; i++)
+		r = parse_file(&j->file[i], json_array_get(list, i), e);
+	return r;
+}
+
+void plan_release(struct jail *j)
+{
+	json_decref(j->plan);
+	free(j->argv);
+	free(j->file);
+	j->plan = NULL;
+	j->argv = NULL;
+	j->file = NULL;
+	j->n_files = 0;
+}
+
+int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
+{
+	json_t *argv, *fds = NULL, *dev = NULL, *files = NULL, *o;
+	int version, kvm = 0, tun = 0, r;
+	json_int_t uid;
+	json_error_t je;
+
+	o = json_loadb(text, len, 0, &je);
+	if (!o)
+		return err_set(e, ERR_USAGE, "plan: %s", je.text);
+	j->plan = o;
+	if (json_unpack_ex(o, &je, 0,
+		    "{s:i, s:s, s:I, s:o, s?o, s:s, s?s, s?s, s?b, s?b, s?i, s?o, s?o !}",
+		    "version", &version, "name", &j->name, "uid", &uid, "argv", &argv, "fds", &fds,
+		    "root", &j->root, "image_dir", &j->image_dir, "qemu_img", &j->qemu_img, "kvm",
+		    &kvm, "tun", &tun, "oom_score_adj", &j->oom_score_adj, "dev", &dev, "files",
+		    &files) < 0)
+		return err_set(e, ERR_USAGE, "plan: %s", je.text);
+	if (version != PLAN_VERSION)
+		return err_set(e, ERR_USAGE, "plan: version %d, this vmkeep-jail speaks %d",
+			version, PLAN_VERSION);
+	if (uid <= 0 || uid >= UINT32_MAX)
+		return err_set(e, ERR_USAGE, "plan: uid %lld is not for guests", (long long)uid);
+	j->uid = (uid_t)uid;
+	r = parse_argv(j, argv, e);
+	if (r == 0)
+		r = parse_fds(j, fds, e);
+	if (r == 0)
+		r = parse_path(j->root, "root", e);
+	if (r == 0 && j->image_dir)
+		r = parse_path(j->image_dir, "image directory", e);
+	if (r == 0)
+		r = parse_nodes(j, kvm, tun, dev, e);
+	if (r == 0)
+		r = parse_files(j, files, e);
+	return r;
+}
+
+static int take_fds(struct jail *j, struct msghdr *m, struct err *e)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		if (n > PLAN_FDS_MAX - j->n_fds)
+			return err_set(
+				e, ERR_USAGE, "plan: more than %d descriptors", PLAN_FDS_MAX);
+		memcpy(j->fd + j->n_fds, CMSG_DATA(c), n * sizeof(int));
+		j->n_fds += n;
+	}
+	if (m->msg_flags & MSG_CTRUNC)
+		return err_set(e, ERR_USAGE, "plan: descriptors were lost on the way");
+	return 0;
+}
+
+int plan_receive(struct jail *j, struct err *e)
+{
+	union {
+		char bytes[CMSG_SPACE(
+			(PLAN_FDS_MAX + 3) * sizeof(int))]; /* 253 is the kernel's limit */
+		struct cmsghdr align;
+	} control;
+	struct buf b = BUF_MAX(PLAN_MAX);
+	ssize_t n;
+	int r;
+
+	do {
+		struct iovec part = { .iov_len = 16384 };
+		struct msghdr m = { .msg_iov = &part,
+			.msg_iovlen = 1,
+			.msg_control = control.bytes,
+			.msg_controllen = sizeof control.bytes };
+
+		part.iov_base = buf_reserve(&b, part.iov_len);
+		if (!part.iov_base)
+			return err_set(e, ERR_USAGE, "plan: over %d bytes", PLAN_MAX);
+		n = recvmsg(j->sock, &m, MSG_CMSG_CLOEXEC);
+		if (n < 0)
+			return err_errno(e, "receive the plan");
+		if (n == 0)
+			return err_set(e, ERR_USAGE, "plan: ends early");
+		buf_commit(&b, (size_t)n);
+		r = take_fds(j, &m, e);
+		if (r < 0)
+			return r;
+	} while (b.data[b.len - 1] != '\n');
+	r = plan_parse(j, b.data, b.len, e);
+	buf_release(&b);
+	return r;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/jail/plan.h - what the daemon asks of vmkeep-jail, and what comes back
+ *
+ * The daemon spawns `vmkeep-jail NAME` with descriptor 3: one end of a stream socketpair. On it
+ * goes one JSON object (the plan), newline terminated; the descriptors for QEMU travel with its
+ * first byte (SCM_RIGHTS, at most 250) in the order of "fds". Then the daemon only waits:
+ *
+ *   {"error": {"class": "Conflict", "desc": "...", "hint": "...", "step": "locks"}}\n
+ *                                          a step failed; exit status 1
+ *   {"prepared": {"disks": [{"id": "root", "created": true}]}}\n
+ *                                          all done, exec comes next; only disks just created
+ *   EOF after "prepared"                   exec happened (CLOEXEC)
+ *   an error line after "prepared"         exec failed after all
+ *
+ * Plan, version 1:
+ *   version 1, name, uid (gid is the same number), argv [..], fds [numbers in QEMU, 2 is stderr],
+ *   root: directory where the private root is mounted (exists, empty, root's own),
+ *   image_dir: for paths with beneath,
+ *   qemu_img: path or name of qemu-img, for create,
+ *   kvm: bool (device node wanted), tun: false, oom_score_adj: int,
+ *   hugepages/other device nodes: "dev": ["/dev/..."] (block devices are made from "files"),
+ *   files: [{kind: disk|base|cdrom|kernel|firmware|nvram, what, id, path,
+ *            beneath: bool, write: bool, has_base: bool,
+ *            format: raw|qcow2|"",
+ *            format_written: bool (by the operator: raw is meant even where qcow2 is found),
+ *            create: bytes, created: "2026-11-23" or ""}]
+ *
+ * Defaults: false, 0, "", []. Unknown members are refused. Paths, argv[0] among them, are
+ * absolute and hold no "." and no "..".
+ */
+#ifndef SUPERVISOR_JAIL_PLAN_H
+#define SUPERVISOR_JAIL_PLAN_H
+
+enum { PLAN_VERSION = 1, PLAN_FD = 3, PLAN_MAX = 1 << 20, PLAN_FDS_MAX = 250 };
+
+#endif

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who has which MAC, name and address. An address is found from the MAC by a hash and kept; it is
+ * never the network's, the host's, another NIC's, or one that dnsmasq has lent to a stranger.
+ */
+#include <ctype.h>
+#include <strings.h>
+
+#include "supervisor/network/private.h"
+
+struct claim *claims_find(struct networks *ns, const char *vm, const char *nic)
+{
+	for (struct claim *c = ns->claims; c; c = c->next)
+		if (streq(c->vm, vm) && streq(c->nic, nic))
+			return c;
+	return NULL;
+}
+
+static void claim_free(struct claim *c)
+{
+	free(c->vm);
+	free(c->nic);
+	free(c->hostname);
+	free(c->network);
+	free(c->bridge);
+	free(c);
+}
+
+void claims_free(struct networks *ns)
+{
+	while (ns->claims) {
+		struct claim *c = ns->claims;
+
+		ns->claims = c->next;
+		claim_free(c);
+	}
+}
+
+bool network_pool(
+	const struct network *n, uint32_t *host, unsigned *prefix, uint32_t *first, uint32_t *last)
+{
+	const struct net_choice *c = n->plan.choice.prefix ? &n->plan.choice : &n->choice;
+	uint32_t net;
+
+	*host = c->address;
+	*prefix = c->prefix;
+	if (!n->plan.choice.prefix && n->conf.subnet.set) {
+		*host = n->conf.subnet.address;
+		*prefix = n->conf.subnet.prefix;
+	}
+	if (!*prefix)
+		return false;
+	net = *host & net_mask(*prefix);
+	*first = net + 1;
+	*last = (net | ~net_mask(*prefix)) - 1;
+	*first += *first == *host;
+	*last -= *last == *host;
+	if (n->conf.range.set && n->conf.range.first >= *first && n->conf.range.last <= *last) {
+		*first = n->conf.range.first;
+		*last = n->conf.range.last;
+	}
+	return true;
+}
+
+static struct claim *by_address(
+	struct networks *ns, const char *network, uint32_t address, const struct claim *but)
+{
+	for (struct claim *c = ns->claims; c; c = c->next)
+		if (c != but && c->address == address && streq(c->network, network))
+			return c;
+	return NULL;
+}
+
+static bool lent_to_another(const struct network *n, const struct claim *c, uint32_t address)
+{
+	const struct dnsmasq_lease *l = leases_by_address(n, address);
+
+	return l && memcmp(l->mac, c->mac, ETH_ALEN) != 0;
+}
+
+static uint32_t hash(const uint8_t mac[ETH_ALEN])
+{
+	uint32_t h = 2166136261U;
+
+	for (int i = 0; i < ETH_ALEN; i++)
+		h = (h ^ mac[i]) * 16777619U;
+	return h;
+}
+
+static int check_fixed(struct network *n, const struct claim *c, struct err *e)
+{
+	uint32_t host, first, last, net;
+	char ip[NET_IP_TEXT], sub[NET_IP_TEXT];
+	const struct claim *o;
+	unsigned prefix;
+
+	net_ip(ip, c->address, 0);
+	o = by_address(n->ns, n->name, c->address, c);
+	if (o)
+		return err_set(e, ERR_CONFLICT, "address %s belongs to NIC '%s' of VM '%s'", ip,
+			o->nic, o->vm);
+	if (!network_pool(n, &host, &prefix, &first, &last))
+		return 0;
+	net = host & net_mask(prefix);
+	net_ip(sub, net, prefix);
+	if (c->address == host)
+		return err_set(
+			e, ERR_CONFLICT, "address %s is the host's in network '%s'", ip, n->name);
+	if ((c->address & net_mask(prefix)) != net || c->address == net ||
+		c->address == (net | ~net_mask(prefix)))
+		return err_set(e, ERR_INVALID_CONFIG,
+			"address %s is not one for guests in network '%s' (%s)", ip, n->name, sub);
+	return 0;
+}
+
+/* A remembered address stays as long as it can be had. */
+static bool still_fits(
+	struct network *n, const struct claim *c, uint32_t host, uint32_t first, uint32_t last)
+{
+	return c->address >= first && c->address <= last && c->address != host &&
+	       !by_address(n->ns, n->name, c->address, c);
+}
+
+static int choose(struct network *n, struct claim *c, struct err *e)
+{
+	uint32_t host, first, last, size, start;
+	char from[NET_IP_TEXT], to[NET_IP_TEXT];
+	unsigned prefix;
+
+	if (!network_pool(n, &host, &prefix, &first, &last))
+		return 0;
+	if (still_fits(n, c, host, first, last))
+		return 0;
+	size = last - first + 1;
+	start = hash(c->mac) % size;
+	for (uint32_t i = 0; i < size; i++) {
+		const uint32_t address = first + (start + i) % size;
+
+		if (address == host || by_address(n->ns, n->name, address, c) ||
+			lent_to_another(n, c, address))
+			continue;
+		c->address = address;
+		return 0;
+	}
+	c->address = 0;
+	err_set(e, ERR_NO_RESOURCES, "network '%s' has no free address from %s to %s", n->name,
+		net_ip(from, first, 0), net_ip(to, last, 0));
+	return err_hint(e, "give it a larger Address= or Range=");
+}
+
+static int check_mac(struct networks *ns, const struct claim *c, struct err *e)
+{
+	char mac[NET_MAC_TEXT];
+
+	for (const struct claim *o = ns->claims; o; o = o->next)
+		if (o != c && memcmp(o->mac, c->mac, ETH_ALEN) == 0)
+			return err_set(e, ERR_CONFLICT, "MAC %s belongs to NIC '%s' of VM '%s'",
+				net_mac(mac, c->mac), o->nic, o->vm);
+	return 0;
+}
+
+static const struct claim *by_name(struct networks *ns, const struct claim *c)
+{
+	for (const struct claim *o = ns->claims; o; o = o->next)
+		if (o != c && streq(o->network, c->network) &&
+			strcasecmp(o->hostname, c->hostname) == 0)
+			return o;
+	return NULL;
+}
+
+/* A second NIC of a VM in the same network is VM-NIC, unless it has a name of its own. */
+static int check_name(struct networks *ns, struct claim *c, struct err *e)
+{
+	const struct claim *o = by_name(ns, c);
+
+	if (o && streq(o->vm, c->vm)) {
+		char *name = xasprintf("%.40s-%.22s", c->hostname, c->nic);
+
+		for (char *p = name; *p; p++)
+			*p = isalnum((unsigned char)*p) ? (char)tolower((unsigned char)*p) : '-';
+		free(c->hostname);
+		c->hostname = name;
+		o = by_name(ns, c);
+	}
+	if (o)
+		return err_set(e, ERR_CONFLICT,
+			"the name '%s' belongs to NIC '%s' of VM '%s' in network '%s'", c->hostname,
+			o->nic, o->vm, c->network);
+	return 0;
+}
+
+static int check(struct networks *ns, struct claim *c, struct err *e)
+{
+	struct network *n = c->network ? networks_find(ns, c->network) : NULL;
+	int r = check_mac(ns, c, e);
+
+	if (r < 0 || !c->network)
+		return r;
+	if (!n) {
+		err_set(e, ERR_NOT_FOUND, "no network '%s'", c->network);
+		return err_hint(e, "its file would be %s/%s.network", ns->config, c->network);
+	}
+	r = check_name(ns, c, e);
+	if (r == 0 && c->fixed)
+		r = check_fixed(n, c, e);
+	else if (r == 0 && n->conf.dhcp)
+		r = choose(n, c, e);
+	return r;
+}
+
+/* What the NIC asks for, in the place of what it had; attachment stays. */
+static void fill(struct claim *c, const struct network_nic *nic)
+{
+	free(c->hostname);
+	free(c->network);
+	free(c->bridge);
+	c->hostname = xstrdup(nic->hostname ? nic->hostname : nic->vm);
+	c->network = xstrdup(nic->network);
+	c->bridge = xstrdup(nic->bridge);
+	memcpy(c->mac, nic->mac, ETH_ALEN);
+	c->fixed = nic->fixed;
+	c->link = nic->link;
+	if (nic->address)
+		c->address = nic->address;
+}
+
+static void claim_remove(struct networks *ns, const struct claim *gone)
+{
+	for (struct claim **at = &ns->claims; *at; at = &(*at)->next) {
+		struct claim *c = *at;
+
+		if (c != gone)
+			continue;
+		*at = c->next;
+		claim_free(c);
+		return;
+	}
+}
+
+int networks_claim(
+	struct networks *ns, const struct network_nic *nic, uint32_t *address, struct err *e)
+{
+	struct claim *c = claims_find(ns, nic->vm, nic->nic);
+	const bool anew = !c;
+	int r;
+
+	*address = 0;
+	if (anew) {
+		c = xcalloc(1, sizeof *c);
+		c->vm = xstrdup(nic->vm);
+		c->nic = xstrdup(nic->nic);
+		c->next = ns->claims;
+		ns->claims = c;
+	} else if (!streq(c->network, nic->network)) {
+		c->address = 0;
+	}
+	fill(c, nic);
+	r = check(ns, c, e);
+	if (r < 0) {
+		/* a NIC that runs keeps what it has; nobody else may take it */
+		if (!c->attached)
+			claim_remove(ns, c);
+		return err_wrap(e, r, "nic '%s' of '%s'", nic->nic, nic->vm);
+	}
+	*address = c->address;
+	return 0;
+}
+
+bool networks_mac_taken(struct networks *ns, const uint8_t mac[ETH_ALEN], const char *vm)
+{
+	for (const struct claim *c = ns->claims; c; c = c->next)
+		if (memcmp(c->mac, mac, ETH_ALEN) == 0 && !streq(c->vm, vm))
+			return true;
+	return false;
+}
+
+void networks_unclaim(struct networks *ns, const char *vm)
+{
+	for (struct claim *c = ns->claims, *next; c; c = next) {
+		next = c->next;
+		if (!streq(c->vm, vm))
+			continue;
+		networks_leave(ns, c->vm, c->nic);
+		claim_remove(ns, c);
+	}
+}

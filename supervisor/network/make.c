@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The parts of a network, each made or unmade by itself; raise.c says when.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "net/nft.h"
+#include "supervisor/network/private.h"
+
+static int write_proc(const char *path, const char *value)
+{
+	_cleanup_(close_fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : file_write_all(fd, value, strlen(value));
+}
+
+int network_ip_forward(bool on, struct err *e)
+{
+	const int r = write_proc("/proc/sys/net/ipv4/ip_forward", on ? "1" : "0");
+
+	errno = -r;
+	return r < 0 ? err_errno(e, "set ip_forward to %d", on) : 0;
+}
+
+/* No IPv6 on the host's side of the bridge: it would take router advertisements from guests. */
+static void no_ipv6(const char *bridge)
+{
+	_cleanup_(free_ptr) char *path =
+		xasprintf("/proc/sys/net/ipv6/conf/%s/disable_ipv6", bridge);
+
+	write_proc(path, "1");
+}
+
+int network_make_bridge(struct network *n, struct err *e)
+{
+	const struct net_choice *c = &n->plan.choice;
+	struct rtnl *rtnl = networks_rtnl(n->ns, e);
+	int r;
+
+	if (!rtnl)
+		return e->number;
+	r = rtnl_bridge(rtnl, c->bridge, c->mac, n->plan.mtu, &n->bridge_index, e);
+	if (r < 0)
+		return r;
+	r = rtnl_alias(rtnl, n->bridge_index, n->plan.alias, e);
+	if (r == 0)
+		r = rtnl_address(rtnl, n->bridge_index, c->address, c->prefix, e);
+	no_ipv6(c->bridge);
+	return r < 0 ? err_wrap(e, r, "bridge '%s'", c->bridge) : 0;
+}
+
+/* Only while name and MAC say that it is ours. */
+void network_delete_bridge(struct network *n)
+{
+	const struct net_choice *c = &n->plan.choice;
+	struct err e = ERR_INIT;
+	struct rtnl *rtnl = networks_rtnl(n->ns, &e);
+	struct net_link l = { 0 };
+
+	if (rtnl && rtnl_link(rtnl, c->bridge, &l, &e) == 0 && l.index &&
+		memcmp(l.mac, c->mac, ETH_ALEN) == 0)
+		rtnl_delete(rtnl, l.index, &e);
+	if (e.number)
+		log_error(NULL, "network %s: delete bridge '%s': %s", n->name, c->bridge, e.text);
+	n->bridge_index = 0;
+}
+
+void network_nft_error(const struct child_result *r, struct err *e)
+{
+	_cleanup_(free_ptr) char *safe = text_escape(r->err, strcspn(r->err, "\n"), false);
+
+	if (r->status == -ETIMEDOUT)
+		err_set(e, ERR_TIMEOUT, "nft did not end in time");
+	else
+		err_set(e, ERR_FAILED, "nft failed: %s", safe[0] ? safe : "it does not say why");
+}
+
+static int run_nft(struct network *n, const char *text,
+	void (*done)(void *data, const struct child_result *r), struct err *e)
+{
+	const char *const argv[] = { "nft", "-f", "-", NULL };
+	const struct child_options o = {
+		.argv = argv, .input = text, .timeout = 30, .done = done, .data = n
+	};
+
+	child_cancel(n->nft);
+	n->nft = child_run(n->ns->ev, &o, e);
+	if (n->nft)
+		return 0;
+	if (e->class == ERR_NOT_FOUND)
+		err_hint(e, "nftables is needed: apt install nftables");
+	return e->number;
+}
+
+int network_load_rules(
+	struct network *n, void (*done)(void *data, const struct child_result *r), struct err *e)
+{
+	const struct nft_network rules = { .table = n->plan.table,
+		.bridge = n->plan.choice.bridge,
+		.address = n->plan.choice.address,
+		.prefix = n->plan.choice.prefix,
+		.dhcp = n->conf.dhcp,
+		.dns = n->dns };
+	struct buf text = BUF_INIT;
+	int r;
+
+	nft_rules(&text, &rules);
+	r = run_nft(n, text.data, done, e);
+	buf_release(&text);
+	return r;
+}
+
+int network_drop_rules(
+	struct network *n, void (*done)(void *data, const struct child_result *r), struct err *e)
+{
+	struct buf text = BUF_INIT;
+	int r;
+
+	nft_delete(&text, n->plan.table);
+	r = run_nft(n, text.data, done, e);
+	buf_release(&text);
+	return r;
+}
+
+/* Whether every directory on the way is open to all; dnsmasq drops root and looks for its host
+ * lines later. */
+static bool open_to_all(const char *path)
+{
+	_cleanup_(free_ptr) char *p = xstrdup(path);
+	struct stat st;
+
+	for (char *s = p + strlen(p); s > p; s = strrchr(p, '/')) {
+		*s = '\0';
+		if (p[0] && (stat(p, &st) < 0 || !(st.st_mode & S_IXOTH)))
+			return false;
+	}
+	return true;
+}
+
+/* What guests are told to ask when dnsmasq does not answer DNS. */
+static size_t other_resolvers(struct network *n, char text[][NET_IP_TEXT], const char **server)
+{
+	uint32_t address[DNSMASQ_SERVERS_MAX];
+	struct buf b = BUF_MAX(65536);
+	size_t found = 0;
+
+	if (file_read(AT_FDCWD, "/etc/resolv.conf", &b, NULL) == 0 && b.data)
+		found = dnsmasq_resolvers(b.data, address, DNSMASQ_SERVERS_MAX);
+	buf_release(&b);
+	if (!found)
+		log_warning(NULL, "network %s: guests are told no name server", n->name);
+	for (size_t i = 0; i < found; i++)
+		server[i] = net_ip(text[i], address[i], 0);
+	return found;
+}
+
+int network_write_dnsmasq(struct network *n, struct err *e)
+{
+	_cleanup_(free_ptr) char *path = xasprintf("%s/dnsmasq.conf", n->dir);
+	_cleanup_(free_ptr) char *pid = xasprintf("%s/dnsmasq.pid", n->dir);
+	_cleanup_(free_ptr) char *hosts = xasprintf("%s/hosts", n->dir);
+	_cleanup_(free_ptr) char *leases = leases_path(n);
+	char text[DNSMASQ_SERVERS_MAX][NET_IP_TEXT];
+	const char *others[DNSMASQ_SERVERS_MAX];
+	struct dnsmasq_conf c = {
+		.bridge = n->plan.choice.bridge,
+		.domain = n->conf.domain,
+		.pid_file = pid,
+		.hosts_dir = hosts,
+		.lease_file = leases,
+		.prefix = n->plan.choice.prefix,
+		.mtu = n->plan.mtu,
+		.lease_ms = n->conf.lease_ms,
+		.dhcp = n->conf.dhcp,
+		.dns = n->dns,
+		.server = n->conf.forward.item,
+		.servers = n->conf.forward.n,
+	};
+	struct buf b = BUF_INIT;
+	unsigned prefix;
+	int r;
+
+	network_pool(n, &c.address, &prefix, &c.first, &c.last);
+	if (!open_to_all(hosts)) {
+		log_warning(NULL,
+			"network %s: '%s' is not open to all, so dnsmasq has to stay root", n->name,
+			hosts);
+		c.user = "root";
+	}
+	if (!c.dns && !c.servers) {
+		c.servers = other_resolvers(n, text, others);
+		c.server = others;
+	}
+	dnsmasq_conf(&b, &c);
+	r = file_replace(AT_FDCWD, path, 0600, b.data, b.len, false, e);
+	buf_release(&b);
+	return r;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/network/network.h - networks: what is wished, what stands, who uses it
+ *
+ * Owns all networks of the daemon. A network is raised when the first NIC needs it and stands until
+ * net stop; what was made is written in RUN/networks/NAME.json before it is made, so that a new
+ * daemon adopts it and undoes exactly that. Addresses of NICs are ours to choose, known before the
+ * guest runs, and told to dnsmasq by one file per NIC. Knows nothing of struct vm.
+ */
+#ifndef SUPERVISOR_NETWORK_NETWORK_H
+#define SUPERVISOR_NETWORK_NETWORK_H
+
+#include <jansson.h>
+#include <net/ethernet.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "conf/network.h"
+
+struct conf_problems;
+struct ev_loop;
+struct networks;
+struct network_wait;
+
+struct networks_dirs { /* borrowed, absolute, exist */
+	const char *config, *state, *run, *log;
+};
+
+/* What a NIC wants; strings borrowed for the call. */
+struct network_nic {
+	const char *vm, *nic;  /* names */
+	const char *network;   /* or NULL with bridge */
+	const char *bridge;    /* a foreign bridge: attached, nothing else managed */
+	const char *hostname;  /* DNS label */
+	uint8_t mac[ETH_ALEN]; /* the guest's */
+	uint32_t address;      /* host byte order, 0: choose */
+	bool fixed;	       /* Address= wrote it: an error where it does not fit */
+	bool link;
+};
+
+typedef void network_done_fn(void *data, const struct err *e);
+
+struct networks *networks_new(struct ev_loop *ev, const struct networks_dirs *dirs);
+/* Leaves everything standing on the host. */
+void networks_free(struct networks *ns);
+
+/* Reads RUN/networks, takes standing networks and their dnsmasq back. Before VMs are adopted. */
+int networks_adopt(struct networks *ns, struct err *e);
+/* Reads .network files again; a file that no longer parses keeps its old meaning and is told in
+ * problems. A standing network changes at its next start. */
+void networks_reload(struct networks *ns, struct conf_problems *p);
+
+/* Makes sure it stands; done is called once, from the loop (also when it stands already).
+ * ERR_NOT_FOUND without such a network, ERR_CONFLICT where its subnet or bridge is somebody else's.
+ */
+struct network_wait *networks_need(
+	struct networks *ns, const char *network, network_done_fn *done, void *data);
+void network_wait_cancel(struct network_wait *w); /* done is not called any more; NULL is fine */
+
+/* Claims address, MAC and DNS name for this NIC, in memory, for as long as the VM exists: the same
+ * NIC asked again gets the same. ERR_CONFLICT names the holder. *address may be 0 when the network
+ * has no subnet yet (auto): ask again once it stands. Foreign bridge: 0. */
+int networks_claim(
+	struct networks *ns, const struct network_nic *nic, uint32_t *address, struct err *e);
+bool networks_mac_taken(struct networks *ns, const uint8_t mac[ETH_ALEN], const char *vm);
+void networks_unclaim(struct networks *ns, const char *vm); /* all of a VM that was removed */
+
+/* A tap for it: non-persistent, not yet enslaved, named and aliased "vmkeep:VM:NIC". */
+int networks_tap(struct networks *ns, const struct network_nic *nic, char ifname[16], int *fd,
+	struct err *e);
+/* Host line for dnsmasq, then onto the bridge, up. Synchronous, under 1 ms. */
+int networks_join(
+	struct networks *ns, const struct network_nic *nic, const char *ifname, struct err *e);
+/* After adoption: the NIC is in use though we did not join it now; joins it if it fell off. */
+void networks_rejoin(struct networks *ns, const struct network_nic *nic, const char *ifname);
+/* The NIC is gone: its host line goes; the tap went with QEMU. */
+void networks_leave(struct networks *ns, const char *vm, const char *nic);
+
+bool networks_up(struct networks *ns, const char *network);
+
+/* For the API. start: as networks_need. stop: ERR_WRONG_STATE while NICs are attached unless force.
+ */
+struct network_wait *networks_stop(
+	struct networks *ns, const char *network, bool force, network_done_fn *done, void *data);
+json_t *networks_list(struct networks *ns);					/* columns, rows */
+json_t *networks_show(struct networks *ns, const char *network, struct err *e); /* object */
+json_t *networks_leases(
+	struct networks *ns, const char *network, struct err *e); /* columns, rows */
+
+/* What is known of a NIC's address: {"address", "source": "reserved", "seen": bool}; seen: dnsmasq
+ * gave the lease. Watchers are told by on_change. */
+bool networks_address_seen(struct networks *ns, const char *vm, const char *nic, uint32_t *address);
+/* Called after a lease changed or a network went up or down; networks_up() tells which. */
+void networks_on_change(
+	struct networks *ns, void (*changed)(void *data, const char *network), void *data);
+
+#endif

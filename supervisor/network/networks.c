@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "conf/load.h"
+#include "supervisor/network/private.h"
+
+struct network *networks_find(struct networks *ns, const char *name)
+{
+	for (struct network *n = ns->list; n; n = n->next)
+		if (streq(n->name, name))
+			return n;
+	return NULL;
+}
+
+/* A file with problems keeps its old meaning; one that never had any is broken. What stands keeps
+ * its meaning when the file goes. */
+static void read_conf(struct network *n, struct conf_problems *p)
+{
+	struct conf_network conf = CONF_NETWORK_INIT;
+	struct conf_problems found = { 0 };
+
+	n->stamp = conf_network_stamp(n->ns->config, n->name);
+	n->has_file = conf_load_network(&conf, n->ns->config, n->name, &found);
+	if (!n->parsed || (!found.count && (n->has_file || n->state == NETWORK_DOWN))) {
+		const struct conf_network old = n->conf;
+
+		n->conf = conf;
+		conf = old;
+	}
+	n->parsed |= !found.count;
+	free(n->broken);
+	n->broken = n->parsed ? NULL : xstrdup(found.text.data);
+	if (found.count && p) {
+		p->count += found.count;
+		buf_adds(&p->text, found.text.data);
+	}
+	conf_network_release(&conf);
+	conf_problems_release(&found);
+}
+
+/* In the order of their names, as they are listed. */
+struct network *networks_add(struct networks *ns, const char *name)
+{
+	struct network **at = &ns->list, *n = networks_find(ns, name);
+
+	if (n)
+		return n;
+	while (*at && strcmp((*at)->name, name) < 0)
+		at = &(*at)->next;
+	n = xcalloc(1, sizeof *n);
+	n->ns = ns;
+	n->name = xstrdup(name);
+	n->dir = xasprintf("%s/%s.d", ns->run, name);
+	dnsmasq_init(&n->dnsmasq, ns->ev, n->name, n->dir, network_dnsmasq_event, n);
+	choice_load(n);
+	read_conf(n, NULL);
+	n->next = *at;
+	*at = n;
+	return n;
+}
+
+static void network_free(struct network *n)
+{
+	while (n->waits)
+		network_wait_cancel(n->waits);
+	child_cancel(n->nft);
+	dnsmasq_release(&n->dnsmasq);
+	conf_network_release(&n->conf);
+	free(n->lease);
+	free(n->broken);
+	free(n->name);
+	free(n->dir);
+	free(n);
+}
+
+struct rtnl *networks_rtnl(struct networks *ns, struct err *e)
+{
+	if (!ns->rtnl)
+		ns->rtnl = rtnl_new(e);
+	return ns->rtnl;
+}
+
+void networks_changed(struct networks *ns, const char *network)
+{
+	if (ns->changed)
+		ns->changed(ns->changed_data, network);
+}
+
+void networks_on_change(
+	struct networks *ns, void (*changed)(void *data, const char *network), void *data)
+{
+	ns->changed = changed;
+	ns->changed_data = data;
+}
+
+/* Any verb looks again at the file that it needs. NULL: there is no such network. */
+static struct network *look_again(struct networks *ns, const char *name)
+{
+	struct network *n = networks_find(ns, name);
+
+	if (!n && conf_network_stamp(ns->config, name))
+		n = networks_add(ns, name);
+	if (n && n->stamp != conf_network_stamp(ns->config, name))
+		read_conf(n, NULL);
+	return n && (n->has_file || n->state != NETWORK_DOWN || streq(name, "default")) ? n : NULL;
+}
+
+static void add_listed(void *data, const char *name)
+{
+	networks_add(data, name);
+}
+
+/* A network whose file is gone goes too, unless it stands; `default` is built in. */
+static void drop_gone(struct networks *ns)
+{
+	for (struct network **at = &ns->list; *at;) {
+		struct network *n = *at;
+
+		if (n->has_file || n->state != NETWORK_DOWN || n->waits || network_attached(n) ||
+			streq(n->name, "default")) {
+			at = &n->next;
+			continue;
+		}
+		*at = n->next;
+		network_free(n);
+	}
+}
+
+void networks_reload(struct networks *ns, struct conf_problems *p)
+{
+	networks_add(ns, "default");
+	conf_list_networks(ns->config, add_listed, ns, p);
+	for (struct network *n = ns->list; n; n = n->next)
+		read_conf(n, p);
+	drop_gone(ns);
+}
+
+struct networks *networks_new(struct ev_loop *ev, const struct networks_dirs *dirs)
+{
+	struct networks *ns = xcalloc(1, sizeof *ns);
+	struct err e = ERR_INIT;
+
+	ns->ev = ev;
+	ns->config = xstrdup(dirs->config);
+	ns->state = xasprintf("%s/networks", dirs->state);
+	ns->run = xasprintf("%s/networks", dirs->run);
+	ns->inotify = -1;
+	if (file_mkdirs(ns->run, 0711, &e) < 0 || file_mkdirs(ns->state, 0700, &e) < 0 ||
+		leases_watch(ns, &e) < 0)
+		log_error(NULL, "networks: %s", e.text);
+	networks_reload(ns, NULL);
+	return ns;
+}
+
+void networks_free(struct networks *ns)
+{
+	if (!ns)
+		return;
+	claims_free(ns);
+	while (ns->list) {
+		struct network *n = ns->list;
+
+		ns->list = n->next;
+		network_free(n);
+	}
+	while (ns->answered)
+		network_wait_cancel(ns->answered);
+	leases_unwatch(ns);
+	rtnl_free(ns->rtnl);
+	free(ns->config);
+	free(ns->state);
+	free(ns->run);
+	free(ns);
+}
+
+static void take_back(struct networks *ns, const char *name)
+{
+	struct network *n = networks_add(ns, name);
+	bool same_boot;
+	uint64_t start;
+	pid_t pid;
+
+	if (n->state != NETWORK_DOWN || !record_load(n, &pid, &start, &same_boot))
+		return;
+	if (same_boot) {
+		n->choice = n->plan.choice;
+		network_take_back(n, pid, start);
+		return;
+	}
+	/* the host has booted since: nothing of it stands */
+	record_remove(n);
+	file_remove_tree(AT_FDCWD, n->dir, NULL);
+}
+
+int networks_adopt(struct networks *ns, struct err *e)
+{
+	DIR *dir = opendir(ns->run);
+
+	if (!dir)
+		return err_errno(e, "read '%s'", ns->run);
+	for (struct dirent *d; (d = readdir(dir));) {
+		const size_t len = strlen(d->d_name);
+		_cleanup_(free_ptr) char *name = NULL;
+
+		if (len <= 5 || !streq(d->d_name + len - 5, ".json"))
+			continue;
+		name = xstrndup(d->d_name, len - 5);
+		if (conf_name_ok(name))
+			take_back(ns, name);
+	}
+	closedir(dir);
+	return 0;
+}
+
+static struct network_wait *refuse(
+	struct networks *ns, const struct err *e, network_done_fn *done, void *data)
+{
+	struct network_wait *w = wait_new(ns, NULL, true, done, data);
+
+	wait_answer(w, e);
+	return w;
+}
+
+static struct network *wanted(struct networks *ns, const char *network, struct err *e)
+{
+	struct network *n = look_again(ns, network);
+
+	if (!n) {
+		err_set(e, ERR_NOT_FOUND, "no network '%s'", network);
+		err_hint(e, "its file would be %s/%s.network", ns->config, network);
+	} else if (n->broken && n->state == NETWORK_DOWN) {
+		err_set(e, ERR_INVALID_CONFIG, "%s", n->broken);
+		n = NULL;
+	}
+	return n;
+}
+
+bool networks_up(struct networks *ns, const char *network)
+{
+	const struct network *n = networks_find(ns, network);
+
+	return n && n->state == NETWORK_UP;
+}
+
+struct network_wait *networks_need(
+	struct networks *ns, const char *network, network_done_fn *done, void *data)
+{
+	struct err e = ERR_INIT;
+	struct network *n = wanted(ns, network, &e);
+	struct network_wait *w;
+
+	if (!n)
+		return refuse(ns, &e, done, data);
+	w = wait_new(ns, n, true, done, data);
+	if (n->state == NETWORK_UP)
+		wait_answer(w, NULL);
+	else if (n->state == NETWORK_DOWN)
+		network_raise(n);
+	return w;
+}
+
+struct network_wait *networks_stop(
+	struct networks *ns, const char *network, bool force, network_done_fn *done, void *data)
+{
+	struct network *n = networks_find(ns, network);
+	struct err e = ERR_INIT;
+	struct network_wait *w;
+	size_t nics;
+
+	if (!n) {
+		err_set(&e, ERR_NOT_FOUND, "no network '%s'", network);
+		return refuse(ns, &e, done, data);
+	}
+	nics = network_attached(n);
+	if (nics && !force) {
+		err_set(&e, ERR_WRONG_STATE, "network '%s' is in use by %zu NIC%s", network, nics,
+			nics == 1 ? "" : "s");
+		err_hint(&e, "stop the VMs first, or take it from them: vmkeep net stop --force %s",
+			network);
+		return refuse(ns, &e, done, data);
+	}
+	w = wait_new(ns, n, false, done, data);
+	if (n->state == NETWORK_DOWN)
+		wait_answer(w, NULL);
+	else if (n->state == NETWORK_UP)
+		network_lower(n);
+	return w;
+}

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "net/tap.h"
+#include "supervisor/network/private.h"
+
+size_t network_attached(const struct network *n)
+{
+	size_t sum = 0;
+
+	for (const struct claim *c = n->ns->claims; c; c = c->next)
+		sum += c->on == n;
+	return sum;
+}
+
+/* ---- host lines: one file per NIC, VM:NIC, which dnsmasq reads as soon as it is moved there ----
+ */
+
+static char *line_path(const struct network *n, const struct claim *c)
+{
+	return xasprintf("%s/hosts/%s:%s", n->dir, c->vm, c->nic);
+}
+
+static bool line_stands(const char *path, const struct buf *line)
+{
+	struct buf b = BUF_MAX(1024);
+	const bool same = file_read(AT_FDCWD, path, &b, NULL) == 0 && streq(b.data, line->data);
+
+	buf_release(&b);
+	return same;
+}
+
+/* Written beside the directory, because dnsmasq would read a temporary file in it; closed before it
+ * is moved there, because closing is another event. It grumbles at what it has read already. */
+static int line_put(
+	const struct network *n, const char *path, const struct buf *line, struct err *e)
+{
+	_cleanup_(free_ptr) char *tmp = xasprintf("%s/host.tmp", n->dir);
+	int r, fd;
+
+	if (line_stands(path, line))
+		return 0;
+	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	r = fd < 0 || fchmod(fd, 0644) < 0 ? -errno : file_write_all(fd, line->data, line->len);
+	close_fd(&fd);
+	if (r == 0 && rename(tmp, path) < 0)
+		r = -errno;
+	errno = -r;
+	return r < 0 ? err_errno(e, "write '%s'", path) : 0;
+}
+
+static int line_write(const struct network *n, const struct claim *c, struct err *e)
+{
+	_cleanup_(free_ptr) char *path = line_path(n, c);
+	struct buf b = BUF_INIT;
+	int r;
+
+	if (!c->address || !n->conf.dhcp || !n->plan.step[NET_STEP_DNSMASQ])
+		return 0;
+	dnsmasq_host(&b, c->mac, c->address, c->hostname);
+	r = line_put(n, path, &b, e);
+	buf_release(&b);
+	return r;
+}
+
+/* dnsmasq forgets a line only when it reads all anew, and until then refuses another one with the
+ * same address. */
+static void line_remove(struct network *n, const struct claim *c)
+{
+	_cleanup_(free_ptr) char *path = line_path(n, c);
+
+	if (unlink(path) == 0)
+		dnsmasq_reread(&n->dnsmasq);
+}
+
+/* Open to all, whatever our umask: dnsmasq is not root when it looks. */
+static int make_open(const char *path, mode_t mode, struct err *e)
+{
+	if (file_mkdirs(path, mode, e) < 0)
+		return e->number;
+	return chmod(path, mode) < 0 ? err_errno(e, "open '%s' to all", path) : 0;
+}
+
+int host_lines_prepare(struct network *n, struct err *e)
+{
+	_cleanup_(free_ptr) char *hosts = xasprintf("%s/hosts", n->dir);
+	int r = file_remove_tree(AT_FDCWD, n->dir, e);
+
+	if (r == 0)
+		r = make_open(n->ns->run, 0711, e);
+	if (r == 0)
+		r = make_open(n->dir, 0711, e);
+	if (r == 0)
+		r = make_open(hosts, 0755, e);
+	for (const struct claim *c = n->ns->claims; r == 0 && c; c = c->next)
+		if (c->on == n)
+			r = line_write(n, c, e);
+	return r;
+}
+
+/* ---- taps ---- */
+
+int networks_tap(
+	struct networks *ns, const struct network_nic *nic, char ifname[16], int *fd, struct err *e)
+{
+	_cleanup_(free_ptr) char *alias = xasprintf("vmkeep:%s:%s", nic->vm, nic->nic);
+	struct rtnl *rtnl = networks_rtnl(ns, e);
+	int r;
+
+	*fd = -1;
+	if (!rtnl)
+		return e->number;
+	r = tap_open(rtnl, alias, ifname, e);
+	if (r < 0)
+		return err_wrap(e, r, "nic '%s'", nic->nic);
+	*fd = r;
+	return 0;
+}
+
+/* Somebody else's bridge is used as it is. */
+static int foreign_bridge(struct networks *ns, const char *bridge, int *index, struct err *e)
+{
+	struct rtnl *rtnl = networks_rtnl(ns, e);
+	struct net_link l;
+
+	if (!rtnl || rtnl_link(rtnl, bridge, &l, e) < 0)
+		return e->number;
+	if (!l.index) {
+		err_set(e, ERR_NOT_FOUND, "bridge '%s' does not exist", bridge);
+		return err_hint(e, "make it first, or use Network= for a network of vmkeep's own");
+	}
+	if (!streq(l.kind, "bridge"))
+		return err_set(e, ERR_CONFLICT, "'%s' is not a bridge but a %s", bridge,
+			l.kind[0] ? l.kind : "network card");
+	*index = l.index;
+	return 0;
+}
+
+static int bridge_of(struct networks *ns, const struct claim *c, struct network **n, int *index,
+	unsigned *mtu, struct err *e)
+{
+	*mtu = 0;
+	*n = NULL;
+	if (!c->network)
+		return foreign_bridge(ns, c->bridge, index, e);
+	*n = networks_find(ns, c->network);
+	if (!*n || (*n)->state != NETWORK_UP)
+		return err_set(e, ERR_WRONG_STATE, "network '%s' is not up", c->network);
+	*index = (*n)->bridge_index;
+	*mtu = (*n)->plan.mtu;
+	return 0;
+}
+
+static int enslave(struct networks *ns, const struct claim *c, const char *ifname, int bridge,
+	unsigned mtu, struct err *e)
+{
+	const int index = (int)if_nametoindex(ifname);
+	uint8_t mac[ETH_ALEN];
+	int r;
+
+	if (!index)
+		return err_errno(e, "look up tap '%s'", ifname);
+	tap_mac(mac, c->mac);
+	r = rtnl_enslave(ns->rtnl, index, bridge, mac, mtu, c->link, e);
+	return r < 0 ? err_wrap(e, r, "tap '%s'", ifname) : 0;
+}
+
+/* The claim, with an address now that the network stands. */
+static struct claim *claim_of(struct networks *ns, const struct network_nic *nic, struct err *e)
+{
+	struct network_nic again = *nic;
+	struct claim *c = claims_find(ns, nic->vm, nic->nic);
+	uint32_t address;
+
+	if (c && !again.address)
+		again.address = c->address;
+	if (networks_claim(ns, &again, &address, e) < 0)
+		return NULL;
+	return claims_find(ns, nic->vm, nic->nic);
+}
+
+static void attach(struct claim *c, struct network *n, const char *ifname)
+{
+	c->attached = true;
+	c->on = n;
+	snprintf(c->ifname, sizeof c->ifname, "%s", ifname);
+}
+
+int networks_join(
+	struct networks *ns, const struct network_nic *nic, const char *ifname, struct err *e)
+{
+	struct claim *c = claim_of(ns, nic, e);
+	const struct dnsmasq_lease *l;
+	struct network *n;
+	unsigned mtu;
+	int r, bridge;
+
+	if (!c)
+		return e->number;
+	r = bridge_of(ns, c, &n, &bridge, &mtu, e);
+	if (r == 0 && n)
+		r = line_write(n, c, e);
+	if (r == 0)
+		r = enslave(ns, c, ifname, bridge, mtu, e);
+	if (r < 0)
+		return err_wrap(e, r, "nic '%s'", nic->nic);
+	l = n ? leases_by_mac(n, c->mac) : NULL;
+	c->expires_before = l ? l->expires : 0;
+	attach(c, n, ifname);
+	return 0;
+}
+
+/* Not on its bridge any more: back onto it. */
+static int join_again(struct networks *ns, const struct claim *c, const char *ifname, int bridge,
+	unsigned mtu, struct err *e)
+{
+	struct rtnl *rtnl = networks_rtnl(ns, e);
+	struct net_link l;
+	int r;
+
+	if (!rtnl)
+		return e->number;
+	r = rtnl_link(rtnl, ifname, &l, e);
+	if (r < 0 || l.master == bridge)
+		return r;
+	if (!l.index)
+		return err_set(e, ERR_NOT_FOUND, "tap '%s' is gone", ifname);
+	r = enslave(ns, c, ifname, bridge, mtu, e);
+	if (r == 0)
+		log_warning(
+			c->vm, "nic %s: '%s' was not on its bridge, it is again", c->nic, ifname);
+	return r;
+}
+
+void networks_rejoin(struct networks *ns, const struct network_nic *nic, const char *ifname)
+{
+	struct err e = ERR_INIT;
+	struct claim *c = claim_of(ns, nic, &e);
+	struct network *n;
+	unsigned mtu;
+	int bridge, r;
+
+	if (!c) {
+		log_error(nic->vm, "nic %s: %s", nic->nic, e.text);
+		return;
+	}
+	r = bridge_of(ns, c, &n, &bridge, &mtu, &e);
+	if (r == 0 && n)
+		r = line_write(n, c, &e);
+	if (r == 0)
+		r = join_again(ns, c, ifname, bridge, mtu, &e);
+	if (r < 0)
+		log_error(nic->vm, "nic %s: %s", nic->nic, e.text);
+	attach(c, n, ifname);
+}
+
+void network_join_all(struct network *n)
+{
+	for (struct claim *c = n->ns->claims; c; c = c->next) {
+		struct err e = ERR_INIT;
+
+		if (c->on == n &&
+			join_again(n->ns, c, c->ifname, n->bridge_index, n->plan.mtu, &e) < 0)
+			log_error(c->vm, "nic %s: %s", c->nic, e.text);
+	}
+}
+
+void networks_leave(struct networks *ns, const char *vm, const char *nic)
+{
+	struct claim *c = claims_find(ns, vm, nic);
+	struct network *n;
+
+	if (!c)
+		return;
+	/* also a line that was written before this daemon came */
+	n = c->on || !c->network ? c->on : networks_find(ns, c->network);
+	if (n)
+		line_remove(n, c);
+	c->attached = false;
+	c->on = NULL;
+	c->ifname[0] = '\0';
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/network/private.h - what the files of this folder share
+ *
+ * One network goes DOWN -> RAISING -> UP -> STOPPING -> DOWN; a raise that fails goes through
+ * STOPPING too, so that there is one way of undoing. Only raise.c writes the state.
+ */
+#ifndef SUPERVISOR_NETWORK_PRIVATE_H
+#define SUPERVISOR_NETWORK_PRIVATE_H
+
+#include <ev.h>
+
+#include "base/child.h"
+#include "net/dnsmasq.h"
+#include "net/plan.h"
+#include "net/rtnl.h"
+#include "supervisor/network/network.h"
+#include "supervisor/network/process.h"
+
+enum network_state { NETWORK_DOWN, NETWORK_RAISING, NETWORK_UP, NETWORK_STOPPING, NETWORK_STATES };
+
+struct network {
+	struct network *next;
+	struct networks *ns;
+	char *name;
+	char *dir;		  /* RUN/networks/NAME.d */
+	struct conf_network conf; /* fully defaulted, also when it never parsed */
+	uint64_t stamp;		  /* of the file */
+	bool has_file, parsed;
+	char *broken; /* the problems of a file that never parsed, or NULL */
+	enum network_state state;
+	struct net_choice choice; /* remembered in STATE/networks/NAME.json */
+	struct net_plan plan;	  /* what stands; steps: what is ours to undo */
+	bool dns;		  /* dnsmasq answers DNS: wished, and the port was free */
+	int bridge_index;	  /* 0: none */
+	struct child *nft;
+	struct dnsmasq dnsmasq;
+	struct err failure;	     /* of the raise that is being undone */
+	struct dnsmasq_lease *lease; /* by MAC */
+	size_t leases;
+	bool leases_changed;
+	struct network_wait *waits;
+};
+
+struct network_wait {
+	struct network_wait *next;
+	struct networks *ns;
+	struct network *network; /* NULL: there is none, or answered */
+	bool up;		 /* for it to stand, else for it to be gone */
+	struct err result;
+	network_done_fn *done;
+	void *data;
+	ev_timer now;
+};
+
+struct claim { /* a NIC, as long as its VM exists */
+	struct claim *next;
+	char *vm, *nic, *hostname;
+	char *network; /* NULL: a foreign bridge */
+	char *bridge;
+	uint8_t mac[ETH_ALEN];
+	uint32_t address; /* 0: none yet */
+	bool fixed, link;
+	bool attached;
+	char ifname[IFNAMSIZ];	 /* while attached */
+	struct network *on;	 /* while attached and not to a foreign bridge */
+	uint64_t expires_before; /* of the lease that was there before it was attached */
+};
+
+struct networks {
+	struct ev_loop *ev;
+	char *config, *state, *run; /* directories; state and run: the networks folder in it */
+	struct rtnl *rtnl;	    /* opened at first use */
+	struct network *list;
+	struct claim *claims;
+	struct network_wait *answered; /* waits on their way to their owner */
+	int inotify;
+	ev_io changes;
+	ev_timer settle;
+	void (*changed)(void *data, const char *network);
+	void *changed_data;
+};
+
+/* networks.c */
+struct network *networks_find(struct networks *ns, const char *name);
+struct network *networks_add(struct networks *ns, const char *name);
+struct rtnl *networks_rtnl(struct networks *ns, struct err *e); /* NULL on failure */
+void networks_changed(struct networks *ns, const char *network);
+
+/* waits.c */
+struct network_wait *wait_new(
+	struct networks *ns, struct network *n, bool up, network_done_fn *done, void *data);
+/* Answers one, or all of a network that wait for this; from the loop, later. */
+void wait_answer(struct network_wait *w, const struct err *e);
+void waits_answer(struct network *n, bool up, const struct err *e);
+bool waits_any(const struct network *n, bool up);
+
+/* raise.c */
+void network_raise(struct network *n);
+void network_lower(struct network *n);
+/* n->plan and n->choice come from a record of this boot: makes sure all of it stands. */
+void network_take_back(struct network *n, pid_t pid, uint64_t start);
+void network_dnsmasq_event(void *data, enum dnsmasq_event event, const struct err *e);
+
+/* make.c */
+int network_ip_forward(bool on, struct err *e);
+int network_make_bridge(struct network *n, struct err *e);
+void network_delete_bridge(struct network *n);
+int network_write_dnsmasq(struct network *n, struct err *e);
+/* Run nft; done is called once from the loop, and sets n->nft to NULL. */
+int network_load_rules(
+	struct network *n, void (*done)(void *data, const struct child_result *r), struct err *e);
+int network_drop_rules(
+	struct network *n, void (*done)(void *data, const struct child_result *r), struct err *e);
+void network_nft_error(const struct child_result *r, struct err *e);
+
+/* record.c: RUN/networks/NAME.json, what was made; STATE/networks/NAME.json, what was chosen */
+int record_save(const struct network *n, struct err *e);
+void record_remove(const struct network *n);
+/* False when there is none to be used; says why in the log. *same_boot: it can still stand. */
+bool record_load(struct network *n, pid_t *pid, uint64_t *start, bool *same_boot);
+void choice_load(struct network *n); /* always leaves a MAC */
+int choice_save(const struct network *n, struct err *e);
+
+/* claims.c */
+struct claim *claims_find(struct networks *ns, const char *vm, const char *nic);
+void claims_free(struct networks *ns);
+/* Subnet and pool of a network as far as they are known; false: not yet. */
+bool network_pool(
+	const struct network *n, uint32_t *host, unsigned *prefix, uint32_t *first, uint32_t *last);
+
+/* nic.c */
+int host_lines_prepare(struct network *n, struct err *e); /* directory and all lines, anew */
+void network_join_all(struct network *n);		  /* after the bridge was made anew */
+size_t network_attached(const struct network *n);
+
+/* leases.c */
+int leases_watch(struct networks *ns, struct err *e);
+void leases_unwatch(struct networks *ns);
+void leases_read(struct network *n);
+char *leases_path(const struct network *n); /* caller frees */
+const struct dnsmasq_lease *leases_by_mac(const struct network *n, const uint8_t mac[ETH_ALEN]);
+const struct dnsmasq_lease *leases_by_address(const struct network *n, uint32_t address);
+bool claim_seen(const struct claim *c, const struct dnsmasq_lease *l);
+
+#endif

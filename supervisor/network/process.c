@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/network/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/inotify.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+
+#include "base/child.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+
+/* Seconds. A start takes 10 to 25 ms. */
+static const double START_TIMEOUT = 10, TERM_PATIENCE = 2, FIRST_PAUSE = 0.1, LONGEST_PAUSE = 60,
+		    STEADY_AFTER = 5;
+
+static void spawn(struct dnsmasq *d);
+
+static char *path_of(const struct dnsmasq *d, const char *name)
+{
+	return xasprintf("%s/%s", d->dir, name);
+}
+
+static void unwatch_pid_file(struct dnsmasq *d)
+{
+	ev_io_stop(d->ev, &d->written);
+	close_fd(&d->inotify);
+}
+
+static void forget_process(struct dnsmasq *d)
+{
+	ev_io_stop(d->ev, &d->exited);
+	ev_timer_stop(d->ev, &d->timer);
+	unwatch_pid_file(d);
+	close_fd(&d->pidfd);
+	d->pid = 0;
+	d->start = 0;
+}
+
+static void arm(struct dnsmasq *d, double seconds)
+{
+	ev_timer_stop(d->ev, &d->timer);
+	ev_timer_set(&d->timer, seconds, 0);
+	ev_timer_start(d->ev, &d->timer);
+}
+
+/* Field 22, counted from the last ')': the name may hold anything. 0: no such process. */
+static uint64_t start_time(pid_t pid)
+{
+	_cleanup_(free_ptr) char *path = xasprintf("/proc/%d/stat", (int)pid);
+	struct buf b = BUF_MAX(4096);
+	uint64_t start = 0;
+	char *p = NULL;
+
+	if (file_read(AT_FDCWD, path, &b, NULL) == 0 && b.data)
+		p = strrchr(b.data, ')');
+	for (int field = 2; p && field < 22; field++) {
+		p = strchr(p, ' ');
+		p = p ? p + 1 : NULL;
+	}
+	if (p)
+		start = strtoull(p, NULL, 10);
+	buf_release(&b);
+	return start;
+}
+
+/* Whether its command line carries our configuration file, as a word of its own. */
+static bool runs_for_us(const struct dnsmasq *d, pid_t pid)
+{
+	_cleanup_(free_ptr) char *path = xasprintf("/proc/%d/cmdline", (int)pid);
+	_cleanup_(free_ptr) char *word = xasprintf("--conf-file=%s/dnsmasq.conf", d->dir);
+	struct buf b = BUF_MAX(16384);
+	bool found = false;
+
+	if (file_read(AT_FDCWD, path, &b, NULL) == 0)
+		for (size_t i = 0; i < b.len && !found; i += strlen(b.data + i) + 1)
+			found = streq(b.data + i, word);
+	buf_release(&b);
+	return found;
+}
+
+static pid_t pid_in_file(const struct dnsmasq *d)
+{
+	_cleanup_(free_ptr) char *path = path_of(d, "dnsmasq.pid");
+	struct buf b = BUF_MAX(32);
+	pid_t pid = 0;
+
+	if (file_read(AT_FDCWD, path, &b, NULL) == 0 && b.data)
+		pid = (pid_t)strtol(b.data, NULL, 10);
+	buf_release(&b);
+	return pid > 1 ? pid : 0;
+}
+
+/* The last line it wrote before it died, for people. */
+static void last_words(const struct dnsmasq *d, char *out, size_t len)
+{
+	_cleanup_(free_ptr) char *path = path_of(d, "dnsmasq.log"), *safe = NULL;
+	struct buf b = BUF_MAX(65536);
+	char *line;
+
+	out[0] = '\0';
+	if (file_read(AT_FDCWD, path, &b, NULL) == 0 && b.data) {
+		while (b.len && b.data[b.len - 1] == '\n')
+			b.data[--b.len] = '\0';
+		line = strrchr(b.data, '\n');
+		line = line ? line + 1 : b.data;
+		if (strncmp(line, "dnsmasq: ", 9) == 0)
+			line += 9;
+		safe = text_escape(line, strlen(line), false);
+		snprintf(out, len, "%s", safe);
+	}
+	buf_release(&b);
+}
+
+static void pause_and_retry(struct dnsmasq *d)
+{
+	double pause = 0;
+
+	if (d->failures) {
+		pause = FIRST_PAUSE;
+		for (unsigned i = 1; i < d->failures && pause < LONGEST_PAUSE; i++)
+			pause *= 2;
+		if (pause > LONGEST_PAUSE)
+			pause = LONGEST_PAUSE;
+	}
+	d->failures++;
+	d->state = DNSMASQ_WAITING;
+	arm(d, pause);
+}
+
+static void ended(struct dnsmasq *d, int status)
+{
+	const bool steady = d->state == DNSMASQ_UP && ev_now(d->ev) - d->spawned > STEADY_AFTER;
+	const bool starting = d->state == DNSMASQ_STARTING;
+	const pid_t pid = d->pid;
+	char words[160];
+	struct err e = ERR_INIT;
+
+	forget_process(d);
+	if (d->state == DNSMASQ_STOPPING) {
+		d->state = DNSMASQ_OFF;
+		if (d->again)
+			spawn(d);
+		else
+			d->event(d->data, DNSMASQ_STOPPED, NULL);
+		return;
+	}
+	if (steady)
+		d->failures = 0;
+	if (status > 0)
+		snprintf(d->problem, sizeof d->problem, "ended with status %d", status);
+	else if (status < 0)
+		snprintf(d->problem, sizeof d->problem, "ended by signal %d", -status);
+	else
+		snprintf(d->problem, sizeof d->problem, "ended");
+	last_words(d, words, sizeof words);
+	if (starting && words[0])
+		snprintf(d->problem, sizeof d->problem, "%s", words);
+	if (d->first) {
+		d->state = DNSMASQ_OFF;
+		err_set(&e, ERR_FAILED, "start dnsmasq: %s", d->problem);
+		d->event(d->data, DNSMASQ_FAILED, &e);
+		return;
+	}
+	log_warning(NULL, "network %s: dnsmasq (pid %d) %s, it is started again", d->network,
+		(int)pid, d->problem);
+	pause_and_retry(d);
+}
+
+static void on_exited(struct ev_loop *ev, ev_io *w, int revents)
+{
+	struct dnsmasq *d = w->data;
+	siginfo_t info = { 0 };
+	int status = 0;
+
+	(void)ev, (void)revents;
+	/* ECHILD: started by a daemon before us */
+	if (waitid(P_PIDFD, (id_t)d->pidfd, &info, WEXITED | WNOHANG) == 0) {
+		if (info.si_pid == 0)
+			return;
+		status = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
+	}
+	ended(d, status);
+}
+
+static void became_ready(struct dnsmasq *d)
+{
+	unwatch_pid_file(d);
+	ev_timer_stop(d->ev, &d->timer);
+	d->state = DNSMASQ_UP;
+	d->problem[0] = '\0';
+	if (!d->first) {
+		log_info(NULL, "network %s: dnsmasq is back (pid %d)", d->network, (int)d->pid);
+		return;
+	}
+	d->first = false;
+	d->failures = 0;
+	d->event(d->data, DNSMASQ_READY, NULL);
+}
+
+static void on_written(struct ev_loop *ev, ev_io *w, int revents)
+{
+	struct dnsmasq *d = w->data;
+	char drain[4096];
+
+	(void)ev, (void)revents;
+	while (read(d->inotify, drain, sizeof drain) > 0)
+		;
+	if (d->state == DNSMASQ_STARTING && pid_in_file(d) == d->pid)
+		became_ready(d);
+}
+
+static void on_timer(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	struct dnsmasq *d = w->data;
+
+	(void)ev, (void)revents;
+	switch (d->state) {
+	case DNSMASQ_WAITING:
+		spawn(d);
+		return;
+	case DNSMASQ_STARTING:
+	case DNSMASQ_STOPPING:
+		if (d->pidfd < 0)
+			ended(d, 0); /* there was nothing to stop */
+		else
+			pidfd_send_signal(d->pidfd, SIGKILL, NULL, 0);
+		return;
+	case DNSMASQ_OFF:
+	case DNSMASQ_UP:
+	case DNSMASQ_MISSING:
+	case DNSMASQ_STATES:
+		return;
+	}
+}
+
+void dnsmasq_init(struct dnsmasq *d, struct ev_loop *ev, const char *network, const char *dir,
+	void (*event)(void *data, enum dnsmasq_event event, const struct err *e), void *data)
+{
+	*d = (struct dnsmasq){ .ev = ev,
+		.network = network,
+		.dir = dir,
+		.event = event,
+		.data = data,
+		.pidfd = -1,
+		.inotify = -1 };
+	ev_init(&d->exited, on_exited);
+	ev_init(&d->written, on_written);
+	ev_init(&d->timer, on_timer);
+	d->exited.data = d->written.data = d->timer.data = d;
+}
+
+void dnsmasq_release(struct dnsmasq *d)
+{
+	forget_process(d);
+	d->state = DNSMASQ_OFF;
+}
+
+static void watch_process(struct dnsmasq *d)
+{
+	ev_io_set(&d->exited, d->pidfd, EV_READ);
+	ev_io_start(d->ev, &d->exited);
+}
+
+/* The pid file comes after the sockets are bound: no polling, no guessing. */
+static int watch_pid_file(struct dnsmasq *d, struct err *e)
+{
+	_cleanup_(free_ptr) char *path = path_of(d, "dnsmasq.pid");
+
+	unlink(path);
+	d->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (d->inotify < 0 || inotify_add_watch(d->inotify, d->dir, IN_CLOSE_WRITE) < 0)
+		return err_errno(e, "watch '%s'", d->dir);
+	ev_io_set(&d->written, d->inotify, EV_READ);
+	ev_io_start(d->ev, &d->written);
+	return 0;
+}
+
+static int run(struct dnsmasq *d, struct err *e)
+{
+	_cleanup_(free_ptr) char *conf = xasprintf("--conf-file=%s/dnsmasq.conf", d->dir);
+	_cleanup_(free_ptr) char *log = path_of(d, "dnsmasq.log");
+	const char *argv[] = { "dnsmasq", "--keep-in-foreground", conf, NULL };
+	_cleanup_(close_fd) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	_cleanup_(close_fd) int out =
+		open(log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+	/* clang-format off */
+	const struct child_fd fds[] = { { null, 0 }, { null, 1 }, { out, 2 } };
+	/* clang-format on */
+	int r;
+
+	if (null < 0 || out < 0)
+		return err_errno(e, "open '%s'", log);
+	r = watch_pid_file(d, e);
+	if (r == 0)
+		r = child_spawn(argv, NULL, fds, ARRAY_SIZE(fds), &d->pid, &d->pidfd, e);
+	return r;
+}
+
+static void spawn(struct dnsmasq *d)
+{
+	struct err e = ERR_INIT;
+
+	d->again = false;
+	if (run(d, &e) == 0) {
+		d->state = DNSMASQ_STARTING;
+		d->start = start_time(d->pid);
+		d->spawned = ev_now(d->ev);
+		watch_process(d);
+		arm(d, START_TIMEOUT);
+		d->event(d->data, DNSMASQ_NEW_PID, NULL);
+		return;
+	}
+	forget_process(d);
+	snprintf(d->problem, sizeof d->problem, "%.250s", e.text);
+	if (e.class == ERR_NOT_FOUND) {
+		d->state = DNSMASQ_MISSING;
+		snprintf(d->problem, sizeof d->problem, "dnsmasq is not installed");
+		log_warning(NULL,
+			"network %s: dnsmasq is not installed: guests get no address and no names "
+			"(apt install dnsmasq-base)",
+			d->network);
+		if (d->first)
+			d->event(d->data, DNSMASQ_READY, NULL);
+	} else if (d->first) {
+		d->state = DNSMASQ_OFF;
+		d->event(d->data, DNSMASQ_FAILED, &e);
+	} else {
+		log_warning(NULL, "network %s: %s", d->network, e.text);
+		pause_and_retry(d);
+	}
+}
+
+void dnsmasq_start(struct dnsmasq *d)
+{
+	d->first = true;
+	d->failures = 0;
+	spawn(d);
+}
+
+/* pidfd first, then the look at who it is: the number cannot change hands in between. */
+bool dnsmasq_adopt(struct dnsmasq *d, pid_t pid, uint64_t start)
+{
+	const pid_t candidates[] = { pid, pid_in_file(d) };
+
+	for (size_t i = 0; i < ARRAY_SIZE(candidates); i++) {
+		const pid_t p = candidates[i];
+
+		if (p <= 1)
+			continue;
+		d->pidfd = pidfd_open(p, PIDFD_NONBLOCK);
+		if (d->pidfd < 0)
+			continue;
+		d->start = start_time(p);
+		if (d->start && (i > 0 || d->start == start) && runs_for_us(d, p)) {
+			d->pid = p;
+			d->state = DNSMASQ_UP;
+			d->first = false;
+			d->spawned = ev_now(d->ev);
+			watch_process(d);
+			return true;
+		}
+		close_fd(&d->pidfd);
+	}
+	return false;
+}
+
+void dnsmasq_stop(struct dnsmasq *d)
+{
+	d->again = false;
+	unwatch_pid_file(d);
+	if (d->state == DNSMASQ_STOPPING)
+		return;
+	d->state = DNSMASQ_STOPPING;
+	if (d->pidfd >= 0)
+		pidfd_send_signal(d->pidfd, SIGTERM, NULL, 0);
+	arm(d, d->pidfd >= 0 ? TERM_PATIENCE : 0);
+}
+
+void dnsmasq_restart(struct dnsmasq *d)
+{
+	d->first = false;
+	if (d->pidfd < 0) {
+		spawn(d);
+		return;
+	}
+	dnsmasq_stop(d);
+	d->again = true;
+}
+
+void dnsmasq_reread(struct dnsmasq *d)
+{
+	if (d->state == DNSMASQ_UP)
+		pidfd_send_signal(d->pidfd, SIGHUP, NULL, 0);
+}
+
+const char *dnsmasq_health(const struct dnsmasq *d)
+{
+	switch (d->state) {
+	case DNSMASQ_UP:
+		return "ok";
+	case DNSMASQ_STARTING:
+		return "starting";
+	case DNSMASQ_STOPPING:
+		return d->again ? "restarting" : "stopping";
+	case DNSMASQ_WAITING:
+	case DNSMASQ_MISSING:
+		return d->problem;
+	case DNSMASQ_OFF:
+	case DNSMASQ_STATES:
+		break;
+	}
+	return "off";
+}

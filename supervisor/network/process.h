@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/network/process.h - the dnsmasq of one network
+ *
+ * Runs in its own session and outlives the daemon; taken back by pid, start time and a command line
+ * that carries our configuration file. There are never two. One that dies is started again, at once
+ * and then after growing pauses. Its log is syslog's; what it says when it cannot start goes to
+ * dnsmasq.log in the network's directory.
+ */
+#ifndef SUPERVISOR_NETWORK_PROCESS_H
+#define SUPERVISOR_NETWORK_PROCESS_H
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+
+enum dnsmasq_state {
+	DNSMASQ_OFF,
+	DNSMASQ_STARTING, /* until it has written its pid file: then it listens */
+	DNSMASQ_UP,
+	DNSMASQ_WAITING, /* to be started again */
+	DNSMASQ_STOPPING,
+	DNSMASQ_MISSING, /* not installed */
+	DNSMASQ_STATES
+};
+
+enum dnsmasq_event {
+	DNSMASQ_READY,	/* or missing, see state */
+	DNSMASQ_FAILED, /* the first start; it is off. The error says why */
+	DNSMASQ_STOPPED,
+	DNSMASQ_NEW_PID
+};
+
+struct dnsmasq {
+	struct ev_loop *ev;
+	const char *network, *dir; /* borrowed */
+	void (*event)(void *data, enum dnsmasq_event event, const struct err *e);
+	void *data;
+	enum dnsmasq_state state;
+	bool first;	   /* has not been ready since dnsmasq_start() */
+	bool again;	   /* start once it has stopped */
+	unsigned failures; /* in a row */
+	char problem[256]; /* why it is not up, for health; empty: fine */
+	pid_t pid;
+	uint64_t start; /* field 22 of /proc/PID/stat */
+	double spawned;
+	int pidfd, inotify;
+	ev_io exited, written;
+	ev_timer timer; /* readiness, pause, or patience with SIGTERM: one at a time */
+};
+
+void dnsmasq_init(struct dnsmasq *d, struct ev_loop *ev, const char *network, const char *dir,
+	void (*event)(void *data, enum dnsmasq_event event, const struct err *e), void *data);
+void dnsmasq_release(struct dnsmasq *d); /* leaves the process running */
+
+/* Starts it with dnsmasq.conf in dir. One event follows: READY, or FAILED. */
+void dnsmasq_start(struct dnsmasq *d);
+/* Takes a running one back: by the record, else by its pid file. False: there is none. */
+bool dnsmasq_adopt(struct dnsmasq *d, pid_t pid, uint64_t start);
+/* SIGTERM, SIGKILL after 2 s; STOPPED follows, also when nothing ran. */
+void dnsmasq_stop(struct dnsmasq *d);
+/* Ends it if it runs, starts it, and goes on trying; no event but NEW_PID. For a bridge that was
+ * made anew: the DHCP socket is bound to the old one. */
+void dnsmasq_restart(struct dnsmasq *d);
+/* Makes it forget the host lines of removed files. */
+void dnsmasq_reread(struct dnsmasq *d);
+
+const char *dnsmasq_health(const struct dnsmasq *d); /* "ok", or what is wrong */
+
+#endif

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Making and unmaking a network. What takes no time (links, /proc) is done at once; nft and dnsmasq
+ * run side by side, and the network is up when both are done.
+ */
+#include <fcntl.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "supervisor/network/private.h"
+
+static void undo_rest(struct network *n);
+
+static void check_up(struct network *n)
+{
+	char ip[NET_IP_TEXT];
+
+	if (n->state != NETWORK_RAISING || n->nft)
+		return;
+	if (n->plan.step[NET_STEP_DNSMASQ] && n->dnsmasq.state != DNSMASQ_UP &&
+		n->dnsmasq.state != DNSMASQ_MISSING)
+		return;
+	n->state = NETWORK_UP;
+	log_info(NULL, "network %s: up (bridge '%s', %s)", n->name, n->plan.choice.bridge,
+		net_ip(ip, n->plan.choice.address, n->plan.choice.prefix));
+	network_join_all(n);
+	waits_answer(n, true, NULL);
+	networks_changed(n->ns, n->name);
+	if (waits_any(n, false))
+		network_lower(n);
+}
+
+static void give_up(struct network *n, const struct err *e)
+{
+	err_copy(&n->failure, e);
+	err_wrap(&n->failure, n->failure.number, "network '%s'", n->name);
+	log_error(NULL, "%s", n->failure.text);
+	network_lower(n);
+}
+
+static void on_rules(void *data, const struct child_result *r)
+{
+	struct network *n = data;
+	struct err e = ERR_INIT;
+
+	n->nft = NULL;
+	if (r->status != 0) {
+		network_nft_error(r, &e);
+		give_up(n, &e);
+		return;
+	}
+	check_up(n);
+}
+
+static int plan(struct network *n, struct err *e)
+{
+	struct rtnl *rtnl = networks_rtnl(n->ns, e);
+	struct net_facts facts = NET_FACTS_INIT;
+	struct net_choice before = n->choice;
+	int r;
+
+	if (!rtnl)
+		return e->number;
+	r = rtnl_facts(rtnl, &facts, e);
+	for (struct network *o = n->ns->list; r == 0 && o; o = o->next)
+		if (o != n)
+			net_facts_reserve(&facts, o->name, o->choice.bridge, o->choice.address,
+				o->choice.prefix);
+	if (r == 0)
+		r = net_plan(&n->plan, &n->conf, &n->choice, &facts, e);
+	net_facts_release(&facts);
+	if (r < 0)
+		return r;
+	if (n->plan.note[0])
+		log_warning(NULL, "network %s: %s", n->name, n->plan.note);
+	n->choice = n->plan.choice;
+	if (memcmp(&before, &n->choice, sizeof before) != 0)
+		r = choice_save(n, e);
+	return r;
+}
+
+static int make(struct network *n, struct err *e)
+{
+	int r = plan(n, e);
+
+	if (r < 0) {
+		n->plan = (struct net_plan){ 0 };
+		return r;
+	}
+	n->dns = n->conf.dns && dnsmasq_port_free(n->plan.choice.address);
+	if (n->conf.dns && !n->dns)
+		log_warning(NULL,
+			"network %s: port 53 is taken by another name server on this host: guests get the "
+			"host's resolvers and no names of each other (see: ss -lnp sport = :53)",
+			n->name);
+	r = record_save(n, e);
+	if (r == 0 && n->plan.step[NET_STEP_FORWARD])
+		r = network_ip_forward(true, e);
+	if (r == 0)
+		r = network_make_bridge(n, e);
+	if (r == 0)
+		r = network_load_rules(n, on_rules, e);
+	if (r < 0 || !n->plan.step[NET_STEP_DNSMASQ])
+		return r;
+	leases_read(n);
+	r = host_lines_prepare(n, e);
+	if (r == 0)
+		r = network_write_dnsmasq(n, e);
+	if (r == 0)
+		dnsmasq_start(&n->dnsmasq);
+	return r;
+}
+
+static void begin(struct network *n)
+{
+	struct err e = ERR_INIT;
+
+	if (make(n, &e) < 0 && n->state == NETWORK_RAISING)
+		give_up(n, &e);
+}
+
+/* One that a killed daemon left is ended first: it holds port 53, and what it read is old. */
+void network_raise(struct network *n)
+{
+	n->state = NETWORK_RAISING;
+	err_clear(&n->failure);
+	if (dnsmasq_adopt(&n->dnsmasq, 0, 0))
+		dnsmasq_stop(&n->dnsmasq);
+	else
+		begin(n);
+}
+
+void network_dnsmasq_event(void *data, enum dnsmasq_event event, const struct err *e)
+{
+	struct network *n = data;
+	struct err mine = ERR_INIT;
+
+	switch (event) {
+	case DNSMASQ_NEW_PID:
+		if (record_save(n, &mine) < 0)
+			log_error(NULL, "network %s: %s", n->name, mine.text);
+		return;
+	case DNSMASQ_READY:
+		check_up(n);
+		return;
+	case DNSMASQ_FAILED:
+		give_up(n, e);
+		return;
+	case DNSMASQ_STOPPED:
+		if (n->state == NETWORK_RAISING)
+			begin(n);
+		else
+			undo_rest(n);
+		return;
+	}
+}
+
+/* ---- the way back ---- */
+
+/* Another network of ours needs it still: it inherits the duty to turn it off. */
+static bool hand_forward_on(struct network *n)
+{
+	struct err e = ERR_INIT;
+
+	for (struct network *o = n->ns->list; o; o = o->next) {
+		if (o == n || !o->plan.step[NET_STEP_BRIDGE])
+			continue;
+		o->plan.step[NET_STEP_FORWARD] = true;
+		if (record_save(o, &e) < 0)
+			log_error(NULL, "network %s: %s", o->name, e.text);
+		return true;
+	}
+	return false;
+}
+
+/* That of another daemon on this host, for tests perhaps. */
+static bool others_stand(struct network *n)
+{
+	struct net_facts facts = NET_FACTS_INIT;
+	bool found = false;
+
+	if (n->ns->rtnl && rtnl_facts(n->ns->rtnl, &facts, NULL) == 0)
+		for (size_t i = 0; i < facts.links; i++)
+			found |= strncmp(facts.link[i].alias, "vmkeep:network:", 15) == 0;
+	net_facts_release(&facts);
+	return found;
+}
+
+/* After the bridge is gone. */
+static void restore_forward(struct network *n)
+{
+	struct err e = ERR_INIT;
+
+	if (hand_forward_on(n))
+		return;
+	if (others_stand(n))
+		log_info(NULL, "network %s: ip_forward stays on for another vmkeepd", n->name);
+	else if (network_ip_forward(false, &e) < 0)
+		log_error(NULL, "network %s: %s", n->name, e.text);
+}
+
+static void down(struct network *n)
+{
+	const bool failed = n->failure.number != 0;
+	struct err e = ERR_INIT;
+
+	if (n->plan.step[NET_STEP_BRIDGE])
+		network_delete_bridge(n);
+	if (n->plan.step[NET_STEP_FORWARD])
+		restore_forward(n);
+	if (file_remove_tree(AT_FDCWD, n->dir, &e) < 0)
+		log_error(NULL, "network %s: %s", n->name, e.text);
+	record_remove(n);
+	n->plan = (struct net_plan){ 0 };
+	n->state = NETWORK_DOWN;
+	waits_answer(n, false, NULL);
+	if (failed)
+		waits_answer(n, true, &n->failure);
+	else
+		log_info(NULL, "network %s: down", n->name);
+	networks_changed(n->ns, n->name);
+	if (waits_any(n, true))
+		network_raise(n);
+}
+
+static void on_rules_gone(void *data, const struct child_result *r)
+{
+	struct network *n = data;
+	struct err e = ERR_INIT;
+
+	n->nft = NULL;
+	if (r->status != 0) {
+		network_nft_error(r, &e);
+		log_error(NULL, "network %s: table '%s' may be left: %s", n->name, n->plan.table,
+			e.text);
+	}
+	down(n);
+}
+
+static void undo_rest(struct network *n)
+{
+	struct err e = ERR_INIT;
+
+	if (n->plan.step[NET_STEP_RULES]) {
+		if (network_drop_rules(n, on_rules_gone, &e) == 0)
+			return;
+		log_error(NULL, "network %s: table '%s' may be left: %s", n->name, n->plan.table,
+			e.text);
+	}
+	down(n);
+}
+
+void network_lower(struct network *n)
+{
+	n->state = NETWORK_STOPPING;
+	child_cancel(n->nft);
+	n->nft = NULL;
+	dnsmasq_stop(&n->dnsmasq);
+}
+
+/* ---- after a restart of the daemon ---- */
+
+static void on_rules_again(void *data, const struct child_result *r)
+{
+	struct network *n = data;
+	struct err e = ERR_INIT;
+
+	n->nft = NULL;
+	if (r->status == 0)
+		return;
+	network_nft_error(r, &e);
+	log_error(NULL, "network %s: its rules could not be set again: %s", n->name, e.text);
+}
+
+static int take_back(struct network *n, bool *anew, struct err *e)
+{
+	const struct net_choice *c = &n->plan.choice;
+	struct rtnl *rtnl = networks_rtnl(n->ns, e);
+	struct net_link l;
+	int r;
+
+	if (!rtnl)
+		return e->number;
+	r = rtnl_link(rtnl, c->bridge, &l, e);
+	if (r < 0)
+		return r;
+	*anew = !l.index;
+	if (l.index && memcmp(l.mac, c->mac, ETH_ALEN) != 0) {
+		n->plan.step[NET_STEP_BRIDGE] = false;
+		return err_set(e, ERR_CONFLICT, "bridge '%s' is not ours any more", c->bridge);
+	}
+	r = network_ip_forward(true, e);
+	if (r == 0)
+		r = network_make_bridge(n, e);
+	if (r == 0)
+		r = network_load_rules(n, on_rules_again, e);
+	return r;
+}
+
+static void take_dnsmasq_back(struct network *n, pid_t pid, uint64_t start, bool anew)
+{
+	struct err e = ERR_INIT;
+
+	if (!n->plan.step[NET_STEP_DNSMASQ])
+		return;
+	if (dnsmasq_adopt(&n->dnsmasq, pid, start) && !anew)
+		return;
+	log_warning(NULL, "network %s: dnsmasq %s, it is started again", n->name,
+		anew ? "served a bridge that is gone" : "is gone");
+	if (network_write_dnsmasq(n, &e) < 0)
+		log_error(NULL, "network %s: %s", n->name, e.text);
+	dnsmasq_restart(&n->dnsmasq);
+}
+
+void network_take_back(struct network *n, pid_t pid, uint64_t start)
+{
+	struct err e = ERR_INIT;
+	bool anew = false;
+
+	n->state = NETWORK_UP;
+	if (take_back(n, &anew, &e) < 0) {
+		dnsmasq_adopt(&n->dnsmasq, pid, start);
+		give_up(n, &e);
+		return;
+	}
+	leases_read(n);
+	take_dnsmasq_back(n, pid, start, anew);
+	if (anew)
+		log_warning(NULL, "network %s: bridge '%s' was gone and is made again", n->name,
+			n->plan.choice.bridge);
+	log_info(NULL, "network %s: taken back (bridge '%s')", n->name, n->plan.choice.bridge);
+}

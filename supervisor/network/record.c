@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The record, RUN/networks/NAME.json, is written before anything is made and says what to undo. The
+ * choice, STATE/networks/NAME.json, keeps bridge, MAC and subnet the same for ever.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "supervisor/network/private.h"
+
+enum { RECORD_VERSION = 1, RECORD_MAX = 65536 };
+
+static char *record_path(const struct network *n)
+{
+	return xasprintf("%s/%s.json", n->ns->run, n->name);
+}
+
+static char *choice_path(const struct network *n)
+{
+	return xasprintf("%s/%s.json", n->ns->state, n->name);
+}
+
+static void boot_id(char id[40])
+{
+	struct buf b = BUF_MAX(64);
+
+	id[0] = '\0';
+	if (file_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", &b, NULL) == 0 && b.len >= 36)
+		snprintf(id, 40, "%.36s", b.data);
+	buf_release(&b);
+}
+
+static int save(const char *path, json_t *o /* stolen */, bool sync, struct err *e)
+{
+	_cleanup_(free_ptr) char *text = json_dumps(o, JSON_INDENT(1) | JSON_SORT_KEYS);
+
+	json_decref(o);
+	return file_replace(AT_FDCWD, path, 0600, text, strlen(text), sync, e);
+}
+
+/* A file that makes no sense is set aside and named, never fatal. NULL: none to be used. */
+static json_t *load(const char *path)
+{
+	struct buf b = BUF_MAX(RECORD_MAX);
+	struct err e = ERR_INIT;
+	char *aside;
+	json_t *o = NULL;
+
+	if (file_read(AT_FDCWD, path, &b, &e) == 0)
+		o = json_loadb(b.data ? b.data : "", b.len, JSON_REJECT_DUPLICATES, NULL);
+	buf_release(&b);
+	if (e.class == ERR_NOT_FOUND)
+		return NULL;
+	if (json_integer_value(json_object_get(o, "version")) == RECORD_VERSION)
+		return o;
+	json_decref(o);
+	aside = xasprintf("%s.damaged-%lld", path, (long long)time(NULL));
+	if (rename(path, aside) == 0)
+		log_error(NULL, "'%s' is damaged or of another version: set aside as '%s'", path,
+			aside);
+	free(aside);
+	return NULL;
+}
+
+static json_t *choice_json(const struct net_choice *c)
+{
+	char ip[NET_IP_TEXT], mac[NET_MAC_TEXT];
+
+	return json_pack("{s:i, s:s, s:s, s:s, s:i}", "version", RECORD_VERSION, "bridge",
+		c->bridge, "mac", net_mac(mac, c->mac), "address", net_ip(ip, c->address, 0),
+		"prefix", (int)c->prefix);
+}
+
+static bool choice_parse(json_t *o, struct net_choice *c)
+{
+	const char *bridge = json_string_value(json_object_get(o, "bridge"));
+	const char *mac = json_string_value(json_object_get(o, "mac"));
+	const char *address = json_string_value(json_object_get(o, "address"));
+	const json_int_t prefix = json_integer_value(json_object_get(o, "prefix"));
+
+	*c = (struct net_choice){ 0 };
+	if (!bridge || !mac || !address || strlen(bridge) >= sizeof c->bridge || prefix < 8 ||
+		prefix > 30 || !net_mac_parse(mac, c->mac) || !net_ip_parse(address, &c->address))
+		return false;
+	memcpy(c->bridge, bridge, strlen(bridge) + 1);
+	c->prefix = (unsigned)prefix;
+	return true;
+}
+
+void choice_load(struct network *n)
+{
+	_cleanup_(free_ptr) char *path = choice_path(n);
+	json_t *o = load(path);
+	uint8_t random[3];
+
+	if (o && !choice_parse(o, &n->choice))
+		log_error(NULL, "'%s' makes no sense: chosen anew", path);
+	json_decref(o);
+	if (n->choice.prefix)
+		return;
+	n->choice = (struct net_choice){ 0 };
+	while (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+		;
+	net_choice_mac(&n->choice, random);
+}
+
+int choice_save(const struct network *n, struct err *e)
+{
+	_cleanup_(free_ptr) char *path = choice_path(n);
+
+	return save(path, choice_json(&n->choice), true, e);
+}
+
+int record_save(const struct network *n, struct err *e)
+{
+	_cleanup_(free_ptr) char *path = record_path(n);
+	json_t *o = choice_json(&n->plan.choice), *steps = json_array();
+	char boot[40];
+
+	boot_id(boot);
+	json_object_set_new(o, "network", json_string(n->name));
+	json_object_set_new(o, "boot", json_string(boot));
+	json_object_set_new(o, "table", json_string(n->plan.table));
+	json_object_set_new(o, "mtu", json_integer(n->plan.mtu));
+	json_object_set_new(o, "dns", json_boolean(n->dns));
+	for (enum net_step s = 0; s < NET_STEPS; s++)
+		if (n->plan.step[s])
+			json_array_append_new(steps, json_string(net_step_name(s)));
+	json_object_set_new(o, "steps", steps);
+	if (n->dnsmasq.pid)
+		json_object_set_new(o, "dnsmasq",
+			json_pack("{s:i, s:I}", "pid", (int)n->dnsmasq.pid, "start",
+				(json_int_t)n->dnsmasq.start));
+	return save(path, o, false, e);
+}
+
+void record_remove(const struct network *n)
+{
+	_cleanup_(free_ptr) char *path = record_path(n);
+
+	if (unlink(path) < 0 && errno != ENOENT)
+		log_error(NULL, "network %s: remove '%s': %s", n->name, path, strerror(errno));
+}
+
+static bool plan_parse(struct network *n, json_t *o)
+{
+	const char *table = json_string_value(json_object_get(o, "table"));
+	json_t *step;
+	size_t i;
+
+	n->plan = (struct net_plan){ 0 };
+	if (!table || strlen(table) >= sizeof n->plan.table || !choice_parse(o, &n->plan.choice))
+		return false;
+	memcpy(n->plan.table, table, strlen(table) + 1);
+	snprintf(n->plan.alias, sizeof n->plan.alias, "vmkeep:network:%s", n->name);
+	n->plan.mtu = (unsigned)json_integer_value(json_object_get(o, "mtu"));
+	n->dns = json_is_true(json_object_get(o, "dns"));
+	json_array_foreach (json_object_get(o, "steps"), i, step)
+		for (enum net_step s = 0; s < NET_STEPS; s++)
+			n->plan.step[s] |= streq(json_string_value(step), net_step_name(s));
+	return true;
+}
+
+bool record_load(struct network *n, pid_t *pid, uint64_t *start, bool *same_boot)
+{
+	_cleanup_(free_ptr) char *path = record_path(n);
+	json_t *o = load(path), *process = json_object_get(o, "dnsmasq");
+	char boot[40];
+	bool ok;
+
+	if (!o)
+		return false;
+	boot_id(boot);
+	ok = plan_parse(n, o);
+	if (!ok)
+		log_error(NULL, "'%s' makes no sense: what it says is left alone", path);
+	*pid = (pid_t)json_integer_value(json_object_get(process, "pid"));
+	*start = (uint64_t)json_integer_value(json_object_get(process, "start"));
+	*same_boot = streq(json_string_value(json_object_get(o, "boot")), boot);
+	json_decref(o);
+	return ok;
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/network/private.h"
+
+static const char *const state_names[] = {
+	[NETWORK_DOWN] = "down",
+	[NETWORK_RAISING] = "starting",
+	[NETWORK_UP] = "up",
+	[NETWORK_STOPPING] = "stopping",
+};
+_Static_assert(ARRAY_SIZE(state_names) == NETWORK_STATES, "a state has no name");
+
+static const char *const mode_names[] = { [CONF_NETWORK_NAT] = "nat" };
+_Static_assert(ARRAY_SIZE(mode_names) == CONF_NETWORK_MODES, "a mode has no name");
+
+static json_t *ip_json(uint32_t address, unsigned prefix)
+{
+	char text[NET_IP_TEXT];
+
+	return address ? json_string(net_ip(text, address, prefix)) : json_null();
+}
+
+static json_t *text_json(const char *s)
+{
+	return s && s[0] ? json_string(s) : json_null();
+}
+
+static json_t *mac_json(const uint8_t mac[ETH_ALEN])
+{
+	char text[NET_MAC_TEXT];
+
+	return json_string(net_mac(text, mac));
+}
+
+static json_t *subnet_json(const struct network *n)
+{
+	uint32_t host, first, last;
+	unsigned prefix;
+
+	if (!network_pool(n, &host, &prefix, &first, &last))
+		return json_null();
+	return ip_json(host & net_mask(prefix), prefix);
+}
+
+static json_t *bridge_json(const struct network *n)
+{
+	if (n->plan.choice.bridge[0])
+		return json_string(n->plan.choice.bridge);
+	return text_json(n->conf.bridge ? n->conf.bridge : n->choice.bridge);
+}
+
+/* Anything that keeps the network from doing its work. */
+static const char *health(const struct network *n)
+{
+	if (n->broken)
+		return "its file has problems";
+	if (n->state == NETWORK_DOWN && n->failure.number)
+		return n->failure.text;
+	if (n->state != NETWORK_UP)
+		return "ok";
+	if (n->conf.dns && !n->dns)
+		return "no DNS: port 53 is taken";
+	return n->plan.step[NET_STEP_DNSMASQ] ? dnsmasq_health(&n->dnsmasq) : "ok";
+}
+
+static json_t *pid_json(const struct network *n)
+{
+	return n->dnsmasq.pid ? json_integer(n->dnsmasq.pid) : json_null();
+}
+
+json_t *networks_list(struct networks *ns)
+{
+	json_t *rows = json_array();
+
+	for (const struct network *n = ns->list; n; n = n->next)
+		json_array_append_new(
+			rows, json_pack("[s, s, s, o, o, I, o, s]", n->name, state_names[n->state],
+				      mode_names[n->conf.mode], bridge_json(n), subnet_json(n),
+				      (json_int_t)network_attached(n), pid_json(n), health(n)));
+	return json_pack("{s:[s, s, s, s, s, s, s, s], s:o}", "columns", "name", "state", "mode",
+		"bridge", "subnet", "nics", "dnsmasq", "health", "rows", rows);
+}
+
+static json_t *nic_json(const struct claim *c, const struct network *n)
+{
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:b, s:b}", "vm", c->vm, "nic", c->nic,
+		"name", c->hostname, "mac", mac_json(c->mac), "address", ip_json(c->address, 0),
+		"tap", text_json(c->ifname), "attached", c->attached, "seen",
+		claim_seen(c, leases_by_mac(n, c->mac)));
+}
+
+static json_t *dhcp_json(const struct network *n)
+{
+	uint32_t host, first = 0, last = 0;
+	unsigned prefix;
+
+	if (!n->conf.dhcp)
+		return json_null();
+	network_pool(n, &host, &prefix, &first, &last);
+	return json_pack("{s:o, s:o, s:I, s:s}", "first", ip_json(first, 0), "last",
+		ip_json(last, 0), "lease_seconds", (json_int_t)(n->conf.lease_ms / 1000), "domain",
+		n->conf.domain);
+}
+
+static json_t *dns_json(const struct network *n)
+{
+	json_t *forward = json_array();
+
+	for (size_t i = 0; i < n->conf.forward.n; i++)
+		json_array_append_new(forward, json_string(n->conf.forward.item[i]));
+	return json_pack("{s:b, s:o}", "enabled", n->state == NETWORK_UP ? n->dns : n->conf.dns,
+		"forward", forward);
+}
+
+json_t *networks_show(struct networks *ns, const char *network, struct err *e)
+{
+	const struct network *n = networks_find(ns, network);
+	uint32_t host = 0, first, last;
+	json_t *o, *nics = json_array();
+	unsigned prefix = 0;
+
+	if (!n) {
+		err_set(e, ERR_NOT_FOUND, "no network '%s'", network);
+		json_decref(nics);
+		return NULL;
+	}
+	for (const struct claim *c = ns->claims; c; c = c->next)
+		if (streq(c->network, n->name))
+			json_array_append_new(nics, nic_json(c, n));
+	network_pool(n, &host, &prefix, &first, &last);
+	o = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "name", n->name, "state",
+		state_names[n->state], "health", health(n), "mode", mode_names[n->conf.mode],
+		"bridge", bridge_json(n), "address", ip_json(host, prefix), "subnet",
+		subnet_json(n), "dhcp", dhcp_json(n), "dns", dns_json(n));
+	json_object_set_new(o, "file", text_json(n->conf.place.file));
+	json_object_set_new(
+		o, "mtu", n->conf.mtu ? json_integer((json_int_t)n->conf.mtu) : json_null());
+	json_object_set_new(o, "mac", mac_json(n->choice.mac));
+	json_object_set_new(o, "table", text_json(n->plan.table));
+	json_object_set_new(o, "dnsmasq", pid_json(n));
+	json_object_set_new(o, "nics", nics);
+	return o;
+}
+
+static const struct claim *owner(const struct network *n, const uint8_t mac[ETH_ALEN])
+{
+	for (const struct claim *c = n->ns->claims; c; c = c->next)
+		if (streq(c->network, n->name) && memcmp(c->mac, mac, ETH_ALEN) == 0)
+			return c;
+	return NULL;
+}
+
+static json_t *lease_row(uint32_t address, const uint8_t mac[ETH_ALEN], const struct claim *c,
+	const struct dnsmasq_lease *l)
+{
+	return json_pack("[o, o, o, o, o, o, b]", ip_json(address, 0), mac_json(mac),
+		text_json(c ? c->vm : NULL), text_json(c ? c->nic : NULL),
+		text_json(c   ? c->hostname
+			  : l ? l->name
+			      : NULL),
+		l && l->expires ? json_integer((json_int_t)l->expires) : json_null(),
+		c ? claim_seen(c, l) : true);
+}
+
+/* What dnsmasq has lent, to whomever, and what is kept for NICs that have not asked yet. */
+json_t *networks_leases(struct networks *ns, const char *network, struct err *e)
+{
+	const struct network *n = networks_find(ns, network);
+	json_t *rows;
+
+	if (!n) {
+		err_set(e, ERR_NOT_FOUND, "no network '%s'", network);
+		return NULL;
+	}
+	rows = json_array();
+	for (size_t i = 0; i < n->leases; i++) {
+		const struct dnsmasq_lease *l = &n->lease[i];
+
+		json_array_append_new(rows, lease_row(l->address, l->mac, owner(n, l->mac), l));
+	}
+	for (const struct claim *c = ns->claims; c; c = c->next)
+		if (streq(c->network, n->name) && !leases_by_mac(n, c->mac) && c->address)
+			json_array_append_new(rows, lease_row(c->address, c->mac, c, NULL));
+	return json_pack("{s:[s, s, s, s, s, s, s], s:o}", "columns", "address", "mac", "vm", "nic",
+		"name", "expires", "seen", "rows", rows);
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/network/private.h"
+
+static void unlink_wait(struct network_wait **list, const struct network_wait *w)
+{
+	while (*list && *list != w)
+		list = &(*list)->next;
+	if (*list)
+		*list = w->next;
+}
+
+static void on_answer(struct ev_loop *ev, ev_timer *t, int revents)
+{
+	struct network_wait *w = t->data;
+
+	(void)ev, (void)revents;
+	unlink_wait(&w->ns->answered, w);
+	w->done(w->data, w->result.number ? &w->result : NULL);
+	free(w);
+}
+
+struct network_wait *wait_new(
+	struct networks *ns, struct network *n, bool up, network_done_fn *done, void *data)
+{
+	struct network_wait *w = xcalloc(1, sizeof *w);
+
+	w->ns = ns;
+	w->network = n;
+	w->up = up;
+	w->done = done;
+	w->data = data;
+	ev_timer_init(&w->now, on_answer, 0, 0);
+	w->now.data = w;
+	if (n) {
+		w->next = n->waits;
+		n->waits = w;
+	}
+	return w;
+}
+
+void wait_answer(struct network_wait *w, const struct err *e)
+{
+	if (w->network)
+		unlink_wait(&w->network->waits, w);
+	w->network = NULL;
+	err_copy(&w->result, e);
+	w->next = w->ns->answered;
+	w->ns->answered = w;
+	ev_timer_start(w->ns->ev, &w->now);
+}
+
+void waits_answer(struct network *n, bool up, const struct err *e)
+{
+	for (struct network_wait *w = n->waits, *next; w; w = next) {
+		next = w->next;
+		if (w->up == up)
+			wait_answer(w, e);
+	}
+}
+
+bool waits_any(const struct network *n, bool up)
+{
+	for (const struct network_wait *w = n->waits; w; w = w->next)
+		if (w->up == up)
+			return true;
+	return false;
+}
+
+void network_wait_cancel(struct network_wait *w)
+{
+	if (!w)
+		return;
+	unlink_wait(w->network ? &w->network->waits : &w->ns->answered, w);
+	ev_timer_stop(w->ns->ev, &w->now);
+	free(w);
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/log.h"
+#include "base/mem.h"
+#include "supervisor/host/firmware.h"
+#include "supervisor/storage/snapshot_private.h"
+#include "supervisor/vm/vms.h"
+
+static const char *const verb_names[] = {
+	[SNAPSHOT_CREATE] = "snapshot-create",
+	[SNAPSHOT_REVERT] = "snapshot-revert",
+	[SNAPSHOT_DELETE] = "snapshot-delete",
+	[SNAPSHOT_LIST]	  = "snapshot-list",
+};
+
+static bool is_guest(const struct vm *vm)
+{
+	return vm->state == VM_RUNNING || vm->state == VM_PAUSED;
+}
+
+struct vm *snapshot_vm(const struct snapshot_op *op)
+{
+	struct vm *vm = vms_find(op->daemon->vms, op->vm);
+
+	if (!vm || (op->q && vm->qmp != op->q))
+		return NULL;
+	/* whoever cleans up after a process takes the mark away, and then it is not ours any more */
+	return op->verb == SNAPSHOT_LIST || vm->busy == op->busy ? vm : NULL;
+}
+
+void snapshot_end(struct snapshot_op *op, json_t *result, const struct err *e)
+{
+	struct vm *vm = vms_find(op->daemon->vms, op->vm);
+
+	if (vm && vm->busy == op->busy)
+		vm->busy = NULL;
+	if (op->listed)
+		op->listed(op->data, result, e);
+	else
+		job_finish(op->job, result, e);
+	if (!op->listed)
+		log_write(e ? LOG_WARNING_ : LOG_INFO_, op->vm, "%s '%s' %s%s", verb_names[op->verb], op->name,
+			e ? "failed: " : "done", e ? e->text : "");
+	snapshot_disks_release(&op->disks);
+	json_decref(op->record);
+	free(op);
+}
+
+void snapshot_end_well(struct snapshot_op *op)
+{
+	const struct vm *vm = vms_find(op->daemon->vms, op->vm);
+
+	if (op->verb == SNAPSHOT_REVERT)
+		snapshot_end(op, json_pack("{s:s}", "state", vm_state_name(vm ? vm->state : VM_STOPPED)), NULL);
+	else
+		snapshot_end(op, json_pack("{s:s}", "snapshot", op->name), NULL);
+}
+
+/* --- beginning --- */
+
+static int refuse(const struct vm *vm, const struct snapshot_op *op, struct err *e)
+{
+	if (op->verb != SNAPSHOT_LIST && snapshot_check_name(op->name, e) < 0)
+		return e->number;
+	if (op->verb != SNAPSHOT_LIST && vm->busy) {
+		err_set(e, ERR_CONFLICT, "%s is under way", vm->busy);
+		return err_hint(e, "vmkeep jobs shows how far it is");
+	}
+	if (!is_guest(vm) && vm->state != VM_STOPPED && vm->state != VM_FAILED) {
+		err_set(e, ERR_WRONG_STATE, "is %s%s%s%s", vm_state_name(vm->state), vm->reason[0] ? " (" : "",
+			vm->reason, vm->reason[0] ? ")" : "");
+		return err_hint(e, "wait until it runs or is stopped");
+	}
+	if (is_guest(vm) && (!vm->qmp || !qmp_is_ready(vm->qmp)))
+		return err_set(e, ERR_TIMEOUT, "its monitor does not answer");
+	if (!is_guest(vm) && vm->problems)
+		return err_set(e, ERR_INVALID_CONFIG, "%s", vm->problems);
+	return 0;
+}
+
+/* Made at the first start of a guest with UEFI. The daemon's own file, so it may be looked for. */
+static char *nvram_path(struct vm *vm, const struct conf_vm *c)
+{
+	int dir = firmware_wanted(c) ? vm_state_dir(vm, NULL) : -1;
+
+	if (dir < 0 || faccessat(dir, "nvram.qcow2", F_OK, 0) < 0)
+		return NULL;
+	return xasprintf("%s/vms/%s/nvram.qcow2", vm->daemon->dirs.state, vm->name);
+}
+
+static void begin(struct snapshot_op *op, struct vm *vm, const char *name)
+{
+	const struct conf_vm *c = is_guest(vm) ? &vm->running : &vm->conf;
+	_cleanup_(free_ptr) char *nvram = NULL;
+	struct err e = ERR_INIT;
+
+	op->daemon = vm->daemon;
+	snprintf(op->vm, sizeof op->vm, "%s", vm->name);
+	/* one byte too many is kept, for the check to see */
+	snprintf(op->name, sizeof op->name, "%s", name);
+	if (strlen(name) >= sizeof op->name)
+		err_set(&e, ERR_USAGE, "the name of a snapshot has at most 63 characters");
+	else
+		refuse(vm, op, &e);
+	if (e.number) {
+		snapshot_end(op, NULL, &e);
+		return;
+	}
+	snprintf(op->busy, sizeof op->busy, "%s '%s'", verb_names[op->verb], op->name);
+	if (op->verb != SNAPSHOT_LIST) {
+		vm->busy = op->busy;
+		log_info(vm->name, "%s by %s", op->busy, op->job->who);
+	}
+	nvram = nvram_path(vm, c);
+	snapshot_disks_init(&op->disks, c, &vm->identity, vm->daemon->image_dir, nvram);
+	if (is_guest(vm)) {
+		op->q = vm->qmp;
+		op->running = vm->state == VM_RUNNING;
+		snapshot_live(op);
+	} else {
+		snapshot_file(op);
+	}
+}
+
+static void begin_job(enum snapshot_verb verb, struct vm *vm, const char *name, struct job *j)
+{
+	struct snapshot_op *op = xcalloc(1, sizeof *op);
+
+	op->verb = verb;
+	op->job = j;
+	begin(op, vm, name);
+}
+
+void snapshot_create(struct vm *vm, const char *name, struct job *j)
+{
+	begin_job(SNAPSHOT_CREATE, vm, name, j);
+}
+
+void snapshot_revert(struct vm *vm, const char *name, struct job *j)
+{
+	begin_job(SNAPSHOT_REVERT, vm, name, j);
+}
+
+void snapshot_delete(struct vm *vm, const char *name, struct job *j)
+{
+	begin_job(SNAPSHOT_DELETE, vm, name, j);
+}
+
+void snapshot_list(struct vm *vm, void (*done)(void *data, json_t *result, const struct err *e), void *data)
+{
+	struct snapshot_op *op = xcalloc(1, sizeof *op);
+
+	op->verb = SNAPSHOT_LIST;
+	op->listed = done;
+	op->data = data;
+	begin(op, vm, "");
+}

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * In images that nobody uses: one qemu-img per disk, one after the other. The format is given, never
+ * probed, and a backing file is not opened: what an image's header names is not acted on. qemu-img
+ * takes the same lock as QEMU, so that an image in use elsewhere is refused.
+ */
+#include <errno.h>
+
+#include "base/child.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "supervisor/storage/snapshot_private.h"
+#include "supervisor/vm/vms.h"
+
+enum { INFO_SECONDS = 30, ACT_SECONDS = 600, INFO_MAX = 4 << 20 };
+
+static void look_next(struct snapshot_op *op);
+static void act(struct snapshot_op *op);
+static void act_next(struct snapshot_op *op);
+
+/* All characters that a path may have are fine in JSON. */
+static char *image_spec(const struct snapshot_disk *d)
+{
+	json_t *spec = json_pack("{s:s, s:n, s:{s:s, s:s}}", "driver", d->qcow2 ? "qcow2" : "raw", "backing", "file",
+		"driver", "file", "filename", d->path);
+	char *text, *result;
+
+	if (!d->qcow2)
+		json_object_del(spec, "backing");
+	text = json_dumps(spec, JSON_COMPACT);
+	result = text ? xasprintf("json:%s", text) : NULL;
+	free(text);
+	json_decref(spec);
+	return result;
+}
+
+/* What qemu-img said, without the path in JSON that it repeats. */
+static void explain(const struct snapshot_disk *d, const struct child_result *r, struct err *e)
+{
+	const char *last = strstr(r->err, "': "), *from = last ? last + 3 : r->err;
+	_cleanup_(free_ptr) char *said = text_escape(from, strcspn(from, "\n"), false);
+
+	if (strncmp(said, "qemu-img: ", 10) == 0)
+		memmove(said, said + 10, strlen(said + 10) + 1);
+	if (r->status == -ETIMEDOUT)
+		err_set(e, ERR_TIMEOUT, "disk '%s': qemu-img did not come to an end: does '%s' hang?", d->id, d->path);
+	else if (strstr(r->err, " lock"))
+		err_set(e, ERR_CONFLICT, "disk '%s' is in use by another process: %s", d->id, d->path);
+	else if (strstr(r->err, "No such file"))
+		err_set(e, ERR_NOT_FOUND, "disk '%s': there is no '%s'", d->id, d->path);
+	else
+		err_set(e, ERR_FAILED, "disk '%s': %s", d->id, *said ? said : "qemu-img failed");
+}
+
+static int run(struct snapshot_op *op, const char *const *argv, double timeout,
+	void (*done)(void *data, const struct child_result *r), struct err *e)
+{
+	struct child_options o = { .argv = argv, .out_max = INFO_MAX, .timeout = timeout, .done = done, .data = op };
+
+	return child_run(op->daemon->loop.ev, &o, e) ? 0 : e->number;
+}
+
+/* --- looking --- */
+
+static void on_info(void *data, const struct child_result *r)
+{
+	struct snapshot_op *op = data;
+	struct snapshot_disk *d = &op->disks.disk[op->at];
+	struct err e = ERR_INIT;
+	json_t *info;
+
+	if (r->status != 0) {
+		explain(d, r, &e);
+		snapshot_end(op, NULL, &e);
+		return;
+	}
+	info = json_loadb(r->out, r->out_len, 0, NULL);
+	d->snapshots = json_incref(json_object_get(info, "snapshots"));
+	json_decref(info);
+	op->at++;
+	look_next(op);
+}
+
+static void look_next(struct snapshot_op *op)
+{
+	_cleanup_(free_ptr) char *spec = NULL;
+	struct err e = ERR_INIT;
+
+	while (op->at < op->disks.n && !op->disks.disk[op->at].qcow2)
+		op->at++;
+	if (op->at == op->disks.n) {
+		act(op);
+		return;
+	}
+	spec = image_spec(&op->disks.disk[op->at]);
+	if (!spec)
+		err_set(&e, ERR_INVALID_CONFIG, "disk '%s': its path is not UTF-8", op->disks.disk[op->at].id);
+	else
+		run(op, (const char *const[]){ "qemu-img", "info", "-U", "--output=json", spec, NULL }, INFO_SECONDS,
+			on_info, &e);
+	if (e.number)
+		snapshot_end(op, NULL, &e);
+}
+
+/* --- back into memory --- */
+
+static void on_up(void *data, const struct err *e)
+{
+	struct snapshot_op *op = data;
+	struct vm *vm = snapshot_vm(op);
+
+	if (!e && vm && vm->qmp) {
+		op->q = vm->qmp;
+		snapshot_live(op);
+		return;
+	}
+	if (e)
+		err_copy(&op->error, e);
+	else
+		err_set(&op->error, ERR_QEMU_FAILED, "its QEMU went away meanwhile");
+	/* policy must not start it later, with the disks as they are now */
+	vm = vms_find(op->daemon->vms, op->vm);
+	if (vm)
+		vm_kill(vm, op->busy, NULL);
+	snapshot_end(op, NULL, &op->error);
+}
+
+/* Started paused: nothing runs before the memory is the snapshot's. */
+static void boot(struct snapshot_op *op, struct vm *vm, struct err *e)
+{
+	struct snapshot_machine m = { .conf = &vm->conf, .machine = vm->identity.machine };
+
+	op->record = snapshot_record_load(vm, op->name, snapshot_created(&op->disks, op->name));
+	if (snapshot_record_check(op->record, &m, e) < 0)
+		return;
+	op->running = snapshot_record_running(op->record);
+	op->booted = true;
+	job_progress(op->job, 0, 0, "starts it, paused");
+	if (vm_start(vm, true, op->job->who, e) == 0)
+		vm_wait(vm, VM_GOAL_UP, 0, on_up, op);
+}
+
+/* --- the deed --- */
+
+static const char *const flags[] = {
+	[SNAPSHOT_CREATE] = "-c",
+	[SNAPSHOT_REVERT] = "-a",
+	[SNAPSHOT_DELETE] = "-d",
+	[SNAPSHOT_LIST]	  = NULL,
+};
+
+static void on_undone(void *data, const struct child_result *r)
+{
+	struct snapshot_op *op = data;
+	struct err e = ERR_INIT;
+
+	if (r->status != 0) {
+		explain(&op->disks.disk[op->at], r, &e);
+		log_error(op->vm, "undo of %s: %s", op->busy, e.text);
+	}
+	act_next(op);
+}
+
+/* A failed create takes back what it made, from the disk before the one that failed. */
+static void undo_next(struct snapshot_op *op)
+{
+	_cleanup_(free_ptr) char *spec = NULL;
+	struct err e = ERR_INIT;
+
+	if (op->at == 0) {
+		snapshot_end(op, NULL, &op->error);
+		return;
+	}
+	spec = image_spec(&op->disks.disk[--op->at]);
+	if (run(op, (const char *const[]){ "qemu-img", "snapshot", "-d", op->name, spec, NULL }, ACT_SECONDS,
+		    on_undone, &e) == 0)
+		return;
+	log_error(op->vm, "undo of %s: %s", op->busy, e.text);
+	snapshot_end(op, NULL, &op->error);
+}
+
+/* A disk that was taken back already stays so: the others are told. */
+static void act_failed(struct snapshot_op *op, const struct err *e)
+{
+	err_copy(&op->error, e);
+	if (op->verb == SNAPSHOT_REVERT && op->at > 0)
+		err_hint(&op->error, "the disks before it are those of the snapshot already: revert again "
+				     "when this is cured, before the guest is started");
+	if (op->verb == SNAPSHOT_CREATE)
+		undo_next(op);
+	else
+		snapshot_end(op, NULL, &op->error);
+}
+
+static void on_acted(void *data, const struct child_result *r)
+{
+	struct snapshot_op *op = data;
+	struct err e = ERR_INIT;
+
+	if (r->status != 0) {
+		explain(&op->disks.disk[op->at], r, &e);
+		act_failed(op, &e);
+		return;
+	}
+	op->at++;
+	act_next(op);
+}
+
+static void acted(struct snapshot_op *op)
+{
+	struct vm *vm = snapshot_vm(op);
+
+	if (vm && op->verb == SNAPSHOT_DELETE)
+		snapshot_record_save(vm, op->name, NULL);
+	snapshot_end_well(op);
+}
+
+static void act_next(struct snapshot_op *op)
+{
+	_cleanup_(free_ptr) char *spec = NULL;
+	struct err e = ERR_INIT;
+
+	if (op->error.number) {
+		undo_next(op);
+		return;
+	}
+	while (op->at < op->disks.n && op->verb == SNAPSHOT_DELETE &&
+		!snapshot_find(&op->disks.disk[op->at], op->name))
+		op->at++;
+	if (op->at == op->disks.n) {
+		acted(op);
+		return;
+	}
+	job_progress(op->job, op->at, op->disks.n, op->disks.disk[op->at].id);
+	spec = image_spec(&op->disks.disk[op->at]);
+	if (run(op, (const char *const[]){ "qemu-img", "snapshot", flags[op->verb], op->name, spec, NULL },
+		    ACT_SECONDS, on_acted, &e) < 0)
+		act_failed(op, &e);
+}
+
+static void act(struct snapshot_op *op)
+{
+	struct vm *vm = snapshot_vm(op);
+	struct err e = ERR_INIT;
+
+	op->at = 0;
+	if (!vm)
+		err_set(&e, ERR_NOT_FOUND, "the VM went away meanwhile");
+	else if (op->verb == SNAPSHOT_CREATE && snapshot_check_disks(&op->disks, &e) == 0)
+		snapshot_check_free(&op->disks, op->name, &e);
+	else if (op->verb == SNAPSHOT_REVERT || op->verb == SNAPSHOT_DELETE)
+		snapshot_check_there(&op->disks, op->name, op->verb == SNAPSHOT_REVERT, &e);
+	if (!e.number && op->verb == SNAPSHOT_REVERT && snapshot_memory(&op->disks, op->name) > 0) {
+		boot(op, vm, &e);
+		if (!e.number)
+			return;
+	}
+	if (e.number)
+		snapshot_end(op, NULL, &e);
+	else if (op->verb == SNAPSHOT_LIST)
+		snapshot_end(op, snapshot_table(&op->disks), NULL);
+	else
+		act_next(op);
+}
+
+void snapshot_file(struct snapshot_op *op)
+{
+	op->at = 0;
+	look_next(op);
+}

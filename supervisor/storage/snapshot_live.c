@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * In a QEMU that runs. A snapshot job answers success before it has done anything; a load of a tag
+ * that is missing stops the guest, a deletion of one succeeds. So everything is looked up first, and
+ * looked up again afterwards. While QEMU writes memory its monitor is silent, which is no illness.
+ */
+#include "base/log.h"
+#include "base/mem.h"
+#include "qmp/job.h"
+#include "supervisor/storage/snapshot_private.h"
+
+static const char job_id[] = "vmkeep-snapshot";
+
+static void next_step(struct snapshot_op *op);
+static void act(struct snapshot_op *op);
+
+/* --- ends --- */
+
+static void end_gone(void *data, const struct err *e)
+{
+	struct snapshot_op *op = data;
+
+	if (e)
+		log_error(op->vm, "%s", e->text);
+	snapshot_end(op, NULL, &op->error);
+}
+
+/* The process is ended first: what it holds is half loaded, or was only started for the load. */
+static void end_process(struct snapshot_op *op, const struct err *e)
+{
+	struct vm *vm = snapshot_vm(op);
+
+	err_copy(&op->error, e);
+	op->q = NULL;
+	if (!vm) {
+		snapshot_end(op, NULL, &op->error);
+		return;
+	}
+	vm_kill(vm, op->busy, NULL);
+	vm_wait(vm, VM_GOAL_GONE, 0, end_gone, op);
+}
+
+static void fail(struct snapshot_op *op, const struct err *e)
+{
+	struct err own = ERR_INIT;
+
+	if (e->class == ERR_UNREACHABLE)
+		err_set(&own, ERR_QEMU_FAILED, "its QEMU went away meanwhile");
+	else
+		err_copy(&own, e);
+	if (op->booted)
+		end_process(op, &own);
+	else
+		snapshot_end(op, NULL, &own);
+}
+
+/* --- looking --- */
+
+/* One of before the daemon's restart: its result is known by what the disks hold. */
+static int take_jobs(struct snapshot_op *op, const json_t *jobs, struct err *e)
+{
+	json_t *job;
+	size_t i;
+
+	json_array_foreach (jobs, i, job) {
+		if (!streq(json_string_value(json_object_get(job, "id")), job_id))
+			continue;
+		if (!streq(json_string_value(json_object_get(job, "status")), "concluded"))
+			return err_set(e, ERR_CONFLICT, "a snapshot job of before the daemon's restart is under way");
+		qmp_call(op->q, "job-dismiss", json_pack("{s:s}", "id", job_id), -1, VM_QMP_SECONDS, NULL, NULL);
+	}
+	return 0;
+}
+
+/* RunState of QEMU's qapi/run-state.json: a guest that has ended has no state worth keeping, and goes
+ * on only after a reset. */
+static int take_status(struct snapshot_op *op, const json_t *result, struct err *e)
+{
+	static const char *const good[] = { "running", "paused", "prelaunch" };
+	const char *status = json_string_value(json_object_get(result, "status"));
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+		if (streq(status, good[i]))
+			return 0;
+	if (op->verb == SNAPSHOT_DELETE)
+		return 0;
+	err_set(e, ERR_WRONG_STATE, "QEMU says of the guest: %s", status ? status : "nothing");
+	return err_hint(e, "stop or kill it first; its disks alone can be kept and taken back");
+}
+
+static int take_version(struct snapshot_op *op, const json_t *result, struct err *e)
+{
+	int major = 0, minor = 0, micro = 0;
+
+	(void)e;
+	json_unpack((json_t *)(uintptr_t)result, "{s:{s:i, s:i, s:i}}", "qemu", "major", &major, "minor", &minor,
+		"micro", &micro);
+	snprintf(op->qemu, sizeof op->qemu, "%d.%d.%d", major, minor, micro);
+	return 0;
+}
+
+static int take_nodes(struct snapshot_op *op, const json_t *result, struct err *e)
+{
+	(void)e;
+	snapshot_disks_take_nodes(&op->disks, result);
+	return 0;
+}
+
+enum { STEP_NODES = 3 };
+
+static const struct {
+	const char *command;
+	int (*take)(struct snapshot_op *op, const json_t *result, struct err *e);
+} steps[] = {
+	{ "query-jobs",		     take_jobs	  },
+	{ "query-status",	     take_status  },
+	{ "query-version",	     take_version },
+	{ "query-named-block-nodes", take_nodes   },
+};
+_Static_assert(ARRAY_SIZE(steps) == STEP_NODES + 1, "the look at the disks is the last step");
+
+static void on_step(void *data, const json_t *result, const struct err *e)
+{
+	struct snapshot_op *op = data;
+	struct err own = ERR_INIT;
+
+	if (e) {
+		fail(op, e);
+	} else if (steps[op->at].take(op, result, &own) < 0) {
+		fail(op, &own);
+	} else if (++op->at < ARRAY_SIZE(steps)) {
+		next_step(op);
+	} else {
+		act(op);
+	}
+}
+
+static bool is_lost(struct snapshot_op *op)
+{
+	struct err e = ERR_INIT;
+
+	if (snapshot_vm(op))
+		return false;
+	err_set(&e, ERR_UNREACHABLE, "its monitor was lost");
+	fail(op, &e);
+	return true;
+}
+
+static void next_step(struct snapshot_op *op)
+{
+	if (!is_lost(op))
+		qmp_call(op->q, steps[op->at].command,
+			op->at == STEP_NODES ? json_pack("{s:b}", "flat", true) : NULL, -1, VM_QMP_SECONDS,
+			on_step, op);
+}
+
+/* --- what follows a deed --- */
+
+static struct snapshot_machine machine_of(const struct snapshot_op *op, const struct vm *vm)
+{
+	return (struct snapshot_machine){ .conf = &vm->running,
+		.machine = vm->identity.machine,
+		.accel = conf_accel_name(vm->accel),
+		.qemu = op->qemu };
+}
+
+static void prove_created(struct snapshot_op *op, struct vm *vm)
+{
+	struct snapshot_machine m = machine_of(op, vm);
+	struct err e = ERR_INIT;
+
+	if (snapshot_check_there(&op->disks, op->name, true, &e) < 0) {
+		err_class(&e, ERR_FAILED);
+		err_wrap(&e, 0, "QEMU says that it is saved, but");
+		fail(op, &e);
+		return;
+	}
+	op->record = snapshot_record_new(&m, op->running, snapshot_created(&op->disks, op->name));
+	snapshot_record_save(vm, op->name, op->record);
+	snapshot_end_well(op);
+}
+
+static void prove_deleted(struct snapshot_op *op, struct vm *vm)
+{
+	struct err e = ERR_INIT;
+
+	if (snapshot_check_there(&op->disks, op->name, false, NULL) == 0) {
+		err_set(&e, ERR_FAILED, "QEMU says that it is deleted, but a disk still has it");
+		fail(op, &e);
+		return;
+	}
+	snapshot_record_save(vm, op->name, NULL);
+	snapshot_end_well(op);
+}
+
+static void on_runs(void *data, const struct err *e)
+{
+	struct snapshot_op *op = data;
+
+	if (e)
+		snapshot_end(op, NULL, e);
+	else
+		snapshot_end_well(op);
+}
+
+static void on_cont(void *data, const json_t *result, const struct err *e)
+{
+	struct snapshot_op *op = data;
+
+	(void)result;
+	if (e)
+		fail(op, e);
+	else if (!is_lost(op))
+		vm_wait(snapshot_vm(op), VM_GOAL_RUNNING, VM_QMP_SECONDS, on_runs, op);
+}
+
+/* One that ran before goes on by itself; one that was started for this is let go when it ran then. */
+static void loaded(struct snapshot_op *op)
+{
+	if (is_lost(op))
+		return;
+	if (op->booted)
+		snapshot_vm(op)->paused_start = false;
+	if (op->booted && op->running)
+		qmp_call(op->q, "cont", NULL, -1, VM_QMP_SECONDS, on_cont, op);
+	else if (op->running)
+		vm_wait(snapshot_vm(op), VM_GOAL_RUNNING, VM_QMP_SECONDS, on_runs, op);
+	else
+		snapshot_end_well(op);
+}
+
+static void load_failed(struct snapshot_op *op, const struct err *e)
+{
+	struct err own = ERR_INIT;
+
+	/* with the monitor gone nobody knows how far it came: it must not go on either */
+	err_set(&own, ERR_FAILED, "it could not be loaded: %s; the guest was ended, for half of it was loaded", e->text);
+	err_hint(&own, "the disks may be those of the snapshot; vmkeep log %s qemu tells what QEMU missed", op->vm);
+	if (e->class == ERR_UNREACHABLE)
+		op->q = NULL;
+	end_process(op, &own);
+}
+
+static void on_job(void *data, const struct err *e)
+{
+	struct snapshot_op *op = data;
+
+	op->done = true;
+	op->at = STEP_NODES;
+	if (op->verb == SNAPSHOT_REVERT && e)
+		load_failed(op, e);
+	else if (e)
+		fail(op, e);
+	else if (op->verb == SNAPSHOT_REVERT)
+		loaded(op);
+	else
+		next_step(op);
+}
+
+/* --- the deed --- */
+
+/* Those that have it, or all. */
+static json_t *nodes(const struct snapshot_op *op, bool all)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < op->disks.n; i++)
+		if (all || snapshot_find(&op->disks.disk[i], op->name))
+			json_array_append_new(list, json_string(op->disks.disk[i].node));
+	return list;
+}
+
+static void run(struct snapshot_op *op, const char *command, json_t *arguments, const char *text)
+{
+	static const struct qmp_job_handlers handlers = { .done = on_job };
+
+	json_object_set_new(arguments, "job-id", json_string(job_id));
+	json_object_set_new(arguments, "tag", json_string(op->name));
+	job_progress(op->job, 0, 0, text);
+	qmp_job_run(op->q, command, arguments, job_id, &handlers, op);
+}
+
+static void create(struct snapshot_op *op, struct err *e)
+{
+	if (snapshot_check_disks(&op->disks, e) < 0 || snapshot_check_free(&op->disks, op->name, e) < 0)
+		return;
+	run(op, "snapshot-save",
+		json_pack("{s:s, s:o}", "vmstate", op->disks.disk[0].node, "devices", nodes(op, true)),
+		"writes memory; the guest stands still");
+}
+
+/* The disk that holds the memory need not be today's first. */
+static const char *memory_node(const struct snapshot_op *op)
+{
+	for (size_t i = 0; i < op->disks.n; i++) {
+		const json_t *s = snapshot_find(&op->disks.disk[i], op->name);
+
+		if (json_integer_value(json_object_get(s, "vm-state-size")) > 0)
+			return op->disks.disk[i].node;
+	}
+	return NULL;
+}
+
+static void revert(struct snapshot_op *op, struct vm *vm, struct err *e)
+{
+	struct snapshot_machine m = machine_of(op, vm);
+	const char *memory = memory_node(op);
+
+	if (snapshot_check_there(&op->disks, op->name, true, e) < 0)
+		return;
+	if (!memory) {
+		err_set(e, ERR_WRONG_STATE, "snapshot '%s' holds disks only: a guest that runs cannot be taken back to it",
+			op->name);
+		err_hint(e, "vmkeep stop %s first", op->vm);
+		return;
+	}
+	json_decref(op->record);
+	op->record = snapshot_record_load(vm, op->name, snapshot_created(&op->disks, op->name));
+	if (snapshot_record_check(op->record, &m, e) < 0)
+		return;
+	run(op, "snapshot-load", json_pack("{s:s, s:o}", "vmstate", memory, "devices", nodes(op, true)),
+		"reads memory; the guest stands still");
+}
+
+static void delete(struct snapshot_op *op, struct err *e)
+{
+	if (snapshot_check_there(&op->disks, op->name, false, e) == 0)
+		run(op, "snapshot-delete", json_pack("{s:o}", "devices", nodes(op, false)), "deletes");
+}
+
+static void act(struct snapshot_op *op)
+{
+	struct vm *vm = snapshot_vm(op);
+	struct err e = ERR_INIT;
+
+	if (is_lost(op))
+		return;
+	switch (op->verb) {
+	case SNAPSHOT_LIST:
+		snapshot_end(op, snapshot_table(&op->disks), NULL);
+		return;
+	case SNAPSHOT_CREATE:
+		if (op->done) {
+			prove_created(op, vm);
+			return;
+		}
+		create(op, &e);
+		break;
+	case SNAPSHOT_REVERT:
+		revert(op, vm, &e);
+		break;
+	case SNAPSHOT_DELETE:
+		if (op->done) {
+			prove_deleted(op, vm);
+			return;
+		}
+		delete(op, &e);
+		break;
+	}
+	if (e.number)
+		fail(op, &e);
+}
+
+void snapshot_live(struct snapshot_op *op)
+{
+	op->at = op->verb == SNAPSHOT_LIST ? STEP_NODES : 0;
+	op->done = false;
+	next_step(op);
+}

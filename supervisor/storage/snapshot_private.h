@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/storage/snapshot_private.h - between the files of snapshots
+ *
+ *   snapshot.c       one operation, from its checks to its end
+ *   snapshot_live.c  in a QEMU that runs, by QMP
+ *   snapshot_file.c  in images that nobody uses, by qemu-img
+ *   snapshot_disks.c the disks and what they hold; pure
+ *   snapshot_record.c what the machine was when a snapshot with memory was made
+ */
+#ifndef SUPERVISOR_STORAGE_SNAPSHOT_PRIVATE_H
+#define SUPERVISOR_STORAGE_SNAPSHOT_PRIVATE_H
+
+#include "supervisor/storage/snapshot.h"
+#include "supervisor/vm/device.h"
+
+/* --- disks, pure --- */
+
+struct snapshot_disk { /* one that the guest can write */
+	char *id, *path;
+	char node[DEVICE_NODE_MAX]; /* in QEMU */
+	bool qcow2;
+	json_t *snapshots; /* QEMU's SnapshotInfo, as QMP and qemu-img tell it */
+};
+
+struct snapshot_disks {
+	struct snapshot_disk *disk;
+	size_t n;
+};
+
+/* nvram: path of the UEFI variables, which go with the disks; NULL: none. */
+void snapshot_disks_init(struct snapshot_disks *s, const struct conf_vm *c, const struct identity *id,
+	const char *image_dir, const char *nvram);
+void snapshot_disks_release(struct snapshot_disks *s);
+/* From the answer to query-named-block-nodes. A disk whose node is missing has no snapshots. */
+void snapshot_disks_take_nodes(struct snapshot_disks *s, const json_t *nodes);
+/* SnapshotInfo of this name, or NULL. */
+const json_t *snapshot_find(const struct snapshot_disk *d, const char *name);
+/* Bytes of guest memory that the snapshot holds, on whichever disk; 0: disks only. */
+json_int_t snapshot_memory(const struct snapshot_disks *s, const char *name);
+/* When it was made, Unix time; 0: nowhere. */
+json_int_t snapshot_created(const struct snapshot_disks *s, const char *name);
+/* Columns and rows for `snapshot list`. */
+json_t *snapshot_table(const struct snapshot_disks *s);
+
+/* [A-Za-z_][A-Za-z0-9_.-]{0,62}: QEMU would take a leading digit for an id. ERR_USAGE. */
+int snapshot_check_name(const char *name, struct err *e);
+/* All are qcow2, and there is one at least. ERR_INVALID_CONFIG names the disk and the cure. */
+int snapshot_check_disks(const struct snapshot_disks *s, struct err *e);
+int snapshot_check_free(const struct snapshot_disks *s, const char *name, struct err *e);
+/* all: on every disk, else on one at least. ERR_NOT_FOUND; ERR_CONFLICT when only some have it. */
+int snapshot_check_there(const struct snapshot_disks *s, const char *name, bool all, struct err *e);
+
+/* --- record: STATE/vms/NAME/snapshots.json, version 1 --- */
+
+struct snapshot_machine { /* what must be the same for memory to fit; NULL: not known yet */
+	const struct conf_vm *conf;
+	const char *machine, *accel, *qemu; /* versioned machine, accelerator, QEMU's "7.2.22" */
+};
+
+json_t *snapshot_record_new(const struct snapshot_machine *m, bool running, json_int_t created);
+bool snapshot_record_running(const json_t *record); /* also true of a snapshot that nobody recorded */
+/* ERR_CONFLICT tells what changed. record NULL: made by others, nothing is known. */
+int snapshot_record_check(const json_t *record, const struct snapshot_machine *m, struct err *e);
+/* created: a record of another snapshot of the same name does not count. New reference or NULL. */
+json_t *snapshot_record_load(struct vm *vm, const char *name, json_int_t created);
+/* record NULL: forgets it. Problems are logged. */
+void snapshot_record_save(struct vm *vm, const char *name, json_t *record);
+
+/* --- one operation --- */
+
+enum snapshot_verb { SNAPSHOT_CREATE, SNAPSHOT_REVERT, SNAPSHOT_DELETE, SNAPSHOT_LIST };
+
+struct snapshot_op {
+	struct daemon *daemon;
+	enum snapshot_verb verb;
+	char vm[64];
+	char name[64];
+	char busy[96]; /* what vm->busy points to: while it does, the VM is ours */
+	struct qmp *q; /* the session it began with; NULL: off */
+	struct job *job;
+	void (*listed)(void *data, json_t *result, const struct err *e);
+	void *data;
+	struct snapshot_disks disks;
+	size_t at;	    /* disk or step under way */
+	bool running;	    /* the guest ran before; after a revert: it shall run */
+	bool booted;	    /* we started the process, to load memory into it */
+	bool done;	    /* the deed is done, what follows only proves it */
+	char qemu[32];	    /* its version */
+	json_t *record;
+	struct err error;
+};
+
+/* The VM, as long as it is still this operation's to work on; NULL: it went away. */
+struct vm *snapshot_vm(const struct snapshot_op *op);
+/* Answers, takes the mark off the VM and frees. e NULL: well done. */
+void snapshot_end(struct snapshot_op *op, json_t *result /* stolen */, const struct err *e);
+/* The end of a create, revert or delete that went well. */
+void snapshot_end_well(struct snapshot_op *op);
+
+/* Each looks first, then does what op->verb says. */
+void snapshot_live(struct snapshot_op *op);
+void snapshot_file(struct snapshot_op *op);
+
+#endif

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the guest saw when its memory was saved. QEMU itself notices a mismatch in the middle of a
+ * load only, when the disks are rolled back already; some it does not notice at all.
+ */
+#include <inttypes.h>
+#include <time.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf/conf.h"
+#include "supervisor/storage/snapshot_private.h"
+
+enum { RECORDS_VERSION = 1, RECORDS_MAX = 16 << 20 };
+
+static const char file_name[] = "snapshots.json";
+
+/* Keys of which a guest sees something; a whole device that came or went always counts. */
+static const struct {
+	const char *section, *key;
+} visible[] = {
+	{ "VM",	     "CPUs"		 },
+	{ "VM",	     "Memory"		 },
+	{ "VM",	     "Machine"		 },
+	{ "CPU",     "Model"		 },
+	{ "CPU",     "Features"		 },
+	{ "CPU",     "Sockets"		 },
+	{ "CPU",     "Cores"		 },
+	{ "CPU",     "Threads"		 },
+	{ "Memory",  "Max"		 },
+	{ "Memory",  "Balloon"		 },
+	{ "Memory",  "DeflateOnOOM"	 },
+	{ "Memory",  "FreePageReporting" },
+	{ "Boot",    "Firmware"		 },
+	{ "Boot",    "SecureBoot"	 },
+	{ "Boot",    "Kernel"		 },
+	{ "Disk",    "Bus"		 },
+	{ "Disk",    "Discard"		 },
+	{ "Disk",    "ReadOnly"		 },
+	{ "CDROM",   "Bus"		 },
+	{ "NIC",     "Model"		 },
+	{ "NIC",     "MACAddress"	 },
+	{ "Display", "Type"		 },
+	{ "Display", "Video"		 },
+	{ "Display", "Tablet"		 },
+	{ "Serial",  "Type"		 },
+	{ "RNG",     "Source"		 },
+	{ "QEMU",    "Args"		 },
+};
+
+json_t *snapshot_record_new(const struct snapshot_machine *m, bool running, json_int_t created)
+{
+	struct buf text = BUF_INIT;
+	json_t *record;
+
+	conf_vm_dump(m->conf, false, &text);
+	record = json_pack("{s:I, s:b, s:s?, s:s?, s:s?, s:s}", "created", created, "running", running, "machine",
+		m->machine, "accel", m->accel, "qemu", m->qemu, "config", text.data ? text.data : "");
+	buf_release(&text);
+	return record;
+}
+
+bool snapshot_record_running(const json_t *record)
+{
+	return !json_is_false(json_object_get(record, "running"));
+}
+
+/* --- comparing --- */
+
+struct changes {
+	char text[512];
+	size_t n;
+};
+
+static void add_change(struct changes *c, const char *what, const char *from, const char *to)
+{
+	size_t len = strlen(c->text);
+
+	c->n++;
+	snprintf(c->text + len, sizeof c->text - len, "%s%s was %s and is %s", len ? ", " : "", what,
+		from ? from : "not there", to ? to : "not there");
+}
+
+static bool is_visible(const struct conf_change *c)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(visible); i++)
+		if (streq(visible[i].section, c->section) && streq(visible[i].key, c->key))
+			return true;
+	return !c->key;
+}
+
+static void on_change(void *data, const struct conf_change *c)
+{
+	char what[192];
+
+	if (!is_visible(c))
+		return;
+	snprintf(what, sizeof what, "[%s%s%s]%s%s", c->section, c->id ? " " : "", c->id ? c->id : "",
+		c->key ? " " : "", c->key ? c->key : "");
+	if (c->key)
+		add_change(data, what, c->from, c->to);
+	else
+		add_change(data, what, c->from ? "there" : NULL, c->to ? "there" : NULL);
+}
+
+static void compare_conf(struct changes *changes, const json_t *record, const struct conf_vm *now)
+{
+	const char *text = json_string_value(json_object_get(record, "config"));
+	struct conf_source source = { .file = file_name, .text = text, .len = text ? strlen(text) : 0 };
+	struct conf_context ctx = { .uuid = "", .state_dir = "" };
+	struct conf_problems problems = { 0 };
+	struct conf_vm then = CONF_VM_INIT;
+
+	if (!text)
+		return;
+	conf_vm_parse(&then, now->name, &source, 1, &ctx, &problems);
+	/* a record that no longer parses is of a former version of ours: QEMU will have to tell */
+	if (!problems.count)
+		conf_vm_diff(&then, now, on_change, changes);
+	conf_problems_release(&problems);
+	conf_vm_release(&then);
+}
+
+static void compare_word(struct changes *changes, const json_t *record, const char *key, const char *now)
+{
+	const char *then = json_string_value(json_object_get(record, key));
+
+	if (then && now && !streq(then, now))
+		add_change(changes, key, then, now);
+}
+
+/* A newer QEMU loads what an older one saved, by its versioned machine; not the other way round. */
+static void compare_qemu(struct changes *changes, const json_t *record, const char *now)
+{
+	const char *then = json_string_value(json_object_get(record, "qemu"));
+	unsigned a[2], b[2];
+
+	if (then && now && sscanf(then, "%u.%u", &a[0], &a[1]) == 2 && sscanf(now, "%u.%u", &b[0], &b[1]) == 2 &&
+		(b[0] < a[0] || (b[0] == a[0] && b[1] < a[1])))
+		add_change(changes, "qemu", then, now);
+}
+
+int snapshot_record_check(const json_t *record, const struct snapshot_machine *m, struct err *e)
+{
+	struct changes changes = { .n = 0 };
+
+	if (!record)
+		return 0;
+	compare_conf(&changes, record, m->conf);
+	compare_word(&changes, record, "machine", m->machine);
+	compare_word(&changes, record, "accel", m->accel);
+	compare_qemu(&changes, record, m->qemu);
+	if (!changes.n)
+		return 0;
+	err_set(e, ERR_CONFLICT, "the machine changed since, and the memory saved would not fit: %s", changes.text);
+	return err_hint(e, "undo that, then revert");
+}
+
+/* --- file --- */
+
+static void set_aside(const struct vm *vm, int dir, const char *why)
+{
+	char aside[64];
+
+	snprintf(aside, sizeof aside, "%s.damaged-%" PRIdMAX, file_name, (intmax_t)time(NULL));
+	log_error(vm->name, "%s: %s; set aside as %s", file_name, why, aside);
+	renameat(dir, file_name, dir, aside);
+}
+
+static bool is_ours(const json_t *doc)
+{
+	return json_integer_value(json_object_get(doc, "version")) == RECORDS_VERSION &&
+	       json_is_object(json_object_get(doc, "snapshots"));
+}
+
+static json_t *load(const struct vm *vm, int dir)
+{
+	struct buf text = BUF_MAX(RECORDS_MAX);
+	struct err e = ERR_INIT;
+	json_error_t je;
+	json_t *doc = NULL;
+	int r = file_read(dir, file_name, &text, &e);
+
+	if (r == 0) {
+		doc = json_loadb(text.data ? text.data : "", text.len, 0, &je);
+		if (!is_ours(doc))
+			set_aside(vm, dir, doc ? "not of version 1" : je.text);
+	} else if (e.class != ERR_NOT_FOUND) {
+		set_aside(vm, dir, e.text);
+	}
+	buf_release(&text);
+	if (is_ours(doc))
+		return doc;
+	json_decref(doc);
+	return json_pack("{s:i, s:{}}", "version", RECORDS_VERSION, "snapshots");
+}
+
+json_t *snapshot_record_load(struct vm *vm, const char *name, json_int_t created)
+{
+	struct err e = ERR_INIT;
+	int dir = vm_state_dir(vm, &e);
+	json_t *doc, *record;
+
+	if (dir < 0)
+		return NULL;
+	doc = load(vm, dir);
+	record = json_object_get(json_object_get(doc, "snapshots"), name);
+	if (json_integer_value(json_object_get(record, "created")) != created)
+		record = NULL;
+	json_incref(record);
+	json_decref(doc);
+	return record;
+}
+
+void snapshot_record_save(struct vm *vm, const char *name, json_t *record)
+{
+	struct err e = ERR_INIT;
+	int dir = vm_state_dir(vm, &e);
+	json_t *doc, *all;
+	char *text;
+
+	if (dir < 0) {
+		log_error(vm->name, "%s", e.text);
+		return;
+	}
+	doc = load(vm, dir);
+	all = json_object_get(doc, "snapshots");
+	if (record || json_object_del(all, name) == 0) {
+		if (record)
+			json_object_set(all, name, record);
+		text = json_dumps(doc, JSON_INDENT(1));
+		if (!text || file_replace(dir, file_name, 0600, text, strlen(text), false, &e) < 0)
+			log_error(vm->name, "%s: %s", file_name, text ? e.text : "cannot be written as JSON");
+		free(text);
+	}
+	json_decref(doc);
+}

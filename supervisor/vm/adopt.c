@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Processes of a former daemon: pid, start time and boot id name one process for ever; a pidfd holds
+ * it; its monitor says how it does. What ended meanwhile is told and unmade like any other end.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/pidfd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "supervisor/vm/console.h"
+#include "supervisor/vm/display.h"
+#include "supervisor/vm/record.h"
+#include "supervisor/vm/spawn.h"
+#include "supervisor/vm/vms.h"
+
+static bool take_process(struct vm *vm, const struct record_process *p)
+{
+	if (!p->same_boot || !vm_process_is(p->pid, p->starttime))
+		return false;
+	vm->pidfd = pidfd_open(p->pid, PIDFD_NONBLOCK);
+	/* it may have ended, and the number gone round, between the look and the open */
+	if (vm->pidfd < 0 || !vm_process_is(p->pid, p->starttime)) {
+		close_fd(&vm->pidfd);
+		return false;
+	}
+	vm->pid = p->pid;
+	vm->starttime = p->starttime;
+	vm->is_child = false;
+	return true;
+}
+
+static void adopt_running(struct vm *vm, const struct record_process *p)
+{
+	struct err e = ERR_INIT;
+	double since = vm->since;
+
+	log_info(vm->name, "adopted, pid %d", (int)vm->pid);
+	vm_watch_process(vm);
+	if (display_open(vm, &e) < 0)
+		log_warning(vm->name, "display: %s", e.text);
+	vm_event(vm, VM_EV_ADOPT, NULL);
+	vm->since = since;
+	console_open(vm);
+	if (p->stopping)
+		vm_event(vm, VM_EV_STOP, NULL);
+	else if (p->quitting)
+		vm_event(vm, VM_EV_KILL, NULL);
+}
+
+/* Nobody saw its end: a power-off leaves a tombstone, so this was a crash, a kill, or our own quit. */
+static void tell_end(struct vm *vm, const struct record_process *p)
+{
+	if (!p->same_boot) {
+		vm->want = VM_WANT_STOPPED;
+		vm->ending = VM_END_QUIT;
+		log_info(vm->name, "was running when the host went down");
+	} else if (vm->quit_sent) {
+		if (vm->ending == VM_END_NONE)
+			vm->ending = VM_END_QUIT;
+	} else {
+		vm->ending = VM_END_CRASH;
+		vm_set_reason(vm, "crashed: it ended while no daemon could see how");
+	}
+	vm_gone(vm);
+}
+
+static void adopt_one(struct vm *vm, int run_fd)
+{
+	struct record_process p;
+	struct err e = ERR_INIT;
+
+	vm->run_fd = run_fd;
+	if (vm_record_read(vm, &p, &e) < 0) {
+		log_error(vm->name, "%s: set aside", e.text);
+		renameat(run_fd, "record.json", run_fd, "record.json.damaged");
+		close_fd(&vm->run_fd);
+		return;
+	}
+	if (!vm->have_conf)
+		vm->orphan = true;
+	if (take_process(vm, &p))
+		adopt_running(vm, &p);
+	else
+		tell_end(vm, &p);
+}
+
+void vms_adopt(struct vms *vms)
+{
+	int fd = openat(vms->daemon->dirs.run_fd, "vms", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+
+	if (!dir)
+		return;
+	for (struct dirent *d; (d = readdir(dir));) {
+		struct vm *vm;
+		int run_fd;
+
+		if (!conf_name_ok(d->d_name))
+			continue;
+		run_fd = openat(dirfd(dir), d->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (run_fd < 0)
+			continue;
+		vm = vms_find(vms, d->d_name);
+		if (!vm)
+			vm = vms_add(vms, d->d_name);
+		adopt_one(vm, run_fd);
+	}
+	closedir(dir);
+}

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/vm/console.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/inotify.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "supervisor/core/logfile.h"
+#include "supervisor/core/watch.h"
+#include "supervisor/vm/spawn.h"
+
+enum { DRAIN_MAX = 256 << 10, QEMU_LOG_MAX = 1 << 20, QEMU_LOG_KEEP = 3 };
+
+struct watcher {
+	struct watcher *next;
+	struct port *port;
+	int fd;
+	ev_io in, out;
+	struct buf pending;
+	bool typing;
+};
+
+struct port {
+	struct vm *vm;
+	const struct conf_serial *conf;
+	int fd;	   /* of the .out file, to read and to punch */
+	int watch; /* of it */
+	off_t drained;
+	struct logfile log;
+	struct watcher *watchers;
+	int typed_fd; /* the serial socket, while somebody types */
+	ev_io typed_in, typed_out;
+	struct buf typed;
+};
+
+struct console {
+	struct vm *vm;
+	size_t n;
+	struct port port[];
+};
+
+static struct ev_loop *loop_of(const struct port *p)
+{
+	return p->vm->daemon->loop.ev;
+}
+
+/* --- typing --- */
+
+static void typed_close(struct port *p)
+{
+	if (p->typed_fd < 0)
+		return;
+	ev_io_stop(loop_of(p), &p->typed_in);
+	ev_io_stop(loop_of(p), &p->typed_out);
+	close_fd(&p->typed_fd);
+	buf_clear(&p->typed);
+}
+
+/* The same bytes reach the .out file: here they are only taken off the guest's hands. */
+static void on_typed_in(struct ev_loop *ev, ev_io *w, int revents)
+{
+	char chunk[4096];
+	ssize_t n = read(w->fd, chunk, sizeof chunk);
+
+	(void)ev, (void)revents;
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		typed_close(w->data);
+}
+
+static void on_typed_out(struct ev_loop *ev, ev_io *w, int revents)
+{
+	struct port *p = w->data;
+	ssize_t n = write(p->typed_fd, p->typed.data, p->typed.len);
+
+	(void)revents;
+	if (n > 0)
+		buf_drop(&p->typed, (size_t)n);
+	if (p->typed.len == 0)
+		ev_io_stop(ev, w);
+}
+
+static void type(struct port *p, const char *data, size_t len)
+{
+	struct err e = ERR_INIT;
+
+	if (p->typed_fd < 0) {
+		char name[80];
+
+		snprintf(name, sizeof name, "serial-%s.sock", p->conf->id);
+		p->typed_fd = vm_socket_connect(p->vm, name, &e);
+		if (p->typed_fd < 0) {
+			log_warning(p->vm->name, "console: %s", e.text);
+			p->typed_fd = -1;
+			return;
+		}
+		ev_io_init(&p->typed_in, on_typed_in, p->typed_fd, EV_READ);
+		ev_io_init(&p->typed_out, on_typed_out, p->typed_fd, EV_WRITE);
+		p->typed_in.data = p->typed_out.data = p;
+		ev_io_start(loop_of(p), &p->typed_in);
+	}
+	/* a guest that takes no input loses what no longer fits, as a real UART would */
+	if (buf_add(&p->typed, data, len) == 0)
+		ev_io_start(loop_of(p), &p->typed_out);
+}
+
+/* --- watchers --- */
+
+static void watcher_free(struct watcher *w)
+{
+	struct port *p = w->port;
+	bool typist = false;
+
+	for (struct watcher **q = &p->watchers; *q; q = &(*q)->next)
+		if (*q == w) {
+			*q = w->next;
+			break;
+		}
+	ev_io_stop(loop_of(p), &w->in);
+	ev_io_stop(loop_of(p), &w->out);
+	close(w->fd);
+	buf_release(&w->pending);
+	free(w);
+	for (w = p->watchers; w; w = w->next)
+		typist |= w->typing;
+	if (!typist)
+		typed_close(p);
+}
+
+static void on_watcher_in(struct ev_loop *ev, ev_io *io, int revents)
+{
+	struct watcher *w = io->data;
+	char chunk[1024];
+	ssize_t n = read(w->fd, chunk, sizeof chunk);
+
+	(void)ev, (void)revents;
+	if (n > 0 && w->typing)
+		type(w->port, chunk, (size_t)n);
+	else if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		watcher_free(w);
+}
+
+static bool watcher_flush(struct watcher *w)
+{
+	ssize_t n = 0;
+
+	while (w->pending.len &&
+		(n = send(w->fd, w->pending.data, w->pending.len, MSG_NOSIGNAL | MSG_DONTWAIT)) > 0)
+		buf_drop(&w->pending, (size_t)n);
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
+		return false;
+	if (w->pending.len)
+		ev_io_start(loop_of(w->port), &w->out);
+	else
+		ev_io_stop(loop_of(w->port), &w->out);
+	return true;
+}
+
+static void on_watcher_out(struct ev_loop *ev, ev_io *io, int revents)
+{
+	(void)ev, (void)revents;
+	if (!watcher_flush(io->data))
+		watcher_free(io->data);
+}
+
+static void show(struct port *p, const char *data, size_t len)
+{
+	for (struct watcher *w = p->watchers, *next; w; w = next) {
+		next = w->next;
+		/* the slow one is dropped, never the guest */
+		if (buf_add(&w->pending, data, len) < 0 || !watcher_flush(w))
+			watcher_free(w);
+	}
+}
+
+/* --- draining --- */
+
+static void drain(struct port *p)
+{
+	char chunk[16384];
+	off_t from = p->drained;
+	ssize_t n;
+
+	while (p->drained - from < DRAIN_MAX && (n = pread(p->fd, chunk, sizeof chunk, p->drained)) > 0) {
+		p->drained += n;
+		logfile_append(&p->log, chunk, (size_t)n);
+		show(p, chunk, (size_t)n);
+	}
+	if (p->drained > from)
+		fallocate(p->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, p->drained - from);
+}
+
+static void on_output(void *data)
+{
+	drain(data);
+}
+
+/* Where a former daemon stopped: behind the hole it punched and the zeros at its end. */
+static off_t first_data(int fd)
+{
+	off_t at = lseek(fd, 0, SEEK_DATA);
+	char chunk[4096];
+	ssize_t n, zeros = 0;
+
+	if (at < 0)
+		return lseek(fd, 0, SEEK_END);
+	n = pread(fd, chunk, sizeof chunk, at);
+	while (zeros < n && chunk[zeros] == '\0')
+		zeros++;
+	return at + zeros;
+}
+
+static const char *log_name(const struct conf_serial *s, bool first, char buf[80])
+{
+	if (first)
+		return "console.log";
+	snprintf(buf, 80, "console-%s.log", s->id);
+	return buf;
+}
+
+static void port_open(struct port *p, bool first)
+{
+	struct vm *vm = p->vm;
+	struct err e = ERR_INIT;
+	char name[80];
+
+	snprintf(name, sizeof name, "serial-%s.out", p->conf->id);
+	p->fd = openat(vm->run_fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	if (p->fd < 0) {
+		log_warning(vm->name, "console '%s': %s", p->conf->id, strerror(errno));
+		return;
+	}
+	p->drained = first_data(p->fd);
+	if (p->conf->log &&
+		logfile_open(&p->log, vm->daemon->dirs.log_fd, vm->name, log_name(p->conf, first, name),
+			p->conf->log_size, (unsigned)p->conf->log_keep, &e) < 0)
+		log_warning(vm->name, "%s", e.text);
+	p->watch = watch_add(vm->daemon->watches, p->fd, IN_MODIFY, on_output, p, &e);
+	if (p->watch < 0)
+		log_warning(vm->name, "console '%s': %s", p->conf->id, e.text);
+	drain(p);
+}
+
+void console_open(struct vm *vm)
+{
+	size_t n = vm->running.serials;
+	struct console *c;
+
+	if (vm->run_fd < 0)
+		return;
+	c = xcalloc(1, sizeof *c + n * sizeof *c->port);
+	c->vm = vm;
+	c->n = n;
+	vm->console = c;
+	for (size_t i = 0; i < n; i++) {
+		c->port[i] = (struct port){ .vm = vm, .conf = &vm->running.serial[i], .fd = -1,
+			.typed_fd = -1, .log = LOGFILE_INIT, .typed = BUF_MAX(CONSOLE_TYPED_MAX) };
+		port_open(&c->port[i], i == 0);
+	}
+}
+
+void console_free(struct console *c)
+{
+	if (!c)
+		return;
+	for (size_t i = 0; i < c->n; i++) {
+		struct port *p = &c->port[i];
+
+		watch_remove(c->vm->daemon->watches, p->watch);
+		if (p->fd >= 0)
+			drain(p);
+		while (p->watchers)
+			watcher_free(p->watchers);
+		typed_close(p);
+		logfile_release(&p->log);
+		close_fd(&p->fd);
+	}
+	free(c);
+}
+
+/* --- what verbs ask for --- */
+
+static struct port *find_port(const struct vm *vm, const char *serial, struct err *e)
+{
+	struct console *c = vm->console;
+
+	for (size_t i = 0; c && i < c->n; i++)
+		if (!serial || streq(c->port[i].conf->id, serial))
+			return &c->port[i];
+	if (!c)
+		err_set(e, ERR_WRONG_STATE, "is %s: it has no console now", vm_state_name(vm->state));
+	else if (serial)
+		err_set(e, ERR_NOT_FOUND, "has no serial port '%s'", serial);
+	else
+		err_set(e, ERR_NOT_FOUND, "has no serial port");
+	return NULL;
+}
+
+int console_check(const struct vm *vm, const char *serial, struct err *e)
+{
+	return find_port(vm, serial, e) ? 0 : e->number;
+}
+
+int console_watch(struct vm *vm, const char *serial, int fd, unsigned lines, bool typing,
+	const struct buf *leftover, struct err *e)
+{
+	struct port *p = find_port(vm, serial, e);
+	struct watcher *w;
+
+	if (!p) {
+		close(fd);
+		return e->number;
+	}
+	drain(p);
+	w = xcalloc(1, sizeof *w);
+	*w = (struct watcher){ .port = p, .fd = fd, .typing = typing,
+		.pending = BUF_MAX(CONSOLE_WATCHER_MAX) };
+	ev_io_init(&w->in, on_watcher_in, fd, EV_READ);
+	ev_io_init(&w->out, on_watcher_out, fd, EV_WRITE);
+	w->in.data = w->out.data = w;
+	w->next = p->watchers;
+	p->watchers = w;
+	ev_io_start(loop_of(p), &w->in);
+	console_tail(vm, serial, lines, &w->pending);
+	if (typing && leftover->len)
+		type(p, leftover->data, leftover->len);
+	if (!watcher_flush(w))
+		watcher_free(w);
+	return 0;
+}
+
+void console_tail(const struct vm *vm, const char *serial, unsigned lines, struct buf *out)
+{
+	const struct conf_vm *c = vm_state_has_process(vm->state) ? &vm->running : &vm->conf;
+	char name[80];
+	size_t max = out->max;
+
+	out->max = CONSOLE_TAIL_MAX;
+	for (size_t i = 0; i < c->serials; i++)
+		if (!serial ? i == 0 : streq(c->serial[i].id, serial))
+			logfile_tail(vm->daemon->dirs.log_fd, vm->name, log_name(&c->serial[i], i == 0, name),
+				lines, out);
+	out->max = max;
+}
+
+void console_log_qemu(struct vm *vm, const char *when, const char *text, size_t len)
+{
+	struct logfile l = LOGFILE_INIT;
+	_cleanup_(free_ptr) char *head = xasprintf("--- %s: %s\n", when, vm->reason);
+	struct err e = ERR_INIT;
+
+	if (logfile_open(&l, vm->daemon->dirs.log_fd, vm->name, "qemu.log", QEMU_LOG_MAX, QEMU_LOG_KEEP, &e) < 0)
+		log_warning(vm->name, "%s", e.text);
+	logfile_append(&l, head, strlen(head));
+	logfile_append(&l, text, len);
+	if (len && text[len - 1] != '\n')
+		logfile_append(&l, "\n", 1);
+	logfile_release(&l);
+}

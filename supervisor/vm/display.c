@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/vm/display.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "supervisor/vm/vms.h"
+
+enum {
+	VNC_PORT_FIRST = 5900,
+	VNC_PORTS = 4096,
+	VNC_PENDING_MAX = 8, /* on their way to QEMU */
+	VNC_PASSWORD_MAX = 8, /* RFB takes no more */
+	VNC_PASSWORD_FILE_MAX = 4096,
+};
+
+static const char socket_name[] = "vnc.sock", port_name[] = "vnc-port";
+
+struct display {
+	struct vm *vm;
+	int fd;
+	ev_io io;
+	char *address;
+	unsigned refs; /* the VM's own, and one for each connection on its way */
+	unsigned serial;
+};
+
+static void display_unref(struct display *d)
+{
+	if (--d->refs)
+		return;
+	free(d->address);
+	free(d);
+}
+
+/* --- listening --- */
+
+struct endpoint {
+	struct sockaddr_storage address;
+	socklen_t len;
+};
+
+static int endpoint_parse(struct endpoint *at, const char *listen, struct err *e)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)&at->address;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)&at->address;
+
+	*at = (struct endpoint){ .len = 0 };
+	if (inet_pton(AF_INET, listen, &v4->sin_addr) == 1) {
+		v4->sin_family = AF_INET;
+		at->len = sizeof *v4;
+	} else if (inet_pton(AF_INET6, listen, &v6->sin6_addr) == 1) {
+		v6->sin6_family = AF_INET6;
+		at->len = sizeof *v6;
+	} else {
+		return err_set(e, ERR_INVALID_CONFIG, "display: '%s' is no IP address", listen);
+	}
+	return 0;
+}
+
+/* The port stands at the same place in both. */
+static int endpoint_bind(struct endpoint *at, unsigned port)
+{
+	_cleanup_(close_fd) int fd = socket(
+		at->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int on = 1;
+
+	((struct sockaddr_in *)(void *)&at->address)->sin_port = htons((uint16_t)port);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
+		bind(fd, (struct sockaddr *)&at->address, at->len) < 0 || listen(fd, 16) < 0)
+		return -errno;
+	return steal_fd(&fd);
+}
+
+static char *tcp_address(const char *listen, unsigned port)
+{
+	bool v6 = strchr(listen, ':');
+
+	return xasprintf("%s%s%s:%u", v6 ? "[" : "", listen, v6 ? "]" : "", port);
+}
+
+static int port_taken(const struct vm *vm, const char *address, struct err *e)
+{
+	const struct vms *vms = vm->daemon->vms;
+
+	for (size_t i = 0; i < vms->n; i++)
+		if (vms->vm[i]->display && streq(vms->vm[i]->display->address, address))
+			return err_set(e, ERR_CONFLICT, "display: %s is taken by VM '%s'", address,
+				vms->vm[i]->name);
+	err_set(e, ERR_CONFLICT, "display: %s is taken by another program", address);
+	return err_hint(e, "ss -ltnp tells which; [Display] Port=auto takes a free one");
+}
+
+/* The port of before, after a restart of the daemon; 0: a fresh start. */
+static unsigned remembered_port(const struct vm *vm)
+{
+	struct buf text = BUF_MAX(16);
+	uint64_t port = 0;
+
+	if (file_read(vm->run_fd, port_name, &text, NULL) == 0 && text.data)
+		text_parse_uint(text.data, 1, 65535, &port);
+	buf_release(&text);
+	return (unsigned)port;
+}
+
+static void remember_port(const struct vm *vm, unsigned port)
+{
+	char text[16];
+	struct err e = ERR_INIT;
+	int len = snprintf(text, sizeof text, "%u", port);
+
+	if (file_replace(vm->run_fd, port_name, 0600, text, (size_t)len, false, &e) < 0)
+		log_warning(vm->name, "display: %s", e.text);
+}
+
+static int listen_tcp(struct vm *vm, char **address, struct err *e)
+{
+	const struct conf_vm *c = &vm->running;
+	unsigned port = remembered_port(vm), last;
+	struct endpoint at;
+	int fd, r = endpoint_parse(&at, c->listen, e);
+
+	if (r < 0)
+		return r;
+	if (!port)
+		port = (unsigned)c->port;
+	last = port ? port : VNC_PORT_FIRST + VNC_PORTS - 1;
+	if (!port)
+		port = VNC_PORT_FIRST;
+	while ((fd = endpoint_bind(&at, port)) == -EADDRINUSE && port < last)
+		port++;
+	*address = tcp_address(c->listen, port);
+	if (fd == -EADDRINUSE)
+		return port_taken(vm, *address, e);
+	errno = -fd;
+	if (fd < 0)
+		return err_errno(e, "display: listen on %s", *address);
+	remember_port(vm, port);
+	return fd;
+}
+
+/* Bound through the directory's descriptor: sun_path has 108 bytes, a path may have more. */
+static int listen_unix(struct vm *vm, char **address, struct err *e)
+{
+	_cleanup_(close_fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+
+	snprintf(to.sun_path, sizeof to.sun_path, "/proc/self/fd/%d/%s", vm->run_fd, socket_name);
+	*address = xasprintf("%s/vms/%s/%s", vm->daemon->dirs.run, vm->name, socket_name);
+	unlinkat(vm->run_fd, socket_name, 0);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&to, sizeof to) < 0 ||
+		fchmodat(vm->run_fd, socket_name, 0600, 0) < 0 || listen(fd, 16) < 0)
+		return err_errno(e, "display: listen on '%s'", *address);
+	return steal_fd(&fd);
+}
+
+/* --- connections --- */
+
+/* In RFB 3.3 the server decides alone, so that all can be said at once and nobody is waited for. */
+static void refuse(int fd, const char *why)
+{
+	char text[256];
+	uint32_t words[2] = { 0, htonl((uint32_t)strlen(why)) };
+	size_t len = 12;
+
+	memcpy(text, "RFB 003.003\n", len);
+	memcpy(text + len, words, sizeof words);
+	len += sizeof words;
+	len += (size_t)snprintf(text + len, sizeof text - len, "%s", why);
+	if (send(fd, text, len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len)
+		shutdown(fd, SHUT_WR);
+}
+
+/* vm is not looked at: it may be gone, and its display closed. */
+static void on_added(void *data, const json_t *result, const struct err *e)
+{
+	struct display *d = data;
+
+	(void)result;
+	if (e && d->fd >= 0)
+		log_warning(d->vm->name, "display: a connection was not taken: %s", e->text);
+	display_unref(d);
+}
+
+/* getfd and add_client go out together: when the first fails, so does the second. */
+static void hand_over(struct display *d, int fd)
+{
+	struct qmp *q = d->vm->qmp;
+	char name[32];
+
+	snprintf(name, sizeof name, "vnc-%u", ++d->serial);
+	d->refs++;
+	qmp_call(q, "getfd", json_pack("{s:s}", "fdname", name), fd, VM_QMP_SECONDS, NULL, NULL);
+	qmp_call(q, "add_client",
+		json_pack("{s:s, s:s, s:b}", "protocol", "vnc", "fdname", name, "skipauth",
+			!d->vm->running.password),
+		-1, VM_QMP_SECONDS, on_added, d);
+}
+
+static const char *not_now(const struct display *d)
+{
+	if (!d->vm->qmp || !qmp_is_ready(d->vm->qmp))
+		return "the guest's QEMU does not answer at present";
+	return d->refs > VNC_PENDING_MAX ? "too many connections at once" : NULL;
+}
+
+static void on_connect(struct ev_loop *ev, ev_io *w, int revents)
+{
+	struct display *d = w->data;
+	_cleanup_(close_fd) int fd = accept4(d->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	const char *why = not_now(d);
+
+	(void)ev, (void)revents;
+	if (fd < 0)
+		return;
+	if (why)
+		refuse(fd, why);
+	else
+		hand_over(d, fd);
+}
+
+int display_open(struct vm *vm, struct err *e)
+{
+	bool local = streq(vm->running.listen, "unix");
+	_cleanup_(free_ptr) char *address = NULL;
+	struct display *d;
+	int fd;
+
+	if (vm->running.display == CONF_DISPLAY_NONE)
+		return 0;
+	fd = local ? listen_unix(vm, &address, e) : listen_tcp(vm, &address, e);
+	if (fd < 0)
+		return fd;
+	d = vm->display = xcalloc(1, sizeof *d);
+	*d = (struct display){ .vm = vm, .fd = fd, .address = address, .refs = 1 };
+	address = NULL;
+	ev_io_init(&d->io, on_connect, fd, EV_READ);
+	d->io.data = d;
+	ev_io_start(vm->daemon->loop.ev, &d->io);
+	return 0;
+}
+
+void display_free(struct display *d)
+{
+	if (!d)
+		return;
+	ev_io_stop(d->vm->daemon->loop.ev, &d->io);
+	close_fd(&d->fd);
+	display_unref(d);
+}
+
+const char *display_address(const struct vm *vm)
+{
+	return vm->display ? vm->display->address : NULL;
+}
+
+/* --- password --- */
+
+/* The first line; "" when there is none. */
+static int read_password(const struct vm *vm, char word[VNC_PASSWORD_MAX + 1], struct err *e)
+{
+	_cleanup_(free_ptr) char *path = xasprintf("%s/%s", vm->daemon->dirs.config, vm->running.password);
+	struct buf text = BUF_MAX(VNC_PASSWORD_FILE_MAX);
+	int r = file_read(AT_FDCWD, path, &text, e);
+	size_t len = text.data ? strcspn(text.data, "\r\n") : 0;
+
+	if (r == 0 && len == 0)
+		r = err_set(e, ERR_INVALID_CONFIG, "'%s' begins with an empty line", path);
+	if (len > VNC_PASSWORD_MAX) {
+		log_warning(vm->name, "display: of the password only the first %d characters count",
+			VNC_PASSWORD_MAX);
+		len = VNC_PASSWORD_MAX;
+	}
+	memcpy(word, text.data ? text.data : "", len);
+	word[len] = '\0';
+	if (text.data)
+		explicit_bzero(text.data, text.len);
+	buf_release(&text);
+	return r;
+}
+
+void display_joined(struct vm *vm)
+{
+	char word[VNC_PASSWORD_MAX + 1];
+	struct err e = ERR_INIT;
+	json_t *password;
+
+	if (vm->running.display == CONF_DISPLAY_NONE || !vm->running.password)
+		return;
+	if (read_password(vm, word, &e) < 0) {
+		/* QEMU lets nobody in until there is one */
+		log_error(vm->name, "display: password: %s; nobody can connect", e.text);
+		return;
+	}
+	password = json_string(word);
+	explicit_bzero(word, sizeof word);
+	if (!password)
+		log_error(vm->name, "display: the password is not UTF-8; nobody can connect");
+	else
+		vm_call(vm, "set_password",
+			json_pack("{s:s, s:o}", "protocol", "vnc", "password", password), NULL);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/vm/display.h - the ways to a guest's screen
+ *
+ * QEMU has no VNC listener: the daemon listens (RUN/vms/NAME/vnc.sock, or TCP as configured) and hands
+ * each connection over by getfd and add_client. So no port clashes inside QEMU, and each connection
+ * has a known peer.
+ */
+#ifndef SUPERVISOR_VM_DISPLAY_H
+#define SUPERVISOR_VM_DISPLAY_H
+
+#include "base/err.h"
+
+struct vm;
+struct display;
+
+/* Sets vm->display for vm->running; nothing when it has none. A taken port is ERR_CONFLICT and names
+ * the port; Port=auto takes the first free one from 5900. After adoption the port of before is used. */
+int display_open(struct vm *vm, struct err *e);
+void display_free(struct display *d); /* NULL is fine */
+/* After the monitor is ready: the password of [Display] Password=, when there is one. */
+void display_joined(struct vm *vm);
+/* "127.0.0.1:5900" or the socket's path; NULL: none. */
+const char *display_address(const struct vm *vm);
+
+#endif

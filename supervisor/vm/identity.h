@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/vm/identity.h - what of a VM must not move while its file changes
+ *
+ * UUID, uid, MACs, addresses, versioned machine, slots, disk formats. Made on demand, kept in
+ * STATE/vms/NAME/identity.json (version 1), root only, fsynced. Pure but for load and save.
+ * What once was there stays: a NIC or disk that comes back finds its MAC and its slot again.
+ */
+#ifndef SUPERVISOR_VM_IDENTITY_H
+#define SUPERVISOR_VM_IDENTITY_H
+
+#include <net/ethernet.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "conf/vm.h"
+
+/* Slots are numbers below IDENTITY_SLOTS_MAX; what a number means is vm/device.h's business. */
+enum { IDENTITY_SLOTS_MAX = 250, IDENTITY_UID_FIRST = 1879048192 };
+
+struct identity_nic {
+	char *id;
+	uint8_t mac[ETH_ALEN];
+	char *network;	  /* the address belongs to it */
+	uint32_t address; /* host byte order, 0: none yet */
+};
+
+struct identity_disk {
+	char *id;
+	char *path; /* as resolved at first use */
+	enum conf_format format;
+	int64_t created; /* Unix time when we made it by Size=, 0: it was there */
+};
+
+struct identity_slot { /* a device keeps its place on the bus for life */
+	char *device;  /* "disk-root", "nic-lan", "balloon" */
+	unsigned slot;
+};
+
+struct identity {
+	char uuid[37];
+	uid_t uid;
+	char *machine;	    /* "pc-q35-7.2" */
+	char *machine_wish; /* the Machine= it came from: another wish resolves anew */
+	struct identity_nic *nic;
+	size_t nics;
+	struct identity_disk *disk;
+	size_t disks;
+	struct identity_slot *slot;
+	size_t slots;
+	bool dirty; /* differs from what is on disk */
+};
+
+#define IDENTITY_INIT \
+	{             \
+		0     \
+	}
+
+/* 0 also when there is none yet (uuid is then empty). A damaged file is set aside as
+ * identity.json.damaged-TIME and named in the log; one of a newer version is an error. */
+int identity_load(struct identity *id, int dirfd, struct err *e);
+int identity_save(struct identity *id, int dirfd, struct err *e); /* nothing when not dirty */
+void identity_release(struct identity *id);
+
+/* Fills what is missing for this configuration: a random UUID (or the file's), MACs 52:54:00:..
+ * (hash of UUID and NIC id, bytes chosen anew while taken() says so), disk formats by name. */
+int identity_complete(struct identity *id, const struct conf_vm *c, const char *image_dir,
+	bool (*mac_taken)(void *data, const uint8_t mac[ETH_ALEN]), void *data, struct err *e);
+
+/* A random one (version 4) where there is none. */
+void identity_make_uuid(struct identity *id);
+
+/* Keeps the versioned machine that Machine= was resolved to, until the wish changes: as long as it
+ * is the same, the machine kept stays. From q35 to pc or back all slots are given anew. */
+void identity_pin_machine(struct identity *id, const char *wish, const char *machine);
+
+/* What a file's name tells, of base files for instance; CONF_FORMAT_AUTO when it does not. */
+enum conf_format identity_format_of(const char *path);
+
+/* The device's slot from first up to and without end, the same for ever; end when all are taken. */
+unsigned identity_slot(struct identity *id, const char *device, unsigned first, unsigned end);
+
+/* NULL when there is none; valid until identity_complete(). */
+struct identity_nic *identity_nic(const struct identity *id, const char *nic);
+struct identity_disk *identity_disk(const struct identity *id, const char *disk);
+
+#endif

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From greeting to running. Fresh start and adoption are one path: ask what QEMU is, put its NICs on
+ * their bridges, let it go if it has not gone yet. Also what QEMU says later by itself.
+ */
+#include "base/log.h"
+#include "base/mem.h"
+#include "supervisor/vm/display.h"
+#include "supervisor/vm/spawn.h"
+
+static void broken(struct vm *vm, const struct err *e)
+{
+	vm_start_failed(vm, e);
+	vm->ending = VM_END_START_FAILED;
+	vm_event(vm, VM_EV_BROKEN, e->text);
+}
+
+/* The closed callback tells of a lost connection; a timeout is told by health. */
+static bool failed(struct vm *vm, const struct err *e)
+{
+	if (!e)
+		vm_health(vm, true, NULL);
+	else if (e->class == ERR_TIMEOUT)
+		vm_health(vm, false, e->text);
+	else if (e->class != ERR_UNREACHABLE && vm->state == VM_JOINING)
+		broken(vm, e);
+	return e != NULL;
+}
+
+static void on_cont(void *data, const json_t *result, const struct err *e)
+{
+	struct vm *vm = data;
+
+	(void)result;
+	if (!failed(vm, e))
+		vm_event(vm, VM_EV_JOINED, NULL);
+}
+
+static int join_networks(struct vm *vm, bool again, struct err *e)
+{
+	for (size_t i = 0; i < vm->nics; i++) {
+		struct network_nic nic = vm_network_nic(vm, &vm->nic[i]);
+		int r = 0;
+
+		if (again)
+			networks_rejoin(vm->daemon->networks, &nic, vm->nic[i].ifname);
+		else
+			r = networks_join(vm->daemon->networks, &nic, vm->nic[i].ifname, e);
+		if (r < 0)
+			return err_wrap(e, r, "nic '%s'", vm->nic[i].id);
+	}
+	return 0;
+}
+
+/* A QEMU that has not run yet: fresh, or its daemon died between greeting and cont. */
+static void let_go(struct vm *vm)
+{
+	struct err e = ERR_INIT;
+
+	if (join_networks(vm, false, &e) < 0) {
+		broken(vm, &e);
+		return;
+	}
+	if (vm->running.on_reboot == CONF_ENDING_STOP)
+		vm_call(vm, "set-action", json_pack("{s:s}", "reboot", "shutdown"), NULL);
+	if (vm->running.memory_max > vm->running.memory)
+		vm_call(vm, "balloon", json_pack("{s:I}", "value", (json_int_t)vm->running.memory), NULL);
+	if (vm->paused_start)
+		vm_event(vm, VM_EV_JOINED_PAUSED, "start --paused");
+	else
+		vm_call(vm, "cont", NULL, on_cont);
+}
+
+static void paused_because(struct vm *vm, const char *why)
+{
+	if (vm->state != VM_PAUSED || !vm->reason[0])
+		vm_event(vm, VM_EV_JOINED_PAUSED, why);
+	else
+		vm_event(vm, VM_EV_JOINED_PAUSED, NULL);
+}
+
+/* The RunState of QEMU's qapi/run-state.json, and what it means here. */
+static void found(struct vm *vm, const char *status)
+{
+	static const struct {
+		const char *status;
+		enum vm_ending ending;
+	} tombstones[] = {
+		{ "shutdown", VM_END_POWER_OFF },
+		{ "guest-panicked", VM_END_PANIC },
+		{ "watchdog", VM_END_WATCHDOG },
+	};
+
+	display_joined(vm);
+	if (streq(status, "prelaunch")) {
+		let_go(vm);
+		return;
+	}
+	join_networks(vm, true, NULL);
+	if (streq(status, "running") || streq(status, "suspended")) {
+		vm_event(vm, VM_EV_JOINED, NULL);
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(tombstones); i++)
+		if (streq(status, tombstones[i].status)) {
+			vm_ended(vm, tombstones[i].ending);
+			return;
+		}
+	if (streq(status, "io-error")) {
+		if (!vm->io_error)
+			vm->io_error = xstrdup("disk error");
+		paused_because(vm, "io-error");
+	} else {
+		paused_because(vm, streq(status, "paused") ? "paused" : status);
+	}
+}
+
+static void on_status(void *data, const json_t *result, const struct err *e)
+{
+	struct vm *vm = data;
+	const char *status = json_string_value(json_object_get(result, "status"));
+
+	if (!failed(vm, e))
+		found(vm, status ? status : "");
+}
+
+static void on_uuid(void *data, const json_t *result, const struct err *e)
+{
+	struct vm *vm = data;
+	const char *uuid = json_string_value(json_object_get(result, "UUID"));
+	struct err own = ERR_INIT;
+
+	if (failed(vm, e))
+		return;
+	if (streq(uuid, vm->running.uuid ? vm->running.uuid : vm->identity.uuid)) {
+		vm_call(vm, "query-status", NULL, on_status);
+		return;
+	}
+	/* somebody else's QEMU sits at our socket: never act on it */
+	err_set(&own, ERR_CONFLICT, "its monitor belongs to another QEMU (uuid %s)", uuid ? uuid : "?");
+	log_error(vm->name, "%s", own.text);
+	vm_health(vm, false, own.text);
+	qmp_close(vm->qmp);
+	vm->qmp = NULL;
+}
+
+static void on_balloon(void *data, const json_t *result, const struct err *e)
+{
+	struct vm *vm = data;
+
+	if (!e)
+		vm->balloon = json_integer_value(json_object_get(result, "actual"));
+}
+
+void vm_join(struct vm *vm)
+{
+	/* a child of ours with our own connection from before its exec needs no proof */
+	if (vm->is_child)
+		vm_call(vm, "query-status", NULL, on_status);
+	else
+		vm_call(vm, "query-uuid", NULL, on_uuid);
+	if (!vm->is_child && vm->running.balloon)
+		vm_call(vm, "query-balloon", NULL, on_balloon);
+}
+
+void vm_greet(struct vm *vm)
+{
+	static const struct qmp_handlers handlers = { .ready = vm_qmp_ready, .event = vm_qmp_event,
+		.closed = vm_qmp_closed };
+	struct err e = ERR_INIT;
+	int fd;
+
+	if (vm->qmp || vm->run_fd < 0) {
+		if (vm->state == VM_GREETING && vm->running.timeout_start_ms != UINT64_MAX)
+			vm_arm(vm, (double)vm->running.timeout_start_ms / 1000);
+		return;
+	}
+	fd = vm_socket_connect(vm, "qmp.sock", &e);
+	if (fd >= 0) {
+		vm->qmp = qmp_new(vm->daemon->loop.ev, fd, VM_QMP_SECONDS, &handlers, vm);
+	} else {
+		/* a lost monitor never kills a guest */
+		vm_health(vm, false, e.text);
+		vm_arm(vm, VM_RECONNECT_SECONDS);
+	}
+}
+
+void vm_qmp_ready(void *data, const json_t *greeting)
+{
+	(void)greeting;
+	vm_health(data, true, NULL);
+	vm_event(data, VM_EV_GREETED, NULL);
+}
+
+void vm_qmp_closed(void *data, const struct err *e)
+{
+	struct vm *vm = data;
+
+	qmp_close(vm->qmp);
+	vm->qmp = NULL;
+	log_debug(vm->name, "monitor lost: %s", e->text);
+	/* usually the process ends in the same turn; only if not, connect again */
+	if (vm->state == VM_RUNNING || vm->state == VM_PAUSED)
+		vm_arm(vm, vm->unresponsive > 0 ? VM_RECONNECT_SECONDS : 0.2);
+	if (e->class == ERR_TIMEOUT)
+		vm_health(vm, false, e->text);
+}
+
+/* --- what QEMU says by itself --- */
+
+static bool is(const json_t *data, const char *key, const char *value)
+{
+	return streq(json_string_value(json_object_get(data, key)), value);
+}
+
+static void on_shutdown(struct vm *vm, const json_t *data)
+{
+	if (is(data, "reason", "guest-shutdown"))
+		vm_ended(vm, VM_END_POWER_OFF);
+	else if (is(data, "reason", "guest-reset"))
+		vm_ended(vm, VM_END_REBOOT);
+	else if (is(data, "reason", "host-signal") && vm->ending == VM_END_NONE)
+		vm->ending = VM_END_HOST_SIGNAL;
+}
+
+static void on_panic(struct vm *vm, const json_t *data)
+{
+	(void)data;
+	vm_ended(vm, VM_END_PANIC);
+}
+
+static void on_watchdog(struct vm *vm, const json_t *data)
+{
+	if (!is(data, "action", "none") && !is(data, "action", "reset"))
+		vm_ended(vm, VM_END_WATCHDOG);
+}
+
+static void on_stop(struct vm *vm, const json_t *data)
+{
+	char reason[160];
+
+	(void)data;
+	if (vm->state != VM_RUNNING)
+		return;
+	snprintf(reason, sizeof reason, "%s%s", vm->io_error ? "io-error: " : "",
+		vm->io_error ? vm->io_error : "paused");
+	vm_event(vm, VM_EV_PAUSED, reason);
+}
+
+static void on_resume(struct vm *vm, const json_t *data)
+{
+	(void)data;
+	free(vm->io_error);
+	vm->io_error = NULL;
+	vm_event(vm, VM_EV_RESUMED, NULL);
+}
+
+/* STOP follows when action is stop; whether space ran out or the disk broke is said only here. */
+static void on_io_error(struct vm *vm, const json_t *data)
+{
+	const char *node = json_string_value(json_object_get(data, "node-name"));
+	bool space = json_is_true(json_object_get(data, "nospace"));
+
+	if (!is(data, "action", "stop"))
+		return;
+	free(vm->io_error);
+	vm->io_error = xasprintf("%s%s%s", space ? "nospace" : "disk", node ? " on " : "",
+		node ? node + (strncmp(node, "d-", 2) == 0 ? 2 : 0) : "");
+	log_error(vm->name, "guest stopped by an i/o error: %s", vm->io_error);
+}
+
+static void on_balloon_change(struct vm *vm, const json_t *data)
+{
+	vm->balloon = json_integer_value(json_object_get(data, "actual"));
+	daemon_event(vm->daemon, "BALLOON_CHANGE",
+		json_pack("{s:s, s:I}", "name", vm->name, "actual", vm->balloon));
+}
+
+void vm_qmp_event(void *data, const char *name, const json_t *event_data)
+{
+	static const struct {
+		const char *name;
+		void (*run)(struct vm *vm, const json_t *data);
+	} events[] = {
+		{ "SHUTDOWN", on_shutdown },
+		{ "GUEST_PANICKED", on_panic },
+		{ "WATCHDOG", on_watchdog },
+		{ "STOP", on_stop },
+		{ "RESUME", on_resume },
+		{ "BLOCK_IO_ERROR", on_io_error },
+		{ "BALLOON_CHANGE", on_balloon_change },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(events); i++)
+		if (streq(events[i].name, name))
+			events[i].run(data, event_data);
+}

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From the wish to run to everything a process needs: effective configuration, probe of the binary,
+ * KVM proved, UEFI variables, networks, identity. Each step waits for its own completion; none of
+ * them has made anything that a cancel must unmake but networks, which stand for all.
+ */
+#include <arpa/inet.h>
+#include <fcntl.h>
+
+#include "base/child.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "supervisor/host/firmware.h"
+#include "supervisor/host/probe.h"
+#include "supervisor/vm/launch.h"
+#include "supervisor/vm/vms.h"
+
+struct vm_prepare {
+	struct vm *vm;
+	const struct probe *probe;
+	size_t nic;
+	struct network_wait *net;
+	struct child *child;
+};
+
+static void next_network(struct vm_prepare *p);
+
+static void fail(struct vm *vm, enum vm_ending ending, const struct err *e)
+{
+	vm_start_failed(vm, e);
+	vm->ending = ending;
+	vm_set_reason(vm, "start failed: %s", e->text);
+	vm_gone(vm);
+}
+
+static void fail_wrapped(struct vm *vm, const struct err *e, const char *what, const char *name)
+{
+	struct err own;
+
+	err_copy(&own, e);
+	err_wrap(&own, 0, "%s '%s'", what, name);
+	fail(vm, VM_END_HOST_CAUSE, &own);
+}
+
+/* The configuration that this process will have, apart from the file that may change under it. */
+static void freeze_conf(struct vm *vm)
+{
+	struct buf text = BUF_INIT;
+	struct conf_problems problems = { 0 };
+	struct conf_source source = { .file = "effective" };
+	struct conf_context ctx = { .uuid = vm->identity.uuid, .state_dir = vm->daemon->dirs.state };
+
+	conf_vm_dump(&vm->conf, false, &text);
+	source.text = text.data ? text.data : "";
+	source.len = text.len;
+	conf_vm_release(&vm->running);
+	conf_vm_parse(&vm->running, vm->name, &source, 1, &ctx, &problems);
+	if (problems.count)
+		log_error(vm->name, "effective configuration: %s", problems.text.data);
+	conf_problems_release(&problems);
+	buf_release(&text);
+}
+
+static bool mac_taken(void *data, const uint8_t mac[ETH_ALEN])
+{
+	struct vm *vm = data;
+
+	return networks_mac_taken(vm->daemon->networks, mac, vm->name);
+}
+
+int vm_complete_identity(struct vm *vm, const struct conf_vm *c, struct err *e)
+{
+	if (vm->identity.uid < IDENTITY_UID_FIRST) {
+		vm->identity.uid = vms_free_uid(vm->daemon->vms);
+		vm->identity.dirty = true;
+	}
+	return identity_complete(&vm->identity, c, vm->daemon->image_dir, mac_taken, vm, e);
+}
+
+static void make_nics(struct vm *vm)
+{
+	char dns[64];
+	struct in_addr in;
+
+	vm_free_nics(vm);
+	vm->nics = vm->running.nics;
+	vm->nic = xcalloc(vm->nics, sizeof *vm->nic);
+	for (size_t i = 0; i < vm->nics; i++) {
+		const struct conf_nic *c = &vm->running.nic[i];
+		const struct identity_nic *known = identity_nic(&vm->identity, c->id);
+		struct vm_nic *n = &vm->nic[i];
+
+		n->id = xstrdup(c->id);
+		n->network = c->bridge ? NULL : xstrdup(c->network);
+		n->bridge = xstrdup(c->bridge);
+		n->hostname = xstrdup(c->hostname ? c->hostname : conf_dns_name(vm->name, dns));
+		n->link = c->link;
+		memcpy(n->mac, known->mac, ETH_ALEN);
+		n->address = known->address;
+		if (c->address && inet_pton(AF_INET, c->address, &in) == 1) {
+			n->fixed = true;
+			n->address = ntohl(in.s_addr);
+		}
+	}
+}
+
+static void on_network(void *data, const struct err *e)
+{
+	struct vm_prepare *p = data;
+	struct vm *vm = p->vm;
+
+	p->net = NULL;
+	if (e) {
+		fail_wrapped(vm, e, "nic", vm->nic[p->nic].id);
+		return;
+	}
+	p->nic++;
+	next_network(p);
+}
+
+/* The address of each NIC is known before the guest runs. */
+static int claim(struct vm *vm, struct vm_nic *n, struct err *e)
+{
+	struct network_nic nic = vm_network_nic(vm, n);
+	struct identity_nic *known = identity_nic(&vm->identity, n->id);
+	int r = networks_claim(vm->daemon->networks, &nic, &n->address, e);
+
+	if (r < 0)
+		return err_wrap(e, r, "nic '%s'", n->id);
+	if (known->address != n->address || !streq(known->network, n->network)) {
+		known->address = n->address;
+		free(known->network);
+		known->network = xstrdup(n->network);
+		vm->identity.dirty = true;
+	}
+	return 0;
+}
+
+static void finish(struct vm *vm)
+{
+	struct err e = ERR_INIT;
+
+	for (size_t i = 0; i < vm->nics; i++)
+		if (claim(vm, &vm->nic[i], &e) < 0) {
+			fail(vm, VM_END_HOST_CAUSE, &e);
+			return;
+		}
+	vm_save_identity(vm);
+	vm_event(vm, VM_EV_PREPARED, NULL);
+}
+
+static void next_network(struct vm_prepare *p)
+{
+	struct vm *vm = p->vm;
+
+	while (p->nic < vm->nics && !vm->nic[p->nic].network)
+		p->nic++;
+	if (p->nic < vm->nics)
+		p->net = networks_need(
+			vm->daemon->networks, vm->nic[p->nic].network, on_network, p);
+	else
+		finish(vm);
+}
+
+static void complete_identity(struct vm_prepare *p)
+{
+	struct vm *vm = p->vm;
+	struct err e = ERR_INIT;
+
+	if (vm_complete_identity(vm, &vm->running, &e) < 0) {
+		fail(vm, VM_END_START_FAILED, &e);
+		return;
+	}
+	make_nics(vm);
+	next_network(p);
+}
+
+static void nvram_done(void *data, const struct child_result *r)
+{
+	struct vm_prepare *p = data;
+	struct err e = ERR_INIT;
+
+	p->child = NULL;
+	if (r->status != 0) {
+		err_set(&e, ERR_FAILED, "make the UEFI variables: %s", r->err_len ? r->err : "qemu-img failed");
+		fail(p->vm, VM_END_HOST_CAUSE, &e);
+	} else if (renameat(p->vm->state_fd, "nvram.new", p->vm->state_fd, "nvram.qcow2") < 0) {
+		err_errno(&e, "make the UEFI variables");
+		fail(p->vm, VM_END_HOST_CAUSE, &e);
+	} else {
+		complete_identity(p);
+	}
+}
+
+/* UEFI keeps its variables in a qcow2 of its own, so that internal snapshots can hold them too. */
+static void need_nvram(struct vm_prepare *p)
+{
+	struct vm *vm = p->vm;
+	struct firmware *firmware = NULL;
+	struct err e = ERR_INIT;
+	char *path = NULL;
+
+	if (!firmware_wanted(&vm->running)) {
+		complete_identity(p);
+		return;
+	}
+	if (vm_state_dir(vm, &e) < 0 || vm_firmware(&vm->running, p->probe, &firmware, &e) < 0) {
+		fail(vm, VM_END_HOST_CAUSE, &e);
+		return;
+	}
+	if (faccessat(vm->state_fd, "nvram.qcow2", F_OK, 0) == 0) {
+		complete_identity(p);
+	} else {
+		const char *argv[] = { "qemu-img", "convert", "-f", "raw", "-O", "qcow2",
+			firmware_vars(firmware), NULL, NULL };
+		struct child_options o = { .argv = argv, .done = nvram_done, .data = p };
+
+		path = xasprintf("%s/vms/%s/nvram.new", vm->daemon->dirs.state, vm->name);
+		argv[7] = path;
+		p->child = child_run(vm->daemon->loop.ev, &o, &e);
+		if (!p->child)
+			fail(vm, VM_END_HOST_CAUSE, &e);
+	}
+	free(path);
+	firmware_free(firmware);
+}
+
+static void on_kvm(void *data, const struct err *e)
+{
+	struct vm_prepare *p = data;
+	struct vm *vm = p->vm;
+
+	if (e && vm->running.accel == CONF_ACCEL_KVM) {
+		fail(vm, VM_END_HOST_CAUSE, e);
+		return;
+	}
+	if (e)
+		log_warning(vm->name, "runs without KVM, slowly: %s", e->text);
+	vm->accel = e ? CONF_ACCEL_TCG : CONF_ACCEL_KVM;
+	need_nvram(p);
+}
+
+static void on_probe(void *data, const struct probe *probe, const struct err *e)
+{
+	struct vm_prepare *p = data;
+	struct vm *vm = p->vm;
+	const char *machine;
+	struct err own = ERR_INIT;
+
+	if (e) {
+		fail(vm, VM_END_START_FAILED, e);
+		return;
+	}
+	p->probe = probe;
+	machine = probe_machine(probe, vm->running.machine);
+	if (!machine) {
+		char known[256];
+
+		probe_machines(probe, vm->running.machine, known, sizeof known);
+		err_set(&own, ERR_INVALID_CONFIG, "%s:%u: Machine: '%s' is unknown to '%s'",
+			vm->conf.place.file, vm->conf.place.line, vm->running.machine, probe->binary);
+		err_hint(&own, "known are %s", known);
+		fail(vm, VM_END_START_FAILED, &own);
+		return;
+	}
+	identity_pin_machine(&vm->identity, vm->running.machine, machine);
+	if (vm->running.accel == CONF_ACCEL_TCG) {
+		vm->accel = CONF_ACCEL_TCG;
+		need_nvram(p);
+	} else {
+		probes_kvm(vm->daemon->probes, probe, on_kvm, p);
+	}
+}
+
+const struct probe *vm_probe(const struct vm *vm)
+{
+	return vm->prepare ? vm->prepare->probe : NULL;
+}
+
+void vm_prepare(struct vm *vm)
+{
+	struct vm_prepare *p = xcalloc(1, sizeof *p);
+	struct err e = ERR_INIT;
+
+	/* policy's own restart: the file may have changed or gone meanwhile */
+	if (!vm->have_conf) {
+		free(p);
+		err_set(&e, ERR_INVALID_CONFIG, "%s", vm->problems ? vm->problems : "its file is gone");
+		fail(vm, VM_END_START_FAILED, &e);
+		return;
+	}
+	p->vm = vm;
+	vm->prepare = p;
+	vm->ending = VM_END_NONE;
+	vm->quit_sent = vm->kill_sent = vm->unkillable = false;
+	freeze_conf(vm);
+	probes_get(vm->daemon->probes, vm->running.binary ? vm->running.binary : "qemu-system-x86_64",
+		on_probe, p);
+}
+
+void vm_prepare_cancel(struct vm *vm)
+{
+	struct vm_prepare *p = vm->prepare;
+
+	if (!p)
+		return;
+	vm->prepare = NULL;
+	probes_forget(vm->daemon->probes, p);
+	network_wait_cancel(p->net);
+	child_cancel(p->child);
+	free(p);
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * RUN/vms/NAME/record.json: what a new daemon must know to take the process back, and to unmake what
+ * was made for it. Version 1. The effective configuration stands beside it in effective.vm.
+ */
+#include "supervisor/vm/record.h"
+
+#include <fcntl.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+static json_t *nics_to_json(const struct vm *vm)
+{
+	json_t *nics = json_array();
+
+	for (size_t i = 0; i < vm->nics; i++) {
+		const struct vm_nic *n = &vm->nic[i];
+
+		json_array_append_new(nics,
+			json_pack("{s:s, s:s, s:s?, s:s?, s:s, s:I, s:b, s:b}", "id", n->id, "ifname",
+				n->ifname, "network", n->network, "bridge", n->bridge, "hostname",
+				n->hostname, "address", (json_int_t)n->address, "fixed", n->fixed, "link",
+				n->link));
+	}
+	return nics;
+}
+
+void vm_record_write(struct vm *vm)
+{
+	json_t *doc;
+	char *text;
+	struct err e = ERR_INIT;
+
+	if (vm->run_fd < 0)
+		return;
+	doc = json_pack("{s:i, s:s, s:b, s:s, s:s, s:f, s:f, s:i, s:I, s:s, s:s, s:b, s:b, s:f, s:i, s:o}",
+		"version", RECORD_VERSION, "name", vm->name, "want_running", vm->want == VM_WANT_RUNNING,
+		"state", vm_state_inner_name(vm->state), "reason", vm->reason, "since", vm->since,
+		"started", vm->started, "pid", (int)vm->pid, "starttime", (json_int_t)vm->starttime,
+		"boot_id", vm->daemon->boot_id, "accel", conf_accel_name(vm->accel), "quit_sent",
+		vm->quit_sent, "paused_start", vm->paused_start, "stop_deadline", vm->stop_deadline,
+		"ending", (int)vm->ending, "nics", nics_to_json(vm));
+	text = json_dumps(doc, JSON_INDENT(1));
+	if (!text || file_replace(vm->run_fd, "record.json", 0600, text, strlen(text), false, &e) < 0)
+		log_error(vm->name, "run record: %s", text ? e.text : "cannot be written as JSON");
+	free(text);
+	json_decref(doc);
+}
+
+void vm_record_write_conf(struct vm *vm)
+{
+	struct buf text = BUF_INIT;
+	struct err e = ERR_INIT;
+
+	conf_vm_dump(&vm->running, false, &text);
+	if (file_replace(vm->run_fd, "effective.vm", 0600, text.data ? text.data : "", text.len, false, &e) < 0)
+		log_error(vm->name, "run record: %s", e.text);
+	buf_release(&text);
+}
+
+static void read_conf(struct vm *vm)
+{
+	struct buf text = BUF_MAX(CONF_TEXT_MAX);
+	struct conf_problems problems = { 0 };
+	struct conf_source source = { .file = "effective.vm" };
+	struct conf_context ctx = { .uuid = vm->identity.uuid, .state_dir = vm->daemon->dirs.state };
+	struct err e = ERR_INIT;
+
+	if (file_read(vm->run_fd, "effective.vm", &text, &e) < 0)
+		log_warning(vm->name, "%s", e.text);
+	source.text = text.data ? text.data : "";
+	source.len = text.len;
+	conf_vm_parse(&vm->running, vm->name, &source, 1, &ctx, &problems);
+	if (problems.count)
+		log_warning(vm->name, "effective configuration: %s", problems.text.data);
+	conf_problems_release(&problems);
+	buf_release(&text);
+}
+
+static void read_nics(struct vm *vm, const json_t *nics)
+{
+	size_t i;
+	json_t *j;
+
+	vm_free_nics(vm);
+	vm->nics = json_array_size(nics);
+	vm->nic = xcalloc(vm->nics, sizeof *vm->nic);
+	json_array_foreach (nics, i, j) {
+		struct vm_nic *n = &vm->nic[i];
+		const struct identity_nic *known;
+		const char *id = json_string_value(json_object_get(j, "id"));
+		const char *ifname = json_string_value(json_object_get(j, "ifname"));
+
+		n->id = xstrdup(id ? id : "");
+		snprintf(n->ifname, sizeof n->ifname, "%s", ifname ? ifname : "");
+		n->network = xstrdup(json_string_value(json_object_get(j, "network")));
+		n->bridge = xstrdup(json_string_value(json_object_get(j, "bridge")));
+		n->hostname = xstrdup(json_string_value(json_object_get(j, "hostname")));
+		n->address = (uint32_t)json_integer_value(json_object_get(j, "address"));
+		n->fixed = json_is_true(json_object_get(j, "fixed"));
+		n->link = json_is_true(json_object_get(j, "link"));
+		known = identity_nic(&vm->identity, n->id);
+		if (known)
+			memcpy(n->mac, known->mac, ETH_ALEN);
+	}
+}
+
+int vm_record_read(struct vm *vm, struct record_process *out, struct err *e)
+{
+	struct buf text = BUF_MAX(1 << 20);
+	json_t *doc = NULL, *nics = NULL;
+	const char *accel = "", *reason = "", *state = "", *boot = "";
+	int version = 0, pid = 0, want = 0, quit = 0, paused = 0, ending = 0, r;
+	json_int_t starttime = 0;
+
+	r = file_read(vm->run_fd, "record.json", &text, e);
+	if (r == 0) {
+		doc = json_loadb(text.data ? text.data : "", text.len, 0, NULL);
+		if (json_unpack(doc, "{s:i, s:b, s:s, s:s, s:F, s:F, s:i, s:I, s:s, s:s, s:b, s:b, s:F, s:i, s:o}",
+			    "version", &version, "want_running", &want, "state", &state, "reason",
+			    &reason, "since", &vm->since, "started", &vm->started, "pid", &pid,
+			    "starttime", &starttime, "boot_id", &boot, "accel", &accel, "quit_sent", &quit,
+			    "paused_start", &paused, "stop_deadline", &vm->stop_deadline, "ending", &ending,
+			    "nics", &nics) < 0 ||
+			version != RECORD_VERSION || ending < 0 || ending >= VM_ENDINGS)
+			r = err_set(e, ERR_FAILED, "run record is damaged or of another version");
+	}
+	if (r == 0) {
+		*out = (struct record_process){ .pid = pid, .starttime = (uint64_t)starttime,
+			.same_boot = streq(boot, vm->daemon->boot_id),
+			.stopping = streq(state, "stopping"),
+			.quitting = streq(state, "quitting") };
+		vm->want = want ? VM_WANT_RUNNING : VM_WANT_STOPPED;
+		vm->quit_sent = quit;
+		vm->paused_start = paused;
+		vm->ending = (enum vm_ending)ending;
+		vm->accel = streq(accel, "tcg") ? CONF_ACCEL_TCG : CONF_ACCEL_KVM;
+		vm_set_reason(vm, "%s", reason);
+		read_conf(vm);
+		read_nics(vm, nics);
+	}
+	json_decref(doc);
+	buf_release(&text);
+	return r;
+}
+
+void vm_record_remove(struct vm *vm)
+{
+	_cleanup_(free_ptr) char *path = xasprintf("vms/%s", vm->name);
+	struct err e = ERR_INIT;
+
+	close_fd(&vm->run_fd);
+	if (file_remove_tree(vm->daemon->dirs.run_fd, path, &e) < 0)
+		log_warning(vm->name, "%s", e.text);
+}

@@ -1,0 +1,493 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From PREPARED to a QEMU under way: sockets that we bind, our own QMP connection before QEMU exists,
+ * taps, files, and vmkeep-jail with its plan. Synchronous and short; then the daemon holds a deadline
+ * and three descriptors, nothing else.
+ */
+#include "supervisor/vm/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+
+#include "base/child.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "supervisor/api/api.h"
+#include "supervisor/jail/plan.h"
+#include "supervisor/vm/console.h"
+#include "supervisor/vm/display.h"
+#include "supervisor/vm/launch.h"
+#include "supervisor/vm/record.h"
+
+enum { PLAN_REPLY_MAX = 64 << 10, FILES_MAX = 512, OOM_SCORE_ADJ = 500 };
+
+struct vm_launch {
+	struct vm *vm;
+	int plan_fd;
+	ev_io io;
+	struct buf reply;
+	bool prepared;
+};
+
+/* What travels to the jail. */
+struct baggage {
+	int fd[PLAN_FDS_MAX], number[PLAN_FDS_MAX];
+	size_t n;
+};
+
+static void baggage_add(struct baggage *b, int fd, int number)
+{
+	b->fd[b->n] = fd;
+	b->number[b->n++] = number;
+}
+
+static void baggage_release(struct baggage *b)
+{
+	while (b->n)
+		close(b->fd[--b->n]);
+}
+
+/* Through the directory's descriptor: sun_path has 108 bytes, a path may have more. */
+static socklen_t socket_address(struct sockaddr_un *to, int dirfd, const char *name)
+{
+	to->sun_family = AF_UNIX;
+	snprintf(to->sun_path, sizeof to->sun_path, "/proc/self/fd/%d/%s", dirfd, name);
+	return sizeof *to;
+}
+
+int vm_socket_connect(const struct vm *vm, const char *name, struct err *e)
+{
+	_cleanup_(close_fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_un to = { 0 };
+	socklen_t len = socket_address(&to, vm->run_fd, name);
+
+	if (fd < 0 || connect(fd, (struct sockaddr *)&to, len) < 0)
+		return err_errno(e, "connect to '%s'", name);
+	return steal_fd(&fd);
+}
+
+static int socket_listen(const struct vm *vm, const char *name, struct err *e)
+{
+	_cleanup_(close_fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un to = { 0 };
+	socklen_t len = socket_address(&to, vm->run_fd, name);
+
+	unlinkat(vm->run_fd, name, 0);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&to, len) < 0 ||
+		fchmodat(vm->run_fd, name, 0600, 0) < 0 || listen(fd, 4) < 0)
+		return err_errno(e, "listen on '%s'", name);
+	return steal_fd(&fd);
+}
+
+static int make_run_dir(struct vm *vm, struct err *e)
+{
+	_cleanup_(free_ptr) char *path = xasprintf("vms/%s", vm->name);
+	int run = vm->daemon->dirs.run_fd;
+
+	if (file_remove_tree(run, path, e) < 0)
+		return e->number;
+	if (mkdirat(run, path, 0700) < 0)
+		return err_errno(e, "make directory '%s/%s'", vm->daemon->dirs.run, path);
+	vm->run_fd = openat(run, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (vm->run_fd < 0 || mkdirat(vm->run_fd, "root", 0755) < 0)
+		return err_errno(e, "open directory '%s/%s'", vm->daemon->dirs.run, path);
+	return 0;
+}
+
+static int make_monitor(struct vm *vm, struct baggage *b, struct err *e)
+{
+	static const struct qmp_handlers handlers = { .ready = vm_qmp_ready, .event = vm_qmp_event,
+		.closed = vm_qmp_closed };
+	double patience = vm->running.timeout_start_ms == UINT64_MAX ? 1e6 :
+								      (double)vm->running.timeout_start_ms / 1000;
+	int fd = socket_listen(vm, "qmp.sock", e);
+
+	if (fd < 0)
+		return fd;
+	baggage_add(b, fd, ARGV_FD_QMP);
+	fd = vm_socket_connect(vm, "qmp.sock", e);
+	if (fd < 0)
+		return fd;
+	vm->qmp = qmp_new(vm->daemon->loop.ev, fd, patience, &handlers, vm);
+	return 0;
+}
+
+static int make_serials(struct vm *vm, struct baggage *b, struct err *e)
+{
+	char name[80];
+
+	for (size_t i = 0; i < vm->running.serials; i++) {
+		int fd;
+
+		snprintf(name, sizeof name, "serial-%s.sock", vm->running.serial[i].id);
+		fd = socket_listen(vm, name, e);
+		if (fd < 0)
+			return fd;
+		baggage_add(b, fd, argv_fd_serial(i));
+		snprintf(name, sizeof name, "serial-%s.out", vm->running.serial[i].id);
+		fd = openat(vm->run_fd, name, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		if (fd < 0)
+			return err_errno(e, "make '%s'", name);
+		baggage_add(b, fd, argv_fd_serial_log(i));
+	}
+	return 0;
+}
+
+static int make_taps(struct vm *vm, struct baggage *b, struct err *e)
+{
+	for (size_t i = 0; i < vm->nics; i++) {
+		struct network_nic nic = vm_network_nic(vm, &vm->nic[i]);
+		int fd, r = networks_tap(vm->daemon->networks, &nic, vm->nic[i].ifname, &fd, e);
+
+		if (r < 0)
+			return err_wrap(e, r, "nic '%s'", vm->nic[i].id);
+		baggage_add(b, fd, argv_fd_tap(i));
+	}
+	return 0;
+}
+
+static const char *created_on(const struct vm *vm, const char *disk, char buf[16])
+{
+	const struct identity_disk *d = NULL;
+	struct tm tm;
+	time_t t;
+
+	for (size_t i = 0; disk && i < vm->identity.disks; i++)
+		if (streq(vm->identity.disk[i].id, disk))
+			d = &vm->identity.disk[i];
+	buf[0] = '\0';
+	if (d && d->created) {
+		t = (time_t)d->created;
+		strftime(buf, 16, "%Y-%m-%d", localtime_r(&t, &tm));
+	}
+	return buf;
+}
+
+/* Did the operator write Format= himself? Then raw may look like anything. */
+static bool format_written(const struct vm *vm, const char *disk)
+{
+	for (size_t i = 0; disk && i < vm->running.disks; i++)
+		if (streq(vm->running.disk[i].id, disk))
+			return vm->running.disk[i].format != CONF_FORMAT_AUTO;
+	return false;
+}
+
+static json_t *files_to_json(struct vm *vm, const struct argv_context *ctx, struct arena *a)
+{
+	static const char *const kinds[] = {
+		[ARGV_FILE_DISK] = "disk",
+		[ARGV_FILE_BASE] = "base",
+		[ARGV_FILE_CDROM] = "cdrom",
+		[ARGV_FILE_KERNEL] = "kernel",
+		[ARGV_FILE_FIRMWARE] = "firmware",
+		[ARGV_FILE_NVRAM] = "nvram",
+	};
+	struct argv_file *file = arena_alloc(a, FILES_MAX * sizeof *file);
+	size_t n = argv_files(&vm->running, &vm->identity, ctx, a, file, FILES_MAX);
+	json_t *files = json_array();
+	char date[16];
+
+	for (size_t i = 0; i < n; i++) {
+		const struct argv_file *f = &file[i];
+		bool own = f->kind == ARGV_FILE_DISK;
+
+		json_array_append_new(files,
+			json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:s, s:b, s:I, s:s, s:b}", "kind",
+				kinds[f->kind], "what", f->what, "id", f->id ? f->id : "", "path",
+				f->path, "beneath", f->in_image_dir, "write", f->write, "format",
+				f->format == CONF_FORMAT_AUTO ? "" : conf_format_name(f->format),
+				"has_base", f->has_base, "create", (json_int_t)f->create, "created",
+				own ? created_on(vm, f->id, date) : "", "format_written",
+				own && format_written(vm, f->id)));
+	}
+	return files;
+}
+
+static json_t *words_to_json(const struct argv *argv)
+{
+	json_t *words = json_array();
+
+	for (size_t i = 0; i < argv->n; i++)
+		json_array_append_new(words, json_string(argv->word[i]));
+	return words;
+}
+
+static int make_plan(struct vm *vm, const struct baggage *b, struct buf *out, struct err *e)
+{
+	struct arena a = ARENA_INIT;
+	struct argv argv = ARGV_INIT;
+	struct argv_context ctx;
+	struct firmware *firmware = NULL;
+	json_t *fds = json_array(), *plan = NULL;
+	char *text = NULL;
+	int r = vm_argv_context(vm, &vm->running, vm_probe(vm), vm->accel, false, &a, &ctx, &firmware, e);
+
+	if (r == 0)
+		r = argv_build(&argv, &vm->running, &vm->identity, vm_probe(vm), &ctx, e);
+	for (size_t i = 0; i < b->n; i++)
+		json_array_append_new(fds, json_integer(b->number[i]));
+	if (r == 0) {
+		plan = json_pack("{s:i, s:s, s:i, s:o, s:O, s:o, s:s, s:s, s:b, s:i, s:o}", "version",
+			PLAN_VERSION, "name", vm->name, "uid", (int)vm->identity.uid, "argv",
+			words_to_json(&argv), "fds", fds, "root",
+			json_string(arena_printf(&a, "%s/vms/%s/root", vm->daemon->dirs.run, vm->name)),
+			"image_dir", vm->daemon->image_dir, "qemu_img", "qemu-img", "kvm",
+			vm->accel == CONF_ACCEL_KVM, "oom_score_adj", OOM_SCORE_ADJ, "files",
+			files_to_json(vm, &ctx, &a));
+		text = json_dumps(plan, JSON_COMPACT);
+		if (!text)
+			r = err_set(e, ERR_INVALID_CONFIG, "a value is not valid UTF-8");
+		else
+			buf_printf(out, "%s\n", text);
+	}
+	free(text);
+	json_decref(plan);
+	json_decref(fds);
+	argv_release(&argv);
+	firmware_free(firmware);
+	arena_release(&a);
+	return r;
+}
+
+static int send_plan(int fd, const struct buf *plan, const struct baggage *b, struct err *e)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(PLAN_FDS_MAX * sizeof(int))] = { 0 };
+	struct iovec part = { plan->data, plan->len };
+	struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control,
+		.msg_controllen = CMSG_SPACE(b->n * sizeof(int)) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(b->n * sizeof(int));
+	memcpy(CMSG_DATA(c), b->fd, b->n * sizeof(int));
+	/* a fresh socket pair takes 200 kB at once; more is no plan */
+	if (sendmsg(fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)plan->len)
+		return err_errno(e, "hand the plan to vmkeep-jail");
+	return 0;
+}
+
+static uint64_t process_starttime(pid_t pid)
+{
+	struct buf b = BUF_MAX(4096);
+	unsigned long long start = 0;
+	char path[64], *p;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	file_read(AT_FDCWD, path, &b, NULL);
+	/* the name in brackets may hold anything; field 22 counts from behind it */
+	p = b.data ? strrchr(b.data, ')') : NULL;
+	for (int field = 2; p && field < 22; field++)
+		p = strchr(p + 1, ' ');
+	if (p)
+		start = strtoull(p, NULL, 10);
+	buf_release(&b);
+	return start;
+}
+
+bool vm_process_is(pid_t pid, uint64_t starttime)
+{
+	return pid > 0 && starttime && process_starttime(pid) == starttime;
+}
+
+static void take_error(struct vm *vm, const json_t *error)
+{
+	struct err e = ERR_INIT;
+	const char *class = json_string_value(json_object_get(error, "class"));
+	const char *desc = json_string_value(json_object_get(error, "desc"));
+	const char *hint = json_string_value(json_object_get(error, "hint"));
+
+	err_set(&e, ERR_FAILED, "%s", desc ? desc : "vmkeep-jail failed");
+	if (class)
+		api_class_parse(class, &e.class);
+	if (hint && *hint)
+		err_hint(&e, "%s", hint);
+	vm_start_failed(vm, &e);
+	vm->ending = VM_END_HOST_CAUSE;
+	vm_set_reason(vm, "start failed: %s", e.text);
+}
+
+static void take_prepared(struct vm *vm, const json_t *prepared)
+{
+	json_t *disk;
+	size_t i;
+
+	json_array_foreach (json_object_get(prepared, "disks"), i, disk) {
+		struct identity_disk *d =
+			identity_disk(&vm->identity, json_string_value(json_object_get(disk, "id")));
+
+		if (d && json_is_true(json_object_get(disk, "created"))) {
+			d->created = (int64_t)ev_time();
+			vm->identity.dirty = true;
+		}
+	}
+	vm_save_identity(vm);
+}
+
+/* The jail says why it failed, or that exec comes next; end of file without an error means that it
+ * happened. */
+static void take_reply(struct vm_launch *l)
+{
+	bool failed = false;
+
+	for (char *line = l->reply.data; line && *line;) {
+		char *end = strchrnul(line, '\n');
+		json_t *doc = json_loadb(line, (size_t)(end - line), 0, NULL);
+		const json_t *error = json_object_get(doc, "error");
+		const json_t *prepared = json_object_get(doc, "prepared");
+
+		if (error)
+			take_error(l->vm, error);
+		if (prepared)
+			take_prepared(l->vm, prepared);
+		failed |= error != NULL;
+		l->prepared |= prepared != NULL;
+		json_decref(doc);
+		line = *end ? end + 1 : end;
+	}
+	l->prepared &= !failed;
+}
+
+static void launch_free(struct vm_launch *l)
+{
+	ev_io_stop(l->vm->daemon->loop.ev, &l->io);
+	close_fd(&l->plan_fd);
+	buf_release(&l->reply);
+	free(l);
+}
+
+void vm_launch_cancel(struct vm *vm)
+{
+	if (!vm->launch)
+		return;
+	launch_free(vm->launch);
+	vm->launch = NULL;
+}
+
+/* Reads what is there; true at end of file. */
+static bool drain_plan(struct vm_launch *l)
+{
+	char chunk[4096];
+	ssize_t n;
+
+	while ((n = read(l->plan_fd, chunk, sizeof chunk)) > 0)
+		buf_add(&l->reply, chunk, (size_t)n);
+	return n == 0 || (errno != EAGAIN && errno != EINTR);
+}
+
+void vm_launch_finish(struct vm *vm)
+{
+	struct vm_launch *l = vm->launch;
+	bool prepared;
+
+	if (!l || !drain_plan(l))
+		return;
+	take_reply(l);
+	prepared = l->prepared;
+	vm_launch_cancel(vm);
+	if (prepared)
+		vm_event(vm, VM_EV_EXECUTED, NULL);
+}
+
+static void on_plan(struct ev_loop *ev, ev_io *w, int revents)
+{
+	struct vm_launch *l = w->data;
+
+	(void)ev, (void)revents;
+	vm_launch_finish(l->vm);
+}
+
+static int run_jail(struct vm *vm, const struct baggage *b, const struct buf *plan, struct err *e)
+{
+	_cleanup_(close_fd) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	const char *argv[] = { vm->daemon->jail, vm->name, NULL };
+	struct child_fd fds[4] = { { null, 0 }, { null, 1 }, { -1, 2 }, { -1, PLAN_FD } };
+	struct vm_launch *l;
+	int pair[2], r;
+
+	for (size_t i = 0; i < b->n; i++)
+		if (b->number[i] == STDERR_FILENO)
+			fds[2].from = b->fd[i];
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_errno(e, "socket pair");
+	fds[3].from = pair[1];
+	r = send_plan(pair[0], plan, b, e);
+	if (r == 0)
+		r = child_spawn(argv, NULL, fds, ARRAY_SIZE(fds), &vm->pid, &vm->pidfd, e);
+	close(pair[1]);
+	if (r < 0) {
+		close(pair[0]);
+		return r;
+	}
+	fcntl(pair[0], F_SETFL, O_NONBLOCK);
+	vm->is_child = true;
+	vm->starttime = process_starttime(vm->pid);
+	l = vm->launch = xcalloc(1, sizeof *l);
+	*l = (struct vm_launch){ .vm = vm, .plan_fd = pair[0], .reply = BUF_MAX(PLAN_REPLY_MAX) };
+	ev_io_init(&l->io, on_plan, l->plan_fd, EV_READ);
+	l->io.data = l;
+	ev_io_start(vm->daemon->loop.ev, &l->io);
+	return 0;
+}
+
+static int spawn(struct vm *vm, struct baggage *b, struct buf *plan, struct err *e)
+{
+	int r = make_run_dir(vm, e), fd;
+
+	if (r == 0)
+		r = make_monitor(vm, b, e);
+	if (r == 0)
+		r = make_serials(vm, b, e);
+	if (r == 0) {
+		fd = openat(vm->run_fd, "qemu.err", O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		if (fd < 0)
+			return err_errno(e, "make 'qemu.err'");
+		baggage_add(b, fd, STDERR_FILENO);
+		r = make_taps(vm, b, e);
+	}
+	if (r == 0)
+		r = display_open(vm, e);
+	if (r == 0)
+		r = make_plan(vm, b, plan, e);
+	if (r < 0)
+		return r;
+	vm_save_identity(vm);
+	vm_record_write_conf(vm);
+	vm_record_write(vm);
+	return run_jail(vm, b, plan, e);
+}
+
+void vm_spawn(struct vm *vm)
+{
+	struct baggage b = { .n = 0 };
+	struct buf plan = BUF_MAX(PLAN_MAX);
+	struct err e = ERR_INIT;
+	int r;
+
+	vm->started = ev_time();
+	vm->pid = 0;
+	r = spawn(vm, &b, &plan, &e);
+	baggage_release(&b);
+	buf_release(&plan);
+	vm_prepare_cancel(vm);
+	if (r < 0) {
+		vm_start_failed(vm, &e);
+		vm->ending = VM_END_HOST_CAUSE;
+		vm_set_reason(vm, "start failed: %s", e.text);
+		vm_gone(vm);
+		return;
+	}
+	vm_watch_process(vm);
+	vm_record_write(vm);
+	console_open(vm);
+	if (vm->running.timeout_start_ms != UINT64_MAX)
+		vm_arm(vm, (double)vm->running.timeout_start_ms / 1000);
+}

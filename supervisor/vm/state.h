@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/vm/state.h - what can happen to a VM: one table, pure
+ *
+ * state x event -> next state and what to do. Verbs, QEMU, the kernel and the clock become events;
+ * where policy decides (restart or not, leave or kill) it picks the event, not the cell. Nothing
+ * else writes a VM's state; tests walk the very table.
+ */
+#ifndef SUPERVISOR_VM_STATE_H
+#define SUPERVISOR_VM_STATE_H
+
+#include <stdbool.h>
+
+enum vm_state {
+	VM_STOPPED,   /* no process */
+	VM_PREPARING, /* probe, KVM proof, networks; no process yet */
+	VM_SPAWNING,  /* vmkeep-jail works through its plan */
+	VM_GREETING,  /* QEMU was executed; its monitor has not answered yet */
+	VM_JOINING,   /* monitor answers; queries, network, balloon, cont */
+	VM_RUNNING,
+	VM_PAUSED,
+	VM_STOPPING, /* the guest was asked to power off */
+	VM_QUITTING, /* QEMU was told to quit, or killed; its end is awaited */
+	VM_BACKOFF,  /* no process; starts again when the timer fires */
+	VM_FAILED,   /* no process; the restart budget is used up */
+	VM_STATES
+};
+
+enum vm_event {
+	VM_EV_START,	     /* verb or policy wants it to run */
+	VM_EV_STOP,	     /* verb wants it to power off */
+	VM_EV_KILL,	     /* verb wants it gone now */
+	VM_EV_ADOPT,	     /* a process of ours was found after a restart of the daemon */
+	VM_EV_PREPARED,	     /* everything is there to spawn */
+	VM_EV_EXECUTED,	     /* the jail became QEMU */
+	VM_EV_GREETED,	     /* QMP negotiated */
+	VM_EV_JOINED,	     /* runs */
+	VM_EV_JOINED_PAUSED, /* set up, and stands still as asked or as found */
+	VM_EV_JOINED_ENDED,  /* found as a tombstone */
+	VM_EV_RESUMED,	     /* QEMU said RESUME */
+	VM_EV_PAUSED,	     /* QEMU said STOP */
+	VM_EV_ENDED,	     /* guest powered off, panicked or was bitten: only the tombstone is left */
+	VM_EV_BROKEN,	     /* starting went wrong while a process exists */
+	VM_EV_GONE_STOP,     /* no process (any more); stays down */
+	VM_EV_GONE_RESTART,  /* no process; policy starts it again */
+	VM_EV_GONE_FAIL,     /* no process; the budget is used up */
+	VM_EV_STOP_LEAVE,    /* stop timed out, policy leaves it running */
+	VM_EV_STOP_KILL,     /* stop timed out, policy ends it */
+	VM_EV_TIMER,	     /* the state's one timer */
+	VM_EVENTS
+};
+
+enum vm_action {
+	VM_DO_NOTHING,
+	VM_DO_PREPARE,
+	VM_DO_CANCEL, /* of preparing */
+	VM_DO_SPAWN,
+	VM_DO_GREET,
+	VM_DO_JOIN,
+	VM_DO_PRESS, /* the power button */
+	VM_DO_QUIT,  /* QMP quit, then the clock */
+	VM_DO_KILL,  /* SIGKILL */
+	VM_DO_CLEAN, /* unmake what the record says was made */
+	VM_DO_WAIT,  /* clean, then arm the restart */
+	VM_DO_EXPIRE, /* a start that took too long: tell why, then SIGKILL */
+	VM_ACTIONS
+};
+
+struct vm_cell {
+	bool set; /* a cell that nobody wrote is a bug that a test finds */
+	enum vm_state next;
+	enum vm_action action;
+};
+
+extern const struct vm_cell vm_table[VM_STATES][VM_EVENTS];
+
+/* The contract's words: stopped starting running paused stopping backoff failed. */
+const char *vm_state_name(enum vm_state s);
+/* The finer word, for logs: "greeting". */
+const char *vm_state_inner_name(enum vm_state s);
+const char *vm_event_name(enum vm_event ev);
+const char *vm_action_name(enum vm_action a);
+bool vm_state_has_process(enum vm_state s);
+
+#endif

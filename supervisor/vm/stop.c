@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The ways down: power button, quit, kill; and what is known and done when the process is gone.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "supervisor/vm/console.h"
+#include "supervisor/vm/display.h"
+#include "supervisor/vm/spawn.h"
+
+enum { STDERR_TAIL = 4096, STDERR_LINES = 20, SETTLED_SECONDS = 600 };
+
+void vm_press(struct vm *vm)
+{
+	double left = vm->stop_deadline - daemon_now();
+
+	if (!vm->qmp)
+		vm_greet(vm);
+	/* success only means that the button was pressed; a press before the guest listens is lost */
+	vm_call(vm, "system_powerdown", NULL, NULL);
+	vm_arm(vm, left < 0.01 ? 0.01 : left < VM_PRESS_SECONDS ? left : VM_PRESS_SECONDS);
+}
+
+void vm_kill_process(struct vm *vm)
+{
+	if (vm->kill_sent) {
+		vm->unkillable = true;
+		log_error(vm->name, "process %d does not end after SIGKILL", (int)vm->pid);
+		vm_health(vm, false, "unkillable");
+	}
+	vm->quit_sent = vm->kill_sent = true;
+	if (vm->ending == VM_END_NONE)
+		vm->ending = VM_END_QUIT;
+	vm_record_write(vm);
+	if (vm->pidfd >= 0)
+		pidfd_send_signal(vm->pidfd, SIGKILL, NULL, 0);
+	vm_arm(vm, VM_KILL_SECONDS);
+}
+
+void vm_quit(struct vm *vm)
+{
+	if (!vm->qmp || vm->unresponsive > 0) {
+		vm_kill_process(vm);
+		return;
+	}
+	vm->quit_sent = true;
+	if (vm->ending == VM_END_NONE)
+		vm->ending = VM_END_QUIT;
+	vm_record_write(vm);
+	vm_call(vm, "quit", NULL, NULL);
+	vm_arm(vm, VM_QUIT_SECONDS);
+}
+
+void vm_expire(struct vm *vm)
+{
+	struct err e = ERR_INIT;
+
+	err_set(&e, ERR_QEMU_FAILED, "QEMU's monitor did not answer in %.0f s",
+		(double)vm->running.timeout_start_ms / 1000);
+	vm_start_failed(vm, &e);
+	vm->ending = VM_END_START_FAILED;
+	vm_set_reason(vm, "start failed: %s", e.text);
+	vm_kill_process(vm);
+}
+
+void vm_ended(struct vm *vm, enum vm_ending ending)
+{
+	bool stay = policy_ended(&vm->running, ending) == CONF_ENDING_PAUSE &&
+		vm->want == VM_WANT_RUNNING;
+
+	vm->ending = stay ? VM_END_NONE : ending;
+	vm_event(vm, stay ? VM_EV_JOINED_PAUSED : VM_EV_ENDED, vm_ending_name(ending));
+}
+
+/* The last lines that QEMU wrote, made harmless; caller frees. "" when it was silent. */
+static char *stderr_tail(struct vm *vm)
+{
+	_cleanup_(close_fd) int fd = -1;
+	char tail[STDERR_TAIL], *text, *from;
+	struct stat st;
+	ssize_t n = 0;
+	int lines = 0;
+
+	if (vm->run_fd >= 0)
+		fd = openat(vm->run_fd, "qemu.err", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd >= 0 && fstat(fd, &st) == 0)
+		n = pread(fd, tail, sizeof tail,
+			st.st_size > STDERR_TAIL ? st.st_size - STDERR_TAIL : 0);
+	while (n > 0 && tail[n - 1] == '\n')
+		n--;
+	text = text_escape(tail, n > 0 ? (size_t)n : 0, true);
+	for (from = text + strlen(text); from > text && lines < STDERR_LINES; from--)
+		lines += from[-1] == '\n';
+	if (lines == STDERR_LINES)
+		memmove(text, from + 1, strlen(from + 1) + 1);
+	return text;
+}
+
+/* 0 and *status: exit code or -signal; -ECHILD for a process of a former daemon. */
+static int exit_status(struct vm *vm, int *status)
+{
+	siginfo_t info = { 0 };
+
+	if (!vm->is_child || waitid(P_PIDFD, (id_t)vm->pidfd, &info, WEXITED | WNOHANG) < 0 ||
+		info.si_pid == 0)
+		return -ECHILD;
+	*status = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
+	return 0;
+}
+
+static void describe_status(const struct vm *vm, int known, int status, char *buf, size_t len)
+{
+	(void)vm;
+	if (known < 0)
+		snprintf(buf, len, "it ended while no daemon could see how");
+	else if (status < 0)
+		snprintf(buf, len, "signal %d (SIG%s)", -status,
+			sigabbrev_np(-status) ? sigabbrev_np(-status) : "?");
+	else
+		snprintf(buf, len, "exit status %d", status);
+}
+
+/* Nobody asked it to end, and it did not say that it would. */
+static void explain_end(struct vm *vm)
+{
+	_cleanup_(free_ptr) char *tail = stderr_tail(vm);
+	struct err e = ERR_INIT;
+	int status = 0, known = exit_status(vm, &status);
+	char how[96];
+
+	describe_status(vm, known, status, how, sizeof how);
+	if (vm->ending != VM_END_NONE)
+		return;
+	if (vm->state == VM_SPAWNING || vm->state == VM_GREETING || vm->state == VM_JOINING) {
+		vm->ending = VM_END_START_FAILED;
+		err_set(&e, ERR_QEMU_FAILED, "QEMU did not start: %s%s%s", how, *tail ? "\n" : "", tail);
+		vm_start_failed(vm, &e);
+		vm_set_reason(vm, "start failed: %s", *tail ? tail : how);
+	} else {
+		vm->ending = VM_END_CRASH;
+		vm_set_reason(vm, "crashed: %s", how);
+		if (*tail)
+			log_warning(vm->name, "QEMU's last words: %s", tail);
+	}
+}
+
+static void on_exit_(struct ev_loop *ev, ev_io *w, int revents)
+{
+	struct vm *vm = w->data;
+
+	(void)revents;
+	ev_io_stop(ev, w);
+	/* the jail's last word may wait on its socket, unread */
+	vm_launch_finish(vm);
+	explain_end(vm);
+	vm_gone(vm);
+}
+
+void vm_watch_process(struct vm *vm)
+{
+	ev_io_init(&vm->exited, on_exit_, vm->pidfd, EV_READ);
+	vm->exited.data = vm;
+	ev_io_start(vm->daemon->loop.ev, &vm->exited);
+}
+
+static void set_end_reason(struct vm *vm, const struct policy_verdict *v)
+{
+	bool told = vm->ending == VM_END_CRASH || vm->ending == VM_END_START_FAILED ||
+		vm->ending == VM_END_HOST_CAUSE;
+	char old[sizeof vm->reason];
+
+	if (!told)
+		vm_set_reason(vm, "%s", vm_ending_name(vm->ending));
+	if (v->why) {
+		memcpy(old, vm->reason, sizeof old);
+		vm_set_reason(vm, "%s; last: %s", v->why, old);
+	}
+}
+
+void vm_gone(struct vm *vm)
+{
+	struct policy_verdict v;
+
+	if (vm_state_has_process(vm->state) && ev_time() - vm->started > SETTLED_SECONDS)
+		policy_settled(&vm->memory);
+	v = policy_gone(&vm->running, vm->ending, vm->want == VM_WANT_RUNNING, vm->by_policy,
+		&vm->memory, daemon_now());
+	set_end_reason(vm, &v);
+	if (v.event != VM_EV_GONE_RESTART)
+		vm->want = VM_WANT_STOPPED;
+	/* a start typed while it was quitting is still the person's own */
+	else if (vm->ending != VM_END_QUIT)
+		vm->by_policy = true;
+	vm_event(vm, v.event, NULL);
+	if (vm->state == VM_BACKOFF)
+		vm_arm(vm, v.delay > 0.001 ? v.delay : 0.001);
+}
+
+/* stderr's file goes with the process; what it held stays in the log directory. */
+static void keep_stderr(struct vm *vm)
+{
+	struct buf text = BUF_MAX(256 << 10);
+	char when[32];
+	time_t now = time(NULL);
+	struct tm tm;
+
+	if (vm->run_fd < 0)
+		return;
+	file_read(vm->run_fd, "qemu.err", &text, NULL);
+	if (text.len) {
+		strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", localtime_r(&now, &tm));
+		console_log_qemu(vm, when, text.data, text.len);
+	}
+	buf_release(&text);
+}
+
+void vm_clean(struct vm *vm)
+{
+	ev_io_stop(vm->daemon->loop.ev, &vm->exited);
+	vm_launch_cancel(vm);
+	if (vm->qmp)
+		qmp_forget(vm->qmp, vm);
+	qmp_close(vm->qmp);
+	vm->qmp = NULL;
+	console_free(vm->console);
+	vm->console = NULL;
+	display_free(vm->display);
+	vm->display = NULL;
+	keep_stderr(vm);
+	for (size_t i = 0; i < vm->nics; i++)
+		networks_leave(vm->daemon->networks, vm->name, vm->nic[i].id);
+	close_fd(&vm->pidfd);
+	vm->pid = 0;
+	vm->starttime = 0;
+	vm->is_child = false;
+	vm->unresponsive = 0;
+	vm->balloon = 0;
+	vm->busy = NULL;
+	free(vm->io_error);
+	vm->io_error = NULL;
+	vm_free_nics(vm);
+	vm_record_remove(vm);
+	close_fd(&vm->state_fd);
+}

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/vm/vm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "supervisor/vm/console.h"
+#include "supervisor/vm/display.h"
+
+static void on_timer(struct ev_loop *ev, ev_timer *w, int revents);
+
+struct vm *vm_new(struct daemon *d, const char *name)
+{
+	struct vm *vm = xcalloc(1, sizeof *vm);
+
+	vm->daemon = d;
+	vm->name = xstrdup(name);
+	vm->state_fd = vm->run_fd = vm->pidfd = -1;
+	vm->since = ev_time();
+	ev_timer_init(&vm->timer, on_timer, 0, 0);
+	vm->timer.data = vm;
+	ev_init(&vm->exited, NULL);
+	return vm;
+}
+
+void vm_free_nics(struct vm *vm)
+{
+	for (size_t i = 0; i < vm->nics; i++) {
+		free(vm->nic[i].id);
+		free(vm->nic[i].network);
+		free(vm->nic[i].bridge);
+		free(vm->nic[i].hostname);
+	}
+	free(vm->nic);
+	vm->nic = NULL;
+	vm->nics = 0;
+}
+
+void vm_free(struct vm *vm)
+{
+	vm_prepare_cancel(vm);
+	vm_launch_cancel(vm);
+	vm_waits_end(vm);
+	vm_arm(vm, 0);
+	ev_io_stop(vm->daemon->loop.ev, &vm->exited);
+	qmp_close(vm->qmp);
+	console_free(vm->console);
+	display_free(vm->display);
+	conf_vm_release(&vm->conf);
+	conf_vm_release(&vm->running);
+	identity_release(&vm->identity);
+	vm_free_nics(vm);
+	close_fd(&vm->pidfd);
+	close_fd(&vm->state_fd);
+	close_fd(&vm->run_fd);
+	free(vm->start_error);
+	free(vm->problems);
+	free(vm->io_error);
+	free(vm->name);
+	free(vm);
+}
+
+void vm_set_reason(struct vm *vm, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(vm->reason, sizeof vm->reason, fmt, ap);
+	va_end(ap);
+	vm->reason[strcspn(vm->reason, "\n")] = '\0';
+}
+
+const char *vm_reason(const struct vm *vm)
+{
+	return vm->reason;
+}
+
+void vm_arm(struct vm *vm, double seconds)
+{
+	struct ev_loop *ev = vm->daemon->loop.ev;
+
+	ev_timer_stop(ev, &vm->timer);
+	if (seconds <= 0)
+		return;
+	ev_now_update(ev);
+	ev_timer_set(&vm->timer, seconds, 0);
+	ev_timer_start(ev, &vm->timer);
+}
+
+static void act(struct vm *vm, enum vm_action action)
+{
+	switch (action) {
+	case VM_DO_NOTHING:
+		return;
+	case VM_DO_PREPARE:
+		vm_prepare(vm);
+		return;
+	case VM_DO_CANCEL:
+		vm_prepare_cancel(vm);
+		vm_clean(vm);
+		return;
+	case VM_DO_SPAWN:
+		vm_spawn(vm);
+		return;
+	case VM_DO_GREET:
+		vm_greet(vm);
+		return;
+	case VM_DO_JOIN:
+		vm_join(vm);
+		return;
+	case VM_DO_PRESS:
+		vm_press(vm);
+		return;
+	case VM_DO_QUIT:
+		vm_quit(vm);
+		return;
+	case VM_DO_KILL:
+		vm_kill_process(vm);
+		return;
+	case VM_DO_CLEAN:
+	case VM_DO_WAIT:
+		vm_prepare_cancel(vm);
+		vm_clean(vm);
+		return;
+	case VM_DO_EXPIRE:
+		vm_expire(vm);
+		return;
+	case VM_ACTIONS:
+		break;
+	}
+}
+
+static void announce(struct vm *vm, enum vm_state from)
+{
+	log_info(vm->name, "%s -> %s%s%s%s", vm_state_inner_name(from), vm_state_inner_name(vm->state),
+		vm->reason[0] ? " (" : "", vm->reason, vm->reason[0] ? ")" : "");
+	daemon_event(vm->daemon, "VM_STATE",
+		json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", vm->name, "state",
+			vm_state_name(vm->state), "from", vm_state_name(from), "reason", vm->reason,
+			"want", vm->want == VM_WANT_RUNNING ? "running" : "stopped"));
+}
+
+/*
+ * An action may cause the next event at once (spawn fails, nothing to prepare): the nested call finds
+ * the new state already in place, and whoever waits is asked once all has settled.
+ */
+void vm_event(struct vm *vm, enum vm_event ev, const char *reason)
+{
+	const struct vm_cell *cell = &vm_table[vm->state][ev];
+	enum vm_state from = vm->state;
+
+	log_debug(vm->name, "%s: %s -> %s, %s", vm_state_inner_name(from), vm_event_name(ev),
+		vm_state_inner_name(cell->next), vm_action_name(cell->action));
+	if (reason)
+		vm_set_reason(vm, "%s", reason);
+	vm->state = cell->next;
+	if (from != vm->state) {
+		if (!reason && vm_state_has_process(vm->state) && vm->state != VM_QUITTING)
+			vm->reason[0] = '\0';
+		vm->since = ev_time();
+		vm_arm(vm, 0);
+		announce(vm, from);
+	}
+	if (vm_state_has_process(vm->state))
+		vm_record_write(vm);
+	act(vm, cell->action);
+	vm_waits_look(vm);
+}
+
+static void on_timer(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	struct vm *vm = w->data;
+
+	(void)ev, (void)revents;
+	if (vm->state == VM_STOPPING && daemon_now() >= vm->stop_deadline) {
+		bool leave = vm->running.on_stop_timeout == CONF_STOP_TIMEOUT_LEAVE;
+
+		vm->stop_left = leave;
+		if (leave)
+			vm->want = VM_WANT_RUNNING;
+		vm_event(vm, leave ? VM_EV_STOP_LEAVE : VM_EV_STOP_KILL,
+			leave ? "guest ignored the power button" : "stop timed out");
+		return;
+	}
+	vm_event(vm, VM_EV_TIMER, NULL);
+}
+
+void vm_health(struct vm *vm, bool well, const char *why)
+{
+	if (well == (vm->unresponsive <= 0))
+		return;
+	vm->unresponsive = well ? 0 : ev_time();
+	if (well)
+		log_info(vm->name, "answers again");
+	else
+		log_warning(vm->name, "unresponsive: %s", why);
+	daemon_event(vm->daemon, "VM_HEALTH",
+		json_pack("{s:s, s:s, s:s}", "name", vm->name, "health", well ? "ok" : "unresponsive",
+			"reason", why ? why : ""));
+}
+
+void vm_start_failed(struct vm *vm, const struct err *e)
+{
+	if (!vm->start_error)
+		vm->start_error = xcalloc(1, sizeof *vm->start_error);
+	err_copy(vm->start_error, e);
+	log_error(vm->name, "start failed: %s", e->text);
+}
+
+int vm_state_dir(struct vm *vm, struct err *e)
+{
+	_cleanup_(free_ptr) char *path = xasprintf("vms/%s", vm->name);
+
+	if (vm->state_fd >= 0)
+		return vm->state_fd;
+	if (mkdirat(vm->daemon->dirs.state_fd, path, 0700) < 0 && errno != EEXIST)
+		return err_errno(e, "make directory '%s/%s'", vm->daemon->dirs.state, path);
+	vm->state_fd = openat(
+		vm->daemon->dirs.state_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (vm->state_fd < 0)
+		return err_errno(e, "open directory '%s/%s'", vm->daemon->dirs.state, path);
+	return vm->state_fd;
+}
+
+void vm_save_identity(struct vm *vm)
+{
+	struct err e = ERR_INIT;
+
+	if (!vm->identity.dirty)
+		return;
+	if (vm_state_dir(vm, &e) < 0 || identity_save(&vm->identity, vm->state_fd, &e) < 0)
+		log_error(vm->name, "%s", e.text);
+}
+
+int vm_start(struct vm *vm, bool paused, const char *who, struct err *e)
+{
+	if (vm->state == VM_STOPPING)
+		return err_set(e, ERR_WRONG_STATE, "is stopping");
+	if (vm->orphan && !vm_state_has_process(vm->state))
+		return err_set(e, ERR_NOT_FOUND, "its file is gone");
+	if (vm->problems && !vm_state_has_process(vm->state))
+		return err_set(e, ERR_INVALID_CONFIG, "%s", vm->problems);
+	if (vm->want != VM_WANT_RUNNING || !vm_state_has_process(vm->state)) {
+		log_info(vm->name, "start by %s", who);
+		free(vm->start_error);
+		vm->start_error = NULL;
+		vm->paused_start = paused;
+		vm->memory.in_row = 0;
+		vm->by_policy = false;
+	}
+	vm->want = VM_WANT_RUNNING;
+	vm->stop_left = false;
+	vm_event(vm, VM_EV_START, NULL);
+	return 0;
+}
+
+int vm_stop(struct vm *vm, double timeout, const char *who, struct err *e)
+{
+	uint64_t ms = vm->running.timeout_stop_ms;
+
+	if (vm->state == VM_PAUSED && vm->io_error)
+		return err_hint(e, "vmkeep kill %s pulls the plug; what the guest wrote is on disk as far as it got",
+			(err_set(e, ERR_WRONG_STATE, "is paused by an i/o error (%s): the guest cannot power off",
+				vm->io_error), vm->name));
+	if (timeout < 0)
+		timeout = ms == UINT64_MAX ? 1e9 : (double)ms / 1000;
+	log_info(vm->name, "stop by %s", who);
+	/* a paused guest cannot act on its power button */
+	if (vm->state == VM_PAUSED)
+		vm_call(vm, "cont", NULL, NULL);
+	vm->want = VM_WANT_STOPPED;
+	vm->stop_left = false;
+	vm->stop_deadline = daemon_now() + timeout;
+	vm_event(vm, VM_EV_STOP, NULL);
+	return 0;
+}
+
+int vm_kill(struct vm *vm, const char *who, struct err *e)
+{
+	(void)e;
+	log_info(vm->name, "kill by %s", who);
+	vm->want = VM_WANT_STOPPED;
+	vm->stop_left = false;
+	vm_event(vm, VM_EV_KILL, vm_state_has_process(vm->state) ? "killed" : NULL);
+	return 0;
+}
+
+struct network_nic vm_network_nic(const struct vm *vm, const struct vm_nic *n)
+{
+	struct network_nic nic = { .vm = vm->name,
+		.nic = n->id,
+		.network = n->network,
+		.bridge = n->bridge,
+		.hostname = n->hostname,
+		.address = n->address,
+		.fixed = n->fixed,
+		.link = n->link };
+
+	memcpy(nic.mac, n->mac, sizeof nic.mac);
+	return nic;
+}
+
+static void log_reply(void *data, const json_t *result, const struct err *e)
+{
+	struct vm *vm = data;
+
+	(void)result;
+	if (e && e->class != ERR_UNREACHABLE)
+		log_warning(vm->name, "%s", e->text);
+}
+
+void vm_call(struct vm *vm, const char *command, json_t *arguments, qmp_reply_fn *reply)
+{
+	if (!vm->qmp) {
+		json_decref(arguments);
+		return;
+	}
+	qmp_call(vm->qmp, command, arguments, -1, VM_QMP_SECONDS, reply ? reply : log_reply, vm);
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/vm/vm.h - one VM: wish, fact, process
+ *
+ * Wish (want) and fact (state) are two variables. Only verbs and policy write the wish; only
+ * vm_event() the fact, from the table in state.h. Every change writes the run record, one log line
+ * and one event, and looks at who waits. Files of this room:
+ *
+ *   vms.c     the set: names, files, lookup, reload      state.c   the table
+ *   prepare.c probe, KVM, networks, before a process     policy.c  what an ending means, pure
+ *   spawn.c   sockets, taps, plan, vmkeep-jail           record.c  RUN/vms/NAME/record.json
+ *   join.c    from greeting to running; also adoption    adopt.c   processes of a former daemon
+ *   stop.c    power button, quit, kill, the end          wait.c    who waits for a state
+ *   console.c serial output and input                    display.c VNC connections
+ */
+#ifndef SUPERVISOR_VM_VM_H
+#define SUPERVISOR_VM_VM_H
+
+#include <ev.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "conf/conf.h"
+#include "qmp/session.h"
+#include "supervisor/core/daemon.h"
+#include "supervisor/network/network.h"
+#include "supervisor/vm/identity.h"
+#include "supervisor/vm/policy.h"
+#include "supervisor/vm/state.h"
+
+struct console;
+struct display;
+struct vm_prepare;
+struct vm_launch;
+struct vm_wait;
+
+enum vm_want { VM_WANT_STOPPED, VM_WANT_RUNNING };
+
+enum {
+	VM_PRESS_SECONDS = 5,	/* a press during boot is lost: press again */
+	VM_QUIT_SECONDS = 10,	/* QEMU flushes its disks after quit */
+	VM_KILL_SECONDS = 10,	/* until a killed process counts as unkillable */
+	VM_QMP_SECONDS = 10,	/* deadline of an ordinary command */
+	VM_RECONNECT_SECONDS = 5,
+};
+
+struct vm_nic { /* one NIC of the running process */
+	char *id, *network, *bridge, *hostname;
+	char ifname[16];
+	uint8_t mac[ETH_ALEN];
+	uint32_t address;
+	bool fixed, link;
+};
+
+struct vm {
+	struct daemon *daemon;
+	char *name;
+
+	/* what the operator wrote */
+	struct conf_vm conf;	/* empty when orphan or never parsed */
+	bool have_conf, orphan;
+	char *problems;		/* of a file that no longer parses; its old meaning stays */
+	uint64_t stamp;		/* of the files that conf was read from */
+
+	struct identity identity;
+	int state_fd; /* STATE/vms/NAME, opened on demand */
+	int run_fd;   /* RUN/vms/NAME, while there is a process */
+
+	enum vm_want want;
+	enum vm_state state;
+	char reason[192];
+	double since; /* ev_time() of the last change of state */
+	bool paused_start; /* start --paused */
+	bool by_policy;	   /* the last start was policy's, not a verb's */
+	ev_timer timer;	   /* the state's one timer */
+
+	/* the process; valid while vm_state_has_process() */
+	struct conf_vm running; /* effective configuration that it was started with */
+	enum conf_accel accel;
+	pid_t pid;
+	uint64_t starttime; /* of /proc/PID/stat: with pid and boot id it names one process for ever */
+	int pidfd;
+	bool is_child;	 /* exit status can be had */
+	ev_io exited;
+	double started;	 /* ev_time() of the spawn */
+	struct vm_nic *nic;
+	size_t nics;
+	struct qmp *qmp;
+	double unresponsive; /* ev_time() since when, 0: well */
+	json_int_t balloon;  /* bytes the guest has, 0: unknown */
+	char *io_error;	     /* disk and reason while paused by one */
+	bool quit_sent, kill_sent, stop_left, unkillable;
+	double stop_deadline; /* daemon_now() */
+	enum vm_ending ending;
+	const char *busy; /* operation that excludes others ("snapshot-create"), or NULL */
+
+	struct vm_prepare *prepare;
+	struct vm_launch *launch;
+	struct console *console;
+	struct display *display;
+	struct err *start_error; /* why the last start failed */
+	struct policy_memory memory;
+	struct vm_wait *waits;
+};
+
+/* --- vm.c: the fact --- */
+struct vm *vm_new(struct daemon *d, const char *name);
+void vm_free(struct vm *vm); /* leaves a running process alone */
+/* The only writer of vm->state. reason may be NULL: the old one stays when the state does. */
+void vm_event(struct vm *vm, enum vm_event ev, const char *reason);
+void vm_set_reason(struct vm *vm, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void vm_arm(struct vm *vm, double seconds); /* 0 disarms */
+/* The monitor timed out, or answered again. */
+void vm_health(struct vm *vm, bool well, const char *why);
+/* Remembers why a start failed, for `start` and `info`. */
+void vm_start_failed(struct vm *vm, const struct err *e);
+/* One line for people: reason of a state. */
+const char *vm_reason(const struct vm *vm);
+int vm_state_dir(struct vm *vm, struct err *e); /* descriptor, stays open */
+void vm_save_identity(struct vm *vm);
+
+/* --- verbs: the wish. who: for log and history. --- */
+int vm_start(struct vm *vm, bool paused, const char *who, struct err *e);
+int vm_stop(struct vm *vm, double timeout, const char *who, struct err *e); /* < 0: as configured */
+int vm_kill(struct vm *vm, const char *who, struct err *e);
+
+/* --- the actions behind the table --- */
+void vm_prepare(struct vm *vm);
+void vm_prepare_cancel(struct vm *vm);
+/* identity, effective configuration, argv's files; also for `cmdline` and `check`. */
+int vm_complete_identity(struct vm *vm, const struct conf_vm *c, struct err *e);
+void vm_spawn(struct vm *vm);
+void vm_launch_cancel(struct vm *vm);
+void vm_greet(struct vm *vm); /* connects the monitor when it is not */
+void vm_join(struct vm *vm);
+void vm_press(struct vm *vm);
+void vm_quit(struct vm *vm);
+void vm_kill_process(struct vm *vm);
+void vm_expire(struct vm *vm);
+void vm_clean(struct vm *vm); /* unmakes what the record says was made */
+void vm_watch_process(struct vm *vm);
+/* A process ended, or preparing failed: policy picks the event. */
+void vm_gone(struct vm *vm);
+/* The guest ended by itself; only a tombstone is left. */
+void vm_ended(struct vm *vm, enum vm_ending ending);
+void vm_qmp_event(void *vm, const char *name, const json_t *data);
+void vm_qmp_ready(void *vm, const json_t *greeting);
+void vm_qmp_closed(void *vm, const struct err *e);
+/* qmp_call() with the usual deadline; reply may be NULL (errors are logged). */
+void vm_call(struct vm *vm, const char *command, json_t *arguments, qmp_reply_fn *reply);
+
+/* The nth NIC as networks want it; strings are borrowed from vm. */
+struct network_nic vm_network_nic(const struct vm *vm, const struct vm_nic *n);
+void vm_free_nics(struct vm *vm);
+
+/* --- wait.c --- */
+enum vm_goal { VM_GOAL_UP, VM_GOAL_DOWN, VM_GOAL_GONE, VM_GOAL_RUNNING, VM_GOAL_STOPPED, VM_GOAL_PAUSED, VM_GOAL_IP };
+typedef void vm_wait_fn(void *data, const struct err *e);
+/* timeout in seconds, 0: none. done is called from the loop, once. */
+struct vm_wait *vm_wait(struct vm *vm, enum vm_goal goal, double timeout, vm_wait_fn *done, void *data);
+void vm_wait_cancel(struct vm_wait *w);
+void vm_waits_look(struct vm *vm); /* after any change */
+void vm_waits_end(struct vm *vm);  /* the VM goes away */
+
+/* --- record.c --- */
+void vm_record_write(struct vm *vm);
+void vm_record_remove(struct vm *vm);
+
+#endif

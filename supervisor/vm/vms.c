@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/vm/vms.h"
+
+#include <fcntl.h>
+#include <pwd.h>
+#include <sys/inotify.h>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "conf/load.h"
+#include "supervisor/core/watch.h"
+
+static void changed(void *data)
+{
+	struct vms *vms = data;
+
+	vms->changed = true;
+}
+
+struct vms *vms_new(struct daemon *d)
+{
+	struct vms *vms = xcalloc(1, sizeof *vms);
+	_cleanup_(close_fd) int fd = open(d->dirs.config, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	vms->daemon = d;
+	vms->uid_next = IDENTITY_UID_FIRST;
+	vms->changed = true;
+	vms->watch = watch_add(d->watches, fd,
+		IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE, changed, vms, NULL);
+	return vms;
+}
+
+void vms_free(struct vms *vms)
+{
+	if (!vms)
+		return;
+	watch_remove(vms->daemon->watches, vms->watch);
+	for (size_t i = 0; i < vms->n; i++)
+		vm_free(vms->vm[i]);
+	free(vms->vm);
+	free(vms);
+}
+
+/* Where the name stands, or would stand. */
+static size_t place_of(const struct vms *vms, const char *name, bool *found)
+{
+	size_t from = 0, to = vms->n;
+
+	*found = false;
+	while (from < to && !*found) {
+		size_t middle = from + (to - from) / 2;
+		int order = strcmp(name, vms->vm[middle]->name);
+
+		*found = order == 0;
+		if (order <= 0)
+			to = middle;
+		else
+			from = middle + 1;
+	}
+	return to;
+}
+
+struct vm *vms_find(struct vms *vms, const char *name)
+{
+	bool found;
+	size_t i = place_of(vms, name, &found);
+
+	return found ? vms->vm[i] : NULL;
+}
+
+struct vm *vms_add(struct vms *vms, const char *name)
+{
+	struct vm *vm = vm_new(vms->daemon, name);
+	struct err e = ERR_INIT;
+	bool found;
+	size_t i = place_of(vms, name, &found);
+	char path[80];
+	int fd;
+
+	if (vms->n == vms->room) {
+		vms->room = vms->room ? vms->room * 2 : 16;
+		vms->vm = xrealloc(vms->vm, vms->room, sizeof(struct vm *));
+	}
+	memmove(vms->vm + i + 1, vms->vm + i, (vms->n++ - i) * sizeof(struct vm *));
+	vms->vm[i] = vm;
+	snprintf(path, sizeof path, "vms/%s", name);
+	fd = openat(vms->daemon->dirs.state_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd >= 0) {
+		if (identity_load(&vm->identity, fd, &e) < 0)
+			log_error(name, "%s", e.text);
+		close(fd);
+	}
+	daemon_event(vms->daemon, "VM_ADDED", json_pack("{s:s}", "name", name));
+	return vm;
+}
+
+void vms_forget(struct vms *vms, struct vm *vm)
+{
+	bool found;
+	size_t i = place_of(vms, vm->name, &found);
+
+	memmove(vms->vm + i, vms->vm + i + 1, (--vms->n - i) * sizeof(struct vm *));
+	daemon_event(vms->daemon, "VM_REMOVED", json_pack("{s:s}", "name", vm->name));
+	networks_unclaim(vms->daemon->networks, vm->name);
+	vm_free(vm);
+}
+
+static void claim_addresses(struct vm *vm)
+{
+	for (size_t i = 0; i < vm->conf.nics; i++) {
+		const struct conf_nic *n = &vm->conf.nic[i];
+		struct identity_nic *known = identity_nic(&vm->identity, n->id);
+		char dns[64];
+		uint32_t address;
+
+		if (!known || !n->network)
+			continue;
+		struct network_nic nic = { .vm = vm->name,
+			.nic = n->id,
+			.network = n->network,
+			.hostname = n->hostname ? n->hostname : conf_dns_name(vm->name, dns),
+			.address = known->address,
+			.link = n->link };
+
+		memcpy(nic.mac, known->mac, sizeof nic.mac);
+		networks_claim(vm->daemon->networks, &nic, &address, NULL);
+	}
+}
+
+/* Reads this VM's files when they changed. A file that no longer parses keeps its old meaning. */
+static void refresh(struct vms *vms, struct vm *vm, struct conf_problems *p)
+{
+	struct daemon *d = vms->daemon;
+	struct conf_context ctx = { .defaults = &d->conf, .uuid = vm->identity.uuid,
+		.state_dir = d->dirs.state };
+	struct conf_problems own = { 0 };
+	struct conf_vm fresh = CONF_VM_INIT;
+	uint64_t stamp = conf_vm_stamp(d->dirs.config, vm->name);
+
+	/* %u may be used before the first start */
+	identity_make_uuid(&vm->identity);
+	conf_load_vm(&fresh, d->dirs.config, vm->name, &ctx, &own);
+	vm->stamp = stamp;
+	vm->orphan = false;
+	free(vm->problems);
+	vm->problems = NULL;
+	if (own.count) {
+		vm->problems = xstrdup(own.text.data);
+		log_warning(vm->name, "configuration kept as it was: %s", own.text.data);
+		if (p) {
+			p->count += own.count;
+			buf_adds(&p->text, own.text.data);
+		}
+		conf_vm_release(&fresh);
+	} else {
+		conf_vm_release(&vm->conf);
+		vm->conf = fresh;
+		vm->have_conf = true;
+		claim_addresses(vm);
+	}
+	conf_problems_release(&own);
+}
+
+static void gone_from_disk(struct vms *vms, struct vm *vm)
+{
+	if (vm_state_has_process(vm->state) || vm->state == VM_PREPARING) {
+		if (!vm->orphan)
+			log_warning(vm->name, "its file is gone; the guest goes on and can be stopped");
+		vm->orphan = true;
+		vm->have_conf = false;
+		vm->stamp = 0;
+	} else {
+		vms_forget(vms, vm);
+	}
+}
+
+struct found {
+	struct vms *vms;
+	struct conf_problems *problems;
+};
+
+static void found_file(void *data, const char *name)
+{
+	struct found *f = data;
+	struct vm *vm = vms_find(f->vms, name);
+
+	if (!vm)
+		vm = vms_add(f->vms, name);
+	if (vm->stamp != conf_vm_stamp(f->vms->daemon->dirs.config, name) || vm->problems)
+		refresh(f->vms, vm, f->problems);
+}
+
+void vms_reload(struct vms *vms, struct conf_problems *p)
+{
+	struct found f = { vms, p };
+
+	vms->changed = false;
+	for (size_t i = vms->n; i-- > 0;)
+		if (!conf_vm_stamp(vms->daemon->dirs.config, vms->vm[i]->name))
+			gone_from_disk(vms, vms->vm[i]);
+	conf_list_vms(vms->daemon->dirs.config, found_file, &f, p);
+}
+
+void vms_look(struct vms *vms)
+{
+	struct conf_problems problems = { 0 };
+
+	if (vms->changed)
+		vms_reload(vms, &problems);
+	conf_problems_release(&problems);
+}
+
+static const char *nearest(const struct vms *vms, const char *name)
+{
+	const char **names = xcalloc(vms->n, sizeof *names), *near;
+
+	for (size_t i = 0; i < vms->n; i++)
+		names[i] = vms->vm[i]->name;
+	near = text_nearest(name, names, vms->n);
+	free(names);
+	return near;
+}
+
+struct vm *vms_get(struct vms *vms, const char *name, struct err *e)
+{
+	struct vm *vm = vms_find(vms, name);
+	uint64_t stamp = conf_name_ok(name) ? conf_vm_stamp(vms->daemon->dirs.config, name) : 0;
+	struct conf_problems problems = { 0 };
+	const char *near;
+
+	if (vm && !stamp)
+		gone_from_disk(vms, vm);
+	/* a new file may clash with another's name: only the whole directory tells */
+	if (!vm && stamp)
+		vms_reload(vms, &problems);
+	vm = vms_find(vms, name);
+	if (vm && stamp && stamp != vm->stamp)
+		refresh(vms, vm, NULL);
+	if (!vm && stamp)
+		conf_problems_err(&problems, e);
+	conf_problems_release(&problems);
+	if (vm || stamp)
+		return vm;
+	near = nearest(vms, name);
+	err_set(e, ERR_NOT_FOUND, "no such VM '%s'", name);
+	if (near)
+		err_hint(e, "did you mean '%s'?", near);
+	else
+		err_hint(e, "a VM is a file %s/%s.vm", vms->daemon->dirs.config, name);
+	return NULL;
+}
+
+static bool uid_taken(const struct vms *vms, uid_t uid)
+{
+	for (size_t i = 0; i < vms->n; i++)
+		if (vms->vm[i]->identity.uid == uid)
+			return true;
+	return getpwuid(uid) != NULL;
+}
+
+uid_t vms_free_uid(struct vms *vms)
+{
+	while (uid_taken(vms, vms->uid_next))
+		vms->uid_next++;
+	return vms->uid_next++;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/vm/vms.h - all VMs of the daemon
+ *
+ * One per .vm file, and one per process of ours whose file is gone (orphan). Sorted by name.
+ */
+#ifndef SUPERVISOR_VM_VMS_H
+#define SUPERVISOR_VM_VMS_H
+
+#include <stdint.h>
+
+#include "supervisor/vm/vm.h"
+
+struct vms {
+	struct daemon *daemon;
+	struct vm **vm; /* sorted by name */
+	size_t n, room;
+	int watch; /* of the configuration directory */
+	bool changed; /* a file there was written, made or removed since vms_reload() */
+	uint32_t uid_next;
+};
+
+struct vms *vms_new(struct daemon *d);
+void vms_free(struct vms *vms); /* processes go on */
+
+/* Reads all files; problems are told, VMs with such files keep their old meaning. */
+void vms_reload(struct vms *vms, struct conf_problems *p);
+/* Takes back the processes of a former daemon. After vms_reload(). */
+void vms_adopt(struct vms *vms);
+
+/* vms_reload() when something in the configuration directory changed. */
+void vms_look(struct vms *vms);
+
+struct vm *vms_find(struct vms *vms, const char *name);
+/* As vms_find(), looking at the VM's files again: new, changed and removed ones count at once.
+ * ERR_NOT_FOUND with the nearest name. */
+struct vm *vms_get(struct vms *vms, const char *name, struct err *e);
+/* Empty, with the identity it had. */
+struct vm *vms_add(struct vms *vms, const char *name);
+
+/* For the end of an orphan: frees it when nothing is left of it. Not from inside its own event. */
+void vms_forget(struct vms *vms, struct vm *vm);
+
+/* A uid that no VM has, no user of the host and no running process. */
+uid_t vms_free_uid(struct vms *vms);
+
+#endif

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/* Who waits for a VM to get somewhere, and what they are told. */
+#include "base/mem.h"
+#include "supervisor/vm/vm.h"
+
+enum verdict { PENDING, MET, MISSED };
+
+struct vm_wait {
+	struct vm_wait *next;
+	struct vm *vm;
+	enum vm_goal goal;
+	ev_timer timer;
+	ev_timer verdict; /* fires at once: done is called from the loop, never from inside a verb */
+	struct err error;
+	bool decided;
+	vm_wait_fn *done;
+	void *data;
+};
+
+static bool has_address(const struct vm *vm)
+{
+	uint32_t address;
+
+	for (size_t i = 0; i < vm->nics; i++)
+		if (vm->nic[i].network &&
+			networks_address_seen(
+				vm->daemon->networks, vm->name, vm->nic[i].id, &address))
+			return true;
+	return false;
+}
+
+static enum verdict missed_start(const struct vm *vm, struct err *e)
+{
+	/* a guest that came up and powered itself off at once did start */
+	if (vm->ending == VM_END_POWER_OFF || vm->ending == VM_END_REBOOT)
+		return MET;
+	if (vm->start_error)
+		err_copy(e, vm->start_error);
+	else
+		err_set(e, ERR_FAILED, "%s", vm->reason[0] ? vm->reason : "was stopped");
+	return MISSED;
+}
+
+static enum verdict look_up(const struct vm *vm, struct err *e)
+{
+	switch (vm->state) {
+	case VM_RUNNING:
+	case VM_PAUSED:
+		return MET;
+	case VM_STOPPED:
+	case VM_FAILED:
+		return missed_start(vm, e);
+	case VM_BACKOFF:
+		/* a start typed while it was quitting passes through here */
+		return vm->start_error ? missed_start(vm, e) : PENDING;
+	case VM_PREPARING:
+	case VM_SPAWNING:
+	case VM_GREETING:
+	case VM_JOINING:
+	case VM_STOPPING:
+	case VM_QUITTING:
+	case VM_STATES:
+		break;
+	}
+	return PENDING;
+}
+
+static enum verdict look_down(const struct vm *vm, struct err *e)
+{
+	if (!vm_state_has_process(vm->state) && vm->state != VM_PREPARING)
+		return MET;
+	if (vm->stop_left) {
+		err_set(e, ERR_GUEST_REFUSED, "the guest ignored the power button; it is left running");
+		err_hint(e, "vmkeep kill %s pulls the plug", vm->name);
+		return MISSED;
+	}
+	if (vm->unkillable) {
+		err_set(e, ERR_TIMEOUT, "process %d does not end after SIGKILL: its disk or kernel hangs",
+			(int)vm->pid);
+		return MISSED;
+	}
+	return PENDING;
+}
+
+static enum verdict look(const struct vm *vm, enum vm_goal goal, struct err *e)
+{
+	switch (goal) {
+	case VM_GOAL_UP:
+		return look_up(vm, e);
+	case VM_GOAL_DOWN:
+	case VM_GOAL_GONE:
+		return look_down(vm, e);
+	case VM_GOAL_RUNNING:
+		return vm->state == VM_RUNNING ? MET : PENDING;
+	case VM_GOAL_STOPPED:
+		return vm_state_has_process(vm->state) || vm->state == VM_PREPARING ? PENDING : MET;
+	case VM_GOAL_PAUSED:
+		return vm->state == VM_PAUSED ? MET : PENDING;
+	case VM_GOAL_IP:
+		return has_address(vm) ? MET : PENDING;
+	}
+	return PENDING;
+}
+
+static void unlink_wait(struct vm_wait *w)
+{
+	for (struct vm_wait **p = &w->vm->waits; *p; p = &(*p)->next)
+		if (*p == w) {
+			*p = w->next;
+			return;
+		}
+}
+
+void vm_wait_cancel(struct vm_wait *w)
+{
+	if (!w)
+		return;
+	unlink_wait(w);
+	ev_timer_stop(w->vm->daemon->loop.ev, &w->timer);
+	ev_timer_stop(w->vm->daemon->loop.ev, &w->verdict);
+	free(w);
+}
+
+static void on_verdict(struct ev_loop *ev, ev_timer *t, int revents)
+{
+	struct vm_wait *w = t->data;
+	struct err error;
+	vm_wait_fn *done = w->done;
+	void *data = w->data;
+	bool failed = w->error.text[0];
+
+	(void)ev, (void)revents;
+	err_copy(&error, &w->error);
+	vm_wait_cancel(w);
+	done(data, failed ? &error : NULL);
+}
+
+static void decide(struct vm_wait *w)
+{
+	struct ev_loop *ev = w->vm->daemon->loop.ev;
+
+	w->decided = true;
+	ev_timer_stop(ev, &w->timer);
+	ev_timer_start(ev, &w->verdict);
+}
+
+static void on_timeout(struct ev_loop *ev, ev_timer *t, int revents)
+{
+	struct vm_wait *w = t->data;
+	char since[32];
+
+	(void)ev, (void)revents;
+	snprintf(since, sizeof since, "%.0f", w->timer.repeat);
+	err_set(&w->error, ERR_TIMEOUT, "still %s after %s s", vm_state_name(w->vm->state), since);
+	decide(w);
+}
+
+struct vm_wait *vm_wait(struct vm *vm, enum vm_goal goal, double timeout, vm_wait_fn *done, void *data)
+{
+	struct vm_wait *w = xcalloc(1, sizeof *w);
+
+	w->vm = vm;
+	w->goal = goal;
+	w->done = done;
+	w->data = data;
+	ev_timer_init(&w->timer, on_timeout, timeout, timeout);
+	ev_timer_init(&w->verdict, on_verdict, 0, 0);
+	w->timer.data = w->verdict.data = w;
+	w->next = vm->waits;
+	vm->waits = w;
+	if (timeout > 0)
+		ev_timer_start(vm->daemon->loop.ev, &w->timer);
+	vm_waits_look(vm);
+	return w;
+}
+
+void vm_waits_look(struct vm *vm)
+{
+	for (struct vm_wait *w = vm->waits; w; w = w->next)
+		if (!w->decided && look(vm, w->goal, &w->error) != PENDING)
+			decide(w);
+}
+
+void vm_waits_end(struct vm *vm)
+{
+	while (vm->waits) {
+		struct vm_wait *w = vm->waits;
+		vm_wait_fn *done = w->done;
+		void *data = w->data;
+		struct err e = ERR_INIT;
+
+		err_set(&e, ERR_NOT_FOUND, "'%s' went away", vm->name);
+		vm_wait_cancel(w);
+		done(data, &e);
+	}
+}

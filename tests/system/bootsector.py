@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""Guests of 512 bytes: what they do takes 0.15 s to boot and no guest image at all.
+
+Each is a boot sector for SeaBIOS on q35 or pc: some code, then (if wanted) a banner on COM1, then the
+rest of its code. So a test that has seen the banner knows that the guest is where it waits.
+"""
+import struct
+
+SIZE = 1 << 20  # a disk of one sector is too small for the BIOS
+
+# name: (code before the banner, code after it)
+GUESTS = {
+    # obeys the power button: enables it (PM1a at 0x602), waits for its bit at 0x600, writes S5 to 0x604
+    "polite": ("ba0206 b80001 ef", "ba0006 ed a90001 74fa ba0406 b80020 ef f4 ebfd"),
+    # ignores everything
+    "deaf": ("", "fa f4 ebfd"),
+    # powers itself off at once
+    "off": ("", "ba0406 b80020 ef f4 ebfd"),
+    # resets for ever, by port 0xcf9
+    "reboot": ("", "b006 baf90c ee f4 ebfd"),
+    # floods COM1 with dots
+    "chatter": ("", "baf803 b02e ee ee ebfb"),
+    # tells an ISA pvpanic at 0x505 that it panicked
+    "panic": ("", "b001 ba0505 ee f4 ebfd"),
+    # arms an ib700 watchdog and stays silent
+    "bite": ("", "ba4304 b00e ee fa f4 ebfd"),
+    # sends back what it reads on COM1
+    "echo": ("", "bafd03 ec a801 74fb b2f8 ec ee b2fd ebf3"),
+    # answers each byte on COM1 with the next letter: what it remembers is in its registers
+    "count": ("b361", "bafd03 ec a801 74fb b2f8 ec 88d8 ee fec3 b2fd ebef"),
+    # powers itself off when it reads a byte on COM1
+    "leave": ("", "bafd03 ec a801 74fb ba0406 b80020 ef f4 ebfd"),
+    # resets itself when it reads a byte on COM1
+    "again": ("", "bafd03 ec a801 74fb b006 baf90c ee f4 ebfd"),
+    # writes 32 KiB blocks upward on the first disk of the BIOS; COM1: w ok, E error
+    "writer": ("", "31c0 8ed8 8ec0 8ed0 bc0070 b443 b000 b280 be287c cd13 baf803 b077 7302 b045 ee"
+                   "668306307c40 ebe3 1000 4000 0000 8000 0040 0000 0000 0000"),
+}
+
+# lodsb; test; jz; out; jmp: writes the text that stands behind the code
+_PRINT = "fa 31c0 8ed8 fc baf803 be%s ac 84c0 7403 ee ebf8"
+
+
+def boot_sector(guest, banner=""):
+    before, after = (bytes.fromhex(part) for part in GUESTS[guest])
+    code = before + after
+    if banner:
+        length = len(before) + len(bytes.fromhex(_PRINT % "0000")) + len(after)
+        where = struct.pack("<H", 0x7c00 + length).hex()
+        code = before + bytes.fromhex(_PRINT % where) + after + banner.encode("latin-1") + b"\0"
+    assert len(code) <= 510
+    return code.ljust(510, b"\0") + b"\x55\xaa"
+
+
+def image(guest, banner="", size=SIZE):
+    return boot_sector(guest, banner).ljust(size, b"\0")

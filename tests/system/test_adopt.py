@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: MIT
+"""The daemon may die at any moment: guests go on, and the next daemon takes them back."""
+import json
+import os
+import shutil
+import signal
+import socket
+import time
+
+import pytest
+
+import vmk
+
+
+def monitor(world, name, *commands):
+    """Speaks QMP to a guest whose daemon is dead, by the path that `cmdline` names."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(10)
+        s.connect(world.inner(os.path.join(world.run, "vms", name, "qmp.sock")))
+        lines = s.makefile("r")
+        json.loads(lines.readline())
+        for command in ("qmp_capabilities",) + commands:
+            s.sendall(json.dumps({"execute": command}).encode())
+            while "return" not in json.loads(lines.readline()):
+                pass
+
+
+def test_guests_do_not_notice(daemon):
+    daemon.micro("a")
+    daemon.micro("b", "echo")
+    daemon.micro("off")
+    daemon.up("a")
+    daemon.up("b")
+    before = {row["name"]: row for row in daemon.rows("list")}
+    pids = {name: daemon.info(name)["pid"] for name in ("a", "b")}
+    daemon.kill_daemon()
+    daemon.fails(10, "list")
+    assert set(pids.values()) <= set(daemon.processes())
+    daemon.start()
+    after = {row["name"]: row for row in daemon.rows("list")}
+    assert {n: r["state"] for n, r in after.items()} == {"a": "running", "b": "running", "off": "stopped"}
+    assert {name: daemon.info(name)["pid"] for name in pids} == pids
+    assert all(after[name]["uptime"] >= before[name]["uptime"] for name in pids)
+    console = daemon.console("b")
+    console.until("up")
+    console.type("x")
+    console.until("x")
+    daemon.ok("stop", "a")
+    daemon.ok("reset", "b")
+    console.until("up")
+
+
+def test_orderly_restart(daemon):
+    daemon.micro("a")
+    daemon.up("a")
+    pid = daemon.info("a")["pid"]
+    for _ in range(2):
+        daemon.stop_daemon()
+        assert pid in daemon.processes()
+        daemon.start()
+        assert daemon.info("a")["pid"] == pid
+    daemon.ok("stop", "a")
+
+
+def test_paused_stays_paused(daemon):
+    daemon.micro("a")
+    daemon.up("a")
+    daemon.ok("pause", "a")
+    daemon.kill_daemon()
+    daemon.start()
+    assert daemon.info("a")["state"] == "paused"
+    daemon.ok("resume", "a")
+
+
+def test_paused_while_nobody_looked(daemon):
+    daemon.micro("a")
+    daemon.up("a")
+    daemon.kill_daemon()
+    monitor(daemon, "a", "stop")
+    daemon.start()
+    assert daemon.info("a")["state"] == "paused"
+
+
+def test_powered_off_while_nobody_looked(daemon):
+    """The guest stands as a tombstone that says why."""
+    daemon.micro("a")
+    daemon.up("a")
+    daemon.kill_daemon()
+    monitor(daemon, "a", "system_powerdown", "query-status")
+    daemon.start()
+    assert "guest-shutdown" in daemon.wait_state("a", "stopped")["reason"]
+
+
+def test_killed_while_nobody_looked(daemon):
+    daemon.micro("a", extra="[Lifecycle]\nRestart=no\n")
+    daemon.up("a")
+    pid = daemon.info("a")["pid"]
+    daemon.kill_daemon()
+    daemon.kill(pid)
+    daemon.start()
+    assert "crashed" in daemon.wait_state("a", "stopped", "failed")["reason"]
+
+
+def test_killed_while_nobody_looked_comes_back(daemon):
+    daemon.micro("a", extra="[Lifecycle]\nRestartSec=0\n")
+    daemon.up("a")
+    pid = daemon.info("a")["pid"]
+    daemon.kill_daemon()
+    daemon.kill(pid)
+    daemon.start()
+    assert daemon.wait_state("a", "running")["pid"] != pid
+
+
+def test_daemon_dies_during_a_stop(daemon):
+    """The wish was written down: the next daemon goes on."""
+    daemon.micro("a", "deaf", extra="[Lifecycle]\nTimeoutStopSec=2\nOnStopTimeout=kill\n")
+    daemon.up("a")
+    daemon.ok("stop", "a", "--no-wait")
+    daemon.kill_daemon()
+    daemon.start()
+    daemon.wait_state("a", "stopped", timeout=10)
+
+
+@pytest.mark.parametrize("delay_ms", [0, 1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 200])
+def test_daemon_dies_during_a_start(daemon, delay_ms):
+    """Wherever it dies, there is never more than one QEMU, and it is known or gone."""
+    daemon.micro("a", "deaf")
+    daemon.ok("start", "a", "--no-wait")
+    time.sleep(delay_ms / 1000)  # the fault is the point in time
+    daemon.kill_daemon()
+    daemon.start()
+
+    def settled():
+        qemus = [pid for pid, line in daemon.processes().items() if "qemu-system" in line]
+        return daemon.info("a")["state"], len(qemus)
+
+    daemon.eventually(settled, lambda now: now in (("running", 1), ("stopped", 0)), timeout=15)
+    daemon.ok("start", "a")
+    assert settled() == ("running", 1)
+
+
+def test_two_daemons(daemon):
+    """The second one leaves at once, names the first and changes nothing."""
+    daemon.micro("a")
+    daemon.up("a")
+    result = vmk.subprocess.run(daemon.inside(daemon.daemon_argv()), capture_output=True, text=True,
+                                timeout=10, check=False)
+    assert result.returncode == 3, result
+    ours = [pid for pid, line in daemon.processes().items() if "vmkeepd" in line.split()[0]]
+    assert str(ours[0]) in result.stderr
+    assert daemon.info("a")["state"] == "running"
+    daemon.ok("stop", "a")
+
+
+def test_record_of_a_process_that_is_gone(daemon):
+    """As after a power cut: what the record says runs does not, so it is stopped."""
+    daemon.micro("a", extra="[Lifecycle]\nRestart=no\n")
+    daemon.up("a")
+    folder = daemon.inner(os.path.join(daemon.run, "vms", "a"))
+    copy = os.path.join(daemon.base, "copy.json")
+    shutil.copy(os.path.join(folder, "record.json"), copy)
+    daemon.ok("kill", "a")
+    daemon.stop_daemon()
+    os.makedirs(folder, exist_ok=True)
+    shutil.copy(copy, os.path.join(folder, "record.json"))
+    daemon.start()
+    assert daemon.info("a")["state"] in ("stopped", "failed")
+    daemon.ok("start", "a")
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"\0" * 64, b'{"version": 99}', b"[1]"])
+def test_damaged_identity_is_set_aside(daemon, damage):
+    daemon.micro("a")
+    daemon.micro("b")
+    daemon.up("a")
+    daemon.ok("kill", "a")
+    daemon.stop_daemon()
+    folder = os.path.join(daemon.state, "vms", "a")
+    with open(os.path.join(folder, "identity.json"), "wb") as f:
+        f.write(damage)
+    daemon.start()
+    assert daemon.states() == {"a": "stopped", "b": "stopped"}
+    daemon.ok("start", "a", "b")
+    kept = [name for name in os.listdir(folder) if name.startswith("identity.json.damaged")]
+    assert len(kept) == 1
+    assert kept[0] in vmk.read_text(os.path.join(daemon.base, "daemon.log"))
+    os.unlink(os.path.join(folder, kept[0]))
+
+
+def test_file_removed_while_it_runs(daemon):
+    """The guest is shown, can be stopped, and is forgotten then."""
+    daemon.micro("a")
+    daemon.up("a")
+    os.unlink(os.path.join(daemon.config, "a.vm"))
+    daemon.ok("reload")
+    assert daemon.info("a")["state"] == "running"
+    daemon.kill_daemon()
+    daemon.start()
+    assert daemon.info("a")["state"] == "running"
+    daemon.ok("stop", "a")
+    daemon.eventually(daemon.states, lambda states: not states)
+
+
+def test_hangup_is_survived(daemon):
+    """SIGHUP is for reload, and a daemon without its terminal is a daemon."""
+    daemon.micro("a")
+    os.kill(daemon.daemon_pid(), signal.SIGHUP)
+    daemon.micro("b")
+    os.kill(daemon.daemon_pid(), signal.SIGHUP)
+    daemon.eventually(daemon.states, lambda states: "b" in states)
+
+
+def test_ready_in_time(daemon):
+    """50 ms from exec, with nothing to adopt; the best of three, for this machine may be busy."""
+    times = []
+    for _ in range(3):
+        daemon.stop_daemon()
+        times.append(daemon.start())
+    assert min(times) < 0.05 * vmk.SLOW + 0.02, times  # 20 ms: nsenter and the test's own fork

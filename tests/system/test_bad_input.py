@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: MIT
+"""Bad input: refused with words that name the place and the cure, and nothing else is harmed."""
+import fcntl
+import os
+import re
+
+import pytest
+
+import vmk
+
+GOOD = "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=a.raw\n"
+
+# text of a.vm, what the check says (None: it is accepted)
+FILES = [
+    ("unknown key", GOOD + "Cachee=none\n", "a.vm:6: Cachee: .*Cache"),
+    ("unknown section", GOOD + "[Dsk data]\n", "a.vm:6: .*Disk"),
+    ("bad value", GOOD.replace("16M", "lots"), "a.vm:2: Memory: "),
+    ("two at once", GOOD.replace("16M", "lots") + "Cachee=none\n", "(?s)a.vm:2: .*a.vm:6: "),
+    ("indented line", GOOD.replace("Memory", "   Memory").replace("Path", "\tPath"), None),
+    ("line of 10 kB", GOOD + "Serial=" + "x" * 10000 + "\n", "a.vm:6: line of 10007 bytes"),
+    ("NUL", GOOD + "Serial=a\0b\n", "a.vm:6: NUL byte"),
+    ("CRLF", GOOD.replace("\n", "\r\n"), None),
+    ("BOM", "\ufeff" + GOOD, None),
+    ("control character", GOOD + "Serial=a\x1bb\n", "a.vm:6: Serial: control character"),
+    ("duplicate section", GOOD + "[Disk root]\nPath=b.raw\n", "a.vm:6: .*root"),
+    ("key before a section", "Memory=1G\n" + GOOD, "a.vm:1: Memory: "),
+    ("no equals sign", GOOD + "ReadOnly\n", "a.vm:6: "),
+    ("semicolon in a value", GOOD + "[Boot]\nAppend=a ;b\n[VM]\n", "a.vm:8: .*VM"),
+    ("keys of others", GOOD + "X-Mine=1\n", None),
+]
+
+
+@pytest.mark.parametrize("text, problem", [row[1:] for row in FILES], ids=[row[0] for row in FILES])
+def test_file(daemon, text, problem):
+    daemon.image("a.raw")
+    path = daemon.write("a.vm", text)
+    daemon.micro("other")
+    for how in (("check", "a"), ("check", path)):
+        result = daemon.vmkeep(*how)
+        said = result.out + result.err
+        if problem:
+            assert result.code == 2, result
+            assert re.search(problem, said), result
+        else:
+            assert result.code == 0, result
+    daemon.vmkeep("reload")
+    if problem:
+        assert "a.vm:" in daemon.fails(2, "start", "a")
+    else:
+        daemon.ok("start", "a")
+    daemon.ok("start", "other")
+
+
+def test_broken_file_keeps_its_old_meaning(daemon):
+    daemon.micro("a")
+    daemon.up("a")
+    path = os.path.join(daemon.config, "a.vm")
+    with open(path, encoding="utf-8") as f:
+        good = f.read()
+    daemon.write("a.vm", "[VM]\nMemory=\0\n[[")
+    assert "a.vm:" in str(daemon.vmkeep("reload"))
+    assert daemon.info("a")["state"] == "running"
+    daemon.fails(2, "check")
+    daemon.ok("stop", "a")
+    daemon.write("a.vm", good)
+    daemon.ok("check")
+    daemon.ok("start", "a")
+
+
+def test_broken_vmkeep_conf(world):
+    world.write("vmkeep.conf", "[Defaults]\nVM.Accel=tcg\nVM.Memroy=1G\n")
+    world.micro("a")
+    world.start()
+    said = world.fails(2, "check")
+    assert "vmkeep.conf:3:" in said or "vmkeep.conf:3:" in str(world.vmkeep("check"))
+
+
+# section text, exit code, what the error says
+DISKS = [
+    ("missing", "Path=gone.raw", 4, "gone.raw.*No such file"),
+    ("directory", "Path=folder", 2, "directory"),
+    ("symlink inside", "Path=link.raw\nFormat=raw", 9, "symbolic link"),
+    ("out of the image directory", "Path=../../config/vmkeep.conf\nFormat=raw", 2, "image directory|'\\.\\.'"),
+    ("hard link", "Path=hard.raw", 2, "hard link"),
+    ("raw that is qcow2", "Path=posing.raw", 2, "(?s)qcow2.*Format="),
+    ("qcow2 that is raw", "Path=a.raw\nFormat=qcow2", 2, "not a qcow2"),
+    ("unlisted backing file", "Path=child.qcow2", 2, "(?s)backing file.*Base="),
+    ("no permission to what root may not name", "Path=fifo\nFormat=raw", 2, "FIFO"),
+]
+
+
+@pytest.mark.parametrize("disk, code, says", [row[1:] for row in DISKS], ids=[row[0] for row in DISKS])
+def test_disk(daemon, disk, code, says):
+    def image(name):
+        return os.path.join(daemon.images, name)
+    daemon.image("a.raw")
+    daemon.image("base.qcow2")
+    os.mkdir(image("folder"))
+    os.symlink("a.raw", image("link.raw"))
+    daemon.image("twice.raw")
+    os.link(image("twice.raw"), image("hard.raw"))
+    daemon.image("child.qcow2")
+    os.rename(image("child.qcow2"), image("posing.raw"))
+    daemon.exec("qemu-img", "create", "-q", "-f", "qcow2", "-b", image("base.qcow2"), "-F", "qcow2",
+                image("child.qcow2"))
+    os.mkfifo(image("fifo"))
+    daemon.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\n%s\n" % disk)
+    said = daemon.fails(code, "start", "a")
+    assert re.search(says, said), said
+    assert "disk 'root'" in said
+    assert len(daemon.processes()) == 1
+
+
+def test_backing_chain_spelled_out(daemon):
+    base = daemon.image("base.qcow2", "deaf", "from the base\r\n")
+    child = os.path.join(daemon.images, "child.qcow2")
+    daemon.exec("qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", "qcow2", child)
+    daemon.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=child.qcow2\nBase=base.qcow2\n")
+    daemon.up("a", "from the base")
+
+
+def test_symlink_outside_is_followed(daemon):
+    """As LVM's and /dev/disk/by-id are: root wrote the absolute path."""
+    image = daemon.image("real.raw", "deaf")
+    outside = os.path.join(daemon.base, "volume.raw")
+    os.rename(image, os.path.join(daemon.base, "dm-0"))
+    os.symlink("dm-0", outside)
+    daemon.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=%s\n" % outside)
+    daemon.ok("start", "a")
+
+
+def test_disk_in_use_by_another_vm(daemon):
+    daemon.micro("first", "deaf")
+    daemon.write("second.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=first.raw\n")
+    daemon.ok("start", "first")
+    said = daemon.fails(3, "start", "second")
+    assert "first" in said.replace("first.raw", "")
+    assert daemon.info("first")["state"] == "running"
+    daemon.ok("kill", "first")
+    daemon.ok("start", "second")
+
+
+def test_disk_in_use_by_a_foreign_process(daemon):
+    daemon.micro("a", "deaf")
+    foreign = daemon.inside(["qemu-system-x86_64", "-accel", "tcg", "-nodefaults", "-display", "none",
+                             "-serial", "stdio", "-drive", "format=raw,file=%s/a.raw" % daemon.images])
+    qemu = vmk.Stream(foreign)
+    try:
+        qemu.until("up")
+        said = daemon.fails(3, "start", "a")
+        pid = [pid for pid, line in daemon.processes().items() if "stdio" in line and "nsenter" not in line]
+        assert str(pid[0]) in said and "qemu-system" in said
+    finally:
+        qemu.end()
+    daemon.eventually(daemon.processes, lambda found: len(found) == 1)
+
+
+def test_disk_locked_by_nobody_we_know(daemon):
+    """A lock of another kind of program does not stop us, nor do we break it."""
+    daemon.micro("a", "deaf")
+    with open(os.path.join(daemon.images, "a.raw"), "rb") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        daemon.ok("start", "a")
+
+
+def test_disk_that_was_created_and_is_gone(daemon):
+    """Size= creates once: a missing image is never replaced by an empty one."""
+    daemon.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=a.qcow2\nSize=8M\n")
+    daemon.ok("start", "a")
+    daemon.ok("kill", "a")
+    image = os.path.join(daemon.images, "a.qcow2")
+    os.rename(image, image + ".away")
+    assert "is missing" in daemon.fails(4, "start", "a")
+    assert not os.path.exists(image)
+    os.rename(image + ".away", image)
+    daemon.ok("start", "a")
+
+
+@pytest.mark.parametrize("name", [
+    "a,b.raw", "a b.raw", "a'b.raw", 'a"b.raw', "a=b.raw", "a%b.raw", "a\\b.raw", "$(a).raw", "ä.raw",
+    "a,file=x.raw", "json:{}.raw", "nbd:x:1.raw",
+])
+def test_path_with_special_characters(daemon, name):
+    daemon.image(name, "deaf", "up\r\n")
+    daemon.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=%s\n" % name.replace("%", "%%"))
+    daemon.up("a")
+
+
+def test_names(daemon):
+    longest = "a" * 63
+    for name in (longest, "A.b_c-1"):
+        daemon.micro(name, "deaf")
+        daemon.ok("start", name)
+    daemon.write("a" * 64 + ".vm", GOOD)
+    daemon.write("-x.vm", GOOD)
+    daemon.write("x.vm~", GOOD)
+    daemon.write(".x.vm", GOOD)
+    daemon.vmkeep("reload")
+    assert set(daemon.states()) == {longest, "A.b_c-1"}
+    assert daemon.vmkeep("check").code == 2
+    daemon.fails(2, "start", "a" * 64)
+
+
+def test_names_that_differ_in_case(daemon):
+    daemon.micro("Web", "deaf")
+    daemon.micro("web", "deaf")
+    result = daemon.vmkeep("check")
+    assert result.code in (2, 3), result
+    assert "Web" in str(result) and "web" in str(result)
+    codes = {daemon.vmkeep("start", name).code for name in ("Web", "web")}
+    assert codes <= {0, 2, 3} and codes != {0}
+
+
+def test_configuration_that_others_may_write(daemon):
+    daemon.micro("a")
+    os.chmod(os.path.join(daemon.config, "a.vm"), 0o666)
+    said = str(daemon.vmkeep("start", "a"))
+    assert "a.vm" in said and "writ" in said
+    assert daemon.vmkeep("start", "a").code in (2, 9)
+
+
+@pytest.mark.parametrize("size", ["4T", "64T"])
+def test_memory_that_is_not_there(daemon, size):
+    daemon.micro("a", "deaf")
+    path = os.path.join(daemon.config, "a.vm")
+    with open(path, encoding="utf-8") as f:
+        text = f.read()
+    daemon.write("a.vm", text.replace("16M", size))
+    result = daemon.vmkeep("start", "a")
+    assert result.code in (7, 11), result
+    assert "memory" in result.err
+    assert len(daemon.processes()) == 1

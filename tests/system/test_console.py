@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: MIT
+"""Console and log: nothing is lost, nobody is held up, and the terminal is safe."""
+import os
+
+HOSTILE = "\x1b]0;owned\x07\x1b[31mred\x9b5n\r\n"
+
+
+def test_past_lines_then_live(daemon):
+    daemon.micro("a", "echo", "first\r\nsecond\r\n")
+    daemon.up("a", "second")
+    console = daemon.console("a")
+    console.until("first\r?\nsecond")
+    console.type("xyz")
+    console.until("xyz")
+    assert daemon.stream("console", "a", "--lines", "1").until("(?s)^.*xyz").group().count("first") == 0
+
+
+def test_several_watchers_and_one_that_reads_only(daemon):
+    daemon.micro("a", "echo")
+    first = daemon.up("a")
+    second = daemon.console("a")
+    second.until("up")
+    watcher = daemon.stream("console", "a", "--watch")
+    watcher.until("up")
+    first.type("hello")
+    for each in (first, second, watcher):
+        each.until("hello")
+    watcher.type("never\n")
+    second.type("again")
+    watcher.until("again")
+    assert "never" not in first.text + second.text + watcher.text
+
+
+def test_leaving(daemon):
+    """Ctrl-] and Enter ~. both leave; attaching says so."""
+    daemon.micro("a", "echo")
+    daemon.up("a")
+    for keys in ("\x1d", "\r~."):
+        terminal = daemon.stream("console", "a", terminal=True)
+        terminal.until(r"Ctrl-\]")
+        terminal.until("up")
+        terminal.type(keys)
+        assert terminal.wait() == 0, terminal.text
+    terminal = daemon.stream("console", "a", terminal=True)
+    terminal.until("up")
+    terminal.type("a~.b")
+    terminal.until("a~.b")
+    terminal.type("\x1d")
+    assert terminal.wait() == 0
+
+
+def test_terminal_is_put_back(daemon):
+    daemon.micro("a", "echo")
+    daemon.up("a")
+    argv = daemon.inside(["sh", "-c", 'before=$(stty -g); "$@"; test "$before" = "$(stty -g)" && echo same',
+                          "sh", daemon.program("vmkeep"), "--run", daemon.run, "console", "a"])
+    terminal = type(daemon.console("a"))(argv, terminal=True)
+    daemon.streams.append(terminal)
+    terminal.until("up")
+    terminal.type("\x1d")
+    terminal.until("same")
+
+
+def test_pipe(daemon):
+    """Not a terminal: the input's end leaves, after what was typed has arrived."""
+    daemon.micro("a", "echo")
+    watcher = daemon.up("a")
+    result = daemon.vmkeep("console", "a", input="by pipe")
+    assert result.code == 0, result
+    watcher.until("by pipe")
+
+
+def test_guest_that_ends_ends_its_consoles(daemon):
+    daemon.micro("a", "leave")
+    console = daemon.up("a")
+    other = daemon.console("a")
+    other.until("up")
+    console.type("x")
+    assert console.wait() in (0, 5)
+    assert other.wait() in (0, 5)
+    daemon.wait_state("a", "stopped")
+
+
+def test_stopped_guest_has_no_console(daemon):
+    daemon.micro("a")
+    daemon.fails(5, "console", "a")
+    daemon.fails(4, "console", "nobody")
+
+
+def test_reader_that_does_not_read_holds_up_nobody(daemon):
+    """A flood of dots, a client that never reads: the daemon answers, the flood goes on."""
+    daemon.micro("a", "chatter")
+    console = daemon.up("a")
+    stuck = daemon.client()
+    stuck.send("vm-console", {"name": "a"})
+    seen = len(console.text)
+    daemon.eventually(lambda: console.read(0) or len(console.text), lambda n: len(console.text) > seen + 5000)
+    daemon.ok("list")
+    stuck.close()
+
+
+def test_log_is_capped(daemon):
+    daemon.micro("a", "chatter", extra="[Serial console]\nLogSize=64K\nLogKeep=1\n")
+    daemon.up("a")
+    folder = os.path.join(daemon.log, "a")
+    daemon.eventually(lambda: sorted(os.listdir(folder)),
+                      lambda names: len([n for n in names if n.startswith("console")]) == 2, timeout=60)
+    sizes = {name: os.path.getsize(os.path.join(folder, name)) for name in os.listdir(folder)}
+    assert all(size <= 80 << 10 for name, size in sizes.items() if name.startswith("console")), sizes
+
+
+def test_what_is_drained_takes_no_memory(daemon):
+    daemon.micro("a", "chatter")
+    daemon.up("a")
+    folder = daemon.inner(os.path.join(daemon.run, "vms", "a"))
+
+    def files():
+        return [os.stat(os.path.join(folder, n)) for n in os.listdir(folder)
+                if os.path.isfile(os.path.join(folder, n))]
+
+    daemon.eventually(lambda: max(f.st_size for f in files()), lambda size: size > 300 << 10, timeout=60)
+    assert max(f.st_blocks * 512 for f in files()) < 256 << 10
+
+
+def test_nothing_is_lost_while_the_daemon_is_down(daemon):
+    """The guest counts its answers, so a gap would be seen."""
+    daemon.micro("a", "count")
+    console = daemon.up("a")
+    console.type("...")
+    console.until("abc")
+    daemon.kill_daemon()
+    daemon.start()
+    console = daemon.console("a")
+    console.until("(?s)up.*abc")
+    console.type("..")
+    console.until("de")
+    assert "abcde" in daemon.ok("log", "a")
+
+
+def test_log(daemon):
+    daemon.micro("a", "echo", "one\r\ntwo\r\nthree\r\n")
+    console = daemon.up("a", "three")
+    follower = daemon.stream("log", "a", "-f")
+    follower.until("three")
+    console.type("four")
+    follower.until("four")
+    daemon.ok("kill", "a")
+    log = daemon.ok("log", "a")
+    assert "one" in log and "four" in log, "the log stays when the guest is gone"
+    assert "two" not in daemon.ok("log", "a", "-n", "1")
+    daemon.ok("log", "a", "qemu")
+
+
+def test_escapes_reach_no_terminal_through_the_log(daemon):
+    daemon.micro("a", "deaf", HOSTILE + "end\r\n")
+    daemon.up("a", "end")
+    terminal = daemon.stream("log", "a", terminal=True)
+    terminal.until("end")
+    assert "\x1b" not in terminal.text and "\x9b" not in terminal.text and "\x07" not in terminal.text
+    assert "owned" in terminal.text
+
+
+def test_escapes_reach_no_terminal_through_errors(daemon):
+    """What QEMU says may quote a guest or an image; it is escaped."""
+    daemon.micro("a", extra="[QEMU]\nArgs=-device no-such-ä-device\n")
+    terminal = daemon.stream("start", "a", terminal=True)
+    assert terminal.wait() == 7
+    assert "no-such" in terminal.text

@@ -1,0 +1,472 @@
+# SPDX-License-Identifier: MIT
+"""A private world for each test: its own network, mounts, processes and directories.
+
+Whatever a test starts lives in the world's namespaces; its process 1 is a `cat` that waits for the
+test to end. So nothing of a test can survive it, and what vmkeep left behind is easy to see.
+"""
+import contextlib
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+import bootsector
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.abspath(os.environ.get("VMKEEP_BUILD", os.path.join(ROOT, "build")))
+GUEST = os.environ.get("VMKEEP_GUEST", os.path.join(ROOT, "build", "guest"))
+SLOW = 3 if "/san" in BUILD else 1  # sanitizers stretch every deadline
+DEFAULTS = "[Defaults]\nVM.Accel=tcg\n"
+
+# What process 1 of a world does: signals of dead orphans are ignored, so the kernel reaps them.
+KEEPER = """
+trap '' CHLD
+mount -t sysfs sysfs /sys
+mount -t tmpfs -o mode=755 tmpfs /run
+for f in passwd group; do mount --bind "$1/$f" /etc/$f; done
+ip link set lo up
+echo ready
+exec cat
+"""
+GROUPS = {"vmkeep": 7001, "vmkeep-view": 7002, "alice": 7003, "bob": 7004}
+USERS = {"alice": 7003, "bob": 7004}
+
+
+class Result:
+    def __init__(self, argv, code, out, err):
+        self.argv, self.code, self.out, self.err = argv, code, out, err
+
+    def __str__(self):
+        return "$ %s\n%s%s[exit %d]" % (" ".join(self.argv), self.out, self.err, self.code)
+
+
+class Error(Exception):
+    """What the daemon answered instead of a result."""
+
+    def __init__(self, error):
+        super().__init__("%(class)s: %(desc)s" % error)
+        self.error_class, self.desc, self.hint = error["class"], error["desc"], error.get("hint", "")
+
+
+class Client:
+    """The control protocol by hand. Every wait has a deadline."""
+
+    def __init__(self, path, timeout=10 * SLOW):
+        self.timeout, self.buffer, self.events, self.serial = timeout, b"", [], 0
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(timeout)
+        self.socket.connect(path)
+        self.greeting = self.receive()
+
+    def close(self):
+        self.socket.close()
+
+    def receive(self, timeout=None):
+        """The next message; EOFError when the daemon hung up."""
+        end = time.monotonic() + (self.timeout if timeout is None else timeout)
+        while b"\n" not in self.buffer:
+            self.socket.settimeout(max(end - time.monotonic(), 0.001))
+            data = self.socket.recv(1 << 16)
+            if not data:
+                raise EOFError("the daemon closed the connection")
+            self.buffer += data
+        line, self.buffer = self.buffer.split(b"\n", 1)
+        return json.loads(line)
+
+    def send(self, execute, arguments=None):
+        self.serial += 1
+        request = {"execute": execute, "id": self.serial}
+        if arguments is not None:
+            request["arguments"] = arguments
+        self.socket.sendall(json.dumps(request).encode() + b"\n")
+        return self.serial
+
+    def call(self, execute, timeout=None, **arguments):
+        serial = self.send(execute, arguments or None)
+        while True:
+            message = self.receive(timeout)
+            if "event" in message:
+                self.events.append(message)
+            elif message.get("id") == serial:
+                if "error" in message:
+                    raise Error(message["error"])
+                return message["return"]
+
+    def event(self, name, wanted=lambda data: True, timeout=None):
+        """The data of the next such event; those before it are dropped."""
+        end = time.monotonic() + (self.timeout if timeout is None else timeout)
+        while True:
+            while self.events:
+                message = self.events.pop(0)
+                if message["event"] == name and wanted(message["data"]):
+                    return message["data"]
+            message = self.receive(max(end - time.monotonic(), 0.001))
+            if "event" in message:
+                self.events.append(message)
+
+
+class Stream:
+    """A program whose output is waited for and whose input is typed, over pipes or a terminal."""
+
+    def __init__(self, argv, terminal=False, env=None):
+        self.text, self.seen, self.errors = "", 0, None
+        if terminal:
+            self.fd, slave = pty.openpty()
+            self.process = subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave,
+                                            start_new_session=True, env=env)
+            os.close(slave)
+            self.input = self.fd
+        else:
+            self.errors = tempfile.TemporaryFile()
+            self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                            stderr=self.errors, env=env)
+            self.fd, self.input = self.process.stdout.fileno(), self.process.stdin.fileno()
+
+    def type(self, text):
+        os.write(self.input, text.encode("latin-1"))
+
+    def read(self, timeout):
+        if not select.select([self.fd], [], [], max(timeout, 0))[0]:
+            return False
+        try:
+            data = os.read(self.fd, 1 << 16)
+        except OSError:  # a terminal whose other end is gone
+            data = b""
+        self.text += data.decode("latin-1")
+        return bool(data)
+
+    def until(self, pattern, timeout=10):
+        """Waits for this regular expression in what was not looked at yet; returns the match."""
+        end = time.monotonic() + timeout * SLOW
+        while True:
+            match = re.compile(pattern).search(self.text, self.seen)
+            if match:
+                self.seen = match.end()
+                return match
+            left = end - time.monotonic()
+            if left <= 0 or not self.read(left):
+                raise AssertionError("no %r in what came%s: %r" % (
+                    pattern, "" if left > 0 else " in time", self.text[self.seen:][-2000:]))
+
+    def run(self, command, timeout=10):
+        """A command for the Linux guest's console: its output, and its exit status must be 0."""
+        mark = "done-%d" % len(self.text)
+        self.type("%s; echo '%s' $?\n" % (command, mark))
+        start = self.seen
+        match = self.until(mark + r" (\d+)\r?\n", timeout)
+        output = self.text[start:match.start()].replace("\r", "")
+        assert match.group(1) == "0", "%r in the guest: %s" % (command, output)
+        return output
+
+    def close_input(self):
+        self.process.stdin.close()
+
+    def stderr(self):
+        self.errors.seek(0)
+        return self.errors.read().decode()
+
+    def wait(self, timeout=10):
+        end = time.monotonic() + timeout * SLOW
+        while self.read(end - time.monotonic()):
+            pass
+        return self.process.wait(max(end - time.monotonic(), 0.1))
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+
+class World:
+    def __init__(self):
+        self.base = tempfile.mkdtemp(prefix="vk-", dir="/tmp")
+        os.chmod(self.base, 0o755)
+        self.config, self.state, self.run, self.log = (
+            os.path.join(self.base, d) for d in ("config", "state", "run", "log"))
+        self.images = os.path.join(self.state, "images")
+        for path in (self.config, self.run, self.log, self.images):
+            os.makedirs(path)
+        self.socket = os.path.join(self.run, "control.sock")
+        self.daemon, self.streams, self.counter = None, [], 0
+        self.failed, self.others = False, 0  # others: processes that the test itself left running
+        self._accounts()
+        self.keeper = subprocess.Popen(
+            ["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child",
+             "sh", "-c", KEEPER, "keeper", self.base], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self.keeper.stdout.readline() == b"ready\n"
+        self.init = int(read_text("/proc/%d/task/%d/children" % (self.keeper.pid, self.keeper.pid)))
+        self.mounts = self.mount_points()
+        self.write("vmkeep.conf", DEFAULTS)
+
+    def _accounts(self):
+        for name, rows in (("group", ["%s:x:%d:" % g for g in GROUPS.items()]),
+                           ("passwd", ["%s:x:%d:%d::/:/bin/sh" % (u, i, i) for u, i in USERS.items()])):
+            text = read_text("/etc/" + name)
+            with open(os.path.join(self.base, name), "w", encoding="utf-8") as f:
+                f.write(text + "".join(row + "\n" for row in rows))
+
+    # Running things inside.
+
+    def inside(self, argv, user=None, groups=()):
+        argv = [str(word) for word in argv]
+        if user:
+            ids = ",".join(str(GROUPS[g]) for g in groups)
+            argv = ["setpriv", "--reuid=%d" % USERS[user], "--regid=%d" % USERS[user],
+                    "--groups=" + ids if ids else "--clear-groups", "--"] + argv
+        return ["nsenter", "--target=%d" % self.init, "--net", "--mount", "--pid", "--"] + argv
+
+    def exec(self, *argv, input=None, timeout=30, **who):
+        """A command inside the world; its standard output, and its exit status must be 0."""
+        done = subprocess.run(self.inside(argv, **who), input=input, capture_output=True, text=True,
+                              timeout=timeout * SLOW, check=False)
+        assert done.returncode == 0, Result(argv, done.returncode, done.stdout, done.stderr)
+        return done.stdout
+
+    def program(self, name, user=None):
+        """Its path; others than root get a copy where they can reach it."""
+        path = os.path.join(BUILD, name)
+        if not user:
+            return path
+        copy = os.path.join(self.base, name)
+        if not os.path.exists(copy):
+            shutil.copy(path, copy)
+        return copy
+
+    def vmkeep(self, *argv, input=None, timeout=30, user=None, groups=(), env=None):
+        """The client; whatever happens comes back as a Result."""
+        argv = [str(word) for word in argv]
+        command = self.inside([self.program("vmkeep", user), "--run", self.run] + argv, user, groups)
+        done = subprocess.run(command, input=input, capture_output=True, timeout=timeout * SLOW,
+                              check=False, encoding="utf-8", errors="surrogateescape",
+                              env=dict(os.environ, **env) if env else None)
+        return Result(["vmkeep"] + argv, done.returncode, done.stdout, done.stderr)
+
+    def ok(self, *argv, **how):
+        """The client must succeed; its standard output."""
+        result = self.vmkeep(*argv, **how)
+        assert result.code == 0, result
+        return result.out
+
+    def fails(self, code, *argv, **how):
+        """The client must fail with this exit code; what it said about it."""
+        result = self.vmkeep(*argv, **how)
+        assert result.code == code, result
+        assert result.err, result
+        return result.err
+
+    def json(self, *argv, **how):
+        return json.loads(self.ok("--json", *argv, **how))
+
+    def stream(self, *argv, terminal=False, env=None):
+        """The client as a Stream, ended with the test."""
+        command = self.inside([self.program("vmkeep"), "--run", self.run] + list(argv))
+        stream = Stream(command, terminal, dict(os.environ, TERM="xterm", **(env or {})))
+        self.streams.append(stream)
+        return stream
+
+    def console(self, name):
+        return self.stream("console", name)
+
+    def client(self, **how):
+        return Client(self.socket, **how)
+
+    # Files.
+
+    def write(self, name, text):
+        """A file in the configuration directory."""
+        path = os.path.join(self.config, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as f:
+            f.write(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    def image(self, name, guest="polite", banner="", size=bootsector.SIZE):
+        """A disk with a micro guest in the image directory; qcow2 by its name."""
+        path = os.path.join(self.images, name)
+        raw = path + ".boot" if name.endswith(".qcow2") else path
+        with open(raw, "wb") as f:
+            f.write(bootsector.boot_sector(guest, banner))
+            f.truncate(size)
+        if raw != path:
+            self.exec("qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, path)
+            os.unlink(raw)
+        return path
+
+    def micro(self, name, guest="polite", banner="up\r\n", extra="", vm="", disk="raw", **image):
+        """A VM with a 512-byte guest and no network; not started."""
+        self.image("%s.%s" % (name, disk), guest, banner, **image)
+        self.write(name + ".vm", "[VM]\nMemory=16M\nNetworks=none\n%s[Disk root]\nPath=%s.%s\n%s"
+                   % (vm, name, disk, extra))
+
+    def linux(self, name, append="", vm="", extra=""):
+        """A VM with the small Linux guest and one NIC on the default network; not started."""
+        self.image(name + ".qcow2", "deaf")
+        self.write(name + ".vm", "[VM]\nMemory=128M\n%s[Disk root]\nPath=%s.qcow2\n[Boot]\nKernel=%s\n"
+                   "Initrd=%s\nAppend=console=ttyS0 quiet panic=-1 %s\n%s" % (
+                       vm, name, os.path.join(GUEST, "vmlinuz"), os.path.join(GUEST, "initrd"), append,
+                       extra))
+
+    # The daemon.
+
+    def daemon_argv(self):
+        return [self.program("vmkeepd"), "--config", self.config, "--state", self.state, "--run",
+                self.run, "--log", self.log]
+
+    def start(self, env=None):
+        """Starts the daemon and waits until it says that it is ready; the seconds that took."""
+        self.counter += 1
+        path = os.path.join(self.base, "notify.%d" % self.counter)
+        begin = time.monotonic()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify, \
+                open(os.path.join(self.base, "daemon.log"), "ab") as log:
+            notify.bind(path)
+            self.daemon = subprocess.Popen(
+                self.inside(self.daemon_argv()), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=dict(os.environ, NOTIFY_SOCKET=path, **(env or {})))
+            notify.settimeout(0.05)
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    if b"READY=1" in notify.recv(4096):
+                        return time.monotonic() - begin
+                assert self.daemon.poll() is None, "the daemon ended with %d" % self.daemon.returncode
+                assert time.monotonic() < begin + 10 * SLOW, "the daemon is not ready"
+
+    def daemon_pid(self):
+        """As this process sees it: the child of nsenter."""
+        return int(read_text("/proc/%d/task/%d/children" % (self.daemon.pid, self.daemon.pid)))
+
+    def kill_daemon(self):
+        os.kill(self.daemon_pid(), signal.SIGKILL)
+        self.daemon.wait()
+        self.daemon = None
+
+    def stop_daemon(self):
+        os.kill(self.daemon_pid(), signal.SIGTERM)
+        code = self.daemon.wait(10 * SLOW)
+        self.daemon = None
+        assert code == 0, "the daemon ended with %d" % code
+
+    # Looking.
+
+    def info(self, name):
+        return self.json("info", name)
+
+    def rows(self, *argv):
+        """A list as dictionaries."""
+        table = self.json(*argv)
+        return [dict(zip(table["columns"], row)) for row in table["rows"]]
+
+    def states(self):
+        return {row["name"]: row["state"] for row in self.rows("list")}
+
+    def wait_state(self, name, *states, timeout=15):
+        """Waits for the event; the VM's info then."""
+        client = self.client(timeout=timeout * SLOW)
+        try:
+            client.call("subscribe")
+            info = self.info(name)
+            while info["state"] not in states:
+                client.event("VM_STATE", lambda data: data["name"] == name)
+                info = self.info(name)
+            return info
+        finally:
+            client.close()
+
+    def up(self, name, banner="up"):
+        """Starts a guest and waits for its first words; its console."""
+        self.ok("start", name)
+        console = self.console(name)
+        console.until(banner)
+        return console
+
+    def processes(self):
+        """Inside, without process 1: {pid: command line}."""
+        found = {}
+        for pid in os.listdir("/proc/%d/root/proc" % self.init):
+            if pid.isdigit() and pid != "1":
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                    found[int(pid)] = read_text("/proc/%d/root/proc/%s/cmdline" % (self.init, pid)) \
+                        .replace("\0", " ").strip()
+        return found
+
+    def kill(self, pid, how="KILL"):
+        """A process as seen inside, such as the pid of info."""
+        self.exec("kill", "-" + how, pid)
+
+    def links(self):
+        return {link["ifname"] for link in json.loads(self.exec("ip", "-json", "link"))}
+
+    def mount_points(self):
+        lines = read_text("/proc/%d/mounts" % self.init).splitlines()
+        return sorted(line.split()[1] for line in lines)
+
+    def inner(self, path):
+        """A path as the world's mounts show it."""
+        return "/proc/%d/root%s" % (self.init, path)
+
+    def eventually(self, what, wanted, timeout=5):
+        """For what no event tells: looks every 20 ms, returns the value that satisfied."""
+        end = time.monotonic() + timeout * SLOW
+        while True:
+            value = what()
+            if wanted(value):
+                return value
+            assert time.monotonic() < end, "still %r" % (value,)
+            time.sleep(0.02)
+
+    # The end.
+
+    def finish(self):
+        """Ends all guests and networks by the daemon's own means; then nothing may be left."""
+        for stream in self.streams:
+            stream.end()
+        if not self.daemon:
+            return
+        if self.states():
+            self.ok("kill", "*")
+        for row in self.rows("net", "list"):
+            self.ok("net", "stop", row["name"], "--force")
+        self.eventually(self.processes, lambda found: len(found) == 1 + self.others)
+        self.stop_daemon()
+        assert len(self.processes()) == self.others
+        assert self.links() <= {"lo", "up0", "tunl0", "sit0", "ip6tnl0", "ip6_vti0", "ip_vti0", "gre0"}
+        assert "vmkeep" not in self.exec("nft", "list", "ruleset")
+        assert self.mount_points() == self.mounts
+        for folder, _, names in os.walk(self.state):
+            for name in names:
+                if name.endswith(".json"):
+                    json.loads(read_text(os.path.join(folder, name)))
+
+    def destroy(self):
+        for stream in self.streams:
+            stream.end()
+        self.keeper.stdin.close()  # process 1 ends, and with it all others
+        self.keeper.wait()
+        if self.daemon:
+            self.daemon.wait()
+        shutil.rmtree(self.base)
+
+    def report(self):
+        """What one wants to see of a test that failed."""
+        parts = ["processes: %s" % self.processes()]
+        logs = [os.path.join(self.base, "daemon.log")]
+        for top in (self.log, self.inner(self.run)):
+            for folder, _, names in os.walk(top):
+                logs += [os.path.join(folder, name) for name in sorted(names)]
+        for path in logs:
+            with contextlib.suppress(OSError):
+                if os.path.isfile(path):
+                    parts.append("--- %s\n%s" % (path, read_text(path)[-6000:]))
+        return "\n".join(parts)
+
+
+def read_text(path):
+    with open(path, encoding="utf-8", errors="backslashreplace") as f:
+        return f.read()

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/* Proves that words people type become the right values or errors, and that hostile bytes become
+ * harmless text. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+
+static void sizes(void **state)
+{
+	static const struct {
+		const char *text;
+		int result;
+		uint64_t bytes;
+	} cases[] = {
+		{ "0", 0, 0 },
+		{ "512", 0, 512 },
+		{ "1K", 0, 1024 },
+		{ "512M", 0, UINT64_C(512) << 20 },
+		{ "16777215T", 0, UINT64_C(16777215) << 40 },
+		{ "16777216T", -ERANGE, 0 },
+		{ "18446744073709551616", -ERANGE, 0 },
+		{ "", -EINVAL, 0 },
+		{ "M", -EINVAL, 0 },
+		{ "1.5G", -EINVAL, 0 },
+		{ "1 G", -EINVAL, 0 },
+		{ "1GB", -EINVAL, 0 },
+		{ "1g", -EINVAL, 0 },
+		{ "-1", -EINVAL, 0 },
+		{ "1G ", -EINVAL, 0 },
+	};
+	char buf[32];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		uint64_t bytes = 0, again;
+
+		assert_int_equal(text_parse_size(cases[i].text, &bytes), cases[i].result);
+		assert_int_equal(bytes, cases[i].bytes);
+		if (cases[i].result == 0) {
+			assert_int_equal(text_parse_size(text_size_exact(buf, sizeof buf, bytes), &again), 0);
+			assert_int_equal(again, bytes);
+		}
+	}
+	assert_string_equal(text_size(buf, sizeof buf, UINT64_C(1536) << 20), "1.5G");
+	assert_string_equal(text_size(buf, sizeof buf, UINT64_C(512) << 20), "512M");
+}
+
+static void times(void **state)
+{
+	static const struct {
+		const char *text;
+		int result;
+		uint64_t ms;
+	} cases[] = {
+		{ "90", 0, 90000 },
+		{ "90s", 0, 90000 },
+		{ "500ms", 0, 500 },
+		{ "2min", 0, 120000 },
+		{ "1h 30min", 0, 5400000 },
+		{ "1h30min", 0, 5400000 },
+		{ "infinity", 0, UINT64_MAX },
+		{ "", -EINVAL, 0 },
+		{ "min", -EINVAL, 0 },
+		{ "2 min", -EINVAL, 0 },
+		{ "2m", -EINVAL, 0 },
+		{ "18446744073709551615", -ERANGE, 0 },
+		{ "-5", -EINVAL, 0 },
+	};
+	char buf[32];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		uint64_t ms = 0, again;
+
+		assert_int_equal(text_parse_time(cases[i].text, &ms), cases[i].result);
+		assert_int_equal(ms, cases[i].ms);
+		if (cases[i].result == 0) {
+			assert_int_equal(text_parse_time(text_time_exact(buf, sizeof buf, ms), &again), 0);
+			assert_int_equal(again, ms);
+		}
+	}
+}
+
+static void escapes(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t len;
+		bool lines;
+		const char *text;
+	} cases[] = {
+		{ "plain", 5, false, "plain" },
+		{ "a\nb\tc", 5, true, "a\nb\tc" },
+		{ "a\nb\tc", 5, false, "a\\x0ab\\x09c" },
+		{ "\033[2J", 4, true, "\\x1b[2J" },
+		{ "\0", 1, true, "\\x00" },
+		{ "\x7f\r", 2, true, "\\x7f\\x0d" },
+		{ "back\\slash", 10, true, "back\\\\slash" },
+		{ "\xc3\xa9", 2, true, "\xc3\xa9" },
+		/* a C1 control in UTF-8, cut and overlong sequences, a surrogate, a direction mark */
+		{ "\xc2\x9b", 2, true, "\\xc2\\x9b" },
+		{ "\xc3", 1, true, "\\xc3" },
+		{ "\xc0\xaf", 2, true, "\\xc0\\xaf" },
+		{ "\xe0\x80\xaf", 3, true, "\\xe0\\x80\\xaf" },
+		{ "\xed\xa0\x80", 3, true, "\\xed\\xa0\\x80" },
+		{ "\xe2\x80\xae", 3, true, "\\xe2\\x80\\xae" },
+		{ "\xf4\x90\x80\x80", 4, true, "\\xf4\\x90\\x80\\x80" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char *text = text_escape(cases[i].bytes, cases[i].len, cases[i].lines);
+
+		assert_string_equal(text, cases[i].text);
+		free(text);
+	}
+}
+
+static void quotes(void **state)
+{
+	static const struct {
+		const char *word, *quoted;
+	} cases[] = {
+		{ "plain-1.2/x", "plain-1.2/x" },
+		{ "", "''" },
+		{ "two words", "'two words'" },
+		{ "it's", "'it'\\''s'" },
+		{ "$(reboot)", "'$(reboot)'" },
+		{ "a\nb", "'a\nb'" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char *text = text_shell_quote(cases[i].word);
+
+		assert_string_equal(text, cases[i].quoted);
+		free(text);
+	}
+}
+
+static void nearest(void **state)
+{
+	static const char *const names[] = { "Memory", "Machine", "CPUs", "Description" };
+	static const struct {
+		const char *typed, *found;
+	} cases[] = {
+		{ "Memry", "Memory" },
+		{ "memory", "Memory" },
+		{ "Machin", "Machine" },
+		{ "CPU", "CPUs" },
+		{ "Network", NULL },
+		{ "x", NULL },
+		{ "", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *found = text_nearest(cases[i].typed, names, ARRAY_SIZE(names));
+
+		assert_true(streq(found, cases[i].found));
+	}
+}
+
+static void bools(void **state)
+{
+	static const char *const yes[] = { "yes", "true", "on", "1", "Yes" };
+	static const char *const no[] = { "no", "false", "off", "0" };
+	bool value;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(yes); i++) {
+		assert_int_equal(text_parse_bool(yes[i], &value), 0);
+		assert_true(value);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(no); i++) {
+		assert_int_equal(text_parse_bool(no[i], &value), 0);
+		assert_false(value);
+	}
+	assert_int_equal(text_parse_bool("maybe", &value), -EINVAL);
+	assert_int_equal(text_parse_bool("", &value), -EINVAL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(sizes),
+		cmocka_unit_test(times),
+		cmocka_unit_test(escapes),
+		cmocka_unit_test(quotes),
+		cmocka_unit_test(nearest),
+		cmocka_unit_test(bools),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Proves, against a daemon that answers in the wrong order, that lines come in the order of the
+ * command line, that the exit code is the first failure's, that globs are resolved, that no more
+ * requests are in flight than the daemon allows, and that Ctrl-C leaves a job running and says so.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "supervisor/client/command.h"
+
+enum { WORDS_MAX = 128, OUTPUT_MAX = 16384 };
+
+static char dir[] = "/tmp/vmkeep-calls-XXXXXX";
+
+static void reply(int fd, json_t *message)
+{
+	struct buf b = BUF_INIT;
+
+	codec_encode(message, &b);
+	file_write_all(fd, b.data, b.len);
+	buf_release(&b);
+	json_decref(message);
+}
+
+/* bad1 is in the wrong state, bad2 is not known, gone ends the daemon, long is interrupted. */
+static void answer(int fd, const json_t *request)
+{
+	json_t *id = json_object_get(request, "id");
+	json_t *arguments = json_object_get(request, "arguments");
+	const char *name = json_string_value(json_object_get(arguments, "name"));
+
+	if (streq(json_string_value(json_object_get(request, "execute")), "vm-list"))
+		reply(fd, json_pack("{s:{s:[s, s], s:[[i, s], [i, s], [i, s]]}, s:O}", "return",
+				  "columns", "cpus", "name", "rows", 1, "web1", 2, "db1", 3, "web2",
+				  "id", id));
+	else if (json_is_false(json_object_get(arguments, "wait")))
+		reply(fd, json_pack("{s:{s:i}, s:O}", "return", "job", 7, "id", id));
+	else if (streq(name, "bad1"))
+		reply(fd, json_pack("{s:{s:s, s:s}, s:O}", "error", "class", "WrongState", "desc",
+				  "it is paused", "id", id));
+	else if (streq(name, "bad2"))
+		reply(fd, json_pack("{s:{s:s, s:s, s:s}, s:O}", "error", "class", "NotFound",
+				  "desc", "no such VM", "hint", "look", "id", id));
+	else if (streq(name, "gone"))
+		_exit(0);
+	else if (streq(name, "long")) {
+		reply(fd, json_pack("{s:s, s:{s:i, s:s, s:s}}", "event", "JOB_STARTED", "data",
+				  "job", 12, "name", name, "verb", "vm-start"));
+		kill(getppid(), SIGINT);
+	} else
+		reply(fd, json_pack("{s:{s:s, s:b}, s:O}", "return", "state", "running", "changed",
+				  name && name[0] == 'w', "id", id));
+}
+
+/* Takes batch requests, or all that are left, and answers the last one first. */
+static void serve(int fd, size_t total, size_t batch)
+{
+	json_t *request[WORDS_MAX];
+	struct codec codec;
+	struct err e = ERR_INIT;
+
+	codec_init(&codec, 1 << 20);
+	while (total) {
+		size_t want = total < batch ? total : batch, n = 0;
+
+		while (n < want) {
+			char chunk[512];
+			ssize_t got;
+
+			while (n < want && codec_next(&codec, &request[n], &e) == CODEC_MESSAGE)
+				n++;
+			if (n == want)
+				break;
+			got = read(fd, chunk, sizeof chunk);
+			if (got <= 0)
+				_exit(1);
+			codec_feed(&codec, chunk, (size_t)got);
+		}
+		/* with a full window only the end of the last line may be left */
+		if (want == CONN_IN_FLIGHT &&
+			(codec_pending(&codec) > 1 ||
+				recv(fd, (char[8]){ 0 }, 8, MSG_PEEK | MSG_DONTWAIT) > 1))
+			_exit(2);
+		total -= want;
+		while (n)
+			answer(fd, request[--n]);
+	}
+	for (char byte; read(fd, &byte, 1) == 1;)
+		_exit(1); /* more than it should have sent */
+	_exit(0);
+}
+
+static pid_t daemon_start(size_t total, size_t batch)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	pid_t pid;
+
+	snprintf(a.sun_path, sizeof a.sun_path, "%s/control.sock", dir);
+	unlink(a.sun_path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		serve(accept(fd, NULL, NULL), total, batch);
+	close(fd);
+	return pid;
+}
+
+/* Runs one line with stdout and stderr in files; returns the exit code. */
+static int run(const char *line, char out[OUTPUT_MAX], char err[OUTPUT_MAX])
+{
+	_cleanup_(free_ptr) char *copy = xasprintf("--run %s %s", dir, line);
+	const char *word[WORDS_MAX];
+	struct args a = ARGS_INIT;
+	struct err e = ERR_INIT;
+	char *text[] = { out, err };
+	int saved[2], file[2], code;
+	size_t n = 0;
+	char *rest;
+
+	for (char *w = strtok_r(copy, " ", &rest); w; w = strtok_r(NULL, " ", &rest))
+		word[n++] = w;
+	assert_int_equal(args_parse(&a, n, word, &e), 0);
+	fflush(stdout);
+	fflush(stderr);
+	for (int i = 0; i < 2; i++) {
+		saved[i] = dup(i + 1);
+		file[i] = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+		assert_true(file[i] >= 0);
+		dup2(file[i], i + 1);
+	}
+	code = command_run(&a);
+	fflush(stderr);
+	for (int i = 0; i < 2; i++) {
+		ssize_t got = pread(file[i], text[i], OUTPUT_MAX - 1, 0);
+
+		text[i][got > 0 ? got : 0] = '\0';
+		dup2(saved[i], i + 1);
+		close(saved[i]);
+		close(file[i]);
+	}
+	args_release(&a);
+	return code;
+}
+
+static void order_and_exit_code_are_the_lines(void **state)
+{
+	static const struct {
+		const char *line;
+		size_t requests, batch;
+		int exit;
+		const char *out, *err;
+	} rows[] = {
+		{"start web1",			1, 1, 0,	 "web1: running\n",		    ""					       },
+		{ "start db1 web1 web2",	 3, 3, 0,
+			"db1: already running\nweb1: running\nweb2: running\n",			""					   },
+		{ "-q start db1 web1",	       2, 2, 0,	"",				    ""					       },
+		{ "start web1 bad1 web2 bad2", 4, 4, 5,	"web1: running\nweb2: running\n",
+			"vmkeep: bad1: it is paused\nvmkeep: bad2: no such VM\nhint: look\n"						     },
+		{ "start bad2 bad1",	     2, 2, 4,   "",
+			"vmkeep: bad2: no such VM\nhint: look\nvmkeep: bad1: it is paused\n"						     },
+		{ "start web*",		3, 1, 0,	 "web1: running\nweb2: running\n", ""					      },
+		{ "start web2 w*",		   3, 1, 0,   "web2: running\nweb1: running\n", ""						 },
+		{ "start web1 zz*",	    1, 1, 4,   "",				 "vmkeep: no VM matches 'zz*'\n"		 },
+		{ "cat *",			   1, 1, 2,   "",				"vmkeep: '*' matches 3, and cat takes one\n"},
+		{ "start --no-wait web1 web2", 2, 2, 0,	"web1: job 7\nweb2: job 7\n",     ""						 },
+		{ "destroy web1",		  1, 1, 0,   "web1: running\n",
+			"note: 'destroy' switches off at once, as in virsh, and deletes nothing\n"						   },
+		{ "--json start web1",	       1, 1, 0,
+			"{\n  \"state\": \"running\",\n  \"changed\": true\n}\n",		  ""					     },
+		{ "--json start db1 bad1",	   2, 2, 5,
+			"{\n  \"db1\": {\n    \"state\": \"running\",\n    \"changed\": false\n  },\n"
+			"  \"bad1\": {\n    \"error\": {\n      \"class\": \"WrongState\",\n"
+			"      \"desc\": \"it is paused\"\n    }\n  }\n}\n",		"vmkeep: bad1: it is paused\n"	       },
+		{ "start web1 gone web2",	  3, 1, 10,  "web1: running\n",
+			"vmkeep: gone: vmkeepd closed the connection before it answered\n"
+			"hint: it was stopped or restarted, which no guest notices; try again\n"					 },
+		{ "start web1 long",	     2, 1, 130, "web1: running\n",
+			"long: job 12 goes on; 'vmkeep jobs' shows it\n"									 },
+	};
+	char out[OUTPUT_MAX], err[OUTPUT_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		pid_t pid = daemon_start(rows[i].requests, rows[i].batch);
+		int code = run(rows[i].line, out, err), status;
+
+		if (code != rows[i].exit || !streq(out, rows[i].out) || !streq(err, rows[i].err))
+			fail_msg("vmkeep %s: exit %d\n%s%s", rows[i].line, code, out, err);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		if (status != 0)
+			fail_msg("vmkeep %s: the daemon ended with %x", rows[i].line, status);
+	}
+}
+
+/* The daemon answers nothing before it has as many requests as may be in flight. */
+static void many_targets_keep_to_the_window(void **state)
+{
+	enum { TARGETS = 100 };
+	char out[OUTPUT_MAX], err[OUTPUT_MAX];
+	struct buf line = BUF_INIT, want = BUF_INIT;
+	pid_t pid;
+	int status;
+
+	(void)state;
+	buf_adds(&line, "start");
+	for (int i = 0; i < TARGETS; i++) {
+		buf_printf(&line, " w%d", i);
+		buf_printf(&want, "w%d: running\n", i);
+	}
+	pid = daemon_start(TARGETS, CONN_IN_FLIGHT);
+	assert_int_equal(run(line.data, out, err), 0);
+	assert_string_equal(out, want.data);
+	assert_string_equal(err, "");
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	buf_release(&line);
+	buf_release(&want);
+}
+
+static int make_dir(void **state)
+{
+	(void)state;
+	signal(SIGPIPE, SIG_IGN);
+	return mkdtemp(dir) ? 0 : -1;
+}
+
+static int remove_dir(void **state)
+{
+	(void)state;
+	return file_remove_tree(AT_FDCWD, dir, NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(order_and_exit_code_are_the_lines),
+		cmocka_unit_test(many_targets_keep_to_the_window),
+	};
+
+	return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}

@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Texts become structs: presets, [Defaults], drop-ins, lists, specifiers, implicit sections; and
+ * every problem is told with its line and its cure, all in one run.
+ */
+#include "conf/schema.h"
+
+#include <stdio.h>
+
+#include "tests/unit/conf_case.h"
+
+#define ROOT "[Disk root]\nPath=web1.qcow2\n"
+
+static void four_lines_make_a_vm(void **state)
+{
+	struct conf_vm c;
+
+	(void)state;
+	conf_case_good(&c, "[VM]\nMemory=512M\n" ROOT);
+	assert_string_equal(c.name, "web1");
+	assert_string_equal(c.place.file, "web1.vm");
+	assert_int_equal(c.cpus, 1);
+	assert_int_equal(c.memory, 512 << 20);
+	assert_string_equal(c.machine, "q35");
+	assert_int_equal(c.accel, CONF_ACCEL_KVM);
+	assert_null(c.uuid);
+	assert_true(c.balloon && c.deflate_on_oom && c.free_page_reporting && c.tablet);
+	assert_int_equal(c.firmware, CONF_FIRMWARE_AUTO);
+	assert_int_equal(c.clock, CONF_CLOCK_UTC);
+	assert_string_equal(c.listen, "unix");
+	assert_int_equal(c.port, 0);
+	assert_string_equal(c.rng_source, "/dev/urandom");
+	assert_int_equal(c.timeout_start_ms, 30000);
+	assert_int_equal(c.timeout_stop_ms, 180000);
+	assert_int_equal(c.on_stop_timeout, CONF_STOP_TIMEOUT_LEAVE);
+	assert_int_equal(c.on_power_off, CONF_ENDING_STOP);
+	assert_int_equal(c.on_reboot, CONF_ENDING_RESTART);
+	assert_int_equal(c.restart, CONF_RESTART_ON_FAILURE);
+	assert_int_equal(c.restart_ms, 5000);
+	assert_int_equal(c.start_limit_burst, 5);
+	assert_int_equal(c.start_limit_interval_ms, 600000);
+	assert_int_equal(c.start_limit_per_day, 20);
+
+	assert_int_equal(c.disks, 1);
+	assert_string_equal(c.disk[0].id, "root");
+	assert_int_equal(c.disk[0].place.line, 3);
+	assert_string_equal(c.disk[0].path, "web1.qcow2");
+	assert_int_equal(c.disk[0].format, CONF_FORMAT_AUTO);
+	assert_int_equal(conf_disk_format(&c.disk[0]), CONF_FORMAT_QCOW2);
+	assert_int_equal(c.disk[0].discard, CONF_DISCARD_UNMAP);
+	assert_int_equal(c.disk[0].on_error, CONF_ON_ERROR_ENOSPC);
+
+	assert_int_equal(c.nics, 1);
+	assert_string_equal(c.nic[0].id, "lan");
+	assert_null(c.nic[0].place.file);
+	assert_string_equal(c.nic[0].network, "default");
+	assert_true(c.nic[0].link);
+	assert_int_equal(c.serials, 1);
+	assert_string_equal(c.serial[0].id, "console");
+	assert_int_equal(c.serial[0].log_size, 4 << 20);
+	assert_int_equal(c.serial[0].log_keep, 3);
+	assert_true(arena_size(&c.arena) < 4096);
+	conf_vm_release(&c);
+	assert_int_equal(arena_size(&c.arena), 0);
+}
+
+static void values_of_every_type(void **state)
+{
+	static const uint8_t mac[ETH_ALEN] = { 0x52, 0x54, 0, 0xab, 0xcd, 0xef };
+	struct conf_vm c;
+
+	(void)state;
+	conf_case_good(&c,
+		"[VM]\nDescription=a  b ; c\nCPUs=4\nMemory=2G\nAccel=tcg\nUUID=" UUID
+		"\nOwner=alice, @staff bob\nOwner=_x\n"
+		"[CPU]\nModel=host\nFeatures=+avx2,-svm\nCores=2\nThreads=2\n"
+		"[Boot]\nOrder=cd root lan\nKernel=/boot/vmlinuz\nAppend=a b\nAppend=c\nMenu=TRUE\n"
+		"[Disk root]\nPath=/dev/vg0/a b,c=d\nCache=directsync\nAIO=native\nIOThread=1\n"
+		"[CDROM cd]\n"
+		"[NIC lan]\nMACAddress=52:54:00:AB:cd:ef\nAddress=192.168.122.20\nLink=down\n"
+		"[Lifecycle]\nTimeoutStopSec=1h 30min\nRestartSec=90\nStartLimitIntervalSec=infinity\n"
+		"[QEMU]\nArgs=-device x,y=z\nArgs=-S\n");
+	assert_string_equal(c.description, "a  b ; c");
+	assert_int_equal(c.owner.n, 4);
+	assert_string_equal(c.owner.item[1], "@staff");
+	assert_string_equal(c.owner.item[3], "_x");
+	assert_string_equal(c.uuid, UUID);
+	assert_string_equal(c.cpu_features.item[1], "-svm");
+	assert_int_equal(c.order.n, 3);
+	assert_int_equal(c.append.n, 2);
+	assert_string_equal(c.append.item[0], "a b");
+	assert_true(c.menu);
+	assert_string_equal(c.disk[0].path, "/dev/vg0/a b,c=d");
+	assert_int_equal(c.disk[0].cache, CONF_CACHE_DIRECTSYNC);
+	assert_true(c.disk[0].iothread);
+	assert_true(c.disk[1].cdrom && c.disk[1].read_only);
+	assert_null(c.disk[1].path);
+	assert_memory_equal(c.nic[0].mac.byte, mac, sizeof mac);
+	assert_false(c.nic[0].link);
+	assert_int_equal(c.timeout_stop_ms, 5400000);
+	assert_int_equal(c.restart_ms, 90000);
+	assert_true(c.start_limit_interval_ms == UINT64_MAX);
+	assert_int_equal(c.args.n, 2);
+	assert_string_equal(c.args.item[0], "-device x,y=z");
+	conf_vm_release(&c);
+}
+
+static void problems_name_line_and_cure(void **state)
+{
+	static const struct conf_case cases[] = {
+		{ ROOT "[Dsk a]\nPath=x\n",
+			"web1.vm:3: [Dsk a]: unknown section, did you mean [Disk]?\n" },
+		{ ROOT "[nic a]\n", "web1.vm:3: [nic a]: unknown section, did you mean [NIC]?\n" },
+		{ ROOT "[Bananas]\n", "web1.vm:3: [Bananas]: unknown section\n" },
+		{ ROOT "[VM]\nMemry=1G\n",
+			"web1.vm:4: Memry: unknown key in [VM], did you mean 'Memory'?\n" },
+		{ ROOT "[VM]\nMEMORY=1G\n",
+			"web1.vm:4: MEMORY: unknown key in [VM], did you mean 'Memory'?\n" },
+		{ ROOT "[VM]\nRestart=no\n",
+			"web1.vm:4: Restart: unknown key in [VM], did you mean it in [Lifecycle]?\n" },
+		{ ROOT "[VM]\nBananas=2\n", "web1.vm:4: Bananas: unknown key in [VM]\n" },
+		{ ROOT "[VM]\n[CPU]\n[VM]\n",
+			"web1.vm:5: [VM]: this section began already on line 3\n" },
+		{ ROOT "[Disk  root]\n",
+			"web1.vm:3: [Disk root]: this section began already on line 1\n" },
+		{ ROOT "[Disk Root]\nPath=a.raw\n",
+			"web1.vm:3: [Disk Root]: its id is taken by 'root' (web1.vm:1)\n" },
+		{ ROOT "[CDROM root]\n",
+			"web1.vm:3: [CDROM root]: its id is taken by 'root' (web1.vm:1)\n" },
+		{ ROOT "[NIC a]\n[NIC A]\n",
+			"web1.vm:4: [NIC A]: its id is taken by 'a' (web1.vm:3)\n" },
+		{ ROOT "[NIC]\n", "web1.vm:3: [NIC]: needs an id, such as [NIC a]\n" },
+		{ ROOT "[VM web1]\n", "web1.vm:3: [VM web1]: there is one [VM], without an id\n" },
+		{ ROOT "[NIC -a]\n",
+			"web1.vm:3: [NIC -a]: the id must be letters, digits, '.', '_' and '-', at most 31, "
+			"and begin with a letter or digit\n" },
+		{ ROOT "[NIC a b]\n",
+			"web1.vm:3: [NIC a b]: the id must be letters, digits, '.', '_' and '-', at most "
+			"31, and begin with a letter or digit\n" },
+		{ ROOT "[NIC a123456789b123456789c123456789d1]\n",
+			"web1.vm:3: [NIC a123456789b123456789c123456789d1]: the id must be letters, digits, "
+			"'.', '_' and '-', at most 31, and begin with a letter or digit\n" },
+		{ ROOT "[VM]\nX-a.b=c\n", "web1.vm:4: X-a.b: a key cannot hold a '.'\n" },
+		/* all of them, in the order of the lines */
+		{ ROOT "[VM]\nCPUs=two\nMemory=12X\nfoo\n[Wat]\nCPUs=0\n[VM]\n",
+			"web1.vm:4: CPUs: 'two' is not a number from 1 to 1024\n"
+			"web1.vm:5: Memory: '12X' is not a size such as 512M, at least 1M, at most 64T, a "
+			"multiple of 1M\n"
+			"web1.vm:6: no '=' here; lines are Key=value\n"
+			"web1.vm:7: [Wat]: unknown section\n"
+			"web1.vm:9: [VM]: this section began already on line 3\n" },
+	};
+
+	(void)state;
+	conf_case_check(cases, ARRAY_SIZE(cases));
+}
+
+static void bad_values(void **state)
+{
+	static const struct {
+		const char *section, *line, *problem;
+	} cases[] = {
+		{ "[VM]", "CPUs=0", "CPUs: '0' is not a number from 1 to 1024" },
+		{ "[VM]", "CPUs=99999999999999999999",
+			"CPUs: '99999999999999999999' is not a number from 1 to 1024" },
+		{ "[VM]", "CPUs=-1", "CPUs: '-1' is not a number from 1 to 1024" },
+		{ "[VM]", "Accel=fast", "Accel: 'fast' is not kvm, tcg or auto" },
+		{ "[VM]", "Machine=microvm",
+			"Machine: 'microvm' is not q35, pc or a version of these such as pc-q35-7.2" },
+		{ "[VM]", "Machine=pc-q35-7.2,x=y",
+			"Machine: 'pc-q35-7.2,x=y' is not q35, pc or a version of these such as pc-q35-7.2" },
+		{ "[VM]", "UUID=1",
+			"UUID: '1' is not a UUID such as 7f1d1d4e-7c3b-4a69-9f0e-0d8f1a2b3c4d" },
+		{ "[VM]", "Owner=a @", "Owner: 'a @' is not a user name or @group" },
+		{ "[CPU]", "Model=host,-x",
+			"Model: 'host,-x' is not a CPU model of QEMU such as host or x86-64-v2-AES" },
+		{ "[CPU]", "Features=avx", "Features: 'avx' is not +FEATURE or -FEATURE" },
+		{ "[Memory]", "Max=1",
+			"Max: '1' is not a size such as 512M, at least 1M, at most 64T, a multiple of 1M" },
+		{ "[Memory]", "Balloon=maybe", "Balloon: 'maybe' is not yes or no" },
+		{ "[Boot]", "Order=a,b/c",
+			"Order: 'a,b/c' is not an id: letters, digits, '.', '_' and '-', at most 31" },
+		{ "[Boot]", "Kernel=/a/../b", "Kernel: '/a/../b' is not a path without '..'" },
+		{ "[Disk a]", "Path=..", "Path: '..' is not a path without '..'" },
+		{ "[Disk a]", "Path=../x", "Path: '../x' is not a path without '..'" },
+		{ "[Disk a]", "Path=x/..", "Path: 'x/..' is not a path without '..'" },
+		{ "[Disk a]", "Serial=a b",
+			"Serial: 'a b' is not a serial number of at most 20 letters, digits, '.', '_' and '-'" },
+		{ "[CDROM a]", "Bus=virtio", "Bus: 'virtio' is not auto, scsi, sata or ide" },
+		{ "[NIC a]", "Network=a b",
+			"Network: 'a b' is not a name: letters, digits, '.', '_' and '-', at most 63" },
+		{ "[NIC a]", "Bridge=0123456789abcdef",
+			"Bridge: '0123456789abcdef' is not an interface name of at most 15 bytes" },
+		{ "[NIC a]", "MACAddress=01:00:5e:00:00:01",
+			"MACAddress: '01:00:5e:00:00:01' is not a MAC address such as 52:54:00:12:34:56" },
+		{ "[NIC a]", "MACAddress=00:00:00:00:00:00",
+			"MACAddress: '00:00:00:00:00:00' is not a MAC address such as 52:54:00:12:34:56" },
+		{ "[NIC a]", "MACAddress=52:54:00:12:34",
+			"MACAddress: '52:54:00:12:34' is not a MAC address such as 52:54:00:12:34:56" },
+		{ "[NIC a]", "MACAddress=52:54:00:12:34:567",
+			"MACAddress: '52:54:00:12:34:567' is not a MAC address such as 52:54:00:12:34:56" },
+		{ "[NIC a]", "Address=10.0.0.256", "Address: '10.0.0.256' is not an IPv4 address" },
+		{ "[NIC a]", "HostName=a.b", "HostName: 'a.b' is not a host name without dots" },
+		{ "[NIC a]", "Link=sideways", "Link: 'sideways' is not down or up" },
+		{ "[Display]", "Listen=localhost",
+			"Listen: 'localhost' is not unix or an IP address" },
+		{ "[Display]", "Port=0", "Port: '0' is not auto or a number from 1 to 65535" },
+		{ "[Display]", "Password=../x",
+			"Password: '../x' is not the name of a file in the configuration directory" },
+		{ "[RNG]", "Source=random", "Source: 'random' is not an absolute path or none" },
+		{ "[Lifecycle]", "TimeoutStartSec=soon",
+			"TimeoutStartSec: 'soon' is not a time such as 90s, 2min or infinity, at least 1s" },
+		{ "[Lifecycle]", "RestartSec=2d",
+			"RestartSec: '2d' is not a time such as 90s, 2min or infinity, at most 24h" },
+		{ "[QEMU]", "Binary=qemu", "Binary: 'qemu' is not an absolute path" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(free_ptr) char *text =
+			xasprintf(ROOT "%s\n%s\n", cases[i].section, cases[i].line);
+		_cleanup_(free_ptr) char *problem = xasprintf("web1.vm:4: %s\n", cases[i].problem);
+		const struct conf_case c = { text, problem };
+
+		conf_case_check(&c, 1);
+	}
+}
+
+static void a_bad_value_leaves_the_preset(void **state)
+{
+	struct conf_problems p = { 0 };
+	struct conf_vm c;
+
+	(void)state;
+	conf_case_vm(&c, ROOT "[VM]\nMemory=lots\nMachine=x\nAccel=y\n", &p);
+	assert_int_equal(p.count, 3);
+	assert_int_equal(c.memory, 1 << 30);
+	assert_string_equal(c.machine, "q35");
+	assert_int_equal(c.accel, CONF_ACCEL_KVM);
+	assert_int_equal(c.nics, 1);
+	conf_problems_release(&p);
+	conf_vm_release(&c);
+}
+
+static void specifiers(void **state)
+{
+	static const struct conf_case bad[] = {
+		{ "[Disk a]\nPath=%x.raw\n",
+			"web1.vm:2: Path: unknown specifier: %n, %u, %s and %% are known\n" },
+		{ "[Disk a]\nPath=a.raw%\n",
+			"web1.vm:2: Path: unknown specifier: %n, %u, %s and %% are known\n" },
+	};
+	const struct conf_context bare = { 0 };
+	const struct conf_source src =
+		conf_case_source("a.vm", "[Disk a]\nPath=%u%s.raw\n"
+					 "[NIC b]\nHostName=%s\n[VM]\nDescription=%u\n");
+	struct conf_problems p = { 0 };
+	struct conf_vm c;
+
+	(void)state;
+	conf_case_good(&c, "[VM]\nDescription=100%%n %n %u\n[Disk a]\nPath=%s/%n.raw\n");
+	assert_string_equal(c.description, "100%n web1 " UUID);
+	assert_string_equal(c.disk[0].path, "/var/lib/vmkeep/web1.raw");
+	conf_vm_release(&c);
+	conf_case_check(bad, ARRAY_SIZE(bad));
+
+	conf_vm_parse(&c, "a", &src, 1, &bare, &p);
+	assert_string_equal(p.text.data, "a.vm:2: Path: %u is not known here\n"
+					 "a.vm:4: HostName: %s has no meaning here\n"
+					 "a.vm:6: Description: %u is not known here\n");
+	conf_problems_release(&p);
+	conf_vm_release(&c);
+}
+
+static void specifiers_cannot_make_endless_text(void **state)
+{
+	struct buf text = BUF_INIT;
+	struct conf_problems p = { 0 };
+	struct conf_vm c;
+
+	(void)state;
+	buf_adds(&text, ROOT "[VM]\nDescription=");
+	for (int i = 0; i < 4000; i++)
+		buf_adds(&text, "%n");
+	conf_case_vm(&c, text.data, &p);
+	assert_string_equal(
+		p.text.data, "web1.vm:4: Description: too long once its specifiers are expanded\n");
+	conf_problems_release(&p);
+	conf_vm_release(&c);
+	buf_release(&text);
+}
+
+static void drop_ins_override_and_lists_accumulate(void **state)
+{
+	const struct conf_source src[] = {
+		conf_case_source(
+			"web1.vm", "[VM]\nCPUs=2\nMemory=2G\nOwner=a\nOwner=b\nMachine=pc\n" ROOT),
+		conf_case_source("web1.vm.d/10-a.conf",
+			"[VM]\nMemory=4G\nOwner=c\nMachine=\n[Disk root]\nCache=unsafe\n[NIC x]\n"),
+		conf_case_source("web1.vm.d/20-b.conf", "[VM]\nOwner=\nOwner=d\n[Disk Root]\n"),
+	};
+	struct conf_problems p = { 0 };
+	struct conf_vm c = CONF_VM_INIT;
+
+	(void)state;
+	conf_vm_parse(&c, "web1", src, 2, &conf_case_context, &p);
+	conf_case_no_problems(&p);
+	assert_int_equal(c.cpus, 2);
+	assert_int_equal(c.memory, UINT64_C(4) << 30);
+	assert_string_equal(c.machine, "q35"); /* empty: back to the preset */
+	assert_int_equal(c.owner.n, 3);
+	assert_int_equal(c.disks, 1);
+	assert_string_equal(c.disk[0].path, "web1.qcow2");
+	assert_int_equal(c.disk[0].cache, CONF_CACHE_UNSAFE);
+	assert_int_equal(c.nics, 1);
+	assert_string_equal(c.nic[0].id, "x");
+	assert_string_equal(c.nic[0].place.file, "web1.vm.d/10-a.conf");
+	conf_vm_release(&c);
+
+	conf_vm_parse(&c, "web1", src, 3, &conf_case_context, &p);
+	assert_string_equal(p.text.data,
+		"web1.vm.d/20-b.conf:4: [Disk Root]: its id is taken by 'root' (web1.vm:7)\n");
+	assert_int_equal(c.owner.n, 1);
+	assert_string_equal(c.owner.item[0], "d");
+	conf_problems_release(&p);
+	conf_vm_release(&c);
+}
+
+/* As in unit files. */
+static void the_last_of_equal_keys_holds(void **state)
+{
+	struct conf_vm c;
+
+	(void)state;
+	conf_case_good(&c, ROOT "[VM]\nCPUs=2\nCPUs=3\nMemory=2G\nMemory=\n");
+	assert_int_equal(c.cpus, 3);
+	assert_int_equal(c.memory, 1 << 30);
+	conf_vm_release(&c);
+}
+
+static void sections_nobody_wrote(void **state)
+{
+	struct conf_vm c;
+
+	(void)state;
+	conf_case_good(&c, ROOT "[VM]\nNetworks=none\n");
+	assert_int_equal(c.nics, 0);
+	conf_vm_release(&c);
+
+	conf_case_good(&c, ROOT "[VM]\nNetworks=none\n[NIC a]\n[Serial s]\nType=virtio\n");
+	assert_int_equal(c.nics, 1);
+	assert_string_equal(c.nic[0].network, "default");
+	assert_int_equal(c.serials, 1);
+	assert_string_equal(c.serial[0].id, "s");
+	conf_vm_release(&c);
+
+	conf_case_good(&c, "[Disk data]\nSize=20G\n[NIC a]\nBridge=br0\n");
+	assert_string_equal(c.disk[0].path, "web1-data.qcow2");
+	assert_string_equal(c.nic[0].bridge, "br0");
+	assert_null(c.nic[0].network);
+	conf_vm_release(&c);
+}
+
+/* Whatever their order in the file: the machine is the same. */
+static void disks_stand_before_cds(void **state)
+{
+	static const char *const ids[] = { "b", "a", "y", "x" };
+	struct conf_vm c;
+
+	(void)state;
+	conf_case_good(&c, "[CDROM y]\n[Disk b]\nPath=b.raw\n[CDROM x]\n[Disk a]\nPath=a.raw\n"
+			   "[NIC n]\n[Boot]\nOrder=a\n");
+	assert_int_equal(c.disks, 4);
+	for (size_t i = 0; i < 4; i++) {
+		assert_string_equal(c.disk[i].id, ids[i]);
+		assert_int_equal(c.disk[i].cdrom, i >= 2);
+	}
+	assert_string_equal(c.disk[0].path, "b.raw");
+	assert_string_equal(c.disk[1].path, "a.raw");
+	conf_vm_release(&c);
+}
+
+static void limits(void **state)
+{
+	struct buf text = BUF_INIT;
+	struct conf_problems p = { 0 };
+	struct conf_vm c;
+	struct err e;
+
+	(void)state;
+	buf_adds(&text, ROOT);
+	for (int i = 0; i <= 32; i++)
+		buf_printf(&text, "[NIC n%d]\n", i);
+	conf_case_vm(&c, text.data, &p);
+	assert_string_equal(p.text.data, "web1.vm:35: [NIC n32]: at most 32 are possible\n");
+	assert_int_equal(c.nics, 32);
+	assert_string_equal(c.nic[31].id, "n31");
+	conf_problems_release(&p);
+	conf_vm_release(&c);
+	buf_clear(&text);
+
+	buf_adds(&text, ROOT "[VM]\n");
+	for (int i = 0; i <= CONF_LIST_MAX; i++)
+		buf_printf(&text, "Owner=u%d\n", i);
+	conf_case_vm(&c, text.data, &p);
+	assert_string_equal(p.text.data, "web1.vm:260: Owner: more than 256 of them\n");
+	assert_int_equal(c.owner.n, CONF_LIST_MAX);
+	assert_string_equal(c.owner.item[255], "u255");
+	conf_problems_release(&p);
+	conf_vm_release(&c);
+	buf_clear(&text);
+
+	buf_adds(&text, ROOT);
+	for (int i = 0; i < 5000; i++)
+		buf_printf(&text, "[X-%d]\n", i);
+	conf_case_vm(&c, text.data, &p);
+	assert_int_equal(p.count, CONF_PROBLEMS_MAX + 1); /* and no further */
+	assert_non_null(strstr(p.text.data, "web1.vm:258: [X-255]: more than 256 sections\n"));
+	assert_non_null(strstr(p.text.data, "[X-354]"));
+	assert_null(strstr(p.text.data, "[X-355]"));
+	assert_non_null(strstr(p.text.data, "\nmore problems follow; cure these first\n"));
+	assert_true(conf_problems_err(&p, &e) < 0);
+	assert_int_equal(e.class, ERR_INVALID_CONFIG);
+	assert_non_null(strstr(e.text, " sections\nand "));
+	assert_true(strlen(e.text) < ERR_TEXT_MAX - 1);
+	conf_problems_release(&p);
+	conf_vm_release(&c);
+	buf_release(&text);
+}
+
+static void problems_become_an_error(void **state)
+{
+	struct conf_problems p = { 0 };
+	const struct conf_place place = { "a.vm", 3 };
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(conf_problems_err(&p, &e), 0);
+	conf_problem(&p, &place, "Key", "%d", 1);
+	conf_problem(&p, &(struct conf_place){ 0 }, NULL, "two");
+	assert_true(conf_problems_err(&p, &e) < 0);
+	assert_int_equal(e.class, ERR_INVALID_CONFIG);
+	assert_string_equal(e.text, "a.vm:3: Key: 1\ntwo");
+	conf_problems_release(&p);
+}
+
+static void foreign_keys_are_kept(void **state)
+{
+	struct conf_vm c;
+
+	(void)state;
+	conf_case_good(&c, "[X-Tool a]\nAnything=100%\n" ROOT "X-Note=b = c\n");
+	assert_int_equal(c.ignored.n, 2);
+	assert_string_equal(c.ignored.item[0], "X-Tool a.Anything=100%");
+	assert_string_equal(c.ignored.item[1], "Disk root.X-Note=b = c");
+	conf_vm_release(&c);
+}
+
+static void names(void **state)
+{
+	static const struct {
+		const char *name;
+		bool ok;
+		const char *dns;
+	} cases[] = {
+		{ "web1", true, "web1" },
+		{ "Web_1.b", true, "web-1-b" },
+		{ "1", true, "1" },
+		{ "", false, "" },
+		{ ".a", false, "-a" },
+		{ "-a", false, "-a" },
+		{ "a b", false, "a-b" },
+		{ "a/b", false, "a-b" },
+		{ "\xc3\xa4", false, "--" },
+		{ "a23456789b123456789c123456789d123456789e123456789f123456789g123", true,
+			"a23456789b123456789c123456789d123456789e123456789f123456789g123" },
+		{ "a23456789b123456789c123456789d123456789e123456789f123456789g1234", false,
+			"a23456789b123456789c123456789d123456789e123456789f123456789g123" },
+	};
+	const struct conf_source src = conf_case_source("a b.vm", ROOT);
+	struct conf_problems p = { 0 };
+	struct conf_vm c = CONF_VM_INIT;
+	char dns[64];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_int_equal(conf_name_ok(cases[i].name), cases[i].ok);
+		assert_string_equal(conf_dns_name(cases[i].name, dns), cases[i].dns);
+	}
+	conf_vm_parse(&c, "a b", &src, 1, &conf_case_context, &p);
+	assert_string_equal(p.text.data,
+		"a b.vm: the name must be letters, digits, '.', '_' and '-', at most 63, and begin with "
+		"a letter or digit\n");
+	conf_problems_release(&p);
+	conf_vm_release(&c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(four_lines_make_a_vm),
+		cmocka_unit_test(values_of_every_type),
+		cmocka_unit_test(problems_name_line_and_cure),
+		cmocka_unit_test(bad_values),
+		cmocka_unit_test(a_bad_value_leaves_the_preset),
+		cmocka_unit_test(specifiers),
+		cmocka_unit_test(specifiers_cannot_make_endless_text),
+		cmocka_unit_test(drop_ins_override_and_lists_accumulate),
+		cmocka_unit_test(the_last_of_equal_keys_holds),
+		cmocka_unit_test(sections_nobody_wrote),
+		cmocka_unit_test(disks_stand_before_cds),
+		cmocka_unit_test(limits),
+		cmocka_unit_test(problems_become_an_error),
+		cmocka_unit_test(foreign_keys_are_kept),
+		cmocka_unit_test(names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tests/unit/golden.h - a VM from its text to its command line, with nothing of this host in it
+ */
+#ifndef TESTS_UNIT_GOLDEN_H
+#define TESTS_UNIT_GOLDEN_H
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <jansson.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "conf/conf.h"
+#include "supervisor/host/firmware.h"
+#include "supervisor/vm/argv.h"
+
+#define GOLDEN_DIR    "tests/golden/argv"
+#define GOLDEN_IMAGES "/var/lib/vmkeep/images"
+
+enum { GOLDEN_MAX = 64 };
+
+struct golden {
+	const char *image_dir, *run_dir,
+		*nvram; /* set them first; nvram NULL: in the usual place */
+	bool paste, tcg;
+	void (*edit)(struct golden *g); /* of the configuration, before it is used; may be NULL */
+	struct conf_vm conf;
+	struct identity id;
+	struct probe probe;
+	struct firmware *firmware;
+	struct argv argv;
+	struct argv_context ctx;
+};
+
+static inline int golden_compare(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The names of all, sorted; each the caller's to free. */
+static inline size_t golden_names(char *names[GOLDEN_MAX])
+{
+	DIR *dir = opendir(GOLDEN_DIR);
+	size_t n = 0;
+
+	for (struct dirent *d; dir && n < GOLDEN_MAX && (d = readdir(dir));) {
+		const char *dot = strrchr(d->d_name, '.');
+
+		if (dot && streq(dot, ".vm"))
+			names[n++] = xstrndup(d->d_name, (size_t)(dot - d->d_name));
+	}
+	if (dir)
+		closedir(dir);
+	qsort(names, n, sizeof *names, golden_compare);
+	return n;
+}
+
+static inline void golden_parse(struct golden *g, const char *name)
+{
+	char *path = xasprintf(GOLDEN_DIR "/%s.vm", name);
+	struct conf_problems problems = { 0 };
+	struct buf text = BUF_MAX(CONF_TEXT_MAX);
+	struct err e = ERR_INIT;
+
+	if (file_read(AT_FDCWD, path, &text, &e) < 0)
+		fail_msg("%s", e.text);
+	conf_vm_parse(&g->conf, name, &(struct conf_source){ path, text.data, text.len }, 1,
+		&(struct conf_context){ .uuid = "", .state_dir = "/var/lib/vmkeep" }, &problems);
+	if (problems.count)
+		fail_msg("%s", problems.text.data);
+	conf_problems_release(&problems);
+	buf_release(&text);
+	free(path);
+}
+
+static inline void golden_load(struct golden *g, const char *name)
+{
+	static const char *const firmware[] = { "tests/golden/firmware" };
+	static const char uuid[] = "5f4dcc3b-5aa7-4c5d-8327-deb882cf99aa";
+	json_t *doc = json_load_file("tests/golden/probe-7.2.json", 0, NULL);
+	struct err e = ERR_INIT;
+
+	golden_parse(g, name);
+	if (g->edit)
+		g->edit(g);
+	memcpy(g->id.uuid, uuid, sizeof uuid);
+	if (probe_from_json(&g->probe, doc, &e) < 0 ||
+		identity_complete(&g->id, &g->conf, g->image_dir, NULL, NULL, &e) < 0 ||
+		(firmware_wanted(&g->conf) && firmware_choose_in(&g->firmware, firmware, 1,
+						      probe_machine(&g->probe, g->conf.machine),
+						      g->conf.secure_boot, &e) < 0))
+		fail_msg("%s", e.text);
+	json_decref(doc);
+}
+
+static inline void golden_build(struct golden *g)
+{
+	static const char taps[ARGV_NICS_MAX][16] = { "vk-0", "vk-1", "vk-2", "vk-3" };
+	struct err e = ERR_INIT;
+
+	g->ctx = (struct argv_context){
+		.paste = g->paste,
+		.accel =
+			g->tcg || g->conf.accel == CONF_ACCEL_TCG ? CONF_ACCEL_TCG : CONF_ACCEL_KVM,
+		.image_dir = g->image_dir,
+		.run_dir = g->run_dir,
+		.nvram = !g->firmware ? NULL
+			 : g->nvram   ? g->nvram
+				      : "/var/lib/vmkeep/vms/golden/nvram.qcow2",
+		.firmware = g->firmware,
+		.tap = taps,
+	};
+	argv_release(&g->argv);
+	if (argv_build(&g->argv, &g->conf, &g->id, &g->probe, &g->ctx, &e) < 0)
+		fail_msg("%s", e.text);
+}
+
+static inline void golden_release(struct golden *g)
+{
+	argv_release(&g->argv);
+	identity_release(&g->id);
+	probe_release(&g->probe);
+	firmware_free(g->firmware);
+	conf_vm_release(&g->conf);
+}
+
+#endif

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Command lines say what the configuration means, word by word, and what cannot work is refused in
+ * the operator's words. Whole command lines: vm_golden.c. Places on buses: vm_slots.c.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tests/unit/command.h"
+
+static bool has_word(const struct argv *a, const char *word)
+{
+	for (size_t i = 0; i < a->n; i++)
+		if (streq(a->word[i], word))
+			return true;
+	return false;
+}
+
+static void test_topology(void **state)
+{
+	static const struct {
+		const char *keys, *smp;
+	} cases[] = {
+		{"",					"8,sockets=1,cores=8,threads=1"},
+		{ "[CPU]\nThreads=2\n",			"8,sockets=1,cores=4,threads=2"},
+		{ "[CPU]\nSockets=2\n",			"8,sockets=2,cores=4,threads=1"},
+		{ "[CPU]\nCores=2\n",			      "8,sockets=4,cores=2,threads=1"},
+		{ "[CPU]\nSockets=2\nThreads=2\n",	   "8,sockets=2,cores=2,threads=2"},
+		{ "[CPU]\nCores=2\nThreads=2\n",		 "8,sockets=2,cores=2,threads=2"},
+		{ "[CPU]\nSockets=2\nCores=2\n",		 "8,sockets=2,cores=2,threads=2"},
+		{ "[CPU]\nSockets=4\nCores=2\nThreads=1\n", "8,sockets=4,cores=2,threads=1"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char *text = xasprintf("[VM]\nCPUs=8\n[Disk root]\nPath=r.raw\n%s", cases[i].keys);
+		struct identity id = IDENTITY_INIT;
+		struct argv a = ARGV_INIT;
+
+		assert_int_equal(build(&a, text, &id, &usual, NULL), 0);
+		assert_string_equal(value(&a, "-smp", 0), cases[i].smp);
+		argv_release(&a);
+		identity_release(&id);
+		free(text);
+	}
+}
+
+static void test_boot_order(void **state)
+{
+	static const char devs[] =
+		"[NIC n]\n[CDROM c]\n[Disk b]\nPath=b.raw\n[Disk a]\nPath=a.raw\n";
+	static const struct {
+		const char *order;
+		int b, a, c, n; /* 0: not booted from */
+	} cases[] = {
+		{"",			    1, 2, 3, 4},
+		{ "[Boot]\nOrder=a\nOrder=n\n", 0, 1, 0, 2},
+		{ "[Boot]\nOrder=c\n",	       0, 0, 1, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char *text = xasprintf("%s%s", devs, cases[i].order);
+		struct identity id = IDENTITY_INIT;
+		json_t *all = devices_of(text, &id);
+		const struct {
+			const char *id;
+			int index;
+		} want[] = {
+			{"disk-b",  cases[i].b},
+			  { "disk-a", cases[i].a},
+			    { "cd-c",   cases[i].c},
+			{ "nic-n",  cases[i].n}
+		};
+
+		for (size_t j = 0; j < ARRAY_SIZE(want); j++)
+			assert_int_equal(json_integer_value(json_object_get(
+						 json_object_get(all, want[j].id), "bootindex")),
+				want[j].index);
+		json_decref(all);
+		identity_release(&id);
+		free(text);
+	}
+}
+
+/* What is pasted has no descriptor and starts; nothing else differs. */
+static void test_paste(void **state)
+{
+	static const char text[] =
+		"[VM]\nMemory=1G\n[Disk root]\nPath=r.qcow2\n[Serial s]\n[NIC lan]\n";
+	struct argv_context ctx = usual;
+	struct identity id = IDENTITY_INIT;
+	struct argv a = ARGV_INIT, b = ARGV_INIT;
+	json_t *one, *two;
+
+	(void)state;
+	assert_int_equal(build(&a, text, &id, &ctx, NULL), 0);
+	ctx.paste = true;
+	ctx.run_dir = "/r,x";
+	assert_int_equal(build(&b, text, &id, &ctx, NULL), 0);
+	assert_true(has_word(&a, "-S") && !has_word(&b, "-S"));
+	assert_true(has_word(&a, "-add-fd") && !has_word(&b, "-add-fd"));
+	assert_string_equal(
+		value(&b, "-chardev", 0), "socket,id=qmp,path=/r,,x/qmp.sock,server=on,wait=off");
+	assert_string_equal(value(&b, "-chardev", 1),
+		"socket,id=char-s,path=/r,,x/serial-s.sock,server=on,wait=off,logfile=/r,,x/serial-s.log,logappend=on");
+	assert_string_equal(value(&b, "-vnc", 0), "unix:/r,,x/vnc.sock");
+	assert_string_equal(value(&b, "-netdev", 0),
+		"{\"type\":\"tap\",\"id\":\"net-lan\",\"ifname\":\"vk-0\",\"script\":\"no\",\"downscript\":\"no\"}");
+	for (size_t i = 0; i < b.n; i++)
+		if (strstr(b.word[i], "fd"))
+			fail_msg("'%s' names a descriptor", b.word[i]);
+	one = devices(&a);
+	two = devices(&b);
+	assert_true(json_equal(one, two));
+	json_decref(one);
+	json_decref(two);
+	argv_release(&a);
+	argv_release(&b);
+	identity_release(&id);
+}
+
+static void test_pasted_vnc(void **state)
+{
+	static const struct {
+		const char *keys, *vnc;
+	} cases[] = {
+		{"Listen=unix\n",				     "unix:/r/vnc.sock"   },
+		{ "Listen=127.0.0.1\nAllowNoPassword=yes\n",	     "127.0.0.1:0,to=99"	 },
+		{ "Listen=::1\nPort=5907\nPassword=p\n",		 "[::1]:7,password=on"},
+		{ "Listen=127.0.0.1\nPort=80\nAllowNoPassword=yes\n", "unix:/r/vnc.sock"	 },
+	};
+	struct argv_context ctx = usual;
+
+	(void)state;
+	ctx.paste = true;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char *text = xasprintf("[Disk root]\nPath=r.raw\n[Display]\n%s", cases[i].keys);
+		struct identity id = IDENTITY_INIT;
+		struct argv a = ARGV_INIT;
+
+		assert_int_equal(build(&a, text, &id, &ctx, NULL), 0);
+		assert_string_equal(value(&a, "-vnc", 0), cases[i].vnc);
+		argv_release(&a);
+		identity_release(&id);
+		free(text);
+	}
+}
+
+static void test_incoming(void **state)
+{
+	struct argv_context ctx = usual;
+	struct identity id = IDENTITY_INIT;
+	struct argv a = ARGV_INIT;
+
+	(void)state;
+	ctx.origin = ARGV_INCOMING;
+	assert_int_equal(build(&a, "[Disk root]\nPath=r.raw\n[QEMU]\nArgs=-x\nArgs=-y  a b\n", &id,
+				 &ctx, NULL),
+		0);
+	assert_string_equal(value(&a, "-incoming", 0), "defer");
+	assert_string_equal(a.word[a.n - 3], "-x"); /* the operator's own come last */
+	assert_string_equal(a.word[a.n - 2], "-y");
+	assert_string_equal(a.word[a.n - 1], "a b");
+	assert_null(a.word[a.n]);
+	argv_release(&a);
+	identity_release(&id);
+}
+
+/* Refusals */
+
+static void test_refused(void **state)
+{
+	static const struct {
+		const char *text, *kept, *says;
+		enum err_class class;
+	} cases[] = {
+		{"[VM]\nMachine=pc-q35-9.9\n[Disk r]\nPath=r.raw\n",				      NULL,
+			"'/usr/bin/qemu-system-x86_64' has no machine 'pc-q35-9.9'",														 ERR_INVALID_CONFIG},
+		{ "[Disk r]\nPath=r.raw\n",							     "pc-q35-9.9",
+			"'/usr/bin/qemu-system-x86_64' has no machine 'pc-q35-9.9', which this VM was made with",
+			ERR_QEMU_FAILED																						},
+		{ "[Disk r]\nPath=r.raw\n",							     "microvm",    "machine 'microvm' is not supported",
+			ERR_INVALID_CONFIG																					     },
+		{ "[Disk r]\nPath=r.raw\nBus=scsi\nIOThread=yes\n",					    NULL,
+			"disk 'r': IOThread= needs Bus=virtio",																      ERR_INVALID_CONFIG},
+		{ "[Disk r]\nPath=r.raw\nBus=sata\nReadOnly=yes\n",					    NULL,
+			"disk 'r': ReadOnly=yes needs Bus=virtio or scsi",															   ERR_INVALID_CONFIG},
+		{ "[Disk r]\nPath=r.qcow2\nBase=b.raw\nBase=c.qcow2\n",					NULL,
+			"disk 'r': '/i/b.raw' is raw and cannot have a base",															ERR_INVALID_CONFIG},
+		{ "[Disk r]\nPath=r.qcow2\nBase=b\n",						      NULL,
+			"disk 'r': the name '/i/b' does not tell the format",															ERR_INVALID_CONFIG},
+		{ "[Disk r]\nPath=r.raw\n[Serial a]\n[Serial b]\n[Serial c]\n[Serial d]\n[Serial e]\n",
+			NULL,												"a machine has 4 serial ports, 5 are wanted; use Type=virtio for some",
+			ERR_INVALID_CONFIG																					     },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct identity id = IDENTITY_INIT;
+		struct argv a = ARGV_INIT;
+		struct err e = ERR_INIT;
+
+		if (cases[i].kept)
+			identity_pin_machine(&id, "q35", cases[i].kept);
+		assert_true(build(&a, cases[i].text, &id, &usual, &e) < 0);
+		assert_string_equal(e.text, cases[i].says);
+		assert_int_equal(e.class, cases[i].class);
+		assert_int_equal(a.n, 0);
+		identity_release(&id);
+	}
+}
+
+/* Known from the probe, not by trying. */
+static void test_missing_device(void **state)
+{
+	struct identity id = IDENTITY_INIT;
+	struct argv a = ARGV_INIT;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	json_object_del(json_object_get(probe.doc, "devices"), "qxl-vga");
+	assert_true(build(&a, "[Disk r]\nPath=r.raw\n[Display]\nVideo=qxl\n", &id, &usual, &e) < 0);
+	assert_string_equal(e.text, "'/usr/bin/qemu-system-x86_64' has no device 'qxl-vga'");
+	identity_release(&id);
+}
+
+/* Files */
+
+static void test_files(void **state)
+{
+	static const char text[] =
+		"[Boot]\nKernel=/k\nInitrd=sub/i\n"
+		"[Disk root]\nPath=r.qcow2\nBase=/b/1.qcow2\nBase=2.raw\nSize=1G\n"
+		"[Disk seed]\nPath=/dev/x\nReadOnly=yes\n[CDROM cd]\nPath=a.iso\n[CDROM no]\n";
+	static const struct argv_file want[] = {
+		{ARGV_FILE_DISK,	  "disk 'root'",	 "root", "/i/r.qcow2", true,  true,
+			CONF_FORMAT_QCOW2,										true,	 1 << 30},
+		{ ARGV_FILE_BASE,	  "base of disk 'root'", "root", "/b/1.qcow2", false, false,
+			CONF_FORMAT_QCOW2,										true,	 0	   },
+		{ ARGV_FILE_BASE,	  "base of disk 'root'", "root", "/i/2.raw",   true,  false,
+			CONF_FORMAT_RAW,										  false, 0	  },
+		{ ARGV_FILE_DISK,	  "disk 'seed'",	 "seed", "/dev/x",	   false, false, CONF_FORMAT_RAW,
+			false,												   0	 },
+		{ ARGV_FILE_CDROM,	   "cdrom 'cd'",		 "cd",   "/i/a.iso",   true,	 false, CONF_FORMAT_RAW,
+			false,												   0	 },
+		{ ARGV_FILE_KERNEL,   "kernel",	      NULL,   "/k",	  false, false, CONF_FORMAT_AUTO, false,
+			0													       },
+		{ ARGV_FILE_KERNEL,   "initrd",	      NULL,   "/i/sub/i",	true,  false, CONF_FORMAT_AUTO,
+			false,												   0	 },
+		{ ARGV_FILE_FIRMWARE, "UEFI firmware",       NULL,   "/c.fd",      false, false, CONF_FORMAT_RAW,
+			false,												   0	 },
+		{ ARGV_FILE_NVRAM,	   "UEFI variables",	     NULL,   "/n.qcow2",   false, true,
+			CONF_FORMAT_QCOW2,										false, 0	    },
+	};
+	static char code[] = "/c.fd", vars[] = "/v.fd";
+	const struct firmware firmware = { code, vars, CONF_FORMAT_RAW, CONF_FORMAT_RAW, false };
+	struct argv_context ctx = usual;
+	struct conf_vm c = CONF_VM_INIT;
+	struct identity id = IDENTITY_INIT;
+	struct arena arena = ARENA_INIT;
+	struct argv_file got[16];
+	size_t n;
+
+	(void)state;
+	ctx.firmware = &firmware;
+	ctx.nvram = "/n.qcow2";
+	parse(&c, text);
+	assert_int_equal(identity_complete(&id, &c, "/i", NULL, NULL, NULL), 0);
+	n = argv_files(&c, &id, &ctx, &arena, got, ARRAY_SIZE(got));
+	assert_int_equal(n, ARRAY_SIZE(want));
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(got[i].kind, want[i].kind);
+		assert_string_equal(got[i].what, want[i].what);
+		assert_true(streq(got[i].id, want[i].id));
+		assert_string_equal(got[i].path, want[i].path);
+		assert_int_equal(got[i].in_image_dir, want[i].in_image_dir);
+		assert_int_equal(got[i].write, want[i].write);
+		assert_int_equal(got[i].format, want[i].format);
+		assert_int_equal(got[i].has_base, want[i].has_base);
+		assert_int_equal(got[i].create, want[i].create);
+	}
+	assert_int_equal(argv_files(&c, &id, &ctx, &arena, got, 2), 2);
+	arena_release(&arena);
+	identity_release(&id);
+	conf_vm_release(&c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_topology), cmocka_unit_test(test_boot_order),
+		cmocka_unit_test(test_paste), cmocka_unit_test(test_pasted_vnc),
+		cmocka_unit_test(test_incoming), cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_missing_device), /* spoils the probe: last */
+	};
+
+	return cmocka_run_group_tests_name("vm argv", tests, setup, teardown);
+}
