@@ -49,6 +49,12 @@ $(B)/%.o: %.c
 link = $(if $(V),,@echo "  LD    $@";)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) \
 	-Wl,--start-group $(filter %.a,$^) -Wl,--end-group
 
+# It names where vmkeep-jail is installed: built anew when that changes between make and make install.
+$(B)/supervisor/daemon.o: $(B)/libexecdir
+$(B)/libexecdir: FORCE
+	@mkdir -p $(@D); echo '$(LIBEXECDIR)' | cmp -s - $@ || echo '$(LIBEXECDIR)' >$@
+.PHONY: FORCE
+
 $(B)/vmkeepd: $(B)/supervisor/daemon.o $(ALL_LIBS)
 	$(link) -lev -ljansson -lnl-3 -linih
 $(B)/vmkeep: $(patsubst %.c,$(B)/%.o,$(wildcard supervisor/client/*.c)) $(call archive,supervisor/api) \
@@ -68,6 +74,7 @@ libs_api  := supervisor/api conf base
 libs_client := supervisor/api conf qmp base
 libs_control := supervisor/control supervisor/api qmp conf base
 libs_jail := supervisor/api base
+libs_doc  := supervisor/api conf base
 unit_libs = $(foreach r,$(or $(libs_$(firstword $(subst _, ,$(1)))),$(ROOMS)),$(call archive,$(r)))
 define unit
 $(B)/tests/unit/$(1): $(B)/tests/unit/$(1).o $(call unit_libs,$(1)) $(patsubst %.c,$(B)/%.o,$(if $(filter client_%,$(1)),$(filter-out supervisor/client/main.c,$(wildcard supervisor/client/*.c))) $(if $(filter jail_%,$(1)),$(filter-out supervisor/jail/main.c,$(wildcard supervisor/jail/*.c))))
@@ -183,7 +190,7 @@ UNITS    := $(wildcard scripts/systemd/*.service)
 EXAMPLES := $(wildcard scripts/demo.d/* scripts/examples/*)
 DOCS     := README.md CHANGELOG.md LICENSE
 man_path  = $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(1)))/$(notdir $(1)).gz
-paths     = sed 's#/usr/sbin/#$(SBINDIR)/#g; s#/usr/bin/vmkeep#$(BINDIR)/vmkeep#g' $(1)
+paths     = sed 's|/usr/sbin/|$(SBINDIR)/|g; s|/usr/bin/vmkeep|$(BINDIR)/vmkeep|g' $(1)
 install: all ## programs, units, manual, completion, examples (DESTDIR=, PREFIX=/usr)
 	install -D -s -m 755 $(B)/vmkeep $(DESTDIR)$(BINDIR)/vmkeep
 	install -D -s -m 755 $(B)/vmkeepd $(DESTDIR)$(SBINDIR)/vmkeepd

@@ -80,13 +80,8 @@ static int parse(int argc, char **argv, struct options *o)
 	return 3;
 }
 
-static void set_log_level(const struct options *o, const struct conf_daemon *c)
-{
-	enum log_level level = LOG_INFO_;
-
-	log_level_parse(o->log_level ? o->log_level : c->log_level ? c->log_level : "info", &level);
-	log_open(level);
-}
+/* nft, dnsmasq and qemu-img are looked up here, whatever shell started us */
+#define PATH_OF_OURS "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* Beside this very program when it stands in a build tree, else where it was installed. */
 static char *find_jail(void)
@@ -127,9 +122,15 @@ static bool owns_job(void *data, const struct request *r, json_int_t number)
 	return j && (streq(j->who, request_who(r)) || (j->vm[0] && owns(data, r, j->vm)));
 }
 
-static void network_changed(void *data, const char *network)
+static void network_changed(void *data, const char *network, enum networks_change change)
 {
 	struct daemon *d = data;
+
+	if (change != NETWORKS_LEASE) {
+		daemon_event(d, "NETWORK_STATE",
+			json_pack("{s:s, s:s}", "name", network, "state", change == NETWORKS_UP ? "up" : "down"));
+		return;
+	}
 
 	for (size_t i = 0; d->vms && i < d->vms->n; i++)
 		vm_waits_look(d->vms->vm[i]);
@@ -245,20 +246,28 @@ int main(int argc, char **argv)
 	struct options o = { .dirs = { .config = "/etc/vmkeep", .state = "/var/lib/vmkeep",
 				     .run = "/run/vmkeep", .log = "/var/log/vmkeep" } };
 	struct conf_problems problems = { 0 };
+	enum log_level level = LOG_INFO_;
 	struct daemon d;
 	struct err e = ERR_INIT;
 	int r = parse(argc, argv, &o);
 
 	if (r)
 		return r - 1;
+	if (o.log_level && log_level_parse(o.log_level, &level) < 0) {
+		fprintf(stderr, "vmkeepd: --log-level is error, warning, info or debug\n");
+		return 2;
+	}
 	umask(022);
+	setenv("PATH", PATH_OF_OURS, 1);
 	log_open(LOG_INFO_);
 	raise_descriptor_limit();
 	r = daemon_init(&d, &o.dirs, &e);
 	if (r == 0) {
+		d.log_level_given = o.log_level != NULL;
+		if (d.log_level_given)
+			log_open(level);
 		daemon_load_conf(&d, &problems);
 		conf_problems_release(&problems);
-		set_log_level(&o, &d.conf);
 		r = build(&d, &e);
 	}
 	if (r == 0)

@@ -26,7 +26,7 @@ def call(execute, **arguments):
 def seen(message):
     """Events come between answers, too."""
     data = message.get("data", {})
-    if message.get("event") == "VM_STATE" and data["name"] == sys.argv[1]:
+    if message.get("event") == "VM_STATE" and data["name"] == sys.argv[1] and data["from"] != data["state"]:
         print(data["from"], "->", data["state"], data["reason"])
     if message.get("event") == "JOB_DONE":
         done[data["job"]] = data["error"]

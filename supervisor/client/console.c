@@ -53,6 +53,14 @@ static enum ending from_guest(struct console *s)
 	return GOES_ON;
 }
 
+/* Everything was typed: the daemon hangs up once the guest has taken it. */
+static enum ending say_end(const struct console *s)
+{
+	if (!s->input && !s->raw && !s->watch && !s->typed.len)
+		shutdown(s->c->conn.fd, SHUT_WR);
+	return GOES_ON;
+}
+
 static enum ending to_guest(struct console *s)
 {
 	ssize_t n = send(s->c->conn.fd, s->typed.data, s->typed.len, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -60,7 +68,7 @@ static enum ending to_guest(struct console *s)
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? GOES_ON : DISCONNECTED;
 	buf_drop(&s->typed, (size_t)n);
-	return GOES_ON;
+	return say_end(s);
 }
 
 static enum ending from_keyboard(struct console *s)
@@ -73,10 +81,9 @@ static enum ending from_keyboard(struct console *s)
 	if (n < 0 && errno == EINTR)
 		return GOES_ON;
 	if (n <= 0) {
-		/* A window that was closed leaves. A pipe that ended does not: the guest reads
-		 * slowly what it was sent, and may answer. */
+		/* a window that was closed leaves; of a pipe the daemon says when the guest has all */
 		s->input = false;
-		return s->raw ? LEFT : GOES_ON;
+		return s->raw ? LEFT : say_end(s);
 	}
 	if (!s->raw) {
 		buf_add(&s->typed, chunk, (size_t)n);

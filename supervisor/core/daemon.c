@@ -109,6 +109,7 @@ int daemon_init(struct daemon *d, const struct daemon_options *o, struct err *e)
 int daemon_load_conf(struct daemon *d, struct conf_problems *p)
 {
 	struct conf_daemon fresh = CONF_DAEMON_INIT;
+	enum log_level level;
 	size_t before = p->count;
 
 	conf_load_daemon(&fresh, d->dirs.config, p);
@@ -122,6 +123,8 @@ int daemon_load_conf(struct daemon *d, struct conf_problems *p)
 	}
 	conf_daemon_release(&d->conf);
 	d->conf = fresh;
+	if (!d->log_level_given && fresh.log_level && log_level_parse(fresh.log_level, &level) == 0)
+		log_open(level);
 	return 0;
 }
 

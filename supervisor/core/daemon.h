@@ -42,6 +42,7 @@ struct daemon {
 	/* where events go: the control server, once it listens */
 	void (*emit)(struct server *s, const char *name, json_t *data /* stolen */);
 	char boot_id[37];
+	bool log_level_given; /* on the command line: LogLevel= does not count */
 };
 
 /* Makes the directories, takes the lock on RUN/lock (ERR_CONFLICT names the pid of the other), opens the

@@ -92,7 +92,7 @@ static void on_settled(struct ev_loop *ev, ev_timer *w, int revents)
 			continue;
 		n->leases_changed = false;
 		leases_read(n);
-		networks_changed(ns, n->name);
+		networks_changed(ns, n->name, NETWORKS_LEASE);
 	}
 }
 

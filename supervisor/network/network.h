@@ -77,7 +77,6 @@ void networks_rejoin(struct networks *ns, const struct network_nic *nic, const c
 /* The NIC is gone: its host line goes; the tap went with QEMU. */
 void networks_leave(struct networks *ns, const char *vm, const char *nic);
 
-bool networks_up(struct networks *ns, const char *network);
 
 /* For the API. start: as networks_need. stop: ERR_WRONG_STATE while NICs are attached unless force.
  */
@@ -91,8 +90,8 @@ json_t *networks_leases(
 /* What is known of a NIC's address: {"address", "source": "reserved", "seen": bool}; seen: dnsmasq
  * gave the lease. Watchers are told by on_change. */
 bool networks_address_seen(struct networks *ns, const char *vm, const char *nic, uint32_t *address);
-/* Called after a lease changed or a network went up or down; networks_up() tells which. */
-void networks_on_change(
-	struct networks *ns, void (*changed)(void *data, const char *network), void *data);
+enum networks_change { NETWORKS_LEASE, NETWORKS_UP, NETWORKS_DOWN };
+typedef void networks_change_fn(void *data, const char *network, enum networks_change change);
+void networks_on_change(struct networks *ns, networks_change_fn *changed, void *data);
 
 #endif

@@ -84,14 +84,13 @@ struct rtnl *networks_rtnl(struct networks *ns, struct err *e)
 	return ns->rtnl;
 }
 
-void networks_changed(struct networks *ns, const char *network)
+void networks_changed(struct networks *ns, const char *network, enum networks_change change)
 {
 	if (ns->changed)
-		ns->changed(ns->changed_data, network);
+		ns->changed(ns->changed_data, network, change);
 }
 
-void networks_on_change(
-	struct networks *ns, void (*changed)(void *data, const char *network), void *data)
+void networks_on_change(struct networks *ns, networks_change_fn *changed, void *data)
 {
 	ns->changed = changed;
 	ns->changed_data = data;
@@ -237,13 +236,6 @@ static struct network *wanted(struct networks *ns, const char *network, struct e
 		n = NULL;
 	}
 	return n;
-}
-
-bool networks_up(struct networks *ns, const char *network)
-{
-	const struct network *n = networks_find(ns, network);
-
-	return n && n->state == NETWORK_UP;
 }
 
 struct network_wait *networks_need(

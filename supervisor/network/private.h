@@ -77,7 +77,7 @@ struct networks {
 	int inotify;
 	ev_io changes;
 	ev_timer settle;
-	void (*changed)(void *data, const char *network);
+	networks_change_fn *changed;
 	void *changed_data;
 };
 
@@ -85,7 +85,7 @@ struct networks {
 struct network *networks_find(struct networks *ns, const char *name);
 struct network *networks_add(struct networks *ns, const char *name);
 struct rtnl *networks_rtnl(struct networks *ns, struct err *e); /* NULL on failure */
-void networks_changed(struct networks *ns, const char *network);
+void networks_changed(struct networks *ns, const char *network, enum networks_change change);
 
 /* waits.c */
 struct network_wait *wait_new(

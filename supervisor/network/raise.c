@@ -25,7 +25,7 @@ static void check_up(struct network *n)
 		net_ip(ip, n->plan.choice.address, n->plan.choice.prefix));
 	network_join_all(n);
 	waits_answer(n, true, NULL);
-	networks_changed(n->ns, n->name);
+	networks_changed(n->ns, n->name, NETWORKS_UP);
 	if (waits_any(n, false))
 		network_lower(n);
 }
@@ -218,7 +218,7 @@ static void down(struct network *n)
 		waits_answer(n, true, &n->failure);
 	else
 		log_info(NULL, "network %s: down", n->name);
-	networks_changed(n->ns, n->name);
+	networks_changed(n->ns, n->name, NETWORKS_DOWN);
 	if (waits_any(n, true))
 		network_raise(n);
 }

@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -15,13 +17,16 @@
 
 enum { DRAIN_MAX = 256 << 10, QEMU_LOG_MAX = 1 << 20, QEMU_LOG_KEEP = 3 };
 
+#define TAKEN_LOOK     0.05 /* seconds between looks whether QEMU has read what was typed */
+#define TAKEN_PATIENCE 10.0 /* seconds until what it does not read is given up */
+
 struct watcher {
 	struct watcher *next;
 	struct port *port;
 	int fd;
 	ev_io in, out;
 	struct buf pending;
-	bool typing;
+	bool typing, leaving; /* leaving: goes once the guest has what it typed */
 };
 
 struct port {
@@ -34,6 +39,8 @@ struct port {
 	struct watcher *watchers;
 	int typed_fd; /* the serial socket, while somebody types */
 	ev_io typed_in, typed_out;
+	ev_timer taken;
+	double patience; /* ev_now() when it ends */
 	struct buf typed;
 };
 
@@ -56,6 +63,7 @@ static void typed_close(struct port *p)
 		return;
 	ev_io_stop(loop_of(p), &p->typed_in);
 	ev_io_stop(loop_of(p), &p->typed_out);
+	ev_timer_stop(loop_of(p), &p->taken);
 	close_fd(&p->typed_fd);
 	buf_clear(&p->typed);
 }
@@ -130,6 +138,40 @@ static void watcher_free(struct watcher *w)
 		typed_close(p);
 }
 
+/* QEMU throws away what it has not read when its client hangs up, so ours waits until it has. */
+static bool all_taken(const struct port *p)
+{
+	int unread = 0;
+
+	return p->typed_fd < 0 ||
+		(p->typed.len == 0 && (ioctl(p->typed_fd, SIOCOUTQ, &unread) < 0 || unread == 0));
+}
+
+static void on_taken(struct ev_loop *ev, ev_timer *t, int revents)
+{
+	struct port *p = t->data;
+
+	(void)revents;
+	if (!all_taken(p) && ev_now(ev) < p->patience)
+		return;
+	ev_timer_stop(ev, t);
+	for (struct watcher *w = p->watchers, *next; w; w = next) {
+		next = w->next;
+		if (w->leaving)
+			watcher_free(w);
+	}
+}
+
+static void leave(struct watcher *w)
+{
+	struct port *p = w->port;
+
+	w->leaving = true;
+	ev_io_stop(loop_of(p), &w->in);
+	p->patience = ev_now(loop_of(p)) + TAKEN_PATIENCE;
+	ev_timer_again(loop_of(p), &p->taken);
+}
+
 static void on_watcher_in(struct ev_loop *ev, ev_io *io, int revents)
 {
 	struct watcher *w = io->data;
@@ -139,6 +181,8 @@ static void on_watcher_in(struct ev_loop *ev, ev_io *io, int revents)
 	(void)ev, (void)revents;
 	if (n > 0 && w->typing)
 		type(w->port, chunk, (size_t)n);
+	else if (n == 0 && w->typing)
+		leave(w);
 	else if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 		watcher_free(w);
 }
@@ -258,6 +302,8 @@ void console_open(struct vm *vm)
 	for (size_t i = 0; i < n; i++) {
 		c->port[i] = (struct port){ .vm = vm, .conf = &vm->running.serial[i], .fd = -1,
 			.typed_fd = -1, .log = LOGFILE_INIT, .typed = BUF_MAX(CONSOLE_TYPED_MAX) };
+		ev_timer_init(&c->port[i].taken, on_taken, 0, TAKEN_LOOK);
+		c->port[i].taken.data = &c->port[i];
 		port_open(&c->port[i], i == 0);
 	}
 }
@@ -274,6 +320,7 @@ void console_free(struct console *c)
 			drain(p);
 		while (p->watchers)
 			watcher_free(p->watchers);
+		ev_timer_stop(loop_of(p), &p->taken);
 		typed_close(p);
 		logfile_release(&p->log);
 		close_fd(&p->fd);

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/vm/display.h"
+#include "supervisor/vm/device.h"
 #include "supervisor/vm/spawn.h"
 
 static void broken(struct vm *vm, const struct err *e)
@@ -52,6 +53,17 @@ static int join_networks(struct vm *vm, bool again, struct err *e)
 	return 0;
 }
 
+/* The command line cannot say that a cable is out. */
+static void set_links(struct vm *vm)
+{
+	char id[80];
+
+	for (size_t i = 0; i < vm->running.nics; i++)
+		if (!vm->running.nic[i].link)
+			vm_call(vm, "set_link",
+				json_pack("{s:s, s:b}", "name", device_nic_id(&vm->running.nic[i], id), "up", 0), NULL);
+}
+
 /* A QEMU that has not run yet: fresh, or its daemon died between greeting and cont. */
 static void let_go(struct vm *vm)
 {
@@ -61,6 +73,7 @@ static void let_go(struct vm *vm)
 		broken(vm, &e);
 		return;
 	}
+	set_links(vm);
 	if (vm->running.on_reboot == CONF_ENDING_STOP)
 		vm_call(vm, "set-action", json_pack("{s:s}", "reboot", "shutdown"), NULL);
 	if (vm->running.memory_max > vm->running.memory)

@@ -211,7 +211,7 @@ static void need_nvram(struct vm_prepare *p)
 	if (faccessat(vm->state_fd, "nvram.qcow2", F_OK, 0) == 0) {
 		complete_identity(p);
 	} else {
-		const char *argv[] = { "qemu-img", "convert", "-f", "raw", "-O", "qcow2",
+		const char *argv[] = { "qemu-img", "convert", "-f", conf_format_name(firmware->vars_format), "-O", "qcow2",
 			firmware_vars(firmware), NULL, NULL };
 		struct child_options o = { .argv = argv, .done = nvram_done, .data = p };
 

@@ -157,12 +157,14 @@ def test_record_of_a_process_that_is_gone(daemon):
     daemon.micro("a", extra="[Lifecycle]\nRestart=no\n")
     daemon.up("a")
     folder = daemon.inner(os.path.join(daemon.run, "vms", "a"))
-    copy = os.path.join(daemon.base, "copy.json")
-    shutil.copy(os.path.join(folder, "record.json"), copy)
+    records = ("record.json", "effective.vm")
+    for name in records:
+        shutil.copy(os.path.join(folder, name), daemon.base)
     daemon.ok("kill", "a")
     daemon.stop_daemon()
     os.makedirs(folder, exist_ok=True)
-    shutil.copy(copy, os.path.join(folder, "record.json"))
+    for name in records:
+        shutil.copy(os.path.join(daemon.base, name), folder)
     daemon.start()
     assert daemon.info("a")["state"] in ("stopped", "failed")
     daemon.ok("start", "a")

@@ -25,15 +25,14 @@ GUEST = os.environ.get("VMKEEP_GUEST", os.path.join(ROOT, "build", "guest"))
 SLOW = 3 if "/san" in BUILD else 1  # sanitizers stretch every deadline
 DEFAULTS = "[Defaults]\nVM.Accel=tcg\n"
 
-# What process 1 of a world does: signals of dead orphans are ignored, so the kernel reaps them.
+# Process 1 of a world ignores the signals of orphans that die, so the kernel reaps them.
 KEEPER = """
-trap '' CHLD
 mount -t sysfs sysfs /sys
 mount -t tmpfs -o mode=755 tmpfs /run
 for f in passwd group; do mount --bind "$1/$f" /etc/$f; done
 ip link set lo up
 echo ready
-exec cat
+exec env --ignore-signal=CHLD cat
 """
 GROUPS = {"vmkeep": 7001, "vmkeep-view": 7002, "alice": 7003, "bob": 7004}
 USERS = {"alice": 7003, "bob": 7004}
@@ -58,11 +57,15 @@ class Error(Exception):
 class Client:
     """The control protocol by hand. Every wait has a deadline."""
 
-    def __init__(self, path, timeout=10 * SLOW):
+    def __init__(self, path, timeout=10 * SLOW, uid=0):
         self.timeout, self.buffer, self.events, self.serial = timeout, b"", [], 0
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(timeout)
-        self.socket.connect(path)
+        os.seteuid(uid)  # the daemon sees whoever connects
+        try:
+            self.socket.connect(path)
+        finally:
+            os.seteuid(0)
         self.greeting = self.receive()
 
     def close(self):
@@ -180,6 +183,8 @@ class Stream:
 
     def end(self):
         if self.process.poll() is None:
+            for pid in children(self.process.pid):  # nsenter's: the program itself
+                os.kill(pid, signal.SIGKILL)
             self.process.kill()
         self.process.wait()
 
@@ -201,7 +206,7 @@ class World:
             ["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child",
              "sh", "-c", KEEPER, "keeper", self.base], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self.keeper.stdout.readline() == b"ready\n"
-        self.init = int(read_text("/proc/%d/task/%d/children" % (self.keeper.pid, self.keeper.pid)))
+        self.init, = children(self.keeper.pid)
         self.mounts = self.mount_points()
         self.write("vmkeep.conf", DEFAULTS)
 
@@ -340,7 +345,7 @@ class World:
 
     def daemon_pid(self):
         """As this process sees it: the child of nsenter."""
-        return int(read_text("/proc/%d/task/%d/children" % (self.daemon.pid, self.daemon.pid)))
+        return children(self.daemon.pid)[0]
 
     def kill_daemon(self):
         os.kill(self.daemon_pid(), signal.SIGKILL)
@@ -465,6 +470,10 @@ class World:
                 if os.path.isfile(path):
                     parts.append("--- %s\n%s" % (path, read_text(path)[-6000:]))
         return "\n".join(parts)
+
+
+def children(pid):
+    return [int(child) for child in read_text("/proc/%d/task/%d/children" % (pid, pid)).split()]
 
 
 def read_text(path):

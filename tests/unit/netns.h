@@ -67,7 +67,7 @@ static inline void on_done(void *data, const struct err *e)
 	err_copy(&w.answer, e);
 }
 
-static inline void on_change(void *data, const char *network)
+static inline void on_change(void *data, const char *network, enum networks_change change)
 {
 	(void)data, (void)network;
 	w.changes++;

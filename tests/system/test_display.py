@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: MIT
+"""VNC: the daemon listens, QEMU speaks. A connection is a whole RFB session, with a password where set."""
+import concurrent.futures
+import ctypes
+import os
+import shutil
+import socket
+import stat
+import struct
+import subprocess
+
+import pytest
+
+CLONE_NEWNET = 0x40000000
+
+
+def connect_inside(world, host, port, timeout):
+    """A TCP connection in the world's network: made by a thread that goes there."""
+    def connect():
+        with open("/proc/%d/ns/net" % world.init, "rb") as ns:
+            assert ctypes.CDLL(None).setns(ns.fileno(), CLONE_NEWNET) == 0
+        return socket.create_connection((host, port), timeout)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        return pool.submit(connect).result()
+
+
+class Vnc:
+    """An RFB client, up to where the guest's screen has a size."""
+
+    def __init__(self, world, address, timeout=10):
+        self.name = None
+        if address.startswith("/"):
+            self.socket = socket.socket(socket.AF_UNIX)
+            self.socket.settimeout(timeout)
+            self.socket.connect(world.inner(address))
+        else:
+            host, port = address.rsplit(":", 1)
+            self.socket = connect_inside(world, host.strip("[]"), int(port), timeout)
+
+    def read(self, n):
+        data = b""
+        while len(data) < n:
+            part = self.socket.recv(n - len(data))
+            if not part:
+                raise EOFError(data)
+            data += part
+        return data
+
+    def version(self):
+        return self.read(12)
+
+    def types(self):
+        """What the server asks of a client: 1 nothing, 2 a password."""
+        assert self.version() == b"RFB 003.008\n"
+        self.socket.sendall(b"RFB 003.008\n")
+        return list(self.read(self.read(1)[0]))
+
+    def open(self):
+        assert self.types() == [1]
+        self.socket.sendall(b"\x01")
+        assert self.read(4) == b"\0\0\0\0"
+        self.socket.sendall(b"\x01")
+        width, height = struct.unpack(">HH", self.read(20)[:4])
+        self.name = self.read(struct.unpack(">I", self.read(4))[0])
+        assert width > 0 and height > 0
+
+    def close(self):
+        self.socket.close()
+
+
+def vnc(daemon, name):
+    return Vnc(daemon, daemon.info(name)["vnc"])
+
+
+def test_unix_socket(daemon):
+    """The default. Several clients at once; after a restart of the daemon the same again."""
+    daemon.micro("a", "deaf")
+    daemon.up("a")
+    path = daemon.info("a")["vnc"]
+    assert path == os.path.join(daemon.run, "vms", "a", "vnc.sock")
+    assert stat.S_IMODE(os.stat(daemon.inner(path)).st_mode) == 0o600
+    first = vnc(daemon, "a")
+    first.open()
+    assert b"a" in first.name
+    second = vnc(daemon, "a")
+    second.open()
+    daemon.kill_daemon()
+    first.socket.sendall(struct.pack(">BBHHHH", 3, 0, 0, 0, 1, 1))
+    assert first.read(1) == b"\0", "a session does not notice the daemon's end"
+    daemon.start()
+    daemon.wait_state("a", "running")
+    third = vnc(daemon, "a")
+    third.open()
+    for client in (first, second, third):
+        client.close()
+
+
+@pytest.mark.parametrize("listen, address", [("127.0.0.1", "127.0.0.1:%d"), ("::1", "[::1]:%d")])
+def test_tcp_ports(daemon, listen, address):
+    """auto takes the first free one and keeps it through a restart; a taken one names its holder."""
+    text = "[Display]\nListen=%s\nAllowNoPassword=yes\n" % listen
+    daemon.micro("a", "deaf", extra=text)
+    daemon.micro("b", "deaf", extra=text)
+    daemon.micro("c", "deaf", extra=text + "Port=5901\n")
+    daemon.up("a")
+    daemon.up("b")
+    assert daemon.info("a")["vnc"] == address % 5900
+    assert daemon.info("b")["vnc"] == address % 5901
+    vnc(daemon, "b").open()
+    said = daemon.fails(3, "start", "c")
+    assert "5901" in said and "'b'" in said
+    daemon.ok("kill", "a")
+    daemon.kill_daemon()
+    daemon.start()
+    daemon.wait_state("b", "running")
+    assert daemon.info("b")["vnc"] == address % 5901
+    vnc(daemon, "b").open()
+    daemon.ok("kill", "b")
+    daemon.ok("start", "c")
+    assert daemon.info("c")["vnc"] == address % 5901
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl, which has DES, is not installed")
+def test_password(daemon):
+    """Asked for on every kind of socket; without its file nobody gets in, and the log says why."""
+    daemon.write("secret", "sesame-and-more\nignored\n")
+    daemon.micro("a", "deaf", extra="[Display]\nPassword=secret\nListen=127.0.0.1\n")
+    daemon.micro("b", "deaf", extra="[Display]\nPassword=missing\n")
+    daemon.up("a")
+    for wanted, word in (("00000000", b"sesame-a"), ("00000001", b"sesame-b")):
+        client = vnc(daemon, "a")
+        assert client.types() == [2]
+        client.socket.sendall(b"\x02")
+        client.socket.sendall(des(word, client.read(16)))
+        assert client.read(4).hex() == wanted
+    daemon.up("b")
+    assert vnc(daemon, "b").types() == [2]
+    with open(os.path.join(daemon.base, "daemon.log"), encoding="utf-8") as f:
+        log = f.read()
+    assert "missing" in log and "8 characters" in log
+    assert "sesame" not in log
+
+
+def des(word, challenge):
+    """RFB's own: each byte of the key mirrored. openssl has the cipher."""
+    key = bytes(int("{:08b}".format(b)[::-1], 2) for b in word.ljust(8, b"\0")[:8])
+    return subprocess.run(
+        ["openssl", "enc", "-des-ecb", "-provider", "legacy", "-provider", "default", "-nopad", "-K", key.hex()],
+        input=challenge, capture_output=True, check=True).stdout
+
+
+def test_refused_politely_while_qemu_hangs(daemon):
+    """A stopped QEMU costs at most the few connections on their way; further ones are told."""
+    daemon.micro("a", "deaf")
+    daemon.up("a")
+    pid = daemon.info("a")["pid"]
+    daemon.kill(pid, "STOP")
+    clients = [vnc(daemon, "a") for _ in range(9)]
+    assert clients[8].version() == b"RFB 003.003\n"
+    kind, length = struct.unpack(">II", clients[8].read(8))
+    assert kind == 0 and b"too many" in clients[8].read(length)
+    daemon.kill(pid, "CONT")
+    clients[0].open()
+
+
+def test_no_display(daemon):
+    daemon.micro("a", "deaf", extra="[Display]\nType=none\n")
+    daemon.up("a")
+    assert "vnc" not in daemon.info("a")
