@@ -69,7 +69,7 @@ static inline void on_done(void *data, const struct err *e)
 
 static inline void on_change(void *data, const char *network, enum networks_change change)
 {
-	(void)data, (void)network;
+	(void)data, (void)network, (void)change;
 	w.changes++;
 }
 
