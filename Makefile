@@ -123,12 +123,15 @@ deps: ## which room may include which
 system: all guest ## real QEMU in private namespaces (as root; T='-x -k adopt' goes to pytest)
 	@VMKEEP_BUILD=$(abspath $(B)) $(PYTHON) -m pytest -q -p no:cacheprovider $(T) tests/system
 service: all ## the systemd units, and what install puts where
-	@VMKEEP_BUILD=$(abspath $(B)) $(PYTHON) -m pytest -q -p no:cacheprovider $(T) tests/service
+	@VMKEEP_BUILD=$(abspath $(B)) $(PYTHON) -m pytest -q -rs -p no:cacheprovider $(T) tests/service
 san: ## unit and system tests with AddressSanitizer and UBSan
 	$(SUB) -j$(JOBS) SAN=address,undefined all unit
 	$(SUB) SAN=address,undefined system
-bench: all guest ## figures beside those of plain QEMU (as root)
-	@tests/bench/run $(B)
+MEASURE := $(B)/tests/bench/measure
+$(MEASURE): $(patsubst %.c,$(B)/%.o,$(wildcard tests/bench/*.c)) $(BASE_LIB)
+	$(link) -ljansson
+bench: all $(MEASURE) ## figures beside those of plain QEMU (as root; BENCH_QUICK=1: fewer samples; T='--json FILE')
+	@BENCH_QUICK=$(BENCH_QUICK) tests/bench/run $(B) $(T)
 
 # Lint: both compilers with warnings as errors, then two checkers; clang-tidy looks at a file once per change.
 LINT_SRC := $(sort $(shell find base conf qmp net supervisor scripts -name '*.c'))

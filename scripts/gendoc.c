@@ -2,8 +2,8 @@
 /*
  * scripts/gendoc.c - fills the tables into a manual page; runs while vmkeep is built
  *
- * Copies a page in mdoc(7) from standard input to standard output. A line "@what which" gives way to
- * what the tables say: "@keys vm", "@commands vm-", "@verbs", "@events", "@classes", "@options",
+ * Copies a page in mdoc(7) from standard input to standard output. A line "@what which" gives way
+ * to what the tables say: "@keys vm", "@commands vm-", "@verbs", "@events", "@classes", "@options",
  * "@os". Words that nobody knows are an error, so that no page can lose a part unnoticed.
  */
 #include <assert.h>
@@ -54,7 +54,8 @@ static size_t sentence_len(const char *s)
 {
 	size_t len = 0;
 
-	while (s[len] && !(s[len] == '.' && s[len + 1] == ' ' && isupper((unsigned char)s[len + 2])))
+	while (s[len] &&
+		!(s[len] == '.' && s[len + 1] == ' ' && isupper((unsigned char)s[len + 2])))
 		len++;
 	return s[len] ? len + 1 : len;
 }
@@ -142,7 +143,8 @@ static int keys(const char *which)
 			schema = schemas[i].schema;
 	for (size_t i = 0; schema && i < schema->sections; i++) {
 		const struct conf_section *s = &schema->section[i];
-		_cleanup_(free_ptr) char *header = xasprintf("[%s%s]", s->name, s->size ? " ID" : "");
+		_cleanup_(free_ptr) char *header =
+			xasprintf("[%s%s]", s->name, s->size ? " ID" : "");
 
 		word(".Ss", header);
 		putchar('\n');
@@ -307,7 +309,8 @@ static void members(const char *data)
 		size_t len = strcspn(data, ";"), name = strcspn(data, ":");
 		_cleanup_(free_ptr) char *member = xstrndup(data, name);
 		_cleanup_(free_ptr) char *meaning =
-			name + 2 < len ? xstrndup(data + name + 2, len - name - 2) : xstrdup(member);
+			name + 2 < len ? xstrndup(data + name + 2, len - name - 2)
+				       : xstrdup(member);
 
 		word(".It Ar", member);
 		putchar('\n');

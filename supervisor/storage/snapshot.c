@@ -9,7 +9,7 @@ static const char *const verb_names[] = {
 	[SNAPSHOT_CREATE] = "snapshot-create",
 	[SNAPSHOT_REVERT] = "snapshot-revert",
 	[SNAPSHOT_DELETE] = "snapshot-delete",
-	[SNAPSHOT_LIST]	  = "snapshot-list",
+	[SNAPSHOT_LIST] = "snapshot-list",
 };
 
 static bool is_guest(const struct vm *vm)
@@ -23,7 +23,8 @@ struct vm *snapshot_vm(const struct snapshot_op *op)
 
 	if (!vm || (op->q && vm->qmp != op->q))
 		return NULL;
-	/* whoever cleans up after a process takes the mark away, and then it is not ours any more */
+	/* whoever cleans up after a process takes the mark away, and then it is not ours any more
+	 */
 	return op->verb == SNAPSHOT_LIST || vm->busy == op->busy ? vm : NULL;
 }
 
@@ -38,8 +39,8 @@ void snapshot_end(struct snapshot_op *op, json_t *result, const struct err *e)
 	else
 		job_finish(op->job, result, e);
 	if (!op->listed)
-		log_write(e ? LOG_WARNING_ : LOG_INFO_, op->vm, "%s '%s' %s%s", verb_names[op->verb], op->name,
-			e ? "failed: " : "done", e ? e->text : "");
+		log_write(e ? LOG_WARNING_ : LOG_INFO_, op->vm, "%s '%s' %s%s",
+			verb_names[op->verb], op->name, e ? "failed: " : "done", e ? e->text : "");
 	snapshot_disks_release(&op->disks);
 	json_decref(op->record);
 	free(op);
@@ -50,7 +51,9 @@ void snapshot_end_well(struct snapshot_op *op)
 	const struct vm *vm = vms_find(op->daemon->vms, op->vm);
 
 	if (op->verb == SNAPSHOT_REVERT)
-		snapshot_end(op, json_pack("{s:s}", "state", vm_state_name(vm ? vm->state : VM_STOPPED)), NULL);
+		snapshot_end(op,
+			json_pack("{s:s}", "state", vm_state_name(vm ? vm->state : VM_STOPPED)),
+			NULL);
 	else
 		snapshot_end(op, json_pack("{s:s}", "snapshot", op->name), NULL);
 }
@@ -66,8 +69,8 @@ static int refuse(const struct vm *vm, const struct snapshot_op *op, struct err 
 		return err_hint(e, "vmkeep jobs shows how far it is");
 	}
 	if (!is_guest(vm) && vm->state != VM_STOPPED && vm->state != VM_FAILED) {
-		err_set(e, ERR_WRONG_STATE, "is %s%s%s%s", vm_state_name(vm->state), vm->reason[0] ? " (" : "",
-			vm->reason, vm->reason[0] ? ")" : "");
+		err_set(e, ERR_WRONG_STATE, "is %s%s%s%s", vm_state_name(vm->state),
+			vm->reason[0] ? " (" : "", vm->reason, vm->reason[0] ? ")" : "");
 		return err_hint(e, "wait until it runs or is stopped");
 	}
 	if (is_guest(vm) && (!vm->qmp || !qmp_is_ready(vm->qmp)))
@@ -145,7 +148,8 @@ void snapshot_delete(struct vm *vm, const char *name, struct job *j)
 	begin_job(SNAPSHOT_DELETE, vm, name, j);
 }
 
-void snapshot_list(struct vm *vm, void (*done)(void *data, json_t *result, const struct err *e), void *data)
+void snapshot_list(
+	struct vm *vm, void (*done)(void *data, json_t *result, const struct err *e), void *data)
 {
 	struct snapshot_op *op = xcalloc(1, sizeof *op);
 

@@ -10,7 +10,8 @@ enum { NAME_MAX_BYTES = 63 };
 
 static const char nvram_id[] = "uefi", nvram_node[] = "pflash1";
 
-static void add(struct snapshot_disks *s, const char *id, const char *node, const char *path, bool qcow2)
+static void add(
+	struct snapshot_disks *s, const char *id, const char *node, const char *path, bool qcow2)
 {
 	struct snapshot_disk *d = &s->disk[s->n++];
 
@@ -25,8 +26,8 @@ static bool is_qcow2(const struct conf_disk *d, const struct identity *id)
 	return (format == CONF_FORMAT_AUTO ? conf_disk_format(d) : format) == CONF_FORMAT_QCOW2;
 }
 
-void snapshot_disks_init(struct snapshot_disks *s, const struct conf_vm *c, const struct identity *id,
-	const char *image_dir, const char *nvram)
+void snapshot_disks_init(struct snapshot_disks *s, const struct conf_vm *c,
+	const struct identity *id, const char *image_dir, const char *nvram)
 {
 	char path[PATH_MAX], node[DEVICE_NODE_MAX];
 
@@ -35,8 +36,8 @@ void snapshot_disks_init(struct snapshot_disks *s, const struct conf_vm *c, cons
 		const struct conf_disk *d = &c->disk[i];
 
 		if (d->path && !d->cdrom && !d->read_only)
-			add(s, d->id, device_node_name(d, node), device_disk_path(d, image_dir, path),
-				is_qcow2(d, id));
+			add(s, d->id, device_node_name(d, node),
+				device_disk_path(d, image_dir, path), is_qcow2(d, id));
 	}
 	/* last: the first one gets the memory */
 	if (nvram)
@@ -75,8 +76,8 @@ void snapshot_disks_take_nodes(struct snapshot_disks *s, const json_t *nodes)
 	json_array_foreach (nodes, i, node) {
 		d = by_node(s, json_string_value(json_object_get(node, "node-name")));
 		if (d && !d->snapshots)
-			d->snapshots =
-				json_incref(json_object_get(json_object_get(node, "image"), "snapshots"));
+			d->snapshots = json_incref(
+				json_object_get(json_object_get(node, "image"), "snapshots"));
 	}
 }
 
@@ -136,7 +137,9 @@ static size_t place_of(const json_t *rows, const json_t *row)
 	json_array_foreach (rows, i, other) {
 		json_int_t t = json_integer_value(json_array_get(other, 1));
 
-		if (t > created || (t == created && strcmp(json_string_value(json_array_get(other, 0)), name) > 0))
+		if (t > created ||
+			(t == created &&
+				strcmp(json_string_value(json_array_get(other, 0)), name) > 0))
 			return i;
 	}
 	return json_array_size(rows);
@@ -149,7 +152,8 @@ static json_t *row_of(const struct snapshot_disks *s, const char *name)
 	for (size_t i = 0; i < s->n; i++)
 		if (snapshot_find(&s->disk[i], name))
 			json_array_append_new(disks, json_string(s->disk[i].id));
-	return json_pack("[s, I, I, o]", name, snapshot_created(s, name), snapshot_memory(s, name), disks);
+	return json_pack(
+		"[s, I, I, o]", name, snapshot_created(s, name), snapshot_memory(s, name), disks);
 }
 
 /* Was it on an earlier disk already? */
@@ -170,12 +174,14 @@ json_t *snapshot_table(const struct snapshot_disks *s)
 		json_array_foreach (s->disk[i].snapshots, k, snapshot) {
 			const char *name = name_of(snapshot);
 
-			if (!name || is_told(s, i, name) || snapshot_find(&s->disk[i], name) != snapshot)
+			if (!name || is_told(s, i, name) ||
+				snapshot_find(&s->disk[i], name) != snapshot)
 				continue;
 			row = row_of(s, name);
 			json_array_insert_new(rows, place_of(rows, row), row);
 		}
-	return json_pack("{s:[s,s,s,s], s:o}", "columns", "snapshot", "created", "memory", "disks", "rows", rows);
+	return json_pack("{s:[s,s,s,s], s:o}", "columns", "snapshot", "created", "memory", "disks",
+		"rows", rows);
 }
 
 /* --- checks --- */
@@ -183,25 +189,30 @@ json_t *snapshot_table(const struct snapshot_disks *s)
 int snapshot_check_name(const char *name, struct err *e)
 {
 	size_t len = strlen(name);
-	bool ok = len > 0 && len <= NAME_MAX_BYTES && (isalpha((unsigned char)name[0]) || name[0] == '_');
+	bool ok = len > 0 && len <= NAME_MAX_BYTES &&
+		  (isalpha((unsigned char)name[0]) || name[0] == '_');
 
 	for (size_t i = 0; ok && i < len; i++)
 		ok = isalnum((unsigned char)name[i]) || strchr("_.-", name[i]);
 	if (ok)
 		return 0;
 	err_set(e, ERR_USAGE, "'%.80s' cannot be the name of a snapshot", name);
-	return err_hint(e, "a letter or _ first, then at most 62 letters, digits, '_', '.' and '-'");
+	return err_hint(
+		e, "a letter or _ first, then at most 62 letters, digits, '_', '.' and '-'");
 }
 
 int snapshot_check_disks(const struct snapshot_disks *s, struct err *e)
 {
 	if (s->n == 0)
-		return err_set(e, ERR_INVALID_CONFIG, "it has no disk that is written, so nothing can hold a snapshot");
+		return err_set(e, ERR_INVALID_CONFIG,
+			"it has no disk that is written, so nothing can hold a snapshot");
 	for (size_t i = 0; i < s->n; i++)
 		if (!s->disk[i].qcow2) {
-			err_set(e, ERR_INVALID_CONFIG, "disk '%s' is raw: only qcow2 can hold snapshots", s->disk[i].id);
-			return err_hint(e, "stop it, qemu-img convert -f raw -O qcow2 OLD NEW.qcow2, and name that "
-					   "in Path=; or ReadOnly=yes");
+			err_set(e, ERR_INVALID_CONFIG,
+				"disk '%s' is raw: only qcow2 can hold snapshots", s->disk[i].id);
+			return err_hint(e,
+				"stop it, qemu-img convert -f raw -O qcow2 OLD NEW.qcow2, and name that "
+				"in Path=; or ReadOnly=yes");
 		}
 	return 0;
 }
@@ -210,7 +221,8 @@ int snapshot_check_free(const struct snapshot_disks *s, const char *name, struct
 {
 	for (size_t i = 0; i < s->n; i++)
 		if (snapshot_find(&s->disk[i], name))
-			return err_set(e, ERR_CONFLICT, "there is a snapshot '%s' already, on disk '%s'", name,
+			return err_set(e, ERR_CONFLICT,
+				"there is a snapshot '%s' already, on disk '%s'", name,
 				s->disk[i].id);
 	return 0;
 }
@@ -227,6 +239,7 @@ int snapshot_check_there(const struct snapshot_disks *s, const char *name, bool 
 	}
 	if (!all || !without)
 		return 0;
-	return err_set(e, ERR_CONFLICT, "snapshot '%s' is on disk '%s' but not on '%s': they would not fit together",
-		name, with, without);
+	return err_set(e, ERR_CONFLICT,
+		"snapshot '%s' is on disk '%s' but not on '%s': they would not fit together", name,
+		with, without);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * In images that nobody uses: one qemu-img per disk, one after the other. The format is given, never
- * probed, and a backing file is not opened: what an image's header names is not acted on. qemu-img
- * takes the same lock as QEMU, so that an image in use elsewhere is refused.
+ * In images that nobody uses: one qemu-img per disk, one after the other. The format is given,
+ * never probed, and a backing file is not opened: what an image's header names is not acted on.
+ * qemu-img takes the same lock as QEMU, so that an image in use elsewhere is refused.
  */
 #include <errno.h>
 
@@ -22,8 +22,8 @@ static void act_next(struct snapshot_op *op);
 /* All characters that a path may have are fine in JSON. */
 static char *image_spec(const struct snapshot_disk *d)
 {
-	json_t *spec = json_pack("{s:s, s:n, s:{s:s, s:s}}", "driver", d->qcow2 ? "qcow2" : "raw", "backing", "file",
-		"driver", "file", "filename", d->path);
+	json_t *spec = json_pack("{s:s, s:n, s:{s:s, s:s}}", "driver", d->qcow2 ? "qcow2" : "raw",
+		"backing", "file", "driver", "file", "filename", d->path);
 	char *text, *result;
 
 	if (!d->qcow2)
@@ -44,9 +44,12 @@ static void explain(const struct snapshot_disk *d, const struct child_result *r,
 	if (strncmp(said, "qemu-img: ", 10) == 0)
 		memmove(said, said + 10, strlen(said + 10) + 1);
 	if (r->status == -ETIMEDOUT)
-		err_set(e, ERR_TIMEOUT, "disk '%s': qemu-img did not come to an end: does '%s' hang?", d->id, d->path);
+		err_set(e, ERR_TIMEOUT,
+			"disk '%s': qemu-img did not come to an end: does '%s' hang?", d->id,
+			d->path);
 	else if (strstr(r->err, " lock"))
-		err_set(e, ERR_CONFLICT, "disk '%s' is in use by another process: %s", d->id, d->path);
+		err_set(e, ERR_CONFLICT, "disk '%s' is in use by another process: %s", d->id,
+			d->path);
 	else if (strstr(r->err, "No such file"))
 		err_set(e, ERR_NOT_FOUND, "disk '%s': there is no '%s'", d->id, d->path);
 	else
@@ -56,7 +59,9 @@ static void explain(const struct snapshot_disk *d, const struct child_result *r,
 static int run(struct snapshot_op *op, const char *const *argv, double timeout,
 	void (*done)(void *data, const struct child_result *r), struct err *e)
 {
-	struct child_options o = { .argv = argv, .out_max = INFO_MAX, .timeout = timeout, .done = done, .data = op };
+	struct child_options o = {
+		.argv = argv, .out_max = INFO_MAX, .timeout = timeout, .done = done, .data = op
+	};
 
 	return child_run(op->daemon->loop.ev, &o, e) ? 0 : e->number;
 }
@@ -95,10 +100,13 @@ static void look_next(struct snapshot_op *op)
 	}
 	spec = image_spec(&op->disks.disk[op->at]);
 	if (!spec)
-		err_set(&e, ERR_INVALID_CONFIG, "disk '%s': its path is not UTF-8", op->disks.disk[op->at].id);
+		err_set(&e, ERR_INVALID_CONFIG, "disk '%s': its path is not UTF-8",
+			op->disks.disk[op->at].id);
 	else
-		run(op, (const char *const[]){ "qemu-img", "info", "-U", "--output=json", spec, NULL }, INFO_SECONDS,
-			on_info, &e);
+		run(op,
+			(const char *const[]){
+				"qemu-img", "info", "-U", "--output=json", spec, NULL },
+			INFO_SECONDS, on_info, &e);
 	if (e.number)
 		snapshot_end(op, NULL, &e);
 }
@@ -127,17 +135,19 @@ static void on_up(void *data, const struct err *e)
 }
 
 /* Started paused: nothing runs before the memory is the snapshot's. */
-static void boot(struct snapshot_op *op, struct vm *vm, struct err *e)
+static void boot(struct snapshot_op *op, struct vm *vm)
 {
 	struct snapshot_machine m = { .conf = &vm->conf, .machine = vm->identity.machine };
+	struct err e = ERR_INIT;
 
 	op->record = snapshot_record_load(vm, op->name, snapshot_created(&op->disks, op->name));
-	if (snapshot_record_check(op->record, &m, e) < 0)
-		return;
 	op->running = snapshot_record_running(op->record);
 	op->booted = true;
 	job_progress(op->job, 0, 0, "starts it, paused");
-	if (vm_start(vm, true, op->job->who, e) == 0)
+	if (snapshot_record_check(op->record, &m, &e) < 0 ||
+		vm_start(vm, true, op->job->who, &e) < 0)
+		snapshot_end(op, NULL, &e);
+	else
 		vm_wait(vm, VM_GOAL_UP, 0, on_up, op);
 }
 
@@ -147,7 +157,7 @@ static const char *const flags[] = {
 	[SNAPSHOT_CREATE] = "-c",
 	[SNAPSHOT_REVERT] = "-a",
 	[SNAPSHOT_DELETE] = "-d",
-	[SNAPSHOT_LIST]	  = NULL,
+	[SNAPSHOT_LIST] = NULL,
 };
 
 static void on_undone(void *data, const struct child_result *r)
@@ -173,8 +183,8 @@ static void undo_next(struct snapshot_op *op)
 		return;
 	}
 	spec = image_spec(&op->disks.disk[--op->at]);
-	if (run(op, (const char *const[]){ "qemu-img", "snapshot", "-d", op->name, spec, NULL }, ACT_SECONDS,
-		    on_undone, &e) == 0)
+	if (run(op, (const char *const[]){ "qemu-img", "snapshot", "-d", op->name, spec, NULL },
+		    ACT_SECONDS, on_undone, &e) == 0)
 		return;
 	log_error(op->vm, "undo of %s: %s", op->busy, e.text);
 	snapshot_end(op, NULL, &op->error);
@@ -185,8 +195,9 @@ static void act_failed(struct snapshot_op *op, const struct err *e)
 {
 	err_copy(&op->error, e);
 	if (op->verb == SNAPSHOT_REVERT && op->at > 0)
-		err_hint(&op->error, "the disks before it are those of the snapshot already: revert again "
-				     "when this is cured, before the guest is started");
+		err_hint(&op->error,
+			"the disks before it are those of the snapshot already: revert again "
+			"when this is cured, before the guest is started");
 	if (op->verb == SNAPSHOT_CREATE)
 		undo_next(op);
 	else
@@ -234,9 +245,31 @@ static void act_next(struct snapshot_op *op)
 	}
 	job_progress(op->job, op->at, op->disks.n, op->disks.disk[op->at].id);
 	spec = image_spec(&op->disks.disk[op->at]);
-	if (run(op, (const char *const[]){ "qemu-img", "snapshot", flags[op->verb], op->name, spec, NULL },
+	if (run(op,
+		    (const char *const[]){
+			    "qemu-img", "snapshot", flags[op->verb], op->name, spec, NULL },
 		    ACT_SECONDS, on_acted, &e) < 0)
 		act_failed(op, &e);
+}
+
+static int check(const struct snapshot_op *op, struct err *e)
+{
+	int r = 0;
+
+	switch (op->verb) {
+	case SNAPSHOT_LIST:
+		break;
+	case SNAPSHOT_CREATE:
+		r = snapshot_check_disks(&op->disks, e);
+		if (r == 0)
+			r = snapshot_check_free(&op->disks, op->name, e);
+		break;
+	case SNAPSHOT_REVERT:
+	case SNAPSHOT_DELETE:
+		r = snapshot_check_there(&op->disks, op->name, op->verb == SNAPSHOT_REVERT, e);
+		break;
+	}
+	return r;
 }
 
 static void act(struct snapshot_op *op)
@@ -245,21 +278,17 @@ static void act(struct snapshot_op *op)
 	struct err e = ERR_INIT;
 
 	op->at = 0;
-	if (!vm)
+	if (!vm) {
 		err_set(&e, ERR_NOT_FOUND, "the VM went away meanwhile");
-	else if (op->verb == SNAPSHOT_CREATE && snapshot_check_disks(&op->disks, &e) == 0)
-		snapshot_check_free(&op->disks, op->name, &e);
-	else if (op->verb == SNAPSHOT_REVERT || op->verb == SNAPSHOT_DELETE)
-		snapshot_check_there(&op->disks, op->name, op->verb == SNAPSHOT_REVERT, &e);
-	if (!e.number && op->verb == SNAPSHOT_REVERT && snapshot_memory(&op->disks, op->name) > 0) {
-		boot(op, vm, &e);
-		if (!e.number)
-			return;
+		snapshot_end(op, NULL, &e);
+		return;
 	}
-	if (e.number)
+	if (check(op, &e) < 0)
 		snapshot_end(op, NULL, &e);
 	else if (op->verb == SNAPSHOT_LIST)
 		snapshot_end(op, snapshot_table(&op->disks), NULL);
+	else if (op->verb == SNAPSHOT_REVERT && snapshot_memory(&op->disks, op->name) > 0)
+		boot(op, vm);
 	else
 		act_next(op);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * In a QEMU that runs. A snapshot job answers success before it has done anything; a load of a tag
- * that is missing stops the guest, a deletion of one succeeds. So everything is looked up first, and
- * looked up again afterwards. While QEMU writes memory its monitor is silent, which is no illness.
+ * that is missing stops the guest, a deletion of one succeeds. So everything is looked up first,
+ * and looked up again afterwards. While QEMU writes memory its monitor is silent, which is no
+ * illness.
  */
 #include "base/log.h"
 #include "base/mem.h"
@@ -66,14 +67,16 @@ static int take_jobs(struct snapshot_op *op, const json_t *jobs, struct err *e)
 		if (!streq(json_string_value(json_object_get(job, "id")), job_id))
 			continue;
 		if (!streq(json_string_value(json_object_get(job, "status")), "concluded"))
-			return err_set(e, ERR_CONFLICT, "a snapshot job of before the daemon's restart is under way");
-		qmp_call(op->q, "job-dismiss", json_pack("{s:s}", "id", job_id), -1, VM_QMP_SECONDS, NULL, NULL);
+			return err_set(e, ERR_CONFLICT,
+				"a snapshot job of before the daemon's restart is under way");
+		qmp_call(op->q, "job-dismiss", json_pack("{s:s}", "id", job_id), -1, VM_QMP_SECONDS,
+			NULL, NULL);
 	}
 	return 0;
 }
 
-/* RunState of QEMU's qapi/run-state.json: a guest that has ended has no state worth keeping, and goes
- * on only after a reset. */
+/* RunState of QEMU's qapi/run-state.json: a guest that has ended has no state worth keeping, and
+ * goes on only after a reset. */
 static int take_status(struct snapshot_op *op, const json_t *result, struct err *e)
 {
 	static const char *const good[] = { "running", "paused", "prelaunch" };
@@ -93,8 +96,8 @@ static int take_version(struct snapshot_op *op, const json_t *result, struct err
 	int major = 0, minor = 0, micro = 0;
 
 	(void)e;
-	json_unpack((json_t *)(uintptr_t)result, "{s:{s:i, s:i, s:i}}", "qemu", "major", &major, "minor", &minor,
-		"micro", &micro);
+	json_unpack((json_t *)(uintptr_t)result, "{s:{s:i, s:i, s:i}}", "qemu", "major", &major,
+		"minor", &minor, "micro", &micro);
 	snprintf(op->qemu, sizeof op->qemu, "%d.%d.%d", major, minor, micro);
 	return 0;
 }
@@ -112,10 +115,10 @@ static const struct {
 	const char *command;
 	int (*take)(struct snapshot_op *op, const json_t *result, struct err *e);
 } steps[] = {
-	{ "query-jobs",		     take_jobs	  },
-	{ "query-status",	     take_status  },
-	{ "query-version",	     take_version },
-	{ "query-named-block-nodes", take_nodes   },
+	{ "query-jobs", take_jobs },
+	{ "query-status", take_status },
+	{ "query-version", take_version },
+	{ "query-named-block-nodes", take_nodes },
 };
 _Static_assert(ARRAY_SIZE(steps) == STEP_NODES + 1, "the look at the disks is the last step");
 
@@ -150,8 +153,8 @@ static void next_step(struct snapshot_op *op)
 {
 	if (!is_lost(op))
 		qmp_call(op->q, steps[op->at].command,
-			op->at == STEP_NODES ? json_pack("{s:b}", "flat", true) : NULL, -1, VM_QMP_SECONDS,
-			on_step, op);
+			op->at == STEP_NODES ? json_pack("{s:b}", "flat", true) : NULL, -1,
+			VM_QMP_SECONDS, on_step, op);
 }
 
 /* --- what follows a deed --- */
@@ -214,7 +217,8 @@ static void on_cont(void *data, const json_t *result, const struct err *e)
 		vm_wait(snapshot_vm(op), VM_GOAL_RUNNING, VM_QMP_SECONDS, on_runs, op);
 }
 
-/* One that ran before goes on by itself; one that was started for this is let go when it ran then. */
+/* One that ran before goes on by itself; one that was started for this is let go when it ran then.
+ */
 static void loaded(struct snapshot_op *op)
 {
 	if (is_lost(op))
@@ -234,11 +238,26 @@ static void load_failed(struct snapshot_op *op, const struct err *e)
 	struct err own = ERR_INIT;
 
 	/* with the monitor gone nobody knows how far it came: it must not go on either */
-	err_set(&own, ERR_FAILED, "it could not be loaded: %s; the guest was ended, for half of it was loaded", e->text);
-	err_hint(&own, "the disks may be those of the snapshot; vmkeep log %s qemu tells what QEMU missed", op->vm);
+	err_set(&own, ERR_FAILED,
+		"it could not be loaded: %s; the guest was ended, for half of it was loaded",
+		e->text);
+	err_hint(&own,
+		"the disks may be those of the snapshot; vmkeep log %s qemu tells what QEMU missed",
+		op->vm);
 	if (e->class == ERR_UNREACHABLE)
 		op->q = NULL;
 	end_process(op, &own);
+}
+
+/* QEMU says "Input/output error" also where space ran out. */
+static void save_failed(struct snapshot_op *op, const struct err *e)
+{
+	struct err own;
+
+	err_copy(&own, e);
+	err_hint(&own, "the guest's memory goes into '%s': is there room for it?",
+		op->disks.disk[0].path);
+	fail(op, &own);
 }
 
 static void on_job(void *data, const struct err *e)
@@ -249,6 +268,8 @@ static void on_job(void *data, const struct err *e)
 	op->at = STEP_NODES;
 	if (op->verb == SNAPSHOT_REVERT && e)
 		load_failed(op, e);
+	else if (op->verb == SNAPSHOT_CREATE && e)
+		save_failed(op, e);
 	else if (e)
 		fail(op, e);
 	else if (op->verb == SNAPSHOT_REVERT)
@@ -282,10 +303,12 @@ static void run(struct snapshot_op *op, const char *command, json_t *arguments, 
 
 static void create(struct snapshot_op *op, struct err *e)
 {
-	if (snapshot_check_disks(&op->disks, e) < 0 || snapshot_check_free(&op->disks, op->name, e) < 0)
+	if (snapshot_check_disks(&op->disks, e) < 0 ||
+		snapshot_check_free(&op->disks, op->name, e) < 0)
 		return;
 	run(op, "snapshot-save",
-		json_pack("{s:s, s:o}", "vmstate", op->disks.disk[0].node, "devices", nodes(op, true)),
+		json_pack("{s:s, s:o}", "vmstate", op->disks.disk[0].node, "devices",
+			nodes(op, true)),
 		"writes memory; the guest stands still");
 }
 
@@ -309,7 +332,8 @@ static void revert(struct snapshot_op *op, struct vm *vm, struct err *e)
 	if (snapshot_check_there(&op->disks, op->name, true, e) < 0)
 		return;
 	if (!memory) {
-		err_set(e, ERR_WRONG_STATE, "snapshot '%s' holds disks only: a guest that runs cannot be taken back to it",
+		err_set(e, ERR_WRONG_STATE,
+			"snapshot '%s' holds disks only: a guest that runs cannot be taken back to it",
 			op->name);
 		err_hint(e, "vmkeep stop %s first", op->vm);
 		return;
@@ -318,14 +342,16 @@ static void revert(struct snapshot_op *op, struct vm *vm, struct err *e)
 	op->record = snapshot_record_load(vm, op->name, snapshot_created(&op->disks, op->name));
 	if (snapshot_record_check(op->record, &m, e) < 0)
 		return;
-	run(op, "snapshot-load", json_pack("{s:s, s:o}", "vmstate", memory, "devices", nodes(op, true)),
+	run(op, "snapshot-load",
+		json_pack("{s:s, s:o}", "vmstate", memory, "devices", nodes(op, true)),
 		"reads memory; the guest stands still");
 }
 
-static void delete(struct snapshot_op *op, struct err *e)
+static void delete (struct snapshot_op *op, struct err *e)
 {
 	if (snapshot_check_there(&op->disks, op->name, false, e) == 0)
-		run(op, "snapshot-delete", json_pack("{s:o}", "devices", nodes(op, false)), "deletes");
+		run(op, "snapshot-delete", json_pack("{s:o}", "devices", nodes(op, false)),
+			"deletes");
 }
 
 static void act(struct snapshot_op *op)
@@ -354,7 +380,7 @@ static void act(struct snapshot_op *op)
 			prove_deleted(op, vm);
 			return;
 		}
-		delete(op, &e);
+		delete (op, &e);
 		break;
 	}
 	if (e.number)

@@ -29,8 +29,8 @@ struct snapshot_disks {
 };
 
 /* nvram: path of the UEFI variables, which go with the disks; NULL: none. */
-void snapshot_disks_init(struct snapshot_disks *s, const struct conf_vm *c, const struct identity *id,
-	const char *image_dir, const char *nvram);
+void snapshot_disks_init(struct snapshot_disks *s, const struct conf_vm *c,
+	const struct identity *id, const char *image_dir, const char *nvram);
 void snapshot_disks_release(struct snapshot_disks *s);
 /* From the answer to query-named-block-nodes. A disk whose node is missing has no snapshots. */
 void snapshot_disks_take_nodes(struct snapshot_disks *s, const json_t *nodes);
@@ -59,7 +59,8 @@ struct snapshot_machine { /* what must be the same for memory to fit; NULL: not 
 };
 
 json_t *snapshot_record_new(const struct snapshot_machine *m, bool running, json_int_t created);
-bool snapshot_record_running(const json_t *record); /* also true of a snapshot that nobody recorded */
+bool snapshot_record_running(
+	const json_t *record); /* also true of a snapshot that nobody recorded */
 /* ERR_CONFLICT tells what changed. record NULL: made by others, nothing is known. */
 int snapshot_record_check(const json_t *record, const struct snapshot_machine *m, struct err *e);
 /* created: a record of another snapshot of the same name does not count. New reference or NULL. */
@@ -82,11 +83,11 @@ struct snapshot_op {
 	void (*listed)(void *data, json_t *result, const struct err *e);
 	void *data;
 	struct snapshot_disks disks;
-	size_t at;	    /* disk or step under way */
-	bool running;	    /* the guest ran before; after a revert: it shall run */
-	bool booted;	    /* we started the process, to load memory into it */
-	bool done;	    /* the deed is done, what follows only proves it */
-	char qemu[32];	    /* its version */
+	size_t at;     /* disk or step under way */
+	bool running;  /* the guest ran before; after a revert: it shall run */
+	bool booted;   /* we started the process, to load memory into it */
+	bool done;     /* the deed is done, what follows only proves it */
+	char qemu[32]; /* its version */
 	json_t *record;
 	struct err error;
 };

@@ -18,35 +18,19 @@ static const char file_name[] = "snapshots.json";
 
 /* Keys of which a guest sees something; a whole device that came or went always counts. */
 static const struct {
-	const char *section, *key;
+	const char *section, *key[8];
 } visible[] = {
-	{ "VM",	     "CPUs"		 },
-	{ "VM",	     "Memory"		 },
-	{ "VM",	     "Machine"		 },
-	{ "CPU",     "Model"		 },
-	{ "CPU",     "Features"		 },
-	{ "CPU",     "Sockets"		 },
-	{ "CPU",     "Cores"		 },
-	{ "CPU",     "Threads"		 },
-	{ "Memory",  "Max"		 },
-	{ "Memory",  "Balloon"		 },
-	{ "Memory",  "DeflateOnOOM"	 },
-	{ "Memory",  "FreePageReporting" },
-	{ "Boot",    "Firmware"		 },
-	{ "Boot",    "SecureBoot"	 },
-	{ "Boot",    "Kernel"		 },
-	{ "Disk",    "Bus"		 },
-	{ "Disk",    "Discard"		 },
-	{ "Disk",    "ReadOnly"		 },
-	{ "CDROM",   "Bus"		 },
-	{ "NIC",     "Model"		 },
-	{ "NIC",     "MACAddress"	 },
-	{ "Display", "Type"		 },
-	{ "Display", "Video"		 },
-	{ "Display", "Tablet"		 },
-	{ "Serial",  "Type"		 },
-	{ "RNG",     "Source"		 },
-	{ "QEMU",    "Args"		 },
+	{ "VM", { "CPUs", "Memory", "Machine" } },
+	{ "CPU", { "Model", "Features", "Sockets", "Cores", "Threads" } },
+	{ "Memory", { "Max", "Balloon", "DeflateOnOOM", "FreePageReporting" } },
+	{ "Boot", { "Firmware", "SecureBoot", "Kernel" } },
+	{ "Disk", { "Bus", "Discard", "ReadOnly" } },
+	{ "CDROM", { "Bus" } },
+	{ "NIC", { "Model", "MACAddress" } },
+	{ "Display", { "Type", "Video", "Tablet" } },
+	{ "Serial", { "Type" } },
+	{ "RNG", { "Source" } },
+	{ "QEMU", { "Args" } },
 };
 
 json_t *snapshot_record_new(const struct snapshot_machine *m, bool running, json_int_t created)
@@ -55,8 +39,9 @@ json_t *snapshot_record_new(const struct snapshot_machine *m, bool running, json
 	json_t *record;
 
 	conf_vm_dump(m->conf, false, &text);
-	record = json_pack("{s:I, s:b, s:s?, s:s?, s:s?, s:s}", "created", created, "running", running, "machine",
-		m->machine, "accel", m->accel, "qemu", m->qemu, "config", text.data ? text.data : "");
+	record = json_pack("{s:I, s:b, s:s?, s:s?, s:s?, s:s}", "created", created, "running",
+		running, "machine", m->machine, "accel", m->accel, "qemu", m->qemu, "config",
+		text.data ? text.data : "");
 	buf_release(&text);
 	return record;
 }
@@ -78,15 +63,17 @@ static void add_change(struct changes *c, const char *what, const char *from, co
 	size_t len = strlen(c->text);
 
 	c->n++;
-	snprintf(c->text + len, sizeof c->text - len, "%s%s was %s and is %s", len ? ", " : "", what,
-		from ? from : "not there", to ? to : "not there");
+	snprintf(c->text + len, sizeof c->text - len, "%s%s was %s and is %s", len ? ", " : "",
+		what, from ? from : "not there", to ? to : "not there");
 }
 
 static bool is_visible(const struct conf_change *c)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(visible); i++)
-		if (streq(visible[i].section, c->section) && streq(visible[i].key, c->key))
-			return true;
+	for (size_t i = 0; c->key && i < ARRAY_SIZE(visible); i++)
+		for (size_t k = 0; visible[i].key[k]; k++)
+			if (streq(visible[i].section, c->section) &&
+				streq(visible[i].key[k], c->key))
+				return true;
 	return !c->key;
 }
 
@@ -96,8 +83,8 @@ static void on_change(void *data, const struct conf_change *c)
 
 	if (!is_visible(c))
 		return;
-	snprintf(what, sizeof what, "[%s%s%s]%s%s", c->section, c->id ? " " : "", c->id ? c->id : "",
-		c->key ? " " : "", c->key ? c->key : "");
+	snprintf(what, sizeof what, "[%s%s%s]%s%s", c->section, c->id ? " " : "",
+		c->id ? c->id : "", c->key ? " " : "", c->key ? c->key : "");
 	if (c->key)
 		add_change(data, what, c->from, c->to);
 	else
@@ -107,7 +94,9 @@ static void on_change(void *data, const struct conf_change *c)
 static void compare_conf(struct changes *changes, const json_t *record, const struct conf_vm *now)
 {
 	const char *text = json_string_value(json_object_get(record, "config"));
-	struct conf_source source = { .file = file_name, .text = text, .len = text ? strlen(text) : 0 };
+	struct conf_source source = {
+		.file = file_name, .text = text, .len = text ? strlen(text) : 0
+	};
 	struct conf_context ctx = { .uuid = "", .state_dir = "" };
 	struct conf_problems problems = { 0 };
 	struct conf_vm then = CONF_VM_INIT;
@@ -122,7 +111,8 @@ static void compare_conf(struct changes *changes, const json_t *record, const st
 	conf_vm_release(&then);
 }
 
-static void compare_word(struct changes *changes, const json_t *record, const char *key, const char *now)
+static void compare_word(
+	struct changes *changes, const json_t *record, const char *key, const char *now)
 {
 	const char *then = json_string_value(json_object_get(record, key));
 
@@ -136,7 +126,8 @@ static void compare_qemu(struct changes *changes, const json_t *record, const ch
 	const char *then = json_string_value(json_object_get(record, "qemu"));
 	unsigned a[2], b[2];
 
-	if (then && now && sscanf(then, "%u.%u", &a[0], &a[1]) == 2 && sscanf(now, "%u.%u", &b[0], &b[1]) == 2 &&
+	if (then && now && sscanf(then, "%u.%u", &a[0], &a[1]) == 2 &&
+		sscanf(now, "%u.%u", &b[0], &b[1]) == 2 &&
 		(b[0] < a[0] || (b[0] == a[0] && b[1] < a[1])))
 		add_change(changes, "qemu", then, now);
 }
@@ -153,7 +144,8 @@ int snapshot_record_check(const json_t *record, const struct snapshot_machine *m
 	compare_qemu(&changes, record, m->qemu);
 	if (!changes.n)
 		return 0;
-	err_set(e, ERR_CONFLICT, "the machine changed since, and the memory saved would not fit: %s", changes.text);
+	err_set(e, ERR_CONFLICT,
+		"the machine changed since, and the memory saved would not fit: %s", changes.text);
 	return err_hint(e, "undo that, then revert");
 }
 
@@ -231,7 +223,8 @@ void snapshot_record_save(struct vm *vm, const char *name, json_t *record)
 			json_object_set(all, name, record);
 		text = json_dumps(doc, JSON_INDENT(1));
 		if (!text || file_replace(dir, file_name, 0600, text, strlen(text), false, &e) < 0)
-			log_error(vm->name, "%s: %s", file_name, text ? e.text : "cannot be written as JSON");
+			log_error(vm->name, "%s: %s", file_name,
+				text ? e.text : "cannot be written as JSON");
 		free(text);
 	}
 	json_decref(doc);

@@ -18,7 +18,7 @@
 enum {
 	VNC_PORT_FIRST = 5900,
 	VNC_PORTS = 4096,
-	VNC_PENDING_MAX = 8, /* on their way to QEMU */
+	VNC_PENDING_MAX = 8,  /* on their way to QEMU */
 	VNC_PASSWORD_MAX = 8, /* RFB takes no more */
 	VNC_PASSWORD_FILE_MAX = 4096,
 };
@@ -70,8 +70,8 @@ static int endpoint_parse(struct endpoint *at, const char *listen, struct err *e
 /* The port stands at the same place in both. */
 static int endpoint_bind(struct endpoint *at, unsigned port)
 {
-	_cleanup_(close_fd) int fd = socket(
-		at->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	_cleanup_(close_fd) int fd =
+		socket(at->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int on = 1;
 
 	((struct sockaddr_in *)(void *)&at->address)->sin_port = htons((uint16_t)port);
@@ -268,7 +268,8 @@ const char *display_address(const struct vm *vm)
 /* The first line; "" when there is none. */
 static int read_password(const struct vm *vm, char word[VNC_PASSWORD_MAX + 1], struct err *e)
 {
-	_cleanup_(free_ptr) char *path = xasprintf("%s/%s", vm->daemon->dirs.config, vm->running.password);
+	_cleanup_(free_ptr) char *path =
+		xasprintf("%s/%s", vm->daemon->dirs.config, vm->running.password);
 	struct buf text = BUF_MAX(VNC_PASSWORD_FILE_MAX);
 	int r = file_read(AT_FDCWD, path, &text, e);
 	size_t len = text.data ? strcspn(text.data, "\r\n") : 0;

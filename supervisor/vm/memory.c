@@ -11,12 +11,13 @@ enum {
 };
 
 static const double poll_first = 0.05, poll_last = 0.25, poll_growth = 1.5;
-static const double silence_max = 3; /* seconds without any movement, then is there a driver at all? */
+static const double silence_max =
+	3; /* seconds without any movement, then is there a driver at all? */
 static const char balloon_path[] = "/machine/peripheral/balloon0";
 
 /*
- * One change under way. It lives as long as its session or shorter, and never keeps the VM: that may
- * be freed while the end of the connection is still to be told.
+ * One change under way. It lives as long as its session or shorter, and never keeps the VM: that
+ * may be freed while the end of the connection is still to be told.
  */
 struct balloon {
 	struct qmp *q;
@@ -43,25 +44,28 @@ int memory_check(const struct conf_vm *c, uint64_t bytes, bool force, struct err
 		floor = MEMORY_FORCED_FLOOR;
 	text_size(asked, sizeof asked, bytes);
 	if (bytes > most) {
-		err_set(e, ERR_USAGE, "%s is more than the %s that the guest was started with", asked,
-			text_size(bound, sizeof bound, most));
+		err_set(e, ERR_USAGE, "%s is more than the %s that the guest was started with",
+			asked, text_size(bound, sizeof bound, most));
 		return err_hint(e, "[Memory] Max= makes room for more, from the next start on");
 	}
 	if (bytes >= floor)
 		return 0;
-	err_set(e, ERR_USAGE, "%s is below the floor of %s", asked, text_size(bound, sizeof bound, floor));
+	err_set(e, ERR_USAGE, "%s is below the floor of %s", asked,
+		text_size(bound, sizeof bound, floor));
 	if (force)
 		return e->number;
 	return err_hint(e, "--force goes below it, down to 16M; [Memory] Min= moves it");
 }
 
-static int refused(const struct vm *vm, uint64_t bytes, bool force, const struct job *j, struct err *e)
+static int refused(
+	const struct vm *vm, uint64_t bytes, bool force, const struct job *j, struct err *e)
 {
 	if (vm->busy)
 		return err_set(e, ERR_CONFLICT, "%s is under way", vm->busy);
 	for (const struct job *other = j->next; other; other = other->next)
 		if (other->ended <= 0 && streq(other->verb, j->verb) && streq(other->vm, j->vm)) {
-			err_set(e, ERR_CONFLICT, "its memory is being changed already, by job %u", other->id);
+			err_set(e, ERR_CONFLICT, "its memory is being changed already, by job %u",
+				other->id);
 			return err_hint(e, "vmkeep job cancel %u ends that", other->id);
 		}
 	if (memory_check(&vm->running, bytes, force, e) < 0)
@@ -71,7 +75,8 @@ static int refused(const struct vm *vm, uint64_t bytes, bool force, const struct
 		return err_hint(e, "[Memory] Balloon=yes gives it one, from the next start on");
 	}
 	if (vm->state == VM_PAUSED) {
-		err_set(e, ERR_WRONG_STATE, "is paused: a guest that stands still gives and takes nothing");
+		err_set(e, ERR_WRONG_STATE,
+			"is paused: a guest that stands still gives and takes nothing");
 		return err_hint(e, "vmkeep resume %s", vm->name);
 	}
 	if (!vm->qmp)
@@ -98,8 +103,8 @@ static void send_stats_interval(struct balloon *b, int seconds)
 
 static void send_target(struct balloon *b, uint64_t bytes, qmp_reply_fn *reply)
 {
-	qmp_call(b->q, "balloon", json_pack("{s:I}", "value", (json_int_t)bytes), -1, VM_QMP_SECONDS, reply,
-		reply ? b : NULL);
+	qmp_call(b->q, "balloon", json_pack("{s:I}", "value", (json_int_t)bytes), -1,
+		VM_QMP_SECONDS, reply, reply ? b : NULL);
 }
 
 static void finish(struct balloon *b, const struct err *e)
@@ -139,10 +144,12 @@ static void give_up(struct balloon *b, bool has_driver)
 	text_size(target, sizeof target, b->target);
 	text_size(actual, sizeof actual, b->actual);
 	if (has_driver) {
-		err_set(&e, ERR_GUEST_REFUSED, "the guest has %s and did not get to %s in time", actual, target);
+		err_set(&e, ERR_GUEST_REFUSED, "the guest has %s and did not get to %s in time",
+			actual, target);
 		err_hint(&e, "it stays there; --timeout gives it longer");
 	} else {
-		err_set(&e, ERR_GUEST_REFUSED, "no balloon driver answers in the guest: it has %s and stays there",
+		err_set(&e, ERR_GUEST_REFUSED,
+			"no balloon driver answers in the guest: it has %s and stays there",
 			actual);
 		err_hint(&e, "a guest that still boots has none yet; Linux's is virtio_balloon");
 	}
@@ -207,8 +214,8 @@ static void look(struct balloon *b)
 		finish(b, NULL);
 	else if (b->late || now - b->moved >= silence_max)
 		qmp_call(b->q, "qom-get",
-			json_pack("{s:s, s:s}", "path", balloon_path, "property", "guest-stats"), -1,
-			VM_QMP_SECONDS, on_stats, b);
+			json_pack("{s:s, s:s}", "path", balloon_path, "property", "guest-stats"),
+			-1, VM_QMP_SECONDS, on_stats, b);
 	else
 		later(b);
 }
@@ -243,7 +250,8 @@ static void on_poll(struct ev_loop *ev, ev_timer *w, int revents)
 	ask(w->data);
 }
 
-/* At most one a second comes, so that asking is usually faster; not while something is in flight. */
+/* At most one a second comes, so that asking is usually faster; not while something is in flight.
+ */
 static void on_event(struct qmp_listener *l, const char *name, const json_t *data)
 {
 	struct balloon *b = container_of(l, struct balloon, listener);

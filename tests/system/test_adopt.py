@@ -78,7 +78,7 @@ def test_paused_while_nobody_looked(daemon):
     daemon.kill_daemon()
     monitor(daemon, "a", "stop")
     daemon.start()
-    assert daemon.info("a")["state"] == "paused"
+    daemon.wait_state("a", "paused")
 
 
 def test_powered_off_while_nobody_looked(daemon):
@@ -170,7 +170,7 @@ def test_record_of_a_process_that_is_gone(daemon):
     daemon.ok("start", "a")
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"\0" * 64, b'{"version": 99}', b"[1]"])
+@pytest.mark.parametrize("damage", [b"", b"{", b"\0" * 64, b'{"version": "x"}', b"[1]"])
 def test_damaged_identity_is_set_aside(daemon, damage):
     daemon.micro("a")
     daemon.micro("b")
@@ -187,6 +187,22 @@ def test_damaged_identity_is_set_aside(daemon, damage):
     assert len(kept) == 1
     assert kept[0] in vmk.read_text(os.path.join(daemon.base, "daemon.log"))
     os.unlink(os.path.join(folder, kept[0]))
+
+
+def test_identity_of_a_newer_vmkeep_is_kept(daemon):
+    """After a downgrade: refused with words, not replaced by a new identity."""
+    daemon.micro("a")
+    daemon.up("a")
+    daemon.ok("kill", "a")
+    daemon.stop_daemon()
+    path = os.path.join(daemon.state, "vms", "a", "identity.json")
+    newer = '{"version": 99, "uuid": "kept"}'
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(newer)
+    daemon.start()
+    said = str(daemon.vmkeep("start", "a"))
+    assert vmk.read_text(path) == newer
+    assert "version 99" in said and daemon.info("a")["state"] == "stopped"
 
 
 def test_file_removed_while_it_runs(daemon):

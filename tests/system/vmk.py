@@ -183,9 +183,8 @@ class Stream:
 
     def end(self):
         if self.process.poll() is None:
-            for pid in children(self.process.pid):  # nsenter's: the program itself
+            for pid in children(self.process.pid) or [self.process.pid]:  # nsenter ends with its child
                 os.kill(pid, signal.SIGKILL)
-            self.process.kill()
         self.process.wait()
 
 

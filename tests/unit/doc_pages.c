@@ -53,7 +53,8 @@ static void run(struct buf *out, int *status, const char *command)
 	buf_adds(out, ""); /* data is not NULL then */
 }
 
-/* As a terminal shows it, without lines: bold is a letter over itself, a blank may be a line's end. */
+/* As a terminal shows it, without lines: bold is a letter over itself, a blank may be a line's end.
+ */
 static char *page_text(const char *name)
 {
 	_cleanup_(free_ptr) char *path = page_path(name);
@@ -132,9 +133,10 @@ static void has_schema(const char *page, const struct conf_schema *schema)
 		at = strstr(at, header);
 		for (size_t k = 0; k < s->keys; k++) {
 			const struct conf_key *key = &s->key[k];
-			_cleanup_(free_ptr) char *item = xasprintf(" %s= %s [", key->name, key->help);
-			_cleanup_(free_ptr) char *preset =
-				xasprintf("; default: %s; applies: ", key->preset ? key->preset : "");
+			_cleanup_(free_ptr) char *item =
+				xasprintf(" %s= %s [", key->name, key->help);
+			_cleanup_(free_ptr) char *preset = xasprintf(
+				"; default: %s; applies: ", key->preset ? key->preset : "");
 
 			must_have(page, at, item);
 			at = strstr(at, item) + strlen(item);
@@ -165,7 +167,8 @@ static void has_verb(const char *command, const char *api, const struct api_verb
 	must_have("vmkeep-api.7", at, execute);
 	at = strstr(at, execute);
 	for (size_t i = 0; (arg = api_verb_arg(v, i)); i++) {
-		_cleanup_(free_ptr) char *word = xasprintf(" %s (%s", arg->name, api_type_name(arg->type));
+		_cleanup_(free_ptr) char *word =
+			xasprintf(" %s (%s", arg->name, api_type_name(arg->type));
 
 		must_have("vmkeep-api.7", at, word);
 		if (v->command && arg->option)

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tests/bench/measure.h - what the parts of the stopwatch share
+ *
+ * A measurement that goes wrong ends the program with a line that says how: no figure is better than
+ * a wrong one. All times are milliseconds of the monotonic clock.
+ */
+#ifndef TESTS_BENCH_MEASURE_H
+#define TESTS_BENCH_MEASURE_H
+
+#include <jansson.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+enum { PATIENCE_MS = 30000 }; /* nothing that is measured takes longer */
+
+double now_ms(void);
+_Noreturn void give_up(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void figure(const char *name, double ms); /* one line on stdout */
+
+/* A connection that speaks JSON by lines: QEMU's monitor, the control socket. */
+struct wire {
+	int fd;
+	char *data;
+	size_t len, used;
+};
+
+void wire_open(struct wire *w, int fd /* stolen */);
+void wire_connect(struct wire *w, const char *path);
+void wire_close(struct wire *w);
+void wire_send(struct wire *w, json_t *message /* stolen */);
+/* The next message, which the caller frees; when: its last byte was here. */
+json_t *wire_receive(struct wire *w, double *when);
+
+/* QEMU's own command line, run by hand: the same argv and descriptors, no daemon, no jail. */
+struct hand {
+	pid_t pid;
+	int pidfd;
+	struct wire qmp;
+	double begun, executed, running;
+	double greeting; /* QEMU says it early, and reads nothing until its machine is made */
+	double greeted;	 /* capabilities agreed: what the daemon calls greeted */
+};
+
+struct words { /* argv as /proc/PID/cmdline has it */
+	char **word;
+	char *text;
+};
+
+void words_read(struct words *words, const char *path);
+void words_release(struct words *words);
+void hand_start(struct hand *h, const struct words *words, const char *dir);
+void hand_call(struct hand *h, const char *execute); /* until its reply */
+void hand_event(struct hand *h, const char *event);
+double hand_end(struct hand *h); /* waits for the process; when that was */
+
+/* Waits for a text that a guest writes into this file behind the first offset bytes. */
+void text_wait(const char *path, off_t offset, const char *text);
+off_t file_size(const char *path); /* 0: not there */
+
+#endif
