@@ -17,7 +17,7 @@
 struct ev_loop;
 
 struct child_result {
-	int status;	   /* as from waitid: exit code, or -signal; -ETIMEDOUT when killed by us */
+	int status;	   /* exit code (CHILD_NOT_RUN), or -signal; -ETIMEDOUT when killed by us */
 	const char *out;   /* stdout, NUL terminated, cut at out_max */
 	size_t out_len;
 	const char *err;   /* stderr likewise */
@@ -48,7 +48,10 @@ struct child_fd {
 };
 
 /* Spawns with exactly these descriptors (all of ours are CLOEXEC), its own session, an empty signal
- * mask and default actions. Returns the pid and a pidfd. */
+ * mask and default actions. Returns the pid and a pidfd at once. A bare name
+ * that is not in PATH is an error here; that a path could not be run is seen from the exit status
+ * CHILD_NOT_RUN, and said on the child's stderr. */
+enum { CHILD_NOT_RUN = 127 };
 int child_spawn(const char *const *argv, const char *const *envp, const struct child_fd *fds,
 	size_t n_fds, pid_t *pid, int *pidfd, struct err *e);
 

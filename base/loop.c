@@ -33,11 +33,20 @@ static void goes_to_sleep(struct ev_loop *ev, ev_prepare *w, int revents)
 		l->longest_turn = turn;
 }
 
+/* Not ev_now(): ev_now_update() moves that on within a turn. */
+double loop_turn(struct ev_loop *ev)
+{
+	const struct loop *l = ev_userdata(ev);
+
+	return l && l->woke > 0 ? ev_time() - l->woke : 0;
+}
+
 int loop_init(struct loop *l)
 {
 	*l = (struct loop){ .ev = ev_loop_new(EVFLAG_NOENV) };
 	if (!l->ev)
 		return -ENOMEM;
+	ev_set_userdata(l->ev, l);
 	ev_periodic_init(&l->far, far_away, 0, 0, later);
 	ev_periodic_start(l->ev, &l->far);
 	ev_check_init(&l->check, woke_up);
@@ -61,13 +70,39 @@ void loop_stop(struct loop *l)
 	ev_break(l->ev, EVBREAK_ALL);
 }
 
+static void stop_own(struct loop *l)
+{
+	ev_periodic_stop(l->ev, &l->far);
+	ev_check_stop(l->ev, &l->check);
+	ev_prepare_stop(l->ev, &l->prepare);
+}
+
+static void no_longer(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	(void)w, (void)revents;
+	ev_break(ev, EVBREAK_ALL);
+}
+
+void loop_finish(struct loop *l, double patience)
+{
+	ev_timer end;
+
+	if (!l->ev)
+		return;
+	stop_own(l);
+	ev_timer_init(&end, no_longer, patience, 0);
+	ev_timer_start(l->ev, &end);
+	ev_unref(l->ev);
+	ev_run(l->ev, 0);
+	ev_ref(l->ev);
+	ev_timer_stop(l->ev, &end);
+}
+
 void loop_release(struct loop *l)
 {
 	if (!l->ev)
 		return;
-	ev_periodic_stop(l->ev, &l->far);
-	ev_check_stop(l->ev, &l->check);
-	ev_prepare_stop(l->ev, &l->prepare);
+	stop_own(l);
 	ev_loop_destroy(l->ev);
 	l->ev = NULL;
 }

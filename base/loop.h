@@ -23,6 +23,13 @@ struct loop {
 int loop_init(struct loop *l);
 void loop_run(struct loop *l);
 void loop_stop(struct loop *l);
+/* Runs on until nothing is under way, at most patience seconds: what was closed or cancelled ends from
+ * the loop. Only loop_release() may follow. */
+void loop_finish(struct loop *l, double patience);
 void loop_release(struct loop *l);
+
+/* Seconds that this turn has lasted. Who is called again as long as there is something to do, as every
+ * ev_io is, may leave it to the next turn: a hundred guests that speak at once hold up nobody. */
+double loop_turn(struct ev_loop *ev);
 
 #endif

@@ -13,11 +13,11 @@ static const struct conf_key daemon_keys[] = {
 	  .preset = "info", .apply = CONF_APPLY_LIVE,
 	  .help = "The least important kind of message that is still logged." },
 	{ .name = "MaxClients",        UINT(conf_daemon, max_clients, 1, 4096), .preset = "256",
-	  .apply = CONF_APPLY_START,
+	  .apply = CONF_APPLY_LIVE,
 	  .help = "Connections to the control socket at a time." },
 	{ .name = "MaxClientsPerUser", UINT(conf_daemon, max_clients_per_user, 1, 4096),
 	  .preset = "64",
-	  .apply = CONF_APPLY_START,
+	  .apply = CONF_APPLY_LIVE,
 	  .help = "Likewise of one user; root's are not counted." },
 };
 

@@ -12,10 +12,13 @@
 #include <stdarg.h>
 #include <sys/socket.h>
 
+#include "base/loop.h"
 #include "base/mem.h"
 #include "qmp/calls.h"
 #include "qmp/codec.h"
 #include "qmp/outq.h"
+
+#define TURN_MAX 0.003 /* seconds: monitors that are looked at later in a turn wait for the next one */
 
 enum {
 	READ_SIZE = (16 << 10) - 1, /* with the buffer's NUL a power of two */
@@ -46,7 +49,7 @@ struct qmp {
 
 	char *why; /* the connection is gone */
 	enum err_class why_class;
-	bool told, closing;
+	bool told, closing, silent;
 	bool more; /* messages are left that this turn did not take */
 	const char *error_class;
 };
@@ -211,6 +214,11 @@ static void take_reply(struct qmp *q, const json_t *message)
 
 	if (!json_is_integer(id) || n < 0 || n > (json_int_t)UINT_MAX)
 		return;
+	if (q->silent) {
+		q->silent = false;
+		if (q->h.heard)
+			q->h.heard(q->data);
+	}
 	if (q->greeted && !q->ready && (unsigned)n == q->hello_id) {
 		become_ready(q, error);
 		return;
@@ -307,17 +315,30 @@ static void expire(struct qmp *q)
 			q->greeting_timeout);
 }
 
+static void tell_silence(struct qmp *q, const struct err *e)
+{
+	if (q->silent || q->fd < 0)
+		return;
+	q->silent = true;
+	if (q->h.silent)
+		q->h.silent(q->data, e);
+}
+
 /* Callbacks may change the list as they like; what they call now is for another turn. */
 static void deliver(struct qmp *q)
 {
 	const unsigned end = q->calls.next_id;
 	struct call *c;
 	struct err e;
+	bool expired;
 
 	while ((c = calls_ended(&q->calls, end))) {
 		err_clear(&e);
+		expired = c->outcome == CALL_EXPIRED;
 		call_describe(c, q->why, &e);
 		complete(q, c, NULL, &e);
+		if (expired)
+			tell_silence(q, &e);
 	}
 }
 
@@ -355,10 +376,16 @@ static void turn(struct qmp *q)
 	rearm(q);
 }
 
+void qmp_take(struct qmp *q)
+{
+	turn(q);
+}
+
 static void on_readable(struct ev_loop *ev, ev_io *w, int revents)
 {
-	(void)ev, (void)revents;
-	turn(container_of(w, struct qmp, readable));
+	(void)revents;
+	if (loop_turn(ev) < TURN_MAX)
+		turn(container_of(w, struct qmp, readable));
 }
 
 static void on_writable(struct ev_loop *ev, ev_io *w, int revents)

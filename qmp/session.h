@@ -35,6 +35,10 @@ struct qmp_handlers {
 	 * after qmp_close(). All calls were completed before. ERR_QEMU_FAILED for a breach. The
 	 * session still wants its qmp_close(). */
 	void (*closed)(void *data, const struct err *e);
+	/* A call's time passed without an answer: QEMU hangs, or works at something long. Once,
+	 * until heard: the first reply after that. */
+	void (*silent)(void *data, const struct err *e);
+	void (*heard)(void *data);
 };
 
 /* fd: a connected, non-blocking stream socket, stolen. greeting_timeout in seconds, until ready: a
@@ -61,6 +65,10 @@ void qmp_cancel(struct qmp *q, unsigned id);
 /* Drops all callbacks of calls made with this data pointer: its owner goes away. The commands are
  * sent all the same. */
 void qmp_forget(struct qmp *q, const void *data);
+
+/* Takes what has come, from the loop, before QEMU's end is judged: the socket may hold its last words.
+ * Calls back as the loop does. */
+void qmp_take(struct qmp *q);
 
 /* Completes what is in flight (from the loop), then frees. NULL is fine. */
 void qmp_close(struct qmp *q);

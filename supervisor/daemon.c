@@ -80,6 +80,8 @@ static int parse(int argc, char **argv, struct options *o)
 	return 3;
 }
 
+#define FINISH_SECONDS 1.0 /* for children that were killed and connections that were closed */
+
 /* nft, dnsmasq and qemu-img are looked up here, whatever shell started us */
 #define PATH_OF_OURS "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -178,10 +180,12 @@ static void unbuild(struct daemon *d)
 {
 	d->emit = NULL;
 	server_free(d->server);
-	vms_free(d->vms);
+	vms_clear(d->vms);
 	networks_free(d->networks);
 	probes_free(d->probes);
 	watches_free(d->watches);
+	loop_finish(&d->loop, FINISH_SECONDS);
+	vms_free(d->vms);
 	daemon_release(d);
 }
 
@@ -202,9 +206,7 @@ static void on_hup(struct ev_loop *ev, ev_signal *w, int revents)
 	(void)ev, (void)revents;
 	snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%.0f", daemon_now() * 1e6);
 	daemon_notify(text);
-	daemon_load_conf(d, &problems);
-	networks_reload(d->networks, &problems);
-	vms_reload(d->vms, &problems);
+	verbs_reload(d, &problems);
 	log_info(NULL, "configuration read again, %zu problems", problems.count);
 	conf_problems_release(&problems);
 	daemon_notify("READY=1");

@@ -5,11 +5,14 @@
 #include <sys/socket.h>
 
 #include "base/log.h"
+#include "base/loop.h"
 #include "base/mem.h"
 #include "supervisor/control/request_private.h"
 #include "supervisor/control/server.h"
 
 enum { READ_CHUNK = 16 << 10 }; /* per turn and client, so that a busy one does not starve others */
+
+#define TURN_MAX 0.001 /* seconds: requests that come later in a turn wait; guests may take longer */
 
 /* --- the end of the turn ----------------------------------------------------------------- */
 
@@ -70,13 +73,13 @@ static void write_out(struct connection *c)
 	}
 }
 
-/* Hands over messages; true when there may be more. */
+/* Hands over messages, as many as the turn has time for; true when there may be more. */
 static bool take_messages(struct connection *c)
 {
 	struct err e = ERR_INIT;
 	json_t *message;
 
-	while (!c->closed && !must_pause(c)) {
+	while (!c->closed && !must_pause(c) && loop_turn(c->all->ev) < TURN_MAX) {
 		switch (codec_next(&c->in, &message, &e)) {
 		case CODEC_NONE:
 			return false;
@@ -101,9 +104,11 @@ static void run(struct connection *c)
 	do {
 		more = take_messages(c);
 		write_out(c);
-	} while (more && !must_pause(c));
+	} while (more && !must_pause(c) && loop_turn(c->all->ev) < TURN_MAX);
 	c->running = false;
 	watch(c);
+	if (more && !must_pause(c))
+		make_due(c);
 }
 
 /* recv() without room for descriptors: the kernel drops those that a client sends. */

@@ -26,6 +26,9 @@ bool verb_needs_guest(struct request *r, const struct vm *vm);
 /* "file:line: key: reason" lines as columns and rows. */
 json_t *verb_problems(const struct conf_problems *p);
 
+/* All files again, as `reload` and SIGHUP do. */
+void verbs_reload(struct daemon *d, struct conf_problems *p);
+
 /* Host byte order to "192.168.122.7". */
 json_t *verb_address(uint32_t address);
 

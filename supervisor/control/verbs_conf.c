@@ -13,6 +13,14 @@ static void append_text(struct conf_problems *p, const char *text)
 	buf_adds(&p->text, text);
 }
 
+void verbs_reload(struct daemon *d, struct conf_problems *p)
+{
+	daemon_load_conf(d, p);
+	server_reload(d->server, (unsigned)d->conf.max_clients, (unsigned)d->conf.max_clients_per_user);
+	networks_reload(d->networks, p);
+	vms_reload(d->vms, p);
+}
+
 void verb_check(void *data, struct request *r)
 {
 	struct daemon *d = data;
@@ -38,12 +46,9 @@ void verb_check(void *data, struct request *r)
 
 void verb_reload(void *data, struct request *r)
 {
-	struct daemon *d = data;
 	struct conf_problems problems = { 0 };
 
-	daemon_load_conf(d, &problems);
-	networks_reload(d->networks, &problems);
-	vms_reload(d->vms, &problems);
+	verbs_reload(data, &problems);
 	request_return(r, verb_problems(&problems));
 	conf_problems_release(&problems);
 }
@@ -141,8 +146,9 @@ static int build(struct vm *vm, const struct probe *probe, char **text, struct e
 	if (r == 0)
 		r = argv_build(&argv, conf, &vm->identity, probe, &ctx, e);
 	if (r == 0)
+		r = vm_save_identity(vm, e);
+	if (r == 0)
 		*text = argv_shell(&argv);
-	vm_save_identity(vm);
 	argv_release(&argv);
 	firmware_free(firmware);
 	arena_release(&a);

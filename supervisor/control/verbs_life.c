@@ -92,7 +92,7 @@ void verb_stop(void *data, struct request *r)
 
 	if (!vm || is_busy(r, vm))
 		return;
-	was = vm_state_has_process(vm->state) || vm->state != VM_STOPPED;
+	was = vm->state != VM_STOPPED;
 	if (vm_stop(vm, request_time(r, "timeout", -1), request_who(r), &e) < 0) {
 		request_error(r, &e);
 		return;
@@ -111,7 +111,7 @@ void verb_kill(void *data, struct request *r)
 
 	if (!vm)
 		return;
-	was = vm_state_has_process(vm->state) || vm->state != VM_STOPPED;
+	was = vm->state != VM_STOPPED;
 	if (vm_kill(vm, request_who(r), &e) < 0) {
 		request_error(r, &e);
 		return;
@@ -198,12 +198,26 @@ static void press(struct vm *vm, struct request *r, const char *command, enum vm
 	qmp_call(vm->qmp, command, NULL, -1, VM_QMP_SECONDS, press_reply, p);
 }
 
+/* OnReboot= is about the guest's own: this one is a person's. The RESET event sets it back. */
+static void let_reset(struct vm *vm)
+{
+	vm_call(vm, "set-action", json_pack("{s:s}", "reboot", "reset"), NULL);
+}
+
 void verb_reset(void *data, struct request *r)
 {
 	struct vm *vm = verb_vm(data, r);
 
-	if (vm && !is_busy(r, vm) && verb_needs_guest(r, vm))
-		press(vm, r, "system_reset", vm->state == VM_PAUSED ? VM_GOAL_PAUSED : VM_GOAL_RUNNING, true);
+	if (!vm || is_busy(r, vm) || !verb_needs_guest(r, vm))
+		return;
+	let_reset(vm);
+	press(vm, r, "system_reset", vm->state == VM_PAUSED ? VM_GOAL_PAUSED : VM_GOAL_RUNNING, true);
+	if (vm->state != VM_PAUSED)
+		return;
+	/* QEMU then takes it for one that never ran; a later daemon must not let it go for that */
+	vm->paused_start = true;
+	vm->ending = VM_END_NONE;
+	vm_record_write(vm);
 }
 
 void verb_pause(void *data, struct request *r)
@@ -214,23 +228,16 @@ void verb_pause(void *data, struct request *r)
 		press(vm, r, "stop", VM_GOAL_PAUSED, vm->state != VM_PAUSED);
 }
 
-/* A tombstone that policy kept (On...=pause) goes on only after a reset. */
-static bool is_tombstone(const struct vm *vm)
-{
-	for (int i = VM_END_POWER_OFF; i <= VM_END_WATCHDOG; i++)
-		if (streq(vm->reason, vm_ending_name((enum vm_ending)i)))
-			return true;
-	return false;
-}
-
 void verb_resume(void *data, struct request *r)
 {
 	struct vm *vm = verb_vm(data, r);
 
 	if (!vm || is_busy(r, vm) || !verb_needs_guest(r, vm))
 		return;
-	if (vm->state == VM_PAUSED && is_tombstone(vm))
+	if (vm_is_tombstone(vm)) {
+		let_reset(vm);
 		vm_call(vm, "system_reset", NULL, NULL);
+	}
 	press(vm, r, "cont", VM_GOAL_RUNNING, vm->state != VM_RUNNING);
 }
 

@@ -112,6 +112,7 @@ int daemon_load_conf(struct daemon *d, struct conf_problems *p)
 	enum log_level level;
 	size_t before = p->count;
 
+	d->conf_stamp = conf_daemon_stamp(d->dirs.config);
 	conf_load_daemon(&fresh, d->dirs.config, p);
 	if (p->count > before) {
 		log_error(NULL, "vmkeep.conf %s: %s", d->conf.arena.head ? "kept as it was" : "has problems",
@@ -126,6 +127,15 @@ int daemon_load_conf(struct daemon *d, struct conf_problems *p)
 	if (!d->log_level_given && fresh.log_level && log_level_parse(fresh.log_level, &level) == 0)
 		log_open(level);
 	return 0;
+}
+
+void daemon_look_conf(struct daemon *d)
+{
+	struct conf_problems problems = { 0 };
+
+	if (conf_daemon_stamp(d->dirs.config) != d->conf_stamp)
+		daemon_load_conf(d, &problems);
+	conf_problems_release(&problems);
 }
 
 void daemon_release(struct daemon *d)

@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "base/loop.h"
@@ -30,6 +31,7 @@ struct daemon {
 	struct loop loop;
 	struct daemon_dirs dirs;
 	struct conf_daemon conf;
+	uint64_t conf_stamp; /* of the file that conf, or the complaint about it, came from */
 	char *image_dir; /* absolute */
 	char *jail;	 /* path of vmkeep-jail */
 	double started;	 /* ev_time() */
@@ -55,6 +57,8 @@ void daemon_release(struct daemon *d);
 
 /* Reads vmkeep.conf; the old one stays in force when the new has problems. */
 int daemon_load_conf(struct daemon *d, struct conf_problems *p);
+/* The same when the file changed since. */
+void daemon_look_conf(struct daemon *d);
 
 /* To every subscriber. */
 void daemon_event(struct daemon *d, const char *name, json_t *data /* stolen */);

@@ -44,6 +44,9 @@ static void on_event(struct ev_loop *ev, ev_io *io, int revents)
 
 		if (w)
 			w->changed(w->data);
+		/* too much at once: whose events were dropped nobody knows */
+		for (w = i->mask & IN_Q_OVERFLOW ? ws->head : NULL; w; w = w->next)
+			w->changed(w->data);
 		p += sizeof *i + i->len;
 	}
 	ev_io_stop(ev, io);

@@ -37,6 +37,9 @@ static void adopt_running(struct vm *vm, const struct record_process *p)
 	double since = vm->since;
 
 	log_info(vm->name, "adopted, pid %d", (int)vm->pid);
+	/* its end, unless we asked for it, is found by looking */
+	if (!vm->quit_sent)
+		vm->ending = VM_END_NONE;
 	vm_watch_process(vm);
 	if (display_open(vm, &e) < 0)
 		log_warning(vm->name, "display: %s", e.text);
@@ -56,7 +59,8 @@ static void tell_end(struct vm *vm, const struct record_process *p)
 		vm->want = VM_WANT_STOPPED;
 		vm->ending = VM_END_QUIT;
 		log_info(vm->name, "was running when the host went down");
-	} else if (vm->quit_sent) {
+	} else if (vm->quit_sent || p->spawning) {
+		/* a start that was cut short is begun anew */
 		if (vm->ending == VM_END_NONE)
 			vm->ending = VM_END_QUIT;
 	} else {
@@ -72,14 +76,18 @@ static void adopt_one(struct vm *vm, int run_fd)
 	struct err e = ERR_INIT;
 
 	vm->run_fd = run_fd;
+	vm->orphan = !vm->stamp;
+	/* made, and then its daemon died before there was anything to record */
+	if (faccessat(run_fd, "record.json", F_OK, AT_SYMLINK_NOFOLLOW) < 0) {
+		vm_record_remove(vm);
+		return;
+	}
 	if (vm_record_read(vm, &p, &e) < 0) {
 		log_error(vm->name, "%s: set aside", e.text);
 		renameat(run_fd, "record.json", run_fd, "record.json.damaged");
 		close_fd(&vm->run_fd);
 		return;
 	}
-	if (!vm->have_conf)
-		vm->orphan = true;
 	if (take_process(vm, &p))
 		adopt_running(vm, &p);
 	else
@@ -108,4 +116,6 @@ void vms_adopt(struct vms *vms)
 		adopt_one(vm, run_fd);
 	}
 	closedir(dir);
+	/* an orphan that has ended is forgotten at the first look */
+	vms->changed = true;
 }

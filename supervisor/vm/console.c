@@ -35,6 +35,7 @@ struct port {
 	int fd;	   /* of the .out file, to read and to punch */
 	int watch; /* of it */
 	off_t drained;
+	ev_timer more; /* drained a share, and goes on in another turn */
 	struct logfile log;
 	struct watcher *watchers;
 	int typed_fd; /* the serial socket, while somebody types */
@@ -222,7 +223,8 @@ static void show(struct port *p, const char *data, size_t len)
 
 /* --- draining --- */
 
-static void drain(struct port *p)
+/* A share of what is there; true: there may be more. */
+static bool drain(struct port *p)
 {
 	char chunk[16384];
 	off_t from = p->drained;
@@ -235,11 +237,24 @@ static void drain(struct port *p)
 	}
 	if (p->drained > from)
 		fallocate(p->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, p->drained - from);
+	return p->drained - from >= DRAIN_MAX;
+}
+
+static void drain_in_turns(struct port *p)
+{
+	if (drain(p))
+		ev_timer_start(loop_of(p), &p->more);
 }
 
 static void on_output(void *data)
 {
-	drain(data);
+	drain_in_turns(data);
+}
+
+static void on_more(struct ev_loop *ev, ev_timer *t, int revents)
+{
+	(void)ev, (void)revents;
+	drain_in_turns(t->data);
 }
 
 /* Where a former daemon stopped: behind the hole it punched and the zeros at its end. */
@@ -285,7 +300,7 @@ static void port_open(struct port *p, bool first)
 	p->watch = watch_add(vm->daemon->watches, p->fd, IN_MODIFY, on_output, p, &e);
 	if (p->watch < 0)
 		log_warning(vm->name, "console '%s': %s", p->conf->id, e.text);
-	drain(p);
+	drain_in_turns(p);
 }
 
 void console_open(struct vm *vm)
@@ -303,7 +318,8 @@ void console_open(struct vm *vm)
 		c->port[i] = (struct port){ .vm = vm, .conf = &vm->running.serial[i], .fd = -1,
 			.typed_fd = -1, .log = LOGFILE_INIT, .typed = BUF_MAX(CONSOLE_TYPED_MAX) };
 		ev_timer_init(&c->port[i].taken, on_taken, 0, TAKEN_LOOK);
-		c->port[i].taken.data = &c->port[i];
+		ev_timer_init(&c->port[i].more, on_more, 0, 0);
+		c->port[i].taken.data = c->port[i].more.data = &c->port[i];
 		port_open(&c->port[i], i == 0);
 	}
 }
@@ -316,11 +332,12 @@ void console_free(struct console *c)
 		struct port *p = &c->port[i];
 
 		watch_remove(c->vm->daemon->watches, p->watch);
-		if (p->fd >= 0)
-			drain(p);
+		while (p->fd >= 0 && drain(p))
+			;
 		while (p->watchers)
 			watcher_free(p->watchers);
 		ev_timer_stop(loop_of(p), &p->taken);
+		ev_timer_stop(loop_of(p), &p->more);
 		typed_close(p);
 		logfile_release(&p->log);
 		close_fd(&p->fd);

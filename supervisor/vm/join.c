@@ -13,17 +13,14 @@ static void broken(struct vm *vm, const struct err *e)
 {
 	vm_start_failed(vm, e);
 	vm->ending = VM_END_START_FAILED;
-	vm_event(vm, VM_EV_BROKEN, e->text);
+	vm_set_reason(vm, "start failed: %s", e->text);
+	vm_event(vm, VM_EV_BROKEN, NULL);
 }
 
-/* The closed callback tells of a lost connection; a timeout is told by health. */
+/* A lost connection and silence are told by the session; the look is taken again after either. */
 static bool failed(struct vm *vm, const struct err *e)
 {
-	if (!e)
-		vm_health(vm, true, NULL);
-	else if (e->class == ERR_TIMEOUT)
-		vm_health(vm, false, e->text);
-	else if (e->class != ERR_UNREACHABLE && vm->state == VM_JOINING)
+	if (e && e->class != ERR_UNREACHABLE && e->class != ERR_TIMEOUT && vm->state == VM_JOINING)
 		broken(vm, e);
 	return e != NULL;
 }
@@ -64,6 +61,13 @@ static void set_links(struct vm *vm)
 				json_pack("{s:s, s:b}", "name", device_nic_id(&vm->running.nic[i], id), "up", 0), NULL);
 }
 
+/* A reboot that does not go on in place leaves a tombstone, as a power-off does. */
+static void set_reboot_action(struct vm *vm)
+{
+	if (vm->running.on_reboot != CONF_ENDING_RESTART)
+		vm_call(vm, "set-action", json_pack("{s:s}", "reboot", "shutdown"), NULL);
+}
+
 /* A QEMU that has not run yet: fresh, or its daemon died between greeting and cont. */
 static void let_go(struct vm *vm)
 {
@@ -74,8 +78,7 @@ static void let_go(struct vm *vm)
 		return;
 	}
 	set_links(vm);
-	if (vm->running.on_reboot == CONF_ENDING_STOP)
-		vm_call(vm, "set-action", json_pack("{s:s}", "reboot", "shutdown"), NULL);
+	set_reboot_action(vm);
 	if (vm->running.memory_max > vm->running.memory)
 		vm_call(vm, "balloon", json_pack("{s:I}", "value", (json_int_t)vm->running.memory), NULL);
 	if (vm->paused_start)
@@ -119,11 +122,18 @@ static void found(struct vm *vm, const char *status)
 			vm_ended(vm, tombstones[i].ending);
 			return;
 		}
-	if (streq(status, "io-error")) {
+	if (streq(status, "restore-vm")) {
+		/* the daemon that had the load done died before it could end what it left */
+		vm->ending = VM_END_CRASH;
+		vm_event(vm, VM_EV_ENDED, "crashed: a snapshot's load failed half way");
+	} else if (streq(status, "io-error")) {
 		if (!vm->io_error)
 			vm->io_error = xstrdup("disk error");
 		paused_because(vm, "io-error");
 	} else {
+		/* it was asked to stop, and its daemon died before it let it go on for that */
+		if (vm->state == VM_STOPPING)
+			vm_call(vm, "cont", NULL, NULL);
 		paused_because(vm, streq(status, "paused") ? "paused" : status);
 	}
 }
@@ -151,10 +161,11 @@ static void on_uuid(void *data, const json_t *result, const struct err *e)
 	}
 	/* somebody else's QEMU sits at our socket: never act on it */
 	err_set(&own, ERR_CONFLICT, "its monitor belongs to another QEMU (uuid %s)", uuid ? uuid : "?");
-	log_error(vm->name, "%s", own.text);
 	vm_health(vm, false, own.text);
 	qmp_close(vm->qmp);
 	vm->qmp = NULL;
+	if (vm->state == VM_RUNNING || vm->state == VM_PAUSED)
+		vm_arm(vm, VM_RECONNECT_SECONDS);
 }
 
 static void on_balloon(void *data, const json_t *result, const struct err *e)
@@ -167,6 +178,12 @@ static void on_balloon(void *data, const json_t *result, const struct err *e)
 
 void vm_join(struct vm *vm)
 {
+	if (!vm->qmp) {
+		vm_greet(vm);
+		return;
+	}
+	if (vm->state == VM_JOINING)
+		vm_arm_start(vm);
 	/* a child of ours with our own connection from before its exec needs no proof */
 	if (vm->is_child)
 		vm_call(vm, "query-status", NULL, on_status);
@@ -176,22 +193,27 @@ void vm_join(struct vm *vm)
 		vm_call(vm, "query-balloon", NULL, on_balloon);
 }
 
+const struct qmp_handlers vm_qmp_handlers = {
+	.ready = vm_qmp_ready,
+	.event = vm_qmp_event,
+	.silent = vm_qmp_silent,
+	.heard = vm_qmp_heard,
+	.closed = vm_qmp_closed,
+};
+
 void vm_greet(struct vm *vm)
 {
-	static const struct qmp_handlers handlers = { .ready = vm_qmp_ready, .event = vm_qmp_event,
-		.closed = vm_qmp_closed };
 	struct err e = ERR_INIT;
 	int fd;
 
-	if (vm->qmp || vm->run_fd < 0) {
-		if (vm->state == VM_GREETING && vm->running.timeout_start_ms != UINT64_MAX)
-			vm_arm(vm, (double)vm->running.timeout_start_ms / 1000);
+	if (vm->state == VM_GREETING)
+		vm_arm_start(vm);
+	if (vm->qmp || vm->run_fd < 0)
 		return;
-	}
 	fd = vm_socket_connect(vm, "qmp.sock", &e);
 	if (fd >= 0) {
-		vm->qmp = qmp_new(vm->daemon->loop.ev, fd, VM_QMP_SECONDS, &handlers, vm);
-	} else {
+		vm->qmp = qmp_new(vm->daemon->loop.ev, fd, VM_QMP_SECONDS, &vm_qmp_handlers, vm);
+	} else if (vm->state != VM_GREETING) {
 		/* a lost monitor never kills a guest */
 		vm_health(vm, false, e.text);
 		vm_arm(vm, VM_RECONNECT_SECONDS);
@@ -203,6 +225,26 @@ void vm_qmp_ready(void *data, const json_t *greeting)
 	(void)greeting;
 	vm_health(data, true, NULL);
 	vm_event(data, VM_EV_GREETED, NULL);
+}
+
+/* While a snapshot is written the monitor is silent by nature. */
+void vm_qmp_silent(void *data, const struct err *e)
+{
+	struct vm *vm = data;
+
+	if (!vm->busy)
+		vm_health(vm, false, e->text);
+}
+
+/* What was asked in vain is asked again. */
+void vm_qmp_heard(void *data)
+{
+	struct vm *vm = data;
+
+	if (vm->unresponsive <= 0)
+		return;
+	vm_health(vm, true, NULL);
+	vm_event(vm, VM_EV_GREETED, NULL);
 }
 
 void vm_qmp_closed(void *data, const struct err *e)
@@ -232,7 +274,8 @@ static void on_shutdown(struct vm *vm, const json_t *data)
 		vm_ended(vm, VM_END_POWER_OFF);
 	else if (is(data, "reason", "guest-reset"))
 		vm_ended(vm, VM_END_REBOOT);
-	else if (is(data, "reason", "host-signal") && vm->ending == VM_END_NONE)
+	else if ((is(data, "reason", "host-signal") || is(data, "reason", "host-qmp-quit")) &&
+		vm->ending == VM_END_NONE)
 		vm->ending = VM_END_HOST_SIGNAL;
 }
 
@@ -265,6 +308,9 @@ static void on_resume(struct vm *vm, const json_t *data)
 	(void)data;
 	free(vm->io_error);
 	vm->io_error = NULL;
+	vm->paused_start = false;
+	if (vm->state == VM_PAUSED)
+		vm->ending = VM_END_NONE;
 	vm_event(vm, VM_EV_RESUMED, NULL);
 }
 
@@ -280,6 +326,13 @@ static void on_io_error(struct vm *vm, const json_t *data)
 	vm->io_error = xasprintf("%s%s%s", space ? "nospace" : "disk", node ? " on " : "",
 		node ? node + (strncmp(node, "d-", 2) == 0 ? 2 : 0) : "");
 	log_error(vm->name, "guest stopped by an i/o error: %s", vm->io_error);
+}
+
+/* resume of a tombstone lets one reset through */
+static void on_reset(struct vm *vm, const json_t *data)
+{
+	(void)data;
+	set_reboot_action(vm);
 }
 
 static void on_balloon_change(struct vm *vm, const json_t *data)
@@ -298,6 +351,7 @@ void vm_qmp_event(void *data, const char *name, const json_t *event_data)
 		{ "SHUTDOWN", on_shutdown },
 		{ "GUEST_PANICKED", on_panic },
 		{ "WATCHDOG", on_watchdog },
+		{ "RESET", on_reset },
 		{ "STOP", on_stop },
 		{ "RESUME", on_resume },
 		{ "BLOCK_IO_ERROR", on_io_error },

@@ -19,7 +19,7 @@ enum vm_ending {
 	VM_END_REBOOT,	     /* the guest rebooted and OnReboot= ends it */
 	VM_END_PANIC,
 	VM_END_WATCHDOG,
-	VM_END_HOST_SIGNAL,  /* somebody sent QEMU a TERM, INT or HUP */
+	VM_END_HOST_SIGNAL,  /* somebody sent QEMU a TERM, INT, HUP or a quit that was not ours */
 	VM_END_QUIT,	     /* our quit, or kill */
 	VM_END_CRASH,	     /* vanished by itself, or killed by somebody else */
 	VM_END_START_FAILED, /* QEMU or the jail did not come up */

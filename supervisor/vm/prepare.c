@@ -145,7 +145,10 @@ static void finish(struct vm *vm)
 			fail(vm, VM_END_HOST_CAUSE, &e);
 			return;
 		}
-	vm_save_identity(vm);
+	if (vm_save_identity(vm, &e) < 0) {
+		fail(vm, VM_END_HOST_CAUSE, &e);
+		return;
+	}
 	vm_event(vm, VM_EV_PREPARED, NULL);
 }
 
@@ -291,6 +294,8 @@ void vm_prepare(struct vm *vm)
 	}
 	p->vm = vm;
 	vm->prepare = p;
+	free(vm->start_error);
+	vm->start_error = NULL;
 	vm->ending = VM_END_NONE;
 	vm->quit_sent = vm->kill_sent = vm->unkillable = false;
 	freeze_conf(vm);

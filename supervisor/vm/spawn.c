@@ -13,7 +13,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 
 #include "base/child.h"
 #include "base/file.h"
@@ -22,12 +21,12 @@
 #include "base/text.h"
 #include "supervisor/api/api.h"
 #include "supervisor/jail/plan.h"
+#include "supervisor/vm/argv.h"
 #include "supervisor/vm/console.h"
 #include "supervisor/vm/display.h"
-#include "supervisor/vm/launch.h"
 #include "supervisor/vm/record.h"
 
-enum { PLAN_REPLY_MAX = 64 << 10, FILES_MAX = 512, OOM_SCORE_ADJ = 500 };
+enum { PLAN_REPLY_MAX = 64 << 10 };
 
 struct vm_launch {
 	struct vm *vm;
@@ -104,8 +103,6 @@ static int make_run_dir(struct vm *vm, struct err *e)
 
 static int make_monitor(struct vm *vm, struct baggage *b, struct err *e)
 {
-	static const struct qmp_handlers handlers = { .ready = vm_qmp_ready, .event = vm_qmp_event,
-		.closed = vm_qmp_closed };
 	double patience = vm->running.timeout_start_ms == UINT64_MAX ? 1e6 :
 								      (double)vm->running.timeout_start_ms / 1000;
 	int fd = socket_listen(vm, "qmp.sock", e);
@@ -116,7 +113,7 @@ static int make_monitor(struct vm *vm, struct baggage *b, struct err *e)
 	fd = vm_socket_connect(vm, "qmp.sock", e);
 	if (fd < 0)
 		return fd;
-	vm->qmp = qmp_new(vm->daemon->loop.ev, fd, patience, &handlers, vm);
+	vm->qmp = qmp_new(vm->daemon->loop.ev, fd, patience, &vm_qmp_handlers, vm);
 	return 0;
 }
 
@@ -154,116 +151,13 @@ static int make_taps(struct vm *vm, struct baggage *b, struct err *e)
 	return 0;
 }
 
-static const char *created_on(const struct vm *vm, const char *disk, char buf[16])
-{
-	const struct identity_disk *d = NULL;
-	struct tm tm;
-	time_t t;
-
-	for (size_t i = 0; disk && i < vm->identity.disks; i++)
-		if (streq(vm->identity.disk[i].id, disk))
-			d = &vm->identity.disk[i];
-	buf[0] = '\0';
-	if (d && d->created) {
-		t = (time_t)d->created;
-		strftime(buf, 16, "%Y-%m-%d", localtime_r(&t, &tm));
-	}
-	return buf;
-}
-
-/* Did the operator write Format= himself? Then raw may look like anything. */
-static bool format_written(const struct vm *vm, const char *disk)
-{
-	for (size_t i = 0; disk && i < vm->running.disks; i++)
-		if (streq(vm->running.disk[i].id, disk))
-			return vm->running.disk[i].format != CONF_FORMAT_AUTO;
-	return false;
-}
-
-static json_t *files_to_json(struct vm *vm, const struct argv_context *ctx, struct arena *a)
-{
-	static const char *const kinds[] = {
-		[ARGV_FILE_DISK] = "disk",
-		[ARGV_FILE_BASE] = "base",
-		[ARGV_FILE_CDROM] = "cdrom",
-		[ARGV_FILE_KERNEL] = "kernel",
-		[ARGV_FILE_FIRMWARE] = "firmware",
-		[ARGV_FILE_NVRAM] = "nvram",
-	};
-	struct argv_file *file = arena_alloc(a, FILES_MAX * sizeof *file);
-	size_t n = argv_files(&vm->running, &vm->identity, ctx, a, file, FILES_MAX);
-	json_t *files = json_array();
-	char date[16];
-
-	for (size_t i = 0; i < n; i++) {
-		const struct argv_file *f = &file[i];
-		bool own = f->kind == ARGV_FILE_DISK;
-
-		json_array_append_new(files,
-			json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:s, s:b, s:I, s:s, s:b}", "kind",
-				kinds[f->kind], "what", f->what, "id", f->id ? f->id : "", "path",
-				f->path, "beneath", f->in_image_dir, "write", f->write, "format",
-				f->format == CONF_FORMAT_AUTO ? "" : conf_format_name(f->format),
-				"has_base", f->has_base, "create", (json_int_t)f->create, "created",
-				own ? created_on(vm, f->id, date) : "", "format_written",
-				own && format_written(vm, f->id)));
-	}
-	return files;
-}
-
-static json_t *words_to_json(const struct argv *argv)
-{
-	json_t *words = json_array();
-
-	for (size_t i = 0; i < argv->n; i++)
-		json_array_append_new(words, json_string(argv->word[i]));
-	return words;
-}
-
-static int make_plan(struct vm *vm, const struct baggage *b, struct buf *out, struct err *e)
-{
-	struct arena a = ARENA_INIT;
-	struct argv argv = ARGV_INIT;
-	struct argv_context ctx;
-	struct firmware *firmware = NULL;
-	json_t *fds = json_array(), *plan = NULL;
-	char *text = NULL;
-	int r = vm_argv_context(vm, &vm->running, vm_probe(vm), vm->accel, false, &a, &ctx, &firmware, e);
-
-	if (r == 0)
-		r = argv_build(&argv, &vm->running, &vm->identity, vm_probe(vm), &ctx, e);
-	for (size_t i = 0; i < b->n; i++)
-		json_array_append_new(fds, json_integer(b->number[i]));
-	if (r == 0) {
-		plan = json_pack("{s:i, s:s, s:i, s:o, s:O, s:o, s:s, s:s, s:b, s:i, s:o}", "version",
-			PLAN_VERSION, "name", vm->name, "uid", (int)vm->identity.uid, "argv",
-			words_to_json(&argv), "fds", fds, "root",
-			json_string(arena_printf(&a, "%s/vms/%s/root", vm->daemon->dirs.run, vm->name)),
-			"image_dir", vm->daemon->image_dir, "qemu_img", "qemu-img", "kvm",
-			vm->accel == CONF_ACCEL_KVM, "oom_score_adj", OOM_SCORE_ADJ, "files",
-			files_to_json(vm, &ctx, &a));
-		text = json_dumps(plan, JSON_COMPACT);
-		if (!text)
-			r = err_set(e, ERR_INVALID_CONFIG, "a value is not valid UTF-8");
-		else
-			buf_printf(out, "%s\n", text);
-	}
-	free(text);
-	json_decref(plan);
-	json_decref(fds);
-	argv_release(&argv);
-	firmware_free(firmware);
-	arena_release(&a);
-	return r;
-}
-
 static int send_plan(int fd, const struct buf *plan, const struct baggage *b, struct err *e)
 {
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(PLAN_FDS_MAX * sizeof(int))] = { 0 };
 	struct iovec part = { plan->data, plan->len };
 	struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control,
 		.msg_controllen = CMSG_SPACE(b->n * sizeof(int)) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+	struct cmsghdr *c = (void *)control;
 
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
@@ -317,6 +211,7 @@ static void take_error(struct vm *vm, const json_t *error)
 
 static void take_prepared(struct vm *vm, const json_t *prepared)
 {
+	struct err e = ERR_INIT;
 	json_t *disk;
 	size_t i;
 
@@ -329,7 +224,8 @@ static void take_prepared(struct vm *vm, const json_t *prepared)
 			vm->identity.dirty = true;
 		}
 	}
-	vm_save_identity(vm);
+	if (vm_save_identity(vm, &e) < 0)
+		log_error(vm->name, "%s", e.text);
 }
 
 /* The jail says why it failed, or that exec comes next; end of file without an error means that it
@@ -430,6 +326,10 @@ static int run_jail(struct vm *vm, const struct baggage *b, const struct buf *pl
 	fcntl(pair[0], F_SETFL, O_NONBLOCK);
 	vm->is_child = true;
 	vm->starttime = process_starttime(vm->pid);
+	/* The jail acts on a whole line, and this is its end: a daemon that dies before it leaves no
+	 * process that nobody knows of. A jail that is gone already is told by its pidfd. */
+	vm_record_write(vm);
+	send(pair[0], "\n", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 	l = vm->launch = xcalloc(1, sizeof *l);
 	*l = (struct vm_launch){ .vm = vm, .plan_fd = pair[0], .reply = BUF_MAX(PLAN_REPLY_MAX) };
 	ev_io_init(&l->io, on_plan, l->plan_fd, EV_READ);
@@ -456,10 +356,11 @@ static int spawn(struct vm *vm, struct baggage *b, struct buf *plan, struct err 
 	if (r == 0)
 		r = display_open(vm, e);
 	if (r == 0)
-		r = make_plan(vm, b, plan, e);
+		r = vm_plan(vm, b->number, b->n, plan, e);
+	if (r == 0)
+		r = vm_save_identity(vm, e);
 	if (r < 0)
 		return r;
-	vm_save_identity(vm);
 	vm_record_write_conf(vm);
 	vm_record_write(vm);
 	return run_jail(vm, b, plan, e);
@@ -486,8 +387,6 @@ void vm_spawn(struct vm *vm)
 		return;
 	}
 	vm_watch_process(vm);
-	vm_record_write(vm);
 	console_open(vm);
-	if (vm->running.timeout_start_ms != UINT64_MAX)
-		vm_arm(vm, (double)vm->running.timeout_start_ms / 1000);
+	vm_arm_start(vm);
 }

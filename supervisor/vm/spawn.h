@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/vm/spawn.h - what other files of the room need of spawn.c
+ * supervisor/vm/spawn.h - between spawn.c, plan.c and the other files of the room
  */
 #ifndef SUPERVISOR_VM_SPAWN_H
 #define SUPERVISOR_VM_SPAWN_H
 
+#include "base/buf.h"
 #include "supervisor/vm/vm.h"
 
+/* The plan without the end of its line; number: of the descriptors, inside QEMU. */
+int vm_plan(struct vm *vm, const int *number, size_t n, struct buf *out, struct err *e);
 /* Connects to a socket in RUN/vms/NAME; non-blocking. */
 int vm_socket_connect(const struct vm *vm, const char *name, struct err *e);
 /* Takes the jail's answer if it is complete; also when its process ended first. */

@@ -33,7 +33,10 @@ void vm_press(struct vm *vm)
 
 void vm_kill_process(struct vm *vm)
 {
-	if (vm->kill_sent) {
+	/* asked for once more: the clock of the first time runs */
+	if (vm->kill_sent && ev_is_active(&vm->timer))
+		return;
+	if (vm->kill_sent && !vm->unkillable) {
 		vm->unkillable = true;
 		log_error(vm->name, "process %d does not end after SIGKILL", (int)vm->pid);
 		vm_health(vm, false, "unkillable");
@@ -78,7 +81,7 @@ void vm_ended(struct vm *vm, enum vm_ending ending)
 	bool stay = policy_ended(&vm->running, ending) == CONF_ENDING_PAUSE &&
 		vm->want == VM_WANT_RUNNING;
 
-	vm->ending = stay ? VM_END_NONE : ending;
+	vm->ending = ending;
 	vm_event(vm, stay ? VM_EV_JOINED_PAUSED : VM_EV_ENDED, vm_ending_name(ending));
 }
 
@@ -118,11 +121,10 @@ static int exit_status(struct vm *vm, int *status)
 	return 0;
 }
 
-static void describe_status(const struct vm *vm, int known, int status, char *buf, size_t len)
+static void describe_status(int known, int status, char *buf, size_t len)
 {
-	(void)vm;
 	if (known < 0)
-		snprintf(buf, len, "it ended while no daemon could see how");
+		snprintf(buf, len, "a former daemon started it, so nobody was told how it ended");
 	else if (status < 0)
 		snprintf(buf, len, "signal %d (SIG%s)", -status,
 			sigabbrev_np(-status) ? sigabbrev_np(-status) : "?");
@@ -138,7 +140,7 @@ static void explain_end(struct vm *vm)
 	int status = 0, known = exit_status(vm, &status);
 	char how[96];
 
-	describe_status(vm, known, status, how, sizeof how);
+	describe_status(known, status, how, sizeof how);
 	if (vm->ending != VM_END_NONE)
 		return;
 	if (vm->state == VM_SPAWNING || vm->state == VM_GREETING || vm->state == VM_JOINING) {
@@ -160,8 +162,10 @@ static void on_exit_(struct ev_loop *ev, ev_io *w, int revents)
 
 	(void)revents;
 	ev_io_stop(ev, w);
-	/* the jail's last word may wait on its socket, unread */
+	/* the last words of the jail and of QEMU may wait on their sockets, unread */
 	vm_launch_finish(vm);
+	if (vm->qmp)
+		qmp_take(vm->qmp);
 	explain_end(vm);
 	vm_gone(vm);
 }
@@ -193,14 +197,17 @@ void vm_gone(struct vm *vm)
 
 	if (vm_state_has_process(vm->state) && ev_time() - vm->started > SETTLED_SECONDS)
 		policy_settled(&vm->memory);
-	v = policy_gone(&vm->running, vm->ending, vm->want == VM_WANT_RUNNING, vm->by_policy,
-		&vm->memory, daemon_now());
+	/* without a file there is nothing to start again */
+	v = policy_gone(&vm->running, vm->ending, vm->want == VM_WANT_RUNNING && !vm->orphan,
+		vm->by_policy, &vm->memory, daemon_now());
 	set_end_reason(vm, &v);
-	if (v.event != VM_EV_GONE_RESTART)
+	if (v.event != VM_EV_GONE_RESTART) {
 		vm->want = VM_WANT_STOPPED;
-	/* a start typed while it was quitting is still the person's own */
-	else if (vm->ending != VM_END_QUIT)
+	} else if (vm->ending != VM_END_QUIT) {
+		/* a start typed while it was quitting would be the person's own */
 		vm->by_policy = true;
+		vm->paused_start = false;
+	}
 	vm_event(vm, v.event, NULL);
 	if (vm->state == VM_BACKOFF)
 		vm_arm(vm, v.delay > 0.001 ? v.delay : 0.001);

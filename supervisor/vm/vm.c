@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "supervisor/vm/console.h"
 #include "supervisor/vm/display.h"
+#include "supervisor/vm/vms.h"
 
 static void on_timer(struct ev_loop *ev, ev_timer *w, int revents);
 
@@ -48,6 +49,8 @@ void vm_free(struct vm *vm)
 	vm_waits_end(vm);
 	vm_arm(vm, 0);
 	ev_io_stop(vm->daemon->loop.ev, &vm->exited);
+	if (vm->qmp)
+		qmp_forget(vm->qmp, vm);
 	qmp_close(vm->qmp);
 	console_free(vm->console);
 	display_free(vm->display);
@@ -67,11 +70,21 @@ void vm_free(struct vm *vm)
 
 void vm_set_reason(struct vm *vm, const char *fmt, ...)
 {
+	size_t len = sizeof vm->reason - 1;
 	va_list ap;
+	int wanted;
 
 	va_start(ap, fmt);
-	vsnprintf(vm->reason, sizeof vm->reason, fmt, ap);
+	wanted = vsnprintf(vm->reason, sizeof vm->reason, fmt, ap);
 	va_end(ap);
+	/* JSON takes no half character: without its last bytes, then without its first */
+	if (wanted > (int)len) {
+		while (len && (vm->reason[len - 1] & 0xc0) == 0x80)
+			len--;
+		if (len && (vm->reason[len - 1] & 0x80))
+			len--;
+		vm->reason[len] = '\0';
+	}
 	vm->reason[strcspn(vm->reason, "\n")] = '\0';
 }
 
@@ -90,6 +103,14 @@ void vm_arm(struct vm *vm, double seconds)
 	ev_now_update(ev);
 	ev_timer_set(&vm->timer, seconds, 0);
 	ev_timer_start(ev, &vm->timer);
+}
+
+void vm_arm_start(struct vm *vm)
+{
+	double left = (double)vm->running.timeout_start_ms / 1000 - (ev_time() - vm->started);
+
+	if (vm->running.timeout_start_ms != UINT64_MAX)
+		vm_arm(vm, left > 0.01 ? left : 0.01);
 }
 
 static void act(struct vm *vm, enum vm_action action)
@@ -160,7 +181,10 @@ void vm_event(struct vm *vm, enum vm_event ev, const char *reason)
 		vm_set_reason(vm, "%s", reason);
 	vm->state = cell->next;
 	if (from != vm->state) {
-		if (!reason && vm_state_has_process(vm->state) && vm->state != VM_QUITTING)
+		bool ahead = vm_state_has_process(vm->state) ? vm->state != VM_QUITTING :
+							       vm->state == VM_PREPARING;
+
+		if (!reason && ahead)
 			vm->reason[0] = '\0';
 		vm->since = ev_time();
 		vm_arm(vm, 0);
@@ -170,6 +194,9 @@ void vm_event(struct vm *vm, enum vm_event ev, const char *reason)
 		vm_record_write(vm);
 	act(vm, cell->action);
 	vm_waits_look(vm);
+	/* nothing is left of it: the next look at the files forgets it */
+	if (vm->orphan && !vm_state_has_process(vm->state))
+		vm->daemon->vms->changed = true;
 }
 
 static void on_timer(struct ev_loop *ev, ev_timer *w, int revents)
@@ -227,32 +254,42 @@ int vm_state_dir(struct vm *vm, struct err *e)
 	return vm->state_fd;
 }
 
-void vm_save_identity(struct vm *vm)
+int vm_save_identity(struct vm *vm, struct err *e)
 {
-	struct err e = ERR_INIT;
+	int r = 0;
 
 	if (!vm->identity.dirty)
-		return;
-	if (vm_state_dir(vm, &e) < 0 || identity_save(&vm->identity, vm->state_fd, &e) < 0)
-		log_error(vm->name, "%s", e.text);
+		return 0;
+	r = vm_state_dir(vm, e);
+	return r < 0 ? r : identity_save(&vm->identity, vm->state_fd, e);
+}
+
+bool vm_is_tombstone(const struct vm *vm)
+{
+	return vm->state == VM_PAUSED && vm->ending != VM_END_NONE;
 }
 
 int vm_start(struct vm *vm, bool paused, const char *who, struct err *e)
 {
+	bool up = vm_state_has_process(vm->state) && vm->state != VM_QUITTING;
+
 	if (vm->state == VM_STOPPING)
 		return err_set(e, ERR_WRONG_STATE, "is stopping");
-	if (vm->orphan && !vm_state_has_process(vm->state))
+	if (vm->orphan && !up)
 		return err_set(e, ERR_NOT_FOUND, "its file is gone");
-	if (vm->problems && !vm_state_has_process(vm->state))
+	if (vm->problems && !up)
 		return err_set(e, ERR_INVALID_CONFIG, "%s", vm->problems);
-	if (vm->want != VM_WANT_RUNNING || !vm_state_has_process(vm->state)) {
+	if (vm->want != VM_WANT_RUNNING || !up) {
 		log_info(vm->name, "start by %s", who);
 		free(vm->start_error);
 		vm->start_error = NULL;
 		vm->paused_start = paused;
-		vm->memory.in_row = 0;
+		vm->memory = (struct policy_memory){ .n = 0 };
 		vm->by_policy = false;
 	}
+	/* however it came to its end, this start follows it */
+	if (vm->state == VM_QUITTING)
+		vm->ending = VM_END_QUIT;
 	vm->want = VM_WANT_RUNNING;
 	vm->stop_left = false;
 	vm_event(vm, VM_EV_START, NULL);
@@ -270,12 +307,16 @@ int vm_stop(struct vm *vm, double timeout, const char *who, struct err *e)
 	if (timeout < 0)
 		timeout = ms == UINT64_MAX ? 1e9 : (double)ms / 1000;
 	log_info(vm->name, "stop by %s", who);
-	/* a paused guest cannot act on its power button */
-	if (vm->state == VM_PAUSED)
-		vm_call(vm, "cont", NULL, NULL);
 	vm->want = VM_WANT_STOPPED;
 	vm->stop_left = false;
 	vm->stop_deadline = daemon_now() + timeout;
+	if (vm_is_tombstone(vm)) {
+		vm_event(vm, VM_EV_ENDED, NULL);
+		return 0;
+	}
+	/* a paused guest cannot act on its power button */
+	if (vm->state == VM_PAUSED)
+		vm_call(vm, "cont", NULL, NULL);
 	vm_event(vm, VM_EV_STOP, NULL);
 	return 0;
 }

@@ -8,7 +8,7 @@
  *
  *   vms.c     the set: names, files, lookup, reload      state.c   the table
  *   prepare.c probe, KVM, networks, before a process     policy.c  what an ending means, pure
- *   spawn.c   sockets, taps, plan, vmkeep-jail           record.c  RUN/vms/NAME/record.json
+ *   spawn.c   sockets, taps, vmkeep-jail (plan.c)        record.c  RUN/vms/NAME/record.json
  *   join.c    from greeting to running; also adoption    adopt.c   processes of a former daemon
  *   stop.c    power button, quit, kill, the end          wait.c    who waits for a state
  *   console.c serial output and input                    display.c VNC connections
@@ -93,7 +93,7 @@ struct vm {
 	char *io_error;	     /* disk and reason while paused by one */
 	bool quit_sent, kill_sent, stop_left, unkillable;
 	double stop_deadline; /* daemon_now() */
-	enum vm_ending ending;
+	enum vm_ending ending; /* NONE while the guest lives */
 	const char *busy; /* operation that excludes others ("snapshot-create"), or NULL */
 
 	struct vm_prepare *prepare;
@@ -112,6 +112,7 @@ void vm_free(struct vm *vm); /* leaves a running process alone */
 void vm_event(struct vm *vm, enum vm_event ev, const char *reason);
 void vm_set_reason(struct vm *vm, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void vm_arm(struct vm *vm, double seconds); /* 0 disarms */
+void vm_arm_start(struct vm *vm); /* with what is left of TimeoutStartSec= */
 /* The monitor timed out, or answered again. */
 void vm_health(struct vm *vm, bool well, const char *why);
 /* Remembers why a start failed, for `start` and `info`. */
@@ -119,7 +120,9 @@ void vm_start_failed(struct vm *vm, const struct err *e);
 /* One line for people: reason of a state. */
 const char *vm_reason(const struct vm *vm);
 int vm_state_dir(struct vm *vm, struct err *e); /* descriptor, stays open */
-void vm_save_identity(struct vm *vm);
+int vm_save_identity(struct vm *vm, struct err *e); /* when it changed */
+/* The guest ended, and policy keeps it as it stands (On...=pause): it goes on only after a reset. */
+bool vm_is_tombstone(const struct vm *vm);
 
 /* --- verbs: the wish. who: for log and history. --- */
 int vm_start(struct vm *vm, bool paused, const char *who, struct err *e);
@@ -148,6 +151,9 @@ void vm_ended(struct vm *vm, enum vm_ending ending);
 void vm_qmp_event(void *vm, const char *name, const json_t *data);
 void vm_qmp_ready(void *vm, const json_t *greeting);
 void vm_qmp_closed(void *vm, const struct err *e);
+void vm_qmp_silent(void *vm, const struct err *e);
+void vm_qmp_heard(void *vm);
+extern const struct qmp_handlers vm_qmp_handlers;
 /* qmp_call() with the usual deadline; reply may be NULL (errors are logged). */
 void vm_call(struct vm *vm, const char *command, json_t *arguments, qmp_reply_fn *reply);
 

@@ -30,15 +30,33 @@ struct vms *vms_new(struct daemon *d)
 	return vms;
 }
 
+void vms_clear(struct vms *vms)
+{
+	if (!vms)
+		return;
+	if (vms->watch)
+		watch_remove(vms->daemon->watches, vms->watch);
+	vms->watch = 0;
+	while (vms->n)
+		vm_free(vms->vm[--vms->n]);
+}
+
 void vms_free(struct vms *vms)
 {
 	if (!vms)
 		return;
-	watch_remove(vms->daemon->watches, vms->watch);
-	for (size_t i = 0; i < vms->n; i++)
-		vm_free(vms->vm[i]);
+	vms_clear(vms);
 	free(vms->vm);
 	free(vms);
+}
+
+/* Of all that a VM's configuration is made from; 0: it has no file. */
+static uint64_t stamp_of(const struct vms *vms, const char *name)
+{
+	uint64_t own = conf_vm_stamp(vms->daemon->dirs.config, name);
+	uint64_t all = own * 31 + vms->daemon->conf_stamp;
+
+	return own ? all + !all : 0;
 }
 
 /* Where the name stands, or would stand. */
@@ -68,6 +86,32 @@ struct vm *vms_find(struct vms *vms, const char *name)
 	return found ? vms->vm[i] : NULL;
 }
 
+static bool uid_taken(const struct vms *vms, uid_t uid, const struct vm *but)
+{
+	for (size_t i = 0; i < vms->n; i++)
+		if (vms->vm[i] != but && vms->vm[i]->identity.uid == uid)
+			return true;
+	return false;
+}
+
+/* Read by ourselves: a directory server that is asked by getpwuid() may never answer. */
+static bool uid_of_host(uid_t uid)
+{
+	_cleanup_(close_file) FILE *f = fopen("/etc/passwd", "re");
+	struct passwd *p = NULL;
+
+	while (f && (p = fgetpwent(f)) && p->pw_uid != uid)
+		;
+	return p != NULL;
+}
+
+uid_t vms_free_uid(struct vms *vms)
+{
+	while (uid_taken(vms, vms->uid_next, NULL) || uid_of_host(vms->uid_next))
+		vms->uid_next++;
+	return vms->uid_next++;
+}
+
 struct vm *vms_add(struct vms *vms, const char *name)
 {
 	struct vm *vm = vm_new(vms->daemon, name);
@@ -90,6 +134,9 @@ struct vm *vms_add(struct vms *vms, const char *name)
 			log_error(name, "%s", e.text);
 		close(fd);
 	}
+	/* its file was away, and meanwhile another one got its uid: it gets a new one at its start */
+	if (vm->identity.uid && uid_taken(vms, vm->identity.uid, vm))
+		vm->identity.uid = 0;
 	daemon_event(vms->daemon, "VM_ADDED", json_pack("{s:s}", "name", name));
 	return vm;
 }
@@ -135,7 +182,7 @@ static void refresh(struct vms *vms, struct vm *vm, struct conf_problems *p)
 		.state_dir = d->dirs.state };
 	struct conf_problems own = { 0 };
 	struct conf_vm fresh = CONF_VM_INIT;
-	uint64_t stamp = conf_vm_stamp(d->dirs.config, vm->name);
+	uint64_t stamp = stamp_of(vms, vm->name);
 
 	/* %u may be used before the first start */
 	identity_make_uuid(&vm->identity);
@@ -186,7 +233,7 @@ static void found_file(void *data, const char *name)
 
 	if (!vm)
 		vm = vms_add(f->vms, name);
-	if (vm->stamp != conf_vm_stamp(f->vms->daemon->dirs.config, name) || vm->problems)
+	if (vm->stamp != stamp_of(f->vms, name) || vm->problems)
 		refresh(f->vms, vm, f->problems);
 }
 
@@ -195,8 +242,9 @@ void vms_reload(struct vms *vms, struct conf_problems *p)
 	struct found f = { vms, p };
 
 	vms->changed = false;
+	daemon_look_conf(vms->daemon);
 	for (size_t i = vms->n; i-- > 0;)
-		if (!conf_vm_stamp(vms->daemon->dirs.config, vms->vm[i]->name))
+		if (!stamp_of(vms, vms->vm[i]->name))
 			gone_from_disk(vms, vms->vm[i]);
 	conf_list_vms(vms->daemon->dirs.config, found_file, &f, p);
 }
@@ -224,10 +272,12 @@ static const char *nearest(const struct vms *vms, const char *name)
 struct vm *vms_get(struct vms *vms, const char *name, struct err *e)
 {
 	struct vm *vm = vms_find(vms, name);
-	uint64_t stamp = conf_name_ok(name) ? conf_vm_stamp(vms->daemon->dirs.config, name) : 0;
 	struct conf_problems problems = { 0 };
 	const char *near;
+	uint64_t stamp;
 
+	daemon_look_conf(vms->daemon);
+	stamp = stamp_of(vms, name);
 	if (vm && !stamp)
 		gone_from_disk(vms, vm);
 	/* a new file may clash with another's name: only the whole directory tells */
@@ -248,19 +298,4 @@ struct vm *vms_get(struct vms *vms, const char *name, struct err *e)
 	else
 		err_hint(e, "a VM is a file %s/%s.vm", vms->daemon->dirs.config, name);
 	return NULL;
-}
-
-static bool uid_taken(const struct vms *vms, uid_t uid)
-{
-	for (size_t i = 0; i < vms->n; i++)
-		if (vms->vm[i]->identity.uid == uid)
-			return true;
-	return getpwuid(uid) != NULL;
-}
-
-uid_t vms_free_uid(struct vms *vms)
-{
-	while (uid_taken(vms, vms->uid_next))
-		vms->uid_next++;
-	return vms->uid_next++;
 }

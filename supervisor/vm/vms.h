@@ -21,7 +21,9 @@ struct vms {
 };
 
 struct vms *vms_new(struct daemon *d);
-void vms_free(struct vms *vms); /* processes go on */
+/* Frees all VMs; processes go on. The empty set stays for those who look for theirs once more. */
+void vms_clear(struct vms *vms);
+void vms_free(struct vms *vms);
 
 /* Reads all files; problems are told, VMs with such files keep their old meaning. */
 void vms_reload(struct vms *vms, struct conf_problems *p);

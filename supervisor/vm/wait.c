@@ -17,16 +17,22 @@ struct vm_wait {
 	void *data;
 };
 
-static bool has_address(const struct vm *vm)
+static enum verdict look_ip(const struct vm *vm, struct err *e)
 {
+	bool any = !vm_state_has_process(vm->state);
 	uint32_t address;
 
-	for (size_t i = 0; i < vm->nics; i++)
-		if (vm->nic[i].network &&
-			networks_address_seen(
-				vm->daemon->networks, vm->name, vm->nic[i].id, &address))
-			return true;
-	return false;
+	for (size_t i = 0; i < vm->nics; i++) {
+		if (!vm->nic[i].network)
+			continue;
+		any = true;
+		if (networks_address_seen(vm->daemon->networks, vm->name, vm->nic[i].id, &address))
+			return MET;
+	}
+	if (any)
+		return PENDING;
+	err_set(e, ERR_WRONG_STATE, "has no NIC on a network of vmkeep's own: nobody gives it an address");
+	return MISSED;
 }
 
 static enum verdict missed_start(const struct vm *vm, struct err *e)
@@ -97,7 +103,7 @@ static enum verdict look(const struct vm *vm, enum vm_goal goal, struct err *e)
 	case VM_GOAL_PAUSED:
 		return vm->state == VM_PAUSED ? MET : PENDING;
 	case VM_GOAL_IP:
-		return has_address(vm) ? MET : PENDING;
+		return look_ip(vm, e);
 	}
 	return PENDING;
 }
@@ -183,14 +189,19 @@ void vm_waits_look(struct vm *vm)
 
 void vm_waits_end(struct vm *vm)
 {
+	/* who is told may want to start it again */
+	vm->orphan = true;
 	while (vm->waits) {
 		struct vm_wait *w = vm->waits;
 		vm_wait_fn *done = w->done;
 		void *data = w->data;
-		struct err e = ERR_INIT;
+		bool met = w->decided && !w->error.text[0];
+		struct err e;
 
-		err_set(&e, ERR_NOT_FOUND, "'%s' went away", vm->name);
+		err_copy(&e, &w->error);
+		if (!w->decided)
+			err_set(&e, ERR_NOT_FOUND, "'%s' went away", vm->name);
 		vm_wait_cancel(w);
-		done(data, &e);
+		done(data, met ? NULL : &e);
 	}
 }

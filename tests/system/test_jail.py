@@ -196,8 +196,9 @@ def test_rights(box):
             for cap in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
                 assert int(status[cap], 16) == 0, cap
             assert status["NoNewPrivs"] == "1" and status["Umask"] == "0077"
+            libc_own = 3 << 31  # signals 32 and 33, which posix_spawn (of make, say) leaves ignored
             for mask in ("SigBlk", "SigIgn", "SigCgt"):
-                assert int(status[mask], 16) == 0, mask
+                assert int(status[mask], 16) & ~libc_own == 0, mask
             assert run.proc("oom_score_adj").strip() == "321"
             limits = run.proc("limits")
             assert re.search(r"Max core file size +0 +0 ", limits)
@@ -264,7 +265,7 @@ def test_descriptors_take_their_numbers(box):
         links = {int(n): os.readlink(f"/proc/{run.pid}/fd/{n}") for n in os.listdir(f"/proc/{run.pid}/fd")}
         want = {n: os.readlink(f"/proc/self/fd/{end}") for n, end in zip(to, ends)}
         want[0] = os.readlink(f"/proc/self/fd/{r}")
-        want[1] = "/dev/null"
+        assert links.pop(1).endswith("/dev/null")  # in a chroot the path begins outside of it
         assert links == want
         os.close(w)
         assert run.process.wait(LIMIT) == 0
@@ -592,7 +593,7 @@ def test_create_refused(box, elsewhere):
     assert e["class"] == "NotFound" and "image directory only" in e["hint"]
     e = box.refuse(box.disk(box.images / "a.img", create=1 << 20), qemu_img="/usr/bin/no-qemu-img")
     assert "run /usr/bin/no-qemu-img: No such file" in e["desc"]
-    e = box.refuse(box.disk(box.images / "a.img", create=1 << 62))
+    e = box.refuse(box.disk(box.images / "a.qcow2", format="qcow2", create=1 << 62))
     assert e["class"] == "Failed" and "qemu-img" in e["desc"]
     e = box.refuse(*[box.disk(box.images / "a.img", f"disk '{n}'", create=1 << 20) for n in "ab"])
     assert e["class"] == "Conflict"

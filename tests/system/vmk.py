@@ -224,7 +224,7 @@ class World:
             ids = ",".join(str(GROUPS[g]) for g in groups)
             argv = ["setpriv", "--reuid=%d" % USERS[user], "--regid=%d" % USERS[user],
                     "--groups=" + ids if ids else "--clear-groups", "--"] + argv
-        return ["nsenter", "--target=%d" % self.init, "--net", "--mount", "--pid", "--"] + argv
+        return ["nsenter", "--target=%d" % self.init, "--net", "--mount", "--pid", "--root", "--"] + argv
 
     def exec(self, *argv, input=None, timeout=30, **who):
         """A command inside the world; its standard output, and its exit status must be 0."""

@@ -197,9 +197,11 @@ static void no_such_program(void **state)
 
 	(void)state;
 	assert_int_equal(loop_init(&loop), 0);
-	assert_null(child_run(loop.ev, &o, &e));
-	assert_string_equal(e.text, "run '/no/such/program': No such file or directory");
-	assert_int_equal(run.calls, 0);
+	assert_non_null(child_run(loop.ev, &o, &e));
+	loop_run(&loop);
+	assert_int_equal(run.calls, 1);
+	assert_int_equal(run.status, CHILD_NOT_RUN);
+	assert_string_equal(run.err, "run '/no/such/program': No such file or directory\n");
 	loop_release(&loop);
 }
 

@@ -129,13 +129,13 @@ static void diff_tells_what_changed(void **state)
 		"VM Description: - -> 50% (live)\n"
 		"VM Memory: 1G -> 2G (start)\n"
 		"VM Owner: a, b -> a (live)\n"
-		"Disk old *: [Disk old] -> - (live)\n"
-		"Disk new *: - -> [Disk new] (live)\n"
+		"Disk old *: [Disk old] -> - (start)\n"
+		"Disk new *: - -> [Disk new] (start)\n"
 		"Disk root Cache: auto -> unsafe (start)\n"
-		"CDROM cd Path: 1.iso -> - (live)\n"
-		"NIC lan Network: default -> - (live)\n"
-		"NIC lan Bridge: - -> br0 (live)\n"
-		"Lifecycle TimeoutStopSec: 3min -> 10s (live)\n");
+		"CDROM cd Path: 1.iso -> - (start)\n"
+		"NIC lan Network: default -> - (start)\n"
+		"NIC lan Bridge: - -> br0 (start)\n"
+		"Lifecycle TimeoutStopSec: 3min -> 10s (start)\n");
 	conf_vm_release(&a);
 	conf_vm_release(&b);
 }
@@ -160,7 +160,7 @@ static void a_disk_that_became_a_cd(void **state)
 	(void)state;
 	conf_case_good(&a, "[Disk a]\nPath=a.raw\n");
 	conf_case_good(&b, "[CDROM a]\nPath=a.raw\n");
-	assert_diff(&a, &b, "Disk a *: [Disk a] -> - (live)\nCDROM a *: - -> [CDROM a] (start)\n");
+	assert_diff(&a, &b, "Disk a *: [Disk a] -> - (start)\nCDROM a *: - -> [CDROM a] (start)\n");
 	conf_vm_release(&a);
 	conf_vm_release(&b);
 }

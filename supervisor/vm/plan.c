@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What vmkeep-jail is told: command line, descriptors and every host path that QEMU opens, as
+ * jail/plan.h says. Pure but for the clock's zone: a plan opens nothing.
+ */
+#include <time.h>
+
+#include "base/mem.h"
+#include "supervisor/jail/plan.h"
+#include "supervisor/vm/launch.h"
+#include "supervisor/vm/spawn.h"
+
+enum { FILES_MAX = 512, OOM_SCORE_ADJ = 500 };
+
+static const char *created_on(const struct vm *vm, const char *disk, char buf[16])
+{
+	const struct identity_disk *d = NULL;
+	struct tm tm;
+	time_t t;
+
+	for (size_t i = 0; disk && i < vm->identity.disks; i++)
+		if (streq(vm->identity.disk[i].id, disk))
+			d = &vm->identity.disk[i];
+	buf[0] = '\0';
+	if (d && d->created) {
+		t = (time_t)d->created;
+		strftime(buf, 16, "%Y-%m-%d", localtime_r(&t, &tm));
+	}
+	return buf;
+}
+
+/* Did the operator write Format= himself? Then raw may look like anything. */
+static bool format_written(const struct vm *vm, const char *disk)
+{
+	for (size_t i = 0; disk && i < vm->running.disks; i++)
+		if (streq(vm->running.disk[i].id, disk))
+			return vm->running.disk[i].format != CONF_FORMAT_AUTO;
+	return false;
+}
+
+static json_t *files_to_json(struct vm *vm, const struct argv_context *ctx, struct arena *a)
+{
+	static const char *const kinds[] = {
+		[ARGV_FILE_DISK] = "disk",
+		[ARGV_FILE_BASE] = "base",
+		[ARGV_FILE_CDROM] = "cdrom",
+		[ARGV_FILE_KERNEL] = "kernel",
+		[ARGV_FILE_FIRMWARE] = "firmware",
+		[ARGV_FILE_NVRAM] = "nvram",
+	};
+	struct argv_file *file = arena_alloc(a, FILES_MAX * sizeof *file);
+	size_t n = argv_files(&vm->running, &vm->identity, ctx, a, file, FILES_MAX);
+	json_t *files = json_array();
+	char date[16];
+
+	for (size_t i = 0; i < n; i++) {
+		const struct argv_file *f = &file[i];
+		bool own = f->kind == ARGV_FILE_DISK;
+
+		json_array_append_new(files,
+			json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:s, s:b, s:I, s:s, s:b}", "kind",
+				kinds[f->kind], "what", f->what, "id", f->id ? f->id : "", "path",
+				f->path, "beneath", f->in_image_dir, "write", f->write, "format",
+				f->format == CONF_FORMAT_AUTO ? "" : conf_format_name(f->format),
+				"has_base", f->has_base, "create", (json_int_t)f->create, "created",
+				own ? created_on(vm, f->id, date) : "", "format_written",
+				own && format_written(vm, f->id)));
+	}
+	return files;
+}
+
+static json_t *words_to_json(const struct argv *argv)
+{
+	json_t *words = json_array();
+
+	for (size_t i = 0; i < argv->n; i++)
+		json_array_append_new(words, json_string(argv->word[i]));
+	return words;
+}
+
+int vm_plan(struct vm *vm, const int *number, size_t n, struct buf *out, struct err *e)
+{
+	struct arena a = ARENA_INIT;
+	struct argv argv = ARGV_INIT;
+	struct argv_context ctx;
+	struct firmware *firmware = NULL;
+	json_t *fds = json_array(), *plan = NULL;
+	char *text = NULL;
+	int r = vm_argv_context(vm, &vm->running, vm_probe(vm), vm->accel, false, &a, &ctx, &firmware, e);
+
+	if (r == 0)
+		r = argv_build(&argv, &vm->running, &vm->identity, vm_probe(vm), &ctx, e);
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(fds, json_integer(number[i]));
+	if (r == 0) {
+		plan = json_pack("{s:i, s:s, s:i, s:o, s:O, s:o, s:s, s:s, s:b, s:i, s:o}", "version",
+			PLAN_VERSION, "name", vm->name, "uid", (int)vm->identity.uid, "argv",
+			words_to_json(&argv), "fds", fds, "root",
+			json_string(arena_printf(&a, "%s/vms/%s/root", vm->daemon->dirs.run, vm->name)),
+			"image_dir", vm->daemon->image_dir, "qemu_img", "qemu-img", "kvm",
+			vm->accel == CONF_ACCEL_KVM, "oom_score_adj", OOM_SCORE_ADJ, "files",
+			files_to_json(vm, &ctx, &a));
+		text = json_dumps(plan, JSON_COMPACT);
+		if (!text)
+			r = err_set(e, ERR_INVALID_CONFIG, "a value is not valid UTF-8");
+		else if (buf_adds(out, text) < 0)
+			r = err_set(e, ERR_INVALID_CONFIG, "its command line takes more than %d bytes", PLAN_MAX);
+	}
+	free(text);
+	json_decref(plan);
+	json_decref(fds);
+	argv_release(&argv);
+	firmware_free(firmware);
+	arena_release(&a);
+	return r;
+}

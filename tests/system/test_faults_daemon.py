@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: MIT
+"""The daemon at its worst: killed in the middle, out of descriptors, with files and sockets that change
+under it. Guests go on, and what is shown is what is."""
+import json
+import os
+import shutil
+import socket
+import time
+
+import pytest
+
+import vmk
+from test_faults_process import Gate, inner_pid
+
+NO_RESTART = "[Lifecycle]\nRestart=no\n"
+
+
+def qemus(world):
+    return {pid: line for pid, line in world.processes().items() if "qemu-system" in line.split()[0]}
+
+
+def record_of(world, name):
+    return world.inner(os.path.join(world.run, "vms", name, "record.json"))
+
+
+@pytest.mark.parametrize("delays_ms", [(0, 3, 10), (5, 20, 60), (30, 90, 150)])
+def test_killed_while_several_start(daemon, delays_ms):
+    """Again and again, with networks: never two QEMUs for one VM, never a tap too many."""
+    names = ["a", "b", "c"]
+    for name in names:
+        daemon.image(name + ".raw", "deaf")
+        daemon.write(name + ".vm", "[VM]\nMemory=16M\n[Disk root]\nPath=%s.raw\n" % name)
+    for delay in delays_ms:
+        daemon.ok("start", "--no-wait", *names)
+        time.sleep(delay / 1000)  # the fault is the point in time
+        daemon.kill_daemon()
+        daemon.start()
+
+    def settled():
+        states = daemon.states()
+        return (set(states.values()) <= {"running", "stopped"} and
+                len(qemus(daemon)) == list(states.values()).count("running"))
+
+    daemon.eventually(settled, bool, timeout=15)
+    daemon.ok("start", *names)
+    assert len(qemus(daemon)) == 3
+    taps = [nic["interface"] for name in names for nic in daemon.info(name)["nics"]]
+    assert len(set(taps)) == 3 and set(taps) <= daemon.links()
+    assert len(daemon.links() - set(taps)) <= 3, "lo, the bridge and nothing else"
+
+
+def test_killed_while_the_jail_works(world):
+    """The process is taken back before it is QEMU, and becomes it under the next daemon."""
+    gate = Gate(world)
+    world.start()
+    world.micro("a", "echo")
+    world.ok("start", "a", "--no-wait")
+    world.wait_state("a", "starting")
+    pid = world.info("a")["pid"]
+    world.kill_daemon()
+    world.start()
+    assert world.info("a")["pid"] == pid
+    gate.open()
+    console = world.console("a")
+    console.until("up")
+    assert list(qemus(world)) == [pid]
+    world.ok("pause", "a")
+
+
+def test_killed_before_the_jail_got_its_plan(world):
+    """A start that was cut short is begun anew: the record says spawning, and there is no such process."""
+    world.start()
+    world.micro("a", "deaf", extra=NO_RESTART)
+    world.up("a")
+    shutil.copytree(os.path.dirname(record_of(world, "a")), os.path.join(world.base, "kept"))
+    world.ok("kill", "a")
+    world.kill_daemon()
+    with open(os.path.join(world.base, "kept", "record.json"), encoding="utf-8") as f:
+        record = json.load(f)
+    record.update(state="spawning", pid=0, starttime=0)
+    folder = os.path.dirname(record_of(world, "a"))
+    os.makedirs(folder)
+    shutil.copy(os.path.join(world.base, "kept", "effective.vm"), folder)
+    with open(record_of(world, "a"), "w", encoding="utf-8") as f:
+        json.dump(record, f)
+    os.makedirs(os.path.join(os.path.dirname(folder), "b"))  # made, and nothing written yet
+    world.start()
+    world.wait_state("a", "running")
+    assert world.states() == {"a": "running"}
+    assert len(qemus(world)) == 1
+    assert not os.path.exists(os.path.join(os.path.dirname(folder), "b"))
+    shutil.rmtree(os.path.join(world.base, "kept"))
+
+
+def test_killed_while_a_guest_quits(daemon):
+    daemon.micro("a", "deaf")
+    daemon.up("a")
+    pid = daemon.info("a")["pid"]
+    daemon.kill(pid, "STOP")
+    daemon.ok("kill", "a", "--no-wait")
+    daemon.kill_daemon()
+    daemon.start()
+    assert daemon.info("a")["state"] == "stopping"
+    daemon.kill(pid, "CONT")
+    assert daemon.wait_state("a", "stopped")["want"] == "stopped"
+
+
+def test_power_cut(daemon):
+    """Another boot: what the record names does not run any more, and that is no crash."""
+    daemon.micro("a", "deaf")
+    daemon.up("a")
+    pid = daemon.info("a")["pid"]
+    daemon.kill_daemon()
+    path = record_of(daemon, "a")
+    with open(path, encoding="utf-8") as f:
+        record = json.load(f)
+    record["boot_id"] = "00000000-0000-0000-0000-000000000000"
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump(record, f)
+    daemon.kill(pid)
+    daemon.start()
+    info = daemon.info("a")
+    assert info["state"] == "stopped" and "crashed" not in info["reason"]
+    daemon.ok("start", "a")
+
+
+@pytest.mark.parametrize("text", [b"nonsense\n", b"[VM]\nMemmory=1\n", b"[VM]\nMemory=" + b"9" * (1 << 20),
+                                  b"[VM]\nMemory=16M\0\n", b""])
+def test_file_broken_while_it_runs(daemon, text):
+    """The guest does not notice, nor does the next daemon; what is wrong is told."""
+    daemon.micro("a", "deaf")
+    daemon.micro("b", "deaf")
+    daemon.up("a")
+    path = os.path.join(daemon.config, "a.vm")
+    good = vmk.read_text(path)
+    pid = daemon.info("a")["pid"]
+    daemon.write("a.vm", text)
+    if text:
+        assert "a.vm" in daemon.vmkeep("reload").err + daemon.vmkeep("check", "a").err
+        daemon.fails(2, "check", "a")
+    for _ in range(2):
+        info = daemon.info("a")
+        assert (info["state"], info["pid"]) == ("running", pid)
+        assert not info.get("orphan")
+        daemon.ok("reset", "a")
+        daemon.stop_daemon()
+        daemon.start()
+    daemon.write("a.vm", good)
+    assert daemon.info("a")["changes"] == 0
+    assert daemon.states() == {"a": "running", "b": "stopped"}
+
+
+def test_file_removed_and_back_again(daemon):
+    """An orphan is not restarted; with its file back it is one of the family."""
+    daemon.micro("a", "deaf", extra="[Lifecycle]\nRestartSec=0\n")
+    daemon.micro("b", "deaf", extra="[Lifecycle]\nRestartSec=0\n")
+    daemon.ok("start", "a", "b")
+    texts = {name: vmk.read_text(os.path.join(daemon.config, name + ".vm")) for name in "ab"}
+    for name in "ab":
+        os.unlink(os.path.join(daemon.config, name + ".vm"))
+    assert [daemon.info(name).get("orphan") for name in "ab"] == [True, True]
+    daemon.write("b.vm", texts["b"])
+    pids = {name: daemon.info(name)["pid"] for name in "ab"}
+    assert not daemon.info("b").get("orphan")
+    client = daemon.client()
+    client.call("subscribe")
+    for name in "ab":
+        daemon.kill(pids[name])
+    client.event("VM_STATE", lambda data: data["name"] == "b" and data["state"] == "running")
+    assert daemon.states() == {"b": "running"}
+    daemon.fails(4, "start", "a")
+
+
+def test_stop_of_an_orphan_is_answered(daemon):
+    """Who waits for its end hears of it, whoever looks at the list in between."""
+    daemon.micro("a")
+    daemon.up("a")
+    os.unlink(os.path.join(daemon.config, "a.vm"))
+    stop = daemon.stream("stop", "a")
+    daemon.eventually(daemon.states, lambda states: not states)
+    assert stop.wait() == 0, stop.stderr()
+    assert not os.path.exists(os.path.dirname(record_of(daemon, "a")))
+
+
+def test_uid_is_not_given_twice(daemon):
+    """A file that was away while another VM got its uid."""
+    daemon.micro("a", "deaf")
+    text = vmk.read_text(os.path.join(daemon.config, "a.vm"))
+    daemon.up("a")
+    daemon.ok("kill", "a")
+    os.unlink(os.path.join(daemon.config, "a.vm"))
+    daemon.eventually(daemon.states, lambda states: not states)
+    daemon.stop_daemon()
+    daemon.start()
+    daemon.micro("b", "deaf")
+    daemon.ok("start", "b")
+    daemon.write("a.vm", text)
+    daemon.ok("start", "a")
+    assert daemon.info("a")["uid"] != daemon.info("b")["uid"]
+
+
+def test_defaults_count_at_once(daemon):
+    """Also vmkeep.conf is looked at again; what runs is not touched."""
+    daemon.micro("a", "deaf")
+    daemon.up("a")
+    pid = daemon.info("a")["pid"]
+    daemon.write("vmkeep.conf", vmk.DEFAULTS + "VM.CPUs=2\n")
+    info = daemon.info("a")
+    assert (info["pid"], info["cpus"]) == (pid, 1)
+    assert info["changes"] == 1
+    daemon.ok("reboot", "a", "--timeout", "1") if False else daemon.ok("kill", "a")
+    daemon.ok("start", "a")
+    assert daemon.info("a")["cpus"] == 2
+    daemon.write("vmkeep.conf", "[Defaults]\nVM.CPUs=many\n")
+    assert daemon.info("a")["changes"] == 0, "the old one stays in force"
+    daemon.write("vmkeep.conf", vmk.DEFAULTS)
+
+
+def test_out_of_descriptors(daemon):
+    """New clients wait or are refused; the daemon does not spin, and all is well when they are back."""
+    daemon.micro("a", "deaf")
+    daemon.up("a")
+    old = daemon.client()
+    old.call("query-version")
+    daemon.exec("prlimit", "--nofile=64:1024", "--pid", str(inner_pid(daemon)))
+    clients = []
+    for _ in range(80):
+        s = socket.socket(socket.AF_UNIX)
+        s.setblocking(False)
+        s.connect_ex(daemon.socket)
+        clients.append(s)
+
+    def cpu():
+        fields = vmk.read_text("/proc/%d/stat" % daemon.daemon_pid()).rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    assert old.call("vm-info", name="a")["state"] == "running"
+    begin = cpu()
+    time.sleep(1)  # the fault is time spent
+    assert cpu() - begin < 0.1
+    old.call("vm-pause", name="a")
+    for s in clients:
+        s.close()
+    daemon.exec("prlimit", "--nofile=1024:1024", "--pid", str(inner_pid(daemon)))
+    old.close()
+    daemon.eventually(lambda: daemon.vmkeep("list").code, lambda code: code == 0)
+    daemon.ok("resume", "a")
+
+
+def test_somebody_else_has_the_monitor(daemon):
+    """QEMU serves one client. While the daemon was away it was another one: shown, and over when he goes."""
+    daemon.micro("a", "deaf")
+    daemon.micro("b", "deaf")
+    daemon.ok("start", "a", "b")
+    with socket.socket(socket.AF_UNIX) as other:
+        other.settimeout(10)
+        other.connect(daemon.inner(os.path.join(daemon.run, "vms", "a", "qmp.sock")))
+        daemon.ok("pause", "a")
+        daemon.ok("resume", "a")
+        daemon.kill_daemon()
+        assert b"QMP" in other.recv(4096)
+        daemon.start()
+        begin = time.monotonic()
+        assert daemon.states() == {"a": "running", "b": "running"}
+        daemon.ok("pause", "b")
+        assert time.monotonic() - begin < 1
+    daemon.ok("pause", "a")
+    assert daemon.info("a")["health"] == "ok"
+
+
+def test_monitor_of_another_guest(daemon):
+    """Its socket leads elsewhere: the daemon says so, keeps its hands off, and comes back."""
+    daemon.micro("a", "deaf")
+    daemon.micro("b", "deaf")
+    daemon.ok("start", "a", "b")
+    daemon.kill_daemon()
+    folder = daemon.inner(os.path.join(daemon.run, "vms"))
+    mine, others = (os.path.join(folder, name, "qmp.sock") for name in "ab")
+    os.rename(mine, mine + ".kept")
+    os.link(others, mine)
+    daemon.start()
+    daemon.eventually(lambda: daemon.info("a")["health"], lambda health: health == "unresponsive", timeout=15)
+    daemon.fails(6, "pause", "a")
+    os.rename(mine + ".kept", mine)
+    daemon.eventually(lambda: daemon.info("a")["health"], lambda health: health == "ok", timeout=15)
+    assert daemon.states() == {"a": "running", "b": "running"}
+    daemon.ok("pause", "a")
+    daemon.eventually(daemon.states, lambda states: states == {"a": "paused", "b": "running"})
+
+
+def test_output_while_the_daemon_is_down(daemon):
+    """However much: all of it reaches the log, though the guest says nothing more."""
+    daemon.micro("a", "deaf", extra="[Serial console]\nLogSize=8M\n")
+    daemon.up("a")
+    daemon.kill_daemon()
+    lines = b"".join(b"line %07d\n" % i for i in range(100000))
+    with open(daemon.inner(os.path.join(daemon.run, "vms", "a", "serial-console.out")), "ab") as f:
+        f.write(lines)
+    daemon.start()
+    path = os.path.join(daemon.log, "a", "console.log")
+    daemon.eventually(lambda: os.path.getsize(path), lambda size: size >= len(lines))
+    with open(path, "rb") as f:
+        assert f.read().endswith(lines)

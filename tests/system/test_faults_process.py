@@ -1,0 +1,345 @@
+# SPDX-License-Identifier: MIT
+"""QEMU and the jail at their worst: silent, gone early, killed in the same breath, asked twice.
+
+A jail that waits (a script in its place that opens a FIFO first) holds a start wherever a test wants it.
+"""
+import contextlib
+import os
+import shutil
+import time
+
+import pytest
+
+import vmk
+
+LIFECYCLE = "[Lifecycle]\n%s\n"
+
+
+class Gate:
+    """Programs of the world's own, whose jail waits until it is let through."""
+
+    def __init__(self, world):
+        for name in ("vmkeepd", "vmkeep-jail"):
+            shutil.copy(os.path.join(vmk.BUILD, name), world.base)
+        jail = os.path.join(world.base, "vmkeep-jail")
+        os.rename(jail, jail + ".real")
+        self.path = os.path.join(world.base, "gate")
+        os.mkfifo(self.path)
+        with open(jail, "w", encoding="utf-8") as f:
+            f.write("#!/bin/sh\nread word <%s\nexec %s.real \"$@\"\n" % (self.path, jail))
+        os.chmod(jail, 0o755)
+        world.daemon_argv = lambda: [os.path.join(world.base, "vmkeepd")] + vmk.World.daemon_argv(world)[1:]
+
+    def open(self):
+        """Lets one jail through, when it has come to the gate."""
+        with open(self.path, "w", encoding="utf-8") as f:
+            f.write("go\n")
+
+
+@pytest.fixture
+def gate(world):
+    made = Gate(world)
+    world.start()
+    return made
+
+
+def test_silent_monitor(daemon):
+    """A QEMU that stands still: the request ends, the VM is shown as it is, nobody else is held up, and
+    when it goes on, so does all that was asked."""
+    daemon.micro("a", "echo")
+    daemon.micro("b", "deaf")
+    console = daemon.up("a")
+    daemon.ok("start", "b")
+    pid = daemon.info("a")["pid"]
+    client = daemon.client(timeout=30)
+    client.call("subscribe")
+    daemon.kill(pid, "STOP")
+    paused = daemon.stream("pause", "a")
+    assert client.event("VM_HEALTH")["health"] == "unresponsive"
+    assert paused.wait() == 6, paused.stderr()
+    begin = time.monotonic()
+    assert [row["health"] for row in daemon.rows("list")] == ["unresponsive", "ok"]
+    daemon.ok("pause", "b")
+    assert time.monotonic() - begin < 1
+    daemon.kill(pid, "CONT")
+    assert client.event("VM_HEALTH")["health"] == "ok"
+    assert daemon.wait_state("a", "paused")["health"] == "ok", "QEMU did what it was told, late"
+    daemon.ok("resume", "a")
+    console.type("x")
+    console.until("x")
+
+
+def test_kill_again_and_again(daemon):
+    """Only one that outlives its SIGKILL by far is unkillable, not one that is asked for three times."""
+    daemon.micro("a", "deaf")
+    daemon.up("a")
+    client = daemon.client()
+    for _ in range(4):
+        client.send("vm-kill", {"name": "a"})
+    answers = 0
+    while answers < 4:
+        message = client.receive()
+        assert "error" not in message, message
+        answers += "return" in message
+    assert daemon.states() == {"a": "stopped"}
+
+
+def test_start_while_it_quits(daemon):
+    """The wish of the last who spoke counts, and who waits is told the truth."""
+    daemon.micro("a", "deaf")
+    daemon.up("a")
+    pid = daemon.info("a")["pid"]
+    daemon.kill(pid, "STOP")
+    daemon.ok("kill", "a", "--no-wait")
+    start = daemon.stream("start", "a")
+    daemon.eventually(lambda: daemon.info("a")["want"], lambda want: want == "running")
+    assert daemon.info("a")["state"] == "stopping"
+    daemon.kill(pid, "CONT")
+    assert start.wait() == 0, start.stderr()
+    info = daemon.info("a")
+    assert info["state"] == "running" and info["pid"] != pid
+
+
+@pytest.mark.parametrize("verb", ["stop", "kill"])
+def test_start_that_is_overtaken(gate, world, verb):
+    """Down wins over a start under way; the one who waits for it hears of it."""
+    world.micro("a", "deaf")
+    start = world.stream("start", "a")
+    world.wait_state("a", "starting")
+    world.ok(verb, "a")
+    assert start.wait() == 1, start.stderr()
+    info = world.info("a")
+    assert (info["state"], info["want"]) == ("stopped", "stopped")
+    start = world.stream("start", "a")
+    gate.open()
+    assert start.wait() == 0, start.stderr()
+
+
+def test_start_that_takes_too_long(gate, world):
+    world.micro("a", "deaf", extra=LIFECYCLE % "TimeoutStartSec=1")
+    said = world.fails(7, "start", "a")
+    assert "did not answer in 1 s" in said
+    assert world.info("a")["state"] == "stopped"
+
+
+def test_stop_while_it_is_prepared(world):
+    """No process yet: a binary that takes its time to say what it can."""
+    slow = os.path.join(world.base, "slow")
+    with open(slow, "w", encoding="utf-8") as f:
+        f.write("#!/bin/sh\nexec sleep 5\n")
+    os.chmod(slow, 0o755)
+    world.start()
+    world.micro("a", "deaf", extra="[QEMU]\nBinary=%s\n" % slow)
+    start = world.stream("start", "a")
+    world.wait_state("a", "starting")
+    world.ok("stop", "a")
+    assert start.wait() == 1, start.stderr()
+    assert "guest-shutdown" not in start.stderr()
+    assert world.info("a")["state"] == "stopped"
+    for pid, line in world.processes().items():
+        if line == "sleep 5":
+            world.kill(pid)
+
+
+def test_program_that_is_none(daemon):
+    path = os.path.join(daemon.base, "qemu")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("no program")
+    daemon.micro("a", extra="[QEMU]\nBinary=%s\n" % path)
+    assert path in daemon.fails(7, "start", "a")
+    os.chmod(path, 0o755)
+    assert path in daemon.fails(7, "start", "a")
+    assert daemon.info("a")["state"] == "stopped"
+
+
+def test_jail_that_cannot_be_run(gate, world):
+    os.unlink(os.path.join(world.base, "vmkeep-jail"))
+    world.micro("a")
+    assert "vmkeep-jail" in world.fails(7, "start", "a")
+    assert world.info("a")["state"] == "stopped"
+
+
+def test_guest_that_is_off_at_once(daemon):
+    """It started, and it ended: neither is a failure."""
+    daemon.micro("a", "off", banner="")
+    daemon.ok("start", "a")
+    assert daemon.wait_state("a", "stopped")["reason"] == "guest-shutdown"
+
+
+@pytest.mark.parametrize("how, reason", [("TERM", "host-signal"), ("KILL", "crashed: signal 9")])
+def test_end_and_reason_in_one_turn(daemon, how, reason):
+    """The daemon looks up late: what QEMU said on its monitor counts before that it is gone."""
+    daemon.micro("a", "deaf", extra=LIFECYCLE % "Restart=no")
+    daemon.up("a")
+    pid = daemon.info("a")["pid"]
+    ours = daemon.daemon_pid()
+    os.kill(ours, vmk.signal.SIGSTOP)
+    daemon.kill(pid, how)
+    stat = daemon.inner("/proc/%d/stat" % pid)
+    daemon.eventually(lambda: vmk.read_text(stat).rsplit(")", 1)[1].split()[0], lambda state: state == "Z")
+    os.kill(ours, vmk.signal.SIGCONT)
+    assert reason in daemon.wait_state("a", "stopped")["reason"]
+
+
+def test_quit_that_was_not_ours(daemon):
+    """On the debug monitor: somebody wanted it gone, so it is no crash and not restarted."""
+    daemon.micro("a", "deaf")
+    daemon.up("a")
+    daemon.vmkeep("qmp", "a", "quit")
+    assert daemon.wait_state("a", "stopped")["reason"] == "host-signal"
+
+
+def test_crash_with_a_network(daemon):
+    """Tap and host line go with the process, and come back with it."""
+    daemon.image("a.raw", "deaf", "up\r\n")
+    daemon.write("a.vm", "[VM]\nMemory=16M\n[Disk root]\nPath=a.raw\n" + LIFECYCLE % "RestartSec=1")
+    daemon.ok("start", "a")
+    before = daemon.links()
+    pid = daemon.info("a")["pid"]
+    taps = {nic["interface"] for nic in daemon.info("a")["nics"]}
+    assert taps <= before and len(taps) == 1
+    daemon.kill(pid)
+    daemon.wait_state("a", "backoff")
+    assert not taps & daemon.links()
+    again = daemon.wait_state("a", "running")
+    assert again["pid"] != pid and again["nics"][0]["mac"]
+    assert len(daemon.links()) == len(before)
+
+
+def test_tombstone_is_stopped_at_once(daemon):
+    """A guest that ended and was kept cannot press its own button."""
+    daemon.micro("a", "leave", extra=LIFECYCLE % "OnPowerOff=pause")
+    daemon.up("a").type("x")
+    daemon.wait_state("a", "paused")
+    daemon.kill_daemon()
+    daemon.start()
+    assert daemon.wait_state("a", "paused")["reason"] == "guest-shutdown"
+    daemon.ok("stop", "a", "--timeout", "30", timeout=5)
+    info = daemon.info("a")
+    assert (info["state"], info["reason"]) == ("stopped", "guest-shutdown")
+
+
+def test_reset_by_hand_is_no_reboot_of_the_guest(daemon):
+    daemon.micro("a", "echo", extra=LIFECYCLE % "OnReboot=stop")
+    console = daemon.up("a")
+    for _ in range(2):
+        daemon.ok("reset", "a")
+        console.until("up")
+        assert daemon.info("a")["state"] == "running"
+
+
+def test_paused_guest_that_was_reset(daemon):
+    """It stays paused, also for the next daemon."""
+    daemon.micro("a", "echo")
+    console = daemon.up("a")
+    daemon.ok("pause", "a")
+    daemon.ok("reset", "a")
+    daemon.kill_daemon()
+    daemon.start()
+    assert daemon.wait_state("a", "paused")["want"] == "running"
+    daemon.ok("resume", "a")
+    console = daemon.console("a")
+    console.until("up[^u]*up")
+
+
+def test_paused_start_counts_once(daemon):
+    daemon.micro("a", "deaf", extra=LIFECYCLE % "RestartSec=0")
+    daemon.ok("start", "a", "--paused")
+    daemon.ok("resume", "a")
+    pid = daemon.info("a")["pid"]
+    daemon.kill(pid)
+    daemon.eventually(lambda: daemon.info("a"), lambda i: i["state"] == "running" and i["pid"] != pid)
+
+
+def test_stop_that_is_left_tells_what_is(daemon):
+    """A guest that was stopped by its disk while it was asked to power off is paused, not running."""
+    daemon.micro("a", "deaf")
+    daemon.up("a")
+    stop = daemon.stream("stop", "a", "--timeout", "2")
+    daemon.wait_state("a", "stopping")
+    daemon.client().call("vm-qmp", name="a", command="stop")
+    assert stop.wait() == 8, stop.stderr()
+    assert daemon.wait_state("a", "paused")["want"] == "running"
+
+
+def test_client_dies_during_a_stop(daemon):
+    daemon.micro("a", "deaf", extra=LIFECYCLE % "TimeoutStopSec=1\nOnStopTimeout=kill")
+    daemon.up("a")
+    stop = daemon.stream("stop", "a")
+    daemon.wait_state("a", "stopping")
+    stop.end()
+    daemon.wait_state("a", "stopped")
+
+
+def test_too_few_descriptors_for_a_start(daemon):
+    """Whichever step of a start finds none left: it says so, and gives back those it had."""
+    daemon.micro("a", "deaf", extra="[NIC lan]\nNetwork=default\n")
+    daemon.ok("start", "a")  # what is opened once is open now: the probe's file, the network's sockets
+    daemon.ok("kill", "a")
+    ours = daemon.daemon_pid()
+    folder = "/proc/%d/fd" % ours
+    used = daemon.eventually(lambda: len(os.listdir(folder)), lambda n: n == len(os.listdir(folder)))
+    client = daemon.client()
+    client.call("query-version")
+    highest = max(int(fd) for fd in os.listdir(folder))
+    failed = 0
+    for room in range(1, 26):
+        daemon.exec("prlimit", "--nofile=%d:1024" % (highest + 1 + room), "--pid", str(inner_pid(daemon)))
+        try:
+            client.call("vm-start", name="a")
+            client.call("vm-kill", name="a")
+        except vmk.Error as e:
+            failed += 1
+            assert e.desc, room
+            assert client.call("vm-info", name="a")["state"] == "stopped"
+    client.close()
+    assert failed > 5
+    daemon.exec("prlimit", "--nofile=1024:1024", "--pid", str(inner_pid(daemon)))
+    daemon.eventually(lambda: len(os.listdir(folder)), lambda n: n <= used)
+    daemon.ok("start", "a")
+
+
+def inner_pid(world):
+    """The daemon as the world sees it."""
+    return next(pid for pid, line in world.processes().items() if "vmkeepd" in line.split()[0])
+
+
+def test_reason_that_is_cut_within_a_character(daemon):
+    """A long error in another alphabet: the VM stays in the list."""
+    for i in range(2):
+        daemon.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=%s%s.raw\n" % (
+            "x" * i, "é" * 100))
+        daemon.fails(4, "start", "a")
+        assert "start failed" in daemon.info("a")["reason"]
+        assert daemon.states() == {"a": "stopped"}
+
+
+def test_eight_serial_lines_and_no_more(daemon):
+    serials = "".join("[Serial %s]\n" % name for name in ["s" * 63] + ["s%d" % i for i in range(6)])
+    daemon.micro("a" * 63, "echo", extra=serials)
+    name = "a" * 63
+    daemon.up(name)
+    console = daemon.stream("console", name, "--serial", "s5")
+    console.until("~\\.")
+    daemon.ok("kill", name)
+    daemon.micro(name, "echo", extra=serials + "[Serial s6]\n[Serial s7]\n")
+    assert "8 serial" in daemon.fails(2, "start", name)
+
+
+def test_nothing_is_left_of_an_old_error(daemon):
+    daemon.micro("a")
+    os.unlink(os.path.join(daemon.images, "a.raw"))
+    daemon.fails(4, "start", "a")
+    assert "error" in daemon.info("a")
+    daemon.image("a.raw", "polite", "up\r\n")
+    daemon.up("a")
+    daemon.ok("stop", "a")
+    assert "error" not in daemon.info("a")
+
+
+def test_wait_for_an_address_that_nobody_gives(daemon):
+    daemon.micro("a", "deaf")
+    daemon.up("a")
+    assert "NIC" in daemon.fails(5, "wait", "a", "ip", timeout=5)
+    with contextlib.suppress(AssertionError):
+        daemon.ok("ip", "a")

@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Proves the very table that the daemon compiles against everything that can happen to it: clients
+ * that start, stop and kill at any moment, a jail and a QEMU that fail, hang, crash, power off or
+ * ignore the power button, a monitor that is lost, and a daemon that dies and comes back anywhere.
+ * All reachable situations are visited. In none are there two processes for one VM, and in none
+ * does the daemon believe in a process that is not there. From each there is a way home, to the
+ * wish or to its failure told, that depends on no client, no luck and no guest that obeys.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "supervisor/vm/state.h"
+
+enum process { NONE, JAIL, BOOTING, PRELAUNCH, RUNS, STANDS, TOMBSTONE, STUCK, PROCESSES };
+
+/* One situation; small enough to number. */
+struct now {
+	enum vm_state state;
+	enum process process;
+	bool want;	/* to run */
+	bool alive;	/* the daemon */
+	bool monitor;	/* connected and greeted, or about to be by itself */
+	bool timer;	/* armed */
+	bool preparing; /* a completion will come */
+	bool quit;	/* killed, or told and listening: its end comes */
+	bool record;	/* RUN/vms/NAME/record.json is there */
+	bool late;	/* the stop's deadline has passed */
+};
+
+enum { SITUATIONS = VM_STATES * PROCESSES * 256 };
+
+static unsigned number(const struct now *n)
+{
+	unsigned bits = (unsigned)n->want | (unsigned)n->alive << 1 | (unsigned)n->monitor << 2 |
+			(unsigned)n->timer << 3 | (unsigned)n->preparing << 4 |
+			(unsigned)n->quit << 5 | (unsigned)n->record << 6 | (unsigned)n->late << 7;
+
+	return ((unsigned)n->state * PROCESSES + (unsigned)n->process) * 256 + bits;
+}
+
+static struct now situation(unsigned i)
+{
+	unsigned bits = i % 256;
+
+	return (struct now){ .state = (enum vm_state)(i / 256 / PROCESSES),
+		.process = (enum process)(i / 256 % PROCESSES),
+		.want = bits & 1,
+		.alive = bits & 2,
+		.monitor = bits & 4,
+		.timer = bits & 8,
+		.preparing = bits & 16,
+		.quit = bits & 32,
+		.record = bits & 64,
+		.late = bits & 128 };
+}
+
+struct explorer {
+	bool seen[SITUATIONS], home[SITUATIONS];
+	unsigned queue[SITUATIONS], queued;
+	bool used[VM_STATES][VM_EVENTS];
+	/* of the situation at hand */
+	struct now from;
+	bool unfair; /* may happen, but no wish may depend on it */
+	struct edge {
+		unsigned from, to;
+	} * edge; /* those that are sure to be open */
+	size_t edges, room;
+};
+
+static void describe(const struct now *n, char *buf, size_t len)
+{
+	static const char *const processes[] = { "none", "jail", "booting", "prelaunch", "runs",
+		"stands", "tombstone", "stuck" };
+
+	snprintf(buf, len, "%s, process %s, want %s%s%s%s%s%s%s%s", vm_state_inner_name(n->state),
+		processes[n->process], n->want ? "running" : "stopped",
+		n->alive ? "" : ", daemon dead", n->monitor ? ", monitor" : "",
+		n->timer ? ", timer" : "", n->preparing ? ", preparing" : "",
+		n->quit ? ", quit" : "", n->record ? ", record" : "", n->late ? ", late" : "");
+}
+
+static void reach(struct explorer *x, struct now n)
+{
+	unsigned i;
+
+	if (n.process == NONE || n.process == JAIL || n.process == BOOTING)
+		n.monitor = n.monitor && n.process != NONE;
+	i = number(&n);
+	if (!x->seen[i]) {
+		x->seen[i] = true;
+		x->queue[x->queued++] = i;
+	}
+	if (x->unfair)
+		return;
+	if (x->edges == x->room) {
+		x->room = x->room ? x->room * 2 : 4096;
+		x->edge = xrealloc(x->edge, x->room, sizeof *x->edge);
+	}
+	x->edge[x->edges++] = (struct edge){ number(&x->from), i };
+}
+
+/* What the actions of vm.c do, as far as the outside can tell. */
+static struct now act(struct now n, enum vm_action action)
+{
+	char text[200];
+
+	switch (action) {
+	case VM_DO_NOTHING:
+		break;
+	case VM_DO_PREPARE:
+		n.preparing = true;
+		break;
+	case VM_DO_CANCEL:
+	case VM_DO_CLEAN:
+	case VM_DO_WAIT:
+		describe(&n, text, sizeof text);
+		if (n.process != NONE)
+			fail_msg("cleaned under a process: %s", text);
+		n.preparing = n.record = n.monitor = n.quit = n.late = false;
+		n.timer = action == VM_DO_WAIT;
+		break;
+	case VM_DO_SPAWN:
+		describe(&n, text, sizeof text);
+		if (n.process != NONE)
+			fail_msg("a second process: %s", text);
+		n.process = JAIL;
+		n.record = n.timer = n.monitor = true;
+		n.preparing = false;
+		break;
+	case VM_DO_GREET:
+		n.monitor = true;
+		n.timer = n.timer || n.state == VM_GREETING;
+		break;
+	case VM_DO_JOIN:
+		break;
+	case VM_DO_PRESS:
+		n.timer = n.monitor = true;
+		break;
+	case VM_DO_QUIT:
+		/* a QEMU that hangs does not read it */
+		n.quit = n.quit || (n.monitor && n.process != STUCK);
+		n.timer = true;
+		break;
+	case VM_DO_KILL:
+	case VM_DO_EXPIRE:
+		n.quit = n.timer = true;
+		break;
+	case VM_ACTIONS:
+		break;
+	}
+	return n;
+}
+
+static struct now event(struct explorer *x, struct now n, enum vm_event ev)
+{
+	const struct vm_cell *c = &vm_table[n.state][ev];
+	enum vm_state before = n.state;
+
+	x->used[n.state][ev] = true;
+	n.state = c->next;
+	if (before != n.state)
+		n.timer = false;
+	return act(n, c->action);
+}
+
+/* The process is gone and the daemon knows: policy may restart what is wanted, never what is not.
+ */
+static void gone(struct explorer *x, struct now n)
+{
+	struct now m = n;
+
+	m.want = false;
+	reach(x, event(x, m, VM_EV_GONE_STOP));
+	if (!n.want)
+		return;
+	reach(x, event(x, n, VM_EV_GONE_RESTART));
+	reach(x, event(x, m, VM_EV_GONE_FAIL));
+}
+
+/* --- who may do what --- */
+
+static void clients(struct explorer *x, struct now n)
+{
+	struct now m = n;
+
+	x->unfair = true;
+	if (n.state != VM_STOPPING) {
+		m.want = true;
+		reach(x, event(x, m, VM_EV_START));
+	}
+	m = n;
+	m.want = m.late = false;
+	reach(x, event(x, m, VM_EV_STOP));
+	m.late = n.late;
+	reach(x, event(x, m, VM_EV_KILL));
+	x->unfair = false;
+}
+
+static void preparing(struct explorer *x, struct now n)
+{
+	struct now m = n;
+
+	m.preparing = false;
+	reach(x, event(x, m, VM_EV_PREPARED));
+	gone(x, m);
+}
+
+/* What the process does by itself, and how the daemon hears of it. */
+static void process_moves(struct explorer *x, struct now n)
+{
+	struct now m = n;
+
+	/* only a process that was told or killed is sure to end */
+	x->unfair = !n.quit;
+	m.process = NONE;
+	m.monitor = false;
+	if (n.alive)
+		gone(x, m);
+	else
+		reach(x, m);
+	m = n;
+	x->unfair = n.process != JAIL && n.process != BOOTING;
+	switch (n.process) {
+	case JAIL:
+		m.process = BOOTING;
+		reach(x, n.alive ? event(x, m, VM_EV_EXECUTED) : m);
+		break;
+	case BOOTING:
+		m.process = PRELAUNCH;
+		reach(x, m);
+		m.process = STUCK;
+		reach(x, m);
+		break;
+	case RUNS:
+		m.process = STANDS;
+		reach(x, n.alive && n.monitor ? event(x, m, VM_EV_PAUSED) : m);
+		m.process = STUCK;
+		m.monitor = false;
+		m.timer = n.timer || n.state == VM_RUNNING || n.state == VM_PAUSED;
+		reach(x, m);
+		m = n;
+		m.process = TOMBSTONE;
+		reach(x, n.alive && n.monitor ? event(x, m, VM_EV_ENDED) : m);
+		break;
+	case STANDS:
+		m.process = RUNS;
+		reach(x, n.alive && n.monitor ? event(x, m, VM_EV_RESUMED) : m);
+		break;
+	case STUCK: /* SIGCONT */
+		m.process = RUNS;
+		reach(x, m);
+		break;
+	case NONE:
+	case PRELAUNCH:
+	case TOMBSTONE:
+	case PROCESSES:
+		break;
+	}
+	x->unfair = false;
+}
+
+/* The monitor answers: greeting, then query-status, as join.c reads it. */
+static void monitor(struct explorer *x, struct now n)
+{
+	struct now m = event(x, n, VM_EV_GREETED);
+
+	/* lost again; the timer tries anew where one may be armed */
+	if (n.state == VM_RUNNING || n.state == VM_PAUSED) {
+		struct now lost = n;
+
+		lost.monitor = false;
+		lost.timer = x->unfair = true;
+		reach(x, lost);
+		x->unfair = false;
+	}
+	if (vm_table[n.state][VM_EV_GREETED].action != VM_DO_JOIN) {
+		reach(x, m);
+		return;
+	}
+	switch (n.process) {
+	case PRELAUNCH:
+		m.process = RUNS;
+		reach(x, event(x, m, VM_EV_JOINED));
+		m.process = STANDS;
+		reach(x, event(x, m, VM_EV_JOINED_PAUSED));
+		m.process = PRELAUNCH;
+		reach(x, event(x, m, VM_EV_BROKEN));
+		break;
+	case RUNS:
+		reach(x, event(x, m, VM_EV_JOINED));
+		break;
+	case STANDS:
+		reach(x, event(x, m, VM_EV_JOINED_PAUSED));
+		break;
+	case TOMBSTONE:
+		reach(x, event(x, m, VM_EV_ENDED));
+		break;
+	case NONE:
+	case JAIL:
+	case BOOTING:
+	case STUCK:
+	case PROCESSES:
+		break;
+	}
+}
+
+static void timer(struct explorer *x, struct now n)
+{
+	struct now m = n;
+
+	m.timer = false;
+	if (n.state == VM_STOPPING) {
+		m.late = true;
+		reach(x, event(x, m, VM_EV_TIMER));
+		m.want = true; /* OnStopTimeout=leave takes the wish back, and says so */
+		reach(x, event(x, m, VM_EV_STOP_LEAVE));
+		m.want = n.want;
+		reach(x, event(x, m, VM_EV_STOP_KILL));
+		return;
+	}
+	reach(x, event(x, m, VM_EV_TIMER));
+}
+
+/* A new daemon reads the record: the process of then, or its end. */
+static void adopt(struct explorer *x, struct now n)
+{
+	enum vm_state was = n.state;
+
+	n.alive = true;
+	n.state = VM_STOPPED;
+	n.preparing = n.timer = n.monitor = false;
+	if (!n.record) {
+		n.want = false;
+		reach(x, n);
+	} else if (n.process == NONE) {
+		gone(x, n);
+	} else {
+		n.quit = false;
+		n = event(x, n, VM_EV_ADOPT);
+		if (was == VM_STOPPING)
+			n = event(x, n, VM_EV_STOP);
+		else if (was == VM_QUITTING)
+			n = event(x, n, VM_EV_KILL);
+		reach(x, n);
+	}
+}
+
+static void crash(struct explorer *x, struct now n)
+{
+	/* a jail whose daemon is gone before it said "prepared" ends itself or goes on: both happen
+	 */
+	n.alive = n.preparing = n.timer = n.monitor = false;
+	x->unfair = true; /* nobody has to crash for a wish to come true */
+	reach(x, n);
+	x->unfair = false;
+}
+
+static void step(struct explorer *x)
+{
+	struct now n = x->from;
+
+	if (n.process != NONE)
+		process_moves(x, n);
+	if (!n.alive) {
+		adopt(x, n);
+		return;
+	}
+	clients(x, n);
+	crash(x, n);
+	if (n.preparing)
+		preparing(x, n);
+	if (n.monitor && n.process >= PRELAUNCH && n.process != STUCK)
+		monitor(x, n);
+	if (n.timer)
+		timer(x, n);
+}
+
+/* The wish came true, or somebody was told that it did not. */
+static bool settled(const struct now *n)
+{
+	if (!n->alive)
+		return false;
+	if (n->want)
+		return n->state == VM_RUNNING || n->state == VM_PAUSED;
+	return n->process == NONE && (n->state == VM_STOPPED || n->state == VM_FAILED);
+}
+
+static void explore(struct explorer *x)
+{
+	struct now start = { .state = VM_STOPPED, .alive = true };
+
+	x->unfair = true;
+	reach(x, start);
+	x->unfair = false;
+	for (unsigned next = 0; next < x->queued; next++) {
+		x->from = situation(x->queue[next]);
+		step(x);
+	}
+}
+
+static void everything_comes_home(void **state)
+{
+	struct explorer *x = xcalloc(1, sizeof *x);
+	bool more = true;
+	char text[200];
+	unsigned cells = 0;
+
+	(void)state;
+	explore(x);
+	for (unsigned i = 0; i < x->queued; i++) {
+		struct now n = situation(x->queue[i]);
+
+		x->home[x->queue[i]] = settled(&n);
+		/* what the daemon believes about a process is what is there */
+		if (n.alive && vm_state_has_process(n.state) != (n.process != NONE)) {
+			describe(&n, text, sizeof text);
+			fail_msg("belief and process differ: %s", text);
+		}
+	}
+	while (more) {
+		more = false;
+		for (size_t i = 0; i < x->edges; i++)
+			if (x->home[x->edge[i].to] && !x->home[x->edge[i].from])
+				x->home[x->edge[i].from] = more = true;
+	}
+	for (unsigned i = 0; i < x->queued; i++) {
+		struct now n = situation(x->queue[i]);
+
+		describe(&n, text, sizeof text);
+		if (!x->home[x->queue[i]])
+			fail_msg("no way home: %s", text);
+	}
+	for (int s = 0; s < VM_STATES; s++)
+		for (int e = 0; e < VM_EVENTS; e++)
+			cells += x->used[s][e];
+	print_message("%u situations, %zu ways between them, %u of %d cells of the table used\n",
+		x->queued, x->edges, cells, VM_STATES * VM_EVENTS);
+	assert_true(x->queued > 100);
+	free(x->edge);
+	free(x);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(everything_comes_home),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
