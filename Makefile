@@ -165,7 +165,7 @@ fuzz: ## fuzz for T=600 seconds each; F=name: only that one
 		build/fuzz/tests/fuzz/fuzz_$$f -max_total_time=$(or $(T),600) -timeout=10 -rss_limit_mb=2048 -max_len=65536 \
 			-print_final_stats=1 -artifact_prefix=build/fuzz/$$f- build/fuzz/corpus/$$f tests/fuzz/corpus/$$f \
 			>build/fuzz/$$f.log 2>&1 || { tail -n 60 build/fuzz/$$f.log; exit 1; }; \
-		sed -n "s/^stat::number_of_executed_units: */  FUZZ  $$f, executions: /p" build/fuzz/$$f.log; done
+		sed -n "s/^stat::number_of_executed_units: */  FUZZ  $$f, executions: /p" build/fuzz/$$f.log | tail -n 1; done
 fuzz-smoke: ## all fuzzers, 30 seconds together
 	$(if $(FUZZERS),$(SUB) fuzz T=$(shell expr 30 / $(words $(FUZZERS)) + 1))
 

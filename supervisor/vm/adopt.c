@@ -33,6 +33,7 @@ static bool take_process(struct vm *vm, const struct record_process *p)
 
 static void adopt_running(struct vm *vm, const struct record_process *p)
 {
+	_cleanup_(free_ptr) char *reason = p->paused ? xstrdup(vm->reason) : NULL;
 	struct err e = ERR_INIT;
 	double since = vm->since;
 
@@ -43,7 +44,7 @@ static void adopt_running(struct vm *vm, const struct record_process *p)
 	vm_watch_process(vm);
 	if (display_open(vm, &e) < 0)
 		log_warning(vm->name, "display: %s", e.text);
-	vm_event(vm, VM_EV_ADOPT, NULL);
+	vm_event(vm, p->paused ? VM_EV_ADOPT_PAUSED : VM_EV_ADOPT, reason);
 	vm->since = since;
 	console_open(vm);
 	if (p->stopping)

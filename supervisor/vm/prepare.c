@@ -70,6 +70,8 @@ static bool mac_taken(void *data, const uint8_t mac[ETH_ALEN])
 
 int vm_complete_identity(struct vm *vm, const struct conf_vm *c, struct err *e)
 {
+	if (vm->identity_problem)
+		return err_set(e, ERR_FAILED, "identity: %s", vm->identity_problem);
 	if (vm->identity.uid < IDENTITY_UID_FIRST) {
 		vm->identity.uid = vms_free_uid(vm->daemon->vms);
 		vm->identity.dirty = true;

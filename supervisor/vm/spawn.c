@@ -179,6 +179,9 @@ static uint64_t process_starttime(pid_t pid)
 	file_read(AT_FDCWD, path, &b, NULL);
 	/* the name in brackets may hold anything; field 22 counts from behind it */
 	p = b.data ? strrchr(b.data, ')') : NULL;
+	/* a zombie runs no guest */
+	if (p && p[1] == ' ' && strchr("ZX", p[2]))
+		p = NULL;
 	for (int field = 2; p && field < 22; field++)
 		p = strchr(p + 1, ' ');
 	if (p)

@@ -63,6 +63,7 @@ void vm_free(struct vm *vm)
 	close_fd(&vm->run_fd);
 	free(vm->start_error);
 	free(vm->problems);
+	free(vm->identity_problem);
 	free(vm->io_error);
 	free(vm->name);
 	free(vm);
@@ -258,7 +259,7 @@ int vm_save_identity(struct vm *vm, struct err *e)
 {
 	int r = 0;
 
-	if (!vm->identity.dirty)
+	if (!vm->identity.dirty || vm->identity_problem)
 		return 0;
 	r = vm_state_dir(vm, e);
 	return r < 0 ? r : identity_save(&vm->identity, vm->state_fd, e);

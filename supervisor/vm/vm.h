@@ -65,6 +65,7 @@ struct vm {
 	uint64_t stamp;		/* of the files that conf was read from */
 
 	struct identity identity;
+	char *identity_problem; /* it could not be read, and is never written over; NULL: well */
 	int state_fd; /* STATE/vms/NAME, opened on demand */
 	int run_fd;   /* RUN/vms/NAME, while there is a process */
 

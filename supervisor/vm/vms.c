@@ -130,8 +130,10 @@ struct vm *vms_add(struct vms *vms, const char *name)
 	snprintf(path, sizeof path, "vms/%s", name);
 	fd = openat(vms->daemon->dirs.state_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd >= 0) {
-		if (identity_load(&vm->identity, fd, &e) < 0)
+		if (identity_load(&vm->identity, fd, &e) < 0) {
 			log_error(name, "%s", e.text);
+			vm->identity_problem = xstrdup(e.text);
+		}
 		close(fd);
 	}
 	/* its file was away, and meanwhile another one got its uid: it gets a new one at its start */

@@ -108,7 +108,8 @@ def test_killed_while_nobody_looked_comes_back(daemon):
     daemon.kill_daemon()
     daemon.kill(pid)
     daemon.start()
-    assert daemon.wait_state("a", "running")["pid"] != pid
+    daemon.eventually(lambda: daemon.info("a"),
+                      lambda info: info["state"] == "running" and info["pid"] not in (None, pid))
 
 
 def test_daemon_dies_during_a_stop(daemon):
