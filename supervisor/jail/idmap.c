@@ -69,6 +69,30 @@ static int write_map(pid_t pid, const char *map, unsigned int inside, unsigned i
 	return fd >= 0 && write(fd, text, (size_t)len) == len ? 0 : -errno;
 }
 
+enum { DIRECTORIES_MAX = 64 }; /* above the root that a chroot gave us */
+
+/*
+ * The kernel makes no user namespace for a process whose root is not its mount namespace's own
+ * (user_namespaces(7): EPERM in a chroot), and people install from within one. So for this moment
+ * the root is the namespace's: with the working directory outside of the root, ".." ends only there.
+ */
+static pid_t clone_at_top(void)
+{
+	_cleanup_(close_fd) int back = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	pid_t pid = -1;
+
+	if (back < 0 || chdir("/") < 0 || chroot("usr") < 0)
+		return -1;
+	for (int i = 0; i < DIRECTORIES_MAX; i++)
+		if (chdir("..") < 0)
+			break;
+	if (chroot(".") == 0)
+		pid = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, NULL);
+	if (pid != 0 && (fchdir(back) < 0 || chroot(".") < 0))
+		abort(); /* nothing must run with another root than it was planned for */
+	return pid;
+}
+
 /* A user namespace exists only with a process in it: one is born into it and waits until the
  * descriptor is open. It ends when our end of the pipe closes, so also if we are killed. */
 static int user_namespace(const struct stat *owner, uid_t uid)
@@ -80,6 +104,8 @@ static int user_namespace(const struct stat *owner, uid_t uid)
 	if (pipe2(wait, O_CLOEXEC) < 0)
 		return -errno;
 	pid = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, NULL);
+	if (pid < 0 && errno == EPERM)
+		pid = clone_at_top();
 	if (pid == 0) {
 		close(wait[1]);
 		_exit(read(wait[0], &c, 1) == 0 ? 0 : 1);

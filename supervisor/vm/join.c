@@ -113,6 +113,7 @@ static void found(struct vm *vm, const char *status)
 		return;
 	}
 	join_networks(vm, true, NULL);
+	set_reboot_action(vm);
 	if (streq(status, "running") || streq(status, "suspended")) {
 		vm_event(vm, VM_EV_JOINED, NULL);
 		return;
@@ -208,6 +209,8 @@ void vm_greet(struct vm *vm)
 
 	if (vm->state == VM_GREETING)
 		vm_arm_start(vm);
+	else if (vm->qmp)
+		set_reboot_action(vm);
 	if (vm->qmp || vm->run_fd < 0)
 		return;
 	fd = vm_socket_connect(vm, "qmp.sock", &e);
@@ -303,15 +306,25 @@ static void on_stop(struct vm *vm, const json_t *data)
 	vm_event(vm, VM_EV_PAUSED, reason);
 }
 
-static void on_resume(struct vm *vm, const json_t *data)
+/* After a reset by hand SeaBIOS resets once more by itself, for its code in RAM is not fresh. Only then,
+ * when the state's timer fires, is a reset the guest's own again. */
+static void on_reset(struct vm *vm, const json_t *data)
 {
 	(void)data;
+	if (vm->state == VM_RUNNING && vm->running.on_reboot != CONF_ENDING_RESTART)
+		vm_arm(vm, VM_RESET_SECONDS);
+}
+
+static void on_resume(struct vm *vm, const json_t *data)
+{
 	free(vm->io_error);
 	vm->io_error = NULL;
 	vm->paused_start = false;
 	if (vm->state == VM_PAUSED)
 		vm->ending = VM_END_NONE;
 	vm_event(vm, VM_EV_RESUMED, NULL);
+	/* it may have been reset while it stood still */
+	on_reset(vm, data);
 }
 
 /* STOP follows when action is stop; whether space ran out or the disk broke is said only here. */
@@ -326,13 +339,6 @@ static void on_io_error(struct vm *vm, const json_t *data)
 	vm->io_error = xasprintf("%s%s%s", space ? "nospace" : "disk", node ? " on " : "",
 		node ? node + (strncmp(node, "d-", 2) == 0 ? 2 : 0) : "");
 	log_error(vm->name, "guest stopped by an i/o error: %s", vm->io_error);
-}
-
-/* resume of a tombstone lets one reset through */
-static void on_reset(struct vm *vm, const json_t *data)
-{
-	(void)data;
-	set_reboot_action(vm);
 }
 
 static void on_balloon_change(struct vm *vm, const json_t *data)

@@ -210,7 +210,7 @@ const struct vm_cell vm_table[VM_STATES][VM_EVENTS] = {
 		[VM_EV_GONE_FAIL]     = GO(FAILED, CLEAN),
 		[VM_EV_STOP_LEAVE]    = STAY(RUNNING),
 		[VM_EV_STOP_KILL]     = STAY(RUNNING),
-		/* armed only while the monitor is lost */
+		/* armed while the monitor is lost, and after a reset */
 		[VM_EV_TIMER]	      = GO(RUNNING, GREET),
 	},
 	[VM_PAUSED] = {

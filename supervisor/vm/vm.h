@@ -44,6 +44,7 @@ enum {
 	VM_KILL_SECONDS = 10,	/* until a killed process counts as unkillable */
 	VM_QMP_SECONDS = 10,	/* deadline of an ordinary command */
 	VM_RECONNECT_SECONDS = 5,
+	VM_RESET_SECONDS = 2,	/* after a reset by hand the firmware may reset again */
 };
 
 struct vm_nic { /* one NIC of the running process */

@@ -222,7 +222,7 @@ def test_out_of_descriptors(daemon):
     daemon.up("a")
     old = daemon.client()
     old.call("query-version")
-    daemon.exec("prlimit", "--nofile=64:1024", "--pid", str(inner_pid(daemon)))
+    daemon.exec("prlimit", "--nofile=64:", "--pid", str(inner_pid(daemon)))
     clients = []
     for _ in range(80):
         s = socket.socket(socket.AF_UNIX)
@@ -241,7 +241,7 @@ def test_out_of_descriptors(daemon):
     old.call("vm-pause", name="a")
     for s in clients:
         s.close()
-    daemon.exec("prlimit", "--nofile=1024:1024", "--pid", str(inner_pid(daemon)))
+    daemon.exec("prlimit", "--nofile=1024:", "--pid", str(inner_pid(daemon)))
     old.close()
     daemon.eventually(lambda: daemon.vmkeep("list").code, lambda code: code == 0)
     daemon.ok("resume", "a")
