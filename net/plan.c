@@ -118,6 +118,12 @@ static const struct net_prefix *overlap(
 	return found;
 }
 
+bool net_choice_equal(const struct net_choice *a, const struct net_choice *b)
+{
+	return streq(a->bridge, b->bridge) && memcmp(a->mac, b->mac, sizeof a->mac) == 0 &&
+		a->address == b->address && a->prefix == b->prefix;
+}
+
 static const char *describe_holder(
 	char *buf, size_t len, const struct net_facts *f, const struct net_prefix *o)
 {
@@ -141,7 +147,6 @@ static int choose_subnet(struct net_plan *p, const struct conf_network *c,
 	const struct net_prefix *o;
 	char ip[NET_IP_TEXT];
 
-	holder[0] = '\0';
 	if (c->subnet.set) {
 		p->choice.address = c->subnet.address;
 		p->choice.prefix = c->subnet.prefix;
@@ -213,7 +218,7 @@ static void name_table(struct net_plan *p, const struct conf_network *c, const s
 int net_plan(struct net_plan *p, const struct conf_network *c, const struct net_choice *remembered,
 	const struct net_facts *f, struct err *e)
 {
-	char wished[IFNAMSIZ], holder[160];
+	char wished[IFNAMSIZ], holder[160] = "";
 	int r;
 
 	*p = (struct net_plan){ .choice = *remembered, .mtu = (unsigned)c->mtu };

@@ -24,6 +24,8 @@ struct net_choice {
 	unsigned prefix; /* 0: not yet */
 };
 
+bool net_choice_equal(const struct net_choice *a, const struct net_choice *b);
+
 /* In the order in which they are made; undone the other way round. */
 enum net_step {
 	NET_STEP_FORWARD, /* ip_forward = 1 */

@@ -25,18 +25,18 @@ void verb_job_cancel(void *data, struct request *r)
 	struct job *j = job_find(data, (unsigned)request_int(r, "job", 0));
 	struct err e = ERR_INIT;
 
+	if (j && j->ended <= 0 && j->cancel) {
+		j->cancel(j->cancel_data, j);
+		request_return(r, NULL);
+		return;
+	}
 	if (!j)
 		err_set(&e, ERR_NOT_FOUND, "no such job");
 	else if (j->ended > 0)
 		err_set(&e, ERR_WRONG_STATE, "the job has ended");
-	else if (!j->cancel)
+	else
 		err_set(&e, ERR_WRONG_STATE, "%s cannot be cancelled", j->verb);
-	if (e.text[0]) {
-		request_error(r, &e);
-		return;
-	}
-	j->cancel(j->cancel_data, j);
-	request_return(r, NULL);
+	request_error(r, &e);
 }
 
 /* --- raw QMP --- */

@@ -143,6 +143,7 @@ static int foreign_bridge(struct networks *ns, const char *bridge, int *index, s
 static int bridge_of(struct networks *ns, const struct claim *c, struct network **n, int *index,
 	unsigned *mtu, struct err *e)
 {
+	*index = 0;
 	*mtu = 0;
 	*n = NULL;
 	if (!c->network)

@@ -74,7 +74,7 @@ static int plan(struct network *n, struct err *e)
 	if (n->plan.note[0])
 		log_warning(NULL, "network %s: %s", n->name, n->plan.note);
 	n->choice = n->plan.choice;
-	if (memcmp(&before, &n->choice, sizeof before) != 0)
+	if (!net_choice_equal(&before, &n->choice))
 		r = choice_save(n, e);
 	return r;
 }

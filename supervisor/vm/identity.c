@@ -77,7 +77,11 @@ void identity_release(struct identity *id)
 	}
 	drop_slots(id);
 	free(id->nic);
+	id->nic = NULL;
+	id->nics = 0;
 	free(id->disk);
+	id->disk = NULL;
+	id->disks = 0;
 	free(id->machine);
 	free(id->machine_wish);
 	*id = (struct identity)IDENTITY_INIT;

@@ -150,11 +150,11 @@ void vm_watch_process(struct vm *vm);
 void vm_gone(struct vm *vm);
 /* The guest ended by itself; only a tombstone is left. */
 void vm_ended(struct vm *vm, enum vm_ending ending);
-void vm_qmp_event(void *vm, const char *name, const json_t *data);
-void vm_qmp_ready(void *vm, const json_t *greeting);
-void vm_qmp_closed(void *vm, const struct err *e);
-void vm_qmp_silent(void *vm, const struct err *e);
-void vm_qmp_heard(void *vm);
+void vm_qmp_event(void *data, const char *name, const json_t *event_data);
+void vm_qmp_ready(void *data, const json_t *greeting);
+void vm_qmp_closed(void *data, const struct err *e);
+void vm_qmp_silent(void *data, const struct err *e);
+void vm_qmp_heard(void *data);
 extern const struct qmp_handlers vm_qmp_handlers;
 /* qmp_call() with the usual deadline; reply may be NULL (errors are logged). */
 void vm_call(struct vm *vm, const char *command, json_t *arguments, qmp_reply_fn *reply);

@@ -117,14 +117,19 @@ static void unlink_wait(struct vm_wait *w)
 		}
 }
 
+static void wait_free(struct vm_wait *w)
+{
+	ev_timer_stop(w->vm->daemon->loop.ev, &w->timer);
+	ev_timer_stop(w->vm->daemon->loop.ev, &w->verdict);
+	free(w);
+}
+
 void vm_wait_cancel(struct vm_wait *w)
 {
 	if (!w)
 		return;
 	unlink_wait(w);
-	ev_timer_stop(w->vm->daemon->loop.ev, &w->timer);
-	ev_timer_stop(w->vm->daemon->loop.ev, &w->verdict);
-	free(w);
+	wait_free(w);
 }
 
 static void on_verdict(struct ev_loop *ev, ev_timer *t, int revents)
@@ -201,7 +206,8 @@ void vm_waits_end(struct vm *vm)
 		err_copy(&e, &w->error);
 		if (!w->decided)
 			err_set(&e, ERR_NOT_FOUND, "'%s' went away", vm->name);
-		vm_wait_cancel(w);
+		vm->waits = w->next;
+		wait_free(w);
 		done(data, met ? NULL : &e);
 	}
 }

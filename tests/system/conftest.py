@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Fixtures of the system tests: real QEMU, one private world each (see vmk.py)."""
 import os
+import signal
 import subprocess
 
 import pytest
@@ -8,7 +9,11 @@ import pytest
 import vmk
 
 
+TEST_SECONDS = 120 * vmk.SLOW  # a test that hangs is a failure, with all that is known of its world
+
+
 def pytest_configure():
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as after Ctrl-C
     if os.geteuid() != 0:
         pytest.exit("the system tests make namespaces: run them as root", 2)
 
@@ -29,10 +34,16 @@ def programs():
             pytest.exit("%s/%s is missing: run make" % (vmk.BUILD, name), 2)
 
 
+def too_long(*_):
+    raise AssertionError("the test takes longer than %d s" % TEST_SECONDS)
+
+
 @pytest.fixture
 def world(programs):
     """A world without a daemon yet, for tests that prepare one."""
     made = vmk.World()
+    signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(TEST_SECONDS)
     try:
         yield made
         if not made.failed:
@@ -41,6 +52,7 @@ def world(programs):
         print(made.report())
         raise
     finally:
+        signal.alarm(0)
         made.destroy()
 
 
