@@ -77,14 +77,10 @@ void identity_release(struct identity *id)
 	}
 	drop_slots(id);
 	free(id->nic);
-	id->nic = NULL;
-	id->nics = 0;
 	free(id->disk);
-	id->disk = NULL;
-	id->disks = 0;
 	free(id->machine);
 	free(id->machine_wish);
-	*id = (struct identity)IDENTITY_INIT;
+	memset(id, 0, sizeof *id);
 }
 
 static void set_text(struct identity *id, char **field, const char *text)
