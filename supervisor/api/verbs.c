@@ -216,11 +216,16 @@ const struct api_verb api_verbs[] = {
 			{ "validate", API_BOOL, false, "--validate",
 			  "what the verb does anyhow; virsh's spelling", { NULL } },
 		},
-		.result = "columns and rows, one row per problem: file, line, key, reason",
-		.help = "read configuration files again and tell every problem in them",
-		.text = "Changes nothing. A file is read by the client, with the rights of its "
-			"user; a name is looked up by the daemon. Ends with 2 when there is a "
-			"problem.",
+		.result = "columns and rows, one row per problem: file, line, key, reason, severity "
+			"(error, warning), hint (what mends it)",
+		.help = "tell everything that would keep VMs from starting, and what mends it",
+		.text = "Changes and starts nothing. Beyond what the files say: images and their "
+			"backing files as the VM's uid sees them, by the first part of a path "
+			"that fails; locks and who holds them; room for images that still grow; "
+			"memory, KVM, the machine type, networks, bridges, VNC ports; and what "
+			"two VM files claim both. A FILE is only read, by the client, with the "
+			"rights of its user. Ends with 2 when a row is an error; warnings alone "
+			"end with 0.",
 	},
 	{
 		.execute = "vm-cat",
