@@ -121,7 +121,8 @@ const struct api_verb api_verbs[] = {
 			  "all VMs, which is the default", { NULL } },
 		},
 		.result = "columns and rows, one row per VM: name, state, reason, health, want, "
-			"cpus, memory in bytes, address, uptime in seconds, accel",
+			"cpus, memory in bytes, address, uptime in seconds, accel, outdated (its QEMU "
+			"was replaced on disk since it was started)",
 		.help = "list VMs with state, memory and address",
 	},
 	{
@@ -411,6 +412,20 @@ const struct api_verb api_verbs[] = {
 		.help = "take networks down: all that we made for them goes, and nothing else",
 	},
 
+	{
+		.execute = "host-check",
+		.command = "host check",
+		.aliases = { "virt-host-validate" },
+		.role = API_ROLE_VIEW,
+		.result = "columns and rows, one row per check: check, verdict (PASS, WARN, FAIL), text "
+			"(what was seen), cure",
+		.help = "tell whether this host is fit for guests, and what cures it where it is not",
+		.text = "Looks at virtualisation, QEMU and its helpers, firmware, cgroups, memory, room, "
+			"clocks, and at what other programs do to our networks: firewalls that would "
+			"drop guests' packets, holders of ports 53 and 67, libvirt's network beside "
+			"ours. KVM is proved by booting 512 bytes, which takes three seconds where it "
+			"does not work. Ends with 1 when a check fails.",
+	},
 	{
 		.execute = "reload",
 		.command = "reload",

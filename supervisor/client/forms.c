@@ -88,6 +88,32 @@ static void problems_print(struct command *c, const char *target, const json_t *
 		buf_printf(&c->out, "%s%sno problems\n", target ? target : "", target ? ": " : "");
 }
 
+static int host_status(const json_t *result)
+{
+	return has_cell(result, "verdict", "FAIL") ? api_class(ERR_FAILED)->exit : 0;
+}
+
+/* "PASS  QEMU: ...", and below what does not pass its cure. */
+static void host_print(struct command *c, const char *target, const json_t *result)
+{
+	static const char *const columns[] = { "verdict", "check", "text" }, *const gaps[] = { "  ", ": ", "\n" };
+	size_t i;
+	json_t *row;
+
+	(void)target;
+	json_array_foreach (json_object_get(result, "rows"), i, row) {
+		const char *cure = cell(result, row, "cure");
+
+		for (size_t k = 0; k < ARRAY_SIZE(columns); k++) {
+			const char *text = cell(result, row, columns[k]);
+
+			buf_printf(&c->out, "%s%s", text ? text : "-", gaps[k]);
+		}
+		if (cure)
+			buf_printf(&c->out, "      cure: %s\n", cure);
+	}
+}
+
 static void diff_print(struct command *c, const char *target, const json_t *result)
 {
 	if (has_rows(result))
@@ -126,7 +152,8 @@ static bool is_silent(const char *column, const json_t *v)
 	if (streq(column, "address"))
 		return false; /* that there is none is worth knowing */
 	return json_is_null(v) || streq(s, "") || (streq(column, "health") && streq(s, "ok")) ||
-	       (streq(column, "accel") && streq(s, "kvm"));
+	       (streq(column, "accel") && streq(s, "kvm")) ||
+	       (streq(column, "outdated") && json_is_false(v));
 }
 
 static void list_print(struct command *c, const char *target, const json_t *result)
@@ -179,6 +206,7 @@ static const struct command_form forms[] = {
 	{ "vm-check",      check_run,	 check_status,	problems_print},
 	{ "vm-diff",	     NULL,	   diff_status,	diff_print	   },
 	{ "vm-qmp",	    NULL,	  NULL,		json_print	   },
+	{ "host-check",	NULL,	host_status,	host_print },
 	{ "reload",	    NULL,	  problems_status, problems_print},
 	{ "query-version", version_run, NULL,	      NULL	   },
 	{ "query-schema",  NULL,	NULL,	      json_print	 },
