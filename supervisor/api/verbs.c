@@ -121,7 +121,8 @@ const struct api_verb api_verbs[] = {
 			  "all VMs, which is the default", { NULL } },
 		},
 		.result = "columns and rows, one row per VM: name, state, reason, health, want, "
-			"cpus, memory in bytes, address, uptime in seconds, accel",
+			"cpus, memory in bytes, address, uptime in seconds, accel, outdated (its QEMU "
+			"was replaced on disk since it was started)",
 		.help = "list VMs with state, memory and address",
 	},
 	{
@@ -216,11 +217,16 @@ const struct api_verb api_verbs[] = {
 			{ "validate", API_BOOL, false, "--validate",
 			  "what the verb does anyhow; virsh's spelling", { NULL } },
 		},
-		.result = "columns and rows, one row per problem: file, line, key, reason",
-		.help = "read configuration files again and tell every problem in them",
-		.text = "Changes nothing. A file is read by the client, with the rights of its "
-			"user; a name is looked up by the daemon. Ends with 2 when there is a "
-			"problem.",
+		.result = "columns and rows, one row per problem: file, line, key, reason, severity "
+			"(error, warning), hint (what mends it)",
+		.help = "tell everything that would keep VMs from starting, and what mends it",
+		.text = "Changes and starts nothing. Beyond what the files say: images and their "
+			"backing files as the VM's uid sees them, by the first part of a path "
+			"that fails; locks and who holds them; room for images that still grow; "
+			"memory, KVM, the machine type, networks, bridges, VNC ports; and what "
+			"two VM files claim both. A FILE is only read, by the client, with the "
+			"rights of its user. Ends with 2 when a row is an error; warnings alone "
+			"end with 0.",
 	},
 	{
 		.execute = "vm-cat",
@@ -406,6 +412,20 @@ const struct api_verb api_verbs[] = {
 		.help = "take networks down: all that we made for them goes, and nothing else",
 	},
 
+	{
+		.execute = "host-check",
+		.command = "host check",
+		.aliases = { "virt-host-validate" },
+		.role = API_ROLE_VIEW,
+		.result = "columns and rows, one row per check: check, verdict (PASS, WARN, FAIL), text "
+			"(what was seen), cure",
+		.help = "tell whether this host is fit for guests, and what cures it where it is not",
+		.text = "Looks at virtualisation, QEMU and its helpers, firmware, cgroups, memory, room, "
+			"clocks, and at what other programs do to our networks: firewalls that would "
+			"drop guests' packets, holders of ports 53 and 67, libvirt's network beside "
+			"ours. KVM is proved by booting 512 bytes, which takes three seconds where it "
+			"does not work. Ends with 1 when a check fails.",
+	},
 	{
 		.execute = "reload",
 		.command = "reload",

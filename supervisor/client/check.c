@@ -108,7 +108,7 @@ static json_t *problem_row(const char *line, size_t len, const char *path)
 		key = json_stringn(line, (size_t)(colon - line));
 		line = colon + 2;
 	}
-	return json_pack("[s, o, o, s%]", safe, number, key, line, (size_t)(end - line));
+	return json_pack("[s, o, o, s%, s, n]", safe, number, key, line, (size_t)(end - line), "error");
 }
 
 static json_t *problem_table(const char *text, const char *path)
@@ -122,7 +122,8 @@ static json_t *problem_table(const char *text, const char *path)
 		text += len + (text[len] == '\n');
 	}
 	return json_pack(
-		"{s:[s, s, s, s], s:o}", "columns", "file", "line", "key", "reason", "rows", rows);
+		"{s:[s, s, s, s, s, s], s:o}", "columns", "file", "line", "key", "reason", "severity", "hint",
+		"rows", rows);
 }
 
 static int check_file(struct command *c, const char *path)

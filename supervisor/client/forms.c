@@ -13,9 +13,38 @@ static bool has_rows(const json_t *result)
 	return json_array_size(json_object_get(result, "rows")) > 0;
 }
 
+/* The cell of this column in a row, or NULL. */
+static const char *cell(const json_t *table, const json_t *row, const char *column)
+{
+	size_t i;
+	json_t *name;
+
+	json_array_foreach (json_object_get(table, "columns"), i, name)
+		if (streq(json_string_value(name), column))
+			return json_string_value(json_array_get(row, i));
+	return NULL;
+}
+
+/* Does any row say so? */
+static bool has_cell(const json_t *table, const char *column, const char *value)
+{
+	size_t i;
+	json_t *row;
+
+	json_array_foreach (json_object_get(table, "rows"), i, row)
+		if (streq(cell(table, row, column), value))
+			return true;
+	return false;
+}
+
 static int problems_status(const json_t *result)
 {
 	return has_rows(result) ? api_class(ERR_INVALID_CONFIG)->exit : 0;
+}
+
+static int check_status(const json_t *result)
+{
+	return has_cell(result, "severity", "error") ? api_class(ERR_INVALID_CONFIG)->exit : 0;
 }
 
 static int diff_status(const json_t *result)
@@ -23,7 +52,7 @@ static int diff_status(const json_t *result)
 	return has_rows(result) ? api_class(ERR_FAILED)->exit : 0;
 }
 
-/* "file:line: key: reason", as compilers write it and editors read it. */
+/* "file:line: key: reason", as compilers write it and editors read it; below it what mends it. */
 static void problems_print(struct command *c, const char *target, const json_t *result)
 {
 	const json_t *columns = json_object_get(result, "columns");
@@ -31,6 +60,8 @@ static void problems_print(struct command *c, const char *target, const json_t *
 	json_t *row, *v;
 
 	json_array_foreach (json_object_get(result, "rows"), i, row) {
+		const char *hint = cell(result, row, "hint");
+		_cleanup_(free_ptr) char *safe = hint ? text_escape(hint, strlen(hint), false) : NULL;
 		bool first = true;
 
 		json_array_foreach (row, k, v) {
@@ -38,15 +69,49 @@ static void problems_print(struct command *c, const char *target, const json_t *
 			_cleanup_(free_ptr) char *text = print_value(name, v);
 			bool line = streq(name, "line");
 
+			if (streq(name, "severity") || streq(name, "hint"))
+				continue;
+			if (streq(name, "reason") && streq(cell(result, row, "severity"), "warning")) {
+				buf_printf(&c->out, "%swarning", first ? "" : ": ");
+				first = false;
+			}
 			if (json_is_null(v) || (line && json_integer_value(v) == 0))
 				continue;
 			buf_printf(&c->out, "%s%s", first ? "" : line ? ":" : ": ", text);
 			first = false;
 		}
 		buf_addc(&c->out, '\n');
+		if (safe)
+			buf_printf(&c->out, "  hint: %s\n", safe);
 	}
 	if (!has_rows(result))
 		buf_printf(&c->out, "%s%sno problems\n", target ? target : "", target ? ": " : "");
+}
+
+static int host_status(const json_t *result)
+{
+	return has_cell(result, "verdict", "FAIL") ? api_class(ERR_FAILED)->exit : 0;
+}
+
+/* "PASS  QEMU: ...", and below what does not pass its cure. */
+static void host_print(struct command *c, const char *target, const json_t *result)
+{
+	static const char *const columns[] = { "verdict", "check", "text" }, *const gaps[] = { "  ", ": ", "\n" };
+	size_t i;
+	json_t *row;
+
+	(void)target;
+	json_array_foreach (json_object_get(result, "rows"), i, row) {
+		const char *cure = cell(result, row, "cure");
+
+		for (size_t k = 0; k < ARRAY_SIZE(columns); k++) {
+			const char *text = cell(result, row, columns[k]);
+
+			buf_printf(&c->out, "%s%s", text ? text : "-", gaps[k]);
+		}
+		if (cure)
+			buf_printf(&c->out, "      cure: %s\n", cure);
+	}
 }
 
 static void diff_print(struct command *c, const char *target, const json_t *result)
@@ -87,7 +152,8 @@ static bool is_silent(const char *column, const json_t *v)
 	if (streq(column, "address"))
 		return false; /* that there is none is worth knowing */
 	return json_is_null(v) || streq(s, "") || (streq(column, "health") && streq(s, "ok")) ||
-	       (streq(column, "accel") && streq(s, "kvm"));
+	       (streq(column, "accel") && streq(s, "kvm")) ||
+	       (streq(column, "outdated") && json_is_false(v));
 }
 
 static void list_print(struct command *c, const char *target, const json_t *result)
@@ -137,9 +203,10 @@ static const struct command_form forms[] = {
 	{ "vm-console",	console_run, NULL,		   NULL		},
 	{ "vm-log",	    stream_run,	NULL,	      NULL	   },
 	{ "subscribe",     events_run,  NULL,		 NULL	      },
-	{ "vm-check",      check_run,	 problems_status, problems_print},
+	{ "vm-check",      check_run,	 check_status,	problems_print},
 	{ "vm-diff",	     NULL,	   diff_status,	diff_print	   },
 	{ "vm-qmp",	    NULL,	  NULL,		json_print	   },
+	{ "host-check",	NULL,	host_status,	host_print },
 	{ "reload",	    NULL,	  problems_status, problems_print},
 	{ "query-version", version_run, NULL,	      NULL	   },
 	{ "query-schema",  NULL,	NULL,	      json_print	 },

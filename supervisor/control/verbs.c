@@ -34,6 +34,7 @@ const struct server_handler verb_handlers[] = {
 	{ "net-leases",	       verb_net_leases },
 	{ "net-start",	       verb_net_start },
 	{ "net-stop",	       verb_net_stop },
+	{ "host-check",	       verb_host_check },
 	{ "reload",	       verb_reload },
 	{ "query-version",     verb_version },
 };

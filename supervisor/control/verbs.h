@@ -60,6 +60,8 @@ void verb_snapshot_create(void *data, struct request *r);
 void verb_snapshot_list(void *data, struct request *r);
 void verb_snapshot_revert(void *data, struct request *r);
 void verb_snapshot_delete(void *data, struct request *r);
+/* verbs_host.c */
+void verb_host_check(void *data, struct request *r);
 /* verbs_daemon.c */
 void verb_jobs(void *data, struct request *r);
 void verb_job_cancel(void *data, struct request *r);

@@ -4,6 +4,7 @@
 #include "conf/load.h"
 #include "supervisor/control/verbs.h"
 #include "supervisor/host/probe.h"
+#include "supervisor/vm/check.h"
 #include "supervisor/vm/launch.h"
 
 static void append_text(struct conf_problems *p, const char *text)
@@ -21,12 +22,59 @@ void verbs_reload(struct daemon *d, struct conf_problems *p)
 	vms_reload(d->vms, p);
 }
 
+struct check { /* a request that waits until all was looked at */
+	struct request *r;
+	json_t *rows;
+	struct vm_check *check;
+};
+
+static void check_free(struct check *c)
+{
+	vm_check_free(c->check);
+	json_decref(c->rows);
+	free(c);
+}
+
+static void check_gone(void *data)
+{
+	check_free(data);
+}
+
+static void check_done(void *data)
+{
+	struct check *c = data;
+
+	request_return(c->r, json_pack("{s:[s,s,s,s,s,s], s:O}", "columns", "file", "line", "key", "reason",
+				     "severity", "hint", "rows", c->rows));
+	check_free(c);
+}
+
+/* What the files say comes first, then whether it can work. */
+static void check_run(struct daemon *d, struct request *r, const char *name, const struct conf_problems *p)
+{
+	struct check *c = xcalloc(1, sizeof *c);
+	json_t *texts = verb_problems(p), *row;
+	size_t i;
+
+	c->r = r;
+	c->rows = json_array();
+	json_array_foreach (json_object_get(texts, "rows"), i, row) {
+		json_array_append_new(row, json_string("error"));
+		json_array_append_new(row, json_null());
+		json_array_append(c->rows, row);
+	}
+	json_decref(texts);
+	request_on_gone(r, check_gone, c);
+	c->check = vm_check_new(d, name, c->rows, check_done, c);
+	vm_check_run(c->check);
+}
+
 void verb_check(void *data, struct request *r)
 {
 	struct daemon *d = data;
 	struct conf_daemon unused = CONF_DAEMON_INIT;
 	struct conf_problems problems = { 0 };
-	struct vm *vm;
+	struct vm *vm = NULL;
 
 	if (request_string(r, "name")) {
 		vm = verb_vm(d, r);
@@ -40,7 +88,7 @@ void verb_check(void *data, struct request *r)
 		networks_reload(d->networks, &problems);
 		vms_reload(d->vms, &problems);
 	}
-	request_return(r, verb_problems(&problems));
+	check_run(d, r, vm ? vm->name : NULL, &problems);
 	conf_problems_release(&problems);
 }
 

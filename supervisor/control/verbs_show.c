@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "supervisor/control/verbs.h"
 #include "supervisor/vm/display.h"
+#include "supervisor/vm/outdated.h"
 
 json_t *verb_address(uint32_t address)
 {
@@ -47,15 +48,15 @@ static const char *accel_text(const struct vm *vm)
 	return conf_accel_name(vm_state_has_process(vm->state) ? vm->accel : c->accel);
 }
 
-static json_t *list_row(const struct vm *vm)
+static json_t *list_row(struct vm *vm)
 {
 	const struct conf_vm *c = conf_now(vm);
 
-	return json_pack("[s, s, s, s, s, I, I, o, o, s]", vm->name, vm_state_name(vm->state), vm->reason,
+	return json_pack("[s, s, s, s, s, I, I, o, o, s, b]", vm->name, vm_state_name(vm->state), vm->reason,
 		vm->unresponsive > 0 ? "unresponsive" : "ok",
 		vm->want == VM_WANT_RUNNING ? "running" : "stopped", (json_int_t)c->cpus,
 		vm->balloon ? vm->balloon : (json_int_t)c->memory, verb_address(first_address(vm)),
-		uptime(vm), accel_text(vm));
+		uptime(vm), accel_text(vm), vm_outdated(vm));
 }
 
 void verb_list(void *data, struct request *r)
@@ -67,15 +68,16 @@ void verb_list(void *data, struct request *r)
 
 	vms_look(d->vms);
 	for (size_t i = 0; i < d->vms->n; i++) {
-		const struct vm *vm = d->vms->vm[i];
+		struct vm *vm = d->vms->vm[i];
 
 		if (pattern && fnmatch(pattern, vm->name, 0) != 0)
 			continue;
 		if (!running || vm_state_has_process(vm->state))
 			json_array_append_new(rows, list_row(vm));
 	}
-	request_return(r, json_pack("{s:[s,s,s,s,s,s,s,s,s,s], s:o}", "columns", "name", "state", "reason",
-				  "health", "want", "cpus", "memory", "address", "uptime", "accel", "rows",
+	request_return(r, json_pack("{s:[s,s,s,s,s,s,s,s,s,s,s], s:o}", "columns", "name", "state", "reason",
+				  "health", "want", "cpus", "memory", "address", "uptime", "accel",
+				  "outdated", "rows",
 				  rows));
 }
 
@@ -180,7 +182,7 @@ static json_t *nic_rows(const struct vm *vm)
 	return rows;
 }
 
-static void add_process(json_t *o, const struct vm *vm)
+static void add_process(json_t *o, struct vm *vm)
 {
 	const char *vnc = display_address(vm);
 	const char *command;
@@ -200,6 +202,8 @@ static void add_process(json_t *o, const struct vm *vm)
 	command = vm->qmp ? qmp_oldest_call(vm->qmp, &age) : NULL;
 	if (command && age > 1)
 		json_object_set_new(o, "waits_for", json_sprintf("%s for %.0f s", command, age));
+	if (vm_outdated(vm))
+		json_object_set_new(o, "outdated", json_true());
 	if (vm->busy)
 		json_object_set_new(o, "busy", json_string(vm->busy));
 	json_object_set_new(o, "nics", nic_rows(vm));

@@ -104,13 +104,15 @@ static int move_new(int dir, const char *from, const char *to)
 	return unlinkat(dir, from, 0) < 0 ? -errno : 0;
 }
 
-static int create(struct jail *j, struct jail_file *f, struct err *e)
+int image_create(struct jail *j, struct jail_file *f, struct err *e)
 {
 	_cleanup_(close_fd) int dir = -1;
 	const char *name;
 	char temporary[32];
 	int r;
 
+	if (f->fd >= 0)
+		return 0;
 	if (!f->beneath || f->format == JAIL_ANY || !j->qemu_img) {
 		err_set(e, ERR_NOT_FOUND, "%s: %s: No such file", f->what, f->shown_path);
 		return err_hint(
@@ -119,6 +121,8 @@ static int create(struct jail *j, struct jail_file *f, struct err *e)
 	dir = path_parent(j, f, &name);
 	if (dir < 0)
 		return path_blame(j, f, errno, e);
+	if (j->check)
+		return 0;
 	/* short, because the name itself may have all of the 255 bytes; ./ because of colons */
 	snprintf(temporary, sizeof temporary, "./.vmkeep-new-%d", getpid());
 	r = make(j, f, dir, temporary, e);
@@ -134,14 +138,4 @@ static int create(struct jail *j, struct jail_file *f, struct err *e)
 	}
 	f->made = true;
 	return file_open(j, f, e);
-}
-
-int images_create(struct jail *j, struct err *e)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < j->n_files; i++)
-		if (j->file[i].fd < 0)
-			r = create(j, &j->file[i], e);
-	return r;
 }

@@ -88,16 +88,17 @@ static int open_data(const struct jail_file *f, int flags)
 
 /* The kernel's exclusive claim finds file systems, volume groups, swap and other guests. A writer
  * keeps it as long as QEMU lives: QEMU's own locks are per device node, and each jail has one. */
-static int open_device(struct jail_file *f, struct err *e)
+static int open_device(const struct jail *j, struct jail_file *f, struct err *e)
 {
-	if (f->kind != JAIL_CDROM) {
+	/* its own QEMU has the claim already where a guest that runs is checked */
+	if (f->kind != JAIL_CDROM && !j->running) {
 		f->data = open_data(f, (f->write ? O_RDWR : O_RDONLY) | O_EXCL);
 		if (f->data < 0 && errno == EBUSY)
 			return lock_device_busy(f, e);
 		if (f->data < 0)
 			return err_errno(e, "%s: open %s", f->what, f->shown_path);
 	}
-	if (!f->write) {
+	if (!f->write || f->data < 0) {
 		close_fd(&f->data);
 		f->data = open_data(f, O_RDONLY);
 	}
@@ -118,11 +119,25 @@ static int open_regular(const struct jail *j, struct jail_file *f, struct err *e
 	return f->data < 0 ? err_errno(e, "%s: open %s", f->what, f->shown_path) : 0;
 }
 
+static int open_image_dir(struct jail *j, const struct jail_file *f, struct err *e)
+{
+	if (!f->beneath || !j->image_dir || j->image_dir_fd >= 0)
+		return 0;
+	j->image_dir_fd = open(j->image_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (j->image_dir_fd < 0 && errno == ENOENT && f->created[0])
+		return path_blame(j, f, ENOENT, e);
+	if (j->image_dir_fd < 0)
+		return err_errno(e, "%s: open image directory %s", f->what, j->image_dir);
+	return 0;
+}
+
 int file_open(struct jail *j, struct jail_file *f, struct err *e)
 {
 	const char *rest = f->beneath ? path_in_image_dir(j, f) : f->path;
-	int r;
+	int r = open_image_dir(j, f, e);
 
+	if (r < 0)
+		return r;
 	if (!rest)
 		return err_set(e, ERR_INVALID_CONFIG, "%s: %s is not in the image directory",
 			f->what, f->shown_path);
@@ -140,27 +155,7 @@ int file_open(struct jail *j, struct jail_file *f, struct err *e)
 		r = check_twice(j, f, e);
 	if (r < 0)
 		return r;
-	return S_ISBLK(f->st.st_mode) ? open_device(f, e) : open_regular(j, f, e);
-}
-
-int files_open(struct jail *j, struct err *e)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < j->n_files; i++) {
-		struct jail_file *f = &j->file[i];
-
-		if (f->beneath && j->image_dir && j->image_dir_fd < 0) {
-			j->image_dir_fd = open(j->image_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-			if (j->image_dir_fd < 0 && errno == ENOENT && f->created[0])
-				return path_blame(j, f, ENOENT, e);
-			if (j->image_dir_fd < 0)
-				return err_errno(
-					e, "%s: open image directory %s", f->what, j->image_dir);
-		}
-		r = file_open(j, f, e);
-	}
-	return r;
+	return S_ISBLK(f->st.st_mode) ? open_device(j, f, e) : open_regular(j, f, e);
 }
 
 int nodes_find(struct jail *j, struct err *e)

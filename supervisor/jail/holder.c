@@ -74,11 +74,27 @@ static bool process_uses(int process, const struct stat *st)
 	return found;
 }
 
+/* A guest of ours by its whole name, which the kernel cuts: from the words -name guest=NAME,... */
+static bool is_guest(int process, const char *comm, char *name, size_t room)
+{
+	static const char before[] = "guest=";
+	char words[4096 + sizeof before] = "";
+
+	slurp(process, "cmdline", words, 4096);
+	for (const char *w = words; strncmp(comm, "vmkeep:", 7) == 0 && *w; w += strlen(w) + 1)
+		if (streq(w, "-name") && strncmp(w + 6, before, strlen(before)) == 0) {
+			w += 6 + strlen(before);
+			snprintf(name, room, "%.*s", (int)strcspn(w, ","), w);
+			return true;
+		}
+	return false;
+}
+
 static bool find_process(const struct stat *st, char who[HOLDER_TEXT])
 {
 	DIR *d = opendir("/proc");
 	const struct dirent *entry;
-	char comm[64], after[64];
+	char comm[64], name[64], after[64];
 	bool found = false;
 
 	while (d && !found && (entry = readdir(d))) {
@@ -90,8 +106,13 @@ static bool find_process(const struct stat *st, char who[HOLDER_TEXT])
 		if (process < 0 || !process_uses(process, st))
 			continue;
 		slurp(process, "comm", comm, sizeof comm);
-		snprintf(after, sizeof after, " (pid %.20s)", entry->d_name);
-		put_escaped(who, "", comm, after);
+		if (is_guest(process, comm, name, sizeof name)) {
+			snprintf(after, sizeof after, "' (pid %.20s)", entry->d_name);
+			put_escaped(who, "VM '", name, after);
+		} else {
+			snprintf(after, sizeof after, " (pid %.20s)", entry->d_name);
+			put_escaped(who, "", comm, after);
+		}
 		found = true;
 	}
 	if (d)

@@ -9,7 +9,7 @@
 
 enum { HOLDER_TEXT = 512 };
 
-/* "vmkeep:web1 (pid 4711)", "a file system mounted on /mnt", "loop0", or a guess; in that order. */
+/* "VM 'web1' (pid 4711)", "busybox (pid 4712)", "a file system mounted on /mnt", "loop0", or a guess; in that order. */
 void holder_find(const struct stat *st, char who[HOLDER_TEXT]);
 
 #endif

@@ -146,12 +146,15 @@ static int map_owner(const struct jail *j, const struct jail_file *f, struct mou
 	return last < 0 ? last : 0;
 }
 
-static int prepare(const struct jail *j, struct jail_file *f, struct err *e)
+int mount_prepare(struct jail *j, struct jail_file *f, struct err *e)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
 					       MOUNT_ATTR_NOEXEC };
-	bool plain = guest_may(j, f, f->fd);
+	bool plain;
 
+	if (!S_ISREG(f->st.st_mode) || f->again)
+		return 0;
+	plain = guest_may(j, f, f->fd);
 	f->tree = open_tree(f->fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	if (f->tree < 0)
 		return err_errno(e, "%s: mount %s", f->what, f->shown_path);
@@ -166,14 +169,4 @@ static int prepare(const struct jail *j, struct jail_file *f, struct err *e)
 		return file_refused(j, f, e); /* NFS, FUSE and others have no id-mapped mounts */
 	}
 	return guest_may(j, f, f->tree) ? 0 : file_refused(j, f, e);
-}
-
-int mounts_prepare(struct jail *j, struct err *e)
-{
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && i < j->n_files; i++)
-		if (S_ISREG(j->file[i].st.st_mode) && !j->file[i].again)
-			r = prepare(j, &j->file[i], e);
-	return r;
 }

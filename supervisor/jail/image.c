@@ -16,6 +16,7 @@ enum {
 	QCOW2_VERSION = 4,
 	QCOW2_BACKING_OFFSET = 8,
 	QCOW2_BACKING_SIZE = 16,
+	QCOW2_VIRTUAL_SIZE = 24,
 	QCOW2_INCOMPATIBLE = 72, /* from version 3 on */
 	QCOW2_HEADER_2 = 72,
 	QCOW2_HEADER_3 = 104,
@@ -122,21 +123,25 @@ int image_check_header(const struct jail_file *f, const uint8_t *head, size_t le
 	abort();
 }
 
-int images_check(struct jail *j, struct err *e)
+int image_check(struct jail *j, struct jail_file *f, struct err *e)
 {
 	uint8_t head[IMAGE_HEAD];
 	ssize_t n;
-	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < j->n_files; i++) {
-		const struct jail_file *f = &j->file[i];
+	(void)j;
+	if (f->kind != JAIL_DISK && f->kind != JAIL_BASE && f->kind != JAIL_NVRAM)
+		return 0;
+	n = pread(f->data, head, sizeof head, 0);
+	if (n < 0)
+		return err_errno(e, "%s: read %s", f->what, f->shown_path);
+	return image_check_header(f, head, (size_t)n, e);
+}
 
-		if (f->kind != JAIL_DISK && f->kind != JAIL_BASE && f->kind != JAIL_NVRAM)
-			continue;
-		n = pread(f->data, head, sizeof head, 0);
-		if (n < 0)
-			return err_errno(e, "%s: read %s", f->what, f->shown_path);
-		r = image_check_header(f, head, (size_t)n, e);
-	}
-	return r;
+uint64_t image_size(const struct jail_file *f)
+{
+	uint8_t size[8];
+
+	if (f->format != JAIL_QCOW2)
+		return (uint64_t)f->st.st_size;
+	return pread(f->data, size, sizeof size, QCOW2_VIRTUAL_SIZE) == sizeof size ? be(size, sizeof size) : 0;
 }

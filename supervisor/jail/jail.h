@@ -67,6 +67,8 @@ struct jail {
 	void *plan; /* the JSON tree that all strings live in */
 	const char *name;
 	uid_t uid; /* and gid */
+	bool check;   /* look at everything, make nothing, become nothing */
+	bool running; /* with check: its own QEMU holds the files */
 	const char **argv;
 	int oom_score_adj;
 	const char *root;
@@ -100,7 +102,6 @@ void plan_release(struct jail *j);
 int plan_parse(struct jail *j, const char *text, size_t len, struct err *e);
 
 /* files.c: opens what the plan names and looks at what it is */
-int files_open(struct jail *j, struct err *e);
 int file_open(struct jail *j, struct jail_file *f, struct err *e);
 int nodes_find(struct jail *j, struct err *e);
 
@@ -116,20 +117,26 @@ const char *path_in_image_dir(
 	const struct jail *j, const struct jail_file *f); /* NULL: not in it */
 
 /* create.c */
-int images_create(struct jail *j, struct err *e);
+int image_create(struct jail *j, struct jail_file *f, struct err *e);
 
 /* image.c */
-int images_check(struct jail *j, struct err *e);
+int image_check(struct jail *j, struct jail_file *f, struct err *e);
 /* The first len bytes of f against what the plan says of it. */
 int image_check_header(const struct jail_file *f, const uint8_t *head, size_t len, struct err *e);
 enum { IMAGE_HEAD = 4096 }; /* a header and its backing file's name, as a rule */
 
+/* The size that the guest sees, from the image's header; 0: not known. */
+uint64_t image_size(const struct jail_file *f);
+
+/* space.c: one error for each file system that is too small for what may still be written */
+void space_check(const struct jail *j, void (*tell)(const struct jail *j, const char *id, const struct err *e));
+
 /* lock.c */
-int locks_check(struct jail *j, struct err *e);
+int lock_check(struct jail *j, struct jail_file *f, struct err *e);
 int lock_device_busy(const struct jail_file *f, struct err *e); /* says who has claimed it */
 
 /* idmap.c */
-int mounts_prepare(struct jail *j, struct err *e);
+int mount_prepare(struct jail *j, struct jail_file *f, struct err *e);
 /* Between these two, files are accessed with the guest's rights (groups are gone since the start).
  */
 void guest_begin(const struct jail *j);

@@ -69,17 +69,12 @@ int lock_device_busy(const struct jail_file *f, struct err *e)
 	return busy(f, e);
 }
 
-int locks_check(struct jail *j, struct err *e)
+int lock_check(struct jail *j, struct jail_file *f, struct err *e)
 {
-	for (size_t i = 0; i < j->n_files; i++) {
-		const struct jail_file *f = &j->file[i];
-		bool image = f->kind == JAIL_DISK || f->kind == JAIL_BASE || f->kind == JAIL_NVRAM;
+	bool image = f->kind == JAIL_DISK || f->kind == JAIL_BASE || f->kind == JAIL_NVRAM;
 
-		if (!S_ISREG(f->st.st_mode) ||
-			f->kind == JAIL_KERNEL) /* QEMU reads a kernel once, unlocked */
-			continue;
-		if (is_denied(f) || (image && is_written(f)))
-			return busy(f, e);
-	}
-	return 0;
+	/* QEMU reads a kernel once, unlocked; the locks of a guest that runs are its own */
+	if (!S_ISREG(f->st.st_mode) || f->kind == JAIL_KERNEL || j->running)
+		return 0;
+	return is_denied(f) || (image && is_written(f)) ? busy(f, e) : 0;
 }

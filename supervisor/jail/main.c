@@ -4,7 +4,9 @@
  *
  * The steps run in this order in the one process whose pid QEMU will have. The first that fails
  * tells the daemon why, and nothing runs. Until "namespaces" the host's own paths are seen, until
- * "privileges" we are root; what a step needs of either it must have opened before.
+ * "privileges" we are root; what a step needs of either it must have opened before. A plan that asks
+ * for a check runs the same steps up to there, and of those that look at files none hides what is wrong
+ * with the next file.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -20,24 +22,26 @@
 static const struct step {
 	const char *name;
 	int (*run)(struct jail *j, struct err *e);
+	int (*file)(struct jail *j, struct jail_file *f, struct err *e); /* once for each file */
+	bool check; /* also where the plan asks for no more than a check */
 } steps[] = {
 	/* clang-format off */
-	{ "own descriptors", fds_own_only },
-	{ "plan",            plan_receive },
-	{ "session",         session_reset },
-	{ "limits",          limits_set },
-	{ "files",           files_open },
-	{ "device nodes",    nodes_find },
-	{ "new images",      images_create },
-	{ "formats",         images_check },
-	{ "locks",           locks_check },
-	{ "mounts",          mounts_prepare },
-	{ "namespaces",      namespaces_enter },
-	{ "private root",    root_build },
-	{ "entering",        root_enter },
-	{ "privileges",      privileges_drop },
-	{ "program",         program_check },
-	{ "descriptors",     fds_place },
+	{ "own descriptors", fds_own_only,     NULL,          true },
+	{ "plan",            plan_receive,     NULL,          true },
+	{ "session",         session_reset,    NULL,          true },
+	{ "limits",          limits_set,       NULL,          true },
+	{ "files",           NULL,             file_open,     true },
+	{ "device nodes",    nodes_find,       NULL,          true },
+	{ "new images",      NULL,             image_create,  true },
+	{ "formats",         NULL,             image_check,   true },
+	{ "locks",           NULL,             lock_check,    true },
+	{ "mounts",          NULL,             mount_prepare, true },
+	{ "namespaces",      namespaces_enter, NULL,          false },
+	{ "private root",    root_build,       NULL,          false },
+	{ "entering",        root_enter,       NULL,          false },
+	{ "privileges",      privileges_drop,  NULL,          false },
+	{ "program",         program_check,    NULL,          false },
+	{ "descriptors",     fds_place,        NULL,          false },
 	/* clang-format on */
 };
 
@@ -82,6 +86,20 @@ static int answer_error(int sock, const char *step, const struct err *e)
 			"desc", words(e->text), "hint", words(e->hint), "step", step));
 }
 
+static void tell_problem(const struct jail *j, const char *severity, const char *step, const char *id,
+	const struct err *e)
+{
+	answer(j->sock,
+		json_pack("{s:{s:s, s:s, s:o, s:o, s:s, s:s}}", "problem", "severity", severity,
+			"class", api_class(e->class)->name, "desc", words(e->text), "hint",
+			words(e->hint), "step", step, "id", id));
+}
+
+static void tell_space(const struct jail *j, const char *id, const struct err *e)
+{
+	tell_problem(j, "warning", "space", id, e);
+}
+
 static int answer_prepared(const struct jail *j)
 {
 	json_t *disks = json_array();
@@ -102,6 +120,42 @@ static int fail(struct jail *j, const char *step, const struct err *e)
 	return 1;
 }
 
+/* What is wrong with a file hides what comes behind; what does not exist yet has nothing behind. */
+static void check_file(struct jail *j, struct jail_file *f)
+{
+	_cleanup_(free_ptr) char *text = xasprintf("%s: %s", f->what, f->shown_path);
+	struct err e = ERR_INIT;
+
+	answer(j->sock, json_pack("{s:o}", "looking", words(text)));
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		if (!steps[i].check || !steps[i].file)
+			continue;
+		if (f->fd < 0 && steps[i].file != file_open && steps[i].file != image_create)
+			return;
+		if (steps[i].file(j, f, &e) < 0) {
+			tell_problem(j, "error", steps[i].name, f->id, &e);
+			return;
+		}
+	}
+}
+
+static int run_step(const struct step *s, struct jail *j, struct err *e)
+{
+	int r = s->run ? s->run(j, e) : 0;
+
+	for (size_t i = 0; s->file && r >= 0 && i < j->n_files; i++)
+		r = s->file(j, &j->file[i], e);
+	return r;
+}
+
+static int check(struct jail *j)
+{
+	for (size_t i = 0; i < j->n_files; i++)
+		check_file(j, &j->file[i]);
+	space_check(j, tell_space);
+	return answer(j->sock, json_pack("{s:{}}", "checked")) < 0;
+}
+
 int main(void)
 {
 	/* nothing of the daemon's environment; no home and no place for temporary files either */
@@ -109,9 +163,14 @@ int main(void)
 	static struct jail j = { .sock = PLAN_FD, .image_dir_fd = -1 };
 	struct err e = ERR_INIT;
 
-	for (size_t i = 0; i < ARRAY_SIZE(steps); i++)
-		if (steps[i].run(&j, &e) < 0)
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		if (j.check && (!steps[i].check || steps[i].file))
+			continue;
+		if (run_step(&steps[i], &j, &e) < 0)
 			return fail(&j, steps[i].name, &e);
+	}
+	if (j.check)
+		return check(&j);
 	if (answer_prepared(&j) < 0)
 		return 1; /* nobody is there who would look after QEMU */
 	execve(j.argv[0], jail_words(j.argv), jail_words(env));

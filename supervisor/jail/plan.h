@@ -13,12 +13,20 @@
  *   EOF after "prepared"                   exec happened (CLOEXEC)
  *   an error line after "prepared"         exec failed after all
  *
+ * With "check" nothing is made and nothing executed: each file is looked at as far as the first thing
+ * wrong with it, and all of that comes back, one line each, as it is found; exit status 0:
+ *
+ *   {"looking": "disk 'root': /nfs/a.img"}\n   what takes so long, if it does
+ *   {"problem": {"severity": "error", "class", "desc", "hint", "step", "id"}}\n
+ *   {"checked": {}}\n                        all was looked at
+ *
  * Plan, version 1:
  *   version 1, name, uid (gid is the same number), argv [..], fds [numbers in QEMU, 2 is stderr],
  *   root: directory where the private root is mounted (exists, empty, root's own),
  *   image_dir: for paths with beneath,
  *   qemu_img: path or name of qemu-img, for create,
  *   kvm: bool (device node wanted), tun: false, oom_score_adj: int,
+ *   check: bool, running: bool (with check: the VM's own QEMU holds its files),
  *   hugepages/other device nodes: "dev": ["/dev/..."] (block devices are made from "files"),
  *   files: [{kind: disk|base|cdrom|kernel|firmware|nvram, what, id, path,
  *            beneath: bool, write: bool, has_base: bool,

@@ -148,6 +148,28 @@ static int listen_tcp(struct vm *vm, char **address, struct err *e)
 	return fd;
 }
 
+int display_check(const struct vm *vm, const struct conf_vm *c, struct err *e)
+{
+	_cleanup_(free_ptr) char *address = NULL;
+	struct endpoint at;
+	int fd, r;
+
+	if (c->display != CONF_DISPLAY_VNC || streq(c->listen, "unix") || !c->port)
+		return 0;
+	r = endpoint_parse(&at, c->listen, e);
+	if (r < 0)
+		return r;
+	address = tcp_address(c->listen, (unsigned)c->port);
+	fd = endpoint_bind(&at, (unsigned)c->port);
+	if (fd == -EADDRINUSE)
+		return port_taken(vm, address, e);
+	errno = -fd;
+	if (fd < 0)
+		return err_errno(e, "display: listen on %s", address);
+	close(fd);
+	return 0;
+}
+
 /* Bound through the directory's descriptor: sun_path has 108 bytes, a path may have more. */
 static int listen_unix(struct vm *vm, char **address, struct err *e)
 {

@@ -11,12 +11,15 @@
 
 #include "base/err.h"
 
+struct conf_vm;
 struct vm;
 struct display;
 
 /* Sets vm->display for vm->running; nothing when it has none. A taken port is ERR_CONFLICT and names
  * the port; Port=auto takes the first free one from 5900. After adoption the port of before is used. */
 int display_open(struct vm *vm, struct err *e);
+/* Whether the fixed TCP port that c asks for, if it does, could be had now. */
+int display_check(const struct vm *vm, const struct conf_vm *c, struct err *e);
 void display_free(struct display *d); /* NULL is fine */
 /* After the monitor is ready: the password of [Display] Password=, when there is one. */
 void display_joined(struct vm *vm);

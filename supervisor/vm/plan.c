@@ -30,15 +30,16 @@ static const char *created_on(const struct vm *vm, const char *disk, char buf[16
 }
 
 /* Did the operator write Format= himself? Then raw may look like anything. */
-static bool format_written(const struct vm *vm, const char *disk)
+static bool format_written(const struct conf_vm *c, const char *disk)
 {
-	for (size_t i = 0; disk && i < vm->running.disks; i++)
-		if (streq(vm->running.disk[i].id, disk))
-			return vm->running.disk[i].format != CONF_FORMAT_AUTO;
+	for (size_t i = 0; disk && i < c->disks; i++)
+		if (streq(c->disk[i].id, disk))
+			return c->disk[i].format != CONF_FORMAT_AUTO;
 	return false;
 }
 
-static json_t *files_to_json(struct vm *vm, const struct argv_context *ctx, struct arena *a)
+json_t *vm_plan_files(
+	struct vm *vm, const struct conf_vm *c, const struct argv_context *ctx, struct arena *a)
 {
 	static const char *const kinds[] = {
 		[ARGV_FILE_DISK] = "disk",
@@ -49,7 +50,7 @@ static json_t *files_to_json(struct vm *vm, const struct argv_context *ctx, stru
 		[ARGV_FILE_NVRAM] = "nvram",
 	};
 	struct argv_file *file = arena_alloc(a, FILES_MAX * sizeof *file);
-	size_t n = argv_files(&vm->running, &vm->identity, ctx, a, file, FILES_MAX);
+	size_t n = argv_files(c, &vm->identity, ctx, a, file, FILES_MAX);
 	json_t *files = json_array();
 	char date[16];
 
@@ -64,7 +65,7 @@ static json_t *files_to_json(struct vm *vm, const struct argv_context *ctx, stru
 				f->format == CONF_FORMAT_AUTO ? "" : conf_format_name(f->format),
 				"has_base", f->has_base, "create", (json_int_t)f->create, "created",
 				own ? created_on(vm, f->id, date) : "", "format_written",
-				own && format_written(vm, f->id)));
+				own && format_written(c, f->id)));
 	}
 	return files;
 }
@@ -99,7 +100,7 @@ int vm_plan(struct vm *vm, const int *number, size_t n, struct buf *out, struct 
 			json_string(arena_printf(&a, "%s/vms/%s/root", vm->daemon->dirs.run, vm->name)),
 			"image_dir", vm->daemon->image_dir, "qemu_img", "qemu-img", "kvm",
 			vm->accel == CONF_ACCEL_KVM, "oom_score_adj", OOM_SCORE_ADJ, "files",
-			files_to_json(vm, &ctx, &a));
+			vm_plan_files(vm, &vm->running, &ctx, &a));
 		text = json_dumps(plan, JSON_COMPACT);
 		if (!text)
 			r = err_set(e, ERR_INVALID_CONFIG, "a value is not valid UTF-8");

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/host/firmware.h"
+#include "supervisor/host/meminfo.h"
 #include "supervisor/host/probe.h"
 #include "supervisor/vm/launch.h"
 #include "supervisor/vm/vms.h"
@@ -285,6 +286,7 @@ const struct probe *vm_probe(const struct vm *vm)
 void vm_prepare(struct vm *vm)
 {
 	struct vm_prepare *p = xcalloc(1, sizeof *p);
+	struct meminfo memory;
 	struct err e = ERR_INIT;
 
 	/* policy's own restart: the file may have changed or gone meanwhile */
@@ -301,6 +303,10 @@ void vm_prepare(struct vm *vm)
 	vm->ending = VM_END_NONE;
 	vm->quit_sent = vm->kill_sent = vm->unkillable = false;
 	freeze_conf(vm);
+	if (meminfo_read(&memory, &e) == 0 && meminfo_fits(&memory, vm->running.memory, &e) < 0) {
+		fail(vm, VM_END_HOST_CAUSE, &e);
+		return;
+	}
 	probes_get(vm->daemon->probes, vm->running.binary ? vm->running.binary : "qemu-system-x86_64",
 		on_probe, p);
 }

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "supervisor/vm/console.h"
 #include "supervisor/vm/display.h"
+#include "supervisor/vm/outdated.h"
 #include "supervisor/vm/vms.h"
 
 static void on_timer(struct ev_loop *ev, ev_timer *w, int revents);
@@ -66,6 +67,7 @@ void vm_free(struct vm *vm)
 	free(vm->identity_problem);
 	free(vm->io_error);
 	free(vm->name);
+	outdated_exe_free(vm->exe);
 	free(vm);
 }
 

@@ -32,6 +32,7 @@
 
 struct console;
 struct display;
+struct outdated_exe;
 struct vm_prepare;
 struct vm_launch;
 struct vm_wait;
@@ -104,6 +105,7 @@ struct vm {
 	struct display *display;
 	struct err *start_error; /* why the last start failed */
 	struct policy_memory memory;
+	struct outdated_exe *exe; /* outdated.c */
 	struct vm_wait *waits;
 };
 

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "conf/load.h"
 #include "supervisor/core/watch.h"
+#include "supervisor/vm/outdated.h"
 
 static void changed(void *data)
 {
@@ -46,6 +47,7 @@ void vms_free(struct vms *vms)
 	if (!vms)
 		return;
 	vms_clear(vms);
+	outdated_files_free(vms->files);
 	free(vms->vm);
 	free(vms);
 }

@@ -18,6 +18,7 @@ struct vms {
 	int watch; /* of the configuration directory */
 	bool changed; /* a file there was written, made or removed since vms_reload() */
 	uint32_t uid_next;
+	struct outdated_file *files; /* outdated.c */
 };
 
 struct vms *vms_new(struct daemon *d);

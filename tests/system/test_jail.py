@@ -109,9 +109,9 @@ class Box:
         path.chmod(0o600)
         return path
 
-    def qcow2(self, name, *options, where=None):
+    def qcow2(self, name, *options, where=None, size="1M"):
         path = (where or self.images) / name
-        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *options, path, "1M"], check=True)
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *options, path, size], check=True)
         path.chmod(0o600)
         return path
 
@@ -305,7 +305,7 @@ def test_qemu_with_a_chain(box, elsewhere):
         server.bind(str(box.tmp / "qmp"))
         server.listen()
         server.settimeout(LIMIT)
-        argv = [QEMU, "-name", "vm,process=vmkeep:vm,debug-threads=on", "-S", "-nodefaults", "-no-user-config",
+        argv = [QEMU, "-name", "guest=vm,process=vmkeep:vm,debug-threads=on", "-S", "-nodefaults", "-no-user-config",
                 "-display", "none", "-accel", "tcg", "-M", "q35", "-m", "32", "-sandbox", SANDBOX,
                 "-blockdev", json.dumps(nodes), "-device", "virtio-blk-pci,drive=d0",
                 "-blockdev", json.dumps(raw), "-device", "virtio-blk-pci,drive=d1",
@@ -328,7 +328,7 @@ def test_qemu_with_a_chain(box, elsewhere):
                     continue
                 e = again.error
                 assert e["class"] == "Conflict" and e["step"] == "locks"
-                assert e["desc"] == f"disk 'root': {path} is in use by vmkeep:vm (pid {run.pid})"
+                assert e["desc"] == f"disk 'root': {path} is in use by VM 'vm' (pid {run.pid})"
             e = box.refuse(box.disk(other, kind="base"))
             assert e["class"] == "Conflict" and f"(pid {run.pid})" in e["desc"]
             chat.write('{"execute": "qmp_capabilities"}{"execute": "quit"}\n')
@@ -654,6 +654,51 @@ def test_root_is_refused(box, elsewhere):
     e = box.refuse(box.disk(disk), no_dac=True)
     assert e["class"] == "Permission" and e["hint"] == f"setfacl -m u:{UID}:rw {disk}"
     assert [stat.S_IMODE(p.stat().st_mode) for p in (home, disk)] == [0o711, 0o600]
+
+
+# check: everything at once, nothing made
+
+
+def check(box, *files, **more):
+    run = box.run([BUSYBOX, "true"], files, check=True, **more)
+    assert run.process.wait(LIMIT) == 0
+    assert run.answers[-1] == {"checked": {}}, run.answers
+    return [a["problem"] for a in run.answers if "problem" in a]
+
+
+def test_check_tells_all_and_makes_nothing(box):
+    good, new = box.image("good.img"), box.images / "new.img"
+    assert check(box, box.disk(good), box.disk(new, "disk 'b'", create=1 << 20)) == []
+    assert not new.exists()
+    found = check(box, box.disk(box.images / "gone.img", "disk 'a'"), box.disk(good, "disk 'b'"),
+                  box.disk(good, "disk 'c'", "base", format="qcow2", id="c"),
+                  box.disk(box.images / "no/new.img", "disk 'd'", create=1 << 20))
+    assert [(p["step"], p["severity"], p["class"]) for p in found] == [
+        ("files", "error", "NotFound"), ("files", "error", "Conflict"), ("new images", "error", "NotFound")]
+    assert [p["id"] for p in found] == ["root", "c", "root"]
+    assert sorted(p.name for p in box.images.iterdir()) == ["good.img"]
+
+
+def test_check_of_a_running_guest(box):
+    disk = box.image()
+    with box.waiting([box.disk(disk)]), open(disk, "r+b"):
+        assert [p["step"] for p in check(box, box.disk(disk))] == ["locks"]
+        assert check(box, box.disk(disk), running=True) == []
+
+
+def test_check_counts_what_may_still_grow(box):
+    small = ["unshare", "-m", BUSYBOX, "sh", "-c",
+             f'mount -t tmpfs -o size=1m none {box.images} && exec "$@"', "sh"]
+    new = box.disk(box.images / "new.qcow2", format="qcow2", create=1 << 30)
+    problem, = check(box, new, prefix=small)
+    assert (problem["severity"], problem["class"], problem["step"]) == ("warning", "NoResources", "space")
+    assert "may still grow by 1G" in problem["desc"] and "make room" in problem["hint"]
+    assert check(box, {**new, "create": 1 << 18}, prefix=small) == []
+    sparse = ["unshare", "-m", BUSYBOX, "sh", "-c",
+              f'mount -t tmpfs -o size=1m none {box.images} && cp {box.qcow2("big.qcow2", size="3G", where=box.tmp)} '
+              f'{box.images}/big.qcow2 && exec "$@"', "sh"]
+    problem, = check(box, box.disk(box.images / "big.qcow2", format="qcow2"), prefix=sparse)
+    assert problem["step"] == "space" and "may still grow by 3" in problem["desc"]
 
 
 # program and plan

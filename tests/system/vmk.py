@@ -275,6 +275,12 @@ class World:
         self.streams.append(stream)
         return stream
 
+    def stream_of(self, *argv):
+        """Any program inside as a Stream; end() it before the test does."""
+        stream = Stream(self.inside(argv))
+        self.streams.append(stream)
+        return stream
+
     def console(self, name):
         return self.stream("console", name)
 

@@ -48,7 +48,7 @@ static bool refused(int fd, bool write, enum jail_format format)
 	int r;
 
 	assert_int_equal(fstat(fd, &f.st), 0);
-	r = locks_check(&j, &e);
+	r = lock_check(&j, &f, &e);
 	if (r < 0)
 		assert_int_equal(e.class, ERR_CONFLICT);
 	return r < 0;

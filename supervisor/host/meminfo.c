@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/host/meminfo.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/text.h"
+
+enum { TEXT_MAX = 64 << 10, KIB = 1024 };
+
+void meminfo_parse(struct meminfo *m, const char *text)
+{
+	const struct {
+		const char *name;
+		uint64_t *value, unit;
+	} rows[] = {
+		{ "MemTotal:", &m->total, KIB },
+		{ "MemAvailable:", &m->available, KIB },
+		{ "SwapFree:", &m->swap_free, KIB },
+		{ "HugePages_Total:", &m->huge_pages, 1 },
+		{ "HugePages_Free:", &m->huge_free, 1 },
+		{ "Hugepagesize:", &m->huge_size, KIB },
+	};
+
+	*m = (struct meminfo){ 0 };
+	for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n')
+		for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+			if (strncmp(line, rows[i].name, strlen(rows[i].name)) == 0)
+				*rows[i].value = strtoull(line + strlen(rows[i].name), NULL, 10) *
+						 rows[i].unit;
+}
+
+int meminfo_read(struct meminfo *m, struct err *e)
+{
+	struct buf text = BUF_MAX(TEXT_MAX);
+	int r = file_read(AT_FDCWD, "/proc/meminfo", &text, e);
+
+	meminfo_parse(m, r == 0 && text.data ? text.data : "");
+	buf_release(&text);
+	return r;
+}
+
+int meminfo_fits(const struct meminfo *m, uint64_t bytes, struct err *e)
+{
+	char wanted[16], free[16], swap[16];
+
+	if (bytes <= m->available || bytes - m->available <= m->swap_free)
+		return 0;
+	err_set(e, ERR_NO_RESOURCES,
+		"Memory: %s is more than the %s available on this host and %s of free swap",
+		text_size(wanted, sizeof wanted, bytes), text_size(free, sizeof free, m->available),
+		text_size(swap, sizeof swap, m->swap_free));
+	return err_hint(e, "stop other guests, add memory or swap, or write a smaller Memory=");
+}

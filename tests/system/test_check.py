@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: MIT
+"""Preflight: `check` tells what would keep a VM from starting, with the cure, and starts nothing; a
+start refuses what another VM holds, by that VM's name."""
+import os
+import socket
+
+import pytest
+
+import vmk
+
+
+def problems(world, *names, code=2):
+    """The rows of check as dictionaries; its exit code must be this."""
+    result = world.vmkeep("--json", "check", *names)
+    assert result.code == code, result
+    table = vmk.json.loads(result.out)
+    return [dict(zip(table["columns"], row)) for row in table["rows"]]
+
+
+def only(world, name, severity="error"):
+    row, = problems(world, name, code=2 if severity == "error" else 0)
+    assert row["severity"] == severity
+    return row
+
+
+def vm(path, more="", head="[VM]\nMemory=16M\nNetworks=none\n"):
+    return "%s[Disk root]\nPath=%s\n%s" % (head, path, more)
+
+
+def test_nothing_wrong(daemon):
+    daemon.micro("a")
+    daemon.micro("b", disk="qcow2")
+    assert daemon.ok("check") == "no problems\n"
+    assert daemon.ok("check", "b") == "no problems\n"
+    assert daemon.states() == {"a": "stopped", "b": "stopped"}
+    daemon.up("a")
+    assert daemon.ok("check") == "no problems\n", "its own locks are no problem"
+    assert len(daemon.processes()) == 2 + len(daemon.streams), "nobody is left behind"
+
+
+def test_all_problems_at_once_with_their_lines(daemon):
+    daemon.image("good.raw")
+    daemon.write("a.vm", vm("gone.raw", "[Disk more]\nPath=no/such.raw\nSize=1M\n[NIC lan]\nBridge=br7\n"
+                            "[NIC wan]\nNetwork=nowhere\n[Disk good]\nPath=good.raw\n"))
+    rows = problems(daemon, "a")
+    path = os.path.join(daemon.config, "a.vm")
+    assert [(row["file"], row["line"], row["key"]) for row in rows] == [
+        (path, 9, "Bridge"), (path, 11, "Network"), (path, 4, "Path"), (path, 6, "Path")]
+    assert "no bridge 'br7'" in rows[0]["reason"] and "ip link add br7 type bridge" in rows[0]["hint"]
+    assert "nowhere" in rows[1]["reason"]
+    assert "gone.raw: No such file" in rows[2]["reason"] and "Size=" in rows[2]["hint"]
+    assert "directory %s/no does not exist" % daemon.images in rows[3]["reason"]
+    assert os.listdir(daemon.images) == ["good.raw"], "nothing is made"
+    result = daemon.vmkeep("check", "a")
+    assert result.code == 2
+    assert "%s:4: Path: disk 'root': " % path in result.out and "\n  hint: correct Path=" in result.out
+
+
+def test_files_as_the_uid_of_the_vm_sees_them(daemon):
+    """What root itself may not enter, as on a server, is test_jail's; here rights that no mapping gives."""
+    path = daemon.image("a.raw")
+    os.chmod(path, 0o400)
+    daemon.write("a.vm", vm("a.raw"))
+    row = only(daemon, "a")
+    assert "may not write %s (owner uid 0, mode 0400)" % path in row["reason"]
+    assert row["hint"].endswith("chmod u+rw %s" % path)
+    os.chmod(path, 0o600)
+    assert problems(daemon, "a", code=0) == []
+
+
+def test_chain(daemon):
+    daemon.exec("qemu-img", "create", "-qf", "qcow2", daemon.images + "/base.qcow2", "1M")
+    daemon.exec("qemu-img", "create", "-qf", "qcow2", "-b", "base.qcow2", "-F", "qcow2", daemon.images + "/a.qcow2")
+    daemon.write("a.vm", vm("a.qcow2"))
+    assert only(daemon, "a")["hint"] == "write Base=base.qcow2 if it is to be used"
+    daemon.write("a.vm", vm("a.qcow2", "Base=base.qcow2\n"))
+    assert problems(daemon, "a", code=0) == []
+    os.unlink(daemon.images + "/base.qcow2")
+    row = only(daemon, "a")
+    assert "base of disk 'root': " in row["reason"] and "base.qcow2: No such file" in row["reason"]
+
+
+def test_room_that_images_may_need(daemon):
+    daemon.exec("mount", "-t", "tmpfs", "-o", "size=1m", "none", daemon.images)
+    try:
+        daemon.write("a.vm", vm("a.qcow2", "Size=4G\n"))
+        row = only(daemon, "a", "warning")
+        assert "may still grow by 4G" in row["reason"]
+        assert ": warning: " in daemon.ok("check", "a")
+    finally:
+        daemon.exec("umount", "-l", daemon.images)
+
+
+def test_memory(daemon):
+    daemon.image("a.raw")
+    daemon.write("a.vm", vm("a.raw", head="[VM]\nMemory=60T\nNetworks=none\n"))
+    row = only(daemon, "a")
+    assert "60T is more than the" in row["reason"] and "smaller Memory=" in row["hint"]
+    said = daemon.fails(11, "start", "a")
+    assert "60T is more than the" in said and "hint: " in said
+    assert len(daemon.processes()) == 1, "refused before anything was started"
+
+
+def test_machine_and_binary(daemon):
+    daemon.image("a.raw")
+    daemon.write("a.vm", vm("a.raw", head="[VM]\nMemory=16M\nNetworks=none\nMachine=pc-q35-9.9\n"))
+    row = only(daemon, "a")
+    assert row["key"] == "Machine" and "'pc-q35-9.9' is unknown" in row["reason"] and "pc-q35-" in row["hint"]
+    daemon.write("a.vm", vm("a.raw", "[QEMU]\nBinary=/usr/bin/no-such-qemu\n"))
+    assert only(daemon, "a")["key"] == "Binary"
+
+
+def test_vnc_port(daemon):
+    daemon.micro("a", extra="[Display]\nListen=127.0.0.1\nPort=5977\nAllowNoPassword=yes\n")
+    assert problems(daemon, "a", code=0) == []
+    holder = daemon.stream_of(
+        "python3", "-c", "import socket,time\ns=socket.create_server(('127.0.0.1',5977))\n"
+        "print('listens',flush=True)\ntime.sleep(999)")
+    try:
+        holder.until("listens")
+        row = only(daemon, "a")
+        assert row["key"] == "Port" and "127.0.0.1:5977 is taken by another program" in row["reason"]
+    finally:
+        holder.end()
+
+
+def test_kvm_is_proved_once(daemon):
+    """Where KVM works nothing is said; where not each VM that must have it says so, in one proof's time."""
+    for name in "abc":
+        daemon.micro(name, vm="Accel=kvm\n")
+    daemon.micro("d", vm="Accel=auto\n")
+    found = problems(daemon, code=daemon.vmkeep("check").code)
+    if found:
+        assert [(row["key"], row["severity"]) for row in found] == [("Accel", "error")] * 3 + [("Accel", "warning")]
+        assert "KVM" in found[0]["reason"]
+
+
+DUPLICATES = {
+    "image": ("[Disk d]\nPath=shared.raw\n", "[Disk e]\nPath=shared.raw\n", "Path", "has %s/shared.raw too, as its disk 'd'"),
+    "base": ("[Disk d]\nPath=shared.raw\n", "[Disk e]\nPath=b.qcow2\nBase=shared.raw\n", "Path", "as its disk 'd'"),
+    "mac": ("[NIC d]\nMACAddress=52:54:00:00:00:07\n", "[NIC e]\nMACAddress=52:54:00:00:00:07\n", "MACAddress",
+            "has 52:54:00:00:00:07 too, as its nic 'd'"),
+    "address": ("[NIC d]\nAddress=192.168.122.7\n", "[NIC e]\nAddress=192.168.122.7\n", "Address",
+                "has 192.168.122.7 on network 'default' too"),
+    "port": ("[Display]\nListen=127.0.0.1\nPort=5999\nAllowNoPassword=yes\n",
+             "[Display]\nListen=0.0.0.0\nPort=5999\nAllowNoPassword=yes\n", "Port", "VNC: VM 'a' has port 5999 too"),
+}
+
+
+@pytest.mark.parametrize("case", DUPLICATES)
+def test_duplicates(daemon, case):
+    one, two, key, text = DUPLICATES[case]
+    daemon.image("shared.raw")
+    daemon.exec("qemu-img", "create", "-qf", "qcow2", "-b", "shared.raw", "-F", "raw", daemon.images + "/b.qcow2", "1M")
+    daemon.micro("a", extra=one)
+    daemon.micro("b", extra=two)
+    daemon.micro("c")
+    rows = problems(daemon)
+    assert [row["key"] for row in rows] == [key, key]
+    assert [os.path.basename(row["file"]) for row in rows] == ["a.vm", "b.vm"]
+    assert "VM 'b'" in rows[0]["reason"] and (text % daemon.images if "%s" in text else text) in rows[1]["reason"]
+    assert all(row["hint"] for row in rows)
+    assert [os.path.basename(row["file"]) for row in problems(daemon, "b")] == ["b.vm"]
+
+
+SAME = {  # ways to name one image twice; prepare: words run in the world
+    "path": ("{images}/a.raw", None),
+    "hard link": ("{base}/link.raw", ["ln", "{images}/a.raw", "{base}/link.raw"]),
+    "symlink": ("{base}/link.raw", ["ln", "-s", "{images}/a.raw", "{base}/link.raw"]),
+    "bind mount": ("{base}/bind.raw", ["sh", "-c", "touch $0 && mount --bind $1 $0", "{base}/bind.raw", "{images}/a.raw"]),
+}
+
+
+@pytest.mark.parametrize("case", SAME)
+def test_start_names_the_holder(world, case):
+    """F60: before QEMU is started, by the whole name, which the kernel would cut."""
+    path, prepare = SAME[case]
+    holder = "a-name-that-is-longer-than-the-kernel-keeps"
+    places = {"images": world.images, "base": world.base}
+    world.image("a.raw", "deaf", "up\r\n")
+    mounts = []
+    if prepare:
+        world.exec(*[word.format(**places) for word in prepare])
+    if case == "bind mount":
+        mounts = [path.format(**places)]
+    world.start()
+    world.write(holder + ".vm", vm(world.images + "/a.raw"))
+    world.write("b.vm", vm(path.format(**places)))
+    try:
+        world.up(holder)
+        pid = world.info(holder)["pid"]
+        said = world.fails(3, "start", "b")
+        assert "is in use by VM '%s' (pid %d)" % (holder, pid) in said and "hint: stop that one first" in said
+        assert "VM '%s' (pid %d)" % (holder, pid) in problems(world, "b")[-1]["reason"]
+        assert world.info(holder)["state"] == "running" and world.info("b")["state"] == "stopped"
+        assert not os.path.exists(os.path.join(world.log, "b", "qemu.log")) or \
+            os.path.getsize(os.path.join(world.log, "b", "qemu.log")) == 0
+    finally:
+        for mount in mounts:
+            world.exec("umount", "-l", mount)
+
+
+def test_start_names_the_holder_of_a_base(daemon):
+    daemon.image("base.raw", "deaf", "up\r\n")
+    daemon.exec("qemu-img", "create", "-qf", "qcow2", "-b", "base.raw", "-F", "raw", daemon.images + "/b.qcow2", "1M")
+    daemon.write("a.vm", vm("base.raw"))
+    daemon.write("b.vm", vm("b.qcow2", "Base=base.raw\n"))
+    daemon.up("a")
+    said = daemon.fails(3, "start", "b")
+    assert "base of disk 'root'" in said and "in use by VM 'a'" in said
+
+
+def test_a_file_is_read_by_the_client(daemon):
+    path = os.path.join(daemon.base, "x.vm")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("[VM]\nMemry=1G\n[Disk root]\nPath=nowhere.raw\n")
+    row, = problems(daemon, path)
+    assert (row["severity"], row["line"], row["hint"]) == ("error", 2, None)
+
+
+def test_view_may_ask_and_others_not(daemon):
+    daemon.micro("a")
+    assert daemon.ok("check", "a", user="alice", groups=["vmkeep-view"]) == "no problems\n"
+    daemon.fails(9, "check", "a", user="bob")
+
+
+def test_daemon_goes_on_while_a_file_hangs(daemon):
+    """A disk on a file system whose server is gone: others are answered meanwhile, and the file is named."""
+    fuse = "/dev/fuse"
+    if not os.path.exists(fuse):
+        pytest.skip("no /dev/fuse: a dead file server cannot be imitated")
+    where = os.path.join(daemon.base, "dead")
+    os.mkdir(where)
+    # a FUSE mount that nobody serves: whoever looks into it waits
+    server = daemon.stream_of(
+        "python3", "-c", "import ctypes,os,sys,time\n"
+        "fd=os.open('/dev/fuse',os.O_RDWR)\nc=ctypes.CDLL(None,use_errno=True)\n"
+        "o=('fd=%d,rootmode=40000,user_id=0,group_id=0'%fd).encode()\n"
+        "r=c.mount(b'dead',sys.argv[1].encode(),b'fuse.dead',0,o)\n"
+        "print('mounted' if r==0 else os.strerror(ctypes.get_errno()),flush=True)\ntime.sleep(999)", where)
+    try:
+        line = server.until(r"(.*)\n").group(1)
+        if line != "mounted":
+            pytest.skip("no FUSE mount here: %s" % line)
+        daemon.image("b.raw")
+        daemon.write("b.vm", vm("b.raw"))
+        daemon.write("a.vm", vm(where + "/a.raw"))
+        client, other = daemon.client(timeout=40), daemon.client()
+        asked = client.send("vm-check", {"name": "a"})
+        for _ in range(3):
+            assert other.call("vm-check", name="b")["rows"] == []
+        answer = client.receive()
+        assert answer["id"] == asked
+        row, = answer["return"]["rows"]
+        assert "disk 'root': %s/a.raw: no answer in" % where in row[3] and "file server" in row[5]
+        client.close()
+        other.close()
+    finally:
+        server.end()
+        daemon.exec("umount", "-l", where)
