@@ -121,7 +121,8 @@ const struct api_verb api_verbs[] = {
 			  "all VMs, which is the default", { NULL } },
 		},
 		.result = "columns and rows, one row per VM: name, state, reason, health, want, "
-			"cpus, memory in bytes, address, uptime in seconds, accel",
+			"cpus, memory in bytes, address, uptime in seconds, accel, enabled (starts "
+			"with the host)",
 		.help = "list VMs with state, memory and address",
 	},
 	{
@@ -406,6 +407,20 @@ const struct api_verb api_verbs[] = {
 		.help = "take networks down: all that we made for them goes, and nothing else",
 	},
 
+	{
+		.execute = "vms-shutdown",
+		.command = "shutdown-all",
+		.role = API_ROLE_OPERATOR,
+		.job = true,
+		.arg = { TIMEOUT("for all of it together, 5 minutes without it") },
+		.result = "columns and rows, one row per VM that ran: name, result (stopped, killed or "
+			"left), reason, seconds",
+		.help = "shut all VMs down, as the host's own shutdown does, then the networks",
+		.text = "VMs that come after others by After= or Requires= go first, all others at once. "
+			"One that is not down after its TimeoutStopSec=, or its share of what is left of "
+			"the time, is killed, and named. VMs that were still to start with the host are not "
+			"started. Ends with 8 when a guest had to be killed.",
+	},
 	{
 		.execute = "reload",
 		.command = "reload",

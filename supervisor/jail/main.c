@@ -26,6 +26,7 @@ static const struct step {
 	{ "plan",            plan_receive },
 	{ "session",         session_reset },
 	{ "limits",          limits_set },
+	{ "control group",   group_join },
 	{ "files",           files_open },
 	{ "device nodes",    nodes_find },
 	{ "new images",      images_create },

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "conf/load.h"
 #include "supervisor/core/watch.h"
+#include "supervisor/vm/boot.h"
 
 static void changed(void *data)
 {
@@ -249,6 +250,7 @@ void vms_reload(struct vms *vms, struct conf_problems *p)
 		if (!stamp_of(vms, vms->vm[i]->name))
 			gone_from_disk(vms, vms->vm[i]);
 	conf_list_vms(vms->daemon->dirs.config, found_file, &f, p);
+	boot_check(vms, p);
 }
 
 void vms_look(struct vms *vms)
