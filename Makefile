@@ -61,7 +61,7 @@ $(B)/vmkeep: $(patsubst %.c,$(B)/%.o,$(wildcard supervisor/client/*.c)) $(call a
 		$(call archive,conf) $(call archive,qmp) $(BASE_LIB)
 	$(link) -ljansson -linih
 $(B)/vmkeep-jail: $(patsubst %.c,$(B)/%.o,$(wildcard supervisor/jail/*.c)) $(call archive,supervisor/api) $(BASE_LIB)
-	$(link) -ljansson
+	$(link) -ljansson -lsystemd
 
 # Tests: tests/unit/ROOM_what.c with the room's archives below it, and no others.
 UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*_*.c))
@@ -78,7 +78,7 @@ libs_doc  := supervisor/api conf base
 unit_libs = $(foreach r,$(or $(libs_$(firstword $(subst _, ,$(1)))),$(ROOMS)),$(call archive,$(r)))
 define unit
 $(B)/tests/unit/$(1): $(B)/tests/unit/$(1).o $(call unit_libs,$(1)) $(patsubst %.c,$(B)/%.o,$(if $(filter client_%,$(1)),$(filter-out supervisor/client/main.c,$(wildcard supervisor/client/*.c))) $(if $(filter jail_%,$(1)),$(filter-out supervisor/jail/main.c,$(wildcard supervisor/jail/*.c))))
-	$$(link) -lcmocka -lev -ljansson -lnl-3 -linih
+	$$(link) -lcmocka -lev -ljansson -lnl-3 -linih -lsystemd
 endef
 $(foreach t,$(notdir $(UNIT)),$(eval $(call unit,$(t))))
 
@@ -189,11 +189,13 @@ all: docs
 # What is installed where: mode, file, directory. Programs are stripped; paths in units follow PREFIX.
 SBINDIR  ?= $(PREFIX)/sbin
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
-UNITS    := $(wildcard scripts/systemd/*.service)
+UNITS    := $(wildcard scripts/systemd/*.service scripts/systemd/*.socket scripts/systemd/*.slice)
+SLEEPDIR ?= /lib/systemd/system-sleep
 EXAMPLES := $(wildcard scripts/demo.d/* scripts/examples/*)
 DOCS     := README.md CHANGELOG.md LICENSE
 man_path  = $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(1)))/$(notdir $(1)).gz
-paths     = sed 's|/usr/sbin/|$(SBINDIR)/|g; s|/usr/bin/vmkeep|$(BINDIR)/vmkeep|g' $(1)
+paths     = sed 's|/usr/sbin/vmkeepd|$(SBINDIR)/vmkeepd|g; s|/usr/bin/vmkeep|$(BINDIR)/vmkeep|g; \
+	s|/usr/lib/vmkeep/|$(LIBEXECDIR)/|g' $(1)
 install: all ## programs, units, manual, completion, examples (DESTDIR=, PREFIX=/usr)
 	install -D -s -m 755 $(B)/vmkeep $(DESTDIR)$(BINDIR)/vmkeep
 	install -D -s -m 755 $(B)/vmkeepd $(DESTDIR)$(SBINDIR)/vmkeepd
@@ -201,6 +203,10 @@ install: all ## programs, units, manual, completion, examples (DESTDIR=, PREFIX=
 	install -D -m 644 scripts/completion.bash $(DESTDIR)$(COMPDIR)/vmkeep
 	install -D -m 644 scripts/systemd/sysusers.conf $(DESTDIR)$(SYSUSERSDIR)/vmkeep.conf
 	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(DOCDIR)/examples $(dir $(foreach m,$(MANPAGES),$(call man_path,$(m))))
+	install -D -m 755 scripts/systemd/vmkeep-shutdown $(DESTDIR)$(LIBEXECDIR)/vmkeep-shutdown
+	install -D -m 755 scripts/systemd/vmkeep-sleep $(DESTDIR)$(SLEEPDIR)/vmkeep
+	$(call paths,scripts/systemd/vmkeep-shutdown) >$(DESTDIR)$(LIBEXECDIR)/vmkeep-shutdown
+	$(call paths,scripts/systemd/vmkeep-sleep) >$(DESTDIR)$(SLEEPDIR)/vmkeep
 	$(foreach u,$(UNITS),$(call paths,$(u)) >$(DESTDIR)$(UNITDIR)/$(notdir $(u)) &&) :
 	$(foreach m,$(MANPAGES),gzip -9n <$(m) >$(call man_path,$(m)) &&) :
 	install -m 644 $(EXAMPLES) $(DESTDIR)$(DOCDIR)/examples
@@ -208,7 +214,7 @@ install: all ## programs, units, manual, completion, examples (DESTDIR=, PREFIX=
 uninstall: ## takes away what install put there, and nothing else
 	rm -f $(DESTDIR)$(BINDIR)/vmkeep $(DESTDIR)$(SBINDIR)/vmkeepd $(DESTDIR)$(COMPDIR)/vmkeep
 	rm -f $(foreach m,$(MANPAGES),$(call man_path,$(m))) $(UNITS:scripts/systemd/%=$(DESTDIR)$(UNITDIR)/%)
-	rm -f $(DESTDIR)$(SYSUSERSDIR)/vmkeep.conf
+	rm -f $(DESTDIR)$(SYSUSERSDIR)/vmkeep.conf $(DESTDIR)$(SLEEPDIR)/vmkeep
 	rm -rf $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DOCDIR)
 
 clean: ## remove build/

@@ -97,6 +97,8 @@ static void check_memory(const struct check *k)
 		VM_PROBLEM(k, "Memory", "Max", "less than [VM] Memory");
 	if (c->memory_min > c->memory)
 		VM_PROBLEM(k, "Memory", "Min", "more than [VM] Memory");
+	if (c->limit_memory && c->limit_memory < (c->memory_max ? c->memory_max : c->memory))
+		VM_PROBLEM(k, "Limits", "MemoryMax", "less than the guest's memory");
 	if (c->memory_max > c->memory && !c->balloon)
 		VM_PROBLEM(k, "Memory", "Max", "more than [VM] Memory needs Balloon=yes");
 }

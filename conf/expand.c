@@ -39,8 +39,9 @@ const char *conf_expand(
 		const char one[2] = { *text, '\0' };
 		const char *what = one;
 
-		if (*text == '%' && *++text != '%') {
-			if (!*text || !strchr("nus", *text))
+		/* at the end it is a percent sign: CPUQuota=50% */
+		if (*text == '%' && text[1] && *++text != '%') {
+			if (!strchr("nus", *text))
 				return "unknown specifier: %n, %u, %s and %% are known";
 			what = expansion(*text, s);
 			if (!what)

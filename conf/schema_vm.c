@@ -56,6 +56,8 @@ NAME_TABLE(restart_names, CONF_RESTARTS,
 	[CONF_RESTART_ALWAYS] = "always");
 NAME_TABLE(stop_timeout_names, CONF_STOP_TIMEOUTS,
 	[CONF_STOP_TIMEOUT_LEAVE] = "leave", [CONF_STOP_TIMEOUT_KILL] = "kill");
+NAME_TABLE(host_suspend_names, CONF_HOST_SUSPENDS,
+	[CONF_HOST_SUSPEND_PAUSE] = "pause", [CONF_HOST_SUSPEND_IGNORE] = "ignore");
 NAME_TABLE(link_names, 2, [false] = "down", [true] = "up");
 
 static const struct conf_key vm_keys[] = {
@@ -85,6 +87,8 @@ static const struct conf_key vm_keys[] = {
 	  .preset = "default", .apply = CONF_APPLY_START,
 	  .help = "What a VM without any [NIC] section gets: default is one NIC 'lan' on the "
 		  "network 'default', none is no NIC." },
+	{ .name = "Enable",      BOOL(conf_vm, enable), .preset = "no", .apply = CONF_APPLY_LIVE,
+	  .help = "Whether it is started with the host: at the daemon's first start after a boot." },
 };
 
 static const struct conf_key cpu_keys[] = {
@@ -320,6 +324,39 @@ static const struct conf_key lifecycle_keys[] = {
 	{ .name = "StartLimitPerDay", UINT(conf_vm, start_limit_per_day, 1, 100000), .preset = "20",
 	  .apply = CONF_APPLY_START,
 	  .help = "Likewise within 24 hours." },
+	{ .name = "After",           LIST(NAME, conf_vm, after), .apply = CONF_APPLY_LIVE,
+	  .help = "VMs and networks that come before it when it starts with the host, and go "
+		  "after it at shutdown. It starts also when they failed." },
+	{ .name = "Requires",        LIST(NAME, conf_vm, requires), .apply = CONF_APPLY_LIVE,
+	  .help = "Likewise, but they are started for it, and it stays down when one fails." },
+	{ .name = "ReadyWhen",       STRING(TEXT, conf_vm, ready_when), .apply = CONF_APPLY_START,
+	  .check = conf_word_ready, .what = "started, lease, tcp:PORT or log:TEXT",
+	  .preset = "started",
+	  .help = "When those that come after it may start: it runs, it has taken an address, "
+		  "its first address takes connections at PORT, or it has written TEXT to its first serial "
+		  "port." },
+	{ .name = "TimeoutReadySec", TIME(conf_vm, timeout_ready_ms), .preset = "2min",
+	  .apply = CONF_APPLY_START,
+	  .help = "How long that may take; then those with After= start anyway." },
+	{ .name = "HostSuspend",
+	  ENUM(conf_host_suspend, conf_vm, host_suspend, host_suspend_names), .preset = "pause",
+	  .apply = CONF_APPLY_LIVE,
+	  .help = "While the host sleeps: pause it before and resume it after, or ignore." },
+};
+
+static const struct conf_key limits_keys[] = {
+	{ .name = "CPUQuota",  STRING(WORD, conf_vm, cpu_quota), .check = conf_word_percent,
+	  .what = "a percentage such as 150%", .apply = CONF_APPLY_START,
+	  .help = "Processor time at most; 100% is one processor." },
+	{ .name = "CPUWeight", UINT(conf_vm, cpu_weight, 1, 10000), .apply = CONF_APPLY_START,
+	  .help = "Its share where processors are scarce; others have 100." },
+	{ .name = "IOWeight",  UINT(conf_vm, io_weight, 1, 10000), .apply = CONF_APPLY_START,
+	  .help = "Likewise for disks." },
+	{ .name = "TasksMax",  UINT(conf_vm, tasks_max, 16, 1000000), .apply = CONF_APPLY_START,
+	  .help = "Threads at most." },
+	{ .name = "MemoryMax", SIZE(conf_vm, limit_memory), .min = 16 * MIB, .apply = CONF_APPLY_START,
+	  .help = "Memory of the whole process at most, QEMU's own and the page cache of its "
+		  "disks included; beyond it the kernel kills it." },
 };
 
 static const struct conf_key qemu_keys[] = {
@@ -355,6 +392,10 @@ static const struct conf_section sections[] = {
 	{ .name = "RNG",       KEYS(rng_keys),       .help = "Its source of random numbers." },
 	{ .name = "Lifecycle", KEYS(lifecycle_keys),
 	  .help = "What happens when it starts, ends and fails." },
+	{ .name = "Limits",    KEYS(limits_keys),
+	  .help = "What the process may take of the host, by its control group. See systemd.resource-control(5), "
+		  "whose keys these are. Without systemd or control groups to write to, a VM with a limit does "
+		  "not start." },
 	{ .name = "QEMU",      KEYS(qemu_keys),
 	  .help = "Past vmkeep, straight to QEMU. Anything here marks the VM as tainted." },
 };

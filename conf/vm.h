@@ -67,6 +67,7 @@ enum conf_video {
 enum conf_serial_type { CONF_SERIAL_UART, CONF_SERIAL_VIRTIO, CONF_SERIAL_TYPES };
 enum conf_ending { CONF_ENDING_STOP, CONF_ENDING_RESTART, CONF_ENDING_PAUSE, CONF_ENDINGS };
 enum conf_restart { CONF_RESTART_ON_FAILURE, CONF_RESTART_NO, CONF_RESTART_ALWAYS, CONF_RESTARTS };
+enum conf_host_suspend { CONF_HOST_SUSPEND_PAUSE, CONF_HOST_SUSPEND_IGNORE, CONF_HOST_SUSPENDS };
 enum conf_stop_timeout { CONF_STOP_TIMEOUT_LEAVE, CONF_STOP_TIMEOUT_KILL, CONF_STOP_TIMEOUTS };
 
 /* Where something was written, for messages; file is NULL for what nobody wrote. */
@@ -141,6 +142,7 @@ struct conf_vm {
 	const char *uuid; /* NULL: from the identity */
 	struct conf_list owner; /* user names or @group */
 	enum conf_networks networks;
+	bool enable; /* start with the host */
 
 	/* [CPU] */
 	const char *cpu_model; /* NULL: host with KVM, max with TCG */
@@ -182,6 +184,15 @@ struct conf_vm {
 	enum conf_restart restart;
 	uint64_t restart_ms;
 	uint64_t start_limit_burst, start_limit_interval_ms, start_limit_per_day;
+	struct conf_list after, requires; /* names of VMs or networks */
+	const char *ready_when;		  /* started, lease, tcp:PORT or log:TEXT */
+	uint64_t timeout_ready_ms;
+	enum conf_host_suspend host_suspend;
+
+	/* [Limits]; 0 or NULL: none */
+	const char *cpu_quota; /* "150%" of one processor */
+	uint64_t cpu_weight, io_weight, tasks_max;
+	uint64_t limit_memory; /* bytes, MemoryMax= */
 
 	/* [QEMU]: anything here taints the VM */
 	const char *binary; /* NULL: qemu-system-x86_64 */

@@ -126,6 +126,36 @@ bool conf_word_plain(const char *s)
 	return word(s, "._+-", 63);
 }
 
+static bool number(const char *s, size_t len, unsigned long lowest, unsigned long highest)
+{
+	unsigned long n = 0;
+
+	if (len == 0 || len > 7)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		if (!isdigit((unsigned char)s[i]))
+			return false;
+		n = n * 10 + (unsigned long)(s[i] - '0');
+	}
+	return n >= lowest && n <= highest;
+}
+
+bool conf_word_percent(const char *s)
+{
+	size_t len = strlen(s);
+
+	return len > 1 && s[len - 1] == '%' && number(s, len - 1, 1, 1000000);
+}
+
+bool conf_word_ready(const char *s)
+{
+	if (strncmp(s, "tcp:", 4) == 0)
+		return number(s + 4, strlen(s + 4), 1, 65535);
+	if (strncmp(s, "log:", 4) == 0)
+		return s[4] != '\0' && strlen(s + 4) <= 256;
+	return strcmp(s, "started") == 0 || strcmp(s, "lease") == 0;
+}
+
 bool conf_word_rng(const char *s)
 {
 	return strcmp(s, "none") == 0 || conf_word_absolute(s);

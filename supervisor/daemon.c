@@ -14,14 +14,20 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
+#include "supervisor/control/service.h"
 #include "supervisor/control/verbs.h"
 #include "supervisor/core/watch.h"
+#include "supervisor/host/cgroup.h"
 #include "supervisor/host/probe.h"
+#include "supervisor/vm/boot.h"
+#include "supervisor/vm/shutdown.h"
 
 static void usage(FILE *out)
 {
 	fputs("usage: vmkeepd [--config DIR] [--state DIR] [--run DIR] [--log DIR]\n"
-	      "               [--log-level error|warning|info|debug] [--version] [--help]\n"
+	      "               [--log-level error|warning|info|debug] [--shutdown-all TIME]\n"
+	      "               [--version] [--help]\n"
 	      "\n"
 	      "Supervises QEMU virtual machines. See vmkeepd(8).\n",
 		out);
@@ -30,6 +36,7 @@ static void usage(FILE *out)
 struct options {
 	struct daemon_options dirs;
 	const char *log_level;
+	uint64_t shutdown_ms; /* 0: a daemon; else only all guests down */
 };
 
 /* 0: go on; else the exit code + 1. */
@@ -41,6 +48,7 @@ static int parse(int argc, char **argv, struct options *o)
 		{ "run", required_argument, NULL, 'r' },
 		{ "log", required_argument, NULL, 'l' },
 		{ "log-level", required_argument, NULL, 'L' },
+		{ "shutdown-all", required_argument, NULL, 'S' },
 		{ "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
@@ -64,6 +72,11 @@ static int parse(int argc, char **argv, struct options *o)
 		case 'L':
 			o->log_level = optarg;
 			break;
+		case 'S':
+			if (text_parse_time(optarg, &o->shutdown_ms) == 0 && o->shutdown_ms)
+				break;
+			fprintf(stderr, "vmkeepd: --shutdown-all takes a time such as 5min\n");
+			return 3;
 		case 'V':
 			puts("vmkeepd " VMKEEP_VERSION);
 			return 1;
@@ -139,15 +152,35 @@ static void network_changed(void *data, const char *network, enum networks_chang
 	daemon_event(d, "NETWORK_LEASE", json_pack("{s:s}", "name", network));
 }
 
+static void emit(struct daemon *d, const char *name, json_t *data)
+{
+	if (streq(name, "VM_STATE"))
+		service_changed(d->service);
+	if (streq(name, "VM_STATE") || streq(name, "NETWORK_LEASE"))
+		boot_look(d);
+	if (d->server)
+		server_event(d->server, name, data);
+	else
+		json_decref(data);
+}
+
+static int listen_for_clients(struct daemon *d, struct err *e)
+{
+	struct server_options o = { .handler = verb_handlers, .handlers = verb_handlers_n,
+		.listener = service_listen_fd(), .clients_max = (unsigned)d->conf.max_clients,
+		.clients_per_user_max = (unsigned)d->conf.max_clients_per_user, .owns = owns,
+		.owns_job = owns_job, .data = d };
+	_cleanup_(free_ptr) char *path = xasprintf("%s/control.sock", d->dirs.run);
+
+	o.path = path;
+	d->server = server_new(d->loop.ev, &o, e);
+	return d->server ? 0 : e->number;
+}
+
 static int build(struct daemon *d, struct err *e)
 {
 	struct conf_problems problems = { 0 };
 	struct networks_dirs dirs = { d->dirs.config, d->dirs.state, d->dirs.run, d->dirs.log };
-	struct server_options o = { .handler = verb_handlers, .handlers = verb_handlers_n,
-		.clients_max = (unsigned)d->conf.max_clients,
-		.clients_per_user_max = (unsigned)d->conf.max_clients_per_user, .owns = owns,
-		.owns_job = owns_job, .data = d };
-	_cleanup_(free_ptr) char *path = xasprintf("%s/control.sock", d->dirs.run);
 	int r;
 
 	d->jail = find_jail();
@@ -155,6 +188,8 @@ static int build(struct daemon *d, struct err *e)
 	if (r < 0)
 		return r;
 	d->watches = watches_new(d->loop.ev);
+	d->cgroups = xcalloc(1, sizeof *d->cgroups);
+	cgroups_find(d->cgroups, d->dirs.run, "/proc/self/mounts", access("/run/systemd/system", F_OK) == 0);
 	d->probes = probes_new(d->loop.ev, d->dirs.state_fd);
 	d->networks = networks_new(d->loop.ev, &dirs);
 	networks_on_change(d->networks, network_changed, d);
@@ -168,17 +203,16 @@ static int build(struct daemon *d, struct err *e)
 		log_warning(NULL, "%zu problems in the configuration; vmkeep check tells them", problems.count);
 	conf_problems_release(&problems);
 	vms_adopt(d->vms);
-	o.path = path;
-	d->server = server_new(d->loop.ev, &o, e);
-	if (!d->server)
-		return e->number;
-	d->emit = server_event;
+	d->service = service_new(d);
+	d->emit = emit;
 	return 0;
 }
 
 static void unbuild(struct daemon *d)
 {
 	d->emit = NULL;
+	service_free(d->service);
+	boot_end(d);
 	server_free(d->server);
 	vms_clear(d->vms);
 	networks_free(d->networks);
@@ -186,6 +220,9 @@ static void unbuild(struct daemon *d)
 	watches_free(d->watches);
 	loop_finish(&d->loop, FINISH_SECONDS);
 	vms_free(d->vms);
+	if (d->cgroups)
+		cgroups_release(d->cgroups);
+	free(d->cgroups);
 	daemon_release(d);
 }
 
@@ -212,6 +249,30 @@ static void on_hup(struct ev_loop *ev, ev_signal *w, int revents)
 	daemon_notify("READY=1");
 }
 
+static void print_shutdown(void *data, json_t *result)
+{
+	struct daemon *d = data;
+	json_t *row;
+	size_t i;
+
+	json_array_foreach (json_object_get(result, "rows"), i, row)
+		printf("%s: %s\n", json_string_value(json_array_get(row, 0)),
+			json_string_value(json_array_get(row, 1)));
+	json_decref(result);
+	loop_stop(&d->loop);
+}
+
+/* In place of a daemon that is gone, with the host on its way down: nobody needs to be listened to. */
+static void shut_down(struct daemon *d, uint64_t ms)
+{
+	struct shutdown_options o = { .budget = (double)ms / 1000, .who = "vmkeepd --shutdown-all",
+		.done = print_shutdown, .data = d };
+
+	signal(SIGPIPE, SIG_IGN);
+	shutdown_all(d, &o);
+	loop_run(&d->loop);
+}
+
 static void run(struct daemon *d)
 {
 	ev_signal term, intr, hup;
@@ -227,6 +288,7 @@ static void run(struct daemon *d)
 	ev_signal_start(d->loop.ev, &hup);
 	log_info(NULL, "ready, version " VMKEEP_VERSION ", pid %d, %zu VMs", (int)getpid(), d->vms->n);
 	daemon_notify("READY=1");
+	boot_begin(d);
 	loop_run(&d->loop);
 	ev_signal_stop(d->loop.ev, &term);
 	ev_signal_stop(d->loop.ev, &intr);
@@ -272,7 +334,11 @@ int main(int argc, char **argv)
 		conf_problems_release(&problems);
 		r = build(&d, &e);
 	}
-	if (r == 0)
+	if (r == 0 && !o.shutdown_ms)
+		r = listen_for_clients(&d, &e);
+	if (r == 0 && o.shutdown_ms)
+		shut_down(&d, o.shutdown_ms);
+	else if (r == 0)
 		run(&d);
 	else
 		log_error(NULL, "%s%s%s", e.text, e.hint[0] ? "; " : "", e.hint);

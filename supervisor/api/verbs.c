@@ -121,8 +121,8 @@ const struct api_verb api_verbs[] = {
 			  "all VMs, which is the default", { NULL } },
 		},
 		.result = "columns and rows, one row per VM: name, state, reason, health, want, "
-			"cpus, memory in bytes, address, uptime in seconds, accel, outdated (its QEMU "
-			"was replaced on disk since it was started)",
+			"cpus, memory in bytes, address, uptime in seconds, accel, enabled (starts "
+			"with the host), outdated (its QEMU was replaced on disk since it was started)",
 		.help = "list VMs with state, memory and address",
 	},
 	{
@@ -425,6 +425,20 @@ const struct api_verb api_verbs[] = {
 			"drop guests' packets, holders of ports 53 and 67, libvirt's network beside "
 			"ours. KVM is proved by booting 512 bytes, which takes three seconds where it "
 			"does not work. Ends with 1 when a check fails.",
+	},
+	{
+		.execute = "vms-shutdown",
+		.command = "shutdown-all",
+		.role = API_ROLE_OPERATOR,
+		.job = true,
+		.arg = { TIMEOUT("for all of it together, 5 minutes without it") },
+		.result = "columns and rows, one row per VM that ran: name, result (stopped, killed or "
+			"left), reason, seconds",
+		.help = "shut all VMs down, as the host's own shutdown does, then the networks",
+		.text = "VMs that come after others by After= or Requires= go first, all others at once. "
+			"One that is not down after its TimeoutStopSec=, or its share of what is left of "
+			"the time, is killed, and named. VMs that were still to start with the host are not "
+			"started. Ends with 8 when a guest had to be killed.",
 	},
 	{
 		.execute = "reload",

@@ -52,6 +52,26 @@ static int diff_status(const json_t *result)
 	return has_rows(result) ? api_class(ERR_FAILED)->exit : 0;
 }
 
+/* The host goes down in any case; whoever types it wants to know. */
+static int shutdown_status(const json_t *result)
+{
+	size_t i;
+	json_t *row;
+
+	json_array_foreach (json_object_get(result, "rows"), i, row)
+		if (!streq(json_string_value(json_array_get(row, 1)), "stopped"))
+			return api_class(ERR_GUEST_REFUSED)->exit;
+	return 0;
+}
+
+static void shutdown_print(struct command *c, const char *target, const json_t *result)
+{
+	if (has_rows(result))
+		command_print(c, target, result);
+	else
+		buf_adds(&c->out, "no VM runs\n");
+}
+
 /* "file:line: key: reason", as compilers write it and editors read it; below it what mends it. */
 static void problems_print(struct command *c, const char *target, const json_t *result)
 {
@@ -153,7 +173,7 @@ static bool is_silent(const char *column, const json_t *v)
 		return false; /* that there is none is worth knowing */
 	return json_is_null(v) || streq(s, "") || (streq(column, "health") && streq(s, "ok")) ||
 	       (streq(column, "accel") && streq(s, "kvm")) ||
-	       (streq(column, "outdated") && json_is_false(v));
+	       ((streq(column, "outdated") || streq(column, "enabled")) && json_is_false(v));
 }
 
 static void list_print(struct command *c, const char *target, const json_t *result)
@@ -205,6 +225,7 @@ static const struct command_form forms[] = {
 	{ "subscribe",     events_run,  NULL,		 NULL	      },
 	{ "vm-check",      check_run,	 check_status,	problems_print},
 	{ "vm-diff",	     NULL,	   diff_status,	diff_print	   },
+	{ "vms-shutdown",  NULL,	shutdown_status, shutdown_print},
 	{ "vm-qmp",	    NULL,	  NULL,		json_print	   },
 	{ "host-check",	NULL,	host_status,	host_print },
 	{ "reload",	    NULL,	  problems_status, problems_print},

@@ -110,6 +110,12 @@ int listener_open(struct listener *l, const char *path, struct err *e)
 	return err_wrap(e, r, "control socket '%s'", path);
 }
 
+void listener_take(struct listener *l, int fd)
+{
+	*l = (struct listener)LISTENER_INIT;
+	l->fd = fd;
+}
+
 void listener_close(struct listener *l)
 {
 	struct stat st;

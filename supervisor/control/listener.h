@@ -27,6 +27,8 @@ struct listener {
 
 /* Mode 0666: what a client may do is decided by who he is. ERR_CONFLICT when somebody answers. */
 int listener_open(struct listener *l, const char *path, struct err *e);
+/* One that somebody else bound and will unbind. */
+void listener_take(struct listener *l, int fd /* stolen */);
 void listener_close(struct listener *l); /* removes the path */
 
 #endif

@@ -236,7 +236,9 @@ struct server *server_new(struct ev_loop *ev, const struct server_options *o, st
 {
 	struct server *s = xcalloc(1, sizeof *s);
 
-	if (listener_open(&s->listener, o->path, e) < 0) {
+	if (o->listener > 0)
+		listener_take(&s->listener, o->listener);
+	else if (listener_open(&s->listener, o->path, e) < 0) {
 		free(s);
 		return NULL;
 	}

@@ -40,6 +40,7 @@ struct server_handler {
 
 struct server_options {
 	const char *path; /* of the socket, of any length; replaced when nobody listens there */
+	int listener; /* inherited and listening there, taken over; 0: none, one is made */
 	const struct server_handler *handler;
 	size_t handlers;
 	unsigned clients_max, clients_per_user_max; /* 0: defaults */

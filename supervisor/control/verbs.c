@@ -27,6 +27,7 @@ const struct server_handler verb_handlers[] = {
 	{ "snapshot-list",     verb_snapshot_list },
 	{ "snapshot-revert",   verb_snapshot_revert },
 	{ "snapshot-delete",   verb_snapshot_delete },
+	{ "vms-shutdown",      verb_shutdown_all },
 	{ "job-list",	       verb_jobs },
 	{ "job-cancel",	       verb_job_cancel },
 	{ "net-list",	       verb_net_list },

@@ -41,6 +41,8 @@ void verb_reset(void *data, struct request *r);
 void verb_pause(void *data, struct request *r);
 void verb_resume(void *data, struct request *r);
 void verb_wait(void *data, struct request *r);
+/* verbs_host.c */
+void verb_shutdown_all(void *data, struct request *r);
 /* verbs_show.c */
 void verb_list(void *data, struct request *r);
 void verb_info(void *data, struct request *r);

@@ -52,11 +52,11 @@ static json_t *list_row(struct vm *vm)
 {
 	const struct conf_vm *c = conf_now(vm);
 
-	return json_pack("[s, s, s, s, s, I, I, o, o, s, b]", vm->name, vm_state_name(vm->state), vm->reason,
+	return json_pack("[s, s, s, s, s, I, I, o, o, s, b, b]", vm->name, vm_state_name(vm->state), vm->reason,
 		vm->unresponsive > 0 ? "unresponsive" : "ok",
 		vm->want == VM_WANT_RUNNING ? "running" : "stopped", (json_int_t)c->cpus,
 		vm->balloon ? vm->balloon : (json_int_t)c->memory, verb_address(first_address(vm)),
-		uptime(vm), accel_text(vm), vm_outdated(vm));
+		uptime(vm), accel_text(vm), vm->conf.enable, vm_outdated(vm));
 }
 
 void verb_list(void *data, struct request *r)
@@ -75,10 +75,9 @@ void verb_list(void *data, struct request *r)
 		if (!running || vm_state_has_process(vm->state))
 			json_array_append_new(rows, list_row(vm));
 	}
-	request_return(r, json_pack("{s:[s,s,s,s,s,s,s,s,s,s,s], s:o}", "columns", "name", "state", "reason",
-				  "health", "want", "cpus", "memory", "address", "uptime", "accel",
-				  "outdated", "rows",
-				  rows));
+	request_return(r, json_pack("{s:[s,s,s,s,s,s,s,s,s,s,s,s], s:o}", "columns", "name", "state", "reason",
+				  "health", "want", "cpus", "memory", "address", "uptime", "accel", "enabled",
+				  "outdated", "rows", rows));
 }
 
 static json_t *address_rows(const struct vm *vm)
@@ -242,6 +241,7 @@ void verb_info(void *data, struct request *r)
 	} else if (vm->start_error) {
 		json_object_set_new(o, "error", json_string(vm->start_error->text));
 	}
+	json_object_set_new(o, "enabled", json_boolean(vm->conf.enable));
 	if (vm->orphan)
 		json_object_set_new(o, "orphan", json_true());
 	if (vm->problems)

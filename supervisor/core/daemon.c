@@ -157,7 +157,7 @@ void daemon_release(struct daemon *d)
 void daemon_event(struct daemon *d, const char *name, json_t *data)
 {
 	if (d->emit)
-		d->emit(d->server, name, data);
+		d->emit(d, name, data);
 	else
 		json_decref(data);
 }

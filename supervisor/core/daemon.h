@@ -16,9 +16,12 @@
 #include "conf/conf.h"
 #include "supervisor/core/job.h"
 
+struct boot;
+struct cgroups;
 struct networks;
 struct probes;
 struct server;
+struct service;
 struct vms;
 struct watches;
 
@@ -37,12 +40,15 @@ struct daemon {
 	double started;	 /* ev_time() */
 	struct jobs jobs;
 	struct probes *probes;
+	struct cgroups *cgroups;
 	struct networks *networks;
 	struct vms *vms;
 	struct watches *watches;
+	struct boot *boot; /* while enabled VMs start after a boot of the host */
 	struct server *server;
-	/* where events go: the control server, once it listens */
-	void (*emit)(struct server *s, const char *name, json_t *data /* stolen */);
+	struct service *service;
+	/* where events go: main()'s, which knows who wants them */
+	void (*emit)(struct daemon *d, const char *name, json_t *data /* stolen */);
 	char boot_id[37];
 	bool log_level_given; /* on the command line: LogLevel= does not count */
 };

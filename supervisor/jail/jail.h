@@ -60,6 +60,16 @@ struct jail_node {
 	mode_t type; /* S_IFCHR or S_IFBLK */
 };
 
+enum { JAIL_GROUP_DIRS_MAX = 8 };
+
+struct jail_group { /* the control group; limits of 0 are none */
+	const char *unit; /* "vmkeep-web1.scope", "" without systemd */
+	const char *dir[JAIL_GROUP_DIRS_MAX];
+	size_t n;
+	uint64_t cpu_quota; /* percent of one processor */
+	uint64_t cpu_weight, io_weight, tasks_max, memory_max;
+};
+
 enum { JAIL_FILES_MAX = 256, JAIL_NODES_MAX = 16 };
 
 struct jail {
@@ -83,6 +93,7 @@ struct jail {
 	size_t n_files;
 	struct jail_node node[JAIL_NODES_MAX];
 	size_t n_nodes;
+	struct jail_group group;
 };
 
 /* exec's prototype has no const, although exec changes nothing. */
@@ -100,6 +111,9 @@ static inline char *const *jail_words(const char *const *words)
 int plan_receive(struct jail *j, struct err *e);
 void plan_release(struct jail *j);
 int plan_parse(struct jail *j, const char *text, size_t len, struct err *e);
+
+/* scope.c */
+int group_join(struct jail *j, struct err *e);
 
 /* files.c: opens what the plan names and looks at what it is */
 int file_open(struct jail *j, struct jail_file *f, struct err *e);

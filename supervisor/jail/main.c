@@ -30,6 +30,7 @@ static const struct step {
 	{ "plan",            plan_receive,     NULL,          true },
 	{ "session",         session_reset,    NULL,          true },
 	{ "limits",          limits_set,       NULL,          true },
+	{ "control group",   group_join,       NULL,          false },
 	{ "files",           NULL,             file_open,     true },
 	{ "device nodes",    nodes_find,       NULL,          true },
 	{ "new images",      NULL,             image_create,  true },

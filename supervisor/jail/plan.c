@@ -148,6 +148,37 @@ static int parse_nodes(struct jail *j, bool kvm, bool tun, json_t *list, struct 
 	return r;
 }
 
+static int parse_group(struct jail *j, json_t *o, struct err *e)
+{
+	struct jail_group *g = &j->group;
+	json_int_t quota = 0, cpu = 0, io = 0, tasks = 0, memory = 0;
+	json_t *dirs = NULL;
+	json_error_t je;
+	int r = 0;
+
+	if (!o)
+		return 0;
+	if (json_unpack_ex(o, &je, 0, "{s?s, s?o, s?I, s?I, s?I, s?I, s?I !}", "unit", &g->unit, "dirs", &dirs,
+		    "cpu_quota", &quota, "cpu_weight", &cpu, "io_weight", &io, "tasks_max", &tasks,
+		    "memory_max", &memory) < 0)
+		return err_set(e, ERR_USAGE, "plan: group: %s", je.text);
+	g->cpu_quota = (uint64_t)quota;
+	g->cpu_weight = (uint64_t)cpu;
+	g->io_weight = (uint64_t)io;
+	g->tasks_max = (uint64_t)tasks;
+	g->memory_max = (uint64_t)memory;
+	if (json_array_size(dirs) > JAIL_GROUP_DIRS_MAX)
+		return err_set(e, ERR_USAGE, "plan: more than %d control groups", JAIL_GROUP_DIRS_MAX);
+	for (size_t i = 0; r == 0 && i < json_array_size(dirs); i++) {
+		const char *dir = json_string_value(json_array_get(dirs, i));
+
+		g->dir[g->n++] = dir;
+		r = dir ? parse_path(dir, "control group", e) :
+			  err_set(e, ERR_USAGE, "plan: a control group is not a string");
+	}
+	return r;
+}
+
 static int parse_files(struct jail *j, json_t *list, struct err *e)
 {
 	int r = 0;
@@ -174,7 +205,7 @@ void plan_release(struct jail *j)
 
 int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 {
-	json_t *argv, *fds = NULL, *dev = NULL, *files = NULL, *o;
+	json_t *argv, *fds = NULL, *dev = NULL, *files = NULL, *group = NULL, *o;
 	int version, kvm = 0, tun = 0, check = 0, running = 0, r;
 	json_int_t uid;
 	json_error_t je;
@@ -184,11 +215,12 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 		return err_set(e, ERR_USAGE, "plan: %s", je.text);
 	j->plan = o;
 	if (json_unpack_ex(o, &je, 0,
-		    "{s:i, s:s, s:I, s:o, s?o, s:s, s?s, s?s, s?b, s?b, s?i, s?b, s?b, s?o, s?o !}",
+		    "{s:i, s:s, s:I, s:o, s?o, s:s, s?s, s?s, s?b, s?b, s?i, s?b, s?b, s?o, s?o, s?o !}",
 		    "version", &version, "name", &j->name, "uid", &uid, "argv", &argv, "fds", &fds,
 		    "root", &j->root, "image_dir", &j->image_dir, "qemu_img", &j->qemu_img, "kvm",
 		    &kvm, "tun", &tun, "oom_score_adj", &j->oom_score_adj, "check",
-		    &check, "running", &running, "dev", &dev, "files", &files) < 0)
+		    &check, "running", &running, "dev", &dev, "files", &files, "group",
+		    &group) < 0)
 		return err_set(e, ERR_USAGE, "plan: %s", je.text);
 	if (version != PLAN_VERSION)
 		return err_set(e, ERR_USAGE, "plan: version %d, this vmkeep-jail speaks %d",
@@ -207,6 +239,8 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 		r = parse_path(j->image_dir, "image directory", e);
 	if (r == 0)
 		r = parse_nodes(j, kvm, tun, dev, e);
+	if (r == 0)
+		r = parse_group(j, group, e);
 	if (r == 0)
 		r = parse_files(j, files, e);
 	return r;

@@ -28,6 +28,9 @@
  *   kvm: bool (device node wanted), tun: false, oom_score_adj: int,
  *   check: bool, running: bool (with check: the VM's own QEMU holds its files),
  *   hugepages/other device nodes: "dev": ["/dev/..."] (block devices are made from "files"),
+ *   group: {unit: "vmkeep-web1.scope" or "" without systemd, dirs: [directories to make and enter where
+ *           systemd cannot be reached], cpu_quota: percent, cpu_weight, io_weight, tasks_max,
+ *           memory_max: bytes; 0 is no limit},
  *   files: [{kind: disk|base|cdrom|kernel|firmware|nvram, what, id, path,
  *            beneath: bool, write: bool, has_base: bool,
  *            format: raw|qcow2|"",

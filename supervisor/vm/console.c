@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "supervisor/core/logfile.h"
 #include "supervisor/core/watch.h"
+#include "supervisor/vm/ready.h"
 #include "supervisor/vm/spawn.h"
 
 enum { DRAIN_MAX = 256 << 10, QEMU_LOG_MAX = 1 << 20, QEMU_LOG_KEEP = 3 };
@@ -32,6 +33,7 @@ struct watcher {
 struct port {
 	struct vm *vm;
 	const struct conf_serial *conf;
+	bool first;
 	int fd;	   /* of the .out file, to read and to punch */
 	int watch; /* of it */
 	off_t drained;
@@ -234,6 +236,8 @@ static bool drain(struct port *p)
 		p->drained += n;
 		logfile_append(&p->log, chunk, (size_t)n);
 		show(p, chunk, (size_t)n);
+		if (p->first)
+			ready_feed(p->vm, chunk, (size_t)n);
 	}
 	if (p->drained > from)
 		fallocate(p->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, p->drained - from);
@@ -286,6 +290,7 @@ static void port_open(struct port *p, bool first)
 	struct err e = ERR_INIT;
 	char name[80];
 
+	p->first = first;
 	snprintf(name, sizeof name, "serial-%s.out", p->conf->id);
 	p->fd = openat(vm->run_fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 	if (p->fd < 0) {

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "supervisor/host/cgroup.h"
 #include "supervisor/jail/plan.h"
 #include "supervisor/vm/launch.h"
 #include "supervisor/vm/spawn.h"
@@ -101,6 +102,7 @@ int vm_plan(struct vm *vm, const int *number, size_t n, struct buf *out, struct 
 			"image_dir", vm->daemon->image_dir, "qemu_img", "qemu-img", "kvm",
 			vm->accel == CONF_ACCEL_KVM, "oom_score_adj", OOM_SCORE_ADJ, "files",
 			vm_plan_files(vm, &vm->running, &ctx, &a));
+		json_object_set_new(plan, "group", cgroups_plan(vm->daemon->cgroups, vm->name, &vm->running));
 		text = json_dumps(plan, JSON_COMPACT);
 		if (!text)
 			r = err_set(e, ERR_INVALID_CONFIG, "a value is not valid UTF-8");

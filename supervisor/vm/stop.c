@@ -14,8 +14,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "supervisor/host/cgroup.h"
 #include "supervisor/vm/console.h"
 #include "supervisor/vm/display.h"
+#include "supervisor/vm/ready.h"
 #include "supervisor/vm/spawn.h"
 
 enum { STDERR_TAIL = 4096, STDERR_LINES = 20, SETTLED_SECONDS = 600 };
@@ -253,9 +255,11 @@ void vm_clean(struct vm *vm)
 	vm->unresponsive = 0;
 	vm->balloon = 0;
 	vm->busy = NULL;
+	ready_forget(vm);
 	free(vm->io_error);
 	vm->io_error = NULL;
 	vm_free_nics(vm);
+	cgroups_clean(vm->daemon->cgroups, vm->name);
 	vm_record_remove(vm);
 	close_fd(&vm->state_fd);
 }

@@ -9,9 +9,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "supervisor/vm/boot.h"
 #include "supervisor/vm/console.h"
 #include "supervisor/vm/display.h"
 #include "supervisor/vm/outdated.h"
+#include "supervisor/vm/ready.h"
 #include "supervisor/vm/vms.h"
 
 static void on_timer(struct ev_loop *ev, ev_timer *w, int revents);
@@ -58,6 +60,7 @@ void vm_free(struct vm *vm)
 	conf_vm_release(&vm->conf);
 	conf_vm_release(&vm->running);
 	identity_release(&vm->identity);
+	ready_forget(vm);
 	vm_free_nics(vm);
 	close_fd(&vm->pidfd);
 	close_fd(&vm->state_fd);
@@ -272,7 +275,7 @@ bool vm_is_tombstone(const struct vm *vm)
 	return vm->state == VM_PAUSED && vm->ending != VM_END_NONE;
 }
 
-int vm_start(struct vm *vm, bool paused, const char *who, struct err *e)
+static int start(struct vm *vm, bool paused, bool by_policy, const char *who, struct err *e)
 {
 	bool up = vm_state_has_process(vm->state) && vm->state != VM_QUITTING;
 
@@ -288,7 +291,7 @@ int vm_start(struct vm *vm, bool paused, const char *who, struct err *e)
 		vm->start_error = NULL;
 		vm->paused_start = paused;
 		vm->memory = (struct policy_memory){ .n = 0 };
-		vm->by_policy = false;
+		vm->by_policy = by_policy;
 	}
 	/* however it came to its end, this start follows it */
 	if (vm->state == VM_QUITTING)
@@ -297,6 +300,16 @@ int vm_start(struct vm *vm, bool paused, const char *who, struct err *e)
 	vm->stop_left = false;
 	vm_event(vm, VM_EV_START, NULL);
 	return 0;
+}
+
+int vm_start(struct vm *vm, bool paused, const char *who, struct err *e)
+{
+	return start(vm, paused, false, who, e);
+}
+
+int vm_start_at_boot(struct vm *vm, struct err *e)
+{
+	return start(vm, false, true, "Enable=yes", e);
 }
 
 int vm_stop(struct vm *vm, double timeout, const char *who, struct err *e)
@@ -310,6 +323,7 @@ int vm_stop(struct vm *vm, double timeout, const char *who, struct err *e)
 	if (timeout < 0)
 		timeout = ms == UINT64_MAX ? 1e9 : (double)ms / 1000;
 	log_info(vm->name, "stop by %s", who);
+	boot_forget(vm->daemon, vm->name);
 	vm->want = VM_WANT_STOPPED;
 	vm->stop_left = false;
 	vm->stop_deadline = daemon_now() + timeout;
@@ -328,6 +342,7 @@ int vm_kill(struct vm *vm, const char *who, struct err *e)
 {
 	(void)e;
 	log_info(vm->name, "kill by %s", who);
+	boot_forget(vm->daemon, vm->name);
 	vm->want = VM_WANT_STOPPED;
 	vm->stop_left = false;
 	vm_event(vm, VM_EV_KILL, vm_state_has_process(vm->state) ? "killed" : NULL);

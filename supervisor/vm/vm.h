@@ -12,6 +12,8 @@
  *   join.c    from greeting to running; also adoption    adopt.c   processes of a former daemon
  *   stop.c    power button, quit, kill, the end          wait.c    who waits for a state
  *   console.c serial output and input                    display.c VNC connections
+ *   boot.c    starts with the host                       shutdown.c  ends with it
+ *   order.c   who comes before whom, pure                ready.c   ReadyWhen=
  */
 #ifndef SUPERVISOR_VM_VM_H
 #define SUPERVISOR_VM_VM_H
@@ -97,6 +99,8 @@ struct vm {
 	bool quit_sent, kill_sent, stop_left, unkillable;
 	double stop_deadline; /* daemon_now() */
 	enum vm_ending ending; /* NONE while the guest lives */
+	bool ready_seen;       /* what ReadyWhen=log: waits for */
+	struct buf ready_tail;
 	const char *busy; /* operation that excludes others ("snapshot-create"), or NULL */
 
 	struct vm_prepare *prepare;
@@ -130,6 +134,8 @@ bool vm_is_tombstone(const struct vm *vm);
 
 /* --- verbs: the wish. who: for log and history. --- */
 int vm_start(struct vm *vm, bool paused, const char *who, struct err *e);
+/* As vm_start(), but nobody reads the error: policy tries again where the cause is the host's. */
+int vm_start_at_boot(struct vm *vm, struct err *e);
 int vm_stop(struct vm *vm, double timeout, const char *who, struct err *e); /* < 0: as configured */
 int vm_kill(struct vm *vm, const char *who, struct err *e);
 

@@ -10,6 +10,7 @@
 #include "conf/load.h"
 #include "supervisor/core/watch.h"
 #include "supervisor/vm/outdated.h"
+#include "supervisor/vm/boot.h"
 
 static void changed(void *data)
 {
@@ -251,6 +252,7 @@ void vms_reload(struct vms *vms, struct conf_problems *p)
 		if (!stamp_of(vms, vms->vm[i]->name))
 			gone_from_disk(vms, vms->vm[i]);
 	conf_list_vms(vms->daemon->dirs.config, found_file, &f, p);
+	boot_check(vms, p);
 }
 
 void vms_look(struct vms *vms)

@@ -15,7 +15,9 @@ import pytest
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.abspath(os.environ.get("VMKEEP_BUILD", os.path.join(ROOT, "build")))
 UNIT = os.path.join(ROOT, "scripts", "systemd", "vmkeepd.service")
-UNITS = [UNIT, os.path.join(ROOT, "scripts", "examples", "vmkeep-guests.service")]
+UNITS = [UNIT] + [os.path.join(ROOT, "scripts", "systemd", name)
+                  for name in ("vmkeep-guests.service", "vmkeep.slice", "vmkeepd.socket")]
+SCRIPTS = [os.path.join(ROOT, "scripts", "systemd", name) for name in ("vmkeep-shutdown", "vmkeep-sleep")]
 PROGRAMS = ["usr/bin/vmkeep", "usr/sbin/vmkeepd", "usr/lib/vmkeep/vmkeep-jail"]
 SIZE_MAX = 1000000
 
@@ -32,7 +34,7 @@ def with_program(source, directory, program="/bin/true"):
     """A copy whose programs exist here."""
     path = os.path.join(directory, os.path.basename(source))
     with open(source) as f, open(path, "w") as out:
-        out.write(re.sub(r"/usr/s?bin/vmkeepd?", program, f.read()))
+        out.write(re.sub(r"/usr/(s?bin/vmkeepd?|lib/vmkeep/vmkeep-shutdown)", program, f.read()))
     return path
 
 
@@ -46,7 +48,8 @@ def settings(path):
 @needs_systemd
 @pytest.mark.parametrize("unit", UNITS, ids=os.path.basename)
 def test_systemd_has_no_complaint(unit, tmp_path):
-    assert verify(with_program(unit, str(tmp_path))) == ""
+    copies = {name: with_program(name, str(tmp_path)) for name in UNITS}  # a socket looks for its service
+    assert verify(copies[unit]) == ""
 
 
 @needs_systemd
@@ -76,6 +79,11 @@ def test_the_guests_unit_is_not_bound_to_the_daemon():
     assert "vmkeepd.service" in unit["After"]
 
 
+@pytest.mark.parametrize("script", SCRIPTS, ids=os.path.basename)
+def test_scripts_are_shell(script):
+    subprocess.run(["sh", "-n", script], check=True)
+
+
 @pytest.fixture
 def make(tmp_path):
     def run(*words):
@@ -102,7 +110,11 @@ def test_install_and_uninstall(make, tmp_path):
         "usr/share/bash-completion/completions/vmkeep",
         "usr/share/doc/vmkeep/LICENSE",
         "usr/share/doc/vmkeep/examples/web1.vm",
-        "usr/share/doc/vmkeep/examples/vmkeep-guests.service",
+        "lib/systemd/system/vmkeep-guests.service",
+        "lib/systemd/system/vmkeep.slice",
+        "lib/systemd/system/vmkeepd.socket",
+        "lib/systemd/system-sleep/vmkeep",
+        "usr/lib/vmkeep/vmkeep-shutdown",
     } <= found
     assert not [f for f in found if f.endswith((".in", ".o", ".new"))]
     for page in manual:

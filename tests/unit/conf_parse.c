@@ -247,7 +247,7 @@ static void specifiers(void **state)
 	static const struct conf_case bad[] = {
 		{ "[Disk a]\nPath=%x.raw\n",
 			"web1.vm:2: Path: unknown specifier: %n, %u, %s and %% are known\n" },
-		{ "[Disk a]\nPath=a.raw%\n",
+		{ "[Disk a]\nPath=a%-.raw\n",
 			"web1.vm:2: Path: unknown specifier: %n, %u, %s and %% are known\n" },
 	};
 	const struct conf_context bare = { 0 };

@@ -102,7 +102,7 @@ static bool set_other(const struct conf_key *k, void *object, const void *preset
 {
 	static const char *const texts[] = { "no", "yes", "down", "3M", "7h", "7", "x1", "/x/y",
 		"+x", "10.0.0.7", UUID, "52:54:00:00:00:07", "pc", "10.0.0.1/24",
-		"10.0.0.2-10.0.0.7", "error", "700" };
+		"10.0.0.2-10.0.0.7", "error", "700", "50%", "lease", "32M" };
 
 	for (size_t i = 0; i < k->n_names; i++)
 		if (k->names[i] && conf_value_set(k, object, k->names[i], a) == CONF_SET_OK &&

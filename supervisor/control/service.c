@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/control/service.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "supervisor/vm/vms.h"
+
+enum { LISTEN_FIRST = 3 };
+#define STATUS_DELAY 0.2 /* seconds: many VMs change together */
+
+struct service {
+	struct daemon *daemon;
+	ev_timer watchdog; /* half of $WATCHDOG_USEC, where it is set for this process */
+	ev_timer status;   /* a moment after a change */
+	char told[128];
+};
+
+static bool is_for_us(const char *variable)
+{
+	const char *pid = getenv(variable);
+
+	return pid && atoi(pid) == (int)getpid();
+}
+
+int service_listen_fd(void)
+{
+	const char *n = getenv("LISTEN_FDS");
+	bool ours = n && streq(n, "1") && is_for_us("LISTEN_PID");
+	int listens = 0;
+	socklen_t len = sizeof listens;
+
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_PID");
+	unsetenv("LISTEN_FDNAMES");
+	if (!ours || getsockopt(LISTEN_FIRST, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) < 0 ||
+		!listens)
+		return -1;
+	fcntl(LISTEN_FIRST, F_SETFD, FD_CLOEXEC);
+	fcntl(LISTEN_FIRST, F_SETFL, fcntl(LISTEN_FIRST, F_GETFL) | O_NONBLOCK);
+	return LISTEN_FIRST;
+}
+
+static void on_watchdog(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	(void)ev, (void)w, (void)revents;
+	daemon_notify("WATCHDOG=1");
+}
+
+static void on_status(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	struct service *s = w->data;
+	const struct vms *vms = s->daemon->vms;
+	unsigned n[VM_STATES] = { 0 }, listed = 0;
+	char text[sizeof s->told];
+	int len = snprintf(text, sizeof text, "STATUS=");
+
+	(void)ev, (void)revents;
+	for (size_t i = 0; i < vms->n; i++)
+		n[vms->vm[i]->state]++;
+	/* neighbours in the table share a word */
+	for (int state = VM_STATES - 1; state >= 0; state--) {
+		const char *name = vm_state_name((enum vm_state)state);
+
+		if (state > 0 && streq(name, vm_state_name((enum vm_state)(state - 1)))) {
+			n[state - 1] += n[state];
+			continue;
+		}
+		if (n[state] && len < (int)sizeof text)
+			len += snprintf(text + len, sizeof text - (size_t)len, "%s%u %s",
+				listed++ ? ", " : "", n[state], name);
+	}
+	if (!listed)
+		snprintf(text, sizeof text, "STATUS=no VMs");
+	if (streq(text, s->told))
+		return;
+	memcpy(s->told, text, sizeof s->told);
+	daemon_notify(text);
+}
+
+struct service *service_new(struct daemon *d)
+{
+	struct service *s = xcalloc(1, sizeof *s);
+	const char *usec = getenv("WATCHDOG_USEC");
+	uint64_t us = 0;
+
+	s->daemon = d;
+	ev_timer_init(&s->watchdog, on_watchdog, 0, 0);
+	ev_timer_init(&s->status, on_status, STATUS_DELAY, 0);
+	s->watchdog.data = s->status.data = s;
+	if (usec && (!getenv("WATCHDOG_PID") || is_for_us("WATCHDOG_PID")) &&
+		text_parse_uint(usec, 1, UINT64_MAX / 2, &us) == 0) {
+		s->watchdog.repeat = (double)us / 2e6;
+		ev_timer_again(d->loop.ev, &s->watchdog);
+	}
+	unsetenv("WATCHDOG_USEC");
+	unsetenv("WATCHDOG_PID");
+	service_changed(s);
+	return s;
+}
+
+void service_free(struct service *s)
+{
+	if (!s)
+		return;
+	ev_timer_stop(s->daemon->loop.ev, &s->watchdog);
+	ev_timer_stop(s->daemon->loop.ev, &s->status);
+	free(s);
+}
+
+void service_changed(struct service *s)
+{
+	if (!ev_is_active(&s->status) && getenv("NOTIFY_SOCKET"))
+		ev_timer_start(s->daemon->loop.ev, &s->status);
+}

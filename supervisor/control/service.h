@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/control/service.h - what a service manager gives, and is told
+ *
+ * The protocol is systemd's (sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3)): datagrams and
+ * environment variables, no library. Without a manager nothing of it happens.
+ */
+#ifndef SUPERVISOR_CONTROL_SERVICE_H
+#define SUPERVISOR_CONTROL_SERVICE_H
+
+struct daemon;
+struct service;
+
+/* A listening socket handed over by the manager, or -1. Once. */
+int service_listen_fd(void);
+
+struct service *service_new(struct daemon *d);
+void service_free(struct service *s);
+/* The state of a VM changed: STATUS= follows soon. */
+void service_changed(struct service *s);
+
+#endif

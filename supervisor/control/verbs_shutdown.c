@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* What the host's way down asks for. */
+#include "supervisor/control/verbs.h"
+#include "supervisor/vm/shutdown.h"
+
+#define BUDGET 300.0 /* seconds */
+
+static void shutdown_progress(void *data, size_t down, size_t all, const char *text)
+{
+	job_progress(data, down, all, text);
+}
+
+static void shutdown_done(void *data, json_t *result)
+{
+	job_finish(data, result, NULL);
+}
+
+void verb_shutdown_all(void *data, struct request *r)
+{
+	struct shutdown_options o = { .budget = request_time(r, "timeout", BUDGET),
+		.progress = shutdown_progress,
+		.done = shutdown_done };
+	struct job *j = verb_job(data, r, "vms-shutdown", "");
+
+	o.who = j->who;
+	o.data = j;
+	shutdown_all(data, &o);
+}

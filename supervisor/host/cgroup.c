@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/host/cgroup.h"
+
+#include <mntent.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+
+#define RUN_DIR "/run/vmkeep"
+
+/* Two daemons on one host must not meet in one group: FNV-1a of the run directory tells them apart.
+ */
+static void make_prefix(struct cgroups *c, const char *run_dir)
+{
+	uint32_t hash = 2166136261;
+
+	for (const char *s = run_dir; *s; s++)
+		hash = (hash ^ (unsigned char)*s) * 16777619;
+	if (streq(run_dir, RUN_DIR))
+		snprintf(c->prefix, sizeof c->prefix, "vmkeep");
+	else
+		snprintf(c->prefix, sizeof c->prefix, "vmkeep%08x", hash);
+}
+
+static bool is_useful(const struct mntent *m)
+{
+	static const char *const controllers[] = { "memory", "cpu", "blkio", "pids" };
+	bool useful = streq(m->mnt_type, "cgroup2");
+
+	for (size_t i = 0; !useful && i < ARRAY_SIZE(controllers); i++)
+		useful = streq(m->mnt_type, "cgroup") && hasmntopt(m, controllers[i]);
+	return useful;
+}
+
+void cgroups_find(struct cgroups *c, const char *run_dir, const char *mounts, bool systemd)
+{
+	FILE *f = setmntent(mounts, "re");
+	struct mntent m;
+	char line[4096];
+
+	*c = (struct cgroups){ .systemd = systemd };
+	make_prefix(c, run_dir);
+	while (f && c->n < CGROUP_DIRS_MAX && getmntent_r(f, &m, line, sizeof line)) {
+		_cleanup_(free_ptr) char *procs = NULL;
+
+		if (!is_useful(&m))
+			continue;
+		/* a mount may be hidden by a later one */
+		procs = xasprintf("%s/cgroup.procs", m.mnt_dir);
+		if (access(procs, W_OK) == 0)
+			c->dir[c->n++] = xasprintf("%s/%s", m.mnt_dir, c->prefix);
+	}
+	if (f)
+		endmntent(f);
+}
+
+void cgroups_release(struct cgroups *c)
+{
+	while (c->n)
+		free(c->dir[--c->n]);
+}
+
+json_t *cgroups_plan(const struct cgroups *c, const char *vm, const struct conf_vm *conf)
+{
+	json_t *dirs = json_array();
+	unsigned long percent = conf->cpu_quota ? strtoul(conf->cpu_quota, NULL, 10) : 0;
+
+	for (size_t i = 0; i < c->n; i++)
+		json_array_append_new(dirs, json_sprintf("%s/%s", c->dir[i], vm));
+	return json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:I}", "unit",
+		c->systemd ? json_sprintf("%s-%s.scope", c->prefix, vm) : json_string(""), "dirs",
+		dirs, "cpu_quota", (json_int_t)percent, "cpu_weight", (json_int_t)conf->cpu_weight,
+		"io_weight", (json_int_t)conf->io_weight, "tasks_max", (json_int_t)conf->tasks_max,
+		"memory_max", (json_int_t)conf->limit_memory);
+}
+
+void cgroups_clean(const struct cgroups *c, const char *vm)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		_cleanup_(free_ptr) char *dir = xasprintf("%s/%s", c->dir[i], vm);
+
+		/* none under systemd, and the last one takes the parent along */
+		if (rmdir(dir) == 0)
+			rmdir(c->dir[i]);
+	}
+}

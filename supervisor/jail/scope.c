@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/jail/scope.c - a control group of its own
+ *
+ * Under systemd a transient scope that this process asks for itself, so that the group is neither
+ * the daemon's nor the service's and outlives both. systemd's own socket is asked first, which root
+ * may use and which works without a D-Bus daemon. Where systemd cannot be reached, and where there
+ * is none, directories in the mounted hierarchies. A limit that cannot be set ends the start.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <systemd/sd-bus.h>
+
+#include "base/mem.h"
+#include "supervisor/jail/jail.h"
+
+enum { CALL_USEC = 10000000, TRIES = 2000, TRY_USEC = 1000, PERIOD_USEC = 100000 };
+
+enum outcome { JOINED, REFUSED, UNREACHABLE };
+
+/* --- systemd --- */
+
+static int append_limits(sd_bus_message *m, const struct jail_group *g)
+{
+	const struct {
+		const char *property;
+		uint64_t value;
+	} limits[] = {
+		{ "CPUQuotaPerSecUSec", g->cpu_quota * 10000 },
+		{ "CPUWeight", g->cpu_weight },
+		{ "IOWeight", g->io_weight },
+		{ "TasksMax", g->tasks_max },
+		{ "MemoryMax", g->memory_max },
+	};
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(limits); i++)
+		if (limits[i].value)
+			r = sd_bus_message_append(
+				m, "(sv)", limits[i].property, "t", limits[i].value);
+	return r;
+}
+
+/* Stopped after vmkeep-guests.service, which asks the guest: what a scope gets from systemd is
+ * TERM, and that is QEMU's plug. */
+static int make_message(sd_bus *bus, const struct jail *j, sd_bus_message **m)
+{
+	_cleanup_(free_ptr) char *description = xasprintf("Virtual machine %s", j->name);
+	int r = sd_bus_message_new_method_call(bus, m, "org.freedesktop.systemd1",
+		"/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager",
+		"StartTransientUnit");
+
+	if (r >= 0)
+		r = sd_bus_message_append(*m, "ss", j->group.unit, "fail");
+	if (r >= 0)
+		r = sd_bus_message_open_container(*m, 'a', "(sv)");
+	if (r >= 0)
+		r = sd_bus_message_append(*m, "(sv)(sv)(sv)(sv)(sv)", "Description", "s",
+			description, "Slice", "s", "vmkeep.slice", "CollectMode", "s",
+			"inactive-or-failed", "Before", "as", 1, "vmkeep-guests.service", "PIDs",
+			"au", 1, 0 /* who asks */);
+	if (r >= 0)
+		r = append_limits(*m, &j->group);
+	if (r >= 0)
+		r = sd_bus_message_close_container(*m);
+	if (r >= 0)
+		r = sd_bus_message_append(*m, "a(sa(sv))", 0);
+	return r;
+}
+
+static bool is_inside(const char *unit)
+{
+	_cleanup_(close_file) FILE *f = fopen("/proc/self/cgroup", "re");
+	char line[4096], *slash;
+	bool inside = false;
+
+	while (f && !inside && fgets(line, sizeof line, f)) {
+		line[strcspn(line, "\n")] = '\0';
+		slash = strrchr(line, '/');
+		inside = slash && streq(slash + 1, unit);
+	}
+	return inside;
+}
+
+/* The reply says that the job is queued. */
+static enum outcome wait_inside(const char *unit, struct err *e)
+{
+	for (int tries = 0; tries < TRIES; tries++) {
+		if (is_inside(unit))
+			return JOINED;
+		usleep(TRY_USEC / 4);
+	}
+	err_set(e, ERR_TIMEOUT, "systemd did not make the scope '%s'", unit);
+	err_hint(e, "systemctl status %s", unit);
+	return REFUSED;
+}
+
+static enum outcome ask(sd_bus *bus, const struct jail *j, struct err *e)
+{
+	sd_bus_error error = SD_BUS_ERROR_NULL;
+	sd_bus_message *m = NULL;
+	bool exists = true;
+	int r = -EIO;
+
+	/* the scope of the process before this one goes as soon as systemd has noticed its end */
+	for (int tries = 0; exists && tries < TRIES; tries++) {
+		if (tries)
+			usleep(TRY_USEC);
+		sd_bus_error_free(&error);
+		r = make_message(bus, j, &m);
+		if (r >= 0)
+			r = sd_bus_call(bus, m, CALL_USEC, &error, NULL);
+		sd_bus_message_unref(m);
+		m = NULL;
+		exists = r < 0 &&
+			 sd_bus_error_has_name(&error, "org.freedesktop.systemd1.UnitExists");
+	}
+	if (r < 0) {
+		err_set(e, exists ? ERR_CONFLICT : ERR_FAILED, "make the scope '%s': %s",
+			j->group.unit, error.message ? error.message : strerror(-r));
+		if (exists)
+			err_hint(e, "systemctl status %s shows whose it is", j->group.unit);
+	}
+	sd_bus_error_free(&error);
+	return r < 0 ? REFUSED : wait_inside(j->group.unit, e);
+}
+
+static sd_bus *connect_private(void)
+{
+	sd_bus *bus = NULL;
+
+	if (sd_bus_new(&bus) >= 0 &&
+		sd_bus_set_address(bus, "unix:path=/run/systemd/private") >= 0 &&
+		sd_bus_start(bus) >= 0)
+		return bus;
+	return sd_bus_unref(bus);
+}
+
+static enum outcome join_scope(const struct jail *j, struct err *e)
+{
+	sd_bus *bus = connect_private();
+	enum outcome outcome = UNREACHABLE;
+
+	if (!bus && sd_bus_open_system(&bus) < 0)
+		return UNREACHABLE;
+	outcome = ask(bus, j, e);
+	sd_bus_flush_close_unref(bus);
+	return outcome;
+}
+
+/* --- directories --- */
+
+static bool write_in(const char *dir, const char *file, const char *text)
+{
+	_cleanup_(free_ptr) char *path = xasprintf("%s/%s", dir, file);
+	_cleanup_(close_fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+}
+
+static char *parent_of(const char *dir)
+{
+	return xstrndup(dir, (size_t)(strrchr(dir, '/') - dir));
+}
+
+/* In v2 a controller reaches as far down as it is passed on, one by one since any may be missing.
+ */
+static void pass_controllers(const char *dir)
+{
+	static const char *const controllers[] = { "+cpu", "+io", "+memory", "+pids" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(controllers); i++)
+		write_in(dir, "cgroup.subtree_control", controllers[i]);
+}
+
+static bool make_dir(const char *dir)
+{
+	_cleanup_(free_ptr) char *ours = parent_of(dir);
+	_cleanup_(free_ptr) char *top = parent_of(ours);
+
+	if (mkdir(ours, 0755) < 0 && errno != EEXIST)
+		return false;
+	pass_controllers(top);
+	pass_controllers(ours);
+	return mkdir(dir, 0755) == 0 || errno == EEXIST;
+}
+
+static int set_limits(const struct jail_group *g, struct err *e)
+{
+	/* v2's file, then v1's; v1 counts weights from 1024 and 500 where v2 has 100 */
+	const struct {
+		const char *key, *file;
+		uint64_t value, more;
+	} limits[] = {
+		/* clang-format off */
+		{ "CPUQuota",  "cpu.max",               g->cpu_quota * PERIOD_USEC / 100, PERIOD_USEC },
+		{ "CPUQuota",  "cpu.cfs_quota_us",      g->cpu_quota * PERIOD_USEC / 100, 0 },
+		{ "CPUWeight", "cpu.weight",            g->cpu_weight, 0 },
+		{ "CPUWeight", "cpu.shares",            g->cpu_weight * 1024 / 100, 0 },
+		{ "IOWeight",  "io.weight",             g->io_weight, 0 },
+		{ "IOWeight",  "blkio.bfq.weight",      g->io_weight > 1000 ? 1000 : g->io_weight, 0 },
+		{ "IOWeight",  "blkio.weight",          g->io_weight * 5 > 1000 ? 1000 : g->io_weight * 5, 0 },
+		{ "TasksMax",  "pids.max",              g->tasks_max, 0 },
+		{ "MemoryMax", "memory.max",            g->memory_max, 0 },
+		{ "MemoryMax", "memory.limit_in_bytes", g->memory_max, 0 },
+		/* clang-format on */
+	};
+	bool set = true;
+
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+		bool last = i + 1 == ARRAY_SIZE(limits) || !streq(limits[i].key, limits[i + 1].key);
+		bool first = i == 0 || !streq(limits[i].key, limits[i - 1].key);
+		char text[64];
+
+		set = (set && !first) || !limits[i].value;
+		snprintf(text, sizeof text, limits[i].more ? "%llu %llu" : "%llu",
+			(unsigned long long)limits[i].value, (unsigned long long)limits[i].more);
+		for (size_t d = 0; limits[i].value && d < g->n; d++)
+			set |= write_in(g->dir[d], limits[i].file, text);
+		if (!last || set)
+			continue;
+		err_set(e, ERR_NO_RESOURCES, "%s=: there is no control group that can hold it",
+			limits[i].key);
+		return err_hint(e,
+			"run vmkeepd under systemd, mount that controller, or take the line out of [Limits]");
+	}
+	return 0;
+}
+
+static int join_directories(struct jail_group *g, struct err *e)
+{
+	size_t n = 0;
+	int r;
+
+	for (size_t i = 0; i < g->n; i++)
+		if (make_dir(g->dir[i]))
+			g->dir[n++] = g->dir[i];
+	g->n = n;
+	r = set_limits(g, e);
+	for (size_t i = 0; r == 0 && i < n; i++)
+		if (!write_in(g->dir[i], "cgroup.procs", "0"))
+			return err_errno(e, "enter the control group %s", g->dir[i]);
+	return r;
+}
+
+int group_join(struct jail *j, struct err *e)
+{
+	enum outcome outcome = j->group.unit && *j->group.unit ? join_scope(j, e) : UNREACHABLE;
+
+	if (outcome == JOINED)
+		return 0;
+	return outcome == REFUSED ? e->number : join_directories(&j->group, e);
+}

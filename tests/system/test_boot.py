@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: MIT
+"""VMs with Enable=yes start once per boot, in their order; all go down in the reverse one, within a budget."""
+import json
+import os
+import socket
+import subprocess
+import time
+
+import pytest
+
+import vmk
+
+ENABLE = "Enable=yes\n"
+
+
+def log(world):
+    return vmk.read_text(os.path.join(world.base, "daemon.log"))
+
+
+def reason(world, name):
+    return world.info(name)["reason"]
+
+
+def became(world, name, state):
+    """Line number in the daemon's log."""
+    lines = log(world).splitlines()
+    return next(i for i, line in enumerate(lines) if ("vm %s: " % name) in line and ("-> " + state) in line)
+
+
+def settled(world):
+    world.eventually(lambda: log(world), lambda text: "had their turn" in text, timeout=20)
+
+
+def test_enabled_ones_start_once(world):
+    world.micro("a", vm=ENABLE)
+    world.micro("b")
+    world.start()
+    world.wait_state("a", "running")
+    rows = {row["name"]: row for row in world.rows("list")}
+    assert (rows["a"]["enabled"], rows["b"]["enabled"]) == (True, False)
+    assert rows["b"]["state"] == "stopped"
+    assert world.info("a")["enabled"] and not world.info("b")["enabled"]
+    settled(world)
+    world.ok("stop", "a")
+    # a daemon that starts later in the same boot starts nothing, whatever was enabled since
+    world.stop_daemon()
+    world.micro("b", vm=ENABLE)
+    world.start()
+    assert world.states() == {"a": "stopped", "b": "stopped"}
+    # and the next boot begins anew
+    world.stop_daemon()
+    with open(world.inner(os.path.join(world.run, "boot")), "w") as f:
+        f.write("00000000-0000-0000-0000-000000000000\n")
+    world.start()
+    world.wait_state("a", "running")
+    world.wait_state("b", "running")
+
+
+def test_order(world):
+    """c after b after a, whatever their names; a pulls x in, which is not enabled."""
+    world.micro("c", vm=ENABLE, extra="[Lifecycle]\nAfter=b\n")
+    world.micro("b", vm=ENABLE, extra="[Lifecycle]\nAfter=z\nAfter=nobody\n")
+    world.micro("z", vm=ENABLE, extra="[Lifecycle]\nRequires=x\n")
+    world.micro("x")
+    world.start()
+    for name in "cbzx":
+        world.wait_state(name, "running")
+    order = [became(world, name, "running") for name in "xzbc"]
+    assert order == sorted(order)
+
+
+def test_ready_when_its_console_says_so(world):
+    world.micro("db", vm=ENABLE, banner="ready to serve\r\n", extra="[Lifecycle]\nReadyWhen=log:to serve\n")
+    world.micro("mute", vm=ENABLE, banner="x\r\n", extra="[Lifecycle]\nReadyWhen=log:never said\nTimeoutReadySec=1\n")
+    world.micro("app", vm=ENABLE, extra="[Lifecycle]\nRequires=db\n")
+    world.micro("casual", vm=ENABLE, extra="[Lifecycle]\nAfter=mute\n")
+    world.micro("strict", vm=ENABLE, extra="[Lifecycle]\nRequires=mute\n")
+    world.start()
+    for name in ("app", "casual"):
+        world.wait_state(name, "running")
+    settled(world)
+    assert world.info("strict")["state"] == "stopped"
+    assert "'mute' runs but is not ready" in reason(world, "strict")
+
+
+def test_ready_when_a_port_is_open(world, linux):
+    """The guest's address is known; its port is not open before somebody opens it."""
+    world.linux("db", vm=ENABLE, extra="[Lifecycle]\nReadyWhen=tcp:5432\n")
+    world.linux("lan", vm=ENABLE, extra="[Lifecycle]\nReadyWhen=lease\n")
+    world.micro("app", vm=ENABLE, extra="[Lifecycle]\nRequires=db\nAfter=lan\n")
+    world.start()
+    world.wait_state("db", "running")
+    world.ok("wait", "db", "ip", timeout=60)
+    world.ok("wait", "lan", "ip", timeout=60)
+    assert world.info("app")["state"] == "stopped"
+    assert reason(world, "app") == "waits for 'db'"
+    world.console("db").type("nc -l -p 5432 </dev/null >/dev/null\n")
+    world.wait_state("app", "running")
+
+
+def test_failures(world):
+    """Requires= of what failed stays down and says why, After= goes on."""
+    world.micro("a", vm=ENABLE)
+    world.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\nEnable=yes\nMachine=pc-q35-99.9\n"
+                "[Disk root]\nPath=a.raw\n[Lifecycle]\nRestart=no\n")
+    world.micro("b", vm=ENABLE, extra="[Lifecycle]\nRequires=a\n")
+    world.micro("c", vm=ENABLE, extra="[Lifecycle]\nAfter=a\n")
+    world.micro("d", vm=ENABLE, extra="[Lifecycle]\nRequires=nonesuch\n")
+    world.start()
+    world.wait_state("c", "running")
+    settled(world)
+    assert world.states() == {"a": "stopped", "b": "stopped", "c": "running", "d": "stopped"}
+    assert "not started: 'a'" in reason(world, "b")
+    assert "nonesuch" in reason(world, "d")
+    assert "there is no VM or network 'nonesuch'" in world.vmkeep("check").out
+
+
+def test_a_ring_is_named(world):
+    world.micro("a", vm=ENABLE, extra="[Lifecycle]\nAfter=b\n")
+    world.micro("b", vm=ENABLE, extra="[Lifecycle]\nRequires=c\n")
+    world.micro("c", vm=ENABLE, extra="[Lifecycle]\nAfter=a\n")
+    world.micro("d", vm=ENABLE)
+    world.start()
+    world.wait_state("d", "running")
+    settled(world)
+    assert world.states() == {"a": "stopped", "b": "stopped", "c": "stopped", "d": "running"}
+    assert "a -> b -> c -> a" in reason(world, "a")
+    result = world.vmkeep("check")
+    assert result.code == 2 and "goes in a ring: a -> b -> c -> a" in result.out
+    world.ok("start", "a")  # by hand it is nobody's business
+
+
+def test_a_disk_that_is_not_mounted_yet(world):
+    """It is waited for, and so do those that need it."""
+    mount = os.path.join(world.images, "nfs")
+    os.mkdir(mount)
+    world.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\nEnable=yes\n[Disk root]\nPath=nfs/a.raw\n")
+    world.micro("b", vm=ENABLE, extra="[Lifecycle]\nRequires=a\n")
+    world.start()
+    assert "start failed" in world.wait_state("a", "backoff")["reason"]
+    assert reason(world, "b") == "waits for 'a'"
+    world.image("nfs/a.raw")
+    world.wait_state("a", "running", timeout=10)
+    world.wait_state("b", "running")
+
+
+def test_a_daemon_that_dies_while_vms_start(world):
+    """The next one goes on; what had its turn has not another one."""
+    world.micro("a", vm=ENABLE, extra="[Lifecycle]\nReadyWhen=started\n")
+    world.micro("slow", vm=ENABLE, extra="[Lifecycle]\nReadyWhen=log:never\nTimeoutReadySec=3\n")
+    world.micro("last", vm=ENABLE, extra="[Lifecycle]\nAfter=slow\n")
+    world.start()
+    world.wait_state("a", "running")
+    world.wait_state("slow", "running")
+    world.ok("stop", "a")
+    world.kill_daemon()
+    world.start()
+    world.wait_state("last", "running")
+    assert world.info("a")["state"] == "stopped"
+
+
+def test_stop_takes_its_turn_away(world):
+    world.micro("slow", vm=ENABLE, extra="[Lifecycle]\nReadyWhen=log:never\nTimeoutReadySec=1\n")
+    world.micro("last", vm=ENABLE, extra="[Lifecycle]\nAfter=slow\n")
+    world.start()
+    world.wait_state("slow", "running")
+    world.ok("stop", "last")
+    settled(world)
+    assert world.info("last")["state"] == "stopped"
+
+
+def test_shutdown_all(world):
+    """In reverse order, within the budget; who ignores the button is killed and named."""
+    world.micro("db", vm=ENABLE)
+    world.micro("app", vm=ENABLE, extra="[Lifecycle]\nAfter=db\n")
+    world.micro("deaf", "deaf", vm=ENABLE)
+    world.micro("paused")
+    world.micro("off")
+    world.start()
+    for name in ("db", "app", "deaf"):
+        world.wait_state(name, "running")
+    world.ok("start", "paused", "--paused")
+    world.ok("net", "start", "default")
+    # a guest listens to its button once it has said so
+    for name in ("db", "app"):
+        world.console(name).until("up")
+    begin = time.monotonic()
+    result = world.vmkeep("--json", "shutdown-all", "--timeout", "8")
+    took = time.monotonic() - begin
+    assert result.code == 8, result
+    rows = {row[0]: row[1:] for row in json.loads(result.out)["rows"]}
+    assert {name: row[0] for name, row in rows.items()} == {
+        "db": "stopped", "app": "stopped", "deaf": "killed", "paused": "stopped"}
+    assert rows["deaf"][1] == "ignored the power button"
+    assert took < 8 + 2 * vmk.SLOW
+    assert became(world, "app", "stopped") < became(world, "db", "stopping")
+    assert set(world.states().values()) == {"stopped"}
+    assert [row["state"] for row in world.rows("net", "list")] == ["down"]
+    assert "no VM runs" in world.ok("shutdown-all")
+
+
+def test_shutdown_without_a_daemon(world):
+    """vmkeepd --shutdown-all does what a daemon would, and refuses beside one."""
+    world.micro("a")
+    world.micro("deaf", "deaf")
+    world.start()
+    world.up("a")
+    world.ok("start", "deaf")
+    beside = subprocess.run(world.inside(world.daemon_argv() + ["--shutdown-all", "2"]), capture_output=True, text=True)
+    assert beside.returncode == 3, beside.stderr
+    world.kill_daemon()
+    alone = subprocess.run(world.inside(world.daemon_argv() + ["--shutdown-all", "2"]), capture_output=True, text=True)
+    assert alone.returncode == 0, alone.stderr
+    assert set(alone.stdout.split("\n")) == {"a: stopped", "deaf: killed", ""}
+    assert not [line for line in world.processes().values() if "qemu" in line]
+    world.start()
+    assert world.states() == {"a": "stopped", "deaf": "stopped"}
+
+
+@pytest.mark.parametrize("limits, wanted", [
+    ("TasksMax=100\n", ("pids.max", "100")),
+    ("", None),
+])
+def test_plain_control_groups(world, limits, wanted):
+    """Without systemd: a directory in each hierarchy, with the limits, and gone with the guest."""
+    place = "/sys/fs/cgroup/pids"
+    if not os.access(os.path.join(place, "cgroup.procs"), os.W_OK):
+        pytest.skip("no pids hierarchy (v1) to write to")
+    world.exec("mount", "-t", "tmpfs", "tmpfs", "/sys/fs/cgroup")
+    world.exec("mkdir", place)
+    world.exec("mount", "-t", "cgroup", "-o", "pids", "cgroup", place)
+    world.mounts = world.mount_points()
+    world.micro("a", extra="[Limits]\n" + limits)
+    world.start()
+    pid = world.up("a") and world.info("a")["pid"]
+    group = [line.rstrip().split(":")[2] for line in world.exec("cat", "/proc/%d/cgroup" % pid).splitlines()
+             if ":pids:" in line][0]
+    assert group.startswith("/vmkeep") and group.endswith("/a")
+    if wanted:
+        assert world.exec("cat", os.path.join(place + group, wanted[0])).strip() == wanted[1]
+    world.kill_daemon()
+    world.start()
+    world.ok("kill", "a")
+    assert not os.path.exists(place + group)
+    assert not os.path.exists(os.path.dirname(place + group))
+
+
+def test_a_limit_that_nothing_can_hold(daemon):
+    """Said, not ignored."""
+    daemon.micro("a", extra="[Limits]\nCPUQuota=50%\n")
+    assert "CPUQuota=: there is no control group" in daemon.fails(11, "start", "a")
+
+
+def test_a_service_manager_is_told(world):
+    """STATUS= when states change, WATCHDOG=1 where it was asked for, and a socket that it made is used."""
+    world.micro("a")
+    path = os.path.join(world.base, "manager")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(path)
+        notify.settimeout(10 * vmk.SLOW)
+        argv = world.inside(["systemd-socket-activate", "--listen=" + world.socket, "-E", "NOTIFY_SOCKET=" + path,
+                             "-E", "WATCHDOG_USEC=200000"] + world.daemon_argv())
+        with open(os.path.join(world.base, "daemon.log"), "ab") as out:
+            world.daemon = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        world.eventually(lambda: os.path.exists(world.inner(world.socket)), bool)
+        world.ok("start", "a")
+        seen = []
+        while "STATUS=1 running" not in seen or seen.count("WATCHDOG=1") < 3:
+            seen.append(notify.recv(4096).decode())
+    assert "READY=1" in seen
