@@ -282,6 +282,12 @@ static const struct conf_key rng_keys[] = {
 	  .help = "Bytes per second at most; 0 is no limit." },
 };
 
+static const struct conf_key agent_keys[] = {
+	{ .name = "Enable", BOOL(conf_vm, agent), .preset = "yes",
+	  .help = "Whether there is a port for QEMU's guest agent. Without the agent in the "
+		  "guest it does nothing." },
+};
+
 static const struct conf_key lifecycle_keys[] = {
 	{ .name = "TimeoutStartSec", TIME(conf_vm, timeout_start_ms), .min = 1000, .preset = "30s",
 	  .apply = CONF_APPLY_START,
@@ -390,6 +396,7 @@ static const struct conf_section sections[] = {
 		  "'console'.",
 	  ELEMENTS(conf_serial, conf_vm, serial, serials, 8) },
 	{ .name = "RNG",       KEYS(rng_keys),       .help = "Its source of random numbers." },
+	{ .name = "Agent",     KEYS(agent_keys),     .help = "The guest agent." },
 	{ .name = "Lifecycle", KEYS(lifecycle_keys),
 	  .help = "What happens when it starts, ends and fails." },
 	{ .name = "Limits",    KEYS(limits_keys),

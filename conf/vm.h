@@ -177,6 +177,9 @@ struct conf_vm {
 	const char *rng_source; /* /dev/urandom, or "none" */
 	uint64_t rng_rate;	/* bytes per second, 0: no limit */
 
+	/* [Agent] */
+	bool agent;
+
 	/* [Lifecycle]; times in milliseconds, UINT64_MAX: no limit */
 	uint64_t timeout_start_ms, timeout_stop_ms;
 	enum conf_stop_timeout on_stop_timeout;

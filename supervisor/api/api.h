@@ -36,6 +36,7 @@ enum api_type {
 	API_INT,    /* not negative */
 	API_BOOL,
 	API_JSON, /* any value */
+	API_WORDS, /* strings, one at least; on the command line all words that are left */
 	API_TYPES
 };
 const char *api_type_name(enum api_type t);

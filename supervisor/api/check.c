@@ -19,6 +19,7 @@ static const char *const type_words[] = {
 	[API_INT] = "a whole number, not negative",
 	[API_BOOL] = "true or false",
 	[API_JSON] = "a value",
+	[API_WORDS] = "a list of texts, one at least",
 };
 static_assert(ARRAY_SIZE(type_words) == API_TYPES, "a type has no words");
 
@@ -71,6 +72,18 @@ static bool is_choice(const struct api_arg *arg, const char *s)
 	return false;
 }
 
+/* They are arguments of a program: lines and tabs may be among them. */
+static bool is_words(const json_t *value)
+{
+	const json_t *word;
+	size_t i;
+
+	json_array_foreach (value, i, word)
+		if (!json_is_string(word) || strlen(json_string_value(word)) != json_string_length(word))
+			return false;
+	return json_array_size(value) > 0;
+}
+
 static bool fits(const struct api_arg *arg, const json_t *value)
 {
 	const char *s;
@@ -92,6 +105,8 @@ static bool fits(const struct api_arg *arg, const json_t *value)
 		return json_is_boolean(value);
 	case API_JSON:
 		return true;
+	case API_WORDS:
+		return is_words(value);
 	case API_TYPES:
 		break;
 	}

@@ -59,6 +59,7 @@ static const char *const type_name[] = {
 	[API_INT] = "int",
 	[API_BOOL] = "bool",
 	[API_JSON] = "json",
+	[API_WORDS] = "list of strings",
 };
 static_assert(ARRAY_SIZE(type_name) == API_TYPES, "a type has no name");
 

@@ -53,6 +53,11 @@ const struct api_event api_events[] = {
 		.help = "a guest took, renewed or gave back an address",
 	},
 	{
+		.name = "AGENT_CHANGE",
+		.data = "name: the VM; open: whether an agent is there now",
+		.help = "a guest's agent came or went",
+	},
+	{
 		.name = "BALLOON_CHANGE",
 		.data = "name: the VM; actual: bytes that the guest has now",
 		.help = "a guest's memory grew or shrank",

@@ -34,8 +34,8 @@ const struct api_verb api_verbs[] = {
 		.arg = { TIMEOUT("how long the guest may take, in place of TimeoutStopSec=") },
 		.result = "state and reason reached; changed: false where it was stopped already",
 		.help = "ask guests to shut down, and wait until they have",
-		.text = "Presses the power button, every few seconds anew, until the guest is "
-			"down. A guest that does not react in time is left running; the error "
+		.text = "Asks the guest's agent where there is one; where that has no effect in 3 seconds, "
+			"presses the power button, every few seconds anew, until the guest is down. A guest that does not react in time is left running; the error "
 			"then says how to kill it.",
 	},
 	{
@@ -324,6 +324,129 @@ const struct api_verb api_verbs[] = {
 		.arg = { SNAPSHOT },
 		.result = "snapshot: its name",
 		.help = "forget a snapshot; the VM stays as it is",
+	},
+	{
+		.execute = "guest-ping",
+		.command = "guest ping",
+		.role = API_ROLE_VIEW,
+		.target = API_VMS,
+		.result = "agent: answers",
+		.help = "see whether the agents in guests answer",
+		.text = "All guest commands need qemu-guest-agent in the guest. An agent that does not "
+			"answer within 3 seconds is an error.",
+	},
+	{
+		.execute = "guest-info",
+		.command = "guest info",
+		.aliases = { "guestinfo" },
+		.role = API_ROLE_VIEW,
+		.target = API_VM,
+		.result = "what the agent tells of itself and its guest: version, hostname, os, kernel, "
+			"arch, timezone, users, addresses; what it does not know is missing",
+		.help = "tell what a guest's agent knows of it: system, host name, users, addresses",
+	},
+	{
+		.execute = "guest-exec",
+		.command = "guest exec",
+		.role = API_ROLE_OWNER,
+		.target = API_VM,
+		.job = true,
+		.arg = {
+			{ "command", API_WORDS, true, "COMMAND...",
+			  "the program and its arguments, after -- where these have options", { NULL } },
+			TIMEOUT("how long it may run, one minute without it"),
+		},
+		.result = "exit: its exit status, or signal: what ended it; out-data and err-data: what it "
+			"wrote, as base64; truncated: true where the agent dropped some of it",
+		.help = "run a program in a guest, and print what it wrote",
+		.text = "It runs as the agent does, usually as root, without a shell and without input. Its "
+			"output comes when it has ended; where that was not with 0 the command ends with 1 and "
+			"says how. At most about 2 MiB can be taken over.",
+	},
+	{
+		.execute = "guest-fs",
+		.command = "guest fs",
+		.aliases = { "domfsinfo" },
+		.role = API_ROLE_VIEW,
+		.target = API_VM,
+		.result = "columns and rows, one row per mounted file system: mountpoint, type, device, "
+			"size and used in bytes",
+		.help = "list the file systems that a guest has mounted",
+	},
+	{
+		.execute = "guest-trim",
+		.command = "guest trim",
+		.aliases = { "domfstrim" },
+		.role = API_ROLE_OWNER,
+		.target = API_VM,
+		.job = true,
+		.arg = { TIMEOUT("how long it may take, 10 minutes without it") },
+		.result = "columns and rows, one row per file system: path, bytes given back, error",
+		.help = "have a guest give back the space that its file systems do not use",
+	},
+	{
+		.execute = "guest-freeze",
+		.command = "guest freeze",
+		.aliases = { "domfsfreeze" },
+		.role = API_ROLE_OWNER,
+		.target = API_VM,
+		.arg = { TIMEOUT("after that it is thawed again in any case, 10 seconds without it") },
+		.result = "frozen: how many file systems; seconds: when they are thawed at the latest",
+		.help = "make a guest's disks consistent and stop its writing to them, for a short time",
+		.text = "The guest is thawed again by guest thaw, when the time is over, and by the next "
+			"daemon when this one ends before that.",
+	},
+	{
+		.execute = "guest-thaw",
+		.command = "guest thaw",
+		.aliases = { "domfsthaw" },
+		.role = API_ROLE_OWNER,
+		.target = API_VM,
+		.result = "thawed: how many file systems",
+		.help = "let a frozen guest write again",
+	},
+	{
+		.execute = "guest-time",
+		.command = "guest time",
+		.aliases = { "domtime" },
+		.role = API_ROLE_OWNER,
+		.target = API_VM,
+		.arg = {
+			{ "sync", API_BOOL, false, "--sync, --now",
+			  "set it to the host's", { NULL } },
+		},
+		.result = "time: the guest's, as Unix time; skew: seconds that it is ahead of the host's",
+		.help = "tell a guest's time, or set it",
+	},
+	{
+		.execute = "guest-passwd",
+		.command = "guest passwd",
+		.aliases = { "set-user-password" },
+		.role = API_ROLE_OWNER,
+		.target = API_VM,
+		.arg = {
+			{ "user", API_STRING, true, "USER", "whose", { NULL } },
+			{ "crypted", API_BOOL, false, "--crypted, --encrypted",
+			  "what is given is the hash already", { NULL } },
+			{ "password", API_STRING, false, NULL, "the new password; required", { NULL } },
+		},
+		.result = "an empty object",
+		.help = "set the password of a user in a guest",
+		.text = "The password is asked for at the terminal, or is the first line of standard input.",
+	},
+	{
+		.execute = "guest-command",
+		.command = "guest command",
+		.aliases = { "qemu-agent-command" },
+		.role = API_ROLE_OWNER,
+		.target = API_VM,
+		.arg = {
+			{ "command", API_JSON, true, "JSON",
+			  "as in {\"execute\": \"guest-get-vcpus\"}", { NULL } },
+			TIMEOUT("how long the agent may take, 3 seconds without it"),
+		},
+		.result = "what the agent returned",
+		.help = "send any command to a guest's agent",
 	},
 	{
 		.execute = "job-list",

@@ -103,6 +103,11 @@ static int set_argument(struct args *a, const struct api_arg *arg, const char *t
 
 	if (!v)
 		return err_wrap(e, -EINVAL, "%s", arg->option);
+	if (arg->type == API_WORDS && json_object_get(a->arguments, arg->name)) {
+		json_array_extend(json_object_get(a->arguments, arg->name), v);
+		json_decref(v);
+		return 0;
+	}
 	return json_object_set_new(a->arguments, arg->name, v);
 }
 
@@ -269,9 +274,11 @@ static int share_operands(struct parser *p, struct err *e)
 
 		if (!option_is_positional(arg) || left == 0)
 			continue;
-		if (set_argument(a, arg, p->operand[next++], e) < 0)
-			return -EINVAL;
-		left--;
+		do {
+			if (set_argument(a, arg, p->operand[next++], e) < 0)
+				return -EINVAL;
+			left--;
+		} while (left && arg->type == API_WORDS);
 	}
 	if (left == 0)
 		return 0;

@@ -65,6 +65,11 @@ int events_run(struct command *c);  /* events.c */
 int stream_run(struct command *c);  /* stream.c */
 int console_run(struct command *c); /* console.c */
 
+/* guest.c */
+int guest_passwd_run(struct command *c);
+int guest_exec_status(const json_t *result);
+void guest_exec_print(struct command *c, const char *target, const json_t *result);
+
 /* Turns c->args->target into names. targets.c */
 int targets_resolve(struct command *c, struct err *e);
 void targets_release(struct command *c);

@@ -100,6 +100,7 @@ static const struct topic {
 } topics[] = {
 	{"vm-",	 "Virtual machines"},
 	{ "snapshot-", "Snapshots"	   },
+	{ "guest-",    "Guest agent"	   },
 	{ "net-",	  "Networks"	     },
 	{ "job-",	  "Jobs"		 },
 	{ "",	      "Daemon"	       },

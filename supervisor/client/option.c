@@ -146,6 +146,8 @@ json_t *option_value(const struct api_arg *arg, const char *text, struct err *e)
 		return NULL;
 	case API_JSON:
 		return json_or_word(text, e);
+	case API_WORDS:
+		return json_pack("[o]", string_value(text, e));
 	case API_TYPES:
 		break;
 	}

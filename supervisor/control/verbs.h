@@ -29,6 +29,9 @@ json_t *verb_problems(const struct conf_problems *p);
 /* All files again, as `reload` and SIGHUP do. */
 void verbs_reload(struct daemon *d, struct conf_problems *p);
 
+/* An agent_call()'s error, for a client: to that one unreachable would be the daemon. */
+const struct err *verb_guest_error(const struct err *e, struct err *own);
+
 /* Host byte order to "192.168.122.7". */
 json_t *verb_address(uint32_t address);
 
@@ -64,6 +67,17 @@ void verb_snapshot_revert(void *data, struct request *r);
 void verb_snapshot_delete(void *data, struct request *r);
 /* verbs_host.c */
 void verb_host_check(void *data, struct request *r);
+/* verbs_guest.c, verbs_exec.c */
+void verb_guest_ping(void *data, struct request *r);
+void verb_guest_info(void *data, struct request *r);
+void verb_guest_fs(void *data, struct request *r);
+void verb_guest_trim(void *data, struct request *r);
+void verb_guest_freeze(void *data, struct request *r);
+void verb_guest_thaw(void *data, struct request *r);
+void verb_guest_time(void *data, struct request *r);
+void verb_guest_passwd(void *data, struct request *r);
+void verb_guest_command(void *data, struct request *r);
+void verb_guest_exec(void *data, struct request *r);
 /* verbs_daemon.c */
 void verb_jobs(void *data, struct request *r);
 void verb_job_cancel(void *data, struct request *r);

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/control/verbs.h"
+#include "supervisor/vm/agent.h"
 #include "supervisor/vm/display.h"
 #include "supervisor/vm/outdated.h"
 
@@ -203,6 +204,10 @@ static void add_process(json_t *o, struct vm *vm)
 		json_object_set_new(o, "waits_for", json_sprintf("%s for %.0f s", command, age));
 	if (vm_outdated(vm))
 		json_object_set_new(o, "outdated", json_true());
+	if (vm->running.agent)
+		json_object_set_new(o, "agent", json_string(vm_agent_is_open(vm) ? "open" : "closed"));
+	if (vm_agent_is_frozen(vm))
+		json_object_set_new(o, "frozen", json_true());
 	if (vm->busy)
 		json_object_set_new(o, "busy", json_string(vm->busy));
 	json_object_set_new(o, "nics", nic_rows(vm));

@@ -295,6 +295,26 @@ static void add_serials(struct build *b)
 	}
 }
 
+/* Last of all devices, so that none of a VM that had no controller yet moves. */
+static void add_agent(struct build *b)
+{
+	const struct conf_vm *c = b->c;
+	bool has_controller = false;
+
+	if (!c->agent)
+		return;
+	for (size_t i = 0; i < c->serials; i++)
+		has_controller |= c->serial[i].type == CONF_SERIAL_VIRTIO;
+	if (!has_controller)
+		add_json(b, "-device", device_virtio_serial(&b->bus, &b->e));
+	if (b->ctx->paste)
+		add_option(b, "-chardev", "socket,id=agent,path=%s/agent.sock,server=on,wait=off",
+			comma(b, b->ctx->run_dir));
+	else
+		add_option(b, "-chardev", "socket,id=agent,fd=%d,server=on,wait=off", ARGV_FD_AGENT);
+	add_json(b, "-device", device_agent());
+}
+
 /* Disks and NICs */
 
 /* The place in [Boot] Order, from 1; without that: disks, CDs, NICs as written. 0: not booted from.
@@ -398,6 +418,7 @@ static void add_devices(struct build *b)
 		add_json(b, "-device", device_rng(c, &b->bus, &b->e));
 	}
 	add_json(b, "-device", device_pvpanic(&b->bus, &b->e));
+	add_agent(b);
 }
 
 /* Each line is a word, or an option and its argument. */
@@ -476,17 +497,4 @@ void argv_release(struct argv *a)
 {
 	arena_release(&a->arena);
 	*a = (struct argv)ARGV_INIT;
-}
-
-char *argv_shell(const struct argv *a)
-{
-	struct buf t = BUF_INIT;
-
-	for (size_t i = 0; i < a->n; i++) {
-		char *word = text_shell_quote(a->word[i]);
-
-		buf_printf(&t, "%s%s", i == 0 ? "" : a->word[i][0] == '-' ? " \\\n  " : " ", word);
-		free(word);
-	}
-	return buf_steal(&t);
 }

@@ -23,6 +23,7 @@
 enum {
 	ARGV_FD_QMP = 3,
 	ARGV_FD_SERIAL_FIRST = 4,
+	ARGV_FD_AGENT = 20,
 	ARGV_FD_TAP_FIRST = 40,
 	ARGV_SERIALS_MAX = 8,
 	ARGV_NICS_MAX = 32,
@@ -48,8 +49,8 @@ struct argv_context {
 	enum argv_origin origin;
 	unsigned ports; /* root ports as this guest began with; 0: those in use and four more */
 	const char *image_dir; /* for relative disk paths */
-	const char *run_dir;   /* RUN/vms/NAME, for paste: qmp.sock, serial-ID.sock, serial-ID.log,
-				  vnc.sock */
+	const char *run_dir;   /* RUN/vms/NAME, for paste: qmp.sock, agent.sock, serial-ID.sock,
+				  serial-ID.log, vnc.sock */
 	const char *nvram;     /* absolute path of the UEFI variables (qcow2), NULL: BIOS */
 	const struct firmware *firmware; /* the chosen descriptor, NULL: BIOS */
 	const char (*tap)[16];		 /* names of the taps by NIC, for paste */

@@ -163,3 +163,11 @@ json_t *device_serial(const struct conf_serial *s, unsigned index)
 	return json_pack("{s:s, s:s, s:s, s:I}", "driver", "isa-serial", "id", id, "chardev",
 		chardev, "index", (json_int_t)index);
 }
+
+/* The last port that a controller has: consoles count from the first one on. Without an id QEMU tells
+ * nobody that the guest has opened it. */
+json_t *device_agent(void)
+{
+	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "driver", "virtserialport", "id", "agent0",
+		"chardev", "agent", "bus", "vserial0.0", "nr", 30, "name", "org.qemu.guest_agent.0");
+}

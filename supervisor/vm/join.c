@@ -5,6 +5,7 @@
  */
 #include "base/log.h"
 #include "base/mem.h"
+#include "supervisor/vm/agent.h"
 #include "supervisor/vm/display.h"
 #include "supervisor/vm/device.h"
 #include "supervisor/vm/spawn.h"
@@ -192,6 +193,7 @@ void vm_join(struct vm *vm)
 		vm_call(vm, "query-uuid", NULL, on_uuid);
 	if (!vm->is_child && vm->running.balloon)
 		vm_call(vm, "query-balloon", NULL, on_balloon);
+	vm_agent_join(vm);
 }
 
 const struct qmp_handlers vm_qmp_handlers = {
@@ -273,6 +275,8 @@ static bool is(const json_t *data, const char *key, const char *value)
 
 static void on_shutdown(struct vm *vm, const json_t *data)
 {
+	if (vm->state == VM_STOPPING && is(data, "reason", "guest-shutdown"))
+		vm_tell_step(vm);
 	if (is(data, "reason", "guest-shutdown"))
 		vm_ended(vm, VM_END_POWER_OFF);
 	else if (is(data, "reason", "guest-reset"))
@@ -341,6 +345,11 @@ static void on_io_error(struct vm *vm, const json_t *data)
 	log_error(vm->name, "guest stopped by an i/o error: %s", vm->io_error);
 }
 
+static void on_vserport(struct vm *vm, const json_t *data)
+{
+	vm_agent_change(vm, data);
+}
+
 static void on_balloon_change(struct vm *vm, const json_t *data)
 {
 	vm->balloon = json_integer_value(json_object_get(data, "actual"));
@@ -362,6 +371,7 @@ void vm_qmp_event(void *data, const char *name, const json_t *event_data)
 		{ "RESUME", on_resume },
 		{ "BLOCK_IO_ERROR", on_io_error },
 		{ "BALLOON_CHANGE", on_balloon_change },
+		{ "VSERPORT_CHANGE", on_vserport },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(events); i++)

@@ -21,6 +21,7 @@
 #include "base/text.h"
 #include "supervisor/api/api.h"
 #include "supervisor/jail/plan.h"
+#include "supervisor/vm/agent.h"
 #include "supervisor/vm/argv.h"
 #include "supervisor/vm/console.h"
 #include "supervisor/vm/display.h"
@@ -86,6 +87,15 @@ static int socket_listen(const struct vm *vm, const char *name, struct err *e)
 	return steal_fd(&fd);
 }
 
+static int make_listener(const struct vm *vm, const char *name, struct baggage *b, int number, struct err *e)
+{
+	int fd = socket_listen(vm, name, e);
+
+	if (fd >= 0)
+		baggage_add(b, fd, number);
+	return fd < 0 ? fd : 0;
+}
+
 static int make_run_dir(struct vm *vm, struct err *e)
 {
 	_cleanup_(free_ptr) char *path = xasprintf("vms/%s", vm->name);
@@ -105,11 +115,10 @@ static int make_monitor(struct vm *vm, struct baggage *b, struct err *e)
 {
 	double patience = vm->running.timeout_start_ms == UINT64_MAX ? 1e6 :
 								      (double)vm->running.timeout_start_ms / 1000;
-	int fd = socket_listen(vm, "qmp.sock", e);
+	int fd, r = make_listener(vm, "qmp.sock", b, ARGV_FD_QMP, e);
 
-	if (fd < 0)
-		return fd;
-	baggage_add(b, fd, ARGV_FD_QMP);
+	if (r < 0)
+		return r;
 	fd = vm_socket_connect(vm, "qmp.sock", e);
 	if (fd < 0)
 		return fd;
@@ -122,13 +131,12 @@ static int make_serials(struct vm *vm, struct baggage *b, struct err *e)
 	char name[80];
 
 	for (size_t i = 0; i < vm->running.serials; i++) {
-		int fd;
+		int fd, r;
 
 		snprintf(name, sizeof name, "serial-%s.sock", vm->running.serial[i].id);
-		fd = socket_listen(vm, name, e);
-		if (fd < 0)
-			return fd;
-		baggage_add(b, fd, argv_fd_serial(i));
+		r = make_listener(vm, name, b, argv_fd_serial(i), e);
+		if (r < 0)
+			return r;
 		snprintf(name, sizeof name, "serial-%s.out", vm->running.serial[i].id);
 		fd = openat(vm->run_fd, name, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 		if (fd < 0)
@@ -349,6 +357,8 @@ static int spawn(struct vm *vm, struct baggage *b, struct buf *plan, struct err 
 		r = make_monitor(vm, b, e);
 	if (r == 0)
 		r = make_serials(vm, b, e);
+	if (r == 0 && vm->running.agent)
+		r = make_listener(vm, "agent.sock", b, ARGV_FD_AGENT, e);
 	if (r == 0) {
 		fd = openat(vm->run_fd, "qemu.err", O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 		if (fd < 0)
@@ -391,5 +401,8 @@ void vm_spawn(struct vm *vm)
 	}
 	vm_watch_process(vm);
 	console_open(vm);
+	vm_agent_open(vm, false);
+	if (vm->running.timeout_start_ms != UINT64_MAX)
+		vm_arm(vm, (double)vm->running.timeout_start_ms / 1000);
 	vm_arm_start(vm);
 }

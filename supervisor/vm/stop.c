@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/host/cgroup.h"
+#include "supervisor/vm/agent.h"
 #include "supervisor/vm/console.h"
 #include "supervisor/vm/display.h"
 #include "supervisor/vm/ready.h"
@@ -28,9 +29,27 @@ void vm_press(struct vm *vm)
 
 	if (!vm->qmp)
 		vm_greet(vm);
+	if (!vm->agent_asked && vm_agent_shutdown(vm)) {
+		vm->agent_asked = true;
+		log_info(vm->name, "guest agent is asked to shut down");
+		/* a short time is shared with the button */
+		vm_arm(vm, left < 0.01 ? 0.01 : left / 2 < VM_AGENT_STOP_SECONDS ? left / 2 : VM_AGENT_STOP_SECONDS);
+		return;
+	}
+	if (vm->agent_asked && !vm->presses)
+		log_info(vm->name, "guest agent's shutdown had no effect, the power button is pressed");
+	vm->presses++;
 	/* success only means that the button was pressed; a press before the guest listens is lost */
 	vm_call(vm, "system_powerdown", NULL, NULL);
 	vm_arm(vm, left < 0.01 ? 0.01 : left < VM_PRESS_SECONDS ? left : VM_PRESS_SECONDS);
+}
+
+void vm_tell_step(const struct vm *vm)
+{
+	if (vm->presses)
+		log_info(vm->name, "guest shut down after %u presses of the power button", vm->presses);
+	else if (vm->agent_asked)
+		log_info(vm->name, "guest shut down by its agent");
 }
 
 void vm_kill_process(struct vm *vm)
@@ -241,6 +260,7 @@ void vm_clean(struct vm *vm)
 		qmp_forget(vm->qmp, vm);
 	qmp_close(vm->qmp);
 	vm->qmp = NULL;
+	vm_agent_end(vm);
 	console_free(vm->console);
 	vm->console = NULL;
 	display_free(vm->display);

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/vm/boot.h"
+#include "supervisor/vm/agent.h"
 #include "supervisor/vm/console.h"
 #include "supervisor/vm/display.h"
 #include "supervisor/vm/outdated.h"
@@ -55,6 +56,7 @@ void vm_free(struct vm *vm)
 	if (vm->qmp)
 		qmp_forget(vm->qmp, vm);
 	qmp_close(vm->qmp);
+	vm_agent_free(vm);
 	console_free(vm->console);
 	display_free(vm->display);
 	conf_vm_release(&vm->conf);
@@ -327,6 +329,8 @@ int vm_stop(struct vm *vm, double timeout, const char *who, struct err *e)
 	vm->want = VM_WANT_STOPPED;
 	vm->stop_left = false;
 	vm->stop_deadline = daemon_now() + timeout;
+	vm->agent_asked = false;
+	vm->presses = 0;
 	if (vm_is_tombstone(vm)) {
 		vm_event(vm, VM_EV_ENDED, NULL);
 		return 0;

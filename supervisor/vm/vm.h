@@ -14,6 +14,7 @@
  *   console.c serial output and input                    display.c VNC connections
  *   boot.c    starts with the host                       shutdown.c  ends with it
  *   order.c   who comes before whom, pure                ready.c   ReadyWhen=
+ *   agent.c   the guest agent
  */
 #ifndef SUPERVISOR_VM_VM_H
 #define SUPERVISOR_VM_VM_H
@@ -35,6 +36,7 @@
 struct console;
 struct display;
 struct outdated_exe;
+struct vm_agent;
 struct vm_prepare;
 struct vm_launch;
 struct vm_wait;
@@ -42,6 +44,7 @@ struct vm_wait;
 enum vm_want { VM_WANT_STOPPED, VM_WANT_RUNNING };
 
 enum {
+	VM_AGENT_STOP_SECONDS = 3, /* until a shutdown by the agent counts as without effect */
 	VM_PRESS_SECONDS = 5,	/* a press during boot is lost: press again */
 	VM_QUIT_SECONDS = 10,	/* QEMU flushes its disks after quit */
 	VM_KILL_SECONDS = 10,	/* until a killed process counts as unkillable */
@@ -98,6 +101,8 @@ struct vm {
 	char *io_error;	     /* disk and reason while paused by one */
 	bool quit_sent, kill_sent, stop_left, unkillable;
 	double stop_deadline; /* daemon_now() */
+	bool agent_asked;	/* in this stop, to shut down */
+	unsigned presses;	/* of the power button, in this stop */
 	enum vm_ending ending; /* NONE while the guest lives */
 	bool ready_seen;       /* what ReadyWhen=log: waits for */
 	struct buf ready_tail;
@@ -107,6 +112,7 @@ struct vm {
 	struct vm_launch *launch;
 	struct console *console;
 	struct display *display;
+	struct vm_agent *agent;
 	struct err *start_error; /* why the last start failed */
 	struct policy_memory memory;
 	struct outdated_exe *exe; /* outdated.c */
@@ -149,6 +155,8 @@ void vm_launch_cancel(struct vm *vm);
 void vm_greet(struct vm *vm); /* connects the monitor when it is not */
 void vm_join(struct vm *vm);
 void vm_press(struct vm *vm);
+/* The guest powered off while it was asked to: the log says which step worked. */
+void vm_tell_step(const struct vm *vm);
 void vm_quit(struct vm *vm);
 void vm_kill_process(struct vm *vm);
 void vm_expire(struct vm *vm);

@@ -72,6 +72,15 @@ static void spellings_lead_where_their_users_expect(void **state)
 		{ "snapshot revert",	     "snapshot-revert"},
 		{ "snapshot delete",	     "snapshot-delete"},
 		{ "jobs",		  "job-list"	     },
+		{ "guest ping",		  "guest-ping"	     },
+		{ "guest info",		  "guest-info"	     },
+		{ "guest exec",		  "guest-exec"	     },
+		{ "guest fs",		  "guest-fs"	     },
+		{ "guest trim",		  "guest-trim"	     },
+		{ "guest freeze",	  "guest-freeze"     },
+		{ "guest thaw",		  "guest-thaw"	     },
+		{ "guest time",		  "guest-time"	     },
+		{ "guest passwd",	  "guest-passwd"     },
  /* virsh's */
 		{ "shutdown",	      "vm-stop"	},
 		{ "destroy",		     "vm-kill"	       },
@@ -88,6 +97,14 @@ static void spellings_lead_where_their_users_expect(void **state)
 		{ "net-destroy",		 "net-stop"	    },
 		{ "net-dhcp-leases",	     "net-leases"	  },
 		{ "snapshot-create-as",	"snapshot-create"},
+		{ "qemu-agent-command",	  "guest-command"    },
+		{ "guestinfo",		  "guest-info"	     },
+		{ "domfsinfo",		  "guest-fs"	     },
+		{ "domfstrim",		  "guest-trim"	     },
+		{ "domfsfreeze",	  "guest-freeze"     },
+		{ "domfsthaw",		  "guest-thaw"	     },
+		{ "domtime",		  "guest-time"	     },
+		{ "set-user-password",	  "guest-passwd"     },
 	};
 
 	(void)state;

@@ -43,6 +43,7 @@ static const char *const parts[] = {
 	"[RNG]\nSource=none\n",
 	"[Display]\nType=none\n",
 	"[Serial j]\nType=virtio\n",
+	"[Agent]\nEnable=no\n",
 };
 
 enum { PARTS = ARRAY_SIZE(parts) };

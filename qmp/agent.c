@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: MIT */
+#include "qmp/agent.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "qmp/codec.h"
+
+/* TURN_BYTES: one turn's share of a guest that floods; each may be a message of its own. */
+enum { RESYNC = 0xFF, TURN_BYTES = 16 << 10, REASON_MAX = 512 };
+
+struct agent_call {
+	struct agent_call *next;
+	char *command;
+	struct buf line; /* the command as it is sent */
+	double due;	 /* ev_now() when its time is over */
+	double timeout;	 /* seconds, once it was sent */
+	agent_reply_fn *reply;
+	void *data;
+};
+
+struct agent {
+	struct ev_loop *ev;
+	int fd; /* -1: gone */
+	double patience;
+	ev_io readable, writable;
+	ev_timer timer;
+	struct agent_call *first, **end; /* first: the one under way */
+	unsigned n;
+	struct codec in;
+	struct buf out;
+	json_int_t sync;
+	bool asked;  /* the sync of the first call was sent */
+	bool synced; /* and answered: what comes now is its reply */
+	bool marked; /* 0xFF came: an answer to the sync may follow */
+	bool closing;
+};
+
+/* Sets the timer to when there is something to do. */
+static void rearm(struct agent *a)
+{
+	bool now = a->closing || (a->first && (a->fd < 0 || !a->asked));
+	double due = INFINITY;
+
+	ev_timer_stop(a->ev, &a->timer);
+	for (const struct agent_call *c = a->first; c; c = c->next)
+		due = c->due < due ? c->due : due;
+	if (!now && isinf(due))
+		return;
+	ev_now_update(a->ev);
+	now |= due <= ev_now(a->ev);
+	ev_timer_set(&a->timer, now ? 0 : due - ev_now(a->ev), 0);
+	ev_timer_start(a->ev, &a->timer);
+}
+
+static void lose(struct agent *a)
+{
+	ev_io_stop(a->ev, &a->readable);
+	ev_io_stop(a->ev, &a->writable);
+	close_fd(&a->fd);
+	codec_release(&a->in);
+	buf_clear(&a->out);
+	rearm(a);
+}
+
+static void flush(struct agent *a)
+{
+	ssize_t n = 0;
+
+	while (a->out.len && (n = send(a->fd, a->out.data, a->out.len, MSG_NOSIGNAL)) > 0)
+		buf_drop(&a->out, (size_t)n);
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
+		lose(a);
+	else if (a->out.len)
+		ev_io_start(a->ev, &a->writable);
+	else
+		ev_io_stop(a->ev, &a->writable);
+}
+
+static void encode(const char *command, json_t *arguments /* stolen */, struct buf *out)
+{
+	json_t *message = json_pack("{s:s}", "execute", command);
+
+	if (arguments)
+		json_object_set_new(message, "arguments", arguments);
+	codec_encode(message, out);
+	json_decref(message);
+}
+
+/* Begins the first call that waits. */
+static void begin(struct agent *a)
+{
+	uint32_t number = 0;
+
+	if (!a->first || a->asked || a->fd < 0 || a->closing)
+		return;
+	(void)!getrandom(&number, sizeof number, 0);
+	a->sync = number;
+	a->asked = true;
+	a->synced = a->marked = false;
+	buf_addc(&a->out, (char)RESYNC);
+	encode("guest-sync-delimited", json_pack("{s:I}", "id", a->sync), &a->out);
+	ev_io_start(a->ev, &a->readable);
+	flush(a);
+	rearm(a);
+}
+
+/* What the agent still says to it is dropped by the next sync. */
+static void settle(struct agent *a)
+{
+	a->asked = a->synced = false;
+	buf_clear(&a->out);
+	codec_release(&a->in);
+	ev_io_stop(a->ev, &a->readable);
+	ev_io_stop(a->ev, &a->writable);
+}
+
+static void complete_at(
+	struct agent *a, struct agent_call **at, const json_t *result, const struct err *e)
+{
+	struct agent_call *c = *at;
+
+	*at = c->next;
+	if (!c->next)
+		a->end = at;
+	a->n--;
+	if (at == &a->first)
+		settle(a);
+	if (c->reply)
+		c->reply(c->data, result, e);
+	free(c->command);
+	buf_release(&c->line);
+	free(c);
+}
+
+static void complete(struct agent *a, const json_t *result, const struct err *e)
+{
+	complete_at(a, &a->first, result, e);
+}
+
+static void agent_free(struct agent *a)
+{
+	ev_timer_stop(a->ev, &a->timer);
+	buf_release(&a->out);
+	free(a);
+}
+
+static void describe(const struct agent *a, const struct agent_call *c, struct err *e)
+{
+	if (a->fd < 0 || a->closing)
+		err_set(e, ERR_UNREACHABLE, "the guest agent went away");
+	else if (c != a->first || !a->asked)
+		err_set(e, ERR_TIMEOUT, "the guest agent is busy with another command");
+	else if (a->synced)
+		err_set(e, ERR_TIMEOUT, "the guest agent did not finish %s in time", c->command);
+	else
+		err_set(e, ERR_TIMEOUT, "the guest agent does not answer");
+}
+
+/* All that are lost, or whose time is over. */
+static struct agent_call **overdue(struct agent *a)
+{
+	bool lost = a->fd < 0 || a->closing;
+
+	for (struct agent_call **at = &a->first; *at; at = &(*at)->next)
+		if (lost || (*at)->due <= ev_now(a->ev))
+			return at;
+	return NULL;
+}
+
+static void on_timer(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	struct agent *a = w->data;
+	struct agent_call **at;
+
+	(void)ev, (void)revents;
+	while ((at = overdue(a))) {
+		struct err e = ERR_INIT;
+
+		describe(a, *at, &e);
+		complete_at(a, at, NULL, &e);
+	}
+	if (a->closing) {
+		agent_free(a);
+		return;
+	}
+	begin(a);
+	rearm(a);
+}
+
+/* The agent's words are the guest's: escaped and short. */
+static void refuse(struct agent *a, const json_t *error)
+{
+	const json_t *desc = json_object_get(error, "desc");
+	size_t len = json_string_length(desc);
+	_cleanup_(free_ptr) char *safe = text_escape(json_is_string(desc) ? json_string_value(desc) : "",
+		len < REASON_MAX ? len : REASON_MAX, false);
+	struct err e = ERR_INIT;
+
+	err_set(&e, ERR_GUEST_REFUSED, "the guest agent refused %s: %s", a->first->command,
+		*safe ? safe : "it gave no reason");
+	complete(a, NULL, &e);
+}
+
+static void send_command(struct agent *a)
+{
+	a->synced = true;
+	codec_release(&a->in);
+	buf_add(&a->out, a->first->line.data, a->first->line.len);
+	if (a->first->timeout > a->patience)
+		a->first->due = ev_now(a->ev) + a->first->timeout;
+	rearm(a);
+	flush(a);
+}
+
+static void bad(struct agent *a, const struct err *why)
+{
+	struct err e = ERR_INIT;
+
+	if (!a->synced) {
+		/* rubbish from before: the next mark begins anew */
+		a->marked = false;
+		codec_release(&a->in);
+		return;
+	}
+	err_set(&e, ERR_FAILED, "the guest agent's answer to %s: %s", a->first->command, why->text);
+	complete(a, NULL, &e);
+}
+
+static void take(struct agent *a, const json_t *message)
+{
+	const json_t *result = json_object_get(message, "return");
+	const json_t *error = json_object_get(message, "error");
+
+	if (!a->synced) {
+		if (json_is_integer(result) && json_integer_value(result) == a->sync)
+			send_command(a);
+		else
+			a->marked = false;
+	} else if (result) {
+		complete(a, result, NULL);
+	} else if (error) {
+		refuse(a, error);
+	} else {
+		struct err e = ERR_INIT;
+
+		err_set(&e, ERR_FAILED, "neither a result nor an error");
+		bad(a, &e);
+	}
+}
+
+/* Bytes without a mark among them, of an answer. */
+static void feed(struct agent *a, const char *data, size_t len)
+{
+	struct err e = ERR_INIT;
+	enum codec_result r = CODEC_NONE;
+	json_t *message;
+
+	codec_feed(&a->in, data, len);
+	while (a->asked && (a->synced || a->marked) &&
+		(r = codec_next(&a->in, &message, &e)) == CODEC_MESSAGE) {
+		/* what follows the answer in the same breath was not asked for */
+		take(a, message);
+		json_decref(message);
+	}
+	if (r == CODEC_BAD && a->asked)
+		bad(a, &e);
+}
+
+/* While the sync is awaited: all up to a mark is from before, and each mark begins anew. */
+static void feed_until_synced(struct agent *a, const char *data, size_t len)
+{
+	while (len && !a->synced && a->asked) {
+		const char *mark = memchr(data, RESYNC, len);
+		size_t n = mark ? (size_t)(mark - data) : len;
+
+		if (a->marked)
+			feed(a, data, n);
+		if (!mark || a->synced || !a->asked)
+			return;
+		codec_release(&a->in);
+		a->marked = true;
+		data += n + 1;
+		len -= n + 1;
+	}
+}
+
+static void on_readable(struct ev_loop *ev, ev_io *w, int revents)
+{
+	char chunk[TURN_BYTES];
+	struct agent *a = w->data;
+	ssize_t n = recv(a->fd, chunk, sizeof chunk, 0);
+
+	(void)ev, (void)revents;
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		lose(a);
+	else if (n > 0 && a->synced)
+		feed(a, chunk, (size_t)n);
+	else if (n > 0)
+		feed_until_synced(a, chunk, (size_t)n);
+	rearm(a);
+}
+
+static void on_writable(struct ev_loop *ev, ev_io *w, int revents)
+{
+	(void)ev, (void)revents;
+	flush(w->data);
+}
+
+struct agent *agent_new(struct ev_loop *ev, int fd /* stolen */, double patience)
+{
+	struct agent *a = xcalloc(1, sizeof *a);
+
+	*a = (struct agent){ .ev = ev, .fd = fd, .end = &a->first, .patience = patience };
+	codec_init(&a->in, AGENT_REPLY_MAX);
+	ev_io_init(&a->readable, on_readable, fd, EV_READ);
+	ev_io_init(&a->writable, on_writable, fd, EV_WRITE);
+	ev_timer_init(&a->timer, on_timer, 0, 0);
+	a->readable.data = a->writable.data = a->timer.data = a;
+	return a;
+}
+
+void agent_call(struct agent *a, const char *command, json_t *arguments /* stolen */, double timeout,
+	agent_reply_fn *reply, void *data)
+{
+	struct agent_call *c = xcalloc(1, sizeof *c);
+
+	ev_now_update(a->ev);
+	*c = (struct agent_call){ .command = xstrdup(command), .line = BUF_INIT, .timeout = timeout,
+		.due = ev_now(a->ev) + (a->n < AGENT_CALLS_MAX ? a->patience : 0), .reply = reply,
+		.data = data };
+	encode(command, arguments, &c->line);
+	*a->end = c;
+	a->end = &c->next;
+	a->n++;
+	begin(a);
+	rearm(a);
+}
+
+void agent_forget(struct agent *a, const void *data)
+{
+	for (struct agent_call *c = a->first; c; c = c->next)
+		if (c->data == data)
+			c->reply = NULL;
+}
+
+bool agent_is_lost(const struct agent *a)
+{
+	return a->fd < 0;
+}
+
+void agent_close(struct agent *a)
+{
+	if (!a || a->closing)
+		return;
+	a->closing = true;
+	lose(a);
+}

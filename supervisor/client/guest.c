@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/* Guest commands that are more than a question and an answer: a program's output, a password. */
+#include <stdio.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "supervisor/client/command.h"
+#include "supervisor/client/errors.h"
+#include "supervisor/client/print.h"
+
+enum { PASSWORD_MAX = 1024 };
+
+int guest_exec_status(const json_t *result)
+{
+	const json_t *code = json_object_get(result, "exit");
+
+	return json_is_integer(code) && json_integer_value(code) == 0 ? 0 : api_class(ERR_FAILED)->exit;
+}
+
+static int digit(char c)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const char *at = c ? strchr(digits, c) : NULL;
+
+	return at ? (int)(at - digits) : -1;
+}
+
+/* Ends where it is no base64 any more. */
+static void decode(const char *s, struct buf *out)
+{
+	unsigned bits = 0, n = 0;
+
+	for (; s && digit(*s) >= 0; s++) {
+		n = n << 6 | (unsigned)digit(*s);
+		bits += 6;
+		if (bits >= 8) {
+			bits -= 8;
+			buf_addc(out, (char)(n >> bits & 0xff));
+		}
+	}
+}
+
+/* On a terminal the guest's bytes are escaped. */
+static void put(const json_t *data, bool tty, struct buf *out)
+{
+	struct buf raw = BUF_INIT;
+
+	decode(json_string_value(data), &raw);
+	if (tty)
+		print_bytes(&raw, true, out);
+	else
+		buf_add(out, raw.data, raw.len);
+	buf_release(&raw);
+}
+
+void guest_exec_print(struct command *c, const char *target, const json_t *result)
+{
+	const json_t *code = json_object_get(result, "exit"), *sig = json_object_get(result, "signal");
+	struct buf err = BUF_INIT;
+
+	put(json_object_get(result, "out-data"), c->tty, &c->out);
+	command_flush(c);
+	put(json_object_get(result, "err-data"), isatty(STDERR_FILENO), &err);
+	file_write_all(STDERR_FILENO, err.data, err.len);
+	buf_release(&err);
+	if (json_is_true(json_object_get(result, "truncated")))
+		errors_note("%s: the guest agent dropped some of the output", target);
+	if (sig)
+		errors_note("%s: signal %d ended it", target, (int)json_integer_value(sig));
+	else if (json_integer_value(code))
+		errors_note("%s: exit status %d", target, (int)json_integer_value(code));
+}
+
+/* One line; of a terminal without echo. */
+static int read_password(char *line, struct err *e)
+{
+	struct termios was, silent;
+	bool tty = tcgetattr(STDIN_FILENO, &was) == 0;
+	const char *got;
+
+	if (tty) {
+		fputs("New password: ", stderr);
+		silent = was;
+		silent.c_lflag &= ~(tcflag_t)ECHO;
+		tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
+	}
+	got = fgets(line, PASSWORD_MAX, stdin);
+	if (tty) {
+		tcsetattr(STDIN_FILENO, TCSAFLUSH, &was);
+		fputc('\n', stderr);
+	}
+	if (!got)
+		return err_set(e, ERR_USAGE, "no password was given");
+	line[strcspn(line, "\r\n")] = '\0';
+	if (!*line)
+		return err_set(e, ERR_USAGE, "the password is empty");
+	return 0;
+}
+
+int guest_passwd_run(struct command *c)
+{
+	char line[PASSWORD_MAX];
+	struct err e = ERR_INIT;
+	int r;
+
+	if (read_password(line, &e) < 0)
+		return errors_print(NULL, &e);
+	r = json_object_set_new(c->args->arguments, "password", json_string(line));
+	explicit_bzero(line, sizeof line);
+	if (r < 0) {
+		err_set(&e, ERR_USAGE, "the password is not valid UTF-8");
+		return errors_print(NULL, &e);
+	}
+	return calls_run(c);
+}

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: MIT
+"""The guest agent, the real one in the Linux guest: every verb, freezing that always ends, and
+shutdown by the agent first. A guest without one costs nobody any time."""
+import os
+import time
+
+import pytest
+
+import vmk
+
+DISK = "[Disk data]\nPath=data.raw\nSize=64M\nBus=virtio\n"
+
+
+def boot(daemon, append="", name="a", extra=""):
+    """The Linux guest with its agent there; its console."""
+    daemon.linux(name, "guest.net=none guest.agent=yes " + append, "Networks=none\n", extra)
+    client = daemon.client(timeout=60 * vmk.SLOW)
+    try:
+        client.call("subscribe")
+        daemon.ok("start", name)
+        client.event("AGENT_CHANGE", lambda data: data["name"] == name and data["open"])
+    finally:
+        client.close()
+    console = daemon.console(name)
+    console.until("ready after", 60)
+    return console
+
+
+def with_data(daemon, console):
+    """Mounts a file system of which freezing can be seen."""
+    console.run("modprobe ext4; mke2fs /dev/vdb >/dev/null && mount -t ext4 /dev/vdb /mnt", 30)
+
+
+def frozen_mark(daemon, name="a"):
+    return os.path.exists(os.path.join(daemon.state, "vms", name, "frozen"))
+
+
+def test_every_verb(daemon, linux):
+    console = boot(daemon, "guest.name=tester", extra=DISK)
+    with_data(daemon, console)
+    assert daemon.info("a")["agent"] == "open"
+    assert "a: agent answers" in daemon.ok("guest", "ping", "a")
+
+    info = daemon.json("guest", "info", "a")
+    assert (info["hostname"], info["os"]) == ("tester", "vmkeep test guest")
+    assert info["version"] and info["kernel"]
+    assert "127.0.0.1" in [row["address"] for row in info["addresses"]]
+
+    assert daemon.ok("guest", "exec", "a", "/bin/echo", "one  two") == "one  two\n"
+    result = daemon.vmkeep("guest", "exec", "a", "--", "/bin/sh", "-c", "echo out; echo bad >&2; exit 7")
+    assert (result.code, result.out) == (1, "out\n")
+    assert "bad" in result.err and "exit status 7" in result.err
+    result = daemon.vmkeep("guest", "exec", "a", "--", "/bin/sh", "-c", "kill -9 $$")
+    assert result.code == 1 and "signal 9" in result.err
+    assert len(daemon.ok("guest", "exec", "a", "--", "/bin/head", "-c", "1000000", "/dev/zero")) == 1000000
+    assert "/bin/nothing" in daemon.fails(8, "guest", "exec", "a", "/bin/nothing")
+    said = daemon.fails(6, "guest", "exec", "a", "--timeout", "1", "/bin/sleep", "20")
+    assert "still runs in the guest" in said
+
+    rows = {row["mountpoint"]: row for row in daemon.rows("guest", "fs", "a")}
+    assert rows["/mnt"]["size"] > 50 << 20
+    trimmed = {row["path"]: row for row in daemon.rows("guest", "trim", "a")}
+    assert trimmed["/mnt"]["bytes"] > 0 and not trimmed["/mnt"]["error"]
+
+    console.run("date -s '2001-02-03 04:05:06'")
+    assert daemon.json("guest", "time", "a")["skew"] < -86400
+    assert abs(daemon.json("guest", "time", "a", "--sync")["skew"]) < 5
+    assert int(console.run("date +%s")) > time.time() - 60
+
+    daemon.ok("guest", "passwd", "a", "root", input="opensesame\n")
+    assert "root:$" in console.run("cat /etc/shadow")
+    assert "opensesame" not in vmk.read_text(os.path.join(daemon.base, "daemon.log"))
+    daemon.fails(8, "guest", "passwd", "a", "nobody-here", input="x\n")
+    daemon.fails(2, "guest", "passwd", "a", "root", input="\n")
+
+    assert daemon.json("qemu-agent-command", "a", '{"execute": "guest-get-vcpus"}')[0]["online"] is True
+    assert "vmkeep guest freeze" in daemon.fails(2, "guest", "command", "a", "guest-fsfreeze-freeze")
+    daemon.fails(8, "guest", "command", "a", "guest-nonsense")
+
+    daemon.ok("pause", "a")
+    assert "resume" in daemon.fails(5, "guest", "ping", "a")
+    daemon.ok("resume", "a")
+    daemon.ok("guest", "ping", "a")
+    console.run("kill $(cat /run/qga/pid)")
+    daemon.eventually(lambda: daemon.info("a")["agent"], lambda state: state == "closed")
+    assert "no guest agent" in daemon.fails(5, "guest", "ping", "a")
+
+
+def test_no_agent(daemon):
+    """The port is there, nobody holds it: told at once, and stop goes straight to the button."""
+    daemon.micro("a")
+    daemon.up("a")
+    assert daemon.info("a")["agent"] == "closed"
+    begin = time.monotonic()
+    assert "qemu-guest-agent" in daemon.fails(5, "guest", "ping", "a")
+    assert time.monotonic() - begin < 1
+    daemon.ok("stop", "a")
+    assert "guest agent is asked" not in vmk.read_text(os.path.join(daemon.base, "daemon.log"))
+    daemon.micro("b", extra="[Agent]\nEnable=no\n")
+    daemon.up("b")
+    assert "agent" not in daemon.info("b")
+    assert "[Agent]" in daemon.fails(5, "guest", "freeze", "b")
+
+
+def test_roles(daemon):
+    daemon.micro("a", vm="Owner=alice\n")
+    daemon.up("a")
+    view, owner = {"user": "bob", "groups": ["vmkeep-view"]}, {"user": "alice"}
+    daemon.fails(9, "guest", "ping", "a", user="bob")
+    daemon.fails(5, "guest", "ping", "a", **view)
+    for words in (["exec", "a", "/bin/true"], ["freeze", "a"], ["command", "a", "guest-ping"]):
+        daemon.fails(9, "guest", *words, **view)
+        daemon.fails(5, "guest", *words, **owner)
+    daemon.fails(9, "guest", "passwd", "a", "root", input="x\n", **view)
+
+
+def test_freeze_ends(daemon, linux):
+    console = boot(daemon, extra=DISK)
+    with_data(daemon, console)
+    result = daemon.json("guest", "freeze", "a", "--timeout", "1min")
+    assert result["frozen"] >= 1
+    assert daemon.info("a")["frozen"] is True and frozen_mark(daemon)
+    assert "frozen already" in daemon.fails(5, "guest", "freeze", "a")
+    console.run("(touch /mnt/x; echo written >/dev/ttyS0) & true")
+    assert daemon.json("guest", "thaw", "a")["thawed"] >= 1
+    console.until("written")
+    assert "frozen" not in daemon.info("a") and not frozen_mark(daemon)
+
+    # by itself when its time is over
+    daemon.ok("guest", "freeze", "a", "--timeout", "1")
+    console.run("(touch /mnt/y; echo written >/dev/ttyS0) & true")
+    console.until("written")
+    daemon.eventually(lambda: frozen_mark(daemon), lambda there: not there)
+
+    # by the next daemon when this one is killed
+    daemon.ok("guest", "freeze", "a", "--timeout", "1h")
+    console.end()
+    daemon.kill_daemon()
+    assert frozen_mark(daemon)
+    daemon.start()
+    begin = time.monotonic()
+    daemon.eventually(lambda: frozen_mark(daemon), lambda there: not there)
+    assert time.monotonic() - begin < 5
+    daemon.console("a").run("touch /mnt/z")
+    daemon.ok("guest", "ping", "a")
+
+    # stop of a frozen guest is by its agent too
+    daemon.ok("guest", "freeze", "a", "--timeout", "1h")
+    daemon.ok("stop", "a")
+    assert not frozen_mark(daemon)
+    assert "guest shut down by its agent" in vmk.read_text(os.path.join(daemon.base, "daemon.log"))
+
+
+def test_mark_goes_with_the_process(daemon, linux):
+    """A guest that ended frozen is not frozen when it starts again."""
+    console = boot(daemon, extra=DISK)
+    with_data(daemon, console)
+    daemon.ok("guest", "freeze", "a", "--timeout", "1h")
+    console.end()
+    daemon.kill_daemon()
+    daemon.kill(next(pid for pid, line in daemon.processes().items() if "guest=a," in line))
+    assert frozen_mark(daemon)
+    daemon.start()
+    daemon.eventually(lambda: frozen_mark(daemon), lambda there: not there)
+    daemon.ok("kill", "a")
+
+
+@pytest.mark.parametrize("how, said", [
+    ("guest.acpi=ignore", "guest shut down by its agent"),
+    ("", "had no effect"),
+])
+def test_shutdown(daemon, linux, how, said):
+    """The agent first, also where the button does nothing; the button where the agent only claims."""
+    console = boot(daemon, how)
+    if not how:
+        console.run("echo '#!/bin/sh' >/sbin/shutdown")
+    begin = time.monotonic()
+    daemon.ok("stop", "a")
+    assert (time.monotonic() - begin > 3) == (not how)
+    assert daemon.info("a")["reason"] == "guest-shutdown"
+    assert said in vmk.read_text(os.path.join(daemon.base, "daemon.log"))
+
+
+def test_adopted(daemon, linux):
+    """A new daemon finds out by asking, since the event came to the old one."""
+    boot(daemon, "guest.acpi=ignore").end()
+    daemon.kill_daemon()
+    daemon.start()
+    daemon.eventually(lambda: daemon.info("a").get("agent"), lambda state: state == "open")
+    daemon.ok("guest", "ping", "a")
+    daemon.ok("stop", "a")

@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The agent's dialect against a guest that lies: mute, late, with another's sync, flooding, with
+ * bytes that are no text, nested without end. Each call ends once, in time and within its memory, and
+ * the next call to an agent that has become honest is answered rightly. A command that could act
+ * late is never sent to one that did not answer the sync.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <ev.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "qmp/agent.h"
+#include "qmp/codec.h"
+
+enum { GUARD_SECONDS = 30 };
+
+static const double patience = 0.3; /* seconds */
+
+struct lab;
+
+/* What the guest says to a command; id: of a sync, else -1. */
+typedef void guest_fn(struct lab *lab, const char *command, json_int_t id);
+
+struct lab {
+	struct ev_loop *ev;
+	ev_timer guard, late;
+	struct agent *agent;
+	int fd; /* the guest's end */
+	ev_io readable, writable;
+	struct codec in;
+	struct buf out;
+	size_t flood; /* bytes still to be sent of one and the same */
+	guest_fn *guest;
+	unsigned commands;	/* that came, without syncs */
+	struct buf told;	/* a word for each callback */
+	unsigned answered, wanted;
+	bool inside;
+};
+
+static void say(struct lab *lab, const char *text)
+{
+	buf_adds(&lab->out, text);
+	ev_io_start(lab->ev, &lab->writable);
+}
+
+static void say_sync(struct lab *lab, json_int_t id)
+{
+	char text[64];
+
+	snprintf(text, sizeof text, "\xff{\"return\": %" JSON_INTEGER_FORMAT "}\n", id);
+	say(lab, text);
+}
+
+static void on_guest_writable(struct ev_loop *ev, ev_io *w, int revents)
+{
+	static char rubbish[64 << 10];
+	struct lab *lab = w->data;
+	ssize_t n;
+
+	(void)revents;
+	if (lab->out.len) {
+		n = send(lab->fd, lab->out.data, lab->out.len, MSG_NOSIGNAL);
+		if (n > 0)
+			buf_drop(&lab->out, (size_t)n);
+	} else if (lab->flood) {
+		memset(rubbish, 'x', sizeof rubbish);
+		n = send(lab->fd, rubbish, sizeof rubbish, MSG_NOSIGNAL);
+		if (n > 0)
+			lab->flood -= lab->flood < (size_t)n ? lab->flood : (size_t)n;
+	}
+	if (!lab->out.len && !lab->flood)
+		ev_io_stop(ev, w);
+}
+
+static void on_guest_readable(struct ev_loop *ev, ev_io *w, int revents)
+{
+	struct lab *lab = w->data;
+	char chunk[4096];
+	ssize_t n = recv(lab->fd, chunk, sizeof chunk, 0);
+	json_t *message;
+
+	(void)revents;
+	if (n <= 0) {
+		ev_io_stop(ev, w);
+		return;
+	}
+	codec_feed(&lab->in, chunk, (size_t)n);
+	while (codec_next(&lab->in, &message, NULL) == CODEC_MESSAGE) {
+		const char *command = json_string_value(json_object_get(message, "execute"));
+		const json_t *id = json_object_get(json_object_get(message, "arguments"), "id");
+		bool sync = streq(command, "guest-sync-delimited");
+
+		lab->commands += !sync;
+		lab->guest(lab, command, sync ? json_integer_value(id) : -1);
+		json_decref(message);
+	}
+}
+
+static void on_guard(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	(void)ev, (void)w, (void)revents;
+	fail_msg("a call was never answered");
+}
+
+static void setup(struct lab *lab, guest_fn *guest)
+{
+	int pair[2];
+
+	*lab = (struct lab){ .ev = ev_loop_new(0), .guest = guest };
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+	lab->fd = pair[1];
+	codec_init(&lab->in, 1 << 16);
+	lab->agent = agent_new(lab->ev, pair[0], patience);
+	ev_io_init(&lab->readable, on_guest_readable, lab->fd, EV_READ);
+	ev_io_init(&lab->writable, on_guest_writable, lab->fd, EV_WRITE);
+	ev_timer_init(&lab->guard, on_guard, GUARD_SECONDS, 0);
+	lab->readable.data = lab->writable.data = lab;
+	ev_io_start(lab->ev, &lab->readable);
+	ev_timer_start(lab->ev, &lab->guard);
+}
+
+static void teardown(struct lab *lab)
+{
+	ev_timer_stop(lab->ev, &lab->guard);
+	ev_io_stop(lab->ev, &lab->readable);
+	ev_io_stop(lab->ev, &lab->writable);
+	agent_close(lab->agent);
+	ev_run(lab->ev, EVRUN_NOWAIT);
+	ev_run(lab->ev, EVRUN_NOWAIT);
+	close_fd(&lab->fd);
+	codec_release(&lab->in);
+	buf_release(&lab->out);
+	buf_release(&lab->told);
+	ev_loop_destroy(lab->ev);
+}
+
+static void on_reply(void *data, const json_t *result, const struct err *e)
+{
+	struct lab *lab = data;
+
+	assert_false(lab->inside);
+	assert_int_equal(result != NULL, e == NULL);
+	if (e) {
+		buf_printf(&lab->told, "%s;", e->text);
+	} else {
+		char *text = json_dumps(result, JSON_COMPACT | JSON_ENCODE_ANY);
+
+		buf_printf(&lab->told, "%s;", text);
+		free(text);
+	}
+	if (++lab->answered == lab->wanted)
+		ev_break(lab->ev, EVBREAK_ALL);
+}
+
+static void call(struct lab *lab, const char *command, double timeout)
+{
+	lab->inside = true;
+	agent_call(lab->agent, command, NULL, timeout, on_reply, lab);
+	lab->inside = false;
+	lab->wanted++;
+}
+
+/* Runs until all calls are answered; seconds that took. */
+static double run(struct lab *lab)
+{
+	double begin = ev_time();
+
+	if (lab->answered < lab->wanted)
+		ev_run(lab->ev, 0);
+	return ev_time() - begin;
+}
+
+/* What was told since the last look. */
+static void expect(struct lab *lab, const char *told)
+{
+	assert_string_equal(lab->told.data ? lab->told.data : "", told);
+	buf_clear(&lab->told);
+}
+
+/* --- guests --- */
+
+static void honest(struct lab *lab, const char *command, json_int_t id)
+{
+	if (id >= 0)
+		say_sync(lab, id);
+	else if (streq(command, "guest-bad"))
+		say(lab, "{\"error\": {\"class\": \"GenericError\", \"desc\": \"no\\u001b[31m\"}}\n");
+	else
+		say(lab, "{\"return\": {\"a\": 1}}\n");
+}
+
+static void mute(struct lab *lab, const char *command, json_int_t id)
+{
+	(void)lab, (void)command, (void)id;
+}
+
+static void other_sync(struct lab *lab, const char *command, json_int_t id)
+{
+	(void)command;
+	say_sync(lab, id + 1);
+	say(lab, "{\"return\": \"mine\"}\n");
+}
+
+static void mute_after_sync(struct lab *lab, const char *command, json_int_t id)
+{
+	(void)command;
+	if (id >= 0)
+		say_sync(lab, id);
+}
+
+static void leftovers(struct lab *lab, const char *command, json_int_t id)
+{
+	/* half an answer, whole ones, another's sync, and marks between */
+	if (id >= 0)
+		say(lab, "{\"return\": \"begun } \xff\xff{\"return\": 5}\n{\"return\": 6}\xff[]\xff\"\xff");
+	honest(lab, command, id);
+}
+
+static void floods_first(struct lab *lab, const char *command, json_int_t id)
+{
+	(void)command, (void)id;
+	lab->flood = 100 << 20;
+	ev_io_start(lab->ev, &lab->writable);
+}
+
+static void floods_answer(struct lab *lab, const char *command, json_int_t id)
+{
+	(void)command;
+	if (id >= 0) {
+		say_sync(lab, id);
+		return;
+	}
+	say(lab, "{\"return\": \"");
+	lab->flood = 100 << 20;
+}
+
+static void bad_utf8(struct lab *lab, const char *command, json_int_t id)
+{
+	(void)command;
+	if (id >= 0)
+		say_sync(lab, id);
+	else
+		say(lab, "{\"return\": \"a\x80\xff" "b\"}\n");
+}
+
+static void deep(struct lab *lab, const char *command, json_int_t id)
+{
+	(void)command;
+	if (id >= 0) {
+		say_sync(lab, id);
+		return;
+	}
+	for (int i = 0; i < 1000; i++)
+		say(lab, "[");
+}
+
+static void neither(struct lab *lab, const char *command, json_int_t id)
+{
+	(void)command;
+	if (id >= 0)
+		say_sync(lab, id);
+	else
+		say(lab, "{\"event\": \"HELLO\"}\n");
+}
+
+static void hangs_up(struct lab *lab, const char *command, json_int_t id)
+{
+	(void)command, (void)id;
+	shutdown(lab->fd, SHUT_RDWR);
+}
+
+/* --- what is proved --- */
+
+static void answers_and_errors(void **state)
+{
+	struct lab lab;
+
+	(void)state;
+	setup(&lab, honest);
+	call(&lab, "guest-ping", patience);
+	call(&lab, "guest-bad", patience);
+	call(&lab, "guest-ping", patience);
+	assert_true(run(&lab) < 1);
+	expect(&lab, "{\"a\":1};the guest agent refused guest-bad: no\\x1b[31m;{\"a\":1};");
+	teardown(&lab);
+}
+
+/* Then an honest one, on the same connection. */
+static void lies_end(void **state)
+{
+	static const struct {
+		const char *name;
+		guest_fn *guest;
+		const char *told;
+		unsigned commands; /* that it got to see */
+		bool slow;	   /* ends by its deadline */
+	} rows[] = {
+		{ "mute", mute, "the guest agent does not answer;", 0, true },
+		{ "another sync", other_sync, "the guest agent does not answer;", 0, true },
+		{ "floods before the sync", floods_first, "the guest agent does not answer;", 0, true },
+		{ "mute after the sync", mute_after_sync,
+			"the guest agent did not finish guest-x in time;", 1, true },
+		{ "leftovers", leftovers, "{\"a\":1};", 1, false },
+		{ "floods in its answer", floods_answer,
+			"the guest agent's answer to guest-x: message is longer than 3145728 bytes;", 1,
+			false },
+		{ "no UTF-8", bad_utf8, "\"a\xef\xbf\xbd\xef\xbf\xbd" "b\";", 1, false },
+		{ "deep", deep,
+			"the guest agent's answer to guest-x: message is nested deeper than 64;", 1, false },
+		{ "neither result nor error", neither,
+			"the guest agent's answer to guest-x: neither a result nor an error;", 1, false },
+	};
+	struct rusage before, after;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct lab lab;
+		double took;
+
+		print_message("%s\n", rows[i].name);
+		setup(&lab, rows[i].guest);
+		getrusage(RUSAGE_SELF, &before);
+		call(&lab, "guest-x", patience);
+		took = run(&lab);
+		getrusage(RUSAGE_SELF, &after);
+		expect(&lab, rows[i].told);
+		assert_int_equal(lab.commands, rows[i].commands);
+		if (rows[i].slow)
+			assert_true(took >= patience - 0.05 && took < patience + 1);
+		assert_true(after.ru_maxrss - before.ru_maxrss < 32 << 10); /* KiB */
+
+		/* what is still on its way is dropped by the next sync */
+		lab.flood = 0;
+		lab.guest = honest;
+		call(&lab, "guest-y", patience);
+		assert_true(run(&lab) < 2);
+		expect(&lab, "{\"a\":1};");
+		teardown(&lab);
+	}
+}
+
+static json_int_t late_id;
+
+static void say_late(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	(void)ev, (void)revents;
+	say_sync(w->data, late_id);
+	((struct lab *)w->data)->guest = honest;
+}
+
+static void late(struct lab *lab, const char *command, json_int_t id)
+{
+	(void)command;
+	late_id = id;
+	lab->late.data = lab;
+	ev_timer_init(&lab->late, say_late, patience * 1.5, 0);
+	ev_timer_start(lab->ev, &lab->late);
+}
+
+/* The answer to a call that was given up comes before that to the next, and is not taken for it. */
+static void late_answer(void **state)
+{
+	struct lab lab;
+
+	(void)state;
+	setup(&lab, late);
+	call(&lab, "guest-x", patience);
+	run(&lab);
+	expect(&lab, "the guest agent does not answer;");
+	/* an agent that awakes answers all that it was sent meanwhile, in order */
+	lab.guest = mute;
+	call(&lab, "guest-y", patience);
+	run(&lab);
+	expect(&lab, "the guest agent does not answer;");
+	call(&lab, "guest-z", patience);
+	run(&lab);
+	expect(&lab, "{\"a\":1};");
+	assert_int_equal(lab.commands, 1);
+	teardown(&lab);
+}
+
+/* A long command holds up others no longer than their own time, and they say why. */
+static void one_at_a_time(void **state)
+{
+	struct lab lab;
+
+	(void)state;
+	setup(&lab, mute_after_sync);
+	call(&lab, "guest-fstrim", patience * 3);
+	call(&lab, "guest-ping", patience);
+	run(&lab);
+	expect(&lab, "the guest agent is busy with another command;"
+		     "the guest agent did not finish guest-fstrim in time;");
+	for (int i = 0; i < AGENT_CALLS_MAX + 1; i++)
+		call(&lab, "guest-ping", patience);
+	run(&lab);
+	teardown(&lab);
+}
+
+static void gone(void **state)
+{
+	struct lab lab;
+
+	(void)state;
+	setup(&lab, hangs_up);
+	call(&lab, "guest-x", patience);
+	call(&lab, "guest-y", patience);
+	assert_true(run(&lab) < 1);
+	expect(&lab, "the guest agent went away;the guest agent went away;");
+	assert_true(agent_is_lost(lab.agent));
+	call(&lab, "guest-z", patience);
+	assert_true(run(&lab) < 1);
+	expect(&lab, "the guest agent went away;");
+	teardown(&lab);
+}
+
+static void close_in_callback(void *data, const json_t *result, const struct err *e)
+{
+	struct lab *lab = data;
+
+	agent_close(lab->agent);
+	on_reply(data, result, e);
+}
+
+static void closed_from_inside(void **state)
+{
+	struct lab lab;
+
+	(void)state;
+	setup(&lab, honest);
+	agent_call(lab.agent, "guest-x", NULL, patience, close_in_callback, &lab);
+	lab.wanted++;
+	call(&lab, "guest-y", patience);
+	run(&lab);
+	expect(&lab, "{\"a\":1};the guest agent went away;");
+	lab.agent = NULL;
+	teardown(&lab);
+}
+
+/* Between calls nothing is read: a flood fills the socket and stalls the guest, not us. */
+static void idle_reads_nothing(void **state)
+{
+	struct lab lab;
+
+	(void)state;
+	setup(&lab, honest);
+	call(&lab, "guest-x", patience);
+	run(&lab);
+	lab.flood = 100 << 20;
+	while (send(lab.fd, "xxxxxxxxxxxxxxxx", 16, MSG_NOSIGNAL) > 0)
+		lab.flood -= 16;
+	assert_int_equal(errno, EAGAIN);
+	ev_run(lab.ev, EVRUN_NOWAIT);
+	assert_true(send(lab.fd, "x", 1, MSG_NOSIGNAL) < 0);
+	teardown(&lab);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(answers_and_errors),
+		cmocka_unit_test(lies_end),
+		cmocka_unit_test(late_answer),
+		cmocka_unit_test(one_at_a_time),
+		cmocka_unit_test(gone),
+		cmocka_unit_test(closed_from_inside),
+		cmocka_unit_test(idle_reads_nothing),
+	};
+
+	return cmocka_run_group_tests_name("guest agent", tests, NULL, NULL);
+}
