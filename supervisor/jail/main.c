@@ -38,6 +38,7 @@ static const struct step {
 	{ "privileges",      privileges_drop },
 	{ "program",         program_check },
 	{ "descriptors",     fds_place },
+	{ "system calls",    filter_load },
 	/* clang-format on */
 };
 

@@ -175,7 +175,7 @@ void plan_release(struct jail *j)
 int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 {
 	json_t *argv, *fds = NULL, *dev = NULL, *files = NULL, *o;
-	int version, kvm = 0, tun = 0, r;
+	int version, kvm = 0, tun = 0, io_uring = 0, r;
 	json_int_t uid;
 	json_error_t je;
 
@@ -184,11 +184,11 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 		return err_set(e, ERR_USAGE, "plan: %s", je.text);
 	j->plan = o;
 	if (json_unpack_ex(o, &je, 0,
-		    "{s:i, s:s, s:I, s:o, s?o, s:s, s?s, s?s, s?b, s?b, s?i, s?o, s?o !}",
+		    "{s:i, s:s, s:I, s:o, s?o, s:s, s?s, s?s, s?b, s?b, s?i, s?b, s?o, s?o !}",
 		    "version", &version, "name", &j->name, "uid", &uid, "argv", &argv, "fds", &fds,
 		    "root", &j->root, "image_dir", &j->image_dir, "qemu_img", &j->qemu_img, "kvm",
-		    &kvm, "tun", &tun, "oom_score_adj", &j->oom_score_adj, "dev", &dev, "files",
-		    &files) < 0)
+		    &kvm, "tun", &tun, "oom_score_adj", &j->oom_score_adj, "io_uring", &io_uring,
+		    "dev", &dev, "files", &files) < 0)
 		return err_set(e, ERR_USAGE, "plan: %s", je.text);
 	if (version != PLAN_VERSION)
 		return err_set(e, ERR_USAGE, "plan: version %d, this vmkeep-jail speaks %d",
@@ -196,6 +196,7 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 	if (uid <= 0 || uid >= UINT32_MAX)
 		return err_set(e, ERR_USAGE, "plan: uid %lld is not for guests", (long long)uid);
 	j->uid = (uid_t)uid;
+	j->io_uring = io_uring;
 	r = parse_argv(j, argv, e);
 	if (r == 0)
 		r = parse_fds(j, fds, e);

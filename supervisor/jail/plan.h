@@ -19,6 +19,7 @@
  *   image_dir: for paths with beneath,
  *   qemu_img: path or name of qemu-img, for create,
  *   kvm: bool (device node wanted), tun: false, oom_score_adj: int,
+ *   io_uring: bool (a disk with AIO=io_uring: the filter lets these calls through),
  *   hugepages/other device nodes: "dev": ["/dev/..."] (block devices are made from "files"),
  *   files: [{kind: disk|base|cdrom|kernel|firmware|nvram, what, id, path,
  *            beneath: bool, write: bool, has_base: bool,
