@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "supervisor/vm/console.h"
 #include "supervisor/vm/display.h"
+#include "supervisor/vm/output.h"
 #include "supervisor/vm/record.h"
 #include "supervisor/vm/spawn.h"
 #include "supervisor/vm/vms.h"
@@ -47,6 +48,7 @@ static void adopt_running(struct vm *vm, const struct record_process *p)
 	vm_event(vm, p->paused ? VM_EV_ADOPT_PAUSED : VM_EV_ADOPT, reason);
 	vm->since = since;
 	console_open(vm);
+	output_open(vm);
 	if (p->stopping)
 		vm_event(vm, VM_EV_STOP, NULL);
 	else if (p->quitting)

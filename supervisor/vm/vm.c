@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "supervisor/vm/console.h"
 #include "supervisor/vm/display.h"
+#include "supervisor/vm/output.h"
 #include "supervisor/vm/vms.h"
 
 static void on_timer(struct ev_loop *ev, ev_timer *w, int revents);
@@ -53,6 +54,7 @@ void vm_free(struct vm *vm)
 		qmp_forget(vm->qmp, vm);
 	qmp_close(vm->qmp);
 	console_free(vm->console);
+	output_free(vm);
 	display_free(vm->display);
 	conf_vm_release(&vm->conf);
 	conf_vm_release(&vm->running);
@@ -87,6 +89,7 @@ void vm_set_reason(struct vm *vm, const char *fmt, ...)
 		vm->reason[len] = '\0';
 	}
 	vm->reason[strcspn(vm->reason, "\n")] = '\0';
+	text_clean(vm->reason);
 }
 
 const char *vm_reason(const struct vm *vm)

@@ -12,6 +12,7 @@
  *   join.c    from greeting to running; also adoption    adopt.c   processes of a former daemon
  *   stop.c    power button, quit, kill, the end          wait.c    who waits for a state
  *   console.c serial output and input                    display.c VNC connections
+ *   output.c  tmpfs of the two logs, stderr
  */
 #ifndef SUPERVISOR_VM_VM_H
 #define SUPERVISOR_VM_VM_H
@@ -32,6 +33,7 @@
 
 struct console;
 struct display;
+struct output;
 struct vm_prepare;
 struct vm_launch;
 struct vm_wait;
@@ -105,6 +107,7 @@ struct vm {
 	struct err *start_error; /* why the last start failed */
 	struct policy_memory memory;
 	struct vm_wait *waits;
+	struct output *output;
 };
 
 /* --- vm.c: the fact --- */
