@@ -52,7 +52,7 @@ static json_t *list_row(const struct vm *vm)
 	const struct conf_vm *c = conf_now(vm);
 
 	return json_pack("[s, s, s, s, s, I, I, o, o, s]", vm->name, vm_state_name(vm->state), vm->reason,
-		vm->unresponsive > 0 ? "unresponsive" : "ok",
+		vm_health_text(vm),
 		vm->want == VM_WANT_RUNNING ? "running" : "stopped", (json_int_t)c->cpus,
 		vm->balloon ? vm->balloon : (json_int_t)c->memory, verb_address(first_address(vm)),
 		uptime(vm), accel_text(vm));
@@ -197,6 +197,8 @@ static void add_process(json_t *o, const struct vm *vm)
 		json_object_set_new(o, "vnc", json_string(vnc));
 	if (vm->unresponsive > 0)
 		json_object_set_new(o, "unresponsive_since", json_real(vm->unresponsive));
+	if (vm->unwell)
+		json_object_set_new(o, "unresponsive_reason", json_string(vm->unwell));
 	command = vm->qmp ? qmp_oldest_call(vm->qmp, &age) : NULL;
 	if (command && age > 1)
 		json_object_set_new(o, "waits_for", json_sprintf("%s for %.0f s", command, age));
@@ -226,7 +228,7 @@ void verb_info(void *data, struct request *r)
 	o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:n, s:s?, s:s, s:I, s:I, s:s?, s:o}", "name", vm->name,
 		"state", vm_state_name(vm->state), "reason", vm->reason, "want",
 		vm->want == VM_WANT_RUNNING ? "running" : "stopped", "health",
-		vm->unresponsive > 0 ? "unresponsive" : "ok", "since", vm->since, "pid", "description", c->description,
+		vm_health_text(vm), "since", vm->since, "pid", "description", c->description,
 		"uuid", c->uuid ? c->uuid : vm->identity.uuid, "cpus", (json_int_t)c->cpus, "memory",
 		(json_int_t)c->memory, "machine", vm->identity.machine ? vm->identity.machine : c->machine,
 		"disks", disk_rows(c));

@@ -231,7 +231,9 @@ void vm_clean(struct vm *vm)
 	vm->pid = 0;
 	vm->starttime = 0;
 	vm->is_child = false;
-	vm->unresponsive = 0;
+	vm->unresponsive = vm->hostile_since = 0;
+	free(vm->unwell);
+	vm->unwell = NULL;
 	vm->balloon = 0;
 	vm->busy = NULL;
 	free(vm->io_error);

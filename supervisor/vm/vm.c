@@ -67,6 +67,7 @@ void vm_free(struct vm *vm)
 	free(vm->problems);
 	free(vm->identity_problem);
 	free(vm->io_error);
+	free(vm->unwell);
 	free(vm->name);
 	free(vm);
 }
@@ -226,13 +227,33 @@ void vm_health(struct vm *vm, bool well, const char *why)
 	if (well == (vm->unresponsive <= 0))
 		return;
 	vm->unresponsive = well ? 0 : ev_time();
+	free(vm->unwell);
+	vm->unwell = well ? NULL : xstrdup(why);
+	if (!well)
+		text_clean(vm->unwell);
 	if (well)
 		log_info(vm->name, "answers again");
 	else
-		log_warning(vm->name, "unresponsive: %s", why);
+		log_warning(vm->name, "unresponsive: %s", vm->unwell);
 	daemon_event(vm->daemon, "VM_HEALTH",
 		json_pack("{s:s, s:s, s:s}", "name", vm->name, "health", well ? "ok" : "unresponsive",
-			"reason", why ? why : ""));
+			"reason", vm->unwell ? vm->unwell : ""));
+}
+
+const char *vm_health_text(const struct vm *vm)
+{
+	if (vm->unresponsive <= 0)
+		return "ok";
+	return vm->hostile_since > 0 ? "unresponsive: hostile" : "unresponsive";
+}
+
+void vm_hostile(struct vm *vm, const struct err *e)
+{
+	_cleanup_(free_ptr) char *why = xasprintf("hostile: %s", e->text);
+
+	vm->hostile_since = daemon_now();
+	vm->unresponsive = 0; /* what was wrong before is told no more */
+	vm_health(vm, false, why);
 }
 
 void vm_start_failed(struct vm *vm, const struct err *e)

@@ -46,6 +46,7 @@ enum {
 	VM_KILL_SECONDS = 10,	/* until a killed process counts as unkillable */
 	VM_QMP_SECONDS = 10,	/* deadline of an ordinary command */
 	VM_RECONNECT_SECONDS = 5,
+	VM_HOSTILE_SECONDS = 60, /* until one that broke the protocol is listened to again */
 	VM_RESET_SECONDS = 2,	/* after a reset by hand the firmware may reset again */
 };
 
@@ -93,6 +94,8 @@ struct vm {
 	size_t nics;
 	struct qmp *qmp;
 	double unresponsive; /* ev_time() since when, 0: well */
+	char *unwell;	     /* why, while it is unresponsive */
+	double hostile_since; /* daemon_now() when its QEMU last passed a limit, 0: never */
 	json_int_t balloon;  /* bytes the guest has, 0: unknown */
 	char *io_error;	     /* disk and reason while paused by one */
 	bool quit_sent, kill_sent, stop_left, unkillable;
@@ -104,10 +107,10 @@ struct vm {
 	struct vm_launch *launch;
 	struct console *console;
 	struct display *display;
+	struct output *output;
 	struct err *start_error; /* why the last start failed */
 	struct policy_memory memory;
 	struct vm_wait *waits;
-	struct output *output;
 };
 
 /* --- vm.c: the fact --- */
@@ -120,6 +123,11 @@ void vm_arm(struct vm *vm, double seconds); /* 0 disarms */
 void vm_arm_start(struct vm *vm); /* with what is left of TimeoutStartSec= */
 /* The monitor timed out, or answered again. */
 void vm_health(struct vm *vm, bool well, const char *why);
+/* "ok", "unresponsive", "unresponsive: hostile" */
+const char *vm_health_text(const struct vm *vm);
+/* Its QEMU broke the protocol or floods us: its connection is closed, and made again after
+ * VM_HOSTILE_SECONDS at the earliest. The guest is left alone. */
+void vm_hostile(struct vm *vm, const struct err *e);
 /* Remembers why a start failed, for `start` and `info`. */
 void vm_start_failed(struct vm *vm, const struct err *e);
 /* One line for people: reason of a state. */
