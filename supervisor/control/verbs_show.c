@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "supervisor/control/verbs.h"
 #include "supervisor/vm/display.h"
+#include "supervisor/vm/security.h"
 
 json_t *verb_address(uint32_t address)
 {
@@ -220,10 +221,19 @@ void verb_info(void *data, struct request *r)
 	struct vm *vm = verb_vm(data, r);
 	const struct conf_vm *c;
 	unsigned changes = 0;
+	struct err e = ERR_INIT;
 	json_t *o;
 
 	if (!vm)
 		return;
+	if (request_bool(r, "security", false)) {
+		o = security_report(vm, &e);
+		if (o)
+			request_return(r, o);
+		else
+			request_error(r, &e);
+		return;
+	}
 	c = conf_now(vm);
 	o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:n, s:s?, s:s, s:I, s:I, s:s?, s:o}", "name", vm->name,
 		"state", vm_state_name(vm->state), "reason", vm->reason, "want",

@@ -12,7 +12,7 @@
  *   join.c    from greeting to running; also adoption    adopt.c   processes of a former daemon
  *   stop.c    power button, quit, kill, the end          wait.c    who waits for a state
  *   console.c serial output and input                    display.c VNC connections
- *   output.c  tmpfs of the two logs, stderr
+ *   output.c  tmpfs of the two logs, stderr              security.c what confines the process
  */
 #ifndef SUPERVISOR_VM_VM_H
 #define SUPERVISOR_VM_VM_H
