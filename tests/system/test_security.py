@@ -73,3 +73,30 @@ def test_io_uring_when_asked_for(daemon):
     daemon.console("a").until("w{20}")
     kinds = daemon.exec("sh", "-c", "ls -l /proc/%d/fd" % daemon.info("a")["pid"])
     assert "io_uring" in kinds
+
+
+def test_uids_are_nobody_elses(world):
+    """Not a user's, not one that a user's containers may map, and not that of a VM whose file is gone."""
+    first = 1879048192
+    with open(os.path.join(world.base, "passwd"), "a", encoding="utf-8") as f:
+        f.write("early:x:%d:100::/:/bin/sh\n" % first)
+    with open(os.path.join(world.base, "group"), "a", encoding="utf-8") as f:
+        f.write("late::%d:\n" % (first + 1))
+    with open(os.path.join(world.base, "subuid"), "w", encoding="utf-8") as f:
+        f.write("early:100000:65536\nearly:%d:3\n" % (first + 2))
+    world.exec("mount", "--bind", os.path.join(world.base, "subuid"), "/etc/subuid")
+    for name in "abc":
+        world.micro(name)
+    world.start()
+    world.ok("start", "a", "b")
+    assert [world.info(name)["uid"] for name in "ab"] == [first + 5, first + 6]
+    world.ok("kill", "a", "b")
+    os.unlink(os.path.join(world.config, "b.vm"))
+    world.stop_daemon()
+    world.start()
+    world.ok("start", "c", "a")
+    assert [world.info(name)["uid"] for name in "ac"] == [first + 5, first + 7]
+    world.micro("b")
+    world.ok("start", "b")
+    assert world.info("b")["uid"] == first + 6
+    world.exec("umount", "/etc/subuid")
