@@ -65,18 +65,23 @@ static int refuse(scmp_filter_ctx ctx, int error, const char *calls)
 	return r;
 }
 
-/* By argument. Sockets: of local ones QEMU has use; all networks come as descriptors. */
+/* One more call that fails, where its first argument compares so. */
+static int refuse_kind(scmp_filter_ctx ctx, int error, int call, enum scmp_compare op, uint64_t a, uint64_t b)
+{
+	const struct scmp_arg_cmp kind = { .arg = 0, .op = op, .datum_a = a, .datum_b = b };
+
+	return seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO((unsigned)error), call, 1, &kind);
+}
+
+/* Sockets: of local ones QEMU has use; all networks come as descriptors. */
 static int refuse_kinds(scmp_filter_ctx ctx)
 {
-	int r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
-		SCMP_A0(SCMP_CMP_NE, AF_UNIX));
+	int r = refuse_kind(ctx, EAFNOSUPPORT, SCMP_SYS(socket), SCMP_CMP_NE, AF_UNIX, 0);
 
 	if (r == 0)
-		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socketpair), 1,
-			SCMP_A0(SCMP_CMP_NE, AF_UNIX));
+		r = refuse_kind(ctx, EAFNOSUPPORT, SCMP_SYS(socketpair), SCMP_CMP_NE, AF_UNIX, 0);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(clone_flags); i++)
-		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
-			SCMP_A0(SCMP_CMP_MASKED_EQ, clone_flags[i], clone_flags[i]));
+		r = refuse_kind(ctx, EPERM, SCMP_SYS(clone), SCMP_CMP_MASKED_EQ, clone_flags[i], clone_flags[i]);
 	return r;
 }
 
