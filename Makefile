@@ -61,7 +61,7 @@ $(B)/vmkeep: $(patsubst %.c,$(B)/%.o,$(wildcard supervisor/client/*.c)) $(call a
 		$(call archive,conf) $(call archive,qmp) $(BASE_LIB)
 	$(link) -ljansson -linih
 $(B)/vmkeep-jail: $(patsubst %.c,$(B)/%.o,$(wildcard supervisor/jail/*.c)) $(call archive,supervisor/api) $(BASE_LIB)
-	$(link) -ljansson -lsystemd
+	$(link) -ljansson -lsystemd -lseccomp
 
 # Tests: tests/unit/ROOM_what.c with the room's archives below it, and no others.
 UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*_*.c))
@@ -78,7 +78,7 @@ libs_doc  := supervisor/api conf base
 unit_libs = $(foreach r,$(or $(libs_$(firstword $(subst _, ,$(1)))),$(ROOMS)),$(call archive,$(r)))
 define unit
 $(B)/tests/unit/$(1): $(B)/tests/unit/$(1).o $(call unit_libs,$(1)) $(patsubst %.c,$(B)/%.o,$(if $(filter client_%,$(1)),$(filter-out supervisor/client/main.c,$(wildcard supervisor/client/*.c))) $(if $(filter jail_%,$(1)),$(filter-out supervisor/jail/main.c,$(wildcard supervisor/jail/*.c))))
-	$$(link) -lcmocka -lev -ljansson -lnl-3 -linih -lsystemd
+	$$(link) -lcmocka -lev -ljansson -lnl-3 -linih -lsystemd -lseccomp
 endef
 $(foreach t,$(notdir $(UNIT)),$(eval $(call unit,$(t))))
 

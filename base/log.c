@@ -12,6 +12,7 @@
 #include <endian.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 
 enum { LOG_LINE_MAX = 4096 };
 
@@ -108,6 +109,7 @@ void log_write(enum log_level level, const char *vm, const char *fmt, ...)
 	for (char *p = line; *p; p++)
 		if (*p == '\n')
 			*p = '|';
+	text_clean(line); /* a guest's or a QEMU's words may be in it */
 	if (!send_journal(level, vm, line))
 		fprintf(stderr, "vmkeepd: %s: %s\n", levels[level].name, line);
 }

@@ -243,6 +243,19 @@ char *text_escape(const char *data, size_t len, bool keep_lines)
 	return buf_steal(&b);
 }
 
+void text_clean(char *s)
+{
+	unsigned char *p = (unsigned char *)s;
+
+	for (size_t left = strlen(s), n; left > 0; p += n, left -= n) {
+		n = *p >= 0x20 && *p < 0x7f ? 1 : utf8_printable(p, left);
+		if (n == 0) {
+			*p = *p == '\t' ? ' ' : '?';
+			n = 1;
+		}
+	}
+}
+
 char *text_shell_quote(const char *s)
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"

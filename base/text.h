@@ -31,6 +31,10 @@ const char *text_duration(char *buf, size_t len, uint64_t ms);
  * UTF-8 become \xNN, backslash \\; tab and newline stay when keep_lines. Caller frees. */
 char *text_escape(const char *data, size_t len, bool keep_lines);
 
+/* The same in place, where length matters more than what the bytes were: each becomes '?', tabs
+ * blanks. What is left is UTF-8 without control characters, also where s was cut in a character. */
+void text_clean(char *s);
+
 /* What a POSIX shell reads back as exactly s. Caller frees. */
 char *text_shell_quote(const char *s);
 

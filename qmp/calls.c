@@ -125,3 +125,16 @@ void call_describe(const struct call *c, const char *why, struct err *e)
 		break;
 	}
 }
+
+const char *call_refused(const json_t *error, struct err *e)
+{
+	const char *class = json_string_value(json_object_get(error, "class"));
+	const char *desc = json_string_value(json_object_get(error, "desc"));
+
+	err_set(e,
+		streq(class, "DeviceNotFound")	  ? ERR_NOT_FOUND
+		: streq(class, "DeviceNotActive") ? ERR_WRONG_STATE
+						  : ERR_FAILED,
+		"%s", desc ? desc : "QEMU gave no reason");
+	return class;
+}

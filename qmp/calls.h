@@ -59,5 +59,7 @@ double calls_due(const struct calls *l);
 
 /* why: what became of the connection. */
 void call_describe(const struct call *c, const char *why, struct err *e);
+/* QEMU's error object, in our words where its class says more than "failed". Returns that class. */
+const char *call_refused(const json_t *error, struct err *e);
 
 #endif

@@ -17,6 +17,7 @@
 #include "qmp/calls.h"
 #include "qmp/codec.h"
 #include "qmp/outq.h"
+#include "qmp/rate.h"
 
 #define TURN_MAX 0.003 /* seconds: monitors that are looked at later in a turn wait for the next one */
 
@@ -35,6 +36,7 @@ struct qmp {
 	int fd;	    /* -1 when the connection is gone */
 	struct codec in;
 	struct outq out;
+	struct rate rate;
 	int write_error;
 
 	struct calls calls;
@@ -171,28 +173,13 @@ static void take_event(struct qmp *q, const json_t *message)
 		q->h.event(q->data, name, data);
 }
 
-/* QEMU's error object, in our words where its class says more than "failed". */
-static void describe_error(struct qmp *q, const json_t *error, struct err *e)
-{
-	const char *class = json_string_value(json_object_get(error, "class"));
-	const char *desc = json_string_value(json_object_get(error, "desc"));
-
-	q->error_class = class;
-	err_set(e,
-		streq(class, "DeviceNotFound")	  ? ERR_NOT_FOUND
-		: streq(class, "DeviceNotActive") ? ERR_WRONG_STATE
-						  : ERR_FAILED,
-		"%s", desc ? desc : "QEMU gave no reason");
-}
-
 static void become_ready(struct qmp *q, const json_t *error)
 {
 	json_t *greeting = q->greeting;
 	struct err e;
 
 	if (error) {
-		describe_error(q, error, &e);
-		q->error_class = NULL;
+		call_refused(error, &e);
 		lose(q, ERR_QEMU_FAILED, "QEMU refused qmp_capabilities: %s", e.text);
 		return;
 	}
@@ -203,31 +190,41 @@ static void become_ready(struct qmp *q, const json_t *error)
 	json_decref(greeting);
 }
 
+/* Ends the session of a QEMU that says more than one in order would. */
+static void count(struct qmp *q, unsigned unasked, size_t bytes)
+{
+	const char *what = rate_count(&q->rate, calls_now(), unasked, bytes);
+
+	if (what)
+		lose(q, ERR_QEMU_FAILED, "QEMU floods us with %s", what);
+}
+
 /* A reply that nobody waits for is no breach: it is late, or an earlier client's. */
 static void take_reply(struct qmp *q, const json_t *message)
 {
 	const json_t *error = json_object_get(message, "error");
 	const json_t *id = json_object_get(message, "id");
 	json_int_t n = json_integer_value(id);
+	bool known = json_is_integer(id) && n >= 0 && n <= (json_int_t)UINT_MAX;
 	struct err e = ERR_INIT;
 	struct call *c;
 
-	if (!json_is_integer(id) || n < 0 || n > (json_int_t)UINT_MAX)
-		return;
-	if (q->silent) {
+	if (known && q->silent) {
 		q->silent = false;
 		if (q->h.heard)
 			q->h.heard(q->data);
 	}
-	if (q->greeted && !q->ready && (unsigned)n == q->hello_id) {
+	if (known && q->greeted && !q->ready && (unsigned)n == q->hello_id) {
 		become_ready(q, error);
 		return;
 	}
-	c = calls_find(&q->calls, (unsigned)n);
-	if (!c)
+	c = known ? calls_find(&q->calls, (unsigned)n) : NULL;
+	if (!c) {
+		count(q, 1, 0);
 		return;
+	}
 	if (error) {
-		describe_error(q, error, &e);
+		q->error_class = call_refused(error, &e);
 		complete(q, c, NULL, &e);
 		q->error_class = NULL;
 	} else {
@@ -237,14 +234,16 @@ static void take_reply(struct qmp *q, const json_t *message)
 
 static void take(struct qmp *q, json_t *message)
 {
-	if (json_object_get(message, "event"))
+	if (json_object_get(message, "event")) {
 		take_event(q, message);
-	else if (json_object_get(message, "return") || json_object_get(message, "error"))
+		count(q, 1, 0);
+	} else if (json_object_get(message, "return") || json_object_get(message, "error")) {
 		take_reply(q, message);
-	else if (json_object_get(message, "QMP"))
+	} else if (json_object_get(message, "QMP")) {
 		take_greeting(q, message);
-	else
+	} else {
 		lose(q, ERR_QEMU_FAILED, "QEMU sent what is no greeting, reply or event");
+	}
 }
 
 /* Messages that are here already; false when the turn has had enough of them. */
@@ -286,6 +285,7 @@ static void read_input(struct qmp *q)
 
 		codec_commit(&q->in, n > 0 ? (size_t)n : 0);
 		bytes += n > 0 ? (size_t)n : 0;
+		count(q, 0, n > 0 ? (size_t)n : 0);
 		if (n > 0 || (n < 0 && error == EINTR))
 			continue;
 		if (n < 0 && (error == EAGAIN || error == EWOULDBLOCK)) {

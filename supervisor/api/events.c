@@ -12,7 +12,8 @@ const struct api_event api_events[] = {
 	},
 	{
 		.name = "VM_HEALTH",
-		.data = "name: the VM; health: ok or unresponsive; reason: what is wrong, empty with ok",
+		.data = "name: the VM; health: ok or unresponsive; reason: what is wrong, empty with ok; it begins "
+			"with hostile: where QEMU broke the protocol or its limits",
 		.help = "a running VM's QEMU stopped answering, or answers again",
 	},
 	{

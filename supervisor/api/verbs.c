@@ -131,9 +131,14 @@ const struct api_verb api_verbs[] = {
 		.aliases = { "status", "state", "dominfo", "domstate" },
 		.role = API_ROLE_VIEW,
 		.target = API_VMS,
+		.arg = {
+			{ .name = "security", .type = API_BOOL, .option = "--security",
+				.help = "what confines its process, read from the kernel; "
+					"the exit status is 1 when a rule does not hold" },
+		},
 		.result = "an object with all that is known of the VM: state, reason, want, "
 			"health, uuid, pid, memory, disks, NICs with addresses, and what a "
-			"restart would change",
+			"restart would change; with security: columns and rows of rule, holds, found",
 		.help = "tell all about VMs: state and why, processors, memory, disks, addresses",
 	},
 	{

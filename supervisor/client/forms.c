@@ -52,6 +52,19 @@ static int diff_status(const json_t *result)
 	return has_rows(result) ? api_class(ERR_FAILED)->exit : 0;
 }
 
+/* info --security: a rule that does not hold. */
+static int info_status(const json_t *result)
+{
+	bool rules = streq(json_string_value(json_array_get(json_object_get(result, "columns"), 1)), "holds");
+	json_t *row;
+	size_t i;
+
+	json_array_foreach (json_object_get(result, "rows"), i, row)
+		if (rules && json_is_false(json_array_get(row, 1)))
+			return api_class(ERR_FAILED)->exit;
+	return 0;
+}
+
 /* The host goes down in any case; whoever types it wants to know. */
 static int shutdown_status(const json_t *result)
 {
@@ -219,7 +232,7 @@ static int version_run(struct command *c)
 
 static const struct command_form forms[] = {
 	{"vm-list",	     NULL,	   NULL,		 list_print    },
-	{ "vm-info",	     NULL,	   NULL,		 info_print    },
+	{ "vm-info",	     NULL,	   info_status,	info_print    },
 	{ "vm-console",	console_run, NULL,		   NULL		},
 	{ "vm-log",	    stream_run,	NULL,	      NULL	   },
 	{ "subscribe",     events_run,  NULL,		 NULL	      },

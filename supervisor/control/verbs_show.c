@@ -9,6 +9,7 @@
 #include "supervisor/vm/agent.h"
 #include "supervisor/vm/display.h"
 #include "supervisor/vm/outdated.h"
+#include "supervisor/vm/security.h"
 
 json_t *verb_address(uint32_t address)
 {
@@ -54,7 +55,7 @@ static json_t *list_row(struct vm *vm)
 	const struct conf_vm *c = conf_now(vm);
 
 	return json_pack("[s, s, s, s, s, I, I, o, o, s, b, b]", vm->name, vm_state_name(vm->state), vm->reason,
-		vm->unresponsive > 0 ? "unresponsive" : "ok",
+		vm_health_text(vm),
 		vm->want == VM_WANT_RUNNING ? "running" : "stopped", (json_int_t)c->cpus,
 		vm->balloon ? vm->balloon : (json_int_t)c->memory, verb_address(first_address(vm)),
 		uptime(vm), accel_text(vm), vm->conf.enable, vm_outdated(vm));
@@ -199,6 +200,8 @@ static void add_process(json_t *o, struct vm *vm)
 		json_object_set_new(o, "vnc", json_string(vnc));
 	if (vm->unresponsive > 0)
 		json_object_set_new(o, "unresponsive_since", json_real(vm->unresponsive));
+	if (vm->unwell)
+		json_object_set_new(o, "unresponsive_reason", json_string(vm->unwell));
 	command = vm->qmp ? qmp_oldest_call(vm->qmp, &age) : NULL;
 	if (command && age > 1)
 		json_object_set_new(o, "waits_for", json_sprintf("%s for %.0f s", command, age));
@@ -226,15 +229,24 @@ void verb_info(void *data, struct request *r)
 	struct vm *vm = verb_vm(data, r);
 	const struct conf_vm *c;
 	unsigned changes = 0;
+	struct err e = ERR_INIT;
 	json_t *o;
 
 	if (!vm)
 		return;
+	if (request_bool(r, "security", false)) {
+		o = security_report(vm, &e);
+		if (o)
+			request_return(r, o);
+		else
+			request_error(r, &e);
+		return;
+	}
 	c = conf_now(vm);
 	o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:n, s:s?, s:s, s:I, s:I, s:s?, s:o}", "name", vm->name,
 		"state", vm_state_name(vm->state), "reason", vm->reason, "want",
 		vm->want == VM_WANT_RUNNING ? "running" : "stopped", "health",
-		vm->unresponsive > 0 ? "unresponsive" : "ok", "since", vm->since, "pid", "description", c->description,
+		vm_health_text(vm), "since", vm->since, "pid", "description", c->description,
 		"uuid", c->uuid ? c->uuid : vm->identity.uuid, "cpus", (json_int_t)c->cpus, "memory",
 		(json_int_t)c->memory, "machine", vm->identity.machine ? vm->identity.machine : c->machine,
 		"disks", disk_rows(c));

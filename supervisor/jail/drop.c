@@ -16,7 +16,12 @@
 #include "base/mem.h"
 #include "supervisor/jail/jail.h"
 
-enum { NOFILE = 4096 };
+enum {
+	NOFILE = 4096,
+	/* Processes and threads of this uid: a QEMU has one per processor and up to 64 for each of its
+	 * I/O threads. What a fork bomb gets is nobody else's. */
+	NPROC = 1024,
+};
 
 int fds_own_only(struct jail *j, struct err *e)
 {
@@ -51,16 +56,24 @@ int session_reset(struct jail *j, struct err *e)
 
 int limits_set(struct jail *j, struct err *e)
 {
-	const struct rlimit files = { NOFILE, NOFILE }, core = { 0, 0 };
+	static const struct {
+		int which;
+		rlim_t most;
+	} limits[] = {
+		{ RLIMIT_NOFILE, NOFILE },
+		{ RLIMIT_NPROC, NPROC },
+		{ RLIMIT_CORE, 0 }, /* it would hold the guest's memory */
+	};
 	_cleanup_(close_fd) int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 	char text[16];
 	int len = snprintf(text, sizeof text, "%d", j->oom_score_adj);
 
 	if (fd < 0 || write(fd, text, (size_t)len) != len)
 		return err_errno(e, "set oom_score_adj to %s", text);
-	/* no core: it would hold the guest's memory */
-	if (setrlimit(RLIMIT_NOFILE, &files) < 0 || setrlimit(RLIMIT_CORE, &core) < 0)
-		return err_errno(e, "set limits");
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
+		if (setrlimit((__rlimit_resource_t)limits[i].which,
+			    &(struct rlimit){ limits[i].most, limits[i].most }) < 0)
+			return err_errno(e, "set limits");
 	return 0;
 }
 

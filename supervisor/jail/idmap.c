@@ -10,10 +10,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/fsuid.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -69,48 +69,42 @@ static int write_map(pid_t pid, const char *map, unsigned int inside, unsigned i
 	return fd >= 0 && write(fd, text, (size_t)len) == len ? 0 : -errno;
 }
 
-enum { DIRECTORIES_MAX = 64 }; /* above the root that a chroot gave us */
-
 /*
  * The kernel makes no user namespace for a process whose root is not its mount namespace's own
- * (user_namespaces(7): EPERM in a chroot), and people install from within one. So for this moment
- * the root is the namespace's: with the working directory outside of the root, ".." ends only there.
+ * (user_namespaces(7): EPERM in a chroot), and people install from within one: entering its own
+ * mount namespace anew gives a process the right root. Answers 0 or an errno, then waits.
  */
-static pid_t clone_at_top(void)
+_Noreturn static void live_in_namespace(int parent)
 {
-	_cleanup_(close_fd) int back = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	pid_t pid = -1;
+	int mounts = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	int number = 0;
 
-	if (back < 0 || chdir("/") < 0 || chroot("usr") < 0)
-		return -1;
-	for (int i = 0; i < DIRECTORIES_MAX; i++)
-		if (chdir("..") < 0)
-			break;
-	if (chroot(".") == 0)
-		pid = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, NULL);
-	if (pid != 0 && (fchdir(back) < 0 || chroot(".") < 0))
-		abort(); /* nothing must run with another root than it was planned for */
-	return pid;
+	if (mounts < 0 || setns(mounts, CLONE_NEWNS) < 0 || unshare(CLONE_NEWUSER) < 0)
+		number = errno;
+	if (write(parent, &number, sizeof number) != sizeof number)
+		_exit(1);
+	_exit(read(parent, &number, 1) == 0 ? 0 : 1);
 }
 
-/* A user namespace exists only with a process in it: one is born into it and waits until the
- * descriptor is open. It ends when our end of the pipe closes, so also if we are killed. */
+/* A user namespace exists only with a process in it: one lives in it until the descriptor is open.
+ * It ends when our end of the pair closes, so also if we are killed. */
 static int user_namespace(const struct stat *owner, uid_t uid)
 {
-	char path[32], c;
-	int wait[2], r;
+	int pair[2], number, r = 0;
+	char path[32];
 	pid_t pid;
 
-	if (pipe2(wait, O_CLOEXEC) < 0)
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
-	pid = (pid_t)syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, NULL);
-	if (pid < 0 && errno == EPERM)
-		pid = clone_at_top();
+	pid = fork();
 	if (pid == 0) {
-		close(wait[1]);
-		_exit(read(wait[0], &c, 1) == 0 ? 0 : 1);
+		close(pair[0]);
+		live_in_namespace(pair[1]);
 	}
 	r = pid < 0 ? -errno : 0;
+	close(pair[1]);
+	if (r == 0)
+		r = read(pair[0], &number, sizeof number) == sizeof number ? -number : -EIO;
 	if (r == 0)
 		r = write_map(pid, "uid_map", owner->st_uid, uid);
 	if (r == 0)
@@ -121,8 +115,7 @@ static int user_namespace(const struct stat *owner, uid_t uid)
 		if (r < 0)
 			r = -errno;
 	}
-	close(wait[0]);
-	close(wait[1]);
+	close(pair[0]);
 	if (pid > 0)
 		waitpid(pid, NULL, 0);
 	return r;

@@ -81,6 +81,7 @@ struct jail {
 	bool running; /* with check: its own QEMU holds the files */
 	const char **argv;
 	int oom_score_adj;
+	bool io_uring; /* some disk wants it */
 	const char *root;
 	const char *image_dir;
 	int image_dir_fd; /* -1 until needed */
@@ -169,5 +170,8 @@ int limits_set(struct jail *j, struct err *e);
 int privileges_drop(struct jail *j, struct err *e);
 int program_check(struct jail *j, struct err *e);
 int fds_place(struct jail *j, struct err *e);
+
+/* seccomp.c */
+int filter_load(struct jail *j, struct err *e);
 
 #endif

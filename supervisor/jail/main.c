@@ -43,6 +43,7 @@ static const struct step {
 	{ "privileges",      privileges_drop,  NULL,          false },
 	{ "program",         program_check,    NULL,          false },
 	{ "descriptors",     fds_place,        NULL,          false },
+	{ "system calls",    filter_load,      NULL,          false },
 	/* clang-format on */
 };
 

@@ -206,7 +206,7 @@ void plan_release(struct jail *j)
 int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 {
 	json_t *argv, *fds = NULL, *dev = NULL, *files = NULL, *group = NULL, *o;
-	int version, kvm = 0, tun = 0, check = 0, running = 0, r;
+	int version, kvm = 0, tun = 0, check = 0, running = 0, io_uring = 0, r;
 	json_int_t uid;
 	json_error_t je;
 
@@ -215,11 +215,11 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 		return err_set(e, ERR_USAGE, "plan: %s", je.text);
 	j->plan = o;
 	if (json_unpack_ex(o, &je, 0,
-		    "{s:i, s:s, s:I, s:o, s?o, s:s, s?s, s?s, s?b, s?b, s?i, s?b, s?b, s?o, s?o, s?o !}",
+		    "{s:i, s:s, s:I, s:o, s?o, s:s, s?s, s?s, s?b, s?b, s?i, s?b, s?b, s?b, s?o, s?o, s?o !}",
 		    "version", &version, "name", &j->name, "uid", &uid, "argv", &argv, "fds", &fds,
 		    "root", &j->root, "image_dir", &j->image_dir, "qemu_img", &j->qemu_img, "kvm",
 		    &kvm, "tun", &tun, "oom_score_adj", &j->oom_score_adj, "check",
-		    &check, "running", &running, "dev", &dev, "files", &files, "group",
+		    &check, "running", &running, "io_uring", &io_uring, "dev", &dev, "files", &files, "group",
 		    &group) < 0)
 		return err_set(e, ERR_USAGE, "plan: %s", je.text);
 	if (version != PLAN_VERSION)
@@ -230,6 +230,7 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 	j->uid = (uid_t)uid;
 	j->check = check;
 	j->running = running;
+	j->io_uring = io_uring;
 	r = parse_argv(j, argv, e);
 	if (r == 0)
 		r = parse_fds(j, fds, e);

@@ -27,6 +27,7 @@
  *   qemu_img: path or name of qemu-img, for create,
  *   kvm: bool (device node wanted), tun: false, oom_score_adj: int,
  *   check: bool, running: bool (with check: the VM's own QEMU holds its files),
+ *   io_uring: bool (a disk with AIO=io_uring: the filter lets these calls through),
  *   hugepages/other device nodes: "dev": ["/dev/..."] (block devices are made from "files"),
  *   group: {unit: "vmkeep-web1.scope" or "" without systemd, dirs: [directories to make and enter where
  *           systemd cannot be reached], cpu_quota: percent, cpu_weight, io_weight, tasks_max,

@@ -12,6 +12,7 @@
 #include "supervisor/vm/agent.h"
 #include "supervisor/vm/console.h"
 #include "supervisor/vm/display.h"
+#include "supervisor/vm/output.h"
 #include "supervisor/vm/record.h"
 #include "supervisor/vm/spawn.h"
 #include "supervisor/vm/vms.h"
@@ -49,6 +50,7 @@ static void adopt_running(struct vm *vm, const struct record_process *p)
 	vm->since = since;
 	console_open(vm);
 	vm_agent_open(vm, true);
+	output_open(vm);
 	if (p->stopping)
 		vm_event(vm, VM_EV_STOP, NULL);
 	else if (p->quitting)

@@ -97,5 +97,7 @@ struct argv_file {
 /* Returns the number of files, at most max; strings live in the arena. */
 size_t argv_files(const struct conf_vm *c, const struct identity *id,
 	const struct argv_context *ctx, struct arena *a, struct argv_file *file, size_t max);
+/* Some disk has AIO=io_uring: only then does the system call filter let it through. */
+bool argv_wants_io_uring(const struct conf_vm *c);
 
 #endif

@@ -75,3 +75,11 @@ size_t argv_files(const struct conf_vm *c, const struct identity *id,
 	}
 	return l.n;
 }
+
+bool argv_wants_io_uring(const struct conf_vm *c)
+{
+	for (size_t i = 0; i < c->disks; i++)
+		if (c->disk[i].aio == CONF_AIO_IO_URING)
+			return true;
+	return false;
+}

@@ -14,9 +14,10 @@
 #include "supervisor/core/logfile.h"
 #include "supervisor/core/watch.h"
 #include "supervisor/vm/ready.h"
+#include "supervisor/vm/output.h"
 #include "supervisor/vm/spawn.h"
 
-enum { DRAIN_MAX = 256 << 10, QEMU_LOG_MAX = 1 << 20, QEMU_LOG_KEEP = 3 };
+enum { DRAIN_MAX = 256 << 10 };
 
 #define TAKEN_LOOK     0.05 /* seconds between looks whether QEMU has read what was typed */
 #define TAKEN_PATIENCE 10.0 /* seconds until what it does not read is given up */
@@ -34,7 +35,7 @@ struct port {
 	struct vm *vm;
 	const struct conf_serial *conf;
 	bool first;
-	int fd;	   /* of the .out file, to read and to punch */
+	int fd;	   /* of its output, to read and to punch */
 	int watch; /* of it */
 	off_t drained;
 	ev_timer more; /* drained a share, and goes on in another turn */
@@ -71,7 +72,7 @@ static void typed_close(struct port *p)
 	buf_clear(&p->typed);
 }
 
-/* The same bytes reach the .out file: here they are only taken off the guest's hands. */
+/* The same bytes reach the output file: here they are only taken off the guest's hands. */
 static void on_typed_in(struct ev_loop *ev, ev_io *w, int revents)
 {
 	char chunk[4096];
@@ -261,21 +262,6 @@ static void on_more(struct ev_loop *ev, ev_timer *t, int revents)
 	drain_in_turns(t->data);
 }
 
-/* Where a former daemon stopped: behind the hole it punched and the zeros at its end. */
-static off_t first_data(int fd)
-{
-	off_t at = lseek(fd, 0, SEEK_DATA);
-	char chunk[4096];
-	ssize_t n, zeros = 0;
-
-	if (at < 0)
-		return lseek(fd, 0, SEEK_END);
-	n = pread(fd, chunk, sizeof chunk, at);
-	while (zeros < n && chunk[zeros] == '\0')
-		zeros++;
-	return at + zeros;
-}
-
 static const char *log_name(const struct conf_serial *s, bool first, char buf[80])
 {
 	if (first)
@@ -288,16 +274,16 @@ static void port_open(struct port *p, bool first)
 {
 	struct vm *vm = p->vm;
 	struct err e = ERR_INIT;
-	char name[80];
+	char name[96];
 
 	p->first = first;
-	snprintf(name, sizeof name, "serial-%s.out", p->conf->id);
+	snprintf(name, sizeof name, "out/serial-%s", p->conf->id);
 	p->fd = openat(vm->run_fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 	if (p->fd < 0) {
 		log_warning(vm->name, "console '%s': %s", p->conf->id, strerror(errno));
 		return;
 	}
-	p->drained = first_data(p->fd);
+	p->drained = output_first_data(p->fd);
 	if (p->conf->log &&
 		logfile_open(&p->log, vm->daemon->dirs.log_fd, vm->name, log_name(p->conf, first, name),
 			p->conf->log_size, (unsigned)p->conf->log_keep, &e) < 0)
@@ -413,19 +399,4 @@ void console_tail(const struct vm *vm, const char *serial, unsigned lines, struc
 			logfile_tail(vm->daemon->dirs.log_fd, vm->name, log_name(&c->serial[i], i == 0, name),
 				lines, out);
 	out->max = max;
-}
-
-void console_log_qemu(struct vm *vm, const char *when, const char *text, size_t len)
-{
-	struct logfile l = LOGFILE_INIT;
-	_cleanup_(free_ptr) char *head = xasprintf("--- %s: %s\n", when, vm->reason);
-	struct err e = ERR_INIT;
-
-	if (logfile_open(&l, vm->daemon->dirs.log_fd, vm->name, "qemu.log", QEMU_LOG_MAX, QEMU_LOG_KEEP, &e) < 0)
-		log_warning(vm->name, "%s", e.text);
-	logfile_append(&l, head, strlen(head));
-	logfile_append(&l, text, len);
-	if (len && text[len - 1] != '\n')
-		logfile_append(&l, "\n", 1);
-	logfile_release(&l);
 }

@@ -2,10 +2,10 @@
 /*
  * supervisor/vm/console.h - the serial ports of one running guest
  *
- * QEMU appends what a guest prints to RUN/vms/NAME/serial-ID.out. It is drained from there to the
- * log and to whoever watches, and the drained part is punched out of the file, so that nothing grows
- * while nobody looks and nothing is lost while somebody does. The serial socket is connected only
- * while somebody types: a client that does not read stalls the guest after 279 characters, and
+ * QEMU appends what a guest prints to RUN/vms/NAME/out/serial-ID (output.h). It is drained from there
+ * to the log and to whoever watches, and the drained part is punched out of the file, so that nothing
+ * grows while nobody looks and nothing is lost while somebody does. The serial socket is connected
+ * only while somebody types: a client that does not read stalls the guest after 279 characters, and
  * ours always reads. All bytes are the guest's: whoever shows them on a terminal decides to escape.
  */
 #ifndef SUPERVISOR_VM_CONSOLE_H
@@ -40,8 +40,5 @@ int console_check(const struct vm *vm, const char *serial, struct err *e);
 
 /* The last lines of the log of a port, also of a VM that is off. */
 void console_tail(const struct vm *vm, const char *serial, unsigned lines, struct buf *out);
-
-/* Appends to LOG/NAME/qemu.log under a line that says when. */
-void console_log_qemu(struct vm *vm, const char *when, const char *text, size_t len);
 
 #endif

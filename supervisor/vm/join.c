@@ -207,6 +207,7 @@ const struct qmp_handlers vm_qmp_handlers = {
 void vm_greet(struct vm *vm)
 {
 	struct err e = ERR_INIT;
+	double patience;
 	int fd;
 
 	if (vm->state == VM_GREETING)
@@ -215,6 +216,13 @@ void vm_greet(struct vm *vm)
 		set_reboot_action(vm);
 	if (vm->qmp || vm->run_fd < 0)
 		return;
+	patience = vm->hostile_since > 0 ? vm->hostile_since + VM_HOSTILE_SECONDS - daemon_now() : 0;
+	if (patience > 0) {
+		if (vm->state == VM_RUNNING || vm->state == VM_PAUSED)
+			vm_arm(vm, patience);
+		return;
+	}
+	vm->hostile_since = 0;
 	fd = vm_socket_connect(vm, "qmp.sock", &e);
 	if (fd >= 0) {
 		vm->qmp = qmp_new(vm->daemon->loop.ev, fd, VM_QMP_SECONDS, &vm_qmp_handlers, vm);
@@ -259,6 +267,13 @@ void vm_qmp_closed(void *data, const struct err *e)
 	qmp_close(vm->qmp);
 	vm->qmp = NULL;
 	log_debug(vm->name, "monitor lost: %s", e->text);
+	if (e->class == ERR_QEMU_FAILED) {
+		vm_hostile(vm, e);
+		if (vm->state == VM_SPAWNING || vm->state == VM_GREETING || vm->state == VM_JOINING) {
+			broken(vm, e);
+			return;
+		}
+	}
 	/* usually the process ends in the same turn; only if not, connect again */
 	if (vm->state == VM_RUNNING || vm->state == VM_PAUSED)
 		vm_arm(vm, vm->unresponsive > 0 ? VM_RECONNECT_SECONDS : 0.2);

@@ -95,12 +95,13 @@ int vm_plan(struct vm *vm, const int *number, size_t n, struct buf *out, struct 
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(fds, json_integer(number[i]));
 	if (r == 0) {
-		plan = json_pack("{s:i, s:s, s:i, s:o, s:O, s:o, s:s, s:s, s:b, s:i, s:o}", "version",
+		plan = json_pack("{s:i, s:s, s:i, s:o, s:O, s:o, s:s, s:s, s:b, s:i, s:b, s:o}", "version",
 			PLAN_VERSION, "name", vm->name, "uid", (int)vm->identity.uid, "argv",
 			words_to_json(&argv), "fds", fds, "root",
 			json_string(arena_printf(&a, "%s/vms/%s/root", vm->daemon->dirs.run, vm->name)),
 			"image_dir", vm->daemon->image_dir, "qemu_img", "qemu-img", "kvm",
-			vm->accel == CONF_ACCEL_KVM, "oom_score_adj", OOM_SCORE_ADJ, "files",
+			vm->accel == CONF_ACCEL_KVM, "oom_score_adj", OOM_SCORE_ADJ,
+			"io_uring", argv_wants_io_uring(&vm->running), "files",
 			vm_plan_files(vm, &vm->running, &ctx, &a));
 		json_object_set_new(plan, "group", cgroups_plan(vm->daemon->cgroups, vm->name, &vm->running));
 		text = json_dumps(plan, JSON_COMPACT);

@@ -25,6 +25,7 @@
 #include "supervisor/vm/argv.h"
 #include "supervisor/vm/console.h"
 #include "supervisor/vm/display.h"
+#include "supervisor/vm/output.h"
 #include "supervisor/vm/record.h"
 
 enum { PLAN_REPLY_MAX = 64 << 10 };
@@ -101,6 +102,7 @@ static int make_run_dir(struct vm *vm, struct err *e)
 	_cleanup_(free_ptr) char *path = xasprintf("vms/%s", vm->name);
 	int run = vm->daemon->dirs.run_fd;
 
+	output_unmount(vm);
 	if (file_remove_tree(run, path, e) < 0)
 		return e->number;
 	if (mkdirat(run, path, 0700) < 0)
@@ -108,7 +110,7 @@ static int make_run_dir(struct vm *vm, struct err *e)
 	vm->run_fd = openat(run, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (vm->run_fd < 0 || mkdirat(vm->run_fd, "root", 0755) < 0)
 		return err_errno(e, "open directory '%s/%s'", vm->daemon->dirs.run, path);
-	return 0;
+	return output_mount(vm, e);
 }
 
 static int make_monitor(struct vm *vm, struct baggage *b, struct err *e)
@@ -128,7 +130,7 @@ static int make_monitor(struct vm *vm, struct baggage *b, struct err *e)
 
 static int make_serials(struct vm *vm, struct baggage *b, struct err *e)
 {
-	char name[80];
+	char name[96];
 
 	for (size_t i = 0; i < vm->running.serials; i++) {
 		int fd, r;
@@ -137,10 +139,10 @@ static int make_serials(struct vm *vm, struct baggage *b, struct err *e)
 		r = make_listener(vm, name, b, argv_fd_serial(i), e);
 		if (r < 0)
 			return r;
-		snprintf(name, sizeof name, "serial-%s.out", vm->running.serial[i].id);
-		fd = openat(vm->run_fd, name, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		snprintf(name, sizeof name, "out/serial-%s", vm->running.serial[i].id);
+		fd = output_make(vm, name, e);
 		if (fd < 0)
-			return err_errno(e, "make '%s'", name);
+			return fd;
 		baggage_add(b, fd, argv_fd_serial_log(i));
 	}
 	return 0;
@@ -360,9 +362,9 @@ static int spawn(struct vm *vm, struct baggage *b, struct buf *plan, struct err 
 	if (r == 0 && vm->running.agent)
 		r = make_listener(vm, "agent.sock", b, ARGV_FD_AGENT, e);
 	if (r == 0) {
-		fd = openat(vm->run_fd, "qemu.err", O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		fd = output_make(vm, OUTPUT_STDERR, e);
 		if (fd < 0)
-			return err_errno(e, "make 'qemu.err'");
+			return fd;
 		baggage_add(b, fd, STDERR_FILENO);
 		r = make_taps(vm, b, e);
 	}
@@ -401,6 +403,7 @@ void vm_spawn(struct vm *vm)
 	}
 	vm_watch_process(vm);
 	console_open(vm);
+	output_open(vm);
 	vm_agent_open(vm, false);
 	if (vm->running.timeout_start_ms != UINT64_MAX)
 		vm_arm(vm, (double)vm->running.timeout_start_ms / 1000);

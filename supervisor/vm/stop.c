@@ -8,9 +8,7 @@
 #include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 
-#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -19,6 +17,7 @@
 #include "supervisor/vm/console.h"
 #include "supervisor/vm/display.h"
 #include "supervisor/vm/ready.h"
+#include "supervisor/vm/output.h"
 #include "supervisor/vm/spawn.h"
 
 enum { STDERR_TAIL = 4096, STDERR_LINES = 20, SETTLED_SECONDS = 600 };
@@ -116,7 +115,7 @@ static char *stderr_tail(struct vm *vm)
 	int lines = 0;
 
 	if (vm->run_fd >= 0)
-		fd = openat(vm->run_fd, "qemu.err", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		fd = openat(vm->run_fd, OUTPUT_STDERR, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd >= 0 && fstat(fd, &st) == 0)
 		n = pread(fd, tail, sizeof tail,
 			st.st_size > STDERR_TAIL ? st.st_size - STDERR_TAIL : 0);
@@ -234,24 +233,6 @@ void vm_gone(struct vm *vm)
 		vm_arm(vm, v.delay > 0.001 ? v.delay : 0.001);
 }
 
-/* stderr's file goes with the process; what it held stays in the log directory. */
-static void keep_stderr(struct vm *vm)
-{
-	struct buf text = BUF_MAX(256 << 10);
-	char when[32];
-	time_t now = time(NULL);
-	struct tm tm;
-
-	if (vm->run_fd < 0)
-		return;
-	file_read(vm->run_fd, "qemu.err", &text, NULL);
-	if (text.len) {
-		strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", localtime_r(&now, &tm));
-		console_log_qemu(vm, when, text.data, text.len);
-	}
-	buf_release(&text);
-}
-
 void vm_clean(struct vm *vm)
 {
 	ev_io_stop(vm->daemon->loop.ev, &vm->exited);
@@ -265,14 +246,16 @@ void vm_clean(struct vm *vm)
 	vm->console = NULL;
 	display_free(vm->display);
 	vm->display = NULL;
-	keep_stderr(vm);
+	output_keep(vm);
 	for (size_t i = 0; i < vm->nics; i++)
 		networks_leave(vm->daemon->networks, vm->name, vm->nic[i].id);
 	close_fd(&vm->pidfd);
 	vm->pid = 0;
 	vm->starttime = 0;
 	vm->is_child = false;
-	vm->unresponsive = 0;
+	vm->unresponsive = vm->hostile_since = 0;
+	free(vm->unwell);
+	vm->unwell = NULL;
 	vm->balloon = 0;
 	vm->busy = NULL;
 	ready_forget(vm);

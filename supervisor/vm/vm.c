@@ -15,6 +15,7 @@
 #include "supervisor/vm/display.h"
 #include "supervisor/vm/outdated.h"
 #include "supervisor/vm/ready.h"
+#include "supervisor/vm/output.h"
 #include "supervisor/vm/vms.h"
 
 static void on_timer(struct ev_loop *ev, ev_timer *w, int revents);
@@ -58,6 +59,7 @@ void vm_free(struct vm *vm)
 	qmp_close(vm->qmp);
 	vm_agent_free(vm);
 	console_free(vm->console);
+	output_free(vm);
 	display_free(vm->display);
 	conf_vm_release(&vm->conf);
 	conf_vm_release(&vm->running);
@@ -71,6 +73,7 @@ void vm_free(struct vm *vm)
 	free(vm->problems);
 	free(vm->identity_problem);
 	free(vm->io_error);
+	free(vm->unwell);
 	free(vm->name);
 	outdated_exe_free(vm->exe);
 	free(vm);
@@ -94,6 +97,7 @@ void vm_set_reason(struct vm *vm, const char *fmt, ...)
 		vm->reason[len] = '\0';
 	}
 	vm->reason[strcspn(vm->reason, "\n")] = '\0';
+	text_clean(vm->reason);
 }
 
 const char *vm_reason(const struct vm *vm)
@@ -230,13 +234,33 @@ void vm_health(struct vm *vm, bool well, const char *why)
 	if (well == (vm->unresponsive <= 0))
 		return;
 	vm->unresponsive = well ? 0 : ev_time();
+	free(vm->unwell);
+	vm->unwell = well ? NULL : xstrdup(why);
+	if (!well)
+		text_clean(vm->unwell);
 	if (well)
 		log_info(vm->name, "answers again");
 	else
-		log_warning(vm->name, "unresponsive: %s", why);
+		log_warning(vm->name, "unresponsive: %s", vm->unwell);
 	daemon_event(vm->daemon, "VM_HEALTH",
 		json_pack("{s:s, s:s, s:s}", "name", vm->name, "health", well ? "ok" : "unresponsive",
-			"reason", why ? why : ""));
+			"reason", vm->unwell ? vm->unwell : ""));
+}
+
+const char *vm_health_text(const struct vm *vm)
+{
+	if (vm->unresponsive <= 0)
+		return "ok";
+	return vm->hostile_since > 0 ? "unresponsive: hostile" : "unresponsive";
+}
+
+void vm_hostile(struct vm *vm, const struct err *e)
+{
+	_cleanup_(free_ptr) char *why = xasprintf("hostile: %s", e->text);
+
+	vm->hostile_since = daemon_now();
+	vm->unresponsive = 0; /* what was wrong before is told no more */
+	vm_health(vm, false, why);
 }
 
 void vm_start_failed(struct vm *vm, const struct err *e)

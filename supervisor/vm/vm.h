@@ -15,6 +15,7 @@
  *   boot.c    starts with the host                       shutdown.c  ends with it
  *   order.c   who comes before whom, pure                ready.c   ReadyWhen=
  *   agent.c   the guest agent
+ *   output.c  tmpfs of the two logs, stderr              security.c what confines the process
  */
 #ifndef SUPERVISOR_VM_VM_H
 #define SUPERVISOR_VM_VM_H
@@ -37,6 +38,7 @@ struct console;
 struct display;
 struct outdated_exe;
 struct vm_agent;
+struct output;
 struct vm_prepare;
 struct vm_launch;
 struct vm_wait;
@@ -50,6 +52,7 @@ enum {
 	VM_KILL_SECONDS = 10,	/* until a killed process counts as unkillable */
 	VM_QMP_SECONDS = 10,	/* deadline of an ordinary command */
 	VM_RECONNECT_SECONDS = 5,
+	VM_HOSTILE_SECONDS = 60, /* until one that broke the protocol is listened to again */
 	VM_RESET_SECONDS = 2,	/* after a reset by hand the firmware may reset again */
 };
 
@@ -97,6 +100,8 @@ struct vm {
 	size_t nics;
 	struct qmp *qmp;
 	double unresponsive; /* ev_time() since when, 0: well */
+	char *unwell;	     /* why, while it is unresponsive */
+	double hostile_since; /* daemon_now() when its QEMU last passed a limit, 0: never */
 	json_int_t balloon;  /* bytes the guest has, 0: unknown */
 	char *io_error;	     /* disk and reason while paused by one */
 	bool quit_sent, kill_sent, stop_left, unkillable;
@@ -113,6 +118,7 @@ struct vm {
 	struct console *console;
 	struct display *display;
 	struct vm_agent *agent;
+	struct output *output;
 	struct err *start_error; /* why the last start failed */
 	struct policy_memory memory;
 	struct outdated_exe *exe; /* outdated.c */
@@ -129,6 +135,11 @@ void vm_arm(struct vm *vm, double seconds); /* 0 disarms */
 void vm_arm_start(struct vm *vm); /* with what is left of TimeoutStartSec= */
 /* The monitor timed out, or answered again. */
 void vm_health(struct vm *vm, bool well, const char *why);
+/* "ok", "unresponsive", "unresponsive: hostile" */
+const char *vm_health_text(const struct vm *vm);
+/* Its QEMU broke the protocol or floods us: its connection is closed, and made again after
+ * VM_HOSTILE_SECONDS at the earliest. The guest is left alone. */
+void vm_hostile(struct vm *vm, const struct err *e);
 /* Remembers why a start failed, for `start` and `info`. */
 void vm_start_failed(struct vm *vm, const struct err *e);
 /* One line for people: reason of a state. */

@@ -2,7 +2,6 @@
 #include "supervisor/vm/vms.h"
 
 #include <fcntl.h>
-#include <pwd.h>
 #include <sys/inotify.h>
 
 #include "base/log.h"
@@ -25,7 +24,6 @@ struct vms *vms_new(struct daemon *d)
 	_cleanup_(close_fd) int fd = open(d->dirs.config, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	vms->daemon = d;
-	vms->uid_next = IDENTITY_UID_FIRST;
 	vms->changed = true;
 	vms->watch = watch_add(d->watches, fd,
 		IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE, changed, vms, NULL);
@@ -89,32 +87,6 @@ struct vm *vms_find(struct vms *vms, const char *name)
 	return found ? vms->vm[i] : NULL;
 }
 
-static bool uid_taken(const struct vms *vms, uid_t uid, const struct vm *but)
-{
-	for (size_t i = 0; i < vms->n; i++)
-		if (vms->vm[i] != but && vms->vm[i]->identity.uid == uid)
-			return true;
-	return false;
-}
-
-/* Read by ourselves: a directory server that is asked by getpwuid() may never answer. */
-static bool uid_of_host(uid_t uid)
-{
-	_cleanup_(close_file) FILE *f = fopen("/etc/passwd", "re");
-	struct passwd *p = NULL;
-
-	while (f && (p = fgetpwent(f)) && p->pw_uid != uid)
-		;
-	return p != NULL;
-}
-
-uid_t vms_free_uid(struct vms *vms)
-{
-	while (uid_taken(vms, vms->uid_next, NULL) || uid_of_host(vms->uid_next))
-		vms->uid_next++;
-	return vms->uid_next++;
-}
-
 struct vm *vms_add(struct vms *vms, const char *name)
 {
 	struct vm *vm = vm_new(vms->daemon, name);
@@ -140,7 +112,7 @@ struct vm *vms_add(struct vms *vms, const char *name)
 		close(fd);
 	}
 	/* its file was away, and meanwhile another one got its uid: it gets a new one at its start */
-	if (vm->identity.uid && uid_taken(vms, vm->identity.uid, vm))
+	if (vm->identity.uid && vms_uid_taken(vms, vm->identity.uid, vm))
 		vm->identity.uid = 0;
 	daemon_event(vms->daemon, "VM_ADDED", json_pack("{s:s}", "name", name));
 	return vm;

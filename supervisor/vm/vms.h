@@ -17,7 +17,7 @@ struct vms {
 	size_t n, room;
 	int watch; /* of the configuration directory */
 	bool changed; /* a file there was written, made or removed since vms_reload() */
-	uint32_t uid_next;
+	uint32_t uid_next; /* 0: not known yet */
 	struct outdated_file *files; /* outdated.c */
 };
 
@@ -44,7 +44,9 @@ struct vm *vms_add(struct vms *vms, const char *name);
 /* For the end of an orphan: frees it when nothing is left of it. Not from inside its own event. */
 void vms_forget(struct vms *vms, struct vm *vm);
 
-/* A uid that no VM has, no user of the host and no running process. */
+/* A uid that no VM has or had, nor a user of the host or of its containers. uids.c */
 uid_t vms_free_uid(struct vms *vms);
+/* Another VM than this one has it. */
+bool vms_uid_taken(const struct vms *vms, uid_t uid, const struct vm *but);
 
 #endif

@@ -103,7 +103,8 @@ def test_install_and_uninstall(make, tmp_path):
     make("install")
     found = files_below(tmp_path)
     manual = {"usr/share/man/man%s/%s.gz" % (page[-1], page)
-              for page in ("vmkeep.1", "vmkeepd.8", "vmkeep.vm.5", "vmkeep.network.5", "vmkeep-api.7")}
+              for page in ("vmkeep.1", "vmkeepd.8", "vmkeep.vm.5", "vmkeep.network.5", "vmkeep-api.7",
+                           "vmkeep-security.7")}
     assert manual | set(PROGRAMS) | {
         "lib/systemd/system/vmkeepd.service",
         "usr/lib/sysusers.d/vmkeep.conf",

@@ -112,7 +112,7 @@ def test_log_is_capped(daemon):
 def test_what_is_drained_takes_no_memory(daemon):
     daemon.micro("a", "chatter")
     daemon.up("a")
-    folder = daemon.inner(os.path.join(daemon.run, "vms", "a"))
+    folder = daemon.inner(os.path.join(daemon.run, "vms", "a", "out"))
 
     def files():
         return [os.stat(os.path.join(folder, n)) for n in os.listdir(folder)

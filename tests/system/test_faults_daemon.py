@@ -55,8 +55,7 @@ def test_killed_while_the_jail_works(world):
     world.start()
     world.micro("a", "echo")
     world.ok("start", "a", "--no-wait")
-    world.wait_state("a", "starting")
-    pid = world.info("a")["pid"]
+    pid = world.eventually(lambda: world.info("a")["pid"], bool)
     world.kill_daemon()
     world.start()
     assert world.info("a")["pid"] == pid

@@ -169,6 +169,30 @@ static void nearest(void **state)
 	}
 }
 
+static void cleans(void **state)
+{
+	static const struct {
+		const char *text, *clean;
+	} cases[] = {
+		{ "", "" },
+		{ "plain \\ text", "plain \\ text" },
+		{ "a\tb\nc", "a b?c" },
+		{ "\x1b[31mred\x7f", "?[31mred?" },
+		{ "\xc3\xa9t\xc3\xa9", "\xc3\xa9t\xc3\xa9" },
+		{ "cut \xe2\x82", "cut ??" },
+		{ "c1 \xc2\x9b", "c1 ??" },
+		{ "order \xe2\x80\xae", "order ???" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(free_ptr) char *s = xstrdup(cases[i].text);
+
+		text_clean(s);
+		assert_string_equal(s, cases[i].clean);
+	}
+}
+
 static void bools(void **state)
 {
 	static const char *const yes[] = { "yes", "true", "on", "1", "Yes" };
@@ -194,6 +218,7 @@ int main(void)
 		cmocka_unit_test(sizes),
 		cmocka_unit_test(times),
 		cmocka_unit_test(escapes),
+		cmocka_unit_test(cleans),
 		cmocka_unit_test(quotes),
 		cmocka_unit_test(nearest),
 		cmocka_unit_test(bools),

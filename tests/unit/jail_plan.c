@@ -16,7 +16,7 @@
 
 static const char whole[] = HEAD
 	", \"fds\": [2, 40], \"image_dir\": \"/img\", \"qemu_img\": \"qemu-img\", \"kvm\": true,"
-	"\"tun\": true, \"oom_score_adj\": 500, \"check\": true, \"running\": true, \"dev\": [\"/dev/hwrng\"], \"files\": ["
+	"\"tun\": true, \"oom_score_adj\": 500, \"check\": true, \"running\": true, \"io_uring\": true, \"dev\": [\"/dev/hwrng\"], \"files\": ["
 	"{\"kind\": \"nvram\", \"what\": \"nvram\", \"path\": \"/a, b\", \"write\": true,"
 	"\"format\": \"qcow2\"},"
 	"{\"kind\": \"disk\", \"what\": \"disk 'r'\", \"id\": \"r\", \"path\": \"/img/r\","
@@ -43,6 +43,7 @@ static void test_whole(void **state)
 	assert_int_equal(j.to[1], 40);
 	assert_int_equal(j.oom_score_adj, 500);
 	assert_true(j.check && j.running);
+	assert_true(j.io_uring);
 	assert_int_equal(j.n_nodes, 3);
 	assert_string_equal(j.node[0].path, "/dev/kvm");
 	assert_string_equal(j.node[2].path, "/dev/hwrng");

@@ -5,6 +5,7 @@
  */
 #include <malloc.h>
 
+#include "qmp/rate.h"
 #include "tests/unit/qmp_lab.h"
 
 #define SAY(n, text) "{\"return\": \"" text "\", \"id\": $" #n "}\r\n"
@@ -226,7 +227,7 @@ static void on_turn(struct ev_loop *ev, ev_check *w, int revents)
 static void a_flood_does_not_hog_the_loop(void **state)
 {
 	static const struct step steps[] = { HELLO, { 0, NULL } };
-	enum { EVENTS = 20000 };
+	enum { EVENTS = QMP_RATE_UNASKED };
 	struct turns turns = { 0 };
 	struct lab lab;
 
@@ -244,6 +245,50 @@ static void a_flood_does_not_hog_the_loop(void **state)
 	assert_true(turns.n >= EVENTS / 128);
 	ev_check_stop(lab.ev, &turns.check);
 	lab_release(&lab);
+}
+
+/* What a QEMU in order never says ends its session, and nobody else's. */
+static void a_flood_ends_the_session(void **state)
+{
+	static const struct step steps[] = { HELLO, { 0, NULL } };
+	static const char *const floods[] = { "{\"event\":\"E\"}", "{\"return\":{}}",
+		"{\"return\":{},\"id\":-1}", "{\"error\":{},\"id\":\"x\"}", NULL /* bytes */ };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(floods); i++) {
+		enum { BIG = QMP_REPLY_MAX / 2 };
+		struct lab lab;
+		char *big = NULL;
+
+		lab_init(&lab, steps, 0, SIZE_MAX, LAB_SECONDS);
+		lab.jobs_only = true;
+		lab_call(&lab, "waits");
+		lab_run_until(&lab, 1);
+		if (!floods[i]) {
+			big = xcalloc(1, BIG + 1);
+			memset(big, ' ', BIG);
+		}
+		for (int n = 0; big ? n <= QMP_RATE_BYTES / BIG : n <= QMP_RATE_UNASKED; n++)
+			peer_send(&lab.peer, big ? big : floods[i]);
+		lab_run_until(&lab, 3);
+		assert_string_equal(lab.log.data, "ready waits!unreachable closed!qemu");
+		free(big);
+		lab_release(&lab);
+	}
+}
+
+static void rates(void **state)
+{
+	struct rate r = { 0 };
+
+	(void)state;
+	for (double now = 10; now < 13; now++) {
+		assert_null(rate_count(&r, now, QMP_RATE_UNASKED, 0));
+		assert_null(rate_count(&r, now + 0.9, 0, QMP_RATE_BYTES));
+	}
+	assert_non_null(rate_count(&r, 12.95, 1, 0));
+	assert_null(rate_count(&r, 13, 0, QMP_RATE_BYTES));
+	assert_string_equal(rate_count(&r, 13.5, 0, 1), "bytes");
 }
 
 static void large_replies(void **state)
@@ -416,6 +461,8 @@ int main(void)
 		cmocka_unit_test(one_byte_per_turn),
 		cmocka_unit_test(eof_at_every_byte),
 		cmocka_unit_test(a_flood_does_not_hog_the_loop),
+		cmocka_unit_test(a_flood_ends_the_session),
+		cmocka_unit_test(rates),
 		cmocka_unit_test(large_replies),
 		cmocka_unit_test(many_pipelined_calls),
 		cmocka_unit_test(a_deaf_qemu),

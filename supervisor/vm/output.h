@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/vm/output.h - RUN/vms/NAME/out: what a guest and its QEMU write
+ *
+ * A small tmpfs of their own, so that neither can fill the run directory, also while no daemon drains
+ * it: at the bound the text stops and QEMU goes on. QEMU holds descriptors that can only append, no
+ * path. Serial ports are console.h's business. stderr is kept short here: when much has come, it goes
+ * to LOG/NAME/qemu.log, or is dropped where more comes than a log should take; the last page stays for
+ * whoever wants to know why QEMU died.
+ */
+#ifndef SUPERVISOR_VM_OUTPUT_H
+#define SUPERVISOR_VM_OUTPUT_H
+
+#include <sys/types.h>
+
+#include "base/err.h"
+
+struct vm;
+
+#define OUTPUT_STDERR "out/qemu.err" /* below vm->run_fd */
+
+/* Makes the directory in the run directory of a VM that is about to start, and mounts. Where that is
+ * not possible there is a warning and no bound. */
+int output_mount(struct vm *vm, struct err *e);
+/* Before the run directory is removed. Nothing happens when nothing is mounted. */
+void output_unmount(const struct vm *vm);
+
+/* A descriptor for QEMU: name is below vm->run_fd and must be new. */
+int output_make(const struct vm *vm, const char *name, struct err *e);
+
+/* Where a former daemon stopped draining: behind the hole it punched and the zeros at its end. */
+off_t output_first_data(int fd);
+
+/* Looks after stderr from now on, sets vm->output; also after adoption. */
+void output_open(struct vm *vm);
+/* Ends that. */
+void output_free(struct vm *vm);
+/* What is left of a process that ended goes to LOG/NAME/qemu.log under a line that says why. */
+void output_keep(struct vm *vm);
+
+#endif

@@ -1,0 +1,225 @@
+#!/usr/bin/python3 -I
+# SPDX-License-Identifier: MIT
+"""Stands in QEMU's place, as one that was taken over would: what it does is the VM's name.
+
+Asked what it can do, it lets the real QEMU answer. Otherwise it is found in the jail with the
+descriptors of a guest, plays a well-behaved monitor until it is told `cont`, and then shows its face.
+It says what it found on its console, one JSON object a line.
+"""
+import ctypes
+import errno
+import json
+import os
+import signal
+import socket
+import sys
+import time
+
+QMP, CONSOLE = 3, 5  # descriptors, see supervisor/vm/argv.h
+GREETING = {"QMP": {"version": {"qemu": {"major": 7, "minor": 2, "micro": 22}, "package": ""}, "capabilities": []}}
+ODD = "\x1b[31m\u00e9\u202e\x07" * 200
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Monitor:
+    def __init__(self):
+        self.listener, self.socket, self.buffer = socket.socket(fileno=QMP), None, b""
+
+    def greet(self, first=True):
+        self.socket, _ = self.listener.accept()
+        self.buffer = b""
+        self.send(GREETING)
+        for command in iter(self.command, None):
+            self.answer(command)
+            if command["execute"] == ("cont" if first else "query-status"):
+                return
+
+    def send(self, message):
+        self.raw(json.dumps(message).encode() + b"\r\n")
+
+    def raw(self, data):
+        self.socket.sendall(data)
+
+    def command(self):
+        while b"\n" not in self.buffer:
+            data = self.socket.recv(65536)
+            if not data:
+                return None
+            self.buffer += data
+        line, self.buffer = self.buffer.split(b"\n", 1)
+        return json.loads(line)
+
+    def answer(self, command, result=None):
+        if command["execute"] == "quit":
+            os._exit(0)
+        known = {"query-status": {"status": "prelaunch"}}
+        self.send({"return": known.get(command["execute"], {}) if result is None else result, "id": command["id"]})
+
+
+def tell(**what):
+    os.write(CONSOLE, json.dumps(what).encode() + b"\n")
+
+
+def stay(monitor, first=True):
+    """A quiet life until told to quit; also with the next daemon."""
+    while True:
+        for command in iter(monitor.command, None):
+            monitor.answer(command, {"status": "running"} if command["execute"] == "query-status" else None)
+        monitor.greet(False)
+
+
+def endless(data):
+    def flood(monitor):
+        try:
+            while True:
+                monitor.raw(data)
+        except OSError as e:
+            tell(closed=errno.errorcode[e.errno])
+        stay(Again(monitor))
+    return flood
+
+
+class Again(Monitor):
+    """After the connection was lost: the next one is served well."""
+
+    def __init__(self, old):
+        self.listener, self.socket, self.buffer = old.listener, None, b""
+        self.greet_again()
+
+    def greet_again(self):
+        self.socket, _ = self.listener.accept()
+        self.send(GREETING)
+
+
+# What it says.
+
+def lies(monitor):
+    """Every reply is of the wrong type or full of odd bytes."""
+    for event, data in [("BALLOON_CHANGE", {"actual": ODD}), ("BALLOON_CHANGE", {"actual": -(1 << 62)}),
+                        ("SHUTDOWN", []), ("SHUTDOWN", {"reason": {}}), ("RESET", ODD),
+                        ("BLOCK_IO_ERROR", {"action": "stop", "node-name": ODD * 50, "nospace": "yes"}),
+                        ("DEVICE_DELETED", {"device": ["../../etc/passwd"]}), (ODD, {}), ("STOP", {})]:
+        monitor.send({"event": event, "data": data})
+    wrong = [ODD, [], 1e300, None, {"status": ODD}, {"status": 7}, {"UUID": []}, {"actual": ODD}]
+    turn = 0
+    while True:
+        for command in iter(monitor.command, None):
+            if command["execute"] == "quit":
+                os._exit(0)
+            turn += 1
+            if turn % 3 == 0:
+                monitor.send({"error": {"class": ODD, "desc": ODD * 20}, "id": command["id"]})
+            else:
+                monitor.send({"return": wrong[turn % len(wrong)], "id": command["id"]})
+        monitor.socket, _ = monitor.listener.accept()
+        monitor.send(GREETING)
+
+
+def no_greeting(monitor):
+    monitor.socket, _ = monitor.listener.accept()
+    monitor.raw(b"220 mail.example.com ESMTP\r\n" * 100)
+    time.sleep(3600)
+
+
+def floods_files(monitor):
+    """Its console and its stderr, as fast as they take it; the daemon may be there or not."""
+    wrote, full = {CONSOLE: 0, 2: 0}, set()
+    end = time.monotonic() + 2
+    while time.monotonic() < end:
+        for fd in wrote:
+            try:
+                wrote[fd] += os.write(fd, b"x" * 65535 + b"\n")
+            except OSError as e:
+                full.add(errno.errorcode[e.errno])
+    time.sleep(0.5)
+    os.write(2, b"\nlast words\n")
+    stay(monitor)
+
+
+# What it tries.
+
+def attempt(function, *arguments):
+    """The errno's name, or what it got."""
+    try:
+        value = function(*arguments)
+    except OSError as e:
+        return errno.errorcode[e.errno]
+    return repr(value)
+
+
+def call(number, *arguments):
+    ctypes.set_errno(0)
+    value = libc.syscall(ctypes.c_long(number), *(ctypes.c_void_p(a) if isinstance(a, int) else a for a in arguments))
+    return errno.errorcode[ctypes.get_errno()] if value == -1 else repr(value)
+
+
+def connect(family, address):
+    with socket.socket(family) as s:
+        s.connect(address)
+
+
+def attacks(monitor):
+    """The test has written what to attack into the image, as JSON, where this may read it."""
+    disk = json.loads(next(w for w in sys.argv if '"node-name":"d-' in w))["file"]["filename"]
+    with open(disk, "rb") as f:
+        f.seek(4096)
+        aim = json.loads(f.read(65536).split(b"\0")[0])
+    pids, files, sockets = aim["pids"], aim["files"], aim["sockets"]
+    found = {"uid": os.getresuid(), "groups": os.getgroups(), "disk": disk}
+    found["read"] = {p: attempt(os.open, p, os.O_RDONLY) for p in files}
+    found["write"] = {p: attempt(os.open, p, os.O_WRONLY | os.O_CREAT) for p in files}
+    found["list"] = {p: attempt(os.listdir, p) for p in ("/proc", "/sys", "/run", "/root", "/home", "/var/lib")}
+    found["swap"] = {
+        "unlink": attempt(os.unlink, disk), "rename": attempt(os.rename, disk, disk + ".old"),
+        "symlink beside": attempt(os.symlink, "/etc/shadow", disk + ".link"),
+        "link": attempt(os.link, disk, disk + ".link"), "mkdir": attempt(os.mkdir, "/x"),
+        "node": attempt(os.mknod, "/dev/kmem", 0o20600, os.makedev(1, 2)),
+        "chmod": attempt(os.chmod, "/usr", 0o777), "open parent": attempt(os.open, disk + "/..", os.O_RDONLY)}
+    found["signal"] = {str(p): attempt(os.kill, p, signal.SIGKILL) for p in pids}
+    found["group"] = {str(p): attempt(os.killpg, p, signal.SIGKILL) for p in pids if p != 1}
+    found["trace"] = {str(p): call(101, 16, p, 0, 0) for p in pids}
+    found["memory"] = {str(p): call(310, p, 0, 0, 0, 0, 0) for p in pids}
+    found["pidfd"] = {str(p): call(434, p, 0) for p in pids}
+    found["unix"] = {p: attempt(connect, socket.AF_UNIX, p) for p in sockets}
+    found["nets"] = {name: attempt(socket.socket, getattr(socket, name), socket.SOCK_DGRAM)
+                     for name in ("AF_INET", "AF_INET6", "AF_NETLINK", "AF_PACKET", "AF_VSOCK", "AF_ALG", "AF_BLUETOOTH")}
+    found["abstract"] = attempt(connect, socket.AF_UNIX, aim["abstract"])
+    found["become"] = {"setuid": attempt(os.setuid, 0), "setgroups": attempt(os.setgroups, [0]),
+                       "chroot": attempt(os.chroot, "/"), "sethostname": attempt(socket.sethostname, "x"),
+                       "nice": attempt(os.setpriority, os.PRIO_PROCESS, 0, -5)}
+    found["descriptors"] = {}
+    for fd in range(4096):
+        try:
+            found["descriptors"][fd] = os.fstat(fd).st_mode >> 12
+        except OSError:
+            pass
+    tell(**found)
+    stay(monitor)
+
+
+BEHAVIOUR = {
+    "events": endless(b'{"event": "RESUME", "data": {}, "timestamp": {}}\r\n'),
+    "strays": endless(b'{"return": {}, "id": 7}\r\n'),
+    "garbage": endless(bytes(range(32, 255))),
+    "deep": endless(b'{"event":' + b"[" * 100000),
+    "huge": endless(b'{"event": "' + b"a" * (1 << 20)),
+    "bytes": endless(b" " * 65536),
+    "lies": lies,
+    "files": floods_files,
+    "attacks": attacks,
+}
+
+
+def main():
+    words = " ".join(sys.argv)
+    if "-machine none" in words:
+        os.execv("/usr/bin/qemu-system-x86_64", ["qemu-system-x86_64"] + sys.argv[1:])
+    name = words.split("guest=")[1].split(",")[0]
+    monitor = Monitor()
+    if name == "silent":
+        no_greeting(monitor)
+    monitor.greet()
+    BEHAVIOUR[name](monitor)
+
+
+main()

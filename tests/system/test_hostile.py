@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: MIT
+"""A program in QEMU's place that does what a taken-over QEMU could: it is refused, it costs nobody else
+anything, and the daemon says so. (hostile_qemu.py is that program; the VM's name is what it does.)"""
+import json
+import os
+import re
+import shutil
+import socket
+import time
+
+import pytest
+
+import vmk
+
+PLACE = "/usr/local/sbin"  # guests see /usr only; a tmpfs of the world covers it
+BINARY = PLACE + "/hostile-qemu"
+OUT_MAX = 4 << 20
+
+
+@pytest.fixture
+def hostile(daemon):
+    daemon.exec("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", PLACE)
+    shutil.copy(os.path.join(vmk.ROOT, "tests", "system", "hostile_qemu.py"), daemon.inner(BINARY))
+    os.chmod(daemon.inner(BINARY), 0o755)
+    yield daemon
+    daemon.exec("umount", "--lazy", PLACE)
+
+
+def make(world, name, disk=b""):
+    world.micro(name, extra="[QEMU]\nBinary=%s\n" % BINARY)
+    with open(os.path.join(world.images, name + ".raw"), "r+b") as f:
+        f.seek(4096)
+        f.write(disk)
+
+
+def unwell(world, name):
+    return world.eventually(lambda: world.info(name), lambda info: info["health"] != "ok", timeout=20)
+
+
+def turns(world):
+    """The slowest of some answers of the daemon, in seconds."""
+    client, worst = world.client(), 0
+    for _ in range(50):
+        begin = time.monotonic()
+        client.call("vm-list")
+        worst = max(worst, time.monotonic() - begin)
+    client.close()
+    return worst
+
+
+FLOODS = {
+    "events": "floods us with messages that nobody asked for",
+    "strays": "floods us with messages that nobody asked for",
+    "bytes": "floods us with bytes",
+    "garbage": "broke the protocol",
+    "deep": "broke the protocol",
+    "huge": "broke the protocol",
+}
+
+
+@pytest.mark.parametrize("how", FLOODS)
+def test_a_flood_costs_its_connection(hostile, how):
+    """And neither the guest nor a neighbour; and it can be ended."""
+    hostile.micro("good", "echo")
+    console = hostile.up("good")
+    make(hostile, how)
+    hostile.ok("start", how)
+    info = unwell(hostile, how)
+    assert info["health"] == "unresponsive: hostile" and info["state"] == "running"
+    assert info["unresponsive_reason"].startswith("hostile: ") and FLOODS[how] in info["unresponsive_reason"]
+    assert "closed" in hostile.ok("log", how)
+    row, = [r for r in hostile.rows("list") if r["name"] == how]
+    assert row["health"] == "unresponsive: hostile"
+    assert turns(hostile) < 0.2 * vmk.SLOW
+    console.type("hello")
+    console.until("hello")
+    assert hostile.info("good")["health"] == "ok"
+    hostile.ok("kill", how)
+    assert hostile.info(how)["state"] == "stopped"
+
+
+def test_what_is_no_monitor_does_not_start(hostile):
+    make(hostile, "silent")
+    said = hostile.fails(7, "start", "silent")
+    assert "broke the protocol" in said
+    info = hostile.info("silent")
+    assert info["pid"] is None and info["state"] in ("stopped", "backoff", "failed")
+
+
+def test_lies_are_only_words(hostile):
+    """Odd types and bytes in every reply and event: all verbs go on, and no terminal is harmed."""
+    make(hostile, "lies")
+    hostile.vmkeep("start", "lies")
+    hostile.eventually(lambda: hostile.info("lies"), lambda info: info["state"] in ("paused", "running"))
+    client = hostile.client(timeout=15 * vmk.SLOW)  # a lie about success costs the verb its 10 s
+    for verb, arguments in [("vm-resume", {}), ("vm-info", {}), ("vm-list", None), ("vm-reset", {}),
+                            ("vm-qmp", {"command": "query-status"})]:
+        try:
+            client.call(verb, **({"name": "lies", **arguments} if arguments is not None else {}))
+        except vmk.Error:
+            pass
+    client.close()
+    for words in (["list"], ["info", "lies"], ["log", "lies", "--qemu"]):
+        result = hostile.vmkeep(*words)
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e]", result.out + result.err), result
+    assert {row["name"] for row in hostile.rows("list")} == {"lies"}
+    record = json.loads(vmk.read_text(hostile.inner(hostile.run) + "/vms/lies/record.json"))
+    assert record["pid"] == hostile.info("lies")["pid"]
+    log = vmk.read_text(os.path.join(hostile.base, "daemon.log"))
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f]", log)
+    hostile.kill_daemon()
+    hostile.start()
+    assert hostile.info("lies")["pid"] == record["pid"]
+
+
+def used(world, name):
+    st = os.statvfs(world.inner(world.run) + "/vms/%s/out" % name)
+    return (st.f_blocks - st.f_bfree) * st.f_frsize, st.f_blocks * st.f_frsize
+
+
+@pytest.mark.parametrize("away", [False, True], ids=["daemon", "no daemon"])
+def test_output_has_a_bound(hostile, away):
+    """A flood of console and stderr: the text stops at the bound, the program goes on, the next daemon
+    drains it, and the logs stay within theirs."""
+    make(hostile, "files")
+    hostile.ok("start", "files")
+    if away:
+        hostile.kill_daemon()
+        hostile.eventually(lambda: used(hostile, "files"), lambda u: u[0] == u[1] == OUT_MAX)
+        hostile.start()
+    hostile.eventually(lambda: used(hostile, "files")[0], lambda n: n < OUT_MAX // 2, timeout=15)
+    hostile.eventually(lambda: hostile.info("files")["health"], lambda health: health == "ok")
+    hostile.ok("kill", "files")
+    folder = os.path.join(hostile.log, "files")
+    assert sum(os.path.getsize(os.path.join(folder, n)) for n in os.listdir(folder)
+               if n.startswith("qemu.log")) <= 5 << 20
+    with open(os.path.join(folder, "qemu.log"), "rb") as log:
+        text = log.read()
+    assert b"last words" in text and b"were dropped" in text
+
+
+def test_everything_else_is_refused(hostile):
+    """Files, processes, networks, our records and sockets, swapped paths, rights."""
+    hostile.micro("good", "echo")
+    console = hostile.up("good")
+    good = hostile.info("good")
+    secret = hostile.write("../secret", "nobody reads this")
+    os.chmod(secret, 0o644)
+    vms = hostile.run + "/vms"
+    files = [secret, "/etc/passwd", "/etc/shadow", hostile.images + "/good.raw", hostile.state + "/vms/good/identity.json",
+             hostile.state + "/vms/attacks/identity.json", vms + "/attacks/record.json", vms + "/good/record.json",
+             vms + "/attacks/out/serial-console", hostile.log + "/good/console.log", hostile.config + "/good.vm",
+             "/proc/1/environ", "/proc/self/fd/5", "/dev/kmsg", "/dev/mem"]
+    sockets = [hostile.socket, vms + "/good/qmp.sock", vms + "/attacks/qmp.sock", "/run/systemd/private"]
+    daemon = int(hostile.exec("pidof", "vmkeepd"))
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("\0vmkeep-test-%d" % os.getpid())
+        listener.listen()
+        aim = {"pids": [1, daemon, good["pid"]], "files": files, "sockets": sockets,
+               "abstract": "\0vmkeep-test-%d" % os.getpid()}
+        before = {p: os.stat(hostile.inner(p)) for p in files if os.path.exists(hostile.inner(p))}
+        make(hostile, "attacks", json.dumps(aim).encode())
+        hostile.ok("start", "attacks")
+        found = json.loads(hostile.stream("console", "attacks", "--lines", "100").until(r"\{.*\}\r?\n").group())
+    uid = hostile.info("attacks")["uid"]
+    assert found["uid"] == [uid] * 3 and found["groups"] == [] and uid != good["uid"]
+    assert set(found["read"].values()) == {"ENOENT"}
+    assert set(found["write"].values()) <= {"ENOENT", "EROFS", "EACCES"}
+    assert set(found["list"].values()) <= {"ENOENT", "EACCES"}
+    refused = {"ENOENT", "EROFS", "EACCES", "EPERM", "EBUSY", "EXDEV", "ENOTDIR"}
+    for group in ("swap", "unix"):
+        assert set(found[group].values()) <= refused, (group, found[group])
+    for group in ("signal", "group", "trace", "memory", "pidfd"):
+        assert set(found[group].values()) <= {"EPERM", "ESRCH"}, (group, found[group])
+    for group in ("trace", "memory", "pidfd"):  # not even asked who it is
+        assert set(found[group].values()) == {"EPERM"}, (group, found[group])
+    assert set(found["nets"].values()) == {"EAFNOSUPPORT"}
+    assert found["abstract"] == "ECONNREFUSED"  # it is another network's name space
+    assert set(found["become"].values()) <= {"EPERM", "EACCES"}
+    # /dev/null twice, stderr, monitor, serial socket and its output, and Python's own connection
+    assert {int(fd) for fd in found["descriptors"]} <= {0, 1, 2, 3, 4, 5, 6}
+    for path, st in before.items():
+        now = os.stat(hostile.inner(path))
+        if path not in (vms + "/attacks/record.json", vms + "/attacks/out/serial-console", hostile.log + "/good/console.log"):
+            assert (now.st_ino, now.st_mode, now.st_uid) == (st.st_ino, st.st_mode, st.st_uid), path
+    console.type("alive")
+    console.until("alive")
+    assert hostile.info("good")["pid"] == good["pid"]

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""What holds a guest's process is told as the kernel tells it, and a rule that does not hold is seen."""
+import os
+
+import vmk
+
+RULES = ["own uid", "no groups", "no capabilities", "no new privileges", "system call filters", "not traced",
+         "own namespaces", "private root", "no network", "limits", "dies first", "bounded output", "own cgroup"]
+
+
+def rules(world, name, code=0):
+    result = world.vmkeep("--json", "info", "--security", name)
+    assert result.code == code, result
+    table = vmk.json.loads(result.out)
+    assert table["columns"] == ["rule", "holds", "found"]
+    assert [row[0] for row in table["rows"]] == RULES
+    return {row[0]: row[1:] for row in table["rows"]}
+
+
+def test_security_of_a_guest(daemon):
+    daemon.micro("a", "echo", extra="[Disk two]\nPath=two.qcow2\nSize=1M\n")
+    assert "is stopped: there is no process" in daemon.fails(5, "info", "--security", "a")
+    daemon.up("a")
+    told = rules(daemon, "a")
+    assert {name for name, (holds, _) in told.items() if holds is not True} <= {"own cgroup"}
+    assert told["own uid"][1] == str(daemon.info("a")["uid"])
+    assert told["system call filters"][1] == "2" and told["own namespaces"][1] == "mnt net ipc uts"
+    assert told["private root"][1] == "read-only, 2 files writable"
+    assert told["bounded output"][1] == "4M"
+    lines = daemon.ok("info", "--security", "a").splitlines()
+    assert lines[0].split() == ["RULE", "HOLDS", "FOUND"] and len(lines) == 1 + len(RULES)
+
+
+def test_a_rule_that_does_not_hold(daemon):
+    """A program without QEMU's own filter; its OOM score and its output's bound taken away from outside."""
+    daemon.exec("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/usr/local/sbin")
+    path = daemon.inner("/usr/local/sbin/hostile-qemu")
+    with open(os.path.join(vmk.ROOT, "tests", "system", "hostile_qemu.py"), encoding="utf-8") as f:
+        text = f.read().replace('BEHAVIOUR[name](monitor)', 'stay(monitor)')
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+    os.chmod(path, 0o755)
+    daemon.micro("a", extra="[QEMU]\nBinary=/usr/local/sbin/hostile-qemu\n")
+    daemon.ok("start", "a")
+    assert {n for n, (holds, _) in rules(daemon, "a", 1).items() if holds is False} == {"system call filters"}
+    pid = daemon.info("a")["pid"]
+    daemon.exec("sh", "-c", "echo 0 >/proc/%d/oom_score_adj" % pid)
+    daemon.exec("umount", "--lazy", daemon.run + "/vms/a/out")
+    told = rules(daemon, "a", 1)
+    assert {n for n, (holds, _) in told.items() if holds is False} == {
+        "system call filters", "dies first", "bounded output"}
+    assert told["dies first"][1] == "0"
+    daemon.exec("umount", "--lazy", "/usr/local/sbin")
+
+
+def test_security_after_adoption(daemon):
+    daemon.micro("a", "echo")
+    daemon.up("a")
+    before = rules(daemon, "a")
+    daemon.kill_daemon()
+    daemon.start()
+    daemon.wait_state("a", "running")
+    assert rules(daemon, "a") == before
+
+
+def test_io_uring_when_asked_for(daemon):
+    """The one call that the filter lets through for those who want it, and QEMU uses it."""
+    daemon.micro("a", "writer", extra="AIO=io_uring\n")
+    result = daemon.vmkeep("start", "a")
+    if result.code and "io_uring" in result.err:  # this kernel has none, whoever asks
+        return
+    assert result.code == 0, result
+    daemon.console("a").until("w{20}")
+    kinds = daemon.exec("sh", "-c", "ls -l /proc/%d/fd" % daemon.info("a")["pid"])
+    assert "io_uring" in kinds
+
+
+def test_uids_are_nobody_elses(world):
+    """Not a user's, not one that a user's containers may map, and not that of a VM whose file is gone."""
+    first = 1879048192
+    with open(os.path.join(world.base, "passwd"), "a", encoding="utf-8") as f:
+        f.write("early:x:%d:100::/:/bin/sh\n" % first)
+    with open(os.path.join(world.base, "group"), "a", encoding="utf-8") as f:
+        f.write("late::%d:\n" % (first + 1))
+    with open(os.path.join(world.base, "subuid"), "w", encoding="utf-8") as f:
+        f.write("early:100000:65536\nearly:%d:3\n" % (first + 2))
+    world.exec("mount", "--bind", os.path.join(world.base, "subuid"), "/etc/subuid")
+    for name in "abc":
+        world.micro(name)
+    world.start()
+    world.ok("start", "a", "b")
+    assert [world.info(name)["uid"] for name in "ab"] == [first + 5, first + 6]
+    world.ok("kill", "a", "b")
+    os.unlink(os.path.join(world.config, "b.vm"))
+    world.stop_daemon()
+    world.start()
+    world.ok("start", "c", "a")
+    assert [world.info(name)["uid"] for name in "ac"] == [first + 5, first + 7]
+    world.micro("b")
+    world.ok("start", "b")
+    assert world.info("b")["uid"] == first + 6
+    world.exec("umount", "/etc/subuid")
