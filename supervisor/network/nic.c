@@ -85,17 +85,24 @@ static int make_open(const char *path, mode_t mode, struct err *e)
 	return chmod(path, mode) < 0 ? err_errno(e, "open '%s' to all", path) : 0;
 }
 
-int host_lines_prepare(struct network *n, struct err *e)
+int host_dirs_make(const struct network *n, struct err *e)
 {
 	_cleanup_(free_ptr) char *hosts = xasprintf("%s/hosts", n->dir);
-	int r = file_remove_tree(AT_FDCWD, n->dir, e);
+	int r = make_open(n->ns->run, 0711, e);
 
-	if (r == 0)
-		r = make_open(n->ns->run, 0711, e);
 	if (r == 0)
 		r = make_open(n->dir, 0711, e);
 	if (r == 0)
 		r = make_open(hosts, 0755, e);
+	return r;
+}
+
+int host_lines_prepare(struct network *n, struct err *e)
+{
+	int r = file_remove_tree(AT_FDCWD, n->dir, e);
+
+	if (r == 0)
+		r = host_dirs_make(n, e);
 	for (const struct claim *c = n->ns->claims; r == 0 && c; c = c->next)
 		if (c->on == n)
 			r = line_write(n, c, e);

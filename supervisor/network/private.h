@@ -131,6 +131,7 @@ bool network_pool(
 
 /* nic.c */
 int host_lines_prepare(struct network *n, struct err *e); /* directory and all lines, anew */
+int host_dirs_make(const struct network *n, struct err *e); /* where they stand, with nothing removed */
 void network_join_all(struct network *n);		  /* after the bridge was made anew */
 size_t network_attached(const struct network *n);
 

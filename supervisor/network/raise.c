@@ -307,7 +307,8 @@ static void take_dnsmasq_back(struct network *n, pid_t pid, uint64_t start, bool
 		return;
 	log_warning(NULL, "network %s: dnsmasq %s, it is started again", n->name,
 		anew ? "served a bridge that is gone" : "is gone");
-	if (network_write_dnsmasq(n, &e) < 0)
+	/* the daemon before may have died before it came to the directories */
+	if (host_dirs_make(n, &e) < 0 || network_write_dnsmasq(n, &e) < 0)
 		log_error(NULL, "network %s: %s", n->name, e.text);
 	dnsmasq_restart(&n->dnsmasq);
 }

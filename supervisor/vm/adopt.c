@@ -46,7 +46,11 @@ static void adopt_running(struct vm *vm, const struct record_process *p)
 	vm_watch_process(vm);
 	if (display_open(vm, &e) < 0)
 		log_warning(vm->name, "display: %s", e.text);
-	vm_event(vm, p->paused ? VM_EV_ADOPT_PAUSED : VM_EV_ADOPT, reason);
+	vm_event(vm,
+		p->early	  ? VM_EV_ADOPT_EARLY
+			: p->paused ? VM_EV_ADOPT_PAUSED
+				    : VM_EV_ADOPT,
+		reason);
 	vm->since = since;
 	console_open(vm);
 	vm_agent_open(vm, true);
@@ -64,7 +68,7 @@ static void tell_end(struct vm *vm, const struct record_process *p)
 		vm->want = VM_WANT_STOPPED;
 		vm->ending = VM_END_QUIT;
 		log_info(vm->name, "was running when the host went down");
-	} else if (vm->quit_sent || p->spawning) {
+	} else if (vm->quit_sent || p->early) {
 		/* a start that was cut short is begun anew */
 		if (vm->ending == VM_END_NONE)
 			vm->ending = VM_END_QUIT;

@@ -206,6 +206,7 @@ const struct qmp_handlers vm_qmp_handlers = {
 
 void vm_greet(struct vm *vm)
 {
+	double patience = vm->state == VM_GREETING ? vm_start_left(vm) : VM_QMP_SECONDS;
 	struct err e = ERR_INIT;
 	double patience;
 	int fd;
@@ -225,7 +226,7 @@ void vm_greet(struct vm *vm)
 	vm->hostile_since = 0;
 	fd = vm_socket_connect(vm, "qmp.sock", &e);
 	if (fd >= 0) {
-		vm->qmp = qmp_new(vm->daemon->loop.ev, fd, VM_QMP_SECONDS, &vm_qmp_handlers, vm);
+		vm->qmp = qmp_new(vm->daemon->loop.ev, fd, patience, &vm_qmp_handlers, vm);
 	} else if (vm->state != VM_GREETING) {
 		/* a lost monitor never kills a guest */
 		vm_health(vm, false, e.text);

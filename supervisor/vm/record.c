@@ -131,7 +131,7 @@ int vm_record_read(struct vm *vm, struct record_process *out, struct err *e)
 	if (r == 0) {
 		*out = (struct record_process){ .pid = pid, .starttime = (uint64_t)starttime,
 			.same_boot = streq(boot, vm->daemon->boot_id),
-			.spawning = streq(state, "spawning"),
+			.early = streq(state, "spawning") || streq(state, "greeting"),
 			.paused = streq(state, "paused"),
 			.stopping = streq(state, "stopping"),
 			.quitting = streq(state, "quitting") };

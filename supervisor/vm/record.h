@@ -12,7 +12,7 @@ enum { RECORD_VERSION = 1 };
 struct record_process {
 	pid_t pid; /* 0: died before the spawn */
 	uint64_t starttime;
-	bool same_boot, spawning, paused, stopping, quitting;
+	bool same_boot, early, paused, stopping, quitting; /* early: its guest has not run */
 };
 
 void vm_record_write_conf(struct vm *vm); /* effective.vm, once per process */

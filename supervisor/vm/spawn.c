@@ -115,8 +115,6 @@ static int make_run_dir(struct vm *vm, struct err *e)
 
 static int make_monitor(struct vm *vm, struct baggage *b, struct err *e)
 {
-	double patience = vm->running.timeout_start_ms == UINT64_MAX ? 1e6 :
-								      (double)vm->running.timeout_start_ms / 1000;
 	int fd, r = make_listener(vm, "qmp.sock", b, ARGV_FD_QMP, e);
 
 	if (r < 0)
@@ -124,7 +122,7 @@ static int make_monitor(struct vm *vm, struct baggage *b, struct err *e)
 	fd = vm_socket_connect(vm, "qmp.sock", e);
 	if (fd < 0)
 		return fd;
-	vm->qmp = qmp_new(vm->daemon->loop.ev, fd, patience, &vm_qmp_handlers, vm);
+	vm->qmp = qmp_new(vm->daemon->loop.ev, fd, vm_start_left(vm), &vm_qmp_handlers, vm);
 	return 0;
 }
 

@@ -31,6 +31,7 @@ enum vm_event {
 	VM_EV_STOP,	     /* verb wants it to power off */
 	VM_EV_KILL,	     /* verb wants it gone now */
 	VM_EV_ADOPT,	     /* a process of ours was found after a restart of the daemon */
+	VM_EV_ADOPT_EARLY,   /* the same, and its guest has never run */
 	VM_EV_ADOPT_PAUSED,  /* the same, and it was paused when last seen */
 	VM_EV_PREPARED,	     /* everything is there to spawn */
 	VM_EV_EXECUTED,	     /* the jail became QEMU */

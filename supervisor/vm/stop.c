@@ -163,7 +163,10 @@ static void explain_end(struct vm *vm)
 	describe_status(known, status, how, sizeof how);
 	if (vm->ending != VM_END_NONE)
 		return;
-	if (vm->state == VM_SPAWNING || vm->state == VM_GREETING || vm->state == VM_JOINING) {
+	if (vm->state == VM_GREETING && !vm->is_child) {
+		/* a jail does not become QEMU without the daemon that began it: a new one is begun */
+		vm->ending = VM_END_QUIT;
+	} else if (vm->state == VM_SPAWNING || vm->state == VM_GREETING || vm->state == VM_JOINING) {
 		vm->ending = VM_END_START_FAILED;
 		err_set(&e, ERR_QEMU_FAILED, "QEMU did not start: %s%s%s", how, *tail ? "\n" : "", tail);
 		vm_start_failed(vm, &e);

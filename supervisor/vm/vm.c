@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdarg.h>
 #include <sys/stat.h>
 
@@ -117,12 +118,20 @@ void vm_arm(struct vm *vm, double seconds)
 	ev_timer_start(ev, &vm->timer);
 }
 
-void vm_arm_start(struct vm *vm)
+double vm_start_left(const struct vm *vm)
 {
 	double left = (double)vm->running.timeout_start_ms / 1000 - (ev_time() - vm->started);
 
-	if (vm->running.timeout_start_ms != UINT64_MAX)
-		vm_arm(vm, left > 0.01 ? left : 0.01);
+	if (vm->running.timeout_start_ms == UINT64_MAX)
+		return INFINITY;
+	return left > 0.01 ? left : 0.01;
+}
+
+void vm_arm_start(struct vm *vm)
+{
+	double left = vm_start_left(vm);
+
+	vm_arm(vm, isinf(left) ? 0 : left);
 }
 
 static void act(struct vm *vm, enum vm_action action)

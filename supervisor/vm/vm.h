@@ -132,7 +132,8 @@ void vm_free(struct vm *vm); /* leaves a running process alone */
 void vm_event(struct vm *vm, enum vm_event ev, const char *reason);
 void vm_set_reason(struct vm *vm, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void vm_arm(struct vm *vm, double seconds); /* 0 disarms */
-void vm_arm_start(struct vm *vm); /* with what is left of TimeoutStartSec= */
+double vm_start_left(const struct vm *vm); /* of TimeoutStartSec=, INFINITY: no limit */
+void vm_arm_start(struct vm *vm);
 /* The monitor timed out, or answered again. */
 void vm_health(struct vm *vm, bool well, const char *why);
 /* "ok", "unresponsive", "unresponsive: hostile" */

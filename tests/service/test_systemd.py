@@ -82,7 +82,7 @@ class Host:
         return self.log.read()
 
     def run(self, *words):
-        return subprocess.run(["nsenter", "-t", str(self.pid), "-a", *words], capture_output=True, text=True)
+        return subprocess.run(["nsenter", "-t", str(self.pid), "-a", "--root", *words], capture_output=True, text=True)
 
     def ok(self, *words):
         done = self.run(*words)

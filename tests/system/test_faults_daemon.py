@@ -16,7 +16,7 @@ NO_RESTART = "[Lifecycle]\nRestart=no\n"
 
 
 def qemus(world):
-    return {pid: line for pid, line in world.processes().items() if "qemu-system" in line.split()[0]}
+    return {pid: line for pid, line in world.processes().items() if "qemu-system" in line}
 
 
 def record_of(world, name):
@@ -50,20 +50,23 @@ def test_killed_while_several_start(daemon, delays_ms):
 
 
 def test_killed_while_the_jail_works(world):
-    """The process is taken back before it is QEMU, and becomes it under the next daemon."""
+    """A jail without its daemon does not become QEMU: the next daemon begins the start anew."""
     gate = Gate(world)
     world.start()
     world.micro("a", "echo")
     world.ok("start", "a", "--no-wait")
-    pid = world.eventually(lambda: world.info("a")["pid"], bool)
+    gate.reached()
+    pid = world.info("a")["pid"]
     world.kill_daemon()
     world.start()
-    assert world.info("a")["pid"] == pid
+    info = world.info("a")
+    assert (info["state"], info["pid"]) == ("starting", pid)
     gate.open()
-    console = world.console("a")
-    console.until("up")
-    assert list(qemus(world)) == [pid]
-    world.ok("pause", "a")
+    world.eventually(lambda: world.info("a")["pid"], lambda now: now not in (None, pid))
+    gate.reached()
+    gate.open()
+    world.wait_state("a", "running")
+    assert list(qemus(world)) == [world.info("a")["pid"]]
 
 
 def test_killed_before_the_jail_got_its_plan(world):
@@ -71,15 +74,14 @@ def test_killed_before_the_jail_got_its_plan(world):
     world.start()
     world.micro("a", "deaf", extra=NO_RESTART)
     world.up("a")
-    shutil.copytree(os.path.dirname(record_of(world, "a")), os.path.join(world.base, "kept"))
+    folder = os.path.dirname(record_of(world, "a"))
+    shutil.copy(os.path.join(folder, "effective.vm"), world.base)
+    record = json.loads(vmk.read_text(record_of(world, "a")))
+    record.update(state="spawning", pid=0, starttime=0)
     world.ok("kill", "a")
     world.kill_daemon()
-    with open(os.path.join(world.base, "kept", "record.json"), encoding="utf-8") as f:
-        record = json.load(f)
-    record.update(state="spawning", pid=0, starttime=0)
-    folder = os.path.dirname(record_of(world, "a"))
     os.makedirs(folder)
-    shutil.copy(os.path.join(world.base, "kept", "effective.vm"), folder)
+    shutil.copy(os.path.join(world.base, "effective.vm"), folder)
     with open(record_of(world, "a"), "w", encoding="utf-8") as f:
         json.dump(record, f)
     os.makedirs(os.path.join(os.path.dirname(folder), "b"))  # made, and nothing written yet
@@ -88,7 +90,6 @@ def test_killed_before_the_jail_got_its_plan(world):
     assert world.states() == {"a": "running"}
     assert len(qemus(world)) == 1
     assert not os.path.exists(os.path.join(os.path.dirname(folder), "b"))
-    shutil.rmtree(os.path.join(world.base, "kept"))
 
 
 def test_killed_while_a_guest_quits(daemon):
@@ -111,8 +112,7 @@ def test_power_cut(daemon):
     pid = daemon.info("a")["pid"]
     daemon.kill_daemon()
     path = record_of(daemon, "a")
-    with open(path, encoding="utf-8") as f:
-        record = json.load(f)
+    record = json.loads(vmk.read_text(path))
     record["boot_id"] = "00000000-0000-0000-0000-000000000000"
     with open(path, "w", encoding="utf-8") as f:
         json.dump(record, f)
@@ -124,7 +124,8 @@ def test_power_cut(daemon):
 
 
 @pytest.mark.parametrize("text", [b"nonsense\n", b"[VM]\nMemmory=1\n", b"[VM]\nMemory=" + b"9" * (1 << 20),
-                                  b"[VM]\nMemory=16M\0\n", b""])
+                                  b"[VM]\nMemory=16M\0\n", b""],
+                         ids=["nonsense", "key", "line", "nul", "empty"])
 def test_file_broken_while_it_runs(daemon, text):
     """The guest does not notice, nor does the next daemon; what is wrong is told."""
     daemon.micro("a", "deaf")
@@ -135,8 +136,9 @@ def test_file_broken_while_it_runs(daemon, text):
     pid = daemon.info("a")["pid"]
     daemon.write("a.vm", text)
     if text:
-        assert "a.vm" in daemon.vmkeep("reload").err + daemon.vmkeep("check", "a").err
-        daemon.fails(2, "check", "a")
+        assert "a.vm" in daemon.vmkeep("reload").out
+        result = daemon.vmkeep("check", "a")
+        assert result.code == 2 and "a.vm" in result.out, result
     for _ in range(2):
         info = daemon.info("a")
         assert (info["state"], info["pid"]) == ("running", pid)
@@ -207,7 +209,7 @@ def test_defaults_count_at_once(daemon):
     info = daemon.info("a")
     assert (info["pid"], info["cpus"]) == (pid, 1)
     assert info["changes"] == 1
-    daemon.ok("reboot", "a", "--timeout", "1") if False else daemon.ok("kill", "a")
+    daemon.ok("kill", "a")
     daemon.ok("start", "a")
     assert daemon.info("a")["cpus"] == 2
     daemon.write("vmkeep.conf", "[Defaults]\nVM.CPUs=many\n")

@@ -343,7 +343,10 @@ static void adopt(struct explorer *x, struct now n)
 		gone(x, n);
 	} else {
 		n.quit = false;
-		n = event(x, n, was == VM_PAUSED ? VM_EV_ADOPT_PAUSED : VM_EV_ADOPT);
+		n = event(x, n,
+			was == VM_PAUSED				 ? VM_EV_ADOPT_PAUSED
+			: was == VM_SPAWNING || was == VM_GREETING ? VM_EV_ADOPT_EARLY
+								 : VM_EV_ADOPT);
 		if (was == VM_STOPPING)
 			n = event(x, n, VM_EV_STOP);
 		else if (was == VM_QUITTING)

@@ -67,7 +67,7 @@ static void one_process(void **state)
 				assert_false(after);
 			if (!before && after)
 				assert_true(e == VM_EV_PREPARED || e == VM_EV_ADOPT ||
-					e == VM_EV_ADOPT_PAUSED);
+					e == VM_EV_ADOPT_EARLY || e == VM_EV_ADOPT_PAUSED);
 			if (c->action == VM_DO_KILL || c->action == VM_DO_QUIT || c->action == VM_DO_EXPIRE)
 				assert_int_equal(c->next, VM_QUITTING);
 		}
