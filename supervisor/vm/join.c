@@ -207,8 +207,8 @@ const struct qmp_handlers vm_qmp_handlers = {
 void vm_greet(struct vm *vm)
 {
 	double patience = vm->state == VM_GREETING ? vm_start_left(vm) : VM_QMP_SECONDS;
+	double penance = vm->hostile_since > 0 ? vm->hostile_since + VM_HOSTILE_SECONDS - daemon_now() : 0;
 	struct err e = ERR_INIT;
-	double patience;
 	int fd;
 
 	if (vm->state == VM_GREETING)
@@ -217,10 +217,9 @@ void vm_greet(struct vm *vm)
 		set_reboot_action(vm);
 	if (vm->qmp || vm->run_fd < 0)
 		return;
-	patience = vm->hostile_since > 0 ? vm->hostile_since + VM_HOSTILE_SECONDS - daemon_now() : 0;
-	if (patience > 0) {
+	if (penance > 0) {
 		if (vm->state == VM_RUNNING || vm->state == VM_PAUSED)
-			vm_arm(vm, patience);
+			vm_arm(vm, penance);
 		return;
 	}
 	vm->hostile_since = 0;
