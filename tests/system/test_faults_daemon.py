@@ -295,7 +295,7 @@ def test_output_while_the_daemon_is_down(daemon):
     daemon.up("a")
     daemon.kill_daemon()
     lines = b"".join(b"line %07d\n" % i for i in range(100000))
-    with open(daemon.inner(os.path.join(daemon.run, "vms", "a", "serial-console.out")), "ab") as f:
+    with open(daemon.inner(os.path.join(daemon.run, "vms", "a", "out", "serial-console")), "ab") as f:
         f.write(lines)
     daemon.start()
     path = os.path.join(daemon.log, "a", "console.log")
