@@ -72,6 +72,14 @@ struct call *calls_ended(const struct calls *l, unsigned end)
 	return NULL;
 }
 
+const char *calls_oldest(const struct calls *l, double *age)
+{
+	if (!l->first)
+		return NULL;
+	*age = calls_now() - l->first->made;
+	return l->first->command;
+}
+
 struct call *calls_overdue(const struct calls *l, double now)
 {
 	for (struct call *c = l->first; c; c = c->next)
@@ -124,4 +132,17 @@ void call_describe(const struct call *c, const char *why, struct err *e)
 			c->command);
 		break;
 	}
+}
+
+const char *call_refused(const json_t *error, struct err *e)
+{
+	const char *class = json_string_value(json_object_get(error, "class"));
+	const char *desc = json_string_value(json_object_get(error, "desc"));
+
+	err_set(e,
+		streq(class, "DeviceNotFound")	  ? ERR_NOT_FOUND
+		: streq(class, "DeviceNotActive") ? ERR_WRONG_STATE
+						  : ERR_FAILED,
+		"%s", desc ? desc : "QEMU gave no reason");
+	return class;
 }

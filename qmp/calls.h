@@ -49,6 +49,8 @@ void calls_remove(struct calls *l, struct call *c);
 struct call *calls_find(const struct calls *l, unsigned id);
 /* The oldest that ended and has an id before end. */
 struct call *calls_ended(const struct calls *l, unsigned end);
+/* Its command and age in seconds, or NULL. */
+const char *calls_oldest(const struct calls *l, double *age);
 /* One that waits and whose deadline is over at now. */
 struct call *calls_overdue(const struct calls *l, double now);
 /* All that wait have lost their connection. */
@@ -59,5 +61,7 @@ double calls_due(const struct calls *l);
 
 /* why: what became of the connection. */
 void call_describe(const struct call *c, const char *why, struct err *e);
+/* QEMU's error object, in our words where its class says more than "failed". Returns that class. */
+const char *call_refused(const json_t *error, struct err *e);
 
 #endif

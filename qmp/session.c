@@ -123,15 +123,9 @@ static void flush(struct qmp *q)
 static int queue_command(
 	struct qmp *q, const char *command, json_t *arguments /* stolen */, int fd, unsigned id)
 {
-	json_t *message = json_object();
 	struct buf line = BUF_INIT;
 
-	json_object_set_new(message, "execute", json_string(command));
-	if (arguments)
-		json_object_set_new(message, "arguments", arguments);
-	json_object_set_new(message, "id", json_integer(id));
-	codec_encode(message, &line);
-	json_decref(message);
+	codec_command(command, arguments, id, &line);
 	return outq_add(&q->out, &line, fd, id, NULL);
 }
 
@@ -171,28 +165,13 @@ static void take_event(struct qmp *q, const json_t *message)
 		q->h.event(q->data, name, data);
 }
 
-/* QEMU's error object, in our words where its class says more than "failed". */
-static void describe_error(struct qmp *q, const json_t *error, struct err *e)
-{
-	const char *class = json_string_value(json_object_get(error, "class"));
-	const char *desc = json_string_value(json_object_get(error, "desc"));
-
-	q->error_class = class;
-	err_set(e,
-		streq(class, "DeviceNotFound")	  ? ERR_NOT_FOUND
-		: streq(class, "DeviceNotActive") ? ERR_WRONG_STATE
-						  : ERR_FAILED,
-		"%s", desc ? desc : "QEMU gave no reason");
-}
-
 static void become_ready(struct qmp *q, const json_t *error)
 {
 	json_t *greeting = q->greeting;
 	struct err e;
 
 	if (error) {
-		describe_error(q, error, &e);
-		q->error_class = NULL;
+		call_refused(error, &e);
 		lose(q, ERR_QEMU_FAILED, "QEMU refused qmp_capabilities: %s", e.text);
 		return;
 	}
@@ -227,7 +206,7 @@ static void take_reply(struct qmp *q, const json_t *message)
 	if (!c)
 		return;
 	if (error) {
-		describe_error(q, error, &e);
+		q->error_class = call_refused(error, &e);
 		complete(q, c, NULL, &e);
 		q->error_class = NULL;
 	} else {
@@ -487,12 +466,7 @@ bool qmp_is_ready(const struct qmp *q)
 
 const char *qmp_oldest_call(const struct qmp *q, double *age)
 {
-	const struct call *c = q->calls.first;
-
-	if (!c)
-		return NULL;
-	*age = calls_now() - c->made;
-	return c->command;
+	return calls_oldest(&q->calls, age);
 }
 
 const char *qmp_error_class(const struct qmp *q)
