@@ -72,6 +72,14 @@ struct call *calls_ended(const struct calls *l, unsigned end)
 	return NULL;
 }
 
+const char *calls_oldest(const struct calls *l, double *age)
+{
+	if (!l->first)
+		return NULL;
+	*age = calls_now() - l->first->made;
+	return l->first->command;
+}
+
 struct call *calls_overdue(const struct calls *l, double now)
 {
 	for (struct call *c = l->first; c; c = c->next)

@@ -49,6 +49,8 @@ void calls_remove(struct calls *l, struct call *c);
 struct call *calls_find(const struct calls *l, unsigned id);
 /* The oldest that ended and has an id before end. */
 struct call *calls_ended(const struct calls *l, unsigned end);
+/* Its command and age in seconds, or NULL. */
+const char *calls_oldest(const struct calls *l, double *age);
 /* One that waits and whose deadline is over at now. */
 struct call *calls_overdue(const struct calls *l, double now);
 /* All that wait have lost their connection. */

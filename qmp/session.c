@@ -125,15 +125,9 @@ static void flush(struct qmp *q)
 static int queue_command(
 	struct qmp *q, const char *command, json_t *arguments /* stolen */, int fd, unsigned id)
 {
-	json_t *message = json_object();
 	struct buf line = BUF_INIT;
 
-	json_object_set_new(message, "execute", json_string(command));
-	if (arguments)
-		json_object_set_new(message, "arguments", arguments);
-	json_object_set_new(message, "id", json_integer(id));
-	codec_encode(message, &line);
-	json_decref(message);
+	codec_command(command, arguments, id, &line);
 	return outq_add(&q->out, &line, fd, id, NULL);
 }
 
@@ -487,12 +481,7 @@ bool qmp_is_ready(const struct qmp *q)
 
 const char *qmp_oldest_call(const struct qmp *q, double *age)
 {
-	const struct call *c = q->calls.first;
-
-	if (!c)
-		return NULL;
-	*age = calls_now() - c->made;
-	return c->command;
+	return calls_oldest(&q->calls, age);
 }
 
 const char *qmp_error_class(const struct qmp *q)
