@@ -16,6 +16,7 @@
 #include "conf/conf.h"
 #include "supervisor/core/job.h"
 
+struct hooks;
 struct networks;
 struct probes;
 struct server;
@@ -34,12 +35,15 @@ struct daemon {
 	uint64_t conf_stamp; /* of the file that conf, or the complaint about it, came from */
 	char *image_dir; /* absolute */
 	char *jail;	 /* path of vmkeep-jail */
+	char *program;	 /* of this daemon, as it was found at its start */
+	bool reexec;	 /* the loop was stopped to run program in our place */
 	double started;	 /* ev_time() */
 	struct jobs jobs;
 	struct probes *probes;
 	struct networks *networks;
 	struct vms *vms;
 	struct watches *watches;
+	struct hooks *hooks;
 	struct server *server;
 	/* where events go: the control server, once it listens */
 	void (*emit)(struct server *s, const char *name, json_t *data /* stolen */);
