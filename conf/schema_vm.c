@@ -322,6 +322,16 @@ static const struct conf_key lifecycle_keys[] = {
 	  .help = "Likewise within 24 hours." },
 };
 
+static const struct conf_key hooks_keys[] = {
+	{ .name = "Failed", STRING(PATH, conf_vm, hook_failed), .root = true,
+	  .check = conf_word_absolute, .what = "an absolute path", .apply = CONF_APPLY_LIVE,
+	  .help = "A program that is run as root when the VM crashed and starts again "
+		  "(crash-restart), is given up (failed), stands still for want of space or a broken "
+		  "disk (io-error) or no longer answers (unresponsive). It gets the VM's name, "
+		  "that word and the reason, and the same as JSON on its standard input; it has 30 "
+		  "seconds." },
+};
+
 static const struct conf_key qemu_keys[] = {
 	{ .name = "Binary", STRING(PATH, conf_vm, binary), .root = true,
 	  .check = conf_word_absolute,
@@ -355,6 +365,8 @@ static const struct conf_section sections[] = {
 	{ .name = "RNG",       KEYS(rng_keys),       .help = "Its source of random numbers." },
 	{ .name = "Lifecycle", KEYS(lifecycle_keys),
 	  .help = "What happens when it starts, ends and fails." },
+	{ .name = "Hooks",     KEYS(hooks_keys),
+	  .help = "Programs that are told what happens to it." },
 	{ .name = "QEMU",      KEYS(qemu_keys),
 	  .help = "Past vmkeep, straight to QEMU. Anything here marks the VM as tainted." },
 };

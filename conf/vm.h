@@ -183,6 +183,9 @@ struct conf_vm {
 	uint64_t restart_ms;
 	uint64_t start_limit_burst, start_limit_interval_ms, start_limit_per_day;
 
+	/* [Hooks] */
+	const char *hook_failed;
+
 	/* [QEMU]: anything here taints the VM */
 	const char *binary; /* NULL: qemu-system-x86_64 */
 	struct conf_list args; /* one word, or an option and its argument, per line */

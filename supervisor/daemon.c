@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/control/verbs.h"
+#include "supervisor/core/hooks.h"
 #include "supervisor/core/watch.h"
 #include "supervisor/host/probe.h"
 
@@ -82,8 +83,32 @@ static int parse(int argc, char **argv, struct options *o)
 
 #define FINISH_SECONDS 1.0 /* for children that were killed and connections that were closed */
 
+/* PID:DESCRIPTOR */
+#define LISTENER_ENV "VMKEEP_LISTENER"
+
 /* nft, dnsmasq and qemu-img are looked up here, whatever shell started us */
 #define PATH_OF_OURS "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+/* By the path that an upgrade will put the next one at. */
+static char *find_program(void)
+{
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+
+	return n > 0 ? xstrndup(self, (size_t)n) : xstrdup("/usr/sbin/vmkeepd");
+}
+
+/* The control socket that our predecessor, whose pid we have, left us. 0: there is none. */
+static int inherited_listener(void)
+{
+	const char *text = getenv(LISTENER_ENV);
+	int pid = 0, fd = 0;
+
+	if (text && (sscanf(text, "%d:%d", &pid, &fd) != 2 || pid != (int)getpid() || fd < 3))
+		fd = 0;
+	unsetenv(LISTENER_ENV);
+	return fd;
+}
 
 /* Beside this very program when it stands in a build tree, else where it was installed. */
 static char *find_jail(void)
@@ -151,9 +176,11 @@ static int build(struct daemon *d, struct err *e)
 	int r;
 
 	d->jail = find_jail();
+	d->program = find_program();
 	r = make_image_dir(d, e);
 	if (r < 0)
 		return r;
+	d->hooks = hooks_new(d);
 	d->watches = watches_new(d->loop.ev);
 	d->probes = probes_new(d->loop.ev, d->dirs.state_fd);
 	d->networks = networks_new(d->loop.ev, &dirs);
@@ -169,6 +196,7 @@ static int build(struct daemon *d, struct err *e)
 	conf_problems_release(&problems);
 	vms_adopt(d->vms);
 	o.path = path;
+	o.inherited = inherited_listener();
 	d->server = server_new(d->loop.ev, &o, e);
 	if (!d->server)
 		return e->number;
@@ -181,6 +209,7 @@ static void unbuild(struct daemon *d)
 	d->emit = NULL;
 	server_free(d->server);
 	vms_clear(d->vms);
+	hooks_free(d->hooks);
 	networks_free(d->networks);
 	probes_free(d->probes);
 	watches_free(d->watches);
@@ -197,15 +226,21 @@ static void on_term(struct ev_loop *ev, ev_signal *w, int revents)
 	loop_stop(w->data);
 }
 
+static void notify_reloading(void)
+{
+	char text[96];
+
+	snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%.0f", daemon_now() * 1e6);
+	daemon_notify(text);
+}
+
 static void on_hup(struct ev_loop *ev, ev_signal *w, int revents)
 {
 	struct daemon *d = w->data;
 	struct conf_problems problems = { 0 };
-	char text[96];
 
 	(void)ev, (void)revents;
-	snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%.0f", daemon_now() * 1e6);
-	daemon_notify(text);
+	notify_reloading();
 	verbs_reload(d, &problems);
 	log_info(NULL, "configuration read again, %zu problems", problems.count);
 	conf_problems_release(&problems);
@@ -231,6 +266,23 @@ static void run(struct daemon *d)
 	ev_signal_stop(d->loop.ev, &term);
 	ev_signal_stop(d->loop.ev, &intr);
 	ev_signal_stop(d->loop.ev, &hup);
+}
+
+/* The program that stands where ours stood goes on in our place. Returns only when it cannot be run:
+ * the service manager then starts it as after a crash, and guests do not notice that either. */
+static int run_successor(struct daemon *d, char **argv)
+{
+	_cleanup_(free_ptr) char *program = xstrdup(d->program);
+	char text[48];
+	int fd = server_hand_over(d->server);
+
+	snprintf(text, sizeof text, "%d:%d", (int)getpid(), fd);
+	setenv(LISTENER_ENV, text, 1);
+	notify_reloading();
+	unbuild(d);
+	execv(program, argv);
+	log_error(NULL, "run '%s': %s", program, strerror(errno));
+	return 1;
 }
 
 static void raise_descriptor_limit(void)
@@ -276,6 +328,8 @@ int main(int argc, char **argv)
 		run(&d);
 	else
 		log_error(NULL, "%s%s%s", e.text, e.hint[0] ? "; " : "", e.hint);
+	if (r == 0 && d.reexec)
+		return run_successor(&d, argv);
 	unbuild(&d);
 	log_close();
 	return r == 0 ? 0 : api_class(e.class)->exit;

@@ -110,6 +110,43 @@ int listener_open(struct listener *l, const char *path, struct err *e)
 	return err_wrap(e, r, "control socket '%s'", path);
 }
 
+int listener_inherit(struct listener *l, const char *path, int fd, struct err *e)
+{
+	struct stat st;
+	int on = 0, r;
+	socklen_t len = sizeof on;
+
+	*l = (struct listener)LISTENER_INIT;
+	l->fd = fd;
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len) < 0 || !on) {
+		/* not ours to close */
+		l->fd = -1;
+		return err_set(e, ERR_FAILED, "descriptor %d is no listening socket", fd);
+	}
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	r = open_directory(l, path, e);
+	if (r == 0 && fstatat(l->dirfd, l->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		r = err_errno(e, "look at it");
+	if (r == 0) {
+		l->dev = st.st_dev;
+		l->ino = st.st_ino;
+		return 0;
+	}
+	listener_close(l);
+	return err_wrap(e, r, "control socket '%s'", path);
+}
+
+int listener_hand_over(struct listener *l)
+{
+	int fd = fcntl(l->fd, F_DUPFD, 3);
+
+	if (fd < 0)
+		return -errno;
+	l->ino = 0;
+	return fd;
+}
+
 void listener_close(struct listener *l)
 {
 	struct stat st;

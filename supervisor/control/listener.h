@@ -27,6 +27,10 @@ struct listener {
 
 /* Mode 0666: what a client may do is decided by who he is. ERR_CONFLICT when somebody answers. */
 int listener_open(struct listener *l, const char *path, struct err *e);
+/* fd: stands at path already, stolen. */
+int listener_inherit(struct listener *l, const char *path, int fd, struct err *e);
+/* A copy that survives exec, or -errno; the path is left to who gets it. */
+int listener_hand_over(struct listener *l);
 void listener_close(struct listener *l); /* removes the path */
 
 #endif

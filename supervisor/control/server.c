@@ -236,7 +236,8 @@ struct server *server_new(struct ev_loop *ev, const struct server_options *o, st
 {
 	struct server *s = xcalloc(1, sizeof *s);
 
-	if (listener_open(&s->listener, o->path, e) < 0) {
+	if ((o->inherited ? listener_inherit(&s->listener, o->path, o->inherited, e) :
+			    listener_open(&s->listener, o->path, e)) < 0) {
 		free(s);
 		return NULL;
 	}
@@ -254,6 +255,17 @@ struct server *server_new(struct ev_loop *ev, const struct server_options *o, st
 	ev_io_init(&s->accept, can_accept, s->listener.fd, EV_READ);
 	ev_io_start(ev, &s->accept);
 	return s;
+}
+
+void server_pause(struct server *s)
+{
+	ev_timer_stop(s->ev, &s->accept_again);
+	ev_io_stop(s->ev, &s->accept);
+}
+
+int server_hand_over(struct server *s)
+{
+	return listener_hand_over(&s->listener);
 }
 
 void server_free(struct server *s)

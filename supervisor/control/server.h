@@ -40,6 +40,7 @@ struct server_handler {
 
 struct server_options {
 	const char *path; /* of the socket, of any length; replaced when nobody listens there */
+	int inherited;	  /* a listening socket that stands at path already, stolen; 0: none */
 	const struct server_handler *handler;
 	size_t handlers;
 	unsigned clients_max, clients_per_user_max; /* 0: defaults */
@@ -57,6 +58,11 @@ struct server *server_new(struct ev_loop *ev, const struct server_options *o, st
 /* Closes all connections and removes the path where it is still ours; requests under way are gone.
  * Not from inside a handler. NULL is fine. */
 void server_free(struct server *s);
+
+/* Takes no more clients: they wait in the listening socket for who inherits it. */
+void server_pause(struct server *s);
+/* A copy of the listening socket that survives exec, or -errno; the path stays when s is freed. */
+int server_hand_over(struct server *s);
 
 /* New limits (0: defaults), and the groups vmkeep and vmkeep-view are looked up again: clients that
  * are there get the role that they have now. */

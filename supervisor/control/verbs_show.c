@@ -197,6 +197,8 @@ static void add_process(json_t *o, const struct vm *vm)
 		json_object_set_new(o, "vnc", json_string(vnc));
 	if (vm->unresponsive > 0)
 		json_object_set_new(o, "unresponsive_since", json_real(vm->unresponsive));
+	if (vm->trouble)
+		json_object_set_new(o, "trouble", json_string(vm->trouble));
 	command = vm->qmp ? qmp_oldest_call(vm->qmp, &age) : NULL;
 	if (command && age > 1)
 		json_object_set_new(o, "waits_for", json_sprintf("%s for %.0f s", command, age));

@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 
 #include "base/file.h"
@@ -37,9 +36,13 @@ void vm_kill_process(struct vm *vm)
 	if (vm->kill_sent && ev_is_active(&vm->timer))
 		return;
 	if (vm->kill_sent && !vm->unkillable) {
+		char why[256];
+
 		vm->unkillable = true;
-		log_error(vm->name, "process %d does not end after SIGKILL", (int)vm->pid);
-		vm_health(vm, false, "unkillable");
+		death_refused(vm->pid, why, sizeof why);
+		log_error(vm->name, "%s", why);
+		vm->unresponsive = 0; /* worse than what may have been told before */
+		vm_health(vm, false, why);
 	}
 	vm->quit_sent = vm->kill_sent = true;
 	if (vm->ending == VM_END_NONE)
@@ -109,48 +112,27 @@ static char *stderr_tail(struct vm *vm)
 	return text;
 }
 
-/* 0 and *status: exit code or -signal; -ECHILD for a process of a former daemon. */
-static int exit_status(struct vm *vm, int *status)
-{
-	siginfo_t info = { 0 };
-
-	if (!vm->is_child || waitid(P_PIDFD, (id_t)vm->pidfd, &info, WEXITED | WNOHANG) < 0 ||
-		info.si_pid == 0)
-		return -ECHILD;
-	*status = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
-	return 0;
-}
-
-static void describe_status(int known, int status, char *buf, size_t len)
-{
-	if (known < 0)
-		snprintf(buf, len, "a former daemon started it, so nobody was told how it ended");
-	else if (status < 0)
-		snprintf(buf, len, "signal %d (SIG%s)", -status,
-			sigabbrev_np(-status) ? sigabbrev_np(-status) : "?");
-	else
-		snprintf(buf, len, "exit status %d", status);
-}
-
 /* Nobody asked it to end, and it did not say that it would. */
 static void explain_end(struct vm *vm)
 {
 	_cleanup_(free_ptr) char *tail = stderr_tail(vm);
 	struct err e = ERR_INIT;
-	int status = 0, known = exit_status(vm, &status);
-	char how[96];
+	struct death death;
+	char how[128];
 
-	describe_status(known, status, how, sizeof how);
+	death_read(&death, vm->pidfd, &vm->oom, vm->kill_sent);
 	if (vm->ending != VM_END_NONE)
 		return;
 	if (vm->state == VM_SPAWNING || vm->state == VM_GREETING || vm->state == VM_JOINING) {
 		vm->ending = VM_END_START_FAILED;
+		death_how(&death, how, sizeof how);
 		err_set(&e, ERR_QEMU_FAILED, "QEMU did not start: %s%s%s", how, *tail ? "\n" : "", tail);
 		vm_start_failed(vm, &e);
 		vm_set_reason(vm, "start failed: %s", *tail ? tail : how);
 	} else {
 		vm->ending = VM_END_CRASH;
-		vm_set_reason(vm, "crashed: %s", how);
+		death_text(&death, how, sizeof how);
+		vm_set_reason(vm, "%s", how);
 		if (*tail)
 			log_warning(vm->name, "QEMU's last words: %s", tail);
 	}
@@ -208,9 +190,19 @@ void vm_gone(struct vm *vm)
 		vm->by_policy = true;
 		vm->paused_start = false;
 	}
+	vm->due = daemon_now() + v.delay;
 	vm_event(vm, v.event, NULL);
+	vm_rest(vm);
+}
+
+void vm_rest(struct vm *vm)
+{
+	double left = vm->due - daemon_now();
+
 	if (vm->state == VM_BACKOFF)
-		vm_arm(vm, v.delay > 0.001 ? v.delay : 0.001);
+		vm_arm(vm, left > 0.001 ? left : 0.001);
+	if (vm->state == VM_BACKOFF || vm->state == VM_FAILED)
+		vm_record_write_resting(vm);
 }
 
 /* stderr's file goes with the process; what it held stays in the log directory. */
@@ -253,6 +245,11 @@ void vm_clean(struct vm *vm)
 	vm->unresponsive = 0;
 	vm->balloon = 0;
 	vm->busy = NULL;
+	free(vm->trouble);
+	vm->trouble = NULL;
+	oom_watch_release(&vm->oom);
+	vm->space_tries = 0;
+	vm->space_trying = false;
 	free(vm->io_error);
 	vm->io_error = NULL;
 	vm_free_nics(vm);

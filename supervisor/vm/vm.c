@@ -65,6 +65,8 @@ void vm_free(struct vm *vm)
 	free(vm->problems);
 	free(vm->identity_problem);
 	free(vm->io_error);
+	free(vm->trouble);
+	oom_watch_release(&vm->oom);
 	free(vm->name);
 	free(vm);
 }
@@ -157,16 +159,6 @@ static void act(struct vm *vm, enum vm_action action)
 	}
 }
 
-static void announce(struct vm *vm, enum vm_state from)
-{
-	log_info(vm->name, "%s -> %s%s%s%s", vm_state_inner_name(from), vm_state_inner_name(vm->state),
-		vm->reason[0] ? " (" : "", vm->reason, vm->reason[0] ? ")" : "");
-	daemon_event(vm->daemon, "VM_STATE",
-		json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", vm->name, "state",
-			vm_state_name(vm->state), "from", vm_state_name(from), "reason", vm->reason,
-			"want", vm->want == VM_WANT_RUNNING ? "running" : "stopped"));
-}
-
 /*
  * An action may cause the next event at once (spawn fails, nothing to prepare): the nested call finds
  * the new state already in place, and whoever waits is asked once all has settled.
@@ -189,10 +181,12 @@ void vm_event(struct vm *vm, enum vm_event ev, const char *reason)
 			vm->reason[0] = '\0';
 		vm->since = ev_time();
 		vm_arm(vm, 0);
-		announce(vm, from);
+		vm_tell_state(vm, from);
 	}
 	if (vm_state_has_process(vm->state))
 		vm_record_write(vm);
+	else if ((from == VM_BACKOFF || from == VM_FAILED) && vm->state == VM_STOPPED)
+		vm_record_remove(vm);
 	act(vm, cell->action);
 	vm_waits_look(vm);
 	/* nothing is left of it: the next look at the files forgets it */
@@ -215,7 +209,8 @@ static void on_timer(struct ev_loop *ev, ev_timer *w, int revents)
 			leave ? "guest ignored the power button" : "stop timed out");
 		return;
 	}
-	vm_event(vm, VM_EV_TIMER, NULL);
+	if (!vm_space_timer(vm))
+		vm_event(vm, VM_EV_TIMER, NULL);
 }
 
 void vm_health(struct vm *vm, bool well, const char *why)
@@ -223,13 +218,10 @@ void vm_health(struct vm *vm, bool well, const char *why)
 	if (well == (vm->unresponsive <= 0))
 		return;
 	vm->unresponsive = well ? 0 : ev_time();
-	if (well)
-		log_info(vm->name, "answers again");
-	else
-		log_warning(vm->name, "unresponsive: %s", why);
-	daemon_event(vm->daemon, "VM_HEALTH",
-		json_pack("{s:s, s:s, s:s}", "name", vm->name, "health", well ? "ok" : "unresponsive",
-			"reason", why ? why : ""));
+	free(vm->trouble);
+	vm->trouble = well ? NULL : xstrdup(why ? why : "");
+	vm_record_write(vm);
+	vm_tell_health(vm, well, why);
 }
 
 void vm_start_failed(struct vm *vm, const struct err *e)
@@ -282,6 +274,7 @@ int vm_start(struct vm *vm, bool paused, const char *who, struct err *e)
 		return err_set(e, ERR_INVALID_CONFIG, "%s", vm->problems);
 	if (vm->want != VM_WANT_RUNNING || !up) {
 		log_info(vm->name, "start by %s", who);
+		vm_asked(vm, who);
 		free(vm->start_error);
 		vm->start_error = NULL;
 		vm->paused_start = paused;
@@ -308,6 +301,7 @@ int vm_stop(struct vm *vm, double timeout, const char *who, struct err *e)
 	if (timeout < 0)
 		timeout = ms == UINT64_MAX ? 1e9 : (double)ms / 1000;
 	log_info(vm->name, "stop by %s", who);
+	vm_asked(vm, who);
 	vm->want = VM_WANT_STOPPED;
 	vm->stop_left = false;
 	vm->stop_deadline = daemon_now() + timeout;
@@ -326,10 +320,28 @@ int vm_kill(struct vm *vm, const char *who, struct err *e)
 {
 	(void)e;
 	log_info(vm->name, "kill by %s", who);
+	vm_asked(vm, who);
 	vm->want = VM_WANT_STOPPED;
 	vm->stop_left = false;
 	vm_event(vm, VM_EV_KILL, vm_state_has_process(vm->state) ? "killed" : NULL);
 	return 0;
+}
+
+void vm_reset_failed(struct vm *vm, const char *who)
+{
+	log_info(vm->name, "reset-failed by %s", who);
+	vm_history(vm, "reset-failed", who, NULL);
+	vm->memory = (struct policy_memory){ 0 };
+	if (vm->state == VM_FAILED) {
+		free(vm->start_error);
+		vm->start_error = NULL;
+		vm_asked(vm, who);
+		vm_event(vm, VM_EV_STOP, "");
+	} else if (vm->state == VM_BACKOFF) {
+		vm_record_write_resting(vm);
+	} else if (vm_state_has_process(vm->state)) {
+		vm_record_write(vm);
+	}
 }
 
 struct network_nic vm_network_nic(const struct vm *vm, const struct vm_nic *n)
