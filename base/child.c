@@ -23,6 +23,7 @@ struct stream {
 
 struct child {
 	struct ev_loop *ev;
+	pid_t pid;
 	int pidfd, in;
 	ev_io exited, writable;
 	ev_timer deadline;
@@ -264,7 +265,8 @@ static void on_deadline(struct ev_loop *ev, ev_timer *w, int revents)
 
 	(void)ev, (void)revents;
 	c->timed_out = true;
-	pidfd_send_signal(c->pidfd, SIGKILL, NULL, 0);
+	/* it leads a session of its own: what it started ends with it */
+	kill(-c->pid, SIGKILL);
 }
 
 /* Pipes for 0, 1, 2; ours are non-blocking. */
@@ -295,7 +297,6 @@ struct child *child_run(struct ev_loop *ev, const struct child_options *o, struc
 {
 	struct child_fd fds[3] = { { -1, 0 }, { -1, 1 }, { -1, 2 } };
 	struct child *c = xcalloc(1, sizeof *c);
-	pid_t pid;
 	int r;
 
 	c->ev = ev;
@@ -319,7 +320,7 @@ struct child *child_run(struct ev_loop *ev, const struct child_options *o, struc
 		errno = -r;
 		err_errno(e, "pipes for '%s'", o->argv[0]);
 	} else {
-		r = child_spawn(o->argv, NULL, fds, 3, &pid, &c->pidfd, e);
+		r = child_spawn(o->argv, NULL, fds, 3, &c->pid, &c->pidfd, e);
 	}
 	for (int i = 0; i < 3; i++)
 		close_fd(&fds[i].from);
@@ -348,5 +349,5 @@ void child_cancel(struct child *c)
 		return;
 	c->done = NULL;
 	c->output = NULL;
-	pidfd_send_signal(c->pidfd, SIGKILL, NULL, 0);
+	kill(-c->pid, SIGKILL);
 }

@@ -365,6 +365,16 @@ static const struct conf_key limits_keys[] = {
 		  "disks included; beyond it the kernel kills it." },
 };
 
+static const struct conf_key hooks_keys[] = {
+	{ .name = "Failed", STRING(PATH, conf_vm, hook_failed), .root = true,
+	  .check = conf_word_absolute, .what = "an absolute path", .apply = CONF_APPLY_LIVE,
+	  .help = "A program that is run as root when the VM crashed and starts again "
+		  "(crash-restart), is given up (failed), stands still for want of space or a broken "
+		  "disk (io-error) or no longer answers (unresponsive). It gets the VM's name, "
+		  "that word and the reason, and the same as JSON on its standard input; it has 30 "
+		  "seconds." },
+};
+
 static const struct conf_key qemu_keys[] = {
 	{ .name = "Binary", STRING(PATH, conf_vm, binary), .root = true,
 	  .check = conf_word_absolute,
@@ -403,6 +413,8 @@ static const struct conf_section sections[] = {
 	  .help = "What the process may take of the host, by its control group. See systemd.resource-control(5), "
 		  "whose keys these are. Without systemd or control groups to write to, a VM with a limit does "
 		  "not start." },
+	{ .name = "Hooks",     KEYS(hooks_keys),
+	  .help = "Programs that are told what happens to it." },
 	{ .name = "QEMU",      KEYS(qemu_keys),
 	  .help = "Past vmkeep, straight to QEMU. Anything here marks the VM as tainted." },
 };

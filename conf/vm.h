@@ -197,6 +197,9 @@ struct conf_vm {
 	uint64_t cpu_weight, io_weight, tasks_max;
 	uint64_t limit_memory; /* bytes, MemoryMax= */
 
+	/* [Hooks] */
+	const char *hook_failed;
+
 	/* [QEMU]: anything here taints the VM */
 	const char *binary; /* NULL: qemu-system-x86_64 */
 	struct conf_list args; /* one word, or an option and its argument, per line */

@@ -17,6 +17,7 @@
 #include "base/text.h"
 #include "supervisor/control/service.h"
 #include "supervisor/control/verbs.h"
+#include "supervisor/core/hooks.h"
 #include "supervisor/core/watch.h"
 #include "supervisor/host/cgroup.h"
 #include "supervisor/host/probe.h"
@@ -95,8 +96,33 @@ static int parse(int argc, char **argv, struct options *o)
 
 #define FINISH_SECONDS 1.0 /* for children that were killed and connections that were closed */
 
+/* PID:DESCRIPTOR:OURS, the latter as in struct listener_heritage */
+#define LISTENER_ENV "VMKEEP_LISTENER"
+
 /* nft, dnsmasq and qemu-img are looked up here, whatever shell started us */
 #define PATH_OF_OURS "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+/* By the path that an upgrade will put the next one at. */
+static char *find_program(void)
+{
+	char self[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+
+	return n > 0 ? xstrndup(self, (size_t)n) : xstrdup("/usr/sbin/vmkeepd");
+}
+
+/* The control socket that our predecessor, whose pid we have, left us, or the service manager's. */
+static struct listener_heritage inherited_listener(void)
+{
+	const char *text = getenv(LISTENER_ENV);
+	int pid = 0, fd = 0, ours = 0, managers = service_listen_fd();
+	bool left = text && sscanf(text, "%d:%d:%d", &pid, &fd, &ours) == 3 &&
+		    pid == (int)getpid() && fd >= 3;
+
+	unsetenv(LISTENER_ENV);
+	return left ? (struct listener_heritage){ fd, ours != 0 }
+		    : (struct listener_heritage){ managers, false };
+}
 
 /* Beside this very program when it stands in a build tree, else where it was installed. */
 static char *find_jail(void)
@@ -167,7 +193,7 @@ static void emit(struct daemon *d, const char *name, json_t *data)
 static int listen_for_clients(struct daemon *d, struct err *e)
 {
 	struct server_options o = { .handler = verb_handlers, .handlers = verb_handlers_n,
-		.listener = service_listen_fd(), .clients_max = (unsigned)d->conf.max_clients,
+		.inherited = inherited_listener(), .clients_max = (unsigned)d->conf.max_clients,
 		.clients_per_user_max = (unsigned)d->conf.max_clients_per_user, .owns = owns,
 		.owns_job = owns_job, .data = d };
 	_cleanup_(free_ptr) char *path = xasprintf("%s/control.sock", d->dirs.run);
@@ -184,9 +210,11 @@ static int build(struct daemon *d, struct err *e)
 	int r;
 
 	d->jail = find_jail();
+	d->program = find_program();
 	r = make_image_dir(d, e);
 	if (r < 0)
 		return r;
+	d->hooks = hooks_new(d);
 	d->watches = watches_new(d->loop.ev);
 	d->cgroups = xcalloc(1, sizeof *d->cgroups);
 	cgroups_find(d->cgroups, d->dirs.run, "/proc/self/mounts", access("/run/systemd/system", F_OK) == 0);
@@ -215,6 +243,7 @@ static void unbuild(struct daemon *d)
 	boot_end(d);
 	server_free(d->server);
 	vms_clear(d->vms);
+	hooks_free(d->hooks);
 	networks_free(d->networks);
 	probes_free(d->probes);
 	watches_free(d->watches);
@@ -234,15 +263,21 @@ static void on_term(struct ev_loop *ev, ev_signal *w, int revents)
 	loop_stop(w->data);
 }
 
+static void notify_reloading(void)
+{
+	char text[96];
+
+	snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%.0f", daemon_now() * 1e6);
+	daemon_notify(text);
+}
+
 static void on_hup(struct ev_loop *ev, ev_signal *w, int revents)
 {
 	struct daemon *d = w->data;
 	struct conf_problems problems = { 0 };
-	char text[96];
 
 	(void)ev, (void)revents;
-	snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%.0f", daemon_now() * 1e6);
-	daemon_notify(text);
+	notify_reloading();
 	verbs_reload(d, &problems);
 	log_info(NULL, "configuration read again, %zu problems", problems.count);
 	conf_problems_release(&problems);
@@ -295,6 +330,24 @@ static void run(struct daemon *d)
 	ev_signal_stop(d->loop.ev, &hup);
 }
 
+/* The program that stands where ours stood goes on in our place. Returns only when it cannot be run:
+ * the service manager then starts it as after a crash, and guests do not notice that either. */
+static int run_successor(struct daemon *d, char **argv)
+{
+	_cleanup_(free_ptr) char *program = xstrdup(d->program);
+	char text[48];
+	struct listener_heritage to = server_hand_over(d->server);
+
+	snprintf(text, sizeof text, "%d:%d:%d", (int)getpid(), to.fd, to.ours);
+	setenv(LISTENER_ENV, text, 1);
+	service_hand_over(d->service);
+	notify_reloading();
+	unbuild(d);
+	execv(program, argv);
+	log_error(NULL, "run '%s': %s", program, strerror(errno));
+	return 1;
+}
+
 static void raise_descriptor_limit(void)
 {
 	struct rlimit l;
@@ -342,6 +395,8 @@ int main(int argc, char **argv)
 		run(&d);
 	else
 		log_error(NULL, "%s%s%s", e.text, e.hint[0] ? "; " : "", e.hint);
+	if (r == 0 && d.reexec)
+		return run_successor(&d, argv);
 	unbuild(&d);
 	log_close();
 	return r == 0 ? 0 : api_class(e.class)->exit;

@@ -108,6 +108,16 @@ const struct api_verb api_verbs[] = {
 	},
 
 	{
+		.execute = "vm-reset-failed",
+		.command = "reset-failed",
+		.role = API_ROLE_OWNER,
+		.target = API_VMS,
+		.result = "state: the state it is in; changed: false where there was nothing to forget",
+		.help = "forget the past failures of VMs; one that failed is stopped then",
+		.text = "The budget of StartLimitBurst= and StartLimitPerDay= is whole again.",
+	},
+
+	{
 		.execute = "vm-list",
 		.command = "list",
 		.aliases = { "ls" },
@@ -193,6 +203,21 @@ const struct api_verb api_verbs[] = {
 		.result = "an empty object; the bytes of the log follow, and the connection ends "
 			"with them",
 		.help = "print what a guest's console or its QEMU wrote",
+	},
+	{
+		.execute = "vm-history",
+		.command = "history",
+		.role = API_ROLE_VIEW,
+		.target = API_VM,
+		.arg = {
+			{ "lines", API_INT, false, "-n, --lines N",
+			  "only the last N records, 200 without it", { NULL } },
+		},
+		.result = "columns and rows, one row per record, oldest first: time as Unix time, event, "
+			"who asked (policy: the daemon by itself), reason",
+		.help = "tell what happened to a VM, who asked for it, and why",
+		.text = "Kept in the state directory across restarts of daemon and host, as far back as "
+			"256 KiB go.",
 	},
 	{
 		.execute = "subscribe",
@@ -576,6 +601,18 @@ const struct api_verb api_verbs[] = {
 		.result = "columns and rows, one row per problem: file, line, key, reason",
 		.help = "read all configuration files again; no running guest is touched",
 		.text = "A file that no longer parses keeps its old meaning until it does.",
+	},
+	{
+		.execute = "reexec",
+		.command = "reexec",
+		.aliases = { "daemon-reexec" },
+		.role = API_ROLE_ROOT,
+		.arg = { TIMEOUT("how long to wait for jobs under way, 30 seconds without it") },
+		.result = "version: the successor's; pid, which stays",
+		.help = "replace the daemon by the program that is installed now; guests do not notice",
+		.text = "For upgrades. Jobs under way are awaited first, and a program that does not run "
+			"is refused. Clients that are connected lose their connection after their replies; "
+			"new ones wait until the successor answers.",
 	},
 	{
 		.execute = "query-version",

@@ -61,16 +61,27 @@ static int clear_path(const struct listener *l, const struct sockaddr_un *a, str
 	return 0;
 }
 
-static int bind_path(struct listener *l, const struct sockaddr_un *a, struct err *e)
+/* From here on the path is ours to remove. */
+static int own_path(struct listener *l, struct err *e)
 {
 	struct stat st;
 
-	if (bind(l->fd, (const struct sockaddr *)a, sizeof *a) < 0)
-		return err_errno(e, "bind");
 	if (fstatat(l->dirfd, l->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return err_errno(e, "look at it");
 	l->dev = st.st_dev;
 	l->ino = st.st_ino;
+	return 0;
+}
+
+static int bind_path(struct listener *l, const struct sockaddr_un *a, struct err *e)
+{
+	int r;
+
+	if (bind(l->fd, (const struct sockaddr *)a, sizeof *a) < 0)
+		return err_errno(e, "bind");
+	r = own_path(l, e);
+	if (r < 0)
+		return r;
 	if (fchmodat(l->dirfd, l->name, 0666, 0) < 0)
 		return err_errno(e, "set its mode");
 	if (listen(l->fd, SOMAXCONN) < 0)
@@ -110,10 +121,36 @@ int listener_open(struct listener *l, const char *path, struct err *e)
 	return err_wrap(e, r, "control socket '%s'", path);
 }
 
-void listener_take(struct listener *l, int fd)
+int listener_inherit(
+	struct listener *l, const char *path, const struct listener_heritage *from, struct err *e)
 {
+	int on = 0, r;
+	socklen_t len = sizeof on;
+
 	*l = (struct listener)LISTENER_INIT;
-	l->fd = fd;
+	if (getsockopt(from->fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len) < 0 || !on)
+		return err_set(e, ERR_FAILED, "descriptor %d is no listening socket", from->fd);
+	l->fd = from->fd;
+	fcntl(l->fd, F_SETFD, FD_CLOEXEC);
+	fcntl(l->fd, F_SETFL, fcntl(l->fd, F_GETFL) | O_NONBLOCK);
+	if (!from->ours)
+		return 0;
+	r = open_directory(l, path, e);
+	if (r == 0)
+		r = own_path(l, e);
+	if (r == 0)
+		return 0;
+	listener_close(l);
+	return err_wrap(e, r, "control socket '%s'", path);
+}
+
+struct listener_heritage listener_hand_over(struct listener *l)
+{
+	struct listener_heritage to = { .fd = fcntl(l->fd, F_DUPFD, 3), .ours = l->ino != 0 };
+
+	if (to.fd >= 0)
+		l->ino = 0;
+	return to;
 }
 
 void listener_close(struct listener *l)

@@ -8,6 +8,7 @@
 #ifndef SUPERVISOR_CONTROL_LISTENER_H
 #define SUPERVISOR_CONTROL_LISTENER_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "base/err.h"
@@ -17,7 +18,7 @@ struct listener {
 	int dirfd; /* where name stands */
 	char *name;
 	dev_t dev; /* of the path, which is removed only while it is this one */
-	ino_t ino;
+	ino_t ino; /* 0: the path is not ours */
 };
 
 #define LISTENER_INIT                 \
@@ -25,10 +26,20 @@ struct listener {
 		.fd = -1, .dirfd = -1 \
 	}
 
+/* A socket that listens at the path already: our predecessor's, or the service manager's. */
+struct listener_heritage {
+	int fd;	   /* 0: there is none */
+	bool ours; /* the path is removed at the end; else who bound it does that */
+};
+
 /* Mode 0666: what a client may do is decided by who he is. ERR_CONFLICT when somebody answers. */
 int listener_open(struct listener *l, const char *path, struct err *e);
-/* One that somebody else bound and will unbind. */
-void listener_take(struct listener *l, int fd /* stolen */);
-void listener_close(struct listener *l); /* removes the path */
+/* from->fd is stolen, also on failure unless it is no listening socket. */
+int listener_inherit(
+	struct listener *l, const char *path, const struct listener_heritage *from, struct err *e);
+/* What a successor inherits: a copy that survives exec, fd -1 when there is none to be had. The
+ * path is left to it. */
+struct listener_heritage listener_hand_over(struct listener *l);
+void listener_close(struct listener *l); /* removes the path, if it is ours */
 
 #endif

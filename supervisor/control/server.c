@@ -235,10 +235,10 @@ static void set_limits(struct server *s, unsigned clients_max, unsigned clients_
 struct server *server_new(struct ev_loop *ev, const struct server_options *o, struct err *e)
 {
 	struct server *s = xcalloc(1, sizeof *s);
+	int r = o->inherited.fd ? listener_inherit(&s->listener, o->path, &o->inherited, e)
+				: listener_open(&s->listener, o->path, e);
 
-	if (o->listener > 0)
-		listener_take(&s->listener, o->listener);
-	else if (listener_open(&s->listener, o->path, e) < 0) {
+	if (r < 0) {
 		free(s);
 		return NULL;
 	}
@@ -256,6 +256,17 @@ struct server *server_new(struct ev_loop *ev, const struct server_options *o, st
 	ev_io_init(&s->accept, can_accept, s->listener.fd, EV_READ);
 	ev_io_start(ev, &s->accept);
 	return s;
+}
+
+void server_pause(struct server *s)
+{
+	ev_timer_stop(s->ev, &s->accept_again);
+	ev_io_stop(s->ev, &s->accept);
+}
+
+struct listener_heritage server_hand_over(struct server *s)
+{
+	return listener_hand_over(&s->listener);
 }
 
 void server_free(struct server *s)

@@ -13,6 +13,7 @@
 #include <jansson.h>
 
 #include "base/err.h"
+#include "supervisor/control/listener.h"
 #include "supervisor/control/request.h"
 
 struct ev_loop;
@@ -40,7 +41,7 @@ struct server_handler {
 
 struct server_options {
 	const char *path; /* of the socket, of any length; replaced when nobody listens there */
-	int listener; /* inherited and listening there, taken over; 0: none, one is made */
+	struct listener_heritage inherited; /* stands at path already, stolen */
 	const struct server_handler *handler;
 	size_t handlers;
 	unsigned clients_max, clients_per_user_max; /* 0: defaults */
@@ -58,6 +59,11 @@ struct server *server_new(struct ev_loop *ev, const struct server_options *o, st
 /* Closes all connections and removes the path where it is still ours; requests under way are gone.
  * Not from inside a handler. NULL is fine. */
 void server_free(struct server *s);
+
+/* Takes no more clients: they wait in the listening socket for who inherits it. */
+void server_pause(struct server *s);
+/* For a successor by exec, see listener_hand_over(); the path stays when s is freed. */
+struct listener_heritage server_hand_over(struct server *s);
 
 /* New limits (0: defaults), and the groups vmkeep and vmkeep-view are looked up again: clients that
  * are there get the role that they have now. */

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/control/service.h"
 
-#include <fcntl.h>
-#include <sys/socket.h>
-
 #include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/vm/vms.h"
@@ -29,18 +26,11 @@ int service_listen_fd(void)
 {
 	const char *n = getenv("LISTEN_FDS");
 	bool ours = n && streq(n, "1") && is_for_us("LISTEN_PID");
-	int listens = 0;
-	socklen_t len = sizeof listens;
 
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_PID");
 	unsetenv("LISTEN_FDNAMES");
-	if (!ours || getsockopt(LISTEN_FIRST, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) < 0 ||
-		!listens)
-		return -1;
-	fcntl(LISTEN_FIRST, F_SETFD, FD_CLOEXEC);
-	fcntl(LISTEN_FIRST, F_SETFL, fcntl(LISTEN_FIRST, F_GETFL) | O_NONBLOCK);
-	return LISTEN_FIRST;
+	return ours ? LISTEN_FIRST : 0;
 }
 
 static void on_watchdog(struct ev_loop *ev, ev_timer *w, int revents)
@@ -108,6 +98,16 @@ void service_free(struct service *s)
 	ev_timer_stop(s->daemon->loop.ev, &s->watchdog);
 	ev_timer_stop(s->daemon->loop.ev, &s->status);
 	free(s);
+}
+
+void service_hand_over(const struct service *s)
+{
+	char usec[32];
+
+	if (s->watchdog.repeat <= 0)
+		return;
+	snprintf(usec, sizeof usec, "%.0f", s->watchdog.repeat * 2e6);
+	setenv("WATCHDOG_USEC", usec, 1);
 }
 
 void service_changed(struct service *s)

@@ -11,11 +11,13 @@
 struct daemon;
 struct service;
 
-/* A listening socket handed over by the manager, or -1. Once. */
+/* The listening socket that the manager made, 0: none. Once. */
 int service_listen_fd(void);
 
 struct service *service_new(struct daemon *d);
 void service_free(struct service *s);
+/* A successor by exec goes on for the same manager. */
+void service_hand_over(const struct service *s);
 /* The state of a VM changed: STATUS= follows soon. */
 void service_changed(struct service *s);
 

@@ -23,6 +23,8 @@ const struct server_handler verb_handlers[] = {
 	{ "vm-cmdline",	       verb_cmdline },
 	{ "vm-set-memory",     verb_set_memory },
 	{ "vm-qmp",	       verb_qmp },
+	{ "vm-history",	       verb_history },
+	{ "vm-reset-failed",   verb_reset_failed },
 	{ "snapshot-create",   verb_snapshot_create },
 	{ "snapshot-list",     verb_snapshot_list },
 	{ "snapshot-revert",   verb_snapshot_revert },
@@ -47,6 +49,7 @@ const struct server_handler verb_handlers[] = {
 	{ "net-stop",	       verb_net_stop },
 	{ "host-check",	       verb_host_check },
 	{ "reload",	       verb_reload },
+	{ "reexec",	       verb_reexec },
 	{ "query-version",     verb_version },
 };
 const size_t verb_handlers_n = ARRAY_SIZE(verb_handlers);

@@ -88,5 +88,9 @@ void verb_net_leases(void *data, struct request *r);
 void verb_net_start(void *data, struct request *r);
 void verb_net_stop(void *data, struct request *r);
 void verb_version(void *data, struct request *r);
+/* verbs_policy.c */
+void verb_history(void *data, struct request *r);
+void verb_reset_failed(void *data, struct request *r);
+void verb_reexec(void *data, struct request *r);
 
 #endif

@@ -147,7 +147,10 @@ struct press { /* a request that waits for QEMU and then for a state */
 	struct vm_wait *wait;
 	enum vm_goal goal;
 	bool changed;
+	bool settle; /* it stood still for an i/o error: running is not enough, it has to last */
 };
+
+static const double STEADY = 1; /* seconds: a write that still fails takes less */
 
 static void press_gone(void *data)
 {
@@ -166,9 +169,29 @@ static void press_end(struct press *p, const struct err *e)
 	free(p);
 }
 
+static void press_settled(void *data, const struct err *e)
+{
+	struct press *p = data;
+	struct err own = ERR_INIT;
+
+	/* the time went by without another pause */
+	if (e && e->class == ERR_TIMEOUT && p->vm->state == VM_RUNNING) {
+		press_end(p, NULL);
+		return;
+	}
+	err_set(&own, ERR_FAILED, "stopped again: %s", p->vm->reason);
+	err_hint(&own, "what was wrong still is; where space ran out, it goes on by itself once there is some");
+	press_end(p, &own);
+}
+
 static void press_waited(void *data, const struct err *e)
 {
-	press_end(data, e);
+	struct press *p = data;
+
+	if (!e && p->settle)
+		p->wait = vm_wait(p->vm, VM_GOAL_PAUSED, STEADY, press_settled, p);
+	else
+		press_end(p, e);
 }
 
 static void press_reply(void *data, const json_t *result, const struct err *e)
@@ -176,25 +199,45 @@ static void press_reply(void *data, const json_t *result, const struct err *e)
 	struct press *p = data;
 
 	(void)result;
-	if (e)
+	if (e) {
+		if (e->class != ERR_UNREACHABLE)
+			vm_asked(p->vm, NULL);
 		press_end(p, e);
-	else
+	} else if (p->settle && p->vm->state == VM_PAUSED) {
+		/* it ran, and stopped again before QEMU said that it ran */
+		press_settled(p, NULL);
+	} else {
 		vm_wait(p->vm, p->goal, VM_QMP_SECONDS, press_waited, p);
+	}
+}
+
+static void press_refused(struct vm *vm, struct request *r)
+{
+	struct err e = ERR_INIT;
+
+	if (vm->unresponsive > 0)
+		err_set(&e, ERR_TIMEOUT, "does not answer since %.0f s: %s", ev_time() - vm->unresponsive,
+			vm->trouble);
+	else
+		err_set(&e, ERR_TIMEOUT, "its monitor does not answer");
+	err_hint(&e, "vmkeep kill %s ends it", vm->name);
+	request_error(r, &e);
 }
 
 static void press(struct vm *vm, struct request *r, const char *command, enum vm_goal goal, bool changed)
 {
-	struct err e = ERR_INIT;
 	struct press *p;
 
-	if (!vm->qmp) {
-		err_set(&e, ERR_TIMEOUT, "its monitor does not answer");
-		request_error(r, &e);
+	if (!vm->qmp || vm->unresponsive > 0) {
+		press_refused(vm, r);
 		return;
 	}
 	p = xcalloc(1, sizeof *p);
-	*p = (struct press){ .r = r, .vm = vm, .goal = goal, .changed = changed };
+	*p = (struct press){ .r = r, .vm = vm, .goal = goal, .changed = changed,
+		.settle = vm->io_error && goal == VM_GOAL_RUNNING };
 	request_on_gone(r, press_gone, p);
+	if (changed && !streq(command, "system_reset"))
+		vm_asked(vm, request_who(r));
 	qmp_call(vm->qmp, command, NULL, -1, VM_QMP_SECONDS, press_reply, p);
 }
 
@@ -210,6 +253,7 @@ void verb_reset(void *data, struct request *r)
 
 	if (!vm || is_busy(r, vm) || !verb_needs_guest(r, vm))
 		return;
+	vm_history(vm, "reset", request_who(r), NULL);
 	let_reset(vm);
 	press(vm, r, "system_reset", vm->state == VM_PAUSED ? VM_GOAL_PAUSED : VM_GOAL_RUNNING, true);
 	if (vm->state != VM_PAUSED)

@@ -200,8 +200,8 @@ static void add_process(json_t *o, struct vm *vm)
 		json_object_set_new(o, "vnc", json_string(vnc));
 	if (vm->unresponsive > 0)
 		json_object_set_new(o, "unresponsive_since", json_real(vm->unresponsive));
-	if (vm->unwell)
-		json_object_set_new(o, "unresponsive_reason", json_string(vm->unwell));
+	if (vm->trouble)
+		json_object_set_new(o, "unresponsive_reason", json_string(vm->trouble));
 	command = vm->qmp ? qmp_oldest_call(vm->qmp, &age) : NULL;
 	if (command && age > 1)
 		json_object_set_new(o, "waits_for", json_sprintf("%s for %.0f s", command, age));

@@ -33,6 +33,7 @@ static void snapshot_verb(void *data, struct request *r, const char *verb, snaps
 	/* a client that does not wait is answered by verb_job(), and its request is gone then */
 	name = xstrdup(request_string(r, "snapshot"));
 	j = verb_job(data, r, verb, vm->name);
+	vm_history(vm, verb, j->who, name);
 	run(vm, name, j);
 	free(name);
 }

@@ -145,6 +145,7 @@ void daemon_release(struct daemon *d)
 	conf_daemon_release(&d->conf);
 	free(d->image_dir);
 	free(d->jail);
+	free(d->program);
 	free(d->dirs.config);
 	free(d->dirs.state);
 	free(d->dirs.run);

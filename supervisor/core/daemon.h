@@ -18,6 +18,7 @@
 
 struct boot;
 struct cgroups;
+struct hooks;
 struct networks;
 struct probes;
 struct server;
@@ -37,6 +38,8 @@ struct daemon {
 	uint64_t conf_stamp; /* of the file that conf, or the complaint about it, came from */
 	char *image_dir; /* absolute */
 	char *jail;	 /* path of vmkeep-jail */
+	char *program;	 /* of this daemon, as it was found at its start */
+	bool reexec;	 /* the loop was stopped to run program in our place */
 	double started;	 /* ev_time() */
 	struct jobs jobs;
 	struct probes *probes;
@@ -44,6 +47,7 @@ struct daemon {
 	struct networks *networks;
 	struct vms *vms;
 	struct watches *watches;
+	struct hooks *hooks;
 	struct boot *boot; /* while enabled VMs start after a boot of the host */
 	struct server *server;
 	struct service *service;

@@ -46,12 +46,15 @@ static void adopt_running(struct vm *vm, const struct record_process *p)
 	vm_watch_process(vm);
 	if (display_open(vm, &e) < 0)
 		log_warning(vm->name, "display: %s", e.text);
+	vm->adopting = true;
 	vm_event(vm,
 		p->early	  ? VM_EV_ADOPT_EARLY
 			: p->paused ? VM_EV_ADOPT_PAUSED
 				    : VM_EV_ADOPT,
 		reason);
+	vm->adopting = false;
 	vm->since = since;
+	vm_history(vm, "adopted", NULL, NULL);
 	console_open(vm);
 	vm_agent_open(vm, true);
 	output_open(vm);
@@ -79,6 +82,24 @@ static void tell_end(struct vm *vm, const struct record_process *p)
 	vm_gone(vm);
 }
 
+/* Without a process: policy goes on where it was. */
+static void adopt_resting(struct vm *vm, const struct record_process *p)
+{
+	double since = vm->since;
+
+	if (!p->same_boot || vm->orphan) {
+		vm->want = VM_WANT_STOPPED;
+		vm_set_reason(vm, "%s", "");
+		vm_record_remove(vm);
+		return;
+	}
+	vm->adopting = true;
+	vm_event(vm, p->failed ? VM_EV_GONE_FAIL : VM_EV_GONE_RESTART, NULL);
+	vm->adopting = false;
+	vm->since = since;
+	vm_rest(vm);
+}
+
 static void adopt_one(struct vm *vm, int run_fd)
 {
 	struct record_process p;
@@ -97,7 +118,9 @@ static void adopt_one(struct vm *vm, int run_fd)
 		close_fd(&vm->run_fd);
 		return;
 	}
-	if (take_process(vm, &p))
+	if (p.backoff || p.failed)
+		adopt_resting(vm, &p);
+	else if (take_process(vm, &p))
 		adopt_running(vm, &p);
 	else
 		tell_end(vm, &p);

@@ -88,12 +88,51 @@ static void let_go(struct vm *vm)
 		vm_call(vm, "cont", NULL, on_cont);
 }
 
+/* "nospace on root" */
+static char *io_error_text(bool space, const char *node)
+{
+	return xasprintf("%s%s%s", space ? "nospace" : "disk", node ? " on " : "",
+		node ? node + (strncmp(node, "d-", 2) == 0 ? 2 : 0) : "");
+}
+
 static void paused_because(struct vm *vm, const char *why)
 {
 	if (vm->state != VM_PAUSED || !vm->reason[0])
 		vm_event(vm, VM_EV_JOINED_PAUSED, why);
 	else
 		vm_event(vm, VM_EV_JOINED_PAUSED, NULL);
+	vm_space_wait(vm);
+}
+
+/* What BLOCK_IO_ERROR said was said to a former daemon, or to nobody: the drives still know. */
+static void on_blocks(void *data, const json_t *result, const struct err *e)
+{
+	struct vm *vm = data;
+	char why[160];
+	bool found_before;
+	size_t i;
+	json_t *drive;
+
+	(void)e;
+	free(vm->io_error);
+	vm->io_error = NULL;
+	json_array_foreach (result, i, drive) {
+		const char *status = json_string_value(json_object_get(drive, "io-status"));
+		const char *node = json_string_value(
+			json_object_get(json_object_get(drive, "inserted"), "node-name"));
+
+		if (!vm->io_error && status && !streq(status, "ok"))
+			vm->io_error = io_error_text(streq(status, "nospace"), node);
+	}
+	if (!vm->io_error)
+		vm->io_error = io_error_text(false, NULL);
+	snprintf(why, sizeof why, "io-error: %s", vm->io_error);
+	found_before = vm->state == VM_PAUSED && !streq(vm->reason, why);
+	vm_set_reason(vm, "%s", why);
+	paused_because(vm, why);
+	/* it stood still already, but not for that */
+	if (found_before)
+		vm_tell_state(vm, VM_PAUSED);
 }
 
 /* The RunState of QEMU's qapi/run-state.json, and what it means here. */
@@ -109,6 +148,10 @@ static void found(struct vm *vm, const char *status)
 	};
 
 	display_joined(vm);
+	if (!streq(status, "io-error")) {
+		free(vm->io_error);
+		vm->io_error = NULL;
+	}
 	if (streq(status, "prelaunch")) {
 		let_go(vm);
 		return;
@@ -128,9 +171,9 @@ static void found(struct vm *vm, const char *status)
 		/* the daemon that had the load done died before it could end what it left */
 		vm->ending = VM_END_CRASH;
 		vm_event(vm, VM_EV_ENDED, "crashed: a snapshot's load failed half way");
+	} else if (streq(status, "io-error") && !vm->io_error) {
+		vm_call(vm, "query-block", NULL, on_blocks);
 	} else if (streq(status, "io-error")) {
-		if (!vm->io_error)
-			vm->io_error = xstrdup("disk error");
 		paused_because(vm, "io-error");
 	} else {
 		/* it was asked to stop, and its daemon died before it let it go on for that */
@@ -184,6 +227,7 @@ void vm_join(struct vm *vm)
 		vm_greet(vm);
 		return;
 	}
+	oom_watch_begin(&vm->oom, vm->pid);
 	if (vm->state == VM_JOINING)
 		vm_arm_start(vm);
 	/* a child of ours with our own connection from before its exec needs no proof */
@@ -323,6 +367,7 @@ static void on_stop(struct vm *vm, const json_t *data)
 	snprintf(reason, sizeof reason, "%s%s", vm->io_error ? "io-error: " : "",
 		vm->io_error ? vm->io_error : "paused");
 	vm_event(vm, VM_EV_PAUSED, reason);
+	vm_space_wait(vm);
 }
 
 /* After a reset by hand SeaBIOS resets once more by itself, for its code in RAM is not fresh. Only then,
@@ -344,6 +389,7 @@ static void on_resume(struct vm *vm, const json_t *data)
 	vm_event(vm, VM_EV_RESUMED, NULL);
 	/* it may have been reset while it stood still */
 	on_reset(vm, data);
+	vm_space_resumed(vm);
 }
 
 /* STOP follows when action is stop; whether space ran out or the disk broke is said only here. */
@@ -355,8 +401,7 @@ static void on_io_error(struct vm *vm, const json_t *data)
 	if (!is(data, "action", "stop"))
 		return;
 	free(vm->io_error);
-	vm->io_error = xasprintf("%s%s%s", space ? "nospace" : "disk", node ? " on " : "",
-		node ? node + (strncmp(node, "d-", 2) == 0 ? 2 : 0) : "");
+	vm->io_error = io_error_text(space, node);
 	log_error(vm->name, "guest stopped by an i/o error: %s", vm->io_error);
 }
 

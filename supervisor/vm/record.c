@@ -5,7 +5,9 @@
  */
 #include "supervisor/vm/record.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -28,6 +30,51 @@ static json_t *nics_to_json(const struct vm *vm)
 	return nics;
 }
 
+/* What is not of the process, so that a crash loop is one also across daemons. */
+static void add_policy(const struct vm *vm, json_t *doc)
+{
+	json_t *restarts = json_array();
+
+	for (unsigned i = 0; i < vm->memory.n; i++)
+		json_array_append_new(restarts, json_real(vm->memory.at[i]));
+	json_object_set_new(doc, "restarts", restarts);
+	json_object_set_new(doc, "in_row", json_integer(vm->memory.in_row));
+	json_object_set_new(doc, "by_policy", json_boolean(vm->by_policy));
+	json_object_set_new(doc, "due", json_real(vm->due));
+	json_object_set_new(doc, "unresponsive", json_real(vm->unresponsive));
+	if (vm->trouble)
+		json_object_set_new(doc, "trouble", json_string(vm->trouble));
+	if (vm->io_error)
+		json_object_set_new(doc, "io_error", json_string(vm->io_error));
+}
+
+/* Younger than version 1's first daemon: each may be missing. */
+static void read_policy(struct vm *vm, const json_t *doc)
+{
+	const char *io_error = json_string_value(json_object_get(doc, "io_error"));
+	const char *trouble = json_string_value(json_object_get(doc, "trouble"));
+	const json_t *restarts = json_object_get(doc, "restarts");
+	size_t n = json_array_size(restarts);
+
+	vm->memory = (struct policy_memory){ 0 };
+	for (size_t i = 0; i < n && i < POLICY_STARTS; i++)
+		vm->memory.at[vm->memory.n++] = json_number_value(json_array_get(restarts, i));
+	/* a full ring is written from its start on, wherever that was: the oldest goes first */
+	for (unsigned i = 0; i < vm->memory.n && vm->memory.n == POLICY_STARTS; i++)
+		if (vm->memory.at[i] < vm->memory.at[vm->memory.next])
+			vm->memory.next = i;
+	if (vm->memory.n < POLICY_STARTS)
+		vm->memory.next = vm->memory.n;
+	vm->memory.in_row = (unsigned)json_integer_value(json_object_get(doc, "in_row"));
+	vm->by_policy = json_is_true(json_object_get(doc, "by_policy"));
+	vm->due = json_number_value(json_object_get(doc, "due"));
+	vm->unresponsive = json_number_value(json_object_get(doc, "unresponsive"));
+	free(vm->trouble);
+	vm->trouble = xstrdup(trouble);
+	free(vm->io_error);
+	vm->io_error = xstrdup(io_error);
+}
+
 void vm_record_write(struct vm *vm)
 {
 	json_t *doc;
@@ -43,6 +90,7 @@ void vm_record_write(struct vm *vm)
 		"boot_id", vm->daemon->boot_id, "accel", conf_accel_name(vm->accel), "quit_sent",
 		vm->quit_sent, "paused_start", vm->paused_start, "stop_deadline", vm->stop_deadline,
 		"ending", (int)vm->ending, "nics", nics_to_json(vm));
+	add_policy(vm, doc);
 	text = json_dumps(doc, JSON_INDENT(1));
 	if (!text || file_replace(vm->run_fd, "record.json", 0600, text, strlen(text), false, &e) < 0)
 		log_error(vm->name, "run record: %s", text ? e.text : "cannot be written as JSON");
@@ -134,7 +182,9 @@ int vm_record_read(struct vm *vm, struct record_process *out, struct err *e)
 			.early = streq(state, "spawning") || streq(state, "greeting"),
 			.paused = streq(state, "paused"),
 			.stopping = streq(state, "stopping"),
-			.quitting = streq(state, "quitting") };
+			.quitting = streq(state, "quitting"),
+			.backoff = streq(state, "backoff"),
+			.failed = streq(state, "failed") };
 		vm->want = want ? VM_WANT_RUNNING : VM_WANT_STOPPED;
 		vm->quit_sent = quit;
 		vm->paused_start = paused;
@@ -143,6 +193,7 @@ int vm_record_read(struct vm *vm, struct record_process *out, struct err *e)
 		vm_set_reason(vm, "%s", reason);
 		read_conf(vm);
 		read_nics(vm, nics);
+		read_policy(vm, doc);
 	}
 	json_decref(doc);
 	buf_release(&text);
@@ -158,4 +209,16 @@ void vm_record_remove(struct vm *vm)
 	close_fd(&vm->run_fd);
 	if (file_remove_tree(vm->daemon->dirs.run_fd, path, &e) < 0)
 		log_warning(vm->name, "%s", e.text);
+}
+
+void vm_record_write_resting(struct vm *vm)
+{
+	_cleanup_(free_ptr) char *path = xasprintf("vms/%s", vm->name);
+	int run = vm->daemon->dirs.run_fd;
+
+	if (mkdirat(run, path, 0700) < 0 && errno != EEXIST)
+		log_error(vm->name, "run record: %s", strerror(errno));
+	vm->run_fd = openat(run, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	vm_record_write(vm);
+	close_fd(&vm->run_fd);
 }

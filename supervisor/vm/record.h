@@ -13,6 +13,7 @@ struct record_process {
 	pid_t pid; /* 0: died before the spawn */
 	uint64_t starttime;
 	bool same_boot, early, paused, stopping, quitting; /* early: its guest has not run */
+	bool backoff, failed; /* no process: policy waits, or gave up */
 };
 
 void vm_record_write_conf(struct vm *vm); /* effective.vm, once per process */

@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -57,9 +56,13 @@ void vm_kill_process(struct vm *vm)
 	if (vm->kill_sent && ev_is_active(&vm->timer))
 		return;
 	if (vm->kill_sent && !vm->unkillable) {
+		char why[256];
+
 		vm->unkillable = true;
-		log_error(vm->name, "process %d does not end after SIGKILL", (int)vm->pid);
-		vm_health(vm, false, "unkillable");
+		death_refused(vm->pid, why, sizeof why);
+		log_error(vm->name, "%s", why);
+		vm->unresponsive = 0; /* worse than what may have been told before */
+		vm_health(vm, false, why);
 	}
 	vm->quit_sent = vm->kill_sent = true;
 	if (vm->ending == VM_END_NONE)
@@ -129,38 +132,15 @@ static char *stderr_tail(struct vm *vm)
 	return text;
 }
 
-/* 0 and *status: exit code or -signal; -ECHILD for a process of a former daemon. */
-static int exit_status(struct vm *vm, int *status)
-{
-	siginfo_t info = { 0 };
-
-	if (!vm->is_child || waitid(P_PIDFD, (id_t)vm->pidfd, &info, WEXITED | WNOHANG) < 0 ||
-		info.si_pid == 0)
-		return -ECHILD;
-	*status = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
-	return 0;
-}
-
-static void describe_status(int known, int status, char *buf, size_t len)
-{
-	if (known < 0)
-		snprintf(buf, len, "a former daemon started it, so nobody was told how it ended");
-	else if (status < 0)
-		snprintf(buf, len, "signal %d (SIG%s)", -status,
-			sigabbrev_np(-status) ? sigabbrev_np(-status) : "?");
-	else
-		snprintf(buf, len, "exit status %d", status);
-}
-
 /* Nobody asked it to end, and it did not say that it would. */
 static void explain_end(struct vm *vm)
 {
 	_cleanup_(free_ptr) char *tail = stderr_tail(vm);
 	struct err e = ERR_INIT;
-	int status = 0, known = exit_status(vm, &status);
-	char how[96];
+	struct death death;
+	char how[128];
 
-	describe_status(known, status, how, sizeof how);
+	death_read(&death, vm->pidfd, &vm->oom, vm->kill_sent);
 	if (vm->ending != VM_END_NONE)
 		return;
 	if (vm->state == VM_GREETING && !vm->is_child) {
@@ -168,12 +148,14 @@ static void explain_end(struct vm *vm)
 		vm->ending = VM_END_QUIT;
 	} else if (vm->state == VM_SPAWNING || vm->state == VM_GREETING || vm->state == VM_JOINING) {
 		vm->ending = VM_END_START_FAILED;
+		death_how(&death, how, sizeof how);
 		err_set(&e, ERR_QEMU_FAILED, "QEMU did not start: %s%s%s", how, *tail ? "\n" : "", tail);
 		vm_start_failed(vm, &e);
 		vm_set_reason(vm, "start failed: %s", *tail ? tail : how);
 	} else {
 		vm->ending = VM_END_CRASH;
-		vm_set_reason(vm, "crashed: %s", how);
+		death_text(&death, how, sizeof how);
+		vm_set_reason(vm, "%s", how);
 		if (*tail)
 			log_warning(vm->name, "QEMU's last words: %s", tail);
 	}
@@ -231,9 +213,19 @@ void vm_gone(struct vm *vm)
 		vm->by_policy = true;
 		vm->paused_start = false;
 	}
+	vm->due = daemon_now() + v.delay;
 	vm_event(vm, v.event, NULL);
+	vm_rest(vm);
+}
+
+void vm_rest(struct vm *vm)
+{
+	double left = vm->due - daemon_now();
+
 	if (vm->state == VM_BACKOFF)
-		vm_arm(vm, v.delay > 0.001 ? v.delay : 0.001);
+		vm_arm(vm, left > 0.001 ? left : 0.001);
+	if (vm->state == VM_BACKOFF || vm->state == VM_FAILED)
+		vm_record_write_resting(vm);
 }
 
 void vm_clean(struct vm *vm)
@@ -257,11 +249,14 @@ void vm_clean(struct vm *vm)
 	vm->starttime = 0;
 	vm->is_child = false;
 	vm->unresponsive = vm->hostile_since = 0;
-	free(vm->unwell);
-	vm->unwell = NULL;
 	vm->balloon = 0;
 	vm->busy = NULL;
 	ready_forget(vm);
+	free(vm->trouble);
+	vm->trouble = NULL;
+	oom_watch_release(&vm->oom);
+	vm->space_tries = 0;
+	vm->space_trying = false;
 	free(vm->io_error);
 	vm->io_error = NULL;
 	vm_free_nics(vm);

@@ -74,7 +74,8 @@ void vm_free(struct vm *vm)
 	free(vm->problems);
 	free(vm->identity_problem);
 	free(vm->io_error);
-	free(vm->unwell);
+	free(vm->trouble);
+	oom_watch_release(&vm->oom);
 	free(vm->name);
 	outdated_exe_free(vm->exe);
 	free(vm);
@@ -177,16 +178,6 @@ static void act(struct vm *vm, enum vm_action action)
 	}
 }
 
-static void announce(struct vm *vm, enum vm_state from)
-{
-	log_info(vm->name, "%s -> %s%s%s%s", vm_state_inner_name(from), vm_state_inner_name(vm->state),
-		vm->reason[0] ? " (" : "", vm->reason, vm->reason[0] ? ")" : "");
-	daemon_event(vm->daemon, "VM_STATE",
-		json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", vm->name, "state",
-			vm_state_name(vm->state), "from", vm_state_name(from), "reason", vm->reason,
-			"want", vm->want == VM_WANT_RUNNING ? "running" : "stopped"));
-}
-
 /*
  * An action may cause the next event at once (spawn fails, nothing to prepare): the nested call finds
  * the new state already in place, and whoever waits is asked once all has settled.
@@ -209,10 +200,12 @@ void vm_event(struct vm *vm, enum vm_event ev, const char *reason)
 			vm->reason[0] = '\0';
 		vm->since = ev_time();
 		vm_arm(vm, 0);
-		announce(vm, from);
+		vm_tell_state(vm, from);
 	}
 	if (vm_state_has_process(vm->state))
 		vm_record_write(vm);
+	else if ((from == VM_BACKOFF || from == VM_FAILED) && vm->state == VM_STOPPED)
+		vm_record_remove(vm);
 	act(vm, cell->action);
 	vm_waits_look(vm);
 	/* nothing is left of it: the next look at the files forgets it */
@@ -235,7 +228,8 @@ static void on_timer(struct ev_loop *ev, ev_timer *w, int revents)
 			leave ? "guest ignored the power button" : "stop timed out");
 		return;
 	}
-	vm_event(vm, VM_EV_TIMER, NULL);
+	if (!vm_space_timer(vm))
+		vm_event(vm, VM_EV_TIMER, NULL);
 }
 
 void vm_health(struct vm *vm, bool well, const char *why)
@@ -243,17 +237,12 @@ void vm_health(struct vm *vm, bool well, const char *why)
 	if (well == (vm->unresponsive <= 0))
 		return;
 	vm->unresponsive = well ? 0 : ev_time();
-	free(vm->unwell);
-	vm->unwell = well ? NULL : xstrdup(why);
+	free(vm->trouble);
+	vm->trouble = well ? NULL : xstrdup(why);
 	if (!well)
-		text_clean(vm->unwell);
-	if (well)
-		log_info(vm->name, "answers again");
-	else
-		log_warning(vm->name, "unresponsive: %s", vm->unwell);
-	daemon_event(vm->daemon, "VM_HEALTH",
-		json_pack("{s:s, s:s, s:s}", "name", vm->name, "health", well ? "ok" : "unresponsive",
-			"reason", vm->unwell ? vm->unwell : ""));
+		text_clean(vm->trouble);
+	vm_record_write(vm);
+	vm_tell_health(vm, well, vm->trouble);
 }
 
 const char *vm_health_text(const struct vm *vm)
@@ -322,6 +311,7 @@ static int start(struct vm *vm, bool paused, bool by_policy, const char *who, st
 		return err_set(e, ERR_INVALID_CONFIG, "%s", vm->problems);
 	if (vm->want != VM_WANT_RUNNING || !up) {
 		log_info(vm->name, "start by %s", who);
+		vm_asked(vm, who);
 		free(vm->start_error);
 		vm->start_error = NULL;
 		vm->paused_start = paused;
@@ -359,6 +349,7 @@ int vm_stop(struct vm *vm, double timeout, const char *who, struct err *e)
 		timeout = ms == UINT64_MAX ? 1e9 : (double)ms / 1000;
 	log_info(vm->name, "stop by %s", who);
 	boot_forget(vm->daemon, vm->name);
+	vm_asked(vm, who);
 	vm->want = VM_WANT_STOPPED;
 	vm->stop_left = false;
 	vm->stop_deadline = daemon_now() + timeout;
@@ -380,10 +371,28 @@ int vm_kill(struct vm *vm, const char *who, struct err *e)
 	(void)e;
 	log_info(vm->name, "kill by %s", who);
 	boot_forget(vm->daemon, vm->name);
+	vm_asked(vm, who);
 	vm->want = VM_WANT_STOPPED;
 	vm->stop_left = false;
 	vm_event(vm, VM_EV_KILL, vm_state_has_process(vm->state) ? "killed" : NULL);
 	return 0;
+}
+
+void vm_reset_failed(struct vm *vm, const char *who)
+{
+	log_info(vm->name, "reset-failed by %s", who);
+	vm_history(vm, "reset-failed", who, NULL);
+	vm->memory = (struct policy_memory){ 0 };
+	if (vm->state == VM_FAILED) {
+		free(vm->start_error);
+		vm->start_error = NULL;
+		vm_asked(vm, who);
+		vm_event(vm, VM_EV_STOP, "");
+	} else if (vm->state == VM_BACKOFF) {
+		vm_record_write_resting(vm);
+	} else if (vm_state_has_process(vm->state)) {
+		vm_record_write(vm);
+	}
 }
 
 struct network_nic vm_network_nic(const struct vm *vm, const struct vm_nic *n)

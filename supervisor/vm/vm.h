@@ -14,8 +14,9 @@
  *   console.c serial output and input                    display.c VNC connections
  *   boot.c    starts with the host                       shutdown.c  ends with it
  *   order.c   who comes before whom, pure                ready.c   ReadyWhen=
- *   agent.c   the guest agent
+ *   agent.c   the guest agent                            death.c   how a process ended
  *   output.c  tmpfs of the two logs, stderr              security.c what confines the process
+ *   tell.c    log, events, history, hooks                space.c   out of space, and again
  */
 #ifndef SUPERVISOR_VM_VM_H
 #define SUPERVISOR_VM_VM_H
@@ -30,6 +31,7 @@
 #include "qmp/session.h"
 #include "supervisor/core/daemon.h"
 #include "supervisor/network/network.h"
+#include "supervisor/vm/death.h"
 #include "supervisor/vm/identity.h"
 #include "supervisor/vm/policy.h"
 #include "supervisor/vm/state.h"
@@ -54,6 +56,7 @@ enum {
 	VM_RECONNECT_SECONDS = 5,
 	VM_HOSTILE_SECONDS = 60, /* until one that broke the protocol is listened to again */
 	VM_RESET_SECONDS = 2,	/* after a reset by hand the firmware may reset again */
+	VM_PATH_MAX = 96, /* of a file in the state directory */
 };
 
 struct vm_nic { /* one NIC of the running process */
@@ -86,6 +89,9 @@ struct vm {
 	bool paused_start; /* start --paused */
 	bool by_policy;	   /* the last start was policy's, not a verb's */
 	ev_timer timer;	   /* the state's one timer */
+	double due;	   /* daemon_now() of the next start, while it backs off */
+	char who[64];	   /* who asked for what happens next; "": nobody */
+	bool adopting;	   /* taken back, not changed */
 
 	/* the process; valid while vm_state_has_process() */
 	struct conf_vm running; /* effective configuration that it was started with */
@@ -100,10 +106,13 @@ struct vm {
 	size_t nics;
 	struct qmp *qmp;
 	double unresponsive; /* ev_time() since when, 0: well */
-	char *unwell;	     /* why, while it is unresponsive */
+	char *trouble;	     /* what is wrong then */
 	double hostile_since; /* daemon_now() when its QEMU last passed a limit, 0: never */
+	struct oom_watch oom;
 	json_int_t balloon;  /* bytes the guest has, 0: unknown */
 	char *io_error;	     /* disk and reason while paused by one */
+	unsigned space_tries; /* of going on after the host's disk was full */
+	bool space_trying;    /* one is under way */
 	bool quit_sent, kill_sent, stop_left, unkillable;
 	double stop_deadline; /* daemon_now() */
 	bool agent_asked;	/* in this stop, to shut down */
@@ -156,6 +165,8 @@ int vm_start(struct vm *vm, bool paused, const char *who, struct err *e);
 int vm_start_at_boot(struct vm *vm, struct err *e);
 int vm_stop(struct vm *vm, double timeout, const char *who, struct err *e); /* < 0: as configured */
 int vm_kill(struct vm *vm, const char *who, struct err *e);
+/* Forgets past failures; one that gave up is stopped then. */
+void vm_reset_failed(struct vm *vm, const char *who);
 
 /* --- the actions behind the table --- */
 void vm_prepare(struct vm *vm);
@@ -176,6 +187,8 @@ void vm_clean(struct vm *vm); /* unmakes what the record says was made */
 void vm_watch_process(struct vm *vm);
 /* A process ended, or preparing failed: policy picks the event. */
 void vm_gone(struct vm *vm);
+/* Nothing to do until vm->due, or until somebody asks; writes that down. */
+void vm_rest(struct vm *vm);
 /* The guest ended by itself; only a tombstone is left. */
 void vm_ended(struct vm *vm, enum vm_ending ending);
 void vm_qmp_event(void *data, const char *name, const json_t *event_data);
@@ -200,8 +213,24 @@ void vm_wait_cancel(struct vm_wait *w);
 void vm_waits_look(struct vm *vm); /* after any change */
 void vm_waits_end(struct vm *vm);  /* the VM goes away */
 
+/* --- tell.c --- */
+void vm_tell_state(struct vm *vm, enum vm_state from);
+void vm_tell_health(struct vm *vm, bool well, const char *why);
+/* One record; who and why may be NULL. */
+void vm_history(struct vm *vm, const char *event, const char *who, const char *why);
+void vm_history_path(const struct vm *vm, char path[VM_PATH_MAX]); /* below the state directory */
+/* Whom the next change of state is put down to; NULL: nobody. */
+void vm_asked(struct vm *vm, const char *who);
+
+/* --- space.c --- */
+void vm_space_wait(struct vm *vm); /* it stands still: for want of space, look again later */
+void vm_space_resumed(struct vm *vm);
+bool vm_space_timer(struct vm *vm); /* true: the timer was meant for this */
+
 /* --- record.c --- */
 void vm_record_write(struct vm *vm);
 void vm_record_remove(struct vm *vm);
+/* Of a VM without a process, so that a new daemon goes on where this one was. */
+void vm_record_write_resting(struct vm *vm);
 
 #endif

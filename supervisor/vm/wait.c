@@ -81,8 +81,7 @@ static enum verdict look_down(const struct vm *vm, struct err *e)
 		return MISSED;
 	}
 	if (vm->unkillable) {
-		err_set(e, ERR_TIMEOUT, "process %d does not end after SIGKILL: its disk or kernel hangs",
-			(int)vm->pid);
+		err_set(e, ERR_TIMEOUT, "%s", vm->trouble ? vm->trouble : "does not end after SIGKILL");
 		return MISSED;
 	}
 	return PENDING;

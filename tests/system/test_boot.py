@@ -252,7 +252,8 @@ def test_a_limit_that_nothing_can_hold(daemon):
 
 
 def test_a_service_manager_is_told(world):
-    """STATUS= when states change, WATCHDOG=1 where it was asked for, and a socket that it made is used."""
+    """STATUS= when states change, WATCHDOG=1 where it was asked for, and a socket that it made is used and left
+    to it. So it goes on with a successor by reexec."""
     world.micro("a")
     path = os.path.join(world.base, "manager")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
@@ -267,4 +268,11 @@ def test_a_service_manager_is_told(world):
         seen = []
         while "STATUS=1 running" not in seen or seen.count("WATCHDOG=1") < 3:
             seen.append(notify.recv(4096).decode())
-    assert "READY=1" in seen
+        assert "READY=1" in seen
+        world.ok("reexec")
+        seen = []
+        while "READY=1" not in seen or "WATCHDOG=1" not in seen[seen.index("READY=1"):]:
+            seen.append(notify.recv(4096).decode())
+    assert world.info("a")["state"] == "running"
+    world.stop_daemon()
+    assert os.path.exists(world.inner(world.socket)), "its maker removes it"

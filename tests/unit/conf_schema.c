@@ -152,7 +152,7 @@ static void rows_have_their_fields(void **state)
 static void only_root_names_programs_and_host_files(void **state)
 {
 	static const char *const root[] = { "Boot.Kernel", "Boot.Initrd", "RNG.Source",
-		"QEMU.Binary", "QEMU.Args" };
+		"Hooks.Failed", "QEMU.Binary", "QEMU.Args" };
 	size_t found = 0;
 
 	(void)state;

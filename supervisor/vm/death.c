@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/vm/death.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+
+/* "KEY NUMBER" in a file of such lines; false: there is no such file. */
+static bool counter(const char *path, const char *key, uint64_t *value)
+{
+	struct buf b = BUF_MAX(64 << 10);
+	size_t len = strlen(key);
+	bool found = false;
+
+	if (file_read(AT_FDCWD, path, &b, NULL) == 0)
+		for (const char *line = b.data; line && *line; line += *line == '\n') {
+			if (strncmp(line, key, len) == 0 && line[len] == ' ') {
+				*value = strtoull(line + len, NULL, 10);
+				found = true;
+			}
+			line = strchrnul(line, '\n');
+		}
+	buf_release(&b);
+	return found;
+}
+
+/* Where the kernel counts what it killed in the process's memory cgroup, version 1 or 2. */
+static char *counters_of(pid_t pid)
+{
+	struct buf b = BUF_MAX(16 << 10);
+	char path[64], *file = NULL;
+
+	snprintf(path, sizeof path, "/proc/%d/cgroup", (int)pid);
+	file_read(AT_FDCWD, path, &b, NULL);
+	for (char *line = b.data; line && *line;) {
+		char *end = strchrnul(line, '\n'), *dir;
+		bool more = *end;
+
+		*end = '\0';
+		if ((dir = strstr(line, ":memory:"))) {
+			free(file);
+			file = xasprintf("/sys/fs/cgroup/memory%s/memory.oom_control", dir + 8);
+			break;
+		}
+		if (strncmp(line, "0::", 3) == 0 && !file)
+			file = xasprintf("/sys/fs/cgroup%s/memory.events", line + 3);
+		line = more ? end + 1 : end;
+	}
+	buf_release(&b);
+	return file;
+}
+
+void oom_watch_begin(struct oom_watch *w, pid_t pid)
+{
+	oom_watch_release(w);
+	w->file = counters_of(pid);
+	if (w->file && !counter(w->file, "oom_kill", &w->cgroup))
+		oom_watch_release(w);
+	counter("/proc/vmstat", "oom_kill", &w->host);
+}
+
+void oom_watch_release(struct oom_watch *w)
+{
+	free(w->file);
+	*w = (struct oom_watch){ 0 };
+}
+
+enum oom oom_watch_look(const struct oom_watch *w)
+{
+	uint64_t now;
+
+	/* a scope of its own may be gone with its last process: then only the host's counter is
+	 * left */
+	if (w->file && counter(w->file, "oom_kill", &now))
+		return now > w->cgroup ? OOM_YES : OOM_NO;
+	return counter("/proc/vmstat", "oom_kill", &now) && now > w->host ? OOM_MAYBE : OOM_NO;
+}
+
+void death_read(struct death *d, int pidfd, const struct oom_watch *w, bool by_us)
+{
+	siginfo_t info = { 0 };
+
+	*d = (struct death){ 0 };
+	if (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG) == 0 && info.si_pid) {
+		d->known = true;
+		d->code = info.si_code;
+		d->status = info.si_status;
+	}
+	if (!by_us && (!d->known || (d->code == CLD_KILLED && d->status == SIGKILL)))
+		d->oom = oom_watch_look(w);
+}
+
+void death_how(const struct death *d, char *buf, size_t len)
+{
+	const char *name;
+
+	if (!d->known) {
+		snprintf(buf, len, "a former daemon started it, so nobody was told how it ended");
+	} else if (d->code == CLD_EXITED) {
+		snprintf(buf, len, "exit status %d", d->status);
+	} else {
+		name = sigabbrev_np(d->status);
+		snprintf(buf, len, "signal %d (SIG%s)%s", d->status, name ? name : "?",
+			d->code == CLD_DUMPED ? ", core dumped" : "");
+	}
+}
+
+void death_text(const struct death *d, char *buf, size_t len)
+{
+	char how[96];
+
+	death_how(d, how, sizeof how);
+	if (d->oom == OOM_YES)
+		snprintf(buf, len, "killed: out of memory");
+	else if (d->oom == OOM_MAYBE)
+		snprintf(buf, len, "killed: out of memory, as it seems (%s)", how);
+	else
+		snprintf(buf, len, "crashed: %s", how);
+}
+
+/* --- one that does not end --- */
+
+static char read_state(const char *task)
+{
+	struct buf b = BUF_MAX(4096);
+	char path[96], state = '?';
+	const char *p;
+
+	snprintf(path, sizeof path, "%s/stat", task);
+	file_read(AT_FDCWD, path, &b, NULL);
+	/* the name in brackets may hold anything */
+	p = b.data ? strrchr(b.data, ')') : NULL;
+	if (p && p[1] == ' ')
+		state = p[2];
+	buf_release(&b);
+	return state;
+}
+
+/* The thread that holds it up: the first that neither runs to its end nor has reached it. */
+static char find_culprit(pid_t pid, char *task, size_t len)
+{
+	char dir[48], state = '?', first = '?';
+	DIR *d;
+
+	snprintf(dir, sizeof dir, "/proc/%d/task", (int)pid);
+	d = opendir(dir);
+	for (struct dirent *e;
+		d && state != 'D' && state != 't' && state != 'T' && (e = readdir(d));) {
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(task, len, "%s/%.16s", dir, e->d_name);
+		state = read_state(task);
+		first = first == '?' ? state : first;
+	}
+	if (d)
+		closedir(d);
+	return state != '?' ? state : first;
+}
+
+void death_refused(pid_t pid, char *buf, size_t len)
+{
+	static const struct {
+		char state;
+		const char *meaning;
+	} meanings[] = {
+		{ 'D', "waits for a disk or another part of the kernel" },
+		{ 't', "held by a debugger" },
+		{ 'T', "stopped" },
+		{ 'R', "busy" },
+		{ 'S', "asleep" },
+		{ 'Z', "dead, its threads are not" },
+	};
+	struct buf where = BUF_MAX(128);
+	char task[80] = "", path[96], state = find_culprit(pid, task, sizeof task);
+	const char *meaning = "state unknown";
+
+	for (size_t i = 0; i < ARRAY_SIZE(meanings); i++)
+		if (meanings[i].state == state)
+			meaning = meanings[i].meaning;
+	snprintf(path, sizeof path, "%s/wchan", task);
+	file_read(AT_FDCWD, path, &where, NULL);
+	snprintf(buf, len, "process %d does not end after SIGKILL: %s (state %c%s%s)", (int)pid,
+		meaning, state, where.len && !streq(where.data, "0") ? ", in " : "",
+		where.len && !streq(where.data, "0") ? where.data : "");
+	buf_release(&where);
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who is told of what happens to a VM: the log, subscribers, its history, and hooks where somebody
+ * should wake up.
+ */
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "supervisor/core/history.h"
+#include "supervisor/core/hooks.h"
+#include "supervisor/vm/vm.h"
+
+void vm_history_path(const struct vm *vm, char path[VM_PATH_MAX])
+{
+	snprintf(path, VM_PATH_MAX, "vms/%s/history", vm->name);
+}
+
+void vm_history(struct vm *vm, const char *event, const char *who, const char *why)
+{
+	struct history_record r = { .time = ev_time(), .event = event, .who = who, .why = why };
+	char path[VM_PATH_MAX], *slash;
+	int fd = vm->daemon->dirs.state_fd;
+	struct err e = ERR_INIT;
+
+	vm_history_path(vm, path);
+	slash = strrchr(path, '/');
+	*slash = '\0';
+	mkdirat(fd, path, 0700); /* there already, as a rule; if not, the next line says why */
+	*slash = '/';
+	if (history_append(fd, path, &r, &e) < 0)
+		log_warning(vm->name, "history: %s", e.text);
+}
+
+void vm_asked(struct vm *vm, const char *who)
+{
+	snprintf(vm->who, sizeof vm->who, "%s", who ? who : "");
+}
+
+static void alert(const struct vm *vm, const char *event, const char *reason)
+{
+	const struct conf_vm *c = vm->have_conf ? &vm->conf : &vm->running;
+
+	hooks_run(vm->daemon->hooks, &(struct hooks_event){ .vm = vm->name,
+					     .event = event,
+					     .state = vm_state_name(vm->state),
+					     .reason = reason,
+					     .pid = vm_state_has_process(vm->state) ? vm->pid : 0,
+					     .program = c->hook_failed });
+}
+
+/* Did it end by itself, and not well? */
+static bool went_wrong(const struct vm *vm)
+{
+	switch (vm->ending) {
+	case VM_END_PANIC:
+	case VM_END_WATCHDOG:
+	case VM_END_CRASH:
+	case VM_END_START_FAILED:
+	case VM_END_HOST_CAUSE:
+		return true;
+	case VM_END_NONE:
+	case VM_END_POWER_OFF:
+	case VM_END_REBOOT:
+	case VM_END_HOST_SIGNAL:
+	case VM_END_QUIT:
+	case VM_ENDINGS:
+		break;
+	}
+	return false;
+}
+
+/* A start that a person typed and saw fail needs no alarm. */
+static void alert_state(const struct vm *vm, enum vm_state from)
+{
+	bool given_up =
+		vm->state == VM_STOPPED && vm->ending == VM_END_CRASH && vm_state_has_process(from);
+
+	if (vm->state == VM_FAILED || given_up)
+		alert(vm, "failed", vm->reason);
+	else if (vm->state == VM_BACKOFF && went_wrong(vm))
+		alert(vm, "crash-restart", vm->reason);
+	else if (vm->state == VM_PAUSED && vm->io_error)
+		alert(vm, "io-error", vm->reason);
+}
+
+/* NULL: a step on the way that nobody will ask about. */
+static const char *event_of(const struct vm *vm, enum vm_state from)
+{
+	switch (vm->state) {
+	case VM_STOPPED:
+		return "stopped";
+	case VM_PREPARING:
+		return "start";
+	case VM_RUNNING:
+		return from == VM_PAUSED     ? "resumed"
+		       : from == VM_STOPPING ? "stop-timeout"
+					     : "running";
+	case VM_PAUSED:
+		return "paused";
+	case VM_STOPPING:
+		return "stop";
+	case VM_QUITTING:
+		return vm->want == VM_WANT_STOPPED && vm->who[0] ? "kill" : NULL;
+	case VM_BACKOFF:
+		return went_wrong(vm) ? "crashed" : "restart";
+	case VM_FAILED:
+		return "failed";
+	case VM_SPAWNING:
+	case VM_GREETING:
+	case VM_JOINING:
+	case VM_STATES:
+		break;
+	}
+	return NULL;
+}
+
+static void write_history(struct vm *vm, enum vm_state from)
+{
+	const char *event = event_of(vm, from);
+	char why[sizeof vm->reason + 48];
+	double left = vm->due - daemon_now();
+
+	if (!event)
+		return;
+	if (vm->state == VM_BACKOFF && left > 0)
+		snprintf(why, sizeof why, "%s%sstarts again in %.0f s", vm->reason,
+			vm->reason[0] ? "; " : "", left);
+	else
+		snprintf(why, sizeof why, "%s", vm->reason);
+	if (!vm->who[0] && (vm->state == VM_BACKOFF || from == VM_BACKOFF))
+		vm_asked(vm, "policy");
+	vm_history(vm, event, vm->who, why);
+	vm->who[0] = '\0';
+}
+
+void vm_tell_state(struct vm *vm, enum vm_state from)
+{
+	log_info(vm->name, "%s -> %s%s%s%s", vm_state_inner_name(from),
+		vm_state_inner_name(vm->state), vm->reason[0] ? " (" : "", vm->reason,
+		vm->reason[0] ? ")" : "");
+	daemon_event(vm->daemon, "VM_STATE",
+		json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", vm->name, "state",
+			vm_state_name(vm->state), "from", vm_state_name(from), "reason", vm->reason,
+			"want", vm->want == VM_WANT_RUNNING ? "running" : "stopped"));
+	/* taken back as it was; or policy tries whether there is space again: told once it knows */
+	if (vm->adopting || vm->space_trying)
+		return;
+	write_history(vm, from);
+	alert_state(vm, from);
+}
+
+void vm_tell_health(struct vm *vm, bool well, const char *why)
+{
+	if (well)
+		log_info(vm->name, "answers again");
+	else
+		log_warning(vm->name, "unresponsive: %s", why);
+	daemon_event(vm->daemon, "VM_HEALTH",
+		json_pack("{s:s, s:s, s:s}", "name", vm->name, "health",
+			well ? "ok" : "unresponsive", "reason", why ? why : ""));
+	vm_history(vm, well ? "responsive" : "unresponsive", NULL, why);
+	if (!well)
+		alert(vm, "unresponsive", why ? why : "");
+}

@@ -1,0 +1,547 @@
+# SPDX-License-Identifier: MIT
+"""What the daemon knows, remembers and does by itself: history, failures, hooks, full disks, silence,
+and its own replacement."""
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import time
+
+import pytest
+
+import test_adopt
+import vmk
+
+LIFECYCLE = "[Lifecycle]\n%s\n"
+
+
+def outside(daemon, pid):
+    """The pid that this process sees of one inside."""
+    for found in os.listdir("/proc"):
+        if not found.isdigit():
+            continue
+        try:
+            line = next(l for l in vmk.read_text("/proc/%s/status" % found).splitlines() if l.startswith("NSpid"))
+            if line.split()[1:][-1] == str(pid) and len(line.split()) > 2 and \
+                    os.readlink("/proc/%s/ns/pid" % found) == os.readlink("/proc/%d/ns/pid" % daemon.init):
+                return int(found)
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    raise AssertionError("no process %d" % pid)
+
+
+def events(daemon, name):
+    return [row["event"] for row in daemon.rows("history", name)]
+
+
+def fail(daemon, name="a"):
+    """Uses up a budget of one."""
+    daemon.micro(name, "deaf", extra=LIFECYCLE % "RestartSec=0\nStartLimitBurst=1")
+    daemon.ok("start", name)
+    daemon.kill(daemon.info(name)["pid"])
+    return daemon.wait_state(name, "failed")
+
+
+# History.
+
+def test_history(daemon):
+    """Who asked for what, and why it happened, across daemons."""
+    daemon.micro("a", "deaf", extra=LIFECYCLE % "RestartSec=1")
+    assert daemon.rows("history", "a") == []
+    begin = time.time()
+    daemon.ok("start", "a")
+    daemon.ok("pause", "a")
+    daemon.ok("resume", "a")
+    daemon.ok("reset", "a")
+    daemon.kill(daemon.info("a")["pid"])
+    daemon.wait_state("a", "backoff")
+    daemon.wait_state("a", "running")
+    daemon.kill_daemon()
+    daemon.start()
+    daemon.wait_state("a", "running")
+    daemon.ok("kill", "a")
+    rows = daemon.rows("history", "a")
+    assert [row["event"] for row in rows] == [
+        "start", "running", "paused", "resumed", "reset", "crashed", "start", "running", "adopted", "kill",
+        "stopped"]
+    who = [row["who"] for row in rows]
+    assert all("uid 0" in who[i] for i in (0, 2, 3, 4, 9)), who
+    assert who[5] == who[6] == "policy", who
+    assert "signal 9" in rows[5]["reason"] and "starts again in 1 s" in rows[5]["reason"]
+    times = [row["time"] for row in rows]
+    assert times == sorted(times) and begin - 1 <= times[0] and times[-1] <= time.time() + 1
+    assert [row["event"] for row in daemon.rows("history", "a", "-n", "2")] == ["kill", "stopped"]
+    assert "signal 9" in daemon.ok("history", "a")
+    assert os.stat(os.path.join(daemon.state, "vms", "a", "history")).st_mode & 0o777 == 0o600
+
+
+def test_history_roles(daemon):
+    daemon.micro("a")
+    daemon.ok("history", "a", user="alice", groups=["vmkeep-view"])
+    daemon.fails(9, "history", "a", user="bob")
+    daemon.fails(4, "history", "nobody")
+
+
+# Failures.
+
+def test_failed_survives_the_daemon(daemon):
+    info = fail(daemon)
+    assert "StartLimitBurst" in info["reason"] and "signal 9" in info["reason"]
+    for end in (daemon.kill_daemon, daemon.stop_daemon):
+        end()
+        daemon.start()
+        again = daemon.info("a")
+        assert (again["state"], again["reason"], again["since"]) == ("failed", info["reason"], info["since"])
+    out = daemon.ok("reset-failed", "a")
+    assert "stopped" in out
+    assert daemon.info("a")["reason"] == ""
+    assert "already" in daemon.ok("reset-failed", "a") or daemon.json("reset-failed", "a")["changed"] is False
+    daemon.kill_daemon()
+    daemon.start()
+    assert daemon.info("a")["state"] == "stopped"
+
+
+def test_failed_is_forgotten_with_its_file(daemon):
+    fail(daemon)
+    daemon.stop_daemon()
+    os.unlink(os.path.join(daemon.config, "a.vm"))
+    daemon.start()
+    daemon.ok("reload")
+    assert daemon.states() == {}
+
+
+def test_reset_failed_gives_the_budget_back(daemon):
+    daemon.micro("a", "deaf", extra=LIFECYCLE % "RestartSec=0\nStartLimitBurst=2")
+    daemon.ok("start", "a")
+    for _ in range(2):
+        pid = daemon.info("a")["pid"]
+        daemon.kill(pid)
+        daemon.eventually(lambda: daemon.info("a"), lambda i: i["state"] == "running" and i["pid"] != pid)
+        daemon.ok("reset-failed", "a")
+    daemon.fails(9, "reset-failed", "a", user="alice", groups=["vmkeep-view"])
+
+
+def test_backoff_survives_the_daemon(daemon):
+    """The wish, the time and the count of failures are where they were."""
+    daemon.micro("a", "deaf", extra=LIFECYCLE % "RestartSec=3\nStartLimitBurst=2")
+    daemon.ok("start", "a")
+    daemon.kill(daemon.info("a")["pid"])
+    info = daemon.wait_state("a", "backoff")
+    daemon.kill_daemon()
+    daemon.start()
+    again = daemon.info("a")
+    assert (again["state"], again["want"], again["since"]) == ("backoff", "running", info["since"])
+    info = daemon.wait_state("a", "running")
+    assert time.time() - again["since"] >= 2.9
+    daemon.kill_daemon()
+    daemon.start()
+    daemon.kill(info["pid"])
+    assert daemon.wait_state("a", "failed", "backoff")["state"] == "failed", "the first crash still counts"
+
+
+def test_stop_during_backoff_is_remembered(daemon):
+    daemon.micro("a", "deaf", extra=LIFECYCLE % "RestartSec=60")
+    daemon.ok("start", "a")
+    daemon.kill(daemon.info("a")["pid"])
+    daemon.wait_state("a", "backoff")
+    daemon.ok("stop", "a")
+    daemon.kill_daemon()
+    daemon.start()
+    assert daemon.info("a")["state"] == "stopped"
+
+
+# Hooks.
+
+def hook(daemon, path, body, mode=0o755):
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("#!/bin/sh\n" + body)
+    os.chmod(path, mode)
+    return path
+
+
+def test_hooks_tell_somebody(daemon):
+    """Both kinds, with arguments and JSON; a hook may use vmkeep; what others may write is not run."""
+    told = os.path.join(daemon.base, "told")
+    folder = os.path.join(daemon.config, "hooks.d")
+    body = "echo \"$@\" >>%s.args; cat >>%s.json; echo >>%s.json\n" % (told, told, told)
+    hook(daemon, os.path.join(folder, "10-all"), body)
+    hook(daemon, os.path.join(folder, "20-asks"), "%s info $1 >%s.info\n" % (daemon.program("vmkeep"), told))
+    for name, mode in (("30-open", 0o777), ("40-plain", 0o644), (".hidden", 0o755), ("50-old~", 0o755)):
+        hook(daemon, os.path.join(folder, name), "touch %s.bad\n" % told, mode)
+    own = hook(daemon, os.path.join(daemon.base, "own"), "echo own $2 >>%s.own; printf '\\033[31m'; exit 3\n" % told)
+    daemon.micro("a", "deaf", extra=LIFECYCLE % "RestartSec=0\nStartLimitBurst=2" + "[Hooks]\nFailed=%s\n" % own)
+    daemon.ok("start", "a")
+    pid = daemon.info("a")["pid"]
+    daemon.kill(pid)
+    info = daemon.eventually(lambda: daemon.info("a"), lambda i: i["state"] == "running" and i["pid"] != pid)
+    daemon.kill(info["pid"])
+    reason = daemon.wait_state("a", "failed")["reason"]
+    daemon.eventually(lambda: os.path.exists(told + ".own") and vmk.read_text(told + ".own").split(),
+                      lambda words: words == ["own", "crash-restart", "own", "failed"])
+    args = daemon.eventually(lambda: vmk.read_text(told + ".args").splitlines(), lambda lines: len(lines) == 2)
+    assert args[0].startswith("a crash-restart crashed: signal 9") and args[1] == "a failed " + reason
+    first, second = (json.loads(line) for line in vmk.read_text(told + ".json").split("\n") if line)
+    assert (first["name"], first["event"], first["state"], first["pid"]) == ("a", "crash-restart", "backoff", None)
+    assert (second["state"], second["reason"]) == ("failed", reason) and abs(second["time"] - time.time()) < 60
+    daemon.eventually(lambda: os.path.exists(told + ".info") and vmk.read_text(told + ".info"),
+                      lambda text: "failed" in str(text))
+    assert not os.path.exists(told + ".bad")
+    log = os.path.join(daemon.base, "daemon.log")
+    text = daemon.eventually(lambda: vmk.read_text(log), lambda text: text.count("failed with 3") == 2)
+    assert "\\x1b[31m" in text and "\x1b" not in text
+    assert "30-open' may be written by others than root" in text and "40-plain' is not executable" in text
+
+
+def test_hook_that_is_missing_or_hangs(daemon):
+    """Costs nobody anything."""
+    pids = os.path.join(daemon.base, "pids")
+    os.mkdir(os.path.join(daemon.config, "hooks.d"))
+    for i in range(6):
+        hook(daemon, os.path.join(daemon.config, "hooks.d", str(i)), "echo $$ >>%s; exec sleep 1000\n" % pids)
+    daemon.micro("a", "deaf", extra=LIFECYCLE % "Restart=no" + "[Hooks]\nFailed=/nowhere/hook\n")
+    daemon.ok("start", "a")
+    daemon.kill(daemon.info("a")["pid"])
+    daemon.wait_state("a", "stopped")
+    running = daemon.eventually(lambda: os.path.exists(pids) and vmk.read_text(pids).split(), lambda p: p and len(p) >= 4)
+    daemon.eventually(lambda: vmk.read_text(os.path.join(daemon.base, "daemon.log")),
+                      lambda text: "/nowhere/hook" in text and "failed with 127" in text)
+    begin = time.monotonic()
+    daemon.ok("list")
+    assert time.monotonic() - begin < 1
+    assert len(vmk.read_text(pids).split()) == 4, "so many at once"
+    for pid in running:
+        daemon.kill(pid)
+    rest = daemon.eventually(lambda: vmk.read_text(pids).split(), lambda p: len(p) == 6)[4:]
+    for pid in rest:
+        daemon.kill(pid)
+
+
+def test_hooks_are_roots_business(daemon):
+    said = daemon.vmkeep("check", daemon.write("x.vm", "[VM]\nMemory=16M\n[Hooks]\nFailed=relative\n"))
+    assert said.code == 2 and "absolute path" in str(said)
+    os.unlink(os.path.join(daemon.config, "x.vm"))
+
+
+# A full disk.
+
+def small_disk(daemon, extra=""):
+    small = os.path.join(daemon.images, "small")
+    os.mkdir(small)
+    daemon.exec("mount", "-t", "tmpfs", "-o", "size=3m,mode=755", "tmpfs", small)
+    raw = daemon.image("boot.raw", "writer", size=64 << 20)
+    daemon.exec("qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, small + "/a.qcow2")
+    daemon.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=small/a.qcow2\n" + extra)
+    return small
+
+
+def test_full_disk_goes_on_by_itself(daemon):
+    """Paused with its reason, a resume by hand says the truth, and once there is space it runs again."""
+    told = os.path.join(daemon.base, "told")
+    own = hook(daemon, told + ".hook", "echo \"$@\" >>%s\n" % told)
+    small = small_disk(daemon, "[Hooks]\nFailed=%s\n" % own)
+    daemon.ok("start", "a")
+    info = daemon.wait_state("a", "paused")
+    assert info["reason"] == "io-error: nospace on root"
+    assert "stopped again: io-error: nospace on root" in daemon.fails(1, "resume", "a")
+    daemon.kill_daemon()
+    daemon.start()
+    info = daemon.info("a")
+    assert (info["state"], info["reason"]) == ("paused", "io-error: nospace on root")
+    before = len(events(daemon, "a"))
+    daemon.exec("mount", "-o", "remount,size=80m", small)
+    daemon.wait_state("a", "running", timeout=30)
+    row = daemon.eventually(lambda: daemon.rows("history", "a")[-1], lambda r: r["event"] == "resumed")
+    assert row["who"] == "policy"
+    assert len(events(daemon, "a")) == before + 1
+    assert vmk.read_text(told).splitlines()[0] == "a io-error io-error: nospace on root"
+    daemon.ok("kill", "a")
+    daemon.exec("qemu-img", "check", small + "/a.qcow2")
+    daemon.exec("umount", small)
+
+
+def test_full_disk_resumed_by_hand(daemon):
+    small = small_disk(daemon)
+    daemon.ok("start", "a")
+    daemon.wait_state("a", "paused")
+    daemon.exec("mount", "-o", "remount,size=80m", small)
+    begin = time.monotonic()
+    daemon.ok("resume", "a")
+    assert 1 <= time.monotonic() - begin < 3 * vmk.SLOW
+    assert daemon.info("a")["state"] == "running"
+    daemon.ok("kill", "a")
+    daemon.exec("umount", small)
+
+
+def qmp(daemon, name, execute, **arguments):
+    return daemon.json("qmp", name, json.dumps({"execute": execute, "arguments": arguments}))
+
+
+def test_full_disk_while_nobody_looked(daemon):
+    """The drives still know why."""
+    small = small_disk(daemon)
+    daemon.ok("start", "a", "--paused")
+    daemon.kill_daemon()
+    test_adopt.monitor(daemon, "a", "cont")
+    path = daemon.inner(os.path.join(daemon.run, "vms", "a", "qmp.sock"))
+    with socket.socket(socket.AF_UNIX) as s, s.makefile("r") as lines:
+        s.settimeout(10 * vmk.SLOW)
+        s.connect(path)
+        s.sendall(b'{"execute": "qmp_capabilities"}')
+        while json.loads(lines.readline()).get("event") != "STOP":
+            pass
+    daemon.start()
+    daemon.eventually(lambda: daemon.info("a")["reason"], lambda reason: reason == "io-error: nospace on root")
+    assert daemon.info("a")["state"] == "paused"
+    assert daemon.rows("history", "a")[-1]["reason"] == "io-error: nospace on root"
+    daemon.ok("kill", "a")
+    daemon.exec("umount", small)
+
+
+def test_broken_disk_is_never_tried_again(daemon):
+    """EIO names the disk; nothing happens by itself."""
+    daemon.image("a.raw", "writer", size=64 << 20)
+    daemon.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=a.raw\nOnError=stop\n")
+    daemon.ok("start", "a", "--paused")
+    # the error is put under the disk by hand: no configuration can ask for one
+    qmp(daemon, "a", "blockdev-add", **{"driver": "blkdebug", "node-name": "bad", "image": "f-root",
+        "inject-error": [{"event": "none", "iotype": "write", "errno": 5, "once": False}]})
+    qmp(daemon, "a", "blockdev-reopen", options=[{
+        "driver": "raw", "node-name": "d-root", "discard": "unmap",
+        "cache": {"direct": True, "no-flush": False}, "file": "bad"}])
+    daemon.vmkeep("resume", "a")
+    assert daemon.wait_state("a", "paused")["reason"] == "io-error: disk on root"
+    client = daemon.client()
+    client.call("subscribe")
+    with pytest.raises(TimeoutError):
+        client.event("VM_STATE", timeout=11)  # space would have been tried for after 10
+    daemon.ok("kill", "a")
+
+
+# How it ended.
+
+def test_death_is_known_in_5_ms(daemon):
+    """From the moment when anybody could know to the event; the best of five, for this machine may
+    be busy."""
+    daemon.micro("a", "deaf", extra=LIFECYCLE % "RestartSec=0")
+    daemon.ok("start", "a")
+    client, took = daemon.client(), []
+    client.call("subscribe")
+    for _ in range(5):
+        pid = daemon.wait_state("a", "running")["pid"]
+        seen = outside(daemon, pid)
+        watch = os.pidfd_open(seen)
+        os.kill(seen, signal.SIGKILL)
+        assert select.select([watch], [], [], 10)[0]
+        begin = time.monotonic()
+        client.event("VM_STATE", lambda data: data["state"] == "backoff")
+        took.append(time.monotonic() - begin)
+        os.close(watch)
+        daemon.ok("reset-failed", "a")
+        daemon.eventually(lambda: daemon.info("a"), lambda i: i["state"] == "running" and i["pid"] != pid)
+    assert min(took) < 0.005 * vmk.SLOW, took
+
+
+def test_out_of_memory_is_told(daemon):
+    """The kernel kills it for its cgroup's limit."""
+    base = "/sys/fs/cgroup/memory"
+    if not os.path.exists(base + "/memory.oom_control"):
+        pytest.skip("no cgroup v1 memory controller here")
+    mine = next(line.split(":", 2)[2] for line in vmk.read_text("/proc/self/cgroup").splitlines()
+                if ":memory:" in line)
+    group = base + mine.rstrip("/") + "/vmkeep-test-%d" % os.getpid()
+    try:
+        os.mkdir(group)
+    except OSError as e:
+        pytest.skip("no cgroup of one's own here: %s" % e)
+    try:
+        daemon.exec("mount", "-t", "tmpfs", "tmpfs", "/sys/fs/cgroup")
+        os.mkdir(daemon.inner("/sys/fs/cgroup/memory"))
+        daemon.exec("mount", "-t", "cgroup", "-o", "memory", "cgroup", "/sys/fs/cgroup/memory")
+        daemon.micro("a", "deaf", extra=LIFECYCLE % "RestartSec=60")
+        with open(group + "/cgroup.procs", "w", encoding="utf-8") as f:
+            f.write(str(daemon.daemon_pid()))
+        daemon.ok("start", "a")
+        pid = outside(daemon, daemon.info("a")["pid"])
+        assert group.split("memory", 1)[1] in vmk.read_text("/proc/%d/cgroup" % pid)
+        with open(base + mine.rstrip("/") + "/cgroup.procs", "w", encoding="utf-8") as f:
+            f.write(str(daemon.daemon_pid()))
+        used = int(vmk.read_text(group + "/memory.usage_in_bytes"))
+        with open(group + "/memory.limit_in_bytes", "w", encoding="utf-8") as f:
+            f.write(str(used + (4 << 20)))
+        daemon.vmkeep("qmp", "a", json.dumps({"execute": "object-add", "arguments": {
+            "qom-type": "memory-backend-ram", "id": "hog", "size": 64 << 20, "prealloc": True}}))
+        info = daemon.wait_state("a", "backoff", timeout=20)
+        assert info["reason"] == "killed: out of memory"
+    finally:
+        daemon.ok("kill", "a")
+        daemon.exec("umount", "/sys/fs/cgroup/memory", "/sys/fs/cgroup")
+        daemon.eventually(lambda: vmk.read_text(group + "/cgroup.procs"), lambda pids: not pids)
+        os.rmdir(group)
+
+
+# Silence.
+
+def test_silent_qemu(daemon):
+    """Told by the first verb that needs it; nobody else waits; well again the moment it can be."""
+    daemon.micro("a", "deaf")
+    daemon.micro("b", "deaf")
+    daemon.ok("start", "a", "b")
+    pid = daemon.info("a")["pid"]
+    daemon.kill(pid, "STOP")
+    stuck = daemon.stream("pause", "a")
+    end = time.monotonic() + 3
+    client = daemon.client()
+    while time.monotonic() < end:  # all the while the command is outstanding
+        begin = time.monotonic()
+        client.call("vm-info", name="b")
+        client.call("vm-list")
+        assert time.monotonic() - begin < 0.2 * vmk.SLOW
+        time.sleep(0.1)
+    assert stuck.wait(15) == 6, stuck.stderr()
+    info = daemon.info("a")
+    assert (info["state"], info["health"]) == ("running", "unresponsive")
+    assert info["unresponsive_reason"] and events(daemon, "a")[-1] == "unresponsive"
+    begin = time.monotonic()
+    assert "does not answer since" in daemon.fails(6, "pause", "a")
+    assert time.monotonic() - begin < 1 * vmk.SLOW, "known already"
+    daemon.kill_daemon()
+    daemon.start()
+    assert daemon.info("a")["health"] == "unresponsive", "the next daemon is told"
+    client = daemon.client()
+    client.call("subscribe")
+    daemon.kill(pid, "CONT")
+    client.event("VM_HEALTH", lambda data: data["health"] == "ok")
+    daemon.ok("resume", "a")
+    daemon.ok("pause", "a")
+    daemon.ok("kill", "a")
+
+
+def test_unkillable_is_named(daemon):
+    """A frozen cgroup keeps even SIGKILL waiting: the verb gives up with words, and thawing ends it."""
+    base = "/sys/fs/cgroup/freezer"
+    group = base + "/vmkeep-test-%d" % os.getpid()
+    try:
+        os.mkdir(group)
+    except OSError as e:
+        pytest.skip("no freezer cgroup here: %s" % e)
+    try:
+        daemon.micro("a", "deaf")
+        daemon.ok("start", "a")
+        pid = daemon.info("a")["pid"]
+        with open(group + "/cgroup.procs", "w", encoding="utf-8") as f:
+            f.write(str(outside(daemon, pid)))
+        with open(group + "/freezer.state", "w", encoding="utf-8") as f:
+            f.write("FROZEN")
+        stuck = daemon.stream("kill", "a")
+        assert stuck.wait(40) == 6, stuck.stderr()
+        assert "process %d does not end after SIGKILL: " % pid in stuck.stderr()
+        info = daemon.info("a")
+        assert (info["state"], info["health"]) == ("stopping", "unresponsive")
+        assert "state D" in info["unresponsive_reason"], info["unresponsive_reason"]
+    finally:
+        with open(group + "/freezer.state", "w", encoding="utf-8") as f:
+            f.write("THAWED")
+    daemon.wait_state("a", "stopped")
+    daemon.eventually(lambda: vmk.read_text(group + "/cgroup.procs"), lambda pids: not pids)
+    os.rmdir(group)
+
+
+# The daemon's successor.
+
+@pytest.fixture
+def copied(world, monkeypatch):
+    """A daemon that runs from a copy of its own, which the test may replace."""
+    place = os.path.join(world.base, "bin")
+    os.mkdir(place)
+    for name in ("vmkeepd", "vmkeep-jail"):
+        shutil.copy(os.path.join(vmk.BUILD, name), place)
+    monkeypatch.setattr(world, "daemon_argv", lambda: [os.path.join(place, "vmkeepd"), "--config",
+                        world.config, "--state", world.state, "--run", world.run, "--log", world.log])
+    world.start()
+    world.place = place
+    return world
+
+
+def picture(daemon, *names):
+    keys = ("state", "reason", "want", "health", "pid", "started", "since", "unresponsive_reason")
+    infos = {name: daemon.info(name) for name in names}
+    return {name: {key: info.get(key) for key in keys if key != "since" or info["state"] != "stopped"}
+            for name, info in infos.items()}
+
+
+def test_reexec(copied):
+    """Same pid, same guests in the same states, another program."""
+    daemon = copied
+    for name in ("run", "still", "again", "given-up"):
+        daemon.micro(name, "deaf", extra=LIFECYCLE % (
+            "RestartSec=60" if name == "again" else "StartLimitBurst=1" if name == "given-up" else "RestartSec=1"))
+    daemon.micro("off")
+    daemon.ok("start", "run", "still", "again", "given-up")
+    daemon.ok("pause", "still")
+    for name, state in (("again", "backoff"), ("given-up", "failed")):
+        daemon.kill(daemon.info(name)["pid"])
+        daemon.wait_state(name, state)
+    names = ("run", "still", "again", "given-up", "off")
+    before, daemon_pid = picture(daemon, *names), daemon.daemon_pid()
+    descriptors = len(os.listdir("/proc/%d/fd" % daemon_pid))
+    path = os.path.join(daemon.place, "vmkeepd")
+    with open(path, "rb") as f:
+        text = f.read()
+    with open(path + ".new", "wb") as f:
+        f.write(text.replace(b"vmkeepd 0.", b"vmkeepd 9.").replace(b"0.1.0\0", b"9.1.0\0"))
+    os.chmod(path + ".new", 0o755)
+    os.rename(path + ".new", path)
+    said = daemon.json("reexec")
+    assert said["version"].startswith("9.")
+    version = daemon.json("version")["vmkeepd"]
+    assert version["package"].startswith("9.") and version["pid"] == said["pid"]
+    assert daemon.daemon_pid() == daemon_pid
+    assert picture(daemon, *names) == before
+    assert len(os.listdir("/proc/%d/fd" % daemon_pid)) <= descriptors
+    daemon.ok("resume", "still")
+    daemon.kill(before["run"]["pid"])
+    info = daemon.wait_state("run", "backoff")
+    assert "signal 9" in info["reason"], "it is still our child: how it ended is known"
+    daemon.ok("start", "off", "again")
+
+
+def test_reexec_again_and_again_under_fire(copied):
+    """New clients never find the door closed."""
+    daemon = copied
+    daemon.micro("a", "deaf")
+    daemon.ok("start", "a")
+    pid = daemon.info("a")["pid"]
+    for _ in range(4):
+        asking = [daemon.stream("list") for _ in range(3)]
+        daemon.ok("reexec")
+        late = daemon.stream("list")
+        assert late.wait() == 0, late.stderr()
+        for stream in asking:
+            code = stream.wait()
+            assert code in (0, 10), stream.stderr()
+    info = daemon.info("a")
+    assert (info["state"], info["pid"]) == ("running", pid)
+    zombies = [p for p in vmk.children(daemon.daemon_pid())
+               if ") Z " in vmk.read_text("/proc/%d/stat" % p)]
+    assert not zombies
+
+
+def test_reexec_refuses(copied):
+    """A successor that does not run, a job under way, and whoever is not root."""
+    daemon = copied
+    daemon.fails(9, "reexec", user="alice", groups=["vmkeep"])
+    path = os.path.join(daemon.place, "vmkeepd")
+    os.rename(path, path + ".good")
+    assert "No such file" in daemon.fails(1, "reexec")
+    hook(daemon, path, "echo broken >&2; exit 1\n")
+    assert "broken" in daemon.fails(1, "reexec")
+    os.rename(path + ".good", path)
+    daemon.micro("a", "deaf")
+    daemon.ok("start", "a")
+    job = daemon.json("stop", "a", "--no-wait", "--timeout", "60")["job"]
+    assert "job %d" % job in daemon.fails(3, "reexec", "--timeout", "0")
+    daemon.ok("kill", "a")
+    daemon.ok("reexec")

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* Proves that the ways in which a process ends are told apart, and a process that does not is
+ * named. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/pidfd.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "supervisor/vm/death.h"
+
+static void texts(void **state)
+{
+	static const struct {
+		struct death death;
+		const char *text;
+	} cases[] = {
+		{ { false, 0, 0, OOM_NO },
+			"crashed: a former daemon started it, so nobody was told how it ended" },
+		{ { true, CLD_EXITED, 1, OOM_NO }, "crashed: exit status 1" },
+		{ { true, CLD_KILLED, SIGKILL, OOM_NO }, "crashed: signal 9 (SIGKILL)" },
+		{ { true, CLD_DUMPED, SIGABRT, OOM_NO },
+			"crashed: signal 6 (SIGABRT), core dumped" },
+		{ { true, CLD_KILLED, SIGKILL, OOM_YES }, "killed: out of memory" },
+		{ { true, CLD_KILLED, SIGKILL, OOM_MAYBE },
+			"killed: out of memory, as it seems (signal 9 (SIGKILL))" },
+	};
+	char text[128];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		death_text(&cases[i].death, text, sizeof text);
+		assert_string_equal(text, cases[i].text);
+	}
+}
+
+static void how_children_end(void **state)
+{
+	static const struct {
+		int signal, exit;
+		const char *how;
+	} cases[] = {
+		{ 0, 3, "exit status 3" },
+		{ SIGKILL, 0, "signal 9 (SIGKILL)" },
+		{ SIGABRT, 0, "signal 6 (SIGABRT)" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct oom_watch w = { 0 };
+		struct rlimit none = { 0, 0 };
+		struct death d;
+		char how[128];
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			setrlimit(RLIMIT_CORE, &none);
+			signal(SIGABRT, SIG_DFL);
+			if (cases[i].signal)
+				raise(cases[i].signal);
+			_exit(cases[i].exit);
+		}
+		oom_watch_begin(&w, pid);
+		int fd = pidfd_open(pid, 0);
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+
+		assert_int_equal(poll(&p, 1, 10000), 1);
+		death_read(&d, fd, &w, false);
+		death_how(&d, how, sizeof how);
+		assert_string_equal(how, cases[i].how);
+		/* reaped: who asks again learns nothing */
+		death_read(&d, fd, &w, false);
+		assert_false(d.known);
+		close(fd);
+		oom_watch_release(&w);
+	}
+}
+
+static void a_stopped_one_is_named(void **state)
+{
+	char text[256], begin[64];
+	pid_t pid = fork();
+
+	(void)state;
+	if (pid == 0) {
+		raise(SIGSTOP);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, NULL, WUNTRACED), pid);
+	death_refused(pid, text, sizeof text);
+	snprintf(begin, sizeof begin, "process %d does not end after SIGKILL: stopped (state T",
+		(int)pid);
+	assert_memory_equal(text, begin, strlen(begin));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	/* one that is gone is no reason to stumble */
+	death_refused(pid, text, sizeof text);
+	assert_non_null(strstr(text, "state unknown"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(texts),
+		cmocka_unit_test(how_children_end),
+		cmocka_unit_test(a_stopped_one_is_named),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
