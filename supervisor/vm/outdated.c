@@ -47,6 +47,7 @@ static const struct outdated_exe *exe_of(struct vm *vm)
 {
 	static const char gone[] = " (deleted)";
 	char link[32], path[PATH_MAX];
+	const char *usr;
 	struct outdated_exe *x = vm->exe;
 	struct stat st;
 	ssize_t n;
@@ -64,8 +65,9 @@ static const struct outdated_exe *exe_of(struct vm *vm)
 	path[n] = '\0';
 	if ((size_t)n > strlen(gone) && streq(path + (size_t)n - strlen(gone), gone))
 		path[(size_t)n - strlen(gone)] = '\0';
-	if (strncmp(path, "/usr/", 5) == 0)
-		x->path = xstrdup(path);
+	/* programs of guests stand below /usr; where we run in a chroot, its own path stands in front */
+	usr = strstr(path, "/usr/");
+	x->path = xstrdup(usr);
 	x->dev = st.st_dev;
 	x->ino = st.st_ino;
 	return x;
