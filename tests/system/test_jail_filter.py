@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from test_jail import UID, box, pytestmark  # noqa: F401 (box is a fixture)
+from jail import UID, box, pytestmark  # noqa: F401 (box is a fixture)
 
 PYTHON = "/usr/bin/python3"
 

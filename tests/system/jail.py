@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: MIT
+"""vmkeep-jail alone, driven by plans as the daemon would. Needs root; everything is in temporary
+directories and private mount namespaces."""
+
+import array
+import contextlib
+import ctypes
+import json
+import os
+import pathlib
+import re
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+
+import pytest
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+JAIL = pathlib.Path(os.environ.get("VMKEEP_BUILD", TOP / "build")) / "vmkeep-jail"
+BUSYBOX = "/usr/bin/busybox"
+QEMU = "/usr/bin/qemu-system-x86_64"
+UID = 1879048192 + 7
+SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+LIMIT = 30  # seconds until a test that hangs is given up
+
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root: makes namespaces and changes uid"),
+    pytest.mark.skipif(not JAIL.exists(), reason=f"{JAIL} is not built"),
+]
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def mounts():
+    return pathlib.Path("/proc/self/mountinfo").read_text().splitlines()
+
+
+class Run:
+    """One vmkeep-jail with its socket; ends with the context, whatever happened."""
+
+    def __init__(self, box, plan, fds=(), prefix=(), no_dac=False):
+        self.sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(LIMIT)
+
+        def child():
+            os.dup2(theirs.fileno(), 3)
+            if no_dac:  # what root is on a network file system: nobody special
+                for cap in (1, 2):
+                    libc.prctl(24, cap, 0, 0, 0)
+
+        self.process = subprocess.Popen(
+            [*prefix, JAIL, "vm"], preexec_fn=child, pass_fds=(3,), close_fds=True,
+            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        box.running.append(self)
+        theirs.close()
+        self.pid = self.process.pid
+        line = plan if isinstance(plan, bytes) else json.dumps(plan).encode() + b"\n"
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.sock.sendmsg([line[:1]], [(socket.SOL_SOCKET, socket.SCM_RIGHTS,
+                                            array.array("i", fds))] if fds else [])
+            self.sock.sendall(line[1:])
+            if isinstance(plan, bytes):
+                self.sock.shutdown(socket.SHUT_WR)
+        data = b""
+        with contextlib.suppress(ConnectionResetError):  # it ended before it had read everything
+            while chunk := self.sock.recv(65536):
+                data += chunk
+        self.answers = [json.loads(a) for a in data.splitlines()]
+
+    @property
+    def prepared(self):
+        assert len(self.answers) == 1 and "prepared" in self.answers[0], self.answers
+        return self.answers[0]["prepared"]
+
+    @property
+    def error(self):
+        assert len(self.answers) == 1 and "error" in self.answers[0], self.answers
+        assert self.process.wait(LIMIT) == 1
+        return self.answers[0]["error"]
+
+    def proc(self, name):
+        return pathlib.Path(f"/proc/{self.pid}/{name}").read_text()
+
+    def end(self):
+        self.sock.close()
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.process.stderr.close()
+
+
+class Box:
+    def __init__(self, tmp):
+        self.tmp = tmp
+        self.images = tmp / "images"
+        self.root = tmp / "root"
+        self.running = []
+        self.held = contextlib.ExitStack()
+        for d in (self.images, self.root):
+            d.mkdir()
+
+    def image(self, name="disk.img", size=1 << 20, where=None, head=b""):
+        path = (where or self.images) / name
+        with open(path, "wb") as f:
+            f.truncate(size)
+            f.write(head)
+        path.chmod(0o600)
+        return path
+
+    def qcow2(self, name, *options, where=None, size="1M"):
+        path = (where or self.images) / name
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *options, path, size], check=True)
+        path.chmod(0o600)
+        return path
+
+    def disk(self, path, what="disk 'root'", kind="disk", **more):
+        return {"kind": kind, "what": what, "id": "root", "path": str(path), "format": "raw",
+                "beneath": str(path).startswith(f"{self.images}/"), "write": kind == "disk", **more}
+
+    def plan(self, argv, files=(), **more):
+        return {"version": 1, "name": "vm", "uid": UID, "argv": argv, "root": str(self.root),
+                "image_dir": str(self.images), "qemu_img": "qemu-img", "files": list(files), **more}
+
+    def run(self, argv, files=(), fds=(), to=(), **more):
+        how = {k: more.pop(k) for k in ("prefix", "no_dac") if k in more}
+        return Run(self, self.plan(argv, files, fds=list(to), **more), fds, **how)
+
+    def refuse(self, *files, **more):
+        return self.run([BUSYBOX, "true"], files, **more).error
+
+    def script(self, text, files=(), **more):
+        """Runs a shell script inside to its end; returns what it printed."""
+        r, w = os.pipe()
+        try:
+            run = self.run([BUSYBOX, "sh", "-c", text], files, (w,), (1,), **more)
+        finally:
+            os.close(w)
+        with open(r) as out:
+            run.prepared
+            printed = out.read()
+        run.process.wait(LIMIT)
+        return printed
+
+    @contextlib.contextmanager
+    def waiting(self, files=(), **more):
+        """A program inside that does nothing until the context ends."""
+        r, w = os.pipe()
+        try:
+            run = self.run([BUSYBOX, "cat"], files, (r,), (0,), **more)
+            assert run.prepared is not None
+            yield run
+        finally:
+            os.close(r)
+            os.close(w)
+        assert run.process.wait(LIMIT) == 0
+
+
+@pytest.fixture
+def box(tmp_path):
+    before = mounts()
+    b = Box(tmp_path)
+    try:
+        with b.held:
+            yield b
+    finally:
+        for run in b.running:
+            run.end()
+    assert mounts() == before, "a mount was left on the host"
+    assert not list(b.root.iterdir())
+
+
+@pytest.fixture(params=["disk", "tmpfs"])
+def elsewhere(request, tmp_path):
+    """A directory outside the image directory, on the disk's file system and on tmpfs."""
+    d = tmp_path / "elsewhere" if request.param == "disk" else pathlib.Path(f"/dev/shm/vmkeep-{os.getpid()}")
+    d.mkdir()
+    try:
+        yield d
+    finally:
+        shutil.rmtree(d)

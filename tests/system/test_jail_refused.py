@@ -1,0 +1,356 @@
+# SPDX-License-Identifier: MIT
+"""What vmkeep-jail refuses, with which words; images it makes; checks; plans that are none."""
+import json
+import os
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from jail import box, BUSYBOX, elsewhere, JAIL, LIMIT, pytestmark, Run, UID  # noqa: F401 (fixtures are used by name)
+
+
+REFUSED = {
+    # name: (how to make it, file members, class, desc, hint)
+    "missing": (lambda p: None, {}, "NotFound", "disk 'root': {p}: No such file", "Size="),
+    "missing cdrom": (lambda p: None, {"kind": "cdrom", "write": False}, "NotFound", "{p}: No such file", "path"),
+    "gone": (lambda p: None, {"created": "2026-11-23", "create": 1 << 20}, "NotFound",
+             "disk 'root' created on 2026-11-23 is missing: is {p.parent} mounted?", "mount"),
+    "directory": (lambda p: p.mkdir(), {}, "InvalidConfig", "disk 'root': {p} is a directory", "image file"),
+    "fifo": (os.mkfifo, {}, "InvalidConfig", "disk 'root': {p} is a FIFO", "image file"),
+    "character device": (lambda p: os.mknod(p, stat.S_IFCHR | 0o600, os.makedev(1, 3)), {}, "InvalidConfig",
+                         "{p} is a character device", "image file"),
+    "kernel is a device": (lambda p: os.mknod(p, stat.S_IFBLK | 0o600, os.makedev(7, 0)),
+                           {"kind": "kernel", "write": False}, "InvalidConfig", "{p} is a block device", "name a file"),
+    "symlink": (lambda p: p.symlink_to("/etc/passwd"), {}, "InvalidConfig",
+                "disk 'root': {p} is a symbolic link inside the image directory", "absolute path"),
+    "dangling symlink": (lambda p: p.symlink_to("none"), {"create": 1 << 20}, "InvalidConfig",
+                         "{p} is a symbolic link", ""),
+    "hard link": (lambda p: (p.write_bytes(b"x" * 512), os.link(p, f"{p}2")), {}, "InvalidConfig",
+                  "disk 'root': {p} has 2 names (hard links) and must have one", "copy"),
+    "raw like qcow2": (lambda p: p.write_bytes(b"QFI\xfb" + bytes(508)), {}, "InvalidConfig",
+                       "disk 'root': {p} begins like a qcow2 image", "Format=qcow2"),
+    "no qcow2": (lambda p: p.write_bytes(bytes(512)), {"format": "qcow2"}, "InvalidConfig",
+                 "disk 'root': {p} is not a qcow2 image", "Format=raw"),
+    "empty as qcow2": (lambda p: p.write_bytes(b""), {"format": "qcow2"}, "InvalidConfig", "is not a qcow2 image", ""),
+    "raw with a base": (lambda p: p.write_bytes(bytes(512)), {"has_base": True}, "InvalidConfig",
+                        "has no backing file", ""),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(box, case):
+    make, members, cls, desc, hint = REFUSED[case]
+    path = box.images / "disk, 1.img"
+    make(path)
+    e = box.refuse({**box.disk(path), **members})
+    assert e["class"] == cls
+    assert desc.format(p=path) in e["desc"]
+    assert hint in e["hint"]
+
+
+def test_raw_really_meant(box):
+    disk = box.image(head=b"QFI\xfb")
+    assert box.script("echo ok", [box.disk(disk, format_written=True)]) == "ok\n"
+
+
+def test_backing_files_must_be_configured(box):
+    base = box.qcow2("base.qcow2")
+    top = box.qcow2("top.qcow2", "-b", "base.qcow2", "-F", "qcow2")
+    e = box.refuse(box.disk(top, format="qcow2"))
+    assert e["class"] == "InvalidConfig" and "has the backing file 'base.qcow2', which is not configured" in e["desc"]
+    assert e["hint"] == "write Base=base.qcow2 if it is to be used"
+    e = box.refuse(box.disk(base, format="qcow2", has_base=True))
+    assert e["class"] == "InvalidConfig" and "has no backing file" in e["desc"] and "Base=" in e["hint"]
+    evil = box.qcow2("evil.qcow2", "-u", "-b", "json:\x1b[31m{}", "-F", "qcow2")
+    e = box.refuse(box.disk(evil, format="qcow2"))
+    assert "\\x1b" in e["desc"] and "\x1b" not in e["desc"] + e["hint"] and "json" not in e["hint"]
+    data = box.qcow2("data.qcow2", "-o", f"data_file={box.images}/data.raw")
+    e = box.refuse(box.disk(data, format="qcow2"))
+    assert e["class"] == "InvalidConfig" and "keeps its data in another file" in e["desc"]
+
+
+def test_links_on_the_way(box):
+    """Symlinked directories and .. in the image directory; an absolute path is not beneath it."""
+    (box.tmp / "out").mkdir()
+    box.image(where=box.tmp / "out")
+    (box.images / "sub").symlink_to(box.tmp / "out")
+    e = box.refuse(box.disk(box.images / "sub" / "disk.img"))
+    assert e["class"] == "InvalidConfig" and f"{box.images}/sub is a symbolic link" in e["desc"]
+    e = box.refuse(box.disk(box.images / "sub" / "new.img", create=1 << 20))
+    assert e["class"] == "InvalidConfig" and not (box.tmp / "out" / "new.img").exists()
+    e = box.refuse(box.disk(f"{box.images}/../out/disk.img"))
+    assert e["step"] == "plan" and "absolute, plain path" in e["desc"]
+    e = box.refuse(box.disk(box.tmp / "out" / "disk.img", beneath=True))
+    assert e["class"] == "InvalidConfig" and "not in the image directory" in e["desc"]
+
+
+def test_same_file_in_two_places(box, elsewhere):
+    disk = box.image(where=elsewhere)
+    link = elsewhere / "link"
+    os.link(disk, link)
+    e = box.refuse(box.disk(disk, "disk 'a'"), box.disk(link, "disk 'b'"))
+    assert (e["class"], e["desc"]) == ("Conflict", f"disk 'b': {link} is the same file as disk 'a'")
+
+
+# in use
+
+
+def test_foreign_writer_is_named(box):
+    disk = box.image()
+    with subprocess.Popen([BUSYBOX, "sh", "-c", f"exec 9>>'{disk}'; echo; read x"], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as p:
+        p.stdout.readline()
+        for file in (box.disk(disk), box.disk(disk, kind="base")):
+            e = box.refuse(file)
+            assert e["class"] == "Conflict"
+            assert e["desc"] == f"disk 'root': {disk} is in use by busybox (pid {p.pid})"
+        p.stdin.close()
+    with open(disk, "rb"):  # a reader is no harm
+        assert box.script("echo ok", [box.disk(disk)]) == "ok\n"
+
+
+@pytest.fixture
+def loop(box):
+    """A loop device on an image, or a skip with the reason."""
+    file = box.image("loop.img", 4 << 20, box.tmp)
+    subprocess.run(["mkfs.ext4", "-q", "-F", file], check=True)
+    r = subprocess.run(["losetup", "-f", "--show", file], capture_output=True, text=True)
+    if r.returncode:
+        pytest.skip(f"no loop device: {r.stderr.strip()}")
+    try:
+        yield file, r.stdout.strip()
+    finally:
+        for run in box.running:
+            run.end()
+        subprocess.run(["losetup", "-d", r.stdout.strip()], check=True)
+
+
+def test_block_device(box, loop):
+    file, device = loop
+    link = box.tmp / "vg-lv"
+    link.symlink_to(device)
+    out = box.script(f"stat -c '%F %u %a' {link}; echo device >{link}", [box.disk(link)])
+    assert out == f"block special file {UID} 600\n"
+    out = box.script(f"head -c7 {device}; (: >{device}) 2>/dev/null || echo no", [box.disk(device, write=False)])
+    assert out == "device\nno\n"
+    e = box.refuse(box.disk(file))
+    assert e["desc"] == f"disk 'root': {file} is in use by the device {device[5:]}"
+
+
+def test_block_device_in_use(box, loop):
+    _, device = loop
+    with box.waiting([box.disk(device)]) as run:
+        e = box.refuse(box.disk(device))
+        assert e["class"] == "Conflict" and e["desc"].endswith(f"{device} is in use by busybox (pid {run.pid})")
+    where = box.tmp / "mnt"
+    where.mkdir()
+    e = box.refuse(box.disk(device), prefix=[
+        "unshare", "-m", BUSYBOX, "sh", "-c", f'mount -t ext4 {device} {where} && exec "$@"', "sh"])
+    assert e["class"] == "Conflict"
+    assert e["desc"] == f"disk 'root': {device} is in use by a file system mounted on {where}"
+
+
+# creation
+
+
+def test_create(box):
+    (box.images / "sub").mkdir()
+    disks = [("qcow2", box.images / "a.qcow2"), ("raw", box.images / "sub" / "b.img")]
+    files = [box.disk(p, format=f, create=3 << 20) | {"id": p.name} for f, p in disks]
+    run = box.run([BUSYBOX, "true"], files)
+    assert run.prepared == {"disks": [{"id": p.name, "created": True} for _, p in disks]}
+    for fmt, p in disks:
+        info = json.loads(subprocess.check_output(["qemu-img", "info", "--output=json", p]))
+        assert (info["format"], info["virtual-size"]) == (fmt, 3 << 20)
+        assert stat.S_IMODE(p.stat().st_mode) == 0o600
+    before = [p.read_bytes() for _, p in disks]
+    assert box.run([BUSYBOX, "true"], files).prepared == {"disks": []}
+    assert [p.read_bytes() for _, p in disks] == before
+    assert {p.name for p in box.images.iterdir()} == {"a.qcow2", "sub"}
+
+
+def test_image_directory_gone(box):
+    disk = {"kind": "disk", "what": "disk 'root'", "path": str(box.tmp / "gone" / "a.img"), "beneath": True}
+    gone = {"image_dir": str(box.tmp / "gone")}
+    e = box.refuse(disk | {"created": "2026-11-23", "create": 1 << 20}, **gone)
+    assert e["class"] == "NotFound"
+    assert e["desc"] == f"disk 'root' created on 2026-11-23 is missing: is {box.tmp}/gone mounted?"
+    e = box.refuse(disk | {"create": 1 << 20}, **gone)
+    assert e["class"] == "NotFound" and f"image directory {box.tmp}/gone" in e["desc"]
+    assert not (box.tmp / "gone").exists()
+
+
+def test_create_refused(box, elsewhere):
+    e = box.refuse(box.disk(box.images / "none" / "sub" / "a.img", create=1 << 20))
+    assert e["class"] == "NotFound" and f"directory {box.images}/none does not exist" in e["desc"]
+    e = box.refuse(box.disk(elsewhere / "a.img", create=1 << 20))
+    assert e["class"] == "NotFound" and "image directory only" in e["hint"]
+    e = box.refuse(box.disk(box.images / "a.img", create=1 << 20), qemu_img="/usr/bin/no-qemu-img")
+    assert "run /usr/bin/no-qemu-img: No such file" in e["desc"]
+    e = box.refuse(box.disk(box.images / "a.qcow2", format="qcow2", create=1 << 62))
+    assert e["class"] == "Failed" and "qemu-img" in e["desc"]
+    e = box.refuse(*[box.disk(box.images / "a.img", f"disk '{n}'", create=1 << 20) for n in "ab"])
+    assert e["class"] == "Conflict"
+    assert [p.name for p in box.images.iterdir()] == ["a.img"] and not list(elsewhere.iterdir())
+
+
+def test_create_on_a_full_file_system(box):
+    e = box.refuse(box.disk(box.images / "a.qcow2", format="qcow2", create=1 << 30), prefix=[
+        "unshare", "-m", BUSYBOX, "sh", "-c",
+        f'mount -t tmpfs -o size=64k none {box.images} && exec "$@"', "sh"])
+    assert e["class"] == "NoResources" and str(box.images) in e["hint"]
+
+
+# permission
+
+
+def test_file_system_without_idmap(box):
+    """overlay stands for NFS and FUSE: what the guest's uid may not do is said, with the line that cures it."""
+    for d in ("lower", "over"):
+        (box.tmp / d).mkdir()
+    box.image("closed it's.img", where=box.tmp / "lower")
+    box.image("open.img", where=box.tmp / "lower").chmod(0o666)
+    prefix = ["unshare", "-m", BUSYBOX, "sh", "-c",
+              f'mount -t tmpfs none {box.root.parent}/over && mkdir {box.tmp}/over/u {box.tmp}/over/w {box.tmp}/over/m '
+              f'&& mount -t overlay -o lowerdir={box.tmp}/lower,upperdir={box.tmp}/over/u,workdir={box.tmp}/over/w '
+              f'none {box.tmp}/over/m && exec "$@"', "sh"]
+    opened, closed = (box.tmp / "over" / "m" / n for n in ("open.img", "closed it's.img"))
+    e = box.refuse(box.disk(closed), prefix=prefix)
+    assert e["class"] == "Permission"
+    assert e["desc"] == f"disk 'root': the VM's uid {UID} may not write {closed} (owner uid 0, mode 0600)"
+    quoted = str(closed).replace("'", "'\\''")
+    assert e["hint"] == f"setfacl -m u:{UID}:rw '{quoted}'"
+    run = box.run([BUSYBOX, "sh", "-c", f"echo x >{opened}"], [box.disk(opened)], prefix=prefix)
+    assert run.prepared is not None and run.process.wait(LIMIT) == 0
+    assert (box.tmp / "lower" / "open.img").read_bytes()[:1] == b"\0"  # it went to the upper layer
+
+
+def test_owner_may_not_write(box):
+    disk = box.image()
+    disk.chmod(0o400)
+    e = box.refuse(box.disk(disk))
+    assert e["class"] == "Permission" and e["hint"] == f"its owner may not either: chmod u+rw {disk}"
+    assert box.script("echo ok", [box.disk(disk, write=False)]) == "ok\n"
+
+
+def test_root_is_refused(box, elsewhere):
+    home = elsewhere / "alice"
+    (home / "vm").mkdir(parents=True)
+    disk = box.image(where=home / "vm")
+    for p in (home, home / "vm", disk):
+        os.chown(p, 1234, 1234)
+    home.chmod(0o700)
+    e = box.refuse(box.disk(disk), no_dac=True)
+    assert e["class"] == "Permission"
+    assert e["desc"] == f"disk 'root': {disk}: no permission to enter {home} (owner uid 1234, mode 0700)"
+    assert e["hint"].endswith(f"chmod o+x {home}")
+    home.chmod(0o711)
+    e = box.refuse(box.disk(disk), no_dac=True)
+    assert e["class"] == "Permission" and e["hint"] == f"setfacl -m u:{UID}:rw {disk}"
+    assert [stat.S_IMODE(p.stat().st_mode) for p in (home, disk)] == [0o711, 0o600]
+
+
+# check: everything at once, nothing made
+
+
+def check(box, *files, **more):
+    run = box.run([BUSYBOX, "true"], files, check=True, **more)
+    assert run.process.wait(LIMIT) == 0
+    assert run.answers[-1] == {"checked": {}}, run.answers
+    return [a["problem"] for a in run.answers if "problem" in a]
+
+
+def test_check_tells_all_and_makes_nothing(box):
+    good, new = box.image("good.img"), box.images / "new.img"
+    assert check(box, box.disk(good), box.disk(new, "disk 'b'", create=1 << 20)) == []
+    assert not new.exists()
+    found = check(box, box.disk(box.images / "gone.img", "disk 'a'"), box.disk(good, "disk 'b'"),
+                  box.disk(good, "disk 'c'", "base", format="qcow2", id="c"),
+                  box.disk(box.images / "no/new.img", "disk 'd'", create=1 << 20))
+    assert [(p["step"], p["severity"], p["class"]) for p in found] == [
+        ("files", "error", "NotFound"), ("files", "error", "Conflict"), ("new images", "error", "NotFound")]
+    assert [p["id"] for p in found] == ["root", "c", "root"]
+    assert sorted(p.name for p in box.images.iterdir()) == ["good.img"]
+
+
+def test_check_of_a_running_guest(box):
+    disk = box.image()
+    with box.waiting([box.disk(disk)]), open(disk, "r+b"):
+        assert [p["step"] for p in check(box, box.disk(disk))] == ["locks"]
+        assert check(box, box.disk(disk), running=True) == []
+
+
+def test_check_counts_what_may_still_grow(box):
+    small = ["unshare", "-m", BUSYBOX, "sh", "-c",
+             f'mount -t tmpfs -o size=1m none {box.images} && exec "$@"', "sh"]
+    new = box.disk(box.images / "new.qcow2", format="qcow2", create=1 << 30)
+    problem, = check(box, new, prefix=small)
+    assert (problem["severity"], problem["class"], problem["step"]) == ("warning", "NoResources", "space")
+    assert "may still grow by 1G" in problem["desc"] and "make room" in problem["hint"]
+    assert check(box, {**new, "create": 1 << 18}, prefix=small) == []
+    sparse = ["unshare", "-m", BUSYBOX, "sh", "-c",
+              f'mount -t tmpfs -o size=1m none {box.images} && cp {box.qcow2("big.qcow2", size="3G", where=box.tmp)} '
+              f'{box.images}/big.qcow2 && exec "$@"', "sh"]
+    problem, = check(box, box.disk(box.images / "big.qcow2", format="qcow2"), prefix=sparse)
+    assert problem["step"] == "space" and "may still grow by 3" in problem["desc"]
+
+
+# program and plan
+
+
+def test_program(box):
+    for path, hint in (("/usr/bin/no-such-qemu", "install"), ("/opt/qemu", "/usr only"),
+                       ("/usr/share", "install")):
+        e = box.run([path]).error
+        assert e["class"] == "QemuFailed" and f"run '{path}'" in e["desc"] and hint in e["hint"], path
+
+
+BAD_PLANS = [
+    b"", b"{", b"\n", b"[]\n", b"null\n", b'{"version": 1}\n', b'{"a": "\xff"}\n', b'"' + b"x" * (1 << 21) + b'"\n',
+    b'{"version": 1, "name": "x\\u0000"}\n', b"[" * 100000 + b"\n",
+]
+
+
+@pytest.mark.parametrize("text", BAD_PLANS, ids=range(len(BAD_PLANS)))
+def test_bad_plan(box, text):
+    e = Run(box, text).error
+    assert (e["class"], e["step"]) == ("Usage", "plan")
+
+
+BAD_MEMBERS = [
+    {"version": 2}, {"uid": 0}, {"uid": -1}, {"uid": 1 << 32}, {"argv": []}, {"argv": ["qemu"]}, {"argv": [1]},
+    {"argv": "x"}, {"fds": [3]}, {"root": "relative"}, {"root": "/"}, {"root": "/a//b"}, {"root": "/a/"},
+    {"dev": [1]}, {"dev": ["null"]}, {"dev": ["/dev/null"] * 20}, {"unknown": 1},
+    {"files": [{}]}, {"files": ["x"]}, {"files": [{"kind": "tape", "what": "", "path": "/x"}]},
+    {"files": [{"kind": "disk", "what": "", "path": "/x", "create": -1}]},
+    {"files": [{"kind": "disk", "what": "", "path": "/x/./y"}]},
+    {"files": [{"kind": "disk", "what": "", "path": "/x", "format": "vmdk"}]},
+]
+
+
+@pytest.mark.parametrize("members", BAD_MEMBERS, ids=json.dumps)
+def test_bad_members(box, members):
+    e = Run(box, {**box.plan([BUSYBOX, "true"]), **members}).error
+    assert (e["class"], e["step"]) == ("Usage", "plan")
+
+
+def test_descriptor_numbers(box):
+    r, w = os.pipe()
+    try:
+        for to in ([3, 3], [3, -1], [3, 1 << 20], [3], [3, "4"]):
+            e = box.run([BUSYBOX, "true"], (), (r, w), to).error
+            assert (e["class"], e["step"]) == ("Usage", "plan"), to
+    finally:
+        os.close(r)
+        os.close(w)
+
+
+def test_by_hand(box):
+    p = subprocess.run([JAIL], capture_output=True, text=True, timeout=LIMIT)
+    assert p.returncode == 1 and "is started by vmkeepd" in p.stderr
+
+
+if __name__ == "__main__":
+    sys.exit(pytest.main([__file__, *sys.argv[1:]]))
