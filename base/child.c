@@ -80,6 +80,9 @@ _Noreturn static void become(const char *const *argv, const char *const *envp,
 	int last = STDERR_FILENO;
 
 	setsid();
+	/* where we were started may be gone, or not be there for a helper to see */
+	if (chdir("/") < 0)
+		_exit(CHILD_NOT_RUN);
 	for (int sig = 1; sig < NSIG; sig++)
 		sigaction(sig, &usual, NULL);
 	sigemptyset(&none);
