@@ -21,6 +21,7 @@ struct conf_daemon {
 	const char *image_dir; /* NULL: STATE/images */
 	const char *log_level; /* error, warning, info, debug */
 	uint64_t max_clients, max_clients_per_user;
+	uint64_t health_check_ms; /* UINT64_MAX: only when somebody looks */
 
 	struct conf_default *defaults;
 	size_t n_defaults;

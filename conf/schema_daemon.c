@@ -12,6 +12,10 @@ static const struct conf_key daemon_keys[] = {
 	{ .name = "LogLevel",          STRING(WORD, conf_daemon, log_level), NAMES(level_names),
 	  .preset = "info", .apply = CONF_APPLY_LIVE,
 	  .help = "The least important kind of message that is still logged." },
+	{ .name = "HealthCheckSec",    TIME(conf_daemon, health_check_ms), .min = 1000, .preset = "5min",
+	  .apply = CONF_APPLY_LIVE,
+	  .help = "How often all running QEMUs are asked whether they are still there. They are also asked "
+		  "when somebody looks (list, info); infinity: only then." },
 	{ .name = "MaxClients",        UINT(conf_daemon, max_clients, 1, 4096), .preset = "256",
 	  .apply = CONF_APPLY_LIVE,
 	  .help = "Connections to the control socket at a time." },

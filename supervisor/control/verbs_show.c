@@ -8,6 +8,7 @@
 #include "supervisor/control/verbs.h"
 #include "supervisor/vm/agent.h"
 #include "supervisor/vm/display.h"
+#include "supervisor/vm/health.h"
 #include "supervisor/vm/outdated.h"
 #include "supervisor/vm/security.h"
 
@@ -69,6 +70,7 @@ void verb_list(void *data, struct request *r)
 	json_t *rows = json_array();
 
 	vms_look(d->vms);
+	health_look(d->vms->health);
 	for (size_t i = 0; i < d->vms->n; i++) {
 		struct vm *vm = d->vms->vm[i];
 
@@ -234,6 +236,7 @@ void verb_info(void *data, struct request *r)
 
 	if (!vm)
 		return;
+	health_look(vm->daemon->vms->health);
 	if (request_bool(r, "security", false)) {
 		o = security_report(vm, &e);
 		if (o)

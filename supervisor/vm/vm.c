@@ -14,6 +14,7 @@
 #include "supervisor/vm/agent.h"
 #include "supervisor/vm/console.h"
 #include "supervisor/vm/display.h"
+#include "supervisor/vm/health.h"
 #include "supervisor/vm/outdated.h"
 #include "supervisor/vm/ready.h"
 #include "supervisor/vm/output.h"
@@ -201,6 +202,8 @@ void vm_event(struct vm *vm, enum vm_event ev, const char *reason)
 		vm->since = ev_time();
 		vm_arm(vm, 0);
 		vm_tell_state(vm, from);
+		if (vm->state == VM_RUNNING)
+			health_watch(vm->daemon->vms->health);
 	}
 	if (vm_state_has_process(vm->state))
 		vm_record_write(vm);

@@ -17,6 +17,7 @@
  *   agent.c   the guest agent                            death.c   how a process ended
  *   output.c  tmpfs of the two logs, stderr              security.c what confines the process
  *   tell.c    log, events, history, hooks                space.c   out of space, and again
+ *   health.c  is its QEMU still there
  */
 #ifndef SUPERVISOR_VM_VM_H
 #define SUPERVISOR_VM_VM_H

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "conf/load.h"
 #include "supervisor/core/watch.h"
+#include "supervisor/vm/health.h"
 #include "supervisor/vm/outdated.h"
 #include "supervisor/vm/boot.h"
 
@@ -25,6 +26,7 @@ struct vms *vms_new(struct daemon *d)
 
 	vms->daemon = d;
 	vms->changed = true;
+	vms->health = health_new(vms);
 	vms->watch = watch_add(d->watches, fd,
 		IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE, changed, vms, NULL);
 	return vms;
@@ -37,6 +39,8 @@ void vms_clear(struct vms *vms)
 	if (vms->watch)
 		watch_remove(vms->daemon->watches, vms->watch);
 	vms->watch = 0;
+	health_free(vms->health);
+	vms->health = NULL;
 	while (vms->n)
 		vm_free(vms->vm[--vms->n]);
 }
@@ -225,6 +229,7 @@ void vms_reload(struct vms *vms, struct conf_problems *p)
 			gone_from_disk(vms, vms->vm[i]);
 	conf_list_vms(vms->daemon->dirs.config, found_file, &f, p);
 	boot_check(vms, p);
+	health_watch(vms->health);
 }
 
 void vms_look(struct vms *vms)

@@ -19,6 +19,7 @@ struct vms {
 	bool changed; /* a file there was written, made or removed since vms_reload() */
 	uint32_t uid_next; /* 0: not known yet */
 	struct outdated_file *files; /* outdated.c */
+	struct health *health;
 };
 
 struct vms *vms_new(struct daemon *d);

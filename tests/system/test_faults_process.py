@@ -57,6 +57,26 @@ def gate(world):
     return made
 
 
+@pytest.mark.parametrize("found", ["by a look", "by itself"])
+def test_stopped_qemu_is_found(daemon, found):
+    """Nobody asks it for anything, and still it is known that it stands still, and that it goes on."""
+    daemon.micro("a", "deaf")
+    daemon.micro("b", "deaf")
+    daemon.ok("start", "a", "b")
+    client = daemon.client(timeout=30)
+    client.call("subscribe")
+    daemon.kill(daemon.info("a")["pid"], "STOP")
+    if found == "by a look":
+        daemon.eventually(lambda: daemon.rows("list"), lambda rows: rows[0]["health"] != "ok", timeout=25)
+        assert [row["health"] for row in daemon.rows("list")] == ["unresponsive", "ok"]
+    else:
+        daemon.write("vmkeep.conf", vmk.DEFAULTS + "[Daemon]\nHealthCheckSec=1s\n")
+        daemon.ok("reload")
+        assert client.event("VM_HEALTH", timeout=25)["name"] == "a"
+    daemon.kill(daemon.info("a")["pid"], "CONT")
+    assert client.event("VM_HEALTH", lambda data: data["health"] == "ok")["name"] == "a"
+
+
 def test_silent_monitor(daemon):
     """A QEMU that stands still: the request ends, the VM is shown as it is, nobody else is held up, and
     when it goes on, so does all that was asked."""

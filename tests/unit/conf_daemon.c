@@ -37,16 +37,18 @@ static void presets(void **state)
 	assert_string_equal(d.log_level, "info");
 	assert_int_equal(d.max_clients, 256);
 	assert_int_equal(d.max_clients_per_user, 64);
+	assert_int_equal(d.health_check_ms, 300000);
 	assert_int_equal(d.n_defaults, 0);
 	conf_daemon_release(&d);
 
 	parse(&d,
-		"[Daemon]\nImageDir=/data\nLogLevel=debug\nMaxClients=9\nMaxClientsPerUser=3\nX-a=b\n",
+		"[Daemon]\nImageDir=/data\nLogLevel=debug\nMaxClients=9\nMaxClientsPerUser=3\nHealthCheckSec=infinity\nX-a=b\n",
 		"");
 	assert_string_equal(d.image_dir, "/data");
 	assert_string_equal(d.log_level, "debug");
 	assert_int_equal(d.max_clients, 9);
 	assert_int_equal(d.max_clients_per_user, 3);
+	assert_int_equal(d.health_check_ms, UINT64_MAX);
 	assert_int_equal(d.ignored.n, 1);
 	conf_daemon_release(&d);
 }
