@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/proc.h"
 #include "conf/load.h"
 
 enum { LOCK_TRIES = 15, LOCK_WAIT_US = 20000 };
@@ -62,15 +63,6 @@ static int take_lock(struct daemon *d, struct err *e)
 	return 0;
 }
 
-static void read_boot_id(struct daemon *d)
-{
-	struct buf b = BUF_MAX(64);
-
-	file_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", &b, NULL);
-	snprintf(d->boot_id, sizeof d->boot_id, "%.36s", b.data ? b.data : "");
-	buf_release(&b);
-}
-
 int daemon_init(struct daemon *d, const struct daemon_options *o, struct err *e)
 {
 	const struct {
@@ -100,7 +92,7 @@ int daemon_init(struct daemon *d, const struct daemon_options *o, struct err *e)
 		return err_errno(e, "make directory '%s/vms'", d->dirs.state);
 	if (mkdirat(d->dirs.run_fd, "vms", 0700) < 0 && errno != EEXIST)
 		return err_errno(e, "make directory '%s/vms'", d->dirs.run);
-	read_boot_id(d);
+	proc_boot_id(d->boot_id);
 	if (loop_init(&d->loop) < 0)
 		return err_set(e, ERR_NO_RESOURCES, "no event loop: out of memory or descriptors");
 	return 0;

@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 #include "base/loop.h"
+#include "base/proc.h"
 #include "conf/conf.h"
 #include "supervisor/core/job.h"
 
@@ -53,7 +54,7 @@ struct daemon {
 	struct service *service;
 	/* where events go: main()'s, which knows who wants them */
 	void (*emit)(struct daemon *d, const char *name, json_t *data /* stolen */);
-	char boot_id[37];
+	char boot_id[PROC_BOOT_ID];
 	bool log_level_given; /* on the command line: LogLevel= does not count */
 };
 

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/proc.h"
 #include "base/text.h"
 
 /* Seconds. A start takes 10 to 25 ms. */
@@ -48,24 +49,12 @@ static void arm(struct dnsmasq *d, double seconds)
 	ev_timer_start(d->ev, &d->timer);
 }
 
-/* Field 22, counted from the last ')': the name may hold anything. 0: no such process. */
+/* 0: no such process. */
 static uint64_t start_time(pid_t pid)
 {
-	_cleanup_(free_ptr) char *path = xasprintf("/proc/%d/stat", (int)pid);
-	struct buf b = BUF_MAX(4096);
-	uint64_t start = 0;
-	char *p = NULL;
+	struct proc_stat s;
 
-	if (file_read(AT_FDCWD, path, &b, NULL) == 0 && b.data)
-		p = strrchr(b.data, ')');
-	for (int field = 2; p && field < 22; field++) {
-		p = strchr(p, ' ');
-		p = p ? p + 1 : NULL;
-	}
-	if (p)
-		start = strtoull(p, NULL, 10);
-	buf_release(&b);
-	return start;
+	return proc_stat(pid, &s) ? s.starttime : 0;
 }
 
 /* Whether its command line carries our configuration file, as a word of its own. */

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/proc.h"
 #include "supervisor/network/private.h"
 
 enum { RECORD_VERSION = 1, RECORD_MAX = 65536 };
@@ -23,16 +24,6 @@ static char *record_path(const struct network *n)
 static char *choice_path(const struct network *n)
 {
 	return xasprintf("%s/%s.json", n->ns->state, n->name);
-}
-
-static void boot_id(char id[40])
-{
-	struct buf b = BUF_MAX(64);
-
-	id[0] = '\0';
-	if (file_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", &b, NULL) == 0 && b.len >= 36)
-		snprintf(id, 40, "%.36s", b.data);
-	buf_release(&b);
 }
 
 static int save(const char *path, json_t *o /* stolen */, bool sync, struct err *e)
@@ -120,9 +111,9 @@ int record_save(const struct network *n, struct err *e)
 {
 	_cleanup_(free_ptr) char *path = record_path(n);
 	json_t *o = choice_json(&n->plan.choice), *steps = json_array();
-	char boot[40];
+	char boot[PROC_BOOT_ID];
 
-	boot_id(boot);
+	proc_boot_id(boot);
 	json_object_set_new(o, "network", json_string(n->name));
 	json_object_set_new(o, "boot", json_string(boot));
 	json_object_set_new(o, "table", json_string(n->plan.table));
@@ -170,12 +161,12 @@ bool record_load(struct network *n, pid_t *pid, uint64_t *start, bool *same_boot
 {
 	_cleanup_(free_ptr) char *path = record_path(n);
 	json_t *o = load(path), *process = json_object_get(o, "dnsmasq");
-	char boot[40];
+	char boot[PROC_BOOT_ID];
 	bool ok;
 
 	if (!o)
 		return false;
-	boot_id(boot);
+	proc_boot_id(boot);
 	ok = plan_parse(n, o);
 	if (!ok)
 		log_error(NULL, "'%s' makes no sense: what it says is left alone", path);

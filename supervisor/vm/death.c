@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/proc.h"
 
 /* "KEY NUMBER" in a file of such lines; false: there is no such file. */
 static bool counter(const char *path, const char *key, uint64_t *value)
@@ -125,20 +126,11 @@ void death_text(const struct death *d, char *buf, size_t len)
 
 /* --- one that does not end --- */
 
-static char read_state(const char *task)
+static char read_state(pid_t thread)
 {
-	struct buf b = BUF_MAX(4096);
-	char path[96], state = '?';
-	const char *p;
+	struct proc_stat s;
 
-	snprintf(path, sizeof path, "%s/stat", task);
-	file_read(AT_FDCWD, path, &b, NULL);
-	/* the name in brackets may hold anything */
-	p = b.data ? strrchr(b.data, ')') : NULL;
-	if (p && p[1] == ' ')
-		state = p[2];
-	buf_release(&b);
-	return state;
+	return proc_stat(thread, &s) ? s.state : '?';
 }
 
 /* The thread that holds it up: the first that neither runs to its end nor has reached it. */
@@ -154,7 +146,7 @@ static char find_culprit(pid_t pid, char *task, size_t len)
 		if (e->d_name[0] == '.')
 			continue;
 		snprintf(task, len, "%s/%.16s", dir, e->d_name);
-		state = read_state(task);
+		state = read_state(atoi(e->d_name));
 		first = first == '?' ? state : first;
 	}
 	if (d)

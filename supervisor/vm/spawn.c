@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/proc.h"
 #include "base/text.h"
 #include "supervisor/api/api.h"
 #include "supervisor/jail/plan.h"
@@ -177,25 +178,13 @@ static int send_plan(int fd, const struct buf *plan, const struct baggage *b, st
 	return 0;
 }
 
+/* 0: there is none. */
 static uint64_t process_starttime(pid_t pid)
 {
-	struct buf b = BUF_MAX(4096);
-	unsigned long long start = 0;
-	char path[64], *p;
+	struct proc_stat s;
 
-	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-	file_read(AT_FDCWD, path, &b, NULL);
-	/* the name in brackets may hold anything; field 22 counts from behind it */
-	p = b.data ? strrchr(b.data, ')') : NULL;
 	/* a zombie runs no guest */
-	if (p && p[1] == ' ' && strchr("ZX", p[2]))
-		p = NULL;
-	for (int field = 2; p && field < 22; field++)
-		p = strchr(p + 1, ' ');
-	if (p)
-		start = strtoull(p, NULL, 10);
-	buf_release(&b);
-	return start;
+	return proc_stat(pid, &s) && !strchr("ZX", s.state) ? s.starttime : 0;
 }
 
 bool vm_process_is(pid_t pid, uint64_t starttime)

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -19,6 +20,7 @@
 #include "base/file.h"
 #include "base/loop.h"
 #include "base/mem.h"
+#include "base/proc.h"
 
 static void buffers(void **state)
 {
@@ -237,6 +239,31 @@ static void spawn_descriptors(void **state)
 	close(pidfd);
 }
 
+/* A name that looks like the fields behind it is only a name. */
+static void processes(void **state)
+{
+	struct proc_stat own = { 0 }, child = { 0 };
+	char id[PROC_BOOT_ID];
+	pid_t pid;
+
+	(void)state;
+	prctl(PR_SET_NAME, ") Z 1 2) T 7");
+	assert_true(proc_stat(getpid(), &own));
+	assert_int_equal(own.state, 'R');
+	assert_true(own.starttime > 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(0);
+	assert_int_equal(waitid(P_PID, (id_t)pid, &(siginfo_t){ 0 }, WEXITED | WNOWAIT), 0);
+	assert_true(proc_stat(pid, &child));
+	assert_int_equal(child.state, 'Z');
+	assert_true(child.starttime >= own.starttime);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_false(proc_stat(pid, &child));
+	proc_boot_id(id);
+	assert_int_equal(strlen(id), PROC_BOOT_ID - 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -247,6 +274,7 @@ int main(void)
 		cmocka_unit_test(children),
 		cmocka_unit_test(no_such_program),
 		cmocka_unit_test(spawn_descriptors),
+		cmocka_unit_test(processes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/proc.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+
+bool proc_stat(pid_t pid, struct proc_stat *s)
+{
+	struct buf b = BUF_MAX(4096);
+	char path[64], *p;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	file_read(AT_FDCWD, path, &b, NULL);
+	/* the name in brackets may hold anything: fields count from behind it, the state is the third */
+	p = b.data ? strrchr(b.data, ')') : NULL;
+	p = p && p[1] == ' ' ? p + 2 : NULL;
+	if (p)
+		s->state = *p;
+	for (int field = 3; p && field < 22; field++) {
+		p = strchr(p, ' ');
+		p = p ? p + 1 : NULL;
+	}
+	if (p)
+		s->starttime = strtoull(p, NULL, 10);
+	buf_release(&b);
+	return p;
+}
+
+void proc_boot_id(char id[PROC_BOOT_ID])
+{
+	struct buf b = BUF_MAX(64);
+
+	file_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", &b, NULL);
+	snprintf(id, PROC_BOOT_ID, "%.36s", b.data ? b.data : "");
+	buf_release(&b);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * base/proc.h - what the kernel tells of a process, in proc(5)
+ *
+ * Pid, start time and boot id together name one process for ever. These files are the kernel's memory:
+ * reading them does not block.
+ */
+#ifndef BASE_PROC_H
+#define BASE_PROC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct proc_stat {
+	char state;	    /* R, S, D, T, t, Z, X */
+	uint64_t starttime; /* clock ticks since the boot */
+};
+
+/* Of a process or a thread; false: there is none. */
+bool proc_stat(pid_t pid, struct proc_stat *s);
+
+enum { PROC_BOOT_ID = 37 };
+/* "" where it cannot be read. */
+void proc_boot_id(char id[PROC_BOOT_ID]);
+
+#endif
