@@ -120,7 +120,7 @@ static enum ending turn(struct console *s, const sigset_t *mask)
 }
 
 /* Why the daemon ended it; the guest's end is the usual reason. */
-static void tell_disconnected(const struct console *s)
+static int tell_disconnected(const struct console *s)
 {
 	struct conn conn = CONN_INIT;
 	json_t *arguments = json_pack("{s:s}", "name", s->name), *info = NULL;
@@ -132,11 +132,14 @@ static void tell_disconnected(const struct console *s)
 	state = print_value("state", json_object_get(info, "state"));
 	if (info)
 		fprintf(stderr, "\nDisconnected: %s is %s\n", s->name, state);
+	else if (e.class == ERR_UNREACHABLE)
+		fprintf(stderr, "\nDisconnected: vmkeepd is gone; guests do not end with it\n");
 	else
 		fprintf(stderr, "\nDisconnected: %s\n", e.text);
 	conn_release(&conn);
 	json_decref(info);
 	json_decref(arguments);
+	return info ? EXIT_SUCCESS : api_class(e.class)->exit;
 }
 
 static int finish(const struct console *s, enum ending ending)
@@ -156,7 +159,7 @@ static int finish(const struct console *s, enum ending ending)
 	if (s->raw && ending == LEFT)
 		fprintf(stderr, "\nLeft %s; it goes on.\n", s->name);
 	else if (s->raw && ending == DISCONNECTED)
-		tell_disconnected(s);
+		return tell_disconnected(s);
 	return ending == NO_READER ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 

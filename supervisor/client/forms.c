@@ -159,6 +159,16 @@ static void json_print(struct command *c, const char *target, const json_t *resu
 	command_print_json(c, result);
 }
 
+static void reset_failed_print(struct command *c, const char *target, const json_t *result)
+{
+	_cleanup_(free_ptr) char *state = print_value("state", json_object_get(result, "state"));
+
+	if (json_is_false(json_object_get(result, "changed")))
+		buf_printf(&c->out, "%s: %s, with no failures to forget\n", target, state);
+	else
+		command_print(c, target, result);
+}
+
 /* virsh's domstate says one word. */
 static void info_print(struct command *c, const char *target, const json_t *result)
 {
@@ -233,6 +243,7 @@ static int version_run(struct command *c)
 static const struct command_form forms[] = {
 	{"vm-list",	     NULL,	   NULL,		 list_print    },
 	{ "vm-info",	     NULL,	   info_status,	info_print    },
+	{ "vm-reset-failed", NULL,	  NULL,		reset_failed_print },
 	{ "vm-console",	console_run, NULL,		   NULL		},
 	{ "vm-log",	    stream_run,	NULL,	      NULL	   },
 	{ "subscribe",     events_run,  NULL,		 NULL	      },

@@ -35,7 +35,7 @@ static bool take_process(struct vm *vm, const struct record_process *p)
 
 static void adopt_running(struct vm *vm, const struct record_process *p)
 {
-	_cleanup_(free_ptr) char *reason = p->paused ? xstrdup(vm->reason) : NULL;
+	_cleanup_(free_ptr) char *reason = vm->reason[0] ? xstrdup(vm->reason) : NULL;
 	struct err e = ERR_INIT;
 	double since = vm->since;
 

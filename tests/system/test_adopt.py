@@ -72,6 +72,19 @@ def test_paused_stays_paused(daemon):
     daemon.ok("resume", "a")
 
 
+def test_reason_stays(daemon):
+    """A guest that ignored a stop runs on, and the next daemon still says so."""
+    daemon.micro("a", "deaf")
+    daemon.up("a")
+    daemon.fails(8, "stop", "a", "--timeout", "1")
+    info = daemon.info("a")
+    assert info["reason"]
+    daemon.kill_daemon()
+    daemon.start()
+    again = daemon.wait_state("a", "running")
+    assert (again["reason"], again["since"]) == (info["reason"], info["since"])
+
+
 def test_paused_while_nobody_looked(daemon):
     daemon.micro("a")
     daemon.up("a")

@@ -49,6 +49,18 @@ def test_leaving(daemon):
     assert terminal.wait() == 0
 
 
+def test_daemon_goes(daemon):
+    """Whoever is attached is told whose end it was."""
+    daemon.micro("a", "echo")
+    daemon.up("a")
+    terminal = daemon.stream("console", "a", terminal=True)
+    terminal.until("up")
+    daemon.kill_daemon()
+    terminal.until("Disconnected: vmkeepd is gone; guests do not end with it")
+    assert terminal.wait() == 10
+    daemon.start()
+
+
 def test_terminal_is_put_back(daemon):
     daemon.micro("a", "echo")
     daemon.up("a")

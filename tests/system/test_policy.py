@@ -97,7 +97,8 @@ def test_failed_survives_the_daemon(daemon):
     out = daemon.ok("reset-failed", "a")
     assert "stopped" in out
     assert daemon.info("a")["reason"] == ""
-    assert "already" in daemon.ok("reset-failed", "a") or daemon.json("reset-failed", "a")["changed"] is False
+    assert daemon.ok("reset-failed", "a") == "a: stopped, with no failures to forget\n"
+    assert daemon.json("reset-failed", "a")["changed"] is False
     daemon.kill_daemon()
     daemon.start()
     assert daemon.info("a")["state"] == "stopped"
@@ -183,7 +184,9 @@ def test_hooks_tell_somebody(daemon):
                       lambda words: words == ["own", "crash-restart", "own", "failed"])
     args = daemon.eventually(lambda: vmk.read_text(told + ".args").splitlines(), lambda lines: len(lines) == 2)
     assert args[0].startswith("a crash-restart crashed: signal 9") and args[1] == "a failed " + reason
-    first, second = (json.loads(line) for line in vmk.read_text(told + ".json").split("\n") if line)
+    lines = daemon.eventually(lambda: vmk.read_text(told + ".json").splitlines(),
+                              lambda lines: len(lines) == 2 and lines[1].endswith("}"))
+    first, second = (json.loads(line) for line in lines)
     assert (first["name"], first["event"], first["state"], first["pid"]) == ("a", "crash-restart", "backoff", None)
     assert (second["state"], second["reason"]) == ("failed", reason) and abs(second["time"] - time.time()) < 60
     daemon.eventually(lambda: os.path.exists(told + ".info") and vmk.read_text(told + ".info"),
