@@ -240,8 +240,9 @@ static bool drain(struct port *p)
 		if (p->first)
 			ready_feed(p->vm, chunk, (size_t)n);
 	}
+	/* from the start: a page is given back only as a whole, and this may be the rest of one */
 	if (p->drained > from)
-		fallocate(p->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, p->drained - from);
+		fallocate(p->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, p->drained);
 	return p->drained - from >= DRAIN_MAX;
 }
 

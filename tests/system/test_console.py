@@ -178,3 +178,17 @@ def test_escapes_reach_no_terminal_through_errors(daemon):
     terminal = daemon.stream("start", "a", terminal=True)
     assert terminal.wait() == 7
     assert "no-such" in terminal.text
+
+
+def test_drained_output_takes_no_room(daemon):
+    """However small the pieces in which it comes: a page is given back, though no piece filled it."""
+    daemon.micro("a", "deaf")
+    daemon.up("a")
+    path = daemon.inner(os.path.join(daemon.run, "vms", "a", "out", "serial-console"))
+    log = os.path.join(daemon.log, "a", "console.log")
+    for _ in range(60):
+        before = os.path.getsize(log)
+        with open(path, "ab") as f:
+            f.write(b"x" * 2999 + b"\n")
+        daemon.eventually(lambda: os.path.getsize(log), lambda size: size >= before + 3000)
+    daemon.eventually(lambda: os.stat(path).st_blocks, lambda n: n <= 8)
