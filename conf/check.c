@@ -257,6 +257,12 @@ static void check_nic(const struct check *k, const struct conf_nic *nic)
 	}
 }
 
+static void check_ready(const struct check *k)
+{
+	if (streq(k->c->ready_when, "agent") && !k->c->agent)
+		VM_PROBLEM(k, "Lifecycle", "ReadyWhen", "agent needs [Agent] Enable=yes");
+}
+
 static void check_display(const struct check *k)
 {
 	const struct conf_vm *c = k->c;
@@ -282,6 +288,7 @@ void conf_vm_check(
 	for (size_t i = 0; i < c->nics; i++)
 		check_nic(&k, &c->nic[i]);
 	check_display(&k);
+	check_ready(&k);
 	if (!whole)
 		return;
 	check_order(&k);

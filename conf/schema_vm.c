@@ -336,11 +336,12 @@ static const struct conf_key lifecycle_keys[] = {
 	{ .name = "Requires",        LIST(NAME, conf_vm, requires), .apply = CONF_APPLY_LIVE,
 	  .help = "Likewise, but they are started for it, and it stays down when one fails." },
 	{ .name = "ReadyWhen",       STRING(TEXT, conf_vm, ready_when), .apply = CONF_APPLY_START,
-	  .check = conf_word_ready, .what = "started, lease, tcp:PORT or log:TEXT",
+	  .check = conf_word_ready, .what = "started, lease, agent, notify, tcp:PORT or log:TEXT",
 	  .preset = "started",
 	  .help = "When those that come after it may start: it runs, it has taken an address, "
-		  "its first address takes connections at PORT, or it has written TEXT to its first serial "
-		  "port." },
+		  "its guest agent answers, it has said so itself at a port for that (see STARTING WITH "
+		  "THE HOST), its first address takes connections at PORT, or it has written TEXT to its "
+		  "first serial port." },
 	{ .name = "TimeoutReadySec", TIME(conf_vm, timeout_ready_ms), .preset = "2min",
 	  .apply = CONF_APPLY_START,
 	  .help = "How long that may take; then those with After= start anyway." },

@@ -153,7 +153,8 @@ bool conf_word_ready(const char *s)
 		return number(s + 4, strlen(s + 4), 1, 65535);
 	if (strncmp(s, "log:", 4) == 0)
 		return s[4] != '\0' && strlen(s + 4) <= 256;
-	return strcmp(s, "started") == 0 || strcmp(s, "lease") == 0;
+	return strcmp(s, "started") == 0 || strcmp(s, "lease") == 0 || strcmp(s, "agent") == 0 ||
+	       strcmp(s, "notify") == 0;
 }
 
 bool conf_word_rng(const char *s)

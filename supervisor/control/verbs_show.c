@@ -213,6 +213,10 @@ static void add_process(json_t *o, struct vm *vm)
 		json_object_set_new(o, "agent", json_string(vm_agent_is_open(vm) ? "open" : "closed"));
 	if (vm_agent_is_frozen(vm))
 		json_object_set_new(o, "frozen", json_true());
+	if (vm->notify) {
+		json_object_set_new(o, "ready", json_boolean(vm->ready_seen));
+		json_object_set_new(o, "status", json_string(vm->ready_status));
+	}
 	if (vm->busy)
 		json_object_set_new(o, "busy", json_string(vm->busy));
 	json_object_set_new(o, "nics", nic_rows(vm));

@@ -12,6 +12,7 @@
 #include "supervisor/vm/agent.h"
 #include "supervisor/vm/console.h"
 #include "supervisor/vm/display.h"
+#include "supervisor/vm/notify.h"
 #include "supervisor/vm/output.h"
 #include "supervisor/vm/record.h"
 #include "supervisor/vm/spawn.h"
@@ -57,6 +58,7 @@ static void adopt_running(struct vm *vm, const struct record_process *p)
 	vm_history(vm, "adopted", NULL, NULL);
 	console_open(vm);
 	vm_agent_open(vm, true);
+	notify_open(vm);
 	output_open(vm);
 	if (p->stopping)
 		vm_event(vm, VM_EV_STOP, NULL);

@@ -16,6 +16,7 @@ struct vm_agent {
 	struct vm *vm;
 	bool open;
 	struct agent *conn; /* while it is open */
+	bool pinged, answers; /* of this connection: was asked, and has answered */
 	bool frozen;	    /* by us, and not thawed yet */
 	bool thawing;
 	double give_up; /* daemon_now() until which a thaw is tried */
@@ -162,6 +163,7 @@ static void disconnect(struct vm_agent *a)
 	agent_forget(a->conn, a);
 	agent_close(a->conn);
 	a->conn = NULL;
+	a->pinged = a->answers = false;
 	err_set(&e, ERR_UNREACHABLE, "the guest agent went away");
 	if (a->on_frozen)
 		on_freeze(a, NULL, &e);
@@ -350,6 +352,26 @@ int vm_agent_freeze(struct vm *vm, double seconds, agent_reply_fn *reply, void *
 	a->on_frozen = reply;
 	a->on_frozen_data = data;
 	return 0;
+}
+
+static void on_ping(void *data, const json_t *result, const struct err *e)
+{
+	struct vm_agent *a = data;
+
+	(void)result;
+	a->pinged = false; /* in vain: ask again */
+	a->answers = !e;
+}
+
+bool vm_agent_answers(struct vm *vm)
+{
+	struct vm_agent *a = vm->agent;
+
+	if (!vm_agent_is_open(vm))
+		return false;
+	if (!a->answers && !a->pinged)
+		a->pinged = vm_agent_call(vm, "guest-ping", NULL, AGENT_SECONDS, on_ping, a, NULL) == 0;
+	return a->answers;
 }
 
 struct thaw { /* one that somebody asked for; the VM may go away meanwhile */

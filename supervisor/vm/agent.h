@@ -33,6 +33,8 @@ void vm_agent_change(struct vm *vm, const json_t *data);
 
 bool vm_agent_is_open(const struct vm *vm);
 bool vm_agent_is_frozen(const struct vm *vm);
+/* It has answered since its port was opened. Asks, when that is not known yet: look again. */
+bool vm_agent_answers(struct vm *vm);
 
 /* An agent_call(); without an agent ERR_WRONG_STATE in words, and no callback. */
 int vm_agent_call(struct vm *vm, const char *command, json_t *arguments /* stolen */, double timeout,

@@ -99,16 +99,14 @@ static const char *comma(struct build *b, const char *value)
 {
 	struct buf t = BUF_INIT;
 	const char *s;
-	char *text;
 
 	for (const char *p = value; *p; p++) {
 		buf_addc(&t, *p);
 		if (*p == ',')
 			buf_addc(&t, ',');
 	}
-	text = buf_steal(&t);
-	s = arena_strdup(&b->out->arena, text);
-	free(text);
+	s = arena_strdup(&b->out->arena, t.data ? t.data : "");
+	buf_release(&t);
 	return s;
 }
 
@@ -244,13 +242,18 @@ static void add_display(struct build *b)
 
 /* Monitor and serial lines */
 
-static void add_monitor(struct build *b)
+static void add_socket(struct build *b, const char *id, int fd)
 {
 	if (b->ctx->paste)
-		add_option(b, "-chardev", "socket,id=qmp,path=%s/qmp.sock,server=on,wait=off",
-			comma(b, b->ctx->run_dir));
+		add_option(b, "-chardev", "socket,id=%s,path=%s/%s.sock,server=on,wait=off", id,
+			comma(b, b->ctx->run_dir), id);
 	else
-		add_option(b, "-chardev", "socket,id=qmp,fd=%d,server=on,wait=off", ARGV_FD_QMP);
+		add_option(b, "-chardev", "socket,id=%s,fd=%d,server=on,wait=off", id, fd);
+}
+
+static void add_monitor(struct build *b)
+{
+	add_socket(b, "qmp", ARGV_FD_QMP);
 	add_option(b, "-mon", "chardev=qmp,mode=control");
 }
 
@@ -295,24 +298,35 @@ static void add_serials(struct build *b)
 	}
 }
 
+/* A file, as of a serial port's output: what the guest says while no daemon runs is not lost. */
+static void add_notify(struct build *b)
+{
+	bool paste = b->ctx->paste;
+
+	if (!paste)
+		add_option(b, "-add-fd", "set=" ARGV_FDSET_NOTIFY ",fd=%d", ARGV_FD_NOTIFY);
+	add_option(b, "-chardev", "file,id=notify,path=%s%s,append=on",
+		paste ? comma(b, b->ctx->run_dir) : "/dev/fdset/",
+		paste ? "/notify.log" : ARGV_FDSET_NOTIFY);
+	add_json(b, "-device", device_notify());
+}
+
 /* Last of all devices, so that none of a VM that had no controller yet moves. */
-static void add_agent(struct build *b)
+static void add_guest_ports(struct build *b)
 {
 	const struct conf_vm *c = b->c;
-	bool has_controller = false;
+	bool notify = argv_wants_notify(c), has_controller = false;
 
-	if (!c->agent)
-		return;
 	for (size_t i = 0; i < c->serials; i++)
 		has_controller |= c->serial[i].type == CONF_SERIAL_VIRTIO;
-	if (!has_controller)
+	if ((c->agent || notify) && !has_controller)
 		add_json(b, "-device", device_virtio_serial(&b->bus, &b->e));
-	if (b->ctx->paste)
-		add_option(b, "-chardev", "socket,id=agent,path=%s/agent.sock,server=on,wait=off",
-			comma(b, b->ctx->run_dir));
-	else
-		add_option(b, "-chardev", "socket,id=agent,fd=%d,server=on,wait=off", ARGV_FD_AGENT);
-	add_json(b, "-device", device_agent());
+	if (c->agent) {
+		add_socket(b, "agent", ARGV_FD_AGENT);
+		add_json(b, "-device", device_agent());
+	}
+	if (notify)
+		add_notify(b);
 }
 
 /* Disks and NICs */
@@ -382,14 +396,6 @@ static void add_ports(struct build *b)
 		add_json(b, "-device", device_root_port(i));
 }
 
-static bool uses_scsi(const struct conf_vm *c)
-{
-	for (size_t i = 0; i < c->disks; i++)
-		if (c->disk[i].bus == CONF_BUS_SCSI)
-			return true;
-	return false;
-}
-
 /* Disks and NICs find their slots first, so that what is optional stands behind them. */
 static void add_devices(struct build *b)
 {
@@ -400,7 +406,7 @@ static void add_devices(struct build *b)
 	add_drives(b, front);
 	add_nics(b, front);
 	add_ports(b);
-	if (uses_scsi(c))
+	if (argv_wants_scsi(c))
 		add_json(b, "-device", device_scsi_controller(&b->bus, &b->e));
 	json_array_foreach (front, i, dev)
 		add_json(b, "-device", json_incref(dev));
@@ -418,7 +424,7 @@ static void add_devices(struct build *b)
 		add_json(b, "-device", device_rng(c, &b->bus, &b->e));
 	}
 	add_json(b, "-device", device_pvpanic(&b->bus, &b->e));
-	add_agent(b);
+	add_guest_ports(b);
 }
 
 /* Each line is a word, or an option and its argument. */
@@ -491,10 +497,4 @@ int argv_build(struct argv *out, const struct conf_vm *c, struct identity *id,
 	if (b.r < 0)
 		argv_release(out);
 	return b.r;
-}
-
-void argv_release(struct argv *a)
-{
-	arena_release(&a->arena);
-	*a = (struct argv)ARGV_INIT;
 }

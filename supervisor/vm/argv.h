@@ -24,6 +24,8 @@ enum {
 	ARGV_FD_QMP = 3,
 	ARGV_FD_SERIAL_FIRST = 4,
 	ARGV_FD_AGENT = 20,
+	ARGV_FD_NOTIFY = 21, /* O_WRONLY|O_APPEND, becomes /dev/fdset/ and this: */
+#define ARGV_FDSET_NOTIFY "9" /* behind the serial ports' */
 	ARGV_FD_TAP_FIRST = 40,
 	ARGV_SERIALS_MAX = 8,
 	ARGV_NICS_MAX = 32,
@@ -50,7 +52,7 @@ struct argv_context {
 	unsigned ports; /* root ports as this guest began with; 0: those in use and four more */
 	const char *image_dir; /* for relative disk paths */
 	const char *run_dir;   /* RUN/vms/NAME, for paste: qmp.sock, agent.sock, serial-ID.sock,
-				  serial-ID.log, vnc.sock */
+				  serial-ID.log, notify.log, vnc.sock */
 	const char *nvram;     /* absolute path of the UEFI variables (qcow2), NULL: BIOS */
 	const struct firmware *firmware; /* the chosen descriptor, NULL: BIOS */
 	const char (*tap)[16];		 /* names of the taps by NIC, for paste */
@@ -99,5 +101,9 @@ size_t argv_files(const struct conf_vm *c, const struct identity *id,
 	const struct argv_context *ctx, struct arena *a, struct argv_file *file, size_t max);
 /* Some disk has AIO=io_uring: only then does the system call filter let it through. */
 bool argv_wants_io_uring(const struct conf_vm *c);
+/* There is a SCSI controller. */
+bool argv_wants_scsi(const struct conf_vm *c);
+/* ReadyWhen=notify: there is a port at which the guest says so. */
+bool argv_wants_notify(const struct conf_vm *c);
 
 #endif

@@ -76,10 +76,29 @@ size_t argv_files(const struct conf_vm *c, const struct identity *id,
 	return l.n;
 }
 
+bool argv_wants_scsi(const struct conf_vm *c)
+{
+	for (size_t i = 0; i < c->disks; i++)
+		if (c->disk[i].bus == CONF_BUS_SCSI)
+			return true;
+	return false;
+}
+
+bool argv_wants_notify(const struct conf_vm *c)
+{
+	return streq(c->ready_when, "notify");
+}
+
 bool argv_wants_io_uring(const struct conf_vm *c)
 {
 	for (size_t i = 0; i < c->disks; i++)
 		if (c->disk[i].aio == CONF_AIO_IO_URING)
 			return true;
 	return false;
+}
+
+void argv_release(struct argv *a)
+{
+	arena_release(&a->arena);
+	*a = (struct argv)ARGV_INIT;
 }

@@ -5,7 +5,7 @@
  * One pure function per device. -device prints it, device_add sends it; -blockdev likewise and
  * blockdev-add. Names: disk "disk-ID" or "cd-ID" with the nodes "d-ID" (format) and "f-ID" (file),
  * the n-th file of its backing chain "dn-ID" and "fn-ID"; "nic-ID" with netdev "net-ID";
- * "serial-ID" with chardev "char-ID"; "agent0" with chardev "agent". QEMU takes at most 31 bytes for a node name: a longer id is
+ * "serial-ID" with chardev "char-ID"; "agent0" with chardev "agent", "notify0" with "notify". QEMU takes at most 31 bytes for a node name: a longer id is
  *cut and made unique by a hash.
  *
  * Every device has an explicit place from the identity (R33). Numbers of identity slots:
@@ -100,5 +100,6 @@ json_t *device_tablet(void);
 json_t *device_virtio_serial(struct device_bus *bus, struct err *e);
 json_t *device_serial(const struct conf_serial *s, unsigned index); /* among those of its type */
 json_t *device_agent(void);					     /* on the virtio serial controller */
+json_t *device_notify(void);					     /* likewise */
 
 #endif

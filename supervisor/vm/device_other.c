@@ -171,3 +171,10 @@ json_t *device_agent(void)
 	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "driver", "virtserialport", "id", "agent0",
 		"chardev", "agent", "bus", "vserial0.0", "nr", 30, "name", "org.qemu.guest_agent.0");
 }
+
+/* The one before the agent's. */
+json_t *device_notify(void)
+{
+	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "driver", "virtserialport", "id", "notify0",
+		"chardev", "notify", "bus", "vserial0.0", "nr", 29, "name", "org.vmkeep.notify.0");
+}

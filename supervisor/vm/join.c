@@ -8,6 +8,7 @@
 #include "supervisor/vm/agent.h"
 #include "supervisor/vm/display.h"
 #include "supervisor/vm/device.h"
+#include "supervisor/vm/notify.h"
 #include "supervisor/vm/spawn.h"
 
 static void broken(struct vm *vm, const struct err *e)
@@ -372,15 +373,22 @@ static void on_stop(struct vm *vm, const json_t *data)
 
 /* After a reset by hand SeaBIOS resets once more by itself, for its code in RAM is not fresh. Only then,
  * when the state's timer fires, is a reset the guest's own again. */
-static void on_reset(struct vm *vm, const json_t *data)
+static void expect_reset(struct vm *vm)
 {
-	(void)data;
 	if (vm->state == VM_RUNNING && vm->running.on_reboot != CONF_ENDING_RESTART)
 		vm_arm(vm, VM_RESET_SECONDS);
 }
 
+static void on_reset(struct vm *vm, const json_t *data)
+{
+	(void)data;
+	notify_restart(vm);
+	expect_reset(vm);
+}
+
 static void on_resume(struct vm *vm, const json_t *data)
 {
+	(void)data;
 	free(vm->io_error);
 	vm->io_error = NULL;
 	vm->paused_start = false;
@@ -388,7 +396,7 @@ static void on_resume(struct vm *vm, const json_t *data)
 		vm->ending = VM_END_NONE;
 	vm_event(vm, VM_EV_RESUMED, NULL);
 	/* it may have been reset while it stood still */
-	on_reset(vm, data);
+	expect_reset(vm);
 	vm_space_resumed(vm);
 }
 

@@ -5,8 +5,9 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include "base/log.h"
 #include "base/mem.h"
-#include "supervisor/vm/vm.h"
+#include "supervisor/vm/agent.h"
 
 #define CONNECT_PATIENCE 3.0 /* seconds until another connection is tried */
 
@@ -54,22 +55,33 @@ static bool takes_connections(struct ready *r, const struct vm *vm, const char *
 	return false;
 }
 
-bool ready_look(struct ready *r, const struct vm *vm)
+bool ready_look(struct ready *r, struct vm *vm)
 {
 	const char *when = vm->running.ready_when;
 
 	if (!when || streq(when, "started"))
 		return true;
+	if (streq(when, "lease"))
+		return has_lease(vm);
+	if (streq(when, "agent"))
+		return vm_agent_answers(vm);
 	if (strncmp(when, "tcp:", 4) == 0)
 		return takes_connections(r, vm, when + 4);
-	if (strncmp(when, "log:", 4) == 0)
-		return vm->ready_seen;
-	return has_lease(vm);
+	return vm->ready_seen; /* log:, notify */
 }
 
 void ready_release(struct ready *r)
 {
 	close_fd(&r->fd);
+}
+
+void ready_is(struct vm *vm)
+{
+	if (vm->ready_seen)
+		return;
+	vm->ready_seen = true;
+	log_info(vm->name, "guest is ready");
+	vm_record_write(vm);
 }
 
 void ready_feed(struct vm *vm, const char *data, size_t len)
@@ -83,7 +95,8 @@ void ready_feed(struct vm *vm, const char *data, size_t len)
 	want = strlen(text);
 	/* the text may have begun in what came before */
 	buf_add(&vm->ready_tail, data, len);
-	vm->ready_seen = memmem(vm->ready_tail.data, vm->ready_tail.len, text, want) != NULL;
+	if (memmem(vm->ready_tail.data, vm->ready_tail.len, text, want))
+		ready_is(vm);
 	keep = vm->ready_seen ? 0 : want - 1;
 	if (vm->ready_tail.len > keep)
 		buf_drop(&vm->ready_tail, vm->ready_tail.len - keep);
@@ -92,5 +105,6 @@ void ready_feed(struct vm *vm, const char *data, size_t len)
 void ready_forget(struct vm *vm)
 {
 	vm->ready_seen = false;
+	vm->ready_status[0] = '\0';
 	buf_release(&vm->ready_tail);
 }

@@ -24,11 +24,13 @@ struct ready {
 	}
 
 /* Of a VM that runs. */
-bool ready_look(struct ready *r, const struct vm *vm);
+bool ready_look(struct ready *r, struct vm *vm);
 void ready_release(struct ready *r);
 
 /* What the guest wrote to its first serial port, in order. */
 void ready_feed(struct vm *vm, const char *data, size_t len);
-void ready_forget(struct vm *vm);
+/* The guest said so; the record keeps it for a new daemon. */
+void ready_is(struct vm *vm);
+void ready_forget(struct vm *vm); /* it ended, or boots anew */
 
 #endif

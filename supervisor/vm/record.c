@@ -46,6 +46,8 @@ static void add_policy(const struct vm *vm, json_t *doc)
 		json_object_set_new(doc, "trouble", json_string(vm->trouble));
 	if (vm->io_error)
 		json_object_set_new(doc, "io_error", json_string(vm->io_error));
+	json_object_set_new(doc, "ready", json_boolean(vm->ready_seen));
+	json_object_set_new(doc, "ready_status", json_string(vm->ready_status));
 }
 
 /* Younger than version 1's first daemon: each may be missing. */
@@ -53,6 +55,7 @@ static void read_policy(struct vm *vm, const json_t *doc)
 {
 	const char *io_error = json_string_value(json_object_get(doc, "io_error"));
 	const char *trouble = json_string_value(json_object_get(doc, "trouble"));
+	const char *status = json_string_value(json_object_get(doc, "ready_status"));
 	const json_t *restarts = json_object_get(doc, "restarts");
 	size_t n = json_array_size(restarts);
 
@@ -73,6 +76,8 @@ static void read_policy(struct vm *vm, const json_t *doc)
 	vm->trouble = xstrdup(trouble);
 	free(vm->io_error);
 	vm->io_error = xstrdup(io_error);
+	vm->ready_seen = json_is_true(json_object_get(doc, "ready"));
+	snprintf(vm->ready_status, sizeof vm->ready_status, "%s", status ? status : "");
 }
 
 void vm_record_write(struct vm *vm)

@@ -26,6 +26,7 @@
 #include "supervisor/vm/argv.h"
 #include "supervisor/vm/console.h"
 #include "supervisor/vm/display.h"
+#include "supervisor/vm/notify.h"
 #include "supervisor/vm/output.h"
 #include "supervisor/vm/record.h"
 
@@ -348,6 +349,12 @@ static int spawn(struct vm *vm, struct baggage *b, struct buf *plan, struct err 
 		r = make_serials(vm, b, e);
 	if (r == 0 && vm->running.agent)
 		r = make_listener(vm, "agent.sock", b, ARGV_FD_AGENT, e);
+	if (r == 0 && argv_wants_notify(&vm->running)) {
+		fd = output_make(vm, NOTIFY_FILE, e);
+		if (fd < 0)
+			return fd;
+		baggage_add(b, fd, ARGV_FD_NOTIFY);
+	}
 	if (r == 0) {
 		fd = output_make(vm, OUTPUT_STDERR, e);
 		if (fd < 0)
@@ -392,6 +399,7 @@ void vm_spawn(struct vm *vm)
 	console_open(vm);
 	output_open(vm);
 	vm_agent_open(vm, false);
+	notify_open(vm);
 	if (vm->running.timeout_start_ms != UINT64_MAX)
 		vm_arm(vm, (double)vm->running.timeout_start_ms / 1000);
 	vm_arm_start(vm);

@@ -15,6 +15,7 @@
 #include "supervisor/vm/agent.h"
 #include "supervisor/vm/console.h"
 #include "supervisor/vm/display.h"
+#include "supervisor/vm/notify.h"
 #include "supervisor/vm/ready.h"
 #include "supervisor/vm/output.h"
 #include "supervisor/vm/spawn.h"
@@ -237,6 +238,7 @@ void vm_clean(struct vm *vm)
 	qmp_close(vm->qmp);
 	vm->qmp = NULL;
 	vm_agent_end(vm);
+	notify_free(vm);
 	console_free(vm->console);
 	vm->console = NULL;
 	display_free(vm->display);

@@ -15,6 +15,7 @@
 #include "supervisor/vm/console.h"
 #include "supervisor/vm/display.h"
 #include "supervisor/vm/health.h"
+#include "supervisor/vm/notify.h"
 #include "supervisor/vm/outdated.h"
 #include "supervisor/vm/ready.h"
 #include "supervisor/vm/output.h"
@@ -60,6 +61,7 @@ void vm_free(struct vm *vm)
 		qmp_forget(vm->qmp, vm);
 	qmp_close(vm->qmp);
 	vm_agent_free(vm);
+	notify_free(vm);
 	console_free(vm->console);
 	output_free(vm);
 	display_free(vm->display);

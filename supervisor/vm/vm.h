@@ -18,6 +18,7 @@
  *   output.c  tmpfs of the two logs, stderr              security.c what confines the process
  *   tell.c    log, events, history, hooks                space.c   out of space, and again
  *   health.c  is its QEMU still there
+ *   notify.c  what the guest says of itself
  */
 #ifndef SUPERVISOR_VM_VM_H
 #define SUPERVISOR_VM_VM_H
@@ -39,6 +40,7 @@
 
 struct console;
 struct display;
+struct notify;
 struct outdated_exe;
 struct vm_agent;
 struct output;
@@ -119,7 +121,8 @@ struct vm {
 	bool agent_asked;	/* in this stop, to shut down */
 	unsigned presses;	/* of the power button, in this stop */
 	enum vm_ending ending; /* NONE while the guest lives */
-	bool ready_seen;       /* what ReadyWhen=log: waits for */
+	bool ready_seen;       /* what ReadyWhen=log: and notify wait for */
+	char ready_status[128]; /* what the guest said of itself, clean */
 	struct buf ready_tail;
 	const char *busy; /* operation that excludes others ("snapshot-create"), or NULL */
 
@@ -128,6 +131,7 @@ struct vm {
 	struct console *console;
 	struct display *display;
 	struct vm_agent *agent;
+	struct notify *notify;
 	struct output *output;
 	struct err *start_error; /* why the last start failed */
 	struct policy_memory memory;

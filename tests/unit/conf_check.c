@@ -57,6 +57,12 @@ static void checks_vm(void **state)
 			"web1.vm:4: SecureBoot: needs Machine=q35\n" },
 		{ ROOT "[Boot]\nSecureBoot=yes\n", "" },
 
+		/* what others wait for */
+		{ ROOT "[Lifecycle]\nReadyWhen=agent\n[Agent]\nEnable=no\n",
+			"web1.vm:4: ReadyWhen: agent needs [Agent] Enable=yes\n" },
+		{ ROOT "[Lifecycle]\nReadyWhen=agent\n", "" },
+		{ ROOT "[Lifecycle]\nReadyWhen=notify\n[Agent]\nEnable=no\n", "" },
+
 		/* disks */
 		{ "[Disk a]\nCache=none\n",
 			"web1.vm:1: Path: missing; give Path=, or Size= for a new image\n" },

@@ -208,6 +208,10 @@ static void give_all(struct golden *g, struct fds *f)
 	give(f, open(name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), 2);
 	give(f, listener("qmp"), ARGV_FD_QMP);
 	give(f, listener("agent"), ARGV_FD_AGENT);
+	if (argv_wants_notify(&g->conf)) {
+		snprintf(name, sizeof name, "%s/notify", dir);
+		give(f, open(name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600), ARGV_FD_NOTIFY);
+	}
 	for (size_t i = 0; i < g->conf.serials; i++) {
 		snprintf(name, sizeof name, "serial-%zu", i);
 		give(f, listener(name), argv_fd_serial(i));
