@@ -74,8 +74,20 @@ void vm_kill_process(struct vm *vm)
 	vm_arm(vm, VM_KILL_SECONDS);
 }
 
+/* Its monitor lives, or ended after the answer: the disks are being flushed. */
+static void on_quit(void *data, const json_t *result, const struct err *e)
+{
+	struct vm *vm = data;
+
+	(void)result;
+	if (vm->state == VM_QUITTING && !vm->kill_sent && (!e || e->class != ERR_TIMEOUT))
+		vm_arm(vm, VM_QUIT_SECONDS);
+}
+
 void vm_quit(struct vm *vm)
 {
+	bool lives = vm->ending == VM_END_NONE && !vm->busy;
+
 	if (!vm->qmp || vm->unresponsive > 0) {
 		vm_kill_process(vm);
 		return;
@@ -84,8 +96,10 @@ void vm_quit(struct vm *vm)
 	if (vm->ending == VM_END_NONE)
 		vm->ending = VM_END_QUIT;
 	vm_record_write(vm);
-	vm_call(vm, "quit", NULL, NULL);
-	vm_arm(vm, VM_QUIT_SECONDS);
+	vm_call(vm, "quit", NULL, on_quit);
+	/* a guest whose plug is pulled has flushed what it cares for; one that powered itself off, and a
+	 * snapshot that is being written, get the longer time even from a QEMU that is silent */
+	vm_arm(vm, lives ? VM_QUIT_REPLY_SECONDS : VM_QUIT_SECONDS);
 }
 
 void vm_expire(struct vm *vm)

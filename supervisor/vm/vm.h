@@ -53,7 +53,8 @@ enum vm_want { VM_WANT_STOPPED, VM_WANT_RUNNING };
 enum {
 	VM_AGENT_STOP_SECONDS = 3, /* until a shutdown by the agent counts as without effect */
 	VM_PRESS_SECONDS = 5,	/* a press during boot is lost: press again */
-	VM_QUIT_SECONDS = 10,	/* QEMU flushes its disks after quit */
+	VM_QUIT_SECONDS = 10,	/* QEMU flushes its disks after it answered quit */
+	VM_QUIT_REPLY_SECONDS = 2, /* until one that does not answer it counts as stuck */
 	VM_KILL_SECONDS = 10,	/* until a killed process counts as unkillable */
 	VM_QMP_SECONDS = 10,	/* deadline of an ordinary command */
 	VM_RECONNECT_SECONDS = 5,

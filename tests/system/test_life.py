@@ -5,6 +5,8 @@ import time
 
 import pytest
 
+import vmk
+
 LIFECYCLE = "[Lifecycle]\n%s\n"
 
 
@@ -288,6 +290,16 @@ def test_no_wait_and_interrupt(daemon):
     assert daemon.info("a")["state"] == "stopping"
     console.type("x")
     daemon.wait_state("a", "stopped")
+
+
+def test_kill_of_one_that_does_not_answer(daemon):
+    """R4d: 3 s at most, also where nobody knew yet that it is stuck."""
+    daemon.micro("a", "deaf")
+    daemon.up("a")
+    daemon.kill(daemon.info("a")["pid"], "STOP")
+    begin = time.monotonic()
+    daemon.ok("kill", "a")
+    assert time.monotonic() - begin < 3 * vmk.SLOW
 
 
 def test_one_guest_out_of_order_costs_nobody_else(daemon):
