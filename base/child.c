@@ -97,8 +97,13 @@ _Noreturn static void become(const char *const *argv, const char *const *envp,
 	}
 	/* ours are CLOEXEC; what we were started with may not be */
 	close_range((unsigned)last + 1, ~0U, 0);
-	execvpe(argv[0], (char *const *)(uintptr_t)argv,
-		envp ? (char *const *)(uintptr_t)envp : environ);
+	/* execvpe() makes a shell read what is no program */
+	if (strchr(argv[0], '/'))
+		execve(argv[0], (char *const *)(uintptr_t)argv,
+			envp ? (char *const *)(uintptr_t)envp : environ);
+	else
+		execvpe(argv[0], (char *const *)(uintptr_t)argv,
+			envp ? (char *const *)(uintptr_t)envp : environ);
 	dprintf(STDERR_FILENO, "run '%s': %s\n", argv[0], strerror(errno));
 	_exit(CHILD_NOT_RUN);
 }

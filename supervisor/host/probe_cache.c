@@ -286,7 +286,11 @@ void probes_get(struct probes *ps, const char *binary,
 		ask(k);
 		return;
 	}
-	err_set(&k->err, ERR_QEMU_FAILED, "there is no program '%s'", binary);
+	if (strchr(binary, '/') && stat(binary, &st) == 0)
+		err_set(&k->err, ERR_QEMU_FAILED, "'%s' is no program that may be run: %s", binary,
+			strerror(S_ISDIR(st.st_mode) ? EISDIR : EACCES));
+	else
+		err_set(&k->err, ERR_QEMU_FAILED, "there is no program '%s'", binary);
 	err_hint(&k->err, "install the package qemu-system-x86, or write Binary= in [QEMU]");
 	fail_later(k);
 }
