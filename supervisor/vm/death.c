@@ -11,6 +11,8 @@
 #include "base/mem.h"
 #include "base/proc.h"
 
+enum { CORE_PLACE = 48 };
+
 /* "KEY NUMBER" in a file of such lines; false: there is no such file. */
 static bool counter(const char *path, const char *key, uint64_t *value)
 {
@@ -96,8 +98,22 @@ void death_read(struct death *d, int pidfd, const struct oom_watch *w, bool by_u
 		d->oom = oom_watch_look(w);
 }
 
+/* core(5)'s pattern says which file, or which program took it. */
+static const char *core_place(char place[CORE_PLACE])
+{
+	struct buf b = BUF_MAX(4096);
+
+	file_read(AT_FDCWD, "/proc/sys/kernel/core_pattern", &b, NULL);
+	/* of a program the name, of a file all */
+	snprintf(place, CORE_PLACE, "%.*s", b.data ? (int)strcspn(b.data, *b.data == '|' ? " \n" : "\n") : 1,
+		b.data ? b.data : "?");
+	buf_release(&b);
+	return place;
+}
+
 void death_how(const struct death *d, char *buf, size_t len)
 {
+	char place[CORE_PLACE];
 	const char *name;
 
 	if (!d->known) {
@@ -106,8 +122,9 @@ void death_how(const struct death *d, char *buf, size_t len)
 		snprintf(buf, len, "exit status %d", d->status);
 	} else {
 		name = sigabbrev_np(d->status);
-		snprintf(buf, len, "signal %d (SIG%s)%s", d->status, name ? name : "?",
-			d->code == CLD_DUMPED ? ", core dumped" : "");
+		snprintf(buf, len, "signal %d (SIG%s)%s%s", d->status, name ? name : "?",
+			d->code == CLD_DUMPED ? ", core dumped to " : "",
+			d->code == CLD_DUMPED ? core_place(place) : "");
 	}
 }
 
