@@ -31,6 +31,7 @@ static enum err_class class_of(int number)
 		return ERR_NOT_FOUND;
 	case ENOMEM:
 	case ENOSPC:
+	case EROFS:
 	case EMFILE:
 	case ENFILE:
 		return ERR_NO_RESOURCES;

@@ -80,14 +80,12 @@ static void read_policy(struct vm *vm, const json_t *doc)
 	snprintf(vm->ready_status, sizeof vm->ready_status, "%s", status ? status : "");
 }
 
-void vm_record_write(struct vm *vm)
+int vm_record_save(struct vm *vm, struct err *e)
 {
 	json_t *doc;
 	char *text;
-	struct err e = ERR_INIT;
+	int r;
 
-	if (vm->run_fd < 0)
-		return;
 	doc = json_pack("{s:i, s:s, s:b, s:s, s:s, s:f, s:f, s:i, s:I, s:s, s:s, s:b, s:b, s:f, s:i, s:o}",
 		"version", RECORD_VERSION, "name", vm->name, "want_running", vm->want == VM_WANT_RUNNING,
 		"state", vm_state_inner_name(vm->state), "reason", vm->reason, "since", vm->since,
@@ -97,21 +95,30 @@ void vm_record_write(struct vm *vm)
 		"ending", (int)vm->ending, "nics", nics_to_json(vm));
 	add_policy(vm, doc);
 	text = json_dumps(doc, JSON_INDENT(1));
-	if (!text || file_replace(vm->run_fd, "record.json", 0600, text, strlen(text), false, &e) < 0)
-		log_error(vm->name, "run record: %s", text ? e.text : "cannot be written as JSON");
+	r = text ? file_replace(vm->run_fd, "record.json", 0600, text, strlen(text), false, e) :
+		   err_set(e, ERR_FAILED, "cannot be written as JSON");
 	free(text);
 	json_decref(doc);
+	return r < 0 ? err_wrap(e, r, "run record") : 0;
 }
 
-void vm_record_write_conf(struct vm *vm)
+void vm_record_write(struct vm *vm)
 {
-	struct buf text = BUF_INIT;
 	struct err e = ERR_INIT;
 
+	if (vm->run_fd >= 0 && vm_record_save(vm, &e) < 0)
+		log_error(vm->name, "%s", e.text);
+}
+
+int vm_record_save_conf(struct vm *vm, struct err *e)
+{
+	struct buf text = BUF_INIT;
+	int r;
+
 	conf_vm_dump(&vm->running, false, &text);
-	if (file_replace(vm->run_fd, "effective.vm", 0600, text.data ? text.data : "", text.len, false, &e) < 0)
-		log_error(vm->name, "run record: %s", e.text);
+	r = file_replace(vm->run_fd, "effective.vm", 0600, text.data ? text.data : "", text.len, false, e);
 	buf_release(&text);
+	return r < 0 ? err_wrap(e, r, "run record") : 0;
 }
 
 static void read_conf(struct vm *vm)
@@ -178,9 +185,15 @@ int vm_record_read(struct vm *vm, struct record_process *out, struct err *e)
 			    "starttime", &starttime, "boot_id", &boot, "accel", &accel, "quit_sent", &quit,
 			    "paused_start", &paused, "stop_deadline", &vm->stop_deadline, "ending", &ending,
 			    "nics", &nics) < 0 ||
-			version != RECORD_VERSION || ending < 0 || ending >= VM_ENDINGS)
-			r = err_set(e, ERR_FAILED, "run record is damaged or of another version");
+			version != RECORD_VERSION || ending < 0 || ending >= VM_ENDINGS) {
+			version = (int)json_integer_value(json_object_get(doc, "version"));
+			r = version > RECORD_VERSION ?
+				err_set(e, ERR_FAILED, "run record is of a newer vmkeep (version %d)", version) :
+				err_set(e, ERR_FAILED, "run record is damaged");
+		}
 	}
+	*out = (struct record_process){ .pid = (pid_t)json_integer_value(json_object_get(doc, "pid")),
+		.starttime = (uint64_t)json_integer_value(json_object_get(doc, "starttime")) };
 	if (r == 0) {
 		*out = (struct record_process){ .pid = pid, .starttime = (uint64_t)starttime,
 			.same_boot = streq(boot, vm->daemon->boot_id),

@@ -16,8 +16,12 @@ struct record_process {
 	bool backoff, failed; /* no process: policy waits, or gave up */
 };
 
-void vm_record_write_conf(struct vm *vm); /* effective.vm, once per process */
-/* Fills vm from its record; vm->run_fd is open. */
+/* As vm_record_write(), where nothing may go on without it: a process that no record names is lost to the
+ * next daemon. */
+int vm_record_save(struct vm *vm, struct err *e);
+int vm_record_save_conf(struct vm *vm, struct err *e); /* effective.vm, once per process */
+/* Fills vm from its record; vm->run_fd is open. On an error out still names the process, if the record
+ * does. */
 int vm_record_read(struct vm *vm, struct record_process *out, struct err *e);
 
 #endif

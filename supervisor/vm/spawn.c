@@ -319,6 +319,8 @@ static int run_jail(struct vm *vm, const struct baggage *b, const struct buf *pl
 	r = send_plan(pair[0], plan, b, e);
 	if (r == 0)
 		r = child_spawn(argv, NULL, fds, ARRAY_SIZE(fds), &vm->pid, &vm->pidfd, e);
+	if (r < 0)
+		err_class(e, ERR_QEMU_FAILED);
 	close(pair[1]);
 	if (r < 0) {
 		close(pair[0]);
@@ -329,7 +331,11 @@ static int run_jail(struct vm *vm, const struct baggage *b, const struct buf *pl
 	vm->starttime = process_starttime(vm->pid);
 	/* The jail acts on a whole line, and this is its end: a daemon that dies before it leaves no
 	 * process that nobody knows of. A jail that is gone already is told by its pidfd. */
-	vm_record_write(vm);
+	r = vm_record_save(vm, e);
+	if (r < 0) {
+		close(pair[0]);
+		return r;
+	}
 	send(pair[0], "\n", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 	l = vm->launch = xcalloc(1, sizeof *l);
 	*l = (struct vm_launch){ .vm = vm, .plan_fd = pair[0], .reply = BUF_MAX(PLAN_REPLY_MAX) };
@@ -370,9 +376,10 @@ static int spawn(struct vm *vm, struct baggage *b, struct buf *plan, struct err 
 		r = vm_save_identity(vm, e);
 	if (r < 0)
 		return r;
-	vm_record_write_conf(vm);
-	vm_record_write(vm);
-	return run_jail(vm, b, plan, e);
+	r = vm_record_save_conf(vm, e);
+	if (r == 0)
+		r = vm_record_save(vm, e);
+	return r < 0 ? r : run_jail(vm, b, plan, e);
 }
 
 void vm_spawn(struct vm *vm)
@@ -392,7 +399,12 @@ void vm_spawn(struct vm *vm)
 		vm_start_failed(vm, &e);
 		vm->ending = VM_END_HOST_CAUSE;
 		vm_set_reason(vm, "start failed: %s", e.text);
-		vm_gone(vm);
+		if (vm->pidfd < 0) {
+			vm_gone(vm);
+			return;
+		}
+		vm_watch_process(vm); /* a jail that got no whole plan */
+		vm_event(vm, VM_EV_BROKEN, NULL);
 		return;
 	}
 	vm_watch_process(vm);
