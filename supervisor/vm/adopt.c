@@ -102,6 +102,17 @@ static void adopt_resting(struct vm *vm, const struct record_process *p)
 	vm_rest(vm);
 }
 
+/* As after a downgrade: nothing is done to it, and nothing started beside it. */
+static void hold(struct vm *vm, const struct record_process *p, const struct err *e)
+{
+	vm->unread = xasprintf("%s, and its process %d runs", e->text, (int)p->pid);
+	vm->unread_pid = p->pid;
+	vm->unread_start = p->starttime;
+	vm_set_reason(vm, "%s", vm->unread);
+	log_error(vm->name, "%s: left alone", vm->unread);
+	close_fd(&vm->run_fd);
+}
+
 static void adopt_one(struct vm *vm, int run_fd)
 {
 	struct record_process p;
@@ -114,7 +125,11 @@ static void adopt_one(struct vm *vm, int run_fd)
 		vm_record_remove(vm);
 		return;
 	}
-	if (vm_record_read(vm, &p, &e) < 0) {
+	if (vm_record_read(vm, &p, &e) < 0 && vm_process_is(p.pid, p.starttime)) {
+		hold(vm, &p, &e);
+		return;
+	}
+	if (e.text[0]) {
 		log_error(vm->name, "%s: set aside", e.text);
 		renameat(run_fd, "record.json", run_fd, "record.json.damaged");
 		close_fd(&vm->run_fd);

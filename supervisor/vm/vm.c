@@ -19,6 +19,7 @@
 #include "supervisor/vm/outdated.h"
 #include "supervisor/vm/ready.h"
 #include "supervisor/vm/output.h"
+#include "supervisor/vm/spawn.h"
 #include "supervisor/vm/vms.h"
 
 static void on_timer(struct ev_loop *ev, ev_timer *w, int revents);
@@ -76,6 +77,7 @@ void vm_free(struct vm *vm)
 	free(vm->start_error);
 	free(vm->problems);
 	free(vm->identity_problem);
+	free(vm->unread);
 	free(vm->io_error);
 	free(vm->trouble);
 	oom_watch_release(&vm->oom);
@@ -304,12 +306,26 @@ bool vm_is_tombstone(const struct vm *vm)
 	return vm->state == VM_PAUSED && vm->ending != VM_END_NONE;
 }
 
+/* A process that only its record knows may still run: see adopt.c. */
+static int check_unread(struct vm *vm, struct err *e)
+{
+	if (vm->unread && vm_process_is(vm->unread_pid, vm->unread_start)) {
+		err_set(e, ERR_CONFLICT, "%s", vm->unread);
+		return err_hint(e, "install the vmkeep that started it, or shut the guest down from within");
+	}
+	free(vm->unread);
+	vm->unread = NULL;
+	return 0;
+}
+
 static int start(struct vm *vm, bool paused, bool by_policy, const char *who, struct err *e)
 {
 	bool up = vm_state_has_process(vm->state) && vm->state != VM_QUITTING;
 
 	if (vm->state == VM_STOPPING)
 		return err_set(e, ERR_WRONG_STATE, "is stopping");
+	if (check_unread(vm, e) < 0)
+		return e->number;
 	if (vm->orphan && !up)
 		return err_set(e, ERR_NOT_FOUND, "its file is gone");
 	if (vm->problems && !up)

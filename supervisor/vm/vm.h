@@ -83,6 +83,9 @@ struct vm {
 
 	struct identity identity;
 	char *identity_problem; /* it could not be read, and is never written over; NULL: well */
+	char *unread;		/* why its run record says nothing, though the process it names runs */
+	pid_t unread_pid;
+	uint64_t unread_start;
 	int state_fd; /* STATE/vms/NAME, opened on demand */
 	int run_fd;   /* RUN/vms/NAME, while there is a process */
 
