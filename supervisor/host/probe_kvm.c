@@ -138,10 +138,12 @@ static void on_booted(void *data, const struct child_result *r)
 			"KVM cannot be used: it does not boot 512 bytes within %g s, in %d tries",
 			try_seconds, TRIES);
 	} else if (!k->proved) {
-		_cleanup_(free_ptr) char *said = text_escape(r->err, r->err_len, false);
+		_cleanup_(free_ptr) char *said = text_escape(r->err, r->err_len, true);
 
+		for (size_t n = strlen(said); n && said[n - 1] == '\n'; n--)
+			said[n - 1] = '\0';
 		err_set(&k->err, ERR_NO_RESOURCES,
-			"KVM cannot be used: QEMU ended with %s %d: %.400s",
+			"KVM cannot be used: with '/dev/kvm' QEMU ended with %s %d: %.400s",
 			r->status < 0 ? "signal" : "status", r->status < 0 ? -r->status : r->status,
 			said);
 	}
