@@ -38,3 +38,8 @@ void proc_boot_id(char id[PROC_BOOT_ID])
 	snprintf(id, PROC_BOOT_ID, "%.36s", b.data ? b.data : "");
 	buf_release(&b);
 }
+
+bool proc_same_boot(const char *a, const char *b)
+{
+	return !*a || !*b || strcmp(a, b) == 0;
+}

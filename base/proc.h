@@ -23,5 +23,7 @@ bool proc_stat(pid_t pid, struct proc_stat *s);
 enum { PROC_BOOT_ID = 37 };
 /* "" where it cannot be read. */
 void proc_boot_id(char id[PROC_BOOT_ID]);
+/* Are these two the same boot, as far as one can tell? Where one of them is "" pid and start time say it. */
+bool proc_same_boot(const char *a, const char *b);
 
 #endif

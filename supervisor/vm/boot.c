@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/proc.h"
 #include "supervisor/vm/order.h"
 #include "supervisor/vm/ready.h"
 #include "supervisor/vm/vms.h"
@@ -80,10 +81,12 @@ static void stamp_write(const struct boot *b)
 /* What of this boot was left to do: NULL and false when the stamp is another boot's, or none. */
 static bool stamp_read(const struct daemon *d, struct buf *text)
 {
-	size_t len = strlen(d->boot_id);
+	char id[PROC_BOOT_ID] = "";
 
-	return file_read(d->dirs.run_fd, "boot", text, NULL) == 0 && text->data && len &&
-	       strncmp(text->data, d->boot_id, len) == 0 && text->data[len] == '\n';
+	if (file_read(d->dirs.run_fd, "boot", text, NULL) < 0 || !text->data)
+		return false;
+	snprintf(id, sizeof id, "%.*s", (int)strcspn(text->data, "\n"), text->data);
+	return strchr(text->data, '\n') && proc_same_boot(id, d->boot_id);
 }
 
 static bool stamp_names(const struct buf *text, const char *name)

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/proc.h"
 #include "supervisor/vm/output.h"
 
 static json_t *nics_to_json(const struct vm *vm)
@@ -196,7 +197,7 @@ int vm_record_read(struct vm *vm, struct record_process *out, struct err *e)
 		.starttime = (uint64_t)json_integer_value(json_object_get(doc, "starttime")) };
 	if (r == 0) {
 		*out = (struct record_process){ .pid = pid, .starttime = (uint64_t)starttime,
-			.same_boot = streq(boot, vm->daemon->boot_id),
+			.same_boot = proc_same_boot(boot, vm->daemon->boot_id),
 			.early = streq(state, "spawning") || streq(state, "greeting"),
 			.paused = streq(state, "paused"),
 			.stopping = streq(state, "stopping"),

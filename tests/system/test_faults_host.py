@@ -377,6 +377,25 @@ def test_proc_is_hidden(world):
     assert "crashed" in world.wait_state("a", "backoff")["reason"]
 
 
+def test_boot_cannot_be_told(world):
+    """No boot id for this daemon: what runs is known by pid and start time, and nothing starts anew."""
+    world.micro("a", "deaf")
+    world.micro("b", "deaf", vm="Enable=yes\n")
+    world.start()
+    world.wait_state("b", "running")
+    world.ok("start", "a")
+    world.eventually(lambda: vmk.read_text(os.path.join(world.base, "daemon.log")), lambda text: "had their turn" in text)
+    world.ok("kill", "b")
+    pid = world.info("a")["pid"]
+    world.exec("mount", "--bind", "/dev/null", "/proc/sys/kernel/random/boot_id")
+    for _ in range(2):
+        world.kill_daemon()
+        world.start()
+        assert world.states() == {"a": "running", "b": "stopped"}
+        assert world.info("a")["pid"] == pid
+    world.exec("umount", "/proc/sys/kernel/random/boot_id")
+
+
 def test_ended_in_one_instant_with_the_daemon(daemon):
     """Two guests and their daemon die together: the next one knows of both, and starts each once."""
     for name in "ab":
