@@ -241,7 +241,7 @@ static void press(struct vm *vm, struct request *r, const char *command, enum vm
 	qmp_call(vm->qmp, command, NULL, -1, VM_QMP_SECONDS, press_reply, p);
 }
 
-/* OnReboot= is about the guest's own: this one is a person's. See on_reset() in vm/join.c. */
+/* OnReboot= is about the guest's own: this one is a person's. See expect_reset() in vm/join.c. */
 static void let_reset(struct vm *vm)
 {
 	vm_call(vm, "set-action", json_pack("{s:s}", "reboot", "reset"), NULL);

@@ -115,6 +115,22 @@ def lies(monitor):
         monitor.send(GREETING)
 
 
+def drops(monitor):
+    """Does what it is told to, and hangs up instead of an answer: was it done?"""
+    status, stops = "running", 0
+    while True:
+        for command in iter(monitor.command, None):
+            if command["execute"] == "stop":
+                status, stops = "paused", stops + 1
+                tell(stops=stops)
+                monitor.socket.close()
+                break
+            monitor.answer(command, {"status": status} if command["execute"] == "query-status" else None)
+        monitor.socket, _ = monitor.listener.accept()
+        monitor.buffer = b""
+        monitor.send(GREETING)
+
+
 def no_greeting(monitor):
     monitor.socket, _ = monitor.listener.accept()
     monitor.raw(b"220 mail.example.com ESMTP\r\n" * 100)
@@ -205,6 +221,7 @@ BEHAVIOUR = {
     "huge": endless(b'{"event": "' + b"a" * (1 << 20)),
     "bytes": endless(b" " * 65536),
     "lies": lies,
+    "drops": drops,
     "files": floods_files,
     "attacks": attacks,
 }

@@ -26,6 +26,7 @@ def monitor(world, name, *commands):
 
 
 def test_guests_do_not_notice(daemon):
+    """F01: killed by SIGKILL and started again: same processes, the time they have run goes on, stop works."""
     daemon.micro("a")
     daemon.micro("b", "echo")
     daemon.micro("off")
@@ -137,7 +138,7 @@ def test_daemon_dies_during_a_stop(daemon):
 
 @pytest.mark.parametrize("delay_ms", [0, 1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 200])
 def test_daemon_dies_during_a_start(daemon, delay_ms):
-    """Wherever it dies, there is never more than one QEMU, and it is known or gone."""
+    """F02: wherever it dies, there is never more than one QEMU, and it is known or gone."""
     daemon.micro("a", "deaf")
     daemon.ok("start", "a", "--no-wait")
     time.sleep(delay_ms / 1000)  # the fault is the point in time
@@ -154,7 +155,7 @@ def test_daemon_dies_during_a_start(daemon, delay_ms):
 
 
 def test_two_daemons(daemon):
-    """The second one leaves at once, names the first and changes nothing."""
+    """F06: the second one leaves at once, names the first and changes nothing."""
     daemon.micro("a")
     daemon.up("a")
     result = vmk.subprocess.run(daemon.inside(daemon.daemon_argv()), capture_output=True, text=True,
@@ -204,7 +205,7 @@ def test_damaged_identity_is_set_aside(daemon, damage):
 
 
 def test_identity_of_a_newer_vmkeep_is_kept(daemon):
-    """After a downgrade: refused with words, not replaced by a new identity."""
+    """F16: after a downgrade: refused with words, not replaced by a new identity."""
     daemon.micro("a")
     daemon.up("a")
     daemon.ok("kill", "a")
@@ -220,7 +221,7 @@ def test_identity_of_a_newer_vmkeep_is_kept(daemon):
 
 
 def test_file_removed_while_it_runs(daemon):
-    """The guest is shown, can be stopped, and is forgotten then."""
+    """F10: the guest is shown, can be stopped, and is forgotten then."""
     daemon.micro("a")
     daemon.up("a")
     os.unlink(os.path.join(daemon.config, "a.vm"))

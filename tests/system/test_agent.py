@@ -87,7 +87,7 @@ def test_every_verb(daemon, linux):
 
 
 def test_no_agent(daemon):
-    """The port is there, nobody holds it: told at once, and stop goes straight to the button."""
+    """F46: the port is there, nobody holds it: told at once, and stop goes straight to the button."""
     daemon.micro("a")
     daemon.up("a")
     assert daemon.info("a")["agent"] == "closed"
@@ -115,6 +115,7 @@ def test_roles(daemon):
 
 
 def test_freeze_ends(daemon, linux):
+    """F47: by hand, by itself when its time is over, by the next daemon when this one is killed."""
     console = boot(daemon, extra=DISK)
     with_data(daemon, console)
     result = daemon.json("guest", "freeze", "a", "--timeout", "1min")
@@ -170,7 +171,7 @@ def test_mark_goes_with_the_process(daemon, linux):
     ("", "had no effect"),
 ])
 def test_shutdown(daemon, linux, how, said):
-    """The agent first, also where the button does nothing; the button where the agent only claims."""
+    """F46: the agent first, also where the button does nothing; the button where the agent only claims."""
     console = boot(daemon, how)
     if not how:
         console.run("echo '#!/bin/sh' >/sbin/shutdown")

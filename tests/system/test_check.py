@@ -57,13 +57,16 @@ def test_all_problems_at_once_with_their_lines(daemon):
 
 
 def test_files_as_the_uid_of_the_vm_sees_them(daemon):
-    """What root itself may not enter, as on a server, is test_jail's; here rights that no mapping gives."""
+    """F72: rights that no mapping gives: named with the line that mends it, nothing changed by us. (A home
+    that is closed to others is none: test_jail's.)"""
     path = daemon.image("a.raw")
     os.chmod(path, 0o400)
     daemon.write("a.vm", vm("a.raw"))
     row = only(daemon, "a")
     assert "may not write %s (owner uid 0, mode 0400)" % path in row["reason"]
     assert row["hint"].endswith("chmod u+rw %s" % path)
+    assert "chmod u+rw" in daemon.fails(9, "start", "a")
+    assert os.stat(path).st_mode & 0o777 == 0o400
     os.chmod(path, 0o600)
     assert problems(daemon, "a", code=0) == []
 
@@ -92,6 +95,7 @@ def test_room_that_images_may_need(daemon):
 
 
 def test_memory(daemon):
+    """F96: refused before the spawn, with the figures and the cure."""
     daemon.image("a.raw")
     daemon.write("a.vm", vm("a.raw", head="[VM]\nMemory=60T\nNetworks=none\n"))
     row = only(daemon, "a")

@@ -161,6 +161,7 @@ def test_events_for_scripts(daemon):
 
 
 def test_interrupt_leaves_the_job(daemon):
+    """F55: Ctrl-C; the stop goes on, and that is said."""
     daemon.micro("a", "leave")
     console = daemon.up("a")
     stop = daemon.stream("stop", "a")

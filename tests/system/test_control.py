@@ -135,7 +135,7 @@ def test_owner_has_no_power_over_others(daemon):
 
 
 def test_half_a_request(daemon):
-    """Whoever stops in the middle of a request holds up nobody."""
+    """F12: whoever stops in the middle of a request holds up nobody."""
     half = daemon.client()
     half.socket.sendall(b'{"execute": "query-ver')
     assert daemon.client().call("query-version")
@@ -146,7 +146,7 @@ def test_half_a_request(daemon):
 
 
 def test_request_of_100_megabytes(daemon):
-    """Costs the sender its connection, and the daemon no memory."""
+    """F12: costs the sender its connection, and the daemon no memory."""
     before = resident(daemon)
     client = daemon.client()
     with pytest.raises((EOFError, ConnectionError)):
@@ -169,7 +169,7 @@ def test_deep_request(daemon):
 
 
 def test_client_that_never_reads(daemon):
-    """Its answers pile up to a limit; then it is gone, and nobody else has noticed."""
+    """F12: its answers pile up to a limit; then it is gone, and nobody else has noticed."""
     before = resident(daemon)
     client = daemon.client()
     client.socket.settimeout(5)
@@ -178,6 +178,19 @@ def test_client_that_never_reads(daemon):
             client.socket.sendall(b'{"execute": "query-schema", "id": %d}\n' % serial)
     assert daemon.client().call("query-version")
     assert resident(daemon) < before + (12 << 20) * vmk.SLOW
+
+
+def test_closed_in_the_middle_of_a_reply(daemon):
+    """F12: again and again, with answers under way and without: no memory, no descriptor is left."""
+    before, many = resident(daemon), descriptors(daemon)
+    for _ in range(200):
+        client = daemon.client()
+        client.socket.sendall(b'{"execute": "query-schema"}\n' * 3)
+        client.socket.recv(100)
+        client.close()
+    assert daemon.client().call("query-version")
+    daemon.eventually(lambda: descriptors(daemon), lambda now: now <= many)
+    assert resident(daemon) < before + (8 << 20) * vmk.SLOW
 
 
 def test_subscriber_that_never_reads(daemon):

@@ -25,7 +25,7 @@ def record_of(world, name):
 
 @pytest.mark.parametrize("delays_ms", [(0, 3, 10), (5, 20, 60), (30, 90, 150)])
 def test_killed_while_several_start(daemon, delays_ms):
-    """Again and again, with networks: never two QEMUs for one VM, never a tap too many."""
+    """F02: again and again, with networks: never two QEMUs for one VM, never a tap too many."""
     names = ["a", "b", "c"]
     for name in names:
         daemon.image(name + ".raw", "deaf")
@@ -50,7 +50,7 @@ def test_killed_while_several_start(daemon, delays_ms):
 
 
 def test_killed_while_the_jail_works(world):
-    """A jail without its daemon does not become QEMU: the next daemon begins the start anew."""
+    """F02: A jail without its daemon does not become QEMU: the next daemon begins the start anew."""
     gate = Gate(world)
     world.start()
     world.micro("a", "echo")
@@ -127,7 +127,7 @@ def test_power_cut(daemon):
                                   b"[VM]\nMemory=16M\0\n", b""],
                          ids=["nonsense", "key", "line", "nul", "empty"])
 def test_file_broken_while_it_runs(daemon, text):
-    """The guest does not notice, nor does the next daemon; what is wrong is told."""
+    """F09: the guest does not notice, nor does the next daemon; what is wrong is told."""
     daemon.micro("a", "deaf")
     daemon.micro("b", "deaf")
     daemon.up("a")
@@ -152,7 +152,7 @@ def test_file_broken_while_it_runs(daemon, text):
 
 
 def test_file_removed_and_back_again(daemon):
-    """An orphan is not restarted; with its file back it is one of the family."""
+    """F10: an orphan is not restarted; with its file back it is one of the family."""
     daemon.micro("a", "deaf", extra="[Lifecycle]\nRestartSec=0\n")
     daemon.micro("b", "deaf", extra="[Lifecycle]\nRestartSec=0\n")
     daemon.ok("start", "a", "b")
@@ -218,7 +218,7 @@ def test_defaults_count_at_once(daemon):
 
 
 def test_out_of_descriptors(daemon):
-    """New clients wait or are refused; the daemon does not spin, and all is well when they are back."""
+    """F11: new clients wait or are refused; the daemon does not spin, and all is well when they are back."""
     daemon.micro("a", "deaf")
     daemon.up("a")
     old = daemon.client()
@@ -249,7 +249,7 @@ def test_out_of_descriptors(daemon):
 
 
 def test_somebody_else_has_the_monitor(daemon):
-    """QEMU serves one client. While the daemon was away it was another one: shown, and over when he goes."""
+    """F40: QEMU serves one client. While the daemon was away it was another one: shown, and over when he goes."""
     daemon.micro("a", "deaf")
     daemon.micro("b", "deaf")
     daemon.ok("start", "a", "b")
@@ -270,7 +270,7 @@ def test_somebody_else_has_the_monitor(daemon):
 
 
 def test_monitor_of_another_guest(daemon):
-    """Its socket leads elsewhere: the daemon says so, keeps its hands off, and comes back."""
+    """F41: its socket leads elsewhere: the daemon says so, keeps its hands off, and comes back."""
     daemon.micro("a", "deaf")
     daemon.micro("b", "deaf")
     daemon.ok("start", "a", "b")

@@ -78,7 +78,7 @@ def test_stopped_qemu_is_found(daemon, found):
 
 
 def test_silent_monitor(daemon):
-    """A QEMU that stands still: the request ends, the VM is shown as it is, nobody else is held up, and
+    """F45: A QEMU that stands still: the request ends, the VM is shown as it is, nobody else is held up, and
     when it goes on, so does all that was asked."""
     daemon.micro("a", "echo")
     daemon.micro("b", "deaf")
@@ -195,7 +195,7 @@ def test_jail_that_cannot_be_run(gate, world):
 
 
 def test_guest_that_is_off_at_once(daemon):
-    """It started, and it ended: neither is a failure."""
+    """F24: it started, and it ended: neither is a failure."""
     daemon.micro("a", "off", banner="")
     daemon.ok("start", "a")
     assert daemon.wait_state("a", "stopped")["reason"] == "guest-shutdown"
@@ -302,6 +302,7 @@ def test_stop_that_is_left_tells_what_is(daemon):
 
 
 def test_client_dies_during_a_stop(daemon):
+    """F55: SIGKILL; the stop goes on."""
     daemon.micro("a", "deaf", extra=LIFECYCLE % "TimeoutStopSec=1\nOnStopTimeout=kill")
     daemon.up("a")
     stop = daemon.stream("stop", "a")

@@ -113,6 +113,20 @@ def test_lies_are_only_words(hostile):
     assert hostile.info("lies")["pid"] == record["pid"]
 
 
+def test_connection_that_drops_mid_command(hostile):
+    """F44: a command whose answer is lost is not sent a second time: QEMU is asked how it is."""
+    make(hostile, "drops")
+    hostile.ok("start", "drops")
+    console = hostile.console("drops")
+    result = hostile.vmkeep("pause", "drops")
+    assert hostile.wait_state("drops", "paused")["health"] == "ok"
+    assert result.code == 10 and "'stop' was not answered" in result.err, result
+    console.until('"stops": 1')
+    hostile.ok("kill", "drops")
+    with pytest.raises(AssertionError):
+        console.until('"stops": 2', timeout=1)
+
+
 def used(world, name):
     st = os.statvfs(world.inner(world.run) + "/vms/%s/out" % name)
     return (st.f_blocks - st.f_bfree) * st.f_frsize, st.f_blocks * st.f_frsize

@@ -171,7 +171,7 @@ def test_qemu_with_a_chain(box, elsewhere):
 
 
 def test_image_in_a_closed_home(box, elsewhere):
-    """Nothing is chowned, and what is written arrives."""
+    """F72: nothing is chowned, and what is written arrives."""
     home = elsewhere / "alice"
     home.mkdir(0o700)
     disk = box.image(where=home)

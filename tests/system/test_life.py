@@ -113,6 +113,7 @@ def test_pause_and_resume(daemon):
 
 
 def test_stop_of_a_paused_guest(daemon):
+    """F52: it goes on for that, since it could not act on its button."""
     daemon.micro("a")
     daemon.up("a")
     daemon.ok("pause", "a")
@@ -175,6 +176,7 @@ def test_guest_reboots_and_is_stopped(daemon):
 ])
 @pytest.mark.parametrize("policy, state", [("stop", "stopped"), ("pause", "paused")])
 def test_panic_and_watchdog(daemon, guest, device, key, word, policy, state):
+    """F30: what the file asks for, with the reason."""
     daemon.micro("a", guest, extra="[QEMU]\nArgs=-device %s\n" % device
                  + LIFECYCLE % ("%s=%s" % (key, policy)))
     daemon.ok("start", "a")
@@ -235,7 +237,7 @@ def test_signal_from_outside_is_no_crash(daemon):
 
 
 def test_disk_full_pauses(daemon):
-    """The image's file system fills up: the guest stands still until there is room."""
+    """F62: the image's file system fills up: the guest stands still until there is room."""
     small = os.path.join(daemon.images, "small")
     os.mkdir(small)
     daemon.exec("mount", "-t", "tmpfs", "-o", "size=3m,mode=755", "tmpfs", small)

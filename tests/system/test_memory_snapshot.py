@@ -8,7 +8,7 @@ MIB = 1 << 20
 
 
 def test_no_driver_no_memory(daemon):
-    """QEMU says yes to any size; the guest has no driver, so nothing moves, and that is told."""
+    """F97: QEMU says yes to any size; the guest has no driver, so nothing moves, and that is told."""
     daemon.micro("a", "deaf")
     path = os.path.join(daemon.config, "a.vm")
     with open(path, encoding="utf-8") as f:
@@ -30,6 +30,7 @@ def test_no_driver_no_memory(daemon):
     ("[Memory]\nBalloon=no\n", ["96M"], 8, "Balloon=yes"),
 ])
 def test_refused_before_the_guest_is_asked(daemon, vm, argv, code, word):
+    """F97: below the floor, above the maximum, nonsense."""
     daemon.image("a.raw", "deaf", "up\r\n")
     daemon.write("a.vm", "[VM]\nMemory=128M\nNetworks=none\n[Disk root]\nPath=a.raw\n" + vm)
     daemon.fails(5, "set-memory", "a", "96M")
@@ -50,7 +51,7 @@ def target(daemon):
 
 
 def test_one_change_at_a_time(daemon):
-    """A second one is refused and names the first, which can be cancelled; a paused guest is not asked."""
+    """F97: A second one is refused and names the first, which can be cancelled; a paused guest is not asked."""
     deaf(daemon)
     client = daemon.client()
     client.call("subscribe")
@@ -372,7 +373,7 @@ def test_path_with_everything_in_it(daemon):
 
 @pytest.mark.usefixtures("linux")
 def test_busy_excludes_others_and_kill_ends_it(daemon):
-    """While memory is written nothing else begins; the plug can be pulled all the same."""
+    """F45: while memory is written nothing else begins; the plug can be pulled all the same."""
     daemon.linux("a", "guest.net=none")
     edit(daemon, "a.vm", "Memory=128M\n", "Memory=128M\nNetworks=none\n")
     daemon.up("a", "ready after .*\n")

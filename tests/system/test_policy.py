@@ -143,6 +143,7 @@ def test_backoff_survives_the_daemon(daemon):
 
 
 def test_stop_during_backoff_is_remembered(daemon):
+    """F28: stop wins over the next start, also for the next daemon."""
     daemon.micro("a", "deaf", extra=LIFECYCLE % "RestartSec=60")
     daemon.ok("start", "a")
     daemon.kill(daemon.info("a")["pid"])
@@ -241,7 +242,7 @@ def small_disk(daemon, extra=""):
 
 
 def test_full_disk_goes_on_by_itself(daemon):
-    """Paused with its reason, a resume by hand says the truth, and once there is space it runs again."""
+    """F62: paused with its reason, a resume by hand says the truth, and once there is space it runs again."""
     told = os.path.join(daemon.base, "told")
     own = hook(daemon, told + ".hook", "echo \"$@\" >>%s\n" % told)
     small = small_disk(daemon, "[Hooks]\nFailed=%s\n" % own)
@@ -304,7 +305,7 @@ def test_full_disk_while_nobody_looked(daemon):
 
 
 def test_broken_disk_is_never_tried_again(daemon):
-    """EIO names the disk; nothing happens by itself."""
+    """F63: EIO names the disk; nothing happens by itself."""
     daemon.image("a.raw", "writer", size=64 << 20)
     daemon.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=a.raw\nOnError=stop\n")
     daemon.ok("start", "a", "--paused")
@@ -348,7 +349,7 @@ def test_death_is_known_in_5_ms(daemon):
 
 
 def test_out_of_memory_is_told(daemon):
-    """The kernel kills it for its cgroup's limit."""
+    """F27: the kernel kills it for its cgroup's limit."""
     base = "/sys/fs/cgroup/memory"
     if not os.path.exists(base + "/memory.oom_control"):
         pytest.skip("no cgroup v1 memory controller here")
@@ -476,7 +477,7 @@ def picture(daemon, *names):
 
 
 def test_reexec(copied):
-    """Same pid, same guests in the same states, another program."""
+    """F16: same pid, same guests in the same states, another program."""
     daemon = copied
     for name in ("run", "still", "again", "given-up"):
         daemon.micro(name, "deaf", extra=LIFECYCLE % (

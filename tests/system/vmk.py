@@ -433,17 +433,45 @@ class World:
 
     # The end.
 
+    def common_check(self):
+        """What must hold after any fault: the list agrees with the kernel, no verb waits, no zombie."""
+        client, took = self.client(), []
+        for _ in range(5):
+            begin = time.monotonic()
+            names = [row[0] for row in client.call("vm-list")["rows"]]
+            took.append(time.monotonic() - begin)
+        client.close()
+        assert min(took) < 0.2 * SLOW, "list takes %s s" % took
+        processes = self.processes()
+        pids = {info["pid"] for info in map(self.info, names)} - {None}
+        assert pids <= set(processes), "not there: %s" % (pids - set(processes))
+        ours = {pid for pid, line in processes.items() if ",process=vmkeep:" in line}
+        assert ours <= pids, "nobody knows of %s" % (ours - pids)
+        assert self.others or all(processes.values()), "a zombie: %s" % processes
+
+    def nothing_is_left(self):
+        """When all VMs are down: no file, no socket and no descriptor of theirs."""
+        left = os.listdir(self.inner(os.path.join(self.run, "vms")))
+        assert not left, "%s/vms holds %s" % (self.run, left)
+        folder = "/proc/%d/fd" % self.daemon_pid()
+        for fd in os.listdir(folder):
+            with contextlib.suppress(FileNotFoundError):
+                to = os.readlink(os.path.join(folder, fd))
+                assert "/vms/" not in to and "/dev/net/tun" not in to, "descriptor %s is %s" % (fd, to)
+
     def finish(self):
         """Ends all guests and networks by the daemon's own means; then nothing may be left."""
         for stream in self.streams:
             stream.end()
         if not self.daemon:
             return
+        self.common_check()
         if self.states():
             self.ok("kill", "*")
         for row in self.rows("net", "list"):
             self.ok("net", "stop", row["name"], "--force")
         self.eventually(self.processes, lambda found: len(found) == 1 + self.others)
+        self.nothing_is_left()
         self.stop_daemon()
         assert len(self.processes()) == self.others
         assert self.links() <= {"lo", "up0", "tunl0", "sit0", "ip6tnl0", "ip6_vti0", "ip_vti0", "gre0"}

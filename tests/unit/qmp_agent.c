@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The agent's dialect against a guest that lies: mute, late, with another's sync, flooding, with
+ * F46: the agent's dialect against a guest that lies: mute, late, with another's sync, flooding, with
  * bytes that are no text, nested without end. Each call ends once, in time and within its memory, and
  * the next call to an agent that has become honest is answered rightly. A command that could act
  * late is never sent to one that did not answer the sync.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves that a session understands its QEMU however the bytes come, and that whatever QEMU does
+ * F42, F44: proves that a session understands its QEMU however the bytes come, and that whatever QEMU does
  * (says nothing, says nonsense, floods, dies at any byte) each call is completed exactly once.
  */
 #include <malloc.h>

@@ -1,0 +1,393 @@
+# SPDX-License-Identifier: MIT
+"""How guests and their QEMUs end, are ended, or refuse to: each way is told apart, policy does what it
+says, and what cannot be killed holds up nobody."""
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+import test_adopt
+import vmk
+from test_faults_daemon import qemus
+from test_policy import outside, qmp, small_disk
+
+LIFECYCLE = "[Lifecycle]\n%s\n"
+FREEZER = "/sys/fs/cgroup/freezer"
+
+
+def answers(world):
+    """Seconds that others wait."""
+    begin = time.monotonic()
+    world.ok("list")
+    return time.monotonic() - begin
+
+
+# While the daemon is not there, or is told to stop.
+
+def test_f03_stop_goes_on_to_its_deadline(daemon):
+    """F03: killed 1 s after `stop`: the next daemon neither forgets the deadline nor begins it anew."""
+    daemon.micro("a", "deaf", extra=LIFECYCLE % "TimeoutStopSec=4\nOnStopTimeout=kill")
+    daemon.up("a")
+    begin = time.monotonic()
+    daemon.ok("stop", "a", "--no-wait")
+    time.sleep(1)  # the fault is the point in time
+    daemon.kill_daemon()
+    daemon.start()
+    assert daemon.info("a")["state"] == "stopping"
+    assert daemon.wait_state("a", "stopped")["reason"] == "killed"
+    assert 3.9 < time.monotonic() - begin < 7 * vmk.SLOW
+
+
+def test_f05_what_happened_while_no_daemon_looked(daemon):
+    """F05: one powered itself off, one was paused: found by asking; the tap of the first is gone."""
+    daemon.image("off.raw", "leave", "up\r\n")
+    daemon.write("off.vm", "[VM]\nMemory=16M\n[Disk root]\nPath=off.raw\n")
+    daemon.micro("still", "deaf")
+    console = daemon.up("off")
+    daemon.ok("start", "still")
+    tap = daemon.info("off")["nics"][0]["interface"]
+    assert tap in daemon.links()
+    console.end()
+    daemon.kill_daemon()
+    test_adopt.monitor(daemon, "still", "stop")
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(daemon.inner(os.path.join(daemon.run, "vms", "off", "serial-console.sock")))
+        s.sendall(b"x")
+        daemon.start()
+    assert daemon.wait_state("off", "stopped")["reason"] == "guest-shutdown"
+    assert daemon.wait_state("still", "paused")["reason"] == "paused"
+    assert tap not in daemon.links()
+
+
+# How a process ends.
+
+def test_f20_killed_qemu_leaves_a_clean_image(daemon):
+    """F20: while it writes: the crash is seen with its signal, the image has no damage, and it comes back."""
+    daemon.image("w.raw", "writer", size=64 << 20)
+    daemon.exec("qemu-img", "convert", "-f", "raw", "-O", "qcow2", daemon.images + "/w.raw", daemon.images + "/a.qcow2")
+    daemon.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=a.qcow2\n" + LIFECYCLE % "RestartSec=60")
+    daemon.ok("start", "a")
+    daemon.console("a").until("www")
+    daemon.kill(daemon.info("a")["pid"])
+    assert "crashed: signal 9 (SIGKILL)" == daemon.wait_state("a", "backoff", timeout=1 * vmk.SLOW)["reason"]
+    check = subprocess.run(daemon.inside(["qemu-img", "check", daemon.images + "/a.qcow2"]), capture_output=True)
+    assert check.returncode in (0, 3), check  # 3: clusters that nobody uses, which is no damage
+    daemon.ok("start", "a")
+
+
+@pytest.mark.parametrize("restart, state", [("on-failure", "stopped"), ("always", "running")])
+def test_f21_sigterm_from_outside(daemon, restart, state):
+    """F21: somebody ended it, so it is no crash; Restart=always means also that."""
+    daemon.micro("a", "deaf", extra=LIFECYCLE % ("Restart=%s\nRestartSec=0" % restart))
+    daemon.up("a")
+    pid = daemon.info("a")["pid"]
+    daemon.kill(pid, "TERM")
+    info = daemon.eventually(lambda: daemon.info("a"), lambda i: i["pid"] != pid and i["state"] == state)
+    if state == "stopped":
+        assert info["reason"] == "host-signal"
+    assert "host-signal" in str(daemon.rows("history", "a"))
+
+
+@pytest.mark.parametrize("extra, says", [("[QEMU]\nArgs=-device nonsense\n", "'nonsense' is not a valid device"),
+                                         ("[QEMU]\nArgs=-m 4T\n", "emory")], ids=["device", "memory"])
+def test_f23_qemu_ends_before_its_monitor(daemon, extra, says):
+    """F23: known by the process' end, not by a timeout: exit 7 with stderr in 300 ms; the best of five."""
+    daemon.micro("a", extra=extra)
+    daemon.vmkeep("start", "a")
+    took = []
+    for _ in range(5):
+        begin = time.monotonic()
+        said = daemon.fails(7, "start", "a")
+        took.append(time.monotonic() - begin)
+        assert says in said, said
+    assert min(took) < 0.3 * vmk.SLOW, took
+
+
+def test_f26_abort(daemon):
+    """F26: its signal is told; guests dump no core of their memory; the restart meets nothing of the old
+    process. (That a core is waited for and named, where root has allowed one: tests/unit/vm_death.c.)"""
+    daemon.micro("a", "deaf", extra=LIFECYCLE % "RestartSec=0")
+    daemon.up("a")
+    pid = daemon.info("a")["pid"]
+    limits = vmk.read_text(daemon.inner("/proc/%d/limits" % pid))
+    assert next(line for line in limits.splitlines() if "core file" in line).split()[4:6] == ["0", "0"]
+    client = daemon.client()
+    client.call("subscribe")
+    daemon.kill(pid, "ABRT")
+    client.event("VM_STATE", lambda data: data["state"] == "backoff")
+    assert pid not in daemon.processes()
+    daemon.wait_state("a", "running")
+    row = next(row for row in daemon.rows("history", "a") if row["event"] == "crashed")
+    assert "crashed: signal 6 (SIGABRT);" in row["reason"] + ";" and "core dumped" not in row["reason"]
+
+
+def test_f28_crash_loop(daemon):
+    """F28: a QEMU that ends by itself as soon as its guest runs: tried with growing delays, then given up;
+    stop wins over the next start."""
+    daemon.micro("a", "crash", banner="", extra="[QEMU]\nArgs=-device isa-debug-exit,iobase=0xf4,iosize=1\n"
+                 + LIFECYCLE % "Restart=always\nRestartSec=200ms\nStartLimitBurst=4")
+    daemon.ok("start", "a")
+    info = daemon.wait_state("a", "failed", timeout=20)
+    assert "StartLimitBurst" in info["reason"] and "crashed: exit status 33" in info["reason"]
+    crashes = [row["time"] for row in daemon.rows("history", "a") if row["event"] in ("crashed", "failed")]
+    gaps = [b - a for a, b in zip(crashes, crashes[1:])]
+    assert len(crashes) == 4 and gaps[0] >= 0.2 and gaps[1] >= 0.4 and gaps[2] >= 0.8, gaps
+    daemon.write("a.vm", vmk.read_text(os.path.join(daemon.config, "a.vm")).replace("200ms", "60"))
+    daemon.ok("start", "a")
+    daemon.wait_state("a", "backoff")
+    daemon.ok("stop", "a")
+    assert daemon.info("a")["state"] == "stopped"
+
+
+@pytest.mark.parametrize("guest, device, reason", [("panic", "pvpanic", "guest-panicked"), ("bite", "ib700", "watchdog")])
+def test_f30_panic_and_watchdog_count_as_crashes(daemon, guest, device, reason):
+    """F30: by default each is followed by a restart, and the budget ends that."""
+    daemon.micro("a", guest, extra="[QEMU]\nArgs=-device %s\n" % device
+                 + LIFECYCLE % "RestartSec=0\nStartLimitBurst=2")
+    daemon.ok("start", "a")
+    info = daemon.wait_state("a", "failed", timeout=20)
+    assert reason in info["reason"] and "StartLimitBurst" in info["reason"]
+
+
+# What cannot be killed.
+
+@contextlib.contextmanager
+def frozen(daemon, name):
+    """Not even SIGKILL reaches a task in a frozen cgroup: it sits in D, as one on a dead NFS server would."""
+    group = "%s/vmkeep-test-%d-%s" % (FREEZER, os.getpid(), name)
+    try:
+        os.mkdir(group)
+    except OSError as e:
+        pytest.skip("no freezer cgroup here: %s" % e)
+
+    def put(file, text):
+        with open(os.path.join(group, file), "w", encoding="utf-8") as f:
+            f.write(text)
+
+    try:
+        put("cgroup.procs", str(outside(daemon, daemon.info(name)["pid"])))
+        put("freezer.state", "FROZEN")
+        yield
+    finally:
+        put("freezer.state", "THAWED")
+        daemon.eventually(lambda: vmk.read_text(group + "/cgroup.procs"), lambda pids: not pids, timeout=15)
+        os.rmdir(group)
+
+
+def test_f25_unkillable(daemon):
+    """F25: `kill` gives up with exit 6 and says where it hangs; the disk stays locked; others and the next
+    daemon go on; with the thaw it is over."""
+    daemon.micro("a", "deaf")
+    daemon.micro("b", "deaf")
+    daemon.write("same.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=a.raw\n")
+    daemon.ok("start", "a", "b")
+    pid = daemon.info("a")["pid"]
+    with frozen(daemon, "a"):
+        begin = time.monotonic()
+        stuck = daemon.stream("kill", "a")
+        daemon.wait_state("a", "stopping")
+        assert answers(daemon) < 0.5 * vmk.SLOW
+        assert stuck.wait(20) == 6, stuck.stderr()
+        assert time.monotonic() - begin < 15 * vmk.SLOW
+        said = stuck.stderr()
+        assert "process %d does not end after SIGKILL: " % pid in said and "(state D, in " in said, said
+        assert "'a'" in daemon.fails(3, "start", "same") or str(pid) in daemon.fails(3, "start", "same")
+        daemon.ok("pause", "b")
+        daemon.kill_daemon()
+        daemon.start()
+        info = daemon.info("a")
+        assert (info["state"], info["health"], info["pid"]) == ("stopping", "unresponsive", pid)
+        assert daemon.info("b")["state"] == "paused"
+    daemon.wait_state("a", "stopped")
+    daemon.ok("start", "same")
+
+
+def test_f25_unkillable_at_the_hosts_shutdown(daemon):
+    """F25: named, and left behind; the way down takes its budget, the time for quit and for SIGKILL."""
+    daemon.micro("a", "deaf")
+    daemon.micro("b")
+    daemon.up("b")
+    daemon.ok("start", "a")
+    with frozen(daemon, "a"):
+        begin = time.monotonic()
+        result = daemon.vmkeep("--json", "shutdown-all", "--timeout", "2", timeout=60)
+        took = time.monotonic() - begin
+        assert result.code == 8, result
+        rows = {row[0]: row[1:] for row in json.loads(result.out)["rows"]}
+        assert (rows["a"][0], rows["b"][0]) == ("left", "stopped"), rows
+        assert took < (2 + 2 + 10 + 3) * vmk.SLOW
+    daemon.wait_state("a", "stopped")
+
+
+# The monitor's socket.
+
+@pytest.mark.parametrize("how", ["removed", "a file", "a directory"])
+def test_f41_monitor_socket(daemon, how):
+    """F41: the connection that is held goes on; a daemon without one says so, harms nothing, can kill."""
+    daemon.micro("a", "deaf")
+    daemon.ok("start", "a")
+    pid = daemon.info("a")["pid"]
+    path = daemon.inner(os.path.join(daemon.run, "vms", "a", "qmp.sock"))
+    os.unlink(path)
+    if how == "a file":
+        with open(path, "w", encoding="utf-8") as f:
+            f.write("{}")
+    elif how == "a directory":
+        os.mkdir(path)
+    daemon.ok("pause", "a")
+    daemon.ok("resume", "a")
+    daemon.kill_daemon()
+    daemon.start()
+    info = daemon.eventually(lambda: daemon.info("a"), lambda i: i["health"] == "unresponsive")
+    assert (info["state"], info["pid"]) == ("running", pid) and "qmp.sock" in info["unresponsive_reason"]
+    daemon.vmkeep("pause", "a")
+    assert pid in daemon.processes()
+    daemon.ok("kill", "a")
+    assert pid not in daemon.processes()
+    daemon.ok("start", "a")
+
+
+# Stop, and the host's shutdown.
+
+def test_f50_deaf_guest(daemon):
+    """F50: pressed again and again, then policy: left with exit 8, or killed with exit 0 and the word."""
+    daemon.micro("left", "deaf")
+    daemon.micro("killed", "deaf", extra=LIFECYCLE % "OnStopTimeout=kill")
+    daemon.ok("start", "left", "killed")
+    client = daemon.client()
+    client.call("subscribe")
+    assert "left running" in daemon.fails(8, "stop", "left", "--timeout", "6")
+    daemon.ok("stop", "killed", "--timeout", "1")
+    assert daemon.info("killed")["reason"] == "killed"
+    assert "stop timed out" in vmk.read_text(os.path.join(daemon.base, "daemon.log"))
+    assert (daemon.info("left")["state"], daemon.info("left")["want"]) == ("running", "running")
+
+
+def test_f51_press_during_boot(daemon):
+    """F51, R4b: the press that came too early is lost; the guest is off within one repeat (5 s) after it
+    listens."""
+    daemon.micro("a", "polite")
+    daemon.ok("start", "a", "--paused")
+    begin = time.monotonic()
+    daemon.ok("stop", "a")
+    assert time.monotonic() - begin < 5 + 3 * vmk.SLOW
+    assert daemon.info("a")["reason"] == "guest-shutdown"
+
+
+def test_f52_stop_of_one_paused_by_its_disk(daemon):
+    """F52: it cannot power off and going on would harm it: said with the reason, and only policy kills it."""
+    small = small_disk(daemon, LIFECYCLE % "OnStopTimeout=kill")
+    daemon.ok("start", "a")
+    daemon.wait_state("a", "paused")
+    pid = daemon.info("a")["pid"]
+    said = daemon.fails(5, "stop", "a")
+    assert "nospace on root" in said and "vmkeep kill a" in said
+    assert (daemon.info("a")["state"], daemon.info("a")["pid"]) == ("paused", pid)
+    result = daemon.vmkeep("--json", "shutdown-all", "--timeout", "5")
+    row, = json.loads(result.out)["rows"]
+    assert row[1] == "killed" and "nospace on root" in row[2]
+    daemon.exec("umount", small)
+
+
+def test_f53_stop_while_a_snapshot_is_written(daemon, linux):
+    """F53: refused with what is under way and how to pull the plug; afterwards it stops; the image is whole
+    with the snapshot in it."""
+    daemon.linux("a", "guest.net=none", vm="Networks=none\n")
+    daemon.up("a", "ready after .*\n")
+    client, other = daemon.client(timeout=60), daemon.client(timeout=60)
+    client.call("subscribe")
+    job = client.send("snapshot-create", {"name": "a", "snapshot": "x"})
+    client.event("JOB_STARTED")
+    with pytest.raises(vmk.Error, match="snapshot-create 'x'"):
+        other.call("vm-stop", name="a")
+    while client.receive().get("id") != job:
+        pass
+    daemon.ok("stop", "a")
+    daemon.exec("qemu-img", "check", daemon.images + "/a.qcow2")
+    assert [row["snapshot"] for row in daemon.rows("snapshot", "list", "a")] == ["x"]
+
+
+def test_f54_mass_shutdown(daemon):
+    """F54: 20 that obey, 3 that do not, 10 s: the first are down long before, the others at the budget."""
+    polite, deaf = ["p%d" % i for i in range(20)], ["d%d" % i for i in range(3)]
+    for name in polite + deaf:
+        daemon.micro(name, "polite" if name in polite else "deaf")
+    daemon.ok("start", "*", timeout=60)
+    consoles = [os.path.join(daemon.log, name, "console.log") for name in polite]
+    daemon.eventually(lambda: [path for path in consoles if "up" not in vmk.read_text(path)], lambda left: not left, 30)
+    begin = time.monotonic()
+    result = daemon.vmkeep("--json", "shutdown-all", "--timeout", "10")
+    took = time.monotonic() - begin
+    assert result.code == 8, result
+    rows = {row[0]: row[1:] for row in json.loads(result.out)["rows"]}
+    assert {rows[name][0] for name in polite} == {"stopped"} and {rows[name][0] for name in deaf} == {"killed"}
+    assert max(rows[name][2] for name in polite) < 2 * vmk.SLOW + 2, rows
+    assert took < 12 * vmk.SLOW
+    log = vmk.read_text(os.path.join(daemon.base, "daemon.log"))
+    assert all("vm %s: killed with the host's shutdown" % name in log for name in deaf)
+    assert not qemus(daemon)
+
+
+@pytest.mark.parametrize("closed", ["0<&- >&- 2>&-", "</dev/null >/dev/null 2>&1", ">&-"])
+def test_f56_environment_of_a_service(daemon, closed):
+    """F56: no terminal, nothing to read from, nowhere to write to: the same result, and waited for."""
+    for name in ("a", "b"):
+        daemon.micro(name)
+        daemon.up(name)
+    line = "%s --run %s stop %%s %s" % (daemon.program("vmkeep"), daemon.run, closed)
+    subprocess.run(daemon.inside(["env", "-i", "setsid", "sh", "-c", line % "a"]), check=True, timeout=20 * vmk.SLOW)
+    assert daemon.info("a")["state"] == "stopped"
+    line = "%s --run %s shutdown-all --timeout 10 %s" % (daemon.program("vmkeep"), daemon.run, closed)
+    subprocess.run(daemon.inside(["env", "-i", "setsid", "sh", "-c", line]), check=True, timeout=20 * vmk.SLOW)
+    assert daemon.info("b")["reason"] == "guest-shutdown"
+
+
+# Resources.
+
+def test_f95_no_kvm(world):
+    """F95: Accel=kvm is exit 11 with the cause, never TCG in silence; auto says what it took."""
+    world.exec("mount", "--bind", "/dev/null", "/dev/kvm")
+    world.start()
+    world.micro("must", "deaf", vm="Accel=kvm\n")
+    world.micro("may", "deaf", vm="Accel=auto\n")
+    said = world.fails(11, "start", "must")
+    assert "/dev/kvm" in said and "hint: " in said
+    world.ok("start", "may")
+    assert world.info("may")["accel"] == "tcg"
+    assert "tcg" in next(row["accel"] for row in world.rows("list") if row["name"] == "may")
+    world.exec("umount", "/dev/kvm")
+
+
+def test_f98_two_hundred(world):
+    """F98: listed, adopted; few descriptors each, though the shell's limit is 1024."""
+    signal.alarm(300 * vmk.SLOW)  # in place of conftest's: half a second each on a busy machine
+    names = ["v%03d" % i for i in range(200)]
+    for name in names:
+        world.micro(name, "deaf", banner="")
+    world.daemon_argv = lambda: ["prlimit", "--nofile=1024:"] + vmk.World.daemon_argv(world)
+    world.start()
+    folder = "/proc/%d/fd" % world.daemon_pid()
+    before = len(os.listdir(folder))
+    for i in range(0, 200, 20):  # two processors start 200 QEMUs at once in more than TimeoutStartSec=
+        world.ok("start", *names[i:i + 20], timeout=40)
+    assert set(world.states().values()) == {"running"} and len(qemus(world)) == 200
+    # the catalogue says 6; a display, a log and its directory, and the state directory are kept open, too
+    assert (len(os.listdir(folder)) - before) / 200 <= 9
+    took = min(answers(world) for _ in range(5))
+    assert took < 0.1 * vmk.SLOW, took
+    status = vmk.read_text("/proc/%d/status" % world.daemon_pid())
+    assert int(status.split("VmRSS:")[1].split()[0]) < (20 << 10) * vmk.SLOW
+    world.kill_daemon()
+    begin = time.monotonic()
+    world.start()
+    world.eventually(world.states, lambda states: set(states.values()) == {"running"})
+    client = world.client()
+    client.call("vm-pause", name=names[-1])
+    assert time.monotonic() - begin < 5 * vmk.SLOW
+    assert len(qemus(world)) == 200
+    world.ok("kill", "*", timeout=60)
