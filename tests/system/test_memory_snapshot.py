@@ -88,6 +88,24 @@ def test_guest_ends_meanwhile(daemon, how):
 
 
 @pytest.mark.usefixtures("linux")
+def test_balloon_after_a_reboot(daemon):
+    """F97: a guest that boots anew has all of its memory until its driver is there; then what was asked for
+    holds again, in the list, too."""
+    daemon.linux("a", "guest.net=none", vm="Networks=none\n")
+    daemon.ok("start", "a")
+    console = daemon.console("a")
+    console.until("ready after .*\n", 60)
+    daemon.ok("set-memory", "a", "96M", timeout=60)
+    daemon.ok("reset", "a")
+    console.until("ready after .*\n", 60)
+    daemon.eventually(lambda: daemon.info("a")["balloon"], lambda n: abs(n - 96 * MIB) <= MIB, timeout=20)
+    total = console.run("sed -n 's/MemFree: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo")
+    daemon.ok("set-memory", "a", "128M", timeout=60)
+    after = console.run("sed -n 's/MemFree: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo")
+    assert int(after) - int(total) > 20 << 10
+
+
+@pytest.mark.usefixtures("linux")
 def test_linux_memory_and_snapshot(daemon):
     """A real guest: memory moves both ways, and a snapshot brings files and memory back."""
     daemon.linux("a", "guest.net=none")
