@@ -239,6 +239,10 @@ void vms_look(struct vms *vms)
 	if (vms->changed)
 		vms_reload(vms, &problems);
 	conf_problems_release(&problems);
+	/* opened for a check or a snapshot of one that is off */
+	for (size_t i = 0; i < vms->n; i++)
+		if (!vm_state_has_process(vms->vm[i]->state) && vms->vm[i]->state != VM_PREPARING)
+			close_fd(&vms->vm[i]->state_fd);
 }
 
 static const char *nearest(const struct vms *vms, const char *name)
