@@ -6,6 +6,7 @@ Asked what it can do, it lets the real QEMU answer. Otherwise it is found in the
 descriptors of a guest, plays a well-behaved monitor until it is told `cont`, and then shows its face.
 It says what it found on its console, one JSON object a line.
 """
+import contextlib
 import ctypes
 import errno
 import json
@@ -63,9 +64,11 @@ def tell(**what):
 def stay(monitor, first=True):
     """A quiet life until told to quit; also with the next daemon."""
     while True:
-        for command in iter(monitor.command, None):
-            monitor.answer(command, {"status": "running"} if command["execute"] == "query-status" else None)
-        monitor.greet(False)
+        with contextlib.suppress(OSError):  # a daemon that hangs up, because it knows us not, comes again
+            for command in iter(monitor.command, None):
+                monitor.answer(command, {"status": "running"} if command["execute"] == "query-status" else None)
+        with contextlib.suppress(OSError):
+            monitor.greet(False)
 
 
 def endless(data):
