@@ -9,7 +9,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
-#include "supervisor/vm/identity.h"
+#include "supervisor/host/uids.h"
 
 enum { GROUPS_MAX = 65536 }; /* NGROUPS_MAX of the kernel */
 
@@ -85,7 +85,7 @@ enum api_role peer_role(const struct peer *p, const struct peer_groups *g)
 
 bool peer_is_jail(const struct peer *p)
 {
-	return p->uid >= IDENTITY_UID_FIRST && p->uid - IDENTITY_UID_FIRST < PEER_JAIL_UIDS;
+	return p->uid >= UIDS_FIRST && p->uid < UIDS_END;
 }
 
 /* Files, not getpwnam(): a directory server that hangs would stop the loop. */

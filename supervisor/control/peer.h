@@ -14,8 +14,6 @@
 #include "base/err.h"
 #include "supervisor/api/api.h"
 
-enum { PEER_JAIL_UIDS = 65536 }; /* from IDENTITY_UID_FIRST: QEMUs, who have nothing to say here */
-
 struct peer { /* shared by a connection and its requests */
 	unsigned refs;
 	uid_t uid;

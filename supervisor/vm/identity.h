@@ -18,7 +18,7 @@
 #include "conf/vm.h"
 
 /* Slots are numbers below IDENTITY_SLOTS_MAX; what a number means is vm/device.h's business. */
-enum { IDENTITY_SLOTS_MAX = 250, IDENTITY_UID_FIRST = 1879048192 };
+enum { IDENTITY_SLOTS_MAX = 250 };
 
 struct identity_nic {
 	char *id;
@@ -85,5 +85,7 @@ unsigned identity_slot(struct identity *id, const char *device, unsigned first, 
 /* NULL when there is none; valid until identity_complete(). */
 struct identity_nic *identity_nic(const struct identity *id, const char *nic);
 struct identity_disk *identity_disk(const struct identity *id, const char *disk);
+/* "2026-11-23", when vmkeep made it; "": it did not. Returns day. */
+const char *identity_disk_day(const struct identity *id, const char *disk, char day[16]);
 
 #endif

@@ -8,41 +8,8 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "supervisor/host/uids.h"
 #include "supervisor/vm/vms.h"
-
-enum { ACCOUNTS_MAX = 16 << 20 };
-
-static const struct {
-	const char *path;
-	bool range; /* name:FIRST:COUNT, else name:password:ID */
-} accounts[] = {
-	{ "/etc/passwd", false },
-	{ "/etc/group", false },
-	{ "/etc/subuid", true }, /* what containers of users may map */
-	{ "/etc/subgid", true },
-};
-
-/* Files, not getpwuid(): a directory server that hangs would stop the loop. */
-static bool in_accounts(const char *path, bool range, uid_t uid)
-{
-	struct buf text = BUF_MAX(ACCOUNTS_MAX);
-	bool found = false;
-
-	file_read(AT_FDCWD, path, &text, NULL);
-	for (char *line = text.data; line && *line && !found;) {
-		char *end = strchrnul(line, '\n'), *second = strchr(line, ':');
-		unsigned long long first = 0, count = 1;
-
-		if (second && second < end &&
-			(range ? sscanf(second, ":%llu:%llu", &first, &count) == 2 :
-				 sscanf(second, ":%*[^:\n]:%llu", &first) == 1 ||
-					 sscanf(second, "::%llu", &first) == 1))
-			found = uid >= first && uid - first < count;
-		line = *end ? end + 1 : end;
-	}
-	buf_release(&text);
-	return found;
-}
 
 bool vms_uid_taken(const struct vms *vms, uid_t uid, const struct vm *but)
 {
@@ -52,20 +19,12 @@ bool vms_uid_taken(const struct vms *vms, uid_t uid, const struct vm *but)
 	return false;
 }
 
-static bool is_of_host(uid_t uid)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(accounts); i++)
-		if (in_accounts(accounts[i].path, accounts[i].range, uid))
-			return true;
-	return false;
-}
-
 /* The highest that any identity has, also those of VMs whose file is gone; or the one before the first. */
 static uid_t highest(const struct vms *vms)
 {
 	int fd = openat(vms->daemon->dirs.state_fd, "vms", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-	uid_t most = IDENTITY_UID_FIRST - 1;
+	uid_t most = UIDS_FIRST - 1;
 
 	for (struct dirent *d; dir && (d = readdir(dir));) {
 		_cleanup_(free_ptr) char *path = xasprintf("%s/identity.json", d->d_name);
@@ -91,7 +50,7 @@ uid_t vms_free_uid(struct vms *vms)
 {
 	if (vms->uid_next == 0)
 		vms->uid_next = highest(vms) + 1;
-	while (vms_uid_taken(vms, vms->uid_next, NULL) || is_of_host(vms->uid_next))
+	while (vms_uid_taken(vms, vms->uid_next, NULL) || uids_of_host(vms->uid_next))
 		vms->uid_next++;
 	return vms->uid_next++;
 }

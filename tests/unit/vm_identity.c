@@ -16,6 +16,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "supervisor/host/uids.h"
 #include "supervisor/vm/identity.h"
 
 struct fixture {
@@ -159,7 +160,7 @@ static void test_round_trip(void **state)
 	struct stat st;
 
 	assert_int_equal(complete(f, &vm), 0);
-	f->id.uid = IDENTITY_UID_FIRST + 7;
+	f->id.uid = UIDS_FIRST + 7;
 	identity_pin_machine(&f->id, "q35", "pc-q35-7.2");
 	identity_slot(&f->id, "disk-root", 33, 97);
 	identity_slot(&f->id, "nic-lan", 33, 97);
@@ -175,7 +176,7 @@ static void test_round_trip(void **state)
 
 	assert_int_equal(identity_load(&f->id, f->dirfd, &f->e), 0);
 	assert_false(f->id.dirty);
-	assert_int_equal(f->id.uid, IDENTITY_UID_FIRST + 7);
+	assert_int_equal(f->id.uid, UIDS_FIRST + 7);
 	assert_string_equal(f->id.machine, "pc-q35-7.2");
 	assert_int_equal(identity_nic(&f->id, "lan")->address, 0xc0a87a05);
 	assert_int_equal(identity_disk(&f->id, "root")->created, INT64_C(1795401793));
