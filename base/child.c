@@ -109,16 +109,15 @@ _Noreturn static void become(const char *const *argv, const char *const *envp,
 }
 
 /* Only for names without a slash: PATH is ours, but a path that an operator wrote may hang. */
-static bool in_path(const char *name)
+bool child_find(const char *name, char *path, size_t max)
 {
-	const char *path = getenv("PATH");
-	char file[4096];
+	const char *dirs = getenv("PATH");
 
-	for (const char *dir = path ? path : "/usr/bin:/bin"; *dir;) {
+	for (const char *dir = dirs ? dirs : "/usr/bin:/bin"; *dir;) {
 		size_t len = strcspn(dir, ":");
 
-		snprintf(file, sizeof file, "%.*s/%s", (int)len, dir, name);
-		if (access(file, X_OK) == 0)
+		snprintf(path, max, "%.*s/%s", (int)len, dir, name);
+		if (access(path, X_OK) == 0)
 			return true;
 		dir += len + (dir[len] == ':');
 	}
@@ -150,9 +149,10 @@ int child_spawn(const char *const *argv, const char *const *envp, const struct c
 	size_t n_fds, pid_t *pid, int *pidfd, struct err *e)
 {
 	_cleanup_(free_ptr) struct child_fd *high = NULL;
+	char path[4096];
 	int r;
 
-	if (!strchr(argv[0], '/') && !in_path(argv[0])) {
+	if (!strchr(argv[0], '/') && !child_find(argv[0], path, sizeof path)) {
 		errno = ENOENT;
 		return err_errno(e, "run '%s'", argv[0]);
 	}
@@ -303,7 +303,7 @@ static int open_pipes(struct child *c, struct child_fd fds[3])
 
 struct child *child_run(struct ev_loop *ev, const struct child_options *o, struct err *e)
 {
-	struct child_fd fds[3] = { { -1, 0 }, { -1, 1 }, { -1, 2 } };
+	struct child_fd fds[4] = { { -1, 0 }, { -1, 1 }, { -1, 2 } };
 	struct child *c = xcalloc(1, sizeof *c);
 	int r;
 
@@ -328,7 +328,9 @@ struct child *child_run(struct ev_loop *ev, const struct child_options *o, struc
 		errno = -r;
 		err_errno(e, "pipes for '%s'", o->argv[0]);
 	} else {
-		r = child_spawn(o->argv, NULL, fds, 3, &c->pid, &c->pidfd, e);
+		if (o->more)
+			fds[3] = *o->more;
+		r = child_spawn(o->argv, NULL, fds, o->more ? 4 : 3, &c->pid, &c->pidfd, e);
 	}
 	for (int i = 0; i < 3; i++)
 		close_fd(&fds[i].from);

@@ -9,12 +9,18 @@
 #ifndef BASE_CHILD_H
 #define BASE_CHILD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
 #include "base/err.h"
 
 struct ev_loop;
+
+struct child_fd {
+	int from; /* of ours, stays open here */
+	int to;	  /* number in the child */
+};
 
 struct child_result {
 	int status;	   /* exit code (CHILD_NOT_RUN), or -signal; -ETIMEDOUT when killed by us */
@@ -32,6 +38,7 @@ struct child_options {
 	void (*done)(void *data, const struct child_result *r);
 	void (*output)(void *data, const char *text, size_t len); /* stdout as it comes, may be NULL */
 	void *data;
+	const struct child_fd *more; /* descriptor beside 0, 1 and 2; NULL: none */
 };
 
 struct child;
@@ -42,10 +49,8 @@ struct child *child_run(struct ev_loop *ev, const struct child_options *o, struc
 /* Kills it; done is not called any more. */
 void child_cancel(struct child *c);
 
-struct child_fd {
-	int from; /* of ours, stays open here */
-	int to;	  /* number in the child */
-};
+/* The path of a program that is named without a slash, by PATH; false: there is none. */
+bool child_find(const char *name, char *path, size_t len);
 
 /* Spawns with exactly these descriptors (all of ours are CLOEXEC), its own session, an empty signal
  * mask and default actions. Returns the pid and a pidfd at once. A bare name

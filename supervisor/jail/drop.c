@@ -16,13 +16,6 @@
 #include "base/mem.h"
 #include "supervisor/jail/jail.h"
 
-enum {
-	NOFILE = 4096,
-	/* Processes and threads of this uid: a QEMU has one per processor and up to 64 for each of its
-	 * I/O threads. What a fork bomb gets is nobody else's. */
-	NPROC = 1024,
-};
-
 int fds_own_only(struct jail *j, struct err *e)
 {
 	int type;
@@ -54,41 +47,88 @@ int session_reset(struct jail *j, struct err *e)
 	return 0;
 }
 
-int limits_set(struct jail *j, struct err *e)
+/* Regular file or block device; 0 where nothing is known. */
+static uint64_t size_of(const struct jail_file *f)
 {
-	static const struct {
-		int which;
-		rlim_t most;
-	} limits[] = {
-		{ RLIMIT_NOFILE, NOFILE },
-		{ RLIMIT_NPROC, NPROC },
-		{ RLIMIT_CORE, 0 }, /* it would hold the guest's memory */
-	};
+	off_t end = f->data >= 0 ? lseek(f->data, 0, SEEK_END) : 0;
+
+	return end > 0 ? (uint64_t)end : 0;
+}
+
+static uint64_t file_limit(const struct jail *j)
+{
+	uint64_t most = 0;
+
+	for (size_t i = 0; j->role->growth && i < j->n_files; i++)
+		if (j->file[i].write && size_of(&j->file[i]) > most)
+			most = size_of(&j->file[i]);
+	return j->role->growth ? most + j->role->growth : j->role->file;
+}
+
+int oom_score_set(struct jail *j, struct err *e)
+{
 	_cleanup_(close_fd) int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 	char text[16];
 	int len = snprintf(text, sizeof text, "%d", j->oom_score_adj);
 
 	if (fd < 0 || write(fd, text, (size_t)len) != len)
 		return err_errno(e, "set oom_score_adj to %s", text);
+	return 0;
+}
+
+int limits_set(struct jail *j, struct err *e)
+{
+	const struct jail_role *role = j->role;
+	const struct {
+		int which;
+		rlim_t most; /* 0: as it is */
+	} limits[] = {
+		{ RLIMIT_NOFILE, role->nofile },
+		{ RLIMIT_NPROC, role->nproc },
+		{ RLIMIT_CPU, role->cpu_seconds },
+		{ RLIMIT_AS, role->memory },
+		{ RLIMIT_FSIZE, file_limit(j) },
+	};
+	const struct rlimit none = { 0, 0 };
+
+	/* a core would hold the guest's memory */
+	if (setrlimit(RLIMIT_CORE, &none) < 0)
+		return err_errno(e, "set limits");
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
-		if (setrlimit((__rlimit_resource_t)limits[i].which,
-			    &(struct rlimit){ limits[i].most, limits[i].most }) < 0)
+		if (limits[i].most && setrlimit((__rlimit_resource_t)limits[i].which,
+					      &(struct rlimit){ limits[i].most, limits[i].most }) < 0)
 			return err_errno(e, "set limits");
+	return 0;
+}
+
+/* Those that the role keeps go on through exec, as ambient ones: the program has no other way to them. */
+static int capabilities_keep(uint64_t keep)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	const uint32_t low = (uint32_t)keep, high = (uint32_t)(keep >> 32);
+	const struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = { { low, low, low },
+		{ high, high, high } };
+
+	if (syscall(SYS_capset, &head, sets) < 0)
+		return -1;
+	for (int cap = 0; cap < 64; cap++)
+		if (keep >> cap & 1 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+			return -1;
 	return 0;
 }
 
 int privileges_drop(struct jail *j, struct err *e)
 {
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+	const uint64_t keep = j->role->keep;
 
 	umask(077);
 	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+		if (!(keep >> cap & 1) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
 			return err_errno(e, "drop capability %d", cap);
-	if (setresgid(j->uid, j->uid, j->uid) < 0 || setresuid(j->uid, j->uid, j->uid) < 0)
+	if (prctl(PR_SET_KEEPCAPS, keep != 0, 0, 0, 0) < 0 || setresgid(j->uid, j->uid, j->uid) < 0 ||
+		setresuid(j->uid, j->uid, j->uid) < 0)
 		return err_errno(e, "become uid %u", j->uid);
-	if (syscall(SYS_capset, &head, none) < 0)
+	if (capabilities_keep(keep) < 0)
 		return err_errno(e, "drop capabilities");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_errno(e, "set no_new_privs");
@@ -107,10 +147,11 @@ int program_check(struct jail *j, struct err *e)
 	if (errno == 0) /* a directory, say */
 		errno = EACCES;
 	err_errno(e, "run '%s'", path);
-	err_class(e, ERR_QEMU_FAILED);
+	if (!j->role->own_output)
+		err_class(e, ERR_QEMU_FAILED);
 	if (strncmp(path, "/usr/", 5) != 0)
-		return err_hint(e, "guests see /usr only: install QEMU below it");
-	return err_hint(e, "install qemu-system-x86, or correct Binary=");
+		return err_hint(e, "in its private root is /usr only: install it below that");
+	return err_hint(e, "%s", j->role->install);
 }
 
 static int move_above(int *fd, int above, struct err *e)
@@ -144,7 +185,7 @@ int fds_place(struct jail *j, struct err *e)
 			if (r == 0)
 				fcntl(j->file[i].data, F_SETFD, 0); /* the claim, see files.c */
 		}
-	for (int fd = STDIN_FILENO; r == 0 && fd <= STDERR_FILENO; fd++)
+	for (int fd = STDIN_FILENO; r == 0 && fd <= (j->role->own_output ? STDIN_FILENO : STDERR_FILENO); fd++)
 		if (dup2(null, fd) < 0)
 			r = err_errno(e, "place descriptor %d", fd);
 	for (size_t i = 0; r == 0 && i < j->n_fds; i++)

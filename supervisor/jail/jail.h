@@ -54,6 +54,14 @@ struct jail_file {
 	bool made;
 };
 
+struct jail_path { /* of the daemon's own, shown as it stands */
+	const char *path;
+	bool write;
+	bool optional; /* where it is not there, it is not there inside either */
+	int tree;      /* detached mount, -1: none */
+	bool is_dir;
+};
+
 struct jail_node {
 	const char *path;
 	dev_t device;
@@ -70,7 +78,19 @@ struct jail_group { /* the control group; limits of 0 are none */
 	uint64_t cpu_weight, io_weight, tasks_max, memory_max;
 };
 
-enum { JAIL_FILES_MAX = 256, JAIL_NODES_MAX = 16 };
+enum { JAIL_FILES_MAX = 256, JAIL_NODES_MAX = 16, JAIL_PATHS_MAX = 8 };
+
+/* What the program is decides what it may; the plan only names it. Limits of 0 are none. */
+struct jail_role {
+	const char *name;
+	const char *install;  /* the cure where it is missing */
+	uint64_t keep;	      /* capabilities, as bits */
+	bool host_network;    /* else a network namespace with nothing in it */
+	bool own_output;      /* 1 and 2 stay what vmkeep-jail was started with; else /dev/null */
+	uint64_t nofile, nproc, cpu_seconds, memory;
+	uint64_t file;	/* no file beyond this size */
+	uint64_t growth; /* no file beyond that of the largest in the plan by more than this */
+};
 
 struct jail {
 	int sock;
@@ -85,13 +105,15 @@ struct jail {
 	const char *root;
 	const char *image_dir;
 	int image_dir_fd; /* -1 until needed */
-	const char *qemu_img;
+	const struct jail_role *role;
 
 	int fd[PLAN_FDS_MAX]; /* received */
 	int to[PLAN_FDS_MAX]; /* their numbers in QEMU */
 	size_t n_fds;
 	struct jail_file *file;
 	size_t n_files;
+	struct jail_path path[JAIL_PATHS_MAX];
+	size_t n_paths;
 	struct jail_node node[JAIL_NODES_MAX];
 	size_t n_nodes;
 	struct jail_group group;
@@ -113,12 +135,16 @@ int plan_receive(struct jail *j, struct err *e);
 void plan_release(struct jail *j);
 int plan_parse(struct jail *j, const char *text, size_t len, struct err *e);
 
+/* role.c */
+const struct jail_role *role_named(const char *name); /* NULL: there is none */
+
 /* scope.c */
 int group_join(struct jail *j, struct err *e);
 
 /* files.c: opens what the plan names and looks at what it is */
 int file_open(struct jail *j, struct jail_file *f, struct err *e);
 int nodes_find(struct jail *j, struct err *e);
+int paths_open(struct jail *j, struct err *e);
 
 /* path.c */
 const char *path_shown(const char *path); /* the end of a very long one, so that the reason fits */
@@ -166,7 +192,8 @@ int root_enter(struct jail *j, struct err *e);
 /* drop.c */
 int fds_own_only(struct jail *j, struct err *e);
 int session_reset(struct jail *j, struct err *e);
-int limits_set(struct jail *j, struct err *e);
+int oom_score_set(struct jail *j, struct err *e);
+int limits_set(struct jail *j, struct err *e); /* the program's: the last thing before it */
 int privileges_drop(struct jail *j, struct err *e);
 int program_check(struct jail *j, struct err *e);
 int fds_place(struct jail *j, struct err *e);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/jail/main.c - vmkeep-jail: prepares the ground, then becomes QEMU
+ * supervisor/jail/main.c - vmkeep-jail: prepares the ground, then becomes QEMU (or a program that helps)
  *
  * The steps run in this order in the one process whose pid QEMU will have. The first that fails
  * tells the daemon why, and nothing runs. Until "namespaces" the host's own paths are seen, until
@@ -29,14 +29,15 @@ static const struct step {
 	{ "own descriptors", fds_own_only,     NULL,          true },
 	{ "plan",            plan_receive,     NULL,          true },
 	{ "session",         session_reset,    NULL,          true },
-	{ "limits",          limits_set,       NULL,          true },
 	{ "control group",   group_join,       NULL,          false },
 	{ "files",           NULL,             file_open,     true },
 	{ "device nodes",    nodes_find,       NULL,          true },
+	{ "paths",           paths_open,       NULL,          false },
 	{ "new images",      NULL,             image_create,  true },
 	{ "formats",         NULL,             image_check,   true },
 	{ "locks",           NULL,             lock_check,    true },
 	{ "mounts",          NULL,             mount_prepare, true },
+	{ "memory pressure", oom_score_set,    NULL,          false },
 	{ "namespaces",      namespaces_enter, NULL,          false },
 	{ "private root",    root_build,       NULL,          false },
 	{ "entering",        root_enter,       NULL,          false },
@@ -44,6 +45,7 @@ static const struct step {
 	{ "program",         program_check,    NULL,          false },
 	{ "descriptors",     fds_place,        NULL,          false },
 	{ "system calls",    filter_load,      NULL,          false },
+	{ "limits",          limits_set,       NULL,          false },
 	/* clang-format on */
 };
 
@@ -177,6 +179,7 @@ int main(void)
 		return 1; /* nobody is there who would look after QEMU */
 	execve(j.argv[0], jail_words(j.argv), jail_words(env));
 	err_errno(&e, "run '%s'", j.argv[0]);
-	err_class(&e, ERR_QEMU_FAILED);
+	if (!j.role->own_output)
+		err_class(&e, ERR_QEMU_FAILED);
 	return fail(&j, "program", &e);
 }

@@ -179,6 +179,28 @@ static int parse_group(struct jail *j, json_t *o, struct err *e)
 	return r;
 }
 
+static int parse_paths(struct jail *j, json_t *list, struct err *e)
+{
+	int r = 0;
+
+	if (json_array_size(list) > JAIL_PATHS_MAX)
+		return err_set(e, ERR_USAGE, "plan: more than %d paths", JAIL_PATHS_MAX);
+	for (size_t i = 0; r == 0 && i < json_array_size(list); i++) {
+		struct jail_path *p = &j->path[j->n_paths++];
+		int write = 0, optional = 0;
+		json_error_t je;
+
+		*p = (struct jail_path){ .tree = -1 };
+		if (json_unpack_ex(json_array_get(list, i), &je, 0, "{s:s, s?b, s?b !}", "path", &p->path, "write",
+			    &write, "optional", &optional) < 0)
+			return err_set(e, ERR_USAGE, "plan: path: %s", je.text);
+		p->write = write;
+		p->optional = optional;
+		r = parse_path(p->path, "path", e);
+	}
+	return r;
+}
+
 static int parse_files(struct jail *j, json_t *list, struct err *e)
 {
 	int r = 0;
@@ -205,7 +227,8 @@ void plan_release(struct jail *j)
 
 int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 {
-	json_t *argv, *fds = NULL, *dev = NULL, *files = NULL, *group = NULL, *o;
+	json_t *argv, *fds = NULL, *dev = NULL, *paths = NULL, *files = NULL, *group = NULL, *o;
+	const char *role = "qemu";
 	int version, kvm = 0, tun = 0, check = 0, running = 0, io_uring = 0, r;
 	json_int_t uid;
 	json_error_t je;
@@ -215,18 +238,20 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 		return err_set(e, ERR_USAGE, "plan: %s", je.text);
 	j->plan = o;
 	if (json_unpack_ex(o, &je, 0,
-		    "{s:i, s:s, s:I, s:o, s?o, s:s, s?s, s?s, s?b, s?b, s?i, s?b, s?b, s?b, s?o, s?o, s?o !}",
-		    "version", &version, "name", &j->name, "uid", &uid, "argv", &argv, "fds", &fds,
-		    "root", &j->root, "image_dir", &j->image_dir, "qemu_img", &j->qemu_img, "kvm",
-		    &kvm, "tun", &tun, "oom_score_adj", &j->oom_score_adj, "check",
-		    &check, "running", &running, "io_uring", &io_uring, "dev", &dev, "files", &files, "group",
-		    &group) < 0)
+		    "{s:i, s:s, s?s, s:I, s:o, s?o, s:s, s?s, s?b, s?b, s?i, s?b, s?b, s?b, s?o, s?o, s?o, s?o !}",
+		    "version", &version, "name", &j->name, "role", &role, "uid", &uid, "argv", &argv, "fds",
+		    &fds, "root", &j->root, "image_dir", &j->image_dir, "kvm", &kvm, "tun", &tun,
+		    "oom_score_adj", &j->oom_score_adj, "check", &check, "running", &running, "io_uring",
+		    &io_uring, "dev", &dev, "paths", &paths, "files", &files, "group", &group) < 0)
 		return err_set(e, ERR_USAGE, "plan: %s", je.text);
 	if (version != PLAN_VERSION)
 		return err_set(e, ERR_USAGE, "plan: version %d, this vmkeep-jail speaks %d",
 			version, PLAN_VERSION);
 	if (uid <= 0 || uid >= UINT32_MAX)
 		return err_set(e, ERR_USAGE, "plan: uid %lld is not for guests", (long long)uid);
+	j->role = role_named(role);
+	if (!j->role)
+		return err_set(e, ERR_USAGE, "plan: no role '%s'", role);
 	j->uid = (uid_t)uid;
 	j->check = check;
 	j->running = running;
@@ -240,6 +265,8 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 		r = parse_path(j->image_dir, "image directory", e);
 	if (r == 0)
 		r = parse_nodes(j, kvm, tun, dev, e);
+	if (r == 0)
+		r = parse_paths(j, paths, e);
 	if (r == 0)
 		r = parse_group(j, group, e);
 	if (r == 0)

@@ -13,6 +13,8 @@
  *   EOF after "prepared"                   exec happened (CLOEXEC)
  *   an error line after "prepared"         exec failed after all
  *
+ * A program that only helps (role "tool", "dnsmasq") has on 1 and 2 what vmkeep-jail was started with.
+ *
  * With "check" nothing is made and nothing executed: each file is looked at as far as the first thing
  * wrong with it, and all of that comes back, one line each, as it is found; exit status 0:
  *
@@ -22,16 +24,19 @@
  *
  * Plan, version 1:
  *   version 1, name, uid (gid is the same number), argv [..], fds [numbers in QEMU, 2 is stderr],
- *   root: directory where the private root is mounted (exists, empty, root's own),
+ *   role: "qemu" (the default), "tool" (qemu-img: limits to time, memory and what it may write),
+ *         "dnsmasq" (the host's network, and two capabilities for it),
+ *   root: directory where the private root is mounted (exists, root's own; the host does not see it),
  *   image_dir: for paths with beneath,
- *   qemu_img: path or name of qemu-img, for create,
  *   kvm: bool (device node wanted), tun: false, oom_score_adj: int,
- *   check: bool, running: bool (with check: the VM's own QEMU holds its files),
+ *   check: bool, running: bool (others, its own QEMU above all, may hold its files),
  *   io_uring: bool (a disk with AIO=io_uring: the filter lets these calls through),
  *   hugepages/other device nodes: "dev": ["/dev/..."] (block devices are made from "files"),
  *   group: {unit: "vmkeep-web1.scope" or "" without systemd, dirs: [directories to make and enter where
  *           systemd cannot be reached], cpu_quota: percent, cpu_weight, io_weight, tasks_max,
  *           memory_max: bytes; 0 is no limit},
+ *   paths: [{path, write: bool, optional: bool}] (directories, files and sockets of the daemon's own or
+ *          the system's, shown as they stand),
  *   files: [{kind: disk|base|cdrom|kernel|firmware|nvram, what, id, path,
  *            beneath: bool, write: bool, has_base: bool,
  *            format: raw|qcow2|"",

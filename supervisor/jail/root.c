@@ -2,8 +2,8 @@
 /*
  * supervisor/jail/root.c - namespaces, and the private root with nothing in it that is not needed
  *
- * Seen inside: /usr and the linker's cache, read-only; the device nodes named here and in the plan;
- * the plan's files at their host paths. Writable: those files of the plan that say so. No /proc, no
+ * Seen inside: /usr and the linker's cache, read-only; the device nodes named here and in the plan; the
+ * plan's files and paths where the host has them. Writable: those that the plan says so of. No /proc, no
  * /sys, no /tmp. No pid namespace (thread ids would be others than outside) and no user namespace.
  */
 #include <errno.h>
@@ -36,7 +36,9 @@ static const struct {
 
 int namespaces_enter(struct jail *j, struct err *e)
 {
-	if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) < 0)
+	int network = j->role->host_network ? 0 : CLONE_NEWNET;
+
+	if (unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | network) < 0)
 		return err_errno(e, "make namespaces");
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return err_errno(e, "make the mounts private");
@@ -145,6 +147,25 @@ static int put_file(const struct jail *j, int root, const struct jail_file *f, s
 	return r < 0 ? err_wrap(e, r, "%s", f->what) : 0;
 }
 
+int paths_open(struct jail *j, struct err *e)
+{
+	for (size_t i = 0; i < j->n_paths; i++) {
+		struct jail_path *p = &j->path[i];
+		struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
+						       (p->write ? 0 : MOUNT_ATTR_RDONLY) };
+		struct stat st;
+
+		p->tree = open_tree(AT_FDCWD, p->path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+		if (p->tree < 0 && errno == ENOENT && p->optional)
+			continue;
+		if (p->tree < 0 || fstat(p->tree, &st) < 0 ||
+			mount_setattr(p->tree, "", AT_EMPTY_PATH, &attr, sizeof attr) < 0)
+			return err_errno(e, "mount %s", p->path);
+		p->is_dir = S_ISDIR(st.st_mode);
+	}
+	return 0;
+}
+
 int root_build(struct jail *j, struct err *e)
 {
 	_cleanup_(close_fd) int root = -1;
@@ -164,6 +185,9 @@ int root_build(struct jail *j, struct err *e)
 	for (size_t i = 0; r == 0 && i < j->n_nodes; i++)
 		r = put_node(root, j->node[i].path, j->node[i].type | 0600, j->node[i].device,
 			j->uid, e);
+	for (size_t i = 0; r == 0 && i < j->n_paths; i++)
+		if (j->path[i].tree >= 0)
+			r = put_tree(root, j->path[i].tree, j->path[i].path, j->path[i].is_dir, e);
 	for (size_t i = 0; r == 0 && i < j->n_files; i++)
 		r = put_file(j, root, &j->file[i], e);
 	return r;

@@ -11,6 +11,7 @@
  * other ones with each release, and one that is forgotten shows itself in the middle of a guest's life.
  */
 #include <errno.h>
+#include <linux/netlink.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/socket.h>
@@ -73,10 +74,33 @@ static int refuse_kind(scmp_filter_ctx ctx, int error, int call, enum scmp_compa
 	return seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO((unsigned)error), call, 1, &kind);
 }
 
-/* Sockets: of local ones QEMU has use; all networks come as descriptors. */
-static int refuse_kinds(scmp_filter_ctx ctx)
+/* Of local sockets QEMU has use; all networks come as descriptors. */
+static int refuse_all_but_unix(scmp_filter_ctx ctx)
 {
-	int r = refuse_kind(ctx, EAFNOSUPPORT, SCMP_SYS(socket), SCMP_CMP_NE, AF_UNIX, 0);
+	return refuse_kind(ctx, EAFNOSUPPORT, SCMP_SYS(socket), SCMP_CMP_NE, AF_UNIX, 0);
+}
+
+/* Who serves the host's network needs IP, and of netlink the part that lists addresses. */
+static int refuse_odd_networks(scmp_filter_ctx ctx)
+{
+	const struct scmp_arg_cmp netfilter[] = {
+		{ .arg = 0, .op = SCMP_CMP_EQ, .datum_a = AF_NETLINK },
+		{ .arg = 2, .op = SCMP_CMP_NE, .datum_a = NETLINK_ROUTE },
+	};
+	int r = seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), ARRAY_SIZE(netfilter),
+		netfilter);
+
+	for (uint64_t family = 0; r == 0 && family < AF_NETLINK; family++)
+		if (family != AF_UNIX && family != AF_INET && family != AF_INET6)
+			r = refuse_kind(ctx, EAFNOSUPPORT, SCMP_SYS(socket), SCMP_CMP_EQ, family, 0);
+	if (r == 0)
+		r = refuse_kind(ctx, EAFNOSUPPORT, SCMP_SYS(socket), SCMP_CMP_GT, AF_NETLINK, 0);
+	return r;
+}
+
+static int refuse_kinds(scmp_filter_ctx ctx, bool host_network)
+{
+	int r = host_network ? refuse_odd_networks(ctx) : refuse_all_but_unix(ctx);
 
 	if (r == 0)
 		r = refuse_kind(ctx, EAFNOSUPPORT, SCMP_SYS(socketpair), SCMP_CMP_NE, AF_UNIX, 0);
@@ -98,7 +122,7 @@ int filter_load(struct jail *j, struct err *e)
 	if (r == 0 && !j->io_uring)
 		r = refuse(ctx, ENOSYS, io_uring);
 	if (r == 0)
-		r = refuse_kinds(ctx);
+		r = refuse_kinds(ctx, j->role->host_network);
 	if (r == 0)
 		r = seccomp_load(ctx);
 	seccomp_release(ctx);

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * In images that nobody uses: one qemu-img per disk, one after the other. The format is given,
- * never probed, and a backing file is not opened: what an image's header names is not acted on.
- * qemu-img takes the same lock as QEMU, so that an image in use elsewhere is refused.
+ * In images that nobody uses: one qemu-img per disk, one after the other, each in a jail that shows it that
+ * one file and nothing else, with the guest's uid. The format is given, never probed, and a backing file is
+ * not opened: what an image's header names is not acted on. qemu-img takes the same lock as QEMU, so that an
+ * image in use elsewhere is refused.
  */
 #include <errno.h>
 
-#include "base/child.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "supervisor/core/confine.h"
 #include "supervisor/storage/snapshot_private.h"
 #include "supervisor/vm/vms.h"
 
@@ -23,7 +24,8 @@ static void act_next(struct snapshot_op *op);
 static char *image_spec(const struct snapshot_disk *d)
 {
 	json_t *spec = json_pack("{s:s, s:n, s:{s:s, s:s}}", "driver", d->qcow2 ? "qcow2" : "raw",
-		"backing", "file", "driver", "file", "filename", d->path);
+		"backing", "file", "driver", device_path_is_block(d->path) ? "host_device" : "file", "filename",
+		d->path);
 	char *text, *result;
 
 	if (!d->qcow2)
@@ -35,48 +37,76 @@ static char *image_spec(const struct snapshot_disk *d)
 	return result;
 }
 
-/* What qemu-img said, without the path in JSON that it repeats. */
-static void explain(const struct snapshot_disk *d, const struct child_result *r, struct err *e)
+/* What qemu-img said, without the path in JSON that it repeats; or why it did not come to run. */
+static void explain(const struct snapshot_disk *d, const struct child_result *r, const struct err *jail, struct err *e)
 {
 	const char *last = strstr(r->err, "': "), *from = last ? last + 3 : r->err;
 	_cleanup_(free_ptr) char *said = text_escape(from, strcspn(from, "\n"), false);
 
 	if (strncmp(said, "qemu-img: ", 10) == 0)
 		memmove(said, said + 10, strlen(said + 10) + 1);
-	if (r->status == -ETIMEDOUT)
+	if (jail)
+		err_copy(e, jail);
+	else if (r->status == -ETIMEDOUT)
 		err_set(e, ERR_TIMEOUT,
 			"disk '%s': qemu-img did not come to an end: does '%s' hang?", d->id,
 			d->path);
+	else if (r->status < 0)
+		err_set(e, ERR_FAILED, "disk '%s': qemu-img was ended: %s", d->id, strsignal(-r->status));
 	else if (strstr(r->err, " lock"))
 		err_set(e, ERR_CONFLICT, "disk '%s' is in use by another process: %s", d->id,
 			d->path);
-	else if (strstr(r->err, "No such file"))
-		err_set(e, ERR_NOT_FOUND, "disk '%s': there is no '%s'", d->id, d->path);
 	else
 		err_set(e, ERR_FAILED, "disk '%s': %s", d->id, *said ? said : "qemu-img failed");
 }
 
-static int run(struct snapshot_op *op, const char *const *argv, double timeout,
-	void (*done)(void *data, const struct child_result *r), struct err *e)
+/* As the guest's QEMU sees it, but without its chain. Who only looks may do so while others use it. */
+static json_t *plan_of(const struct snapshot_op *op, const char *const *argv, bool write, struct err *e)
 {
-	struct child_options o = {
-		.argv = argv, .out_max = INFO_MAX, .timeout = timeout, .done = done, .data = op
-	};
+	const struct snapshot_disk *d = &op->disks.disk[op->at];
+	_cleanup_(free_ptr) char *what = d->nvram ? xstrdup("UEFI variables") : xasprintf("disk '%s'", d->id);
+	json_t *plan = confine_plan("tool", op->vm, op->uid, op->daemon->dirs.run, argv, e);
 
-	return child_run(op->daemon->loop.ev, &o, e) ? 0 : e->number;
+	if (!plan)
+		return NULL;
+	json_object_set_new(plan, "image_dir", json_string(op->daemon->image_dir));
+	json_object_set_new(plan, "running", json_boolean(!write));
+	json_object_set_new(plan, "files",
+		json_pack("[{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:s, s:s}]", "kind", d->nvram ? "nvram" : "disk",
+			"what", what, "id", d->id, "path", d->path, "beneath", d->beneath, "write", write, "has_base",
+			d->has_base, "format", "qcow2", "created", d->created));
+	return plan;
+}
+
+/* flag: of `qemu-img snapshot`, NULL: `qemu-img info`; on the disk under way. */
+static int run(struct snapshot_op *op, const char *flag, confined_fn *done, struct err *e)
+{
+	const struct snapshot_disk *d = &op->disks.disk[op->at];
+	_cleanup_(free_ptr) char *spec = image_spec(d);
+	const char *const info[] = { "qemu-img", "info", "-U", "--output=json", spec, NULL };
+	const char *const act[] = { "qemu-img", "snapshot", flag, op->name, spec, NULL };
+	struct child_options o = { .out_max = INFO_MAX, .timeout = flag ? ACT_SECONDS : INFO_SECONDS };
+	json_t *plan;
+
+	if (!spec)
+		return err_set(e, ERR_INVALID_CONFIG, "disk '%s': its path is not UTF-8", d->id);
+	plan = plan_of(op, flag ? act : info, flag, e);
+	if (!plan || !confine_run(op->daemon->loop.ev, op->daemon->jail, plan, &o, done, op, e))
+		return e->number;
+	return 0;
 }
 
 /* --- looking --- */
 
-static void on_info(void *data, const struct child_result *r)
+static void on_info(void *data, const struct child_result *r, const struct err *jail)
 {
 	struct snapshot_op *op = data;
 	struct snapshot_disk *d = &op->disks.disk[op->at];
 	struct err e = ERR_INIT;
 	json_t *info;
 
-	if (r->status != 0) {
-		explain(d, r, &e);
+	if (jail || r->status != 0) {
+		explain(d, r, jail, &e);
 		snapshot_end(op, NULL, &e);
 		return;
 	}
@@ -89,25 +119,13 @@ static void on_info(void *data, const struct child_result *r)
 
 static void look_next(struct snapshot_op *op)
 {
-	_cleanup_(free_ptr) char *spec = NULL;
 	struct err e = ERR_INIT;
 
 	while (op->at < op->disks.n && !op->disks.disk[op->at].qcow2)
 		op->at++;
-	if (op->at == op->disks.n) {
+	if (op->at == op->disks.n)
 		act(op);
-		return;
-	}
-	spec = image_spec(&op->disks.disk[op->at]);
-	if (!spec)
-		err_set(&e, ERR_INVALID_CONFIG, "disk '%s': its path is not UTF-8",
-			op->disks.disk[op->at].id);
-	else
-		run(op,
-			(const char *const[]){
-				"qemu-img", "info", "-U", "--output=json", spec, NULL },
-			INFO_SECONDS, on_info, &e);
-	if (e.number)
+	else if (run(op, NULL, on_info, &e) < 0)
 		snapshot_end(op, NULL, &e);
 }
 
@@ -160,13 +178,13 @@ static const char *const flags[] = {
 	[SNAPSHOT_LIST] = NULL,
 };
 
-static void on_undone(void *data, const struct child_result *r)
+static void on_undone(void *data, const struct child_result *r, const struct err *jail)
 {
 	struct snapshot_op *op = data;
 	struct err e = ERR_INIT;
 
-	if (r->status != 0) {
-		explain(&op->disks.disk[op->at], r, &e);
+	if (jail || r->status != 0) {
+		explain(&op->disks.disk[op->at], r, jail, &e);
 		log_error(op->vm, "undo of %s: %s", op->busy, e.text);
 	}
 	act_next(op);
@@ -175,16 +193,14 @@ static void on_undone(void *data, const struct child_result *r)
 /* A failed create takes back what it made, from the disk before the one that failed. */
 static void undo_next(struct snapshot_op *op)
 {
-	_cleanup_(free_ptr) char *spec = NULL;
 	struct err e = ERR_INIT;
 
 	if (op->at == 0) {
 		snapshot_end(op, NULL, &op->error);
 		return;
 	}
-	spec = image_spec(&op->disks.disk[--op->at]);
-	if (run(op, (const char *const[]){ "qemu-img", "snapshot", "-d", op->name, spec, NULL },
-		    ACT_SECONDS, on_undone, &e) == 0)
+	op->at--;
+	if (run(op, flags[SNAPSHOT_DELETE], on_undone, &e) == 0)
 		return;
 	log_error(op->vm, "undo of %s: %s", op->busy, e.text);
 	snapshot_end(op, NULL, &op->error);
@@ -204,13 +220,13 @@ static void act_failed(struct snapshot_op *op, const struct err *e)
 		snapshot_end(op, NULL, &op->error);
 }
 
-static void on_acted(void *data, const struct child_result *r)
+static void on_acted(void *data, const struct child_result *r, const struct err *jail)
 {
 	struct snapshot_op *op = data;
 	struct err e = ERR_INIT;
 
-	if (r->status != 0) {
-		explain(&op->disks.disk[op->at], r, &e);
+	if (jail || r->status != 0) {
+		explain(&op->disks.disk[op->at], r, jail, &e);
 		act_failed(op, &e);
 		return;
 	}
@@ -229,7 +245,6 @@ static void acted(struct snapshot_op *op)
 
 static void act_next(struct snapshot_op *op)
 {
-	_cleanup_(free_ptr) char *spec = NULL;
 	struct err e = ERR_INIT;
 
 	if (op->error.number) {
@@ -244,11 +259,7 @@ static void act_next(struct snapshot_op *op)
 		return;
 	}
 	job_progress(op->job, op->at, op->disks.n, op->disks.disk[op->at].id);
-	spec = image_spec(&op->disks.disk[op->at]);
-	if (run(op,
-		    (const char *const[]){
-			    "qemu-img", "snapshot", flags[op->verb], op->name, spec, NULL },
-		    ACT_SECONDS, on_acted, &e) < 0)
+	if (run(op, flags[op->verb], on_acted, &e) < 0)
 		act_failed(op, &e);
 }
 
@@ -293,8 +304,17 @@ static void act(struct snapshot_op *op)
 		act_next(op);
 }
 
+/* One that was never started has no uid yet. */
 void snapshot_file(struct snapshot_op *op)
 {
+	struct vm *vm = snapshot_vm(op);
+	struct err e = ERR_INIT;
+
+	if (vm_complete_identity(vm, &vm->conf, &e) < 0 || vm_save_identity(vm, &e) < 0) {
+		snapshot_end(op, NULL, &e);
+		return;
+	}
+	op->uid = vm->identity.uid;
 	op->at = 0;
 	look_next(op);
 }

@@ -19,7 +19,10 @@
 struct snapshot_disk { /* one that the guest can write */
 	char *id, *path;
 	char node[DEVICE_NODE_MAX]; /* in QEMU */
-	bool qcow2;
+	bool qcow2, nvram;
+	bool beneath;  /* named as a file of the image directory */
+	bool has_base;
+	char created[16]; /* the day, "": not by us */
 	json_t *snapshots; /* QEMU's SnapshotInfo, as QMP and qemu-img tell it */
 };
 
@@ -76,6 +79,7 @@ struct snapshot_op {
 	struct daemon *daemon;
 	enum snapshot_verb verb;
 	char vm[64];
+	uid_t uid; /* with which qemu-img works in its images */
 	char name[64];
 	char busy[96]; /* what vm->busy points to: while it does, the VM is ours */
 	struct qmp *q; /* the session it began with; NULL: off */

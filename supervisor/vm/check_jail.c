@@ -12,7 +12,7 @@
 
 #include "base/child.h"
 #include "base/mem.h"
-#include "supervisor/api/api.h"
+#include "supervisor/core/confine.h"
 #include "supervisor/jail/plan.h"
 #include "supervisor/vm/check.h"
 
@@ -45,16 +45,6 @@ static void jail_free(struct check_jail *j)
 	free(j);
 }
 
-static void take_error(struct err *e, const json_t *error)
-{
-	const char *class = json_string_value(json_object_get(error, "class"));
-	const char *desc = json_string_value(json_object_get(error, "desc"));
-
-	err_set(e, ERR_FAILED, "%s", desc ? desc : "vmkeep-jail failed");
-	if (class)
-		api_class_parse(class, &e->class);
-}
-
 static void take_line(struct check_jail *j, const char *line, size_t len)
 {
 	json_t *doc = json_loadb(line, len, 0, NULL);
@@ -67,7 +57,7 @@ static void take_line(struct check_jail *j, const char *line, size_t len)
 		j->looking = xstrdup(looking);
 	}
 	if (error)
-		take_error(&j->error, error);
+		confine_error(error, &j->error);
 	if (json_object_get(doc, "checked"))
 		j->complete = true;
 	if (problem && j->tell)

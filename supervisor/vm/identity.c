@@ -36,6 +36,20 @@ struct identity_disk *identity_disk(const struct identity *id, const char *disk)
 	return NULL;
 }
 
+const char *identity_disk_day(const struct identity *id, const char *disk, char day[16])
+{
+	const struct identity_disk *d = disk ? identity_disk(id, disk) : NULL;
+	struct tm tm;
+	time_t t;
+
+	day[0] = '\0';
+	if (d && d->created) {
+		t = (time_t)d->created;
+		strftime(day, 16, "%Y-%m-%d", localtime_r(&t, &tm));
+	}
+	return day;
+}
+
 static struct identity_nic *add_nic(struct identity *id, const char *nic)
 {
 	id->nic = xrealloc(id->nic, id->nics + 1, sizeof *id->nic);

@@ -3,8 +3,6 @@
  * What vmkeep-jail is told: command line, descriptors and every host path that QEMU opens, as
  * jail/plan.h says. Pure but for the clock's zone: a plan opens nothing.
  */
-#include <time.h>
-
 #include "base/mem.h"
 #include "supervisor/host/cgroup.h"
 #include "supervisor/jail/plan.h"
@@ -12,23 +10,6 @@
 #include "supervisor/vm/spawn.h"
 
 enum { FILES_MAX = 512, OOM_SCORE_ADJ = 500 };
-
-static const char *created_on(const struct vm *vm, const char *disk, char buf[16])
-{
-	const struct identity_disk *d = NULL;
-	struct tm tm;
-	time_t t;
-
-	for (size_t i = 0; disk && i < vm->identity.disks; i++)
-		if (streq(vm->identity.disk[i].id, disk))
-			d = &vm->identity.disk[i];
-	buf[0] = '\0';
-	if (d && d->created) {
-		t = (time_t)d->created;
-		strftime(buf, 16, "%Y-%m-%d", localtime_r(&t, &tm));
-	}
-	return buf;
-}
 
 /* Did the operator write Format= himself? Then raw may look like anything. */
 static bool format_written(const struct conf_vm *c, const char *disk)
@@ -65,7 +46,7 @@ json_t *vm_plan_files(
 				f->path, "beneath", f->in_image_dir, "write", f->write, "format",
 				f->format == CONF_FORMAT_AUTO ? "" : conf_format_name(f->format),
 				"has_base", f->has_base, "create", (json_int_t)f->create, "created",
-				own ? created_on(vm, f->id, date) : "", "format_written",
+				own ? identity_disk_day(&vm->identity, f->id, date) : "", "format_written",
 				own && format_written(c, f->id)));
 	}
 	return files;
@@ -95,11 +76,11 @@ int vm_plan(struct vm *vm, const int *number, size_t n, struct buf *out, struct 
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(fds, json_integer(number[i]));
 	if (r == 0) {
-		plan = json_pack("{s:i, s:s, s:i, s:o, s:O, s:o, s:s, s:s, s:b, s:i, s:b, s:o}", "version",
+		plan = json_pack("{s:i, s:s, s:i, s:o, s:O, s:o, s:s, s:b, s:i, s:b, s:o}", "version",
 			PLAN_VERSION, "name", vm->name, "uid", (int)vm->identity.uid, "argv",
 			words_to_json(&argv), "fds", fds, "root",
 			json_string(arena_printf(&a, "%s/vms/%s/root", vm->daemon->dirs.run, vm->name)),
-			"image_dir", vm->daemon->image_dir, "qemu_img", "qemu-img", "kvm",
+			"image_dir", vm->daemon->image_dir, "kvm",
 			vm->accel == CONF_ACCEL_KVM, "oom_score_adj", OOM_SCORE_ADJ,
 			"io_uring", argv_wants_io_uring(&vm->running), "files",
 			vm_plan_files(vm, &vm->running, &ctx, &a));

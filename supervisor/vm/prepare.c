@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * From the wish to run to everything a process needs: effective configuration, probe of the binary,
- * KVM proved, UEFI variables, networks, identity. Each step waits for its own completion; none of
+ * KVM proved, identity, UEFI variables, networks. Each step waits for its own completion; none of
  * them has made anything that a cancel must unmake but networks, which stand for all.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
 
-#include "base/child.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
+#include "supervisor/core/confine.h"
 #include "supervisor/host/firmware.h"
 #include "supervisor/host/meminfo.h"
 #include "supervisor/host/probe.h"
@@ -22,7 +23,7 @@ struct vm_prepare {
 	const struct probe *probe;
 	size_t nic;
 	struct network_wait *net;
-	struct child *child;
+	struct confined *tool;
 };
 
 static void next_network(struct vm_prepare *p);
@@ -169,6 +170,75 @@ static void next_network(struct vm_prepare *p)
 		finish(vm);
 }
 
+static void nvram_done(void *data, const struct child_result *r, const struct err *jail)
+{
+	struct vm_prepare *p = data;
+	struct err e = ERR_INIT;
+
+	p->tool = NULL;
+	if (jail) {
+		err_copy(&e, jail);
+	} else if (r->status != 0) {
+		_cleanup_(free_ptr) char *said = text_escape(r->err, strcspn(r->err, "\n"), false);
+
+		err_set(&e, ERR_FAILED, "%s", *said ? said : "qemu-img failed");
+	} else if (renameat(p->vm->state_fd, "nvram.new", p->vm->state_fd, "nvram.qcow2") < 0) {
+		err_errno(&e, "rename nvram.new");
+	}
+	if (!e.number) {
+		next_network(p);
+		return;
+	}
+	err_wrap(&e, 0, "make the UEFI variables");
+	fail(p->vm, VM_END_HOST_CAUSE, &e);
+}
+
+/* qemu-img gets an empty file to write to, and the firmware's own variables to read. */
+static int make_nvram(struct vm_prepare *p, const struct firmware *firmware, struct err *e)
+{
+	struct vm *vm = p->vm;
+	_cleanup_(free_ptr) char *path = xasprintf("%s/vms/%s/nvram.new", vm->daemon->dirs.state, vm->name);
+	const char *vars = firmware_vars(firmware), *format = conf_format_name(firmware->vars_format);
+	const char *argv[] = { "qemu-img", "convert", "-f", format, "-O", "qcow2", vars, path, NULL };
+	_cleanup_(close_fd) int fd = openat(
+		vm->state_fd, "nvram.new", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	const struct child_options o = { .out_max = 4096 };
+	json_t *plan;
+
+	if (fd < 0)
+		return err_errno(e, "create nvram.new");
+	plan = confine_plan("tool", vm->name, vm->identity.uid, vm->daemon->dirs.run, argv, e);
+	if (!plan)
+		return e->number;
+	json_object_set_new(plan, "files",
+		json_pack("[{s:s, s:s, s:s}, {s:s, s:s, s:s, s:b}]", "kind", "firmware", "what", "UEFI firmware", "path",
+			vars, "kind", "nvram", "what", "UEFI variables", "path", path, "write", 1));
+	p->tool = confine_run(vm->daemon->loop.ev, vm->daemon->jail, plan, &o, nvram_done, p, e);
+	return p->tool ? 0 : e->number;
+}
+
+/* UEFI keeps its variables in a qcow2 of its own, so that internal snapshots can hold them too. */
+static void need_nvram(struct vm_prepare *p)
+{
+	struct vm *vm = p->vm;
+	struct firmware *firmware = NULL;
+	struct err e = ERR_INIT;
+	bool there = false;
+	int r = vm_state_dir(vm, &e);
+
+	if (r >= 0)
+		r = vm_firmware(&vm->running, p->probe, &firmware, &e);
+	if (r >= 0)
+		there = faccessat(vm->state_fd, "nvram.qcow2", F_OK, 0) == 0;
+	if (r >= 0 && !there)
+		r = make_nvram(p, firmware, &e);
+	firmware_free(firmware);
+	if (r < 0)
+		fail(vm, VM_END_HOST_CAUSE, &e);
+	else if (there)
+		next_network(p);
+}
+
 static void complete_identity(struct vm_prepare *p)
 {
 	struct vm *vm = p->vm;
@@ -179,57 +249,10 @@ static void complete_identity(struct vm_prepare *p)
 		return;
 	}
 	make_nics(vm);
-	next_network(p);
-}
-
-static void nvram_done(void *data, const struct child_result *r)
-{
-	struct vm_prepare *p = data;
-	struct err e = ERR_INIT;
-
-	p->child = NULL;
-	if (r->status != 0) {
-		err_set(&e, ERR_FAILED, "make the UEFI variables: %s", r->err_len ? r->err : "qemu-img failed");
-		fail(p->vm, VM_END_HOST_CAUSE, &e);
-	} else if (renameat(p->vm->state_fd, "nvram.new", p->vm->state_fd, "nvram.qcow2") < 0) {
-		err_errno(&e, "make the UEFI variables");
-		fail(p->vm, VM_END_HOST_CAUSE, &e);
-	} else {
-		complete_identity(p);
-	}
-}
-
-/* UEFI keeps its variables in a qcow2 of its own, so that internal snapshots can hold them too. */
-static void need_nvram(struct vm_prepare *p)
-{
-	struct vm *vm = p->vm;
-	struct firmware *firmware = NULL;
-	struct err e = ERR_INIT;
-	char *path = NULL;
-
-	if (!firmware_wanted(&vm->running)) {
-		complete_identity(p);
-		return;
-	}
-	if (vm_state_dir(vm, &e) < 0 || vm_firmware(&vm->running, p->probe, &firmware, &e) < 0) {
-		fail(vm, VM_END_HOST_CAUSE, &e);
-		return;
-	}
-	if (faccessat(vm->state_fd, "nvram.qcow2", F_OK, 0) == 0) {
-		complete_identity(p);
-	} else {
-		const char *argv[] = { "qemu-img", "convert", "-f", conf_format_name(firmware->vars_format), "-O", "qcow2",
-			firmware_vars(firmware), NULL, NULL };
-		struct child_options o = { .argv = argv, .done = nvram_done, .data = p };
-
-		path = xasprintf("%s/vms/%s/nvram.new", vm->daemon->dirs.state, vm->name);
-		argv[7] = path;
-		p->child = child_run(vm->daemon->loop.ev, &o, &e);
-		if (!p->child)
-			fail(vm, VM_END_HOST_CAUSE, &e);
-	}
-	free(path);
-	firmware_free(firmware);
+	if (firmware_wanted(&vm->running))
+		need_nvram(p);
+	else
+		next_network(p);
 }
 
 static void on_kvm(void *data, const struct err *e)
@@ -244,7 +267,7 @@ static void on_kvm(void *data, const struct err *e)
 	if (e)
 		log_warning(vm->name, "runs without KVM, slowly: %s", e->text);
 	vm->accel = e ? CONF_ACCEL_TCG : CONF_ACCEL_KVM;
-	need_nvram(p);
+	complete_identity(p);
 }
 
 static void on_probe(void *data, const struct probe *probe, const struct err *e)
@@ -273,7 +296,7 @@ static void on_probe(void *data, const struct probe *probe, const struct err *e)
 	identity_pin_machine(&vm->identity, vm->running.machine, machine);
 	if (vm->running.accel == CONF_ACCEL_TCG) {
 		vm->accel = CONF_ACCEL_TCG;
-		need_nvram(p);
+		complete_identity(p);
 	} else {
 		probes_kvm(vm->daemon->probes, probe, on_kvm, p);
 	}
@@ -321,6 +344,6 @@ void vm_prepare_cancel(struct vm *vm)
 	vm->prepare = NULL;
 	probes_forget(vm->daemon->probes, p);
 	network_wait_cancel(p->net);
-	child_cancel(p->child);
+	confine_cancel(p->tool);
 	free(p);
 }

@@ -20,7 +20,7 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "base/text.h"
-#include "supervisor/api/api.h"
+#include "supervisor/core/confine.h"
 #include "supervisor/jail/plan.h"
 #include "supervisor/vm/agent.h"
 #include "supervisor/vm/argv.h"
@@ -196,15 +196,8 @@ bool vm_process_is(pid_t pid, uint64_t starttime)
 static void take_error(struct vm *vm, const json_t *error)
 {
 	struct err e = ERR_INIT;
-	const char *class = json_string_value(json_object_get(error, "class"));
-	const char *desc = json_string_value(json_object_get(error, "desc"));
-	const char *hint = json_string_value(json_object_get(error, "hint"));
 
-	err_set(&e, ERR_FAILED, "%s", desc ? desc : "vmkeep-jail failed");
-	if (class)
-		api_class_parse(class, &e.class);
-	if (hint && *hint)
-		err_hint(&e, "%s", hint);
+	confine_error(error, &e);
 	vm_start_failed(vm, &e);
 	vm->ending = VM_END_HOST_CAUSE;
 	vm_set_reason(vm, "start failed: %s", e.text);

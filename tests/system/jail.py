@@ -120,7 +120,7 @@ class Box:
 
     def plan(self, argv, files=(), **more):
         return {"version": 1, "name": "vm", "uid": UID, "argv": argv, "root": str(self.root),
-                "image_dir": str(self.images), "qemu_img": "qemu-img", "files": list(files), **more}
+                "image_dir": str(self.images), "files": list(files), **more}
 
     def run(self, argv, files=(), fds=(), to=(), **more):
         how = {k: more.pop(k) for k in ("prefix", "no_dac") if k in more}

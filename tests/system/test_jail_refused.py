@@ -171,6 +171,24 @@ def test_create(box):
     assert {p.name for p in box.images.iterdir()} == {"a.qcow2", "sub"}
 
 
+@pytest.mark.parametrize("size", [512, 1 << 29, (1 << 29) + 512, 1 << 40, (1 << 50) + 1])
+def test_new_qcow2_is_as_qemu_img_makes_it(box, size):
+    """Sound, empty, of that size, and QEMU writes to its first and last sector."""
+    path, theirs = box.images / "a.qcow2", box.tmp / "theirs.qcow2"
+    assert box.run([BUSYBOX, "true"], [box.disk(path, format="qcow2", create=size)]).prepared
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", theirs, str(size)], check=True)
+
+    def info(p):
+        told = json.loads(subprocess.check_output(["qemu-img", "info", "--output=json", p]))
+        return {k: told[k] for k in ("format", "virtual-size", "cluster-size", "format-specific")}
+    assert info(path) == info(theirs)
+    assert path.stat().st_blocks <= theirs.stat().st_blocks
+    last = (size + 511) // 512 * 512 - 512
+    for at in (0, last):
+        subprocess.run(["qemu-io", "-f", "qcow2", "-c", f"write -P 7 {at} 512", path], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["qemu-img", "check", "-q", path], check=True)
+
+
 def test_image_directory_gone(box):
     disk = {"kind": "disk", "what": "disk 'root'", "path": str(box.tmp / "gone" / "a.img"), "beneath": True}
     gone = {"image_dir": str(box.tmp / "gone")}
@@ -187,10 +205,9 @@ def test_create_refused(box, elsewhere):
     assert e["class"] == "NotFound" and f"directory {box.images}/none does not exist" in e["desc"]
     e = box.refuse(box.disk(elsewhere / "a.img", create=1 << 20))
     assert e["class"] == "NotFound" and "image directory only" in e["hint"]
-    e = box.refuse(box.disk(box.images / "a.img", create=1 << 20), qemu_img="/usr/bin/no-qemu-img")
-    assert "run /usr/bin/no-qemu-img: No such file" in e["desc"]
-    e = box.refuse(box.disk(box.images / "a.qcow2", format="qcow2", create=1 << 62))
-    assert e["class"] == "Failed" and "qemu-img" in e["desc"]
+    for name, fmt in (("a.qcow2", "qcow2"), ("a.img", "raw")):
+        e = box.refuse(box.disk(box.images / name, format=fmt, create=1 << 62))
+        assert e["class"] == "Failed" and f"create {box.images}/{name}: File too large" in e["desc"]
     e = box.refuse(*[box.disk(box.images / "a.img", f"disk '{n}'", create=1 << 20) for n in "ab"])
     assert e["class"] == "Conflict"
     assert [p.name for p in box.images.iterdir()] == ["a.img"] and not list(elsewhere.iterdir())
@@ -199,7 +216,7 @@ def test_create_refused(box, elsewhere):
 def test_create_on_a_full_file_system(box):
     e = box.refuse(box.disk(box.images / "a.qcow2", format="qcow2", create=1 << 30), prefix=[
         "unshare", "-m", BUSYBOX, "sh", "-c",
-        f'mount -t tmpfs -o size=64k none {box.images} && exec "$@"', "sh"])
+        f'mount -t tmpfs -o size=8k none {box.images} && exec "$@"', "sh"])
     assert e["class"] == "NoResources" and str(box.images) in e["hint"]
 
 

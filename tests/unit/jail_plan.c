@@ -15,8 +15,9 @@
 	"\"argv\": [\"/usr/bin/q\"]"
 
 static const char whole[] = HEAD
-	", \"fds\": [2, 40], \"image_dir\": \"/img\", \"qemu_img\": \"qemu-img\", \"kvm\": true,"
-	"\"tun\": true, \"oom_score_adj\": 500, \"check\": true, \"running\": true, \"io_uring\": true, \"dev\": [\"/dev/hwrng\"], \"files\": ["
+	", \"fds\": [2, 40], \"image_dir\": \"/img\", \"role\": \"tool\", \"kvm\": true,"
+	"\"tun\": true, \"oom_score_adj\": 500, \"check\": true, \"running\": true, \"io_uring\": true, \"dev\": [\"/dev/hwrng\"],"
+	"\"paths\": [{\"path\": \"/run/d\"}, {\"path\": \"/run/d/w\", \"write\": true, \"optional\": true}], \"files\": ["
 	"{\"kind\": \"nvram\", \"what\": \"nvram\", \"path\": \"/a, b\", \"write\": true,"
 	"\"format\": \"qcow2\"},"
 	"{\"kind\": \"disk\", \"what\": \"disk 'r'\", \"id\": \"r\", \"path\": \"/img/r\","
@@ -44,6 +45,9 @@ static void test_whole(void **state)
 	assert_int_equal(j.oom_score_adj, 500);
 	assert_true(j.check && j.running);
 	assert_true(j.io_uring);
+	assert_string_equal(j.role->name, "tool");
+	assert_int_equal(j.n_paths, 2);
+	assert_true(!j.path[0].write && !j.path[0].optional && j.path[1].write && j.path[1].optional);
 	assert_int_equal(j.n_nodes, 3);
 	assert_string_equal(j.node[0].path, "/dev/kvm");
 	assert_string_equal(j.node[2].path, "/dev/hwrng");
@@ -73,6 +77,9 @@ static const struct {
 	{ HEAD ", \"fds\": [2, 1024]}", "fds[1]" },
 	{ HEAD ", \"fds\": [2, -1]}", "fds[1]" },
 	{ HEAD ", \"fds\": [2, 3], \"colour\": 1}", "colour" },
+	{ HEAD ", \"fds\": [2, 3], \"role\": \"root\"}", "no role 'root'" },
+	{ HEAD ", \"fds\": [2, 3], \"paths\": [{\"path\": \"x\"}]}", "plain path" },
+	{ HEAD ", \"fds\": [2, 3], \"paths\": [{\"path\": \"/x\", \"read\": 1}]}", "read" },
 	{ HEAD ", \"fds\": [2, 3], \"dev\": [\"/dev/../etc\"]}", "device node" },
 	{ HEAD ", \"fds\": [2, 3], \"image_dir\": \"/img/\"}", "image directory" },
 	{ HEAD ", \"fds\": [2, 3], "

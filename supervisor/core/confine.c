@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/core/confine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "supervisor/api/api.h"
+#include "supervisor/jail/plan.h"
+
+enum { ANSWER_MAX = 16 << 10 };
+
+struct confined {
+	struct child *child;
+	int sock;
+	confined_fn *done;
+	void *data;
+};
+
+json_t *confine_plan(const char *role, const char *name, uid_t uid, const char *root,
+	const char *const *argv, struct err *e)
+{
+	json_t *words = json_array();
+	char path[4096];
+
+	if (!child_find(argv[0], path, sizeof path)) {
+		errno = ENOENT;
+		err_errno(e, "run '%s'", argv[0]);
+		json_decref(words);
+		return NULL;
+	}
+	json_array_append_new(words, json_string(path));
+	for (size_t i = 1; argv[i]; i++)
+		json_array_append_new(words, json_string(argv[i]));
+	return json_pack("{s:i, s:s, s:s, s:I, s:s, s:o}", "version", PLAN_VERSION, "role", role,
+		"name", name, "uid", (json_int_t)uid, "root", root, "argv", words);
+}
+
+int confine_send(int pair[2], const json_t *plan, struct err *e)
+{
+	_cleanup_(free_ptr) char *text = json_dumps(plan, JSON_COMPACT);
+	int r = 0;
+
+	if (!text)
+		return err_set(e, ERR_INVALID_CONFIG, "a value is not valid UTF-8");
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_errno(e, "socket pair");
+	/* a fresh socket pair takes 200 kB at once; more is no plan */
+	if (send(pair[0], text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)strlen(text))
+		r = err_errno(e, "hand the plan to vmkeep-jail");
+	fcntl(pair[0], F_SETFL, O_NONBLOCK);
+	if (r < 0) {
+		close_fd(&pair[0]);
+		close_fd(&pair[1]);
+	}
+	return r;
+}
+
+void confine_error(const json_t *error, struct err *e)
+{
+	const char *class = json_string_value(json_object_get(error, "class"));
+	const char *desc = json_string_value(json_object_get(error, "desc"));
+	const char *hint = json_string_value(json_object_get(error, "hint"));
+
+	err_set(e, ERR_FAILED, "%s", desc ? desc : "vmkeep-jail failed");
+	if (class)
+		api_class_parse(class, &e->class);
+	if (hint && *hint)
+		err_hint(e, "%s", hint);
+}
+
+int confine_answer(int sock, struct err *e)
+{
+	struct buf said = BUF_MAX(ANSWER_MAX);
+	char chunk[4096];
+	ssize_t n;
+	int r = 0;
+
+	while ((n = recv(sock, chunk, sizeof chunk, MSG_DONTWAIT)) > 0)
+		buf_add(&said, chunk, (size_t)n);
+	for (char *line = said.data, *end; r == 0 && line && *line; line = *end ? end + 1 : end) {
+		json_t *doc;
+
+		end = strchrnul(line, '\n');
+		doc = json_loadb(line, (size_t)(end - line), 0, NULL);
+		if (json_object_get(doc, "error")) {
+			confine_error(json_object_get(doc, "error"), e);
+			r = -EIO;
+		}
+		json_decref(doc);
+	}
+	buf_release(&said);
+	return r;
+}
+
+static void on_done(void *data, const struct child_result *r)
+{
+	struct confined *c = data;
+	struct err e = ERR_INIT;
+	const bool refused = confine_answer(c->sock, &e) < 0;
+	confined_fn *done = c->done;
+	void *theirs = c->data;
+
+	close_fd(&c->sock);
+	free(c);
+	done(theirs, r, refused ? &e : NULL);
+}
+
+struct confined *confine_run(struct ev_loop *ev, const char *jail, json_t *plan,
+	const struct child_options *options, confined_fn *done, void *data, struct err *e)
+{
+	const char *argv[] = { jail, json_string_value(json_object_get(plan, "name")), NULL };
+	struct confined *c = xcalloc(1, sizeof *c);
+	struct child_options o = *options;
+	struct child_fd theirs = { -1, PLAN_FD };
+	int pair[2] = { -1, -1 };
+
+	*c = (struct confined){ .sock = -1, .done = done, .data = data };
+	if (confine_send(pair, plan, e) == 0) {
+		theirs.from = pair[1];
+		o.argv = argv;
+		o.more = &theirs;
+		o.done = on_done;
+		o.data = c;
+		send(pair[0], "\n", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+		c->sock = pair[0];
+		c->child = child_run(ev, &o, e);
+	}
+	json_decref(plan);
+	close_fd(&pair[1]);
+	if (c->child)
+		return c;
+	close_fd(&c->sock);
+	free(c);
+	return NULL;
+}
+
+void confine_cancel(struct confined *c)
+{
+	if (!c)
+		return;
+	child_cancel(c->child);
+	close_fd(&c->sock);
+	free(c);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/jail/role.c - what each kind of program may, beyond what all are refused
+ */
+#include <linux/capability.h>
+
+#include "base/mem.h"
+#include "supervisor/jail/jail.h"
+
+enum { MIB = 1 << 20 };
+
+static const struct jail_role roles[] = {
+	/* Processes and threads: one per processor and up to 64 for each of its I/O threads. What a fork bomb
+	 * gets is nobody else's. */
+	{ .name = "qemu",
+		.install = "install qemu-system-x86, or correct Binary=",
+		.nofile = 4096,
+		.nproc = 1024 },
+	/* Reads headers that a guest wrote: no longer, no larger than any honest image needs. Metadata is all
+	 * that it adds to an image: 1 GiB of it describes 8 TiB. */
+	{ .name = "tool",
+		.install = "install qemu-utils",
+		.own_output = true,
+		.nofile = 256,
+		.nproc = 128,
+		.cpu_seconds = 600,
+		.memory = 2048ULL * MIB,
+		.growth = 1024ULL * MIB },
+	/* Binds ports 53 and 67, and answers those who have no address yet, for which it must tell the kernel
+	 * their MAC. Up to 20 processes serve DNS over TCP. Its leases are read up to 4 MiB. */
+	{ .name = "dnsmasq",
+		.install = "install dnsmasq-base",
+		.keep = 1ULL << CAP_NET_ADMIN | 1ULL << CAP_NET_BIND_SERVICE,
+		.host_network = true,
+		.own_output = true,
+		.nofile = 1024,
+		.nproc = 64,
+		.memory = 512ULL * MIB,
+		.file = 8ULL * MIB },
+};
+
+const struct jail_role *role_named(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(roles); i++)
+		if (streq(roles[i].name, name))
+			return &roles[i];
+	return NULL;
+}
