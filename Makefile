@@ -69,7 +69,7 @@ libs_base := base
 libs_conf := conf base
 libs_qmp  := qmp base
 libs_net  := net conf base
-libs_network := supervisor/network net conf base
+libs_network := supervisor/network supervisor/host supervisor/core supervisor/api net conf base
 libs_api  := supervisor/api conf base
 libs_client := supervisor/api conf qmp base
 libs_control := supervisor/control supervisor/api qmp conf base
@@ -81,6 +81,7 @@ $(B)/tests/unit/$(1): $(B)/tests/unit/$(1).o $(call unit_libs,$(1)) $(patsubst %
 	$$(link) -lcmocka -lev -ljansson -lnl-3 -linih -lsystemd -lseccomp
 endef
 $(foreach t,$(notdir $(UNIT)),$(eval $(call unit,$(t))))
+$(filter $(B)/tests/unit/network_%,$(UNIT)): | $(B)/vmkeep-jail
 
 .PHONY: unit
 unit: $(UNIT)

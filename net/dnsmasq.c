@@ -22,8 +22,8 @@ static int dns_lines(struct buf *b, const struct dnsmasq_conf *c)
 		"domain=%s\n"
 		"local=/%s/\n",
 		c->domain, c->domain);
-	if (r == 0 && c->servers)
-		r = buf_adds(b, "no-resolv\n");
+	if (r == 0)
+		r = c->servers ? buf_adds(b, "no-resolv\n") : buf_printf(b, "resolv-file=%s\n", c->resolv_file);
 	for (size_t i = 0; r == 0 && i < c->servers; i++)
 		r = buf_printf(b, "server=%s\n", c->server[i]);
 	return r;
@@ -74,17 +74,18 @@ static int dhcp_lines(struct buf *b, const struct dnsmasq_conf *c)
 	return r;
 }
 
+/* It is started with the uid that it keeps, in a root where no names of users are. */
 int dnsmasq_conf(struct buf *b, const struct dnsmasq_conf *c)
 {
 	int r = buf_printf(b,
-		"pid-file=%s\n"
+		"user=\n"
+		"group=\n"
+		"pid-file=\n"
 		"interface=%s\n"
 		"except-interface=lo\n"
 		"bind-dynamic\n",
-		c->pid_file, c->bridge);
+		c->bridge);
 
-	if (r == 0 && c->user)
-		r = buf_printf(b, "user=%s\n", c->user);
 	if (r == 0)
 		r = dns_lines(b, c);
 	if (r == 0 && c->dhcp)

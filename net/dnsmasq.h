@@ -21,14 +21,13 @@ enum {
 
 struct dnsmasq_conf {
 	const char *bridge, *domain;
-	const char *pid_file, *hosts_dir, *lease_file; /* absolute */
-	const char *user;			       /* NULL: dnsmasq's own choice, nobody */
+	const char *hosts_dir, *lease_file, *resolv_file; /* absolute */
 	uint32_t address, first, last;
 	unsigned prefix, mtu; /* mtu 0: not told */
 	uint64_t lease_ms;    /* UINT64_MAX: for ever */
 	bool dhcp, dns;
-	/* With dns: where other questions go, none: as the host's resolv.conf says. Without: what
-	 * the guests are told to ask instead. */
+	/* With dns: where other questions go, none: as resolv_file says. Without: what the guests are
+	 * told to ask instead. */
 	const char *const *server;
 	size_t servers;
 };

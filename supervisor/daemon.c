@@ -206,7 +206,7 @@ static int listen_for_clients(struct daemon *d, struct err *e)
 static int build(struct daemon *d, struct err *e)
 {
 	struct conf_problems problems = { 0 };
-	struct networks_dirs dirs = { d->dirs.config, d->dirs.state, d->dirs.run, d->dirs.log };
+	struct networks_dirs dirs = { d->dirs.config, d->dirs.state, d->dirs.run, d->dirs.log, NULL };
 	int r;
 
 	d->jail = find_jail();
@@ -219,6 +219,7 @@ static int build(struct daemon *d, struct err *e)
 	d->cgroups = xcalloc(1, sizeof *d->cgroups);
 	cgroups_find(d->cgroups, d->dirs.run, "/proc/self/mounts", access("/run/systemd/system", F_OK) == 0);
 	d->probes = probes_new(d->loop.ev, d->dirs.state_fd);
+	dirs.jail = d->jail;
 	d->networks = networks_new(d->loop.ev, &dirs);
 	networks_on_change(d->networks, network_changed, d);
 	networks_reload(d->networks, &problems);

@@ -15,11 +15,6 @@
 static const double SETTLE = 0.05;
 static const char suffix[] = ".leases";
 
-char *leases_path(const struct network *n)
-{
-	return xasprintf("%s/%s%s", n->ns->state, n->name, suffix);
-}
-
 static int compare(const void *a, const void *b)
 {
 	const struct dnsmasq_lease *x = a, *y = b;
@@ -29,14 +24,13 @@ static int compare(const void *a, const void *b)
 
 void leases_read(struct network *n)
 {
-	_cleanup_(free_ptr) char *path = leases_path(n);
 	struct buf b = BUF_MAX(DNSMASQ_LEASES_BYTES);
 	struct err e = ERR_INIT;
 
 	free(n->lease);
 	n->lease = NULL;
 	n->leases = 0;
-	if (file_read(AT_FDCWD, path, &b, &e) < 0 && e.class != ERR_NOT_FOUND)
+	if (file_read(AT_FDCWD, n->lease_file, &b, &e) < 0 && e.class != ERR_NOT_FOUND)
 		log_warning(NULL, "network %s: %s", n->name, e.text);
 	if (b.data)
 		n->leases = dnsmasq_leases(b.data, b.len, &n->lease);
@@ -87,6 +81,8 @@ static void on_settled(struct ev_loop *ev, ev_timer *w, int revents)
 	struct networks *ns = w->data;
 
 	(void)ev, (void)revents;
+	if (ns->resolv_changed)
+		resolv_changed(ns);
 	for (struct network *n = ns->list; n; n = n->next) {
 		if (!n->leases_changed)
 			continue;
@@ -94,6 +90,14 @@ static void on_settled(struct ev_loop *ev, ev_timer *w, int revents)
 		leases_read(n);
 		networks_changed(ns, n->name, NETWORKS_LEASE);
 	}
+}
+
+static void settle(struct networks *ns)
+{
+	if (ev_is_active(&ns->settle))
+		return;
+	ev_timer_set(&ns->settle, SETTLE, 0);
+	ev_timer_start(ns->ev, &ns->settle);
 }
 
 static void file_changed(struct networks *ns, const char *file)
@@ -106,10 +110,7 @@ static void file_changed(struct networks *ns, const char *file)
 		if (strlen(n->name) != len - tail || strncmp(n->name, file, len - tail) != 0)
 			continue;
 		n->leases_changed = true;
-		if (!ev_is_active(&ns->settle)) {
-			ev_timer_set(&ns->settle, SETTLE, 0);
-			ev_timer_start(ns->ev, &ns->settle);
-		}
+		settle(ns);
 	}
 }
 
@@ -124,8 +125,12 @@ static void on_changes(struct ev_loop *ev, ev_io *w, int revents)
 		for (char *p = data; p < data + n;) {
 			const struct inotify_event *i = (const struct inotify_event *)(void *)p;
 
-			if (i->len)
+			if (i->len && resolv_is_meant(ns, i->wd, i->name)) {
+				ns->resolv_changed = true;
+				settle(ns);
+			} else if (i->len) {
 				file_changed(ns, i->name);
+			}
 			p += sizeof *i + i->len;
 		}
 }
@@ -141,6 +146,7 @@ int leases_watch(struct networks *ns, struct err *e)
 		return err_errno(e, "watch '%s'", ns->state);
 	ev_io_set(&ns->changes, ns->inotify, EV_READ);
 	ev_io_start(ns->ev, &ns->changes);
+	resolv_watch(ns);
 	return 0;
 }
 

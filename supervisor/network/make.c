@@ -4,12 +4,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "net/nft.h"
+#include "supervisor/host/uids.h"
 #include "supervisor/network/private.h"
 
 static int write_proc(const char *path, const char *value)
@@ -127,21 +127,6 @@ int network_drop_rules(
 	return r;
 }
 
-/* Whether every directory on the way is open to all; dnsmasq drops root and looks for its host
- * lines later. */
-static bool open_to_all(const char *path)
-{
-	_cleanup_(free_ptr) char *p = xstrdup(path);
-	struct stat st;
-
-	for (char *s = p + strlen(p); s > p; s = strrchr(p, '/')) {
-		*s = '\0';
-		if (p[0] && (stat(p, &st) < 0 || !(st.st_mode & S_IXOTH)))
-			return false;
-	}
-	return true;
-}
-
 /* What guests are told to ask when dnsmasq does not answer DNS. */
 static size_t other_resolvers(struct network *n, char text[][NET_IP_TEXT], const char **server)
 {
@@ -159,20 +144,39 @@ static size_t other_resolvers(struct network *n, char text[][NET_IP_TEXT], const
 	return found;
 }
 
+static bool uid_taken(const struct network *n, uid_t uid)
+{
+	for (const struct network *o = n->ns->list; o; o = o->next)
+		if (o != n && o->uid == uid)
+			return true;
+	return uids_of_host(uid);
+}
+
+bool network_need_uid(struct network *n)
+{
+	const bool keep = n->uid && !uid_taken(n, n->uid);
+
+	if (!keep)
+		n->uid = UIDS_NETWORKS;
+	while (!keep && uid_taken(n, n->uid))
+		n->uid++;
+	n->dnsmasq.uid = n->uid;
+	return !keep;
+}
+
 int network_write_dnsmasq(struct network *n, struct err *e)
 {
 	_cleanup_(free_ptr) char *path = xasprintf("%s/dnsmasq.conf", n->dir);
-	_cleanup_(free_ptr) char *pid = xasprintf("%s/dnsmasq.pid", n->dir);
 	_cleanup_(free_ptr) char *hosts = xasprintf("%s/hosts", n->dir);
-	_cleanup_(free_ptr) char *leases = leases_path(n);
+	_cleanup_(free_ptr) char *resolv = resolv_path(n);
 	char text[DNSMASQ_SERVERS_MAX][NET_IP_TEXT];
 	const char *others[DNSMASQ_SERVERS_MAX];
 	struct dnsmasq_conf c = {
 		.bridge = n->plan.choice.bridge,
 		.domain = n->conf.domain,
-		.pid_file = pid,
 		.hosts_dir = hosts,
-		.lease_file = leases,
+		.lease_file = n->lease_file,
+		.resolv_file = resolv,
 		.prefix = n->plan.choice.prefix,
 		.mtu = n->plan.mtu,
 		.lease_ms = n->conf.lease_ms,
@@ -186,18 +190,14 @@ int network_write_dnsmasq(struct network *n, struct err *e)
 	int r;
 
 	network_pool(n, &c.address, &prefix, &c.first, &c.last);
-	if (!open_to_all(hosts)) {
-		log_warning(NULL,
-			"network %s: '%s' is not open to all, so dnsmasq has to stay root", n->name,
-			hosts);
-		c.user = "root";
-	}
 	if (!c.dns && !c.servers) {
 		c.servers = other_resolvers(n, text, others);
 		c.server = others;
 	}
 	dnsmasq_conf(&b, &c);
-	r = file_replace(AT_FDCWD, path, 0600, b.data, b.len, false, e);
+	r = file_replace(AT_FDCWD, path, 0644, b.data, b.len, false, e);
 	buf_release(&b);
+	if (r == 0)
+		r = resolv_copy(n, e);
 	return r;
 }

@@ -25,6 +25,7 @@ struct network_wait;
 
 struct networks_dirs { /* borrowed, absolute, exist */
 	const char *config, *state, *run, *log;
+	const char *jail; /* the program vmkeep-jail */
 };
 
 /* What a NIC wants; strings borrowed for the call. */

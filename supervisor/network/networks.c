@@ -55,7 +55,10 @@ struct network *networks_add(struct networks *ns, const char *name)
 	n->ns = ns;
 	n->name = xstrdup(name);
 	n->dir = xasprintf("%s/%s.d", ns->run, name);
-	dnsmasq_init(&n->dnsmasq, ns->ev, n->name, n->dir, network_dnsmasq_event, n);
+	n->lease_file = xasprintf("%s/%s.leases", ns->state, name);
+	n->dnsmasq = (struct dnsmasq){ .ev = ns->ev, .jail = ns->jail, .network = n->name, .dir = n->dir,
+		.lease_file = n->lease_file, .event = network_dnsmasq_event, .data = n };
+	dnsmasq_init(&n->dnsmasq);
 	choice_load(n);
 	read_conf(n, NULL);
 	n->next = *at;
@@ -74,6 +77,7 @@ static void network_free(struct network *n)
 	free(n->broken);
 	free(n->name);
 	free(n->dir);
+	free(n->lease_file);
 	free(n);
 }
 
@@ -147,8 +151,9 @@ struct networks *networks_new(struct ev_loop *ev, const struct networks_dirs *di
 	ns->config = xstrdup(dirs->config);
 	ns->state = xasprintf("%s/networks", dirs->state);
 	ns->run = xasprintf("%s/networks", dirs->run);
+	ns->jail = xstrdup(dirs->jail);
 	ns->inotify = -1;
-	if (file_mkdirs(ns->run, 0711, &e) < 0 || file_mkdirs(ns->state, 0700, &e) < 0 ||
+	if (file_mkdirs(ns->run, 0700, &e) < 0 || file_mkdirs(ns->state, 0700, &e) < 0 ||
 		leases_watch(ns, &e) < 0)
 		log_error(NULL, "networks: %s", e.text);
 	networks_reload(ns, NULL);
@@ -173,6 +178,7 @@ void networks_free(struct networks *ns)
 	free(ns->config);
 	free(ns->state);
 	free(ns->run);
+	free(ns->jail);
 	free(ns);
 }
 

@@ -77,7 +77,7 @@ static void line_remove(struct network *n, const struct claim *c)
 		dnsmasq_reread(&n->dnsmasq);
 }
 
-/* Open to all, whatever our umask: dnsmasq is not root when it looks. */
+/* Open to all, whatever our umask: dnsmasq is not root when it looks. Nobody else gets that far. */
 static int make_open(const char *path, mode_t mode, struct err *e)
 {
 	if (file_mkdirs(path, mode, e) < 0)
@@ -88,10 +88,8 @@ static int make_open(const char *path, mode_t mode, struct err *e)
 int host_dirs_make(const struct network *n, struct err *e)
 {
 	_cleanup_(free_ptr) char *hosts = xasprintf("%s/hosts", n->dir);
-	int r = make_open(n->ns->run, 0711, e);
+	int r = make_open(n->dir, 0755, e);
 
-	if (r == 0)
-		r = make_open(n->dir, 0711, e);
 	if (r == 0)
 		r = make_open(hosts, 0755, e);
 	return r;

@@ -24,12 +24,14 @@ struct network {
 	struct networks *ns;
 	char *name;
 	char *dir;		  /* RUN/networks/NAME.d */
+	char *lease_file;	  /* STATE/networks/NAME.leases */
 	struct conf_network conf; /* fully defaulted, also when it never parsed */
 	uint64_t stamp;		  /* of the file */
 	bool has_file, parsed;
 	char *broken; /* the problems of a file that never parsed, or NULL */
 	enum network_state state;
 	struct net_choice choice; /* remembered in STATE/networks/NAME.json */
+	uid_t uid;		  /* dnsmasq's, remembered there too; 0: none yet */
 	struct net_plan plan;	  /* what stands; steps: what is ours to undo */
 	bool dns;		  /* dnsmasq answers DNS: wished, and the port was free */
 	int bridge_index;	  /* 0: none */
@@ -70,11 +72,14 @@ struct claim { /* a NIC, as long as its VM exists */
 struct networks {
 	struct ev_loop *ev;
 	char *config, *state, *run; /* directories; state and run: the networks folder in it */
+	char *jail;
 	struct rtnl *rtnl;	    /* opened at first use */
 	struct network *list;
 	struct claim *claims;
 	struct network_wait *answered; /* waits on their way to their owner */
 	int inotify;
+	int watching_resolv[2]; /* inotify handles, see resolv.c */
+	bool resolv_changed;
 	ev_io changes;
 	ev_timer settle;
 	networks_change_fn *changed;
@@ -114,6 +119,10 @@ int network_drop_rules(
 	struct network *n, void (*done)(void *data, const struct child_result *r), struct err *e);
 void network_nft_error(const struct child_result *r, struct err *e);
 
+/* Chooses a uid for its dnsmasq, or keeps the one it has as long as that is nobody else's. True: it is
+ * another one, and the choice is to be saved. */
+bool network_need_uid(struct network *n);
+
 /* record.c: RUN/networks/NAME.json, what was made; STATE/networks/NAME.json, what was chosen */
 int record_save(const struct network *n, struct err *e);
 void record_remove(const struct network *n);
@@ -121,6 +130,14 @@ void record_remove(const struct network *n);
 bool record_load(struct network *n, pid_t *pid, uint64_t *start, bool *same_boot);
 void choice_load(struct network *n); /* always leaves a MAC */
 int choice_save(const struct network *n, struct err *e);
+
+/* resolv.c: dnsmasq's copy of the host's resolv.conf, which it does not see */
+int resolv_copy(const struct network *n, struct err *e);
+char *resolv_path(const struct network *n); /* caller frees */
+void resolv_watch(struct networks *ns);
+/* Whether this event on ns->inotify may mean another resolv.conf. */
+bool resolv_is_meant(const struct networks *ns, int handle, const char *file);
+void resolv_changed(struct networks *ns); /* for all that stand */
 
 /* claims.c */
 struct claim *claims_find(struct networks *ns, const char *vm, const char *nic);
@@ -139,7 +156,6 @@ size_t network_attached(const struct network *n);
 int leases_watch(struct networks *ns, struct err *e);
 void leases_unwatch(struct networks *ns);
 void leases_read(struct network *n);
-char *leases_path(const struct network *n); /* caller frees */
 const struct dnsmasq_lease *leases_by_mac(const struct network *n, const uint8_t mac[ETH_ALEN]);
 const struct dnsmasq_lease *leases_by_address(const struct network *n, uint32_t address);
 bool claim_seen(const struct claim *c, const struct dnsmasq_lease *l);

@@ -3,9 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <signal.h>
-#include <sys/inotify.h>
 #include <sys/pidfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "base/child.h"
@@ -14,10 +15,14 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "base/text.h"
+#include "supervisor/core/confine.h"
+#include "supervisor/jail/plan.h"
 
 /* Seconds. A start takes 10 to 25 ms. */
 static const double START_TIMEOUT = 10, TERM_PATIENCE = 2, FIRST_PAUSE = 0.1, LONGEST_PAUSE = 60,
 		    STEADY_AFTER = 5;
+
+enum { WORDS_MAX = 16384 };
 
 static void spawn(struct dnsmasq *d);
 
@@ -26,17 +31,19 @@ static char *path_of(const struct dnsmasq *d, const char *name)
 	return xasprintf("%s/%s", d->dir, name);
 }
 
-static void unwatch_pid_file(struct dnsmasq *d)
+static void stop_listening(struct dnsmasq *d)
 {
-	ev_io_stop(d->ev, &d->written);
-	close_fd(&d->inotify);
+	ev_io_stop(d->ev, &d->said);
+	close_fd(&d->words_fd);
+	close_fd(&d->jail_fd);
+	buf_release(&d->words);
 }
 
 static void forget_process(struct dnsmasq *d)
 {
 	ev_io_stop(d->ev, &d->exited);
 	ev_timer_stop(d->ev, &d->timer);
-	unwatch_pid_file(d);
+	stop_listening(d);
 	close_fd(&d->pidfd);
 	d->pid = 0;
 	d->start = 0;
@@ -84,25 +91,41 @@ static pid_t pid_in_file(const struct dnsmasq *d)
 	return pid > 1 ? pid : 0;
 }
 
-/* The last line it wrote before it died, for people. */
-static void last_words(const struct dnsmasq *d, char *out, size_t len)
+/* Takes what is there; true at its end. */
+static bool drain(struct dnsmasq *d)
 {
-	_cleanup_(free_ptr) char *path = path_of(d, "dnsmasq.log"), *safe = NULL;
-	struct buf b = BUF_MAX(65536);
+	char chunk[1024];
+	ssize_t n;
+
+	while ((n = read(d->words_fd, chunk, sizeof chunk)) > 0)
+		buf_add(&d->words, chunk, (size_t)n);
+	return n == 0;
+}
+
+/* Why it did not come to listen: vmkeep-jail's error, or its own last line. */
+static void last_words(struct dnsmasq *d, char *out, size_t len)
+{
+	_cleanup_(free_ptr) char *safe = NULL;
+	struct err e = ERR_INIT;
+	struct buf *b = &d->words;
 	char *line;
 
 	out[0] = '\0';
-	if (file_read(AT_FDCWD, path, &b, NULL) == 0 && b.data) {
-		while (b.len && b.data[b.len - 1] == '\n')
-			b.data[--b.len] = '\0';
-		line = strrchr(b.data, '\n');
-		line = line ? line + 1 : b.data;
-		if (strncmp(line, "dnsmasq: ", 9) == 0)
-			line += 9;
-		safe = text_escape(line, strlen(line), false);
-		snprintf(out, len, "%s", safe);
+	if (d->jail_fd >= 0 && confine_answer(d->jail_fd, &e) < 0) {
+		snprintf(out, len, "%.250s", e.text);
+		return;
 	}
-	buf_release(&b);
+	drain(d);
+	while (b->len && b->data[b->len - 1] == '\n')
+		b->data[--b->len] = '\0';
+	if (!b->len)
+		return;
+	line = memrchr(b->data, '\n', b->len);
+	line = line ? line + 1 : b->data;
+	if (strncmp(line, "dnsmasq: ", 9) == 0)
+		line += 9;
+	safe = text_escape(line, strlen(line), false);
+	snprintf(out, len, "%s", safe);
 }
 
 static void pause_and_retry(struct dnsmasq *d)
@@ -126,9 +149,10 @@ static void ended(struct dnsmasq *d, int status)
 	const bool steady = d->state == DNSMASQ_UP && ev_now(d->ev) - d->spawned > STEADY_AFTER;
 	const bool starting = d->state == DNSMASQ_STARTING;
 	const pid_t pid = d->pid;
-	char words[160];
+	char words[sizeof d->problem];
 	struct err e = ERR_INIT;
 
+	last_words(d, words, sizeof words);
 	forget_process(d);
 	if (d->state == DNSMASQ_STOPPING) {
 		d->state = DNSMASQ_OFF;
@@ -146,7 +170,6 @@ static void ended(struct dnsmasq *d, int status)
 		snprintf(d->problem, sizeof d->problem, "ended by signal %d", -status);
 	else
 		snprintf(d->problem, sizeof d->problem, "ended");
-	last_words(d, words, sizeof words);
 	if (starting && words[0])
 		snprintf(d->problem, sizeof d->problem, "%s", words);
 	if (d->first) {
@@ -178,7 +201,7 @@ static void on_exited(struct ev_loop *ev, ev_io *w, int revents)
 
 static void became_ready(struct dnsmasq *d)
 {
-	unwatch_pid_file(d);
+	stop_listening(d);
 	ev_timer_stop(d->ev, &d->timer);
 	d->state = DNSMASQ_UP;
 	d->problem[0] = '\0';
@@ -191,15 +214,24 @@ static void became_ready(struct dnsmasq *d)
 	d->event(d->data, DNSMASQ_READY, NULL);
 }
 
-static void on_written(struct ev_loop *ev, ev_io *w, int revents)
+/* Its standard error came to an end. A process that ends has no descriptors any more by then. */
+static bool let_go_of_stderr(const struct dnsmasq *d)
+{
+	_cleanup_(free_ptr) char *path = xasprintf("/proc/%d/fd/2", (int)d->pid);
+	char to[16];
+
+	return readlink(path, to, sizeof to) > 0;
+}
+
+static void on_said(struct ev_loop *ev, ev_io *w, int revents)
 {
 	struct dnsmasq *d = w->data;
-	char drain[4096];
 
-	(void)ev, (void)revents;
-	while (read(d->inotify, drain, sizeof drain) > 0)
-		;
-	if (d->state == DNSMASQ_STARTING && pid_in_file(d) == d->pid)
+	(void)revents;
+	if (!drain(d))
+		return;
+	ev_io_stop(ev, w);
+	if (d->state == DNSMASQ_STARTING && let_go_of_stderr(d))
 		became_ready(d);
 }
 
@@ -227,20 +259,13 @@ static void on_timer(struct ev_loop *ev, ev_timer *w, int revents)
 	}
 }
 
-void dnsmasq_init(struct dnsmasq *d, struct ev_loop *ev, const char *network, const char *dir,
-	void (*event)(void *data, enum dnsmasq_event event, const struct err *e), void *data)
+void dnsmasq_init(struct dnsmasq *d)
 {
-	*d = (struct dnsmasq){ .ev = ev,
-		.network = network,
-		.dir = dir,
-		.event = event,
-		.data = data,
-		.pidfd = -1,
-		.inotify = -1 };
+	d->pidfd = d->jail_fd = d->words_fd = -1;
 	ev_init(&d->exited, on_exited);
-	ev_init(&d->written, on_written);
+	ev_init(&d->said, on_said);
 	ev_init(&d->timer, on_timer);
-	d->exited.data = d->written.data = d->timer.data = d;
+	d->exited.data = d->said.data = d->timer.data = d;
 }
 
 void dnsmasq_release(struct dnsmasq *d)
@@ -255,38 +280,72 @@ static void watch_process(struct dnsmasq *d)
 	ev_io_start(d->ev, &d->exited);
 }
 
-/* The pid file comes after the sockets are bound: no polling, no guessing. */
-static int watch_pid_file(struct dnsmasq *d, struct err *e)
+/* The one thing it writes to: there before it is, and its own. */
+static int own_lease_file(const struct dnsmasq *d, struct err *e)
 {
-	_cleanup_(free_ptr) char *path = path_of(d, "dnsmasq.pid");
+	_cleanup_(close_fd) int fd = open(d->lease_file, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 
-	unlink(path);
-	d->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	if (d->inotify < 0 || inotify_add_watch(d->inotify, d->dir, IN_CLOSE_WRITE) < 0)
-		return err_errno(e, "watch '%s'", d->dir);
-	ev_io_set(&d->written, d->inotify, EV_READ);
-	ev_io_start(d->ev, &d->written);
-	return 0;
+	if (fd >= 0 && fchown(fd, d->uid, d->uid) == 0)
+		return 0;
+	err_errno(e, "make '%s' dnsmasq's own", d->lease_file);
+	return err_class(e, ERR_FAILED);
+}
+
+static json_t *plan_of(const struct dnsmasq *d, const char *conf, struct err *e)
+{
+	const char *argv[] = { "dnsmasq", "--keep-in-foreground", conf, NULL };
+	json_t *plan = confine_plan("dnsmasq", d->network, d->uid, d->dir, argv, e);
+
+	if (plan)
+		json_object_set_new(plan, "paths",
+			json_pack("[{s:s}, {s:s, s:b}, {s:s, s:b}]", "path", d->dir, "path", d->lease_file, "write", 1,
+				"path", "/dev/log", "optional", 1));
+	return plan;
+}
+
+/* So that it is found also when the record is lost. dnsmasq's own pid file would be its to write. */
+static void write_pid_file(const struct dnsmasq *d)
+{
+	_cleanup_(free_ptr) char *path = path_of(d, "dnsmasq.pid"), *text = xasprintf("%d\n", (int)d->pid);
+
+	file_replace(AT_FDCWD, path, 0600, text, strlen(text), false, NULL);
+}
+
+/* vmkeep-jail has the same word on its command line, so that it is known from the first moment on. */
+static int start_jail(struct dnsmasq *d, const char *conf, int jail_fd, int words, struct err *e)
+{
+	const char *argv[] = { d->jail, d->network, conf, NULL };
+	_cleanup_(close_fd) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	const struct child_fd fds[] = { { null, 0 }, { null, 1 }, { words, 2 }, { jail_fd, PLAN_FD } };
+
+	return child_spawn(argv, NULL, fds, ARRAY_SIZE(fds), &d->pid, &d->pidfd, e);
 }
 
 static int run(struct dnsmasq *d, struct err *e)
 {
 	_cleanup_(free_ptr) char *conf = xasprintf("--conf-file=%s/dnsmasq.conf", d->dir);
-	_cleanup_(free_ptr) char *log = path_of(d, "dnsmasq.log");
-	const char *argv[] = { "dnsmasq", "--keep-in-foreground", conf, NULL };
-	_cleanup_(close_fd) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	_cleanup_(close_fd) int out =
-		open(log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
-	/* clang-format off */
-	const struct child_fd fds[] = { { null, 0 }, { null, 1 }, { out, 2 } };
-	/* clang-format on */
-	int r;
+	int pair[2] = { -1, -1 }, words[2] = { -1, -1 };
+	json_t *plan = plan_of(d, conf, e);
+	int r = plan ? own_lease_file(d, e) : e->number;
 
-	if (null < 0 || out < 0)
-		return err_errno(e, "open '%s'", log);
-	r = watch_pid_file(d, e);
 	if (r == 0)
-		r = child_spawn(argv, NULL, fds, ARRAY_SIZE(fds), &d->pid, &d->pidfd, e);
+		r = confine_send(pair, plan, e);
+	json_decref(plan);
+	if (r == 0 && pipe2(words, O_CLOEXEC) < 0)
+		r = err_errno(e, "pipe");
+	if (r == 0)
+		r = start_jail(d, conf, pair[1], words[1], e);
+	close_fd(&pair[1]);
+	close_fd(&words[1]);
+	d->jail_fd = pair[0];
+	d->words_fd = words[0];
+	d->words = (struct buf)BUF_MAX(WORDS_MAX);
+	if (r == 0) {
+		fcntl(d->words_fd, F_SETFL, O_NONBLOCK);
+		ev_io_set(&d->said, d->words_fd, EV_READ);
+		ev_io_start(d->ev, &d->said);
+		write_pid_file(d);
+	}
 	return r;
 }
 
@@ -302,6 +361,8 @@ static void spawn(struct dnsmasq *d)
 		watch_process(d);
 		arm(d, START_TIMEOUT);
 		d->event(d->data, DNSMASQ_NEW_PID, NULL);
+		/* It is written down, so it may run: vmkeep-jail acts on a whole line, and this is its end. */
+		send(d->jail_fd, "\n", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 		return;
 	}
 	forget_process(d);
@@ -361,7 +422,6 @@ bool dnsmasq_adopt(struct dnsmasq *d, pid_t pid, uint64_t start)
 void dnsmasq_stop(struct dnsmasq *d)
 {
 	d->again = false;
-	unwatch_pid_file(d);
 	if (d->state == DNSMASQ_STOPPING)
 		return;
 	d->state = DNSMASQ_STOPPING;

@@ -2,10 +2,12 @@
 /*
  * supervisor/network/process.h - the dnsmasq of one network
  *
- * Runs in its own session and outlives the daemon; taken back by pid, start time and a command line
- * that carries our configuration file. There are never two. One that dies is started again, at once
- * and then after growing pauses. Its log is syslog's; what it says when it cannot start goes to
- * dnsmasq.log in the network's directory.
+ * Runs in vmkeep-jail with a uid of its own and outlives the daemon; taken back by pid, start time and a
+ * command line that carries our configuration file. There are never two. One that dies is started again,
+ * at once and then after growing pauses. Its log is syslog's.
+ *
+ * It sees its network's directory, where only we write, and writes to its lease file alone. That it
+ * listens we know from its standard error, which it lets go of then; before, it says why it cannot.
  */
 #ifndef SUPERVISOR_NETWORK_PROCESS_H
 #define SUPERVISOR_NETWORK_PROCESS_H
@@ -15,11 +17,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 
 enum dnsmasq_state {
 	DNSMASQ_OFF,
-	DNSMASQ_STARTING, /* until it has written its pid file: then it listens */
+	DNSMASQ_STARTING, /* until it listens */
 	DNSMASQ_UP,
 	DNSMASQ_WAITING, /* to be started again */
 	DNSMASQ_STOPPING,
@@ -36,9 +39,10 @@ enum dnsmasq_event {
 
 struct dnsmasq {
 	struct ev_loop *ev;
-	const char *network, *dir; /* borrowed */
+	const char *jail, *network, *dir, *lease_file; /* borrowed */
 	void (*event)(void *data, enum dnsmasq_event event, const struct err *e);
 	void *data;
+	uid_t uid; /* its own */
 	enum dnsmasq_state state;
 	bool first;	   /* has not been ready since dnsmasq_start() */
 	bool again;	   /* start once it has stopped */
@@ -47,13 +51,15 @@ struct dnsmasq {
 	pid_t pid;
 	uint64_t start; /* field 22 of /proc/PID/stat */
 	double spawned;
-	int pidfd, inotify;
-	ev_io exited, written;
+	int pidfd;
+	int jail_fd;	   /* what vmkeep-jail has to say, while it starts */
+	int words_fd;	   /* its standard error, likewise */
+	struct buf words;
+	ev_io exited, said;
 	ev_timer timer; /* readiness, pause, or patience with SIGTERM: one at a time */
 };
 
-void dnsmasq_init(struct dnsmasq *d, struct ev_loop *ev, const char *network, const char *dir,
-	void (*event)(void *data, enum dnsmasq_event event, const struct err *e), void *data);
+void dnsmasq_init(struct dnsmasq *d); /* what is borrowed, ev, event and data are set */
 void dnsmasq_release(struct dnsmasq *d); /* leaves the process running */
 
 /* Starts it with dnsmasq.conf in dir. One event follows: READY, or FAILED. */

@@ -57,6 +57,7 @@ static int plan(struct network *n, struct err *e)
 	struct rtnl *rtnl = networks_rtnl(n->ns, e);
 	struct net_facts facts = NET_FACTS_INIT;
 	struct net_choice before = n->choice;
+	const bool another_uid = network_need_uid(n);
 	int r;
 
 	if (!rtnl)
@@ -74,7 +75,7 @@ static int plan(struct network *n, struct err *e)
 	if (n->plan.note[0])
 		log_warning(NULL, "network %s: %s", n->name, n->plan.note);
 	n->choice = n->plan.choice;
-	if (!net_choice_equal(&before, &n->choice))
+	if (another_uid || !net_choice_equal(&before, &n->choice))
 		r = choice_save(n, e);
 	return r;
 }
@@ -303,13 +304,16 @@ static void take_dnsmasq_back(struct network *n, pid_t pid, uint64_t start, bool
 
 	if (!n->plan.step[NET_STEP_DNSMASQ])
 		return;
+	/* the daemon before may have died before it came to the directories, or was of an older version;
+	 * and resolv.conf may have changed meanwhile */
+	if (network_need_uid(n))
+		choice_save(n, &e);
+	if (e.number || host_dirs_make(n, &e) < 0 || network_write_dnsmasq(n, &e) < 0)
+		log_error(NULL, "network %s: %s", n->name, e.text);
 	if (dnsmasq_adopt(&n->dnsmasq, pid, start) && !anew)
 		return;
 	log_warning(NULL, "network %s: dnsmasq %s, it is started again", n->name,
 		anew ? "served a bridge that is gone" : "is gone");
-	/* the daemon before may have died before it came to the directories */
-	if (host_dirs_make(n, &e) < 0 || network_write_dnsmasq(n, &e) < 0)
-		log_error(NULL, "network %s: %s", n->name, e.text);
 	dnsmasq_restart(&n->dnsmasq);
 }
 

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/proc.h"
+#include "supervisor/host/uids.h"
 #include "supervisor/network/private.h"
 
 enum { RECORD_VERSION = 1, RECORD_MAX = 65536 };
@@ -87,10 +88,15 @@ void choice_load(struct network *n)
 {
 	_cleanup_(free_ptr) char *path = choice_path(n);
 	json_t *o = load(path);
+	json_int_t uid = 0;
 	uint8_t random[3];
 
 	if (o && !choice_parse(o, &n->choice))
 		log_error(NULL, "'%s' makes no sense: chosen anew", path);
+	else
+		uid = json_integer_value(json_object_get(o, "uid"));
+	if (uid >= UIDS_NETWORKS && uid < UIDS_END)
+		n->uid = (uid_t)uid;
 	json_decref(o);
 	if (n->choice.prefix)
 		return;
@@ -104,7 +110,10 @@ int choice_save(const struct network *n, struct err *e)
 {
 	_cleanup_(free_ptr) char *path = choice_path(n);
 
-	return save(path, choice_json(&n->choice), true, e);
+	json_t *o = choice_json(&n->choice);
+
+	json_object_set_new(o, "uid", json_integer(n->uid));
+	return save(path, o, true, e);
 }
 
 int record_save(const struct network *n, struct err *e)

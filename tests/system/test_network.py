@@ -224,6 +224,9 @@ def test_dnsmasq_is_supervised(daemon):
     daemon.kill_daemon()
     daemon.start()
     daemon.eventually(dnsmasq, lambda now: len(now) == len(before), timeout=10)
+    for pid in before:  # also one that this daemon did not start
+        daemon.kill(pid)
+    daemon.eventually(dnsmasq, lambda now: len(now) == len(before) and not set(now) & set(before), timeout=10)
     assert daemon.info("a")["state"] == "running"
 
 

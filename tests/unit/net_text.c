@@ -91,7 +91,7 @@ static void test_nft_takes_it(void **state)
 static const char *const servers[] = { "192.0.2.1", "192.0.2.2" };
 
 #define COMMON                                                                    \
-	.pid_file = "/run/d/dnsmasq.pid", .hosts_dir = "/run/d/hosts",            \
+	.hosts_dir = "/run/d/hosts", .resolv_file = "/run/d/resolv.conf",         \
 	.lease_file = "/var/lib/d.leases", .domain = "vm.internal", .prefix = 24, \
 	.address = 0xc0a87a01, .first = 0xc0a87a02, .last = 0xc0a87afe
 
@@ -104,7 +104,7 @@ static const struct {
 			       .dns = true } },
 	{ "no-dns.dnsmasq", { COMMON, .bridge = "virbr0", .lease_ms = UINT64_MAX, .dhcp = true,
 			      .mtu = 9000, .server = servers, .servers = 2 } },
-	{ "forward.dnsmasq", { COMMON, .bridge = "vkbr-lab", .dns = true, .user = "root",
+	{ "forward.dnsmasq", { COMMON, .bridge = "vkbr-lab", .dns = true,
 			       .server = servers, .servers = 2 } },
 };
 /* clang-format on */

@@ -106,7 +106,14 @@ static inline int sh(const char *command)
 
 static inline void daemon_starts(void)
 {
-	const struct networks_dirs dirs = { w.config, w.state, w.run, w.run };
+	char jail[4096] = "";
+	const struct networks_dirs dirs = { w.config, w.state, w.run, w.run, jail };
+
+	/* BUILD/tests/unit/THIS */
+	assert_true(readlink("/proc/self/exe", jail, sizeof jail - 16) > 0);
+	for (int up = 0; up < 3; up++)
+		*strrchr(jail, '/') = '\0';
+	strcat(jail, "/vmkeep-jail");
 
 	w.ns = networks_new(w.loop.ev, &dirs);
 	networks_on_change(w.ns, on_change, NULL);

@@ -33,7 +33,7 @@ static void write_file(const char *name, const char *text)
 
 static int setup(void **state)
 {
-	const struct networks_dirs dirs = { dir, dir, dir, dir };
+	const struct networks_dirs dirs = { dir, dir, dir, dir, "" };
 
 	(void)state;
 	snprintf(dir, sizeof dir, "/tmp/vmkeep-netXXXXXX");
