@@ -65,6 +65,13 @@ bool probe_machine_is_deprecated(const struct probe *p, const char *machine)
 	return json_is_true(json_object_get(m, "deprecated"));
 }
 
+const char *probe_package(const struct probe *p)
+{
+	const char *package = json_string_value(json_object_get(p->doc, "package"));
+
+	return package ? package : "";
+}
+
 bool probe_has_device(const struct probe *p, const char *driver)
 {
 	return json_object_get(json_object_get(p->doc, "devices"), driver) != NULL;

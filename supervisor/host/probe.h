@@ -42,6 +42,8 @@ extern const char probe_questions[];
 /* "q35" -> "pc-q35-7.2", an exact name -> itself, unknown -> NULL. */
 const char *probe_machine(const struct probe *p, const char *wish);
 bool probe_machine_is_deprecated(const struct probe *p, const char *machine);
+/* "Debian 1:7.2+dfsg-7", "": its build tells none. */
+const char *probe_package(const struct probe *p);
 bool probe_has_device(const struct probe *p, const char *driver);
 /* Comma separated names for messages: those that are most like the wish, newest first. */
 void probe_machines(const struct probe *p, const char *wish, char *buf, size_t len);

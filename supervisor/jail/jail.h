@@ -102,6 +102,7 @@ struct jail {
 	const char **argv;
 	int oom_score_adj;
 	bool io_uring; /* some disk wants it */
+	const char *modules; /* where QEMU looks for those of its own version, NULL: nowhere */
 	const char *root;
 	const char *image_dir;
 	int image_dir_fd; /* -1 until needed */

@@ -163,7 +163,7 @@ static int check(struct jail *j)
 int main(void)
 {
 	/* nothing of the daemon's environment; no home and no place for temporary files either */
-	static const char *const env[] = { "PATH=/usr/bin", "LANG=C", "HOME=/", "TMPDIR=/", NULL };
+	const char *env[] = { "PATH=/usr/bin", "LANG=C", "HOME=/", "TMPDIR=/", NULL, NULL };
 	static struct jail j = { .sock = PLAN_FD, .image_dir_fd = -1 };
 	struct err e = ERR_INIT;
 
@@ -177,6 +177,8 @@ int main(void)
 		return check(&j);
 	if (answer_prepared(&j) < 0)
 		return 1; /* nobody is there who would look after QEMU */
+	if (j.modules)
+		env[4] = xasprintf("QEMU_MODULE_DIR=%s", j.modules);
 	execve(j.argv[0], jail_words(j.argv), jail_words(env));
 	err_errno(&e, "run '%s'", j.argv[0]);
 	if (!j.role->own_output)

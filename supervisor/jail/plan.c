@@ -238,11 +238,11 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 		return err_set(e, ERR_USAGE, "plan: %s", je.text);
 	j->plan = o;
 	if (json_unpack_ex(o, &je, 0,
-		    "{s:i, s:s, s?s, s:I, s:o, s?o, s:s, s?s, s?b, s?b, s?i, s?b, s?b, s?b, s?o, s?o, s?o, s?o !}",
+		    "{s:i, s:s, s?s, s:I, s:o, s?o, s:s, s?s, s?b, s?b, s?i, s?b, s?b, s?b, s?s, s?o, s?o, s?o, s?o !}",
 		    "version", &version, "name", &j->name, "role", &role, "uid", &uid, "argv", &argv, "fds",
 		    &fds, "root", &j->root, "image_dir", &j->image_dir, "kvm", &kvm, "tun", &tun,
 		    "oom_score_adj", &j->oom_score_adj, "check", &check, "running", &running, "io_uring",
-		    &io_uring, "dev", &dev, "paths", &paths, "files", &files, "group", &group) < 0)
+		    &io_uring, "modules", &j->modules, "dev", &dev, "paths", &paths, "files", &files, "group", &group) < 0)
 		return err_set(e, ERR_USAGE, "plan: %s", je.text);
 	if (version != PLAN_VERSION)
 		return err_set(e, ERR_USAGE, "plan: version %d, this vmkeep-jail speaks %d",
@@ -263,6 +263,8 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 		r = parse_path(j->root, "root", e);
 	if (r == 0 && j->image_dir)
 		r = parse_path(j->image_dir, "image directory", e);
+	if (r == 0 && j->modules)
+		r = parse_path(j->modules, "modules", e);
 	if (r == 0)
 		r = parse_nodes(j, kvm, tun, dev, e);
 	if (r == 0)

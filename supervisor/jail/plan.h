@@ -31,6 +31,8 @@
  *   kvm: bool (device node wanted), tun: false, oom_score_adj: int,
  *   check: bool, running: bool (others, its own QEMU above all, may hold its files),
  *   io_uring: bool (a disk with AIO=io_uring: the filter lets these calls through),
+ *   modules: "/var/run/qemu/VERSION" (QEMU looks there first for what it loads as it runs: once its package
+ *            was upgraded, what lies in /usr is another version's, and makes it abort),
  *   hugepages/other device nodes: "dev": ["/dev/..."] (block devices are made from "files"),
  *   group: {unit: "vmkeep-web1.scope" or "" without systemd, dirs: [directories to make and enter where
  *           systemd cannot be reached], cpu_quota: percent, cpu_weight, io_weight, tasks_max,

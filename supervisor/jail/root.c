@@ -2,7 +2,7 @@
 /*
  * supervisor/jail/root.c - namespaces, and the private root with nothing in it that is not needed
  *
- * Seen inside: /usr and the linker's cache, read-only; the device nodes named here and in the plan; the
+ * Seen inside: /usr, the linker's cache and QEMU's kept modules, read-only; the device nodes named here and in the plan; the
  * plan's files and paths where the host has them. Writable: those that the plan says so of. No /proc, no
  * /sys, no /tmp. No pid namespace (thread ids would be others than outside) and no user namespace.
  */
@@ -22,6 +22,10 @@ enum { READ_ONLY = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV };
 /* From the host as they are there: where /usr is merged these are links into it. */
 static const char *const system_paths[] = { "/usr", "/lib", "/lib32", "/lib64", "/libx32", "/bin",
 	"/sbin", "/etc/ld.so.cache" };
+
+/* Where packages keep the modules of a QEMU that an upgrade replaces under its guests, in a directory that is
+ * made then; and the name by which a QEMU knows it. */
+static const char kept_modules[] = "/run/qemu", modules_place[] = "/var/run/qemu";
 
 static const struct {
 	const char *path;
@@ -111,7 +115,8 @@ static int put_node(
 	return 0;
 }
 
-static int put_system_path(int root, const char *path, struct err *e)
+/* The host's path as it is there; as: where it is to be seen. */
+static int put_system_path(int root, const char *path, const char *as, struct err *e)
 {
 	struct mount_attr attr = { .attr_set = READ_ONLY };
 	_cleanup_(close_fd) int tree = -1;
@@ -124,7 +129,7 @@ static int put_system_path(int root, const char *path, struct err *e)
 	if (S_ISLNK(st.st_mode)) {
 		n = readlink(path, target, sizeof target - 1);
 		target[n > 0 ? n : 0] = '\0';
-		return symlinkat(target, root, path + 1) < 0
+		return symlinkat(target, root, as + 1) < 0
 			       ? err_errno(e, "make %s in the private root", path)
 			       : 0;
 	}
@@ -132,7 +137,7 @@ static int put_system_path(int root, const char *path, struct err *e)
 	if (tree < 0 ||
 		mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof attr) < 0)
 		return err_errno(e, "mount %s read-only", path);
-	return put_tree(root, tree, path, S_ISDIR(st.st_mode), e);
+	return put_tree(root, tree, as, S_ISDIR(st.st_mode), e);
 }
 
 static int put_file(const struct jail *j, int root, const struct jail_file *f, struct err *e)
@@ -178,7 +183,9 @@ int root_build(struct jail *j, struct err *e)
 	if (root < 0 || fchdir(root) < 0)
 		return err_errno(e, "enter %s", j->root);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(system_paths); i++)
-		r = put_system_path(root, system_paths[i], e);
+		r = put_system_path(root, system_paths[i], system_paths[i], e);
+	if (r == 0 && j->modules)
+		r = put_system_path(root, kept_modules, modules_place, e);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(devices); i++)
 		r = put_node(root, devices[i].path, S_IFCHR | devices[i].mode,
 			makedev(devices[i].major, devices[i].minor), 0, e);

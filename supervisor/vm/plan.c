@@ -3,6 +3,8 @@
  * What vmkeep-jail is told: command line, descriptors and every host path that QEMU opens, as
  * jail/plan.h says. Pure but for the clock's zone: a plan opens nothing.
  */
+#include <ctype.h>
+
 #include "base/mem.h"
 #include "supervisor/host/cgroup.h"
 #include "supervisor/jail/plan.h"
@@ -61,6 +63,17 @@ static json_t *words_to_json(const struct argv *argv)
 	return words;
 }
 
+/* QEMU's own name for it (util/module.c), NULL: its build has no version of a package. */
+static const char *modules_of(const struct probe *p, struct arena *a)
+{
+	char *version = arena_strdup(a, probe_package(p));
+
+	for (char *c = version; *c; c++)
+		if (!isalnum((unsigned char)*c) && !strchr("+-.~", *c))
+			*c = '_';
+	return *version && *version != '.' ? arena_printf(a, "/var/run/qemu/%s", version) : NULL;
+}
+
 int vm_plan(struct vm *vm, const int *number, size_t n, struct buf *out, struct err *e)
 {
 	struct arena a = ARENA_INIT;
@@ -68,6 +81,7 @@ int vm_plan(struct vm *vm, const int *number, size_t n, struct buf *out, struct 
 	struct argv_context ctx;
 	struct firmware *firmware = NULL;
 	json_t *fds = json_array(), *plan = NULL;
+	const char *modules;
 	char *text = NULL;
 	int r = vm_argv_context(vm, &vm->running, vm_probe(vm), vm->accel, false, &a, &ctx, &firmware, e);
 
@@ -84,6 +98,9 @@ int vm_plan(struct vm *vm, const int *number, size_t n, struct buf *out, struct 
 			vm->accel == CONF_ACCEL_KVM, "oom_score_adj", OOM_SCORE_ADJ,
 			"io_uring", argv_wants_io_uring(&vm->running), "files",
 			vm_plan_files(vm, &vm->running, &ctx, &a));
+		modules = modules_of(vm_probe(vm), &a);
+		if (modules)
+			json_object_set_new(plan, "modules", json_string(modules));
 		json_object_set_new(plan, "group", cgroups_plan(vm->daemon->cgroups, vm->name, &vm->running));
 		text = json_dumps(plan, JSON_COMPACT);
 		if (!text)

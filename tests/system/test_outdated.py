@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A guest that goes on with the old QEMU after its package was upgraded is marked, and only that one."""
+import json
+import re
+
 QEMU = "/usr/bin/qemu-system-x86_64"
 
 
@@ -43,3 +46,63 @@ def test_after_an_upgrade(world):
     finally:
         world.exec("umount", "-l", "/usr/bin")
         world.exec("umount", "-l", world.base + "/up")
+
+
+MODULES = "/usr/lib/x86_64-linux-gnu/qemu"
+
+
+def replace(world, path, edit="cat"):
+    """As dpkg does it: a new file moved over the old one."""
+    world.exec("sh", "-c", "%s <%s >%s.new && chmod --reference=%s %s.new && mv %s.new %s" % (
+        edit, path, path, path, path, path, path))
+
+
+def kept(world):
+    """Where Debian's maintainer scripts put the modules of the QEMU that they replace."""
+    package = re.search(r"\((.*)\)", world.exec(QEMU, "--version")).group(1)
+    return "/run/qemu/" + re.sub(r"[^A-Za-z0-9+.~-]", "_", package)
+
+
+def test_hot_plug_after_an_upgrade(world):
+    """Binary, firmware and modules are another build's by now. Devices go into the running guest all the same, and
+    what its QEMU loads as a module comes from where the upgrade kept it, in a directory that was not there when the
+    guest started: QEMU 7.2 dies of the second module that is not of its own build."""
+    covered = ["/usr/bin", MODULES, "/usr/share/seabios"]
+    world.exec("mkdir", world.base + "/up", "/run/qemu")
+    world.exec("mount", "-t", "tmpfs", "none", world.base + "/up")
+    for i, path in enumerate(covered):
+        world.exec("mkdir", *["%s/up/%s%d" % (world.base, d, i) for d in "uw"])
+        world.exec("mount", "-t", "overlay", "-o", "lowerdir={0},upperdir={1}/up/u{2},workdir={1}/up/w{2}".format(
+            path, world.base, i), "none", path)
+    try:
+        world.start()
+        world.micro("a", "echo")
+        console = world.up("a")
+        old = kept(world)
+        free = iter(reversed(re.findall(r'"driver":\s*"pcie-root-port",\s*"id":\s*"(\w+)"', world.ok("cmdline", "a"))))
+        world.exec("mkdir", old)  # what the old package's prerm does
+        world.exec("sh", "-c", "cp -p %s/*.so %s/" % (MODULES, old))
+        replace(world, QEMU)
+        for name in world.exec("ls", "/usr/share/seabios").split():
+            replace(world, "/usr/share/seabios/" + name)
+        for name in world.exec("ls", MODULES).split():
+            replace(world, MODULES + "/" + name, "sed s/qemu_stamp_/qemu_other_/g")
+        marked(world, "a")
+
+        def qmp(command, **arguments):
+            return world.json("qmp", "a", json.dumps({"execute": command, "arguments": arguments}))
+        qmp("netdev_add", type="hubport", id="h0", hubid=0)
+        qmp("device_add", driver="virtio-net-pci", id="new-nic", netdev="h0", bus=next(free))
+        qmp("blockdev-add", driver="null-co", size=1 << 20, **{"node-name": "n0"})
+        qmp("device_add", driver="virtio-blk-pci", id="new-disk", drive="n0", bus=next(free))
+        found = {device["qdev_id"] for bus in qmp("query-pci") for port in bus["devices"]
+                 for device in port.get("pci_bridge", {}).get("devices", [])}
+        assert {"new-nic", "new-disk"} <= found
+        for of_a_module in ("usb-redir", "qxl", "virtio-vga"):
+            assert qmp("device-list-properties", typename=of_a_module)
+        console.type("alive")
+        console.until("alive")
+        world.ok("kill", "a")
+    finally:
+        for path in covered + [world.base + "/up"]:
+            world.exec("umount", "-l", path)

@@ -16,7 +16,7 @@
 
 static const char whole[] = HEAD
 	", \"fds\": [2, 40], \"image_dir\": \"/img\", \"role\": \"tool\", \"kvm\": true,"
-	"\"tun\": true, \"oom_score_adj\": 500, \"check\": true, \"running\": true, \"io_uring\": true, \"dev\": [\"/dev/hwrng\"],"
+	"\"tun\": true, \"modules\": \"/var/run/qemu/1\", \"oom_score_adj\": 500, \"check\": true, \"running\": true, \"io_uring\": true, \"dev\": [\"/dev/hwrng\"],"
 	"\"paths\": [{\"path\": \"/run/d\"}, {\"path\": \"/run/d/w\", \"write\": true, \"optional\": true}], \"files\": ["
 	"{\"kind\": \"nvram\", \"what\": \"nvram\", \"path\": \"/a, b\", \"write\": true,"
 	"\"format\": \"qcow2\"},"
@@ -45,6 +45,7 @@ static void test_whole(void **state)
 	assert_int_equal(j.oom_score_adj, 500);
 	assert_true(j.check && j.running);
 	assert_true(j.io_uring);
+	assert_string_equal(j.modules, "/var/run/qemu/1");
 	assert_string_equal(j.role->name, "tool");
 	assert_int_equal(j.n_paths, 2);
 	assert_true(!j.path[0].write && !j.path[0].optional && j.path[1].write && j.path[1].optional);
