@@ -11,12 +11,14 @@ import ctypes
 import errno
 import json
 import os
+import re
 import signal
 import socket
 import sys
+import threading
 import time
 
-QMP, CONSOLE = 3, 5  # descriptors, see supervisor/vm/argv.h
+QMP, CONSOLE, AGENT = 3, 5, 20  # descriptors, see supervisor/vm/argv.h
 GREETING = {"QMP": {"version": {"qemu": {"major": 7, "minor": 2, "micro": 22}, "package": ""}, "capabilities": []}}
 ODD = "\x1b[31m\u00e9\u202e\x07" * 200
 libc = ctypes.CDLL(None, use_errno=True)
@@ -155,6 +157,53 @@ def floods_files(monitor):
     stay(monitor)
 
 
+# What it says as the guest's agent.
+
+def agent(answer):
+    """Its port is open, and each connection is answered so; the monitor lives quietly."""
+    def serve():
+        listener = socket.socket(fileno=AGENT)
+        while True:
+            connection, _ = listener.accept()
+            try:
+                answer(connection)
+            except OSError as e:
+                tell(agent=errno.errorcode[e.errno])
+
+    def begin(monitor):
+        threading.Thread(target=serve, daemon=True).start()
+        monitor.send({"event": "VSERPORT_CHANGE", "data": {"id": "agent0", "open": True}})
+        stay(monitor)
+    return begin
+
+
+def synced(connection):
+    """Answers the daemon's sync, and waits for the command behind it."""
+    asked = b""
+    while b"\n" not in asked:
+        asked += connection.recv(4096)
+    mark = re.search(rb'"id": *(\d+)', asked).group(1)
+    connection.sendall(b'\xff{"return": %s}\n' % mark)
+    while asked.count(b"\n") < 2:
+        asked += connection.recv(4096)
+
+
+def says(data, sync=True, forever=False):
+    def answer(connection):
+        while True:
+            if sync:
+                synced(connection)
+            connection.sendall(data)
+            while forever:
+                connection.sendall(data)
+    return answer
+
+
+def hangs_up(connection):
+    synced(connection)
+    connection.close()
+
+
 # What it tries.
 
 def attempt(function, *arguments):
@@ -227,6 +276,14 @@ BEHAVIOUR = {
     "drops": drops,
     "files": floods_files,
     "attacks": attacks,
+    "agent-silent": agent(says(b"")),
+    "agent-noise": agent(says(bytes(range(256)) * 256, sync=False, forever=True)),
+    "agent-marks": agent(says(b"\xff" * 65536, sync=False, forever=True)),
+    "agent-endless": agent(says(b'{"return": {"version": "' + b"a" * (1 << 20), forever=True)),
+    "agent-deep": agent(says(b'{"return": ' + b"[" * 100000 + b"\n")),
+    "agent-garbage": agent(says(b"<html>\n")),
+    "agent-odd": agent(says(json.dumps({"return": {"version": ODD, "supported_commands": ODD}}).encode() + b"\n")),
+    "agent-gone": agent(hangs_up),
 }
 
 

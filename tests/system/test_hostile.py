@@ -48,6 +48,11 @@ def turns(world):
     return worst
 
 
+def rss(world):
+    status = vmk.read_text(world.inner("/proc/%s/status" % world.exec("pidof", "vmkeepd").strip()))
+    return int(re.search(r"VmRSS:\s*(\d+) kB", status).group(1)) << 10
+
+
 FLOODS = {
     "events": "floods us with messages that nobody asked for",
     "strays": "floods us with messages that nobody asked for",
@@ -77,6 +82,44 @@ def test_a_flood_costs_its_connection(hostile, how):
     assert hostile.info("good")["health"] == "ok"
     hostile.ok("kill", how)
     assert hostile.info(how)["state"] == "stopped"
+
+
+AGENTS = {  # exit code of `guest ping`, what it says, and what it says when it is asked again
+    "agent-silent": (6, "in time", "in time"),
+    "agent-noise": (6, "does not answer", "does not answer"),
+    "agent-marks": (6, "does not answer", "does not answer"),
+    "agent-endless": (1, "answer to", "."),  # it may be drowned, or be a new connection
+    "agent-deep": (1, "answer to", "answer to"),
+    "agent-garbage": (1, "answer to", "answer to"),
+    "agent-odd": (0, "answers", "answers"),
+    "agent-gone": (8, "went away", "."),
+}
+
+
+@pytest.mark.parametrize("how", AGENTS)
+def test_an_agent_costs_who_asks_it(hostile, how):
+    """A limit of its own to time, bytes and nesting; the guest counts as well, and so do its neighbour and the daemon."""
+    hostile.micro("good", "echo")
+    console = hostile.up("good")
+    make(hostile, how)
+    hostile.ok("start", how)
+    hostile.eventually(lambda: hostile.info(how).get("agent"), lambda agent: agent == "open")
+    before = rss(hostile)
+    code, *words = AGENTS[how]
+    for word in words:
+        begin = time.monotonic()
+        asked = hostile.stream("guest", "ping", how)
+        slowest = turns(hostile)
+        ended = asked.wait(15)
+        said = asked.text + asked.stderr()
+        assert word == "." or (ended, word in said) == (code, True), (ended, said)
+        assert time.monotonic() - begin < 8 * vmk.SLOW and slowest < 0.2 * vmk.SLOW
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e]", said), said
+    assert rss(hostile) - before < 8 << 20
+    assert hostile.info(how)["health"] == "ok"
+    console.type("hello")
+    console.until("hello")
+    hostile.ok("kill", how)
 
 
 def test_what_is_no_monitor_does_not_start(hostile):
