@@ -55,6 +55,20 @@ static int check_type(const struct jail_file *f, struct err *e)
 	return 0;
 }
 
+/* Root may name a file in a place where others may put links. What a link leads to must be its owner's own,
+ * or somebody has his guest read and write what he may not. */
+static int check_links(const struct jail_file *f, uid_t link, struct err *e)
+{
+	char whose[24];
+
+	if (link == PATH_ROOT || link == f->st.st_uid)
+		return 0;
+	snprintf(whose, sizeof whose, link == PATH_SEVERAL ? "several users" : "uid %u", link);
+	err_set(e, ERR_PERMISSION, "%s: %s leads by a symbolic link of %s to a file of uid %u", f->what, f->shown_path,
+		whose, f->st.st_uid);
+	return err_hint(e, "name the file itself, or make the link root's: chown -h root");
+}
+
 static bool same_thing(const struct stat *a, const struct stat *b)
 {
 	if (S_ISBLK(a->st_mode) && S_ISBLK(b->st_mode))
@@ -134,6 +148,7 @@ static int open_image_dir(struct jail *j, const struct jail_file *f, struct err 
 int file_open(struct jail *j, struct jail_file *f, struct err *e)
 {
 	const char *rest = f->beneath ? path_in_image_dir(j, f) : f->path;
+	uid_t link = PATH_ROOT;
 	int r = open_image_dir(j, f, e);
 
 	if (r < 0)
@@ -142,15 +157,17 @@ int file_open(struct jail *j, struct jail_file *f, struct err *e)
 		return err_set(e, ERR_INVALID_CONFIG, "%s: %s is not in the image directory",
 			f->what, f->shown_path);
 	/* outside, where only root may name a file, LVM's and by-id links are followed */
-	f->fd = path_openat2(f->beneath ? j->image_dir_fd : AT_FDCWD, rest, O_PATH,
-		f->beneath ? path_beneath : RESOLVE_NO_MAGICLINKS);
+	f->fd = f->beneath ? path_openat2(j->image_dir_fd, rest, O_PATH, path_beneath) :
+			     path_open_outside(f->path, &link);
 	if (f->fd < 0 && errno == ENOENT && f->create && !f->created[0])
 		return 0;
 	if (f->fd < 0)
 		return path_blame(j, f, errno, e);
 	if (fstat(f->fd, &f->st) < 0)
 		return err_errno(e, "%s: look at %s", f->what, f->shown_path);
-	r = check_type(f, e);
+	r = check_links(f, link, e);
+	if (r == 0)
+		r = check_type(f, e);
 	if (r == 0)
 		r = check_twice(j, f, e);
 	if (r < 0)

@@ -150,6 +150,11 @@ int paths_open(struct jail *j, struct err *e);
 /* path.c */
 const char *path_shown(const char *path); /* the end of a very long one, so that the reason fits */
 int path_openat2(int dir, const char *path, int flags, uint64_t resolve);
+/* Opens (O_PATH) what root named outside of the image directory. *link: who owns the symbolic links that
+ * were followed, PATH_ROOT where only root's were; PATH_SEVERAL is nobody. -1 with errno on failure. */
+int path_open_outside(const char *path, uid_t *link);
+#define PATH_ROOT 0u
+#define PATH_SEVERAL UINT32_MAX
 /* Says why f's path could not be opened (error: an errno), by its first part that fails. */
 int path_blame(const struct jail *j, const struct jail_file *f, int error, struct err *e);
 /* A bare file name's directory below the image directory; name points into f->path. */

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
 
@@ -11,7 +12,7 @@
 #include "base/text.h"
 #include "supervisor/jail/jail.h"
 
-enum { SHOWN_MAX = 400 };
+enum { SHOWN_MAX = 400, LINKS_MAX = 40 };
 
 const uint64_t path_beneath = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
 
@@ -20,6 +21,67 @@ int path_openat2(int dir, const char *path, int flags, uint64_t resolve)
 	struct open_how how = { .flags = (unsigned int)(flags | O_CLOEXEC), .resolve = resolve };
 
 	return (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
+}
+
+/* Goes on with where a link leads: its text, then what came behind it in *rest. The new *rest or -1. */
+static int follow(int link, char **rest, const char *behind)
+{
+	char target[PATH_MAX];
+	ssize_t n = readlinkat(link, "", target, sizeof target - 1);
+	char *whole;
+
+	if (n < 0)
+		return -1;
+	target[n] = '\0';
+	whole = xasprintf("%s%s", target, behind);
+	free(*rest);
+	*rest = whole;
+	return 0;
+}
+
+static void note_owner(uid_t *link, uid_t owner)
+{
+	if (*link == PATH_ROOT)
+		*link = owner;
+	else if (owner != PATH_ROOT && owner != *link)
+		*link = PATH_SEVERAL;
+}
+
+int path_open_outside(const char *path, uid_t *link)
+{
+	_cleanup_(free_ptr) char *rest = xstrdup(path);
+	int dir = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), links = 0;
+
+	*link = PATH_ROOT;
+	for (char *at = rest + strspn(rest, "/"); dir >= 0 && *at;) {
+		size_t len = strcspn(at, "/");
+		_cleanup_(free_ptr) char *part = xstrndup(at, len);
+		int next = openat(dir, part, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		bool is_link = false;
+		struct stat st;
+
+		if (next >= 0 && fstat(next, &st) == 0)
+			is_link = S_ISLNK(st.st_mode);
+		if (is_link) {
+			note_owner(link, st.st_uid);
+			if (++links > LINKS_MAX)
+				errno = ELOOP;
+			if (links > LINKS_MAX || follow(next, &rest, at + len) < 0)
+				close_fd(&dir);
+			close(next);
+			if (dir >= 0 && rest[0] == '/') {
+				close(dir);
+				dir = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+			}
+			at = rest;
+		} else {
+			close(dir);
+			dir = next;
+			at += len;
+		}
+		at += strspn(at, "/");
+	}
+	return dir;
 }
 
 const char *path_in_image_dir(const struct jail *j, const struct jail_file *f)

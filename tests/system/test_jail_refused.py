@@ -86,6 +86,44 @@ def test_links_on_the_way(box):
     assert e["class"] == "InvalidConfig" and "not in the image directory" in e["desc"]
 
 
+def test_links_of_others_outside(box, elsewhere):
+    """What somebody's link leads to must be his own: root named the path, he chose the file."""
+    home = elsewhere / "alice"
+    home.mkdir()
+    secret, own = box.image("secret", where=elsewhere), box.image("own.img", where=home)
+    link, sub = home / "disk.img", home / "sub"
+    sub.symlink_to(elsewhere)
+    hop = elsewhere / "hop"
+    hop.symlink_to(own)
+    os.chown(own, 1234, 1234)
+    for p, owner in ((sub, 1234), (hop, 5678)):
+        os.chown(p, owner, owner, follow_symlinks=False)
+
+    def to(target, owner):
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+        os.chown(link, owner, owner, follow_symlinks=False)
+    for target in (secret, "../secret", sub / "secret", "/etc/shadow"):
+        to(target, 1234)
+        e = box.refuse(box.disk(link))
+        assert e["class"] == "Permission"
+        assert e["desc"] == f"disk 'root': {link} leads by a symbolic link of uid 1234 to a file of uid 0"
+    e = box.refuse(box.disk(sub / "secret"))
+    assert "symbolic link of uid 1234" in e["desc"]
+    to(hop, 1234)
+    assert "symbolic link of several users to a file of uid 1234" in box.refuse(box.disk(link))["desc"]
+    for target, owner in ((own, 1234), ("own.img", 1234), (secret, 0), (own, 0), ("../alice/../alice//own.img", 1234)):
+        to(target, owner)
+        assert box.script(f"echo to >{link} && echo ok", [box.disk(link)]) == "ok\n"
+    to(link, 0)
+    e = box.refuse(box.disk(link))
+    assert e["class"] == "Failed" and "Too many levels of symbolic links" in e["desc"]
+    to(own / "x", 0)
+    assert "is not a directory" in box.refuse(box.disk(link))["desc"]
+    to("none", 1234)
+    assert box.refuse(box.disk(link))["class"] == "NotFound"
+
+
 def test_same_file_in_two_places(box, elsewhere):
     disk = box.image(where=elsewhere)
     link = elsewhere / "link"
