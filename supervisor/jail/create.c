@@ -3,100 +3,87 @@
  * supervisor/jail/create.c - makes the images that Size= asks for, once
  *
  * Only below the image directory, only where nothing is: made under a temporary name and moved into
- * place without replacing, so that the name appears whole or not at all. By hand and not by
- * qemu-img: an empty image is one table (QEMU's docs/interop/qcow2.txt), and no program runs here
- * as root.
+ * place without replacing, so that the name appears whole or not at all. qemu-img fills it without any
+ * right but to that file, which is lent to the guest's uid for as long.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/statvfs.h>
+#include <sys/wait.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "supervisor/jail/jail.h"
 
-enum {
-	SECTOR = 512,
-	CLUSTER_BITS = 16,
-	CLUSTER = 1 << CLUSTER_BITS,
-	L1_ENTRIES_MAX = (32 << 20) / 8, /* QEMU's own limit: 2 PiB */
-	HEADER = 104,
-	FIRST_BLOCK = 4096,
-};
-/* Its clusters: the header, the table of refcount blocks, the one that there is, and the L1 table.
- */
-enum { AT_REFCOUNT_TABLE = 1, AT_REFCOUNTS = 2, AT_L1 = 3 };
+enum { TOOL_TEXT_MAX = 1024 };
 
-static void put(uint8_t *to, size_t len, uint64_t value)
+/* How large the file gets it is told: that needs no limit. */
+static int confine(const struct jail *j, struct err *e)
 {
-	while (len--) {
-		to[len] = (uint8_t)value;
-		value >>= 8;
-	}
+	struct jail_role role = *role_named("tool");
+	struct jail own = *j;
+	int r;
+
+	role.growth = 0;
+	own.role = &role;
+	own.io_uring = false;
+	r = privileges_drop(&own, e);
+	if (r == 0)
+		r = filter_load(&own, e);
+	return r == 0 ? limits_set(&own, e) : r;
 }
 
-static int write_at(int fd, const void *data, size_t len, off_t at)
+static void child_run(const struct jail *j, int fd, int out, const char *const *argv)
+	__attribute__((noreturn));
+static void child_run(const struct jail *j, int fd, int out, const char *const *argv)
 {
-	ssize_t n = pwrite(fd, data, len, at);
+	static const char *const env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C", NULL };
+	struct err e = ERR_INIT;
 
-	if (n >= 0 && (size_t)n != len)
-		errno = ENOSPC;
-	return (size_t)n == len ? 0 : -1;
+	if (dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0 || fcntl(fd, F_SETFD, 0) < 0)
+		err_errno(&e, "place descriptors");
+	else if (confine(j, &e) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0) {
+		execvpe(argv[0], jail_words(argv), jail_words(env));
+		err_errno(&e, "run %s", argv[0]);
+	}
+	dprintf(STDERR_FILENO, "%s", e.text);
+	_exit(127);
 }
 
-static int write_qcow2(int fd, uint64_t size)
+/* Runs argv with fd; returns its exit status, or -1 with what it said in text. */
+static int tool_run(const struct jail *j, int fd, const char *const *argv, char *text)
 {
-	/* each L1 entry stands for a cluster of entries for clusters */
-	const uint64_t covers = (uint64_t)CLUSTER * (CLUSTER / 8),
-		       entries = (size + covers - 1) / covers;
-	const size_t clusters = AT_L1 + (size_t)((entries * 8 + CLUSTER - 1) / CLUSTER);
-	const struct {
-		size_t at, len;
-		uint64_t value;
-	} fields[] = {
-		{ 0, 4, 0x514649fb }, /* "QFI\xfb" */
-		{ 4, 4, 3 },
-		{ 20, 4, CLUSTER_BITS },
-		{ 24, 8, size },
-		{ 36, 4, entries },
-		{ 40, 8, (uint64_t)AT_L1 * CLUSTER },
-		{ 48, 8, (uint64_t)AT_REFCOUNT_TABLE * CLUSTER },
-		{ 56, 4, 1 }, /* cluster of the refcount table */
-		{ 96, 4, 4 }, /* refcounts of 1 << 4 bits */
-		{ 100, 4, HEADER },
-	};
-	uint8_t header[HEADER] = { 0 }, block[8],
-		counts[2 * (AT_L1 + L1_ENTRIES_MAX * 8 / CLUSTER)] = { 0 };
+	_cleanup_(close_fd) int in = -1;
+	char rest[TOOL_TEXT_MAX];
+	int pipes[2], status;
+	size_t len = 0;
+	ssize_t n;
+	pid_t pid;
 
-	if (entries > L1_ENTRIES_MAX) {
-		errno = EFBIG;
+	text[0] = '\0';
+	if (pipe2(pipes, O_CLOEXEC) < 0)
 		return -1;
+	in = pipes[0];
+	pid = fork();
+	if (pid == 0)
+		child_run(j, fd, pipes[1], argv);
+	close(pipes[1]);
+	if (pid < 0)
+		return -1;
+	while ((n = read(in, rest, sizeof rest)) > 0) {
+		size_t take =
+			(size_t)n < TOOL_TEXT_MAX - 1 - len ? (size_t)n : TOOL_TEXT_MAX - 1 - len;
+
+		memcpy(text + len, rest, take);
+		len += take;
+		text[len] = '\0';
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
-		put(header + fields[i].at, fields[i].len, fields[i].value);
-	put(block, sizeof block, (uint64_t)AT_REFCOUNTS * CLUSTER);
-	for (size_t i = 0; i < clusters; i++)
-		put(counts + 2 * i, 2, 1);
-	if (ftruncate(fd, (off_t)(clusters * CLUSTER)) < 0 ||
-		write_at(fd, counts, 2 * clusters, (off_t)AT_REFCOUNTS * CLUSTER) < 0 ||
-		write_at(fd, block, sizeof block, (off_t)AT_REFCOUNT_TABLE * CLUSTER) < 0)
+	if (waitpid(pid, &status, 0) < 0 || !WIFEXITED(status))
 		return -1;
-	return write_at(fd, header, sizeof header, 0);
-}
-
-/* The first block, as qemu-img does: QEMU finds out by reading it what alignment direct I/O needs.
- */
-static int write_raw(int fd, uint64_t size)
-{
-	const uint8_t zero[FIRST_BLOCK] = { 0 };
-
-	if (size > INT64_MAX) {
-		errno = EFBIG;
-		return -1;
-	}
-	if (ftruncate(fd, (off_t)size) < 0)
-		return -1;
-	return write_at(fd, zero, size < sizeof zero ? (size_t)size : sizeof zero, 0);
+	return WEXITSTATUS(status);
 }
 
 static bool is_full(int dir)
@@ -106,25 +93,58 @@ static bool is_full(int dir)
 	return fstatvfs(dir, &v) == 0 && (v.f_bavail < 64 || (v.f_files && !v.f_favail));
 }
 
+/* What it said last, without its name and that of the file, which is none that people know: before that
+ * comes that it could not remove the file, which is ours to do. */
+static const char *message(char *text, const char *path)
+{
+	const char *const before[] = { "qemu-img: ", path, ": " };
+	char *end = text + strlen(text), *newline;
+
+	while (end > text && end[-1] == '\n')
+		*--end = '\0';
+	newline = strrchr(text, '\n');
+	text = newline ? newline + 1 : text;
+	for (size_t i = 0; i < ARRAY_SIZE(before); i++)
+		if (strncmp(text, before[i], strlen(before[i])) == 0)
+			text += strlen(before[i]);
+	return *text ? text : "qemu-img failed";
+}
+
+static int fill(const struct jail *j, const struct jail_file *f, int dir, int fd, struct err *e)
+{
+	char text[TOOL_TEXT_MAX], size[24], path[32];
+	const char *argv[] = { "qemu-img", "create", "-q", "-f", jail_format_names[f->format], path, size,
+		NULL };
+	_cleanup_(free_ptr) char *said = NULL;
+	const char *last;
+
+	snprintf(size, sizeof size, "%llu", (unsigned long long)f->create);
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	if (tool_run(j, fd, argv, text) == 0)
+		return 0;
+	last = message(text, path);
+	said = text_escape(last, strlen(last), false);
+	err_set(e, is_full(dir) ? ERR_NO_RESOURCES : ERR_FAILED, "%s: create %s: %s", f->what,
+		f->shown_path, said);
+	if (e->class == ERR_NO_RESOURCES)
+		return err_hint(e, "make room on the file system of %s", j->image_dir);
+	return e->number;
+}
+
 static int make(const struct jail *j, const struct jail_file *f, int dir, const char *temporary,
 	struct err *e)
 {
 	_cleanup_(close_fd) int fd =
 		openat(dir, temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	const uint64_t size = (f->create + SECTOR - 1) / SECTOR * SECTOR;
-	int r = -1;
+	struct stat st;
+	int r;
 
-	if (fd >= 0)
-		r = f->format == JAIL_QCOW2 ? write_qcow2(fd, size) : write_raw(fd, size);
-	if (r == 0)
-		r = fsync(fd);
-	if (r == 0)
-		return 0;
-	err_errno(e, "%s: create %s", f->what, f->shown_path);
-	if (!is_full(dir))
-		return e->number;
-	err_class(e, ERR_NO_RESOURCES);
-	return err_hint(e, "make room on the file system of %s", j->image_dir);
+	if (fd < 0 || fstat(fd, &st) < 0 || fchown(fd, j->uid, j->uid) < 0)
+		return err_errno(e, "%s: create %s", f->what, f->shown_path);
+	r = fill(j, f, dir, fd, e);
+	if (r == 0 && (fchown(fd, st.st_uid, st.st_gid) < 0 || fsync(fd) < 0))
+		r = err_errno(e, "%s: create %s", f->what, f->shown_path);
+	return r;
 }
 
 /* File systems without RENAME_NOREPLACE have hard links, which do not replace either. */
