@@ -393,7 +393,7 @@ class World:
         """Starts a guest and waits for its first words; its console."""
         self.ok("start", name)
         console = self.console(name)
-        console.until(banner)
+        console.until(banner, 60)  # Linux takes its time on a busy machine
         return console
 
     def processes(self):
