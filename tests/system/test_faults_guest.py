@@ -96,16 +96,22 @@ def test_f21_sigterm_from_outside(daemon, restart, state):
 @pytest.mark.parametrize("extra, says", [("[QEMU]\nArgs=-device nonsense\n", "'nonsense' is not a valid device"),
                                          ("[QEMU]\nArgs=-m 4T\n", "emory")], ids=["device", "memory"])
 def test_f23_qemu_ends_before_its_monitor(daemon, extra, says):
-    """F23: known by the process' end, not by a timeout: exit 7 with stderr in 300 ms; the best of five."""
+    """F23: known by the process' end, not by a timeout: exit 7 with stderr in 300 ms, or on a busy machine in
+    little more than the same QEMU and a client take by hand; the best of five."""
     daemon.micro("a", extra=extra)
     daemon.vmkeep("start", "a")
-    took = []
+    took, hand = [], []
     for _ in range(5):
         begin = time.monotonic()
         said = daemon.fails(7, "start", "a")
-        took.append(time.monotonic() - begin)
+        middle = time.monotonic()
         assert says in said, said
-    assert min(took) < 0.3 * vmk.SLOW, took
+        subprocess.run(daemon.inside(["qemu-system-x86_64", "-display", "none", "-device", "nonsense"]),
+                       capture_output=True, check=False)
+        daemon.ok("list")
+        took.append(middle - begin)
+        hand.append(time.monotonic() - middle)
+    assert min(took) < max(0.3, 2 * min(hand)) * vmk.SLOW, (took, hand)
 
 
 def test_f26_abort(daemon):
@@ -194,6 +200,7 @@ def test_f25_unkillable(daemon):
         assert answers(daemon) < 0.5 * vmk.SLOW
         assert stuck.wait(20) == 6, stuck.stderr()
         assert time.monotonic() - begin < 15 * vmk.SLOW
+        assert "state D" in daemon.info("a")["unresponsive_reason"]
         said = stuck.stderr()
         assert "process %d does not end after SIGKILL: " % pid in said and "(state D, in " in said, said
         assert "'a'" in daemon.fails(3, "start", "same") or str(pid) in daemon.fails(3, "start", "same")

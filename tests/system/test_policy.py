@@ -423,36 +423,6 @@ def test_silent_qemu(daemon):
     daemon.ok("kill", "a")
 
 
-def test_unkillable_is_named(daemon):
-    """A frozen cgroup keeps even SIGKILL waiting: the verb gives up with words, and thawing ends it."""
-    base = "/sys/fs/cgroup/freezer"
-    group = base + "/vmkeep-test-%d" % os.getpid()
-    try:
-        os.mkdir(group)
-    except OSError as e:
-        pytest.skip("no freezer cgroup here: %s" % e)
-    try:
-        daemon.micro("a", "deaf")
-        daemon.ok("start", "a")
-        pid = daemon.info("a")["pid"]
-        with open(group + "/cgroup.procs", "w", encoding="utf-8") as f:
-            f.write(str(outside(daemon, pid)))
-        with open(group + "/freezer.state", "w", encoding="utf-8") as f:
-            f.write("FROZEN")
-        stuck = daemon.stream("kill", "a")
-        assert stuck.wait(40) == 6, stuck.stderr()
-        assert "process %d does not end after SIGKILL: " % pid in stuck.stderr()
-        info = daemon.info("a")
-        assert (info["state"], info["health"]) == ("stopping", "unresponsive")
-        assert "state D" in info["unresponsive_reason"], info["unresponsive_reason"]
-    finally:
-        with open(group + "/freezer.state", "w", encoding="utf-8") as f:
-            f.write("THAWED")
-    daemon.wait_state("a", "stopped")
-    daemon.eventually(lambda: vmk.read_text(group + "/cgroup.procs"), lambda pids: not pids)
-    os.rmdir(group)
-
-
 # The daemon's successor.
 
 @pytest.fixture
