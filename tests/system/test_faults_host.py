@@ -269,7 +269,7 @@ def test_f15_power_loss(world):
         world.kill(pid)
     world.eventually(lambda: qemus(world), lambda found: not found)
     for name in ("auto", "manual"):
-        world.exec("umount", "%s/vms/%s/out" % (world.run, name))
+        world.exec("umount", "--lazy", "%s/vms/%s/out" % (world.run, name))
     shutil.rmtree(world.run)
     shutil.rmtree(world.state + "/vms")
     os.mkdir(world.run)
