@@ -104,16 +104,14 @@ class Host:
             self.unshare.send_signal(signal.SIGKILL)  # and with it systemd, and with that all
             self.unshare.wait()
         if os.path.exists(self.cgroup):
-            wait_until("its processes are gone", lambda: not self.processes())
+            wait_until("its processes are gone", self.is_empty)
             for path, _, _ in os.walk(self.cgroup, topdown=False):
                 os.rmdir(path)
 
-    def processes(self):
-        found = []
-        for path, _, _ in os.walk(self.cgroup):
-            with open(os.path.join(path, "cgroup.procs")) as f:
-                found += f.read().split()
-        return found
+    def is_empty(self):
+        """Also of processes that die and are no longer listed."""
+        with open(os.path.join(self.cgroup, "cgroup.events")) as f:
+            return "populated 0" in f.read()
 
 
 def cgroup_of(host, pid):
