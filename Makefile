@@ -10,6 +10,7 @@ UNITDIR ?= /lib/systemd/system
 COMPDIR ?= $(PREFIX)/share/bash-completion/completions
 DOCDIR  ?= $(PREFIX)/share/doc/vmkeep
 CC      ?= cc
+INSTALL ?= install
 PYTHON  ?= /usr/bin/python3
 B       := build$(if $(SAN),/san)$(if $(VARIANT),/$(VARIANT))
 
@@ -87,15 +88,16 @@ $(filter $(B)/tests/unit/network_%,$(UNIT)): | $(B)/vmkeep-jail
 unit: $(UNIT)
 	@for t in $(sort $(UNIT)); do $$t 2>$$t.log || { cat $$t.log; exit 1; }; done
 
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -name '*.d' -type f 2>/dev/null)
 
 # What people type: `make help` prints the lines with two hashes.
 JOBS  ?= $(shell nproc 2>/dev/null || echo 2)
 GUEST := build/guest
+DEB   := build/vmkeep_$(VERSION)_amd64.deb
 SUB   := @$(MAKE) --no-print-directory
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup guest check deps objects tidy lint fuzz fuzz-smoke system service san demo bench install uninstall clean
+.PHONY: help setup guest check deps objects tidy lint fuzz fuzz-smoke system service san demo bench deb install uninstall clean
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
@@ -123,8 +125,8 @@ deps: ## which room may include which
 	@scripts/check-deps
 system: all guest ## real QEMU in private namespaces (as root; T='-x -k adopt' goes to pytest)
 	@VMKEEP_BUILD=$(abspath $(B)) $(PYTHON) -m pytest -q -p no:cacheprovider $(T) tests/system
-service: all ## the systemd units, and what install puts where
-	@VMKEEP_BUILD=$(abspath $(B)) $(PYTHON) -m pytest -q -rs -p no:cacheprovider $(T) tests/service
+service: all $(DEB) ## the systemd units, what install puts where, and the package
+	@VMKEEP_BUILD=$(abspath $(B)) VMKEEP_DEB=$(abspath $(DEB)) $(PYTHON) -m pytest -q -rs -p no:cacheprovider $(T) tests/service
 san: ## unit and system tests with AddressSanitizer and UBSan
 	$(SUB) -j$(JOBS) SAN=address,undefined all unit
 	$(SUB) SAN=address,undefined system
@@ -198,9 +200,9 @@ man_path  = $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(1)))/$(notdir $(1)).gz
 paths     = sed 's|/usr/sbin/vmkeepd|$(SBINDIR)/vmkeepd|g; s|/usr/bin/vmkeep|$(BINDIR)/vmkeep|g; \
 	s|/usr/lib/vmkeep/|$(LIBEXECDIR)/|g' $(1)
 install: all ## programs, units, manual, completion, examples (DESTDIR=, PREFIX=/usr)
-	install -D -s -m 755 $(B)/vmkeep $(DESTDIR)$(BINDIR)/vmkeep
-	install -D -s -m 755 $(B)/vmkeepd $(DESTDIR)$(SBINDIR)/vmkeepd
-	install -D -s -m 755 $(B)/vmkeep-jail $(DESTDIR)$(LIBEXECDIR)/vmkeep-jail
+	$(INSTALL) -D -s -m 755 $(B)/vmkeep $(DESTDIR)$(BINDIR)/vmkeep
+	$(INSTALL) -D -s -m 755 $(B)/vmkeepd $(DESTDIR)$(SBINDIR)/vmkeepd
+	$(INSTALL) -D -s -m 755 $(B)/vmkeep-jail $(DESTDIR)$(LIBEXECDIR)/vmkeep-jail
 	install -D -m 644 scripts/completion.bash $(DESTDIR)$(COMPDIR)/vmkeep
 	install -D -m 644 scripts/systemd/sysusers.conf $(DESTDIR)$(SYSUSERSDIR)/vmkeep.conf
 	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(DOCDIR)/examples $(dir $(foreach m,$(MANPAGES),$(call man_path,$(m))))
@@ -217,6 +219,13 @@ uninstall: ## takes away what install put there, and nothing else
 	rm -f $(foreach m,$(MANPAGES),$(call man_path,$(m))) $(UNITS:scripts/systemd/%=$(DESTDIR)$(UNITDIR)/%)
 	rm -f $(DESTDIR)$(SYSUSERSDIR)/vmkeep.conf $(DESTDIR)$(SLEEPDIR)/vmkeep
 	rm -rf $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DOCDIR)
+
+# The package, from a copy of what it is made of; what is in it is what install installs.
+deb: ## the Debian package, build/vmkeep_VERSION_amd64.deb (VERSION=)
+	@scripts/setup deb
+	$(SUB) $(DEB)
+$(DEB): Makefile $(DOCS) $(shell find base conf net qmp scripts supervisor -type f)
+	@echo "  DEB   $@"; scripts/deb $(VERSION) build
 
 clean: ## remove build/
 	rm -rf build
