@@ -88,7 +88,8 @@ $(filter $(B)/tests/unit/network_%,$(UNIT)): | $(B)/vmkeep-jail
 unit: $(UNIT)
 	@for t in $(sort $(UNIT)); do $$t 2>$$t.log || { cat $$t.log; exit 1; }; done
 
--include $(shell find $(B) -name '*.d' -type f 2>/dev/null)
+# not below those two: they hold trees of files that are not ours
+-include $(shell find $(B) \( -path $(B)/deb -o -path $(B)/release \) -prune -o -name '*.d' -type f -print 2>/dev/null)
 
 # What people type: `make help` prints the lines with two hashes.
 JOBS  ?= $(shell nproc 2>/dev/null || echo 2)
@@ -97,9 +98,9 @@ DEB   := build/vmkeep_$(VERSION)_amd64.deb
 SUB   := @$(MAKE) --no-print-directory
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup guest check deps objects tidy lint fuzz fuzz-smoke system service san demo bench deb install uninstall clean
+.PHONY: help setup guest check deps objects tidy lint fuzz fuzz-smoke system service san demo bench deb check-release install uninstall clean
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]*:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]*:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 setup: ## install what building, running and testing need (Debian 12, as root)
 	@scripts/setup test
@@ -226,6 +227,20 @@ deb: ## the Debian package, build/vmkeep_VERSION_amd64.deb (VERSION=)
 	$(SUB) $(DEB)
 $(DEB): Makefile $(DOCS) $(shell find base conf net qmp scripts supervisor -type f)
 	@echo "  DEB   $@"; scripts/deb $(VERSION) build
+
+# Two more of it: the same again, in another place, and a newer one to upgrade to.
+NEWER := build/release/vmkeep_$(VERSION).1_amd64.deb
+check-release: ## the package on a Debian of its own that is booted, upgraded and purged (as root; 10 minutes)
+	@scripts/setup release
+	$(SUB) -j$(JOBS) $(DEB) $(NEWER)
+	@scripts/deb $(VERSION) build/release/again && cmp $(DEB) build/release/again/$(notdir $(DEB))
+	@echo "PASS  built twice, the same bytes"
+	@lintian --allow-root -I --pedantic --fail-on info $(DEB)
+	@echo "PASS  lintian has nothing to say"
+	@tests/service/release/image build/release
+	@tests/service/release/run build/release $(DEB) $(NEWER)
+$(NEWER): $(DEB)
+	@echo "  DEB   $@"; scripts/deb $(VERSION).1 build/release
 
 clean: ## remove build/
 	rm -rf build
