@@ -600,7 +600,8 @@ const struct api_verb api_verbs[] = {
 		.role = API_ROLE_OPERATOR,
 		.result = "columns and rows, one row per problem: file, line, key, reason",
 		.help = "read all configuration files again; no running guest is touched",
-		.text = "A file that no longer parses keeps its old meaning until it does.",
+		.text = "A file that no longer parses keeps its old meaning until it does. Bridges and rules "
+			"of networks that others took away are made again.",
 	},
 	{
 		.execute = "reexec",

@@ -19,6 +19,7 @@ void verbs_reload(struct daemon *d, struct conf_problems *p)
 	daemon_load_conf(d, p);
 	server_reload(d->server, (unsigned)d->conf.max_clients, (unsigned)d->conf.max_clients_per_user);
 	networks_reload(d->networks, p);
+	networks_mend(d->networks);
 	vms_reload(d->vms, p);
 }
 

@@ -52,6 +52,9 @@ int networks_adopt(struct networks *ns, struct err *e);
  * problems. A standing network changes at its next start. */
 void networks_reload(struct networks *ns, struct conf_problems *p);
 
+/* What others took away from standing networks, bridge, address, rules, ip_forward, is made again. */
+void networks_mend(struct networks *ns);
+
 /* Makes sure it stands; done is called once, from the loop (also when it stands already).
  * ERR_NOT_FOUND without such a network, ERR_CONFLICT where its subnet or bridge is somebody else's.
  */

@@ -142,6 +142,12 @@ void networks_reload(struct networks *ns, struct conf_problems *p)
 	drop_gone(ns);
 }
 
+void networks_mend(struct networks *ns)
+{
+	for (struct network *n = ns->list; n; n = n->next)
+		network_mend(n, true);
+}
+
 struct networks *networks_new(struct ev_loop *ev, const struct networks_dirs *dirs)
 {
 	struct networks *ns = xcalloc(1, sizeof *ns);
@@ -253,6 +259,7 @@ struct network_wait *networks_need(
 
 	if (!n)
 		return refuse(ns, &e, done, data);
+	network_mend(n, false);
 	w = wait_new(ns, n, true, done, data);
 	if (n->state == NETWORK_UP)
 		wait_answer(w, NULL);

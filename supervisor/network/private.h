@@ -105,6 +105,9 @@ void network_raise(struct network *n);
 void network_lower(struct network *n);
 /* n->plan and n->choice come from a record of this boot: makes sure all of it stands. */
 void network_take_back(struct network *n, pid_t pid, uint64_t start);
+bool network_stands(const struct network *n); /* its bridge, as the kernel has it now */
+/* It is up: makes anew what others took away, the bridge and its address; all: rules and ip_forward too. */
+void network_mend(struct network *n, bool all);
 void network_dnsmasq_event(void *data, enum dnsmasq_event event, const struct err *e);
 
 /* make.c */

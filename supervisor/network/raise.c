@@ -335,3 +335,55 @@ void network_take_back(struct network *n, pid_t pid, uint64_t start)
 			n->plan.choice.bridge);
 	log_info(NULL, "network %s: taken back (bridge '%s')", n->name, n->plan.choice.bridge);
 }
+
+/* ---- while it stands ---- */
+
+bool network_stands(const struct network *n)
+{
+	const struct net_choice *c = &n->plan.choice;
+	struct rtnl *rtnl = networks_rtnl(n->ns, NULL);
+	struct net_link l;
+
+	if (!rtnl || rtnl_link(rtnl, c->bridge, &l, NULL) < 0)
+		return true; /* as far as anybody can tell */
+	return l.index == n->bridge_index && (l.flags & IFF_UP) &&
+	       memcmp(l.mac, c->mac, ETH_ALEN) == 0;
+}
+
+/* The old one took dnsmasq's socket and all taps along. */
+static void serve_again(struct network *n)
+{
+	struct err e = ERR_INIT;
+
+	if (n->plan.step[NET_STEP_DNSMASQ]) {
+		if (host_dirs_make(n, &e) < 0 || network_write_dnsmasq(n, &e) < 0)
+			log_error(NULL, "network %s: %s", n->name, e.text);
+		dnsmasq_restart(&n->dnsmasq);
+	}
+	network_join_all(n);
+}
+
+void network_mend(struct network *n, bool all)
+{
+	struct err e = ERR_INIT;
+	bool anew = false;
+
+	if (n->state != NETWORK_UP)
+		return;
+	if (network_stands(n)) {
+		if (!all)
+			return;
+	} else {
+		log_warning(NULL, "network %s: bridge '%s' is gone or down, it is made again",
+			n->name, n->plan.choice.bridge);
+	}
+	if (take_back(n, &anew, &e) == 0) {
+		if (anew)
+			serve_again(n);
+	} else if (e.class == ERR_CONFLICT) {
+		give_up(n, &e);
+	} else {
+		/* nft that cannot be run just now is no reason to take the rest from its guests */
+		log_error(NULL, "network %s: %s", n->name, e.text);
+	}
+}

@@ -57,6 +57,8 @@ static const char *health(const struct network *n)
 		return n->failure.text;
 	if (n->state != NETWORK_UP)
 		return "ok";
+	if (!network_stands(n))
+		return "its bridge is gone or down: vmkeep reload makes it again";
 	if (n->conf.dns && !n->dns)
 		return "no DNS: port 53 is taken";
 	return n->plan.step[NET_STEP_DNSMASQ] ? dnsmasq_health(&n->dnsmasq) : "ok";

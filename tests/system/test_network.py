@@ -261,3 +261,53 @@ def test_ip_without_an_answer(daemon):
     daemon.ok("start", "a")
     assert daemon.rows("ip", "a")[0]["seen"] is False
     daemon.fails(6, "ip", "a", "--wait", "--timeout", "1")
+
+
+@pytest.mark.parametrize("how", ["start b", "net start default", "reload"])
+@pytest.mark.parametrize("fault", ["ip link del virbr0", "ip link set virbr0 down"])
+def test_bridge_that_somebody_took_away(daemon, fault, how):
+    """Guests go on; the next one that needs the network finds it, and so do those that were on it."""
+    micro_with_nic(daemon, "a")
+    micro_with_nic(daemon, "b")
+    daemon.ok("start", "a")
+    pid, address = daemon.info("a")["pid"], link(daemon, "virbr0")["addr_info"]
+    daemon.exec(*fault.split())
+    assert "vmkeep reload" in daemon.rows("net", "list")[0]["health"]
+    daemon.ok(*how.split())
+    daemon.ok("start", "b")
+    assert daemon.info("a")["pid"] == pid
+    bridge = link(daemon, "virbr0")
+    assert "UP" in bridge["flags"]
+    assert [a["local"] for a in bridge["addr_info"]] == [a["local"] for a in address]
+    assert len(taps(daemon, "virbr0")) == 2
+    daemon.eventually(lambda: daemon.rows("net", "list")[0]["health"], lambda health: health == "ok")
+    daemon.ok("net", "stop", "default", "--force")
+    assert daemon.links() == {"lo"} | {t for t in daemon.links() if t.startswith("vk")}
+
+
+def test_reload_sets_rules_and_forwarding_again(daemon):
+    micro_with_nic(daemon, "a")
+    daemon.ok("start", "a")
+    rules = daemon.exec("nft", "list", "ruleset")
+    daemon.exec("nft", "flush", "ruleset")
+    daemon.exec("sysctl", "-q", "-w", "net.ipv4.ip_forward=0")
+    daemon.ok("reload")
+    daemon.eventually(lambda: daemon.exec("nft", "list", "ruleset"), lambda now: now == rules)
+    assert daemon.exec("cat", "/proc/sys/net/ipv4/ip_forward") == "1\n"
+
+
+def test_bridge_in_whose_place_another_one_stands(daemon):
+    """It is not ours: left alone, and said."""
+    micro_with_nic(daemon, "a")
+    micro_with_nic(daemon, "b")
+    daemon.ok("start", "a")
+    daemon.exec("ip", "link", "del", "virbr0")
+    daemon.exec("ip", "link", "add", "virbr0", "type", "bridge")
+    assert "not ours" in daemon.fails(3, "start", "b")
+    assert daemon.info("a")["state"] == "running"
+    daemon.ok("start", "b")
+    assert daemon.rows("net", "list")[0]["bridge"] == "virbr1"
+    assert len(taps(daemon, "virbr1")) == 2
+    daemon.ok("kill", "a", "b")
+    daemon.ok("net", "stop", "default")
+    daemon.exec("ip", "link", "del", "virbr0")
