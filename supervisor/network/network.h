@@ -70,7 +70,10 @@ int networks_claim(
 bool networks_mac_taken(struct networks *ns, const uint8_t mac[ETH_ALEN], const char *vm);
 void networks_unclaim(struct networks *ns, const char *vm); /* all of a VM that was removed */
 
-/* A tap for it: non-persistent, not yet enslaved, named and aliased "vmkeep:VM:NIC". */
+/* Its network is in use, from a tap on or because a process of a former daemon is on it: not stopped
+ * without force. networks_leave() ends it. */
+void networks_hold(struct networks *ns, const struct network_nic *nic, const char *ifname);
+/* A tap for it: non-persistent, not yet enslaved, named and aliased "vmkeep:VM:NIC"; held. */
 int networks_tap(struct networks *ns, const struct network_nic *nic, char ifname[16], int *fd,
 	struct err *e);
 /* Host line for dnsmasq, then onto the bridge, up. Synchronous, under 1 ms. */

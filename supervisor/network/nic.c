@@ -109,6 +109,42 @@ int host_lines_prepare(struct network *n, struct err *e)
 
 /* ---- taps ---- */
 
+/* From its tap on a network is in use, also while the guest is not on it yet. */
+static void hold(struct claim *c, struct network *n, const char *ifname)
+{
+	c->on = n;
+	snprintf(c->ifname, sizeof c->ifname, "%s", ifname);
+}
+
+static void attach(struct claim *c, struct network *n, const char *ifname)
+{
+	hold(c, n, ifname);
+	c->attached = true;
+}
+
+/* The claim, with an address now that the network stands. */
+static struct claim *claim_of(struct networks *ns, const struct network_nic *nic, struct err *e)
+{
+	struct network_nic again = *nic;
+	struct claim *c = claims_find(ns, nic->vm, nic->nic);
+	uint32_t address;
+
+	if (c && !again.address)
+		again.address = c->address;
+	if (networks_claim(ns, &again, &address, e) < 0)
+		return NULL;
+	return claims_find(ns, nic->vm, nic->nic);
+}
+
+void networks_hold(struct networks *ns, const struct network_nic *nic, const char *ifname)
+{
+	struct claim *c = nic->network ? claim_of(ns, nic, NULL) : NULL;
+	struct network *n = c ? networks_find(ns, nic->network) : NULL;
+
+	if (n)
+		hold(c, n, ifname);
+}
+
 int networks_tap(
 	struct networks *ns, const struct network_nic *nic, char ifname[16], int *fd, struct err *e)
 {
@@ -121,7 +157,8 @@ int networks_tap(
 		return e->number;
 	r = tap_open(rtnl, alias, ifname, e);
 	if (r < 0)
-		return err_wrap(e, r, "nic '%s'", nic->nic);
+		return r;
+	networks_hold(ns, nic, ifname);
 	*fd = r;
 	return 0;
 }
@@ -177,27 +214,6 @@ static int enslave(struct networks *ns, const struct claim *c, const char *ifnam
 	return r < 0 ? err_wrap(e, r, "tap '%s'", ifname) : 0;
 }
 
-/* The claim, with an address now that the network stands. */
-static struct claim *claim_of(struct networks *ns, const struct network_nic *nic, struct err *e)
-{
-	struct network_nic again = *nic;
-	struct claim *c = claims_find(ns, nic->vm, nic->nic);
-	uint32_t address;
-
-	if (c && !again.address)
-		again.address = c->address;
-	if (networks_claim(ns, &again, &address, e) < 0)
-		return NULL;
-	return claims_find(ns, nic->vm, nic->nic);
-}
-
-static void attach(struct claim *c, struct network *n, const char *ifname)
-{
-	c->attached = true;
-	c->on = n;
-	snprintf(c->ifname, sizeof c->ifname, "%s", ifname);
-}
-
 int networks_join(
 	struct networks *ns, const struct network_nic *nic, const char *ifname, struct err *e)
 {
@@ -215,7 +231,7 @@ int networks_join(
 	if (r == 0)
 		r = enslave(ns, c, ifname, bridge, mtu, e);
 	if (r < 0)
-		return err_wrap(e, r, "nic '%s'", nic->nic);
+		return r;
 	l = n ? leases_by_mac(n, c->mac) : NULL;
 	c->expires_before = l ? l->expires : 0;
 	attach(c, n, ifname);

@@ -45,6 +45,12 @@ static void adopt_running(struct vm *vm, const struct record_process *p)
 	if (!vm->quit_sent)
 		vm->ending = VM_END_NONE;
 	vm_watch_process(vm);
+	/* whether they are on their bridges is looked at when the monitor answers, which may take long */
+	for (size_t i = 0; i < vm->nics; i++) {
+		struct network_nic nic = vm_network_nic(vm, &vm->nic[i]);
+
+		networks_hold(vm->daemon->networks, &nic, vm->nic[i].ifname);
+	}
 	if (display_open(vm, &e) < 0)
 		log_warning(vm->name, "display: %s", e.text);
 	vm->adopting = true;

@@ -6,6 +6,8 @@ import os
 
 import pytest
 
+from test_faults_process import Gate
+
 NIC = "[VM]\nMemory=16M\n[Disk root]\nPath=%s.raw\n[NIC lan]\n%s"
 
 
@@ -311,3 +313,29 @@ def test_bridge_in_whose_place_another_one_stands(daemon):
     daemon.ok("kill", "a", "b")
     daemon.ok("net", "stop", "default")
     daemon.exec("ip", "link", "del", "virbr0")
+
+
+def test_in_use_before_its_monitor_answers(daemon):
+    """A guest of a former daemon has its network, also while its QEMU stands still."""
+    micro_with_nic(daemon, "a")
+    daemon.ok("start", "a")
+    pid = daemon.info("a")["pid"]
+    daemon.kill(pid, "STOP")
+    daemon.kill_daemon()
+    daemon.start()
+    assert "in use by 1 NIC" in daemon.fails(5, "net", "stop", "default")
+    daemon.kill(pid, "CONT")
+    daemon.ok("pause", "a")
+    daemon.ok("kill", "a")
+    daemon.ok("net", "stop", "default")
+
+
+def test_in_use_while_a_guest_starts(world):
+    gate = Gate(world)
+    world.start()
+    micro_with_nic(world, "a")
+    start = world.stream("start", "a")
+    gate.reached()
+    assert "in use by 1 NIC" in world.fails(5, "net", "stop", "default")
+    gate.open()
+    assert start.wait() == 0, start.stderr()
