@@ -210,7 +210,8 @@ int vm_record_read(struct vm *vm, struct record_process *out, struct err *e)
 		vm->ending = (enum vm_ending)ending;
 		vm->accel = streq(accel, "tcg") ? CONF_ACCEL_TCG : CONF_ACCEL_KVM;
 		vm_set_reason(vm, "%s", reason);
-		read_conf(vm);
+		if (!out->backoff && !out->failed) /* it went with its process */
+			read_conf(vm);
 		read_nics(vm, nics);
 		read_policy(vm, doc);
 	}

@@ -94,6 +94,7 @@ def test_failed_survives_the_daemon(daemon):
         daemon.start()
         again = daemon.info("a")
         assert (again["state"], again["reason"], again["since"]) == ("failed", info["reason"], info["since"])
+    assert "effective" not in vmk.read_text(os.path.join(daemon.base, "daemon.log")), "there is none any more"
     out = daemon.ok("reset-failed", "a")
     assert "stopped" in out
     assert daemon.info("a")["reason"] == ""
