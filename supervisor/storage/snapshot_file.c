@@ -56,6 +56,9 @@ static void explain(const struct snapshot_disk *d, const struct child_result *r,
 	else if (strstr(r->err, " lock"))
 		err_set(e, ERR_CONFLICT, "disk '%s' is in use by another process: %s", d->id,
 			d->path);
+	else if (strstr(r->err, strerror(ENOSPC)))
+		err_set(e, ERR_NO_RESOURCES, "disk '%s': no space is left in the file system of '%s'",
+			d->id, d->path);
 	else
 		err_set(e, ERR_FAILED, "disk '%s': %s", d->id, *said ? said : "qemu-img failed");
 }

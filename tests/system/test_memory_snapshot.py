@@ -177,6 +177,23 @@ def test_snapshot_of_a_stopped_guest(daemon):
     assert "off" not in daemon.exec("qemu-img", "snapshot", "-l", image)
 
 
+def test_no_space_for_a_snapshot(daemon):
+    """Said as what it is; the image is as it was."""
+    small = os.path.join(daemon.images, "small")
+    os.mkdir(small)
+    daemon.exec("mount", "-t", "tmpfs", "-o", "size=1m,mode=755", "tmpfs", small)
+    daemon.image("boot.qcow2", "deaf")
+    daemon.exec("mv", os.path.join(daemon.images, "boot.qcow2"), small + "/a.qcow2")
+    daemon.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=small/a.qcow2\n")
+    daemon.exec("sh", "-c", "cat /dev/zero >%s/full 2>/dev/null || true" % small)
+    assert "no space is left" in daemon.fails(11, "snapshot", "create", "a", "x")
+    daemon.exec("rm", small + "/full")
+    assert daemon.rows("snapshot", "list", "a") == []
+    daemon.ok("start", "a")
+    daemon.ok("kill", "a")
+    daemon.exec("umount", small)
+
+
 @pytest.mark.parametrize("running", [False, True], ids=["off", "running"])
 def test_what_is_refused(daemon, running):
     """Before anything is touched: the guest and its images are as before."""
