@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "qmp/job.h"
 
+#include <errno.h>
 #include <ev.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "qmp/session.h"
@@ -55,8 +57,9 @@ static void dismiss(struct qmp_job *job, const json_t *entry)
 	const char *error = json_string_value(json_object_get(entry, "error"));
 
 	job->dismissing = true;
+	/* QEMU tells no class here, but it puts the system's own words last */
 	if (error)
-		err_set(&job->result, ERR_FAILED, "%s", error);
+		err_set(&job->result, strstr(error, strerror(ENOSPC)) ? ERR_NO_RESOURCES : ERR_FAILED, "%s", error);
 	qmp_call(job->q, "job-dismiss", json_pack("{s:s}", "id", job->id), -1, patience, dismissed,
 		job);
 }
