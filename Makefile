@@ -98,7 +98,7 @@ DEB   := build/vmkeep_$(VERSION)_amd64.deb
 SUB   := @$(MAKE) --no-print-directory
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup guest check deps objects tidy lint fuzz fuzz-smoke system service san demo bench deb check-release install uninstall clean
+.PHONY: help setup guest check deps objects tidy lint fuzz fuzz-smoke system service chaos san demo bench deb check-release install uninstall clean
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]*:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
@@ -118,6 +118,7 @@ check: ## set up, build, and run all tests but the long ones (as root)
 	$(SUB) lint
 	$(SUB) fuzz-smoke
 	$(SUB) service
+	$(SUB) chaos T=25 SEED=1
 	$(SUB) system
 
 guest:
@@ -128,6 +129,8 @@ system: all guest ## real QEMU in private namespaces (as root; T='-x -k adopt' g
 	@VMKEEP_BUILD=$(abspath $(B)) $(PYTHON) -m pytest -q -p no:cacheprovider $(T) tests/system
 service: all $(DEB) ## the systemd units, what install puts where, and the package
 	@VMKEEP_BUILD=$(abspath $(B)) VMKEEP_DEB=$(abspath $(DEB)) $(PYTHON) -m pytest -q -rs -p no:cacheprovider $(T) tests/service
+chaos: all guest ## random operations and faults for T=600 seconds, then an audit (as root; SEED= N= guests)
+	@VMKEEP_BUILD=$(abspath $(B)) tests/faults/chaos --seconds $(or $(T),600) $(if $(SEED),--seed $(SEED)) $(if $(N),--guests $(N))
 san: ## unit and system tests with AddressSanitizer and UBSan
 	$(SUB) -j$(JOBS) SAN=address,undefined all unit
 	$(SUB) SAN=address,undefined system

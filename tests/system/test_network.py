@@ -292,7 +292,7 @@ def test_reload_sets_rules_and_forwarding_again(daemon):
     daemon.ok("start", "a")
     rules = daemon.exec("nft", "list", "ruleset")
     daemon.exec("nft", "flush", "ruleset")
-    daemon.exec("sysctl", "-q", "-w", "net.ipv4.ip_forward=0")
+    daemon.exec("sh", "-c", "echo 0 >/proc/sys/net/ipv4/ip_forward")
     daemon.ok("reload")
     daemon.eventually(lambda: daemon.exec("nft", "list", "ruleset"), lambda now: now == rules)
     assert daemon.exec("cat", "/proc/sys/net/ipv4/ip_forward") == "1\n"

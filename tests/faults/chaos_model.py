@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: MIT
+"""What may be true of each guest while several clients and faults are at it.
+
+Nobody can foretell in which order things arrive, but some things hold in any order. A process that was seen
+running ends only when something that may end it overlapped its life: that is an entry here. What a guest is
+wished to be is known when the last verb about it was answered and no other one overlapped.
+"""
+import contextlib
+import threading
+import time
+
+
+def now():
+    """The clock that /proc/PID/stat counts in."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Guest:
+    def __init__(self, name, kind, text, ends_itself=False, nic=False, qcow2=False, agent=False):
+        self.name, self.kind, self.text = name, kind, text
+        self.ends_itself, self.nic, self.qcow2, self.agent = ends_itself, nic, qcow2, agent
+        self.lock = threading.Lock()
+        self.endings = []  # [begin, end] of what may end its process
+        self.verbs = 0     # of those that change the wish, under way
+        self.mixed = False
+        self.wish = "stopped"  # None: not known
+        self.lingers = 0.0  # until then something unanswered may still change it
+        self.memory = (128 if agent else 20) << 20
+        self.file = "good"
+        self.changed = 0.0  # when the file was
+
+    @contextlib.contextmanager
+    def may_end(self, linger=0.0):
+        """Whatever happens inside may end its process, and up to some seconds later."""
+        interval = [now(), float("inf")]
+        with self.lock:
+            self.endings.append(interval)
+        try:
+            yield interval
+        finally:
+            interval[1] = now() + linger
+
+    def could_end(self, birth, death):
+        """Was there anything that explains the end of a process with this life?"""
+        with self.lock:
+            return self.ends_itself or any(b <= death and e >= birth - 0.2 for b, e in self.endings)
+
+    def verb_begins(self):
+        with self.lock:
+            self.mixed |= self.verbs > 0
+            self.verbs += 1
+            self.wish = None
+
+    def verb_ends(self, wish, linger=0.0):
+        """wish: what the answer makes certain, None: nothing."""
+        with self.lock:
+            self.verbs -= 1
+            self.lingers = max(self.lingers, now() + linger) if linger else self.lingers
+            if wish is None or self.verbs or self.mixed or now() < self.lingers or self.ends_itself:
+                self.wish = None
+            else:
+                self.wish = wish
+            if self.verbs == 0:
+                self.mixed = False
+
+    def forget_wish(self):
+        """Something else than a verb may change it."""
+        with self.lock:
+            self.wish = None
+            self.mixed |= self.verbs > 0
+
+
+class Ledger:
+    """Violations, counts, and the log of everything, for all threads."""
+
+    def __init__(self, folder):
+        self.folder, self.lock = folder, threading.Lock()
+        self.file = open(folder + "/operations.log", "w", encoding="utf-8", buffering=1)
+        self.begin = now()
+        self.violations = []
+        self.results = {}  # verb: {class: count}
+        self.faults = {}   # kind: count
+        self.texts = {}    # what errors said, without names and numbers
+        self.longest_list = 0.0
+
+    def note(self, who, text):
+        with self.lock:
+            self.file.write("%9.3f %-8s %s\n" % (now() - self.begin, who, text))
+
+    def violation(self, text):
+        self.note("WRONG", text)
+        with self.lock:
+            if text not in self.violations:
+                self.violations.append(text)
+
+    def result(self, verb, outcome):
+        with self.lock:
+            row = self.results.setdefault(verb, {})
+            row[outcome] = row.get(outcome, 0) + 1
+
+    def fault(self, kind):
+        self.note("fault", kind)
+        kind = kind.split(":")[0]
+        with self.lock:
+            self.faults[kind] = self.faults.get(kind, 0) + 1
+
+    def text(self, key):
+        with self.lock:
+            self.texts[key] = self.texts.get(key, 0) + 1
+
+    def operations(self):
+        with self.lock:
+            return sum(sum(row.values()) for row in self.results.values())
+
+
+class Outages:
+    """When the daemon is killed, stopped or replaced, connections may break, and while it is short of descriptors
+    new ones may be refused; otherwise never."""
+
+    def __init__(self):
+        self.up, self.serial, self.scarce = threading.Event(), 0, False
+        self.up.set()
+
+    def scarcity(self, begins):
+        self.scarce = begins
+        self.serial += 1
+
+    @contextlib.contextmanager
+    def outage(self):
+        self.up.clear()
+        self.serial += 1
+        try:
+            yield
+        finally:
+            self.serial += 1
+            self.up.set()
+
+    def mark(self):
+        return self.serial
+
+    def since(self, mark):
+        return self.serial != mark or self.scarce or not self.up.is_set()
