@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#define TASKS_MAX 0.001 /* seconds into a turn: tasks that come later wait for the next */
+
 static void far_away(struct ev_loop *ev, ev_periodic *w, int revents)
 {
 	(void)ev, (void)w, (void)revents;
@@ -41,6 +43,51 @@ double loop_turn(struct ev_loop *ev)
 	return l && l->woke > 0 ? ev_time() - l->woke : 0;
 }
 
+void loop_later(struct ev_loop *ev, struct loop_task *t, void (*run)(struct loop_task *t))
+{
+	struct loop *l = ev_userdata(ev);
+
+	if (t->waits)
+		return;
+	*t = (struct loop_task){ .run = run, .waits = true };
+	*l->end = t;
+	l->end = &t->next;
+	ev_idle_start(ev, &l->idle);
+}
+
+void loop_cancel(struct ev_loop *ev, struct loop_task *t)
+{
+	struct loop *l = ev_userdata(ev);
+	struct loop_task **at = &l->first;
+
+	if (!t->waits)
+		return;
+	while (*at != t)
+		at = &(*at)->next;
+	*at = t->next;
+	if (l->end == &t->next)
+		l->end = at;
+	t->waits = false;
+}
+
+/* One at least, however much else there is to do. */
+static void run_tasks(struct ev_loop *ev, ev_idle *w, int revents)
+{
+	struct loop *l = w->data;
+	struct loop_task *t;
+
+	(void)revents;
+	do {
+		t = l->first;
+		if (t) {
+			loop_cancel(ev, t);
+			t->run(t);
+		}
+	} while (l->first && loop_turn(ev) < TASKS_MAX);
+	if (!l->first)
+		ev_idle_stop(ev, w);
+}
+
 int loop_init(struct loop *l)
 {
 	*l = (struct loop){ .ev = ev_loop_new(EVFLAG_NOENV) };
@@ -57,6 +104,10 @@ int loop_init(struct loop *l)
 	ev_set_priority(&l->prepare, EV_MINPRI);
 	l->prepare.data = l;
 	ev_prepare_start(l->ev, &l->prepare);
+	ev_idle_init(&l->idle, run_tasks);
+	ev_set_priority(&l->idle, EV_MAXPRI);
+	l->idle.data = l;
+	l->end = &l->first;
 	return 0;
 }
 

@@ -10,14 +10,24 @@
 #define BASE_LOOP_H
 
 #include <ev.h>
+#include <stdbool.h>
+
+/* Work that need not be done in the turn that brought it up, embedded in what it is about. */
+struct loop_task {
+	struct loop_task *next;
+	void (*run)(struct loop_task *t);
+	bool waits;
+};
 
 struct loop {
 	struct ev_loop *ev;
 	ev_periodic far;
-	double longest_turn; /* seconds, since loop_new */
+	double longest_turn; /* seconds, since loop_init */
 	double woke;
 	ev_prepare prepare;
 	ev_check check;
+	ev_idle idle;
+	struct loop_task *first, **end;
 };
 
 int loop_init(struct loop *l);
@@ -31,5 +41,10 @@ void loop_release(struct loop *l);
 /* Seconds that this turn has lasted. Who is called again as long as there is something to do, as every
  * ev_io is, may leave it to the next turn: a hundred guests that speak at once hold up nobody. */
 double loop_turn(struct ev_loop *ev);
+
+/* Runs it in a later turn, in the order of asking and as many a turn as have room; others are heard in
+ * between. Nothing happens to one that waits already. */
+void loop_later(struct ev_loop *ev, struct loop_task *t, void (*run)(struct loop_task *t));
+void loop_cancel(struct ev_loop *ev, struct loop_task *t); /* also of one that does not wait */
 
 #endif

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * From the wish to run to everything a process needs: effective configuration, probe of the binary,
- * KVM proved, identity, UEFI variables, networks. Each step waits for its own completion; none of
- * them has made anything that a cancel must unmake but networks, which stand for all.
+ * KVM proved, identity, UEFI variables, networks. Each step waits for its own completion, and
+ * where others may have waited for the same, for a turn of the loop; none of them has made anything
+ * that a cancel must unmake but networks, which stand for all.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
 
 #include "base/log.h"
+#include "base/loop.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/core/confine.h"
@@ -24,6 +26,7 @@ struct vm_prepare {
 	size_t nic;
 	struct network_wait *net;
 	struct confined *tool;
+	struct loop_task task; /* the next step, when many wait for the same thing */
 };
 
 static void next_network(struct vm_prepare *p);
@@ -141,8 +144,9 @@ static int claim(struct vm *vm, struct vm_nic *n, struct err *e)
 	return 0;
 }
 
-static void finish(struct vm *vm)
+static void finish(struct loop_task *t)
 {
+	struct vm *vm = container_of(t, struct vm_prepare, task)->vm;
 	struct err e = ERR_INIT;
 
 	for (size_t i = 0; i < vm->nics; i++)
@@ -150,10 +154,6 @@ static void finish(struct vm *vm)
 			fail(vm, VM_END_HOST_CAUSE, &e);
 			return;
 		}
-	if (vm_save_identity(vm, &e) < 0) {
-		fail(vm, VM_END_HOST_CAUSE, &e);
-		return;
-	}
 	vm_event(vm, VM_EV_PREPARED, NULL);
 }
 
@@ -167,7 +167,7 @@ static void next_network(struct vm_prepare *p)
 		p->net = networks_need(
 			vm->daemon->networks, vm->nic[p->nic].network, on_network, p);
 	else
-		finish(vm);
+		loop_later(vm->daemon->loop.ev, &p->task, finish);
 }
 
 static void nvram_done(void *data, const struct child_result *r, const struct err *jail)
@@ -239,8 +239,9 @@ static void need_nvram(struct vm_prepare *p)
 		next_network(p);
 }
 
-static void complete_identity(struct vm_prepare *p)
+static void complete_identity(struct loop_task *t)
 {
+	struct vm_prepare *p = container_of(t, struct vm_prepare, task);
 	struct vm *vm = p->vm;
 	struct err e = ERR_INIT;
 
@@ -267,7 +268,7 @@ static void on_kvm(void *data, const struct err *e)
 	if (e)
 		log_warning(vm->name, "runs without KVM, slowly: %s", e->text);
 	vm->accel = e ? CONF_ACCEL_TCG : CONF_ACCEL_KVM;
-	complete_identity(p);
+	loop_later(vm->daemon->loop.ev, &p->task, complete_identity);
 }
 
 static void on_probe(void *data, const struct probe *probe, const struct err *e)
@@ -296,7 +297,7 @@ static void on_probe(void *data, const struct probe *probe, const struct err *e)
 	identity_pin_machine(&vm->identity, vm->running.machine, machine);
 	if (vm->running.accel == CONF_ACCEL_TCG) {
 		vm->accel = CONF_ACCEL_TCG;
-		complete_identity(p);
+		loop_later(vm->daemon->loop.ev, &p->task, complete_identity);
 	} else {
 		probes_kvm(vm->daemon->probes, probe, on_kvm, p);
 	}
@@ -342,6 +343,7 @@ void vm_prepare_cancel(struct vm *vm)
 	if (!p)
 		return;
 	vm->prepare = NULL;
+	loop_cancel(vm->daemon->loop.ev, &p->task);
 	probes_forget(vm->daemon->probes, p);
 	network_wait_cancel(p->net);
 	confine_cancel(p->tool);

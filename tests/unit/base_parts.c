@@ -189,6 +189,77 @@ static void children(void **state)
 	}
 }
 
+/* --- turns --- */
+
+struct turns {
+	struct loop loop;
+	ev_prepare sleeps;
+	struct loop_task slow, other, never;
+	char told[16];
+};
+
+static void tell(struct turns *t, const char *what)
+{
+	assert_true(strlen(t->told) + strlen(what) < sizeof t->told);
+	strcat(t->told, what);
+}
+
+static void turn_ended(struct ev_loop *ev, ev_prepare *w, int revents)
+{
+	struct turns *t = w->data;
+
+	(void)ev, (void)revents;
+	tell(t, "|");
+	if (!t->loop.first)
+		loop_stop(&t->loop);
+}
+
+static void other_runs(struct loop_task *task)
+{
+	tell(container_of(task, struct turns, other), "o");
+}
+
+/* Fills its turn. */
+static void slow_runs(struct loop_task *task)
+{
+	struct turns *t = container_of(task, struct turns, slow);
+	double begin = ev_time();
+
+	tell(t, "s");
+	loop_cancel(t->loop.ev, &t->never);
+	loop_cancel(t->loop.ev, &t->slow);
+	if (strlen(t->told) < 4)
+		loop_later(t->loop.ev, &t->slow, slow_runs);
+	while (ev_time() < begin + 0.003)
+		;
+}
+
+static void never_runs(struct loop_task *task)
+{
+	tell(container_of(task, struct turns, never), "n");
+}
+
+/* In the order of asking, once each, and one that takes long ends the turn. */
+static void tasks(void **state)
+{
+	struct turns t = { .told = "" };
+
+	(void)state;
+	assert_int_equal(loop_init(&t.loop), 0);
+	ev_prepare_init(&t.sleeps, turn_ended);
+	t.sleeps.data = &t;
+	ev_prepare_start(t.loop.ev, &t.sleeps);
+	loop_later(t.loop.ev, &t.slow, slow_runs);
+	loop_later(t.loop.ev, &t.never, never_runs);
+	loop_later(t.loop.ev, &t.other, other_runs);
+	loop_later(t.loop.ev, &t.slow, slow_runs);
+	loop_run(&t.loop);
+	/* the first end of a turn is the loop's start */
+	assert_string_equal(t.told, "|s|os|");
+	ev_prepare_stop(t.loop.ev, &t.sleeps);
+	loop_release(&t.loop);
+}
+
 static void no_such_program(void **state)
 {
 	const char *argv[] = { "/no/such/program", NULL };
@@ -272,6 +343,7 @@ int main(void)
 		cmocka_unit_test(errors),
 		cmocka_unit_test(files),
 		cmocka_unit_test(children),
+		cmocka_unit_test(tasks),
 		cmocka_unit_test(no_such_program),
 		cmocka_unit_test(spawn_descriptors),
 		cmocka_unit_test(processes),
