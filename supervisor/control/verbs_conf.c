@@ -195,7 +195,7 @@ static int build(struct vm *vm, const struct probe *probe, char **text, struct e
 	if (r == 0)
 		r = argv_build(&argv, conf, &vm->identity, probe, &ctx, e);
 	if (r == 0)
-		r = vm_save_identity(vm, e);
+		r = vm_draft_identity(vm, e);
 	if (r == 0)
 		*text = argv_shell(&argv);
 	argv_release(&argv);

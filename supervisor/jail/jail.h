@@ -70,6 +70,12 @@ struct jail_node {
 
 enum { JAIL_GROUP_DIRS_MAX = 8 };
 
+struct jail_identity { /* NULL: none to keep */
+	const char *dir;
+	bool changed;
+	void *document; /* JSON, part of the plan */
+};
+
 struct jail_group { /* the control group; limits of 0 are none */
 	const char *unit; /* "vmkeep-web1.scope", "" without systemd */
 	const char *dir[JAIL_GROUP_DIRS_MAX];
@@ -118,6 +124,7 @@ struct jail {
 	struct jail_node node[JAIL_NODES_MAX];
 	size_t n_nodes;
 	struct jail_group group;
+	struct jail_identity identity;
 };
 
 /* exec's prototype has no const, although exec changes nothing. */
@@ -174,6 +181,12 @@ enum { IMAGE_HEAD = 4096 }; /* a header and its backing file's name, as a rule *
 
 /* The size that the guest sees, from the image's header; 0: not known. */
 uint64_t image_size(const struct jail_file *f);
+
+/* identity.c */
+int identity_keep(struct jail *j, struct err *e);
+
+/* main.c: one line to the daemon */
+int answer(int sock, void *json /* stolen */);
 
 /* space.c: one error for each file system that is too small for what may still be written */
 void space_check(const struct jail *j, void (*tell)(const struct jail *j, const char *id, const struct err *e));

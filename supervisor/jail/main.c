@@ -37,6 +37,7 @@ static const struct step {
 	{ "formats",         NULL,             image_check,   true },
 	{ "locks",           NULL,             lock_check,    true },
 	{ "mounts",          NULL,             mount_prepare, true },
+	{ "identity",        identity_keep,    NULL,          false },
 	{ "memory pressure", oom_score_set,    NULL,          false },
 	{ "namespaces",      namespaces_enter, NULL,          false },
 	{ "private root",    root_build,       NULL,          false },
@@ -63,7 +64,7 @@ static json_t *words(const char *s)
 	return o;
 }
 
-static int answer(int sock, /* stolen */ json_t *o)
+int answer(int sock, void *o)
 {
 	_cleanup_(free_ptr) char *line = NULL;
 	char *text = json_dumps(o, JSON_COMPACT);
@@ -102,17 +103,6 @@ static void tell_problem(const struct jail *j, const char *severity, const char 
 static void tell_space(const struct jail *j, const char *id, const struct err *e)
 {
 	tell_problem(j, "warning", "space", id, e);
-}
-
-static int answer_prepared(const struct jail *j)
-{
-	json_t *disks = json_array();
-
-	for (size_t i = 0; i < j->n_files; i++)
-		if (j->file[i].made)
-			json_array_append_new(
-				disks, json_pack("{s:s, s:b}", "id", j->file[i].id, "created", 1));
-	return answer(j->sock, json_pack("{s:{s:o}}", "prepared", "disks", disks));
 }
 
 static int fail(struct jail *j, const char *step, const struct err *e)
@@ -175,7 +165,7 @@ int main(void)
 	}
 	if (j.check)
 		return check(&j);
-	if (answer_prepared(&j) < 0)
+	if (answer(j.sock, json_pack("{s:{}}", "prepared")) < 0)
 		return 1; /* nobody is there who would look after QEMU */
 	if (j.modules)
 		env[4] = xasprintf("QEMU_MODULE_DIR=%s", j.modules);

@@ -201,6 +201,22 @@ static int parse_paths(struct jail *j, json_t *list, struct err *e)
 	return r;
 }
 
+static int parse_identity(struct jail *j, json_t *o, struct err *e)
+{
+	int changed = 0;
+	json_t *document;
+	json_error_t je;
+
+	if (!o)
+		return 0;
+	if (json_unpack_ex(o, &je, 0, "{s:s, s:b, s:o !}", "dir", &j->identity.dir, "changed", &changed, "document",
+		    &document) < 0)
+		return err_set(e, ERR_USAGE, "plan: identity: %s", je.text);
+	j->identity.changed = changed;
+	j->identity.document = document;
+	return parse_path(j->identity.dir, "identity", e);
+}
+
 static int parse_files(struct jail *j, json_t *list, struct err *e)
 {
 	int r = 0;
@@ -227,7 +243,7 @@ void plan_release(struct jail *j)
 
 int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 {
-	json_t *argv, *fds = NULL, *dev = NULL, *paths = NULL, *files = NULL, *group = NULL, *o;
+	json_t *argv, *fds = NULL, *dev = NULL, *paths = NULL, *files = NULL, *group = NULL, *identity = NULL, *o;
 	const char *role = "qemu";
 	int version, kvm = 0, tun = 0, check = 0, running = 0, io_uring = 0, r;
 	json_int_t uid;
@@ -238,11 +254,12 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 		return err_set(e, ERR_USAGE, "plan: %s", je.text);
 	j->plan = o;
 	if (json_unpack_ex(o, &je, 0,
-		    "{s:i, s:s, s?s, s:I, s:o, s?o, s:s, s?s, s?b, s?b, s?i, s?b, s?b, s?b, s?s, s?o, s?o, s?o, s?o !}",
+		    "{s:i, s:s, s?s, s:I, s:o, s?o, s:s, s?s, s?b, s?b, s?i, s?b, s?b, s?b, s?s, s?o, s?o, s?o, s?o, s?o !}",
 		    "version", &version, "name", &j->name, "role", &role, "uid", &uid, "argv", &argv, "fds",
 		    &fds, "root", &j->root, "image_dir", &j->image_dir, "kvm", &kvm, "tun", &tun,
 		    "oom_score_adj", &j->oom_score_adj, "check", &check, "running", &running, "io_uring",
-		    &io_uring, "modules", &j->modules, "dev", &dev, "paths", &paths, "files", &files, "group", &group) < 0)
+		    &io_uring, "modules", &j->modules, "dev", &dev, "paths", &paths, "files", &files, "group", &group,
+		    "identity", &identity) < 0)
 		return err_set(e, ERR_USAGE, "plan: %s", je.text);
 	if (version != PLAN_VERSION)
 		return err_set(e, ERR_USAGE, "plan: version %d, this vmkeep-jail speaks %d",
@@ -271,6 +288,8 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 		r = parse_paths(j, paths, e);
 	if (r == 0)
 		r = parse_group(j, group, e);
+	if (r == 0)
+		r = parse_identity(j, identity, e);
 	if (r == 0)
 		r = parse_files(j, files, e);
 	return r;

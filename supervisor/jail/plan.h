@@ -8,8 +8,9 @@
  *
  *   {"error": {"class": "Conflict", "desc": "...", "hint": "...", "step": "locks"}}\n
  *                                          a step failed; exit status 1
- *   {"prepared": {"disks": [{"id": "root", "created": true}]}}\n
- *                                          all done, exec comes next; only disks just created
+ *   {"kept": {"disks": [{"id": "root", "created": 1795401793}]}}\n
+ *                                          the identity is safely on disk; only disks just created
+ *   {"prepared": {}}\n                      all done, exec comes next
  *   EOF after "prepared"                   exec happened (CLOEXEC)
  *   an error line after "prepared"         exec failed after all
  *
@@ -34,6 +35,8 @@
  *   modules: "/var/run/qemu/VERSION" (QEMU looks there first for what it loads as it runs: once its package
  *            was upgraded, what lies in /usr is another version's, and makes it abort),
  *   hugepages/other device nodes: "dev": ["/dev/..."] (block devices are made from "files"),
+ *   identity: {dir: where identity.json stands, changed: bool, document: what it is to hold}: written
+ *           when it has changed, or an image was made, which the document's disks then tell,
  *   group: {unit: "vmkeep-web1.scope" or "" without systemd, dirs: [directories to make and enter where
  *           systemd cannot be reached], cpu_quota: percent, cpu_weight, io_weight, tasks_max,
  *           memory_max: bytes; 0 is no limit},

@@ -313,7 +313,7 @@ void snapshot_file(struct snapshot_op *op)
 	struct vm *vm = snapshot_vm(op);
 	struct err e = ERR_INIT;
 
-	if (vm_complete_identity(vm, &vm->conf, &e) < 0 || vm_save_identity(vm, &e) < 0) {
+	if (vm_complete_identity(vm, &vm->conf, &e) < 0 || vm_draft_identity(vm, &e) < 0) {
 		snapshot_end(op, NULL, &e);
 		return;
 	}

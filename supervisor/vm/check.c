@@ -226,7 +226,7 @@ static bool look_at_files(struct vm_check *c, struct vm *vm)
 	struct err e = ERR_INIT;
 
 	/* the uid, so that what is said about rights stays true */
-	if (vm_complete_identity(vm, &vm->conf, &e) == 0 && vm_save_identity(vm, &e) == 0)
+	if (vm_complete_identity(vm, &vm->conf, &e) == 0 && vm_draft_identity(vm, &e) == 0)
 		plan = make_plan(c, vm, &e);
 	if (plan)
 		c->jail = check_jail_run(vm, plan, on_file, c, &e);

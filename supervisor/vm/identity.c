@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
 #include <sys/random.h>
@@ -108,7 +107,7 @@ static void set_text(struct identity *id, char **field, const char *text)
 
 /* File */
 
-static json_t *to_json(const struct identity *id)
+json_t *identity_json(const struct identity *id)
 {
 	json_t *nics = json_array(), *disks = json_array(), *slots = json_object();
 
@@ -138,24 +137,23 @@ static json_t *to_json(const struct identity *id)
 		"machine_wish", id->machine_wish, "nics", nics, "disks", disks, "slots", slots);
 }
 
-int identity_save(struct identity *id, int dirfd, struct err *e)
+int identity_draft(const struct identity *id, int dirfd, struct err *e)
 {
+	char *text = NULL;
 	json_t *doc;
-	char *text;
-	int r;
+	int r = 0;
 
-	if (!id->dirty)
+	if (!id->dirty || faccessat(dirfd, file_name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return 0;
-	doc = to_json(id);
-	text = doc ? json_dumps(doc, JSON_INDENT(1)) : NULL;
+	doc = identity_json(id);
+	if (doc && json_object_set_new(doc, "draft", json_true()) == 0)
+		text = json_dumps(doc, JSON_INDENT(1));
 	json_decref(doc);
-	if (!text)
-		return err_set(
-			e, ERR_INVALID_CONFIG, "keep the identity: a name or path is not UTF-8");
-	r = file_replace(dirfd, file_name, 0600, text, strlen(text), true, e);
+	if (text)
+		r = file_replace(dirfd, file_name, 0600, text, strlen(text), false, e);
+	else
+		r = err_set(e, ERR_INVALID_CONFIG, "keep the identity: a name or path is not UTF-8");
 	free(text);
-	if (r == 0)
-		id->dirty = false;
 	return r;
 }
 
@@ -237,6 +235,7 @@ static bool from_json(struct identity *id, json_t *doc)
 	json_array_foreach (disks, i, row)
 		if (!read_disk(id, row))
 			return false;
+	id->dirty = json_is_true(json_object_get(doc, "draft"));
 	return read_slots(id, slots);
 }
 

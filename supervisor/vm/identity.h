@@ -3,12 +3,15 @@
  * supervisor/vm/identity.h - what of a VM must not move while its file changes
  *
  * UUID, uid, MACs, addresses, versioned machine, slots, disk formats. Made on demand, kept in
- * STATE/vms/NAME/identity.json (version 1), root only, fsynced. Pure but for load and save.
+ * STATE/vms/NAME/identity.json (version 1), root only. Before a guest runs with it, vmkeep-jail has
+ * written and fsynced it there (jail/identity.c): that takes a disk as long as it likes, which must
+ * not stop the daemon. Pure but for load and draft.
  * What once was there stays: a NIC or disk that comes back finds its MAC and its slot again.
  */
 #ifndef SUPERVISOR_VM_IDENTITY_H
 #define SUPERVISOR_VM_IDENTITY_H
 
+#include <jansson.h>
 #include <net/ethernet.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -50,7 +53,7 @@ struct identity {
 	size_t disks;
 	struct identity_slot *slot;
 	size_t slots;
-	bool dirty; /* differs from what is on disk */
+	bool dirty; /* differs from what is safely on disk */
 };
 
 #define IDENTITY_INIT \
@@ -61,7 +64,11 @@ struct identity {
 /* 0 also when there is none yet (uuid is then empty). A damaged file is set aside as
  * identity.json.damaged-TIME and named in the log; one of a newer version is an error. */
 int identity_load(struct identity *id, int dirfd, struct err *e);
-int identity_save(struct identity *id, int dirfd, struct err *e); /* nothing when not dirty */
+/* What the file holds; NULL where a name or path is not UTF-8. */
+json_t *identity_json(const struct identity *id);
+/* For what was told of a VM that never ran: written where there is no file yet, and not fsynced. It
+ * stays dirty, also for who loads it. */
+int identity_draft(const struct identity *id, int dirfd, struct err *e);
 void identity_release(struct identity *id);
 
 /* Fills what is missing for this configuration: a random UUID (or the file's), MACs 52:54:00:..

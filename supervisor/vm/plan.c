@@ -101,6 +101,10 @@ int vm_plan(struct vm *vm, const int *number, size_t n, struct buf *out, struct 
 		modules = modules_of(vm_probe(vm), &a);
 		if (modules)
 			json_object_set_new(plan, "modules", json_string(modules));
+		json_object_set_new(plan, "identity",
+			json_pack("{s:o, s:b, s:o}", "dir",
+				json_string(arena_printf(&a, "%s/vms/%s", vm->daemon->dirs.state, vm->name)), "changed",
+				vm->identity.dirty, "document", identity_json(&vm->identity)));
 		json_object_set_new(plan, "group", cgroups_plan(vm->daemon->cgroups, vm->name, &vm->running));
 		text = json_dumps(plan, JSON_COMPACT);
 		if (!text)

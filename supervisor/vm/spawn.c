@@ -38,6 +38,7 @@ struct vm_launch {
 	ev_io io;
 	struct buf reply;
 	bool prepared;
+	bool unkept; /* the identity had changed, and the jail has not said yet that it is on disk */
 };
 
 /* What travels to the jail. */
@@ -203,27 +204,24 @@ static void take_error(struct vm *vm, const json_t *error)
 	vm_set_reason(vm, "start failed: %s", e.text);
 }
 
-static void take_prepared(struct vm *vm, const json_t *prepared)
+/* The jail has it safely on disk, with the time at which it made images. */
+static void take_kept(struct vm_launch *l, const json_t *kept)
 {
-	struct err e = ERR_INIT;
 	json_t *disk;
 	size_t i;
 
-	json_array_foreach (json_object_get(prepared, "disks"), i, disk) {
+	json_array_foreach (json_object_get(kept, "disks"), i, disk) {
 		struct identity_disk *d =
-			identity_disk(&vm->identity, json_string_value(json_object_get(disk, "id")));
+			identity_disk(&l->vm->identity, json_string_value(json_object_get(disk, "id")));
 
-		if (d && json_is_true(json_object_get(disk, "created"))) {
-			d->created = (int64_t)ev_time();
-			vm->identity.dirty = true;
-		}
+		if (d)
+			d->created = json_integer_value(json_object_get(disk, "created"));
 	}
-	if (vm_save_identity(vm, &e) < 0)
-		log_error(vm->name, "%s", e.text);
+	l->unkept = false;
 }
 
-/* The jail says why it failed, or that exec comes next; end of file without an error means that it
- * happened. */
+/* The jail says what it kept, and why it failed or that exec comes next; end of file without an error
+ * means that it happened. */
 static void take_reply(struct vm_launch *l)
 {
 	bool failed = false;
@@ -232,14 +230,14 @@ static void take_reply(struct vm_launch *l)
 		char *end = strchrnul(line, '\n');
 		json_t *doc = json_loadb(line, (size_t)(end - line), 0, NULL);
 		const json_t *error = json_object_get(doc, "error");
-		const json_t *prepared = json_object_get(doc, "prepared");
+		const json_t *kept = json_object_get(doc, "kept");
 
 		if (error)
 			take_error(l->vm, error);
-		if (prepared)
-			take_prepared(l->vm, prepared);
+		if (kept)
+			take_kept(l, kept);
 		failed |= error != NULL;
-		l->prepared |= prepared != NULL;
+		l->prepared |= json_object_get(doc, "prepared") != NULL;
 		json_decref(doc);
 		line = *end ? end + 1 : end;
 	}
@@ -249,6 +247,7 @@ static void take_reply(struct vm_launch *l)
 static void launch_free(struct vm_launch *l)
 {
 	ev_io_stop(l->vm->daemon->loop.ev, &l->io);
+	l->vm->identity.dirty |= l->unkept;
 	close_fd(&l->plan_fd);
 	buf_release(&l->reply);
 	free(l);
@@ -331,7 +330,11 @@ static int run_jail(struct vm *vm, const struct baggage *b, const struct buf *pl
 	}
 	send(pair[0], "\n", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 	l = vm->launch = xcalloc(1, sizeof *l);
-	*l = (struct vm_launch){ .vm = vm, .plan_fd = pair[0], .reply = BUF_MAX(PLAN_REPLY_MAX) };
+	*l = (struct vm_launch){ .vm = vm,
+		.plan_fd = pair[0],
+		.reply = BUF_MAX(PLAN_REPLY_MAX),
+		.unkept = vm->identity.dirty };
+	vm->identity.dirty = false; /* what changes from now on is not in the plan */
 	ev_io_init(&l->io, on_plan, l->plan_fd, EV_READ);
 	l->io.data = l;
 	ev_io_start(vm->daemon->loop.ev, &l->io);
@@ -363,10 +366,11 @@ static int spawn(struct vm *vm, struct baggage *b, struct buf *plan, struct err 
 	}
 	if (r == 0)
 		r = display_open(vm, e);
+	/* where the jail keeps the identity */
+	if (r == 0 && vm_state_dir(vm, e) < 0)
+		r = e->number;
 	if (r == 0)
 		r = vm_plan(vm, b->number, b->n, plan, e);
-	if (r == 0)
-		r = vm_save_identity(vm, e);
 	if (r < 0)
 		return r;
 	r = vm_record_save_conf(vm, e);

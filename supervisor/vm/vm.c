@@ -291,14 +291,14 @@ int vm_state_dir(struct vm *vm, struct err *e)
 	return vm->state_fd;
 }
 
-int vm_save_identity(struct vm *vm, struct err *e)
+int vm_draft_identity(struct vm *vm, struct err *e)
 {
 	int r = 0;
 
 	if (!vm->identity.dirty || vm->identity_problem)
 		return 0;
 	r = vm_state_dir(vm, e);
-	return r < 0 ? r : identity_save(&vm->identity, vm->state_fd, e);
+	return r < 0 ? r : identity_draft(&vm->identity, vm->state_fd, e);
 }
 
 bool vm_is_tombstone(const struct vm *vm)

@@ -164,7 +164,7 @@ void vm_start_failed(struct vm *vm, const struct err *e);
 /* One line for people: reason of a state. */
 const char *vm_reason(const struct vm *vm);
 int vm_state_dir(struct vm *vm, struct err *e); /* descriptor, stays open */
-int vm_save_identity(struct vm *vm, struct err *e); /* when it changed */
+int vm_draft_identity(struct vm *vm, struct err *e); /* what was told of it stays true: identity.h */
 /* The guest ended, and policy keeps it as it stands (On...=pause): it goes on only after a reset. */
 bool vm_is_tombstone(const struct vm *vm);
 

@@ -70,8 +70,14 @@ class Run:
 
     @property
     def prepared(self):
-        assert len(self.answers) == 1 and "prepared" in self.answers[0], self.answers
-        return self.answers[0]["prepared"]
+        assert self.answers and self.answers[-1] == {"prepared": {}}, self.answers
+        return True
+
+    @property
+    def kept(self):
+        """The disks that were made and put down in the identity; None when nothing was written."""
+        assert self.prepared
+        return self.answers[0]["kept"]["disks"] if len(self.answers) > 1 else None
 
     @property
     def error(self):
@@ -122,6 +128,13 @@ class Box:
         return {"version": 1, "name": "vm", "uid": UID, "argv": argv, "root": str(self.root),
                 "image_dir": str(self.images), "files": list(files), **more}
 
+    def identity(self, *disks, changed=False):
+        """A plan's, for these disks' ids; it is kept in a directory of its own."""
+        folder = self.tmp / "identity"
+        folder.mkdir(exist_ok=True)
+        return {"dir": str(folder), "changed": changed, "document": {
+            "version": 1, "disks": [{"id": d, "created": 0} for d in disks]}}
+
     def run(self, argv, files=(), fds=(), to=(), **more):
         how = {k: more.pop(k) for k in ("prefix", "no_dac") if k in more}
         return Run(self, self.plan(argv, files, fds=list(to), **more), fds, **how)
@@ -137,7 +150,7 @@ class Box:
         finally:
             os.close(w)
         with open(r) as out:
-            run.prepared
+            assert run.prepared
             printed = out.read()
         run.process.wait(LIMIT)
         return printed
@@ -148,7 +161,7 @@ class Box:
         r, w = os.pipe()
         try:
             run = self.run([BUSYBOX, "cat"], files, (r,), (0,), **more)
-            assert run.prepared is not None
+            assert run.prepared
             yield run
         finally:
             os.close(r)

@@ -69,6 +69,41 @@ def test_killed_while_the_jail_works(world):
     assert list(qemus(world)) == [world.info("a")["pid"]]
 
 
+def test_identity_is_kept_before_the_guest_runs(world):
+    """The jail keeps it, and only then becomes QEMU; whoever dies before that leaves nothing half done."""
+    gate = Gate(world)
+    world.start()
+    world.micro("a", "echo")
+    path = os.path.join(world.state, "vms", "a", "identity.json")
+    world.ok("start", "a", "--no-wait")
+    gate.reached()
+    assert not os.path.exists(path)
+    uuid, pid = world.info("a")["uuid"], world.info("a")["pid"]
+    world.kill(pid)  # the jail: the daemon still has what was not kept
+    world.wait_state("a", "stopped", "failed", "backoff")
+    world.ok("kill", "a")
+    world.ok("start", "a", "--no-wait")
+    gate.reached()
+    assert not os.path.exists(path)
+    gate.open()
+    world.wait_state("a", "running")
+    kept = json.loads(vmk.read_text(path))
+    assert (kept["uuid"], kept.get("draft")) == (uuid, None)
+    world.ok("kill", "a")
+    world.write("a.vm", vmk.read_text(os.path.join(world.config, "a.vm")) + "[Serial more]\n")
+    world.ok("start", "a", "--no-wait")
+    gate.reached()
+    world.kill_daemon()  # with a change that is not kept yet
+    assert json.loads(vmk.read_text(path)) == kept
+    world.start()
+    gate.open()
+    world.eventually(lambda: world.info("a")["pid"], bool)
+    gate.reached()
+    gate.open()
+    world.wait_state("a", "running")
+    assert json.loads(vmk.read_text(path))["uuid"] == world.info("a")["uuid"] == uuid
+
+
 def test_killed_before_the_jail_got_its_plan(world):
     """A start that was cut short is begun anew: the record says spawning, and there is no such process."""
     world.start()

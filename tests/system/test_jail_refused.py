@@ -197,14 +197,16 @@ def test_create(box):
     (box.images / "sub").mkdir()
     disks = [("qcow2", box.images / "a.qcow2"), ("raw", box.images / "sub" / "b.img")]
     files = [box.disk(p, format=f, create=3 << 20) | {"id": p.name} for f, p in disks]
-    run = box.run([BUSYBOX, "true"], files)
-    assert run.prepared == {"disks": [{"id": p.name, "created": True} for _, p in disks]}
+    run = box.run([BUSYBOX, "true"], files, identity=box.identity(*(p.name for _, p in disks)))
+    assert [disk["id"] for disk in run.kept] == [p.name for _, p in disks]
+    kept = json.loads((box.tmp / "identity" / "identity.json").read_text())
+    assert kept["disks"] == run.kept and all(disk["created"] for disk in run.kept)
     for fmt, p in disks:
         info = json.loads(subprocess.check_output(["qemu-img", "info", "--output=json", p]))
         assert (info["format"], info["virtual-size"]) == (fmt, 3 << 20)
         assert stat.S_IMODE(p.stat().st_mode) == 0o600
     before = [p.read_bytes() for _, p in disks]
-    assert box.run([BUSYBOX, "true"], files).prepared == {"disks": []}
+    assert box.run([BUSYBOX, "true"], files).prepared
     assert [p.read_bytes() for _, p in disks] == before
     assert {p.name for p in box.images.iterdir()} == {"a.qcow2", "sub"}
 
@@ -229,6 +231,24 @@ def test_new_image(box, fmt):
         "unshare", "-m", BUSYBOX, "sh", "-c", f'mount --bind {curious} /usr/bin/qemu-img && exec "$@"', "sh"])
     assert e["desc"].endswith(f"create {path}: {UID}::::yes"), e
     assert not list(box.images.iterdir())
+
+
+def test_identity(box):
+    """Kept before the program runs, or the program does not run; untouched while nothing changed."""
+    path = box.tmp / "identity" / "identity.json"
+    true, root = [BUSYBOX, "true"], box.disk(box.image())
+    assert box.run(true, [root], identity=box.identity("root")).kept is None
+    assert not path.exists()
+    assert box.run(true, [root], identity=box.identity("root", changed=True)).kept == []
+    assert json.loads(path.read_text()) == box.identity("root")["document"]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    run = box.run([BUSYBOX + "x"], [root], identity=box.identity("other", changed=True))
+    assert [list(line) for line in run.answers] == [["kept"], ["error"]]
+    assert json.loads(path.read_text()) == box.identity("other")["document"]
+    path.unlink()
+    path.parent.rmdir()
+    error = box.run(true, [root], identity=box.identity() | {"changed": True, "dir": str(path)}).error
+    assert (error["step"], error["class"]) == ("identity", "NotFound"), error
 
 
 def test_image_directory_gone(box):
@@ -283,7 +303,7 @@ def test_file_system_without_idmap(box):
     quoted = str(closed).replace("'", "'\\''")
     assert e["hint"] == f"setfacl -m u:{UID}:rw '{quoted}'"
     run = box.run([BUSYBOX, "sh", "-c", f"echo x >{opened}"], [box.disk(opened)], prefix=prefix)
-    assert run.prepared is not None and run.process.wait(LIMIT) == 0
+    assert run.prepared and run.process.wait(LIMIT) == 0
     assert (box.tmp / "lower" / "open.img").read_bytes()[:1] == b"\0"  # it went to the upper layer
 
 

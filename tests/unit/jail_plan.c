@@ -22,7 +22,8 @@ static const char whole[] = HEAD
 	"\"format\": \"qcow2\"},"
 	"{\"kind\": \"disk\", \"what\": \"disk 'r'\", \"id\": \"r\", \"path\": \"/img/r\","
 	"\"beneath\": true, \"create\": 1099511627776, \"created\": \"2026-11-23\","
-	"\"has_base\": true, \"format_written\": true}]}";
+	"\"has_base\": true, \"format_written\": true}],"
+	"\"identity\": {\"dir\": \"/var/web1\", \"changed\": true, \"document\": {\"version\": 1}}}";
 
 static int parse(struct jail *j, const char *text, struct err *e)
 {
@@ -61,6 +62,9 @@ static void test_whole(void **state)
 		    !j.file[1].write);
 	assert_true(j.file[1].create == 1099511627776ULL);
 	assert_int_equal(j.file[1].fd, -1);
+	assert_string_equal(j.identity.dir, "/var/web1");
+	assert_true(j.identity.changed);
+	assert_non_null(j.identity.document);
 	plan_release(&j);
 }
 
@@ -88,6 +92,9 @@ static const struct {
 	{ HEAD ", \"fds\": [2, 3], \"files\": [{\"kind\": \"disk\", \"what\": \"w\"}]}", "path" },
 	{ HEAD ", \"fds\": [2, 3], "
 	  "\"files\": [{\"kind\": \"tape\", \"what\": \"w\", \"path\": \"/x\"}]}", "tape" },
+	{ HEAD ", \"fds\": [2, 3], \"identity\": {\"dir\": \"/a\"}}", "identity" },
+	{ HEAD ", \"fds\": [2, 3], "
+	  "\"identity\": {\"dir\": \"a\", \"changed\": true, \"document\": {}}}", "identity" },
 	{ "{\"version\": 2, \"name\": \"v\", \"uid\": 5, "
 	  "\"root\": \"/r\", \"argv\": [\"/q\"]}", "version 2" },
 	{ "{\"version\": 1, \"name\": \"v\", \"uid\": 0, "

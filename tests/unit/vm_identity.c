@@ -55,6 +55,17 @@ static void put(struct fixture *f, const char *text)
 		file_replace(f->dirfd, "identity.json", 0600, text, strlen(text), false, NULL), 0);
 }
 
+/* As vmkeep-jail does it. */
+static void keep(struct fixture *f)
+{
+	json_t *doc = identity_json(&f->id);
+	char *text = json_dumps(doc, JSON_INDENT(1));
+
+	put(f, text);
+	free(text);
+	json_decref(doc);
+}
+
 static char *get(struct fixture *f)
 {
 	struct buf b = BUF_MAX(1 << 20);
@@ -107,7 +118,7 @@ static void test_none(void **state)
 	assert_int_equal(identity_load(&f->id, f->dirfd, &f->e), 0);
 	assert_string_equal(f->id.uuid, "");
 	assert_int_equal(f->e.number, 0);
-	assert_int_equal(identity_save(&f->id, f->dirfd, &f->e), 0);
+	assert_int_equal(identity_draft(&f->id, f->dirfd, &f->e), 0);
 	assert_int_equal(faccessat(f->dirfd, "identity.json", F_OK, 0), -1); /* nothing to say */
 }
 
@@ -157,7 +168,6 @@ static void test_round_trip(void **state)
 {
 	struct fixture *f = *state;
 	char *first, *second;
-	struct stat st;
 
 	assert_int_equal(complete(f, &vm), 0);
 	f->id.uid = UIDS_FIRST + 7;
@@ -167,10 +177,7 @@ static void test_round_trip(void **state)
 	identity_nic(&f->id, "lan")->address = 0xc0a87a05;
 	identity_nic(&f->id, "lan")->network = xstrdup("default");
 	identity_disk(&f->id, "root")->created = INT64_C(1795401793);
-	assert_int_equal(identity_save(&f->id, f->dirfd, &f->e), 0);
-	assert_false(f->id.dirty);
-	assert_int_equal(fstatat(f->dirfd, "identity.json", &st, 0), 0);
-	assert_int_equal(st.st_mode & 07777, 0600);
+	keep(f);
 	first = get(f);
 	assert_non_null(strstr(first, "192.168.122.5"));
 
@@ -184,12 +191,39 @@ static void test_round_trip(void **state)
 	assert_int_equal(identity_slot(&f->id, "nic-lan", 33, 97), 34);
 	assert_int_equal(complete(f, &vm), 0);
 	assert_false(f->id.dirty);
-	f->id.dirty = true;
-	assert_int_equal(identity_save(&f->id, f->dirfd, &f->e), 0);
+	keep(f);
 	second = get(f);
 	assert_string_equal(first, second);
 	free(first);
 	free(second);
+}
+
+/* What was told of a VM that never ran is told again, and is not taken for safely kept; it is never
+ * written over what is. */
+static void test_draft(void **state)
+{
+	struct fixture *f = *state;
+	char uuid[37], *text;
+	struct stat st;
+
+	assert_int_equal(complete(f, &vm), 0);
+	memcpy(uuid, f->id.uuid, sizeof uuid);
+	assert_int_equal(identity_draft(&f->id, f->dirfd, &f->e), 0);
+	assert_true(f->id.dirty);
+	assert_int_equal(fstatat(f->dirfd, "identity.json", &st, 0), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_int_equal(identity_load(&f->id, f->dirfd, &f->e), 0);
+	assert_string_equal(f->id.uuid, uuid);
+	assert_true(f->id.dirty);
+	keep(f);
+	assert_int_equal(identity_load(&f->id, f->dirfd, &f->e), 0);
+	assert_false(f->id.dirty);
+	identity_pin_machine(&f->id, "q35", "pc-q35-7.2");
+	assert_true(f->id.dirty);
+	assert_int_equal(identity_draft(&f->id, f->dirfd, &f->e), 0);
+	text = get(f);
+	assert_null(strstr(text, "pc-q35-7.2"));
+	free(text);
 }
 
 /* Cut anywhere, or wrong in any member: set aside, and the VM gets a new identity. */
@@ -214,7 +248,7 @@ static void test_damaged(void **state)
 	char *whole;
 
 	assert_int_equal(complete(f, &vm), 0);
-	assert_int_equal(identity_save(&f->id, f->dirfd, &f->e), 0);
+	keep(f);
 	whole = get(f);
 	for (size_t cut = 0; cut + 2 < strlen(whole); cut += 13) {
 		char *part = xstrndup(whole, cut);
@@ -368,6 +402,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_complete, setup, teardown),
 		cmocka_unit_test(test_uuid_is_random),
 		cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_draft, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_from_the_future, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mac_collisions, setup, teardown),
