@@ -18,6 +18,7 @@
 #include "supervisor/control/service.h"
 #include "supervisor/control/verbs.h"
 #include "supervisor/core/hooks.h"
+#include "supervisor/core/sweeper.h"
 #include "supervisor/core/watch.h"
 #include "supervisor/host/cgroup.h"
 #include "supervisor/host/probe.h"
@@ -214,6 +215,9 @@ static int build(struct daemon *d, struct err *e)
 	r = make_image_dir(d, e);
 	if (r < 0)
 		return r;
+	d->sweeper = sweeper_new(d, e);
+	if (!d->sweeper)
+		return e->number;
 	d->hooks = hooks_new(d);
 	d->watches = watches_new(d->loop.ev);
 	d->cgroups = xcalloc(1, sizeof *d->cgroups);
@@ -249,6 +253,7 @@ static void unbuild(struct daemon *d)
 	probes_free(d->probes);
 	watches_free(d->watches);
 	loop_finish(&d->loop, FINISH_SECONDS);
+	sweeper_free(d->sweeper);
 	vms_free(d->vms);
 	if (d->cgroups)
 		cgroups_release(d->cgroups);
@@ -367,8 +372,11 @@ int main(int argc, char **argv)
 	enum log_level level = LOG_INFO_;
 	struct daemon d;
 	struct err e = ERR_INIT;
-	int r = parse(argc, argv, &o);
+	int r;
 
+	if (argc == 3 && streq(argv[1], "--sweep"))
+		return sweep(argv[2]);
+	r = parse(argc, argv, &o);
 	if (r)
 		return r - 1;
 	if (o.log_level && log_level_parse(o.log_level, &level) < 0) {

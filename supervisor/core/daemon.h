@@ -24,6 +24,7 @@ struct networks;
 struct probes;
 struct server;
 struct service;
+struct sweeper;
 struct vms;
 struct watches;
 
@@ -49,6 +50,7 @@ struct daemon {
 	struct vms *vms;
 	struct watches *watches;
 	struct hooks *hooks;
+	struct sweeper *sweeper;
 	struct boot *boot; /* while enabled VMs start after a boot of the host */
 	struct server *server;
 	struct service *service;

@@ -35,15 +35,10 @@ struct output {
 
 /* --- the tmpfs --- */
 
-/* Through the descriptor: whatever the path became meanwhile, this is the run directory. */
-static char *mount_point(const struct vm *vm)
-{
-	return xasprintf("/proc/self/fd/%d/vms/%s/out", vm->daemon->dirs.run_fd, vm->name);
-}
-
 int output_mount(struct vm *vm, struct err *e)
 {
-	_cleanup_(free_ptr) char *where = mount_point(vm);
+	/* through the descriptor: whatever the path became meanwhile, this is the run directory */
+	_cleanup_(free_ptr) char *where = xasprintf("/proc/self/fd/%d/out", vm->run_fd);
 
 	if (mkdirat(vm->run_fd, "out", 0700) < 0)
 		return err_errno(e, "make directory 'out'");
@@ -51,14 +46,6 @@ int output_mount(struct vm *vm, struct err *e)
 		    "size=" BOUND ",nr_inodes=64,mode=700") < 0)
 		log_warning(vm->name, "its output has no bound: mount a tmpfs: %s", strerror(errno));
 	return 0;
-}
-
-void output_unmount(const struct vm *vm)
-{
-	_cleanup_(free_ptr) char *where = mount_point(vm);
-
-	while (umount2(where, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
-		;
 }
 
 int output_make(const struct vm *vm, const char *name, struct err *e)

@@ -20,10 +20,8 @@ struct vm;
 #define OUTPUT_STDERR "out/qemu.err" /* below vm->run_fd */
 
 /* Makes the directory in the run directory of a VM that is about to start, and mounts. Where that is
- * not possible there is a warning and no bound. */
+ * not possible there is a warning and no bound. core/sweeper.h unmounts. */
 int output_mount(struct vm *vm, struct err *e);
-/* Before the run directory is removed. Nothing happens when nothing is mounted. */
-void output_unmount(const struct vm *vm);
 
 /* A descriptor for QEMU: name is below vm->run_fd and must be new. */
 int output_make(const struct vm *vm, const char *name, struct err *e);

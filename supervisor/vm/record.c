@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/proc.h"
-#include "supervisor/vm/output.h"
+#include "supervisor/core/sweeper.h"
 
 static json_t *nics_to_json(const struct vm *vm)
 {
@@ -225,9 +225,8 @@ void vm_record_remove(struct vm *vm)
 	_cleanup_(free_ptr) char *path = xasprintf("vms/%s", vm->name);
 	struct err e = ERR_INIT;
 
-	output_unmount(vm);
 	close_fd(&vm->run_fd);
-	if (file_remove_tree(vm->daemon->dirs.run_fd, path, &e) < 0)
+	if (sweeper_take(vm->daemon->sweeper, path, &e) < 0)
 		log_warning(vm->name, "%s", e.text);
 }
 

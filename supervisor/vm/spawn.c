@@ -21,6 +21,7 @@
 #include "base/proc.h"
 #include "base/text.h"
 #include "supervisor/core/confine.h"
+#include "supervisor/core/sweeper.h"
 #include "supervisor/jail/plan.h"
 #include "supervisor/vm/agent.h"
 #include "supervisor/vm/argv.h"
@@ -105,8 +106,7 @@ static int make_run_dir(struct vm *vm, struct err *e)
 	_cleanup_(free_ptr) char *path = xasprintf("vms/%s", vm->name);
 	int run = vm->daemon->dirs.run_fd;
 
-	output_unmount(vm);
-	if (file_remove_tree(run, path, e) < 0)
+	if (sweeper_take(vm->daemon->sweeper, path, e) < 0)
 		return e->number;
 	if (mkdirat(run, path, 0700) < 0)
 		return err_errno(e, "make directory '%s/%s'", vm->daemon->dirs.run, path);

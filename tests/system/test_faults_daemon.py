@@ -104,6 +104,16 @@ def test_identity_is_kept_before_the_guest_runs(world):
     assert json.loads(vmk.read_text(path))["uuid"] == world.info("a")["uuid"] == uuid
 
 
+def test_killed_before_it_had_swept(world):
+    """What an ended guest left goes with the next daemon, mounted or not."""
+    left = os.path.join(world.run, "gone", "a.0")
+    world.exec("sh", "-c", "mkdir -p %s/out && mount -t tmpfs -o size=4m tmpfs %s/out && "
+               "echo words >%s/out/qemu.err && echo {} >%s/record.json" % ((left,) * 4))
+    world.start()
+    world.eventually(lambda: os.listdir(os.path.dirname(left)), lambda names: not names)
+    assert world.mount_points() == world.mounts
+
+
 def test_killed_before_the_jail_got_its_plan(world):
     """A start that was cut short is begun anew: the record says spawning, and there is no such process."""
     world.start()
