@@ -22,8 +22,11 @@ struct loop_task {
 struct loop {
 	struct ev_loop *ev;
 	ev_periodic far;
-	double longest_turn; /* seconds, since loop_init */
-	double woke;
+	/* Seconds, since loop_init: from waking up to going back to sleep, and that less what it waited for
+	 * a processor meanwhile. The former is what others felt, the latter what we did to them. */
+	double longest_elapsed, longest_turn;
+	double woke, waited;
+	int schedstat;
 	ev_prepare prepare;
 	ev_check check;
 	ev_idle idle;

@@ -619,8 +619,9 @@ const struct api_verb api_verbs[] = {
 		.execute = "query-version",
 		.command = "version",
 		.role = API_ROLE_NONE,
-		.result = "package: the daemon's version; api: number of this protocol; pid; uptime "
-			"and the loop's longest_turn in seconds",
+		.result = "package: the daemon's version; api: number of this protocol; pid; uptime in "
+			"seconds; of the loop, in seconds, the longest_turn_elapsed, and the longest_turn less what "
+			"it waited for a processor",
 		.help = "tell the versions of client and daemon",
 	},
 	{

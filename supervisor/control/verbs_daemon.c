@@ -10,9 +10,9 @@ void verb_version(void *data, struct request *r)
 {
 	struct daemon *d = data;
 
-	request_return(r, json_pack("{s:s, s:i, s:i, s:f, s:f}", "package", VMKEEP_VERSION, "api", API_VERSION,
+	request_return(r, json_pack("{s:s, s:i, s:i, s:f, s:f, s:f}", "package", VMKEEP_VERSION, "api", API_VERSION,
 				  "pid", (int)getpid(), "uptime", ev_time() - d->started, "longest_turn",
-				  d->loop.longest_turn));
+				  d->loop.longest_turn, "longest_turn_elapsed", d->loop.longest_elapsed));
 }
 
 void verb_jobs(void *data, struct request *r)
