@@ -51,15 +51,40 @@ static const char *accel_text(const struct vm *vm)
 	return conf_accel_name(vm_state_has_process(vm->state) ? vm->accel : c->accel);
 }
 
-static json_t *list_row(struct vm *vm)
+/* The few words that a thousand rows repeat are made once. */
+struct words {
+	const char *text[16]; /* constants: told apart by where they stand */
+	json_t *word[16];
+};
+
+static json_t *word(struct words *w, const char *text)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(w->text); i++) {
+		if (!w->text[i]) {
+			w->text[i] = text;
+			w->word[i] = json_string(text);
+		}
+		if (w->text[i] == text)
+			return json_incref(w->word[i]);
+	}
+	return json_string(text);
+}
+
+static void words_release(struct words *w)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(w->text); i++)
+		json_decref(w->word[i]);
+}
+
+static json_t *list_row(struct vm *vm, struct words *w)
 {
 	const struct conf_vm *c = conf_now(vm);
 
-	return json_pack("[s, s, s, s, s, I, I, o, o, s, b, b]", vm->name, vm_state_name(vm->state), vm->reason,
-		vm_health_text(vm),
-		vm->want == VM_WANT_RUNNING ? "running" : "stopped", (json_int_t)c->cpus,
-		vm->balloon ? vm->balloon : (json_int_t)c->memory, verb_address(first_address(vm)),
-		uptime(vm), accel_text(vm), vm->conf.enable, vm_outdated(vm));
+	return json_pack("[s, o, o, o, o, I, I, o, o, o, b, b]", vm->name, word(w, vm_state_name(vm->state)),
+		vm->reason[0] ? json_string(vm->reason) : word(w, ""), word(w, vm_health_text(vm)),
+		word(w, vm->want == VM_WANT_RUNNING ? "running" : "stopped"), (json_int_t)c->cpus,
+		vm->balloon ? vm->balloon : (json_int_t)c->memory, verb_address(first_address(vm)), uptime(vm),
+		word(w, accel_text(vm)), vm->conf.enable, vm_outdated(vm));
 }
 
 void verb_list(void *data, struct request *r)
@@ -68,6 +93,7 @@ void verb_list(void *data, struct request *r)
 	const char *pattern = request_string(r, "pattern");
 	bool running = request_bool(r, "running", false);
 	json_t *rows = json_array();
+	struct words words = { 0 };
 
 	vms_look(d->vms);
 	health_look(d->vms->health);
@@ -77,8 +103,9 @@ void verb_list(void *data, struct request *r)
 		if (pattern && fnmatch(pattern, vm->name, 0) != 0)
 			continue;
 		if (!running || vm_state_has_process(vm->state))
-			json_array_append_new(rows, list_row(vm));
+			json_array_append_new(rows, list_row(vm, &words));
 	}
+	words_release(&words);
 	request_return(r, json_pack("{s:[s,s,s,s,s,s,s,s,s,s,s,s], s:o}", "columns", "name", "state", "reason",
 				  "health", "want", "cpus", "memory", "address", "uptime", "accel", "enabled",
 				  "outdated", "rows", rows));

@@ -80,6 +80,7 @@ struct vm {
 	bool have_conf, orphan;
 	char *problems;		/* of a file that no longer parses; its old meaning stays */
 	uint64_t stamp;		/* of the files that conf was read from */
+	uint64_t stamp_now;	/* as vms_reload() finds them */
 
 	struct identity identity;
 	char *identity_problem; /* it could not be read, and is never written over; NULL: well */

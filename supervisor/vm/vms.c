@@ -155,15 +155,14 @@ static void claim_addresses(struct vm *vm)
 	}
 }
 
-/* Reads this VM's files when they changed. A file that no longer parses keeps its old meaning. */
-static void refresh(struct vms *vms, struct vm *vm, struct conf_problems *p)
+/* Reads this VM's files, whose stamp was this before. A file that no longer parses keeps its old meaning. */
+static void refresh(struct vms *vms, struct vm *vm, uint64_t stamp, struct conf_problems *p)
 {
 	struct daemon *d = vms->daemon;
 	struct conf_context ctx = { .defaults = &d->conf, .uuid = vm->identity.uuid,
 		.state_dir = d->dirs.state };
 	struct conf_problems own = { 0 };
 	struct conf_vm fresh = CONF_VM_INIT;
-	uint64_t stamp = stamp_of(vms, vm->name);
 
 	/* %u may be used before the first start */
 	identity_make_uuid(&vm->identity);
@@ -211,11 +210,12 @@ static void found_file(void *data, const char *name)
 {
 	struct found *f = data;
 	struct vm *vm = vms_find(f->vms, name);
+	uint64_t stamp = vm ? vm->stamp_now : stamp_of(f->vms, name);
 
 	if (!vm)
 		vm = vms_add(f->vms, name);
-	if (vm->stamp != stamp_of(f->vms, name) || vm->problems)
-		refresh(f->vms, vm, f->problems);
+	if (vm->stamp != stamp || vm->problems)
+		refresh(f->vms, vm, stamp, f->problems);
 }
 
 void vms_reload(struct vms *vms, struct conf_problems *p)
@@ -224,9 +224,13 @@ void vms_reload(struct vms *vms, struct conf_problems *p)
 
 	vms->changed = false;
 	daemon_look_conf(vms->daemon);
-	for (size_t i = vms->n; i-- > 0;)
-		if (!stamp_of(vms, vms->vm[i]->name))
-			gone_from_disk(vms, vms->vm[i]);
+	for (size_t i = vms->n; i-- > 0;) {
+		struct vm *vm = vms->vm[i];
+
+		vm->stamp_now = stamp_of(vms, vm->name);
+		if (!vm->stamp_now)
+			gone_from_disk(vms, vm);
+	}
 	conf_list_vms(vms->daemon->dirs.config, found_file, &f, p);
 	boot_check(vms, p);
 	health_watch(vms->health);
@@ -272,7 +276,7 @@ struct vm *vms_get(struct vms *vms, const char *name, struct err *e)
 		vms_reload(vms, &problems);
 	vm = vms_find(vms, name);
 	if (vm && stamp && stamp != vm->stamp)
-		refresh(vms, vm, NULL);
+		refresh(vms, vm, stamp, NULL);
 	if (!vm && stamp)
 		conf_problems_err(&problems, e);
 	conf_problems_release(&problems);
