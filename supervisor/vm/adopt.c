@@ -20,10 +20,10 @@
 
 static bool take_process(struct vm *vm, const struct record_process *p)
 {
-	if (!p->same_boot || !vm_process_is(p->pid, p->starttime))
+	if (!p->same_boot || p->pid <= 0)
 		return false;
 	vm->pidfd = pidfd_open(p->pid, PIDFD_NONBLOCK);
-	/* it may have ended, and the number gone round, between the look and the open */
+	/* looked at afterwards: a process to which the number went meanwhile would have started since */
 	if (vm->pidfd < 0 || !vm_process_is(p->pid, p->starttime)) {
 		close_fd(&vm->pidfd);
 		return false;
@@ -38,7 +38,6 @@ static void adopt_running(struct vm *vm, const struct record_process *p)
 {
 	_cleanup_(free_ptr) char *reason = vm->reason[0] ? xstrdup(vm->reason) : NULL;
 	struct err e = ERR_INIT;
-	double since = vm->since;
 
 	log_info(vm->name, "adopted, pid %d", (int)vm->pid);
 	/* its end, unless we asked for it, is found by looking */
@@ -60,7 +59,6 @@ static void adopt_running(struct vm *vm, const struct record_process *p)
 				    : VM_EV_ADOPT,
 		reason);
 	vm->adopting = false;
-	vm->since = since;
 	vm_history(vm, "adopted", NULL, NULL);
 	console_open(vm);
 	vm_agent_open(vm, true);
@@ -93,8 +91,6 @@ static void tell_end(struct vm *vm, const struct record_process *p)
 /* Without a process: policy goes on where it was. */
 static void adopt_resting(struct vm *vm, const struct record_process *p)
 {
-	double since = vm->since;
-
 	if (!p->same_boot || vm->orphan) {
 		vm->want = VM_WANT_STOPPED;
 		vm_set_reason(vm, "%s", "");
@@ -104,7 +100,6 @@ static void adopt_resting(struct vm *vm, const struct record_process *p)
 	vm->adopting = true;
 	vm_event(vm, p->failed ? VM_EV_GONE_FAIL : VM_EV_GONE_RESTART, NULL);
 	vm->adopting = false;
-	vm->since = since;
 	vm_rest(vm);
 }
 

@@ -189,7 +189,7 @@ static void on_status(void *data, const json_t *result, const struct err *e)
 	struct vm *vm = data;
 	const char *status = json_string_value(json_object_get(result, "status"));
 
-	if (!failed(vm, e))
+	if (!failed(vm, e) && vm->proved)
 		found(vm, status ? status : "");
 }
 
@@ -201,10 +201,9 @@ static void on_uuid(void *data, const json_t *result, const struct err *e)
 
 	if (failed(vm, e))
 		return;
-	if (streq(uuid, vm->running.uuid ? vm->running.uuid : vm->identity.uuid)) {
-		vm_call(vm, "query-status", NULL, on_status);
+	vm->proved = streq(uuid, vm->running.uuid ? vm->running.uuid : vm->identity.uuid);
+	if (vm->proved)
 		return;
-	}
 	/* somebody else's QEMU sits at our socket: never act on it */
 	err_set(&own, ERR_CONFLICT, "its monitor belongs to another QEMU (uuid %s)", uuid ? uuid : "?");
 	vm_health(vm, false, own.text);
@@ -231,11 +230,11 @@ void vm_join(struct vm *vm)
 	oom_watch_begin(&vm->oom, vm->pid);
 	if (vm->state == VM_JOINING)
 		vm_arm_start(vm);
-	/* a child of ours with our own connection from before its exec needs no proof */
-	if (vm->is_child)
-		vm_call(vm, "query-status", NULL, on_status);
-	else
+	/* all at once: a guest that has to be woken for each answer takes that much longer to adopt */
+	vm->proved = vm->is_child;
+	if (!vm->proved)
 		vm_call(vm, "query-uuid", NULL, on_uuid);
+	vm_call(vm, "query-status", NULL, on_status);
 	if (!vm->is_child && vm->running.balloon)
 		vm_call(vm, "query-balloon", NULL, on_balloon);
 	vm_agent_join(vm);

@@ -81,6 +81,30 @@ static void read_policy(struct vm *vm, const json_t *doc)
 	snprintf(vm->ready_status, sizeof vm->ready_status, "%s", status ? status : "");
 }
 
+/* FNV-1a */
+static uint64_t hash_of(const char *text, size_t len)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ (uint8_t)text[i]) * UINT64_C(0x100000001b3);
+	return h;
+}
+
+/* Nothing when it says what it said before: most events after an adoption. */
+static int replace(struct vm *vm, const char *text, struct err *e)
+{
+	size_t len = strlen(text);
+	uint64_t hash = hash_of(text, len);
+	int r;
+
+	if (hash == vm->recorded)
+		return 0;
+	r = file_replace(vm->run_fd, "record.json", 0600, text, len, false, e);
+	vm->recorded = r == 0 ? hash : 0;
+	return r;
+}
+
 int vm_record_save(struct vm *vm, struct err *e)
 {
 	json_t *doc;
@@ -96,8 +120,7 @@ int vm_record_save(struct vm *vm, struct err *e)
 		"ending", (int)vm->ending, "nics", nics_to_json(vm));
 	add_policy(vm, doc);
 	text = json_dumps(doc, JSON_INDENT(1));
-	r = text ? file_replace(vm->run_fd, "record.json", 0600, text, strlen(text), false, e) :
-		   err_set(e, ERR_FAILED, "cannot be written as JSON");
+	r = text ? replace(vm, text, e) : err_set(e, ERR_FAILED, "cannot be written as JSON");
 	free(text);
 	json_decref(doc);
 	return r < 0 ? err_wrap(e, r, "run record") : 0;
@@ -210,6 +233,7 @@ int vm_record_read(struct vm *vm, struct record_process *out, struct err *e)
 		vm->ending = (enum vm_ending)ending;
 		vm->accel = streq(accel, "tcg") ? CONF_ACCEL_TCG : CONF_ACCEL_KVM;
 		vm_set_reason(vm, "%s", reason);
+		vm->recorded = hash_of(text.data, text.len);
 		if (!out->backoff && !out->failed) /* it went with its process */
 			read_conf(vm);
 		read_nics(vm, nics);
@@ -226,6 +250,7 @@ void vm_record_remove(struct vm *vm)
 	struct err e = ERR_INIT;
 
 	close_fd(&vm->run_fd);
+	vm->recorded = 0;
 	if (sweeper_take(vm->daemon->sweeper, path, &e) < 0)
 		log_warning(vm->name, "%s", e.text);
 }

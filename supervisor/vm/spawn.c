@@ -106,6 +106,7 @@ static int make_run_dir(struct vm *vm, struct err *e)
 	_cleanup_(free_ptr) char *path = xasprintf("vms/%s", vm->name);
 	int run = vm->daemon->dirs.run_fd;
 
+	vm->recorded = 0;
 	if (sweeper_take(vm->daemon->sweeper, path, e) < 0)
 		return e->number;
 	if (mkdirat(run, path, 0700) < 0)

@@ -203,7 +203,8 @@ void vm_event(struct vm *vm, enum vm_event ev, const char *reason)
 
 		if (!reason && ahead)
 			vm->reason[0] = '\0';
-		vm->since = ev_time();
+		if (!vm->adopting)
+			vm->since = ev_time();
 		vm_arm(vm, 0);
 		vm_tell_state(vm, from);
 		if (vm->state == VM_RUNNING)

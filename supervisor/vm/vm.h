@@ -89,6 +89,7 @@ struct vm {
 	uint64_t unread_start;
 	int state_fd; /* STATE/vms/NAME, opened on demand */
 	int run_fd;   /* RUN/vms/NAME, while there is a process */
+	uint64_t recorded; /* hash of the run record there; 0: none */
 
 	enum vm_want want;
 	enum vm_state state;
@@ -108,6 +109,7 @@ struct vm {
 	uint64_t starttime; /* of /proc/PID/stat: with pid and boot id it names one process for ever */
 	int pidfd;
 	bool is_child;	 /* exit status can be had */
+	bool proved;	 /* its monitor is: a child's is ours from before its exec, others tell their UUID */
 	ev_io exited;
 	double started;	 /* ev_time() of the spawn */
 	struct vm_nic *nic;

@@ -353,6 +353,19 @@ static double ask_guests(struct ours *o, int guests)
 	return when;
 }
 
+/* Processor time that it took so far, which other processes hardly change: proc(5) on schedstat. */
+static double cpu_ms(pid_t pid)
+{
+	_cleanup_(free_ptr) char *path = xasprintf("/proc/%d/schedstat", (int)pid);
+	char text[96] = "";
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || read(fd, text, sizeof text - 1) <= 0)
+		give_up("read '%s': %s", path, strerror(errno));
+	close(fd);
+	return strtod(text, NULL) / 1e6;
+}
+
 static void ready(char **arg, int n)
 {
 	int guests = atoi(arg[1]), fd = notify_socket();
@@ -369,6 +382,7 @@ static void ready(char **arg, int n)
 		ours_connect(&o, arg[0], NULL);
 		if (guests)
 			figure("adopted", ask_guests(&o, guests) - begun);
+		figure("cpu", cpu_ms(pid));
 		version = ours_call(&o, "query-version", NULL, &when);
 		figure("turn", json_number_value(json_object_get(version, "longest_turn")) * 1e3);
 		json_decref(version);
