@@ -108,7 +108,7 @@ def test_disk(daemon, disk, code, says):
     said = daemon.fails(code, "start", "a")
     assert re.search(says, said), said
     assert "root" in said or ":5: Path:" in said
-    assert len(daemon.processes()) == 1
+    daemon.alone()
 
 
 def test_backing_chain_spelled_out(daemon):
@@ -152,7 +152,7 @@ def test_disk_in_use_by_a_foreign_process(daemon):
         assert str(pid[0]) in said and "qemu-system" in said
     finally:
         qemu.end()
-    daemon.eventually(daemon.processes, lambda found: len(found) == 1)
+    daemon.alone()
 
 
 def test_disk_locked_by_nobody_we_know(daemon):
@@ -229,4 +229,4 @@ def test_memory_that_is_not_there(daemon, size):
     result = daemon.vmkeep("start", "a")
     assert result.code in (7, 11), result
     assert "memory" in result.err
-    assert len(daemon.processes()) == 1
+    daemon.alone()

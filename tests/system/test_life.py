@@ -23,7 +23,7 @@ def test_start_to_stop(daemon):
     info = daemon.info("a")
     assert (info["state"], info["reason"], info["want"]) == ("stopped", "guest-shutdown", "stopped")
     assert not info["pid"]
-    daemon.eventually(daemon.processes, lambda found: len(found) == 1)
+    daemon.alone()
 
 
 def test_identity_stays(daemon):

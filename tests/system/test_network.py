@@ -118,7 +118,7 @@ def test_default_network_is_raised_by_the_first_nic(daemon):
     assert not taps(daemon, "virbr0")
     daemon.ok("net", "stop", "default")
     assert daemon.links() == {"lo"} and not daemon.exec("nft", "list", "ruleset")
-    assert len(daemon.processes()) == 1
+    daemon.alone()
 
 
 def test_start_and_stop_by_hand(daemon):

@@ -406,6 +406,10 @@ class World:
                         .replace("\0", " ").strip()
         return found
 
+    def alone(self):
+        """Nothing runs but the daemon, as soon as it has swept up."""
+        self.eventually(self.processes, lambda found: len(found) == 1)
+
     def kill(self, pid, how="KILL"):
         """A process as seen inside, such as the pid of info."""
         self.exec("kill", "-" + how, pid)
