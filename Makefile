@@ -98,7 +98,7 @@ DEB   := build/vmkeep_$(VERSION)_amd64.deb
 SUB   := @$(MAKE) --no-print-directory
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup guest check deps objects tidy lint fuzz fuzz-smoke system service chaos san demo bench deb check-release install uninstall clean
+.PHONY: help setup guest check deps objects tidy lint fuzz fuzz-smoke system service chaos san demo bench bench-libvirt deb check-release install uninstall clean
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]*:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
@@ -139,6 +139,8 @@ $(MEASURE): $(patsubst %.c,$(B)/%.o,$(wildcard tests/bench/*.c)) $(BASE_LIB)
 	$(link) -ljansson
 bench: all $(MEASURE) ## figures beside those of plain QEMU (as root; BENCH_QUICK=1: fewer samples; T='--json FILE')
 	@BENCH_QUICK=$(BENCH_QUICK) tests/bench/run $(B) $(T)
+bench-libvirt: all $(MEASURE) ## vmkeep beside libvirt, which is installed for that and gone afterwards (as root, with network)
+	@BENCH_QUICK=$(BENCH_QUICK) tests/bench/run $(B) --only libvirt $(T)
 
 # Lint: both compilers with warnings as errors, then two checkers; clang-tidy looks at a file once per change.
 LINT_SRC := $(sort $(shell find base conf qmp net supervisor scripts -name '*.c'))

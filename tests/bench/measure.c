@@ -277,19 +277,47 @@ static pid_t run(char **argv, double *begun)
 	return pid;
 }
 
+static void time_command(const char *name, char **argv)
+{
+	double begun;
+	pid_t pid = run(argv, &begun);
+	int status = 0;
+
+	waitpid(pid, &status, 0);
+	if (status != 0)
+		give_up("'%s' ended with status %d", argv[0], status);
+	figure(name, now_ms() - begun);
+}
+
 static void processes(char **arg, int n)
 {
 	(void)n;
-	for (int rounds = number(arg[0]); rounds; rounds--) {
-		double begun;
-		pid_t pid = run(arg + 1, &begun);
-		int status = 0;
+	for (int rounds = number(arg[0]); rounds; rounds--)
+		time_command("process", arg + 1);
+}
 
-		waitpid(pid, &status, 0);
-		if (status != 0)
-			give_up("'%s' ended with status %d", arg[1], status);
-		figure("process", now_ms() - begun);
+/* A file with a line for each command: a name for its figure, and its words. All in turn, again and again. */
+static void commands(char **arg, int n)
+{
+	FILE *f = fopen(arg[1], "r");
+	_cleanup_(free_ptr) char *line = NULL;
+	size_t room = 0;
+
+	(void)n;
+	if (!f)
+		give_up("open '%s': %s", arg[1], strerror(errno));
+	for (int rounds = number(arg[0]); rounds; rounds--) {
+		rewind(f);
+		while (getline(&line, &room, f) > 0) {
+			char *word[32] = { strtok(line, " \n") };
+
+			for (size_t i = 1; i < ARRAY_SIZE(word) - 1 && word[i - 1]; i++)
+				word[i] = strtok(NULL, " \n");
+			if (word[0] && word[1])
+				time_command(word[0], word + 1);
+		}
 	}
+	fclose(f);
 }
 
 /* --- a daemon: exec until ready, and until each guest's monitor has answered it --- */
@@ -403,6 +431,7 @@ int main(int argc, char **argv)
 		{ "life", "SOCKET VM CMDLINE DIR LOG kill|stop|crash ROUNDS", 7, life },
 		{ "requests", "SOCKET ROUNDS EXECUTE [ARGUMENTS]", 3, requests },
 		{ "processes", "ROUNDS PROGRAM...", 2, processes },
+		{ "commands", "ROUNDS FILE", 2, commands },
 		{ "ready", "SOCKET GUESTS ROUNDS VMKEEPD...", 4, ready },
 	};
 

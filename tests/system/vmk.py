@@ -201,13 +201,15 @@ class World:
         self.daemon, self.streams, self.counter = None, [], 0
         self.failed, self.others = False, 0  # others: processes that the test itself left running
         self._accounts()
-        self.keeper = subprocess.Popen(
-            ["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child",
-             "sh", "-c", KEEPER, "keeper", self.base], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.keeper = subprocess.Popen(self.keeper_argv(), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self.keeper.stdout.readline() == b"ready\n"
         self.init, = children(self.keeper.pid)
         self.mounts = self.mount_points()
         self.write("vmkeep.conf", DEFAULTS)
+
+    def keeper_argv(self):
+        return ["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child",
+                "sh", "-c", KEEPER, "keeper", self.base]
 
     def _accounts(self):
         for name, rows in (("group", ["%s:x:%d:" % g for g in GROUPS.items()]),
