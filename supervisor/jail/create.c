@@ -112,7 +112,7 @@ static const char *message(char *text, const char *path)
 
 static int fill(const struct jail *j, const struct jail_file *f, int dir, int fd, struct err *e)
 {
-	char text[TOOL_TEXT_MAX], size[24], path[32];
+	char text[TOOL_TEXT_MAX] = "", size[24], path[32];
 	const char *argv[] = { "qemu-img", "create", "-q", "-f", jail_format_names[f->format], path, size,
 		NULL };
 	_cleanup_(free_ptr) char *said = NULL;
