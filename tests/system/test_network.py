@@ -334,6 +334,10 @@ def test_in_use_while_a_guest_starts(world):
     gate = Gate(world)
     world.start()
     micro_with_nic(world, "a")
+    network = world.stream("net", "start", "default")
+    gate.reached()  # dnsmasq's
+    gate.open()
+    assert network.wait() == 0, network.stderr()
     start = world.stream("start", "a")
     gate.reached()
     assert "in use by 1 NIC" in world.fails(5, "net", "stop", "default")
