@@ -2,9 +2,9 @@
 /*
  * supervisor/jail/root.c - namespaces, and the private root with nothing in it that is not needed
  *
- * Seen inside: /usr, the linker's cache and QEMU's kept modules, read-only; the device nodes named here and in the plan; the
- * plan's files and paths where the host has them. Writable: those that the plan says so of. No /proc, no
- * /sys, no /tmp. No pid namespace (thread ids would be others than outside) and no user namespace.
+ * Seen inside: /usr, the linker's cache and QEMU's kept modules, read-only; the device nodes named here
+ * and in the plan; the plan's files and paths where the host has them. Writable: those that the plan says
+ * so of. No /proc, no /sys, no /tmp. No pid namespace (thread ids would be others than outside) and no user namespace.
  */
 #include <errno.h>
 #include <fcntl.h>
