@@ -164,7 +164,9 @@ static void ended(struct dnsmasq *d, int status)
 	}
 	if (steady)
 		d->failures = 0;
-	if (status > 0)
+	if (starting && d->overdue)
+		snprintf(d->problem, sizeof d->problem, "does not listen after %g s", START_TIMEOUT);
+	else if (status > 0)
 		snprintf(d->problem, sizeof d->problem, "ended with status %d", status);
 	else if (status < 0)
 		snprintf(d->problem, sizeof d->problem, "ended by signal %d", -status);
@@ -246,6 +248,7 @@ static void on_timer(struct ev_loop *ev, ev_timer *w, int revents)
 		return;
 	case DNSMASQ_STARTING:
 	case DNSMASQ_STOPPING:
+		d->overdue = d->state == DNSMASQ_STARTING;
 		if (d->pidfd < 0)
 			ended(d, 0); /* there was nothing to stop */
 		else
@@ -356,6 +359,7 @@ static void spawn(struct dnsmasq *d)
 	d->again = false;
 	if (run(d, &e) == 0) {
 		d->state = DNSMASQ_STARTING;
+		d->overdue = false;
 		d->start = start_time(d->pid);
 		d->spawned = ev_now(d->ev);
 		watch_process(d);

@@ -46,6 +46,7 @@ struct dnsmasq {
 	enum dnsmasq_state state;
 	bool first;	   /* has not been ready since dnsmasq_start() */
 	bool again;	   /* start once it has stopped */
+	bool overdue;	   /* does not listen in time, and is killed for that */
 	unsigned failures; /* in a row */
 	char problem[256]; /* why it is not up, for health; empty: fine */
 	pid_t pid;

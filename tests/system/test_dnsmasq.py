@@ -169,6 +169,18 @@ def test_log(world):
     world.exec("umount", "-l", "/dev")
 
 
+def test_one_that_hangs_as_it_starts(daemon):
+    """What is told is what was waited for, not how it was ended."""
+    daemon.exec("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", PLACE)
+    path = daemon.inner(PLACE + "/dnsmasq")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("#!/bin/sh\nexec sleep 1000\n")
+    os.chmod(path, 0o755)
+    assert "dnsmasq: does not listen after 10 s" in daemon.fails(1, "net", "start", "default")
+    daemon.exec("umount", "--lazy", PLACE)
+    daemon.ok("net", "start", "default")
+
+
 CURIOUS = """#!/usr/bin/python3
 import errno, fcntl, json, os, signal, socket, sys
 def attempt(function, *arguments):
