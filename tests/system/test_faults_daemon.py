@@ -80,6 +80,7 @@ def test_identity_is_kept_before_the_guest_runs(world):
     assert not os.path.exists(path)
     uuid, pid = world.info("a")["uuid"], world.info("a")["pid"]
     world.kill(pid)  # the jail: the daemon still has what was not kept
+    gate.shut()
     world.wait_state("a", "stopped", "failed", "backoff")
     world.ok("kill", "a")
     world.ok("start", "a", "--no-wait")

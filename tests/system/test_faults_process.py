@@ -38,10 +38,14 @@ class Gate:
                 self.fd = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
             return self.fd
 
+        self.shut()
+        self.world.eventually(look, lambda fd: fd >= 0)
+
+    def shut(self):
+        """For the next one, before it may come: with us at the gate it would not be stopped there."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
-        self.world.eventually(look, lambda fd: fd >= 0)
 
     def open(self):
         """Lets it through."""
