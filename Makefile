@@ -237,6 +237,7 @@ $(DEB): Makefile $(DOCS) $(shell find base conf net qmp scripts supervisor -type
 NEWER := build/release/vmkeep_$(VERSION).1_amd64.deb
 check-release: ## the package on a Debian of its own that is booted, upgraded and purged (as root; 10 minutes)
 	@scripts/setup release
+	@rm -f $(DEB) $(NEWER) # the date of the last commit is in them
 	$(SUB) -j$(JOBS) $(DEB) $(NEWER)
 	@scripts/deb $(VERSION) build/release/again && cmp $(DEB) build/release/again/$(notdir $(DEB))
 	@echo "PASS  built twice, the same bytes"
