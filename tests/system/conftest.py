@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+import hostile as hostile_world
 import vmk
 
 
@@ -67,3 +68,11 @@ def daemon(world):
 def linux():
     """The Linux guest, made once."""
     subprocess.run([os.path.join(vmk.ROOT, "scripts", "guest", "build"), vmk.GUEST], check=True)
+
+
+@pytest.fixture
+def hostile(daemon):
+    """A daemon, and a program for QEMU's place (hostile_qemu.py)."""
+    hostile_world.install(daemon)
+    yield daemon
+    daemon.exec("umount", "--lazy", hostile_world.PLACE)

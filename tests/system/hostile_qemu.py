@@ -4,11 +4,14 @@
 
 Asked what it can do, it lets the real QEMU answer. Otherwise it is found in the jail with the
 descriptors of a guest, plays a well-behaved monitor until it is told `cont`, and then shows its face.
-It says what it found on its console, one JSON object a line.
+It says what it found on its console, one JSON object a line. Files hostile_*.py beside it bring more
+behaviour of that kind: a dictionary BEHAVIOUR, made of what is here (`import hostile_qemu as h`).
 """
 import contextlib
 import ctypes
 import errno
+import glob
+import importlib
 import json
 import os
 import re
@@ -292,6 +295,11 @@ def main():
     if "-machine none" in words:
         os.execv("/usr/bin/qemu-system-x86_64", ["qemu-system-x86_64"] + sys.argv[1:])
     name = words.split("guest=")[1].split(",")[0]
+    folder = os.path.dirname(os.path.abspath(__file__))
+    sys.modules["hostile_qemu"] = sys.modules["__main__"]
+    sys.path.insert(0, folder)
+    for path in glob.glob(os.path.join(folder, "hostile_*.py")):
+        BEHAVIOUR.update(importlib.import_module(os.path.basename(path)[:-3]).BEHAVIOUR)
     monitor = Monitor()
     if name == "silent":
         no_greeting(monitor)
@@ -299,4 +307,5 @@ def main():
     BEHAVIOUR[name](monitor)
 
 
-main()
+if __name__ == "__main__":
+    main()

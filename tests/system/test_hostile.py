@@ -4,54 +4,13 @@ anything, and the daemon says so. (hostile_qemu.py is that program; the VM's nam
 import json
 import os
 import re
-import shutil
 import socket
 import time
 
 import pytest
 
 import vmk
-
-PLACE = "/usr/local/sbin"  # guests see /usr only; a tmpfs of the world covers it
-BINARY = PLACE + "/hostile-qemu"
-OUT_MAX = 4 << 20
-
-
-@pytest.fixture
-def hostile(daemon):
-    daemon.exec("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", PLACE)
-    shutil.copy(os.path.join(vmk.ROOT, "tests", "system", "hostile_qemu.py"), daemon.inner(BINARY))
-    os.chmod(daemon.inner(BINARY), 0o755)
-    yield daemon
-    daemon.exec("umount", "--lazy", PLACE)
-
-
-def make(world, name, disk=b""):
-    world.micro(name, extra="[QEMU]\nBinary=%s\n" % BINARY)
-    with open(os.path.join(world.images, name + ".raw"), "r+b") as f:
-        f.seek(4096)
-        f.write(disk)
-
-
-def unwell(world, name):
-    return world.eventually(lambda: world.info(name), lambda info: info["health"] != "ok", timeout=20)
-
-
-def turns(world):
-    """The slowest of some answers of the daemon, in seconds."""
-    client, worst = world.client(), 0
-    for _ in range(50):
-        begin = time.monotonic()
-        client.call("vm-list")
-        worst = max(worst, time.monotonic() - begin)
-    client.close()
-    return worst
-
-
-def rss(world):
-    status = vmk.read_text(world.inner("/proc/%s/status" % world.exec("pidof", "vmkeepd").strip()))
-    return int(re.search(r"VmRSS:\s*(\d+) kB", status).group(1)) << 10
-
+from hostile import OUT_MAX, make, rss, turns, unwell
 
 FLOODS = {
     "events": "floods us with messages that nobody asked for",

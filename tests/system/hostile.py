@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: MIT
+"""What the tests with a program in QEMU's place share; the fixture `hostile` is in conftest.py."""
+import glob
+import os
+import re
+import shutil
+import time
+
+import vmk
+
+PLACE = "/usr/local/sbin"  # guests see /usr only; a tmpfs of the world covers it
+BINARY = PLACE + "/hostile-qemu"
+OUT_MAX = 4 << 20
+
+
+def install(world):
+    """The program and all that it knows, where a VM can have it as its Binary=."""
+    world.exec("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", PLACE)
+    for path in glob.glob(os.path.join(vmk.ROOT, "tests", "system", "hostile_*.py")):
+        name = os.path.basename(path)
+        shutil.copy(path, world.inner(BINARY if name == "hostile_qemu.py" else os.path.join(PLACE, name)))
+    os.chmod(world.inner(BINARY), 0o755)
+
+
+def make(world, name, disk=b""):
+    world.micro(name, extra="[QEMU]\nBinary=%s\n" % BINARY)
+    with open(os.path.join(world.images, name + ".raw"), "r+b") as f:
+        f.seek(4096)
+        f.write(disk)
+
+
+def unwell(world, name):
+    return world.eventually(lambda: world.info(name), lambda info: info["health"] != "ok", timeout=20)
+
+
+def turns(world):
+    """The slowest of some answers of the daemon, in seconds."""
+    client, worst = world.client(), 0
+    for _ in range(50):
+        begin = time.monotonic()
+        client.call("vm-list")
+        worst = max(worst, time.monotonic() - begin)
+    client.close()
+    return worst
+
+
+def rss(world):
+    status = vmk.read_text(world.inner("/proc/%s/status" % world.exec("pidof", "vmkeepd").strip()))
+    return int(re.search(r"VmRSS:\s*(\d+) kB", status).group(1)) << 10
