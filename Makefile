@@ -93,6 +93,7 @@ unit: $(UNIT)
 
 # What people type: `make help` prints the lines with two hashes.
 JOBS  ?= $(shell nproc 2>/dev/null || echo 2)
+WORLDS ?= $(shell expr 2 '*' $(JOBS)) # system tests at a time: they wait more than they compute
 GUEST := build/guest
 DEB   := build/vmkeep_$(VERSION)_amd64.deb
 SUB   := @$(MAKE) --no-print-directory
@@ -126,7 +127,7 @@ guest:
 deps: ## which room may include which
 	@scripts/check-deps
 system: all guest ## real QEMU in private namespaces (as root; T='-x -k adopt' goes to pytest)
-	@VMKEEP_BUILD=$(abspath $(B)) $(PYTHON) -m pytest -q -p no:cacheprovider $(T) tests/system
+	@VMKEEP_BUILD=$(abspath $(B)) $(PYTHON) -m pytest -q -rs -n $(WORLDS) -p no:cacheprovider $(T) tests/system
 service: all $(DEB) ## the systemd units, what install puts where, and the package
 	@VMKEEP_BUILD=$(abspath $(B)) VMKEEP_DEB=$(abspath $(DEB)) $(PYTHON) -m pytest -q -rs -p no:cacheprovider $(T) tests/service
 chaos: all guest ## random operations and faults for T=600 seconds, then an audit (as root; SEED= N= guests)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Fixtures of the system tests: real QEMU, one private world each (see vmk.py)."""
+"""Fixtures of the system tests: real QEMU, one private world each (see vmk.py). As the worlds are private,
+tests run side by side in several processes (pytest-xdist); `-n 0` runs them one after another."""
+import fcntl
 import os
 import signal
 import subprocess
@@ -17,6 +19,9 @@ def pytest_configure():
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as after Ctrl-C
     if os.geteuid() != 0:
         pytest.exit("the system tests make namespaces: run them as root", 2)
+    for name in ("vmkeepd", "vmkeep", "vmkeep-jail"):
+        if not os.path.exists(os.path.join(vmk.BUILD, name)):
+            pytest.exit("%s/%s is missing: run make" % (vmk.BUILD, name), 2)
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -28,23 +33,16 @@ def pytest_runtest_makereport(item, call):
         report.sections.append(("the world", world.report()))
 
 
-@pytest.fixture(scope="session")
-def programs():
-    for name in ("vmkeepd", "vmkeep", "vmkeep-jail"):
-        if not os.path.exists(os.path.join(vmk.BUILD, name)):
-            pytest.exit("%s/%s is missing: run make" % (vmk.BUILD, name), 2)
-
-
 def too_long(*_):
     raise AssertionError("the test takes longer than %d s" % TEST_SECONDS)
 
 
 @pytest.fixture
-def world(programs):
+def world():
     """A world without a daemon yet, for tests that prepare one."""
     made = vmk.World()
     signal.signal(signal.SIGALRM, too_long)
-    signal.alarm(TEST_SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, TEST_SECONDS)
     try:
         yield made
         if not made.failed:
@@ -53,7 +51,7 @@ def world(programs):
         print(made.report())
         raise
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         made.destroy()
 
 
@@ -66,8 +64,14 @@ def daemon(world):
 
 @pytest.fixture(scope="session")
 def linux():
-    """The Linux guest, made once."""
-    subprocess.run([os.path.join(vmk.ROOT, "scripts", "guest", "build"), vmk.GUEST], check=True)
+    """The Linux guest, made once, whichever process of the tests comes first."""
+    os.makedirs(vmk.GUEST, exist_ok=True)
+    folder = os.open(vmk.GUEST, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        subprocess.run([os.path.join(vmk.ROOT, "scripts", "guest", "build"), vmk.GUEST], check=True)
+    finally:
+        os.close(folder)
 
 
 @pytest.fixture
