@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/control/server.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <sys/socket.h>
 
+#include "base/accept.h"
 #include "base/mem.h"
 #include "supervisor/control/connection.h"
 #include "supervisor/control/dispatch.h"
@@ -12,8 +11,6 @@
 #include "supervisor/control/message.h"
 
 enum { ACCEPT_PER_TURN = 32 };
-static const double accept_pause =
-	1; /* seconds, when descriptors are short; less when a client leaves */
 
 struct server {
 	struct ev_loop *ev;
@@ -23,9 +20,7 @@ struct server {
 	struct peer_groups groups;
 	struct listener listener;
 	struct buf greeting;
-	ev_io accept;
-	ev_timer accept_again;
-	int reserve; /* given up for a moment to tell a client that there are no descriptors left */
+	struct acceptor acceptor;
 };
 
 /* --- who may come in --------------------------------------------------------------------- */
@@ -82,8 +77,9 @@ static int admit(struct server *s, const struct peer *p, enum api_role role, str
 	return 0;
 }
 
-static void welcome(struct server *s, int fd)
+static void welcome(struct acceptor *a, int fd)
 {
+	struct server *s = container_of(a, struct server, acceptor);
 	struct err e = ERR_INIT;
 	struct peer *p = peer_new(fd, &e);
 	enum api_role role = p ? peer_role(p, &s->groups) : API_ROLE_NONE;
@@ -101,77 +97,13 @@ static void welcome(struct server *s, int fd)
 		connection_new(&s->connections, fd, p, role), s->greeting.data, s->greeting.len);
 }
 
-/* --- accepting --------------------------------------------------------------------------- */
-
-static void keep_reserve(struct server *s)
-{
-	if (s->reserve < 0)
-		s->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
-}
-
-static void resume_accept(struct server *s)
-{
-	keep_reserve(s);
-	if (!ev_is_active(&s->accept_again))
-		return;
-	ev_timer_stop(s->ev, &s->accept_again);
-	ev_io_start(s->ev, &s->accept);
-}
-
-static void pause_accept(struct server *s)
-{
-	ev_io_stop(s->ev, &s->accept);
-	ev_timer_set(&s->accept_again, accept_pause, 0);
-	ev_timer_start(s->ev, &s->accept_again);
-}
-
-/* The listener would wake us for ever: takes one client from it, with words. False: it still would.
- */
-static bool turn_away(struct server *s)
+static void no_descriptors(struct acceptor *a, int fd)
 {
 	struct err e = ERR_INIT;
-	bool nobody;
-	int fd;
 
-	if (s->reserve < 0)
-		return false;
-	close_fd(&s->reserve);
-	fd = accept4(s->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	nobody = fd < 0 && errno == EAGAIN;
-	if (fd >= 0) {
-		err_set(&e, ERR_NO_RESOURCES, "no descriptors left for a client");
-		refuse(fd, &e);
-	}
-	keep_reserve(s);
-	return (fd >= 0 || nobody) && s->reserve >= 0;
-}
-
-/* accept4() says EMFILE also when nobody waits. */
-static void can_accept(struct ev_loop *ev, ev_io *w, int revents)
-{
-	struct server *s = container_of(w, struct server, accept);
-
-	(void)ev, (void)revents;
-	for (int i = 0; i < ACCEPT_PER_TURN; i++) {
-		int fd = accept4(w->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-		if (fd >= 0) {
-			welcome(s, fd);
-		} else if (errno != EINTR && errno != ECONNABORTED) {
-			if (errno != EAGAIN && !turn_away(s))
-				pause_accept(s);
-			return;
-		}
-	}
-}
-
-static void can_accept_again(struct ev_loop *ev, ev_timer *w, int revents)
-{
-	struct server *s = container_of(w, struct server, accept_again);
-
-	(void)revents;
-	keep_reserve(s);
-	ev_io_start(ev, &s->accept);
+	(void)a;
+	err_set(&e, ERR_NO_RESOURCES, "no descriptors left for a client");
+	refuse(fd, &e);
 }
 
 /* --- connections ------------------------------------------------------------------------- */
@@ -183,7 +115,7 @@ static void message_came(struct connections *cs, struct connection *c, const jso
 
 static void client_left(struct connections *cs)
 {
-	resume_accept(container_of(cs, struct server, connections));
+	acceptor_retry(&container_of(cs, struct server, connections)->acceptor);
 }
 
 void server_event(struct server *s, const char *name, json_t *data)
@@ -244,24 +176,20 @@ struct server *server_new(struct ev_loop *ev, const struct server_options *o, st
 	}
 	s->ev = ev;
 	s->options = *o;
-	s->reserve = -1;
 	s->connections.message = message_came;
 	s->connections.left = client_left;
-	keep_reserve(s);
 	connections_init(&s->connections, ev);
 	dispatch_init(&s->dispatch, &s->options);
 	make_greeting(&s->greeting);
 	server_reload(s, o->clients_max, o->clients_per_user_max);
-	ev_timer_init(&s->accept_again, can_accept_again, 0, 0);
-	ev_io_init(&s->accept, can_accept, s->listener.fd, EV_READ);
-	ev_io_start(ev, &s->accept);
+	acceptor_init(&s->acceptor, ev, s->listener.fd, ACCEPT_PER_TURN, welcome, no_descriptors);
+	acceptor_start(&s->acceptor);
 	return s;
 }
 
 void server_pause(struct server *s)
 {
-	ev_timer_stop(s->ev, &s->accept_again);
-	ev_io_stop(s->ev, &s->accept);
+	acceptor_stop(&s->acceptor);
 }
 
 struct listener_heritage server_hand_over(struct server *s)
@@ -273,13 +201,11 @@ void server_free(struct server *s)
 {
 	if (!s)
 		return;
-	ev_timer_stop(s->ev, &s->accept_again);
-	ev_io_stop(s->ev, &s->accept);
+	acceptor_stop(&s->acceptor);
 	listener_close(&s->listener);
 	connections_release(&s->connections);
 	dispatch_release(&s->dispatch);
 	buf_release(&s->greeting);
-	close_fd(&s->reserve);
 	free(s);
 }
 

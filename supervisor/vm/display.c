@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "base/accept.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -18,6 +19,7 @@
 enum {
 	VNC_PORT_FIRST = 5900,
 	VNC_PORTS = 4096,
+	VNC_PER_TURN = 4,     /* accepted before others get their turn */
 	VNC_PENDING_MAX = 8,  /* on their way to QEMU */
 	VNC_PASSWORD_MAX = 8, /* RFB takes no more */
 	VNC_PASSWORD_FILE_MAX = 4096,
@@ -28,7 +30,7 @@ static const char socket_name[] = "vnc.sock", port_name[] = "vnc-port";
 struct display {
 	struct vm *vm;
 	int fd;
-	ev_io io;
+	struct acceptor acceptor;
 	char *address;
 	unsigned refs; /* the VM's own, and one for each connection on its way */
 	unsigned serial;
@@ -235,19 +237,23 @@ static const char *not_now(const struct display *d)
 	return d->refs > VNC_PENDING_MAX ? "too many connections at once" : NULL;
 }
 
-static void on_connect(struct ev_loop *ev, ev_io *w, int revents)
+static void on_connect(struct acceptor *a, int accepted)
 {
-	struct display *d = w->data;
-	_cleanup_(close_fd) int fd = accept4(d->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct display *d = container_of(a, struct display, acceptor);
+	_cleanup_(close_fd) int fd = accepted;
 	const char *why = not_now(d);
 
-	(void)ev, (void)revents;
-	if (fd < 0)
-		return;
 	if (why)
 		refuse(fd, why);
 	else
 		hand_over(d, fd);
+}
+
+static void on_shortage(struct acceptor *a, int fd)
+{
+	(void)a;
+	refuse(fd, "the daemon has no descriptors left");
+	close(fd);
 }
 
 int display_open(struct vm *vm, struct err *e)
@@ -265,9 +271,8 @@ int display_open(struct vm *vm, struct err *e)
 	d = vm->display = xcalloc(1, sizeof *d);
 	*d = (struct display){ .vm = vm, .fd = fd, .address = address, .refs = 1 };
 	address = NULL;
-	ev_io_init(&d->io, on_connect, fd, EV_READ);
-	d->io.data = d;
-	ev_io_start(vm->daemon->loop.ev, &d->io);
+	acceptor_init(&d->acceptor, vm->daemon->loop.ev, fd, VNC_PER_TURN, on_connect, on_shortage);
+	acceptor_start(&d->acceptor);
 	return 0;
 }
 
@@ -275,7 +280,7 @@ void display_free(struct display *d)
 {
 	if (!d)
 		return;
-	ev_io_stop(d->vm->daemon->loop.ev, &d->io);
+	acceptor_stop(&d->acceptor);
 	close_fd(&d->fd);
 	display_unref(d);
 }

@@ -8,6 +8,7 @@ import socket
 import stat
 import struct
 import subprocess
+import time
 
 import pytest
 
@@ -167,3 +168,35 @@ def test_no_display(daemon):
     daemon.micro("a", "deaf", extra="[Display]\nType=none\n")
     daemon.up("a")
     assert "vnc" not in daemon.info("a")
+
+
+@pytest.mark.parametrize("left", ["reserve", "nothing"])
+def test_no_descriptors(daemon, left):
+    """Clients are told so, or wait where even that takes a descriptor; the loop sleeps; then they come in."""
+    daemon.micro("a", "deaf")
+    daemon.up("a").end()
+    path, control = daemon.info("a")["vnc"], daemon.client()
+    pid = str(daemon.daemon_pid())
+    used = len(os.listdir("/proc/%s/fd" % pid)) if left == "reserve" else 3
+    subprocess.run(["prlimit", "--pid", pid, "--nofile=%d:" % used], check=True)
+    clients = [Vnc(daemon, path) for _ in range(6)]
+    if left == "reserve":
+        for client in clients:
+            assert client.version() == b"RFB 003.003\n"
+            kind, length = struct.unpack(">II", client.read(8))
+            assert kind == 0 and b"no descriptors" in client.read(length)
+    before, turns = cpu_ticks(pid), 0
+    while turns < 20:
+        control.call("vm-list")
+        time.sleep(0.05)
+        turns += 1
+    assert cpu_ticks(pid) - before < 30, "the loop spins"
+    subprocess.run(["prlimit", "--pid", pid, "--nofile=1024:"], check=True)
+    client = clients[5] if left == "nothing" else Vnc(daemon, path)
+    client.open()
+    control.close()
+
+
+def cpu_ticks(pid):
+    with open("/proc/%s/stat" % pid, encoding="ascii") as f:
+        return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13]))
