@@ -177,8 +177,9 @@ def test_no_descriptors(daemon, left):
     daemon.up("a").end()
     path, control = daemon.info("a")["vnc"], daemon.client()
     pid = str(daemon.daemon_pid())
-    used = len(os.listdir("/proc/%s/fd" % pid)) if left == "reserve" else 3
-    subprocess.run(["prlimit", "--pid", pid, "--nofile=%d:" % used], check=True)
+    taken = set(map(int, os.listdir("/proc/%s/fd" % pid)))
+    limit = min(set(range(1024)) - taken) if left == "reserve" else 3
+    subprocess.run(["prlimit", "--pid", pid, "--nofile=%d:" % limit], check=True)
     clients = [Vnc(daemon, path) for _ in range(6)]
     if left == "reserve":
         for client in clients:
