@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "base/mem.h"
 
@@ -100,6 +102,22 @@ int file_mkdirs(const char *path, mode_t mode, struct err *e)
 			return 0;
 		*s = c;
 	}
+}
+
+int file_mkdir_private(int dirfd, const char *name, struct err *e)
+{
+	/* what lies behind a mount may not answer: it is not entered */
+	struct open_how how = { .flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+		.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS };
+	_cleanup_(close_fd) int fd = -1;
+	struct stat st;
+
+	if (mkdirat(dirfd, name, 0700) < 0 && errno != EEXIST)
+		return err_errno(e, "make directory '%s'", name);
+	fd = (int)syscall(SYS_openat2, dirfd, name, &how, sizeof how);
+	if (fd < 0 || fstat(fd, &st) < 0 || !(st.st_mode & 077))
+		return 0;
+	return fchmod(fd, 0700) < 0 ? err_errno(e, "change the mode of directory '%s'", name) : 0;
 }
 
 static int remove_in(int fd /* stolen */, struct err *e)

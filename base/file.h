@@ -22,6 +22,10 @@ int file_replace(
 /* mkdir -p with this mode for what is new. */
 int file_mkdirs(const char *path, mode_t mode, struct err *e);
 
+/* A directory of ours that nobody else needs to enter: made with mode 0700, or given it where an earlier
+ * version made it with another. A link or a mount in its place is somebody's decision and left as it is. */
+int file_mkdir_private(int dirfd, const char *name, struct err *e);
+
 /* Removes a directory of ours and what is in it; follows no symlink. 0 when it was not there. */
 int file_remove_tree(int dirfd, const char *path, struct err *e);
 

@@ -146,7 +146,7 @@ static int make_image_dir(struct daemon *d, struct err *e)
 {
 	free(d->image_dir);
 	d->image_dir = d->conf.image_dir ? xstrdup(d->conf.image_dir) : xasprintf("%s/images", d->dirs.state);
-	return d->conf.image_dir ? 0 : file_mkdirs(d->image_dir, 0711, e);
+	return d->conf.image_dir ? 0 : file_mkdir_private(d->dirs.state_fd, "images", e);
 }
 
 static bool owns(void *data, const struct request *r, const char *name)

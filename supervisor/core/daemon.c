@@ -72,7 +72,7 @@ int daemon_init(struct daemon *d, const struct daemon_options *o, struct err *e)
 		int *fd;
 	} dirs[] = {
 		{ o->config, 0755, &d->dirs.config, NULL },
-		{ o->state, 0755, &d->dirs.state, &d->dirs.state_fd },
+		{ o->state, 0700, &d->dirs.state, &d->dirs.state_fd },
 		{ o->run, 0755, &d->dirs.run, &d->dirs.run_fd },
 		{ o->log, 0750, &d->dirs.log, &d->dirs.log_fd },
 	};
@@ -88,6 +88,9 @@ int daemon_init(struct daemon *d, const struct daemon_options *o, struct err *e)
 	r = take_lock(d, e);
 	if (r < 0)
 		return r;
+	/* an earlier version let everybody pass through */
+	if (fchmod(d->dirs.state_fd, 0700) < 0)
+		log_warning(NULL, "change the mode of '%s': %s", d->dirs.state, strerror(errno));
 	if (mkdirat(d->dirs.state_fd, "vms", 0700) < 0 && errno != EEXIST)
 		return err_errno(e, "make directory '%s/vms'", d->dirs.state);
 	if (mkdirat(d->dirs.run_fd, "vms", 0700) < 0 && errno != EEXIST)

@@ -28,6 +28,7 @@ const struct host_check host_checks[] = {
 	{ "memory",             host_memory },
 	{ "huge pages",         host_huge_pages },
 	{ "image directory",    host_room },
+	{ "access to images",   host_image_access },
 	{ "clock source",       host_clock_source },
 	{ "time",               host_time_sync },
 	{ "security modules",   host_security },
@@ -119,7 +120,7 @@ struct host_checking {
 	struct ev_loop *ev;
 	struct probes *probes;
 	struct host_facts facts;
-	struct child *nft, *df;
+	struct child *nft, *df, *stat;
 	ev_timer later; /* nothing is told before host_check_run() has returned */
 	unsigned open;	/* what is still awaited */
 	void (*done)(void *data, json_t *table);
@@ -149,6 +150,7 @@ void host_check_cancel(struct host_checking *h)
 	probes_forget(h->probes, h);
 	child_cancel(h->nft);
 	child_cancel(h->df);
+	child_cancel(h->stat);
 	checking_free(h);
 }
 
@@ -172,6 +174,17 @@ static void on_df(void *data, const struct child_result *r)
 		h->facts.size = size;
 		h->facts.room = room;
 	}
+	one_less(h);
+}
+
+static void on_stat(void *data, const struct child_result *r)
+{
+	struct host_checking *h = data;
+	unsigned mode;
+
+	h->stat = NULL;
+	if (r->status == 0 && sscanf(r->out, "%o", &mode) == 1)
+		h->facts.mode = mode;
 	one_less(h);
 }
 
@@ -223,6 +236,7 @@ struct host_checking *host_check_run(struct ev_loop *ev, struct probes *probes,
 {
 	const char *nft[] = { "nft", "-j", "list", "ruleset", NULL };
 	const char *df[] = { "df", "-B1", "--output=size,avail", "--", image_dir, NULL };
+	const char *stat[] = { "stat", "-L", "-c", "%a", "--", image_dir, NULL };
 	struct host_checking *h = xcalloc(1, sizeof *h);
 
 	*h = (struct host_checking){ .ev = ev, .probes = probes, .done = done, .data = data };
@@ -237,6 +251,7 @@ struct host_checking *host_check_run(struct ev_loop *ev, struct probes *probes,
 	ev_timer_start(ev, &h->later);
 	h->nft = run(h, nft, RULESET_MAX, on_nft);
 	h->df = run(h, df, 0, on_df);
+	h->stat = run(h, stat, 0, on_stat);
 	probes_get(probes, "qemu-system-x86_64", on_probe, h);
 	return h;
 }

@@ -38,6 +38,7 @@ struct host_facts {
 	struct err qemu_error, kvm_error; /* empty: well */
 	json_t *ruleset;		  /* NULL: nft could not tell */
 	uint64_t room, size; /* of the image directory's file system, 0 of 0: unknown */
+	unsigned mode;	     /* of the image directory, 0: unknown */
 };
 
 struct host_row {
@@ -79,6 +80,7 @@ void host_cgroups(const struct host_facts *f, struct host_row *row);
 void host_memory(const struct host_facts *f, struct host_row *row);
 void host_huge_pages(const struct host_facts *f, struct host_row *row);
 void host_room(const struct host_facts *f, struct host_row *row);
+void host_image_access(const struct host_facts *f, struct host_row *row);
 void host_clock_source(const struct host_facts *f, struct host_row *row);
 void host_time_sync(const struct host_facts *f, struct host_row *row);
 void host_security(const struct host_facts *f, struct host_row *row);

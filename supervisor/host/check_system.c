@@ -101,6 +101,22 @@ void host_room(const struct host_facts *f, struct host_row *row)
 		host_row(row, HOST_PASS, NULL, "%s of %s left in '%s'", room, size, f->image_dir);
 }
 
+/* Guests need none of it: each sees its own files, by mounts of these alone. */
+void host_image_access(const struct host_facts *f, struct host_row *row)
+{
+	_cleanup_(free_ptr) char *quoted = text_shell_quote(f->image_dir),
+				 *cure = xasprintf("chmod 0700 %s", quoted);
+
+	if (!f->mode)
+		return;
+	if (f->mode & 077)
+		host_row(row, HOST_WARN, cure,
+			"'%s' has mode %04o: others than root can reach images in it, and lock those that they may read",
+			f->image_dir, f->mode);
+	else
+		host_row(row, HOST_PASS, NULL, "'%s' is open to its owner only", f->image_dir);
+}
+
 void host_clock_source(const struct host_facts *f, struct host_row *row)
 {
 	static const char *const slow[] = { "hpet", "acpi_pm", "jiffies", "pit" };

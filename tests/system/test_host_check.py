@@ -48,6 +48,23 @@ def test_view_may_ask(daemon):
     daemon.fails(9, "host", "check", user="bob")
 
 
+def test_image_directory_that_others_may_enter(world):
+    """Our own is closed; one that the administrator made is left, and the line that is printed closes it."""
+    world.start()
+    assert checks(world)["access to images"]["verdict"] == "PASS"
+    world.stop_daemon()
+    elsewhere = os.path.join(world.base, "my images")
+    os.mkdir(elsewhere, 0o755)
+    world.write("vmkeep.conf", vmk.DEFAULTS + "[Daemon]\nImageDir=%s\n" % elsewhere)
+    world.start()
+    row = checks(world)["access to images"]
+    assert row["verdict"] == "WARN" and "mode 0755" in row["text"]
+    assert os.stat(elsewhere).st_mode & 0o777 == 0o755
+    world.exec("sh", "-c", row["cure"])
+    assert os.stat(elsewhere).st_mode & 0o777 == 0o700
+    assert checks(world)["access to images"]["verdict"] == "PASS"
+
+
 def test_foreign_firewall(daemon):
     """net.md C4: no rule of ours helps against a foreign drop; the line that is printed does."""
     network = ["firewall, forward", "firewall, DHCP", "bridged packets"]

@@ -105,6 +105,27 @@ static void test_cases(void **state)
 	}
 }
 
+/* Of the image directory others need no right; the cure can be pasted. */
+static void test_image_access(void **state)
+{
+	static const struct {
+		unsigned mode;
+		enum host_verdict verdict;
+	} rows[] = { { 0, HOST_SILENT }, { 0700, HOST_PASS }, { 0500, HOST_PASS }, { 0701, HOST_WARN }, { 0711, HOST_WARN },
+		{ 0750, HOST_WARN }, { 01777, HOST_WARN } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct host_facts f = { .image_dir = "/my images", .mode = rows[i].mode };
+		struct host_row row = { .verdict = HOST_SILENT };
+
+		host_image_access(&f, &row);
+		assert_int_equal(row.verdict, rows[i].verdict);
+		if (row.verdict == HOST_WARN)
+			assert_string_equal(row.cure, "chmod 0700 '/my images'");
+	}
+}
+
 static void test_report(void **state)
 {
 	struct host_facts f = { .root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC),
@@ -149,6 +170,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cases),
+		cmocka_unit_test(test_image_access),
 		cmocka_unit_test(test_report),
 		cmocka_unit_test(test_memory),
 	};
