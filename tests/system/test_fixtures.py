@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""What each released daemon left behind is taken over by this one: nothing is lost, changed or ended."""
+import os
+
+import pytest
+
+import fixture
+
+RELEASES = sorted(name for name in os.listdir(fixture.FOLDER)
+                  if os.path.exists(os.path.join(fixture.FOLDER, name, "world.json")))
+# What may differ: what time changes, and what depends on the QEMU that is installed by now.
+PASSING = {"uptime", "outdated", "seen"}
+TIMES = {"since", "started", "expires"}
+
+
+@pytest.fixture(params=RELEASES)
+def former(world, request):
+    laid = fixture.Fixture(world, request.param)
+    laid.lay_out()
+    world.start()
+    for name, doc in laid.of("info"):
+        if doc["pid"]:
+            world.wait_state(name, doc["state"])
+    return laid
+
+
+def by_nic(row):
+    """NICs come in the order in which they were taken up; all else stays in its order."""
+    return (row["vm"], row["nic"]) if isinstance(row, dict) and {"vm", "nic"} <= set(row) else ()
+
+
+def same(laid, then, now, where):
+    """All that the old daemon showed, as it showed it; there may be more by now."""
+    if isinstance(then, dict):
+        if "columns" in then:
+            then, now = ([dict(zip(t["columns"], row)) for row in t["rows"]] for t in (then, now))
+            return same(laid, then, now, where)
+        for key, value in then.items():
+            assert key in now, "%s has no %s" % (where, key)
+            if key in ("pid", "dnsmasq"):
+                value = laid.pid_now(value)
+            if key in ("reason", "since") and then.get("state") == "stopped":
+                continue  # of the daemon that saw it; what stays is the history
+            if key in TIMES and value is not None:
+                assert abs(now[key] - laid.moved(value)) < 2, "%s, %s" % (where, key)
+            elif key not in PASSING:
+                same(laid, value, now[key], "%s, %s" % (where, key))
+    elif isinstance(then, list):
+        assert len(now) >= len(then) if where.startswith("history") else len(now) == len(then), where
+        for n, pair in enumerate(zip(*(sorted(rows, key=by_nic) for rows in (then, now)))):
+            same(laid, *pair, "%s, %d" % (where, n))
+    else:
+        assert now == then, "%s was %r and is %r" % (where, then, now)
+    return None
+
+
+def test_all_is_as_it_was(former):
+    """Lists, identities, reasons, histories, snapshots, networks and leases; the same processes."""
+    world = former.world
+    for command, then in former.saved["shown"].items():
+        same(former, then, world.json(*command.split()), command)
+    assert set(former.pids.values()) < set(world.processes())
+    for name in former.saved["files"]:
+        assert not os.path.exists(former.inner(name) + ".damaged")
+    assert "damaged" not in open(os.path.join(world.base, "daemon.log"), encoding="utf-8").read()
+
+
+def test_running_guests_are_in_hand(former):
+    """They speak, stop, and are switched off; a paused one goes on."""
+    world = former.world
+    console = world.console("wired")
+    console.type("x")
+    console.until("x")
+    world.ok("resume", "held")
+    world.ok("stop", "held", "calm")
+    world.ok("kill", "wired")
+    assert {world.states()[name] for name in ("held", "calm", "wired")} == {"stopped"}
+    world.eventually(world.processes, lambda found: not {former.pids[name] for name in (
+        "held", "calm", "wired")} & set(found))
+
+
+def test_resting_guests_can_be_helped(former):
+    """The wait for the next start goes on and is ended by stop, a failed one is forgiven; both keep
+    their identity, and a snapshot of then is there to go back to."""
+    world = former.world
+    uuids = {name: world.info(name)["uuid"] for name in ("lost", "back", "kept")}
+    world.ok("stop", "back")
+    world.ok("reset-failed", "lost")
+    for name in ("lost", "back"):
+        world.micro(name)
+    world.ok("snapshot", "revert", "kept", "off")
+    for name, uuid in uuids.items():
+        world.up(name)
+        assert world.info(name)["uuid"] == uuid
