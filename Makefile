@@ -127,9 +127,9 @@ guest:
 deps: ## which room may include which
 	@scripts/check-deps
 system: all guest ## real QEMU in private namespaces (as root; T='-x -k adopt' goes to pytest)
-	@VMKEEP_BUILD=$(abspath $(B)) $(PYTHON) -m pytest -q -rs -n $(WORLDS) -p no:cacheprovider $(T) tests/system
+	@VMKEEP_BUILD=$(abspath $(B)) $(PYTHON) -m pytest -q -rfEs -n $(WORLDS) -p no:cacheprovider $(T) tests/system
 service: all $(DEB) ## the systemd units, what install puts where, and the package
-	@VMKEEP_BUILD=$(abspath $(B)) VMKEEP_DEB=$(abspath $(DEB)) $(PYTHON) -m pytest -q -rs -p no:cacheprovider $(T) tests/service
+	@VMKEEP_BUILD=$(abspath $(B)) VMKEEP_DEB=$(abspath $(DEB)) $(PYTHON) -m pytest -q -rfEs -p no:cacheprovider $(T) tests/service
 chaos: all guest ## random operations and faults for T=600 seconds, then an audit (as root; SEED= N= guests)
 	@VMKEEP_BUILD=$(abspath $(B)) tests/faults/chaos --seconds $(or $(T),600) $(if $(SEED),--seed $(SEED)) $(if $(N),--guests $(N))
 san: ## unit and system tests with AddressSanitizer and UBSan

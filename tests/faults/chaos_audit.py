@@ -3,12 +3,11 @@
 import json
 import os
 import subprocess
-import time
 
 import vmk
 from chaos_watch import CRASH, DOWN, descriptors, qemus
 
-SETTLE = 90 * vmk.SLOW  # seconds: a restart after a failure may wait long, but not for a failure of the storm
+SETTLE = 90  # seconds: a restart after a failure may wait long, but not for a failure of the storm
 FDS_MORE, RSS_MORE = 2, 4 << 20
 
 
@@ -73,16 +72,12 @@ class Audit:
     def calm(self):
         world = self.world
         self.ledger.note("audit", "the storm is over")
-        end = time.monotonic() + SETTLE
-        while True:
-            rows = world.rows("list")
-            if self.settled(rows):
-                break
-            if time.monotonic() > end:
-                self.wrong("does not settle: " + ", ".join("%s %s (%s, %s)" % (
-                    r["name"], r["state"], r["reason"], r["health"]) for r in rows if not self.settled([r])))
-                break
-            time.sleep(0.2)
+        try:
+            world.eventually(lambda: world.rows("list"), self.settled, SETTLE)
+        except AssertionError:
+            self.wrong("does not settle: " + ", ".join("%s %s (%s, %s)" % (
+                r["name"], r["state"], r["reason"], r["health"])
+                for r in world.rows("list") if not self.settled([r])))
         said = world.vmkeep("reload")
         if said.code:
             self.wrong("reload: %s" % said)
@@ -150,7 +145,7 @@ class Audit:
             self.wrong("%d descriptors, before %d: %s" % (len(files), self.fds, files))
         if any("(deleted)" in path and not path.startswith("/memfd:") for path in files):
             self.wrong("deleted files are open: %s" % files)
-        if vmk.SLOW == 1 and self.daemon_rss() > self.rss + RSS_MORE:  # sanitizers keep what was freed
+        if not vmk.SANITIZED and self.daemon_rss() > self.rss + RSS_MORE:  # sanitizers keep what was freed
             self.wrong("memory grew from %d to %d KiB" % (self.rss >> 10, self.daemon_rss() >> 10))
         more = self.tree(world.run) - self.files
         if more:

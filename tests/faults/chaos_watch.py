@@ -12,7 +12,8 @@ TICKS = os.sysconf("SC_CLK_TCK")
 GUEST = re.compile(r"guest=([^,]+),process=vmkeep:")
 DOWN = ("stopped", "failed", "backoff")
 UP = ("running", "paused")
-LATEST = 2.0  # seconds that `list` may lag behind the kernel on a busy machine
+LATEST = 2.0  # seconds that `list` may lag behind the kernel; vmk.SLOW stretches them
+PATIENCE = 10  # likewise, until `list` is answered
 RSS_MAX = 24 << 20
 # what no daemon may ever say
 CRASH = re.compile(r"AddressSanitizer|LeakSanitizer|runtime error:|Assertion|assert|stack smashing|double free|corrupted")
@@ -105,7 +106,7 @@ class Witness(threading.Thread):
         begin = now()
         try:
             if not self.client:
-                self.client = vmk.Client(self.world.socket, timeout=10 * vmk.SLOW)
+                self.client = vmk.Client(self.world.socket, timeout=PATIENCE)
             table = self.client.call("vm-list")
             took = now() - begin
             turn = self.client.call("query-version")["longest_turn"]
@@ -114,7 +115,7 @@ class Witness(threading.Thread):
                 self.client.close()
             self.client = None
             if isinstance(e, TimeoutError) and self.storm.outages.up.is_set():
-                self.ledger.violation("no answer to list in %d s" % (10 * vmk.SLOW))
+                self.ledger.violation("no answer to list in %d s" % (PATIENCE * vmk.SLOW))
             return None
         self.ledger.longest_list = max(self.ledger.longest_list, took)
         if turn > self.turn + 0.02:

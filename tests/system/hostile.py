@@ -4,7 +4,6 @@ import glob
 import os
 import re
 import shutil
-import time
 
 import vmk
 
@@ -31,17 +30,6 @@ def make(world, name, disk=b""):
 
 def unwell(world, name):
     return world.eventually(lambda: world.info(name), lambda info: info["health"] != "ok", timeout=20)
-
-
-def turns(world):
-    """The slowest of some answers of the daemon, in seconds."""
-    client, worst = world.client(), 0
-    for _ in range(50):
-        begin = time.monotonic()
-        client.call("vm-list")
-        worst = max(worst, time.monotonic() - begin)
-    client.close()
-    return worst
 
 
 def rss(world):

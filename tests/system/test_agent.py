@@ -14,7 +14,7 @@ DISK = "[Disk data]\nPath=data.raw\nSize=64M\nBus=virtio\n"
 def boot(daemon, append="", name="a", extra=""):
     """The Linux guest with its agent there; its console."""
     daemon.linux(name, "guest.net=none guest.agent=yes " + append, "Networks=none\n", extra)
-    client = daemon.client(timeout=60 * vmk.SLOW)
+    client = daemon.client(timeout=60)
     try:
         client.call("subscribe")
         daemon.ok("start", name)
@@ -91,9 +91,8 @@ def test_no_agent(daemon):
     daemon.micro("a")
     daemon.up("a")
     assert daemon.info("a")["agent"] == "closed"
-    begin = time.monotonic()
     assert "qemu-guest-agent" in daemon.fails(5, "guest", "ping", "a")
-    assert time.monotonic() - begin < 1
+    daemon.client().at_once("guest-ping", name="a")
     daemon.ok("stop", "a")
     assert "guest agent is asked" not in vmk.read_text(os.path.join(daemon.base, "daemon.log"))
     daemon.micro("b", extra="[Agent]\nEnable=no\n")
@@ -139,9 +138,7 @@ def test_freeze_ends(daemon, linux):
     daemon.kill_daemon()
     assert frozen_mark(daemon)
     daemon.start()
-    begin = time.monotonic()
     daemon.eventually(lambda: frozen_mark(daemon), lambda there: not there)
-    assert time.monotonic() - begin < 5
     daemon.console("a").run("touch /mnt/z")
     daemon.ok("guest", "ping", "a")
 
@@ -175,11 +172,10 @@ def test_shutdown(daemon, linux, how, said):
     console = boot(daemon, how)
     if not how:
         console.run("echo '#!/bin/sh' >/sbin/shutdown")
-    begin = time.monotonic()
     daemon.ok("stop", "a")
-    assert (time.monotonic() - begin > 3) == (not how)
     assert daemon.info("a")["reason"] == "guest-shutdown"
-    assert said in vmk.read_text(os.path.join(daemon.base, "daemon.log"))
+    log = vmk.read_text(os.path.join(daemon.base, "daemon.log"))
+    assert said in log and ("had no effect" in log) == (not how)
 
 
 def test_adopted(daemon, linux):

@@ -2,8 +2,8 @@
 """The control socket: protocol, roles and limits."""
 import json
 import re
+import select
 import socket
-import time
 
 import pytest
 
@@ -156,7 +156,7 @@ def test_request_of_100_megabytes(daemon):
         while True:
             client.receive()
     assert daemon.client().call("query-version")
-    assert resident(daemon) < before + (8 << 20) * vmk.SLOW
+    assert resident(daemon) < before + (8 << 20) * vmk.ROOMY
 
 
 def test_deep_request(daemon):
@@ -177,7 +177,7 @@ def test_client_that_never_reads(daemon):
         for serial in range(200000):
             client.socket.sendall(b'{"execute": "query-schema", "id": %d}\n' % serial)
     assert daemon.client().call("query-version")
-    assert resident(daemon) < before + (12 << 20) * vmk.SLOW
+    assert resident(daemon) < before + (12 << 20) * vmk.ROOMY
 
 
 def test_closed_in_the_middle_of_a_reply(daemon):
@@ -190,7 +190,7 @@ def test_closed_in_the_middle_of_a_reply(daemon):
         client.close()
     assert daemon.client().call("query-version")
     daemon.eventually(lambda: descriptors(daemon), lambda now: now <= many)
-    assert resident(daemon) < before + (8 << 20) * vmk.SLOW
+    assert resident(daemon) < before + (8 << 20) * vmk.ROOMY
 
 
 def test_subscriber_that_never_reads(daemon):
@@ -220,7 +220,7 @@ def test_too_many_clients_of_one_user(daemon):
     clients = []
     with pytest.raises((EOFError, ConnectionError, KeyError)):
         for _ in range(100):
-            client = daemon.client(timeout=2, uid=alice)
+            client = daemon.client(uid=alice)
             client.call("query-version")
             clients.append(client)
     assert len(clients) == 64
@@ -237,9 +237,9 @@ def test_idle_clients_cost_no_time(daemon):
         fields = vmk.read_text("/proc/%d/stat" % daemon.daemon_pid()).rsplit(")", 1)[1].split()
         return int(fields[11]) + int(fields[12])
     before = cpu()
-    time.sleep(0.5)  # what is measured is that nothing happens
-    assert cpu() - before <= 1
-    assert clients
+    # what is measured is that nothing happens; 50 ticks are half a second
+    assert not select.select([client.socket for client in clients], [], [], 0.5)[0]
+    assert cpu() - before <= 5
 
 
 def test_socket_is_for_all_and_directories_are_not(daemon):

