@@ -19,6 +19,7 @@ struct net_link {
 	int index; /* 0: none; in facts: a name that another network of ours remembers */
 	int master;
 	unsigned flags; /* IFF_UP ... */
+	bool carrier;	/* of a tap: some process has it open */
 	char name[IFNAMSIZ];
 	char kind[NET_KIND_MAX]; /* "bridge", "tun"; empty for hardware */
 	char alias[NET_ALIAS_MAX];

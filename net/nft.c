@@ -47,6 +47,21 @@ int nft_delete(struct buf *b, const char *table)
 	return buf_printf(b, "table inet %s\ndelete table inet %s\n", table, table);
 }
 
+int nft_taps(struct buf *b, const char *table)
+{
+	const int r = nft_delete(b, table);
+
+	return r < 0 ? r
+		     : buf_printf(b,
+			       "table inet %s {\n"
+			       "\tchain taps_prerouting {\n"
+			       "\t\ttype filter hook prerouting priority -450; policy accept;\n"
+			       "\t\tiifname \"vk*\" meta iifkind \"tun\" drop\n"
+			       "\t}\n"
+			       "}\n",
+			       table);
+}
+
 int nft_rules(struct buf *b, const struct nft_network *n)
 {
 	const char *const part[] = { nat, forward, input, n->dhcp ? input_dhcp : "",

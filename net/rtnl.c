@@ -158,6 +158,7 @@ static void parse_link(struct net_link *l, struct nlmsghdr *h)
 	l->flags = head->ifi_flags;
 	copy_text(l->name, sizeof l->name, a[IFLA_IFNAME]);
 	copy_text(l->alias, sizeof l->alias, a[IFLA_IFALIAS]);
+	l->carrier = a[IFLA_CARRIER] && nla_get_u8(a[IFLA_CARRIER]);
 	if (a[IFLA_MASTER])
 		l->master = (int)nla_get_u32(a[IFLA_MASTER]);
 	if (a[IFLA_ADDRESS] && nla_len(a[IFLA_ADDRESS]) == ETH_ALEN)
@@ -287,6 +288,20 @@ int rtnl_link(struct rtnl *r, const char *name, struct net_link *l, struct err *
 	return 0;
 }
 
+int rtnl_link_at(struct rtnl *r, int index, struct net_link *l, struct err *e)
+{
+	struct nl_msg *m =
+		link_message(RTM_GETLINK, NLM_F_ACK, &(struct ifinfomsg){ .ifi_index = index });
+	int code;
+
+	*l = (struct net_link){ 0 };
+	nla_put_u32(m, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+	code = talk(r, m, one_link, l);
+	if (code < 0 && code != -ENODEV)
+		return fail(r, code, e, "look up link %d", index);
+	return 0;
+}
+
 /* Nothing about VLANs: a kernel without VLAN filtering refuses the whole message. */
 int rtnl_bridge(struct rtnl *r, const char *name, const uint8_t mac[ETH_ALEN], unsigned mtu,
 	int *index, struct err *e)
@@ -371,13 +386,21 @@ int rtnl_no_addrgen(struct rtnl *r, int index, struct err *e)
 	return 0;
 }
 
+int rtnl_up(struct rtnl *r, int index, bool up, struct err *e)
+{
+	const struct ifinfomsg head = {
+		.ifi_index = index, .ifi_flags = up ? IFF_UP : 0, .ifi_change = IFF_UP
+	};
+	const int code = talk(r, link_message(RTM_NEWLINK, NLM_F_ACK, &head), NULL, NULL);
+
+	return code < 0 ? fail(r, code, e, "set link %s", up ? "up" : "down") : 0;
+}
+
 int rtnl_enslave(struct rtnl *r, int index, int master, const uint8_t mac[ETH_ALEN], unsigned mtu,
 	bool up, struct err *e)
 {
-	const struct ifinfomsg head = {
-		.ifi_index = index, .ifi_flags = up ? IFF_UP : 0, .ifi_change = up ? IFF_UP : 0
-	};
-	struct nl_msg *m = link_message(RTM_NEWLINK, NLM_F_ACK, &head);
+	struct nl_msg *m =
+		link_message(RTM_NEWLINK, NLM_F_ACK, &(struct ifinfomsg){ .ifi_index = index });
 	int code;
 
 	nla_put(m, IFLA_ADDRESS, ETH_ALEN, mac);
@@ -385,7 +408,9 @@ int rtnl_enslave(struct rtnl *r, int index, int master, const uint8_t mac[ETH_AL
 		nla_put_u32(m, IFLA_MTU, mtu);
 	nla_put_u32(m, IFLA_MASTER, (uint32_t)master);
 	code = talk(r, m, NULL, NULL);
-	return code < 0 ? fail(r, code, e, "add to the bridge") : 0;
+	if (code < 0)
+		return fail(r, code, e, "add to the bridge");
+	return up ? rtnl_up(r, index, true, e) : 0;
 }
 
 int rtnl_delete(struct rtnl *r, int index, struct err *e)

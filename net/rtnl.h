@@ -22,6 +22,7 @@ int rtnl_facts(struct rtnl *r, struct net_facts *f, struct err *e);
 
 /* One link; index 0 and no error when there is none of that name. */
 int rtnl_link(struct rtnl *r, const char *name, struct net_link *l, struct err *e);
+int rtnl_link_at(struct rtnl *r, int index, struct net_link *l, struct err *e); /* likewise */
 
 /* A bridge with this fixed MAC, STP off, no forward delay, up; mtu 0: the kernel's. Also when it
  * stands already, then it is set right. A link of another kind with that name is ERR_CONFLICT. */
@@ -31,8 +32,9 @@ int rtnl_address(struct rtnl *r, int index, uint32_t address, unsigned prefix, s
 int rtnl_alias(struct rtnl *r, int index, const char *alias, struct err *e);
 /* No fe80:: address when it comes up; to be called before. Nothing on a host without IPv6. */
 int rtnl_no_addrgen(struct rtnl *r, int index, struct err *e);
-/* MAC, master and, when up is set, IFF_UP; mtu 0: left alone. Not atomic: where it fails, part of
- * it may be done, and closing the tap is the way back. */
+int rtnl_up(struct rtnl *r, int index, bool up, struct err *e);
+/* MAC and master, and only then, when up is set, IFF_UP: in one message the kernel sets it up first, and
+ * leaves it so where the master is refused. mtu 0: left alone. Where it fails, part of it may be done. */
 int rtnl_enslave(struct rtnl *r, int index, int master, const uint8_t mac[ETH_ALEN], unsigned mtu,
 	bool up, struct err *e);
 /* 0 also when it was gone. */

@@ -8,12 +8,30 @@
 #include "base/mem.h"
 #include "net/rtnl.h"
 
-int tap_open(struct rtnl *r, const char *alias, char name[IFNAMSIZ], struct err *e)
+/* Best effort: /proc/sys may be read-only in a container, and a host may have no IPv6. */
+static void tap_sysctl(const struct tap *t, const char *family, const char *key, const char *value)
+{
+	_cleanup_(free_ptr) char *path =
+		xasprintf("/proc/sys/net/%s/conf/%s/%s", family, t->name, key);
+	_cleanup_(close_fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0 && write(fd, value, strlen(value)) < 0)
+		return;
+}
+
+void tap_quiet(const struct tap *t)
+{
+	tap_sysctl(t, "ipv6", "disable_ipv6", "1");
+	tap_sysctl(t, "ipv4", "arp_ignore", "8"); /* no reply for any address of the host */
+}
+
+int tap_open(struct rtnl *r, const char *alias, struct tap *t, struct err *e)
 {
 	_cleanup_(close_fd) int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	struct ifreq req = { .ifr_name = "vk%d" };
-	int code, index;
+	int code;
 
+	*t = (struct tap){ 0 };
 	if (fd < 0) {
 		code = err_errno(e, "open '/dev/net/tun'");
 		err_hint(e, "is the kernel module there? modprobe tun");
@@ -22,16 +40,50 @@ int tap_open(struct rtnl *r, const char *alias, char name[IFNAMSIZ], struct err 
 	req.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
 	if (ioctl(fd, TUNSETIFF, &req) < 0)
 		return err_errno(e, "make a tap");
-	memcpy(name, req.ifr_name, IFNAMSIZ);
-	index = (int)if_nametoindex(name);
-	if (!index)
-		return err_errno(e, "look up tap '%s'", name);
-	code = rtnl_alias(r, index, alias, e);
+	memcpy(t->name, req.ifr_name, IFNAMSIZ);
+	t->index = (int)if_nametoindex(t->name);
+	if (!t->index)
+		return err_errno(e, "look up tap '%s'", t->name);
+	code = rtnl_alias(r, t->index, alias, e);
 	if (code == 0)
-		code = rtnl_no_addrgen(r, index, e);
+		code = rtnl_no_addrgen(r, t->index, e);
 	if (code < 0)
-		return err_wrap(e, code, "tap '%s'", name);
+		return err_wrap(e, code, "tap '%s'", t->name);
+	tap_quiet(t);
 	return steal_fd(&fd);
+}
+
+static bool tap_is(const struct net_link *l, const char *alias)
+{
+	return l->index && streq(l->kind, "tun") && streq(l->alias, alias);
+}
+
+void tap_find(struct rtnl *r, const char *alias, struct tap *t)
+{
+	struct net_link l;
+
+	if (!t->index && t->name[0] && rtnl_link(r, t->name, &l, NULL) == 0 && tap_is(&l, alias))
+		t->index = l.index;
+}
+
+int tap_remove(struct rtnl *r, const char *alias, const struct tap *t, struct err *e)
+{
+	struct net_link l = { 0 };
+	int code = 0;
+
+	if (t->index)
+		code = rtnl_link_at(r, t->index, &l, e);
+	else if (t->name[0])
+		code = rtnl_link(r, t->name, &l, e);
+	if (code < 0 || !tap_is(&l, alias) || (!t->index && !tap_is_left(&l)))
+		return code;
+	code = rtnl_delete(r, l.index, e);
+	return code < 0 ? err_wrap(e, code, "tap '%s'", l.name) : 1;
+}
+
+bool tap_is_left(const struct net_link *l)
+{
+	return streq(l->kind, "tun") && strncmp(l->alias, "vmkeep:", 7) == 0 && !l->carrier;
 }
 
 void tap_mac(uint8_t tap[ETH_ALEN], const uint8_t guest[ETH_ALEN])

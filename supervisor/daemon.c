@@ -236,6 +236,7 @@ static int build(struct daemon *d, struct err *e)
 		log_warning(NULL, "%zu problems in the configuration; vmkeep check tells them", problems.count);
 	conf_problems_release(&problems);
 	vms_adopt(d->vms);
+	networks_sweep(d->networks);
 	d->service = service_new(d);
 	d->emit = emit;
 	return 0;

@@ -207,7 +207,7 @@ static json_t *nic_rows(const struct vm *vm)
 		json_array_append_new(rows,
 			json_pack("{s:s, s:s, s:o, s:o, s:s}", "nic", n->id, "network",
 				n->bridge ? n->bridge : n->network, "mac", mac_text(n->mac), "address",
-				verb_address(n->address), "interface", n->ifname));
+				verb_address(n->address), "interface", n->tap.name));
 	}
 	return rows;
 }

@@ -7,22 +7,6 @@
 
 #include "base/mem.h"
 
-#define RUN_DIR "/run/vmkeep"
-
-/* Two daemons on one host must not meet in one group: FNV-1a of the run directory tells them apart.
- */
-static void make_prefix(struct cgroups *c, const char *run_dir)
-{
-	uint32_t hash = 2166136261;
-
-	for (const char *s = run_dir; *s; s++)
-		hash = (hash ^ (unsigned char)*s) * 16777619;
-	if (streq(run_dir, RUN_DIR))
-		snprintf(c->prefix, sizeof c->prefix, "vmkeep");
-	else
-		snprintf(c->prefix, sizeof c->prefix, "vmkeep%08x", hash);
-}
-
 static bool is_useful(const struct mntent *m)
 {
 	static const char *const controllers[] = { "memory", "cpu", "blkio", "pids" };
@@ -40,7 +24,7 @@ void cgroups_find(struct cgroups *c, const char *run_dir, const char *mounts, bo
 	char line[4096];
 
 	*c = (struct cgroups){ .systemd = systemd };
-	make_prefix(c, run_dir);
+	host_prefix(c->prefix, run_dir);
 	while (f && c->n < CGROUP_DIRS_MAX && getmntent_r(f, &m, line, sizeof line)) {
 		_cleanup_(free_ptr) char *procs = NULL;
 

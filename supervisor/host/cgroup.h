@@ -14,12 +14,13 @@
 #include <stddef.h>
 
 #include "conf/vm.h"
+#include "supervisor/host/prefix.h"
 
 enum { CGROUP_DIRS_MAX = 8 };
 
 struct cgroups {
 	bool systemd;
-	char prefix[32]; /* "vmkeep" */
+	char prefix[HOST_PREFIX_MAX]; /* "vmkeep" */
 	char *dir[CGROUP_DIRS_MAX];
 	size_t n;
 };

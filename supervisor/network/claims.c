@@ -280,7 +280,7 @@ void networks_unclaim(struct networks *ns, const char *vm)
 		next = c->next;
 		if (!streq(c->vm, vm))
 			continue;
-		networks_leave(ns, c->vm, c->nic);
+		networks_leave(ns, c->vm, c->nic, &(struct tap){ 0 });
 		claim_remove(ns, c);
 	}
 }

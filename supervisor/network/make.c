@@ -80,21 +80,26 @@ void network_nft_error(const struct child_result *r, struct err *e)
 		err_set(e, ERR_FAILED, "nft failed: %s", safe[0] ? safe : "it does not say why");
 }
 
-static int run_nft(struct network *n, const char *text,
-	void (*done)(void *data, const struct child_result *r), struct err *e)
+struct child *network_run_nft(struct networks *ns, const char *text,
+	void (*done)(void *data, const struct child_result *r), void *data, struct err *e)
 {
 	const char *const argv[] = { "nft", "-f", "-", NULL };
 	const struct child_options o = {
-		.argv = argv, .input = text, .timeout = 30, .done = done, .data = n
+		.argv = argv, .input = text, .timeout = 30, .done = done, .data = data
 	};
+	struct child *nft = child_run(ns->ev, &o, e);
 
-	child_cancel(n->nft);
-	n->nft = child_run(n->ns->ev, &o, e);
-	if (n->nft)
-		return 0;
-	if (e->class == ERR_NOT_FOUND)
+	if (!nft && e->class == ERR_NOT_FOUND)
 		err_hint(e, "nftables is needed: apt install nftables");
-	return e->number;
+	return nft;
+}
+
+static int run_nft(struct network *n, const char *text,
+	void (*done)(void *data, const struct child_result *r), struct err *e)
+{
+	child_cancel(n->nft);
+	n->nft = network_run_nft(n->ns, text, done, n, e);
+	return n->nft ? 0 : e->number;
 }
 
 int network_load_rules(
@@ -109,9 +114,12 @@ int network_load_rules(
 	struct buf text = BUF_INIT;
 	int r;
 
+	door_put(n->ns, &text);
 	nft_rules(&text, &rules);
 	r = run_nft(n, text.data, done, e);
 	buf_release(&text);
+	if (r < 0)
+		door_not_loaded(n->ns);
 	return r;
 }
 
@@ -119,11 +127,15 @@ int network_drop_rules(
 	struct network *n, void (*done)(void *data, const struct child_result *r), struct err *e)
 {
 	struct buf text = BUF_INIT;
+	bool last;
 	int r;
 
 	nft_delete(&text, n->plan.table);
+	last = door_take(n, &text);
 	r = run_nft(n, text.data, done, e);
 	buf_release(&text);
+	if (r < 0 && last)
+		door_taken(n->ns, e);
 	return r;
 }
 

@@ -17,6 +17,7 @@
 
 #include "base/err.h"
 #include "conf/network.h"
+#include "net/tap.h"
 
 struct conf_problems;
 struct ev_loop;
@@ -52,12 +53,13 @@ int networks_adopt(struct networks *ns, struct err *e);
  * problems. A standing network changes at its next start. */
 void networks_reload(struct networks *ns, struct conf_problems *p);
 
-/* What others took away from standing networks, bridge, address, rules, ip_forward, is made again. */
+/* What others took away from standing networks, bridge, address, rules, ip_forward, and the rule for taps
+ * without a bridge is made again. */
 void networks_mend(struct networks *ns);
 
-/* Makes sure it stands; done is called once, from the loop (also when it stands already).
- * ERR_NOT_FOUND without such a network, ERR_CONFLICT where its subnet or bridge is somebody else's.
- */
+/* Makes sure it stands, and that a tap may be made; done is called once, from the loop (also when it
+ * stands already). ERR_NOT_FOUND without such a network, ERR_CONFLICT where its subnet or bridge is
+ * somebody else's. NULL, for a foreign bridge: only the latter. */
 struct network_wait *networks_need(
 	struct networks *ns, const char *network, network_done_fn *done, void *data);
 void network_wait_cancel(struct network_wait *w); /* done is not called any more; NULL is fine */
@@ -71,19 +73,20 @@ bool networks_mac_taken(struct networks *ns, const uint8_t mac[ETH_ALEN], const 
 void networks_unclaim(struct networks *ns, const char *vm); /* all of a VM that was removed */
 
 /* Its network is in use, from a tap on or because a process of a former daemon is on it: not stopped
- * without force. networks_leave() ends it. */
-void networks_hold(struct networks *ns, const struct network_nic *nic, const char *ifname);
-/* A tap for it: non-persistent, not yet enslaved, named and aliased "vmkeep:VM:NIC"; held. */
-int networks_tap(struct networks *ns, const struct network_nic *nic, char ifname[16], int *fd,
+ * without force. networks_leave() ends it. Completes a tap of which only the name is known. */
+void networks_hold(struct networks *ns, const struct network_nic *nic, struct tap *tap);
+/* A tap for it: non-persistent, not yet enslaved, down, named and aliased "vmkeep:VM:NIC"; held. */
+int networks_tap(struct networks *ns, const struct network_nic *nic, struct tap *tap, int *fd,
 	struct err *e);
 /* Host line for dnsmasq, then onto the bridge, up. Synchronous, under 1 ms. */
 int networks_join(
-	struct networks *ns, const struct network_nic *nic, const char *ifname, struct err *e);
+	struct networks *ns, const struct network_nic *nic, const struct tap *tap, struct err *e);
 /* After adoption: the NIC is in use though we did not join it now; joins it if it fell off. */
-void networks_rejoin(struct networks *ns, const struct network_nic *nic, const char *ifname);
-/* The NIC is gone: its host line goes; the tap went with QEMU. */
-void networks_leave(struct networks *ns, const char *vm, const char *nic);
-
+void networks_rejoin(struct networks *ns, const struct network_nic *nic, struct tap *tap);
+/* The NIC is gone: its host line goes, and the tap, in case QEMU left it. */
+void networks_leave(struct networks *ns, const char *vm, const char *nic, const struct tap *tap);
+/* After all VMs were adopted: taps that nobody holds any more go, the rule for taps is as it should be. */
+void networks_sweep(struct networks *ns);
 
 /* For the API. start: as networks_need. stop: ERR_WRONG_STATE while NICs are attached unless force.
  */

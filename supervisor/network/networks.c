@@ -146,6 +146,7 @@ void networks_mend(struct networks *ns)
 {
 	for (struct network *n = ns->list; n; n = n->next)
 		network_mend(n, true);
+	door_mend(ns);
 }
 
 struct networks *networks_new(struct ev_loop *ev, const struct networks_dirs *dirs)
@@ -158,6 +159,7 @@ struct networks *networks_new(struct ev_loop *ev, const struct networks_dirs *di
 	ns->state = xasprintf("%s/networks", dirs->state);
 	ns->run = xasprintf("%s/networks", dirs->run);
 	ns->jail = xstrdup(dirs->jail);
+	door_init(ns, dirs->run);
 	ns->inotify = -1;
 	if (file_mkdirs(ns->run, 0700, &e) < 0 || file_mkdirs(ns->state, 0700, &e) < 0 ||
 		leases_watch(ns, &e) < 0)
@@ -177,6 +179,7 @@ void networks_free(struct networks *ns)
 		ns->list = n->next;
 		network_free(n);
 	}
+	door_release(ns);
 	while (ns->answered)
 		network_wait_cancel(ns->answered);
 	leases_unwatch(ns);
@@ -254,17 +257,22 @@ struct network_wait *networks_need(
 	struct networks *ns, const char *network, network_done_fn *done, void *data)
 {
 	struct err e = ERR_INIT;
-	struct network *n = wanted(ns, network, &e);
+	struct network *n = network ? wanted(ns, network, &e) : NULL;
 	struct network_wait *w;
 
-	if (!n)
+	if (network && !n)
 		return refuse(ns, &e, done, data);
-	network_mend(n, false);
-	w = wait_new(ns, n, true, done, data);
-	if (n->state == NETWORK_UP)
-		wait_answer(w, NULL);
-	else if (n->state == NETWORK_DOWN)
+	if (n)
+		network_mend(n, false);
+	w = wait_new(ns, n ? &n->waits : &ns->door.waits, true, done, data);
+	if (n && n->state == NETWORK_DOWN)
 		network_raise(n);
+	else if (n && n->state != NETWORK_UP)
+		return w;
+	else if (ns->door.state == DOOR_SHUT)
+		wait_answer(w, NULL);
+	else
+		door_need(ns);
 	return w;
 }
 
@@ -288,7 +296,7 @@ struct network_wait *networks_stop(
 			network);
 		return refuse(ns, &e, done, data);
 	}
-	w = wait_new(ns, n, false, done, data);
+	w = wait_new(ns, &n->waits, false, done, data);
 	if (n->state == NETWORK_DOWN)
 		wait_answer(w, NULL);
 	else if (n->state == NETWORK_UP)

@@ -109,16 +109,21 @@ int host_lines_prepare(struct network *n, struct err *e)
 
 /* ---- taps ---- */
 
-/* From its tap on a network is in use, also while the guest is not on it yet. */
-static void hold(struct claim *c, struct network *n, const char *ifname)
+static char *nic_alias(const char *vm, const char *nic)
 {
-	c->on = n;
-	snprintf(c->ifname, sizeof c->ifname, "%s", ifname);
+	return xasprintf("vmkeep:%s:%s", vm, nic);
 }
 
-static void attach(struct claim *c, struct network *n, const char *ifname)
+/* From its tap on a network is in use, also while the guest is not on it yet. */
+static void hold(struct claim *c, struct network *n, const struct tap *tap)
 {
-	hold(c, n, ifname);
+	c->on = n;
+	c->tap = *tap;
+}
+
+static void attach(struct claim *c, struct network *n, const struct tap *tap)
+{
+	hold(c, n, tap);
 	c->attached = true;
 }
 
@@ -136,29 +141,34 @@ static struct claim *claim_of(struct networks *ns, const struct network_nic *nic
 	return claims_find(ns, nic->vm, nic->nic);
 }
 
-void networks_hold(struct networks *ns, const struct network_nic *nic, const char *ifname)
+void networks_hold(struct networks *ns, const struct network_nic *nic, struct tap *tap)
 {
-	struct claim *c = nic->network ? claim_of(ns, nic, NULL) : NULL;
-	struct network *n = c ? networks_find(ns, nic->network) : NULL;
+	_cleanup_(free_ptr) char *alias = nic_alias(nic->vm, nic->nic);
+	struct rtnl *rtnl = networks_rtnl(ns, NULL);
+	struct claim *c = claim_of(ns, nic, NULL);
 
-	if (n)
-		hold(c, n, ifname);
+	if (rtnl && !tap->index) {
+		tap_find(rtnl, alias, tap);
+		tap_quiet(tap);
+	}
+	if (c)
+		hold(c, nic->network ? networks_find(ns, nic->network) : NULL, tap);
 }
 
 int networks_tap(
-	struct networks *ns, const struct network_nic *nic, char ifname[16], int *fd, struct err *e)
+	struct networks *ns, const struct network_nic *nic, struct tap *tap, int *fd, struct err *e)
 {
-	_cleanup_(free_ptr) char *alias = xasprintf("vmkeep:%s:%s", nic->vm, nic->nic);
+	_cleanup_(free_ptr) char *alias = nic_alias(nic->vm, nic->nic);
 	struct rtnl *rtnl = networks_rtnl(ns, e);
 	int r;
 
 	*fd = -1;
 	if (!rtnl)
 		return e->number;
-	r = tap_open(rtnl, alias, ifname, e);
+	r = tap_open(rtnl, alias, tap, e);
 	if (r < 0)
 		return r;
-	networks_hold(ns, nic, ifname);
+	networks_hold(ns, nic, tap);
 	*fd = r;
 	return 0;
 }
@@ -200,22 +210,19 @@ static int bridge_of(struct networks *ns, const struct claim *c, struct network 
 	return 0;
 }
 
-static int enslave(struct networks *ns, const struct claim *c, const char *ifname, int bridge,
+static int enslave(struct networks *ns, const struct claim *c, const struct tap *tap, int bridge,
 	unsigned mtu, struct err *e)
 {
-	const int index = (int)if_nametoindex(ifname);
 	uint8_t mac[ETH_ALEN];
 	int r;
 
-	if (!index)
-		return err_errno(e, "look up tap '%s'", ifname);
 	tap_mac(mac, c->mac);
-	r = rtnl_enslave(ns->rtnl, index, bridge, mac, mtu, c->link, e);
-	return r < 0 ? err_wrap(e, r, "tap '%s'", ifname) : 0;
+	r = rtnl_enslave(ns->rtnl, tap->index, bridge, mac, mtu, c->link, e);
+	return r < 0 ? err_wrap(e, r, "tap '%s'", tap->name) : 0;
 }
 
 int networks_join(
-	struct networks *ns, const struct network_nic *nic, const char *ifname, struct err *e)
+	struct networks *ns, const struct network_nic *nic, const struct tap *tap, struct err *e)
 {
 	struct claim *c = claim_of(ns, nic, e);
 	const struct dnsmasq_lease *l;
@@ -229,17 +236,17 @@ int networks_join(
 	if (r == 0 && n)
 		r = line_write(n, c, e);
 	if (r == 0)
-		r = enslave(ns, c, ifname, bridge, mtu, e);
+		r = enslave(ns, c, tap, bridge, mtu, e);
 	if (r < 0)
 		return r;
 	l = n ? leases_by_mac(n, c->mac) : NULL;
 	c->expires_before = l ? l->expires : 0;
-	attach(c, n, ifname);
+	attach(c, n, tap);
 	return 0;
 }
 
-/* Not on its bridge any more: back onto it. */
-static int join_again(struct networks *ns, const struct claim *c, const char *ifname, int bridge,
+/* Not on its bridge any more, or down: back onto it. It is down on the way. */
+static int join_again(struct networks *ns, const struct claim *c, const struct tap *tap, int bridge,
 	unsigned mtu, struct err *e)
 {
 	struct rtnl *rtnl = networks_rtnl(ns, e);
@@ -248,19 +255,22 @@ static int join_again(struct networks *ns, const struct claim *c, const char *if
 
 	if (!rtnl)
 		return e->number;
-	r = rtnl_link(rtnl, ifname, &l, e);
-	if (r < 0 || l.master == bridge)
+	r = tap->index ? rtnl_link_at(rtnl, tap->index, &l, e) : 0;
+	if (r == 0 && (!tap->index || !l.index))
+		return err_set(e, ERR_NOT_FOUND, "tap '%s' is gone", tap->name);
+	if (r < 0 || (l.master == bridge && (!c->link || (l.flags & IFF_UP))))
 		return r;
-	if (!l.index)
-		return err_set(e, ERR_NOT_FOUND, "tap '%s' is gone", ifname);
-	r = enslave(ns, c, ifname, bridge, mtu, e);
+	if (l.master != bridge && (l.flags & IFF_UP))
+		r = rtnl_up(rtnl, tap->index, false, e);
 	if (r == 0)
-		log_warning(
-			c->vm, "nic %s: '%s' was not on its bridge, it is again", c->nic, ifname);
+		r = enslave(ns, c, tap, bridge, mtu, e);
+	if (r == 0)
+		log_warning(c->vm, "nic %s: '%s' was %s, it is again", c->nic, tap->name,
+			l.master == bridge ? "not up" : "not on its bridge");
 	return r;
 }
 
-void networks_rejoin(struct networks *ns, const struct network_nic *nic, const char *ifname)
+void networks_rejoin(struct networks *ns, const struct network_nic *nic, struct tap *tap)
 {
 	struct err e = ERR_INIT;
 	struct claim *c = claim_of(ns, nic, &e);
@@ -268,6 +278,8 @@ void networks_rejoin(struct networks *ns, const struct network_nic *nic, const c
 	unsigned mtu;
 	int bridge, r;
 
+	if (!tap->index)
+		networks_hold(ns, nic, tap);
 	if (!c) {
 		log_error(nic->vm, "nic %s: %s", nic->nic, e.text);
 		return;
@@ -276,10 +288,10 @@ void networks_rejoin(struct networks *ns, const struct network_nic *nic, const c
 	if (r == 0 && n)
 		r = line_write(n, c, &e);
 	if (r == 0)
-		r = join_again(ns, c, ifname, bridge, mtu, &e);
+		r = join_again(ns, c, tap, bridge, mtu, &e);
 	if (r < 0)
 		log_error(nic->vm, "nic %s: %s", nic->nic, e.text);
-	attach(c, n, ifname);
+	attach(c, n, tap);
 }
 
 void network_join_all(struct network *n)
@@ -288,16 +300,74 @@ void network_join_all(struct network *n)
 		struct err e = ERR_INIT;
 
 		if (c->on == n &&
-			join_again(n->ns, c, c->ifname, n->bridge_index, n->plan.mtu, &e) < 0)
+			join_again(n->ns, c, &c->tap, n->bridge_index, n->plan.mtu, &e) < 0)
 			log_error(c->vm, "nic %s: %s", c->nic, e.text);
 	}
 }
 
-void networks_leave(struct networks *ns, const char *vm, const char *nic)
+void network_taps_down(struct network *n)
+{
+	for (struct claim *c = n->ns->claims; c; c = c->next) {
+		struct rtnl *rtnl = c->on == n ? networks_rtnl(n->ns, NULL) : NULL;
+		struct net_link l;
+		struct err e = ERR_INIT;
+
+		if (rtnl && c->tap.index && rtnl_link_at(rtnl, c->tap.index, &l, &e) == 0 && l.index)
+			rtnl_up(rtnl, l.index, false, &e);
+		if (e.number)
+			log_error(c->vm, "nic %s: tap '%s': %s", c->nic, c->tap.name, e.text);
+	}
+}
+
+static void remove_tap(struct networks *ns, const char *vm, const char *nic, const struct tap *tap)
+{
+	_cleanup_(free_ptr) char *alias = nic_alias(vm, nic);
+	struct err e = ERR_INIT;
+	struct rtnl *rtnl = networks_rtnl(ns, &e);
+	const int r = rtnl ? tap_remove(rtnl, alias, tap, &e) : e.number;
+
+	if (r > 0)
+		log_warning(vm, "nic %s: QEMU left its tap '%s': deleted", nic, tap->name);
+	else if (r < 0)
+		log_error(vm, "nic %s: %s", nic, e.text);
+}
+
+static bool is_claimed(const struct networks *ns, int index)
+{
+	for (const struct claim *c = ns->claims; c; c = c->next)
+		if (c->tap.index == index)
+			return true;
+	return false;
+}
+
+void networks_sweep(struct networks *ns)
+{
+	struct net_facts facts = NET_FACTS_INIT;
+	struct err e = ERR_INIT;
+	struct rtnl *rtnl = networks_rtnl(ns, &e);
+
+	if (rtnl)
+		rtnl_facts(rtnl, &facts, &e);
+	for (size_t i = 0; i < facts.links; i++) {
+		const struct net_link *l = &facts.link[i];
+
+		if (tap_is_left(l) && !is_claimed(ns, l->index) && rtnl_delete(rtnl, l->index, &e) == 0)
+			log_warning(NULL, "tap '%s' (%s) was left by a VM that is gone: deleted", l->name,
+				l->alias);
+	}
+	net_facts_release(&facts);
+	if (e.number)
+		log_error(NULL, "taps that may be left: %s", e.text);
+	door_mend(ns);
+}
+
+void networks_leave(struct networks *ns, const char *vm, const char *nic, const struct tap *tap)
 {
 	struct claim *c = claims_find(ns, vm, nic);
 	struct network *n;
 
+	if (tap->name[0])
+		remove_tap(ns, vm, nic, tap);
 	if (!c)
 		return;
 	/* also a line that was written before this daemon came */
@@ -306,5 +376,6 @@ void networks_leave(struct networks *ns, const char *vm, const char *nic)
 		line_remove(n, c);
 	c->attached = false;
 	c->on = NULL;
-	c->ifname[0] = '\0';
+	c->tap = (struct tap){ 0 };
+	door_leave(ns);
 }

@@ -14,6 +14,7 @@
 #include "net/dnsmasq.h"
 #include "net/plan.h"
 #include "net/rtnl.h"
+#include "supervisor/host/prefix.h"
 #include "supervisor/network/network.h"
 #include "supervisor/network/process.h"
 
@@ -46,8 +47,8 @@ struct network {
 
 struct network_wait {
 	struct network_wait *next;
+	struct network_wait **list; /* that it is in: a network's, the door's, or those answered */
 	struct networks *ns;
-	struct network *network; /* NULL: there is none, or answered */
 	bool up;		 /* for it to stand, else for it to be gone */
 	struct err result;
 	network_done_fn *done;
@@ -64,9 +65,21 @@ struct claim { /* a NIC, as long as its VM exists */
 	uint32_t address; /* 0: none yet */
 	bool fixed, link;
 	bool attached;
-	char ifname[IFNAMSIZ];	 /* while attached */
-	struct network *on;	 /* while attached and not to a foreign bridge */
+	struct tap tap;		 /* from its making until the NIC leaves */
+	struct network *on;	 /* while there is a tap and it is not for a foreign bridge */
 	uint64_t expires_before; /* of the lease that was there before it was attached */
+};
+
+/* Open: the table is not known to be there. */
+enum door_state { DOOR_OPEN, DOOR_SHUTTING, DOOR_SHUT, DOOR_OPENING };
+
+struct door {
+	enum door_state state;
+	bool marked; /* by RUN/networks/door */
+	char table[HOST_PREFIX_MAX + 8]; /* no network's: those begin with "vmkeep_" */
+	struct child *nft;
+	struct network_wait *waits; /* of NICs on foreign bridges */
+	const struct network *taker; /* whose nft removes the table */
 };
 
 struct networks {
@@ -76,6 +89,7 @@ struct networks {
 	struct rtnl *rtnl;	    /* opened at first use */
 	struct network *list;
 	struct claim *claims;
+	struct door door;
 	struct network_wait *answered; /* waits on their way to their owner */
 	int inotify;
 	int watching_resolv[2]; /* inotify handles, see resolv.c */
@@ -93,8 +107,8 @@ struct rtnl *networks_rtnl(struct networks *ns, struct err *e); /* NULL on failu
 void networks_changed(struct networks *ns, const char *network, enum networks_change change);
 
 /* waits.c */
-struct network_wait *wait_new(
-	struct networks *ns, struct network *n, bool up, network_done_fn *done, void *data);
+struct network_wait *wait_new(struct networks *ns, struct network_wait **list, bool up,
+	network_done_fn *done, void *data); /* list: where it waits, NULL: to be answered at once */
 /* Answers one, or all of a network that wait for this; from the loop, later. */
 void wait_answer(struct network_wait *w, const struct err *e);
 void waits_answer(struct network *n, bool up, const struct err *e);
@@ -108,6 +122,8 @@ void network_take_back(struct network *n, pid_t pid, uint64_t start);
 bool network_stands(const struct network *n); /* its bridge, as the kernel has it now */
 /* It is up: makes anew what others took away, the bridge and its address; all: rules and ip_forward too. */
 void network_mend(struct network *n, bool all);
+/* The door is shut, or could not be. */
+void network_door_moved(struct network *n, const struct err *e);
 void network_dnsmasq_event(void *data, enum dnsmasq_event event, const struct err *e);
 
 /* make.c */
@@ -115,6 +131,9 @@ int network_ip_forward(bool on, struct err *e);
 int network_make_bridge(struct network *n, struct err *e);
 void network_delete_bridge(struct network *n);
 int network_write_dnsmasq(struct network *n, struct err *e);
+/* NULL on failure, then done is not called. */
+struct child *network_run_nft(struct networks *ns, const char *text,
+	void (*done)(void *data, const struct child_result *r), void *data, struct err *e);
 /* Run nft; done is called once from the loop, and sets n->nft to NULL. */
 int network_load_rules(
 	struct network *n, void (*done)(void *data, const struct child_result *r), struct err *e);
@@ -142,6 +161,19 @@ void resolv_watch(struct networks *ns);
 bool resolv_is_meant(const struct networks *ns, int handle, const char *file);
 void resolv_changed(struct networks *ns); /* for all that stand */
 
+/* door.c */
+void door_init(struct networks *ns, const char *run_dir);
+void door_need(struct networks *ns);  /* is shut when its state says so, see network_door_moved() */
+void door_leave(struct networks *ns); /* a network or tap is gone: opens it if that was the last */
+void door_mend(struct networks *ns);  /* sets or removes the table, whatever it is said to be */
+void door_put(struct networks *ns, struct buf *text); /* for a network's load; then door_loaded() */
+void door_loaded(struct networks *ns);
+void door_not_loaded(struct networks *ns); /* nft did not even start */
+/* Its removal for the network that is the last: true, then door_taken() follows. */
+bool door_take(struct network *n, struct buf *text);
+void door_taken(struct networks *ns, const struct err *e);
+void door_release(struct networks *ns);
+
 /* claims.c */
 struct claim *claims_find(struct networks *ns, const char *vm, const char *nic);
 void claims_free(struct networks *ns);
@@ -153,6 +185,7 @@ bool network_pool(
 int host_lines_prepare(struct network *n, struct err *e); /* directory and all lines, anew */
 int host_dirs_make(const struct network *n, struct err *e); /* where they stand, with nothing removed */
 void network_join_all(struct network *n);		  /* after the bridge was made anew */
+void network_taps_down(struct network *n);		  /* before it goes */
 size_t network_attached(const struct network *n);
 
 /* leases.c */

@@ -15,7 +15,7 @@ static void check_up(struct network *n)
 {
 	char ip[NET_IP_TEXT];
 
-	if (n->state != NETWORK_RAISING || n->nft)
+	if (n->state != NETWORK_RAISING || n->nft || n->ns->door.state != DOOR_SHUT)
 		return;
 	if (n->plan.step[NET_STEP_DNSMASQ] && n->dnsmasq.state != DNSMASQ_UP &&
 		n->dnsmasq.state != DNSMASQ_MISSING)
@@ -49,7 +49,18 @@ static void on_rules(void *data, const struct child_result *r)
 		give_up(n, &e);
 		return;
 	}
+	door_loaded(n->ns);
 	check_up(n);
+}
+
+void network_door_moved(struct network *n, const struct err *e)
+{
+	if (e && n->state == NETWORK_RAISING)
+		give_up(n, e);
+	else if (n->state == NETWORK_RAISING)
+		check_up(n);
+	else if (n->state == NETWORK_UP && (e || n->ns->door.state == DOOR_SHUT))
+		waits_answer(n, true, e);
 }
 
 static int plan(struct network *n, struct err *e)
@@ -220,6 +231,7 @@ static void down(struct network *n)
 	else
 		log_info(NULL, "network %s: down", n->name);
 	networks_changed(n->ns, n->name, NETWORKS_DOWN);
+	door_leave(n->ns);
 	if (waits_any(n, true))
 		network_raise(n);
 }
@@ -227,6 +239,7 @@ static void down(struct network *n)
 static void on_rules_gone(void *data, const struct child_result *r)
 {
 	struct network *n = data;
+	struct networks *ns = n->ns;
 	struct err e = ERR_INIT;
 
 	n->nft = NULL;
@@ -236,6 +249,8 @@ static void on_rules_gone(void *data, const struct child_result *r)
 			e.text);
 	}
 	down(n);
+	if (ns->door.taker == n)
+		door_taken(ns, r->status != 0 ? &e : NULL);
 }
 
 static void undo_rest(struct network *n)
@@ -254,6 +269,7 @@ static void undo_rest(struct network *n)
 void network_lower(struct network *n)
 {
 	n->state = NETWORK_STOPPING;
+	network_taps_down(n);
 	child_cancel(n->nft);
 	n->nft = NULL;
 	dnsmasq_stop(&n->dnsmasq);
@@ -267,8 +283,11 @@ static void on_rules_again(void *data, const struct child_result *r)
 	struct err e = ERR_INIT;
 
 	n->nft = NULL;
-	if (r->status == 0)
+	if (r->status == 0) {
+		door_loaded(n->ns);
+		network_door_moved(n, NULL);
 		return;
+	}
 	network_nft_error(r, &e);
 	log_error(NULL, "network %s: its rules could not be set again: %s", n->name, e.text);
 }

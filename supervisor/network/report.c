@@ -86,7 +86,7 @@ static json_t *nic_json(const struct claim *c, const struct network *n)
 {
 	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:b, s:b}", "vm", c->vm, "nic", c->nic,
 		"name", c->hostname, "mac", mac_json(c->mac), "address", ip_json(c->address, 0),
-		"tap", text_json(c->ifname), "attached", c->attached, "seen",
+		"tap", text_json(c->tap.name), "attached", c->attached, "seen",
 		claim_seen(c, leases_by_mac(n, c->mac)));
 }
 

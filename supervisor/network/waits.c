@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/network/private.h"
 
-static void unlink_wait(struct network_wait **list, const struct network_wait *w)
+static void unlink_wait(struct network_wait *w)
 {
-	while (*list && *list != w)
-		list = &(*list)->next;
-	if (*list)
-		*list = w->next;
+	struct network_wait **at = w->list;
+
+	while (at && *at && *at != w)
+		at = &(*at)->next;
+	if (at && *at)
+		*at = w->next;
+	w->list = NULL;
 }
 
 static void on_answer(struct ev_loop *ev, ev_timer *t, int revents)
@@ -14,35 +17,34 @@ static void on_answer(struct ev_loop *ev, ev_timer *t, int revents)
 	struct network_wait *w = t->data;
 
 	(void)ev, (void)revents;
-	unlink_wait(&w->ns->answered, w);
+	unlink_wait(w);
 	w->done(w->data, w->result.number ? &w->result : NULL);
 	free(w);
 }
 
-struct network_wait *wait_new(
-	struct networks *ns, struct network *n, bool up, network_done_fn *done, void *data)
+struct network_wait *wait_new(struct networks *ns, struct network_wait **list, bool up,
+	network_done_fn *done, void *data)
 {
 	struct network_wait *w = xcalloc(1, sizeof *w);
 
 	w->ns = ns;
-	w->network = n;
+	w->list = list;
 	w->up = up;
 	w->done = done;
 	w->data = data;
 	ev_timer_init(&w->now, on_answer, 0, 0);
 	w->now.data = w;
-	if (n) {
-		w->next = n->waits;
-		n->waits = w;
+	if (list) {
+		w->next = *list;
+		*list = w;
 	}
 	return w;
 }
 
 void wait_answer(struct network_wait *w, const struct err *e)
 {
-	if (w->network)
-		unlink_wait(&w->network->waits, w);
-	w->network = NULL;
+	unlink_wait(w);
+	w->list = &w->ns->answered;
 	err_copy(&w->result, e);
 	w->next = w->ns->answered;
 	w->ns->answered = w;
@@ -70,7 +72,7 @@ void network_wait_cancel(struct network_wait *w)
 {
 	if (!w)
 		return;
-	unlink_wait(w->network ? &w->network->waits : &w->ns->answered, w);
+	unlink_wait(w);
 	ev_timer_stop(w->ns->ev, &w->now);
 	free(w);
 }

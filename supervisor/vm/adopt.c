@@ -48,7 +48,7 @@ static void adopt_running(struct vm *vm, const struct record_process *p)
 	for (size_t i = 0; i < vm->nics; i++) {
 		struct network_nic nic = vm_network_nic(vm, &vm->nic[i]);
 
-		networks_hold(vm->daemon->networks, &nic, vm->nic[i].ifname);
+		networks_hold(vm->daemon->networks, &nic, &vm->nic[i].tap);
 	}
 	if (display_open(vm, &e) < 0)
 		log_warning(vm->name, "display: %s", e.text);

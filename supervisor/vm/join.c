@@ -43,9 +43,9 @@ static int join_networks(struct vm *vm, bool again, struct err *e)
 		int r = 0;
 
 		if (again)
-			networks_rejoin(vm->daemon->networks, &nic, vm->nic[i].ifname);
+			networks_rejoin(vm->daemon->networks, &nic, &vm->nic[i].tap);
 		else
-			r = networks_join(vm->daemon->networks, &nic, vm->nic[i].ifname, e);
+			r = networks_join(vm->daemon->networks, &nic, &vm->nic[i].tap, e);
 		if (r < 0)
 			return err_wrap(e, r, "nic '%s'", vm->nic[i].id);
 	}

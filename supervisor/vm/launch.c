@@ -25,8 +25,8 @@ int vm_argv_context(struct vm *vm, const struct conf_vm *c, const struct probe *
 	for (size_t i = 0; i < c->nics; i++)
 		snprintf(tap[i], sizeof tap[i], "vk-%.9s.%u", vm->name, (unsigned)i % 100);
 	for (size_t i = 0; i < vm->nics && i < c->nics; i++)
-		if (vm->nic[i].ifname[0])
-			memcpy(tap[i], vm->nic[i].ifname, sizeof tap[i]);
+		if (vm->nic[i].tap.name[0])
+			memcpy(tap[i], vm->nic[i].tap.name, sizeof tap[i]);
 	*ctx = (struct argv_context){ .paste = paste,
 		.accel = accel,
 		.origin = ARGV_FRESH,

@@ -161,8 +161,6 @@ static void next_network(struct vm_prepare *p)
 {
 	struct vm *vm = p->vm;
 
-	while (p->nic < vm->nics && !vm->nic[p->nic].network)
-		p->nic++;
 	if (p->nic < vm->nics)
 		p->net = networks_need(
 			vm->daemon->networks, vm->nic[p->nic].network, on_network, p);

@@ -23,8 +23,8 @@ static json_t *nics_to_json(const struct vm *vm)
 		const struct vm_nic *n = &vm->nic[i];
 
 		json_array_append_new(nics,
-			json_pack("{s:s, s:s, s:s?, s:s?, s:s, s:I, s:b, s:b}", "id", n->id, "ifname",
-				n->ifname, "network", n->network, "bridge", n->bridge, "hostname",
+			json_pack("{s:s, s:s, s:i, s:s?, s:s?, s:s, s:I, s:b, s:b}", "id", n->id, "ifname",
+				n->tap.name, "ifindex", n->tap.index, "network", n->network, "bridge", n->bridge, "hostname",
 				n->hostname, "address", (json_int_t)n->address, "fixed", n->fixed, "link",
 				n->link));
 	}
@@ -179,7 +179,8 @@ static void read_nics(struct vm *vm, const json_t *nics)
 		const char *ifname = json_string_value(json_object_get(j, "ifname"));
 
 		n->id = xstrdup(id ? id : "");
-		snprintf(n->ifname, sizeof n->ifname, "%s", ifname ? ifname : "");
+		snprintf(n->tap.name, sizeof n->tap.name, "%s", ifname ? ifname : "");
+		n->tap.index = (int)json_integer_value(json_object_get(j, "ifindex")); /* 0: an older one's */
 		n->network = xstrdup(json_string_value(json_object_get(j, "network")));
 		n->bridge = xstrdup(json_string_value(json_object_get(j, "bridge")));
 		n->hostname = xstrdup(json_string_value(json_object_get(j, "hostname")));

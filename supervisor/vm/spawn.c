@@ -154,7 +154,7 @@ static int make_taps(struct vm *vm, struct baggage *b, struct err *e)
 {
 	for (size_t i = 0; i < vm->nics; i++) {
 		struct network_nic nic = vm_network_nic(vm, &vm->nic[i]);
-		int fd, r = networks_tap(vm->daemon->networks, &nic, vm->nic[i].ifname, &fd, e);
+		int fd, r = networks_tap(vm->daemon->networks, &nic, &vm->nic[i].tap, &fd, e);
 
 		if (r < 0)
 			return err_wrap(e, r, "nic '%s'", vm->nic[i].id);

@@ -259,7 +259,7 @@ void vm_clean(struct vm *vm)
 	vm->display = NULL;
 	output_keep(vm);
 	for (size_t i = 0; i < vm->nics; i++)
-		networks_leave(vm->daemon->networks, vm->name, vm->nic[i].id);
+		networks_leave(vm->daemon->networks, vm->name, vm->nic[i].id, &vm->nic[i].tap);
 	close_fd(&vm->pidfd);
 	vm->pid = 0;
 	vm->starttime = 0;

@@ -65,7 +65,7 @@ enum {
 
 struct vm_nic { /* one NIC of the running process */
 	char *id, *network, *bridge, *hostname;
-	char ifname[16];
+	struct tap tap;
 	uint8_t mac[ETH_ALEN];
 	uint32_t address;
 	bool fixed, link;

@@ -62,6 +62,16 @@ static void test_nft(void **state)
 	}
 }
 
+static void test_nft_taps(void **state)
+{
+	struct buf b = BUF_INIT;
+
+	(void)state;
+	assert_int_equal(nft_taps(&b, "vmkeep-taps"), 0);
+	check_golden("taps.nft", &b);
+	buf_release(&b);
+}
+
 /* Twice, as after a crash, and then gone. */
 static void test_nft_takes_it(void **state)
 {
@@ -237,6 +247,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nft),
+		cmocka_unit_test(test_nft_taps),
 		cmocka_unit_test(test_nft_takes_it),
 		cmocka_unit_test(test_dnsmasq),
 		cmocka_unit_test(test_dnsmasq_takes_it),

@@ -165,7 +165,7 @@ static inline int teardown(void **state)
 struct machine {
 	struct guest guest;
 	struct network_nic nic;
-	char ifname[16];
+	struct tap tap;
 };
 
 /* Claims, makes the tap and joins, as a VM does at its start. */
@@ -180,10 +180,10 @@ static inline void machine_up(struct machine *m, const char *vm, uint8_t last)
 	memcpy(m->nic.mac, (const uint8_t[]){ 0x52, 0x54, 0, 1, 2, last }, ETH_ALEN);
 	m->nic.link = true;
 	if (networks_claim(w.ns, &m->nic, &address, &e) < 0 ||
-		networks_tap(w.ns, &m->nic, m->ifname, &m->guest.fd, &e) < 0)
+		networks_tap(w.ns, &m->nic, &m->tap, &m->guest.fd, &e) < 0)
 		fail_msg("%s", e.text);
 	m->nic.address = address;
-	if (networks_join(w.ns, &m->nic, m->ifname, &e) < 0)
+	if (networks_join(w.ns, &m->nic, &m->tap, &e) < 0)
 		fail_msg("%s", e.text);
 	memcpy(m->guest.mac, m->nic.mac, ETH_ALEN);
 }
@@ -191,7 +191,7 @@ static inline void machine_up(struct machine *m, const char *vm, uint8_t last)
 static inline void machine_down(struct machine *m)
 {
 	close_fd(&m->guest.fd);
-	networks_leave(w.ns, m->nic.vm, m->nic.nic);
+	networks_leave(w.ns, m->nic.vm, m->nic.nic, &m->tap);
 }
 
 static inline char ip_forward(void)

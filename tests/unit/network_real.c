@@ -124,7 +124,7 @@ static void test_adoption(void **state)
 	assert_int_equal(networks_adopt(w.ns, NULL), 0);
 	assert_int_equal(net("default")->state, NETWORK_UP);
 	assert_int_equal(net("default")->dnsmasq.pid, pid);
-	networks_rejoin(w.ns, &nic, a.ifname);
+	networks_rejoin(w.ns, &nic, &a.tap);
 	assert_int_equal(up("default"), 0);
 	assert_true(guest_dhcp(&a.guest, NULL));
 	assert_int_equal(a.guest.address, nic.address);
@@ -134,7 +134,7 @@ static void test_adoption(void **state)
 	assert_int_equal(sh("ip link del virbr0; nft flush ruleset"), 0);
 	daemon_starts();
 	assert_int_equal(networks_adopt(w.ns, NULL), 0);
-	networks_rejoin(w.ns, &nic, a.ifname);
+	networks_rejoin(w.ns, &nic, &a.tap);
 	for (double start = milliseconds(); !back && milliseconds() - start < 5000;) {
 		ev_run(w.loop.ev, EVRUN_ONCE);
 		back = net("default")->dnsmasq.pid != pid &&
@@ -155,7 +155,7 @@ static void join(struct machine *m)
 {
 	struct err e = ERR_INIT;
 
-	if (networks_join(w.ns, &m->nic, m->ifname, &e) < 0)
+	if (networks_join(w.ns, &m->nic, &m->tap, &e) < 0)
 		fail_msg("%s", e.text);
 }
 
@@ -163,6 +163,7 @@ static void join(struct machine *m)
 static void test_lines_come_and_go(void **state)
 {
 	struct machine a = { 0 }, b = { 0 };
+	const struct tap none = { 0 };
 	pid_t pid;
 
 	(void)state;
@@ -170,12 +171,12 @@ static void test_lines_come_and_go(void **state)
 	pid = net("default")->dnsmasq.pid;
 	machine_up(&a, "web1", 1);
 	machine_up(&b, "db1", 2);
-	networks_leave(w.ns, "db1", "lan");
+	networks_leave(w.ns, "db1", "lan", &none);
 	networks_unclaim(w.ns, "db1");
 	for (uint32_t i = 0; i < 5; i++) {
 		assert_true(guest_dhcp(&a.guest, NULL));
 		assert_int_equal(a.guest.address, a.nic.address);
-		networks_leave(w.ns, "web1", "lan");
+		networks_leave(w.ns, "web1", "lan", &none);
 		a.nic.address = 0xc0a87a32 + i;
 		a.nic.fixed = true;
 		join(&a);

@@ -58,23 +58,23 @@ static void test_foreign_bridge(void **state)
 	_cleanup_(close_fd) int fd = -1;
 	struct err e = ERR_INIT;
 	uint32_t address = 1;
-	char ifname[16];
+	struct tap tap;
 
 	(void)state;
 	memcpy(nic.mac, (const uint8_t[]){ 0x52, 0x54, 0, 1, 2, 3 }, ETH_ALEN);
 	nic.link = true;
 	assert_int_equal(networks_claim(w.ns, &nic, &address, &e), 0);
 	assert_int_equal(address, 0);
-	assert_int_equal(networks_tap(w.ns, &nic, ifname, &fd, &e), 0);
-	assert_int_not_equal(networks_join(w.ns, &nic, ifname, &e), 0);
+	assert_int_equal(networks_tap(w.ns, &nic, &tap, &fd, &e), 0);
+	assert_int_not_equal(networks_join(w.ns, &nic, &tap, &e), 0);
 	assert_int_equal(e.class, ERR_NOT_FOUND);
 	assert_int_equal(sh("ip link add br9 type veth peer name br9x"), 0);
-	assert_int_not_equal(networks_join(w.ns, &nic, ifname, &e), 0);
+	assert_int_not_equal(networks_join(w.ns, &nic, &tap, &e), 0);
 	assert_int_equal(e.class, ERR_CONFLICT);
 	assert_int_equal(sh("ip link del br9 && ip link add br9 type bridge"), 0);
-	assert_int_equal(networks_join(w.ns, &nic, ifname, &e), 0);
+	assert_int_equal(networks_join(w.ns, &nic, &tap, &e), 0);
 	assert_int_equal(sh("ip link show master br9 | grep -q 'alias vmkeep:web1:lan'"), 0);
-	networks_leave(w.ns, "web1", "lan");
+	networks_leave(w.ns, "web1", "lan", &tap);
 	assert_int_equal(sh("ip link del br9"), 0);
 }
 
@@ -126,7 +126,11 @@ static void test_force(void **state)
 	machine_up(&a, "web1", 1);
 	assert_true(guest_dhcp(&a.guest, NULL));
 	assert_int_equal(stop("default", true), 0);
-	assert_nothing_left();
+	/* its tap is there, down, and shut off from the host */
+	assert_int_not_equal(sh("ip link show virbr0 2>/dev/null"), 0);
+	assert_int_equal(sh("ip -o link show vk0 | grep -vq '[<,]UP[,>]'"), 0);
+	assert_int_equal(sh("test \"$(nft list tables)\" = \"table inet $(nft list tables | "
+			    "sed -n 's/^table inet \\(vmkeep.*-taps\\)$/\\1/p')\""), 0);
 	assert_int_equal(up("default"), 0);
 	assert_true(guest_dhcp(&a.guest, NULL));
 	assert_int_equal(a.guest.address, a.nic.address);

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The door: a tap of ours that is on no bridge is an interface of the host, and one rule drops what comes
+ * in by it (net/nft.h). Its table is there before a tap can be up, as long as one is there or a network
+ * stands, so that a start waits for it once, and goes with the last; it stays while no daemon runs.
+ *
+ * A network's own load brings the table along, a network that is the last takes it along. Otherwise
+ * one nft at a time runs here. RUN/networks/door says that there may be a table to remove.
+ */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "base/log.h"
+#include "net/nft.h"
+#include "supervisor/network/private.h"
+
+static bool door_is_needed(const struct networks *ns, const struct network *but)
+{
+	for (const struct network *n = ns->list; n; n = n->next)
+		if (n != but && n->state != NETWORK_DOWN)
+			return true;
+	for (const struct claim *c = ns->claims; c; c = c->next)
+		if (c->tap.name[0])
+			return true;
+	return false;
+}
+
+static char *door_path(const struct networks *ns)
+{
+	return xasprintf("%s/door", ns->run);
+}
+
+void door_put(struct networks *ns, struct buf *text)
+{
+	_cleanup_(free_ptr) char *path = door_path(ns);
+	_cleanup_(close_fd) int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		log_error(NULL, "write '%s': %s", path, strerror(errno));
+	ns->door.marked = true;
+	nft_taps(text, ns->door.table);
+}
+
+static void door_unmark(struct networks *ns)
+{
+	_cleanup_(free_ptr) char *path = door_path(ns);
+
+	ns->door.marked = false;
+	if (unlink(path) < 0 && errno != ENOENT)
+		log_error(NULL, "remove '%s': %s", path, strerror(errno));
+}
+
+void door_not_loaded(struct networks *ns)
+{
+	if (ns->door.state == DOOR_OPEN)
+		door_unmark(ns);
+}
+
+void door_loaded(struct networks *ns)
+{
+	if (ns->door.state == DOOR_OPEN)
+		ns->door.state = DOOR_SHUT;
+}
+
+bool door_take(struct network *n, struct buf *text)
+{
+	struct door *d = &n->ns->door;
+
+	if (!d->marked || door_is_needed(n->ns, n) || (d->state != DOOR_OPEN && d->state != DOOR_SHUT))
+		return false;
+	nft_delete(text, d->table);
+	d->state = DOOR_OPENING;
+	d->taker = n;
+	return true;
+}
+
+void door_taken(struct networks *ns, const struct err *e)
+{
+	ns->door.state = DOOR_OPEN;
+	ns->door.taker = NULL;
+	if (e)
+		log_error(NULL, "table '%s' may be left: %s", ns->door.table, e->text);
+	else
+		door_unmark(ns);
+	/* wished for meanwhile */
+	if (door_is_needed(ns, NULL))
+		door_need(ns);
+}
+
+static void door_on_opened(void *data, const struct child_result *r)
+{
+	struct networks *ns = data;
+	struct err e = ERR_INIT;
+
+	ns->door.nft = NULL;
+	if (r->status != 0)
+		network_nft_error(r, &e);
+	door_taken(ns, r->status != 0 ? &e : NULL);
+}
+
+void door_leave(struct networks *ns)
+{
+	struct buf text = BUF_INIT;
+	struct err e = ERR_INIT;
+
+	if (ns->door.state != DOOR_SHUT || door_is_needed(ns, NULL))
+		return;
+	ns->door.state = DOOR_OPENING;
+	nft_delete(&text, ns->door.table);
+	ns->door.nft = network_run_nft(ns, text.data, door_on_opened, ns, &e);
+	buf_release(&text);
+	if (!ns->door.nft)
+		door_taken(ns, &e);
+}
+
+/* Those who wait for the door are networks being raised, and VMs. */
+static void door_answer(struct networks *ns, const struct err *e)
+{
+	ns->door.state = e ? DOOR_OPEN : DOOR_SHUT;
+	if (e)
+		log_error(NULL, "the rule for taps without a bridge could not be set: %s", e->text);
+	while (ns->door.waits)
+		wait_answer(ns->door.waits, e);
+	for (struct network *n = ns->list; n; n = n->next)
+		network_door_moved(n, e);
+	door_leave(ns);
+}
+
+static void door_on_shut(void *data, const struct child_result *r)
+{
+	struct networks *ns = data;
+	struct err e = ERR_INIT;
+
+	ns->door.nft = NULL;
+	if (r->status != 0)
+		network_nft_error(r, &e);
+	door_answer(ns, r->status != 0 ? &e : NULL);
+}
+
+static void door_shut(struct networks *ns)
+{
+	struct buf text = BUF_INIT;
+	struct err e = ERR_INIT;
+
+	ns->door.state = DOOR_SHUTTING;
+	door_put(ns, &text);
+	ns->door.nft = network_run_nft(ns, text.data, door_on_shut, ns, &e);
+	buf_release(&text);
+	if (ns->door.nft)
+		return;
+	ns->door.state = DOOR_OPEN;
+	door_not_loaded(ns);
+	door_answer(ns, &e);
+}
+
+void door_need(struct networks *ns)
+{
+	if (ns->door.state == DOOR_OPEN)
+		door_shut(ns);
+}
+
+void door_mend(struct networks *ns)
+{
+	for (const struct network *n = ns->list; n; n = n->next)
+		if (n->state == NETWORK_UP) /* its own load brings it along */
+			return;
+	if (ns->door.state != DOOR_OPEN && ns->door.state != DOOR_SHUT)
+		return;
+	if (door_is_needed(ns, NULL)) {
+		door_shut(ns);
+	} else if (ns->door.marked) {
+		/* of a daemon that did not come to it */
+		ns->door.state = DOOR_SHUT;
+		door_leave(ns);
+	}
+}
+
+void door_init(struct networks *ns, const char *run_dir)
+{
+	_cleanup_(free_ptr) char *path = door_path(ns);
+
+	host_prefix(ns->door.table, run_dir);
+	strcat(ns->door.table, "-taps");
+	ns->door.marked = access(path, F_OK) == 0;
+}
+
+void door_release(struct networks *ns)
+{
+	child_cancel(ns->door.nft);
+	while (ns->door.waits)
+		network_wait_cancel(ns->door.waits);
+}
