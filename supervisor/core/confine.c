@@ -38,18 +38,37 @@ json_t *confine_plan(const char *role, const char *name, uid_t uid, const char *
 		"name", name, "uid", (json_int_t)uid, "root", root, "argv", words);
 }
 
-int confine_send(int pair[2], const json_t *plan, struct err *e)
+/* A fresh socket pair takes 200 kB at once; more is no plan. */
+static int confine_write(int sock, char *text, const int *fds, size_t n, struct err *e)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(PLAN_FDS_MAX * sizeof(int))] = { 0 };
+	struct iovec part = { text, strlen(text) };
+	struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1 };
+	struct cmsghdr *c = (void *)control;
+
+	if (n) {
+		m.msg_control = control;
+		m.msg_controllen = CMSG_SPACE(n * sizeof(int));
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(n * sizeof(int));
+		memcpy(CMSG_DATA(c), fds, n * sizeof(int));
+	}
+	if (sendmsg(sock, &m, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)part.iov_len)
+		return err_errno(e, "hand the plan to vmkeep-jail");
+	return 0;
+}
+
+int confine_send(int pair[2], const json_t *plan, const int *fds, size_t n_fds, struct err *e)
 {
 	_cleanup_(free_ptr) char *text = json_dumps(plan, JSON_COMPACT);
-	int r = 0;
+	int r;
 
 	if (!text)
 		return err_set(e, ERR_INVALID_CONFIG, "a value is not valid UTF-8");
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_errno(e, "socket pair");
-	/* a fresh socket pair takes 200 kB at once; more is no plan */
-	if (send(pair[0], text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)strlen(text))
-		r = err_errno(e, "hand the plan to vmkeep-jail");
+	r = confine_write(pair[0], text, fds, n_fds, e);
 	fcntl(pair[0], F_SETFL, O_NONBLOCK);
 	if (r < 0) {
 		close_fd(&pair[0]);
@@ -108,8 +127,8 @@ static void on_done(void *data, const struct child_result *r)
 	done(theirs, r, refused ? &e : NULL);
 }
 
-struct confined *confine_run(struct ev_loop *ev, const char *jail, json_t *plan,
-	const struct child_options *options, confined_fn *done, void *data, struct err *e)
+struct confined *confine_run_with(struct ev_loop *ev, const char *jail, json_t *plan, const int *fds,
+	size_t n_fds, const struct child_options *options, confined_fn *done, void *data, struct err *e)
 {
 	const char *argv[] = { jail, json_string_value(json_object_get(plan, "name")), NULL };
 	struct confined *c = xcalloc(1, sizeof *c);
@@ -118,7 +137,7 @@ struct confined *confine_run(struct ev_loop *ev, const char *jail, json_t *plan,
 	int pair[2] = { -1, -1 };
 
 	*c = (struct confined){ .sock = -1, .done = done, .data = data };
-	if (confine_send(pair, plan, e) == 0) {
+	if (confine_send(pair, plan, fds, n_fds, e) == 0) {
 		theirs.from = pair[1];
 		o.argv = argv;
 		o.more = &theirs;
@@ -135,6 +154,12 @@ struct confined *confine_run(struct ev_loop *ev, const char *jail, json_t *plan,
 	close_fd(&c->sock);
 	free(c);
 	return NULL;
+}
+
+struct confined *confine_run(struct ev_loop *ev, const char *jail, json_t *plan,
+	const struct child_options *options, confined_fn *done, void *data, struct err *e)
+{
+	return confine_run_with(ev, jail, plan, NULL, 0, options, done, data, e);
 }
 
 void confine_cancel(struct confined *c)

@@ -22,8 +22,8 @@ json_t *confine_plan(const char *role, const char *name, uid_t uid, const char *
 	const char *const *argv, struct err *e);
 
 /* Sends all but the end of the plan's line over a new pair, pair[0] of which is ours and does not
- * block. plan is the caller's. */
-int confine_send(int pair[2], const json_t *plan, struct err *e);
+ * block, and with it the descriptors that the plan's "fds" number. Plan and descriptors stay the caller's. */
+int confine_send(int pair[2], const json_t *plan, const int *fds, size_t n_fds, struct err *e);
 
 /* What vmkeep-jail said on it once it has ended or became the program: 0, or its error. */
 int confine_answer(int sock, struct err *e);
@@ -36,6 +36,10 @@ struct confined;
 typedef void confined_fn(void *data, const struct child_result *r, const struct err *e);
 struct confined *confine_run(struct ev_loop *ev, const char *jail, /* stolen */ json_t *plan,
 	const struct child_options *options, confined_fn *done, void *data, struct err *e);
+/* The same with descriptors for the plan's "fds", borrowed. */
+struct confined *confine_run_with(struct ev_loop *ev, const char *jail, /* stolen */ json_t *plan,
+	const int *fds, size_t n_fds, const struct child_options *options, confined_fn *done, void *data,
+	struct err *e);
 void confine_cancel(struct confined *c); /* NULL is fine */
 
 #endif

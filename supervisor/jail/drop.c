@@ -138,9 +138,11 @@ int privileges_drop(struct jail *j, struct err *e)
 /* Before "prepared" is said, because the daemon counts on exec then. */
 int program_check(struct jail *j, struct err *e)
 {
-	const char *path = j->argv[0];
+	const char *path = j->role->run ? NULL : j->argv[0];
 	struct stat st;
 
+	if (!path)
+		return 0;
 	errno = 0;
 	if (stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0)
 		return 0;
@@ -167,15 +169,15 @@ static int move_above(int *fd, int above, struct err *e)
 /* First all out of the way, then each to its number; what is not placed goes with exec. */
 int fds_place(struct jail *j, struct err *e)
 {
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC), above = STDERR_FILENO + 1, r;
+	int null = -1, above = STDERR_FILENO + 1, r;
 
-	if (null < 0)
+	if (!j->role->bare && (null = open("/dev/null", O_RDWR | O_CLOEXEC)) < 0)
 		return err_errno(e, "open /dev/null");
 	for (size_t i = 0; i < j->n_fds; i++)
 		if (j->to[i] >= above)
 			above = j->to[i] + 1;
 	r = move_above(&j->sock, above, e);
-	if (r == 0)
+	if (r == 0 && null >= 0)
 		r = move_above(&null, above, e);
 	for (size_t i = 0; r == 0 && i < j->n_fds; i++)
 		r = move_above(&j->fd[i], above, e);
@@ -185,7 +187,7 @@ int fds_place(struct jail *j, struct err *e)
 			if (r == 0)
 				fcntl(j->file[i].data, F_SETFD, 0); /* the claim, see files.c */
 		}
-	for (int fd = STDIN_FILENO; r == 0 && fd <= (j->role->own_output ? STDIN_FILENO : STDERR_FILENO); fd++)
+	for (int fd = STDIN_FILENO; r == 0 && null >= 0 && fd <= (j->role->own_output ? STDIN_FILENO : STDERR_FILENO); fd++)
 		if (dup2(null, fd) < 0)
 			r = err_errno(e, "place descriptor %d", fd);
 	for (size_t i = 0; r == 0 && i < j->n_fds; i++)

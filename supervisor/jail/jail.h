@@ -86,11 +86,15 @@ struct jail_group { /* the control group; limits of 0 are none */
 
 enum { JAIL_FILES_MAX = 256, JAIL_NODES_MAX = 16, JAIL_PATHS_MAX = 8 };
 
+struct jail;
+
 /* What the program is decides what it may; the plan only names it. Limits of 0 are none. */
 struct jail_role {
 	const char *name;
 	const char *install;  /* the cure where it is missing */
 	uint64_t keep;	      /* capabilities, as bits */
+	int (*run)(struct jail *j); /* our own, in place of a program: its exit status */
+	bool bare;	      /* a private root with nothing in it at all */
 	bool host_network;    /* else a network namespace with nothing in it */
 	bool own_output;      /* 1 and 2 stay what vmkeep-jail was started with; else /dev/null */
 	uint64_t nofile, nproc, cpu_seconds, memory;

@@ -167,6 +167,8 @@ int main(void)
 		return check(&j);
 	if (answer(j.sock, json_pack("{s:{}}", "prepared")) < 0)
 		return 1; /* nobody is there who would look after QEMU */
+	if (j.role->run)
+		return j.role->run(&j);
 	if (j.modules)
 		env[4] = xasprintf("QEMU_MODULE_DIR=%s", j.modules);
 	execve(j.argv[0], jail_words(j.argv), jail_words(env));

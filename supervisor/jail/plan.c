@@ -94,6 +94,8 @@ static int parse_argv(struct jail *j, json_t *list, struct err *e)
 {
 	size_t n = json_array_size(list);
 
+	if (j->role->run)
+		return n ? err_set(e, ERR_USAGE, "plan: role '%s' runs no program", j->role->name) : 0;
 	if (n == 0 || n > FILES_ARGV_MAX)
 		return err_set(e, ERR_USAGE, "plan: argv has %zu words", n);
 	j->argv = xcalloc(n + 1, sizeof *j->argv);
@@ -243,7 +245,7 @@ void plan_release(struct jail *j)
 
 int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 {
-	json_t *argv, *fds = NULL, *dev = NULL, *paths = NULL, *files = NULL, *group = NULL, *identity = NULL, *o;
+	json_t *argv = NULL, *fds = NULL, *dev = NULL, *paths = NULL, *files = NULL, *group = NULL, *identity = NULL, *o;
 	const char *role = "qemu";
 	int version, kvm = 0, tun = 0, check = 0, running = 0, io_uring = 0, r;
 	json_int_t uid;
@@ -254,7 +256,7 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 		return err_set(e, ERR_USAGE, "plan: %s", je.text);
 	j->plan = o;
 	if (json_unpack_ex(o, &je, 0,
-		    "{s:i, s:s, s?s, s:I, s:o, s?o, s:s, s?s, s?b, s?b, s?i, s?b, s?b, s?b, s?s, s?o, s?o, s?o, s?o, s?o !}",
+		    "{s:i, s:s, s?s, s:I, s?o, s?o, s:s, s?s, s?b, s?b, s?i, s?b, s?b, s?b, s?s, s?o, s?o, s?o, s?o, s?o !}",
 		    "version", &version, "name", &j->name, "role", &role, "uid", &uid, "argv", &argv, "fds",
 		    &fds, "root", &j->root, "image_dir", &j->image_dir, "kvm", &kvm, "tun", &tun,
 		    "oom_score_adj", &j->oom_score_adj, "check", &check, "running", &running, "io_uring",

@@ -27,6 +27,8 @@
  *   version 1, name, uid (gid is the same number), argv [..], fds [numbers in QEMU, 2 is stderr],
  *   role: "qemu" (the default), "tool" (qemu-img: limits to time, memory and what it may write),
  *         "dnsmasq" (the host's network, and two capabilities for it),
+ *         "relay" (vmkeep-jail's own relay.c: fds 0, 1 and 2 as in relay.h, no argv; it leaves a process of
+ *         its own behind and ends),
  *   root: directory where the private root is mounted (exists, root's own; the host does not see it),
  *   image_dir: for paths with beneath,
  *   kvm: bool (device node wanted), tun: false, oom_score_adj: int,

@@ -182,11 +182,11 @@ int root_build(struct jail *j, struct err *e)
 	root = open(j->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0 || fchdir(root) < 0)
 		return err_errno(e, "enter %s", j->root);
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(system_paths); i++)
+	for (size_t i = 0; r == 0 && !j->role->bare && i < ARRAY_SIZE(system_paths); i++)
 		r = put_system_path(root, system_paths[i], system_paths[i], e);
 	if (r == 0 && j->modules)
 		r = put_system_path(root, kept_modules, modules_place, e);
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(devices); i++)
+	for (size_t i = 0; r == 0 && !j->role->bare && i < ARRAY_SIZE(devices); i++)
 		r = put_node(root, devices[i].path, S_IFCHR | devices[i].mode,
 			makedev(devices[i].major, devices[i].minor), 0, e);
 	for (size_t i = 0; r == 0 && i < j->n_nodes; i++)

@@ -332,7 +332,7 @@ static int run(struct dnsmasq *d, struct err *e)
 	int r = plan ? own_lease_file(d, e) : e->number;
 
 	if (r == 0)
-		r = confine_send(pair, plan, e);
+		r = confine_send(pair, plan, NULL, 0, e);
 	json_decref(plan);
 	if (r == 0 && pipe2(words, O_CLOEXEC) < 0)
 		r = err_errno(e, "pipe");

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "supervisor/vm/relay.h"
 #include "supervisor/vm/vms.h"
 
 enum {
@@ -21,6 +22,7 @@ enum {
 	VNC_PORTS = 4096,
 	VNC_PER_TURN = 4,     /* accepted before others get their turn */
 	VNC_PENDING_MAX = 8,  /* on their way to QEMU */
+	VNC_CLIENTS_MAX = 32, /* that QEMU has of the unix socket */
 	VNC_PASSWORD_MAX = 8, /* RFB takes no more */
 	VNC_PASSWORD_FILE_MAX = 4096,
 };
@@ -32,8 +34,10 @@ struct display {
 	int fd;
 	struct acceptor acceptor;
 	char *address;
+	bool local;
 	unsigned refs; /* the VM's own, and one for each connection on its way */
-	unsigned serial;
+	unsigned pending, serial;
+	struct relay_peers peers;
 };
 
 static void display_unref(struct display *d)
@@ -204,49 +208,119 @@ static void refuse(int fd, const char *why)
 		shutdown(fd, SHUT_WR);
 }
 
-/* vm is not looked at: it may be gone, and its display closed. */
+/* What QEMU gets, until it has it: the daemon may still say why not. */
+struct client {
+	struct display *display;
+	int fd;
+	unsigned waits; /* for QEMU's answer, for the relay */
+};
+
+static void client_unwait(void *data)
+{
+	struct client *c = data;
+
+	if (--c->waits)
+		return;
+	c->display->pending--;
+	display_unref(c->display);
+	close_fd(&c->fd);
+	free(c);
+}
+
+/* The VM may be gone, and its display closed. */
+static bool client_refused(struct client *c, const struct err *e)
+{
+	if (!e)
+		return false;
+	if (c->display->fd >= 0)
+		log_warning(c->display->vm->name, "display: a connection was not taken: %s", e->text);
+	refuse(c->fd, "the guest's QEMU does not take the connection");
+	return true;
+}
+
 static void on_added(void *data, const json_t *result, const struct err *e)
 {
-	struct display *d = data;
-
 	(void)result;
-	if (e && d->fd >= 0)
-		log_warning(d->vm->name, "display: a connection was not taken: %s", e->text);
-	display_unref(d);
+	client_refused(data, e);
+	client_unwait(data);
 }
 
 /* getfd and add_client go out together: when the first fails, so does the second. */
-static void hand_over(struct display *d, int fd)
+static void hand_over(struct client *c)
 {
-	struct qmp *q = d->vm->qmp;
+	struct vm *vm = c->display->vm;
 	char name[32];
 
-	snprintf(name, sizeof name, "vnc-%u", ++d->serial);
-	d->refs++;
-	qmp_call(q, "getfd", json_pack("{s:s}", "fdname", name), fd, VM_QMP_SECONDS, NULL, NULL);
-	qmp_call(q, "add_client",
-		json_pack("{s:s, s:s, s:b}", "protocol", "vnc", "fdname", name, "skipauth",
-			!d->vm->running.password),
-		-1, VM_QMP_SECONDS, on_added, d);
+	snprintf(name, sizeof name, "vnc-%u", ++c->display->serial);
+	qmp_call(vm->qmp, "getfd", json_pack("{s:s}", "fdname", name), c->fd, VM_QMP_SECONDS, NULL, NULL);
+	qmp_call(vm->qmp, "add_client",
+		json_pack("{s:s, s:s, s:b}", "protocol", "vnc", "fdname", name, "skipauth", !vm->running.password),
+		-1, VM_QMP_SECONDS, on_added, c);
+}
+
+/* How many it has it alone knows; one that lies about it has what it asked for. */
+static void on_counted(void *data, const json_t *result, const struct err *e)
+{
+	struct client *c = data;
+	const size_t n = json_array_size(json_object_get(result, "clients"));
+	struct vm *vm = c->display->fd >= 0 ? c->display->vm : NULL;
+
+	if (!client_refused(c, e)) {
+		if (vm && vm->qmp && n < VNC_CLIENTS_MAX) {
+			hand_over(c);
+			return;
+		}
+		refuse(c->fd, vm && vm->qmp ? "too many clients are connected" : "the guest is gone");
+	}
+	client_unwait(c);
 }
 
 static const char *not_now(const struct display *d)
 {
 	if (!d->vm->qmp || !qmp_is_ready(d->vm->qmp))
 		return "the guest's QEMU does not answer at present";
-	return d->refs > VNC_PENDING_MAX ? "too many connections at once" : NULL;
+	return d->pending >= VNC_PENDING_MAX ? "too many connections at once" : NULL;
 }
 
-static void on_connect(struct acceptor *a, int accepted)
+static void on_local(struct client *c, int fd)
+{
+	c->fd = fd;
+	qmp_call(c->display->vm->qmp, "query-vnc", NULL, -1, VM_QMP_SECONDS, on_counted, c);
+}
+
+/* QEMU never has the TCP connection: with it it could be anywhere in the host's network. */
+static void on_remote(struct client *c, int fd)
+{
+	struct err e = ERR_INIT;
+
+	c->waits++;
+	c->fd = relay_start(c->display->vm, &c->display->peers, fd, client_unwait, c, &e);
+	if (c->fd >= 0) {
+		hand_over(c);
+	} else {
+		refuse(fd, e.text);
+		client_unwait(c);
+		client_unwait(c);
+	}
+	close(fd);
+}
+
+static void on_connect(struct acceptor *a, int fd)
 {
 	struct display *d = container_of(a, struct display, acceptor);
-	_cleanup_(close_fd) int fd = accepted;
 	const char *why = not_now(d);
+	struct client *c;
 
-	if (why)
+	if (why) {
 		refuse(fd, why);
-	else
-		hand_over(d, fd);
+		close(fd);
+		return;
+	}
+	c = xcalloc(1, sizeof *c);
+	*c = (struct client){ .display = d, .fd = -1, .waits = 1 };
+	d->refs++;
+	d->pending++;
+	(d->local ? on_local : on_remote)(c, fd);
 }
 
 static void on_shortage(struct acceptor *a, int fd)
@@ -269,7 +343,7 @@ int display_open(struct vm *vm, struct err *e)
 	if (fd < 0)
 		return fd;
 	d = vm->display = xcalloc(1, sizeof *d);
-	*d = (struct display){ .vm = vm, .fd = fd, .address = address, .refs = 1 };
+	*d = (struct display){ .vm = vm, .fd = fd, .address = address, .local = local, .refs = 1 };
 	address = NULL;
 	acceptor_init(&d->acceptor, vm->daemon->loop.ev, fd, VNC_PER_TURN, on_connect, on_shortage);
 	acceptor_start(&d->acceptor);

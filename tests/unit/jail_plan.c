@@ -105,6 +105,8 @@ static const struct {
 	  "\"root\": \"/r\", \"argv\": [\"q\"]}", "program" },
 	{ "{\"version\": 1, \"name\": \"v\", \"uid\": 5, "
 	  "\"root\": \"/r\", \"argv\": []}", "0 words" },
+	{ "{\"version\": 1, \"name\": \"v\", \"uid\": 5, \"root\": \"/r\"}", "0 words" },
+	{ HEAD ", \"fds\": [0, 1], \"role\": \"relay\"}", "'relay' runs no program" },
 	/* clang-format on */
 };
 

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/jail/relay.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <seccomp.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "supervisor/jail/jail.h"
+
+enum { RELAY_SEND = MSG_NOSIGNAL | MSG_DONTWAIT };
+
+struct relay_flow {
+	int from, to;
+	bool ended; /* nothing more comes from there */
+	bool done;  /* and nothing more goes out */
+	size_t start, len;
+	char data[RELAY_BUFFER];
+};
+
+/* --- the filter --- */
+
+/* All that relay_copy() calls: no socket can be connected, bound or had, no descriptor received.
+ * Anything else ends the process, which harms one connection. */
+static int relay_confine(void)
+{
+	const struct scmp_arg_cmp plain[] = {
+		{ .arg = 3,
+			.op = SCMP_CMP_MASKED_EQ,
+			.datum_a = UINT32_MAX,
+			.datum_b = RELAY_SEND },
+		{ .arg = 4, .op = SCMP_CMP_EQ, .datum_a = 0 }, /* no address */
+	};
+	static const int calls[] = {
+		/* clang-format off */
+		SCMP_SYS(recvfrom), SCMP_SYS(shutdown), SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(alarm),
+		SCMP_SYS(setitimer),
+		SCMP_SYS(restart_syscall), SCMP_SYS(rt_sigreturn), /* after SIGSTOP and SIGCONT */
+		SCMP_SYS(exit), SCMP_SYS(exit_group),
+		/* clang-format on */
+	};
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	int r = ctx ? seccomp_rule_add_array(
+			      ctx, SCMP_ACT_ALLOW, SCMP_SYS(sendto), ARRAY_SIZE(plain), plain)
+		    : -ENOMEM;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(calls); i++)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, calls[i], 0);
+	if (r == 0)
+		r = seccomp_load(ctx);
+	seccomp_release(ctx);
+	return r;
+}
+
+/* --- copying --- */
+
+static bool relay_again(void)
+{
+	return errno == EAGAIN || errno == EINTR;
+}
+
+/* Takes what is there if the last of it has gone out, and passes on what it can. */
+static void relay_move(struct relay_flow *f)
+{
+	ssize_t n;
+
+	if (!f->len && !f->ended) {
+		n = recv(f->from, f->data, sizeof f->data, MSG_DONTWAIT);
+		f->start = 0;
+		f->len = n > 0 ? (size_t)n : 0;
+		f->ended = n == 0 || (n < 0 && !relay_again());
+	}
+	if (f->len) {
+		n = send(f->to, f->data + f->start, f->len, RELAY_SEND);
+		if (n > 0) {
+			f->start += (size_t)n;
+			f->len -= (size_t)n;
+		} else if (n < 0 && !relay_again()) {
+			f->len = 0;
+			f->ended = true;
+		}
+	}
+	if (f->ended && !f->len && !f->done) {
+		shutdown(f->to, SHUT_WR);
+		f->done = true;
+	}
+}
+
+/* An end that is gone, or will say no more, gives the other direction RELAY_LINGER seconds. Once
+ * that was seen an end is polled only for what can move, which always moves: nothing here spins. */
+static void relay_copy(struct relay_flow flow[RELAY_ENDS])
+{
+	bool leaving[RELAY_ENDS] = { false, false };
+
+	while (!flow[RELAY_CLIENT].done || !flow[RELAY_QEMU].done) {
+		struct pollfd p[RELAY_ENDS];
+
+		for (int i = 0; i < RELAY_ENDS; i++) {
+			short in = !flow[i].ended && !flow[i].len ? POLLIN : 0;
+			short out = flow[!i].len ? POLLOUT : 0;
+			short end = leaving[i] ? 0 : POLLRDHUP;
+
+			p[i].events = (short)(in | out | end);
+			p[i].fd = p[i].events ? i : -1;
+		}
+		if (poll(p, RELAY_ENDS, -1) < 0 && errno != EINTR)
+			return;
+		for (int i = 0; i < RELAY_ENDS; i++) {
+			if (p[i].revents & (POLLRDHUP | POLLHUP | POLLERR) && !leaving[i]) {
+				leaving[i] = true;
+				if (!leaving[!i])
+					alarm(RELAY_LINGER);
+			}
+			if (p[i].revents & (POLLHUP | POLLERR)) {
+				flow[!i].len = 0; /* nobody is there to read it */
+				flow[!i].ended = true;
+			}
+		}
+		for (int i = 0; i < RELAY_ENDS; i++)
+			relay_move(&flow[i]);
+	}
+}
+
+int relay_run(struct jail *j)
+{
+	static struct relay_flow flow[RELAY_ENDS] = {
+		[RELAY_CLIENT] = { .from = RELAY_CLIENT, .to = RELAY_QEMU },
+		[RELAY_QEMU] = { .from = RELAY_QEMU, .to = RELAY_CLIENT },
+	};
+	pid_t pid;
+
+	plan_release(j);
+	pid = fork();
+	if (pid != 0)
+		return pid < 0;
+	setsid();
+	if (close_range(RELAY_FDS, ~0U, 0) == 0 && relay_confine() == 0)
+		relay_copy(flow);
+	_exit(0);
+}
