@@ -182,10 +182,10 @@ int fds_place(struct jail *j, struct err *e)
 	for (size_t i = 0; r == 0 && i < j->n_fds; i++)
 		r = move_above(&j->fd[i], above, e);
 	for (size_t i = 0; r == 0 && i < j->n_files; i++)
-		if (j->file[i].write && S_ISBLK(j->file[i].st.st_mode)) {
+		if (j->file[i].keep) {
 			r = move_above(&j->file[i].data, above, e);
 			if (r == 0)
-				fcntl(j->file[i].data, F_SETFD, 0); /* the claim, see files.c */
+				fcntl(j->file[i].data, F_SETFD, 0);
 		}
 	for (int fd = STDIN_FILENO; r == 0 && null >= 0 && fd <= (j->role->own_output ? STDIN_FILENO : STDERR_FILENO); fd++)
 		if (dup2(null, fd) < 0)

@@ -13,6 +13,8 @@
 #include "base/mem.h"
 #include "supervisor/jail/jail.h"
 
+enum { LEASE_TRIES = 150, LEASE_PAUSE_US = 20000 };
+
 static const char *type_name(mode_t mode)
 {
 	switch (mode & S_IFMT) {
@@ -111,6 +113,7 @@ static int open_device(const struct jail *j, struct jail_file *f, struct err *e)
 			return lock_device_busy(f, e);
 		if (f->data < 0)
 			return err_errno(e, "%s: open %s", f->what, f->shown_path);
+		f->keep = f->write;
 	}
 	if (!f->write || f->data < 0) {
 		close_fd(&f->data);
@@ -119,18 +122,44 @@ static int open_device(const struct jail *j, struct jail_file *f, struct err *e)
 	return f->data < 0 ? err_errno(e, "%s: open %s", f->what, f->shown_path) : 0;
 }
 
+/* Its owner may have a lease on it, which keeps others waiting for as long as the host lets it. */
+static int open_leased(const struct jail_file *f, int flags)
+{
+	int fd = open_data(f, flags);
+
+	for (int tries = 0; fd < 0 && errno == EWOULDBLOCK && tries < LEASE_TRIES; tries++) {
+		usleep(LEASE_PAUSE_US);
+		fd = open_data(f, flags);
+	}
+	return fd;
+}
+
+/* QEMU would wait within its open, and be told of as one that does not start. */
+static int check_lease(const struct jail *j, const struct jail_file *f, struct err *e)
+{
+	_cleanup_(close_fd) int fd = -1;
+
+	if (!f->write || j->check || j->running)
+		return 0;
+	fd = open_leased(f, O_WRONLY);
+	return fd < 0 && errno == EWOULDBLOCK ? lock_leased(f, e) : 0;
+}
+
 /* On a network file system root may be nobody, and the guest's uid the one that was let in. */
 static int open_regular(const struct jail *j, struct jail_file *f, struct err *e)
 {
-	f->data = open_data(f, O_RDONLY);
+	f->data = open_leased(f, O_RDONLY);
 	if (f->data < 0 && errno == EACCES) {
 		guest_begin(j);
-		f->data = open_data(f, O_RDONLY);
+		f->data = open_leased(f, O_RDONLY);
 		guest_end();
-		if (f->data < 0)
+		if (f->data < 0 && errno != EWOULDBLOCK)
 			return file_refused(j, f, e);
 	}
-	return f->data < 0 ? err_errno(e, "%s: open %s", f->what, f->shown_path) : 0;
+	if (f->data < 0)
+		return errno == EWOULDBLOCK ? lock_leased(f, e) :
+					      err_errno(e, "%s: open %s", f->what, f->shown_path);
+	return check_lease(j, f, e);
 }
 
 static int open_image_dir(struct jail *j, const struct jail_file *f, struct err *e)

@@ -9,7 +9,6 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <sys/sysmacros.h>
 
@@ -34,8 +33,10 @@ static void put_escaped(
 	snprintf(who, HOLDER_TEXT, "%s%.400s%s", before, safe, after);
 }
 
-/* Readers without a lock are bystanders. */
-static bool is_user(int process, const char *fd)
+/* In rising order. Readers without a lock are bystanders. */
+enum use { HOLDER_NONE, HOLDER_LOCKS, HOLDER_WRITES };
+
+static enum use use_of(int process, const char *fd)
 {
 	char path[64], text[1024];
 	const char *flags;
@@ -43,7 +44,9 @@ static bool is_user(int process, const char *fd)
 	snprintf(path, sizeof path, "fdinfo/%.32s", fd);
 	slurp(process, path, text, sizeof text);
 	flags = strstr(text, "flags:");
-	return strstr(text, "lock:") || (flags && strtoul(flags + 6, NULL, 8) & O_ACCMODE);
+	if (flags && strtoul(flags + 6, NULL, 8) & O_ACCMODE)
+		return HOLDER_WRITES;
+	return strstr(text, "lock:") ? HOLDER_LOCKS : HOLDER_NONE;
 }
 
 static bool same(int dir, const char *name, const struct stat *st)
@@ -59,19 +62,22 @@ static bool same(int dir, const char *name, const struct stat *st)
 	return x.stx_ino == st->st_ino && makedev(x.stx_dev_major, x.stx_dev_minor) == st->st_dev;
 }
 
-static bool process_uses(int process, const struct stat *st)
+static enum use process_use(int process, const struct stat *st)
 {
 	int fd = openat(process, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	enum use most = HOLDER_NONE, use;
 	const struct dirent *entry;
-	bool found = false;
 
-	while (d && !found && (entry = readdir(d)))
-		found = isdigit((unsigned char)entry->d_name[0]) &&
-			same(dirfd(d), entry->d_name, st) && is_user(process, entry->d_name);
+	while (d && most != HOLDER_WRITES && (entry = readdir(d))) {
+		if (!isdigit((unsigned char)entry->d_name[0]) || !same(dirfd(d), entry->d_name, st))
+			continue;
+		use = use_of(process, entry->d_name);
+		most = use > most ? use : most;
+	}
 	if (d)
 		closedir(d);
-	return found;
+	return most;
 }
 
 /* A guest of ours by its whole name, which the kernel cuts: from the words -name guest=NAME,... */
@@ -90,34 +96,42 @@ static bool is_guest(int process, const char *comm, char *name, size_t room)
 	return false;
 }
 
-static bool find_process(const struct stat *st, char who[HOLDER_TEXT])
+static void put_process(char who[HOLDER_TEXT], int process, const char *pid)
+{
+	char comm[64], name[64], after[64];
+
+	slurp(process, "comm", comm, sizeof comm);
+	if (is_guest(process, comm, name, sizeof name)) {
+		snprintf(after, sizeof after, "' (pid %.20s)", pid);
+		put_escaped(who, "VM '", name, after);
+	} else {
+		snprintf(after, sizeof after, " (pid %.20s)", pid);
+		put_escaped(who, "", comm, after);
+	}
+}
+
+/* The first that writes it, else the first that has locked it; less than least does not count. */
+static bool find_process(const struct stat *st, enum use least, char who[HOLDER_TEXT])
 {
 	DIR *d = opendir("/proc");
+	enum use most = HOLDER_NONE, use;
 	const struct dirent *entry;
-	char comm[64], name[64], after[64];
-	bool found = false;
 
-	while (d && !found && (entry = readdir(d))) {
+	while (d && most != HOLDER_WRITES && (entry = readdir(d))) {
 		_cleanup_(close_fd) int process = -1;
 
 		if (!isdigit((unsigned char)entry->d_name[0]) || atoi(entry->d_name) == getpid())
 			continue;
 		process = openat(dirfd(d), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (process < 0 || !process_uses(process, st))
+		use = process < 0 ? HOLDER_NONE : process_use(process, st);
+		if (use < least || use <= most)
 			continue;
-		slurp(process, "comm", comm, sizeof comm);
-		if (is_guest(process, comm, name, sizeof name)) {
-			snprintf(after, sizeof after, "' (pid %.20s)", entry->d_name);
-			put_escaped(who, "VM '", name, after);
-		} else {
-			snprintf(after, sizeof after, " (pid %.20s)", entry->d_name);
-			put_escaped(who, "", comm, after);
-		}
-		found = true;
+		put_process(who, process, entry->d_name);
+		most = use;
 	}
 	if (d)
 		closedir(d);
-	return found;
+	return most != HOLDER_NONE;
 }
 
 /* mountinfo: id parent MAJOR:MINOR root MOUNTPOINT ... */
@@ -181,11 +195,18 @@ static bool find_loop(const struct stat *st, char who[HOLDER_TEXT])
 	return found;
 }
 
-void holder_find(const struct stat *st, char who[HOLDER_TEXT])
+bool holder_writes(const struct stat *st)
+{
+	char who[HOLDER_TEXT];
+
+	return find_process(st, HOLDER_WRITES, who) || find_loop(st, who);
+}
+
+void holder_find(const struct stat *st, bool writers, char who[HOLDER_TEXT])
 {
 	bool device = S_ISBLK(st->st_mode);
 
-	if (find_process(st, who))
+	if (find_process(st, writers ? HOLDER_WRITES : HOLDER_LOCKS, who))
 		return;
 	if (device ? find_mount(st, who) || find_stacked(st, who) : find_loop(st, who))
 		return;

@@ -46,7 +46,8 @@ struct jail_file {
 
 	/* found out */
 	int fd; /* O_PATH: the thing itself, whatever its name may mean later; -1: not there yet */
-	int data; /* open for reading; a writable block device: the exclusive claim QEMU keeps */
+	int data; /* open for reading; a writable block device: the exclusive claim */
+	bool keep; /* data goes on through exec: the claim, or the locks that a writer must see */
 	int tree; /* detached mount, -1 for a device, which gets a node instead */
 	struct stat st;
 	const char *shown_path; /* for messages */
@@ -97,6 +98,7 @@ struct jail_role {
 	bool bare;	      /* a private root with nothing in it at all */
 	bool host_network;    /* else a network namespace with nothing in it */
 	bool own_output;      /* 1 and 2 stay what vmkeep-jail was started with; else /dev/null */
+	bool keeps_locks;     /* others may not write what it reads as long as it runs */
 	uint64_t nofile, nproc, cpu_seconds, memory;
 	uint64_t file;	/* no file beyond this size */
 	uint64_t growth; /* no file beyond that of the largest in the plan by more than this */
@@ -198,6 +200,7 @@ void space_check(const struct jail *j, void (*tell)(const struct jail *j, const 
 /* lock.c */
 int lock_check(struct jail *j, struct jail_file *f, struct err *e);
 int lock_device_busy(const struct jail_file *f, struct err *e); /* says who has claimed it */
+int lock_leased(const struct jail_file *f, struct err *e);	/* says who keeps all others from opening it */
 
 /* idmap.c */
 int mount_prepare(struct jail *j, struct jail_file *f, struct err *e);

@@ -1,64 +1,125 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/jail/lock.c - whether somebody else uses a file, and who
+ * supervisor/jail/lock.c - whether somebody else uses a file, and what others see of our use
  *
- * QEMU would refuse a locked image too, but cannot name the holder. The test is QEMU's own
- * (block/file-posix.c, raw_check_lock_bytes): a user holds read locks on 100 + n for each
- * permission it takes and on 200 + n for each that it grants to nobody else. Beyond it, a read
- * lease cannot be had on a file that anybody has open for writing: a copy under way, a loop device.
- * Processes are looked through only after a conflict.
+ * QEMU's protocol (block/file-posix.c, raw_check_lock_bytes): a user holds read locks on 100 + n
+ * for each permission it takes and on 200 + n for each that it grants to nobody else. Whoever may
+ * read a file can take these, so they prove nothing about a file that nobody should write: a
+ * reader's locks keep no guest from reading. What cannot be faked without an open for writing is
+ * asked of the kernel: a read lease is not to be had while there is one. QEMU opens such files
+ * without locks, and we hold the bytes in its place, on a descriptor that lives as long as it does,
+ * so that writers see them.
+ *
+ * For a file that the VM writes all locks count, as they do for QEMU, which could not name the
+ * holder. Processes are looked through only after a conflict, and where the file system cannot
+ * tell.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/vfs.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "supervisor/jail/holder.h"
 #include "supervisor/jail/jail.h"
 
 enum { LOCK_TAKEN = 100, LOCK_DENIED = 200 };
-enum { CONSISTENT_READ = 1 << 0, WRITE = 1 << 1, RESIZE = 1 << 3 }; /* QEMU's BLK_PERM_ */
+enum {
+	CONSISTENT_READ = 1 << 0,
+	WRITE = 1 << 1,
+	RESIZE = 1 << 3,
+	PERMISSIONS = 4
+}; /* QEMU's BLK_PERM_ */
 
-static bool is_locked(int fd, int byte)
+enum { LEASE_TRIES = 50, LEASE_PAUSE_US = 2000 };
+
+/* Their servers know of writers on other hosts, and may grant no lease although there is no writer.
+ */
+static const long remote_types[] = { NFS_SUPER_MAGIC, SMB_SUPER_MAGIC, CIFS_SUPER_MAGIC,
+	SMB2_SUPER_MAGIC, CEPH_SUPER_MAGIC, V9FS_MAGIC, FUSE_SUPER_MAGIC, OCFS2_SUPER_MAGIC,
+	AFS_FS_MAGIC, CODA_SUPER_MAGIC, 0x01161970 /* GFS2 */, 0x0bd00bd0 /* Lustre */ };
+
+static bool lock_is_remote(int fd)
 {
-	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
+	struct statfs s;
 
-	/* a file system without locks has no holders either */
-	return fcntl(fd, F_OFD_GETLK, &l) == 0 && l.l_type != F_UNLCK;
-}
-
-static bool is_denied(const struct jail_file *f)
-{
-	int resize =
-		f->format == JAIL_QCOW2 ? RESIZE : 0; /* raw disks of a fixed size share this one */
-	int take = CONSISTENT_READ | (f->write ? WRITE | resize : 0);
-	int deny = WRITE | resize;
-
-	for (int n = 0; n < 4; n++)
-		if ((take >> n & 1 && is_locked(f->data, LOCK_DENIED + n)) ||
-			(deny >> n & 1 && is_locked(f->data, LOCK_TAKEN + n)))
+	for (size_t i = 0; fstatfs(fd, &s) == 0 && i < ARRAY_SIZE(remote_types); i++)
+		if ((long)s.f_type == remote_types[i])
 			return true;
 	return false;
 }
 
-static bool is_written(const struct jail_file *f)
+/* The pid of who has this byte (-1: of an open file, 0 or less otherwise: on another host), if
+ * anybody. */
+static bool lock_of(int fd, int byte, pid_t *pid)
 {
-	bool written;
+	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
 
-	fcntl(f->data, F_SETSIG,
-		SIGURG); /* one who opens meanwhile breaks the lease: nothing to die of */
-	written = fcntl(f->data, F_SETLEASE, F_RDLCK) < 0 && errno == EAGAIN;
-	if (!written)
-		fcntl(f->data, F_SETLEASE, F_UNLCK);
-	return written;
+	/* a file system without locks has no holders either */
+	if (fcntl(fd, F_OFD_GETLK, &l) < 0 || l.l_type == F_UNLCK)
+		return false;
+	*pid = l.l_pid;
+	return true;
 }
 
-static int busy(const struct jail_file *f, struct err *e)
+/* As QEMU would see it: for what it writes. */
+static bool lock_denies(const struct jail_file *f)
+{
+	int resize =
+		f->format == JAIL_QCOW2 ? RESIZE : 0; /* raw disks of a fixed size share this one */
+	int take = CONSISTENT_READ | WRITE | resize, deny = WRITE | resize;
+	pid_t pid;
+
+	for (int n = 0; n < PERMISSIONS; n++)
+		if ((take >> n & 1 && lock_of(f->data, LOCK_DENIED + n, &pid)) ||
+			(deny >> n & 1 && lock_of(f->data, LOCK_TAKEN + n, &pid)))
+			return true;
+	return false;
+}
+
+/* A writer on another host is known by its locks alone; that a process of this one writes is seen
+ * here. */
+static bool lock_written_elsewhere(const struct jail_file *f)
+{
+	static const int bytes[] = { LOCK_TAKEN + 1, LOCK_TAKEN + 3 };
+	pid_t pid;
+
+	for (size_t i = 0; i < ARRAY_SIZE(bytes); i++)
+		if (lock_of(f->data, bytes[i], &pid) && pid <= 0 && pid != -1)
+			return true;
+	return false;
+}
+
+/* Somebody has it open for writing. A guest that tries to open a base for writing is refused, but
+ * counts as a writer while the kernel looks, so that it must be one every time. */
+static bool lock_is_written(const struct jail_file *f)
+{
+	bool remote = lock_is_remote(f->data);
+
+	if (remote && lock_written_elsewhere(f))
+		return true;
+	/* one who opens meanwhile breaks the lease: nothing to die of */
+	fcntl(f->data, F_SETSIG, SIGURG);
+	for (int tries = 0; tries < LEASE_TRIES; tries++) {
+		if (fcntl(f->data, F_SETLEASE, F_RDLCK) == 0) {
+			fcntl(f->data, F_SETLEASE, F_UNLCK);
+			return false;
+		}
+		if (errno != EAGAIN || remote)
+			return holder_writes(&f->st);
+		usleep(LEASE_PAUSE_US);
+	}
+	return true;
+}
+
+static int lock_busy(const struct jail_file *f, bool writers, struct err *e)
 {
 	char who[HOLDER_TEXT];
 
-	holder_find(&f->st, who);
+	holder_find(&f->st, writers, who);
 	err_set(e, ERR_CONFLICT, "%s: %s is in use by %s", f->what, f->shown_path, who);
 	return err_hint(
 		e, f->write ? "stop that one first" : "stop that one first, it writes to the file");
@@ -66,15 +127,75 @@ static int busy(const struct jail_file *f, struct err *e)
 
 int lock_device_busy(const struct jail_file *f, struct err *e)
 {
-	return busy(f, e);
+	return lock_busy(f, false, e);
+}
+
+int lock_leased(const struct jail_file *f, struct err *e)
+{
+	char who[HOLDER_TEXT];
+
+	holder_find(&f->st, false, who);
+	err_set(e, ERR_CONFLICT,
+		"%s: %s cannot be opened: %s has a lease on it and does not give it up", f->what,
+		f->shown_path, who);
+	return err_hint(e,
+		"end that program, or keep the file where its owner is root: only its owner can lease it");
+}
+
+/* Opened by the guest's uid, on the read-only mount that it is shown: nothing that QEMU could not
+ * do itself. A device's node is the host's, where others look for locks, and can be read only. */
+static int lock_open(const struct jail *j, struct jail_file *f, struct err *e)
+{
+	char path[32];
+	int fd;
+
+	if (f->tree < 0)
+		return 0;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", f->tree);
+	guest_begin(j);
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	guest_end();
+	if (fd < 0)
+		return err_errno(e, "%s: open %s", f->what, f->shown_path);
+	close(f->data);
+	f->data = fd;
+	return 0;
+}
+
+/* Before anything is looked at: of two that begin at once, each sees the other or is seen by it. */
+static int lock_hold(const struct jail *j, struct jail_file *f, struct err *e)
+{
+	static const int bytes[] = { LOCK_TAKEN + 0, LOCK_DENIED + 1, LOCK_DENIED + 3 };
+	int r = lock_open(j, f, e);
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(bytes); i++) {
+		struct flock l = {
+			.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = bytes[i], .l_len = 1
+		};
+
+		/* only a writer's lock is in the way of a reader's; without locks there is nothing
+		 * to hold */
+		if (fcntl(f->data, F_OFD_SETLK, &l) < 0 && (errno == EAGAIN || errno == EACCES))
+			return lock_busy(f, true, e);
+	}
+	f->keep = r == 0;
+	return r;
 }
 
 int lock_check(struct jail *j, struct jail_file *f, struct err *e)
 {
-	bool image = f->kind == JAIL_DISK || f->kind == JAIL_BASE || f->kind == JAIL_NVRAM;
+	bool regular = S_ISREG(f->st.st_mode);
+	int r = 0;
 
-	/* QEMU reads a kernel once, unlocked; the locks of a guest that runs are its own */
-	if (!S_ISREG(f->st.st_mode) || f->kind == JAIL_KERNEL || j->running)
+	/* the locks of a guest that runs are its own; a device was claimed when it was opened */
+	if (j->running || f->again)
 		return 0;
-	return is_denied(f) || (image && is_written(f)) ? busy(f, e) : 0;
+	/* a kernel is read once */
+	if (!f->write && j->role->keeps_locks && !j->check && f->kind != JAIL_KERNEL)
+		r = lock_hold(j, f, e);
+	if (r < 0)
+		return r;
+	return (f->write && lock_denies(f)) || (regular && lock_is_written(f))
+		       ? lock_busy(f, !f->write, e)
+		       : 0;
 }

@@ -15,6 +15,7 @@ static const struct jail_role roles[] = {
 	 * gets is nobody else's. */
 	{ .name = "qemu",
 		.install = "install qemu-system-x86, or correct Binary=",
+		.keeps_locks = true,
 		.nofile = 4096,
 		.nproc = 1024 },
 	/* Reads headers that a guest wrote: no longer, no larger than any honest image needs. Metadata is all

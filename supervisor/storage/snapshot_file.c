@@ -20,12 +20,13 @@ static void look_next(struct snapshot_op *op);
 static void act(struct snapshot_op *op);
 static void act_next(struct snapshot_op *op);
 
-/* All characters that a path may have are fine in JSON. */
-static char *image_spec(const struct snapshot_disk *d)
+/* All characters that a path may have are fine in JSON. Who only looks needs no locks, and can be kept off
+ * by nobody's. */
+static char *image_spec(const struct snapshot_disk *d, bool write)
 {
-	json_t *spec = json_pack("{s:s, s:n, s:{s:s, s:s}}", "driver", d->qcow2 ? "qcow2" : "raw",
+	json_t *spec = json_pack("{s:s, s:n, s:{s:s, s:s, s:s}}", "driver", d->qcow2 ? "qcow2" : "raw",
 		"backing", "file", "driver", device_path_is_block(d->path) ? "host_device" : "file", "filename",
-		d->path);
+		d->path, "locking", write ? "auto" : "off");
 	char *text, *result;
 
 	if (!d->qcow2)
@@ -85,7 +86,7 @@ static json_t *plan_of(const struct snapshot_op *op, const char *const *argv, bo
 static int run(struct snapshot_op *op, const char *flag, confined_fn *done, struct err *e)
 {
 	const struct snapshot_disk *d = &op->disks.disk[op->at];
-	_cleanup_(free_ptr) char *spec = image_spec(d);
+	_cleanup_(free_ptr) char *spec = image_spec(d, flag);
 	const char *const info[] = { "qemu-img", "info", "-U", "--output=json", spec, NULL };
 	const char *const act[] = { "qemu-img", "snapshot", flag, op->name, spec, NULL };
 	struct child_options o = { .out_max = INFO_MAX, .timeout = flag ? ACT_SECONDS : INFO_SECONDS };

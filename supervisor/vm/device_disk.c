@@ -107,15 +107,18 @@ static const char *aio_of(const struct conf_disk *d, const char *path)
 		       : "threads";
 }
 
-/* No read-only here: the file follows its format node, also when a job reopens that for writing. */
-static json_t *file_node(const struct conf_disk *d, size_t level, const char *path)
+/* No read-only here: the file follows its format node, also when a job reopens that for writing. A file
+ * that is only read is opened without locks, because everybody who may read it could lock it too:
+ * vmkeep-jail holds those that writers must see. (That cannot be changed later: what a job is to write
+ * one day must be opened with them.) */
+static json_t *file_node(const struct conf_disk *d, size_t level, const char *path, bool read_only)
 {
 	char name[DEVICE_NODE_MAX];
 
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "driver",
 		device_path_is_block(path) ? "host_device" : "file", "node-name",
 		node_name('f', level, d->id, name), "filename", path, "aio", aio_of(d, path),
-		"locking", "on", "discard", d->discard == CONF_DISCARD_UNMAP ? "unmap" : "ignore",
+		"locking", read_only ? "off" : "on", "discard", d->discard == CONF_DISCARD_UNMAP ? "unmap" : "ignore",
 		"cache", cache_of(d));
 }
 
@@ -127,7 +130,7 @@ static json_t *format_node(const struct conf_disk *d, size_t level, const char *
 	return json_pack("{s:s, s:s, s:b, s:s, s:o, s:o}", "driver", conf_format_name(format),
 		"node-name", node_name('d', level, d->id, name), "read-only", read_only, "discard",
 		d->discard == CONF_DISCARD_UNMAP ? "unmap" : "ignore", "cache", cache_of(d), "file",
-		file_node(d, level, path));
+		file_node(d, level, path, read_only));
 }
 
 json_t *device_disk_node(
@@ -172,9 +175,9 @@ json_t *device_flash_node(unsigned n, const char *path, enum conf_format format,
 
 	snprintf(name, sizeof name, "pflash%u", n);
 	snprintf(file, sizeof file, "pflash%u-f", n);
-	return json_pack("{s:s, s:s, s:b, s:{s:s, s:s, s:s}}", "driver", conf_format_name(format),
+	return json_pack("{s:s, s:s, s:b, s:{s:s, s:s, s:s, s:s}}", "driver", conf_format_name(format),
 		"node-name", name, "read-only", !write, "file", "driver", "file", "node-name", file,
-		"filename", path);
+		"filename", path, "locking", write ? "auto" : "off");
 }
 
 json_t *device_disk_iothread(const struct conf_disk *d)

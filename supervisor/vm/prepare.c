@@ -191,18 +191,34 @@ static void nvram_done(void *data, const struct child_result *r, const struct er
 	fail(p->vm, VM_END_HOST_CAUSE, &e);
 }
 
+/* In the format that the firmware's descriptor tells, and without locks, which anybody could hold. */
+static char *template_spec(const struct firmware *firmware)
+{
+	json_t *spec = json_pack("{s:s, s:{s:s, s:s, s:s}}", "driver",
+		conf_format_name(firmware->vars_format), "file", "driver", "file", "locking", "off",
+		"filename", firmware_vars(firmware));
+	char *text = json_dumps(spec, JSON_COMPACT), *result = text ? xasprintf("json:%s", text) : NULL;
+
+	free(text);
+	json_decref(spec);
+	return result;
+}
+
 /* qemu-img gets an empty file to write to, and the firmware's own variables to read. */
 static int make_nvram(struct vm_prepare *p, const struct firmware *firmware, struct err *e)
 {
 	struct vm *vm = p->vm;
 	_cleanup_(free_ptr) char *path = xasprintf("%s/vms/%s/nvram.new", vm->daemon->dirs.state, vm->name);
-	const char *vars = firmware_vars(firmware), *format = conf_format_name(firmware->vars_format);
-	const char *argv[] = { "qemu-img", "convert", "-f", format, "-O", "qcow2", vars, path, NULL };
+	_cleanup_(free_ptr) char *spec = template_spec(firmware);
+	const char *vars = firmware_vars(firmware);
+	const char *argv[] = { "qemu-img", "convert", "-O", "qcow2", spec, path, NULL };
 	_cleanup_(close_fd) int fd = openat(
 		vm->state_fd, "nvram.new", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	const struct child_options o = { .out_max = 4096 };
 	json_t *plan;
 
+	if (!spec)
+		return err_set(e, ERR_INVALID_CONFIG, "the firmware's path is not UTF-8");
 	if (fd < 0)
 		return err_errno(e, "create nvram.new");
 	plan = confine_plan("tool", vm->name, vm->identity.uid, vm->daemon->dirs.run, argv, e);
