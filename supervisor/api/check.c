@@ -100,7 +100,7 @@ static bool fits(const struct api_arg *arg, const json_t *value)
 		return json_is_integer(value) && json_integer_value(value) >= 0;
 	case API_TIME:
 		return json_is_number(value) && json_number_value(value) >= 0 &&
-		       json_number_value(value) <= API_TIME_MAX;
+		       json_number_value(value) <= (double)API_TIME_MAX;
 	case API_BOOL:
 		return json_is_boolean(value);
 	case API_JSON:

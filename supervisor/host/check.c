@@ -68,6 +68,9 @@ void host_row(struct host_row *row, enum host_verdict v, const char *cure, const
 	va_start(ap, fmt);
 	vsnprintf(row->text, sizeof row->text, fmt, ap);
 	va_end(ap);
+	/* a program's words have lines, a row is one */
+	for (char *s = row->text; (s = strchr(s, '\n')); s++)
+		*s = ' ';
 }
 
 bool host_exists(const struct host_facts *f, const char *path)

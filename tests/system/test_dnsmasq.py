@@ -151,26 +151,28 @@ def test_tcp(daemon):
     assert daemon.exec("/usr/bin/python3", "-c", code).split() == ["3"] * 8
 
 
+SYSLOG = """
+import os, socket
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind("/run/log")
+os.chmod("/run/log", 0o666)
+print("up", flush=True)
+while True:
+    print(s.recv(4096), flush=True)
+"""
+
+
 def test_log(world):
     """What it has to say reaches the host's syslog, whose socket it sees where it is, be it a link."""
-    dev = world.base + "/dev"
-    world.exec("mkdir", dev)
-    world.exec("mount", "-t", "tmpfs", "none", dev)
-    world.exec("mkdir", dev + "/net")
-    for name, kind in (("null", (1, 3)), ("zero", (1, 5)), ("urandom", (1, 9)), ("net/tun", (10, 200))):
-        world.exec("mknod", "-m", "666", "%s/%s" % (dev, name), "c", *kind)
-    world.exec("mount", "--move", dev, "/dev")
-    world.exec("ln", "-s", "/run/log", "/dev/log")
-    log = world.stream_of("/usr/bin/python3", "-c", "import socket\ns=socket.socket(socket.AF_UNIX,socket.SOCK_DGRAM)\n"
-                          "s.bind('/run/log')\nimport os\nos.chmod('/run/log',0o666)\nprint('up',flush=True)\n"
-                          "while True:\n    print(s.recv(4096),flush=True)\n")
-    log.until("up\n")
-    world.start()
-    world.ok("net", "start", "default")
-    log.until(r"dnsmasq\[%d\]: started, version" % dnsmasq(world))
-    log.end()
-    world.ok("net", "stop", "default")
-    world.exec("umount", "-l", "/dev")
+    with world.devices():
+        world.exec("ln", "-s", "/run/log", "/dev/log")
+        log = world.stream_of("/usr/bin/python3", "-c", SYSLOG)
+        log.until("up\n")
+        world.start()
+        world.ok("net", "start", "default")
+        log.until(r"dnsmasq\[%d\]: started, version" % dnsmasq(world))
+        log.end()
+        world.ok("net", "stop", "default")
 
 
 def test_one_that_hangs_as_it_starts(daemon):

@@ -334,18 +334,30 @@ def test_f56_environment_of_a_service(daemon, closed):
 
 # Resources.
 
-def test_f95_no_kvm(world):
-    """F95: Accel=kvm is exit 11 with the cause, never TCG in silence; auto says what it took."""
-    world.exec("mount", "--bind", "/dev/null", "/dev/kvm")
-    world.start()
-    world.micro("must", "deaf", vm="Accel=kvm\n")
-    world.micro("may", "deaf", vm="Accel=auto\n")
-    said = world.fails(11, "start", "must")
-    assert "/dev/kvm" in said and "hint: " in said
-    world.ok("start", "may")
-    assert world.info("may")["accel"] == "tcg"
-    assert "tcg" in next(row["accel"] for row in world.rows("list") if row["name"] == "may")
-    world.exec("umount", "/dev/kvm")
+def kvm_is_a(what):
+    return {"nothing": {}, "null": {"kvm": (1, 3)}, "no driver": {"kvm": (60, 255)}}.get(what, {})  # 60: for experiments
+
+
+@pytest.mark.parametrize("what", ["nothing", "null", "no driver", "file", "folder"])
+def test_f95_no_kvm(world, what):
+    """F95: whatever is at /dev/kvm or not, Accel=kvm is exit 11 with the cause, never TCG in silence;
+    auto says what it took, and check and host check tell the same in a row each."""
+    with world.devices(**kvm_is_a(what)):
+        if what in ("file", "folder"):
+            world.exec({"file": "touch", "folder": "mkdir"}[what], "/dev/kvm")
+        world.start()
+        world.micro("must", "deaf", vm="Accel=kvm\n")
+        world.micro("may", "deaf", vm="Accel=auto\n")
+        said = world.fails(11, "start", "must")
+        assert "/dev/kvm" in said and "hint: " in said
+        assert "/dev/kvm" in world.vmkeep("check", "must").out
+        rows = {row[0]: row for row in json.loads(world.vmkeep("--json", "host", "check").out)["rows"]}
+        assert rows["KVM"][1] == "FAIL" and "/dev/kvm" in rows["KVM"][2]
+        assert not any("\n" in str(cell) for row in rows.values() for cell in row)
+        world.ok("start", "may")
+        assert world.info("may")["accel"] == "tcg"
+        assert "tcg" in next(row["accel"] for row in world.rows("list") if row["name"] == "may")
+        world.ok("kill", "may")
 
 
 def test_f98_two_hundred(world):

@@ -39,6 +39,8 @@ echo ready
 exec env --ignore-signal=CHLD cat
 """
 GROUPS = {"vmkeep": 7001, "vmkeep-view": 7002, "alice": 7003, "bob": 7004}
+NODES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0),
+         "net/tun": (10, 200)}
 USERS = {"alice": 7003, "bob": 7004}
 
 
@@ -442,6 +444,20 @@ class World:
     def kill(self, pid, how="KILL"):
         """A process as seen inside, such as the pid of info."""
         self.exec("kill", "-" + how, pid)
+
+    @contextlib.contextmanager
+    def devices(self, **more):
+        """A /dev of the world's own, with what programs need and these: name=(major, minor)."""
+        nodes = dict(NODES, **more)
+        dev = os.path.join(self.base, "dev")
+        self.exec("mkdir", "-p", dev)
+        self.exec("mount", "-t", "tmpfs", "-o", "mode=755", "none", dev)
+        self.exec("mkdir", dev + "/net", dev + "/shm")
+        for name, (major, minor) in nodes.items():
+            self.exec("mknod", "-m", "666", os.path.join(dev, name), "c", major, minor)
+        self.exec("mount", "--move", dev, "/dev")
+        yield
+        self.exec("umount", "-l", "/dev")
 
     def links(self):
         return {link["ifname"] for link in json.loads(self.exec("ip", "-json", "link"))}
