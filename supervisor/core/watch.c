@@ -2,15 +2,20 @@
 #include "supervisor/core/watch.h"
 
 #include <ev.h>
+#include <stdbool.h>
 #include <sys/inotify.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 
 #define LOOK_AWAY 0.01 /* seconds */
 
+enum { READ_SIZE = 64 << 10, READS = 8 }; /* more than the kernel queues */
+
 struct watch {
 	struct watch *next;
 	int handle;
+	bool hit;
 	void (*changed)(void *data);
 	void *data;
 };
@@ -20,34 +25,56 @@ struct watches {
 	int fd;
 	ev_io io;
 	ev_timer away;
-	struct watch *head;
+	struct watch *head, *next; /* next: to be told, in a round */
+	char *chunk;
 };
 
+/* Moved to the front: who floods is found at once. */
 static struct watch *find(struct watches *ws, int handle)
 {
-	for (struct watch *w = ws->head; w; w = w->next)
-		if (w->handle == handle)
-			return w;
+	for (struct watch **p = &ws->head; *p; p = &(*p)->next)
+		if ((*p)->handle == handle) {
+			struct watch *w = *p;
+
+			*p = w->next;
+			w->next = ws->head;
+			return ws->head = w;
+		}
 	return NULL;
 }
 
+static void collect(struct watches *ws, ssize_t len)
+{
+	const struct inotify_event *i;
+
+	for (ssize_t at = 0; at < len; at += (ssize_t)(sizeof *i + i->len)) {
+		struct watch *w;
+
+		i = (const void *)(ws->chunk + at);
+		w = find(ws, i->wd);
+		if (w)
+			w->hit = true;
+		/* too much at once: whose events were dropped nobody knows */
+		for (w = i->mask & IN_Q_OVERFLOW ? ws->head : NULL; w; w = w->next)
+			w->hit = true;
+	}
+}
+
+/* However many events there are, each is told once, and nobody waits behind those of another. */
 static void on_event(struct ev_loop *ev, ev_io *io, int revents)
 {
 	struct watches *ws = io->data;
-	_Alignas(struct inotify_event) char chunk[8192];
-	ssize_t n = read(ws->fd, chunk, sizeof chunk);
+	ssize_t n;
 
 	(void)revents;
-	for (char *p = chunk; n > 0 && p < chunk + n;) {
-		const struct inotify_event *i = (const void *)p;
-		struct watch *w = find(ws, i->wd);
-
-		if (w)
-			w->changed(w->data);
-		/* too much at once: whose events were dropped nobody knows */
-		for (w = i->mask & IN_Q_OVERFLOW ? ws->head : NULL; w; w = w->next)
-			w->changed(w->data);
-		p += sizeof *i + i->len;
+	for (unsigned i = 0; i < READS && (n = read(ws->fd, ws->chunk, READ_SIZE)) > 0; i++)
+		collect(ws, n);
+	for (struct watch *w = ws->head; w; w = ws->next) {
+		ws->next = w->next;
+		if (!w->hit)
+			continue;
+		w->hit = false;
+		w->changed(w->data);
 	}
 	ev_io_stop(ev, io);
 	ev_timer_set(&ws->away, LOOK_AWAY, 0);
@@ -67,6 +94,7 @@ struct watches *watches_new(struct ev_loop *ev)
 	struct watches *ws = xcalloc(1, sizeof *ws);
 
 	ws->ev = ev;
+	ws->chunk = xcalloc(1, READ_SIZE);
 	ws->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	ev_io_init(&ws->io, on_event, ws->fd, EV_READ);
 	ev_timer_init(&ws->away, on_back, 0, 0);
@@ -89,6 +117,7 @@ void watches_free(struct watches *ws)
 		free(w);
 	}
 	close_fd(&ws->fd);
+	free(ws->chunk);
 	free(ws);
 }
 
@@ -122,6 +151,8 @@ void watch_remove(struct watches *ws, int handle)
 			struct watch *w = *p;
 
 			*p = w->next;
+			if (ws->next == w)
+				ws->next = w->next;
 			free(w);
 			return;
 		}

@@ -3,7 +3,8 @@
  * supervisor/core/watch.h - one inotify for all files that grow
  *
  * (A user may have 128 inotify instances, so not one per VM.) After it woke up it looks away for
- * 10 ms: a guest that floods its console costs 100 wake-ups a second, an idle one none.
+ * 10 ms, and then reads all events before it tells each file's owner once: a guest that floods its
+ * console costs 100 wake-ups a second and nobody else's time, an idle one none.
  */
 #ifndef SUPERVISOR_CORE_WATCH_H
 #define SUPERVISOR_CORE_WATCH_H

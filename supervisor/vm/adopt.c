@@ -85,6 +85,9 @@ static void tell_end(struct vm *vm, const struct record_process *p)
 		vm->ending = VM_END_CRASH;
 		vm_set_reason(vm, "crashed: it ended while no daemon could see how");
 	}
+	/* what it wrote meanwhile */
+	if (p->same_boot && !p->early)
+		console_open(vm);
 	vm_gone(vm);
 }
 

@@ -2,24 +2,19 @@
 #include "supervisor/vm/console.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/sockios.h>
-#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/core/logfile.h"
-#include "supervisor/core/watch.h"
 #include "supervisor/vm/ready.h"
 #include "supervisor/vm/output.h"
 #include "supervisor/vm/spawn.h"
 
-enum { DRAIN_MAX = 256 << 10 };
-
 #define TAKEN_LOOK     0.05 /* seconds between looks whether QEMU has read what was typed */
+#define CALM           0.01 /* seconds between two reads of what the guest sends while somebody types */
 #define TAKEN_PATIENCE 10.0 /* seconds until what it does not read is given up */
 
 struct watcher {
@@ -35,14 +30,13 @@ struct port {
 	struct vm *vm;
 	const struct conf_serial *conf;
 	bool first;
-	int fd;	   /* of its output, to read and to punch */
-	int watch; /* of it */
-	off_t drained;
-	ev_timer more; /* drained a share, and goes on in another turn */
+	char title[96];
+	struct spool spool;
 	struct logfile log;
 	struct watcher *watchers;
 	int typed_fd; /* the serial socket, while somebody types */
 	ev_io typed_in, typed_out;
+	ev_timer calm; /* until more of it is read */
 	ev_timer taken;
 	double patience; /* ev_now() when it ends */
 	struct buf typed;
@@ -68,19 +62,35 @@ static void typed_close(struct port *p)
 	ev_io_stop(loop_of(p), &p->typed_in);
 	ev_io_stop(loop_of(p), &p->typed_out);
 	ev_timer_stop(loop_of(p), &p->taken);
+	ev_timer_stop(loop_of(p), &p->calm);
 	close_fd(&p->typed_fd);
 	buf_clear(&p->typed);
 }
 
-/* The same bytes reach the output file: here they are only taken off the guest's hands. */
+/* The same bytes reach the output file: here they are only taken off the guest's hands, at 6 MiB a
+ * second, so that one that floods does not keep the loop awake. */
 static void on_typed_in(struct ev_loop *ev, ev_io *w, int revents)
 {
-	char chunk[4096];
+	struct port *p = w->data;
+	char chunk[64 << 10];
 	ssize_t n = read(w->fd, chunk, sizeof chunk);
 
-	(void)ev, (void)revents;
-	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-		typed_close(w->data);
+	(void)revents;
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+		typed_close(p);
+		return;
+	}
+	ev_io_stop(ev, w);
+	ev_timer_set(&p->calm, CALM, 0);
+	ev_timer_start(ev, &p->calm);
+}
+
+static void on_calm(struct ev_loop *ev, ev_timer *t, int revents)
+{
+	struct port *p = t->data;
+
+	(void)revents;
+	ev_io_start(ev, &p->typed_in);
 }
 
 static void on_typed_out(struct ev_loop *ev, ev_io *w, int revents)
@@ -226,42 +236,29 @@ static void show(struct port *p, const char *data, size_t len)
 
 /* --- draining --- */
 
-/* A share of what is there; true: there may be more. */
-static bool drain(struct port *p)
+static size_t port_take(void *data, char *bytes, size_t len)
 {
-	char chunk[16384];
-	off_t from = p->drained;
-	ssize_t n;
+	struct port *p = data;
 
-	while (p->drained - from < DRAIN_MAX && (n = pread(p->fd, chunk, sizeof chunk, p->drained)) > 0) {
-		p->drained += n;
-		logfile_append(&p->log, chunk, (size_t)n);
-		show(p, chunk, (size_t)n);
-		if (p->first)
-			ready_feed(p->vm, chunk, (size_t)n);
-	}
-	/* from the start: a page is given back only as a whole, and this may be the rest of one */
-	if (p->drained > from)
-		fallocate(p->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, p->drained);
-	return p->drained - from >= DRAIN_MAX;
+	logfile_append(&p->log, bytes, len);
+	show(p, bytes, len);
+	if (p->first)
+		ready_feed(p->vm, bytes, len);
+	return len;
 }
 
-static void drain_in_turns(struct port *p)
+static void port_lost(void *data, uint64_t bytes)
 {
-	if (drain(p))
-		ev_timer_start(loop_of(p), &p->more);
+	struct port *p = data;
+	char line[96];
+
+	snprintf(line, sizeof line, "\r\n--- at least %llu bytes before this were dropped ---\r\n",
+		(unsigned long long)bytes);
+	logfile_append(&p->log, line, strlen(line));
+	show(p, line, strlen(line));
 }
 
-static void on_output(void *data)
-{
-	drain_in_turns(data);
-}
-
-static void on_more(struct ev_loop *ev, ev_timer *t, int revents)
-{
-	(void)ev, (void)revents;
-	drain_in_turns(t->data);
-}
+static const struct spool_kind port_kind = { .take = port_take, .lost = port_lost };
 
 static const char *log_name(const struct conf_serial *s, bool first, char buf[80])
 {
@@ -278,21 +275,15 @@ static void port_open(struct port *p, bool first)
 	char name[96];
 
 	p->first = first;
-	snprintf(name, sizeof name, "out/serial-%s", p->conf->id);
-	p->fd = openat(vm->run_fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-	if (p->fd < 0) {
-		log_warning(vm->name, "console '%s': %s", p->conf->id, strerror(errno));
-		return;
-	}
-	p->drained = output_first_data(p->fd);
 	if (p->conf->log &&
 		logfile_open(&p->log, vm->daemon->dirs.log_fd, vm->name, log_name(p->conf, first, name),
 			p->conf->log_size, (unsigned)p->conf->log_keep, &e) < 0)
 		log_warning(vm->name, "%s", e.text);
-	p->watch = watch_add(vm->daemon->watches, p->fd, IN_MODIFY, on_output, p, &e);
-	if (p->watch < 0)
-		log_warning(vm->name, "console '%s': %s", p->conf->id, e.text);
-	drain_in_turns(p);
+	snprintf(p->title, sizeof p->title, "console '%s'", p->conf->id);
+	p->spool = (struct spool){ .kind = &port_kind, .data = p, .name = p->title };
+	snprintf(name, sizeof name, "out/serial-%s", p->conf->id);
+	if (output_read(vm, &p->spool, name, &e) < 0)
+		log_warning(vm->name, "%s: %s", p->title, e.text);
 }
 
 void console_open(struct vm *vm)
@@ -307,11 +298,11 @@ void console_open(struct vm *vm)
 	c->n = n;
 	vm->console = c;
 	for (size_t i = 0; i < n; i++) {
-		c->port[i] = (struct port){ .vm = vm, .conf = &vm->running.serial[i], .fd = -1,
-			.typed_fd = -1, .log = LOGFILE_INIT, .typed = BUF_MAX(CONSOLE_TYPED_MAX) };
+		c->port[i] = (struct port){ .vm = vm, .conf = &vm->running.serial[i],
+			.spool = SPOOL_INIT, .typed_fd = -1, .log = LOGFILE_INIT, .typed = BUF_MAX(CONSOLE_TYPED_MAX) };
 		ev_timer_init(&c->port[i].taken, on_taken, 0, TAKEN_LOOK);
-		ev_timer_init(&c->port[i].more, on_more, 0, 0);
-		c->port[i].taken.data = c->port[i].more.data = &c->port[i];
+		ev_timer_init(&c->port[i].calm, on_calm, CALM, 0);
+		c->port[i].taken.data = c->port[i].calm.data = &c->port[i];
 		port_open(&c->port[i], i == 0);
 	}
 }
@@ -323,16 +314,12 @@ void console_free(struct console *c)
 	for (size_t i = 0; i < c->n; i++) {
 		struct port *p = &c->port[i];
 
-		watch_remove(c->vm->daemon->watches, p->watch);
-		while (p->fd >= 0 && drain(p))
-			;
+		spool_close(&p->spool, !vm_state_has_process(c->vm->state));
 		while (p->watchers)
 			watcher_free(p->watchers);
 		ev_timer_stop(loop_of(p), &p->taken);
-		ev_timer_stop(loop_of(p), &p->more);
 		typed_close(p);
 		logfile_release(&p->log);
-		close_fd(&p->fd);
 	}
 	free(c);
 }
@@ -370,7 +357,7 @@ int console_watch(struct vm *vm, const char *serial, int fd, unsigned lines, boo
 		close(fd);
 		return e->number;
 	}
-	drain(p);
+	spool_read(&p->spool);
 	w = xcalloc(1, sizeof *w);
 	*w = (struct watcher){ .port = p, .fd = fd, .typing = typing,
 		.pending = BUF_MAX(CONSOLE_WATCHER_MAX) };

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/inotify.h>
+#include <stdarg.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -11,26 +11,24 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/core/logfile.h"
-#include "supervisor/core/watch.h"
 #include "supervisor/vm/vm.h"
 
 #define BOUND "4m" /* consoles and stderr together, while nobody drains them */
 
 enum {
-	PAGE = 4096,
-	RESERVED = 4 * PAGE,	/* of stderr: last words are heard although consoles filled the rest */
-	PATIENCE = 256 << 10,	/* bytes of stderr until the daemon moves them */
-	PIECE_MAX = 64 << 10,	/* bytes that it then keeps */
-	PIECES_SECONDS = 1,	/* at most one in this time; what is between is dropped */
 	LOG_MAX = 1 << 20,
 	LOG_KEEP = 3,
+	STDERR_RESERVE = 4 * SPOOL_PAGE, /* last words are heard although consoles filled the rest */
+	STDERR_RATE = 64 << 10,	  /* bytes a second that the log takes */
+	STDERR_BURST = 512 << 10, /* and at once */
 };
 
 struct output {
-	int fd; /* of stderr, to read and to punch */
-	int watch;
-	off_t drained;
-	double last; /* daemon_now() of the last piece */
+	struct vm *vm;
+	struct spool spool;
+	struct bucket bucket; /* of its own: consoles may empty theirs */
+	struct logfile log;   /* open within a turn */
+	bool over, partial;   /* partial: the last line has not ended */
 };
 
 /* --- the tmpfs --- */
@@ -55,28 +53,29 @@ int output_make(const struct vm *vm, const char *name, struct err *e)
 	if (fd < 0)
 		return err_errno(e, "make '%s'", name);
 	if (streq(name, OUTPUT_STDERR))
-		fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, RESERVED);
+		fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, STDERR_RESERVE);
 	return fd;
 }
 
-off_t output_first_data(int fd)
+int output_read(struct vm *vm, struct spool *s, const char *file, struct err *e)
 {
-	off_t at = lseek(fd, 0, SEEK_DATA);
-	char chunk[PAGE];
-	ssize_t n, zeros = 0;
+	int fd = openat(vm->run_fd, file, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
-	if (at < 0)
-		return lseek(fd, 0, SEEK_END);
-	n = pread(fd, chunk, sizeof chunk, at);
-	while (zeros < n && chunk[zeros] == '\0')
-		zeros++;
-	return at + zeros;
+	s->fd = -1;
+	if (fd < 0)
+		return err_errno(e, "open '%s'", file);
+	s->vm = vm->name;
+	s->ev = vm->daemon->loop.ev;
+	s->watches = vm->daemon->watches;
+	if (!s->bucket)
+		s->bucket = &vm->output_rate;
+	return spool_open(s, fd, e);
 }
 
 /* --- stderr --- */
 
-static void log_line(struct logfile *l, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void log_line(struct logfile *l, const char *fmt, ...)
+static void output_line(struct output *o, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void output_line(struct output *o, const char *fmt, ...)
 {
 	char line[320];
 	va_list ap;
@@ -84,96 +83,101 @@ static void log_line(struct logfile *l, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(line, sizeof line, fmt, ap);
 	va_end(ap);
-	logfile_append(l, line, strlen(line));
+	logfile_append(&o->log, line, strlen(line));
 }
 
-/* At most PIECE_MAX bytes, under a line that says when. */
-static void append_log(struct vm *vm, const char *why, off_t from, off_t to)
+/* Under a line that says when and why. */
+static void output_log_open(struct output *o)
 {
-	struct logfile l = LOGFILE_INIT;
+	struct vm *vm = o->vm;
 	struct err e = ERR_INIT;
-	off_t skipped = to - from > PIECE_MAX ? to - from - PIECE_MAX : 0;
 	time_t now = time(NULL);
-	char when[32], chunk[8192];
+	char when[32];
 	struct tm tm;
-	ssize_t n;
 
+	if (o->log.fd >= 0)
+		return;
 	strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", localtime_r(&now, &tm));
-	if (logfile_open(&l, vm->daemon->dirs.log_fd, vm->name, "qemu.log", LOG_MAX, LOG_KEEP, &e) < 0)
+	if (logfile_open(&o->log, vm->daemon->dirs.log_fd, vm->name, "qemu.log", LOG_MAX, LOG_KEEP, &e) < 0)
 		log_warning(vm->name, "%s", e.text);
-	log_line(&l, "--- %s: %s\n", when, why);
-	if (skipped)
-		log_line(&l, "--- %lld bytes before this were dropped\n", (long long)skipped);
-	for (from += skipped; from < to; from += n) {
-		size_t want = (size_t)(to - from) < sizeof chunk ? (size_t)(to - from) : sizeof chunk;
-
-		n = pread(vm->output->fd, chunk, want, from);
-		if (n <= 0)
-			break;
-		logfile_append(&l, chunk, (size_t)n);
-		if (from + n == to && chunk[n - 1] != '\n')
-			logfile_append(&l, "\n", 1);
-	}
-	logfile_release(&l);
+	output_line(o, "--- %s: %s\n", when, o->over ? vm->reason : "QEMU goes on");
 }
 
-static void on_stderr(void *data)
+static size_t output_take(void *data, char *bytes, size_t len)
 {
-	struct vm *vm = data;
-	struct output *o = vm->output;
-	struct stat st;
-	off_t to;
+	struct output *o = data;
 
-	if (fstat(o->fd, &st) < 0)
-		return;
-	if (st.st_size < o->drained) /* QEMU may cut the file as it likes */
-		o->drained = st.st_size;
-	if (st.st_size - o->drained < PATIENCE)
-		return;
-	to = (st.st_size - PAGE) & ~(off_t)(PAGE - 1);
-	if (daemon_now() - o->last >= PIECES_SECONDS) {
-		append_log(vm, "QEMU goes on", o->drained, to);
-		o->last = daemon_now();
-	}
-	fallocate(o->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, to);
-	fallocate(o->fd, FALLOC_FL_KEEP_SIZE, to, RESERVED);
-	o->drained = to;
+	output_log_open(o);
+	logfile_append(&o->log, bytes, len);
+	o->partial = bytes[len - 1] != '\n';
+	return len;
 }
+
+static void output_lost(void *data, uint64_t bytes)
+{
+	output_log_open(data);
+	output_line(data, "--- at least %llu bytes before this were dropped\n", (unsigned long long)bytes);
+}
+
+static void output_settle(void *data)
+{
+	struct output *o = data;
+
+	if (o->partial)
+		logfile_append(&o->log, "\n", 1);
+	o->partial = false;
+	logfile_release(&o->log);
+}
+
+/* The last page stays for whoever wants to know why QEMU died, and there is always room for it. */
+static const struct spool_kind stderr_kind = {
+	.patience = 256 << 10,
+	.tail = SPOOL_PAGE,
+	.reserve = STDERR_RESERVE,
+	.take = output_take,
+	.lost = output_lost,
+	.settle = output_settle,
+};
 
 void output_open(struct vm *vm)
 {
 	struct output *o;
 	struct err e = ERR_INIT;
-	int fd = vm->run_fd < 0 ? -1 :
-				  openat(vm->run_fd, OUTPUT_STDERR, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 
-	if (fd < 0)
+	if (vm->run_fd < 0)
 		return;
 	o = vm->output = xcalloc(1, sizeof *o);
-	*o = (struct output){ .fd = fd, .drained = output_first_data(fd), .last = -PIECES_SECONDS };
-	o->watch = watch_add(vm->daemon->watches, fd, IN_MODIFY, on_stderr, vm, &e);
-	if (o->watch < 0)
+	*o = (struct output){ .vm = vm, .log = LOGFILE_INIT, .bucket = BUCKET(STDERR_RATE, STDERR_BURST) };
+	o->spool = (struct spool){ .kind = &stderr_kind, .data = o, .name = "stderr", .bucket = &o->bucket };
+	if (output_read(vm, &o->spool, OUTPUT_STDERR, &e) < 0)
 		log_warning(vm->name, "stderr: %s", e.text);
-	on_stderr(vm);
 }
 
-void output_free(struct vm *vm)
+static void output_end(struct vm *vm, bool over)
 {
 	if (!vm->output)
 		return;
-	watch_remove(vm->daemon->watches, vm->output->watch);
-	close(vm->output->fd);
+	vm->output->over = over;
+	spool_close(&vm->output->spool, over);
 	free(vm->output);
 	vm->output = NULL;
 }
 
+void output_free(struct vm *vm)
+{
+	output_end(vm, false);
+}
+
 void output_keep(struct vm *vm)
 {
-	struct stat st;
-
 	if (!vm->output) /* the VM was not started after all, or ended while no daemon ran */
 		output_open(vm);
-	if (vm->output && fstat(vm->output->fd, &st) == 0 && st.st_size > vm->output->drained)
-		append_log(vm, vm->reason, vm->output->drained, st.st_size);
-	output_free(vm);
+	output_end(vm, true);
+}
+
+size_t output_tail(struct vm *vm, char *bytes, size_t len)
+{
+	if (!vm->output) /* the jail got no whole plan */
+		output_open(vm);
+	return vm->output ? spool_tail(&vm->output->spool, bytes, len) : 0;
 }

@@ -3,10 +3,9 @@
  * supervisor/vm/output.h - RUN/vms/NAME/out: what a guest and its QEMU write
  *
  * A small tmpfs of their own, so that neither can fill the run directory, also while no daemon drains
- * it: at the bound the text stops and QEMU goes on. QEMU holds descriptors that can only append, no
- * path. Serial ports are console.h's business. stderr is kept short here: when much has come, it goes
- * to LOG/NAME/qemu.log, or is dropped where more comes than a log should take; the last page stays for
- * whoever wants to know why QEMU died.
+ * it: at the bound the text stops and QEMU goes on. QEMU holds descriptors to write, no path. How they
+ * are read, and how much of them, is core/spool.h's business. stderr is kept short: when much has come,
+ * it goes to LOG/NAME/qemu.log; the last page stays for whoever wants to know why QEMU died.
  */
 #ifndef SUPERVISOR_VM_OUTPUT_H
 #define SUPERVISOR_VM_OUTPUT_H
@@ -14,6 +13,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "supervisor/core/spool.h"
 
 struct vm;
 
@@ -26,8 +26,9 @@ int output_mount(struct vm *vm, struct err *e);
 /* A descriptor for QEMU: name is below vm->run_fd and must be new. */
 int output_make(const struct vm *vm, const char *name, struct err *e);
 
-/* Where a former daemon stopped draining: behind the hole it punched and the zeros at its end. */
-off_t output_first_data(int fd);
+/* Reads one from now on, also after adoption: s has its kind, data and name, and the VM's bucket when
+ * it has none of its own. */
+int output_read(struct vm *vm, struct spool *s, const char *name, struct err *e);
 
 /* Looks after stderr from now on, sets vm->output; also after adoption. */
 void output_open(struct vm *vm);
@@ -35,5 +36,7 @@ void output_open(struct vm *vm);
 void output_free(struct vm *vm);
 /* What is left of a process that ended goes to LOG/NAME/qemu.log under a line that says why. */
 void output_keep(struct vm *vm);
+/* The last bytes of stderr, at most len. */
+size_t output_tail(struct vm *vm, char *bytes, size_t len);
 
 #endif

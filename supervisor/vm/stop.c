@@ -3,10 +3,8 @@
  * The ways down: power button, quit, kill; and what is known and done when the process is gone.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/pidfd.h>
-#include <sys/stat.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -126,20 +124,13 @@ void vm_ended(struct vm *vm, enum vm_ending ending)
 /* The last lines that QEMU wrote, made harmless; caller frees. "" when it was silent. */
 static char *stderr_tail(struct vm *vm)
 {
-	_cleanup_(close_fd) int fd = -1;
 	char tail[STDERR_TAIL], *text, *from;
-	struct stat st;
-	ssize_t n = 0;
+	size_t n = output_tail(vm, tail, sizeof tail);
 	int lines = 0;
 
-	if (vm->run_fd >= 0)
-		fd = openat(vm->run_fd, OUTPUT_STDERR, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd >= 0 && fstat(fd, &st) == 0)
-		n = pread(fd, tail, sizeof tail,
-			st.st_size > STDERR_TAIL ? st.st_size - STDERR_TAIL : 0);
 	while (n > 0 && tail[n - 1] == '\n')
 		n--;
-	text = text_escape(tail, n > 0 ? (size_t)n : 0, true);
+	text = text_escape(tail, n, true);
 	for (from = text + strlen(text); from > text && lines < STDERR_LINES; from--)
 		lines += from[-1] == '\n';
 	if (lines == STDERR_LINES)

@@ -28,6 +28,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "base/bucket.h"
 #include "base/err.h"
 #include "conf/conf.h"
 #include "qmp/session.h"
@@ -140,6 +141,7 @@ struct vm {
 	struct vm_agent *agent;
 	struct notify *notify;
 	struct output *output;
+	struct bucket output_rate; /* bytes of its consoles */
 	struct err *start_error; /* why the last start failed */
 	struct policy_memory memory;
 	struct outdated_exe *exe; /* outdated.c */

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Console and log: nothing is lost, nobody is held up, and the terminal is safe."""
 import os
+import socket
+
+import vmk
 
 HOSTILE = "\x1b]0;owned\x07\x1b[31mred\x9b5n\r\n"
 
@@ -147,6 +150,23 @@ def test_nothing_is_lost_while_the_daemon_is_down(daemon):
     console.type("..")
     console.until("de")
     assert "abcde" in daemon.ok("log", "a")
+
+
+def test_nothing_is_lost_of_a_guest_that_ends_while_the_daemon_is_down(daemon):
+    daemon.micro("a", "echo")
+    daemon.up("a")
+    pid = daemon.info("a")["pid"]
+    daemon.kill_daemon()
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(10 * vmk.SLOW)
+        s.connect(daemon.inner(os.path.join(daemon.run, "vms", "a", "serial-console.sock")))
+        s.sendall(b"last words")
+        seen = b""
+        while b"last words" not in seen:
+            seen += s.recv(4096)
+    daemon.kill(pid)
+    daemon.start()
+    daemon.eventually(lambda: daemon.ok("log", "a"), lambda text: "last words" in text)
 
 
 def test_log(daemon):

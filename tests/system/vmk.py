@@ -548,12 +548,19 @@ class World:
         for path in logs:
             with contextlib.suppress(OSError):
                 if os.path.isfile(path):
-                    parts.append("--- %s\n%s" % (path, read_text(path)[-6000:]))
+                    parts.append("--- %s\n%s" % (path, tail_text(path, 6000)))
         return "\n".join(parts)
 
 
 def children(pid):
     return [int(child) for child in read_text("/proc/%d/task/%d/children" % (pid, pid)).split()]
+
+
+def tail_text(path, size):
+    """The end of a file, however large it says it is."""
+    with open(path, "rb") as f:
+        f.seek(max(os.fstat(f.fileno()).st_size - size, 0))
+        return f.read(size).decode("utf-8", "backslashreplace")
 
 
 def read_text(path):

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""What a taken-over QEMU does to the files that it writes costs the host so many bytes a second, and
+nobody else anything: not the daemon's time, not a neighbour's text, not what people did before."""
+import os
+import re
+import struct
+import time
+
+import pytest
+
+import vmk
+from hostile import make
+from hostile_output import BEHAVIOUR, ROUNDS_AT, TOLD
+
+MIB = 1 << 20
+TRICKS = sorted(set(BEHAVIOUR) - {"out-honest", "out-told"})
+SERIALS = "[Serial console]\n[Serial second]\nType=virtio\n[Lifecycle]\nReadyWhen=notify\n"
+BURST, A_SECOND = 8.5 * MIB, (1 + 1 / 16) * MIB  # consoles and notify lines, and stderr
+SLACK = 2 * MIB  # records, answers, the daemon's own log
+
+
+def configure(world, name, text):
+    with open(os.path.join(world.config, name + ".vm"), "a", encoding="utf-8") as f:
+        f.write(text)
+
+
+def rounds(world, name):
+    with open(os.path.join(world.images, name + ".raw"), "rb") as f:
+        return struct.unpack("<Q", os.pread(f.fileno(), 8, ROUNDS_AT))[0]
+
+
+def some_more(world, name, n=20):
+    """The program has done its trick so many times since."""
+    seen = rounds(world, name)
+    world.eventually(lambda: rounds(world, name), lambda now: now >= seen + n, timeout=30)
+
+
+def written(world):
+    """Bytes that the daemon has written, wherever to."""
+    return int(re.search(r"wchar: (\d+)", vmk.read_text("/proc/%d/io" % world.daemon_pid())).group(1))
+
+
+@pytest.mark.parametrize("how", TRICKS)
+def test_a_trick_costs_its_own_bytes(hostile, how):
+    """With the daemon there, with the next daemon, and at the end, when the rest is read."""
+    hostile.micro("good", "echo")
+    console = hostile.up("good")
+    make(hostile, how)
+    configure(hostile, how, SERIALS)
+    hostile.ok("start", how)
+    for _ in range(2):
+        begin, before, pid = time.monotonic(), written(hostile), hostile.daemon_pid()
+        for word in ("one", "two", "three"):
+            some_more(hostile, how)
+            console.type(word)
+            console.until(word)
+            assert hostile.states() == {"good": "running", how: "running"}
+        grown, allowed = written(hostile) - before, BURST + A_SECOND * (time.monotonic() - begin)
+        assert grown <= allowed + SLACK, (grown, allowed)
+        assert hostile.daemon_pid() == pid and hostile.info("good")["health"] == "ok"
+        console.end()
+        hostile.kill_daemon()
+        some_more(hostile, how)
+        hostile.start()
+        console = hostile.console("good")
+    before = written(hostile)
+    hostile.ok("kill", how)
+    assert hostile.info(how)["state"] == "stopped"
+    assert written(hostile) - before <= BURST + SLACK
+    console.type("alive")
+    console.until("alive")
+
+
+def test_an_honest_neighbour_loses_nothing(hostile):
+    """Another guest's flood of everything, and 200 KB/s of its own."""
+    make(hostile, "out-flood")
+    make(hostile, "out-honest")
+    hostile.ok("start", "out-flood")
+    hostile.ok("start", "out-honest")
+    log = os.path.join(hostile.log, "out-honest", "console.log")
+    hostile.eventually(lambda: os.path.exists(log) and vmk.read_text(log)[-9:], lambda end: end == "all told\n", timeout=60)
+    lines = vmk.read_text(log).splitlines()
+    assert [int(line[:7]) for line in lines[:-1]] == list(range(20000))
+
+
+@pytest.mark.parametrize("end", ["calm", "kill"])
+def test_what_was_dropped_is_told_once(hostile, end):
+    """To the byte: in the console's log, when the flood is over or the port closes, and in the daemon's.
+    What came last is there."""
+    make(hostile, "out-told")
+    configure(hostile, "out-told", "[Serial console]\nLogSize=64M\n")
+    hostile.ok("start", "out-told")
+    log, own = os.path.join(hostile.log, "out-told", "console.log"), os.path.join(hostile.base, "daemon.log")
+    hostile.eventually(lambda: rounds(hostile, "out-told"), lambda n: n == 1, timeout=30)
+    if end == "calm":
+        hostile.eventually(lambda: vmk.read_text(log), lambda text: "last words" in text, timeout=15)
+    hostile.ok("kill", "out-told")
+    text = vmk.read_text(log)
+    said = re.findall(r"\n--- at least (\d+) bytes before this were dropped ---\n", text)
+    assert len(said) == 1
+    kept = len(re.sub(r"\n--- at least .* ---\n", "", text))
+    assert kept + int(said[0]) == TOLD and 8 * MIB <= kept
+    assert text.endswith("last words\n")
+    assert re.findall(r"console 'console': at least (\d+) bytes were dropped", vmk.read_text(own)) == said
