@@ -15,6 +15,7 @@
 
 #include "base/accept.h"
 #include "base/mem.h"
+#include "tests/unit/slow.h"
 
 enum { PER_TURN = 4 };
 
@@ -62,7 +63,7 @@ static void run_until(const unsigned *count, unsigned wanted)
 	ev_timer timer;
 
 	timed_out = false;
-	ev_timer_init(&timer, on_time, 60, 0);
+	ev_timer_init(&timer, on_time, stretched(60), 0);
 	ev_timer_start(ev, &timer);
 	while (*count < wanted && !timed_out)
 		ev_run(ev, EVRUN_ONCE);

@@ -24,6 +24,7 @@
 #include "base/loop.h"
 #include "base/mem.h"
 #include "supervisor/control/server.h"
+#include "tests/unit/slow.h"
 
 enum { OPERATORS = 5001, VIEWERS = 5002, NOBODY = 65534, KEPT_MAX = 256 };
 
@@ -185,7 +186,7 @@ static inline void turn(const char *what)
 	bool late = false;
 	ev_timer guard;
 
-	ev_timer_init(&guard, too_late, 20, 0);
+	ev_timer_init(&guard, too_late, stretched(20), 0);
 	guard.data = &late;
 	ev_timer_start(loop.ev, &guard);
 	ev_run(loop.ev, EVRUN_ONCE);

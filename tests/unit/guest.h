@@ -2,7 +2,7 @@
 /*
  * tests/unit/guest.h - a guest made of frames on a tap: DHCP, ARP, ping, DNS; no QEMU
  *
- * Blocking: asks again twice, as guests do, each time for 1 s; the kernel drops what goes to the
+ * Blocking: asks again, as guests do, after 1 s each; the kernel drops what goes to the
  * first port of a bridge in its first milliseconds. Answers ARP for its own address while it waits.
  */
 #ifndef TESTS_UNIT_GUEST_H
@@ -21,7 +21,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { GUEST_FRAME = 2048, GUEST_VNET = 10, GUEST_WAIT_MS = 1000, GUEST_TRIES = 3 };
+#include "tests/unit/slow.h"
+
+enum { GUEST_FRAME = 2048, GUEST_VNET = 10 };
 
 struct guest {
 	int fd;
@@ -108,17 +110,17 @@ static inline void guest_answer_arp(struct guest *g, const uint8_t *arp)
 	guest_frame(g, arp + 8, ETHERTYPE_ARP, reply, sizeof reply);
 }
 
-static inline int guest_left(const struct timespec *since)
+static inline int guest_left(const struct timespec *since, int wait_ms)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return GUEST_WAIT_MS - (int)((now.tv_sec - since->tv_sec) * 1000 +
+	return wait_ms - (int)((now.tv_sec - since->tv_sec) * 1000 +
 				       (now.tv_nsec - since->tv_nsec) / 1000000);
 }
 
 /* The next IP packet of this protocol that take() says is the one; false: none came. */
-static inline bool guest_wait(struct guest *g, uint8_t proto,
+static inline bool guest_wait(struct guest *g, uint8_t proto, int wait_ms,
 	bool (*take)(struct guest *g, const struct iphdr *ip, const uint8_t *data, size_t len,
 		void *arg),
 	void *arg)
@@ -128,7 +130,7 @@ static inline bool guest_wait(struct guest *g, uint8_t proto,
 	struct timespec since;
 
 	clock_gettime(CLOCK_MONOTONIC, &since);
-	for (int left; (left = guest_left(&since)) > 0;) {
+	for (int left; (left = guest_left(&since, wait_ms)) > 0;) {
 		const struct ether_header *eth = (const void *)(frame + GUEST_VNET);
 		const struct iphdr *ip = (const void *)(eth + 1);
 		ssize_t n = poll(&p, 1, left) > 0 ? read(g->fd, frame, sizeof frame) : -1;
@@ -215,13 +217,13 @@ static inline bool guest_dhcp_ask(struct guest *g, uint8_t type, uint8_t answer,
 	}
 	memcpy(o, "\x37\x03\x01\x03\x06\xff", 6);
 	guest_udp(g, all, 0, UINT32_MAX, 68, 67, m, sizeof m);
-	return guest_wait(g, IPPROTO_UDP, guest_take_dhcp, &answer);
+	return guest_wait(g, IPPROTO_UDP, 1000, guest_take_dhcp, &answer);
 }
 
 /* DISCOVER to ACK; claims to be called name. False: no lease. */
 static inline bool guest_dhcp(struct guest *g, const char *name)
 {
-	for (int i = 0; i < GUEST_TRIES; i++) {
+	for (int i = 0; i < (int)stretched(3); i++) {
 		g->address = g->offered = 0;
 		if (guest_dhcp_ask(g, 1, 2, name) && guest_dhcp_ask(g, 3, 5, name)) {
 			g->address = g->offered;
@@ -246,7 +248,7 @@ static inline int guest_icmp(struct guest *g)
 {
 	uint8_t type = 255;
 
-	return guest_wait(g, IPPROTO_ICMP, guest_take_pong, &type) ? type : -1;
+	return guest_wait(g, IPPROTO_ICMP, stretched_ms(1), guest_take_pong, &type) ? type : -1;
 }
 
 static inline int guest_ping(struct guest *g, uint32_t to)
@@ -290,9 +292,9 @@ static inline uint32_t guest_resolve(struct guest *g, const char *name)
 	}
 	memcpy(o, "\0\0\1\0\1", 5);
 	o += 5;
-	for (int i = 0; i < GUEST_TRIES; i++) {
+	for (int i = 0; i < (int)stretched(3); i++) {
 		guest_udp(g, g->gateway_mac, g->address, g->gateway, 5353, 53, m, (size_t)(o - m));
-		if (guest_wait(g, IPPROTO_UDP, guest_take_dns, &address))
+		if (guest_wait(g, IPPROTO_UDP, 1000, guest_take_dns, &address))
 			return address;
 	}
 	return 0;

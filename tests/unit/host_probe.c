@@ -21,6 +21,7 @@
 #include "supervisor/host/firmware.h"
 #include "supervisor/host/probe.h"
 #include "supervisor/host/probe_kvm.h"
+#include "tests/unit/slow.h"
 
 static const char qemu[] = "qemu-system-x86_64";
 static const char recorded[] = "tests/golden/probe-7.2.json";
@@ -99,7 +100,7 @@ static void wait_for(struct fixture *f, unsigned calls)
 {
 	ev_timer t;
 
-	ev_timer_init(&t, give_up, 30, 0);
+	ev_timer_init(&t, give_up, stretched(30), 0);
 	t.data = &f->loop;
 	ev_timer_start(f->loop.ev, &t);
 	while (f->calls < calls && ev_is_active(&t))

@@ -28,6 +28,7 @@
 #include "base/loop.h"
 #include "supervisor/network/private.h"
 #include "tests/unit/guest.h"
+#include "tests/unit/slow.h"
 
 struct world {
 	struct loop loop;
@@ -47,12 +48,12 @@ static inline void on_patience(struct ev_loop *ev, ev_timer *t, int revents)
 	ev_break(ev, EVBREAK_ALL);
 }
 
-/* Runs the loop until *flag, at most 5 s. */
+/* Runs the loop until *flag, or until it takes too long. */
 static inline bool run_until(const bool *flag)
 {
 	ev_timer patience;
 
-	ev_timer_init(&patience, on_patience, 5, 0);
+	ev_timer_init(&patience, on_patience, stretched(5), 0);
 	ev_timer_start(w.loop.ev, &patience);
 	while (!*flag && ev_is_active(&patience))
 		ev_run(w.loop.ev, EVRUN_ONCE);

@@ -104,7 +104,7 @@ static void test_nat(void **state)
 	/* hidden behind the host; the poke, sent before the answer, never arrives */
 	guest_udp(&a.guest, a.guest.gateway_mac, a.guest.address, 0xcb007101, 4000, ECHO_PORT, ip,
 		strlen(ip));
-	assert_true(guest_wait(&a.guest, IPPROTO_UDP, take_any, &d));
+	assert_true(guest_wait(&a.guest, IPPROTO_UDP, stretched_ms(1), take_any, &d));
 	assert_int_equal(d.port, ECHO_PORT);
 	assert_string_equal(d.text, "203.0.113.2");
 

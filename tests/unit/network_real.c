@@ -53,7 +53,7 @@ static void test_life(void **state)
 	kill(pid, SIGKILL);
 	changed = false;
 	before = milliseconds();
-	while (!changed && milliseconds() - before < 5000) {
+	while (!changed && milliseconds() - before < stretched_ms(5)) {
 		ev_run(w.loop.ev, EVRUN_ONCE);
 		changed = net("default")->dnsmasq.pid != pid &&
 			  net("default")->dnsmasq.state == DNSMASQ_UP;
@@ -135,7 +135,7 @@ static void test_adoption(void **state)
 	daemon_starts();
 	assert_int_equal(networks_adopt(w.ns, NULL), 0);
 	networks_rejoin(w.ns, &nic, &a.tap);
-	for (double start = milliseconds(); !back && milliseconds() - start < 5000;) {
+	for (double start = milliseconds(); !back && milliseconds() - start < stretched_ms(5);) {
 		ev_run(w.loop.ev, EVRUN_ONCE);
 		back = net("default")->dnsmasq.pid != pid &&
 		       net("default")->dnsmasq.state == DNSMASQ_UP && !net("default")->nft;

@@ -23,6 +23,7 @@
 #include "base/mem.h"
 #include "qmp/codec.h"
 #include "qmp/session.h"
+#include "tests/unit/slow.h"
 
 #define GREETING                                                                           \
 	"{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 22, \"minor\": 2, \"major\": 7}, " \
@@ -35,7 +36,9 @@
 #define HELLO { 0, GREETING }, { 1, OK(0) }
 /* clang-format on */
 
-enum { LAB_SECONDS = 20, LAB_COMMANDS = 600, LAB_STEPS = 8 };
+#define LAB_SECONDS stretched(20)
+
+enum { LAB_COMMANDS = 600, LAB_STEPS = 8 };
 
 /* Sent when this many commands have come, qmp_capabilities included. "$1": the id of the first
  * after it. A text of "" closes. */
@@ -298,7 +301,7 @@ static inline void lab_closed(void *data, const struct err *e)
 static inline void lab_on_guard(struct ev_loop *ev, ev_timer *w, int revents)
 {
 	(void)ev, (void)revents;
-	fail_msg("nothing happened in %d s; so far: %s", LAB_SECONDS,
+	fail_msg("nothing happened in %.0f s; so far: %s", LAB_SECONDS,
 		container_of(w, struct lab, guard)->log.data);
 }
 

@@ -20,6 +20,7 @@
 
 #include "base/mem.h"
 #include "supervisor/vm/death.h"
+#include "tests/unit/slow.h"
 
 static void texts(void **state)
 {
@@ -74,7 +75,7 @@ static void how_children_end(void **state)
 		int fd = pidfd_open(pid, 0);
 		struct pollfd p = { .fd = fd, .events = POLLIN };
 
-		assert_int_equal(poll(&p, 1, 10000), 1);
+		assert_int_equal(poll(&p, 1, stretched_ms(10)), 1);
 		death_read(&d, fd, &w, false);
 		death_how(&d, how, sizeof how);
 		assert_string_equal(how, cases[i].how);
@@ -131,7 +132,7 @@ static void a_core_is_named(void **state)
 	int fd = pidfd_open(pid, 0);
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 
-	assert_int_equal(poll(&p, 1, 60000), 1);
+	assert_int_equal(poll(&p, 1, stretched_ms(60)), 1);
 	snprintf(path, sizeof path, "%s/core", dir);
 	if (stat(path, &st) < 0)
 		snprintf(path, sizeof path, "%s/core.%d", dir, (int)pid); /* core_uses_pid */

@@ -25,8 +25,11 @@
 
 #include "base/child.h"
 #include "tests/unit/golden.h"
+#include "tests/unit/slow.h"
 
-enum { PATIENCE_MS = 30000, EXIT_STATUS = 33 };
+#define PATIENCE_MS stretched_ms(30)
+
+enum { EXIT_STATUS = 33 };
 
 static char dir[] = "/tmp/vmkeep-qemu-XXXXXX";
 static bool have_taps;

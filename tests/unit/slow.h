@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tests/unit/slow.h - deadlines of tests
+ *
+ * A deadline only ends what hangs; no test judges how long something took. Each is four times as
+ * long as it is written, and VMKEEP_SLOW=N stretches it N times further.
+ */
+#ifndef TESTS_UNIT_SLOW_H
+#define TESTS_UNIT_SLOW_H
+
+#include <stdlib.h>
+
+static inline double stretched(double seconds)
+{
+	const char *text = getenv("VMKEEP_SLOW");
+	double factor = text ? strtod(text, NULL) : 1;
+
+	return seconds * 4 * (factor > 0 ? factor : 1);
+}
+
+static inline int stretched_ms(double seconds)
+{
+	return (int)(stretched(seconds) * 1000);
+}
+
+#endif
