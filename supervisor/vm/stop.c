@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "supervisor/host/cgroup.h"
 #include "supervisor/vm/agent.h"
+#include "supervisor/vm/conflict.h"
 #include "supervisor/vm/console.h"
 #include "supervisor/vm/display.h"
 #include "supervisor/vm/notify.h"
@@ -152,6 +153,10 @@ static void explain_end(struct vm *vm)
 	if (vm->state == VM_GREETING && !vm->is_child) {
 		/* a jail does not become QEMU without the daemon that began it: a new one is begun */
 		vm->ending = VM_END_QUIT;
+	} else if (vm->state == VM_GREETING && conflict_found(vm, tail, &e)) {
+		vm->ending = VM_END_HOST_CAUSE;
+		vm_start_failed(vm, &e);
+		vm_set_reason(vm, "start failed: %s", e.text);
 	} else if (vm->state == VM_SPAWNING || vm->state == VM_GREETING || vm->state == VM_JOINING) {
 		vm->ending = VM_END_START_FAILED;
 		death_how(&death, how, sizeof how);

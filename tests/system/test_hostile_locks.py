@@ -200,3 +200,68 @@ def test_a_lease_of_its_owner(daemon, kind):
     assert "has a lease on it and does not give it up" in answer["error"]["desc"] and "python" in answer["error"]["desc"]
     holder.end()
     daemon.ok("start", "a")
+
+
+# QEMU's own locks, where two get past vmkeep-jail.
+
+
+def test_two_that_start_at_once(daemon):
+    """F61, N10: one has the disk; the other is told who has it, whichever of the two walls it ran into."""
+    for name in ("a", "b"):
+        daemon.image("shared.raw", "deaf")
+        daemon.write(name + ".vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=shared.raw\n"
+                     "[Lifecycle]\nRestart=no\n")
+    seen = set()
+    for _ in range(6):
+        clients = [daemon.client(timeout=60 * vmk.SLOW) for _ in "ab"]
+        asked = [client.send("vm-start", {"name": name}) for client, name in zip(clients, "ab")]
+        errors = {}
+        for client, serial, name in zip(clients, asked, "ab"):
+            answer = client.receive()
+            while answer.get("id") != serial:
+                answer = client.receive()
+            errors[name] = answer.get("error")
+            client.close()
+        assert any(errors.values()), "two guests on one disk"
+        for error in filter(None, errors.values()):
+            assert error["class"] == "Conflict" and "shared.raw is in use by " in error["desc"], error
+            seen.add(error["hint"])
+        daemon.vmkeep("kill", "a", "b")
+        assert set(daemon.states().values()) == {"stopped"}
+    assert seen == {"stop that one first"}
+
+
+def test_a_reader_that_forbids_writers(daemon):
+    """F61: another program's QEMU that only reads a disk, but wants nobody to write it."""
+    daemon.micro("a", "deaf")
+    qemu = vmk.Stream(daemon.inside(["qemu-system-x86_64", "-accel", "tcg", "-nodefaults", "-display", "none", "-serial",
+                                     "stdio", "-drive", "format=raw,snapshot=on,file=%s/a.raw" % daemon.images]))
+    daemon.streams.append(qemu)
+    qemu.until("up")
+    said = daemon.fails(3, "start", "a")
+    pid, = [pid for pid, line in daemon.processes().items() if line.startswith("qemu-system") and "snapshot=on" in line]
+    assert "is in use by qemu-system-x86 (pid %d)" % pid in said or "in use by another process" in said, said
+    qemu.end()
+    daemon.ok("start", "a")
+
+
+LATE = """#!/usr/bin/python3 -I
+import fcntl, json, os, struct, sys
+for word in sys.argv:
+    if '"filename"' in word:
+        fd = os.open(json.loads(word)["file"]["filename"], os.O_RDONLY)
+        fcntl.fcntl(fd, 37, struct.pack("hhqqi", fcntl.F_RDLCK, os.SEEK_SET, 201, 1, 0))
+        os.set_inheritable(fd, True)
+os.execv("/usr/bin/qemu-system-x86_64", ["qemu-system-x86_64"] + sys.argv[1:])
+"""
+
+
+def test_a_lock_that_comes_after_we_looked(hostile):
+    """N10: what QEMU says of it is a conflict, and no QEMU that did not start."""
+    with open(hostile.inner(hostile_world.PLACE + "/late-qemu"), "w", encoding="utf-8") as f:
+        f.write(LATE)
+        os.fchmod(f.fileno(), 0o755)
+    hostile.micro("a", extra="[QEMU]\nBinary=%s/late-qemu\n[Lifecycle]\nRestart=no\n" % hostile_world.PLACE)
+    said = hostile.fails(3, "start", "a")
+    assert "disk 'root': %s/a.raw is in use by another process" % hostile.images in said
+    assert hostile.info("a")["reason"].startswith("start failed: disk 'root'")
