@@ -30,6 +30,7 @@ static int confine(const struct jail *j, struct err *e)
 	role.growth = 0;
 	own.role = &role;
 	own.io_uring = false;
+	own.n_nodes = 0;
 	r = privileges_drop(&own, e);
 	if (r == 0)
 		r = filter_load(&own, e);

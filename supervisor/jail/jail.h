@@ -9,6 +9,7 @@
 #ifndef SUPERVISOR_JAIL_JAIL_H
 #define SUPERVISOR_JAIL_JAIL_H
 
+#include <linux/filter.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -89,6 +90,9 @@ enum { JAIL_FILES_MAX = 256, JAIL_NODES_MAX = 16, JAIL_PATHS_MAX = 8 };
 
 struct jail;
 
+/* What it may ask of descriptors by ioctl(), beside what all may; see gate.c. */
+enum { IOCTL_ANY = 1, IOCTL_DISK = 2, IOCTL_TAP = 4, IOCTL_INTERFACE = 8 };
+
 /* What the program is decides what it may; the plan only names it. Limits of 0 are none. */
 struct jail_role {
 	const char *name;
@@ -96,7 +100,9 @@ struct jail_role {
 	uint64_t keep;	      /* capabilities, as bits */
 	int (*run)(struct jail *j); /* our own, in place of a program: its exit status */
 	bool bare;	      /* a private root with nothing in it at all */
-	bool host_network;    /* else a network namespace with nothing in it */
+	bool host_network;    /* else a network namespace with nothing in it, and nothing to connect to */
+	bool forks;
+	unsigned ioctls; /* IOCTL_... */
 	bool own_output;      /* 1 and 2 stay what vmkeep-jail was started with; else /dev/null */
 	bool keeps_locks;     /* others may not write what it reads as long as it runs */
 	uint64_t nofile, nproc, cpu_seconds, memory;
@@ -226,5 +232,15 @@ int fds_place(struct jail *j, struct err *e);
 
 /* seccomp.c */
 int filter_load(struct jail *j, struct err *e);
+const char *filter_calls(size_t i); /* what is refused, a line of the table; NULL behind the last */
+int filter_number(const char *call); /* of the first word in such a line; __NR_SCMP_ERROR (-1): unknown */
+
+/* gate.c */
+enum { GATE_OPS = 128, FILTER_OPS = 4096 /* the kernel's limit */ };
+struct gate {
+	unsigned short n;
+	struct sock_filter op[FILTER_OPS];
+};
+void gate_write(struct gate *g, const struct jail *j); /* not more than GATE_OPS */
 
 #endif

@@ -16,12 +16,14 @@ static const struct jail_role roles[] = {
 	{ .name = "qemu",
 		.install = "install qemu-system-x86, or correct Binary=",
 		.keeps_locks = true,
+		.ioctls = IOCTL_DISK | IOCTL_TAP, /* disks and NICs may be plugged in later */
 		.nofile = 4096,
 		.nproc = 1024 },
 	/* Reads headers that a guest wrote: no longer, no larger than any honest image needs. Metadata is all
 	 * that it adds to an image: 1 GiB of it describes 8 TiB. */
 	{ .name = "tool",
 		.install = "install qemu-utils",
+		.ioctls = IOCTL_DISK,
 		.own_output = true,
 		.nofile = 256,
 		.nproc = 128,
@@ -34,6 +36,8 @@ static const struct jail_role roles[] = {
 		.install = "install dnsmasq-base",
 		.keep = 1ULL << CAP_NET_ADMIN | 1ULL << CAP_NET_BIND_SERVICE,
 		.host_network = true,
+		.forks = true,
+		.ioctls = IOCTL_INTERFACE,
 		.own_output = true,
 		.nofile = 1024,
 		.nproc = 64,

@@ -9,75 +9,136 @@
  *
  * A list of what is refused, not of what is allowed: QEMU with its libraries uses over a hundred calls,
  * other ones with each release, and one that is forgotten shows itself in the middle of a guest's life.
+ * What is younger than the list, and ioctl, are gate.c's.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/netlink.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include "base/mem.h"
 #include "supervisor/jail/jail.h"
 
+/* A call's name, where need be with its number on all processors: "fchmodat2=452" for a libseccomp that is older
+ * than the call. A later one than the kernel's costs nothing. */
 static const struct {
 	int error;
-	const char *calls; /* unknown ones are of another processor or a later kernel */
+	enum { ALL, GUESTS } who; /* GUESTS: roles that serve no network, and get all they need opened */
+	const char *calls;
 } refused[] = {
 	/* clang-format off */
 	/* others' processes and their memory */
-	{ EPERM,  "ptrace process_vm_readv process_vm_writev process_madvise process_mrelease kcmp" },
-	{ EPERM,  "pidfd_open pidfd_getfd pidfd_send_signal" },
+	{ EPERM,  ALL, "ptrace process_vm_readv process_vm_writev process_madvise process_mrelease kcmp" },
+	{ EPERM,  ALL, "pidfd_open pidfd_getfd pidfd_send_signal" },
 	/* namespaces and mounts: the way out of the private root */
-	{ EPERM,  "unshare setns mount umount umount2 pivot_root chroot move_mount open_tree open_tree_attr" },
-	{ EPERM,  "fsopen fsconfig fsmount fspick mount_setattr statmount listmount" },
-	{ ENOSYS, "clone3" /* its flags lie in memory, where no filter can look */ },
+	{ EPERM,  ALL, "unshare setns mount umount umount2 pivot_root chroot move_mount open_tree open_tree_attr=467" },
+	{ EPERM,  ALL, "fsopen fsconfig fsmount fspick mount_setattr statmount=457 listmount=458" },
+	{ ENOSYS, ALL, "clone3" /* its flags lie in memory, where no filter can look */ },
+	/* a file's mode, owner, attributes, flags and times stay when the guest is gone: set-uid on a disk's image
+	 * was a way to root */
+	{ EPERM,  ALL, "chmod fchmod fchmodat fchmodat2=452" },
+	{ EPERM,  ALL, "chown fchown lchown fchownat chown32 fchown32 lchown32" },
+	{ EPERM,  ALL, "setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr" },
+	{ EPERM,  ALL, "setxattrat=463 getxattrat=464 listxattrat=465 removexattrat=466" },
+	{ EPERM,  ALL, "file_getattr=468 file_setattr=469" },
+	{ EPERM,  ALL, "utime utimes futimesat utimensat utimensat_time64" },
+	/* all sockets come opened, and those that listen are bound. listen() stays: QEMU calls it on each of them */
+	{ EPERM,  GUESTS, "bind connect" },
 	/* descriptors to things that have no path here */
-	{ EPERM,  "open_by_handle_at name_to_handle_at fanotify_init fanotify_mark quotactl quotactl_fd" },
+	{ EPERM,  ALL, "open_by_handle_at name_to_handle_at fanotify_init fanotify_mark quotactl quotactl_fd" },
 	/* large and young parts of the kernel, where most of its holes were found */
-	{ EPERM,  "bpf perf_event_open userfaultfd keyctl add_key request_key" },
+	{ EPERM,  ALL, "bpf perf_event_open userfaultfd keyctl add_key request_key" },
+	{ ENOSYS, ALL, "lsm_get_self_attr=459 lsm_set_self_attr=460 lsm_list_modules=461" },
+	{ EPERM,  ALL, "splice tee vmsplice" },
+	/* memory that no limit of the guest's counts, or that nobody else can read */
+	{ EPERM,  ALL, "memfd_secret mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify mq_getsetattr" },
+	{ EPERM,  ALL, "mq_timedsend_time64 mq_timedreceive_time64" },
+	{ EPERM,  ALL, "shmget shmat shmctl shmdt semget semop semctl semtimedop semtimedop_time64" },
+	{ EPERM,  ALL, "msgget msgsnd msgrcv msgctl ipc" },
+	/* where and when it runs is the daemon's to say, and the host's disks are not flushed for a guest */
+	{ EPERM,  ALL, "sched_setaffinity sched_setscheduler sched_setparam sched_setattr setpriority ioprio_set" },
+	{ EPERM,  ALL, "sync syncfs" },
+	/* what others do with files that it may see */
+	{ ENOSYS, ALL, "cachestat" },
+	{ EPERM,  GUESTS, "inotify_init inotify_init1 inotify_add_watch" },
 	/* the host itself */
-	{ EPERM,  "kexec_load kexec_file_load init_module finit_module delete_module create_module" },
-	{ EPERM,  "reboot swapon swapoff acct syslog sethostname setdomainname vhangup" },
-	{ EPERM,  "settimeofday stime clock_settime clock_adjtime clock_adjtime64 clock_settime64 adjtimex" },
-	{ EPERM,  "iopl ioperm modify_ldt vm86 vm86old personality move_pages migrate_pages" },
-	{ ENOSYS, "uselib ustat sysfs _sysctl nfsservctl lookup_dcookie get_kernel_syms query_module" },
+	{ EPERM,  ALL, "kexec_load kexec_file_load init_module finit_module delete_module create_module" },
+	{ EPERM,  ALL, "reboot swapon swapoff acct syslog sethostname setdomainname vhangup" },
+	{ EPERM,  ALL, "settimeofday stime clock_settime clock_adjtime clock_adjtime64 clock_settime64 adjtimex" },
+	{ EPERM,  ALL, "iopl ioperm modify_ldt vm86 vm86old personality move_pages migrate_pages" },
+	{ ENOSYS, ALL, "uselib ustat sysfs _sysctl nfsservctl lookup_dcookie get_kernel_syms query_module" },
 	/* clang-format on */
 };
 
+static const char fork_calls[] = "fork vfork"; /* and clone() without CLONE_THREAD */
+
 static const char io_uring[] = "io_uring_setup io_uring_enter io_uring_register";
+
+enum { SOCKET_TYPES = 0xf }; /* the rest of socket()'s second argument are flags */
 
 /* CLONE_NEWTIME is none of clone()'s: its bit belongs to the signal number there. */
 static const uint64_t clone_flags[] = { CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER,
 	CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWCGROUP };
 
+int filter_number(const char *call)
+{
+	size_t len = strcspn(call, "= ");
+	_cleanup_(free_ptr) char *name = xstrndup(call, len);
+	int nr = seccomp_syscall_resolve_name(name);
+
+	return nr == __NR_SCMP_ERROR && call[len] == '=' ? atoi(call + len + 1) : nr;
+}
+
+const char *filter_calls(size_t i)
+{
+	return i < ARRAY_SIZE(refused) ? refused[i].calls : NULL;
+}
+
+/* A name that means nothing would be a hole that nobody sees. */
 static int refuse(scmp_filter_ctx ctx, int error, const char *calls)
 {
 	int r = 0;
 
-	while (r == 0 && *calls) {
-		size_t len = strcspn(calls, " ");
-		_cleanup_(free_ptr) char *name = xstrndup(calls, len);
-		int nr = seccomp_syscall_resolve_name(name);
+	for (; r == 0 && *calls; calls += strcspn(calls, " "), calls += *calls == ' ') {
+		int nr = filter_number(calls);
 
-		if (nr != __NR_SCMP_ERROR)
-			r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO((unsigned)error), nr, 0);
-		calls += len + (calls[len] == ' ');
+		r = nr == __NR_SCMP_ERROR ? -EINVAL :
+					    seccomp_rule_add(ctx, SCMP_ACT_ERRNO((unsigned)error), nr, 0);
 	}
 	return r;
 }
 
-/* One more call that fails, where its first argument compares so. */
-static int refuse_kind(scmp_filter_ctx ctx, int error, int call, enum scmp_compare op, uint64_t a, uint64_t b)
+/* One more call that fails, where its argument compares so. */
+static int refuse_argument(scmp_filter_ctx ctx, int error, int call, struct scmp_arg_cmp argument)
 {
-	const struct scmp_arg_cmp kind = { .arg = 0, .op = op, .datum_a = a, .datum_b = b };
-
-	return seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO((unsigned)error), call, 1, &kind);
+	return seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO((unsigned)error), call, 1, &argument);
 }
 
-/* Of local sockets QEMU has use; all networks come as descriptors. */
+static int refuse_kind(scmp_filter_ctx ctx, int error, int call, enum scmp_compare op, uint64_t a, uint64_t b)
+{
+	return refuse_argument(ctx, error, call,
+		(struct scmp_arg_cmp){ .arg = 0, .op = op, .datum_a = a, .datum_b = b });
+}
+
+/* Of local sockets QEMU has use; all networks come as descriptors. Datagrams reach whoever listens for them, and
+ * are of no use without connect() and bind(). */
 static int refuse_all_but_unix(scmp_filter_ctx ctx)
 {
-	return refuse_kind(ctx, EAFNOSUPPORT, SCMP_SYS(socket), SCMP_CMP_NE, AF_UNIX, 0);
+	const int calls[] = { SCMP_SYS(socket), SCMP_SYS(socketpair) };
+	int r = refuse_kind(ctx, EAFNOSUPPORT, SCMP_SYS(socket), SCMP_CMP_NE, AF_UNIX, 0);
+
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
+		for (uint64_t type = 0; r == 0 && type <= SOCKET_TYPES; type++)
+			if (type != SOCK_STREAM)
+				r = refuse_argument(ctx, EAFNOSUPPORT, calls[i],
+					(struct scmp_arg_cmp){ .arg = 1, .op = SCMP_CMP_MASKED_EQ,
+						.datum_a = SOCKET_TYPES, .datum_b = type });
+	return r;
 }
 
 /* Who serves the host's network needs IP, and of netlink the part that lists addresses. */
@@ -98,34 +159,85 @@ static int refuse_odd_networks(scmp_filter_ctx ctx)
 	return r;
 }
 
-static int refuse_kinds(scmp_filter_ctx ctx, bool host_network)
+/* A process that the daemon does not know would outlive its guest, with all that it holds. */
+static int refuse_processes(scmp_filter_ctx ctx)
 {
-	int r = host_network ? refuse_odd_networks(ctx) : refuse_all_but_unix(ctx);
+	int r = refuse(ctx, EPERM, fork_calls);
+
+	return r == 0 ? refuse_kind(ctx, EPERM, SCMP_SYS(clone), SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0) : r;
+}
+
+/* fcntl()'s that reach beyond the descriptor: a lease makes others wait who open the file, the others have
+ * signals sent. The kernel compares 32 bits. */
+static int refuse_leases(scmp_filter_ctx ctx)
+{
+	static const int commands[] = { F_SETLEASE, F_NOTIFY, F_SETOWN, F_SETOWN_EX, F_SETSIG };
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(commands); i++)
+		r = refuse_argument(ctx, EPERM, SCMP_SYS(fcntl),
+			(struct scmp_arg_cmp){ .arg = 1, .op = SCMP_CMP_MASKED_EQ, .datum_a = UINT32_MAX,
+				.datum_b = (uint64_t)commands[i] });
+	return r;
+}
+
+static int refuse_kinds(scmp_filter_ctx ctx, const struct jail_role *role)
+{
+	int r = role->host_network ? refuse_odd_networks(ctx) : refuse_all_but_unix(ctx);
 
 	if (r == 0)
 		r = refuse_kind(ctx, EAFNOSUPPORT, SCMP_SYS(socketpair), SCMP_CMP_NE, AF_UNIX, 0);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(clone_flags); i++)
 		r = refuse_kind(ctx, EPERM, SCMP_SYS(clone), SCMP_CMP_MASKED_EQ, clone_flags[i], clone_flags[i]);
-	return r;
+	if (r == 0)
+		r = refuse_leases(ctx);
+	return r == 0 && !role->forks ? refuse_processes(ctx) : r;
+}
+
+static int filter_make(scmp_filter_ctx ctx, const struct jail *j)
+{
+	/* calls in the manner of i386 or x32 carry other numbers, past the list */
+	int r = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS));
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(refused); i++)
+		if (refused[i].who == ALL || !j->role->host_network)
+			r = refuse(ctx, refused[i].error, refused[i].calls);
+	if (r == 0 && !j->io_uring)
+		r = refuse(ctx, ENOSYS, io_uring);
+	return r == 0 ? refuse_kinds(ctx, j->role) : r;
+}
+
+/* What libseccomp made, put behind the gate. */
+static int filter_append(scmp_filter_ctx ctx, struct gate *g)
+{
+	_cleanup_(close_fd) int fd = memfd_create("filter", MFD_CLOEXEC);
+	const size_t room = (FILTER_OPS - g->n) * sizeof *g->op;
+	struct stat st;
+	int r = fd < 0 ? -errno : seccomp_export_bpf(ctx, fd);
+
+	if (r < 0)
+		return r;
+	if (fstat(fd, &st) < 0 || st.st_size <= 0 || (size_t)st.st_size > room)
+		return -E2BIG;
+	if (pread(fd, g->op + g->n, room, 0) != st.st_size)
+		return -EIO;
+	g->n = (unsigned short)(g->n + (size_t)st.st_size / sizeof *g->op);
+	return 0;
 }
 
 int filter_load(struct jail *j, struct err *e)
 {
+	static struct gate g;
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
-	int r = ctx ? 0 : -ENOMEM;
+	int r = ctx ? filter_make(ctx, j) : -ENOMEM;
 
-	/* calls in the manner of i386 or x32 carry other numbers, past the list */
+	gate_write(&g, j);
 	if (r == 0)
-		r = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS));
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(refused); i++)
-		r = refuse(ctx, refused[i].error, refused[i].calls);
-	if (r == 0 && !j->io_uring)
-		r = refuse(ctx, ENOSYS, io_uring);
-	if (r == 0)
-		r = refuse_kinds(ctx, j->role->host_network);
-	if (r == 0)
-		r = seccomp_load(ctx);
+		r = filter_append(ctx, &g);
 	seccomp_release(ctx);
+	if (r == 0 && syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0,
+			      &(struct sock_fprog){ .len = g.n, .filter = g.op }) < 0)
+		r = -errno;
 	errno = -r;
 	return r < 0 ? err_errno(e, "set the system call filter") : 0;
 }

@@ -20,6 +20,20 @@ import pytest
 TOP = pathlib.Path(__file__).resolve().parents[2]
 JAIL = pathlib.Path(os.environ.get("VMKEEP_BUILD", TOP / "build")) / "vmkeep-jail"
 BUSYBOX = "/usr/bin/busybox"
+PYTHON = "/usr/bin/python3"
+LOOKS = """import errno, os, stat
+def show(path):
+    st = os.lstat(path)
+    return f"{st.st_uid} {st.st_gid} {stat.S_IMODE(st.st_mode):o}"
+def first(path, n):
+    with open(path, "rb") as f:
+        return f.read(n).decode()
+def add(path):
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT))
+    except OSError as e:
+        return errno.errorcode[e.errno]
+"""
 QEMU = "/usr/bin/qemu-system-x86_64"
 UID = 1879048192 + 7
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
@@ -142,11 +156,11 @@ class Box:
     def refuse(self, *files, **more):
         return self.run([BUSYBOX, "true"], files, **more).error
 
-    def script(self, text, files=(), **more):
-        """Runs a shell script inside to its end; returns what it printed."""
+    def output(self, argv, files=(), **more):
+        """Runs a program inside to its end; returns what it printed."""
         r, w = os.pipe()
         try:
-            run = self.run([BUSYBOX, "sh", "-c", text], files, (w,), (1,), **more)
+            run = self.run(argv, files, (w,), (1,), **more)
         finally:
             os.close(w)
         with open(r) as out:
@@ -154,6 +168,15 @@ class Box:
             printed = out.read()
         run.process.wait(LIMIT)
         return printed
+
+    def script(self, text, files=(), **more):
+        """A shell's own commands: it cannot run others, because no process begins inside."""
+        return self.output([BUSYBOX, "sh", "-c", text], files, **more)
+
+    def python(self, text, files=(), **more):
+        """With os and these: show(PATH) is owner, group and mode, first(PATH, N) its first bytes,
+        add(PATH) opens it to append."""
+        return self.output([PYTHON, "-I", "-c", LOOKS + text], files, **more)
 
     @contextlib.contextmanager
     def waiting(self, files=(), **more):

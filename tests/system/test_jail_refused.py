@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from jail import box, BUSYBOX, elsewhere, JAIL, LIMIT, pytestmark, Run, UID  # noqa: F401 (fixtures are used by name)
+from jail import box, BUSYBOX, elsewhere, JAIL, LIMIT, PYTHON, pytestmark, Run, UID  # noqa: F401 (fixtures are used by name)
 
 
 REFUSED = {
@@ -169,10 +169,11 @@ def test_block_device(box, loop):
     file, device = loop
     link = box.tmp / "vg-lv"
     link.symlink_to(device)
-    out = box.script(f"stat -c '%F %u %a' {link}; echo device >{link}", [box.disk(link)])
-    assert out == f"block special file {UID} 600\n"
-    out = box.script(f"head -c7 {device}; (: >{device}) 2>/dev/null || echo no", [box.disk(device, write=False)])
-    assert out == "device\nno\n"
+    out = box.python(f"print(stat.S_ISBLK(os.stat('{link}').st_mode), show('{link}'))\n"
+                     f"os.write(os.open('{link}', os.O_WRONLY), b'device')", [box.disk(link)])
+    assert out == f"True {UID} {UID} 600\n"
+    out = box.python(f"print(first('{device}', 6), add('{device}'))", [box.disk(device, write=False)])
+    assert out == "device EACCES\n"
     e = box.refuse(box.disk(file))
     assert e["desc"] == f"disk 'root': {file} is in use by the device {device[5:]}"
 
@@ -223,13 +224,23 @@ def test_new_image(box, fmt):
         subprocess.run(["qemu-img", "check", "-q", path], check=True)
     path.unlink()
     curious = box.tmp / "curious"
-    curious.write_text("#!/bin/sh\nid=$(id -u)\ngrep -q '^CapEff:.*[1-9a-f]' /proc/self/status && caps=some\n"
-                       "cat /etc/shadow >/dev/null 2>&1 && shadow=read\ntouch %s/x 2>/dev/null && made=x\n"
-                       "echo more >>$5 && filled=yes\necho \"$id:$caps:$shadow:$made:$filled\"\nexit 1\n" % box.images)
+    curious.write_text(f"""#!{PYTHON} -I
+import os, sys
+def tries(what, *arguments):
+    try:
+        return what(*arguments)
+    except OSError:
+        return None
+caps = [line.split()[1] for line in open("/proc/self/status") if line.startswith("CapEff")]
+found = [os.getuid(), caps == ["0" * 16], tries(open, "/etc/shadow"), tries(open, "{box.images}/x", "w"), tries(os.fork),
+         tries(open, sys.argv[5], "r+") is not None]
+print(*found, sep=":")
+sys.exit(1)
+""")
     curious.chmod(0o755)
     e = box.refuse(box.disk(path, format=fmt, create=size), prefix=[
         "unshare", "-m", BUSYBOX, "sh", "-c", f'mount --bind {curious} /usr/bin/qemu-img && exec "$@"', "sh"])
-    assert e["desc"].endswith(f"create {path}: {UID}::::yes"), e
+    assert e["desc"].endswith(f"create {path}: {UID}:True:None:None:None:True"), e
     assert not list(box.images.iterdir())
 
 
