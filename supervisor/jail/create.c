@@ -3,13 +3,14 @@
  * supervisor/jail/create.c - makes the images that Size= asks for, once
  *
  * Only below the image directory, only where nothing is: made under a temporary name and moved into
- * place without replacing, so that the name appears whole or not at all. qemu-img fills it without any
- * right but to that file, which is lent to the guest's uid for as long.
+ * place without replacing, so that the name appears whole or not at all. qemu-img fills it in a jail of its own, without
+ * any right but to that file, which is lent to the guest's uid for as long.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
@@ -20,18 +21,32 @@
 
 enum { TOOL_TEXT_MAX = 1024 };
 
-/* How large the file gets it is told: that needs no limit. */
-static int confine(const struct jail *j, struct err *e)
+static const char image_inside[] = "/image";
+
+/* A private root with nothing in it but the system's directories and this one file. How large that gets qemu-img is
+ * told: it needs no limit. */
+static int confine(const struct jail *j, int fd, struct err *e)
 {
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC };
 	struct jail_role role = *role_named("tool");
-	struct jail own = *j;
+	struct jail own = { .name = j->name, .root = j->root, .uid = j->uid, .role = &role, .n_paths = 1 };
 	int r;
 
 	role.growth = 0;
-	own.role = &role;
-	own.io_uring = false;
-	own.n_nodes = 0;
-	r = privileges_drop(&own, e);
+	own.path[0] = (struct jail_path){ .path = image_inside, .write = true };
+	own.path[0].tree = open_tree(fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (own.path[0].tree < 0 ||
+		mount_setattr(own.path[0].tree, "", AT_EMPTY_PATH, &attr, sizeof attr) < 0)
+		return err_errno(e, "mount the new image");
+	r = namespaces_enter(&own, e);
+	if (r == 0)
+		r = root_build(&own, e);
+	if (r == 0)
+		r = root_enter(&own, e);
+	if (r == 0)
+		r = privileges_drop(&own, e);
+	if (r == 0)
+		r = landlock_enter(&own, e);
 	if (r == 0)
 		r = filter_load(&own, e);
 	return r == 0 ? limits_set(&own, e) : r;
@@ -44,9 +59,9 @@ static void child_run(const struct jail *j, int fd, int out, const char *const *
 	static const char *const env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C", NULL };
 	struct err e = ERR_INIT;
 
-	if (dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0 || fcntl(fd, F_SETFD, 0) < 0)
+	if (dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0)
 		err_errno(&e, "place descriptors");
-	else if (confine(j, &e) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0) {
+	else if (confine(j, fd, &e) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0) {
 		execvpe(argv[0], jail_words(argv), jail_words(env));
 		err_errno(&e, "run %s", argv[0]);
 	}
@@ -96,9 +111,9 @@ static bool is_full(int dir)
 
 /* What it said last, without its name and that of the file, which is none that people know: before that
  * comes that it could not remove the file, which is ours to do. */
-static const char *message(char *text, const char *path)
+static const char *message(char *text)
 {
-	const char *const before[] = { "qemu-img: ", path, ": " };
+	const char *const before[] = { "qemu-img: ", image_inside, ": " };
 	char *end = text + strlen(text), *newline;
 
 	while (end > text && end[-1] == '\n')
@@ -113,17 +128,16 @@ static const char *message(char *text, const char *path)
 
 static int fill(const struct jail *j, const struct jail_file *f, int dir, int fd, struct err *e)
 {
-	char text[TOOL_TEXT_MAX] = "", size[24], path[32];
-	const char *argv[] = { "qemu-img", "create", "-q", "-f", jail_format_names[f->format], path, size,
+	char text[TOOL_TEXT_MAX] = "", size[24];
+	const char *argv[] = { "qemu-img", "create", "-q", "-f", jail_format_names[f->format], image_inside, size,
 		NULL };
 	_cleanup_(free_ptr) char *said = NULL;
 	const char *last;
 
 	snprintf(size, sizeof size, "%llu", (unsigned long long)f->create);
-	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	if (tool_run(j, fd, argv, text) == 0)
 		return 0;
-	last = message(text, path);
+	last = message(text);
 	said = text_escape(last, strlen(last), false);
 	err_set(e, is_full(dir) ? ERR_NO_RESOURCES : ERR_FAILED, "%s: create %s: %s", f->what,
 		f->shown_path, said);

@@ -29,6 +29,32 @@ int fds_own_only(struct jail *j, struct err *e)
 	return 0;
 }
 
+/* A socket of the host's network is all of that network, once disconnected; a directory is a way around the private
+ * root. Streams between processes of this host are neither. */
+int fds_check(struct jail *j, struct err *e)
+{
+	for (size_t i = 0; i < j->n_fds; i++) {
+		int domain = -1, type = -1;
+		socklen_t len = sizeof domain;
+		struct stat st;
+
+		if (fstat(j->fd[i], &st) < 0)
+			return err_errno(e, "descriptor %d", j->to[i]);
+		if (S_ISDIR(st.st_mode))
+			return err_set(e, ERR_USAGE, "plan: descriptor %d is a directory", j->to[i]);
+		if (!S_ISSOCK(st.st_mode))
+			continue;
+		if (getsockopt(j->fd[i], SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 ||
+			getsockopt(j->fd[i], SOL_SOCKET, SO_TYPE, &type, &len) < 0)
+			return err_errno(e, "descriptor %d", j->to[i]);
+		if (!j->role->network_sockets && (domain != AF_UNIX || type != SOCK_STREAM))
+			return err_set(e, ERR_USAGE,
+				"plan: descriptor %d is a socket of family %d and type %d, not a local stream",
+				j->to[i], domain, type);
+	}
+	return 0;
+}
+
 int session_reset(struct jail *j, struct err *e)
 {
 	sigset_t none;

@@ -101,6 +101,7 @@ struct jail_role {
 	int (*run)(struct jail *j); /* our own, in place of a program: its exit status */
 	bool bare;	      /* a private root with nothing in it at all */
 	bool host_network;    /* else a network namespace with nothing in it, and nothing to connect to */
+	bool network_sockets; /* among what it is given; else local streams only */
 	bool forks;
 	unsigned ioctls; /* IOCTL_... */
 	bool own_output;      /* 1 and 2 stay what vmkeep-jail was started with; else /dev/null */
@@ -220,9 +221,14 @@ int file_refused(const struct jail *j, const struct jail_file *f, struct err *e)
 int namespaces_enter(struct jail *j, struct err *e);
 int root_build(struct jail *j, struct err *e);
 int root_enter(struct jail *j, struct err *e);
+extern const char *const root_system_paths[]; /* of the host's, where it has them; ends with NULL */
+
+/* landlock.c */
+int landlock_enter(struct jail *j, struct err *e);
 
 /* drop.c */
 int fds_own_only(struct jail *j, struct err *e);
+int fds_check(struct jail *j, struct err *e); /* those that came with the plan */
 int session_reset(struct jail *j, struct err *e);
 int oom_score_set(struct jail *j, struct err *e);
 int limits_set(struct jail *j, struct err *e); /* the program's: the last thing before it */

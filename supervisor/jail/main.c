@@ -28,6 +28,7 @@ static const struct step {
 	/* clang-format off */
 	{ "own descriptors", fds_own_only,     NULL,          true },
 	{ "plan",            plan_receive,     NULL,          true },
+	{ "received",        fds_check,        NULL,          true },
 	{ "session",         session_reset,    NULL,          true },
 	{ "control group",   group_join,       NULL,          false },
 	{ "files",           NULL,             file_open,     true },
@@ -43,6 +44,7 @@ static const struct step {
 	{ "private root",    root_build,       NULL,          false },
 	{ "entering",        root_enter,       NULL,          false },
 	{ "privileges",      privileges_drop,  NULL,          false },
+	{ "paths inside",    landlock_enter,   NULL,          false },
 	{ "program",         program_check,    NULL,          false },
 	{ "descriptors",     fds_place,        NULL,          false },
 	{ "system calls",    filter_load,      NULL,          false },

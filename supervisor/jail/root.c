@@ -20,8 +20,8 @@
 enum { READ_ONLY = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV };
 
 /* From the host as they are there: where /usr is merged these are links into it. */
-static const char *const system_paths[] = { "/usr", "/lib", "/lib32", "/lib64", "/libx32", "/bin",
-	"/sbin", "/etc/ld.so.cache" };
+const char *const root_system_paths[] = { "/usr", "/lib", "/lib32", "/lib64", "/libx32", "/bin", "/sbin",
+	"/etc/ld.so.cache", NULL };
 
 /* Where packages keep the modules of a QEMU that an upgrade replaces under its guests, in a directory that is
  * made then; and the name by which a QEMU knows it. */
@@ -182,8 +182,8 @@ int root_build(struct jail *j, struct err *e)
 	root = open(j->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0 || fchdir(root) < 0)
 		return err_errno(e, "enter %s", j->root);
-	for (size_t i = 0; r == 0 && !j->role->bare && i < ARRAY_SIZE(system_paths); i++)
-		r = put_system_path(root, system_paths[i], system_paths[i], e);
+	for (const char *const *p = root_system_paths; r == 0 && !j->role->bare && *p; p++)
+		r = put_system_path(root, *p, *p, e);
 	if (r == 0 && j->modules)
 		r = put_system_path(root, kept_modules, modules_place, e);
 	for (size_t i = 0; r == 0 && !j->role->bare && i < ARRAY_SIZE(devices); i++)
