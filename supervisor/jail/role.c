@@ -44,11 +44,13 @@ static const struct jail_role roles[] = {
 		.nproc = 64,
 		.memory = 512ULL * MIB,
 		.file = 8ULL * MIB },
-	/* Copies between two sockets; its own filter leaves it nothing else. */
+	/* Copies between two sockets, as a child that the daemon need not wait for; its own filter leaves it nothing
+	 * else. */
 	{ .name = "relay",
 		.run = relay_run,
 		.bare = true,
 		.network_sockets = true,
+		.forks = true,
 		.own_output = true,
 		.nofile = 16,
 		.file = 1 },
