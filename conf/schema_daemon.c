@@ -18,7 +18,7 @@ static const struct conf_key daemon_keys[] = {
 		  "when somebody looks (list, info); infinity: only then." },
 	{ .name = "MaxClients",        UINT(conf_daemon, max_clients, 1, 4096), .preset = "256",
 	  .apply = CONF_APPLY_LIVE,
-	  .help = "Connections to the control socket at a time." },
+	  .help = "Connections to the control socket at a time, streams such as consoles included." },
 	{ .name = "MaxClientsPerUser", UINT(conf_daemon, max_clients_per_user, 1, 4096),
 	  .preset = "64",
 	  .apply = CONF_APPLY_LIVE,

@@ -17,8 +17,11 @@ void codec_init(struct codec *c, size_t max)
 
 void codec_release(struct codec *c)
 {
+	size_t values_max = c->values_max;
+
 	buf_release(&c->in);
 	codec_init(c, c->max);
+	c->values_max = values_max;
 }
 
 char *codec_reserve(struct codec *c, size_t len)
@@ -52,6 +55,11 @@ void codec_feed(struct codec *c, const void *data, size_t len)
 		memcpy(codec_reserve(c, len), data, len);
 		codec_commit(c, len);
 	}
+}
+
+size_t codec_cost(const struct codec *c)
+{
+	return c->cost;
 }
 
 size_t codec_pending(const struct codec *c)
@@ -101,7 +109,7 @@ static bool step(struct codec *c, unsigned char b)
 
 static bool within_limits(const struct codec *c, struct err *e)
 {
-	const size_t values = c->max / CODEC_BYTES_PER_VALUE;
+	const size_t values = c->values_max ? c->values_max : c->max / CODEC_BYTES_PER_VALUE;
 
 	if (c->depth > CODEC_DEPTH_MAX)
 		err_set(e, ERR_FAILED, "message is nested deeper than %d", CODEC_DEPTH_MAX);
@@ -257,6 +265,7 @@ enum codec_result codec_next(struct codec *c, json_t **message, struct err *e)
 		r = scan(c, e);
 	if (r == CODEC_MESSAGE) {
 		*message = decode(c->in.data + c->start, c->pos - c->start, e);
+		c->cost = c->pos - c->start + c->values * CODEC_VALUE_MEMORY;
 		c->start = c->pos;
 		if (!*message)
 			r = CODEC_BAD;

@@ -25,8 +25,8 @@
 
 enum {
 	CODEC_DEPTH_MAX = 64,
-	/* One value per this many bytes of the limit: jansson needs up to 300 bytes for a "{}". */
-	CODEC_BYTES_PER_VALUE = 32,
+	CODEC_VALUE_MEMORY = 300, /* bytes that jansson needs at most for a value such as "{}" */
+	CODEC_BYTES_PER_VALUE = 32, /* one value per this many bytes of the limit is allowed */
 };
 
 enum codec_result {
@@ -40,7 +40,8 @@ struct codec {
 	size_t start; /* first byte of the message under way */
 	size_t pos;   /* next byte to look at */
 	size_t max;   /* bytes of one message */
-	size_t values;
+	size_t values, values_max; /* of one message; max 0: as many as max bytes allow */
+	size_t cost; /* of the last message */
 	unsigned depth;
 	bool in_string, escaped, bad;
 };
@@ -56,6 +57,9 @@ void codec_commit(struct codec *c, size_t used);
 
 /* The next object or array in *message (given). e is set for CODEC_BAD only. */
 enum codec_result codec_next(struct codec *c, json_t **message, struct err *e);
+
+/* Bytes of memory that the message handed out last may take at most, as JSON. */
+size_t codec_cost(const struct codec *c);
 
 /* Bytes held and not handed out: part of a message, or messages not taken yet. */
 size_t codec_pending(const struct codec *c);

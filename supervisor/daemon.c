@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -159,9 +160,19 @@ static bool owns(void *data, const struct request *r, const char *name)
 
 static bool owns_job(void *data, const struct request *r, json_int_t number)
 {
-	const struct job *j = job_find(data, (unsigned)number);
+	const struct job *j = job_find(data, number);
 
 	return j && (streq(j->who, request_who(r)) || (j->vm[0] && owns(data, r, j->vm)));
+}
+
+/* A stop joins the one that is under way. */
+static unsigned jobs_of(void *data, const struct request *r, const char *vm)
+{
+	unsigned stops, all;
+
+	job_running(data, "vm-stop", vm, &stops);
+	job_running(data, NULL, vm, &all);
+	return stops && streq(request_verb(r)->execute, "vm-stop") ? 0 : all;
 }
 
 static void network_changed(void *data, const char *network, enum networks_change change)
@@ -196,7 +207,7 @@ static int listen_for_clients(struct daemon *d, struct err *e)
 	struct server_options o = { .handler = verb_handlers, .handlers = verb_handlers_n,
 		.inherited = inherited_listener(), .clients_max = (unsigned)d->conf.max_clients,
 		.clients_per_user_max = (unsigned)d->conf.max_clients_per_user, .owns = owns,
-		.owns_job = owns_job, .data = d };
+		.owns_job = owns_job, .jobs = jobs_of, .accounts = &d->accounts, .data = d };
 	_cleanup_(free_ptr) char *path = xasprintf("%s/control.sock", d->dirs.run);
 
 	o.path = path;
@@ -385,6 +396,9 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	umask(022);
+	/* or the C library keeps larger and larger pieces for itself after they were freed */
+	mallopt(M_MMAP_THRESHOLD, 128 << 10);
+	mallopt(M_TRIM_THRESHOLD, 128 << 10);
 	setenv("PATH", PATH_OF_OURS, 1);
 	log_open(LOG_INFO_);
 	raise_descriptor_limit();

@@ -32,17 +32,34 @@ static void bury(struct connection *c)
 {
 	while (c->request)
 		request_orphan(c->request);
-	codec_release(&c->in);
-	buf_release(&c->out);
 	peer_unref(c->peer);
+	account_unref(c->account);
 	free(c);
+}
+
+/* --- what it costs ----------------------------------------------------------------------- */
+
+/* May close it: the largest connection of its user goes where that one holds too much. */
+static void connection_count(struct connection *c)
+{
+	if (c->hold)
+		hold_set(c->hold, sizeof *c + peer_bytes(c->peer) + c->in.in.len +
+					  outbox_bytes(&c->out));
+}
+
+static void connection_evict(void *data, const struct err *e)
+{
+	connection_fail(data, e);
 }
 
 /* --- in and out -------------------------------------------------------------------------- */
 
+/* Sooner where the user holds much already, so that who reads slowly is slowed down, not thrown out. */
 static bool must_pause(const struct connection *c)
 {
-	return c->out.len > SERVER_OUTPUT_PAUSE;
+	bool much = c->account->bytes > account_bounds(c->role)->bytes / 2;
+
+	return c->out.len > (much ? SERVER_OUTPUT_PAUSE_SOON : SERVER_OUTPUT_PAUSE);
 }
 
 /* Takes requests while there is room for answers. */
@@ -59,18 +76,8 @@ static void watch(struct connection *c)
 
 static void write_out(struct connection *c)
 {
-	while (!c->closed && c->out.len) {
-		ssize_t n = send(c->io.fd, c->out.data, c->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EAGAIN)
-			break;
-		if (n < 0)
-			connection_close(c);
-		else
-			buf_drop(&c->out, (size_t)n);
-	}
+	if (!c->closed && outbox_flush(&c->out, c->io.fd) < 0)
+		connection_close(c);
 }
 
 /* Hands over messages, as many as the turn has time for; true when there may be more. */
@@ -106,6 +113,7 @@ static void run(struct connection *c)
 		write_out(c);
 	} while (more && !must_pause(c) && loop_turn(c->all->ev) < TURN_MAX);
 	c->running = false;
+	connection_count(c);
 	watch(c);
 	if (more && !must_pause(c))
 		make_due(c);
@@ -175,16 +183,18 @@ void connections_release(struct connections *cs)
 	}
 }
 
-struct connection *connection_new(
-	struct connections *cs, int fd, struct peer *peer, enum api_role role)
+struct connection *connection_new(struct connections *cs, int fd, struct peer *peer,
+	struct account *account, enum api_role role)
 {
 	struct connection *c = xcalloc(1, sizeof *c);
 
 	c->all = cs;
 	c->peer = peer;
 	c->role = role;
-	c->out = (struct buf)BUF_MAX(SERVER_OUTPUT_MAX);
+	c->account = account_ref(account);
+	c->hold = hold_new(account, role, connection_evict, c);
 	codec_init(&c->in, role == API_ROLE_NONE ? SERVER_REQUEST_NO_ROLE_MAX : SERVER_REQUEST_MAX);
+	c->in.values_max = SERVER_VALUES_MAX;
 	c->next = cs->first;
 	if (c->next)
 		c->next->prev = c;
@@ -192,7 +202,14 @@ struct connection *connection_new(
 	cs->n++;
 	ev_io_init(&c->io, io_ready, fd, EV_READ);
 	ev_io_start(cs->ev, &c->io);
+	connection_count(c);
 	return c;
+}
+
+void connection_set_role(struct connection *c, enum api_role role)
+{
+	c->role = c->hold->role = role;
+	c->subscribed = c->subscribed && role >= API_ROLE_VIEW;
 }
 
 static void leave(struct connection *c)
@@ -208,6 +225,8 @@ static void leave(struct connection *c)
 	if (c->next)
 		c->next->prev = c->prev;
 	cs->n--;
+	codec_release(&c->in);
+	outbox_release(&c->out);
 	make_due(c);
 }
 
@@ -219,6 +238,8 @@ void connection_close(struct connection *c)
 		return;
 	leave(c);
 	close(fd);
+	hold_free(c->hold);
+	c->hold = NULL;
 	c->all->left(c->all);
 }
 
@@ -246,7 +267,7 @@ static int take_leftover(struct connection *c, struct buf *leftover)
 	return buf_add(leftover, rest, len);
 }
 
-int connection_take(struct connection *c, struct buf *leftover)
+int connection_take(struct connection *c, struct buf *leftover, struct hold **hold)
 {
 	int fd = c->io.fd;
 
@@ -258,31 +279,51 @@ int connection_take(struct connection *c, struct buf *leftover)
 		return -1;
 	}
 	leave(c);
+	*hold = c->hold;
+	c->hold = NULL;
 	return fd;
 }
 
 /* --- messages out ------------------------------------------------------------------------ */
 
-static void put_done(struct connection *c, int r)
+void connection_put_line(struct connection *c, struct line *l)
 {
-	if (r == 0) {
-		make_due(c);
+	if (c->closed)
+		return;
+	if (c->out.len + l->len > SERVER_OUTPUT_MAX) {
+		log_debug(NULL, "control: %s does not read, closed", c->peer->who);
+		connection_close(c);
 		return;
 	}
-	log_debug(NULL, "control: %s does not read, closed", c->peer->who);
-	connection_close(c);
+	outbox_add(&c->out, l);
+	make_due(c);
+	connection_count(c);
+}
+
+static void put_too_long(struct connection *c, const json_t *message)
+{
+	struct err e = ERR_INIT;
+
+	err_set(&e, ERR_NO_RESOURCES, "the answer is longer than %d bytes", SERVER_OUTPUT_MAX);
+	err_hint(&e, "ask for less at a time");
+	connection_put_error(c, &e, json_object_get(message, "id"));
 }
 
 void connection_put(struct connection *c, const json_t *message)
 {
-	if (!c->closed)
-		put_done(c, codec_encode(message, &c->out));
-}
+	struct buf text = BUF_MAX(SERVER_OUTPUT_MAX);
+	struct line *l;
 
-void connection_put_bytes(struct connection *c, const void *data, size_t len)
-{
-	if (!c->closed)
-		put_done(c, buf_add(&c->out, data, len));
+	if (c->closed)
+		return;
+	if (codec_encode(message, &text) < 0) {
+		put_too_long(c, message);
+		return;
+	}
+	l = line_new(text.data, text.len);
+	buf_release(&text);
+	connection_put_line(c, l);
+	line_unref(l);
 }
 
 void connection_put_error(struct connection *c, const struct err *e, json_t *id)

@@ -131,13 +131,24 @@ static void log_verb(const struct request *r)
 		log_info(NULL, "network %s: %s by %s", name, v->execute, r->peer->who);
 }
 
+/* Is there room for the job that it would begin? */
+static bool has_room(const struct dispatch *d, const struct request *r, struct err *e)
+{
+	const struct server_options *o = d->options;
+	const char *vm = request_string(r, "name");
+
+	vm = vm ? vm : "";
+	return !r->message.verb->job || !o->jobs ||
+	       account_may_work(r->account, r->role, vm, o->jobs(o->data, r, vm), e) == 0;
+}
+
 static void run(struct dispatch *d, struct connection *c, struct message *m)
 {
 	const struct dispatch_verb *v = &d->verb[m->verb - api_verbs];
 	struct request *r = request_new(c, m);
 	struct err e = ERR_INIT;
 
-	if (!may(d, r, &e)) {
+	if (!may(d, r, &e) || !has_room(d, r, &e)) {
 		request_error(r, &e);
 		return;
 	}
@@ -156,6 +167,8 @@ void dispatch_message(struct dispatch *d, struct connection *c, const json_t *me
 		err_set(&e, ERR_NO_RESOURCES, "more than %d requests under way",
 			SERVER_IN_FLIGHT_MAX);
 		connection_fail(c, &e);
+	} else if (account_may_request(c->account, c->role, &e) < 0) {
+		connection_put_error(c, &e, m.id);
 	} else {
 		run(d, c, &m);
 	}

@@ -49,6 +49,12 @@ int message_parse(struct message *m, const json_t *json, struct err *e)
 	*m = (struct message){ .id = json_incref(json_object_get(json, "id")) };
 	if (!json_is_object(json))
 		return err_set(e, ERR_USAGE, "a request is an object");
+	if (json_dumpb(m->id, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY) > MESSAGE_ID_MAX) {
+		json_decref(m->id);
+		m->id = NULL;
+		return err_set(e, ERR_USAGE, "the id of a request has at most %d bytes",
+			MESSAGE_ID_MAX);
+	}
 	r = check_members(json, e);
 	if (r < 0)
 		return r;

@@ -10,6 +10,8 @@
 #include "base/err.h"
 #include "supervisor/api/api.h"
 
+enum { MESSAGE_ID_MAX = 1024 }; /* bytes of an id: it is kept as long as the request, and repeated */
+
 struct message {
 	const struct api_verb *verb;
 	json_t *id;	   /* any value; NULL: none */

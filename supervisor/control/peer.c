@@ -51,6 +51,11 @@ void peer_unref(struct peer *p)
 		free(p);
 }
 
+size_t peer_bytes(const struct peer *p)
+{
+	return sizeof *p + p->groups * sizeof *p->group;
+}
+
 static gid_t group_by_name(const char *name)
 {
 	const struct group *g = getgrnam(name);

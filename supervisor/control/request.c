@@ -31,6 +31,10 @@ struct request *request_new(struct connection *c, struct message *m)
 	*m = (struct message){ 0 };
 	r->peer = peer_ref(c->peer);
 	r->role = c->role;
+	r->account = account_ref(c->account);
+	r->account->requests++;
+	r->cost = sizeof *r + codec_cost(&c->in);
+	account_charge(r->account, r->cost);
 	r->next = c->request;
 	if (r->next)
 		r->next->prev = r;
@@ -46,6 +50,9 @@ static void free_request(struct request *r)
 	unlink_request(r);
 	message_release(&r->message);
 	peer_unref(r->peer);
+	account_discharge(r->account, r->cost);
+	r->account->requests--;
+	account_unref(r->account);
 	free(r);
 }
 
@@ -87,13 +94,20 @@ void request_error(struct request *r, const struct err *e)
 	free_request(r);
 }
 
-int request_stream(struct request *r, json_t *result, struct buf *leftover)
+int request_stream(
+	struct request *r, json_t *result, struct buf *leftover, struct hold **hold)
 {
 	struct connection *c = r->connection;
+	struct err e = ERR_INIT;
 
+	if (c && c->hold && hold_may_stream(c->hold, &e) < 0) {
+		json_decref(result);
+		request_error(r, &e);
+		return -1;
+	}
 	put_result(r, result);
 	free_request(r);
-	return c && !c->closed ? connection_take(c, leftover) : -1;
+	return c && !c->closed ? connection_take(c, leftover, hold) : -1;
 }
 
 void request_event(struct request *r, const char *name, json_t *data)
@@ -147,6 +161,11 @@ double request_time(const struct request *r, const char *arg, double otherwise)
 	const json_t *value = json_object_get(r->message.arguments, arg);
 
 	return value ? json_number_value(value) : otherwise;
+}
+
+struct account *request_account(const struct request *r)
+{
+	return r->account;
 }
 
 uid_t request_uid(const struct request *r)

@@ -24,10 +24,13 @@ void request_return(struct request *r, json_t *result /* stolen; NULL: {} */);
 void request_error(struct request *r, const struct err *e);
 /* Replies {"return": result} and hands over the connection: a non-blocking socket, now the
  * caller's, with the reply written. leftover: bytes the client already sent behind the request,
- * without the line's end. Returns the descriptor, or -1 when the client is gone or does not read.
- * Other requests of this client are gone too. */
+ * without the line's end. hold: the caller's too, to be freed when the descriptor is closed. Returns
+ * the descriptor, or -1 when the client is gone, does not read, or was told that its user has too
+ * many streams. Other requests of this client are gone too. */
 struct buf;
-int request_stream(struct request *r, json_t *result /* stolen */, struct buf *leftover);
+struct hold;
+int request_stream(struct request *r, json_t *result /* stolen */, struct buf *leftover,
+	struct hold **hold);
 
 /* An event for this client only, e.g. progress of the job that it waits for. */
 void request_event(struct request *r, const char *name, json_t *data /* stolen */);
@@ -45,6 +48,8 @@ bool request_bool(const struct request *r, const char *arg, bool otherwise);
 json_int_t request_int(const struct request *r, const char *arg, json_int_t otherwise);
 double request_time(const struct request *r, const char *arg, double otherwise); /* seconds */
 
+struct account;
+struct account *request_account(const struct request *r);
 uid_t request_uid(const struct request *r);
 /* What the request was let in with: API_ROLE_OWNER for an owner of the VM without a role. */
 enum api_role request_role(const struct request *r);

@@ -16,6 +16,9 @@ struct request {
 	struct request *prev, *next;
 	struct message message;
 	struct peer *peer;
+	struct account *account;
+	size_t cost; /* bytes charged to it */
+	bool is_program; /* counted among those of its account */
 	enum api_role role;
 	void (*gone)(void *data);
 	void *gone_data;

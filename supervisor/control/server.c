@@ -15,11 +15,12 @@ enum { ACCEPT_PER_TURN = 32 };
 struct server {
 	struct ev_loop *ev;
 	struct server_options options;
+	struct accounts *accounts;
 	struct connections connections;
 	struct dispatch dispatch;
 	struct peer_groups groups;
 	struct listener listener;
-	struct buf greeting;
+	struct line *greeting;
 	struct acceptor acceptor;
 };
 
@@ -39,62 +40,26 @@ static void refuse(int fd, const struct err *e)
 	close(fd);
 }
 
-/* A client without a role gives way to one who has one. */
-static bool displace(struct server *s)
+static void welcome(struct acceptor *acceptor, int fd)
 {
-	struct err e = ERR_INIT;
-
-	for (struct connection *c = s->connections.first; c; c = c->next)
-		if (c->role == API_ROLE_NONE) {
-			err_set(&e, ERR_NO_RESOURCES,
-				"too many clients: another one needs the place");
-			connection_fail(c, &e);
-			return true;
-		}
-	return false;
-}
-
-/* Root is neither counted nor refused. */
-static int admit(struct server *s, const struct peer *p, enum api_role role, struct err *e)
-{
-	unsigned all = 0, same = 0;
-
-	if (role == API_ROLE_ROOT)
-		return 0;
-	for (struct connection *c = s->connections.first; c; c = c->next) {
-		all += c->role != API_ROLE_ROOT;
-		same += c->peer->uid == p->uid;
-	}
-	if (same >= s->options.clients_per_user_max) {
-		err_set(e, ERR_NO_RESOURCES, "too many clients of uid %u, %u are connected", p->uid,
-			same);
-		return err_hint(e, "MaxClientsPerUser= in vmkeep.conf");
-	}
-	if (all >= s->options.clients_max && !(role > API_ROLE_NONE && displace(s))) {
-		err_set(e, ERR_NO_RESOURCES, "too many clients, %u are connected", all);
-		return err_hint(e, "MaxClients= in vmkeep.conf");
-	}
-	return 0;
-}
-
-static void welcome(struct acceptor *a, int fd)
-{
-	struct server *s = container_of(a, struct server, acceptor);
+	struct server *s = container_of(acceptor, struct server, acceptor);
 	struct err e = ERR_INIT;
 	struct peer *p = peer_new(fd, &e);
 	enum api_role role = p ? peer_role(p, &s->groups) : API_ROLE_NONE;
+	struct account *a = p ? account_of(s->accounts, p->uid, role == API_ROLE_ROOT) : NULL;
 
 	if (p && peer_is_jail(p))
 		err_set(&e, ERR_PERMISSION, "%s is a guest's", p->who);
 	else if (p)
-		admit(s, p, role, &e);
+		account_may_connect(a, role, &e);
 	if (e.number) {
 		peer_unref(p);
 		refuse(fd, &e);
-		return;
+	} else {
+		connection_put_line(
+			connection_new(&s->connections, fd, p, a, role), s->greeting);
 	}
-	connection_put_bytes(
-		connection_new(&s->connections, fd, p, role), s->greeting.data, s->greeting.len);
+	account_unref(a);
 }
 
 static void no_descriptors(struct acceptor *a, int fd)
@@ -118,22 +83,30 @@ static void client_left(struct connections *cs)
 	acceptor_retry(&container_of(cs, struct server, connections)->acceptor);
 }
 
+static struct line *encode(json_t *message /* stolen */)
+{
+	struct buf text = BUF_INIT;
+	struct line *l;
+
+	codec_encode(message, &text);
+	json_decref(message);
+	l = line_new(text.data, text.len);
+	buf_release(&text);
+	return l;
+}
+
 void server_event(struct server *s, const char *name, json_t *data)
 {
-	struct buf line = BUF_INIT;
-	json_t *event = message_event(name, data);
-	struct connection *next;
+	struct line *l = encode(message_event(name, data));
 
-	codec_encode(event, &line);
-	json_decref(event);
-	for (struct connection *c = s->connections.first; c; c = next) {
-		next = c->next;
+	/* one that closes stays in memory, with its next, until the turn ends */
+	for (struct connection *c = s->connections.first; c; c = c->next) {
 		if (!c->subscribed)
 			continue;
 		c->subscribed = !c->once;
-		connection_put_bytes(c, line.data, line.len);
+		connection_put_line(c, l);
 	}
-	buf_release(&line);
+	line_unref(l);
 }
 
 size_t server_clients(const struct server *s)
@@ -144,23 +117,20 @@ size_t server_clients(const struct server *s)
 /* --- life -------------------------------------------------------------------------------- */
 
 /* QMP tools read version.qemu and print it. */
-static void make_greeting(struct buf *out)
+static struct line *make_greeting(void)
 {
 	int major = 0, minor = 0, micro = 0;
-	json_t *o;
 
 	sscanf(VMKEEP_VERSION, "%d.%d.%d", &major, &minor, &micro);
-	o = json_pack("{s:{s:{s:{s:i,s:i,s:i},s:s},s:[]},s:{s:s,s:i}}", "QMP", "version", "qemu",
+	return encode(json_pack("{s:{s:{s:{s:i,s:i,s:i},s:s},s:[]},s:{s:s,s:i}}", "QMP", "version", "qemu",
 		"major", major, "minor", minor, "micro", micro, "package", "vmkeep " VMKEEP_VERSION,
-		"capabilities", "vmkeep", "version", VMKEEP_VERSION, "api", API_VERSION);
-	codec_encode(o, out);
-	json_decref(o);
+		"capabilities", "vmkeep", "version", VMKEEP_VERSION, "api", API_VERSION));
 }
 
 static void set_limits(struct server *s, unsigned clients_max, unsigned clients_per_user_max)
 {
-	s->options.clients_max = clients_max ? clients_max : SERVER_CLIENTS_MAX;
-	s->options.clients_per_user_max =
+	s->accounts->clients_max = clients_max ? clients_max : SERVER_CLIENTS_MAX;
+	s->accounts->clients_per_user_max =
 		clients_per_user_max ? clients_per_user_max : SERVER_CLIENTS_PER_USER_MAX;
 }
 
@@ -176,11 +146,12 @@ struct server *server_new(struct ev_loop *ev, const struct server_options *o, st
 	}
 	s->ev = ev;
 	s->options = *o;
+	s->accounts = o->accounts;
 	s->connections.message = message_came;
 	s->connections.left = client_left;
 	connections_init(&s->connections, ev);
 	dispatch_init(&s->dispatch, &s->options);
-	make_greeting(&s->greeting);
+	s->greeting = make_greeting();
 	server_reload(s, o->clients_max, o->clients_per_user_max);
 	acceptor_init(&s->acceptor, ev, s->listener.fd, ACCEPT_PER_TURN, welcome, no_descriptors);
 	acceptor_start(&s->acceptor);
@@ -205,7 +176,7 @@ void server_free(struct server *s)
 	listener_close(&s->listener);
 	connections_release(&s->connections);
 	dispatch_release(&s->dispatch);
-	buf_release(&s->greeting);
+	line_unref(s->greeting);
 	free(s);
 }
 
@@ -213,8 +184,6 @@ void server_reload(struct server *s, unsigned clients_max, unsigned clients_per_
 {
 	set_limits(s, clients_max, clients_per_user_max);
 	peer_groups_load(&s->groups);
-	for (struct connection *c = s->connections.first; c; c = c->next) {
-		c->role = peer_role(c->peer, &s->groups);
-		c->subscribed = c->subscribed && c->role >= API_ROLE_VIEW;
-	}
+	for (struct connection *c = s->connections.first; c; c = c->next)
+		connection_set_role(c, peer_role(c->peer, &s->groups));
 }

@@ -16,6 +16,7 @@
 #include "supervisor/control/listener.h"
 #include "supervisor/control/request.h"
 
+struct accounts;
 struct ev_loop;
 struct server;
 
@@ -24,8 +25,10 @@ enum {
 	SERVER_OUTPUT_MAX = 4 << 20,	   /* bytes not yet read by one client */
 	SERVER_IN_FLIGHT_MAX = 64,	   /* requests of one client */
 	SERVER_REQUEST_NO_ROLE_MAX = 4096, /* bytes of one request of who has no role */
+	SERVER_VALUES_MAX = 4096,	   /* JSON values in one request */
 	SERVER_OUTPUT_PAUSE = 256 << 10, /* with so much not yet read, no more requests are taken */
-	SERVER_CLIENTS_MAX = 256,	 /* defaults of [Daemon] MaxClients= */
+	SERVER_OUTPUT_PAUSE_SOON = 16 << 10, /* where its user holds half of what may be held */
+	SERVER_CLIENTS_MAX = 256,	     /* defaults of [Daemon] MaxClients= */
 	SERVER_CLIENTS_PER_USER_MAX =
 		64, /* and MaxClientsPerUser=; root is not counted in either */
 };
@@ -44,12 +47,15 @@ struct server_options {
 	struct listener_heritage inherited; /* stands at path already, stolen */
 	const struct server_handler *handler;
 	size_t handlers;
+	struct accounts *accounts; /* of the users; streams and requests may outlive the server */
 	unsigned clients_max, clients_per_user_max; /* 0: defaults */
 	/* Whether this caller, who has not the role, owns the VM that the request names. Asked for
 	 * verbs about a VM whose role is view or owner. NULL: nobody owns anything. */
 	bool (*owns)(void *data, const struct request *r, const char *vm);
 	/* The same for the "job" that job-cancel names: he started it, or owns its VM. */
 	bool (*owns_job)(void *data, const struct request *r, json_int_t job);
+	/* Jobs under way for a VM ("": for none), where a new one would not join one of them. */
+	unsigned (*jobs)(void *data, const struct request *r, const char *vm);
 	void *data; /* of these and of the handlers */
 };
 

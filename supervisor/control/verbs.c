@@ -84,7 +84,7 @@ static void client_gone(void *data)
 
 struct job *verb_job(struct daemon *d, struct request *r, const char *verb, const char *vm)
 {
-	struct job *j = job_new(d, verb, vm, request_who(r));
+	struct job *j = job_new(d, verb, vm, request_who(r), request_account(r));
 
 	if (!request_bool(r, "wait", true)) {
 		request_return(r, json_pack("{s:i}", "job", (int)j->id));
@@ -92,9 +92,14 @@ struct job *verb_job(struct daemon *d, struct request *r, const char *verb, cons
 	}
 	job_on_done(j, job_done, r);
 	request_on_gone(r, client_gone, j);
-	/* for whoever draws its progress */
-	request_event(r, "JOB_STARTED", json_pack("{s:i, s:s, s:s}", "job", (int)j->id, "verb", verb, "name", vm));
+	verb_job_started(r, j);
 	return j;
+}
+
+void verb_job_started(struct request *r, const struct job *j)
+{
+	request_event(r, "JOB_STARTED",
+		json_pack("{s:i, s:s, s:s}", "job", (int)j->id, "verb", j->verb, "name", j->vm));
 }
 
 bool verb_needs_guest(struct request *r, const struct vm *vm)

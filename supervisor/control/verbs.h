@@ -21,6 +21,8 @@ extern const size_t verb_handlers_n;
 struct vm *verb_vm(struct daemon *d, struct request *r);
 /* Ends with job_finish(). */
 struct job *verb_job(struct daemon *d, struct request *r, const char *verb, const char *vm);
+/* Tells the client, which may draw its progress. */
+void verb_job_started(struct request *r, const struct job *j);
 /* ERR_WRONG_STATE in words, answered; true when it runs or is paused. */
 bool verb_needs_guest(struct request *r, const struct vm *vm);
 /* "file:line: key: reason" lines as columns and rows. */

@@ -22,7 +22,7 @@ void verb_jobs(void *data, struct request *r)
 
 void verb_job_cancel(void *data, struct request *r)
 {
-	struct job *j = job_find(data, (unsigned)request_int(r, "job", 0));
+	struct job *j = job_find(data, request_int(r, "job", 0));
 	struct err e = ERR_INIT;
 
 	if (j && j->ended <= 0 && j->cancel) {

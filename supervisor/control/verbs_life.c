@@ -11,14 +11,18 @@ struct life { /* a verb that waits for a state */
 
 static void life_done(void *data, const struct err *e);
 
+static json_t *life_result(const struct vm *vm, bool is_changed)
+{
+	json_t *result = json_pack("{s:s, s:b}", "state", vm_state_name(vm->state), "changed", is_changed);
+
+	if (vm->reason[0])
+		json_object_set_new(result, "reason", json_string(vm->reason));
+	return result;
+}
+
 static void life_finish(struct life *l, const struct err *e)
 {
-	json_t *result = e ? NULL :
-			     json_pack("{s:s, s:b}", "state", vm_state_name(l->vm->state), "changed", l->changed);
-
-	if (!e && l->vm->reason[0])
-		json_object_set_new(result, "reason", json_string(l->vm->reason));
-	job_finish(l->job, result, e);
+	job_finish(l->job, e ? NULL : life_result(l->vm, l->changed), e);
 	free(l);
 }
 
@@ -84,10 +88,53 @@ void verb_start(void *data, struct request *r)
 	vm_wait(vm, VM_GOAL_UP, 0, life_done, l);
 }
 
+struct join { /* a request that waits for a stop under way */
+	struct request *r;
+	struct vm *vm;
+	struct vm_wait *wait;
+};
+
+static void join_gone(void *data)
+{
+	struct join *join = data;
+
+	vm_wait_cancel(join->wait);
+	free(join);
+}
+
+static void join_done(void *data, const struct err *e)
+{
+	struct join *join = data;
+
+	if (e)
+		request_error(join->r, e);
+	else
+		request_return(join->r, life_result(join->vm, true));
+	free(join);
+}
+
+/* One job per VM: the timeout of the stop that was asked for last counts for all who wait. */
+static void join_stop(struct vm *vm, struct request *r, const struct job *j)
+{
+	struct join *join;
+
+	if (!request_bool(r, "wait", true)) {
+		request_return(r, json_pack("{s:i}", "job", (int)j->id));
+		return;
+	}
+	join = xcalloc(1, sizeof *join);
+	*join = (struct join){ .r = r, .vm = vm };
+	request_on_gone(r, join_gone, join);
+	verb_job_started(r, j);
+	join->wait = vm_wait(vm, VM_GOAL_DOWN, 0, join_done, join);
+}
+
 void verb_stop(void *data, struct request *r)
 {
 	struct vm *vm = verb_vm(data, r);
 	struct err e = ERR_INIT;
+	const struct job *before;
+	unsigned n;
 	bool was;
 
 	if (!vm || is_busy(r, vm))
@@ -95,6 +142,11 @@ void verb_stop(void *data, struct request *r)
 	was = vm->state != VM_STOPPED;
 	if (vm_stop(vm, request_time(r, "timeout", -1), request_who(r), &e) < 0) {
 		request_error(r, &e);
+		return;
+	}
+	before = job_running(data, "vm-stop", vm->name, &n);
+	if (before) {
+		join_stop(vm, r, before);
 		return;
 	}
 	struct life *l = life_new(data, r, vm, "vm-stop");

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Verbs that hand the connection over: from then on it is raw bytes. */
-#include <errno.h>
 #include <ev.h>
-#include <sys/socket.h>
 
 #include "base/mem.h"
 #include "supervisor/control/verbs.h"
+#include "supervisor/core/account.h"
 #include "supervisor/core/logfile.h"
 #include "supervisor/vm/console.h"
 
@@ -16,6 +15,7 @@ void verb_console(void *data, struct request *r)
 	struct vm *vm = verb_vm(data, r);
 	const char *serial = vm ? request_string(r, "serial") : NULL;
 	struct buf leftover = BUF_INIT;
+	struct hold *hold = NULL;
 	struct err e = ERR_INIT;
 	int fd;
 
@@ -30,67 +30,78 @@ void verb_console(void *data, struct request *r)
 	const char *id = serial ? serial : vm->running.serial[0].id;
 	_cleanup_(free_ptr) char *wanted = xstrdup(serial);
 
-	fd = request_stream(r, json_pack("{s:s}", "serial", id), &leftover);
+	fd = request_stream(r, json_pack("{s:s}", "serial", id), &leftover, &hold);
 	if (fd >= 0)
-		console_watch(vm, wanted, fd, lines, typing, &leftover, &e);
+		console_watch(vm, wanted, fd, hold, lines, typing, &leftover, &e);
 	buf_release(&leftover);
 }
 
-/* --- a text that is sent whole, then the connection ends --- */
+/* --- the end of a file that is sent, then the connection ends --- */
 
 struct outflow {
+	struct ev_loop *ev;
 	int fd;
-	struct buf text;
+	struct hold *hold;
+	struct logtail tail;
 	ev_io out;
 	ev_timer patience;
 };
 
-static void outflow_free(struct ev_loop *ev, struct outflow *o)
+static void outflow_free(struct outflow *o)
 {
-	ev_io_stop(ev, &o->out);
-	ev_timer_stop(ev, &o->patience);
+	ev_io_stop(o->ev, &o->out);
+	ev_timer_stop(o->ev, &o->patience);
 	close(o->fd);
-	buf_release(&o->text);
+	logtail_release(&o->tail);
+	hold_free(o->hold);
 	free(o);
+}
+
+static void outflow_evict(void *data, const struct err *e)
+{
+	(void)e;
+	outflow_free(data);
 }
 
 static void on_out(struct ev_loop *ev, ev_io *w, int revents)
 {
 	struct outflow *o = w->data;
-	ssize_t n = o->text.len ? send(o->fd, o->text.data, o->text.len, MSG_NOSIGNAL | MSG_DONTWAIT) : 0;
 
-	(void)revents;
-	if (n > 0)
-		buf_drop(&o->text, (size_t)n);
-	if (o->text.len == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-		outflow_free(ev, o);
+	(void)ev, (void)revents;
+	if (logtail_flush(&o->tail, o->fd) < 0 || o->tail.from == o->tail.to)
+		outflow_free(o);
 }
 
 static void on_patience(struct ev_loop *ev, ev_timer *w, int revents)
 {
-	(void)revents;
-	outflow_free(ev, w->data);
+	(void)ev, (void)revents;
+	outflow_free(w->data);
 }
 
-static void outflow(struct ev_loop *ev, int fd, struct buf *text /* stolen */)
+static void outflow(struct ev_loop *ev, int fd, struct hold *hold, const struct logtail *tail)
 {
 	struct outflow *o = xcalloc(1, sizeof *o);
 
+	o->ev = ev;
 	o->fd = fd;
-	o->text = *text;
-	*text = (struct buf)BUF_INIT;
+	o->hold = hold;
+	o->tail = *tail;
 	ev_io_init(&o->out, on_out, fd, EV_WRITE);
 	ev_timer_init(&o->patience, on_patience, FLUSH_SECONDS, 0);
 	o->out.data = o->patience.data = o;
 	ev_io_start(ev, &o->out);
 	ev_timer_start(ev, &o->patience);
+	hold_stream(hold, outflow_evict, o);
+	hold_set(hold, sizeof *o);
 }
 
 void verb_log(void *data, struct request *r)
 {
 	struct daemon *d = data;
 	struct vm *vm = verb_vm(d, r);
-	struct buf text = BUF_MAX(LOG_BYTES_MAX), leftover = BUF_INIT;
+	struct buf leftover = BUF_INIT;
+	struct hold *hold = NULL;
+	struct logtail tail;
 	struct err e = ERR_INIT;
 	bool qemu, follow;
 	unsigned lines;
@@ -107,17 +118,17 @@ void verb_log(void *data, struct request *r)
 		request_error(r, &e);
 		return;
 	}
-	fd = request_stream(r, NULL, &leftover);
+	fd = request_stream(r, NULL, &leftover, &hold);
 	buf_release(&leftover);
 	if (fd < 0)
 		return;
 	if (follow) {
-		console_watch(vm, NULL, fd, lines, false, &leftover, &e);
+		console_watch(vm, NULL, fd, hold, lines, false, &leftover, &e);
 		return;
 	}
 	if (qemu)
-		logfile_tail(d->dirs.log_fd, vm->name, "qemu.log", lines, &text);
+		logtail_open(&tail, d->dirs.log_fd, vm->name, "qemu.log", lines, LOG_BYTES_MAX);
 	else
-		console_tail(vm, NULL, lines, &text);
-	outflow(d->loop.ev, fd, &text);
+		console_tail(&tail, vm, lines);
+	outflow(d->loop.ev, fd, hold, &tail);
 }

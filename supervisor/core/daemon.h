@@ -15,6 +15,7 @@
 #include "base/loop.h"
 #include "base/proc.h"
 #include "conf/conf.h"
+#include "supervisor/core/account.h"
 #include "supervisor/core/job.h"
 
 struct boot;
@@ -43,6 +44,7 @@ struct daemon {
 	char *program;	 /* of this daemon, as it was found at its start */
 	bool reexec;	 /* the loop was stopped to run program in our place */
 	double started;	 /* ev_time() */
+	struct accounts accounts; /* of local users */
 	struct jobs jobs;
 	struct probes *probes;
 	struct cgroups *cgroups;

@@ -15,7 +15,14 @@ static void job_free(struct job *j)
 	free(j->text);
 	free(j->error);
 	json_decref(j->result);
+	account_unref(j->account);
 	free(j);
+}
+
+static void job_unlink(struct jobs *js, struct job *j)
+{
+	*(j->prev ? &j->prev->next : &js->head) = j->next;
+	*(j->next ? &j->next->prev : &js->last) = j->prev;
 }
 
 /* Forgets the oldest finished ones. */
@@ -23,19 +30,17 @@ static void trim(struct jobs *js)
 {
 	unsigned kept = 0;
 
-	for (struct job **p = &js->head; *p;) {
-		struct job *j = *p;
-
-		if (j->ended > 0 && ++kept > JOBS_KEPT) {
-			*p = j->next;
-			job_free(j);
-		} else {
-			p = &j->next;
-		}
+	for (struct job *j = js->head, *next; j; j = next) {
+		next = j->next;
+		if (j->ended <= 0 || ++kept <= JOBS_KEPT)
+			continue;
+		job_unlink(js, j);
+		job_free(j);
 	}
 }
 
-struct job *job_new(struct daemon *d, const char *verb, const char *vm, const char *who)
+struct job *job_new(struct daemon *d, const char *verb, const char *vm, const char *who,
+	struct account *account)
 {
 	struct job *j = xcalloc(1, sizeof *j);
 
@@ -46,7 +51,10 @@ struct job *job_new(struct daemon *d, const char *verb, const char *vm, const ch
 	snprintf(j->vm, sizeof j->vm, "%s", vm ? vm : "");
 	j->who = xstrdup(who);
 	j->started = ev_time();
+	j->account = account_ref(account);
+	account->jobs++;
 	j->next = d->jobs.head;
+	*(j->next ? &j->next->prev : &d->jobs.last) = j;
 	d->jobs.head = j;
 	return j;
 }
@@ -79,6 +87,9 @@ void job_progress(struct job *j, uint64_t current, uint64_t total, const char *t
 void job_finish(struct job *j, json_t *result, const struct err *e)
 {
 	j->ended = ev_time();
+	j->account->jobs--;
+	account_unref(j->account);
+	j->account = NULL;
 	j->result = result;
 	if (e) {
 		j->failed = true;
@@ -106,7 +117,20 @@ void job_on_done(struct job *j, void (*done)(void *data, struct job *j), void *d
 	j->data = data;
 }
 
-struct job *job_find(struct daemon *d, unsigned id)
+struct job *job_running(struct daemon *d, const char *verb, const char *vm, unsigned *n)
+{
+	struct job *found = NULL;
+
+	*n = 0;
+	for (struct job *j = d->jobs.head; j; j = j->next)
+		if (j->ended <= 0 && streq(j->vm, vm) && (!verb || streq(j->verb, verb))) {
+			found = j;
+			++*n;
+		}
+	return found;
+}
+
+struct job *job_find(struct daemon *d, int64_t id)
 {
 	for (struct job *j = d->jobs.head; j; j = j->next)
 		if (j->id == id)
@@ -119,9 +143,9 @@ json_t *jobs_list(struct daemon *d)
 	json_t *rows = json_array();
 
 	/* newest first in memory, oldest first for people */
-	for (struct job *j = d->jobs.head; j; j = j->next)
+	for (struct job *j = d->jobs.last; j; j = j->prev)
 		if (j->ended <= 0)
-			json_array_insert_new(rows, 0,
+			json_array_append_new(rows,
 				json_pack("[i, s, s, o, s, f, s]", (int)j->id, j->verb, j->vm, percent(j),
 					j->text ? j->text : "", ev_time() - j->started, j->who));
 	return json_pack("{s:[s,s,s,s,s,s,s], s:o}", "columns", "job", "verb", "name", "percent", "text", "age",

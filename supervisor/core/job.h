@@ -14,12 +14,14 @@
 
 #include "base/err.h"
 
+struct account;
 struct daemon;
 
 enum { JOBS_KEPT = 32 };
 
 struct job {
-	struct job *next;
+	struct job *prev, *next;
+	struct account *account; /* of the user who asked for it; NULL: it ended */
 	struct daemon *daemon;
 	unsigned id;
 	const char *verb; /* static */
@@ -39,18 +41,22 @@ struct job {
 };
 
 struct jobs {
-	struct job *head; /* newest first */
+	struct job *head, *last; /* newest first */
 	unsigned last_id;
 };
 
-struct job *job_new(struct daemon *d, const char *verb, const char *vm, const char *who);
+/* account: ref taken. */
+struct job *job_new(struct daemon *d, const char *verb, const char *vm, const char *who,
+	struct account *account);
 /* At most four events a second, and the last one. text may be NULL. */
 void job_progress(struct job *j, uint64_t current, uint64_t total, const char *text);
 /* e NULL: well done. The done callback runs before this returns; the job stays for `jobs`. */
 void job_finish(struct job *j, json_t *result /* stolen */, const struct err *e);
 /* Who wants the end; one at most. NULL takes it back. */
 void job_on_done(struct job *j, void (*done)(void *data, struct job *j), void *data);
-struct job *job_find(struct daemon *d, unsigned id);
+struct job *job_find(struct daemon *d, int64_t id);
+/* One under way with this verb (NULL: any) for this VM, and how many there are. */
+struct job *job_running(struct daemon *d, const char *verb, const char *vm, unsigned *n);
 json_t *jobs_list(struct daemon *d); /* those under way: columns, rows */
 void jobs_release(struct jobs *js);
 

@@ -4,11 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+
+enum { TAIL_CHUNK = 16 << 10 };
 
 static int open_end(struct logfile *l)
 {
@@ -71,26 +74,67 @@ void logfile_release(struct logfile *l)
 	l->name = NULL;
 }
 
-void logfile_tail(int log_fd, const char *vm, const char *name, unsigned lines, struct buf *out)
+/* --- the last lines ---------------------------------------------------------------------- */
+
+/* Where the last lines of data begin, or 0. The newline that ends the last one counts for none. */
+static ssize_t logtail_begin(const char *data, ssize_t n, unsigned *lines, bool last)
+{
+	ssize_t at = last ? n - 1 : n;
+
+	for (; at > 0; at--)
+		if (data[at - 1] == '\n' && --*lines == 0)
+			break;
+	return at;
+}
+
+void logtail_open(struct logtail *t, int log_fd, const char *vm, const char *name, unsigned lines,
+	size_t max)
 {
 	_cleanup_(free_ptr) char *path = xasprintf("%s/%s", vm, name);
-	_cleanup_(close_fd) int fd = openat(log_fd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	char chunk[TAIL_CHUNK];
 	struct stat st;
-	char *data;
-	ssize_t n, from;
-	size_t room;
+	off_t first;
 
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || lines == 0)
+	*t = (struct logtail)LOGTAIL_INIT;
+	t->fd = openat(log_fd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	if (t->fd < 0 || fstat(t->fd, &st) < 0 || !S_ISREG(st.st_mode) || lines == 0)
 		return;
-	room = out->max && (uint64_t)st.st_size > out->max ? out->max : (size_t)st.st_size;
-	data = buf_reserve(out, room);
-	n = data ? pread(fd, data, room, st.st_size - (off_t)room) : -1;
-	if (n <= 0)
-		return;
-	/* the newline that ends the last line counts for none */
-	for (from = n - 1; from > 0; from--)
-		if (data[from - 1] == '\n' && --lines == 0)
+	t->from = t->to = st.st_size;
+	first = st.st_size > (off_t)max ? st.st_size - (off_t)max : 0;
+	while (t->from > first && lines) {
+		off_t len = t->from - first < TAIL_CHUNK ? t->from - first : TAIL_CHUNK;
+		ssize_t n = pread(t->fd, chunk, (size_t)len, t->from - len);
+
+		if (n < len)
 			break;
-	memmove(data, data + from, (size_t)(n - from));
-	buf_commit(out, (size_t)(n - from));
+		t->from -= len - logtail_begin(chunk, n, &lines, t->from == t->to);
+	}
+}
+
+int logtail_flush(struct logtail *t, int socket)
+{
+	char chunk[TAIL_CHUNK];
+
+	while (t->from < t->to) {
+		off_t len = t->to - t->from < TAIL_CHUNK ? t->to - t->from : TAIL_CHUNK;
+		ssize_t n = pread(t->fd, chunk, (size_t)len, t->from);
+
+		if (n <= 0)
+			t->to = t->from;
+		else
+			n = send(socket, chunk, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
+			return -errno;
+		if (n < 0)
+			return 0;
+		t->from += n;
+	}
+	close_fd(&t->fd);
+	return 0;
+}
+
+void logtail_release(struct logtail *t)
+{
+	close_fd(&t->fd);
+	*t = (struct logtail)LOGTAIL_INIT;
 }

@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -29,7 +30,23 @@ int logfile_open(struct logfile *l, int log_fd, const char *vm, const char *name
 void logfile_append(struct logfile *l, const void *data, size_t len);
 void logfile_release(struct logfile *l);
 
-/* The last lines of it, at most out->max bytes; nothing when there is no such file. */
-void logfile_tail(int log_fd, const char *vm, const char *name, unsigned lines, struct buf *out);
+/* The last lines of a log on their way to a client, from the file: nothing of them is kept in memory.
+ */
+struct logtail {
+	int fd;
+	off_t from, to; /* what is still to go */
+};
+
+#define LOGTAIL_INIT    \
+	{               \
+		.fd = -1 \
+	}
+
+/* At most max bytes; nothing to go when there is no such file. */
+void logtail_open(struct logtail *t, int log_fd, const char *vm, const char *name, unsigned lines,
+	size_t max);
+/* As much as the socket takes: 0, or -errno when the peer is gone. At the end from is to. */
+int logtail_flush(struct logtail *t, int socket);
+void logtail_release(struct logtail *t);
 
 #endif

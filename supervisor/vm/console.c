@@ -8,6 +8,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "supervisor/core/account.h"
+#include "supervisor/core/backlog.h"
 #include "supervisor/core/logfile.h"
 #include "supervisor/vm/ready.h"
 #include "supervisor/vm/output.h"
@@ -22,8 +24,11 @@ struct watcher {
 	struct port *port;
 	int fd;
 	ev_io in, out;
-	struct buf pending;
+	struct logtail tail; /* comes first */
+	uint64_t pos;	     /* in shown: what it has */
+	struct hold *hold;
 	bool typing, leaving; /* leaving: goes once the guest has what it typed */
+	bool evicted;	      /* goes when the loop comes to it */
 };
 
 struct port {
@@ -34,6 +39,7 @@ struct port {
 	struct spool spool;
 	struct logfile log;
 	struct watcher *watchers;
+	struct backlog shown; /* what not all watchers have yet */
 	int typed_fd; /* the serial socket, while somebody types */
 	ev_io typed_in, typed_out;
 	ev_timer calm; /* until more of it is read */
@@ -144,7 +150,8 @@ static void watcher_free(struct watcher *w)
 	ev_io_stop(loop_of(p), &w->in);
 	ev_io_stop(loop_of(p), &w->out);
 	close(w->fd);
-	buf_release(&w->pending);
+	logtail_release(&w->tail);
+	hold_free(w->hold);
 	free(w);
 	for (w = p->watchers; w; w = w->next)
 		typist |= w->typing;
@@ -201,37 +208,81 @@ static void on_watcher_in(struct ev_loop *ev, ev_io *io, int revents)
 		watcher_free(w);
 }
 
+static bool watcher_is_behind(const struct watcher *w)
+{
+	return w->tail.from < w->tail.to || w->pos < w->port->shown.end;
+}
+
+/* False: it went away, or is to go. */
 static bool watcher_flush(struct watcher *w)
 {
-	ssize_t n = 0;
+	const struct backlog *shown = &w->port->shown;
+	ssize_t n = w->evicted ? -1 : 0;
+	const char *data;
+	size_t len;
 
-	while (w->pending.len &&
-		(n = send(w->fd, w->pending.data, w->pending.len, MSG_NOSIGNAL | MSG_DONTWAIT)) > 0)
-		buf_drop(&w->pending, (size_t)n);
+	if (w->evicted || logtail_flush(&w->tail, w->fd) < 0)
+		return false;
+	while (w->tail.from == w->tail.to && (data = backlog_at(shown, w->pos, &len), len > 0) &&
+		(n = send(w->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT)) > 0)
+		w->pos += (uint64_t)n;
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
 		return false;
-	if (w->pending.len)
+	if (watcher_is_behind(w))
 		ev_io_start(loop_of(w->port), &w->out);
 	else
 		ev_io_stop(loop_of(w->port), &w->out);
-	return true;
+	hold_set(w->hold, sizeof *w + (size_t)(shown->end - w->pos));
+	return !w->evicted;
+}
+
+/* What all have is forgotten. */
+static void forget_shown(struct port *p)
+{
+	uint64_t least = p->shown.end;
+
+	for (const struct watcher *w = p->watchers; w; w = w->next)
+		least = w->pos < least ? w->pos : least;
+	backlog_forget(&p->shown, least);
 }
 
 static void on_watcher_out(struct ev_loop *ev, ev_io *io, int revents)
 {
+	struct watcher *w = io->data;
+	struct port *p = w->port;
+
 	(void)ev, (void)revents;
-	if (!watcher_flush(io->data))
-		watcher_free(io->data);
+	if (!watcher_flush(w))
+		watcher_free(w);
+	forget_shown(p);
+}
+
+/* It may be anywhere in the list that is being walked: the hang-up is heard from the loop. */
+static void watcher_evict(void *data, const struct err *e)
+{
+	struct watcher *w = data;
+
+	(void)e;
+	w->evicted = true;
+	w->tail.from = w->tail.to;
+	w->pos = w->port->shown.end;
+	shutdown(w->fd, SHUT_RDWR);
+	hold_set(w->hold, sizeof *w);
+	ev_io_start(loop_of(w->port), &w->out);
 }
 
 static void show(struct port *p, const char *data, size_t len)
 {
+	if (!p->watchers)
+		return;
+	backlog_add(&p->shown, data, len);
 	for (struct watcher *w = p->watchers, *next; w; w = next) {
 		next = w->next;
 		/* the slow one is dropped, never the guest */
-		if (buf_add(&w->pending, data, len) < 0 || !watcher_flush(w))
+		if (!watcher_flush(w) || p->shown.end - w->pos > CONSOLE_WATCHER_MAX)
 			watcher_free(w);
 	}
+	forget_shown(p);
 }
 
 /* --- draining --- */
@@ -319,6 +370,7 @@ void console_free(struct console *c)
 			watcher_free(p->watchers);
 		ev_timer_stop(loop_of(p), &p->taken);
 		typed_close(p);
+		backlog_release(&p->shown);
 		logfile_release(&p->log);
 	}
 	free(c);
@@ -347,44 +399,49 @@ int console_check(const struct vm *vm, const char *serial, struct err *e)
 	return find_port(vm, serial, e) ? 0 : e->number;
 }
 
-int console_watch(struct vm *vm, const char *serial, int fd, unsigned lines, bool typing,
-	const struct buf *leftover, struct err *e)
+static void open_tail(
+	struct logtail *t, const struct vm *vm, const char *serial, unsigned lines)
+{
+	const struct conf_vm *c = vm_state_has_process(vm->state) ? &vm->running : &vm->conf;
+	char name[80];
+
+	*t = (struct logtail)LOGTAIL_INIT;
+	for (size_t i = 0; i < c->serials; i++)
+		if (!serial ? i == 0 : streq(c->serial[i].id, serial))
+			logtail_open(t, vm->daemon->dirs.log_fd, vm->name,
+				log_name(&c->serial[i], i == 0, name), lines, CONSOLE_TAIL_MAX);
+}
+
+void console_tail(struct logtail *t, const struct vm *vm, unsigned lines)
+{
+	open_tail(t, vm, NULL, lines);
+}
+
+int console_watch(struct vm *vm, const char *serial, int fd, struct hold *hold, unsigned lines,
+	bool typing, const struct buf *leftover, struct err *e)
 {
 	struct port *p = find_port(vm, serial, e);
 	struct watcher *w;
 
 	if (!p) {
 		close(fd);
+		hold_free(hold);
 		return e->number;
 	}
 	spool_read(&p->spool);
 	w = xcalloc(1, sizeof *w);
-	*w = (struct watcher){ .port = p, .fd = fd, .typing = typing,
-		.pending = BUF_MAX(CONSOLE_WATCHER_MAX) };
+	*w = (struct watcher){ .port = p, .fd = fd, .hold = hold, .pos = p->shown.end, .typing = typing };
+	hold_stream(hold, watcher_evict, w);
 	ev_io_init(&w->in, on_watcher_in, fd, EV_READ);
 	ev_io_init(&w->out, on_watcher_out, fd, EV_WRITE);
 	w->in.data = w->out.data = w;
 	w->next = p->watchers;
 	p->watchers = w;
 	ev_io_start(loop_of(p), &w->in);
-	console_tail(vm, serial, lines, &w->pending);
+	open_tail(&w->tail, vm, serial, lines);
 	if (typing && leftover->len)
 		type(p, leftover->data, leftover->len);
 	if (!watcher_flush(w))
 		watcher_free(w);
 	return 0;
-}
-
-void console_tail(const struct vm *vm, const char *serial, unsigned lines, struct buf *out)
-{
-	const struct conf_vm *c = vm_state_has_process(vm->state) ? &vm->running : &vm->conf;
-	char name[80];
-	size_t max = out->max;
-
-	out->max = CONSOLE_TAIL_MAX;
-	for (size_t i = 0; i < c->serials; i++)
-		if (!serial ? i == 0 : streq(c->serial[i].id, serial))
-			logfile_tail(vm->daemon->dirs.log_fd, vm->name, log_name(&c->serial[i], i == 0, name),
-				lines, out);
-	out->max = max;
 }

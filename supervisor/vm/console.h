@@ -19,9 +19,11 @@
 
 struct vm;
 struct console;
+struct hold;
+struct logtail;
 
 enum {
-	CONSOLE_WATCHER_MAX = 1 << 20, /* bytes a slow watcher may lag before it is dropped */
+	CONSOLE_WATCHER_MAX = 512 << 10, /* bytes a slow watcher may lag before it is dropped */
 	CONSOLE_TYPED_MAX = 4096,      /* bytes typed that the guest has not taken */
 	CONSOLE_TAIL_MAX = 256 << 10,
 };
@@ -31,14 +33,14 @@ void console_open(struct vm *vm);
 /* Drains the rest, tells watchers the end. NULL is fine. */
 void console_free(struct console *c);
 
-/* fd: a client's non-blocking connection, stolen. It gets the last lines, then what comes; typing:
- * what it sends goes to the guest. serial NULL: the first. */
-int console_watch(struct vm *vm, const char *serial, int fd /* stolen */, unsigned lines, bool typing,
-	const struct buf *leftover, struct err *e);
+/* fd: a client's non-blocking connection, stolen with the hold on its user's account. It gets the last
+ * lines, then what comes; typing: what it sends goes to the guest. serial NULL: the first. */
+int console_watch(struct vm *vm, const char *serial, int fd, struct hold *hold, unsigned lines,
+	bool typing, const struct buf *leftover, struct err *e);
 /* Is there such a port? For a check before the connection is handed over. */
 int console_check(const struct vm *vm, const char *serial, struct err *e);
 
-/* The last lines of the log of a port, also of a VM that is off. */
-void console_tail(const struct vm *vm, const char *serial, unsigned lines, struct buf *out);
+/* The last lines of the log of the first port, also of a VM that is off. */
+void console_tail(struct logtail *t, const struct vm *vm, unsigned lines);
 
 #endif

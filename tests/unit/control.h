@@ -25,18 +25,22 @@
 #include "base/mem.h"
 #include "supervisor/control/server.h"
 #include "tests/unit/slow.h"
+#include "supervisor/core/account.h"
 
 enum { OPERATORS = 5001, VIEWERS = 5002, NOBODY = 65534, KEPT_MAX = 256 };
 
 static struct loop loop;
 static struct server *server;
+static struct accounts accounts;
 static char directory[64], path[128];
 static struct request *kept[KEPT_MAX]; /* vm-wait */
 static size_t n_kept, n_gone;
 static bool careless; /* the handler of vm-wait does not ask to be told when its client goes */
 static size_t list_bytes;
+static unsigned vm_jobs; /* under way for any VM */
 static int stream = -2; /* descriptor of vm-console, -1: refused */
 static struct buf stream_leftover;
+static struct hold *stream_hold;
 
 /* In place of libc's: the groups of this test. */
 struct group *getgrnam(const char *name)
@@ -91,7 +95,7 @@ static inline void run_list(void *data, struct request *r)
 static inline void run_stream(void *data, struct request *r)
 {
 	(void)data;
-	stream = request_stream(r, NULL, &stream_leftover);
+	stream = request_stream(r, NULL, &stream_leftover, &stream_hold);
 }
 
 static inline bool owns(void *data, const struct request *r, const char *vm)
@@ -104,6 +108,12 @@ static inline bool owns_job(void *data, const struct request *r, json_int_t job)
 {
 	(void)data;
 	return request_uid(r) == NOBODY && job == 7;
+}
+
+static inline unsigned jobs(void *data, const struct request *r, const char *vm)
+{
+	(void)data, (void)r, (void)vm;
+	return vm_jobs;
 }
 
 static inline void answer_kept(size_t i)
@@ -122,10 +132,12 @@ static inline struct server *make_server(
 		.path = where,
 		.handler = handler,
 		.handlers = api_verbs_n,
+		.accounts = &accounts,
 		.clients_max = clients_max,
 		.clients_per_user_max = per_user,
 		.owns = owns,
 		.owns_job = owns_job,
+		.jobs = jobs,
 	};
 
 	for (size_t i = 0; i < api_verbs_n; i++) {
@@ -153,6 +165,7 @@ static inline int set_up(void **state)
 	n_kept = n_gone = 0;
 	careless = false;
 	list_bytes = 10;
+	vm_jobs = 0;
 	stream = -2;
 	return server ? 0 : -1;
 }
@@ -166,6 +179,8 @@ static inline int tear_down(void **state)
 			request_return(kept[i], NULL);
 	if (stream >= 0)
 		close(stream);
+	hold_free(stream_hold);
+	stream_hold = NULL;
 	buf_release(&stream_leftover);
 	loop_release(&loop);
 	return rmdir(directory); /* fails when the socket was left behind */

@@ -427,7 +427,7 @@ static void a_handler_need_not_care_that_its_client_went(void **state)
 	answer_kept(0);
 	settle();
 	request_event(kept[1], "JOB_PROGRESS", NULL);
-	assert_int_equal(request_stream(kept[1], NULL, &stream_leftover), -1);
+	assert_int_equal(request_stream(kept[1], NULL, &stream_leftover, &stream_hold), -1);
 	kept[1] = NULL;
 }
 
