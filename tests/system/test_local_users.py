@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: MIT
+"""What local users can do to the daemon and to each other: connections, streams, memory, jobs."""
+import contextlib
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+import vmk
+from test_control import descriptors, resident
+
+LIMIT = 16 << 20  # bytes that the daemon may have, whatever they do
+
+# Connects as somebody, in many ways, and tells what came of it; then it holds on until it is ended.
+CLIENT = """
+import json, os, resource, socket, sys
+path, how, count, first = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4].encode()
+resource.setrlimit(resource.RLIMIT_NOFILE, (10000, 10000))
+held, said = [], {}
+for _ in range(count):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(20)
+    try:
+        s.connect(path)
+        line = s.recv(1 << 16)
+        if how != "deaf" and b"error" not in line:
+            s.sendall(first)
+            line = s.recv(1 << 16)
+        elif how == "deaf":
+            s.sendall(first)
+    except OSError as e:
+        said[str(e)] = said.get(str(e), 0) + 1
+        continue
+    try:
+        error = json.loads(line.split(b"\\n")[0]).get("error")
+    except ValueError:
+        error = {"class": "raw", "desc": repr(line[:80])}
+    key = "%s: %s" % (error["class"], error["desc"]) if error else "held"
+    said[key] = said.get(key, 0) + 1
+    if not error:
+        held.append(s)
+print(json.dumps(said), flush=True)
+sys.stdin.read()
+"""
+
+
+class Crowd:
+    """Connections of one user, held by a process of their own."""
+
+    def __init__(self, world, user, groups, count, first, how="answered"):
+        path = os.path.join(world.base, "client.py")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(CLIENT)
+        self.process = subprocess.Popen(
+            world.inside([sys.executable, path, world.socket, how, count, first], user, groups),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.world = world
+
+    def said(self):
+        return json.loads(self.process.stdout.readline())
+
+    def leave(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+@pytest.fixture
+def crowd(daemon):
+    crowds = []
+
+    def make(*args, **how):
+        crowds.append(Crowd(daemon, *args, **how))
+        return crowds[-1]
+    yield make
+    for each in crowds:
+        with contextlib.suppress(Exception):
+            each.leave()
+
+
+def request(execute, **arguments):
+    return json.dumps({"execute": execute, "arguments": arguments}) + "\n"
+
+
+def others_are_served(daemon):
+    daemon.ok("list", user="alice", groups=("vmkeep-view",))
+    daemon.ok("list")
+
+
+def held_and_refused(said):
+    held = said.pop("held", 0)
+    return held, said
+
+
+def test_streams_are_counted(daemon, crowd):
+    """6000 connections that became streams: the user has 8, the rest was told why not."""
+    daemon.micro("a", "chatter")
+    daemon.ok("start", "a")
+    before = descriptors(daemon)
+    bob = crowd("bob", ("vmkeep-view",), 6000, request("vm-log", name="a", follow=True))
+    held, refused = held_and_refused(bob.said())
+    assert held == 8
+    assert all("too many" in words for words in refused), refused
+    assert descriptors(daemon) < before + 80
+    assert resident(daemon) < LIMIT
+    others_are_served(daemon)
+    bob.leave()
+    daemon.eventually(lambda: descriptors(daemon), lambda now: now <= before)
+
+
+def test_streams_count_among_connections(daemon, crowd):
+    """MaxClientsPerUser= is of both together, for operators too."""
+    daemon.write("vmkeep.conf", vmk.DEFAULTS + "[Daemon]\nMaxClientsPerUser=20\n")
+    daemon.ok("reload")
+    daemon.micro("a", "chatter")
+    daemon.ok("start", "a")
+    bob = crowd("bob", ("vmkeep",), 50, request("vm-log", name="a", follow=True))
+    held, refused = held_and_refused(bob.said())
+    assert held == 20
+    assert all("too many clients of uid" in words for words in refused), refused
+    assert "MaxClientsPerUser=" in daemon.fails(11, "list", user="bob", groups=("vmkeep",))
+
+
+@pytest.mark.parametrize("which", ["console", "qemu"])
+def test_logs_that_nobody_reads(daemon, crowd, which):
+    """The end of a log goes from its file to the client: what is not read costs no memory."""
+    daemon.micro("a")
+    daemon.ok("start", "a")
+    name = "console.log" if which == "console" else "qemu.log"
+    with open(os.path.join(daemon.log, "a", name), "ab") as f:
+        f.write(b"0123456789abcdef" * (1 << 16))
+    before = resident(daemon)
+    bob = crowd("bob", ("vmkeep",), 60, request("vm-log", name="a", which=which), how="deaf")
+    bob.said()
+    others_are_served(daemon)
+    assert resident(daemon) < before + (3 << 20)
+    bob.leave()
+
+
+def test_log_is_whole(daemon):
+    """Lines, the last of them, and more than fits into one piece."""
+    daemon.micro("a")
+    daemon.ok("start", "a")
+    daemon.ok("kill", "a")
+    lines = ["line %d %s" % (n, "x" * (n % 300)) for n in range(4000)]
+    with open(os.path.join(daemon.log, "a", "qemu.log"), "w", encoding="utf-8") as f:
+        f.write("".join(line + "\n" for line in lines))
+    assert daemon.ok("log", "a", "qemu").split() == "\n".join(lines).split()
+    for n in (1, 2, 59, 3999, 4000, 4001):
+        out = daemon.ok("log", "a", "qemu", "--lines", str(n))
+        assert out.split("\n")[:-1] == lines[-n:]
+
+
+def test_console_readers_share(daemon, crowd):
+    """Readers that do not read are dropped, and cost once what they have not read."""
+    daemon.micro("a", "chatter")
+    daemon.ok("start", "a")
+    before = resident(daemon)
+    deaf = [daemon.client() for _ in range(40)]
+    for client in deaf:
+        client.socket.sendall(request("vm-console", name="a", watch=True).encode())
+    daemon.eventually(lambda: os.path.getsize(os.path.join(daemon.log, "a", "console.log")),
+                      lambda size: size > 600 << 10, timeout=60)
+    assert resident(daemon) < before + (4 << 20)
+    others_are_served(daemon)
+
+
+def test_deaf_subscribers(daemon):
+    """200 that never read, root's: an event waits once for all of them."""
+    daemon.micro("a", "deaf")
+    daemon.up("a")
+    before = resident(daemon)
+    deaf = [daemon.client() for _ in range(200)]
+    for client in deaf:
+        client.call("subscribe")
+    other = daemon.client()
+    for _ in range(1000):
+        other.call("vm-pause", name="a")
+        other.call("vm-resume", name="a")
+    assert resident(daemon) < before + (4 << 20)
+    for client in deaf:
+        client.close()
+
+
+def test_jobs_are_bounded(daemon):
+    """One stop job per VM, which later stops join (other jobs: tests/unit/control_limits.c)."""
+    daemon.micro("deaf", "deaf", vm="Owner=alice\n")
+    daemon.up("deaf")
+    client = daemon.client(uid=vmk.USERS["alice"])
+    jobs = {client.call("vm-stop", name="deaf", wait=False, timeout=86400)["job"]
+            for _ in range(3631)}
+    assert len(jobs) == 1
+    assert len(daemon.rows("jobs")) == 1
+    # who waits joins it, and learns of its number
+    client.socket.sendall(request("vm-stop", name="deaf", timeout=86400).encode())
+    assert client.event("JOB_STARTED")["job"] in jobs
+    # neither root nor an operator is kept from the VM by its owner
+    daemon.ok("kill", "deaf", user="bob", groups=("vmkeep",))
+    daemon.eventually(lambda: daemon.rows("jobs"), lambda rows: not rows)
+
+
+def test_job_numbers_are_not_cut(daemon):
+    daemon.micro("deaf", "deaf")
+    daemon.up("deaf")
+    job = daemon.client().call("vm-stop", name="deaf", wait=False, timeout=86400)["job"]
+    assert "no such job" in daemon.fails(4, "job", "cancel", str(job + (1 << 32)))
