@@ -137,6 +137,16 @@ static void type(struct port *p, const char *data, size_t len)
 
 /* --- watchers --- */
 
+/* What all have is forgotten. */
+static void forget_shown(struct port *p)
+{
+	uint64_t least = p->shown.end;
+
+	for (const struct watcher *w = p->watchers; w; w = w->next)
+		least = w->pos < least ? w->pos : least;
+	backlog_forget(&p->shown, least);
+}
+
 static void watcher_free(struct watcher *w)
 {
 	struct port *p = w->port;
@@ -153,6 +163,7 @@ static void watcher_free(struct watcher *w)
 	logtail_release(&w->tail);
 	hold_free(w->hold);
 	free(w);
+	forget_shown(p);
 	for (w = p->watchers; w; w = w->next)
 		typist |= w->typing;
 	if (!typist)
@@ -236,25 +247,15 @@ static bool watcher_flush(struct watcher *w)
 	return !w->evicted;
 }
 
-/* What all have is forgotten. */
-static void forget_shown(struct port *p)
-{
-	uint64_t least = p->shown.end;
-
-	for (const struct watcher *w = p->watchers; w; w = w->next)
-		least = w->pos < least ? w->pos : least;
-	backlog_forget(&p->shown, least);
-}
-
 static void on_watcher_out(struct ev_loop *ev, ev_io *io, int revents)
 {
 	struct watcher *w = io->data;
-	struct port *p = w->port;
 
 	(void)ev, (void)revents;
-	if (!watcher_flush(w))
+	if (watcher_flush(w))
+		forget_shown(w->port);
+	else
 		watcher_free(w);
-	forget_shown(p);
 }
 
 /* It may be anywhere in the list that is being walked: the hang-up is heard from the loop. */
