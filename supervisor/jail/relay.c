@@ -89,11 +89,21 @@ static void relay_move(struct relay_flow *f)
 	}
 }
 
+/* The alarm ends the process: a client behind a QEMU that does not read cannot even be seen to
+ * leave. */
+static void relay_watch_stall(const struct relay_flow *f, size_t *before)
+{
+	if (f->len != *before)
+		alarm(f->len ? RELAY_STALL : 0);
+	*before = f->len;
+}
+
 /* An end that is gone, or will say no more, gives the other direction RELAY_LINGER seconds. Once
  * that was seen an end is polled only for what can move, which always moves: nothing here spins. */
 static void relay_copy(struct relay_flow flow[RELAY_ENDS])
 {
 	bool leaving[RELAY_ENDS] = { false, false };
+	size_t waiting = 0; /* bytes for QEMU */
 
 	while (!flow[RELAY_CLIENT].done || !flow[RELAY_QEMU].done) {
 		struct pollfd p[RELAY_ENDS];
@@ -121,6 +131,8 @@ static void relay_copy(struct relay_flow flow[RELAY_ENDS])
 		}
 		for (int i = 0; i < RELAY_ENDS; i++)
 			relay_move(&flow[i]);
+		if (!leaving[RELAY_CLIENT] && !leaving[RELAY_QEMU])
+			relay_watch_stall(&flow[RELAY_CLIENT], &waiting);
 	}
 }
 

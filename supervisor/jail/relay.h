@@ -17,6 +17,7 @@ enum {
 	RELAY_FDS,
 	RELAY_BUFFER = 64 << 10, /* bytes on their way, in each direction */
 	RELAY_LINGER = 10, /* seconds from the end of one direction to the end of the process */
+	RELAY_STALL = 20,  /* seconds in which QEMU takes nothing although its buffers are full */
 };
 
 struct jail;

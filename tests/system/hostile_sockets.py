@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""A taken-over QEMU and the sockets it is given: what it makes of a VNC client's connection."""
+import contextlib
+import os
+import socket
+import stat
+import struct
+import sys
+import threading
+import time
+
+import hostile_qemu as h
+
+
+class Receiver(h.Monitor):
+    """Keeps what getfd brings, and hands it to the behaviour when add_client asks for it."""
+
+    def __init__(self, old, client):
+        self.listener, self.socket, self.buffer = old.listener, old.socket, old.buffer
+        self.fds, self.client = [], client
+
+    def command(self):
+        while b"\n" not in self.buffer:
+            data, fds, _, _ = socket.recv_fds(self.socket, 65536, 16)
+            self.fds += fds
+            if not data:
+                return None
+            self.buffer += data
+        return super().command()
+
+    def answer(self, command, result=None):
+        if command["execute"] == "query-uuid":  # so that the next daemon knows it again
+            result = {"UUID": sys.argv[sys.argv.index("-uuid") + 1]}
+        super().answer(command, result)
+        if command["execute"] == "add_client":
+            given = socket.socket(fileno=self.fds.pop(0))
+            given.setblocking(True)
+            threading.Thread(target=self.client, args=(given,), daemon=True).start()
+
+
+def with_client(behave):
+    return lambda monitor: h.stay(Receiver(monitor, behave))
+
+
+def sockets():
+    """Domain and type of every socket that this process has."""
+    found = {}
+    for fd in range(1024):
+        with contextlib.suppress(OSError):
+            if stat.S_ISSOCK(os.fstat(fd).st_mode):
+                with socket.socket(fileno=os.dup(fd)) as s:
+                    found[fd] = [s.getsockopt(socket.SOL_SOCKET, socket.SO_DOMAIN),
+                                 s.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE)]
+    return found
+
+
+def raw(number, s, address):
+    """connect or bind with an address that Python would not make for this family."""
+    buffer = h.ctypes.create_string_buffer(address, len(address))
+    return h.call(number, s.fileno(), h.ctypes.addressof(buffer), len(address))
+
+
+def internet(host, port):
+    return struct.pack("=H", socket.AF_INET) + struct.pack(">H", port) + socket.inet_aton(host) + bytes(8)
+
+
+def tricks(s):
+    """The client has sent: port of a service on the host's loopback, blank, an address outside, its port."""
+    first = s.recv(4096)
+    port, outside, far = first.split()
+    connect, bind = 42, 49
+    tried = {}
+    for turn in ("at once", "disconnected"):
+        tried[turn] = {
+            "loopback": raw(connect, s, internet("127.0.0.1", int(port))),
+            "outside": raw(connect, s, internet(outside.decode(), int(far))),
+            "unix": raw(connect, s, struct.pack("=H", socket.AF_UNIX) + b"\0vmkeep-test-%d" % int(port)),
+            "bind internet": raw(bind, s, internet("0.0.0.0", 6666)),
+            "bind abstract": raw(bind, s, struct.pack("=H", socket.AF_UNIX) + b"\0vmkeep-taken"),
+            "listen": h.attempt(s.listen), "accept": h.attempt(s.accept)}
+        tried[turn]["unspec"] = raw(connect, s, struct.pack("=H", socket.AF_UNSPEC) + bytes(14))
+    rights = h.attempt(socket.send_fds, s, [b"rights"], [0, s.fileno(), h.CONSOLE])
+    h.tell(tried=tried, rights=rights, sockets=sockets())
+    time.sleep(3600)
+
+
+def echo(s):
+    """All of it, and then how much it was."""
+    total = 0
+    while True:
+        data = s.recv(1 << 16)
+        if not data:
+            break
+        total += len(data)
+        s.sendall(data)
+    s.sendall(b"total %d" % total)
+    s.close()
+
+
+def keep(s):
+    """Its end stays open whatever becomes of the client."""
+    s.sendall(b"x")
+    while s.recv(1 << 16):
+        pass
+    h.tell(client="left")
+    time.sleep(3600)
+
+
+def flood(s):
+    with contextlib.suppress(OSError):
+        while True:
+            s.sendall(b"x" * 65536)
+    h.tell(client="left")
+    time.sleep(3600)
+
+
+def deaf(s):
+    s.sendall(b"x")
+    time.sleep(3600)
+
+
+def half(s):
+    """Says something, closes its direction, and listens to no end."""
+    s.sendall(b"half")
+    s.shutdown(socket.SHUT_WR)
+    while s.recv(1 << 16):
+        pass
+    h.tell(client="left")
+    time.sleep(3600)
+
+
+BEHAVIOUR = {"socket-" + f.__name__: with_client(f) for f in (tricks, echo, keep, flood, deaf, half)}

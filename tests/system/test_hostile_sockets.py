@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: MIT
+"""The host's network does not enter a jail: a TCP client of a guest's screen meets a relay, which is confined,
+counted, and gone with either of its ends, whatever the QEMU behind it does. (hostile_sockets.py is that QEMU.)"""
+import json
+import os
+import re
+import socket
+import struct
+
+import pytest
+
+import hostile as place
+import tcp
+import vmk
+
+ELSEWHERE, OTHER = "203.0.113.2", "203.0.113.3"  # addresses of the world
+PER_ADDRESS, AT_MOST = 16, 32
+RELAY_UID = 1879048192 + 65536 + 4096
+UNIX_STREAM = [socket.AF_UNIX, socket.SOCK_STREAM]
+
+
+def screen(world, name, listen="127.0.0.1"):
+    """A VM whose QEMU does what its name says, with a display over TCP; the display's port."""
+    for address in (ELSEWHERE, OTHER):
+        world.exec("ip", "address", "replace", address + "/32", "dev", "lo")
+    world.micro(name, extra="[QEMU]\nBinary=%s\n[Display]\nListen=%s\nAllowNoPassword=yes\n" % (place.BINARY, listen))
+    world.ok("start", name)
+    address, port = world.info(name)["vnc"].rsplit(":", 1)
+    assert address == listen
+    return int(port)
+
+
+def client(world, port, listen="127.0.0.1", source=None):
+    return tcp.connect(world, listen, port, 20 * vmk.SLOW, source)
+
+
+def relays(world, name):
+    return {pid for pid, line in world.processes().items() if line.endswith("vmkeep-jail " + name)}
+
+
+def receive(s, n):
+    data = b""
+    while len(data) < n:
+        part = s.recv(n - len(data))
+        if not part:
+            raise EOFError(data)
+        data += part
+    return data
+
+
+def refusal(s):
+    assert receive(s, 12) == b"RFB 003.003\n"
+    return receive(s, struct.unpack(">II", receive(s, 8))[1]).decode()
+
+
+def gone(world, name):
+    world.eventually(lambda: relays(world, name), lambda found: not found, timeout=60)
+
+
+def told(world, name, key):
+    """What the program wrote to its console."""
+    text = world.stream("console", name, "--lines", "100").until(r'\{"%s.*\}\r?\n' % key, timeout=30).group()
+    return json.loads(text)
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1", ELSEWHERE])
+def test_no_way_into_the_hosts_network(hostile, listen):
+    port = screen(hostile, "socket-tricks", listen)
+    with tcp.listen(hostile, "127.0.0.1") as secret, tcp.listen(hostile, ELSEWHERE) as outside, \
+            client(hostile, port, listen) as s:
+        name = "\0vmkeep-test-%d" % secret.getsockname()[1]
+        with tcp.inside(hostile, lambda: socket.socket(socket.AF_UNIX)) as local:
+            local.bind(name)
+            local.listen()
+            for listener in (secret, outside, local):
+                listener.setblocking(False)
+            s.sendall(b"%d %s %d" % (secret.getsockname()[1], ELSEWHERE.encode(), outside.getsockname()[1]))
+            assert receive(s, 6) == b"rights"  # the bytes come, what travelled with them does not
+            found = told(hostile, "socket-tricks", "tried")
+            for listener in (secret, outside, local):
+                with pytest.raises(BlockingIOError):
+                    listener.accept()
+        assert set(map(tuple, found["sockets"].values())) == {tuple(UNIX_STREAM)}, found
+        for turn in found["tried"].values():
+            assert all(re.fullmatch("E[A-Z]+", value) for value in turn.values()), found
+        pid, = relays(hostile, "socket-tricks")
+        assert len(os.listdir(hostile.inner("/proc/%d/fd" % pid))) == 3
+        listening = hostile.exec("ss", "-Hltn").split()
+        assert "0.0.0.0:6666" not in listening
+    gone(hostile, "socket-tricks")
+
+
+def test_a_relay_has_nothing(hostile):
+    port = screen(hostile, "socket-echo")
+    with client(hostile, port) as s:
+        s.sendall(b"x")
+        assert receive(s, 1) == b"x"
+        pid, = relays(hostile, "socket-echo")
+        proc = hostile.inner("/proc/%d" % pid)
+        status = dict(re.findall(r"(\w+):[ \t]*(.*)", vmk.read_text(proc + "/status")))
+        assert status["Uid"].split() == status["Gid"].split() == [str(RELAY_UID)] * 4
+        assert not status["Groups"].strip() and status["NoNewPrivs"] == "1"
+        assert {status[c] for c in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
+        assert int(status["Seccomp_filters"]) >= 2
+        assert os.listdir(proc + "/root") == []
+        assert [line.split()[4] for line in vmk.read_text(proc + "/mountinfo").splitlines()] == ["/"]
+        links = {fd: os.readlink(proc + "/fd/" + fd) for fd in os.listdir(proc + "/fd")}
+        assert set(links) == {"0", "1", "2"} and links["2"].endswith("/relays"), links
+        assert vmk.read_text(proc + "/net/dev").count(":") == 1
+        assert os.readlink(proc + "/ns/net") != os.readlink("/proc/%d/ns/net" % hostile.init)
+        assert vmk.read_text(proc + "/oom_score_adj") == "500\n"
+        assert pid not in vmk.children(hostile.daemon_pid())
+    gone(hostile, "socket-echo")
+
+
+def test_bytes_and_half_closed_connections(hostile):
+    """All that was sent comes back, also what is on its way when the client has said all."""
+    port = screen(hostile, "socket-echo")
+    data = os.urandom(3 << 20)
+    with client(hostile, port) as s:
+        back = b""
+        for at in range(0, len(data), 1 << 15):
+            s.sendall(data[at:at + (1 << 15)])
+            back += s.recv(1 << 15)
+        s.shutdown(socket.SHUT_WR)
+        while True:
+            part = s.recv(1 << 16)
+            if not part:
+                break
+            back += part
+    assert back == data + b"total %d" % len(data)
+    gone(hostile, "socket-echo")
+
+
+@pytest.mark.parametrize("how", ["keep", "flood", "deaf", "half"])
+def test_no_relay_outlives_its_client(hostile, how):
+    """QEMU holds its end open, floods, never reads, closes one direction: the client leaves, and that is that."""
+    name = "socket-" + how
+    port = screen(hostile, name)
+    with client(hostile, port) as s:
+        assert receive(s, 1)
+        assert len(relays(hostile, name)) == 1
+        if how == "deaf":
+            s.settimeout(1)
+            with pytest.raises(TimeoutError):
+                while True:
+                    s.sendall(b"x" * 65536)
+        hostile.ok("list")
+    gone(hostile, name)
+    assert hostile.info(name)["state"] == "running"
+
+
+@pytest.mark.parametrize("how", ["keep", "flood"])
+def test_no_relay_outlives_its_guest(hostile, how):
+    """Also where the client stays, reads nothing and says nothing."""
+    name = "socket-" + how
+    port = screen(hostile, name)
+    with client(hostile, port) as s:
+        assert receive(s, 1)
+        hostile.ok("kill", name)
+        gone(hostile, name)
+        if how == "keep":
+            assert s.recv(1) == b""
+
+
+def test_a_relay_outlives_the_daemon(hostile):
+    port = screen(hostile, "socket-echo")
+    with client(hostile, port) as s:
+        s.sendall(b"before")
+        assert receive(s, 6) == b"before"
+        hostile.kill_daemon()
+        s.sendall(b"meanwhile")
+        assert receive(s, 9) == b"meanwhile"
+        hostile.start()
+        hostile.wait_state("socket-echo", "running")
+        s.sendall(b"after")
+        assert receive(s, 5) == b"after"
+        with several(hostile, port, 1)[0]:
+            assert len(relays(hostile, "socket-echo")) == 2
+    gone(hostile, "socket-echo")
+
+
+def echoed(world, port, source):
+    """A client that the QEMU has; None where a new daemon has no monitor yet."""
+    s = client(world, port, source=source)
+    s.sendall(b"x")
+    if receive(s, 1) == b"x":
+        return s
+    assert b"the guest's QEMU does not" in s.recv(4096)
+    s.close()
+    return None
+
+
+def several(world, port, n, source=None):
+    """One after the other: only a few may be on their way at once."""
+    return [world.eventually(lambda: echoed(world, port, source), bool, timeout=20) for _ in range(n)]
+
+
+def test_relays_are_counted(hostile):
+    """Per address and in all; a new daemon still counts those of before; who left makes room."""
+    port = screen(hostile, "socket-echo")
+    clients = several(hostile, port, PER_ADDRESS, ELSEWHERE)
+    with client(hostile, port, source=ELSEWHERE) as s:
+        assert refusal(s) == "too many clients from your address, 16 are connected"
+    hostile.kill_daemon()
+    hostile.start()
+    hostile.wait_state("socket-echo", "running")
+    clients += several(hostile, port, AT_MOST - PER_ADDRESS, OTHER)
+    assert len(relays(hostile, "socket-echo")) == AT_MOST
+    with client(hostile, port) as s:
+        assert refusal(s) == "too many clients, 32 are connected"
+    for s in clients:
+        s.close()
+    gone(hostile, "socket-echo")
+    several(hostile, port, 1, ELSEWHERE)[0].close()
+    gone(hostile, "socket-echo")
