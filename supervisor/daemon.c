@@ -232,7 +232,7 @@ static int build(struct daemon *d, struct err *e)
 	d->hooks = hooks_new(d);
 	d->watches = watches_new(d->loop.ev);
 	d->cgroups = xcalloc(1, sizeof *d->cgroups);
-	cgroups_find(d->cgroups, d->dirs.run, "/proc/self/mounts", access("/run/systemd/system", F_OK) == 0);
+	cgroups_find(d->cgroups, d->loop.ev, d->dirs.run, "/proc/self/mounts", access("/run/systemd/system", F_OK) == 0);
 	d->probes = probes_new(d->loop.ev, d->dirs.state_fd);
 	dirs.jail = d->jail;
 	d->networks = networks_new(d->loop.ev, &dirs);

@@ -7,6 +7,13 @@
 
 #include "base/mem.h"
 
+/* systemd's own hierarchy, where a scope is below its slice. */
+static bool has_scopes(const struct mntent *m)
+{
+	return streq(m->mnt_type, "cgroup2") ||
+	       (streq(m->mnt_type, "cgroup") && hasmntopt(m, "name=systemd"));
+}
+
 static bool is_useful(const struct mntent *m)
 {
 	static const char *const controllers[] = { "memory", "cpu", "blkio", "pids" };
@@ -17,17 +24,20 @@ static bool is_useful(const struct mntent *m)
 	return useful;
 }
 
-void cgroups_find(struct cgroups *c, const char *run_dir, const char *mounts, bool systemd)
+void cgroups_find(
+	struct cgroups *c, struct ev_loop *ev, const char *run_dir, const char *mounts, bool systemd)
 {
 	FILE *f = setmntent(mounts, "re");
 	struct mntent m;
 	char line[4096];
 
-	*c = (struct cgroups){ .systemd = systemd };
+	*c = (struct cgroups){ .ev = ev, .systemd = systemd };
 	host_prefix(c->prefix, run_dir);
 	while (f && c->n < CGROUP_DIRS_MAX && getmntent_r(f, &m, line, sizeof line)) {
 		_cleanup_(free_ptr) char *procs = NULL;
 
+		if (systemd && has_scopes(&m) && c->scopes < CGROUP_DIRS_MAX)
+			c->scope[c->scopes++] = xasprintf("%s/vmkeep.slice", m.mnt_dir);
 		if (!is_useful(&m))
 			continue;
 		/* a mount may be hidden by a later one */
@@ -41,15 +51,19 @@ void cgroups_find(struct cgroups *c, const char *run_dir, const char *mounts, bo
 
 void cgroups_release(struct cgroups *c)
 {
+	cgroups_forget(c, NULL);
 	while (c->n)
 		free(c->dir[--c->n]);
+	while (c->scopes)
+		free(c->scope[--c->scopes]);
 }
 
-json_t *cgroups_plan(const struct cgroups *c, const char *vm, const struct conf_vm *conf)
+json_t *cgroups_plan(struct cgroups *c, const char *vm, const struct conf_vm *conf)
 {
 	json_t *dirs = json_array();
 	unsigned long percent = conf->cpu_quota ? strtoul(conf->cpu_quota, NULL, 10) : 0;
 
+	cgroups_forget(c, vm);
 	for (size_t i = 0; i < c->n; i++)
 		json_array_append_new(dirs, json_sprintf("%s/%s", c->dir[i], vm));
 	return json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:I}", "unit",
@@ -57,15 +71,4 @@ json_t *cgroups_plan(const struct cgroups *c, const char *vm, const struct conf_
 		dirs, "cpu_quota", (json_int_t)percent, "cpu_weight", (json_int_t)conf->cpu_weight,
 		"io_weight", (json_int_t)conf->io_weight, "tasks_max", (json_int_t)conf->tasks_max,
 		"memory_max", (json_int_t)conf->limit_memory);
-}
-
-void cgroups_clean(const struct cgroups *c, const char *vm)
-{
-	for (size_t i = 0; i < c->n; i++) {
-		_cleanup_(free_ptr) char *dir = xasprintf("%s/%s", c->dir[i], vm);
-
-		/* none under systemd, and the last one takes the parent along */
-		if (rmdir(dir) == 0)
-			rmdir(c->dir[i]);
-	}
 }

@@ -272,7 +272,7 @@ void vm_clean(struct vm *vm)
 	free(vm->io_error);
 	vm->io_error = NULL;
 	vm_free_nics(vm);
-	cgroups_clean(vm->daemon->cgroups, vm->name);
+	cgroups_end(vm->daemon->cgroups, vm->name);
 	vm_record_remove(vm);
 	close_fd(&vm->state_fd);
 }

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: MIT
+"""Nothing that is in a guest's control group outlives its QEMU (the tests put it there: QEMU may not fork)."""
+import os
+
+import pytest
+
+import vmk
+
+KINDS = {"v1": ["-t", "cgroup", "-o", "pids", "cgroup"], "v2": ["-t", "cgroup2", "cgroup2"]}
+# forks for as long as it lives, and does not mind being asked to go
+STUBBORN = "trap '' TERM HUP INT; echo ready; while :; do sleep 0.02; done"
+
+
+@pytest.fixture(params=KINDS)
+def grouped(world, request):
+    """A world with one hierarchy, and the place where its groups are."""
+    place = "/sys/fs/cgroup/one"
+    world.exec("mount", "-t", "tmpfs", "tmpfs", "/sys/fs/cgroup")
+    world.exec("mkdir", place)
+    try:
+        world.exec("mount", *KINDS[request.param], place)
+    except AssertionError as e:
+        pytest.skip("no %s hierarchy: %s" % (request.param, e))
+    world.mounts = world.mount_points()
+    for name in "ab":
+        world.micro(name)
+    world.start()
+    world.place = world.inner(place)
+    return world
+
+
+def group_of(world, name):
+    found = [folder for folder, _, _ in os.walk(world.place)
+             if os.path.basename(folder) == name and os.path.basename(os.path.dirname(folder)).startswith("vmkeep")]
+    return found[0] if found else None
+
+
+def lurk(world, name, script="echo ready; exec sleep 3600"):
+    """A process of the test in that guest's group, as its own child would be."""
+    stream = world.stream_of("sh", "-c", script)
+    stream.until("ready")
+    with open(group_of(world, name) + "/cgroup.procs", "w", encoding="ascii") as f:
+        f.write(str(vmk.children(stream.process.pid)[0]))
+    return stream
+
+
+@pytest.mark.parametrize("script", ["echo ready; exec sleep 3600", STUBBORN], ids=["sleeps", "stubborn"])
+@pytest.mark.parametrize("end", ["kill", "crash", "no daemon", "stop"])
+def test_nothing_outlives_its_qemu(grouped, end, script):
+    for name in "ab":
+        grouped.up(name)
+    pid, neighbour = grouped.info("a")["pid"], grouped.info("b")["pid"]
+    beside = lurk(grouped, "b")
+    lurkers = [lurk(grouped, "a", script) for _ in range(3)]
+    group = group_of(grouped, "a")
+    if end == "crash":
+        grouped.kill(pid)
+    elif end == "no daemon":
+        grouped.kill_daemon()
+        grouped.kill(pid)
+        grouped.eventually(grouped.processes, lambda found: pid not in found)
+        assert all(lurker.process.poll() is None for lurker in lurkers)
+        grouped.start()
+    else:
+        grouped.ok(end, "a")
+    for lurker in lurkers:
+        lurker.wait(20)
+    grouped.eventually(lambda: os.path.exists(group), lambda there: not there)
+    assert grouped.info("b")["pid"] == neighbour and beside.process.poll() is None
+    grouped.ok("start", "a")
+    assert grouped.info("a")["state"] == "running"
+    grouped.ok("kill", "a", "b")
+    beside.wait(20)
+    grouped.eventually(lambda: [d for d in os.listdir(grouped.place) if d.startswith("vmkeep")], lambda left: not left)
+
+
+def test_a_new_guest_is_not_taken_for_a_lurker(grouped):
+    """Started at once, again and again, while what the last one left still dies."""
+    for _ in range(5):
+        grouped.up("a")
+        lurker = lurk(grouped, "a", STUBBORN)
+        grouped.kill(grouped.info("a")["pid"])
+        grouped.wait_state("a", "backoff", "stopped", "failed", "running")
+        grouped.vmkeep("kill", "a")
+        grouped.ok("start", "a")
+        lurker.wait(20)
+        assert grouped.info("a")["state"] == "running"
+        grouped.ok("kill", "a")
+
+
+def test_never_its_own(grouped):
+    """A daemon that somebody put into a guest's group does not kill itself, nor the guest beside."""
+    grouped.up("a")
+    grouped.up("b")
+    daemon = grouped.daemon_pid()
+    group = group_of(grouped, "a")
+    with open(group + "/cgroup.procs", "w", encoding="ascii") as f:
+        f.write(str(daemon))
+    grouped.ok("kill", "a")
+    assert grouped.daemon_pid() == daemon and grouped.info("b")["state"] == "running"
+    with open(grouped.place + "/cgroup.procs", "w", encoding="ascii") as f:
+        f.write(str(daemon))
+    grouped.eventually(lambda: os.path.exists(group), lambda there: not there)
