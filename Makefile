@@ -99,7 +99,7 @@ DEB   := build/vmkeep_$(VERSION)_amd64.deb
 SUB   := @$(MAKE) --no-print-directory
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup guest check deps objects tidy lint fuzz fuzz-smoke system service chaos san demo bench bench-libvirt deb check-release install uninstall clean
+.PHONY: help setup guest check deps objects tidy lint fuzz fuzz-smoke system service chaos faults san demo bench bench-libvirt deb check-release install uninstall clean
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]*:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
@@ -117,17 +117,20 @@ check: ## set up, build, and run all tests but the long ones (as root)
 	$(SUB) -j$(JOBS) all $(UNIT)
 	$(SUB) unit
 	$(SUB) lint
-	$(SUB) fuzz-smoke
-	$(SUB) service
-	$(SUB) chaos T=25 SEED=1
 	$(SUB) system
+	$(SUB) service
+	$(SUB) fuzz-smoke
+	$(SUB) chaos T=25 SEED=1
 
 guest:
 	@scripts/guest/build $(GUEST)
 deps: ## which room may include which
 	@scripts/check-deps
-system: all guest ## real QEMU in private namespaces (as root; T='-x -k adopt' goes to pytest)
-	@VMKEEP_BUILD=$(abspath $(B)) $(PYTHON) -m pytest -q -rfEs -n $(WORLDS) -p no:cacheprovider $(T) tests/system
+PYTEST = VMKEEP_BUILD=$(abspath $(B)) $(PYTHON) -m pytest -q -rfEs -n $(WORLDS) -p no:cacheprovider $(T)
+system: all guest ## real QEMU in private namespaces, side by side (as root; T='-x -k adopt' goes to pytest)
+	@$(PYTEST) tests/system
+faults: all guest ## the long walks, of which make check takes samples, whole: every damage, every step (as root)
+	@VMKEEP_WHOLE=1 $(PYTEST) -m walk tests/system
 service: all $(DEB) ## the systemd units, what install puts where, and the package
 	@VMKEEP_BUILD=$(abspath $(B)) VMKEEP_DEB=$(abspath $(DEB)) $(PYTHON) -m pytest -q -rfEs -p no:cacheprovider $(T) tests/service
 chaos: all guest ## random operations and faults for T=600 seconds, then an audit (as root; SEED= N= guests)

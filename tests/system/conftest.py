@@ -15,7 +15,8 @@ import vmk
 TEST_SECONDS = 120 * vmk.SLOW  # a test that hangs is a failure, with all that is known of its world
 
 
-def pytest_configure():
+def pytest_configure(config):
+    config.addinivalue_line("markers", "walk: a long walk, of which make check takes a sample (walk.py)")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as after Ctrl-C
     if os.geteuid() != 0:
         pytest.exit("the system tests make namespaces: run them as root", 2)

@@ -17,6 +17,8 @@ import sys
 
 import pytest
 
+import vmk
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
 JAIL = pathlib.Path(os.environ.get("VMKEEP_BUILD", TOP / "build")) / "vmkeep-jail"
 BUSYBOX = "/usr/bin/busybox"
@@ -37,7 +39,7 @@ def add(path):
 QEMU = "/usr/bin/qemu-system-x86_64"
 UID = 1879048192 + 7
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
-LIMIT = 30  # seconds until a test that hangs is given up
+LIMIT = 30 * vmk.SLOW  # seconds until a test that hangs is given up
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root: makes namespaces and changes uid"),

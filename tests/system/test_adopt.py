@@ -10,6 +10,7 @@ import time
 import pytest
 
 import vmk
+from walk import walk
 
 
 def monitor(world, name, *commands):
@@ -136,7 +137,7 @@ def test_daemon_dies_during_a_stop(daemon):
     daemon.wait_state("a", "stopped", timeout=10)
 
 
-@pytest.mark.parametrize("delay_ms", [0, 1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 200])
+@walk("delay_ms", range(0, 250, 2), some=6)
 def test_daemon_dies_during_a_start(daemon, delay_ms):
     """F02: wherever it dies, there is never more than one QEMU, and it is known or gone."""
     daemon.micro("a", "deaf")

@@ -12,6 +12,7 @@ import pytest
 
 import vmk
 from test_faults_process import Gate, inner_pid
+from walk import walk
 
 NO_RESTART = "[Lifecycle]\nRestart=no\n"
 
@@ -24,14 +25,14 @@ def record_of(world, name):
     return world.inner(os.path.join(world.run, "vms", name, "record.json"))
 
 
-@pytest.mark.parametrize("delays_ms", [(0, 3, 10), (5, 20, 60), (30, 90, 150)])
-def test_killed_while_several_start(daemon, delays_ms):
+@walk("first_ms, second_ms, third_ms", (0, 5, 30), (3, 20, 90), (10, 60, 150), some=3)
+def test_killed_while_several_start(daemon, first_ms, second_ms, third_ms):
     """F02: again and again, with networks: never two QEMUs for one VM, never a tap too many."""
     names = ["a", "b", "c"]
     for name in names:
         daemon.image(name + ".raw", "deaf")
         daemon.write(name + ".vm", "[VM]\nMemory=16M\n[Disk root]\nPath=%s.raw\n" % name)
-    for delay in delays_ms:
+    for delay in (first_ms, second_ms, third_ms):
         daemon.ok("start", "--no-wait", *names)
         time.sleep(delay / 1000)  # the fault is the point in time
         daemon.kill_daemon()

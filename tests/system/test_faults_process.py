@@ -162,7 +162,7 @@ def test_stop_while_it_is_prepared(world):
     """No process yet: a binary that takes its time to say what it can."""
     slow = os.path.join(world.base, "slow")
     with open(slow, "w", encoding="utf-8") as f:
-        f.write("#!/bin/sh\nexec sleep 5\n")
+        f.write("#!/bin/sh\nexec sleep 1000\n")
     os.chmod(slow, 0o755)
     world.start()
     world.micro("a", "deaf", extra="[QEMU]\nBinary=%s\n" % slow)
@@ -173,7 +173,7 @@ def test_stop_while_it_is_prepared(world):
     assert "guest-shutdown" not in start.stderr()
     assert world.info("a")["state"] == "stopped"
     for pid, line in world.processes().items():
-        if line == "sleep 5":
+        if line == "sleep 1000":
             world.kill(pid)
 
 
@@ -251,7 +251,7 @@ def test_tombstone_is_stopped_at_once(daemon):
     daemon.kill_daemon()
     daemon.start()
     assert daemon.wait_state("a", "paused")["reason"] == "guest-shutdown"
-    daemon.ok("stop", "a", "--timeout", "30", timeout=5)
+    daemon.ok("stop", "a", "--timeout", "1h")
     info = daemon.info("a")
     assert (info["state"], info["reason"]) == ("stopped", "guest-shutdown")
 

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""Long walks: files times damages, kills at every step, clocks, configurations. `make check` takes a sample,
+always the same one; `make faults` takes them whole (VMKEEP_WHOLE=1).
+
+    @walk("file, damage", FILES, DAMAGES, some=4)
+    def test_damage(daemon, file, damage):
+"""
+import itertools
+import os
+import random
+
+import pytest
+
+WHOLE = os.environ.get("VMKEEP_WHOLE", "") not in ("", "0")
+
+
+def sample(names, axes, some):
+    """So many cases. Those of one axis lie all along it. With several axes no kind is lost: each value of each is
+    in one of the cases, even if they become more for it. The names are the seed, so that one test's sample does
+    not depend on another's."""
+    rng = random.Random(names)
+    if len(axes) == 1:
+        size = len(axes[0])
+        some = min(some, size)
+        return [(axes[0][rng.randrange(size * i // some, size * (i + 1) // some)],) for i in range(some)]
+    every = list(itertools.product(*map(range, map(len, axes))))
+    order = rng.sample(every, len(every))
+    taken, seen = [], set()
+    for case in order:
+        if not seen.issuperset(enumerate(case)):
+            taken.append(case)
+            seen.update(enumerate(case))
+    taken += [case for case in order if case not in taken][:max(some - len(taken), 0)]
+    return [tuple(axis[i] for axis, i in zip(axes, case)) for case in sorted(taken)]
+
+
+def walk(names, *axes, some, whole=None):
+    """Parametrizes a test by every combination of the axes, or by a sample of so many."""
+    axes = [list(axis) for axis in axes]
+    whole = WHOLE if whole is None else whole
+    cases = list(itertools.product(*axes)) if whole else sample(names, axes, some)
+    mark = pytest.mark.parametrize(names, cases if len(axes) > 1 else [case for case, in cases])
+    return lambda test: pytest.mark.walk(mark(test))
