@@ -54,6 +54,7 @@ struct qmp {
 	bool told, closing, silent;
 	bool more; /* messages are left that this turn did not take */
 	const char *error_class;
+	unsigned asked; /* events that our commands may bring about */
 };
 
 /* Sets the timer to when there is something to do. */
@@ -184,13 +185,23 @@ static void become_ready(struct qmp *q, const json_t *error)
 	json_decref(greeting);
 }
 
+void qmp_give_up(struct qmp *q, const char *what)
+{
+	lose(q, ERR_QEMU_FAILED, "QEMU floods us with %s", what);
+}
+
+bool qmp_was_asked(struct qmp *q)
+{
+	return q->asked && q->asked--;
+}
+
 /* Ends the session of a QEMU that says more than one in order would. */
 static void count(struct qmp *q, unsigned unasked, size_t bytes)
 {
 	const char *what = rate_count(&q->rate, calls_now(), unasked, bytes);
 
 	if (what)
-		lose(q, ERR_QEMU_FAILED, "QEMU floods us with %s", what);
+		qmp_give_up(q, what);
 }
 
 /* A reply that nobody waits for is no breach: it is late, or an earlier client's. */
@@ -429,6 +440,8 @@ unsigned qmp_call(struct qmp *q, const char *command, json_t *arguments /* stole
 
 	c->reply = reply;
 	c->data = data;
+	if (strncmp(command, "query-", 6) != 0 && q->asked + 2 <= QMP_ASKED_MAX)
+		q->asked += 2;
 	if (q->fd < 0)
 		c->outcome = CALL_LOST;
 	else if (q->calls.n > QMP_CALLS_MAX)

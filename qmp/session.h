@@ -25,6 +25,7 @@ enum {
 	/* Bytes of one message: query-qmp-schema of 7.2 has 207,009; 4 MiB take the loop 43 to 68 ms. */
 	QMP_REPLY_MAX = 1 << 20,
 	QMP_CALLS_MAX = 256, /* in flight */
+	QMP_ASKED_MAX = 64,  /* events that commands may have brought about */
 };
 
 struct qmp_handlers {
@@ -63,6 +64,13 @@ unsigned qmp_call(struct qmp *q, const char *command, json_t *arguments /* stole
 /* The reply is dropped when it comes; the callback is called with ERR_FAILED "cancelled" from the
  * loop. An id that is not in flight is ignored. */
 void qmp_cancel(struct qmp *q, unsigned id);
+
+/* Was something sent that may bring about an event? Then that one is used up: each command that is no
+ * query stands for two events, and not more than QMP_ASKED_MAX are kept. */
+bool qmp_was_asked(struct qmp *q);
+
+/* Loses the connection as the limits of rate.h do: "QEMU floods us with WHAT". From a callback. */
+void qmp_give_up(struct qmp *q, const char *what);
 
 /* Drops all callbacks of calls made with this data pointer: its owner goes away. The commands are
  * sent all the same. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * From greeting to running. Fresh start and adoption are one path: ask what QEMU is, put its NICs on
- * their bridges, let it go if it has not gone yet. Also what QEMU says later by itself.
+ * their bridges, let it go if it has not gone yet.
  */
 #include "base/log.h"
 #include "base/mem.h"
@@ -89,8 +89,7 @@ static void let_go(struct vm *vm)
 		vm_call(vm, "cont", NULL, on_cont);
 }
 
-/* "nospace on root" */
-static char *io_error_text(bool space, const char *node)
+char *vm_io_error_text(bool space, const char *node)
 {
 	return xasprintf("%s%s%s", space ? "nospace" : "disk", node ? " on " : "",
 		node ? node + (strncmp(node, "d-", 2) == 0 ? 2 : 0) : "");
@@ -123,10 +122,10 @@ static void on_blocks(void *data, const json_t *result, const struct err *e)
 			json_object_get(json_object_get(drive, "inserted"), "node-name"));
 
 		if (!vm->io_error && status && !streq(status, "ok"))
-			vm->io_error = io_error_text(streq(status, "nospace"), node);
+			vm->io_error = vm_io_error_text(streq(status, "nospace"), node);
 	}
 	if (!vm->io_error)
-		vm->io_error = io_error_text(false, NULL);
+		vm->io_error = vm_io_error_text(false, NULL);
 	snprintf(why, sizeof why, "io-error: %s", vm->io_error);
 	found_before = vm->state == VM_PAUSED && !streq(vm->reason, why);
 	vm_set_reason(vm, "%s", why);
@@ -323,125 +322,4 @@ void vm_qmp_closed(void *data, const struct err *e)
 		vm_arm(vm, vm->unresponsive > 0 ? VM_RECONNECT_SECONDS : 0.2);
 	if (e->class == ERR_TIMEOUT)
 		vm_health(vm, false, e->text);
-}
-
-/* --- what QEMU says by itself --- */
-
-static bool is(const json_t *data, const char *key, const char *value)
-{
-	return streq(json_string_value(json_object_get(data, key)), value);
-}
-
-static void on_shutdown(struct vm *vm, const json_t *data)
-{
-	if (vm->state == VM_STOPPING && is(data, "reason", "guest-shutdown"))
-		vm_tell_step(vm);
-	if (is(data, "reason", "guest-shutdown"))
-		vm_ended(vm, VM_END_POWER_OFF);
-	else if (is(data, "reason", "guest-reset"))
-		vm_ended(vm, VM_END_REBOOT);
-	else if ((is(data, "reason", "host-signal") || is(data, "reason", "host-qmp-quit")) &&
-		vm->ending == VM_END_NONE)
-		vm->ending = VM_END_HOST_SIGNAL;
-}
-
-static void on_panic(struct vm *vm, const json_t *data)
-{
-	(void)data;
-	vm_ended(vm, VM_END_PANIC);
-}
-
-static void on_watchdog(struct vm *vm, const json_t *data)
-{
-	if (!is(data, "action", "none") && !is(data, "action", "reset"))
-		vm_ended(vm, VM_END_WATCHDOG);
-}
-
-static void on_stop(struct vm *vm, const json_t *data)
-{
-	char reason[160];
-
-	(void)data;
-	if (vm->state != VM_RUNNING)
-		return;
-	snprintf(reason, sizeof reason, "%s%s", vm->io_error ? "io-error: " : "",
-		vm->io_error ? vm->io_error : "paused");
-	vm_event(vm, VM_EV_PAUSED, reason);
-	vm_space_wait(vm);
-}
-
-/* After a reset by hand SeaBIOS resets once more by itself, for its code in RAM is not fresh. Only then,
- * when the state's timer fires, is a reset the guest's own again. */
-static void expect_reset(struct vm *vm)
-{
-	if (vm->state == VM_RUNNING && vm->running.on_reboot != CONF_ENDING_RESTART)
-		vm_arm(vm, VM_RESET_SECONDS);
-}
-
-static void on_reset(struct vm *vm, const json_t *data)
-{
-	(void)data;
-	notify_restart(vm);
-	expect_reset(vm);
-}
-
-static void on_resume(struct vm *vm, const json_t *data)
-{
-	(void)data;
-	free(vm->io_error);
-	vm->io_error = NULL;
-	vm->paused_start = false;
-	if (vm->state == VM_PAUSED)
-		vm->ending = VM_END_NONE;
-	vm_event(vm, VM_EV_RESUMED, NULL);
-	/* it may have been reset while it stood still */
-	expect_reset(vm);
-	vm_space_resumed(vm);
-}
-
-/* STOP follows when action is stop; whether space ran out or the disk broke is said only here. */
-static void on_io_error(struct vm *vm, const json_t *data)
-{
-	const char *node = json_string_value(json_object_get(data, "node-name"));
-	bool space = json_is_true(json_object_get(data, "nospace"));
-
-	if (!is(data, "action", "stop"))
-		return;
-	free(vm->io_error);
-	vm->io_error = io_error_text(space, node);
-	log_error(vm->name, "guest stopped by an i/o error: %s", vm->io_error);
-}
-
-static void on_vserport(struct vm *vm, const json_t *data)
-{
-	vm_agent_change(vm, data);
-}
-
-static void on_balloon_change(struct vm *vm, const json_t *data)
-{
-	vm->balloon = json_integer_value(json_object_get(data, "actual"));
-	daemon_event(vm->daemon, "BALLOON_CHANGE",
-		json_pack("{s:s, s:I}", "name", vm->name, "actual", vm->balloon));
-}
-
-void vm_qmp_event(void *data, const char *name, const json_t *event_data)
-{
-	static const struct {
-		const char *name;
-		void (*run)(struct vm *vm, const json_t *data);
-	} events[] = {
-		{ "SHUTDOWN", on_shutdown },
-		{ "GUEST_PANICKED", on_panic },
-		{ "WATCHDOG", on_watchdog },
-		{ "RESET", on_reset },
-		{ "STOP", on_stop },
-		{ "RESUME", on_resume },
-		{ "BLOCK_IO_ERROR", on_io_error },
-		{ "BALLOON_CHANGE", on_balloon_change },
-		{ "VSERPORT_CHANGE", on_vserport },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(events); i++)
-		if (streq(events[i].name, name))
-			events[i].run(data, event_data);
 }

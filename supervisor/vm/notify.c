@@ -86,12 +86,15 @@ void notify_free(struct vm *vm)
 	vm->notify = NULL;
 }
 
-void notify_restart(struct vm *vm)
+bool notify_restart(struct vm *vm)
 {
 	if (!vm->notify)
-		return;
+		return false;
 	/* QEMU wrote it before it told of the reset */
 	spool_read(&vm->notify->spool);
+	if (!vm->ready_seen && !vm->ready_status[0])
+		return false;
 	ready_forget(vm);
 	vm_record_write(vm);
+	return true;
 }

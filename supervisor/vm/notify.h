@@ -10,6 +10,8 @@
 #ifndef SUPERVISOR_VM_NOTIFY_H
 #define SUPERVISOR_VM_NOTIFY_H
 
+#include <stdbool.h>
+
 struct vm;
 
 #define NOTIFY_FILE "out/notify" /* below vm->run_fd */
@@ -17,7 +19,7 @@ struct vm;
 /* Listens from now on, where it is wanted; also after adoption. Sets vm->notify. */
 void notify_open(struct vm *vm);
 void notify_free(struct vm *vm);
-/* The guest boots anew: what it said before is over. */
-void notify_restart(struct vm *vm);
+/* The guest boots anew: what it said before is over. True: it had said something. */
+bool notify_restart(struct vm *vm);
 
 #endif

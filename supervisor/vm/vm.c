@@ -33,6 +33,7 @@ struct vm *vm_new(struct daemon *d, const char *name)
 	vm->state_fd = vm->run_fd = vm->pidfd = -1;
 	vm->since = ev_time();
 	vm->output_rate = (struct bucket)BUCKET(SPOOL_RATE, SPOOL_BURST);
+	vm->changes = (struct bucket)BUCKET(VM_CHANGES_A_SECOND, VM_CHANGES_AT_ONCE);
 	ev_timer_init(&vm->timer, on_timer, 0, 0);
 	vm->timer.data = vm;
 	ev_init(&vm->exited, NULL);

@@ -10,6 +10,7 @@
  *   prepare.c probe, KVM, networks, before a process     policy.c  what an ending means, pure
  *   spawn.c   sockets, taps, vmkeep-jail (plan.c)        record.c  RUN/vms/NAME/record.json
  *   join.c    from greeting to running; also adoption    adopt.c   processes of a former daemon
+ *   events.c  what QEMU says by itself
  *   stop.c    power button, quit, kill, the end          wait.c    who waits for a state
  *   console.c serial output and input                    display.c VNC connections
  *   boot.c    starts with the host                       shutdown.c  ends with it
@@ -61,6 +62,8 @@ enum {
 	VM_RECONNECT_SECONDS = 5,
 	VM_HOSTILE_SECONDS = 60, /* until one that broke the protocol is listened to again */
 	VM_RESET_SECONDS = 2,	/* after a reset by hand the firmware may reset again */
+	VM_CHANGES_A_SECOND = 10, /* of its state, that nobody asked for */
+	VM_CHANGES_AT_ONCE = 30,
 	VM_PATH_MAX = 96, /* of a file in the state directory */
 };
 
@@ -142,6 +145,7 @@ struct vm {
 	struct notify *notify;
 	struct output *output;
 	struct bucket output_rate; /* bytes of its consoles */
+	struct bucket changes;	   /* of its state, that nobody asked for */
 	struct err *start_error; /* why the last start failed */
 	struct policy_memory memory;
 	struct outdated_exe *exe; /* outdated.c */
@@ -210,6 +214,8 @@ void vm_qmp_ready(void *data, const json_t *greeting);
 void vm_qmp_closed(void *data, const struct err *e);
 void vm_qmp_silent(void *data, const struct err *e);
 void vm_qmp_heard(void *data);
+/* "nospace on root"; caller frees. */
+char *vm_io_error_text(bool space, const char *node);
 extern const struct qmp_handlers vm_qmp_handlers;
 /* qmp_call() with the usual deadline; reply may be NULL (errors are logged). */
 void vm_call(struct vm *vm, const char *command, json_t *arguments, qmp_reply_fn *reply);

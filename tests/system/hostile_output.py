@@ -139,7 +139,40 @@ def honest(monitor):
     h.stay(monitor)
 
 
+# Changes of state.
+
+def on_monitor(*events, pause=0.001, lines=False):
+    """These events in turn, for ever; it answers what it is asked as well."""
+    def begin(monitor):
+        count = counter()
+
+        def rounds():
+            for n in itertools.count(1):
+                event, data = events[n % len(events)]
+                for fd in outputs() if lines else ():
+                    os.write(fd, b"STATUS=%d\nREADY=1\n" % n)
+                with contextlib.suppress(OSError):
+                    monitor.send({"event": event, "data": {k: v(n) if callable(v) else v for k, v in data.items()}})
+                count(n)
+                time.sleep(pause)
+        threading.Thread(target=rounds, daemon=True).start()
+        h.stay(monitor)
+    return begin
+
+
+ERROR = {"action": "stop", "nospace": True, "node-name": "d-root", "device": "", "operation": "write", "reason": "x"}
+STOP, RESUME, RESET = ("STOP", {}), ("RESUME", {}), ("RESET", {"guest": True, "reason": "guest-reset"})
+
+
 BEHAVIOUR = {
+    "chg-toggle": on_monitor(STOP, RESUME),
+    "chg-slower": on_monitor(STOP, RESUME, pause=0.01),
+    "chg-errors": on_monitor(("BLOCK_IO_ERROR", ERROR), STOP, RESUME),
+    "chg-balloon": on_monitor(("BALLOON_CHANGE", {"actual": lambda n: n << 20})),
+    "chg-agent": on_monitor(("VSERPORT_CHANGE", {"id": "agent0", "open": lambda n: n % 2 == 0})),
+    "chg-status": on_monitor(RESET, lines=True),
+    "chg-reset": on_monitor(RESET),
+    "chg-report": on_monitor(("BLOCK_IO_ERROR", dict(ERROR, action="report")), pause=0.002),
     "out-stretch": on_files(stretch),
     "out-most": on_files(stretch_most),
     "out-cut": on_files(cut),

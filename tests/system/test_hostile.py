@@ -12,7 +12,7 @@ import vmk
 from hostile import OUT_MAX, make, rss, unwell
 
 FLOODS = {
-    "events": "floods us with messages that nobody asked for",
+    "events": "floods us with changes of its state that nobody asked for",
     "strays": "floods us with messages that nobody asked for",
     "bytes": "floods us with bytes",
     "garbage": "broke the protocol",

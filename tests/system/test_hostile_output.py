@@ -9,11 +9,11 @@ import time
 import pytest
 
 import vmk
-from hostile import make
+from hostile import make, unwell
 from hostile_output import BEHAVIOUR, ROUNDS_AT, TOLD
 
 MIB = 1 << 20
-TRICKS = sorted(set(BEHAVIOUR) - {"out-honest", "out-told"})
+TRICKS = sorted(n for n in BEHAVIOUR if n.startswith("out-") and n not in ("out-honest", "out-told"))
 SERIALS = "[Serial console]\n[Serial second]\nType=virtio\n[Lifecycle]\nReadyWhen=notify\n"
 BURST, A_SECOND = 8.5 * MIB, (1 + 1 / 16) * MIB  # consoles and notify lines, and stderr
 SLACK = 2 * MIB  # records, answers, the daemon's own log
@@ -102,3 +102,54 @@ def test_what_was_dropped_is_told_once(hostile, end):
     assert kept + int(said[0]) == TOLD and 8 * MIB <= kept
     assert text.endswith("last words\n")
     assert re.findall(r"console 'console': at least (\d+) bytes were dropped", vmk.read_text(own)) == said
+
+
+# Changes of state.
+
+@pytest.mark.parametrize("how", ["chg-toggle", "chg-slower", "chg-errors", "chg-balloon", "chg-agent", "chg-status"])
+def test_changes_that_nobody_asked_for_cost_the_monitor(hostile, how):
+    """About thirty of them; each is in logs, history and on the wire. The guest goes on."""
+    make(hostile, how)
+    configure(hostile, how, SERIALS)
+    watcher = hostile.client()
+    watcher.call("subscribe")
+    hostile.ok("start", how)
+    info = unwell(hostile, how)
+    assert info["health"] == "unresponsive: hostile" and info["state"] in ("running", "paused")
+    assert "floods us with changes of its state that nobody asked for" in info["unresponsive_reason"]
+    some_more(hostile, how, 500)
+    assert len(hostile.rows("history", how)) < 60
+    log = [line for line in vmk.read_text(os.path.join(hostile.base, "daemon.log")).splitlines() if "vm " + how in line]
+    assert len(log) < 100, len(log)
+    watcher.call("vm-list")
+    assert len(watcher.events) < 100
+    watcher.close()
+    hostile.ok("kill", how)
+    assert hostile.info(how)["state"] == "stopped"
+
+
+@pytest.mark.parametrize("how", ["chg-reset", "chg-report"])
+def test_what_a_guest_may_do_costs_nothing(hostile, how):
+    """A guest that resets for ever, or reads a broken disk, keeps its monitor, and nothing is written."""
+    make(hostile, how)
+    configure(hostile, how, SERIALS)
+    hostile.ok("start", how)
+    some_more(hostile, how, 100)
+    before, seen = written(hostile), rounds(hostile, how)
+    some_more(hostile, how, 400)
+    info = hostile.info(how)
+    assert (info["health"], info["state"]) == ("ok", "running")
+    assert written(hostile) - before < 64 * (rounds(hostile, how) - seen) + (64 << 10)
+
+
+def test_what_people_ask_for_does_not_count(hostile):
+    """However fast they do it."""
+    hostile.micro("a", "deaf")
+    hostile.up("a")
+    client = hostile.client()
+    for _ in range(60):
+        client.call("vm-pause", name="a")
+        client.call("vm-resume", name="a")
+    client.close()
+    info = hostile.info("a")
+    assert (info["health"], info["state"]) == ("ok", "running")

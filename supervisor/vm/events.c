@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What QEMU says by itself. Each change that follows is logged, written down and told to others, so
+ * there is a limit to those that nobody asked for: a QEMU that changes its state for ever loses its
+ * monitor, see vm_hostile().
+ */
+#include "base/log.h"
+#include "base/mem.h"
+#include "supervisor/vm/agent.h"
+#include "supervisor/vm/notify.h"
+#include "supervisor/vm/vm.h"
+
+/* What a command of ours brings about is free. False: that was too much, and the monitor is closed. */
+static bool event_bearable(struct vm *vm)
+{
+	if (qmp_was_asked(vm->qmp) || bucket_take(&vm->changes, 1, daemon_now()))
+		return true;
+	qmp_give_up(vm->qmp, "changes of its state that nobody asked for");
+	return false;
+}
+
+static bool event_is(const json_t *data, const char *key, const char *value)
+{
+	return streq(json_string_value(json_object_get(data, key)), value);
+}
+
+static void on_shutdown(struct vm *vm, const json_t *data)
+{
+	if (!event_bearable(vm))
+		return;
+	if (vm->state == VM_STOPPING && event_is(data, "reason", "guest-shutdown"))
+		vm_tell_step(vm);
+	if (event_is(data, "reason", "guest-shutdown"))
+		vm_ended(vm, VM_END_POWER_OFF);
+	else if (event_is(data, "reason", "guest-reset"))
+		vm_ended(vm, VM_END_REBOOT);
+	else if ((event_is(data, "reason", "host-signal") || event_is(data, "reason", "host-qmp-quit")) &&
+		vm->ending == VM_END_NONE)
+		vm->ending = VM_END_HOST_SIGNAL;
+}
+
+static void on_panic(struct vm *vm, const json_t *data)
+{
+	(void)data;
+	if (event_bearable(vm))
+		vm_ended(vm, VM_END_PANIC);
+}
+
+static void on_watchdog(struct vm *vm, const json_t *data)
+{
+	if (!event_is(data, "action", "none") && !event_is(data, "action", "reset") && event_bearable(vm))
+		vm_ended(vm, VM_END_WATCHDOG);
+}
+
+static void on_stop(struct vm *vm, const json_t *data)
+{
+	char reason[160];
+
+	(void)data;
+	if (vm->state != VM_RUNNING || !event_bearable(vm))
+		return;
+	snprintf(reason, sizeof reason, "%s%s", vm->io_error ? "io-error: " : "",
+		vm->io_error ? vm->io_error : "paused");
+	vm_event(vm, VM_EV_PAUSED, reason);
+	vm_space_wait(vm);
+}
+
+/* After a reset by hand SeaBIOS resets once more by itself, for its code in RAM is not fresh. Only then,
+ * when the state's timer fires, is a reset the guest's own again. */
+static void expect_reset(struct vm *vm)
+{
+	if (vm->state == VM_RUNNING && vm->running.on_reboot != CONF_ENDING_RESTART)
+		vm_arm(vm, VM_RESET_SECONDS);
+}
+
+static void on_reset(struct vm *vm, const json_t *data)
+{
+	(void)data;
+	/* a guest may reset as often as it likes: only what is written for it counts */
+	if (!notify_restart(vm) || event_bearable(vm))
+		expect_reset(vm);
+}
+
+static void on_resume(struct vm *vm, const json_t *data)
+{
+	(void)data;
+	if (!event_bearable(vm))
+		return;
+	free(vm->io_error);
+	vm->io_error = NULL;
+	vm->paused_start = false;
+	if (vm->state == VM_PAUSED)
+		vm->ending = VM_END_NONE;
+	vm_event(vm, VM_EV_RESUMED, NULL);
+	/* it may have been reset while it stood still */
+	expect_reset(vm);
+	vm_space_resumed(vm);
+}
+
+/* STOP follows when action is stop; whether space ran out or the disk broke is said only here. */
+static void on_io_error(struct vm *vm, const json_t *data)
+{
+	const char *node = json_string_value(json_object_get(data, "node-name"));
+	bool space = json_is_true(json_object_get(data, "nospace"));
+
+	/* all requests that were under way fail at once: the first one says why */
+	if (!event_is(data, "action", "stop") || vm->io_error)
+		return;
+	vm->io_error = vm_io_error_text(space, node);
+	log_error(vm->name, "guest stopped by an i/o error: %s", vm->io_error);
+}
+
+static void on_vserport(struct vm *vm, const json_t *data)
+{
+	if (event_bearable(vm))
+		vm_agent_change(vm, data);
+}
+
+static void on_balloon_change(struct vm *vm, const json_t *data)
+{
+	json_int_t actual = json_integer_value(json_object_get(data, "actual"));
+
+	if (actual == vm->balloon || !event_bearable(vm))
+		return;
+	vm->balloon = actual;
+	daemon_event(vm->daemon, "BALLOON_CHANGE",
+		json_pack("{s:s, s:I}", "name", vm->name, "actual", vm->balloon));
+}
+
+void vm_qmp_event(void *data, const char *name, const json_t *event_data)
+{
+	static const struct {
+		const char *name;
+		void (*run)(struct vm *vm, const json_t *data);
+	} events[] = {
+		{ "SHUTDOWN", on_shutdown },
+		{ "GUEST_PANICKED", on_panic },
+		{ "WATCHDOG", on_watchdog },
+		{ "RESET", on_reset },
+		{ "STOP", on_stop },
+		{ "RESUME", on_resume },
+		{ "BLOCK_IO_ERROR", on_io_error },
+		{ "BALLOON_CHANGE", on_balloon_change },
+		{ "VSERPORT_CHANGE", on_vserport },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(events); i++)
+		if (streq(events[i].name, name))
+			events[i].run(data, event_data);
+}
