@@ -34,7 +34,7 @@ struct now {
 	bool late;	/* the stop's deadline has passed */
 };
 
-enum { SITUATIONS = VM_STATES * PROCESSES * 256 };
+enum { SITUATIONS = (int)VM_STATES * (int)PROCESSES * 256 };
 
 static unsigned number(const struct now *n)
 {
@@ -444,7 +444,7 @@ static void everything_comes_home(void **state)
 		for (int e = 0; e < VM_EVENTS; e++)
 			cells += x->used[s][e];
 	print_message("%u situations, %zu ways between them, %u of %d cells of the table used\n",
-		x->queued, x->edges, cells, VM_STATES * VM_EVENTS);
+		x->queued, x->edges, cells, (int)VM_STATES * (int)VM_EVENTS);
 	assert_true(x->queued > 100);
 	free(x->edge);
 	free(x);
