@@ -20,7 +20,11 @@
 
 enum { GOLDEN_MAX = 64 };
 
+/* Whose probes tests/golden/record wrote, oldest first. Each has command lines of its own. */
+static const char *const golden_qemus[] = { "7.2", "10.0" };
+
 struct golden {
+	const char *qemu; /* one of those; NULL: the one that is most like the installed one */
 	const char *image_dir, *run_dir,
 		*nvram; /* set them first; nvram NULL: in the usual place */
 	bool paste, tcg;
@@ -56,6 +60,35 @@ static inline size_t golden_names(char *names[GOLDEN_MAX])
 	return n;
 }
 
+/* The newest that is not newer than what is installed. */
+static inline const char *golden_installed(void)
+{
+	FILE *f = popen("qemu-system-x86_64 --version", "re");
+	const char *best = golden_qemus[0];
+	unsigned here[2] = { 0, 0 }, at[2];
+
+	if (f && fscanf(f, "QEMU emulator version %u.%u", &here[0], &here[1]) != 2)
+		here[0] = 0;
+	if (f)
+		pclose(f);
+	for (size_t i = 0; i < ARRAY_SIZE(golden_qemus); i++)
+		if (sscanf(golden_qemus[i], "%u.%u", &at[0], &at[1]) == 2 &&
+			(at[0] < here[0] || (at[0] == here[0] && at[1] <= here[1])))
+			best = golden_qemus[i];
+	return best;
+}
+
+static inline json_t *golden_probe(const char *qemu)
+{
+	char *path = xasprintf("tests/golden/probe-%s.json", qemu);
+	json_t *doc = json_load_file(path, 0, NULL);
+
+	if (!doc)
+		fail_msg("%s cannot be read", path);
+	free(path);
+	return doc;
+}
+
 static inline void golden_parse(struct golden *g, const char *name)
 {
 	char *path = xasprintf(GOLDEN_DIR "/%s.vm", name);
@@ -78,7 +111,7 @@ static inline void golden_load(struct golden *g, const char *name)
 {
 	static const char *const firmware[] = { "tests/golden/firmware" };
 	static const char uuid[] = "5f4dcc3b-5aa7-4c5d-8327-deb882cf99aa";
-	json_t *doc = json_load_file("tests/golden/probe-7.2.json", 0, NULL);
+	json_t *doc = golden_probe(g->qemu ? g->qemu : golden_installed());
 	struct err e = ERR_INIT;
 
 	golden_parse(g, name);

@@ -307,18 +307,31 @@ static void test_real(void **state)
 
 static void test_recorded(void **state)
 {
-	struct err e = ERR_INIT;
-	struct probe p = PROBE_INIT;
-	json_t *doc = json_load_file(recorded, 0, NULL);
+	static const struct {
+		const char *path, *q35, *pc;
+	} cases[] = {
+		{ recorded, "pc-q35-7.2", "pc-i440fx-7.2" },
+		{ "tests/golden/probe-10.0.json", "pc-q35-10.0", "pc-i440fx-10.0" },
+	};
 
 	(void)state;
-	assert_non_null(doc);
-	assert_int_equal(probe_from_json(&p, doc, &e), 0);
-	assert_string_equal(probe_machine(&p, "q35"), "pc-q35-7.2");
-	json_object_set_new(doc, "version", json_integer(2));
-	assert_true(probe_from_json(&(struct probe)PROBE_INIT, doc, &e) < 0);
-	json_decref(doc);
-	probe_release(&p);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct err e = ERR_INIT;
+		struct probe p = PROBE_INIT;
+		json_t *doc = json_load_file(cases[i].path, 0, NULL);
+
+		assert_non_null(doc);
+		assert_int_equal(probe_from_json(&p, doc, &e), 0);
+		assert_string_equal(probe_machine(&p, "q35"), cases[i].q35);
+		assert_string_equal(probe_machine(&p, "pc"), cases[i].pc);
+		/* what ran on the older goes on on the newer */
+		assert_string_equal(probe_machine(&p, "pc-q35-7.2"), "pc-q35-7.2");
+		assert_false(probe_machine_is_deprecated(&p, "pc-q35-7.2"));
+		json_object_set_new(doc, "version", json_integer(2));
+		assert_true(probe_from_json(&(struct probe)PROBE_INIT, doc, &e) < 0);
+		json_decref(doc);
+		probe_release(&p);
+	}
 }
 
 static void test_boot_proof(void **state)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * From the text that an operator writes to the command line that QEMU gets:
- * tests/golden/argv/NAME.vm gives exactly NAME.argv, with a recorded probe and fixed identity.
- * UPDATE_GOLDEN=1 writes them anew: then read the diff. That the real QEMU takes each of them is
- * vm_qemu.c's proof.
+ * tests/golden/argv/NAME.vm gives exactly QEMU/NAME.argv there for each QEMU whose probe is
+ * recorded, with a fixed identity. UPDATE_GOLDEN=1 writes them anew: then read the diff. That the
+ * real QEMU takes each of them is vm_qemu.c's proof.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,12 +13,14 @@
 
 #include "tests/unit/golden.h"
 
+/* state: "QEMU/NAME" */
 static void test_golden(void **state)
 {
-	const char *name = *state;
-	struct golden g = { .image_dir = GOLDEN_IMAGES };
+	const char *name = strchr(*state, '/') + 1;
+	char *qemu = xstrndup(*state, (size_t)(name - 1 - (const char *)*state));
+	struct golden g = { .image_dir = GOLDEN_IMAGES, .qemu = qemu };
 	struct buf want = BUF_MAX(1 << 20);
-	char *path = xasprintf(GOLDEN_DIR "/%s.argv", name), *got, *again;
+	char *path = xasprintf(GOLDEN_DIR "/%s.argv", (const char *)*state), *got, *again;
 
 	golden_load(&g, name);
 	golden_build(&g);
@@ -44,6 +46,7 @@ static void test_golden(void **state)
 
 	golden_release(&g);
 	buf_release(&want);
+	free(qemu);
 	free(path);
 	free(got);
 	free(again);
@@ -51,14 +54,19 @@ static void test_golden(void **state)
 
 int main(void)
 {
-	struct CMUnitTest tests[GOLDEN_MAX];
-	char *names[GOLDEN_MAX];
-	size_t n = golden_names(names);
+	struct CMUnitTest tests[GOLDEN_MAX * ARRAY_SIZE(golden_qemus)];
+	char *names[GOLDEN_MAX], *both;
+	size_t n = golden_names(names), count = 0;
 	int r;
 
-	for (size_t i = 0; i < n; i++)
-		tests[i] = (struct CMUnitTest){ names[i], test_golden, NULL, NULL, names[i] };
-	r = _cmocka_run_group_tests("golden command lines", tests, n, NULL, NULL);
+	for (size_t q = 0; q < ARRAY_SIZE(golden_qemus); q++)
+		for (size_t i = 0; i < n; i++) {
+			both = xasprintf("%s/%s", golden_qemus[q], names[i]);
+			tests[count++] = (struct CMUnitTest){ both, test_golden, NULL, NULL, both };
+		}
+	r = _cmocka_run_group_tests("golden command lines", tests, count, NULL, NULL);
+	while (count)
+		free(tests[--count].initial_state);
 	while (n)
 		free(names[--n]);
 	return r;
