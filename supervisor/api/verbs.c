@@ -252,7 +252,8 @@ const struct api_verb api_verbs[] = {
 		.help = "tell everything that would keep VMs from starting, and what mends it",
 		.text = "Changes and starts nothing. Beyond what the files say: images and their "
 			"backing files as the VM's uid sees them, by the first part of a path "
-			"that fails; locks and who holds them; room for images that still grow; "
+			"that fails; locks and who holds them; set-uid bits, access lists and "
+			"attributes on images; room for images that still grow; "
 			"memory, KVM, the machine type, networks, bridges, VNC ports; and what "
 			"two VM files claim both. A FILE is only read, by the client, with the "
 			"rights of its user. Ends with 2 when a row is an error; warnings alone "

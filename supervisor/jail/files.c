@@ -199,6 +199,8 @@ int file_open(struct jail *j, struct jail_file *f, struct err *e)
 		r = check_type(f, e);
 	if (r == 0)
 		r = check_twice(j, f, e);
+	if (r == 0)
+		r = found_refuse(f, e);
 	if (r < 0)
 		return r;
 	return S_ISBLK(f->st.st_mode) ? open_device(j, f, e) : open_regular(j, f, e);

@@ -201,8 +201,15 @@ int identity_keep(struct jail *j, struct err *e);
 /* main.c: one line to the daemon */
 int answer(int sock, void *json /* stolen */);
 
-/* space.c: one error for each file system that is too small for what may still be written */
-void space_check(const struct jail *j, void (*tell)(const struct jail *j, const char *id, const struct err *e));
+/* Where a check finds something that keeps no guest from starting. */
+typedef void jail_warn(const struct jail *j, const char *step, const char *id, const struct err *e);
+
+/* space.c: one for each file system that is too small for what may still be written */
+void space_check(const struct jail *j, jail_warn *warn);
+
+/* found.c */
+void found_check(const struct jail *j, const struct jail_file *f, jail_warn *warn);
+int found_refuse(const struct jail_file *f, struct err *e); /* what keeps everybody from writing it */
 
 /* lock.c */
 int lock_check(struct jail *j, struct jail_file *f, struct err *e);

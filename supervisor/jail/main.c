@@ -102,9 +102,9 @@ static void tell_problem(const struct jail *j, const char *severity, const char 
 			words(e->hint), "step", step, "id", id));
 }
 
-static void tell_space(const struct jail *j, const char *id, const struct err *e)
+static void tell_warning(const struct jail *j, const char *step, const char *id, const struct err *e)
 {
-	tell_problem(j, "warning", "space", id, e);
+	tell_problem(j, "warning", step, id, e);
 }
 
 static int fail(struct jail *j, const char *step, const struct err *e)
@@ -146,9 +146,11 @@ static int run_step(const struct step *s, struct jail *j, struct err *e)
 
 static int check(struct jail *j)
 {
-	for (size_t i = 0; i < j->n_files; i++)
+	for (size_t i = 0; i < j->n_files; i++) {
 		check_file(j, &j->file[i]);
-	space_check(j, tell_space);
+		found_check(j, &j->file[i], tell_warning);
+	}
+	space_check(j, tell_warning);
 	return answer(j->sock, json_pack("{s:{}}", "checked")) < 0;
 }
 

@@ -52,8 +52,7 @@ static void add(struct growth *g, size_t *n, const struct jail *j, const struct 
 	g[i].bytes = g[i].bytes + bytes < bytes ? UINT64_MAX : g[i].bytes + bytes;
 }
 
-void space_check(const struct jail *j,
-	void (*tell)(const struct jail *j, const char *id, const struct err *e))
+void space_check(const struct jail *j, jail_warn *warn)
 {
 	struct growth *g = xcalloc(j->n_files, sizeof *g);
 	char more[16], left[16];
@@ -78,7 +77,7 @@ void space_check(const struct jail *j,
 			text_size(left, sizeof left, room));
 		err_hint(&e,
 			"make room there, or move the image: a guest whose disk cannot grow is paused");
-		tell(j, g[i].first->id, &e);
+		warn(j, "space", g[i].first->id, &e);
 	}
 	free(g);
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Images and the places that they stand in: nobody but root's daemon reaches them."""
 import os
+import struct
 import subprocess
 
 import pytest
@@ -59,3 +60,82 @@ def test_a_mount_in_its_place(world):
         assert refused(world, "ls", world.images)
     finally:
         world.exec("umount", "-l", world.images)
+
+
+# What lies on an image.
+
+
+def rows(world, name):
+    table = world.json("check", name)
+    return [dict(zip(table["columns"], row)) for row in table["rows"]] if isinstance(table, dict) else table
+
+
+def acl(*entries):
+    """As the kernel takes it: (tag, permissions, id)."""
+    basic = [(0x01, 6, -1), *entries, (0x04, 0, -1), (0x10, 6, -1), (0x20, 0, -1)]
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in sorted(basic))
+
+
+CAPABILITY = struct.pack("<IIIII", 0x02000001, 1 << 10, 0, 0, 0)
+
+FOUND = {  # what was done to it, what check says, and the words of the cure
+    "set-uid": (lambda p: os.chmod(p, 0o4755), "has mode 4755", "chmod ug-s"),
+    "set-gid": (lambda p: os.chmod(p, 0o2711), "rights of its group", "chmod ug-s"),
+    "capabilities": (lambda p: os.setxattr(p, "security.capability", CAPABILITY), "file capabilities", "setcap -r"),
+    "access list": (lambda p: os.setxattr(p, "system.posix_acl_access", acl((0x02, 6, 7004))), "lets uid 7004 in",
+                    "setfacl -b"),
+    "group": (lambda p: os.setxattr(p, "system.posix_acl_access", acl((0x08, 4, 7001))), "lets gid 7001 in", "setfacl -b"),
+    "attribute": (lambda p: os.setxattr(p, "user.note", b"x"), "did not set: user.note", "setfattr -x"),
+}
+
+
+@pytest.mark.parametrize("case", FOUND)
+def test_what_is_found_is_named(daemon, case):
+    """By check, also while the guest runs; it starts all the same, and nothing is taken off unasked."""
+    do, says, cure = FOUND[case]
+    daemon.micro("a")
+    path = daemon.images + "/a.raw"
+    do(path)
+    before = (os.stat(path).st_mode, {n: os.getxattr(path, n) for n in os.listxattr(path)})
+    row, = rows(daemon, "a")
+    assert (row["severity"], row["key"]) == ("warning", "Path") and says in row["reason"], row
+    assert cure in row["hint"] and path in row["hint"]
+    daemon.up("a")
+    assert rows(daemon, "a") == [row]
+    assert (os.stat(path).st_mode, {n: os.getxattr(path, n) for n in os.listxattr(path)}) == before
+
+
+def test_what_is_no_harm_is_not(daemon):
+    """The VM's own uid in an access list; readers of what is only read; a browser's notes."""
+    base = daemon.image("base.raw", "deaf", "up\r\n")
+    daemon.exec("qemu-img", "create", "-qf", "qcow2", "-b", base, "-F", "raw", daemon.images + "/a.qcow2")
+    daemon.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=a.qcow2\nBase=base.raw\n")
+    daemon.up("a")
+    uid = daemon.info("a")["uid"]
+    os.setxattr(daemon.images + "/a.qcow2", "system.posix_acl_access", acl((0x02, 6, uid)))
+    os.setxattr(base, "system.posix_acl_access", acl((0x02, 4, 7004)))
+    os.setxattr(base, "user.xdg.origin.url", b"https://cdimage.debian.org/")
+    assert daemon.ok("check", "a") == "no problems\n"
+    os.setxattr(base, "system.posix_acl_access", acl((0x02, 6, 7004)))
+    assert "base of disk 'root'" in rows(daemon, "a")[0]["reason"]
+
+
+@pytest.mark.parametrize("flag, says", [("i", "it is immutable"), ("a", "it is for appending only")])
+def test_what_cannot_be_written(daemon, flag, says):
+    """Told before QEMU is started, with the line that mends it; of a base it is a good idea."""
+    daemon.micro("a")
+    path = daemon.images + "/a.raw"
+    done = subprocess.run(["chattr", "+" + flag, path], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip("no such flags here: " + done.stderr.strip())
+    try:
+        said = daemon.fails(9, "start", "a")
+        assert says in said and "chattr -%s %s" % (flag, path) in said
+        assert says in daemon.vmkeep("check", "a").out
+        daemon.write("b.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=a.raw\nReadOnly=yes\n")
+        daemon.up("b")
+        assert says not in daemon.vmkeep("check", "b").out
+    finally:
+        subprocess.run(["chattr", "-" + flag, path], check=True)
+    daemon.ok("kill", "b")
+    daemon.up("a")

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/jail/found.c - what lies on an image that vmkeep never puts there
+ *
+ * A guest that got out of an earlier version's jail owned its images, as far as it could see: it
+ * may have made one set-uid, let others in by an access list, or moved it out of its directory's
+ * quota. None of that keeps a guest from running, and nothing is taken off unasked: check names it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/xattr.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "supervisor/jail/jail.h"
+
+enum { FOUND_NAMES_MAX = 64 << 10, FOUND_ACL_MAX = 4096 };
+
+/* system.posix_acl_access, as the kernel gives it out (linux/posix_acl_xattr.h), little endian. */
+enum { ACL_HEAD = 4, ACL_ENTRY = 8, ACL_TAG_USER = 0x02, ACL_TAG_GROUP = 0x08, ACL_MAY_WRITE = 2 };
+
+/* Put there by browsers, file servers and desktops, on CDs and bases above all; nobody acts on
+ * them. */
+static const char *const harmless[] = { "user.xdg.", "user.DOSATTRIB", "user.com.apple.",
+	"user.mime_type" };
+
+static bool begins(const char *s, const char *with)
+{
+	return strncmp(s, with, strlen(with)) == 0;
+}
+
+static uint32_t le32(const uint8_t *p)
+{
+	return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+/* The VM's own uid is what vmkeep asks for where a file system cannot map; that others read what is
+ * only read is no harm. */
+static bool found_is_fine(
+	const struct jail *j, const struct jail_file *f, unsigned tag, unsigned may, uint32_t id)
+{
+	return (tag == ACL_TAG_USER && id == j->uid) || (!f->write && !(may & ACL_MAY_WRITE));
+}
+
+/* Who is let in by an access list beside owner, group and others: the first; false: nobody. */
+static bool found_acl(
+	const struct jail *j, const struct jail_file *f, const char **kind, uint32_t *id)
+{
+	uint8_t acl[FOUND_ACL_MAX];
+	ssize_t n = fgetxattr(f->data, "system.posix_acl_access", acl, sizeof acl);
+
+	for (const uint8_t *p = acl + ACL_HEAD; p + ACL_ENTRY <= acl + (n > 0 ? n : 0);
+		p += ACL_ENTRY) {
+		unsigned tag = p[0] | (unsigned)p[1] << 8, may = p[2] | (unsigned)p[3] << 8;
+
+		if ((tag != ACL_TAG_USER && tag != ACL_TAG_GROUP) ||
+			found_is_fine(j, f, tag, may, le32(p + 4)))
+			continue;
+		*kind = tag == ACL_TAG_USER ? "uid" : "gid";
+		*id = le32(p + 4);
+		return true;
+	}
+	return false;
+}
+
+static bool found_is_harmless(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(harmless); i++)
+		if (begins(name, harmless[i]))
+			return true;
+	return false;
+}
+
+/* The first user attribute of a file that a guest writes; NULL: none. */
+static const char *found_attribute(const struct jail_file *f, const char *names, ssize_t len)
+{
+	for (const char *s = names; f->write && len > 0 && s < names + len; s += strlen(s) + 1)
+		if (begins(s, "user.") && !found_is_harmless(s))
+			return s;
+	return NULL;
+}
+
+/* A project that the directory hands to what is made in it, and the file has not. 0: all is well.
+ */
+static uint32_t found_project(const struct jail_file *f, uint32_t *has)
+{
+	_cleanup_(free_ptr) char *path = xstrdup(f->path);
+	_cleanup_(close_fd) int dir = -1;
+	struct fsxattr file, parent;
+
+	*strrchr(path, '/') = '\0';
+	dir = open(*path ? path : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (!f->write || dir < 0 || ioctl(dir, FS_IOC_FSGETXATTR, &parent) < 0 ||
+		ioctl(f->data, FS_IOC_FSGETXATTR, &file) < 0 ||
+		!(parent.fsx_xflags & FS_XFLAG_PROJINHERIT) || parent.fsx_projid == file.fsx_projid)
+		return 0;
+	*has = file.fsx_projid;
+	return parent.fsx_projid;
+}
+
+static void found_xattrs(
+	const struct jail *j, const struct jail_file *f, const char *quoted, jail_warn *warn)
+{
+	_cleanup_(free_ptr) char *names = xcalloc(1, FOUND_NAMES_MAX + 1), *safe = NULL;
+	ssize_t len = flistxattr(f->data, names, FOUND_NAMES_MAX);
+	const char *name = found_attribute(f, names, len), *kind;
+	struct err e = ERR_INIT;
+	uint32_t id;
+
+	if (fgetxattr(f->data, "security.capability", NULL, 0) > 0) {
+		err_set(&e, ERR_PERMISSION,
+			"%s: %s has file capabilities: whoever runs it gets rights", f->what,
+			f->shown_path);
+		err_hint(&e, "setcap -r %s", quoted);
+		warn(j, "attributes", f->id, &e);
+	}
+	if (found_acl(j, f, &kind, &id)) {
+		err_set(&e, ERR_PERMISSION, "%s: %s has an access list that lets %s %u in", f->what,
+			f->shown_path, kind, id);
+		err_hint(&e, "getfacl -n %s shows it, setfacl -b %s takes it away", quoted, quoted);
+		warn(j, "attributes", f->id, &e);
+	}
+	if (name) {
+		safe = text_escape(name, strlen(name), false);
+		err_set(&e, ERR_PERMISSION,
+			"%s: %s has an attribute that vmkeep did not set: %.128s", f->what,
+			f->shown_path, safe);
+		err_hint(&e, "getfattr -d %s shows it, setfattr -x NAME %s takes it away", quoted,
+			quoted);
+		warn(j, "attributes", f->id, &e);
+	}
+}
+
+void found_check(const struct jail *j, const struct jail_file *f, jail_warn *warn)
+{
+	_cleanup_(free_ptr) char *quoted = text_shell_quote(f->path);
+	struct err e = ERR_INIT;
+	uint32_t has = 0, project;
+
+	if (!S_ISREG(f->st.st_mode) || f->data < 0 || f->again)
+		return;
+	if (f->st.st_mode & (S_ISUID | S_ISGID)) {
+		err_set(&e, ERR_PERMISSION,
+			"%s: %s has mode %04o: whoever runs it gets the rights of its %s", f->what,
+			f->shown_path, f->st.st_mode & 07777,
+			f->st.st_mode & S_ISUID ? "owner" : "group");
+		err_hint(&e, "chmod ug-s %s, and find out who set it", quoted);
+		warn(j, "attributes", f->id, &e);
+	}
+	found_xattrs(j, f, quoted, warn);
+	project = found_project(f, &has);
+	if (project) {
+		err_set(&e, ERR_PERMISSION,
+			"%s: %s belongs to project %u, its directory to %u: the quota of that does not count it",
+			f->what, f->shown_path, has, project);
+		err_hint(&e, "chattr -p %u %s", project, quoted);
+		warn(j, "attributes", f->id, &e);
+	}
+}
+
+int found_refuse(const struct jail_file *f, struct err *e)
+{
+	_cleanup_(free_ptr) char *quoted = text_shell_quote(f->path);
+	bool immutable, append;
+	struct statx x;
+
+	if (!f->write || !S_ISREG(f->st.st_mode) ||
+		statx(f->fd, "", AT_EMPTY_PATH, STATX_MODE, &x) < 0)
+		return 0;
+	immutable = x.stx_attributes & STATX_ATTR_IMMUTABLE;
+	append = x.stx_attributes & STATX_ATTR_APPEND;
+	if (!immutable && !append)
+		return 0;
+	err_set(e, ERR_PERMISSION, "%s: %s cannot be written: it is %s", f->what, f->shown_path,
+		immutable ? "immutable" : "for appending only");
+	return err_hint(e, "chattr -%c %s", immutable ? 'i' : 'a', quoted);
+}
