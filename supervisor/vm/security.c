@@ -3,7 +3,6 @@
 
 #include <ctype.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -11,21 +10,13 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "supervisor/vm/device.h"
 #include "supervisor/vm/output.h"
+#include "supervisor/vm/security_private.h"
 #include "supervisor/vm/spawn.h"
 
 enum { PROC_MAX = 256 << 10 };
 
-/* One look at a process: its status is read once, the rest when a rule asks. */
-struct look {
-	const struct vm *vm;
-	struct buf status;
-	struct buf found; /* what the rule under way has seen, for people */
-};
-
-/* /proc/PID/name; "" when it cannot be read: then no rule holds. */
-static char *proc(const struct look *l, const char *name)
+char *security_proc(const struct look *l, const char *name)
 {
 	_cleanup_(free_ptr) char *path = xasprintf("/proc/%d/%s", (int)l->vm->pid, name);
 	struct buf b = BUF_MAX(PROC_MAX);
@@ -164,75 +155,10 @@ static bool namespaces(struct look *l)
 	return all;
 }
 
-/* mountinfo writes blanks and their like as \040. */
-static void unescape(char *s)
-{
-	char *to = s;
-
-	for (; *s; to++)
-		if (s[0] == '\\' && s[1] && s[2] && s[3]) {
-			*to = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
-			s += 4;
-		} else {
-			*to = *s++;
-		}
-	*to = '\0';
-}
-
-static bool is_ours_to_write(const struct vm *vm, const char *path)
-{
-	_cleanup_(free_ptr) char *nvram = xasprintf("%s/vms/%s/nvram.qcow2", vm->daemon->dirs.state, vm->name);
-	char disk[PATH_MAX];
-
-	for (size_t i = 0; i < vm->running.disks; i++) {
-		const struct conf_disk *d = &vm->running.disk[i];
-
-		if (d->path && !d->read_only && !d->cdrom &&
-			streq(path, device_disk_path(d, vm->daemon->image_dir, disk)))
-			return true;
-	}
-	return streq(path, nvram);
-}
-
-/* Its root is ours and read-only, and of what is mounted there it writes its own files only. */
-static bool private_root(struct look *l)
-{
-	_cleanup_(free_ptr) char *text = proc(l, "mountinfo");
-	bool root = false, good = true;
-	unsigned writable = 0;
-
-	for (char *line = text, *next; *line; line = next) {
-		char *field[6], *at = line, *type;
-
-		next = strchrnul(line, '\n');
-		if (*next)
-			*next++ = '\0';
-		type = strstr(line, " - ");
-		for (size_t i = 0; i < ARRAY_SIZE(field); i++)
-			field[i] = at ? strsep(&at, " ") : NULL;
-		if (!field[5] || !type)
-			return false;
-		unescape(field[4]);
-		if (streq(field[4], "/"))
-			root = strncmp(type + 3, "tmpfs vmkeep ", 13) == 0 &&
-				strncmp(field[5], "ro,", 3) == 0;
-		if (strncmp(field[5], "ro,", 3) == 0)
-			continue;
-		writable++;
-		if (!is_ours_to_write(l->vm, field[4])) {
-			buf_printf(&l->found, "%s is writable; ", field[4]);
-			good = false;
-		}
-	}
-	buf_printf(&l->found, "%s, %u file%s writable", root ? "read-only" : "not a private root", writable,
-		writable == 1 ? "" : "s");
-	return root && good;
-}
-
 /* Lines behind the first in a table of the process's network. */
 static unsigned table_lines(const struct look *l, const char *name)
 {
-	_cleanup_(free_ptr) char *text = proc(l, name);
+	_cleanup_(free_ptr) char *text = security_proc(l, name);
 	unsigned n = 0;
 
 	for (const char *at = strchr(text, '\n'); at && at[1]; at = strchr(at + 1, '\n'))
@@ -244,7 +170,7 @@ static bool no_network(struct look *l)
 {
 	static const char *const tables[] = { "net/tcp", "net/tcp6", "net/udp", "net/udp6", "net/raw",
 		"net/raw6", "net/packet" };
-	_cleanup_(free_ptr) char *devices = proc(l, "net/dev");
+	_cleanup_(free_ptr) char *devices = security_proc(l, "net/dev");
 	unsigned sockets = 0, links = 0;
 	char value[160];
 
@@ -255,7 +181,7 @@ static bool no_network(struct look *l)
 		sockets += table_lines(l, tables[i]);
 	buf_printf(&l->found, "%u sockets, %s", sockets,
 		links == 3 && line_of(devices, "    lo:", value) ? "only lo" : "interfaces");
-	return sockets == 0 && streq(l->found.data, "0 sockets, only lo");
+	return security_no_foreign_socket(l) && sockets == 0 && streq(l->found.data, "0 sockets, only lo");
 }
 
 static bool limits(struct look *l)
@@ -268,7 +194,7 @@ static bool limits(struct look *l)
 		{ "Max processes", "processes", 1024 },
 		{ "Max open files", "files", 4096 },
 	};
-	_cleanup_(free_ptr) char *text = proc(l, "limits");
+	_cleanup_(free_ptr) char *text = security_proc(l, "limits");
 	bool all = true;
 
 	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
@@ -286,7 +212,7 @@ static bool limits(struct look *l)
 /* Under pressure the kernel takes a guest before it takes what runs the host. */
 static bool oom_first(struct look *l)
 {
-	_cleanup_(free_ptr) char *text = proc(l, "oom_score_adj");
+	_cleanup_(free_ptr) char *text = security_proc(l, "oom_score_adj");
 
 	text[strcspn(text, "\n")] = '\0';
 	buf_adds(&l->found, text);
@@ -312,7 +238,7 @@ static bool bounded_output(struct look *l)
 
 static bool own_cgroup(struct look *l)
 {
-	_cleanup_(free_ptr) char *theirs = proc(l, "cgroup");
+	_cleanup_(free_ptr) char *theirs = security_proc(l, "cgroup");
 	struct buf ours = BUF_MAX(PROC_MAX);
 	bool own = file_read(AT_FDCWD, "/proc/self/cgroup", &ours, NULL) == 0 && *theirs &&
 		!streq(theirs, ours.data);
@@ -338,8 +264,12 @@ static const struct {
 	{ "system call filters", filters, false },
 	{ "not traced",          no_tracer, false },
 	{ "own namespaces",      namespaces, false },
-	{ "private root",        private_root, false },
+	{ "private root",        security_private_root, false },
+	{ "mounts",              security_mounts, false },
 	{ "no network",          no_network, false },
+	{ "sockets",             security_sockets, false },
+	{ "devices",             security_devices, false },
+	{ "directories",         security_directories, false },
 	{ "limits",              limits, false },
 	{ "dies first",          oom_first, false },
 	{ "bounded output",      bounded_output, false },
@@ -373,6 +303,7 @@ json_t *security_report(const struct vm *vm, struct err *e)
 				l.found.data ? l.found.data : ""));
 		buf_clear(&l.found);
 	}
+	security_fds_release(&l.fds);
 	buf_release(&l.status);
 	return json_pack("{s:[s,s,s], s:o}", "columns", "rule", "holds", "found", "rows", rows);
 }

@@ -129,4 +129,21 @@ def half(s):
     time.sleep(3600)
 
 
+def holds(monitor):
+    """Keeps the descriptors that a second client of its monitor sends, as long as that one stays."""
+    def serve():
+        while True:
+            client, _ = monitor.listener.accept()
+            _, fds, _, _ = socket.recv_fds(client, 16, 16)
+            client.sendall(b"held")
+            client.recv(16)
+            for fd in fds:
+                os.close(fd)
+            client.close()
+
+    threading.Thread(target=serve, daemon=True).start()
+    h.stay(monitor)
+
+
 BEHAVIOUR = {"socket-" + f.__name__: with_client(f) for f in (tricks, echo, keep, flood, deaf, half)}
+BEHAVIOUR["socket-holds"] = holds

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import socket
+import stat
 import struct
 
 import pytest
@@ -88,6 +89,49 @@ def test_no_way_into_the_hosts_network(hostile, listen):
         listening = hostile.exec("ss", "-Hltn").split()
         assert "0.0.0.0:6666" not in listening
     gone(hostile, "socket-tricks")
+
+
+def block_device(world):
+    path = os.path.join(world.base, "device")
+    os.mknod(path, 0o600 | stat.S_IFBLK, os.makedev(7, 77))
+    return os.open(path, os.O_PATH)
+
+
+ODD = {  # what is held, and the rules of `info --security` that do not hold then
+    "tcp": (lambda w: socket.socket(socket.AF_INET).detach(), {"no network", "sockets"}),
+    "udp6": (lambda w: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).detach(), {"no network", "sockets"}),
+    "netlink": (lambda w: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).detach(), {"no network", "sockets"}),
+    "packet": (lambda w: socket.socket(socket.AF_PACKET, socket.SOCK_RAW).detach(), {"no network", "sockets"}),
+    "datagrams": (lambda w: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).detach(), {"sockets"}),
+    "packets": (lambda w: socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).detach(), {"sockets"}),
+    "stream": (lambda w: socket.socket(socket.AF_UNIX).detach(), set()),
+    "zero": (lambda w: os.open("/dev/zero", os.O_RDONLY), {"devices"}),
+    "disk": (block_device, {"devices"}),
+    "directory": (lambda w: os.open("/tmp", os.O_RDONLY), {"directories"}),
+    "path": (lambda w: os.open(w.base, os.O_PATH), {"directories"}),
+}
+
+
+def unwell(world, name):
+    result = world.vmkeep("--json", "info", "--security", name)
+    return {row[0] for row in json.loads(result.out)["rows"] if row[1] is False}
+
+
+def test_odd_descriptors_are_seen(hostile):
+    place.make(hostile, "socket-holds")
+    hostile.ok("start", "socket-holds")
+    usual = unwell(hostile, "socket-holds")
+    assert not usual & {"no network", "sockets", "devices", "directories"}
+    for what, (make, rules) in ODD.items():
+        fd = make(hostile)
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(20 * vmk.SLOW)
+            s.connect(hostile.inner(hostile.run + "/vms/socket-holds/qmp.sock"))
+            socket.send_fds(s, [b"hold"], [fd])
+            os.close(fd)
+            assert receive(s, 4) == b"held"
+            assert unwell(hostile, "socket-holds") == usual | rules, what
+        hostile.eventually(lambda: unwell(hostile, "socket-holds"), lambda found: found == usual)
 
 
 def test_a_relay_has_nothing(hostile):

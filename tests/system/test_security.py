@@ -5,7 +5,8 @@ import os
 import vmk
 
 RULES = ["own uid", "no groups", "no capabilities", "no new privileges", "system call filters", "not traced",
-         "own namespaces", "private root", "no network", "limits", "dies first", "bounded output", "own cgroup"]
+         "own namespaces", "private root", "mounts", "no network", "sockets", "devices", "directories", "limits",
+         "dies first", "bounded output", "own cgroup"]
 
 
 def rules(world, name, code=0):
@@ -27,6 +28,9 @@ def test_security_of_a_guest(daemon):
     assert told["system call filters"][1] == "2" and told["own namespaces"][1] == "mnt net ipc uts"
     assert told["private root"][1] == "read-only, 2 files writable"
     assert told["bounded output"][1] == "4M"
+    assert told["mounts"][1].startswith("root, ") and told["mounts"][1].endswith(" of the system, 2 files")
+    assert told["sockets"][1].endswith(", local streams") and told["devices"][1].endswith(", its own")
+    assert told["directories"][1] == "none open"
     lines = daemon.ok("info", "--security", "a").splitlines()
     assert lines[0].split() == ["RULE", "HOLDS", "FOUND"] and len(lines) == 1 + len(RULES)
 
@@ -51,6 +55,40 @@ def test_a_rule_that_does_not_hold(daemon):
         "system call filters", "dies first", "bounded output"}
     assert told["dies first"][1] == "0"
     daemon.exec("umount", "--lazy", "/usr/local/sbin")
+
+
+MOUNT = """
+import ctypes, sys
+mount = ctypes.CDLL(None, use_errno=True).mount
+source, place, kind, flags = sys.argv[1:]
+sys.exit(mount(source.encode(), place.encode(), kind.encode() or None, int(flags), None) and ctypes.get_errno())
+"""
+NOSUID, NODEV, NOEXEC, REMOUNT, BIND = 2, 4, 8, 32, 4096
+
+
+def test_mounts_that_do_not_belong_there(daemon):
+    """A file system of the host's making, one file that could be run, the system's made writable."""
+    daemon.micro("a", "echo")
+    daemon.up("a")
+    pid, disk = daemon.info("a")["pid"], daemon.images + "/a.raw"
+
+    def inside(*words):
+        daemon.exec("nsenter", "--target", pid, "--mount", "--", "/usr/bin/python3", "-I", "-c", MOUNT, *words)
+
+    def unwell():
+        return {n for n, (holds, _) in rules(daemon, "a", 1).items() if holds is False}
+
+    inside("tmpfs", "/usr/local/sbin", "tmpfs", NOSUID | NODEV | NOEXEC)
+    assert unwell() == {"private root", "mounts"}
+    assert "/usr/local/sbin is tmpfs" in rules(daemon, "a", 1)["mounts"][1]
+    daemon.exec("nsenter", "--target", pid, "--mount", "--", "/usr/bin/umount", "--no-mtab", "/usr/local/sbin")
+    rules(daemon, "a")
+    inside("", disk, "", REMOUNT | BIND | NOSUID | NODEV)
+    assert unwell() == {"mounts"}
+    inside("", disk, "", REMOUNT | BIND | NOSUID | NODEV | NOEXEC)
+    rules(daemon, "a")
+    inside("", "/usr", "", REMOUNT | BIND | NOSUID | NODEV)
+    assert unwell() == {"private root", "mounts"}
 
 
 def test_security_after_adoption(daemon):
