@@ -69,11 +69,30 @@ static struct snapshot_disk *by_node(struct snapshot_disks *s, const char *node)
 	return NULL;
 }
 
-void snapshot_disks_take_nodes(struct snapshot_disks *s, const json_t *nodes)
+int snapshot_disk_take(struct snapshot_disk *d, const json_t *image, struct err *e)
+{
+	json_t *list = json_object_get(image, "snapshots");
+
+	json_decref(d->snapshots);
+	d->snapshots = NULL;
+	if (!json_is_object(image) || (list && !json_is_array(list)))
+		return err_set(e, ERR_FAILED, "disk '%s': what it holds could not be read", d->id);
+	if (json_array_size(list) > SNAPSHOTS_MAX) {
+		err_set(e, ERR_FAILED, "disk '%s': its header tells of %zu snapshots, more than %d",
+			d->id, json_array_size(list), SNAPSHOTS_MAX);
+		return err_hint(e, "the header is hostile or damaged; qemu-img convert copies what "
+				   "the disk holds now");
+	}
+	d->snapshots = list ? json_incref(list) : json_array();
+	return 0;
+}
+
+int snapshot_disks_take_nodes(struct snapshot_disks *s, const json_t *nodes, struct err *e)
 {
 	struct snapshot_disk *d;
 	json_t *node;
 	size_t i;
+	int r = 0;
 
 	for (i = 0; i < s->n; i++) {
 		json_decref(s->disk[i].snapshots);
@@ -81,10 +100,13 @@ void snapshot_disks_take_nodes(struct snapshot_disks *s, const json_t *nodes)
 	}
 	json_array_foreach (nodes, i, node) {
 		d = by_node(s, json_string_value(json_object_get(node, "node-name")));
-		if (d && !d->snapshots)
-			d->snapshots = json_incref(
-				json_object_get(json_object_get(node, "image"), "snapshots"));
+		if (r == 0 && d && !d->snapshots)
+			r = snapshot_disk_take(d, json_object_get(node, "image"), e);
 	}
+	for (i = 0; r == 0 && i < s->n; i++)
+		if (!s->disk[i].snapshots)
+			r = err_set(e, ERR_FAILED, "QEMU tells nothing of disk '%s'", s->disk[i].id);
+	return r;
 }
 
 static const char *name_of(const json_t *snapshot)
@@ -132,60 +154,89 @@ json_int_t snapshot_created(const struct snapshot_disks *s, const char *name)
 	return first;
 }
 
-/* Oldest first, then by name. */
-static size_t place_of(const json_t *rows, const json_t *row)
+/* --- the table: sorted by name and disk, put together, sorted by time --- */
+
+struct entry {
+	const char *name;
+	size_t disk, at; /* at: index on the disk; the first of a name counts */
+	json_int_t created, memory;
+};
+
+static int entry_by_name(const void *a, const void *b)
 {
-	json_int_t created = json_integer_value(json_array_get(row, 1));
-	const char *name = json_string_value(json_array_get(row, 0));
-	json_t *other;
-	size_t i;
+	const struct entry *x = a, *y = b;
+	int order = strcmp(x->name, y->name);
 
-	json_array_foreach (rows, i, other) {
-		json_int_t t = json_integer_value(json_array_get(other, 1));
-
-		if (t > created ||
-			(t == created &&
-				strcmp(json_string_value(json_array_get(other, 0)), name) > 0))
-			return i;
-	}
-	return json_array_size(rows);
+	if (order == 0)
+		order = (x->disk > y->disk) - (x->disk < y->disk);
+	return order ? order : (x->at > y->at) - (x->at < y->at);
 }
 
-static json_t *row_of(const struct snapshot_disks *s, const char *name)
+static int row_by_time(const void *a, const void *b)
 {
-	json_t *disks = json_array();
+	const json_t *x = *(json_t *const *)a, *y = *(json_t *const *)b;
+	json_int_t at = json_integer_value(json_array_get(x, 1)),
+		   other = json_integer_value(json_array_get(y, 1));
+
+	if (at != other)
+		return at > other ? 1 : -1;
+	return strcmp(json_string_value(json_array_get(x, 0)),
+		json_string_value(json_array_get(y, 0)));
+}
+
+static size_t entries_of(const struct snapshot_disks *s, struct entry *all)
+{
+	json_t *snapshot;
+	size_t n = 0, k;
 
 	for (size_t i = 0; i < s->n; i++)
-		if (snapshot_find(&s->disk[i], name))
-			json_array_append_new(disks, json_string(s->disk[i].id));
-	return json_pack(
-		"[s, I, I, o]", name, snapshot_created(s, name), snapshot_memory(s, name), disks);
+		json_array_foreach (s->disk[i].snapshots, k, snapshot)
+			if (name_of(snapshot))
+				all[n++] = (struct entry){ name_of(snapshot), i, k,
+					number(snapshot, "date-sec"),
+					number(snapshot, "vm-state-size") };
+	qsort(all, n, sizeof *all, entry_by_name);
+	return n;
 }
 
-/* Was it on an earlier disk already? */
-static bool is_told(const struct snapshot_disks *s, size_t disk, const char *name)
+/* From the entries of one name, at first; *next: behind them. */
+static json_t *row_of(const struct snapshot_disks *s, const struct entry *first,
+	const struct entry *end, const struct entry **next)
 {
-	for (size_t i = 0; i < disk; i++)
-		if (snapshot_find(&s->disk[i], name))
-			return true;
-	return false;
+	json_t *disks = json_array();
+	json_int_t created = 0, memory = 0;
+	const struct entry *e = first;
+
+	for (; e < end && streq(e->name, first->name); e++) {
+		if (e > first && e->disk == e[-1].disk)
+			continue;
+		if (e->created && (!created || e->created < created))
+			created = e->created;
+		memory = e->memory > memory ? e->memory : memory;
+		json_array_append_new(disks, json_string(s->disk[e->disk].id));
+	}
+	*next = e;
+	return json_pack("[s, I, I, o]", first->name, created, memory, disks);
 }
 
 json_t *snapshot_table(const struct snapshot_disks *s)
 {
-	json_t *rows = json_array(), *snapshot, *row;
-	size_t k;
+	json_t *rows = json_array(), **row;
+	const struct entry *e, *end;
+	struct entry *all;
+	size_t n = 0, most = 0;
 
 	for (size_t i = 0; i < s->n; i++)
-		json_array_foreach (s->disk[i].snapshots, k, snapshot) {
-			const char *name = name_of(snapshot);
-
-			if (!name || is_told(s, i, name) ||
-				snapshot_find(&s->disk[i], name) != snapshot)
-				continue;
-			row = row_of(s, name);
-			json_array_insert_new(rows, place_of(rows, row), row);
-		}
+		most += json_array_size(s->disk[i].snapshots);
+	all = xcalloc(most + 1, sizeof *all);
+	row = xcalloc(most + 1, sizeof *row);
+	for (e = all, end = all + entries_of(s, all); e < end;)
+		row[n++] = row_of(s, e, end, &e);
+	qsort(row, n, sizeof(json_t *), row_by_time);
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(rows, row[i]);
+	free(row);
+	free(all);
 	return json_pack("{s:[s,s,s,s], s:o}", "columns", "snapshot", "created", "memory", "disks",
 		"rows", rows);
 }

@@ -14,7 +14,7 @@
 #include "supervisor/storage/snapshot_private.h"
 #include "supervisor/vm/vms.h"
 
-enum { INFO_SECONDS = 30, ACT_SECONDS = 600, INFO_MAX = 4 << 20 };
+enum { INFO_SECONDS = 30, ACT_SECONDS = 600, INFO_MAX = 1 << 20 };
 
 static void look_next(struct snapshot_op *op);
 static void act(struct snapshot_op *op);
@@ -114,9 +114,20 @@ static void on_info(void *data, const struct child_result *r, const struct err *
 		snapshot_end(op, NULL, &e);
 		return;
 	}
-	info = json_loadb(r->out, r->out_len, 0, NULL);
-	d->snapshots = json_incref(json_object_get(info, "snapshots"));
+	info = r->out_len < INFO_MAX ? json_loadb(r->out, r->out_len, 0, NULL) : NULL;
+	if (r->out_len >= INFO_MAX) {
+		err_set(&e, ERR_FAILED, "disk '%s': its header holds more than %d bytes of snapshots",
+			d->id, INFO_MAX);
+		err_hint(&e, "the header is hostile or damaged; qemu-img convert copies what the "
+			     "disk holds now");
+	} else {
+		snapshot_disk_take(d, info, &e);
+	}
 	json_decref(info);
+	if (e.number) {
+		snapshot_end(op, NULL, &e);
+		return;
+	}
 	op->at++;
 	look_next(op);
 }

@@ -104,9 +104,7 @@ static int take_version(struct snapshot_op *op, const json_t *result, struct err
 
 static int take_nodes(struct snapshot_op *op, const json_t *result, struct err *e)
 {
-	(void)e;
-	snapshot_disks_take_nodes(&op->disks, result);
-	return 0;
+	return snapshot_disks_take_nodes(&op->disks, result, e);
 }
 
 enum { STEP_NODES = 3 };

@@ -23,8 +23,11 @@ struct snapshot_disk { /* one that the guest can write */
 	bool beneath;  /* named as a file of the image directory */
 	bool has_base;
 	char created[16]; /* the day, "": not by us */
-	json_t *snapshots; /* QEMU's SnapshotInfo, as QMP and qemu-img tell it */
+	json_t *snapshots; /* QEMU's SnapshotInfo, as QMP and qemu-img tell it; NULL: not looked at */
 };
+
+/* On one disk. qcow2 allows 65536, and who writes an image's header chooses. */
+enum { SNAPSHOTS_MAX = 2048 };
 
 struct snapshot_disks {
 	struct snapshot_disk *disk;
@@ -35,8 +38,11 @@ struct snapshot_disks {
 void snapshot_disks_init(struct snapshot_disks *s, const struct conf_vm *c,
 	const struct identity *id, const char *image_dir, const char *nvram);
 void snapshot_disks_release(struct snapshot_disks *s);
-/* From the answer to query-named-block-nodes. A disk whose node is missing has no snapshots. */
-void snapshot_disks_take_nodes(struct snapshot_disks *s, const json_t *nodes);
+/* From what qemu-img info or a node's ImageInfo says. ERR_FAILED where that is no answer, or tells of
+ * more than SNAPSHOTS_MAX: never "none". */
+int snapshot_disk_take(struct snapshot_disk *d, const json_t *image, struct err *e);
+/* From the answer to query-named-block-nodes. ERR_FAILED also where a disk is missing in it. */
+int snapshot_disks_take_nodes(struct snapshot_disks *s, const json_t *nodes, struct err *e);
 /* SnapshotInfo of this name, or NULL. */
 const json_t *snapshot_find(const struct snapshot_disk *d, const char *name);
 /* Bytes of guest memory that the snapshot holds, on whichever disk; 0: disks only. */

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import struct
 import subprocess
 import sys
 
@@ -205,3 +206,45 @@ def test_job_numbers_are_not_cut(daemon):
     daemon.up("deaf")
     job = daemon.client().call("vm-stop", name="deaf", wait=False, timeout=86400)["job"]
     assert "no such job" in daemon.fails(4, "job", "cancel", str(job + (1 << 32)))
+
+
+# --- what an image's header can cost ---
+
+def forge_snapshots(path, count):
+    """A snapshot table at the end of a qcow2 file, as its header may hold one."""
+    with open(path, "r+b") as f:
+        at = (f.seek(0, os.SEEK_END) + 0xffff) & ~0xffff
+        f.seek(at)
+        for n in range(count):
+            name, number = b"s%d" % n, b"%d" % (n + 1)
+            row = struct.pack(">QIHHIIQII", 0, 0, len(number), len(name), 1700000000 - n, 0, 0, 0, 16)
+            row += struct.pack(">QQ", 0, 1 << 20) + number + name
+            f.write(row.ljust((len(row) + 7) & ~7, b"\0"))
+        f.truncate((f.tell() + 0xffff) & ~0xffff)
+        f.seek(60)
+        f.write(struct.pack(">IQ", count, at))
+
+
+@pytest.mark.parametrize("count, words", [
+    (2000, None),
+    (2500, "its header tells of 2500 snapshots, more than 2048"),
+    (65536, "its header holds more than 1048576 bytes of snapshots"),
+])
+def test_snapshot_table(daemon, count, words):
+    """Listed in full, or refused with words: never empty; and the daemon answers meanwhile."""
+    daemon.micro("a", disk="qcow2")
+    forge_snapshots(os.path.join(daemon.images, "a.qcow2"), count)
+    viewer = daemon.client(timeout=90 * vmk.SLOW)
+    number = viewer.send("snapshot-list", {"name": "a"})
+    others_are_served(daemon)
+    answer = viewer.receive()
+    assert answer["id"] == number
+    if words is None:
+        names = [row[0] for row in answer["return"]["rows"]]
+        assert names == ["s%d" % n for n in reversed(range(count))]
+    else:
+        assert words in answer["error"]["desc"]
+        for verb in ("create", "revert", "delete"):
+            assert words in daemon.fails(1, "snapshot", verb, "a", "s5" if verb != "create" else "new")
+    viewer.close()
+    daemon.eventually(lambda: resident(daemon), lambda now: now < LIMIT)

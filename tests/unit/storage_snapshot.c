@@ -175,28 +175,84 @@ static void test_table(void **state)
 	conf_vm_release(&c);
 }
 
-/* The answer of a QEMU, with nodes of which some are none of ours. */
+/* Answers of a QEMU, with nodes of which some are none of ours. What is no answer is never "none". */
 static void test_nodes(void **state)
 {
-	static const char answer[] =
-		"[{\"node-name\": \"f-root\", \"image\": {}}, {\"node-name\": \"other\", \"image\": {\"snapshots\": [1]}},"
-		" {\"node-name\": \"d-data\", \"image\": {\"snapshots\": [{\"name\": \"x\"}]}}, {\"image\": 1}, 7]";
+	static const struct {
+		const char *answer, *says; /* says NULL: x is on data only */
+	} cases[] = {
+		{ "[{\"node-name\": \"d-root\", \"image\": {}},"
+		  " {\"node-name\": \"other\", \"image\": {\"snapshots\": [1]}},"
+		  " {\"node-name\": \"d-data\", \"image\": {\"snapshots\": [{\"name\": \"x\"}]}},"
+		  " {\"image\": 1}, 7]",
+			NULL },
+		{ "[]", "QEMU tells nothing of disk 'root'" },
+		{ "{}", "QEMU tells nothing of disk 'root'" },
+		{ "[{\"node-name\": \"d-root\", \"image\": {}}]", "QEMU tells nothing of disk 'data'" },
+		{ "[{\"node-name\": \"d-root\"}]", "disk 'root': what it holds could not be read" },
+		{ "[{\"node-name\": \"d-root\", \"image\": {\"snapshots\": {}}}]",
+			"disk 'root': what it holds could not be read" },
+	};
 	struct identity id = IDENTITY_INIT;
 	struct snapshot_disks s;
 	struct conf_vm c;
-	json_t *nodes = json_loads(answer, 0, NULL);
 
 	(void)state;
 	parse(&c, three_disks);
 	snapshot_disks_init(&s, &c, &id, "/images", NULL);
-	for (int i = 0; i < 2; i++) {
-		snapshot_disks_take_nodes(&s, nodes);
-		assert_null(snapshot_find(&s.disk[0], "x"));
-		assert_non_null(snapshot_find(&s.disk[1], "x"));
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		json_t *nodes = json_loads(cases[i].answer, 0, NULL);
+		struct err e = ERR_INIT;
+
+		assert_non_null(nodes);
+		snapshot_disks_take_nodes(&s, nodes, &e);
+		assert_string_equal(e.text, cases[i].says ? cases[i].says : "");
+		if (!cases[i].says) {
+			assert_null(snapshot_find(&s.disk[0], "x"));
+			assert_non_null(snapshot_find(&s.disk[1], "x"));
+		}
+		json_decref(nodes);
 	}
-	snapshot_disks_take_nodes(&s, NULL);
-	assert_null(snapshot_find(&s.disk[1], "x"));
-	json_decref(nodes);
+	snapshot_disks_release(&s);
+	conf_vm_release(&c);
+}
+
+/* As many as may be, in no order, half of them on both disks; one more is refused. */
+static void test_many(void **state)
+{
+	struct identity id = IDENTITY_INIT;
+	struct snapshot_disks s;
+	struct err e = ERR_INIT;
+	struct conf_vm c;
+	json_t *table, *rows, *row, *image = json_pack("{s:[]}", "snapshots");
+	json_int_t before = 0;
+	size_t i;
+
+	(void)state;
+	parse(&c, three_disks);
+	snapshot_disks_init(&s, &c, &id, "/images", NULL);
+	for (i = 0; i < SNAPSHOTS_MAX; i++)
+		json_array_append_new(json_object_get(image, "snapshots"),
+			json_pack("{s:o, s:I, s:i}", "name", json_sprintf("s%zu", i * 1021 % 4096),
+				"date-sec", (json_int_t)(i * 7919 % 2048 + 1), "vm-state-size", 0));
+	assert_int_equal(snapshot_disk_take(&s.disk[0], image, &e), 0);
+	for (i = 0; i < SNAPSHOTS_MAX / 2; i++)
+		json_array_remove(json_object_get(image, "snapshots"), i);
+	image = json_deep_copy(image);
+	assert_int_equal(snapshot_disk_take(&s.disk[1], image, &e), 0);
+	table = snapshot_table(&s);
+	rows = json_object_get(table, "rows");
+	assert_true(json_array_size(rows) >= SNAPSHOTS_MAX / 2);
+	json_array_foreach (rows, i, row) {
+		assert_true(json_integer_value(json_array_get(row, 1)) >= before);
+		before = json_integer_value(json_array_get(row, 1));
+	}
+	json_decref(table);
+	while (json_array_size(json_object_get(image, "snapshots")) <= SNAPSHOTS_MAX)
+		json_array_append_new(json_object_get(image, "snapshots"), json_object());
+	assert_true(snapshot_disk_take(&s.disk[1], image, &e) < 0);
+	assert_non_null(strstr(e.text, "2049 snapshots, more than 2048"));
+	json_decref(image);
 	snapshot_disks_release(&s);
 	conf_vm_release(&c);
 }
@@ -260,6 +316,7 @@ int main(void)
 		cmocka_unit_test(test_there),
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_nodes),
+		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_record),
 	};
 
