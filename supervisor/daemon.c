@@ -150,19 +150,19 @@ static int make_image_dir(struct daemon *d, struct err *e)
 	return d->conf.image_dir ? 0 : file_mkdir_private(d->dirs.state_fd, "images", e);
 }
 
+/* name NULL: any VM. */
 static bool owns(void *data, const struct request *r, const char *name)
 {
 	struct daemon *d = data;
-	struct vm *vm = name ? vms_find(d->vms, name) : NULL;
 
-	return vm && request_owns(r, &vm->conf.owner);
+	return name ? verb_owns(d, r, name) : verb_owns_any(d, r);
 }
 
 static bool owns_job(void *data, const struct request *r, json_int_t number)
 {
 	const struct job *j = job_find(data, number);
 
-	return j && (streq(j->who, request_who(r)) || (j->vm[0] && owns(data, r, j->vm)));
+	return j && j->vm[0] && owns(data, r, j->vm);
 }
 
 /* A stop joins the one that is under way. */

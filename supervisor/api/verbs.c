@@ -122,6 +122,7 @@ const struct api_verb api_verbs[] = {
 		.command = "list",
 		.aliases = { "ls" },
 		.role = API_ROLE_VIEW,
+		.own_rows = true,
 		.arg = {
 			{ "pattern", API_STRING, false, "GLOB",
 			  "only VMs whose name matches", { NULL } },
@@ -134,6 +135,7 @@ const struct api_verb api_verbs[] = {
 			"cpus, memory in bytes, address, uptime in seconds, accel, enabled (starts "
 			"with the host), outdated (its QEMU was replaced on disk since it was started)",
 		.help = "list VMs with state, memory and address",
+		.text = "An owner without the role sees the rows of own VMs.",
 	},
 	{
 		.execute = "vm-info",
@@ -250,7 +252,7 @@ const struct api_verb api_verbs[] = {
 		.result = "columns and rows, one row per problem: file, line, key, reason, severity "
 			"(error, warning), hint (what mends it)",
 		.help = "tell everything that would keep VMs from starting, and what mends it",
-		.text = "Changes and starts nothing. Beyond what the files say: images and their "
+		.text = "Changes and starts nothing: files are read into copies. Beyond what the files say: images and their "
 			"backing files as the VM's uid sees them, by the first part of a path "
 			"that fails; locks and who holds them; set-uid bits, access lists and "
 			"attributes on images; room for images that still grow; "

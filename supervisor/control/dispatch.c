@@ -96,6 +96,8 @@ static bool owns(const struct dispatch *d, const struct request *r)
 		return false;
 	if (v->target == API_VM || v->target == API_VMS)
 		return o->owns && o->owns(o->data, r, request_string(r, "name"));
+	if (v->own_rows)
+		return o->owns && o->owns(o->data, r, NULL);
 	return job >= 0 && o->owns_job && o->owns_job(o->data, r, job);
 }
 

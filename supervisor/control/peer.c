@@ -6,6 +6,7 @@
 #include <pwd.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "base/text.h"
@@ -56,17 +57,91 @@ size_t peer_bytes(const struct peer *p)
 	return sizeof *p + p->groups * sizeof *p->group;
 }
 
-static gid_t group_by_name(const char *name)
-{
-	const struct group *g = getgrnam(name);
+/* --- names: from files, not by getpwnam(), for a directory server that hangs would stop the loop --- */
 
-	return g ? g->gr_gid : (gid_t)-1;
+enum { NAMES_KEPT = 64, NAME_BYTES = 64, NOBODY_KNOWN = -1 };
+
+/* What was found in a file of accounts, as long as that stays as it is. */
+struct names {
+	const char *path;
+	struct stat st;
+	struct {
+		char name[NAME_BYTES];
+		int64_t id; /* NOBODY_KNOWN: it is not there */
+	} kept[NAMES_KEPT];
+	size_t next; /* to be replaced */
+};
+
+static int64_t names_read_user(FILE *f, const char *name)
+{
+	const struct passwd *row;
+
+	while ((row = fgetpwent(f)))
+		if (streq(row->pw_name, name))
+			return row->pw_uid;
+	return NOBODY_KNOWN;
 }
+
+static int64_t names_read_group(FILE *f, const char *name)
+{
+	const struct group *row;
+
+	while ((row = fgetgrent(f)))
+		if (streq(row->gr_name, name))
+			return row->gr_gid;
+	return NOBODY_KNOWN;
+}
+
+static bool names_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+	       a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+static int64_t names_find(
+	struct names *n, const char *name, int64_t (*read_id)(FILE *f, const char *name))
+{
+	_cleanup_(close_file) FILE *f = NULL;
+	struct stat st = { 0 };
+	int64_t id;
+
+	stat(n->path, &st);
+	if (!names_same(&st, &n->st))
+		*n = (struct names){ .path = n->path, .st = st };
+	for (size_t i = 0; i < NAMES_KEPT; i++)
+		if (*name && streq(n->kept[i].name, name))
+			return n->kept[i].id;
+	f = fopen(n->path, "re");
+	id = f ? read_id(f, name) : NOBODY_KNOWN;
+	if (f && strlen(name) < NAME_BYTES) {
+		strcpy(n->kept[n->next].name, name);
+		n->kept[n->next].id = id;
+		n->next = (n->next + 1) % NAMES_KEPT;
+	}
+	return id;
+}
+
+static int64_t user_named(const char *name)
+{
+	static struct names names = { .path = "/etc/passwd" };
+
+	return names_find(&names, name, names_read_user);
+}
+
+static int64_t group_named(const char *name)
+{
+	static struct names names = { .path = "/etc/group" };
+
+	return names_find(&names, name, names_read_group);
+}
+
+/* --- roles --- */
 
 void peer_groups_load(struct peer_groups *g)
 {
-	g->operator= group_by_name("vmkeep");
-	g->view = group_by_name("vmkeep-view");
+	g->operator= (gid_t)group_named("vmkeep");
+	g->view = (gid_t)group_named("vmkeep-view");
 }
 
 static bool in_group(const struct peer *p, gid_t gid)
@@ -93,29 +168,6 @@ bool peer_is_jail(const struct peer *p)
 	return p->uid >= UIDS_FIRST && p->uid < UIDS_END;
 }
 
-/* Files, not getpwnam(): a directory server that hangs would stop the loop. */
-static bool user_named(const char *name, uid_t uid)
-{
-	_cleanup_(close_file) FILE *f = fopen("/etc/passwd", "re");
-	const struct passwd *row;
-
-	while (f && (row = fgetpwent(f)))
-		if (streq(row->pw_name, name))
-			return row->pw_uid == uid;
-	return false;
-}
-
-static bool group_named(const char *name, const struct peer *p)
-{
-	_cleanup_(close_file) FILE *f = fopen("/etc/group", "re");
-	const struct group *row;
-
-	while (f && (row = fgetgrent(f)))
-		if (streq(row->gr_name, name))
-			return in_group(p, row->gr_gid);
-	return false;
-}
-
 bool peer_is(const struct peer *p, const char *owner)
 {
 	bool group = *owner == '@';
@@ -124,5 +176,7 @@ bool peer_is(const struct peer *p, const char *owner)
 	owner += group;
 	if (text_parse_uint(owner, 0, UINT32_MAX - 1, &number) == 0)
 		return group ? in_group(p, (gid_t)number) : p->uid == (uid_t)number;
-	return group ? group_named(owner, p) : user_named(owner, p->uid);
+	if (group)
+		return in_group(p, (gid_t)group_named(owner));
+	return user_named(owner) == (int64_t)p->uid;
 }

@@ -49,10 +49,10 @@ struct server_options {
 	size_t handlers;
 	struct accounts *accounts; /* of the users; streams and requests may outlive the server */
 	unsigned clients_max, clients_per_user_max; /* 0: defaults */
-	/* Whether this caller, who has not the role, owns the VM that the request names. Asked for
-	 * verbs about a VM whose role is view or owner. NULL: nobody owns anything. */
+	/* Whether this caller, who has not the role, owns the VM that the request names, or any VM (vm
+	 * NULL). Asked for verbs about a VM whose role is view or owner. NULL: nobody owns anything. */
 	bool (*owns)(void *data, const struct request *r, const char *vm);
-	/* The same for the "job" that job-cancel names: he started it, or owns its VM. */
+	/* The same for the VM of the "job" that job-cancel names. */
 	bool (*owns_job)(void *data, const struct request *r, json_int_t job);
 	/* Jobs under way for a VM ("": for none), where a new one would not join one of them. */
 	unsigned (*jobs)(void *data, const struct request *r, const char *vm);

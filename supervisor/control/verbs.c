@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/control/verbs.h"
 
+#include <stdint.h>
+
 #include "base/mem.h"
 
 const struct server_handler verb_handlers[] = {
@@ -62,6 +64,31 @@ struct vm *verb_vm(struct daemon *d, struct request *r)
 	if (!vm)
 		request_error(r, &e);
 	return vm;
+}
+
+static bool is_owner(void *data, const struct conf_list *owner)
+{
+	return request_owns(data, owner);
+}
+
+bool verb_owns(struct daemon *d, const struct request *r, const char *name)
+{
+	return vms_owned(d->vms, name, is_owner, (void *)(uintptr_t)r);
+}
+
+/* Only those that may be own ones are looked at again: there may be a thousand. */
+bool verb_owns_row(struct daemon *d, const struct request *r, const struct vm *vm)
+{
+	return (vm->problems || request_owns(r, &vm->conf.owner)) && verb_owns(d, r, vm->name);
+}
+
+bool verb_owns_any(struct daemon *d, const struct request *r)
+{
+	vms_look(d->vms);
+	for (size_t i = 0; i < d->vms->n; i++)
+		if (verb_owns_row(d, r, d->vms->vm[i]))
+			return true;
+	return false;
 }
 
 static void job_done(void *data, struct job *j)

@@ -19,6 +19,10 @@ extern const size_t verb_handlers_n;
 
 /* The VM that the request names, its files looked at again; NULL: the error was answered. */
 struct vm *verb_vm(struct daemon *d, struct request *r);
+/* Is the client an owner of this VM, or of any, by the files as they are now? */
+bool verb_owns(struct daemon *d, const struct request *r, const char *name);
+bool verb_owns_any(struct daemon *d, const struct request *r);
+bool verb_owns_row(struct daemon *d, const struct request *r, const struct vm *vm);
 /* Ends with job_finish(). */
 struct job *verb_job(struct daemon *d, struct request *r, const char *verb, const char *vm);
 /* Tells the client, which may draw its progress. */

@@ -7,13 +7,6 @@
 #include "supervisor/vm/check.h"
 #include "supervisor/vm/launch.h"
 
-static void append_text(struct conf_problems *p, const char *text)
-{
-	for (const char *s = text; *s; s++)
-		p->count += *s == '\n';
-	buf_adds(&p->text, text);
-}
-
 void verbs_reload(struct daemon *d, struct conf_problems *p)
 {
 	daemon_load_conf(d, p);
@@ -51,46 +44,34 @@ static void check_done(void *data)
 }
 
 /* What the files say comes first, then whether it can work. */
-static void check_run(struct daemon *d, struct request *r, const char *name, const struct conf_problems *p)
+void verb_check(void *data, struct request *r)
 {
-	struct check *c = xcalloc(1, sizeof *c);
-	json_t *texts = verb_problems(p), *row;
+	struct daemon *d = data;
+	const char *name = request_string(r, "name");
+	struct conf_problems problems = { 0 };
+	struct err e = ERR_INIT;
+	json_t *texts, *row;
+	struct check *c;
 	size_t i;
 
+	if (name && !vms_exists(d->vms, name, &e)) {
+		request_error(r, &e);
+		return;
+	}
+	c = xcalloc(1, sizeof *c);
 	c->r = r;
 	c->rows = json_array();
+	request_on_gone(r, check_gone, c);
+	c->check = vm_check_new(d, name, c->rows, &problems, check_done, c);
+	texts = verb_problems(&problems);
 	json_array_foreach (json_object_get(texts, "rows"), i, row) {
 		json_array_append_new(row, json_string("error"));
 		json_array_append_new(row, json_null());
 		json_array_append(c->rows, row);
 	}
 	json_decref(texts);
-	request_on_gone(r, check_gone, c);
-	c->check = vm_check_new(d, name, c->rows, check_done, c);
-	vm_check_run(c->check);
-}
-
-void verb_check(void *data, struct request *r)
-{
-	struct daemon *d = data;
-	struct conf_daemon unused = CONF_DAEMON_INIT;
-	struct conf_problems problems = { 0 };
-	struct vm *vm = NULL;
-
-	if (request_string(r, "name")) {
-		vm = verb_vm(d, r);
-		if (!vm)
-			return;
-		if (vm->problems)
-			append_text(&problems, vm->problems);
-	} else {
-		conf_load_daemon(&unused, d->dirs.config, &problems);
-		conf_daemon_release(&unused);
-		networks_reload(d->networks, &problems);
-		vms_reload(d->vms, &problems);
-	}
-	check_run(d, r, vm ? vm->name : NULL, &problems);
 	conf_problems_release(&problems);
+	vm_check_run(c->check);
 }
 
 void verb_reload(void *data, struct request *r)

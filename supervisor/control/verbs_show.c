@@ -102,6 +102,9 @@ void verb_list(void *data, struct request *r)
 
 		if (pattern && fnmatch(pattern, vm->name, 0) != 0)
 			continue;
+		/* an owner without the role sees what is his */
+		if (request_role(r) == API_ROLE_OWNER && !verb_owns_row(d, r, vm))
+			continue;
 		if (!running || vm_state_has_process(vm->state))
 			json_array_append_new(rows, list_row(vm, &words));
 	}

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
+#include "conf/load.h"
 #include "supervisor/host/meminfo.h"
 #include "supervisor/host/probe.h"
 #include "supervisor/jail/plan.h"
@@ -21,6 +22,8 @@ struct vm_check {
 	void *data;
 	char **name; /* those to check */
 	size_t n, next;
+	struct vm *vm; /* a copy of the one under way */
+	struct check_files files; /* of all, until what they claim both was found */
 	struct check_jail *jail;
 	const struct probe *probe;
 	bool kvm_asked; /* kvm_asked: once per check, for its failure takes seconds */
@@ -69,9 +72,8 @@ static void found_duplicate(void *data, size_t index, const struct conf_place *p
 		check_row(f->c->rows, place, key, "error", text, hint);
 }
 
-static void check_duplicates(struct vm_check *c)
+static void check_duplicates(struct vm_check *c, const struct vms *vms)
 {
-	const struct vms *vms = c->daemon->vms;
 	struct duplicates_vm *all = xcalloc(vms->n, sizeof *all);
 	struct found f = { c, xcalloc(vms->n, sizeof(struct vm *)) };
 	size_t n = 0;
@@ -130,7 +132,8 @@ static void check_nic(const struct vm_check *c, const struct conf_nic *n)
 		check_row(c->rows, &n->place, "Bridge", "error", e.text, e.hint);
 	} else if (n->network) {
 		network = networks_show(c->daemon->networks, n->network, &e);
-		if (!network)
+		/* one that the daemon does not know yet has its own rows */
+		if (!network && !conf_network_stamp(c->daemon->dirs.config, n->network))
 			check_row(c->rows, &n->place, "Network", "error", e.text, e.hint);
 		json_decref(network);
 	}
@@ -169,7 +172,7 @@ static const char *member(const json_t *problem, const char *name)
 static void on_file(void *data, const json_t *problem, const struct err *e)
 {
 	struct vm_check *c = data;
-	const struct vm *vm = vms_find(c->daemon->vms, c->name[c->next]);
+	const struct vm *vm = c->vm;
 	const char *id = member(problem, "id");
 
 	if (vm && problem)
@@ -191,14 +194,15 @@ static char *make_plan(const struct vm_check *c, struct vm *vm, struct err *e)
 	struct argv_context ctx = { .image_dir = d->image_dir };
 	struct arena a = ARENA_INIT;
 	struct firmware *firmware = NULL;
+	_cleanup_(close_fd) int dir = -1;
 	char *line = NULL, *text;
 	json_t *plan;
 
 	if (c->probe && vm_firmware(&vm->conf, c->probe, &firmware, e) < 0)
 		add_error(c, vm, "Firmware", e);
 	/* the first start makes it */
-	if (firmware && vm_state_dir(vm, e) >= 0 &&
-		faccessat(vm->state_fd, "nvram.qcow2", F_OK, 0) == 0) {
+	dir = firmware ? check_state_dir(vm) : -1;
+	if (dir >= 0 && faccessat(dir, "nvram.qcow2", F_OK, 0) == 0) {
 		ctx.firmware = firmware;
 		ctx.nvram = arena_printf(&a, "%s/vms/%s/nvram.qcow2", d->dirs.state, vm->name);
 	}
@@ -223,11 +227,13 @@ static char *make_plan(const struct vm_check *c, struct vm *vm, struct err *e)
 static bool look_at_files(struct vm_check *c, struct vm *vm)
 {
 	_cleanup_(free_ptr) char *plan = NULL;
+	uint32_t uid_next = vm->daemon->vms->uid_next;
 	struct err e = ERR_INIT;
 
-	/* the uid, so that what is said about rights stays true */
-	if (vm_complete_identity(vm, &vm->conf, &e) == 0 && vm_draft_identity(vm, &e) == 0)
+	/* what is said about rights is said about a uid: one that was never started gets none for good */
+	if (vm_complete_identity(vm, &vm->conf, &e) == 0)
 		plan = make_plan(c, vm, &e);
+	vm->daemon->vms->uid_next = uid_next;
 	if (plan)
 		c->jail = check_jail_run(vm, plan, on_file, c, &e);
 	if (!c->jail)
@@ -237,14 +243,9 @@ static bool look_at_files(struct vm_check *c, struct vm *vm)
 
 /* --- QEMU and KVM --- */
 
-static struct vm *vm_now(const struct vm_check *c)
-{
-	return vms_find(c->daemon->vms, c->name[c->next]);
-}
-
 static void go_on(struct vm_check *c)
 {
-	struct vm *vm = vm_now(c);
+	struct vm *vm = c->vm;
 
 	if (vm && vm->have_conf && look_at_files(c, vm))
 		return;
@@ -264,7 +265,7 @@ static void tell_kvm(const struct vm_check *c, const struct vm *vm)
 static void on_kvm(void *data, const struct err *e)
 {
 	struct vm_check *c = data;
-	const struct vm *vm = vm_now(c);
+	const struct vm *vm = c->vm;
 
 	c->kvm_asked = true;
 	if (e)
@@ -305,7 +306,7 @@ static void check_machine(const struct vm_check *c, const struct vm *vm)
 static void on_probe(void *data, const struct probe *probe, const struct err *e)
 {
 	struct vm_check *c = data;
-	const struct vm *vm = vm_now(c);
+	const struct vm *vm = c->vm;
 
 	c->probe = probe;
 	if (vm && e)
@@ -324,41 +325,57 @@ static void on_probe(void *data, const struct probe *probe, const struct err *e)
 
 /* --- one after the other --- */
 
-static void check_next(struct vm_check *c)
+/* The next whose files are right, as they are now; false: there is none. */
+static bool take_next(struct vm_check *c)
 {
-	const struct vm *vm = NULL;
+	struct conf_problems told = { 0 };
 
 	for (; c->next < c->n; c->next++) {
-		vm = vm_now(c);
-		if (vm && vm->have_conf && !vm->problems)
+		if (c->vm)
+			vm_free(c->vm);
+		c->vm = check_vm(c->daemon, c->name[c->next], &told);
+		if (c->vm->have_conf)
 			break;
 	}
-	if (c->next >= c->n) {
+	conf_problems_release(&told);
+	return c->next < c->n;
+}
+
+static void check_next(struct vm_check *c)
+{
+	const char *binary;
+
+	if (!take_next(c)) {
 		c->done(c->data);
 		return;
 	}
 	c->probe = NULL;
-	check_now(c, vm);
-	probes_get(c->daemon->probes, vm->conf.binary ? vm->conf.binary : "qemu-system-x86_64",
-		on_probe, c);
+	check_now(c, c->vm);
+	binary = c->vm->conf.binary;
+	probes_get(c->daemon->probes, binary ? binary : "qemu-system-x86_64", on_probe, c);
 }
 
-struct vm_check *vm_check_new(
-	struct daemon *d, const char *name, json_t *rows, void (*done)(void *data), void *data)
+struct vm_check *vm_check_new(struct daemon *d, const char *name, json_t *rows,
+	struct conf_problems *p, void (*done)(void *data), void *data)
 {
 	struct vm_check *c = xcalloc(1, sizeof *c);
-	size_t all = name ? 1 : d->vms->n;
 
 	*c = (struct vm_check){ .daemon = d, .rows = rows, .done = done, .data = data };
-	c->name = xcalloc(all, sizeof *c->name);
-	for (; c->n < all; c->n++)
-		c->name[c->n] = xstrdup(name ? name : d->vms->vm[c->n]->name);
+	check_files_read(&c->files, d, name ? NULL : p);
+	if (name)
+		vm_free(check_vm(d, name, p));
+	c->name = xcalloc(name ? 1 : c->files.vms.n + 1, sizeof *c->name);
+	if (name)
+		c->name[c->n++] = xstrdup(name);
+	for (size_t i = 0; !name && i < c->files.vms.n; i++)
+		c->name[c->n++] = xstrdup(c->files.vms.vm[i]->name);
 	return c;
 }
 
 void vm_check_run(struct vm_check *c)
 {
-	check_duplicates(c);
+	check_duplicates(c, &c->files.vms);
+	check_files_release(&c->files);
 	check_next(c);
 }
 
@@ -368,6 +385,9 @@ void vm_check_free(struct vm_check *c)
 		return;
 	probes_forget(c->daemon->probes, c);
 	check_jail_cancel(c->jail);
+	check_files_release(&c->files);
+	if (c->vm)
+		vm_free(c->vm);
 	for (size_t i = 0; i < c->n; i++)
 		free(c->name[i]);
 	free(c->name);

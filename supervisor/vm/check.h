@@ -4,8 +4,8 @@
  *
  * Beyond the configuration's text: what VM files claim both, memory, networks and bridges, VNC
  * ports, the QEMU binary and its machines, KVM, and all files as the VM's uid sees them, which
- * vmkeep-jail looks at. Nothing is made and nothing started. VM after VM, so that many VMs are as
- * little load as one.
+ * vmkeep-jail looks at. Files are read into copies: nothing is made, nothing started, and what the
+ * daemon knows stays as it is. VM after VM, so that many VMs are as little load as one.
  */
 #ifndef SUPERVISOR_VM_CHECK_H
 #define SUPERVISOR_VM_CHECK_H
@@ -20,13 +20,29 @@ void check_row(json_t *rows, const struct conf_place *place, const char *key, co
 	const char *reason, const char *hint);
 
 struct vm_check;
-/* Adds to rows (borrowed) what is wrong with this VM, or with all where name is NULL; then done,
- * from the loop or at once. */
-struct vm_check *vm_check_new(
-	struct daemon *d, const char *name, json_t *rows, void (*done)(void *data), void *data);
+/* Adds to rows (borrowed) what is wrong with this VM, or with all where name is NULL, as the files
+ * are now; then done, from the loop or at once. What the texts say is in p. */
+struct vm_check *vm_check_new(struct daemon *d, const char *name, json_t *rows,
+	struct conf_problems *p, void (*done)(void *data), void *data);
 void vm_check_run(struct vm_check *c);
 /* Also after done; done is not called any more. */
 void vm_check_free(struct vm_check *c);
+
+/* --- check_files.c: what the files say now --- */
+
+/* All VMs with a file, by name: those of the daemon where it knows the file as it is, else copies. */
+struct check_files {
+	struct daemon *daemon;
+	struct vms vms;
+	struct conf_problems *problems;
+};
+/* p: what is wrong with any file; NULL: only the VMs are wanted. */
+void check_files_read(struct check_files *f, struct daemon *d, struct conf_problems *p);
+void check_files_release(struct check_files *f);
+/* A copy, with vm_free(); have_conf says whether its files are right. */
+struct vm *check_vm(struct daemon *d, const char *name, struct conf_problems *p);
+/* STATE/vms/NAME, a descriptor; -1: it has none yet. */
+int check_state_dir(const struct vm *vm);
 
 /* --- check_jail.c: the child that looks at files --- */
 

@@ -260,11 +260,21 @@ static const char *nearest(const struct vms *vms, const char *name)
 	return near;
 }
 
+static void not_found(const struct vms *vms, const char *name, struct err *e)
+{
+	const char *near = nearest(vms, name);
+
+	err_set(e, ERR_NOT_FOUND, "no such VM '%s'", name);
+	if (near)
+		err_hint(e, "did you mean '%s'?", near);
+	else
+		err_hint(e, "a VM is a file %s/%s.vm", vms->daemon->dirs.config, name);
+}
+
 struct vm *vms_get(struct vms *vms, const char *name, struct err *e)
 {
 	struct vm *vm = vms_find(vms, name);
 	struct conf_problems problems = { 0 };
-	const char *near;
 	uint64_t stamp;
 
 	daemon_look_conf(vms->daemon);
@@ -282,11 +292,41 @@ struct vm *vms_get(struct vms *vms, const char *name, struct err *e)
 	conf_problems_release(&problems);
 	if (vm || stamp)
 		return vm;
-	near = nearest(vms, name);
-	err_set(e, ERR_NOT_FOUND, "no such VM '%s'", name);
-	if (near)
-		err_hint(e, "did you mean '%s'?", near);
-	else
-		err_hint(e, "a VM is a file %s/%s.vm", vms->daemon->dirs.config, name);
+	not_found(vms, name, e);
 	return NULL;
+}
+
+bool vms_exists(struct vms *vms, const char *name, struct err *e)
+{
+	if (conf_vm_stamp(vms->daemon->dirs.config, name) || vms_find(vms, name))
+		return true;
+	not_found(vms, name, e);
+	return false;
+}
+
+bool vms_is_current(const struct vms *vms, const struct vm *vm)
+{
+	const char *config = vms->daemon->dirs.config;
+
+	return !vm->problems && vm->have_conf && vm->stamp == stamp_of(vms, vm->name) &&
+	       conf_daemon_stamp(config) == vms->daemon->conf_stamp;
+}
+
+bool vms_owned(struct vms *vms, const char *name,
+	bool (*is)(void *data, const struct conf_list *owner), void *data)
+{
+	struct daemon *d = vms->daemon;
+	struct conf_context ctx = { .defaults = &d->conf, .uuid = "", .state_dir = d->dirs.state };
+	struct conf_problems ignored = { 0 };
+	struct conf_vm now = CONF_VM_INIT;
+	struct vm *vm = vms_find(vms, name);
+	bool owned;
+
+	daemon_look_conf(d);
+	if (vm && vms_is_current(vms, vm))
+		return is(data, &vm->conf.owner);
+	owned = conf_load_vm(&now, d->dirs.config, name, &ctx, &ignored) && is(data, &now.owner);
+	conf_problems_release(&ignored);
+	conf_vm_release(&now);
+	return owned;
 }

@@ -39,6 +39,14 @@ struct vm *vms_find(struct vms *vms, const char *name);
 /* As vms_find(), looking at the VM's files again: new, changed and removed ones count at once.
  * ERR_NOT_FOUND with the nearest name. */
 struct vm *vms_get(struct vms *vms, const char *name, struct err *e);
+/* As vms_get(), but changes nothing: has it a file, or a process? */
+bool vms_exists(struct vms *vms, const char *name, struct err *e);
+/* Its files are as they were when they were read, and right. */
+bool vms_is_current(const struct vms *vms, const struct vm *vm);
+/* Asks about Owner= of its file as it is now; false also where there is none. */
+struct conf_list;
+bool vms_owned(struct vms *vms, const char *name,
+	bool (*is)(void *data, const struct conf_list *owner), void *data);
 /* Empty, with the identity it had. */
 struct vm *vms_add(struct vms *vms, const char *name);
 

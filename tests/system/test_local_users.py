@@ -248,3 +248,119 @@ def test_snapshot_table(daemon, count, words):
             assert words in daemon.fails(1, "snapshot", verb, "a", "s5" if verb != "create" else "new")
     viewer.close()
     daemon.eventually(lambda: resident(daemon), lambda now: now < LIMIT)
+
+
+# --- check changes nothing ---
+
+def test_check_changes_nothing(daemon):
+    """Neither of all nor of one: what the daemon knew before it knows after, and no more."""
+    daemon.micro("a")
+    daemon.ok("list")
+    client = daemon.client()
+    client.call("subscribe")
+    view = dict(user="bob", groups=("vmkeep-view",))
+    networks, state = daemon.json("net", "list"), sorted(os.listdir(daemon.state + "/vms"))
+    daemon.write("blue.network", "[Network]\nAddress=10.77.0.1/24\n")
+    daemon.micro("b", extra="[NIC lan]\nNetwork=blue\n")
+    daemon.write("half.vm", "[VM]\nMemory=\n[Dis")
+    daemon.write("vmkeep.conf", vmk.DEFAULTS + "[Daemon]\nMaxClients=1\nNonsense=1\n")
+    everything = daemon.vmkeep("check", **view)
+    assert everything.code == 2
+    for words in ("half.vm:3", "Nonsense"):
+        assert words in everything.out, everything
+    assert "blue" not in everything.out.replace("blue.network", ""), everything
+    daemon.ok("check", "b", **view)
+    assert daemon.vmkeep("check", "half", **view).code == 2
+    assert "did you mean" in daemon.fails(4, "check", "aa", **view)
+    assert daemon.json("net", "list") == networks
+    assert sorted(os.listdir(daemon.state + "/vms")) == state
+    assert client.call("query-version") and not client.events
+    daemon.write("vmkeep.conf", vmk.DEFAULTS)
+    os.unlink(os.path.join(daemon.config, "half.vm"))
+    assert set(daemon.states()) == {"a", "b"}
+    assert client.event("VM_ADDED") == {"name": "b"}
+    daemon.ok("reload")
+    assert daemon.json("net", "list") != networks
+
+
+# --- Owner= ---
+
+def test_owner_lists_and_globs_own(daemon):
+    """Rows and globs of an owner are of own VMs; others are invisible."""
+    daemon.micro("web1", vm="Owner=alice\n")
+    daemon.micro("web2", vm="Owner=@alice\n")
+    daemon.micro("web3", vm="Owner=bob\n")
+    daemon.micro("web4")
+    assert {row[0] for row in daemon.json("list", user="alice")["rows"]} == {"web1", "web2"}
+    assert {row[0] for row in daemon.json("list", user="bob")["rows"]} == {"web3"}
+    assert len(daemon.json("list", user="bob", groups=("vmkeep-view",))["rows"]) == 4
+    daemon.ok("start", "web*", user="alice")
+    assert daemon.states() == {"web1": "running", "web2": "running", "web3": "stopped", "web4": "stopped"}
+    daemon.ok("wait", "web1", "running", user="alice")
+    daemon.fails(9, "info", "web3", user="alice")
+    daemon.fails(9, "info", "nothing", user="alice")
+    daemon.ok("start", "web3")
+    daemon.ok("kill", "*", user="alice")
+    assert daemon.states() == {"web1": "stopped", "web2": "stopped", "web3": "running", "web4": "stopped"}
+    for name in ("web1", "web2"):
+        daemon.micro(name)
+    daemon.fails(9, "list", user="alice")
+
+
+CHANGES = {
+    "another": lambda text: text.replace("Owner=alice", "Owner=bob"),
+    "none": lambda text: text.replace("Owner=alice\n", ""),
+    "invalid": lambda text: text.replace("Owner=alice", "Nonsense=1"),
+    "half": lambda text: "[VM",
+    "gone": lambda text: None,
+    "drop-in": lambda text: text,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_owner_is_judged_now(daemon, change):
+    """Whatever happened to the file a moment ago: who is no owner by it now has no power, whether
+    the guest runs or a job of it is under way."""
+    daemon.micro("a", "deaf", vm="Owner=alice\n")
+    daemon.up("a")
+    alice = daemon.client(uid=vmk.USERS["alice"])
+    assert alice.call("vm-info", name="a")["state"] == "running"
+    job = alice.call("vm-stop", name="a", wait=False, timeout=86400)["job"]
+    path = os.path.join(daemon.config, "a.vm")
+    text = CHANGES[change](vmk.read_text(path))
+    if change == "drop-in":
+        daemon.write("a.vm.d/owner.conf", "[VM]\nOwner=\nOwner=bob\n")
+    if text is None:
+        os.unlink(path)
+    else:
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+    for execute, arguments in (("vm-info", {"name": "a"}), ("vm-kill", {"name": "a"}),
+                               ("vm-list", {}), ("job-cancel", {"job": job})):
+        with pytest.raises(vmk.Error) as refused:
+            alice.call(execute, **arguments)
+        assert refused.value.error_class == "Permission", (execute, refused.value)
+    assert daemon.states()["a"] == "stopping"
+    daemon.ok("kill", "a")
+
+
+def test_owner_of_a_new_file(daemon):
+    """Who became an owner a moment ago is one."""
+    daemon.micro("a")
+    daemon.fails(9, "start", "a", user="alice")
+    daemon.micro("a", vm="Owner=alice\n")
+    daemon.ok("start", "a", user="alice")
+    daemon.micro("b", vm="Owner=alice\n")
+    daemon.ok("start", "b", user="alice")
+
+
+# --- who is who ---
+
+def test_no_directory_server_is_asked(daemon):
+    """Groups and owners come from the files: no library of NSS is in the daemon, nor is it read."""
+    daemon.micro("a", vm="Owner=alice\n")
+    daemon.ok("list", user="bob", groups=("vmkeep-view",))
+    daemon.ok("start", "a", user="alice")
+    daemon.ok("reload")
+    maps = vmk.read_text("/proc/%d/maps" % daemon.daemon_pid())
+    assert "libnss" not in maps

@@ -14,6 +14,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -42,12 +43,17 @@ static int stream = -2; /* descriptor of vm-console, -1: refused */
 static struct buf stream_leftover;
 static struct hold *stream_hold;
 
-/* In place of libc's: the groups of this test. */
-struct group *getgrnam(const char *name)
+/* In place of libc's: the groups of this test, two rows of any file. */
+struct group *fgetgrent(FILE *f)
 {
+	static char name[2][16] = { "vmkeep", "vmkeep-view" };
 	static struct group g;
+	long row = ftell(f);
 
-	g.gr_gid = streq(name, "vmkeep") ? OPERATORS : VIEWERS;
+	if (row > 1 || fseek(f, row + 1, SEEK_SET) < 0)
+		return NULL;
+	g.gr_name = name[row];
+	g.gr_gid = row == 0 ? OPERATORS : VIEWERS;
 	return &g;
 }
 
@@ -101,7 +107,7 @@ static inline void run_stream(void *data, struct request *r)
 static inline bool owns(void *data, const struct request *r, const char *vm)
 {
 	(void)data;
-	return request_uid(r) == NOBODY && streq(vm, "his");
+	return request_uid(r) == NOBODY && vm && streq(vm, "his");
 }
 
 static inline bool owns_job(void *data, const struct request *r, json_int_t job)

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/* The files as they are now, read into copies: the daemon goes on with what it knows. */
+#include <fcntl.h>
+
+#include "base/mem.h"
+#include "conf/load.h"
+#include "supervisor/vm/boot.h"
+#include "supervisor/vm/check.h"
+
+struct vm *check_vm(struct daemon *d, const char *name, struct conf_problems *p)
+{
+	const struct vm *real = vms_find(d->vms, name);
+	struct conf_daemon defaults = CONF_DAEMON_INIT;
+	struct conf_problems own = { 0 }, ignored = { 0 };
+	struct conf_context ctx = { .defaults = &defaults, .state_dir = d->dirs.state };
+	struct vm *vm = vm_new(d, name);
+	_cleanup_(close_fd) int dir = -1;
+	struct err e = ERR_INIT;
+	bool there;
+
+	dir = check_state_dir(vm);
+	if (dir >= 0 && identity_load(&vm->identity, dir, &e) < 0)
+		vm->identity_problem = xstrdup(e.text);
+	identity_make_uuid(&vm->identity);
+	ctx.uuid = vm->identity.uuid;
+	vm->state = real ? real->state : VM_STOPPED;
+	conf_load_daemon(&defaults, d->dirs.config, &ignored);
+	there = conf_load_vm(&vm->conf, d->dirs.config, name, &ctx, &own);
+	vm->have_conf = there && !own.count;
+	p->count += own.count;
+	if (own.count)
+		buf_adds(&p->text, own.text.data);
+	conf_problems_release(&own);
+	conf_problems_release(&ignored);
+	conf_daemon_release(&defaults);
+	return vm;
+}
+
+int check_state_dir(const struct vm *vm)
+{
+	_cleanup_(free_ptr) char *path = xasprintf("vms/%s", vm->name);
+
+	return openat(
+		vm->daemon->dirs.state_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static void check_found(void *data, const char *name)
+{
+	struct check_files *f = data;
+	struct vms *vms = f->daemon->vms;
+	struct vm *vm = vms_find(vms, name);
+	struct conf_problems unused = { 0 };
+
+	if (f->vms.n == f->vms.room) {
+		f->vms.room = f->vms.room ? f->vms.room * 2 : 16;
+		f->vms.vm = xrealloc(f->vms.vm, f->vms.room, sizeof(struct vm *));
+	}
+	if (!vm || !vms_is_current(vms, vm))
+		vm = check_vm(f->daemon, name, f->problems ? f->problems : &unused);
+	f->vms.vm[f->vms.n++] = vm;
+	conf_problems_release(&unused);
+}
+
+static void check_network(void *data, const char *name)
+{
+	const struct check_files *f = data;
+	struct conf_network conf = CONF_NETWORK_INIT;
+
+	conf_load_network(&conf, f->daemon->dirs.config, name, f->problems);
+	conf_network_release(&conf);
+}
+
+void check_files_read(struct check_files *f, struct daemon *d, struct conf_problems *p)
+{
+	struct conf_daemon unused = CONF_DAEMON_INIT;
+
+	*f = (struct check_files){ .daemon = d, .vms = { .daemon = d }, .problems = p };
+	if (p) {
+		conf_load_daemon(&unused, d->dirs.config, p);
+		conf_daemon_release(&unused);
+		conf_list_networks(d->dirs.config, check_network, f, p);
+	}
+	conf_list_vms(d->dirs.config, check_found, f, p);
+	if (p)
+		boot_check(&f->vms, p);
+}
+
+void check_files_release(struct check_files *f)
+{
+	for (size_t i = 0; i < f->vms.n; i++)
+		if (vms_find(f->daemon->vms, f->vms.vm[i]->name) != f->vms.vm[i])
+			vm_free(f->vms.vm[i]);
+	free(f->vms.vm);
+	*f = (struct check_files){ 0 };
+}
