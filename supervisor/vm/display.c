@@ -299,7 +299,7 @@ static void on_remote(struct client *c, int fd)
 		hand_over(c);
 	} else {
 		refuse(fd, e.text);
-		client_unwait(c);
+		c->waits--;
 		client_unwait(c);
 	}
 	close(fd);

@@ -33,21 +33,6 @@ struct relay {
 
 /* --- how many there are --- */
 
-static struct in6_addr relay_address(int client)
-{
-	struct sockaddr_storage at = { 0 };
-	socklen_t len = sizeof at;
-	struct in6_addr address = { 0 };
-
-	if (getpeername(client, (struct sockaddr *)&at, &len) == 0 && at.ss_family == AF_INET6)
-		address = ((struct sockaddr_in6 *)(void *)&at)->sin6_addr;
-	else if (at.ss_family == AF_INET) { /* ::ffff:a.b.c.d */
-		address.s6_addr[10] = address.s6_addr[11] = 0xff;
-		memcpy(&address.s6_addr[12], &((struct sockaddr_in *)(void *)&at)->sin_addr, 4);
-	}
-	return address;
-}
-
 /* The lock is held by whoever has the same open file, and goes with the last of its descriptors. */
 static bool relay_slot_free(int fd, off_t slot)
 {
@@ -63,7 +48,7 @@ static int relay_slot(const struct vm *vm, struct relay_peers *peers, int client
 {
 	_cleanup_(close_fd) int fd =
 		openat(vm->run_fd, relay_slots, O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	const struct in6_addr from = relay_address(client);
+	const struct relay_peer peer = relay_peer(client);
 	struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_len = 1 };
 	unsigned all = 0, same = 0;
 
@@ -74,16 +59,16 @@ static int relay_slot(const struct vm *vm, struct relay_peers *peers, int client
 			lock.l_start = i;
 		} else {
 			all++;
-			same += memcmp(&peers->address[i], &from, sizeof from) == 0;
+			same += relay_peer_same(&peers->slot[i], &peer);
 		}
 	if (all == RELAYS_MAX)
 		return err_set(e, ERR_NO_RESOURCES, "too many clients, %u are connected", all);
-	if (same >= RELAYS_PER_ADDRESS)
-		return err_set(e, ERR_NO_RESOURCES,
-			"too many clients from your address, %u are connected", same);
+	if (same >= RELAYS_PER_PEER)
+		return err_set(e, ERR_NO_RESOURCES, "too many clients of your %s, %u are connected",
+			peer.is_user ? "user" : "address", same);
 	if (fcntl(fd, F_OFD_SETLK, &lock) < 0)
 		return err_errno(e, "lock '%s'", relay_slots);
-	peers->address[lock.l_start] = from;
+	peers->slot[lock.l_start] = peer;
 	return steal_fd(&fd);
 }
 

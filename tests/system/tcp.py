@@ -2,22 +2,28 @@
 """TCP sockets in a world's network, made by a thread that goes there."""
 import concurrent.futures
 import ctypes
+import os
 import socket
 
 CLONE_NEWNET = 0x40000000
 
 
-def inside(world, make):
+def inside(world, make, pid=1, uid=0):
+    """As a user; pid: a process of the world, in another network."""
     def there():
-        with open("/proc/%d/ns/net" % world.init, "rb") as ns:
+        with open(world.inner("/proc/%d/ns/net" % pid), "rb") as ns:
             assert ctypes.CDLL(None).setns(ns.fileno(), CLONE_NEWNET) == 0
-        return make()
+        os.seteuid(uid)
+        try:
+            return make()
+        finally:
+            os.seteuid(0)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         return pool.submit(there).result()
 
 
-def connect(world, host, port, timeout, source=None):
-    return inside(world, lambda: socket.create_connection((host, port), timeout, (source, 0) if source else None))
+def connect(world, host, port, timeout, **whence):
+    return inside(world, lambda: socket.create_connection((host, port), timeout), **whence)
 
 
 def listen(world, host):

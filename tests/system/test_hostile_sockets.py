@@ -14,16 +14,15 @@ import hostile as place
 import tcp
 import vmk
 
-ELSEWHERE, OTHER = "203.0.113.2", "203.0.113.3"  # addresses of the world
-PER_ADDRESS, AT_MOST = 16, 32
+ELSEWHERE = "203.0.113.2"  # an address of the world
+PER_PEER, AT_MOST = 8, 32
 RELAY_UID = 1879048192 + 65536 + 4096
 UNIX_STREAM = [socket.AF_UNIX, socket.SOCK_STREAM]
 
 
 def screen(world, name, listen="127.0.0.1"):
     """A VM whose QEMU does what its name says, with a display over TCP; the display's port."""
-    for address in (ELSEWHERE, OTHER):
-        world.exec("ip", "address", "replace", address + "/32", "dev", "lo")
+    world.exec("ip", "address", "replace", ELSEWHERE + "/32", "dev", "lo")
     world.micro(name, extra="[QEMU]\nBinary=%s\n[Display]\nListen=%s\nAllowNoPassword=yes\n" % (place.BINARY, listen))
     world.ok("start", name)
     address, port = world.info(name)["vnc"].rsplit(":", 1)
@@ -31,8 +30,8 @@ def screen(world, name, listen="127.0.0.1"):
     return int(port)
 
 
-def client(world, port, listen="127.0.0.1", source=None):
-    return tcp.connect(world, listen, port, 20 * vmk.SLOW, source)
+def client(world, port, listen="127.0.0.1", **whence):
+    return tcp.connect(world, listen, port, 20 * vmk.SLOW, **whence)
 
 
 def relays(world, name):
@@ -219,14 +218,14 @@ def test_a_relay_outlives_the_daemon(hostile):
         hostile.wait_state("socket-echo", "running")
         s.sendall(b"after")
         assert receive(s, 5) == b"after"
-        with several(hostile, port, 1)[0]:
+        with several(hostile, 1, port)[0]:
             assert len(relays(hostile, "socket-echo")) == 2
     gone(hostile, "socket-echo")
 
 
-def echoed(world, port, source):
+def echoed(world, *where, **whence):
     """A client that the QEMU has; None where a new daemon has no monitor yet."""
-    s = client(world, port, source=source)
+    s = client(world, *where, **whence)
     s.sendall(b"x")
     if receive(s, 1) == b"x":
         return s
@@ -235,26 +234,52 @@ def echoed(world, port, source):
     return None
 
 
-def several(world, port, n, source=None):
+def several(world, n, *where, **whence):
     """One after the other: only a few may be on their way at once."""
-    return [world.eventually(lambda: echoed(world, port, source), bool, timeout=20) for _ in range(n)]
+    return [world.eventually(lambda: echoed(world, *where, **whence), bool, timeout=20) for _ in range(n)]
 
 
 def test_relays_are_counted(hostile):
-    """Per address and in all; a new daemon still counts those of before; who left makes room."""
-    port = screen(hostile, "socket-echo")
-    clients = several(hostile, port, PER_ADDRESS, ELSEWHERE)
-    with client(hostile, port, source=ELSEWHERE) as s:
-        assert refusal(s) == "too many clients from your address, 16 are connected"
+    """Per user and in all; a new daemon still counts those of before; who left makes room."""
+    port, name = screen(hostile, "socket-echo"), "socket-echo"
+    alice, bob, carol = 7003, 7004, 7005
+    clients = several(hostile, PER_PEER, port, uid=alice)
+    with client(hostile, port, uid=alice) as s:
+        assert refusal(s) == "too many clients of your user, 8 are connected"
+    clients += several(hostile, 1, port, uid=bob)
     hostile.kill_daemon()
     hostile.start()
-    hostile.wait_state("socket-echo", "running")
-    clients += several(hostile, port, AT_MOST - PER_ADDRESS, OTHER)
-    assert len(relays(hostile, "socket-echo")) == AT_MOST
+    hostile.wait_state(name, "running")
+    for user, n in (alice, PER_PEER), (bob, PER_PEER), (carol, PER_PEER - 1):
+        clients += several(hostile, n, port, uid=user)
+    assert len(clients) == len(relays(hostile, name)) == AT_MOST
     with client(hostile, port) as s:
         assert refusal(s) == "too many clients, 32 are connected"
     for s in clients:
         s.close()
+    gone(hostile, name)
+    several(hostile, 1, port, uid=alice)[0].close()
+    gone(hostile, name)
+
+
+def test_relays_are_counted_by_address(hostile):
+    """Of a client elsewhere no user is known; whoever is here still comes in."""
+    port = screen(hostile, "socket-echo", ELSEWHERE)
+    far = hostile.stream_of("unshare", "--net", "sh", "-c", "echo ready; exec sleep 86400")
+    far.until("ready")
+    pid, = hostile.eventually(lambda: [p for p, line in hostile.processes().items() if line == "sleep 86400"], bool)
+    hostile.exec("ip", "link", "add", "far0", "type", "veth", "peer", "name", "eth0", "netns", pid)
+    hostile.exec("ip", "address", "add", "198.51.100.1/24", "dev", "far0")
+    hostile.exec("ip", "link", "set", "far0", "up")
+    for words in ("address add 198.51.100.2/24 dev eth0", "link set eth0 up",
+                  "route add %s via 198.51.100.1" % ELSEWHERE):
+        hostile.exec("nsenter", "--target", pid, "--net", "--", "ip", *words.split())
+    clients = several(hostile, PER_PEER, port, ELSEWHERE, pid=pid)
+    with client(hostile, port, ELSEWHERE, pid=pid) as s:
+        assert refusal(s) == "too many clients of your address, 8 are connected"
+    clients += several(hostile, 1, port, ELSEWHERE)
+    for s in clients:
+        s.close()
     gone(hostile, "socket-echo")
-    several(hostile, port, 1, ELSEWHERE)[0].close()
-    gone(hostile, "socket-echo")
+    hostile.exec("ip", "link", "delete", "far0")
+    far.end()
