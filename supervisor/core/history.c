@@ -33,19 +33,65 @@ void history_line(const struct history_record *r, struct buf *out)
 	buf_addc(out, '\n');
 }
 
-/* The newer half, from the start of a line on. */
-static int drop_older(int dirfd, const char *path, struct err *e)
+bool history_is_asked(const char *who)
+{
+	return who && *who && !streq(who, "policy");
+}
+
+/* Did somebody ask for what this line tells? */
+static bool history_line_asked(const char *line, size_t len)
+{
+	const char *end = line + len, *event = memchr(line, '\t', len), *who, *behind;
+	_cleanup_(free_ptr) char *name = NULL;
+
+	who = event ? memchr(event + 1, '\t', (size_t)(end - event - 1)) : NULL;
+	behind = who ? memchr(who + 1, '\t', (size_t)(end - who - 1)) : NULL;
+	if (behind)
+		name = xstrndup(who + 1, (size_t)(behind - who - 1));
+	return history_is_asked(name);
+}
+
+/* The newest of both kinds, in their order. */
+static void history_newest(const char *text, size_t len, struct buf *out)
+{
+	const char *end = text + len, *line;
+	size_t room[] = { HISTORY_OWN, HISTORY_ASKED };
+	struct buf dropped = BUF_INIT; /* a byte a line, from the last one on */
+
+	for (; end > text; end = line) {
+		size_t n;
+		bool asked;
+
+		line = memrchr(text, '\n', (size_t)(end - text - 1));
+		line = line ? line + 1 : text;
+		n = (size_t)(end - line);
+		asked = history_line_asked(line, n);
+		if (*line < '0' || *line > '9' || end[-1] != '\n') {
+			buf_addc(&dropped, 1);
+			continue;
+		}
+		/* one that does not fit takes all older ones with it */
+		room[asked] = n <= room[asked] ? room[asked] - n : 0;
+		buf_addc(&dropped, room[asked] == 0);
+	}
+	for (line = text; line < text + len; line = end) {
+		end = memchr(line, '\n', (size_t)(text + len - line));
+		end = end ? end + 1 : text + len;
+		if (dropped.len && !dropped.data[--dropped.len])
+			buf_add(out, line, (size_t)(end - line));
+	}
+	buf_release(&dropped);
+}
+
+static int history_drop_older(int dirfd, const char *path, struct err *e)
 {
 	struct buf text = BUF_MAX(READ_MAX), kept = BUF_INIT;
-	const char *from = NULL;
 	int r = file_read(dirfd, path, &text, e);
 
-	if (r == 0 && text.len)
-		from = memchr(text.data + text.len / 2, '\n', text.len - text.len / 2);
 	if (r == 0) {
 		buf_adds(&kept, version);
-		if (from)
-			buf_add(&kept, from + 1, text.len - (size_t)(from + 1 - text.data));
+		if (text.len)
+			history_newest(text.data, text.len, &kept);
 		r = file_replace(dirfd, path, 0600, kept.data, kept.len, false, e);
 	}
 	buf_release(&text);
@@ -73,7 +119,7 @@ int history_append(int dirfd, const char *path, const struct history_record *r, 
 		/* half a line would spoil the next one */
 		(void)!ftruncate(fd, st.st_size);
 	} else if ((uint64_t)st.st_size + line.len > HISTORY_MAX) {
-		rc = drop_older(dirfd, path, e);
+		rc = history_drop_older(dirfd, path, e);
 	}
 	buf_release(&line);
 	return rc;

@@ -148,11 +148,29 @@ static void run_waiting(struct hooks *h)
 	}
 }
 
+/* One that waits for the same: it tells the newest, so that no VM fills the line. */
+static bool renew(
+	struct hooks *h, const char *program, const struct hooks_event *event, const char *input)
+{
+	for (struct hook *k = h->first; k; k = k->next)
+		if (!k->child && streq(k->program, program) && streq(k->vm, event->vm) &&
+			streq(k->event, event->event)) {
+			free(k->reason);
+			free(k->input);
+			k->reason = xstrdup(event->reason);
+			k->input = xstrdup(input);
+			return true;
+		}
+	return false;
+}
+
 static void add(
 	struct hooks *h, const char *program, const struct hooks_event *event, const char *input)
 {
 	struct hook *k, **end = &h->first;
 
+	if (renew(h, program, event, input))
+		return;
 	if (h->n == HOOKS_WAITING_MAX) {
 		log_warning(event->vm, "hook '%s' for %s dropped: %u wait already", program,
 			event->event, h->n);

@@ -4,7 +4,8 @@
  *
  * For each event runs the VM's own program and what stands in CONFIG/hooks.d: executable files of
  * root's that nobody else may write. argv: VM, event, reason; standard input: one JSON object.
- * A few at a time, the others wait in a bounded line; each has 30 seconds. Their output is logged.
+ * A few at a time, the others wait in a bounded line, one for each event of a VM, and then tell the
+ * newest; each has 30 seconds. Their output is logged.
  * A hook may call vmkeep, which finds this very daemon: nothing here waits for it.
  */
 #ifndef SUPERVISOR_CORE_HOOKS_H

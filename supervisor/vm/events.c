@@ -8,7 +8,15 @@
 #include "base/mem.h"
 #include "supervisor/vm/agent.h"
 #include "supervisor/vm/notify.h"
+#include "supervisor/vm/output.h"
 #include "supervisor/vm/vm.h"
+
+void vm_limits_init(struct vm *vm)
+{
+	vm->output_rate = (struct bucket)BUCKET(SPOOL_RATE, SPOOL_BURST);
+	vm->changes = (struct bucket)BUCKET(VM_CHANGES_A_SECOND, VM_CHANGES_AT_ONCE);
+	vm->records = (struct bucket)BUCKET(1.0 / VM_RECORDS_SECONDS, VM_RECORDS_AT_ONCE);
+}
 
 /* What a command of ours brings about is free. False: that was too much, and the monitor is closed. */
 static bool event_bearable(struct vm *vm)

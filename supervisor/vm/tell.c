@@ -12,14 +12,15 @@
 #include "supervisor/core/hooks.h"
 #include "supervisor/vm/vm.h"
 
+#define UNTOLD_SECONDS 10.0
+
 void vm_history_path(const struct vm *vm, char path[VM_PATH_MAX])
 {
 	snprintf(path, VM_PATH_MAX, "vms/%s/history", vm->name);
 }
 
-void vm_history(struct vm *vm, const char *event, const char *who, const char *why)
+static void tell_record(struct vm *vm, const struct history_record *r)
 {
-	struct history_record r = { .time = ev_time(), .event = event, .who = who, .why = why };
 	char path[VM_PATH_MAX], *slash;
 	int fd = vm->daemon->dirs.state_fd;
 	struct err e = ERR_INIT;
@@ -29,8 +30,54 @@ void vm_history(struct vm *vm, const char *event, const char *who, const char *w
 	*slash = '\0';
 	mkdirat(fd, path, 0700); /* there already, as a rule; if not, the next line says why */
 	*slash = '/';
-	if (history_append(fd, path, &r, &e) < 0)
+	if (history_append(fd, path, r, &e) < 0)
 		log_warning(vm->name, "history: %s", e.text);
+}
+
+void vm_history_flush(struct vm *vm)
+{
+	struct vm_untold *u = &vm->untold;
+	char why[sizeof u->why + 64];
+
+	ev_timer_stop(vm->daemon->loop.ev, &u->timer);
+	if (!u->n)
+		return;
+	snprintf(why, sizeof why, "%s%s%u more in the seconds before", u->why, u->why[0] ? "; " : "", u->n - 1);
+	tell_record(vm, &(struct history_record){
+				.time = u->time, .event = u->event, .why = u->n > 1 ? why : u->why });
+	u->n = 0;
+}
+
+static void on_untold(struct ev_loop *ev, ev_timer *t, int revents)
+{
+	(void)ev, (void)revents;
+	vm_history_flush(t->data);
+}
+
+static void tell_later(struct vm *vm, const char *event, const char *why)
+{
+	struct vm_untold *u = &vm->untold;
+
+	u->n++;
+	u->time = ev_time();
+	snprintf(u->event, sizeof u->event, "%s", event);
+	snprintf(u->why, sizeof u->why, "%s", why ? why : "");
+	if (ev_is_active(&u->timer))
+		return;
+	ev_timer_init(&u->timer, on_untold, UNTOLD_SECONDS, 0);
+	u->timer.data = vm;
+	ev_timer_start(vm->daemon->loop.ev, &u->timer);
+}
+
+void vm_history(struct vm *vm, const char *event, const char *who, const char *why)
+{
+	if (!history_is_asked(who) && !bucket_take(&vm->records, 1, daemon_now())) {
+		tell_later(vm, event, why);
+		return;
+	}
+	vm_history_flush(vm);
+	tell_record(vm, &(struct history_record){
+				.time = ev_time(), .event = event, .who = who, .why = why });
 }
 
 void vm_asked(struct vm *vm, const char *who)

@@ -32,8 +32,7 @@ struct vm *vm_new(struct daemon *d, const char *name)
 	vm->name = xstrdup(name);
 	vm->state_fd = vm->run_fd = vm->pidfd = -1;
 	vm->since = ev_time();
-	vm->output_rate = (struct bucket)BUCKET(SPOOL_RATE, SPOOL_BURST);
-	vm->changes = (struct bucket)BUCKET(VM_CHANGES_A_SECOND, VM_CHANGES_AT_ONCE);
+	vm_limits_init(vm);
 	ev_timer_init(&vm->timer, on_timer, 0, 0);
 	vm->timer.data = vm;
 	ev_init(&vm->exited, NULL);
@@ -58,6 +57,7 @@ void vm_free(struct vm *vm)
 	vm_prepare_cancel(vm);
 	vm_launch_cancel(vm);
 	vm_waits_end(vm);
+	vm_history_flush(vm);
 	vm_arm(vm, 0);
 	ev_io_stop(vm->daemon->loop.ev, &vm->exited);
 	if (vm->qmp)

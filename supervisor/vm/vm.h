@@ -64,6 +64,8 @@ enum {
 	VM_RESET_SECONDS = 2,	/* after a reset by hand the firmware may reset again */
 	VM_CHANGES_A_SECOND = 10, /* of its state, that nobody asked for */
 	VM_CHANGES_AT_ONCE = 30,
+	VM_RECORDS_AT_ONCE = 30, /* of its history */
+	VM_RECORDS_SECONDS = 2,	 /* until there may be one more */
 	VM_PATH_MAX = 96, /* of a file in the state directory */
 };
 
@@ -73,6 +75,13 @@ struct vm_nic { /* one NIC of the running process */
 	uint8_t mac[ETH_ALEN];
 	uint32_t address;
 	bool fixed, link;
+};
+
+struct vm_untold { /* records that the history was spared */
+	unsigned n;
+	double time; /* of the last one */
+	char event[24], why[256];
+	ev_timer timer;
 };
 
 struct vm {
@@ -146,6 +155,8 @@ struct vm {
 	struct output *output;
 	struct bucket output_rate; /* bytes of its consoles */
 	struct bucket changes;	   /* of its state, that nobody asked for */
+	struct bucket records;	   /* of its history, likewise */
+	struct vm_untold untold;
 	struct err *start_error; /* why the last start failed */
 	struct policy_memory memory;
 	struct outdated_exe *exe; /* outdated.c */
@@ -214,6 +225,7 @@ void vm_qmp_ready(void *data, const json_t *greeting);
 void vm_qmp_closed(void *data, const struct err *e);
 void vm_qmp_silent(void *data, const struct err *e);
 void vm_qmp_heard(void *data);
+void vm_limits_init(struct vm *vm); /* of what its QEMU may bring about, for as long as the VM is known */
 /* "nospace on root"; caller frees. */
 char *vm_io_error_text(bool space, const char *node);
 extern const struct qmp_handlers vm_qmp_handlers;
@@ -236,8 +248,10 @@ void vm_waits_end(struct vm *vm);  /* the VM goes away */
 /* --- tell.c --- */
 void vm_tell_state(struct vm *vm, enum vm_state from);
 void vm_tell_health(struct vm *vm, bool well, const char *why);
-/* One record; who and why may be NULL. */
+/* One record; who and why may be NULL. Of those that nobody asked for, some are spared when there are
+ * many: the last one is written in any case, a few seconds later, and says how many they were. */
 void vm_history(struct vm *vm, const char *event, const char *who, const char *why);
+void vm_history_flush(struct vm *vm); /* and stops its timer */
 void vm_history_path(const struct vm *vm, char path[VM_PATH_MAX]); /* below the state directory */
 /* Whom the next change of state is put down to; NULL: nobody. */
 void vm_asked(struct vm *vm, const char *who);

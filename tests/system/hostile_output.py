@@ -167,6 +167,7 @@ STOP, RESUME, RESET = ("STOP", {}), ("RESUME", {}), ("RESET", {"guest": True, "r
 BEHAVIOUR = {
     "chg-toggle": on_monitor(STOP, RESUME),
     "chg-slower": on_monitor(STOP, RESUME, pause=0.01),
+    "chg-patient": on_monitor(STOP, RESUME, pause=0.11),
     "chg-errors": on_monitor(("BLOCK_IO_ERROR", ERROR), STOP, RESUME),
     "chg-balloon": on_monitor(("BALLOON_CHANGE", {"actual": lambda n: n << 20})),
     "chg-agent": on_monitor(("VSERPORT_CHANGE", {"id": "agent0", "open": lambda n: n % 2 == 0})),

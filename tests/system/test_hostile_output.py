@@ -128,6 +128,40 @@ def test_changes_that_nobody_asked_for_cost_the_monitor(hostile, how):
     assert hostile.info(how)["state"] == "stopped"
 
 
+def test_changes_below_the_limit_are_told_in_few_records(hostile):
+    """Those of people all stay, each of theirs; of the others the last one tells how many they were."""
+    make(hostile, "chg-patient")
+    hostile.ok("start", "chg-patient")
+    some_more(hostile, "chg-patient", 45)
+    hostile.ok("reset", "chg-patient")
+    some_more(hostile, "chg-patient", 45)
+    assert hostile.info("chg-patient")["health"] == "ok"
+    hostile.ok("kill", "chg-patient")
+    rows = hostile.eventually(lambda: hostile.rows("history", "chg-patient"), lambda rows: rows[-1]["event"] == "stopped", timeout=15)
+    assert [row["event"] for row in rows if row["who"].startswith("uid 0")] == ["start", "reset", "kill"]
+    assert len(rows) < 65
+    more = sum(int(n) for row in rows for n in re.findall(r"(\d+) more in the seconds before", row["reason"]))
+    assert more + len(rows) > 80
+
+
+def test_hooks_are_not_flooded(hostile):
+    """Four run, one waits and tells the newest; another VM's has its turn."""
+    told, go = os.path.join(hostile.base, "told"), os.path.join(hostile.base, "go")
+    path = hostile.write("hooks.d/all", "#!/bin/sh\necho $1 $2 >>%s\nuntil test -e %s; do sleep 0.1; done\n" % (told, go))
+    os.chmod(path, 0o755)
+    make(hostile, "chg-errors")
+    hostile.micro("good", "deaf", extra="[Lifecycle]\nRestart=no\n")
+    hostile.up("good")
+    hostile.ok("start", "chg-errors")
+    unwell(hostile, "chg-errors")
+    hostile.kill(hostile.info("good")["pid"])
+    hostile.wait_state("good", "stopped")
+    open(go, "w", encoding="utf-8").close()
+    lines = hostile.eventually(lambda: vmk.read_text(told).splitlines(), lambda lines: "good failed" in lines, timeout=20)
+    assert lines.count("chg-errors io-error") <= 5 and lines.count("chg-errors unresponsive") == 1
+    hostile.ok("kill", "chg-errors")
+
+
 @pytest.mark.parametrize("how", ["chg-reset", "chg-report"])
 def test_what_a_guest_may_do_costs_nothing(hostile, how):
     """A guest that resets for ever, or reads a broken disk, keeps its monitor, and nothing is written."""

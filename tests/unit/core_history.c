@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Proves a VM's history: nothing that somebody chose forges a record, it stays below its limit and
- * keeps the newest, and a damaged file costs no more than the damaged lines. */
+ * keeps the newest, what people asked for stays whatever a guest does, and a damaged file costs no more
+ * than the damaged lines. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -142,6 +143,45 @@ static void stays_below_its_limit(void **state)
 	json_decref(t);
 }
 
+/* A guest makes as many as it likes, in a file that an older vmkeep began. */
+static void what_people_asked_for_stays(void **state)
+{
+	static const char *const own[] = { NULL, "", "policy" };
+	static const char begun[] = "vmkeep-history 1\n1.000\tstart\tuid 0 (pid 1)\t\n"
+				    "2.000\trunning\t\t\n3.000\thalf a li";
+	struct history_record r;
+	struct err e = ERR_INIT;
+	json_t *t;
+	size_t rows, asked = 0;
+	double last = 0;
+	int fd = openat(dirfd_, "people", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	(void)state;
+	assert_int_equal(write(fd, begun, sizeof begun - 1), sizeof begun - 1);
+	assert_int_equal(write(fd, "\n", 1), 1);
+	close(fd);
+	for (int i = 0; i < 100000; i++) {
+		r = (struct history_record){ i + 10, i % 2 ? "paused" : "resumed", own[i % 3], "x" };
+		if (i % 1000 == 7)
+			r = (struct history_record){ i + 10, "stop", "uid 1000 (pid 7)", "please" };
+		assert_int_equal(history_append(dirfd_, "people", &r, &e), 0);
+	}
+	t = history_read(dirfd_, "people", 1000000, &e);
+	rows = json_array_size(json_object_get(t, "rows"));
+	for (size_t i = 0; i < rows; i++) {
+		const json_t *row = json_array_get(json_object_get(t, "rows"), i);
+
+		assert_true(json_real_value(json_array_get(row, 0)) > last);
+		last = json_real_value(json_array_get(row, 0));
+		asked += strncmp(cell(t, i, 2), "uid ", 4) == 0;
+	}
+	assert_int_equal(asked, 101);
+	assert_string_equal(cell(t, 0, 1), "start");
+	assert_true(rows > 1000);
+	assert_true(last == 100009);
+	json_decref(t);
+}
+
 static void no_file_no_records(void **state)
 {
 	struct history_record r = { 1, "start", "", "" };
@@ -163,6 +203,7 @@ int main(void)
 		cmocka_unit_test(damaged_lines_are_passed_over),
 		cmocka_unit_test(the_last_ones),
 		cmocka_unit_test(stays_below_its_limit),
+		cmocka_unit_test(what_people_asked_for_stays),
 		cmocka_unit_test(no_file_no_records),
 	};
 
