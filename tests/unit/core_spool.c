@@ -104,7 +104,7 @@ static int file_new(int *writer)
 	return fd;
 }
 
-static bool quiet(const struct reader *r)
+static bool quiet(struct reader *r)
 {
 	return !ev_is_active(&r->spool.timer);
 }
