@@ -117,6 +117,7 @@ struct jail {
 	const char *name;
 	uid_t uid; /* and gid */
 	bool check;   /* look at everything, make nothing, become nothing */
+	bool space;   /* with check: only what the files may grow by */
 	bool running; /* with check: its own QEMU holds the files */
 	const char **argv;
 	int oom_score_adj;
@@ -206,6 +207,11 @@ typedef void jail_warn(const struct jail *j, const char *step, const char *id, c
 
 /* space.c: one for each file system that is too small for what may still be written */
 void space_check(const struct jail *j, jail_warn *warn);
+struct growth {
+	dev_t dev;
+	uint64_t bytes, room; /* it may still grow by; its file system has left */
+};
+bool space_growth(const struct jail *j, const struct jail_file *f, struct growth *g); /* false: unknown */
 
 /* found.c */
 void found_check(const struct jail *j, const struct jail_file *f, jail_warn *warn);

@@ -119,10 +119,8 @@ static int fail(struct jail *j, const char *step, const struct err *e)
 /* What is wrong with a file hides what comes behind; what does not exist yet has nothing behind. */
 static void check_file(struct jail *j, struct jail_file *f)
 {
-	_cleanup_(free_ptr) char *text = xasprintf("%s: %s", f->what, f->shown_path);
 	struct err e = ERR_INIT;
 
-	answer(j->sock, json_pack("{s:o}", "looking", words(text)));
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
 		if (!steps[i].check || !steps[i].file)
 			continue;
@@ -144,13 +142,36 @@ static int run_step(const struct step *s, struct jail *j, struct err *e)
 	return r;
 }
 
+static void tell_looking(const struct jail *j, const struct jail_file *f)
+{
+	_cleanup_(free_ptr) char *text = xasprintf("%s: %s", f->what, f->shown_path);
+
+	answer(j->sock, json_pack("{s:o}", "looking", words(text)));
+}
+
+/* What is wrong with it is told elsewhere. */
+static void tell_growth(struct jail *j, size_t i)
+{
+	struct err e = ERR_INIT;
+	struct growth g;
+
+	tell_looking(j, &j->file[i]);
+	if (file_open(j, &j->file[i], &e) == 0 && space_growth(j, &j->file[i], &g))
+		answer(j->sock, json_pack("{s:{s:I, s:I, s:I, s:I}}", "growth", "file", (json_int_t)i, "dev",
+					(json_int_t)g.dev, "grows", (json_int_t)g.bytes, "room", (json_int_t)g.room));
+}
+
 static int check(struct jail *j)
 {
-	for (size_t i = 0; i < j->n_files; i++) {
+	for (size_t i = 0; j->space && i < j->n_files; i++)
+		tell_growth(j, i);
+	for (size_t i = 0; !j->space && i < j->n_files; i++) {
+		tell_looking(j, &j->file[i]);
 		check_file(j, &j->file[i]);
 		found_check(j, &j->file[i], tell_warning);
 	}
-	space_check(j, tell_warning);
+	if (!j->space)
+		space_check(j, tell_warning);
 	return answer(j->sock, json_pack("{s:{}}", "checked")) < 0;
 }
 

@@ -247,7 +247,7 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 {
 	json_t *argv = NULL, *fds = NULL, *dev = NULL, *paths = NULL, *files = NULL, *group = NULL, *identity = NULL, *o;
 	const char *role = "qemu";
-	int version, kvm = 0, tun = 0, check = 0, running = 0, io_uring = 0, r;
+	int version, kvm = 0, tun = 0, check = 0, space = 0, running = 0, io_uring = 0, r;
 	json_int_t uid;
 	json_error_t je;
 
@@ -256,12 +256,12 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 		return err_set(e, ERR_USAGE, "plan: %s", je.text);
 	j->plan = o;
 	if (json_unpack_ex(o, &je, 0,
-		    "{s:i, s:s, s?s, s:I, s?o, s?o, s:s, s?s, s?b, s?b, s?i, s?b, s?b, s?b, s?s, s?o, s?o, s?o, s?o, s?o !}",
+		    "{s:i, s:s, s?s, s:I, s?o, s?o, s:s, s?s, s?b, s?b, s?i, s?b, s?b, s?b, s?s, s?o, s?o, s?o, s?o, s?o, s?b !}",
 		    "version", &version, "name", &j->name, "role", &role, "uid", &uid, "argv", &argv, "fds",
 		    &fds, "root", &j->root, "image_dir", &j->image_dir, "kvm", &kvm, "tun", &tun,
 		    "oom_score_adj", &j->oom_score_adj, "check", &check, "running", &running, "io_uring",
 		    &io_uring, "modules", &j->modules, "dev", &dev, "paths", &paths, "files", &files, "group", &group,
-		    "identity", &identity) < 0)
+		    "identity", &identity, "space", &space) < 0)
 		return err_set(e, ERR_USAGE, "plan: %s", je.text);
 	if (version != PLAN_VERSION)
 		return err_set(e, ERR_USAGE, "plan: version %d, this vmkeep-jail speaks %d",
@@ -273,6 +273,7 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 		return err_set(e, ERR_USAGE, "plan: no role '%s'", role);
 	j->uid = (uid_t)uid;
 	j->check = check;
+	j->space = space;
 	j->running = running;
 	j->io_uring = io_uring;
 	r = parse_argv(j, argv, e);

@@ -21,6 +21,8 @@
  *
  *   {"looking": "disk 'root': /nfs/a.img"}\n   what takes so long, if it does
  *   {"problem": {"severity": "error", "class", "desc", "hint", "step", "id"}}\n
+ *   {"growth": {"file": 0, "dev": 1, "grows": bytes, "room": bytes}}\n   with "space", in place of problems:
+ *                                          what a file may still grow by, and its file system has left
  *   {"checked": {}}\n                        all was looked at
  *
  * Plan, version 1:
@@ -32,7 +34,7 @@
  *   root: directory where the private root is mounted (exists, root's own; the host does not see it),
  *   image_dir: for paths with beneath,
  *   kvm: bool (device node wanted), tun: false, oom_score_adj: int,
- *   check: bool, running: bool (others, its own QEMU above all, may hold its files),
+ *   check: bool, space: bool, running: bool (others, its own QEMU above all, may hold its files),
  *   io_uring: bool (a disk with AIO=io_uring: the filter lets these calls through),
  *   modules: "/var/run/qemu/VERSION" (QEMU looks there first for what it loads as it runs: once its package
  *            was upgraded, what lies in /usr is another version's, and makes it abort),

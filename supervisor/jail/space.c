@@ -14,10 +14,8 @@
 
 enum { BLOCK = 512 };
 
-struct growth {
-	dev_t dev;
-	int fd;
-	uint64_t bytes;
+struct space_sum {
+	struct growth g;
 	const struct jail_file *first;
 };
 
@@ -36,48 +34,55 @@ static uint64_t may_grow(const struct jail_file *f)
 	return size > has ? size - has : 0;
 }
 
-static void add(struct growth *g, size_t *n, const struct jail *j, const struct jail_file *f)
+bool space_growth(const struct jail *j, const struct jail_file *f, struct growth *g)
 {
-	uint64_t bytes = may_grow(f);
 	int fd = f->fd >= 0 ? f->fd : j->image_dir_fd;
+	struct statvfs v;
 	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || fstatvfs(fd, &v) < 0)
+		return false;
+	*g = (struct growth){ st.st_dev, may_grow(f), (uint64_t)v.f_bavail * v.f_frsize };
+	return true;
+}
+
+static void add(struct space_sum *sum, size_t *n, const struct jail *j, const struct jail_file *f)
+{
+	struct growth g;
 	size_t i = 0;
 
-	if (!bytes || fd < 0 || fstat(fd, &st) < 0)
+	if (!space_growth(j, f, &g) || !g.bytes)
 		return;
-	while (i < *n && g[i].dev != st.st_dev)
+	while (i < *n && sum[i].g.dev != g.dev)
 		i++;
 	if (i == *n)
-		g[(*n)++] = (struct growth){ st.st_dev, fd, 0, f };
-	g[i].bytes = g[i].bytes + bytes < bytes ? UINT64_MAX : g[i].bytes + bytes;
+		sum[(*n)++] = (struct space_sum){ g, f };
+	else
+		sum[i].g.bytes =
+			sum[i].g.bytes + g.bytes < g.bytes ? UINT64_MAX : sum[i].g.bytes + g.bytes;
 }
 
 void space_check(const struct jail *j, jail_warn *warn)
 {
-	struct growth *g = xcalloc(j->n_files, sizeof *g);
+	struct space_sum *sum = xcalloc(j->n_files + 1, sizeof *sum);
 	char more[16], left[16];
-	struct statvfs v;
 	size_t n = 0;
 
 	for (size_t i = 0; i < j->n_files; i++)
-		add(g, &n, j, &j->file[i]);
+		add(sum, &n, j, &j->file[i]);
 	for (size_t i = 0; i < n; i++) {
+		const struct jail_file *f = sum[i].first;
 		struct err e = ERR_INIT;
-		uint64_t room;
 
-		if (fstatvfs(g[i].fd, &v) < 0)
-			continue;
-		room = (uint64_t)v.f_bavail * v.f_frsize;
-		if (room >= g[i].bytes)
+		if (sum[i].g.room >= sum[i].g.bytes)
 			continue;
 		err_set(&e, ERR_NO_RESOURCES,
-			"%s: %s may still grow by %s, and its file system has %s left",
-			g[i].first->what, g[i].first->shown_path,
-			text_size(more, sizeof more, g[i].bytes),
-			text_size(left, sizeof left, room));
+			"%s: %s may still grow by %s, and its file system has %s left", f->what,
+			f->shown_path, text_size(more, sizeof more, sum[i].g.bytes),
+			text_size(left, sizeof left, sum[i].g.room));
 		err_hint(&e,
 			"make room there, or move the image: a guest whose disk cannot grow is paused");
-		warn(j, "space", g[i].first->id, &e);
+		warn(j, "space", f->id, &e);
 	}
-	free(g);
+	free(sum);
 }

@@ -25,6 +25,7 @@ struct vm_check {
 	struct vm *vm; /* a copy of the one under way */
 	struct check_files files; /* of all, until what they claim both was found */
 	struct check_jail *jail;
+	struct check_space *space;
 	const struct probe *probe;
 	bool kvm_asked; /* kvm_asked: once per check, for its failure takes seconds */
 	struct err kvm;
@@ -183,6 +184,8 @@ static void on_file(void *data, const json_t *problem, const struct err *e)
 		add_error(c, vm, NULL, e);
 	if (problem)
 		return;
+	if (e)
+		check_space_skip(c->space, c->name[c->next]);
 	c->jail = NULL;
 	c->next++;
 	check_next(c);
@@ -235,7 +238,7 @@ static bool look_at_files(struct vm_check *c, struct vm *vm)
 		plan = make_plan(c, vm, &e);
 	vm->daemon->vms->uid_next = uid_next;
 	if (plan)
-		c->jail = check_jail_run(vm, plan, on_file, c, &e);
+		c->jail = check_jail_run(c->daemon, vm->name, plan, on_file, c, &e);
 	if (!c->jail)
 		add_error(c, vm, NULL, &e);
 	return c->jail;
@@ -346,7 +349,7 @@ static void check_next(struct vm_check *c)
 	const char *binary;
 
 	if (!take_next(c)) {
-		c->done(c->data);
+		check_space_run(c->space, c->rows, c->done, c->data);
 		return;
 	}
 	c->probe = NULL;
@@ -369,6 +372,7 @@ struct vm_check *vm_check_new(struct daemon *d, const char *name, json_t *rows,
 		c->name[c->n++] = xstrdup(name);
 	for (size_t i = 0; !name && i < c->files.vms.n; i++)
 		c->name[c->n++] = xstrdup(c->files.vms.vm[i]->name);
+	c->space = check_space_new(d, c->files.vms.vm, c->files.vms.n, name);
 	return c;
 }
 
@@ -385,6 +389,7 @@ void vm_check_free(struct vm_check *c)
 		return;
 	probes_forget(c->daemon->probes, c);
 	check_jail_cancel(c->jail);
+	check_space_free(c->space);
 	check_files_release(&c->files);
 	if (c->vm)
 		vm_free(c->vm);

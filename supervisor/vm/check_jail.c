@@ -48,7 +48,7 @@ static void jail_free(struct check_jail *j)
 static void take_line(struct check_jail *j, const char *line, size_t len)
 {
 	json_t *doc = json_loadb(line, len, 0, NULL);
-	const json_t *problem = json_object_get(doc, "problem"),
+	const json_t *problem = json_object_get(doc, "problem"), *growth = json_object_get(doc, "growth"),
 		     *error = json_object_get(doc, "error");
 	const char *looking = json_string_value(json_object_get(doc, "looking"));
 
@@ -60,8 +60,8 @@ static void take_line(struct check_jail *j, const char *line, size_t len)
 		confine_error(error, &j->error);
 	if (json_object_get(doc, "checked"))
 		j->complete = true;
-	if (problem && j->tell)
-		j->tell(j->data, problem, NULL);
+	if ((problem || growth) && j->tell)
+		j->tell(j->data, problem ? problem : growth, NULL);
 	json_decref(doc);
 }
 
@@ -133,10 +133,10 @@ void check_jail_cancel(struct check_jail *j)
 	pidfd_send_signal(j->pidfd, SIGKILL, NULL, 0);
 }
 
-static int start(struct check_jail *j, const struct vm *vm, const char *plan, struct err *e)
+static int start(struct check_jail *j, const struct daemon *d, const char *name, const char *plan, struct err *e)
 {
 	_cleanup_(close_fd) int null = open("/dev/null", O_RDWR | O_CLOEXEC), theirs = -1;
-	const char *argv[] = { vm->daemon->jail, vm->name, NULL };
+	const char *argv[] = { d->jail, name, NULL };
 	size_t len = strlen(plan);
 	int pair[2], r;
 	pid_t pid;
@@ -156,11 +156,11 @@ static int start(struct check_jail *j, const struct vm *vm, const char *plan, st
 }
 
 struct check_jail *check_jail_run(
-	const struct vm *vm, const char *plan, check_jail_fn *tell, void *data, struct err *e)
+	struct daemon *d, const char *name, const char *plan, check_jail_fn *tell, void *data, struct err *e)
 {
 	struct check_jail *j = xcalloc(1, sizeof *j);
 
-	*j = (struct check_jail){ .ev = vm->daemon->loop.ev,
+	*j = (struct check_jail){ .ev = d->loop.ev,
 		.sock = -1,
 		.pidfd = -1,
 		.text = BUF_MAX(ANSWER_MAX),
@@ -169,7 +169,7 @@ struct check_jail *check_jail_run(
 	ev_init(&j->answers, on_answers);
 	ev_init(&j->exited, on_exited);
 	ev_timer_init(&j->deadline, on_deadline, patience, 0);
-	if (start(j, vm, plan, e) < 0) {
+	if (start(j, d, name, plan, e) < 0) {
 		jail_free(j);
 		return NULL;
 	}

@@ -94,6 +94,36 @@ def test_room_that_images_may_need(daemon):
         daemon.exec("umount", "-l", daemon.images)
 
 
+def test_room_that_all_images_may_need_together(daemon):
+    """Each alone finds room enough, all together do not: told once, and for one VM where its own image lies."""
+    daemon.exec("mount", "-t", "tmpfs", "-o", "size=8m", "none", daemon.images)
+    try:
+        for name in "ab":
+            daemon.write(name + ".vm", vm(name + ".qcow2", "Size=4M\n"))
+        assert problems(daemon, code=0) == [] == problems(daemon, "a", code=0)
+        daemon.write("c.vm", vm("c.raw", "Size=3M\n"))
+        os.rename(daemon.image("outside.raw"), daemon.base + "/outside.raw")  # below the mount
+        daemon.write("d.vm", vm(daemon.base + "/outside.raw"))
+        row, = problems(daemon, code=0)
+        assert row["severity"] == "warning" and "the images of 3 VMs" in row["reason"]
+        assert "may together still grow by 11M" in row["reason"] and "not be looked at" not in row["reason"]
+        for name in "abc":
+            row = only(daemon, name, "warning")
+            assert row["file"].endswith("/%s.vm" % name) and "disk 'root': the images of 3 VMs" in row["reason"]
+            assert row["reason"].endswith("; 1 more could not be looked at"), "what lies elsewhere"
+        assert problems(daemon, "d", code=0) == []
+        daemon.exec("sh", "-c", "truncate -s 2M $0 && dd if=/dev/zero of=$0 bs=1M count=2 conv=notrunc 2>&1",
+                    daemon.images + "/c.raw")
+        daemon.write("b.vm", vm("b.qcow2", "Size=3M\n"))  # 4M and 3M, and 6M are left
+        daemon.ok("reload")
+        assert "may together still grow by 7M" in only(daemon, "a", "warning")["reason"]
+        os.unlink(os.path.join(daemon.config, "b.vm"))
+        daemon.ok("reload")
+        assert problems(daemon, "a", code=0) == []
+    finally:
+        daemon.exec("umount", "-l", daemon.images)
+
+
 def test_memory(daemon):
     """F96: refused before the spawn, with the figures and the cure."""
     daemon.image("a.raw")

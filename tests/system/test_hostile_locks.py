@@ -69,9 +69,11 @@ def test_a_taken_over_qemu(hostile, shown):
     hostile.ok("start", "locks")
     found = json.loads(hostile.console("locks").until(r"\{.*\}\r?\n", 60).group())
     assert found["locked"] > 20
+    assert found["project"][0] == "EPERM" and "done" not in found["project"], "it leaves no quota"
     for path in (folder + "/base.raw", folder + "/cd.iso"):
         one = found["files"][path]
         assert one["read locks"] == ["done"] and one["write lock"] == "EBADF", (path, one)
+        assert one["leases"] == ["EPERM"] * 2, one
         assert one["writable"] in ("EROFS", "EACCES"), one
     everything_starts(hostile, folder)
     assert hostile.info("locks")["state"] == "running"
