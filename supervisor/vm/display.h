@@ -3,8 +3,9 @@
  * supervisor/vm/display.h - the ways to a guest's screen
  *
  * QEMU has no VNC listener: the daemon listens (RUN/vms/NAME/vnc.sock, or TCP as configured) and hands
- * each connection over by getfd and add_client. So no port clashes inside QEMU, and each connection
- * has a known peer.
+ * each connection over by getfd and add_client; of a TCP one only the end of a socket pair, see relay.h.
+ * So no port clashes inside QEMU, each connection has a known peer, and nothing of the host's network is
+ * in the jail.
  */
 #ifndef SUPERVISOR_VM_DISPLAY_H
 #define SUPERVISOR_VM_DISPLAY_H

@@ -64,6 +64,13 @@ def internet(host, port):
     return struct.pack("=H", socket.AF_INET) + struct.pack(">H", port) + socket.inet_aton(host) + bytes(8)
 
 
+def interfaces(s, request):
+    """The network that a socket was made in answers, whatever the socket is."""
+    buffer = h.ctypes.create_string_buffer(4096)
+    listing = h.ctypes.create_string_buffer(struct.pack("=iiQ", len(buffer), 0, h.ctypes.addressof(buffer)))
+    return h.call(16, s.fileno(), request, h.ctypes.addressof(listing))
+
+
 def tricks(s):
     """The client has sent: port of a service on the host's loopback, blank, an address outside, its port."""
     first = s.recv(4096)
@@ -77,6 +84,7 @@ def tricks(s):
             "unix": raw(connect, s, struct.pack("=H", socket.AF_UNIX) + b"\0vmkeep-test-%d" % int(port)),
             "bind internet": raw(bind, s, internet("0.0.0.0", 6666)),
             "bind abstract": raw(bind, s, struct.pack("=H", socket.AF_UNIX) + b"\0vmkeep-taken"),
+            "interfaces": interfaces(s, 0x8912), "interfaces, long": interfaces(s, 0x8912 | 1 << 32),
             "listen": h.attempt(s.listen), "accept": h.attempt(s.accept)}
         tried[turn]["unspec"] = raw(connect, s, struct.pack("=H", socket.AF_UNSPEC) + bytes(14))
     rights = h.attempt(socket.send_fds, s, [b"rights"], [0, s.fileno(), h.CONSOLE])
