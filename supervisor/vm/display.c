@@ -212,6 +212,7 @@ static void refuse(int fd, const char *why)
 struct client {
 	struct display *display;
 	int fd;
+	char name[32];	/* that QEMU knows it by in between */
 	unsigned waits; /* for QEMU's answer, for the relay */
 };
 
@@ -240,21 +241,24 @@ static bool client_refused(struct client *c, const struct err *e)
 
 static void on_added(void *data, const json_t *result, const struct err *e)
 {
+	struct client *c = data;
+
 	(void)result;
-	client_refused(data, e);
-	client_unwait(data);
+	if (client_refused(c, e) && c->display->fd >= 0 && c->display->vm->qmp)
+		qmp_call(c->display->vm->qmp, "closefd", json_pack("{s:s}", "fdname", c->name), -1, VM_QMP_SECONDS,
+			NULL, NULL);
+	client_unwait(c);
 }
 
 /* getfd and add_client go out together: when the first fails, so does the second. */
 static void hand_over(struct client *c)
 {
 	struct vm *vm = c->display->vm;
-	char name[32];
 
-	snprintf(name, sizeof name, "vnc-%u", ++c->display->serial);
-	qmp_call(vm->qmp, "getfd", json_pack("{s:s}", "fdname", name), c->fd, VM_QMP_SECONDS, NULL, NULL);
+	snprintf(c->name, sizeof c->name, "vnc-%u", ++c->display->serial);
+	qmp_call(vm->qmp, "getfd", json_pack("{s:s}", "fdname", c->name), c->fd, VM_QMP_SECONDS, NULL, NULL);
 	qmp_call(vm->qmp, "add_client",
-		json_pack("{s:s, s:s, s:b}", "protocol", "vnc", "fdname", name, "skipauth", !vm->running.password),
+		json_pack("{s:s, s:s, s:b}", "protocol", "vnc", "fdname", c->name, "skipauth", !vm->running.password),
 		-1, VM_QMP_SECONDS, on_added, c);
 }
 
@@ -262,7 +266,7 @@ static void hand_over(struct client *c)
 static void on_counted(void *data, const json_t *result, const struct err *e)
 {
 	struct client *c = data;
-	const size_t n = json_array_size(json_object_get(result, "clients"));
+	const size_t n = json_array_size(json_object_get(json_array_get(result, 0), "clients"));
 	struct vm *vm = c->display->fd >= 0 ? c->display->vm : NULL;
 
 	if (!client_refused(c, e)) {
@@ -285,7 +289,8 @@ static const char *not_now(const struct display *d)
 static void on_local(struct client *c, int fd)
 {
 	c->fd = fd;
-	qmp_call(c->display->vm->qmp, "query-vnc", NULL, -1, VM_QMP_SECONDS, on_counted, c);
+	/* query-vnc tells of none where there is no listener */
+	qmp_call(c->display->vm->qmp, "query-vnc-servers", NULL, -1, VM_QMP_SECONDS, on_counted, c);
 }
 
 /* QEMU never has the TCP connection: with it it could be anywhere in the host's network. */

@@ -164,6 +164,29 @@ def test_refused_politely_while_qemu_hangs(daemon):
     clients[0].open()
 
 
+def test_clients_of_the_socket_are_counted(daemon):
+    """By QEMU, which alone knows when one has left."""
+    daemon.micro("a", "deaf")
+    daemon.up("a").end()
+    clients = []
+    for _ in range(32):
+        clients.append(vnc(daemon, "a"))
+        clients[-1].open()
+    with vnc(daemon, "a").socket as late:
+        said = late.recv(4096)
+    assert said.startswith(b"RFB 003.003\n") and said.endswith(b"too many clients are connected"), said
+    clients.pop().close()
+
+    def comes_in():
+        client = vnc(daemon, "a")
+        if client.version() == b"RFB 003.008\n":
+            return client
+        return client.close()
+    daemon.eventually(comes_in, bool).close()
+    for client in clients:
+        client.close()
+
+
 def test_no_display(daemon):
     daemon.micro("a", "deaf", extra="[Display]\nType=none\n")
     daemon.up("a")
