@@ -5,9 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include "base/mem.h"
 
@@ -106,15 +104,17 @@ int file_mkdirs(const char *path, mode_t mode, struct err *e)
 
 int file_mkdir_private(int dirfd, const char *name, struct err *e)
 {
-	/* what lies behind a mount may not answer: it is not entered */
-	struct open_how how = { .flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
-		.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS };
 	_cleanup_(close_fd) int fd = -1;
+	struct statx sx;
 	struct stat st;
 
 	if (mkdirat(dirfd, name, 0700) < 0 && errno != EEXIST)
 		return err_errno(e, "make directory '%s'", name);
-	fd = (int)syscall(SYS_openat2, dirfd, name, &how, sizeof how);
+	/* what lies behind a mount may not answer: it is neither asked nor entered */
+	if (statx(dirfd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, 0, &sx) < 0 ||
+		(sx.stx_attributes & STATX_ATTR_MOUNT_ROOT))
+		return 0;
+	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0 || !(st.st_mode & 077))
 		return 0;
 	return fchmod(fd, 0700) < 0 ? err_errno(e, "change the mode of directory '%s'", name) : 0;

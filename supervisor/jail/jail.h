@@ -171,6 +171,9 @@ int paths_open(struct jail *j, struct err *e);
 /* path.c */
 const char *path_shown(const char *path); /* the end of a very long one, so that the reason fits */
 int path_openat2(int dir, const char *path, int flags, uint64_t resolve);
+/* The same by hand: O_PATH, or a directory for reading; links by their text; beneath a directory, in a
+ * root, or neither. */
+int path_walk(int root, const char *path, int flags, uint64_t resolve);
 /* Opens (O_PATH) what root named outside of the image directory. *link: who owns the symbolic links that
  * were followed, PATH_ROOT where only root's were; PATH_SEVERAL is nobody. -1 with errno on failure. */
 int path_open_outside(const char *path, uid_t *link);

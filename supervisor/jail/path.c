@@ -16,15 +16,8 @@ enum { SHOWN_MAX = 400, LINKS_MAX = 40 };
 
 const uint64_t path_beneath = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
 
-int path_openat2(int dir, const char *path, int flags, uint64_t resolve)
-{
-	struct open_how how = { .flags = (unsigned int)(flags | O_CLOEXEC), .resolve = resolve };
-
-	return (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
-}
-
 /* Goes on with where a link leads: its text, then what came behind it in *rest. The new *rest or -1. */
-static int follow(int link, char **rest, const char *behind)
+static int path_follow(int link, char **rest, const char *behind)
 {
 	char target[PATH_MAX];
 	ssize_t n = readlinkat(link, "", target, sizeof target - 1);
@@ -37,6 +30,118 @@ static int follow(int link, char **rest, const char *behind)
 	free(*rest);
 	*rest = whole;
 	return 0;
+}
+
+static bool path_is_same(int a, int b)
+{
+	struct stat x, y;
+
+	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+static int path_fail(int *dir, int error)
+{
+	close_fd(dir);
+	errno = error;
+	return -1;
+}
+
+/* The descriptor that a path ends in, as flags want it: for reading, only directories. */
+static int path_finish(int *dir, int flags)
+{
+	struct stat st;
+	int fd;
+
+	if (fstat(*dir, &st) < 0)
+		return path_fail(dir, errno);
+	if ((flags & O_DIRECTORY) && !S_ISDIR(st.st_mode))
+		return path_fail(dir, ENOTDIR);
+	if (flags & O_PATH)
+		return *dir;
+	fd = openat(*dir, ".", flags | O_CLOEXEC);
+	close_fd(dir);
+	return fd;
+}
+
+/* One part further, "" for none of them so far; without links the way up is the way down again, but for the
+ * last part. */
+static int path_step(int root, int dir, int top, const char *part, uint64_t resolve, char *done)
+{
+	const bool up = streq(part, "..");
+	char *slash;
+
+	if (streq(part, "."))
+		return fcntl(dir, F_DUPFD_CLOEXEC, 0);
+	if (up && path_is_same(dir, top)) {
+		errno = EXDEV;
+		return resolve & RESOLVE_BENEATH ? -1 : fcntl(top, F_DUPFD_CLOEXEC, 0);
+	}
+	if (!(resolve & RESOLVE_BENEATH))
+		return openat(dir, part, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (!up) {
+		strcat(strcat(done, *done ? "/" : ""), part);
+		return openat(dir, part, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	}
+	slash = strrchr(done, '/');
+	*(slash ? slash : done) = '\0';
+	return path_walk(root, *done ? done : ".", O_PATH | O_DIRECTORY, resolve);
+}
+
+/* Part by part: what is opened is never left again but by the links' own text, so nothing that is renamed
+ * meanwhile leads elsewhere. */
+int path_walk(int root, const char *path, int flags, uint64_t resolve)
+{
+	const bool beneath = resolve & RESOLVE_BENEATH, inside = resolve & RESOLVE_IN_ROOT;
+	_cleanup_(close_fd) int top = inside || beneath ? openat(root, ".", O_PATH | O_CLOEXEC)
+							: open("/", O_PATH | O_CLOEXEC);
+	int dir = !inside && !beneath && *path != '/' ? openat(root, ".", O_PATH | O_CLOEXEC)
+						       : fcntl(top, F_DUPFD_CLOEXEC, 0);
+	_cleanup_(free_ptr) char *rest = xstrdup(path), *done = xcalloc(1, strlen(path) + 2);
+	int links = 0;
+
+	if (dir >= 0 && (!*path || (beneath && *path == '/')))
+		return path_fail(&dir, *path ? EXDEV : ENOENT);
+	for (char *at = rest + strspn(rest, "/"); dir >= 0 && *at; at += strspn(at, "/")) {
+		const size_t len = strcspn(at, "/");
+		const bool last = !at[len + strspn(at + len, "/")];
+		_cleanup_(free_ptr) char *part = xstrndup(at, len);
+		_cleanup_(close_fd) int next = -1;
+		struct stat st;
+
+		next = path_step(root, dir, top, part, resolve, done);
+		if (next < 0 || fstat(next, &st) < 0)
+			return path_fail(&dir, errno);
+		if (S_ISLNK(st.st_mode) && !(last && !at[len] && flags & O_NOFOLLOW)) {
+			if (resolve & RESOLVE_NO_SYMLINKS || ++links > LINKS_MAX)
+				return path_fail(&dir, ELOOP);
+			if (path_follow(next, &rest, at + len) < 0)
+				return path_fail(&dir, errno);
+			at = rest;
+			if (*rest != '/')
+				continue;
+			close(dir);
+			dir = fcntl(top, F_DUPFD_CLOEXEC, 0);
+			continue;
+		}
+		if (S_ISLNK(st.st_mode) && !(flags & O_PATH))
+			return path_fail(&dir, ELOOP);
+		if (at[len] && !S_ISDIR(st.st_mode))
+			return path_fail(&dir, ENOTDIR);
+		close(dir);
+		dir = steal_fd(&next);
+		at += len;
+	}
+	return dir < 0 ? -1 : path_finish(&dir, flags);
+}
+
+/* A service manager's filter may refuse it to all it starts, as systemd's RestrictSUIDSGID= does, because
+ * it cannot look into its argument. */
+int path_openat2(int dir, const char *path, int flags, uint64_t resolve)
+{
+	struct open_how how = { .flags = (unsigned int)(flags | O_CLOEXEC), .resolve = resolve };
+	const int fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
+
+	return fd < 0 && errno == ENOSYS ? path_walk(dir, path, flags, resolve) : fd;
 }
 
 static void note_owner(uid_t *link, uid_t owner)
@@ -66,7 +171,7 @@ int path_open_outside(const char *path, uid_t *link)
 			note_owner(link, st.st_uid);
 			if (++links > LINKS_MAX)
 				errno = ELOOP;
-			if (links > LINKS_MAX || follow(next, &rest, at + len) < 0)
+			if (links > LINKS_MAX || path_follow(next, &rest, at + len) < 0)
 				close_fd(&dir);
 			close(next);
 			if (dir >= 0 && rest[0] == '/') {
