@@ -71,6 +71,19 @@ static int move_high(const struct child_fd *fds, size_t n, struct child_fd *high
 	return 0;
 }
 
+/* A daemon that memory pressure spares starts helpers that it does not. */
+static void child_mortal(void)
+{
+	const int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+	char sign = '0';
+
+	if (fd < 0)
+		return;
+	if (read(fd, &sign, 1) == 1 && sign == '-' && write(fd, "0", 1) != 1)
+		dprintf(STDERR_FILENO, "oom_score_adj: %s\n", strerror(errno));
+	close(fd);
+}
+
 /* What the child does before exec: system calls only. */
 _Noreturn static void become(const char *const *argv, const char *const *envp,
 	const struct child_fd *fds, size_t n_fds)
@@ -80,6 +93,7 @@ _Noreturn static void become(const char *const *argv, const char *const *envp,
 	int last = STDERR_FILENO;
 
 	setsid();
+	child_mortal();
 	/* where we were started may be gone, or not be there for a helper to see */
 	if (chdir("/") < 0)
 		_exit(CHILD_NOT_RUN);

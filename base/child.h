@@ -2,8 +2,8 @@
 /*
  * base/child.h - a helper program: argv, text on stdin, bounded output, a deadline, one completion
  *
- * For nft, dnsmasq --test, qemu-img, hooks. The child gets its own session, default signals and no
- * descriptor but 0, 1 and 2. Long-lived children (QEMU, dnsmasq) are spawned with child_spawn()
+ * For nft, dnsmasq --test, qemu-img, hooks. The child gets its own session, default signals, no
+ * protection from the OOM killer and no descriptor but 0, 1 and 2. Long-lived children (QEMU, dnsmasq) are spawned with child_spawn()
  * and watched by their owner through the pidfd.
  */
 #ifndef BASE_CHILD_H

@@ -68,7 +68,7 @@ def test_a_restart_spares_guests():
     assert service["KillMode"] == "process"
     assert service["ExecReload"] == "/bin/kill -HUP $MAINPID"
     for key in service:
-        assert not key.startswith(("Protect", "Private", "Restrict")), key
+        assert not key.startswith(("Protect", "Private", "RestrictN", "RestrictA", "RestrictF")), key
         assert key not in ("Delegate", "RuntimeDirectory", "SystemCallFilter", "DevicePolicy", "NoNewPrivileges"), key
 
 
