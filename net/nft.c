@@ -9,7 +9,19 @@ static const char nat[] =
 	"\t\tip saddr $subnet ip daddr != $subnet masquerade\n"
 	"\t}\n";
 
-/* 8192 connections through the host for each guest address. With br_netfilter frames from guest to
+/* A source that is not of this network is never answered, not even by a refusal: it would go to whom
+ * the source belongs to. Here, since what has no route is refused before any other hook; by the bridge's
+ * MAC, since with br_netfilter frames from guest to guest pass here too. And with that, what goes to all
+ * would become a connection before any rule can refuse it. */
+static const char prerouting[] =
+	"\tchain filter_prerouting {\n"
+	"\t\ttype filter hook prerouting priority raw; policy accept;\n"
+	"\t\tiifname $br meta pkttype { broadcast, multicast } notrack\n"
+	"\t\tiifname $br ether daddr $mac meta nfproto ipv6 drop\n"
+	"\t\tiifname $br ether daddr $mac ip saddr != { 0.0.0.0, $subnet } drop\n"
+	"\t}\n";
+
+/* 8192 connections with and through the host for each guest address. With br_netfilter frames from guest to
  * guest pass here too: bridge to bridge comes first. */
 static const char forward[] =
 	"\tset connections {\n"
@@ -20,24 +32,32 @@ static const char forward[] =
 	"\tchain filter_forward {\n"
 	"\t\ttype filter hook forward priority filter; policy accept;\n"
 	"\t\tiifname $br oifname $br accept\n"
+	"\t\tiifname $br meta nfproto ipv6 drop\n"
+	"\t\tiifname $br ip saddr != $subnet drop\n"
 	"\t\tiifname $br ip daddr { 127.0.0.0/8, 169.254.0.0/16 } reject\n"
 	"\t\tiifname $br ct original ip daddr { 127.0.0.0/8, 169.254.0.0/16 } reject\n"
-	"\t\tiifname $br ip saddr != $subnet reject\n"
 	"\t\tiifname $br ct state new add @connections { ip saddr ct count over 8192 } reject\n"
-	"\t\tiifname $br ip saddr $subnet accept\n"
+	"\t\tiifname $br accept\n"
 	"\t\toifname $br ip daddr $subnet ct state established,related accept\n"
-	"\t\tiifname $br reject\n"
 	"\t\toifname $br reject\n"
 	"\t}\n";
 
 static const char input[] = "\tchain filter_input {\n"
 			    "\t\ttype filter hook input priority filter; policy accept;\n"
 			    "\t\tiifname != $br accept\n"
-			    "\t\tct state established,related accept\n"
-			    "\t\tip daddr $self icmp type echo-request accept\n";
+			    "\t\tmeta nfproto ipv6 drop\n"
+			    "\t\tip saddr != { 0.0.0.0, $subnet } drop\n"
+			    "\t\tct state established,related accept\n";
 
-/* A DHCP client asks everybody, and to renew only the host. */
-static const char input_dhcp[] = "\t\tip daddr { 255.255.255.255, $self } udp dport 67 accept\n";
+/* A client asks everybody, and to renew only the host; who has no address may do nothing else. Before the
+ * limit: all without an address are one to it. */
+static const char input_dhcp[] =
+	"\t\tip daddr { 255.255.255.255, $self } udp sport 68 udp dport 67 accept\n";
+static const char input_limit[] =
+	"\t\tip saddr 0.0.0.0 drop\n"
+	"\t\tmeta pkttype != host drop\n"
+	"\t\tct state new add @connections { ip saddr ct count over 8192 } drop\n"
+	"\t\tip daddr $self icmp type echo-request accept\n";
 static const char input_dns[] = "\t\tip daddr $self meta l4proto { tcp, udp } th dport 53 accept\n";
 static const char input_rest[] = "\t\treject\n\t}\n";
 
@@ -64,15 +84,15 @@ int nft_taps(struct buf *b, const char *table)
 
 int nft_rules(struct buf *b, const struct nft_network *n)
 {
-	const char *const part[] = { nat, forward, input, n->dhcp ? input_dhcp : "",
+	const char *const part[] = { nat, prerouting, forward, input, n->dhcp ? input_dhcp : "", input_limit,
 		n->dns ? input_dns : "", input_rest, "}\n" };
-	char net[NET_IP_TEXT], host[NET_IP_TEXT];
+	char net[NET_IP_TEXT], host[NET_IP_TEXT], mac[NET_MAC_TEXT];
 	int r;
 
 	net_ip(net, n->address & net_mask(n->prefix), n->prefix);
 	net_ip(host, n->address, 0);
-	r = buf_printf(b, "define br = \"%s\"\ndefine subnet = %s\ndefine self = %s\n", n->bridge,
-		net, host);
+	r = buf_printf(b, "define br = \"%s\"\ndefine mac = %s\ndefine subnet = %s\ndefine self = %s\n",
+		n->bridge, net_mac(mac, n->mac), net, host);
 	if (r == 0)
 		r = nft_delete(b, n->table);
 	if (r == 0)

@@ -4,7 +4,8 @@
  *
  * One table per network, replaced whole in one transaction. Guests reach the world behind the
  * host's addresses and each other; on the host only DHCP, DNS and ping of the bridge's own address;
- * never 127.0.0.0/8 or 169.254.0.0/16 through it; nobody outside opens a connection to them.
+ * never 127.0.0.0/8 or 169.254.0.0/16 through it; nobody outside opens a connection to them. A source
+ * address that is not of the network gets no answer.
  */
 #ifndef NET_NFT_H
 #define NET_NFT_H
@@ -14,6 +15,7 @@
 
 struct nft_network {
 	const char *table, *bridge;
+	uint8_t mac[ETH_ALEN];
 	uint32_t address; /* of the host in it */
 	unsigned prefix;
 	bool dhcp, dns;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guest's process has ended: whatever else is in its control group is killed, and the group removed.
- * Killing is over at once where the kernel has cgroup.kill (v2, 5.14); elsewhere process by process, again
- * until none is left. Those who die take a moment, so a timer looks again; the next start calls it off.
+ * A guest's process has ended: whatever else is in its control group is killed, and the group
+ * removed. Killing is over at once where the kernel has cgroup.kill (v2, 5.14); elsewhere process
+ * by process, again until none is left. Those who die take a moment, so a timer looks again; the
+ * next start calls it off.
  *
  * Only ever a group that is named after the VM, see cgroups_find(), and never one that we are in.
  */
@@ -57,7 +58,8 @@ static bool end_has(const struct end_pids *p, pid_t pid)
 	return false;
 }
 
-/* A number that was listed before its pidfd was opened and still is after it is no other process's. */
+/* A number that was listed before its pidfd was opened and still is after it is no other process's.
+ */
 static void end_kill_each(int dir, const struct end_pids *p)
 {
 	int pidfd[END_PIDS_MAX];
@@ -126,7 +128,8 @@ static bool end_try(const struct cgroups *c, const char *vm, bool first)
 	}
 	/* systemd removes it */
 	for (size_t i = 0; i < c->scopes; i++) {
-		_cleanup_(free_ptr) char *path = xasprintf("%s/%s-%s.scope", c->scope[i], c->prefix, vm);
+		_cleanup_(free_ptr) char *path =
+			xasprintf("%s/%s-%s.scope", c->scope[i], c->prefix, vm);
 
 		done &= end_kill(vm, path, first);
 	}

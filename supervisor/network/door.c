@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The door: a tap of ours that is on no bridge is an interface of the host, and one rule drops what comes
- * in by it (net/nft.h). Its table is there before a tap can be up, as long as one is there or a network
- * stands, so that a start waits for it once, and goes with the last; it stays while no daemon runs.
+ * The door: a tap of ours that is on no bridge is an interface of the host, and one rule drops what
+ * comes in by it (net/nft.h). Its table is there before a tap can be up, as long as one is there or
+ * a network stands, so that a start waits for it once, and goes with the last; it stays while no
+ * daemon runs.
  *
  * A network's own load brings the table along, a network that is the last takes it along. Otherwise
  * one nft at a time runs here. RUN/networks/door says that there may be a table to remove.
@@ -66,7 +67,8 @@ bool door_take(struct network *n, struct buf *text)
 {
 	struct door *d = &n->ns->door;
 
-	if (!d->marked || door_is_needed(n->ns, n) || (d->state != DOOR_OPEN && d->state != DOOR_SHUT))
+	if (!d->marked || door_is_needed(n->ns, n) ||
+		(d->state != DOOR_OPEN && d->state != DOOR_SHUT))
 		return false;
 	nft_delete(text, d->table);
 	d->state = DOOR_OPENING;

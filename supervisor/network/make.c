@@ -27,13 +27,16 @@ int network_ip_forward(bool on, struct err *e)
 	return r < 0 ? err_errno(e, "set ip_forward to %d", on) : 0;
 }
 
-/* No IPv6 on the host's side of the bridge: it would take router advertisements from guests. */
-static void no_ipv6(const char *bridge)
+/* No IPv6 on the host's side of the bridge: it would take router advertisements from guests. ARP is
+ * answered for the bridge's own address: the host's others are none of a guest's business. */
+static void set_sysctls(const char *bridge)
 {
-	_cleanup_(free_ptr) char *path =
+	_cleanup_(free_ptr) char *ipv6 =
 		xasprintf("/proc/sys/net/ipv6/conf/%s/disable_ipv6", bridge);
+	_cleanup_(free_ptr) char *arp = xasprintf("/proc/sys/net/ipv4/conf/%s/arp_ignore", bridge);
 
-	write_proc(path, "1");
+	write_proc(ipv6, "1");
+	write_proc(arp, "1");
 }
 
 int network_make_bridge(struct network *n, struct err *e)
@@ -50,7 +53,7 @@ int network_make_bridge(struct network *n, struct err *e)
 	r = rtnl_alias(rtnl, n->bridge_index, n->plan.alias, e);
 	if (r == 0)
 		r = rtnl_address(rtnl, n->bridge_index, c->address, c->prefix, e);
-	no_ipv6(c->bridge);
+	set_sysctls(c->bridge);
 	return r < 0 ? err_wrap(e, r, "bridge '%s'", c->bridge) : 0;
 }
 
@@ -105,7 +108,7 @@ static int run_nft(struct network *n, const char *text,
 int network_load_rules(
 	struct network *n, void (*done)(void *data, const struct child_result *r), struct err *e)
 {
-	const struct nft_network rules = { .table = n->plan.table,
+	struct nft_network rules = { .table = n->plan.table,
 		.bridge = n->plan.choice.bridge,
 		.address = n->plan.choice.address,
 		.prefix = n->plan.choice.prefix,
@@ -114,6 +117,7 @@ int network_load_rules(
 	struct buf text = BUF_INIT;
 	int r;
 
+	memcpy(rules.mac, n->plan.choice.mac, ETH_ALEN);
 	door_put(n->ns, &text);
 	nft_rules(&text, &rules);
 	r = run_nft(n, text.data, done, e);

@@ -3,7 +3,7 @@
 """Does to a tap what the process that holds it could: tapfd.py PID IFNAME WHAT...
 
 Gets the descriptor out of that process, as root may. WHAT is `send HEX` (a frame), or a tap's ioctl:
-persist, owner=UID, group=GID, mac=MAC, carrier=0|1, header=BYTES, offload=FLAGS.
+flood=..., persist, owner=UID, group=GID, mac=MAC, carrier=0|1, header=BYTES, offload=FLAGS.
 """
 import ctypes
 import fcntl
@@ -31,6 +31,12 @@ def act(fd, name, what, value):
     if what == "send":
         header = struct.unpack("i", fcntl.ioctl(fd, GETHDR, bytes(4)))[0]
         os.write(fd, bytes(header) + bytes.fromhex(value))
+    elif what == "flood":  # PROTOCOL,SOURCE,TO,MAC,HOWMANY: each another connection
+        protocol, source, to, mac, many = value.split(",")
+        header = bytes(struct.unpack("i", fcntl.ioctl(fd, GETHDR, bytes(4)))[0])
+        for i in range(int(many)):
+            data = (1, ping(i)) if protocol == "icmp" else (17, udp(53, bytes(12), 1024 + i))
+            os.write(fd, header + ethernet(mac, 0x800, ipv4(source, to, *data)))
     elif what == "mac":
         mac = bytes.fromhex(value.replace(":", ""))
         fcntl.ioctl(fd, 0x8924, struct.pack("16sH6s8x", name.encode(), 1, mac))  # SIOCSIFHWADDR

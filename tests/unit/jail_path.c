@@ -23,21 +23,24 @@
 
 static char top[] = "/tmp/vmkeep-pathXXXXXX";
 
-static const char *const paths[] = { "", ".", "..", "/", "//", "file", "./file", "/file", "dir", "dir/", "dir//file",
-	"dir/./file", "dir/../file", "file/", "file/.", "file/x", "none", "none/x", "dir/none", "dir/deep/file", "link",
-	"link/", "link/file", "dir/up", "dir/up/", "dir/up/file", "dir/away", "dir/away/file", "dir/away/../file", "to-file",
-	"to-file/", "dangling", "loop", "loop/x", "dir/deep/../../link/file", "../../../../file", "dir/../../..", "abs",
-	"abs/file", "chain", "dir/deep/chain/file" };
+static const char *const paths[] = { "", ".", "..", "/", "//", "file", "./file", "/file", "dir",
+	"dir/", "dir//file", "dir/./file", "dir/../file", "file/", "file/.", "file/x", "none",
+	"none/x", "dir/none", "dir/deep/file", "link", "link/", "link/file", "dir/up", "dir/up/",
+	"dir/up/file", "dir/away", "dir/away/file", "dir/away/../file", "to-file", "to-file/",
+	"dangling", "loop", "loop/x", "dir/deep/../../link/file", "../../../../file",
+	"dir/../../..", "abs", "abs/file", "chain", "dir/deep/chain/file" };
 static const uint64_t ways[] = { RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
 	RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS, RESOLVE_NO_MAGICLINKS };
-static const int flags[] = { O_PATH, O_PATH | O_NOFOLLOW, O_PATH | O_DIRECTORY, O_RDONLY | O_DIRECTORY };
+static const int flags[] = { O_PATH, O_PATH | O_NOFOLLOW, O_PATH | O_DIRECTORY,
+	O_RDONLY | O_DIRECTORY };
 
 static int prepare(void **state)
 {
-	static const char script[] = "cd %s && mkdir -p dir/deep && echo 1 >file && echo 2 >dir/file && echo 3 >dir/deep/file "
-				     "&& ln -s dir link && ln -s .. dir/up && ln -s /dir dir/away && ln -s dir/file to-file "
-				     "&& ln -s nowhere dangling && ln -s loop loop && ln -s %s/dir abs && ln -s link chain "
-				     "&& ln -s ../../chain dir/deep/chain";
+	static const char script[] =
+		"cd %s && mkdir -p dir/deep && echo 1 >file && echo 2 >dir/file && echo 3 >dir/deep/file "
+		"&& ln -s dir link && ln -s .. dir/up && ln -s /dir dir/away && ln -s dir/file to-file "
+		"&& ln -s nowhere dangling && ln -s loop loop && ln -s %s/dir abs && ln -s link chain "
+		"&& ln -s ../../chain dir/deep/chain";
 	_cleanup_(free_ptr) char *command = NULL;
 
 	(void)state;
@@ -62,7 +65,8 @@ static void compare(int root, const char *path, int flag, uint64_t way)
 
 	if ((theirs < 0) != (ours < 0) || (ours < 0 && errno != error))
 		fail_msg("'%s' %#x %#jx: %s, not %s", path, (unsigned)flag, (uintmax_t)way,
-			ours < 0 ? strerror(errno) : "found", theirs < 0 ? strerror(error) : "found");
+			ours < 0 ? strerror(errno) : "found",
+			theirs < 0 ? strerror(error) : "found");
 	if (ours < 0)
 		return;
 	assert_int_equal(fstat(theirs, &a), 0);

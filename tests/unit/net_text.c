@@ -43,8 +43,8 @@ static bool have(const char *program)
 
 /* clang-format off */
 static const struct nft_network networks[] = {
-	{ "vmkeep_default", "virbr0", 0xc0a87a01, 24, true, true },
-	{ "vmkeep_a-b.c", "vkbr-a-b.c", 0x0a000001, 30, false, false },
+	{ "vmkeep_default", "virbr0", { 0x52, 0x54, 0, 1, 2, 3 }, 0xc0a87a01, 24, true, true },
+	{ "vmkeep_a-b.c", "vkbr-a-b.c", { 0x52, 0x54, 0, 1, 2, 4 }, 0x0a000001, 30, false, false },
 };
 /* clang-format on */
 

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""What a guest sends with another's address: nobody outside hears from the host because of it, and what
+one address may keep of the host's connection table is limited, whatever it is used for."""
+import pytest
+
+import tapfd
+from test_hostile_taps import HOST4, OUT, counters, hold, host, leave_host
+from test_network import link, micro_with_nic
+
+OWN, SELF = "192.168.122.50", "192.168.122.1"
+LIMIT = 8192
+
+
+@pytest.fixture
+def guest(daemon):
+    micro_with_nic(daemon, "a", "Address=%s\n" % OWN)
+    daemon.ok("start", "a")
+    services = host(daemon)
+    daemon.services = services
+    yield daemon
+    daemon.ok("kill", "a")
+    leave_host(daemon, services)
+
+
+def answers(world, *frames):
+    """How many packets the host made because of these."""
+    before, words = sent(world), []
+    for frame in frames:
+        words += ["send", frame.hex()]
+    hold(world, "a", *words)
+    return sent(world) - before
+
+
+def sent(world):
+    words = world.exec("cat", "/proc/net/snmp").splitlines()
+    found = {}
+    for names, values in zip(words[::2], words[1::2]):
+        found[names.split(":")[0]] = dict(zip(names.split()[1:], map(int, values.split()[1:])))
+    return found["Ip"]["OutRequests"] + found["Ip"]["ForwDatagrams"] + found["Icmp"]["OutMsgs"]
+
+
+def frame(world, source, to, protocol, payload, mac=None):
+    return tapfd.ethernet(mac or link(world, "virbr0")["address"], 0x800, tapfd.ipv4(source, to, protocol, payload))
+
+
+@pytest.mark.parametrize("source", ["203.0.113.1", "198.51.100.9", "127.0.0.1", HOST4, "0.0.0.0", "192.168.123.50",
+                                    "224.0.0.1", "255.255.255.255"])
+def test_a_foreign_source_is_never_answered(guest, source):
+    """DNS, ping, a closed port, a refused service, past the host, to all."""
+    payloads = [(17, tapfd.udp(53, b"\0\1\1\0\0\1\0\0\0\0\0\0\1x\0\0\1\0\1")), (1, tapfd.ping()), (17, tapfd.udp(9, b"x")),
+                (17, tapfd.udp(67, b"x", 68))]
+    frames = []
+    for to in (SELF, HOST4, "203.0.113.2", OUT, "127.0.0.1", "169.254.169.254", "192.168.122.255", "255.255.255.255"):
+        for protocol, payload in payloads + [(6, tapfd.tcp_syn(source, to, 53)), (6, tapfd.tcp_syn(source, to, 5555))]:
+            frames.append(frame(guest, source, to, protocol, payload))
+    assert answers(guest, *frames) == 0
+    assert answers(guest, frame(guest, OWN, SELF, 1, tapfd.ping())) > 0, "its own is"
+    assert not guest.services.read(0), guest.services.text
+
+
+def test_no_answer_by_ipv6_or_arp(guest):
+    mac, before = link(guest, "virbr0")["address"], counters(guest)
+    hold(guest, "a", "send", tapfd.ethernet(mac, 0x86DD, tapfd.ipv6_udp("fe80::9", "ff02::1", 5555, b"v6")).hex(),
+         "send", tapfd.ethernet("ff:ff:ff:ff:ff:ff", 0x806, tapfd.arp_request(OWN, "203.0.113.2")).hex())
+    after = counters(guest)
+    assert after["Ip6 InDelivers"] == before["Ip6 InDelivers"]
+    guest.exec("sh", "-c", "! ip neigh show dev virbr0 | grep -q REACHABLE")
+
+
+def tracked(world):
+    return int(world.exec("cat", "/proc/sys/net/netfilter/nf_conntrack_count"))
+
+
+def test_connections_with_the_host_count_too(guest):
+    mac = link(guest, "virbr0")["address"]
+    for protocol in ("icmp", "udp"):
+        hold(guest, "a", "flood=%s,%s,%s,%s,%d" % (protocol, OWN, SELF, mac, LIMIT))
+    hold(guest, "a", "flood=udp,%s,%s,%s,%d" % (OWN, OUT, mac, 1000))
+    assert LIMIT // 2 < tracked(guest) < LIMIT + 500
+    before = tracked(guest)
+    hold(guest, "a", "flood=udp,0.0.0.0,255.255.255.255,%s,%d" % ("ff:ff:ff:ff:ff:ff", 2000))
+    hold(guest, "a", "flood=udp,%s,%s,%s,%d" % (OWN, SELF, "ff:ff:ff:ff:ff:ff", 2000))
+    hold(guest, "a", "flood=udp,203.0.113.1,%s,%s,%d" % (SELF, mac, 2000))
+    assert tracked(guest) < before + 100
