@@ -65,6 +65,7 @@ struct api_verb {
 	enum api_role role;
 	enum api_target target;		  /* its argument is "name" */
 	bool job;			  /* takes time; "wait": false returns {"job": N} at once */
+	bool programs;			  /* runs programs of ours: a few of a user's at a time */
 	bool own_rows;			  /* who owns a VM may it too, and sees the rows of own ones */
 	bool stream;			  /* replies, then the connection is raw bytes */
 	struct api_arg arg[API_ARGS_MAX]; /* ends with a NULL name */

@@ -243,6 +243,7 @@ const struct api_verb api_verbs[] = {
 		.command = "check",
 		.aliases = { "define" },
 		.role = API_ROLE_VIEW,
+		.programs = true,
 		.arg = {
 			{ "name", API_NAME, false, "NAME|FILE",
 			  "only this VM, or this file; all without it", { NULL } },
@@ -331,6 +332,7 @@ const struct api_verb api_verbs[] = {
 		.command = "snapshot list",
 		.aliases = { "snapshot-list" },
 		.role = API_ROLE_VIEW,
+		.programs = true,
 		.target = API_VM,
 		.result = "columns and rows, one row per snapshot, oldest first: snapshot, "
 			"created as Unix time, memory in bytes (0: disks only), disks that have it",
@@ -573,6 +575,7 @@ const struct api_verb api_verbs[] = {
 		.command = "host check",
 		.aliases = { "virt-host-validate" },
 		.role = API_ROLE_VIEW,
+		.programs = true,
 		.result = "columns and rows, one row per check: check, verdict (PASS, WARN, FAIL), text "
 			"(what was seen), cure",
 		.help = "tell whether this host is fit for guests, and what cures it where it is not",

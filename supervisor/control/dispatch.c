@@ -52,9 +52,18 @@ static server_verb_fn *find(const struct server_handler *h, size_t n, const char
 	return NULL;
 }
 
-void dispatch_init(struct dispatch *d, const struct server_options *o)
+static void dispatch_run(void *data, struct request *r)
+{
+	const struct dispatch *d = data;
+	const struct dispatch_verb *v = &d->verb[r->message.verb - api_verbs];
+
+	v->run(v->data, r);
+}
+
+void dispatch_init(struct dispatch *d, struct ev_loop *ev, const struct server_options *o)
 {
 	d->options = o;
+	turns_init(&d->turns, ev, o->accounts, dispatch_run, d);
 	d->verb = xcalloc(api_verbs_n, sizeof *d->verb);
 	for (size_t i = 0; i < api_verbs_n; i++) {
 		struct dispatch_verb *v = &d->verb[i];
@@ -71,6 +80,7 @@ void dispatch_init(struct dispatch *d, const struct server_options *o)
 
 void dispatch_release(struct dispatch *d)
 {
+	turns_release(&d->turns);
 	free(d->verb);
 	d->verb = NULL;
 }
@@ -146,7 +156,6 @@ static bool has_room(const struct dispatch *d, const struct request *r, struct e
 
 static void run(struct dispatch *d, struct connection *c, struct message *m)
 {
-	const struct dispatch_verb *v = &d->verb[m->verb - api_verbs];
 	struct request *r = request_new(c, m);
 	struct err e = ERR_INIT;
 
@@ -155,7 +164,10 @@ static void run(struct dispatch *d, struct connection *c, struct message *m)
 		return;
 	}
 	log_verb(r);
-	v->run(v->data, r);
+	if (r->message.verb->programs)
+		turns_take(&d->turns, r);
+	else
+		dispatch_run(d, r);
 }
 
 void dispatch_message(struct dispatch *d, struct connection *c, const json_t *message)

@@ -52,6 +52,8 @@ static void free_request(struct request *r)
 	peer_unref(r->peer);
 	account_discharge(r->account, r->cost);
 	r->account->requests--;
+	if (r->is_program)
+		account_program(r->account, -1);
 	account_unref(r->account);
 	free(r);
 }

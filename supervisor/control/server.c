@@ -150,7 +150,7 @@ struct server *server_new(struct ev_loop *ev, const struct server_options *o, st
 	s->connections.message = message_came;
 	s->connections.left = client_left;
 	connections_init(&s->connections, ev);
-	dispatch_init(&s->dispatch, &s->options);
+	dispatch_init(&s->dispatch, ev, &s->options);
 	s->greeting = make_greeting();
 	server_reload(s, o->clients_max, o->clients_per_user_max);
 	acceptor_init(&s->acceptor, ev, s->listener.fd, ACCEPT_PER_TURN, welcome, no_descriptors);

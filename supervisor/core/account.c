@@ -192,6 +192,17 @@ bool account_may_run(const struct account *a, enum api_role role)
 				     a->accounts->programs < ACCOUNTS_PROGRAMS_MAX);
 }
 
+void account_program(struct account *a, int more)
+{
+	struct accounts *as = a->accounts;
+
+	a->programs += (unsigned)more;
+	if (!a->is_root)
+		as->programs += (unsigned)more;
+	if (more < 0 && as->program_ended)
+		as->program_ended(as->data);
+}
+
 /* --- descriptors of clients -------------------------------------------------------------- */
 
 /* The lowest role below this one, and of those the user with most. */

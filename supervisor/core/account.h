@@ -40,6 +40,8 @@ struct accounts {
 	/* of all users but root */
 	unsigned clients, programs;
 	size_t bytes;
+	void (*program_ended)(void *data); /* there may be a place for another; may be NULL */
+	void *data;
 	size_t most; /* bytes of all, root's too, since memory was last given back to the kernel */
 	size_t all;
 };
@@ -71,6 +73,7 @@ int account_may_work(const struct account *a, enum api_role role, const char *vm
 	struct err *e);
 /* One program more; false: later. */
 bool account_may_run(const struct account *a, enum api_role role);
+void account_program(struct account *a, int more); /* 1 or -1 */
 
 /* --- one descriptor of a client --- */
 

@@ -364,3 +364,85 @@ def test_no_directory_server_is_asked(daemon):
     daemon.ok("reload")
     maps = vmk.read_text("/proc/%d/maps" % daemon.daemon_pid())
     assert "libnss" not in maps
+
+
+# --- a thousand at once ---
+
+# Everything at once, by one user: whatever the daemon says is not read by most.
+HOSTILE = """
+import json, os, random, resource, socket, sys, time
+path, name, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
+resource.setrlimit(resource.RLIMIT_NOFILE, (10000, 10000))
+def r(execute, **arguments):
+    return json.dumps({"execute": execute, "arguments": arguments}).encode() + b"\\n"
+WAYS = [
+    b"", b'{"execute": "vm-li', b"[" * 60, b'{"id":"' + b"x" * 100000,
+    r("subscribe"), r("vm-log", name=name, follow=True), r("vm-log", name=name, which="qemu"),
+    r("vm-console", name=name), r("vm-list") * 2000, r("query-schema") * 500,
+    b'{"execute":"query-version","id":[' + b"{}," * 3000 + b"{}]}\\n" * 3,
+    r("vm-wait", name=name, condition="stopped") * 200, r("vm-check") * 50,
+    r("snapshot-list", name=name) * 20, r("host-check") * 20, r("vm-check", name=name) * 50,
+    r("vm-stop", name=name, wait=False, timeout=86400) * 100, r("job-list") * 500,
+]
+held, last = [], time.monotonic() + seconds
+for n in range(1000):
+    s = socket.socket(socket.AF_UNIX)
+    s.setblocking(False)
+    try:
+        s.connect(path)
+        s.send(WAYS[n % len(WAYS)])
+    except OSError:
+        pass
+    held.append(s)
+print("held", flush=True)
+serial = 0
+while time.monotonic() < last:  # and again where it was thrown out
+    serial += 1
+    n = random.randrange(len(held))
+    held[n].close()
+    held[n] = socket.socket(socket.AF_UNIX)
+    held[n].setblocking(False)
+    try:
+        held[n].connect(path)
+        held[n].send(WAYS[serial % len(WAYS)])
+    except OSError:
+        time.sleep(0.001)
+print("done", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("groups, owner", [((), "root"), ((), "bob"), (("vmkeep-view",), "bob"),
+                                           (("vmkeep",), "root")])
+def test_a_thousand_hostile_connections(daemon, groups, owner):
+    """Of one user, in all ways at once: another user is served, guests go on as before, the daemon
+    stays small, and afterwards has what it had."""
+    daemon.micro("guest", "count")
+    daemon.micro("prey", "chatter", vm="Owner=%s\n" % owner)
+    console = daemon.up("guest")
+    daemon.ok("start", "prey")
+    before = descriptors(daemon)
+    path = os.path.join(daemon.base, "hostile.py")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(HOSTILE)
+    with subprocess.Popen(daemon.inside([sys.executable, path, daemon.socket, "prey", 4], "bob", groups),
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as bob:
+        try:
+            assert bob.stdout.readline() == "held\n"
+            most = 0
+            for letter in "abcdefgh":
+                others_are_served(daemon)
+                assert daemon.states()["guest"] == "running"
+                console.type(letter)
+                most = max(most, resident(daemon))
+            assert bob.stdout.readline() == "done\n"
+            most = max(most, resident(daemon))
+            others_are_served(daemon)
+            assert most < LIMIT, most
+            print("at most %.1f MiB" % (most / (1 << 20)))
+            console.until("abcdefgh")  # a letter for each byte typed
+        finally:
+            bob.stdin.close()
+    daemon.eventually(lambda: descriptors(daemon), lambda now: now <= before + 2, timeout=60)
+    daemon.ok("kill", "prey")
+    assert not daemon.rows("jobs")

@@ -2,7 +2,7 @@
 /*
  * A real control server and its clients in one loop, for the tests of supervisor/control.
  *
- * Most verbs answer with what their handler was given; vm-wait is kept for later, vm-list answers
+ * Most verbs answer with what their handler was given; vm-wait and vm-check are kept for later, vm-list answers
  * with list_bytes of text, vm-console becomes a stream. Clients may connect as anybody (root only).
  */
 #ifndef TESTS_UNIT_CONTROL_H
@@ -151,6 +151,7 @@ static inline struct server *make_server(
 
 		handler[i].execute = x;
 		handler[i].run = streq(x, "vm-wait")	  ? run_keep
+				 : streq(x, "vm-check")	  ? run_keep
 				 : streq(x, "vm-list")	  ? run_list
 				 : streq(x, "vm-console") ? run_stream
 							  : run_echo;

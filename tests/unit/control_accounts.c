@@ -98,6 +98,50 @@ static void requests_of_a_user_are_counted_together(void **state)
 	assert_null(accounts.first);
 }
 
+/* A few of one user's at a time, and of all users; the others wait, root does not. */
+static void programs_take_turns(void **state)
+{
+	static const char check[] = "{\"execute\":\"vm-check\"}\n";
+	static const struct {
+		uid_t uid;
+		gid_t group;
+		size_t begun; /* by then */
+	} who[] = { { 2000, VIEWERS, 2 }, { 2001, VIEWERS, 4 }, { 2002, VIEWERS, 4 }, { 0, 0, 14 } };
+	struct client c[ARRAY_SIZE(who)];
+
+	(void)state;
+	need_root();
+	for (size_t i = 0; i < ARRAY_SIZE(who); i++) {
+		call_as(&c[i], who[i].uid, who[i].group);
+		json_decref(read_line(&c[i]));
+		for (int k = 0; k < 10; k++)
+			say(&c[i], check);
+		WAIT_FOR(n_kept == who[i].begun);
+		settle();
+		assert_int_equal(n_kept, who[i].begun);
+		/* what runs none is not held up */
+		json_decref(ask(&c[i], "{\"execute\":\"vm-list\"}"));
+	}
+	answer_kept(0);
+	WAIT_FOR(n_kept == 15);
+	/* who leaves makes room, and waits no more */
+	hang_up(&c[0]);
+	WAIT_FOR(n_kept == 17);
+	/* all of the others' come, four at a time */
+	for (size_t i = 1; i < 33; i++) {
+		WAIT_FOR(n_kept > i);
+		assert_true(accounts.programs <= ACCOUNTS_PROGRAMS_MAX);
+		if (kept[i])
+			answer_kept(i);
+	}
+	for (size_t i = 1; i < ARRAY_SIZE(who); i++)
+		hang_up(&c[i]);
+	WAIT_FOR(server_clients(server) == 0);
+	settle();
+	assert_int_equal(accounts.programs, 0);
+	assert_null(accounts.first);
+}
+
 static void what_the_slow_leave_is_counted_together(void **state)
 {
 	static const char list[] = "{\"execute\":\"vm-list\"}\n";
@@ -249,6 +293,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(jobs_are_bounded_by_role),
 		TEST(requests_of_a_user_are_counted_together),
+		TEST(programs_take_turns),
 		TEST(what_the_slow_leave_is_counted_together),
 		TEST(streams_are_counted),
 		TEST(a_higher_role_finds_a_place),
