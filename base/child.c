@@ -127,6 +127,10 @@ bool child_find(const char *name, char *path, size_t max)
 {
 	const char *dirs = getenv("PATH");
 
+	if (strchr(name, '/')) {
+		snprintf(path, max, "%s", name);
+		return access(path, X_OK) == 0;
+	}
 	for (const char *dir = dirs ? dirs : "/usr/bin:/bin"; *dir;) {
 		size_t len = strcspn(dir, ":");
 

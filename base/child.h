@@ -49,7 +49,7 @@ struct child *child_run(struct ev_loop *ev, const struct child_options *o, struc
 /* Kills it; done is not called any more. */
 void child_cancel(struct child *c);
 
-/* The path of a program that is named without a slash, by PATH; false: there is none. */
+/* The path of a program, by PATH where it has no slash; false: there is none. */
 bool child_find(const char *name, char *path, size_t len);
 
 /* Spawns with exactly these descriptors (all of ours are CLOEXEC), its own session, an empty signal

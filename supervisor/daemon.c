@@ -233,7 +233,7 @@ static int build(struct daemon *d, struct err *e)
 	d->watches = watches_new(d->loop.ev);
 	d->cgroups = xcalloc(1, sizeof *d->cgroups);
 	cgroups_find(d->cgroups, d->loop.ev, d->dirs.run, "/proc/self/mounts", access("/run/systemd/system", F_OK) == 0);
-	d->probes = probes_new(d->loop.ev, d->dirs.state_fd);
+	d->probes = probes_new(d->loop.ev, d->dirs.state_fd, d->jail, d->dirs.run);
 	dirs.jail = d->jail;
 	d->networks = networks_new(d->loop.ev, &dirs);
 	networks_on_change(d->networks, network_changed, d);

@@ -50,13 +50,14 @@ void probe_machines(const struct probe *p, const char *wish, char *buf, size_t l
 
 /* All known binaries. */
 struct probes;
-struct probes *probes_new(struct ev_loop *ev, int state_dirfd /* borrowed */);
+/* jail, root: vmkeep-jail's path and a directory of ours, see jail/plan.h; borrowed like the descriptor. */
+struct probes *probes_new(struct ev_loop *ev, int state_dirfd, const char *jail, const char *root);
 void probes_free(struct probes *ps);
 
 /* The probe of this binary (name is looked up in PATH, as execvp does). done is called once: at
  * once when it is cached, else from the loop after about 50 ms. A binary that is missing or does
- * not answer in 10 s: ERR_QEMU_FAILED with its stderr. Binary is only ever named by root. The probe
- * that is handed out lives as long as ps. */
+ * not answer in 10 s: ERR_QEMU_FAILED with its stderr. Binary is only ever named by root. The binary runs in the
+ * jail as nobody's uid. The probe that is handed out lives as long as ps. */
 void probes_get(struct probes *ps, const char *binary,
 	void (*done)(void *data, const struct probe *p, const struct err *e), void *data);
 /* Forgets a caller that goes away. */

@@ -12,8 +12,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "supervisor/core/confine.h"
 #include "supervisor/host/probe.h"
 #include "supervisor/host/probe_kvm.h"
+#include "supervisor/host/uids.h"
 
 enum { CACHE_VERSION = 1, CACHE_MAX = 4 << 20, ANSWER_MAX = 1 << 20 };
 
@@ -32,7 +34,7 @@ struct known { /* a binary */
 	char *path;	    /* absolute, or as asked when there is no such file */
 	struct probe probe; /* doc is NULL until the first one succeeded */
 	struct stat st;	    /* of the binary that is being asked */
-	struct child *child;
+	struct confined *asked;
 	ev_timer later; /* for what fails at once: callers hear of it from the loop */
 	struct waiter *waiting, *answering;
 	struct err err;
@@ -41,6 +43,7 @@ struct known { /* a binary */
 struct probes {
 	struct ev_loop *ev;
 	int dirfd;
+	const char *jail, *root;
 	struct kvm *kvm;
 	struct known *known;
 };
@@ -211,15 +214,18 @@ static int describe_end(struct known *k, const struct child_result *r)
 		n ? "\n" : "", said);
 }
 
-static void on_answered(void *data, const struct child_result *r)
+static void on_answered(void *data, const struct child_result *r, const struct err *jail)
 {
 	struct known *k = data;
 	struct probe fresh = PROBE_INIT;
 	json_t *doc = NULL;
 	int rc = 0;
 
-	k->child = NULL;
-	if (r->status != 0)
+	k->asked = NULL;
+	if (jail) {
+		err_copy(&k->err, jail);
+		rc = err_class(&k->err, ERR_QEMU_FAILED);
+	} else if (r->status != 0)
 		rc = describe_end(k, r);
 	else if (!(doc = probe_from_replies(k->path, r->out, r->out_len, &k->err)))
 		rc = k->err.number;
@@ -243,18 +249,13 @@ static void ask(struct known *k)
 {
 	const char *argv[] = { k->path, "-machine", "none", "-nodefaults", "-no-user-config",
 		"-display", "none", "-qmp", "stdio", NULL };
+	const struct child_options options = { .input = probe_questions,
+		.out_max = ANSWER_MAX,
+		.timeout = probe_seconds };
+	json_t *plan = confine_plan("probe", "probe", UIDS_PROBE, k->ps->root, argv, &k->err);
 
-	k->child = child_run(k->ps->ev,
-		&(struct child_options){
-			.argv = argv,
-			.input = probe_questions,
-			.out_max = ANSWER_MAX,
-			.timeout = probe_seconds,
-			.done = on_answered,
-			.data = k,
-		},
-		&k->err);
-	if (k->child)
+	k->asked = plan ? confine_run(k->ps->ev, k->ps->jail, plan, &options, on_answered, k, &k->err) : NULL;
+	if (k->asked)
 		return;
 	err_class(&k->err, ERR_QEMU_FAILED);
 	fail_later(k);
@@ -279,7 +280,7 @@ void probes_get(struct probes *ps, const char *binary,
 	while (*at)
 		at = &(*at)->next;
 	*at = w;
-	if (k->child || ev_is_active(&k->later))
+	if (k->asked || ev_is_active(&k->later))
 		return;
 	if (found) {
 		k->st = st;
@@ -324,13 +325,15 @@ void probes_kvm(struct probes *ps, const struct probe *p,
 	kvm_prove(ps->kvm, p->binary, done, data);
 }
 
-struct probes *probes_new(struct ev_loop *ev, int state_dirfd)
+struct probes *probes_new(struct ev_loop *ev, int state_dirfd, const char *jail, const char *root)
 {
 	struct probes *ps = xcalloc(1, sizeof *ps);
 
 	ps->ev = ev;
 	ps->dirfd = state_dirfd;
-	ps->kvm = kvm_new(ev, "kvm");
+	ps->jail = jail;
+	ps->root = root;
+	ps->kvm = kvm_new(ev, "kvm", jail, root);
 	load(ps);
 	return ps;
 }
@@ -341,7 +344,7 @@ void probes_free(struct probes *ps)
 		return;
 	for (struct known *k = ps->known, *next; k; k = next) {
 		next = k->next;
-		child_cancel(k->child);
+		confine_cancel(k->asked);
 		ev_timer_stop(ps->ev, &k->later);
 		drop(&k->waiting, NULL, true);
 		drop(&k->answering, NULL, true);

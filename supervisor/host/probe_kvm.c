@@ -11,13 +11,16 @@
 #include "base/child.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "supervisor/core/confine.h"
+#include "supervisor/host/uids.h"
 
 enum {
 	TRIES = 3,
 	EXIT_PORT = 0xf4,
 	EXIT_VALUE = 0x10,
 	EXIT_STATUS = EXIT_VALUE << 1 | 1,
-	DISK_BYTES = 1 << 20
+	DISK_BYTES = 1 << 20,
+	DISK_FD = 4,
 };
 
 static const double try_seconds = 1;
@@ -30,12 +33,12 @@ struct waiter {
 
 struct kvm {
 	struct ev_loop *ev;
-	const char *accel;
-	int disk; /* boot sector; QEMU opens it by our /proc/PID/fd */
+	const char *accel, *jail, *root;
+	int disk; /* boot sector; QEMU gets it as DISK_FD */
 	bool proved;
 	unsigned tries;
 	char *binary;
-	struct child *child;
+	struct confined *asked;
 	ev_timer later; /* for what fails at once: callers hear of it from the loop */
 	struct err err;
 	struct waiter *waiting, *answering;
@@ -123,17 +126,19 @@ static int check_device(struct err *e)
 
 static void start_try(struct kvm *k);
 
-static void on_booted(void *data, const struct child_result *r)
+static void on_booted(void *data, const struct child_result *r, const struct err *jail)
 {
 	struct kvm *k = data;
 
-	k->child = NULL;
+	k->asked = NULL;
 	k->proved = r->status == EXIT_STATUS;
 	if (!k->proved && ++k->tries < TRIES) {
 		start_try(k);
 		return;
 	}
-	if (!k->proved && r->status == -ETIMEDOUT) {
+	if (!k->proved && jail) {
+		err_set(&k->err, ERR_NO_RESOURCES, "KVM cannot be used: %s", jail->text);
+	} else if (!k->proved && r->status == -ETIMEDOUT) {
 		err_set(&k->err, ERR_NO_RESOURCES,
 			"KVM cannot be used: it does not boot 512 bytes within %g s, in %d tries",
 			try_seconds, TRIES);
@@ -154,21 +159,24 @@ static void on_booted(void *data, const struct child_result *r)
 
 static void start_try(struct kvm *k)
 {
-	char node[160], port[64];
-	const char *argv[] = { k->binary, "-machine", "pc", "-accel", k->accel, "-cpu",
-		streq(k->accel, "kvm") ? "host" : "max", "-m", "16", "-nodefaults",
-		"-no-user-config", "-display", "none", "-blockdev", node, "-device",
+	const bool kvm = streq(k->accel, "kvm");
+	char disk[24], port[64];
+	const char *argv[] = { k->binary, "-machine", "pc", "-accel", k->accel, "-cpu", kvm ? "host" : "max", "-m",
+		"16", "-nodefaults", "-no-user-config", "-display", "none", "-add-fd", disk, "-blockdev",
+		"driver=raw,node-name=boot,file.driver=file,file.locking=off,file.filename=/dev/fdset/1", "-device",
 		"ide-hd,drive=boot", "-device", port, NULL };
+	json_t *plan;
 
-	snprintf(node, sizeof node,
-		"driver=raw,node-name=boot,file.driver=file,file.locking=off,file.filename=/proc/%d/fd/%d",
-		(int)getpid(), k->disk);
+	snprintf(disk, sizeof disk, "fd=%d,set=1", DISK_FD);
 	snprintf(port, sizeof port, "isa-debug-exit,iobase=%#x,iosize=1", EXIT_PORT);
-	k->child = child_run(k->ev,
-		&(struct child_options){
-			.argv = argv, .timeout = try_seconds, .done = on_booted, .data = k },
-		&k->err);
-	if (!k->child)
+	plan = confine_plan("probe", "probe", UIDS_PROBE, k->root, argv, &k->err);
+	if (plan) {
+		json_object_set_new(plan, "kvm", json_boolean(kvm));
+		json_object_set_new(plan, "fds", json_pack("[i]", DISK_FD));
+		k->asked = confine_run_with(k->ev, k->jail, plan, &k->disk, 1,
+			&(struct child_options){ .timeout = try_seconds }, on_booted, k, &k->err);
+	}
+	if (!k->asked)
 		fail_later(k);
 }
 
@@ -187,7 +195,7 @@ void kvm_prove(struct kvm *k, const char *binary, void (*done)(void *data, const
 	while (*at)
 		at = &(*at)->next;
 	*at = w;
-	if (k->child || ev_is_active(&k->later))
+	if (k->asked || ev_is_active(&k->later))
 		return;
 	k->tries = 0;
 	free(k->binary);
@@ -220,12 +228,14 @@ void kvm_forget(struct kvm *k, const void *data)
 	drop(&k->answering, data, false);
 }
 
-struct kvm *kvm_new(struct ev_loop *ev, const char *accel)
+struct kvm *kvm_new(struct ev_loop *ev, const char *accel, const char *jail, const char *root)
 {
 	struct kvm *k = xcalloc(1, sizeof *k);
 
 	k->ev = ev;
 	k->accel = accel;
+	k->jail = jail;
+	k->root = root;
 	k->disk = -1;
 	ev_init(&k->later, on_later);
 	k->later.data = k;
@@ -236,7 +246,7 @@ void kvm_free(struct kvm *k)
 {
 	if (!k)
 		return;
-	child_cancel(k->child);
+	confine_cancel(k->asked);
 	ev_timer_stop(k->ev, &k->later);
 	drop(&k->waiting, NULL, true);
 	drop(&k->answering, NULL, true);

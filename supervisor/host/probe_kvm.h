@@ -13,8 +13,8 @@
 struct ev_loop;
 struct kvm;
 
-/* accel: "kvm"; a test names another. */
-struct kvm *kvm_new(struct ev_loop *ev, const char *accel);
+/* accel: "kvm"; a test names another. jail, root: as of probes_new(). */
+struct kvm *kvm_new(struct ev_loop *ev, const char *accel, const char *jail, const char *root);
 void kvm_free(struct kvm *k);
 
 /* done once: at once when KVM was proved before, else from the loop. Whoever asks while a proof

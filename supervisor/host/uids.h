@@ -16,6 +16,7 @@ enum {
 	UIDS_FIRST = 1879048192,
 	UIDS_NETWORKS = UIDS_FIRST + 65536,
 	UIDS_RELAY = UIDS_NETWORKS + 4096,
+	UIDS_PROBE, /* a QEMU that is only asked what it can */
 	UIDS_END
 };
 

@@ -213,8 +213,8 @@ int fds_place(struct jail *j, struct err *e)
 			if (r == 0)
 				fcntl(j->file[i].data, F_SETFD, 0);
 		}
-	for (int fd = STDIN_FILENO; r == 0 && null >= 0 && fd <= (j->role->own_output ? STDIN_FILENO : STDERR_FILENO); fd++)
-		if (dup2(null, fd) < 0)
+	for (int fd = STDIN_FILENO; r == 0 && null >= 0 && fd <= STDERR_FILENO; fd++)
+		if (!(fd == STDIN_FILENO ? j->role->own_input : j->role->own_output) && dup2(null, fd) < 0)
 			r = err_errno(e, "place descriptor %d", fd);
 	for (size_t i = 0; r == 0 && i < j->n_fds; i++)
 		if (dup2(j->fd[i], j->to[i]) < 0)

@@ -104,6 +104,7 @@ struct jail_role {
 	bool network_sockets; /* among what it is given; else local streams only */
 	bool forks;
 	unsigned ioctls; /* IOCTL_... */
+	bool own_input;	      /* 0 stays what vmkeep-jail was started with; else /dev/null */
 	bool own_output;      /* 1 and 2 stay what vmkeep-jail was started with; else /dev/null */
 	bool keeps_locks;     /* others may not write what it reads as long as it runs */
 	uint64_t nofile, nproc, cpu_seconds, memory;

@@ -14,7 +14,7 @@
  *   EOF after "prepared"                   exec happened (CLOEXEC)
  *   an error line after "prepared"         exec failed after all
  *
- * A program that only helps (role "tool", "dnsmasq") has on 1 and 2 what vmkeep-jail was started with.
+ * A program that only helps (role "tool", "probe", "dnsmasq") has on 1 and 2 what vmkeep-jail was started with.
  *
  * With "check" nothing is made and nothing executed: each file is looked at as far as the first thing
  * wrong with it, and all of that comes back, one line each, as it is found; exit status 0:
@@ -29,6 +29,7 @@
  *   version 1, name, uid (gid is the same number), argv [..], fds [numbers in QEMU, 2 is stderr],
  *   role: "qemu" (the default), "tool" (qemu-img: limits to time, memory and what it may write),
  *         "dnsmasq" (the host's network, and two capabilities for it),
+ *         "probe" (a QEMU without a guest, with our standard input),
  *         "relay" (vmkeep-jail's own relay.c: fds 0, 1 and 2 as in relay.h, no argv; it leaves a process of
  *         its own behind and ends),
  *   root: directory where the private root is mounted (exists, root's own; the host does not see it),

@@ -30,6 +30,15 @@ static const struct jail_role roles[] = {
 		.cpu_seconds = 600,
 		.memory = 2048ULL * MIB,
 		.growth = 1024ULL * MIB },
+	/* A QEMU that runs no guest: asked on its standard input what it can, or booting 512 bytes. */
+	{ .name = "probe",
+		.install = "install qemu-system-x86, or correct Binary=",
+		.own_input = true,
+		.own_output = true,
+		.ioctls = IOCTL_DISK,
+		.nofile = 256,
+		.nproc = 128,
+		.cpu_seconds = 60 },
 	/* Binds ports 53 and 67, and answers those who have no address yet, for which it must tell the kernel
 	 * their MAC. Up to 20 processes serve DNS over TCP. Its leases are read up to 4 MiB. */
 	{ .name = "dnsmasq",

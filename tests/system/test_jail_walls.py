@@ -78,14 +78,15 @@ def test_what_is_mounted_later_is_let_in(box, stranger):
     assert sorted(p.name for p in ours.iterdir()) == ["dir", "old", "program"]
 
 
-# open_tree(of, CLONE), setns(), move_mount(onto)
+# open_tree(of, CLONE), setns(), move_mount(onto). By its root's descriptor: in a chroot a namespace's root is another.
 PUT = """
 import ctypes, os, sys
 pid, of, onto = sys.argv[1:]
 libc = ctypes.CDLL(None, use_errno=True)
 tree = libc.syscall(428, -100, of.encode(), 1)
+root = os.open(f"/proc/{pid}/root", os.O_PATH)
 namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY)
-if tree < 0 or libc.setns(namespace, 0x20000) < 0 or libc.syscall(429, tree, b"", -100, onto.encode(), 4) < 0:
+if tree < 0 or libc.setns(namespace, 0x20000) < 0 or libc.syscall(429, tree, b"", root, onto[1:].encode(), 4) < 0:
     sys.exit(os.strerror(ctypes.get_errno()))
 """
 

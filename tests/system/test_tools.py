@@ -176,3 +176,38 @@ def test_image_that_is_gone(daemon):
     os.unlink(os.path.join(daemon.images, "a.qcow2"))
     said = daemon.fails(4, "snapshot", "create", "a", "x")
     assert re.search(r"disk 'root' created on \d{4}-\d\d-\d\d is missing: is .* mounted\?", said)
+
+
+ASKED = """#!/usr/bin/python3 -I
+import json, os, sys
+def attempt(what, *arguments):
+    try:
+        what(*arguments)
+    except OSError as e:
+        return e.strerror
+    return "done"
+words = sys.stdin.read(64)
+print(json.dumps({"uid": [*os.getresuid(), *os.getgroups()], "root": sorted(os.listdir("/")), "dev": sorted(os.listdir("/dev")),
+                  "fork": attempt(os.fork), "become": attempt(os.setuid, 0), "write": attempt(os.mkdir, "/usr/x"),
+                  "asked": "execute" in words, "descriptors": [fd for fd in range(64) if attempt(os.fstat, fd) == "done"]}),
+      file=sys.stderr)
+sys.exit(1)
+"""
+
+
+def test_a_binary_is_asked_in_the_jail(daemon):
+    """What it can do, and whether KVM works, is found out by a program that may do nothing."""
+    daemon.exec("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/usr/local/sbin")
+    path = daemon.inner("/usr/local/sbin/asked")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(ASKED)
+    os.chmod(path, 0o755)
+    daemon.micro("a", extra="[QEMU]\nBinary=/usr/local/sbin/asked\n")
+    said = daemon.fails(7, "start", "a")
+    found = json.loads(re.search(r"\{.*\}", said).group())
+    uid = found.pop("uid")
+    assert len(set(uid)) == 1 and uid[0] >= 1879048192 and len(uid) == 3
+    assert set(found.pop("root")) <= {"bin", "dev", "etc", "lib", "lib32", "lib64", "libx32", "sbin", "usr", "var"}
+    assert found == {"dev": ["null", "urandom"], "fork": "Operation not permitted", "become": "Operation not permitted",
+                     "write": "Read-only file system", "asked": True, "descriptors": [0, 1, 2]}
+    daemon.exec("umount", "--lazy", "/usr/local/sbin")
