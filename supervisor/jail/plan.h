@@ -26,7 +26,8 @@
  *   {"checked": {}}\n                        all was looked at
  *
  * Plan, version 1:
- *   version 1, name, uid (gid is the same number), argv [..], fds [numbers in QEMU, 2 is stderr],
+ *   version 1, name, uid (gid is the same number), argv [..], fds [numbers in QEMU, 2 is stderr] (no
+ *   directory; of sockets local streams only, but for those that work on the network),
  *   role: "qemu" (the default), "tool" (qemu-img: limits to time, memory and what it may write),
  *         "dnsmasq" (the host's network, and two capabilities for it),
  *         "probe" (a QEMU without a guest, with our standard input),
