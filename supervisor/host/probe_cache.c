@@ -252,7 +252,7 @@ static void ask(struct known *k)
 	const struct child_options options = { .input = probe_questions,
 		.out_max = ANSWER_MAX,
 		.timeout = probe_seconds };
-	json_t *plan = confine_plan("probe", "probe", UIDS_PROBE, k->ps->root, argv, &k->err);
+	json_t *plan = confine_plan("probe", PROBE_NAME, UIDS_PROBE, k->ps->root, argv, &k->err);
 
 	k->asked = plan ? confine_run(k->ps->ev, k->ps->jail, plan, &options, on_answered, k, &k->err) : NULL;
 	if (k->asked)

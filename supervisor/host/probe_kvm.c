@@ -169,7 +169,7 @@ static void start_try(struct kvm *k)
 
 	snprintf(disk, sizeof disk, "fd=%d,set=1", DISK_FD);
 	snprintf(port, sizeof port, "isa-debug-exit,iobase=%#x,iosize=1", EXIT_PORT);
-	plan = confine_plan("probe", "probe", UIDS_PROBE, k->root, argv, &k->err);
+	plan = confine_plan("probe", PROBE_NAME, UIDS_PROBE, k->root, argv, &k->err);
 	if (plan) {
 		json_object_set_new(plan, "kvm", json_boolean(kvm));
 		json_object_set_new(plan, "fds", json_pack("[i]", DISK_FD));

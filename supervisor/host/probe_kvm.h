@@ -13,6 +13,9 @@
 struct ev_loop;
 struct kvm;
 
+/* As which both kinds of probe run in the jail: no VM's name. */
+#define PROBE_NAME ".probe"
+
 /* accel: "kvm"; a test names another. jail, root: as of probes_new(). */
 struct kvm *kvm_new(struct ev_loop *ev, const char *accel, const char *jail, const char *root);
 void kvm_free(struct kvm *k);

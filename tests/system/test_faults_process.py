@@ -15,7 +15,7 @@ LIFECYCLE = "[Lifecycle]\n%s\n"
 
 
 class Gate:
-    """Programs of the world's own, whose jail waits until it is let through."""
+    """Programs of the world's own, whose jail waits until it is let through; a QEMU is asked what it can do at once."""
 
     def __init__(self, world):
         for name in ("vmkeepd", "vmkeep-jail"):
@@ -25,7 +25,7 @@ class Gate:
         self.path = os.path.join(world.base, "gate")
         os.mkfifo(self.path)
         with open(jail, "w", encoding="utf-8") as f:
-            f.write("#!/bin/sh\nread word <%s\nexec %s.real \"$@\"\n" % (self.path, jail))
+            f.write("#!/bin/sh\n[ \"$1\" = .probe ] || read word <%s\nexec %s.real \"$@\"\n" % (self.path, jail))
         os.chmod(jail, 0o755)
         self.world, self.fd = world, -1
         world.daemon_argv = lambda: [os.path.join(world.base, "vmkeepd")] + vmk.World.daemon_argv(world)[1:]
