@@ -73,7 +73,7 @@ def test_mounts_that_do_not_belong_there(daemon):
     pid, disk = daemon.info("a")["pid"], daemon.images + "/a.raw"
 
     def inside(*words):
-        daemon.exec("nsenter", "--target", pid, "--mount", "--", "/usr/bin/python3", "-I", "-c", MOUNT, *words)
+        daemon.exec("nsenter", "--target", pid, "--mount", "--root", "--", "/usr/bin/python3", "-I", "-c", MOUNT, *words)
 
     def unwell():
         return {n for n, (holds, _) in rules(daemon, "a", 1).items() if holds is False}
@@ -81,7 +81,7 @@ def test_mounts_that_do_not_belong_there(daemon):
     inside("tmpfs", "/usr/local/sbin", "tmpfs", NOSUID | NODEV | NOEXEC)
     assert unwell() == {"private root", "mounts"}
     assert "/usr/local/sbin is tmpfs" in rules(daemon, "a", 1)["mounts"][1]
-    daemon.exec("nsenter", "--target", pid, "--mount", "--", "/usr/bin/umount", "--no-mtab", "/usr/local/sbin")
+    daemon.exec("nsenter", "--target", pid, "--mount", "--root", "--", "/usr/bin/umount", "--no-mtab", "/usr/local/sbin")
     rules(daemon, "a")
     inside("", disk, "", REMOUNT | BIND | NOSUID | NODEV)
     assert unwell() == {"mounts"}
