@@ -128,7 +128,7 @@ void call_describe(const struct call *c, const char *why, struct err *e)
 			c->command, QMP_CALLS_MAX);
 		break;
 	case CALL_NO_FD:
-		err_set(e, ERR_NO_RESOURCES, "'%s' not sent: its descriptor cannot be duplicated",
+		err_set(e, ERR_NO_RESOURCES, "'%s' not sent: its descriptor cannot be passed",
 			c->command);
 		break;
 	}

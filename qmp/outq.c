@@ -25,13 +25,24 @@ static void frame_free(struct outq_frame *f)
 	free(f);
 }
 
+static bool outq_may_pass(int fd)
+{
+	int domain = 0, type = 0;
+	socklen_t len = sizeof(int);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0)
+		return errno == ENOTSOCK;
+	len = sizeof(int);
+	return domain == AF_UNIX && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
+}
+
 int outq_add(struct outq *o, struct buf *bytes, int fd, unsigned tag, struct err *e)
 {
 	struct outq_frame *f;
 	int copy = -1;
 
 	if (fd >= 0) {
-		copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+		copy = outq_may_pass(fd) ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : -1;
 		if (copy < 0) {
 			buf_release(bytes);
 			return err_errno(e, "duplicate descriptor %d", fd);

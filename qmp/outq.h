@@ -30,7 +30,8 @@ enum outq_result {
 	OUTQ_FAILED, /* errno says why; the peer is gone */
 };
 
-/* Takes the bytes over. fd >= 0 is duplicated. Fails only when that does. tag: for outq_drop(). */
+/* Takes the bytes over. fd >= 0 is duplicated. Fails only when that does, or when it is a socket but no
+ * local stream: nothing of the host's network is for QEMU, whoever passes it. tag: for outq_drop(). */
 int outq_add(struct outq *o, struct buf *bytes /* stolen */, int fd, unsigned tag, struct err *e);
 
 /* Takes back a frame of which nothing was written yet; one that has begun goes on. */

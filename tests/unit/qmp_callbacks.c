@@ -364,20 +364,25 @@ static void descriptors_travel_with_their_command(void **state)
 	lab_release(&lab);
 }
 
-/* A descriptor that is none fails its call alone. */
+/* A descriptor that is none, or a socket that could reach further than QEMU may, fails its call alone. */
 static void a_bad_descriptor(void **state)
 {
 	static const struct step steps[] = { HELLO, { 2, OK(1) }, { 0, NULL } };
+	const int bad[] = { 9999, socket(AF_INET, SOCK_STREAM, 0), socket(AF_INET, SOCK_DGRAM, 0),
+		socket(AF_NETLINK, SOCK_RAW, 0), socket(AF_UNIX, SOCK_DGRAM, 0), socket(AF_UNIX, SOCK_SEQPACKET, 0) };
 	struct lab lab;
 
 	(void)state;
-	lab_init(&lab, steps, 0, SIZE_MAX, LAB_SECONDS);
-	lab_run_until(&lab, 1);
-	lab_call_fd(&lab, "getfd", 9999, LAB_SECONDS);
-	lab_run_until(&lab, 2);
-	assert_string_equal(lab.log.data, "ready getfd!no-resources");
-	assert_int_equal(lab.peer.commands, 1);
-	lab_release(&lab);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		lab_init(&lab, steps, 0, SIZE_MAX, LAB_SECONDS);
+		lab_run_until(&lab, 1);
+		lab_call_fd(&lab, "getfd", bad[i], LAB_SECONDS);
+		lab_run_until(&lab, 2);
+		assert_string_equal(lab.log.data, "ready getfd!no-resources");
+		assert_int_equal(lab.peer.commands, 1);
+		lab_release(&lab);
+		close(bad[i]);
+	}
 }
 
 int main(void)
