@@ -38,6 +38,11 @@ def relays(world, name):
     return {pid for pid, line in world.processes().items() if line.endswith("vmkeep-jail " + name)}
 
 
+def standing(world, name, n):
+    """So many of them, as soon as those that start or end have done so."""
+    return world.eventually(lambda: relays(world, name), lambda found: len(found) == n, timeout=30)
+
+
 def receive(s, n):
     data = b""
     while len(data) < n:
@@ -54,7 +59,7 @@ def refusal(s):
 
 
 def gone(world, name):
-    world.eventually(lambda: relays(world, name), lambda found: not found, timeout=60)
+    world.eventually(lambda: relays(world, name), lambda found: not found, timeout=60)  # RELAY_STALL and more
 
 
 def told(world, name, key):
@@ -83,7 +88,7 @@ def test_no_way_into_the_hosts_network(hostile, listen):
         assert set(map(tuple, found["sockets"].values())) == {tuple(UNIX_STREAM)}, found
         for turn in found["tried"].values():
             assert all(re.fullmatch("E[A-Z]+", value) for value in turn.values()), found
-        pid, = relays(hostile, "socket-tricks")
+        pid, = standing(hostile, "socket-tricks", 1)
         assert len(os.listdir(hostile.inner("/proc/%d/fd" % pid))) == 3
         listening = hostile.exec("ss", "-Hltn").split()
         assert "0.0.0.0:6666" not in listening
@@ -138,7 +143,7 @@ def test_a_relay_has_nothing(hostile):
     with client(hostile, port) as s:
         s.sendall(b"x")
         assert receive(s, 1) == b"x"
-        pid, = relays(hostile, "socket-echo")
+        pid, = standing(hostile, "socket-echo", 1)
         proc = hostile.inner("/proc/%d" % pid)
         status = dict(re.findall(r"(\w+):[ \t]*(.*)", vmk.read_text(proc + "/status")))
         assert status["Uid"].split() == status["Gid"].split() == [str(RELAY_UID)] * 4
@@ -182,7 +187,7 @@ def test_no_relay_outlives_its_client(hostile, how):
     port = screen(hostile, name)
     with client(hostile, port) as s:
         assert receive(s, 1)
-        assert len(relays(hostile, name)) == 1
+        standing(hostile, name, 1)
         if how == "deaf":
             s.settimeout(1)
             with pytest.raises(TimeoutError):
@@ -219,7 +224,7 @@ def test_a_relay_outlives_the_daemon(hostile):
         s.sendall(b"after")
         assert receive(s, 5) == b"after"
         with several(hostile, 1, port)[0]:
-            assert len(relays(hostile, "socket-echo")) == 2
+            standing(hostile, "socket-echo", 2)
     gone(hostile, "socket-echo")
 
 
@@ -252,7 +257,8 @@ def test_relays_are_counted(hostile):
     hostile.wait_state(name, "running")
     for user, n in (alice, PER_PEER), (bob, PER_PEER), (carol, PER_PEER - 1):
         clients += several(hostile, n, port, uid=user)
-    assert len(clients) == len(relays(hostile, name)) == AT_MOST
+    assert len(clients) == AT_MOST
+    standing(hostile, name, AT_MOST)
     with client(hostile, port) as s:
         assert refusal(s) == "too many clients, 32 are connected"
     for s in clients:
