@@ -121,7 +121,10 @@ static void spool_settle(struct spool *s)
 {
 	if (s->kind->settle)
 		s->kind->settle(s->data);
-	spool_give_back(s);
+	if (!s->over)
+		spool_give_back(s);
+	if (s->kind->done)
+		s->kind->done(s->data);
 }
 
 size_t spool_tail(const struct spool *s, char *bytes, size_t len)
@@ -287,7 +290,12 @@ static void spool_finish(struct spool *s)
 	if (all > room)
 		s->dropped += spool_skip(s, s->size, all - room);
 	spool_tell(s, true);
-	bucket_take(s->bucket, (double)spool_take(s, s->size, room), daemon_now());
+	for (size_t got; room && (got = spool_take(s, s->size, spool_least(room, TURN_BYTES)));
+		room -= got) {
+		bucket_take(s->bucket, (double)got, daemon_now());
+		if (s->kind->done)
+			s->kind->done(s->data);
+	}
 }
 
 void spool_close(struct spool *s, bool over)
@@ -296,10 +304,10 @@ void spool_close(struct spool *s, bool over)
 		return;
 	watch_remove(s->watches, s->watch);
 	ev_timer_stop(s->ev, &s->timer);
+	s->over = over;
 	if (over)
 		spool_finish(s);
 	spool_tell(s, true);
-	if (s->kind->settle)
-		s->kind->settle(s->data);
+	spool_settle(s);
 	close_fd(&s->fd);
 }

@@ -49,6 +49,8 @@ struct spool_kind {
 	void (*lost)(void *data, uint64_t bytes);
 	/* After some of these, before the bytes leave the file; NULL: nothing. */
 	void (*settle)(void *data);
+	/* And after they have left it; NULL: nothing. */
+	void (*done)(void *data);
 };
 
 struct spool {
@@ -63,7 +65,7 @@ struct spool {
 	off_t at, size; /* next byte; size as it was in this turn */
 	double next;	/* not before */
 	ev_timer timer;
-	bool flood;
+	bool flood, over;   /* over: nobody writes any more */
 	struct bucket calm; /* in a flood; it is over when this is full */
 	uint64_t dropped,
 		untold; /* bytes that neither the file nor the log was told of; only the log */

@@ -16,7 +16,7 @@
 #include "supervisor/vm/spawn.h"
 
 #define TAKEN_LOOK     0.05 /* seconds between looks whether QEMU has read what was typed */
-#define CALM           0.01 /* seconds between two reads of what the guest sends while somebody types */
+#define CALM           0.01 /* seconds between two reads of what the guest sends to who types */
 #define TAKEN_PATIENCE 10.0 /* seconds until what it does not read is given up */
 
 struct watcher {
@@ -274,9 +274,16 @@ static void watcher_evict(void *data, const struct err *e)
 
 static void show(struct port *p, const char *data, size_t len)
 {
-	if (!p->watchers)
-		return;
-	backlog_add(&p->shown, data, len);
+	if (p->watchers)
+		backlog_add(&p->shown, data, len);
+}
+
+/* Once it has left the file: whoever has seen it may end this daemon, and the next one shows no byte
+ * twice. */
+static void port_done(void *data)
+{
+	struct port *p = data;
+
 	for (struct watcher *w = p->watchers, *next; w; w = next) {
 		next = w->next;
 		/* the slow one is dropped, never the guest */
@@ -310,7 +317,9 @@ static void port_lost(void *data, uint64_t bytes)
 	show(p, line, strlen(line));
 }
 
-static const struct spool_kind port_kind = { .take = port_take, .lost = port_lost };
+static const struct spool_kind port_kind = {
+	.take = port_take, .lost = port_lost, .done = port_done
+};
 
 static const char *log_name(const struct conf_serial *s, bool first, char buf[80])
 {

@@ -8,6 +8,7 @@ import itertools
 import json
 import mmap
 import os
+import socket
 import stat
 import struct
 import sys
@@ -108,6 +109,20 @@ def flood(fd, n):
     os.write(fd, b"STATUS=%d\n" % n * 6000)
 
 
+def typed(monitor):
+    """Whoever types to it gets an answer without end."""
+    def serve():
+        listener, count, sent = socket.socket(fileno=h.CONSOLE - 1), counter(), 0
+        while True:
+            connection, _ = listener.accept()
+            with contextlib.suppress(OSError):
+                while True:
+                    sent += connection.send(b"x" * 65536)
+                    count(sent)
+    threading.Thread(target=serve, daemon=True).start()
+    h.stay(monitor)
+
+
 TOLD = 24 << 20
 
 
@@ -184,5 +199,6 @@ BEHAVIOUR = {
     "out-zeros": on_files(zeros, 0),
     "out-flood": on_files(flood, 0),
     "out-told": told,
+    "out-typed": typed,
     "out-honest": honest,
 }

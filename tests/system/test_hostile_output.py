@@ -13,7 +13,7 @@ from hostile import make, unwell
 from hostile_output import BEHAVIOUR, ROUNDS_AT, TOLD
 
 MIB = 1 << 20
-TRICKS = sorted(n for n in BEHAVIOUR if n.startswith("out-") and n not in ("out-honest", "out-told"))
+TRICKS = sorted(n for n in BEHAVIOUR if n.startswith("out-") and n not in ("out-honest", "out-told", "out-typed"))
 SERIALS = "[Serial console]\n[Serial second]\nType=virtio\n[Lifecycle]\nReadyWhen=notify\n"
 BURST, A_SECOND = 8.5 * MIB, (1 + 1 / 16) * MIB  # consoles and notify lines, and stderr
 SLACK = 2 * MIB  # records, answers, the daemon's own log
@@ -69,6 +69,20 @@ def test_a_trick_costs_its_own_bytes(hostile, how):
     assert written(hostile) - before <= BURST + SLACK
     console.type("alive")
     console.until("alive")
+
+
+def test_an_answer_without_end_to_what_is_typed(hostile):
+    """Is read, so that the guest does not stand still, but not all day long."""
+    make(hostile, "out-typed")
+    hostile.ok("start", "out-typed")
+    console = hostile.console("out-typed")
+    console.type("x")
+    hostile.eventually(lambda: rounds(hostile, "out-typed"), lambda n: n > MIB, timeout=20)
+    begin, before = time.monotonic(), rounds(hostile, "out-typed")
+    some_more(hostile, "out-typed", 8 * MIB)
+    grown = rounds(hostile, "out-typed") - before
+    assert grown <= 64 * 1024 * 100 * (time.monotonic() - begin) + 2 * MIB, grown
+    hostile.ok("kill", "out-typed")
 
 
 def test_an_honest_neighbour_loses_nothing(hostile):
