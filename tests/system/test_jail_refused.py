@@ -191,6 +191,17 @@ def test_block_device_in_use(box, loop):
     assert e["desc"] == f"disk 'root': {device} is in use by a file system mounted on {where}"
 
 
+def test_block_device_that_is_read(box, loop):
+    """By several at once; who would write it is refused, for each has a node of its own where QEMU locks."""
+    _, device = loop
+    reader = box.disk(device, kind="base")
+    with box.waiting([reader]) as run:
+        e = box.refuse(box.disk(device))
+        assert e["class"] == "Conflict" and e["desc"].endswith(f"{device} is in use by busybox (pid {run.pid})"), e
+        assert box.script("echo ok", [reader]) == "ok\n"
+    assert box.script("echo ok", [box.disk(device)]) == "ok\n"
+
+
 # creation
 
 
