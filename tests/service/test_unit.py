@@ -19,7 +19,7 @@ UNITS = [UNIT] + [os.path.join(ROOT, "scripts", "systemd", name)
                   for name in ("vmkeep-guests.service", "vmkeep.slice", "vmkeepd.socket")]
 SCRIPTS = [os.path.join(ROOT, "scripts", "systemd", name) for name in ("vmkeep-shutdown", "vmkeep-sleep")]
 PROGRAMS = ["usr/bin/vmkeep", "usr/sbin/vmkeepd", "usr/lib/vmkeep/vmkeep-jail"]
-SIZE_MAX = 1000000
+SIZE_MAX = 1500000
 
 needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze on this host")
 

@@ -16,8 +16,6 @@ GUESTS = {
     "deaf": ("", "fa f4 ebfd"),
     # powers itself off at once
     "off": ("", "ba0406 b80020 ef f4 ebfd"),
-    # ends QEMU with exit status 33, by an isa-debug-exit at 0xf4
-    "crash": ("", "b010 e6f4 f4 ebfd"),
     # resets for ever, by port 0xcf9
     "reboot": ("", "b006 baf90c ee f4 ebfd"),
     # floods COM1 with dots

@@ -420,6 +420,21 @@ class World:
         finally:
             client.close()
 
+    def crash(self, name, *states, timeout=30):
+        """Starts it, and kills QEMU as often as it runs, until the VM is in one of these states; its info then."""
+        client = self.client(timeout=timeout * SLOW)
+        try:
+            client.call("subscribe")
+            client.call("vm-start", name=name, wait=False)
+            while True:
+                state = client.event("VM_STATE", lambda data: data["name"] == name)["state"]
+                if state == "running":
+                    self.kill(self.info(name)["pid"])
+                elif state in states:
+                    return self.info(name)
+        finally:
+            client.close()
+
     def up(self, name, banner="up"):
         """Starts a guest and waits for its first words; its console."""
         self.ok("start", name)

@@ -304,7 +304,9 @@ static void test_accepted(void **state)
 
 /* Pasting */
 
-static const char *exit_port = "-device isa-debug-exit,iobase=0xf4,iosize=1";
+/* QEMU 9 and later take it for a power-off, which -no-shutdown keeps from ending anything. */
+static const char *exit_port[] = { "-device isa-debug-exit,iobase=0xf4,iosize=1",
+	"-action shutdown=poweroff" };
 
 /* A guest that prints a word on its serial line and ends QEMU with a status of its own. */
 static void make_bootable(const char *path)
@@ -361,7 +363,7 @@ static void edit_paste(struct golden *g)
 	move_files(g);
 	c->disk[0].path = "it's a, disk.raw";
 	c->disk[0].format = CONF_FORMAT_RAW;
-	c->args = (struct conf_list){ &exit_port, 1 };
+	c->args = (struct conf_list){ exit_port, ARRAY_SIZE(exit_port) };
 }
 
 static void test_pasted(void **state)
