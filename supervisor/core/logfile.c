@@ -17,7 +17,9 @@ static int open_end(struct logfile *l)
 {
 	struct stat st;
 
-	l->fd = openat(l->dirfd, l->name, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
+	/* non-blocking: a pipe in its place fails instead of waiting for a reader */
+	l->fd = openat(l->dirfd, l->name,
+		O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0640);
 	if (l->fd < 0 || fstat(l->fd, &st) < 0)
 		return -errno;
 	l->size = (uint64_t)st.st_size;

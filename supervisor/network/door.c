@@ -34,7 +34,7 @@ static char *door_path(const struct networks *ns)
 void door_put(struct networks *ns, struct buf *text)
 {
 	_cleanup_(free_ptr) char *path = door_path(ns);
-	_cleanup_(close_fd) int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	_cleanup_(close_fd) int fd = open(path, O_WRONLY | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0600);
 
 	if (fd < 0)
 		log_error(NULL, "write '%s': %s", path, strerror(errno));

@@ -44,7 +44,7 @@ static int line_put(
 
 	if (line_stands(path, line))
 		return 0;
-	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_CLOEXEC, 0644);
 	r = fd < 0 || fchmod(fd, 0644) < 0 ? -errno : file_write_all(fd, line->data, line->len);
 	close_fd(&fd);
 	if (r == 0 && rename(tmp, path) < 0)

@@ -17,6 +17,8 @@ static void check_up(struct network *n)
 
 	if (n->state != NETWORK_RAISING || n->nft || n->ns->door.state != DOOR_SHUT)
 		return;
+	if (n->dnsmasq.state == DNSMASQ_STOPPING) /* nothing is made before its predecessor has ended */
+		return;
 	if (n->plan.step[NET_STEP_DNSMASQ] && n->dnsmasq.state != DNSMASQ_UP &&
 		n->dnsmasq.state != DNSMASQ_MISSING)
 		return;
