@@ -18,9 +18,9 @@ def test_no_value_is_lost():
 
 def test_it_is_always_the_same():
     """Also in the other processes that run tests beside this one, whose hashes differ."""
-    mine = sample("delay_ms", [range(1000)], 5), sample("file, damage", [FILES, range(9)], 5)
+    mine = sample("delay_ms", [range(1000)], 5), sample("file, step", [FILES, range(90)], 5)
     script = "from walk import sample\nprint((sample('delay_ms', [range(1000)], 5), " \
-        "sample('file, damage', [list('abcdefgh'), range(9)], 5)))"
+        "sample('file, step', [list('abcdefgh'), range(90)], 5)))"
     for seed in "123":
         said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True,
                               cwd=os.path.dirname(__file__), env=dict(os.environ, PYTHONHASHSEED=seed)).stdout
@@ -30,6 +30,11 @@ def test_it_is_always_the_same():
 
 def test_points_lie_all_along():
     assert [value // 200 for value, in sample("delay_ms", [range(1000)], 5)] == [0, 1, 2, 3, 4]
+
+
+def test_points_stand_for_each_other():
+    taken = sample("file, step", [FILES, range(90)], 5)
+    assert sorted(file for file, _ in taken) == FILES and len({step for _, step in taken}) > 5
 
 
 def test_so_many():

@@ -15,9 +15,9 @@ WHOLE = os.environ.get("VMKEEP_WHOLE", "") not in ("", "0")
 
 
 def sample(names, axes, some):
-    """So many cases. Those of one axis lie all along it. With several axes no kind is lost: each value of each is
-    in one of the cases, even if they become more for it. The names are the seed, so that one test's sample does
-    not depend on another's."""
+    """So many cases. Those of one axis lie all along it. With several no kind is lost: each value of each axis is in
+    one of the cases, even if they become more for it; but a range holds points, which stand for each other. The
+    names are the seed, so that one test's sample does not depend on another's."""
     rng = random.Random(names)
     if len(axes) == 1:
         size = len(axes[0])
@@ -27,16 +27,17 @@ def sample(names, axes, some):
     order = rng.sample(every, len(every))
     taken, seen = [], set()
     for case in order:
-        if not seen.issuperset(enumerate(case)):
+        kinds = {(n, i) for n, i in enumerate(case) if not isinstance(axes[n], range)}
+        if not seen.issuperset(kinds):
             taken.append(case)
-            seen.update(enumerate(case))
+            seen.update(kinds)
     taken += [case for case in order if case not in taken][:max(some - len(taken), 0)]
     return [tuple(axis[i] for axis, i in zip(axes, case)) for case in sorted(taken)]
 
 
 def walk(names, *axes, some, whole=None):
     """Parametrizes a test by every combination of the axes, or by a sample of so many."""
-    axes = [list(axis) for axis in axes]
+    axes = [axis if isinstance(axis, range) else list(axis) for axis in axes]
     whole = WHOLE if whole is None else whole
     cases = list(itertools.product(*axes)) if whole else sample(names, axes, some)
     mark = pytest.mark.parametrize(names, cases if len(axes) > 1 else [case for case, in cases])

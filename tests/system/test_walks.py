@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: MIT
+"""Whatever file is damaged while there is no daemon, and at whatever step a daemon dies: the next one comes up,
+no VM ever has two QEMUs, no guest is ended by it, and everything can be started again."""
+import contextlib
+import os
+import random
+import signal
+import struct
+
+import vmk
+from test_faults_daemon import qemus
+from test_faults_host import preload
+from walk import walk
+
+
+def wired(world, name):
+    world.image(name + ".raw", "deaf")
+    world.write(name + ".vm", "[VM]\nMemory=16M\n[Disk root]\nPath=%s.raw\n[Lifecycle]\nRestart=no\n" % name)
+
+
+# Files times damages.
+
+def remake(make):
+    def damage(path):
+        os.unlink(path)
+        make(path)
+    return damage
+
+
+def rewrite(text):
+    def damage(path):
+        with open(path, "rb") as f:
+            good = f.read()
+        with contextlib.suppress(OSError), open(path, "wb", buffering=0) as f:  # as much as there is room for
+            f.write(text(good))
+    return damage
+
+
+FILES = """run/boot run/vms/up/record.json run/vms/up/effective.vm run/vms/up/out/qemu.err
+    run/vms/up/out/serial-console run/networks/door run/networks/default.json run/networks/default.d/dnsmasq.pid
+    run/networks/default.d/dnsmasq.conf run/networks/default.d/resolv.conf run/networks/default.d/hosts/up:lan
+    state/qemu-probe.json state/vms/up/identity.json state/vms/up/history state/vms/down/identity.json
+    state/vms/down/history state/networks/default.json state/networks/default.leases log/up/console.log
+    log/down/console.log config/up.vm config/down.vm config/vmkeep.conf""".split()
+DAMAGES = {
+    "gone": os.unlink,
+    "empty": rewrite(lambda good: b""),
+    "half": rewrite(lambda good: good[:len(good) // 2]),
+    "zeros": rewrite(lambda good: bytes(len(good))),
+    "noise": rewrite(lambda good: random.Random(len(good)).randbytes(len(good))),
+    "twice": rewrite(lambda good: good + good),
+    "an array": rewrite(lambda good: b"[1]\n"),
+    "an object": rewrite(lambda good: b"{}\n"),
+    "another version": rewrite(lambda good: b'{"version": "x"}\n'),
+    "deep": rewrite(lambda good: b"[" * 100000),
+    "numbers": rewrite(lambda good: b"".join(b"9" if c in b"123456789" else bytes([c]) for c in good)),
+    "large": rewrite(lambda good: good + b" " * (32 << 20)),
+    "a directory": remake(os.mkdir),
+    "a pipe": remake(os.mkfifo),
+    "a loop of links": remake(lambda path: os.symlink(os.path.basename(path), path)),
+    "a device": remake(lambda path: os.symlink("/dev/zero", path)),
+}
+
+
+def test_every_file_is_damaged(daemon):
+    """What a daemon with two VMs leaves behind is in the walk, but for the images."""
+    wired(daemon, "up")
+    wired(daemon, "down")
+    daemon.ok("start", "up", "down")
+    daemon.ok("kill", "down")
+    top = daemon.inner(daemon.base)
+    found = {os.path.relpath(os.path.join(folder, name), top) for part in ("config", "run", "state", "log")
+             for folder, _, names in os.walk(os.path.join(top, part)) for name in names
+             if os.path.isfile(os.path.join(folder, name)) and "/images" not in folder}
+    # which daemon is alone is told by a lock: one that cannot be locked is refused
+    assert {name for name in found if not name.startswith("run/gone/")} == set(FILES) | {"run/lock"}
+
+
+def put_right(world, path, good):
+    """As a person would: what is damaged goes away, and a file that people write comes back."""
+    with contextlib.suppress(FileNotFoundError):
+        os.rmdir(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
+    if "/config/" in path:
+        with open(path, "wb") as f:
+            f.write(good)
+        world.ok("reload")
+
+
+@walk("file, damage", FILES, DAMAGES, some=16)
+def test_damage(daemon, file, damage):
+    wired(daemon, "up")
+    wired(daemon, "down")
+    daemon.ok("start", "up", "down")
+    daemon.ok("kill", "down")
+    pid = daemon.info("up")["pid"]
+    daemon.kill_daemon()
+    path = os.path.join(daemon.inner(daemon.base), file)
+    with open(path, "rb") as f:
+        good = f.read()
+    DAMAGES[damage](path)
+    daemon.start()
+    assert "up" in daemon.states() or file.startswith("config/")
+    assert list(qemus(daemon)) == [pid]
+    daemon.vmkeep("start", "up", "down")
+    assert pid in qemus(daemon), "its guest was ended"
+    assert sum("guest=up," in line for line in qemus(daemon).values()) == 1, "two QEMUs for one VM"
+    daemon.vmkeep("kill", "*")
+    for left in qemus(daemon):
+        daemon.kill(left)
+    daemon.eventually(lambda: qemus(daemon), lambda found: not found)
+    put_right(daemon, path, good)
+    daemon.kill_daemon()
+    daemon.start()
+    daemon.ok("start", "up", "down")
+    assert len(qemus(daemon)) == 2
+    for folder, _, names in os.walk(daemon.state):  # what was set aside has been seen
+        for name in names:
+            if ".damaged" in name:
+                os.unlink(os.path.join(folder, name))
+
+
+# Death at every step.
+
+# operation: what comes before it, how many steps it has at most, and the states that may follow
+OPERATIONS = {
+    "start": ([], 200, {"running", "stopped"}),
+    "kill": (["start"], 50, {"running", "stopped"}),
+    "pause": (["start"], 16, {"running", "paused"}),
+    "resume": (["start", "pause"], 16, {"running", "paused"}),
+    "stop": (["start"], 50, {"running", "stopped"}),
+    "reboot": (["start"], 140, {"running", "stopped"}),
+}
+ALL_STEPS = [(operation, n + 1) for operation in OPERATIONS for n in range(OPERATIONS[operation][1])]
+
+
+@walk("operation, step", ALL_STEPS, some=18)
+def test_death_at_every_step(world, operation, step):
+    before, _, after = OPERATIONS[operation]
+    counter = os.path.join(world.base, "steps")
+    with open(counter, "wb") as f:
+        f.write(bytes(4))
+    world.image("a.raw", "polite", "up\r\n")
+    world.write("a.vm", "[VM]\nMemory=16M\n[Disk root]\nPath=a.raw\n[Lifecycle]\nRestart=no\n")
+    library = preload(world, vmk.read_text(os.path.join(os.path.dirname(__file__), "steps.c")))
+    world.start(env={"LD_PRELOAD": library, "STEPS": counter})
+    for verb in before:
+        world.ok(verb, "a")
+    if before == ["start"]:
+        world.console("a").until("up")
+    pids = list(qemus(world))
+    with open(counter, "r+b") as f:
+        f.write(struct.pack("i", step))
+    world.vmkeep(operation, "a")
+    with open(counter, "rb") as f:
+        ended = struct.unpack("i", f.read())[0] == 0
+    if ended:
+        assert world.daemon.wait(10 * vmk.SLOW) == -signal.SIGKILL
+        world.daemon = None
+    else:
+        world.kill_daemon()  # it took fewer steps
+    world.start()
+    info = world.eventually(lambda: world.info("a"), lambda info: info["state"] in after)
+    found = world.eventually(lambda: list(qemus(world)), lambda found: len(found) == (info["state"] != "stopped"))
+    if operation in ("pause", "resume"):
+        assert found == pids, "its guest was ended"
+    world.ok("start", "a")
+    if world.info("a")["state"] == "paused":
+        world.ok("resume", "a")
+    assert len(qemus(world)) == 1 and world.info("a")["state"] == "running"
