@@ -28,13 +28,13 @@ void line_unref(struct line *l)
 void outbox_add(struct outbox *o, struct line *l)
 {
 	if (o->n == o->room && o->first > o->n / 2) {
-		memmove(o->line, o->line + o->first, (o->n - o->first) * sizeof *o->line);
+		memmove(o->line, o->line + o->first, (o->n - o->first) * sizeof(struct line *));
 		o->n -= o->first;
 		o->first = 0;
 	}
 	if (o->n == o->room) {
 		o->room = o->room ? o->room * 2 : ROOM_FIRST;
-		o->line = xrealloc(o->line, o->room, sizeof *o->line);
+		o->line = xrealloc(o->line, o->room, sizeof(struct line *));
 	}
 	l->refs++;
 	o->line[o->n++] = l;
@@ -59,7 +59,7 @@ int outbox_flush(struct outbox *o, int fd)
 	struct msghdr m = { .msg_iov = v };
 	ssize_t n;
 
-	while (o->len) {
+	while (o->first < o->n) {
 		m.msg_iovlen = 0;
 		for (size_t i = o->first; i < o->n && m.msg_iovlen < LINES_AT_ONCE; i++)
 			v[m.msg_iovlen++] = (struct iovec){ o->line[i]->data, o->line[i]->len };

@@ -205,6 +205,13 @@ void account_program(struct account *a, int more)
 
 /* --- descriptors of clients -------------------------------------------------------------- */
 
+static bool account_is_lesser(const struct hold *h, const struct hold *than, enum api_role role)
+{
+	if (!than || h->role != than->role)
+		return h->role < (than ? than->role : role);
+	return h->account->clients > than->account->clients;
+}
+
 /* The lowest role below this one, and of those the user with most. */
 static struct hold *account_lesser(const struct accounts *as, enum api_role role)
 {
@@ -212,10 +219,7 @@ static struct hold *account_lesser(const struct accounts *as, enum api_role role
 
 	for (const struct account *a = as->first; a; a = a->next)
 		for (struct hold *h = a->hold; h; h = h->next)
-			if (h->evict && h->role < (found ? found->role : role))
-				found = h;
-			else if (found && h->evict && h->role == found->role &&
-				 a->clients > found->account->clients)
+			if (h->evict && account_is_lesser(h, found, role))
 				found = h;
 	return found;
 }

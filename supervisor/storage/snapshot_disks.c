@@ -229,7 +229,7 @@ json_t *snapshot_table(const struct snapshot_disks *s)
 	for (size_t i = 0; i < s->n; i++)
 		most += json_array_size(s->disk[i].snapshots);
 	all = xcalloc(most + 1, sizeof *all);
-	row = xcalloc(most + 1, sizeof *row);
+	row = xcalloc(most + 1, sizeof(json_t *));
 	for (e = all, end = all + entries_of(s, all); e < end;)
 		row[n++] = row_of(s, e, end, &e);
 	qsort(row, n, sizeof(json_t *), row_by_time);
