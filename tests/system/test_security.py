@@ -2,6 +2,8 @@
 """What holds a guest's process is told as the kernel tells it, and a rule that does not hold is seen."""
 import os
 
+import pytest
+
 import vmk
 
 RULES = ["own uid", "no groups", "no capabilities", "no new privileges", "system call filters", "not traced",
