@@ -138,12 +138,12 @@ static void relay_copy(struct relay_flow flow[RELAY_ENDS])
 
 int relay_run(struct jail *j)
 {
-	static struct relay_flow flow[RELAY_ENDS] = {
-		[RELAY_CLIENT] = { .from = RELAY_CLIENT, .to = RELAY_QEMU },
-		[RELAY_QEMU] = { .from = RELAY_QEMU, .to = RELAY_CLIENT },
-	};
+	static struct relay_flow
+		flow[RELAY_ENDS]; /* filled here, or its buffers are in the program's file */
 	pid_t pid;
 
+	flow[RELAY_CLIENT].from = flow[RELAY_QEMU].to = RELAY_CLIENT;
+	flow[RELAY_CLIENT].to = flow[RELAY_QEMU].from = RELAY_QEMU;
 	plan_release(j);
 	pid = fork();
 	if (pid != 0)
