@@ -104,7 +104,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]*:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
-setup: ## install what building, running and testing need (Debian 12, as root)
+setup: ## install what building, running and testing need (Debian 12 or 13, as root)
 	@scripts/setup test
 
 demo: ## two guests, a network and a crash, in namespaces of their own (KEEP=1: then a shell there)

@@ -79,14 +79,15 @@ def test_it_holds_what_install_installs(tmp_path):
     output_of("make", "-C", ROOT, "B=" + BUILD, "DESTDIR=%s" % (tmp_path / "make"), "install", env=env)
     found = {}
     for tree in ("deb", "make"):
-        # Debian compresses documents that are longer than 4 KiB
-        found[tree] = {os.path.relpath(os.path.join(d, f), tmp_path / tree).removesuffix(".gz"):
+        # Debian compresses documents that are longer than 4 KiB, and 13 has its units below /usr
+        found[tree] = {re.sub("^usr/lib/systemd/", "lib/systemd/",
+                              os.path.relpath(os.path.join(d, f), tmp_path / tree).removesuffix(".gz")):
                        os.stat(os.path.join(d, f)).st_mode
                        for d, _, names in os.walk(tmp_path / tree) for f in names}
     only = set(found["deb"]) ^ set(found["make"])
     # the licence stands in copyright, the rest is Debian's
-    assert {os.path.relpath(f, "usr/share/doc/vmkeep") for f in only} == {
-        "LICENSE", "changelog", "copyright", "../../lintian/overrides/vmkeep"}
+    assert {os.path.relpath(f, "usr/share/doc/vmkeep") for f in only} - {"../../lintian/overrides/vmkeep"} == {
+        "LICENSE", "changelog", "copyright"}
     assert not {f for f in set(found["deb"]) & set(found["make"]) if found["deb"][f] != found["make"][f]}
     with open(os.path.join(ROOT, "LICENSE")) as f, open(tmp_path / "deb/usr/share/doc/vmkeep/copyright") as g:
         licence, copyright_ = f.read(), g.read()
