@@ -12,7 +12,8 @@
 #include <stddef.h>
 
 enum {
-	QMP_RATE_UNASKED = 1000,   /* messages a second that answer no call: events, stray replies */
+	/* messages a second that answer no call: stray replies, and events but for those asked for */
+	QMP_RATE_UNASKED = 1000,
 	QMP_RATE_BYTES = 16 << 20, /* bytes a second, of all */
 };
 

@@ -55,6 +55,7 @@ struct qmp {
 	bool more; /* messages are left that this turn did not take */
 	const char *error_class;
 	unsigned asked; /* events that our commands may bring about */
+	bool was_asked; /* the one in hand is one of those */
 };
 
 /* Sets the timer to when there is something to do. */
@@ -192,7 +193,9 @@ void qmp_give_up(struct qmp *q, const char *what)
 
 bool qmp_was_asked(struct qmp *q)
 {
-	return q->asked && q->asked--;
+	q->was_asked = q->asked > 0;
+	q->asked -= q->was_asked;
+	return q->was_asked;
 }
 
 /* Ends the session of a QEMU that says more than one in order would. */
@@ -240,8 +243,9 @@ static void take_reply(struct qmp *q, const json_t *message)
 static void take(struct qmp *q, json_t *message)
 {
 	if (json_object_get(message, "event")) {
+		q->was_asked = false;
 		take_event(q, message);
-		count(q, 1, 0);
+		count(q, !q->was_asked, 0);
 	} else if (json_object_get(message, "return") || json_object_get(message, "error")) {
 		take_reply(q, message);
 	} else if (json_object_get(message, "QMP")) {
