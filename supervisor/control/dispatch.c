@@ -174,14 +174,13 @@ void dispatch_message(struct dispatch *d, struct connection *c, const json_t *me
 {
 	struct message m;
 	struct err e = ERR_INIT;
+	int r = message_parse(&m, message, &e);
 
-	if (message_parse(&m, message, &e) < 0) {
-		connection_put_error(c, &e, m.id);
-	} else if (c->in_flight >= SERVER_IN_FLIGHT_MAX) {
+	if (r == 0 && c->in_flight >= SERVER_IN_FLIGHT_MAX) {
 		err_set(&e, ERR_NO_RESOURCES, "more than %d requests under way",
 			SERVER_IN_FLIGHT_MAX);
 		connection_fail(c, &e);
-	} else if (account_may_request(c->account, c->role, &e) < 0) {
+	} else if (r < 0 || account_may_request(c->account, c->role, &e) < 0) {
 		connection_put_error(c, &e, m.id);
 	} else {
 		run(d, c, &m);
