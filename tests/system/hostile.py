@@ -1,5 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""What the tests with a program in QEMU's place share; the fixture `hostile` is in conftest.py."""
+"""What the tests with a program in QEMU's place share; the fixture `hostile` is in conftest.py.
+
+What can a program in there
+  open      test_hostile, test_hostile_sockets, test_jail_walls
+  change    test_hostile_syscalls, test_hostile_taps, test_jail_filter
+  keep      test_hostile_taps, test_hostile_sockets, test_hostile_locks
+  fill      test_hostile_output; of its images: vmkeep-security(7), BUGS
+  hold up   test_hostile, test_hostile_locks, test_hostile_output
+  outlive   test_lurkers, test_hostile_sockets
+"""
 import glob
 import os
 import re
