@@ -21,6 +21,8 @@ bool proc_stat(pid_t pid, struct proc_stat *s)
 	if (p)
 		s->state = *p;
 	for (int field = 3; p && field < 22; field++) {
+		if (field == 20)
+			s->threads = strtoul(p, NULL, 10);
 		p = strchr(p, ' ');
 		p = p ? p + 1 : NULL;
 	}

@@ -13,7 +13,8 @@
 #include <sys/types.h>
 
 struct proc_stat {
-	char state;	    /* R, S, D, T, t, Z, X */
+	char state; /* R, S, D, T, t, Z, X */
+	unsigned long threads;
 	uint64_t starttime; /* clock ticks since the boot */
 };
 

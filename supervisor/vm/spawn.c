@@ -186,8 +186,8 @@ static uint64_t process_starttime(pid_t pid)
 {
 	struct proc_stat s;
 
-	/* a zombie runs no guest */
-	return proc_stat(pid, &s) && !strchr("ZX", s.state) ? s.starttime : 0;
+	/* a zombie runs no guest, but while it has threads they have its files and their locks */
+	return proc_stat(pid, &s) && (!strchr("ZX", s.state) || s.threads > 1) ? s.starttime : 0;
 }
 
 bool vm_process_is(pid_t pid, uint64_t starttime)

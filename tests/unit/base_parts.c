@@ -3,6 +3,7 @@
  * children that end exactly once. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -328,11 +329,40 @@ static void processes(void **state)
 	assert_int_equal(waitid(P_PID, (id_t)pid, &(siginfo_t){ 0 }, WEXITED | WNOWAIT), 0);
 	assert_true(proc_stat(pid, &child));
 	assert_int_equal(child.state, 'Z');
+	assert_int_equal(child.threads, 1);
 	assert_true(child.starttime >= own.starttime);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	assert_false(proc_stat(pid, &child));
 	proc_boot_id(id);
 	assert_int_equal(strlen(id), PROC_BOOT_ID - 1);
+}
+
+static void *rest(void *data)
+{
+	(void)data;
+	for (;;)
+		pause();
+	return NULL;
+}
+
+/* A zombie whose threads live still has its files. */
+static void zombie_with_threads(void **state)
+{
+	struct proc_stat child = { 0 };
+	pthread_t thread;
+	pid_t pid;
+
+	(void)state;
+	pid = fork();
+	if (pid == 0) {
+		pthread_create(&thread, NULL, rest, NULL);
+		pthread_exit(NULL);
+	}
+	while (child.state != 'Z')
+		assert_true(proc_stat(pid, &child));
+	assert_int_equal(child.threads, 2);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
 int main(void)
@@ -347,6 +377,7 @@ int main(void)
 		cmocka_unit_test(no_such_program),
 		cmocka_unit_test(spawn_descriptors),
 		cmocka_unit_test(processes),
+		cmocka_unit_test(zombie_with_threads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
