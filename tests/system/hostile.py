@@ -38,7 +38,8 @@ def make(world, name, disk=b""):
 
 
 def unwell(world, name):
-    return world.eventually(lambda: world.info(name), lambda info: info["health"] != "ok", timeout=20)
+    return world.eventually(lambda: world.info(name), lambda info: info["health"] == "unresponsive: hostile",
+                            timeout=20)
 
 
 def rss(world):

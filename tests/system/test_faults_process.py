@@ -160,10 +160,12 @@ def test_start_that_takes_too_long(gate, world):
 
 def test_stop_while_it_is_prepared(world):
     """No process yet: a binary that takes its time to say what it can."""
-    slow = os.path.join(world.base, "slow")
-    with open(slow, "w", encoding="utf-8") as f:
+    where = "/usr/local/sbin"  # below /usr: else its jail would not see it
+    world.exec("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", where)
+    slow = os.path.join(where, "slow")
+    with open(world.inner(slow), "w", encoding="utf-8") as f:
         f.write("#!/bin/sh\nexec sleep 1000\n")
-    os.chmod(slow, 0o755)
+    os.chmod(world.inner(slow), 0o755)
     world.start()
     world.micro("a", "deaf", extra="[QEMU]\nBinary=%s\n" % slow)
     start = world.stream("start", "a")
@@ -175,6 +177,7 @@ def test_stop_while_it_is_prepared(world):
     for pid, line in world.processes().items():
         if line == "sleep 1000":
             world.kill(pid)
+    world.exec("umount", "--lazy", where)
 
 
 def test_program_that_is_none(daemon):

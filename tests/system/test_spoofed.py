@@ -53,7 +53,8 @@ def test_a_foreign_source_is_never_answered(guest, source):
     for to in (SELF, HOST4, "203.0.113.2", OUT, "127.0.0.1", "169.254.169.254", "192.168.122.255", "255.255.255.255"):
         for protocol, payload in payloads + [(6, tapfd.tcp_syn(source, to, 53)), (6, tapfd.tcp_syn(source, to, 5555))]:
             frames.append(frame(guest, source, to, protocol, payload))
-    assert answers(guest, *frames) == 0
+    # the host also speaks by itself (IGMP); an answer would come every time
+    assert min(answers(guest, *frames) for _ in range(3)) == 0
     assert answers(guest, frame(guest, OWN, SELF, 1, tapfd.ping())) > 0, "its own is"
     assert not guest.services.read(0), guest.services.text
 
