@@ -35,14 +35,17 @@ def qemus(world):
     return found
 
 
+OWN = ("/memfd:displaysurface", "anon_inode:[eventfd]")
+
+
 def descriptors(world, pid):
-    """How many, but for the surfaces of its screen: from QEMU 9.2 on each is a memfd, made and dropped as the
-    guest changes modes."""
+    """How many, but for what QEMU makes by itself as its guest goes on: notifiers of its queues, and surfaces of
+    its screen, each a memfd in QEMU 10. What we hand over is a socket or a file."""
     folder, count = "%s/%d/fd" % (world.inner("/proc"), pid), 0
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         for fd in os.listdir(folder):
             with contextlib.suppress(FileNotFoundError):
-                count += not os.readlink(os.path.join(folder, fd)).startswith("/memfd:displaysurface")
+                count += not os.readlink(os.path.join(folder, fd)).startswith(OWN)
     return count
 
 
