@@ -29,11 +29,13 @@ SLOW = 4 * float(os.environ.get("VMKEEP_SLOW", 3 if SANITIZED else 1))
 ROOMY = 3 if SANITIZED else 1  # sanitizers keep what was freed: stretches bounds on memory
 DEFAULTS = "[Defaults]\nVM.Accel=tcg\n"
 
-# Process 1 of a world ignores the signals of orphans that die, so the kernel reaps them.
+# Process 1 of a world ignores the signals of orphans that die, so the kernel reaps them. The host counts what it
+# kills for want of memory in /proc/vmstat: here the count stands still, for it may be in another world.
 KEEPER = """
 mount -t sysfs sysfs /sys
 mount -t tmpfs -o mode=755 tmpfs /run
 for f in passwd group; do mount --bind "$1/$f" /etc/$f; done
+cp /proc/vmstat "$1/vmstat" && mount --bind "$1/vmstat" /proc/vmstat
 ip link set lo up
 echo ready
 exec env --ignore-signal=CHLD cat
