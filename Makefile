@@ -155,7 +155,7 @@ lint: ## gcc and clang with -Werror, cppcheck, clang-tidy
 	@mkdir -p build/lint/cppcheck
 	@cppcheck -q -j$(JOBS) --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 		--suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches --library=scripts/cppcheck.cfg --cppcheck-build-dir=build/lint/cppcheck \
-		-D_GNU_SOURCE -I. $(LINT_SRC)
+		-D_GNU_SOURCE -DVMKEEP_VERSION='""' -DVMKEEP_LIBEXECDIR='""' -I. $(LINT_SRC)
 	$(SUB) -j$(JOBS) tidy
 objects: $(PROGRAMS) $(UNIT) $(B)/scripts/gendoc
 tidy: $(LINT_SRC:%.c=build/lint/tidy/%.ok)

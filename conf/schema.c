@@ -68,7 +68,7 @@ const struct conf_key *conf_key_find(const struct conf_section *s, const char *n
 
 const char *conf_section_nearest(const struct conf_schema *s, const char *name)
 {
-	const char *names[NAMES_MAX];
+	const char *names[NAMES_MAX] = { NULL };
 	size_t n = 0;
 
 	for (; n < s->sections && n < NAMES_MAX; n++)
@@ -78,7 +78,7 @@ const char *conf_section_nearest(const struct conf_schema *s, const char *name)
 
 const char *conf_key_nearest(const struct conf_section *s, const char *name)
 {
-	const char *names[NAMES_MAX];
+	const char *names[NAMES_MAX] = { NULL };
 	size_t n = 0;
 
 	for (; n < s->keys && n < NAMES_MAX; n++)

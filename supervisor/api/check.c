@@ -132,7 +132,7 @@ static int bad_value(const struct api_verb *v, const struct api_arg *arg, struct
 
 static int unknown(const struct api_verb *v, const char *key, struct err *e)
 {
-	const char *names[ARGS_MAX], *nearest;
+	const char *names[ARGS_MAX] = { NULL }, *nearest;
 	const struct api_arg *arg;
 	size_t n = 0;
 

@@ -31,7 +31,7 @@ const struct api_verb *api_verb_by_command(const char *command)
 
 const char *api_verb_nearest(const char *execute)
 {
-	const char *names[128];
+	const char *names[128] = { NULL };
 	size_t n = 0;
 
 	assert(api_verbs_n <= ARRAY_SIZE(names));

@@ -41,7 +41,7 @@ void verb_host_check(void *data, struct request *r)
 	struct daemon *d = data;
 	struct asking *a = xcalloc(1, sizeof *a);
 	json_t *networks = networks_list(d->networks), *row;
-	const char *bridge[HOST_BRIDGES_MAX];
+	const char *bridge[HOST_BRIDGES_MAX] = { NULL };
 	size_t n = 0, i, column = column_of(networks, "bridge");
 
 	json_array_foreach (json_object_get(networks, "rows"), i, row)

@@ -96,11 +96,11 @@ static bool cpu_can(void)
 	_cleanup_(close_file) FILE *f = fopen("/proc/cpuinfo", "re");
 	_cleanup_(free_ptr) char *line = NULL;
 	size_t room = 0;
+	bool flags = false;
 
-	while (f && getline(&line, &room, f) > 0)
-		if (strncmp(line, "flags", 5) == 0)
-			return strstr(line, " vmx") || strstr(line, " svm");
-	return false;
+	while (f && !flags && getline(&line, &room, f) > 0)
+		flags = strncmp(line, "flags", 5) == 0;
+	return flags && (strstr(line, " vmx") || strstr(line, " svm"));
 }
 
 static int check_device(struct err *e)

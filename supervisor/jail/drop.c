@@ -169,11 +169,11 @@ int program_check(struct jail *j, struct err *e)
 
 	if (!path)
 		return 0;
-	errno = 0;
-	if (stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0)
-		return 0;
-	if (errno == 0) /* a directory, say */
-		errno = EACCES;
+	if (stat(path, &st) == 0) {
+		if (S_ISREG(st.st_mode) && access(path, X_OK) == 0)
+			return 0;
+		errno = EACCES; /* or a directory, say */
+	}
 	err_errno(e, "run '%s'", path);
 	if (!j->role->own_output)
 		err_class(e, ERR_QEMU_FAILED);

@@ -142,14 +142,14 @@ static bool find_mount(const struct stat *st, char who[HOLDER_TEXT])
 	unsigned int major, minor;
 	size_t room = 0;
 	char where[400];
+	bool found = false;
 
-	while (f && getline(&line, &room, f) > 0)
-		if (sscanf(line, "%*d %*d %u:%u %*s %399s", &major, &minor, where) == 3 &&
-			makedev(major, minor) == st->st_rdev) {
-			put_escaped(who, "a file system mounted on ", where, "");
-			return true;
-		}
-	return false;
+	while (f && !found && getline(&line, &room, f) > 0)
+		found = sscanf(line, "%*d %*d %u:%u %*s %399s", &major, &minor, where) == 3 &&
+			makedev(major, minor) == st->st_rdev;
+	if (found)
+		put_escaped(who, "a file system mounted on ", where, "");
+	return found;
 }
 
 /* Logical volumes, RAID and the like stand in the holders directory. */
