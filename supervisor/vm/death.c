@@ -64,7 +64,7 @@ void oom_watch_begin(struct oom_watch *w, pid_t pid)
 	w->file = counters_of(pid);
 	if (w->file && !counter(w->file, "oom_kill", &w->cgroup))
 		oom_watch_release(w);
-	counter("/proc/vmstat", "oom_kill", &w->host);
+	w->host_known = counter("/proc/vmstat", "oom_kill", &w->host);
 }
 
 void oom_watch_release(struct oom_watch *w)
@@ -81,7 +81,7 @@ enum oom oom_watch_look(const struct oom_watch *w)
 	 * left */
 	if (w->file && counter(w->file, "oom_kill", &now))
 		return now > w->cgroup ? OOM_YES : OOM_NO;
-	return counter("/proc/vmstat", "oom_kill", &now) && now > w->host ? OOM_MAYBE : OOM_NO;
+	return w->host_known && counter("/proc/vmstat", "oom_kill", &now) && now > w->host ? OOM_MAYBE : OOM_NO;
 }
 
 void death_read(struct death *d, int pidfd, const struct oom_watch *w, bool by_us)

@@ -14,13 +14,14 @@
 struct oom_watch {
 	char *file; /* the cgroup's counters, NULL: not known */
 	uint64_t cgroup, host;
+	bool host_known;
 };
 
 void oom_watch_begin(struct oom_watch *w, pid_t pid);
 void oom_watch_release(struct oom_watch *w);
 
 enum oom { OOM_NO, OOM_MAYBE /* somebody on this host was killed for memory */, OOM_YES };
-/* Has the kernel killed for memory since? */
+/* Has the kernel killed for memory since? OOM_NO where it never began. */
 enum oom oom_watch_look(const struct oom_watch *w);
 
 struct death {
