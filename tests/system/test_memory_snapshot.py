@@ -435,7 +435,8 @@ def test_busy_excludes_others_and_kill_ends_it(daemon):
         message = client.receive()
     daemon.ok("kill", "a")
     listed = [row["snapshot"] for row in daemon.rows("snapshot", "list", "a")]
-    assert listed == ([] if "error" in message else ["z"])
+    # QEMU may have written it whole, and been killed before it could say so
+    assert listed == ["z"] or (listed == [] and "error" in message)
     daemon.ok("snapshot", "create", "a", "again")
 
 
