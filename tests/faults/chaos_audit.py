@@ -5,6 +5,7 @@ import os
 import subprocess
 
 import vmk
+from chaos_model import QUOTED
 from chaos_watch import CRASH, DOWN, descriptors, qemus
 
 SETTLE = 90  # seconds: a restart after a failure may wait long, but not for a failure of the storm
@@ -165,7 +166,7 @@ class Audit:
             self.wrong("left at the end: %s" % e)
         log = vmk.read_text(os.path.join(world.base, "daemon.log"))
         for line in log.splitlines():
-            if CRASH.search(line):
+            if CRASH.search(QUOTED.sub("", line)):
                 self.wrong("the daemon's log: %s" % line)
 
     def images(self):

@@ -6,8 +6,12 @@ running ends only when something that may end it overlapped its life: that is an
 wished to be is known when the last verb about it was answered and no other one overlapped.
 """
 import contextlib
+import re
 import threading
 import time
+
+# A QEMU's last words: with vmkeep.conf unreadable a VM has the default Accel=kvm, which aborts QEMU on some hosts.
+QUOTED = re.compile(r"QEMU ended with signal \d+: .*", re.S)
 
 
 def now():
