@@ -164,6 +164,9 @@ def test_nothing_is_lost_of_a_guest_that_ends_while_the_daemon_is_down(daemon):
         seen = b""
         while b"last words" not in seen:
             seen += s.recv(4096)
+    # QEMU sends a byte to the socket first, and writes it to the file then
+    out = daemon.inner(os.path.join(daemon.run, "vms", "a", "out", "serial-console"))
+    daemon.eventually(lambda: vmk.read_text(out), lambda text: "last words" in text)
     daemon.kill(pid)
     daemon.start()
     daemon.eventually(lambda: daemon.ok("log", "a"), lambda text: "last words" in text)

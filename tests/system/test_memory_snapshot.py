@@ -264,6 +264,8 @@ def test_daemon_dies_during_a_snapshot(daemon):
     console.until("up")
     console.type(".")
     console.until("b")
+    # a QEMU that writes its memory to a slow disk may be silent for longer than a verb waits
+    daemon.eventually(lambda: daemon.vmkeep("snapshot", "list", "a").code, lambda code: code == 0, timeout=60)
     listed = {row["snapshot"] for row in daemon.rows("snapshot", "list", "a")}
     daemon.ok("snapshot", "create", "a", "y")
     daemon.ok("kill", "a")
