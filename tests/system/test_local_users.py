@@ -96,7 +96,7 @@ def held_and_refused(said):
 
 def test_streams_are_counted(daemon, crowd):
     """6000 connections that became streams: the user has 8, the rest was told why not."""
-    daemon.micro("a", "chatter")
+    daemon.micro("a")  # a quiet one: who does not read what comes is dropped, and its place is free
     daemon.ok("start", "a")
     before = descriptors(daemon)
     bob = crowd("bob", ("vmkeep-view",), 6000, request("vm-log", name="a", follow=True))
@@ -114,7 +114,7 @@ def test_streams_count_among_connections(daemon, crowd):
     """MaxClientsPerUser= is of both together, for operators too."""
     daemon.write("vmkeep.conf", vmk.DEFAULTS + "[Daemon]\nMaxClientsPerUser=20\n")
     daemon.ok("reload")
-    daemon.micro("a", "chatter")
+    daemon.micro("a")  # a quiet one: who does not read what comes is dropped, and its place is free
     daemon.ok("start", "a")
     bob = crowd("bob", ("vmkeep",), 50, request("vm-log", name="a", follow=True))
     held, refused = held_and_refused(bob.said())
