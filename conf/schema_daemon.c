@@ -8,7 +8,8 @@ static const char *const level_names[] = { "error", "warning", "info", "debug" }
 static const struct conf_key daemon_keys[] = {
 	{ .name = "ImageDir",          STRING(PATH, conf_daemon, image_dir),
 	  .check = conf_word_absolute, .what = "an absolute path",
-	  .help = "Where relative disk paths live. Default: images in the state directory." },
+	  .help = "Where relative disk paths live, from the daemon's next start on. Default: images in "
+		  "the state directory." },
 	{ .name = "LogLevel",          STRING(WORD, conf_daemon, log_level), NAMES(level_names),
 	  .preset = "info", .apply = CONF_APPLY_LIVE,
 	  .help = "The least important kind of message that is still logged." },

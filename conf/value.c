@@ -3,10 +3,10 @@
 
 #include <arpa/inet.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 
 #include "base/text.h"
+#include "conf/path.h"
 
 /* All enums of the schema are written through this type. */
 _Static_assert(sizeof(enum conf_bus) == sizeof(unsigned), "enums are not unsigned");
@@ -45,14 +45,6 @@ bool conf_list_add(struct conf_list *l, struct arena *a, const char *item)
 	return true;
 }
 
-static bool has_dotdot(const char *path)
-{
-	for (const char *p = strstr(path, ".."); p; p = strstr(p + 1, ".."))
-		if ((p == path || p[-1] == '/') && (p[2] == '\0' || p[2] == '/'))
-			return true;
-	return false;
-}
-
 static bool parse_ipv4(const char *text, uint32_t *address)
 {
 	struct in_addr in;
@@ -82,7 +74,7 @@ static bool string_ok(const struct conf_key *k, const char *text)
 	case CONF_TYPE_NAME:
 		return conf_name_ok(text);
 	case CONF_TYPE_PATH:
-		return strlen(text) < PATH_MAX && !has_dotdot(text);
+		return conf_path_ok(text);
 	case CONF_TYPE_IPV4:
 		return parse_ipv4(text, &address);
 	case CONF_TYPE_SIZE:
@@ -99,6 +91,12 @@ static bool string_ok(const struct conf_key *k, const char *text)
 	return false;
 }
 
+/* A copy, a path in its plain form: the same file is always the same text. */
+static const char *stored(const struct conf_key *k, const char *text, struct arena *a)
+{
+	return k->type == CONF_TYPE_PATH ? conf_path_plain(text, a) : arena_strdup(a, text);
+}
+
 static enum conf_set set_list(
 	const struct conf_key *k, struct conf_list *l, const char *text, struct arena *a)
 {
@@ -107,7 +105,7 @@ static enum conf_set set_list(
 	if (!splits(k)) {
 		if (!string_ok(k, text))
 			return CONF_SET_BAD;
-		return conf_list_add(l, a, text) ? CONF_SET_OK : CONF_SET_FULL;
+		return conf_list_add(l, a, stored(k, text, a)) ? CONF_SET_OK : CONF_SET_FULL;
 	}
 	for (text += strspn(text, separators); *text; text += strspn(text, separators)) {
 		size_t len = strcspn(text, separators);
@@ -241,7 +239,7 @@ static bool set_string(const struct conf_key *k, const char **to, const char *te
 {
 	if (!string_ok(k, text))
 		return false;
-	*to = arena_strdup(a, text);
+	*to = stored(k, text, a);
 	return true;
 }
 

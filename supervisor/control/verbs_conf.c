@@ -7,6 +7,18 @@
 #include "supervisor/vm/check.h"
 #include "supervisor/vm/launch.h"
 
+/* Paths of guests that run were made with the old one. */
+static void reload_image_dir(const struct daemon *d, struct conf_problems *p)
+{
+	_cleanup_(free_ptr) char *own = xasprintf("%s/images", d->dirs.state);
+	const char *wish = d->conf.image_dir ? d->conf.image_dir : own;
+
+	if (!streq(wish, d->image_dir))
+		conf_problem(p, &(struct conf_place){ .file = "vmkeep.conf" }, "ImageDir",
+			"is '%s' now, and '%s' until the daemon is restarted, which no guest notices", wish,
+			d->image_dir);
+}
+
 void verbs_reload(struct daemon *d, struct conf_problems *p)
 {
 	daemon_load_conf(d, p);
@@ -14,6 +26,7 @@ void verbs_reload(struct daemon *d, struct conf_problems *p)
 	networks_reload(d->networks, p);
 	networks_mend(d->networks);
 	vms_reload(d->vms, p);
+	reload_image_dir(d, p);
 }
 
 struct check { /* a request that waits until all was looked at */

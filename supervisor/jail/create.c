@@ -198,7 +198,8 @@ int image_create(struct jail *j, struct jail_file *f, struct err *e)
 	if (r == 0) {
 		r = move_new(dir, temporary, name);
 		errno = -r;
-		if (r < 0)
+		/* the name too: what the identity says was made must be there after a power cut */
+		if (r < 0 || fsync(dir) < 0)
 			r = err_errno(e, "%s: create %s", f->what, f->shown_path);
 	}
 	if (r < 0) {

@@ -155,6 +155,37 @@ static void problems_name_line_and_cure(void **state)
 	conf_case_check(cases, ARRAY_SIZE(cases));
 }
 
+/* The same file is the same text, however it was written: no path of another form goes on to anybody. */
+static void paths_are_plain(void **state)
+{
+	static const char *const cases[][2] = {
+		{ "/data/imgs/", "/data/imgs" },
+		{ "//data//imgs///", "/data/imgs" },
+		{ "/data/./imgs/.", "/data/imgs" },
+		{ "./a.raw", "a.raw" },
+		{ "a//b/./c.raw/", "a/b/c.raw" },
+		{ "/a", "/a" },
+		{ ".a/..b/c..", ".a/..b/c.." },
+		{ "a b,//c", "a b,/c" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct conf_problems p = { 0 };
+		struct conf_vm c = CONF_VM_INIT;
+		struct conf_context ctx = { .uuid = "" };
+		_cleanup_(free_ptr) char *text = xasprintf(
+			"[Disk a]\nFormat=raw\nPath=%s\nBase=%s\n", cases[i][0], cases[i][0]);
+		struct conf_source source = { "a.vm", text, strlen(text) };
+
+		conf_vm_parse(&c, "a", &source, 1, &ctx, &p);
+		assert_string_equal(c.disk[0].path, cases[i][1]);
+		assert_string_equal(c.disk[0].base.item[0], cases[i][1]);
+		conf_vm_release(&c);
+		conf_problems_release(&p);
+	}
+}
+
 static void bad_values(void **state)
 {
 	static const struct {
@@ -181,6 +212,8 @@ static void bad_values(void **state)
 		{ "[Boot]", "Order=a,b/c",
 			"Order: 'a,b/c' is not an id: letters, digits, '.', '_' and '-', at most 31" },
 		{ "[Boot]", "Kernel=/a/../b", "Kernel: '/a/../b' is not a path without '..'" },
+		{ "[Disk a]", "Path=./", "Path: './' is not a path without '..'" },
+		{ "[Boot]", "Kernel=//", "Kernel: '//' is not a path without '..'" },
 		{ "[Disk a]", "Path=..", "Path: '..' is not a path without '..'" },
 		{ "[Disk a]", "Path=../x", "Path: '../x' is not a path without '..'" },
 		{ "[Disk a]", "Path=x/..", "Path: 'x/..' is not a path without '..'" },
@@ -501,6 +534,7 @@ int main(void)
 		cmocka_unit_test(four_lines_make_a_vm),
 		cmocka_unit_test(values_of_every_type),
 		cmocka_unit_test(problems_name_line_and_cure),
+		cmocka_unit_test(paths_are_plain),
 		cmocka_unit_test(bad_values),
 		cmocka_unit_test(a_bad_value_leaves_the_preset),
 		cmocka_unit_test(specifiers),
