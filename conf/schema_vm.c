@@ -154,7 +154,7 @@ static const struct conf_key disk_keys[] = {
 		  "What the image's own header names is not followed." },
 	{ .name = "Size",         SIZE(conf_disk, size), .min = 512, .max = 64 * TIB, .step = 512,
 	  .apply = CONF_APPLY_START,
-	  .help = "Creates the image at the first start if it is not there, in the image "
+	  .help = "Creates the image at the first vmkeep start if it is not there, in the image "
 		  "directory only." },
 	{ .name = "Format",       ENUM(conf_format, conf_disk, format, format_names),
 	  .preset = "auto",

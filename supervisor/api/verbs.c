@@ -18,11 +18,14 @@ const struct api_verb api_verbs[] = {
 			{ "paused", API_BOOL, false, "--paused",
 			  "leave it paused at its first instruction", { NULL } },
 		},
-		.result = "state and reason reached; changed: false where it ran already",
+		.result = "state and reason reached; changed: false where it ran already; notes: what "
+			  "else was done, such as disks created (a list of texts, only where there is "
+			  "something)",
 		.help = "start VMs",
 		.text = "Done means that the guest's processors run. A VM that runs already is "
 			"left as it is, which is no error; one that is paused stays paused. "
-			"Networks that it needs are raised first.",
+			"Networks that it needs are raised first. Disks with Size= that do not exist "
+			"yet are made, and named: only start and reboot do that.",
 	},
 	{
 		.execute = "vm-stop",
@@ -60,7 +63,7 @@ const struct api_verb api_verbs[] = {
 		.arg = {
 			TIMEOUT("how long the guest may take to shut down, in place of TimeoutStopSec="),
 		},
-		.result = "state: the state reached",
+		.result = "state: the state reached; notes: as of start",
 		.help = "shut guests down and start them again, with their configuration as it is "
 			"now",
 	},

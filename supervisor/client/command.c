@@ -42,6 +42,19 @@ void command_print_json(struct command *c, const json_t *value)
 	buf_addc(&c->out, '\n');
 }
 
+/* "web1: disk root created, 20G", a line each. */
+static void print_notes(struct command *c, const char *target, const json_t *notes)
+{
+	size_t i;
+	json_t *note;
+
+	json_array_foreach (notes, i, note) {
+		_cleanup_(free_ptr) char *text = print_value("note", note);
+
+		buf_printf(&c->out, "%s: %s\n", target, text);
+	}
+}
+
 /* "web1: already stopped (guest-shutdown)", "web1: running, address 10.0.0.2". */
 static void print_line(struct command *c, const char *target, const json_t *result)
 {
@@ -49,13 +62,14 @@ static void print_line(struct command *c, const char *target, const json_t *resu
 	const char *gap = "", *key;
 	json_t *v;
 
+	print_notes(c, safe, json_object_get(result, "notes"));
 	buf_printf(&c->out, "%s:", safe);
 	if (json_is_false(json_object_get(result, "changed")))
 		buf_adds(&c->out, " already");
 	json_object_foreach ((json_t *)(uintptr_t)result, key, v) {
 		_cleanup_(free_ptr) char *text = print_value(key, v);
 
-		if (streq(key, "changed") || streq(text, "-"))
+		if (streq(key, "changed") || streq(key, "notes") || streq(text, "-"))
 			continue;
 		if (streq(key, "state"))
 			buf_printf(&c->out, " %s", text);
@@ -70,13 +84,16 @@ static void print_line(struct command *c, const char *target, const json_t *resu
 
 static bool is_line(const json_t *result)
 {
+	size_t members = json_object_size(result);
 	const char *key;
 	json_t *v;
 
 	json_object_foreach ((json_t *)(uintptr_t)result, key, v)
-		if (json_is_array(v) || json_is_object(v))
+		if (streq(key, "notes"))
+			members--;
+		else if (json_is_array(v) || json_is_object(v))
 			return false;
-	return json_is_object(result) && json_object_size(result) <= LINE_MEMBERS_MAX;
+	return json_is_object(result) && members <= LINE_MEMBERS_MAX;
 }
 
 /* Between the results of several targets, where they do not name themselves. */

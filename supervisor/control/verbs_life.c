@@ -11,12 +11,15 @@ struct life { /* a verb that waits for a state */
 
 static void life_done(void *data, const struct err *e);
 
-static json_t *life_result(const struct vm *vm, bool is_changed)
+static json_t *life_result(struct vm *vm, bool is_changed)
 {
-	json_t *result = json_pack("{s:s, s:b}", "state", vm_state_name(vm->state), "changed", is_changed);
+	json_t *result = json_pack("{s:s, s:b}", "state", vm_state_name(vm->state), "changed", is_changed), *notes;
 
 	if (vm->reason[0])
 		json_object_set_new(result, "reason", json_string(vm->reason));
+	notes = vm_take_notes(vm);
+	if (notes)
+		json_object_set_new(result, "notes", notes);
 	return result;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/jail/create.c - makes the images that Size= asks for, once
+ * supervisor/jail/create.c - makes the images that Size= asks for, once, when a person wants the VM to run
  *
  * Only below the image directory, only where nothing is: made under a temporary name and moved into
  * place without replacing, so that the name appears whole or not at all. qemu-img fills it in a jail of its own, without
@@ -172,6 +172,13 @@ static int move_new(int dir, const char *from, const char *to)
 	return unlinkat(dir, from, 0) < 0 ? -errno : 0;
 }
 
+int image_uncreated(const struct jail *j, const struct jail_file *f, struct err *e)
+{
+	err_set(e, ERR_NOT_FOUND, "%s does not exist yet: 'vmkeep start %s' creates it", f->what, j->name);
+	return err_hint(e, "only a person's start or reboot makes %s, never the host's start or Restart=",
+		f->shown_path);
+}
+
 int image_create(struct jail *j, struct jail_file *f, struct err *e)
 {
 	_cleanup_(close_fd) int dir = -1;
@@ -191,6 +198,8 @@ int image_create(struct jail *j, struct jail_file *f, struct err *e)
 		return path_blame(j, f, errno, e);
 	if (j->check)
 		return 0;
+	if (!j->may_create)
+		return image_uncreated(j, f, e);
 	/* short, because the name itself may have all of the 255 bytes */
 	snprintf(temporary, sizeof temporary, ".vmkeep-new-%d", getpid());
 	unlinkat(dir, temporary, 0); /* of one with our pid that was killed here */

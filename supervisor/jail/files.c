@@ -167,7 +167,7 @@ static int open_image_dir(struct jail *j, const struct jail_file *f, struct err 
 	if (!f->beneath || !j->image_dir || j->image_dir_fd >= 0)
 		return 0;
 	j->image_dir_fd = open(j->image_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (j->image_dir_fd < 0 && errno == ENOENT && f->created[0])
+	if (j->image_dir_fd < 0 && errno == ENOENT && path_was_there(f))
 		return path_blame(j, f, ENOENT, e);
 	if (j->image_dir_fd < 0)
 		return err_errno(e, "%s: open image directory %s", f->what, j->image_dir);
@@ -188,7 +188,7 @@ int file_open(struct jail *j, struct jail_file *f, struct err *e)
 	/* outside, where only root may name a file, LVM's and by-id links are followed */
 	f->fd = f->beneath ? path_openat2(j->image_dir_fd, rest, O_PATH, path_beneath) :
 			     path_open_outside(f->path, &link);
-	if (f->fd < 0 && errno == ENOENT && f->create && !f->created[0])
+	if (f->fd < 0 && errno == ENOENT && f->create && !path_was_there(f))
 		return 0;
 	if (f->fd < 0)
 		return path_blame(j, f, errno, e);

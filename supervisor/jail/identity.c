@@ -15,6 +15,8 @@
 #include "base/mem.h"
 #include "supervisor/jail/jail.h"
 
+enum { DAY = 86400 };
+
 /* In the document too: a disk that we made is never made again. Those made, for the daemon. */
 static json_t *mark_made(const struct jail *j, json_int_t now)
 {
@@ -32,6 +34,43 @@ static json_t *mark_made(const struct jail *j, json_int_t now)
 	return made;
 }
 
+static bool is_day(json_int_t a, json_int_t b)
+{
+	return a / DAY == b / DAY;
+}
+
+/* To the day: most starts of a day write nothing. */
+static void saw(struct jail *j, json_t *images, const char *path, json_int_t now)
+{
+	json_t *image, *known = NULL;
+	size_t n;
+
+	json_array_foreach (images, n, image)
+		if (streq(json_string_value(json_object_get(image, "path")), path))
+			known = image;
+	if (known && is_day(json_integer_value(json_object_get(known, "seen")), now))
+		return;
+	if (known)
+		json_object_set_new(known, "seen", json_integer(now));
+	else
+		json_array_append_new(images, json_pack("{s:s, s:I}", "path", path, "seen", now));
+	j->identity.changed = true;
+}
+
+/* Whoever made it: a disk that was there is missed when it is gone. */
+static void mark_seen(struct jail *j, json_int_t now)
+{
+	json_t *images = json_object_get(j->identity.document, "images");
+
+	if (!images) {
+		images = json_array();
+		json_object_set_new(j->identity.document, "images", images);
+	}
+	for (size_t i = 0; i < j->n_files; i++)
+		if (j->file[i].kind == JAIL_DISK && j->file[i].fd >= 0)
+			saw(j, images, j->file[i].path, now);
+}
+
 static int write_out(const struct jail_identity *id, struct err *e)
 {
 	_cleanup_(close_fd) int dir = open(id->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -46,12 +85,14 @@ static int write_out(const struct jail_identity *id, struct err *e)
 
 int identity_keep(struct jail *j, struct err *e)
 {
+	json_int_t now = (json_int_t)time(NULL);
 	json_t *made;
 	int r;
 
 	if (!j->identity.dir)
 		return 0;
-	made = mark_made(j, (json_int_t)time(NULL));
+	made = mark_made(j, now);
+	mark_seen(j, now);
 	if (!j->identity.changed && json_array_size(made) == 0) {
 		json_decref(made);
 		return 0;
@@ -61,5 +102,5 @@ int identity_keep(struct jail *j, struct err *e)
 		json_decref(made);
 		return err_wrap(e, r, "%s", j->identity.dir);
 	}
-	return answer(j->sock, json_pack("{s:{s:o}}", "kept", "disks", made));
+	return answer(j->sock, json_pack("{s:{s:o, s:I}}", "kept", "disks", made, "seen", now));
 }

@@ -43,7 +43,7 @@ struct jail_file {
 	bool format_written;
 	bool has_base;
 	uint64_t create;
-	const char *created;
+	const char *created, *seen;
 
 	/* found out */
 	int fd; /* O_PATH: the thing itself, whatever its name may mean later; -1: not there yet */
@@ -120,6 +120,7 @@ struct jail {
 	bool check;   /* look at everything, make nothing, become nothing */
 	bool space;   /* with check: only what the files may grow by */
 	bool running; /* with check: its own QEMU holds the files */
+	bool may_create; /* images that are to be made */
 	const char **argv;
 	int oom_score_adj;
 	bool io_uring; /* some disk wants it */
@@ -184,12 +185,14 @@ int path_open_outside(const char *path, uid_t *link);
 int path_blame(const struct jail *j, const struct jail_file *f, int error, struct err *e);
 /* A bare file name's directory below the image directory; name points into f->path. */
 int path_parent(const struct jail *j, const struct jail_file *f, const char **name);
+bool path_was_there(const struct jail_file *f); /* at an earlier start: it is missed, and not made */
 extern const uint64_t path_beneath; /* how names in the image directory are resolved */
 const char *path_in_image_dir(
 	const struct jail *j, const struct jail_file *f); /* NULL: not in it */
 
 /* create.c */
 int image_create(struct jail *j, struct jail_file *f, struct err *e);
+int image_uncreated(const struct jail *j, const struct jail_file *f, struct err *e); /* says who would make it */
 
 /* image.c */
 int image_check(struct jail *j, struct jail_file *f, struct err *e);

@@ -161,6 +161,17 @@ static void tell_growth(struct jail *j, size_t i)
 					(json_int_t)g.dev, "grows", (json_int_t)g.bytes, "room", (json_int_t)g.room));
 }
 
+/* Of one that starts with the host. */
+static void check_uncreated(const struct jail *j, const struct jail_file *f)
+{
+	struct err e = ERR_INIT;
+
+	if (f->fd >= 0 || !f->create || path_was_there(f) || j->may_create)
+		return;
+	image_uncreated(j, f, &e);
+	tell_warning(j, "new images", f->id, &e);
+}
+
 static int check(struct jail *j)
 {
 	for (size_t i = 0; j->space && i < j->n_files; i++)
@@ -169,6 +180,7 @@ static int check(struct jail *j)
 		tell_looking(j, &j->file[i]);
 		check_file(j, &j->file[i]);
 		found_check(j, &j->file[i], tell_warning);
+		check_uncreated(j, &j->file[i]);
 	}
 	if (!j->space)
 		space_check(j, tell_warning);

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
@@ -250,16 +251,34 @@ const char *path_shown(const char *path)
 	return arena_printf(&texts, "...%s", tail ? tail : path + len - SHOWN_MAX);
 }
 
+bool path_was_there(const struct jail_file *f)
+{
+	return f->created[0] || f->seen[0];
+}
+
+/* Never an empty one in its place: what is mounted, or put back, is what its guest wrote. */
+static int blame_gone(const struct jail_file *f, const char *where, struct err *e)
+{
+	const char *word = f->created[0] ? "created" : "that was there";
+	_cleanup_(free_ptr) char *quoted = text_shell_quote(f->shown_path);
+
+	err_set(e, ERR_NOT_FOUND, "%s %s on %s is missing: is %s mounted?", f->what, word,
+		f->created[0] ? f->created : f->seen, path_shown(where));
+	if (!f->create)
+		return err_hint(e, "mount what holds %s, or put the image back", f->shown_path);
+	return err_hint(e,
+		"mount what holds %s, or put the image back; if it is lost for good, "
+		"qemu-img create -f %s %s %" PRIu64 " makes an empty one",
+		f->shown_path, jail_format_names[f->format], quoted, f->create);
+}
+
 static int blame_missing(
 	const struct jail_file *f, const char *bad, const char *last, struct err *e)
 {
 	bool dir_missing = bad && strcmp(bad, f->path) != 0;
 
-	if (f->created[0]) {
-		err_set(e, ERR_NOT_FOUND, "%s created on %s is missing: is %s mounted?", f->what,
-			f->created, path_shown(dir_missing ? bad : last));
-		return err_hint(e, "mount what holds %s, or put the image back", f->shown_path);
-	}
+	if (path_was_there(f))
+		return blame_gone(f, dir_missing ? bad : last, e);
 	if (dir_missing) {
 		err_set(e, ERR_NOT_FOUND, "%s: %s: directory %s does not exist", f->what,
 			f->shown_path, path_shown(bad));

@@ -67,11 +67,12 @@ static int parse_file(struct jail_file *f, json_t *o, struct err *e)
 	json_int_t create = 0;
 	json_error_t je;
 
-	*f = (struct jail_file){ .id = "", .created = "", .fd = -1, .data = -1, .tree = -1 };
-	if (json_unpack_ex(o, &je, 0, "{s:s, s:s, s?s, s:s, s?b, s?b, s?s, s?b, s?b, s?I, s?s !}",
+	*f = (struct jail_file){ .id = "", .created = "", .seen = "", .fd = -1, .data = -1, .tree = -1 };
+	if (json_unpack_ex(o, &je, 0, "{s:s, s:s, s?s, s:s, s?b, s?b, s?s, s?b, s?b, s?I, s?s, s?s !}",
 		    "kind", &kind, "what", &f->what, "id", &f->id, "path", &f->path, "beneath",
 		    &beneath, "write", &write, "format", &format, "format_written", &written,
-		    "has_base", &has_base, "create", &create, "created", &f->created) < 0)
+		    "has_base", &has_base, "create", &create, "created", &f->created,
+		    "seen", &f->seen) < 0)
 		return err_set(e, ERR_USAGE, "plan: file: %s", je.text);
 	k = find_name(kind, kind_names, JAIL_KINDS);
 	fmt = find_name(format, jail_format_names, JAIL_FORMATS);
@@ -247,7 +248,7 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 {
 	json_t *argv = NULL, *fds = NULL, *dev = NULL, *paths = NULL, *files = NULL, *group = NULL, *identity = NULL, *o;
 	const char *role = "qemu";
-	int version, kvm = 0, tun = 0, check = 0, space = 0, running = 0, io_uring = 0, r;
+	int version, kvm = 0, tun = 0, check = 0, space = 0, running = 0, io_uring = 0, may_create = 0, r;
 	json_int_t uid;
 	json_error_t je;
 
@@ -256,12 +257,12 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 		return err_set(e, ERR_USAGE, "plan: %s", je.text);
 	j->plan = o;
 	if (json_unpack_ex(o, &je, 0,
-		    "{s:i, s:s, s?s, s:I, s?o, s?o, s:s, s?s, s?b, s?b, s?i, s?b, s?b, s?b, s?s, s?o, s?o, s?o, s?o, s?o, s?b !}",
+		    "{s:i, s:s, s?s, s:I, s?o, s?o, s:s, s?s, s?b, s?b, s?i, s?b, s?b, s?b, s?s, s?o, s?o, s?o, s?o, s?o, s?b, s?b !}",
 		    "version", &version, "name", &j->name, "role", &role, "uid", &uid, "argv", &argv, "fds",
 		    &fds, "root", &j->root, "image_dir", &j->image_dir, "kvm", &kvm, "tun", &tun,
 		    "oom_score_adj", &j->oom_score_adj, "check", &check, "running", &running, "io_uring",
 		    &io_uring, "modules", &j->modules, "dev", &dev, "paths", &paths, "files", &files, "group", &group,
-		    "identity", &identity, "space", &space) < 0)
+		    "identity", &identity, "space", &space, "may_create", &may_create) < 0)
 		return err_set(e, ERR_USAGE, "plan: %s", je.text);
 	if (version != PLAN_VERSION)
 		return err_set(e, ERR_USAGE, "plan: version %d, this vmkeep-jail speaks %d",
@@ -276,6 +277,7 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 	j->space = space;
 	j->running = running;
 	j->io_uring = io_uring;
+	j->may_create = may_create;
 	r = parse_argv(j, argv, e);
 	if (r == 0)
 		r = parse_fds(j, fds, e);

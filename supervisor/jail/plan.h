@@ -8,8 +8,9 @@
  *
  *   {"error": {"class": "Conflict", "desc": "...", "hint": "...", "step": "locks"}}\n
  *                                          a step failed; exit status 1
- *   {"kept": {"disks": [{"id": "root", "created": 1795401793}]}}\n
- *                                          the identity is safely on disk; only disks just created
+ *   {"kept": {"disks": [{"id": "root", "created": 1795401793}], "seen": 1795401793}}\n
+ *                                          the identity is safely on disk; only disks just created; the
+ *                                          time at which all disks were seen
  *   {"prepared": {}}\n                      all done, exec comes next
  *   EOF after "prepared"                   exec happened (CLOEXEC)
  *   an error line after "prepared"         exec failed after all
@@ -41,8 +42,11 @@
  *   modules: "/var/run/qemu/VERSION" (QEMU looks there first for what it loads as it runs: once its package
  *            was upgraded, what lies in /usr is another version's, and makes it abort),
  *   hugepages/other device nodes: "dev": ["/dev/..."] (block devices are made from "files"),
+ *   may_create: bool (a person wants it: images are made for "create", else they are missed; of a check:
+ *           nothing is told of them),
  *   identity: {dir: where identity.json stands, changed: bool, document: what it is to hold}: written
- *           when it has changed, or an image was made, which the document's disks then tell,
+ *           when it has changed, or an image was made or first seen on this day, which the document's
+ *           disks and images then tell,
  *   group: {unit: "vmkeep-web1.scope" or "" without systemd, dirs: [directories to make and enter where
  *           systemd cannot be reached], cpu_quota: percent, cpu_weight, io_weight, tasks_max,
  *           memory_max: bytes; 0 is no limit},
@@ -52,7 +56,8 @@
  *            beneath: bool, write: bool, has_base: bool,
  *            format: raw|qcow2|"",
  *            format_written: bool (by the operator: raw is meant even where qcow2 is found),
- *            create: bytes, created: "2026-11-23" or ""}]
+ *            create: bytes, created: "2026-11-23" or "",
+ *            seen: "2026-11-23" or "" (a start of this VM found it: it is never made)}]
  *
  * Defaults: false, 0, "", []. Unknown members are refused. Paths, argv[0] among them, are
  * absolute and hold no "." and no "..".

@@ -78,7 +78,8 @@ static void tell_end(struct vm *vm, const struct record_process *p)
 		vm->ending = VM_END_QUIT;
 		log_info(vm->name, "was running when the host went down");
 	} else if (vm->quit_sent || p->early) {
-		/* a start that was cut short is begun anew */
+		/* a start that was cut short is begun anew, and nobody waits for it any more */
+		vm->by_policy |= p->early;
 		if (vm->ending == VM_END_NONE)
 			vm->ending = VM_END_QUIT;
 	} else {

@@ -209,10 +209,10 @@ static char *make_plan(const struct vm_check *c, struct vm *vm, struct err *e)
 		ctx.firmware = firmware;
 		ctx.nvram = arena_printf(&a, "%s/vms/%s/nvram.qcow2", d->dirs.state, vm->name);
 	}
-	plan = json_pack("{s:i, s:s, s:i, s:[s], s:s, s:s, s:b, s:b, s:o}", "version",
+	plan = json_pack("{s:i, s:s, s:i, s:[s], s:s, s:s, s:b, s:b, s:b, s:o}", "version",
 		PLAN_VERSION, "name", vm->name, "uid", (int)vm->identity.uid, "argv",
 		"/usr/bin/qemu-system-x86_64", "root", "/run", "image_dir", d->image_dir,
-		"check", 1, "running", vm_state_has_process(vm->state),
+		"check", 1, "running", vm_state_has_process(vm->state), "may_create", !vm->conf.enable,
 		"files", vm_plan_files(vm, &vm->conf, &ctx, &a));
 	text = json_dumps(plan, JSON_COMPACT);
 	if (text)

@@ -35,20 +35,6 @@ struct identity_disk *identity_disk(const struct identity *id, const char *disk)
 	return NULL;
 }
 
-const char *identity_disk_day(const struct identity *id, const char *disk, char day[16])
-{
-	const struct identity_disk *d = disk ? identity_disk(id, disk) : NULL;
-	struct tm tm;
-	time_t t;
-
-	day[0] = '\0';
-	if (d && d->created) {
-		t = (time_t)d->created;
-		strftime(day, 16, "%Y-%m-%d", localtime_r(&t, &tm));
-	}
-	return day;
-}
-
 static struct identity_nic *add_nic(struct identity *id, const char *nic)
 {
 	id->nic = xrealloc(id->nic, id->nics + 1, sizeof *id->nic);
@@ -89,6 +75,7 @@ void identity_release(struct identity *id)
 		free(id->disk[i].path);
 	}
 	drop_slots(id);
+	identity_images_release(id);
 	free(id->nic);
 	free(id->disk);
 	free(id->machine);
@@ -132,9 +119,10 @@ json_t *identity_json(const struct identity *id)
 	}
 	for (size_t i = 0; i < id->slots; i++)
 		json_object_set_new(slots, id->slot[i].device, json_integer(id->slot[i].slot));
-	return json_pack("{s:i, s:s, s:I, s:s*, s:s*, s:o, s:o, s:o}", "version", IDENTITY_VERSION,
+	return json_pack("{s:i, s:s, s:I, s:s*, s:s*, s:o, s:o, s:o, s:o}", "version", IDENTITY_VERSION,
 		"uuid", id->uuid, "uid", (json_int_t)id->uid, "machine", id->machine,
-		"machine_wish", id->machine_wish, "nics", nics, "disks", disks, "slots", slots);
+		"machine_wish", id->machine_wish, "nics", nics, "disks", disks, "slots", slots,
+		"images", identity_images_json(id));
 }
 
 int identity_draft(const struct identity *id, int dirfd, struct err *e)
@@ -236,7 +224,8 @@ static bool from_json(struct identity *id, json_t *doc)
 		if (!read_disk(id, row))
 			return false;
 	id->dirty = json_is_true(json_object_get(doc, "draft"));
-	return read_slots(id, slots);
+	id->kept = !id->dirty;
+	return read_slots(id, slots) && identity_images_read(id, json_object_get(doc, "images"));
 }
 
 static int set_aside(int dirfd, const char *why, struct err *e)

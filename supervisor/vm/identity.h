@@ -21,7 +21,7 @@
 #include "conf/vm.h"
 
 /* Slots are numbers below IDENTITY_SLOTS_MAX; what a number means is vm/device.h's business. */
-enum { IDENTITY_SLOTS_MAX = 250 };
+enum { IDENTITY_SLOTS_MAX = 250, IDENTITY_IMAGES_MAX = 1024 };
 
 struct identity_nic {
 	char *id;
@@ -35,6 +35,11 @@ struct identity_disk {
 	char *path; /* as resolved at first use */
 	enum conf_format format;
 	int64_t created; /* Unix time when we made it by Size=, 0: it was there */
+};
+
+struct identity_image { /* of a disk, as some start found or made it */
+	char *path;
+	int64_t seen; /* Unix time of the last such start, to the day: vmkeep-jail writes it */
 };
 
 struct identity_slot { /* a device keeps its place on the bus for life */
@@ -51,9 +56,12 @@ struct identity {
 	size_t nics;
 	struct identity_disk *disk;
 	size_t disks;
+	struct identity_image *image;
+	size_t images;
 	struct identity_slot *slot;
 	size_t slots;
 	bool dirty; /* differs from what is safely on disk */
+	bool kept;  /* a guest ran with it, or was about to: it is on disk, and no draft */
 };
 
 #define IDENTITY_INIT \
@@ -92,7 +100,17 @@ unsigned identity_slot(struct identity *id, const char *device, unsigned first, 
 /* NULL when there is none; valid until identity_complete(). */
 struct identity_nic *identity_nic(const struct identity *id, const char *nic);
 struct identity_disk *identity_disk(const struct identity *id, const char *disk);
+
+/* --- identity_image.c --- */
 /* "2026-11-23", when vmkeep made it; "": it did not. Returns day. */
 const char *identity_disk_day(const struct identity *id, const char *disk, char day[16]);
+/* When a start last found this image, whatever disk it was; "": none did. A relative path, as it was
+ * written, is also known below what was the image directory then. Returns day. */
+const char *identity_image_day(
+	const struct identity *id, const char *path, const char *written, char day[16]);
+void identity_saw(struct identity *id, const char *path, int64_t seen);
+json_t *identity_images_json(const struct identity *id);
+bool identity_images_read(struct identity *id, const json_t *images); /* NULL: written by an earlier version */
+void identity_images_release(struct identity *id);
 
 #endif

@@ -36,19 +36,23 @@ json_t *vm_plan_files(
 	struct argv_file *file = arena_alloc(a, FILES_MAX * sizeof *file);
 	size_t n = argv_files(c, &vm->identity, ctx, a, file, FILES_MAX);
 	json_t *files = json_array();
-	char date[16];
+	size_t below = strlen(ctx->image_dir) + 1;
+	char date[16], seen[16];
 
 	for (size_t i = 0; i < n; i++) {
 		const struct argv_file *f = &file[i];
 		bool own = f->kind == ARGV_FILE_DISK;
+		const char *written = f->in_image_dir ? f->path + below : f->path;
 
 		json_array_append_new(files,
-			json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:s, s:b, s:I, s:s, s:b}", "kind",
+			json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:s, s:b, s:I, s:s, s:s, s:b}", "kind",
 				kinds[f->kind], "what", f->what, "id", f->id ? f->id : "", "path",
 				f->path, "beneath", f->in_image_dir, "write", f->write, "format",
 				f->format == CONF_FORMAT_AUTO ? "" : conf_format_name(f->format),
 				"has_base", f->has_base, "create", (json_int_t)f->create, "created",
-				own ? identity_disk_day(&vm->identity, f->id, date) : "", "format_written",
+				own ? identity_disk_day(&vm->identity, f->id, date) : "", "seen",
+				own ? identity_image_day(&vm->identity, f->path, written, seen) : "",
+				"format_written",
 				own && format_written(c, f->id)));
 	}
 	return files;
@@ -90,13 +94,13 @@ int vm_plan(struct vm *vm, const int *number, size_t n, struct buf *out, struct 
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(fds, json_integer(number[i]));
 	if (r == 0) {
-		plan = json_pack("{s:i, s:s, s:i, s:o, s:O, s:o, s:s, s:b, s:i, s:b, s:o}", "version",
+		plan = json_pack("{s:i, s:s, s:i, s:o, s:O, s:o, s:s, s:b, s:i, s:b, s:b, s:o}", "version",
 			PLAN_VERSION, "name", vm->name, "uid", (int)vm->identity.uid, "argv",
 			words_to_json(&argv), "fds", fds, "root",
 			json_string(arena_printf(&a, "%s/vms/%s/root", vm->daemon->dirs.run, vm->name)),
 			"image_dir", vm->daemon->image_dir, "kvm",
 			vm->accel == CONF_ACCEL_KVM, "oom_score_adj", OOM_SCORE_ADJ,
-			"io_uring", argv_wants_io_uring(&vm->running), "files",
+			"io_uring", argv_wants_io_uring(&vm->running), "may_create", !vm->by_policy, "files",
 			vm_plan_files(vm, &vm->running, &ctx, &a));
 		modules = modules_of(vm_probe(vm), &a);
 		if (modules)

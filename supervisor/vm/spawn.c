@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
@@ -26,6 +27,7 @@
 #include "supervisor/vm/agent.h"
 #include "supervisor/vm/argv.h"
 #include "supervisor/vm/console.h"
+#include "supervisor/vm/device.h"
 #include "supervisor/vm/display.h"
 #include "supervisor/vm/notify.h"
 #include "supervisor/vm/output.h"
@@ -205,19 +207,38 @@ static void take_error(struct vm *vm, const json_t *error)
 	vm_set_reason(vm, "start failed: %s", e.text);
 }
 
-/* The jail has it safely on disk, with the time at which it made images. */
+static void tell_created(struct vm *vm, const char *id)
+{
+	char size[24];
+
+	for (size_t i = 0; i < vm->running.disks; i++)
+		if (streq(vm->running.disk[i].id, id))
+			vm_note(vm, "disk-created", "disk %s created, %s", id,
+				text_size_exact(size, sizeof size, vm->running.disk[i].size));
+}
+
+/* The jail has it safely on disk, with the time at which it made images, and saw all. */
 static void take_kept(struct vm_launch *l, const json_t *kept)
 {
+	struct vm *vm = l->vm;
+	char path[PATH_MAX];
 	json_t *disk;
 	size_t i;
 
 	json_array_foreach (json_object_get(kept, "disks"), i, disk) {
-		struct identity_disk *d =
-			identity_disk(&l->vm->identity, json_string_value(json_object_get(disk, "id")));
+		const char *id = json_string_value(json_object_get(disk, "id"));
+		struct identity_disk *d = identity_disk(&vm->identity, id);
 
 		if (d)
 			d->created = json_integer_value(json_object_get(disk, "created"));
+		tell_created(vm, id);
 	}
+	for (i = 0; i < vm->running.disks; i++)
+		if (vm->running.disk[i].path && !vm->running.disk[i].cdrom)
+			identity_saw(&vm->identity,
+				device_disk_path(&vm->running.disk[i], vm->daemon->image_dir, path),
+				json_integer_value(json_object_get(kept, "seen")));
+	vm->identity.kept = true;
 	l->unkept = false;
 }
 

@@ -4,10 +4,12 @@
  * should wake up.
  */
 #include <errno.h>
+#include <stdarg.h>
 #include <sys/stat.h>
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "supervisor/core/history.h"
 #include "supervisor/core/hooks.h"
 #include "supervisor/vm/vm.h"
@@ -210,4 +212,29 @@ void vm_tell_health(struct vm *vm, bool well, const char *why)
 	vm_history(vm, well ? "responsive" : "unresponsive", NULL, why);
 	if (!well)
 		alert(vm, "unresponsive", why ? why : "");
+}
+
+void vm_note(struct vm *vm, const char *event, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	text_clean(text);
+	log_info(vm->name, "%s", text);
+	vm_history(vm, event, vm->who[0] ? vm->who : NULL, text);
+	if (!vm->notes)
+		vm->notes = json_array();
+	if (json_array_size(vm->notes) < VM_NOTES_MAX)
+		json_array_append_new(vm->notes, json_string(text));
+}
+
+json_t *vm_take_notes(struct vm *vm)
+{
+	json_t *notes = vm->notes;
+
+	vm->notes = NULL;
+	return notes;
 }

@@ -66,6 +66,7 @@ enum {
 	VM_CHANGES_AT_ONCE = 30,
 	VM_RECORDS_AT_ONCE = 30, /* of its history */
 	VM_RECORDS_SECONDS = 2,	 /* until there may be one more */
+	VM_NOTES_MAX = 64,
 	VM_PATH_MAX = 96, /* of a file in the state directory */
 };
 
@@ -158,6 +159,7 @@ struct vm {
 	struct bucket records;	   /* of its history, likewise */
 	struct vm_untold untold;
 	struct err *start_error; /* why the last start failed */
+	json_t *notes; /* what its start did beside, for whoever typed it; NULL: nothing */
 	struct policy_memory memory;
 	struct outdated_exe *exe; /* outdated.c */
 	struct vm_wait *waits;
@@ -251,6 +253,9 @@ void vm_tell_health(struct vm *vm, bool well, const char *why);
 /* One record; who and why may be NULL. Of those that nobody asked for, some are spared when there are
  * many: the last one is written in any case, a few seconds later, and says how many they were. */
 void vm_history(struct vm *vm, const char *event, const char *who, const char *why);
+/* What a start did beside: to log and history, and to the next answer to a verb, see vm_take_notes(). */
+void vm_note(struct vm *vm, const char *event, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+json_t *vm_take_notes(struct vm *vm); /* an array of texts, the caller's; NULL: none */
 void vm_history_flush(struct vm *vm); /* and stops its timer */
 void vm_history_path(const struct vm *vm, char path[VM_PATH_MAX]); /* below the state directory */
 /* Whom the next change of state is put down to; NULL: nobody. */

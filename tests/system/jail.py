@@ -142,7 +142,7 @@ class Box:
 
     def plan(self, argv, files=(), **more):
         return {"version": 1, "name": "vm", "uid": UID, "argv": argv, "root": str(self.root),
-                "image_dir": str(self.images), "files": list(files), **more}
+                "image_dir": str(self.images), "files": list(files), "may_create": True, **more}
 
     def identity(self, *disks, changed=False):
         """A plan's, for these disks' ids; it is kept in a directory of its own."""

@@ -212,6 +212,7 @@ def test_create(box):
     run = box.run([BUSYBOX, "true"], files, identity=box.identity(*(p.name for _, p in disks)))
     assert [disk["id"] for disk in run.kept] == [p.name for _, p in disks]
     kept = json.loads((box.tmp / "identity" / "identity.json").read_text())
+    assert [image["path"] for image in kept["images"]] == [str(p) for _, p in disks]
     assert kept["disks"] == run.kept and all(disk["created"] for disk in run.kept)
     for fmt, p in disks:
         info = json.loads(subprocess.check_output(["qemu-img", "info", "--output=json", p]))
@@ -256,21 +257,41 @@ sys.exit(1)
 
 
 def test_identity(box):
-    """Kept before the program runs, or the program does not run; untouched while nothing changed."""
+    """Kept before the program runs, or the program does not run; untouched while nothing changed. Which images were
+    seen is written once a day."""
     path = box.tmp / "identity" / "identity.json"
     true, root = [BUSYBOX, "true"], box.disk(box.image())
-    assert box.run(true, [root], identity=box.identity("root")).kept is None
-    assert not path.exists()
-    assert box.run(true, [root], identity=box.identity("root", changed=True)).kept == []
-    assert json.loads(path.read_text()) == box.identity("root")["document"]
+    assert box.run(true, [root], identity=box.identity("root")).kept == []
+    document = json.loads(path.read_text())
+    image, = document.pop("images")
+    assert image["path"] == root["path"] and document == box.identity("root")["document"]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    same = box.identity("root")
+    same["document"]["images"] = [image]
+    path.unlink()
+    assert box.run(true, [root], identity=same).kept is None
+    assert not path.exists()
+    same["document"]["images"][0]["seen"] -= 86400
+    assert box.run(true, [root], identity=same).kept == []
+    assert json.loads(path.read_text())["images"][0]["seen"] >= image["seen"]
     run = box.run([BUSYBOX + "x"], [root], identity=box.identity("other", changed=True))
     assert [list(line) for line in run.answers] == [["kept"], ["error"]]
-    assert json.loads(path.read_text()) == box.identity("other")["document"]
+    assert json.loads(path.read_text())["disks"] == box.identity("other")["document"]["disks"]
     path.unlink()
     path.parent.rmdir()
     error = box.run(true, [root], identity=box.identity() | {"changed": True, "dir": str(path)}).error
     assert (error["step"], error["class"]) == ("identity", "NotFound"), error
+
+
+def test_create_for_a_person_only(box):
+    path = box.images / "a.img"
+    e = box.refuse(box.disk(path, create=1 << 20), may_create=False)
+    assert (e["class"], e["desc"]) == ("NotFound", "disk 'root' does not exist yet: 'vmkeep start vm' creates it"), e
+    assert not list(box.images.iterdir())
+    # one that some start found is missed, whoever made it, and whoever starts
+    e = box.refuse(box.disk(path, create=1 << 20, seen="2026-11-23"))
+    assert e["desc"] == f"disk 'root' that was there on 2026-11-23 is missing: is {box.images} mounted?", e
+    assert f"qemu-img create -f raw {path} 1048576" in e["hint"]
 
 
 def test_image_directory_gone(box):
