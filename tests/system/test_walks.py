@@ -5,11 +5,9 @@ import contextlib
 import os
 import random
 import signal
-import struct
 
-import vmk
+from steps import Steps
 from test_faults_daemon import qemus
-from test_faults_host import preload
 from walk import walk
 
 
@@ -121,49 +119,83 @@ def test_damage(daemon, file, damage):
 
 # Death at every step.
 
-# operation: what comes before it, how many steps it has at most, and the states that may follow
+# operation: its verb, what comes before it, how many steps it has at most, and the states that may follow
 OPERATIONS = {
-    "start": ([], 200, {"running", "stopped"}),
-    "kill": (["start"], 50, {"running", "stopped"}),
-    "pause": (["start"], 16, {"running", "paused"}),
-    "resume": (["start", "pause"], 16, {"running", "paused"}),
-    "stop": (["start"], 50, {"running", "stopped"}),
-    "reboot": (["start"], 140, {"running", "stopped"}),
+    "start": (["start", "a"], [], 260, {"running", "stopped"}),
+    "kill": (["kill", "a"], ["start"], 60, {"running", "stopped"}),
+    "pause": (["pause", "a"], ["start"], 20, {"running", "paused"}),
+    "resume": (["resume", "a"], ["start", "pause"], 20, {"running", "paused"}),
+    "stop": (["stop", "a"], ["start"], 60, {"running", "stopped"}),
+    "reboot": (["reboot", "a"], ["start"], 330, {"running", "stopped"}),
+    "reload": (["reload"], ["start"], 40, {"running"}),
 }
-ALL_STEPS = [(operation, n + 1) for operation in OPERATIONS for n in range(OPERATIONS[operation][1])]
+DAEMON = [(operation, n + 1) for operation in OPERATIONS for n in range(OPERATIONS[operation][2])]
+# of others, and how: by which name they go, and how many steps they have at most
+OTHERS = {
+    "daemon ended": ("vmkeepd", signal.SIGTERM, {"start": 260, "kill": 60, "stop": 60, "reboot": 330}),
+    "jail killed": ("vmkeep-jail", signal.SIGKILL, {"start": 220, "reboot": 220}),
+    "client killed": ("vmkeep", signal.SIGKILL, {"start": 8, "kill": 8, "stop": 8, "reboot": 8}),
+}
+OTHER_STEPS = [(who, operation, n + 1) for who in OTHERS for operation in OTHERS[who][2]
+               for n in range(OTHERS[who][2][operation])]
+GUESTS_STAY = ("pause", "resume", "reload")
 
 
-@walk("operation, step", ALL_STEPS, some=18)
-def test_death_at_every_step(world, operation, step):
-    before, _, after = OPERATIONS[operation]
-    counter = os.path.join(world.base, "steps")
-    with open(counter, "wb") as f:
-        f.write(bytes(4))
+def up_before(world, operation, env):
+    """A guest as the operation needs it; the pids of QEMU then."""
+    before = OPERATIONS[operation][1]
     world.image("a.raw", "polite", "up\r\n")
     world.write("a.vm", "[VM]\nMemory=16M\n[Disk root]\nPath=a.raw\n[Lifecycle]\nRestart=no\n")
-    library = preload(world, vmk.read_text(os.path.join(os.path.dirname(__file__), "steps.c")))
-    world.start(env={"LD_PRELOAD": library, "STEPS": counter})
+    world.start(env=env)
     for verb in before:
         world.ok(verb, "a")
     if before == ["start"]:
         world.console("a").until("up")
-    pids = list(qemus(world))
-    with open(counter, "r+b") as f:
-        f.write(struct.pack("i", step))
-    world.vmkeep(operation, "a")
-    with open(counter, "rb") as f:
-        ended = struct.unpack("i", f.read())[0] == 0
-    if ended:
-        assert world.daemon.wait(10 * vmk.SLOW) == -signal.SIGKILL
-        world.daemon = None
-    else:
-        world.kill_daemon()  # it took fewer steps
-    world.start()
+    return list(qemus(world))
+
+
+def whole_again(world, operation, pids, after):
+    """Done, or undone; then everything goes on as ever."""
     info = world.eventually(lambda: world.info("a"), lambda info: info["state"] in after)
     found = world.eventually(lambda: list(qemus(world)), lambda found: len(found) == (info["state"] != "stopped"))
-    if operation in ("pause", "resume"):
+    if operation in GUESTS_STAY:
         assert found == pids, "its guest was ended"
+    assert info["want"] == ("stopped" if info["state"] == "stopped" else "running")
     world.ok("start", "a")
     if world.info("a")["state"] == "paused":
         world.ok("resume", "a")
     assert len(qemus(world)) == 1 and world.info("a")["state"] == "running"
+    assert not world.rows("jobs")
+
+
+@walk("operation, step", DAEMON, some=18)
+def test_death_at_every_step(world, operation, step):
+    verb, _, _, after = OPERATIONS[operation]
+    steps = Steps(world)
+    pids = up_before(world, operation, steps.env)
+    steps.arm(step)
+    world.vmkeep(*verb)
+    steps.over()
+    world.start()
+    whole_again(world, operation, pids, after)
+
+
+@walk("who, operation, step", OTHER_STEPS, some=12)
+def test_others_at_every_step(world, who, operation, step):
+    """SIGTERM for the daemon; its client or its helper dies, with the daemon up or killed after that."""
+    program, how, _ = OTHERS[who]
+    verb, _, _, after = OPERATIONS[operation]
+    steps = Steps(world, program, how)
+    pids = up_before(world, operation, steps.env if program != "vmkeep" else None)
+    steps.arm(step)
+    world.vmkeep(*verb, env=steps.env if program == "vmkeep" else None)
+    if program == "vmkeepd":
+        steps.over()
+        world.start()
+    elif step % 2:
+        steps.over()
+        world.start()
+    if program == "vmkeep-jail":
+        # a helper that fails is a start that fails, and that is told; what it was to restart is down then
+        after = after | {"stopped"}
+    whole_again(world, operation, pids, after)

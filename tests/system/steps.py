@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: MIT
+"""Cuts a verb short: one of vmkeep's programs gets a signal at its n-th step (see steps.c).
+
+    steps = Steps(world)                      # or "vmkeep-jail", "vmkeep"; and signal.SIGTERM
+    world.start(env=steps.env)                # a client gets it by itself: world.vmkeep(..., env=steps.env)
+    steps.arm(17)
+    world.vmkeep("reboot", "a")
+    steps.over()                              # what had no 17 steps is killed now; there is no daemon then
+    world.start()
+"""
+import os
+import signal
+import struct
+import subprocess
+
+import vmk
+
+SOURCE = os.path.join(os.path.dirname(__file__), "steps.c")
+
+
+class Steps:
+    def __init__(self, world, program="vmkeepd", how=signal.SIGKILL):
+        self.world, self.program, self.how = world, program, how
+        self.counter = os.path.join(world.base, "steps")
+        library = os.path.join(world.base, "steps.so")
+        subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, SOURCE], check=True)
+        # others than root run it, and the jail as whom it will
+        os.chmod(library, 0o755)
+        with open(self.counter, "wb") as f:
+            f.write(bytes(4))
+        os.chmod(self.counter, 0o666)
+        self.env = {"LD_PRELOAD": library, "STEPS": self.counter, "STEPS_OF": program, "STEPS_SIGNAL": str(int(how))}
+
+    def arm(self, step):
+        with open(self.counter, "r+b") as f:  # it is mapped: never cut
+            f.write(struct.pack("i", step))
+
+    def left(self):
+        """0: it got its signal, or none was to come."""
+        with open(self.counter, "rb") as f:
+            return struct.unpack("i", f.read())[0]
+
+    def over(self):
+        """Afterwards there is no daemon, and nobody else gets the signal. True: it was the n-th step's."""
+        cut = self.left() == 0
+        self.arm(0)
+        if cut and self.program == "vmkeepd":
+            code = self.world.daemon.wait(10 * vmk.SLOW)
+            assert code == (0 if self.how == signal.SIGTERM else -self.how), "the daemon ended with %d" % code
+            self.world.daemon = None
+        else:
+            self.world.kill_daemon()
+        return cut
