@@ -6,11 +6,15 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/proc.h"
 
 enum { STREAM_OUT, STREAM_ERR, STREAMS };
 
@@ -22,6 +26,7 @@ struct stream {
 };
 
 struct child {
+	struct child *prev, *next;
 	struct ev_loop *ev;
 	pid_t pid;
 	int pidfd, in;
@@ -31,6 +36,8 @@ struct child {
 	char *input;
 	size_t input_len, input_done;
 	bool timed_out;
+	bool while_idle; /* the deadline counts from the last progress */
+	uint64_t work;	 /* that it had done at the last look */
 	int status;
 	void (*done)(void *data, const struct child_result *r);
 	void (*output)(void *data, const char *text, size_t len);
@@ -38,6 +45,8 @@ struct child {
 };
 
 extern char **environ;
+
+static struct child *children; /* not reaped yet */
 
 /* Numbers that dup2 must not overwrite before they were copied themselves. */
 static bool clashes(const struct child_fd *fds, size_t n)
@@ -84,14 +93,16 @@ static void child_mortal(void)
 	close(fd);
 }
 
-/* What the child does before exec: system calls only. */
+/* What the child does before exec: system calls only. parent: it ends with that, 0: it does not. */
 _Noreturn static void become(const char *const *argv, const char *const *envp,
-	const struct child_fd *fds, size_t n_fds)
+	const struct child_fd *fds, size_t n_fds, pid_t parent)
 {
 	const struct sigaction usual = { .sa_handler = SIG_DFL };
 	sigset_t none;
 	int last = STDERR_FILENO;
 
+	if (parent && (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != parent))
+		_exit(CHILD_NOT_RUN);
 	setsid();
 	child_mortal();
 	/* where we were started may be gone, or not be there for a helper to see */
@@ -148,8 +159,9 @@ bool child_find(const char *name, char *path, size_t max)
  * megabytes takes 0.3).
  */
 static pid_t fork_into(const char *const *argv, const char *const *envp, const struct child_fd *fds,
-	size_t n_fds)
+	size_t n_fds, bool ends_with_us)
 {
+	const pid_t parent = ends_with_us ? getpid() : 0;
 	sigset_t all, before;
 	pid_t pid;
 
@@ -158,13 +170,13 @@ static pid_t fork_into(const char *const *argv, const char *const *envp, const s
 	sigprocmask(SIG_SETMASK, &all, &before);
 	pid = fork();
 	if (pid == 0)
-		become(argv, envp, fds, n_fds);
+		become(argv, envp, fds, n_fds, parent);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	return pid;
 }
 
-int child_spawn(const char *const *argv, const char *const *envp, const struct child_fd *fds,
-	size_t n_fds, pid_t *pid, int *pidfd, struct err *e)
+static int spawn(const char *const *argv, const char *const *envp, const struct child_fd *fds, size_t n_fds,
+	bool ends_with_us, pid_t *pid, int *pidfd, struct err *e)
 {
 	_cleanup_(free_ptr) struct child_fd *high = NULL;
 	char path[4096];
@@ -182,7 +194,7 @@ int child_spawn(const char *const *argv, const char *const *envp, const struct c
 			return err_errno(e, "run '%s'", argv[0]);
 		}
 	}
-	*pid = fork_into(argv, envp, high ? high : fds, n_fds);
+	*pid = fork_into(argv, envp, high ? high : fds, n_fds, ends_with_us);
 	r = *pid < 0 ? err_errno(e, "run '%s'", argv[0]) : 0;
 	for (size_t i = 0; high && i < n_fds; i++)
 		close(high[i].from);
@@ -199,8 +211,33 @@ int child_spawn(const char *const *argv, const char *const *envp, const struct c
 	return 0;
 }
 
+int child_spawn(const char *const *argv, const char *const *envp, const struct child_fd *fds,
+	size_t n_fds, pid_t *pid, int *pidfd, struct err *e)
+{
+	return spawn(argv, envp, fds, n_fds, false, pid, pidfd, e);
+}
+
+static void child_link(struct child *c)
+{
+	c->next = children;
+	if (children)
+		children->prev = c;
+	children = c;
+}
+
+static void child_unlink(struct child *c)
+{
+	if (c->next)
+		c->next->prev = c->prev;
+	if (c->prev)
+		c->prev->next = c->next;
+	else if (children == c)
+		children = c->next;
+}
+
 static void child_free(struct child *c)
 {
+	child_unlink(c);
 	ev_io_stop(c->ev, &c->exited);
 	ev_io_stop(c->ev, &c->writable);
 	ev_timer_stop(c->ev, &c->deadline);
@@ -288,11 +325,16 @@ static void on_exit_(struct ev_loop *ev, ev_io *w, int revents)
 static void on_deadline(struct ev_loop *ev, ev_timer *w, int revents)
 {
 	struct child *c = w->data;
+	const uint64_t work = c->while_idle ? proc_work(c->pid) : 0;
 
-	(void)ev, (void)revents;
+	(void)revents;
+	if (work > c->work) {
+		c->work = work;
+		ev_timer_again(ev, w);
+		return;
+	}
 	c->timed_out = true;
-	/* it leads a session of its own: what it started ends with it */
-	kill(-c->pid, SIGKILL);
+	child_kill(c);
 }
 
 /* Pipes for 0, 1, 2; ours are non-blocking. */
@@ -319,6 +361,14 @@ static int open_pipes(struct child *c, struct child_fd fds[3])
 	return 0;
 }
 
+/* Until setsid() there is no group to be killed, and nobody in it. Afterwards what it started ends with it: it
+ * is killed itself first, so that it starts nothing more meanwhile. */
+void child_kill(struct child *c)
+{
+	pidfd_send_signal(c->pidfd, SIGKILL, NULL, 0);
+	kill(-c->pid, SIGKILL);
+}
+
 struct child *child_run(struct ev_loop *ev, const struct child_options *o, struct err *e)
 {
 	struct child_fd fds[4] = { { -1, 0 }, { -1, 1 }, { -1, 2 } };
@@ -334,7 +384,8 @@ struct child *child_run(struct ev_loop *ev, const struct child_options *o, struc
 	c->data = o->data;
 	ev_init(&c->exited, on_exit_);
 	ev_init(&c->writable, on_writable);
-	ev_timer_init(&c->deadline, on_deadline, o->timeout > 0 ? o->timeout : 30, 0);
+	c->while_idle = o->while_idle;
+	ev_timer_init(&c->deadline, on_deadline, 0, o->timeout > 0 ? o->timeout : 30);
 	c->exited.data = c->writable.data = c->deadline.data = c;
 	for (int i = 0; i < STREAMS; i++) {
 		ev_init(&c->stream[i].io, on_readable);
@@ -348,7 +399,7 @@ struct child *child_run(struct ev_loop *ev, const struct child_options *o, struc
 	} else {
 		if (o->more)
 			fds[3] = *o->more;
-		r = child_spawn(o->argv, NULL, fds, o->more ? 4 : 3, &c->pid, &c->pidfd, e);
+		r = spawn(o->argv, NULL, fds, o->more ? 4 : 3, true, &c->pid, &c->pidfd, e);
 	}
 	for (int i = 0; i < 3; i++)
 		close_fd(&fds[i].from);
@@ -366,7 +417,8 @@ struct child *child_run(struct ev_loop *ev, const struct child_options *o, struc
 		ev_io_set(&c->writable, c->in, EV_WRITE);
 		ev_io_start(ev, &c->writable);
 	}
-	ev_timer_start(ev, &c->deadline);
+	ev_timer_again(ev, &c->deadline);
+	child_link(c);
 	return c;
 }
 
@@ -377,5 +429,53 @@ void child_cancel(struct child *c)
 		return;
 	c->done = NULL;
 	c->output = NULL;
-	kill(-c->pid, SIGKILL);
+	child_kill(c);
+}
+
+/* --- those that a program that runs in our place has to reap --- */
+
+void child_bequeath(char *text, size_t max)
+{
+	size_t len = 0;
+
+	*text = '\0';
+	for (const struct child *c = children; c && len + 16 < max; c = c->next)
+		len += (size_t)snprintf(text + len, max - len, "%d ", (int)c->pid);
+}
+
+static void child_adopt(struct ev_loop *ev, pid_t pid)
+{
+	struct child *c = xcalloc(1, sizeof *c);
+
+	*c = (struct child){ .ev = ev, .pid = pid, .in = -1, .stream = { { .fd = -1 }, { .fd = -1 } } };
+	ev_init(&c->exited, on_exit_);
+	ev_init(&c->writable, on_writable);
+	ev_timer_init(&c->deadline, on_deadline, 0, 0);
+	for (int i = 0; i < STREAMS; i++)
+		ev_init(&c->stream[i].io, on_readable);
+	c->exited.data = c;
+	/* a number that is no child of ours cannot be waited for */
+	c->pidfd = pidfd_open(pid, PIDFD_NONBLOCK);
+	if (c->pidfd < 0 || waitid(P_PIDFD, (id_t)c->pidfd, &(siginfo_t){ 0 }, WEXITED | WNOHANG | WNOWAIT) < 0) {
+		child_free(c);
+		return;
+	}
+	child_link(c);
+	ev_io_set(&c->exited, c->pidfd, EV_READ);
+	ev_io_start(ev, &c->exited);
+}
+
+void child_inherit(struct ev_loop *ev, const char *text)
+{
+	char *end;
+
+	for (; text && *text; text = end) {
+		long pid = strtol(text, &end, 10);
+
+		if (end == text)
+			return;
+		if (pid > 1)
+			child_adopt(ev, (pid_t)pid);
+		end += *end == ' ';
+	}
 }

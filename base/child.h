@@ -3,7 +3,9 @@
  * base/child.h - a helper program: argv, text on stdin, bounded output, a deadline, one completion
  *
  * For nft, dnsmasq --test, qemu-img, hooks. The child gets its own session, default signals, no
- * protection from the OOM killer and no descriptor but 0, 1 and 2. Long-lived children (QEMU, dnsmasq) are spawned with child_spawn()
+ * protection from the OOM killer and no descriptor but 0, 1 and 2, and ends with this process: what nobody
+ * waits for any more changes nothing any more. (exec of a set-uid program and setuid() undo that: a program
+ * that drops privileges asks for it again.) Long-lived children (QEMU, dnsmasq) are spawned with child_spawn()
  * and watched by their owner through the pidfd.
  */
 #ifndef BASE_CHILD_H
@@ -34,7 +36,8 @@ struct child_options {
 	const char *const *argv; /* argv[0] is looked up in PATH */
 	const char *input;	 /* text for stdin, NULL: /dev/null */
 	size_t out_max;		 /* bytes kept of stdout and stderr each; 0: 64 KiB; the rest is drained */
-	double timeout;		 /* seconds, 0: 30 */
+	double timeout;		 /* seconds, 0: 30; then it is killed */
+	bool while_idle;	 /* only those count in which it neither computes nor reads nor writes */
 	void (*done)(void *data, const struct child_result *r);
 	void (*output)(void *data, const char *text, size_t len); /* stdout as it comes, may be NULL */
 	void *data;
@@ -46,8 +49,15 @@ struct child;
 /* Starts it; done is called exactly once, from the loop, never from here. NULL on failure (then
  * done is not called). */
 struct child *child_run(struct ev_loop *ev, const struct child_options *o, struct err *e);
-/* Kills it; done is not called any more. */
+/* Kills it and what it started, at whatever step it is; done is not called any more. NULL is fine. */
 void child_cancel(struct child *c);
+/* The same, but done is still called, when it has ended: status -SIGKILL, unless it was done before. */
+void child_kill(struct child *c);
+
+/* Children that were cancelled and have not ended yet, for child_inherit() in a program that exec puts in our
+ * place: else they would stay zombies. */
+void child_bequeath(char *text, size_t max);
+void child_inherit(struct ev_loop *ev, const char *text);
 
 /* The path of a program, by PATH where it has no slash; false: there is none. */
 bool child_find(const char *name, char *path, size_t len);

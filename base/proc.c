@@ -20,7 +20,10 @@ bool proc_stat(pid_t pid, struct proc_stat *s)
 	p = p && p[1] == ' ' ? p + 2 : NULL;
 	if (p)
 		s->state = *p;
+	s->ticks = 0;
 	for (int field = 3; p && field < 22; field++) {
+		if (field == 14 || field == 15)
+			s->ticks += strtoull(p, NULL, 10);
 		if (field == 20)
 			s->threads = strtoul(p, NULL, 10);
 		p = strchr(p, ' ');
@@ -30,6 +33,25 @@ bool proc_stat(pid_t pid, struct proc_stat *s)
 		s->starttime = strtoull(p, NULL, 10);
 	buf_release(&b);
 	return p;
+}
+
+uint64_t proc_work(pid_t pid)
+{
+	static const char *const counters[] = { "rchar: ", "wchar: ", "syscr: ", "syscw: " };
+	struct buf b = BUF_MAX(4096);
+	struct proc_stat s = { 0 };
+	uint64_t sum = 0;
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/io", (int)pid);
+	file_read(AT_FDCWD, path, &b, NULL);
+	for (size_t i = 0; b.data && i < sizeof counters / sizeof *counters; i++) {
+		const char *at = strstr(b.data, counters[i]);
+
+		sum += at ? strtoull(at + strlen(counters[i]), NULL, 10) : 0;
+	}
+	buf_release(&b);
+	return sum + (proc_stat(pid, &s) ? s.ticks : 0);
 }
 
 void proc_boot_id(char id[PROC_BOOT_ID])

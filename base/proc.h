@@ -16,10 +16,14 @@ struct proc_stat {
 	char state; /* R, S, D, T, t, Z, X */
 	unsigned long threads;
 	uint64_t starttime; /* clock ticks since the boot */
+	uint64_t ticks;	    /* of a processor that it used */
 };
 
 /* Of a process or a thread; false: there is none. */
 bool proc_stat(pid_t pid, struct proc_stat *s);
+
+/* Grows while the process computes, reads or writes; 0: nothing is known of it. */
+uint64_t proc_work(pid_t pid);
 
 enum { PROC_BOOT_ID = 37 };
 /* "" where it cannot be read. */

@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "base/child.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -100,6 +101,9 @@ static int parse(int argc, char **argv, struct options *o)
 
 /* PID:DESCRIPTOR:OURS, the latter as in struct listener_heritage */
 #define LISTENER_ENV "VMKEEP_LISTENER"
+
+/* Helpers that were killed and have not ended yet */
+#define CHILDREN_ENV "VMKEEP_CHILDREN"
 
 /* nft, dnsmasq and qemu-img are looked up here, whatever shell started us */
 #define PATH_OF_OURS "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -223,6 +227,8 @@ static int build(struct daemon *d, struct err *e)
 
 	d->jail = find_jail();
 	d->program = find_program();
+	child_inherit(d->loop.ev, getenv(CHILDREN_ENV));
+	unsetenv(CHILDREN_ENV);
 	r = make_image_dir(d, e);
 	if (r < 0)
 		return r;
@@ -353,7 +359,7 @@ static void run(struct daemon *d)
 static int run_successor(struct daemon *d, char **argv)
 {
 	_cleanup_(free_ptr) char *program = xstrdup(d->program);
-	char text[48];
+	char text[48], pids[1024];
 	struct listener_heritage to = server_hand_over(d->server);
 
 	snprintf(text, sizeof text, "%d:%d:%d", (int)getpid(), to.fd, to.ours);
@@ -361,6 +367,8 @@ static int run_successor(struct daemon *d, char **argv)
 	service_hand_over(d->service);
 	notify_reloading();
 	unbuild(d);
+	child_bequeath(pids, sizeof pids);
+	setenv(CHILDREN_ENV, pids, 1);
 	execv(program, argv);
 	log_error(NULL, "run '%s': %s", program, strerror(errno));
 	return 1;

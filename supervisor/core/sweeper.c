@@ -2,6 +2,7 @@
 #include "supervisor/core/sweeper.h"
 
 #include <errno.h>
+#include <ev.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,10 +15,13 @@
 
 static const char place[] = "gone";
 
+enum { AGAIN_SECONDS = 5 };
+
 struct sweeper {
 	struct daemon *daemon;
 	unsigned serial;
 	struct loop_task task;
+	ev_timer again; /* a child could not be had */
 	struct child *child;
 	bool more; /* came since the child began */
 };
@@ -46,8 +50,21 @@ static void begin(struct loop_task *t)
 
 	s->more = false;
 	s->child = child_run(s->daemon->loop.ev, &o, &e);
+	if (s->child)
+		return;
+	log_warning(NULL, "remove what is left in %s: %s; it is tried again", dir, e.text);
+	s->more = true;
+	ev_timer_again(s->daemon->loop.ev, &s->again);
+}
+
+static void on_again(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	struct sweeper *s = w->data;
+
+	(void)revents;
+	ev_timer_stop(ev, w);
 	if (!s->child)
-		log_warning(NULL, "remove what is left in %s: %s", dir, e.text);
+		loop_later(ev, &s->task, begin);
 }
 
 static void want(struct sweeper *s)
@@ -84,6 +101,8 @@ struct sweeper *sweeper_new(struct daemon *d, struct err *e)
 	}
 	s = xcalloc(1, sizeof *s);
 	s->daemon = d;
+	ev_timer_init(&s->again, on_again, 0, AGAIN_SECONDS);
+	s->again.data = s;
 	/* removed only when it is empty: then there is nothing to do */
 	if (unlinkat(d->dirs.run_fd, place, AT_REMOVEDIR) < 0)
 		want(s);
@@ -97,6 +116,7 @@ void sweeper_free(struct sweeper *s)
 	if (!s)
 		return;
 	loop_cancel(s->daemon->loop.ev, &s->task);
+	ev_timer_stop(s->daemon->loop.ev, &s->again);
 	child_cancel(s->child);
 	free(s);
 }

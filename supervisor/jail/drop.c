@@ -55,11 +55,20 @@ int fds_check(struct jail *j, struct err *e)
 	return 0;
 }
 
+/* Asked for twice, for a change of uid forgets it. A daemon that is gone before is seen from the socket. */
+static int end_with_daemon(const struct jail *j, struct err *e)
+{
+	if ((j->check || j->role->ends_with_daemon) && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+		return err_errno(e, "ask for the end with the daemon");
+	return 0;
+}
+
 int session_reset(struct jail *j, struct err *e)
 {
 	sigset_t none;
 
-	(void)j;
+	if (end_with_daemon(j, e) < 0)
+		return e->number;
 	for (int s = 1; s < NSIG; s++)
 		signal(s, SIG_DFL); /* KILL and STOP refuse, which is no harm */
 	sigemptyset(&none);
@@ -158,7 +167,7 @@ int privileges_drop(struct jail *j, struct err *e)
 		return err_errno(e, "drop capabilities");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_errno(e, "set no_new_privs");
-	return 0;
+	return end_with_daemon(j, e);
 }
 
 /* Before "prepared" is said, because the daemon counts on exec then. */

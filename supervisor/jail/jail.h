@@ -106,6 +106,7 @@ struct jail_role {
 	unsigned ioctls; /* IOCTL_... */
 	bool own_input;	      /* 0 stays what vmkeep-jail was started with; else /dev/null */
 	bool own_output;      /* 1 and 2 stay what vmkeep-jail was started with; else /dev/null */
+	bool ends_with_daemon; /* else it outlives it, and a later one takes it back */
 	bool keeps_locks;     /* others may not write what it reads as long as it runs */
 	uint64_t nofile, nproc, cpu_seconds, memory;
 	uint64_t file;	/* no file beyond this size */

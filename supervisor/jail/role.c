@@ -22,6 +22,7 @@ static const struct jail_role roles[] = {
 	/* Reads headers that a guest wrote: no longer, no larger than any honest image needs. Metadata is all
 	 * that it adds to an image: 1 GiB of it describes 8 TiB. */
 	{ .name = "tool",
+		.ends_with_daemon = true,
 		.install = "install qemu-utils",
 		.ioctls = IOCTL_DISK,
 		.own_output = true,
@@ -32,6 +33,7 @@ static const struct jail_role roles[] = {
 		.growth = 1024ULL * MIB },
 	/* A QEMU that runs no guest: asked on its standard input what it can, or booting 512 bytes. */
 	{ .name = "probe",
+		.ends_with_daemon = true,
 		.install = "install qemu-system-x86, or correct Binary=",
 		.own_input = true,
 		.own_output = true,

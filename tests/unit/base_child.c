@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/* Proves that a child ends when it shall: cancelled at any step, with all that it started; idle for too long;
+ * and that none stays a zombie. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+#include "base/child.h"
+#include "base/loop.h"
+#include "base/mem.h"
+#include "base/proc.h"
+
+enum { PATIENCE = 60 }; /* seconds */
+
+/* A child that is cancelled is gone, and so is what it started, at whatever step it was. All of them hold the
+ * pipe's end: once nobody does, it is closed. */
+static void nothing_survives_its_cancelling(void **state)
+{
+	enum { CHILDREN = 200 };
+	const char *argv[] = { "sh", "-c", "sleep 600 & sleep 600", NULL };
+	struct child_options o = { .argv = argv };
+	struct pollfd end = { .events = POLLIN };
+	struct child_fd held;
+	struct err e = ERR_INIT;
+	struct loop loop;
+	int p[2];
+
+	(void)state;
+	assert_int_equal(loop_init(&loop), 0);
+	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+	held = (struct child_fd){ p[1], 7 };
+	o.more = &held;
+	for (unsigned i = 0; i < CHILDREN; i++) {
+		struct child *c = child_run(loop.ev, &o, &e);
+
+		assert_non_null(c);
+		/* at once, or at some step of its beginning */
+		for (unsigned turn = 0; i % 4 && turn < i; turn++)
+			sched_yield();
+		child_cancel(c);
+	}
+	loop_finish(&loop, PATIENCE);
+	close(p[1]);
+	end.fd = p[0];
+	assert_int_equal(poll(&end, 1, PATIENCE * 1000), 1);
+	assert_true(end.revents & POLLHUP);
+	close(p[0]);
+	loop_release(&loop);
+}
+
+static void one_done(void *data, const struct child_result *r)
+{
+	*(int *)data = r->status;
+}
+
+/* Whoever is killed has its completion nevertheless. */
+static void killed_is_told(void **state)
+{
+	const char *argv[] = { "sleep", "600", NULL };
+	struct loop loop;
+	int status = 0;
+	struct child_options o = { .argv = argv, .done = one_done, .data = &status };
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(loop_init(&loop), 0);
+	child_kill(child_run(loop.ev, &o, &e));
+	loop_finish(&loop, PATIENCE);
+	assert_int_equal(status, -SIGKILL);
+	loop_release(&loop);
+}
+
+/* A deadline that counts idle time ends one that hangs; what reads and computes is not idle. */
+static void idle_deadline(void **state)
+{
+	const char *argv[] = { "sleep", "600", NULL };
+	const uint64_t before = proc_work(getpid());
+	struct loop loop;
+	int status = 1;
+	struct child_options o = { .argv = argv, .timeout = 0.1, .while_idle = true, .done = one_done,
+		.data = &status };
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(loop_init(&loop), 0);
+	assert_non_null(child_run(loop.ev, &o, &e));
+	loop_finish(&loop, PATIENCE);
+	assert_int_equal(status, -ETIMEDOUT);
+	loop_release(&loop);
+	assert_true(proc_work(getpid()) > before);
+	assert_int_equal(proc_work(999999999), 0);
+}
+
+/* What was cancelled is reaped by the program that goes on in our place; other numbers do no harm. */
+static void heritage(void **state)
+{
+	const char *argv[] = { "sleep", "600", NULL };
+	struct child_options o = { .argv = argv };
+	struct err e = ERR_INIT;
+	struct loop before, after;
+	char text[64];
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(loop_init(&before), 0);
+	child_cancel(child_run(before.ev, &o, &e));
+	child_bequeath(text, sizeof text);
+	pid = (pid_t)strtol(text, NULL, 10);
+	assert_true(pid > 1);
+	assert_int_equal(loop_init(&after), 0);
+	child_inherit(after.ev, "");
+	child_inherit(after.ev, "1 999999999 x");
+	child_inherit(after.ev, text);
+	loop_finish(&after, PATIENCE);
+	assert_int_equal(waitpid(pid, NULL, WNOHANG), -1);
+	loop_release(&after);
+	/* the first loop finds nothing to wait for any more, and is let go with its child */
+	loop_release(&before);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nothing_survives_its_cancelling),
+		cmocka_unit_test(killed_is_told),
+		cmocka_unit_test(idle_deadline),
+		cmocka_unit_test(heritage),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
