@@ -16,6 +16,7 @@
 #include "base/proc.h"
 #include "conf/conf.h"
 #include "supervisor/core/account.h"
+#include "supervisor/core/dirs.h"
 #include "supervisor/core/job.h"
 
 struct boot;
@@ -28,11 +29,6 @@ struct service;
 struct sweeper;
 struct vms;
 struct watches;
-
-struct daemon_dirs { /* absolute paths, and descriptors of directories of ours */
-	char *config, *state, *run, *log;
-	int state_fd, run_fd, log_fd;
-};
 
 struct daemon {
 	struct loop loop;
@@ -62,11 +58,7 @@ struct daemon {
 	bool log_level_given; /* on the command line: LogLevel= does not count */
 };
 
-/* Makes the directories, takes the lock on RUN/lock (ERR_CONFLICT names the pid of the other), opens the
- * loop. */
-struct daemon_options {
-	const char *config, *state, *run, *log;
-};
+/* Opens the directories, where it must be alone (see dirs.h), and the loop. */
 int daemon_init(struct daemon *d, const struct daemon_options *o, struct err *e);
 void daemon_release(struct daemon *d);
 

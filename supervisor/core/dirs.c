@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/core/dirs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+enum { LOCK_TRIES = 15, LOCK_WAIT_US = 20000, LOCK_FILE_MAX = PATH_MAX + 32, LOCKS_MAX = 4 << 20 };
+
+static const char lock_name[] = "lock";
+
+/* The pid of the process that holds this flock, as the kernel tells it; 0: it does not. */
+static int lock_holder(int fd)
+{
+	struct buf text = BUF_MAX(LOCKS_MAX);
+	struct stat st;
+	int found = 0;
+
+	if (fstat(fd, &st) == 0)
+		file_read(AT_FDCWD, "/proc/locks", &text, NULL);
+	for (const char *line = text.data; line && *line && !found;) {
+		const char *end = strchrnul(line, '\n');
+		unsigned long long ino = 0;
+		unsigned major = 0, minor = 0;
+		int pid = 0;
+
+		if (sscanf(line, "%*d: FLOCK %*s WRITE %d %x:%x:%llu ", &pid, &major, &minor, &ino) == 4 &&
+			ino == st.st_ino && makedev(major, minor) == st.st_dev)
+			found = pid;
+		line = *end ? end + 1 : end;
+	}
+	buf_release(&text);
+	return found > 0 ? found : 0;
+}
+
+/* What its lock file says of another daemon: pid and run directory, as far as it can be believed. */
+static void lock_read(int dirfd, int *pid, char **run)
+{
+	struct buf text = BUF_MAX(LOCK_FILE_MAX);
+	char *second, *end;
+
+	*run = NULL;
+	file_read(dirfd, lock_name, &text, NULL);
+	if (!*pid && text.data)
+		*pid = atoi(text.data);
+	second = text.data ? strchr(text.data, '\n') : NULL;
+	if (second && second[1] == '/') {
+		end = strchrnul(second + 1, '\n');
+		*run = xstrndup(second + 1, (size_t)(end - second - 1));
+	}
+	buf_release(&text);
+}
+
+static int lock_taken(int dirfd, int fd, const char *path, const char *option, struct err *e)
+{
+	int pid = lock_holder(fd);
+	char who[32] = "";
+	char *run;
+
+	lock_read(dirfd, &pid, &run);
+	if (pid > 0)
+		snprintf(who, sizeof who, "pid %d", pid);
+	err_set(e, ERR_CONFLICT, "another vmkeepd%s%s%s%s%s uses '%s'", pid > 0 || run ? " (" : "", who,
+		run ? (pid > 0 ? ", --run " : "--run ") : "", run ? run : "", pid > 0 || run ? ")" : "", path);
+	free(run);
+	return err_hint(e, "systemctl status vmkeepd, or start this one with another %s", option);
+}
+
+/* 0: locked. 1: this cannot be locked. */
+static int lock_one(int dirfd, int fd, const char *path, const char *option, struct err *e)
+{
+	/* one that was just killed may still be on its way out */
+	for (int tries = 0; flock(fd, LOCK_EX | LOCK_NB) < 0;) {
+		if (errno == EINTR)
+			continue;
+		if (errno != EWOULDBLOCK)
+			return 1;
+		if (tries++ == LOCK_TRIES)
+			return lock_taken(dirfd, fd, path, option, e);
+		usleep(LOCK_WAIT_US);
+	}
+	return 0;
+}
+
+/* Whatever else stands in its place is set aside. */
+static int lock_open(int dirfd, const char *path, struct err *e)
+{
+	const int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+	char aside[64];
+	struct stat st;
+
+	if (fstatat(dirfd, lock_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode)) {
+		snprintf(aside, sizeof aside, "%s.damaged-%lld", lock_name, (long long)time(NULL));
+		if (renameat(dirfd, lock_name, dirfd, aside) == 0)
+			log_warning(NULL, "'%s/%s' is no file: set aside as '%s'", path, lock_name, aside);
+	}
+	int fd = openat(dirfd, lock_name, flags, 0600);
+	return fd < 0 ? err_errno(e, "open '%s/%s'", path, lock_name) : fd;
+}
+
+/* The file that tells whose a directory is. Returns its descriptor, locked; -1: it cannot be had. */
+static int lock_file(int dirfd, const char *path, const char *option, const char *run, bool alone, struct err *e)
+{
+	_cleanup_(free_ptr) char *text = xasprintf("%d\n%s\n", (int)getpid(), run);
+	_cleanup_(close_fd) int fd = lock_open(dirfd, path, e);
+	int r = fd < 0 ? 1 : lock_one(dirfd, fd, path, option, e);
+
+	if (r < 0)
+		return r;
+	if (r > 0 && !alone)
+		return fd < 0 ? e->number : err_errno(e, "lock '%s/%s'", path, lock_name);
+	/* it only tells: a full disk must not keep a daemon from its guests */
+	if (fd < 0)
+		log_warning(NULL, "%s", e->text);
+	else if (ftruncate(fd, 0) < 0 || pwrite(fd, text, strlen(text), 0) < 0)
+		log_warning(NULL, "write '%s/%s': %s", path, lock_name, strerror(errno));
+	err_clear(e);
+	fd = -1; /* it lives as long as this process */
+	return 0;
+}
+
+static int lock_state(const struct daemon_dirs *d, struct err *e)
+{
+	int r = lock_one(d->state_fd, d->state_fd, d->state, "--state", e);
+
+	return r < 0 ? r : lock_file(d->state_fd, d->state, "--state", d->run, r == 0, e);
+}
+
+static int open_one(const char *path, mode_t mode, char **absolute, int *fd, struct err *e)
+{
+	int r = file_mkdirs(path, mode, e);
+
+	if (r < 0)
+		return r;
+	*absolute = realpath(path, NULL);
+	if (!*absolute)
+		return err_errno(e, "directory '%s'", path);
+	if (!fd)
+		return 0;
+	*fd = open(*absolute, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (*fd < 0)
+		return err_errno(e, "open directory '%s'", path);
+	return 0;
+}
+
+int dirs_open(struct daemon_dirs *d, const struct daemon_options *o, struct err *e)
+{
+	const struct {
+		const char *path;
+		mode_t mode;
+		char **absolute;
+		int *fd;
+	} dirs[] = {
+		{ o->config, 0755, &d->config, NULL },
+		{ o->state, 0700, &d->state, &d->state_fd },
+		{ o->run, 0755, &d->run, &d->run_fd },
+		{ o->log, 0750, &d->log, &d->log_fd },
+	};
+	int r = 0;
+
+	*d = (struct daemon_dirs)DIRS_INIT;
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(dirs); i++)
+		r = open_one(dirs[i].path, dirs[i].mode, dirs[i].absolute, dirs[i].fd, e);
+	/* in this order: who shares STATE leaves RUN as it is */
+	if (r == 0)
+		r = lock_state(d, e);
+	if (r == 0)
+		r = lock_file(d->run_fd, d->run, "--run", d->run, false, e);
+	return r;
+}
+
+void dirs_release(struct daemon_dirs *d)
+{
+	free(d->config);
+	free(d->state);
+	free(d->run);
+	free(d->log);
+	close_fd(&d->state_fd);
+	close_fd(&d->run_fd);
+	close_fd(&d->log_fd);
+	*d = (struct daemon_dirs)DIRS_INIT;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/core/dirs.h - the daemon's own directories, and that it is alone in them
+ *
+ * STATE is locked by its descriptor (flock), so that no file in it must be there or be what it was, and
+ * another path to the same directory leads to the same lock. (RUN is not: who may read a directory may
+ * lock it.) The files "lock" in both tell whose they are; they are locked as well: RUN's against another
+ * there, STATE's where a file system cannot lock directories. Locks end with the process; no child
+ * inherits them past its exec.
+ */
+#ifndef SUPERVISOR_CORE_DIRS_H
+#define SUPERVISOR_CORE_DIRS_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+
+struct daemon_dirs { /* absolute paths, and descriptors of directories of ours */
+	char *config, *state, *run, *log;
+	int state_fd, run_fd, log_fd;
+};
+
+struct daemon_options {
+	const char *config, *state, *run, *log;
+};
+
+#define DIRS_INIT                                          \
+	{                                                  \
+		.state_fd = -1, .run_fd = -1, .log_fd = -1 \
+	}
+
+/* Makes what is missing. ERR_CONFLICT names the daemon that has one of them. */
+int dirs_open(struct daemon_dirs *d, const struct daemon_options *o, struct err *e);
+void dirs_release(struct daemon_dirs *d);
+
+#endif

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""The daemon's own directories: one daemon in each, whatever becomes of the files that say so."""
+import os
+import signal
+import subprocess
+
+import pytest
+
+import vmk
+
+
+def second(world, **dirs):
+    """Another daemon, with the first one's directories but for these: how it ended."""
+    argv = [world.program("vmkeepd")]
+    for name in ("config", "state", "run", "log"):
+        argv += ["--" + name, dirs.get(name, getattr(world, name))]
+    return subprocess.run(world.inside(argv), capture_output=True, text=True, timeout=30 * vmk.SLOW, check=False)
+
+
+def refused(world, option, **dirs):
+    done = second(world, **dirs)
+    pid = int(vmk.read_text(os.path.join(world.base, "daemon.log")).split(", pid ")[-1].split(",")[0])
+    assert done.returncode == 3, done
+    assert "another vmkeepd (pid %d" % pid in done.stderr, done
+    assert "another --%s" % option in done.stderr, done
+    return done.stderr
+
+
+def other(world, name):
+    path = os.path.join(world.base, name)
+    os.makedirs(path, exist_ok=True)
+    return path
+
+
+ODD = {
+    "gone": lambda path: None,
+    "a directory": os.mkdir,
+    "a full directory": lambda path: os.makedirs(os.path.join(path, "x")),
+    "a pipe": os.mkfifo,
+    "a link": lambda path: os.symlink("/dev/null", path),
+    "a loop of links": lambda path: os.symlink(os.path.basename(path), path),
+    "an empty file": lambda path: open(path, "wb").close(),
+}
+
+
+def replace(path, how):
+    os.unlink(path)
+    ODD[how](path)
+
+
+def test_two_daemons(daemon):
+    """The second is refused before it touches anything, by whatever path it comes."""
+    for dirs in ({}, {"run": other(daemon, "run2")}):
+        assert "--run %s)" % daemon.run in refused(daemon, "state", **dirs)
+    refused(daemon, "run", state=other(daemon, "state2"))
+    assert not os.listdir(os.path.join(daemon.base, "run2"))
+    link, bound = os.path.join(daemon.base, "link"), other(daemon, "bound")
+    os.symlink(daemon.state, link)
+    daemon.exec("mount", "--bind", daemon.state, bound)
+    for path in (link, bound):
+        refused(daemon, "state", state=path, run=other(daemon, "run2"))
+    inside = int(vmk.read_text(os.path.join(daemon.inner(daemon.run), "lock")).split()[0])
+    daemon.kill(inside, "STOP")
+    try:
+        refused(daemon, "state")
+        refused(daemon, "state", run=other(daemon, "run2"))
+    finally:
+        daemon.kill(inside, "CONT")
+        os.kill(daemon.daemon.pid, signal.SIGCONT)  # nsenter stops with its child
+    daemon.exec("umount", bound)
+    daemon.ok("list")
+    daemon.ok("reexec")
+    refused(daemon, "state", run=other(daemon, "run2"))
+    daemon.stop_daemon()
+    daemon.start()
+
+
+def test_children_hold_no_lock(daemon):
+    """What a daemon leaves running keeps no other from its directories."""
+    daemon.image("a.raw", "deaf")
+    daemon.write("a.vm", "[VM]\nMemory=16M\n[Disk root]\nPath=a.raw\n")
+    daemon.ok("start", "a")
+    daemon.kill_daemon()
+    daemon.start()
+    assert daemon.states() == {"a": "running"}
+
+
+@pytest.mark.parametrize("how", ODD)
+def test_lock_files_do_not_matter(daemon, how):
+    """Up: no second one comes in; then the next daemon starts."""
+    for folder in (daemon.run, daemon.state):
+        replace(os.path.join(daemon.inner(folder), "lock"), how)
+    refused(daemon, "state")
+    refused(daemon, "state", run=other(daemon, "run2"))
+    daemon.ok("list")
+    daemon.kill_daemon()
+    for folder in (daemon.run, daemon.state):
+        path = os.path.join(daemon.inner(folder), "lock")
+        if os.path.isfile(path):
+            replace(path, how)
+    daemon.start()
+    refused(daemon, "state")
