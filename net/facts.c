@@ -39,7 +39,7 @@ void net_facts_reserve(struct net_facts *f, const char *network, const char *bri
 		struct net_link l = { .kind = "bridge" };
 
 		snprintf(l.name, sizeof l.name, "%s", bridge);
-		snprintf(l.alias, sizeof l.alias, "vmkeep:network:%s", network);
+		net_alias(l.alias, network, f->owner);
 		net_facts_add_link(f, &l);
 	}
 	if (prefix) {
@@ -47,6 +47,35 @@ void net_facts_reserve(struct net_facts *f, const char *network, const char *bri
 
 		net_facts_add_prefix(f, &p);
 	}
+}
+
+static const char alias_head[] = "vmkeep:network:";
+
+void net_alias(char alias[NET_ALIAS_MAX], const char *network, const char *owner)
+{
+	const bool owned = owner && *owner;
+
+	snprintf(alias, NET_ALIAS_MAX, "%s%s%s%s", alias_head, network, owned ? ":" : "", owned ? owner : "");
+}
+
+bool net_alias_network(const char *alias, const char *owner, char *network, size_t size)
+{
+	char whole[NET_ALIAS_MAX];
+	const char *name = alias + sizeof alias_head - 1;
+
+	if (strncmp(alias, alias_head, sizeof alias_head - 1) != 0 || strcspn(name, ":") >= size)
+		return false;
+	snprintf(network, size, "%.*s", (int)strcspn(name, ":"), name);
+	net_alias(whole, network, owner);
+	return streq(whole, alias);
+}
+
+bool net_alias_names(const char *alias, const char *network)
+{
+	const size_t head = sizeof alias_head - 1, len = strlen(network);
+
+	return strncmp(alias, alias_head, head) == 0 && strncmp(alias + head, network, len) == 0 &&
+	       (!alias[head + len] || alias[head + len] == ':');
 }
 
 const struct net_link *net_facts_link(const struct net_facts *f, const char *name)

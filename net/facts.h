@@ -40,6 +40,7 @@ struct net_facts {
 	struct net_prefix *prefix;
 	size_t prefixes;
 	bool ip_forward;
+	const char *owner; /* which of the daemons on this host looks, borrowed; NULL or "": the usual one */
 };
 
 #define NET_FACTS_INIT \
@@ -53,6 +54,14 @@ void net_facts_add_prefix(struct net_facts *f, const struct net_prefix *p);
 /* Name and subnet that another network of ours has chosen, whether it stands or not. */
 void net_facts_reserve(struct net_facts *f, const char *network, const char *bridge,
 	uint32_t address, unsigned prefix);
+
+/* The alias of a network's bridge, "vmkeep:network:NAME", and ":OWNER" behind it where there is one. */
+void net_alias(char alias[NET_ALIAS_MAX], const char *network, const char *owner);
+/* Whether it is that of a network of this owner, and of which. */
+bool net_alias_network(
+	const char *alias, const char *owner, char *network, size_t size);
+/* Of a network of that name, whoever's. */
+bool net_alias_names(const char *alias, const char *network);
 
 const struct net_link *net_facts_link(const struct net_facts *f, const char *name);
 const struct net_link *net_facts_index(const struct net_facts *f, int index);

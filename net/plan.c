@@ -207,7 +207,7 @@ static void name_table(struct net_plan *p, const struct conf_network *c, const s
 	for (size_t i = 0; i < f->links; i++) {
 		const struct net_link *l = &f->link[i];
 
-		if (l->index && streq(l->alias, p->alias) && !ours(p, l)) {
+		if (l->index && net_alias_names(l->alias, c->name) && !ours(p, l)) {
 			snprintf(p->table, sizeof p->table, "vmkeep_%s_%s", c->name,
 				p->choice.bridge);
 			return;
@@ -222,7 +222,7 @@ int net_plan(struct net_plan *p, const struct conf_network *c, const struct net_
 	int r;
 
 	*p = (struct net_plan){ .choice = *remembered, .mtu = (unsigned)c->mtu };
-	snprintf(p->alias, sizeof p->alias, "vmkeep:network:%s", c->name);
+	net_alias(p->alias, c->name, f->owner);
 	r = choose_bridge(p, c, f, e);
 	if (r == 0)
 		r = choose_subnet(p, c, f, holder, e);
@@ -238,4 +238,15 @@ int net_plan(struct net_plan *p, const struct conf_network *c, const struct net_
 	p->step[NET_STEP_BRIDGE] = p->step[NET_STEP_ADDRESS] = p->step[NET_STEP_RULES] = true;
 	p->step[NET_STEP_DNSMASQ] = c->dhcp || c->dns;
 	return 0;
+}
+
+void net_plan_again(struct net_plan *p, const struct conf_network *c, const struct net_choice *standing,
+	const struct net_facts *f)
+{
+	*p = (struct net_plan){ .choice = *standing, .mtu = (unsigned)c->mtu };
+	net_alias(p->alias, c->name, f->owner);
+	name_table(p, c, f);
+	/* whether ip_forward was on before is not known: it stays as it is */
+	p->step[NET_STEP_BRIDGE] = p->step[NET_STEP_ADDRESS] = p->step[NET_STEP_RULES] = true;
+	p->step[NET_STEP_DNSMASQ] = c->dhcp || c->dns;
 }

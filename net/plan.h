@@ -2,8 +2,8 @@
 /*
  * net/plan.h - what is to be made for a network, decided from facts; touches nothing
  *
- * A bridge is ours when name and MAC are the remembered ones and its alias is "vmkeep:network:NAME"
- * or still empty (we died between the two). Everything else that has the name or overlaps with the
+ * A bridge is ours when name and MAC are the remembered ones and its alias is that of the network, see
+ * net_alias(), or still empty (we died between the two). Everything else that has the name or overlaps with the
  * subnet is somebody else's and is never touched: what nobody wrote moves aside to the next free
  * name and the next free /24; what the operator wrote is ERR_CONFLICT and names the holder.
  */
@@ -48,6 +48,10 @@ struct net_plan {
 
 int net_plan(struct net_plan *p, const struct conf_network *c, const struct net_choice *remembered,
 	const struct net_facts *f, struct err *e);
+
+/* For one that stands, with guests on it perhaps, while nothing tells how it was made: all of it stays. */
+void net_plan_again(struct net_plan *p, const struct conf_network *c, const struct net_choice *standing,
+	const struct net_facts *f);
 
 /* 52:54:00 and three of these bytes. */
 void net_choice_mac(struct net_choice *c, const uint8_t random[3]);

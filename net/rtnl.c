@@ -396,6 +396,19 @@ int rtnl_up(struct rtnl *r, int index, bool up, struct err *e)
 	return code < 0 ? fail(r, code, e, "set link %s", up ? "up" : "down") : 0;
 }
 
+int rtnl_rename(struct rtnl *r, int index, const char *name, struct err *e)
+{
+	struct nl_msg *m;
+	int code = rtnl_up(r, index, false, e);
+
+	if (code < 0)
+		return code;
+	m = link_message(RTM_NEWLINK, NLM_F_ACK, &(struct ifinfomsg){ .ifi_index = index });
+	nla_put_string(m, IFLA_IFNAME, name);
+	code = talk(r, m, NULL, NULL);
+	return code < 0 ? fail(r, code, e, "rename link to '%s'", name) : 0;
+}
+
 int rtnl_enslave(struct rtnl *r, int index, int master, const uint8_t mac[ETH_ALEN], unsigned mtu,
 	bool up, struct err *e)
 {

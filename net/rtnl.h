@@ -33,6 +33,8 @@ int rtnl_alias(struct rtnl *r, int index, const char *alias, struct err *e);
 /* No fe80:: address when it comes up; to be called before. Nothing on a host without IPv6. */
 int rtnl_no_addrgen(struct rtnl *r, int index, struct err *e);
 int rtnl_up(struct rtnl *r, int index, bool up, struct err *e);
+/* It is down afterwards. */
+int rtnl_rename(struct rtnl *r, int index, const char *name, struct err *e);
 /* MAC and master, and only then, when up is set, IFF_UP: in one message the kernel sets it up first, and
  * leaves it so where the master is refused. mtu 0: left alone. Where it fails, part of it may be done. */
 int rtnl_enslave(struct rtnl *r, int index, int master, const uint8_t mac[ETH_ALEN], unsigned mtu,

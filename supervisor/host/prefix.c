@@ -20,3 +20,11 @@ void host_prefix(char prefix[HOST_PREFIX_MAX], const char *run_dir)
 	else
 		snprintf(prefix, HOST_PREFIX_MAX, "vmkeep%08x", hash);
 }
+
+const char *host_owner(const char *run_dir)
+{
+	static char prefix[HOST_PREFIX_MAX];
+
+	host_prefix(prefix, run_dir);
+	return prefix + sizeof "vmkeep" - 1;
+}

@@ -10,6 +10,8 @@
 
 enum { HOST_PREFIX_MAX = 32 };
 
+/* Only what is behind "vmkeep" in it: "" for the usual run directory. Static memory. */
+const char *host_owner(const char *run_dir);
 void host_prefix(char prefix[HOST_PREFIX_MAX], const char *run_dir);
 
 #endif

@@ -8,11 +8,13 @@
  * A network's own load brings the table along, a network that is the last takes it along. Otherwise
  * one nft at a time runs here. RUN/networks/door says that there may be a table to remove.
  */
-#include <errno.h>
 #include <fcntl.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "net/nft.h"
+#include "supervisor/network/files.h"
 #include "supervisor/network/private.h"
 
 static bool door_is_needed(const struct networks *ns, const struct network *but)
@@ -31,24 +33,36 @@ static char *door_path(const struct networks *ns)
 	return xasprintf("%s/door", ns->run);
 }
 
-void door_put(struct networks *ns, struct buf *text)
+static void door_mark(struct networks *ns)
 {
 	_cleanup_(free_ptr) char *path = door_path(ns);
-	_cleanup_(close_fd) int fd = open(path, O_WRONLY | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0600);
+	struct err e = ERR_INIT;
 
-	if (fd < 0)
-		log_error(NULL, "write '%s': %s", path, strerror(errno));
+	if (network_put(path, 0600, "", 0, false, &e) < 0)
+		log_error(NULL, "%s", e.text);
+}
+
+void door_put(struct networks *ns, struct buf *text)
+{
+	door_mark(ns);
 	ns->door.marked = true;
 	nft_taps(text, ns->door.table);
+}
+
+void door_mark_again(struct networks *ns)
+{
+	if (ns->door.marked)
+		door_mark(ns);
 }
 
 static void door_unmark(struct networks *ns)
 {
 	_cleanup_(free_ptr) char *path = door_path(ns);
+	struct err e = ERR_INIT;
 
 	ns->door.marked = false;
-	if (unlink(path) < 0 && errno != ENOENT)
-		log_error(NULL, "remove '%s': %s", path, strerror(errno));
+	if (file_remove_tree(AT_FDCWD, path, &e) < 0)
+		log_error(NULL, "%s", e.text);
 }
 
 void door_not_loaded(struct networks *ns)

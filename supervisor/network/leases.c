@@ -6,11 +6,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "base/file.h"
 #include "base/log.h"
+#include "supervisor/network/files.h"
 #include "supervisor/network/private.h"
+
+enum { LOSSES = IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF | IN_CLOSE_WRITE };
 
 static const double SETTLE = 0.05;
 static const char suffix[] = ".leases";
@@ -20,6 +24,21 @@ static int compare(const void *a, const void *b)
 	const struct dnsmasq_lease *x = a, *y = b;
 
 	return memcmp(x->mac, y->mac, ETH_ALEN);
+}
+
+/* What was lent in another subnet, before Address= changed or by somebody's editor, is no lease here. */
+static size_t of_subnet(const struct network *n, struct dnsmasq_lease *l, size_t count)
+{
+	uint32_t host, first, last;
+	unsigned prefix;
+	size_t kept = 0;
+
+	if (!network_pool(n, &host, &prefix, &first, &last))
+		return count;
+	for (size_t i = 0; i < count; i++)
+		if (((l[i].address ^ host) & net_mask(prefix)) == 0 && l[i].address != host)
+			l[kept++] = l[i];
+	return kept;
 }
 
 void leases_read(struct network *n)
@@ -33,11 +52,95 @@ void leases_read(struct network *n)
 	if (file_read(AT_FDCWD, n->lease_file, &b, &e) < 0 && e.class != ERR_NOT_FOUND)
 		log_warning(NULL, "network %s: %s", n->name, e.text);
 	if (b.data)
-		n->leases = dnsmasq_leases(b.data, b.len, &n->lease);
+		n->leases = of_subnet(n, n->lease, dnsmasq_leases(b.data, b.len, &n->lease));
 	if (n->leases)
 		qsort(n->lease, n->leases, sizeof *n->lease, compare);
 	buf_release(&b);
 }
+
+/* ---- where they stand ---- */
+
+/* The one thing that dnsmasq writes to: there before it is, and its own. */
+static int own_file(const char *path, uid_t uid, bool *wrong, struct err *e)
+{
+	_cleanup_(close_fd) int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	struct stat st;
+
+	*wrong = fd < 0 && (errno == EISDIR || errno == ELOOP || errno == ENXIO);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_errno(e, "make '%s' dnsmasq's own", path);
+	*wrong = !S_ISREG(st.st_mode) || st.st_size > DNSMASQ_LEASES_BYTES;
+	if (*wrong)
+		return err_set(e, ERR_FAILED, "'%s' is no lease file", path);
+	return fchown(fd, uid, uid) < 0 ? err_errno(e, "make '%s' dnsmasq's own", path) : 0;
+}
+
+static int own_or_new(const char *path, uid_t uid, struct err *e)
+{
+	bool wrong;
+	int r = own_file(path, uid, &wrong, e);
+
+	if (r < 0 && wrong && network_set_aside(path, "no lease file")) {
+		err_clear(e);
+		r = own_file(path, uid, &wrong, e);
+	}
+	return r;
+}
+
+static bool copy(const char *from, const char *to)
+{
+	struct buf b = BUF_MAX(DNSMASQ_LEASES_BYTES);
+	const bool done = file_read(AT_FDCWD, from, &b, NULL) == 0 &&
+			  network_put(to, 0600, b.data ? b.data : "", b.len, false, NULL) == 0;
+
+	buf_release(&b);
+	return done;
+}
+
+/* A disk that is read-only or full of trouble must not keep guests from their network. */
+int leases_place(struct network *n, struct err *e)
+{
+	const bool was_run = access(n->leases_run, F_OK) == 0;
+	struct err mine = ERR_INIT;
+
+	free(n->leases_problem);
+	n->leases_problem = NULL;
+	if (own_or_new(n->leases_state, n->uid, &mine) == 0) {
+		if (was_run && copy(n->leases_run, n->leases_state) && own_or_new(n->leases_state, n->uid, &mine) == 0)
+			unlink(n->leases_run);
+		n->lease_file = n->dnsmasq.lease_file = n->leases_state;
+		return 0;
+	}
+	if (!was_run)
+		copy(n->leases_state, n->leases_run);
+	n->lease_file = n->dnsmasq.lease_file = n->leases_run;
+	if (own_or_new(n->leases_run, n->uid, e) < 0)
+		return err_class(e, ERR_FAILED);
+	log_warning(NULL, "network %s: leases are kept until the host boots, no longer: %s", n->name, mine.text);
+	n->leases_problem = xasprintf("leases are kept until the host boots, no longer: %s", mine.text);
+	return 0;
+}
+
+/* It has its lease file at the path that it was told, also when that is another one by now. */
+bool leases_rescue(struct network *n)
+{
+	const char *const path[] = { n->leases_state, n->leases_run };
+	bool seen = false;
+
+	for (size_t i = 0; i < ARRAY_SIZE(path); i++) {
+		_cleanup_(free_ptr) char *theirs = xasprintf("/proc/%d/root%s", (int)n->dnsmasq.pid, path[i]);
+
+		if (access(theirs, F_OK) < 0)
+			continue;
+		n->lease_file = path[i];
+		seen = dnsmasq_sees(&n->dnsmasq, path[i]);
+		if (!seen)
+			copy(theirs, path[i]);
+	}
+	return !seen;
+}
+
+/* ---- who has which ---- */
 
 const struct dnsmasq_lease *leases_by_mac(const struct network *n, const uint8_t mac[ETH_ALEN])
 {
@@ -83,6 +186,9 @@ static void on_settled(struct ev_loop *ev, ev_timer *w, int revents)
 	(void)ev, (void)revents;
 	if (ns->resolv_changed)
 		resolv_changed(ns);
+	if (ns->files_lost)
+		networks_write_again(ns);
+	ns->files_lost = false;
 	for (struct network *n = ns->list; n; n = n->next) {
 		if (!n->leases_changed)
 			continue;
@@ -114,6 +220,26 @@ static void file_changed(struct networks *ns, const char *file)
 	}
 }
 
+static void all_changed(struct networks *ns)
+{
+	ns->resolv_changed = ns->files_lost = true;
+	for (struct network *n = ns->list; n; n = n->next)
+		n->leases_changed = true;
+	settle(ns);
+}
+
+/* What we replace goes by a name that ends in .tmp; what dnsmasq writes it keeps open. */
+static bool is_loss(const struct networks *ns, const struct inotify_event *i)
+{
+	const size_t len = i->len ? strlen(i->name) : 0;
+
+	if (i->mask & IN_IGNORED || (len > 4 && streq(i->name + len - 4, ".tmp")))
+		return false;
+	if (i->wd == ns->watching_state)
+		return i->mask & (IN_DELETE | IN_MOVED_FROM);
+	return i->mask & LOSSES;
+}
+
 static void on_changes(struct ev_loop *ev, ev_io *w, int revents)
 {
 	char data[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
@@ -125,14 +251,36 @@ static void on_changes(struct ev_loop *ev, ev_io *w, int revents)
 		for (char *p = data; p < data + n;) {
 			const struct inotify_event *i = (const struct inotify_event *)(void *)p;
 
-			if (i->len && resolv_is_meant(ns, i->wd, i->name)) {
+			if (i->mask & IN_Q_OVERFLOW) { /* what was dropped nobody knows */
+				all_changed(ns);
+			} else if (i->len && resolv_is_meant(ns, i->wd, i->name)) {
 				ns->resolv_changed = true;
 				settle(ns);
-			} else if (i->len) {
-				file_changed(ns, i->name);
+			} else {
+				if (is_loss(ns, i)) {
+					ns->files_lost = true;
+					settle(ns);
+				}
+				if (i->len)
+					file_changed(ns, i->name);
 			}
 			p += sizeof *i + i->len;
 		}
+}
+
+void networks_watch_files(struct networks *ns)
+{
+	ns->watching_state = inotify_add_watch(
+		ns->inotify, ns->state, IN_MODIFY | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_ONLYDIR);
+	inotify_add_watch(ns->inotify, ns->run, IN_MODIFY | LOSSES | IN_ONLYDIR);
+}
+
+void network_watch_files(const struct network *n)
+{
+	_cleanup_(free_ptr) char *hosts = xasprintf("%s/hosts", n->dir);
+
+	inotify_add_watch(n->ns->inotify, n->dir, LOSSES | IN_ONLYDIR);
+	inotify_add_watch(n->ns->inotify, hosts, IN_DELETE_SELF | IN_ONLYDIR);
 }
 
 int leases_watch(struct networks *ns, struct err *e)
@@ -141,8 +289,10 @@ int leases_watch(struct networks *ns, struct err *e)
 	ev_init(&ns->settle, on_settled);
 	ns->changes.data = ns->settle.data = ns;
 	ns->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	if (ns->inotify < 0 ||
-		inotify_add_watch(ns->inotify, ns->state, IN_MODIFY | IN_MOVED_TO) < 0)
+	if (ns->inotify < 0)
+		return err_errno(e, "watch '%s'", ns->state);
+	networks_watch_files(ns);
+	if (ns->watching_state < 0)
 		return err_errno(e, "watch '%s'", ns->state);
 	ev_io_set(&ns->changes, ns->inotify, EV_READ);
 	ev_io_start(ns->ev, &ns->changes);

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "net/nft.h"
 #include "supervisor/host/uids.h"
+#include "supervisor/network/files.h"
 #include "supervisor/network/private.h"
 
 static int write_proc(const char *path, const char *value)
@@ -57,17 +58,37 @@ int network_make_bridge(struct network *n, struct err *e)
 	return r < 0 ? err_wrap(e, r, "bridge '%s'", c->bridge) : 0;
 }
 
-/* Only while name and MAC say that it is ours. */
+int network_look(struct network *n, struct net_link *l, struct err *e)
+{
+	const struct net_choice *c = &n->plan.choice;
+	struct net_facts facts = NET_FACTS_INIT;
+	struct rtnl *rtnl = networks_rtnl(n->ns, e);
+	int r = rtnl ? rtnl_link(rtnl, c->bridge, l, e) : e->number;
+
+	if (r < 0 || (l->index && (memcmp(l->mac, c->mac, ETH_ALEN) == 0 || streq(l->alias, n->plan.alias))))
+		return r;
+	r = rtnl_facts(rtnl, &facts, e);
+	for (size_t i = 0; r == 0 && i < facts.links; i++)
+		if (streq(facts.link[i].kind, "bridge") && streq(facts.link[i].alias, n->plan.alias) &&
+			memcmp(facts.link[i].mac, c->mac, ETH_ALEN) == 0)
+			*l = facts.link[i];
+	net_facts_release(&facts);
+	return r;
+}
+
+bool network_is_ours(const struct network *n, const struct net_link *l)
+{
+	return l->index && (memcmp(l->mac, n->plan.choice.mac, ETH_ALEN) == 0 || streq(l->alias, n->plan.alias));
+}
+
 void network_delete_bridge(struct network *n)
 {
 	const struct net_choice *c = &n->plan.choice;
 	struct err e = ERR_INIT;
-	struct rtnl *rtnl = networks_rtnl(n->ns, &e);
 	struct net_link l = { 0 };
 
-	if (rtnl && rtnl_link(rtnl, c->bridge, &l, &e) == 0 && l.index &&
-		memcmp(l.mac, c->mac, ETH_ALEN) == 0)
-		rtnl_delete(rtnl, l.index, &e);
+	if (network_look(n, &l, &e) == 0 && network_is_ours(n, &l))
+		rtnl_delete(n->ns->rtnl, l.index, &e);
 	if (e.number)
 		log_error(NULL, "network %s: delete bridge '%s': %s", n->name, c->bridge, e.text);
 	n->bridge_index = 0;
@@ -191,7 +212,6 @@ int network_write_dnsmasq(struct network *n, struct err *e)
 		.bridge = n->plan.choice.bridge,
 		.domain = n->conf.domain,
 		.hosts_dir = hosts,
-		.lease_file = n->lease_file,
 		.resolv_file = resolv,
 		.prefix = n->plan.choice.prefix,
 		.mtu = n->plan.mtu,
@@ -205,15 +225,30 @@ int network_write_dnsmasq(struct network *n, struct err *e)
 	unsigned prefix;
 	int r;
 
+	r = leases_place(n, e);
+	if (r < 0)
+		return r;
+	c.lease_file = n->lease_file;
 	network_pool(n, &c.address, &prefix, &c.first, &c.last);
 	if (!c.dns && !c.servers) {
 		c.servers = other_resolvers(n, text, others);
 		c.server = others;
 	}
 	dnsmasq_conf(&b, &c);
-	r = file_replace(AT_FDCWD, path, 0644, b.data, b.len, false, e);
+	r = network_put(path, 0644, b.data, b.len, false, e);
 	buf_release(&b);
 	if (r == 0)
 		r = resolv_copy(n, e);
 	return r;
+}
+
+int network_prepare_dnsmasq(void *data, struct err *e)
+{
+	struct network *n = data;
+	bool anew;
+	int r = host_dirs_make(n, &anew, e);
+
+	if (r == 0)
+		r = host_lines_write(n, e);
+	return r < 0 ? r : network_write_dnsmasq(n, e);
 }

@@ -57,6 +57,10 @@ void networks_reload(struct networks *ns, struct conf_problems *p);
  * without a bridge is made again. */
 void networks_mend(struct networks *ns);
 
+/* Files of ours below RUN or STATE were deleted or damaged while we run: they are written again, and a
+ * dnsmasq that does not see them is started again. */
+void networks_write_again(struct networks *ns);
+
 /* Makes sure it stands, and that a tap may be made; done is called once, from the loop (also when it
  * stands already). ERR_NOT_FOUND without such a network, ERR_CONFLICT where its subnet or bridge is
  * somebody else's. NULL, for a foreign bridge: only the latter. */

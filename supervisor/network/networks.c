@@ -55,9 +55,11 @@ struct network *networks_add(struct networks *ns, const char *name)
 	n->ns = ns;
 	n->name = xstrdup(name);
 	n->dir = xasprintf("%s/%s.d", ns->run, name);
-	n->lease_file = xasprintf("%s/%s.leases", ns->state, name);
+	n->leases_state = xasprintf("%s/%s.leases", ns->state, name);
+	n->leases_run = xasprintf("%s/%s.leases", ns->run, name);
+	n->lease_file = n->leases_state;
 	n->dnsmasq = (struct dnsmasq){ .ev = ns->ev, .jail = ns->jail, .network = n->name, .dir = n->dir,
-		.lease_file = n->lease_file, .event = network_dnsmasq_event, .data = n };
+		.prepare = network_prepare_dnsmasq, .event = network_dnsmasq_event, .data = n };
 	dnsmasq_init(&n->dnsmasq);
 	choice_load(n);
 	read_conf(n, NULL);
@@ -77,7 +79,9 @@ static void network_free(struct network *n)
 	free(n->broken);
 	free(n->name);
 	free(n->dir);
-	free(n->lease_file);
+	free(n->leases_state);
+	free(n->leases_run);
+	free(n->leases_problem);
 	free(n);
 }
 
@@ -144,6 +148,7 @@ void networks_reload(struct networks *ns, struct conf_problems *p)
 
 void networks_mend(struct networks *ns)
 {
+	networks_write_again(ns);
 	for (struct network *n = ns->list; n; n = n->next)
 		network_mend(n, true);
 	door_mend(ns);
@@ -160,6 +165,7 @@ struct networks *networks_new(struct ev_loop *ev, const struct networks_dirs *di
 	ns->run = xasprintf("%s/networks", dirs->run);
 	ns->jail = xstrdup(dirs->jail);
 	door_init(ns, dirs->run);
+	snprintf(ns->owner, sizeof ns->owner, "%s", host_owner(dirs->run));
 	ns->inotify = -1;
 	if (file_mkdirs(ns->run, 0700, &e) < 0 || file_mkdirs(ns->state, 0700, &e) < 0 ||
 		leases_watch(ns, &e) < 0)
@@ -216,6 +222,7 @@ int networks_adopt(struct networks *ns, struct err *e)
 
 	if (!dir)
 		return err_errno(e, "read '%s'", ns->run);
+	ns->seen = dnsmasq_look(ns->run, ns->jail);
 	for (struct dirent *d; (d = readdir(dir));) {
 		const size_t len = strlen(d->d_name);
 		_cleanup_(free_ptr) char *name = NULL;
@@ -227,6 +234,9 @@ int networks_adopt(struct networks *ns, struct err *e)
 			take_back(ns, name);
 	}
 	closedir(dir);
+	networks_find_again(ns);
+	dnsmasq_seen_free(ns->seen);
+	ns->seen = NULL;
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "net/tap.h"
+#include "supervisor/network/files.h"
 #include "supervisor/network/private.h"
 
 size_t network_attached(const struct network *n)
@@ -44,11 +45,14 @@ static int line_put(
 
 	if (line_stands(path, line))
 		return 0;
-	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_CLOEXEC, 0644);
+	unlink(tmp);
+	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	r = fd < 0 || fchmod(fd, 0644) < 0 ? -errno : file_write_all(fd, line->data, line->len);
 	close_fd(&fd);
 	if (r == 0 && rename(tmp, path) < 0)
-		r = -errno;
+		r = errno == EISDIR && file_remove_tree(AT_FDCWD, path, NULL) == 0 && rename(tmp, path) == 0
+			? 0
+			: -errno;
 	errno = -r;
 	return r < 0 ? err_errno(e, "write '%s'", path) : 0;
 }
@@ -77,34 +81,35 @@ static void line_remove(struct network *n, const struct claim *c)
 		dnsmasq_reread(&n->dnsmasq);
 }
 
-/* Open to all, whatever our umask: dnsmasq is not root when it looks. Nobody else gets that far. */
-static int make_open(const char *path, mode_t mode, struct err *e)
-{
-	if (file_mkdirs(path, mode, e) < 0)
-		return e->number;
-	return chmod(path, mode) < 0 ? err_errno(e, "open '%s' to all", path) : 0;
-}
-
-int host_dirs_make(const struct network *n, struct err *e)
+/* Open to all: dnsmasq is not root when it looks. Nobody else gets that far. */
+int host_dirs_make(const struct network *n, bool *anew, struct err *e)
 {
 	_cleanup_(free_ptr) char *hosts = xasprintf("%s/hosts", n->dir);
-	int r = make_open(n->dir, 0755, e);
+	int dir = network_dir(n->dir, 0755, e), r = dir < 0 ? dir : network_dir(hosts, 0755, e);
 
-	if (r == 0)
-		r = make_open(hosts, 0755, e);
+	*anew = dir > 0 || r > 0;
+	network_watch_files(n);
+	return r < 0 ? r : 0;
+}
+
+int host_lines_write(const struct network *n, struct err *e)
+{
+	int r = 0;
+
+	for (const struct claim *c = n->ns->claims; r == 0 && c; c = c->next)
+		if (c->on == n)
+			r = line_write(n, c, e);
 	return r;
 }
 
 int host_lines_prepare(struct network *n, struct err *e)
 {
+	bool anew;
 	int r = file_remove_tree(AT_FDCWD, n->dir, e);
 
 	if (r == 0)
-		r = host_dirs_make(n, e);
-	for (const struct claim *c = n->ns->claims; r == 0 && c; c = c->next)
-		if (c->on == n)
-			r = line_write(n, c, e);
-	return r;
+		r = host_dirs_make(n, &anew, e);
+	return r < 0 ? r : host_lines_write(n, e);
 }
 
 /* ---- taps ---- */

@@ -25,7 +25,9 @@ struct network {
 	struct networks *ns;
 	char *name;
 	char *dir;		  /* RUN/networks/NAME.d */
-	char *lease_file;	  /* STATE/networks/NAME.leases */
+	char *leases_state, *leases_run; /* STATE/networks/NAME.leases; where that cannot be, RUN's */
+	const char *lease_file;	  /* the one of both that is used */
+	char *leases_problem;	  /* why it is RUN's, or NULL */
 	struct conf_network conf; /* fully defaulted, also when it never parsed */
 	uint64_t stamp;		  /* of the file */
 	bool has_file, parsed;
@@ -86,14 +88,17 @@ struct networks {
 	struct ev_loop *ev;
 	char *config, *state, *run; /* directories; state and run: the networks folder in it */
 	char *jail;
+	char owner[HOST_PREFIX_MAX]; /* in the aliases of our bridges, see net_alias() */
+	struct dnsmasq_seen *seen;   /* while networks are taken back */
 	struct rtnl *rtnl;	    /* opened at first use */
 	struct network *list;
 	struct claim *claims;
 	struct door door;
 	struct network_wait *answered; /* waits on their way to their owner */
 	int inotify;
+	int watching_state; /* inotify handle */
 	int watching_resolv[2]; /* inotify handles, see resolv.c */
-	bool resolv_changed;
+	bool resolv_changed, files_lost;
 	ev_io changes;
 	ev_timer settle;
 	networks_change_fn *changed;
@@ -129,8 +134,13 @@ void network_dnsmasq_event(void *data, enum dnsmasq_event event, const struct er
 /* make.c */
 int network_ip_forward(bool on, struct err *e);
 int network_make_bridge(struct network *n, struct err *e);
+/* Its bridge as it stands: by its name, else by its alias and MAC under another one. What only has the
+ * name may be somebody else's. Index 0: there is none. */
+int network_look(struct network *n, struct net_link *l, struct err *e);
+bool network_is_ours(const struct network *n, const struct net_link *l);
 void network_delete_bridge(struct network *n);
 int network_write_dnsmasq(struct network *n, struct err *e);
+int network_prepare_dnsmasq(void *data, struct err *e); /* that, and its directories and host lines */
 /* NULL on failure, then done is not called. */
 struct child *network_run_nft(struct networks *ns, const char *text,
 	void (*done)(void *data, const struct child_result *r), void *data, struct err *e);
@@ -152,6 +162,13 @@ void record_remove(const struct network *n);
 bool record_load(struct network *n, pid_t *pid, uint64_t *start, bool *same_boot);
 void choice_load(struct network *n); /* always leaves a MAC */
 int choice_save(const struct network *n, struct err *e);
+bool choice_stands(const struct network *n); /* there is such a file */
+
+/* What its dnsmasq reads, all of it. True: the one that runs does not see it. */
+bool network_serve_files(struct network *n);
+
+/* found.c: bridges by their alias, of which no record tells; and dnsmasqs of which nobody knows */
+void networks_find_again(struct networks *ns);
 
 /* resolv.c: dnsmasq's copy of the host's resolv.conf, which it does not see */
 int resolv_copy(const struct network *n, struct err *e);
@@ -172,6 +189,7 @@ void door_not_loaded(struct networks *ns); /* nft did not even start */
 /* Its removal for the network that is the last: true, then door_taken() follows. */
 bool door_take(struct network *n, struct buf *text);
 void door_taken(struct networks *ns, const struct err *e);
+void door_mark_again(struct networks *ns); /* its mark may have been deleted */
 void door_release(struct networks *ns);
 
 /* claims.c */
@@ -183,7 +201,9 @@ bool network_pool(
 
 /* nic.c */
 int host_lines_prepare(struct network *n, struct err *e); /* directory and all lines, anew */
-int host_dirs_make(const struct network *n, struct err *e); /* where they stand, with nothing removed */
+/* Where they stand, with nothing removed. *anew: they were not there, so no dnsmasq looks at them. */
+int host_dirs_make(const struct network *n, bool *anew, struct err *e);
+int host_lines_write(const struct network *n, struct err *e); /* those that are missing or wrong */
 void network_join_all(struct network *n);		  /* after the bridge was made anew */
 void network_taps_down(struct network *n);		  /* before it goes */
 size_t network_attached(const struct network *n);
@@ -191,7 +211,15 @@ size_t network_attached(const struct network *n);
 /* leases.c */
 int leases_watch(struct networks *ns, struct err *e);
 void leases_unwatch(struct networks *ns);
+/* Whether our own files are taken away; again after they were made again. */
+void networks_watch_files(struct networks *ns);
+void network_watch_files(const struct network *n);
 void leases_read(struct network *n);
+/* Chooses the file, and makes it dnsmasq's own. */
+int leases_place(struct network *n, struct err *e);
+/* dnsmasq runs, and the file that it writes to is not there any more: it is again, with what was in it.
+ * True: dnsmasq does not see that one, so it must be started again. */
+bool leases_rescue(struct network *n);
 const struct dnsmasq_lease *leases_by_mac(const struct network *n, const uint8_t mac[ETH_ALEN]);
 const struct dnsmasq_lease *leases_by_address(const struct network *n, uint32_t address);
 bool claim_seen(const struct claim *c, const struct dnsmasq_lease *l);

@@ -17,6 +17,7 @@
 #include "base/text.h"
 #include "supervisor/core/confine.h"
 #include "supervisor/jail/plan.h"
+#include "supervisor/network/files.h"
 
 /* Seconds. A start takes 10 to 25 ms. */
 static const double START_TIMEOUT = 10, TERM_PATIENCE = 2, FIRST_PAUSE = 0.1, LONGEST_PAUSE = 60,
@@ -54,41 +55,6 @@ static void arm(struct dnsmasq *d, double seconds)
 	ev_timer_stop(d->ev, &d->timer);
 	ev_timer_set(&d->timer, seconds, 0);
 	ev_timer_start(d->ev, &d->timer);
-}
-
-/* 0: no such process. */
-static uint64_t start_time(pid_t pid)
-{
-	struct proc_stat s;
-
-	return proc_stat(pid, &s) ? s.starttime : 0;
-}
-
-/* Whether its command line carries our configuration file, as a word of its own. */
-static bool runs_for_us(const struct dnsmasq *d, pid_t pid)
-{
-	_cleanup_(free_ptr) char *path = xasprintf("/proc/%d/cmdline", (int)pid);
-	_cleanup_(free_ptr) char *word = xasprintf("--conf-file=%s/dnsmasq.conf", d->dir);
-	struct buf b = BUF_MAX(16384);
-	bool found = false;
-
-	if (file_read(AT_FDCWD, path, &b, NULL) == 0)
-		for (size_t i = 0; i < b.len && !found; i += strlen(b.data + i) + 1)
-			found = streq(b.data + i, word);
-	buf_release(&b);
-	return found;
-}
-
-static pid_t pid_in_file(const struct dnsmasq *d)
-{
-	_cleanup_(free_ptr) char *path = path_of(d, "dnsmasq.pid");
-	struct buf b = BUF_MAX(32);
-	pid_t pid = 0;
-
-	if (file_read(AT_FDCWD, path, &b, NULL) == 0 && b.data)
-		pid = (pid_t)strtol(b.data, NULL, 10);
-	buf_release(&b);
-	return pid > 1 ? pid : 0;
 }
 
 /* Takes what is there; true at its end. */
@@ -283,17 +249,6 @@ static void watch_process(struct dnsmasq *d)
 	ev_io_start(d->ev, &d->exited);
 }
 
-/* The one thing it writes to: there before it is, and its own. */
-static int own_lease_file(const struct dnsmasq *d, struct err *e)
-{
-	_cleanup_(close_fd) int fd = open(d->lease_file, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-
-	if (fd >= 0 && fchown(fd, d->uid, d->uid) == 0)
-		return 0;
-	err_errno(e, "make '%s' dnsmasq's own", d->lease_file);
-	return err_class(e, ERR_FAILED);
-}
-
 static json_t *plan_of(const struct dnsmasq *d, const char *conf, struct err *e)
 {
 	const char *argv[] = { "dnsmasq", "--keep-in-foreground", conf, NULL };
@@ -311,7 +266,7 @@ static void write_pid_file(const struct dnsmasq *d)
 {
 	_cleanup_(free_ptr) char *path = path_of(d, "dnsmasq.pid"), *text = xasprintf("%d\n", (int)d->pid);
 
-	file_replace(AT_FDCWD, path, 0600, text, strlen(text), false, NULL);
+	network_put(path, 0600, text, strlen(text), false, NULL);
 }
 
 /* vmkeep-jail has the same word on its command line, so that it is known from the first moment on. */
@@ -328,11 +283,11 @@ static int run(struct dnsmasq *d, struct err *e)
 {
 	_cleanup_(free_ptr) char *conf = xasprintf("--conf-file=%s/dnsmasq.conf", d->dir);
 	int pair[2] = { -1, -1 }, words[2] = { -1, -1 };
-	json_t *plan = plan_of(d, conf, e);
-	int r = plan ? own_lease_file(d, e) : e->number;
+	int r = d->prepare(d->data, e);
+	json_t *plan = r == 0 ? plan_of(d, conf, e) : NULL;
 
 	if (r == 0)
-		r = confine_send(pair, plan, NULL, 0, e);
+		r = plan ? confine_send(pair, plan, NULL, 0, e) : e->number;
 	json_decref(plan);
 	if (r == 0 && pipe2(words, O_CLOEXEC) < 0)
 		r = err_errno(e, "pipe");
@@ -360,7 +315,7 @@ static void spawn(struct dnsmasq *d)
 	if (run(d, &e) == 0) {
 		d->state = DNSMASQ_STARTING;
 		d->overdue = false;
-		d->start = start_time(d->pid);
+		d->start = dnsmasq_start_time(d->pid);
 		d->spawned = ev_now(d->ev);
 		watch_process(d);
 		arm(d, START_TIMEOUT);
@@ -396,31 +351,14 @@ void dnsmasq_start(struct dnsmasq *d)
 	spawn(d);
 }
 
-/* pidfd first, then the look at who it is: the number cannot change hands in between. */
-bool dnsmasq_adopt(struct dnsmasq *d, pid_t pid, uint64_t start)
+void dnsmasq_took(struct dnsmasq *d, pid_t pid, uint64_t start)
 {
-	const pid_t candidates[] = { pid, pid_in_file(d) };
-
-	for (size_t i = 0; i < ARRAY_SIZE(candidates); i++) {
-		const pid_t p = candidates[i];
-
-		if (p <= 1)
-			continue;
-		d->pidfd = pidfd_open(p, PIDFD_NONBLOCK);
-		if (d->pidfd < 0)
-			continue;
-		d->start = start_time(p);
-		if (d->start && (i > 0 || d->start == start) && runs_for_us(d, p)) {
-			d->pid = p;
-			d->state = DNSMASQ_UP;
-			d->first = false;
-			d->spawned = ev_now(d->ev);
-			watch_process(d);
-			return true;
-		}
-		close_fd(&d->pidfd);
-	}
-	return false;
+	d->pid = pid;
+	d->start = start;
+	d->state = DNSMASQ_UP;
+	d->first = false;
+	d->spawned = ev_now(d->ev);
+	watch_process(d);
 }
 
 void dnsmasq_stop(struct dnsmasq *d)

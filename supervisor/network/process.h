@@ -39,7 +39,9 @@ enum dnsmasq_event {
 
 struct dnsmasq {
 	struct ev_loop *ev;
-	const char *jail, *network, *dir, *lease_file; /* borrowed */
+	const char *jail, *network, *dir; /* borrowed */
+	const char *lease_file; /* borrowed, set by prepare */
+	int (*prepare)(void *data, struct err *e); /* before each start: its files, all of them */
 	void (*event)(void *data, enum dnsmasq_event event, const struct err *e);
 	void *data;
 	uid_t uid; /* its own */
@@ -65,8 +67,27 @@ void dnsmasq_release(struct dnsmasq *d); /* leaves the process running */
 
 /* Starts it with dnsmasq.conf in dir. One event follows: READY, or FAILED. */
 void dnsmasq_start(struct dnsmasq *d);
-/* Takes a running one back: by the record, else by its pid file. False: there is none. */
-bool dnsmasq_adopt(struct dnsmasq *d, pid_t pid, uint64_t start);
+/* Takes a running one back: by the record, else by its pid file, else from among those that were seen.
+ * False: there is none. */
+struct dnsmasq_seen;
+bool dnsmasq_adopt(struct dnsmasq *d, pid_t pid, uint64_t start, const struct dnsmasq_seen *seen);
+void dnsmasq_took(struct dnsmasq *d, pid_t pid, uint64_t start); /* its pidfd is set */
+uint64_t dnsmasq_start_time(pid_t pid); /* 0: no such process */
+/* Whether what a running one has at this path is what is there: it goes on with what was deleted. */
+bool dnsmasq_sees(const struct dnsmasq *d, const char *path);
+
+/* All on this host that were started for a network of this folder, RUN/networks. Who runs them decides, a
+ * uid that only we give away or our own vmkeep-jail, in our network namespace; its command line, which is
+ * its own to change, only says for which network. */
+struct dnsmasq_seen {
+	struct dnsmasq_seen *next;
+	pid_t pid;
+	char network[64];
+};
+struct dnsmasq_seen *dnsmasq_look(const char *run, const char *jail);
+void dnsmasq_seen_free(struct dnsmasq_seen *seen);
+/* Ends one of which nobody knows. */
+void dnsmasq_end_stray(const struct dnsmasq_seen *one, const char *run, const char *jail);
 /* SIGTERM, SIGKILL after 2 s; STOPPED follows, also when nothing ran. */
 void dnsmasq_stop(struct dnsmasq *d);
 /* Ends it if it runs, starts it, and goes on trying; no event but NEW_PID. For a bridge that was

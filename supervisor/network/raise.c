@@ -76,6 +76,7 @@ static int plan(struct network *n, struct err *e)
 	if (!rtnl)
 		return e->number;
 	r = rtnl_facts(rtnl, &facts, e);
+	facts.owner = n->ns->owner;
 	for (struct network *o = n->ns->list; r == 0 && o; o = o->next)
 		if (o != n)
 			net_facts_reserve(&facts, o->name, o->choice.bridge, o->choice.address,
@@ -119,8 +120,6 @@ static int make(struct network *n, struct err *e)
 	leases_read(n);
 	r = host_lines_prepare(n, e);
 	if (r == 0)
-		r = network_write_dnsmasq(n, e);
-	if (r == 0)
 		dnsmasq_start(&n->dnsmasq);
 	return r;
 }
@@ -138,7 +137,7 @@ void network_raise(struct network *n)
 {
 	n->state = NETWORK_RAISING;
 	err_clear(&n->failure);
-	if (dnsmasq_adopt(&n->dnsmasq, 0, 0))
+	if (dnsmasq_adopt(&n->dnsmasq, 0, 0, NULL))
 		dnsmasq_stop(&n->dnsmasq);
 	else
 		begin(n);
@@ -294,24 +293,37 @@ static void on_rules_again(void *data, const struct child_result *r)
 	log_error(NULL, "network %s: its rules could not be set again: %s", n->name, e.text);
 }
 
+/* Its name stands in rules and in dnsmasq's configuration. */
+static int rename_back(struct network *n, const struct net_link *l, struct err *e)
+{
+	const char *bridge = n->plan.choice.bridge;
+
+	log_warning(NULL, "network %s: bridge '%s' is called '%s' now: renamed", n->name, bridge, l->name);
+	if (rtnl_rename(n->ns->rtnl, l->index, bridge, e) < 0)
+		return err_class(e, ERR_CONFLICT);
+	return 0;
+}
+
+/* *anew: it was gone, or had another name, and dnsmasq must be started again. */
 static int take_back(struct network *n, bool *anew, struct err *e)
 {
 	const struct net_choice *c = &n->plan.choice;
-	struct rtnl *rtnl = networks_rtnl(n->ns, e);
 	struct net_link l;
-	int r;
+	int r = network_look(n, &l, e);
 
-	if (!rtnl)
-		return e->number;
-	r = rtnl_link(rtnl, c->bridge, &l, e);
 	if (r < 0)
 		return r;
 	*anew = !l.index;
-	if (l.index && memcmp(l.mac, c->mac, ETH_ALEN) != 0) {
+	if (l.index && !network_is_ours(n, &l)) {
 		n->plan.step[NET_STEP_BRIDGE] = false;
 		return err_set(e, ERR_CONFLICT, "bridge '%s' is not ours any more", c->bridge);
 	}
-	r = network_ip_forward(true, e);
+	if (l.index && !streq(l.name, c->bridge)) {
+		r = rename_back(n, &l, e);
+		*anew = true;
+	}
+	if (r == 0)
+		r = network_ip_forward(true, e);
 	if (r == 0)
 		r = network_make_bridge(n, e);
 	if (r == 0)
@@ -319,22 +331,41 @@ static int take_back(struct network *n, bool *anew, struct err *e)
 	return r;
 }
 
+bool network_serve_files(struct network *n)
+{
+	_cleanup_(free_ptr) char *hosts = xasprintf("%s/hosts", n->dir);
+	const char *before = n->lease_file;
+	struct err e = ERR_INIT;
+	bool anew = false;
+
+	if (host_dirs_make(n, &anew, &e) < 0 || host_lines_write(n, &e) < 0 || network_write_dnsmasq(n, &e) < 0)
+		log_error(NULL, "network %s: %s", n->name, e.text);
+	return anew || n->lease_file != before || !dnsmasq_sees(&n->dnsmasq, hosts);
+}
+
 static void take_dnsmasq_back(struct network *n, pid_t pid, uint64_t start, bool anew)
 {
+	const char *why = anew ? "served a bridge that is gone" : NULL;
 	struct err e = ERR_INIT;
+	bool lost = false;
 
 	if (!n->plan.step[NET_STEP_DNSMASQ])
 		return;
+	if (network_need_uid(n) && choice_save(n, &e) < 0)
+		log_error(NULL, "network %s: %s", n->name, e.text);
+	if (!dnsmasq_adopt(&n->dnsmasq, pid, start, n->ns->seen))
+		why = "is gone";
+	else
+		lost = leases_rescue(n);
+	leases_read(n);
 	/* the daemon before may have died before it came to the directories, or was of an older version;
 	 * and resolv.conf may have changed meanwhile */
-	if (network_need_uid(n))
-		choice_save(n, &e);
-	if (e.number || host_dirs_make(n, &e) < 0 || network_write_dnsmasq(n, &e) < 0)
-		log_error(NULL, "network %s: %s", n->name, e.text);
-	if (dnsmasq_adopt(&n->dnsmasq, pid, start) && !anew)
+	lost |= network_serve_files(n);
+	if (!why && lost)
+		why = "had lost its files";
+	if (!why)
 		return;
-	log_warning(NULL, "network %s: dnsmasq %s, it is started again", n->name,
-		anew ? "served a bridge that is gone" : "is gone");
+	log_warning(NULL, "network %s: dnsmasq %s, it is started again", n->name, why);
 	dnsmasq_restart(&n->dnsmasq);
 }
 
@@ -345,11 +376,10 @@ void network_take_back(struct network *n, pid_t pid, uint64_t start)
 
 	n->state = NETWORK_UP;
 	if (take_back(n, &anew, &e) < 0) {
-		dnsmasq_adopt(&n->dnsmasq, pid, start);
+		dnsmasq_adopt(&n->dnsmasq, pid, start, n->ns->seen);
 		give_up(n, &e);
 		return;
 	}
-	leases_read(n);
 	take_dnsmasq_back(n, pid, start, anew);
 	if (anew)
 		log_warning(NULL, "network %s: bridge '%s' was gone and is made again", n->name,
@@ -374,13 +404,8 @@ bool network_stands(const struct network *n)
 /* The old one took dnsmasq's socket and all taps along. */
 static void serve_again(struct network *n)
 {
-	struct err e = ERR_INIT;
-
-	if (n->plan.step[NET_STEP_DNSMASQ]) {
-		if (host_dirs_make(n, &e) < 0 || network_write_dnsmasq(n, &e) < 0)
-			log_error(NULL, "network %s: %s", n->name, e.text);
+	if (n->plan.step[NET_STEP_DNSMASQ])
 		dnsmasq_restart(&n->dnsmasq);
-	}
 	network_join_all(n);
 }
 

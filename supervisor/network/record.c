@@ -7,12 +7,13 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/random.h>
-#include <time.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/log.h"
 #include "base/proc.h"
 #include "supervisor/host/uids.h"
+#include "supervisor/network/files.h"
 #include "supervisor/network/private.h"
 
 enum { RECORD_VERSION = 1, RECORD_MAX = 65536 };
@@ -32,7 +33,7 @@ static int save(const char *path, json_t *o /* stolen */, bool sync, struct err 
 	_cleanup_(free_ptr) char *text = json_dumps(o, JSON_INDENT(1) | JSON_SORT_KEYS);
 
 	json_decref(o);
-	return file_replace(AT_FDCWD, path, 0600, text, strlen(text), sync, e);
+	return network_put(path, 0600, text, strlen(text), sync, e);
 }
 
 /* A file that makes no sense is set aside and named, never fatal. NULL: none to be used. */
@@ -40,7 +41,6 @@ static json_t *load(const char *path)
 {
 	struct buf b = BUF_MAX(RECORD_MAX);
 	struct err e = ERR_INIT;
-	char *aside;
 	json_t *o = NULL;
 
 	if (file_read(AT_FDCWD, path, &b, &e) == 0)
@@ -51,11 +51,7 @@ static json_t *load(const char *path)
 	if (json_integer_value(json_object_get(o, "version")) == RECORD_VERSION)
 		return o;
 	json_decref(o);
-	aside = xasprintf("%s.damaged-%lld", path, (long long)time(NULL));
-	if (rename(path, aside) == 0)
-		log_error(NULL, "'%s' is damaged or of another version: set aside as '%s'", path,
-			aside);
-	free(aside);
+	network_set_aside(path, "damaged or of another version");
 	return NULL;
 }
 
@@ -116,6 +112,14 @@ int choice_save(const struct network *n, struct err *e)
 	return save(path, o, true, e);
 }
 
+bool choice_stands(const struct network *n)
+{
+	_cleanup_(free_ptr) char *path = choice_path(n);
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0;
+}
+
 int record_save(const struct network *n, struct err *e)
 {
 	_cleanup_(free_ptr) char *path = record_path(n);
@@ -143,8 +147,10 @@ void record_remove(const struct network *n)
 {
 	_cleanup_(free_ptr) char *path = record_path(n);
 
-	if (unlink(path) < 0 && errno != ENOENT)
-		log_error(NULL, "network %s: remove '%s': %s", n->name, path, strerror(errno));
+	struct err e = ERR_INIT;
+
+	if (file_remove_tree(AT_FDCWD, path, &e) < 0)
+		log_error(NULL, "network %s: %s", n->name, e.text);
 }
 
 static bool plan_parse(struct network *n, json_t *o)
@@ -157,7 +163,7 @@ static bool plan_parse(struct network *n, json_t *o)
 	if (!table || strlen(table) >= sizeof n->plan.table || !choice_parse(o, &n->plan.choice))
 		return false;
 	memcpy(n->plan.table, table, strlen(table) + 1);
-	snprintf(n->plan.alias, sizeof n->plan.alias, "vmkeep:network:%s", n->name);
+	net_alias(n->plan.alias, n->name, n->ns->owner);
 	n->plan.mtu = (unsigned)json_integer_value(json_object_get(o, "mtu"));
 	n->dns = json_is_true(json_object_get(o, "dns"));
 	json_array_foreach (json_object_get(o, "steps"), i, step)

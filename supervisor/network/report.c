@@ -61,7 +61,9 @@ static const char *health(const struct network *n)
 		return "its bridge is gone or down: vmkeep reload makes it again";
 	if (n->conf.dns && !n->dns)
 		return "no DNS: port 53 is taken";
-	return n->plan.step[NET_STEP_DNSMASQ] ? dnsmasq_health(&n->dnsmasq) : "ok";
+	if (n->plan.step[NET_STEP_DNSMASQ] && !streq(dnsmasq_health(&n->dnsmasq), "ok"))
+		return dnsmasq_health(&n->dnsmasq);
+	return n->leases_problem ? n->leases_problem : "ok";
 }
 
 static json_t *pid_json(const struct network *n)

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "supervisor/network/files.h"
 #include "supervisor/network/private.h"
 
 enum { RESOLV_MAX = 65536 };
@@ -31,7 +32,7 @@ int resolv_copy(const struct network *n, struct err *e)
 	file_read(AT_FDCWD, host_file, &host, NULL);
 	if (file_read(AT_FDCWD, path, &copy, NULL) < 0 || copy.len != host.len ||
 		(host.len && memcmp(copy.data, host.data, host.len) != 0))
-		r = file_replace(AT_FDCWD, path, 0644, host.len ? host.data : "", host.len, false, e);
+		r = network_put(path, 0644, host.len ? host.data : "", host.len, false, e);
 	buf_release(&host);
 	buf_release(&copy);
 	return r;

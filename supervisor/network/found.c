@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What stands though no record tells of it: RUN may be lost while guests run. A bridge says by its alias
+ * whose it is, its address is the network's, and a dnsmasq is known by who runs it.
+ */
+#include <fcntl.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "conf/load.h"
+#include "supervisor/network/files.h"
+#include "supervisor/network/private.h"
+
+/* The bridge's own address, rather than any that is remembered: guests have theirs from it. */
+static struct net_choice choice_of(
+	const struct network *n, const struct net_link *l, const struct net_facts *facts)
+{
+	struct net_choice c = n->choice;
+	const struct net_prefix *first = NULL;
+
+	if (!c.prefix || memcmp(c.mac, l->mac, ETH_ALEN) != 0)
+		memcpy(c.bridge, l->name, sizeof c.bridge);
+	memcpy(c.mac, l->mac, ETH_ALEN);
+	for (size_t i = 0; i < facts->prefixes; i++) {
+		const struct net_prefix *p = &facts->prefix[i];
+
+		if (p->route || p->index != l->index)
+			continue;
+		if (p->address == n->choice.address && p->prefix == n->choice.prefix)
+			return c;
+		first = first ? first : p;
+	}
+	if (first) {
+		c.address = first->address;
+		c.prefix = first->prefix;
+	}
+	return c;
+}
+
+/* A running one has the port, and knows whether it has. */
+static bool answers_dns(const struct network *n)
+{
+	_cleanup_(free_ptr) char *path = xasprintf("%s/dnsmasq.conf", n->dir);
+	struct buf b = BUF_MAX(65536);
+	bool no_dns, runs = false;
+
+	for (const struct dnsmasq_seen *s = n->ns->seen; s; s = s->next)
+		runs |= streq(s->network, n->name);
+	file_read(AT_FDCWD, path, &b, NULL);
+	no_dns = b.data && strstr(b.data, "\nport=0\n");
+	buf_release(&b);
+	return n->conf.dns && (runs ? !no_dns : dnsmasq_port_free(n->plan.choice.address));
+}
+
+static void take_bridge_back(struct network *n, const struct net_link *l, const struct net_facts *facts)
+{
+	const struct net_choice c = choice_of(n, l, facts);
+	struct err e = ERR_INIT;
+
+	n->choice = c;
+	if (!c.prefix) { /* made, and no more than that */
+		network_raise(n);
+		return;
+	}
+	log_warning(NULL, "network %s: bridge '%s' stands and its record is lost", n->name, l->name);
+	net_plan_again(&n->plan, &n->conf, &c, facts);
+	n->dns = answers_dns(n);
+	network_need_uid(n);
+	if (choice_save(n, &e) < 0 || record_save(n, &e) < 0)
+		log_error(NULL, "network %s: %s", n->name, e.text);
+	network_take_back(n, 0, 0);
+}
+
+static void take_bridges_back(struct networks *ns)
+{
+	struct net_facts facts = NET_FACTS_INIT;
+	struct rtnl *rtnl = networks_rtnl(ns, NULL);
+	char name[64];
+
+	if (rtnl && rtnl_facts(rtnl, &facts, NULL) == 0) {
+		facts.owner = ns->owner;
+		for (size_t i = 0; i < facts.links; i++) {
+			const struct net_link *l = &facts.link[i];
+			struct network *n;
+
+			if (!streq(l->kind, "bridge") || !net_alias_network(l->alias, ns->owner, name, sizeof name) ||
+				!conf_name_ok(name))
+				continue;
+			n = networks_add(ns, name);
+			if (n->state == NETWORK_DOWN)
+				take_bridge_back(n, l, &facts);
+		}
+	}
+	net_facts_release(&facts);
+}
+
+/* One without its bridge serves nobody; of two for one network, one is nobody's. */
+static void end_strays(struct networks *ns)
+{
+	for (const struct dnsmasq_seen *one = ns->seen; one; one = one->next) {
+		const struct network *n = networks_find(ns, one->network);
+
+		if (!n || n->dnsmasq.pid != one->pid)
+			dnsmasq_end_stray(one, ns->run, ns->jail);
+	}
+}
+
+void networks_find_again(struct networks *ns)
+{
+	take_bridges_back(ns);
+	end_strays(ns);
+}
+
+/* ---- while the daemon is up ---- */
+
+static void write_again(struct network *n)
+{
+	struct err e = ERR_INIT;
+	bool lost;
+
+	if (n->state != NETWORK_UP)
+		return;
+	if (record_save(n, &e) < 0 || (!choice_stands(n) && choice_save(n, &e) < 0))
+		log_error(NULL, "network %s: %s", n->name, e.text);
+	if (n->dnsmasq.state != DNSMASQ_UP)
+		return; /* its next start brings all of it along */
+	lost = leases_rescue(n);
+	lost |= network_serve_files(n);
+	if (!lost)
+		return;
+	log_warning(NULL, "network %s: dnsmasq had lost its files, it is started again", n->name);
+	dnsmasq_restart(&n->dnsmasq);
+}
+
+void networks_write_again(struct networks *ns)
+{
+	struct err e = ERR_INIT;
+
+	if (network_dir(ns->run, 0700, &e) < 0 || network_dir(ns->state, 0700, &e) < 0)
+		log_error(NULL, "networks: %s", e.text);
+	networks_watch_files(ns);
+	door_mark_again(ns);
+	for (struct network *n = ns->list; n; n = n->next)
+		write_again(n);
+}
