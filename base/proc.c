@@ -24,6 +24,8 @@ bool proc_stat(pid_t pid, struct proc_stat *s)
 	for (int field = 3; p && field < 22; field++) {
 		if (field == 14 || field == 15)
 			s->ticks += strtoull(p, NULL, 10);
+		if (field == 4)
+			s->parent = (pid_t)strtol(p, NULL, 10);
 		if (field == 20)
 			s->threads = strtoul(p, NULL, 10);
 		p = strchr(p, ' ');

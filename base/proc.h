@@ -14,6 +14,7 @@
 
 struct proc_stat {
 	char state; /* R, S, D, T, t, Z, X */
+	pid_t parent;
 	unsigned long threads;
 	uint64_t starttime; /* clock ticks since the boot */
 	uint64_t ticks;	    /* of a processor that it used */

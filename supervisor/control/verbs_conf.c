@@ -108,6 +108,8 @@ void verb_cat(void *data, struct request *r)
 		return;
 	if (request_bool(r, "effective", false))
 		conf_vm_dump(&vm->conf, true, &text);
+	else if (vm->orphan && vm->conf_lost)
+		rc = err_set(&e, ERR_NOT_FOUND, "its file is gone, and what it was started with is not known any more");
 	else if (vm->orphan)
 		conf_vm_dump(&vm->running, false, &text);
 	else
@@ -135,10 +137,17 @@ static void add_change(void *data, const struct conf_change *c)
 void verb_diff(void *data, struct request *r)
 {
 	struct vm *vm = verb_vm(data, r);
+	struct err e = ERR_INIT;
 	json_t *rows;
 
 	if (!vm)
 		return;
+	if (vm_state_has_process(vm->state) && vm->conf_lost) {
+		err_set(&e, ERR_WRONG_STATE, "runs with what is not known any more: its run record was lost");
+		err_hint(&e, "it is known again after its next start");
+		request_error(r, &e);
+		return;
+	}
 	rows = json_array();
 	if (vm_state_has_process(vm->state) && vm->have_conf)
 		conf_vm_diff(&vm->running, &vm->conf, add_change, rows);

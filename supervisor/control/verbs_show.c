@@ -44,6 +44,20 @@ static json_t *uptime(const struct vm *vm)
 						 json_null();
 }
 
+/* Its run record was lost, and what it was started with is not known. */
+static bool is_unknown(const struct vm *vm)
+{
+	return vm_state_has_process(vm->state) && vm->conf_lost;
+}
+
+static json_t *known(const struct vm *vm, json_t *value /* stolen */)
+{
+	if (!is_unknown(vm))
+		return value;
+	json_decref(value);
+	return json_null();
+}
+
 static const char *accel_text(const struct vm *vm)
 {
 	const struct conf_vm *c = conf_now(vm);
@@ -80,11 +94,12 @@ static json_t *list_row(struct vm *vm, struct words *w)
 {
 	const struct conf_vm *c = conf_now(vm);
 
-	return json_pack("[s, o, o, o, o, I, I, o, o, o, b, b]", vm->name, word(w, vm_state_name(vm->state)),
+	return json_pack("[s, o, o, o, o, o, o, o, o, o, b, b]", vm->name, word(w, vm_state_name(vm->state)),
 		vm->reason[0] ? json_string(vm->reason) : word(w, ""), word(w, vm_health_text(vm)),
-		word(w, vm->want == VM_WANT_RUNNING ? "running" : "stopped"), (json_int_t)c->cpus,
-		vm->balloon ? vm->balloon : (json_int_t)c->memory, verb_address(first_address(vm)), uptime(vm),
-		word(w, accel_text(vm)), vm->conf.enable, vm_outdated(vm));
+		word(w, vm->want == VM_WANT_RUNNING ? "running" : "stopped"),
+		known(vm, json_integer((json_int_t)c->cpus)),
+		vm->balloon ? json_integer(vm->balloon) : known(vm, json_integer((json_int_t)c->memory)),
+		verb_address(first_address(vm)), uptime(vm), known(vm, word(w, accel_text(vm))), vm->conf.enable, vm_outdated(vm));
 }
 
 void verb_list(void *data, struct request *r)
@@ -224,7 +239,7 @@ static void add_process(json_t *o, struct vm *vm)
 	json_object_set_new(o, "pid", json_integer(vm->pid));
 	json_object_set_new(o, "started", json_real(vm->started));
 	json_object_set_new(o, "uptime", uptime(vm));
-	json_object_set_new(o, "accel", json_string(conf_accel_name(vm->accel)));
+	json_object_set_new(o, "accel", known(vm, json_string(conf_accel_name(vm->accel))));
 	json_object_set_new(o, "uid", json_integer((json_int_t)vm->identity.uid));
 	if (vm->balloon)
 		json_object_set_new(o, "balloon", json_integer(vm->balloon));
@@ -280,18 +295,20 @@ void verb_info(void *data, struct request *r)
 		return;
 	}
 	c = conf_now(vm);
-	o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:n, s:s?, s:s, s:I, s:I, s:s?, s:o}", "name", vm->name,
+	o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:n, s:s?, s:s, s:o, s:o, s:s?, s:o}", "name", vm->name,
 		"state", vm_state_name(vm->state), "reason", vm->reason, "want",
 		vm->want == VM_WANT_RUNNING ? "running" : "stopped", "health",
 		vm_health_text(vm), "since", vm->since, "pid", "description", c->description,
-		"uuid", c->uuid ? c->uuid : vm->identity.uuid, "cpus", (json_int_t)c->cpus, "memory",
-		(json_int_t)c->memory, "machine", vm->identity.machine ? vm->identity.machine : c->machine,
-		"disks", disk_rows(c));
+		"uuid", c->uuid ? c->uuid : vm->identity.uuid, "cpus",
+		known(vm, json_integer((json_int_t)c->cpus)), "memory",
+		known(vm, json_integer((json_int_t)c->memory)), "machine",
+		vm->identity.machine || is_unknown(vm) ? vm->identity.machine : c->machine, "disks",
+		known(vm, disk_rows(c)));
 	if (vm_state_has_process(vm->state)) {
 		add_process(o, vm);
-		if (vm->have_conf)
+		if (vm->have_conf && !vm->conf_lost)
 			conf_vm_diff(&vm->running, &vm->conf, count_change, &changes);
-		json_object_set_new(o, "changes", json_integer(changes));
+		json_object_set_new(o, "changes", known(vm, json_integer(changes)));
 	} else if (vm->start_error) {
 		json_object_set_new(o, "error", json_string(vm->start_error->text));
 	}

@@ -86,7 +86,7 @@ struct jail_group { /* the control group; limits of 0 are none */
 	uint64_t cpu_weight, io_weight, tasks_max, memory_max;
 };
 
-enum { JAIL_FILES_MAX = 256, JAIL_NODES_MAX = 16, JAIL_PATHS_MAX = 8 };
+enum { JAIL_FILES_MAX = 256, JAIL_NODES_MAX = 16, JAIL_PATHS_MAX = 32 };
 
 struct jail;
 

@@ -9,14 +9,14 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "supervisor/core/sweeper.h"
 #include "supervisor/vm/agent.h"
 #include "supervisor/vm/console.h"
 #include "supervisor/vm/display.h"
+#include "supervisor/vm/lost.h"
 #include "supervisor/vm/notify.h"
 #include "supervisor/vm/output.h"
-#include "supervisor/vm/record.h"
 #include "supervisor/vm/spawn.h"
-#include "supervisor/vm/vms.h"
 
 static bool take_process(struct vm *vm, const struct record_process *p)
 {
@@ -118,58 +118,152 @@ static void hold(struct vm *vm, const struct record_process *p, const struct err
 	close_fd(&vm->run_fd);
 }
 
-static void adopt_one(struct vm *vm, int run_fd)
+bool adopt_process(struct vm *vm, const struct record_process *p)
 {
+	if (!take_process(vm, p))
+		return false;
+	adopt_running(vm, p);
+	return true;
+}
+
+/* What its record says where no process is to be found. */
+static void adopt_ended(struct vm *vm, const struct record_process *p, const struct err *e)
+{
+	if (e->number) {
+		log_error(vm->name, "%s: set aside", e->text);
+		renameat(vm->run_fd, "record.json", vm->run_fd, "record.json.damaged");
+		close_fd(&vm->run_fd);
+	} else if (p->backoff || p->failed) {
+		adopt_resting(vm, p);
+	} else {
+		tell_end(vm, p);
+	}
+}
+
+/* A record that names no living process: looked at again when all that do are known. */
+struct adopt_rest {
+	struct vm *vm;
 	struct record_process p;
-	struct err e = ERR_INIT;
+	struct err e;
+	bool missing; /* there is no record */
+};
+
+struct adopt {
+	struct vms *vms;
+	struct found found;
+	struct adopt_rest *rest;
+	size_t n;
+};
+
+static void adopt_rest(struct adopt *a, const struct adopt_rest *rest)
+{
+	a->rest = xrealloc(a->rest, a->n + 1, sizeof *a->rest);
+	a->rest[a->n++] = *rest;
+}
+
+static void adopt_one(struct adopt *a, struct vm *vm, int run_fd)
+{
+	struct adopt_rest rest = { .vm = vm, .e = ERR_INIT };
 
 	vm->run_fd = run_fd;
 	vm->orphan = !vm->stamp;
-	/* made, and then its daemon died before there was anything to record */
-	if (faccessat(run_fd, "record.json", F_OK, AT_SYMLINK_NOFOLLOW) < 0) {
-		vm_record_remove(vm);
-		return;
+	/* made, and then its daemon died before there was anything to record; or it was lost */
+	rest.missing = faccessat(run_fd, "record.json", F_OK, AT_SYMLINK_NOFOLLOW) < 0;
+	if (!rest.missing && vm_record_read(vm, &rest.p, &rest.e) < 0 && vm_process_is(rest.p.pid, rest.p.starttime)) {
+		found_known(&a->found, rest.p.pid);
+		hold(vm, &rest.p, &rest.e);
+	} else if (rest.missing || rest.e.number || rest.p.backoff || rest.p.failed || !take_process(vm, &rest.p)) {
+		adopt_rest(a, &rest);
+	} else {
+		found_known(&a->found, vm->pid);
+		lost_mend(vm);
+		adopt_running(vm, &rest.p);
 	}
-	if (vm_record_read(vm, &p, &e) < 0 && vm_process_is(p.pid, p.starttime)) {
-		hold(vm, &p, &e);
-		return;
-	}
-	if (e.text[0]) {
-		log_error(vm->name, "%s: set aside", e.text);
-		renameat(run_fd, "record.json", run_fd, "record.json.damaged");
-		close_fd(&vm->run_fd);
-		return;
-	}
-	if (p.backoff || p.failed)
-		adopt_resting(vm, &p);
-	else if (take_process(vm, &p))
-		adopt_running(vm, &p);
-	else
-		tell_end(vm, &p);
 }
 
-void vms_adopt(struct vms *vms)
+/* One that holds on to a file or a link of that name holds nothing of ours. */
+static int adopt_open_all(struct daemon *d)
 {
-	int fd = openat(vms->daemon->dirs.run_fd, "vms", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(d->dirs.run_fd, "vms", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct err e = ERR_INIT;
+
+	if (fd >= 0 || sweeper_take(d->sweeper, "vms", &e) < 0 || mkdirat(d->dirs.run_fd, "vms", 0700) < 0)
+		return fd;
+	return openat(d->dirs.run_fd, "vms", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static void adopt_records(struct adopt *a)
+{
+	int fd = adopt_open_all(a->vms->daemon);
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 
-	if (!dir)
-		return;
-	for (struct dirent *d; (d = readdir(dir));) {
+	for (const struct dirent *d; dir && (d = readdir(dir));) {
 		struct vm *vm;
 		int run_fd;
 
 		if (!conf_name_ok(d->d_name))
 			continue;
-		run_fd = openat(dirfd(dir), d->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		run_fd = openat(fd, d->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (run_fd < 0)
 			continue;
-		vm = vms_find(vms, d->d_name);
+		vm = vms_find(a->vms, d->d_name);
 		if (!vm)
-			vm = vms_add(vms, d->d_name);
-		adopt_one(vm, run_fd);
+			vm = vms_add(a->vms, d->d_name);
+		adopt_one(a, vm, run_fd);
 	}
-	closedir(dir);
+	if (dir)
+		closedir(dir);
+}
+
+/* Whatever its record says, what runs counts. */
+static void adopt_rests(struct adopt *a)
+{
+	for (size_t i = 0; i < a->n; i++) {
+		struct adopt_rest *rest = &a->rest[i];
+
+		if (found_of(&a->found, rest->vm->name)) {
+			if (rest->e.number)
+				log_error(rest->vm->name, "%s", rest->e.text);
+			continue; /* with the others below */
+		}
+		if (rest->missing)
+			vm_record_remove(rest->vm);
+		else
+			adopt_ended(rest->vm, &rest->p, &rest->e);
+	}
+}
+
+static void adopt_found(struct adopt *a)
+{
+	for (size_t i = 0; i < a->found.n; i++) {
+		const struct found_process *p = &a->found.at[i];
+		struct vm *vm;
+
+		if (!p->owner[0] || p->known || found_of(&a->found, p->owner) != p)
+			continue;
+		vm = vms_find(a->vms, p->owner);
+		if (!vm)
+			vm = vms_add(a->vms, p->owner);
+		if (vm_state_has_process(vm->state) || vm->unread) {
+			log_error(vm->name, "has a second process %d, which is left alone", (int)p->pid);
+			continue;
+		}
+		vm->orphan = !vm->stamp;
+		lost_adopt(vm, p);
+	}
+}
+
+void vms_adopt(struct vms *vms)
+{
+	struct adopt a = { .vms = vms };
+
+	found_pass(&a.found, vms, 0);
+	adopt_records(&a);
+	found_choose(&a.found);
+	adopt_rests(&a);
+	adopt_found(&a);
+	found_release(&a.found);
+	free(a.rest);
 	/* an orphan that has ended is forgotten at the first look */
 	vms->changed = true;
 }

@@ -228,6 +228,26 @@ static bool from_json(struct identity *id, json_t *doc)
 	return read_slots(id, slots) && identity_images_read(id, json_object_get(doc, "images"));
 }
 
+bool identity_parse(struct identity *id, json_t *doc)
+{
+	identity_release(id);
+	return json_integer_value(json_object_get(doc, "version")) == IDENTITY_VERSION && from_json(id, doc);
+}
+
+void identity_set_mac(struct identity *id, const char *nic, const char *mac)
+{
+	uint8_t byte[ETH_ALEN];
+	struct identity_nic *n;
+
+	if (sscanf(mac, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &byte[0], &byte[1], &byte[2], &byte[3], &byte[4],
+		    &byte[5]) != ETH_ALEN)
+		return;
+	n = identity_nic(id, nic);
+	if (!n)
+		n = add_nic(id, nic);
+	memcpy(n->mac, byte, ETH_ALEN);
+}
+
 static int set_aside(int dirfd, const char *why, struct err *e)
 {
 	char aside[64];

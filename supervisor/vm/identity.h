@@ -74,6 +74,9 @@ struct identity {
 int identity_load(struct identity *id, int dirfd, struct err *e);
 /* What the file holds; NULL where a name or path is not UTF-8. */
 json_t *identity_json(const struct identity *id);
+/* False: it is none of ours; id is empty or half filled then. */
+bool identity_parse(struct identity *id, json_t *doc);
+void identity_set_mac(struct identity *id, const char *nic, const char *mac);
 /* For what was told of a VM that never ran: written where there is no file yet, and not fsynced. It
  * stays dirty, also for who loads it. */
 int identity_draft(const struct identity *id, int dirfd, struct err *e);

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "supervisor/host/cgroup.h"
 #include "supervisor/jail/plan.h"
+#include "supervisor/vm/inside.h"
 #include "supervisor/vm/launch.h"
 #include "supervisor/vm/spawn.h"
 
@@ -105,6 +106,7 @@ int vm_plan(struct vm *vm, const int *number, size_t n, struct buf *out, struct 
 		modules = modules_of(vm_probe(vm), &a);
 		if (modules)
 			json_object_set_new(plan, "modules", json_string(modules));
+		json_object_set_new(plan, "paths", inside_paths(vm));
 		json_object_set_new(plan, "identity",
 			json_pack("{s:o, s:b, s:o}", "dir",
 				json_string(arena_printf(&a, "%s/vms/%s", vm->daemon->dirs.state, vm->name)), "changed",

@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
@@ -15,7 +17,7 @@
 #include "base/proc.h"
 #include "supervisor/core/sweeper.h"
 
-static json_t *nics_to_json(const struct vm *vm)
+json_t *vm_record_nics(const struct vm *vm)
 {
 	json_t *nics = json_array();
 
@@ -49,6 +51,8 @@ static void add_policy(const struct vm *vm, json_t *doc)
 		json_object_set_new(doc, "io_error", json_string(vm->io_error));
 	json_object_set_new(doc, "ready", json_boolean(vm->ready_seen));
 	json_object_set_new(doc, "ready_status", json_string(vm->ready_status));
+	json_object_set_new(doc, "conf_hash", json_sprintf("%016" PRIx64, vm->conf_hash));
+	json_object_set_new(doc, "conf_lost", json_boolean(vm->conf_lost));
 }
 
 /* Younger than version 1's first daemon: each may be missing. */
@@ -91,6 +95,18 @@ static uint64_t hash_of(const char *text, size_t len)
 	return h;
 }
 
+/* What is no file of ours stands in the way of one; sweeper_take() moves anything. */
+void vm_record_clear(struct vm *vm, const char *file)
+{
+	_cleanup_(free_ptr) char *path = xasprintf("vms/%s/%s", vm->name, file);
+	struct err e = ERR_INIT;
+	struct stat st;
+
+	if (fstatat(vm->run_fd, file, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode) &&
+		sweeper_take(vm->daemon->sweeper, path, &e) < 0)
+		log_warning(vm->name, "%s", e.text);
+}
+
 /* Nothing when it says what it said before: most events after an adoption. */
 static int replace(struct vm *vm, const char *text, struct err *e)
 {
@@ -111,13 +127,14 @@ int vm_record_save(struct vm *vm, struct err *e)
 	char *text;
 	int r;
 
+	vm_record_clear(vm, "record.json");
 	doc = json_pack("{s:i, s:s, s:b, s:s, s:s, s:f, s:f, s:i, s:I, s:s, s:s, s:b, s:b, s:f, s:i, s:o}",
 		"version", RECORD_VERSION, "name", vm->name, "want_running", vm->want == VM_WANT_RUNNING,
 		"state", vm_state_inner_name(vm->state), "reason", vm->reason, "since", vm->since,
 		"started", vm->started, "pid", (int)vm->pid, "starttime", (json_int_t)vm->starttime,
 		"boot_id", vm->daemon->boot_id, "accel", conf_accel_name(vm->accel), "quit_sent",
 		vm->quit_sent, "paused_start", vm->paused_start, "stop_deadline", vm->stop_deadline,
-		"ending", (int)vm->ending, "nics", nics_to_json(vm));
+		"ending", (int)vm->ending, "nics", vm_record_nics(vm));
 	add_policy(vm, doc);
 	text = json_dumps(doc, JSON_INDENT(1));
 	r = text ? replace(vm, text, e) : err_set(e, ERR_FAILED, "cannot be written as JSON");
@@ -126,45 +143,79 @@ int vm_record_save(struct vm *vm, struct err *e)
 	return r < 0 ? err_wrap(e, r, "run record") : 0;
 }
 
-void vm_record_write(struct vm *vm)
-{
-	struct err e = ERR_INIT;
-
-	if (vm->run_fd >= 0 && vm_record_save(vm, &e) < 0)
-		log_error(vm->name, "%s", e.text);
-}
-
 int vm_record_save_conf(struct vm *vm, struct err *e)
 {
 	struct buf text = BUF_INIT;
 	int r;
 
+	vm_record_clear(vm, "effective.vm");
 	conf_vm_dump(&vm->running, false, &text);
+	vm->conf_hash = hash_of(text.data ? text.data : "", text.len);
 	r = file_replace(vm->run_fd, "effective.vm", 0600, text.data ? text.data : "", text.len, false, e);
 	buf_release(&text);
 	return r < 0 ? err_wrap(e, r, "run record") : 0;
 }
 
-static void read_conf(struct vm *vm)
+/* What somebody removed of it is there again with the next change. */
+static int write_again(struct vm *vm, struct err *e)
 {
-	struct buf text = BUF_MAX(CONF_TEXT_MAX);
-	struct conf_problems problems = { 0 };
-	struct conf_source source = { .file = "effective.vm" };
-	struct conf_context ctx = { .uuid = vm->identity.uuid, .state_dir = vm->daemon->dirs.state };
-	struct err e = ERR_INIT;
+	int r = vm_record_make_dir(vm, e);
 
-	if (file_read(vm->run_fd, "effective.vm", &text, &e) < 0)
-		log_warning(vm->name, "%s", e.text);
-	source.text = text.data ? text.data : "";
-	source.len = text.len;
+	if (r == 0 && !vm->conf_lost)
+		r = vm_record_save_conf(vm, e);
+	if (r == 0)
+		r = vm_record_save(vm, e);
+	if (r == 0)
+		log_warning(vm->name, "its run directory was removed: made anew");
+	return r;
+}
+
+void vm_record_write(struct vm *vm)
+{
+	struct err e = ERR_INIT;
+	bool up = vm_state_has_process(vm->state);
+
+	if (vm->run_fd < 0 || vm_record_save(vm, &e) == 0)
+		return;
+	if (!up || write_again(vm, &e) < 0)
+		log_error(vm->name, "%s", e.text);
+}
+
+int vm_record_parse_conf(struct vm *vm, const char *text, size_t len)
+{
+	struct conf_problems problems = { 0 };
+	struct conf_source source = { .file = "effective.vm", .text = text, .len = len };
+	struct conf_context ctx = { .uuid = vm->identity.uuid, .state_dir = vm->daemon->dirs.state };
+	int r;
+
+	conf_vm_release(&vm->running);
 	conf_vm_parse(&vm->running, vm->name, &source, 1, &ctx, &problems);
 	if (problems.count)
 		log_warning(vm->name, "effective configuration: %s", problems.text.data);
+	r = problems.count ? -EINVAL : 0;
 	conf_problems_release(&problems);
+	return r;
+}
+
+/* hash: as its record says, NULL: an older one's. What was cut short may still make sense. */
+static void read_conf(struct vm *vm, const char *hash)
+{
+	struct buf text = BUF_MAX(CONF_TEXT_MAX);
+	struct err e = ERR_INIT;
+	int r = file_read(vm->run_fd, "effective.vm", &text, &e);
+
+	vm->conf_hash = hash_of(text.data ? text.data : "", text.len);
+	if (r == 0 && (hash ? strtoull(hash, NULL, 16) != vm->conf_hash : !text.len))
+		r = err_set(&e, ERR_FAILED, "'effective.vm' is damaged");
+	if (r < 0)
+		log_warning(vm->name, "%s", e.text);
+	else
+		r = vm_record_parse_conf(vm, text.data ? text.data : "", text.len);
+	vm->conf_lost |= r < 0;
 	buf_release(&text);
 }
 
-static void read_nics(struct vm *vm, const json_t *nics)
+void vm_record_read_nics(struct vm *vm, const json_t *nics)
 {
 	size_t i;
 	json_t *j;
@@ -235,9 +286,10 @@ int vm_record_read(struct vm *vm, struct record_process *out, struct err *e)
 		vm->accel = streq(accel, "tcg") ? CONF_ACCEL_TCG : CONF_ACCEL_KVM;
 		vm_set_reason(vm, "%s", reason);
 		vm->recorded = hash_of(text.data, text.len);
-		if (!out->backoff && !out->failed) /* it went with its process */
-			read_conf(vm);
-		read_nics(vm, nics);
+		vm->conf_lost = json_is_true(json_object_get(doc, "conf_lost"));
+		if (!out->backoff && !out->failed && !vm->conf_lost) /* it went with its process */
+			read_conf(vm, json_string_value(json_object_get(doc, "conf_hash")));
+		vm_record_read_nics(vm, nics);
 		read_policy(vm, doc);
 	}
 	json_decref(doc);
@@ -256,14 +308,28 @@ void vm_record_remove(struct vm *vm)
 		log_warning(vm->name, "%s", e.text);
 }
 
-void vm_record_write_resting(struct vm *vm)
+int vm_record_make_dir(struct vm *vm, struct err *e)
 {
 	_cleanup_(free_ptr) char *path = xasprintf("vms/%s", vm->name);
 	int run = vm->daemon->dirs.run_fd;
 
-	if (mkdirat(run, path, 0700) < 0 && errno != EEXIST)
-		log_error(vm->name, "run record: %s", strerror(errno));
-	vm->run_fd = openat(run, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	close_fd(&vm->run_fd);
+	vm->recorded = 0;
+	for (int tries = 0; vm->run_fd < 0 && tries < 2; tries++) {
+		mkdirat(run, path, 0700);
+		vm->run_fd = openat(run, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (vm->run_fd < 0 && sweeper_take(vm->daemon->sweeper, path, e) < 0)
+			return e->number;
+	}
+	return vm->run_fd < 0 ? err_errno(e, "open directory '%s/%s'", vm->daemon->dirs.run, path) : 0;
+}
+
+void vm_record_write_resting(struct vm *vm)
+{
+	struct err e = ERR_INIT;
+
+	if (vm_record_make_dir(vm, &e) < 0)
+		log_error(vm->name, "run record: %s", e.text);
 	vm_record_write(vm);
 	close_fd(&vm->run_fd);
 }

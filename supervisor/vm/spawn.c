@@ -29,6 +29,8 @@
 #include "supervisor/vm/console.h"
 #include "supervisor/vm/device.h"
 #include "supervisor/vm/display.h"
+#include "supervisor/vm/inside.h"
+#include "supervisor/vm/kept.h"
 #include "supervisor/vm/notify.h"
 #include "supervisor/vm/output.h"
 #include "supervisor/vm/record.h"
@@ -73,11 +75,22 @@ static socklen_t socket_address(struct sockaddr_un *to, int dirfd, const char *n
 int vm_socket_connect(const struct vm *vm, const char *name, struct err *e)
 {
 	_cleanup_(close_fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	_cleanup_(close_fd) int inside = -1;
 	struct sockaddr_un to = { 0 };
 	socklen_t len = socket_address(&to, vm->run_fd, name);
+	int r;
 
-	if (fd < 0 || connect(fd, (struct sockaddr *)&to, len) < 0)
-		return err_errno(e, "connect to '%s'", name);
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&to, len) == 0)
+		return steal_fd(&fd);
+	r = err_errno(e, "connect to '%s'", name);
+	/* gone from the run directory, or another thing stands there: the guest's private root shows it too */
+	inside = fd >= 0 && errno != EAGAIN ? inside_open(vm, name) : -1;
+	if (inside < 0)
+		return r;
+	snprintf(to.sun_path, sizeof to.sun_path, "/proc/self/fd/%d", inside);
+	if (connect(fd, (struct sockaddr *)&to, sizeof to) < 0)
+		return r;
+	err_clear(e);
 	return steal_fd(&fd);
 }
 
@@ -396,6 +409,8 @@ static int spawn(struct vm *vm, struct baggage *b, struct buf *plan, struct err 
 	if (r < 0)
 		return r;
 	r = vm_record_save_conf(vm, e);
+	if (r == 0)
+		r = kept_save(vm, e);
 	if (r == 0)
 		r = vm_record_save(vm, e);
 	return r < 0 ? r : run_jail(vm, b, plan, e);

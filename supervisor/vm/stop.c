@@ -259,7 +259,7 @@ void vm_clean(struct vm *vm)
 	close_fd(&vm->pidfd);
 	vm->pid = 0;
 	vm->starttime = 0;
-	vm->is_child = false;
+	vm->is_child = vm->conf_lost = false;
 	vm->unresponsive = vm->hostile_since = 0;
 	vm->balloon = 0;
 	vm->busy = NULL;

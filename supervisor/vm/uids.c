@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "supervisor/host/uids.h"
-#include "supervisor/vm/vms.h"
+#include "supervisor/vm/found.h"
 
 bool vms_uid_taken(const struct vms *vms, uid_t uid, const struct vm *but)
 {
@@ -50,7 +50,8 @@ uid_t vms_free_uid(struct vms *vms)
 {
 	if (vms->uid_next == 0)
 		vms->uid_next = highest(vms) + 1;
-	while (vms_uid_taken(vms, vms->uid_next, NULL) || uids_of_host(vms->uid_next))
+	while (vms_uid_taken(vms, vms->uid_next, NULL) || uids_of_host(vms->uid_next) ||
+		found_uid_lives(vms->uid_next))
 		vms->uid_next++;
 	return vms->uid_next++;
 }

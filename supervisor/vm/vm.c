@@ -15,6 +15,7 @@
 #include "supervisor/vm/console.h"
 #include "supervisor/vm/display.h"
 #include "supervisor/vm/health.h"
+#include "supervisor/vm/lost.h"
 #include "supervisor/vm/notify.h"
 #include "supervisor/vm/outdated.h"
 #include "supervisor/vm/ready.h"
@@ -324,8 +325,10 @@ static int check_unread(struct vm *vm, struct err *e)
 
 static int start(struct vm *vm, bool paused, bool by_policy, const char *who, struct err *e)
 {
-	bool up = vm_state_has_process(vm->state) && vm->state != VM_QUITTING;
+	bool up;
 
+	lost_look(vm);
+	up = vm_state_has_process(vm->state) && vm->state != VM_QUITTING;
 	if (vm->state == VM_STOPPING)
 		return err_set(e, ERR_WRONG_STATE, "is stopping");
 	if (check_unread(vm, e) < 0)
@@ -362,10 +365,27 @@ int vm_start_at_boot(struct vm *vm, struct err *e)
 	return start(vm, false, true, "Enable=yes", e);
 }
 
+/* Neither by its monitor nor by its agent: what nobody hears is not asked for. */
+static int check_monitor(struct vm *vm, struct err *e)
+{
+	if ((vm->state != VM_RUNNING && vm->state != VM_PAUSED) || vm->hostile_since > 0 || vm_is_tombstone(vm))
+		return 0;
+	if (!vm->qmp)
+		vm_greet(vm);
+	if (vm->qmp || vm_agent_is_open(vm))
+		return 0;
+	err_set(e, ERR_WRONG_STATE, "its monitor cannot be reached, so it cannot be asked to power off");
+	return err_hint(e, "vmkeep kill %s ends it; or shut it down from within", vm->name);
+}
+
 int vm_stop(struct vm *vm, double timeout, const char *who, struct err *e)
 {
-	uint64_t ms = vm->running.timeout_stop_ms;
+	uint64_t ms;
 
+	lost_look(vm);
+	if (check_monitor(vm, e) < 0)
+		return e->number;
+	ms = vm->running.timeout_stop_ms;
 	if (vm->state == VM_PAUSED && vm->io_error)
 		return err_hint(e, "vmkeep kill %s pulls the plug; what the guest wrote is on disk as far as it got",
 			(err_set(e, ERR_WRONG_STATE, "is paused by an i/o error (%s): the guest cannot power off",
@@ -394,6 +414,7 @@ int vm_stop(struct vm *vm, double timeout, const char *who, struct err *e)
 int vm_kill(struct vm *vm, const char *who, struct err *e)
 {
 	(void)e;
+	lost_look(vm);
 	log_info(vm->name, "kill by %s", who);
 	boot_forget(vm->daemon, vm->name);
 	vm_asked(vm, who);

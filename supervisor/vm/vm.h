@@ -10,6 +10,9 @@
  *   prepare.c probe, KVM, networks, before a process     policy.c  what an ending means, pure
  *   spawn.c   sockets, taps, vmkeep-jail (plan.c)        record.c  RUN/vms/NAME/record.json
  *   join.c    from greeting to running; also adoption    adopt.c   processes of a former daemon
+ *   found.c   guests among the host's processes          lost.c    those whose record is lost
+ *   whose.c   which VM a process belongs to, pure        inside.c  sockets by its private root
+ *   kept.c    what its record can be made anew from
  *   events.c  what QEMU says by itself
  *   stop.c    power button, quit, kill, the end          wait.c    who waits for a state
  *   console.c serial output and input                    display.c VNC connections
@@ -104,6 +107,7 @@ struct vm {
 	int state_fd; /* STATE/vms/NAME, opened on demand */
 	int run_fd;   /* RUN/vms/NAME, while there is a process */
 	uint64_t recorded; /* hash of the run record there; 0: none */
+	uint64_t conf_hash; /* of effective.vm there */
 
 	enum vm_want want;
 	enum vm_state state;
@@ -118,6 +122,7 @@ struct vm {
 
 	/* the process; valid while vm_state_has_process() */
 	struct conf_vm running; /* effective configuration that it was started with */
+	bool conf_lost; /* ... is not known: running is what its file says, to go on with, and shown to nobody */
 	enum conf_accel accel;
 	pid_t pid;
 	uint64_t starttime; /* of /proc/PID/stat: with pid and boot id it names one process for ever */

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/vm/inside.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+
+#include "base/mem.h"
+#include "supervisor/vm/spawn.h"
+
+static json_t *inside_path(const struct vm *vm, const char *file)
+{
+	return json_pack("{s:o, s:b}", "path", json_sprintf("%s/vms/%s/%s", vm->daemon->dirs.run, vm->name, file),
+		"optional", 1);
+}
+
+json_t *inside_paths(const struct vm *vm)
+{
+	json_t *paths = json_array();
+
+	json_array_append_new(paths, inside_path(vm, INSIDE_KEPT));
+	json_array_append_new(paths, inside_path(vm, "qmp.sock"));
+	if (vm->running.agent)
+		json_array_append_new(paths, inside_path(vm, "agent.sock"));
+	for (size_t i = 0; i < vm->running.serials; i++) {
+		char name[96];
+
+		snprintf(name, sizeof name, "serial-%s.sock", vm->running.serial[i].id);
+		json_array_append_new(paths, inside_path(vm, name));
+	}
+	return paths;
+}
+
+/* The process' root, held before anything in it is looked at. */
+static int inside_root(pid_t pid)
+{
+	char path[32];
+
+	snprintf(path, sizeof path, "/proc/%d/root", (int)pid);
+	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+static int inside_beneath(int root, const char *path, int flags)
+{
+	struct open_how how = { .flags = (unsigned int)(flags | O_CLOEXEC | O_NOFOLLOW),
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS };
+
+	return (int)syscall(SYS_openat2, root, path + strspn(path, "/"), &how, sizeof how);
+}
+
+int inside_open(const struct vm *vm, const char *file)
+{
+	_cleanup_(free_ptr) char *path = xasprintf("%s/vms/%s/%s", vm->daemon->dirs.run, vm->name, file);
+	_cleanup_(close_fd) int root = vm->pid > 0 ? inside_root(vm->pid) : -1;
+
+	if (root < 0 || !vm_process_is(vm->pid, vm->starttime))
+		return -1;
+	return inside_beneath(root, path, O_PATH);
+}
+
+void inside_name(pid_t pid, const char *run, char name[64])
+{
+	_cleanup_(free_ptr) char *path = xasprintf("%s/vms", run);
+	_cleanup_(close_fd) int root = inside_root(pid);
+	int fd = root < 0 ? -1 : inside_beneath(root, path, O_RDONLY | O_DIRECTORY);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	unsigned n = 0;
+
+	name[0] = '\0';
+	for (const struct dirent *d; dir && (d = readdir(dir));)
+		if (conf_name_ok(d->d_name) && n++ == 0)
+			snprintf(name, 64, "%.63s", d->d_name);
+	if (n > 1)
+		name[0] = '\0';
+	if (dir)
+		closedir(dir);
+	else
+		close_fd(&fd);
+}

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A living guest without a usable record. What it runs with is taken from kept.json; where there is none
+ * (an older daemon's guest, or that is lost too) the host and its command line say what they can, and the
+ * rest is unknown: vm->conf_lost. Its identity is never invented while it runs.
+ */
+#include "supervisor/vm/lost.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "supervisor/host/uids.h"
+#include "supervisor/vm/kept.h"
+
+enum { CMDLINE_MAX = 256 << 10 };
+
+static uid_t lost_uid(pid_t pid)
+{
+	char path[32];
+	struct stat st;
+
+	snprintf(path, sizeof path, "/proc/%d", (int)pid);
+	return stat(path, &st) == 0 ? st.st_uid : 0;
+}
+
+/* -- from its command line -- */
+
+/* "nic-lan" and its MAC from a device's JSON. */
+static void lost_device(struct identity *id, const char *word)
+{
+	json_t *o = json_loads(word, 0, NULL);
+	const char *device = json_string_value(json_object_get(o, "id"));
+	const char *mac = json_string_value(json_object_get(o, "mac"));
+
+	if (device && mac && strncmp(device, "nic-", 4) == 0)
+		identity_set_mac(id, device + 4, mac);
+	json_decref(o);
+}
+
+static void lost_word(struct identity *id, const char *before, const char *word)
+{
+	char machine[64];
+
+	if (streq(before, "-uuid") && strlen(word) == sizeof id->uuid - 1) {
+		memcpy(id->uuid, word, sizeof id->uuid);
+	} else if (streq(before, "-machine")) {
+		snprintf(machine, sizeof machine, "%.*s", (int)strcspn(word, ","), word);
+		free(id->machine);
+		id->machine = xstrdup(machine);
+	} else if (streq(before, "-device")) {
+		lost_device(id, word);
+	}
+}
+
+static void lost_read_words(struct identity *id, pid_t pid)
+{
+	struct buf text = BUF_MAX(CMDLINE_MAX);
+	const char *before = "", *end;
+	char path[48];
+
+	snprintf(path, sizeof path, "/proc/%d/cmdline", (int)pid);
+	file_read(AT_FDCWD, path, &text, NULL);
+	end = text.data ? text.data + text.len : NULL;
+	for (const char *w = text.data; w && w < end; before = w, w += strlen(w) + 1)
+		lost_word(id, before, w);
+	buf_release(&text);
+}
+
+/* -- identity -- */
+
+static void lost_identity(struct vm *vm, uid_t uid, json_t *kept)
+{
+	struct identity id = IDENTITY_INIT;
+	struct err e = ERR_INIT;
+
+	if (!identity_parse(&id, json_object_get(kept, "identity")) || id.uid != uid) {
+		identity_release(&id);
+		lost_read_words(&id, vm->pid);
+		id.uid = uid;
+	}
+	log_warning(vm->name, "its identity is lost or damaged: taken from its process %d", (int)vm->pid);
+	identity_release(&vm->identity);
+	vm->identity = id;
+	identity_make_uuid(&vm->identity);
+	vm->identity.dirty = true;
+	if (vm_draft_identity(vm, &e) < 0)
+		log_error(vm->name, "%s", e.text);
+	for (size_t i = 0; i < vm->nics; i++) {
+		const struct identity_nic *known = identity_nic(&vm->identity, vm->nic[i].id);
+
+		if (known)
+			memcpy(vm->nic[i].mac, known->mac, ETH_ALEN);
+	}
+}
+
+/* -- configuration -- */
+
+/* To go on with: its file is what it was started from, as a rule. */
+static void lost_assume(struct vm *vm)
+{
+	struct buf text = BUF_INIT;
+
+	if (vm->have_conf)
+		conf_vm_dump(&vm->conf, false, &text);
+	vm_record_parse_conf(vm, text.data ? text.data : "", text.len);
+	buf_release(&text);
+	log_warning(vm->name, "what it was started with is not known any more");
+}
+
+static void lost_conf(struct vm *vm, json_t *kept)
+{
+	const char *text = json_string_value(json_object_get(kept, "conf"));
+	const char *accel = json_string_value(json_object_get(kept, "accel"));
+	struct err e = ERR_INIT;
+
+	vm->conf_lost = !text || vm_record_parse_conf(vm, text, strlen(text)) < 0;
+	if (vm->conf_lost) {
+		lost_assume(vm);
+		return;
+	}
+	if (accel)
+		vm->accel = streq(accel, "tcg") ? CONF_ACCEL_TCG : CONF_ACCEL_KVM;
+	if (vm_record_save_conf(vm, &e) < 0)
+		log_error(vm->name, "%s", e.text);
+}
+
+/* -- NICs -- */
+
+static void lost_nic(void *data, const char *id, const struct tap *tap)
+{
+	struct vm *vm = data;
+	const struct identity_nic *known = identity_nic(&vm->identity, id);
+	const struct conf_nic *c = NULL;
+	struct vm_nic *n;
+	char dns[64];
+
+	for (size_t i = 0; i < vm->running.nics; i++)
+		if (streq(vm->running.nic[i].id, id))
+			c = &vm->running.nic[i];
+	vm->nic = xrealloc(vm->nic, vm->nics + 1, sizeof *vm->nic);
+	n = &vm->nic[vm->nics++];
+	*n = (struct vm_nic){ .id = xstrdup(id), .tap = *tap, .link = !c || c->link };
+	n->bridge = xstrdup(c ? c->bridge : NULL);
+	if (!n->bridge)
+		n->network = xstrdup(known && known->network ? known->network : c ? c->network : "default");
+	n->hostname = xstrdup(c && c->hostname ? c->hostname : conf_dns_name(vm->name, dns));
+	if (known) {
+		memcpy(n->mac, known->mac, ETH_ALEN);
+		n->address = known->address;
+	}
+}
+
+/* Its taps, which root named, say which NICs it has. */
+static void lost_nics(struct vm *vm, json_t *kept)
+{
+	const json_t *nics = json_object_get(kept, "nics");
+
+	if (nics) {
+		vm_record_read_nics(vm, nics);
+		return;
+	}
+	vm_free_nics(vm);
+	networks_taps(vm->daemon->networks, vm->name, lost_nic, vm);
+}
+
+/* -- all of it -- */
+
+void lost_mend(struct vm *vm)
+{
+	uid_t uid = lost_uid(vm->pid);
+	bool identity = uid >= UIDS_FIRST && uid < UIDS_NETWORKS && uid != vm->identity.uid;
+	json_t *kept;
+
+	if (!identity && !vm->conf_lost)
+		return;
+	kept = kept_read(vm);
+	if (identity)
+		lost_identity(vm, uid, kept);
+	if (vm->conf_lost)
+		lost_conf(vm, kept);
+	json_decref(kept);
+}
+
+static double lost_started(uint64_t ticks)
+{
+	return ev_time() - (daemon_now() - (double)ticks / (double)sysconf(_SC_CLK_TCK));
+}
+
+void lost_adopt(struct vm *vm, const struct found_process *p)
+{
+	const struct record_process process = { .pid = p->pid, .starttime = p->starttime, .same_boot = true,
+		.early = p->early };
+	struct err e = ERR_INIT, hostile = ERR_INIT;
+	json_t *kept;
+
+	if (vm_record_make_dir(vm, &e) < 0)
+		log_error(vm->name, "%s", e.text);
+	log_error(vm->name, "its run record is lost, and its process %d runs: taken back by that", (int)p->pid);
+	vm->pid = p->pid;
+	vm->starttime = p->starttime;
+	vm->conf_lost = true;
+	lost_mend(vm);
+	kept = kept_read(vm);
+	lost_nics(vm, kept);
+	json_decref(kept);
+	vm->want = VM_WANT_RUNNING;
+	vm->quit_sent = vm->paused_start = vm->by_policy = false;
+	vm->ending = VM_END_NONE;
+	vm->started = vm->since = lost_started(p->starttime);
+	vm_set_reason(vm, "%s", "");
+	if (p->hostile) {
+		err_set(&hostile, ERR_QEMU_FAILED, "its QEMU claims to be VM '%s' (uuid %s)", p->is.name,
+			p->is.uuid);
+		vm_hostile(vm, &hostile);
+	}
+	if (!adopt_process(vm, &process)) {
+		vm->pid = 0;
+		vm_free_nics(vm);
+		vm_record_remove(vm);
+	}
+}
+
+void lost_look(struct vm *vm)
+{
+	const uid_t uid = vm->identity.uid;
+	const struct found_process *p;
+	struct found f;
+
+	if (vm_state_has_process(vm->state) || vm->state == VM_PREPARING || !uid || !found_uid_lives(uid))
+		return;
+	found_pass(&f, vm->daemon->vms, uid);
+	found_choose(&f);
+	p = found_of(&f, vm->name);
+	if (p) {
+		if (vm->state != VM_STOPPED)
+			vm_event(vm, VM_EV_STOP, "");
+		lost_adopt(vm, p);
+	}
+	found_release(&f);
+}

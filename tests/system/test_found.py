@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: MIT
+"""A lost record never costs or doubles a guest: whatever is missing or damaged of what the daemon keeps of it, it is
+found among the host's processes, listed as what it is, and ended by the verbs. Its disk is read-only, so that no
+lock of QEMU's would keep a second one from running."""
+import os
+import shutil
+
+import pytest
+
+from hostile import make, unwell
+from test_faults_daemon import qemus
+from walk import walk
+
+
+def lockless(world, name, guest="polite"):
+    world.image(name + ".raw", guest, "up\r\n")
+    world.write(name + ".vm", "[VM]\nMemory=24M\n[Disk root]\nPath=%s.raw\nReadOnly=yes\n[Lifecycle]\nRestart=no\n"
+                % name)
+
+
+def up(world, name="a"):
+    lockless(world, name)
+    world.up(name)
+    return world.info(name)
+
+
+def run_of(world, name="a", file=""):
+    return world.inner(os.path.join(world.run, "vms", name, file))
+
+
+def remove(world, path):
+    """Even where something is mounted."""
+    world.exec("sh", "-c", 'umount -l "$1"/out "$1"/*/out "$1"/vms/*/out 2>/dev/null; rm -rf "$1"', "sh", path)
+
+
+def same(before, after):
+    return (after["pid"], after["uuid"], after["uid"], [(n["nic"], n["mac"], n["address"], n["interface"])
+                                                        for n in after["nics"]]) == \
+        (before["pid"], before["uuid"], before["uid"], [(n["nic"], n["mac"], n["address"], n["interface"])
+                                                        for n in before["nics"]])
+
+
+def is_found(world, before, name="a"):
+    """Running, once, as what it was; and it hears."""
+    assert world.states()[name] == "running"
+    after = world.eventually(lambda: world.info(name), lambda info: info["health"] == "ok", timeout=20)
+    assert same(before, after), (before, after)
+    assert list(qemus(world)) == [before["pid"]]
+    assert "already" in world.ok("start", name) or list(qemus(world)) == [before["pid"]]
+    assert list(qemus(world)) == [before["pid"]]
+    return after
+
+
+def restarted(world, damage):
+    world.kill_daemon()
+    damage()
+    world.start()
+
+
+def gone(world):
+    """Process and tap, but the network stays."""
+    world.eventually(lambda: qemus(world), lambda found: not found)
+    world.eventually(world.links, lambda links: not any(link.startswith("vk") for link in links))
+
+
+GARBAGE = {
+    "empty": b"", "zeros": bytes(4096), "brace": b"{", "array": b"[]", "deep": b"[" * 100000, "noise": os.urandom(999),
+    "object": b"{}", "another version": b'{"version": 9}',
+}
+
+
+@walk("kind", GARBAGE, some=2)
+def test_garbage_for_a_record(daemon, kind):
+    before = up(daemon)
+
+    def damage():
+        with open(run_of(daemon, file="record.json"), "wb") as f:
+            f.write(GARBAGE[kind])
+    restarted(daemon, damage)
+    is_found(daemon, before)
+    daemon.ok("stop", "a")
+    assert not qemus(daemon) and daemon.states() == {"a": "stopped"}
+    gone(daemon)
+
+
+@walk("at", range(0, 2048, 64), some=2)
+def test_record_cut_short(daemon, at):
+    before = up(daemon)
+    restarted(daemon, lambda: os.truncate(run_of(daemon, file="record.json"), at))
+    is_found(daemon, before)
+    daemon.ok("kill", "a")
+    assert not qemus(daemon)
+
+
+@walk("file, kind", ("record.json", "effective.vm", "kept.json", "qmp.sock"), ("gone", "directory", "pipe", "link"),
+      some=4)
+def test_not_a_file(daemon, file, kind):
+    before = up(daemon)
+    path = run_of(daemon, file=file)
+
+    def damage():
+        os.unlink(path)
+        if kind == "directory":
+            os.mkdir(path)
+        elif kind == "pipe":
+            os.mkfifo(path)
+        elif kind == "link":
+            os.symlink("/dev/zero", path)
+    restarted(daemon, damage)
+    after = is_found(daemon, before)
+    assert after["memory"] == 24 << 20 and daemon.rows("diff", "a") == []
+    daemon.kill_daemon()
+    daemon.start()
+    is_found(daemon, before)
+    daemon.ok("stop", "a")
+    gone(daemon)
+
+
+@pytest.mark.parametrize("what", ("vms/a", "vms", ""))
+def test_run_directory_is_gone(daemon, what):
+    """Its sockets, configuration and NICs come from its private root."""
+    before = up(daemon)
+    resolvers = [pid for pid, line in daemon.processes().items() if "dnsmasq" in line]
+
+    def damage():
+        remove(daemon, os.path.join(daemon.run, what))
+        os.makedirs(daemon.inner(daemon.run), exist_ok=True)
+    restarted(daemon, damage)
+    after = is_found(daemon, before)
+    assert after["memory"] == 24 << 20 and daemon.rows("diff", "a") == []
+    assert daemon.rows("list")[0]["accel"] == "tcg"
+    daemon.ok("pause", "a")
+    daemon.ok("resume", "a")
+    daemon.ok("reboot", "a")
+    daemon.wait_state("a", "running")
+    assert len(qemus(daemon)) == 1
+    daemon.ok("kill", "a")
+    gone(daemon)
+    if not what:  # the network's own files are not what this is about
+        daemon.exec("sh", "-c", 'kill -9 "$@" || :', "sh", *resolvers)
+
+
+def test_while_the_daemon_is_up(daemon):
+    """It writes all of it anew with the next change."""
+    before = up(daemon)
+    remove(daemon, os.path.join(daemon.run, "vms", "a"))
+    daemon.ok("pause", "a")
+    daemon.ok("resume", "a")
+    assert os.path.isfile(run_of(daemon, file="record.json"))
+    restarted(daemon, lambda: None)
+    is_found(daemon, before)
+    daemon.ok("stop", "a")
+    gone(daemon)
+
+
+def test_nothing_but_the_process(daemon):
+    """Run directory, identity and file are gone, and its root shows nothing: it is held by its pid alone."""
+    before = up(daemon)
+    daemon.kill_daemon()
+    for file in ("kept.json", "qmp.sock"):  # umount(8) wants a /proc
+        daemon.exec("nsenter", "--target", str(before["pid"]), "--mount", "/usr/bin/python3", "-c",
+                    "import ctypes, sys; sys.exit(ctypes.CDLL(None).umount2(sys.argv[1].encode(), 2))",
+                    os.path.join(daemon.run, "vms", "a", file))
+    remove(daemon, os.path.join(daemon.run, "vms"))
+    daemon.start()
+    info = daemon.eventually(lambda: daemon.info("a"), lambda info: info["health"] == "unresponsive")
+    assert same(before, info) and info["state"] == "running"
+    assert info["memory"] is None and info["cpus"] is None and info["disks"] is None and info["accel"] is None
+    row, = daemon.rows("list")
+    assert row["memory"] is None and row["cpus"] is None and row["accel"] is None
+    assert "kill a" in daemon.fails(5, "stop", "a")
+    assert "kill a" in daemon.fails(5, "reboot", "a")
+    daemon.fails(5, "diff", "a")
+    assert list(qemus(daemon)) == [before["pid"]]
+    daemon.ok("kill", "a")
+    gone(daemon)
+    daemon.ok("start", "a")
+    assert daemon.rows("diff", "a") == [] and daemon.info("a")["memory"] == 24 << 20
+
+
+@walk("kind", ("gone", "empty", "half", "numbers", "directory"), some=2)
+def test_damaged_identity_of_a_running_guest(daemon, kind):
+    before = up(daemon)
+    path = os.path.join(daemon.state, "vms", "a", "identity.json")
+
+    def damage():
+        with open(path, "rb") as f:
+            good = f.read()
+        os.unlink(path)
+        if kind == "directory":
+            os.mkdir(path)
+        elif kind != "gone":
+            bad = {"empty": b"", "half": good[:len(good) // 2], "numbers": good.replace(b"7", b"8")}[kind]
+            with open(path, "wb") as f:
+                f.write(bad)
+    restarted(daemon, damage)
+    after = is_found(daemon, before)
+    assert after["machine"] == before["machine"]
+    daemon.ok("stop", "a")
+    if kind == "directory":
+        os.rmdir(path)
+        restarted(daemon, lambda: None)
+    daemon.ok("start", "a")
+    if kind != "directory":
+        assert daemon.info("a")["uuid"] == before["uuid"] and daemon.info("a")["nics"][0]["mac"] == \
+            before["nics"][0]["mac"]
+
+
+def test_record_and_identity_and_file_are_lost(daemon):
+    """An orphan under its own name."""
+    before = up(daemon)
+    daemon.kill_daemon()
+    remove(daemon, os.path.join(daemon.run, "vms"))
+    shutil.rmtree(os.path.join(daemon.state, "vms"))
+    os.unlink(os.path.join(daemon.config, "a.vm"))
+    daemon.start()
+    info = daemon.eventually(lambda: daemon.info("a"), lambda info: info["health"] == "ok")
+    assert info["orphan"] and same(before, info)
+    lockless(daemon, "b")
+    daemon.ok("start", "b")
+    assert daemon.info("b")["uid"] != before["uid"]
+    assert {n["mac"] for n in daemon.info("b")["nics"]}.isdisjoint({n["mac"] for n in before["nics"]})
+    assert {n["address"] for n in daemon.info("b")["nics"]}.isdisjoint({n["address"] for n in before["nics"]})
+    daemon.ok("kill", "a", "b")
+    assert daemon.states() == {"b": "stopped"}
+    gone(daemon)
+
+
+def test_several_at_once(daemon):
+    """Each is itself again."""
+    before = {name: up(daemon, name) for name in ("a", "b", "c")}
+    restarted(daemon, lambda: remove(daemon, os.path.join(daemon.run, "vms")))
+    for name, info in before.items():
+        assert same(info, daemon.eventually(lambda: daemon.info(name), lambda info: info["health"] == "ok"))
+    assert len(qemus(daemon)) == 3
+    daemon.ok("stop", "b")
+    assert daemon.states() == {"a": "running", "b": "stopped", "c": "running"}
+    daemon.ok("kill", "a", "c")
+    gone(daemon)
+
+
+def test_a_process_without_record_while_up(daemon):
+    """As a QEMU that a jail left behind, of which nobody told the daemon."""
+    before = up(daemon)
+    daemon.kill_daemon()
+    away = os.path.join(daemon.base, "away")
+    daemon.exec("sh", "-c", 'umount -l "$1/a/out"; mv "$1/a" "$2"', "sh", os.path.join(daemon.run, "vms"), away)
+    daemon.kill(before["pid"], "STOP")
+    daemon.start()
+    assert daemon.info("a")["pid"] == before["pid"] and daemon.info("a")["state"] == "running"
+    daemon.kill(before["pid"], "CONT")
+    is_found(daemon, before)
+    daemon.ok("kill", "a")
+
+
+def test_claims_to_be_another(hostile):
+    """What it writes into its command line makes it hostile, and nobody else's."""
+    make(hostile, "pretends")
+    lockless(hostile, "b")
+    hostile.ok("start", "pretends")
+    pid = hostile.eventually(lambda: hostile.processes(), lambda found: any("guest=b," in line for line in
+                                                                             found.values())) and \
+        hostile.info("pretends")["pid"]
+    restarted(hostile, lambda: remove(hostile, os.path.join(hostile.run, "vms")))
+    info = unwell(hostile, "pretends")
+    assert info["pid"] == pid and info["state"] == "running"
+    assert hostile.info("b")["state"] == "stopped"
+    hostile.up("b")
+    assert hostile.info("b")["pid"] != pid
+    hostile.ok("kill", "b")
+    assert pid in hostile.processes()
+    hostile.ok("kill", "pretends")
+    assert pid not in hostile.processes()
