@@ -30,7 +30,7 @@ def test_security_of_a_guest(daemon):
     assert told["system call filters"][1] == "2" and told["own namespaces"][1] == "mnt net ipc uts"
     assert told["private root"][1] == "read-only, 2 files writable"
     assert told["bounded output"][1] == "4M"
-    assert told["mounts"][1].startswith("root, ") and told["mounts"][1].endswith(" of the system, 2 files")
+    assert told["mounts"][1].startswith("root, ") and told["mounts"][1].endswith(" of the system, 6 files")
     assert told["sockets"][1].endswith(", local streams") and told["devices"][1].endswith(", its own")
     assert told["directories"][1] == "none open"
     lines = daemon.ok("info", "--security", "a").splitlines()

@@ -34,7 +34,8 @@ def rewrite(text):
     return damage
 
 
-FILES = """run/boot run/lock state/lock run/vms/up/record.json run/vms/up/effective.vm run/vms/up/out/qemu.err
+FILES = """run/boot run/lock state/lock run/vms/up/record.json run/vms/up/effective.vm run/vms/up/kept.json
+    run/vms/up/out/qemu.err
     run/vms/up/out/serial-console run/networks/door run/networks/default.json run/networks/default.d/dnsmasq.pid
     run/networks/default.d/dnsmasq.conf run/networks/default.d/resolv.conf run/networks/default.d/hosts/up:lan
     state/qemu-probe.json state/vms/up/identity.json state/vms/up/history state/vms/down/identity.json
@@ -96,14 +97,13 @@ def test_damage(daemon, file, damage):
         good = f.read()
     DAMAGES[damage](path)
     daemon.start()
-    assert "up" in daemon.states() or file.startswith("config/")
+    assert daemon.states()["up"] == "running" and daemon.info("up")["pid"] == pid
     assert list(qemus(daemon)) == [pid]
     daemon.vmkeep("start", "up", "down")
     assert pid in qemus(daemon), "its guest was ended"
     assert sum("guest=up," in line for line in qemus(daemon).values()) == 1, "two QEMUs for one VM"
-    daemon.vmkeep("kill", "*")
-    for left in qemus(daemon):
-        daemon.kill(left)
+    assert daemon.states()["up"] == "running" and daemon.info("up")["pid"] == pid
+    daemon.ok("kill", "*")
     daemon.eventually(lambda: qemus(daemon), lambda found: not found)
     put_right(daemon, path, good)
     daemon.kill_daemon()
