@@ -136,7 +136,8 @@ const struct api_verb api_verbs[] = {
 		},
 		.result = "columns and rows, one row per VM: name, state, reason, health, want, "
 			"cpus, memory in bytes, address, uptime in seconds, accel, enabled (starts "
-			"with the host), outdated (its QEMU was replaced on disk since it was started)",
+			"with the host), outdated (its QEMU was replaced on disk since it was started); "
+			"what is not known of a guest whose run record was lost is null",
 		.help = "list VMs with state, memory and address",
 		.text = "An owner without the role sees the rows of own VMs.",
 	},

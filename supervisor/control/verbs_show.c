@@ -50,7 +50,7 @@ static bool is_unknown(const struct vm *vm)
 	return vm_state_has_process(vm->state) && vm->conf_lost;
 }
 
-static json_t *known(const struct vm *vm, json_t *value /* stolen */)
+static json_t *if_known(const struct vm *vm, json_t *value /* stolen */)
 {
 	if (!is_unknown(vm))
 		return value;
@@ -97,9 +97,10 @@ static json_t *list_row(struct vm *vm, struct words *w)
 	return json_pack("[s, o, o, o, o, o, o, o, o, o, b, b]", vm->name, word(w, vm_state_name(vm->state)),
 		vm->reason[0] ? json_string(vm->reason) : word(w, ""), word(w, vm_health_text(vm)),
 		word(w, vm->want == VM_WANT_RUNNING ? "running" : "stopped"),
-		known(vm, json_integer((json_int_t)c->cpus)),
-		vm->balloon ? json_integer(vm->balloon) : known(vm, json_integer((json_int_t)c->memory)),
-		verb_address(first_address(vm)), uptime(vm), known(vm, word(w, accel_text(vm))), vm->conf.enable, vm_outdated(vm));
+		if_known(vm, json_integer((json_int_t)c->cpus)),
+		vm->balloon ? json_integer(vm->balloon) : if_known(vm, json_integer((json_int_t)c->memory)),
+		verb_address(first_address(vm)), uptime(vm), if_known(vm, word(w, accel_text(vm))), vm->conf.enable,
+		vm_outdated(vm));
 }
 
 void verb_list(void *data, struct request *r)
@@ -239,7 +240,7 @@ static void add_process(json_t *o, struct vm *vm)
 	json_object_set_new(o, "pid", json_integer(vm->pid));
 	json_object_set_new(o, "started", json_real(vm->started));
 	json_object_set_new(o, "uptime", uptime(vm));
-	json_object_set_new(o, "accel", known(vm, json_string(conf_accel_name(vm->accel))));
+	json_object_set_new(o, "accel", if_known(vm, json_string(conf_accel_name(vm->accel))));
 	json_object_set_new(o, "uid", json_integer((json_int_t)vm->identity.uid));
 	if (vm->balloon)
 		json_object_set_new(o, "balloon", json_integer(vm->balloon));
@@ -300,15 +301,15 @@ void verb_info(void *data, struct request *r)
 		vm->want == VM_WANT_RUNNING ? "running" : "stopped", "health",
 		vm_health_text(vm), "since", vm->since, "pid", "description", c->description,
 		"uuid", c->uuid ? c->uuid : vm->identity.uuid, "cpus",
-		known(vm, json_integer((json_int_t)c->cpus)), "memory",
-		known(vm, json_integer((json_int_t)c->memory)), "machine",
+		if_known(vm, json_integer((json_int_t)c->cpus)), "memory",
+		if_known(vm, json_integer((json_int_t)c->memory)), "machine",
 		vm->identity.machine || is_unknown(vm) ? vm->identity.machine : c->machine, "disks",
-		known(vm, disk_rows(c)));
+		if_known(vm, disk_rows(c)));
 	if (vm_state_has_process(vm->state)) {
 		add_process(o, vm);
 		if (vm->have_conf && !vm->conf_lost)
 			conf_vm_diff(&vm->running, &vm->conf, count_change, &changes);
-		json_object_set_new(o, "changes", known(vm, json_integer(changes)));
+		json_object_set_new(o, "changes", if_known(vm, json_integer(changes)));
 	} else if (vm->start_error) {
 		json_object_set_new(o, "error", json_string(vm->start_error->text));
 	}

@@ -64,6 +64,11 @@ static int refuse(const struct vm *vm, const struct snapshot_op *op, struct err 
 {
 	if (op->verb != SNAPSHOT_LIST && snapshot_check_name(op->name, e) < 0)
 		return e->number;
+	/* its disks are taken to be those of its file, which may have changed since */
+	if (op->verb != SNAPSHOT_LIST && vm_state_has_process(vm->state) && vm->conf_lost) {
+		err_set(e, ERR_WRONG_STATE, "which disks it runs with is not known any more: its run record was lost");
+		return err_hint(e, "shut it down first");
+	}
 	if (op->verb != SNAPSHOT_LIST && vm->busy) {
 		err_set(e, ERR_CONFLICT, "%s is under way", vm->busy);
 		return err_hint(e, "vmkeep jobs shows how far it is");

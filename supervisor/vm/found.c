@@ -128,9 +128,10 @@ void found_choose(struct found *f)
 		found_look(f, p);
 		verdict = whose(&p->is, list, vms->n, false, p->owner);
 		p->hostile = verdict == WHOSE_HOSTILE;
+		/* as a rule another vmkeepd's */
 		if (verdict == WHOSE_NOBODYS)
-			log_warning(NULL, "process %d has a guest's uid (%u) and is no VM's of this vmkeepd: left alone",
-				(int)p->pid, p->is.uid);
+			log_debug(vms_find(f->vms, p->is.name) ? p->is.name : NULL,
+				"process %d has a guest's uid (%u), and no VM has that: left alone", (int)p->pid, p->is.uid);
 	}
 	free(list);
 }

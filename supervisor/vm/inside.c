@@ -33,13 +33,30 @@ json_t *inside_paths(const struct vm *vm)
 	return paths;
 }
 
-/* The process' root, held before anything in it is looked at. */
+static int inside_root_of(const char *process)
+{
+	_cleanup_(free_ptr) char *path = xasprintf("%s/root", process);
+
+	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* The process' root, held before anything in it is looked at. One whose first thread has ended has lost it,
+ * but its others have not. */
 static int inside_root(pid_t pid)
 {
-	char path[32];
+	_cleanup_(free_ptr) char *process = xasprintf("/proc/%d", (int)pid), *tasks = xasprintf("%s/task", process);
+	int root = inside_root_of(process);
+	DIR *dir = root < 0 ? opendir(tasks) : NULL;
 
-	snprintf(path, sizeof path, "/proc/%d/root", (int)pid);
-	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	for (const struct dirent *d; root < 0 && dir && (d = readdir(dir));) {
+		_cleanup_(free_ptr) char *task = xasprintf("%s/%s", tasks, d->d_name);
+
+		if (d->d_name[0] != '.')
+			root = inside_root_of(task);
+	}
+	if (dir)
+		closedir(dir);
+	return root;
 }
 
 static int inside_beneath(int root, const char *path, int flags)

@@ -271,6 +271,7 @@ void vm_greet(struct vm *vm)
 		vm->qmp = qmp_new(vm->daemon->loop.ev, fd, patience, &vm_qmp_handlers, vm);
 	} else if (vm->state != VM_GREETING) {
 		/* a lost monitor never kills a guest */
+		err_wrap(&e, 0, "its monitor cannot be reached, only vmkeep kill ends it");
 		vm_health(vm, false, e.text);
 		vm_arm(vm, VM_RECONNECT_SECONDS);
 	}

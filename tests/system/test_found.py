@@ -239,18 +239,48 @@ def test_several_at_once(daemon):
     gone(daemon)
 
 
-def test_a_process_without_record_while_up(daemon):
-    """As a QEMU that a jail left behind, of which nobody told the daemon."""
+def stand_in(world, uid, name, uuid):
+    """As a QEMU that a jail left behind, of which nobody told the daemon; its pid."""
+    before = set(world.processes())
+    world.exec("sh", "-c", 'exec setpriv --reuid="$1" --regid="$1" --clear-groups /usr/bin/python3 -c '
+               '"import signal; signal.pause()" -name "guest=$2,process=x" -uuid "$3" >/dev/null 2>&1 </dev/null &',
+               "sh", str(uid), name, uuid)
+    pid, = world.eventually(lambda: {p for p, line in world.processes().items() if "guest=" + name in line} - before,
+                            lambda found: len(found) == 1)
+    world.eventually(lambda: os.stat(world.inner("/proc/%d" % pid)).st_uid, lambda owner: owner == uid)
+    return pid
+
+
+@pytest.mark.parametrize("verb", ("start", "kill", "stop"))
+def test_a_process_that_nobody_told_of(daemon, verb):
+    """A verb that would be wrong about it looks first."""
     before = up(daemon)
-    daemon.kill_daemon()
-    away = os.path.join(daemon.base, "away")
-    daemon.exec("sh", "-c", 'umount -l "$1/a/out"; mv "$1/a" "$2"', "sh", os.path.join(daemon.run, "vms"), away)
-    daemon.kill(before["pid"], "STOP")
-    daemon.start()
-    assert daemon.info("a")["pid"] == before["pid"] and daemon.info("a")["state"] == "running"
-    daemon.kill(before["pid"], "CONT")
-    is_found(daemon, before)
     daemon.ok("kill", "a")
+    pid = stand_in(daemon, before["uid"], "a", before["uuid"])
+    if verb == "start":
+        daemon.ok("start", "a")
+        info = daemon.info("a")
+        assert info["pid"] == pid and info["state"] == "running" and not qemus(daemon)
+    elif verb == "stop":
+        assert "kill a" in daemon.fails(5, "stop", "a")
+        assert daemon.info("a")["pid"] == pid and daemon.info("a")["health"] == "unresponsive"
+    daemon.ok("kill", "a")
+    assert pid not in daemon.processes() and daemon.states() == {"a": "stopped"}
+    daemon.ok("start", "a")
+    assert len(qemus(daemon)) == 1
+
+
+def test_process_of_another_daemon(daemon):
+    """The same uid, the same name, but another UUID: left alone, also by kill."""
+    before = up(daemon)
+    daemon.ok("kill", "a")
+    pid = stand_in(daemon, before["uid"], "a", before["uuid"][::-1])
+    daemon.ok("kill", "a")
+    daemon.ok("start", "a")
+    assert len(qemus(daemon)) == 1
+    daemon.ok("kill", "a")
+    assert pid in daemon.processes()
+    daemon.kill(pid)
 
 
 def test_claims_to_be_another(hostile):

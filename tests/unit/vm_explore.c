@@ -336,9 +336,13 @@ static void adopt(struct explorer *x, struct now n)
 	n.alive = true;
 	n.state = VM_STOPPED;
 	n.preparing = n.timer = n.monitor = false;
-	if (!n.record) {
+	if (!n.record && n.process == NONE) {
 		n.want = false;
 		reach(x, n);
+	} else if (!n.record) { /* found among the host's processes */
+		n.quit = false;
+		n.want = n.record = true;
+		reach(x, event(x, n, n.process == JAIL ? VM_EV_ADOPT_EARLY : VM_EV_ADOPT));
 	} else if (n.process == NONE) {
 		gone(x, n);
 	} else {
@@ -365,12 +369,22 @@ static void crash(struct explorer *x, struct now n)
 	x->unfair = false;
 }
 
+/* Somebody removes or damages it. */
+static void lose(struct explorer *x, struct now n)
+{
+	n.record = false;
+	x->unfair = true;
+	reach(x, n);
+	x->unfair = false;
+}
+
 static void step(struct explorer *x)
 {
 	struct now n = x->from;
 
 	if (n.process != NONE)
 		process_moves(x, n);
+	lose(x, n);
 	if (!n.alive) {
 		adopt(x, n);
 		return;
