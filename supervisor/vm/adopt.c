@@ -169,7 +169,8 @@ static void adopt_one(struct adopt *a, struct vm *vm, int run_fd)
 	vm->orphan = !vm->stamp;
 	/* made, and then its daemon died before there was anything to record; or it was lost */
 	rest.missing = faccessat(run_fd, "record.json", F_OK, AT_SYMLINK_NOFOLLOW) < 0;
-	if (!rest.missing && vm_record_read(vm, &rest.p, &rest.e) < 0 && vm_process_is(rest.p.pid, rest.p.starttime)) {
+	if (!rest.missing && vm_record_read(vm, &rest.p, &rest.e) < 0 && rest.p.newer &&
+		vm_process_is(rest.p.pid, rest.p.starttime)) {
 		found_known(&a->found, rest.p.pid);
 		hold(vm, &rest.p, &rest.e);
 	} else if (rest.missing || rest.e.number || rest.p.backoff || rest.p.failed || !take_process(vm, &rest.p)) {
@@ -228,6 +229,9 @@ static void adopt_rests(struct adopt *a)
 		}
 		if (rest->missing)
 			vm_record_remove(rest->vm);
+		else if (rest->e.number && vm_process_is(rest->p.pid, rest->p.starttime) &&
+			!found_is_known(&a->found, rest->p.pid))
+			hold(rest->vm, &rest->p, &rest->e); /* nothing else says that it is its own */
 		else
 			adopt_ended(rest->vm, &rest->p, &rest->e);
 	}

@@ -54,6 +54,14 @@ void found_known(struct found *f, pid_t pid)
 		f->at[i].known |= f->at[i].pid == pid;
 }
 
+bool found_is_known(const struct found *f, pid_t pid)
+{
+	for (size_t i = 0; i < f->n; i++)
+		if (f->at[i].pid == pid)
+			return f->at[i].known;
+	return false;
+}
+
 static void found_read(pid_t pid, const char *file, struct buf *b)
 {
 	char path[64];

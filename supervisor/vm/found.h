@@ -31,6 +31,7 @@ struct found {
 void found_pass(struct found *f, struct vms *vms, uid_t uid);
 /* Its record names this one. */
 void found_known(struct found *f, pid_t pid);
+bool found_is_known(const struct found *f, pid_t pid);
 /* Whose the others are. */
 void found_choose(struct found *f);
 /* The one of this VM, NULL: none. */

@@ -248,20 +248,20 @@ int vm_record_read(struct vm *vm, struct record_process *out, struct err *e)
 {
 	struct buf text = BUF_MAX(1 << 20);
 	json_t *doc = NULL, *nics = NULL;
-	const char *accel = "", *reason = "", *state = "", *boot = "";
+	const char *accel = "", *reason = "", *state = "", *boot = "", *name = vm->name;
 	int version = 0, pid = 0, want = 0, quit = 0, paused = 0, ending = 0, r;
 	json_int_t starttime = 0;
 
 	r = file_read(vm->run_fd, "record.json", &text, e);
 	if (r == 0) {
 		doc = json_loadb(text.data ? text.data : "", text.len, 0, NULL);
-		if (json_unpack(doc, "{s:i, s:b, s:s, s:s, s:F, s:F, s:i, s:I, s:s, s:s, s:b, s:b, s:F, s:i, s:o}",
+		if (json_unpack(doc, "{s?s, s:i, s:b, s:s, s:s, s:F, s:F, s:i, s:I, s:s, s:s, s:b, s:b, s:F, s:i, s:o}", "name", &name,
 			    "version", &version, "want_running", &want, "state", &state, "reason",
 			    &reason, "since", &vm->since, "started", &vm->started, "pid", &pid,
 			    "starttime", &starttime, "boot_id", &boot, "accel", &accel, "quit_sent", &quit,
 			    "paused_start", &paused, "stop_deadline", &vm->stop_deadline, "ending", &ending,
 			    "nics", &nics) < 0 ||
-			version != RECORD_VERSION || ending < 0 || ending >= VM_ENDINGS) {
+			version != RECORD_VERSION || !streq(name, vm->name) || ending < 0 || ending >= VM_ENDINGS) {
 			version = (int)json_integer_value(json_object_get(doc, "version"));
 			r = version > RECORD_VERSION ?
 				err_set(e, ERR_FAILED, "run record is of a newer vmkeep (version %d)", version) :
@@ -269,7 +269,8 @@ int vm_record_read(struct vm *vm, struct record_process *out, struct err *e)
 		}
 	}
 	*out = (struct record_process){ .pid = (pid_t)json_integer_value(json_object_get(doc, "pid")),
-		.starttime = (uint64_t)json_integer_value(json_object_get(doc, "starttime")) };
+		.starttime = (uint64_t)json_integer_value(json_object_get(doc, "starttime")),
+		.newer = r < 0 && version > RECORD_VERSION };
 	if (r == 0) {
 		*out = (struct record_process){ .pid = pid, .starttime = (uint64_t)starttime,
 			.same_boot = proc_same_boot(boot, vm->daemon->boot_id),

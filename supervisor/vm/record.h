@@ -12,6 +12,7 @@ enum { RECORD_VERSION = 1 };
 struct record_process {
 	pid_t pid; /* 0: died before the spawn */
 	uint64_t starttime;
+	bool newer; /* of a newer vmkeep */
 	bool same_boot, early, paused, stopping, quitting; /* early: its guest has not run */
 	bool backoff, failed; /* no process: policy waits, or gave up */
 };

@@ -57,6 +57,14 @@ def restarted(world, damage):
     world.start()
 
 
+def hide(world, pid, files):
+    """From its private root; umount(8) wants a /proc."""
+    for file in files:
+        world.exec("nsenter", "--target", str(pid), "--mount", "/usr/bin/python3", "-c",
+                   "import ctypes, sys; sys.exit(ctypes.CDLL(None).umount2(sys.argv[1].encode(), 2))",
+                   os.path.join(world.run, "vms", "a", file))
+
+
 def gone(world):
     """Process and tap, but the network stays."""
     world.eventually(lambda: qemus(world), lambda found: not found)
@@ -154,13 +162,10 @@ def test_while_the_daemon_is_up(daemon):
 
 
 def test_nothing_but_the_process(daemon):
-    """Run directory, identity and file are gone, and its root shows nothing: it is held by its pid alone."""
+    """Its run directory is gone, and its root shows none of it: nothing is told that is not known."""
     before = up(daemon)
     daemon.kill_daemon()
-    for file in ("kept.json", "qmp.sock"):  # umount(8) wants a /proc
-        daemon.exec("nsenter", "--target", str(before["pid"]), "--mount", "/usr/bin/python3", "-c",
-                    "import ctypes, sys; sys.exit(ctypes.CDLL(None).umount2(sys.argv[1].encode(), 2))",
-                    os.path.join(daemon.run, "vms", "a", file))
+    hide(daemon, before["pid"], ("kept.json", "qmp.sock"))
     remove(daemon, os.path.join(daemon.run, "vms"))
     daemon.start()
     info = daemon.eventually(lambda: daemon.info("a"), lambda info: info["health"] == "unresponsive")
@@ -237,6 +242,43 @@ def test_several_at_once(daemon):
     assert daemon.states() == {"a": "running", "b": "stopped", "c": "running"}
     daemon.ok("kill", "a", "c")
     gone(daemon)
+
+
+def test_record_of_another(daemon):
+    """As after a copy that went wrong: each VM has its own process."""
+    before = {name: up(daemon, name) for name in ("a", "b")}
+    restarted(daemon, lambda: shutil.copy(run_of(daemon, "b", "record.json"), run_of(daemon, "a", "record.json")))
+    for name, info in before.items():
+        assert same(info, daemon.eventually(lambda: daemon.info(name), lambda info: info["health"] == "ok"))
+    daemon.ok("kill", "a")
+    assert list(qemus(daemon)) == [before["b"]["pid"]]
+
+
+def test_by_its_control_group(world):
+    """As one that an older daemon started, whose root shows nothing, and whose identity is lost as well."""
+    place = "/sys/fs/cgroup/one"
+    world.exec("mount", "-t", "tmpfs", "tmpfs", "/sys/fs/cgroup")
+    world.exec("mkdir", place)
+    try:
+        world.exec("mount", "-t", "cgroup2", "cgroup2", place)
+    except AssertionError as e:
+        pytest.skip("no control groups here: %s" % e)
+    world.mounts = world.mount_points()
+    world.start()
+    before = up(world)
+    world.kill_daemon()
+    hide(world, before["pid"], ("kept.json", "qmp.sock", "agent.sock", "serial-console.sock"))
+    world.exec("nsenter", "--target", str(before["pid"]), "--mount", "/usr/bin/python3", "-c",
+               "import ctypes, sys; sys.exit(ctypes.CDLL(None).mount(b'x', sys.argv[1].encode(), b'tmpfs', 0, None))",
+               os.path.join(world.run, "vms"))
+    os.unlink(run_of(world, file="record.json"))
+    os.unlink(os.path.join(world.state, "vms", "a", "identity.json"))
+    world.start()
+    after = world.eventually(lambda: world.info("a"), lambda info: info["health"] == "ok")
+    assert same(before, after) and after["machine"] == before["machine"]
+    assert list(qemus(world)) == [before["pid"]]
+    world.ok("stop", "a")
+    gone(world)
 
 
 def stand_in(world, uid, name, uuid):
