@@ -70,14 +70,6 @@ bool net_alias_network(const char *alias, const char *owner, char *network, size
 	return streq(whole, alias);
 }
 
-bool net_alias_names(const char *alias, const char *network)
-{
-	const size_t head = sizeof alias_head - 1, len = strlen(network);
-
-	return strncmp(alias, alias_head, head) == 0 && strncmp(alias + head, network, len) == 0 &&
-	       (!alias[head + len] || alias[head + len] == ':');
-}
-
 const struct net_link *net_facts_link(const struct net_facts *f, const char *name)
 {
 	for (size_t i = 0; i < f->links; i++)

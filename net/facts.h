@@ -58,10 +58,7 @@ void net_facts_reserve(struct net_facts *f, const char *network, const char *bri
 /* The alias of a network's bridge, "vmkeep:network:NAME", and ":OWNER" behind it where there is one. */
 void net_alias(char alias[NET_ALIAS_MAX], const char *network, const char *owner);
 /* Whether it is that of a network of this owner, and of which. */
-bool net_alias_network(
-	const char *alias, const char *owner, char *network, size_t size);
-/* Of a network of that name, whoever's. */
-bool net_alias_names(const char *alias, const char *network);
+bool net_alias_network(const char *alias, const char *owner, char *network, size_t size);
 
 const struct net_link *net_facts_link(const struct net_facts *f, const char *name);
 const struct net_link *net_facts_index(const struct net_facts *f, int index);

@@ -200,19 +200,19 @@ static void note(struct net_plan *p, const struct net_choice *before, const char
 }
 
 /* Another vmkeepd on this host may have a network of this name: then the bridge, which is ours
- * alone, makes the table's name unique. */
+ * alone, makes the table's name unique. It must come out the same when the record is lost, so only a
+ * daemon of an older version, which wrote no owner, makes a difference. */
 static void name_table(struct net_plan *p, const struct conf_network *c, const struct net_facts *f)
 {
-	snprintf(p->table, sizeof p->table, "vmkeep_%s", c->name);
-	for (size_t i = 0; i < f->links; i++) {
+	bool longer = f->owner && *f->owner;
+
+	for (size_t i = 0; i < f->links && !longer; i++) {
 		const struct net_link *l = &f->link[i];
 
-		if (l->index && net_alias_names(l->alias, c->name) && !ours(p, l)) {
-			snprintf(p->table, sizeof p->table, "vmkeep_%s_%s", c->name,
-				p->choice.bridge);
-			return;
-		}
+		longer = l->index && streq(l->alias, p->alias) && !ours(p, l);
 	}
+	snprintf(p->table, sizeof p->table, "vmkeep_%s%s%s", c->name, longer ? "_" : "",
+		longer ? p->choice.bridge : "");
 }
 
 int net_plan(struct net_plan *p, const struct conf_network *c, const struct net_choice *remembered,

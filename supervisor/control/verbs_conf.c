@@ -24,7 +24,7 @@ void verbs_reload(struct daemon *d, struct conf_problems *p)
 	daemon_load_conf(d, p);
 	server_reload(d->server, (unsigned)d->conf.max_clients, (unsigned)d->conf.max_clients_per_user);
 	networks_reload(d->networks, p);
-	networks_mend(d->networks);
+	networks_mend(d->networks, p);
 	vms_reload(d->vms, p);
 	reload_image_dir(d, p);
 }

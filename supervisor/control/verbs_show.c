@@ -222,11 +222,13 @@ static json_t *nic_rows(const struct vm *vm)
 
 	for (size_t i = 0; i < vm->nics; i++) {
 		const struct vm_nic *n = &vm->nic[i];
+		char name[IFNAMSIZ] = "";
 
 		json_array_append_new(rows,
-			json_pack("{s:s, s:s, s:o, s:o, s:s}", "nic", n->id, "network",
+			json_pack("{s:s, s:s, s:o, s:o, s:s?}", "nic", n->id, "network",
 				n->bridge ? n->bridge : n->network, "mac", mac_text(n->mac), "address",
-				verb_address(n->address), "interface", n->tap.name));
+				verb_address(n->address), "interface",
+				n->tap.name[0] ? networks_tap_name(vm->daemon->networks, &n->tap, name) : name));
 	}
 	return rows;
 }

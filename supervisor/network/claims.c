@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <strings.h>
 
+#include "conf/load.h"
 #include "supervisor/network/private.h"
 
 struct claim *claims_find(struct networks *ns, const char *vm, const char *nic)
@@ -121,6 +122,32 @@ static bool still_fits(
 	       !by_address(n->ns, n->name, c->address, c);
 }
 
+enum { NAMED_MAX = 5 };
+
+/* Addresses are kept for VMs whose files are gone, for a file may come back. */
+static int hint_at_full(struct network *n, struct err *e)
+{
+	struct buf names = BUF_MAX(1024);
+	const char *one = NULL;
+	unsigned count = 0;
+
+	for (const struct claim *c = n->ns->claims; c; c = c->next) {
+		if (!c->address || c->attached || !streq(c->network, n->name) || conf_vm_stamp(n->ns->config, c->vm))
+			continue;
+		one = c->vm;
+		if (count < NAMED_MAX)
+			buf_printf(&names, "%s'%s'", count ? ", " : "", c->vm);
+		count++;
+	}
+	if (!one)
+		err_hint(e, "give it a larger Address= or Range=");
+	else
+		err_hint(e, "%s%s hold%s addresses, and no file tells of them: vmkeep forget %s", names.data,
+			count > NAMED_MAX ? " and others" : "", count == 1 ? "s" : "", one);
+	buf_release(&names);
+	return e->number;
+}
+
 static int choose(struct network *n, struct claim *c, struct err *e)
 {
 	uint32_t host, first, last, size, start;
@@ -145,7 +172,7 @@ static int choose(struct network *n, struct claim *c, struct err *e)
 	c->address = 0;
 	err_set(e, ERR_NO_RESOURCES, "network '%s' has no free address from %s to %s", n->name,
 		net_ip(from, first, 0), net_ip(to, last, 0));
-	return err_hint(e, "give it a larger Address= or Range=");
+	return hint_at_full(n, e);
 }
 
 static int check_mac(struct networks *ns, const struct claim *c, struct err *e)
@@ -260,7 +287,7 @@ int networks_claim(
 		/* a NIC that runs keeps what it has; nobody else may take it */
 		if (!c->attached)
 			claim_remove(ns, c);
-		return err_wrap(e, r, "nic '%s' of '%s'", nic->nic, nic->vm);
+		return r;
 	}
 	*address = c->address;
 	return 0;

@@ -54,8 +54,8 @@ int networks_adopt(struct networks *ns, struct err *e);
 void networks_reload(struct networks *ns, struct conf_problems *p);
 
 /* What others took away from standing networks, bridge, address, rules, ip_forward, and the rule for taps
- * without a bridge is made again. */
-void networks_mend(struct networks *ns);
+ * without a bridge is made again. What cannot be is told in problems, or NULL. */
+void networks_mend(struct networks *ns, struct conf_problems *p);
 
 /* Files of ours below RUN or STATE were deleted or damaged while we run: they are written again, and a
  * dnsmasq that does not see them is started again. */
@@ -90,6 +90,9 @@ int networks_join(
 	struct networks *ns, const struct network_nic *nic, const struct tap *tap, struct err *e);
 /* After adoption: the NIC is in use though we did not join it now; joins it if it fell off. */
 void networks_rejoin(struct networks *ns, const struct network_nic *nic, struct tap *tap);
+/* The name of a tap as it is now: others may have renamed it. NULL: it is gone, perhaps into another
+ * network namespace. */
+const char *networks_tap_name(struct networks *ns, const struct tap *tap, char name[IFNAMSIZ]);
 /* The NIC is gone: its host line goes, and the tap, in case QEMU left it. */
 void networks_leave(struct networks *ns, const char *vm, const char *nic, const struct tap *tap);
 /* After all VMs were adopted: taps that nobody holds any more go, the rule for taps is as it should be. */

@@ -146,11 +146,22 @@ void networks_reload(struct networks *ns, struct conf_problems *p)
 	drop_gone(ns);
 }
 
-void networks_mend(struct networks *ns)
+void networks_mend(struct networks *ns, struct conf_problems *p)
 {
+	char trouble[256];
+
 	networks_write_again(ns);
-	for (struct network *n = ns->list; n; n = n->next)
+	for (struct network *n = ns->list; n; n = n->next) {
 		network_mend(n, true);
+		if (n->state != NETWORK_UP)
+			continue;
+		network_join_all(n);
+		network_tap_trouble(n, trouble, sizeof trouble);
+		if (trouble[0] && p) {
+			p->count++;
+			buf_printf(&p->text, "network %s: %s\n", n->name, trouble);
+		}
+	}
 	door_mend(ns);
 }
 
@@ -263,6 +274,18 @@ static struct network *wanted(struct networks *ns, const char *network, struct e
 	return n;
 }
 
+/* Its file says something else by now. */
+static bool is_outdated(const struct network *n)
+{
+	const struct net_choice *c = &n->plan.choice;
+
+	if (n->broken)
+		return false;
+	return (n->raised_stamp && n->raised_stamp != n->stamp) ||
+	       (n->conf.subnet.set && (n->conf.subnet.address != c->address || n->conf.subnet.prefix != c->prefix)) ||
+	       (n->conf.bridge && !streq(n->conf.bridge, c->bridge));
+}
+
 struct network_wait *networks_need(
 	struct networks *ns, const char *network, network_done_fn *done, void *data)
 {
@@ -277,6 +300,8 @@ struct network_wait *networks_need(
 	w = wait_new(ns, n ? &n->waits : &ns->door.waits, true, done, data);
 	if (n && n->state == NETWORK_DOWN)
 		network_raise(n);
+	else if (n && n->state == NETWORK_UP && !network_attached(n) && is_outdated(n))
+		network_lower(n); /* and raised again, because it is waited for */
 	else if (n && n->state != NETWORK_UP)
 		return w;
 	else if (ns->door.state == DOOR_SHUT)

@@ -324,6 +324,39 @@ void network_taps_down(struct network *n)
 	}
 }
 
+const char *networks_tap_name(struct networks *ns, const struct tap *tap, char name[IFNAMSIZ])
+{
+	struct rtnl *rtnl = tap->index ? networks_rtnl(ns, NULL) : NULL;
+	struct net_link l;
+
+	if (!rtnl || rtnl_link_at(rtnl, tap->index, &l, NULL) < 0)
+		return tap->name[0] ? memcpy(name, tap->name, IFNAMSIZ) : NULL;
+	return l.index ? memcpy(name, l.name, IFNAMSIZ) : NULL;
+}
+
+/* One look at all links, however many NICs there are. */
+void network_tap_trouble(const struct network *n, char *out, size_t len)
+{
+	struct rtnl *rtnl = network_attached(n) ? networks_rtnl(n->ns, NULL) : NULL;
+	struct net_facts facts = NET_FACTS_INIT;
+	const bool known = rtnl && rtnl_facts(rtnl, &facts, NULL) == 0;
+
+	out[0] = '\0';
+	for (const struct claim *c = n->ns->claims; known && c && !out[0]; c = c->next) {
+		const struct net_link *l = net_facts_index(&facts, c->tap.index);
+
+		if (c->on != n || !c->attached || !c->tap.index)
+			continue;
+		if (!l)
+			snprintf(out, len, "the tap of NIC '%.63s' of VM '%.63s' is gone from this host's network", c->nic,
+				c->vm);
+		else if (l->master != n->bridge_index)
+			snprintf(out, len, "the tap of NIC '%.63s' of VM '%.63s' is not on its bridge: vmkeep reload",
+				c->nic, c->vm);
+	}
+	net_facts_release(&facts);
+}
+
 static void remove_tap(struct networks *ns, const char *vm, const char *nic, const struct tap *tap)
 {
 	_cleanup_(free_ptr) char *alias = nic_alias(vm, nic);

@@ -30,6 +30,7 @@ struct network {
 	char *leases_problem;	  /* why it is RUN's, or NULL */
 	struct conf_network conf; /* fully defaulted, also when it never parsed */
 	uint64_t stamp;		  /* of the file */
+	uint64_t raised_stamp;	  /* of the file that it was raised by, 0: not known */
 	bool has_file, parsed;
 	char *broken; /* the problems of a file that never parsed, or NULL */
 	enum network_state state;
@@ -200,6 +201,8 @@ bool network_pool(
 	const struct network *n, uint32_t *host, unsigned *prefix, uint32_t *first, uint32_t *last);
 
 /* nic.c */
+/* What is wrong with the taps on it, in the words of health; "": nothing. */
+void network_tap_trouble(const struct network *n, char *out, size_t len);
 int host_lines_prepare(struct network *n, struct err *e); /* directory and all lines, anew */
 /* Where they stand, with nothing removed. *anew: they were not there, so no dnsmasq looks at them. */
 int host_dirs_make(const struct network *n, bool *anew, struct err *e);

@@ -89,9 +89,16 @@ static int plan(struct network *n, struct err *e)
 	if (n->plan.note[0])
 		log_warning(NULL, "network %s: %s", n->name, n->plan.note);
 	n->choice = n->plan.choice;
-	if (another_uid || !net_choice_equal(&before, &n->choice))
-		r = choice_save(n, e);
-	return r;
+	if (another_uid || !net_choice_equal(&before, &n->choice)) {
+		struct err mine = ERR_INIT;
+
+		/* no reason to keep guests from it; leases have the same trouble, which health tells */
+		if (choice_save(n, &mine) < 0)
+			log_error(NULL, "network %s: what was chosen for it is not remembered: %s", n->name,
+				mine.text);
+	}
+	n->raised_stamp = n->stamp;
+	return 0;
 }
 
 static int make(struct network *n, struct err *e)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/network/private.h"
 
+enum { TROUBLE_MAX = 256 };
+
 static const char *const state_names[] = {
 	[NETWORK_DOWN] = "down",
 	[NETWORK_RAISING] = "starting",
@@ -49,7 +51,7 @@ static json_t *bridge_json(const struct network *n)
 }
 
 /* Anything that keeps the network from doing its work. */
-static const char *health(const struct network *n)
+static const char *health(const struct network *n, char trouble[TROUBLE_MAX])
 {
 	if (n->broken)
 		return "its file has problems";
@@ -63,6 +65,9 @@ static const char *health(const struct network *n)
 		return "no DNS: port 53 is taken";
 	if (n->plan.step[NET_STEP_DNSMASQ] && !streq(dnsmasq_health(&n->dnsmasq), "ok"))
 		return dnsmasq_health(&n->dnsmasq);
+	network_tap_trouble(n, trouble, TROUBLE_MAX);
+	if (trouble[0])
+		return trouble;
 	return n->leases_problem ? n->leases_problem : "ok";
 }
 
@@ -74,21 +79,24 @@ static json_t *pid_json(const struct network *n)
 json_t *networks_list(struct networks *ns)
 {
 	json_t *rows = json_array();
+	char trouble[TROUBLE_MAX];
 
 	for (const struct network *n = ns->list; n; n = n->next)
 		json_array_append_new(
 			rows, json_pack("[s, s, s, o, o, I, o, s]", n->name, state_names[n->state],
 				      mode_names[n->conf.mode], bridge_json(n), subnet_json(n),
-				      (json_int_t)network_attached(n), pid_json(n), health(n)));
+				      (json_int_t)network_attached(n), pid_json(n), health(n, trouble)));
 	return json_pack("{s:[s, s, s, s, s, s, s, s], s:o}", "columns", "name", "state", "mode",
 		"bridge", "subnet", "nics", "dnsmasq", "health", "rows", rows);
 }
 
 static json_t *nic_json(const struct claim *c, const struct network *n)
 {
+	char tap[IFNAMSIZ];
+
 	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:b, s:b}", "vm", c->vm, "nic", c->nic,
 		"name", c->hostname, "mac", mac_json(c->mac), "address", ip_json(c->address, 0),
-		"tap", text_json(c->tap.name), "attached", c->attached, "seen",
+		"tap", text_json(networks_tap_name(n->ns, &c->tap, tap)), "attached", c->attached, "seen",
 		claim_seen(c, leases_by_mac(n, c->mac)));
 }
 
@@ -120,6 +128,7 @@ json_t *networks_show(struct networks *ns, const char *network, struct err *e)
 	const struct network *n = networks_find(ns, network);
 	uint32_t host = 0, first, last;
 	json_t *o, *nics = json_array();
+	char trouble[TROUBLE_MAX];
 	unsigned prefix = 0;
 
 	if (!n) {
@@ -132,7 +141,7 @@ json_t *networks_show(struct networks *ns, const char *network, struct err *e)
 			json_array_append_new(nics, nic_json(c, n));
 	network_pool(n, &host, &prefix, &first, &last);
 	o = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "name", n->name, "state",
-		state_names[n->state], "health", health(n), "mode", mode_names[n->conf.mode],
+		state_names[n->state], "health", health(n, trouble), "mode", mode_names[n->conf.mode],
 		"bridge", bridge_json(n), "address", ip_json(host, prefix), "subnet",
 		subnet_json(n), "dhcp", dhcp_json(n), "dns", dns_json(n));
 	json_object_set_new(o, "file", text_json(n->conf.place.file));

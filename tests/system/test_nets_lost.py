@@ -16,7 +16,6 @@ FILES = """run/networks/door run/networks/default.json run/networks/default.d/dn
     run/networks/default.d/dnsmasq.conf run/networks/default.d/resolv.conf run/networks/default.d/hosts/a:lan
     state/networks/default.json state/networks/default.leases""".split()
 FOLDERS = ["run/networks", "run/networks/default.d", "run/networks/default.d/hosts", "state/networks"]
-TABLE = "vmkeep_default"
 
 
 def dnsmasqs(world):
@@ -72,8 +71,9 @@ def hurt(world, what, damage=None):
     path = os.path.join(world.inner(world.base), what)
     if damage:
         DAMAGES[damage](path)
-    else:
-        shutil.rmtree(path)
+    else:  # at once, for the daemon makes it again
+        os.rename(path, world.inner(world.base) + "/lost")
+        shutil.rmtree(world.inner(world.base) + "/lost")
 
 
 @walk("file, damage", FILES, DAMAGES, some=4)
@@ -191,3 +191,141 @@ def test_a_forged_command_line(daemon, bridge):
     daemon.ok("net", "stop", "default")
     assert forged.process.poll() is None
     forged.end()
+
+
+@pytest.mark.parametrize("how", ["immutable", "read-only"])
+def test_leases_that_cannot_be_written(daemon, how):
+    """Of a disk in trouble: guests have their network, and it is said what does not last."""
+    daemon.ok("net", "start", "default")
+    daemon.ok("net", "stop", "default")
+    folder = daemon.state + "/networks"
+    if how == "immutable":
+        daemon.exec("mount", "--bind", folder + "/default.leases", folder + "/default.leases")
+        daemon.exec("mount", "-o", "remount,bind,ro", folder + "/default.leases")
+    else:
+        daemon.exec("mount", "--bind", folder, folder)
+        daemon.exec("mount", "-o", "remount,bind,ro", folder)
+    micro_with_nic(daemon, "a")
+    daemon.ok("start", "a")
+    before = look(daemon)
+    assert before["state"] == "up" and "leases are kept until the host boots" in before["health"]
+    daemon.kill_daemon()
+    daemon.start()
+    same(daemon, before)
+    daemon.exec("umount", "-l", folder + ("/default.leases" if how == "immutable" else ""))
+    daemon.kill_daemon()
+    daemon.start()
+    same(daemon, dict(before, health="ok"))
+    ends(daemon)
+
+
+def test_leases_of_another_subnet(daemon):
+    daemon.ok("net", "start", "default")
+    lines = "".join("%d 52:54:00:00:00:%02x %s x *\n" % (4102444800, n, ip)
+                    for n, ip in enumerate(("8.8.8.8", "192.168.122.77", "192.168.122.1")))
+    with open(daemon.inner(daemon.state) + "/networks/default.leases", "w", encoding="utf-8") as f:
+        f.write(lines)
+    daemon.eventually(lambda: [row["address"] for row in daemon.rows("net", "leases", "default")],
+                      lambda found: found == ["192.168.122.77"])
+
+
+def test_lost_leases_are_dnsmasqs(daemon):
+    """Who has an address keeps it: dnsmasq has the file still, and it is put back."""
+    up(daemon)
+    path = daemon.inner(daemon.state) + "/networks/default.leases"
+    line = "4102444800 52:54:00:00:00:05 192.168.122.77 x *\n"
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(line)
+    pid, = dnsmasqs(daemon)
+    os.unlink(path)
+    daemon.eventually(lambda: dnsmasqs(daemon), lambda found: len(found) == 1 and found != [pid])
+    daemon.eventually(lambda: os.path.exists(path) and vmk.read_text(path), lambda text: text and "192.168.122.77" in text)
+    ends(daemon)
+
+
+def test_tap_elsewhere(daemon):
+    """Renamed it is told by its name; off its bridge it comes back; in another namespace it is gone."""
+    up(daemon)
+    daemon.exec("ip", "link", "set", "vk0", "down")
+    daemon.exec("ip", "link", "set", "vk0", "name", "odd0")
+    assert daemon.info("a")["nics"][0]["interface"] == "odd0"
+    assert daemon.json("net", "show", "default")["nics"][0]["tap"] == "odd0"
+    daemon.exec("ip", "link", "set", "odd0", "nomaster")
+    assert "not on its bridge" in daemon.rows("net", "list")[0]["health"]
+    daemon.ok("reload")
+    assert link(daemon, "odd0")["master"] == "virbr0" and daemon.rows("net", "list")[0]["health"] == "ok"
+    daemon.exec("ip", "netns", "add", "away")
+    daemon.exec("ip", "link", "set", "odd0", "netns", "away")
+    assert "'a' is gone" in daemon.rows("net", "list")[0]["health"]
+    assert daemon.info("a")["nics"][0]["interface"] is None
+    assert "'a' is gone" in daemon.vmkeep("reload").out + daemon.vmkeep("reload").err
+    daemon.ok("kill", "a")
+    daemon.exec("ip", "netns", "del", "away")
+    daemon.mounts = daemon.mount_points()
+
+
+def test_a_changed_file_of_a_network_that_nobody_uses(daemon):
+    """A start that fails does not keep the next one from what is written by then."""
+    daemon.write("lab.network", "[Network]\nAddress=10.21.0.1/24\n")
+    micro_with_nic(daemon, "a", "Network=lab\nAddress=10.20.0.50\n")
+    said = daemon.fails(2, "start", "a")
+    assert "10.20.0.50" in said and said.count("nic '") == 1, said
+    daemon.write("lab.network", "[Network]\nAddress=10.20.0.1/24\n")
+    daemon.ok("start", "a")
+    assert daemon.rows("ip", "a")[0]["address"] == "10.20.0.50"
+    daemon.write("lab.network", "[Network]\nAddress=10.22.0.1/24\n")
+    daemon.ok("net", "start", "lab")
+    assert "10.20.0.0/24" in [row["subnet"] for row in daemon.rows("net", "list")], "a guest is on it"
+
+
+def second(world):
+    """Another daemon beside the first, with all directories of its own: (stream, run directory)."""
+    top = os.path.join(world.base, "second")
+    folders = {name: os.path.join(top, name) for name in ("config", "state", "run", "log")}
+    for folder in folders.values():
+        os.makedirs(folder, exist_ok=True)
+    other = world.stream_of(world.program("vmkeepd"), *(word for name, folder in folders.items()
+                                                        for word in ("--" + name, folder)))
+    world.eventually(lambda: world.vmkeep("--run", folders["run"], "list").code, lambda code: code == 0)
+    return other, folders["run"]
+
+
+def test_two_daemons_and_their_networks(daemon):
+    """Each finds its own again, whatever it lost, and none takes the other's."""
+    daemon.ok("net", "start", "default")
+    other, run = second(daemon)
+    daemon.ok("--run", run, "net", "start", "default")
+    daemon.others = 2  # with its dnsmasq
+    both = sorted(daemon.links()), tables(daemon), len(dnsmasqs(daemon))
+    assert {"virbr0", "virbr1"} <= daemon.links() and both[2] == 2
+
+    daemon.kill_daemon()
+    other.end()
+    shutil.rmtree(daemon.inner(daemon.run) + "/networks")
+    shutil.rmtree(daemon.inner(daemon.state) + "/networks")
+    shutil.rmtree(daemon.inner(run) + "/networks")
+    shutil.rmtree(daemon.inner(os.path.dirname(run)) + "/state/networks")
+    daemon.start()
+    other, run = second(daemon)
+    daemon.eventually(lambda: (sorted(daemon.links()), tables(daemon), len(dnsmasqs(daemon))), lambda now: now == both)
+    assert daemon.rows("net", "list")[0]["bridge"] == "virbr0"
+    assert daemon.rows("--run", run, "net", "list")[0]["bridge"] == "virbr1"
+    daemon.ok("net", "stop", "default")
+    assert "virbr1" in daemon.links() and "vmkeep_default_virbr1" in tables(daemon) and len(dnsmasqs(daemon)) == 1
+    daemon.ok("--run", run, "net", "stop", "default")
+    assert daemon.links() == {"lo"} and not tables(daemon)
+    other.end()
+    daemon.others = 0
+
+
+def test_a_full_pool_names_who_is_gone(daemon):
+    """An address is kept for a VM whose file is gone, until somebody says that it will not come back."""
+    daemon.write("lab.network", "[Network]\nAddress=10.20.0.1/30\n")
+    micro_with_nic(daemon, "s1", "Network=lab\n")
+    micro_with_nic(daemon, "s2", "Network=lab\n")
+    daemon.ok("start", "s1")
+    assert "forget" not in daemon.fails(11, "start", "s2"), "s1 is there"
+    daemon.ok("kill", "s1")
+    os.unlink(os.path.join(daemon.config, "s1.vm"))
+    result = daemon.vmkeep("start", "s2")
+    assert result.code == 11 and "vmkeep forget s1" in result.err, result

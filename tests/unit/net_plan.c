@@ -202,6 +202,43 @@ static void test_reserved(void **state)
 	net_facts_release(&f);
 }
 
+/* Two daemons on one host: each knows its own bridges, and no record is needed to name the table. */
+static void test_owners(void **state)
+{
+	struct conf_network c = conf_of("default", NULL, NULL);
+	struct net_facts f = NET_FACTS_INIT;
+	char name[64], alias[NET_ALIAS_MAX];
+	struct net_plan p, again;
+
+	(void)state;
+	net_alias(alias, "lab", "");
+	assert_string_equal(alias, "vmkeep:network:lab");
+	assert_true(net_alias_network(alias, NULL, name, sizeof name));
+	assert_string_equal(name, "lab");
+	assert_false(net_alias_network(alias, "12345678", name, sizeof name));
+	net_alias(alias, "lab", "12345678");
+	assert_true(net_alias_network(alias, "12345678", name, sizeof name));
+	assert_string_equal(name, "lab");
+	assert_false(net_alias_network(alias, "", name, sizeof name));
+	assert_false(net_alias_network(alias, "12345679", name, sizeof name));
+	assert_false(net_alias_network("vmkeep:a:lan", "", name, sizeof name));
+
+	facts_of(&f, &ours_stands);
+	f.owner = "12345678";
+	assert_int_equal(net_plan(&p, &c, &chosen, &f, NULL), 0);
+	assert_string_equal(p.choice.bridge, "virbr1"); /* the same MAC, but not our alias */
+	assert_string_equal(p.table, "vmkeep_default_virbr1");
+	net_plan_again(&again, &c, &p.choice, &f);
+	assert_string_equal(again.table, p.table);
+	assert_string_equal(again.alias, p.alias);
+	f.owner = "";
+	net_plan_again(&again, &c, &chosen, &f);
+	assert_string_equal(again.table, "vmkeep_default");
+	assert_false(again.step[NET_STEP_FORWARD]);
+	assert_true(again.step[NET_STEP_BRIDGE] && again.step[NET_STEP_RULES] && again.step[NET_STEP_DNSMASQ]);
+	net_facts_release(&f);
+}
+
 static void test_steps(void **state)
 {
 	struct conf_network c = conf_of("default", NULL, NULL);
@@ -248,6 +285,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cases),
 		cmocka_unit_test(test_reserved),
+		cmocka_unit_test(test_owners),
 		cmocka_unit_test(test_steps),
 		cmocka_unit_test(test_texts),
 	};

@@ -21,7 +21,7 @@ static void test_life(void **state)
 	assert_int_equal(sh("ip -d link show virbr0 | grep -q 'alias vmkeep:network:default'"), 0);
 	assert_int_equal(sh("ip -4 addr show virbr0 | grep -q 192.168.122.1/24"), 0);
 	assert_int_equal(sh("test -z \"$(ip -6 addr show virbr0)\""), 0);
-	assert_int_equal(sh("nft list table inet vmkeep_default >/dev/null"), 0);
+	assert_int_equal(sh("nft list table inet vmkeep_default_virbr0 >/dev/null"), 0);
 	pid = net("default")->dnsmasq.pid;
 
 	before = milliseconds();
@@ -141,7 +141,7 @@ static void test_adoption(void **state)
 		       net("default")->dnsmasq.state == DNSMASQ_UP && !net("default")->nft;
 	}
 	assert_true(back);
-	assert_int_equal(sh("nft list table inet vmkeep_default >/dev/null"), 0);
+	assert_int_equal(sh("nft list table inet vmkeep_default_virbr0 >/dev/null"), 0);
 	assert_int_equal(kill(pid, 0), -1);
 	assert_true(guest_dhcp(&a.guest, NULL));
 	assert_int_equal(a.guest.address, nic.address);
