@@ -365,8 +365,10 @@ static void complete(struct parse *p, struct conf_vm *c)
 
 		if (d->cdrom)
 			d->read_only = true;
-		else if (!d->path && d->size)
+		else if (!d->path && d->size) {
 			d->path = arena_printf(&c->arena, "%s-%s.qcow2", c->name, d->id);
+			d->unnamed = true;
+		}
 	}
 	if (!c->nics && c->networks == CONF_NETWORKS_DEFAULT)
 		add_element(p, conf_section_find(p->schema, "NIC"), "lan", &nobody);

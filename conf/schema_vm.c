@@ -78,7 +78,8 @@ static const struct conf_key vm_keys[] = {
 		  "auto takes kvm where it works, else tcg, and list says so." },
 	{ .name = "UUID",        STRING(WORD, conf_vm, uuid), .own = true, .check = conf_word_uuid,
 	  .what = "a UUID such as 7f1d1d4e-7c3b-4a69-9f0e-0d8f1a2b3c4d",
-	  .help = "The machine's UUID. Default: chosen once and kept." },
+	  .help = "Which VM this is, under whatever file name: see IDENTITY. Default: chosen once and "
+		  "kept." },
 	{ .name = "Owner",       LIST(WORD, conf_vm, owner), .apply = CONF_APPLY_LIVE,
 	  .check = conf_word_owner, .what = "a user name or @group",
 	  .help = "Users, and groups with @ in front, who may use this VM without being "

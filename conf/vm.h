@@ -94,6 +94,7 @@ struct conf_disk { /* [Disk ID] and [CDROM ID] */
 	/* as written, specifiers expanded; relative: in the image directory; NULL: empty CD */
 	const char *path;
 	struct conf_list base; /* the backing chain, spelled out from the top */
+	bool unnamed; /* nobody wrote Path=: the path is NAME-ID.qcow2 */
 	uint64_t size;	       /* bytes, 0: do not create */
 	enum conf_format format;
 	enum conf_bus bus;

@@ -196,8 +196,9 @@ int image_create(struct jail *j, struct jail_file *f, struct err *e)
 	dir = path_parent(j, f, &name);
 	if (dir < 0)
 		return path_blame(j, f, errno, e);
-	if (j->check)
-		return 0;
+	r = mark_new(j, f, e);
+	if (r < 0 || j->check)
+		return r;
 	if (!j->may_create)
 		return image_uncreated(j, f, e);
 	/* short, because the name itself may have all of the 255 bytes */

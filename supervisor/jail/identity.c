@@ -95,6 +95,7 @@ int identity_keep(struct jail *j, struct err *e)
 	mark_seen(j, now);
 	if (!j->identity.changed && json_array_size(made) == 0) {
 		json_decref(made);
+		marks_set(j);
 		return 0;
 	}
 	r = write_out(&j->identity, e);
@@ -102,5 +103,6 @@ int identity_keep(struct jail *j, struct err *e)
 		json_decref(made);
 		return err_wrap(e, r, "%s", j->identity.dir);
 	}
+	marks_set(j);
 	return answer(j->sock, json_pack("{s:{s:o, s:I}}", "kept", "disks", made, "seen", now));
 }

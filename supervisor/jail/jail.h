@@ -74,8 +74,9 @@ enum { JAIL_GROUP_DIRS_MAX = 8 };
 
 struct jail_identity { /* NULL: none to keep */
 	const char *dir;
-	bool changed;
+	bool changed, fresh;
 	void *document; /* JSON, part of the plan */
+	void *vanished, *former; /* likewise: lists of names, or NULL */
 };
 
 struct jail_group { /* the control group; limits of 0 are none */
@@ -206,6 +207,11 @@ uint64_t image_size(const struct jail_file *f);
 
 /* identity.c */
 int identity_keep(struct jail *j, struct err *e);
+
+/* mark.c */
+int mark_check(struct jail *j, struct jail_file *f, struct err *e); /* is it a disk of a VM whose state is lost? */
+int mark_new(const struct jail *j, const struct jail_file *f, struct err *e); /* is another meant than a new one? */
+void marks_set(const struct jail *j);
 
 /* main.c: one line to the daemon */
 int answer(int sock, void *json /* stolen */);

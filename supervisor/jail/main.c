@@ -32,6 +32,7 @@ static const struct step {
 	{ "session",         session_reset,    NULL,          true },
 	{ "control group",   group_join,       NULL,          false },
 	{ "files",           NULL,             file_open,     true },
+	{ "marks",           NULL,             mark_check,    true },
 	{ "device nodes",    nodes_find,       NULL,          true },
 	{ "paths",           paths_open,       NULL,          false },
 	{ "new images",      NULL,             image_create,  true },
@@ -124,7 +125,8 @@ static void check_file(struct jail *j, struct jail_file *f)
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
 		if (!steps[i].check || !steps[i].file)
 			continue;
-		if (f->fd < 0 && steps[i].file != file_open && steps[i].file != image_create)
+		if (f->fd < 0 && steps[i].file != file_open && steps[i].file != mark_check &&
+			steps[i].file != image_create)
 			return;
 		if (steps[i].file(j, f, &e) < 0) {
 			tell_problem(j, "error", steps[i].name, f->id, &e);

@@ -206,17 +206,20 @@ static int parse_paths(struct jail *j, json_t *list, struct err *e)
 
 static int parse_identity(struct jail *j, json_t *o, struct err *e)
 {
-	int changed = 0;
-	json_t *document;
+	int changed = 0, fresh = 0;
+	json_t *document, *vanished = NULL, *former = NULL;
 	json_error_t je;
 
 	if (!o)
 		return 0;
-	if (json_unpack_ex(o, &je, 0, "{s:s, s:b, s:o !}", "dir", &j->identity.dir, "changed", &changed, "document",
-		    &document) < 0)
+	if (json_unpack_ex(o, &je, 0, "{s:s, s:b, s:o, s?b, s?o, s?o !}", "dir", &j->identity.dir, "changed", &changed,
+		    "document", &document, "fresh", &fresh, "vanished", &vanished, "former", &former) < 0)
 		return err_set(e, ERR_USAGE, "plan: identity: %s", je.text);
 	j->identity.changed = changed;
+	j->identity.fresh = fresh;
 	j->identity.document = document;
+	j->identity.vanished = vanished;
+	j->identity.former = former;
 	return parse_path(j->identity.dir, "identity", e);
 }
 

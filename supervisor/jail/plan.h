@@ -46,7 +46,11 @@
  *           nothing is told of them),
  *   identity: {dir: where identity.json stands, changed: bool, document: what it is to hold}: written
  *           when it has changed, or an image was made or first seen on this day, which the document's
- *           disks and images then tell,
+ *           disks and images then tell; images that are written are marked with its uuid,
+ *           fresh: bool (this VM never ran, as far as is known, and no UUID= says who it is: a disk that
+ *           is marked as that of an unknown VM is refused),
+ *           vanished: [names of VMs whose file is gone], former: [names that this VM had]: a disk of theirs
+ *           that is there is not passed over for a new one under this VM's name,
  *   group: {unit: "vmkeep-web1.scope" or "" without systemd, dirs: [directories to make and enter where
  *           systemd cannot be reached], cpu_quota: percent, cpu_weight, io_weight, tasks_max,
  *           memory_max: bytes; 0 is no limit},

@@ -13,6 +13,7 @@
 #include "supervisor/vm/display.h"
 #include "supervisor/vm/duplicates.h"
 #include "supervisor/vm/launch.h"
+#include "supervisor/vm/renamed.h"
 #include "supervisor/vm/spawn.h"
 
 struct vm_check {
@@ -140,10 +141,21 @@ static void check_nic(const struct vm_check *c, const struct conf_nic *n)
 	}
 }
 
+static void check_identity(const struct vm_check *c, const struct vm *vm)
+{
+	struct err e = ERR_INIT;
+
+	if (vm_identity_check(vm, &vm->conf, &e) < 0)
+		add_error(c, vm, vm->conf.uuid ? "UUID" : NULL, &e);
+	else if (vm_is_forgotten(vm, &vm->conf))
+		check_row(c->rows, &vm->conf.place, NULL, "warning", VM_FORGOTTEN, VM_FORGOTTEN_HINT);
+}
+
 static void check_now(const struct vm_check *c, const struct vm *vm)
 {
 	struct err e = ERR_INIT;
 
+	check_identity(c, vm);
 	for (size_t i = 0; i < vm->conf.nics; i++)
 		check_nic(c, &vm->conf.nic[i]);
 	if (vm_state_has_process(vm->state))
@@ -209,10 +221,11 @@ static char *make_plan(const struct vm_check *c, struct vm *vm, struct err *e)
 		ctx.firmware = firmware;
 		ctx.nvram = arena_printf(&a, "%s/vms/%s/nvram.qcow2", d->dirs.state, vm->name);
 	}
-	plan = json_pack("{s:i, s:s, s:i, s:[s], s:s, s:s, s:b, s:b, s:b, s:o}", "version",
+	plan = json_pack("{s:i, s:s, s:i, s:[s], s:s, s:s, s:b, s:b, s:b, s:o, s:o}", "version",
 		PLAN_VERSION, "name", vm->name, "uid", (int)vm->identity.uid, "argv",
 		"/usr/bin/qemu-system-x86_64", "root", "/run", "image_dir", d->image_dir,
 		"check", 1, "running", vm_state_has_process(vm->state), "may_create", !vm->conf.enable,
+		"identity", vm_identity_plan(vm, &vm->conf),
 		"files", vm_plan_files(vm, &vm->conf, &ctx, &a));
 	text = json_dumps(plan, JSON_COMPACT);
 	if (text)

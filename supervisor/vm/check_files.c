@@ -6,6 +6,7 @@
 #include "conf/load.h"
 #include "supervisor/vm/boot.h"
 #include "supervisor/vm/check.h"
+#include "supervisor/vm/renamed.h"
 
 struct vm *check_vm(struct daemon *d, const char *name, struct conf_problems *p)
 {
@@ -27,6 +28,7 @@ struct vm *check_vm(struct daemon *d, const char *name, struct conf_problems *p)
 	conf_load_daemon(&defaults, d->dirs.config, &ignored);
 	there = conf_load_vm(&vm->conf, d->dirs.config, name, &ctx, &own);
 	vm->have_conf = there && !own.count;
+	vm_keep_disk_names(vm, &vm->conf);
 	p->count += own.count;
 	if (own.count)
 		buf_adds(&p->text, own.text.data);

@@ -2,16 +2,18 @@
 #include "supervisor/vm/duplicates.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <limits.h>
 
 #include "base/mem.h"
 #include "supervisor/vm/device.h"
 
-enum kind { IMAGE, MAC, ADDRESS, PORT, KINDS };
+enum kind { UUID, IMAGE, MAC, ADDRESS, PORT, KINDS };
 
 static const struct {
 	const char *key, *hint;
 } kinds[] = {
+	[UUID] = { "UUID", "take UUID= out of the copy; where a VM was renamed, remove the old file" },
 	[IMAGE] = { "Path", "give each VM an image of its own, or write ReadOnly=yes in both" },
 	[MAC] = { "MACAddress", "without MACAddress= each NIC has one of its own" },
 	[ADDRESS] = { "Address", "without Address= each NIC has one of its own" },
@@ -42,6 +44,16 @@ static void add(struct claims *all, struct claim c)
 		all->claim = xrealloc(all->claim, all->room, sizeof *all->claim);
 	}
 	all->claim[all->n++] = c;
+}
+
+static void add_uuid(struct claims *all, size_t index, const struct conf_vm *c, const struct identity *id)
+{
+	char *uuid = arena_strdup(&all->arena, c->uuid ? c->uuid : id->uuid);
+
+	for (char *s = uuid; *s; s++)
+		*s = (char)tolower((unsigned char)*s);
+	if (*uuid)
+		add(all, (struct claim){ UUID, uuid, !c->uuid, index, &c->place, "UUID", NULL });
 }
 
 static void add_disk(
@@ -172,6 +184,7 @@ void duplicates_find(const struct duplicates_vm *vm, size_t n, const char *image
 	for (size_t i = 0; i < n; i++) {
 		const struct conf_vm *c = vm[i].conf;
 
+		add_uuid(&all, i, c, vm[i].identity);
 		for (size_t k = 0; k < c->disks; k++)
 			add_disk(&all, i, &c->disk[k], image_dir);
 		for (size_t k = 0; k < c->nics; k++)

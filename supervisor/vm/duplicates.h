@@ -2,7 +2,7 @@
 /*
  * supervisor/vm/duplicates.h - what two VM files claim both, though only one VM can have it
  *
- * Disk images that one of them writes, MAC addresses, IP addresses, VNC ports. By name: nothing is
+ * UUIDs, disk images that one of them writes, MAC addresses, IP addresses, VNC ports. By name: nothing is
  * opened, so a link to an image is found at start only, by its lock. Pure.
  */
 #ifndef SUPERVISOR_VM_DUPLICATES_H

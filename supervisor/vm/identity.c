@@ -64,19 +64,26 @@ static void drop_slots(struct identity *id)
 	id->slots = 0;
 }
 
-void identity_release(struct identity *id)
+static void drop_nics(struct identity *id)
 {
 	for (size_t i = 0; i < id->nics; i++) {
 		free(id->nic[i].id);
 		free(id->nic[i].network);
 	}
+	free(id->nic);
+	id->nic = NULL;
+	id->nics = 0;
+}
+
+void identity_release(struct identity *id)
+{
 	for (size_t i = 0; i < id->disks; i++) {
 		free(id->disk[i].id);
 		free(id->disk[i].path);
 	}
 	drop_slots(id);
 	identity_images_release(id);
-	free(id->nic);
+	drop_nics(id);
 	free(id->disk);
 	free(id->machine);
 	free(id->machine_wish);
@@ -255,12 +262,12 @@ static int set_aside(int dirfd, const char *why, struct err *e)
 	snprintf(aside, sizeof aside, "%s.damaged-%" PRId64, file_name, (int64_t)time(NULL));
 	if (renameat(dirfd, file_name, dirfd, aside) < 0)
 		return err_errno(e, "set damaged '%s' aside", file_name);
-	log_error(NULL, "%s is damaged (%s): kept as '%s', a new identity is made", file_name, why,
+	log_error(NULL, "%s is damaged (%s): kept as '%s'", file_name, why,
 		aside);
 	return 0;
 }
 
-int identity_load(struct identity *id, int dirfd, struct err *e)
+static int load(struct identity *id, int dirfd, struct err *e)
 {
 	struct buf text = BUF_MAX(IDENTITY_FILE_MAX);
 	json_error_t why = { .text = "unexpected content" };
@@ -291,6 +298,15 @@ int identity_load(struct identity *id, int dirfd, struct err *e)
 			"'%s' has version %" JSON_INTEGER_FORMAT ", this vmkeep knows %d",
 			file_name, version, IDENTITY_VERSION);
 	return set_aside(dirfd, why.text, e);
+}
+
+int identity_load(struct identity *id, int dirfd, struct err *e)
+{
+	int r = load(id, dirfd, e);
+
+	if (r == 0 && !id->kept)
+		identity_look_damaged(id, dirfd);
+	return r;
 }
 
 /* What is missing */
@@ -401,7 +417,8 @@ int identity_complete(struct identity *id, const struct conf_vm *c, const char *
 
 	if (c->uuid && strlen(c->uuid) != sizeof id->uuid - 1)
 		return err_set(e, ERR_INVALID_CONFIG, "'%s' is not a UUID", c->uuid);
-	if (c->uuid && !streq(id->uuid, c->uuid)) {
+	if (c->uuid && !id->kept && !streq(id->uuid, c->uuid)) {
+		drop_nics(id); /* of a draft: their MACs were made from another UUID */
 		memcpy(id->uuid, c->uuid, sizeof id->uuid);
 		id->dirty = true;
 	}

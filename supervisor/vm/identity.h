@@ -62,6 +62,8 @@ struct identity {
 	size_t slots;
 	bool dirty; /* differs from what is safely on disk */
 	bool kept;  /* a guest ran with it, or was about to: it is on disk, and no draft */
+	char damaged[64];	/* where it is not kept: the file that was set aside; "": there is none */
+	char damaged_uuid[37];	/* what can still be read there, or "" */
 };
 
 #define IDENTITY_INIT \
@@ -70,7 +72,8 @@ struct identity {
 	}
 
 /* 0 also when there is none yet (uuid is then empty). A damaged file is set aside as
- * identity.json.damaged-TIME and named in the log; one of a newer version is an error. */
+ * identity.json.damaged-TIME, named in the log and found again by later loads, as long as no other is
+ * kept; one of a newer version is an error. */
 int identity_load(struct identity *id, int dirfd, struct err *e);
 /* What the file holds; NULL where a name or path is not UTF-8. */
 json_t *identity_json(const struct identity *id);
@@ -103,6 +106,8 @@ unsigned identity_slot(struct identity *id, const char *device, unsigned first, 
 /* NULL when there is none; valid until identity_complete(). */
 struct identity_nic *identity_nic(const struct identity *id, const char *nic);
 struct identity_disk *identity_disk(const struct identity *id, const char *disk);
+
+void identity_look_damaged(struct identity *id, int dirfd); /* identity_load()'s, in identity_damaged.c */
 
 /* --- identity_image.c --- */
 /* "2026-11-23", when vmkeep made it; "": it did not. Returns day. */

@@ -10,6 +10,7 @@
 #include "supervisor/jail/plan.h"
 #include "supervisor/vm/inside.h"
 #include "supervisor/vm/launch.h"
+#include "supervisor/vm/renamed.h"
 #include "supervisor/vm/spawn.h"
 
 enum { FILES_MAX = 512, OOM_SCORE_ADJ = 500 };
@@ -107,10 +108,7 @@ int vm_plan(struct vm *vm, const int *number, size_t n, struct buf *out, struct 
 		if (modules)
 			json_object_set_new(plan, "modules", json_string(modules));
 		json_object_set_new(plan, "paths", inside_paths(vm));
-		json_object_set_new(plan, "identity",
-			json_pack("{s:o, s:b, s:o}", "dir",
-				json_string(arena_printf(&a, "%s/vms/%s", vm->daemon->dirs.state, vm->name)), "changed",
-				vm->identity.dirty, "document", identity_json(&vm->identity)));
+		json_object_set_new(plan, "identity", vm_identity_plan(vm, &vm->running));
 		json_object_set_new(plan, "group", cgroups_plan(vm->daemon->cgroups, vm->name, &vm->running));
 		text = json_dumps(plan, JSON_COMPACT);
 		if (!text)

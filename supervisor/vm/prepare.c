@@ -18,6 +18,7 @@
 #include "supervisor/host/probe.h"
 #include "supervisor/host/uids.h"
 #include "supervisor/vm/launch.h"
+#include "supervisor/vm/renamed.h"
 #include "supervisor/vm/vms.h"
 
 struct vm_prepare {
@@ -259,7 +260,7 @@ static void complete_identity(struct loop_task *t)
 	struct vm *vm = p->vm;
 	struct err e = ERR_INIT;
 
-	if (vm_complete_identity(vm, &vm->running, &e) < 0) {
+	if (vm_identity_check(vm, &vm->conf, &e) < 0 || vm_complete_identity(vm, &vm->running, &e) < 0) {
 		fail(vm, VM_END_START_FAILED, &e);
 		return;
 	}

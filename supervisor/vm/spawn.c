@@ -34,6 +34,7 @@
 #include "supervisor/vm/notify.h"
 #include "supervisor/vm/output.h"
 #include "supervisor/vm/record.h"
+#include "supervisor/vm/renamed.h"
 
 enum { PLAN_REPLY_MAX = 64 << 10 };
 
@@ -251,6 +252,8 @@ static void take_kept(struct vm_launch *l, const json_t *kept)
 			identity_saw(&vm->identity,
 				device_disk_path(&vm->running.disk[i], vm->daemon->image_dir, path),
 				json_integer_value(json_object_get(kept, "seen")));
+	if (vm_is_forgotten(vm, &vm->conf))
+		vm_note(vm, "new-identity", "%s", VM_FORGOTTEN);
 	vm->identity.kept = true;
 	l->unkept = false;
 }

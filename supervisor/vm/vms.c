@@ -11,6 +11,7 @@
 #include "supervisor/vm/health.h"
 #include "supervisor/vm/outdated.h"
 #include "supervisor/vm/boot.h"
+#include "supervisor/vm/renamed.h"
 
 static void changed(void *data)
 {
@@ -91,14 +92,31 @@ struct vm *vms_find(struct vms *vms, const char *name)
 	return found ? vms->vm[i] : NULL;
 }
 
+void vms_read_identity(struct vms *vms, struct vm *vm)
+{
+	struct err e = ERR_INIT;
+	char path[80];
+	int fd;
+
+	snprintf(path, sizeof path, "vms/%s", vm->name);
+	fd = openat(vms->daemon->dirs.state_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (identity_load(&vm->identity, fd, &e) < 0) {
+		log_error(vm->name, "%s", e.text);
+		vm->identity_problem = xstrdup(e.text);
+	}
+	close(fd);
+	/* its file was away, and meanwhile another one got its uid: it gets a new one at its start */
+	if (vm->identity.uid && vms_uid_taken(vms, vm->identity.uid, vm))
+		vm->identity.uid = 0;
+}
+
 struct vm *vms_add(struct vms *vms, const char *name)
 {
 	struct vm *vm = vm_new(vms->daemon, name);
-	struct err e = ERR_INIT;
 	bool found;
 	size_t i = place_of(vms, name, &found);
-	char path[80];
-	int fd;
 
 	if (vms->n == vms->room) {
 		vms->room = vms->room ? vms->room * 2 : 16;
@@ -106,18 +124,7 @@ struct vm *vms_add(struct vms *vms, const char *name)
 	}
 	memmove(vms->vm + i + 1, vms->vm + i, (vms->n++ - i) * sizeof(struct vm *));
 	vms->vm[i] = vm;
-	snprintf(path, sizeof path, "vms/%s", name);
-	fd = openat(vms->daemon->dirs.state_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd >= 0) {
-		if (identity_load(&vm->identity, fd, &e) < 0) {
-			log_error(name, "%s", e.text);
-			vm->identity_problem = xstrdup(e.text);
-		}
-		close(fd);
-	}
-	/* its file was away, and meanwhile another one got its uid: it gets a new one at its start */
-	if (vm->identity.uid && vms_uid_taken(vms, vm->identity.uid, vm))
-		vm->identity.uid = 0;
+	vms_read_identity(vms, vm);
 	daemon_event(vms->daemon, "VM_ADDED", json_pack("{s:s}", "name", name));
 	return vm;
 }
@@ -183,22 +190,29 @@ static void refresh(struct vms *vms, struct vm *vm, uint64_t stamp, struct conf_
 		conf_vm_release(&vm->conf);
 		vm->conf = fresh;
 		vm->have_conf = true;
+		vm_keep_disk_names(vm, &vm->conf);
 		claim_addresses(vm);
 	}
 	conf_problems_release(&own);
 }
 
+/* Editors, git and Ansible replace files: one may be gone for a moment, and that releases nothing. */
 static void gone_from_disk(struct vms *vms, struct vm *vm)
 {
-	if (vm_state_has_process(vm->state) || vm->state == VM_PREPARING) {
-		if (!vm->orphan)
-			log_warning(vm->name, "its file is gone; the guest goes on and can be stopped");
-		vm->orphan = true;
-		vm->have_conf = false;
-		vm->stamp = 0;
-	} else {
+	bool up = vm_state_has_process(vm->state) || vm->state == VM_PREPARING;
+
+	if (!up && vm->state != VM_BACKOFF && !vm->busy) {
 		vms_forget(vms, vm);
+		return;
 	}
+	if (!vm->orphan && up)
+		log_warning(vm->name, "its file is gone; the guest goes on and can be stopped");
+	vm->orphan = true;
+	vm->have_conf = false;
+	vm->stamp = 0;
+	/* the end of what it is busy with is no event of its own */
+	if (!up)
+		vms->changed = true;
 }
 
 struct found {
@@ -232,6 +246,8 @@ void vms_reload(struct vms *vms, struct conf_problems *p)
 			gone_from_disk(vms, vm);
 	}
 	conf_list_vms(vms->daemon->dirs.config, found_file, &f, p);
+	if (vms_follow_uuid(vms))
+		conf_list_vms(vms->daemon->dirs.config, found_file, &f, p);
 	boot_check(vms, p);
 	health_watch(vms->health);
 }
@@ -281,8 +297,9 @@ struct vm *vms_get(struct vms *vms, const char *name, struct err *e)
 	stamp = stamp_of(vms, name);
 	if (vm && !stamp)
 		gone_from_disk(vms, vm);
-	/* a new file may clash with another's name: only the whole directory tells */
-	if (!vm && stamp)
+	/* a new file may clash with another's name, or be another's that was renamed: only the whole
+	 * directory tells */
+	if (stamp && (!vm || (vms->changed && !vm->identity.kept)))
 		vms_reload(vms, &problems);
 	vm = vms_find(vms, name);
 	if (vm && stamp && stamp != vm->stamp)

@@ -47,6 +47,8 @@ bool vms_is_current(const struct vms *vms, const struct vm *vm);
 struct conf_list;
 bool vms_owned(struct vms *vms, const char *name,
 	bool (*is)(void *data, const struct conf_list *owner), void *data);
+/* From its state directory, which may be another one since. */
+void vms_read_identity(struct vms *vms, struct vm *vm);
 /* Empty, with the identity it had. */
 struct vm *vms_add(struct vms *vms, const char *name);
 

@@ -1,10 +1,19 @@
 # SPDX-License-Identifier: MIT
 """A disk is never replaced by an empty one: one that some start found is missed when it is gone, whoever made it, and
 Size= makes one only for a person who types start or reboot, and is told."""
+import json
 import os
 import re
+import shutil
+import signal
+import struct
+import subprocess
+
+import pytest
 
 import vmk
+from test_faults_host import preload
+from walk import walk
 
 GONE = r"disk 'root' (created|that was there) on \d{4}-\d\d-\d\d is missing: is .* mounted\?"
 YET = "disk 'root' does not exist yet: 'vmkeep start a' creates it"
@@ -132,3 +141,254 @@ def test_not_by_restart(daemon):
     daemon.start()
     assert daemon.info("a")["state"] == "backoff" and images(daemon) == ["a.qcow2"]
     assert "disk root created, 8M" in daemon.ok("start", "a")
+
+
+# A file with another name.
+
+
+UUID = "7f1d1d4e-7c3b-4a69-9f0e-0d8f1a2b3c4d"
+
+
+def wired(world, name, lines="", disk="Size=8M\n"):
+    world.write(name + ".vm", "[VM]\nMemory=16M\n%s[Disk root]\n%s" % (lines, disk))
+
+
+def rename(world, old, new):
+    os.rename(os.path.join(world.config, old + ".vm"), os.path.join(world.config, new + ".vm"))
+
+
+def who(world, name):
+    """What must not move."""
+    with open(os.path.join(world.state, "vms", name, "identity.json"), "rb") as f:
+        kept = json.load(f)
+    return kept["uuid"], kept["uid"], [(nic["mac"], nic["address"]) for nic in kept["nics"]]
+
+
+@pytest.mark.parametrize("disk", ["Size=8M\n", "Path=%n.qcow2\nSize=8M\n"])
+def test_renamed(daemon, disk):
+    """A renamed VM without UUID= gets no empty disk while its old one lies there, until a person says what is meant."""
+    wired(daemon, "web1", disk=disk)
+    daemon.ok("start", "web1")
+    there = images(daemon)
+    rename(daemon, "web1", "www1")
+    said = daemon.fails(3, "start", "www1")
+    assert "VM 'web1', whose file is gone" in said and daemon.rows("list")
+    daemon.ok("kill", "web1")
+    said = daemon.fails(3, "start", "www1")
+    for words in ("would be new and empty", "VM 'web1'", there[0], "web1.vm", "Path=" + there[0], "forget web1"):
+        assert words in said, said
+    assert "would be new and empty" in daemon.vmkeep("check", "www1").out
+    daemon.kill_daemon()
+    daemon.start()
+    daemon.fails(3, "start", "www1")
+    assert images(daemon) == there
+    rename(daemon, "www1", "web1")
+    assert daemon.ok("start", "web1") == "web1: running\n"
+    daemon.ok("kill", "web1")
+    rename(daemon, "web1", "www1")
+    wired(daemon, "www1", disk="Path=%s\nSize=8M\n" % there[0])
+    assert daemon.ok("start", "www1") == "www1: running\n"
+
+
+def test_others_are_not_in_the_way(daemon):
+    """What a vanished VM left keeps nobody from a disk of another name, nor from any once its own are gone."""
+    wired(daemon, "web1")
+    daemon.ok("start", "web1")
+    daemon.ok("kill", "web1")
+    os.unlink(daemon.config + "/web1.vm")
+    wired(daemon, "db", disk="Path=db.qcow2\nSize=8M\n")
+    assert "disk root created" in daemon.ok("start", "db")
+    wired(daemon, "web2")
+    daemon.fails(3, "start", "web2")
+    os.unlink(daemon.images + "/web1-root.qcow2")
+    assert "disk root created" in daemon.ok("start", "web2")
+
+
+def test_renamed_with_uuid(daemon):
+    """It is the same VM: its state, its disk, its address, its history and its log go with it."""
+    wired(daemon, "web1", "UUID=%s\n" % UUID)
+    daemon.ok("start", "web1")
+    was = who(daemon, "web1")
+    rename(daemon, "web1", "www1")
+    # as long as it runs, it is web1
+    said = daemon.fails(3, "start", "www1")
+    assert "VM 'web1', whose file is gone and which still runs" in said, said
+    daemon.ok("kill", "web1")
+    said = daemon.ok("start", "www1")
+    assert "goes on as what was VM 'web1'" in said and "created" not in said, said
+    assert who(daemon, "www1") == was and images(daemon) == ["web1-root.qcow2"]
+    assert os.listdir(daemon.state + "/vms") == ["www1"] and "www1" in os.listdir(daemon.log)
+    history = daemon.ok("history", "www1")
+    assert "renamed" in history and "killed" in history
+    assert list(daemon.states()) == ["www1"]
+    # there and back again, while no daemon looks
+    daemon.ok("kill", "www1")
+    daemon.kill_daemon()
+    rename(daemon, "www1", "web1")
+    daemon.start()
+    assert "created" not in daemon.ok("start", "web1") and who(daemon, "web1") == was
+
+
+def test_renamed_with_uuid_and_path(daemon):
+    """A name that Path= derives: the disk does not follow, and none is made in its place."""
+    wired(daemon, "web1", "UUID=%s\n" % UUID, "Path=%n.qcow2\nSize=8M\n")
+    daemon.ok("start", "web1")
+    daemon.ok("kill", "web1")
+    rename(daemon, "web1", "www1")
+    daemon.ok("list")
+    daemon.kill_daemon()
+    daemon.start()
+    said = daemon.fails(3, "start", "www1")
+    assert "web1.qcow2 is its disk from when the VM was called 'web1'" in said, said
+    os.rename(daemon.images + "/web1.qcow2", daemon.images + "/www1.qcow2")
+    assert "created" not in daemon.ok("start", "www1")
+
+
+def test_copied_with_uuid(daemon):
+    """The copy is refused as long as the original's file is there, which is named; and check names both."""
+    wired(daemon, "web1", "UUID=%s\n" % UUID)
+    daemon.ok("start", "web1")
+    wired(daemon, "web2", "UUID=%s\n" % UUID.upper())
+    said = daemon.fails(3, "start", "web2")
+    assert "is VM 'web1' already (%s/web1.vm)" % daemon.config in said, said
+    for name, other in (("web1", "web2"), ("web2", "web1")):
+        assert "UUID: UUID: VM '%s' has" % other in daemon.vmkeep("check", name).out
+    daemon.ok("kill", "web1")
+    assert daemon.ok("start", "web1") == "web1: running\n"
+    wired(daemon, "web2", "")
+    assert "created" in daemon.ok("start", "web2")
+    assert who(daemon, "web2")[0] != UUID
+    # the UUID of one that has another since its first start
+    daemon.ok("kill", "web2")
+    wired(daemon, "web2", "UUID=%s\n" % UUID)
+    said = daemon.fails(3, "start", "web2")
+    assert "is not this VM's, which is %s since its first start" % who(daemon, "web2")[0] in said
+    os.unlink(daemon.config + "/web1.vm")
+    daemon.fails(3, "start", "web2")
+    assert sorted(os.listdir(daemon.state + "/vms")) == ["web1", "web2"]
+
+
+@walk("step", range(1, 25), some=4)
+def test_death_while_state_moves(world, step):
+    """At whatever step the daemon dies: the state is whole, at one place or the other, and the next daemon is done."""
+    counter = os.path.join(world.base, "steps")
+    with open(counter, "wb") as f:
+        f.write(bytes(4))
+    wired(world, "web1", "UUID=%s\n" % UUID)
+    library = preload(world, vmk.read_text(os.path.join(os.path.dirname(__file__), "steps.c")))
+    world.start(env={"LD_PRELOAD": library, "STEPS": counter})
+    world.ok("start", "web1")
+    was = who(world, "web1")
+    world.ok("kill", "web1")
+    world.ok("list")
+    rename(world, "web1", "www1")
+    with open(counter, "r+b") as f:
+        f.write(struct.pack("i", step))
+    world.vmkeep("list")
+    with open(counter, "rb") as f:
+        ended = struct.unpack("i", f.read())[0] == 0
+    if ended:
+        assert world.daemon.wait(10 * vmk.SLOW) == -signal.SIGKILL
+        world.daemon = None
+    else:
+        world.kill_daemon()
+    assert len(os.listdir(world.state + "/vms")) == 1
+    world.start()
+    assert "created" not in world.ok("start", "www1")
+    assert who(world, "www1") == was and os.listdir(world.state + "/vms") == ["www1"]
+
+
+# State that is lost.
+
+
+def lose_all(world):
+    for name in os.listdir(world.state + "/vms"):
+        shutil.rmtree(os.path.join(world.state, "vms", name))
+
+
+def lose_one(world):
+    os.unlink(world.state + "/vms/a/identity.json")
+
+
+def garble(world):
+    with open(world.state + "/vms/a/identity.json", "r+b") as f:
+        f.truncate(120)
+
+
+@pytest.mark.parametrize("lose", [lose_all, lose_one, garble])
+def test_state_is_lost(world, lose):
+    """Nothing runs with a new identity unasked, not at boot either; the UUID that is told brings back who it was."""
+    wired(world, "a", "Enable=yes\n", "Path=a.qcow2\n")
+    world.image("a.qcow2")
+    world.start()
+    world.ok("start", "a")
+    was = who(world, "a")
+    world.ok("kill", "a")
+    world.stop_daemon()
+    lose(world)
+    os.unlink(world.inner(world.run + "/boot"))  # the host was booted anew
+    world.start()
+    reason = world.eventually(lambda: world.info("a")["reason"], lambda reason: reason and " lost" in reason)
+    said = world.fails(3, "start", "a")
+    assert "UUID=" + was[0] in said and "MAC addresses" in said, (reason, said)
+    assert " lost" in world.vmkeep("check", "a").out
+    assert not any("guest=a," in line for line in world.processes().values())
+    wired(world, "a", "Enable=yes\nUUID=%s\n" % was[0], "Path=a.qcow2\n")
+    assert world.ok("check", "a") == "no problems\n"
+    world.ok("start", "a")
+    uuid, _, nics = who(world, "a")
+    assert (uuid, [mac for mac, _ in nics]) == (was[0], [mac for mac, _ in was[2]])
+
+
+def test_state_is_lost_without_marks(daemon):
+    """A file system that keeps no attributes: the log is a sign, and what happens is said before and after."""
+    wired(daemon, "a", disk="Path=a.raw\n")
+    daemon.image("a.raw", "polite", "up\r\n")
+    daemon.up("a")
+    daemon.ok("kill", "a")
+    daemon.kill_daemon()
+    lose_all(daemon)
+    os.removexattr(daemon.images + "/a.raw", "trusted.vmkeep")
+    daemon.start()
+    assert "its state is lost" in daemon.ok("check", "a")
+    assert "its state is lost: it gets a new UUID" in daemon.ok("start", "a")
+    assert daemon.ok("check", "a") == "no problems\n"
+
+
+def test_a_copied_image(daemon):
+    """Marks that were copied with an image of a VM that is known are no sign of anything."""
+    wired(daemon, "a", disk="Path=a.raw\n")
+    daemon.image("a.raw")
+    daemon.ok("start", "a")
+    uuid = who(daemon, "a")[0]
+    assert os.getxattr(daemon.images + "/a.raw", "trusted.vmkeep").decode() == uuid
+    daemon.ok("kill", "a")
+    subprocess.run(["cp", "-a", daemon.images + "/a.raw", daemon.images + "/b.raw"], check=True)
+    wired(daemon, "b", disk="Path=b.raw\n")
+    assert daemon.ok("check", "b") == "no problems\n"
+    assert daemon.ok("start", "b") == "b: running\n"
+    assert os.getxattr(daemon.images + "/b.raw", "trusted.vmkeep").decode() == who(daemon, "b")[0] != uuid
+
+
+# A file that is gone for a moment.
+
+
+def test_gone_for_a_moment(daemon):
+    """Whatever the VM does meanwhile: identity and address stay, and so does what it was waiting for."""
+    wired(daemon, "a", "[Lifecycle]\nRestartSec=1h\n")
+    daemon.ok("start", "a")
+    was = who(daemon, "a")
+    daemon.kill(daemon.info("a")["pid"])
+    daemon.wait_state("a", "backoff")
+    for _ in range(2):
+        rename(daemon, "a", "away")
+        os.rename(daemon.config + "/away.vm", daemon.config + "/away")
+        assert daemon.states() in ({"a": "backoff"}, {})
+        wired(daemon, "other", "", "Path=other.qcow2\nSize=8M\n")
+        daemon.ok("start", "other")
+        daemon.ok("kill", "other")
+        os.rename(daemon.config + "/away", daemon.config + "/a.vm")
+        assert who(daemon, "a") == was
+        os.unlink(daemon.config + "/other.vm")
+    assert daemon.states() == {"a": "backoff"}
+    assert daemon.ok("start", "a") == "a: running\n" and who(daemon, "a") == was

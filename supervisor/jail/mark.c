@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/jail/mark.c - whose an image is, where the state may be lost
+ *
+ * The state directory knows each VM's images; the images that a guest writes carry its UUID, in an attribute
+ * that only the host's root can set. So a VM whose state is lost is not taken for a new one, and what a VM
+ * left behind whose file was renamed is not passed over for an empty disk. Where a file system keeps no
+ * such attributes there is no mark, and nothing fails for that.
+ */
+#include <ctype.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <string.h>
+#include <sys/xattr.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "supervisor/jail/jail.h"
+
+enum { UUID_LEN = 36, IDENTITY_MAX = 1 << 20 };
+
+static const char mark_name[] = "trusted.vmkeep";
+
+static bool is_markable(const struct jail_file *f)
+{
+	return f->kind == JAIL_DISK && f->write && !f->again && f->data >= 0 && S_ISREG(f->st.st_mode);
+}
+
+/* False: it has none, or not one of ours. */
+static bool mark_read(const struct jail_file *f, char uuid[UUID_LEN + 1])
+{
+	ssize_t n = fgetxattr(f->data, mark_name, uuid, UUID_LEN);
+
+	if (n != UUID_LEN)
+		return false;
+	uuid[n] = '\0';
+	for (size_t i = 0; i < UUID_LEN; i++)
+		if (!isxdigit((unsigned char)uuid[i]) && uuid[i] != '-')
+			return false;
+	return true;
+}
+
+static const char *own_uuid(const struct jail *j)
+{
+	const char *uuid = json_string_value(json_object_get(j->identity.document, "uuid"));
+
+	return uuid && strlen(uuid) == UUID_LEN ? uuid : NULL;
+}
+
+void marks_set(const struct jail *j)
+{
+	const char *uuid = own_uuid(j);
+	char is[UUID_LEN + 1];
+
+	for (size_t i = 0; uuid && i < j->n_files; i++) {
+		const struct jail_file *f = &j->file[i];
+
+		if (is_markable(f) && (!mark_read(f, is) || !streq(is, uuid)))
+			(void)!fsetxattr(f->data, mark_name, uuid, UUID_LEN, 0);
+	}
+}
+
+/* The directory that holds all VMs' states. */
+static int open_states(const struct jail *j)
+{
+	const char *slash = strrchr(j->identity.dir, '/');
+	_cleanup_(free_ptr) char *path = xasprintf("%.*s/", (int)(slash - j->identity.dir), j->identity.dir);
+
+	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static json_t *load_identity(int states, const char *vm)
+{
+	_cleanup_(free_ptr) char *path = xasprintf("%s/identity.json", vm);
+	struct buf text = BUF_MAX(IDENTITY_MAX);
+	json_t *doc = NULL;
+
+	if (file_read(states, path, &text, NULL) == 0 && text.data)
+		doc = json_loadb(text.data, text.len, 0, NULL);
+	buf_release(&text);
+	return doc;
+}
+
+/* Some VM's that is known here: its image was copied, or its disk given on. */
+static bool is_known(const struct jail *j, const char *uuid)
+{
+	int states = open_states(j);
+	DIR *dir = states >= 0 ? fdopendir(states) : NULL;
+	bool known = false;
+
+	for (struct dirent *d; !known && dir && (d = readdir(dir));) {
+		json_t *doc = d->d_name[0] == '.' ? NULL : load_identity(states, d->d_name);
+		const char *is = json_string_value(json_object_get(doc, "uuid"));
+
+		known = is && strcasecmp(is, uuid) == 0 && !json_is_true(json_object_get(doc, "draft"));
+		json_decref(doc);
+	}
+	if (dir)
+		closedir(dir);
+	return known;
+}
+
+int mark_check(struct jail *j, struct jail_file *f, struct err *e)
+{
+	const char *own = own_uuid(j);
+	char uuid[UUID_LEN + 1];
+
+	if (!j->identity.dir || !j->identity.fresh || !is_markable(f) || !mark_read(f, uuid) ||
+		(own && strcasecmp(own, uuid) == 0) || is_known(j, uuid))
+		return 0;
+	err_set(e, ERR_CONFLICT,
+		"%s: %s is the disk of a VM with UUID %s, whose state is lost: with a new identity its guest "
+		"would find another machine and other MAC addresses", f->what, f->shown_path, uuid);
+	return err_hint(e,
+		"put %s back from a backup, or write UUID=%s in [VM] to go on as that machine; for a new one "
+		"write another UUID=", j->identity.dir, uuid);
+}
+
+/* The path with the VM's name, where it stands the n-th time, replaced by another's; NULL: it does not. */
+static char *with_name(const char *path, const char *name, const char *other, size_t n)
+{
+	const char *at = strstr(path, name);
+
+	while (at && n--)
+		at = strstr(at + 1, name);
+	return at ? xasprintf("%.*s%s%s", (int)(at - path), path, other, at + strlen(name)) : NULL;
+}
+
+static bool lists(const json_t *doc, const char *list, const char *path)
+{
+	size_t i;
+	json_t *row;
+
+	json_array_foreach (json_object_get(doc, list), i, row)
+		if (streq(json_string_value(json_object_get(row, "path")), path))
+			return true;
+	return false;
+}
+
+static bool is_there(const struct jail *j, const char *path)
+{
+	struct jail_file f = { .path = path };
+	const char *rest = path_in_image_dir(j, &f);
+	_cleanup_(close_fd) int fd = rest ? path_openat2(j->image_dir_fd, rest, O_PATH, path_beneath) : -1;
+
+	return fd >= 0;
+}
+
+/* What this disk was called while the VM had that name; NULL: there was none, or it is gone. Caller frees. */
+static char *left_behind(const struct jail *j, const struct jail_file *f, const json_t *doc, const char *name)
+{
+	for (size_t n = 0;; n++) {
+		char *path = with_name(f->path, j->name, name, n);
+
+		if (!path || ((lists(doc, "images", path) || lists(doc, "disks", path)) && is_there(j, path)))
+			return path;
+		free(path);
+	}
+}
+
+static int refuse_vanished(const struct jail *j, const struct jail_file *f, const char *vm, const char *path,
+	struct err *e)
+{
+	err_set(e, ERR_CONFLICT, "%s would be new and empty, while VM '%s', whose file is gone, has left %s",
+		f->what, vm, path_shown(path));
+	return err_hint(e,
+		"rename the file back to %s.vm, or write Path=%s; if it is another VM, Path= with another name, "
+		"or 'vmkeep forget %s'", vm, path + strlen(j->image_dir) + 1, vm);
+}
+
+static int refuse_renamed(const struct jail *j, const struct jail_file *f, const char *vm, const char *path,
+	struct err *e)
+{
+	err_set(e, ERR_CONFLICT, "%s would be new and empty, while %s is its disk from when the VM was called '%s'",
+		f->what, path_shown(path), vm);
+	return err_hint(e, "rename the image to %s, or write Path=%s", f->shown_path, path + strlen(j->image_dir) + 1);
+}
+
+int mark_new(const struct jail *j, const struct jail_file *f, struct err *e)
+{
+	_cleanup_(close_fd) int states = j->identity.dir ? open_states(j) : -1;
+	json_t *name;
+	size_t i;
+	int r = 0;
+
+	json_array_foreach (j->identity.former, i, name) {
+		const char *vm = json_string_value(name);
+		_cleanup_(free_ptr) char *path = vm ? left_behind(j, f, j->identity.document, vm) : NULL;
+
+		if (path)
+			return refuse_renamed(j, f, vm, path, e);
+	}
+	json_array_foreach (j->identity.vanished, i, name) {
+		const char *vm = json_string_value(name);
+		json_t *doc = vm && states >= 0 ? load_identity(states, vm) : NULL;
+		_cleanup_(free_ptr) char *path = doc ? left_behind(j, f, doc, vm) : NULL;
+
+		if (path)
+			r = refuse_vanished(j, f, vm, path, e);
+		json_decref(doc);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/vm/renamed.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "supervisor/vm/device.h"
+
+enum { FORMER_MAX = 64 << 10, FORMER_VERSION = 1 };
+
+static const char former_file[] = "former.json"; /* {"version": 1, "names": [..]} */
+
+/* --- state directories whose file is gone --- */
+
+/* The next name; NULL at the end. Those that still run are not among them but where orphans is set. */
+static const char *next_vanished(DIR *dir, const struct vms *vms, bool orphans)
+{
+	for (struct dirent *d; dir && (d = readdir(dir));) {
+		const struct vm *vm = conf_name_ok(d->d_name) ? vms_find((struct vms *)(uintptr_t)vms, d->d_name) : NULL;
+
+		if (conf_name_ok(d->d_name) && (!vm || (orphans && vm->orphan)))
+			return d->d_name;
+	}
+	return NULL;
+}
+
+static DIR *open_states(const struct daemon *d)
+{
+	int fd = openat(d->dirs.state_fd, "vms", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd >= 0 ? fdopendir(fd) : NULL;
+}
+
+/* A guest ran with it, and its UUID is this one. */
+static bool is_of(int states, const char *name, const char *uuid)
+{
+	_cleanup_(free_ptr) char *path = xasprintf("%s/identity.json", name);
+	struct buf text = BUF_MAX(1 << 20);
+	const char *is;
+	json_t *doc = NULL;
+	bool yes;
+
+	if (file_read(states, path, &text, NULL) == 0 && text.data)
+		doc = json_loadb(text.data, text.len, 0, NULL);
+	is = json_string_value(json_object_get(doc, "uuid"));
+	yes = is && strcasecmp(is, uuid) == 0 && !json_is_true(json_object_get(doc, "draft"));
+	json_decref(doc);
+	buf_release(&text);
+	return yes;
+}
+
+static json_t *vanished(const struct vms *vms)
+{
+	DIR *dir = open_states(vms->daemon);
+	json_t *names = json_array();
+
+	for (const char *name; (name = next_vanished(dir, vms, true));)
+		json_array_append_new(names, json_string(name));
+	if (dir)
+		closedir(dir);
+	return names;
+}
+
+static json_t *former_names(const struct vm *vm)
+{
+	_cleanup_(free_ptr) char *path = xasprintf("vms/%s/%s", vm->name, former_file);
+	struct buf text = BUF_MAX(FORMER_MAX);
+	json_t *doc = NULL, *names = NULL;
+
+	if (file_read(vm->daemon->dirs.state_fd, path, &text, NULL) == 0 && text.data)
+		doc = json_loadb(text.data, text.len, 0, NULL);
+	if (json_is_array(json_object_get(doc, "names")))
+		names = json_incref(json_object_get(doc, "names"));
+	json_decref(doc);
+	buf_release(&text);
+	return names ? names : json_array();
+}
+
+/* --- the move --- */
+
+static int write_former(int states, const char *from, json_t *names, struct err *e)
+{
+	_cleanup_(free_ptr) char *path = xasprintf("%s/%s", from, former_file);
+	json_t *doc;
+	char *text;
+	int r;
+
+	json_array_append_new(names, json_string(from));
+	doc = json_pack("{s:i, s:O}", "version", FORMER_VERSION, "names", names);
+	text = json_dumps(doc, JSON_COMPACT);
+	r = file_replace(states, path, 0600, text, strlen(text), false, e);
+	free(text);
+	json_decref(doc);
+	return r;
+}
+
+/* What one that never ran was told, and how its starts failed: of no use to anybody. */
+static void drop_draft(int states, const char *name)
+{
+	static const char *const files[] = { "identity.json", "history", "history.1", "nvram.new" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		_cleanup_(free_ptr) char *path = xasprintf("%s/%s", name, files[i]);
+
+		unlinkat(states, path, 0);
+	}
+}
+
+/* The state goes last: until then all of this is done again by a daemon that comes after a sudden end. */
+static int move_state(struct vm *vm, int states, const char *from, struct err *e)
+{
+	const struct vm old = { .daemon = vm->daemon, .name = (char *)(uintptr_t)from };
+	json_t *names = former_names(&old);
+	size_t n = json_array_size(names);
+	int r = 0;
+
+	if (!n || !streq(json_string_value(json_array_get(names, n - 1)), from))
+		r = write_former(states, from, names, e);
+	json_decref(names);
+	if (r < 0)
+		return r;
+	close_fd(&vm->state_fd);
+	drop_draft(states, vm->name);
+	/* console.log of failed starts may be there, which is no reason to keep the state */
+	(void)!renameat(vm->daemon->dirs.log_fd, from, vm->daemon->dirs.log_fd, vm->name);
+	if (renameat(states, from, states, vm->name) < 0)
+		return err_errno(e, "move the state of VM '%s' here", from);
+	return 0;
+}
+
+static bool wants_state(const struct vm *vm)
+{
+	return vm->have_conf && vm->conf.uuid && !vm->identity.kept && !vm->identity.damaged[0] &&
+	       !vm->identity_problem && !vm->busy && !vm_state_has_process(vm->state) &&
+	       vm->state != VM_PREPARING;
+}
+
+/* Another file that says so, or a VM that ran as such. */
+static const struct vm *holder(const struct vm *vm, const char *uuid)
+{
+	const struct vms *vms = vm->daemon->vms;
+
+	for (size_t i = 0; i < vms->n; i++) {
+		const struct vm *o = vms->vm[i];
+
+		if (streq(o->name, vm->name))
+			continue;
+		if ((o->have_conf && o->conf.uuid && strcasecmp(o->conf.uuid, uuid) == 0) ||
+			(o->identity.kept && strcasecmp(o->identity.uuid, uuid) == 0))
+			return o;
+	}
+	return NULL;
+}
+
+static bool follow(struct vms *vms, struct vm *vm, DIR *dir)
+{
+	struct err e = ERR_INIT;
+	const char *name;
+
+	rewinddir(dir);
+	while ((name = next_vanished(dir, vms, false)) && !is_of(dirfd(dir), name, vm->conf.uuid))
+		;
+	if (!name || holder(vm, vm->conf.uuid))
+		return false;
+	if (move_state(vm, dirfd(dir), name, &e) < 0) {
+		log_error(vm->name, "%s", e.text);
+		return false;
+	}
+	networks_unclaim(vms->daemon->networks, name);
+	vm_note(vm, "renamed", "goes on as what was VM '%s', whose file had this UUID=: identity, history and snapshots", name);
+	return true;
+}
+
+bool vms_follow_uuid(struct vms *vms)
+{
+	DIR *dir = NULL;
+	bool some = false;
+
+	for (size_t i = 0; i < vms->n; i++) {
+		struct vm *vm = vms->vm[i];
+
+		if (!wants_state(vm))
+			continue;
+		if (!dir)
+			dir = open_states(vms->daemon);
+		if (dir && follow(vms, vm, dir)) {
+			vms_read_identity(vms, vm);
+			vm->stamp = 0; /* %u has another meaning now */
+			some = true;
+		}
+	}
+	if (dir)
+		closedir(dir);
+	return some;
+}
+
+void vm_keep_disk_names(const struct vm *vm, struct conf_vm *c)
+{
+	const char *dir = vm->daemon->image_dir;
+	size_t len = strlen(dir);
+
+	for (size_t i = 0; vm->identity.kept && i < c->disks; i++) {
+		const struct identity_disk *known = identity_disk(&vm->identity, c->disk[i].id);
+		_cleanup_(free_ptr) char *end = xasprintf("-%s.qcow2", c->disk[i].id);
+		size_t has = known && known->path ? strlen(known->path) : 0;
+
+		/* only a name of the same making: Path= may have stood there, and was taken away */
+		if (c->disk[i].unnamed && has > len + strlen(end) && strncmp(known->path, dir, len) == 0 &&
+			known->path[len] == '/' && !strchr(known->path + len + 1, '/') &&
+			streq(known->path + has - strlen(end), end))
+			c->disk[i].path = arena_strdup(&c->arena, known->path + len + 1);
+	}
+}
+
+/* --- may it run? --- */
+
+static int check_uuid(const struct vm *vm, const struct conf_vm *c, struct err *e)
+{
+	const struct vm *other;
+
+	if (vm->identity.kept && strcasecmp(vm->identity.uuid, c->uuid) == 0)
+		return 0;
+	if (vm->identity.kept) {
+		err_set(e, ERR_CONFLICT, "UUID=%s is not this VM's, which is %s since its first start", c->uuid,
+			vm->identity.uuid);
+		return err_hint(e, "write UUID=%s, or take the line away; another machine needs a file of another name",
+			vm->identity.uuid);
+	}
+	other = holder(vm, c->uuid);
+	if (!other)
+		return 0;
+	if (other->orphan)
+		err_set(e, ERR_CONFLICT, "UUID=%s is VM '%s', whose file is gone and which still runs", c->uuid, other->name);
+	else
+		err_set(e, ERR_CONFLICT, "UUID=%s is VM '%s' already (%s/%s.vm)", c->uuid, other->name,
+			vm->daemon->dirs.config, other->name);
+	return err_hint(e, other->orphan ? "stop that one first, and its state comes here" :
+			"take UUID= out of the copy; where a VM was renamed, remove the old file");
+}
+
+int vm_identity_check(const struct vm *vm, const struct conf_vm *c, struct err *e)
+{
+	const struct identity *id = &vm->identity;
+
+	if (c->uuid)
+		return check_uuid(vm, c, e);
+	if (id->kept || !id->damaged[0])
+		return 0;
+	err_set(e, ERR_CONFLICT,
+		"its identity is lost (damaged: %s/vms/%s/%s): with a new one its guest would find another machine and "
+		"other MAC addresses", vm->daemon->dirs.state, vm->name, id->damaged);
+	return err_hint(e, "put identity.json back there from a backup, or write UUID=%s in [VM]%s",
+		id->damaged_uuid[0] ? id->damaged_uuid : "...",
+		id->damaged_uuid[0] ? " to go on as that machine" :
+				      ": its own, which 'getfattr -n trusted.vmkeep IMAGE' shows, or a new one");
+}
+
+bool vm_is_forgotten(const struct vm *vm, const struct conf_vm *c)
+{
+	_cleanup_(free_ptr) char *path = xasprintf("%s/console.log", vm->name);
+	struct stat st;
+
+	/* a log that has something in it was written by a guest: a start that fails writes none */
+	return !vm->identity.kept && !c->uuid && fstatat(vm->daemon->dirs.log_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       S_ISREG(st.st_mode) && st.st_size > 0;
+}
+
+static bool may_make_disks(const struct conf_vm *c)
+{
+	for (size_t i = 0; i < c->disks; i++)
+		if (c->disk[i].size)
+			return true;
+	return false;
+}
+
+json_t *vm_identity_plan(const struct vm *vm, const struct conf_vm *c)
+{
+	const struct daemon *d = vm->daemon;
+	_cleanup_(free_ptr) char *dir = xasprintf("%s/vms/%s", d->dirs.state, vm->name);
+	bool fresh = !vm->identity.kept && !c->uuid;
+
+	return json_pack("{s:s, s:b, s:b, s:o, s:o, s:o}", "dir", dir, "changed", vm->identity.dirty, "fresh", fresh,
+		"vanished", fresh && may_make_disks(c) ? vanished(d->vms) : json_array(), "former",
+		vm->identity.kept && may_make_disks(c) ? former_names(vm) : json_array(), "document",
+		identity_json(&vm->identity));
+}
