@@ -5,14 +5,12 @@ import json
 import os
 import re
 import shutil
-import signal
-import struct
 import subprocess
 
 import pytest
 
 import vmk
-from test_faults_host import preload
+from steps import Steps
 from walk import walk
 
 GONE = r"disk 'root' (created|that was there) on \d{4}-\d\d-\d\d is missing: is .* mounted\?"
@@ -271,27 +269,17 @@ def test_copied_with_uuid(daemon):
 @walk("step", range(1, 25), some=4)
 def test_death_while_state_moves(world, step):
     """At whatever step the daemon dies: the state is whole, at one place or the other, and the next daemon is done."""
-    counter = os.path.join(world.base, "steps")
-    with open(counter, "wb") as f:
-        f.write(bytes(4))
+    steps = Steps(world)
     wired(world, "web1", "UUID=%s\n" % UUID)
-    library = preload(world, vmk.read_text(os.path.join(os.path.dirname(__file__), "steps.c")))
-    world.start(env={"LD_PRELOAD": library, "STEPS": counter})
+    world.start(env=steps.env)
     world.ok("start", "web1")
     was = who(world, "web1")
     world.ok("kill", "web1")
     world.ok("list")
     rename(world, "web1", "www1")
-    with open(counter, "r+b") as f:
-        f.write(struct.pack("i", step))
+    steps.arm(step)
     world.vmkeep("list")
-    with open(counter, "rb") as f:
-        ended = struct.unpack("i", f.read())[0] == 0
-    if ended:
-        assert world.daemon.wait(10 * vmk.SLOW) == -signal.SIGKILL
-        world.daemon = None
-    else:
-        world.kill_daemon()
+    steps.over()
     assert len(os.listdir(world.state + "/vms")) == 1
     world.start()
     assert "created" not in world.ok("start", "www1")
