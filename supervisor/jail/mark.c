@@ -93,7 +93,8 @@ static bool is_known(const struct jail *j, const char *uuid)
 		json_t *doc = d->d_name[0] == '.' ? NULL : load_identity(states, d->d_name);
 		const char *is = json_string_value(json_object_get(doc, "uuid"));
 
-		known = is && strcasecmp(is, uuid) == 0 && !json_is_true(json_object_get(doc, "draft"));
+		known = is && strcasecmp(is, uuid) == 0 &&
+			(!json_is_true(json_object_get(doc, "draft")) || json_is_true(json_object_get(doc, "ran")));
 		json_decref(doc);
 	}
 	if (dir)

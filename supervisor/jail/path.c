@@ -13,7 +13,7 @@
 #include "base/text.h"
 #include "supervisor/jail/jail.h"
 
-enum { SHOWN_MAX = 400, LINKS_MAX = 40 };
+enum { SHOWN_MAX = 400, LINKS_MAX = 40, RACES_MAX = 1000 };
 
 const uint64_t path_beneath = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
 
@@ -140,8 +140,11 @@ int path_walk(int root, const char *path, int flags, uint64_t resolve)
 int path_openat2(int dir, const char *path, int flags, uint64_t resolve)
 {
 	struct open_how how = { .flags = (unsigned int)(flags | O_CLOEXEC), .resolve = resolve };
-	const int fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
+	int fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
 
+	/* something was renamed or mounted somewhere on the host: openat2(2) asks for another try */
+	for (int tries = 0; fd < 0 && errno == EAGAIN && tries < RACES_MAX; tries++)
+		fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
 	return fd < 0 && errno == ENOSYS ? path_walk(dir, path, flags, resolve) : fd;
 }
 

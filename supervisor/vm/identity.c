@@ -141,7 +141,8 @@ int identity_draft(const struct identity *id, int dirfd, struct err *e)
 	if (!id->dirty || faccessat(dirfd, file_name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return 0;
 	doc = identity_json(id);
-	if (doc && json_object_set_new(doc, "draft", json_true()) == 0)
+	if (doc && json_object_set_new(doc, "draft", json_true()) == 0 &&
+		json_object_set_new(doc, "ran", json_boolean(id->kept)) == 0)
 		text = json_dumps(doc, JSON_INDENT(1));
 	json_decref(doc);
 	if (text)
@@ -231,7 +232,7 @@ static bool from_json(struct identity *id, json_t *doc)
 		if (!read_disk(id, row))
 			return false;
 	id->dirty = json_is_true(json_object_get(doc, "draft"));
-	id->kept = !id->dirty;
+	id->kept = !id->dirty || json_is_true(json_object_get(doc, "ran"));
 	return read_slots(id, slots) && identity_images_read(id, json_object_get(doc, "images"));
 }
 

@@ -61,7 +61,7 @@ struct identity {
 	struct identity_slot *slot;
 	size_t slots;
 	bool dirty; /* differs from what is safely on disk */
-	bool kept;  /* a guest ran with it, or was about to: it is on disk, and no draft */
+	bool kept;  /* a guest ran with it, or was about to: who it is does not change any more */
 	char damaged[64];	/* where it is not kept: the file that was set aside; "": there is none */
 	char damaged_uuid[37];	/* what can still be read there, or "" */
 };

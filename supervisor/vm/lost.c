@@ -87,7 +87,7 @@ static void lost_identity(struct vm *vm, uid_t uid, json_t *kept)
 	identity_release(&vm->identity);
 	vm->identity = id;
 	identity_make_uuid(&vm->identity);
-	vm->identity.dirty = true;
+	vm->identity.dirty = vm->identity.kept = true;
 	if (vm_draft_identity(vm, &e) < 0)
 		log_error(vm->name, "%s", e.text);
 	for (size_t i = 0; i < vm->nics; i++) {

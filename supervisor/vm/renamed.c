@@ -49,7 +49,8 @@ static bool is_of(int states, const char *name, const char *uuid)
 	if (file_read(states, path, &text, NULL) == 0 && text.data)
 		doc = json_loadb(text.data, text.len, 0, NULL);
 	is = json_string_value(json_object_get(doc, "uuid"));
-	yes = is && strcasecmp(is, uuid) == 0 && !json_is_true(json_object_get(doc, "draft"));
+	yes = is && strcasecmp(is, uuid) == 0 &&
+	      (!json_is_true(json_object_get(doc, "draft")) || json_is_true(json_object_get(doc, "ran")));
 	json_decref(doc);
 	buf_release(&text);
 	return yes;

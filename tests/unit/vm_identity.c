@@ -395,6 +395,65 @@ static void test_slots(void **state)
 	assert_int_equal(f->id.slots, 3);
 }
 
+/* An image that a start found is known by its path, whatever disk it is and wherever ImageDir= leads. */
+static void test_images(void **state)
+{
+	struct fixture *f = *state;
+	char day[16];
+
+	identity_make_uuid(&f->id);
+	identity_saw(&f->id, "/images/web1.qcow2", INT64_C(1795401793));
+	identity_saw(&f->id, "/images/web1.qcow2", INT64_C(1795501793));
+	identity_saw(&f->id, "/srv/x", 1);
+	keep(f);
+	assert_int_equal(identity_load(&f->id, f->dirfd, &f->e), 0);
+	assert_true(f->id.kept);
+	assert_int_equal(f->id.images, 2);
+	assert_int_equal(f->id.image[0].seen, INT64_C(1795501793));
+	assert_int_equal(strlen(identity_image_day(&f->id, "/images/web1.qcow2", "web1.qcow2", day)), 10);
+	assert_int_equal(strlen(identity_image_day(&f->id, "/other/web1.qcow2", "web1.qcow2", day)), 10);
+	assert_string_equal(identity_image_day(&f->id, "/other/web1.qcow2", "/other/web1.qcow2", day), "");
+	assert_string_equal(identity_image_day(&f->id, "/images/1.qcow2", "1.qcow2", day), "");
+	for (int i = 0; i < IDENTITY_IMAGES_MAX; i++) {
+		char path[32];
+
+		snprintf(path, sizeof path, "/many/%d", i);
+		identity_saw(&f->id, path, 100 + i);
+	}
+	assert_int_equal(f->id.images, IDENTITY_IMAGES_MAX);
+	assert_string_equal(identity_image_day(&f->id, "/srv/x", "/srv/x", day), ""); /* the oldest went */
+	assert_int_equal(strlen(identity_image_day(&f->id, "/images/web1.qcow2", "web1.qcow2", day)), 10);
+}
+
+/* What was set aside is found again as long as nothing else is kept, and its UUID where it can be read. */
+static void test_damaged_is_remembered(void **state)
+{
+	static const char uuid[] = "7f1d1d4e-7c3b-4a69-9f0e-0d8f1a2b3c4d";
+	struct fixture *f = *state;
+	struct conf_vm named = vm;
+
+	put(f, "{\"version\": 1, \"uuid\": \"7f1d1d4e-7c3b-4a69-9f0e-0d8f1a2b3c4d\", \"ui");
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(identity_load(&f->id, f->dirfd, &f->e), 0);
+		assert_memory_equal(f->id.damaged, "identity.json.damaged-", 22);
+		assert_string_equal(f->id.damaged_uuid, uuid);
+		assert_false(f->id.kept);
+	}
+	assert_int_equal(complete(f, &vm), 0);
+	assert_int_equal(identity_draft(&f->id, f->dirfd, &f->e), 0);
+	assert_int_equal(identity_load(&f->id, f->dirfd, &f->e), 0);
+	assert_string_equal(f->id.damaged_uuid, uuid);
+	named.uuid = uuid;
+	assert_int_equal(complete(f, &named), 0);
+	assert_string_equal(f->id.uuid, uuid);
+	keep(f);
+	assert_int_equal(identity_load(&f->id, f->dirfd, &f->e), 0);
+	assert_string_equal(f->id.damaged, "");
+	named.uuid = "00000000-7c3b-4a69-9f0e-0d8f1a2b3c4d"; /* refused at a start: who it is does not change */
+	assert_int_equal(complete(f, &named), 0);
+	assert_string_equal(f->id.uuid, uuid);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -409,6 +468,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_changes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_machine, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_slots, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_images, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_damaged_is_remembered, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("vm identity", tests, NULL, NULL);
