@@ -17,6 +17,7 @@
 #include "base/proc.h"
 
 enum { STREAM_OUT, STREAM_ERR, STREAMS };
+enum { PIPE_FULL = 65536 }; /* bytes: what a pipe holds, pipe(7) */
 
 struct stream {
 	ev_io io;
@@ -267,20 +268,24 @@ static void child_finish(struct child *c)
 	child_free(c);
 }
 
-/* Takes what is there now; false at end of file. */
+/* Takes what is there, at most a pipe full: who writes faster than we read, or goes on writing when the
+ * child has ended, keeps nobody waiting. False at end of file. */
 static bool stream_drain(struct child *c, struct stream *s)
 {
 	char chunk[16384];
-	ssize_t n;
+	ssize_t n = 1;
 
-	while ((n = read(s->fd, chunk, sizeof chunk)) > 0) {
+	for (size_t taken = 0; taken < PIPE_FULL; taken += (size_t)n) {
 		size_t room = s->max - s->kept.len;
 
+		n = read(s->fd, chunk, sizeof chunk);
+		if (n <= 0)
+			break;
 		if (c->output && s == &c->stream[STREAM_OUT])
 			c->output(c->data, chunk, (size_t)n);
 		buf_add(&s->kept, chunk, (size_t)n < room ? (size_t)n : room);
 	}
-	return n < 0 && (errno == EAGAIN || errno == EINTR);
+	return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
 static void on_readable(struct ev_loop *ev, ev_io *w, int revents)

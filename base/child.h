@@ -2,7 +2,8 @@
 /*
  * base/child.h - a helper program: argv, text on stdin, bounded output, a deadline, one completion
  *
- * For nft, dnsmasq --test, qemu-img, hooks. The child gets its own session, default signals, no
+ * For nft, dnsmasq --test, qemu-img, hooks. A turn of the loop reads a pipe full of each stream at most.
+ * The child gets its own session, default signals, no
  * protection from the OOM killer and no descriptor but 0, 1 and 2, and ends with this process: what nobody
  * waits for any more changes nothing any more. (exec of a set-uid program and setuid() undo that: a program
  * that drops privileges asks for it again.) Long-lived children (QEMU, dnsmasq) are spawned with child_spawn()
