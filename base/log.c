@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/log.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +19,8 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-enum { LOG_LINE_MAX = 4096 };
+/* A whole line fits what a pipe takes at once or not at all. */
+enum { LOG_TEXT_MAX = PIPE_BUF - 32, BACKLOG_MAX = 64 << 10, LAST_WORDS_MS = 500 };
 
 static const struct {
 	const char *name;
@@ -27,11 +33,28 @@ static const struct {
 };
 _Static_assert(ARRAY_SIZE(levels) == LOG_LEVELS, "a level has no name");
 
+/* A line that waits for somebody to read those before it. */
+struct line {
+	struct line *next;
+	enum log_level level;
+	size_t size;	    /* of all this */
+	unsigned long lost; /* lines that are missing when this one is: itself, or those that it counts */
+	char *vm;	    /* or NULL; within text */
+	char text[];	    /* the line, NUL, the VM's name, NUL */
+};
+
 /* The only state of the program that belongs to no object: where its one log goes. */
 static struct {
 	enum log_level level;
-	int journal;
-} sink = { LOG_INFO_, -1 };
+	int journal, own; /* own: stderr's pipe or terminal, opened again without blocking; or -1 */
+	struct line *first, *last;
+	size_t used, done; /* bytes of all lines; bytes of the first one that are out */
+	unsigned long dropped;
+	void (*stuck)(void *data);
+	void *stuck_data;
+} sink = { .level = LOG_INFO_, .journal = -1, .own = -1 };
+
+enum outcome { OUT, STUCK, LOST };
 
 int log_level_parse(const char *s, enum log_level *level)
 {
@@ -59,16 +82,24 @@ static bool stderr_is_journal(void)
 		fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
 }
 
+/* Whether a descriptor blocks is a matter of its description, which others have as well: a shell
+ * whose terminal we made non-blocking would stumble. So pipes and terminals get one of our own. */
+static int open_own(void)
+{
+	struct stat st;
+
+	if (fstat(STDERR_FILENO, &st) < 0 || (!S_ISFIFO(st.st_mode) && !S_ISCHR(st.st_mode)))
+		return -1;
+	return open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
 void log_open(enum log_level level)
 {
 	sink.level = level;
 	if (sink.journal < 0 && stderr_is_journal())
 		sink.journal = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-}
-
-void log_close(void)
-{
-	close_fd(&sink.journal);
+	if (sink.own < 0)
+		sink.own = open_own();
 }
 
 /* The journal's native protocol: KEY=value lines; a value with newlines is KEY, newline, 64 bit
@@ -93,11 +124,132 @@ static bool send_journal(enum log_level level, const char *vm, const char *line)
 	return sink.journal >= 0 && sendmsg(sink.journal, &m, MSG_NOSIGNAL) >= 0;
 }
 
+/* Never waits: a socket can be told so with each message, files do not wait for readers, and what could
+ * not be opened again is asked first. */
+static ssize_t write_stderr(const char *text, size_t len)
+{
+	struct pollfd p = { STDERR_FILENO, POLLOUT, 0 };
+	ssize_t n;
+
+	if (sink.own >= 0)
+		return write(sink.own, text, len);
+	n = send(STDERR_FILENO, text, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n >= 0 || errno != ENOTSOCK)
+		return n;
+	if (poll(&p, 1, 0) == 1)
+		return write(STDERR_FILENO, text, len);
+	errno = EAGAIN;
+	return -1;
+}
+
+/* done: bytes of the line that were written before, and now. */
+static enum outcome deliver(enum log_level level, const char *vm, const char *text, size_t *done)
+{
+	char line[PIPE_BUF];
+	int len = snprintf(line, sizeof line, "vmkeepd: %s: %s\n", levels[level].name, text);
+
+	if (*done == 0 && send_journal(level, vm, text))
+		return OUT;
+	/* a journal that only does not keep up takes the rest later; one that is not there never will */
+	if (*done == 0 && sink.journal >= 0 && (errno == EAGAIN || errno == ENOBUFS))
+		return STUCK;
+	while (*done < (size_t)len) {
+		ssize_t n = write_stderr(line + *done, (size_t)len - *done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno == EAGAIN || errno == ENOBUFS ? STUCK : LOST;
+		*done += (size_t)n;
+	}
+	return OUT;
+}
+
+static void backlog_add(enum log_level level, const char *vm, const char *text, unsigned long lost)
+{
+	size_t len = strlen(text) + 1, size = sizeof(struct line) + len + (vm ? strlen(vm) + 1 : 0);
+	struct line *l = xcalloc(1, size);
+
+	l->level = level;
+	l->size = size;
+	l->lost = lost;
+	memcpy(l->text, text, len);
+	if (vm)
+		l->vm = strcpy(l->text + len, vm);
+	if (sink.last)
+		sink.last->next = l;
+	else
+		sink.first = l;
+	sink.last = l;
+	sink.used += size;
+}
+
+static void backlog_drop_first(void)
+{
+	struct line *l = sink.first;
+
+	sink.first = l->next;
+	if (!sink.first)
+		sink.last = NULL;
+	sink.used -= l->size;
+	sink.done = 0;
+	free(l);
+}
+
+/* Where lines are missing, a line says how many. */
+static void tell_dropped(void)
+{
+	char text[80];
+
+	if (!sink.dropped)
+		return;
+	snprintf(text, sizeof text, "%lu line%s dropped here: nobody read the log", sink.dropped,
+		sink.dropped == 1 ? " was" : "s were");
+	backlog_add(LOG_WARNING_, NULL, text, sink.dropped);
+	sink.dropped = 0;
+}
+
+bool log_flush(void)
+{
+	for (;;) {
+		enum outcome how;
+
+		if (!sink.first)
+			tell_dropped();
+		if (!sink.first)
+			return true;
+		how = deliver(sink.first->level, sink.first->vm, sink.first->text, &sink.done);
+		if (how == STUCK)
+			return false;
+		if (how == LOST)
+			sink.dropped += sink.first->lost;
+		backlog_drop_first();
+		/* told with the next line, if that gets through */
+		if (how == LOST && !sink.first)
+			return true;
+	}
+}
+
+static void log_line(enum log_level level, const char *vm, const char *text)
+{
+	const bool before = sink.first != NULL;
+
+	if (!log_flush() && sink.used > BACKLOG_MAX - sizeof(struct line) - PIPE_BUF) {
+		sink.dropped++;
+		return;
+	}
+	if (sink.first)
+		tell_dropped();
+	backlog_add(level, vm, text, 1);
+	if (!log_flush() && !before && sink.stuck)
+		sink.stuck(sink.stuck_data);
+}
+
 void log_write(enum log_level level, const char *vm, const char *fmt, ...)
 {
-	char line[LOG_LINE_MAX];
+	char line[LOG_TEXT_MAX];
 	va_list ap;
-	int n = 0;
+	int n = 0, error = errno;
 
 	if (level > sink.level)
 		return;
@@ -110,6 +262,28 @@ void log_write(enum log_level level, const char *vm, const char *fmt, ...)
 		if (*p == '\n')
 			*p = '|';
 	text_clean(line); /* a guest's or a QEMU's words may be in it */
-	if (!send_journal(level, vm, line))
-		fprintf(stderr, "vmkeepd: %s: %s\n", levels[level].name, line);
+	log_line(level, vm, line);
+	errno = error;
+}
+
+void log_on_stuck(void (*stuck)(void *data), void *data)
+{
+	sink.stuck = stuck;
+	sink.stuck_data = data;
+	if (sink.first && stuck)
+		stuck(data);
+}
+
+/* Somebody who reads slowly gets the last words; who does not read at all is not waited for. */
+void log_close(void)
+{
+	struct pollfd p = { sink.own >= 0 ? sink.own : STDERR_FILENO, POLLOUT, 0 };
+
+	if (!log_flush() && poll(&p, 1, LAST_WORDS_MS) == 1)
+		log_flush();
+	while (sink.first)
+		backlog_drop_first();
+	sink.dropped = 0;
+	close_fd(&sink.journal);
+	close_fd(&sink.own);
 }

@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 
+#define LOG_FLUSH 0.25 /* seconds between two tries */
 #define TASKS_MAX 0.001 /* seconds into a turn: tasks that come later wait for the next */
 
 static void far_away(struct ev_loop *ev, ev_periodic *w, int revents)
@@ -110,6 +112,27 @@ static void run_tasks(struct ev_loop *ev, ev_idle *w, int revents)
 		ev_idle_stop(ev, w);
 }
 
+/* --- the log, while nobody reads it --- */
+
+static void loop_flush_log(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	(void)revents;
+	if (!log_flush())
+		return;
+	ev_ref(ev);
+	ev_timer_stop(ev, w);
+}
+
+static void loop_log_stuck(void *data)
+{
+	struct loop *l = data;
+
+	if (ev_is_active(&l->log))
+		return;
+	ev_timer_again(l->ev, &l->log);
+	ev_unref(l->ev); /* nothing that loop_finish() has to wait for */
+}
+
 int loop_init(struct loop *l)
 {
 	*l = (struct loop){ .ev = ev_loop_new(EVFLAG_NOENV) };
@@ -131,6 +154,8 @@ int loop_init(struct loop *l)
 	ev_set_priority(&l->idle, EV_MAXPRI);
 	l->idle.data = l;
 	l->end = &l->first;
+	ev_timer_init(&l->log, loop_flush_log, LOG_FLUSH, LOG_FLUSH);
+	log_on_stuck(loop_log_stuck, l);
 	return 0;
 }
 
@@ -149,6 +174,11 @@ static void stop_own(struct loop *l)
 	ev_periodic_stop(l->ev, &l->far);
 	ev_check_stop(l->ev, &l->check);
 	ev_prepare_stop(l->ev, &l->prepare);
+	log_on_stuck(NULL, NULL);
+	if (ev_is_active(&l->log)) {
+		ev_ref(l->ev);
+		ev_timer_stop(l->ev, &l->log);
+	}
 }
 
 static void no_longer(struct ev_loop *ev, ev_timer *w, int revents)

@@ -30,6 +30,7 @@ struct loop {
 	ev_prepare prepare;
 	ev_check check;
 	ev_idle idle;
+	ev_timer log;
 	struct loop_task *first, **end;
 };
 

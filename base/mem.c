@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/mem.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdint.h>
 
@@ -16,9 +17,12 @@ static void *check(void *p)
 {
 	static const char text[] = "out of memory; guests go on, a restart takes them back\n";
 
+	struct pollfd stderr_has_room = { STDERR_FILENO, POLLOUT, 0 };
+
 	if (p)
 		return p;
-	(void)!write(STDERR_FILENO, text, sizeof text - 1);
+	if (poll(&stderr_has_room, 1, 0) == 1)
+		(void)!write(STDERR_FILENO, text, sizeof text - 1);
 	_exit(1);
 }
 

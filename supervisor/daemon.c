@@ -4,6 +4,7 @@
  * daemon and leaves guests and networks alone; SIGHUP reads all files again.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
 #include <malloc.h>
@@ -327,7 +328,6 @@ static void shut_down(struct daemon *d, uint64_t ms)
 	struct shutdown_options o = { .budget = (double)ms / 1000, .who = "vmkeepd --shutdown-all",
 		.done = print_shutdown, .data = d };
 
-	signal(SIGPIPE, SIG_IGN);
 	shutdown_all(d, &o);
 	loop_run(&d->loop);
 }
@@ -336,7 +336,6 @@ static void run(struct daemon *d)
 {
 	ev_signal term, intr, hup;
 
-	signal(SIGPIPE, SIG_IGN);
 	ev_signal_init(&term, on_term, SIGTERM);
 	ev_signal_init(&intr, on_term, SIGINT);
 	ev_signal_init(&hup, on_hup, SIGHUP);
@@ -369,6 +368,7 @@ static int run_successor(struct daemon *d, char **argv)
 	unbuild(d);
 	child_bequeath(pids, sizeof pids);
 	setenv(CHILDREN_ENV, pids, 1);
+	log_close();
 	execv(program, argv);
 	log_error(NULL, "run '%s': %s", program, strerror(errno));
 	return 1;
@@ -382,6 +382,17 @@ static void raise_descriptor_limit(void)
 		l.rlim_cur = l.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &l);
 	}
+}
+
+/* Started without one of them, a file of ours would get its number, and what is meant for it. */
+static void open_standard(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	close(fd);
 }
 
 int main(int argc, char **argv)
@@ -404,6 +415,8 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	umask(022);
+	signal(SIGPIPE, SIG_IGN);
+	open_standard();
 	/* or the C library keeps larger and larger pieces for itself after they were freed */
 	mallopt(M_MMAP_THRESHOLD, 128 << 10);
 	mallopt(M_TRIM_THRESHOLD, 128 << 10);

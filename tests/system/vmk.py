@@ -362,8 +362,9 @@ class World:
         return [self.program("vmkeepd"), "--config", self.config, "--state", self.state, "--run",
                 self.run, "--log", self.log]
 
-    def start(self, env=None):
-        """Starts the daemon and waits until it says that it is ready; the seconds that took, to be told, not judged."""
+    def start(self, env=None, stderr=None):
+        """Starts the daemon and waits until it says that it is ready; the seconds that took, to be told, not judged.
+        stderr: a descriptor in place of daemon.log."""
         self.counter += 1
         path = os.path.join(self.base, "notify.%d" % self.counter)
         begin = time.monotonic()
@@ -371,8 +372,8 @@ class World:
                 open(os.path.join(self.base, "daemon.log"), "ab") as log:
             notify.bind(path)
             self.daemon = subprocess.Popen(
-                self.inside(self.daemon_argv()), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=dict(os.environ, NOTIFY_SOCKET=path, **(env or {})))
+                self.inside(self.daemon_argv()), stdin=subprocess.DEVNULL, stdout=log,
+                stderr=log if stderr is None else stderr, env=dict(os.environ, NOTIFY_SOCKET=path, **(env or {})))
             notify.settimeout(0.05)
             while True:
                 with contextlib.suppress(TimeoutError):

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+"""The daemon waits for nobody: not for who reads its log, not for what lies where a file should be."""
+import contextlib
+import fcntl
+import os
+import re
+import socket
+import subprocess
+
+import pytest
+
+import vmk
+
+NAME = "a" * 60
+REQUESTS = 500  # that leave a line each, with the name: more than a pipe and the daemon itself keep
+DROPPED = re.compile(r"(\d+) lines? (?:was|were) dropped here: nobody read the log")
+
+
+def flood(world):
+    """Each of them is answered."""
+    world.micro(NAME)
+    client = world.client(timeout=30)
+    try:
+        for _ in range(REQUESTS):
+            client.call("vm-kill", name=NAME)
+    finally:
+        client.close()
+
+
+@contextlib.contextmanager
+def full_pipe(world):
+    """stderr as whoever started the daemon left it: a pipe that nobody empties. Its reading end."""
+    end, stderr = os.pipe()
+    fcntl.fcntl(stderr, fcntl.F_SETPIPE_SZ, 4096)
+    world.start(stderr=stderr)
+    assert not fcntl.fcntl(stderr, fcntl.F_GETFL) & os.O_NONBLOCK, "others' description was changed"
+    os.close(stderr)
+    yield lambda: os.read(end, 1 << 16)
+    os.close(end)
+
+
+@contextlib.contextmanager
+def hung_journal(world):
+    """A journal that does not read, neither datagrams nor the stream that stderr is."""
+    path = world.inner("/run/systemd/journal")
+    world.exec("mkdir", "-p", "/run/systemd/journal")
+    ours, stderr = socket.socketpair()
+    stat = os.fstat(stderr.fileno())
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+        journal.bind(os.path.join(path, "socket"))
+        world.start(env={"JOURNAL_STREAM": "%d:%d" % (stat.st_dev, stat.st_ino)}, stderr=stderr)
+        stderr.close()
+        yield lambda: journal.recv(1 << 16) + b"\n"
+    ours.close()
+    world.exec("rm", "-r", "/run/systemd")
+
+
+@pytest.mark.parametrize("sink", [full_pipe, hung_journal])
+def test_nobody_reads_the_log(world, sink):
+    """Verbs are answered, and the log says how much of it is missing as soon as somebody reads it."""
+    with sink(world) as read:
+        flood(world)
+        assert world.states() == {NAME: "stopped"}
+        text = ""
+        while not DROPPED.search(text):
+            text += read().decode()
+        dropped = int(DROPPED.search(text).group(1))
+        assert dropped + text.count("vm-kill by") >= REQUESTS
+        assert text.count("vm-kill by") < REQUESTS
+        world.ok("start", NAME)
+        while "RUNNING" not in text.upper():
+            text += read().decode()
+        world.ok("kill", NAME)
+
+
+def test_the_last_words_are_read(world):
+    """Why a daemon does not start is said, also to a pipe."""
+    world.start()
+    end, stderr = os.pipe()
+    second = subprocess.run(world.inside(world.daemon_argv()), stderr=stderr, check=False, timeout=30 * vmk.SLOW)
+    os.close(stderr)
+    assert second.returncode == 3
+    assert b"another vmkeepd" in os.read(end, 4096)
+    os.close(end)
+
+
+def test_without_standard_descriptors(world):
+    """What is meant for stderr gets into none of our files."""
+    world.micro("a")
+    argv = world.daemon_argv
+    world.daemon_argv = lambda: ["sh", "-c", 'exec "$@" 0<&- 1>&- 2>&-', "sh"] + argv()
+    world.start()
+    world.ok("start", "a")
+    folder = "/proc/%d/fd" % world.daemon_pid()
+    assert {os.readlink(os.path.join(folder, fd)) for fd in "012"} == {"/dev/null"}
+    world.ok("kill", "a")
