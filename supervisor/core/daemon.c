@@ -44,13 +44,17 @@ int daemon_load_conf(struct daemon *d, struct conf_problems *p)
 	d->conf_stamp = conf_daemon_stamp(d->dirs.config);
 	conf_load_daemon(&fresh, d->dirs.config, p);
 	if (p->count > before) {
-		log_error(NULL, "vmkeep.conf %s: %s", d->conf.arena.head ? "kept as it was" : "has problems",
+		bool kept = d->conf.arena.head && !d->conf_problem;
+
+		log_error(NULL, "vmkeep.conf %s: %s", kept ? "kept as it was" : "has problems, no VM is started",
 			p->text.data);
-		if (d->conf.arena.head) {
+		if (kept) {
 			conf_daemon_release(&fresh);
 			return -EINVAL;
 		}
 	}
+	free(d->conf_problem);
+	d->conf_problem = p->count > before ? xstrdup(p->text.data) : NULL;
 	conf_daemon_release(&d->conf);
 	d->conf = fresh;
 	if (!d->log_level_given && fresh.log_level && log_level_parse(fresh.log_level, &level) == 0)
@@ -72,6 +76,7 @@ void daemon_release(struct daemon *d)
 	jobs_release(&d->jobs);
 	loop_release(&d->loop);
 	conf_daemon_release(&d->conf);
+	free(d->conf_problem);
 	free(d->image_dir);
 	free(d->jail);
 	free(d->program);

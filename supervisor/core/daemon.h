@@ -35,6 +35,7 @@ struct daemon {
 	struct daemon_dirs dirs;
 	struct conf_daemon conf;
 	uint64_t conf_stamp; /* of the file that conf, or the complaint about it, came from */
+	char *conf_problem;  /* why conf is made of defaults alone: nothing is started with it; else NULL */
 	char *image_dir; /* absolute */
 	char *jail;	 /* path of vmkeep-jail */
 	char *program;	 /* of this daemon, as it was found at its start */
@@ -62,7 +63,8 @@ struct daemon {
 int daemon_init(struct daemon *d, const struct daemon_options *o, struct err *e);
 void daemon_release(struct daemon *d);
 
-/* Reads vmkeep.conf; the old one stays in force when the new has problems. */
+/* Reads vmkeep.conf; the old one stays in force when the new has problems. Where there was none, nobody
+ * knows what [Defaults] say: see conf_problem. */
 int daemon_load_conf(struct daemon *d, struct conf_problems *p);
 /* The same when the file changed since. */
 void daemon_look_conf(struct daemon *d);

@@ -186,6 +186,9 @@ static void refresh(struct vms *vms, struct vm *vm, uint64_t stamp, struct conf_
 			buf_adds(&p->text, own.text.data);
 		}
 		conf_vm_release(&fresh);
+	} else if (d->conf_problem) {
+		vm->problems = xstrdup(d->conf_problem);
+		conf_vm_release(&fresh);
 	} else {
 		conf_vm_release(&vm->conf);
 		vm->conf = fresh;

@@ -100,3 +100,32 @@ def test_lock_files_do_not_matter(daemon, how):
             replace(path, how)
     daemon.start()
     refused(daemon, "state")
+
+
+def test_nothing_starts_with_defaults_that_nobody_wrote(daemon):
+    """A daemon that cannot read vmkeep.conf knows no [Defaults]: it starts nothing until it can."""
+    good = vmk.DEFAULTS + "VM.Memory=24M\n"
+    daemon.write("vmkeep.conf", good)
+    daemon.image("a.raw", "deaf")
+    for name in ("a", "b"):
+        daemon.write(name + ".vm", "[VM]\nEnable=yes\n[Disk root]\nPath=%s.raw\n[Lifecycle]\nRestart=always\n" % name)
+    daemon.image("b.raw", "deaf")
+    daemon.ok("reload")
+    daemon.ok("start", "a")
+    pid = daemon.info("a")["pid"]
+    daemon.kill_daemon()
+    daemon.write("vmkeep.conf", good + "[Daemon\n")
+    daemon.start()
+    assert daemon.states() == {"a": "running", "b": "stopped"} and daemon.info("a")["pid"] == pid
+    assert "vmkeep.conf" in daemon.fails(2, "start", "b")
+    daemon.ok("start", "a")  # it runs
+    daemon.kill(pid)
+    daemon.wait_state("a", "failed", "backoff", "stopped")
+    assert "vmkeep.conf" in daemon.fails(2, "start", "a")
+    daemon.write("vmkeep.conf", good)
+    daemon.ok("start", "a", "b")
+    lines = [line for line in daemon.processes().values() if "qemu-system" in line]
+    assert len(lines) == 2 and all("24" in line.split(" -m ")[1].split()[0] for line in lines), lines
+    daemon.write("vmkeep.conf", good + "[Daemon\n")  # the old one stays in force
+    daemon.ok("kill", "a")
+    daemon.ok("start", "a")
