@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "supervisor/control/keep.h"
 #include "supervisor/control/service.h"
 #include "supervisor/control/verbs.h"
 #include "supervisor/core/hooks.h"
@@ -217,7 +218,10 @@ static int listen_for_clients(struct daemon *d, struct err *e)
 
 	o.path = path;
 	d->server = server_new(d->loop.ev, &o, e);
-	return d->server ? 0 : e->number;
+	if (!d->server)
+		return e->number;
+	d->keep = keep_new(d);
+	return 0;
 }
 
 static int build(struct daemon *d, struct err *e)
@@ -265,6 +269,7 @@ static void unbuild(struct daemon *d)
 	d->emit = NULL;
 	service_free(d->service);
 	boot_end(d);
+	keep_free(d->keep);
 	server_free(d->server);
 	vms_clear(d->vms);
 	hooks_free(d->hooks);

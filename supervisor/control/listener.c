@@ -3,10 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 
 static int open_directory(struct listener *l, const char *path, struct err *e)
@@ -34,6 +37,19 @@ static int address(const struct listener *l, const char *path, struct sockaddr_u
 						     "name '%s' is too long for a socket", l->name);
 }
 
+static int set_aside(const struct listener *l, struct err *e)
+{
+	char aside[NAME_MAX + 1];
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	snprintf(aside, sizeof aside, "%.200s.damaged-%lld.%06ld", l->name, (long long)t.tv_sec, t.tv_nsec / 1000);
+	if (renameat(l->dirfd, l->name, l->dirfd, aside) < 0)
+		return err_errno(e, "set '%s' aside, which is no socket", l->name);
+	log_warning(NULL, "'%s' is no socket: set aside as '%s'", l->name, aside);
+	return 0;
+}
+
 /* Makes room for a new socket: removes one that nobody listens on. */
 static int clear_path(const struct listener *l, const struct sockaddr_un *a, struct err *e)
 {
@@ -42,10 +58,8 @@ static int clear_path(const struct listener *l, const struct sockaddr_un *a, str
 
 	if (fstatat(l->dirfd, l->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : err_errno(e, "look at '%s'", l->name);
-	if (!S_ISSOCK(st.st_mode)) {
-		err_set(e, ERR_CONFLICT, "'%s' is there and is no socket", l->name);
-		return err_hint(e, "move it away");
-	}
+	if (!S_ISSOCK(st.st_mode))
+		return set_aside(l, e);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return err_errno(e, "make a socket");
@@ -61,8 +75,7 @@ static int clear_path(const struct listener *l, const struct sockaddr_un *a, str
 	return 0;
 }
 
-/* From here on the path is ours to remove. */
-static int own_path(struct listener *l, struct err *e)
+static int note_path(struct listener *l, struct err *e)
 {
 	struct stat st;
 
@@ -79,9 +92,10 @@ static int bind_path(struct listener *l, const struct sockaddr_un *a, struct err
 
 	if (bind(l->fd, (const struct sockaddr *)a, sizeof *a) < 0)
 		return err_errno(e, "bind");
-	r = own_path(l, e);
+	r = note_path(l, e);
 	if (r < 0)
 		return r;
+	l->ours = true;
 	if (fchmodat(l->dirfd, l->name, 0666, 0) < 0)
 		return err_errno(e, "set its mode");
 	if (listen(l->fd, SOMAXCONN) < 0)
@@ -121,6 +135,16 @@ int listener_open(struct listener *l, const char *path, struct err *e)
 	return err_wrap(e, r, "control socket '%s'", path);
 }
 
+/* By whoever; we are a client then, which is greeted and gone. */
+static bool is_answered(const struct listener *l, const char *path)
+{
+	_cleanup_(close_fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct sockaddr_un a = { 0 };
+
+	return fd >= 0 && address(l, path, &a, NULL) == 0 &&
+	       (connect(fd, (const struct sockaddr *)&a, sizeof a) == 0 || errno == EAGAIN);
+}
+
 int listener_inherit(
 	struct listener *l, const char *path, const struct listener_heritage *from, struct err *e)
 {
@@ -133,23 +157,33 @@ int listener_inherit(
 	l->fd = from->fd;
 	fcntl(l->fd, F_SETFD, FD_CLOEXEC);
 	fcntl(l->fd, F_SETFL, fcntl(l->fd, F_GETFL) | O_NONBLOCK);
-	if (!from->ours)
-		return 0;
+	l->ours = from->ours;
 	r = open_directory(l, path, e);
-	if (r == 0)
-		r = own_path(l, e);
+	/* one that is not there, or another's, is found lost */
+	if (r == 0 && is_answered(l, path))
+		note_path(l, NULL);
 	if (r == 0)
 		return 0;
 	listener_close(l);
 	return err_wrap(e, r, "control socket '%s'", path);
 }
 
+bool listener_is_lost(const struct listener *l, const char *path)
+{
+	_cleanup_(free_ptr) char *dir = xstrndup(path, (size_t)(strrchr(path, '/') - path));
+	struct stat st, there, here;
+
+	return !l->ino || fstatat(l->dirfd, l->name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_dev != l->dev ||
+	       st.st_ino != l->ino || stat(dir, &there) < 0 || fstat(l->dirfd, &here) < 0 ||
+	       there.st_dev != here.st_dev || there.st_ino != here.st_ino;
+}
+
 struct listener_heritage listener_hand_over(struct listener *l)
 {
-	struct listener_heritage to = { .fd = fcntl(l->fd, F_DUPFD, 3), .ours = l->ino != 0 };
+	struct listener_heritage to = { .fd = fcntl(l->fd, F_DUPFD, 3), .ours = l->ours };
 
 	if (to.fd >= 0)
-		l->ino = 0;
+		l->ours = false;
 	return to;
 }
 
@@ -157,7 +191,7 @@ void listener_close(struct listener *l)
 {
 	struct stat st;
 
-	if (l->ino && fstatat(l->dirfd, l->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	if (l->ours && l->ino && fstatat(l->dirfd, l->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 		st.st_dev == l->dev && st.st_ino == l->ino)
 		unlinkat(l->dirfd, l->name, 0);
 	close_fd(&l->fd);

@@ -3,7 +3,7 @@
  * supervisor/control/listener.h - the socket that clients find in the file system
  *
  * Its path may be longer than the 107 bytes of sun_path: the directory is opened and reached by
- * its descriptor. A socket that nobody listens on is replaced; anything else there is left alone.
+ * its descriptor. A socket that nobody listens on is replaced; anything else there is set aside.
  */
 #ifndef SUPERVISOR_CONTROL_LISTENER_H
 #define SUPERVISOR_CONTROL_LISTENER_H
@@ -17,8 +17,9 @@ struct listener {
 	int fd;	   /* non-blocking */
 	int dirfd; /* where name stands */
 	char *name;
-	dev_t dev; /* of the path, which is removed only while it is this one */
-	ino_t ino; /* 0: the path is not ours */
+	dev_t dev; /* of the path, as long as it is the one that leads to fd */
+	ino_t ino; /* 0: it leads elsewhere */
+	bool ours; /* removed at the end */
 };
 
 #define LISTENER_INIT                 \
@@ -40,6 +41,8 @@ int listener_inherit(
 /* What a successor inherits: a copy that survives exec, fd -1 when there is none to be had. The
  * path is left to it. */
 struct listener_heritage listener_hand_over(struct listener *l);
+/* Whether clients find it there. A manager's socket is asked whether anybody listens. */
+bool listener_is_lost(const struct listener *l, const char *path);
 void listener_close(struct listener *l); /* removes the path, if it is ours */
 
 #endif

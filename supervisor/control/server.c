@@ -20,6 +20,8 @@ struct server {
 	struct dispatch dispatch;
 	struct peer_groups groups;
 	struct listener listener;
+	char *path;
+	bool paused;
 	struct line *greeting;
 	struct acceptor acceptor;
 };
@@ -146,6 +148,8 @@ struct server *server_new(struct ev_loop *ev, const struct server_options *o, st
 	}
 	s->ev = ev;
 	s->options = *o;
+	s->path = xstrdup(o->path);
+	s->options.path = s->path;
 	s->accounts = o->accounts;
 	s->connections.message = message_came;
 	s->connections.left = client_left;
@@ -160,7 +164,29 @@ struct server *server_new(struct ev_loop *ev, const struct server_options *o, st
 
 void server_pause(struct server *s)
 {
+	s->paused = true;
 	acceptor_stop(&s->acceptor);
+}
+
+int server_look(struct server *s, struct err *e)
+{
+	struct listener fresh;
+	int r, fd;
+
+	if (s->paused || !listener_is_lost(&s->listener, s->path))
+		return 0;
+	r = listener_open(&fresh, s->path, e);
+	if (r < 0)
+		return r;
+	/* who waits in the old one came by the path as well */
+	while ((fd = accept4(s->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
+		welcome(&s->acceptor, fd);
+	acceptor_stop(&s->acceptor);
+	listener_close(&s->listener);
+	s->listener = fresh;
+	acceptor_init(&s->acceptor, s->ev, s->listener.fd, ACCEPT_PER_TURN, welcome, no_descriptors);
+	acceptor_start(&s->acceptor);
+	return 1;
 }
 
 struct listener_heritage server_hand_over(struct server *s)
@@ -177,6 +203,7 @@ void server_free(struct server *s)
 	connections_release(&s->connections);
 	dispatch_release(&s->dispatch);
 	line_unref(s->greeting);
+	free(s->path);
 	free(s);
 }
 

@@ -59,8 +59,7 @@ struct server_options {
 	void *data; /* of these and of the handlers */
 };
 
-/* The options are copied, but for what path and handler point to: path only for the call, the
- * handlers for good. ERR_CONFLICT when another daemon answers at path. */
+/* The options and the path are copied, what handler points to is not. ERR_CONFLICT when another daemon answers at path. */
 struct server *server_new(struct ev_loop *ev, const struct server_options *o, struct err *e);
 /* Closes all connections and removes the path where it is still ours; requests under way are gone.
  * Not from inside a handler. NULL is fine. */
@@ -68,6 +67,9 @@ void server_free(struct server *s);
 
 /* Takes no more clients: they wait in the listening socket for who inherits it. */
 void server_pause(struct server *s);
+/* Where its path no longer leads to it: binds it anew. 1: it did; 0: nothing to do. Clients that are
+ * connected, or wait to be, stay. */
+int server_look(struct server *s, struct err *e);
 /* For a successor by exec, see listener_hand_over(); the path stays when s is freed. */
 struct listener_heritage server_hand_over(struct server *s);
 

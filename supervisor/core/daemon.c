@@ -27,8 +27,9 @@ int daemon_init(struct daemon *d, const struct daemon_options *o, struct err *e)
 		log_warning(NULL, "change the mode of '%s': %s", d->dirs.state, strerror(errno));
 	if (mkdirat(d->dirs.state_fd, "vms", 0700) < 0 && errno != EEXIST)
 		return err_errno(e, "make directory '%s/vms'", d->dirs.state);
-	if (mkdirat(d->dirs.run_fd, "vms", 0700) < 0 && errno != EEXIST)
-		return err_errno(e, "make directory '%s/vms'", d->dirs.run);
+	r = dirs_run_parts(&d->dirs, e);
+	if (r < 0)
+		return r;
 	proc_boot_id(d->boot_id);
 	if (loop_init(&d->loop) < 0)
 		return err_set(e, ERR_NO_RESOURCES, "no event loop: out of memory or descriptors");

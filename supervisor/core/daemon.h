@@ -22,6 +22,7 @@
 struct boot;
 struct cgroups;
 struct hooks;
+struct keep;
 struct networks;
 struct probes;
 struct server;
@@ -52,6 +53,7 @@ struct daemon {
 	struct sweeper *sweeper;
 	struct boot *boot; /* while enabled VMs start after a boot of the host */
 	struct server *server;
+	struct keep *keep;
 	struct service *service;
 	/* where events go: main()'s, which knows who wants them */
 	void (*emit)(struct daemon *d, const char *name, json_t *data /* stolen */);

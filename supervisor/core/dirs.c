@@ -93,24 +93,38 @@ static int lock_one(int dirfd, int fd, const char *path, const char *option, str
 	return 0;
 }
 
+/* What stands in the place of something of ours is kept, as NAME.damaged-TIME, and named. */
+static int set_aside(int dirfd, const char *name, const char *shown, struct err *e)
+{
+	char aside[PATH_MAX];
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	snprintf(aside, sizeof aside, "%s.damaged-%lld.%06ld", name, (long long)t.tv_sec, t.tv_nsec / 1000);
+	if (renameat(dirfd, name, dirfd, aside) < 0)
+		return err_errno(e, "set '%s' aside, which is not what was there", shown);
+	log_warning(NULL, "'%s' is not what was there: set aside as '%s'", shown, aside);
+	return 0;
+}
+
 /* Whatever else stands in its place is set aside. */
 static int lock_open(int dirfd, const char *path, struct err *e)
 {
 	const int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-	char aside[64];
+	_cleanup_(free_ptr) char *shown = xasprintf("%s/%s", path, lock_name);
 	struct stat st;
+	int fd;
 
-	if (fstatat(dirfd, lock_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode)) {
-		snprintf(aside, sizeof aside, "%s.damaged-%lld", lock_name, (long long)time(NULL));
-		if (renameat(dirfd, lock_name, dirfd, aside) == 0)
-			log_warning(NULL, "'%s/%s' is no file: set aside as '%s'", path, lock_name, aside);
-	}
-	int fd = openat(dirfd, lock_name, flags, 0600);
+	if (fstatat(dirfd, lock_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode) &&
+		set_aside(dirfd, lock_name, shown, e) < 0)
+		return e->number;
+	fd = openat(dirfd, lock_name, flags, 0600);
 	return fd < 0 ? err_errno(e, "open '%s/%s'", path, lock_name) : fd;
 }
 
-/* The file that tells whose a directory is. Returns its descriptor, locked; -1: it cannot be had. */
-static int lock_file(int dirfd, const char *path, const char *option, const char *run, bool alone, struct err *e)
+/* The file that tells whose a directory is. It stays open, for the lock. */
+static int lock_file(int dirfd, const char *path, const char *option, const char *run, bool alone, int *keep,
+	struct err *e)
 {
 	_cleanup_(free_ptr) char *text = xasprintf("%d\n%s\n", (int)getpid(), run);
 	_cleanup_(close_fd) int fd = lock_open(dirfd, path, e);
@@ -126,15 +140,22 @@ static int lock_file(int dirfd, const char *path, const char *option, const char
 	else if (ftruncate(fd, 0) < 0 || pwrite(fd, text, strlen(text), 0) < 0)
 		log_warning(NULL, "write '%s/%s': %s", path, lock_name, strerror(errno));
 	err_clear(e);
-	fd = -1; /* it lives as long as this process */
+	close_fd(keep);
+	*keep = fd;
+	fd = -1;
 	return 0;
 }
 
-static int lock_state(const struct daemon_dirs *d, struct err *e)
+static int lock_state(struct daemon_dirs *d, struct err *e)
 {
 	int r = lock_one(d->state_fd, d->state_fd, d->state, "--state", e);
 
-	return r < 0 ? r : lock_file(d->state_fd, d->state, "--state", d->run, r == 0, e);
+	return r < 0 ? r : lock_file(d->state_fd, d->state, "--state", d->run, r == 0, &d->state_lock, e);
+}
+
+static int lock_run(struct daemon_dirs *d, struct err *e)
+{
+	return lock_file(d->run_fd, d->run, "--run", d->run, false, &d->run_lock, e);
 }
 
 static int open_one(const char *path, mode_t mode, char **absolute, int *fd, struct err *e)
@@ -176,8 +197,104 @@ int dirs_open(struct daemon_dirs *d, const struct daemon_options *o, struct err 
 	if (r == 0)
 		r = lock_state(d, e);
 	if (r == 0)
-		r = lock_file(d->run_fd, d->run, "--run", d->run, false, e);
+		r = lock_run(d, e);
 	return r;
+}
+
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+bool dirs_is_lost(const char *path, int fd)
+{
+	struct stat there, here;
+
+	return stat(path, &there) < 0 || fstat(fd, &here) < 0 || !is_same(&there, &here);
+}
+
+/* Opens what the path leads to, a directory of ours; fd keeps its number. */
+static int reopen(const char *path, mode_t mode, int fd, struct err *e)
+{
+	_cleanup_(close_fd) int fresh = -1;
+	struct stat st;
+	int r;
+
+	if ((stat(path, &st) < 0 ? lstat(path, &st) == 0 : !S_ISDIR(st.st_mode)) &&
+		set_aside(AT_FDCWD, path, path, e) < 0)
+		return e->number;
+	r = file_mkdirs(path, mode, e);
+	if (r < 0)
+		return r;
+	fresh = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fresh < 0 || dup3(fresh, fd, O_CLOEXEC) < 0)
+		return err_errno(e, "open directory '%s'", path);
+	return 0;
+}
+
+static bool lock_is_lost(int dirfd, int lock)
+{
+	struct stat there, here;
+
+	return fstatat(dirfd, lock_name, &there, AT_SYMLINK_NOFOLLOW) < 0 || fstat(lock, &here) < 0 ||
+	       !is_same(&there, &here);
+}
+
+int dirs_run_again(struct daemon_dirs *d, struct err *e)
+{
+	bool lost = dirs_is_lost(d->run, d->run_fd);
+	int r = lost ? reopen(d->run, 0755, d->run_fd, e) : 0;
+
+	if (r == 0 && lock_is_lost(d->run_fd, d->run_lock))
+		r = lock_run(d, e);
+	return r < 0 ? r : lost;
+}
+
+static int kept_again(const char *path, mode_t mode, int fd, struct err *e)
+{
+	struct stat st, here;
+
+	if (!dirs_is_lost(path, fd))
+		return 0;
+	if ((stat(path, &st) < 0 || !S_ISDIR(st.st_mode)) && (fstat(fd, &here) < 0 || here.st_nlink > 0))
+		return err_set(e, ERR_NOT_FOUND, "directory '%s' was moved away: move it back", path);
+	return reopen(path, mode, fd, e) < 0 ? e->number : 1;
+}
+
+int dirs_kept_again(struct daemon_dirs *d, struct err *e)
+{
+	int state = kept_again(d->state, 0700, d->state_fd, e), log;
+
+	if (state == 1 && lock_state(d, e) < 0)
+		state = e->number;
+	if (state >= 0 && mkdirat(d->state_fd, "vms", 0700) < 0 && errno != EEXIST)
+		state = err_errno(e, "make directory '%s/vms'", d->state);
+	log = kept_again(d->log, 0750, d->log_fd, e);
+	return state < 0 ? state : log < 0 ? log : state + log;
+}
+
+/* 1: it was missing. */
+static int need_part(const struct daemon_dirs *d, const char *name, struct err *e)
+{
+	_cleanup_(free_ptr) char *shown = xasprintf("%s/%s", d->run, name);
+	struct stat st;
+
+	if (fstatat(d->run_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+		if (S_ISDIR(st.st_mode))
+			return 0;
+		if (set_aside(d->run_fd, name, shown, e) < 0)
+			return e->number;
+	}
+	if (mkdirat(d->run_fd, name, 0700) < 0)
+		return err_errno(e, "make directory '%s/%s'", d->run, name);
+	return 1;
+}
+
+int dirs_run_parts(struct daemon_dirs *d, struct err *e)
+{
+	int vms = need_part(d, "vms", e), gone = vms < 0 ? vms : need_part(d, "gone", e);
+
+	return gone < 0 ? gone : vms || gone;
 }
 
 void dirs_release(struct daemon_dirs *d)
@@ -186,6 +303,8 @@ void dirs_release(struct daemon_dirs *d)
 	free(d->state);
 	free(d->run);
 	free(d->log);
+	close_fd(&d->state_lock);
+	close_fd(&d->run_lock);
 	close_fd(&d->state_fd);
 	close_fd(&d->run_fd);
 	close_fd(&d->log_fd);

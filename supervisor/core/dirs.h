@@ -18,6 +18,7 @@
 struct daemon_dirs { /* absolute paths, and descriptors of directories of ours */
 	char *config, *state, *run, *log;
 	int state_fd, run_fd, log_fd;
+	int state_lock, run_lock; /* the files */
 };
 
 struct daemon_options {
@@ -26,11 +27,21 @@ struct daemon_options {
 
 #define DIRS_INIT                                          \
 	{                                                  \
-		.state_fd = -1, .run_fd = -1, .log_fd = -1 \
+		.state_fd = -1, .run_fd = -1, .log_fd = -1, .state_lock = -1, .run_lock = -1 \
 	}
 
 /* Makes what is missing. ERR_CONFLICT names the daemon that has one of them. */
 int dirs_open(struct daemon_dirs *d, const struct daemon_options *o, struct err *e);
+/* Whether the path no longer leads to the directory that is open as fd. */
+bool dirs_is_lost(const char *path, int fd);
+/* RUN is made anew where it is lost, and what must be in it; what else stands in its place is set aside.
+ * The number of its descriptor stays. 1: it was lost; 0: it was not. */
+int dirs_run_again(struct daemon_dirs *d, struct err *e);
+/* The same for STATE and LOG, but only where they are removed, or the path leads to another directory by
+ * now: one that was moved may be on its way to elsewhere, and still serves. */
+int dirs_kept_again(struct daemon_dirs *d, struct err *e);
+/* Makes RUN/vms and RUN/gone where they are missing. 1: one was. */
+int dirs_run_parts(struct daemon_dirs *d, struct err *e);
 void dirs_release(struct daemon_dirs *d);
 
 #endif

@@ -32,4 +32,10 @@ int vm_record_make_dir(struct vm *vm, struct err *e);
  * does. */
 int vm_record_read(struct vm *vm, struct record_process *out, struct err *e);
 
+/* --- again.c --- */
+
+/* Writes again what is missing of the records of all VMs, after RUN or RUN/vms was lost. */
+struct vms;
+void vms_record_again(struct vms *vms);
+
 #endif

@@ -5,6 +5,7 @@
  */
 #include "tests/unit/control.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 
 static void is_served(const char *where)
@@ -17,6 +18,52 @@ static void is_served(const char *where)
 	assert_non_null(json_object_get(o, "QMP"));
 	json_decref(o);
 	hang_up(&c);
+}
+
+/* The size of what is kept as control.sock.damaged-TIME; it is removed. */
+static off_t kept_aside(void)
+{
+	DIR *d = opendir(directory);
+	struct stat st = { 0 };
+
+	for (struct dirent *f; (f = readdir(d));)
+		if (strstr(f->d_name, ".damaged-")) {
+			assert_int_equal(fstatat(dirfd(d), f->d_name, &st, AT_SYMLINK_NOFOLLOW), 0);
+			if (unlinkat(dirfd(d), f->d_name, 0) < 0)
+				unlinkat(dirfd(d), f->d_name, AT_REMOVEDIR);
+		}
+	closedir(d);
+	return st.st_size;
+}
+
+static void a_path_that_is_lost_is_bound_anew(void **state)
+{
+	struct err e = ERR_INIT;
+	struct client before;
+	struct stat st;
+	json_t *o;
+
+	(void)state;
+	assert_int_equal(server_look(server, &e), 0);
+	call_on(&before, dial(path));
+	o = read_line(&before);
+	json_decref(o);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(unlink(path), 0);
+		if (i == 1)
+			assert_int_equal(mkdir(path, 0700), 0);
+		if (i == 2)
+			assert_int_equal(symlink("nowhere", path), 0);
+		assert_int_equal(server_look(server, &e), 1);
+		assert_int_equal(server_look(server, &e), 0);
+		assert_int_equal(stat(path, &st), 0);
+		assert_int_equal(st.st_mode & 07777, 0666);
+		is_served(path);
+	}
+	o = ask(&before, "{\"execute\": \"qmp_capabilities\", \"id\": 1}\n");
+	json_decref(o);
+	hang_up(&before);
+	kept_aside();
 }
 
 static void the_path_is_taken_only_from_the_dead(void **state)
@@ -50,14 +97,16 @@ static void the_path_is_taken_only_from_the_dead(void **state)
 	server_free(server);
 	server = NULL;
 	assert_int_equal(stat(path, &st), 0);
-	/* no socket at all */
+	/* no socket at all: kept under another name */
 	assert_int_equal(write(fd, "precious", 8), 8);
 	close(fd);
-	assert_null(make_server(path, 0, 0, &e));
-	assert_int_equal(e.class, ERR_CONFLICT);
-	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(st.st_size, 8);
-	unlink(path);
+	server = make_server(path, 0, 0, &e);
+	assert_non_null(server);
+	is_served(path);
+	server_free(server);
+	server = NULL;
+	assert_int_equal(stat(path, &st), -1);
+	assert_int_equal(kept_aside(), 8);
 	/* no directory */
 	assert_null(make_server("/nonexistent/vmkeep/control.sock", 0, 0, &e));
 	assert_int_equal(e.class, ERR_NOT_FOUND);
@@ -98,6 +147,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(the_path_is_taken_only_from_the_dead),
+		TEST(a_path_that_is_lost_is_bound_anew),
 		TEST(the_path_may_be_long),
 	};
 

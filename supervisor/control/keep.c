@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/control/keep.h"
+
+#include <ev.h>
+#include <fcntl.h>
+#include <sys/inotify.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "supervisor/control/server.h"
+#include "supervisor/core/daemon.h"
+#include "supervisor/core/watch.h"
+#include "supervisor/network/network.h"
+#include "supervisor/vm/record.h"
+
+#define LOOK_EVERY 0.5 /* seconds, at most; a retry as well */
+
+/* Nothing of ours that comes, only what goes or is replaced. That a directory which we have open is
+ * removed is not told; but it is empty by then, and what was in it went before. */
+enum { LOSSES = IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF };
+
+enum keep_place { KEEP_RUN, KEEP_VMS, KEEP_STATE, KEEP_LOG, KEEP_PLACES };
+
+struct keep {
+	struct daemon *d;
+	int watch[KEEP_PLACES];
+	ev_timer timer;
+	double looked; /* daemon_now() */
+	char *trouble; /* what was logged */
+};
+
+static void keep_lost(void *data);
+
+static void watch_one(struct keep *k, enum keep_place place, int fd)
+{
+	watch_remove(k->d->watches, k->watch[place]);
+	k->watch[place] = fd < 0 ? 0 : watch_add(k->d->watches, fd, LOSSES, keep_lost, k, NULL);
+	if (k->watch[place] < 0)
+		k->watch[place] = 0;
+}
+
+static void watch_run(struct keep *k)
+{
+	_cleanup_(close_fd) int vms = openat(k->d->dirs.run_fd, "vms", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	watch_one(k, KEEP_RUN, k->d->dirs.run_fd);
+	watch_one(k, KEEP_VMS, vms);
+}
+
+static void watch_kept(struct keep *k)
+{
+	watch_one(k, KEEP_STATE, k->d->dirs.state_fd);
+	watch_one(k, KEEP_LOG, k->d->dirs.log_fd);
+}
+
+static int look_run(struct keep *k, struct err *e)
+{
+	struct daemon *d = k->d;
+	int lost = dirs_run_again(&d->dirs, e), parts;
+
+	if (lost < 0)
+		return lost;
+	parts = dirs_run_parts(&d->dirs, e);
+	if (lost || parts > 0) {
+		log_warning(NULL, "'%s%s' was lost and is made anew", d->dirs.run, lost ? "" : "/vms");
+		watch_run(k);
+	}
+	if (lost)
+		networks_mend(d->networks, NULL);
+	vms_record_again(d->vms);
+	return parts < 0 ? parts : 0;
+}
+
+static int look_socket(struct keep *k, struct err *e)
+{
+	int r = server_look(k->d->server, e);
+
+	if (r == 1)
+		log_warning(NULL, "'%s/control.sock' was lost and is bound anew", k->d->dirs.run);
+	return r < 0 ? r : 0;
+}
+
+static int look_kept(struct keep *k, struct err *e)
+{
+	int r = dirs_kept_again(&k->d->dirs, e);
+
+	if (r > 0) {
+		log_warning(NULL, "'%s' or '%s' was replaced; what VMs keep there is written with their next start",
+			k->d->dirs.state, k->d->dirs.log);
+		watch_kept(k);
+	}
+	return r < 0 ? r : 0;
+}
+
+static void look(struct keep *k)
+{
+	int (*const parts[])(struct keep *k, struct err *e) = { look_run, look_socket, look_kept };
+	struct err e = ERR_INIT, one;
+
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		one = (struct err)ERR_INIT;
+		if (parts[i](k, &one) < 0 && !e.number)
+			err_copy(&e, &one);
+	}
+	if (e.number && !streq(k->trouble, e.text))
+		log_error(NULL, "%s", e.text);
+	free(k->trouble);
+	k->trouble = e.number ? xstrdup(e.text) : NULL;
+	k->looked = daemon_now();
+	if (e.number) {
+		ev_timer_set(&k->timer, LOOK_EVERY, 0);
+		ev_timer_start(k->d->loop.ev, &k->timer);
+	}
+}
+
+static void keep_again(struct ev_loop *ev, ev_timer *t, int revents)
+{
+	(void)ev, (void)revents;
+	look(t->data);
+}
+
+static void keep_lost(void *data)
+{
+	struct keep *k = data;
+	double wait = k->looked + LOOK_EVERY - daemon_now();
+
+	if (ev_is_active(&k->timer))
+		return;
+	ev_timer_set(&k->timer, wait > 0 ? wait : 0, 0);
+	ev_timer_start(k->d->loop.ev, &k->timer);
+}
+
+struct keep *keep_new(struct daemon *d)
+{
+	struct keep *k = xcalloc(1, sizeof *k);
+
+	k->d = d;
+	ev_timer_init(&k->timer, keep_again, 0, 0);
+	k->timer.data = k;
+	watch_run(k);
+	watch_kept(k);
+	look(k);
+	return k;
+}
+
+void keep_free(struct keep *k)
+{
+	if (!k)
+		return;
+	ev_timer_stop(k->d->loop.ev, &k->timer);
+	for (enum keep_place p = 0; p < KEEP_PLACES; p++)
+		watch_remove(k->d->watches, k->watch[p]);
+	free(k->trouble);
+	free(k);
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* Records of guests whose directory below RUN was removed, moved away or replaced while they run. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "supervisor/core/sweeper.h"
+#include "supervisor/vm/record.h"
+#include "supervisor/vm/vms.h"
+
+/* Sockets and files of one that was only moved are led to from here as well. */
+static void again_link(int from, int to)
+{
+	int fd = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+
+	for (struct dirent *d; dir && (d = readdir(dir));)
+		if (d->d_type == DT_SOCK || d->d_type == DT_REG)
+			(void)!linkat(from, d->d_name, to, d->d_name, 0);
+	if (dir)
+		closedir(dir);
+	else
+		close_fd(&fd);
+}
+
+/* 1: its directory was lost. */
+static int again_directory(struct vm *vm, const char *path, struct err *e)
+{
+	int run = vm->daemon->dirs.run_fd, fd;
+	struct stat there, here;
+
+	if (fstatat(run, path, &there, AT_SYMLINK_NOFOLLOW) == 0) {
+		if (fstat(vm->run_fd, &here) == 0 && there.st_dev == here.st_dev && there.st_ino == here.st_ino)
+			return 0;
+		if (!S_ISDIR(there.st_mode) && sweeper_take(vm->daemon->sweeper, path, e) < 0)
+			return e->number;
+	}
+	if (mkdirat(run, path, 0700) < 0 && errno != EEXIST)
+		return err_errno(e, "make directory '%s/%s'", vm->daemon->dirs.run, path);
+	fd = openat(run, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return err_errno(e, "open directory '%s/%s'", vm->daemon->dirs.run, path);
+	again_link(vm->run_fd, fd);
+	close_fd(&vm->run_fd);
+	vm->run_fd = fd;
+	return 1;
+}
+
+static int again_guest(struct vm *vm, const char *path, struct err *e)
+{
+	int lost = again_directory(vm, path, e);
+
+	if (lost < 0)
+		return lost;
+	if (lost || faccessat(vm->run_fd, "effective.vm", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		if (vm_record_save_conf(vm, e) < 0)
+			return e->number;
+	if (!lost && faccessat(vm->run_fd, "record.json", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
+	vm->recorded = 0;
+	return vm_record_save(vm, e) < 0 ? e->number : 1;
+}
+
+void vms_record_again(struct vms *vms)
+{
+	for (size_t i = 0; i < vms->n; i++) {
+		struct vm *vm = vms->vm[i];
+		_cleanup_(free_ptr) char *path = xasprintf("vms/%s", vm->name);
+		struct err e = ERR_INIT;
+		int r = 0;
+
+		if (vm->run_fd >= 0 && vm_state_has_process(vm->state)) {
+			r = again_guest(vm, path, &e);
+		} else if ((vm->state == VM_FAILED || vm->state == VM_BACKOFF) &&
+			   faccessat(vm->daemon->dirs.run_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0) {
+			vm->recorded = 0;
+			vm_record_write_resting(vm);
+		}
+		if (r > 0)
+			log_warning(vm->name, "its run record was lost and is written again");
+		if (r < 0)
+			log_error(vm->name, "%s", e.text);
+	}
+}

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: MIT
+"""Whatever is lost or damaged below RUN, STATE and LOG while the daemon is up: it answers, its guests go on, no
+VM ever has two QEMUs, and the next daemon finds all of it."""
+import contextlib
+import os
+import shutil
+import socket
+import stat
+
+import pytest
+
+import vmk
+from test_faults_daemon import qemus
+from test_walks import DAMAGES, FILES, wired
+from walk import walk
+
+
+def bound(path):
+    """A socket that nobody listens on."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(path)
+
+
+def moved(path):
+    os.rename(path, path + ".moved")
+
+
+def by_file(path):
+    moved(path)
+    with open(path, "wb") as f:
+        f.write(b"x")
+
+
+def by_directory(path):
+    moved(path)
+    os.mkdir(path)
+
+
+def removed(path):
+    shutil.rmtree(path, ignore_errors=True)
+
+
+UP = dict(DAMAGES, **{"a socket": bound})
+FOLDERS = """run run/vms run/vms/up run/networks run/networks/default.d state/vms/up state/vms/down state/vms
+    state/networks log/up log state""".split()
+LOSSES = {"moved away": moved, "replaced by a file": by_file, "replaced by a directory": by_directory,
+          "removed": removed}
+SOCKET_LOSSES = {name: UP[name] for name in (
+    "gone", "a directory", "a pipe", "a loop of links", "a device", "a socket")}
+
+
+def answers(world):
+    """A client finds the daemon, as soon as it has noticed."""
+    world.eventually(lambda: world.vmkeep("version").code, lambda code: code == 0, timeout=10)
+    assert stat.S_IMODE(os.stat(world.inner(world.socket)).st_mode) == 0o666
+
+
+def prepare(world):
+    for name in ("up", "down"):
+        wired(world, name)
+    world.ok("start", "up", "down")
+    world.ok("kill", "down")
+    return world.info("up")["pid"]
+
+
+def works(world, pid):
+    """Every verb has its answer, and the guest its process."""
+    answers(world)
+    for verb in (["list"], ["info", "up"], ["info", "down"], ["start", "up"], ["net", "list"], ["reload"], ["check"]):
+        world.vmkeep(*verb)
+    found = qemus(world)
+    assert pid in found, "its guest was ended"
+    assert sum("guest=up," in line for line in found.values()) == 1, "two QEMUs for one VM"
+
+
+def cured(world, pid):
+    """As well with the next daemon; then all can be ended by the verbs."""
+    works(world, pid)
+    world.kill_daemon()
+    world.start()
+    works(world, pid)
+    assert world.states().get("up", "running") == "running"
+    world.ok("kill", "*")
+    world.eventually(lambda: qemus(world), lambda found: not found)
+
+
+def forget_aside(world):
+    """What was set aside has been seen."""
+    for top in (world.state, world.inner(world.run), world.log, world.base):
+        for folder, folders, names in os.walk(top):
+            for name in folders + names:
+                if ".damaged" in name or ".moved" in name:
+                    path = os.path.join(folder, name)
+                    removed(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
+
+
+@walk("damage", SOCKET_LOSSES, some=6)
+def test_the_socket_is_bound_anew(daemon, damage):
+    """Connections that are there go on; again and again."""
+    path = daemon.inner(daemon.socket)
+    before = daemon.client()
+    for _ in range(2):
+        SOCKET_LOSSES[damage](path)
+        daemon.eventually(lambda: daemon.vmkeep("version").code, lambda code: code == 0, timeout=10)
+        assert stat.S_IMODE(os.stat(path).st_mode) == 0o666
+    assert before.call("query-version")["pid"]
+    before.close()
+    SOCKET_LOSSES[damage](path)
+    daemon.kill_daemon()
+    with contextlib.suppress(OSError):
+        SOCKET_LOSSES[damage](path)
+    daemon.start()
+    daemon.ok("list")
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_run_is_made_anew(daemon, loss):
+    """And what stood in it: the next daemon adopts the guest."""
+    pid = prepare(daemon)
+    before = daemon.client()
+    LOSSES[loss](daemon.inner(daemon.run))
+    answers(daemon)
+    assert before.call("query-version")["pid"]
+    before.close()
+    record = os.path.join(daemon.inner(daemon.run), "vms", "up", "record.json")
+    daemon.eventually(lambda: os.path.exists(record), bool)
+    assert daemon.states() == {"up": "running", "down": "stopped"}
+    daemon.ok("start", "down")
+    daemon.kill_daemon()
+    daemon.start()
+    assert daemon.states() == {"up": "running", "down": "running"} and daemon.info("up")["pid"] == pid
+    daemon.ok("kill", "*")
+    forget_aside(daemon)
+
+
+@walk("folder, loss", FOLDERS, LOSSES, some=6)
+def test_folders(daemon, folder, loss):
+    pid = prepare(daemon)
+    LOSSES[loss](os.path.join(daemon.inner(daemon.base), folder))
+    cured(daemon, pid)
+    forget_aside(daemon)
+
+
+@walk("file, damage", FILES, UP, some=10)
+def test_files(daemon, file, damage):
+    pid = prepare(daemon)
+    path = os.path.join(daemon.inner(daemon.base), file)
+    good = vmk.read_text(path) if file.startswith("config/") else None
+    UP[damage](path)
+    works(daemon, pid)
+    if good is not None:
+        with contextlib.suppress(OSError):
+            removed(path) if os.path.isdir(path) else os.unlink(path)
+        daemon.write(os.path.basename(path), good)
+    cured(daemon, pid)
+    forget_aside(daemon)
