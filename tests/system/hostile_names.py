@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Hostile behaviour: a command line that lies."""
+"""Hostile behaviour: a command line that lies, and none at all."""
 import ctypes
 import sys
+import threading
 
 import hostile_qemu as h
 
@@ -18,4 +19,10 @@ def pretends(monitor):
         monitor.greet(first=False)
 
 
-BEHAVIOUR = {"pretends": pretends}
+def headless(monitor):
+    """The first thread ends, and with it what /proc shows of the process; the others go on."""
+    threading.Thread(target=h.stay, args=(monitor,)).start()
+    h.libc.syscall(60, 0)  # exit, of x86_64
+
+
+BEHAVIOUR = {"pretends": pretends, "headless": headless}

@@ -4,10 +4,13 @@ found among the host's processes, listed as what it is, and ended by the verbs. 
 lock of QEMU's would keep a second one from running."""
 import os
 import shutil
+import signal
 
 import pytest
 
 from hostile import make, unwell
+import vmk
+from steps import Steps
 from test_faults_daemon import qemus
 from walk import walk
 
@@ -343,3 +346,43 @@ def test_claims_to_be_another(hostile):
     assert pid in hostile.processes()
     hostile.ok("kill", "pretends")
     assert pid not in hostile.processes()
+
+
+def test_without_its_first_thread(hostile):
+    """A zombie to look at, but what it has open is in use."""
+    make(hostile, "headless")
+    hostile.ok("start", "headless")
+    pid = hostile.info("headless")["pid"]
+    hostile.eventually(lambda: vmk.read_text(hostile.inner("/proc/%d/stat" % pid)).split(")")[1].split()[0],
+                       lambda state: state == "Z")
+    restarted(hostile, lambda: remove(hostile, os.path.join(hostile.run, "vms")))
+    assert hostile.info("headless")["pid"] == pid and hostile.info("headless")["state"] == "running"
+    hostile.eventually(lambda: hostile.info("headless").get("unresponsive_reason") or "",
+                       lambda why: "belongs to another" in why)  # so it was reached: it tells no UUID
+    hostile.ok("kill", "headless")
+    hostile.eventually(hostile.processes, lambda found: pid not in found)
+
+
+@walk("step", range(1, 90), some=2)
+def test_jail_under_way(world, step):
+    """It stands still at some step while its daemon dies and its record is lost: it never becomes a second QEMU."""
+    steps = Steps(world, "vmkeep-jail", signal.SIGSTOP)
+    world.start(env=steps.env)
+    lockless(world, "a")
+    world.ok("start", "a")  # what is asked of QEMU before is known from now on
+    world.ok("kill", "a")
+    steps.arm(step)
+    world.ok("start", "--no-wait", "a")
+    world.eventually(lambda: steps.left() == 0 or world.info("a")["state"] == "running", bool)
+    steps.over()
+    jails = [pid for pid, line in world.processes().items() if "vmkeep-jail" in line]
+    remove(world, os.path.join(world.run, "vms"))
+    world.start()
+    world.ok("start", "--no-wait", "a")
+    for pid in set(jails) & set(world.processes()):
+        world.kill(pid, "CONT")
+    world.ok("start", "a")
+    world.eventually(world.processes, lambda found: not any("vmkeep-jail" in line for line in found.values()))
+    assert len(qemus(world)) == 1 and world.info("a")["state"] == "running"
+    world.ok("kill", "a")
+    gone(world)
