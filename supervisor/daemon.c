@@ -410,8 +410,8 @@ int main(int argc, char **argv)
 	struct err e = ERR_INIT;
 	int r;
 
-	if (argc == 3 && streq(argv[1], "--sweep"))
-		return sweep(argv[2]);
+	if (argc == 4 && streq(argv[1], "--sweep"))
+		return sweep(argv[2]) | sweep(argv[3]);
 	r = parse(argc, argv, &o);
 	if (r)
 		return r - 1;

@@ -111,6 +111,18 @@ const struct api_verb api_verbs[] = {
 	},
 
 	{
+		.execute = "vm-forget",
+		.command = "forget",
+		.aliases = { "undefine" },
+		.role = API_ROLE_ROOT,
+		.target = API_VM,
+		.result = "disks: paths of the disk images that it had, which stay",
+		.help = "remove what is kept of a VM whose file is gone",
+		.text = "A VM whose file is gone keeps its UUID, user id, MAC and IP addresses and history, for "
+			"the file may come back: check names such VMs. This removes all of that; disk images and "
+			"logs stay. Refused while its file, its drop-ins or a process of it is there.",
+	},
+	{
 		.execute = "vm-reset-failed",
 		.command = "reset-failed",
 		.role = API_ROLE_OWNER,

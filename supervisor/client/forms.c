@@ -169,6 +169,16 @@ static void reset_failed_print(struct command *c, const char *target, const json
 		command_print(c, target, result);
 }
 
+static void forget_print(struct command *c, const char *target, const json_t *result)
+{
+	const json_t *disks = json_object_get(result, "disks");
+
+	buf_printf(&c->out, "%s: forgotten\n", target);
+	for (size_t i = 0; i < json_array_size(disks); i++)
+		buf_printf(&c->out, "%s: '%s' is left as it is\n", target,
+			json_string_value(json_array_get(disks, i)));
+}
+
 /* virsh's domstate says one word. */
 static void info_print(struct command *c, const char *target, const json_t *result)
 {
@@ -244,6 +254,7 @@ static const struct command_form forms[] = {
 	{"vm-list",	     NULL,	   NULL,		 list_print    },
 	{ "vm-info",	     NULL,	   info_status,	info_print    },
 	{ "vm-reset-failed", NULL,	  NULL,		reset_failed_print },
+	{ "vm-forget",	     NULL,	   NULL,		 forget_print },
 	{ "vm-console",	console_run, NULL,		   NULL		},
 	{ "vm-log",	    stream_run,	NULL,	      NULL	   },
 	{ "subscribe",     events_run,  NULL,		 NULL	      },

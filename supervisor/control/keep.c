@@ -4,6 +4,7 @@
 #include <ev.h>
 #include <fcntl.h>
 #include <sys/inotify.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -65,7 +66,7 @@ static int look_run(struct keep *k, struct err *e)
 		log_warning(NULL, "'%s%s' was lost and is made anew", d->dirs.run, lost ? "" : "/vms");
 		watch_run(k);
 	}
-	if (lost)
+	if (lost || faccessat(d->dirs.run_fd, "networks", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
 		networks_mend(d->networks, NULL);
 	vms_record_again(d->vms);
 	return parts < 0 ? parts : 0;

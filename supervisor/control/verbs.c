@@ -27,6 +27,7 @@ const struct server_handler verb_handlers[] = {
 	{ "vm-qmp",	       verb_qmp },
 	{ "vm-history",	       verb_history },
 	{ "vm-reset-failed",   verb_reset_failed },
+	{ "vm-forget",	       verb_forget },
 	{ "snapshot-create",   verb_snapshot_create },
 	{ "snapshot-list",     verb_snapshot_list },
 	{ "snapshot-revert",   verb_snapshot_revert },

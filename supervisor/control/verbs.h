@@ -97,6 +97,7 @@ void verb_version(void *data, struct request *r);
 /* verbs_policy.c */
 void verb_history(void *data, struct request *r);
 void verb_reset_failed(void *data, struct request *r);
+void verb_forget(void *data, struct request *r);
 void verb_reexec(void *data, struct request *r);
 
 #endif

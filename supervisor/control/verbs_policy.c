@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/control/verbs.h"
+#include "supervisor/vm/forget.h"
 #include "supervisor/core/history.h"
 #include "supervisor/core/hooks.h"
 
@@ -41,6 +42,18 @@ void verb_reset_failed(void *data, struct request *r)
 		vm_reset_failed(vm, request_who(r));
 	request_return(
 		r, json_pack("{s:s, s:b}", "state", vm_state_name(vm->state), "changed", was));
+}
+
+void verb_forget(void *data, struct request *r)
+{
+	struct daemon *d = data;
+	struct err e = ERR_INIT;
+	json_t *disks;
+
+	if (vm_forget(d->vms, request_string(r, "name"), request_who(r), &disks, &e) < 0)
+		request_error(r, &e);
+	else
+		request_return(r, json_pack("{s:o}", "disks", disks));
 }
 
 /* --- reexec --- */

@@ -44,7 +44,8 @@ static void begin(struct loop_task *t)
 {
 	struct sweeper *s = container_of(t, struct sweeper, task);
 	_cleanup_(free_ptr) char *dir = xasprintf("%s/%s", s->daemon->dirs.run, place);
-	const char *argv[] = { "/proc/self/exe", "--sweep", dir, NULL };
+	_cleanup_(free_ptr) char *kept = xasprintf("%s/%s", s->daemon->dirs.state, place);
+	const char *argv[] = { "/proc/self/exe", "--sweep", dir, kept, NULL };
 	struct child_options o = { .argv = argv, .done = done, .data = s };
 	struct err e = ERR_INIT;
 
@@ -74,9 +75,8 @@ static void want(struct sweeper *s)
 		loop_later(s->daemon->loop.ev, &s->task, begin);
 }
 
-int sweeper_take(struct sweeper *s, const char *path, struct err *e)
+static int take(struct sweeper *s, int fd, const char *top, const char *path, struct err *e)
 {
-	int fd = s->daemon->dirs.run_fd;
 	const char *name = strrchr(path, '/');
 	char to[96];
 
@@ -88,7 +88,21 @@ int sweeper_take(struct sweeper *s, const char *path, struct err *e)
 		}
 		/* the number is a former daemon's */
 	} while (errno == EEXIST || errno == ENOTEMPTY);
-	return errno == ENOENT ? 0 : err_errno(e, "move '%s/%s' away", s->daemon->dirs.run, path);
+	return errno == ENOENT ? 0 : err_errno(e, "move '%s/%s' away", top, path);
+}
+
+int sweeper_take(struct sweeper *s, const char *path, struct err *e)
+{
+	return take(s, s->daemon->dirs.run_fd, s->daemon->dirs.run, path, e);
+}
+
+int sweeper_take_state(struct sweeper *s, const char *path, struct err *e)
+{
+	const struct daemon_dirs *d = &s->daemon->dirs;
+
+	if (mkdirat(d->state_fd, place, 0700) < 0 && errno != EEXIST)
+		return err_errno(e, "make directory '%s/%s'", d->state, place);
+	return take(s, d->state_fd, d->state, path, e);
 }
 
 struct sweeper *sweeper_new(struct daemon *d, struct err *e)
@@ -108,6 +122,8 @@ struct sweeper *sweeper_new(struct daemon *d, struct err *e)
 		want(s);
 	else
 		mkdirat(d->dirs.run_fd, place, 0700);
+	if (unlinkat(d->dirs.state_fd, place, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		want(s);
 	return s;
 }
 

@@ -20,6 +20,9 @@ void sweeper_free(struct sweeper *s);
 /* path: below the run directory; nothing happens when nothing is there. */
 int sweeper_take(struct sweeper *s, const char *path, struct err *e);
 
+/* The same below the state directory. */
+int sweeper_take_state(struct sweeper *s, const char *path, struct err *e);
+
 /* sweep.c: what that child does; its exit status. */
 int sweep(const char *dir);
 

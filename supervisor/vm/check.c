@@ -12,6 +12,7 @@
 #include "supervisor/jail/plan.h"
 #include "supervisor/vm/display.h"
 #include "supervisor/vm/duplicates.h"
+#include "supervisor/vm/forget.h"
 #include "supervisor/vm/launch.h"
 #include "supervisor/vm/renamed.h"
 #include "supervisor/vm/spawn.h"
@@ -28,6 +29,7 @@ struct vm_check {
 	struct check_jail *jail;
 	struct check_space *space;
 	const struct probe *probe;
+	bool all;
 	bool kvm_asked; /* kvm_asked: once per check, for its failure takes seconds */
 	struct err kvm;
 };
@@ -376,7 +378,7 @@ struct vm_check *vm_check_new(struct daemon *d, const char *name, json_t *rows,
 {
 	struct vm_check *c = xcalloc(1, sizeof *c);
 
-	*c = (struct vm_check){ .daemon = d, .rows = rows, .done = done, .data = data };
+	*c = (struct vm_check){ .daemon = d, .rows = rows, .done = done, .data = data, .all = !name };
 	check_files_read(&c->files, d, name ? NULL : p);
 	if (name)
 		vm_free(check_vm(d, name, p));
@@ -392,6 +394,8 @@ struct vm_check *vm_check_new(struct daemon *d, const char *name, json_t *rows,
 void vm_check_run(struct vm_check *c)
 {
 	check_duplicates(c, &c->files.vms);
+	if (c->all)
+		check_gone(c->daemon, c->rows);
 	check_files_release(&c->files);
 	check_next(c);
 }

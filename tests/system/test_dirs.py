@@ -129,3 +129,42 @@ def test_nothing_starts_with_defaults_that_nobody_wrote(daemon):
     daemon.write("vmkeep.conf", good + "[Daemon\n")  # the old one stays in force
     daemon.ok("kill", "a")
     daemon.ok("start", "a")
+
+
+def test_forget(daemon):
+    """A VM whose file is gone keeps what it has until somebody says forget; its images stay for ever."""
+    daemon.image("a.raw", "deaf")
+    file = daemon.write("a.vm", "[VM]\nMemory=16M\n[Disk root]\nPath=a.raw\n")
+    state = os.path.join(daemon.state, "vms", "a")
+    assert "nothing is kept" in daemon.fails(4, "forget", "b")
+    daemon.ok("start", "a")
+    assert "a.vm' is there" in daemon.fails(5, "forget", "a")
+    os.rename(file, file + ".away")
+    assert "is running" in daemon.fails(5, "forget", "a")
+    daemon.ok("kill", "a")
+    assert "vmkeep forget a" in daemon.vmkeep("check").out
+    assert os.path.isdir(state)
+    os.makedirs(file + ".d")
+    assert "a.vm.d' is there" in daemon.fails(5, "forget", "a")
+    os.rmdir(file + ".d")
+    daemon.fails(9, "forget", "a", user="alice", groups=["vmkeep"])
+    image = os.path.join(daemon.images, "a.raw")
+    assert image in daemon.ok("forget", "a")
+    assert not os.path.exists(state) and os.path.exists(image)
+    gone = os.path.join(daemon.state, "gone")
+    daemon.eventually(lambda: os.listdir(gone), lambda names: not names)
+    assert "forget" not in daemon.vmkeep("check").out
+    assert "nothing is kept" in daemon.fails(4, "forget", "a")
+
+
+def test_forget_is_cut_short(daemon):
+    """What was moved away goes with the next daemon; a planted link is removed, not followed."""
+    precious = other(daemon, "precious")
+    open(os.path.join(precious, "file"), "wb").close()
+    os.makedirs(os.path.join(daemon.state, "gone", "a.0", "deep"))
+    os.symlink(precious, os.path.join(daemon.state, "vms", "b"))
+    daemon.ok("forget", "b")
+    daemon.kill_daemon()
+    daemon.start()
+    daemon.eventually(lambda: os.listdir(os.path.join(daemon.state, "gone")), lambda names: not names)
+    assert os.listdir(precious) == ["file"]

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/vm/forget.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf/load.h"
+#include "supervisor/core/sweeper.h"
+#include "supervisor/vm/check.h"
+#include "supervisor/vm/found.h"
+
+/* Its file, or the directory of drop-ins that is left of it. */
+static int forget_file(const struct daemon *d, const char *name, struct err *e)
+{
+	_cleanup_(free_ptr) char *file = xasprintf("%s/%s.vm", d->dirs.config, name);
+	_cleanup_(free_ptr) char *dropins = xasprintf("%s.d", file);
+	struct stat st;
+	const char *left = lstat(file, &st) == 0 ? file : lstat(dropins, &st) == 0 ? dropins : NULL;
+
+	if (!left)
+		return 0;
+	err_set(e, ERR_WRONG_STATE, "'%s' is there", left);
+	return err_hint(e, "forget is for VMs whose file is gone: remove it first");
+}
+
+static int forget_process(const struct vm *vm, const struct identity *id, struct err *e)
+{
+	if (vm && (vm_state_has_process(vm->state) || vm->state == VM_PREPARING)) {
+		err_set(e, ERR_WRONG_STATE, "is %s", vm_state_name(vm->state));
+		return err_hint(e, "vmkeep kill %s", vm->name);
+	}
+	if (id->uid && found_uid_lives(id->uid)) {
+		err_set(e, ERR_WRONG_STATE, "a process has its uid %u", id->uid);
+		return err_hint(e, "pgrep -U %u", id->uid);
+	}
+	return 0;
+}
+
+static json_t *forget_disks(const struct identity *id)
+{
+	json_t *disks = json_array();
+
+	for (size_t i = 0; i < id->disks; i++)
+		if (id->disk[i].path)
+			json_array_append_new(disks, json_string(id->disk[i].path));
+	return disks;
+}
+
+int vm_forget(struct vms *vms, const char *name, const char *who, json_t **disks, struct err *e)
+{
+	struct daemon *d = vms->daemon;
+	_cleanup_(free_ptr) char *path = xasprintf("vms/%s", name);
+	struct identity id = IDENTITY_INIT;
+	struct err unread = ERR_INIT;
+	struct vm *vm;
+	int fd, r;
+
+	vms_look(vms);
+	vm = vms_find(vms, name);
+	if (!conf_name_ok(name))
+		return err_set(e, ERR_USAGE, "'%s' is not a VM's name", name);
+	r = forget_file(d, name, e);
+	if (r < 0)
+		return r;
+	fd = openat(d->dirs.state_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && faccessat(d->dirs.state_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && !vm) {
+		err_set(e, ERR_NOT_FOUND, "nothing is kept of a VM '%s'", name);
+		return err_hint(e, "vmkeep check names those whose file is gone");
+	}
+	if (fd >= 0)
+		identity_load(&id, fd, &unread); /* damaged: there is nothing to ask for */
+	close_fd(&fd);
+	r = forget_process(vm, &id, e);
+	if (r == 0)
+		r = sweeper_take_state(d->sweeper, path, e);
+	if (r == 0) {
+		log_info(name, "forgotten by %s", who);
+		*disks = forget_disks(&id);
+		/* only where nothing was logged */
+		(void)!unlinkat(d->dirs.log_fd, name, AT_REMOVEDIR);
+		if (vm)
+			vms_forget(vms, vm);
+		networks_unclaim(d->networks, name);
+	}
+	identity_release(&id);
+	return r;
+}
+
+void check_gone(struct daemon *d, json_t *rows)
+{
+	int fd = openat(d->dirs.state_fd, "vms", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	struct err e = ERR_INIT;
+
+	for (struct dirent *f; dir && (f = readdir(dir));) {
+		const struct vm *vm = vms_find(d->vms, f->d_name);
+
+		if (!conf_name_ok(f->d_name) || conf_vm_stamp(d->dirs.config, f->d_name) ||
+			(vm && vm_state_has_process(vm->state)))
+			continue;
+		err_clear(&e);
+		err_set(&e, ERR_NOT_FOUND, "the file of VM '%s' is gone; its identity and history are kept in %s/vms/%s",
+			f->d_name, d->dirs.state, f->d_name);
+		err_hint(&e, "put the file back, or: vmkeep forget %s", f->d_name);
+		check_row(rows, NULL, NULL, "warning", e.text, e.hint);
+	}
+	if (dir)
+		closedir(dir);
+	else
+		close_fd(&fd);
+}
