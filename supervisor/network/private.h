@@ -40,6 +40,7 @@ struct network {
 	bool dns;		  /* dnsmasq answers DNS: wished, and the port was free */
 	int bridge_index;	  /* 0: none */
 	struct child *nft;
+	bool table_left; /* nft failed to remove it: the next raise replaces it */
 	struct dnsmasq dnsmasq;
 	struct err failure;	     /* of the raise that is being undone */
 	struct dnsmasq_lease *lease; /* by MAC */

@@ -256,6 +256,7 @@ static void on_rules_gone(void *data, const struct child_result *r)
 		log_error(NULL, "network %s: table '%s' may be left: %s", n->name, n->plan.table,
 			e.text);
 	}
+	n->table_left = r->status != 0;
 	down(n);
 	if (ns->door.taker == n)
 		door_taken(ns, r->status != 0 ? &e : NULL);
@@ -270,6 +271,7 @@ static void undo_rest(struct network *n)
 			return;
 		log_error(NULL, "network %s: table '%s' may be left: %s", n->name, n->plan.table,
 			e.text);
+		n->table_left = true;
 	}
 	down(n);
 }

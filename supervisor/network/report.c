@@ -57,6 +57,8 @@ static const char *health(const struct network *n, char trouble[TROUBLE_MAX])
 		return "its file has problems";
 	if (n->state == NETWORK_DOWN && n->failure.number)
 		return n->failure.text;
+	if (n->state == NETWORK_DOWN && n->table_left)
+		return "its table of nft may be left: vmkeep net start, then net stop";
 	if (n->state != NETWORK_UP)
 		return "ok";
 	if (!network_stands(n))

@@ -131,7 +131,8 @@ def test_cmdline_can_be_pasted(daemon):
     daemon.eventually(lambda: (daemon.processes(), shell.process.poll()),
                       lambda now: any("qemu-system" in line for line in now[0].values()))
     monitor = os.path.join(daemon.run, "vms", "a", "qmp.sock")
-    assert daemon.eventually(lambda: os.path.exists(daemon.inner(monitor)), bool), shell.stderr()
+    # it is there before QEMU listens on it
+    assert daemon.eventually(lambda: monitor in daemon.exec("ss", "-xlH"), bool), shell.stderr()
     client = vmk.Client(daemon.inner(monitor))
     client.call("qmp_capabilities")
     assert client.call("query-status")["status"] == "running"
