@@ -85,6 +85,9 @@ void verb_qmp(void *data, struct request *r)
 		return;
 	}
 	log_info(vm->name, "qmp %s by %s", execute, request_who(r));
+	/* these change its state, and the history says who did */
+	if (streq(execute, "quit") || streq(execute, "stop") || streq(execute, "cont"))
+		vm_asked(vm, request_who(r));
 	arguments = json_object_get(command, "arguments");
 	raw = xcalloc(1, sizeof *raw);
 	raw->r = r;

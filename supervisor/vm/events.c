@@ -42,9 +42,10 @@ static void on_shutdown(struct vm *vm, const json_t *data)
 		vm_ended(vm, VM_END_POWER_OFF);
 	else if (event_is(data, "reason", "guest-reset"))
 		vm_ended(vm, VM_END_REBOOT);
-	else if ((event_is(data, "reason", "host-signal") || event_is(data, "reason", "host-qmp-quit")) &&
-		vm->ending == VM_END_NONE)
+	else if (event_is(data, "reason", "host-signal") && vm->ending == VM_END_NONE)
 		vm->ending = VM_END_HOST_SIGNAL;
+	else if (event_is(data, "reason", "host-qmp-quit") && vm->ending == VM_END_NONE)
+		vm->ending = VM_END_QMP_QUIT;
 }
 
 static void on_panic(struct vm *vm, const json_t *data)
@@ -124,13 +125,23 @@ static void on_vserport(struct vm *vm, const json_t *data)
 		vm_agent_change(vm, data);
 }
 
-static void on_balloon_change(struct vm *vm, const json_t *data)
+json_int_t vm_balloon_actual(const struct conf_vm *c, const json_t *data)
 {
 	json_int_t actual = json_integer_value(json_object_get(data, "actual"));
+	uint64_t most = c->memory_max > c->memory ? c->memory_max : c->memory;
+
+	return actual > 0 && (uint64_t)actual <= most ? actual : 0;
+}
+
+static void on_balloon_change(struct vm *vm, const json_t *data)
+{
+	json_int_t actual = vm_balloon_actual(&vm->running, data);
 
 	if (actual == vm->balloon || !event_bearable(vm))
 		return;
 	vm->balloon = actual;
+	if (!actual)
+		return;
 	daemon_event(vm->daemon, "BALLOON_CHANGE",
 		json_pack("{s:s, s:I}", "name", vm->name, "actual", vm->balloon));
 }

@@ -206,6 +206,7 @@ static void on_uuid(void *data, const json_t *result, const struct err *e)
 	/* somebody else's QEMU sits at our socket: never act on it */
 	err_set(&own, ERR_CONFLICT, "its monitor belongs to another QEMU (uuid %s)", uuid ? uuid : "?");
 	vm_health(vm, false, own.text);
+	qmp_forget(vm->qmp, vm);
 	qmp_close(vm->qmp);
 	vm->qmp = NULL;
 	if (vm->state == VM_RUNNING || vm->state == VM_PAUSED)
@@ -217,7 +218,7 @@ static void on_balloon(void *data, const json_t *result, const struct err *e)
 	struct vm *vm = data;
 
 	if (!e)
-		vm->balloon = json_integer_value(json_object_get(result, "actual"));
+		vm->balloon = vm_balloon_actual(&vm->running, result);
 }
 
 void vm_join(struct vm *vm)
@@ -308,6 +309,8 @@ void vm_qmp_closed(void *data, const struct err *e)
 {
 	struct vm *vm = data;
 
+	/* calls that were made from the last replies end after this */
+	qmp_forget(vm->qmp, vm);
 	qmp_close(vm->qmp);
 	vm->qmp = NULL;
 	log_debug(vm->name, "monitor lost: %s", e->text);

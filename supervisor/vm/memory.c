@@ -220,14 +220,32 @@ static void look(struct balloon *b)
 		later(b);
 }
 
+static uint64_t actual_of(const struct balloon *b, const json_t *result)
+{
+	const struct vm *vm = vm_of(b);
+
+	return vm ? (uint64_t)vm_balloon_actual(&vm->running, result) : 0;
+}
+
+static struct err nonsense_of(const json_t *result)
+{
+	struct err e = ERR_INIT;
+	_cleanup_(free_ptr) char *text = json_dumps(json_object_get(result, "actual"), JSON_ENCODE_ANY);
+
+	err_set(&e, ERR_QEMU_FAILED, "its QEMU says that the guest has %.40s bytes, which cannot be",
+		text ? text : "?");
+	return e;
+}
+
 static void on_size(void *data, const json_t *result, const struct err *e)
 {
 	struct balloon *b = data;
-	uint64_t actual = (uint64_t)json_integer_value(json_object_get(result, "actual"));
+	uint64_t actual = e ? 0 : actual_of(b, result);
+	struct err nonsense = nonsense_of(result);
 
 	b->asking = false;
-	if (e) {
-		lost(b, e);
+	if (e || !actual) {
+		lost(b, e ? e : &nonsense);
 		return;
 	}
 	if (actual != b->actual)
@@ -279,11 +297,13 @@ static void on_before(void *data, const json_t *result, const struct err *e)
 {
 	struct balloon *b = data;
 
-	if (e) {
-		lost(b, e);
+	struct err nonsense = nonsense_of(result);
+
+	b->before = b->actual = e ? 0 : actual_of(b, result);
+	if (!b->actual) {
+		lost(b, e ? e : &nonsense);
 		return;
 	}
-	b->before = b->actual = (uint64_t)json_integer_value(json_object_get(result, "actual"));
 	send_stats_interval(b, STATS_SECONDS);
 	send_target(b, b->target, on_target);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/vm/policy.h"
 
+#include <string.h>
+
 #include "base/mem.h"
 
 enum { DELAY_MAX = 300, DAY = 86400 }; /* seconds */
@@ -16,12 +18,43 @@ static const char *const endings[] = {
 	[VM_END_CRASH]	      = "crashed",
 	[VM_END_START_FAILED] = "start failed",
 	[VM_END_HOST_CAUSE]   = "start failed",
+	[VM_END_QMP_QUIT]     = "host-qmp-quit",
 };
 _Static_assert(ARRAY_SIZE(endings) == VM_ENDINGS, "an ending has no name");
+
+static const char *const ending_words[] = {
+	[VM_END_NONE]	      = "none",
+	[VM_END_POWER_OFF]    = "power-off",
+	[VM_END_REBOOT]	      = "reboot",
+	[VM_END_PANIC]	      = "panic",
+	[VM_END_WATCHDOG]     = "watchdog",
+	[VM_END_HOST_SIGNAL]  = "host-signal",
+	[VM_END_QUIT]	      = "quit",
+	[VM_END_CRASH]	      = "crash",
+	[VM_END_START_FAILED] = "start-failed",
+	[VM_END_HOST_CAUSE]   = "host-cause",
+	[VM_END_QMP_QUIT]     = "qmp-quit",
+};
+_Static_assert(ARRAY_SIZE(ending_words) == VM_ENDINGS, "an ending has no word");
 
 const char *vm_ending_name(enum vm_ending ending)
 {
 	return endings[ending];
+}
+
+const char *vm_ending_word(enum vm_ending ending)
+{
+	return ending_words[ending];
+}
+
+bool vm_ending_parse(const char *word, enum vm_ending *ending)
+{
+	for (size_t i = 0; word && i < ARRAY_SIZE(ending_words); i++)
+		if (streq(word, ending_words[i])) {
+			*ending = (enum vm_ending)i;
+			return true;
+		}
+	return false;
 }
 
 enum conf_ending policy_ended(const struct conf_vm *c, enum vm_ending ending)
@@ -41,6 +74,7 @@ enum conf_ending policy_ended(const struct conf_vm *c, enum vm_ending ending)
 	case VM_END_CRASH:
 	case VM_END_START_FAILED:
 	case VM_END_HOST_CAUSE:
+	case VM_END_QMP_QUIT:
 	case VM_ENDINGS:
 		break;
 	}
@@ -57,6 +91,7 @@ static bool wants_restart(const struct conf_vm *c, enum vm_ending ending, bool b
 	case VM_END_WATCHDOG:
 		return policy_ended(c, ending) == CONF_ENDING_RESTART;
 	case VM_END_HOST_SIGNAL:
+	case VM_END_QMP_QUIT:
 		return c->restart == CONF_RESTART_ALWAYS;
 	case VM_END_CRASH:
 		return c->restart != CONF_RESTART_NO;
@@ -77,8 +112,32 @@ static unsigned restarts_since(const struct policy_memory *m, double from)
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < m->n; i++)
-		n += m->at[i] >= from;
+		n += m->past[i].at >= from ? m->past[i].n : 0;
 	return n;
+}
+
+static void policy_drop(struct policy_memory *m, unsigned i)
+{
+	m->n--;
+	memmove(&m->past[i], &m->past[i + 1], (m->n - i) * sizeof m->past[0]);
+}
+
+/* Where there is no room, the two neighbours that are the fewest become one: so all stand for about the
+ * same part of the day, and what was in it is counted a little too long rather than too short. */
+static void policy_remember(struct policy_memory *m, double now, double horizon)
+{
+	unsigned fewest = 0;
+
+	while (m->n && m->past[0].at < now - horizon)
+		policy_drop(m, 0);
+	if (m->n == POLICY_PAST) {
+		for (unsigned i = 1; i + 1 < m->n; i++)
+			if (m->past[i].n + m->past[i + 1].n < m->past[fewest].n + m->past[fewest + 1].n)
+				fewest = i;
+		m->past[fewest + 1].n += m->past[fewest].n;
+		policy_drop(m, fewest);
+	}
+	m->past[m->n++] = (struct policy_past){ now, 1 };
 }
 
 static double doubled(const struct conf_vm *c, unsigned in_row)
@@ -109,10 +168,7 @@ struct policy_verdict policy_gone(const struct conf_vm *c, enum vm_ending ending
 	if (restarts_since(m, now - DAY) + 1 >= c->start_limit_per_day)
 		return (struct policy_verdict){ .event = VM_EV_GONE_FAIL,
 			.why = "restart limit of StartLimitPerDay= reached" };
-	m->at[m->next] = now;
-	m->next = (m->next + 1) % POLICY_STARTS;
-	if (m->n < POLICY_STARTS)
-		m->n++;
+	policy_remember(m, now, interval > DAY ? interval : DAY);
 	return (struct policy_verdict){ .event = VM_EV_GONE_RESTART,
 		.delay = asked ? 0 : doubled(c, m->in_row++) };
 }

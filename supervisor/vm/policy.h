@@ -19,19 +19,25 @@ enum vm_ending {
 	VM_END_REBOOT,	     /* the guest rebooted and OnReboot= ends it */
 	VM_END_PANIC,
 	VM_END_WATCHDOG,
-	VM_END_HOST_SIGNAL,  /* somebody sent QEMU a TERM, INT, HUP or a quit that was not ours */
+	VM_END_HOST_SIGNAL,  /* somebody sent QEMU a TERM, INT or HUP */
 	VM_END_QUIT,	     /* our quit, or kill */
 	VM_END_CRASH,	     /* vanished by itself, or killed by somebody else */
 	VM_END_START_FAILED, /* QEMU or the jail did not come up */
 	VM_END_HOST_CAUSE,   /* path, network, memory, lock: the host's fault */
+	VM_END_QMP_QUIT,     /* a quit that somebody sent by hand */
 	VM_ENDINGS
 };
 
-enum { POLICY_STARTS = 20 }; /* restarts remembered, the most StartLimitPerDay= can be */
+enum { POLICY_PAST = 64, POLICY_MANY = 100000 /* the most StartLimitPerDay= can be */ };
 
-struct policy_memory { /* of restarts */
-	double at[POLICY_STARTS]; /* boot-time seconds, a ring */
-	unsigned n, next;
+/* Restarts. Up to POLICY_PAST each has its time; of more, some that followed each other have the time
+ * of the last of them: none is forgotten within a day, whatever StartLimitPerDay= is. */
+struct policy_memory {
+	struct policy_past {
+		double at; /* boot-time seconds */
+		unsigned n;
+	} past[POLICY_PAST]; /* oldest first */
+	unsigned n;
 	unsigned in_row; /* for the doubling delay */
 };
 
@@ -50,5 +56,8 @@ enum conf_ending policy_ended(const struct conf_vm *c, enum vm_ending ending);
 void policy_settled(struct policy_memory *m);
 /* "guest-shutdown", "guest-panicked": the contract's word. */
 const char *vm_ending_name(enum vm_ending ending);
+/* For run records: unlike the names above, no two are the same. False: no such word. */
+const char *vm_ending_word(enum vm_ending ending);
+bool vm_ending_parse(const char *word, enum vm_ending *ending);
 
 #endif

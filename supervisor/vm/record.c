@@ -33,14 +33,24 @@ json_t *vm_record_nics(const struct vm *vm)
 	return nics;
 }
 
+/* As a daemon reads it that does not know the word beside it. */
+static int ending_number(const struct vm *vm)
+{
+	return vm->ending == VM_END_QMP_QUIT ? VM_END_HOST_SIGNAL : (int)vm->ending;
+}
+
 /* What is not of the process, so that a crash loop is one also across daemons. */
 static void add_policy(const struct vm *vm, json_t *doc)
 {
-	json_t *restarts = json_array();
+	json_t *restarts = json_array(), *numbers = json_array();
 
-	for (unsigned i = 0; i < vm->memory.n; i++)
-		json_array_append_new(restarts, json_real(vm->memory.at[i]));
+	for (unsigned i = 0; i < vm->memory.n; i++) {
+		json_array_append_new(restarts, json_real(vm->memory.past[i].at));
+		json_array_append_new(numbers, json_integer(vm->memory.past[i].n));
+	}
 	json_object_set_new(doc, "restarts", restarts);
+	json_object_set_new(doc, "restarts_n", numbers);
+	json_object_set_new(doc, "ending_word", json_string(vm_ending_word(vm->ending)));
 	json_object_set_new(doc, "in_row", json_integer(vm->memory.in_row));
 	json_object_set_new(doc, "by_policy", json_boolean(vm->by_policy));
 	json_object_set_new(doc, "due", json_real(vm->due));
@@ -62,17 +72,22 @@ static void read_policy(struct vm *vm, const json_t *doc)
 	const char *trouble = json_string_value(json_object_get(doc, "trouble"));
 	const char *status = json_string_value(json_object_get(doc, "ready_status"));
 	const json_t *restarts = json_object_get(doc, "restarts");
+	const json_t *numbers = json_object_get(doc, "restarts_n");
 	size_t n = json_array_size(restarts);
 
 	vm->memory = (struct policy_memory){ 0 };
-	for (size_t i = 0; i < n && i < POLICY_STARTS; i++)
-		vm->memory.at[vm->memory.n++] = json_number_value(json_array_get(restarts, i));
-	/* a full ring is written from its start on, wherever that was: the oldest goes first */
-	for (unsigned i = 0; i < vm->memory.n && vm->memory.n == POLICY_STARTS; i++)
-		if (vm->memory.at[i] < vm->memory.at[vm->memory.next])
-			vm->memory.next = i;
-	if (vm->memory.n < POLICY_STARTS)
-		vm->memory.next = vm->memory.n;
+	for (size_t i = 0; i < n && i < POLICY_PAST; i++) {
+		json_int_t many = json_integer_value(json_array_get(numbers, i));
+		struct policy_past p = { json_number_value(json_array_get(restarts, i)),
+			many > 1 && many <= POLICY_MANY ? (unsigned)many : 1 };
+		unsigned at = vm->memory.n++;
+
+		/* an earlier version wrote them from where its ring began */
+		for (; at > 0 && vm->memory.past[at - 1].at > p.at; at--)
+			vm->memory.past[at] = vm->memory.past[at - 1];
+		vm->memory.past[at] = p;
+	}
+	vm_ending_parse(json_string_value(json_object_get(doc, "ending_word")), &vm->ending);
 	vm->memory.in_row = (unsigned)json_integer_value(json_object_get(doc, "in_row"));
 	vm->by_policy = json_is_true(json_object_get(doc, "by_policy"));
 	vm->due = json_number_value(json_object_get(doc, "due"));
@@ -134,7 +149,7 @@ int vm_record_save(struct vm *vm, struct err *e)
 		"started", vm->started, "pid", (int)vm->pid, "starttime", (json_int_t)vm->starttime,
 		"boot_id", vm->daemon->boot_id, "accel", conf_accel_name(vm->accel), "quit_sent",
 		vm->quit_sent, "paused_start", vm->paused_start, "stop_deadline", vm->stop_deadline,
-		"ending", (int)vm->ending, "nics", vm_record_nics(vm));
+		"ending", ending_number(vm), "nics", vm_record_nics(vm));
 	add_policy(vm, doc);
 	text = json_dumps(doc, JSON_INDENT(1));
 	r = text ? replace(vm, text, e) : err_set(e, ERR_FAILED, "cannot be written as JSON");

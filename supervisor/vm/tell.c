@@ -114,6 +114,7 @@ static bool went_wrong(const struct vm *vm)
 	case VM_END_REBOOT:
 	case VM_END_HOST_SIGNAL:
 	case VM_END_QUIT:
+	case VM_END_QMP_QUIT:
 	case VM_ENDINGS:
 		break;
 	}

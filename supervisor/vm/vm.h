@@ -233,6 +233,8 @@ void vm_qmp_closed(void *data, const struct err *e);
 void vm_qmp_silent(void *data, const struct err *e);
 void vm_qmp_heard(void *data);
 void vm_limits_init(struct vm *vm); /* of what its QEMU may bring about, for as long as the VM is known */
+/* What QEMU says that the guest has, 0: something that cannot be, which is as good as nothing. */
+json_int_t vm_balloon_actual(const struct conf_vm *c, const json_t *data);
 /* "nospace on root"; caller frees. */
 char *vm_io_error_text(bool space, const char *node);
 extern const struct qmp_handlers vm_qmp_handlers;

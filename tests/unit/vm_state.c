@@ -130,7 +130,7 @@ static void verdicts(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct conf_vm c = defaults;
-		struct policy_memory m = { { 0 }, 0, 0, 0 };
+		struct policy_memory m = { .n = 0 };
 		struct policy_verdict v;
 
 		c.restart = cases[i].restart;
@@ -143,7 +143,7 @@ static void verdicts(void **state)
 static void budget(void **state)
 {
 	static const double delays[] = { 5, 10, 20, 40 };
-	struct policy_memory m = { { 0 }, 0, 0, 0 };
+	struct policy_memory m = { .n = 0 };
 	struct policy_verdict v;
 
 	(void)state;
@@ -175,6 +175,49 @@ static void budget(void **state)
 	assert_true(v.delay == 5);
 }
 
+/* Crashes, one each so many seconds, until it is given up. 0: never. */
+static unsigned crashes_until_failed(unsigned burst, unsigned per_day, double apart, unsigned most)
+{
+	struct policy_memory m = { .n = 0 };
+	struct conf_vm c = defaults;
+
+	c.start_limit_burst = burst;
+	c.start_limit_per_day = per_day;
+	c.start_limit_interval_ms = per_day < 100000 ? 1000 : 600000;
+	for (unsigned i = 1; i <= most; i++)
+		if (policy_gone(&c, VM_END_CRASH, true, true, &m, 1000 + apart * i).event == VM_EV_GONE_FAIL)
+			return i;
+	return 0;
+}
+
+/* Both limits act as they are written, up to what the schema allows. */
+static void largest_budgets(void **state)
+{
+	(void)state;
+	for (unsigned burst = 1; burst <= 1000; burst += burst < 100 ? 1 : 50)
+		assert_int_equal(crashes_until_failed(burst, 100000, 0.5, 2000), burst);
+	assert_int_equal(crashes_until_failed(1000, 100000, 0.5, 2000), 1000);
+	for (unsigned day = 20; day <= 86400; day *= 3)
+		assert_int_equal(crashes_until_failed(1000, day, 0.9, 200000), day);
+	assert_int_equal(crashes_until_failed(1000, 80000, 1, 200000), 80000);
+	/* one in five minutes is 288 a day for ever */
+	assert_int_equal(crashes_until_failed(1000, 320, 300, 20000), 0);
+	assert_int_equal(crashes_until_failed(1000, 280, 300, 20000), 280);
+}
+
+static void ending_words(void **state)
+{
+	(void)state;
+	for (enum vm_ending i = 0; i < VM_ENDINGS; i++) {
+		enum vm_ending back = VM_ENDINGS;
+
+		assert_true(vm_ending_parse(vm_ending_word(i), &back));
+		assert_int_equal(back, i);
+	}
+	assert_false(vm_ending_parse("nonsense", &(enum vm_ending){ 0 }));
+	assert_false(vm_ending_parse(NULL, &(enum vm_ending){ 0 }));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -184,6 +227,8 @@ int main(void)
 		cmocka_unit_test(stop_and_kill_always_count),
 		cmocka_unit_test(verdicts),
 		cmocka_unit_test(budget),
+		cmocka_unit_test(largest_budgets),
+		cmocka_unit_test(ending_words),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

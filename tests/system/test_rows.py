@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: MIT
+"""Rows of findings that are of no other file: budgets, plans, and who ended what."""
+
+
+def test_a_budget_above_twenty(daemon):
+    """B1: every StartLimitBurst= that the schema allows acts."""
+    daemon.micro("a", "off", extra="[Lifecycle]\nOnPowerOff=restart\nStartLimitBurst=25\nStartLimitPerDay=1000\n")
+    daemon.vmkeep("start", "a", "--no-wait")
+    info = daemon.wait_state("a", "failed", timeout=60)
+    assert "StartLimitBurst=" in info["reason"], info
+
+
+def test_a_long_plan(daemon):
+    """C3: what is more than a socket takes at once gets to the jail, which says what is wrong with it."""
+    folder = "/" + "/".join(["x" * 200] * 16)
+    daemon.micro("a", extra="".join("[Disk d%d]\nPath=%s/%d.raw\n" % (i, folder, i) for i in range(45)))
+    said = daemon.vmkeep("start", "a")
+    assert said.code != 0 and "hand the plan" not in said.err, said
+
+
+def test_quit_by_hand(daemon):
+    """F48: a quit that somebody sent is no signal, and the history says who sent it."""
+    daemon.micro("a", "deaf")
+    daemon.up("a")
+    daemon.vmkeep("qmp", "a", "quit")
+    assert daemon.wait_state("a", "stopped")["reason"] == "host-qmp-quit"
+    row, = [row for row in daemon.rows("history", "a") if row["event"] == "stopped"]
+    assert row["reason"] == "host-qmp-quit" and row["who"], row
