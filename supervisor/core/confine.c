@@ -38,14 +38,18 @@ json_t *confine_plan(const char *role, const char *name, uid_t uid, const char *
 		"name", name, "uid", (json_int_t)uid, "root", root, "argv", words);
 }
 
-/* A fresh socket pair takes 200 kB at once; more is no plan. */
-static int confine_write(int sock, char *text, const int *fds, size_t n, struct err *e)
+/* A fresh socket pair takes 200 kB at once: it is told to take the largest plan. */
+int confine_write(int sock, char *text, size_t len, const int *fds, size_t n, struct err *e)
 {
+	const int room = 4 * PLAN_MAX; /* the kernel counts what the bytes lie in */
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(PLAN_FDS_MAX * sizeof(int))] = { 0 };
-	struct iovec part = { text, strlen(text) };
+	struct iovec part = { text, len };
 	struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1 };
 	struct cmsghdr *c = (void *)control;
+	ssize_t sent;
 
+	if (setsockopt(sock, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room) < 0)
+		setsockopt(sock, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
 	if (n) {
 		m.msg_control = control;
 		m.msg_controllen = CMSG_SPACE(n * sizeof(int));
@@ -54,8 +58,12 @@ static int confine_write(int sock, char *text, const int *fds, size_t n, struct 
 		c->cmsg_len = CMSG_LEN(n * sizeof(int));
 		memcpy(CMSG_DATA(c), fds, n * sizeof(int));
 	}
-	if (sendmsg(sock, &m, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)part.iov_len)
+	sent = sendmsg(sock, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (sent < 0)
 		return err_errno(e, "hand the plan to vmkeep-jail");
+	if ((size_t)sent < len)
+		return err_set(e, ERR_NO_RESOURCES, "hand the plan to vmkeep-jail: its socket takes %zd of %zu bytes",
+			sent, len);
 	return 0;
 }
 
@@ -68,7 +76,7 @@ int confine_send(int pair[2], const json_t *plan, const int *fds, size_t n_fds, 
 		return err_set(e, ERR_INVALID_CONFIG, "a value is not valid UTF-8");
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_errno(e, "socket pair");
-	r = confine_write(pair[0], text, fds, n_fds, e);
+	r = confine_write(pair[0], text, strlen(text), fds, n_fds, e);
 	fcntl(pair[0], F_SETFL, O_NONBLOCK);
 	if (r < 0) {
 		close_fd(&pair[0]);

@@ -42,4 +42,7 @@ struct confined *confine_run_with(struct ev_loop *ev, const char *jail, /* stole
 	struct err *e);
 void confine_cancel(struct confined *c); /* NULL is fine */
 
+/* All of a plan at once, with descriptors, into one end of a fresh socket pair. */
+int confine_write(int sock, char *text, size_t len, const int *fds, size_t n, struct err *e);
+
 #endif

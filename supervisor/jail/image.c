@@ -91,13 +91,18 @@ static int check_qcow2(const struct jail_file *f, const uint8_t *head, size_t le
 {
 	uint64_t version;
 
+	if (len == 0)
+		return err_set(e, ERR_INVALID_CONFIG, "%s: %s is not a qcow2 image: it is empty", f->what, f->shown_path);
 	if (!is_qcow2(head, len) || len < QCOW2_HEADER_2) {
 		err_set(e, ERR_INVALID_CONFIG, "%s: %s is not a qcow2 image", f->what,
 			f->shown_path);
 		return err_hint(e, "write Format=raw if it is a raw image");
 	}
 	version = be(head + QCOW2_VERSION, 4);
-	if (version < 2 || version > 3 || (version == 3 && len < QCOW2_HEADER_3))
+	if (version == 3 && len < QCOW2_HEADER_3)
+		return err_set(e, ERR_INVALID_CONFIG, "%s: %s is cut short: %zu bytes of a qcow2 image are left",
+			f->what, f->shown_path, len);
+	if (version < 2 || version > 3)
 		return err_set(e, ERR_INVALID_CONFIG, "%s: %s is qcow2 of version %llu, not 2 or 3",
 			f->what, f->shown_path, (unsigned long long)version);
 	if (version == 3 && be(head + QCOW2_INCOMPATIBLE, 8) & QCOW2_DATA_FILE) {

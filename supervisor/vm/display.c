@@ -106,6 +106,14 @@ static int port_taken(const struct vm *vm, const char *address, struct err *e)
 	return err_hint(e, "ss -ltnp tells which; [Display] Port=auto takes a free one");
 }
 
+static int display_refused(int error, const char *address, const char *listen, struct err *e)
+{
+	if (error == EADDRNOTAVAIL)
+		return err_set(e, ERR_INVALID_CONFIG, "display: this host does not have the address %s", listen);
+	errno = error;
+	return err_errno(e, "display: listen on %s", address);
+}
+
 /* The port of before, after a restart of the daemon; 0: a fresh start. */
 static unsigned remembered_port(const struct vm *vm)
 {
@@ -147,9 +155,8 @@ static int listen_tcp(struct vm *vm, char **address, struct err *e)
 	*address = tcp_address(c->listen, port);
 	if (fd == -EADDRINUSE)
 		return port_taken(vm, *address, e);
-	errno = -fd;
 	if (fd < 0)
-		return err_errno(e, "display: listen on %s", *address);
+		return display_refused(-fd, *address, c->listen, e);
 	remember_port(vm, port);
 	return fd;
 }
@@ -169,9 +176,8 @@ int display_check(const struct vm *vm, const struct conf_vm *c, struct err *e)
 	fd = endpoint_bind(&at, (unsigned)c->port);
 	if (fd == -EADDRINUSE)
 		return port_taken(vm, address, e);
-	errno = -fd;
 	if (fd < 0)
-		return err_errno(e, "display: listen on %s", address);
+		return display_refused(-fd, address, c->listen, e);
 	close(fd);
 	return 0;
 }

@@ -179,24 +179,6 @@ static int make_taps(struct vm *vm, struct baggage *b, struct err *e)
 	return 0;
 }
 
-static int send_plan(int fd, const struct buf *plan, const struct baggage *b, struct err *e)
-{
-	_Alignas(struct cmsghdr) char control[CMSG_SPACE(PLAN_FDS_MAX * sizeof(int))] = { 0 };
-	struct iovec part = { plan->data, plan->len };
-	struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control,
-		.msg_controllen = CMSG_SPACE(b->n * sizeof(int)) };
-	struct cmsghdr *c = (void *)control;
-
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(b->n * sizeof(int));
-	memcpy(CMSG_DATA(c), b->fd, b->n * sizeof(int));
-	/* a fresh socket pair takes 200 kB at once; more is no plan */
-	if (sendmsg(fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)plan->len)
-		return err_errno(e, "hand the plan to vmkeep-jail");
-	return 0;
-}
-
 /* 0: there is none. */
 static uint64_t process_starttime(pid_t pid)
 {
@@ -346,7 +328,7 @@ static int run_jail(struct vm *vm, const struct baggage *b, const struct buf *pl
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_errno(e, "socket pair");
 	fds[3].from = pair[1];
-	r = send_plan(pair[0], plan, b, e);
+	r = confine_write(pair[0], plan->data, plan->len, b->fd, b->n, e);
 	if (r == 0)
 		r = child_spawn(argv, NULL, fds, ARRAY_SIZE(fds), &vm->pid, &vm->pidfd, e);
 	if (r < 0)

@@ -19,7 +19,7 @@
 #include "supervisor/vm/output.h"
 #include "supervisor/vm/spawn.h"
 
-enum { STDERR_TAIL = 4096, STDERR_LINES = 20, SETTLED_SECONDS = 600 };
+enum { STDERR_TAIL = 4096, STDERR_LINES = 20, SETTLED_SECONDS = 600, LAST_TURNS = 64 };
 
 void vm_press(struct vm *vm)
 {
@@ -180,7 +180,8 @@ static void on_exit_(struct ev_loop *ev, ev_io *w, int revents)
 	ev_io_stop(ev, w);
 	/* the last words of the jail and of QEMU may wait on their sockets, unread */
 	vm_launch_finish(vm);
-	if (vm->qmp)
+	/* up to its end, which closes it: that a guest powered off may stand behind many other events */
+	for (int i = 0; vm->qmp && i < LAST_TURNS; i++)
 		qmp_take(vm->qmp);
 	explain_end(vm);
 	vm_gone(vm);
