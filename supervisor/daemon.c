@@ -258,6 +258,7 @@ static int build(struct daemon *d, struct err *e)
 		log_warning(NULL, "%zu problems in the configuration; vmkeep check tells them", problems.count);
 	conf_problems_release(&problems);
 	vms_adopt(d->vms);
+	verbs_take_up(d);
 	networks_sweep(d->networks);
 	d->service = service_new(d);
 	d->emit = emit;

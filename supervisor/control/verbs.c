@@ -144,6 +144,19 @@ bool verb_needs_guest(struct request *r, const struct vm *vm)
 	return false;
 }
 
+/* A save or a load holds the disks: nothing but kill may tear it apart. */
+bool verb_is_busy(struct request *r, const struct vm *vm)
+{
+	struct err e = ERR_INIT;
+
+	if (!vm->busy)
+		return false;
+	err_set(&e, ERR_CONFLICT, "%s is under way", vm->busy);
+	err_hint(&e, "vmkeep jobs shows how far it is");
+	request_error(r, &e);
+	return true;
+}
+
 /* One line; the file's name may hold anything but ": ". */
 static json_t *problem_row(const char *line, size_t len)
 {

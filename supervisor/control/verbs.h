@@ -29,6 +29,12 @@ struct job *verb_job(struct daemon *d, struct request *r, const char *verb, cons
 void verb_job_started(struct request *r, const struct job *j);
 /* ERR_WRONG_STATE in words, answered; true when it runs or is paused. */
 bool verb_needs_guest(struct request *r, const struct vm *vm);
+/* ERR_CONFLICT, answered; false: no operation is under way that excludes others. */
+bool verb_is_busy(struct request *r, const struct vm *vm);
+/* The job ends when the VM is there, or cannot get there. */
+void verb_life(struct job *j, struct vm *vm, enum vm_goal goal, bool changed);
+/* Makes jobs of what former daemons began and this one goes on with. */
+void verbs_take_up(struct daemon *d);
 /* "file:line: key: reason" lines as columns and rows. */
 json_t *verb_problems(const struct conf_problems *p);
 

@@ -6,70 +6,41 @@
 struct life { /* a verb that waits for a state */
 	struct vm *vm;
 	struct job *job;
-	bool changed, again; /* again: down now, up next */
+	bool changed, down;
 };
 
-static void life_done(void *data, const struct err *e);
-
-static json_t *life_result(struct vm *vm, bool is_changed)
+static json_t *result_of(const char *state, const char *reason, bool is_changed)
 {
-	json_t *result = json_pack("{s:s, s:b}", "state", vm_state_name(vm->state), "changed", is_changed), *notes;
+	json_t *result = json_pack("{s:s, s:b}", "state", state, "changed", is_changed);
 
-	if (vm->reason[0])
-		json_object_set_new(result, "reason", json_string(vm->reason));
-	notes = vm_take_notes(vm);
-	if (notes)
-		json_object_set_new(result, "notes", notes);
+	if (reason[0])
+		json_object_set_new(result, "reason", json_string(reason));
 	return result;
 }
 
-static void life_finish(struct life *l, const struct err *e)
+/* The state that was waited for. One that is down may be on its way up again by now, for somebody else. */
+static json_t *life_result(const struct vm *vm, bool down, bool is_changed)
 {
-	job_finish(l->job, e ? NULL : life_result(l->vm, l->changed), e);
-	free(l);
-}
-
-static void life_up(struct life *l)
-{
-	struct err e = ERR_INIT;
-
-	l->again = false;
-	if (vm_start(l->vm, false, l->job->who, &e) < 0)
-		life_finish(l, &e);
-	else
-		vm_wait(l->vm, VM_GOAL_UP, 0, life_done, l);
+	if (down && vm->state != VM_STOPPED)
+		return result_of(vm_state_name(VM_STOPPED), "", is_changed);
+	return result_of(vm_state_name(vm->state), vm->reason, is_changed);
 }
 
 static void life_done(void *data, const struct err *e)
 {
 	struct life *l = data;
 
-	if (!e && l->again)
-		life_up(l);
-	else
-		life_finish(l, e);
+	job_finish(l->job, e ? NULL : life_result(l->vm, l->down, l->changed), e);
+	free(l);
 }
 
-static struct life *life_new(struct daemon *d, struct request *r, struct vm *vm, const char *verb)
+void verb_life(struct job *j, struct vm *vm, enum vm_goal goal, bool changed)
 {
 	struct life *l = xcalloc(1, sizeof *l);
 
-	l->vm = vm;
-	l->job = verb_job(d, r, verb, vm->name);
-	return l;
-}
-
-/* A save or a load holds the disks: neither stop nor kill may tear it apart unasked. */
-static bool is_busy(struct request *r, const struct vm *vm)
-{
-	struct err e = ERR_INIT;
-
-	if (!vm->busy)
-		return false;
-	err_set(&e, ERR_CONFLICT, "%s is under way", vm->busy);
-	err_hint(&e, "vmkeep jobs shows how far it is");
-	request_error(r, &e);
-	return true;
+	*l = (struct life){ .vm = vm, .job = j, .changed = changed,
+		.down = goal == VM_GOAL_DOWN || goal == VM_GOAL_GONE };
+	vm_wait(vm, goal, 0, life_done, l);
 }
 
 void verb_start(void *data, struct request *r)
@@ -78,17 +49,14 @@ void verb_start(void *data, struct request *r)
 	struct err e = ERR_INIT;
 	bool was;
 
-	if (!vm || is_busy(r, vm))
+	if (!vm)
 		return;
 	was = vm->state == VM_RUNNING || vm->state == VM_PAUSED;
 	if (vm_start(vm, request_bool(r, "paused", false), request_who(r), &e) < 0) {
 		request_error(r, &e);
 		return;
 	}
-	struct life *l = life_new(data, r, vm, "vm-start");
-
-	l->changed = !was;
-	vm_wait(vm, VM_GOAL_UP, 0, life_done, l);
+	verb_life(verb_job(data, r, "vm-start", vm->name), vm, VM_GOAL_UP, !was);
 }
 
 struct join { /* a request that waits for a stop under way */
@@ -112,7 +80,7 @@ static void join_done(void *data, const struct err *e)
 	if (e)
 		request_error(join->r, e);
 	else
-		request_return(join->r, life_result(join->vm, true));
+		request_return(join->r, life_result(join->vm, true, true));
 	free(join);
 }
 
@@ -140,7 +108,7 @@ void verb_stop(void *data, struct request *r)
 	unsigned n;
 	bool was;
 
-	if (!vm || is_busy(r, vm))
+	if (!vm || verb_is_busy(r, vm))
 		return;
 	was = vm->state != VM_STOPPED;
 	if (vm_stop(vm, request_time(r, "timeout", -1), request_who(r), &e) < 0) {
@@ -152,10 +120,7 @@ void verb_stop(void *data, struct request *r)
 		join_stop(vm, r, before);
 		return;
 	}
-	struct life *l = life_new(data, r, vm, "vm-stop");
-
-	l->changed = was;
-	vm_wait(vm, VM_GOAL_DOWN, 0, life_done, l);
+	verb_life(verb_job(data, r, "vm-stop", vm->name), vm, VM_GOAL_DOWN, was);
 }
 
 void verb_kill(void *data, struct request *r)
@@ -171,27 +136,7 @@ void verb_kill(void *data, struct request *r)
 		request_error(r, &e);
 		return;
 	}
-	struct life *l = life_new(data, r, vm, "vm-kill");
-
-	l->changed = was;
-	vm_wait(vm, VM_GOAL_GONE, 0, life_done, l);
-}
-
-void verb_reboot(void *data, struct request *r)
-{
-	struct vm *vm = verb_vm(data, r);
-	struct err e = ERR_INIT;
-
-	if (!vm || is_busy(r, vm) || !verb_needs_guest(r, vm))
-		return;
-	if (vm_stop(vm, request_time(r, "timeout", -1), request_who(r), &e) < 0) {
-		request_error(r, &e);
-		return;
-	}
-	struct life *l = life_new(data, r, vm, "vm-reboot");
-
-	l->changed = l->again = true;
-	vm_wait(vm, VM_GOAL_DOWN, 0, life_done, l);
+	verb_life(verb_job(data, r, "vm-kill", vm->name), vm, VM_GOAL_GONE, was);
 }
 
 /* --- what one QMP command does --- */
@@ -300,13 +245,16 @@ static void press(struct vm *vm, struct request *r, const char *command, enum vm
 static void let_reset(struct vm *vm)
 {
 	vm_call(vm, "set-action", json_pack("{s:s}", "reboot", "reset"), NULL);
+	/* whether the reset comes or not: it counts again after that. RESET makes the time shorter. */
+	if (vm->state == VM_RUNNING && vm->running.on_reboot != CONF_ENDING_RESTART)
+		vm_arm(vm, VM_QMP_SECONDS + VM_RESET_SECONDS);
 }
 
 void verb_reset(void *data, struct request *r)
 {
 	struct vm *vm = verb_vm(data, r);
 
-	if (!vm || is_busy(r, vm) || !verb_needs_guest(r, vm))
+	if (!vm || verb_is_busy(r, vm) || !verb_needs_guest(r, vm))
 		return;
 	vm_history(vm, "reset", request_who(r), NULL);
 	let_reset(vm);
@@ -323,7 +271,7 @@ void verb_pause(void *data, struct request *r)
 {
 	struct vm *vm = verb_vm(data, r);
 
-	if (vm && !is_busy(r, vm) && verb_needs_guest(r, vm))
+	if (vm && !verb_is_busy(r, vm) && verb_needs_guest(r, vm))
 		press(vm, r, "stop", VM_GOAL_PAUSED, vm->state != VM_PAUSED);
 }
 
@@ -331,7 +279,7 @@ void verb_resume(void *data, struct request *r)
 {
 	struct vm *vm = verb_vm(data, r);
 
-	if (!vm || is_busy(r, vm) || !verb_needs_guest(r, vm))
+	if (!vm || verb_is_busy(r, vm) || !verb_needs_guest(r, vm))
 		return;
 	if (vm_is_tombstone(vm)) {
 		let_reset(vm);

@@ -96,7 +96,7 @@ static json_t *list_row(struct vm *vm, struct words *w)
 
 	return json_pack("[s, o, o, o, o, o, o, o, o, o, b, b]", vm->name, word(w, vm_state_name(vm->state)),
 		vm->reason[0] ? json_string(vm->reason) : word(w, ""), word(w, vm_health_text(vm)),
-		word(w, vm->want == VM_WANT_RUNNING ? "running" : "stopped"),
+		word(w, vm_want_name(vm->want)),
 		if_known(vm, json_integer((json_int_t)c->cpus)),
 		vm->balloon ? json_integer(vm->balloon) : if_known(vm, json_integer((json_int_t)c->memory)),
 		verb_address(first_address(vm)), uptime(vm), if_known(vm, word(w, accel_text(vm))), vm->conf.enable,
@@ -300,7 +300,7 @@ void verb_info(void *data, struct request *r)
 	c = conf_now(vm);
 	o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:n, s:s?, s:s, s:o, s:o, s:s?, s:o}", "name", vm->name,
 		"state", vm_state_name(vm->state), "reason", vm->reason, "want",
-		vm->want == VM_WANT_RUNNING ? "running" : "stopped", "health",
+		vm_want_name(vm->want), "health",
 		vm_health_text(vm), "since", vm->since, "pid", "description", c->description,
 		"uuid", c->uuid ? c->uuid : vm->identity.uuid, "cpus",
 		if_known(vm, json_integer((json_int_t)c->cpus)), "memory",

@@ -33,7 +33,7 @@ void snapshot_end(struct snapshot_op *op, json_t *result, const struct err *e)
 	struct vm *vm = vms_find(op->daemon->vms, op->vm);
 
 	if (vm && vm->busy == op->busy)
-		vm->busy = NULL;
+		vm_idle(vm);
 	if (op->listed)
 		op->listed(op->data, result, e);
 	else
@@ -48,8 +48,10 @@ void snapshot_end(struct snapshot_op *op, json_t *result, const struct err *e)
 
 void snapshot_end_well(struct snapshot_op *op)
 {
-	const struct vm *vm = vms_find(op->daemon->vms, op->vm);
+	struct vm *vm = vms_find(op->daemon->vms, op->vm);
 
+	if (vm && op->booted && vm->busy == op->busy)
+		vm_keep(vm);
 	if (op->verb == SNAPSHOT_REVERT)
 		snapshot_end(op,
 			json_pack("{s:s}", "state", vm_state_name(vm ? vm->state : VM_STOPPED)),

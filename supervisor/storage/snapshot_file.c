@@ -178,7 +178,7 @@ static void boot(struct snapshot_op *op, struct vm *vm)
 	op->booted = true;
 	job_progress(op->job, 0, 0, "starts it, paused");
 	if (snapshot_record_check(op->record, &m, &e) < 0 ||
-		vm_start(vm, true, op->job->who, &e) < 0)
+		vm_start_for(vm, op->job->who, &e) < 0)
 		snapshot_end(op, NULL, &e);
 	else
 		vm_wait(vm, VM_GOAL_UP, 0, on_up, op);

@@ -34,6 +34,17 @@ static bool take_process(struct vm *vm, const struct record_process *p)
 	return true;
 }
 
+/* Nobody but an operation wanted that process, and the operation went with the daemon that did it. */
+static void end_servant(struct vm *vm)
+{
+	_cleanup_(free_ptr) char *serves = xstrdup(vm->serves);
+
+	vm->want = VM_WANT_STOPPED;
+	log_warning(vm->name, "was started for %s, which was cut short: ended", serves);
+	vm_history(vm, "kill", NULL, serves);
+	vm_event(vm, VM_EV_KILL, "killed");
+}
+
 static void adopt_running(struct vm *vm, const struct record_process *p)
 {
 	_cleanup_(free_ptr) char *reason = vm->reason[0] ? xstrdup(vm->reason) : NULL;
@@ -64,16 +75,19 @@ static void adopt_running(struct vm *vm, const struct record_process *p)
 	vm_agent_open(vm, true);
 	notify_open(vm);
 	output_open(vm);
-	if (p->stopping)
-		vm_event(vm, VM_EV_STOP, NULL);
-	else if (p->quitting)
+	if (p->quitting)
 		vm_event(vm, VM_EV_KILL, NULL);
+	else if (vm->serves[0])
+		end_servant(vm);
+	else if (p->stopping || vm->want == VM_WANT_RESTART)
+		vm_event(vm, VM_EV_STOP, NULL);
 }
 
 /* Nobody saw its end: a power-off leaves a tombstone, so this was a crash, a kill, or our own quit. */
 static void tell_end(struct vm *vm, const struct record_process *p)
 {
 	if (!p->same_boot) {
+		/* whether it comes up with the host is Enable='s */
 		vm->want = VM_WANT_STOPPED;
 		vm->ending = VM_END_QUIT;
 		log_info(vm->name, "was running when the host went down");
@@ -182,6 +196,18 @@ static void adopt_one(struct adopt *a, struct vm *vm, int run_fd)
 	}
 }
 
+/* One that its daemon did not live to put in its place. */
+static void sweep_new(struct vms *vms, const char *name)
+{
+	_cleanup_(free_ptr) char *path = xasprintf("vms/%s", name);
+	struct err e = ERR_INIT;
+
+	if (strncmp(name, RECORD_NEW, strlen(RECORD_NEW)) != 0 || streq(name, ".") || streq(name, ".."))
+		return;
+	if (sweeper_take(vms->daemon->sweeper, path, &e) < 0)
+		log_warning(NULL, "%s", e.text);
+}
+
 /* One that holds on to a file or a link of that name holds nothing of ours. */
 static int adopt_open_all(struct daemon *d)
 {
@@ -202,8 +228,10 @@ static void adopt_records(struct adopt *a)
 		struct vm *vm;
 		int run_fd;
 
-		if (!conf_name_ok(d->d_name))
+		if (!conf_name_ok(d->d_name)) {
+			sweep_new(a->vms, d->d_name);
 			continue;
+		}
 		run_fd = openat(fd, d->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (run_fd < 0)
 			continue;

@@ -237,8 +237,12 @@ static bool look_waiting(struct turn *t, struct vm *vm)
 			memcpy(held, why, sizeof held);
 		all = v == HOLD ? HOLD : all;
 	}
-	if (vm_state_has_process(vm->state))
+	if (vm_state_has_process(vm->state)) {
 		all = GO; /* somebody started it by hand, or it was adopted */
+	} else if (vm->busy && all == GO) {
+		all = HOLD;
+		snprintf(held, sizeof held, "waits for %s", vm->busy);
+	}
 	if (all == GO && on_the_way(t->boot) < t->boot->starts_max) {
 		begin(t, vm);
 		return true;

@@ -329,11 +329,11 @@ void vm_prepare(struct vm *vm)
 	struct meminfo memory;
 	struct err e = ERR_INIT;
 
-	/* policy's own restart: the file may have changed or gone meanwhile */
-	if (!vm->have_conf) {
+	vm->again[0] = '\0';
+	/* policy's own restart: the file may have gone meanwhile, or something forbids it */
+	if (vm_may_start(vm, false, &e) < 0) {
 		free(p);
-		err_set(&e, ERR_INVALID_CONFIG, "%s", vm->problems ? vm->problems : "its file is gone");
-		fail(vm, VM_END_START_FAILED, &e);
+		fail(vm, e.class == ERR_CONFLICT ? VM_END_HOST_CAUSE : VM_END_START_FAILED, &e);
 		return;
 	}
 	p->vm = vm;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -52,6 +53,11 @@ static void add_policy(const struct vm *vm, json_t *doc)
 	json_object_set_new(doc, "restarts_n", numbers);
 	json_object_set_new(doc, "ending_word", json_string(vm_ending_word(vm->ending)));
 	json_object_set_new(doc, "in_row", json_integer(vm->memory.in_row));
+	/* an older daemon takes it for one that is to run: it goes down, and up where that is sure */
+	if (vm->want == VM_WANT_RESTART)
+		json_object_set_new(doc, "restart", json_string(vm->again));
+	if (vm->serves[0])
+		json_object_set_new(doc, "serves", json_string(vm->serves));
 	json_object_set_new(doc, "by_policy", json_boolean(vm->by_policy));
 	json_object_set_new(doc, "due", json_real(vm->due));
 	json_object_set_new(doc, "unresponsive", json_real(vm->unresponsive));
@@ -71,6 +77,8 @@ static void read_policy(struct vm *vm, const json_t *doc)
 	const char *io_error = json_string_value(json_object_get(doc, "io_error"));
 	const char *trouble = json_string_value(json_object_get(doc, "trouble"));
 	const char *status = json_string_value(json_object_get(doc, "ready_status"));
+	const char *restart = json_string_value(json_object_get(doc, "restart"));
+	const char *serves = json_string_value(json_object_get(doc, "serves"));
 	const json_t *restarts = json_object_get(doc, "restarts");
 	const json_t *numbers = json_object_get(doc, "restarts_n");
 	size_t n = json_array_size(restarts);
@@ -89,7 +97,12 @@ static void read_policy(struct vm *vm, const json_t *doc)
 	}
 	vm_ending_parse(json_string_value(json_object_get(doc, "ending_word")), &vm->ending);
 	vm->memory.in_row = (unsigned)json_integer_value(json_object_get(doc, "in_row"));
-	vm->by_policy = json_is_true(json_object_get(doc, "by_policy"));
+	/* whoever asked for it waits no more: where the host is the cause it is tried again */
+	vm->by_policy = restart || json_is_true(json_object_get(doc, "by_policy"));
+	if (restart)
+		vm->want = VM_WANT_RESTART;
+	snprintf(vm->again, sizeof vm->again, "%s", restart ? restart : "");
+	snprintf(vm->serves, sizeof vm->serves, "%s", serves ? serves : "");
 	vm->due = json_number_value(json_object_get(doc, "due"));
 	vm->unresponsive = json_number_value(json_object_get(doc, "unresponsive"));
 	free(vm->trouble);
@@ -144,7 +157,7 @@ int vm_record_save(struct vm *vm, struct err *e)
 
 	vm_record_clear(vm, "record.json");
 	doc = json_pack("{s:i, s:s, s:b, s:s, s:s, s:f, s:f, s:i, s:I, s:s, s:s, s:b, s:b, s:f, s:i, s:o}",
-		"version", RECORD_VERSION, "name", vm->name, "want_running", vm->want == VM_WANT_RUNNING,
+		"version", RECORD_VERSION, "name", vm->name, "want_running", vm->want != VM_WANT_STOPPED,
 		"state", vm_state_inner_name(vm->state), "reason", vm->reason, "since", vm->since,
 		"started", vm->started, "pid", (int)vm->pid, "starttime", (json_int_t)vm->starttime,
 		"boot_id", vm->daemon->boot_id, "accel", conf_accel_name(vm->accel), "quit_sent",
@@ -322,6 +335,68 @@ void vm_record_remove(struct vm *vm)
 	vm->recorded = 0;
 	if (sweeper_take(vm->daemon->sweeper, path, &e) < 0)
 		log_warning(vm->name, "%s", e.text);
+}
+
+/* What is made beside a VM's directory until it can stand in its place. */
+static char *new_path(const struct vm *vm)
+{
+	return xasprintf("vms/" RECORD_NEW "%s", vm->name);
+}
+
+static int make_new(struct vm *vm, struct err *e)
+{
+	_cleanup_(free_ptr) char *path = new_path(vm);
+	int run = vm->daemon->dirs.run_fd;
+
+	close_fd(&vm->run_fd);
+	vm->recorded = 0;
+	if (sweeper_take(vm->daemon->sweeper, path, e) < 0)
+		return e->number;
+	if (mkdirat(run, path, 0700) < 0)
+		return err_errno(e, "make directory '%s/%s'", vm->daemon->dirs.run, path);
+	vm->run_fd = openat(run, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return vm->run_fd < 0 ? err_errno(e, "open directory '%s/%s'", vm->daemon->dirs.run, path) : 0;
+}
+
+/* At no moment is there none, nor one that says nothing. */
+static int place_new(struct vm *vm, struct err *e)
+{
+	_cleanup_(free_ptr) char *path = xasprintf("vms/%s", vm->name), *from = new_path(vm);
+	int run = vm->daemon->dirs.run_fd;
+
+	if (renameat2(run, from, run, path, RENAME_EXCHANGE) == 0)
+		return sweeper_take(vm->daemon->sweeper, from, e);
+	/* not every file system can exchange */
+	if (errno != ENOENT && sweeper_take(vm->daemon->sweeper, path, e) < 0)
+		return e->number;
+	if (renameat(run, from, run, path) < 0)
+		return err_errno(e, "move '%s/%s' into its place", vm->daemon->dirs.run, from);
+	return 0;
+}
+
+int vm_record_begin(struct vm *vm, struct err *e)
+{
+	int r = make_new(vm, e);
+
+	if (r == 0)
+		r = vm_record_save_conf(vm, e);
+	if (r == 0)
+		r = vm_record_save(vm, e);
+	return r == 0 ? place_new(vm, e) : r;
+}
+
+void vm_record_rest(struct vm *vm)
+{
+	struct err e = ERR_INIT;
+	int r = make_new(vm, &e);
+
+	if (r == 0)
+		r = vm_record_save(vm, &e);
+	if (r == 0)
+		r = place_new(vm, &e);
+	if (r < 0)
+		log_error(vm->name, "%s", e.text);
+	close_fd(&vm->run_fd);
 }
 
 int vm_record_make_dir(struct vm *vm, struct err *e)

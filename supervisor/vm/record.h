@@ -9,6 +9,9 @@
 
 enum { RECORD_VERSION = 1 };
 
+/* Before the name of a VM: its next directory, not in its place yet. No VM's name begins so. */
+#define RECORD_NEW "."
+
 struct record_process {
 	pid_t pid; /* 0: died before the spawn */
 	uint64_t starttime;
@@ -20,6 +23,8 @@ struct record_process {
 /* As vm_record_write(), where nothing may go on without it: a process that no record names is lost to the
  * next daemon. */
 int vm_record_save(struct vm *vm, struct err *e);
+/* Makes RUN/vms/NAME for a new process, with both files in it; vm->run_fd is open on it then. */
+int vm_record_begin(struct vm *vm, struct err *e);
 int vm_record_save_conf(struct vm *vm, struct err *e); /* effective.vm, once per process */
 int vm_record_parse_conf(struct vm *vm, const char *text, size_t len); /* into vm->running */
 json_t *vm_record_nics(const struct vm *vm);

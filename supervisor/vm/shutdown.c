@@ -61,12 +61,24 @@ static void kill_guest(struct guest *g, struct vm *vm, const char *why)
 	vm_wait(vm, VM_GOAL_GONE, KILL_PATIENCE, is_killed, g);
 }
 
+/* Somebody started it meanwhile. */
+static void come_back(struct guest *g)
+{
+	g->step = UP;
+	free(g->reason);
+	g->reason = NULL;
+}
+
 static void is_down(void *data, const struct err *e)
 {
 	struct guest *g = data;
 	struct vm *vm = vms_find(g->all->daemon->vms, g->name);
 
-	if (e && vm && vm_state_has_process(vm->state))
+	if (e && e->class == ERR_CONFLICT) {
+		/* somebody wants it up again: asked once more */
+		come_back(g);
+		look(g->all);
+	} else if (e && vm && vm_state_has_process(vm->state))
 		kill_guest(g, vm,
 			e->class == ERR_GUEST_REFUSED ? "ignored the power button" : e->text);
 	else if (vm && vm->ending == VM_END_QUIT && g->asked > 0)
@@ -106,14 +118,6 @@ static bool is_up(const struct vm *vm)
 {
 	return vm_state_has_process(vm->state) || vm->state == VM_PREPARING ||
 	       vm->state == VM_BACKOFF;
-}
-
-/* Somebody started it meanwhile. */
-static void come_back(struct guest *g)
-{
-	g->step = UP;
-	free(g->reason);
-	g->reason = NULL;
 }
 
 /* All that run, sorted; also those that somebody started meanwhile. */

@@ -22,7 +22,6 @@
 #include "base/proc.h"
 #include "base/text.h"
 #include "supervisor/core/confine.h"
-#include "supervisor/core/sweeper.h"
 #include "supervisor/jail/plan.h"
 #include "supervisor/vm/agent.h"
 #include "supervisor/vm/argv.h"
@@ -119,17 +118,10 @@ static int make_listener(const struct vm *vm, const char *name, struct baggage *
 
 static int make_run_dir(struct vm *vm, struct err *e)
 {
-	_cleanup_(free_ptr) char *path = xasprintf("vms/%s", vm->name);
-	int run = vm->daemon->dirs.run_fd;
-
-	vm->recorded = 0;
-	if (sweeper_take(vm->daemon->sweeper, path, e) < 0)
+	if (vm_record_begin(vm, e) < 0)
 		return e->number;
-	if (mkdirat(run, path, 0700) < 0)
-		return err_errno(e, "make directory '%s/%s'", vm->daemon->dirs.run, path);
-	vm->run_fd = openat(run, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (vm->run_fd < 0 || mkdirat(vm->run_fd, "root", 0755) < 0)
-		return err_errno(e, "open directory '%s/%s'", vm->daemon->dirs.run, path);
+	if (mkdirat(vm->run_fd, "root", 0755) < 0)
+		return err_errno(e, "make directory '%s/vms/%s/root'", vm->daemon->dirs.run, vm->name);
 	return output_mount(vm, e);
 }
 
@@ -391,9 +383,6 @@ static int spawn(struct vm *vm, struct baggage *b, struct buf *plan, struct err 
 		r = e->number;
 	if (r == 0)
 		r = vm_plan(vm, b->number, b->n, plan, e);
-	if (r < 0)
-		return r;
-	r = vm_record_save_conf(vm, e);
 	if (r == 0)
 		r = kept_save(vm, e);
 	if (r == 0)

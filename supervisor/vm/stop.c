@@ -208,23 +208,42 @@ static void set_end_reason(struct vm *vm, const struct policy_verdict *v)
 	}
 }
 
+/* What was asked for while it went down comes before policy. */
+static struct policy_verdict decide(struct vm *vm)
+{
+	/* without a file there is nothing to start again, and what served an operation is nobody's guest */
+	bool wanted = vm->want != VM_WANT_STOPPED && !vm->orphan && !vm->serves[0];
+
+	if (wanted && vm->want == VM_WANT_RESTART) {
+		vm->memory = (struct policy_memory){ .n = 0 };
+		return (struct policy_verdict){ .event = VM_EV_GONE_RESTART };
+	}
+	return policy_gone(&vm->running, vm->ending, wanted, vm->by_policy, &vm->memory, daemon_now());
+}
+
 void vm_gone(struct vm *vm)
 {
 	struct policy_verdict v;
 
 	if (vm_state_has_process(vm->state) && ev_time() - vm->started > SETTLED_SECONDS)
 		policy_settled(&vm->memory);
-	/* without a file there is nothing to start again */
-	v = policy_gone(&vm->running, vm->ending, vm->want == VM_WANT_RUNNING && !vm->orphan,
-		vm->by_policy, &vm->memory, daemon_now());
+	v = decide(vm);
 	set_end_reason(vm, &v);
+	if (vm->want == VM_WANT_RESTART && v.event != VM_EV_GONE_RESTART) {
+		_cleanup_(free_ptr) char *last = xstrdup(vm->reason);
+
+		vm_set_reason(vm, "not started again: its file is gone; last: %s", last);
+		log_error(vm->name, "%s", vm->reason);
+	}
 	if (v.event != VM_EV_GONE_RESTART) {
 		vm->want = VM_WANT_STOPPED;
-	} else if (vm->ending != VM_END_QUIT) {
-		/* a start typed while it was quitting would be the person's own */
+	} else if (vm->want != VM_WANT_RESTART && vm->ending != VM_END_QUIT) {
 		vm->by_policy = true;
 		vm->paused_start = false;
 	}
+	if (v.event == VM_EV_GONE_RESTART)
+		vm->want = VM_WANT_RUNNING;
+	vm->serves[0] = '\0';
 	vm->due = daemon_now() + v.delay;
 	vm_event(vm, v.event, NULL);
 	vm_rest(vm);
@@ -257,13 +276,15 @@ void vm_clean(struct vm *vm)
 	output_keep(vm);
 	for (size_t i = 0; i < vm->nics; i++)
 		networks_leave(vm->daemon->networks, vm->name, vm->nic[i].id, &vm->nic[i].tap);
+	/* what was done by this process has ended with it; what is done while there is none goes on */
+	if (vm->pidfd >= 0)
+		vm->busy = NULL;
 	close_fd(&vm->pidfd);
 	vm->pid = 0;
 	vm->starttime = 0;
 	vm->is_child = vm->conf_lost = false;
 	vm->unresponsive = vm->hostile_since = 0;
 	vm->balloon = 0;
-	vm->busy = NULL;
 	ready_forget(vm);
 	free(vm->trouble);
 	vm->trouble = NULL;
@@ -274,6 +295,9 @@ void vm_clean(struct vm *vm)
 	vm->io_error = NULL;
 	vm_free_nics(vm);
 	cgroups_end(vm->daemon->cgroups, vm->name);
-	vm_record_remove(vm);
+	if (vm->state == VM_BACKOFF || vm->state == VM_FAILED)
+		vm_record_rest(vm);
+	else
+		vm_record_remove(vm);
 	close_fd(&vm->state_fd);
 }

@@ -150,9 +150,11 @@ static const char *event_of(const struct vm *vm, enum vm_state from)
 	case VM_PAUSED:
 		return "paused";
 	case VM_STOPPING:
-		return "stop";
+		return vm->want == VM_WANT_RESTART ? "reboot" : "stop";
 	case VM_QUITTING:
-		return vm->want == VM_WANT_STOPPED && vm->who[0] ? "kill" : NULL;
+		if (!vm->who[0] || vm->want == VM_WANT_RUNNING)
+			return NULL;
+		return vm->want == VM_WANT_RESTART ? "reboot" : "kill";
 	case VM_BACKOFF:
 		return went_wrong(vm) ? "crashed" : "restart";
 	case VM_FAILED:
@@ -180,7 +182,7 @@ static void write_history(struct vm *vm, enum vm_state from)
 	else
 		snprintf(why, sizeof why, "%s", vm->reason);
 	if (!vm->who[0] && (vm->state == VM_BACKOFF || from == VM_BACKOFF))
-		vm_asked(vm, "policy");
+		vm_asked(vm, vm->again[0] ? vm->again : "policy");
 	vm_history(vm, event, vm->who, why);
 	vm->who[0] = '\0';
 }
@@ -193,7 +195,7 @@ void vm_tell_state(struct vm *vm, enum vm_state from)
 	daemon_event(vm->daemon, "VM_STATE",
 		json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", vm->name, "state",
 			vm_state_name(vm->state), "from", vm_state_name(from), "reason", vm->reason,
-			"want", vm->want == VM_WANT_RUNNING ? "running" : "stopped"));
+			"want", vm_want_name(vm->want)));
 	/* taken back as it was; or policy tries whether there is space again: told once it knows */
 	if (vm->adopting || vm->space_trying)
 		return;

@@ -10,7 +10,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "supervisor/vm/boot.h"
 #include "supervisor/vm/agent.h"
 #include "supervisor/vm/console.h"
 #include "supervisor/vm/display.h"
@@ -20,7 +19,6 @@
 #include "supervisor/vm/outdated.h"
 #include "supervisor/vm/ready.h"
 #include "supervisor/vm/output.h"
-#include "supervisor/vm/spawn.h"
 #include "supervisor/vm/vms.h"
 
 static void on_timer(struct ev_loop *ev, ev_timer *w, int revents);
@@ -214,7 +212,8 @@ void vm_event(struct vm *vm, enum vm_event ev, const char *reason)
 		if (vm->state == VM_RUNNING)
 			health_watch(vm->daemon->vms->health);
 	}
-	if (vm_state_has_process(vm->state))
+	/* what a former daemon wrote of one that was taken back holds until something happens */
+	if (vm_state_has_process(vm->state) && !(vm->adopting && vm->recorded))
 		vm_record_write(vm);
 	else if ((from == VM_BACKOFF || from == VM_FAILED) && vm->state == VM_STOPPED)
 		vm_record_remove(vm);
@@ -309,136 +308,6 @@ int vm_draft_identity(struct vm *vm, struct err *e)
 bool vm_is_tombstone(const struct vm *vm)
 {
 	return vm->state == VM_PAUSED && vm->ending != VM_END_NONE;
-}
-
-/* A process that only its record knows may still run: see adopt.c. */
-static int check_unread(struct vm *vm, struct err *e)
-{
-	if (vm->unread && vm_process_is(vm->unread_pid, vm->unread_start)) {
-		err_set(e, ERR_CONFLICT, "%s", vm->unread);
-		return err_hint(e, "install the vmkeep that started it, or shut the guest down from within");
-	}
-	free(vm->unread);
-	vm->unread = NULL;
-	return 0;
-}
-
-static int start(struct vm *vm, bool paused, bool by_policy, const char *who, struct err *e)
-{
-	bool up;
-
-	lost_look(vm);
-	up = vm_state_has_process(vm->state) && vm->state != VM_QUITTING;
-	if (vm->state == VM_STOPPING)
-		return err_set(e, ERR_WRONG_STATE, "is stopping");
-	if (check_unread(vm, e) < 0)
-		return e->number;
-	if (vm->orphan && !up)
-		return err_set(e, ERR_NOT_FOUND, "its file is gone");
-	if (vm->problems && !up)
-		return err_set(e, ERR_INVALID_CONFIG, "%s", vm->problems);
-	if (vm->want != VM_WANT_RUNNING || !up) {
-		log_info(vm->name, "start by %s", who);
-		vm_asked(vm, who);
-		free(vm->start_error);
-		vm->start_error = NULL;
-		vm->paused_start = paused;
-		vm->memory = (struct policy_memory){ .n = 0 };
-		vm->by_policy = by_policy;
-	}
-	/* however it came to its end, this start follows it */
-	if (vm->state == VM_QUITTING)
-		vm->ending = VM_END_QUIT;
-	vm->want = VM_WANT_RUNNING;
-	vm->stop_left = false;
-	vm_event(vm, VM_EV_START, NULL);
-	return 0;
-}
-
-int vm_start(struct vm *vm, bool paused, const char *who, struct err *e)
-{
-	return start(vm, paused, false, who, e);
-}
-
-int vm_start_at_boot(struct vm *vm, struct err *e)
-{
-	return start(vm, false, true, "Enable=yes", e);
-}
-
-/* Neither by its monitor nor by its agent: what nobody hears is not asked for. */
-static int check_monitor(struct vm *vm, struct err *e)
-{
-	if ((vm->state != VM_RUNNING && vm->state != VM_PAUSED) || vm->hostile_since > 0 || vm_is_tombstone(vm))
-		return 0;
-	if (!vm->qmp)
-		vm_greet(vm);
-	if (vm->qmp || vm_agent_is_open(vm))
-		return 0;
-	err_set(e, ERR_WRONG_STATE, "its monitor cannot be reached, so it cannot be asked to power off");
-	return err_hint(e, "vmkeep kill %s ends it; or shut it down from within", vm->name);
-}
-
-int vm_stop(struct vm *vm, double timeout, const char *who, struct err *e)
-{
-	uint64_t ms;
-
-	lost_look(vm);
-	if (check_monitor(vm, e) < 0)
-		return e->number;
-	ms = vm->running.timeout_stop_ms;
-	if (vm->state == VM_PAUSED && vm->io_error)
-		return err_hint(e, "vmkeep kill %s pulls the plug; what the guest wrote is on disk as far as it got",
-			(err_set(e, ERR_WRONG_STATE, "is paused by an i/o error (%s): the guest cannot power off",
-				vm->io_error), vm->name));
-	if (timeout < 0)
-		timeout = ms == UINT64_MAX ? 1e9 : (double)ms / 1000;
-	log_info(vm->name, "stop by %s", who);
-	boot_forget(vm->daemon, vm->name);
-	vm_asked(vm, who);
-	vm->want = VM_WANT_STOPPED;
-	vm->stop_left = false;
-	vm->stop_deadline = daemon_now() + timeout;
-	vm->agent_asked = false;
-	vm->presses = 0;
-	if (vm_is_tombstone(vm)) {
-		vm_event(vm, VM_EV_ENDED, NULL);
-		return 0;
-	}
-	/* a paused guest cannot act on its power button */
-	if (vm->state == VM_PAUSED)
-		vm_call(vm, "cont", NULL, NULL);
-	vm_event(vm, VM_EV_STOP, NULL);
-	return 0;
-}
-
-int vm_kill(struct vm *vm, const char *who, struct err *e)
-{
-	(void)e;
-	lost_look(vm);
-	log_info(vm->name, "kill by %s", who);
-	boot_forget(vm->daemon, vm->name);
-	vm_asked(vm, who);
-	vm->want = VM_WANT_STOPPED;
-	vm->stop_left = false;
-	vm_event(vm, VM_EV_KILL, vm_state_has_process(vm->state) ? "killed" : NULL);
-	return 0;
-}
-
-void vm_reset_failed(struct vm *vm, const char *who)
-{
-	log_info(vm->name, "reset-failed by %s", who);
-	vm_history(vm, "reset-failed", who, NULL);
-	vm->memory = (struct policy_memory){ 0 };
-	if (vm->state == VM_FAILED) {
-		free(vm->start_error);
-		vm->start_error = NULL;
-		vm_asked(vm, who);
-		vm_event(vm, VM_EV_STOP, "");
-	} else if (vm->state == VM_BACKOFF) {
-		vm_record_write_resting(vm);
-	} else if (vm_state_has_process(vm->state)) {
-		vm_record_write(vm);
-	}
 }
 
 struct network_nic vm_network_nic(const struct vm *vm, const struct vm_nic *n)

@@ -14,6 +14,7 @@
  *   whose.c   which VM a process belongs to, pure        inside.c  sockets by its private root
  *   kept.c    what its record can be made anew from
  *   events.c  what QEMU says by itself
+ *   wish.c    the verbs that change the wish, and what forbids a start
  *   stop.c    power button, quit, kill, the end          wait.c    who waits for a state
  *   console.c serial output and input                    display.c VNC connections
  *   boot.c    starts with the host                       shutdown.c  ends with it
@@ -53,7 +54,12 @@ struct vm_prepare;
 struct vm_launch;
 struct vm_wait;
 
-enum vm_want { VM_WANT_STOPPED, VM_WANT_RUNNING };
+enum vm_want {
+	VM_WANT_STOPPED,
+	VM_WANT_RUNNING,
+	VM_WANT_RESTART, /* its process is to end, and then it is to run again, however that came */
+	VM_WANTS
+};
 
 enum {
 	VM_AGENT_STOP_SECONDS = 3, /* until a shutdown by the agent counts as without effect */
@@ -110,6 +116,8 @@ struct vm {
 	uint64_t conf_hash; /* of effective.vm there */
 
 	enum vm_want want;
+	char again[64]; /* who wants it up again; until that start begins, or another wish */
+	char serves[96]; /* operation that had its process started and ends it; "": a guest's own */
 	enum vm_state state;
 	char reason[192];
 	double since; /* ev_time() of the last change of state */
@@ -150,7 +158,7 @@ struct vm {
 	bool ready_seen;       /* what ReadyWhen=log: and notify wait for */
 	char ready_status[128]; /* what the guest said of itself, clean */
 	struct buf ready_tail;
-	const char *busy; /* operation that excludes others ("snapshot-create"), or NULL */
+	const char *busy; /* operation that excludes others and any start, or NULL: vm_idle() ends it */
 
 	struct vm_prepare *prepare;
 	struct vm_launch *launch;
@@ -195,14 +203,29 @@ int vm_draft_identity(struct vm *vm, struct err *e); /* what was told of it stay
 /* The guest ended, and policy keeps it as it stands (On...=pause): it goes on only after a reset. */
 bool vm_is_tombstone(const struct vm *vm);
 
-/* --- verbs: the wish. who: for log and history. --- */
+/* --- wish.c: the verbs. who: for log and history. --- */
+/* The one place that knows what keeps a VM from starting, whoever wants it: a person, the host's boot,
+ * policy. asked: not policy, which goes on with what a broken file meant before. ERR_CONFLICT: it may go
+ * by itself, later. */
+int vm_may_start(struct vm *vm, bool asked, struct err *e);
 int vm_start(struct vm *vm, bool paused, const char *who, struct err *e);
 /* As vm_start(), but nobody reads the error: policy tries again where the cause is the host's. */
 int vm_start_at_boot(struct vm *vm, struct err *e);
+/* Paused, for the operation that is vm->busy, which calls vm_keep() when the guest may have the process, or
+ * ends it. If it can do neither, for its daemon is gone, the next one ends it. */
+int vm_start_for(struct vm *vm, const char *who, struct err *e);
+void vm_keep(struct vm *vm);
 int vm_stop(struct vm *vm, double timeout, const char *who, struct err *e); /* < 0: as configured */
+/* Down as by vm_stop(), and up again. The wish is in the record before the first step. */
+int vm_reboot(struct vm *vm, double timeout, const char *who, struct err *e);
+/* Also while an operation is under way: whatever it leaves half done, it has marked. */
 int vm_kill(struct vm *vm, const char *who, struct err *e);
 /* Forgets past failures; one that gave up is stopped then. */
 void vm_reset_failed(struct vm *vm, const char *who);
+/* The operation is over that vm->busy told: who waited for it may go on. */
+void vm_idle(struct vm *vm);
+/* "stopped", "running", "restart" */
+const char *vm_want_name(enum vm_want want);
 
 /* --- the actions behind the table --- */
 void vm_prepare(struct vm *vm);
@@ -246,7 +269,7 @@ struct network_nic vm_network_nic(const struct vm *vm, const struct vm_nic *n);
 void vm_free_nics(struct vm *vm);
 
 /* --- wait.c --- */
-enum vm_goal { VM_GOAL_UP, VM_GOAL_DOWN, VM_GOAL_GONE, VM_GOAL_RUNNING, VM_GOAL_STOPPED, VM_GOAL_PAUSED, VM_GOAL_IP };
+enum vm_goal { VM_GOAL_UP, VM_GOAL_AGAIN /* after vm_reboot() */, VM_GOAL_DOWN, VM_GOAL_GONE, VM_GOAL_RUNNING, VM_GOAL_STOPPED, VM_GOAL_PAUSED, VM_GOAL_IP };
 typedef void vm_wait_fn(void *data, const struct err *e);
 /* timeout in seconds, 0: none. done is called from the loop, once. */
 struct vm_wait *vm_wait(struct vm *vm, enum vm_goal goal, double timeout, vm_wait_fn *done, void *data);
@@ -276,6 +299,8 @@ bool vm_space_timer(struct vm *vm); /* true: the timer was meant for this */
 /* --- record.c --- */
 void vm_record_write(struct vm *vm);
 void vm_record_remove(struct vm *vm);
+/* In place of a process's directory, one that only says how policy goes on: there is always one. */
+void vm_record_rest(struct vm *vm);
 /* Of a VM without a process, so that a new daemon goes on where this one was. */
 void vm_record_write_resting(struct vm *vm);
 

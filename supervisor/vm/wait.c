@@ -38,7 +38,7 @@ static enum verdict look_ip(const struct vm *vm, struct err *e)
 static enum verdict missed_start(const struct vm *vm, struct err *e)
 {
 	/* a guest that came up and powered itself off at once did start */
-	if (vm->ending == VM_END_POWER_OFF || vm->ending == VM_END_REBOOT)
+	if (!vm->again[0] && (vm->ending == VM_END_POWER_OFF || vm->ending == VM_END_REBOOT))
 		return MET;
 	if (vm->start_error)
 		err_copy(e, vm->start_error);
@@ -71,10 +71,16 @@ static enum verdict look_up(const struct vm *vm, struct err *e)
 	return PENDING;
 }
 
-static enum verdict look_down(const struct vm *vm, struct err *e)
+/* What was asked for last counts: whoever asked before is told. */
+static enum verdict overtaken(const struct vm *vm, const char *verb, struct err *e)
 {
-	if (!vm_state_has_process(vm->state) && vm->state != VM_PREPARING)
-		return MET;
+	err_set(e, ERR_CONFLICT, "a later %s%s%s overtook it", verb, vm->who[0] ? " by " : "", vm->who);
+	return MISSED;
+}
+
+/* Still up: does its end take place? */
+static enum verdict look_ending(const struct vm *vm, struct err *e)
+{
 	if (vm->stop_left) {
 		err_set(e, ERR_GUEST_REFUSED, "the guest ignored the power button; it is left running");
 		err_hint(e, "vmkeep kill %s pulls the plug", vm->name);
@@ -87,11 +93,31 @@ static enum verdict look_down(const struct vm *vm, struct err *e)
 	return PENDING;
 }
 
+static enum verdict look_down(const struct vm *vm, struct err *e)
+{
+	if (!vm_state_has_process(vm->state) && vm->state != VM_PREPARING)
+		return MET;
+	if (vm->want != VM_WANT_STOPPED && !vm->stop_left)
+		return overtaken(vm, "start", e);
+	return look_ending(vm, e);
+}
+
+static enum verdict look_again(const struct vm *vm, struct err *e)
+{
+	if (vm->want == VM_WANT_STOPPED && vm_state_has_process(vm->state))
+		return overtaken(vm, "stop or kill", e);
+	if (vm->want == VM_WANT_RESTART || vm->stop_left)
+		return look_ending(vm, e);
+	return look_up(vm, e);
+}
+
 static enum verdict look(const struct vm *vm, enum vm_goal goal, struct err *e)
 {
 	switch (goal) {
 	case VM_GOAL_UP:
 		return look_up(vm, e);
+	case VM_GOAL_AGAIN:
+		return look_again(vm, e);
 	case VM_GOAL_DOWN:
 	case VM_GOAL_GONE:
 		return look_down(vm, e);

@@ -126,7 +126,7 @@ OPERATIONS = {
     "pause": (["pause", "a"], ["start"], 20, {"running", "paused"}),
     "resume": (["resume", "a"], ["start", "pause"], 20, {"running", "paused"}),
     "stop": (["stop", "a"], ["start"], 60, {"running", "stopped"}),
-    "reboot": (["reboot", "a"], ["start"], 330, {"running", "stopped"}),
+    "reboot": (["reboot", "a"], ["start"], 330, {"running"}),
     "reload": (["reload"], ["start"], 40, {"running"}),
 }
 DAEMON = [(operation, n + 1) for operation in OPERATIONS for n in range(OPERATIONS[operation][2])]

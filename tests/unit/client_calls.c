@@ -188,7 +188,7 @@ static void order_and_exit_code_are_the_lines(void **state)
 			"      \"desc\": \"it is paused\"\n    }\n  }\n}\n",		"vmkeep: bad1: it is paused\n"	       },
 		{ "start web1 gone web2",	  3, 1, 10,  "web1: running\n",
 			"vmkeep: gone: vmkeepd closed the connection before it answered\n"
-			"hint: it was stopped or restarted, which no guest notices; try again\n"					 },
+			"hint: it was stopped or restarted, which no guest notices; vmkeep list and jobs tell what goes on\n"					 },
 		{ "start web1 long",	     2, 1, 130, "web1: running\n",
 			"long: job 12 goes on; 'vmkeep jobs' shows it\n"									 },
 	};
