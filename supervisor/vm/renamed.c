@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/vm/device.h"
+#include "supervisor/vm/found.h"
 
 enum { FORMER_MAX = 64 << 10, FORMER_VERSION = 1 };
 
@@ -37,7 +38,8 @@ static DIR *open_states(const struct daemon *d)
 	return fd >= 0 ? fdopendir(fd) : NULL;
 }
 
-/* A guest ran with it, and its UUID is this one. */
+/* A guest ran with it and does no more, and its UUID is this one. Whether it runs is asked of the kernel: this is
+ * read before anything is adopted, and records may be lost. */
 static bool is_of(int states, const char *name, const char *uuid)
 {
 	_cleanup_(free_ptr) char *path = xasprintf("%s/identity.json", name);
@@ -50,7 +52,8 @@ static bool is_of(int states, const char *name, const char *uuid)
 		doc = json_loadb(text.data, text.len, 0, NULL);
 	is = json_string_value(json_object_get(doc, "uuid"));
 	yes = is && strcasecmp(is, uuid) == 0 &&
-	      (!json_is_true(json_object_get(doc, "draft")) || json_is_true(json_object_get(doc, "ran")));
+	      (!json_is_true(json_object_get(doc, "draft")) || json_is_true(json_object_get(doc, "ran"))) &&
+	      !found_uid_lives((uid_t)json_integer_value(json_object_get(doc, "uid")));
 	json_decref(doc);
 	buf_release(&text);
 	return yes;

@@ -284,6 +284,26 @@ def test_by_its_control_group(world):
     gone(world)
 
 
+def test_renamed_while_it_ran(daemon):
+    """Its file has another name and its record is lost: its state does not move until its guest has ended."""
+    before = up(daemon)
+    daemon.kill_daemon()
+    remove(daemon, os.path.join(daemon.run, "vms"))
+    text = vmk.read_text(os.path.join(daemon.config, "a.vm"))
+    os.unlink(os.path.join(daemon.config, "a.vm"))
+    daemon.write("b.vm", text.replace("[VM]\n", "[VM]\nUUID=%s\n" % before["uuid"]))
+    daemon.start()
+    after = daemon.eventually(lambda: daemon.info("a"), lambda info: info["health"] == "ok")
+    assert same(before, after) and after["orphan"]
+    daemon.fails(3, "start", "b")
+    assert list(qemus(daemon)) == [before["pid"]]
+    daemon.ok("stop", "a")
+    daemon.ok("start", "b")
+    assert len(qemus(daemon)) == 1 and daemon.info("b")["uuid"] == before["uuid"]
+    daemon.ok("kill", "b")
+    gone(daemon)
+
+
 def stand_in(world, uid, name, uuid):
     """As a QEMU that a jail left behind, of which nobody told the daemon; its pid."""
     before = set(world.processes())
