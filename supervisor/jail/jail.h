@@ -77,6 +77,7 @@ struct jail_identity { /* NULL: none to keep */
 	bool changed, fresh;
 	void *document; /* JSON, part of the plan */
 	void *vanished, *former; /* likewise: lists of names, or NULL */
+	const char *damaged;	 /* NULL: none is */
 };
 
 struct jail_group { /* the control group; limits of 0 are none */
@@ -210,6 +211,7 @@ int identity_keep(struct jail *j, struct err *e);
 
 /* mark.c */
 int mark_check(struct jail *j, struct jail_file *f, struct err *e); /* is it a disk of a VM whose state is lost? */
+int mark_lost(struct jail *j, struct err *e); /* its identity is, and no disk told whose it is */
 int mark_new(const struct jail *j, const struct jail_file *f, struct err *e); /* is another meant than a new one? */
 void marks_set(const struct jail *j);
 

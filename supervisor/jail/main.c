@@ -33,6 +33,7 @@ static const struct step {
 	{ "control group",   group_join,       NULL,          false },
 	{ "files",           NULL,             file_open,     true },
 	{ "marks",           NULL,             mark_check,    true },
+	{ "lost identity",   mark_lost,        NULL,          false },
 	{ "device nodes",    nodes_find,       NULL,          true },
 	{ "paths",           paths_open,       NULL,          false },
 	{ "new images",      NULL,             image_create,  true },

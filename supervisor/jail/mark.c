@@ -118,6 +118,17 @@ int mark_check(struct jail *j, struct jail_file *f, struct err *e)
 		"write another UUID=", j->identity.dir, uuid);
 }
 
+/* Also where no image is marked: a damaged identity was one. */
+int mark_lost(struct jail *j, struct err *e)
+{
+	if (!j->identity.dir || !j->identity.fresh || !j->identity.damaged)
+		return 0;
+	err_set(e, ERR_CONFLICT,
+		"its identity is lost (damaged: %s/%s): with a new one its guest would find another machine and other "
+		"MAC addresses", j->identity.dir, j->identity.damaged);
+	return err_hint(e, "put identity.json back there from a backup, or write UUID= in [VM], its own or a new one");
+}
+
 /* The path with the VM's name, where it stands the n-th time, replaced by another's; NULL: it does not. */
 static char *with_name(const char *path, const char *name, const char *other, size_t n)
 {

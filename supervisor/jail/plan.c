@@ -212,8 +212,9 @@ static int parse_identity(struct jail *j, json_t *o, struct err *e)
 
 	if (!o)
 		return 0;
-	if (json_unpack_ex(o, &je, 0, "{s:s, s:b, s:o, s?b, s?o, s?o !}", "dir", &j->identity.dir, "changed", &changed,
-		    "document", &document, "fresh", &fresh, "vanished", &vanished, "former", &former) < 0)
+	if (json_unpack_ex(o, &je, 0, "{s:s, s:b, s:o, s?b, s?o, s?o, s?s !}", "dir", &j->identity.dir, "changed", &changed,
+		    "document", &document, "fresh", &fresh, "vanished", &vanished, "former", &former, "damaged",
+		    &j->identity.damaged) < 0)
 		return err_set(e, ERR_USAGE, "plan: identity: %s", je.text);
 	j->identity.changed = changed;
 	j->identity.fresh = fresh;

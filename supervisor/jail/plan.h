@@ -49,6 +49,7 @@
  *           disks and images then tell; images that are written are marked with its uuid,
  *           fresh: bool (this VM never ran, as far as is known, and no UUID= says who it is: a disk that
  *           is marked as that of an unknown VM is refused),
+ *           damaged: "identity.json.damaged-TIME" (with fresh: what is left of its identity; refused),
  *           vanished: [names of VMs whose file is gone], former: [names that this VM had]: a disk of theirs
  *           that is there is not passed over for a new one under this VM's name,
  *   group: {unit: "vmkeep-web1.scope" or "" without systemd, dirs: [directories to make and enter where

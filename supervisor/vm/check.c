@@ -150,7 +150,8 @@ static void check_identity(const struct vm_check *c, const struct vm *vm)
 	if (vm_identity_check(vm, &vm->conf, &e) < 0)
 		add_error(c, vm, vm->conf.uuid ? "UUID" : NULL, &e);
 	else if (vm_is_forgotten(vm, &vm->conf))
-		check_row(c->rows, &vm->conf.place, NULL, "warning", VM_FORGOTTEN, VM_FORGOTTEN_HINT);
+		check_row(c->rows, &vm->conf.place, NULL, vm->identity.damaged[0] ? "error" : "warning", VM_FORGOTTEN,
+			VM_FORGOTTEN_HINT);
 }
 
 static void check_now(const struct vm_check *c, const struct vm *vm)

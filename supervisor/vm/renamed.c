@@ -254,15 +254,14 @@ int vm_identity_check(const struct vm *vm, const struct conf_vm *c, struct err *
 
 	if (c->uuid)
 		return check_uuid(vm, c, e);
-	if (id->kept || !id->damaged[0])
+	/* where it tells no UUID the images may, which vmkeep-jail looks at */
+	if (id->kept || !id->damaged_uuid[0])
 		return 0;
 	err_set(e, ERR_CONFLICT,
 		"its identity is lost (damaged: %s/vms/%s/%s): with a new one its guest would find another machine and "
 		"other MAC addresses", vm->daemon->dirs.state, vm->name, id->damaged);
-	return err_hint(e, "put identity.json back there from a backup, or write UUID=%s in [VM]%s",
-		id->damaged_uuid[0] ? id->damaged_uuid : "...",
-		id->damaged_uuid[0] ? " to go on as that machine" :
-				      ": its own, which 'getfattr -n trusted.vmkeep IMAGE' shows, or a new one");
+	return err_hint(e, "put identity.json back there from a backup, or write UUID=%s in [VM] to go on as that machine",
+		id->damaged_uuid);
 }
 
 bool vm_is_forgotten(const struct vm *vm, const struct conf_vm *c)
@@ -270,9 +269,11 @@ bool vm_is_forgotten(const struct vm *vm, const struct conf_vm *c)
 	_cleanup_(free_ptr) char *path = xasprintf("%s/console.log", vm->name);
 	struct stat st;
 
+	if (vm->identity.kept || c->uuid)
+		return false;
 	/* a log that has something in it was written by a guest: a start that fails writes none */
-	return !vm->identity.kept && !c->uuid && fstatat(vm->daemon->dirs.log_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       S_ISREG(st.st_mode) && st.st_size > 0;
+	return vm->identity.damaged[0] || (fstatat(vm->daemon->dirs.log_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       S_ISREG(st.st_mode) && st.st_size > 0);
 }
 
 static bool may_make_disks(const struct conf_vm *c)
@@ -289,8 +290,8 @@ json_t *vm_identity_plan(const struct vm *vm, const struct conf_vm *c)
 	_cleanup_(free_ptr) char *dir = xasprintf("%s/vms/%s", d->dirs.state, vm->name);
 	bool fresh = !vm->identity.kept && !c->uuid;
 
-	return json_pack("{s:s, s:b, s:b, s:o, s:o, s:o}", "dir", dir, "changed", vm->identity.dirty, "fresh", fresh,
-		"vanished", fresh && may_make_disks(c) ? vanished(d->vms) : json_array(), "former",
+	return json_pack("{s:s, s:b, s:b, s:s*, s:o, s:o, s:o}", "dir", dir, "changed", vm->identity.dirty, "fresh", fresh,
+		"damaged", vm->identity.damaged[0] ? vm->identity.damaged : NULL, "vanished", fresh && may_make_disks(c) ? vanished(d->vms) : json_array(), "former",
 		vm->identity.kept && may_make_disks(c) ? former_names(vm) : json_array(), "document",
 		identity_json(&vm->identity));
 }

@@ -303,7 +303,12 @@ def garble(world):
         f.truncate(120)
 
 
-@pytest.mark.parametrize("lose", [lose_all, lose_one, garble])
+def zeros(world):
+    with open(world.state + "/vms/a/identity.json", "wb") as f:
+        f.write(bytes(100))
+
+
+@pytest.mark.parametrize("lose", [lose_all, lose_one, garble, zeros])
 def test_state_is_lost(world, lose):
     """Nothing runs with a new identity unasked, not at boot either; the UUID that is told brings back who it was."""
     wired(world, "a", "Enable=yes\n", "Path=a.qcow2\n")
