@@ -316,16 +316,3 @@ def test_two_daemons_and_their_networks(daemon):
     assert daemon.links() == {"lo"} and not tables(daemon)
     other.end()
     daemon.others = 0
-
-
-def test_a_full_pool_names_who_is_gone(daemon):
-    """An address is kept for a VM whose file is gone, until somebody says that it will not come back."""
-    daemon.write("lab.network", "[Network]\nAddress=10.20.0.1/30\n")
-    micro_with_nic(daemon, "s1", "Network=lab\n")
-    micro_with_nic(daemon, "s2", "Network=lab\n")
-    daemon.ok("start", "s1")
-    assert "forget" not in daemon.fails(11, "start", "s2"), "s1 is there"
-    daemon.ok("kill", "s1")
-    os.unlink(os.path.join(daemon.config, "s1.vm"))
-    result = daemon.vmkeep("start", "s2")
-    assert result.code == 11 and "vmkeep forget s1" in result.err, result
