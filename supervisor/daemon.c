@@ -22,6 +22,7 @@
 #include "supervisor/control/service.h"
 #include "supervisor/control/verbs.h"
 #include "supervisor/core/hooks.h"
+#include "supervisor/core/keep.h"
 #include "supervisor/core/sweeper.h"
 #include "supervisor/core/watch.h"
 #include "supervisor/host/cgroup.h"
@@ -413,6 +414,8 @@ int main(int argc, char **argv)
 
 	if (argc == 4 && streq(argv[1], "--sweep"))
 		return sweep(argv[2]) | sweep(argv[3]);
+	if (argc == 4 && streq(argv[1], "--keep"))
+		return keep_main(argv[2], argv[3]);
 	r = parse(argc, argv, &o);
 	if (r)
 		return r - 1;

@@ -26,8 +26,10 @@ void verb_job_cancel(void *data, struct request *r)
 	struct err e = ERR_INIT;
 
 	if (j && j->ended <= 0 && j->cancel) {
-		j->cancel(j->cancel_data, j);
-		request_return(r, NULL);
+		if (j->cancel(j->cancel_data, &e) < 0)
+			request_error(r, &e);
+		else
+			request_return(r, NULL);
 		return;
 	}
 	if (!j)

@@ -170,6 +170,11 @@ struct confined *confine_run(struct ev_loop *ev, const char *jail, json_t *plan,
 	return confine_run_with(ev, jail, plan, NULL, 0, options, done, data, e);
 }
 
+void confine_kill(struct confined *c)
+{
+	child_kill(c->child);
+}
+
 void confine_cancel(struct confined *c)
 {
 	if (!c)

@@ -41,6 +41,8 @@ struct confined *confine_run_with(struct ev_loop *ev, const char *jail, /* stole
 	const int *fds, size_t n_fds, const struct child_options *options, confined_fn *done, void *data,
 	struct err *e);
 void confine_cancel(struct confined *c); /* NULL is fine */
+/* Kills it; done is still called. */
+void confine_kill(struct confined *c);
 
 /* All of a plan at once, with descriptors, into one end of a fresh socket pair. */
 int confine_write(int sock, char *text, size_t len, const int *fds, size_t n, struct err *e);

@@ -35,7 +35,8 @@ struct job {
 	struct err *error;
 	void (*done)(void *data, struct job *j);
 	void *data;
-	void (*cancel)(void *data, struct job *j); /* NULL: cannot be cancelled */
+	/* 0: it will end as cancelled, and soon; else e says why it cannot. NULL: it never can */
+	int (*cancel)(void *data, struct err *e);
 	void *cancel_data;
 	double told; /* last progress event */
 };

@@ -34,9 +34,13 @@ void snapshot_end(struct snapshot_op *op, json_t *result, const struct err *e)
 
 	if (vm && vm->busy == op->busy)
 		vm_idle(vm);
+	if (vm && e && !vm_state_has_process(vm->state))
+		vm_revert_tell(vm);
 	if (op->listed)
 		op->listed(op->data, result, e);
 	else
+		op->job->cancel = NULL;
+	if (!op->listed)
 		job_finish(op->job, result, e);
 	if (!op->listed)
 		log_write(e ? LOG_WARNING_ : LOG_INFO_, op->vm, "%s '%s' %s%s",
@@ -75,6 +79,12 @@ static int refuse(const struct vm *vm, const struct snapshot_op *op, struct err 
 		err_set(e, ERR_CONFLICT, "%s is under way", vm->busy);
 		return err_hint(e, "vmkeep jobs shows how far it is");
 	}
+	if (op->verb == SNAPSHOT_CREATE && vm_revert_check(vm, e) < 0)
+		return e->number;
+	/* it is what makes the disks whole again */
+	if (op->verb == SNAPSHOT_DELETE && vm->revert &&
+		(!vm->revert->snapshot[0] || streq(vm->revert->snapshot, op->name)))
+		return vm_revert_check(vm, e);
 	if (!is_guest(vm) && vm->state != VM_STOPPED && vm->state != VM_FAILED) {
 		err_set(e, ERR_WRONG_STATE, "is %s%s%s%s", vm_state_name(vm->state),
 			vm->reason[0] ? " (" : "", vm->reason, vm->reason[0] ? ")" : "");
@@ -104,6 +114,7 @@ static void begin(struct snapshot_op *op, struct vm *vm, const char *name)
 	struct err e = ERR_INIT;
 
 	op->daemon = vm->daemon;
+	op->marked = vm->revert;
 	snprintf(op->vm, sizeof op->vm, "%s", vm->name);
 	/* one byte too many is kept, for the check to see */
 	snprintf(op->name, sizeof op->name, "%s", name);
@@ -137,6 +148,8 @@ static void begin_job(enum snapshot_verb verb, struct vm *vm, const char *name, 
 
 	op->verb = verb;
 	op->job = j;
+	j->cancel = snapshot_cancel;
+	j->cancel_data = op;
 	begin(op, vm, name);
 }
 

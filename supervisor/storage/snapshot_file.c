@@ -89,15 +89,23 @@ static int run(struct snapshot_op *op, const char *flag, confined_fn *done, stru
 	_cleanup_(free_ptr) char *spec = image_spec(d, flag);
 	const char *const info[] = { "qemu-img", "info", "-U", "--output=json", spec, NULL };
 	const char *const act[] = { "qemu-img", "snapshot", flag, op->name, spec, NULL };
-	struct child_options o = { .out_max = INFO_MAX, .timeout = flag ? ACT_SECONDS : INFO_SECONDS };
+	struct child_options o = { .out_max = INFO_MAX, .timeout = flag ? ACT_SECONDS : INFO_SECONDS,
+		.while_idle = true };
 	json_t *plan;
 
 	if (!spec)
 		return err_set(e, ERR_INVALID_CONFIG, "disk '%s': its path is not UTF-8", d->id);
 	plan = plan_of(op, flag ? act : info, flag, e);
-	if (!plan || !confine_run(op->daemon->loop.ev, op->daemon->jail, plan, &o, done, op, e))
-		return e->number;
-	return 0;
+	if (plan)
+		op->tool = confine_run(op->daemon->loop.ev, op->daemon->jail, plan, &o, done, op, e);
+	return op->tool ? 0 : e->number;
+}
+
+static bool is_cancelled(const struct snapshot_op *op, struct err *e)
+{
+	if (op->cancelled)
+		err_set(e, ERR_FAILED, "cancelled, and nothing is changed");
+	return op->cancelled;
 }
 
 /* --- looking --- */
@@ -109,6 +117,11 @@ static void on_info(void *data, const struct child_result *r, const struct err *
 	struct err e = ERR_INIT;
 	json_t *info;
 
+	op->tool = NULL;
+	if (is_cancelled(op, &e)) {
+		snapshot_end(op, NULL, &e);
+		return;
+	}
 	if (jail || r->status != 0) {
 		explain(d, r, jail, &e);
 		snapshot_end(op, NULL, &e);
@@ -198,7 +211,12 @@ static void on_undone(void *data, const struct child_result *r, const struct err
 	struct snapshot_op *op = data;
 	struct err e = ERR_INIT;
 
-	if (jail || r->status != 0) {
+	op->tool = NULL;
+	/* one that was killed may not have come to make it */
+	if ((jail || r->status != 0) && op->killed && op->at == op->killed_at) {
+		op->killed = false;
+	} else if (jail || r->status != 0) {
+		err_hint(&op->error, "what vmkeep snapshot list still tells of it, snapshot delete takes away");
 		explain(&op->disks.disk[op->at], r, jail, &e);
 		log_error(op->vm, "undo of %s: %s", op->busy, e.text);
 	}
@@ -221,18 +239,41 @@ static void undo_next(struct snapshot_op *op)
 	snapshot_end(op, NULL, &op->error);
 }
 
-/* A disk that was taken back already stays so: the others are told. */
+/* A disk that was taken back already stays so, and the mark that says it. */
 static void act_failed(struct snapshot_op *op, const struct err *e)
 {
 	err_copy(&op->error, e);
-	if (op->verb == SNAPSHOT_REVERT && op->at > 0)
+	if (op->verb == SNAPSHOT_REVERT)
 		err_hint(&op->error,
-			"the disks before it are those of the snapshot already: revert again "
-			"when this is cured, before the guest is started");
+			"some disks may be those of the snapshot already, and it does not start: "
+			"vmkeep snapshot revert %s %s again, when this is cured", op->vm, op->name);
 	if (op->verb == SNAPSHOT_CREATE)
 		undo_next(op);
 	else
 		snapshot_end(op, NULL, &op->error);
+}
+
+static void end_failed(struct snapshot_op *op)
+{
+	snapshot_end(op, NULL, &op->error);
+}
+
+/* qemu-img said that the first disk is what it was: so are all. */
+static void act_refused(struct snapshot_op *op, const struct err *e)
+{
+	err_copy(&op->error, e);
+	snapshot_mark(op, NULL, end_failed, act_failed);
+}
+
+/* Whether the disk under way has it, nobody knows. */
+static void act_killed(struct snapshot_op *op, struct err *e)
+{
+	op->killed = true;
+	op->killed_at = op->at;
+	op->at++;
+	if (op->cancelled)
+		err_set(e, ERR_FAILED, "cancelled, and what was made is taken back");
+	act_failed(op, e);
 }
 
 static void on_acted(void *data, const struct child_result *r, const struct err *jail)
@@ -240,13 +281,24 @@ static void on_acted(void *data, const struct child_result *r, const struct err 
 	struct snapshot_op *op = data;
 	struct err e = ERR_INIT;
 
-	if (jail || r->status != 0) {
+	op->tool = NULL;
+	if (jail || r->status != 0)
 		explain(&op->disks.disk[op->at], r, jail, &e);
+	if (op->verb == SNAPSHOT_CREATE && (op->cancelled || (!jail && r->status < 0)))
+		act_killed(op, &e);
+	else if (e.number && op->verb == SNAPSHOT_REVERT && op->at == 0 && !op->marked && (jail || r->status > 0))
+		act_refused(op, &e);
+	else if (e.number)
 		act_failed(op, &e);
-		return;
+	else {
+		op->at++;
+		act_next(op);
 	}
-	op->at++;
-	act_next(op);
+}
+
+static void on_recorded(void *data)
+{
+	snapshot_end_well(data);
 }
 
 static void acted(struct snapshot_op *op)
@@ -254,14 +306,28 @@ static void acted(struct snapshot_op *op)
 	struct vm *vm = snapshot_vm(op);
 
 	if (vm && op->verb == SNAPSHOT_DELETE)
-		snapshot_record_save(vm, op->name, NULL);
-	snapshot_end_well(op);
+		snapshot_record_save(vm, op->name, NULL, on_recorded, op);
+	else if (op->verb == SNAPSHOT_REVERT)
+		snapshot_mark(op, NULL, snapshot_end_well, act_failed);
+	else
+		snapshot_end_well(op);
+}
+
+static void act_on(struct snapshot_op *op)
+{
+	struct err e = ERR_INIT;
+
+	if (!op->acting && is_cancelled(op, &e)) {
+		(op->verb == SNAPSHOT_REVERT && !op->marked ? act_refused : act_failed)(op, &e);
+		return;
+	}
+	op->acting = true;
+	if (run(op, flags[op->verb], on_acted, &e) < 0)
+		act_failed(op, &e);
 }
 
 static void act_next(struct snapshot_op *op)
 {
-	struct err e = ERR_INIT;
-
 	if (op->error.number) {
 		undo_next(op);
 		return;
@@ -274,8 +340,10 @@ static void act_next(struct snapshot_op *op)
 		return;
 	}
 	job_progress(op->job, op->at, op->disks.n, op->disks.disk[op->at].id);
-	if (run(op, flags[op->verb], on_acted, &e) < 0)
-		act_failed(op, &e);
+	if (op->verb == SNAPSHOT_REVERT)
+		snapshot_mark(op, op->disks.disk[op->at].id, act_on, act_failed);
+	else
+		act_on(op);
 }
 
 static int check(const struct snapshot_op *op, struct err *e)

@@ -165,6 +165,11 @@ static struct snapshot_machine machine_of(const struct snapshot_op *op, const st
 		.qemu = op->qemu };
 }
 
+static void on_recorded(void *data)
+{
+	snapshot_end_well(data);
+}
+
 static void prove_created(struct snapshot_op *op, struct vm *vm)
 {
 	struct snapshot_machine m = machine_of(op, vm);
@@ -177,8 +182,7 @@ static void prove_created(struct snapshot_op *op, struct vm *vm)
 		return;
 	}
 	op->record = snapshot_record_new(&m, op->running, snapshot_created(&op->disks, op->name));
-	snapshot_record_save(vm, op->name, op->record);
-	snapshot_end_well(op);
+	snapshot_record_save(vm, op->name, op->record, on_recorded, op);
 }
 
 static void prove_deleted(struct snapshot_op *op, struct vm *vm)
@@ -190,8 +194,7 @@ static void prove_deleted(struct snapshot_op *op, struct vm *vm)
 		fail(op, &e);
 		return;
 	}
-	snapshot_record_save(vm, op->name, NULL);
-	snapshot_end_well(op);
+	snapshot_record_save(vm, op->name, NULL, on_recorded, op);
 }
 
 static void on_runs(void *data, const struct err *e)
@@ -217,7 +220,7 @@ static void on_cont(void *data, const json_t *result, const struct err *e)
 
 /* One that ran before goes on by itself; one that was started for this is let go when it ran then.
  */
-static void loaded(struct snapshot_op *op)
+static void go_on(struct snapshot_op *op)
 {
 	if (is_lost(op))
 		return;
@@ -231,6 +234,18 @@ static void loaded(struct snapshot_op *op)
 		snapshot_end_well(op);
 }
 
+/* The memory is the snapshot's and so are the disks: that is so even where the mark cannot be taken away. */
+static void not_unmarked(struct snapshot_op *op, const struct err *e)
+{
+	log_error(op->vm, "%s", e->text);
+	go_on(op);
+}
+
+static void loaded(struct snapshot_op *op)
+{
+	snapshot_mark(op, NULL, go_on, not_unmarked);
+}
+
 static void load_failed(struct snapshot_op *op, const struct err *e)
 {
 	struct err own = ERR_INIT;
@@ -240,7 +255,7 @@ static void load_failed(struct snapshot_op *op, const struct err *e)
 		"it could not be loaded: %s; the guest was ended, for half of it was loaded",
 		e->text);
 	err_hint(&own,
-		"the disks may be those of the snapshot; vmkeep log %s qemu tells what QEMU missed",
+		"vmkeep log %s qemu tells what QEMU missed; it does not start before a revert came to its end",
 		op->vm);
 	if (e->class == ERR_UNREACHABLE)
 		op->q = NULL;
@@ -322,14 +337,21 @@ static const char *memory_node(const struct snapshot_op *op)
 	return NULL;
 }
 
+static void load(struct snapshot_op *op)
+{
+	op->acting = true;
+	run(op, "snapshot-load",
+		json_pack("{s:s, s:o}", "vmstate", memory_node(op), "devices", nodes(op, true)),
+		"reads memory; the guest stands still");
+}
+
 static void revert(struct snapshot_op *op, struct vm *vm, struct err *e)
 {
 	struct snapshot_machine m = machine_of(op, vm);
-	const char *memory = memory_node(op);
 
 	if (snapshot_check_there(&op->disks, op->name, true, e) < 0)
 		return;
-	if (!memory) {
+	if (!memory_node(op)) {
 		err_set(e, ERR_WRONG_STATE,
 			"snapshot '%s' holds disks only: a guest that runs cannot be taken back to it",
 			op->name);
@@ -340,9 +362,7 @@ static void revert(struct snapshot_op *op, struct vm *vm, struct err *e)
 	op->record = snapshot_record_load(vm, op->name, snapshot_created(&op->disks, op->name));
 	if (snapshot_record_check(op->record, &m, e) < 0)
 		return;
-	run(op, "snapshot-load",
-		json_pack("{s:s, s:o}", "vmstate", memory, "devices", nodes(op, true)),
-		"reads memory; the guest stands still");
+	snapshot_mark(op, "", load, fail);
 }
 
 static void delete (struct snapshot_op *op, struct err *e)

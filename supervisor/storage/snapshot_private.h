@@ -2,6 +2,7 @@
 /*
  * supervisor/storage/snapshot_private.h - between the files of snapshots
  *
+ *   snapshot_mark.c  the mark of a revert, and cancelling
  *   snapshot.c       one operation, from its checks to its end
  *   snapshot_live.c  in a QEMU that runs, by QMP
  *   snapshot_file.c  in images that nobody uses, by qemu-img
@@ -13,6 +14,7 @@
 
 #include "supervisor/storage/snapshot.h"
 #include "supervisor/vm/device.h"
+#include "supervisor/vm/revert.h"
 
 /* --- disks, pure --- */
 
@@ -74,8 +76,8 @@ bool snapshot_record_running(
 int snapshot_record_check(const json_t *record, const struct snapshot_machine *m, struct err *e);
 /* created: a record of another snapshot of the same name does not count. New reference or NULL. */
 json_t *snapshot_record_load(struct vm *vm, const char *name, json_int_t created);
-/* record NULL: forgets it. Problems are logged. */
-void snapshot_record_save(struct vm *vm, const char *name, json_t *record);
+/* record NULL: forgets it. Problems are logged. done: it is on disk, or will never be; maybe at once. */
+void snapshot_record_save(struct vm *vm, const char *name, json_t *record, void (*done)(void *data), void *data);
 
 /* --- one operation --- */
 
@@ -95,6 +97,12 @@ struct snapshot_op {
 	struct snapshot_disks disks;
 	size_t at;     /* disk or step under way */
 	bool running;  /* the guest ran before; after a revert: it shall run */
+	bool acting;   /* the first image is being changed, or QEMU was told to */
+	bool marked;   /* the VM was marked as half reverted before */
+	bool cancelled;
+	bool killed; /* qemu-img, while it made one on the disk killed_at */
+	size_t killed_at;
+	struct confined *tool; /* qemu-img at work */
 	bool booted;   /* we started the process, to load memory into it */
 	bool done;     /* the deed is done, what follows only proves it */
 	char qemu[32]; /* its version */
@@ -104,10 +112,18 @@ struct snapshot_op {
 
 /* The VM, as long as it is still this operation's to work on; NULL: it went away. */
 struct vm *snapshot_vm(const struct snapshot_op *op);
+/* Marks the VM as half reverted, at this disk, "": at all; NULL: no longer. Then next; or it ended in failure,
+ * and failed is called with why. */
+typedef void snapshot_step_fn(struct snapshot_op *op);
+typedef void snapshot_failed_fn(struct snapshot_op *op, const struct err *e);
+void snapshot_mark(struct snapshot_op *op, const char *disk, snapshot_step_fn *next, snapshot_failed_fn *failed);
 /* Answers, takes the mark off the VM and frees. e NULL: well done. */
 void snapshot_end(struct snapshot_op *op, json_t *result /* stolen */, const struct err *e);
 /* The end of a create, revert or delete that went well. */
 void snapshot_end_well(struct snapshot_op *op);
+
+/* For the job: struct job's cancel. */
+int snapshot_cancel(void *op, struct err *e);
 
 /* Each looks first, then does what op->verb says. */
 void snapshot_live(struct snapshot_op *op);

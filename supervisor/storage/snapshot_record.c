@@ -205,27 +205,57 @@ json_t *snapshot_record_load(struct vm *vm, const char *name, json_int_t created
 	return record;
 }
 
-void snapshot_record_save(struct vm *vm, const char *name, json_t *record)
+struct saving {
+	void (*done)(void *data);
+	void *data;
+	char vm[64];
+};
+
+static void on_saved(void *data, const struct err *e)
+{
+	struct saving *s = data;
+
+	if (e)
+		log_error(s->vm, "%s", e->text);
+	s->done(s->data);
+	free(s);
+}
+
+static void save(struct vm *vm, const json_t *doc, void (*done)(void *data), void *data)
+{
+	_cleanup_(free_ptr) char *path = xasprintf("vms/%s/%s", vm->name, file_name);
+	struct saving *s = xcalloc(1, sizeof *s);
+	char *text = json_dumps(doc, JSON_INDENT(1));
+	struct err e = ERR_INIT;
+	int r;
+
+	*s = (struct saving){ .done = done, .data = data };
+	snprintf(s->vm, sizeof s->vm, "%s", vm->name);
+	r = text ? keep(vm->daemon, path, text, on_saved, s, &e)
+		 : err_set(&e, ERR_FAILED, "%s: cannot be written as JSON", file_name);
+	free(text);
+	if (r < 0)
+		on_saved(s, &e);
+}
+
+void snapshot_record_save(struct vm *vm, const char *name, json_t *record, void (*done)(void *data), void *data)
 {
 	struct err e = ERR_INIT;
 	int dir = vm_state_dir(vm, &e);
 	json_t *doc, *all;
-	char *text;
 
 	if (dir < 0) {
 		log_error(vm->name, "%s", e.text);
+		done(data);
 		return;
 	}
 	doc = load(vm, dir);
 	all = json_object_get(doc, "snapshots");
-	if (record || json_object_del(all, name) == 0) {
-		if (record)
-			json_object_set(all, name, record);
-		text = json_dumps(doc, JSON_INDENT(1));
-		if (!text || file_replace(dir, file_name, 0600, text, strlen(text), false, &e) < 0)
-			log_error(vm->name, "%s: %s", file_name,
-				text ? e.text : "cannot be written as JSON");
-		free(text);
-	}
+	if (record)
+		json_object_set(all, name, record);
+	if (record || json_object_del(all, name) == 0)
+		save(vm, doc, done, data);
+	else
+		done(data);
 	json_decref(doc);
 }

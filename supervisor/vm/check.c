@@ -15,6 +15,7 @@
 #include "supervisor/vm/forget.h"
 #include "supervisor/vm/launch.h"
 #include "supervisor/vm/renamed.h"
+#include "supervisor/vm/revert.h"
 #include "supervisor/vm/spawn.h"
 
 struct vm_check {
@@ -163,6 +164,8 @@ static void check_now(const struct vm_check *c, const struct vm *vm)
 		check_nic(c, &vm->conf.nic[i]);
 	if (vm_state_has_process(vm->state))
 		return;
+	if (vm_revert_check(vm, &e) < 0)
+		add_error(c, vm, NULL, &e);
 	check_memory(c, vm);
 	if (display_check(vm, &vm->conf, &e) < 0)
 		add_error(c, vm, "Port", &e);

@@ -7,6 +7,7 @@
 #include "supervisor/vm/boot.h"
 #include "supervisor/vm/check.h"
 #include "supervisor/vm/renamed.h"
+#include "supervisor/vm/revert.h"
 
 struct vm *check_vm(struct daemon *d, const char *name, struct conf_problems *p)
 {
@@ -22,6 +23,8 @@ struct vm *check_vm(struct daemon *d, const char *name, struct conf_problems *p)
 	dir = check_state_dir(vm);
 	if (dir >= 0 && identity_load(&vm->identity, dir, &e) < 0)
 		vm->identity_problem = xstrdup(e.text);
+	if (dir >= 0)
+		vm_revert_look(vm, dir);
 	identity_make_uuid(&vm->identity);
 	ctx.uuid = vm->identity.uuid;
 	vm->state = real ? real->state : VM_STOPPED;

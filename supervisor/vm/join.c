@@ -9,6 +9,7 @@
 #include "supervisor/vm/display.h"
 #include "supervisor/vm/device.h"
 #include "supervisor/vm/notify.h"
+#include "supervisor/vm/revert.h"
 #include "supervisor/vm/spawn.h"
 
 static void broken(struct vm *vm, const struct err *e)
@@ -238,6 +239,8 @@ void vm_join(struct vm *vm)
 	if (!vm->is_child && vm->running.balloon)
 		vm_call(vm, "query-balloon", NULL, on_balloon);
 	vm_agent_join(vm);
+	if (!vm->is_child)
+		vm_revert_ask(vm);
 }
 
 const struct qmp_handlers vm_qmp_handlers = {

@@ -308,16 +308,17 @@ static void on_before(void *data, const json_t *result, const struct err *e)
 	send_target(b, b->target, on_target);
 }
 
-static void on_cancel(void *data, struct job *j)
+static int on_cancel(void *data, struct err *refused)
 {
 	struct balloon *b = data;
 	struct err e = ERR_INIT;
 
-	(void)j;
+	(void)refused;
 	if (b->before)
 		send_target(b, b->before, NULL);
 	err_set(&e, ERR_FAILED, "cancelled; the guest goes back to what it had");
 	finish(b, &e);
+	return 0;
 }
 
 void memory_set(struct vm *vm, uint64_t bytes, bool force, double timeout, struct job *j)

@@ -16,6 +16,7 @@
 #include "supervisor/vm/display.h"
 #include "supervisor/vm/notify.h"
 #include "supervisor/vm/ready.h"
+#include "supervisor/vm/revert.h"
 #include "supervisor/vm/output.h"
 #include "supervisor/vm/spawn.h"
 
@@ -206,13 +207,15 @@ static void set_end_reason(struct vm *vm, const struct policy_verdict *v)
 		memcpy(old, vm->reason, sizeof old);
 		vm_set_reason(vm, "%s; last: %s", v->why, old);
 	}
+	vm_revert_tell(vm);
 }
 
 /* What was asked for while it went down comes before policy. */
 static struct policy_verdict decide(struct vm *vm)
 {
-	/* without a file there is nothing to start again, and what served an operation is nobody's guest */
-	bool wanted = vm->want != VM_WANT_STOPPED && !vm->orphan && !vm->serves[0];
+	/* without a file there is nothing to start again, what served an operation is nobody's guest,
+	 * and nothing starts on disks of two times */
+	bool wanted = vm->want != VM_WANT_STOPPED && !vm->orphan && !vm->serves[0] && !vm->revert;
 
 	if (wanted && vm->want == VM_WANT_RESTART) {
 		vm->memory = (struct policy_memory){ .n = 0 };

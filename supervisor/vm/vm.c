@@ -18,6 +18,7 @@
 #include "supervisor/vm/notify.h"
 #include "supervisor/vm/outdated.h"
 #include "supervisor/vm/ready.h"
+#include "supervisor/vm/revert.h"
 #include "supervisor/vm/output.h"
 #include "supervisor/vm/vms.h"
 
@@ -82,6 +83,7 @@ void vm_free(struct vm *vm)
 	free(vm->unread);
 	free(vm->io_error);
 	free(vm->trouble);
+	free(vm->revert);
 	oom_watch_release(&vm->oom);
 	free(vm->name);
 	outdated_exe_free(vm->exe);

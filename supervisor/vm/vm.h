@@ -20,6 +20,7 @@
  *   boot.c    starts with the host                       shutdown.c  ends with it
  *   order.c   who comes before whom, pure                ready.c   ReadyWhen=
  *   agent.c   the guest agent                            death.c   how a process ended
+ *   revert.c  the mark of a revert under way
  *   output.c  tmpfs of the two logs, stderr              security.c what confines the process
  *   tell.c    log, events, history, hooks                space.c   out of space, and again
  *   health.c  is its QEMU still there
@@ -51,6 +52,7 @@ struct outdated_exe;
 struct vm_agent;
 struct output;
 struct vm_prepare;
+struct vm_revert;
 struct vm_launch;
 struct vm_wait;
 
@@ -160,6 +162,7 @@ struct vm {
 	struct buf ready_tail;
 	const char *busy; /* operation that excludes others and any start, or NULL: vm_idle() ends it */
 
+	struct vm_revert *revert; /* one that has not come to its end: revert.h; NULL: none */
 	struct vm_prepare *prepare;
 	struct vm_launch *launch;
 	struct console *console;

@@ -10,6 +10,7 @@
 #include "supervisor/core/watch.h"
 #include "supervisor/vm/health.h"
 #include "supervisor/vm/outdated.h"
+#include "supervisor/vm/revert.h"
 #include "supervisor/vm/boot.h"
 #include "supervisor/vm/renamed.h"
 
@@ -106,6 +107,8 @@ void vms_read_identity(struct vms *vms, struct vm *vm)
 		log_error(vm->name, "%s", e.text);
 		vm->identity_problem = xstrdup(e.text);
 	}
+	vm_revert_look(vm, fd);
+	vm_revert_tell(vm);
 	close(fd);
 	/* its file was away, and meanwhile another one got its uid: it gets a new one at its start */
 	if (vm->identity.uid && vms_uid_taken(vms, vm->identity.uid, vm))

@@ -5,6 +5,7 @@
 #include "supervisor/vm/agent.h"
 #include "supervisor/vm/boot.h"
 #include "supervisor/vm/lost.h"
+#include "supervisor/vm/revert.h"
 #include "supervisor/vm/spawn.h"
 #include "supervisor/vm/vms.h"
 
@@ -42,6 +43,8 @@ int vm_may_start(struct vm *vm, bool asked, struct err *e)
 		err_set(e, ERR_CONFLICT, "%s is under way", vm->busy);
 		return err_hint(e, "vmkeep jobs shows how far it is");
 	}
+	if (!vm->serves[0] && vm_revert_check(vm, e) < 0)
+		return e->number;
 	if (vm->orphan)
 		return err_set(e, ERR_NOT_FOUND, "its file is gone");
 	if (vm->problems && (asked || !vm->have_conf))

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/core/keep.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/child.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "supervisor/core/daemon.h"
+
+enum { KEEP_SECONDS = 120, TEXT_MAX = 16 << 20 };
+
+struct kept {
+	keep_fn *done;
+	void *data;
+	char path[];
+};
+
+static void on_done(void *data, const struct child_result *r)
+{
+	struct kept *k = data;
+	_cleanup_(free_ptr) char *said = text_escape(r->err, strcspn(r->err, "\n"), false);
+	struct err e = ERR_INIT;
+
+	if (r->status == -ETIMEDOUT)
+		err_set(&e, ERR_TIMEOUT, "keep '%s': its file system does not answer", k->path);
+	else if (r->status)
+		err_set(&e, strstr(r->err, strerror(ENOSPC)) ? ERR_NO_RESOURCES : ERR_FAILED, "keep '%s': %s",
+			k->path, *said ? said : "the child was killed");
+	k->done(k->data, r->status ? &e : NULL);
+	free(k);
+}
+
+int keep(struct daemon *d, const char *path, const char *text, keep_fn *done, void *data, struct err *e)
+{
+	const char *argv[] = { "/proc/self/exe", "--keep", d->dirs.state, path, NULL };
+	struct kept *k = xcalloc(1, sizeof *k + strlen(path) + 1);
+	struct child_options o = { .argv = argv, .input = text, .timeout = KEEP_SECONDS, .while_idle = true,
+		.done = on_done, .data = k };
+
+	k->done = done;
+	k->data = data;
+	memcpy(k->path, path, strlen(path));
+	if (child_run(d->loop.ev, &o, e))
+		return 0;
+	free(k);
+	return err_wrap(e, e->number, "keep '%s'", path);
+}
+
+/* --- the child --- */
+
+static int read_all(struct buf *b, struct err *e)
+{
+	char chunk[65536];
+	ssize_t n;
+
+	while ((n = read(STDIN_FILENO, chunk, sizeof chunk)) > 0)
+		if (buf_add(b, chunk, (size_t)n) < 0)
+			return err_set(e, ERR_FAILED, "larger than %d bytes", TEXT_MAX);
+	return n < 0 ? err_errno(e, "read") : 0;
+}
+
+static int sync_directory_of(int fd, const char *file, struct err *e)
+{
+	_cleanup_(free_ptr) char *dir = xstrdup(file);
+	char *slash = strrchr(dir, '/');
+	_cleanup_(close_fd) int dirfd = -1;
+
+	if (slash)
+		*slash = '\0';
+	dirfd = openat(fd, slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return dirfd < 0 || fsync(dirfd) < 0 ? err_errno(e, "sync") : 0;
+}
+
+int keep_main(const char *dir, const char *file)
+{
+	_cleanup_(close_fd) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct buf text = BUF_MAX(TEXT_MAX);
+	struct err e = ERR_INIT;
+	int r;
+
+	r = fd < 0 ? err_errno(&e, "open '%s'", dir) : read_all(&text, &e);
+	if (r == 0 && text.len)
+		r = file_replace(fd, file, 0600, text.data, text.len, true, &e);
+	else if (r == 0 && unlinkat(fd, file, 0) < 0 && errno != ENOENT)
+		r = err_errno(&e, "remove");
+	else if (r == 0)
+		r = sync_directory_of(fd, file, &e);
+	buf_release(&text);
+	if (r == 0)
+		return 0;
+	fprintf(stderr, "%s\n", e.text);
+	return 1;
+}
