@@ -13,7 +13,7 @@ static void tap_sysctl(const struct tap *t, const char *family, const char *key,
 {
 	_cleanup_(free_ptr) char *path =
 		xasprintf("/proc/sys/net/%s/conf/%s/%s", family, t->name, key);
-	_cleanup_(close_fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
+	_cleanup_(close_fd) int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 
 	if (fd >= 0 && write(fd, value, strlen(value)) < 0)
 		return;

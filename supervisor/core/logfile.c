@@ -22,6 +22,12 @@ static int open_end(struct logfile *l)
 		O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0640);
 	if (l->fd < 0 || fstat(l->fd, &st) < 0)
 		return -errno;
+	/* a device, or a pipe that has a reader: not what a log is */
+	if (!S_ISREG(st.st_mode)) {
+		close_fd(&l->fd);
+		errno = ENXIO;
+		return -errno;
+	}
 	l->size = (uint64_t)st.st_size;
 	return 0;
 }

@@ -37,7 +37,7 @@ struct end_pids {
 /* 0 is one that our pid namespace does not see. */
 static void end_read_pids(int dir, struct end_pids *p)
 {
-	const int fd = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+	const int fd = openat(dir, "cgroup.procs", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
 	int pid;
 
@@ -79,7 +79,7 @@ static void end_kill_each(int dir, const struct end_pids *p)
 
 static bool end_kill_group(int dir)
 {
-	_cleanup_(close_fd) int fd = openat(dir, "cgroup.kill", O_WRONLY | O_CLOEXEC);
+	_cleanup_(close_fd) int fd = openat(dir, "cgroup.kill", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 
 	return fd >= 0 && write(fd, "1", 1) == 1;
 }

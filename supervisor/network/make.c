@@ -15,7 +15,7 @@
 
 static int write_proc(const char *path, const char *value)
 {
-	_cleanup_(close_fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
+	_cleanup_(close_fd) int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 
 	return fd < 0 ? -errno : file_write_all(fd, value, strlen(value));
 }

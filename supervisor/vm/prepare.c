@@ -214,7 +214,7 @@ static int make_nvram(struct vm_prepare *p, const struct firmware *firmware, str
 	const char *vars = firmware_vars(firmware);
 	const char *argv[] = { "qemu-img", "convert", "-O", "qcow2", spec, path, NULL };
 	_cleanup_(close_fd) int fd = openat(
-		vm->state_fd, "nvram.new", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+		vm->state_fd, "nvram.new", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 	const struct child_options o = { .out_max = 4096 };
 	json_t *plan;
 

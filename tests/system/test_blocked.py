@@ -94,3 +94,18 @@ def test_without_standard_descriptors(world):
     folder = "/proc/%d/fd" % world.daemon_pid()
     assert {os.readlink(os.path.join(folder, fd)) for fd in "012"} == {"/dev/null"}
     world.ok("kill", "a")
+
+
+@pytest.mark.parametrize("name", ["qemu.log", "console.log"])
+def test_a_log_that_is_a_pipe_with_a_reader(daemon, name):
+    """What reads slowly there is not written to, and holds up nobody."""
+    daemon.micro("a", "chatter")
+    folder = os.path.join(daemon.log, "a")
+    os.makedirs(folder)
+    os.mkfifo(os.path.join(folder, name))
+    reader = os.open(os.path.join(folder, name), os.O_RDONLY | os.O_NONBLOCK)
+    daemon.up("a", r"\.\.\.")
+    assert daemon.states() == {"a": "running"}
+    assert os.read(reader, 4096) == b""  # nobody has it open for writing
+    os.close(reader)
+    daemon.ok("kill", "a")
