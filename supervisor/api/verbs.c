@@ -66,6 +66,11 @@ const struct api_verb api_verbs[] = {
 		.result = "state: the state reached; notes: as of start",
 		.help = "shut guests down and start them again, with their configuration as it is "
 			"now",
+		.text = "What check looks at is looked at first: a guest that would not start again "
+			"is left running. After that it is a recorded wish (want is restart) that "
+			"needs neither this client nor this daemon; stop and kill call it off. A "
+			"guest that ignores the power button for too long, with OnStopTimeout=leave, "
+			"is left running, and is not started again when it powers off later.",
 	},
 	{
 		.execute = "vm-reset",

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""A reboot is a wish that outlives its client and its daemon, and it shuts nothing down that would not come up."""
+import os
+
+import pytest
+
+
+def rebooting(daemon):
+    """A guest that ignores its button, in the middle of a reboot; its pid."""
+    daemon.micro("a", "deaf", extra="[Lifecycle]\nRestart=no\n")
+    daemon.up("a")
+    client = daemon.client()
+    client.call("vm-reboot", name="a", wait=False)
+    client.close()
+    info = daemon.info("a")
+    assert (info["state"], info["want"]) == ("stopping", "restart")
+    return info["pid"]
+
+
+@pytest.mark.parametrize("end", ["kill_daemon", "stop_daemon"])
+def test_outlives_its_daemon(daemon, end):
+    pid = rebooting(daemon)
+    getattr(daemon, end)()
+    daemon.start()
+    assert [row["verb"] for row in daemon.rows("jobs")] == ["vm-reboot"]
+    assert daemon.info("a")["want"] == "restart"
+    daemon.kill(pid)  # however it comes to its end
+    info = daemon.wait_state("a", "running", timeout=60)
+    assert info["pid"] != pid and info["want"] == "running"
+
+
+@pytest.mark.parametrize("verb", ["stop", "kill"])
+def test_called_off(daemon, verb):
+    pid = rebooting(daemon)
+    client = daemon.client()
+    client.call("vm-" + verb, name="a", wait=False)
+    client.close()
+    assert daemon.info("a")["want"] == "stopped"
+    if verb == "stop":
+        daemon.kill(pid)
+    info = daemon.wait_state("a", "stopped", timeout=60)
+    assert info["want"] == "stopped"
+
+
+def typo(daemon):
+    with open(os.path.join(daemon.config, "a.vm"), "a", encoding="utf-8") as f:
+        f.write("Typo=1\n")
+
+
+def no_file(daemon):
+    os.unlink(os.path.join(daemon.config, "a.vm"))
+
+
+def no_image(daemon):
+    os.rename(os.path.join(daemon.images, "a.raw"), os.path.join(daemon.images, "b.raw"))
+
+
+@pytest.mark.parametrize("harm", [typo, no_file, no_image])
+def test_looks_first(daemon, harm):
+    daemon.micro("a", extra="[Lifecycle]\nRestart=no\n")
+    daemon.up("a")
+    pid = daemon.info("a")["pid"]
+    harm(daemon)
+    result = daemon.vmkeep("reboot", "a")
+    assert result.code != 0 and "would not start again" in result.err and "left running" in result.err, result
+    info = daemon.info("a")
+    assert (info["state"], info["want"], info["pid"]) == ("running", "running", pid)
+
+
+def test_history(daemon):
+    daemon.micro("a", extra="[Lifecycle]\nRestart=no\n")
+    daemon.up("a")
+    daemon.ok("reboot", "a")
+    events = [(row["event"], row["who"] or "") for row in daemon.rows("history", "a")]
+    assert any(event == "reboot" and "uid 0" in who for event, who in events), events
+    assert events[-1][0] == "running" and not any(who == "policy" for _, who in events), events
