@@ -92,7 +92,7 @@ def test_a_torn_revert_is_remembered(world):
     os.rename(path + ".away", path)
     refuses(world)
     world.kill_daemon()
-    world.write("a.vm", vmk.read_text(path) + "[Lifecycle]\nEnable=yes\n")
+    world.write("a.vm", vmk.read_text(path).replace("[VM]", "[VM]\nEnable=yes"))
     world.start()
     refuses(world)
     world.ok("snapshot", "revert", "a", "s1")
