@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -36,21 +37,56 @@ static double waited(const struct loop *l)
 	return (double)strtoull(end, NULL, 10) / 1e9;
 }
 
+/* Every timer gets the time back that libev has not seen pass, as ev_suspend(3) has it. */
+static void loop_give_back(struct loop *l)
+{
+	clock_now();
+	if (clock_left_out() > l->given_back)
+		ev_resume(l->ev);
+	l->given_back = clock_left_out();
+}
+
+static void loop_about_to_sleep(struct ev_loop *ev)
+{
+	(void)ev;
+	clock_now();
+	errno = 0;
+}
+
+/* Between the kernel's answer and libev's look at its timers. No signal interrupts our sleep but those that
+ * end the daemon or make it read its files: it was stopped, frozen or traced. How much of the sleep that
+ * took nobody tells: it is given back whole. */
+static void loop_slept(struct ev_loop *ev)
+{
+	int error = errno;
+
+	if (error == EINTR)
+		loop_give_back(ev_userdata(ev));
+	else
+		clock_slept();
+	errno = error;
+}
+
 static void woke_up(struct ev_loop *ev, ev_check *w, int revents)
 {
 	struct loop *l = w->data;
+	double lost = clock_lost();
 
 	(void)ev, (void)revents;
 	l->waited = waited(l);
-	l->woke = ev_time();
+	l->woke = clock_awake();
+	if (l->on_lost && lost - l->lost > CLOCK_GAP)
+		l->on_lost(l->data, lost - l->lost);
+	l->lost = lost;
 }
 
 static void goes_to_sleep(struct ev_loop *ev, ev_prepare *w, int revents)
 {
 	struct loop *l = w->data;
-	double turn = l->woke > 0 ? ev_time() - l->woke : 0;
+	double turn = l->woke > 0 ? clock_awake() - l->woke : 0;
 
 	(void)ev, (void)revents;
+	loop_give_back(l);
 	if (turn > l->longest_elapsed)
 		l->longest_elapsed = turn;
 	if (turn > l->longest_turn)
@@ -59,12 +95,11 @@ static void goes_to_sleep(struct ev_loop *ev, ev_prepare *w, int revents)
 		l->longest_turn = turn;
 }
 
-/* Not ev_now(): ev_now_update() moves that on within a turn. */
 double loop_turn(struct ev_loop *ev)
 {
 	const struct loop *l = ev_userdata(ev);
 
-	return l && l->woke > 0 ? ev_time() - l->woke : 0;
+	return l && l->woke > 0 ? clock_awake() - l->woke : 0;
 }
 
 void loop_later(struct ev_loop *ev, struct loop_task *t, void (*run)(struct loop_task *t))
@@ -140,6 +175,10 @@ int loop_init(struct loop *l)
 		return -ENOMEM;
 	l->schedstat = open("/proc/self/schedstat", O_RDONLY | O_CLOEXEC);
 	ev_set_userdata(l->ev, l);
+	clock_watch(true);
+	l->lost = clock_lost();
+	l->given_back = clock_left_out();
+	ev_set_loop_release_cb(l->ev, loop_about_to_sleep, loop_slept);
 	ev_periodic_init(&l->far, far_away, 0, 0, later);
 	ev_periodic_start(l->ev, &l->far);
 	ev_check_init(&l->check, woke_up);
@@ -207,6 +246,7 @@ void loop_release(struct loop *l)
 	if (!l->ev)
 		return;
 	stop_own(l);
+	clock_watch(false);
 	close_fd(&l->schedstat);
 	ev_loop_destroy(l->ev);
 	l->ev = NULL;

@@ -4,6 +4,7 @@
  *
  * ev_loop_new, never the default loop: that one reaps children behind our back and then
  * waitid(P_PIDFD) says ECHILD. One far periodic keeps libev from waking each minute.
+ * Time in which this process could not act counts against no timer: see base/clock.h.
  * Other rooms use struct ev_loop and libev's watchers; only this file makes and frees the loop.
  */
 #ifndef BASE_LOOP_H
@@ -26,6 +27,12 @@ struct loop {
 	 * a processor meanwhile. The former is what others felt, the latter what we did to them. */
 	double longest_elapsed, longest_turn;
 	double woke, waited;
+	/* Called first thing in a turn, when more than CLOCK_GAP seconds were lost since the last: this process
+	 * was stopped or held up, or the host slept. All timers have got them back (but for sleep, in which
+	 * they stand still by themselves): here is the place for what must not wait that long. */
+	void (*on_lost)(void *data, double seconds);
+	void *data;
+	double lost, given_back; /* clock_lost() at the last turn, clock_left_out() that timers got back */
 	int schedstat;
 	ev_prepare prepare;
 	ev_check check;

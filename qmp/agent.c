@@ -9,6 +9,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "qmp/codec.h"
@@ -20,7 +21,7 @@ struct agent_call {
 	struct agent_call *next;
 	char *command;
 	struct buf line; /* the command as it is sent */
-	double due;	 /* ev_now() when its time is over */
+	double due;	 /* clock_now() when its time is over */
 	double timeout;	 /* seconds, once it was sent */
 	agent_reply_fn *reply;
 	void *data;
@@ -55,8 +56,8 @@ static void rearm(struct agent *a)
 	if (!now && isinf(due))
 		return;
 	ev_now_update(a->ev);
-	now |= due <= ev_now(a->ev);
-	ev_timer_set(&a->timer, now ? 0 : due - ev_now(a->ev), 0);
+	now |= due <= clock_now();
+	ev_timer_set(&a->timer, now ? 0 : due - clock_now(), 0);
 	ev_timer_start(a->ev, &a->timer);
 }
 
@@ -170,7 +171,7 @@ static struct agent_call **overdue(struct agent *a)
 	bool lost = a->fd < 0 || a->closing;
 
 	for (struct agent_call **at = &a->first; *at; at = &(*at)->next)
-		if (lost || (*at)->due <= ev_now(a->ev))
+		if (lost || (*at)->due <= clock_now())
 			return at;
 	return NULL;
 }
@@ -215,7 +216,7 @@ static void send_command(struct agent *a)
 	codec_release(&a->in);
 	buf_add(&a->out, a->first->line.data, a->first->line.len);
 	if (a->first->timeout > a->patience)
-		a->first->due = ev_now(a->ev) + a->first->timeout;
+		a->first->due = clock_now() + a->first->timeout;
 	rearm(a);
 	flush(a);
 }
@@ -332,9 +333,8 @@ void agent_call(struct agent *a, const char *command, json_t *arguments /* stole
 {
 	struct agent_call *c = xcalloc(1, sizeof *c);
 
-	ev_now_update(a->ev);
 	*c = (struct agent_call){ .command = xstrdup(command), .line = BUF_INIT, .timeout = timeout,
-		.due = ev_now(a->ev) + (a->n < AGENT_CALLS_MAX ? a->patience : 0), .reply = reply,
+		.due = clock_now() + (a->n < AGENT_CALLS_MAX ? a->patience : 0), .reply = reply,
 		.data = data };
 	encode(command, arguments, &c->line);
 	*a->end = c;

@@ -3,16 +3,13 @@
 
 #include <math.h>
 #include <sys/random.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 double calls_now(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+	return clock_now();
 }
 
 /* Ids begin somewhere: when a client goes, QEMU 7.2 gives the reply it was waiting for to the next

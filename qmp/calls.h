@@ -26,7 +26,7 @@ struct call {
 	struct call *next;
 	unsigned id;
 	enum call_outcome outcome;
-	double made, timeout; /* seconds, CLOCK_MONOTONIC */
+	double made, timeout; /* seconds, clock_now() */
 	qmp_reply_fn *reply;
 	void *data;
 	char command[];

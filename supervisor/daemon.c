@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "base/child.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -209,6 +210,16 @@ static void emit(struct daemon *d, const char *name, json_t *data)
 		json_decref(data);
 }
 
+static void on_lost(void *data, double seconds)
+{
+	struct daemon *d = data;
+
+	log_info(NULL, "%.0f s went by in which nothing could be done: they count against nobody", seconds);
+	service_lives(d->service);
+	if (d->vms)
+		vms_lost(d->vms);
+}
+
 static int listen_for_clients(struct daemon *d, struct err *e)
 {
 	struct server_options o = { .handler = verb_handlers, .handlers = verb_handlers_n,
@@ -263,12 +274,15 @@ static int build(struct daemon *d, struct err *e)
 	networks_sweep(d->networks);
 	d->service = service_new(d);
 	d->emit = emit;
+	d->loop.on_lost = on_lost;
+	d->loop.data = d;
 	return 0;
 }
 
 static void unbuild(struct daemon *d)
 {
 	d->emit = NULL;
+	d->loop.on_lost = NULL;
 	service_free(d->service);
 	boot_end(d);
 	keep_free(d->keep);
@@ -299,7 +313,7 @@ static void notify_reloading(void)
 {
 	char text[96];
 
-	snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%.0f", daemon_now() * 1e6);
+	snprintf(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%.0f", clock_awake() * 1e6);
 	daemon_notify(text);
 }
 

@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -40,10 +41,9 @@ static int address(const struct listener *l, const char *path, struct sockaddr_u
 static int set_aside(const struct listener *l, struct err *e)
 {
 	char aside[NAME_MAX + 1];
-	struct timespec t;
+	double t = clock_wall();
 
-	clock_gettime(CLOCK_REALTIME, &t);
-	snprintf(aside, sizeof aside, "%.200s.damaged-%lld.%06ld", l->name, (long long)t.tv_sec, t.tv_nsec / 1000);
+	snprintf(aside, sizeof aside, "%.200s.damaged-%lld.%06ld", l->name, (long long)t, (long)((t - (double)(long long)t) * 1e6));
 	if (renameat(l->dirfd, l->name, l->dirfd, aside) < 0)
 		return err_errno(e, "set '%s' aside, which is no socket", l->name);
 	log_warning(NULL, "'%s' is no socket: set aside as '%s'", l->name, aside);

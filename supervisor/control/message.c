@@ -3,8 +3,8 @@
 
 #include <stdint.h>
 #include <string.h>
-#include <sys/time.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 
 static int check_members(const json_t *json, struct err *e)
@@ -77,11 +77,11 @@ void message_release(struct message *m)
 json_t *message_event(const char *name, json_t *data)
 {
 	json_t *o = json_object(), *stamp = json_object();
-	struct timeval now;
+	double now = clock_wall();
+	json_int_t seconds = (json_int_t)now;
 
-	gettimeofday(&now, NULL);
-	json_object_set_new(stamp, "seconds", json_integer(now.tv_sec));
-	json_object_set_new(stamp, "microseconds", json_integer(now.tv_usec));
+	json_object_set_new(stamp, "seconds", json_integer(seconds));
+	json_object_set_new(stamp, "microseconds", json_integer((json_int_t)((now - (double)seconds) * 1e6)));
 	json_object_set_new(o, "event", json_string(name));
 	json_object_set_new(o, "data", data ? data : json_object());
 	json_object_set_new(o, "timestamp", stamp);

@@ -91,6 +91,12 @@ struct service *service_new(struct daemon *d)
 	return s;
 }
 
+void service_lives(struct service *s)
+{
+	if (s && s->watchdog.repeat > 0)
+		daemon_notify("WATCHDOG=1");
+}
+
 void service_free(struct service *s)
 {
 	if (!s)

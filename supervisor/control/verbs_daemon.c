@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Jobs, networks, raw QMP, the daemon itself. */
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/control/verbs.h"
@@ -11,7 +12,7 @@ void verb_version(void *data, struct request *r)
 	struct daemon *d = data;
 
 	request_return(r, json_pack("{s:s, s:i, s:i, s:f, s:f, s:f}", "package", VMKEEP_VERSION, "api", API_VERSION,
-				  "pid", (int)getpid(), "uptime", ev_time() - d->started, "longest_turn",
+				  "pid", (int)getpid(), "uptime", clock_boot() - d->started, "longest_turn",
 				  d->loop.longest_turn, "longest_turn_elapsed", d->loop.longest_elapsed));
 }
 

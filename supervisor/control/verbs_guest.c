@@ -3,6 +3,7 @@
  * What the guest agent does for people. Everything that comes from it is the guest's: texts are cut,
  * rows counted, and what may be binary stays base64.
  */
+#include "base/clock.h"
 #include "base/mem.h"
 #include "supervisor/control/verbs.h"
 #include "supervisor/vm/agent.h"
@@ -241,7 +242,7 @@ void verb_guest_trim(void *data, struct request *r)
 
 static void on_time(void *data, const json_t *result, const struct err *e)
 {
-	double now = ev_time(), guest = (double)json_integer_value(result) / 1e9;
+	double now = clock_wall(), guest = (double)json_integer_value(result) / 1e9;
 
 	if (e)
 		fail(data, e);
@@ -288,7 +289,7 @@ void verb_guest_time(void *data, struct request *r)
 	t = xcalloc(1, sizeof *t);
 	*t = (struct time_set){ .daemon = d, .r = r };
 	snprintf(t->vm, sizeof t->vm, "%s", vm->name);
-	if (vm_agent_call(vm, "guest-set-time", json_pack("{s:I}", "time", (json_int_t)(ev_time() * 1e9)),
+	if (vm_agent_call(vm, "guest-set-time", json_pack("{s:I}", "time", (json_int_t)(clock_wall() * 1e9)),
 		    TIME_SECONDS, on_time_set, t, &e) < 0) {
 		free(t);
 		request_error(r, &e);

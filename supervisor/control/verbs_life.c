@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Up, down and in between. Each is done when the state is reached, not when it was asked for. */
+#include "base/clock.h"
 #include "base/mem.h"
 #include "supervisor/control/verbs.h"
 
@@ -216,7 +217,7 @@ static void press_refused(struct vm *vm, struct request *r)
 	struct err e = ERR_INIT;
 
 	if (vm->unresponsive > 0)
-		err_set(&e, ERR_TIMEOUT, "does not answer since %.0f s: %s", ev_time() - vm->unresponsive,
+		err_set(&e, ERR_TIMEOUT, "does not answer since %.0f s: %s", clock_boot() - vm->unresponsive,
 			vm->trouble);
 	else
 		err_set(&e, ERR_TIMEOUT, "its monitor does not answer");

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <fnmatch.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/control/verbs.h"
@@ -40,7 +41,7 @@ static uint32_t first_address(const struct vm *vm)
 
 static json_t *uptime(const struct vm *vm)
 {
-	return vm_state_has_process(vm->state) ? json_integer((json_int_t)(ev_time() - vm->started)) :
+	return vm_state_has_process(vm->state) ? json_integer((json_int_t)(clock_boot() - vm->started_boot)) :
 						 json_null();
 }
 
@@ -240,7 +241,7 @@ static void add_process(json_t *o, struct vm *vm)
 	double age;
 
 	json_object_set_new(o, "pid", json_integer(vm->pid));
-	json_object_set_new(o, "started", json_real(vm->started));
+	json_object_set_new(o, "started", json_real(clock_shown(vm->started, vm->started_boot)));
 	json_object_set_new(o, "uptime", uptime(vm));
 	json_object_set_new(o, "accel", if_known(vm, json_string(conf_accel_name(vm->accel))));
 	json_object_set_new(o, "uid", json_integer((json_int_t)vm->identity.uid));
@@ -249,7 +250,7 @@ static void add_process(json_t *o, struct vm *vm)
 	if (vnc)
 		json_object_set_new(o, "vnc", json_string(vnc));
 	if (vm->unresponsive > 0)
-		json_object_set_new(o, "unresponsive_since", json_real(vm->unresponsive));
+		json_object_set_new(o, "unresponsive_since", json_real(clock_shown(vm->unresponsive_wall, vm->unresponsive)));
 	if (vm->trouble)
 		json_object_set_new(o, "unresponsive_reason", json_string(vm->trouble));
 	command = vm->qmp ? qmp_oldest_call(vm->qmp, &age) : NULL;
@@ -301,7 +302,8 @@ void verb_info(void *data, struct request *r)
 	o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:n, s:s?, s:s, s:o, s:o, s:s?, s:o}", "name", vm->name,
 		"state", vm_state_name(vm->state), "reason", vm->reason, "want",
 		vm_want_name(vm->want), "health",
-		vm_health_text(vm), "since", vm->since, "pid", "description", c->description,
+		vm_health_text(vm), "since", clock_shown(vm->since, vm->since_boot), "pid",
+		"description", c->description,
 		"uuid", c->uuid ? c->uuid : vm->identity.uuid, "cpus",
 		if_known(vm, json_integer((json_int_t)c->cpus)), "memory",
 		if_known(vm, json_integer((json_int_t)c->memory)), "machine",

@@ -6,8 +6,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/proc.h"
@@ -18,7 +18,7 @@ int daemon_init(struct daemon *d, const struct daemon_options *o, struct err *e)
 	int r;
 
 	*d = (struct daemon){ .dirs = DIRS_INIT };
-	d->started = ev_time();
+	d->started = clock_boot();
 	r = dirs_open(&d->dirs, o, e);
 	if (r < 0)
 		return r;
@@ -94,10 +94,7 @@ void daemon_event(struct daemon *d, const char *name, json_t *data)
 
 double daemon_now(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_BOOTTIME, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+	return clock_now();
 }
 
 void daemon_notify(const char *text)

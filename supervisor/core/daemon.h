@@ -41,7 +41,7 @@ struct daemon {
 	char *jail;	 /* path of vmkeep-jail */
 	char *program;	 /* of this daemon, as it was found at its start */
 	bool reexec;	 /* the loop was stopped to run program in our place */
-	double started;	 /* ev_time() */
+	double started;	 /* clock_boot() */
 	struct accounts accounts; /* of local users */
 	struct jobs jobs;
 	struct probes *probes;
@@ -74,7 +74,7 @@ void daemon_look_conf(struct daemon *d);
 /* To every subscriber. */
 void daemon_event(struct daemon *d, const char *name, json_t *data /* stolen */);
 
-/* A monotonic clock in seconds that also counts while the host sleeps. */
+/* clock_now(): for deadlines and pauses. */
 double daemon_now(void);
 
 /* sd_notify(3): "READY=1" as a datagram to $NOTIFY_SOCKET, when there is one. */

@@ -9,9 +9,9 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -97,10 +97,9 @@ static int lock_one(int dirfd, int fd, const char *path, const char *option, str
 static int set_aside(int dirfd, const char *name, const char *shown, struct err *e)
 {
 	char aside[PATH_MAX];
-	struct timespec t;
+	double t = clock_wall();
 
-	clock_gettime(CLOCK_REALTIME, &t);
-	snprintf(aside, sizeof aside, "%s.damaged-%lld.%06ld", name, (long long)t.tv_sec, t.tv_nsec / 1000);
+	snprintf(aside, sizeof aside, "%s.damaged-%lld.%06ld", name, (long long)t, (long)((t - (double)(long long)t) * 1e6));
 	if (renameat(dirfd, name, dirfd, aside) < 0)
 		return err_errno(e, "set '%s' aside, which is not what was there", shown);
 	log_warning(NULL, "'%s' is not what was there: set aside as '%s'", shown, aside);

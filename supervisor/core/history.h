@@ -25,7 +25,7 @@ enum { /* bytes */
 };
 
 struct history_record {
-	double time;	   /* ev_time() */
+	double time;	   /* the wall clock's */
 	const char *event; /* "start", "crashed" */
 	const char *who;   /* who asked; "", NULL or "policy": nobody */
 	const char *why;   /* likewise */

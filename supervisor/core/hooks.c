@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/child.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -249,7 +250,7 @@ void hooks_run(struct hooks *h, const struct hooks_event *event)
 {
 	json_t *doc = json_pack("{s:s, s:s, s:s, s:s, s:o, s:f}", "name", event->vm, "event",
 		event->event, "state", event->state, "reason", event->reason, "pid",
-		event->pid ? json_integer(event->pid) : json_null(), "time", ev_time());
+		event->pid ? json_integer(event->pid) : json_null(), "time", clock_wall());
 	char *input = json_dumps(doc, 0);
 
 	json_decref(doc);

@@ -4,6 +4,7 @@
 #include <ev.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/api/api.h"
@@ -50,7 +51,7 @@ struct job *job_new(struct daemon *d, const char *verb, const char *vm, const ch
 	j->verb = verb;
 	snprintf(j->vm, sizeof j->vm, "%s", vm ? vm : "");
 	j->who = xstrdup(who);
-	j->started = ev_time();
+	j->started = clock_boot();
 	j->account = account_ref(account);
 	account->jobs++;
 	j->next = d->jobs.head;
@@ -68,7 +69,7 @@ static json_t *percent(const struct job *j)
 
 void job_progress(struct job *j, uint64_t current, uint64_t total, const char *text)
 {
-	double now = ev_time();
+	double now = clock_boot();
 
 	j->current = current;
 	j->total = total;
@@ -86,7 +87,7 @@ void job_progress(struct job *j, uint64_t current, uint64_t total, const char *t
 
 void job_finish(struct job *j, json_t *result, const struct err *e)
 {
-	j->ended = ev_time();
+	j->ended = clock_boot();
 	j->account->jobs--;
 	account_unref(j->account);
 	j->account = NULL;
@@ -147,7 +148,7 @@ json_t *jobs_list(struct daemon *d)
 		if (j->ended <= 0)
 			json_array_append_new(rows,
 				json_pack("[i, s, s, o, s, f, s]", (int)j->id, j->verb, j->vm, percent(j),
-					j->text ? j->text : "", ev_time() - j->started, j->who));
+					j->text ? j->text : "", clock_boot() - j->started, j->who));
 	return json_pack("{s:[s,s,s,s,s,s,s], s:o}", "columns", "job", "verb", "name", "percent", "text", "age",
 		"who", "rows", rows);
 }

@@ -27,7 +27,7 @@ struct job {
 	const char *verb; /* static */
 	char vm[64];
 	char *who;
-	double started, ended; /* ev_time(), 0: runs */
+	double started, ended; /* clock_boot(), 0: runs */
 	uint64_t current, total; /* in the unit of the work, 0 of 0: unknown */
 	bool failed;
 	char *text; /* error, or what it does now */

@@ -9,8 +9,8 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "supervisor/jail/jail.h"
@@ -85,7 +85,7 @@ static int write_out(const struct jail_identity *id, struct err *e)
 
 int identity_keep(struct jail *j, struct err *e)
 {
-	json_int_t now = (json_int_t)time(NULL);
+	json_int_t now = (json_int_t)clock_wall();
 	json_t *made;
 	int r;
 

@@ -5,16 +5,16 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 
 bool network_set_aside(const char *path, const char *why)
 {
-	_cleanup_(free_ptr) char *aside = xasprintf("%s.damaged-%lld", path, (long long)time(NULL));
+	_cleanup_(free_ptr) char *aside = xasprintf("%s.damaged-%lld", path, (long long)clock_wall());
 	const bool done = rename(path, aside) == 0;
 
 	if (done)

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -160,13 +159,13 @@ const struct dnsmasq_lease *leases_by_address(const struct network *n, uint32_t 
 	return NULL;
 }
 
-/* A lease from a former life of the guest does not show that this one has asked. */
+/* A lease from a former life of the guest does not show that this one has asked. What has run out dnsmasq
+ * strikes, by the clock that it gave it by. */
 bool claim_seen(const struct claim *c, const struct dnsmasq_lease *l)
 {
 	if (!c->attached || !l)
 		return false;
-	return l->expires == 0 ||
-	       (l->expires != c->expires_before && l->expires > (uint64_t)time(NULL));
+	return l->expires == 0 || l->expires != c->expires_before;
 }
 
 bool networks_address_seen(struct networks *ns, const char *vm, const char *nic, uint32_t *address)

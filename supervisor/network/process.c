@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "base/child.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -112,7 +113,7 @@ static void pause_and_retry(struct dnsmasq *d)
 
 static void ended(struct dnsmasq *d, int status)
 {
-	const bool steady = d->state == DNSMASQ_UP && ev_now(d->ev) - d->spawned > STEADY_AFTER;
+	const bool steady = d->state == DNSMASQ_UP && clock_now() - d->spawned > STEADY_AFTER;
 	const bool starting = d->state == DNSMASQ_STARTING;
 	const pid_t pid = d->pid;
 	char words[sizeof d->problem];
@@ -316,7 +317,7 @@ static void spawn(struct dnsmasq *d)
 		d->state = DNSMASQ_STARTING;
 		d->overdue = false;
 		d->start = dnsmasq_start_time(d->pid);
-		d->spawned = ev_now(d->ev);
+		d->spawned = clock_now();
 		watch_process(d);
 		arm(d, START_TIMEOUT);
 		d->event(d->data, DNSMASQ_NEW_PID, NULL);
@@ -357,7 +358,7 @@ void dnsmasq_took(struct dnsmasq *d, pid_t pid, uint64_t start)
 	d->start = start;
 	d->state = DNSMASQ_UP;
 	d->first = false;
-	d->spawned = ev_now(d->ev);
+	d->spawned = clock_now();
 	watch_process(d);
 }
 

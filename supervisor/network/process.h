@@ -53,7 +53,7 @@ struct dnsmasq {
 	char problem[256]; /* why it is not up, for health; empty: fine */
 	pid_t pid;
 	uint64_t start; /* field 22 of /proc/PID/stat */
-	double spawned;
+	double spawned; /* clock_now() */
 	int pidfd;
 	int jail_fd;	   /* what vmkeep-jail has to say, while it starts */
 	int words_fd;	   /* its standard error, likewise */

@@ -4,8 +4,8 @@
  * load only, when the disks are rolled back already; some it does not notice at all.
  */
 #include <inttypes.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -155,7 +155,7 @@ static void set_aside(const struct vm *vm, int dir, const char *why)
 {
 	char aside[64];
 
-	snprintf(aside, sizeof aside, "%s.damaged-%" PRIdMAX, file_name, (intmax_t)time(NULL));
+	snprintf(aside, sizeof aside, "%s.damaged-%" PRIdMAX, file_name, (intmax_t)clock_wall());
 	log_error(vm->name, "%s: %s; set aside as %s", file_name, why, aside);
 	renameat(dir, file_name, dir, aside);
 }

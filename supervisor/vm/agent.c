@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -24,6 +25,7 @@ struct vm_agent {
 	agent_reply_fn *on_frozen; /* who asked for the freeze under way */
 	void *on_frozen_data;
 	double hold;
+	double thaw_at; /* clock_boot(): nobody waits longer because we or the host slept */
 };
 
 /* --- the mark --- */
@@ -126,6 +128,7 @@ static void on_freeze(void *data, const json_t *result, const struct err *e)
 	a->on_frozen = NULL;
 	if (!e && a->frozen) {
 		log_info(a->vm->name, "file systems of the guest are frozen, for %.0f s at most", a->hold);
+		a->thaw_at = clock_boot() + a->hold;
 		look_again(a, a->hold);
 	} else if (e && e->class == ERR_GUEST_REFUSED) {
 		/* the agent undid what it had begun; this is for one that did not */
@@ -149,6 +152,15 @@ static void on_time(struct ev_loop *ev, ev_timer *w, int revents)
 	}
 	log_info(a->vm->name, "the time for which the guest was frozen is over");
 	begin_thaw(a);
+}
+
+void vm_agent_lost(struct vm *vm)
+{
+	struct vm_agent *a = vm->agent;
+	double left = a ? a->thaw_at - clock_boot() : 0;
+
+	if (a && a->frozen && !a->thawing && ev_is_active(&a->thaw))
+		look_again(a, left > 0.001 ? left : 0.001);
 }
 
 /* --- the port --- */

@@ -31,6 +31,9 @@ void vm_agent_join(struct vm *vm);
 /* VSERPORT_CHANGE */
 void vm_agent_change(struct vm *vm, const json_t *data);
 
+/* Time was lost, ours or the host's: not for a guest that waits to be thawed. */
+void vm_agent_lost(struct vm *vm);
+
 bool vm_agent_is_open(const struct vm *vm);
 bool vm_agent_is_frozen(const struct vm *vm);
 /* It has answered since its port was opened. Asks, when that is not known yet: look again. */

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/proc.h"
@@ -266,7 +267,7 @@ static bool look_starting(struct turn *t, struct vm *vm)
 	}
 	/* the host is still getting up, too */
 	if (vm->state == VM_BACKOFF && vm->ending == VM_END_HOST_CAUSE &&
-		now - t->boot->begun < EAGER_SECONDS && ev_time() - vm->since >= RETRY_SECONDS)
+		now - t->boot->begun < EAGER_SECONDS && clock_boot() - vm->since_boot >= RETRY_SECONDS)
 		vm_event(vm, VM_EV_TIMER, NULL);
 	return false;
 }

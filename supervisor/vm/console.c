@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/core/account.h"
@@ -44,7 +45,7 @@ struct port {
 	ev_io typed_in, typed_out;
 	ev_timer calm; /* until more of it is read */
 	ev_timer taken;
-	double patience; /* ev_now() when it ends */
+	double patience; /* clock_now() when it ends */
 	struct buf typed;
 };
 
@@ -184,7 +185,7 @@ static void on_taken(struct ev_loop *ev, ev_timer *t, int revents)
 	struct port *p = t->data;
 
 	(void)revents;
-	if (!all_taken(p) && ev_now(ev) < p->patience)
+	if (!all_taken(p) && clock_now() < p->patience)
 		return;
 	ev_timer_stop(ev, t);
 	for (struct watcher *w = p->watchers, *next; w; w = next) {
@@ -200,7 +201,7 @@ static void leave(struct watcher *w)
 
 	w->leaving = true;
 	ev_io_stop(loop_of(p), &w->in);
-	p->patience = ev_now(loop_of(p)) + TAKEN_PATIENCE;
+	p->patience = clock_now() + TAKEN_PATIENCE;
 	ev_timer_again(loop_of(p), &p->taken);
 }
 

@@ -10,6 +10,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "conf/conf.h"
@@ -260,7 +261,7 @@ static int set_aside(int dirfd, const char *why, struct err *e)
 {
 	char aside[64];
 
-	snprintf(aside, sizeof aside, "%s.damaged-%" PRId64, file_name, (int64_t)time(NULL));
+	snprintf(aside, sizeof aside, "%s.damaged-%" PRId64, file_name, (int64_t)clock_wall());
 	if (renameat(dirfd, file_name, dirfd, aside) < 0)
 		return err_errno(e, "set damaged '%s' aside", file_name);
 	log_error(NULL, "%s is damaged (%s): kept as '%s'", file_name, why,

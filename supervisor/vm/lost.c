@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -186,9 +187,11 @@ void lost_mend(struct vm *vm)
 	json_decref(kept);
 }
 
-static double lost_started(uint64_t ticks)
+static void lost_started(struct vm *vm)
 {
-	return ev_time() - (daemon_now() - (double)ticks / (double)sysconf(_SC_CLK_TCK));
+	vm->started_boot = vm->since_boot = (double)vm->starttime / (double)sysconf(_SC_CLK_TCK);
+	vm->started = vm->since = clock_wall() - (clock_boot() - vm->started_boot);
+	vm->begun = daemon_now();
 }
 
 void lost_adopt(struct vm *vm, const struct found_process *p)
@@ -211,7 +214,7 @@ void lost_adopt(struct vm *vm, const struct found_process *p)
 	vm->want = VM_WANT_RUNNING;
 	vm->quit_sent = vm->paused_start = vm->by_policy = false;
 	vm->ending = VM_END_NONE;
-	vm->started = vm->since = lost_started(p->starttime);
+	lost_started(vm);
 	vm_set_reason(vm, "%s", "");
 	if (p->hostile) {
 		err_set(&hostile, ERR_QEMU_FAILED, "its QEMU claims to be VM '%s' (uuid %s)", p->is.name,

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/core/logfile.h"
@@ -91,7 +92,7 @@ static void output_log_open(struct output *o)
 {
 	struct vm *vm = o->vm;
 	struct err e = ERR_INIT;
-	time_t now = time(NULL);
+	time_t now = (time_t)clock_wall();
 	char when[32];
 	struct tm tm;
 

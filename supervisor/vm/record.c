@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -60,7 +61,7 @@ static void add_policy(const struct vm *vm, json_t *doc)
 		json_object_set_new(doc, "serves", json_string(vm->serves));
 	json_object_set_new(doc, "by_policy", json_boolean(vm->by_policy));
 	json_object_set_new(doc, "due", json_real(vm->due));
-	json_object_set_new(doc, "unresponsive", json_real(vm->unresponsive));
+	json_object_set_new(doc, "unresponsive", json_real(vm->unresponsive_wall));
 	if (vm->trouble)
 		json_object_set_new(doc, "trouble", json_string(vm->trouble));
 	if (vm->io_error)
@@ -104,13 +105,54 @@ static void read_policy(struct vm *vm, const json_t *doc)
 	snprintf(vm->again, sizeof vm->again, "%s", restart ? restart : "");
 	snprintf(vm->serves, sizeof vm->serves, "%s", serves ? serves : "");
 	vm->due = json_number_value(json_object_get(doc, "due"));
-	vm->unresponsive = json_number_value(json_object_get(doc, "unresponsive"));
+	vm->unresponsive_wall = json_number_value(json_object_get(doc, "unresponsive"));
 	free(vm->trouble);
 	vm->trouble = xstrdup(trouble);
 	free(vm->io_error);
 	vm->io_error = xstrdup(io_error);
 	vm->ready_seen = json_is_true(json_object_get(doc, "ready"));
 	snprintf(vm->ready_status, sizeof vm->ready_status, "%s", status ? status : "");
+}
+
+/* --- times: the wall clock's are shown, the others are reckoned with --- */
+
+/* For a daemon that knows no stop_left: by the boot-time clock, and the same each time that it is written. */
+static double stop_deadline(const struct vm *vm)
+{
+	return vm->state == VM_STOPPING ? (double)(json_int_t)(vm->stop_deadline + clock_lost() + 0.5) : 0;
+}
+
+static void add_times(const struct vm *vm, json_t *doc)
+{
+	json_object_set_new(doc, "since_boot", json_real(vm->since_boot));
+	json_object_set_new(doc, "started_boot", json_real(vm->started_boot));
+	json_object_set_new(doc, "unresponsive_boot", json_real(vm->unresponsive));
+	if (vm->state == VM_STOPPING)
+		json_object_set_new(doc, "stop_left", json_integer((json_int_t)(vm->stop_deadline - daemon_now()) + 1));
+}
+
+/* The same moment by the boot-time clock: as it was recorded, or what follows from the wall clock. */
+static double boot_time(const json_t *doc, const char *member, double wall)
+{
+	const json_t *known = json_object_get(doc, member);
+	double now = clock_boot(), boot = known ? json_number_value(known) : now - (clock_wall() - wall);
+
+	return boot > now ? now : boot < 0 ? 0 : boot;
+}
+
+static void read_times(struct vm *vm, const json_t *doc)
+{
+	const json_t *left = json_object_get(doc, "stop_left");
+	double old = json_number_value(json_object_get(doc, "stop_deadline")) - clock_boot();
+
+	vm->since_boot = boot_time(doc, "since_boot", vm->since);
+	vm->started_boot = boot_time(doc, "started_boot", vm->started);
+	vm->unresponsive = vm->unresponsive_wall > 0 ?
+		boot_time(doc, "unresponsive_boot", vm->unresponsive_wall) : 0;
+	/* while there was no daemon nobody could act */
+	vm->begun = daemon_now();
+	vm->stop_deadline = daemon_now() +
+		(left ? json_number_value(left) : old > VM_PRESS_SECONDS ? old : VM_PRESS_SECONDS);
 }
 
 /* FNV-1a */
@@ -161,9 +203,10 @@ int vm_record_save(struct vm *vm, struct err *e)
 		"state", vm_state_inner_name(vm->state), "reason", vm->reason, "since", vm->since,
 		"started", vm->started, "pid", (int)vm->pid, "starttime", (json_int_t)vm->starttime,
 		"boot_id", vm->daemon->boot_id, "accel", conf_accel_name(vm->accel), "quit_sent",
-		vm->quit_sent, "paused_start", vm->paused_start, "stop_deadline", vm->stop_deadline,
+		vm->quit_sent, "paused_start", vm->paused_start, "stop_deadline", stop_deadline(vm),
 		"ending", ending_number(vm), "nics", vm_record_nics(vm));
 	add_policy(vm, doc);
+	add_times(vm, doc);
 	text = json_dumps(doc, JSON_INDENT(1));
 	r = text ? replace(vm, text, e) : err_set(e, ERR_FAILED, "cannot be written as JSON");
 	free(text);
@@ -279,6 +322,7 @@ int vm_record_read(struct vm *vm, struct record_process *out, struct err *e)
 	const char *accel = "", *reason = "", *state = "", *boot = "", *name = vm->name;
 	int version = 0, pid = 0, want = 0, quit = 0, paused = 0, ending = 0, r;
 	json_int_t starttime = 0;
+	double deadline;
 
 	r = file_read(vm->run_fd, "record.json", &text, e);
 	if (r == 0) {
@@ -287,7 +331,7 @@ int vm_record_read(struct vm *vm, struct record_process *out, struct err *e)
 			    "version", &version, "want_running", &want, "state", &state, "reason",
 			    &reason, "since", &vm->since, "started", &vm->started, "pid", &pid,
 			    "starttime", &starttime, "boot_id", &boot, "accel", &accel, "quit_sent", &quit,
-			    "paused_start", &paused, "stop_deadline", &vm->stop_deadline, "ending", &ending,
+			    "paused_start", &paused, "stop_deadline", &deadline, "ending", &ending,
 			    "nics", &nics) < 0 ||
 			version != RECORD_VERSION || !streq(name, vm->name) || ending < 0 || ending >= VM_ENDINGS) {
 			version = (int)json_integer_value(json_object_get(doc, "version"));
@@ -320,6 +364,7 @@ int vm_record_read(struct vm *vm, struct record_process *out, struct err *e)
 			read_conf(vm, json_string_value(json_object_get(doc, "conf_hash")));
 		vm_record_read_nics(vm, nics);
 		read_policy(vm, doc);
+		read_times(vm, doc);
 	}
 	json_decref(doc);
 	buf_release(&text);

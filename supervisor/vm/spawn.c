@@ -16,6 +16,7 @@
 #include <sys/un.h>
 
 #include "base/child.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -397,7 +398,9 @@ void vm_spawn(struct vm *vm)
 	struct err e = ERR_INIT;
 	int r;
 
-	vm->started = ev_time();
+	vm->started = clock_wall();
+	vm->started_boot = clock_boot();
+	vm->begun = daemon_now();
 	vm->pid = 0;
 	r = spawn(vm, &b, &plan, &e);
 	baggage_release(&b);

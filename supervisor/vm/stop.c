@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/pidfd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -26,6 +27,8 @@ void vm_press(struct vm *vm)
 {
 	double left = vm->stop_deadline - daemon_now();
 
+	vm->pressed = clock_lost();
+	vm_record_write(vm); /* the time left */
 	if (!vm->qmp)
 		vm_greet(vm);
 	if (!vm->agent_asked && vm_agent_shutdown(vm)) {
@@ -221,14 +224,14 @@ static struct policy_verdict decide(struct vm *vm)
 		vm->memory = (struct policy_memory){ .n = 0 };
 		return (struct policy_verdict){ .event = VM_EV_GONE_RESTART };
 	}
-	return policy_gone(&vm->running, vm->ending, wanted, vm->by_policy, &vm->memory, daemon_now());
+	return policy_gone(&vm->running, vm->ending, wanted, vm->by_policy, &vm->memory, clock_boot());
 }
 
 void vm_gone(struct vm *vm)
 {
 	struct policy_verdict v;
 
-	if (vm_state_has_process(vm->state) && ev_time() - vm->started > SETTLED_SECONDS)
+	if (vm_state_has_process(vm->state) && clock_boot() - vm->started_boot > SETTLED_SECONDS)
 		policy_settled(&vm->memory);
 	v = decide(vm);
 	set_end_reason(vm, &v);
@@ -247,14 +250,14 @@ void vm_gone(struct vm *vm)
 	if (v.event == VM_EV_GONE_RESTART)
 		vm->want = VM_WANT_RUNNING;
 	vm->serves[0] = '\0';
-	vm->due = daemon_now() + v.delay;
+	vm->due = clock_boot() + v.delay;
 	vm_event(vm, v.event, NULL);
 	vm_rest(vm);
 }
 
 void vm_rest(struct vm *vm)
 {
-	double left = vm->due - daemon_now();
+	double left = vm->due - clock_boot();
 
 	if (vm->state == VM_BACKOFF)
 		vm_arm(vm, left > 0.001 ? left : 0.001);

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -61,7 +62,7 @@ static void tell_later(struct vm *vm, const char *event, const char *why)
 	struct vm_untold *u = &vm->untold;
 
 	u->n++;
-	u->time = ev_time();
+	u->time = clock_wall();
 	snprintf(u->event, sizeof u->event, "%s", event);
 	snprintf(u->why, sizeof u->why, "%s", why ? why : "");
 	if (ev_is_active(&u->timer))
@@ -79,7 +80,7 @@ void vm_history(struct vm *vm, const char *event, const char *who, const char *w
 	}
 	vm_history_flush(vm);
 	tell_record(vm, &(struct history_record){
-				.time = ev_time(), .event = event, .who = who, .why = why });
+				.time = clock_wall(), .event = event, .who = who, .why = why });
 }
 
 void vm_asked(struct vm *vm, const char *who)
@@ -172,7 +173,7 @@ static void write_history(struct vm *vm, enum vm_state from)
 {
 	const char *event = event_of(vm, from);
 	char why[sizeof vm->reason + 48];
-	double left = vm->due - daemon_now();
+	double left = vm->due - clock_boot();
 
 	if (!event)
 		return;

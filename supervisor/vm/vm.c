@@ -3,10 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <stdarg.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -22,7 +22,11 @@
 #include "supervisor/vm/output.h"
 #include "supervisor/vm/vms.h"
 
-static void on_timer(struct ev_loop *ev, ev_timer *w, int revents);
+static void set_since(struct vm *vm)
+{
+	vm->since = clock_wall();
+	vm->since_boot = clock_boot();
+}
 
 struct vm *vm_new(struct daemon *d, const char *name)
 {
@@ -31,10 +35,9 @@ struct vm *vm_new(struct daemon *d, const char *name)
 	vm->daemon = d;
 	vm->name = xstrdup(name);
 	vm->state_fd = vm->run_fd = vm->pidfd = -1;
-	vm->since = ev_time();
+	set_since(vm);
 	vm_limits_init(vm);
-	ev_timer_init(&vm->timer, on_timer, 0, 0);
-	vm->timer.data = vm;
+	vm_timer_init(vm);
 	ev_init(&vm->exited, NULL);
 	return vm;
 }
@@ -116,34 +119,6 @@ const char *vm_reason(const struct vm *vm)
 	return vm->reason;
 }
 
-void vm_arm(struct vm *vm, double seconds)
-{
-	struct ev_loop *ev = vm->daemon->loop.ev;
-
-	ev_timer_stop(ev, &vm->timer);
-	if (seconds <= 0)
-		return;
-	ev_now_update(ev);
-	ev_timer_set(&vm->timer, seconds, 0);
-	ev_timer_start(ev, &vm->timer);
-}
-
-double vm_start_left(const struct vm *vm)
-{
-	double left = (double)vm->running.timeout_start_ms / 1000 - (ev_time() - vm->started);
-
-	if (vm->running.timeout_start_ms == UINT64_MAX)
-		return INFINITY;
-	return left > 0.01 ? left : 0.01;
-}
-
-void vm_arm_start(struct vm *vm)
-{
-	double left = vm_start_left(vm);
-
-	vm_arm(vm, isinf(left) ? 0 : left);
-}
-
 static void act(struct vm *vm, enum vm_action action)
 {
 	switch (action) {
@@ -208,7 +183,7 @@ void vm_event(struct vm *vm, enum vm_event ev, const char *reason)
 		if (!reason && ahead)
 			vm->reason[0] = '\0';
 		if (!vm->adopting)
-			vm->since = ev_time();
+			set_since(vm);
 		vm_arm(vm, 0);
 		vm_tell_state(vm, from);
 		if (vm->state == VM_RUNNING)
@@ -226,30 +201,12 @@ void vm_event(struct vm *vm, enum vm_event ev, const char *reason)
 		vm->daemon->vms->changed = true;
 }
 
-static void on_timer(struct ev_loop *ev, ev_timer *w, int revents)
-{
-	struct vm *vm = w->data;
-
-	(void)ev, (void)revents;
-	if (vm->state == VM_STOPPING && daemon_now() >= vm->stop_deadline) {
-		bool leave = vm->running.on_stop_timeout == CONF_STOP_TIMEOUT_LEAVE;
-
-		vm->stop_left = leave;
-		if (leave)
-			vm->want = VM_WANT_RUNNING;
-		vm_event(vm, leave ? VM_EV_STOP_LEAVE : VM_EV_STOP_KILL,
-			leave ? "guest ignored the power button" : "stop timed out");
-		return;
-	}
-	if (!vm_space_timer(vm))
-		vm_event(vm, VM_EV_TIMER, NULL);
-}
-
 void vm_health(struct vm *vm, bool well, const char *why)
 {
 	if (well == (vm->unresponsive <= 0))
 		return;
-	vm->unresponsive = well ? 0 : ev_time();
+	vm->unresponsive = well ? 0 : clock_boot();
+	vm->unresponsive_wall = well ? 0 : clock_wall();
 	free(vm->trouble);
 	vm->trouble = well ? NULL : xstrdup(why);
 	if (!well)

@@ -21,6 +21,7 @@
  *   order.c   who comes before whom, pure                ready.c   ReadyWhen=
  *   agent.c   the guest agent                            death.c   how a process ended
  *   revert.c  the mark of a revert under way
+ *   timer.c   the one timer of its state
  *   output.c  tmpfs of the two logs, stderr              security.c what confines the process
  *   tell.c    log, events, history, hooks                space.c   out of space, and again
  *   health.c  is its QEMU still there
@@ -122,11 +123,14 @@ struct vm {
 	char serves[96]; /* operation that had its process started and ends it; "": a guest's own */
 	enum vm_state state;
 	char reason[192];
-	double since; /* ev_time() of the last change of state */
+	/* Of the last change of state. What happened at some time is kept by two clocks: the wall clock
+	 * to be shown, by way of clock_shown(), and clock_boot() to reckon with. */
+	double since, since_boot;
 	bool paused_start; /* start --paused */
 	bool by_policy;	   /* the last start was policy's, not a verb's */
 	ev_timer timer;	   /* the state's one timer */
-	double due;	   /* daemon_now() of the next start, while it backs off */
+	double timer_due;  /* daemon_now() */
+	double due;	   /* clock_boot() of the next start, while it backs off */
 	char who[64];	   /* who asked for what happens next; "": nobody */
 	bool adopting;	   /* taken back, not changed */
 
@@ -140,11 +144,13 @@ struct vm {
 	bool is_child;	 /* exit status can be had */
 	bool proved;	 /* its monitor is: a child's is ours from before its exec, others tell their UUID */
 	ev_io exited;
-	double started;	 /* ev_time() of the spawn */
+	double started, started_boot; /* the spawn */
+	double begun;	 /* daemon_now() from which TimeoutStartSec= counts */
 	struct vm_nic *nic;
 	size_t nics;
 	struct qmp *qmp;
-	double unresponsive; /* ev_time() since when, 0: well */
+	double unresponsive; /* clock_boot() since when, 0: well */
+	double unresponsive_wall;
 	char *trouble;	     /* what is wrong then */
 	double hostile_since; /* daemon_now() when its QEMU last passed a limit, 0: never */
 	struct oom_watch oom;
@@ -154,6 +160,7 @@ struct vm {
 	bool space_trying;    /* one is under way */
 	bool quit_sent, kill_sent, stop_left, unkillable;
 	double stop_deadline; /* daemon_now() */
+	double pressed;		/* clock_lost() at the last press of the power button */
 	bool agent_asked;	/* in this stop, to shut down */
 	unsigned presses;	/* of the power button, in this stop */
 	enum vm_ending ending; /* NONE while the guest lives */
@@ -187,9 +194,6 @@ void vm_free(struct vm *vm); /* leaves a running process alone */
 /* The only writer of vm->state. reason may be NULL: the old one stays when the state does. */
 void vm_event(struct vm *vm, enum vm_event ev, const char *reason);
 void vm_set_reason(struct vm *vm, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void vm_arm(struct vm *vm, double seconds); /* 0 disarms */
-double vm_start_left(const struct vm *vm); /* of TimeoutStartSec=, INFINITY: no limit */
-void vm_arm_start(struct vm *vm);
 /* The monitor timed out, or answered again. */
 void vm_health(struct vm *vm, bool well, const char *why);
 /* "ok", "unresponsive", "unresponsive: hostile" */
@@ -279,6 +283,12 @@ struct vm_wait *vm_wait(struct vm *vm, enum vm_goal goal, double timeout, vm_wai
 void vm_wait_cancel(struct vm_wait *w);
 void vm_waits_look(struct vm *vm); /* after any change */
 void vm_waits_end(struct vm *vm);  /* the VM goes away */
+
+/* --- timer.c --- */
+void vm_timer_init(struct vm *vm);
+void vm_arm(struct vm *vm, double seconds); /* 0 disarms */
+double vm_start_left(const struct vm *vm); /* of TimeoutStartSec=, INFINITY: no limit */
+void vm_arm_start(struct vm *vm);
 
 /* --- tell.c --- */
 void vm_tell_state(struct vm *vm, enum vm_state from);

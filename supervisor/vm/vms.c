@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "conf/load.h"
 #include "supervisor/core/watch.h"
+#include "supervisor/vm/agent.h"
 #include "supervisor/vm/health.h"
 #include "supervisor/vm/outdated.h"
 #include "supervisor/vm/revert.h"
@@ -83,6 +84,17 @@ static size_t place_of(const struct vms *vms, const char *name, bool *found)
 			from = middle + 1;
 	}
 	return to;
+}
+
+void vms_lost(struct vms *vms)
+{
+	for (size_t i = 0; i < vms->n; i++) {
+		struct vm *vm = vms->vm[i];
+
+		vm_agent_lost(vm);
+		if (vm->state == VM_BACKOFF)
+			vm_rest(vm);
+	}
 }
 
 struct vm *vms_find(struct vms *vms, const char *name)

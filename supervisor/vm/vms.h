@@ -35,6 +35,9 @@ void vms_adopt(struct vms *vms);
 /* vms_reload() when something in the configuration directory changed. */
 void vms_look(struct vms *vms);
 
+/* Time was lost, ours or the host's (base/loop.h): what goes by the host's time all the same is set anew. */
+void vms_lost(struct vms *vms);
+
 struct vm *vms_find(struct vms *vms, const char *name);
 /* As vms_find(), looking at the VM's files again: new, changed and removed ones count at once.
  * ERR_NOT_FOUND with the nearest name. */

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tests/system/clocks.c - loaded before all other libraries: clocks that are set under vmkeepd
+ *
+ * CLOCKS names a file with a struct clocks that the test shares. What is added to the wall clock is as if
+ * somebody had set it; to the boot-time clock, as if the host had slept. A step may also be left for
+ * the n-th time from now that a file takes another's place, as a run record does at each change of state.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+struct clocks {
+	int64_t wall, boot;	      /* seconds that are added */
+	int64_t left;		      /* renames until those below are added too; 0: none is coming */
+	int64_t wall_then, boot_then;
+};
+
+static volatile struct clocks *clocks;
+static pid_t owner;
+
+__attribute__((constructor)) static void begin(void)
+{
+	int fd;
+	void *at;
+
+	if (strcmp(program_invocation_short_name, "vmkeepd") != 0)
+		return;
+	unsetenv("LD_PRELOAD"); /* not for its children */
+	fd = open(getenv("CLOCKS"), O_RDWR | O_CLOEXEC);
+	at = mmap(NULL, sizeof *clocks, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	if (at == MAP_FAILED)
+		abort();
+	owner = getpid();
+	clocks = at;
+}
+
+static void step(void)
+{
+	if (clocks && getpid() == owner && clocks->left > 0 && --clocks->left == 0) {
+		clocks->wall += clocks->wall_then;
+		clocks->boot += clocks->boot_then;
+	}
+}
+
+int clock_gettime(clockid_t which, struct timespec *t)
+{
+	int r = (int)syscall(SYS_clock_gettime, which, t);
+
+	if (clocks && (which == CLOCK_REALTIME || which == CLOCK_REALTIME_COARSE))
+		t->tv_sec += clocks->wall;
+	else if (clocks && which == CLOCK_BOOTTIME)
+		t->tv_sec += clocks->boot;
+	return r;
+}
+
+int gettimeofday(struct timeval *t, void *zone)
+{
+	int r = (int)syscall(SYS_gettimeofday, t, zone);
+
+	t->tv_sec += clocks ? clocks->wall : 0;
+	return r;
+}
+
+time_t time(time_t *t)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (t)
+		*t = now.tv_sec;
+	return now.tv_sec;
+}
+
+int rename(const char *from, const char *to)
+{
+	int (*real)(const char *, const char *) = (int (*)(const char *, const char *))dlsym(RTLD_NEXT, "rename");
+
+	step();
+	return real(from, to);
+}
+
+int renameat(int a, const char *from, int b, const char *to)
+{
+	int (*real)(int, const char *, int, const char *) =
+		(int (*)(int, const char *, int, const char *))dlsym(RTLD_NEXT, "renameat");
+
+	step();
+	return real(a, from, b, to);
+}
