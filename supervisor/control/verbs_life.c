@@ -20,11 +20,17 @@ static json_t *result_of(const char *state, const char *reason, bool is_changed)
 }
 
 /* The state that was waited for. One that is down may be on its way up again by now, for somebody else. */
-static json_t *life_result(const struct vm *vm, bool down, bool is_changed)
+static json_t *life_result(struct vm *vm, bool down, bool is_changed)
 {
+	json_t *result, *notes;
+
 	if (down && vm->state != VM_STOPPED)
 		return result_of(vm_state_name(VM_STOPPED), "", is_changed);
-	return result_of(vm_state_name(vm->state), vm->reason, is_changed);
+	result = result_of(vm_state_name(vm->state), vm->reason, is_changed);
+	notes = vm_take_notes(vm);
+	if (notes)
+		json_object_set_new(result, "notes", notes);
+	return result;
 }
 
 static void life_done(void *data, const struct err *e)

@@ -127,6 +127,30 @@ void vms_read_identity(struct vms *vms, struct vm *vm)
 		vm->identity.uid = 0;
 }
 
+/* One that was lost or damaged may have been put back from a backup. */
+static void read_identity_again(struct vms *vms, struct vm *vm)
+{
+	struct identity now = IDENTITY_INIT;
+	_cleanup_(close_fd) int fd = -1;
+	struct err e = ERR_INIT;
+	char path[80];
+
+	snprintf(path, sizeof path, "vms/%s", vm->name);
+	fd = openat(vms->daemon->dirs.state_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || identity_load(&now, fd, &e) < 0 || !now.kept) {
+		identity_release(&now);
+		return;
+	}
+	log_info(vm->name, "its identity is there again");
+	identity_release(&vm->identity);
+	vm->identity = now;
+	free(vm->identity_problem);
+	vm->identity_problem = NULL;
+	if (vm->identity.uid && vms_uid_taken(vms, vm->identity.uid, vm))
+		vm->identity.uid = 0;
+	vm->stamp = 0; /* its file may speak of the UUID */
+}
+
 struct vm *vms_add(struct vms *vms, const char *name)
 {
 	struct vm *vm = vm_new(vms->daemon, name);
@@ -312,6 +336,8 @@ struct vm *vms_get(struct vms *vms, const char *name, struct err *e)
 	uint64_t stamp;
 
 	daemon_look_conf(vms->daemon);
+	if (vm && !vm->identity.kept && !vm_state_has_process(vm->state) && vm->state != VM_PREPARING)
+		read_identity_again(vms, vm);
 	stamp = stamp_of(vms, name);
 	if (vm && !stamp)
 		gone_from_disk(vms, vm);

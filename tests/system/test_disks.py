@@ -333,6 +333,31 @@ def test_state_is_lost(world, lose):
     assert (uuid, [mac for mac, _ in nics]) == (was[0], [mac for mac, _ in was[2]])
 
 
+@pytest.mark.parametrize("damage", ["gone", "damaged"])
+def test_a_backup_is_taken_at_once(world, damage):
+    """What the hint says: identity.json put back under a daemon that missed it, which need not be restarted."""
+    wired(world, "a", "", "Path=a.qcow2\n")
+    world.image("a.qcow2")
+    world.start()
+    world.ok("start", "a")
+    was = who(world, "a")
+    world.ok("kill", "a")
+    world.stop_daemon()
+    path = world.inner(os.path.join(world.state, "vms/a/identity.json"))
+    backup = vmk.read_text(path)
+    if damage == "gone":
+        os.unlink(path)
+    else:
+        with open(path, "w", encoding="utf-8") as f:
+            f.write("{}")
+    world.start()
+    assert " lost" in world.fails(3, "start", "a")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(backup)
+    world.ok("start", "a")
+    assert who(world, "a") == was
+
+
 def test_state_is_lost_without_marks(daemon):
     """A file system that keeps no attributes: the log is a sign, and what happens is said before and after."""
     wired(daemon, "a", disk="Path=a.raw\n")
