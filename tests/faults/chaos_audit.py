@@ -148,7 +148,7 @@ class Audit:
             self.wrong("deleted files are open: %s" % files)
         if not vmk.SANITIZED and self.daemon_rss() > self.rss + RSS_MORE:  # sanitizers keep what was freed
             self.wrong("memory grew from %d to %d KiB" % (self.rss >> 10, self.daemon_rss() >> 10))
-        more = self.tree(world.run) - self.files
+        more = {path for path in self.tree(world.run) - self.files if ".damaged" not in path}
         if more:
             self.wrong("left in the run directory: %s" % sorted(more))
         odd = [path for path in self.tree(world.state) if path.endswith((".new", ".tmp", "~"))]
@@ -180,7 +180,7 @@ class Audit:
 
     def records(self):
         for path in self.tree(self.world.state):
-            if path.endswith(".json"):
+            if path.endswith(".json") and path not in self.storm.damaged:
                 try:
                     json.loads(vmk.read_text(os.path.join(self.world.inner(self.world.state), path)))
                 except ValueError as e:

@@ -11,6 +11,7 @@ import time
 
 import vmk
 from chaos_model import now
+from test_walks import DAMAGES
 
 BROKEN = ["[VM]\nMemmory=16M\n", "nonsense\n", "[VM]\nMemory=\0\n", ""]
 
@@ -27,7 +28,8 @@ class Faults(threading.Thread):
             (1, self.stop_dnsmasq), (6, self.kill_qemu), (4, self.freeze_qemu), (2, self.delete_bridge),
             (2, self.down_bridge), (2, self.flush_rules), (1, self.flip_forward), (1, self.steal_port),
             (2, self.fill_images), (2, self.fill_state), (2, self.fill_run), (2, self.give_space),
-            (3, self.break_file), (1, self.remove_file), (2, self.change_file), (1, self.break_defaults)]
+            (3, self.break_file), (1, self.remove_file), (2, self.change_file), (1, self.break_defaults),
+            (6, self.damage_file), (2, self.second_daemon), (4, self.reboot_under_kill), (2, self.step_clocks)]
 
     def run(self):
         try:
@@ -85,7 +87,7 @@ class Faults(threading.Thread):
         """A daemon that dies while it takes back what its predecessor left."""
         with open(os.path.join(self.world.base, "daemon.log"), "ab") as log:
             process = subprocess.Popen(self.world.inside(self.world.daemon_argv()), stdin=subprocess.DEVNULL,
-                                       stdout=log, stderr=log)
+                                       stdout=log, stderr=log, env=dict(os.environ, **self.storm.clocks.env))
         pids = self.world.eventually(lambda: vmk.children(process.pid) or process.poll() is not None, bool)
         time.sleep(seconds)  # the fault is the point in time
         if process.poll() is None:
@@ -93,6 +95,35 @@ class Faults(threading.Thread):
         elif process.returncode:
             self.ledger.violation("a daemon that takes over ended with %d" % process.returncode)
         process.wait()
+
+    def second_daemon(self):
+        """On the same directories, or on the same state only: refused, whatever happens to the first meanwhile."""
+        argv = self.world.daemon_argv()
+        if self.rng.random() < 0.5:
+            argv[argv.index("--run") + 1] = os.path.join(self.world.base, "elsewhere")
+        self.ledger.fault("second daemon")
+        done = subprocess.run(self.world.inside(argv), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=60 * vmk.SLOW, check=False)
+        if done.returncode != 3:
+            self.ledger.violation("a second daemon ended with %d: %s" % (done.returncode, done.stderr))
+
+    def reboot_under_kill(self):
+        """Whatever a reboot has come to when its daemon dies: a guest that was to run is to run afterwards."""
+        guest = self.good_guest()
+        if not guest:
+            return
+        before = guest.wish
+        self.ledger.fault("daemon killed in a reboot: %s" % guest.name)
+        with guest.may_end(linger=8):
+            guest.verb_begins()
+            with self.storm.outages.outage():
+                client = vmk.Client(self.world.socket)
+                client.send("vm-reboot", {"name": guest.name, "timeout": 3})
+                time.sleep(self.rng.choice([0, 0.002, 0.01, 0.05, 0.2]))  # the fault is the point in time
+                self.world.kill_daemon()
+                client.close()
+                self.start_daemon()
+            guest.verb_ends(before if before == "running" else None, 0 if before == "running" else 8)
 
     def few_descriptors(self):
         if self.storm.outages.scarce:
@@ -121,7 +152,7 @@ class Faults(threading.Thread):
             self.start_daemon()
 
     def start_daemon(self):
-        took = self.world.start()
+        took = self.world.start(env=self.storm.clocks.env)
         self.ledger.note("fault", "a daemon is ready after %.0f ms" % (took * 1000))
         self.storm.slowest_start = max(self.storm.slowest_start, took)
 
@@ -281,6 +312,58 @@ class Faults(threading.Thread):
         if guest:
             self.ledger.fault("file changed: %s" % guest.name)
             self.write(guest, guest.text.replace("Memory=20M", "Memory=%dM" % self.rng.choice([20, 24])), "good")
+
+    def own_files(self):
+        """All that the daemon writes for itself, and the directories it lies in, but for what mounts are on."""
+        world = self.world
+        found = []
+        for top in (world.run, world.state, world.log):
+            inner = world.inner(top)
+            for folder, names, files in os.walk(inner):
+                if folder.startswith(world.inner(world.images)) or "/out" in folder:
+                    names[:] = []
+                    continue
+                found += [os.path.join(folder, name) for name in files if not name.startswith(".full")]
+        return sorted(found)
+
+    def damage_file(self):
+        """With the daemon up, or while there is none."""
+        path = self.rng.choice(self.own_files())
+        how = self.rng.choice(sorted(DAMAGES))
+        short = os.path.relpath(path, self.world.inner(self.world.base))
+        down = self.rng.random() < 0.5
+        self.ledger.fault("file damaged: %s, %s, daemon %s" % (short, how, "down" if down else "up"))
+        if down:
+            with self.storm.outages.outage():
+                self.world.kill_daemon()
+                self.damage(path, how)
+                self.start_daemon()
+        else:
+            self.damage(path, how)
+
+    def damage(self, path, how):
+        saved = None
+        if path.startswith(self.world.inner(self.world.state)):
+            self.storm.damaged.add(os.path.relpath(path, self.world.inner(self.world.state)))
+            with contextlib.suppress(OSError), open(path, "rb") as f:
+                saved = f.read()
+        with contextlib.suppress(OSError):
+            DAMAGES[how](path)
+        if saved is not None and path.endswith("identity.json"):
+            self.later(1, 4, "backup of %s" % path, lambda: self.put_back(path, saved))
+
+    def put_back(self, path, text):
+        """As a person does from a backup."""
+        with contextlib.suppress(FileNotFoundError):
+            os.rmdir(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
+        with contextlib.suppress(OSError), open(path, "wb") as f:
+            f.write(text)
+
+    def step_clocks(self):
+        """A day of the wall clock either way, or an hour that the host slept."""
+        wall, asleep = self.rng.choice([(86400, 0), (-86400, 0), (0, 3600)])
+        self.ledger.fault("clocks stepped: wall %+d, asleep %d" % (wall, asleep))
+        self.storm.clocks.step(wall, asleep)
 
     def break_defaults(self):
         if self.pending("vmkeep.conf is good again"):
