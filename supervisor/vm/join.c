@@ -84,7 +84,8 @@ static void let_go(struct vm *vm)
 	set_reboot_action(vm);
 	if (vm->running.memory_max > vm->running.memory)
 		vm_call(vm, "balloon", json_pack("{s:I}", "value", (json_int_t)vm->running.memory), NULL);
-	if (vm->paused_start)
+	/* one that is to stop has to run for it */
+	if (vm->paused_start && vm->state != VM_STOPPING)
 		vm_event(vm, VM_EV_JOINED_PAUSED, "start --paused");
 	else
 		vm_call(vm, "cont", NULL, on_cont);
@@ -178,7 +179,7 @@ static void found(struct vm *vm, const char *status)
 		paused_because(vm, "io-error");
 	} else {
 		/* it was asked to stop, and its daemon died before it let it go on for that */
-		if (vm->state == VM_STOPPING)
+		if (vm->state == VM_STOPPING && streq(status, "paused"))
 			vm_call(vm, "cont", NULL, NULL);
 		paused_because(vm, streq(status, "paused") ? "paused" : status);
 	}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A reboot is a wish that outlives its client and its daemon, and it shuts nothing down that would not come up."""
+import json
 import os
 
 import pytest
@@ -74,3 +75,30 @@ def test_history(daemon):
     events = [(row["event"], row["who"] or "") for row in daemon.rows("history", "a")]
     assert any(event == "reboot" and "uid 0" in who for event, who in events), events
     assert events[-1][0] == "running" and not any(who == "policy" for _, who in events), events
+
+
+@pytest.mark.parametrize("how", ["pause", "start --paused"])
+@pytest.mark.parametrize("want", ["stopped", "restart"])
+def test_paused_is_let_go_to_stop(daemon, how, want):
+    """Its daemon died after it had written that it stops, and before QEMU got `cont`."""
+    daemon.micro("a", extra="[Lifecycle]\nRestart=no\nOnStopTimeout=leave\n")
+    if how == "pause":
+        daemon.up("a")
+        daemon.ok("pause", "a")
+    else:
+        daemon.ok("start", "--paused", "a")
+    pid = daemon.wait_state("a", "paused")["pid"]
+    daemon.kill_daemon()
+    path = os.path.join(daemon.run, "vms/a/record.json")
+    with open(path, encoding="utf-8") as f:
+        record = json.load(f)
+    record.update(state="stopping", stop_left=600, want_running=want == "restart")
+    if want == "restart":
+        record["restart"] = "uid 0"
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump(record, f)
+    daemon.start()
+    if want == "restart":
+        assert daemon.wait_state("a", "running", timeout=60)["pid"] != pid
+    else:
+        assert daemon.wait_state("a", "stopped", timeout=60)["reason"] == "guest-shutdown"
