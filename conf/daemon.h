@@ -22,6 +22,8 @@ struct conf_daemon {
 	const char *log_level; /* error, warning, info, debug */
 	uint64_t max_clients, max_clients_per_user;
 	uint64_t health_check_ms; /* UINT64_MAX: only when somebody looks */
+	/* [Shutdown] */
+	uint64_t shutdown_ms; /* for all guests together */
 
 	struct conf_default *defaults;
 	size_t n_defaults;

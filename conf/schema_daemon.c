@@ -4,6 +4,8 @@
 
 static const char *const level_names[] = { "error", "warning", "info", "debug" };
 
+#define DAY_MS (UINT64_C(24) * 3600 * 1000)
+
 /* clang-format off */
 static const struct conf_key daemon_keys[] = {
 	{ .name = "ImageDir",          STRING(PATH, conf_daemon, image_dir),
@@ -26,8 +28,16 @@ static const struct conf_key daemon_keys[] = {
 	  .help = "Likewise of one user; root's are not counted." },
 };
 
+static const struct conf_key shutdown_keys[] = {
+	{ .name = "TimeoutSec",        TIME(conf_daemon, shutdown_ms), .min = 1000, .max = DAY_MS,
+	  .preset = "5min", .apply = CONF_APPLY_LIVE,
+	  .help = "How long all guests together may take to go down with the host; who is not down then is "
+		  "killed. A day at most." },
+};
+
 static const struct conf_section sections[] = {
 	{ .name = "Daemon",   KEYS(daemon_keys), .help = "The daemon itself." },
+	{ .name = "Shutdown", KEYS(shutdown_keys), .help = "All guests at once, when the host goes down." },
 	{ .name = "Defaults", .defaults = true,
 	  .help = "Keys of VM files, written Section.Key=value, such as Disk.Cache=writeback. "
 		  "They hold for every such section of every VM that does not say otherwise." },

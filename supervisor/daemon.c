@@ -29,13 +29,13 @@
 #include "supervisor/host/cgroup.h"
 #include "supervisor/host/probe.h"
 #include "supervisor/vm/boot.h"
-#include "supervisor/vm/shutdown.h"
+#include "supervisor/vm/down.h"
 
 static void usage(FILE *out)
 {
 	fputs("usage: vmkeepd [--config DIR] [--state DIR] [--run DIR] [--log DIR]\n"
-	      "               [--log-level error|warning|info|debug] [--shutdown-all TIME]\n"
-	      "               [--version] [--help]\n"
+	      "               [--log-level error|warning|info|debug] [--shutdown-all [TIME]]\n"
+	      "               [--shutdown-time] [--version] [--help]\n"
 	      "\n"
 	      "Supervises QEMU virtual machines. See vmkeepd(8).\n",
 		out);
@@ -44,7 +44,9 @@ static void usage(FILE *out)
 struct options {
 	struct daemon_options dirs;
 	const char *log_level;
-	uint64_t shutdown_ms; /* 0: a daemon; else only all guests down */
+	bool shutdown; /* no daemon: only all guests down */
+	uint64_t shutdown_ms; /* 0: as vmkeep.conf says */
+	bool print_time;
 };
 
 /* 0: go on; else the exit code + 1. */
@@ -56,7 +58,8 @@ static int parse(int argc, char **argv, struct options *o)
 		{ "run", required_argument, NULL, 'r' },
 		{ "log", required_argument, NULL, 'l' },
 		{ "log-level", required_argument, NULL, 'L' },
-		{ "shutdown-all", required_argument, NULL, 'S' },
+		{ "shutdown-all", optional_argument, NULL, 'S' },
+		{ "shutdown-time", no_argument, NULL, 'T' },
 		{ "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
@@ -81,10 +84,16 @@ static int parse(int argc, char **argv, struct options *o)
 			o->log_level = optarg;
 			break;
 		case 'S':
-			if (text_parse_time(optarg, &o->shutdown_ms) == 0 && o->shutdown_ms)
+			o->shutdown = true;
+			if (!optarg && optind < argc && argv[optind][0] != '-')
+				optarg = argv[optind++];
+			if (!optarg || (text_parse_time(optarg, &o->shutdown_ms) == 0 && o->shutdown_ms))
 				break;
 			fprintf(stderr, "vmkeepd: --shutdown-all takes a time such as 5min\n");
 			return 3;
+		case 'T':
+			o->print_time = true;
+			break;
 		case 'V':
 			puts("vmkeepd " VMKEEP_VERSION);
 			return 1;
@@ -330,29 +339,6 @@ static void on_hup(struct ev_loop *ev, ev_signal *w, int revents)
 	daemon_notify("READY=1");
 }
 
-static void print_shutdown(void *data, json_t *result)
-{
-	struct daemon *d = data;
-	json_t *row;
-	size_t i;
-
-	json_array_foreach (json_object_get(result, "rows"), i, row)
-		printf("%s: %s\n", json_string_value(json_array_get(row, 0)),
-			json_string_value(json_array_get(row, 1)));
-	json_decref(result);
-	loop_stop(&d->loop);
-}
-
-/* In place of a daemon that is gone, with the host on its way down: nobody needs to be listened to. */
-static void shut_down(struct daemon *d, uint64_t ms)
-{
-	struct shutdown_options o = { .budget = (double)ms / 1000, .who = "vmkeepd --shutdown-all",
-		.done = print_shutdown, .data = d };
-
-	shutdown_all(d, &o);
-	loop_run(&d->loop);
-}
-
 static void run(struct daemon *d)
 {
 	ev_signal term, intr, hup;
@@ -433,6 +419,8 @@ int main(int argc, char **argv)
 	r = parse(argc, argv, &o);
 	if (r)
 		return r - 1;
+	if (o.print_time)
+		return down_print_time(o.dirs.config);
 	if (o.log_level && log_level_parse(o.log_level, &level) < 0) {
 		fprintf(stderr, "vmkeepd: --log-level is error, warning, info or debug\n");
 		return 2;
@@ -455,10 +443,10 @@ int main(int argc, char **argv)
 		conf_problems_release(&problems);
 		r = build(&d, &e);
 	}
-	if (r == 0 && !o.shutdown_ms)
+	if (r == 0 && !o.shutdown)
 		r = listen_for_clients(&d, &e);
-	if (r == 0 && o.shutdown_ms)
-		shut_down(&d, o.shutdown_ms);
+	if (r == 0 && o.shutdown)
+		down_run(&d, o.shutdown_ms);
 	else if (r == 0)
 		run(&d);
 	else

@@ -3,8 +3,6 @@
 #include "supervisor/control/verbs.h"
 #include "supervisor/vm/shutdown.h"
 
-#define BUDGET 300.0 /* seconds */
-
 static void shutdown_progress(void *data, size_t down, size_t all, const char *text)
 {
 	job_progress(data, down, all, text);
@@ -17,12 +15,14 @@ static void shutdown_done(void *data, json_t *result)
 
 void verb_shutdown_all(void *data, struct request *r)
 {
-	struct shutdown_options o = { .budget = request_time(r, "timeout", BUDGET),
-		.progress = shutdown_progress,
-		.done = shutdown_done };
-	struct job *j = verb_job(data, r, "vms-shutdown", "");
+	struct daemon *d = data;
+	struct shutdown_options o = { .progress = shutdown_progress, .done = shutdown_done };
+	struct job *j;
 
+	daemon_look_conf(d);
+	o.budget = request_time(r, "timeout", (double)d->conf.shutdown_ms / 1000);
+	j = verb_job(d, r, "vms-shutdown", "");
 	o.who = j->who;
 	o.data = j;
-	shutdown_all(data, &o);
+	shutdown_all(d, &o);
 }

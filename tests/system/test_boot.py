@@ -195,6 +195,24 @@ def test_shutdown_all(world):
     assert "no VM runs" in world.ok("shutdown-all")
 
 
+def test_the_budget_of_the_host(world):
+    """[Shutdown] TimeoutSec= holds at once where no time is given, with and without a daemon."""
+    world.micro("deaf", "deaf", extra="[Lifecycle]\nTimeoutStopSec=1h\n")
+    world.start()
+    world.ok("start", "deaf")
+    world.write("vmkeep.conf", vmk.DEFAULTS + "[Shutdown]\nTimeoutSec=2\n")
+    result = world.vmkeep("--json", "shutdown-all", timeout=120)
+    assert result.code == 8, result
+    assert [row[:3] for row in json.loads(result.out)["rows"]] == [["deaf", "killed", "ignored the power button"]]
+    world.ok("start", "deaf")
+    world.kill_daemon()
+    time_of = subprocess.run(world.inside(world.daemon_argv() + ["--shutdown-time"]), capture_output=True, text=True)
+    assert (time_of.returncode, time_of.stdout) == (0, "2\n")
+    alone = subprocess.run(world.inside(world.daemon_argv() + ["--shutdown-all"]), capture_output=True, text=True,
+                           timeout=120 * vmk.SLOW)
+    assert (alone.returncode, alone.stdout) == (0, "deaf: killed\n"), alone.stderr
+
+
 def test_shutdown_without_a_daemon(world):
     """vmkeepd --shutdown-all does what a daemon would, and refuses beside one."""
     world.micro("a")

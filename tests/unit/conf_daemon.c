@@ -38,19 +38,42 @@ static void presets(void **state)
 	assert_int_equal(d.max_clients, 256);
 	assert_int_equal(d.max_clients_per_user, 64);
 	assert_int_equal(d.health_check_ms, 300000);
+	assert_int_equal(d.shutdown_ms, 300000);
 	assert_int_equal(d.n_defaults, 0);
 	conf_daemon_release(&d);
 
 	parse(&d,
-		"[Daemon]\nImageDir=/data\nLogLevel=debug\nMaxClients=9\nMaxClientsPerUser=3\nHealthCheckSec=infinity\nX-a=b\n",
+		"[Daemon]\nImageDir=/data\nLogLevel=debug\nMaxClients=9\nMaxClientsPerUser=3\nHealthCheckSec=infinity\nX-a=b\n"
+		"[Shutdown]\nTimeoutSec=20min\n",
 		"");
 	assert_string_equal(d.image_dir, "/data");
 	assert_string_equal(d.log_level, "debug");
 	assert_int_equal(d.max_clients, 9);
 	assert_int_equal(d.max_clients_per_user, 3);
 	assert_int_equal(d.health_check_ms, UINT64_MAX);
+	assert_int_equal(d.shutdown_ms, 1200000);
 	assert_int_equal(d.ignored.n, 1);
 	conf_daemon_release(&d);
+}
+
+static void the_host_goes_down_some_day(void **state)
+{
+	static const char *const bad[] = { "0", "999ms", "infinity", "25h", "soon" };
+	struct conf_daemon d;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		_cleanup_(free_ptr) char *text = xasprintf("[Shutdown]\nTimeoutSec=%s\n", bad[i]);
+		const struct conf_source src = conf_case_source("vmkeep.conf", text);
+		struct conf_problems p = { 0 };
+
+		d = (struct conf_daemon)CONF_DAEMON_INIT;
+		conf_daemon_parse(&d, &src, 1, &p);
+		assert_int_equal(p.count, 1);
+		assert_int_equal(d.shutdown_ms, 300000);
+		conf_problems_release(&p);
+		conf_daemon_release(&d);
+	}
 }
 
 static void defaults_hold_where_nothing_else_is_said(void **state)
@@ -143,6 +166,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(presets),
+		cmocka_unit_test(the_host_goes_down_some_day),
 		cmocka_unit_test(defaults_hold_where_nothing_else_is_said),
 		cmocka_unit_test(a_default_gives_way_to_its_rival),
 		cmocka_unit_test(bad_defaults_are_told_and_dropped),

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/vm/down.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "conf/load.h"
+#include "supervisor/core/daemon.h"
+#include "supervisor/vm/shutdown.h"
+
+#define SLACK 30 /* seconds */
+
+static void print_shutdown(void *data, json_t *result)
+{
+	struct daemon *d = data;
+	json_t *row;
+	size_t i;
+
+	json_array_foreach (json_object_get(result, "rows"), i, row)
+		printf("%s: %s\n", json_string_value(json_array_get(row, 0)),
+			json_string_value(json_array_get(row, 1)));
+	json_decref(result);
+	loop_stop(&d->loop);
+}
+
+void down_run(struct daemon *d, uint64_t given)
+{
+	uint64_t ms = given ? given : d->conf.shutdown_ms;
+	struct shutdown_options o = { .budget = (double)ms / 1000, .who = "vmkeepd --shutdown-all",
+		.done = print_shutdown, .data = d };
+
+	/* nobody bounds us but we ourselves */
+	if (ms / 1000 < UINT_MAX - SLACK)
+		alarm((unsigned)(ms / 1000) + SLACK);
+	shutdown_all(d, &o);
+	loop_run(&d->loop);
+	alarm(0);
+}
+
+/* A file with problems does not keep the host from going down. */
+int down_print_time(const char *config)
+{
+	struct conf_daemon conf = CONF_DAEMON_INIT;
+	struct conf_problems problems = { 0 };
+
+	conf_load_daemon(&conf, config, &problems);
+	printf("%" PRIu64 "\n", (conf.shutdown_ms + 999) / 1000);
+	conf_problems_release(&problems);
+	conf_daemon_release(&conf);
+	return 0;
+}
