@@ -611,7 +611,8 @@ const struct api_verb api_verbs[] = {
 		.command = "shutdown-all",
 		.role = API_ROLE_OPERATOR,
 		.job = true,
-		.arg = { TIMEOUT("for all of it together, in place of [Shutdown] TimeoutSec= in vmkeep.conf, which is 5 minutes where nobody says otherwise") },
+		.arg = { TIMEOUT("for all of it together, in place of [Shutdown] TimeoutSec= in "
+				"vmkeep.conf, 5 minutes where that says nothing") },
 		.result = "columns and rows, one row per VM that ran: name, result (stopped, killed or "
 			"left), reason, seconds",
 		.help = "shut all VMs down, as the host's own shutdown does, then the networks",
