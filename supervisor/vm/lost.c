@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "supervisor/host/uids.h"
 #include "supervisor/vm/kept.h"
+#include "supervisor/vm/spawn.h"
 
 enum { CMDLINE_MAX = 256 << 10 };
 
@@ -235,6 +236,9 @@ void lost_look(struct vm *vm)
 	struct found f;
 
 	if (vm_state_has_process(vm->state) || vm->state == VM_PREPARING || !uid || !found_uid_lives(uid))
+		return;
+	/* that of a newer vmkeep is left to it: see adopt.c */
+	if (vm->unread && vm_process_is(vm->unread_pid, vm->unread_start))
 		return;
 	found_pass(&f, vm->daemon->vms, uid);
 	found_choose(&f);

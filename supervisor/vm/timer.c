@@ -9,6 +9,8 @@
 #include "base/log.h"
 #include "supervisor/vm/vm.h"
 
+#define STOP_TICK 1.0 /* seconds: what is left of a stop is recorded so often, for the next daemon to go on with */
+
 void vm_arm(struct vm *vm, double seconds)
 {
 	struct ev_loop *ev = vm->daemon->loop.ev;
@@ -18,7 +20,7 @@ void vm_arm(struct vm *vm, double seconds)
 		return;
 	vm->timer_due = daemon_now() + seconds;
 	ev_now_update(ev);
-	ev_timer_set(&vm->timer, seconds, 0);
+	ev_timer_set(&vm->timer, vm->state == VM_STOPPING && seconds > STOP_TICK ? STOP_TICK : seconds, 0);
 	ev_timer_start(ev, &vm->timer);
 }
 
@@ -50,8 +52,10 @@ static void on_timer(struct ev_loop *ev, ev_timer *w, int revents)
 	double early = vm->timer_due - daemon_now();
 
 	(void)ev, (void)revents;
-	/* something held us up, which is nobody's fault */
+	/* a tick; or something held us up, which is nobody's fault */
 	if (early > 0.001) {
+		if (vm->state == VM_STOPPING)
+			vm_record_write(vm);
 		vm_arm(vm, early);
 		return;
 	}

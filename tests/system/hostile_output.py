@@ -184,7 +184,7 @@ BEHAVIOUR = {
     "chg-slower": on_monitor(STOP, RESUME, pause=0.01),
     "chg-patient": on_monitor(STOP, RESUME, pause=0.11),
     "chg-errors": on_monitor(("BLOCK_IO_ERROR", ERROR), STOP, RESUME),
-    "chg-balloon": on_monitor(("BALLOON_CHANGE", {"actual": lambda n: n << 20})),
+    "chg-balloon": on_monitor(("BALLOON_CHANGE", {"actual": lambda n: (n % 16 + 1) << 20})),
     "chg-agent": on_monitor(("VSERPORT_CHANGE", {"id": "agent0", "open": lambda n: n % 2 == 0})),
     "chg-status": on_monitor(RESET, lines=True),
     "chg-reset": on_monitor(RESET),

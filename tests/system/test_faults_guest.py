@@ -23,15 +23,15 @@ FREEZER = "/sys/fs/cgroup/freezer"
 # While the daemon is not there, or is told to stop.
 
 def test_f03_stop_goes_on_to_its_deadline(daemon):
-    """F03: killed 2 s after `stop`: the next daemon neither forgets the deadline nor begins it anew. Of the two
+    """F03: killed 4 s after `stop`: the next daemon neither forgets the deadline nor begins it anew. Of the two
     the other is told to stop last and has less time, but would be first if it began anew."""
-    daemon.micro("a", "deaf", extra=LIFECYCLE % "TimeoutStopSec=4\nOnStopTimeout=kill")
-    daemon.micro("b", "deaf", extra=LIFECYCLE % "TimeoutStopSec=3\nOnStopTimeout=kill")
+    daemon.micro("a", "deaf", extra=LIFECYCLE % "TimeoutStopSec=8\nOnStopTimeout=kill")
+    daemon.micro("b", "deaf", extra=LIFECYCLE % "TimeoutStopSec=7\nOnStopTimeout=kill")
     daemon.up("a")
     daemon.up("b")
     begin = time.monotonic()
     daemon.ok("stop", "a", "--no-wait")
-    daemon.fails(6, "wait", "a", "stopped", "--timeout", "2")
+    daemon.fails(6, "wait", "a", "stopped", "--timeout", "4")
     daemon.kill_daemon()
     daemon.start()
     client = daemon.client(timeout=15)

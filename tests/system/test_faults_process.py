@@ -127,7 +127,7 @@ def test_start_while_it_quits(daemon):
     daemon.kill(pid, "STOP")
     daemon.ok("kill", "a", "--no-wait")
     start = daemon.stream("start", "a")
-    daemon.eventually(lambda: daemon.info("a")["want"], lambda want: want == "running")
+    daemon.eventually(lambda: daemon.info("a")["want"], lambda want: want == "restart")
     assert daemon.info("a")["state"] == "stopping"
     daemon.kill(pid, "CONT")
     assert start.wait() == 0, start.stderr()
@@ -226,7 +226,7 @@ def test_quit_that_was_not_ours(daemon):
     daemon.micro("a", "deaf")
     daemon.up("a")
     daemon.vmkeep("qmp", "a", "quit")
-    assert daemon.wait_state("a", "stopped")["reason"] == "host-signal"
+    assert daemon.wait_state("a", "stopped")["reason"] == "host-qmp-quit"
 
 
 def test_crash_with_a_network(daemon):

@@ -30,8 +30,9 @@ def grouped(world, request):
 
 
 def group_of(world, name):
-    found = [folder for folder, _, _ in os.walk(world.place)
-             if os.path.basename(folder) == name and os.path.basename(os.path.dirname(folder)).startswith("vmkeep")]
+    """A hierarchy of version 1 is all of this machine's: other worlds have groups there."""
+    found = [folder for folder, _, _ in os.walk(os.path.join(world.place, vmk.group_name(world.run)))
+             if os.path.basename(folder) == name]
     return found[0] if found else None
 
 
@@ -71,7 +72,7 @@ def test_nothing_outlives_its_qemu(grouped, end, script):
     assert grouped.info("a")["state"] == "running"
     grouped.ok("kill", "a", "b")
     beside.wait(20)
-    grouped.eventually(lambda: [d for d in os.listdir(grouped.place) if d.startswith("vmkeep")], lambda left: not left)
+    grouped.eventually(lambda: os.path.exists(os.path.join(grouped.place, vmk.group_name(grouped.run))), lambda there: not there)
 
 
 def test_a_new_guest_is_not_taken_for_a_lurker(grouped):

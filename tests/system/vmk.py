@@ -570,6 +570,14 @@ class World:
         return "\n".join(parts)
 
 
+def group_name(run):
+    """What a daemon with such a run directory calls its control groups: see supervisor/host/prefix.c."""
+    value = 2166136261
+    for byte in run.encode():
+        value = (value ^ byte) * 16777619 & 0xffffffff
+    return "vmkeep%08x" % value
+
+
 def children(pid):
     return [int(child) for child in read_text("/proc/%d/task/%d/children" % (pid, pid)).split()]
 
