@@ -125,7 +125,7 @@ static bool still_fits(
 enum { NAMED_MAX = 5 };
 
 /* Addresses are kept for VMs whose files are gone, for a file may come back. */
-static int hint_at_full(struct network *n, struct err *e)
+static void hint_at_full(struct network *n, struct err *e)
 {
 	struct buf names = BUF_MAX(1024);
 	const char *one = NULL;
@@ -145,7 +145,6 @@ static int hint_at_full(struct network *n, struct err *e)
 		err_hint(e, "%s%s hold%s addresses, and no file tells of them: vmkeep forget %s", names.data,
 			count > NAMED_MAX ? " and others" : "", count == 1 ? "s" : "", one);
 	buf_release(&names);
-	return e->number;
 }
 
 static int choose(struct network *n, struct claim *c, struct err *e)
@@ -153,6 +152,7 @@ static int choose(struct network *n, struct claim *c, struct err *e)
 	uint32_t host, first, last, size, start;
 	char from[NET_IP_TEXT], to[NET_IP_TEXT];
 	unsigned prefix;
+	int r;
 
 	if (!network_pool(n, &host, &prefix, &first, &last))
 		return 0;
@@ -170,9 +170,10 @@ static int choose(struct network *n, struct claim *c, struct err *e)
 		return 0;
 	}
 	c->address = 0;
-	err_set(e, ERR_NO_RESOURCES, "network '%s' has no free address from %s to %s", n->name,
+	r = err_set(e, ERR_NO_RESOURCES, "network '%s' has no free address from %s to %s", n->name,
 		net_ip(from, first, 0), net_ip(to, last, 0));
-	return hint_at_full(n, e);
+	hint_at_full(n, e);
+	return r;
 }
 
 static int check_mac(struct networks *ns, const struct claim *c, struct err *e)
