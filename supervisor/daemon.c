@@ -414,8 +414,8 @@ int main(int argc, char **argv)
 
 	if (argc == 4 && streq(argv[1], "--sweep"))
 		return sweep(argv[2]) | sweep(argv[3]);
-	if (argc == 4 && streq(argv[1], "--keep"))
-		return keep_main(argv[2], argv[3]);
+	if (argc == 5 && streq(argv[1], "--keep"))
+		return keep_main(argv[2], argv[3], argv[4]);
 	r = parse(argc, argv, &o);
 	if (r)
 		return r - 1;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -39,7 +40,8 @@ static void on_done(void *data, const struct child_result *r)
 
 int keep(struct daemon *d, const char *path, const char *text, keep_fn *done, void *data, struct err *e)
 {
-	const char *argv[] = { "/proc/self/exe", "--keep", d->dirs.state, path, NULL };
+	_cleanup_(free_ptr) char *len = xasprintf("%zu", text ? strlen(text) : 0);
+	const char *argv[] = { "/proc/self/exe", "--keep", d->dirs.state, path, text ? len : "none", NULL };
 	struct kept *k = xcalloc(1, sizeof *k + strlen(path) + 1);
 	struct child_options o = { .argv = argv, .input = text, .timeout = KEEP_SECONDS, .while_idle = true,
 		.done = on_done, .data = k };
@@ -78,15 +80,19 @@ static int sync_directory_of(int fd, const char *file, struct err *e)
 	return dirfd < 0 || fsync(dirfd) < 0 ? err_errno(e, "sync") : 0;
 }
 
-int keep_main(const char *dir, const char *file)
+int keep_main(const char *dir, const char *file, const char *len)
 {
 	_cleanup_(close_fd) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct buf text = BUF_MAX(TEXT_MAX);
 	struct err e = ERR_INIT;
+	bool removes = streq(len, "none");
 	int r;
 
 	r = fd < 0 ? err_errno(&e, "open '%s'", dir) : read_all(&text, &e);
-	if (r == 0 && text.len)
+	/* the daemon died before it had said all: an end of input says nothing */
+	if (r == 0 && text.len != (removes ? 0 : strtoull(len, NULL, 10)))
+		r = err_set(&e, ERR_FAILED, "the text was cut short");
+	if (r == 0 && !removes)
 		r = file_replace(fd, file, 0600, text.data, text.len, true, &e);
 	else if (r == 0 && unlinkat(fd, file, 0) < 0 && errno != ENOENT)
 		r = err_errno(&e, "remove");

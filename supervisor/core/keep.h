@@ -19,7 +19,8 @@ typedef void keep_fn(void *data, const struct err *e);
  * called. Whoever cannot wait for it any more finds out in done. */
 int keep(struct daemon *d, const char *path, const char *text, keep_fn *done, void *data, struct err *e);
 
-/* In the child: vmkeepd --keep DIRECTORY FILE, text on stdin, none: remove it. Its exit status. */
-int keep_main(const char *dir, const char *file);
+/* In the child: vmkeepd --keep DIRECTORY FILE LENGTH|none. LENGTH bytes come on stdin: fewer, because the daemon
+ * died, change nothing; none removes the file. Its exit status. */
+int keep_main(const char *dir, const char *file, const char *len);
 
 #endif
