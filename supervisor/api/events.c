@@ -17,6 +17,11 @@ const struct api_event api_events[] = {
 		.help = "a running VM's QEMU stopped answering, or answers again",
 	},
 	{
+		.name = "VM_RESET",
+		.data = "name: the VM; resets: how often since its process was started",
+		.help = "a guest reset itself; of many within a second only some are told",
+	},
+	{
 		.name = "VM_ADDED",
 		.data = "name: the VM",
 		.help = "a file of a VM appeared",

@@ -170,7 +170,8 @@ const struct api_verb api_verbs[] = {
 					"the exit status is 1 when a rule does not hold" },
 		},
 		.result = "an object with all that is known of the VM: state, reason, want, "
-			"health, uuid, pid, memory, disks, NICs with addresses, and what a "
+			"health, uuid, pid, memory, disks, NICs with addresses, how often the "
+			"guest reset itself (resets, last_reset), and what a "
 			"restart would change; with security: columns and rows of rule, holds, found",
 		.help = "tell all about VMs: state and why, processors, memory, disks, addresses",
 	},

@@ -36,6 +36,7 @@ static const struct {
 	{ "started",  PRINT_DATE	},
 	{ "ended",	   PRINT_DATE   },
 	{ "expires",  PRINT_DATE	},
+	{ "last_reset", PRINT_DATE	},
 };
 
 size_t print_width(void)

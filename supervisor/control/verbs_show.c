@@ -247,6 +247,10 @@ static void add_process(json_t *o, struct vm *vm)
 	json_object_set_new(o, "uid", json_integer((json_int_t)vm->identity.uid));
 	if (vm->balloon)
 		json_object_set_new(o, "balloon", json_integer(vm->balloon));
+	json_object_set_new(o, "resets", if_known(vm, json_integer(vm->resets.n)));
+	if (vm->resets.n)
+		json_object_set_new(o, "last_reset",
+			json_real(clock_shown(vm->resets.last, vm->resets.last_boot)));
 	if (vnc)
 		json_object_set_new(o, "vnc", json_string(vnc));
 	if (vm->unresponsive > 0)

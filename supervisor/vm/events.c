@@ -4,6 +4,8 @@
  * there is a limit to those that nobody asked for: a QEMU that changes its state for ever loses its
  * monitor, see vm_hostile().
  */
+#include <limits.h>
+
 #include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/vm/agent.h"
@@ -16,6 +18,8 @@ void vm_limits_init(struct vm *vm)
 	vm->output_rate = (struct bucket)BUCKET(SPOOL_RATE, SPOOL_BURST);
 	vm->changes = (struct bucket)BUCKET(VM_CHANGES_A_SECOND, VM_CHANGES_AT_ONCE);
 	vm->records = (struct bucket)BUCKET(1.0 / VM_RECORDS_SECONDS, VM_RECORDS_AT_ONCE);
+	vm->resets.told = (struct bucket)BUCKET(1.0 / VM_RESET_EVENT_SECONDS, VM_RESETS_AT_ONCE);
+	vm->resets.written = (struct bucket)BUCKET(1.0 / VM_RESET_RECORD_SECONDS, VM_RESETS_AT_ONCE);
 }
 
 /* What a command of ours brings about is free. False: that was too much, and the monitor is closed. */
@@ -82,9 +86,22 @@ static void expect_reset(struct vm *vm)
 		vm_arm(vm, VM_RESET_SECONDS);
 }
 
+/* One that resets for ever looks like any other that runs: how often it did is told. */
+static void count_reset(struct vm *vm, const json_t *data)
+{
+	struct vm_resets *r = &vm->resets;
+
+	if (!json_is_true(json_object_get(data, "guest"))) {
+		r->spared = daemon_now() + VM_RESET_SECONDS;
+	} else if (daemon_now() >= r->spared) {
+		r->n += r->n < INT_MAX;
+		vm_tell_reset(vm);
+	}
+}
+
 static void on_reset(struct vm *vm, const json_t *data)
 {
-	(void)data;
+	count_reset(vm, data);
 	/* a guest may reset as often as it likes: only what is written for it counts */
 	if (!notify_restart(vm) || event_bearable(vm))
 		expect_reset(vm);

@@ -68,6 +68,8 @@ static void add_policy(const struct vm *vm, json_t *doc)
 		json_object_set_new(doc, "io_error", json_string(vm->io_error));
 	json_object_set_new(doc, "ready", json_boolean(vm->ready_seen));
 	json_object_set_new(doc, "ready_status", json_string(vm->ready_status));
+	json_object_set_new(doc, "resets", json_integer(vm->resets.n));
+	json_object_set_new(doc, "last_reset", json_real(vm->resets.last));
 	json_object_set_new(doc, "conf_hash", json_sprintf("%016" PRIx64, vm->conf_hash));
 	json_object_set_new(doc, "conf_lost", json_boolean(vm->conf_lost));
 }
@@ -110,6 +112,8 @@ static void read_policy(struct vm *vm, const json_t *doc)
 	vm->trouble = xstrdup(trouble);
 	free(vm->io_error);
 	vm->io_error = xstrdup(io_error);
+	vm->resets.n = (unsigned)json_integer_value(json_object_get(doc, "resets"));
+	vm->resets.last = json_number_value(json_object_get(doc, "last_reset"));
 	vm->ready_seen = json_is_true(json_object_get(doc, "ready"));
 	snprintf(vm->ready_status, sizeof vm->ready_status, "%s", status ? status : "");
 }
@@ -126,6 +130,7 @@ static void add_times(const struct vm *vm, json_t *doc)
 {
 	json_object_set_new(doc, "since_boot", json_real(vm->since_boot));
 	json_object_set_new(doc, "started_boot", json_real(vm->started_boot));
+	json_object_set_new(doc, "last_reset_boot", json_real(vm->resets.last_boot));
 	json_object_set_new(doc, "unresponsive_boot", json_real(vm->unresponsive));
 	if (vm->state == VM_STOPPING)
 		json_object_set_new(doc, "stop_left", json_integer((json_int_t)(vm->stop_deadline - daemon_now()) + 1));
@@ -147,6 +152,7 @@ static void read_times(struct vm *vm, const json_t *doc)
 
 	vm->since_boot = boot_time(doc, "since_boot", vm->since);
 	vm->started_boot = boot_time(doc, "started_boot", vm->started);
+	vm->resets.last_boot = boot_time(doc, "last_reset_boot", vm->resets.last);
 	vm->unresponsive = vm->unresponsive_wall > 0 ?
 		boot_time(doc, "unresponsive_boot", vm->unresponsive_wall) : 0;
 	/* while there was no daemon nobody could act */

@@ -218,6 +218,25 @@ void vm_tell_health(struct vm *vm, bool well, const char *why)
 		alert(vm, "unresponsive", why ? why : "");
 }
 
+/* A guest may reset as often as it likes: each that is told says how many there were. */
+void vm_tell_reset(struct vm *vm)
+{
+	struct vm_resets *r = &vm->resets;
+	char why[64];
+
+	r->last = clock_wall();
+	r->last_boot = clock_boot();
+	if (bucket_take(&r->told, 1, daemon_now()))
+		daemon_event(vm->daemon, "VM_RESET",
+			json_pack("{s:s, s:i}", "name", vm->name, "resets", (int)r->n));
+	if (!bucket_take(&r->written, 1, daemon_now()))
+		return;
+	snprintf(why, sizeof why, "%u since its start", r->n);
+	log_info(vm->name, "the guest reset itself: %s", why);
+	vm_history(vm, "guest-reset", NULL, why);
+	vm_record_write(vm);
+}
+
 void vm_note(struct vm *vm, const char *event, const char *fmt, ...)
 {
 	char text[512];

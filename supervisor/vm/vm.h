@@ -78,6 +78,9 @@ enum {
 	VM_CHANGES_AT_ONCE = 30,
 	VM_RECORDS_AT_ONCE = 30, /* of its history */
 	VM_RECORDS_SECONDS = 2,	 /* until there may be one more */
+	VM_RESETS_AT_ONCE = 5, /* of the guest by itself, in its history and in events */
+	VM_RESET_EVENT_SECONDS = 1, /* until there may be one more */
+	VM_RESET_RECORD_SECONDS = 300,
 	VM_NOTES_MAX = 64,
 	VM_PATH_MAX = 96, /* of a file in the state directory */
 };
@@ -95,6 +98,13 @@ struct vm_untold { /* records that the history was spared */
 	double time; /* of the last one */
 	char event[24], why[256];
 	ev_timer timer;
+};
+
+struct vm_resets { /* of the running guest by itself */
+	unsigned n;
+	double last, last_boot;
+	double spared; /* daemon_now() until which the firmware's own are not the guest's */
+	struct bucket told, written;
 };
 
 struct vm {
@@ -181,6 +191,7 @@ struct vm {
 	struct bucket changes;	   /* of its state, that nobody asked for */
 	struct bucket records;	   /* of its history, likewise */
 	struct vm_untold untold;
+	struct vm_resets resets;
 	struct err *start_error; /* why the last start failed */
 	json_t *notes; /* what its start did beside, for whoever typed it; NULL: nothing */
 	struct policy_memory memory;
@@ -292,6 +303,8 @@ void vm_arm_start(struct vm *vm);
 
 /* --- tell.c --- */
 void vm_tell_state(struct vm *vm, enum vm_state from);
+/* The guest reset itself: vm->resets. */
+void vm_tell_reset(struct vm *vm);
 void vm_tell_health(struct vm *vm, bool well, const char *why);
 /* One record; who and why may be NULL. Of those that nobody asked for, some are spared when there are
  * many: the last one is written in any case, a few seconds later, and says how many they were. */

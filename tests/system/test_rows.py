@@ -26,3 +26,24 @@ def test_quit_by_hand(daemon):
     assert daemon.wait_state("a", "stopped")["reason"] == "host-qmp-quit"
     row, = [row for row in daemon.rows("history", "a") if row["event"] == "stopped"]
     assert row["reason"] == "host-qmp-quit" and row["who"], row
+
+
+def test_a_guest_that_resets_for_ever(daemon):
+    """F29: each of its resets counts; of those that are told each says how many there were."""
+    daemon.micro("a", "reboot")
+    watcher = daemon.client()
+    watcher.call("subscribe")
+    daemon.ok("start", "a")
+    info = daemon.eventually(lambda: daemon.info("a"), lambda i: i["resets"] > 8, timeout=60)
+    assert info["state"] == "running" and info["health"] == "ok" and info["last_reset"] >= info["started"] - 1
+    rows = [row for row in daemon.rows("history", "a") if row["event"] == "guest-reset"]
+    assert [row["reason"] for row in rows] == ["%d since its start" % n for n in range(1, 6)]
+    watcher.call("vm-list")
+    told = [event["data"]["resets"] for event in watcher.events if event["event"] == "VM_RESET"]
+    assert told[:3] == [1, 2, 3]
+    watcher.close()
+    daemon.stop_daemon()
+    daemon.start()
+    assert daemon.info("a")["resets"] >= 5
+    daemon.ok("kill", "a")
+    assert "resets" not in daemon.info("a")
