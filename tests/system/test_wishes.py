@@ -5,6 +5,8 @@ import os
 
 import pytest
 
+import vmk
+
 
 def rebooting(daemon):
     """A guest that ignores its button, in the middle of a reboot; its pid."""
@@ -102,3 +104,49 @@ def test_paused_is_let_go_to_stop(daemon, how, want):
         assert daemon.wait_state("a", "running", timeout=60)["pid"] != pid
     else:
         assert daemon.wait_state("a", "stopped", timeout=60)["reason"] == "guest-shutdown"
+
+
+def test_joined(daemon):
+    """Who asks for the same, or for it to be up, waits for the reboot that is under way."""
+    pid = rebooting(daemon)
+    client = daemon.client(timeout=60)
+    again, up = client.send("vm-reboot", {"name": "a"}), client.send("vm-start", {"name": "a"})
+    assert client.call("vm-info", name="a")["want"] == "restart"
+    assert not client.answered[:-1]
+    daemon.kill(pid)
+    left = {again, up}
+    while left:
+        message = client.receive()
+        if "id" in message:
+            assert "error" not in message, message
+            left.remove(message["id"])
+    info = daemon.info("a")
+    assert info["pid"] != pid and (info["state"], info["want"]) == ("running", "running")
+    assert [row["event"] for row in daemon.rows("history", "a")].count("reboot") == 1
+
+
+def test_kill_overtaken_by_start(daemon):
+    daemon.micro("a", "deaf", extra="[Lifecycle]\nRestart=no\n")
+    daemon.up("a")
+    pid = daemon.info("a")["pid"]
+    daemon.kill(pid, "STOP")  # it ends by SIGKILL only
+    client = daemon.client(timeout=60)
+    both = [{"execute": verb, "id": verb, "arguments": {"name": "a"}} for verb in ("vm-kill", "vm-start")]
+    client.socket.sendall("".join(json.dumps(request) + "\n" for request in both).encode())
+    with pytest.raises(vmk.Error) as refused:
+        client.result("vm-kill")
+    assert "overtook it" in str(refused.value)
+    client.result("vm-start")
+    info = daemon.info("a")
+    assert info["pid"] != pid and (info["state"], info["want"]) == ("running", "running")
+
+
+@pytest.mark.parametrize("verb", ["stop", "reboot"])
+def test_left_running_is_wanted(daemon, verb):
+    daemon.micro("a", "deaf", extra="[Lifecycle]\nRestart=no\nOnStopTimeout=leave\n")
+    daemon.up("a")
+    pid = daemon.info("a")["pid"]
+    result = daemon.vmkeep(verb, "a", "--timeout", "1")
+    assert result.code != 0 and "left running" in result.err, result
+    info = daemon.info("a")
+    assert (info["state"], info["want"], info["pid"]) == ("running", "running", pid)
