@@ -140,8 +140,7 @@ static int lock_file(int dirfd, const char *path, const char *option, const char
 		log_warning(NULL, "write '%s/%s': %s", path, lock_name, strerror(errno));
 	err_clear(e);
 	close_fd(keep);
-	*keep = fd;
-	fd = -1;
+	*keep = steal_fd(&fd);
 	return 0;
 }
 

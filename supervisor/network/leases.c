@@ -32,7 +32,7 @@ static size_t of_subnet(const struct network *n, struct dnsmasq_lease *l, size_t
 	unsigned prefix;
 	size_t kept = 0;
 
-	if (!network_pool(n, &host, &prefix, &first, &last))
+	if (!l || !network_pool(n, &host, &prefix, &first, &last))
 		return count;
 	for (size_t i = 0; i < count; i++)
 		if (((l[i].address ^ host) & net_mask(prefix)) == 0 && l[i].address != host)
