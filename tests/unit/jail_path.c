@@ -59,9 +59,14 @@ static int end(void **state)
 static void compare(int root, const char *path, int flag, uint64_t way)
 {
 	struct open_how how = { .flags = (unsigned)(flag | O_CLOEXEC), .resolve = way };
-	const int theirs = (int)syscall(SYS_openat2, root, path, &how, sizeof how), error = errno;
-	const int ours = path_walk(root, path, flag, way);
+	int theirs, error, ours, tries = 0;
 	struct stat a, b;
+
+	do { /* EAGAIN: somebody renames something on this machine just now, says openat2(2) */
+		theirs = (int)syscall(SYS_openat2, root, path, &how, sizeof how);
+		error = errno;
+	} while (theirs < 0 && error == EAGAIN && ++tries < 1000);
+	ours = path_walk(root, path, flag, way);
 
 	if ((theirs < 0) != (ours < 0) || (ours < 0 && errno != error))
 		fail_msg("'%s' %#x %#jx: %s, not %s", path, (unsigned)flag, (uintmax_t)way,
