@@ -92,7 +92,8 @@ def test_without_standard_descriptors(world):
     world.start()
     world.ok("start", "a")
     folder = "/proc/%d/fd" % world.daemon_pid()
-    assert {os.readlink(os.path.join(folder, fd)) for fd in "012"} == {"/dev/null"}
+    for fd in "012":
+        assert os.readlink(os.path.join(folder, fd)).endswith("/dev/null")
     world.ok("kill", "a")
 
 

@@ -200,6 +200,8 @@ def test_no_descriptors(daemon, left):
     daemon.up("a").end()
     path, control = daemon.info("a")["vnc"], daemon.client()
     pid = str(daemon.daemon_pid())
+    for _ in range(3):  # after that it has seen that those who were here have left
+        control.call("vm-list")
     taken = set(map(int, os.listdir("/proc/%s/fd" % pid)))
     limit = min(set(range(1024)) - taken) if left == "reserve" else 3
     subprocess.run(["prlimit", "--pid", pid, "--nofile=%d:" % limit], check=True)

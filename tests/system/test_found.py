@@ -63,7 +63,7 @@ def restarted(world, damage):
 def hide(world, pid, files):
     """From its private root; umount(8) wants a /proc."""
     for file in files:
-        world.exec("nsenter", "--target", str(pid), "--mount", "/usr/bin/python3", "-c",
+        world.exec("nsenter", "--target", str(pid), "--mount", "--root", "/usr/bin/python3", "-c",
                    "import ctypes, sys; sys.exit(ctypes.CDLL(None).umount2(sys.argv[1].encode(), 2))",
                    os.path.join(world.run, "vms", "a", file))
 
@@ -271,7 +271,7 @@ def test_by_its_control_group(world):
     before = up(world)
     world.kill_daemon()
     hide(world, before["pid"], ("kept.json", "qmp.sock", "agent.sock", "serial-console.sock"))
-    world.exec("nsenter", "--target", str(before["pid"]), "--mount", "/usr/bin/python3", "-c",
+    world.exec("nsenter", "--target", str(before["pid"]), "--mount", "--root", "/usr/bin/python3", "-c",
                "import ctypes, sys; sys.exit(ctypes.CDLL(None).mount(b'x', sys.argv[1].encode(), b'tmpfs', 0, None))",
                os.path.join(world.run, "vms"))
     os.unlink(run_of(world, file="record.json"))
