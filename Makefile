@@ -118,7 +118,7 @@ check: ## set up, build, and run all tests but the long ones (as root)
 	$(SUB) -j$(JOBS) all $(UNIT)
 	$(SUB) unit
 	$(SUB) lint
-	$(SUB) system
+	$(SUB) system AGAIN=1
 	$(SUB) service
 	$(SUB) fuzz-smoke
 	$(SUB) chaos T=25 SEED=1
@@ -127,9 +127,11 @@ guest:
 	@scripts/guest/build $(GUEST)
 deps: ## which room may include which
 	@scripts/check-deps
-PYTEST = VMKEEP_BUILD=$(abspath $(B)) $(PYTHON) -m pytest -q -rfEs -n $(WORLDS) -p no:cacheprovider $(T)
+PYTEST = VMKEEP_BUILD=$(abspath $(B)) $(PYTHON) -m pytest -q -rfEs -n $(WORLDS) -o cache_dir=$(abspath $(B))/tests/cache $(T)
+# A failure among many worlds on few cores is told, and looked at once more alone: AGAIN=1. The first is still one to mend.
 system: all guest ## real QEMU in private namespaces, side by side (as root; T='-x -k adopt' goes to pytest)
-	@$(PYTEST) tests/system
+	@$(PYTEST) tests/system || { [ "$(AGAIN)" ] && echo "What failed, once more and alone:" && \
+		$(PYTEST) -n 0 --last-failed --last-failed-no-failures none --maxfail 3 tests/system; }
 faults: all guest ## the long walks, of which make check takes samples, whole: every damage, every step (as root)
 	@VMKEEP_WHOLE=1 $(PYTEST) -m walk tests/system
 service: all $(DEB) ## the systemd units, what install puts where, and the package

@@ -460,8 +460,18 @@ class World:
         self.eventually(self.processes, lambda found: len(found) == 1)
 
     def kill(self, pid, how="KILL"):
-        """A process as seen inside, such as the pid of info."""
+        """A process as seen inside, such as the pid of info; one that is killed has ended afterwards."""
         self.exec("kill", "-" + how, pid)
+        if how == "KILL":
+            self.eventually(lambda: self.process_state(pid), lambda state: state in "ZX")
+
+    def process_state(self, pid):
+        """A letter as in proc(5); X for one that is not there."""
+        try:
+            text = read_text("/proc/%d/root/proc/%s/stat" % (self.init, pid))
+        except (FileNotFoundError, ProcessLookupError):
+            return "X"
+        return text[text.rindex(")") + 2]
 
     @contextlib.contextmanager
     def devices(self, **more):
