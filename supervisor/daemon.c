@@ -30,6 +30,7 @@
 #include "supervisor/host/probe.h"
 #include "supervisor/vm/boot.h"
 #include "supervisor/vm/down.h"
+#include "supervisor/vm/renamed.h"
 
 static void usage(FILE *out)
 {
@@ -279,6 +280,7 @@ static int build(struct daemon *d, struct err *e)
 		log_warning(NULL, "%zu problems in the configuration; vmkeep check tells them", problems.count);
 	conf_problems_release(&problems);
 	vms_adopt(d->vms);
+	vms_claim_vanished(d->vms);
 	verbs_take_up(d);
 	networks_sweep(d->networks);
 	d->service = service_new(d);

@@ -72,6 +72,19 @@ static struct claim *by_address(
 	return NULL;
 }
 
+/* Its VM's file is gone and it does not run: it keeps what it has, for the file may come back. */
+static bool has_vanished(const struct networks *ns, const struct claim *c)
+{
+	return !c->attached && !conf_vm_stamp(ns->config, c->vm);
+}
+
+/* Who holds what was asked for is said in e already. e may be NULL. */
+static void hint_at_holder(const struct networks *ns, const struct claim *holder, struct err *e)
+{
+	if (has_vanished(ns, holder))
+		err_hint(e, "no file tells of VM '%s': put it back, or vmkeep forget %s", holder->vm, holder->vm);
+}
+
 static bool lent_to_another(const struct network *n, const struct claim *c, uint32_t address)
 {
 	const struct dnsmasq_lease *l = leases_by_address(n, address);
@@ -97,9 +110,12 @@ static int check_fixed(struct network *n, const struct claim *c, struct err *e)
 
 	net_ip(ip, c->address, 0);
 	o = by_address(n->ns, n->name, c->address, c);
-	if (o)
-		return err_set(e, ERR_CONFLICT, "address %s belongs to NIC '%s' of VM '%s'", ip,
-			o->nic, o->vm);
+	if (o) {
+		int r = err_set(e, ERR_CONFLICT, "address %s belongs to NIC '%s' of VM '%s'", ip, o->nic, o->vm);
+
+		hint_at_holder(n->ns, o, e);
+		return r;
+	}
 	if (!network_pool(n, &host, &prefix, &first, &last))
 		return 0;
 	net = host & net_mask(prefix);
@@ -124,7 +140,6 @@ static bool still_fits(
 
 enum { NAMED_MAX = 5 };
 
-/* Addresses are kept for VMs whose files are gone, for a file may come back. */
 static void hint_at_full(struct network *n, struct err *e)
 {
 	struct buf names = BUF_MAX(1024);
@@ -132,7 +147,7 @@ static void hint_at_full(struct network *n, struct err *e)
 	unsigned count = 0;
 
 	for (const struct claim *c = n->ns->claims; c; c = c->next) {
-		if (!c->address || c->attached || !streq(c->network, n->name) || conf_vm_stamp(n->ns->config, c->vm))
+		if (!c->address || !streq(c->network, n->name) || !has_vanished(n->ns, c))
 			continue;
 		one = c->vm;
 		if (count < NAMED_MAX)
@@ -180,18 +195,26 @@ static int check_mac(struct networks *ns, const struct claim *c, struct err *e)
 {
 	char mac[NET_MAC_TEXT];
 
-	for (const struct claim *o = ns->claims; o; o = o->next)
-		if (o != c && memcmp(o->mac, c->mac, ETH_ALEN) == 0)
-			return err_set(e, ERR_CONFLICT, "MAC %s belongs to NIC '%s' of VM '%s'",
-				net_mac(mac, c->mac), o->nic, o->vm);
+	for (const struct claim *o = ns->claims; o; o = o->next) {
+		if (o == c || memcmp(o->mac, c->mac, ETH_ALEN) != 0)
+			continue;
+
+		int r = err_set(e, ERR_CONFLICT, "MAC %s belongs to NIC '%s' of VM '%s'", net_mac(mac, c->mac),
+			o->nic, o->vm);
+
+		hint_at_holder(ns, o, e);
+		return r;
+	}
 	return 0;
 }
 
+/* A name is in a VM's file, so it goes with it. */
 static const struct claim *by_name(struct networks *ns, const struct claim *c)
 {
 	for (const struct claim *o = ns->claims; o; o = o->next)
 		if (o != c && streq(o->network, c->network) &&
-			strcasecmp(o->hostname, c->hostname) == 0)
+			strcasecmp(o->hostname, c->hostname) == 0 &&
+			(streq(o->vm, c->vm) || !has_vanished(ns, o)))
 			return o;
 	return NULL;
 }
@@ -298,6 +321,14 @@ bool networks_mac_taken(struct networks *ns, const uint8_t mac[ETH_ALEN], const 
 {
 	for (const struct claim *c = ns->claims; c; c = c->next)
 		if (memcmp(c->mac, mac, ETH_ALEN) == 0 && !streq(c->vm, vm))
+			return true;
+	return false;
+}
+
+bool networks_claimed(struct networks *ns, const char *vm)
+{
+	for (const struct claim *c = ns->claims; c; c = c->next)
+		if (streq(c->vm, vm))
 			return true;
 	return false;
 }

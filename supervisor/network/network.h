@@ -68,13 +68,14 @@ struct network_wait *networks_need(
 	struct networks *ns, const char *network, network_done_fn *done, void *data);
 void network_wait_cancel(struct network_wait *w); /* done is not called any more; NULL is fine */
 
-/* Claims address, MAC and DNS name for this NIC, in memory, for as long as the VM exists: the same
- * NIC asked again gets the same. ERR_CONFLICT names the holder. *address may be 0 when the network
+/* Claims address, MAC and DNS name for this NIC, in memory, until networks_unclaim(): the same
+ * NIC asked again gets the same. ERR_CONFLICT names the holder, whose file may be gone. *address may be 0 when the network
  * has no subnet yet (auto): ask again once it stands. Foreign bridge: 0. */
 int networks_claim(
 	struct networks *ns, const struct network_nic *nic, uint32_t *address, struct err *e);
 bool networks_mac_taken(struct networks *ns, const uint8_t mac[ETH_ALEN], const char *vm);
-void networks_unclaim(struct networks *ns, const char *vm); /* all of a VM that was removed */
+bool networks_claimed(struct networks *ns, const char *vm);
+void networks_unclaim(struct networks *ns, const char *vm); /* all of a VM that was forgotten */
 
 /* Its network is in use, from a tap on or because a process of a former daemon is on it: not stopped
  * without force. networks_leave() ends it. Completes a tap of which only the name is known. */

@@ -60,7 +60,7 @@ struct network_wait {
 	ev_timer now;
 };
 
-struct claim { /* a NIC, as long as its VM exists */
+struct claim { /* a NIC, also of a VM whose file is gone */
 	struct claim *next;
 	char *vm, *nic, *hostname;
 	char *network; /* NULL: a foreign bridge */

@@ -68,7 +68,8 @@ int vm_forget(struct vms *vms, const char *name, const char *who, json_t **disks
 	if (r < 0)
 		return r;
 	fd = openat(d->dirs.state_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 && faccessat(d->dirs.state_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && !vm) {
+	if (fd < 0 && faccessat(d->dirs.state_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && !vm &&
+		!networks_claimed(d->networks, name)) {
 		err_set(e, ERR_NOT_FOUND, "nothing is kept of a VM '%s'", name);
 		return err_hint(e, "vmkeep check names those whose file is gone");
 	}

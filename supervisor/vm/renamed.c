@@ -71,6 +71,45 @@ static json_t *vanished(const struct vms *vms)
 	return names;
 }
 
+/* With the network's address where it has one, else its MAC only. */
+static void claim_nic(struct networks *ns, const char *vm, const struct identity_nic *n)
+{
+	struct network_nic nic = { .vm = vm, .nic = n->id };
+	uint32_t address;
+
+	memcpy(nic.mac, n->mac, sizeof nic.mac);
+	if (n->network && n->address) {
+		nic.network = n->network;
+		nic.address = n->address;
+		nic.fixed = true; /* this one or none */
+		if (networks_claim(ns, &nic, &address, NULL) == 0)
+			return;
+	}
+	nic.network = NULL;
+	nic.address = 0;
+	nic.fixed = false;
+	networks_claim(ns, &nic, &address, NULL);
+}
+
+void vms_claim_vanished(struct vms *vms)
+{
+	DIR *dir = open_states(vms->daemon);
+
+	for (const char *name; (name = next_vanished(dir, vms, false));) {
+		int fd = openat(dirfd(dir), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		struct identity id = IDENTITY_INIT;
+		struct err e = ERR_INIT;
+
+		if (fd >= 0 && identity_load(&id, fd, &e) == 0 && id.kept)
+			for (size_t i = 0; i < id.nics; i++)
+				claim_nic(vms->daemon->networks, name, &id.nic[i]);
+		identity_release(&id);
+		close_fd(&fd);
+	}
+	if (dir)
+		closedir(dir);
+}
+
 static json_t *former_names(const struct vm *vm)
 {
 	_cleanup_(free_ptr) char *path = xasprintf("vms/%s/%s", vm->name, former_file);

@@ -43,6 +43,7 @@ static int setup(void **state)
 		"[Network]\nAddress=10.7.0.1/24\n[DHCPServer]\nDomain=lab.example\n");
 	write_file("tiny.network", "[Network]\nAddress=10.8.0.1/29\n"
 				   "[DHCPServer]\nRange=10.8.0.3-10.8.0.4\n");
+	write_file("web1.vm", "");
 	ns = networks_new(loop.ev, &dirs);
 	return 0;
 }
@@ -159,6 +160,30 @@ static void test_fixed(void **state)
 	assert_int_not_equal(claim(&b), IP(10, 7, 0, 5));
 }
 
+/* Its file is gone: what it has stays its own, but for the name, and who asks is told how to get it. */
+static void test_vanished(void **state)
+{
+	struct network_nic gone = nic_of("gone", "lab", 1), b = nic_of("web1", "lab", 1);
+	struct err e = ERR_INIT;
+	uint32_t address = claim(&gone);
+
+	(void)state;
+	assert_int_not_equal(networks_claim(ns, &b, &address, &e), 0);
+	assert_non_null(strstr(e.hint, "vmkeep forget gone"));
+	b = nic_of("web1", "lab", 2);
+	b.fixed = true;
+	b.address = claim(&gone);
+	err_clear(&e);
+	assert_int_not_equal(networks_claim(ns, &b, &address, &e), 0);
+	assert_non_null(strstr(e.hint, "vmkeep forget gone"));
+	b = nic_of("web1", "lab", 2);
+	b.hostname = "gone";
+	claim(&b);
+	assert_true(networks_claimed(ns, "gone"));
+	networks_unclaim(ns, "gone");
+	assert_false(networks_claimed(ns, "gone"));
+}
+
 static void test_conflicts(void **state)
 {
 	struct network_nic a = nic_of("web1", "lab", 1), b = nic_of("db1", "lab", 1),
@@ -183,6 +208,7 @@ static void test_conflicts(void **state)
 
 	/* what was refused left nothing behind */
 	networks_unclaim(ns, "web1");
+	assert_false(networks_claimed(ns, "d"));
 	b = nic_of("d", "lab", 1);
 	b.hostname = "web1";
 	claim(&b);
@@ -355,6 +381,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stable, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_range, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fixed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_vanished, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_conflicts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_second_nic, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_auto, setup, teardown),

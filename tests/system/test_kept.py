@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""A file that goes releases nothing: its VM's addresses and MACs stay until somebody says forget."""
+import os
+import shutil
+
+from test_network import NIC, micro_with_nic
+
+UUID = "6b1c0f7e-3c55-4d6e-9f0a-0a1b2c3d4e5f"
+MAC = "52:54:00:aa:bb:cc"
+
+
+def lab(world):
+    """A network with room for one guest."""
+    world.write("lab.network", "[Network]\nMode=nat\nBridge=lab0\nAddress=10.20.0.1/30\n")
+
+
+def ran(world, name, keys=""):
+    """Its file is gone afterwards."""
+    micro_with_nic(world, name, "Network=lab\n" + keys)
+    world.ok("start", name)
+    world.ok("kill", name)
+    os.unlink(world.config + "/%s.vm" % name)
+    world.eventually(world.states, lambda states: name not in states)
+
+
+def test_full_pool(daemon):
+    lab(daemon)
+    ran(daemon, "s1")
+    micro_with_nic(daemon, "s2", "Network=lab\n")
+    for _ in "before", "after":
+        said = daemon.fails(11, "start", "s2")
+        assert "no free address from 10.20.0.2 to 10.20.0.2" in said, said
+        assert "'s1' holds addresses" in said and "vmkeep forget s1" in said, said
+        daemon.ok("reload")
+        assert "vmkeep forget s1" in daemon.fails(11, "start", "s2")
+        daemon.kill_daemon()  # the next one finds the same
+        daemon.start()
+    daemon.ok("forget", "s1")
+    daemon.ok("start", "s2")
+    assert daemon.rows("ip", "s2")[0]["address"] == "10.20.0.2"
+
+
+def test_fixed(daemon):
+    """Also what a file asks for by name; the file that comes back has all of it again."""
+    daemon.write("lab.network", "[Network]\nMode=nat\nBridge=lab0\nAddress=10.20.0.1/24\n")
+    ran(daemon, "s1", "Address=10.20.0.9\nMACAddress=%s\nHostName=web\n" % MAC)
+    for keys, what in ("Address=10.20.0.9\n", "address 10.20.0.9"), ("MACAddress=%s\n" % MAC, "MAC " + MAC):
+        micro_with_nic(daemon, "s2", "Network=lab\n" + keys)
+        said = daemon.fails(3, "start", "s2")
+        assert what + " belongs to" in said and "vmkeep forget s1" in said, said
+    micro_with_nic(daemon, "s3", "Network=lab\nHostName=web\n")  # a name goes with the file
+    daemon.ok("start", "s3")
+    daemon.ok("kill", "s3")
+    micro_with_nic(daemon, "s1", "Network=lab\n")
+    daemon.ok("start", "s1")
+    assert daemon.rows("ip", "s1")[0]["address"] == "10.20.0.9"
+
+
+def test_state_removed_by_hand(daemon):
+    """There is nothing left but the address: forget gives that back too."""
+    lab(daemon)
+    ran(daemon, "s1")
+    shutil.rmtree(os.path.join(daemon.inner(daemon.state), "vms", "s1"))
+    micro_with_nic(daemon, "s2", "Network=lab\n")
+    assert "vmkeep forget s1" in daemon.fails(11, "start", "s2")
+    daemon.ok("forget", "s1")
+    daemon.ok("start", "s2")
+
+
+def test_renamed(daemon):
+    """The same VM under another name has the same address, in a network that has no other."""
+    lab(daemon)
+    micro_with_nic(daemon, "s1", "Network=lab\n")
+    text = (NIC % ("s1", "Network=lab\n")).replace("[VM]\n", "[VM]\nUUID=%s\n" % UUID)
+    daemon.write("s1.vm", text)
+    daemon.ok("start", "s1")
+    daemon.ok("kill", "s1")
+    os.rename(daemon.config + "/s1.vm", daemon.config + "/s2.vm")
+    daemon.ok("start", "s2")
+    assert daemon.rows("ip", "s2")[0]["address"] == "10.20.0.2"
