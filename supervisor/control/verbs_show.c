@@ -146,7 +146,7 @@ static json_t *address_rows(const struct vm *vm)
 				known = &vm->identity.nic[k];
 		json_array_append_new(rows,
 			json_pack("[s, s, o, o, b]", n->id, n->bridge ? n->bridge : n->network,
-				known ? mac_text(known->mac) : json_null(),
+				n->mac.set ? mac_text(n->mac.byte) : known ? mac_text(known->mac) : json_null(),
 				verb_address(known ? known->address : 0),
 				networks_address_seen(vm->daemon->networks, vm->name, n->id, &seen)));
 	}

@@ -78,11 +78,12 @@ static bool has_vanished(const struct networks *ns, const struct claim *c)
 	return !c->attached && !conf_vm_stamp(ns->config, c->vm);
 }
 
-/* Who holds what was asked for is said in e already. e may be NULL. */
-static void hint_at_holder(const struct networks *ns, const struct claim *holder, struct err *e)
+/* Who holds what was asked for is said in e already; returns r. */
+static int hint_at_holder(const struct networks *ns, const struct claim *holder, int r, struct err *e)
 {
 	if (has_vanished(ns, holder))
 		err_hint(e, "no file tells of VM '%s': put it back, or vmkeep forget %s", holder->vm, holder->vm);
+	return r;
 }
 
 static bool lent_to_another(const struct network *n, const struct claim *c, uint32_t address)
@@ -110,12 +111,9 @@ static int check_fixed(struct network *n, const struct claim *c, struct err *e)
 
 	net_ip(ip, c->address, 0);
 	o = by_address(n->ns, n->name, c->address, c);
-	if (o) {
-		int r = err_set(e, ERR_CONFLICT, "address %s belongs to NIC '%s' of VM '%s'", ip, o->nic, o->vm);
-
-		hint_at_holder(n->ns, o, e);
-		return r;
-	}
+	if (o)
+		return hint_at_holder(n->ns, o,
+			err_set(e, ERR_CONFLICT, "address %s belongs to NIC '%s' of VM '%s'", ip, o->nic, o->vm), e);
 	if (!network_pool(n, &host, &prefix, &first, &last))
 		return 0;
 	net = host & net_mask(prefix);
@@ -195,26 +193,19 @@ static int check_mac(struct networks *ns, const struct claim *c, struct err *e)
 {
 	char mac[NET_MAC_TEXT];
 
-	for (const struct claim *o = ns->claims; o; o = o->next) {
-		if (o == c || memcmp(o->mac, c->mac, ETH_ALEN) != 0)
-			continue;
-
-		int r = err_set(e, ERR_CONFLICT, "MAC %s belongs to NIC '%s' of VM '%s'", net_mac(mac, c->mac),
-			o->nic, o->vm);
-
-		hint_at_holder(ns, o, e);
-		return r;
-	}
+	for (const struct claim *o = ns->claims; o; o = o->next)
+		if (o != c && memcmp(o->mac, c->mac, ETH_ALEN) == 0)
+			return hint_at_holder(ns, o,
+				err_set(e, ERR_CONFLICT, "MAC %s belongs to NIC '%s' of VM '%s'", net_mac(mac, c->mac),
+					o->nic, o->vm), e);
 	return 0;
 }
 
-/* A name is in a VM's file, so it goes with it. */
 static const struct claim *by_name(struct networks *ns, const struct claim *c)
 {
 	for (const struct claim *o = ns->claims; o; o = o->next)
-		if (o != c && streq(o->network, c->network) &&
-			strcasecmp(o->hostname, c->hostname) == 0 &&
-			(streq(o->vm, c->vm) || !has_vanished(ns, o)))
+		if (o != c && streq(o->network, c->network) && *c->hostname &&
+			strcasecmp(o->hostname, c->hostname) == 0)
 			return o;
 	return NULL;
 }
@@ -233,11 +224,11 @@ static int check_name(struct networks *ns, struct claim *c, struct err *e)
 		c->hostname = name;
 		o = by_name(ns, c);
 	}
-	if (o)
-		return err_set(e, ERR_CONFLICT,
-			"the name '%s' belongs to NIC '%s' of VM '%s' in network '%s'", c->hostname,
-			o->nic, o->vm, c->network);
-	return 0;
+	if (!o)
+		return 0;
+	return hint_at_holder(ns, o,
+		err_set(e, ERR_CONFLICT, "the name '%s' belongs to NIC '%s' of VM '%s' in network '%s'", c->hostname, o->nic,
+			o->vm, c->network), e);
 }
 
 static int check(struct networks *ns, struct claim *c, struct err *e)

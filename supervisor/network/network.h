@@ -34,7 +34,7 @@ struct network_nic {
 	const char *vm, *nic;  /* names */
 	const char *network;   /* or NULL with bridge */
 	const char *bridge;    /* a foreign bridge: attached, nothing else managed */
-	const char *hostname;  /* DNS label */
+	const char *hostname;  /* DNS label; "": none */
 	uint8_t mac[ETH_ALEN]; /* the guest's */
 	uint32_t address;      /* host byte order, 0: choose */
 	bool fixed;	       /* Address= wrote it: an error where it does not fit */
@@ -69,8 +69,8 @@ struct network_wait *networks_need(
 void network_wait_cancel(struct network_wait *w); /* done is not called any more; NULL is fine */
 
 /* Claims address, MAC and DNS name for this NIC, in memory, until networks_unclaim(): the same
- * NIC asked again gets the same. ERR_CONFLICT names the holder, whose file may be gone. *address may be 0 when the network
- * has no subnet yet (auto): ask again once it stands. Foreign bridge: 0. */
+ * NIC asked again gets the same. ERR_CONFLICT names the holder, whose file may be gone; e may be NULL. *address
+ * may be 0 when the network has no subnet yet (auto): ask again once it stands. Foreign bridge: 0. */
 int networks_claim(
 	struct networks *ns, const struct network_nic *nic, uint32_t *address, struct err *e);
 bool networks_mac_taken(struct networks *ns, const uint8_t mac[ETH_ALEN], const char *vm);

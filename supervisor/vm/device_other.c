@@ -42,7 +42,7 @@ json_t *device_nic(
 	};
 	_Static_assert(ARRAY_SIZE(model) == CONF_NIC_MODELS, "a Model= has no driver");
 	const struct identity_nic *known = identity_nic(bus->id, n->id);
-	const uint8_t *m = known ? known->mac : n->mac.byte;
+	const uint8_t *m = n->mac.set || !known ? n->mac.byte : known->mac;
 	char id[80], netdev[80], mac[18];
 	json_t *dev;
 

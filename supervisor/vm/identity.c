@@ -70,6 +70,7 @@ static void drop_nics(struct identity *id)
 	for (size_t i = 0; i < id->nics; i++) {
 		free(id->nic[i].id);
 		free(id->nic[i].network);
+		free(id->nic[i].hostname);
 	}
 	free(id->nic);
 	id->nic = NULL;
@@ -91,7 +92,7 @@ void identity_release(struct identity *id)
 	memset(id, 0, sizeof *id);
 }
 
-static void set_text(struct identity *id, char **field, const char *text)
+void identity_set_text(struct identity *id, char **field, const char *text)
 {
 	if (streq(*field, text))
 		return;
@@ -115,8 +116,8 @@ json_t *identity_json(const struct identity *id)
 			n->mac[2], n->mac[3], n->mac[4], n->mac[5]);
 		inet_ntop(AF_INET, &a, address, sizeof address);
 		json_array_append_new(nics,
-			json_pack("{s:s, s:s, s:s*, s:s*}", "id", n->id, "mac", mac, "network",
-				n->network, "address", n->address ? address : NULL));
+			json_pack("{s:s, s:s, s:s*, s:s*, s:s*}", "id", n->id, "mac", mac, "network",
+				n->network, "address", n->address ? address : NULL, "hostname", n->hostname));
 	}
 	for (size_t i = 0; i < id->disks; i++) {
 		const struct identity_disk *d = &id->disk[i];
@@ -156,16 +157,17 @@ int identity_draft(const struct identity *id, int dirfd, struct err *e)
 
 static bool read_nic(struct identity *id, json_t *row)
 {
-	const char *name, *mac, *network = NULL, *address = NULL;
+	const char *name, *mac, *network = NULL, *address = NULL, *hostname = NULL;
 	struct in_addr a = { 0 };
 	struct identity_nic *n;
 
-	if (json_unpack(row, "{s:s, s:s, s?s, s?s}", "id", &name, "mac", &mac, "network", &network,
-		    "address", &address) < 0 ||
+	if (json_unpack(row, "{s:s, s:s, s?s, s?s, s?s}", "id", &name, "mac", &mac, "network", &network,
+		    "address", &address, "hostname", &hostname) < 0 ||
 		identity_nic(id, name) || (address && inet_pton(AF_INET, address, &a) != 1))
 		return false;
 	n = add_nic(id, name);
 	n->network = xstrdup(network);
+	n->hostname = xstrdup(hostname);
 	n->address = ntohl(a.s_addr);
 	return sscanf(mac, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &n->mac[0], &n->mac[1],
 		       &n->mac[2], &n->mac[3], &n->mac[4], &n->mac[5]) == ETH_ALEN;
@@ -349,14 +351,11 @@ static uint32_t hash24(const char *uuid, const char *nic, unsigned attempt)
 static int complete_nic(struct identity *id, const struct conf_nic *c,
 	bool (*taken)(void *data, const uint8_t mac[ETH_ALEN]), void *data, struct err *e)
 {
-	struct identity_nic *n = identity_nic(id, c->id);
 	uint8_t mac[ETH_ALEN] = { 0x52, 0x54, 0x00 };
 
-	if (c->mac.set)
-		memcpy(mac, c->mac.byte, sizeof mac);
-	else if (n)
+	if (identity_nic(id, c->id))
 		return 0;
-	for (unsigned i = 0; !c->mac.set; i++) {
+	for (unsigned i = 0;; i++) {
 		uint32_t h = hash24(id->uuid, c->id, i);
 
 		if (i == MAC_TRIES)
@@ -367,11 +366,7 @@ static int complete_nic(struct identity *id, const struct conf_nic *c,
 		if (!taken || !taken(data, mac))
 			break;
 	}
-	if (n && memcmp(n->mac, mac, sizeof mac) == 0)
-		return 0;
-	if (!n)
-		n = add_nic(id, c->id);
-	memcpy(n->mac, mac, sizeof mac);
+	memcpy(add_nic(id, c->id)->mac, mac, sizeof mac);
 	id->dirty = true;
 	return 0;
 }
@@ -404,7 +399,7 @@ static int complete_disk(
 	}
 	if (!streq(d->path, path)) /* another file: when we made the old one no longer matters */
 		d->created = 0;
-	set_text(id, &d->path, path);
+	identity_set_text(id, &d->path, path);
 	if (d->format != format) {
 		d->format = format;
 		id->dirty = true;
@@ -441,8 +436,8 @@ void identity_pin_machine(struct identity *id, const char *wish, const char *mac
 	if (id->machine && (!device_board_of(id->machine, &was) || !device_board_of(machine, &is) ||
 				   was != is))
 		drop_slots(id);
-	set_text(id, &id->machine, machine);
-	set_text(id, &id->machine_wish, wish);
+	identity_set_text(id, &id->machine, machine);
+	identity_set_text(id, &id->machine_wish, wish);
 }
 
 unsigned identity_slot(struct identity *id, const char *device, unsigned first, unsigned end)

@@ -28,6 +28,7 @@ struct identity_nic {
 	uint8_t mac[ETH_ALEN];
 	char *network;	  /* the address belongs to it */
 	uint32_t address; /* host byte order, 0: none yet */
+	char *hostname;	  /* as last claimed in the network; NULL: not known */
 };
 
 struct identity_disk {
@@ -80,13 +81,16 @@ json_t *identity_json(const struct identity *id);
 /* False: it is none of ours; id is empty or half filled then. */
 bool identity_parse(struct identity *id, json_t *doc);
 void identity_set_mac(struct identity *id, const char *nic, const char *mac);
+/* One of its texts; marks it dirty where that is another. */
+void identity_set_text(struct identity *id, char **field, const char *text);
 /* For what was told of a VM that never ran: written where there is no file yet, and not fsynced. It
  * stays dirty, also for who loads it. */
 int identity_draft(const struct identity *id, int dirfd, struct err *e);
 void identity_release(struct identity *id);
 
 /* Fills what is missing for this configuration: a random UUID (or the file's), MACs 52:54:00:..
- * (hash of UUID and NIC id, bytes chosen anew while taken() says so), disk formats by name. */
+ * (hash of UUID and NIC id, bytes chosen anew while taken() says so), disk formats by name. What MACAddress=
+ * says becomes the NIC's own when a start has claimed it: it may be another VM's. */
 int identity_complete(struct identity *id, const struct conf_vm *c, const char *image_dir,
 	bool (*mac_taken)(void *data, const uint8_t mac[ETH_ALEN]), void *data, struct err *e);
 

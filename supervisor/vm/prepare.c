@@ -104,7 +104,7 @@ static void make_nics(struct vm *vm)
 		n->bridge = xstrdup(c->bridge);
 		n->hostname = xstrdup(c->hostname ? c->hostname : conf_dns_name(vm->name, dns));
 		n->link = c->link;
-		memcpy(n->mac, known->mac, ETH_ALEN);
+		memcpy(n->mac, c->mac.set ? c->mac.byte : known->mac, ETH_ALEN);
 		n->address = known->address;
 		if (c->address && inet_pton(AF_INET, c->address, &in) == 1) {
 			n->fixed = true;
@@ -136,12 +136,12 @@ static int claim(struct vm *vm, struct vm_nic *n, struct err *e)
 
 	if (r < 0)
 		return err_wrap(e, r, "nic '%s'", n->id);
-	if (known->address != n->address || !streq(known->network, n->network)) {
-		known->address = n->address;
-		free(known->network);
-		known->network = xstrdup(n->network);
+	if (known->address != n->address || memcmp(known->mac, n->mac, ETH_ALEN) != 0)
 		vm->identity.dirty = true;
-	}
+	known->address = n->address;
+	memcpy(known->mac, n->mac, ETH_ALEN);
+	identity_set_text(&vm->identity, &known->network, n->network);
+	identity_set_text(&vm->identity, &known->hostname, n->network ? n->hostname : NULL);
 	return 0;
 }
 

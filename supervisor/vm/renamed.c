@@ -71,23 +71,27 @@ static json_t *vanished(const struct vms *vms)
 	return names;
 }
 
-/* With the network's address where it has one, else its MAC only. */
+/* As much of it as nobody else has by now. */
 static void claim_nic(struct networks *ns, const char *vm, const struct identity_nic *n)
 {
 	struct network_nic nic = { .vm = vm, .nic = n->id };
 	uint32_t address;
+	char dns[64];
 
 	memcpy(nic.mac, n->mac, sizeof nic.mac);
 	if (n->network && n->address) {
 		nic.network = n->network;
 		nic.address = n->address;
 		nic.fixed = true; /* this one or none */
+		nic.hostname = n->hostname ? n->hostname : conf_dns_name(vm, dns);
+		if (networks_claim(ns, &nic, &address, NULL) == 0)
+			return;
+		nic.hostname = "";
 		if (networks_claim(ns, &nic, &address, NULL) == 0)
 			return;
 	}
-	nic.network = NULL;
-	nic.address = 0;
-	nic.fixed = false;
+	nic = (struct network_nic){ .vm = vm, .nic = n->id };
+	memcpy(nic.mac, n->mac, sizeof nic.mac);
 	networks_claim(ns, &nic, &address, NULL);
 }
 

@@ -13,7 +13,7 @@
 
 /* The state of a vanished VM goes to the file that now has its UUID; true: some did. */
 bool vms_follow_uuid(struct vms *vms);
-/* Addresses and MACs of VMs whose files went while no daemon ran are still theirs. After vms_adopt(). */
+/* Addresses, MACs and DNS names of VMs whose files went while no daemon ran are still theirs. After vms_adopt(). */
 void vms_claim_vanished(struct vms *vms);
 /* Disks without Path= keep the name that they got first. */
 void vm_keep_disk_names(const struct vm *vm, struct conf_vm *c);

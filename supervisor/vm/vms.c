@@ -175,7 +175,7 @@ void vms_forget(struct vms *vms, struct vm *vm)
 
 	memmove(vms->vm + i, vms->vm + i + 1, (--vms->n - i) * sizeof(struct vm *));
 	daemon_event(vms->daemon, "VM_REMOVED", json_pack("{s:s}", "name", vm->name));
-	/* one that ran keeps addresses and MACs until vm_forget() */
+	/* one that ran keeps addresses, MACs and names until vm_forget() */
 	if (!vm->identity.kept)
 		networks_unclaim(vms->daemon->networks, vm->name);
 	vm_free(vm);

@@ -41,19 +41,34 @@ def test_full_pool(daemon):
 
 
 def test_fixed(daemon):
-    """Also what a file asks for by name; the file that comes back has all of it again."""
+    """Also what a file asks for by name, and after a restart; the file that comes back has all of it again."""
     daemon.write("lab.network", "[Network]\nMode=nat\nBridge=lab0\nAddress=10.20.0.1/24\n")
     ran(daemon, "s1", "Address=10.20.0.9\nMACAddress=%s\nHostName=web\n" % MAC)
-    for keys, what in ("Address=10.20.0.9\n", "address 10.20.0.9"), ("MACAddress=%s\n" % MAC, "MAC " + MAC):
-        micro_with_nic(daemon, "s2", "Network=lab\n" + keys)
-        said = daemon.fails(3, "start", "s2")
-        assert what + " belongs to" in said and "vmkeep forget s1" in said, said
-    micro_with_nic(daemon, "s3", "Network=lab\nHostName=web\n")  # a name goes with the file
-    daemon.ok("start", "s3")
-    daemon.ok("kill", "s3")
+    for _ in "before", "after":
+        for keys, what in (("Address=10.20.0.9\n", "address 10.20.0.9"), ("MACAddress=%s\n" % MAC, "MAC " + MAC),
+                           ("HostName=web\n", "the name 'web'")):
+            micro_with_nic(daemon, "s2", "Network=lab\n" + keys)
+            said = daemon.fails(3, "start", "s2")
+            assert what + " belongs to" in said and "vmkeep forget s1" in said, said
+        daemon.kill_daemon()
+        daemon.start()
+    micro_with_nic(daemon, "s2", "Network=lab\n")  # it has nothing of what it asked for
+    daemon.ok("start", "s2")
+    assert daemon.rows("ip", "s2")[0]["mac"] != MAC
     micro_with_nic(daemon, "s1", "Network=lab\n")
     daemon.ok("start", "s1")
     assert daemon.rows("ip", "s1")[0]["address"] == "10.20.0.9"
+
+
+def test_two_at_once(daemon):
+    """A copied file: the MAC that a start could not have is not the VM's own afterwards."""
+    for name in "s1", "s2":
+        micro_with_nic(daemon, name, "MACAddress=%s\n" % MAC)
+    assert "MAC %s belongs to NIC 'lan' of VM 's" % MAC in daemon.fails(3, "start", "s1", "s2")
+    late, = [name for name, state in daemon.states().items() if state != "running"]
+    micro_with_nic(daemon, late)
+    daemon.ok("start", late)
+    assert daemon.rows("ip", late)[0]["mac"] != MAC
 
 
 def test_state_removed_by_hand(daemon):

@@ -129,6 +129,23 @@ static void test_range(void **state)
 	assert_int_equal(claim(&c), IP(10, 8, 0, 6));
 }
 
+/* Of a full network the vanished are named, with the way out. */
+static void test_full(void **state)
+{
+	struct network_nic a = nic_of("gone1", "tiny", 1), b = nic_of("web1", "tiny", 2), c = nic_of("c", "tiny", 3);
+	struct err e = ERR_INIT;
+	uint32_t address;
+
+	(void)state;
+	claim(&a);
+	claim(&b);
+	assert_int_not_equal(networks_claim(ns, &c, &address, NULL), 0);
+	assert_int_not_equal(networks_claim(ns, &c, &address, &e), 0);
+	assert_string_equal(e.hint, "'gone1' holds addresses, and no file tells of them: vmkeep forget gone1");
+	networks_unclaim(ns, "gone1");
+	claim(&c);
+}
+
 static void test_fixed(void **state)
 {
 	static const struct {
@@ -160,7 +177,7 @@ static void test_fixed(void **state)
 	assert_int_not_equal(claim(&b), IP(10, 7, 0, 5));
 }
 
-/* Its file is gone: what it has stays its own, but for the name, and who asks is told how to get it. */
+/* Its file is gone: what it has stays its own, and who asks is told how to get it. */
 static void test_vanished(void **state)
 {
 	struct network_nic gone = nic_of("gone", "lab", 1), b = nic_of("web1", "lab", 1);
@@ -178,7 +195,11 @@ static void test_vanished(void **state)
 	assert_non_null(strstr(e.hint, "vmkeep forget gone"));
 	b = nic_of("web1", "lab", 2);
 	b.hostname = "gone";
-	claim(&b);
+	err_clear(&e);
+	assert_int_not_equal(networks_claim(ns, &b, &address, &e), 0);
+	assert_non_null(strstr(e.text, "the name 'gone' belongs to NIC 'lan' of VM 'gone'"));
+	assert_non_null(strstr(e.hint, "vmkeep forget gone"));
+	assert_int_not_equal(networks_claim(ns, &b, &address, NULL), 0); /* what nobody wants to know is not told */
 	assert_true(networks_claimed(ns, "gone"));
 	networks_unclaim(ns, "gone");
 	assert_false(networks_claimed(ns, "gone"));
@@ -380,6 +401,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_stable, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_range, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_full, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fixed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_vanished, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_conflicts, setup, teardown),
