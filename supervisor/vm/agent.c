@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/vm/agent.h"
 
-#include <errno.h>
-#include <fcntl.h>
-
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "supervisor/vm/frozen.h"
 #include "supervisor/vm/spawn.h"
 #include "supervisor/vm/vms.h"
 
@@ -20,6 +17,7 @@ struct vm_agent {
 	bool pinged, answers; /* of this connection: was asked, and has answered */
 	bool frozen;	    /* by us, and not thawed yet */
 	bool thawing;
+	bool unsure; /* taken back without a mark, which may be lost: its agent knows */
 	double give_up; /* daemon_now() until which a thaw is tried */
 	ev_timer thaw;
 	agent_reply_fn *on_frozen; /* who asked for the freeze under way */
@@ -27,39 +25,6 @@ struct vm_agent {
 	double hold;
 	double thaw_at; /* clock_boot(): nobody waits longer because we or the host slept */
 };
-
-/* --- the mark --- */
-
-static void mark_path(const struct vm *vm, char path[96])
-{
-	snprintf(path, 96, "vms/%s/frozen", vm->name);
-}
-
-static int mark(struct vm *vm, struct err *e)
-{
-	static const char text[] = "1\n";
-	char path[96];
-
-	mark_path(vm, path);
-	return file_replace(vm->daemon->dirs.state_fd, path, 0600, text, sizeof text - 1, false, e);
-}
-
-static void unmark(struct vm *vm)
-{
-	char path[96];
-
-	mark_path(vm, path);
-	if (unlinkat(vm->daemon->dirs.state_fd, path, 0) < 0 && errno != ENOENT)
-		log_warning(vm->name, "remove '%s': %s", path, strerror(errno));
-}
-
-static bool is_marked(const struct vm *vm)
-{
-	char path[96];
-
-	mark_path(vm, path);
-	return faccessat(vm->daemon->dirs.state_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-}
 
 /* --- thawing --- */
 
@@ -76,7 +41,7 @@ static void look_again(struct vm_agent *a, double seconds)
 static void thawed(struct vm_agent *a)
 {
 	ev_timer_stop(a->vm->daemon->loop.ev, &a->thaw);
-	unmark(a->vm);
+	frozen_unmark(a->vm);
 	if (a->frozen)
 		log_info(a->vm->name, "file systems of the guest are thawed");
 	a->frozen = a->thawing = false;
@@ -134,7 +99,7 @@ static void on_freeze(void *data, const json_t *result, const struct err *e)
 		/* the agent undid what it had begun; this is for one that did not */
 		vm_agent_call(a->vm, "guest-fsfreeze-thaw", NULL, AGENT_SECONDS, NULL, NULL, NULL);
 		a->frozen = false;
-		unmark(a->vm);
+		frozen_unmark(a->vm);
 	} else if (e) {
 		begin_thaw(a);
 	}
@@ -161,6 +126,37 @@ void vm_agent_lost(struct vm *vm)
 
 	if (a && a->frozen && !a->thawing && ev_is_active(&a->thaw))
 		look_again(a, left > 0.001 ? left : 0.001);
+}
+
+/* --- a mark that may be lost --- */
+
+static void on_freeze_status(void *data, const json_t *result, const struct err *e)
+{
+	struct vm_agent *a = data;
+	struct err own = ERR_INIT;
+
+	/* an answer, also that it does not know */
+	a->unsure = e && e->class != ERR_GUEST_REFUSED;
+	if (a->frozen || !streq(json_string_value(result), "frozen"))
+		return;
+	log_warning(a->vm->name, "file systems of the guest are frozen, and nothing said so");
+	if (frozen_mark(a->vm, &own) < 0)
+		log_warning(a->vm->name, "%s", own.text);
+	a->frozen = true;
+	begin_thaw(a);
+}
+
+static void ask_if_frozen(struct vm_agent *a)
+{
+	if (a->unsure && a->open && vm_agent_call(a->vm, "guest-fsfreeze-status", NULL, AGENT_SECONDS,
+					    on_freeze_status, a, NULL) == 0)
+		a->unsure = false;
+}
+
+void vm_agent_resumed(struct vm *vm)
+{
+	if (vm->agent)
+		ask_if_frozen(vm->agent);
 }
 
 /* --- the port --- */
@@ -209,6 +205,7 @@ static void set_open(struct vm_agent *a, bool open)
 	daemon_event(vm->daemon, "AGENT_CHANGE", json_pack("{s:s, s:b}", "name", vm->name, "open", open));
 	if (open && a->frozen && (a->thawing || !ev_is_active(&a->thaw)))
 		begin_thaw(a);
+	ask_if_frozen(a);
 	vm_waits_look(vm);
 }
 
@@ -258,10 +255,11 @@ void vm_agent_open(struct vm *vm, bool adopted)
 	a->vm = vm;
 	ev_timer_init(&a->thaw, on_time, 0, 0);
 	a->thaw.data = a;
-	if (!is_marked(vm))
+	a->unsure = adopted && !frozen_is_marked(vm);
+	if (a->unsure || !frozen_is_marked(vm))
 		return;
 	if (!adopted) {
-		unmark(vm);
+		frozen_unmark(vm);
 		return;
 	}
 	log_warning(vm->name, "file systems of the guest were left frozen");
@@ -288,7 +286,7 @@ void vm_agent_end(struct vm *vm)
 {
 	/* also of a process that ended while no daemon looked */
 	if (vm->running.agent)
-		unmark(vm);
+		frozen_unmark(vm);
 	if (vm->agent)
 		vm->agent->frozen = false;
 	vm_agent_free(vm);
@@ -348,14 +346,14 @@ int vm_agent_freeze(struct vm *vm, double seconds, agent_reply_fn *reply, void *
 		return err_hint(e, "vmkeep guest thaw %s",
 			(err_set(e, ERR_WRONG_STATE, "its file systems are frozen already"), vm->name));
 	if (a && a->open && vm->state == VM_RUNNING) {
-		r = mark(vm, e);
+		r = frozen_mark(vm, e);
 		if (r < 0)
 			return r;
 	}
 	r = vm_agent_call(vm, "guest-fsfreeze-freeze", NULL, VM_AGENT_FREEZE_SECONDS, on_freeze, a, e);
 	if (r < 0) {
 		if (a && a->open)
-			unmark(vm);
+			frozen_unmark(vm);
 		return r;
 	}
 	a->frozen = true;

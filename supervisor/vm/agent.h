@@ -6,7 +6,7 @@
  * query-chardev after adoption. Only then is there a connection; a closed port means at once that
  * there is no agent. Who freezes file systems leaves a mark in STATE/vms/NAME before; every way out
  * of a freeze, a new daemon's included, ends in a thaw, which is tried for a minute. The mark goes
- * with the thaw or with the process.
+ * with the thaw or with the process. Where a new daemon finds none, it asks the agent.
  */
 #ifndef SUPERVISOR_VM_AGENT_H
 #define SUPERVISOR_VM_AGENT_H
@@ -30,6 +30,9 @@ void vm_agent_end(struct vm *vm);
 void vm_agent_join(struct vm *vm);
 /* VSERPORT_CHANGE */
 void vm_agent_change(struct vm *vm, const json_t *data);
+
+/* It runs, and its agent can answer. */
+void vm_agent_resumed(struct vm *vm);
 
 /* Time was lost, ours or the host's: not for a guest that waits to be thawed. */
 void vm_agent_lost(struct vm *vm);

@@ -8,6 +8,7 @@
 #include "supervisor/vm/agent.h"
 #include "supervisor/vm/display.h"
 #include "supervisor/vm/device.h"
+#include "supervisor/vm/memory.h"
 #include "supervisor/vm/notify.h"
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/spawn.h"
@@ -160,6 +161,7 @@ static void found(struct vm *vm, const char *status)
 	}
 	join_networks(vm, true, NULL);
 	set_reboot_action(vm);
+	memory_rejoin(vm);
 	if (streq(status, "running") || streq(status, "suspended")) {
 		vm_event(vm, VM_EV_JOINED, NULL);
 		return;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/vm/memory.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/vm/vms.h"
@@ -93,18 +94,47 @@ static struct vm *vm_of(const struct balloon *b)
 	return vm && vm->qmp == b->q ? vm : NULL;
 }
 
-static void send_stats_interval(struct balloon *b, int seconds)
+static void send_stats_interval(struct qmp *q, int seconds)
 {
-	qmp_call(b->q, "qom-set",
+	qmp_call(q, "qom-set",
 		json_pack("{s:s, s:s, s:i}", "path", balloon_path, "property",
 			"guest-stats-polling-interval", "value", seconds),
 		-1, VM_QMP_SECONDS, NULL, NULL);
 }
 
-static void send_target(struct balloon *b, uint64_t bytes, qmp_reply_fn *reply)
+/* Zero: there is nothing to go back to. */
+static void set_back(struct vm *vm, uint64_t bytes)
 {
-	qmp_call(b->q, "balloon", json_pack("{s:I}", "value", (json_int_t)bytes), -1,
-		VM_QMP_SECONDS, reply, reply ? b : NULL);
+	if (vm->balloon_back == (json_int_t)bytes)
+		return;
+	vm->balloon_back = (json_int_t)bytes;
+	vm_record_write(vm);
+}
+
+static void on_back(void *data, const json_t *result, const struct err *e)
+{
+	(void)result;
+	/* a session that ended before it said so is asked again by the next */
+	if (!e || (e->class != ERR_UNREACHABLE && e->class != ERR_TIMEOUT))
+		set_back(data, 0);
+}
+
+static void go_back(struct vm *vm)
+{
+	send_stats_interval(vm->qmp, 0);
+	vm_call(vm, "balloon", json_pack("{s:I}", "value", vm->balloon_back), on_back);
+}
+
+void memory_rejoin(struct vm *vm)
+{
+	char size[16];
+	unsigned n;
+
+	if (!vm->balloon_back || !vm->qmp || job_running(vm->daemon, "vm-set-memory", vm->name, &n))
+		return;
+	log_warning(vm->name, "a change of its memory was cut short: it goes back to %s",
+		text_size(size, sizeof size, (uint64_t)vm->balloon_back));
+	go_back(vm);
 }
 
 static void finish(struct balloon *b, const struct err *e)
@@ -118,8 +148,12 @@ static void finish(struct balloon *b, const struct err *e)
 	qmp_unlisten(b->q, &b->listener);
 	qmp_forget(b->q, b);
 	b->job->cancel = NULL;
-	if (vm)
-		send_stats_interval(b, 0);
+	if (vm && e && vm->balloon_back) {
+		go_back(vm);
+	} else if (vm) {
+		send_stats_interval(vm->qmp, 0);
+		set_back(vm, 0);
+	}
 	job_finish(b->job, result, e);
 	free(b);
 }
@@ -140,6 +174,7 @@ static void give_up(struct balloon *b, bool has_driver)
 {
 	struct err e = ERR_INIT;
 	char target[16], actual[16];
+	struct vm *vm;
 
 	text_size(target, sizeof target, b->target);
 	text_size(actual, sizeof actual, b->actual);
@@ -153,7 +188,9 @@ static void give_up(struct balloon *b, bool has_driver)
 			actual);
 		err_hint(&e, "a guest that still boots has none yet; Linux's is virtio_balloon");
 	}
-	send_target(b, b->actual, NULL);
+	vm = vm_of(b);
+	if (vm)
+		set_back(vm, b->actual);
 	finish(b, &e);
 }
 
@@ -296,7 +333,7 @@ static void on_target(void *data, const json_t *result, const struct err *e)
 static void on_before(void *data, const json_t *result, const struct err *e)
 {
 	struct balloon *b = data;
-
+	struct vm *vm = vm_of(b);
 	struct err nonsense = nonsense_of(result);
 
 	b->before = b->actual = e ? 0 : actual_of(b, result);
@@ -304,8 +341,11 @@ static void on_before(void *data, const json_t *result, const struct err *e)
 		lost(b, e ? e : &nonsense);
 		return;
 	}
-	send_stats_interval(b, STATS_SECONDS);
-	send_target(b, b->target, on_target);
+	if (vm)
+		set_back(vm, b->before);
+	send_stats_interval(b->q, STATS_SECONDS);
+	qmp_call(b->q, "balloon", json_pack("{s:I}", "value", (json_int_t)b->target), -1, VM_QMP_SECONDS,
+		on_target, b);
 }
 
 static int on_cancel(void *data, struct err *refused)
@@ -314,8 +354,6 @@ static int on_cancel(void *data, struct err *refused)
 	struct err e = ERR_INIT;
 
 	(void)refused;
-	if (b->before)
-		send_target(b, b->before, NULL);
 	err_set(&e, ERR_FAILED, "cancelled; the guest goes back to what it had");
 	finish(b, &e);
 	return 0;
@@ -330,6 +368,8 @@ void memory_set(struct vm *vm, uint64_t bytes, bool force, double timeout, struc
 		job_finish(j, NULL, &e);
 		return;
 	}
+	/* what this one finds is what it goes back to */
+	vm->balloon_back = 0;
 	b = xcalloc(1, sizeof *b);
 	*b = (struct balloon){ .q = vm->qmp,
 		.listener = { .event = on_event, .gone = on_gone },

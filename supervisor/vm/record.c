@@ -70,6 +70,8 @@ static void add_policy(const struct vm *vm, json_t *doc)
 	json_object_set_new(doc, "ready_status", json_string(vm->ready_status));
 	json_object_set_new(doc, "resets", json_integer(vm->resets.n));
 	json_object_set_new(doc, "last_reset", json_real(vm->resets.last));
+	if (vm->balloon_back)
+		json_object_set_new(doc, "balloon_back", json_integer(vm->balloon_back));
 	json_object_set_new(doc, "conf_hash", json_sprintf("%016" PRIx64, vm->conf_hash));
 	json_object_set_new(doc, "conf_lost", json_boolean(vm->conf_lost));
 }
@@ -114,6 +116,7 @@ static void read_policy(struct vm *vm, const json_t *doc)
 	vm->io_error = xstrdup(io_error);
 	vm->resets.n = (unsigned)json_integer_value(json_object_get(doc, "resets"));
 	vm->resets.last = json_number_value(json_object_get(doc, "last_reset"));
+	vm->balloon_back = json_integer_value(json_object_get(doc, "balloon_back"));
 	vm->ready_seen = json_is_true(json_object_get(doc, "ready"));
 	snprintf(vm->ready_status, sizeof vm->ready_status, "%s", status ? status : "");
 }

@@ -290,7 +290,7 @@ void vm_clean(struct vm *vm)
 	vm->starttime = 0;
 	vm->is_child = vm->conf_lost = false;
 	vm->unresponsive = vm->hostile_since = 0;
-	vm->balloon = 0;
+	vm->balloon = vm->balloon_back = 0;
 	vm->resets.n = 0;
 	vm->resets.last = vm->resets.last_boot = vm->resets.spared = 0;
 	ready_forget(vm);

@@ -186,8 +186,10 @@ void vm_event(struct vm *vm, enum vm_event ev, const char *reason)
 			set_since(vm);
 		vm_arm(vm, 0);
 		vm_tell_state(vm, from);
-		if (vm->state == VM_RUNNING)
+		if (vm->state == VM_RUNNING) {
 			health_watch(vm->daemon->vms->health);
+			vm_agent_resumed(vm);
+		}
 	}
 	/* what a former daemon wrote of one that was taken back holds until something happens */
 	if (vm_state_has_process(vm->state) && !(vm->adopting && vm->recorded))

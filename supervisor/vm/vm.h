@@ -20,7 +20,7 @@
  *   boot.c    starts with the host                       shutdown.c  ends with it
  *   order.c   who comes before whom, pure                ready.c   ReadyWhen=
  *   agent.c   the guest agent                            death.c   how a process ended
- *   revert.c  the mark of a revert under way
+ *   frozen.c  the mark of frozen file systems            revert.c  the mark of a revert under way
  *   timer.c   the one timer of its state
  *   output.c  tmpfs of the two logs, stderr              security.c what confines the process
  *   tell.c    log, events, history, hooks                space.c   out of space, and again
@@ -165,6 +165,7 @@ struct vm {
 	double hostile_since; /* daemon_now() when its QEMU last passed a limit, 0: never */
 	struct oom_watch oom;
 	json_int_t balloon;  /* bytes the guest has, 0: unknown */
+	json_int_t balloon_back; /* bytes it is to have again where a change is cut short; 0: none is under way */
 	char *io_error;	     /* disk and reason while paused by one */
 	unsigned space_tries; /* of going on after the host's disk was full */
 	bool space_trying;    /* one is under way */

@@ -132,9 +132,11 @@ OPERATIONS = {
 DAEMON = [(operation, n + 1) for operation in OPERATIONS for n in range(OPERATIONS[operation][2])]
 # of others, and how: by which name they go, and how many steps they have at most
 OTHERS = {
-    "daemon ended": ("vmkeepd", signal.SIGTERM, {"start": 260, "kill": 60, "stop": 60, "reboot": 330}),
+    "daemon ended": ("vmkeepd", signal.SIGTERM, {
+        "start": 260, "kill": 60, "stop": 60, "reboot": 330, "pause": 20, "resume": 20, "reload": 40}),
     "jail killed": ("vmkeep-jail", signal.SIGKILL, {"start": 220, "reboot": 220}),
-    "client killed": ("vmkeep", signal.SIGKILL, {"start": 8, "kill": 8, "stop": 8, "reboot": 8}),
+    "client killed": ("vmkeep", signal.SIGKILL, {
+        "start": 8, "kill": 8, "stop": 8, "reboot": 8, "pause": 8, "resume": 8, "reload": 8}),
 }
 OTHER_STEPS = [(who, operation, n + 1) for who in OTHERS for operation in OTHERS[who][2]
                for n in range(OTHERS[who][2][operation])]

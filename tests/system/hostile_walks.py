@@ -1,0 +1,97 @@
+#!/usr/bin/python3 -I
+# SPDX-License-Identifier: MIT
+"""A guest that does what it is told, and tells what became of it: its memory and its file systems, whoever asks.
+What the real one's driver and agent do, in a tenth of the time (test_walks_guest.py)."""
+import contextlib
+import json
+import os
+import re
+import socket
+import sys
+import threading
+
+import hostile_qemu as h
+
+MIB = 1 << 20
+frozen = False
+
+
+def word_after(option):
+    return sys.argv[sys.argv.index(option) + 1]
+
+
+class Agent:
+    """qemu-ga as far as the daemon asks it."""
+
+    def commands(self, connection):
+        buffer = b""
+        while True:
+            data = connection.recv(4096)
+            if not data:
+                return
+            buffer += data
+            while b"\n" in buffer:
+                line, buffer = buffer.split(b"\n", 1)
+                yield json.loads(line[line.index(b"{"):])
+
+    def answer(self, command):
+        global frozen
+        name = command["execute"]
+        if name == "guest-sync-delimited":
+            return command["arguments"]["id"]
+        if name == "guest-fsfreeze-status":
+            return "frozen" if frozen else "thawed"
+        if name in ("guest-fsfreeze-freeze", "guest-fsfreeze-thaw"):
+            changed = frozen != (name == "guest-fsfreeze-freeze")
+            frozen = name == "guest-fsfreeze-freeze"
+            return int(changed)
+        return {}
+
+    def serve(self):
+        listener = socket.socket(fileno=h.AGENT)
+        while True:
+            connection, _ = listener.accept()
+            with contextlib.suppress(OSError):
+                for command in self.commands(connection):
+                    mark = b"\xff" if command["execute"] == "guest-sync-delimited" else b""
+                    connection.sendall(mark + json.dumps({"return": self.answer(command)}).encode() + b"\n")
+
+
+def tame(monitor):
+    """Half of the way to the size that it is to have, each time that it is asked; so there is a way."""
+    memory = target = int(word_after("-m").split(",")[0].split("=")[-1].rstrip("M")) * MIB
+    status = "running"
+    threading.Thread(target=Agent().serve, daemon=True).start()
+    monitor.send({"event": "VSERPORT_CHANGE", "data": {"id": "agent0", "open": True}})
+    while True:
+        with contextlib.suppress(OSError):
+            for command in iter(monitor.command, None):
+                name, result = command["execute"], None
+                if name == "query-status":
+                    result = {"status": status}
+                elif name in ("stop", "cont"):
+                    status = "paused" if name == "stop" else "running"
+                    monitor.send({"event": "STOP" if name == "stop" else "RESUME", "data": {}})
+                elif name == "query-uuid":
+                    result = {"UUID": word_after("-uuid")}
+                elif name == "query-chardev":
+                    result = [{"label": "agent", "frontend-open": True, "filename": ""}]
+                elif name == "balloon":
+                    target = command["arguments"]["value"]
+                elif name == "query-balloon":
+                    if memory != target:
+                        memory += (target - memory) // 2 if abs(target - memory) > MIB else target - memory
+                        monitor.send({"event": "BALLOON_CHANGE", "data": {"actual": memory}})
+                    result = {"actual": memory}
+                elif name == "qom-get":
+                    result = {"last-update": 1, "stats": {}}
+                elif name == "x-target":
+                    result = {"target": target}
+                monitor.answer(command, result)
+        with contextlib.suppress(OSError):
+            monitor.socket, _ = monitor.listener.accept()
+            monitor.buffer = b""
+            monitor.send(h.GREETING)
+
+
+BEHAVIOUR = {"tame": tame}

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""Verbs that change something in a guest, at whatever step who is cut short: its memory is what was asked for, or
+what it was; it is not frozen, or said to be. The guest is a stand-in that tells what became of it."""
+import os
+import shutil
+import signal
+
+import pytest
+
+import hostile
+from steps import Steps
+from walk import walk
+
+MIB = 1 << 20
+# operation: its verb, what comes before it, the steps that it has at most: of the daemon, of the client
+OPERATIONS = {
+    "set-memory": (["set-memory", "tame", "96M"], [], 25, 5),
+    "freeze": (["guest", "freeze", "tame", "--timeout", "1h"], [], 14, 5),
+    "thaw": (["guest", "thaw", "tame"], [["guest", "freeze", "tame", "--timeout", "1h"]], 11, 5),
+}
+WHO = {"daemon killed": ("vmkeepd", signal.SIGKILL), "daemon ended": ("vmkeepd", signal.SIGTERM),
+       "client killed": ("vmkeep", signal.SIGKILL)}
+STEPS = [(who, operation, n + 1) for who in WHO for operation in OPERATIONS
+         for n in range(OPERATIONS[operation][3 if who == "client killed" else 2])]
+
+
+def sizes(world):
+    """What it has, and what it was told to have; the first is what is listed."""
+    has = world.json("qmp", "tame", '{"execute": "query-balloon"}')["actual"]
+    assert world.info("tame").get("balloon") in (None, has)
+    return has, world.json("qmp", "tame", '{"execute": "x-target"}')["target"]
+
+
+def is_frozen(world):
+    return world.json("guest", "command", "tame", "guest-fsfreeze-status") == "frozen"
+
+
+def tame(world, env=None):
+    hostile.install(world)
+    world.image("tame.raw", "deaf")
+    world.write("tame.vm", "[VM]\nMemory=128M\nNetworks=none\n[Disk root]\nPath=tame.raw\n[Agent]\nEnable=yes\n"
+                "[QEMU]\nBinary=%s\n" % hostile.BINARY)
+    world.start(env=env)
+    world.ok("start", "tame")
+    agent_is_there(world)
+    return world.info("tame")["pid"]
+
+
+def agent_is_there(world):
+    world.eventually(lambda: world.info("tame"), lambda i: (i["state"], i.get("agent")) == ("running", "open"))
+
+
+def settled(world, operation):
+    """Nothing is under way any more: memory is one of two sizes, and nobody stays frozen unsaid."""
+    if operation == "set-memory":
+        world.eventually(lambda: sizes(world), lambda s: s in ((96 * MIB, 96 * MIB), (128 * MIB, 128 * MIB)))
+    else:
+        world.eventually(lambda: (is_frozen(world), world.info("tame").get("frozen", False)),
+                         lambda now: now[0] == now[1])
+
+
+@walk("who, operation, step", STEPS, some=8)
+def test_cut_at_every_step(world, who, operation, step):
+    program, how = WHO[who]
+    verb, before, _, _ = OPERATIONS[operation]
+    steps = Steps(world, program, how)
+    pid = tame(world, steps.env if program == "vmkeepd" else None)
+    for words in before:
+        world.ok(*words)
+    steps.arm(step)
+    world.vmkeep(*verb, env=steps.env if program == "vmkeep" else None)
+    if program == "vmkeepd":
+        steps.over()
+        world.start()
+        agent_is_there(world)
+    steps.arm(0)
+    world.eventually(lambda: world.rows("jobs"), lambda rows: not rows)
+    settled(world, operation)
+    if program == "vmkeepd" and operation != "set-memory":
+        world.eventually(lambda: is_frozen(world), lambda frozen: not frozen)
+    assert world.info("tame")["pid"] == pid
+    # and all can be asked for again
+    world.ok("set-memory", "tame", "112M")
+    world.eventually(lambda: sizes(world), lambda s: s == (112 * MIB, 112 * MIB))
+    world.vmkeep("guest", "thaw", "tame")
+    world.ok("guest", "freeze", "tame")
+    assert is_frozen(world) and world.info("tame")["frozen"]
+    world.ok("guest", "thaw", "tame")
+    assert not is_frozen(world) and "frozen" not in world.info("tame")
+    world.exec("umount", "--lazy", hostile.PLACE)
+
+
+@pytest.mark.parametrize("damage", ["gone", "its directory is gone", "a directory"])
+def test_frozen_without_its_mark(world, damage):
+    """The next daemon asks the guest; one that is paused as soon as it goes on."""
+    tame(world)
+    world.ok("guest", "freeze", "tame", "--timeout", "1h")
+    if damage == "gone":
+        world.ok("pause", "tame")
+    world.kill_daemon()
+    mark = os.path.join(world.state, "vms/tame/frozen")
+    if damage == "its directory is gone":
+        shutil.rmtree(os.path.dirname(mark))
+    else:
+        os.unlink(mark)
+    if damage == "a directory":
+        os.mkdir(mark)
+    world.start()
+    if damage == "gone":
+        world.wait_state("tame", "paused")
+        world.ok("resume", "tame")
+    agent_is_there(world)
+    world.eventually(lambda: (is_frozen(world), "frozen" in world.info("tame")), lambda now: now == (False, False))
+    assert not os.path.exists(mark)
+    world.ok("guest", "freeze", "tame")
+    world.ok("guest", "thaw", "tame")
+    world.exec("umount", "--lazy", hostile.PLACE)
