@@ -104,8 +104,7 @@ void networks_on_change(struct networks *ns, networks_change_fn *changed, void *
 	ns->changed_data = data;
 }
 
-/* Any verb looks again at the file that it needs. NULL: there is no such network. */
-static struct network *look_again(struct networks *ns, const char *name)
+struct network *networks_get(struct networks *ns, const char *name)
 {
 	struct network *n = networks_find(ns, name);
 
@@ -143,6 +142,15 @@ void networks_reload(struct networks *ns, struct conf_problems *p)
 	conf_list_networks(ns->config, add_listed, ns, p);
 	for (struct network *n = ns->list; n; n = n->next)
 		read_conf(n, p);
+	drop_gone(ns);
+}
+
+void networks_look(struct networks *ns)
+{
+	conf_list_networks(ns->config, add_listed, ns, NULL);
+	for (struct network *n = ns->list; n; n = n->next)
+		if (n->stamp != conf_network_stamp(ns->config, n->name))
+			read_conf(n, NULL);
 	drop_gone(ns);
 }
 
@@ -262,7 +270,7 @@ static struct network_wait *refuse(
 
 static struct network *wanted(struct networks *ns, const char *network, struct err *e)
 {
-	struct network *n = look_again(ns, network);
+	struct network *n = networks_get(ns, network);
 
 	if (!n) {
 		err_set(e, ERR_NOT_FOUND, "no network '%s'", network);
@@ -274,8 +282,7 @@ static struct network *wanted(struct networks *ns, const char *network, struct e
 	return n;
 }
 
-/* Its file says something else by now. */
-static bool is_outdated(const struct network *n)
+bool network_is_outdated(const struct network *n)
 {
 	const struct net_choice *c = &n->plan.choice;
 
@@ -300,7 +307,7 @@ struct network_wait *networks_need(
 	w = wait_new(ns, n ? &n->waits : &ns->door.waits, true, done, data);
 	if (n && n->state == NETWORK_DOWN)
 		network_raise(n);
-	else if (n && n->state == NETWORK_UP && !network_attached(n) && is_outdated(n))
+	else if (n && n->state == NETWORK_UP && !network_attached(n) && network_is_outdated(n))
 		network_lower(n); /* and raised again, because it is waited for */
 	else if (n && n->state != NETWORK_UP)
 		return w;
@@ -314,7 +321,7 @@ struct network_wait *networks_need(
 struct network_wait *networks_stop(
 	struct networks *ns, const char *network, bool force, network_done_fn *done, void *data)
 {
-	struct network *n = networks_find(ns, network);
+	struct network *n = networks_get(ns, network);
 	struct err e = ERR_INIT;
 	struct network_wait *w;
 	size_t nics;

@@ -110,6 +110,10 @@ struct networks {
 /* networks.c */
 struct network *networks_find(struct networks *ns, const char *name);
 struct network *networks_add(struct networks *ns, const char *name);
+/* Any verb looks again at the file that it needs. NULL: there is no such network. */
+struct network *networks_get(struct networks *ns, const char *name);
+void networks_look(struct networks *ns);		 /* at all of them */
+bool network_is_outdated(const struct network *n); /* its file says something else by now */
 struct rtnl *networks_rtnl(struct networks *ns, struct err *e); /* NULL on failure */
 void networks_changed(struct networks *ns, const char *network, enum networks_change change);
 

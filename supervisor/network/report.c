@@ -70,7 +70,11 @@ static const char *health(const struct network *n, char trouble[TROUBLE_MAX])
 	network_tap_trouble(n, trouble, TROUBLE_MAX);
 	if (trouble[0])
 		return trouble;
-	return n->leases_problem ? n->leases_problem : "ok";
+	if (n->leases_problem)
+		return n->leases_problem;
+	if (!n->has_file && !streq(n->name, "default"))
+		return "its file is gone: it stays until net stop";
+	return network_is_outdated(n) ? "its file has changed: net stop and net start make it so" : "ok";
 }
 
 static json_t *pid_json(const struct network *n)
@@ -83,6 +87,7 @@ json_t *networks_list(struct networks *ns)
 	json_t *rows = json_array();
 	char trouble[TROUBLE_MAX];
 
+	networks_look(ns);
 	for (const struct network *n = ns->list; n; n = n->next)
 		json_array_append_new(
 			rows, json_pack("[s, s, s, o, o, I, o, s]", n->name, state_names[n->state],
@@ -127,7 +132,7 @@ static json_t *dns_json(const struct network *n)
 
 json_t *networks_show(struct networks *ns, const char *network, struct err *e)
 {
-	const struct network *n = networks_find(ns, network);
+	const struct network *n = networks_get(ns, network);
 	uint32_t host = 0, first, last;
 	json_t *o, *nics = json_array();
 	char trouble[TROUBLE_MAX];
@@ -179,7 +184,7 @@ static json_t *lease_row(uint32_t address, const uint8_t mac[ETH_ALEN], const st
 /* What dnsmasq has lent, to whomever, and what is kept for NICs that have not asked yet. */
 json_t *networks_leases(struct networks *ns, const char *network, struct err *e)
 {
-	const struct network *n = networks_find(ns, network);
+	const struct network *n = networks_get(ns, network);
 	json_t *rows;
 
 	if (!n) {
