@@ -37,10 +37,11 @@ static void finish(struct qmp_job *job, const struct err *e)
 	free(job);
 }
 
-/* A call that was answered too late says nothing; one that cannot be answered ends the job. */
+/* A question that was answered too late, or not put for all that waits already, says nothing; one
+ * that cannot be answered ends the job. */
 static bool is_late(const struct err *e)
 {
-	return e && e->class == ERR_TIMEOUT;
+	return e && (e->class == ERR_TIMEOUT || e->class == ERR_NO_RESOURCES);
 }
 
 static void dismissed(void *data, const json_t *result, const struct err *e)
@@ -60,8 +61,11 @@ static void dismiss(struct qmp_job *job, const json_t *entry)
 	/* QEMU tells no class here, but it puts the system's own words last */
 	if (error)
 		err_set(&job->result, strstr(error, strerror(ENOSPC)) ? ERR_NO_RESOURCES : ERR_FAILED, "%s", error);
-	qmp_call(job->q, "job-dismiss", json_pack("{s:s}", "id", job->id), -1, patience, dismissed,
-		job);
+	if (error && job->h.keeps_failed)
+		finish(job, &job->result);
+	else
+		qmp_call(job->q, "job-dismiss", json_pack("{s:s}", "id", job->id), -1, patience,
+			dismissed, job);
 }
 
 static void tell_progress(struct qmp_job *job, const json_t *entry)
@@ -136,7 +140,9 @@ static void started(void *data, const json_t *result, const struct err *e)
 	struct qmp_job *job = data;
 
 	(void)result;
-	if (e && !is_late(e))
+	if (e && e->class != ERR_TIMEOUT && e->class != ERR_UNREACHABLE && job->h.refused)
+		job->h.done = job->h.refused;
+	if (e && e->class != ERR_TIMEOUT)
 		finish(job, e);
 	else if (!job->dismissing)
 		ask(job);

@@ -13,6 +13,7 @@
 #define QMP_JOB_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -26,6 +27,11 @@ struct qmp_job_handlers {
 	/* Once, from the loop; the job is freed after. e: NULL on success; ERR_FAILED with QEMU's
 	 * text; ERR_UNREACHABLE when the connection went, then the result is not known. */
 	void (*done)(void *data, const struct err *e);
+	/* In place of done: QEMU did not take the command, or was not told. NULL: done. */
+	void (*refused)(void *data, const struct err *e);
+	/* One that failed is not dismissed: done comes first, and QEMU can still tell of it
+	 * afterwards. */
+	bool keeps_failed;
 };
 
 /* Starts it; id is the "job-id" among the arguments. command NULL follows a job that runs already,

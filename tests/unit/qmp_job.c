@@ -24,6 +24,7 @@ static const struct {
 	const char *log;
 	double patience;
 	bool follow;	   /* no command of ours */
+	bool keeps;	   /* its error, and is told of a refusal */
 	bool slow;	   /* nobody waits for the next poll */
 	unsigned commands; /* that QEMU saw, 0: not checked */
 } cases[] = {
@@ -58,11 +59,32 @@ static const struct {
 		.log = "ready done!failed(no-space)" },
 	{ .name = "failed for want of space",
 		.steps = { HELLO, { 2, EVENT("j", "concluded") OK(1) },
-			{ 3, JOBS(2, FAILED("remove it: No space left on device")) }, { 4, OK(3) } },
+			{ 3, JOBS(2, FAILED("remove it: No space left on device")) },
+			{ 4, OK(3) } },
 		.log = "ready done!no-resources" },
 	{ .name = "refused",
 		.steps = { HELLO, { 2, NO(1, "in-use") } },
 		.log = "ready done!failed(in-use)" },
+	{ .name = "refused, and told so",
+		.keeps = true,
+		.steps = { HELLO, { 2, NO(1, "in-use") } },
+		.log = "ready refused" },
+	{ .name = "failed, and kept",
+		.keeps = true,
+		.steps = { HELLO, { 2, EVENT("j", "concluded") OK(1) },
+			{ 3, JOBS(2, FAILED("no-space")) } },
+		.commands = 3,
+		.log = "ready done!failed(no-space)" },
+	{ .name = "well, and not kept",
+		.keeps = true,
+		.steps = { HELLO, { 2, EVENT("j", "concluded") OK(1) }, { 3, JOBS(2, ENDED) },
+			{ 4, OK(3) } },
+		.commands = 4,
+		.log = "ready done" },
+	{ .name = "gone before it was taken: nobody knows",
+		.keeps = true,
+		.steps = { HELLO, { 2, "" } },
+		.log = "ready done!unreachable closed!unreachable" },
 	{ .name = "among others",
 		.steps = { HELLO, { 2, EVENT("k", "concluded") OK(1) },
 			{ 3, JOBS(2, JOB("k", "\"status\":\"concluded\",\"error\":\"k\"") "," RUNS(
@@ -123,14 +145,25 @@ static void on_done(void *data, const struct err *e)
 		lab_word(data, "done");
 }
 
-static const struct qmp_job_handlers handlers = { on_progress, on_done };
+static void on_refused(void *data, const struct err *e)
+{
+	job = NULL;
+	assert_non_null(e);
+	lab_word(data, "refused");
+}
+
+static const struct qmp_job_handlers usual = { .progress = on_progress, .done = on_done };
+static const struct qmp_job_handlers keeping = {
+	.progress = on_progress, .done = on_done, .refused = on_refused, .keeps_failed = true
+};
+static const struct qmp_job_handlers *handlers = &usual;
 
 static void start(struct lab *lab, const char *command, json_t *arguments)
 {
 	bool inside = lab->inside;
 
 	lab->inside = lab->jobs_only = true;
-	job = qmp_job_run(lab->q, command, arguments, "j", &handlers, lab);
+	job = qmp_job_run(lab->q, command, arguments, "j", handlers, lab);
 	lab->inside = inside;
 }
 
@@ -145,6 +178,7 @@ static void scripted(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct lab lab;
 
+		handlers = cases[i].keeps ? &keeping : &usual;
 		poll_every = cases[i].slow ? 60 : 0.02;
 		patience = cases[i].patience > 0 ? cases[i].patience : 60;
 		lab_init(&lab, cases[i].steps, 0, SIZE_MAX, LAB_SECONDS);
@@ -158,6 +192,7 @@ static void scripted(void **state)
 			assert_int_equal(lab.peer.commands, cases[i].commands);
 		lab_release(&lab);
 	}
+	handlers = &usual;
 	patience = 60;
 	poll_every = 0.02;
 }
