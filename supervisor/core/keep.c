@@ -6,10 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/child.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -18,15 +20,88 @@
 enum { KEEP_SECONDS = 120, TEXT_MAX = 16 << 20 };
 
 struct kept {
+	struct kept *next;
+	struct daemon *daemon;
 	keep_fn *done;
 	void *data;
+	bool begun;
+	char *text;
 	char path[];
 };
+
+static struct kept *first; /* of those that are not done, in their order */
+
+static void link_last(struct kept *k)
+{
+	struct kept **at = &first;
+
+	while (*at)
+		at = &(*at)->next;
+	*at = k;
+}
+
+static void unlink_kept(struct kept *k)
+{
+	struct kept **at = &first;
+
+	while (*at != k)
+		at = &(*at)->next;
+	*at = k->next;
+}
+
+static struct kept *first_of(const char *path)
+{
+	struct kept *k = first;
+
+	while (k && !streq(k->path, path))
+		k = k->next;
+	return k;
+}
+
+static void kept_free(struct kept *k)
+{
+	unlink_kept(k);
+	free(k->text);
+	free(k);
+}
+
+static void on_done(void *data, const struct child_result *r);
+
+static int begin(struct kept *k, struct err *e)
+{
+	struct daemon *d = k->daemon;
+	_cleanup_(free_ptr) char *len = xasprintf("%zu", k->text ? strlen(k->text) : 0);
+	const char *argv[] = { "/proc/self/exe", "--keep", d->dirs.state, k->path,
+		k->text ? len : "none", NULL };
+	struct child_options o = { .argv = argv,
+		.input = k->text,
+		.timeout = KEEP_SECONDS,
+		.while_idle = true,
+		.done = on_done,
+		.data = k };
+
+	k->begun = true;
+	return child_run(d->loop.ev, &o, e) ? 0 : err_wrap(e, e->number, "keep '%s'", k->path);
+}
+
+/* What came for this file meanwhile, one after another. */
+static void begin_next(const char *path)
+{
+	struct kept *k;
+	struct err e = ERR_INIT;
+
+	while ((k = first_of(path)) && !k->begun && begin(k, &e) < 0) {
+		k->done(k->data, &e);
+		kept_free(k);
+		e = (struct err)ERR_INIT;
+	}
+}
 
 static void on_done(void *data, const struct child_result *r)
 {
 	struct kept *k = data;
 	_cleanup_(free_ptr) char *said = text_escape(r->err, strcspn(r->err, "\n"), false);
+	_cleanup_(free_ptr) char *path = xstrdup(k->path);
 	struct err e = ERR_INIT;
 
 	if (r->status == -ETIMEDOUT)
@@ -35,24 +110,22 @@ static void on_done(void *data, const struct child_result *r)
 		err_set(&e, strstr(r->err, strerror(ENOSPC)) ? ERR_NO_RESOURCES : ERR_FAILED, "keep '%s': %s",
 			k->path, *said ? said : "the child was killed");
 	k->done(k->data, r->status ? &e : NULL);
-	free(k);
+	kept_free(k);
+	begin_next(path);
 }
 
 int keep(struct daemon *d, const char *path, const char *text, keep_fn *done, void *data, struct err *e)
 {
-	_cleanup_(free_ptr) char *len = xasprintf("%zu", text ? strlen(text) : 0);
-	const char *argv[] = { "/proc/self/exe", "--keep", d->dirs.state, path, text ? len : "none", NULL };
 	struct kept *k = xcalloc(1, sizeof *k + strlen(path) + 1);
-	struct child_options o = { .argv = argv, .input = text, .timeout = KEEP_SECONDS, .while_idle = true,
-		.done = on_done, .data = k };
+	bool alone = !first_of(path);
 
-	k->done = done;
-	k->data = data;
+	*k = (struct kept){ .daemon = d, .done = done, .data = data, .text = xstrdup(text) };
 	memcpy(k->path, path, strlen(path));
-	if (child_run(d->loop.ev, &o, e))
+	link_last(k);
+	if (!alone || begin(k, e) == 0)
 		return 0;
-	free(k);
-	return err_wrap(e, e->number, "keep '%s'", path);
+	kept_free(k);
+	return e->number;
 }
 
 /* --- the child --- */
@@ -80,6 +153,18 @@ static int sync_directory_of(int fd, const char *file, struct err *e)
 	return dirfd < 0 || fsync(dirfd) < 0 ? err_errno(e, "sync") : 0;
 }
 
+/* A directory is the one thing in the way of a file that neither rename() nor unlink() takes away.
+ */
+static void set_directory_aside(int fd, const char *file)
+{
+	_cleanup_(free_ptr) char *aside =
+		xasprintf("%s.damaged-%lld", file, (long long)clock_wall());
+	struct stat st;
+
+	if (fstatat(fd, file, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
+		(void)!renameat(fd, file, fd, aside);
+}
+
 int keep_main(const char *dir, const char *file, const char *len)
 {
 	_cleanup_(close_fd) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -92,6 +177,8 @@ int keep_main(const char *dir, const char *file, const char *len)
 	/* the daemon died before it had said all: an end of input says nothing */
 	if (r == 0 && text.len != (removes ? 0 : strtoull(len, NULL, 10)))
 		r = err_set(&e, ERR_FAILED, "the text was cut short");
+	if (r == 0)
+		set_directory_aside(fd, file);
 	if (r == 0 && !removes)
 		r = file_replace(fd, file, 0600, text.data, text.len, true, &e);
 	else if (r == 0 && unlinkat(fd, file, 0) < 0 && errno != ENOENT)
