@@ -13,6 +13,7 @@
 #include "supervisor/core/watch.h"
 #include "supervisor/network/network.h"
 #include "supervisor/vm/record.h"
+#include "supervisor/vm/revert.h"
 
 #define LOOK_EVERY 0.5 /* seconds, at most; a retry as well */
 
@@ -89,6 +90,7 @@ static int look_kept(struct keep *k, struct err *e)
 		log_warning(NULL, "'%s' or '%s' was replaced; what VMs keep there is written with their next start",
 			k->d->dirs.state, k->d->dirs.log);
 		watch_kept(k);
+		vms_revert_again(k->d->vms);
 	}
 	return r < 0 ? r : 0;
 }

@@ -29,10 +29,11 @@ static void end_gone(void *data, const struct err *e)
 /* The process is ended first: what it holds is half loaded, or was only started for the load. */
 static void end_process(struct snapshot_op *op, const struct err *e)
 {
-	struct vm *vm = snapshot_vm(op);
+	struct vm *vm;
 
 	err_copy(&op->error, e);
-	op->q = NULL;
+	op->q = NULL; /* its process is ours whatever became of its monitor */
+	vm = snapshot_vm(op);
 	if (!vm) {
 		snapshot_end(op, NULL, &op->error);
 		return;
@@ -69,6 +70,12 @@ static int take_jobs(struct snapshot_op *op, const json_t *jobs, struct err *e)
 		if (!streq(json_string_value(json_object_get(job, "status")), "concluded"))
 			return err_set(e, ERR_CONFLICT,
 				"a snapshot job of before the daemon's restart is under way");
+		if (json_object_get(job, "error") &&
+			streq(json_string_value(json_object_get(job, "type")), "snapshot-load")) {
+			op->booted = true; /* it is as good as one that was started for a load */
+			return err_set(e, ERR_FAILED,
+				"its last revert failed half way, its guest is ended");
+		}
 		qmp_call(op->q, "job-dismiss", json_pack("{s:s}", "id", job_id), -1, VM_QMP_SECONDS,
 			NULL, NULL);
 	}
@@ -291,6 +298,27 @@ static void on_job(void *data, const struct err *e)
 		next_step(op);
 }
 
+static void end_refused(struct snapshot_op *op)
+{
+	struct err e = ERR_INIT;
+
+	err_copy(&e, &op->error);
+	fail(op, &e);
+}
+
+/* Nothing was begun: a guest that ran goes on as it was. */
+static void on_refused(void *data, const struct err *e)
+{
+	struct snapshot_op *op = data;
+
+	if (op->verb != SNAPSHOT_REVERT || op->marked) {
+		fail(op, e);
+		return;
+	}
+	err_copy(&op->error, e);
+	snapshot_mark(op, NULL, end_refused, fail);
+}
+
 /* --- the deed --- */
 
 /* Those that have it, or all. */
@@ -306,7 +334,11 @@ static json_t *nodes(const struct snapshot_op *op, bool all)
 
 static void run(struct snapshot_op *op, const char *command, json_t *arguments, const char *text)
 {
-	static const struct qmp_job_handlers handlers = { .done = on_job };
+	/* the guest is ended first: should we be, the next daemon knows by the job that it was half
+	 * loaded */
+	const struct qmp_job_handlers handlers = {
+		.done = on_job, .refused = on_refused, .keeps_failed = op->verb == SNAPSHOT_REVERT
+	};
 
 	json_object_set_new(arguments, "job-id", json_string(job_id));
 	json_object_set_new(arguments, "tag", json_string(op->name));

@@ -3,9 +3,11 @@
  * A revert is marked on disk before the first image is changed, see vm/revert.h; what changes nothing yet, or can
  * be taken back, can be cancelled.
  */
+#include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/core/confine.h"
 #include "supervisor/storage/snapshot_private.h"
+#include "supervisor/vm/vms.h"
 
 struct marking {
 	struct snapshot_op *op;
@@ -15,24 +17,54 @@ struct marking {
 	char disk[64];
 };
 
+static void marking_failed(struct marking *m, const struct err *e)
+{
+	m->failed(m->op, e);
+	free(m);
+}
+
+static void on_taken_back(void *data, const struct err *e)
+{
+	struct marking *m = data;
+	struct err gone = ERR_INIT;
+
+	if (e)
+		log_error(m->op->vm, "%s", e->text);
+	err_set(&gone, ERR_NOT_FOUND, "the VM, or its QEMU, went away meanwhile");
+	marking_failed(m, &gone);
+}
+
+/* Marked, and then its QEMU was gone: where nothing was begun the mark goes again. */
+static void went_away(struct marking *m, struct vm *vm)
+{
+	struct err e = ERR_INIT;
+
+	if (!vm || m->op->marked || m->op->acting) {
+		on_taken_back(m, NULL);
+		return;
+	}
+	vm_revert_marked(vm, NULL, NULL);
+	if (vm_revert_mark(vm, NULL, NULL, on_taken_back, m, &e) < 0)
+		on_taken_back(m, &e);
+}
+
 static void on_marked(void *data, const struct err *e)
 {
 	struct marking *m = data;
 	struct snapshot_op *op = m->op;
-	struct vm *vm = snapshot_vm(op);
-	struct err own = ERR_INIT;
+	/* what is on disk counts, whosever the VM is by now */
+	struct vm *vm = vms_find(op->daemon->vms, op->vm);
 
-	if (e)
-		err_copy(&own, e);
-	else if (!vm)
-		err_set(&own, ERR_NOT_FOUND, "the VM, or its QEMU, went away meanwhile");
 	if (!e && vm)
 		vm_revert_marked(vm, op->name, m->takes_away ? NULL : m->disk);
-	if (own.number)
-		m->failed(op, &own);
-	else
+	if (e) {
+		marking_failed(m, e);
+	} else if (!snapshot_vm(op)) {
+		went_away(m, vm);
+	} else {
 		m->next(op);
-	free(m);
+		free(m);
+	}
 }
 
 void snapshot_mark(struct snapshot_op *op, const char *disk, snapshot_step_fn *next, snapshot_failed_fn *failed)

@@ -25,6 +25,8 @@ struct vm *check_vm(struct daemon *d, const char *name, struct conf_problems *p)
 		vm->identity_problem = xstrdup(e.text);
 	if (dir >= 0)
 		vm_revert_look(vm, dir);
+	if (real && real->revert) /* what is lost on disk is known all the same */
+		vm_revert_marked(vm, real->revert->snapshot, real->revert->disk);
 	identity_make_uuid(&vm->identity);
 	ctx.uuid = vm->identity.uuid;
 	vm->state = real ? real->state : VM_STOPPED;

@@ -156,7 +156,9 @@ static void found(struct vm *vm, const char *status)
 		vm->io_error = NULL;
 	}
 	if (streq(status, "prelaunch")) {
-		let_go(vm);
+		/* its record is lost: it was started for a revert, which revert.c finds out */
+		if (vm->is_child || !vm->revert || vm->paused_start)
+			let_go(vm);
 		return;
 	}
 	join_networks(vm, true, NULL);

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/vm/revert.h"
 
+#include <errno.h>
+#include <fcntl.h>
+
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "qmp/job.h"
 #include "supervisor/vm/vms.h"
 
 enum { MARK_VERSION = 1, MARK_MAX = 64 << 10 };
@@ -19,23 +23,37 @@ static void set_mark(struct vm *vm, const char *snapshot, const char *disk)
 	snprintf(vm->revert->disk, sizeof vm->revert->disk, "%s", disk);
 }
 
-void vm_revert_look(struct vm *vm, int dir)
+/* False: there is no file. One that cannot be read says "". What stands there as a link is no file
+ * of ours, but it took its place. */
+static bool read_mark(int dir, struct vm_revert *mark)
 {
 	struct buf text = BUF_MAX(MARK_MAX);
-	struct err e = ERR_INIT;
 	const char *snapshot = "", *disk = "";
 	int version = 0;
 	json_t *doc = NULL;
 
-	if (file_read(dir, file_name, &text, &e) == 0)
+	*mark = (struct vm_revert){ .snapshot = "" };
+	if (faccessat(dir, file_name, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+		return false;
+	if (file_read(dir, file_name, &text, NULL) == 0)
 		doc = json_loadb(text.data ? text.data : "", text.len, 0, NULL);
-	if (json_unpack(doc, "{s:i, s:s, s:s}", "version", &version, "snapshot", &snapshot, "disk", &disk) < 0 ||
-		version != MARK_VERSION)
-		snapshot = disk = "";
-	if (e.class != ERR_NOT_FOUND)
-		set_mark(vm, snapshot, disk);
+	if (json_unpack(doc, "{s:i, s:s, s:s}", "version", &version, "snapshot", &snapshot, "disk",
+		    &disk) == 0 &&
+		version == MARK_VERSION) {
+		snprintf(mark->snapshot, sizeof mark->snapshot, "%s", snapshot);
+		snprintf(mark->disk, sizeof mark->disk, "%s", disk);
+	}
 	json_decref(doc);
 	buf_release(&text);
+	return true;
+}
+
+void vm_revert_look(struct vm *vm, int dir)
+{
+	struct vm_revert mark;
+
+	if (read_mark(dir, &mark))
+		set_mark(vm, mark.snapshot, mark.disk);
 }
 
 int vm_revert_check(const struct vm *vm, struct err *e)
@@ -82,21 +100,32 @@ int vm_revert_mark(struct vm *vm, const char *snapshot, const char *disk, keep_f
 	return r;
 }
 
+/* Its reason may be another: how its process ended. */
+static bool is_told(const struct vm *vm)
+{
+	struct err e = ERR_INIT;
+
+	return !vm_state_has_process(vm->state) && vm_revert_check(vm, &e) < 0 &&
+	       strncmp(vm->reason, e.text, strlen(e.text)) == 0;
+}
+
 void vm_revert_marked(struct vm *vm, const char *snapshot, const char *disk)
 {
+	bool told = is_told(vm);
+
 	if (disk) {
 		set_mark(vm, snapshot, disk);
+		if (told)
+			vm_revert_tell(vm);
 		return;
 	}
 	free(vm->revert);
 	vm->revert = NULL;
-	if (!vm_state_has_process(vm->state))
+	if (told)
 		vm_set_reason(vm, "%s", "");
 }
 
-/* --- a QEMU that was loading when its daemon ended --- */
-
-static void on_unmarked(void *data, const struct err *e)
+static void on_kept(void *data, const struct err *e)
 {
 	char *name = data;
 
@@ -105,34 +134,114 @@ static void on_unmarked(void *data, const struct err *e)
 	free(name);
 }
 
-static void settle(struct vm *vm, bool loaded)
+void vm_revert_again(struct vm *vm)
+{
+	const struct vm_revert *known = vm->revert;
+	struct vm_revert there;
+	struct err e = ERR_INIT;
+	char *name;
+	int dir;
+
+	if (!known || vm->busy)
+		return;
+	/* the directory may be another by now */
+	if (!vm_state_has_process(vm->state))
+		close_fd(&vm->state_fd);
+	dir = vm_state_dir(vm, &e);
+	if (dir < 0) {
+		log_error(vm->name, "%s", e.text);
+		return;
+	}
+	if (read_mark(dir, &there) && streq(there.snapshot, known->snapshot) &&
+		streq(there.disk, known->disk))
+		return;
+	log_warning(vm->name, "the mark of its revert was lost or damaged, and is written again");
+	name = xstrdup(vm->name);
+	if (vm_revert_mark(vm, known->snapshot, known->disk, on_kept, name, &e) < 0)
+		on_kept(name, &e);
+}
+
+void vms_revert_again(struct vms *vms)
+{
+	for (size_t i = 0; i < vms->n; i++)
+		vm_revert_again(vms->vm[i]);
+}
+
+/* --- a QEMU that was loading when its daemon ended --- */
+
+static void end_torn(struct vm *vm, const char *why)
+{
+	if (vm->busy || !vm->revert)
+		return;
+	log_error(vm->name, "revert to '%s' %s while no daemon looked: its QEMU is ended",
+		vm->revert->snapshot, why);
+	vm_kill(vm, "snapshot-revert", NULL);
+}
+
+static void unmark(struct vm *vm, const char *why)
 {
 	char *name;
 	struct err e = ERR_INIT;
 
 	if (vm->busy || !vm->revert)
 		return;
-	if (!loaded) {
-		log_error(vm->name, "revert to '%s' failed while no daemon looked: its half loaded guest is ended",
-			vm->revert->snapshot);
-		vm_kill(vm, "snapshot-revert", NULL);
-		return;
-	}
-	log_info(vm->name, "revert to '%s' came to its end while no daemon looked", vm->revert->snapshot);
+	log_info(vm->name, "revert to '%s' %s", vm->revert->snapshot, why);
 	name = xstrdup(vm->name);
-	if (vm_revert_mark(vm, NULL, NULL, on_unmarked, name, &e) < 0)
-		on_unmarked(name, &e);
+	if (vm_revert_mark(vm, NULL, NULL, on_kept, name, &e) < 0)
+		on_kept(name, &e);
 	vm_revert_marked(vm, NULL, NULL);
 }
 
-static void on_jobs(void *data, const json_t *jobs, const struct err *e);
-
-/* No job: it was not begun, or it was well and we came to take it from QEMU's list. A guest that runs was
- * not let down by its load. */
+/* QEMU was not told to load, or loaded well and was told to forget that: a load that failed stays
+ * among its jobs until it is ended. So a guest that is there, running or paused, is whole. One that
+ * has not run yet, and that nobody is known to have started so, was only started for this, maybe on
+ * disks of two times. */
 static void on_status(void *data, const json_t *result, const struct err *e)
 {
-	if (!e)
-		settle(data, json_is_true(json_object_get(result, "running")));
+	struct vm *vm = data;
+	const char *status = json_string_value(json_object_get(result, "status"));
+
+	if (e || !status)
+		return;
+	if (streq(status, "prelaunch") && !vm->paused_start)
+		end_torn(vm, "was cut short");
+	else if (!streq(status, "restore-vm")) /* which is known, and ended, as it is: join.c */
+		unmark(vm, "came to its end or never began, while no daemon looked");
+}
+
+struct follower {
+	struct daemon *daemon;
+	struct qmp *q;
+	char vm[64];
+};
+
+static void on_loaded(void *data, const struct err *e)
+{
+	struct follower *f = data;
+	struct vm *vm = vms_find(f->daemon->vms, f->vm);
+
+	/* a lost monitor is found again, and asked again */
+	if (vm && vm->qmp == f->q && vm->revert)
+		vm->revert->followed = false;
+	if (vm && vm->qmp == f->q && !e)
+		unmark(vm, "came to its end");
+	else if (vm && vm->qmp == f->q && (e->class == ERR_FAILED || e->class == ERR_NO_RESOURCES))
+		end_torn(vm, "failed");
+	free(f);
+}
+
+static void follow(struct vm *vm)
+{
+	static const struct qmp_job_handlers handlers = { .done = on_loaded, .keeps_failed = true };
+	struct follower *f;
+
+	if (!vm->qmp || vm->revert->followed)
+		return;
+	f = xcalloc(1, sizeof *f);
+	*f = (struct follower){ .daemon = vm->daemon, .q = vm->qmp };
+	snprintf(f->vm, sizeof f->vm, "%s", vm->name);
+	vm->revert->followed = true;
+	qmp_job_run(vm->qmp, NULL, NULL, job_id, &handlers, f);
 }
 
 static void on_jobs(void *data, const json_t *jobs, const struct err *e)
@@ -141,19 +250,13 @@ static void on_jobs(void *data, const json_t *jobs, const struct err *e)
 	json_t *job;
 	size_t i;
 
-	if (e)
+	if (e || !vm->revert || vm->busy)
 		return;
-	json_array_foreach (jobs, i, job) {
-		if (!streq(json_string_value(json_object_get(job, "id")), job_id))
-			continue;
-		if (!streq(json_string_value(json_object_get(job, "status")), "concluded")) {
-			vm_revert_ask(vm);
+	json_array_foreach (jobs, i, job)
+		if (streq(json_string_value(json_object_get(job, "id")), job_id)) {
+			follow(vm);
 			return;
 		}
-		vm_call(vm, "job-dismiss", json_pack("{s:s}", "id", job_id), NULL);
-		settle(vm, !json_object_get(job, "error"));
-		return;
-	}
 	vm_call(vm, "query-status", NULL, on_status);
 }
 

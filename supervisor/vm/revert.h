@@ -12,9 +12,12 @@
 #include "supervisor/core/keep.h"
 #include "supervisor/vm/vm.h"
 
+struct vms;
+
 struct vm_revert {
 	char snapshot[64]; /* "": the mark is damaged */
 	char disk[64];	   /* the one under way, "": QEMU has all of them */
+	bool followed;	   /* QEMU still loads, for a former daemon */
 };
 
 /* In the state directory. What is known stays known where the file is gone. */
@@ -27,6 +30,9 @@ void vm_revert_tell(struct vm *vm);
 int vm_revert_mark(struct vm *vm, const char *snapshot, const char *disk, keep_fn *done, void *data, struct err *e);
 /* done said that it is on disk: from now on it counts here too. */
 void vm_revert_marked(struct vm *vm, const char *snapshot, const char *disk);
+/* Where its file was lost or damaged under us. */
+void vm_revert_again(struct vm *vm);
+void vms_revert_again(struct vms *vms);
 /* Of a process of a former daemon, whose monitor answers. */
 void vm_revert_ask(struct vm *vm);
 

@@ -238,7 +238,9 @@ void vm_gone(struct vm *vm)
 	if (vm->want == VM_WANT_RESTART && v.event != VM_EV_GONE_RESTART) {
 		_cleanup_(free_ptr) char *last = xstrdup(vm->reason);
 
-		vm_set_reason(vm, "not started again: its file is gone; last: %s", last);
+		/* a torn revert's own words tell the rest */
+		vm_set_reason(vm, "not started again: %s%s",
+			vm->revert ? "" : "its file is gone; last: ", last);
 		log_error(vm->name, "%s", vm->reason);
 	}
 	if (v.event != VM_EV_GONE_RESTART) {
@@ -249,7 +251,6 @@ void vm_gone(struct vm *vm)
 	}
 	if (v.event == VM_EV_GONE_RESTART)
 		vm->want = VM_WANT_RUNNING;
-	vm->serves[0] = '\0';
 	vm->due = clock_boot() + v.delay;
 	vm_event(vm, v.event, NULL);
 	vm_rest(vm);
@@ -288,6 +289,7 @@ void vm_clean(struct vm *vm)
 	close_fd(&vm->pidfd);
 	vm->pid = 0;
 	vm->starttime = 0;
+	vm->serves[0] = '\0';
 	vm->is_child = vm->conf_lost = false;
 	vm->unresponsive = vm->hostile_since = 0;
 	vm->balloon = vm->balloon_back = 0;

@@ -43,8 +43,10 @@ int vm_may_start(struct vm *vm, bool asked, struct err *e)
 		err_set(e, ERR_CONFLICT, "%s is under way", vm->busy);
 		return err_hint(e, "vmkeep jobs shows how far it is");
 	}
-	if (!vm->serves[0] && vm_revert_check(vm, e) < 0)
+	if (!vm->serves[0] && vm_revert_check(vm, e) < 0) {
+		vm_revert_again(vm);
 		return e->number;
+	}
 	if (vm->orphan)
 		return err_set(e, ERR_NOT_FOUND, "its file is gone");
 	if (vm->problems && (asked || !vm->have_conf))

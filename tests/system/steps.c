@@ -3,7 +3,8 @@
  * tests/system/steps.c - loaded before all other libraries: one of the programs ends at its n-th step
  *
  * A step is a call that changes something outside: files, sockets, mounts, processes. STEPS names a
- * file with an int that the test shares: so many steps until the end, counted down; 0: none is coming.
+ * file with two ints that the test shares: so many steps until the end, counted down, 0: none is coming;
+ * and whose end that is, 0: its own. Where there is no such file, STEPS_N is the number of steps.
  * STEPS_OF is the program's name, STEPS_SIGNAL the number of the signal it then gets.
  */
 #define _GNU_SOURCE
@@ -30,16 +31,22 @@ static int how;
 __attribute__((constructor)) static void begin(void)
 {
 	const char *program = getenv("STEPS_OF"), *number = getenv("STEPS_SIGNAL");
+	const char *count = getenv("STEPS_N");
+	static int own[2];
 	int fd;
-	void *at;
+	void *at = own;
 
 	if (!program || strcmp(program_invocation_short_name, program) != 0)
 		return;
 	unsetenv("LD_PRELOAD"); /* not for its children */
 	how = number ? atoi(number) : SIGKILL;
-	fd = open(getenv("STEPS"), O_RDWR | O_CLOEXEC);
-	at = mmap(NULL, sizeof(int), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	close(fd);
+	if (count) {
+		own[0] = atoi(count);
+	} else {
+		fd = open(getenv("STEPS"), O_RDWR | O_CLOEXEC);
+		at = mmap(NULL, sizeof own, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		close(fd);
+	}
 	if (at == MAP_FAILED)
 		abort();
 	owner = getpid();
@@ -50,6 +57,10 @@ static void step(void)
 {
 	if (!left || getpid() != owner || *left <= 0 || --*left != 0)
 		return;
+	if (left[1] > 0) {
+		kill(left[1], how);
+		return;
+	}
 	kill(owner, how);
 	if (how == SIGKILL)
 		_exit(1); /* where a filter refuses kill() */
@@ -66,6 +77,9 @@ static void step(void)
 
 STEP(ssize_t, write, (int fd, const void *p, size_t n), (fd, p, n))
 STEP(ssize_t, pwrite, (int fd, const void *p, size_t n, off_t at), (fd, p, n, at))
+STEP(ssize_t, pwrite64, (int fd, const void *p, size_t n, off_t at), (fd, p, n, at))
+STEP(ssize_t, pwritev64, (int fd, const struct iovec *v, int n, off_t at), (fd, v, n, at))
+STEP(int, fdatasync, (int fd), (fd))
 STEP(ssize_t, writev, (int fd, const struct iovec *v, int n), (fd, v, n))
 STEP(ssize_t, send, (int fd, const void *p, size_t n, int flags), (fd, p, n, flags))
 STEP(ssize_t, sendto,

@@ -3,7 +3,7 @@
 
     steps = Steps(world)                      # or "vmkeep-jail", "vmkeep"; and signal.SIGTERM
     world.start(env=steps.env)                # a client gets it by itself: world.vmkeep(..., env=steps.env)
-    steps.arm(17)
+    steps.arm(17)                             # or steps.arm(17, pid): that process gets it at the daemon's step
     world.vmkeep("reboot", "a")
     steps.over()                              # what had no 17 steps is killed now; there is no daemon then
     world.start()
@@ -27,18 +27,19 @@ class Steps:
         # others than root run it, and the jail as whom it will
         os.chmod(library, 0o755)
         with open(self.counter, "wb") as f:
-            f.write(bytes(4))
+            f.write(bytes(8))
         os.chmod(self.counter, 0o666)
         self.env = {"LD_PRELOAD": library, "STEPS": self.counter, "STEPS_OF": program, "STEPS_SIGNAL": str(int(how))}
 
-    def arm(self, step):
+    def arm(self, step, pid=0):
+        """pid: who gets the signal in its place, as seen inside."""
         with open(self.counter, "r+b") as f:  # it is mapped: never cut
-            f.write(struct.pack("i", step))
+            f.write(struct.pack("ii", step, pid))
 
     def left(self):
         """0: it got its signal, or none was to come."""
         with open(self.counter, "rb") as f:
-            return struct.unpack("i", f.read())[0]
+            return struct.unpack("ii", f.read())[0]
 
     def over(self):
         """Afterwards there is no daemon, and nobody else gets the signal. True: it was the n-th step's."""
