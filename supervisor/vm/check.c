@@ -24,6 +24,7 @@ struct vm_check {
 	void (*done)(void *data);
 	void *data;
 	char **name; /* those to check */
+	bool *twice; /* is it told of each that another file has its UUID? */
 	size_t n, next;
 	struct vm *vm; /* a copy of the one under way */
 	struct check_files files; /* of all, until what they claim both was found */
@@ -60,21 +61,26 @@ struct found {
 	struct vm **vm; /* by the index that duplicates_find() tells */
 };
 
-static bool is_asked(const struct vm_check *c, const char *name)
+/* Its number among those asked for; how many there are: it is none of them. */
+static size_t asked(const struct vm_check *c, const char *name)
 {
-	for (size_t i = 0; i < c->n; i++)
-		if (streq(c->name[i], name))
-			return true;
-	return false;
+	size_t i = 0;
+
+	while (i < c->n && !streq(c->name[i], name))
+		i++;
+	return i;
 }
 
 static void found_duplicate(void *data, size_t index, const struct conf_place *place,
 	const char *key, const char *text, const char *hint)
 {
 	const struct found *f = data;
+	size_t i = asked(f->c, f->vm[index]->name);
 
-	if (is_asked(f->c, f->vm[index]->name))
-		check_row(f->c->rows, place, key, "error", text, hint);
+	if (i == f->c->n)
+		return;
+	check_row(f->c->rows, place, key, "error", text, hint);
+	f->c->twice[i] |= streq(key, "UUID");
 }
 
 static void check_duplicates(struct vm_check *c, const struct vms *vms)
@@ -148,11 +154,13 @@ static void check_identity(const struct vm_check *c, const struct vm *vm)
 {
 	struct err e = ERR_INIT;
 
-	if (vm_identity_check(vm, &vm->conf, &e) < 0)
-		add_error(c, vm, vm->conf.uuid ? "UUID" : NULL, &e);
-	else if (vm_is_forgotten(vm, &vm->conf))
+	if (vm_identity_check(vm, &vm->conf, &e) < 0) {
+		if (!c->twice[c->next])
+			add_error(c, vm, vm->conf.uuid ? "UUID" : NULL, &e);
+	} else if (vm_is_forgotten(vm, &vm->conf)) {
 		check_row(c->rows, &vm->conf.place, NULL, vm->identity.damaged[0] ? "error" : "warning", VM_FORGOTTEN,
 			VM_FORGOTTEN_HINT);
+	}
 }
 
 static void check_now(const struct vm_check *c, const struct vm *vm)
@@ -391,6 +399,7 @@ struct vm_check *vm_check_new(struct daemon *d, const char *name, json_t *rows,
 		c->name[c->n++] = xstrdup(name);
 	for (size_t i = 0; !name && i < c->files.vms.n; i++)
 		c->name[c->n++] = xstrdup(c->files.vms.vm[i]->name);
+	c->twice = xcalloc(c->n + 1, sizeof *c->twice);
 	c->space = check_space_new(d, c->files.vms.vm, c->files.vms.n, name);
 	return c;
 }
@@ -399,7 +408,7 @@ void vm_check_run(struct vm_check *c)
 {
 	check_duplicates(c, &c->files.vms);
 	if (c->all)
-		check_gone(c->daemon, c->rows);
+		check_gone(c->daemon, &c->files.vms, c->rows);
 	check_files_release(&c->files);
 	check_next(c);
 }
@@ -417,5 +426,6 @@ void vm_check_free(struct vm_check *c)
 	for (size_t i = 0; i < c->n; i++)
 		free(c->name[i]);
 	free(c->name);
+	free(c->twice);
 	free(c);
 }

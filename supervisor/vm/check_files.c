@@ -9,37 +9,57 @@
 #include "supervisor/vm/renamed.h"
 #include "supervisor/vm/revert.h"
 
-struct vm *check_vm(struct daemon *d, const char *name, struct conf_problems *p)
+static void read_state(struct vm *vm, int dir)
 {
-	const struct vm *real = vms_find(d->vms, name);
-	struct conf_daemon defaults = CONF_DAEMON_INIT;
-	struct conf_problems own = { 0 }, ignored = { 0 };
-	struct conf_context ctx = { .defaults = &defaults, .state_dir = d->dirs.state };
-	struct vm *vm = vm_new(d, name);
-	_cleanup_(close_fd) int dir = -1;
 	struct err e = ERR_INIT;
-	bool there;
 
-	dir = check_state_dir(vm);
 	if (dir >= 0 && identity_load(&vm->identity, dir, &e) < 0)
 		vm->identity_problem = xstrdup(e.text);
 	if (dir >= 0)
 		vm_revert_look(vm, dir);
+	identity_make_uuid(&vm->identity);
+}
+
+static void read_conf(struct vm *vm, struct conf_problems *p)
+{
+	const struct daemon *d = vm->daemon;
+	struct conf_daemon defaults = CONF_DAEMON_INIT;
+	struct conf_problems ignored = { 0 };
+	struct conf_context ctx = {
+		.defaults = &defaults, .state_dir = d->dirs.state, .uuid = vm->identity.uuid };
+	bool there;
+
+	conf_load_daemon(&defaults, d->dirs.config, &ignored);
+	there = conf_load_vm(&vm->conf, d->dirs.config, vm->name, &ctx, p);
+	vm->have_conf = there && !p->count;
+	vm_keep_disk_names(vm, &vm->conf);
+	conf_problems_release(&ignored);
+	conf_daemon_release(&defaults);
+}
+
+struct vm *check_vm(struct daemon *d, const char *name, struct conf_problems *p)
+{
+	const struct vm *real = vms_find(d->vms, name);
+	struct conf_problems own = { 0 };
+	struct vm *vm = vm_new(d, name);
+	_cleanup_(close_fd) int dir = check_state_dir(vm);
+	_cleanup_(close_fd) int to_come = -1;
+
+	vm->state = real ? real->state : VM_STOPPED;
+	read_state(vm, dir);
+	read_conf(vm, &own);
+	to_come = vm_state_to_come(vm);
+	if (to_come >= 0) {
+		read_state(vm, to_come);
+		conf_vm_release(&vm->conf);
+		read_conf(vm, &own);
+	}
 	if (real && real->revert) /* what is lost on disk is known all the same */
 		vm_revert_marked(vm, real->revert->snapshot, real->revert->disk);
-	identity_make_uuid(&vm->identity);
-	ctx.uuid = vm->identity.uuid;
-	vm->state = real ? real->state : VM_STOPPED;
-	conf_load_daemon(&defaults, d->dirs.config, &ignored);
-	there = conf_load_vm(&vm->conf, d->dirs.config, name, &ctx, &own);
-	vm->have_conf = there && !own.count;
-	vm_keep_disk_names(vm, &vm->conf);
 	p->count += own.count;
 	if (own.count)
 		buf_adds(&p->text, own.text.data);
 	conf_problems_release(&own);
-	conf_problems_release(&ignored);
-	conf_daemon_release(&defaults);
 	return vm;
 }
 

@@ -198,8 +198,9 @@ void duplicates_find(const struct duplicates_vm *vm, size_t n, const char *image
 	qsort(pair, pairs, sizeof *pair, by_vm);
 	for (size_t i = 0; i < pairs; i++) {
 		const struct claim *c = pair[i].claim, *o = pair[i].other;
-		_cleanup_(free_ptr) char *text = xasprintf("%s: VM '%s' has %s too, as its %s",
-			c->what, vm[o->index].conf->name, c->value, o->what);
+		_cleanup_(free_ptr) char *text = xasprintf("%s%sVM '%s' has %s too, as its %s",
+			c->kind == UUID ? "" : c->what, c->kind == UUID ? "" : ": ",
+			vm[o->index].conf->name, c->value, o->what);
 
 		found(data, c->index, c->place, kinds[c->kind].key, text, kinds[c->kind].hint);
 	}

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "conf/load.h"
 #include "supervisor/vm/device.h"
 #include "supervisor/vm/found.h"
 
@@ -19,15 +20,14 @@ static const char former_file[] = "former.json"; /* {"version": 1, "names": [..]
 
 /* --- state directories whose file is gone --- */
 
-/* The next name; NULL at the end. Those that still run are not among them but where orphans is set. */
-static const char *next_vanished(DIR *dir, const struct vms *vms, bool orphans)
+/* The next name; NULL at the end. The files are asked: a check reads them before the daemon takes them. Those that
+ * still run are not among them but where orphans is set. */
+static const char *next_vanished(DIR *dir, struct vms *vms, bool orphans)
 {
-	for (struct dirent *d; dir && (d = readdir(dir));) {
-		const struct vm *vm = conf_name_ok(d->d_name) ? vms_find((struct vms *)(uintptr_t)vms, d->d_name) : NULL;
-
-		if (conf_name_ok(d->d_name) && (!vm || (orphans && vm->orphan)))
+	for (struct dirent *d; dir && (d = readdir(dir));)
+		if (conf_name_ok(d->d_name) && !conf_vm_stamp(vms->daemon->dirs.config, d->d_name) &&
+			(orphans || !vms_find(vms, d->d_name)))
 			return d->d_name;
-	}
 	return NULL;
 }
 
@@ -59,7 +59,7 @@ static bool is_of(int states, const char *name, const char *uuid)
 	return yes;
 }
 
-static json_t *vanished(const struct vms *vms)
+static json_t *vanished(struct vms *vms)
 {
 	DIR *dir = open_states(vms->daemon);
 	json_t *names = json_array();
@@ -116,7 +116,8 @@ void vms_claim_vanished(struct vms *vms)
 
 static json_t *former_names(const struct vm *vm)
 {
-	_cleanup_(free_ptr) char *path = xasprintf("vms/%s/%s", vm->name, former_file);
+	const char *name = vm->predecessor ? vm->predecessor : vm->name;
+	_cleanup_(free_ptr) char *path = xasprintf("vms/%s/%s", name, former_file);
 	struct buf text = BUF_MAX(FORMER_MAX);
 	json_t *doc = NULL, *names = NULL;
 
@@ -126,7 +127,11 @@ static json_t *former_names(const struct vm *vm)
 		names = json_incref(json_object_get(doc, "names"));
 	json_decref(doc);
 	buf_release(&text);
-	return names ? names : json_array();
+	if (!names)
+		names = json_array();
+	if (vm->predecessor)
+		json_array_append_new(names, json_string(name));
+	return names;
 }
 
 /* --- the move --- */
@@ -188,7 +193,12 @@ static bool wants_state(const struct vm *vm)
 	       vm->state != VM_PREPARING;
 }
 
-/* Another file that says so, or a VM that ran as such. */
+static bool file_is_gone(const struct vm *vm)
+{
+	return vm->orphan || !conf_vm_stamp(vm->daemon->dirs.config, vm->name);
+}
+
+/* Another file that says so, or a VM that ran as such. One that the next look at the files forgets is none. */
 static const struct vm *holder(const struct vm *vm, const char *uuid)
 {
 	const struct vms *vms = vm->daemon->vms;
@@ -196,7 +206,7 @@ static const struct vm *holder(const struct vm *vm, const char *uuid)
 	for (size_t i = 0; i < vms->n; i++) {
 		const struct vm *o = vms->vm[i];
 
-		if (streq(o->name, vm->name))
+		if (streq(o->name, vm->name) || (file_is_gone(o) && !vm_state_has_process(o->state)))
 			continue;
 		if ((o->have_conf && o->conf.uuid && strcasecmp(o->conf.uuid, uuid) == 0) ||
 			(o->identity.kept && strcasecmp(o->identity.uuid, uuid) == 0))
@@ -205,15 +215,37 @@ static const struct vm *holder(const struct vm *vm, const char *uuid)
 	return NULL;
 }
 
+/* The VM whose state is to be this one's; NULL: there is none. */
+static const char *predecessor(struct vms *vms, const struct vm *vm, DIR *dir, bool looked)
+{
+	const char *name;
+
+	if (dir)
+		rewinddir(dir);
+	while ((name = next_vanished(dir, vms, !looked)) && !is_of(dirfd(dir), name, vm->conf.uuid))
+		;
+	return name && !holder(vm, vm->conf.uuid) ? name : NULL;
+}
+
+int vm_state_to_come(struct vm *vm)
+{
+	DIR *dir = wants_state(vm) ? open_states(vm->daemon) : NULL;
+	const char *name = predecessor(vm->daemon->vms, vm, dir, false);
+	int fd = name ? openat(dirfd(dir), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+
+	if (fd >= 0)
+		vm->predecessor = xstrdup(name);
+	if (dir)
+		closedir(dir);
+	return fd;
+}
+
 static bool follow(struct vms *vms, struct vm *vm, DIR *dir)
 {
 	struct err e = ERR_INIT;
-	const char *name;
+	const char *name = predecessor(vms, vm, dir, true);
 
-	rewinddir(dir);
-	while ((name = next_vanished(dir, vms, false)) && !is_of(dirfd(dir), name, vm->conf.uuid))
-		;
-	if (!name || holder(vm, vm->conf.uuid))
+	if (!name)
 		return false;
 	if (move_state(vm, dirfd(dir), name, &e) < 0) {
 		log_error(vm->name, "%s", e.text);
@@ -282,12 +314,12 @@ static int check_uuid(const struct vm *vm, const struct conf_vm *c, struct err *
 	other = holder(vm, c->uuid);
 	if (!other)
 		return 0;
-	if (other->orphan)
+	if (file_is_gone(other))
 		err_set(e, ERR_CONFLICT, "UUID=%s is VM '%s', whose file is gone and which still runs", c->uuid, other->name);
 	else
 		err_set(e, ERR_CONFLICT, "UUID=%s is VM '%s' already (%s/%s.vm)", c->uuid, other->name,
 			vm->daemon->dirs.config, other->name);
-	return err_hint(e, other->orphan ? "stop that one first, and its state comes here" :
+	return err_hint(e, file_is_gone(other) ? "stop that one first, and its state comes here" :
 			"take UUID= out of the copy; where a VM was renamed, remove the old file");
 }
 
@@ -334,7 +366,8 @@ json_t *vm_identity_plan(const struct vm *vm, const struct conf_vm *c)
 	bool fresh = !vm->identity.kept && !c->uuid;
 
 	return json_pack("{s:s, s:b, s:b, s:s*, s:o, s:o, s:o}", "dir", dir, "changed", vm->identity.dirty, "fresh", fresh,
-		"damaged", vm->identity.damaged[0] ? vm->identity.damaged : NULL, "vanished", fresh && may_make_disks(c) ? vanished(d->vms) : json_array(), "former",
-		vm->identity.kept && may_make_disks(c) ? former_names(vm) : json_array(), "document",
-		identity_json(&vm->identity));
+		"damaged", vm->identity.damaged[0] ? vm->identity.damaged : NULL,
+		"vanished", fresh && may_make_disks(c) ? vanished(d->vms) : json_array(),
+		"former", vm->identity.kept && may_make_disks(c) ? former_names(vm) : json_array(),
+		"document", identity_json(&vm->identity));
 }

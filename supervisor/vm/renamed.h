@@ -15,6 +15,9 @@
 bool vms_follow_uuid(struct vms *vms);
 /* Addresses, MACs and DNS names of VMs whose files went while no daemon ran are still theirs. After vms_adopt(). */
 void vms_claim_vanished(struct vms *vms);
+/* For a check, which changes nothing: the directory that vms_follow_uuid() would move here, and vm->predecessor;
+ * -1: there is none. */
+int vm_state_to_come(struct vm *vm);
 /* Disks without Path= keep the name that they got first. */
 void vm_keep_disk_names(const struct vm *vm, struct conf_vm *c);
 

@@ -80,6 +80,7 @@ void vm_free(struct vm *vm)
 	close_fd(&vm->state_fd);
 	close_fd(&vm->run_fd);
 	free(vm->start_error);
+	free(vm->predecessor);
 	json_decref(vm->notes);
 	free(vm->problems);
 	free(vm->identity_problem);

@@ -119,6 +119,7 @@ struct vm {
 	uint64_t stamp_now;	/* as vms_reload() finds them */
 
 	struct identity identity;
+	char *predecessor; /* a check's copy: the VM, whose file is gone, whose state this is; NULL: its own */
 	char *identity_problem; /* it could not be read, and is never written over; NULL: well */
 	char *unread;		/* why its run record says nothing, though the process it names runs */
 	pid_t unread_pid;

@@ -169,6 +169,7 @@ def test_renamed(daemon, disk):
     daemon.ok("start", "web1")
     there = images(daemon)
     rename(daemon, "web1", "www1")
+    assert "VM 'web1', whose file is gone" in daemon.vmkeep("check", "www1").out  # before anything else looked
     said = daemon.fails(3, "start", "www1")
     assert "VM 'web1', whose file is gone" in said and daemon.rows("list")
     daemon.ok("kill", "web1")
@@ -212,6 +213,11 @@ def test_renamed_with_uuid(daemon):
     said = daemon.fails(3, "start", "www1")
     assert "VM 'web1', whose file is gone and which still runs" in said, said
     daemon.ok("kill", "web1")
+    rename(daemon, "www1", "web1")
+    assert list(daemon.states()) == ["web1"]
+    rename(daemon, "web1", "www1")
+    for words in (["check", "www1"], ["check"]):  # before anything else looked: what the start will find
+        assert daemon.ok(*words) == "no problems\n"
     said = daemon.ok("start", "www1")
     assert "goes on as what was VM 'web1'" in said and "created" not in said, said
     assert who(daemon, "www1") == was and images(daemon) == ["web1-root.qcow2"]
@@ -233,7 +239,10 @@ def test_renamed_with_uuid_and_path(daemon):
     daemon.ok("start", "web1")
     daemon.ok("kill", "web1")
     rename(daemon, "web1", "www1")
-    daemon.ok("list")
+    for _ in range(2):
+        said = daemon.vmkeep("check", "www1").out
+        assert "web1.qcow2 is its disk from when the VM was called 'web1'" in said, said
+        daemon.ok("list")
     daemon.kill_daemon()
     daemon.start()
     said = daemon.fails(3, "start", "www1")
@@ -250,7 +259,8 @@ def test_copied_with_uuid(daemon):
     said = daemon.fails(3, "start", "web2")
     assert "is VM 'web1' already (%s/web1.vm)" % daemon.config in said, said
     for name, other in (("web1", "web2"), ("web2", "web1")):
-        assert "UUID: UUID: VM '%s' has" % other in daemon.vmkeep("check", name).out
+        said = daemon.vmkeep("check", name).out
+        assert "UUID: VM '%s' has" % other in said and len(said.splitlines()) == 2, said  # once, and its hint
     daemon.ok("kill", "web1")
     assert daemon.ok("start", "web1") == "web1: running\n"
     wired(daemon, "web2", "")

@@ -24,7 +24,7 @@ static const struct {
 	/* clang-format off */
 	{ "nothing in common", DISK("a.raw"), DISK("b.raw"), NULL, 0 },
 	{ "UUID", "UUID=7F1D1D4E-7c3b-4a69-9f0e-0d8f1a2b3c4d\n", "UUID=7f1d1d4e-7c3b-4a69-9f0e-0d8f1a2b3c4d\n",
-	  "0:0:UUID: UUID: VM 'two' has 7f1d1d4e-7c3b-4a69-9f0e-0d8f1a2b3c4d too, as its UUID", 2 },
+	  "0:0:UUID: VM 'two' has 7f1d1d4e-7c3b-4a69-9f0e-0d8f1a2b3c4d too, as its UUID", 2 },
 	{ "one image", DISK("a.raw"), DISK("a.raw"), "0:4:Path: disk 'd': VM 'two' has /i/a.raw too, as its disk 'd'", 2 },
 	{ "relative and absolute", DISK("a.raw"), DISK("/i/a.raw"), "0:4:Path: ", 2 },
 	{ "both only read", DISK("a.raw") "ReadOnly=yes\n", DISK("a.raw") "ReadOnly=yes\n", NULL, 0 },
