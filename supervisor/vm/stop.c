@@ -216,9 +216,10 @@ static void set_end_reason(struct vm *vm, const struct policy_verdict *v)
 /* What was asked for while it went down comes before policy. */
 static struct policy_verdict decide(struct vm *vm)
 {
-	/* without a file there is nothing to start again, what served an operation is nobody's guest,
-	 * and nothing starts on disks of two times */
-	bool wanted = vm->want != VM_WANT_STOPPED && !vm->orphan && !vm->serves[0] && !vm->revert;
+	/* without a file there is nothing to start again, what served an operation is nobody's guest
+	 * unless somebody asked for one since, and nothing starts on disks of two times */
+	bool served = vm->serves[0] && vm->want != VM_WANT_RESTART;
+	bool wanted = vm->want != VM_WANT_STOPPED && !vm->orphan && !served && !vm->revert;
 
 	if (wanted && vm->want == VM_WANT_RESTART) {
 		vm->memory = (struct policy_memory){ .n = 0 };

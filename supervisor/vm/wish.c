@@ -37,13 +37,16 @@ static int check_unread(struct vm *vm, struct err *e)
 
 int vm_may_start(struct vm *vm, bool asked, struct err *e)
 {
+	/* the operation's own start; a process that outlived its operation is no excuse for the next one */
+	bool own = vm->busy && streq(vm->busy, vm->serves);
+
 	if (check_unread(vm, e) < 0)
 		return e->number;
-	if (vm->busy && !streq(vm->busy, vm->serves)) {
+	if (vm->busy && !own) {
 		err_set(e, ERR_CONFLICT, "%s is under way", vm->busy);
 		return err_hint(e, "vmkeep jobs shows how far it is");
 	}
-	if (!vm->serves[0] && vm_revert_check(vm, e) < 0) {
+	if (!own && vm_revert_check(vm, e) < 0) {
 		vm_revert_again(vm);
 		return e->number;
 	}

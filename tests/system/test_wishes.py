@@ -79,6 +79,30 @@ def test_history(daemon):
     assert events[-1][0] == "running" and not any(who == "policy" for _, who in events), events
 
 
+def rewrite(daemon, **members):
+    """The run record that a daemon left."""
+    path = os.path.join(daemon.run, "vms/a/record.json")
+    with open(path, encoding="utf-8") as f:
+        record = json.load(f)
+    record.update(members)
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump(record, f)
+
+
+def test_start_while_a_servant_is_ended(daemon):
+    """A process that an operation had started ends with the operation; who starts the VM meanwhile gets it."""
+    daemon.micro("a", "deaf", extra="[Lifecycle]\nRestart=no\n")
+    daemon.ok("start", "--paused", "a")
+    pid = daemon.info("a")["pid"]
+    daemon.kill_daemon()
+    rewrite(daemon, serves="snapshot-revert 'x'")
+    daemon.kill(pid, "STOP")  # it ends by SIGKILL only, which takes the daemon a moment
+    daemon.start()
+    daemon.ok("start", "a")
+    info = daemon.info("a")
+    assert info["pid"] != pid and (info["state"], info["want"]) == ("running", "running")
+
+
 @pytest.mark.parametrize("how", ["pause", "start --paused"])
 @pytest.mark.parametrize("want", ["stopped", "restart"])
 def test_paused_is_let_go_to_stop(daemon, how, want):
@@ -91,14 +115,8 @@ def test_paused_is_let_go_to_stop(daemon, how, want):
         daemon.ok("start", "--paused", "a")
     pid = daemon.wait_state("a", "paused")["pid"]
     daemon.kill_daemon()
-    path = os.path.join(daemon.run, "vms/a/record.json")
-    with open(path, encoding="utf-8") as f:
-        record = json.load(f)
-    record.update(state="stopping", stop_left=600, want_running=want == "restart")
-    if want == "restart":
-        record["restart"] = "uid 0"
-    with open(path, "w", encoding="utf-8") as f:
-        json.dump(record, f)
+    rewrite(daemon, state="stopping", stop_left=600, want_running=want == "restart",
+            **({"restart": "uid 0"} if want == "restart" else {}))
     daemon.start()
     if want == "restart":
         assert daemon.wait_state("a", "running", timeout=60)["pid"] != pid
