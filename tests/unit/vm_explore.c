@@ -2,7 +2,8 @@
 /*
  * Proves the very table that the daemon compiles against everything that can happen to it: clients
  * that start, stop and kill at any moment, a jail and a QEMU that fail, hang, crash, power off or
- * ignore the power button, a monitor that is lost, and a daemon that dies and comes back anywhere.
+ * ignore the power button, a monitor that is lost, operations that exclude all others, and a daemon
+ * that dies and comes back anywhere.
  * All reachable situations are visited. In none are there two processes for one VM, and in none
  * does the daemon believe in a process that is not there. From each there is a way home, to the
  * wish or to its failure told, that depends on no client, no luck and no guest that obeys.
@@ -16,7 +17,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "supervisor/vm/state.h"
+#include "supervisor/vm/vm.h"
 
 enum process { NONE, JAIL, BOOTING, PRELAUNCH, RUNS, STANDS, TOMBSTONE, STUCK, PROCESSES };
 
@@ -24,7 +25,7 @@ enum process { NONE, JAIL, BOOTING, PRELAUNCH, RUNS, STANDS, TOMBSTONE, STUCK, P
 struct now {
 	enum vm_state state;
 	enum process process;
-	bool want;	/* to run */
+	enum vm_want want;
 	bool alive;	/* the daemon */
 	bool monitor;	/* connected and greeted, or about to be by itself */
 	bool timer;	/* armed */
@@ -32,33 +33,39 @@ struct now {
 	bool quit;	/* killed, or told and listening: its end comes */
 	bool record;	/* RUN/vms/NAME/record.json is there */
 	bool late;	/* the stop's deadline has passed */
+	bool busy;	/* an operation is under way: nothing else may start it */
+	bool serves;	/* its process is that operation's */
 };
 
-enum { SITUATIONS = (int)VM_STATES * (int)PROCESSES * 256 };
+enum { FACTS = 512, SITUATIONS = (int)VM_STATES * (int)PROCESSES * (int)VM_WANTS * (int)FACTS };
 
 static unsigned number(const struct now *n)
 {
-	unsigned bits = (unsigned)n->want | (unsigned)n->alive << 1 | (unsigned)n->monitor << 2 |
+	unsigned bits = (unsigned)n->busy | (unsigned)n->alive << 1 | (unsigned)n->monitor << 2 |
 			(unsigned)n->timer << 3 | (unsigned)n->preparing << 4 |
-			(unsigned)n->quit << 5 | (unsigned)n->record << 6 | (unsigned)n->late << 7;
+			(unsigned)n->quit << 5 | (unsigned)n->record << 6 | (unsigned)n->late << 7 |
+			(unsigned)n->serves << 8;
 
-	return ((unsigned)n->state * PROCESSES + (unsigned)n->process) * 256 + bits;
+	return (((unsigned)n->state * PROCESSES + (unsigned)n->process) * VM_WANTS + (unsigned)n->want) * FACTS +
+		bits;
 }
 
 static struct now situation(unsigned i)
 {
-	unsigned bits = i % 256;
+	unsigned bits = i % FACTS;
 
-	return (struct now){ .state = (enum vm_state)(i / 256 / PROCESSES),
-		.process = (enum process)(i / 256 % PROCESSES),
-		.want = bits & 1,
+	return (struct now){ .state = (enum vm_state)(i / FACTS / VM_WANTS / PROCESSES),
+		.process = (enum process)(i / FACTS / VM_WANTS % PROCESSES),
+		.want = (enum vm_want)(i / FACTS % VM_WANTS),
+		.busy = bits & 1,
 		.alive = bits & 2,
 		.monitor = bits & 4,
 		.timer = bits & 8,
 		.preparing = bits & 16,
 		.quit = bits & 32,
 		.record = bits & 64,
-		.late = bits & 128 };
+		.late = bits & 128,
+		.serves = bits & 256 };
 }
 
 struct explorer {
@@ -78,9 +85,10 @@ static void describe(const struct now *n, char *buf, size_t len)
 {
 	static const char *const processes[] = { "none", "jail", "booting", "prelaunch", "runs",
 		"stands", "tombstone", "stuck" };
+	static const char *const wants[] = { "stopped", "running", "restart" };
 
-	snprintf(buf, len, "%s, process %s, want %s%s%s%s%s%s%s%s", vm_state_inner_name(n->state),
-		processes[n->process], n->want ? "running" : "stopped",
+	snprintf(buf, len, "%s, process %s, want %s%s%s%s%s%s%s%s%s%s", vm_state_inner_name(n->state),
+		processes[n->process], wants[n->want], n->busy ? ", busy" : "", n->serves ? ", serves" : "",
 		n->alive ? "" : ", daemon dead", n->monitor ? ", monitor" : "",
 		n->timer ? ", timer" : "", n->preparing ? ", preparing" : "",
 		n->quit ? ", quit" : "", n->record ? ", record" : "", n->late ? ", late" : "");
@@ -106,8 +114,8 @@ static void reach(struct explorer *x, struct now n)
 	x->edge[x->edges++] = (struct edge){ number(&x->from), i };
 }
 
-/* What the actions of vm.c do, as far as the outside can tell. */
-static struct now act(struct now n, enum vm_action action)
+/* What the actions of vm.c do, as far as the outside can tell. before: what it was in. */
+static struct now act(struct now n, enum vm_state before, enum vm_action action)
 {
 	char text[200];
 
@@ -115,6 +123,9 @@ static struct now act(struct now n, enum vm_action action)
 	case VM_DO_NOTHING:
 		break;
 	case VM_DO_PREPARE:
+		describe(&n, text, sizeof text);
+		if (n.busy && !n.serves)
+			fail_msg("started under an operation: %s", text);
 		n.preparing = true;
 		break;
 	case VM_DO_CANCEL:
@@ -124,6 +135,7 @@ static struct now act(struct now n, enum vm_action action)
 		if (n.process != NONE)
 			fail_msg("cleaned under a process: %s", text);
 		n.preparing = n.record = n.monitor = n.quit = n.late = false;
+		n.busy = n.busy && !vm_state_has_process(before);
 		n.timer = action == VM_DO_WAIT;
 		break;
 	case VM_DO_SPAWN:
@@ -167,19 +179,30 @@ static struct now event(struct explorer *x, struct now n, enum vm_event ev)
 	n.state = c->next;
 	if (before != n.state)
 		n.timer = false;
-	return act(n, c->action);
+	return act(n, before, c->action);
 }
 
 /* The process is gone and the daemon knows: policy may restart what is wanted, never what is not.
  */
 static void gone(struct explorer *x, struct now n)
 {
+	bool served = n.serves;
+	bool unfair = x->unfair;
 	struct now m = n;
 
-	m.want = false;
+	m.want = VM_WANT_STOPPED;
+	m.serves = n.serves = false;
+	/* as only a file that is gone or torn disks keep it from coming up again */
+	x->unfair = unfair || n.want == VM_WANT_RESTART;
 	reach(x, event(x, m, VM_EV_GONE_STOP));
-	if (!n.want)
+	x->unfair = unfair;
+	if (n.want == VM_WANT_STOPPED || (served && n.want != VM_WANT_RESTART))
 		return;
+	if (n.want == VM_WANT_RESTART) {
+		n.want = VM_WANT_RUNNING;
+		reach(x, event(x, n, VM_EV_GONE_RESTART));
+		return;
+	}
 	reach(x, event(x, n, VM_EV_GONE_RESTART));
 	reach(x, event(x, m, VM_EV_GONE_FAIL));
 }
@@ -191,16 +214,50 @@ static void clients(struct explorer *x, struct now n)
 	struct now m = n;
 
 	x->unfair = true;
-	if (n.state != VM_STOPPING) {
-		m.want = true;
+	if (n.state != VM_STOPPING && !n.busy) {
+		m.want = n.state == VM_QUITTING ? VM_WANT_RESTART : VM_WANT_RUNNING;
 		reach(x, event(x, m, VM_EV_START));
 	}
 	m = n;
-	m.want = m.late = false;
-	reach(x, event(x, m, VM_EV_STOP));
+	m.late = false;
+	m.want = VM_WANT_RESTART;
+	if (!n.busy && (n.state == VM_RUNNING || n.state == VM_PAUSED))
+		reach(x, event(x, m, VM_EV_STOP));
+	m.want = VM_WANT_STOPPED;
+	if (!n.busy)
+		reach(x, event(x, m, VM_EV_STOP));
 	m.late = n.late;
 	reach(x, event(x, m, VM_EV_KILL));
 	x->unfair = false;
+}
+
+/* A snapshot's create, revert or delete: with the guest's process, without one, or with one of its own,
+ * which the guest gets in the end or which it ends. */
+static void operation(struct explorer *x, struct now n)
+{
+	struct now m = n;
+	bool off = n.state == VM_STOPPED || n.state == VM_FAILED;
+	bool begins = !n.busy && (off || ((n.state == VM_RUNNING || n.state == VM_PAUSED) && n.monitor));
+
+	if (n.busy) {
+		m.busy = m.serves = false;
+		reach(x, m);
+	}
+	x->unfair = true;
+	m = n;
+	m.busy = true;
+	if (begins)
+		reach(x, m);
+	if (n.busy && off) {
+		m.want = VM_WANT_RUNNING;
+		m.serves = true;
+		reach(x, event(x, m, VM_EV_START));
+	}
+	x->unfair = false;
+	m = n;
+	m.want = VM_WANT_STOPPED;
+	if (n.busy)
+		reach(x, event(x, m, VM_EV_KILL));
 }
 
 static void preparing(struct explorer *x, struct now n)
@@ -319,7 +376,7 @@ static void timer(struct explorer *x, struct now n)
 	if (n.state == VM_STOPPING) {
 		m.late = true;
 		reach(x, event(x, m, VM_EV_TIMER));
-		m.want = true; /* OnStopTimeout=leave takes the wish back, and says so */
+		m.want = VM_WANT_RUNNING; /* OnStopTimeout=leave takes the wish back, and says so */
 		reach(x, event(x, m, VM_EV_STOP_LEAVE));
 		m.want = n.want;
 		reach(x, event(x, m, VM_EV_STOP_KILL));
@@ -336,12 +393,14 @@ static void adopt(struct explorer *x, struct now n)
 	n.alive = true;
 	n.state = VM_STOPPED;
 	n.preparing = n.timer = n.monitor = false;
+	n.serves = n.serves && n.record;
 	if (!n.record && n.process == NONE) {
-		n.want = false;
+		n.want = VM_WANT_STOPPED;
 		reach(x, n);
 	} else if (!n.record) { /* found among the host's processes */
 		n.quit = false;
-		n.want = n.record = true;
+		n.want = VM_WANT_RUNNING;
+		n.record = true;
 		reach(x, event(x, n, n.process == JAIL ? VM_EV_ADOPT_EARLY : VM_EV_ADOPT));
 	} else if (n.process == NONE) {
 		gone(x, n);
@@ -351,10 +410,12 @@ static void adopt(struct explorer *x, struct now n)
 			was == VM_PAUSED				 ? VM_EV_ADOPT_PAUSED
 			: was == VM_SPAWNING || was == VM_GREETING ? VM_EV_ADOPT_EARLY
 								 : VM_EV_ADOPT);
-		if (was == VM_STOPPING)
-			n = event(x, n, VM_EV_STOP);
-		else if (was == VM_QUITTING)
+		if (was != VM_QUITTING && n.serves)
+			n.want = VM_WANT_STOPPED;
+		if (was == VM_QUITTING || n.serves)
 			n = event(x, n, VM_EV_KILL);
+		else if (was == VM_STOPPING || n.want == VM_WANT_RESTART)
+			n = event(x, n, VM_EV_STOP);
 		reach(x, n);
 	}
 }
@@ -363,7 +424,7 @@ static void crash(struct explorer *x, struct now n)
 {
 	/* a jail whose daemon is gone before it said "prepared" ends itself or goes on: both happen
 	 */
-	n.alive = n.preparing = n.timer = n.monitor = false;
+	n.alive = n.preparing = n.timer = n.monitor = n.busy = false;
 	x->unfair = true; /* nobody has to crash for a wish to come true */
 	reach(x, n);
 	x->unfair = false;
@@ -390,6 +451,7 @@ static void step(struct explorer *x)
 		return;
 	}
 	clients(x, n);
+	operation(x, n);
 	crash(x, n);
 	if (n.preparing)
 		preparing(x, n);
@@ -404,9 +466,9 @@ static bool settled(const struct now *n)
 {
 	if (!n->alive)
 		return false;
-	if (n->want)
+	if (n->want == VM_WANT_RUNNING)
 		return n->state == VM_RUNNING || n->state == VM_PAUSED;
-	return n->process == NONE && (n->state == VM_STOPPED || n->state == VM_FAILED);
+	return n->want == VM_WANT_STOPPED && n->process == NONE && (n->state == VM_STOPPED || n->state == VM_FAILED);
 }
 
 static void explore(struct explorer *x)
