@@ -45,9 +45,10 @@ static unsigned number(const struct now *n)
 			(unsigned)n->timer << 3 | (unsigned)n->preparing << 4 |
 			(unsigned)n->quit << 5 | (unsigned)n->record << 6 | (unsigned)n->late << 7 |
 			(unsigned)n->serves << 8;
+	unsigned i = (unsigned)n->state;
 
-	return (((unsigned)n->state * PROCESSES + (unsigned)n->process) * VM_WANTS + (unsigned)n->want) * FACTS +
-		bits;
+	i = i * PROCESSES + (unsigned)n->process;
+	return (i * VM_WANTS + (unsigned)n->want) * FACTS + bits;
 }
 
 static struct now situation(unsigned i)
@@ -468,7 +469,8 @@ static bool settled(const struct now *n)
 		return false;
 	if (n->want == VM_WANT_RUNNING)
 		return n->state == VM_RUNNING || n->state == VM_PAUSED;
-	return n->want == VM_WANT_STOPPED && n->process == NONE && (n->state == VM_STOPPED || n->state == VM_FAILED);
+	return n->want == VM_WANT_STOPPED && n->process == NONE &&
+		(n->state == VM_STOPPED || n->state == VM_FAILED);
 }
 
 static void explore(struct explorer *x)
