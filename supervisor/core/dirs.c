@@ -156,10 +156,25 @@ static int lock_run(struct daemon_dirs *d, struct err *e)
 	return lock_file(d->run_fd, d->run, "--run", d->run, false, &d->run_lock, e);
 }
 
+/* A link that leads nowhere is somebody's word where the directory is, and most likely not mounted. */
+static int make_way(const char *path, struct err *e)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0)
+		return S_ISDIR(st.st_mode) ? 0 : set_aside(AT_FDCWD, path, path, e);
+	if (lstat(path, &st) < 0 || !S_ISLNK(st.st_mode))
+		return 0;
+	err_set(e, ERR_NOT_FOUND, "'%s' is a link that leads nowhere", path);
+	return err_hint(e, "is what it leads to mounted? Where it is lost for good, remove the link");
+}
+
 static int open_one(const char *path, mode_t mode, char **absolute, int *fd, struct err *e)
 {
-	int r = file_mkdirs(path, mode, e);
+	int r = fd ? make_way(path, e) : 0;
 
+	if (r == 0)
+		r = file_mkdirs(path, mode, e);
 	if (r < 0)
 		return r;
 	*absolute = realpath(path, NULL);

@@ -170,3 +170,25 @@ def test_forget_is_cut_short(daemon):
     # the directory goes as well, where the sweep ended before the daemon did
     daemon.eventually(lambda: glob.glob(os.path.join(daemon.state, "gone", "*")), lambda names: not names)
     assert os.listdir(precious) == ["file"]
+
+
+@pytest.mark.parametrize("name", ["state", "run", "log"])
+def test_a_link_that_leads_nowhere(daemon, name):
+    """Most likely to what is not mounted: nothing is begun anew in its place. The hint works."""
+    daemon.stop_daemon()
+    path = getattr(daemon, name)
+    os.rename(path, path + ".there")
+    os.symlink(path + ".nowhere", path)
+    done = second(daemon)
+    assert done.returncode == 4 and "leads nowhere" in done.stderr and "mounted?" in done.stderr, done
+    assert os.path.islink(path)
+    os.unlink(path)
+    os.symlink(path + ".there", path)
+    daemon.start()
+    daemon.micro("a", "deaf")
+    daemon.ok("start", "a")
+    daemon.stop_daemon()
+    os.unlink(path)
+    os.rename(path + ".there", path)
+    daemon.start()
+    assert daemon.states() == {"a": "running"}
