@@ -273,6 +273,14 @@ static void check_display(const struct check *k)
 			"VNC over TCP needs Password=, or AllowNoPassword=yes");
 }
 
+void conf_check_name(const char *name, const struct conf_place *place, struct conf_problems *p)
+{
+	if (!conf_name_ok(name))
+		conf_problem(p, place, NULL,
+			"the name must be letters, digits, '.', '_' and '-', at most 63, and begin "
+			"with a letter or digit");
+}
+
 void conf_vm_check(
 	const struct conf_vm *c, const struct conf_marks *m, bool whole, struct conf_problems *p)
 {

@@ -27,8 +27,14 @@ const struct conf_mark *conf_mark_find(
 void conf_mark_set(struct conf_marks *m, const struct conf_mark *mark);
 void conf_mark_remove(struct conf_marks *m, const struct conf_section *section, const char *id,
 	const struct conf_key *key);
+/* Of a key in a section without id; no file: nobody wrote it. */
+struct conf_place conf_marks_place(
+	const struct conf_marks *m, const char *section, const char *key);
+/* Where the keys stand whose problems only all VMs together have. */
+void conf_marks_note(const struct conf_marks *m, struct conf_vm *c);
 void conf_marks_release(struct conf_marks *m);
 
+void conf_check_name(const char *name, const struct conf_place *place, struct conf_problems *p);
 /* whole: nothing was wrong so far, so that what is missing is missing and not misspelt. */
 void conf_vm_check(
 	const struct conf_vm *c, const struct conf_marks *m, bool whole, struct conf_problems *p);

@@ -10,6 +10,8 @@
 #include "base/mem.h"
 #include "conf/vm.h"
 
+#define CONF_SHUTDOWN_MAX_MS (UINT64_C(24) * 3600 * 1000)
+
 struct conf_default { /* [Defaults] Section.Key=value; applied to every section of that kind */
 	struct conf_place place;
 	const char *section, *key, *value;
@@ -24,6 +26,7 @@ struct conf_daemon {
 	uint64_t health_check_ms; /* UINT64_MAX: only when somebody looks */
 	/* [Shutdown] */
 	uint64_t shutdown_ms; /* for all guests together */
+	struct conf_place shutdown_place; /* where that stands; no file: nowhere */
 
 	struct conf_default *defaults;
 	size_t n_defaults;

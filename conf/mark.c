@@ -50,3 +50,26 @@ void conf_marks_release(struct conf_marks *m)
 	free(m->mark);
 	*m = (struct conf_marks){ 0 };
 }
+
+struct conf_place conf_marks_place(const struct conf_marks *m, const char *section, const char *key)
+{
+	const struct conf_mark *mark = conf_mark_find(m, section, NULL, key);
+
+	return mark ? mark->place : (struct conf_place){ 0 };
+}
+
+void conf_marks_note(const struct conf_marks *m, struct conf_vm *c)
+{
+	const struct conf_mark *stop = conf_mark_find(m, "Lifecycle", NULL, "TimeoutStopSec");
+	const struct conf_mark *order =
+		conf_mark_find(m, "Lifecycle", NULL, c->after.n ? "After" : "Requires");
+
+	c->stop_place = stop ? stop->place : c->place;
+	c->stop_written = stop && !stop->by_default;
+	c->order_place = order ? order->place : (struct conf_place){ 0 };
+	/* those of [Defaults] live elsewhere */
+	if (c->stop_place.file)
+		c->stop_place.file = arena_strdup(&c->arena, c->stop_place.file);
+	if (c->order_place.file)
+		c->order_place.file = arena_strdup(&c->arena, c->order_place.file);
+}

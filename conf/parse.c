@@ -384,14 +384,6 @@ static void complete(struct parse *p, struct conf_vm *c)
 		add_element(p, conf_section_find(p->schema, "Serial"), "console", &nobody);
 }
 
-static void check_name(const char *name, const struct conf_place *place, struct conf_problems *p)
-{
-	if (!conf_name_ok(name))
-		conf_problem(p, place, NULL,
-			"the name must be letters, digits, '.', '_' and '-', at most 63, and begin "
-			"with a letter or digit");
-}
-
 void conf_vm_parse(struct conf_vm *out, const char *name, const struct conf_source *src, size_t n,
 	const struct conf_context *ctx, struct conf_problems *problems)
 {
@@ -403,8 +395,9 @@ void conf_vm_parse(struct conf_vm *out, const char *name, const struct conf_sour
 	p.defaults = ctx->defaults;
 	out->name = arena_strdup(&out->arena, name);
 	out->place = parse_run(&p, src, n);
-	check_name(name, &out->place, problems);
+	conf_check_name(name, &out->place, problems);
 	complete(&p, out);
+	conf_marks_note(&p.marks, out);
 	conf_vm_check(out, &p.marks, problems->count == before, problems);
 	parse_release(&p);
 }
@@ -418,7 +411,7 @@ void conf_network_parse(struct conf_network *out, const char *name, const struct
 	parse_init(&p, &conf_network_schema, out, &spec, problems);
 	out->name = arena_strdup(&out->arena, name);
 	out->place = parse_run(&p, src, n);
-	check_name(name, &out->place, problems);
+	conf_check_name(name, &out->place, problems);
 	conf_network_check(out, &p.marks, problems);
 	parse_release(&p);
 }
@@ -431,6 +424,7 @@ void conf_daemon_parse(struct conf_daemon *out, const struct conf_source *src, s
 
 	parse_init(&p, &conf_daemon_schema, out, &spec, problems);
 	parse_run(&p, src, n);
+	out->shutdown_place = conf_marks_place(&p.marks, "Shutdown", "TimeoutSec");
 	parse_release(&p);
 }
 

@@ -4,8 +4,6 @@
 
 static const char *const level_names[] = { "error", "warning", "info", "debug" };
 
-#define DAY_MS (UINT64_C(24) * 3600 * 1000)
-
 /* clang-format off */
 static const struct conf_key daemon_keys[] = {
 	{ .name = "ImageDir",          STRING(PATH, conf_daemon, image_dir),
@@ -29,10 +27,10 @@ static const struct conf_key daemon_keys[] = {
 };
 
 static const struct conf_key shutdown_keys[] = {
-	{ .name = "TimeoutSec",        TIME(conf_daemon, shutdown_ms), .min = 1000, .max = DAY_MS,
+	{ .name = "TimeoutSec",        TIME(conf_daemon, shutdown_ms), .min = 1000, .max = CONF_SHUTDOWN_MAX_MS,
 	  .preset = "5min", .apply = CONF_APPLY_LIVE,
 	  .help = "How long all guests together may take to go down with the host; who is not down then is "
-		  "killed. A day at most." },
+		  "killed. A day at most. check compares every TimeoutStopSec= with it." },
 };
 
 static const struct conf_section sections[] = {

@@ -295,7 +295,8 @@ static const struct conf_key lifecycle_keys[] = {
 	  .help = "How long QEMU may take to come up." },
 	{ .name = "TimeoutStopSec",  TIME(conf_vm, timeout_stop_ms), .preset = "3min",
 	  .apply = CONF_APPLY_START,
-	  .help = "How long the guest may take to shut down." },
+	  .help = "How long the guest may take to shut down. When the host goes down, TimeoutSec= of "
+		  "[Shutdown] in vmkeep.conf is what all guests have together: check warns where this does not fit." },
 	{ .name = "OnStopTimeout",
 	  ENUM(conf_stop_timeout, conf_vm, on_stop_timeout, stop_timeout_names),
 	  .preset = "leave", .apply = CONF_APPLY_START,

@@ -183,6 +183,9 @@ struct conf_vm {
 
 	/* [Lifecycle]; times in milliseconds, UINT64_MAX: no limit */
 	uint64_t timeout_start_ms, timeout_stop_ms;
+	struct conf_place stop_place,
+		order_place; /* of TimeoutStopSec=; of After= or Requires=, if any */
+	bool stop_written;   /* by its own files, not by [Defaults] */
 	enum conf_stop_timeout on_stop_timeout;
 	enum conf_ending on_power_off, on_reboot, on_panic, on_watchdog;
 	enum conf_restart restart;

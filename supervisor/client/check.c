@@ -9,7 +9,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "conf/conf.h"
+#include "conf/budget.h"
+#include "conf/load.h"
 #include "supervisor/client/command.h"
 #include "supervisor/client/errors.h"
 
@@ -126,6 +127,74 @@ static json_t *problem_table(const char *text, const char *path)
 		"rows", rows);
 }
 
+/* --- the way down, of all VMs beside the file --- */
+
+struct beside {
+	const char *dir;
+	struct conf_daemon daemon;
+	struct conf_vm **vm;
+	size_t n;
+};
+
+static void beside_found(void *data, const char *name)
+{
+	struct beside *b = data;
+	const struct conf_context ctx = { .defaults = &b->daemon,
+		.uuid = "00000000-0000-0000-0000-000000000000",
+		.state_dir = "/var/lib/vmkeep" };
+	struct conf_vm *vm = xcalloc(1, sizeof *vm);
+	struct conf_problems ignored = { 0 };
+
+	*vm = (struct conf_vm)CONF_VM_INIT;
+	if (conf_load_vm(vm, b->dir, name, &ctx, &ignored) && !ignored.count) {
+		b->vm = xrealloc(b->vm, b->n + 1, sizeof *b->vm);
+		b->vm[b->n++] = vm;
+	} else {
+		conf_vm_release(vm);
+		free(vm);
+	}
+	conf_problems_release(&ignored);
+}
+
+static void beside_row(void *data, const struct conf_place *place, const char *key,
+	const char *reason, const char *hint)
+{
+	json_t *line = place->line ? json_integer(place->line) : json_null();
+
+	json_array_append_new(data,
+		json_pack("[s, o, s, s, s, s]", place->file, line, key, reason, "warning", hint));
+}
+
+/* Files that may not be read have problems of their own, and those are told where they are checked.
+ */
+static void check_beside(const char *path, json_t *rows)
+{
+	const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path,
+		   *end = ending(path);
+	_cleanup_(free_ptr) char *dir =
+		slash ? xstrndup(path, (size_t)(slash - path) + !(slash - path)) : xstrdup(".");
+	_cleanup_(free_ptr) char *name = xstrndup(base, strlen(base) - strlen(end));
+	struct beside b = { .dir = dir, .daemon = CONF_DAEMON_INIT };
+	struct conf_problems ignored = { 0 };
+	bool all = streq(base, "vmkeep.conf");
+
+	if (!all && !streq(end, ".vm"))
+		return;
+	conf_load_daemon(&b.daemon, dir, &ignored);
+	if (!ignored.count) {
+		conf_list_vms(dir, beside_found, &b, &ignored);
+		budget_check(&b.daemon, (const struct conf_vm *const *)b.vm, b.n, all ? NULL : name,
+			beside_row, rows);
+	}
+	for (size_t i = 0; i < b.n; i++) {
+		conf_vm_release(b.vm[i]);
+		free(b.vm[i]);
+	}
+	free(b.vm);
+	conf_daemon_release(&b.daemon);
+	conf_problems_release(&ignored);
+}
+
 static int check_file(struct command *c, const char *path)
 {
 	const struct command_form *form = command_form(c->verb->execute);
@@ -140,6 +209,8 @@ static int check_file(struct command *c, const char *path)
 		return errors_print(NULL, &e);
 	parse(path, &src, &problems);
 	result = problem_table(problems.text.data, path);
+	if (!problems.count)
+		check_beside(path, json_object_get(result, "rows"));
 	code = form->status(result);
 	if (c->json)
 		command_print_json(c, result);

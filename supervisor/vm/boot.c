@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/proc.h"
-#include "supervisor/vm/order.h"
+#include "conf/order.h"
 #include "supervisor/vm/ready.h"
 #include "supervisor/vm/vms.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What is wrong with After= and Requires= is seen only where all VMs are. */
 #include "supervisor/vm/boot.h"
-#include "supervisor/vm/order.h"
+#include "conf/order.h"
 #include "supervisor/vm/vms.h"
 
 struct order_vm *boot_order(const struct vms *vms)
@@ -10,7 +10,7 @@ struct order_vm *boot_order(const struct vms *vms)
 
 	for (size_t i = 0; i < vms->n; i++)
 		order[i] = (struct order_vm){ vms->vm[i]->name, &vms->vm[i]->conf.after,
-			&vms->vm[i]->conf.requires };
+			&vms->vm[i]->conf.requires, vms->vm[i]->conf.timeout_stop_ms };
 	return order;
 }
 

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
+#include "conf/budget.h"
 #include "conf/load.h"
 #include "supervisor/host/meminfo.h"
 #include "supervisor/host/probe.h"
@@ -98,6 +99,24 @@ static void check_duplicates(struct vm_check *c, const struct vms *vms)
 	duplicates_find(all, n, c->daemon->image_dir, found_duplicate, &f);
 	free(f.vm);
 	free(all);
+}
+
+static void found_short(void *data, const struct conf_place *place, const char *key,
+	const char *reason, const char *hint)
+{
+	check_row(data, place, key, "warning", reason, hint);
+}
+
+static void check_budget(const struct vm_check *c, const struct check_files *f)
+{
+	const struct conf_vm **conf = xcalloc(f->vms.n + 1, sizeof *conf);
+	size_t n = 0;
+
+	for (size_t i = 0; i < f->vms.n; i++)
+		if (f->vms.vm[i]->have_conf)
+			conf[n++] = &f->vms.vm[i]->conf;
+	budget_check(&f->conf, conf, n, c->all ? NULL : c->name[0], found_short, c->rows);
+	free(conf);
 }
 
 /* --- of one VM, from what is known here --- */
@@ -407,6 +426,7 @@ struct vm_check *vm_check_new(struct daemon *d, const char *name, json_t *rows,
 void vm_check_run(struct vm_check *c)
 {
 	check_duplicates(c, &c->files.vms);
+	check_budget(c, &c->files);
 	if (c->all)
 		check_gone(c->daemon, &c->files.vms, c->rows);
 	check_files_release(&c->files);

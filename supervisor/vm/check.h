@@ -34,6 +34,7 @@ void vm_check_free(struct vm_check *c);
 struct check_files {
 	struct daemon *daemon;
 	struct vms vms;
+	struct conf_daemon conf;
 	struct conf_problems *problems;
 };
 /* p: what is wrong with any file; NULL: only the VMs are wanted. */

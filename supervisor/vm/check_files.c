@@ -99,14 +99,15 @@ static void check_network(void *data, const char *name)
 
 void check_files_read(struct check_files *f, struct daemon *d, struct conf_problems *p)
 {
-	struct conf_daemon unused = CONF_DAEMON_INIT;
+	struct conf_problems unused = { 0 };
 
-	*f = (struct check_files){ .daemon = d, .vms = { .daemon = d }, .problems = p };
-	if (p) {
-		conf_load_daemon(&unused, d->dirs.config, p);
-		conf_daemon_release(&unused);
+	*f = (struct check_files){
+		.daemon = d, .vms = { .daemon = d }, .conf = CONF_DAEMON_INIT, .problems = p
+	};
+	conf_load_daemon(&f->conf, d->dirs.config, p ? p : &unused);
+	conf_problems_release(&unused);
+	if (p)
 		conf_list_networks(d->dirs.config, check_network, f, p);
-	}
 	conf_list_vms(d->dirs.config, check_found, f, p);
 	if (p)
 		boot_check(&f->vms, p);
@@ -118,5 +119,6 @@ void check_files_release(struct check_files *f)
 		if (vms_find(f->daemon->vms, f->vms.vm[i]->name) != f->vms.vm[i])
 			vm_free(f->vms.vm[i]);
 	free(f->vms.vm);
+	conf_daemon_release(&f->conf);
 	*f = (struct check_files){ 0 };
 }

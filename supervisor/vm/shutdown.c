@@ -2,8 +2,8 @@
 #include "supervisor/vm/shutdown.h"
 
 #include "base/log.h"
+#include "conf/order.h"
 #include "supervisor/vm/boot.h"
-#include "supervisor/vm/order.h"
 #include "supervisor/vm/vms.h"
 
 enum { KILL_PATIENCE = VM_QUIT_SECONDS + VM_KILL_SECONDS + 5, NAMED_MAX = 160 };
@@ -87,15 +87,16 @@ static void is_down(void *data, const struct err *e)
 		note(g, "stopped", vm ? vm->reason : "");
 }
 
-static void stop_guest(struct guest *g, struct vm *vm, unsigned levels)
+/* below: what those take that wait for it, milliseconds */
+static void stop_guest(struct guest *g, struct vm *vm, uint64_t below, unsigned levels)
 {
-	double left = g->all->deadline - daemon_now(),
-	       own = (double)vm->running.timeout_stop_ms / 1000;
-	double share = left / levels;
+	double left = g->all->deadline - daemon_now();
+	uint64_t own = vm->running.timeout_stop_ms;
+	double share =
+		left > 0 ? (double)order_share((uint64_t)(left * 1000), own, below, levels) / 1000
+			 : 0;
 	struct err e = ERR_INIT;
 
-	if (share > own)
-		share = own;
 	if (share < LEAST)
 		share = LEAST;
 	g->step = ASKED;
@@ -114,12 +115,6 @@ static struct guest *find(const struct shutdown *s, const char *name)
 	return NULL;
 }
 
-static bool is_up(const struct vm *vm)
-{
-	return vm_state_has_process(vm->state) || vm->state == VM_PREPARING ||
-	       vm->state == VM_BACKOFF;
-}
-
 /* All that run, sorted; also those that somebody started meanwhile. */
 static struct order_vm *make_order(struct shutdown *s, size_t *n)
 {
@@ -131,11 +126,11 @@ static struct order_vm *make_order(struct shutdown *s, size_t *n)
 		struct vm *vm = vms->vm[i];
 		struct guest *g = find(s, vm->name);
 
-		if (!is_up(vm) || (g && g->step == DOWN && streq(g->result, "left")))
+		if (!shutdown_is_up(vm) || (g && g->step == DOWN && streq(g->result, "left")))
 			continue;
 		if (g && g->step == DOWN)
 			come_back(g);
-		order[(*n)++] = (struct order_vm){ vm->name, &vm->conf.after, &vm->conf.requires };
+		order[(*n)++] = shutdown_order(vm);
 		if (g)
 			continue;
 		s->guest = xrealloc(s->guest, s->n + 1, sizeof(struct guest *));
@@ -252,14 +247,17 @@ static void on_soon(struct ev_loop *ev, ev_timer *w, int revents)
 	size_t n, asked = 0, left = 0;
 	struct order_vm *order = make_order(s, &n);
 	unsigned *level = xcalloc(n + 1, sizeof *level);
+	uint64_t *ms = xcalloc(n + 1, sizeof *ms);
 
 	(void)ev, (void)revents;
 	if (s->networks) {
+		free(ms);
 		free(level);
 		free(order);
 		return;
 	}
 	order_levels(order, n, level);
+	order_times(order, n, ms);
 	for (size_t i = 0; i < s->n; i++)
 		asked += s->guest[i]->step == ASKED || s->guest[i]->step == KILLED;
 	/* a second look only where nobody is on the way: then it is a ring, and all go at once */
@@ -269,9 +267,11 @@ static void on_soon(struct ev_loop *ev, ev_timer *w, int revents)
 
 			if (!g || g->step != UP || (!ring && is_needed(order, n, g->name)))
 				continue;
-			stop_guest(g, vms_find(s->daemon->vms, g->name), level[i]);
+			stop_guest(g, vms_find(s->daemon->vms, g->name),
+				order_below(order, n, ms, i), level[i]);
 			asked++;
 		}
+	free(ms);
 	free(level);
 	free(order);
 	for (size_t i = 0; i < s->n; i++)

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+#include "conf/budget.h"
+
+#include "base/buf.h"
+#include "base/text.h"
+#include "conf/order.h"
+
+enum { NAMES_SHOWN = 5, TIME_TEXT = 32 };
+
+struct budget {
+	const struct conf_daemon *d;
+	const struct conf_vm *const *vm;
+	size_t n;
+	budget_row_fn *tell;
+	void *data;
+	struct conf_place place; /* of TimeoutSec=, or the file where it would stand */
+};
+
+/* "write TimeoutSec=10min below [Shutdown] in vmkeep.conf, or ..."; what is longer than a day
+ * cannot be written. */
+static void budget_hint(uint64_t wanted, const char *or_else, struct buf *hint)
+{
+	char time[TIME_TEXT];
+
+	buf_adds(hint, "write ");
+	if (wanted <= CONF_SHUTDOWN_MAX_MS)
+		buf_printf(hint, "TimeoutSec=%s below [Shutdown] in vmkeep.conf, or ",
+			text_time_exact(time, sizeof time, wanted));
+	buf_adds(hint, or_else);
+}
+
+/* --- each VM by itself --- */
+
+static bool budget_is_short(const struct budget *b, const struct conf_vm *c)
+{
+	return c->timeout_stop_ms > b->d->shutdown_ms;
+}
+
+static void budget_own(const struct budget *b, const struct conf_vm *c)
+{
+	char time[TIME_TEXT], all[TIME_TEXT];
+	struct buf reason = BUF_INIT, hint = BUF_INIT;
+
+	text_time_exact(time, sizeof time, c->timeout_stop_ms);
+	text_time_exact(all, sizeof all, b->d->shutdown_ms);
+	buf_printf(&reason,
+		"%s is more than all guests have together when the host goes down, %s ([Shutdown] TimeoutSec= in "
+		"vmkeep.conf): it would be killed then",
+		time, all);
+	budget_hint(c->timeout_stop_ms, "a shorter time here", &hint);
+	b->tell(b->data, &c->stop_place, "TimeoutStopSec", reason.data, hint.data);
+	buf_release(&reason);
+	buf_release(&hint);
+}
+
+/* Those whose files say nothing have one time, the default, and get one row. */
+static void budget_defaults(const struct budget *b, const char *only)
+{
+	struct buf names = BUF_INIT, reason = BUF_INIT, hint = BUF_INIT;
+	const struct conf_vm *first = NULL;
+	char time[TIME_TEXT], all[TIME_TEXT];
+	size_t n = 0;
+
+	for (size_t i = 0; i < b->n; i++) {
+		const struct conf_vm *c = b->vm[i];
+
+		if (!budget_is_short(b, c) || c->stop_written || (only && !streq(only, c->name)))
+			continue;
+		first = first ? first : c;
+		if (n++ < NAMES_SHOWN)
+			buf_printf(&names, "%s%s", n > 1 ? ", " : "", c->name);
+	}
+	if (!first)
+		return;
+	if (n > NAMES_SHOWN)
+		buf_printf(&names, " and %zu more", n - NAMES_SHOWN);
+	text_time_exact(time, sizeof time, first->timeout_stop_ms);
+	text_time_exact(all, sizeof all, b->d->shutdown_ms);
+	buf_printf(&reason,
+		"%s for all guests together, when the host goes down, is less than the %s of TimeoutStopSec= where a VM's "
+		"file does not say otherwise: %s would be killed then",
+		all, time, names.data);
+	budget_hint(first->timeout_stop_ms, "a shorter Lifecycle.TimeoutStopSec= below [Defaults]",
+		&hint);
+	b->tell(b->data, &b->place, "TimeoutSec", reason.data, hint.data);
+	buf_release(&names);
+	buf_release(&reason);
+	buf_release(&hint);
+}
+
+/* --- one after the other --- */
+
+struct chains {
+	struct order_vm *vm;
+	uint64_t *down, *before; /* order_times(), order_times_before() */
+	size_t n;
+};
+
+static void chains_init(struct chains *c, const struct budget *b)
+{
+	*c = (struct chains){ .n = b->n };
+	c->vm = xcalloc(b->n + 1, sizeof *c->vm);
+	c->down = xcalloc(b->n + 1, sizeof *c->down);
+	c->before = xcalloc(b->n + 1, sizeof *c->before);
+	for (size_t i = 0; i < b->n; i++)
+		c->vm[i] = (struct order_vm){ b->vm[i]->name, &b->vm[i]->after, &b->vm[i]->requires,
+			b->vm[i]->timeout_stop_ms };
+	order_times(c->vm, c->n, c->down);
+	order_times_before(c->vm, c->n, c->before);
+}
+
+static void chains_release(struct chains *c)
+{
+	free(c->vm);
+	free(c->down);
+	free(c->before);
+}
+
+/* The one that goes right before this one in the longest chain; n: none. */
+static size_t chains_above(const struct chains *c, size_t i)
+{
+	for (size_t k = 0; k < c->n; k++)
+		if (k != i && order_follows(&c->vm[k], c->vm[i].name) &&
+			c->before[i] - c->before[k] == c->vm[k].stop_ms)
+			return k;
+	return c->n;
+}
+
+/* "web -> app -> db", all that go before it and all that go after it; returns how many, and the
+ * first of them. */
+static size_t chains_text(const struct chains *c, size_t i, struct buf *text, size_t *first)
+{
+	struct buf above = BUF_INIT, longer = BUF_INIT;
+	size_t members = 0;
+
+	*first = i;
+	for (size_t k = chains_above(c, i); k < c->n && members < c->n;
+		k = chains_above(c, k), members++) {
+		buf_printf(&longer, "%s -> %s", c->vm[k].name, above.data ? above.data : "");
+		buf_release(&above);
+		above = longer;
+		longer = (struct buf)BUF_INIT;
+		*first = k;
+	}
+	buf_adds(text, above.data ? above.data : "");
+	buf_release(&above);
+	return members + order_chain(c->vm, c->n, c->down, i, text);
+}
+
+static void chains_tell(const struct budget *b, const struct chains *c, size_t i, bool one)
+{
+	uint64_t total = c->before[i] + c->down[i];
+	struct buf chain = BUF_INIT, reason = BUF_INIT, hint = BUF_INIT;
+	char time[TIME_TEXT], all[TIME_TEXT];
+	size_t first, members = chains_text(c, i, &chain, &first);
+	const struct conf_vm *place = b->vm[one && b->vm[i]->order_place.file ? i : first];
+
+	if (members > 1) {
+		text_time_exact(time, sizeof time, total);
+		text_time_exact(all, sizeof all, b->d->shutdown_ms);
+		buf_printf(&reason,
+			"%s may take %s when the host goes down, one after the other, and all guests together have %s "
+			"([Shutdown] TimeoutSec= in vmkeep.conf): not each would get its TimeoutStopSec=",
+			chain.data, time, all);
+		budget_hint(total, "shorter TimeoutStopSec= in their files", &hint);
+		b->tell(b->data, &place->order_place, place->after.n ? "After" : "Requires",
+			reason.data, hint.data);
+	}
+	buf_release(&chain);
+	buf_release(&reason);
+	buf_release(&hint);
+}
+
+/* Rings are errors by themselves, and one without limit was told of already. */
+static bool chains_counts(const struct budget *b, const struct chains *c, size_t i)
+{
+	uint64_t total =
+		c->before[i] > UINT64_MAX - c->down[i] ? UINT64_MAX : c->before[i] + c->down[i];
+
+	return total != UINT64_MAX && total > b->d->shutdown_ms && total > c->vm[i].stop_ms &&
+	       !order_ring(c->vm, c->n, i, NULL);
+}
+
+static void budget_chains(const struct budget *b, const char *only)
+{
+	struct chains c;
+	size_t longest = b->n;
+
+	chains_init(&c, b);
+	for (size_t i = 0; i < b->n; i++)
+		if ((only ? streq(only, b->vm[i]->name) : !c.before[i]) &&
+			chains_counts(b, &c, i) && (longest == b->n || c.down[i] > c.down[longest]))
+			longest = i;
+	if (longest < b->n)
+		chains_tell(b, &c, longest, only);
+	chains_release(&c);
+}
+
+void budget_check(const struct conf_daemon *d, const struct conf_vm *const *vm, size_t n,
+	const char *only, budget_row_fn *tell, void *data)
+{
+	struct budget b = { d, vm, n, tell, data, d->shutdown_place };
+
+	if (!b.place.file)
+		b.place.file = "vmkeep.conf";
+	for (size_t i = 0; i < n; i++)
+		if (budget_is_short(&b, vm[i]) && vm[i]->stop_written &&
+			(!only || streq(only, vm[i]->name)))
+			budget_own(&b, vm[i]);
+	budget_defaults(&b, only);
+	budget_chains(&b, only);
+}

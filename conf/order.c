@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+#include "conf/order.h"
+
+#include "base/mem.h"
+
+size_t order_find(const struct order_vm *vm, size_t n, const char *name)
+{
+	size_t from = 0, to = n;
+
+	while (from < to) {
+		size_t middle = from + (to - from) / 2;
+		int order = strcmp(name, vm[middle].name);
+
+		if (order == 0)
+			return middle;
+		if (order < 0)
+			to = middle;
+		else
+			from = middle + 1;
+	}
+	return n;
+}
+
+static const char *nth(const struct order_vm *vm, size_t k)
+{
+	if (k < vm->after->n)
+		return vm->after->item[k];
+	k -= vm->after->n;
+	return k < vm->requires->n ? vm->requires->item[k] : NULL;
+}
+
+bool order_follows(const struct order_vm *vm, const char *other)
+{
+	const char *name;
+
+	for (size_t k = 0; (name = nth(vm, k)); k++)
+		if (streq(name, other))
+			return true;
+	return false;
+}
+
+static void write_ring(
+	const struct order_vm *vm, const size_t *from, size_t start, size_t last, struct buf *ring)
+{
+	struct buf text = BUF_INIT, longer = BUF_INIT;
+
+	/* walked backwards: each one is put in front */
+	buf_adds(&text, vm[start].name);
+	for (size_t i = last; i != start; i = from[i]) {
+		buf_printf(&longer, "%s -> %s", vm[i].name, text.data);
+		buf_release(&text);
+		text = longer;
+		longer = (struct buf)BUF_INIT;
+	}
+	buf_printf(ring, "%s -> %s", vm[start].name, text.data);
+	buf_release(&text);
+}
+
+bool order_ring(const struct order_vm *vm, size_t n, size_t i, struct buf *ring)
+{
+	size_t *from, *queue, head = 0, tail = 0;
+	bool found = false;
+	const char *name;
+
+	if (!vm[i].after->n && !vm[i].requires->n)
+		return false;
+	from = xcalloc(n, sizeof *from);
+	queue = xcalloc(n, sizeof *queue);
+	for (size_t k = 0; k < n; k++)
+		from[k] = n;
+	queue[tail++] = i;
+	while (head < tail && !found) {
+		size_t at = queue[head++];
+
+		for (size_t k = 0; !found && (name = nth(&vm[at], k)); k++) {
+			size_t next = order_find(vm, n, name);
+
+			found = next == i;
+			if (found && ring)
+				write_ring(vm, from, i, at, ring);
+			if (next == n || next == i || from[next] != n)
+				continue;
+			from[next] = at;
+			queue[tail++] = next;
+		}
+	}
+	free(from);
+	free(queue);
+	return found;
+}
+
+void order_levels(const struct order_vm *vm, size_t n, unsigned *level)
+{
+	bool changed = true;
+	const char *name;
+
+	for (size_t i = 0; i < n; i++)
+		level[i] = 1;
+	for (size_t pass = 0; changed && pass < n; pass++) {
+		changed = false;
+		for (size_t i = 0; i < n; i++)
+			for (size_t k = 0; (name = nth(&vm[i], k)); k++) {
+				size_t other = order_find(vm, n, name);
+
+				if (other == n || level[i] > level[other] || level[i] >= n)
+					continue;
+				level[i] = level[other] + 1;
+				changed = true;
+			}
+	}
+}
+
+void order_steps(const struct order_vm *vm, size_t n, unsigned *step)
+{
+	bool changed = true;
+	const char *name;
+
+	for (size_t i = 0; i < n; i++)
+		step[i] = 1;
+	for (size_t pass = 0; changed && pass <= n; pass++) {
+		changed = false;
+		for (size_t i = 0; i < n; i++)
+			for (size_t k = 0; (name = nth(&vm[i], k)); k++) {
+				size_t other = order_find(vm, n, name);
+
+				if (other == n || other == i || step[other] > step[i] ||
+					step[other] > n)
+					continue;
+				step[other] = step[i] < n ? step[i] + 1 : (unsigned)n + 1;
+				changed = true;
+			}
+	}
+}
+
+static uint64_t sum(uint64_t a, uint64_t b)
+{
+	return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+/* ms[to] is what comes after from, or before it, and its own time. */
+static bool lengthen(uint64_t *ms, size_t to, uint64_t by)
+{
+	if (by <= ms[to])
+		return false;
+	ms[to] = by;
+	return true;
+}
+
+void order_times(const struct order_vm *vm, size_t n, uint64_t *ms)
+{
+	bool changed = true;
+	const char *name;
+
+	for (size_t i = 0; i < n; i++)
+		ms[i] = vm[i].stop_ms;
+	for (size_t pass = 0; changed && pass < n; pass++) {
+		changed = false;
+		for (size_t i = 0; i < n; i++)
+			for (size_t k = 0; (name = nth(&vm[i], k)); k++) {
+				size_t other = order_find(vm, n, name);
+
+				if (other < n && other != i)
+					changed |= lengthen(ms, i, sum(vm[i].stop_ms, ms[other]));
+			}
+	}
+}
+
+void order_times_before(const struct order_vm *vm, size_t n, uint64_t *ms)
+{
+	bool changed = true;
+	const char *name;
+
+	for (size_t i = 0; i < n; i++)
+		ms[i] = 0;
+	for (size_t pass = 0; changed && pass < n; pass++) {
+		changed = false;
+		for (size_t i = 0; i < n; i++)
+			for (size_t k = 0; (name = nth(&vm[i], k)); k++) {
+				size_t other = order_find(vm, n, name);
+
+				if (other < n && other != i)
+					changed |= lengthen(ms, other, sum(vm[i].stop_ms, ms[i]));
+			}
+	}
+}
+
+/* The one of those that it comes after which takes longest; n: none. */
+static size_t longest_below(const struct order_vm *vm, size_t n, const uint64_t *ms, size_t i)
+{
+	size_t longest = n;
+	const char *name;
+
+	for (size_t k = 0; (name = nth(&vm[i], k)); k++) {
+		size_t other = order_find(vm, n, name);
+
+		if (other < n && other != i && (longest == n || ms[other] > ms[longest]))
+			longest = other;
+	}
+	return longest;
+}
+
+uint64_t order_below(const struct order_vm *vm, size_t n, const uint64_t *ms, size_t i)
+{
+	size_t longest = longest_below(vm, n, ms, i);
+
+	return longest < n ? ms[longest] : 0;
+}
+
+size_t order_chain(
+	const struct order_vm *vm, size_t n, const uint64_t *ms, size_t i, struct buf *chain)
+{
+	size_t members = 0;
+
+	for (; i < n && members < n; i = longest_below(vm, n, ms, i))
+		buf_printf(chain, "%s%s", members++ ? " -> " : "", vm[i].name);
+	return members;
+}
+
+uint64_t order_share(uint64_t left, uint64_t own, uint64_t below, unsigned levels)
+{
+	uint64_t part = left / (levels ? levels : 1), rest = below < left ? left - below : 0;
+	uint64_t share = part > rest ? part : rest;
+
+	return share < own ? share : own;
+}
