@@ -5,6 +5,7 @@
 
 /* clang-format off */
 #define TIMEOUT(text) { "timeout", API_TIME, false, "--timeout TIME", text, { NULL } }
+#define DRY_RUN(text) { "dry-run", API_BOOL, false, "--dry-run", text, { NULL } }
 #define SNAPSHOT { "snapshot", API_NAME, true, "SNAPSHOT", "name of the snapshot", { NULL } }
 
 const struct api_verb api_verbs[] = {
@@ -612,14 +613,22 @@ const struct api_verb api_verbs[] = {
 		.command = "shutdown-all",
 		.role = API_ROLE_OPERATOR,
 		.job = true,
-		.arg = { TIMEOUT("for all of it together, in place of [Shutdown] TimeoutSec= in "
-				"vmkeep.conf, 5 minutes where that says nothing") },
+		.arg = {
+			TIMEOUT("for all of it together, in place of [Shutdown] TimeoutSec= in "
+				"vmkeep.conf, 5 minutes where that says nothing"),
+			DRY_RUN("only tell the order, how each VM would be stopped and what time it would get"),
+		},
 		.result = "columns and rows, one row per VM that ran: name, result (stopped, killed or "
-			"left), reason, seconds",
+			"left), reason, seconds; with dry-run, which is no job, one row per VM that is up, "
+			"in the order of the way down: step, name, state, how, timeout (seconds that it gets at "
+			"least, null: it is not waited for), stop_timeout (its TimeoutStopSec=, null: no limit); "
+			"and budget, sum (seconds that the longest chain of them may take, null: no limit), "
+			"chain, fits, networks (those that go down then)",
 		.help = "shut all VMs down, as the host's own shutdown does, then the networks",
 		.text = "VMs that come after others by After= or Requires= go first, all others at once. "
 			"One that is not down after its TimeoutStopSec=, or its share of what is left of "
-			"the time, is killed, and named. VMs that were still to start with the host are not "
+			"the time, is killed, and named. The share is its whole TimeoutStopSec= where that "
+			"and those of the VMs that wait for it fit; check warns where they do not. VMs that were still to start with the host are not "
 			"started. Ends with 8 when a guest had to be killed.",
 	},
 	{

@@ -71,15 +71,48 @@ static int shutdown_status(const json_t *result)
 	size_t i;
 	json_t *row;
 
-	json_array_foreach (json_object_get(result, "rows"), i, row)
-		if (!streq(json_string_value(json_array_get(row, 1)), "stopped"))
+	json_array_foreach (json_object_get(result, "rows"), i, row) {
+		const char *what = cell(result, row, "result");
+
+		/* a dry run has no results */
+		if (what && !streq(what, "stopped"))
 			return api_class(ERR_GUEST_REFUSED)->exit;
+	}
 	return 0;
+}
+
+static char *value_of(const json_t *result, const char *key, const char *unit)
+{
+	return print_value(unit, json_object_get(result, key));
+}
+
+static void shutdown_dry_print(struct command *c, const json_t *result)
+{
+	_cleanup_(free_ptr) char *budget = value_of(result, "budget", "seconds");
+	_cleanup_(free_ptr) char *sum = value_of(result, "sum", "seconds");
+	_cleanup_(free_ptr) char *chain = value_of(result, "chain", "chain");
+	_cleanup_(free_ptr) char *networks = value_of(result, "networks", "name");
+	const char *at_most = json_is_null(json_object_get(result, "sum")) ? "without limit" : sum;
+
+	if (!has_rows(result)) {
+		buf_adds(&c->out, "no VM runs\n");
+	} else {
+		print_table(&c->out, result, NULL, 0, c->width);
+		buf_printf(&c->out, "sum: %s (%s), of %s", at_most, chain, budget);
+		buf_adds(&c->out,
+			json_is_true(json_object_get(result, "fits"))
+				? "; who is not down in time is killed\n"
+				: ": it does not fit, and who is not down in time is killed\n");
+	}
+	if (json_array_size(json_object_get(result, "networks")))
+		buf_printf(&c->out, "then networks: %s\n", networks);
 }
 
 static void shutdown_print(struct command *c, const char *target, const json_t *result)
 {
-	if (has_rows(result))
+	if (json_object_get(result, "budget"))
+		shutdown_dry_print(c, result);
+	else if (has_rows(result))
 		command_print(c, target, result);
 	else
 		buf_adds(&c->out, "no VM runs\n");

@@ -128,6 +128,11 @@ static bool may(const struct dispatch *d, struct request *r, struct err *e)
 
 /* --- a message --------------------------------------------------------------------------- */
 
+static bool is_dry(const struct request *r)
+{
+	return request_bool(r, "dry-run", false);
+}
+
 /* One line for each verb that changes something. */
 static void log_verb(const struct request *r)
 {
@@ -135,7 +140,7 @@ static void log_verb(const struct request *r)
 	const char *name = request_string(r, "name");
 	bool vm = v->target == API_VM || v->target == API_VMS;
 
-	if (v->role < API_ROLE_OWNER)
+	if (v->role < API_ROLE_OWNER || is_dry(r))
 		return;
 	if (vm || !name)
 		log_info(vm ? name : NULL, "%s by %s", v->execute, r->peer->who);
@@ -150,7 +155,7 @@ static bool has_room(const struct dispatch *d, const struct request *r, struct e
 	const char *vm = request_string(r, "name");
 
 	vm = vm ? vm : "";
-	return !r->message.verb->job || !o->jobs ||
+	return !r->message.verb->job || is_dry(r) || !o->jobs ||
 	       account_may_work(r->account, r->role, vm, o->jobs(o->data, r, vm), e) == 0;
 }
 

@@ -21,6 +21,10 @@ void verb_shutdown_all(void *data, struct request *r)
 
 	daemon_look_conf(d);
 	o.budget = request_time(r, "timeout", (double)d->conf.shutdown_ms / 1000);
+	if (request_bool(r, "dry-run", false)) {
+		request_return(r, shutdown_plan(d, o.budget));
+		return;
+	}
 	j = verb_job(d, r, "vms-shutdown", "");
 	o.who = j->who;
 	o.data = j;

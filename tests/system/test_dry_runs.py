@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: MIT
+"""What is told before it is done: the host's way down against its budget, by check and by --dry-run. A dry run changes
+nothing, neither on disk nor in the kernel, and whoever may not do the thing may not ask either."""
+import contextlib
+import hashlib
+import os
+
+import pytest
+
+import vmk
+
+STOP = "[Lifecycle]\nTimeoutStopSec=%s\n"
+
+
+def everything(world):
+    """All that a dry run could change."""
+    found = {}
+    for top in (world.config, world.state, world.log, world.inner(world.run)):
+        for folder, folders, names in os.walk(top):
+            for name in folders + names:
+                path = os.path.join(folder, name)
+                about = os.lstat(path)
+                with contextlib.suppress(OSError):  # sockets
+                    with open(path, "rb") as f:
+                        found[path, "holds"] = hashlib.sha256(f.read()).hexdigest()
+                found[path] = (about.st_mode, about.st_uid)
+                if "/run/networks" not in path:  # written again when something there changed a moment ago
+                    found[path] += (about.st_ino, about.st_size, about.st_mtime_ns)
+    found["links"] = world.exec("ip", "address")
+    found["rules"] = world.exec("nft", "list", "ruleset")
+    found["processes"] = {pid: line for pid, line in world.processes().items() if "vmkeepd" not in line}
+    found["jobs"] = world.rows("jobs")
+    found["list"] = [{k: v for k, v in row.items() if k != "uptime"} for row in world.rows("list")]
+    found["forwards"] = world.exec("cat", "/proc/sys/net/ipv4/ip_forward")
+    return found
+
+
+@contextlib.contextmanager
+def unchanged(world):
+    before = everything(world)
+    yield
+    after = everything(world)
+    assert after == before, {key: (before.get(key), after.get(key)) for key in set(before) | set(after)
+                             if before.get(key) != after.get(key)}
+
+
+# --- check, and the budget of the host's way down
+
+
+def budget_rows(world, *argv, code=0):
+    result = world.vmkeep("--json", "check", *argv)
+    assert result.code == code, result
+    table = vmk.json.loads(result.out)
+    rows = [dict(zip(table["columns"], row)) for row in table["rows"]]
+    return [row for row in rows if row["reason"].find("when the host goes down") >= 0]
+
+
+def at(world, rows):
+    return [(os.path.relpath(row["file"], world.config), row["line"], row["key"], row["severity"]) for row in rows]
+
+
+def test_check_compares_stop_times_with_the_budget(daemon):
+    daemon.write("vmkeep.conf", vmk.DEFAULTS + "[Shutdown]\nTimeoutSec=4min\n")
+    daemon.micro("db")
+    daemon.micro("web", extra=STOP % "50" + "After=db\n")
+    assert budget_rows(daemon) == budget_rows(daemon, "web") == []
+    daemon.micro("web", extra=STOP % "70" + "After=db\n")
+    daemon.micro("slow", extra=STOP % "10min")
+    chain, slow = ("web.vm", 8, "After", "warning"), ("slow.vm", 7, "TimeoutStopSec", "warning")
+    rows = budget_rows(daemon)
+    assert sorted(at(daemon, rows)) == sorted([chain, slow])
+    told, = (row for row in rows if row["key"] == "After")
+    assert "web -> db may take 250s" in told["reason"] and "TimeoutSec=250s" in told["hint"], told
+    assert at(daemon, budget_rows(daemon, "web")) == at(daemon, budget_rows(daemon, "db")) == [chain]
+    assert at(daemon, budget_rows(daemon, "slow")) == [slow]
+    # what the hint says cures it, and a running daemon reads it by itself
+    daemon.write("vmkeep.conf", vmk.DEFAULTS + "[Shutdown]\nTimeoutSec=10min\n")
+    assert budget_rows(daemon) == []
+    # the default is as good as what is written, and is told once
+    daemon.write("vmkeep.conf", vmk.DEFAULTS + "[Shutdown]\nTimeoutSec=71\n")
+    daemon.micro("other")
+    assert ("vmkeep.conf", 4, "TimeoutSec", "warning") in at(daemon, budget_rows(daemon))
+    assert [row["reason"].find("db, other") >= 0 for row in budget_rows(daemon)].count(True) == 1
+
+
+def test_check_of_the_files_themselves(world):
+    """Without a daemon: vmkeep.conf against all VMs beside it, and a VM against vmkeep.conf."""
+    world.write("vmkeep.conf", vmk.DEFAULTS + "[Shutdown]\nTimeoutSec=4min\n")
+    world.micro("db")
+    world.micro("web", extra=STOP % "70" + "After=db\n")
+    for name in ("vmkeep.conf", "web.vm"):
+        assert at(world, budget_rows(world, os.path.join(world.config, name))) == [("web.vm", 8, "After", "warning")]
+    world.write("vmkeep.conf", vmk.DEFAULTS + "[Shutdown]\nTimeoutSec=250\n")
+    for name in ("vmkeep.conf", "web.vm"):
+        assert "no problems" in world.ok("check", os.path.join(world.config, name))
+
+
+# --- shutdown-all --dry-run
+
+
+def test_the_way_down_is_told(daemon):
+    daemon.write("vmkeep.conf", vmk.DEFAULTS + "[Shutdown]\nTimeoutSec=5min\n")
+    daemon.micro("db", extra=STOP % "50")
+    daemon.micro("app", extra=STOP % "1min" + "After=db\n")
+    daemon.micro("zero", extra=STOP % "infinity" + "Requires=app\n")
+    daemon.micro("deaf", "deaf", extra=STOP % "10")
+    daemon.micro("off", extra="[Lifecycle]\nAfter=db\n")
+    assert "no VM runs" in daemon.ok("shutdown-all", "--dry-run")
+    daemon.ok("net", "start", "default")
+    for name in ("db", "app", "zero", "deaf"):
+        daemon.up(name)
+    with unchanged(daemon):
+        plan = daemon.json("shutdown-all", "--dry-run")
+        text = daemon.ok("shutdown-all", "--dry-run", "--timeout", "2min")
+    rows = [dict(zip(plan["columns"], row)) for row in plan["rows"]]
+    assert [(row["step"], row["name"], row["how"]) for row in rows] == [
+        (1, "deaf", "power button"), (1, "zero", "power button"), (2, "app", "power button"), (3, "db", "power button")]
+    assert {row["name"]: (row["timeout"], row["stop_timeout"]) for row in rows} == {
+        "deaf": (10, 10), "zero": (190, None), "app": (60, 60), "db": (50, 50)}
+    assert (plan["budget"], plan["sum"], plan["fits"], plan["networks"]) == (300, None, False, ["default"])
+    assert plan["chain"] == "zero -> app -> db"
+    assert "it does not fit" in text and "then networks: default" in text, text
+    # and so it goes
+    result = daemon.vmkeep("--json", "shutdown-all", "--timeout", "8", timeout=60)
+    assert {row[0]: row[1] for row in vmk.json.loads(result.out)["rows"]} == {
+        "db": "stopped", "app": "stopped", "zero": "stopped", "deaf": "killed"}, result
+
+
+def test_a_chain_that_fits_has_its_time(daemon):
+    """Half of the budget for each of two would cut the first one short."""
+    daemon.micro("db", extra=STOP % "50")
+    daemon.micro("web", extra=STOP % "240" + "After=db\n")
+    daemon.ok("start", "db", "web")
+    plan = daemon.json("shutdown-all", "--dry-run")
+    assert [row[4] for row in plan["rows"]] == [240, 50]
+    assert (plan["sum"], plan["fits"], plan["chain"]) == (290, True, "web -> db")
+    assert budget_rows(daemon) == []
+    daemon.ok("kill", "*")
+
+
+def test_those_that_are_not_waited_for(world):
+    world.write("vmkeep.conf", vmk.DEFAULTS)
+    world.micro("broken", extra="[Lifecycle]\nRestartSec=1h\n")
+    world.micro("ended", "off", extra="[Lifecycle]\nOnPowerOff=pause\n")
+    world.start()
+    world.crash("broken", "backoff")
+    world.ok("start", "ended")
+    world.wait_state("ended", "paused")
+    with unchanged(world):
+        plan = world.json("shutdown-all", "--dry-run")
+    assert {row[1]: (row[3], row[4]) for row in plan["rows"]} == {
+        "broken": ("is not started again", None), "ended": ("has powered off: its QEMU ends", None)}
+    assert (plan["sum"], plan["fits"]) == (0, True)
+
+
+@pytest.mark.parametrize("groups, allowed", [(("vmkeep",), True), (("vmkeep-view",), False), ((), False)])
+def test_who_may_ask(daemon, groups, allowed):
+    daemon.micro("a", vm="Owner=alice\n")
+    daemon.ok("start", "a")
+    with unchanged(daemon):
+        result = daemon.vmkeep("shutdown-all", "--dry-run", user="alice", groups=groups)
+    assert result.code == (0 if allowed else 9), result
+    daemon.ok("kill", "a")
