@@ -147,7 +147,7 @@ static void beside_found(void *data, const char *name)
 
 	*vm = (struct conf_vm)CONF_VM_INIT;
 	if (conf_load_vm(vm, b->dir, name, &ctx, &ignored) && !ignored.count) {
-		b->vm = xrealloc(b->vm, b->n + 1, sizeof *b->vm);
+		b->vm = xrealloc(b->vm, b->n + 1, sizeof(struct conf_vm *));
 		b->vm[b->n++] = vm;
 	} else {
 		conf_vm_release(vm);
