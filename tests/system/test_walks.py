@@ -2,9 +2,11 @@
 """Whatever file is damaged while there is no daemon, and at whatever step a daemon dies: the next one comes up,
 no VM ever has two QEMUs, no guest is ended by it, and everything can be started again."""
 import contextlib
+import errno
 import os
 import random
 import signal
+import socket
 
 from steps import Steps
 from test_faults_daemon import qemus
@@ -19,10 +21,25 @@ def wired(world, name):
 # Files times damages.
 
 def remake(make):
+    """A daemon that runs may have written its file again in between."""
     def damage(path):
         os.unlink(path)
-        make(path)
+        while True:
+            try:
+                return make(path)
+            except FileExistsError:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
     return damage
+
+
+def bind(path):
+    """A socket that nobody listens on."""
+    with socket.socket(socket.AF_UNIX) as s:
+        try:
+            s.bind(path)
+        except OSError as e:
+            raise FileExistsError(path) if e.errno == errno.EADDRINUSE else e
 
 
 def rewrite(text):
@@ -56,6 +73,7 @@ DAMAGES = {
     "large": rewrite(lambda good: good + b" " * (32 << 20)),
     "a directory": remake(os.mkdir),
     "a pipe": remake(os.mkfifo),
+    "a socket": remake(bind),
     "a loop of links": remake(lambda path: os.symlink(os.path.basename(path), path)),
     "a device": remake(lambda path: os.symlink("/dev/zero", path)),
 }

@@ -5,7 +5,6 @@ import contextlib
 import itertools
 import os
 import shutil
-import socket
 import stat
 
 import pytest
@@ -14,14 +13,6 @@ import vmk
 from test_faults_daemon import qemus
 from test_walks import DAMAGES, FILES, wired
 from walk import walk
-
-
-def bound(path):
-    """A socket that nobody listens on."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
-    with socket.socket(socket.AF_UNIX) as s:
-        s.bind(path)
 
 
 def moved(path):
@@ -43,12 +34,11 @@ def removed(path):
     shutil.rmtree(path, ignore_errors=True)
 
 
-UP = dict(DAMAGES, **{"a socket": bound})
 FOLDERS = """run run/vms run/vms/up run/networks run/networks/default.d state/vms/up state/vms/down state/vms
     state/networks log/up log state""".split()
 LOSSES = {"moved away": moved, "replaced by a file": by_file, "replaced by a directory": by_directory,
           "removed": removed}
-SOCKET_LOSSES = {name: UP[name] for name in (
+SOCKET_LOSSES = {name: DAMAGES[name] for name in (
     "gone", "a directory", "a pipe", "a loop of links", "a device", "a socket")}
 
 
@@ -145,13 +135,13 @@ def test_folders(daemon, case):
     forget_aside(daemon)
 
 
-@walk("case", itertools.product(FILES, UP), some=10)
+@walk("case", itertools.product(FILES, DAMAGES), some=10)
 def test_files(daemon, case):
     file, damage = case
     pid = prepare(daemon)
     path = os.path.join(daemon.inner(daemon.base), file)
     good = vmk.read_text(path) if file.startswith("config/") else None
-    UP[damage](path)
+    DAMAGES[damage](path)
     works(daemon, pid)
     if good is not None:
         with contextlib.suppress(OSError):
