@@ -256,6 +256,23 @@ void text_clean(char *s)
 	}
 }
 
+void text_shorten(char *to, size_t size, const char *from)
+{
+	static const char gap[] = "...";
+	const size_t len = strlen(from);
+	size_t head = size / 3, tail = size - 1 - strlen(gap) - head;
+
+	if (len < size) {
+		memcpy(to, from, len + 1);
+		return;
+	}
+	while (head && ((unsigned char)from[head] & 0xc0) == 0x80)
+		head--;
+	while (tail && ((unsigned char)from[len - tail] & 0xc0) == 0x80)
+		tail--;
+	snprintf(to, size, "%.*s%s%s", (int)head, from, gap, from + len - tail);
+}
+
 char *text_shell_quote(const char *s)
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"

@@ -35,6 +35,9 @@ char *text_escape(const char *data, size_t len, bool keep_lines);
  * blanks. What is left is UTF-8 without control characters, also where s was cut in a character. */
 void text_clean(char *s);
 
+/* Copies what is UTF-8; where it is too long, the middle goes: words that say why stand at the end. */
+void text_shorten(char *to, size_t size, const char *from);
+
 /* What a POSIX shell reads back as exactly s. Caller frees. */
 char *text_shell_quote(const char *s);
 

@@ -19,6 +19,7 @@
 #include "supervisor/vm/ready.h"
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/output.h"
+#include "supervisor/vm/said.h"
 #include "supervisor/vm/spawn.h"
 
 enum { STDERR_TAIL = 4096, STDERR_LINES = 20, SETTLED_SECONDS = 600, LAST_TURNS = 64 };
@@ -126,8 +127,9 @@ void vm_ended(struct vm *vm, enum vm_ending ending)
 	vm_event(vm, stay ? VM_EV_JOINED_PAUSED : VM_EV_ENDED, vm_ending_name(ending));
 }
 
-/* The last lines that QEMU wrote, made harmless; caller frees. "" when it was silent. */
-static char *stderr_tail(struct vm *vm)
+/* The last lines that QEMU wrote, made harmless; caller frees. "" when it was silent. *why: the one that says why
+ * it did not start. */
+static char *stderr_tail(struct vm *vm, char **why)
 {
 	char tail[STDERR_TAIL], *text, *from;
 	size_t n = output_tail(vm, tail, sizeof tail);
@@ -135,6 +137,7 @@ static char *stderr_tail(struct vm *vm)
 
 	while (n > 0 && tail[n - 1] == '\n')
 		n--;
+	*why = said_why(tail, n);
 	text = text_escape(tail, n, true);
 	for (from = text + strlen(text); from > text && lines < STDERR_LINES; from--)
 		lines += from[-1] == '\n';
@@ -146,10 +149,12 @@ static char *stderr_tail(struct vm *vm)
 /* Nobody asked it to end, and it did not say that it would. */
 static void explain_end(struct vm *vm)
 {
-	_cleanup_(free_ptr) char *tail = stderr_tail(vm);
+	_cleanup_(free_ptr) char *why = NULL;
+	_cleanup_(free_ptr) char *tail = stderr_tail(vm, &why);
 	struct err e = ERR_INIT;
 	struct death death;
 	char how[128];
+	bool hinted;
 
 	death_read(&death, vm->pidfd, &vm->oom, vm->kill_sent);
 	if (vm->ending != VM_END_NONE)
@@ -162,11 +167,13 @@ static void explain_end(struct vm *vm)
 		vm_start_failed(vm, &e);
 		vm_set_reason(vm, "start failed: %s", e.text);
 	} else if (vm->state == VM_SPAWNING || vm->state == VM_GREETING || vm->state == VM_JOINING) {
-		vm->ending = VM_END_START_FAILED;
 		death_how(&death, how, sizeof how);
 		err_set(&e, ERR_QEMU_FAILED, "QEMU did not start: %s%s%s", how, *tail ? "\n" : "", tail);
+		vm->ending = said_known(why, &e) ? VM_END_HOST_CAUSE : VM_END_START_FAILED;
+		/* the cure stands there too, but not in the place of the cause */
+		hinted = *e.hint && strlen(why) + strlen(e.hint) + sizeof "start failed: ; " < sizeof vm->reason;
 		vm_start_failed(vm, &e);
-		vm_set_reason(vm, "start failed: %s", *tail ? tail : how);
+		vm_set_reason(vm, "start failed: %s%s%s", *why ? why : how, hinted ? "; " : "", hinted ? e.hint : "");
 	} else {
 		vm->ending = VM_END_CRASH;
 		death_text(&death, how, sizeof how);

@@ -96,23 +96,15 @@ void vm_free(struct vm *vm)
 
 void vm_set_reason(struct vm *vm, const char *fmt, ...)
 {
-	size_t len = sizeof vm->reason - 1;
+	char text[ERR_TEXT_MAX];
 	va_list ap;
-	int wanted;
 
 	va_start(ap, fmt);
-	wanted = vsnprintf(vm->reason, sizeof vm->reason, fmt, ap);
+	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	/* JSON takes no half character: without its last bytes, then without its first */
-	if (wanted > (int)len) {
-		while (len && (vm->reason[len - 1] & 0xc0) == 0x80)
-			len--;
-		if (len && (vm->reason[len - 1] & 0x80))
-			len--;
-		vm->reason[len] = '\0';
-	}
-	vm->reason[strcspn(vm->reason, "\n")] = '\0';
-	text_clean(vm->reason);
+	text[strcspn(text, "\n")] = '\0';
+	text_clean(text);
+	text_shorten(vm->reason, sizeof vm->reason, text);
 }
 
 const char *vm_reason(const struct vm *vm)

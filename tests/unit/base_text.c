@@ -193,6 +193,27 @@ static void cleans(void **state)
 	}
 }
 
+/* Both ends stay, and no character is cut. */
+static void shortens(void **state)
+{
+	char to[16], long_one[64];
+
+	(void)state;
+	text_shorten(to, sizeof to, "123456789012345");
+	assert_string_equal(to, "123456789012345");
+	text_shorten(to, sizeof to, "1234567890123456");
+	assert_string_equal(to, "12345...0123456");
+	for (size_t n = 4; n < 30; n++) {
+		memset(long_one, 'x', n);
+		memcpy(long_one + n, "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", 19);
+		text_shorten(to, sizeof to, long_one);
+		assert_true(strlen(to) < sizeof to && strstr(to, "..."));
+		text_clean(to);
+		assert_null(strchr(to, '?'));
+		assert_string_equal(to + strlen(to) - 4, "\xf0\x9f\x98\x80");
+	}
+}
+
 static void bools(void **state)
 {
 	static const char *const yes[] = { "yes", "true", "on", "1", "Yes" };
@@ -219,6 +240,7 @@ int main(void)
 		cmocka_unit_test(times),
 		cmocka_unit_test(escapes),
 		cmocka_unit_test(cleans),
+		cmocka_unit_test(shortens),
 		cmocka_unit_test(quotes),
 		cmocka_unit_test(nearest),
 		cmocka_unit_test(bools),

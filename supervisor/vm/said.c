@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/vm/said.h"
+
+#include <jansson.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+
+/* The words are QEMU's, from 7.2 to 10. */
+static const struct {
+	const char *words;
+	bool host;
+	const char *cure;
+} known[] = {
+	/* clang-format off */
+	{ "Image is corrupt", false, "copy the image, then: qemu-img check -r all" },
+	{ "does not support O_DIRECT", false, "this file system needs Cache=writeback" },
+	{ "aio=native was specified", false, "write Cache=none, or AIO=threads" },
+	{ "aio=io_uring was specified", false, "this QEMU is built without: write AIO=threads" },
+	{ "io_uring", false, "this host may not have io_uring: write AIO=threads" },
+	{ "Address already in use", true, "ss -lntup tells who has it" },
+	{ "Cannot assign requested address", false, "the host does not have that address: ip addr" },
+	{ "failed to initialize kvm", true, "vmkeep host check tells why; Accel=tcg does without, slowly" },
+	{ "Could not access KVM kernel module", true, "vmkeep host check tells why" },
+	{ "KVM_CREATE_VM", true, "another hypervisor may have the processor: vmkeep host check" },
+	{ "kvm_init_vcpu failed", true, "vmkeep host check tells why" },
+	{ "Cannot allocate memory", true, "the host has not enough left: see free -h, or lower Memory=" },
+	{ "Failed to allocate memory", true, "the host has not enough left: see free -h, or lower Memory=" },
+	{ "map backing store for guest RAM", true, "the host has not enough left: see free -h, or lower Memory=" },
+	{ "No space left on device", true, "df tells where" },
+	{ "Too many open files", true, "raise LimitNOFILE= of the unit" },
+	{ "unable to find CPU model", false, "qemu-system-x86_64 -cpu help lists what CPU.Model= may be" },
+	/* clang-format on */
+};
+
+/* Of "-blockdev {...}: why" only why; *about: the file or device of the option, or NULL. Options that are
+ * not JSON are short, and stay. */
+static const char *said_after_option(const char *line, const char *end, char **about)
+{
+	const char *brace = *line == '-' ? memchr(line, '{', (size_t)(end - line)) : NULL, *name;
+	json_error_t where;
+	json_t *option, *file;
+
+	if (!brace || brace[-1] != ' ')
+		return line;
+	option = json_loadb(brace, (size_t)(end - brace), JSON_DISABLE_EOF_CHECK, &where);
+	if (!option || end - brace < where.position + 2 || strncmp(brace + where.position, ": ", 2) != 0) {
+		json_decref(option);
+		return line;
+	}
+	file = json_object_get(option, "file");
+	name = json_string_value(json_object_get(json_is_object(file) ? file : option, "filename"));
+	*about = xstrdup(name ? name : json_string_value(json_object_get(option, "id")));
+	json_decref(option);
+	return brace + where.position + 2;
+}
+
+static bool said_begins(const char *line, const char *end, const char *with)
+{
+	return (size_t)(end - line) >= strlen(with) && strncmp(line, with, strlen(with)) == 0;
+}
+
+/* What is wrong in a line "qemu-system-x86_64: [option: ]why"; NULL: this one does not say. */
+static const char *said_in_line(const char *line, const char *end, char **about)
+{
+	const char *colon = memchr(line, ':', (size_t)(end - line)), *why;
+
+	if (!colon || end - colon < 3 || colon[1] != ' ' || memchr(line, ' ', (size_t)(colon - line)))
+		return NULL;
+	why = said_after_option(colon + 2, end, about);
+	if (!said_begins(why, end, "warning: ") && !said_begins(why, end, "info: "))
+		return why;
+	free(*about);
+	*about = NULL;
+	return NULL;
+}
+
+static char *said_text(const char *why, const char *end, const char *about)
+{
+	char *text = text_escape(why, (size_t)(end - why), false), *with;
+	_cleanup_(free_ptr) char *name = about ? text_escape(about, strlen(about), false) : NULL;
+
+	if (!name || strstr(text, name))
+		return text;
+	with = xasprintf("%s: %s", name, text);
+	free(text);
+	return with;
+}
+
+char *said_why(const char *said, size_t len)
+{
+	_cleanup_(free_ptr) char *about = NULL;
+	const char *last = NULL, *last_end = NULL, *why;
+
+	for (const char *end = said + len, *line; end > said; end = line - 1) {
+		for (line = end; line > said && line[-1] != '\n'; line--)
+			;
+		why = said_in_line(line, end, &about);
+		if (why)
+			return said_text(why, end, about);
+		if (!last && end > line) {
+			last = line;
+			last_end = end;
+		}
+		if (line == said)
+			break;
+	}
+	return last ? said_text(last, last_end, NULL) : xstrdup("");
+}
+
+bool said_known(const char *why, struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (strstr(why, known[i].words)) {
+			err_hint(e, "%s", known[i].cure);
+			return known[i].host;
+		}
+	return false;
+}

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""What QEMU says when it does not start is told where people look: in list, history and hooks, with the cure."""
+import os
+import struct
+
+import pytest
+
+import vmk
+
+LIFECYCLE = "[Lifecycle]\nRestart=no\n"
+
+
+def corrupt(world, vm="", lifecycle=LIFECYCLE):
+    """An image that QEMU itself has marked: only it looks at that bit."""
+    world.micro("a", disk="qcow2", vm=vm, extra=lifecycle)
+    path = world.images + "/a.qcow2"
+    with open(path, "r+b") as f:
+        f.seek(72)
+        f.write(struct.pack(">Q", 2))
+    return path + ": qcow2: Image is corrupt; cannot be opened read/write", "qemu-img check -r all"
+
+
+def no_memory(world):
+    world.micro("a", extra="[QEMU]\nArgs=-m 4T\n" + LIFECYCLE)
+    return "cannot set up guest memory 'pc.ram': Cannot allocate memory", "lower Memory="
+
+
+def unknown_option(world):
+    world.micro("a", extra="[QEMU]\nArgs=-nonsense\n" + LIFECYCLE)
+    return "-nonsense: invalid option", None
+
+
+@pytest.mark.parametrize("make", [corrupt, no_memory, unknown_option])
+def test_the_useful_end(daemon, make):
+    why, cure = make(daemon)
+    said = daemon.fails(7, "start", "a")
+    assert why.split(": ", 1)[-1] in said and (not cure or cure in said.split("hint:")[1]), said
+    reason = daemon.info("a")["reason"]
+    assert reason.startswith("start failed: " + why), reason
+    assert not cure or cure in reason
+    assert why in daemon.ok("list", "a")
+    assert daemon.rows("history", "a")[-1]["reason"] == reason
+
+
+def test_nobody_saw_it_fail(world):
+    """F18: with the host; a hook is told."""
+    why, cure = corrupt(world, "Enable=yes\n", "[Lifecycle]\nRestart=on-failure\nRestartSec=0\nStartLimitBurst=1\n")
+    end = why.split(": ", 1)[1]  # with so much before it the path loses its middle
+    hook = world.write("hooks.d/tell", '#!/bin/sh\nprintf "%%s: %%s\\n" "$2" "$3" >>%s/told\n' % world.base)
+    os.chmod(hook, 0o755)
+    world.start()
+    reason = world.wait_state("a", "failed")["reason"]
+    assert reason.startswith("restart limit") and end in reason and cure in reason, reason
+    told = world.eventually(lambda: os.path.exists(world.base + "/told") and vmk.read_text(world.base + "/told"),
+                            lambda text: text and text.endswith("\n"))
+    assert told == "failed: %s\n" % reason

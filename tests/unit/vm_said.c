@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* Proves that of QEMU's last words those are found that say why, whatever stands before and behind them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "supervisor/vm/said.h"
+
+#define QEMU "qemu-system-x86_64: "
+#define BLOCKDEV                                                                                       \
+	QEMU "-blockdev {\"driver\":\"qcow2\",\"node-name\":\"d-root\",\"file\":{\"driver\":\"file\"," \
+	     "\"filename\":\"/srv/a: \\\"}: x\\\".qcow2\"}}: "
+
+static const struct {
+	const char *said, *why, *cure;
+	bool host;
+} cases[] = {
+	/* clang-format off */
+	{ "", "", NULL, false },
+	{ "\n\n", "", NULL, false },
+	{ BLOCKDEV "qcow2: Image is corrupt; cannot be opened read/write\n",
+	  "/srv/a: \"}: x\".qcow2: qcow2: Image is corrupt; cannot be opened read/write", "qemu-img check -r all", false },
+	{ BLOCKDEV "warning: odd\n" BLOCKDEV "Could not open '/srv/a: \"}: x\".qcow2': filesystem does not support O_DIRECT",
+	  "Could not open '/srv/a: \"}: x\".qcow2': filesystem does not support O_DIRECT", "Cache=writeback", false },
+	{ QEMU "-device {\"driver\":\"virtio-net-pci\",\"id\":\"nic-lan\"}: PCI: slot 0 in use",
+	  "nic-lan: PCI: slot 0 in use", NULL, false },
+	{ QEMU "-nonsense: invalid option", "-nonsense: invalid option", NULL, false },
+	{ QEMU "-device {broken: why", "-device {broken: why", NULL, false },
+	{ QEMU "-device {}", "-device {}", NULL, false },
+	{ QEMU "unsupported machine type\nUse -machine help to list supported machines\n", "unsupported machine type", NULL, false },
+	{ QEMU "cannot set up guest memory 'a': Cannot allocate memory\n" QEMU "warning: host doesn't support it\n\n",
+	  "cannot set up guest memory 'a': Cannot allocate memory", "Memory=", true },
+	{ "Could not access KVM kernel module: No such file or directory\n" QEMU "failed to initialize kvm: No such file or directory",
+	  "failed to initialize kvm: No such file or directory", "vmkeep host check", true },
+	{ QEMU "-vnc x: Failed to listen: Address already in use", "-vnc x: Failed to listen: Address already in use", "ss -lntup", true },
+	{ "**\nERROR:../hw/x.c:12:f: assertion failed: (a)\nBail out!\n", "Bail out!", NULL, false },
+	{ "it says\nwhat it likes\x1b[2J\n", "what it likes\\x1b[2J", NULL, false },
+	{ "a:", "a:", NULL, false },
+	{ "a: ", "a: ", NULL, false },
+	/* clang-format on */
+};
+
+static void says(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(free_ptr) char *why = said_why(cases[i].said, strlen(cases[i].said));
+		struct err e = ERR_INIT;
+
+		assert_string_equal(why, cases[i].why);
+		assert_int_equal(said_known(why, &e), cases[i].host);
+		if (cases[i].cure)
+			assert_non_null(strstr(e.hint, cases[i].cure));
+		else
+			assert_string_equal(e.hint, "");
+	}
+}
+
+/* Cut anywhere: the tail that was kept may begin in the middle, and hostile bytes end where they like. */
+static void cut(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		for (size_t from = 0; from < strlen(cases[i].said); from++)
+			for (size_t end = from; end <= strlen(cases[i].said); end++) {
+				char *part = xstrndup(cases[i].said + from, end - from);
+
+				free(said_why(part, end - from));
+				free(part);
+			}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(says),
+		cmocka_unit_test(cut),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
