@@ -45,6 +45,16 @@ static void end_servant(struct vm *vm)
 	vm_event(vm, VM_EV_KILL, "killed");
 }
 
+/* Whether they are on their bridges is looked at when the monitor answers, which may take long. */
+static void hold_nics(struct vm *vm)
+{
+	for (size_t i = 0; i < vm->nics; i++) {
+		struct network_nic nic = vm_network_nic(vm, &vm->nic[i]);
+
+		networks_hold(vm->daemon->networks, &nic, &vm->nic[i].tap);
+	}
+}
+
 static void adopt_running(struct vm *vm, const struct record_process *p)
 {
 	_cleanup_(free_ptr) char *reason = vm->reason[0] ? xstrdup(vm->reason) : NULL;
@@ -55,12 +65,7 @@ static void adopt_running(struct vm *vm, const struct record_process *p)
 	if (!vm->quit_sent)
 		vm->ending = VM_END_NONE;
 	vm_watch_process(vm);
-	/* whether they are on their bridges is looked at when the monitor answers, which may take long */
-	for (size_t i = 0; i < vm->nics; i++) {
-		struct network_nic nic = vm_network_nic(vm, &vm->nic[i]);
-
-		networks_hold(vm->daemon->networks, &nic, &vm->nic[i].tap);
-	}
+	hold_nics(vm);
 	if (display_open(vm, &e) < 0)
 		log_warning(vm->name, "display: %s", e.text);
 	vm->adopting = true;
@@ -121,7 +126,29 @@ static void adopt_resting(struct vm *vm, const struct record_process *p)
 	vm_rest(vm);
 }
 
-/* As after a downgrade: nothing is done to it, and nothing started beside it. */
+/* As after a downgrade. Its monitor and its files are the newer vmkeep's, which will take it back: nothing of
+ * it is read or written, but that it runs is known, and it can be killed. */
+static bool adopt_newer(struct vm *vm, const struct record_process *p, const struct err *e)
+{
+	const struct record_process process = { .pid = p->pid, .starttime = p->starttime, .same_boot = true };
+	_cleanup_(free_ptr) char *why = xasprintf("%s: this one can only kill it", e->text);
+
+	close_fd(&vm->run_fd);
+	if (!take_process(vm, &process))
+		return false;
+	log_error(vm->name, "%s, and its process %d runs: left alone", e->text, (int)vm->pid);
+	lost_unknown(vm);
+	vm_watch_process(vm);
+	hold_nics(vm);
+	vm->want = VM_WANT_RUNNING;
+	vm->adopting = true;
+	vm_event(vm, VM_EV_ADOPT, why);
+	vm->adopting = false;
+	vm_health(vm, false, why);
+	return true;
+}
+
+/* It is alive, but nothing else says that it is its own: nothing is done to it, nor started beside it. */
 static void hold(struct vm *vm, const struct record_process *p, const struct err *e)
 {
 	vm->unread = xasprintf("%s, and its process %d runs", e->text, (int)p->pid);
@@ -183,11 +210,9 @@ static void adopt_one(struct adopt *a, struct vm *vm, int run_fd)
 	vm->orphan = !vm->stamp;
 	/* made, and then its daemon died before there was anything to record; or it was lost */
 	rest.missing = faccessat(run_fd, "record.json", F_OK, AT_SYMLINK_NOFOLLOW) < 0;
-	if (!rest.missing && vm_record_read(vm, &rest.p, &rest.e) < 0 && rest.p.newer &&
-		vm_process_is(rest.p.pid, rest.p.starttime)) {
-		found_known(&a->found, rest.p.pid);
-		hold(vm, &rest.p, &rest.e);
-	} else if (rest.missing || rest.e.number || rest.p.backoff || rest.p.failed || !take_process(vm, &rest.p)) {
+	if (!rest.missing)
+		vm_record_read(vm, &rest.p, &rest.e);
+	if (rest.missing || rest.e.number || rest.p.backoff || rest.p.failed || !take_process(vm, &rest.p)) {
 		adopt_rest(a, &rest);
 	} else {
 		found_known(&a->found, vm->pid);
@@ -249,8 +274,14 @@ static void adopt_rests(struct adopt *a)
 {
 	for (size_t i = 0; i < a->n; i++) {
 		struct adopt_rest *rest = &a->rest[i];
+		struct found_process *p = found_of(&a->found, rest->vm->name);
 
-		if (found_of(&a->found, rest->vm->name)) {
+		if (p && rest->p.newer && p->pid == rest->p.pid && p->starttime == rest->p.starttime &&
+			adopt_newer(rest->vm, &rest->p, &rest->e)) {
+			p->known = true;
+			continue;
+		}
+		if (p) {
 			if (rest->e.number)
 				log_error(rest->vm->name, "%s", rest->e.text);
 			continue; /* with the others below */

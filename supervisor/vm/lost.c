@@ -100,6 +100,13 @@ static void lost_identity(struct vm *vm, uid_t uid, json_t *kept)
 	}
 }
 
+static void lost_started(struct vm *vm)
+{
+	vm->started_boot = vm->since_boot = (double)vm->starttime / (double)sysconf(_SC_CLK_TCK);
+	vm->started = vm->since = clock_wall() - (clock_boot() - vm->started_boot);
+	vm->begun = daemon_now();
+}
+
 /* -- configuration -- */
 
 /* To go on with: its file is what it was started from, as a rule. */
@@ -112,6 +119,13 @@ static void lost_assume(struct vm *vm)
 	vm_record_parse_conf(vm, text.data ? text.data : "", text.len);
 	buf_release(&text);
 	log_warning(vm->name, "what it was started with is not known any more");
+}
+
+void lost_unknown(struct vm *vm)
+{
+	vm->conf_lost = true;
+	lost_assume(vm);
+	lost_started(vm);
 }
 
 static void lost_conf(struct vm *vm, json_t *kept)
@@ -186,13 +200,6 @@ void lost_mend(struct vm *vm)
 	if (vm->conf_lost)
 		lost_conf(vm, kept);
 	json_decref(kept);
-}
-
-static void lost_started(struct vm *vm)
-{
-	vm->started_boot = vm->since_boot = (double)vm->starttime / (double)sysconf(_SC_CLK_TCK);
-	vm->started = vm->since = clock_wall() - (clock_boot() - vm->started_boot);
-	vm->begun = daemon_now();
 }
 
 void lost_adopt(struct vm *vm, const struct found_process *p)

@@ -15,6 +15,9 @@ void lost_mend(struct vm *vm);
 /* Before anything is started, or said to be stopped: has it a process after all? Then it is taken back. */
 void lost_look(struct vm *vm);
 
+/* What it runs with is not to be had: its conf_lost, with what its file says to go on with. */
+void lost_unknown(struct vm *vm);
+
 /* adopt.c: the process is known and alive; on with it as after any restart. */
 bool adopt_process(struct vm *vm, const struct record_process *p);
 

@@ -352,6 +352,9 @@ int vm_record_read(struct vm *vm, struct record_process *out, struct err *e)
 	*out = (struct record_process){ .pid = (pid_t)json_integer_value(json_object_get(doc, "pid")),
 		.starttime = (uint64_t)json_integer_value(json_object_get(doc, "starttime")),
 		.newer = r < 0 && version > RECORD_VERSION };
+	/* as far as they are what they were: nobody else's taps are taken for strangers */
+	if (out->newer)
+		vm_record_read_nics(vm, json_object_get(doc, "nics"));
 	if (r == 0) {
 		*out = (struct record_process){ .pid = pid, .starttime = (uint64_t)starttime,
 			.same_boot = proc_same_boot(boot, vm->daemon->boot_id),

@@ -148,7 +148,7 @@ static int check_monitor(struct vm *vm, struct err *e)
 static int check_can_power_off(struct vm *vm, struct err *e)
 {
 	lost_look(vm);
-	if (check_monitor(vm, e) < 0)
+	if (check_unread(vm, e) < 0 || check_monitor(vm, e) < 0)
 		return e->number;
 	if (vm->state != VM_PAUSED || !vm->io_error)
 		return 0;
@@ -202,8 +202,9 @@ int vm_reboot(struct vm *vm, double timeout, const char *who, struct err *e)
 
 int vm_kill(struct vm *vm, const char *who, struct err *e)
 {
-	(void)e;
 	lost_look(vm);
+	if (check_unread(vm, e) < 0)
+		return e->number;
 	log_info(vm->name, "kill by %s", who);
 	boot_forget(vm->daemon, vm->name);
 	vm_asked(vm, who);

@@ -301,10 +301,16 @@ def test_f16_downgrade(daemon):
         json.dump(newer, f)
     daemon.start()
     info = daemon.info("a")
-    assert "newer vmkeep (version 99)" in info["reason"] and str(pid) in info["reason"]
+    assert (info["state"], info["pid"], info["health"]) == ("running", pid, "unresponsive")
+    assert "newer vmkeep (version 99)" in info["unresponsive_reason"] and "kill" in info["unresponsive_reason"]
+    assert info["memory"] is None
     assert daemon.states()["b"] == "running"
-    assert "version 99" in daemon.fails(3, "start", "a")
-    assert pid in daemon.processes()
+    assert "already running" in daemon.ok("start", "a")
+    assert "vmkeep kill a" in daemon.fails(5, "stop", "a")
+    daemon.vmkeep("reboot", "a")
+    daemon.ok("reload")
+    assert daemon.info("a")["pid"] == pid and pid in daemon.processes()
+    assert json.loads(vmk.read_text(path)) == newer
     daemon.kill_daemon()
     with open(path, "w", encoding="utf-8") as f:
         f.write(good)
@@ -314,8 +320,33 @@ def test_f16_downgrade(daemon):
     with open(path, "w", encoding="utf-8") as f:
         json.dump(newer, f)
     daemon.start()
-    daemon.kill(pid)
-    daemon.eventually(lambda: pid in daemon.processes(), lambda there: not there)
+    daemon.ok("kill", "a")
+    assert pid not in daemon.processes() and daemon.states()["a"] == "stopped"
+    daemon.ok("start", "a")
+
+
+def test_a_newer_record_of_a_process_that_is_not_its_own(daemon):
+    """Its pid and start time are right, and it is no guest: nothing is done to it."""
+    daemon.micro("a", "deaf", extra="[Lifecycle]\nRestart=no\n")
+    daemon.up("a")
+    path = record_of(daemon, "a")
+    record = json.loads(vmk.read_text(path))
+    daemon.kill_daemon()
+    daemon.kill(record["pid"])
+    other = daemon.stream_of("sleep", "1000")
+    daemon.others = 1
+    pid, = daemon.eventually(lambda: [pid for pid, line in daemon.processes().items() if line == "sleep 1000"], bool)
+    stat = vmk.read_text(daemon.inner("/proc/%d/stat" % pid))
+    record.update(version=99, pid=pid, starttime=int(stat.rsplit(")", 1)[1].split()[19]))
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump(record, f)
+    daemon.start()
+    assert "version 99" in daemon.fails(3, "start", "a")
+    for verb in ("kill", "stop"):
+        assert "version 99" in daemon.fails(3, verb, "a")
+    assert pid in daemon.processes() and str(pid) in daemon.info("a")["reason"]
+    other.end()
+    daemon.others = 0
     daemon.ok("start", "a")
 
 
