@@ -28,6 +28,7 @@
 #include "supervisor/core/watch.h"
 #include "supervisor/host/cgroup.h"
 #include "supervisor/host/probe.h"
+#include "supervisor/host/uids.h"
 #include "supervisor/vm/boot.h"
 #include "supervisor/vm/down.h"
 #include "supervisor/vm/renamed.h"
@@ -249,7 +250,7 @@ static int listen_for_clients(struct daemon *d, struct err *e)
 static int build(struct daemon *d, struct err *e)
 {
 	struct conf_problems problems = { 0 };
-	struct networks_dirs dirs = { d->dirs.config, d->dirs.state, d->dirs.run, d->dirs.log, NULL };
+	struct networks_dirs dirs = { d->dirs.config, d->dirs.state, d->dirs.run, d->dirs.log, NULL, NULL };
 	int r;
 
 	d->jail = find_jail();
@@ -259,6 +260,9 @@ static int build(struct daemon *d, struct err *e)
 	r = make_image_dir(d, e);
 	if (r < 0)
 		return r;
+	d->uids = uids_new(UIDS_CLAIMS, d->dirs.state_fd, d->dirs.state, e);
+	if (!d->uids)
+		return e->number;
 	d->sweeper = sweeper_new(d, e);
 	if (!d->sweeper)
 		return e->number;
@@ -266,8 +270,9 @@ static int build(struct daemon *d, struct err *e)
 	d->watches = watches_new(d->loop.ev);
 	d->cgroups = xcalloc(1, sizeof *d->cgroups);
 	cgroups_find(d->cgroups, d->loop.ev, d->dirs.run, "/proc/self/mounts", access("/run/systemd/system", F_OK) == 0);
-	d->probes = probes_new(d->loop.ev, d->dirs.state_fd, d->jail, d->dirs.run);
+	d->probes = probes_new(d->loop.ev, d->dirs.state_fd, d->jail, d->dirs.run, d->uids);
 	dirs.jail = d->jail;
+	dirs.uids = d->uids;
 	d->networks = networks_new(d->loop.ev, &dirs);
 	networks_on_change(d->networks, network_changed, d);
 	networks_reload(d->networks, &problems);
@@ -309,6 +314,7 @@ static void unbuild(struct daemon *d)
 	if (d->cgroups)
 		cgroups_release(d->cgroups);
 	free(d->cgroups);
+	uids_free(d->uids);
 	daemon_release(d);
 }
 

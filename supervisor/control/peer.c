@@ -165,7 +165,7 @@ enum api_role peer_role(const struct peer *p, const struct peer_groups *g)
 
 bool peer_is_jail(const struct peer *p)
 {
-	return p->uid >= UIDS_FIRST && p->uid < UIDS_END;
+	return uids_is_confined(p->uid);
 }
 
 bool peer_is(const struct peer *p, const char *owner)

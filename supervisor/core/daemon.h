@@ -28,6 +28,7 @@ struct probes;
 struct server;
 struct service;
 struct sweeper;
+struct uids;
 struct vms;
 struct watches;
 
@@ -44,6 +45,7 @@ struct daemon {
 	double started;	 /* clock_boot() */
 	struct accounts accounts; /* of local users */
 	struct jobs jobs;
+	struct uids *uids; /* that it gives to guests and helpers */
 	struct probes *probes;
 	struct cgroups *cgroups;
 	struct networks *networks;

@@ -1,24 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/host/prefix.h"
 
-#include <stdint.h>
 #include <stdio.h>
 
 #include "base/mem.h"
 
 #define RUN_DIR "/run/vmkeep"
 
-/* FNV-1a of the run directory */
-void host_prefix(char prefix[HOST_PREFIX_MAX], const char *run_dir)
+uint32_t host_hash(const char *path)
 {
 	uint32_t hash = 2166136261;
 
-	for (const char *s = run_dir; *s; s++)
+	for (const char *s = path; *s; s++)
 		hash = (hash ^ (unsigned char)*s) * 16777619;
+	return hash;
+}
+
+void host_prefix(char prefix[HOST_PREFIX_MAX], const char *run_dir)
+{
 	if (streq(run_dir, RUN_DIR))
 		snprintf(prefix, HOST_PREFIX_MAX, "vmkeep");
 	else
-		snprintf(prefix, HOST_PREFIX_MAX, "vmkeep%08x", hash);
+		snprintf(prefix, HOST_PREFIX_MAX, "vmkeep%08x", host_hash(run_dir));
 }
 
 const char *host_owner(const char *run_dir)

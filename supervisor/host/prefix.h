@@ -8,10 +8,15 @@
 #ifndef SUPERVISOR_HOST_PREFIX_H
 #define SUPERVISOR_HOST_PREFIX_H
 
+#include <stdint.h>
+
 enum { HOST_PREFIX_MAX = 32 };
 
 /* Only what is behind "vmkeep" in it: "" for the usual run directory. Static memory. */
 const char *host_owner(const char *run_dir);
 void host_prefix(char prefix[HOST_PREFIX_MAX], const char *run_dir);
+
+/* FNV-1a of a directory's path. */
+uint32_t host_hash(const char *path);
 
 #endif

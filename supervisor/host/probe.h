@@ -18,6 +18,7 @@
 #include "base/err.h"
 
 struct ev_loop;
+struct uids;
 
 struct probe { /* borrowed views into one JSON document */
 	json_t *doc;
@@ -50,8 +51,9 @@ void probe_machines(const struct probe *p, const char *wish, char *buf, size_t l
 
 /* All known binaries. */
 struct probes;
-/* jail, root: vmkeep-jail's path and a directory of ours, see jail/plan.h; borrowed like the descriptor. */
-struct probes *probes_new(struct ev_loop *ev, int state_dirfd, const char *jail, const char *root);
+/* jail, root: vmkeep-jail's path and a directory of ours, see jail/plan.h; all borrowed. */
+struct probes *probes_new(struct ev_loop *ev, int state_dirfd, const char *jail, const char *root,
+	const struct uids *uids);
 void probes_free(struct probes *ps);
 
 /* The probe of this binary (name is looked up in PATH, as execvp does). done is called once: at

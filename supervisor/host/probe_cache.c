@@ -44,6 +44,7 @@ struct probes {
 	struct ev_loop *ev;
 	int dirfd;
 	const char *jail, *root;
+	const struct uids *uids;
 	struct kvm *kvm;
 	struct known *known;
 };
@@ -252,7 +253,7 @@ static void ask(struct known *k)
 	const struct child_options options = { .input = probe_questions,
 		.out_max = ANSWER_MAX,
 		.timeout = probe_seconds };
-	json_t *plan = confine_plan("probe", PROBE_NAME, UIDS_PROBE, k->ps->root, argv, &k->err);
+	json_t *plan = confine_plan("probe", PROBE_NAME, k->ps->uids->probe, k->ps->root, argv, &k->err);
 
 	k->asked = plan ? confine_run(k->ps->ev, k->ps->jail, plan, &options, on_answered, k, &k->err) : NULL;
 	if (k->asked)
@@ -325,7 +326,8 @@ void probes_kvm(struct probes *ps, const struct probe *p,
 	kvm_prove(ps->kvm, p->binary, done, data);
 }
 
-struct probes *probes_new(struct ev_loop *ev, int state_dirfd, const char *jail, const char *root)
+struct probes *probes_new(struct ev_loop *ev, int state_dirfd, const char *jail, const char *root,
+	const struct uids *uids)
 {
 	struct probes *ps = xcalloc(1, sizeof *ps);
 
@@ -333,7 +335,8 @@ struct probes *probes_new(struct ev_loop *ev, int state_dirfd, const char *jail,
 	ps->dirfd = state_dirfd;
 	ps->jail = jail;
 	ps->root = root;
-	ps->kvm = kvm_new(ev, "kvm", jail, root);
+	ps->uids = uids;
+	ps->kvm = kvm_new(ev, "kvm", jail, root, uids);
 	load(ps);
 	return ps;
 }

@@ -34,6 +34,7 @@ struct waiter {
 struct kvm {
 	struct ev_loop *ev;
 	const char *accel, *jail, *root;
+	const struct uids *uids;
 	int disk; /* boot sector; QEMU gets it as DISK_FD */
 	bool proved;
 	unsigned tries;
@@ -169,7 +170,7 @@ static void start_try(struct kvm *k)
 
 	snprintf(disk, sizeof disk, "fd=%d,set=1", DISK_FD);
 	snprintf(port, sizeof port, "isa-debug-exit,iobase=%#x,iosize=1", EXIT_PORT);
-	plan = confine_plan("probe", PROBE_NAME, UIDS_PROBE, k->root, argv, &k->err);
+	plan = confine_plan("probe", PROBE_NAME, k->uids->probe, k->root, argv, &k->err);
 	if (plan) {
 		json_object_set_new(plan, "kvm", json_boolean(kvm));
 		json_object_set_new(plan, "fds", json_pack("[i]", DISK_FD));
@@ -228,7 +229,8 @@ void kvm_forget(struct kvm *k, const void *data)
 	drop(&k->answering, data, false);
 }
 
-struct kvm *kvm_new(struct ev_loop *ev, const char *accel, const char *jail, const char *root)
+struct kvm *kvm_new(struct ev_loop *ev, const char *accel, const char *jail, const char *root,
+	const struct uids *uids)
 {
 	struct kvm *k = xcalloc(1, sizeof *k);
 
@@ -236,6 +238,7 @@ struct kvm *kvm_new(struct ev_loop *ev, const char *accel, const char *jail, con
 	k->accel = accel;
 	k->jail = jail;
 	k->root = root;
+	k->uids = uids;
 	k->disk = -1;
 	ev_init(&k->later, on_later);
 	k->later.data = k;

@@ -12,12 +12,14 @@
 
 struct ev_loop;
 struct kvm;
+struct uids;
 
 /* As which both kinds of probe run in the jail: no VM's name. */
 #define PROBE_NAME ".probe"
 
 /* accel: "kvm"; a test names another. jail, root: as of probes_new(). */
-struct kvm *kvm_new(struct ev_loop *ev, const char *accel, const char *jail, const char *root);
+struct kvm *kvm_new(struct ev_loop *ev, const char *accel, const char *jail, const char *root,
+	const struct uids *uids);
 void kvm_free(struct kvm *k);
 
 /* done once: at once when KVM was proved before, else from the loop. Whoever asks while a proof

@@ -19,8 +19,68 @@ static const struct {
 	{ "/etc/subgid", true },
 };
 
+/* In a block: VMs first, and the rest of it behind them. */
+enum { OF_VMS = 60 << 10, OF_RELAY = UIDS_BLOCK - 2, OF_PROBE };
+
+/* In the second block, as in earlier versions: networks' dnsmasq, and behind them these two. */
+enum { FIRST_NETWORKS = UIDS_FIRST + UIDS_BLOCK, FIRST_RELAY = FIRST_NETWORKS + 4096, FIRST_PROBE };
+
+void uids_of_block(struct uids *u, unsigned block)
+{
+	const uid_t base = UIDS_FIRST + block * UIDS_BLOCK;
+
+	u->block = block;
+	u->vms = base;
+	if (block < UIDS_SHARED) {
+		u->block = 0;
+		u->vms = UIDS_FIRST;
+		u->vms_end = u->networks = FIRST_NETWORKS;
+		u->networks_end = u->relay = FIRST_RELAY;
+		u->probe = FIRST_PROBE;
+		return;
+	}
+	u->vms_end = u->networks = base + OF_VMS;
+	u->networks_end = u->relay = base + OF_RELAY;
+	u->probe = base + OF_PROBE;
+}
+
+unsigned uids_block(uid_t uid)
+{
+	return (uid - UIDS_FIRST) / UIDS_BLOCK;
+}
+
+bool uids_is_confined(uid_t uid)
+{
+	return uid >= UIDS_FIRST && uid < UIDS_END && (uid <= FIRST_PROBE || uids_block(uid) >= UIDS_SHARED);
+}
+
+bool uids_is_vm(uid_t uid)
+{
+	struct uids u;
+
+	if (!uids_is_confined(uid))
+		return false;
+	uids_of_block(&u, uids_block(uid));
+	return uid >= u.vms && uid < u.vms_end;
+}
+
+bool uids_is_network(uid_t uid)
+{
+	struct uids u;
+
+	if (!uids_is_confined(uid))
+		return false;
+	uids_of_block(&u, uids_block(uid));
+	return uid >= u.networks && uid < u.networks_end;
+}
+
+bool uids_keeps_vm(const struct uids *u, uid_t uid)
+{
+	return uids_is_vm(uid) && (uids_block(uid) == u->block || uids_block(uid) < UIDS_SHARED);
+}
+
 /* Files, not getpwuid(): a directory server that hangs would stop the loop. */
-static bool in_accounts(const char *path, bool range, uid_t uid)
+static bool in_accounts(const char *path, bool range, uid_t from, uid_t n)
 {
 	struct buf text = BUF_MAX(ACCOUNTS_MAX);
 	bool found = false;
@@ -34,17 +94,27 @@ static bool in_accounts(const char *path, bool range, uid_t uid)
 			(range ? sscanf(second, ":%llu:%llu", &first, &count) == 2 :
 				 sscanf(second, ":%*[^:\n]:%llu", &first) == 1 ||
 					 sscanf(second, "::%llu", &first) == 1))
-			found = uid >= first && uid - first < count;
+			found = first < (unsigned long long)from + n && (first >= from || from - first < count);
 		line = *end ? end + 1 : end;
 	}
 	buf_release(&text);
 	return found;
 }
 
-bool uids_of_host(uid_t uid)
+static bool uids_are_of_host(uid_t from, uid_t n)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(accounts); i++)
-		if (in_accounts(accounts[i].path, accounts[i].range, uid))
+		if (in_accounts(accounts[i].path, accounts[i].range, from, n))
 			return true;
 	return false;
+}
+
+bool uids_of_host(uid_t uid)
+{
+	return uids_are_of_host(uid, 1);
+}
+
+bool uids_block_of_host(unsigned block)
+{
+	return uids_are_of_host(UIDS_FIRST + block * UIDS_BLOCK, UIDS_BLOCK);
 }

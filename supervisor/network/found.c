@@ -65,7 +65,7 @@ static void take_bridge_back(struct network *n, const struct net_link *l, const 
 	log_warning(NULL, "network %s: bridge '%s' stands and its record is lost", n->name, l->name);
 	net_plan_again(&n->plan, &n->conf, &c, facts);
 	n->dns = answers_dns(n);
-	network_need_uid(n);
+	network_need_uid(n, true);
 	if (choice_save(n, &e) < 0 || record_save(n, &e) < 0)
 		log_error(NULL, "network %s: %s", n->name, e.text);
 	network_take_back(n, 0, 0);

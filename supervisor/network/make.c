@@ -189,12 +189,14 @@ static bool uid_taken(const struct network *n, uid_t uid)
 	return uids_of_host(uid);
 }
 
-bool network_need_uid(struct network *n)
+bool network_need_uid(struct network *n, bool stands)
 {
-	const bool keep = n->uid && !uid_taken(n, n->uid);
+	const struct uids *u = n->ns->uids;
+	bool keep = n->uid && (stands || (n->uid >= u->networks && n->uid < u->networks_end));
 
+	keep = keep && !uid_taken(n, n->uid);
 	if (!keep)
-		n->uid = UIDS_NETWORKS;
+		n->uid = u->networks;
 	while (!keep && uid_taken(n, n->uid))
 		n->uid++;
 	n->dnsmasq.uid = n->uid;

@@ -23,10 +23,12 @@ struct conf_problems;
 struct ev_loop;
 struct networks;
 struct network_wait;
+struct uids;
 
 struct networks_dirs { /* borrowed, absolute, exist */
 	const char *config, *state, *run, *log;
 	const char *jail; /* the program vmkeep-jail */
+	const struct uids *uids;
 };
 
 /* What a NIC wants; strings borrowed for the call. */

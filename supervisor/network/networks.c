@@ -183,6 +183,7 @@ struct networks *networks_new(struct ev_loop *ev, const struct networks_dirs *di
 	ns->state = xasprintf("%s/networks", dirs->state);
 	ns->run = xasprintf("%s/networks", dirs->run);
 	ns->jail = xstrdup(dirs->jail);
+	ns->uids = dirs->uids;
 	door_init(ns, dirs->run);
 	snprintf(ns->owner, sizeof ns->owner, "%s", host_owner(dirs->run));
 	ns->inotify = -1;

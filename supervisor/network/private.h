@@ -90,6 +90,7 @@ struct networks {
 	struct ev_loop *ev;
 	char *config, *state, *run; /* directories; state and run: the networks folder in it */
 	char *jail;
+	const struct uids *uids;
 	char owner[HOST_PREFIX_MAX]; /* in the aliases of our bridges, see net_alias() */
 	struct dnsmasq_seen *seen;   /* while networks are taken back */
 	struct rtnl *rtnl;	    /* opened at first use */
@@ -157,9 +158,9 @@ int network_drop_rules(
 	struct network *n, void (*done)(void *data, const struct child_result *r), struct err *e);
 void network_nft_error(const struct child_result *r, struct err *e);
 
-/* Chooses a uid for its dnsmasq, or keeps the one it has as long as that is nobody else's. True: it is
- * another one, and the choice is to be saved. */
-bool network_need_uid(struct network *n);
+/* Chooses a uid for its dnsmasq, or keeps the one it has as long as that is nobody else's. stands: its dnsmasq may
+ * run, with one that another daemon's may have too. True: it is another one, and the choice is to be saved. */
+bool network_need_uid(struct network *n, bool stands);
 
 /* record.c: RUN/networks/NAME.json, what was made; STATE/networks/NAME.json, what was chosen */
 int record_save(const struct network *n, struct err *e);

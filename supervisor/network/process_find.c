@@ -126,7 +126,7 @@ static bool is_ours(pid_t pid, const char *jail)
 	ssize_t n;
 
 	snprintf(path, sizeof path, "/proc/%d", (int)pid);
-	if (stat(path, &st) < 0 || (st.st_uid != 0 && st.st_uid < UIDS_FIRST))
+	if (stat(path, &st) < 0 || (st.st_uid != 0 && !uids_is_network(st.st_uid)))
 		return false;
 	snprintf(path, sizeof path, "/proc/%d/ns/net", (int)pid);
 	if (!same_file(path, "/proc/self/ns/net"))

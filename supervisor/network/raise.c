@@ -70,7 +70,7 @@ static int plan(struct network *n, struct err *e)
 	struct rtnl *rtnl = networks_rtnl(n->ns, e);
 	struct net_facts facts = NET_FACTS_INIT;
 	struct net_choice before = n->choice;
-	const bool another_uid = network_need_uid(n);
+	const bool another_uid = network_need_uid(n, false);
 	int r;
 
 	if (!rtnl)
@@ -360,7 +360,7 @@ static void take_dnsmasq_back(struct network *n, pid_t pid, uint64_t start, bool
 
 	if (!n->plan.step[NET_STEP_DNSMASQ])
 		return;
-	if (network_need_uid(n) && choice_save(n, &e) < 0)
+	if (network_need_uid(n, true) && choice_save(n, &e) < 0)
 		log_error(NULL, "network %s: %s", n->name, e.text);
 	if (!dnsmasq_adopt(&n->dnsmasq, pid, start, n->ns->seen))
 		why = "is gone";

@@ -91,7 +91,7 @@ void choice_load(struct network *n)
 		log_error(NULL, "'%s' makes no sense: chosen anew", path);
 	else
 		uid = json_integer_value(json_object_get(o, "uid"));
-	if (uid >= UIDS_NETWORKS && uid < UIDS_RELAY)
+	if (uid > 0 && uid < UINT32_MAX && uids_is_network((uid_t)uid))
 		n->uid = (uid_t)uid;
 	json_decref(o);
 	if (n->choice.prefix)

@@ -258,7 +258,7 @@ static void space_next(struct check_space *s)
 		return;
 	}
 	plan = json_pack("{s:i, s:s, s:i, s:[s], s:s, s:s, s:b, s:b, s:o}", "version", PLAN_VERSION,
-		"name", "space", "uid", (int)UIDS_FIRST, "argv", "/usr/bin/qemu-system-x86_64",
+		"name", "space", "uid", (int)s->daemon->uids->probe, "argv", "/usr/bin/qemu-system-x86_64",
 		"root", "/run", "image_dir", s->daemon->image_dir, "check", 1, "space", 1, "files",
 		files);
 	text = json_dumps(plan, JSON_COMPACT);

@@ -18,11 +18,6 @@
 
 enum { CMDLINE_MAX = 256 << 10, CGROUP_MAX = 64 << 10 };
 
-static bool found_is_guest(uid_t uid)
-{
-	return uid >= UIDS_FIRST && uid < UIDS_NETWORKS;
-}
-
 bool found_uid_lives(uid_t uid)
 {
 	errno = 0;
@@ -39,7 +34,7 @@ void found_pass(struct found *f, struct vms *vms, uid_t uid)
 
 		if (!isdigit((unsigned char)d->d_name[0]) || fstatat(dirfd(dir), d->d_name, &st, 0) < 0)
 			continue;
-		if (uid ? st.st_uid != uid : !found_is_guest(st.st_uid))
+		if (uid ? st.st_uid != uid : !uids_is_vm(st.st_uid))
 			continue;
 		f->at = xrealloc(f->at, f->n + 1, sizeof *f->at);
 		f->at[f->n++] = (struct found_process){ .pid = atoi(d->d_name), .is = { .uid = st.st_uid } };
@@ -117,6 +112,15 @@ static void found_look(struct found *f, struct found_process *p)
 	buf_release(&text);
 }
 
+/* By its uid another daemon's, whatever else it has in common with a VM: a copy of a state directory has the same
+ * UUIDs. All daemons gave uids of the first block before there were others. */
+static bool found_is_others(const struct found *f, const struct whose_process *p)
+{
+	const unsigned block = uids_block(p->uid);
+
+	return block >= UIDS_SHARED && block != f->vms->daemon->uids->block && !p->group[0] && !p->root[0];
+}
+
 void found_choose(struct found *f)
 {
 	const struct vms *vms = f->vms;
@@ -134,7 +138,7 @@ void found_choose(struct found *f)
 		if (!found_matters(p))
 			continue;
 		found_look(f, p);
-		verdict = whose(&p->is, list, vms->n, false, p->owner);
+		verdict = found_is_others(f, &p->is) ? WHOSE_NOBODYS : whose(&p->is, list, vms->n, false, p->owner);
 		p->hostile = verdict == WHOSE_HOSTILE;
 		/* as a rule another vmkeepd's */
 		if (verdict == WHOSE_NOBODYS)

@@ -189,7 +189,7 @@ static void lost_nics(struct vm *vm, json_t *kept)
 void lost_mend(struct vm *vm)
 {
 	uid_t uid = lost_uid(vm->pid);
-	bool identity = uid >= UIDS_FIRST && uid < UIDS_NETWORKS && uid != vm->identity.uid;
+	bool identity = uids_is_vm(uid) && uid != vm->identity.uid;
 	json_t *kept;
 
 	if (!identity && !vm->conf_lost)

@@ -16,7 +16,6 @@
 #include "supervisor/host/firmware.h"
 #include "supervisor/host/meminfo.h"
 #include "supervisor/host/probe.h"
-#include "supervisor/host/uids.h"
 #include "supervisor/vm/launch.h"
 #include "supervisor/vm/renamed.h"
 #include "supervisor/vm/vms.h"
@@ -79,10 +78,8 @@ int vm_complete_identity(struct vm *vm, const struct conf_vm *c, struct err *e)
 {
 	if (vm->identity_problem)
 		return err_set(e, ERR_FAILED, "identity: %s", vm->identity_problem);
-	if (vm->identity.uid < UIDS_FIRST) {
-		vm->identity.uid = vms_free_uid(vm->daemon->vms);
-		vm->identity.dirty = true;
-	}
+	if (vm_need_uid(vm, e) < 0)
+		return e->number;
 	return identity_complete(&vm->identity, c, vm->daemon->image_dir, mac_taken, vm, e);
 }
 

@@ -118,7 +118,7 @@ static json_t *relay_plan(const struct vm *vm)
 		xasprintf("%s/vms/%s/root", vm->daemon->dirs.run, vm->name);
 
 	return json_pack("{s:i, s:s, s:s, s:I, s:s, s:i, s:[i,i,i]}", "version", PLAN_VERSION,
-		"role", "relay", "name", vm->name, "uid", (json_int_t)UIDS_RELAY, "root", root,
+		"role", "relay", "name", vm->name, "uid", (json_int_t)vm->daemon->uids->relay, "root", root,
 		"oom_score_adj", RELAY_OOM_SCORE, "fds", 0, 1, 2);
 }
 

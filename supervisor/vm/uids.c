@@ -3,11 +3,7 @@
  * Which uid a new VM gets: one that nobody on this host has or had. It is kept with the VM's identity,
  * also when its file is gone, because files, a process or a file that comes back may still be its own.
  */
-#include <dirent.h>
-#include <fcntl.h>
-
-#include "base/file.h"
-#include "base/mem.h"
+#include "base/log.h"
 #include "supervisor/host/uids.h"
 #include "supervisor/vm/found.h"
 
@@ -19,39 +15,77 @@ bool vms_uid_taken(const struct vms *vms, uid_t uid, const struct vm *but)
 	return false;
 }
 
-/* The highest that any identity has, also those of VMs whose file is gone; or the one before the first. */
-static uid_t highest(const struct vms *vms)
+/* What identities in the state directory have, also those of VMs whose file is gone. */
+struct had {
+	const struct uids *ours;
+	uid_t most; /* or the one before the first */
+	bool at[UIDS_BLOCK];
+};
+
+static void note_had(void *data, uid_t uid)
 {
-	int fd = openat(vms->daemon->dirs.state_fd, "vms", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-	uid_t most = UIDS_FIRST - 1;
+	struct had *h = data;
 
-	for (struct dirent *d; dir && (d = readdir(dir));) {
-		_cleanup_(free_ptr) char *path = xasprintf("%s/identity.json", d->d_name);
-		struct buf text = BUF_MAX(1 << 20);
-		json_int_t uid = 0;
-		json_t *doc;
-
-		if (file_read(fd, path, &text, NULL) == 0 && text.data) {
-			doc = json_loadb(text.data, text.len, 0, NULL);
-			uid = json_integer_value(json_object_get(doc, "uid"));
-			json_decref(doc);
-		}
-		if (uid > (json_int_t)most && uid < (json_int_t)UINT32_MAX - 1)
-			most = (uid_t)uid;
-		buf_release(&text);
-	}
-	if (dir)
-		closedir(dir);
-	return most;
+	if (uid < h->ours->vms || uid >= h->ours->vms_end)
+		return;
+	h->at[uid - h->ours->vms] = true;
+	if (uid > h->most)
+		h->most = uid;
 }
 
-uid_t vms_free_uid(struct vms *vms)
+static void look_for_had(const struct vms *vms, struct had *h)
 {
-	if (vms->uid_next == 0)
-		vms->uid_next = highest(vms) + 1;
-	while (vms_uid_taken(vms, vms->uid_next, NULL) || uids_of_host(vms->uid_next) ||
-		found_uid_lives(vms->uid_next))
-		vms->uid_next++;
-	return vms->uid_next++;
+	*h = (struct had){ .ours = vms->daemon->uids, .most = vms->daemon->uids->vms - 1 };
+	uids_kept(vms->daemon->dirs.state_fd, note_had, h);
+}
+
+/* The first free one from this one on; 0: there is none. had: NULL where it is above all of them. */
+static uid_t free_from(const struct vms *vms, uid_t uid, const struct had *had)
+{
+	const struct uids *u = vms->daemon->uids;
+
+	for (; uid < u->vms_end; uid++)
+		if (!(had && had->at[uid - u->vms]) && !vms_uid_taken(vms, uid, NULL) && !uids_of_host(uid) &&
+			!found_uid_lives(uid))
+			return uid;
+	return 0;
+}
+
+static uid_t free_uid(struct vms *vms)
+{
+	const struct uids *u = vms->daemon->uids;
+	struct had had;
+	uid_t uid;
+
+	if (vms->uid_next < u->vms || vms->uid_next > u->vms_end) {
+		look_for_had(vms, &had);
+		vms->uid_next = had.most + 1;
+	}
+	uid = free_from(vms, vms->uid_next, NULL);
+	if (uid) {
+		vms->uid_next = uid + 1;
+		return uid;
+	}
+	/* the last one was given: those between that are free again */
+	look_for_had(vms, &had);
+	return free_from(vms, u->vms, &had);
+}
+
+int vm_need_uid(struct vm *vm, struct err *e)
+{
+	struct uids *ours = vm->daemon->uids;
+	const uid_t had = vm->identity.uid;
+
+	uids_look(ours);
+	if (vm_state_has_process(vm->state) || uids_keeps_vm(ours, had))
+		return 0;
+	vm->identity.uid = free_uid(vm->daemon->vms);
+	if (!vm->identity.uid) {
+		err_set(e, ERR_NO_RESOURCES, "no uid is left of those from %u on", ours->vms);
+		return err_hint(e, "vmkeep forget frees that of a VM whose file is gone");
+	}
+	vm->identity.dirty = true;
+	if (had)
+		log_warning(vm->name, "its uid %u is another daemon's: it gets %u", had, vm->identity.uid);
+	return 0;
 }

@@ -58,8 +58,9 @@ struct vm *vms_add(struct vms *vms, const char *name);
 /* For the end of an orphan: frees it when nothing is left of it. Not from inside its own event. */
 void vms_forget(struct vms *vms, struct vm *vm);
 
-/* A uid that no VM has or had, nor a user of the host or of its containers. uids.c */
-uid_t vms_free_uid(struct vms *vms);
+/* Gives it a uid of ours that no VM has or had, nor a user of the host or of its containers. The one that it has is
+ * kept, for access lists may name it, unless another daemon gives it, as after a state directory was copied. uids.c */
+int vm_need_uid(struct vm *vm, struct err *e);
 /* Another VM than this one has it. */
 bool vms_uid_taken(const struct vms *vms, uid_t uid, const struct vm *but);
 

@@ -26,7 +26,7 @@ def test_what_the_kernel_tells(daemon):
     proc = daemon.inner("/proc/%d/" % dnsmasq(daemon))
     status = dict(line.split(":\t", 1) for line in vmk.read_text(proc + "status").splitlines() if ":\t" in line)
     uid = json.loads(vmk.read_text(daemon.state + "/networks/default.json"))["uid"]
-    assert uid >= 1879048192 + 65536
+    assert uid == daemon.first_uid() + vmk.NETWORKS
     assert status["Uid"].split() == status["Gid"].split() == [str(uid)] * 4 and status["Groups"].split() == []
     for cap in ("CapPrm", "CapEff", "CapBnd", "CapAmb"):
         assert int(status[cap], 16) == NET_BIND_SERVICE | NET_ADMIN, cap

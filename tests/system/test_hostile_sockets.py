@@ -16,7 +16,6 @@ import vmk
 
 ELSEWHERE = "203.0.113.2"  # an address of the world
 PER_PEER, AT_MOST = 8, 32
-RELAY_UID = 1879048192 + 65536 + 4096
 UNIX_STREAM = [socket.AF_UNIX, socket.SOCK_STREAM]
 
 
@@ -146,7 +145,7 @@ def test_a_relay_has_nothing(hostile):
         pid, = standing(hostile, "socket-echo", 1)
         proc = hostile.inner("/proc/%d" % pid)
         status = dict(re.findall(r"(\w+):[ \t]*(.*)", vmk.read_text(proc + "/status")))
-        assert status["Uid"].split() == status["Gid"].split() == [str(RELAY_UID)] * 4
+        assert status["Uid"].split() == status["Gid"].split() == [str(hostile.first_uid() + vmk.RELAYS)] * 4
         assert not status["Groups"].strip() and status["NoNewPrivs"] == "1"
         assert {status[c] for c in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
         assert int(status["Seccomp_filters"]) >= 2

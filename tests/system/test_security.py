@@ -120,7 +120,9 @@ def test_io_uring_when_asked_for(daemon):
 
 def test_uids_are_nobody_elses(world):
     """Not a user's, not one that a user's containers may map, and not that of a VM whose file is gone."""
-    first = 1879048192
+    world.start()
+    world.stop_daemon()
+    first = world.first_uid()
     with open(os.path.join(world.base, "passwd"), "a", encoding="utf-8") as f:
         f.write("early:x:%d:100::/:/bin/sh\n" % first)
     with open(os.path.join(world.base, "group"), "a", encoding="utf-8") as f:

@@ -40,6 +40,8 @@ ip link set lo up
 echo ready
 exec env --ignore-signal=CHLD cat
 """
+UIDS_FIRST, UIDS_BLOCK = 1879048192, 65536
+NETWORKS, RELAYS, ASKED = 61440, 65534, 65535  # in a block: the first of a network, a relay's, an asked QEMU's
 GROUPS = {"vmkeep": 7001, "vmkeep-view": 7002, "alice": 7003, "bob": 7004}
 NODES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0),
          "net/tun": (10, 200)}
@@ -507,6 +509,13 @@ class World:
                 return value
             assert time.monotonic() < end, "still %r" % (value,)
             time.sleep(0.02)
+
+    def first_uid(self, state=None):
+        """Of those that a daemon with this state directory has claimed."""
+        folder = self.inner("/run/vmkeep-uids")
+        block, = (int(name) for name in os.listdir(folder)
+                  if read_text(os.path.join(folder, name)) == "%s\n" % (state or self.state))
+        return UIDS_FIRST + block * UIDS_BLOCK
 
     # The end.
 

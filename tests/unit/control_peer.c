@@ -70,6 +70,9 @@ static void guests_are_known_by_uid(void **state)
 		{ 1879048192 + 69632, true }, /* relays */
 		{ 1879048192 + 69633, true }, /* a QEMU that is asked what it can */
 		{ 1879048192 + 69634, false},
+		{ 1879048192 + 131072, true }, /* another daemon's */
+		{ 1895825407,	       true },
+		{ 1895825408,	       false},
 		{ UINT32_MAX,	      false},
 	};
 

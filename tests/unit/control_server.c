@@ -279,7 +279,7 @@ static void an_owner_may_with_his_own_vm(void **state)
 static void a_guest_is_turned_away(void **state)
 {
 	static const uid_t guests[] = { 1879048192, 1879048192 + 65535, 1879048192 + 69631 /* a dnsmasq */,
-		1879048192 + 69632 /* a relay */, 1879048192 + 69633 /* a QEMU that is asked */ };
+		1879048192 + 131072 /* another daemon's */, 1879048192 + 69632 /* a relay */, 1879048192 + 69633 /* a QEMU that is asked */ };
 	struct client c;
 	json_t *o;
 

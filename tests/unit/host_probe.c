@@ -21,9 +21,11 @@
 #include "supervisor/host/firmware.h"
 #include "supervisor/host/probe.h"
 #include "supervisor/host/probe_kvm.h"
+#include "supervisor/host/uids.h"
 #include "tests/unit/slow.h"
 #include "tests/unit/stand_in_jail.h"
 
+static struct uids uids;
 static const char qemu[] = "qemu-system-x86_64";
 static const char recorded[] = "tests/golden/probe-7.2.json";
 
@@ -48,7 +50,7 @@ static int setup(void **state)
 	if (loop_init(&f->loop) < 0 || !mkdtemp(f->dir))
 		return -1;
 	f->dirfd = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	f->probes = probes_new(f->loop.ev, f->dirfd, stand_in_jail(), f->dir);
+	f->probes = probes_new(f->loop.ev, f->dirfd, stand_in_jail(), f->dir, &uids);
 	*state = f;
 	return 0;
 }
@@ -279,7 +281,7 @@ static void test_real(void **state)
 	probes_get(f->probes, path, on_probe, f);
 	assert_int_equal(f->calls, 3);
 	probes_free(f->probes);
-	f->probes = probes_new(f->loop.ev, f->dirfd, stand_in_jail(), f->dir);
+	f->probes = probes_new(f->loop.ev, f->dirfd, stand_in_jail(), f->dir, &uids);
 	probes_get(f->probes, path, on_probe, f);
 	assert_int_equal(f->calls, 4);
 	assert_int_equal(runs(f), 1);
@@ -298,7 +300,7 @@ static void test_real(void **state)
 	assert_int_equal(
 		file_replace(f->dirfd, "qemu-probe.json", 0644, "{\"versi", 8, false, NULL), 0);
 	probes_free(f->probes);
-	f->probes = probes_new(f->loop.ev, f->dirfd, stand_in_jail(), f->dir);
+	f->probes = probes_new(f->loop.ev, f->dirfd, stand_in_jail(), f->dir, &uids);
 	probes_get(f->probes, path, on_probe, f);
 	wait_for(f, 6);
 	assert_true(f->ok);
@@ -338,7 +340,7 @@ static void test_recorded(void **state)
 static void test_boot_proof(void **state)
 {
 	struct fixture *f = *state;
-	struct kvm *k = kvm_new(f->loop.ev, "tcg", stand_in_jail(), f->dir);
+	struct kvm *k = kvm_new(f->loop.ev, "tcg", stand_in_jail(), f->dir, &uids);
 
 	/* a loaded machine may need more than the second that KVM gets: ask again */
 	for (unsigned i = 1; i <= 3 && !f->ok; i++) {
@@ -367,7 +369,7 @@ static void test_no_proof(void **state)
 	size_t before = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct kvm *k = kvm_new(f->loop.ev, cases[i].accel, stand_in_jail(), f->dir);
+		struct kvm *k = kvm_new(f->loop.ev, cases[i].accel, stand_in_jail(), f->dir, &uids);
 		char *path = script(f, "qemu", cases[i].rest);
 
 		f->calls = 0;
@@ -470,5 +472,6 @@ int main(int argc, char **argv)
 	(void)argv;
 	if (argc > 1)
 		return stand_in_run();
+	uids_of_block(&uids, 0);
 	return cmocka_run_group_tests_name("host probe", tests, NULL, NULL);
 }

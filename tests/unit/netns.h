@@ -26,6 +26,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "supervisor/host/uids.h"
 #include "supervisor/network/private.h"
 #include "tests/unit/guest.h"
 #include "tests/unit/slow.h"
@@ -108,8 +109,9 @@ static inline int sh(const char *command)
 
 static inline void daemon_starts(void)
 {
+	static struct uids uids;
 	char jail[PATH_MAX + 16] = "";
-	const struct networks_dirs dirs = { w.config, w.state, w.run, w.run, jail };
+	const struct networks_dirs dirs = { w.config, w.state, w.run, w.run, jail, &uids };
 
 	/* BUILD/tests/unit/THIS; /proc/self/exe tells another path in a chroot with mounts of our own */
 	assert_non_null(realpath(program_invocation_name, jail));
@@ -117,6 +119,7 @@ static inline void daemon_starts(void)
 		*strrchr(jail, '/') = '\0';
 	strcat(jail, "/vmkeep-jail");
 
+	uids_of_block(&uids, 0);
 	w.ns = networks_new(w.loop.ev, &dirs);
 	networks_on_change(w.ns, on_change, NULL);
 }

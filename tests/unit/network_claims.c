@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/loop.h"
 #include "conf/conf.h"
+#include "supervisor/host/uids.h"
 #include "supervisor/network/private.h"
 
 #define IP(a, b, c, d) \
@@ -23,6 +24,7 @@
 static struct loop loop;
 static char dir[32];
 static struct networks *ns;
+static struct uids uids;
 
 static void write_file(const char *name, const char *text)
 {
@@ -33,7 +35,7 @@ static void write_file(const char *name, const char *text)
 
 static int setup(void **state)
 {
-	const struct networks_dirs dirs = { dir, dir, dir, dir, "" };
+	const struct networks_dirs dirs = { dir, dir, dir, dir, "", &uids };
 
 	(void)state;
 	snprintf(dir, sizeof dir, "/tmp/vmkeep-netXXXXXX");
@@ -44,6 +46,7 @@ static int setup(void **state)
 	write_file("tiny.network", "[Network]\nAddress=10.8.0.1/29\n"
 				   "[DHCPServer]\nRange=10.8.0.3-10.8.0.4\n");
 	write_file("web1.vm", "");
+	uids_of_block(&uids, 7);
 	ns = networks_new(loop.ev, &dirs);
 	return 0;
 }

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "supervisor/host/prefix.h"
+#include "supervisor/host/uids.h"
+
+enum { CLAIM_MAX = PATH_MAX + 2, NAME_SIZE = 16 };
+
+/* --- one claim --- */
+
+static bool claim_is_ours(const char *text, const char *state)
+{
+	size_t len = strlen(state);
+
+	return strncmp(text, state, len) == 0 && text[len] == '\n';
+}
+
+static bool claim_is_new(const char *text, const char *state)
+{
+	return !*text || claim_is_ours(text, state);
+}
+
+/* Its state directory was moved away or removed; or nobody knows any more whose it was. */
+static bool claim_is_left(const char *text, const char *state)
+{
+	_cleanup_(free_ptr) char *path = xstrndup(text, strcspn(text, "\n"));
+
+	return *text != '/' || claim_is_ours(text, state) || (access(path, F_OK) < 0 && errno == ENOENT);
+}
+
+static char *claim_read(int dirfd, unsigned block)
+{
+	struct buf text = BUF_MAX(CLAIM_MAX);
+	char name[NAME_SIZE];
+
+	snprintf(name, sizeof name, "%u", block);
+	file_read(dirfd, name, &text, NULL);
+	return text.data ? text.data : xstrdup("");
+}
+
+static bool claim_is_there(int dirfd, unsigned block)
+{
+	char name[NAME_SIZE];
+
+	snprintf(name, sizeof name, "%u", block);
+	return faccessat(dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* Locked first, then looked at: who has the lock is alone with the file. */
+static bool claim_take(struct uids *u, int dirfd, unsigned block, int flags,
+	bool (*fits)(const char *text, const char *state))
+{
+	_cleanup_(free_ptr) char *text = NULL, *line = xasprintf("%s\n", u->state);
+	_cleanup_(close_fd) int fd = -1;
+	char name[NAME_SIZE];
+
+	snprintf(name, sizeof name, "%u", block);
+	fd = openat(dirfd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | flags, 0600);
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return false;
+	text = claim_read(dirfd, block);
+	if (!fits(text, u->state))
+		return false;
+	if (ftruncate(fd, 0) < 0 || file_write_all(fd, line, strlen(line)) < 0) {
+		log_warning(NULL, "write '%s/%s': %s", u->claims, name, strerror(errno));
+		return false;
+	}
+	close_fd(&u->claim);
+	u->claim = steal_fd(&fd);
+	uids_of_block(u, block);
+	return true;
+}
+
+static int claims_open(const char *path, struct err *e)
+{
+	int fd;
+
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return err_errno(e, "make directory '%s'", path);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? err_errno(e, "open directory '%s'", path) : fd;
+}
+
+/* --- which one --- */
+
+static void note_block(void *data, uid_t uid)
+{
+	bool *of = data;
+
+	if (uids_is_confined(uid))
+		of[uids_block(uid)] = true;
+}
+
+static void note_living(bool of[UIDS_BLOCKS])
+{
+	DIR *dir = opendir("/proc");
+	struct stat st;
+
+	for (const struct dirent *d; dir && (d = readdir(dir));)
+		if (isdigit((unsigned char)d->d_name[0]) && fstatat(dirfd(dir), d->d_name, &st, 0) == 0)
+			note_block(of, st.st_uid);
+	if (dir)
+		closedir(dir);
+}
+
+/* The one that it had since the host booted. Its lock may still be with a daemon that was just killed, and the
+ * state directory's, which we have, says enough. */
+static bool claim_again(struct uids *u, int dirfd)
+{
+	for (unsigned block = UIDS_SHARED; block < UIDS_BLOCKS; block++) {
+		_cleanup_(free_ptr) char *text = claim_read(dirfd, block);
+
+		if (!claim_is_ours(text, u->state))
+			continue;
+		if (!claim_take(u, dirfd, block, 0, claim_is_ours))
+			uids_of_block(u, block);
+		return true;
+	}
+	return false;
+}
+
+static bool claim_kept(struct uids *u, int dirfd, const bool kept[UIDS_BLOCKS])
+{
+	for (unsigned block = UIDS_SHARED; block < UIDS_BLOCKS; block++)
+		if (kept[block] && claim_take(u, dirfd, block, 0, claim_is_left))
+			return true;
+	return false;
+}
+
+/* From a place of its own on: a daemon that comes first after a boot shall not take what another one had. */
+static bool claim_any(struct uids *u, int dirfd)
+{
+	const unsigned n = UIDS_BLOCKS - UIDS_SHARED, first = host_hash(u->state) % n;
+	bool lives[UIDS_BLOCKS] = { 0 };
+
+	note_living(lives);
+	for (unsigned i = 0; i < 2 * n; i++) {
+		unsigned block = UIDS_SHARED + (first + i) % n;
+		bool fresh = i < n; /* those that were left come last */
+
+		if (lives[block] || (fresh && claim_is_there(dirfd, block)) || uids_block_of_host(block))
+			continue;
+		if (claim_take(u, dirfd, block, fresh ? O_EXCL : 0, fresh ? claim_is_new : claim_is_left))
+			return true;
+	}
+	return false;
+}
+
+static bool is_default(int state_fd)
+{
+	struct stat first, ours;
+
+	return stat(UIDS_STATE, &first) == 0 && fstat(state_fd, &ours) == 0 && first.st_dev == ours.st_dev &&
+	       first.st_ino == ours.st_ino;
+}
+
+/* Without a claim, as when /run is full. */
+static int claim_nothing(struct uids *u, const bool kept[UIDS_BLOCKS], struct err *e)
+{
+	unsigned block = 0;
+
+	while (block < UIDS_BLOCKS && !kept[block])
+		block++;
+	if (block == UIDS_BLOCKS)
+		return err_wrap(e, e->number, "uids");
+	uids_of_block(u, block);
+	log_warning(NULL, "uids: %s; those from %u are used as before", e->text, u->vms);
+	err_clear(e);
+	return 0;
+}
+
+static int claim_first(struct uids *u, int state_fd, struct err *e)
+{
+	_cleanup_(close_fd) int dirfd = -1;
+	bool kept[UIDS_BLOCKS] = { 0 };
+
+	if (is_default(state_fd))
+		return 0;
+	dirfd = claims_open(u->claims, e);
+	if (dirfd >= 0 && claim_again(u, dirfd))
+		return 0;
+	uids_kept(state_fd, note_block, kept);
+	if (dirfd < 0)
+		return claim_nothing(u, kept, e);
+	if (!claim_kept(u, dirfd, kept) && !claim_any(u, dirfd)) {
+		err_set(e, ERR_NO_RESOURCES, "no block of uids is free in '%s'", u->claims);
+		err_hint(e, "remove the files in it that name state directories which are gone");
+		return claim_nothing(u, kept, e);
+	}
+	log_info(NULL, "uids are those from %u on", u->vms);
+	return 0;
+}
+
+/* --- while the daemon runs --- */
+
+static bool claim_stands(const struct uids *u)
+{
+	_cleanup_(free_ptr) char *path = xasprintf("%s/%u", u->claims, u->block);
+	struct stat there, ours;
+
+	return u->claim >= 0 && lstat(path, &there) == 0 && fstat(u->claim, &ours) == 0 &&
+	       there.st_dev == ours.st_dev && there.st_ino == ours.st_ino;
+}
+
+void uids_look(struct uids *u)
+{
+	const unsigned had = u->block;
+	bool kept[UIDS_BLOCKS] = { 0 };
+	_cleanup_(close_fd) int dirfd = -1;
+
+	if (had < UIDS_SHARED || claim_stands(u))
+		return;
+	dirfd = claims_open(u->claims, NULL);
+	kept[had] = true;
+	if (dirfd < 0 || (!claim_again(u, dirfd) && !claim_kept(u, dirfd, kept) && !claim_any(u, dirfd)))
+		return;
+	if (u->block != had)
+		log_warning(NULL, "another daemon has the uids that were ours: new ones are those from %u on", u->vms);
+}
+
+struct uids *uids_new(const char *claims, int state_fd, const char *state, struct err *e)
+{
+	struct uids *u = xcalloc(1, sizeof *u);
+
+	*u = (struct uids){ .claims = claims, .state = state, .claim = -1 };
+	uids_of_block(u, 0);
+	if (claim_first(u, state_fd, e) == 0)
+		return u;
+	uids_free(u);
+	return NULL;
+}
+
+void uids_free(struct uids *u)
+{
+	if (u)
+		close_fd(&u->claim);
+	free(u);
+}
