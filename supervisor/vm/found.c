@@ -140,6 +140,7 @@ void found_choose(struct found *f)
 		found_look(f, p);
 		verdict = found_is_others(f, &p->is) ? WHOSE_NOBODYS : whose(&p->is, list, vms->n, false, p->owner);
 		p->hostile = verdict == WHOSE_HOSTILE;
+		p->others = verdict == WHOSE_NOBODYS;
 		/* as a rule another vmkeepd's */
 		if (verdict == WHOSE_NOBODYS)
 			log_debug(vms_find(f->vms, p->is.name) ? p->is.name : NULL,
@@ -157,6 +158,21 @@ struct found_process *found_of(struct found *f, const char *vm)
 		if (!f->at[i].known && streq(f->at[i].owner, vm) && (!best || (best->early && !f->at[i].early)))
 			best = &f->at[i];
 	return best;
+}
+
+bool found_has_others(struct vms *vms, uid_t uid)
+{
+	struct found f;
+	bool others = false;
+
+	if (!found_uid_lives(uid))
+		return false;
+	found_pass(&f, vms, uid);
+	found_choose(&f);
+	for (size_t i = 0; i < f.n; i++)
+		others |= f.at[i].others;
+	found_release(&f);
+	return others;
 }
 
 void found_release(struct found *f)

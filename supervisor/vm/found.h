@@ -17,6 +17,7 @@ struct found_process {
 	struct whose_process is;
 	char owner[WHOSE_NAME]; /* "": nobody's, or not looked at yet */
 	bool hostile;		/* it claims to be another VM's */
+	bool others;		/* a guest of another daemon, as a rule */
 	bool early;		/* vmkeep-jail still */
 	bool known;		/* by its record */
 };
@@ -40,5 +41,7 @@ void found_release(struct found *f);
 
 /* Does any process have this uid? Takes no time where none has. */
 bool found_uid_lives(uid_t uid);
+/* Has another daemon's guest this uid? */
+bool found_has_others(struct vms *vms, uid_t uid);
 
 #endif

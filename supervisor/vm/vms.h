@@ -59,7 +59,8 @@ struct vm *vms_add(struct vms *vms, const char *name);
 void vms_forget(struct vms *vms, struct vm *vm);
 
 /* Gives it a uid of ours that no VM has or had, nor a user of the host or of its containers. The one that it has is
- * kept, for access lists may name it, unless another daemon gives it, as after a state directory was copied. uids.c */
+ * kept, for access lists may name it, unless another daemon gives it, as after a state directory was copied, or a
+ * guest of another daemon runs with it. uids.c */
 int vm_need_uid(struct vm *vm, struct err *e);
 /* Another VM than this one has it. */
 bool vms_uid_taken(const struct vms *vms, uid_t uid, const struct vm *but);

@@ -192,6 +192,34 @@ def test_a_copy(world, second):
     apart(uids_of(world), uids_of(second))
 
 
+def test_what_was_there_before(world, second):
+    """Identities of an earlier version keep their uids, new VMs get the block's; only where two such VMs of two
+    daemons run at once, the later one gets another."""
+    old = vmk.UIDS_FIRST + 5
+    for one in (world, second):
+        prepare(one, "a")
+        one.start()
+        one.ok("start", "a")
+        one.ok("kill", "a")
+        one.stop_daemon()
+        give(one, "a", old)
+        one.start()
+    world.ok("start", "a")
+    assert world.info("a")["uid"] == old
+    world.kill_daemon()
+    world.start()
+    assert world.states() == {"a": "running"} and second.states() == {"a": "stopped"}
+    prepare(world, "b")
+    world.ok("start", "b")
+    assert world.info("b")["uid"] == world.first_uid()
+    second.ok("start", "a")
+    assert second.info("a")["uid"] == second.first_uid()
+    assert "its uid %d is another daemon's" % old in vmk.read_text(os.path.join(second.base, "daemon.log"))
+    world.ok("kill", "a")
+    world.ok("start", "a")
+    assert world.info("a")["uid"] == old
+
+
 def test_the_usual_state_directory_has_the_first_block(world):
     """And claims nothing; what was there before is in it."""
     lib = os.path.join(world.base, "lib")
