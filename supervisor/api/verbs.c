@@ -588,8 +588,11 @@ const struct api_verb api_verbs[] = {
 		.arg = {
 			{ "force", API_BOOL, false, "--force",
 			  "also while VMs are attached", { NULL } },
+			DRY_RUN("only tell what would go, and whether it would be refused"),
 		},
-		.result = "state: down",
+		.result = "state: down; with dry-run state as it is now, refused (the error, null: it would "
+			"not be), columns and rows, one row per thing that would "
+			"go: what (nic, lease, dnsmasq, rules, bridge, ip_forward), name, vm, nic, address",
 		.help = "take networks down: all that we made for them goes, and nothing else",
 	},
 

@@ -70,6 +70,12 @@ int guest_passwd_run(struct command *c);
 int guest_exec_status(const json_t *result);
 void guest_exec_print(struct command *c, const char *target, const json_t *result);
 
+/* dry.c: what --dry-run prints; these know the verb's own results too, but for the first */
+void dry_shutdown_print(struct command *c, const json_t *result);
+void dry_net_stop_print(struct command *c, const char *target, const json_t *result);
+/* That of the refusal, where there would be one. */
+int dry_status(const json_t *result);
+
 /* Turns c->args->target into names. targets.c */
 int targets_resolve(struct command *c, struct err *e);
 void targets_release(struct command *c);

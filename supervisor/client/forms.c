@@ -81,37 +81,10 @@ static int shutdown_status(const json_t *result)
 	return 0;
 }
 
-static char *value_of(const json_t *result, const char *key, const char *unit)
-{
-	return print_value(unit, json_object_get(result, key));
-}
-
-static void shutdown_dry_print(struct command *c, const json_t *result)
-{
-	_cleanup_(free_ptr) char *budget = value_of(result, "budget", "seconds");
-	_cleanup_(free_ptr) char *sum = value_of(result, "sum", "seconds");
-	_cleanup_(free_ptr) char *chain = value_of(result, "chain", "chain");
-	_cleanup_(free_ptr) char *networks = value_of(result, "networks", "name");
-	const char *at_most = json_is_null(json_object_get(result, "sum")) ? "without limit" : sum;
-
-	if (!has_rows(result)) {
-		buf_adds(&c->out, "no VM runs\n");
-	} else {
-		print_table(&c->out, result, NULL, 0, c->width);
-		buf_printf(&c->out, "sum: %s (%s), of %s", at_most, chain, budget);
-		buf_adds(&c->out,
-			json_is_true(json_object_get(result, "fits"))
-				? "; who is not down in time is killed\n"
-				: ": it does not fit, and who is not down in time is killed\n");
-	}
-	if (json_array_size(json_object_get(result, "networks")))
-		buf_printf(&c->out, "then networks: %s\n", networks);
-}
-
 static void shutdown_print(struct command *c, const char *target, const json_t *result)
 {
 	if (json_object_get(result, "budget"))
-		shutdown_dry_print(c, result);
+		dry_shutdown_print(c, result);
 	else if (has_rows(result))
 		command_print(c, target, result);
 	else
@@ -284,24 +257,25 @@ static int version_run(struct command *c)
 }
 
 static const struct command_form forms[] = {
-	{"vm-list",	     NULL,	   NULL,		 list_print    },
-	{ "vm-info",	     NULL,	   info_status,	info_print    },
-	{ "vm-reset-failed", NULL,	  NULL,		reset_failed_print },
-	{ "vm-forget",	     NULL,	   NULL,		 forget_print },
-	{ "vm-console",	console_run, NULL,		   NULL		},
-	{ "vm-log",	    stream_run,	NULL,	      NULL	   },
-	{ "subscribe",     events_run,  NULL,		 NULL	      },
-	{ "vm-check",      check_run,	 check_status,	problems_print},
-	{ "vm-diff",	     NULL,	   diff_status,	diff_print	   },
-	{ "vms-shutdown",  NULL,	shutdown_status, shutdown_print},
-	{ "guest-exec",	    NULL,	  guest_exec_status, guest_exec_print},
-	{ "guest-passwd",   guest_passwd_run, NULL,	NULL		     },
-	{ "guest-command",  NULL,	  NULL,		json_print	     },
-	{ "vm-qmp",	    NULL,	  NULL,		json_print	   },
-	{ "host-check",	NULL,	host_status,	host_print },
-	{ "reload",	    NULL,	  problems_status, problems_print},
-	{ "query-version", version_run, NULL,	      NULL	   },
-	{ "query-schema",  NULL,	NULL,	      json_print	 },
+	{ "vm-list", NULL, NULL, list_print },
+	{ "vm-info", NULL, info_status, info_print },
+	{ "vm-reset-failed", NULL, NULL, reset_failed_print },
+	{ "vm-forget", NULL, NULL, forget_print },
+	{ "vm-console", console_run, NULL, NULL },
+	{ "vm-log", stream_run, NULL, NULL },
+	{ "subscribe", events_run, NULL, NULL },
+	{ "vm-check", check_run, check_status, problems_print },
+	{ "vm-diff", NULL, diff_status, diff_print },
+	{ "vms-shutdown", NULL, shutdown_status, shutdown_print },
+	{ "net-stop", NULL, dry_status, dry_net_stop_print },
+	{ "guest-exec", NULL, guest_exec_status, guest_exec_print },
+	{ "guest-passwd", guest_passwd_run, NULL, NULL },
+	{ "guest-command", NULL, NULL, json_print },
+	{ "vm-qmp", NULL, NULL, json_print },
+	{ "host-check", NULL, host_status, host_print },
+	{ "reload", NULL, problems_status, problems_print },
+	{ "query-version", version_run, NULL, NULL },
+	{ "query-schema", NULL, NULL, json_print },
 };
 
 const struct command_form *command_form(const char *execute)

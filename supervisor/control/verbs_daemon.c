@@ -175,7 +175,12 @@ void verb_net_start(void *data, struct request *r)
 void verb_net_stop(void *data, struct request *r)
 {
 	struct daemon *d = data;
+	const char *name = request_string(r, "name");
+	bool force = request_bool(r, "force", false);
+	struct err e = ERR_INIT;
 
-	networks_stop(d->networks, request_string(r, "name"), request_bool(r, "force", false), net_done,
-		net_new(r, "down"));
+	if (request_bool(r, "dry-run", false))
+		answer(r, networks_stop_plan(d->networks, name, force, &e), &e);
+	else
+		networks_stop(d->networks, name, force, net_done, net_new(r, "down"));
 }

@@ -105,6 +105,9 @@ void networks_sweep(struct networks *ns);
  */
 struct network_wait *networks_stop(
 	struct networks *ns, const char *network, bool force, network_done_fn *done, void *data);
+/* What a stop would do, and why it would be refused: state, refused (the error or null), columns,
+ * rows. stop_plan.c */
+json_t *networks_stop_plan(struct networks *ns, const char *network, bool force, struct err *e);
 json_t *networks_list(struct networks *ns);					/* columns, rows */
 json_t *networks_show(struct networks *ns, const char *network, struct err *e); /* object */
 json_t *networks_leases(

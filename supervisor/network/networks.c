@@ -319,26 +319,31 @@ struct network_wait *networks_need(
 	return w;
 }
 
+int network_may_stop(const struct network *n, bool force, struct err *e)
+{
+	size_t nics = network_attached(n);
+
+	if (!nics || force)
+		return 0;
+	err_set(e, ERR_WRONG_STATE, "network '%s' is in use by %zu NIC%s", n->name, nics,
+		nics == 1 ? "" : "s");
+	return err_hint(
+		e, "stop the VMs first, or take it from them: vmkeep net stop --force %s", n->name);
+}
+
 struct network_wait *networks_stop(
 	struct networks *ns, const char *network, bool force, network_done_fn *done, void *data)
 {
 	struct network *n = networks_get(ns, network);
 	struct err e = ERR_INIT;
 	struct network_wait *w;
-	size_t nics;
 
 	if (!n) {
 		err_set(&e, ERR_NOT_FOUND, "no network '%s'", network);
 		return refuse(ns, &e, done, data);
 	}
-	nics = network_attached(n);
-	if (nics && !force) {
-		err_set(&e, ERR_WRONG_STATE, "network '%s' is in use by %zu NIC%s", network, nics,
-			nics == 1 ? "" : "s");
-		err_hint(&e, "stop the VMs first, or take it from them: vmkeep net stop --force %s",
-			network);
+	if (network_may_stop(n, force, &e) < 0)
 		return refuse(ns, &e, done, data);
-	}
 	w = wait_new(ns, &n->waits, false, done, data);
 	if (n->state == NETWORK_DOWN)
 		wait_answer(w, NULL);

@@ -115,6 +115,8 @@ struct network *networks_add(struct networks *ns, const char *name);
 struct network *networks_get(struct networks *ns, const char *name);
 void networks_look(struct networks *ns);		 /* at all of them */
 bool network_is_outdated(const struct network *n); /* its file says something else by now */
+/* ERR_WRONG_STATE: NICs are attached. */
+int network_may_stop(const struct network *n, bool force, struct err *e);
 struct rtnl *networks_rtnl(struct networks *ns, struct err *e); /* NULL on failure */
 void networks_changed(struct networks *ns, const char *network, enum networks_change change);
 
@@ -205,6 +207,9 @@ void claims_free(struct networks *ns);
 /* Subnet and pool of a network as far as they are known; false: not yet. */
 bool network_pool(
 	const struct network *n, uint32_t *host, unsigned *prefix, uint32_t *first, uint32_t *last);
+
+/* report.c */
+const char *network_state_name(enum network_state s);
 
 /* nic.c */
 /* What is wrong with the taps on it, in the words of health; "": nothing. */

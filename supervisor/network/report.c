@@ -11,6 +11,11 @@ static const char *const state_names[] = {
 };
 _Static_assert(ARRAY_SIZE(state_names) == NETWORK_STATES, "a state has no name");
 
+const char *network_state_name(enum network_state s)
+{
+	return state_names[s];
+}
+
 static const char *const mode_names[] = { [CONF_NETWORK_NAT] = "nat" };
 _Static_assert(ARRAY_SIZE(mode_names) == CONF_NETWORK_MODES, "a mode has no name");
 

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* What --dry-run of a verb prints. Its results differ from the verb's own by their members. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "supervisor/client/command.h"
+#include "supervisor/client/print.h"
+
+static size_t dry_rows(const json_t *result)
+{
+	return json_array_size(json_object_get(result, "rows"));
+}
+
+/* As the unit says, see print.h. */
+static char *dry_value(const json_t *result, const char *key, const char *unit)
+{
+	return print_value(unit, json_object_get(result, key));
+}
+
+void dry_shutdown_print(struct command *c, const json_t *result)
+{
+	_cleanup_(free_ptr) char *budget = dry_value(result, "budget", "seconds");
+	_cleanup_(free_ptr) char *sum = dry_value(result, "sum", "seconds");
+	_cleanup_(free_ptr) char *chain = dry_value(result, "chain", "chain");
+	_cleanup_(free_ptr) char *networks = dry_value(result, "networks", "name");
+	const char *at_most = json_is_null(json_object_get(result, "sum")) ? "without limit" : sum;
+
+	if (!dry_rows(result)) {
+		buf_adds(&c->out, "no VM runs\n");
+	} else {
+		print_table(&c->out, result, NULL, 0, c->width);
+		buf_printf(&c->out, "sum: %s (%s), of %s", at_most, chain, budget);
+		buf_adds(&c->out,
+			json_is_true(json_object_get(result, "fits"))
+				? "; who is not down in time is killed\n"
+				: ": it does not fit, and who is not down in time is killed\n");
+	}
+	if (json_array_size(json_object_get(result, "networks")))
+		buf_printf(&c->out, "then networks: %s\n", networks);
+}
+
+int dry_status(const json_t *result)
+{
+	const json_t *refused = json_object_get(result, "refused");
+	enum err_class class = ERR_WRONG_STATE;
+
+	if (!json_is_object(refused))
+		return 0;
+	api_class_parse(json_string_value(json_object_get(refused, "class")), &class);
+	return api_class(class)->exit;
+}
+
+/* "default: would be refused: ..." */
+static void dry_refused(struct command *c, const char *target, const json_t *result)
+{
+	const json_t *refused = json_object_get(result, "refused");
+	_cleanup_(free_ptr) char *why = dry_value(refused, "desc", "desc");
+	_cleanup_(free_ptr) char *hint = dry_value(refused, "hint", "hint");
+
+	if (!json_is_object(refused))
+		return;
+	buf_printf(&c->out, "%s: would be refused: %s\n", target, why);
+	if (strcmp(hint, "-") != 0)
+		buf_printf(&c->out, "  hint: %s\n", hint);
+}
+
+void dry_net_stop_print(struct command *c, const char *target, const json_t *result)
+{
+	_cleanup_(free_ptr) char *state = dry_value(result, "state", "state");
+
+	if (!json_object_get(result, "rows")) {
+		command_print(c, target, result);
+		return;
+	}
+	dry_refused(c, target, result);
+	if (!dry_rows(result)) {
+		buf_printf(&c->out, "%s: %s, nothing would go\n", target, state);
+		return;
+	}
+	buf_printf(&c->out, "%s: %s, would go:\n", target, state);
+	print_table(&c->out, result, NULL, 2, c->width);
+}
