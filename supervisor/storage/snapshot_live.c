@@ -266,6 +266,11 @@ static void load_failed(struct snapshot_op *op, const struct err *e)
 		op->vm);
 	if (e->class == ERR_UNREACHABLE)
 		op->q = NULL;
+	if (!snapshot_vm(op)) {
+		/* we end, or it did */
+		err_set(&own, ERR_FAILED, "it was cut short: %s", e->text);
+		err_hint(&own, "vmkeep list tells what became of it");
+	}
 	end_process(op, &own);
 }
 

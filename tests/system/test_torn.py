@@ -14,17 +14,17 @@ import pytest
 import vmk
 from steps import Steps
 from test_faults_daemon import qemus
-from test_walks_snapshots import NOW, THEN, TORN, mark_of, pattern_of, put
+from test_walks_snapshots import DISKS, NOW, THEN, TORN, mark_of, patterns, put
 from walk import walk
 
 
-def prepare(world, env=None, state="running", vm=""):
+def prepare(world, env=None, state="running", lifecycle="Restart=no"):
     """A guest at `d`, on disks of now; its pid."""
     world.image("one.qcow2", "count", "up\r\n", size=4 << 20)
     world.exec("qemu-img", "create", "-f", "qcow2", os.path.join(world.images, "two.qcow2"), "4M")
-    put(world, THEN, "two")
-    world.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\n%s[Disk one]\nPath=one.qcow2\n[Disk two]\nPath=two.qcow2\n"
-                "[Lifecycle]\nRestart=no\n" % vm)
+    put(world, THEN)
+    world.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk one]\nPath=one.qcow2\n[Disk two]\nPath=two.qcow2\n"
+                "[Lifecycle]\n%s\n" % lifecycle)
     world.start(env=env)
     console = world.up("a")
     console.type("..")
@@ -40,11 +40,12 @@ def prepare(world, env=None, state="running", vm=""):
 
 
 def write_now(world):
-    """As the guest would: by its QEMU, which has the disk."""
-    command = 'qemu-io -d /machine/peripheral/disk-two/virtio-backend "write -P %s 1M 64k"' % NOW
-    said = world.json("qmp", "a", json.dumps({"execute": "human-monitor-command",
-                                              "arguments": {"command-line": command}}))
-    assert said == "", said
+    """As the guest would: by its QEMU, which has the disks."""
+    for disk in DISKS:
+        command = 'qemu-io -d /machine/peripheral/disk-%s/virtio-backend "write -P %s 1M 64k"' % (disk, NOW)
+        said = world.json("qmp", "a", json.dumps({"execute": "human-monitor-command",
+                                                  "arguments": {"command-line": command}}))
+        assert said == "", said
 
 
 def line_of(text):
@@ -62,13 +63,14 @@ def is_whole(world):
     letter = console.until("abcd([a-z])").group(1)  # a console begins with what was said before
     console.end()
     world.ok("kill", "a")
-    assert (letter, pattern_of(world, "two")) in (("c", THEN), ("e", NOW))
+    assert (letter, patterns(world)) in (("c", {THEN}), ("e", {NOW}))
 
 
 def settled(world):
-    """It runs, or is off, for good."""
-    return world.eventually(lambda: world.info("a"), lambda info: info["state"] in ("running", "paused", "stopped")
-                            and "busy" not in info, timeout=60)
+    """It is off, or its QEMU has said how the load went that a former daemon began."""
+    return world.eventually(lambda: world.info("a"), lambda info: "busy" not in info and (
+        info["state"] == "stopped" or info["state"] in ("running", "paused") and not os.path.exists(mark_of(world))),
+        timeout=60)
 
 
 def afterwards(world):
@@ -85,7 +87,7 @@ def afterwards(world):
         assert line_of(said.err) == line_of(row["reason"])
         world.ok(*line_of(row["reason"]), timeout=60)
         is_whole(world)
-        assert pattern_of(world, "two") == THEN
+        assert patterns(world) == {THEN}
         world.ok("start", "a")
     assert not os.path.exists(mark_of(world))
     world.ok("kill", "a")
@@ -96,7 +98,7 @@ STATES = ("running", "paused")
 ENDS = {"daemon killed": signal.SIGKILL, "daemon ended": signal.SIGTERM, "QEMU killed": signal.SIGKILL}
 
 
-@walk("who, state, step", ENDS, STATES, range(1, 76), some=6)
+@walk("who, state, step", ENDS, STATES, range(1, 76), some=5)
 def test_cut_at_every_step(world, who, state, step):
     steps = Steps(world, "vmkeepd", ENDS[who])
     pid = prepare(world, steps.env, state)
@@ -106,11 +108,73 @@ def test_cut_at_every_step(world, who, state, step):
         killed = steps.left() == 0
         steps.arm(0)
         if killed:
-            world.wait_state("a", "stopped")
+            world.eventually(lambda: world.info("a")["pid"], lambda now: now != pid)
     else:
         steps.over()
         world.start()
     afterwards(world)
+
+
+def state_of(pid):
+    return vmk.read_text("/proc/%d/stat" % pid).rsplit(")", 1)[1].split()[0]
+
+
+def meanwhile(world, steps, step, argv, execute):
+    """At the daemon's n-th step of the verb, another is waiting for it; both answers."""
+    client = world.client(timeout=60)
+    steps.arm(step)
+    stream = world.stream(*argv)
+    world.eventually(lambda: steps.left() == 0 or stream.process.poll() is not None, bool, timeout=60)
+    stopped = steps.left() == 0
+    steps.arm(0)
+    if stopped:  # nsenter stops with its child, and wakes it
+        world.eventually(lambda: [state_of(pid) for pid in (world.daemon.pid, world.daemon_pid())],
+                         lambda states: states == ["T", "T"])
+    serial = client.send(execute, {"name": "a"})
+    if stopped:
+        os.kill(world.daemon.pid, signal.SIGCONT)
+    stream.wait(60)
+    try:
+        client.result(serial)
+    finally:
+        client.close()
+
+
+@walk("how, step", ("running", "paused", "off"), range(1, 101), some=4)
+def test_kill_at_every_step(world, how, step):
+    """Also while it is started for it. What starts afterwards is nobody's servant: the next daemon leaves it alone."""
+    steps = Steps(world, "vmkeepd", signal.SIGSTOP)
+    prepare(world, steps.env, how)
+    if how == "off":
+        world.ok("kill", "a")
+    meanwhile(world, steps, step, ("snapshot", "revert", "a", "s1"), "vm-kill")
+    afterwards(world)
+    world.ok("start", "a")
+    pid = world.info("a")["pid"]
+    world.kill_daemon()
+    world.start()
+    info = world.wait_state("a", "running")
+    assert info["pid"] == pid
+
+
+@walk("verb, step", ("create", "revert"), range(1, 61), some=3)
+def test_policy_starts_nothing_torn(world, verb, step):
+    """Its QEMU dies meanwhile, and it is always to be started again."""
+    steps = Steps(world)
+    pid = prepare(world, steps.env, lifecycle="Restart=always\nRestartSec=1")
+    steps.arm(step, pid)
+    world.vmkeep("snapshot", verb, "a", "s2" if verb == "create" else "s1", timeout=60)
+    killed = steps.left() == 0
+    steps.arm(0)
+    info = world.eventually(lambda: world.info("a"), lambda info: info["pid"] != pid * killed and (
+        info["state"] == "running" or TORN in info["reason"]), timeout=60)
+    if info["state"] == "running":
+        assert not os.path.exists(mark_of(world))
+        world.ok("kill", "a")
+        assert len(patterns(world)) == 1
+    else:
+        assert verb == "revert" and (info["state"], info["want"]) == ("stopped", "stopped")
+        afterwards(world)
 
 
 # What a daemon that died leaves: the mark, and a QEMU that was not told, or said how it went to nobody.

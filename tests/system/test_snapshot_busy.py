@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: MIT
+"""What happens while a snapshot is made, deleted or gone back to: qemu-img hangs, fails or is killed, the job is
+cancelled, the VM is wanted by the host's boot, by policy or by people, its file goes and comes. Afterwards the
+verb is done, or undone, or the VM is not started and `list` says what helps."""
+import contextlib
+import os
+
+import pytest
+
+import vmk
+from test_faults_daemon import qemus
+from test_tools import PLACE
+from test_torn import line_of
+from test_walks_snapshots import DISKS, NOW, THEN, TORN, image_of, mark_of, pattern_of, patterns, refuses, two_disks
+from walk import walk
+
+# In place of qemu-img: what its command line holds decides. It stops itself where it is to hang.
+WRAPPER = """#!/bin/sh
+case "$*" in
+%s
+esac
+exec /usr/bin/qemu-img "$@"
+"""
+HANGS = "kill -STOP $$"
+KILLED = "kill -KILL $$"
+FULL = "echo 'qemu-img: Could not do it: No space left on device' >&2; exit 1"
+
+
+@contextlib.contextmanager
+def qemu_img(world, **what):
+    """info, c, a or d, and the disk: what then happens in its place."""
+    world.exec("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", PLACE)
+    cases = ""
+    for key, action in what.items():
+        verb, disk = key.split("_")
+        cases += '*"%s"*%s.qcow2*) %s;;\n' % ("info " if verb == "info" else "snapshot -%s " % verb, disk, action)
+    path = world.inner(PLACE + "/qemu-img")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(WRAPPER % cases)
+    os.chmod(path, 0o755)
+    yield
+    world.exec("umount", "--lazy", PLACE)
+
+
+def at_work(world):
+    """The qemu-img that stopped itself: its pid inside, or None."""
+    for pid, line in world.processes().items():
+        if PLACE + "/qemu-img" in line:
+            with contextlib.suppress(OSError):
+                if vmk.read_text(world.inner("/proc/%d/stat" % pid)).rsplit(")", 1)[1].split()[0] == "T":
+                    return pid
+    return None
+
+
+def hanging(world, verb, name="s1"):
+    """Began, and qemu-img hangs; a client that waits for the answer, and the request's number."""
+    client = world.client(timeout=60)
+    client.call("subscribe")
+    serial = client.send("snapshot-" + verb, {"name": "a", "snapshot": name})
+    job = client.event("JOB_STARTED")["job"]
+    world.eventually(lambda: at_work(world), bool, timeout=30)
+    return client, serial, job
+
+
+def answer(client, serial):
+    """None: it was done."""
+    try:
+        client.result(serial)
+    except vmk.Error as e:
+        return e
+    finally:
+        client.close()
+    return None
+
+
+def go_on(world):
+    world.kill(at_work(world), "CONT")
+
+
+def snapshots(world, disk):
+    return world.exec("qemu-img", "snapshot", "-l", image_of(world, disk)).split()
+
+
+# Cancelling.
+
+@pytest.mark.parametrize("verb, hangs, undone", [
+    ("create", "info_two", "nothing is changed"), ("create", "c_one", "taken back"), ("create", "c_two", "taken back"),
+    ("revert", "info_one", "nothing is changed"), ("delete", "info_two", "nothing is changed")])
+def test_cancelled(world, verb, hangs, undone):
+    """It is over at once, and all is as it was."""
+    two_disks(world)
+    name = "s2" if verb == "create" else "s1"
+    with qemu_img(world, **{hangs: HANGS}):
+        client, serial, job = hanging(world, verb, name)
+        world.ok("job", "cancel", str(job))
+        said = answer(client, serial)
+        assert said and "cancelled" in said.desc and undone in said.desc
+        assert at_work(world) is None
+    assert world.rows("jobs") == [] and world.info("a")["state"] == "stopped"
+    assert not os.path.exists(mark_of(world)) and patterns(world) == {NOW}
+    for disk in DISKS:
+        assert "s1" in snapshots(world, disk) and "s2" not in snapshots(world, disk)
+    world.ok("start", "a")
+
+
+@pytest.mark.parametrize("verb, hangs", [("revert", "a_one"), ("revert", "a_two"), ("delete", "d_two")])
+def test_what_cannot_be_cancelled_says_so(world, verb, hangs):
+    two_disks(world)
+    with qemu_img(world, **{hangs: HANGS}):
+        client, serial, job = hanging(world, verb)
+        said = world.fails(5, "job", "cancel", str(job))
+        assert "being changed" in said and hangs[-3:] in said
+        go_on(world)
+        assert answer(client, serial) is None
+    assert patterns(world) == ({THEN} if verb == "revert" else {NOW})
+    assert not os.path.exists(mark_of(world))
+    world.ok("start", "a")
+
+
+# Its daemon dies, or qemu-img.
+
+@pytest.mark.parametrize("verb, hangs", [("create", "c_two"), ("revert", "a_two"), ("delete", "d_one"),
+                                         ("revert", "info_one")])
+def test_qemu_img_ends_with_its_daemon(world, verb, hangs):
+    two_disks(world)
+    with qemu_img(world, **{hangs: HANGS}):
+        client, _, _ = hanging(world, verb, "s2" if verb == "create" else "s1")
+        world.kill_daemon()
+        client.close()
+        world.eventually(lambda: [line for line in world.processes().values() if "qemu-img" in line],
+                         lambda found: not found)
+    world.start()
+    if hangs == "a_two":
+        refuses(world)
+        world.ok(*line_of(world.info("a")["reason"]))
+        assert patterns(world) == {THEN}
+    else:
+        assert patterns(world) == {NOW}
+    world.ok("start", "a")
+
+
+@walk("end, at", ("killed", "no space"), ("c_two", "a_one", "a_two", "d_two"), some=4)
+def test_qemu_img_fails(world, end, at):
+    """By itself, or killed for want of memory."""
+    how, code = {"killed": (KILLED, 1), "no space": (FULL, 11)}[end]
+    verb = {"c": "create", "a": "revert", "d": "delete"}[at[0]]
+    two_disks(world)
+    with qemu_img(world, **{at: how}):
+        said = world.fails(code, "snapshot", verb, "a", "s2" if verb == "create" else "s1")
+        assert at[-3:] in said or "killed" in said.lower()
+    if verb == "create":
+        assert "s2" not in snapshots(world, "one") + snapshots(world, "two")
+    elif verb == "delete":
+        world.ok("snapshot", "delete", "a", "s1")
+    elif at == "a_one" and how == FULL:
+        assert patterns(world) == {NOW} and not os.path.exists(mark_of(world))
+    else:
+        refuses(world)
+        world.ok(*line_of(world.info("a")["reason"]))
+        assert patterns(world) == {THEN}
+    world.ok("start", "a")
+
+
+# Whoever wants it meanwhile.
+
+@pytest.mark.parametrize("end", ["done", "torn"])
+def test_boot_waits_for_it(world, end):
+    """It is to start with the host, after another that is not ready yet, and is taken back meanwhile. What requires
+    it learns what came of it."""
+    two_disks(world, lifecycle="[Lifecycle]\nAfter=z\n")
+    world.kill_daemon()
+    path = os.path.join(world.config, "a.vm")
+    world.write("a.vm", vmk.read_text(path).replace("[VM]\n", "[VM]\nEnable=yes\n"))
+    world.micro("z", "echo", "up\r\n", vm="Enable=yes\n", extra="[Lifecycle]\nReadyWhen=log:go\n")
+    world.micro("b", "deaf", "up\r\n", vm="Enable=yes\n", extra="[Lifecycle]\nRequires=a\n")
+    os.unlink(os.path.join(world.inner(world.run), "boot"))
+    world.start()
+    world.wait_state("z", "running", timeout=60)
+    console = world.console("z")
+    console.until("up", 60)
+    with qemu_img(world, a_two=HANGS):
+        client, serial, _ = hanging(world, "revert")
+        console.type("go")
+        world.eventually(lambda: world.info("a")["reason"], lambda reason: "snapshot-revert 's1'" in reason)
+        assert "under way" in world.fails(3, "start", "a")
+        assert not [line for line in qemus(world).values() if "guest=a," in line]
+        if end == "done":
+            go_on(world)
+            assert answer(client, serial) is None
+        else:
+            world.kill(at_work(world))
+            assert TORN not in str(answer(client, serial))
+    console.end()
+    if end == "done":
+        world.wait_state("a", "running", timeout=60)
+        world.wait_state("b", "running", timeout=60)
+        world.ok("kill", "a")
+        assert patterns(world) == {THEN}
+        return
+    info = world.eventually(lambda: world.info("b"), lambda info: "'a'" in info["reason"] and "waits" not in info["reason"])
+    assert info["state"] in ("stopped", "failed"), info
+    assert not [line for line in qemus(world).values() if "guest=a," in line]
+    assert world.info("a")["state"] in ("stopped", "failed")
+    assert TORN in world.fails(5, "start", "a")
+    world.ok(*line_of(world.info("a")["reason"]))
+    world.ok("start", "a", "b")
+
+
+def test_file_goes_and_comes(world):
+    """As editors, git and Ansible do it: what is under way, and what is torn, is known all the same."""
+    two_disks(world)
+    path = os.path.join(world.config, "a.vm")
+    with qemu_img(world, a_two=HANGS):
+        client, serial, _ = hanging(world, "revert")
+        os.rename(path, path + ".away")
+        world.ok("list")
+        world.ok("reload")
+        os.rename(path + ".away", path)
+        assert "under way" in world.fails(3, "start", "a")
+        assert "under way" in world.fails(3, "snapshot", "create", "a", "s2")
+        os.rename(path, path + ".away")
+        world.ok("list")
+        go_on(world)
+        answer(client, serial)
+        world.ok("reload")
+        os.rename(path + ".away", path)
+    if os.path.exists(mark_of(world)):
+        refuses(world)
+        world.ok(*line_of(world.info("a")["reason"]))
+    assert patterns(world) == {THEN}
+    world.ok("start", "a")
+
+
+# The mark is a file, too.
+
+def directory(path):
+    os.mkdir(path)
+    with open(os.path.join(path, "x"), "wb"):
+        pass
+
+
+MARKS = {
+    "gone": lambda path: None,
+    "empty": lambda path: open(path, "wb").close(),
+    "garbled": lambda path: open(path, "wb").write(b"\0\xff{"),
+    "a directory": directory,
+    "a pipe": os.mkfifo,
+    "a link to nothing": lambda path: os.symlink("nowhere", path),
+}
+
+
+def torn(world):
+    with qemu_img(world, a_two=KILLED):
+        world.fails(1, "snapshot", "revert", "a", "s1")
+    assert [pattern_of(world, disk) for disk in DISKS] == [THEN, NOW]
+
+
+@walk("damage, up", MARKS, (True, False), some=6)
+def test_the_mark_is_damaged(world, damage, up):
+    """`check`, `list` and `start` say the same; while its daemon runs not even the file's loss makes it forget."""
+    two_disks(world)
+    torn(world)
+    path = mark_of(world)
+    if not up:
+        world.kill_daemon()
+    os.unlink(path)
+    MARKS[damage](path)
+    if not up:
+        world.start()
+    if damage == "gone" and not up:  # nothing tells of it any more
+        assert world.vmkeep("check", "a").code == 0
+        world.ok("start", "a")
+        return
+    assert TORN in str(world.vmkeep("check", "a"))
+    assert TORN in str(world.vmkeep("check"))
+    refuses(world)
+    if up:  # written again
+        world.eventually(lambda: os.path.isfile(path) and vmk.read_text(path), lambda text: "two" in str(text))
+        world.kill_daemon()
+        world.start()
+        refuses(world)
+    reason = world.info("a")["reason"]
+    world.ok(*(line_of(reason) if "s1" in reason else ("snapshot", "revert", "a", "s1")))
+    assert patterns(world) == {THEN} and not os.path.exists(path)
+    assert world.vmkeep("check", "a").code == 0
+    world.ok("start", "a")
