@@ -370,7 +370,7 @@ int vm_record_read(struct vm *vm, struct record_process *out, struct err *e)
 		vm->ending = (enum vm_ending)ending;
 		vm->accel = streq(accel, "tcg") ? CONF_ACCEL_TCG : CONF_ACCEL_KVM;
 		vm_set_reason(vm, "%s", reason);
-		vm->recorded = hash_of(text.data, text.len);
+		vm->recorded = text.data ? hash_of(text.data, text.len) : 0;
 		vm->conf_lost = json_is_true(json_object_get(doc, "conf_lost"));
 		if (!out->backoff && !out->failed && !vm->conf_lost) /* it went with its process */
 			read_conf(vm, json_string_value(json_object_get(doc, "conf_hash")));

@@ -220,8 +220,7 @@ static const char *predecessor(struct vms *vms, const struct vm *vm, DIR *dir, b
 {
 	const char *name;
 
-	if (dir)
-		rewinddir(dir);
+	rewinddir(dir);
 	while ((name = next_vanished(dir, vms, !looked)) && !is_of(dirfd(dir), name, vm->conf.uuid))
 		;
 	return name && !holder(vm, vm->conf.uuid) ? name : NULL;
@@ -230,13 +229,17 @@ static const char *predecessor(struct vms *vms, const struct vm *vm, DIR *dir, b
 int vm_state_to_come(struct vm *vm)
 {
 	DIR *dir = wants_state(vm) ? open_states(vm->daemon) : NULL;
-	const char *name = predecessor(vm->daemon->vms, vm, dir, false);
-	int fd = name ? openat(dirfd(dir), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+	const char *name;
+	int fd = -1;
 
+	if (!dir)
+		return -1;
+	name = predecessor(vm->daemon->vms, vm, dir, false);
+	if (name)
+		fd = openat(dirfd(dir), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd >= 0)
 		vm->predecessor = xstrdup(name);
-	if (dir)
-		closedir(dir);
+	closedir(dir);
 	return fd;
 }
 
