@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "net/tap.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "net/rtnl.h"
+
+enum { FDINFO_MAX = 65536 };
 
 /* Best effort: /proc/sys may be read-only in a container, and a host may have no IPv6. */
 static void tap_sysctl(const struct tap *t, const char *family, const char *key, const char *value)
@@ -64,6 +69,26 @@ void tap_find(struct rtnl *r, const char *alias, struct tap *t)
 
 	if (!t->index && t->name[0] && rtnl_link(r, t->name, &l, NULL) == 0 && tap_is(&l, alias))
 		t->index = l.index;
+}
+
+void tap_held(pid_t pid, void (*with)(void *data, const char *name), void *data)
+{
+	_cleanup_(free_ptr) char *path = xasprintf("/proc/%d/fdinfo", (int)pid);
+	DIR *dir = opendir(path);
+
+	for (const struct dirent *d; dir && (d = readdir(dir));) {
+		struct buf text = BUF_MAX(FDINFO_MAX);
+		const char *at = NULL;
+		char name[IFNAMSIZ];
+
+		if (d->d_name[0] != '.' && file_read(dirfd(dir), d->d_name, &text, NULL) == 0 && text.data)
+			at = strstr(text.data, "\niff:\t");
+		if (at && sscanf(at, "\niff:\t%15s", name) == 1)
+			with(data, name);
+		buf_release(&text);
+	}
+	if (dir)
+		closedir(dir);
 }
 
 int tap_remove(struct rtnl *r, const char *alias, const struct tap *t, struct err *e)

@@ -30,6 +30,10 @@ void tap_quiet(const struct tap *t);
 /* Finds its index where only the name is known, of one that a living process holds. */
 void tap_find(struct rtnl *r, const char *alias, struct tap *t);
 
+/* Calls with the name of each tap that this process holds, as often as it does. Reads up to as many small files of
+ * the kernel's as it has descriptors. */
+void tap_held(pid_t pid, void (*with)(void *data, const char *name), void *data);
+
 /* Its VM is gone: deletes what is left of it, whatever was done to it. One without a known index is
  * deleted only when no process holds it: its name may be another's by now. 1: there was something to
  * delete. */

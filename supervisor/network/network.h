@@ -82,8 +82,8 @@ void networks_unclaim(struct networks *ns, const char *vm); /* all of a VM that 
 /* Its network is in use, from a tap on or because a process of a former daemon is on it: not stopped
  * without force. networks_leave() ends it. Completes a tap of which only the name is known. */
 void networks_hold(struct networks *ns, const struct network_nic *nic, struct tap *tap);
-/* The taps that some process holds for this VM, as their aliases say. */
-void networks_taps(struct networks *ns, const char *vm,
+/* The taps that this process of the VM holds: by that, for a VM of another daemon may have the same name. */
+void networks_taps(struct networks *ns, const char *vm, pid_t pid,
 	void (*each)(void *data, const char *nic, const struct tap *tap), void *data);
 /* A tap for it: non-persistent, not yet enslaved, down, named and aliased "vmkeep:VM:NIC"; held. */
 int networks_tap(struct networks *ns, const struct network_nic *nic, struct tap *tap, int *fd,

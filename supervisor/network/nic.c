@@ -114,7 +114,7 @@ int host_lines_prepare(struct network *n, struct err *e)
 
 /* ---- taps ---- */
 
-static char *nic_alias(const char *vm, const char *nic)
+char *nic_alias(const char *vm, const char *nic)
 {
 	return xasprintf("vmkeep:%s:%s", vm, nic);
 }
@@ -368,59 +368,6 @@ static void remove_tap(struct networks *ns, const char *vm, const char *nic, con
 		log_warning(vm, "nic %s: QEMU left its tap '%s': deleted", nic, tap->name);
 	else if (r < 0)
 		log_error(vm, "nic %s: %s", nic, e.text);
-}
-
-void networks_taps(struct networks *ns, const char *vm,
-	void (*each)(void *data, const char *nic, const struct tap *tap), void *data)
-{
-	_cleanup_(free_ptr) char *alias = nic_alias(vm, "");
-	struct net_facts facts = NET_FACTS_INIT;
-	struct err e = ERR_INIT;
-	struct rtnl *rtnl = networks_rtnl(ns, &e);
-
-	if (rtnl)
-		rtnl_facts(rtnl, &facts, &e);
-	for (size_t i = 0; i < facts.links; i++) {
-		const struct net_link *l = &facts.link[i];
-		struct tap tap = { .index = l->index };
-
-		if (!streq(l->kind, "tun") || !l->carrier || strncmp(l->alias, alias, strlen(alias)) != 0)
-			continue;
-		memcpy(tap.name, l->name, sizeof tap.name);
-		each(data, l->alias + strlen(alias), &tap);
-	}
-	net_facts_release(&facts);
-	if (e.number)
-		log_error(vm, "its taps: %s", e.text);
-}
-
-static bool is_claimed(const struct networks *ns, int index)
-{
-	for (const struct claim *c = ns->claims; c; c = c->next)
-		if (c->tap.index == index)
-			return true;
-	return false;
-}
-
-void networks_sweep(struct networks *ns)
-{
-	struct net_facts facts = NET_FACTS_INIT;
-	struct err e = ERR_INIT;
-	struct rtnl *rtnl = networks_rtnl(ns, &e);
-
-	if (rtnl)
-		rtnl_facts(rtnl, &facts, &e);
-	for (size_t i = 0; i < facts.links; i++) {
-		const struct net_link *l = &facts.link[i];
-
-		if (tap_is_left(l) && !is_claimed(ns, l->index) && rtnl_delete(rtnl, l->index, &e) == 0)
-			log_warning(NULL, "tap '%s' (%s) was left by a VM that is gone: deleted", l->name,
-				l->alias);
-	}
-	net_facts_release(&facts);
-	if (e.number)
-		log_error(NULL, "taps that may be left: %s", e.text);
-	door_mend(ns);
 }
 
 void networks_leave(struct networks *ns, const char *vm, const char *nic, const struct tap *tap)

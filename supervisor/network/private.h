@@ -212,6 +212,7 @@ bool network_pool(
 const char *network_state_name(enum network_state s);
 
 /* nic.c */
+char *nic_alias(const char *vm, const char *nic); /* of its tap: "vmkeep:VM:NIC" */
 /* What is wrong with the taps on it, in the words of health; "": nothing. */
 void network_tap_trouble(const struct network *n, char *out, size_t len);
 int host_lines_prepare(struct network *n, struct err *e); /* directory and all lines, anew */

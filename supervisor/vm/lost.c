@@ -181,7 +181,7 @@ static void lost_nics(struct vm *vm, json_t *kept)
 		return;
 	}
 	vm_free_nics(vm);
-	networks_taps(vm->daemon->networks, vm->name, lost_nic, vm);
+	networks_taps(vm->daemon->networks, vm->name, vm->pid, lost_nic, vm);
 }
 
 /* -- all of it -- */

@@ -85,6 +85,12 @@ def prepare(world, *names):
         world.write(name + ".vm", "[VM]\nMemory=16M\n[Disk root]\nPath=%s.raw\n" % name)
 
 
+def umount(world, pid, path):
+    """In a guest's private root, which has no umount(8)."""
+    world.exec("nsenter", "--target", str(pid), "--mount", "--root", "/usr/bin/python3", "-c",
+               "import ctypes, sys; sys.exit(ctypes.CDLL(None).umount2(sys.argv[1].encode(), 2))", path)
+
+
 def two(world, second):
     """The same VM, by name, and the same network on both; running."""
     for one in (world, second):
@@ -122,6 +128,23 @@ def test_each_has_its_own(world, second, lost):
         prepare(one, "b")
         one.ok("start", "a", "b")
     apart(uids_of(world), uids_of(second))
+
+
+def test_taps_of_the_other_one(world, second):
+    """A guest of which nothing is left but its process has its own taps, not those of its namesake."""
+    two(world, second)
+    before = [one.info("a") for one in (world, second)]
+    second.kill_daemon()
+    umount(world, before[1]["pid"], os.path.join(second.run, "vms/a/kept.json"))
+    second.exec("rm", *(os.path.join(second.run, "vms/a", file) for file in ("record.json", "kept.json")))
+    second.start()
+    after = second.info("a")
+    for key in ("pid", "uid", "uuid", "mac", "address"):
+        assert after.get(key) == before[1].get(key), (before, after)
+    assert [nic["interface"] for nic in after["nics"]] == [nic["interface"] for nic in before[1]["nics"]]
+    second.ok("kill", "a")
+    assert before[0]["nics"][0]["interface"] in world.links()
+    assert world.rows("net", "list")[0]["health"] == "ok"
 
 
 def test_nothing_says_which_ones_it_had(world, second):
