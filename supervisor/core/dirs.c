@@ -169,6 +169,16 @@ static int make_way(const char *path, struct err *e)
 	return err_hint(e, "is what it leads to mounted? Where it is lost for good, remove the link");
 }
 
+/* Not refused, as it was not by earlier versions: guests are worth more than their logs. */
+static void lock_log(const struct daemon_dirs *d)
+{
+	struct err e = ERR_INIT;
+
+	/* it may be one of the others */
+	if (lock_holder(d->log_fd) != getpid() && lock_one(d->log_fd, d->log_fd, d->log, "--log", &e) < 0)
+		log_warning(NULL, "%s: logs of VMs with the same name are mixed; %s", e.text, e.hint);
+}
+
 static int open_one(const char *path, mode_t mode, char **absolute, int *fd, struct err *e)
 {
 	int r = fd ? make_way(path, e) : 0;
@@ -211,6 +221,8 @@ int dirs_open(struct daemon_dirs *d, const struct daemon_options *o, struct err 
 		r = lock_state(d, e);
 	if (r == 0)
 		r = lock_run(d, e);
+	if (r == 0)
+		lock_log(d);
 	return r;
 }
 

@@ -5,7 +5,8 @@
  * STATE is locked by its descriptor (flock), so that no file in it must be there or be what it was, and
  * another path to the same directory leads to the same lock. (RUN is not: who may read a directory may
  * lock it.) The files "lock" in both tell whose they are; they are locked as well: RUN's against another
- * there, STATE's where a file system cannot lock directories. Locks end with the process; no child
+ * there, STATE's where a file system cannot lock directories. LOG is locked too, but another daemon there is only told of.
+ * Locks end with the process; no child
  * inherits them past its exec.
  */
 #ifndef SUPERVISOR_CORE_DIRS_H

@@ -147,6 +147,15 @@ def test_taps_of_the_other_one(world, second):
     assert world.rows("net", "list")[0]["health"] == "ok"
 
 
+def test_one_directory_for_logs(world, second):
+    """It is told, and keeps nobody from his guests."""
+    second.log = world.log
+    two(world, second)
+    assert "uses '%s': logs of VMs with the same name are mixed" % world.log in \
+        vmk.read_text(os.path.join(second.base, "daemon.log"))
+    assert "are mixed" not in vmk.read_text(os.path.join(world.base, "daemon.log"))
+
+
 def test_nothing_says_which_ones_it_had(world, second):
     """Identities and claims are lost: what runs stays what it is, and what starts gets what nobody has."""
     before = two(world, second)
