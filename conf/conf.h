@@ -69,6 +69,12 @@ struct conf_change {
 void conf_vm_diff(const struct conf_vm *from, const struct conf_vm *to,
 	void (*f)(void *data, const struct conf_change *c), void *data);
 
+void conf_network_diff(const struct conf_network *from, const struct conf_network *to,
+	void (*f)(void *data, const struct conf_change *c), void *data);
+/* Without [Defaults], which are seen in the VMs. */
+void conf_daemon_diff(const struct conf_daemon *from, const struct conf_daemon *to,
+	void (*f)(void *data, const struct conf_change *c), void *data);
+
 /* [A-Za-z0-9][A-Za-z0-9._-]{0,62} */
 bool conf_name_ok(const char *name);
 /* Lower case, others to '-', for DNS; buf of 64. */

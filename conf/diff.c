@@ -105,16 +105,34 @@ static void diff_elements(struct diff *d, const void *from, const void *to)
 	d->id = NULL;
 }
 
-void conf_vm_diff(const struct conf_vm *from, const struct conf_vm *to,
+static void diff_all(const struct conf_schema *schema, const void *from, const void *to,
 	void (*f)(void *data, const struct conf_change *c), void *data)
 {
 	struct diff d = { .f = f, .data = data };
 
-	for (size_t i = 0; i < conf_vm_schema.sections; i++) {
-		d.section = &conf_vm_schema.section[i];
+	for (size_t i = 0; i < schema->sections; i++) {
+		d.section = &schema->section[i];
 		if (d.section->size)
 			diff_elements(&d, from, to);
 		else
 			diff_object(&d, from, to);
 	}
+}
+
+void conf_vm_diff(const struct conf_vm *from, const struct conf_vm *to,
+	void (*f)(void *data, const struct conf_change *c), void *data)
+{
+	diff_all(&conf_vm_schema, from, to, f, data);
+}
+
+void conf_network_diff(const struct conf_network *from, const struct conf_network *to,
+	void (*f)(void *data, const struct conf_change *c), void *data)
+{
+	diff_all(&conf_network_schema, from, to, f, data);
+}
+
+void conf_daemon_diff(const struct conf_daemon *from, const struct conf_daemon *to,
+	void (*f)(void *data, const struct conf_change *c), void *data)
+{
+	diff_all(&conf_daemon_schema, from, to, f, data);
 }

@@ -639,10 +639,16 @@ const struct api_verb api_verbs[] = {
 		.command = "reload",
 		.aliases = { "daemon-reload" },
 		.role = API_ROLE_OPERATOR,
-		.result = "columns and rows, one row per problem: file, line, key, reason",
+		.arg = { DRY_RUN("read the files, take nothing, and only tell what would change") },
+		.result = "columns and rows, one row per problem: file, line, key, reason; with dry-run problems "
+			"is such a table, and columns and rows are of what would change: what (daemon, vm, network), name, "
+			"change (new, changed, gone, again: made anew), section, id, key, from, to, applies (live, guest or "
+			"start as for diff; else when, in words)",
 		.help = "read all configuration files again; no running guest is touched",
 		.text = "A file that no longer parses keeps its old meaning until it does. Bridges and rules "
-			"of networks that others took away are made again.",
+			"of networks that others took away are made again. The file of a VM or network is looked "
+			"at before each answer about it anyway; this reads all, and /etc/group. The dry run compares VMs that "
+			"run with what they run with, as diff does.",
 	},
 	{
 		.execute = "reexec",

@@ -73,6 +73,7 @@ void guest_exec_print(struct command *c, const char *target, const json_t *resul
 /* dry.c: what --dry-run prints; these know the verb's own results too, but for the first */
 void dry_shutdown_print(struct command *c, const json_t *result);
 void dry_net_stop_print(struct command *c, const char *target, const json_t *result);
+void dry_reload_print(struct command *c, const json_t *result);
 /* That of the refusal, where there would be one. */
 int dry_status(const json_t *result);
 

@@ -81,3 +81,28 @@ void dry_net_stop_print(struct command *c, const char *target, const json_t *res
 	buf_printf(&c->out, "%s: %s, would go:\n", target, state);
 	print_table(&c->out, result, NULL, 2, c->width);
 }
+
+/* Columns that hold nothing are left out. */
+static void dry_table(struct command *c, const json_t *result)
+{
+	const json_t *rows = json_object_get(result, "rows");
+	size_t n = json_array_size(json_object_get(result, "columns")), i, k;
+	bool *hidden = xcalloc(n + 1, sizeof *hidden);
+	json_t *row;
+
+	for (k = 0; k < n; k++) {
+		hidden[k] = true;
+		json_array_foreach (rows, i, row)
+			hidden[k] &= json_is_null(json_array_get(row, k));
+	}
+	print_table(&c->out, result, hidden, 0, c->width);
+	free(hidden);
+}
+
+void dry_reload_print(struct command *c, const json_t *result)
+{
+	if (dry_rows(result))
+		dry_table(c, result);
+	else
+		buf_adds(&c->out, "nothing would change\n");
+}

@@ -39,6 +39,9 @@ static bool has_cell(const json_t *table, const char *column, const char *value)
 
 static int problems_status(const json_t *result)
 {
+	const json_t *dry = json_object_get(result, "problems");
+
+	result = dry ? dry : result;
 	return has_rows(result) ? api_class(ERR_INVALID_CONFIG)->exit : 0;
 }
 
@@ -125,6 +128,16 @@ static void problems_print(struct command *c, const char *target, const json_t *
 	}
 	if (!has_rows(result))
 		buf_printf(&c->out, "%s%sno problems\n", target ? target : "", target ? ": " : "");
+}
+
+static void reload_print(struct command *c, const char *target, const json_t *result)
+{
+	const json_t *problems = json_object_get(result, "problems");
+
+	if (problems)
+		dry_reload_print(c, result);
+	if (!problems || has_rows(problems))
+		problems_print(c, target, problems ? problems : result);
 }
 
 static int host_status(const json_t *result)
@@ -273,7 +286,7 @@ static const struct command_form forms[] = {
 	{ "guest-command", NULL, NULL, json_print },
 	{ "vm-qmp", NULL, NULL, json_print },
 	{ "host-check", NULL, host_status, host_print },
-	{ "reload", NULL, problems_status, problems_print },
+	{ "reload", NULL, problems_status, reload_print },
 	{ "query-version", version_run, NULL, NULL },
 	{ "query-schema", NULL, NULL, json_print },
 };

@@ -214,3 +214,11 @@ void server_reload(struct server *s, unsigned clients_max, unsigned clients_per_
 	for (struct connection *c = s->connections.first; c; c = c->next)
 		connection_set_role(c, peer_role(c->peer, &s->groups));
 }
+
+bool server_reload_plan(const struct server *s)
+{
+	struct peer_groups fresh;
+
+	peer_groups_load(&fresh);
+	return fresh.operator!= s->groups.operator|| fresh.view != s->groups.view;
+}

@@ -75,6 +75,8 @@ struct listener_heritage server_hand_over(struct server *s);
 
 /* New limits (0: defaults), and the groups vmkeep and vmkeep-view are looked up again: clients that
  * are there get the role that they have now. */
+/* Are the groups that have a role others now? */
+bool server_reload_plan(const struct server *s);
 void server_reload(struct server *s, unsigned clients_max, unsigned clients_per_user_max);
 
 /* To all subscribers. */

@@ -38,6 +38,8 @@ void verbs_take_up(struct daemon *d);
 /* "file:line: key: reason" lines as columns and rows. */
 json_t *verb_problems(const struct conf_problems *p);
 
+/* As diff tells it: start, live, guest. */
+const char *verb_applies(enum conf_apply a);
 /* All files again, as `reload` and SIGHUP do. */
 void verbs_reload(struct daemon *d, struct conf_problems *p);
 
@@ -67,6 +69,7 @@ void verb_check(void *data, struct request *r);
 void verb_cat(void *data, struct request *r);
 void verb_diff(void *data, struct request *r);
 void verb_cmdline(void *data, struct request *r);
+/* verbs_reload.c */
 void verb_reload(void *data, struct request *r);
 /* verbs_stream.c */
 void verb_console(void *data, struct request *r);

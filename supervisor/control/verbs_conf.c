@@ -7,28 +7,6 @@
 #include "supervisor/vm/check.h"
 #include "supervisor/vm/launch.h"
 
-/* Paths of guests that run were made with the old one. */
-static void reload_image_dir(const struct daemon *d, struct conf_problems *p)
-{
-	_cleanup_(free_ptr) char *own = xasprintf("%s/images", d->dirs.state);
-	const char *wish = d->conf.image_dir ? d->conf.image_dir : own;
-
-	if (!streq(wish, d->image_dir))
-		conf_problem(p, &(struct conf_place){ .file = "vmkeep.conf" }, "ImageDir",
-			"is '%s' now, and '%s' until the daemon is restarted, which no guest notices", wish,
-			d->image_dir);
-}
-
-void verbs_reload(struct daemon *d, struct conf_problems *p)
-{
-	daemon_load_conf(d, p);
-	server_reload(d->server, (unsigned)d->conf.max_clients, (unsigned)d->conf.max_clients_per_user);
-	networks_reload(d->networks, p);
-	networks_mend(d->networks, p);
-	vms_reload(d->vms, p);
-	reload_image_dir(d, p);
-}
-
 struct check { /* a request that waits until all was looked at */
 	struct request *r;
 	json_t *rows;
@@ -87,15 +65,6 @@ void verb_check(void *data, struct request *r)
 	vm_check_run(c->check);
 }
 
-void verb_reload(void *data, struct request *r)
-{
-	struct conf_problems problems = { 0 };
-
-	verbs_reload(data, &problems);
-	request_return(r, verb_problems(&problems));
-	conf_problems_release(&problems);
-}
-
 void verb_cat(void *data, struct request *r)
 {
 	struct daemon *d = data;
@@ -121,7 +90,7 @@ void verb_cat(void *data, struct request *r)
 	buf_release(&text);
 }
 
-static void add_change(void *data, const struct conf_change *c)
+const char *verb_applies(enum conf_apply a)
 {
 	static const char *const applies[] = {
 		[CONF_APPLY_START] = "start",
@@ -129,9 +98,13 @@ static void add_change(void *data, const struct conf_change *c)
 		[CONF_APPLY_GUEST] = "guest",
 	};
 
-	json_array_append_new(data,
-		json_pack("[s, s?, s?, s?, s?, s]", c->section, c->id, c->key, c->from, c->to,
-			applies[c->apply]));
+	return applies[a];
+}
+
+static void add_change(void *data, const struct conf_change *c)
+{
+	json_array_append_new(data, json_pack("[s, s?, s?, s?, s?, s]", c->section, c->id, c->key,
+					    c->from, c->to, verb_applies(c->apply)));
 }
 
 void verb_diff(void *data, struct request *r)

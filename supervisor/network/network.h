@@ -55,6 +55,13 @@ int networks_adopt(struct networks *ns, struct err *e);
  * problems. A standing network changes at its next start. */
 void networks_reload(struct networks *ns, struct conf_problems *p);
 
+/* What both would change, for now nothing. change: new, changed (c tells the key), gone, or again
+ * (made anew: to). up: it stands, or is on its way. reload_plan.c */
+struct conf_change;
+typedef void networks_plan_fn(void *data, const char *network, const char *change,
+	const struct conf_change *c, const char *to, bool up);
+void networks_reload_plan(struct networks *ns, networks_plan_fn *tell, void *data);
+
 /* What others took away from standing networks, bridge, address, rules, ip_forward, and the rule for taps
  * without a bridge is made again. What cannot be is told in problems, or NULL. */
 void networks_mend(struct networks *ns, struct conf_problems *p);

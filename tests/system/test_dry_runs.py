@@ -3,6 +3,7 @@
 nothing, neither on disk nor in the kernel, and whoever may not do the thing may not ask either."""
 import contextlib
 import hashlib
+import json
 import os
 
 import pytest
@@ -12,8 +13,8 @@ import vmk
 STOP = "[Lifecycle]\nTimeoutStopSec=%s\n"
 
 
-def everything(world):
-    """All that a dry run could change."""
+def everything(world, look=True):
+    """All that a dry run could change. look: by the daemon's own words too, which read files anew."""
     found = {}
     for top in (world.config, world.state, world.log, world.inner(world.run)):
         for folder, folders, names in os.walk(top):
@@ -21,27 +22,33 @@ def everything(world):
                 path = os.path.join(folder, name)
                 if name == "console.log" or "/out" in path:  # the guest's to write
                     continue
+                if "/run/networks/" in path and not name.endswith(".json"):  # may be written again for what came before
+                    continue
                 about = os.lstat(path)
                 with contextlib.suppress(OSError):  # sockets
                     with open(path, "rb") as f:
                         found[path, "holds"] = hashlib.sha256(f.read()).hexdigest()
                 found[path] = (about.st_mode, about.st_uid)
-                if "/run/networks" not in path:  # written again when something there changed a moment ago
+                if "/run/networks" not in path:
                     found[path] += (about.st_ino, about.st_size, about.st_mtime_ns)
-    found["links"] = world.exec("ip", "address")
+    found["links"] = [(link["ifname"], link.get("address"), link.get("master"), link.get("ifalias"), link["mtu"],
+                       [a["local"] for a in link["addr_info"] if a["family"] == "inet"])
+                      for link in json.loads(world.exec("ip", "-json", "address"))]
     found["rules"] = world.exec("nft", "list", "ruleset")
     found["processes"] = {pid: line for pid, line in world.processes().items() if "vmkeepd" not in line}
     found["jobs"] = world.rows("jobs")
-    found["list"] = [{k: v for k, v in row.items() if k != "uptime"} for row in world.rows("list")]
+    if look:
+        found["list"] = [{k: v for k, v in row.items() if k != "uptime"} for row in world.rows("list")]
     found["forwards"] = world.exec("cat", "/proc/sys/net/ipv4/ip_forward")
     return found
 
 
 @contextlib.contextmanager
-def unchanged(world):
-    before = everything(world)
+def unchanged(world, look=True):
+    world.eventually(lambda: os.path.exists(world.inner(os.path.join(world.run, "boot"))), bool)  # it is all there
+    before = everything(world, look)
     yield
-    after = everything(world)
+    after = everything(world, look)
     assert after == before, {key: (before.get(key), after.get(key)) for key in set(before) | set(after)
                              if before.get(key) != after.get(key)}
 
@@ -52,7 +59,7 @@ def unchanged(world):
 def budget_rows(world, *argv, code=0):
     result = world.vmkeep("--json", "check", *argv)
     assert result.code == code, result
-    table = vmk.json.loads(result.out)
+    table = json.loads(result.out)
     rows = [dict(zip(table["columns"], row)) for row in table["rows"]]
     return [row for row in rows if row["reason"].find("when the host goes down") >= 0]
 
@@ -124,7 +131,7 @@ def test_the_way_down_is_told(daemon):
     assert "it does not fit" in text and "then networks: default" in text, text
     # and so it goes
     result = daemon.vmkeep("--json", "shutdown-all", "--timeout", "8", timeout=60)
-    assert {row[0]: row[1] for row in vmk.json.loads(result.out)["rows"]} == {
+    assert {row[0]: row[1] for row in json.loads(result.out)["rows"]} == {
         "db": "stopped", "app": "stopped", "zero": "stopped", "deaf": "killed"}, result
 
 
@@ -183,7 +190,7 @@ def test_net_stop_tells_what_would_go(daemon):
         asked = daemon.vmkeep("--json", "net", "stop", "default", "--dry-run")
         told = daemon.vmkeep("net", "stop", "default", "--dry-run")
         forced = daemon.json("net", "stop", "default", "--dry-run", "--force")
-    plan = vmk.json.loads(asked.out)
+    plan = json.loads(asked.out)
     assert asked.code == told.code == 5 and plan["state"] == "up", asked
     assert gone(plan) == [
         {"what": "nic", "name": nic["tap"], "vm": "a", "nic": "lan", "address": nic["address"]},
@@ -213,3 +220,85 @@ def test_who_may_ask_of_a_network(daemon, groups, allowed):
     with unchanged(daemon):
         result = daemon.vmkeep("net", "stop", "default", "--dry-run", user="alice", groups=groups)
     assert result.code == (0 if allowed else 9), result
+
+
+# --- reload --dry-run
+
+
+def changes(plan):
+    return {(row["what"], row["name"], row["key"] or row["change"]): (row["from"], row["to"], row["applies"])
+            for row in gone(plan)}
+
+
+def test_reload_tells_what_it_would_take(daemon):
+    daemon.write("lab.network", "[Network]\nAddress=10.9.0.1/24\n")
+    for name in ("runs", "off", "vanishes", "goes", "breaks"):
+        daemon.micro(name, extra="[Lifecycle]\nOnReboot=stop\n")
+    daemon.ok("start", "runs", "goes")
+    daemon.ok("net", "start", "lab")
+    client = daemon.client()
+    client.call("subscribe")
+    with unchanged(daemon, look=False):
+        before = daemon.json("reload", "--dry-run")
+    assert changes(before) == {("network", "lab", "again"): (None, "vmkeep_lab_vkbr-lab", "now")}, before
+    assert before["problems"]["rows"] == []
+    daemon.micro("new")
+    daemon.micro("runs", vm="CPUs=2\n", extra="[Lifecycle]\nOnReboot=stop\nAfter=off\n")
+    daemon.micro("off", extra="[Lifecycle]\nOnReboot=pause\n")
+    daemon.micro("breaks", extra="[Lifecycle]\nOnReboot=maybe\n")
+    for name in ("vanishes", "goes"):
+        os.unlink(os.path.join(daemon.config, name + ".vm"))
+    daemon.write("lab.network", "[Network]\nAddress=10.9.1.1/24\n")
+    daemon.write("more.network", "[Network]\n")
+    daemon.write("vmkeep.conf", vmk.DEFAULTS + "[Daemon]\nImageDir=/srv/images\n[Shutdown]\nTimeoutSec=10min\n")
+    daemon.exec("ip", "link", "del", "vkbr-lab")
+    with unchanged(daemon, look=False):
+        asked = daemon.vmkeep("--json", "reload", "--dry-run")
+        text = daemon.vmkeep("reload", "--dry-run").out
+    plan = json.loads(asked.out)
+    assert asked.code == 2, asked
+    assert changes(plan) == {
+        ("daemon", "vmkeep.conf", "ImageDir"): (None, "/srv/images", "start"),
+        ("daemon", "vmkeep.conf", "TimeoutSec"): ("5min", "10min", "live"),
+        ("vm", "new", "new"): (None, None, "now"),
+        ("vm", "runs", "CPUs"): ("1", "2", "start"),
+        ("vm", "runs", "After"): (None, "off", "live"),
+        ("vm", "off", "OnReboot"): ("stop", "pause", "start"),
+        ("vm", "vanishes", "gone"): (None, None, "now"),
+        ("vm", "goes", "gone"): (None, None, "when it has ended"),
+        ("network", "more", "new"): (None, None, "now"),
+        ("network", "lab", "Address"): ("10.9.0.1/24", "10.9.1.1/24", "its next start"),
+        ("network", "lab", "again"): (None, "vmkeep_lab_vkbr-lab", "now")}, plan
+    assert ["vkbr-lab", "vmkeep_lab_vkbr-lab"] == [row["to"] for row in gone(plan) if row["change"] == "again"]
+    problems = [dict(zip(plan["problems"]["columns"], row)) for row in plan["problems"]["rows"]]
+    assert [(row["key"], row["line"]) for row in problems] == [("OnReboot", 7), (None, None)], problems
+    assert "breaks.vm:7: OnReboot" in text and "10.9.1.1/24" in text, text
+    # nothing was taken
+    daemon.ok("version")
+    assert not [event for event in client.events if event["event"] in ("VM_ADDED", "VM_REMOVED")]
+    done = daemon.vmkeep("--json", "reload")
+    assert json.loads(done.out)["rows"] == plan["problems"]["rows"], done
+    client.event("VM_REMOVED", lambda data: data["name"] == "vanishes")
+    client.event("VM_ADDED", lambda data: data["name"] == "new")
+    client.close()
+    left = changes(json.loads(daemon.vmkeep("--json", "reload", "--dry-run").out))
+    assert set(left) == {("vm", "runs", "CPUs"), ("vm", "runs", "After"), ("network", "lab", "again")}, left
+
+
+def test_reload_with_a_broken_vmkeep_conf(daemon):
+    """It would be kept as it was; what its [Defaults] would be is not known, so no VM is said to change."""
+    daemon.micro("a")
+    daemon.ok("list")
+    daemon.write("vmkeep.conf", "[Defaults]\nVM.Accel=tgc\n")
+    asked = daemon.vmkeep("--json", "reload", "--dry-run")
+    plan = json.loads(asked.out)
+    assert asked.code == 2 and plan["rows"] == [] and [row[1] for row in plan["problems"]["rows"]] == [2], asked
+    daemon.write("vmkeep.conf", vmk.DEFAULTS)
+
+
+@pytest.mark.parametrize("groups, allowed", [(("vmkeep",), True), (("vmkeep-view",), False), ((), False)])
+def test_who_may_ask_what_a_reload_would_do(daemon, groups, allowed):
+    with unchanged(daemon):
+        result = daemon.vmkeep("reload", "--dry-run", user="alice", groups=groups)
+    assert result.code == (0 if allowed else 9), result
+    assert not allowed or "nothing would change" in result.out
