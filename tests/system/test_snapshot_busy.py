@@ -8,10 +8,12 @@ import os
 import pytest
 
 import vmk
+from steps import SOURCE
 from test_faults_daemon import qemus
 from test_tools import PLACE
 from test_torn import line_of
-from test_walks_snapshots import DISKS, NOW, THEN, TORN, image_of, mark_of, pattern_of, patterns, refuses, two_disks
+from test_walks_snapshots import DISKS, NOW, THEN, TORN, image_of, mark_of, pattern_of, patterns, put, refuses, \
+    two_disks, whole
 from walk import walk
 
 # In place of qemu-img: what its command line holds decides. It stops itself where it is to hang.
@@ -159,6 +161,55 @@ def test_qemu_img_fails(world, end, at):
         world.ok(*line_of(world.info("a")["reason"]))
         assert patterns(world) == {THEN}
     world.ok("start", "a")
+
+
+@walk("at, step", ("c_one", "c_two", "a_one", "a_two", "d_one", "d_two"), range(1, 31), some=6)
+def test_qemu_img_dies_at_every_step(world, at, step):
+    verb = {"c": "create", "a": "revert", "d": "delete"}[at[0]]
+    library = PLACE + "/steps.so"
+    two_disks(world)
+    with qemu_img(world, **{at: "export LD_PRELOAD=%s STEPS_OF=qemu-img STEPS_N=%d STEPS_SIGNAL=9" % (library, step)}):
+        world.exec("cc", "-shared", "-fPIC", "-O1", "-o", library, SOURCE)
+        world.vmkeep("snapshot", verb, "a", "s2" if verb == "create" else "s1")
+    whole(world, verb)
+
+
+def test_uefi_variables_are_a_disk(world):
+    """Taken back last; torn before them the VM does not start either."""
+    world.image("one.qcow2", "deaf", "up\r\n", size=4 << 20)
+    world.write("a.vm", "[VM]\nMemory=128M\nNetworks=none\n[Disk one]\nPath=one.qcow2\n[Boot]\nFirmware=uefi\n")
+    world.start()
+    world.ok("start", "a", timeout=60)
+    world.ok("kill", "a")
+    put(world, THEN, "one")
+    world.ok("snapshot", "create", "a", "s1")
+    put(world, NOW, "one")
+    variables = os.path.join(world.state, "vms", "a", "nvram")
+    assert os.path.exists(variables + ".qcow2")
+    with qemu_img(world, a_nvram=FULL):
+        world.fails(11, "snapshot", "revert", "a", "s1")
+    assert pattern_of(world, "one") == THEN
+    refuses(world)
+    world.ok(*line_of(world.info("a")["reason"]))
+    world.ok("start", "a", timeout=60)
+
+
+def test_a_running_guest_s_job_says_what_ends_it(daemon):
+    """QEMU hears nothing before it is done; the line that it names works."""
+    daemon.micro("a", "deaf", disk="qcow2", extra="[Lifecycle]\nRestart=no\n")
+    daemon.up("a")
+    client = daemon.client(timeout=60)
+    client.call("subscribe")
+    daemon.kill(daemon.info("a")["pid"], "STOP")
+    serial = client.send("snapshot-create", {"name": "a", "snapshot": "s1"})
+    job = client.event("JOB_STARTED")["job"]
+    said = daemon.fails(5, "job", "cancel", str(job))
+    assert "vmkeep kill a" in said
+    daemon.ok("kill", "a")
+    assert answer(client, serial)
+    assert daemon.rows("jobs") == [] and daemon.info("a")["state"] == "stopped"
+    assert daemon.rows("snapshot", "list", "a") == []
+    daemon.ok("start", "a")
 
 
 # Whoever wants it meanwhile.

@@ -14,7 +14,7 @@ import pytest
 import vmk
 from steps import Steps
 from test_faults_daemon import qemus
-from test_walks_snapshots import DISKS, NOW, THEN, TORN, mark_of, patterns, put
+from test_walks_snapshots import DISKS, NOW, THEN, TORN, mark_of, patterns, put, whole
 from walk import walk
 
 
@@ -113,6 +113,28 @@ def test_cut_at_every_step(world, who, state, step):
         steps.over()
         world.start()
     afterwards(world)
+
+
+@walk("who, verb, step", ENDS, ("create", "delete"), range(1, 61), some=3)
+def test_create_and_delete_cut_at_every_step(world, who, verb, step):
+    """The guest goes on, unless it was killed itself; what is listed is what is there, and can be deleted."""
+    steps = Steps(world, "vmkeepd", ENDS[who])
+    pid = prepare(world, steps.env)
+    steps.arm(step, pid if who.startswith("QEMU") else 0)
+    world.vmkeep("snapshot", verb, "a", "s2" if verb == "create" else "s1", timeout=60)
+    if who.startswith("QEMU"):
+        killed = steps.left() == 0
+        steps.arm(0)
+        if killed:
+            world.eventually(lambda: world.info("a")["pid"], lambda now: now is None)
+    else:
+        steps.over()
+        world.start()
+        # one that still writes its memory may be silent
+        world.eventually(lambda: world.info("a"), lambda info: (info["pid"], info["state"]) == (pid, "running"), timeout=60)
+        is_whole(world)
+    world.ok("kill", "a")
+    whole(world, verb)
 
 
 def state_of(pid):

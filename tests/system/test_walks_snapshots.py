@@ -155,7 +155,7 @@ def whole(world, verb):
         world.ok("snapshot", "delete", "a", name)
     for disk in DISKS:
         assert "s" not in world.exec("qemu-img", "snapshot", "-l", image_of(world, disk))
-        world.exec("qemu-img", "check", "-q", "-f", "qcow2", image_of(world, disk))
+        world.exec("sh", "-c", "qemu-img check -q -f qcow2 %s || [ $? = 3 ]" % image_of(world, disk))  # 3: lost clusters
     for name in ("s1", "s2"):
         world.ok("snapshot", "create", "a", name)
 
