@@ -123,7 +123,7 @@ void door_leave(struct networks *ns)
 		return;
 	ns->door.state = DOOR_OPENING;
 	nft_delete(&text, ns->door.table);
-	ns->door.nft = network_run_nft(ns, text.data, door_on_opened, ns, &e);
+	ns->door.nft = network_run_nft(ns, "", text.data, door_on_opened, ns, &e);
 	buf_release(&text);
 	if (!ns->door.nft)
 		door_taken(ns, &e);
@@ -160,7 +160,7 @@ static void door_shut(struct networks *ns)
 
 	ns->door.state = DOOR_SHUTTING;
 	door_put(ns, &text);
-	ns->door.nft = network_run_nft(ns, text.data, door_on_shut, ns, &e);
+	ns->door.nft = network_run_nft(ns, "", text.data, door_on_shut, ns, &e);
 	buf_release(&text);
 	if (ns->door.nft)
 		return;
@@ -202,7 +202,7 @@ void door_init(struct networks *ns, const char *run_dir)
 
 void door_release(struct networks *ns)
 {
-	child_cancel(ns->door.nft);
+	network_nft_cancel(ns->door.nft);
 	while (ns->door.waits)
 		network_wait_cancel(ns->door.waits);
 }

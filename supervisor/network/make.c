@@ -104,25 +104,11 @@ void network_nft_error(const struct child_result *r, struct err *e)
 		err_set(e, ERR_FAILED, "nft failed: %s", safe[0] ? safe : "it does not say why");
 }
 
-struct child *network_run_nft(struct networks *ns, const char *text,
-	void (*done)(void *data, const struct child_result *r), void *data, struct err *e)
-{
-	const char *const argv[] = { "nft", "-f", "-", NULL };
-	const struct child_options o = {
-		.argv = argv, .input = text, .timeout = 30, .done = done, .data = data
-	};
-	struct child *nft = child_run(ns->ev, &o, e);
-
-	if (!nft && e->class == ERR_NOT_FOUND)
-		err_hint(e, "nftables is needed: apt install nftables");
-	return nft;
-}
-
 static int run_nft(struct network *n, const char *text,
 	void (*done)(void *data, const struct child_result *r), struct err *e)
 {
-	child_cancel(n->nft);
-	n->nft = network_run_nft(n->ns, text, done, n, e);
+	network_nft_cancel(n->nft);
+	n->nft = network_run_nft(n->ns, n->name, text, done, n, e);
 	return n->nft ? 0 : e->number;
 }
 

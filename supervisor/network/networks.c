@@ -72,7 +72,7 @@ static void network_free(struct network *n)
 {
 	while (n->waits)
 		network_wait_cancel(n->waits);
-	child_cancel(n->nft);
+	network_nft_cancel(n->nft);
 	dnsmasq_release(&n->dnsmasq);
 	conf_network_release(&n->conf);
 	free(n->lease);
@@ -206,6 +206,7 @@ void networks_free(struct networks *ns)
 		network_free(n);
 	}
 	door_release(ns);
+	network_nft_end(ns);
 	while (ns->answered)
 		network_wait_cancel(ns->answered);
 	leases_unwatch(ns);

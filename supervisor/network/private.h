@@ -39,7 +39,7 @@ struct network {
 	struct net_plan plan;	  /* what stands; steps: what is ours to undo */
 	bool dns;		  /* dnsmasq answers DNS: wished, and the port was free */
 	int bridge_index;	  /* 0: none */
-	struct child *nft;
+	struct nft_run *nft;
 	bool table_left; /* nft failed to remove it: the next raise replaces it */
 	struct dnsmasq dnsmasq;
 	struct err failure;	     /* of the raise that is being undone */
@@ -81,7 +81,7 @@ struct door {
 	enum door_state state;
 	bool marked; /* by RUN/networks/door */
 	char table[HOST_PREFIX_MAX + 8]; /* no network's: those begin with "vmkeep_" */
-	struct child *nft;
+	struct nft_run *nft;
 	struct network_wait *waits; /* of NICs on foreign bridges */
 	const struct network *taker; /* whose nft removes the table */
 };
@@ -97,6 +97,7 @@ struct networks {
 	struct network *list;
 	struct claim *claims;
 	struct door door;
+	struct nft_run *nft;	       /* under way or to come, in their order */
 	struct network_wait *answered; /* waits on their way to their owner */
 	int inotify;
 	int watching_state; /* inotify handle */
@@ -140,6 +141,14 @@ void network_mend(struct network *n, bool all);
 void network_door_moved(struct network *n, const struct err *e);
 void network_dnsmasq_event(void *data, enum dnsmasq_event event, const struct err *e);
 
+/* nft_run.c */
+/* After what was run before for the same network, "": the door, has ended. NULL on failure, then
+ * done is not called. */
+struct nft_run *network_run_nft(struct networks *ns, const char *whose, const char *text,
+	void (*done)(void *data, const struct child_result *r), void *data, struct err *e);
+void network_nft_cancel(struct nft_run *run); /* done is not called any more; NULL is fine */
+void network_nft_end(struct networks *ns);
+
 /* make.c */
 int network_ip_forward(bool on, struct err *e);
 int network_make_bridge(struct network *n, struct err *e);
@@ -149,10 +158,8 @@ int network_look(struct network *n, struct net_link *l, struct err *e);
 bool network_is_ours(const struct network *n, const struct net_link *l);
 void network_delete_bridge(struct network *n);
 int network_write_dnsmasq(struct network *n, struct err *e);
-int network_prepare_dnsmasq(void *data, struct err *e); /* that, and its directories and host lines */
-/* NULL on failure, then done is not called. */
-struct child *network_run_nft(struct networks *ns, const char *text,
-	void (*done)(void *data, const struct child_result *r), void *data, struct err *e);
+int network_prepare_dnsmasq(
+	void *data, struct err *e); /* that, and its directories and host lines */
 /* Run nft; done is called once from the loop, and sets n->nft to NULL. */
 int network_load_rules(
 	struct network *n, void (*done)(void *data, const struct child_result *r), struct err *e);

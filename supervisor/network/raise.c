@@ -280,7 +280,7 @@ void network_lower(struct network *n)
 {
 	n->state = NETWORK_STOPPING;
 	network_taps_down(n);
-	child_cancel(n->nft);
+	network_nft_cancel(n->nft);
 	n->nft = NULL;
 	dnsmasq_stop(&n->dnsmasq);
 }

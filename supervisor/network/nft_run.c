@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What one network has nft do is done in that order. One that was cancelled may still be in the
+ * kernel, where nothing stops it, and would have the last word: the next one begins when it has
+ * ended.
+ */
+#include <errno.h>
+
+#include "base/mem.h"
+#include "supervisor/network/private.h"
+
+enum { NFT_SECONDS = 30 };
+
+struct nft_run {
+	struct nft_run *next;
+	struct networks *ns;
+	struct child *child; /* NULL: waits for the end of one before it */
+	ev_timer patience;
+	char *whose, *text;
+	void (*done)(void *data, const struct child_result *r); /* NULL: cancelled */
+	void *data;
+};
+
+static void begin_next(struct networks *ns, const char *whose);
+
+static void nft_free(struct nft_run *run)
+{
+	ev_timer_stop(run->ns->ev, &run->patience);
+	free(run->whose);
+	free(run->text);
+	free(run);
+}
+
+static void nft_unlink(struct nft_run *run)
+{
+	struct nft_run **at = &run->ns->nft;
+
+	while (*at != run)
+		at = &(*at)->next;
+	*at = run->next;
+}
+
+static struct nft_run *first_of(struct networks *ns, const char *whose)
+{
+	struct nft_run *run = ns->nft;
+
+	while (run && !streq(run->whose, whose))
+		run = run->next;
+	return run;
+}
+
+static void end(struct nft_run *run, const struct child_result *r)
+{
+	nft_unlink(run);
+	begin_next(run->ns, run->whose);
+	if (run->done)
+		run->done(run->data, r);
+	nft_free(run);
+}
+
+static void on_end(void *data, const struct child_result *r)
+{
+	end(data, r);
+}
+
+static void on_patience(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	const struct child_result r = { .status = -ETIMEDOUT, .out = "", .err = "" };
+
+	(void)ev, (void)revents;
+	end(w->data, &r);
+}
+
+static int begin(struct nft_run *run, struct err *e)
+{
+	const char *const argv[] = { "nft", "-f", "-", NULL };
+	const struct child_options o = { .argv = argv,
+		.input = run->text,
+		.timeout = NFT_SECONDS,
+		.done = on_end,
+		.data = run };
+
+	ev_timer_stop(run->ns->ev, &run->patience);
+	run->child = child_run(run->ns->ev, &o, e);
+	if (!run->child && e->class == ERR_NOT_FOUND)
+		err_hint(e, "nftables is needed: apt install nftables");
+	return run->child ? 0 : e->number;
+}
+
+static void begin_next(struct networks *ns, const char *whose)
+{
+	struct nft_run *run = first_of(ns, whose);
+	struct err e = ERR_INIT;
+
+	if (run && !run->child && begin(run, &e) < 0) {
+		const struct child_result r = {
+			.status = CHILD_NOT_RUN, .out = "", .err = e.text, .err_len = strlen(e.text)
+		};
+
+		end(run, &r);
+	}
+}
+
+struct nft_run *network_run_nft(struct networks *ns, const char *whose, const char *text,
+	void (*done)(void *data, const struct child_result *r), void *data, struct err *e)
+{
+	struct nft_run *run = xcalloc(1, sizeof *run), **at = &ns->nft;
+	bool alone = !first_of(ns, whose);
+
+	*run = (struct nft_run){ .ns = ns, .done = done, .data = data };
+	run->whose = xstrdup(whose);
+	run->text = xstrdup(text);
+	ev_timer_init(&run->patience, on_patience, 0, NFT_SECONDS);
+	run->patience.data = run;
+	while (*at)
+		at = &(*at)->next;
+	*at = run;
+	if (!alone) {
+		ev_timer_again(ns->ev, &run->patience);
+	} else if (begin(run, e) < 0) {
+		nft_unlink(run);
+		nft_free(run);
+		return NULL;
+	}
+	return run;
+}
+
+void network_nft_cancel(struct nft_run *run)
+{
+	if (!run)
+		return;
+	run->done = NULL;
+	if (run->child) {
+		child_kill(run->child);
+	} else {
+		nft_unlink(run);
+		nft_free(run);
+	}
+}
+
+void network_nft_end(struct networks *ns)
+{
+	while (ns->nft) {
+		struct nft_run *run = ns->nft;
+
+		child_cancel(run->child);
+		ns->nft = run->next;
+		nft_free(run);
+	}
+}
