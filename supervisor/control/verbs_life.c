@@ -154,6 +154,7 @@ struct press { /* a request that waits for QEMU and then for a state */
 	struct vm_wait *wait;
 	enum vm_goal goal;
 	bool changed;
+	bool reset;  /* OnReboot= is without effect until it is over */
 	bool settle; /* it stood still for an i/o error: running is not enough, it has to last */
 };
 
@@ -209,6 +210,8 @@ static void press_reply(void *data, const json_t *result, const struct err *e)
 	if (e) {
 		if (e->class != ERR_UNREACHABLE)
 			vm_asked(p->vm, NULL);
+		if (p->reset && p->vm->state == VM_RUNNING && p->vm->running.on_reboot != CONF_ENDING_RESTART)
+			vm_arm(p->vm, VM_RESET_SECONDS);
 		press_end(p, e);
 	} else if (p->settle && p->vm->state == VM_PAUSED) {
 		/* it ran, and stopped again before QEMU said that it ran */
@@ -241,9 +244,9 @@ static void press(struct vm *vm, struct request *r, const char *command, enum vm
 	}
 	p = xcalloc(1, sizeof *p);
 	*p = (struct press){ .r = r, .vm = vm, .goal = goal, .changed = changed,
-		.settle = vm->io_error && goal == VM_GOAL_RUNNING };
+		.reset = streq(command, "system_reset"), .settle = vm->io_error && goal == VM_GOAL_RUNNING };
 	request_on_gone(r, press_gone, p);
-	if (changed && !streq(command, "system_reset"))
+	if (changed && !p->reset)
 		vm_asked(vm, request_who(r));
 	qmp_call(vm->qmp, command, NULL, -1, VM_QMP_SECONDS, press_reply, p);
 }

@@ -1,11 +1,12 @@
 #!/usr/bin/python3 -I
 # SPDX-License-Identifier: MIT
-"""A guest that does what it is told, and tells what became of it: its memory and its file systems, whoever asks.
-What the real one's driver and agent do, in a tenth of the time (test_walks_guest.py)."""
+"""Guests of which one has to know exactly when they do what. `tame` does what it is told, and tells what became of it:
+its memory and its file systems, whoever asks; what the real one's driver and agent do, in a tenth of the time
+(test_walks_guest.py). The others end in ways that a real one has no time for (test_overtaken.py)."""
 import contextlib
 import json
 import os
-import re
+import signal
 import socket
 import sys
 import threading
@@ -94,4 +95,62 @@ def tame(monitor):
             monitor.send(h.GREETING)
 
 
-BEHAVIOUR = {"tame": tame}
+def sends(monitor, *events):
+    """At once: many small messages are more than a socket takes from one whose reader is away."""
+    monitor.raw(b"".join(json.dumps({"event": name, "data": data}).encode() + b"\r\n" for name, data in events))
+
+
+def last_words(*events):
+    """Told to quit, it first says how its guest ended."""
+    def begin(monitor):
+        for command in iter(monitor.command, None):
+            if command["execute"] == "quit":
+                sends(monitor, *events)
+            monitor.answer(command)
+    return begin
+
+
+POWER_OFF = ("SHUTDOWN", {"guest": True, "reason": "guest-shutdown"})
+
+
+def sleepy(monitor):
+    """Its guest powers off when it is asked to, and then its QEMU does not end."""
+    for command in iter(monitor.command, None):
+        if command["execute"] == "system_powerdown":
+            sends(monitor, POWER_OFF)
+        if command["execute"] == "quit":
+            monitor.send({"return": {}, "id": command["id"]})
+        else:
+            monitor.answer(command)
+
+
+def no_reset(monitor):
+    """It cannot reset, and tells what a reboot of its guest was to do since it runs."""
+    actions = []
+    for command in iter(monitor.command, None):
+        if command["execute"] == "set-action":
+            actions.append(command["arguments"])
+        if command["execute"] == "system_reset":
+            monitor.send({"error": {"class": "GenericError", "desc": "not now"}, "id": command["id"]})
+        else:
+            monitor.answer(command, actions if command["execute"] == "x-actions" else None)
+
+
+def storm(monitor):
+    """At SIGUSR1 its guest resets a thousand times, powers off, and its QEMU ends."""
+    def now(*_):
+        sends(monitor, *[("RESET", {"guest": True, "reason": "guest-reset"})] * 1000, POWER_OFF)
+        os._exit(0)
+    signal.signal(signal.SIGUSR1, now)
+    for command in iter(monitor.command, None):
+        monitor.answer(command, {"status": "running"} if command["execute"] == "query-status" else None)
+
+
+BEHAVIOUR = {
+    "tame": tame,
+    "says-shutdown": last_words(POWER_OFF),
+    "says-panic": last_words(("GUEST_PANICKED", {"action": "pause"}), POWER_OFF),
+    "sleepy": sleepy,
+    "no-reset": no_reset,
+    "storm": storm,
+}

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "qmp/calls.h"
 #include "qmp/rate.h"
 #include "tests/unit/qmp_lab.h"
 
@@ -177,6 +178,32 @@ static void one_byte_per_turn(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
 		run_case(i, 1);
+}
+
+/* A command that changes something is in QEMU's hands, whether it answers in time or not. */
+static void silence_is_no_refusal(void **state)
+{
+	static const struct {
+		const char *command;
+		bool may;
+	} commands[] = { { "stop", true }, { "balloon", true }, { "query-status", false },
+		{ "qom-get", false }, { "qom-set", true } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		struct err e = ERR_INIT;
+		struct calls l;
+		struct call *c;
+
+		calls_init(&l);
+		c = calls_add(&l, commands[i].command, 10);
+		c->outcome = CALL_EXPIRED;
+		call_describe(c, "", &e);
+		assert_int_equal(e.class, ERR_TIMEOUT);
+		assert_int_equal(strstr(e.text, "may still take effect") != NULL, commands[i].may);
+		calls_remove(&l, c);
+		free(c);
+	}
 }
 
 /* A talk in which everything occurs; QEMU dies after each of its bytes in turn. */
@@ -481,6 +508,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(whole_writes),
 		cmocka_unit_test(one_byte_per_turn),
+		cmocka_unit_test(silence_is_no_refusal),
 		cmocka_unit_test(eof_at_every_byte),
 		cmocka_unit_test(a_flood_does_not_hog_the_loop),
 		cmocka_unit_test(a_flood_ends_the_session),

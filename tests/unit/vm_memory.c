@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/mem.h"
 #include "supervisor/vm/memory.h"
 
 #define MIB ((uint64_t)1 << 20)
@@ -64,10 +65,42 @@ static void test_bounds(void **state)
 	}
 }
 
+/* What cannot be is unknown, and never shown. */
+static void test_nonsense(void **state)
+{
+	static const struct {
+		const char *says;
+		json_int_t actual;
+	} cases[] = {
+		{ "{\"actual\": 536870912}", 536870912 },
+		{ "{\"actual\": 1}", 1 },
+		{ "{\"actual\": 0}", 0 },
+		{ "{\"actual\": -1}", 0 },
+		{ "{\"actual\": 536870913}", 0 },
+		{ "{\"actual\": -9223372036854775808}", 0 },
+		{ "{\"actual\": 9223372036854775807}", 0 },
+		{ "{\"actual\": 1e300}", 0 },
+		{ "{\"actual\": \"16\"}", 0 },
+		{ "{\"actual\": [16]}", 0 },
+		{ "{}", 0 },
+		{ "[]", 0 },
+	};
+	const struct conf_vm c = { .memory = 512 * MIB };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		json_t *data = json_loads(cases[i].says, 0, NULL);
+
+		assert_int_equal(vm_balloon_actual(&c, data), cases[i].actual);
+		json_decref(data);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_nonsense),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
