@@ -51,7 +51,8 @@ unsigned uids_block(uid_t uid)
 
 bool uids_is_confined(uid_t uid)
 {
-	return uid >= UIDS_FIRST && uid < UIDS_END && (uid <= FIRST_PROBE || uids_block(uid) >= UIDS_SHARED);
+	return uid >= UIDS_FIRST && uid < UIDS_END &&
+	       (uid <= FIRST_PROBE || uids_block(uid) >= UIDS_SHARED);
 }
 
 bool uids_is_vm(uid_t uid)
@@ -91,10 +92,11 @@ static bool in_accounts(const char *path, bool range, uid_t from, uid_t n)
 		unsigned long long first = 0, count = 1;
 
 		if (second && second < end &&
-			(range ? sscanf(second, ":%llu:%llu", &first, &count) == 2 :
-				 sscanf(second, ":%*[^:\n]:%llu", &first) == 1 ||
-					 sscanf(second, "::%llu", &first) == 1))
-			found = first < (unsigned long long)from + n && (first >= from || from - first < count);
+			(range ? sscanf(second, ":%llu:%llu", &first, &count) == 2
+			       : sscanf(second, ":%*[^:\n]:%llu", &first) == 1 ||
+						sscanf(second, "::%llu", &first) == 1))
+			found = first < (unsigned long long)from + n &&
+				(first >= from || from - first < count);
 		line = *end ? end + 1 : end;
 	}
 	buf_release(&text);

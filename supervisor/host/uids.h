@@ -2,14 +2,15 @@
 /*
  * supervisor/host/uids.h - the uids that confined programs get, and who else may have one
  *
- * Above what systemd hands out to containers and below 2^31, in blocks. Two daemons never give the same uid,
- * or their guests could signal each other: the daemon of /var/lib/vmkeep has the first two blocks, where all
- * uids of earlier versions are, and any other claims one. What files of its state directory keep (a VM's
- * identity, what was chosen for a network) says after a boot which one it had.
+ * Above what systemd hands out to containers and below 2^31, in blocks. Two daemons never give the
+ * same uid, or their guests could signal each other: the daemon of /var/lib/vmkeep has the first
+ * two blocks, where all uids of earlier versions are, and any other claims one. What files of its
+ * state directory keep (a VM's identity, what was chosen for a network) says after a boot which one
+ * it had.
  *
- * A claim is a file in UIDS_CLAIMS, named after the block, that tells the state directory and is locked while the
- * daemon lives. It stays when the daemon ends, for guests go on. UIDS_CLAIMS is in /run: guests do not outlive
- * a boot either, and what is gone by then leaves nothing behind.
+ * A claim is a file in UIDS_CLAIMS, named after the block, that tells the state directory and is
+ * locked while the daemon lives. It stays when the daemon ends, for guests go on. UIDS_CLAIMS is in
+ * /run: guests do not outlive a boot either, and what is gone by then leaves nothing behind.
  */
 #ifndef SUPERVISOR_HOST_UIDS_H
 #define SUPERVISOR_HOST_UIDS_H
@@ -27,15 +28,15 @@ enum {
 	UIDS_SHARED = 2, /* blocks before this one are not claimed */
 };
 
-#define UIDS_STATE "/var/lib/vmkeep"
+#define UIDS_STATE  "/var/lib/vmkeep"
 #define UIDS_CLAIMS "/run/vmkeep-uids"
 
 struct uids { /* what one daemon gives */
 	unsigned block;
 	uid_t vms, vms_end;	      /* kept with the VM's identity */
 	uid_t networks, networks_end; /* kept with what was chosen for the network */
-	uid_t relay;		      /* of all relays: no QEMU can signal any, and they can signal nobody */
-	uid_t probe;		      /* of a QEMU that is only asked what it can */
+	uid_t relay; /* of all relays: no QEMU can signal any, and they can signal nobody */
+	uid_t probe; /* of a QEMU that is only asked what it can */
 	const char *claims, *state;
 	int claim; /* the locked file, -1: none */
 };
@@ -59,11 +60,11 @@ bool uids_block_of_host(unsigned block);
 
 /* Calls with each uid that the state directory keeps for a VM or a network. */
 void uids_kept(int state_fd, void (*with)(void *data, uid_t uid), void *data);
-/* Before the loop runs. claims, state: borrowed. Where no claim can be made, a daemon that had a block goes on
- * with that; for one that had none it is NULL. */
+/* Before the loop runs. claims, state: borrowed. Where no claim can be made, a daemon that had a
+ * block goes on with that; for one that had none it is NULL. */
 struct uids *uids_new(const char *claims, int state_fd, const char *state, struct err *e);
-/* Looks whether the claim still stands, and claims again where it was lost: the same block, unless another daemon
- * has it by now. Takes no time. */
+/* Looks whether the claim still stands, and claims again where it was lost: the same block, unless
+ * another daemon has it by now. Takes no time. */
 void uids_look(struct uids *u);
 void uids_free(struct uids *u); /* NULL is fine */
 

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,6 +20,8 @@ enum { CLAIM_MAX = PATH_MAX + 2, NAME_SIZE = 16 };
 
 /* --- one claim --- */
 
+typedef bool claim_fits(const char *text, const char *state);
+
 static bool claim_is_ours(const char *text, const char *state)
 {
 	size_t len = strlen(state);
@@ -26,17 +29,28 @@ static bool claim_is_ours(const char *text, const char *state)
 	return strncmp(text, state, len) == 0 && text[len] == '\n';
 }
 
-static bool claim_is_new(const char *text, const char *state)
+static bool same_file(const struct stat *a, const struct stat *b)
 {
-	return !*text || claim_is_ours(text, state);
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* Its state directory was moved away or removed; or nobody knows any more whose it was. */
+static bool claim_is_nobodys(const char *text, const char *state)
+{
+	return *text != '/' || claim_is_ours(text, state);
+}
+
+/* Or its state directory was moved away or removed, or is ours by another path. Looks at paths of
+ * others: only before the loop runs. */
 static bool claim_is_left(const char *text, const char *state)
 {
 	_cleanup_(free_ptr) char *path = xstrndup(text, strcspn(text, "\n"));
+	struct stat theirs, ours;
 
-	return *text != '/' || claim_is_ours(text, state) || (access(path, F_OK) < 0 && errno == ENOENT);
+	if (claim_is_nobodys(text, state))
+		return true;
+	if (stat(path, &theirs) < 0)
+		return errno == ENOENT;
+	return stat(state, &ours) == 0 && same_file(&theirs, &ours);
 }
 
 static char *claim_read(int dirfd, unsigned block)
@@ -58,15 +72,15 @@ static bool claim_is_there(int dirfd, unsigned block)
 }
 
 /* Locked first, then looked at: who has the lock is alone with the file. */
-static bool claim_take(struct uids *u, int dirfd, unsigned block, int flags,
-	bool (*fits)(const char *text, const char *state))
+static bool claim_take(struct uids *u, int dirfd, unsigned block, int flags, claim_fits *fits)
 {
 	_cleanup_(free_ptr) char *text = NULL, *line = xasprintf("%s\n", u->state);
 	_cleanup_(close_fd) int fd = -1;
 	char name[NAME_SIZE];
 
 	snprintf(name, sizeof name, "%u", block);
-	fd = openat(dirfd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | flags, 0600);
+	fd = openat(
+		dirfd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | flags, 0600);
 	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
 		return false;
 	text = claim_read(dirfd, block);
@@ -96,26 +110,27 @@ static int claims_open(const char *path, struct err *e)
 
 static void note_block(void *data, uid_t uid)
 {
-	bool *of = data;
+	unsigned *of = data;
 
 	if (uids_is_confined(uid))
-		of[uids_block(uid)] = true;
+		of[uids_block(uid)]++;
 }
 
-static void note_living(bool of[UIDS_BLOCKS])
+static void note_living(unsigned of[UIDS_BLOCKS])
 {
 	DIR *dir = opendir("/proc");
 	struct stat st;
 
 	for (const struct dirent *d; dir && (d = readdir(dir));)
-		if (isdigit((unsigned char)d->d_name[0]) && fstatat(dirfd(dir), d->d_name, &st, 0) == 0)
+		if (isdigit((unsigned char)d->d_name[0]) &&
+			fstatat(dirfd(dir), d->d_name, &st, 0) == 0)
 			note_block(of, st.st_uid);
 	if (dir)
 		closedir(dir);
 }
 
-/* The one that it had since the host booted. Its lock may still be with a daemon that was just killed, and the
- * state directory's, which we have, says enough. */
+/* The one that it had since the host booted. Its lock may still be with a daemon that was just
+ * killed, and the state directory's, which we have, says enough. */
 static bool claim_again(struct uids *u, int dirfd)
 {
 	for (unsigned block = UIDS_SHARED; block < UIDS_BLOCKS; block++) {
@@ -130,28 +145,46 @@ static bool claim_again(struct uids *u, int dirfd)
 	return false;
 }
 
-static bool claim_kept(struct uids *u, int dirfd, const bool kept[UIDS_BLOCKS])
+/* Of several, as after another daemon had ours, the one that most of them have. 0: none that can be
+ * claimed. */
+static unsigned most_kept(const unsigned kept[UIDS_BLOCKS])
 {
-	for (unsigned block = UIDS_SHARED; block < UIDS_BLOCKS; block++)
-		if (kept[block] && claim_take(u, dirfd, block, 0, claim_is_left))
+	unsigned most = UIDS_SHARED;
+
+	for (unsigned block = most; block < UIDS_BLOCKS; block++)
+		if (kept[block] > kept[most])
+			most = block;
+	return kept[most] ? most : 0;
+}
+
+static bool claim_kept(
+	struct uids *u, int dirfd, const unsigned kept[UIDS_BLOCKS], claim_fits *fits)
+{
+	unsigned left[UIDS_BLOCKS];
+
+	memcpy(left, kept, sizeof left);
+	for (unsigned most; (most = most_kept(left)); left[most] = 0)
+		if (claim_take(u, dirfd, most, 0, fits))
 			return true;
 	return false;
 }
 
-/* From a place of its own on: a daemon that comes first after a boot shall not take what another one had. */
-static bool claim_any(struct uids *u, int dirfd)
+/* From a place of its own on: a daemon that comes first after a boot shall not take what another
+ * one had. Those that are left come last. */
+static bool claim_any(struct uids *u, int dirfd, claim_fits *fits)
 {
 	const unsigned n = UIDS_BLOCKS - UIDS_SHARED, first = host_hash(u->state) % n;
-	bool lives[UIDS_BLOCKS] = { 0 };
+	unsigned lives[UIDS_BLOCKS] = { 0 };
 
 	note_living(lives);
 	for (unsigned i = 0; i < 2 * n; i++) {
 		unsigned block = UIDS_SHARED + (first + i) % n;
-		bool fresh = i < n; /* those that were left come last */
+		bool fresh = i < n;
 
-		if (lives[block] || (fresh && claim_is_there(dirfd, block)) || uids_block_of_host(block))
+		if (lives[block] || (fresh && claim_is_there(dirfd, block)) ||
+			uids_block_of_host(block))
 			continue;
-		if (claim_take(u, dirfd, block, fresh ? O_EXCL : 0, fresh ? claim_is_new : claim_is_left))
+		if (claim_take(u, dirfd, block, fresh ? O_EXCL : 0, fits))
 			return true;
 	}
 	return false;
@@ -161,18 +194,16 @@ static bool is_default(int state_fd)
 {
 	struct stat first, ours;
 
-	return stat(UIDS_STATE, &first) == 0 && fstat(state_fd, &ours) == 0 && first.st_dev == ours.st_dev &&
-	       first.st_ino == ours.st_ino;
+	return stat(UIDS_STATE, &first) == 0 && fstat(state_fd, &ours) == 0 &&
+	       same_file(&first, &ours);
 }
 
 /* Without a claim, as when /run is full. */
-static int claim_nothing(struct uids *u, const bool kept[UIDS_BLOCKS], struct err *e)
+static int claim_nothing(struct uids *u, const unsigned kept[UIDS_BLOCKS], struct err *e)
 {
-	unsigned block = 0;
+	unsigned block = most_kept(kept);
 
-	while (block < UIDS_BLOCKS && !kept[block])
-		block++;
-	if (block == UIDS_BLOCKS)
+	if (!block && !kept[0] && !kept[1])
 		return err_wrap(e, e->number, "uids");
 	uids_of_block(u, block);
 	log_warning(NULL, "uids: %s; those from %u are used as before", e->text, u->vms);
@@ -183,7 +214,7 @@ static int claim_nothing(struct uids *u, const bool kept[UIDS_BLOCKS], struct er
 static int claim_first(struct uids *u, int state_fd, struct err *e)
 {
 	_cleanup_(close_fd) int dirfd = -1;
-	bool kept[UIDS_BLOCKS] = { 0 };
+	unsigned kept[UIDS_BLOCKS] = { 0 };
 
 	if (is_default(state_fd))
 		return 0;
@@ -193,7 +224,7 @@ static int claim_first(struct uids *u, int state_fd, struct err *e)
 	uids_kept(state_fd, note_block, kept);
 	if (dirfd < 0)
 		return claim_nothing(u, kept, e);
-	if (!claim_kept(u, dirfd, kept) && !claim_any(u, dirfd)) {
+	if (!claim_kept(u, dirfd, kept, claim_is_left) && !claim_any(u, dirfd, claim_is_left)) {
 		err_set(e, ERR_NO_RESOURCES, "no block of uids is free in '%s'", u->claims);
 		err_hint(e, "remove the files in it that name state directories which are gone");
 		return claim_nothing(u, kept, e);
@@ -210,23 +241,26 @@ static bool claim_stands(const struct uids *u)
 	struct stat there, ours;
 
 	return u->claim >= 0 && lstat(path, &there) == 0 && fstat(u->claim, &ours) == 0 &&
-	       there.st_dev == ours.st_dev && there.st_ino == ours.st_ino;
+	       same_file(&there, &ours);
 }
 
 void uids_look(struct uids *u)
 {
 	const unsigned had = u->block;
-	bool kept[UIDS_BLOCKS] = { 0 };
+	unsigned kept[UIDS_BLOCKS] = { 0 };
 	_cleanup_(close_fd) int dirfd = -1;
 
 	if (had < UIDS_SHARED || claim_stands(u))
 		return;
 	dirfd = claims_open(u->claims, NULL);
-	kept[had] = true;
-	if (dirfd < 0 || (!claim_again(u, dirfd) && !claim_kept(u, dirfd, kept) && !claim_any(u, dirfd)))
+	kept[had] = 1;
+	if (dirfd < 0 || (!claim_again(u, dirfd) && !claim_kept(u, dirfd, kept, claim_is_nobodys) &&
+				 !claim_any(u, dirfd, claim_is_nobodys)))
 		return;
 	if (u->block != had)
-		log_warning(NULL, "another daemon has the uids that were ours: new ones are those from %u on", u->vms);
+		log_warning(NULL,
+			"another daemon has the uids that were ours: new ones are those from %u on",
+			u->vms);
 }
 
 struct uids *uids_new(const char *claims, int state_fd, const char *state, struct err *e)

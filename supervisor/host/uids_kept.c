@@ -36,7 +36,8 @@ void uids_kept(int state_fd, void (*with)(void *data, uid_t uid), void *data)
 		DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 
 		for (const struct dirent *d; dir && (d = readdir(dir));) {
-			_cleanup_(free_ptr) char *file = xasprintf("%s%s", d->d_name, places[i].below);
+			_cleanup_(free_ptr) char *file =
+				xasprintf("%s%s", d->d_name, places[i].below);
 			const char *end = strrchr(file, '.');
 
 			if (streq(end, ".json"))

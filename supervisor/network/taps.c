@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Taps among the links of the host: those of a guest whose record is lost, and those that nobody holds.
+ * Taps among the links of the host: those of a guest whose record is lost, and those that nobody
+ * holds.
  */
 #include <stdlib.h>
 
@@ -23,7 +24,8 @@ static void on_held(void *data, const char *name)
 		struct net_link *l = &h->facts.link[i];
 		struct tap tap = { .index = l->index };
 
-		if (!streq(l->name, name) || !streq(l->kind, "tun") || !l->carrier || strncmp(l->alias, h->alias, len) != 0)
+		if (!streq(l->name, name) || !streq(l->kind, "tun") || !l->carrier ||
+			strncmp(l->alias, h->alias, len) != 0)
 			continue;
 		l->carrier = false; /* it may hold it twice */
 		memcpy(tap.name, l->name, sizeof tap.name);
@@ -34,7 +36,9 @@ static void on_held(void *data, const char *name)
 void networks_taps(struct networks *ns, const char *vm, pid_t pid,
 	void (*each)(void *data, const char *nic, const struct tap *tap), void *data)
 {
-	struct held h = { .facts = NET_FACTS_INIT, .alias = nic_alias(vm, ""), .each = each, .data = data };
+	struct held h = {
+		.facts = NET_FACTS_INIT, .alias = nic_alias(vm, ""), .each = each, .data = data
+	};
 	struct err e = ERR_INIT;
 	struct rtnl *rtnl = networks_rtnl(ns, &e);
 
@@ -65,9 +69,10 @@ void networks_sweep(struct networks *ns)
 	for (size_t i = 0; i < facts.links; i++) {
 		const struct net_link *l = &facts.link[i];
 
-		if (tap_is_left(l) && !is_claimed(ns, l->index) && rtnl_delete(rtnl, l->index, &e) == 0)
-			log_warning(NULL, "tap '%s' (%s) was left by a VM that is gone: deleted", l->name,
-				l->alias);
+		if (tap_is_left(l) && !is_claimed(ns, l->index) &&
+			rtnl_delete(rtnl, l->index, &e) == 0)
+			log_warning(NULL, "tap '%s' (%s) was left by a VM that is gone: deleted",
+				l->name, l->alias);
 	}
 	net_facts_release(&facts);
 	if (e.number)

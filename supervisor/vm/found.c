@@ -160,17 +160,18 @@ struct found_process *found_of(struct found *f, const char *vm)
 	return best;
 }
 
-bool found_has_others(struct vms *vms, uid_t uid)
+pid_t found_others(struct vms *vms, uid_t uid)
 {
 	struct found f;
-	bool others = false;
+	pid_t others = 0;
 
 	if (!found_uid_lives(uid))
-		return false;
+		return 0;
 	found_pass(&f, vms, uid);
 	found_choose(&f);
 	for (size_t i = 0; i < f.n; i++)
-		others |= f.at[i].others;
+		if (f.at[i].others)
+			others = f.at[i].pid;
 	found_release(&f);
 	return others;
 }

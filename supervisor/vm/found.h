@@ -41,7 +41,7 @@ void found_release(struct found *f);
 
 /* Does any process have this uid? Takes no time where none has. */
 bool found_uid_lives(uid_t uid);
-/* Has another daemon's guest this uid? */
-bool found_has_others(struct vms *vms, uid_t uid);
+/* Another daemon's guest with this uid; 0: there is none. */
+pid_t found_others(struct vms *vms, uid_t uid);
 
 #endif

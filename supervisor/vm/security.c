@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "supervisor/vm/found.h"
 #include "supervisor/vm/output.h"
 #include "supervisor/vm/security_private.h"
 #include "supervisor/vm/spawn.h"
@@ -58,6 +59,7 @@ static bool own_uid(struct look *l)
 	static const char *const keys[] = { "Uid:", "Gid:" };
 	char value[160];
 	bool good = true;
+	pid_t other;
 
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
 		const char *s = status_of(l, keys[i], value);
@@ -70,7 +72,10 @@ static bool own_uid(struct look *l)
 	}
 	if (good)
 		buf_printf(&l->found, "%u", want);
-	return good && want != 0;
+	other = good ? found_others(l->vm->daemon->vms, want) : 0;
+	if (other)
+		buf_printf(&l->found, ", which process %d has too", (int)other);
+	return good && want != 0 && !other;
 }
 
 static bool no_groups(struct look *l)

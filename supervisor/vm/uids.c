@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which uid a new VM gets: one that nobody on this host has or had. It is kept with the VM's identity,
- * also when its file is gone, because files, a process or a file that comes back may still be its own.
+ * Which uid a new VM gets: one that nobody on this host has or had. It is kept with the VM's
+ * identity, also when its file is gone, because files, a process or a file that comes back may
+ * still be its own.
  */
 #include "base/log.h"
 #include "supervisor/host/uids.h"
@@ -39,14 +40,15 @@ static void look_for_had(const struct vms *vms, struct had *h)
 	uids_kept(vms->daemon->dirs.state_fd, note_had, h);
 }
 
-/* The first free one from this one on; 0: there is none. had: NULL where it is above all of them. */
+/* The first free one from this one on; 0: there is none. had: NULL where it is above all of them.
+ */
 static uid_t free_from(const struct vms *vms, uid_t uid, const struct had *had)
 {
 	const struct uids *u = vms->daemon->uids;
 
 	for (; uid < u->vms_end; uid++)
-		if (!(had && had->at[uid - u->vms]) && !vms_uid_taken(vms, uid, NULL) && !uids_of_host(uid) &&
-			!found_uid_lives(uid))
+		if (!(had && had->at[uid - u->vms]) && !vms_uid_taken(vms, uid, NULL) &&
+			!uids_of_host(uid) && !found_uid_lives(uid))
 			return uid;
 	return 0;
 }
@@ -78,7 +80,7 @@ int vm_need_uid(struct vm *vm, struct err *e)
 
 	uids_look(ours);
 	if (vm_state_has_process(vm->state) ||
-		(uids_keeps_vm(ours, had) && !found_has_others(vm->daemon->vms, had)))
+		(uids_keeps_vm(ours, had) && !found_others(vm->daemon->vms, had)))
 		return 0;
 	vm->identity.uid = free_uid(vm->daemon->vms);
 	if (!vm->identity.uid) {
@@ -87,6 +89,7 @@ int vm_need_uid(struct vm *vm, struct err *e)
 	}
 	vm->identity.dirty = true;
 	if (had)
-		log_warning(vm->name, "its uid %u is another daemon's: it gets %u", had, vm->identity.uid);
+		log_warning(vm->name, "its uid %u is another daemon's: it gets %u", had,
+			vm->identity.uid);
 	return 0;
 }

@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 import vmk
+from test_found import stand_in
 
 
 class Beside(vmk.World):
@@ -249,7 +250,12 @@ def test_what_was_there_before(world, second):
     assert "its uid %d is another daemon's" % old in vmk.read_text(os.path.join(second.base, "daemon.log"))
     world.ok("kill", "a")
     world.ok("start", "a")
-    assert world.info("a")["uid"] == old
+    assert world.info("a")["uid"] == old and world.vmkeep("info", "--security", "a").code == 0
+    # two that were started by earlier versions
+    pid = stand_in(world, old, "a", "0" * 36)
+    told = world.vmkeep("info", "--security", "a")
+    assert told.code == 1 and "%d, which process %d has too" % (old, pid) in told.out
+    world.kill(pid)
 
 
 def test_the_usual_state_directory_has_the_first_block(world):

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves that no two state directories get one block of uids, that each gets the one that it had, whatever is
- * lost, and what is in a block.
+ * Proves that no two state directories get one block of uids, that each gets the one that it had,
+ * whatever is lost, and what is in a block.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -79,7 +79,8 @@ static void put(const char *state, const char *file, const char *text)
 /* A VM's identity with a uid of this block. */
 static void keep(const char *name, unsigned block)
 {
-	_cleanup_(free_ptr) char *text = xasprintf("{\"uid\": %u}", UIDS_FIRST + block * UIDS_BLOCK + 3);
+	_cleanup_(free_ptr) char *text =
+		xasprintf("{\"uid\": %u}", UIDS_FIRST + block * UIDS_BLOCK + 3);
 
 	put(state_of(name), "vms/a/identity.json", text);
 }
@@ -157,7 +158,8 @@ static void apart(void **state)
 
 		uids_of_block(&u, block);
 		assert_int_equal(u.block, block);
-		assert_true(u.vms >= end && u.vms < u.vms_end && u.vms_end <= u.networks && u.networks < u.networks_end);
+		assert_true(u.vms >= end && u.vms < u.vms_end && u.vms_end <= u.networks &&
+			    u.networks < u.networks_end);
 		assert_true(u.networks_end <= u.relay && u.relay < u.probe);
 		end = u.probe + 1;
 	}
@@ -173,7 +175,8 @@ static void kept_by_vms(void **state)
 	uids_of_block(&fifth, 5);
 	assert_true(uids_keeps_vm(&first, UIDS_FIRST + 7) && uids_keeps_vm(&fifth, UIDS_FIRST + 7));
 	assert_true(uids_keeps_vm(&fifth, fifth.vms) && !uids_keeps_vm(&first, fifth.vms));
-	assert_false(uids_keeps_vm(&fifth, fifth.vms - UIDS_BLOCK) || uids_keeps_vm(&fifth, fifth.networks));
+	assert_false(uids_keeps_vm(&fifth, fifth.vms - UIDS_BLOCK) ||
+		     uids_keeps_vm(&fifth, fifth.networks));
 	assert_false(uids_keeps_vm(&first, 0) || uids_keeps_vm(&first, first.networks));
 }
 
@@ -288,6 +291,41 @@ static void moved(void **state)
 	assert_int_equal(block_of("z"), block);
 }
 
+/* And so does one that is reached by another path. */
+static void another_path(void **state)
+{
+	_cleanup_(free_ptr) char *to = xasprintf("%s/z", top), *path = claim_path(77);
+	char now[128];
+	ssize_t n;
+	int fd;
+
+	(void)state;
+	keep("a", 77);
+	assert_int_equal(block_of("a"), 77);
+	/* a bind mount needs root: a link, and the daemon's path is the link's */
+	assert_int_equal(symlink(state_of("a"), to), 0);
+	assert_int_equal(block_of("z"), 77);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = read(fd, now, sizeof now - 1);
+	close(fd);
+	now[n > 0 ? n : 0] = '\0';
+	assert_int_equal(strncmp(now, to, strlen(to)), 0);
+}
+
+/* Some VMs still have those of a block that it had once. */
+static void two_kept(void **state)
+{
+	(void)state;
+	keep("a", 77);
+	put(state_of("a"), "vms/b/identity.json", "{\"uid\": 1885405185}"); /* of 97 */
+	put(state_of("a"), "networks/default.json", "{\"uid\": 1885466625}");
+	put(state_of("a"), "networks/lab.json", "damaged");
+	assert_int_equal(block_of("a"), 97);
+	keep("b", 77);
+	assert_int_equal(block_of("b"), 77);
+	assert_int_equal(block_of("a"), 97);
+}
+
 /* Whatever lives is left alone. */
 static void not_where_somebody_lives(void **state)
 {
@@ -308,8 +346,8 @@ static void not_where_somebody_lives(void **state)
 	pid = fork();
 	if (pid == 0) {
 		close(pipes[1][1]);
-		_exit(setuid(UIDS_FIRST + block * UIDS_BLOCK) < 0 || write(pipes[0][1], &ready, 1) != 1 ||
-			read(pipes[1][0], &c, 1) < 0);
+		_exit(setuid(UIDS_FIRST + block * UIDS_BLOCK) < 0 ||
+			write(pipes[0][1], &ready, 1) != 1 || read(pipes[1][0], &c, 1) < 0);
 	}
 	assert_int_equal(read(pipes[0][0], &c, 1), 1);
 	assert_int_not_equal(block_of("a"), block);
@@ -332,7 +370,8 @@ static void all_taken(void **state)
 	assert_null(claim_or_not("a"));
 	keep("b", 0);
 	assert_int_equal(block_of("b"), 0); /* as before there were blocks */
-	for (unsigned block = 100; block < 200; block++) { /* in some of them another test's guests may live */
+	for (unsigned block = 100; block < 200;
+		block++) { /* in some of them another test's guests may live */
 		snprintf(name, sizeof name, "%u", block);
 		put(claims, name, "/nowhere/at/all\n");
 	}
@@ -345,6 +384,7 @@ static void no_place_for_claims(void **state)
 	put(top, "claims", "");
 	assert_null(claim_or_not("a"));
 	keep("a", 77);
+	put(state_of("a"), "vms/b/identity.json", "{\"uid\": 1879048192}");
 	assert_int_equal(block_of("a"), 77);
 }
 
@@ -359,6 +399,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(claims_are_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(another_has_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(moved, setup, teardown),
+		cmocka_unit_test_setup_teardown(another_path, setup, teardown),
+		cmocka_unit_test_setup_teardown(two_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(not_where_somebody_lives, setup, teardown),
 		cmocka_unit_test_setup_teardown(all_taken, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_place_for_claims, setup, teardown),
