@@ -46,14 +46,19 @@ static off_t spool_first_data(int fd)
 static bool spool_stat(struct spool *s, size_t *held)
 {
 	struct stat st;
+	off_t first;
 
 	if (fstat(s->fd, &st) < 0)
 		return false;
 	s->size = st.st_size;
 	*held = (size_t)st.st_blocks * 512;
-	/* all that lay before had been given back: whatever is there is new */
-	if (s->size < s->at)
-		s->at = spool_first_data(s->fd);
+	/* its writer cut it, and may have written as much again: all that lay before had been given back, so
+	 * whatever is there is new */
+	if (s->size < s->at || !s->solid) {
+		first = spool_first_data(s->fd);
+		if (first < s->at)
+			s->at = first;
+	}
 	return true;
 }
 
@@ -110,8 +115,8 @@ static size_t spool_take(struct spool *s, off_t end, size_t max)
 /* From the start: a page is given back only as a whole, and this may be the rest of one. */
 static void spool_give_back(struct spool *s)
 {
-	if (s->at > 0)
-		fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, s->at);
+	if (s->at > 0 && fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, s->at) < 0)
+		s->solid = true;
 	if (s->kind->reserve)
 		fallocate(s->fd, FALLOC_FL_KEEP_SIZE, s->at & ~(off_t)(SPOOL_PAGE - 1),
 			(off_t)s->kind->reserve);

@@ -66,6 +66,7 @@ struct spool {
 	double next;	/* not before */
 	ev_timer timer;
 	bool flood, over;   /* over: nobody writes any more */
+	bool solid;	    /* its file system gives nothing back: what was read stays there */
 	struct bucket calm; /* in a flood; it is over when this is full */
 	uint64_t dropped,
 		untold; /* bytes that neither the file nor the log was told of; only the log */

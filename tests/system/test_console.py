@@ -172,6 +172,23 @@ def test_nothing_is_lost_of_a_guest_that_ends_while_the_daemon_is_down(daemon):
     daemon.eventually(lambda: daemon.ok("log", "a"), lambda text: "last words" in text)
 
 
+def test_a_file_that_its_writer_cuts(daemon):
+    """Suspected 10: what the guest says afterwards is heard, also by the next daemon."""
+    daemon.micro("a", "echo")
+    console = daemon.up("a")
+    out = daemon.inner(os.path.join(daemon.run, "vms", "a", "out", "serial-console"))
+    for word in ("one", "two", "three"):
+        console.type(word)
+        console.until(word)
+        os.truncate(out, 0)
+    daemon.kill_daemon()
+    os.truncate(out, 0)
+    daemon.start()
+    console = daemon.console("a")
+    console.type("four")
+    console.until("four")
+
+
 def test_log(daemon):
     daemon.micro("a", "echo", "one\r\ntwo\r\nthree\r\n")
     console = daemon.up("a", "three")

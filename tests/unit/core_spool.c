@@ -209,6 +209,45 @@ static void half_a_line_waits(void **state)
 	close(fd);
 }
 
+/* QEMU cuts its own file, behind which its reader then stands: what comes next is heard all the same, by each
+ * kind of reader. */
+static void what_follows_a_cut_is_heard(void **state)
+{
+	static const struct spool_kind *const kinds[] = { &plain, &lines };
+	char text[3 * SPOOL_PAGE + 100];
+
+	(void)state;
+	memset(text, 'x', sizeof text);
+	text[sizeof text - 1] = '\n';
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		struct reader r;
+		int writer, fd = file_new(&writer);
+
+		reader_open(&r, kinds[i], fd, SPOOL_RATE, SPOOL_BURST);
+		for (off_t left = 0; left < 3 * SPOOL_PAGE; left += SPOOL_PAGE - 1) {
+			put(writer, text, sizeof text);
+			until_quiet(&r);
+			buf_clear(&r.got);
+			assert_int_equal(ftruncate(writer, left), 0);
+			put(writer, "READY=1\n", 8);
+			until_quiet(&r);
+			assert_true(r.got.len >= 8);
+			assert_memory_equal(r.got.data + r.got.len - 8, "READY=1\n", 8);
+			/* and has written as much again, and more, before anybody looks */
+			buf_clear(&r.got);
+			assert_int_equal(ftruncate(writer, 0), 0);
+			put(writer, "FIRST=1\n", 8);
+			put(writer, text, sizeof text);
+			until_quiet(&r);
+			assert_int_equal(r.got.len, 8 + sizeof text);
+			assert_memory_equal(r.got.data, "FIRST=1\n", 8);
+		}
+		reader_close(&r, true);
+		close(writer);
+		close(fd);
+	}
+}
+
 /* --- tricks --- */
 
 static void stretch(int fd, off_t size)
@@ -514,6 +553,7 @@ int main(void)
 		cmocka_unit_test(each_byte_comes_once),
 		cmocka_unit_test(the_next_daemon_goes_on),
 		cmocka_unit_test(half_a_line_waits),
+		cmocka_unit_test(what_follows_a_cut_is_heard),
 		cmocka_unit_test(tricks_cost_nothing),
 		cmocka_unit_test(a_flood_is_counted),
 		cmocka_unit_test(a_neighbour_is_heard),
