@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "conf/load.h"
 #include "supervisor/control/verbs.h"
+#include "supervisor/vm/display.h"
 #include "supervisor/vm/check.h"
 
 /* Paths of guests that run were made with the old one. */
@@ -30,6 +31,7 @@ void verbs_reload(struct daemon *d, struct conf_problems *p)
 	networks_reload(d->networks, p);
 	networks_mend(d->networks, p);
 	vms_reload(d->vms, p);
+	displays_mend(d->vms, p);
 	reload_image_dir(d, &d->conf, p);
 }
 

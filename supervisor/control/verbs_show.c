@@ -253,6 +253,8 @@ static void add_process(json_t *o, struct vm *vm)
 			json_real(clock_shown(vm->resets.last, vm->resets.last_boot)));
 	if (vnc)
 		json_object_set_new(o, "vnc", json_string(vnc));
+	if (vm->display_lost)
+		json_object_set_new(o, "vnc_problem", json_string(vm->display_lost));
 	if (vm->unresponsive > 0)
 		json_object_set_new(o, "unresponsive_since", json_real(clock_shown(vm->unresponsive_wall, vm->unresponsive)));
 	if (vm->trouble)

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "supervisor/host/check.h"
+#include "supervisor/host/port.h"
 #include "supervisor/host/ruleset.h"
 
 enum { TABLE_TEXT = 64 << 10 };
@@ -239,42 +240,8 @@ void host_ip_forward(const struct host_facts *f, struct host_row *row)
 
 /* --- ports --- */
 
-/* The process with this socket: "named (pid 7)". Looked for only when there is one in the way. */
-static void find_holder(const struct host_facts *f, unsigned long inode, char who[64])
-{
-	_cleanup_(free_ptr) char *wanted = xasprintf("socket:[%lu]", inode);
-	int fd = openat(f->root, "proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *proc = fd < 0 ? NULL : fdopendir(fd), *fds;
-	const struct dirent *p, *d;
-	char path[300], target[64], comm[32];
-
-	snprintf(who, 64, "somebody");
-	while (proc && (p = readdir(proc))) {
-		if (!isdigit((unsigned char)p->d_name[0]))
-			continue;
-		snprintf(path, sizeof path, "%.20s/fd", p->d_name);
-		fd = openat(dirfd(proc), path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		fds = fd < 0 ? NULL : fdopendir(fd);
-		while (fds && (d = readdir(fds))) {
-			ssize_t n = readlinkat(dirfd(fds), d->d_name, target, sizeof target - 1);
-
-			target[n > 0 ? n : 0] = '\0';
-			if (!streq(target, wanted))
-				continue;
-			snprintf(path, sizeof path, "proc/%.20s/comm", p->d_name);
-			host_read(f, path, comm, sizeof comm);
-			snprintf(who, 64, "%.31s (pid %.20s)", comm, p->d_name);
-			break;
-		}
-		if (fds)
-			closedir(fds);
-	}
-	if (proc)
-		closedir(proc);
-}
-
 /* Is the port taken on all addresses? */
-static bool is_taken(const struct host_facts *f, unsigned port, char who[64])
+static bool is_taken(const struct host_facts *f, unsigned port, char who[HOST_WHO])
 {
 	static const char *const tables[] = { "proc/net/udp", "proc/net/udp6", "proc/net/tcp",
 		"proc/net/tcp6" };
@@ -296,13 +263,13 @@ static bool is_taken(const struct host_facts *f, unsigned port, char who[64])
 	}
 	free(text);
 	if (inode)
-		find_holder(f, inode, who);
+		host_socket_holder(f->root, inode, who);
 	return inode;
 }
 
 void host_port_dns(const struct host_facts *f, struct host_row *row)
 {
-	char who[64];
+	char who[HOST_WHO];
 
 	if (is_taken(f, 53, who))
 		host_row(row, HOST_WARN,
@@ -314,7 +281,7 @@ void host_port_dns(const struct host_facts *f, struct host_row *row)
 
 void host_port_dhcp(const struct host_facts *f, struct host_row *row)
 {
-	char who[64];
+	char who[HOST_WHO];
 
 	/* dnsmasq, ours or another, shares it by interface */
 	if (is_taken(f, 67, who) && strncmp(who, "dnsmasq ", 8) != 0)

@@ -58,7 +58,6 @@ static void hold_nics(struct vm *vm)
 static void adopt_running(struct vm *vm, const struct record_process *p)
 {
 	_cleanup_(free_ptr) char *reason = vm->reason[0] ? xstrdup(vm->reason) : NULL;
-	struct err e = ERR_INIT;
 
 	log_info(vm->name, "adopted, pid %d", (int)vm->pid);
 	/* its end, unless we asked for it, is found by looking */
@@ -66,8 +65,7 @@ static void adopt_running(struct vm *vm, const struct record_process *p)
 		vm->ending = VM_END_NONE;
 	vm_watch_process(vm);
 	hold_nics(vm);
-	if (display_open(vm, &e) < 0)
-		log_warning(vm->name, "display: %s", e.text);
+	display_adopt(vm);
 	vm->adopting = true;
 	vm_event(vm,
 		p->early	  ? VM_EV_ADOPT_EARLY

@@ -2,7 +2,6 @@
 #include "supervisor/vm/display.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/socket.h>
@@ -14,12 +13,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "supervisor/vm/display_port.h"
 #include "supervisor/vm/relay.h"
 #include "supervisor/vm/vms.h"
 
 enum {
-	VNC_PORT_FIRST = 5900,
-	VNC_PORTS = 4096,
 	VNC_PER_TURN = 4,     /* accepted before others get their turn */
 	VNC_PENDING_MAX = 8,  /* on their way to QEMU */
 	VNC_CLIENTS_MAX = 32, /* that QEMU has of the unix socket */
@@ -27,7 +25,7 @@ enum {
 	VNC_PASSWORD_FILE_MAX = 4096,
 };
 
-static const char socket_name[] = "vnc.sock", port_name[] = "vnc-port";
+static const char socket_name[] = "vnc.sock";
 
 struct display {
 	struct vm *vm;
@@ -49,138 +47,6 @@ static void display_unref(struct display *d)
 }
 
 /* --- listening --- */
-
-struct endpoint {
-	struct sockaddr_storage address;
-	socklen_t len;
-};
-
-static int endpoint_parse(struct endpoint *at, const char *listen, struct err *e)
-{
-	struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)&at->address;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)&at->address;
-
-	*at = (struct endpoint){ .len = 0 };
-	if (inet_pton(AF_INET, listen, &v4->sin_addr) == 1) {
-		v4->sin_family = AF_INET;
-		at->len = sizeof *v4;
-	} else if (inet_pton(AF_INET6, listen, &v6->sin6_addr) == 1) {
-		v6->sin6_family = AF_INET6;
-		at->len = sizeof *v6;
-	} else {
-		return err_set(e, ERR_INVALID_CONFIG, "display: '%s' is no IP address", listen);
-	}
-	return 0;
-}
-
-/* The port stands at the same place in both. */
-static int endpoint_bind(struct endpoint *at, unsigned port)
-{
-	_cleanup_(close_fd) int fd =
-		socket(at->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int on = 1;
-
-	((struct sockaddr_in *)(void *)&at->address)->sin_port = htons((uint16_t)port);
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
-		bind(fd, (struct sockaddr *)&at->address, at->len) < 0 || listen(fd, 16) < 0)
-		return -errno;
-	return steal_fd(&fd);
-}
-
-static char *tcp_address(const char *listen, unsigned port)
-{
-	bool v6 = strchr(listen, ':');
-
-	return xasprintf("%s%s%s:%u", v6 ? "[" : "", listen, v6 ? "]" : "", port);
-}
-
-static int port_taken(const struct vm *vm, const char *address, struct err *e)
-{
-	const struct vms *vms = vm->daemon->vms;
-
-	for (size_t i = 0; i < vms->n; i++)
-		if (vms->vm[i]->display && streq(vms->vm[i]->display->address, address))
-			return err_set(e, ERR_CONFLICT, "display: %s is taken by VM '%s'", address,
-				vms->vm[i]->name);
-	err_set(e, ERR_CONFLICT, "display: %s is taken by another program", address);
-	return err_hint(e, "ss -ltnp tells which; [Display] Port=auto takes a free one");
-}
-
-static int display_refused(int error, const char *address, const char *listen, struct err *e)
-{
-	if (error == EADDRNOTAVAIL)
-		return err_set(e, ERR_INVALID_CONFIG, "display: this host does not have the address %s", listen);
-	errno = error;
-	return err_errno(e, "display: listen on %s", address);
-}
-
-/* The port of before, after a restart of the daemon; 0: a fresh start. */
-static unsigned remembered_port(const struct vm *vm)
-{
-	struct buf text = BUF_MAX(16);
-	uint64_t port = 0;
-
-	if (file_read(vm->run_fd, port_name, &text, NULL) == 0 && text.data)
-		text_parse_uint(text.data, 1, 65535, &port);
-	buf_release(&text);
-	return (unsigned)port;
-}
-
-static void remember_port(const struct vm *vm, unsigned port)
-{
-	char text[16];
-	struct err e = ERR_INIT;
-	int len = snprintf(text, sizeof text, "%u", port);
-
-	if (file_replace(vm->run_fd, port_name, 0600, text, (size_t)len, false, &e) < 0)
-		log_warning(vm->name, "display: %s", e.text);
-}
-
-static int listen_tcp(struct vm *vm, char **address, struct err *e)
-{
-	const struct conf_vm *c = &vm->running;
-	unsigned port = remembered_port(vm), last;
-	struct endpoint at;
-	int fd, r = endpoint_parse(&at, c->listen, e);
-
-	if (r < 0)
-		return r;
-	if (!port)
-		port = (unsigned)c->port;
-	last = port ? port : VNC_PORT_FIRST + VNC_PORTS - 1;
-	if (!port)
-		port = VNC_PORT_FIRST;
-	while ((fd = endpoint_bind(&at, port)) == -EADDRINUSE && port < last)
-		port++;
-	*address = tcp_address(c->listen, port);
-	if (fd == -EADDRINUSE)
-		return port_taken(vm, *address, e);
-	if (fd < 0)
-		return display_refused(-fd, *address, c->listen, e);
-	remember_port(vm, port);
-	return fd;
-}
-
-int display_check(const struct vm *vm, const struct conf_vm *c, struct err *e)
-{
-	_cleanup_(free_ptr) char *address = NULL;
-	struct endpoint at;
-	int fd, r;
-
-	if (c->display != CONF_DISPLAY_VNC || streq(c->listen, "unix") || !c->port)
-		return 0;
-	r = endpoint_parse(&at, c->listen, e);
-	if (r < 0)
-		return r;
-	address = tcp_address(c->listen, (unsigned)c->port);
-	fd = endpoint_bind(&at, (unsigned)c->port);
-	if (fd == -EADDRINUSE)
-		return port_taken(vm, address, e);
-	if (fd < 0)
-		return display_refused(-fd, address, c->listen, e);
-	close(fd);
-	return 0;
-}
 
 /* Bound through the directory's descriptor: sun_path has 108 bytes, a path may have more. */
 static int listen_unix(struct vm *vm, char **address, struct err *e)
@@ -350,7 +216,7 @@ int display_open(struct vm *vm, struct err *e)
 
 	if (vm->running.display == CONF_DISPLAY_NONE)
 		return 0;
-	fd = local ? listen_unix(vm, &address, e) : listen_tcp(vm, &address, e);
+	fd = local ? listen_unix(vm, &address, e) : display_listen_tcp(vm, &address, e);
 	if (fd < 0)
 		return fd;
 	d = vm->display = xcalloc(1, sizeof *d);
@@ -361,13 +227,56 @@ int display_open(struct vm *vm, struct err *e)
 	return 0;
 }
 
-void display_free(struct display *d)
+/* A display that the VM cannot have is no reason to let it go. */
+static bool display_take_back(struct vm *vm, struct err *e)
+{
+	int r = display_open(vm, e);
+
+	free(vm->display_lost);
+	vm->display_lost = r < 0 ? xstrdup(e->text) : NULL;
+	return r == 0;
+}
+
+void display_adopt(struct vm *vm)
+{
+	struct err e = ERR_INIT;
+
+	if (!display_take_back(vm, &e))
+		log_warning(vm->name, "%s: it has no display until vmkeep reload finds it free", e.text);
+}
+
+void displays_mend(struct vms *vms, struct conf_problems *p)
+{
+	for (size_t i = 0; i < vms->n; i++) {
+		struct vm *vm = vms->vm[i];
+		struct err e = ERR_INIT;
+
+		if (!vm->display_lost)
+			continue;
+		if (display_take_back(vm, &e)) {
+			log_info(vm->name, "display: %s is there again", display_address(vm));
+			continue;
+		}
+		p->count++;
+		buf_printf(&p->text, "VM %s: %s\n", vm->name, e.text);
+	}
+}
+
+static void display_free(struct display *d)
 {
 	if (!d)
 		return;
 	acceptor_stop(&d->acceptor);
 	close_fd(&d->fd);
 	display_unref(d);
+}
+
+void display_end(struct vm *vm)
+{
+	display_free(vm->display);
+	vm->display = NULL;
+	free(vm->display_lost);
+	vm->display_lost = NULL;
 }
 
 const char *display_address(const struct vm *vm)

@@ -286,8 +286,7 @@ void vm_clean(struct vm *vm)
 	notify_free(vm);
 	console_free(vm->console);
 	vm->console = NULL;
-	display_free(vm->display);
-	vm->display = NULL;
+	display_end(vm);
 	output_keep(vm);
 	for (size_t i = 0; i < vm->nics; i++)
 		networks_leave(vm->daemon->networks, vm->name, vm->nic[i].id, &vm->nic[i].tap);

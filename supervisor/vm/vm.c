@@ -70,7 +70,7 @@ void vm_free(struct vm *vm)
 	notify_free(vm);
 	console_free(vm->console);
 	output_free(vm);
-	display_free(vm->display);
+	display_end(vm);
 	conf_vm_release(&vm->conf);
 	conf_vm_release(&vm->running);
 	identity_release(&vm->identity);

@@ -186,6 +186,7 @@ struct vm {
 	struct vm_launch *launch;
 	struct console *console;
 	struct display *display;
+	char *display_lost; /* why there is none, which another try may mend; NULL: nothing */
 	struct vm_agent *agent;
 	struct notify *notify;
 	struct output *output;

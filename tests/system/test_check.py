@@ -153,7 +153,7 @@ def test_vnc_port(daemon):
     try:
         holder.until("listens")
         row = only(daemon, "a")
-        assert row["key"] == "Port" and "127.0.0.1:5977 is taken by another program" in row["reason"]
+        assert row["key"] == "Port" and "127.0.0.1:5977 is taken by python3" in row["reason"]
     finally:
         holder.end()
 

@@ -12,6 +12,8 @@ import time
 
 import pytest
 
+import vmk
+
 CLONE_NEWNET = 0x40000000
 
 
@@ -119,6 +121,60 @@ def test_tcp_ports(daemon, listen, address):
     daemon.ok("kill", "b")
     daemon.ok("start", "c")
     assert daemon.info("c")["vnc"] == address % 5901
+
+
+def taker(world, host, port):
+    """Another program that listens there."""
+    server = world.stream_of("busybox", "httpd", "-f", "-p", "%s:%d" % (host, port), "-h", "/usr")
+    line = "%s:%04X" % ({"127.0.0.1": "0100007F", "[::1]": "0" * 24 + "01000000"}[host], port)
+    world.eventually(lambda: world.exec("sh", "-c", "cat /proc/net/tcp /proc/net/tcp6"), lambda text: line in text)
+    return server
+
+
+@pytest.mark.parametrize("listen, host", [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::1", "[::1]")])
+def test_a_busy_port_names_its_holder(daemon, listen, host):
+    """F93: by name and process, as for disks."""
+    daemon.micro("a", "deaf", extra="[Display]\nListen=%s\nPort=5907\nAllowNoPassword=yes\n" % listen)
+    server = taker(daemon, host, 5907)
+    for verb in "start", "check":
+        said = daemon.vmkeep(verb, "a")
+        said = said.out + said.err
+        assert "is taken by busybox (pid " in said and "display: display" not in said, said
+    daemon.fails(3, "start", "a")
+    server.end()
+    daemon.eventually(lambda: daemon.vmkeep("start", "a").code, lambda code: code == 0)
+
+
+@pytest.mark.parametrize("listen", ["192.0.2.9", "2001:db8::9"])
+def test_an_address_that_the_host_does_not_have(daemon, listen):
+    """F93: is the file's fault, and said so."""
+    daemon.micro("a", "deaf", extra="[Display]\nListen=%s\nAllowNoPassword=yes\n" % listen)
+    assert "display: this host does not have the address %s" % listen in daemon.fails(2, "start", "a")
+
+
+def test_a_display_that_was_taken_meanwhile(daemon):
+    """F93: the VM goes on without, says so, and has it again after a reload."""
+    daemon.micro("a", "deaf", extra="[Display]\nListen=127.0.0.1\nPort=5907\nAllowNoPassword=yes\n")
+    daemon.up("a")
+    pid = daemon.info("a")["pid"]
+    daemon.kill_daemon()
+    server = taker(daemon, "127.0.0.1", 5907)
+    daemon.start()
+    info = daemon.wait_state("a", "running")
+    assert info["pid"] == pid and "vnc" not in info
+    assert "127.0.0.1:5907 is taken by busybox (pid " in info["vnc_problem"]
+    assert "127.0.0.1:5907 is taken by busybox (pid " in str(daemon.vmkeep("reload"))
+    assert "display: display" not in vmk.read_text(daemon.base + "/daemon.log")
+    server.end()
+
+    def reloaded():
+        daemon.ok("reload")
+        return daemon.info("a")
+    info = daemon.eventually(reloaded, lambda info: "vnc" in info)
+    assert info["vnc"] == "127.0.0.1:5907" and "vnc_problem" not in info
+    vnc(daemon, "a").open()
+    daemon.ok("kill", "a")
+    assert "vnc_problem" not in daemon.info("a")
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="openssl, which has DES, is not installed")

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/host/port.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+
+enum { PORT_LISTENS = 0x0a /* TCP_LISTEN in /proc/net/tcp */, PORT_ADDRESS = 33 };
+
+static bool port_has_socket(int fds, const char *wanted)
+{
+	DIR *dir = fds < 0 ? NULL : fdopendir(fds);
+	const struct dirent *d;
+	char target[64];
+	bool found = false;
+
+	while (dir && !found && (d = readdir(dir))) {
+		ssize_t n = readlinkat(dirfd(dir), d->d_name, target, sizeof target - 1);
+
+		target[n > 0 ? n : 0] = '\0';
+		found = streq(target, wanted);
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+static void port_name_process(int proc, const char *pid, char who[HOST_WHO])
+{
+	_cleanup_(free_ptr) char *path = xasprintf("%s/comm", pid);
+	_cleanup_(close_fd) int fd = openat(proc, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	char comm[32];
+	ssize_t n = fd < 0 ? 0 : read(fd, comm, sizeof comm - 1);
+
+	comm[n > 0 ? n : 0] = '\0';
+	comm[strcspn(comm, "\n")] = '\0';
+	text_clean(comm);
+	snprintf(who, HOST_WHO, "%s (pid %.20s)", comm, pid);
+}
+
+void host_socket_holder(int root, unsigned long inode, char who[HOST_WHO])
+{
+	_cleanup_(free_ptr) char *wanted = xasprintf("socket:[%lu]", inode);
+	int fd = openat(root, "proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *proc = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *p;
+	bool found = false;
+
+	snprintf(who, HOST_WHO, "somebody");
+	while (proc && !found && (p = readdir(proc))) {
+		_cleanup_(free_ptr) char *fds = xasprintf("%s/fd", p->d_name);
+
+		if (!isdigit((unsigned char)p->d_name[0]))
+			continue;
+		found = port_has_socket(openat(dirfd(proc), fds, O_RDONLY | O_DIRECTORY | O_CLOEXEC), wanted);
+		if (found)
+			port_name_process(dirfd(proc), p->d_name, who);
+	}
+	if (proc)
+		closedir(proc);
+}
+
+/* As the kernel writes it there: words of the host's byte order. */
+static unsigned port_address(const struct sockaddr *at, char text[PORT_ADDRESS])
+{
+	const struct sockaddr_in *v4 = (const void *)at;
+	const struct sockaddr_in6 *v6 = (const void *)at;
+	uint32_t word[4];
+
+	if (at->sa_family == AF_INET) {
+		snprintf(text, PORT_ADDRESS, "%08X", v4->sin_addr.s_addr);
+		return ntohs(v4->sin_port);
+	}
+	memcpy(word, &v6->sin6_addr, sizeof word);
+	snprintf(text, PORT_ADDRESS, "%08X%08X%08X%08X", word[0], word[1], word[2], word[3]);
+	return ntohs(v6->sin6_port);
+}
+
+static bool port_is_any(const char *address)
+{
+	return strspn(address, "0") == strlen(address);
+}
+
+/* Those that listen come first; of connections there may be very many. */
+static unsigned long port_inode(const char *table, const char *address, unsigned port)
+{
+	int fd = open(table, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+	char line[512], there[PORT_ADDRESS];
+	unsigned long inode = 0, found;
+	unsigned at, state;
+
+	for (bool head = true; f && !inode && fgets(line, sizeof line, f); head = false) {
+		if (head)
+			continue;
+		if (sscanf(line, " %*u: %32[0-9A-F]:%x %*s %x %*s %*s %*s %*s %*s %lu", there, &at, &state, &found) != 4 ||
+			state != PORT_LISTENS)
+			break;
+		if (at == port && (streq(there, address) || port_is_any(there) || port_is_any(address)))
+			inode = found;
+	}
+	if (f)
+		fclose(f);
+	return inode;
+}
+
+void host_port_holder(const struct sockaddr *at, char who[HOST_WHO])
+{
+	_cleanup_(close_fd) int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	char address[PORT_ADDRESS];
+	unsigned port = port_address(at, address);
+	unsigned long inode = port_inode("/proc/net/tcp", address, port);
+
+	if (!inode)
+		inode = port_inode("/proc/net/tcp6", address, port);
+	snprintf(who, HOST_WHO, "another program");
+	if (inode)
+		host_socket_holder(root, inode, who);
+}
