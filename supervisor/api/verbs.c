@@ -368,8 +368,14 @@ const struct api_verb api_verbs[] = {
 		.role = API_ROLE_OWNER,
 		.target = API_VM,
 		.job = true,
-		.arg = { SNAPSHOT },
-		.result = "state: the state reached",
+		.arg = {
+			SNAPSHOT,
+			DRY_RUN("only tell what would go back to when, and whether it would be refused"),
+		},
+		.result = "state: the state reached; with dry-run, which is no job, snapshot, created (Unix time), memory "
+			"in bytes (0: disks only), state as it is now, after (the state then), guest (what becomes of it, in "
+			"words), refused (the error, then only rows and columns beside it; null: it would not be), columns "
+			"and rows, one row per disk: disk, path, created",
 		.help = "take a VM back to a snapshot; what came after it is lost",
 	},
 	{

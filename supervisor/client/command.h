@@ -74,6 +74,7 @@ void guest_exec_print(struct command *c, const char *target, const json_t *resul
 void dry_shutdown_print(struct command *c, const json_t *result);
 void dry_net_stop_print(struct command *c, const char *target, const json_t *result);
 void dry_reload_print(struct command *c, const json_t *result);
+void dry_revert_print(struct command *c, const char *target, const json_t *result);
 /* That of the refusal, where there would be one. */
 int dry_status(const json_t *result);
 

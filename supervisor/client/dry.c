@@ -106,3 +106,25 @@ void dry_reload_print(struct command *c, const json_t *result)
 	else
 		buf_adds(&c->out, "nothing would change\n");
 }
+
+void dry_revert_print(struct command *c, const char *target, const json_t *result)
+{
+	_cleanup_(free_ptr) char *name = dry_value(result, "snapshot", "snapshot");
+	_cleanup_(free_ptr) char *created = dry_value(result, "created", "created");
+	_cleanup_(free_ptr) char *state = dry_value(result, "state", "state");
+	_cleanup_(free_ptr) char *guest = dry_value(result, "guest", "guest");
+	_cleanup_(free_ptr) char *after = dry_value(result, "after", "after");
+
+	if (!json_object_get(result, "rows")) {
+		command_print(c, target, result);
+		return;
+	}
+	dry_refused(c, target, result);
+	if (!dry_rows(result))
+		return;
+	buf_printf(&c->out,
+		"%s: would go back to '%s' of %s; what was written to these disks since then is lost:\n",
+		target, name, created);
+	print_table(&c->out, result, NULL, 2, c->width);
+	buf_printf(&c->out, "%s: %s; the guest %s: %s then\n", target, state, guest, after);
+}

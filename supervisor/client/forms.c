@@ -280,6 +280,7 @@ static const struct command_form forms[] = {
 	{ "vm-check", check_run, check_status, problems_print },
 	{ "vm-diff", NULL, diff_status, diff_print },
 	{ "vms-shutdown", NULL, shutdown_status, shutdown_print },
+	{ "snapshot-revert", NULL, dry_status, dry_revert_print },
 	{ "net-stop", NULL, dry_status, dry_net_stop_print },
 	{ "guest-exec", NULL, guest_exec_status, guest_exec_print },
 	{ "guest-passwd", guest_passwd_run, NULL, NULL },

@@ -169,7 +169,8 @@ static void run(struct dispatch *d, struct connection *c, struct message *m)
 		return;
 	}
 	log_verb(r);
-	if (r->message.verb->programs)
+	/* what would be done to a VM is seen in its images, by qemu-img */
+	if (r->message.verb->programs || (is_dry(r) && r->message.verb->target == API_VM))
 		turns_take(&d->turns, r);
 	else
 		dispatch_run(d, r);

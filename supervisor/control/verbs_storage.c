@@ -43,8 +43,27 @@ void verb_snapshot_create(void *data, struct request *r)
 	snapshot_verb(data, r, "snapshot-create", snapshot_create);
 }
 
+/* What would refuse it is an answer, not an error. */
+static void on_revert_plan(void *data, json_t *result, const struct err *e)
+{
+	struct request *r = data;
+
+	if (e)
+		result = json_pack("{s:o, s:[s,s,s], s:[]}", "refused", api_error_json(e),
+			"columns", "disk", "path", "created", "rows");
+	request_return(r, result);
+}
+
 void verb_snapshot_revert(void *data, struct request *r)
 {
+	struct vm *vm;
+
+	if (request_bool(r, "dry-run", false)) {
+		vm = verb_vm(data, r);
+		if (vm)
+			snapshot_revert_plan(vm, request_string(r, "snapshot"), on_revert_plan, r);
+		return;
+	}
 	snapshot_verb(data, r, "snapshot-revert", snapshot_revert);
 }
 

@@ -25,7 +25,7 @@ struct vm *snapshot_vm(const struct snapshot_op *op)
 		return NULL;
 	/* whoever cleans up after a process takes the mark away, and then it is not ours any more
 	 */
-	return op->verb == SNAPSHOT_LIST || vm->busy == op->busy ? vm : NULL;
+	return op->listed || vm->busy == op->busy ? vm : NULL;
 }
 
 void snapshot_end(struct snapshot_op *op, json_t *result, const struct err *e)
@@ -34,7 +34,7 @@ void snapshot_end(struct snapshot_op *op, json_t *result, const struct err *e)
 
 	if (vm && vm->busy == op->busy)
 		vm_idle(vm);
-	if (vm && e && !vm_state_has_process(vm->state))
+	if (vm && e && !op->listed && !vm_state_has_process(vm->state))
 		vm_revert_tell(vm);
 	if (op->listed)
 		op->listed(op->data, result, e);
@@ -127,7 +127,7 @@ static void begin(struct snapshot_op *op, struct vm *vm, const char *name)
 		return;
 	}
 	snprintf(op->busy, sizeof op->busy, "%s '%s'", verb_names[op->verb], op->name);
-	if (op->verb != SNAPSHOT_LIST) {
+	if (!op->listed) {
 		vm->busy = op->busy;
 		log_info(vm->name, "%s by %s", op->busy, op->job->who);
 	}
@@ -177,4 +177,15 @@ void snapshot_list(
 	op->listed = done;
 	op->data = data;
 	begin(op, vm, "");
+}
+
+void snapshot_revert_plan(struct vm *vm, const char *name,
+	void (*done)(void *data, json_t *result, const struct err *e), void *data)
+{
+	struct snapshot_op *op = xcalloc(1, sizeof *op);
+
+	op->verb = SNAPSHOT_REVERT;
+	op->listed = done;
+	op->data = data;
+	begin(op, vm, name);
 }

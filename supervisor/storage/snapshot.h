@@ -21,6 +21,9 @@ void snapshot_create(struct vm *vm, const char *name, struct job *j);
 void snapshot_revert(struct vm *vm, const char *name, struct job *j);
 void snapshot_delete(struct vm *vm, const char *name, struct job *j);
 
+/* What a revert would do, or e: why it would be refused. Otherwise as snapshot_list(). */
+void snapshot_revert_plan(struct vm *vm, const char *name,
+	void (*done)(void *data, json_t *result, const struct err *e), void *data);
 /* result: columns and rows (stolen by the callee), or e. Called once, from the loop. */
 void snapshot_list(struct vm *vm, void (*done)(void *data, json_t *result, const struct err *e), void *data);
 

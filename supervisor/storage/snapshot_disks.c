@@ -142,6 +142,14 @@ json_int_t snapshot_memory(const struct snapshot_disks *s, const char *name)
 	return most;
 }
 
+const char *snapshot_memory_node(const struct snapshot_disks *s, const char *name)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (number(snapshot_find(&s->disk[i], name), "vm-state-size") > 0)
+			return s->disk[i].node;
+	return NULL;
+}
+
 json_int_t snapshot_created(const struct snapshot_disks *s, const char *name)
 {
 	json_int_t first = 0;

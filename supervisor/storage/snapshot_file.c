@@ -180,6 +180,25 @@ static void on_up(void *data, const struct err *e)
 	snapshot_end(op, NULL, &op->error);
 }
 
+/* A revert that is only asked about: what would keep it from coming up again is looked at, too. */
+static void plan(struct snapshot_op *op, struct vm *vm)
+{
+	struct snapshot_machine m = { .conf = &vm->conf, .machine = vm->identity.machine };
+	struct err e = ERR_INIT;
+
+	if (snapshot_memory(&op->disks, op->name) > 0) {
+		op->record =
+			snapshot_record_load(vm, op->name, snapshot_created(&op->disks, op->name));
+		/* one that is half reverted may be started for this alone */
+		if (snapshot_record_check(op->record, &m, &e) == 0 && !vm->revert)
+			vm_may_start(vm, true, &e);
+	}
+	if (e.number)
+		snapshot_end(op, NULL, &e);
+	else
+		snapshot_end(op, snapshot_plan(op, vm), NULL);
+}
+
 /* Started paused: nothing runs before the memory is the snapshot's. */
 static void boot(struct snapshot_op *op, struct vm *vm)
 {
@@ -381,6 +400,8 @@ static void act(struct snapshot_op *op)
 		snapshot_end(op, NULL, &e);
 	else if (op->verb == SNAPSHOT_LIST)
 		snapshot_end(op, snapshot_table(&op->disks), NULL);
+	else if (op->listed)
+		plan(op, vm);
 	else if (op->verb == SNAPSHOT_REVERT && snapshot_memory(&op->disks, op->name) > 0)
 		boot(op, vm);
 	else
@@ -393,7 +414,8 @@ void snapshot_file(struct snapshot_op *op)
 	struct vm *vm = snapshot_vm(op);
 	struct err e = ERR_INIT;
 
-	if (vm_complete_identity(vm, &vm->conf, &e) < 0 || vm_draft_identity(vm, &e) < 0) {
+	if (vm_complete_identity(vm, &vm->conf, &e) < 0 ||
+		(op->verb == SNAPSHOT_LIST || !op->listed ? vm_draft_identity(vm, &e) : 0) < 0) {
 		snapshot_end(op, NULL, &e);
 		return;
 	}

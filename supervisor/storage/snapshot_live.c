@@ -72,10 +72,13 @@ static int take_jobs(struct snapshot_op *op, const json_t *jobs, struct err *e)
 				"a snapshot job of before the daemon's restart is under way");
 		if (json_object_get(job, "error") &&
 			streq(json_string_value(json_object_get(job, "type")), "snapshot-load")) {
-			op->booted = true; /* it is as good as one that was started for a load */
+			op->booted =
+				!op->listed; /* it is as good as one that was started for a load */
 			return err_set(e, ERR_FAILED,
 				"its last revert failed half way, its guest is ended");
 		}
+		if (op->listed)
+			continue;
 		qmp_call(op->q, "job-dismiss", json_pack("{s:s}", "id", job_id), -1, VM_QMP_SECONDS,
 			NULL, NULL);
 	}
@@ -362,23 +365,12 @@ static void create(struct snapshot_op *op, struct err *e)
 		"writes memory; the guest stands still");
 }
 
-/* The disk that holds the memory need not be today's first. */
-static const char *memory_node(const struct snapshot_op *op)
-{
-	for (size_t i = 0; i < op->disks.n; i++) {
-		const json_t *s = snapshot_find(&op->disks.disk[i], op->name);
-
-		if (json_integer_value(json_object_get(s, "vm-state-size")) > 0)
-			return op->disks.disk[i].node;
-	}
-	return NULL;
-}
-
 static void load(struct snapshot_op *op)
 {
 	op->acting = true;
 	run(op, "snapshot-load",
-		json_pack("{s:s, s:o}", "vmstate", memory_node(op), "devices", nodes(op, true)),
+		json_pack("{s:s, s:o}", "vmstate", snapshot_memory_node(&op->disks, op->name),
+			"devices", nodes(op, true)),
 		"reads memory; the guest stands still");
 }
 
@@ -388,7 +380,7 @@ static void revert(struct snapshot_op *op, struct vm *vm, struct err *e)
 
 	if (snapshot_check_there(&op->disks, op->name, true, e) < 0)
 		return;
-	if (!memory_node(op)) {
+	if (!snapshot_memory_node(&op->disks, op->name)) {
 		err_set(e, ERR_WRONG_STATE,
 			"snapshot '%s' holds disks only: a guest that runs cannot be taken back to it",
 			op->name);
@@ -399,7 +391,10 @@ static void revert(struct snapshot_op *op, struct vm *vm, struct err *e)
 	op->record = snapshot_record_load(vm, op->name, snapshot_created(&op->disks, op->name));
 	if (snapshot_record_check(op->record, &m, e) < 0)
 		return;
-	snapshot_mark(op, "", load, fail);
+	if (op->listed)
+		snapshot_end(op, snapshot_plan(op, vm), NULL);
+	else
+		snapshot_mark(op, "", load, fail);
 }
 
 static void delete (struct snapshot_op *op, struct err *e)

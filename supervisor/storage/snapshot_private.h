@@ -7,6 +7,7 @@
  *   snapshot_live.c  in a QEMU that runs, by QMP
  *   snapshot_file.c  in images that nobody uses, by qemu-img
  *   snapshot_disks.c the disks and what they hold; pure
+ *   snapshot_plan.c  a revert that is only asked about
  *   snapshot_record.c what the machine was when a snapshot with memory was made
  */
 #ifndef SUPERVISOR_STORAGE_SNAPSHOT_PRIVATE_H
@@ -49,6 +50,8 @@ int snapshot_disks_take_nodes(struct snapshot_disks *s, const json_t *nodes, str
 const json_t *snapshot_find(const struct snapshot_disk *d, const char *name);
 /* Bytes of guest memory that the snapshot holds, on whichever disk; 0: disks only. */
 json_int_t snapshot_memory(const struct snapshot_disks *s, const char *name);
+/* The node that holds it, which need not be today's first; NULL: disks only. */
+const char *snapshot_memory_node(const struct snapshot_disks *s, const char *name);
 /* When it was made, Unix time; 0: nowhere. */
 json_int_t snapshot_created(const struct snapshot_disks *s, const char *name);
 /* Columns and rows for `snapshot list`. */
@@ -92,6 +95,7 @@ struct snapshot_op {
 	char busy[96]; /* what vm->busy points to: while it does, the VM is ours */
 	struct qmp *q; /* the session it began with; NULL: off */
 	struct job *job;
+	/* it only looks, and there is no job: a list, or a revert that is only asked about */
 	void (*listed)(void *data, json_t *result, const struct err *e);
 	void *data;
 	struct snapshot_disks disks;
@@ -121,6 +125,9 @@ void snapshot_mark(struct snapshot_op *op, const char *disk, snapshot_step_fn *n
 void snapshot_end(struct snapshot_op *op, json_t *result /* stolen */, const struct err *e);
 /* The end of a create, revert or delete that went well. */
 void snapshot_end_well(struct snapshot_op *op);
+
+/* Of a revert that is only asked about: snapshot_revert_plan()'s result. snapshot_plan.c */
+json_t *snapshot_plan(const struct snapshot_op *op, const struct vm *vm);
 
 /* For the job: struct job's cancel. */
 int snapshot_cancel(void *op, struct err *e);

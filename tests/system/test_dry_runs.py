@@ -45,7 +45,10 @@ def everything(world, look=True):
 
 @contextlib.contextmanager
 def unchanged(world, look=True):
-    world.eventually(lambda: os.path.exists(world.inner(os.path.join(world.run, "boot"))), bool)  # it is all there
+    run = world.inner(world.run)
+    world.eventually(lambda: os.path.exists(os.path.join(run, "boot")), bool)  # what came before is all there
+    if os.path.exists(os.path.join(run, "gone")):
+        world.eventually(lambda: os.listdir(os.path.join(run, "gone")), lambda left: not left)  # and swept up
     before = everything(world, look)
     yield
     after = everything(world, look)
@@ -302,3 +305,70 @@ def test_who_may_ask_what_a_reload_would_do(daemon, groups, allowed):
         result = daemon.vmkeep("reload", "--dry-run", user="alice", groups=groups)
     assert result.code == (0 if allowed else 9), result
     assert not allowed or "nothing would change" in result.out
+
+
+# --- snapshot revert --dry-run
+
+
+def revert_plan(world, name, snapshot, code=0):
+    result = world.vmkeep("--json", "snapshot", "revert", name, snapshot, "--dry-run", timeout=60)
+    assert result.code == code, result
+    return json.loads(result.out)
+
+
+def test_revert_of_one_that_is_off(daemon):
+    daemon.image("data.qcow2", "deaf")
+    daemon.micro("a", disk="qcow2", extra="[Disk data]\nPath=data.qcow2\n")
+    daemon.ok("snapshot", "create", "a", "one")
+    created = daemon.rows("snapshot", "list", "a")[0]["created"]
+    with unchanged(daemon):
+        plan = revert_plan(daemon, "a", "one")
+        told = daemon.ok("snapshot", "revert", "a", "one", "--dry-run")
+    assert [(row["disk"], os.path.basename(row["path"])) for row in gone(plan)] == [
+        ("root", "a.qcow2"), ("data", "data.qcow2")]
+    assert all(abs(row["created"] - created) < 60 for row in gone(plan)), plan
+    assert (plan["state"], plan["after"], plan["memory"], plan["refused"]) == ("stopped", "stopped", 0, None)
+    assert "what was written to these disks since then is lost" in told and "holds disks only" in told
+    assert revert_plan(daemon, "a", "two", code=4)["refused"]["desc"] == "there is no snapshot 'two'"
+    assert "no snapshot 'two'" in daemon.fails(4, "snapshot", "revert", "a", "two")
+    # a disk that came later: the words of the refusal
+    daemon.image("more.qcow2", "deaf")
+    daemon.micro("a", disk="qcow2", extra="[Disk data]\nPath=data.qcow2\n[Disk more]\nPath=more.qcow2\n")
+    with unchanged(daemon):
+        plan = revert_plan(daemon, "a", "one", code=3)
+    assert plan["refused"]["desc"] in daemon.fails(3, "snapshot", "revert", "a", "one")
+    assert "snapshot 'one' is on disk" in plan["refused"]["desc"]
+
+
+def test_revert_of_one_that_runs(daemon):
+    daemon.micro("a", disk="qcow2")
+    daemon.ok("snapshot", "create", "a", "disks")
+    daemon.up("a")
+    daemon.ok("snapshot", "create", "a", "live")
+    pid = daemon.info("a")["pid"]
+    with unchanged(daemon):
+        plan = revert_plan(daemon, "a", "live")
+        refused = revert_plan(daemon, "a", "disks", code=5)
+    assert (plan["state"], plan["after"]) == ("running", "running") and plan["memory"] > 0, plan
+    assert "stands still while its memory is read" in plan["guest"]
+    assert "holds disks only" in refused["refused"]["desc"] and refused["rows"] == []
+    assert daemon.info("a")["pid"] == pid
+    daemon.ok("kill", "a")
+    with unchanged(daemon):
+        plan = revert_plan(daemon, "a", "live")
+    assert (plan["state"], plan["after"], plan["guest"]) == ("stopped", "running", "is started, and goes on as it was then")
+    # another machine than the one whose memory was kept
+    daemon.write("a.vm", vmk.read_text(os.path.join(daemon.config, "a.vm")).replace("[VM]", "[VM]\nCPUs=2"))
+    plan = revert_plan(daemon, "a", "live", code=3)
+    assert "CPUs was 1 and is 2" in plan["refused"]["desc"], plan
+    assert plan["refused"]["desc"] in daemon.fails(3, "snapshot", "revert", "a", "live")
+
+
+@pytest.mark.parametrize("user, groups, allowed", [("alice", (), True), ("bob", (), False), ("bob", ("vmkeep-view",), False),
+                                                   ("bob", ("vmkeep",), True)])
+def test_who_may_ask_about_a_revert(daemon, user, groups, allowed):
+    daemon.micro("a", disk="qcow2", vm="Owner=alice\n")
+    daemon.ok("snapshot", "create", "a", "one")
+    with unchanged(daemon):
+        result = daemon.vmkeep("snapshot", "revert", "a", "one", "--dry-run", user=user, groups=groups)
+    assert result.code == (0 if allowed else 9), result

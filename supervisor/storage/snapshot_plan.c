@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* What a revert that passed all its checks would do, for who asks before the disks are those of
+ * then. */
+#include "supervisor/storage/snapshot_private.h"
+
+/* What becomes of the guest, and its state then. */
+static const char *plan_guest(const struct snapshot_op *op, enum vm_state *after)
+{
+	bool runs = op->q ? op->running : snapshot_record_running(op->record);
+
+	*after = VM_STOPPED;
+	if (!op->q && !snapshot_memory(&op->disks, op->name))
+		return "stays off: the snapshot holds disks only";
+	*after = runs ? VM_RUNNING : VM_PAUSED;
+	if (op->q)
+		return "stands still while its memory is read, and all that it does now is lost";
+	return "is started, and goes on as it was then";
+}
+
+json_t *snapshot_plan(const struct snapshot_op *op, const struct vm *vm)
+{
+	json_t *rows = json_array();
+	enum vm_state after;
+	const char *guest = plan_guest(op, &after);
+
+	for (size_t i = 0; i < op->disks.n; i++) {
+		const struct snapshot_disk *d = &op->disks.disk[i];
+		const json_t *s = snapshot_find(d, op->name);
+
+		json_array_append_new(
+			rows, json_pack("[s, s, I]", d->id, d->path,
+				      json_integer_value(json_object_get(s, "date-sec"))));
+	}
+	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:n, s:[s,s,s], s:o}", "snapshot",
+		op->name, "state", vm_state_name(vm->state), "after", vm_state_name(after), "guest",
+		guest, "created", snapshot_created(&op->disks, op->name), "memory",
+		snapshot_memory(&op->disks, op->name), "refused", "columns", "disk", "path",
+		"created", "rows", rows);
+}
