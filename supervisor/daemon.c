@@ -250,7 +250,8 @@ static int listen_for_clients(struct daemon *d, struct err *e)
 static int build(struct daemon *d, struct err *e)
 {
 	struct conf_problems problems = { 0 };
-	struct networks_dirs dirs = { d->dirs.config, d->dirs.state, d->dirs.run, d->dirs.log, NULL, NULL };
+	struct networks_dirs dirs = { .config = d->dirs.config, .state = d->dirs.state, .run = d->dirs.run,
+		.log = d->dirs.log, .keep = keep_unwatched, .keep_data = d };
 	int r;
 
 	d->jail = find_jail();

@@ -13,6 +13,7 @@
 #include "base/child.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/core/daemon.h"
@@ -126,6 +127,21 @@ int keep(struct daemon *d, const char *path, const char *text, keep_fn *done, vo
 		return 0;
 	kept_free(k);
 	return e->number;
+}
+
+static void on_unwatched(void *data, const struct err *e)
+{
+	(void)data;
+	if (e)
+		log_error(NULL, "%s", e->text);
+}
+
+void keep_unwatched(void *data, const char *path, const char *text)
+{
+	struct err e = ERR_INIT;
+
+	if (keep(data, path, text, on_unwatched, NULL, &e) < 0)
+		on_unwatched(NULL, &e);
 }
 
 /* --- the child --- */

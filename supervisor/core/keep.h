@@ -19,6 +19,9 @@ typedef void keep_fn(void *data, const struct err *e);
  * called. Whoever cannot wait for it any more finds out in done. */
 int keep(struct daemon *d, const char *path, const char *text, keep_fn *done, void *data, struct err *e);
 
+/* The same where nobody waits for it: what fails is logged. data: the struct daemon. */
+void keep_unwatched(void *data, const char *path, const char *text);
+
 /* In the child: vmkeepd --keep DIRECTORY FILE LENGTH|none. LENGTH bytes come on stdin: fewer,
  * because the daemon died, change nothing; none removes the file. A directory in its place is
  * renamed to FILE.damaged-TIME. Its exit status. */

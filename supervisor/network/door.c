@@ -38,7 +38,7 @@ static void door_mark(struct networks *ns)
 	_cleanup_(free_ptr) char *path = door_path(ns);
 	struct err e = ERR_INIT;
 
-	if (network_put(path, 0600, "", 0, false, &e) < 0)
+	if (network_put(path, 0600, "", 0, &e) < 0)
 		log_error(NULL, "%s", e.text);
 }
 

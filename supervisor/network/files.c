@@ -22,13 +22,13 @@ bool network_set_aside(const char *path, const char *why)
 	return done;
 }
 
-int network_put(const char *path, mode_t mode, const void *data, size_t len, bool sync, struct err *e)
+int network_put(const char *path, mode_t mode, const void *data, size_t len, struct err *e)
 {
 	struct stat st;
 
 	if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode))
 		network_set_aside(path, "a directory");
-	return file_replace(AT_FDCWD, path, mode, data, len, sync, e);
+	return file_replace(AT_FDCWD, path, mode, data, len, false, e);
 }
 
 int network_dir(const char *path, mode_t mode, struct err *e)

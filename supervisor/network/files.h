@@ -11,7 +11,7 @@
 #include "base/err.h"
 
 /* file_replace(), also where a directory is in the way: it is set aside, and named in the log. */
-int network_put(const char *path, mode_t mode, const void *data, size_t len, bool sync, struct err *e);
+int network_put(const char *path, mode_t mode, const void *data, size_t len, struct err *e);
 /* Renamed to PATH.damaged-TIME. False: it could not be. */
 bool network_set_aside(const char *path, const char *why);
 /* A directory of this mode, whatever our umask; what else is in its place goes. 1: it was not there. */

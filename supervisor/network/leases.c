@@ -90,7 +90,7 @@ static bool copy(const char *from, const char *to)
 {
 	struct buf b = BUF_MAX(DNSMASQ_LEASES_BYTES);
 	const bool done = file_read(AT_FDCWD, from, &b, NULL) == 0 &&
-			  network_put(to, 0600, b.data ? b.data : "", b.len, false, NULL) == 0;
+			  network_put(to, 0600, b.data ? b.data : "", b.len, NULL) == 0;
 
 	buf_release(&b);
 	return done;

@@ -223,7 +223,7 @@ int network_write_dnsmasq(struct network *n, struct err *e)
 		c.server = others;
 	}
 	dnsmasq_conf(&b, &c);
-	r = network_put(path, 0644, b.data, b.len, false, e);
+	r = network_put(path, 0644, b.data, b.len, e);
 	buf_release(&b);
 	if (r == 0)
 		r = resolv_copy(n, e);

@@ -29,6 +29,9 @@ struct networks_dirs { /* borrowed, absolute, exist */
 	const char *config, *state, *run, *log;
 	const char *jail; /* the program vmkeep-jail */
 	const struct uids *uids;
+	/* puts a file onto the disk, some time later; path below state. NULL: nobody does. */
+	void (*keep)(void *data, const char *path, const char *text);
+	void *keep_data;
 };
 
 /* What a NIC wants; strings borrowed for the call. */

@@ -184,6 +184,8 @@ struct networks *networks_new(struct ev_loop *ev, const struct networks_dirs *di
 	ns->run = xasprintf("%s/networks", dirs->run);
 	ns->jail = xstrdup(dirs->jail);
 	ns->uids = dirs->uids;
+	ns->keep = dirs->keep;
+	ns->keep_data = dirs->keep_data;
 	door_init(ns, dirs->run);
 	snprintf(ns->owner, sizeof ns->owner, "%s", host_owner(dirs->run));
 	ns->inotify = -1;

@@ -90,6 +90,8 @@ struct networks {
 	struct ev_loop *ev;
 	char *config, *state, *run; /* directories; state and run: the networks folder in it */
 	char *jail;
+	void (*keep)(void *data, const char *path, const char *text);
+	void *keep_data;
 	const struct uids *uids;
 	char owner[HOST_PREFIX_MAX]; /* in the aliases of our bridges, see net_alias() */
 	struct dnsmasq_seen *seen;   /* while networks are taken back */

@@ -267,7 +267,7 @@ static void write_pid_file(const struct dnsmasq *d)
 {
 	_cleanup_(free_ptr) char *path = path_of(d, "dnsmasq.pid"), *text = xasprintf("%d\n", (int)d->pid);
 
-	network_put(path, 0600, text, strlen(text), false, NULL);
+	network_put(path, 0600, text, strlen(text), NULL);
 }
 
 /* vmkeep-jail has the same word on its command line, so that it is known from the first moment on. */

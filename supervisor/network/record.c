@@ -28,12 +28,12 @@ static char *choice_path(const struct network *n)
 	return xasprintf("%s/%s.json", n->ns->state, n->name);
 }
 
-static int save(const char *path, json_t *o /* stolen */, bool sync, struct err *e)
+static char *text_of(json_t *o /* stolen */)
 {
-	_cleanup_(free_ptr) char *text = json_dumps(o, JSON_INDENT(1) | JSON_SORT_KEYS);
+	char *text = json_dumps(o, JSON_INDENT(1) | JSON_SORT_KEYS);
 
 	json_decref(o);
-	return network_put(path, 0600, text, strlen(text), sync, e);
+	return text;
 }
 
 /* A file that makes no sense is set aside and named, never fatal. NULL: none to be used. */
@@ -104,12 +104,19 @@ void choice_load(struct network *n)
 
 int choice_save(const struct network *n, struct err *e)
 {
-	_cleanup_(free_ptr) char *path = choice_path(n);
-
+	_cleanup_(free_ptr) char *path = choice_path(n), *text = NULL, *below = NULL;
 	json_t *o = choice_json(&n->choice);
+	int r;
 
 	json_object_set_new(o, "uid", json_integer(n->uid));
-	return save(path, o, true, e);
+	text = text_of(o);
+	r = network_put(path, 0600, text, strlen(text), e);
+	if (r < 0 || !n->ns->keep)
+		return r;
+	/* the next daemon finds it; for the next boot a child writes it once more, onto the disk */
+	below = xasprintf("networks/%s.json", n->name);
+	n->ns->keep(n->ns->keep_data, below, text);
+	return 0;
 }
 
 bool choice_stands(const struct network *n)
@@ -123,6 +130,7 @@ bool choice_stands(const struct network *n)
 int record_save(const struct network *n, struct err *e)
 {
 	_cleanup_(free_ptr) char *path = record_path(n);
+	_cleanup_(free_ptr) char *text = NULL;
 	json_t *o = choice_json(&n->plan.choice), *steps = json_array();
 	char boot[PROC_BOOT_ID];
 
@@ -140,7 +148,8 @@ int record_save(const struct network *n, struct err *e)
 		json_object_set_new(o, "dnsmasq",
 			json_pack("{s:i, s:I}", "pid", (int)n->dnsmasq.pid, "start",
 				(json_int_t)n->dnsmasq.start));
-	return save(path, o, false, e);
+	text = text_of(o);
+	return network_put(path, 0600, text, strlen(text), e);
 }
 
 void record_remove(const struct network *n)

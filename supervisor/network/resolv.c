@@ -32,7 +32,7 @@ int resolv_copy(const struct network *n, struct err *e)
 	file_read(AT_FDCWD, host_file, &host, NULL);
 	if (file_read(AT_FDCWD, path, &copy, NULL) < 0 || copy.len != host.len ||
 		(host.len && memcmp(copy.data, host.data, host.len) != 0))
-		r = network_put(path, 0644, host.len ? host.data : "", host.len, false, e);
+		r = network_put(path, 0644, host.len ? host.data : "", host.len, e);
 	buf_release(&host);
 	buf_release(&copy);
 	return r;

@@ -29,3 +29,37 @@ def test_what_was_cut_short_is_not(tmp_path, length, text):
     said = keep(tmp_path, length, text)
     assert said.returncode == 1 and "cut short" in said.stderr
     assert os.listdir(tmp_path) == ["mark.json"] and (tmp_path / "mark.json").read_text() == "before"
+
+
+NEVER = """
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+static int never(void) { if (!strcmp(program_invocation_short_name, "vmkeepd")) abort(); return 0; }
+int fsync(int fd) { (void)fd; return never(); }
+int fdatasync(int fd) { (void)fd; return never(); }
+int syncfs(int fd) { (void)fd; return never(); }
+void sync(void) { never(); }
+"""
+
+
+def test_the_daemon_waits_for_no_disk(world):
+    """Its children do: with guests and networks that come and go, snapshots and reloads it calls no fsync."""
+    library = os.path.join(world.base, "never.so")
+    subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-o", library, "-"], input=NEVER, text=True, check=True)
+    os.chmod(library, 0o755)
+    world.image("a.qcow2", "deaf")
+    world.write("a.vm", "[VM]\nMemory=16M\n[Disk root]\nPath=a.qcow2\n[Lifecycle]\nRestart=no\n")
+    world.write("lab.network", "[Network]\nAddress=10.99.0.1/24\n")
+    world.start(env={"LD_PRELOAD": library})
+    for verb in (["start", "a"], ["net", "start", "lab"], ["snapshot", "create", "a", "s1"], ["pause", "a"], ["resume", "a"],
+                 ["reset", "a"], ["snapshot", "revert", "a", "s1"], ["kill", "a"], ["snapshot", "delete", "a", "s1"],
+                 ["reload"], ["net", "stop", "lab"]):
+        world.ok(*verb)
+    choice = os.path.join(world.state, "networks/lab.json")
+    assert '"10.99.0.1"' in vmk.read_text(choice)
+    os.unlink(choice)
+    world.ok("net", "start", "lab")
+    world.eventually(lambda: os.path.exists(choice), bool)
+    world.ok("kill", "*")

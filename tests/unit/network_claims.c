@@ -35,7 +35,8 @@ static void write_file(const char *name, const char *text)
 
 static int setup(void **state)
 {
-	const struct networks_dirs dirs = { dir, dir, dir, dir, "", &uids };
+	const struct networks_dirs dirs = { .config = dir, .state = dir, .run = dir, .log = dir,
+		.jail = "", .uids = &uids };
 
 	(void)state;
 	snprintf(dir, sizeof dir, "/tmp/vmkeep-netXXXXXX");
