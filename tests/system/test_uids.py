@@ -42,6 +42,8 @@ def second(world):
     yield made
     if not world.failed:
         made.end()
+    elif made.daemon:
+        made.kill_daemon()
 
 
 def identity(world, name):
