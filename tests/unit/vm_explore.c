@@ -2,11 +2,12 @@
 /*
  * Proves the very table that the daemon compiles against everything that can happen to it: clients
  * that start, stop and kill at any moment, a jail and a QEMU that fail, hang, crash, power off or
- * ignore the power button, a monitor that is lost, operations that exclude all others, and a daemon
- * that dies and comes back anywhere.
- * All reachable situations are visited. In none are there two processes for one VM, and in none
- * does the daemon believe in a process that is not there. From each there is a way home, to the
- * wish or to its failure told, that depends on no client, no luck and no guest that obeys.
+ * ignore the power button, a monitor that is lost, operations that exclude all others and leave
+ * disks of two times, and a daemon that dies and comes back anywhere. All reachable situations are
+ * visited. In none are there two processes for one VM, and in none does the daemon believe in a
+ * process that is not there; nothing starts under an operation, nor on disks of two times. From
+ * each there is a way home, to the wish or to its failure told, that depends on no client, no luck
+ * and no guest that obeys.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -35,16 +36,17 @@ struct now {
 	bool late;	/* the stop's deadline has passed */
 	bool busy;	/* an operation is under way: nothing else may start it */
 	bool serves;	/* its process is that operation's */
+	bool torn;	/* STATE/vms/NAME/revert.json is there: its disks may be of two times */
 };
 
-enum { FACTS = 512, SITUATIONS = (int)VM_STATES * (int)PROCESSES * (int)VM_WANTS * (int)FACTS };
+enum { FACTS = 1024, SITUATIONS = (int)VM_STATES * (int)PROCESSES * (int)VM_WANTS * (int)FACTS };
 
 static unsigned number(const struct now *n)
 {
 	unsigned bits = (unsigned)n->busy | (unsigned)n->alive << 1 | (unsigned)n->monitor << 2 |
 			(unsigned)n->timer << 3 | (unsigned)n->preparing << 4 |
 			(unsigned)n->quit << 5 | (unsigned)n->record << 6 | (unsigned)n->late << 7 |
-			(unsigned)n->serves << 8;
+			(unsigned)n->serves << 8 | (unsigned)n->torn << 9;
 	unsigned i = (unsigned)n->state;
 
 	i = i * PROCESSES + (unsigned)n->process;
@@ -66,7 +68,8 @@ static struct now situation(unsigned i)
 		.quit = bits & 32,
 		.record = bits & 64,
 		.late = bits & 128,
-		.serves = bits & 256 };
+		.serves = bits & 256,
+		.torn = bits & 512 };
 }
 
 struct explorer {
@@ -88,8 +91,9 @@ static void describe(const struct now *n, char *buf, size_t len)
 		"stands", "tombstone", "stuck" };
 	static const char *const wants[] = { "stopped", "running", "restart" };
 
-	snprintf(buf, len, "%s, process %s, want %s%s%s%s%s%s%s%s%s%s", vm_state_inner_name(n->state),
-		processes[n->process], wants[n->want], n->busy ? ", busy" : "", n->serves ? ", serves" : "",
+	snprintf(buf, len, "%s, process %s, want %s%s%s%s%s%s%s%s%s%s%s",
+		vm_state_inner_name(n->state), processes[n->process], wants[n->want],
+		n->busy ? ", busy" : "", n->serves ? ", serves" : "", n->torn ? ", torn" : "",
 		n->alive ? "" : ", daemon dead", n->monitor ? ", monitor" : "",
 		n->timer ? ", timer" : "", n->preparing ? ", preparing" : "",
 		n->quit ? ", quit" : "", n->record ? ", record" : "", n->late ? ", late" : "");
@@ -143,6 +147,8 @@ static struct now act(struct now n, enum vm_state before, enum vm_action action)
 		describe(&n, text, sizeof text);
 		if (n.process != NONE)
 			fail_msg("a second process: %s", text);
+		if (n.torn && !n.serves)
+			fail_msg("started on disks of two times: %s", text);
 		n.process = JAIL;
 		n.record = n.timer = n.monitor = true;
 		n.preparing = false;
@@ -194,10 +200,10 @@ static void gone(struct explorer *x, struct now n)
 	m.want = VM_WANT_STOPPED;
 	m.serves = n.serves = false;
 	/* as only a file that is gone or torn disks keep it from coming up again */
-	x->unfair = unfair || n.want == VM_WANT_RESTART;
+	x->unfair = unfair || (n.want == VM_WANT_RESTART && !n.torn);
 	reach(x, event(x, m, VM_EV_GONE_STOP));
 	x->unfair = unfair;
-	if (n.want == VM_WANT_STOPPED || (served && n.want != VM_WANT_RESTART))
+	if (n.want == VM_WANT_STOPPED || n.torn || (served && n.want != VM_WANT_RESTART))
 		return;
 	if (n.want == VM_WANT_RESTART) {
 		n.want = VM_WANT_RUNNING;
@@ -214,8 +220,10 @@ static void clients(struct explorer *x, struct now n)
 {
 	struct now m = n;
 
+	bool up = vm_state_has_process(n.state) && n.state != VM_QUITTING;
+
 	x->unfair = true;
-	if (n.state != VM_STOPPING && !n.busy) {
+	if (n.state != VM_STOPPING && !n.busy && (up || !n.torn)) {
 		m.want = n.state == VM_QUITTING ? VM_WANT_RESTART : VM_WANT_RUNNING;
 		reach(x, event(x, m, VM_EV_START));
 	}
@@ -240,8 +248,13 @@ static void operation(struct explorer *x, struct now n)
 	bool off = n.state == VM_STOPPED || n.state == VM_FAILED;
 	bool begins = !n.busy && (off || ((n.state == VM_RUNNING || n.state == VM_PAUSED) && n.monitor));
 
-	if (n.busy) {
+	if (n.busy &&
+		(!n.torn || n.process == NONE)) { /* else it ends the process first, as below */
 		m.busy = m.serves = false;
+		reach(x, m);
+	}
+	if (n.busy && n.torn) { /* a revert came to its end */
+		m.busy = m.serves = m.torn = false;
 		reach(x, m);
 	}
 	x->unfair = true;
@@ -249,6 +262,11 @@ static void operation(struct explorer *x, struct now n)
 	m.busy = true;
 	if (begins)
 		reach(x, m);
+	m.torn = true;
+	if (n.busy)
+		reach(x, m);
+	m = n;
+	m.busy = true;
 	if (n.busy && off) {
 		m.want = VM_WANT_RUNNING;
 		m.serves = true;
@@ -266,7 +284,8 @@ static void preparing(struct explorer *x, struct now n)
 	struct now m = n;
 
 	m.preparing = false;
-	reach(x, event(x, m, VM_EV_PREPARED));
+	if (!n.torn || n.serves)
+		reach(x, event(x, m, VM_EV_PREPARED));
 	gone(x, m);
 }
 
@@ -341,6 +360,15 @@ static void monitor(struct explorer *x, struct now n)
 	if (vm_table[n.state][VM_EV_GREETED].action != VM_DO_JOIN) {
 		reach(x, m);
 		return;
+	}
+	if (n.torn && !n.busy) { /* a former daemon had it load: it says how that went */
+		struct now said = m;
+
+		said.want = VM_WANT_STOPPED;
+		reach(x, event(x, said, VM_EV_KILL));
+		if (n.process == PRELAUNCH)
+			return;
+		m.torn = false;
 	}
 	switch (n.process) {
 	case PRELAUNCH:
