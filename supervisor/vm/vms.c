@@ -146,6 +146,8 @@ static void read_identity_again(struct vms *vms, struct vm *vm)
 	vm->identity = now;
 	free(vm->identity_problem);
 	vm->identity_problem = NULL;
+	vm_revert_look(vm, fd);
+	vm_revert_tell(vm);
 	if (vm->identity.uid && vms_uid_taken(vms, vm->identity.uid, vm))
 		vm->identity.uid = 0;
 	vm->stamp = 0; /* its file may speak of the UUID */

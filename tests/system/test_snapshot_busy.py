@@ -3,6 +3,7 @@
 cancelled, the VM is wanted by the host's boot, by policy or by people, its file goes and comes. Afterwards the
 verb is done, or undone, or the VM is not started and `list` says what helps."""
 import contextlib
+import json
 import os
 
 import pytest
@@ -85,11 +86,12 @@ def snapshots(world, disk):
 
 # Cancelling.
 
-@pytest.mark.parametrize("verb, hangs, undone", [
-    ("create", "info_two", "nothing is changed"), ("create", "c_one", "taken back"), ("create", "c_two", "taken back"),
-    ("revert", "info_one", "nothing is changed"), ("delete", "info_two", "nothing is changed")])
-def test_cancelled(world, verb, hangs, undone):
+@walk("case", [("create", "info_two", "nothing is changed"), ("create", "c_one", "taken back"),
+               ("revert", "info_one", "nothing is changed"), ("create", "c_two", "taken back"),
+               ("delete", "info_two", "nothing is changed")], some=3)
+def test_cancelled(world, case):
     """It is over at once, and all is as it was."""
+    verb, hangs, undone = case
     two_disks(world)
     name = "s2" if verb == "create" else "s1"
     with qemu_img(world, **{hangs: HANGS}):
@@ -105,8 +107,9 @@ def test_cancelled(world, verb, hangs, undone):
     world.ok("start", "a")
 
 
-@pytest.mark.parametrize("verb, hangs", [("revert", "a_one"), ("revert", "a_two"), ("delete", "d_two")])
-def test_what_cannot_be_cancelled_says_so(world, verb, hangs):
+@walk("hangs", ("a_one", "a_two", "d_two"), some=2)
+def test_what_cannot_be_cancelled_says_so(world, hangs):
+    verb = "revert" if hangs[0] == "a" else "delete"
     two_disks(world)
     with qemu_img(world, **{hangs: HANGS}):
         client, serial, job = hanging(world, verb)
@@ -121,9 +124,9 @@ def test_what_cannot_be_cancelled_says_so(world, verb, hangs):
 
 # Its daemon dies, or qemu-img.
 
-@pytest.mark.parametrize("verb, hangs", [("create", "c_two"), ("revert", "a_two"), ("delete", "d_one"),
-                                         ("revert", "info_one")])
-def test_qemu_img_ends_with_its_daemon(world, verb, hangs):
+@walk("case", [("create", "c_two"), ("revert", "a_two"), ("delete", "d_one"), ("revert", "info_one")], some=2)
+def test_qemu_img_ends_with_its_daemon(world, case):
+    verb, hangs = case
     two_disks(world)
     with qemu_img(world, **{hangs: HANGS}):
         client, _, _ = hanging(world, verb, "s2" if verb == "create" else "s1")
@@ -163,8 +166,10 @@ def test_qemu_img_fails(world, end, at):
     world.ok("start", "a")
 
 
-@walk("at, step", ("c_one", "c_two", "a_one", "a_two", "d_one", "d_two"), range(1, 31), some=6)
-def test_qemu_img_dies_at_every_step(world, at, step):
+@walk("case", [(at, step) for step in range(1, 31)
+               for at in ("a_two", "c_one", "d_two", "a_one", "c_two", "d_one")], some=4)
+def test_qemu_img_dies_at_every_step(world, case):
+    at, step = case
     verb = {"c": "create", "a": "revert", "d": "delete"}[at[0]]
     library = PLACE + "/steps.so"
     two_disks(world)
@@ -248,7 +253,8 @@ def test_boot_waits_for_it(world, end):
         world.ok("kill", "a")
         assert patterns(world) == {THEN}
         return
-    info = world.eventually(lambda: world.info("b"), lambda info: "'a'" in info["reason"] and "waits" not in info["reason"])
+    info = world.eventually(lambda: world.info("b"), lambda info: "'a'" in info["reason"]
+                            and "waits" not in info["reason"])
     assert info["state"] in ("stopped", "failed"), info
     assert not [line for line in qemus(world).values() if "guest=a," in line]
     assert world.info("a")["state"] in ("stopped", "failed")
@@ -335,3 +341,27 @@ def test_the_mark_is_damaged(world, damage, up):
     assert patterns(world) == {THEN} and not os.path.exists(path)
     assert world.vmkeep("check", "a").code == 0
     world.ok("start", "a")
+
+
+@pytest.mark.parametrize("up", [True, False], ids=["up", "down"])
+def test_the_mark_goes_with_its_vm(world, up):
+    """Whose file gets another name, and whose UUID= says that it is the same."""
+    two_disks(world)
+    world.ok("start", "a")
+    world.ok("kill", "a")
+    torn(world)
+    path = os.path.join(world.config, "a.vm")
+    uuid = json.loads(vmk.read_text(os.path.join(world.state, "vms", "a", "identity.json")))["uuid"]
+    if not up:
+        world.kill_daemon()
+    world.write("c.vm", vmk.read_text(path).replace("[VM]\n", "[VM]\nUUID=%s\n" % uuid))
+    os.unlink(path)
+    if not up:
+        world.start()
+    said = world.fails(5, "start", "c")
+    assert TORN in said and "vmkeep snapshot revert c s1" in said
+    row, = world.rows("list")
+    assert row["name"] == "c" and "vmkeep snapshot revert c s1" in row["reason"]
+    world.ok("snapshot", "revert", "c", "s1")
+    assert patterns(world) == {THEN}
+    world.ok("start", "c")

@@ -131,7 +131,8 @@ def test_create_and_delete_cut_at_every_step(world, who, verb, step):
         steps.over()
         world.start()
         # one that still writes its memory may be silent
-        world.eventually(lambda: world.info("a"), lambda info: (info["pid"], info["state"]) == (pid, "running"), timeout=60)
+        world.eventually(lambda: world.info("a"), lambda info: (info["pid"], info["state"]) == (pid, "running"),
+                         timeout=60)
         is_whole(world)
     world.ok("kill", "a")
     whole(world, verb)
@@ -179,7 +180,7 @@ def test_kill_at_every_step(world, how, step):
     assert info["pid"] == pid
 
 
-@walk("verb, step", ("create", "revert"), range(1, 61), some=3)
+@walk("verb, step", ("create", "revert"), range(1, 61), some=2)
 def test_policy_starts_nothing_torn(world, verb, step):
     """Its QEMU dies meanwhile, and it is always to be started again."""
     steps = Steps(world)

@@ -4,6 +4,7 @@ whoever dies, no guest starts on disks of two times: it is done, or undone, or t
 `check` say what to do, and that helps."""
 import os
 import signal
+import subprocess
 
 import pytest
 import vmk
@@ -130,6 +131,16 @@ def test_a_revert_that_began_nothing_leaves_no_mark(world):
     world.ok("start", "a")
 
 
+def undamaged(world, disk):
+    """A qemu-img that is killed may lose clusters, or leave one that is nobody else's marked as shared: it is copied
+    when it is next written, and no more."""
+    done = subprocess.run(world.inside(["qemu-img", "check", "-f", "qcow2", image_of(world, disk)]), capture_output=True,
+                          text=True, check=False)
+    errors = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
+    assert done.returncode in (0, 3) or done.returncode == 2 and errors and all(
+        "OFLAG_COPIED" in line and line.endswith("refcount=1") for line in errors), done
+
+
 # verb and the most steps that it has
 VERBS = {"revert": 150, "create": 110, "delete": 150}
 WHO = {"daemon killed": ("vmkeepd", signal.SIGKILL), "daemon ended": ("vmkeepd", signal.SIGTERM)}
@@ -155,7 +166,7 @@ def whole(world, verb):
         world.ok("snapshot", "delete", "a", name)
     for disk in DISKS:
         assert "s" not in world.exec("qemu-img", "snapshot", "-l", image_of(world, disk))
-        world.exec("sh", "-c", "qemu-img check -q -f qcow2 %s || [ $? = 3 ]" % image_of(world, disk))  # 3: lost clusters
+        undamaged(world, disk)
     for name in ("s1", "s2"):
         world.ok("snapshot", "create", "a", name)
 
