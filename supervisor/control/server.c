@@ -10,7 +10,7 @@
 #include "supervisor/control/listener.h"
 #include "supervisor/control/message.h"
 
-enum { ACCEPT_PER_TURN = 32 };
+enum { ACCEPT_PER_TURN = 32, ACCEPT_LAST = 4096 /* as many as may wait */ };
 
 struct server {
 	struct ev_loop *ev;
@@ -179,8 +179,12 @@ int server_look(struct server *s, struct err *e)
 	if (r < 0)
 		return r;
 	/* who waits in the old one came by the path as well */
-	while ((fd = accept4(s->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
+	for (int i = 0; i < ACCEPT_LAST; i++) {
+		fd = accept4(s->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd < 0)
+			break;
 		welcome(&s->acceptor, fd);
+	}
 	acceptor_stop(&s->acceptor);
 	listener_close(&s->listener);
 	s->listener = fresh;

@@ -13,7 +13,10 @@
 #include "supervisor/network/files.h"
 #include "supervisor/network/private.h"
 
-enum { LOSSES = IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF | IN_CLOSE_WRITE };
+enum {
+	LOSSES = IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF | IN_CLOSE_WRITE,
+	READS = 16, /* in a turn */
+};
 
 static const double SETTLE = 0.05;
 static const char suffix[] = ".leases";
@@ -246,7 +249,7 @@ static void on_changes(struct ev_loop *ev, ev_io *w, int revents)
 	ssize_t n;
 
 	(void)ev, (void)revents;
-	while ((n = read(ns->inotify, data, sizeof data)) > 0)
+	for (int turn = 0; turn < READS && (n = read(ns->inotify, data, sizeof data)) > 0; turn++)
 		for (char *p = data; p < data + n;) {
 			const struct inotify_event *i = (const struct inotify_event *)(void *)p;
 

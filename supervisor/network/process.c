@@ -24,7 +24,7 @@
 static const double START_TIMEOUT = 10, TERM_PATIENCE = 2, FIRST_PAUSE = 0.1, LONGEST_PAUSE = 60,
 		    STEADY_AFTER = 5;
 
-enum { WORDS_MAX = 16384 };
+enum { WORDS_MAX = 16384, READS = 64 /* in a turn */ };
 
 static void spawn(struct dnsmasq *d);
 
@@ -58,13 +58,13 @@ static void arm(struct dnsmasq *d, double seconds)
 	ev_timer_start(d->ev, &d->timer);
 }
 
-/* Takes what is there; true at its end. */
+/* Takes what is there, one that floods us in many turns; true at its end. */
 static bool drain(struct dnsmasq *d)
 {
 	char chunk[1024];
-	ssize_t n;
+	ssize_t n = -1;
 
-	while ((n = read(d->words_fd, chunk, sizeof chunk)) > 0)
+	for (int i = 0; i < READS && (n = read(d->words_fd, chunk, sizeof chunk)) > 0; i++)
 		buf_add(&d->words, chunk, (size_t)n);
 	return n == 0;
 }

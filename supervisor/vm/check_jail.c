@@ -16,7 +16,7 @@
 #include "supervisor/jail/plan.h"
 #include "supervisor/vm/check.h"
 
-enum { ANSWER_MAX = 1 << 20 };
+enum { ANSWER_MAX = 1 << 20, READS = 16 /* in a turn */ };
 
 static const double patience = 15; /* seconds */
 
@@ -68,9 +68,9 @@ static void take_line(struct check_jail *j, const char *line, size_t len)
 static void drain(struct check_jail *j)
 {
 	char chunk[4096], *end;
-	ssize_t n;
+	ssize_t n = 1;
 
-	while ((n = read(j->sock, chunk, sizeof chunk)) > 0)
+	for (int i = 0; i < READS && (n = read(j->sock, chunk, sizeof chunk)) > 0; i++)
 		if (buf_add(&j->text, chunk, (size_t)n) < 0)
 			break;
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))

@@ -36,7 +36,7 @@
 #include "supervisor/vm/record.h"
 #include "supervisor/vm/renamed.h"
 
-enum { PLAN_REPLY_MAX = 64 << 10 };
+enum { PLAN_REPLY_MAX = 64 << 10, READS = 64 /* in a turn: more than a socket holds */ };
 
 struct vm_launch {
 	struct vm *vm;
@@ -278,11 +278,11 @@ void vm_launch_cancel(struct vm *vm)
 static bool drain_plan(struct vm_launch *l)
 {
 	char chunk[4096];
-	ssize_t n;
+	ssize_t n = 1;
 
-	while ((n = read(l->plan_fd, chunk, sizeof chunk)) > 0)
+	for (int i = 0; i < READS && (n = read(l->plan_fd, chunk, sizeof chunk)) > 0; i++)
 		buf_add(&l->reply, chunk, (size_t)n);
-	return n == 0 || (errno != EAGAIN && errno != EINTR);
+	return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
 }
 
 void vm_launch_finish(struct vm *vm)
