@@ -126,5 +126,5 @@ void dry_revert_print(struct command *c, const char *target, const json_t *resul
 		"%s: would go back to '%s' of %s; what was written to these disks since then is lost:\n",
 		target, name, created);
 	print_table(&c->out, result, NULL, 2, c->width);
-	buf_printf(&c->out, "%s: %s; the guest %s: %s then\n", target, state, guest, after);
+	buf_printf(&c->out, "%s: %s now, %s then: the guest %s\n", target, state, after, guest);
 }

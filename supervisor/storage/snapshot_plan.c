@@ -10,7 +10,7 @@ static const char *plan_guest(const struct snapshot_op *op, enum vm_state *after
 
 	*after = VM_STOPPED;
 	if (!op->q && !snapshot_memory(&op->disks, op->name))
-		return "stays off: the snapshot holds disks only";
+		return "stays off, for the snapshot holds disks only";
 	*after = runs ? VM_RUNNING : VM_PAUSED;
 	if (op->q)
 		return "stands still while its memory is read, and all that it does now is lost";
