@@ -13,6 +13,7 @@
 #include "conf/load.h"
 #include "supervisor/vm/device.h"
 #include "supervisor/vm/found.h"
+#include "supervisor/vm/revert.h"
 
 enum { FORMER_MAX = 64 << 10, FORMER_VERSION = 1 };
 
@@ -326,10 +327,51 @@ static int check_uuid(const struct vm *vm, const struct conf_vm *c, struct err *
 			"take UUID= out of the copy; where a VM was renamed, remove the old file");
 }
 
+static int check_disks_of(const struct identity *id, const char *name, const struct vm *vm,
+	const struct conf_vm *c, struct err *e)
+{
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < c->disks; i++)
+		for (size_t k = 0; c->disk[i].path && !c->disk[i].read_only && k < id->disks; k++)
+			if (streq(id->disk[k].path,
+				    device_disk_path(&c->disk[i], vm->daemon->image_dir, path))) {
+				err_set(e, ERR_WRONG_STATE,
+					"disk '%s' is one of VM '%s', whose file is gone and whose revert did not come "
+					"to its end",
+					c->disk[i].id, name);
+				return err_hint(e, "name the file %s.vm again: vmkeep start %s tells what helps",
+					name, name);
+			}
+	return 0;
+}
+
+/* A new VM gets no disks of two times from one that has another name now. */
+static int check_torn(const struct vm *vm, const struct conf_vm *c, struct err *e)
+{
+	DIR *dir = vm->identity.kept ? NULL : open_states(vm->daemon);
+	int r = 0;
+
+	for (const char *name; dir && r == 0 && (name = next_vanished(dir, vm->daemon->vms, true));) {
+		_cleanup_(close_fd) int fd =
+			openat(dirfd(dir), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		struct identity id = IDENTITY_INIT;
+
+		if (fd >= 0 && vm_revert_there(fd) && identity_load(&id, fd, NULL) == 0)
+			r = check_disks_of(&id, name, vm, c, e);
+		identity_release(&id);
+	}
+	if (dir)
+		closedir(dir);
+	return r;
+}
+
 int vm_identity_check(const struct vm *vm, const struct conf_vm *c, struct err *e)
 {
 	const struct identity *id = &vm->identity;
 
+	if (check_torn(vm, c, e) < 0)
+		return e->number;
 	if (c->uuid)
 		return check_uuid(vm, c, e);
 	/* where it tells no UUID the images may, which vmkeep-jail looks at */

@@ -48,6 +48,13 @@ static bool read_mark(int dir, struct vm_revert *mark)
 	return true;
 }
 
+bool vm_revert_there(int dir)
+{
+	struct vm_revert mark;
+
+	return read_mark(dir, &mark);
+}
+
 void vm_revert_look(struct vm *vm, int dir)
 {
 	struct vm_revert mark;

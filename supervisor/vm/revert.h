@@ -22,6 +22,7 @@ struct vm_revert {
 
 /* In the state directory. What is known stays known where the file is gone. */
 void vm_revert_look(struct vm *vm, int dir);
+bool vm_revert_there(int dir);
 /* 0: there is no mark; else says what to do. ERR_WRONG_STATE. */
 int vm_revert_check(const struct vm *vm, struct err *e);
 /* The same in one line, as the reason of a VM that is off. */

@@ -365,3 +365,23 @@ def test_the_mark_goes_with_its_vm(world, up):
     world.ok("snapshot", "revert", "c", "s1")
     assert patterns(world) == {THEN}
     world.ok("start", "c")
+
+
+def test_another_name_for_the_same_disks(world):
+    """Without UUID= it is a new VM, but its disks are the torn one's."""
+    two_disks(world)
+    world.ok("start", "a")
+    world.ok("kill", "a")
+    torn(world)
+    path = os.path.join(world.config, "a.vm")
+    os.rename(path, os.path.join(world.config, "c.vm"))
+    said = world.fails(5, "start", "c")
+    assert "VM 'a'" in said and "a.vm" in said
+    assert "VM 'a'" in str(world.vmkeep("check", "c"))
+    assert not qemus(world)
+    os.rename(os.path.join(world.config, "c.vm"), path)
+    world.ok(*line_of(world.fails(5, "start", "a")))
+    world.ok("start", "a")
+    world.ok("kill", "a")
+    os.rename(path, os.path.join(world.config, "c.vm"))
+    world.ok("start", "c")
