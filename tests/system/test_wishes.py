@@ -168,3 +168,38 @@ def test_left_running_is_wanted(daemon, verb):
     assert result.code != 0 and "left running" in result.err, result
     info = daemon.info("a")
     assert (info["state"], info["want"], info["pid"]) == ("running", "running", pid)
+
+
+def test_a_group_of_which_one_is_broken(daemon):
+    """It is left running, and named; the others are rebooted."""
+    for name in ("a", "b"):
+        daemon.micro(name, extra="[Lifecycle]\nRestart=no\n")
+        daemon.up(name)
+    before = {name: daemon.info(name)["pid"] for name in ("a", "b")}
+    daemon.write("b.vm.d/10-x.conf", "[VM]\nTypo=1\n")
+    result = daemon.vmkeep("reboot", "*")
+    assert result.code != 0 and "b: would not start again" in result.err and "10-x.conf" in result.err, result
+    after = {name: daemon.info(name) for name in ("a", "b")}
+    assert {info["state"] for info in after.values()} == {"running"}
+    assert after["b"]["pid"] == before["b"] and after["a"]["pid"] != before["a"]
+
+
+def drop_in(daemon):
+    daemon.write("a.vm.d/10-x.conf", "[VM]\nTypo=1\n")
+
+
+@pytest.mark.parametrize("harm, said", [(no_file, "its file is gone"), (drop_in, None)])
+def test_harmed_between_the_halves(daemon, harm, said):
+    """All was well when it was asked to go down: then it comes up with what its file meant, or says what is missing."""
+    pid = rebooting(daemon)
+    harm(daemon)
+    daemon.vmkeep("reload")
+    daemon.kill(pid)
+    if said is None:
+        info = daemon.wait_state("a", "running", timeout=60)
+        assert info["pid"] != pid
+        return
+    log = os.path.join(daemon.base, "daemon.log")
+    daemon.eventually(lambda: vmk.read_text(log), lambda text: any(
+        said in line for line in text.splitlines() if "error" in line and "vm a" in line), timeout=20)
+    assert pid not in daemon.processes()
