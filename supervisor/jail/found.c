@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/openat2.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/xattr.h>
 
@@ -158,6 +160,30 @@ void found_check(const struct jail *j, const struct jail_file *f, jail_warn *war
 		err_hint(&e, "chattr -p %u %s", project, quoted);
 		warn(j, "attributes", f->id, &e);
 	}
+}
+
+void found_replaced(const struct jail *j, const struct jail_file *f, jail_warn *warn)
+{
+	_cleanup_(close_fd) int root = -1, fd = -1;
+	struct err e = ERR_INIT;
+	char path[48];
+	struct stat st;
+
+	if (!j->qemu || f->fd < 0 || f->again)
+		return;
+	snprintf(path, sizeof path, "/proc/%d/root", j->qemu);
+	root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	/* in its root an image has the path that it has on the host; one that came into the file later has not */
+	fd = root < 0 ? -1 : path_openat2(root, f->path + 1, O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return;
+	if (S_ISBLK(st.st_mode) ? S_ISBLK(f->st.st_mode) && st.st_rdev == f->st.st_rdev :
+				  st.st_dev == f->st.st_dev && st.st_ino == f->st.st_ino)
+		return;
+	err_set(&e, ERR_CONFLICT, "%s: %s is another file than the one that its guest runs with", f->what, f->shown_path);
+	err_hint(&e, "it was replaced, or something is mounted over it: what the guest writes does not go there, and is lost "
+		"with its end where the old file has no name any more");
+	warn(j, "replaced", f->id, &e);
 }
 
 int found_refuse(const struct jail_file *f, struct err *e)

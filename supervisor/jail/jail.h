@@ -123,6 +123,7 @@ struct jail {
 	bool check;   /* look at everything, make nothing, become nothing */
 	bool space;   /* with check: only what the files may grow by */
 	bool running; /* with check: its own QEMU holds the files */
+	int qemu;     /* and is this process; 0: not known */
 	bool may_create; /* images that are to be made */
 	const char **argv;
 	int oom_score_adj;
@@ -231,6 +232,8 @@ bool space_growth(const struct jail *j, const struct jail_file *f, struct growth
 
 /* found.c */
 void found_check(const struct jail *j, const struct jail_file *f, jail_warn *warn);
+/* The guest that runs has another file than the one that stands there by now. */
+void found_replaced(const struct jail *j, const struct jail_file *f, jail_warn *warn);
 int found_refuse(const struct jail_file *f, struct err *e); /* what keeps everybody from writing it */
 
 /* lock.c */

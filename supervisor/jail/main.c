@@ -183,6 +183,7 @@ static int check(struct jail *j)
 		tell_looking(j, &j->file[i]);
 		check_file(j, &j->file[i]);
 		found_check(j, &j->file[i], tell_warning);
+		found_replaced(j, &j->file[i], tell_warning);
 		check_uncreated(j, &j->file[i]);
 	}
 	if (!j->space)

@@ -261,12 +261,13 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 		return err_set(e, ERR_USAGE, "plan: %s", je.text);
 	j->plan = o;
 	if (json_unpack_ex(o, &je, 0,
-		    "{s:i, s:s, s?s, s:I, s?o, s?o, s:s, s?s, s?b, s?b, s?i, s?b, s?b, s?b, s?s, s?o, s?o, s?o, s?o, s?o, s?b, s?b !}",
+		    "{s:i, s:s, s?s, s:I, s?o, s?o, s:s, s?s, s?b, s?b, s?i, s?b, s?b, s?b, s?s, s?o, s?o, s?o, s?o, s?o, s?b, s?b, s?i !}",
 		    "version", &version, "name", &j->name, "role", &role, "uid", &uid, "argv", &argv, "fds",
 		    &fds, "root", &j->root, "image_dir", &j->image_dir, "kvm", &kvm, "tun", &tun,
 		    "oom_score_adj", &j->oom_score_adj, "check", &check, "running", &running, "io_uring",
 		    &io_uring, "modules", &j->modules, "dev", &dev, "paths", &paths, "files", &files, "group", &group,
-		    "identity", &identity, "space", &space, "may_create", &may_create) < 0)
+		    "identity", &identity, "space", &space, "may_create", &may_create,
+		    "qemu", &j->qemu) < 0)
 		return err_set(e, ERR_USAGE, "plan: %s", je.text);
 	if (version != PLAN_VERSION)
 		return err_set(e, ERR_USAGE, "plan: version %d, this vmkeep-jail speaks %d",

@@ -38,6 +38,7 @@
  *   image_dir: for paths with beneath,
  *   kvm: bool (device node wanted), tun: false, oom_score_adj: int,
  *   check: bool, space: bool, running: bool (others, its own QEMU above all, may hold its files),
+ *   qemu: pid (with running: its own QEMU, whose files may be others by now),
  *   io_uring: bool (a disk with AIO=io_uring: the filter lets these calls through),
  *   modules: "/var/run/qemu/VERSION" (QEMU looks there first for what it loads as it runs: once its package
  *            was upgraded, what lies in /usr is another version's, and makes it abort),

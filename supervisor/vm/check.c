@@ -241,6 +241,7 @@ static char *make_plan(const struct vm_check *c, struct vm *vm, struct err *e)
 	const struct daemon *d = c->daemon;
 	struct argv_context ctx = { .image_dir = d->image_dir };
 	struct arena a = ARENA_INIT;
+	const struct vm *real = vms_find(d->vms, vm->name);
 	struct firmware *firmware = NULL;
 	_cleanup_(close_fd) int dir = -1;
 	char *line = NULL, *text;
@@ -260,6 +261,8 @@ static char *make_plan(const struct vm_check *c, struct vm *vm, struct err *e)
 		"check", 1, "running", vm_state_has_process(vm->state), "may_create", !vm->conf.enable,
 		"identity", vm_identity_plan(vm, &vm->conf),
 		"files", vm_plan_files(vm, &vm->conf, &ctx, &a));
+	if (plan && real && vm_state_has_process(real->state))
+		json_object_set_new(plan, "qemu", json_integer(real->pid));
 	text = json_dumps(plan, JSON_COMPACT);
 	if (text)
 		line = xasprintf("%s\n", text);

@@ -144,6 +144,26 @@ def test_machine_and_binary(daemon):
     assert only(daemon, "a")["key"] == "Binary"
 
 
+@pytest.mark.parametrize("how", ["renamed over", "mounted over"])
+def test_a_file_that_is_another_by_now(daemon, how):
+    """N06: a guest goes on with the file that it has; where the path leads elsewhere by now, check says so."""
+    daemon.micro("a", "deaf")
+    daemon.up("a")
+    path = daemon.images + "/a.raw"
+    daemon.exec("cp", path, path + ".new")
+    if how == "renamed over":
+        daemon.exec("mv", path + ".new", path)
+    else:
+        daemon.exec("mount", "--bind", path + ".new", path)
+    found = problems(daemon, "a", code=0)
+    if how == "mounted over":
+        daemon.exec("umount", path)
+    row, = found
+    assert row["severity"] == "warning" and "another file than the one that its guest runs with" in row["reason"], row
+    daemon.ok("kill", "a")
+    assert problems(daemon, "a", code=0) == []
+
+
 def test_vnc_port(daemon):
     daemon.micro("a", extra="[Display]\nListen=127.0.0.1\nPort=5977\nAllowNoPassword=yes\n")
     assert problems(daemon, "a", code=0) == []
