@@ -89,47 +89,61 @@ bool order_ring(const struct order_vm *vm, size_t n, size_t i, struct buf *ring)
 	return found;
 }
 
-void order_levels(const struct order_vm *vm, size_t n, unsigned *level)
+/* Of i, which comes right after other, one of the two may have to change; true: it did. */
+typedef bool relax_fn(const struct order_vm *vm, size_t n, void *values, size_t i, size_t other);
+
+/* Until nothing changes any more, or so many times, where there are rings. */
+static void relax(const struct order_vm *vm, size_t n, size_t passes, relax_fn *change, void *values)
 {
 	bool changed = true;
 	const char *name;
 
-	for (size_t i = 0; i < n; i++)
-		level[i] = 1;
-	for (size_t pass = 0; changed && pass < n; pass++) {
+	for (size_t pass = 0; changed && pass < passes; pass++) {
 		changed = false;
 		for (size_t i = 0; i < n; i++)
 			for (size_t k = 0; (name = nth(&vm[i], k)); k++) {
 				size_t other = order_find(vm, n, name);
 
-				if (other == n || level[i] > level[other] || level[i] >= n)
-					continue;
-				level[i] = level[other] + 1;
-				changed = true;
+				if (other != n)
+					changed |= change(vm, n, values, i, other);
 			}
 	}
 }
 
+static bool lift(const struct order_vm *vm, size_t n, void *values, size_t i, size_t other)
+{
+	unsigned *level = values;
+
+	(void)vm;
+	if (level[i] > level[other] || level[i] >= n)
+		return false;
+	level[i] = level[other] + 1;
+	return true;
+}
+
+void order_levels(const struct order_vm *vm, size_t n, unsigned *level)
+{
+	for (size_t i = 0; i < n; i++)
+		level[i] = 1;
+	relax(vm, n, n, lift, level);
+}
+
+static bool put_later(const struct order_vm *vm, size_t n, void *values, size_t i, size_t other)
+{
+	unsigned *step = values;
+
+	(void)vm;
+	if (other == i || step[other] > step[i] || step[other] > n)
+		return false;
+	step[other] = step[i] < n ? step[i] + 1 : (unsigned)n + 1;
+	return true;
+}
+
 void order_steps(const struct order_vm *vm, size_t n, unsigned *step)
 {
-	bool changed = true;
-	const char *name;
-
 	for (size_t i = 0; i < n; i++)
 		step[i] = 1;
-	for (size_t pass = 0; changed && pass <= n; pass++) {
-		changed = false;
-		for (size_t i = 0; i < n; i++)
-			for (size_t k = 0; (name = nth(&vm[i], k)); k++) {
-				size_t other = order_find(vm, n, name);
-
-				if (other == n || other == i || step[other] > step[i] ||
-					step[other] > n)
-					continue;
-				step[other] = step[i] < n ? step[i] + 1 : (unsigned)n + 1;
-				changed = true;
-			}
-	}
+	relax(vm, n, n + 1, put_later, step);
 }
 
 static uint64_t sum(uint64_t a, uint64_t b)
@@ -137,51 +151,42 @@ static uint64_t sum(uint64_t a, uint64_t b)
 	return a > UINT64_MAX - b ? UINT64_MAX : a + b;
 }
 
-/* ms[to] is what comes after from, or before it, and its own time. */
-static bool lengthen(uint64_t *ms, size_t to, uint64_t by)
+static bool raise_to(uint64_t *ms, uint64_t least)
 {
-	if (by <= ms[to])
+	if (least <= *ms)
 		return false;
-	ms[to] = by;
+	*ms = least;
 	return true;
+}
+
+static bool add_below(const struct order_vm *vm, size_t n, void *values, size_t i, size_t other)
+{
+	uint64_t *ms = values;
+
+	(void)n;
+	return other != i && raise_to(&ms[i], sum(vm[i].stop_ms, ms[other]));
 }
 
 void order_times(const struct order_vm *vm, size_t n, uint64_t *ms)
 {
-	bool changed = true;
-	const char *name;
-
 	for (size_t i = 0; i < n; i++)
 		ms[i] = vm[i].stop_ms;
-	for (size_t pass = 0; changed && pass < n; pass++) {
-		changed = false;
-		for (size_t i = 0; i < n; i++)
-			for (size_t k = 0; (name = nth(&vm[i], k)); k++) {
-				size_t other = order_find(vm, n, name);
+	relax(vm, n, n, add_below, ms);
+}
 
-				if (other < n && other != i)
-					changed |= lengthen(ms, i, sum(vm[i].stop_ms, ms[other]));
-			}
-	}
+static bool add_before(const struct order_vm *vm, size_t n, void *values, size_t i, size_t other)
+{
+	uint64_t *ms = values;
+
+	(void)n;
+	return other != i && raise_to(&ms[other], sum(vm[i].stop_ms, ms[i]));
 }
 
 void order_times_before(const struct order_vm *vm, size_t n, uint64_t *ms)
 {
-	bool changed = true;
-	const char *name;
-
 	for (size_t i = 0; i < n; i++)
 		ms[i] = 0;
-	for (size_t pass = 0; changed && pass < n; pass++) {
-		changed = false;
-		for (size_t i = 0; i < n; i++)
-			for (size_t k = 0; (name = nth(&vm[i], k)); k++) {
-				size_t other = order_find(vm, n, name);
-
-				if (other < n && other != i)
-					changed |= lengthen(ms, other, sum(vm[i].stop_ms, ms[i]));
-			}
-	}
+	relax(vm, n, n, add_before, ms);
 }
 
 /* The one of those that it comes after which takes longest; n: none. */
