@@ -109,7 +109,7 @@ static void found_short(void *data, const struct conf_place *place, const char *
 
 static void check_budget(const struct vm_check *c, const struct check_files *f)
 {
-	const struct conf_vm **conf = xcalloc(f->vms.n + 1, sizeof *conf);
+	const struct conf_vm **conf = xcalloc(f->vms.n + 1, sizeof(struct conf_vm *));
 	size_t n = 0;
 
 	for (size_t i = 0; i < f->vms.n; i++)
