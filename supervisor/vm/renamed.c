@@ -327,8 +327,8 @@ static int check_uuid(const struct vm *vm, const struct conf_vm *c, struct err *
 			"take UUID= out of the copy; where a VM was renamed, remove the old file");
 }
 
-static int check_disks_of(const struct identity *id, const char *name, const struct vm *vm,
-	const struct conf_vm *c, struct err *e)
+static int check_disks_of(const struct identity *id, const char *name, const char *why, const char *hint,
+	const struct vm *vm, const struct conf_vm *c, struct err *e)
 {
 	char path[PATH_MAX];
 
@@ -336,29 +336,31 @@ static int check_disks_of(const struct identity *id, const char *name, const str
 		for (size_t k = 0; c->disk[i].path && !c->disk[i].read_only && k < id->disks; k++)
 			if (streq(id->disk[k].path,
 				    device_disk_path(&c->disk[i], vm->daemon->image_dir, path))) {
-				err_set(e, ERR_WRONG_STATE,
-					"disk '%s' is one of VM '%s', whose file is gone and whose revert did not come "
-					"to its end",
-					c->disk[i].id, name);
-				return err_hint(e, "name the file %s.vm again: vmkeep start %s tells what helps",
-					name, name);
+				err_set(e, ERR_WRONG_STATE, "disk '%s' is one of VM '%s', %s did not come to its end",
+					c->disk[i].id, name, why);
+				return err_hint(e, "%svmkeep start %s tells what helps", hint, name);
 			}
 	return 0;
 }
 
-/* A new VM gets no disks of two times from one that has another name now. */
+/* Of VMs that are there, and of one whose file is gone: a new VM may be that one, by another name. */
 static int check_torn(const struct vm *vm, const struct conf_vm *c, struct err *e)
 {
+	struct vms *vms = vm->daemon->vms;
 	DIR *dir = vm->identity.kept ? NULL : open_states(vm->daemon);
 	int r = 0;
 
-	for (const char *name; dir && r == 0 && (name = next_vanished(dir, vm->daemon->vms, true));) {
+	for (size_t i = 0; r == 0 && i < vms->n; i++)
+		if (vms->vm[i]->revert && !streq(vms->vm[i]->name, vm->name))
+			r = check_disks_of(&vms->vm[i]->identity, vms->vm[i]->name, "whose revert", "", vm, c, e);
+	for (const char *name; dir && r == 0 && (name = next_vanished(dir, vms, true));) {
 		_cleanup_(close_fd) int fd =
 			openat(dirfd(dir), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		_cleanup_(free_ptr) char *hint = xasprintf("name the file %s.vm again: ", name);
 		struct identity id = IDENTITY_INIT;
 
 		if (fd >= 0 && vm_revert_there(fd) && identity_load(&id, fd, NULL) == 0)
-			r = check_disks_of(&id, name, vm, c, e);
+			r = check_disks_of(&id, name, "whose file is gone and whose revert", hint, vm, c, e);
 		identity_release(&id);
 	}
 	if (dir)

@@ -385,3 +385,22 @@ def test_another_name_for_the_same_disks(world):
     world.ok("kill", "a")
     os.rename(path, os.path.join(world.config, "c.vm"))
     world.ok("start", "c")
+
+
+def test_the_same_disks_in_another_file(world):
+    """Nor does a VM start on them whose own they are not, whether it ran before or not."""
+    two_disks(world)
+    world.write("c.vm", vmk.read_text(os.path.join(world.config, "a.vm")))
+    for name in "ca":
+        world.ok("start", name)
+        world.ok("kill", name)
+    torn(world)
+    world.write("d.vm", vmk.read_text(os.path.join(world.config, "a.vm")))
+    for name in "cd":
+        said = world.fails(5, "start", name)
+        assert "one of VM 'a', whose revert did not come to its end" in said, said
+        assert "vmkeep start a tells what helps" in said, said
+        assert "whose revert did not come to its end" in world.vmkeep("check", name).out
+    assert not qemus(world)
+    world.ok(*line_of(world.fails(5, "start", "a")))
+    world.ok("start", "c")
