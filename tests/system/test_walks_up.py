@@ -106,6 +106,40 @@ def test_the_socket_is_bound_anew(daemon, damage):
     daemon.ok("list")
 
 
+ACTIVATED = """
+import os, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+os.chmod(sys.argv[1], 0o666)
+s.listen()
+os.dup2(s.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+@pytest.mark.parametrize("damage", ["gone", "a directory", "a socket"])
+def test_the_service_managers_socket_is_bound_anew(world, damage):
+    """It is the daemon's own from then on, and goes with it; connections go on."""
+    argv = world.daemon_argv()
+    world.daemon_argv = lambda: ["/usr/bin/python3", "-c", ACTIVATED, world.socket] + argv
+    world.start()
+    path = world.inner(world.socket)
+    before = world.client()
+    was = os.stat(path).st_ino
+    for _ in range(2):
+        SOCKET_LOSSES[damage](path)
+        world.eventually(lambda: world.vmkeep("version").code, lambda code: code == 0, timeout=10)
+        assert stat.S_IMODE(os.stat(path).st_mode) == 0o666 and os.stat(path).st_ino != was
+    assert before.call("query-version")["pid"]
+    before.close()
+    world.stop_daemon()
+    assert not os.path.exists(path)
+    world.daemon_argv = lambda: argv
+    world.start()
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_run_is_made_anew(daemon, loss):
     """And what stood in it: the next daemon adopts the guest."""
