@@ -96,11 +96,12 @@ def test_identity_is_kept_before_the_guest_runs(world):
     world.write("a.vm", vmk.read_text(os.path.join(world.config, "a.vm")) + "[Serial more]\n")
     world.ok("start", "a", "--no-wait")
     gate.reached()
+    pid = world.info("a")["pid"]
     world.kill_daemon()  # with a change that is not kept yet
     assert json.loads(vmk.read_text(path)) == kept
     world.start()
     gate.open()
-    world.eventually(lambda: world.info("a")["pid"], bool)
+    world.eventually(lambda: world.info("a")["pid"], lambda now: now not in (None, pid))
     gate.reached()
     gate.open()
     world.wait_state("a", "running")
