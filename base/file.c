@@ -14,9 +14,9 @@ int file_read(int dirfd, const char *path, struct buf *b, struct err *e)
 	_cleanup_(close_fd) int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat st;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fd < 0 ? errno != ENXIO : fstat(fd, &st) < 0)
 		return err_errno(e, "read '%s'", path);
-	if (!S_ISREG(st.st_mode))
+	if (fd < 0 || !S_ISREG(st.st_mode)) /* ENXIO: a socket */
 		return err_set(e, ERR_FAILED, "read '%s': not a regular file", path);
 	for (;;) {
 		char chunk[8192];

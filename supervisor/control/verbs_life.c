@@ -202,11 +202,20 @@ static void press_waited(void *data, const struct err *e)
 		press_end(p, e);
 }
 
+/* QEMU's words for a guest that powered off, of which we are told next (runstate_needs_reset() in its
+ * softmmu/runstate.c). */
+static const char ended_meanwhile[] = "Resetting the Virtual Machine is required";
+
 static void press_reply(void *data, const json_t *result, const struct err *e)
 {
 	struct press *p = data;
+	struct err own = ERR_INIT;
 
 	(void)result;
+	if (e && !p->reset && streq(e->text, ended_meanwhile)) {
+		err_set(&own, ERR_WRONG_STATE, "its guest powered off meanwhile");
+		e = &own;
+	}
 	if (e) {
 		if (e->class != ERR_UNREACHABLE)
 			vm_asked(p->vm, NULL);

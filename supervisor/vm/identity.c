@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -271,6 +272,13 @@ static int set_aside(int dirfd, const char *why, struct err *e)
 	return 0;
 }
 
+static bool is_no_file(int dirfd)
+{
+	struct stat st;
+
+	return fstatat(dirfd, file_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode);
+}
+
 static int load(struct identity *id, int dirfd, struct err *e)
 {
 	struct buf text = BUF_MAX(IDENTITY_FILE_MAX);
@@ -293,6 +301,10 @@ static int load(struct identity *id, int dirfd, struct err *e)
 	if (r == -ENOENT) {
 		err_clear(e);
 		return 0;
+	}
+	if (r < 0 && is_no_file(dirfd)) {
+		err_clear(e);
+		return set_aside(dirfd, "not a regular file", e);
 	}
 	if (r < 0 || good)
 		return r;

@@ -269,6 +269,23 @@ static void test_damaged(void **state)
 	free(whole);
 }
 
+/* What is no file at all is a damage like any other. */
+static void test_no_file(void **state)
+{
+	static const mode_t kinds[] = { S_IFIFO, S_IFSOCK, S_IFDIR };
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		assert_int_equal(kinds[i] == S_IFDIR ? mkdirat(f->dirfd, "identity.json", 0700) :
+				mknodat(f->dirfd, "identity.json", kinds[i] | 0600, 0), 0);
+		assert_int_equal(identity_load(&f->id, f->dirfd, &f->e), 0);
+		assert_int_equal(f->e.number, 0);
+		assert_memory_equal(f->id.damaged, "identity.json.damaged-", 22);
+		assert_int_equal(faccessat(f->dirfd, "identity.json", F_OK, AT_SYMLINK_NOFOLLOW), -1);
+		assert_int_equal(unlinkat(f->dirfd, f->id.damaged, kinds[i] == S_IFDIR ? AT_REMOVEDIR : 0), 0);
+	}
+}
+
 static void test_from_the_future(void **state)
 {
 	struct fixture *f = *state;
@@ -464,6 +481,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_draft, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_from_the_future, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mac_collisions, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_changes, setup, teardown),
