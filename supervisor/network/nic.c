@@ -61,12 +61,18 @@ static int line_write(const struct network *n, const struct claim *c, struct err
 {
 	_cleanup_(free_ptr) char *path = line_path(n, c);
 	struct buf b = BUF_INIT;
+	bool anew;
 	int r;
 
 	if (!c->address || !n->conf.dhcp || !n->plan.step[NET_STEP_DNSMASQ])
 		return 0;
 	dnsmasq_host(&b, c->mac, c->address, c->hostname);
 	r = line_put(n, path, &b, e);
+	/* lost with its directory, and dnsmasq is not back yet: no reason to end a guest */
+	if (r == -ENOENT && host_dirs_make(n, &anew, NULL) == 0) {
+		err_clear(e);
+		r = line_put(n, path, &b, e);
+	}
 	buf_release(&b);
 	return r;
 }
