@@ -217,9 +217,11 @@ static void press_reply(void *data, const json_t *result, const struct err *e)
 		e = &own;
 	}
 	if (e) {
-		if (e->class != ERR_UNREACHABLE)
+		const bool there = e->class != ERR_UNREACHABLE; /* else the session ends, with its VM perhaps */
+
+		if (there)
 			vm_asked(p->vm, NULL);
-		if (p->reset && p->vm->state == VM_RUNNING && p->vm->running.on_reboot != CONF_ENDING_RESTART)
+		if (there && p->reset && p->vm->state == VM_RUNNING && p->vm->running.on_reboot != CONF_ENDING_RESTART)
 			vm_arm(p->vm, VM_RESET_SECONDS);
 		press_end(p, e);
 	} else if (p->settle && p->vm->state == VM_PAUSED) {
