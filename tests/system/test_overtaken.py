@@ -103,3 +103,21 @@ def test_job_numbers_are_whole(daemon):
     assert [row["job"] for row in daemon.rows("jobs")] == [job]
     client.call("job-cancel", job=job)
     client.close()
+
+
+def test_replaced_while_verbs_wait(daemon):
+    """Sessions end with their VMs then; what waits for an answer is not told of a VM that is gone (with SAN= for certain)."""
+    daemon.micro("a")
+    daemon.up("a")
+    pid = daemon.info("a")["pid"]
+    daemon.kill(pid, "STOP")
+    waiting = [daemon.stream(*words) for words in (("reset", "a"), ("pause", "a"), ("qmp", "a", "query-status"))]
+    log = os.path.join(daemon.base, "daemon.log")
+    daemon.eventually(lambda: vmk.read_text(log), lambda text: all(
+        words in text for words in ("vm-reset by", "vm-pause by", "qmp query-status by")))
+    before = daemon.daemon_pid()
+    daemon.ok("reexec")
+    daemon.kill(pid, "CONT")
+    for stream in waiting:
+        stream.wait()
+    assert daemon.daemon_pid() == before and daemon.info("a")["pid"] == pid
