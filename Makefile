@@ -26,8 +26,7 @@ CFLAGS  += -std=c11 $(WARN) $(if $(WERROR),-Werror) -fstack-protector-strong -fP
 LDFLAGS += -pie -Wl,-z,relro,-z,now -Wl,--gc-sections -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN))
 
 # Rooms, bottom first; each becomes an archive, so that a program or a test takes what it uses.
-ROOMS := base conf qmp net supervisor/api supervisor/host supervisor/core supervisor/vm \
-	supervisor/network supervisor/storage supervisor/control
+ROOMS := base conf qmp net $(addprefix supervisor/,api core host qemu network vm guest storage check boot control verbs)
 MAINS := supervisor/daemon.c supervisor/client/main.c supervisor/jail/main.c
 archive = $(B)/$(1).a
 ALL_LIBS := $(foreach r,$(ROOMS),$(call archive,$(r)))

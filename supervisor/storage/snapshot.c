@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/log.h"
 #include "base/mem.h"
-#include "supervisor/host/firmware.h"
+#include "supervisor/qemu/firmware.h"
 #include "supervisor/storage/snapshot_private.h"
 #include "supervisor/vm/vms.h"
 

@@ -14,7 +14,7 @@
 #define SUPERVISOR_STORAGE_SNAPSHOT_PRIVATE_H
 
 #include "supervisor/storage/snapshot.h"
-#include "supervisor/vm/device.h"
+#include "supervisor/qemu/device.h"
 #include "supervisor/vm/revert.h"
 
 /* --- disks, pure --- */

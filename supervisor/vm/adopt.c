@@ -10,12 +10,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/core/sweeper.h"
-#include "supervisor/vm/agent.h"
-#include "supervisor/vm/console.h"
-#include "supervisor/vm/display.h"
+#include "supervisor/guest/agent.h"
+#include "supervisor/guest/console.h"
+#include "supervisor/guest/display.h"
 #include "supervisor/vm/lost.h"
-#include "supervisor/vm/notify.h"
-#include "supervisor/vm/output.h"
+#include "supervisor/guest/notify.h"
+#include "supervisor/guest/output.h"
 #include "supervisor/vm/spawn.h"
 
 static bool take_process(struct vm *vm, const struct record_process *p)

@@ -8,7 +8,7 @@
 
 #include "conf/load.h"
 #include "supervisor/core/daemon.h"
-#include "supervisor/vm/shutdown.h"
+#include "supervisor/boot/shutdown.h"
 
 #define SLACK 30 /* seconds */
 

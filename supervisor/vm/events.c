@@ -8,9 +8,9 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "supervisor/vm/agent.h"
-#include "supervisor/vm/notify.h"
-#include "supervisor/vm/output.h"
+#include "supervisor/guest/agent.h"
+#include "supervisor/guest/notify.h"
+#include "supervisor/guest/output.h"
 #include "supervisor/vm/vm.h"
 
 void vm_limits_init(struct vm *vm)

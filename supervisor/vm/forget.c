@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "conf/load.h"
 #include "supervisor/core/sweeper.h"
-#include "supervisor/vm/check.h"
+#include "supervisor/check/vm.h"
 #include "supervisor/vm/found.h"
 
 /* Its file, or the directory of drop-ins that is left of it. */

@@ -5,11 +5,11 @@
  */
 #include "base/log.h"
 #include "base/mem.h"
-#include "supervisor/vm/agent.h"
-#include "supervisor/vm/display.h"
-#include "supervisor/vm/device.h"
-#include "supervisor/vm/memory.h"
-#include "supervisor/vm/notify.h"
+#include "supervisor/guest/agent.h"
+#include "supervisor/guest/display.h"
+#include "supervisor/qemu/device.h"
+#include "supervisor/guest/balloon.h"
+#include "supervisor/guest/notify.h"
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/spawn.h"
 

@@ -5,8 +5,8 @@
 #ifndef SUPERVISOR_VM_LAUNCH_H
 #define SUPERVISOR_VM_LAUNCH_H
 
-#include "supervisor/host/firmware.h"
-#include "supervisor/vm/argv.h"
+#include "supervisor/qemu/firmware.h"
+#include "supervisor/qemu/argv.h"
 #include "supervisor/vm/vm.h"
 
 /* The probe that this start uses; valid from PREPARING to SPAWNING. */

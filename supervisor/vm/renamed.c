@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/load.h"
-#include "supervisor/vm/device.h"
+#include "supervisor/qemu/device.h"
 #include "supervisor/vm/found.h"
 #include "supervisor/vm/revert.h"
 

@@ -42,7 +42,7 @@
 #include "supervisor/core/daemon.h"
 #include "supervisor/network/network.h"
 #include "supervisor/vm/death.h"
-#include "supervisor/vm/identity.h"
+#include "supervisor/qemu/identity.h"
 #include "supervisor/vm/policy.h"
 #include "supervisor/vm/state.h"
 

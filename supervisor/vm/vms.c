@@ -8,11 +8,11 @@
 #include "base/text.h"
 #include "conf/load.h"
 #include "supervisor/core/watch.h"
-#include "supervisor/vm/agent.h"
-#include "supervisor/vm/health.h"
-#include "supervisor/vm/outdated.h"
+#include "supervisor/guest/agent.h"
+#include "supervisor/guest/health.h"
+#include "supervisor/check/outdated.h"
 #include "supervisor/vm/revert.h"
-#include "supervisor/vm/boot.h"
+#include "supervisor/boot/boot.h"
 #include "supervisor/vm/renamed.h"
 
 static void changed(void *data)

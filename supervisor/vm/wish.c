@@ -2,8 +2,8 @@
 /* What is wanted of a VM, by whom, and what keeps it from starting. */
 #include "base/log.h"
 #include "base/mem.h"
-#include "supervisor/vm/agent.h"
-#include "supervisor/vm/boot.h"
+#include "supervisor/guest/agent.h"
+#include "supervisor/boot/boot.h"
 #include "supervisor/vm/lost.h"
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/spawn.h"

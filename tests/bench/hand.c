@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "supervisor/vm/argv.h"
+#include "supervisor/qemu/argv.h"
 
 enum { WORDS_MAX = 512, TEXT_MAX = 64 << 10, ASIDE = 100 }; /* ASIDE: above QEMU's own numbers */
 

@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 
-QMP, CONSOLE, AGENT = 3, 5, 20  # descriptors, see supervisor/vm/argv.h
+QMP, CONSOLE, AGENT = 3, 5, 20  # descriptors, see supervisor/qemu/argv.h
 GREETING = {"QMP": {"version": {"qemu": {"major": 7, "minor": 2, "micro": 22}, "package": ""}, "capabilities": []}}
 ODD = "\x1b[31m\u00e9\u202e\x07" * 200
 libc = ctypes.CDLL(None, use_errno=True)

@@ -5,7 +5,7 @@
 #ifndef TESTS_UNIT_COMMAND_H
 #define TESTS_UNIT_COMMAND_H
 
-#include "supervisor/vm/device.h"
+#include "supervisor/qemu/device.h"
 #include "tests/unit/golden.h"
 
 static struct probe probe;

@@ -12,8 +12,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "conf/conf.h"
-#include "supervisor/host/firmware.h"
-#include "supervisor/vm/argv.h"
+#include "supervisor/qemu/firmware.h"
+#include "supervisor/qemu/argv.h"
 
 #define GOLDEN_DIR    "tests/golden/argv"
 #define GOLDEN_IMAGES "/var/lib/vmkeep/images"

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* What is wrong with After= and Requires= is seen only where all VMs are. */
+#include "supervisor/boot/boot.h"
+#include "conf/order.h"
+#include "supervisor/vm/vms.h"
+
+struct order_vm *boot_order(const struct vms *vms)
+{
+	struct order_vm *order = xcalloc(vms->n + 1, sizeof *order);
+
+	for (size_t i = 0; i < vms->n; i++)
+		order[i] = (struct order_vm){ vms->vm[i]->name, &vms->vm[i]->conf.after,
+			&vms->vm[i]->conf.requires, vms->vm[i]->conf.timeout_stop_ms };
+	return order;
+}
+
+static void check_names(struct vms *vms, const struct vm *vm, const struct conf_list *names,
+	const char *key, struct conf_problems *p)
+{
+	for (size_t i = 0; i < names->n; i++) {
+		json_t *network;
+
+		if (vms_find(vms, names->item[i]))
+			continue;
+		network = networks_show(vms->daemon->networks, names->item[i], NULL);
+		if (!network)
+			conf_problem(p, &vm->conf.place, key, "there is no VM or network '%s'",
+				names->item[i]);
+		json_decref(network);
+	}
+}
+
+void boot_check(struct vms *vms, struct conf_problems *p)
+{
+	struct order_vm *order = boot_order(vms);
+
+	for (size_t i = 0; i < vms->n; i++) {
+		const struct vm *vm = vms->vm[i];
+		struct buf ring = BUF_INIT;
+
+		check_names(vms, vm, &vm->conf.after, "After", p);
+		check_names(vms, vm, &vm->conf.requires, "Requires", p);
+		if (order_ring(order, vms->n, i, &ring))
+			conf_problem(p, &vm->conf.place, vm->conf.after.n ? "After" : "Requires",
+				"goes in a ring: %s", ring.data);
+		buf_release(&ring);
+	}
+	free(order);
+}

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/boot/shutdown.h"
+
+#include "base/log.h"
+#include "conf/order.h"
+#include "supervisor/boot/boot.h"
+#include "supervisor/vm/vms.h"
+
+enum { KILL_PATIENCE = VM_QUIT_SECONDS + VM_KILL_SECONDS + 5, NAMED_MAX = 160 };
+#define LEAST 0.05 /* seconds that a guest gets when the budget is used up */
+
+enum step { UP, ASKED, KILLED, DOWN };
+
+struct guest {
+	struct shutdown *all;
+	char *name;
+	enum step step;
+	double asked, took;
+	const char *result; /* "stopped" */
+	char *reason;
+};
+
+struct shutdown {
+	struct daemon *daemon;
+	struct shutdown_options o;
+	double deadline;
+	struct guest **guest; /* by themselves: waits point to them */
+	size_t n;
+	json_t *networks; /* names of those that stand, once the guests are down */
+	size_t nets_left;
+	ev_timer soon;
+};
+
+static void look(struct shutdown *s);
+
+static void note(struct guest *g, const char *result, const char *reason)
+{
+	g->step = DOWN;
+	g->result = result;
+	g->took = daemon_now() - g->asked;
+	if (!g->reason)
+		g->reason = xstrdup(reason);
+	if (streq(result, "stopped"))
+		log_info(g->name, "down in %.0f s", g->took);
+	else
+		log_warning(g->name, "%s at shutdown: %s", result, g->reason);
+	look(g->all);
+}
+
+static void is_killed(void *data, const struct err *e)
+{
+	note(data, e ? "left" : "killed", e ? e->text : "");
+}
+
+static void kill_guest(struct guest *g, struct vm *vm, const char *why)
+{
+	g->step = KILLED;
+	g->reason = xstrdup(why);
+	log_warning(g->name, "killed with the host's shutdown: %s", why);
+	vm_kill(vm, g->all->o.who, NULL);
+	vm_wait(vm, VM_GOAL_GONE, KILL_PATIENCE, is_killed, g);
+}
+
+/* Somebody started it meanwhile. */
+static void come_back(struct guest *g)
+{
+	g->step = UP;
+	free(g->reason);
+	g->reason = NULL;
+}
+
+static void is_down(void *data, const struct err *e)
+{
+	struct guest *g = data;
+	struct vm *vm = vms_find(g->all->daemon->vms, g->name);
+
+	if (e && e->class == ERR_CONFLICT) {
+		/* somebody wants it up again: asked once more */
+		come_back(g);
+		look(g->all);
+	} else if (e && vm && vm_state_has_process(vm->state))
+		kill_guest(g, vm,
+			e->class == ERR_GUEST_REFUSED ? "ignored the power button" : e->text);
+	else if (vm && vm->ending == VM_END_QUIT && g->asked > 0)
+		note(g, "killed", "had not come up, or was killed by somebody");
+	else
+		note(g, "stopped", vm ? vm->reason : "");
+}
+
+/* below: what those take that wait for it, milliseconds */
+static void stop_guest(struct guest *g, struct vm *vm, uint64_t below, unsigned levels)
+{
+	double left = g->all->deadline - daemon_now();
+	uint64_t own = vm->running.timeout_stop_ms;
+	double share =
+		left > 0 ? (double)order_share((uint64_t)(left * 1000), own, below, levels) / 1000
+			 : 0;
+	struct err e = ERR_INIT;
+
+	if (share < LEAST)
+		share = LEAST;
+	g->step = ASKED;
+	g->asked = daemon_now();
+	if (vm_stop(vm, share, g->all->o.who, &e) < 0)
+		kill_guest(g, vm, e.text);
+	else
+		vm_wait(vm, VM_GOAL_DOWN, share + KILL_PATIENCE, is_down, g);
+}
+
+static struct guest *find(const struct shutdown *s, const char *name)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (streq(s->guest[i]->name, name))
+			return s->guest[i];
+	return NULL;
+}
+
+/* All that run, sorted; also those that somebody started meanwhile. */
+static struct order_vm *make_order(struct shutdown *s, size_t *n)
+{
+	const struct vms *vms = s->daemon->vms;
+	struct order_vm *order = xcalloc(vms->n + 1, sizeof *order);
+
+	*n = 0;
+	for (size_t i = 0; i < vms->n; i++) {
+		struct vm *vm = vms->vm[i];
+		struct guest *g = find(s, vm->name);
+
+		if (!shutdown_is_up(vm) || (g && g->step == DOWN && streq(g->result, "left")))
+			continue;
+		if (g && g->step == DOWN)
+			come_back(g);
+		order[(*n)++] = shutdown_order(vm);
+		if (g)
+			continue;
+		s->guest = xrealloc(s->guest, s->n + 1, sizeof(struct guest *));
+		g = s->guest[s->n++] = xcalloc(1, sizeof *g);
+		g->all = s;
+		g->name = xstrdup(vm->name);
+	}
+	return order;
+}
+
+static bool is_needed(const struct order_vm *order, size_t n, const char *name)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!streq(order[i].name, name) && order_follows(&order[i], name))
+			return true;
+	return false;
+}
+
+static void tell(struct shutdown *s)
+{
+	char text[NAMED_MAX] = "waits for";
+	size_t down = 0, len = strlen(text);
+
+	for (size_t i = 0; i < s->n; i++) {
+		const struct guest *g = s->guest[i];
+
+		down += g->step == DOWN;
+		if (g->step != DOWN && len < sizeof text)
+			len += (size_t)snprintf(text + len, sizeof text - len, " %s", g->name);
+	}
+	if (s->o.progress)
+		s->o.progress(s->o.data, down, s->n, s->n > down ? text : "networks go down");
+}
+
+/* --- networks, last --- */
+
+static json_t *result_of(const struct shutdown *s)
+{
+	json_t *rows = json_array();
+
+	for (size_t i = 0; i < s->n; i++) {
+		const struct guest *g = s->guest[i];
+
+		json_array_append_new(
+			rows, json_pack("[s, s, s, f]", g->name, g->result, g->reason, g->took));
+	}
+	return json_pack("{s:[s,s,s,s], s:o}", "columns", "name", "result", "reason", "seconds",
+		"rows", rows);
+}
+
+static void finish(struct shutdown *s)
+{
+	json_t *result = result_of(s);
+
+	ev_timer_stop(s->daemon->loop.ev, &s->soon);
+	for (size_t i = 0; i < s->n; i++) {
+		free(s->guest[i]->name);
+		free(s->guest[i]->reason);
+		free(s->guest[i]);
+	}
+	s->o.done(s->o.data, result);
+	json_decref(s->networks);
+	free(s->guest);
+	free(s);
+}
+
+static void network_done(void *data, const struct err *e)
+{
+	struct shutdown *s = data;
+
+	if (e)
+		log_warning(NULL, "shutdown: %s", e->text);
+	if (--s->nets_left == 0)
+		finish(s);
+}
+
+static size_t column(const json_t *table, const char *name)
+{
+	const json_t *columns = json_object_get(table, "columns");
+	size_t i = 0;
+
+	while (i < json_array_size(columns) &&
+		!streq(json_string_value(json_array_get(columns, i)), name))
+		i++;
+	return i;
+}
+
+static void stop_networks(struct shutdown *s)
+{
+	struct networks *ns = s->daemon->networks;
+	json_t *table = networks_list(ns), *row;
+	size_t name = column(table, "name"), state = column(table, "state"), i;
+
+	s->networks = json_array();
+	json_array_foreach (json_object_get(table, "rows"), i, row)
+		if (streq(json_string_value(json_array_get(row, state)), "up"))
+			json_array_append(s->networks, json_array_get(row, name));
+	json_decref(table);
+	s->nets_left = json_array_size(s->networks);
+	if (!s->nets_left) {
+		finish(s);
+		return;
+	}
+	/* done is called from the loop: the array does not change under us */
+	json_array_foreach (s->networks, i, row)
+		networks_stop(ns, json_string_value(row), false, network_done, s);
+}
+
+/* --- the way down --- */
+
+static void on_soon(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	struct shutdown *s = w->data;
+	size_t n, asked = 0, left = 0;
+	struct order_vm *order = make_order(s, &n);
+	unsigned *level = xcalloc(n + 1, sizeof *level);
+	uint64_t *ms = xcalloc(n + 1, sizeof *ms);
+
+	(void)ev, (void)revents;
+	if (s->networks) {
+		free(ms);
+		free(level);
+		free(order);
+		return;
+	}
+	order_levels(order, n, level);
+	order_times(order, n, ms);
+	for (size_t i = 0; i < s->n; i++)
+		asked += s->guest[i]->step == ASKED || s->guest[i]->step == KILLED;
+	/* a second look only where nobody is on the way: then it is a ring, and all go at once */
+	for (int ring = 0; ring < 2 && !(ring && asked); ring++)
+		for (size_t i = 0; i < n; i++) {
+			struct guest *g = find(s, order[i].name);
+
+			if (!g || g->step != UP || (!ring && is_needed(order, n, g->name)))
+				continue;
+			stop_guest(g, vms_find(s->daemon->vms, g->name),
+				order_below(order, n, ms, i), level[i]);
+			asked++;
+		}
+	free(ms);
+	free(level);
+	free(order);
+	for (size_t i = 0; i < s->n; i++)
+		left += s->guest[i]->step != DOWN;
+	tell(s);
+	if (!left)
+		stop_networks(s);
+}
+
+static void look(struct shutdown *s)
+{
+	if (!ev_is_active(&s->soon))
+		ev_timer_start(s->daemon->loop.ev, &s->soon);
+}
+
+void shutdown_all(struct daemon *d, const struct shutdown_options *o)
+{
+	struct shutdown *s = xcalloc(1, sizeof *s);
+
+	s->daemon = d;
+	s->o = *o;
+	s->deadline = daemon_now() + o->budget;
+	log_info(NULL, "shutdown of all VMs by %s, %.0f s at most", o->who, o->budget);
+	boot_forget_all(d);
+	ev_timer_init(&s->soon, on_soon, 0, 0);
+	s->soon.data = s;
+	look(s);
+}

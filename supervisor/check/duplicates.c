@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/check/duplicates.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <limits.h>
+
+#include "base/mem.h"
+#include "supervisor/qemu/device.h"
+
+enum kind { UUID, IMAGE, MAC, ADDRESS, PORT, KINDS };
+
+static const struct {
+	const char *key, *hint;
+} kinds[] = {
+	[UUID] = { "UUID", "take UUID= out of the copy; where a VM was renamed, remove the old file" },
+	[IMAGE] = { "Path", "give each VM an image of its own, or write ReadOnly=yes in both" },
+	[MAC] = { "MACAddress", "without MACAddress= each NIC has one of its own" },
+	[ADDRESS] = { "Address", "without Address= each NIC has one of its own" },
+	[PORT] = { "Port", "Port=auto takes a free one" },
+};
+_Static_assert(ARRAY_SIZE(kinds) == KINDS, "a kind has no row");
+
+struct claim {
+	enum kind kind;
+	const char *value;
+	bool weak; /* two weak ones do not hurt each other */
+	size_t index;
+	const struct conf_place *place;
+	const char *what;   /* "disk 'root'" */
+	const char *listen; /* PORT: the address */
+};
+
+struct claims {
+	struct arena arena;
+	struct claim *claim;
+	size_t n, room;
+};
+
+static void add(struct claims *all, struct claim c)
+{
+	if (all->n == all->room) {
+		all->room = all->room ? all->room * 2 : 64;
+		all->claim = xrealloc(all->claim, all->room, sizeof *all->claim);
+	}
+	all->claim[all->n++] = c;
+}
+
+static void add_uuid(struct claims *all, size_t index, const struct conf_vm *c, const struct identity *id)
+{
+	char *uuid = arena_strdup(&all->arena, c->uuid ? c->uuid : id->uuid);
+
+	for (char *s = uuid; *s; s++)
+		*s = (char)tolower((unsigned char)*s);
+	if (*uuid)
+		add(all, (struct claim){ UUID, uuid, !c->uuid, index, &c->place, "UUID", NULL });
+}
+
+static void add_disk(
+	struct claims *all, size_t index, const struct conf_disk *d, const char *image_dir)
+{
+	const char *what = arena_printf(&all->arena, "%s '%s'", d->cdrom ? "cdrom" : "disk", d->id);
+	char path[PATH_MAX];
+
+	if (!d->path)
+		return;
+	add(all, (struct claim){ IMAGE,
+			 arena_strdup(&all->arena, device_path(d->path, image_dir, path)),
+			 d->read_only || d->cdrom, index, &d->place, what, NULL });
+	for (size_t i = 0; i < d->base.n; i++)
+		add(all, (struct claim){ IMAGE,
+				 arena_strdup(&all->arena,
+					 device_path(d->base.item[i], image_dir, path)),
+				 true, index, &d->place,
+				 arena_printf(&all->arena, "base of %s", what), NULL });
+}
+
+/* What the daemon chose is weak: it chooses anew where a file takes it. */
+static void add_nic(
+	struct claims *all, size_t index, const struct conf_nic *n, const struct identity *id)
+{
+	const struct identity_nic *known = identity_nic(id, n->id);
+	const uint8_t *mac = n->mac.set ? n->mac.byte : known ? known->mac : NULL;
+	const char *what = arena_printf(&all->arena, "nic '%s'", n->id);
+	char address[INET_ADDRSTRLEN] = "";
+
+	if (mac)
+		add(all, (struct claim){ MAC,
+				 arena_printf(&all->arena, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0],
+					 mac[1], mac[2], mac[3], mac[4], mac[5]),
+				 !n->mac.set, index, &n->place, what, NULL });
+	if (n->address)
+		snprintf(address, sizeof address, "%s", n->address);
+	else if (known && known->address && streq(known->network, n->network))
+		inet_ntop(AF_INET, &(struct in_addr){ htonl(known->address) }, address,
+			sizeof address);
+	if (n->network && address[0])
+		add(all, (struct claim){ ADDRESS,
+				 arena_printf(
+					 &all->arena, "%s on network '%s'", address, n->network),
+				 !n->address, index, &n->place, what, NULL });
+}
+
+static void add_display(struct claims *all, size_t index, const struct conf_vm *c)
+{
+	if (c->display == CONF_DISPLAY_VNC && c->listen && !streq(c->listen, "unix") && c->port)
+		add(all,
+			(struct claim){ PORT,
+				arena_printf(&all->arena, "port %llu", (unsigned long long)c->port),
+				false, index, &c->place, "VNC", c->listen });
+}
+
+static bool is_any(const char *listen)
+{
+	return streq(listen, "0.0.0.0") || streq(listen, "::");
+}
+
+static bool hurt(const struct claim *a, const struct claim *b)
+{
+	if (a->index == b->index || (a->weak && b->weak))
+		return false;
+	return a->kind != PORT || streq(a->listen, b->listen) || is_any(a->listen) ||
+	       is_any(b->listen);
+}
+
+static int by_value(const void *a, const void *b)
+{
+	const struct claim *x = a, *y = b;
+	int r = x->kind < y->kind ? -1 : x->kind > y->kind;
+
+	if (r == 0)
+		r = strcmp(x->value, y->value);
+	return r ? r : x->index < y->index ? -1 : x->index > y->index;
+}
+
+/* The first of the group [from, to) that c cannot live with. */
+static const struct claim *other_of(
+	const struct claim *c, const struct claim *from, const struct claim *to)
+{
+	for (const struct claim *o = from; o < to; o++)
+		if (hurt(c, o))
+			return o;
+	return NULL;
+}
+
+struct pair {
+	const struct claim *claim, *other;
+};
+
+static int by_vm(const void *a, const void *b)
+{
+	const struct claim *x = ((const struct pair *)a)->claim,
+			   *y = ((const struct pair *)b)->claim;
+
+	return x->index != y->index ? (x->index < y->index ? -1 : 1) : x < y ? -1 : x > y;
+}
+
+static size_t find_pairs(const struct claims *all, struct pair *pair)
+{
+	const struct claim *end = all->claim + all->n, *to;
+	size_t n = 0;
+
+	for (const struct claim *from = all->claim; from < end; from = to) {
+		for (to = from + 1;
+			to < end && to->kind == from->kind && streq(to->value, from->value);)
+			to++;
+		for (const struct claim *c = from; c < to; c++) {
+			const struct claim *other = other_of(c, from, to);
+
+			if (other)
+				pair[n++] = (struct pair){ c, other };
+		}
+	}
+	return n;
+}
+
+void duplicates_find(const struct duplicates_vm *vm, size_t n, const char *image_dir,
+	duplicates_fn *found, void *data)
+{
+	struct claims all = { .arena = ARENA_INIT };
+	struct pair *pair;
+	size_t pairs;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct conf_vm *c = vm[i].conf;
+
+		add_uuid(&all, i, c, vm[i].identity);
+		for (size_t k = 0; k < c->disks; k++)
+			add_disk(&all, i, &c->disk[k], image_dir);
+		for (size_t k = 0; k < c->nics; k++)
+			add_nic(&all, i, &c->nic[k], vm[i].identity);
+		add_display(&all, i, c);
+	}
+	if (all.n)
+		qsort(all.claim, all.n, sizeof *all.claim, by_value);
+	pair = xcalloc(all.n, sizeof *pair);
+	pairs = find_pairs(&all, pair);
+	qsort(pair, pairs, sizeof *pair, by_vm);
+	for (size_t i = 0; i < pairs; i++) {
+		const struct claim *c = pair[i].claim, *o = pair[i].other;
+		_cleanup_(free_ptr) char *text = xasprintf("%s%sVM '%s' has %s too, as its %s",
+			c->kind == UUID ? "" : c->what, c->kind == UUID ? "" : ": ",
+			vm[o->index].conf->name, c->value, o->what);
+
+		found(data, c->index, c->place, kinds[c->kind].key, text, kinds[c->kind].hint);
+	}
+	free(pair);
+	free(all.claim);
+	arena_release(&all.arena);
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/* The files as they are now, read into copies: the daemon goes on with what it knows. */
+#include <fcntl.h>
+
+#include "base/mem.h"
+#include "conf/load.h"
+#include "supervisor/boot/boot.h"
+#include "supervisor/check/vm.h"
+#include "supervisor/vm/renamed.h"
+#include "supervisor/vm/revert.h"
+
+static void read_state(struct vm *vm, int dir)
+{
+	struct err e = ERR_INIT;
+
+	if (dir >= 0 && identity_load(&vm->identity, dir, &e) < 0)
+		vm->identity_problem = xstrdup(e.text);
+	if (dir >= 0)
+		vm_revert_look(vm, dir);
+	identity_make_uuid(&vm->identity);
+}
+
+static void read_conf(struct vm *vm, struct conf_problems *p)
+{
+	const struct daemon *d = vm->daemon;
+	struct conf_daemon defaults = CONF_DAEMON_INIT;
+	struct conf_problems ignored = { 0 };
+	struct conf_context ctx = {
+		.defaults = &defaults, .state_dir = d->dirs.state, .uuid = vm->identity.uuid };
+	bool there;
+
+	conf_load_daemon(&defaults, d->dirs.config, &ignored);
+	there = conf_load_vm(&vm->conf, d->dirs.config, vm->name, &ctx, p);
+	vm->have_conf = there && !p->count;
+	vm_keep_disk_names(vm, &vm->conf);
+	conf_problems_release(&ignored);
+	conf_daemon_release(&defaults);
+}
+
+struct vm *check_vm(struct daemon *d, const char *name, struct conf_problems *p)
+{
+	const struct vm *real = vms_find(d->vms, name);
+	struct conf_problems own = { 0 };
+	struct vm *vm = vm_new(d, name);
+	_cleanup_(close_fd) int dir = check_state_dir(vm);
+	_cleanup_(close_fd) int to_come = -1;
+
+	vm->state = real ? real->state : VM_STOPPED;
+	read_state(vm, dir);
+	read_conf(vm, &own);
+	to_come = vm_state_to_come(vm);
+	if (to_come >= 0) {
+		read_state(vm, to_come);
+		conf_vm_release(&vm->conf);
+		read_conf(vm, &own);
+	}
+	if (real && real->revert) /* what is lost on disk is known all the same */
+		vm_revert_marked(vm, real->revert->snapshot, real->revert->disk);
+	p->count += own.count;
+	if (own.count)
+		buf_adds(&p->text, own.text.data);
+	conf_problems_release(&own);
+	return vm;
+}
+
+int check_state_dir(const struct vm *vm)
+{
+	_cleanup_(free_ptr) char *path = xasprintf("vms/%s", vm->name);
+
+	return openat(
+		vm->daemon->dirs.state_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static void check_found(void *data, const char *name)
+{
+	struct check_files *f = data;
+	struct vms *vms = f->daemon->vms;
+	struct vm *vm = vms_find(vms, name);
+	struct conf_problems unused = { 0 };
+
+	if (f->vms.n == f->vms.room) {
+		f->vms.room = f->vms.room ? f->vms.room * 2 : 16;
+		f->vms.vm = xrealloc(f->vms.vm, f->vms.room, sizeof(struct vm *));
+	}
+	if (!vm || !vms_is_current(vms, vm))
+		vm = check_vm(f->daemon, name, f->problems ? f->problems : &unused);
+	f->vms.vm[f->vms.n++] = vm;
+	conf_problems_release(&unused);
+}
+
+static void check_network(void *data, const char *name)
+{
+	const struct check_files *f = data;
+	struct conf_network conf = CONF_NETWORK_INIT;
+
+	conf_load_network(&conf, f->daemon->dirs.config, name, f->problems);
+	conf_network_release(&conf);
+}
+
+void check_files_read(struct check_files *f, struct daemon *d, struct conf_problems *p)
+{
+	struct conf_problems unused = { 0 };
+
+	*f = (struct check_files){
+		.daemon = d, .vms = { .daemon = d }, .conf = CONF_DAEMON_INIT, .problems = p
+	};
+	conf_load_daemon(&f->conf, d->dirs.config, p ? p : &unused);
+	conf_problems_release(&unused);
+	if (p)
+		conf_list_networks(d->dirs.config, check_network, f, p);
+	conf_list_vms(d->dirs.config, check_found, f, p);
+	if (p)
+		boot_check(&f->vms, p);
+}
+
+void check_files_release(struct check_files *f)
+{
+	for (size_t i = 0; i < f->vms.n; i++)
+		if (vms_find(f->daemon->vms, f->vms.vm[i]->name) != f->vms.vm[i])
+			vm_free(f->vms.vm[i]);
+	free(f->vms.vm);
+	conf_daemon_release(&f->conf);
+	*f = (struct check_files){ 0 };
+}

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/check/host.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/child.h"
+#include "base/mem.h"
+#include "base/text.h"
+
+enum { RULESET_MAX = 1 << 20 };
+
+/* clang-format off */
+const struct host_check host_checks[] = {
+	{ "CPU virtualisation", host_cpu },
+	{ "/dev/kvm",           host_kvm_device },
+	{ "KVM",                host_kvm },
+	{ "nested guests",      host_nested },
+	{ "IOMMU",              host_iommu },
+	{ "QEMU",               host_qemu },
+	{ "programs",           host_programs },
+	{ "UEFI firmware",      host_firmware },
+	{ "cgroups",            host_cgroups },
+	{ "memory",             host_memory },
+	{ "huge pages",         host_huge_pages },
+	{ "image directory",    host_room },
+	{ "access to images",   host_image_access },
+	{ "clock source",       host_clock_source },
+	{ "time",               host_time_sync },
+	{ "security modules",   host_security },
+	{ "taps",               host_tun },
+	{ "bridges",            host_bridge },
+	{ "IP forwarding",      host_ip_forward },
+	{ "firewall, forward",  host_forward },
+	{ "firewall, DHCP",     host_firewall_dhcp },
+	{ "iptables",           host_iptables },
+	{ "bridged packets",    host_bridge_filter },
+	{ "port 53",            host_port_dns },
+	{ "port 67",            host_port_dhcp },
+	{ "libvirt",            host_libvirt },
+};
+/* clang-format on */
+const size_t host_checks_n = ARRAY_SIZE(host_checks);
+
+const char *host_verdict_name(enum host_verdict v)
+{
+	static const char *const names[] = {
+		[HOST_SILENT] = "",
+		[HOST_PASS] = "PASS",
+		[HOST_WARN] = "WARN",
+		[HOST_FAIL] = "FAIL",
+	};
+	_Static_assert(ARRAY_SIZE(names) == HOST_VERDICTS, "a verdict has no name");
+
+	return names[v];
+}
+
+void host_row(struct host_row *row, enum host_verdict v, const char *cure, const char *fmt, ...)
+{
+	va_list ap;
+
+	row->verdict = v;
+	snprintf(row->cure, sizeof row->cure, "%s", cure ? cure : "");
+	va_start(ap, fmt);
+	vsnprintf(row->text, sizeof row->text, fmt, ap);
+	va_end(ap);
+	/* a program's words have lines, a row is one */
+	for (char *s = row->text; (s = strchr(s, '\n')); s++)
+		*s = ' ';
+}
+
+bool host_exists(const struct host_facts *f, const char *path)
+{
+	return faccessat(f->root, path, F_OK, 0) == 0;
+}
+
+bool host_read(const struct host_facts *f, const char *path, char *text, size_t room)
+{
+	_cleanup_(close_fd) int fd = openat(f->root, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	size_t len = 0;
+	ssize_t n = 0;
+
+	while (fd >= 0 && len < room - 1 && (n = read(fd, text + len, room - 1 - len)) > 0)
+		len += (size_t)n;
+	while (len && text[len - 1] == '\n')
+		len--;
+	text[len] = '\0';
+	return fd >= 0 && n >= 0;
+}
+
+static json_t *words(const char *s)
+{
+	_cleanup_(free_ptr) char *safe = text_escape(s, strlen(s), true);
+
+	return json_string(safe);
+}
+
+json_t *host_report(const struct host_facts *f)
+{
+	json_t *rows = json_array();
+
+	for (size_t i = 0; i < host_checks_n; i++) {
+		struct host_row row = { .verdict = HOST_SILENT };
+
+		host_checks[i].fn(f, &row);
+		if (row.verdict != HOST_SILENT)
+			json_array_append_new(
+				rows, json_pack("[s, s, o, o]", host_checks[i].name,
+					      host_verdict_name(row.verdict), words(row.text),
+					      row.cure[0] ? words(row.cure) : json_null()));
+	}
+	return json_pack(
+		"{s:[s,s,s,s], s:o}", "columns", "check", "verdict", "text", "cure", "rows", rows);
+}
+
+/* --- gathering --- */
+
+struct host_checking {
+	struct ev_loop *ev;
+	struct probes *probes;
+	struct host_facts facts;
+	struct child *nft, *df, *stat;
+	ev_timer later; /* nothing is told before host_check_run() has returned */
+	unsigned open;	/* what is still awaited */
+	void (*done)(void *data, json_t *table);
+	void *data;
+};
+
+static void checking_free(struct host_checking *h)
+{
+	ev_timer_stop(h->ev, &h->later);
+	close_fd(&h->facts.root);
+	json_decref(h->facts.ruleset);
+	free(h);
+}
+
+static void one_less(struct host_checking *h)
+{
+	if (--h->open)
+		return;
+	h->done(h->data, host_report(&h->facts));
+	checking_free(h);
+}
+
+void host_check_cancel(struct host_checking *h)
+{
+	if (!h)
+		return;
+	probes_forget(h->probes, h);
+	child_cancel(h->nft);
+	child_cancel(h->df);
+	child_cancel(h->stat);
+	checking_free(h);
+}
+
+static void on_nft(void *data, const struct child_result *r)
+{
+	struct host_checking *h = data;
+
+	h->nft = NULL;
+	if (r->status == 0)
+		h->facts.ruleset = json_loadb(r->out, r->out_len, 0, NULL);
+	one_less(h);
+}
+
+static void on_df(void *data, const struct child_result *r)
+{
+	struct host_checking *h = data;
+	unsigned long long size, room;
+
+	h->df = NULL;
+	if (r->status == 0 && sscanf(r->out, "%*[^\n] %llu %llu", &size, &room) == 2) {
+		h->facts.size = size;
+		h->facts.room = room;
+	}
+	one_less(h);
+}
+
+static void on_stat(void *data, const struct child_result *r)
+{
+	struct host_checking *h = data;
+	unsigned mode;
+
+	h->stat = NULL;
+	if (r->status == 0 && sscanf(r->out, "%o", &mode) == 1)
+		h->facts.mode = mode;
+	one_less(h);
+}
+
+static void on_kvm(void *data, const struct err *e)
+{
+	struct host_checking *h = data;
+
+	if (e)
+		err_copy(&h->facts.kvm_error, e);
+	one_less(h);
+}
+
+static void on_probe(void *data, const struct probe *probe, const struct err *e)
+{
+	struct host_checking *h = data;
+
+	h->facts.qemu = probe;
+	if (!e) {
+		probes_kvm(h->probes, probe, on_kvm, h);
+		return;
+	}
+	err_copy(&h->facts.qemu_error, e);
+	err_set(&h->facts.kvm_error, ERR_FAILED, "cannot be proved without QEMU");
+	one_less(h);
+}
+
+static void on_later(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	(void)ev, (void)revents;
+	one_less(w->data);
+}
+
+static struct child *run(struct host_checking *h, const char *const *argv, size_t out_max,
+	void (*done)(void *data, const struct child_result *r))
+{
+	struct child_options o = {
+		.argv = argv, .out_max = out_max, .timeout = 5, .done = done, .data = h
+	};
+	struct child *c = child_run(h->ev, &o, NULL);
+
+	if (c)
+		h->open++;
+	return c;
+}
+
+struct host_checking *host_check_run(struct ev_loop *ev, struct probes *probes,
+	const char *image_dir, const char *const *bridge, size_t bridges,
+	void (*done)(void *data, json_t *table), void *data)
+{
+	const char *nft[] = { "nft", "-j", "list", "ruleset", NULL };
+	const char *df[] = { "df", "-B1", "--output=size,avail", "--", image_dir, NULL };
+	const char *stat[] = { "stat", "-L", "-c", "%a", "--", image_dir, NULL };
+	struct host_checking *h = xcalloc(1, sizeof *h);
+
+	*h = (struct host_checking){ .ev = ev, .probes = probes, .done = done, .data = data };
+	h->facts.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	h->facts.image_dir = image_dir;
+	for (size_t i = 0; i < bridges && i < HOST_BRIDGES_MAX; i++)
+		snprintf(h->facts.bridge[h->facts.bridges++], sizeof h->facts.bridge[0], "%.15s",
+			bridge[i]);
+	h->open = 2;
+	ev_timer_init(&h->later, on_later, 0, 0);
+	h->later.data = h;
+	ev_timer_start(ev, &h->later);
+	h->nft = run(h, nft, RULESET_MAX, on_nft);
+	h->df = run(h, df, 0, on_df);
+	h->stat = run(h, stat, 0, on_stat);
+	probes_get(probes, "qemu-system-x86_64", on_probe, h);
+	return h;
+}

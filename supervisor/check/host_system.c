@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory, room, clocks, and what the kernel keeps guests apart with. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/timex.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "supervisor/check/host.h"
+#include "supervisor/host/meminfo.h"
+
+enum { SMALL_TEXT = 256, MEMINFO_TEXT = 8192, SHORT = 20 /* a 20th is little */ };
+
+void host_cgroups(const struct host_facts *f, struct host_row *row)
+{
+	static const char *const wanted[] = { "cpu", "io", "memory", "pids" };
+	char text[SMALL_TEXT], padded[SMALL_TEXT + 2], word[16], missing[64] = "";
+
+	if (!host_read(f, "sys/fs/cgroup/cgroup.controllers", text, sizeof text)) {
+		if (host_exists(f, "sys/fs/cgroup/memory") ||
+			host_exists(f, "sys/fs/cgroup/unified"))
+			host_row(row, HOST_PASS, NULL, "version 1");
+		else
+			host_row(row, HOST_WARN, "mount -t cgroup2 none /sys/fs/cgroup",
+				"not mounted: guests run without limits of processor, memory and I/O");
+		return;
+	}
+	snprintf(padded, sizeof padded, " %s ", text);
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
+		size_t len = strlen(missing);
+
+		snprintf(word, sizeof word, " %s ", wanted[i]);
+		if (!strstr(padded, word))
+			snprintf(missing + len, sizeof missing - len, "%s%s", len ? ", " : "",
+				wanted[i]);
+	}
+	if (missing[0])
+		host_row(row, HOST_WARN,
+			"the kernel was built or started (cgroup_disable=) without them",
+			"version 2 without %s", missing);
+	else
+		host_row(row, HOST_PASS, NULL, "version 2");
+}
+
+static bool memory_of(const struct host_facts *f, struct meminfo *m)
+{
+	char text[MEMINFO_TEXT];
+	bool there = host_read(f, "proc/meminfo", text, sizeof text);
+
+	meminfo_parse(m, text);
+	return there;
+}
+
+void host_memory(const struct host_facts *f, struct host_row *row)
+{
+	char available[16], total[16];
+	struct meminfo m;
+
+	if (!memory_of(f, &m))
+		return;
+	text_size(available, sizeof available, m.available);
+	text_size(total, sizeof total, m.total);
+	if (m.available < m.total / SHORT)
+		host_row(row, HOST_WARN, "stop something, or add memory", "%s of %s available",
+			available, total);
+	else
+		host_row(row, HOST_PASS, NULL, "%s of %s available", available, total);
+}
+
+void host_huge_pages(const struct host_facts *f, struct host_row *row)
+{
+	struct meminfo m;
+	char size[16];
+
+	if (!memory_of(f, &m))
+		return;
+	if (m.huge_pages)
+		host_row(row, HOST_PASS, NULL, "%llu of %llu free, %s each",
+			(unsigned long long)m.huge_free, (unsigned long long)m.huge_pages,
+			text_size(size, sizeof size, m.huge_size));
+	else
+		host_row(row, HOST_PASS, NULL, "none reserved, which guests do not need");
+}
+
+void host_room(const struct host_facts *f, struct host_row *row)
+{
+	char room[16], size[16];
+
+	if (!f->size) {
+		host_row(row, HOST_WARN, "is it there, and is what it is on mounted?",
+			"'%s': no answer to df", f->image_dir);
+		return;
+	}
+	text_size(room, sizeof room, f->room);
+	text_size(size, sizeof size, f->size);
+	if (f->room < f->size / SHORT)
+		host_row(row, HOST_WARN, "make room: guests whose disks cannot grow are paused",
+			"%s of %s left in '%s'", room, size, f->image_dir);
+	else
+		host_row(row, HOST_PASS, NULL, "%s of %s left in '%s'", room, size, f->image_dir);
+}
+
+/* Guests need none of it: each sees its own files, by mounts of these alone. */
+void host_image_access(const struct host_facts *f, struct host_row *row)
+{
+	_cleanup_(free_ptr) char *quoted = text_shell_quote(f->image_dir),
+				 *cure = xasprintf("chmod 0700 %s", quoted);
+
+	if (!f->mode)
+		return;
+	if (f->mode & 077)
+		host_row(row, HOST_WARN, cure,
+			"'%s' has mode %04o: others than root can reach images in it, and lock those that they may read",
+			f->image_dir, f->mode);
+	else
+		host_row(row, HOST_PASS, NULL, "'%s' is open to its owner only", f->image_dir);
+}
+
+void host_clock_source(const struct host_facts *f, struct host_row *row)
+{
+	static const char *const slow[] = { "hpet", "acpi_pm", "jiffies", "pit" };
+	char text[64];
+
+	if (!host_read(f, "sys/devices/system/clocksource/clocksource0/current_clocksource", text,
+		    sizeof text))
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(slow); i++)
+		if (streq(text, slow[i])) {
+			host_row(row, HOST_WARN,
+				"the kernel gave up on tsc, dmesg tells why; often a BIOS upgrade cures it",
+				"%s, which is slow for host and guests", text);
+			return;
+		}
+	host_row(row, HOST_PASS, NULL, "%s", text);
+}
+
+void host_time_sync(const struct host_facts *f, struct host_row *row)
+{
+	struct timex t = { 0 };
+
+	(void)f;
+	if (adjtimex(&t) == TIME_ERROR || t.status & STA_UNSYNC)
+		host_row(row, HOST_WARN,
+			"apt install chrony, or systemctl enable --now systemd-timesyncd",
+			"the clock is not kept right by anybody, and guests start from it");
+	else
+		host_row(row, HOST_PASS, NULL, "synchronised");
+}
+
+void host_security(const struct host_facts *f, struct host_row *row)
+{
+	char text[16];
+
+	if (host_read(f, "sys/fs/selinux/enforce", text, sizeof text) && text[0] == '1')
+		host_row(row, HOST_WARN,
+			"ausearch -m avc -ts recent shows what it denies, if anything",
+			"SELinux is enforcing, and vmkeep brings no policy for it");
+	else if (host_read(f, "sys/module/apparmor/parameters/enabled", text, sizeof text) &&
+		 text[0] == 'Y')
+		host_row(row, HOST_PASS, NULL, "AppArmor is on; vmkeep needs no profile");
+	else
+		host_row(row, HOST_PASS, NULL,
+			"none on; guests are kept apart by uids, namespaces and seccomp");
+}

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/check/security.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "supervisor/vm/found.h"
+#include "supervisor/guest/output.h"
+#include "supervisor/check/security_private.h"
+#include "supervisor/vm/spawn.h"
+
+enum { PROC_MAX = 256 << 10 };
+
+char *security_proc(const struct look *l, const char *name)
+{
+	_cleanup_(free_ptr) char *path = xasprintf("/proc/%d/%s", (int)l->vm->pid, name);
+	struct buf b = BUF_MAX(PROC_MAX);
+
+	if (file_read(AT_FDCWD, path, &b, NULL) < 0)
+		buf_clear(&b);
+	return buf_steal(&b);
+}
+
+/* The rest of the line that begins with key, blanks in front skipped; NULL: no such line. */
+static const char *line_of(const char *text, const char *key, char value[160])
+{
+	size_t len = strlen(key);
+
+	for (const char *at = text; at && *at; at = strchr(at, '\n')) {
+		at += *at == '\n';
+		if (strncmp(at, key, len) != 0)
+			continue;
+		at += len + strspn(at + len, " \t");
+		snprintf(value, 160, "%.*s", (int)strcspn(at, "\n"), at);
+		value[strcspn(value, "\n")] = '\0';
+		for (size_t n = strlen(value); n && isspace((unsigned char)value[n - 1]);)
+			value[--n] = '\0';
+		return value;
+	}
+	return NULL;
+}
+
+static const char *status_of(const struct look *l, const char *key, char value[160])
+{
+	return line_of(l->status.data ? l->status.data : "", key, value);
+}
+
+/* --- the rules: what was found, and does it do? --- */
+
+static bool own_uid(struct look *l)
+{
+	unsigned id[4], want = (unsigned)l->vm->identity.uid;
+	static const char *const keys[] = { "Uid:", "Gid:" };
+	char value[160];
+	bool good = true;
+	pid_t other;
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		const char *s = status_of(l, keys[i], value);
+
+		good &= s && sscanf(s, "%u %u %u %u", &id[0], &id[1], &id[2], &id[3]) == 4;
+		for (size_t k = 0; good && k < 4; k++)
+			good = id[k] == want;
+		if (i == 0 || !good)
+			buf_printf(&l->found, "%s%s", i ? ", gid " : "", good ? "" : s ? s : "?");
+	}
+	if (good)
+		buf_printf(&l->found, "%u", want);
+	other = good ? found_others(l->vm->daemon->vms, want) : 0;
+	if (other)
+		buf_printf(&l->found, ", which process %d has too", (int)other);
+	return good && want != 0 && !other;
+}
+
+static bool no_groups(struct look *l)
+{
+	char value[160];
+	const char *s = status_of(l, "Groups:", value);
+
+	buf_adds(&l->found, s && *s ? s : "none");
+	return s && !*s;
+}
+
+static bool no_capabilities(struct look *l)
+{
+	static const char *const sets[] = { "CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:" };
+	char value[160];
+
+	for (size_t i = 0; i < ARRAY_SIZE(sets); i++) {
+		const char *s = status_of(l, sets[i], value);
+
+		if (!s || strspn(s, "0") != strlen(s)) {
+			buf_printf(&l->found, "%s %s", sets[i], s ? s : "?");
+			return false;
+		}
+	}
+	buf_adds(&l->found, "none");
+	return true;
+}
+
+static bool number_is(struct look *l, const char *key, int least)
+{
+	char value[160];
+	const char *s = status_of(l, key, value);
+
+	buf_adds(&l->found, s ? s : "?");
+	return s && atoi(s) >= least;
+}
+
+static bool no_new_privileges(struct look *l)
+{
+	return number_is(l, "NoNewPrivs:", 1);
+}
+
+/* Ours and QEMU's own. */
+static bool filters(struct look *l)
+{
+	char value[160];
+	const char *mode = status_of(l, "Seccomp:", value);
+
+	if (!streq(mode, "2")) {
+		buf_adds(&l->found, "none");
+		return false;
+	}
+	return number_is(l, "Seccomp_filters:", 2);
+}
+
+static bool no_tracer(struct look *l)
+{
+	char value[160];
+	const char *s = status_of(l, "TracerPid:", value);
+
+	buf_adds(&l->found, streq(s, "0") ? "none" : s ? s : "?");
+	return streq(s, "0");
+}
+
+static bool namespaces(struct look *l)
+{
+	static const char *const names[] = { "mnt", "net", "ipc", "uts" };
+	bool all = true;
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		char path[64], ours[64] = "", theirs[64] = "";
+		bool own;
+
+		snprintf(path, sizeof path, "/proc/self/ns/%s", names[i]);
+		own = readlink(path, ours, sizeof ours - 1) > 0;
+		snprintf(path, sizeof path, "/proc/%d/ns/%s", (int)l->vm->pid, names[i]);
+		own &= readlink(path, theirs, sizeof theirs - 1) > 0 && !streq(ours, theirs);
+		if (own)
+			buf_printf(&l->found, "%s%s", l->found.len ? " " : "", names[i]);
+		all &= own;
+	}
+	return all;
+}
+
+/* Lines behind the first in a table of the process's network. */
+static unsigned table_lines(const struct look *l, const char *name)
+{
+	_cleanup_(free_ptr) char *text = security_proc(l, name);
+	unsigned n = 0;
+
+	for (const char *at = strchr(text, '\n'); at && at[1]; at = strchr(at + 1, '\n'))
+		n++;
+	return n;
+}
+
+static bool no_network(struct look *l)
+{
+	static const char *const tables[] = { "net/tcp", "net/tcp6", "net/udp", "net/udp6", "net/raw",
+		"net/raw6", "net/packet" };
+	_cleanup_(free_ptr) char *devices = security_proc(l, "net/dev");
+	unsigned sockets = 0, links = 0;
+	char value[160];
+
+	/* two lines of heading; each other is an interface */
+	for (const char *at = devices; (at = strchr(at, '\n')); at++)
+		links++;
+	for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
+		sockets += table_lines(l, tables[i]);
+	buf_printf(&l->found, "%u sockets, %s", sockets,
+		links == 3 && line_of(devices, "    lo:", value) ? "only lo" : "interfaces");
+	return security_no_foreign_socket(l) && sockets == 0 && streq(l->found.data, "0 sockets, only lo");
+}
+
+static bool limits(struct look *l)
+{
+	static const struct {
+		const char *line, *name;
+		uint64_t most;
+	} wanted[] = {
+		{ "Max core file size", "core", 0 },
+		{ "Max processes", "processes", 1024 },
+		{ "Max open files", "files", 4096 },
+	};
+	_cleanup_(free_ptr) char *text = security_proc(l, "limits");
+	bool all = true;
+
+	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
+		char value[160], hard[32] = "?";
+		const char *s = line_of(text, wanted[i].line, value);
+		uint64_t n;
+
+		all &= s && sscanf(s, "%*s %31s", hard) == 1 &&
+			text_parse_uint(hard, 0, wanted[i].most, &n) == 0;
+		buf_printf(&l->found, "%s%s %s", i ? ", " : "", wanted[i].name, hard);
+	}
+	return all;
+}
+
+/* Under pressure the kernel takes a guest before it takes what runs the host. */
+static bool oom_first(struct look *l)
+{
+	_cleanup_(free_ptr) char *text = security_proc(l, "oom_score_adj");
+
+	text[strcspn(text, "\n")] = '\0';
+	buf_adds(&l->found, text);
+	return atoi(text) > 0;
+}
+
+static bool bounded_output(struct look *l)
+{
+	_cleanup_(close_fd) int fd = l->vm->run_fd < 0 ? -1 :
+							 openat(l->vm->run_fd, "out",
+								 O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct statfs fs;
+	struct stat own, run;
+	char size[16];
+	bool good = fd >= 0 && fstatfs(fd, &fs) == 0 && fstat(fd, &own) == 0 &&
+		fstat(l->vm->run_fd, &run) == 0 && fs.f_type == TMPFS_MAGIC && own.st_dev != run.st_dev;
+
+	if (good)
+		text_size(size, sizeof size, (uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize);
+	buf_adds(&l->found, good ? size : "no tmpfs of its own");
+	return good;
+}
+
+static bool own_cgroup(struct look *l)
+{
+	_cleanup_(free_ptr) char *theirs = security_proc(l, "cgroup");
+	struct buf ours = BUF_MAX(PROC_MAX);
+	bool own = file_read(AT_FDCWD, "/proc/self/cgroup", &ours, NULL) == 0 && *theirs &&
+		!streq(theirs, ours.data);
+	const char *last = strrchr(theirs, '/');
+
+	buf_printf(&l->found, "%.*s", own && last ? (int)strcspn(last + 1, "\n") : 0, last ? last + 1 : "");
+	if (!own)
+		buf_adds(&l->found, "none");
+	buf_release(&ours);
+	return own;
+}
+
+static const struct {
+	const char *name;
+	bool (*holds)(struct look *l);
+	bool optional; /* holds as far as the host offers it */
+} rules[] = {
+	/* clang-format off */
+	{ "own uid",             own_uid, false },
+	{ "no groups",           no_groups, false },
+	{ "no capabilities",     no_capabilities, false },
+	{ "no new privileges",   no_new_privileges, false },
+	{ "system call filters", filters, false },
+	{ "not traced",          no_tracer, false },
+	{ "own namespaces",      namespaces, false },
+	{ "private root",        security_private_root, false },
+	{ "mounts",              security_mounts, false },
+	{ "no network",          no_network, false },
+	{ "sockets",             security_sockets, false },
+	{ "devices",             security_devices, false },
+	{ "directories",         security_directories, false },
+	{ "limits",              limits, false },
+	{ "dies first",          oom_first, false },
+	{ "bounded output",      bounded_output, false },
+	{ "own cgroup",          own_cgroup, true },
+	/* clang-format on */
+};
+
+json_t *security_report(const struct vm *vm, struct err *e)
+{
+	struct look l = { .vm = vm, .status = BUF_MAX(PROC_MAX), .found = BUF_MAX(4096) };
+	json_t *rows;
+	char path[32];
+
+	snprintf(path, sizeof path, "/proc/%d/status", (int)vm->pid);
+	/* "starting" may still be vmkeep-jail at work, to which half of the rules do not apply yet */
+	if (!vm_state_has_process(vm->state) || vm->state == VM_SPAWNING ||
+		file_read(AT_FDCWD, path, &l.status, NULL) < 0 || !vm_process_is(vm->pid, vm->starttime)) {
+		buf_release(&l.status);
+		err_set(e, ERR_WRONG_STATE, "is %s: there is no process to look at", vm_state_name(vm->state));
+		return NULL;
+	}
+	rows = json_array();
+	for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
+		bool holds = rules[i].holds(&l);
+
+		if (l.found.data)
+			text_clean(l.found.data);
+		json_array_append_new(rows,
+			json_pack("[s, o, s]", rules[i].name,
+				!holds && rules[i].optional ? json_null() : json_boolean(holds),
+				l.found.data ? l.found.data : ""));
+		buf_clear(&l.found);
+	}
+	security_fds_release(&l.fds);
+	buf_release(&l.status);
+	return json_pack("{s:[s,s,s], s:o}", "columns", "rule", "holds", "found", "rows", rows);
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a guest's process holds open: a descriptor is a way out that no private root closes.
+ *
+ * Each is looked at through an O_PATH descriptor of /proc/PID/fd, by calls that ask no file server
+ * and no driver: QEMU may hold a file of a dead one. What is closed again was never open.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/stat.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+
+#include "base/mem.h"
+#include "supervisor/check/security_private.h"
+#include "supervisor/vm/vms.h"
+
+enum { SECURITY_FDS_MAX = 4097 }; /* one more than it may have */
+
+enum security_read { SECURITY_READ, SECURITY_GONE, SECURITY_UNREADABLE };
+
+static enum security_read security_read_fd(int dir, const char *number, struct security_fd *f)
+{
+	_cleanup_(close_fd) int fd = openat(dir, number, O_PATH | O_CLOEXEC);
+	char path[48];
+	struct statx st;
+
+	*f = (struct security_fd){ .type = 0 };
+	snprintf(f->number, sizeof f->number, "%.15s", number);
+	if (fd < 0)
+		return errno == ENOENT ? SECURITY_GONE : SECURITY_UNREADABLE;
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &st) < 0)
+		return SECURITY_UNREADABLE;
+	f->type = st.stx_mode & S_IFMT;
+	f->device = makedev(st.stx_rdev_major, st.stx_rdev_minor);
+	f->file_system = makedev(st.stx_dev_major, st.stx_dev_minor);
+	if (f->type != S_IFSOCK)
+		return SECURITY_READ;
+	/* by our own number, which nobody can give another meaning; since Linux 5.15 it tells
+	 * streams apart */
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	if (getxattr(path, "system.sockprotoname", f->protocol, sizeof f->protocol - 1) <= 0)
+		snprintf(f->protocol, sizeof f->protocol, "of an unknown kind");
+	return SECURITY_READ;
+}
+
+/* One that is gone when it is looked at is not there: those that are opened meanwhile are seen next
+ * time. */
+static const struct security_fds *security_fds(struct look *l)
+{
+	_cleanup_(free_ptr) char *path = xasprintf("/proc/%d/fd", (int)l->vm->pid);
+	struct security_fds *fds = &l->fds;
+	DIR *dir;
+
+	if (fds->read)
+		return fds;
+	fds->read = true;
+	dir = opendir(path);
+	if (!dir)
+		return fds;
+	fds->root = security_root_device(l);
+	fds->fd = xcalloc(SECURITY_FDS_MAX, sizeof *fds->fd);
+	for (struct dirent *d; fds->root && (d = readdir(dir));) {
+		enum security_read r = SECURITY_GONE;
+
+		if (d->d_name[0] != '.')
+			r = security_read_fd(dirfd(dir), d->d_name, &fds->fd[fds->n]);
+		fds->n += r == SECURITY_READ;
+		if (r == SECURITY_UNREADABLE || fds->n == SECURITY_FDS_MAX)
+			fds->root = 0;
+	}
+	closedir(dir);
+	return fds;
+}
+
+void security_fds_release(struct security_fds *fds)
+{
+	free(fds->fd);
+	*fds = (struct security_fds){ .fd = NULL };
+}
+
+/* Whether all could be read at all. */
+static bool security_fds_known(struct look *l)
+{
+	if (security_fds(l)->root)
+		return true;
+	buf_adds(&l->found, "its descriptors could not be read");
+	return false;
+}
+
+static bool security_count_sockets(struct look *l, const char *wanted, unsigned *n)
+{
+	const struct security_fds *fds = security_fds(l);
+	bool good = true;
+
+	for (size_t i = 0; i < fds->n; i++) {
+		const struct security_fd *f = &fds->fd[i];
+
+		if (f->type != S_IFSOCK)
+			continue;
+		(*n)++;
+		if (strncmp(f->protocol, wanted, strlen(wanted)) != 0) {
+			buf_printf(&l->found, "descriptor %s is %s; ", f->number, f->protocol);
+			good = false;
+		}
+	}
+	return good;
+}
+
+bool security_no_foreign_socket(struct look *l)
+{
+	unsigned n = 0;
+
+	return security_fds_known(l) && security_count_sockets(l, "UNIX", &n);
+}
+
+bool security_sockets(struct look *l)
+{
+	bool good = security_fds_known(l);
+	unsigned n = 0;
+
+	good &= security_count_sockets(l, "UNIX-STREAM", &n);
+	buf_printf(&l->found, "%u, %s", n, good ? "local streams" : "not all local streams");
+	return good;
+}
+
+/* Through a node of the private root, or the same device as one that was; of others only tun. */
+static bool security_device_known(const struct security_fds *fds, const struct security_fd *f)
+{
+	if (f->file_system == fds->root || (f->type == S_IFCHR && f->device == makedev(10, 200)))
+		return true;
+	for (size_t i = 0; f->type == S_IFBLK && i < fds->n; i++)
+		if (fds->fd[i].type == S_IFBLK && fds->fd[i].device == f->device &&
+			fds->fd[i].file_system == fds->root)
+			return true;
+	return false;
+}
+
+bool security_devices(struct look *l)
+{
+	const struct security_fds *fds = security_fds(l);
+	bool good = security_fds_known(l);
+	unsigned n = 0;
+
+	for (size_t i = 0; i < fds->n; i++) {
+		const struct security_fd *f = &fds->fd[i];
+
+		if (f->type != S_IFCHR && f->type != S_IFBLK)
+			continue;
+		n++;
+		if (!security_device_known(fds, f)) {
+			buf_printf(&l->found, "descriptor %s is %s device %u:%u; ", f->number,
+				f->type == S_IFCHR ? "character" : "block", major(f->device),
+				minor(f->device));
+			good = false;
+		}
+	}
+	buf_printf(&l->found, "%u, %s", n, good ? "its own" : "not all its own");
+	return good;
+}
+
+/* One of another file system leads to all that is below it. */
+bool security_directories(struct look *l)
+{
+	const struct security_fds *fds = security_fds(l);
+	bool good = security_fds_known(l);
+
+	for (size_t i = 0; i < fds->n; i++)
+		if (fds->fd[i].type == S_IFDIR && fds->fd[i].file_system != fds->root) {
+			buf_printf(&l->found, "descriptor %s is one of another file system; ",
+				fds->fd[i].number);
+			good = false;
+		}
+	buf_adds(&l->found, good ? "none open" : "");
+	return good;
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Whether the images that guests write could together outgrow their file systems. vmkeep-jail looks
+ * at them, as at all files that an operator named, and tells of each where it lies and by how much
+ * it may grow; the sums are made here. Those in the image directory come first, and what was found
+ * not to answer is not asked again; a check of one VM looks at no other's file elsewhere.
+ */
+#include <limits.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "supervisor/host/uids.h"
+#include "supervisor/jail/plan.h"
+#include "supervisor/check/vm.h"
+#include "supervisor/qemu/device.h"
+
+enum { SPACE_FILES = 128, SPACE_BYTES = 64 << 10 /* in one plan */ };
+
+struct space_image {
+	const char *vm, *id, *path, *what;
+	struct conf_place place;
+	enum conf_format format;
+	bool beneath, known;
+	uint64_t create;
+	uint64_t dev, grows, room; /* where known */
+};
+
+struct space_sum { /* of one file system */
+	uint64_t dev, total, own, room;
+	size_t vms;
+	const struct space_image *last, *place; /* place: where it is told */
+};
+
+struct check_space {
+	struct daemon *daemon;
+	struct arena arena;
+	struct space_image *image;
+	size_t n, next, room;
+	bool outside; /* next goes through those outside of the image directory */
+	size_t at[SPACE_FILES], in_plan; /* those that are looked at now */
+	const char *only;		 /* NULL: all VMs are checked */
+	struct check_jail *jail;
+	json_t *rows;
+	void (*done)(void *data);
+	void *data;
+};
+
+static void space_next(struct check_space *s);
+
+/* --- what there is --- */
+
+static void space_add(struct check_space *s, const struct vm *vm, const struct conf_disk *d)
+{
+	enum conf_format format = device_disk_format(d, &vm->identity);
+	struct space_image *i;
+	char path[PATH_MAX];
+
+	device_disk_path(d, s->daemon->image_dir, path);
+	if (s->n == s->room) {
+		s->room = s->room ? 2 * s->room : 16;
+		s->image = xrealloc(s->image, s->room, sizeof *s->image);
+	}
+	i = &s->image[s->n++];
+	*i = (struct space_image){ .vm = arena_strdup(&s->arena, vm->name),
+		.id = arena_strdup(&s->arena, d->id),
+		.path = arena_strdup(&s->arena, path),
+		.what = arena_printf(&s->arena, "disk '%s' of VM '%s'", d->id, vm->name),
+		.place = d->place,
+		.format = format == CONF_FORMAT_AUTO ? conf_disk_format(d) : format,
+		.beneath = d->path[0] != '/',
+		.create = d->size };
+	i->place.file = d->place.file ? arena_strdup(&s->arena, d->place.file) : NULL;
+}
+
+static void space_add_all(struct check_space *s, const struct vm *vm)
+{
+	for (size_t i = 0; vm->have_conf && i < vm->conf.disks; i++) {
+		const struct conf_disk *d = &vm->conf.disk[i];
+
+		if (d->path && !d->cdrom && !d->read_only && !device_path_is_block(d->path))
+			space_add(s, vm, d);
+	}
+}
+
+struct check_space *check_space_new(
+	struct daemon *d, struct vm *const *vm, size_t n, const char *only)
+{
+	struct check_space *s = xcalloc(1, sizeof *s);
+
+	s->daemon = d;
+	s->only = only ? arena_strdup(&s->arena, only) : NULL;
+	for (size_t i = 0; i < n; i++)
+		space_add_all(s, vm[i]);
+	return s;
+}
+
+void check_space_skip(struct check_space *s, const char *vm)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (streq(s->image[i].vm, vm))
+			s->image[i].path = NULL;
+}
+
+void check_space_free(struct check_space *s)
+{
+	if (!s)
+		return;
+	check_jail_cancel(s->jail);
+	arena_release(&s->arena);
+	free(s->image);
+	free(s);
+}
+
+/* --- what it comes to --- */
+
+static struct space_sum *space_sum_of(struct space_sum *sum, size_t *n, const struct space_image *i)
+{
+	for (size_t k = 0; k < *n; k++)
+		if (sum[k].dev == i->dev)
+			return &sum[k];
+	sum[*n] = (struct space_sum){ .dev = i->dev, .room = i->room, .place = i };
+	return &sum[(*n)++];
+}
+
+static void space_count(
+	const struct check_space *s, struct space_sum *sum, const struct space_image *i)
+{
+	bool own = s->only && streq(i->vm, s->only);
+
+	sum->vms += !sum->last || !streq(sum->last->vm, i->vm);
+	sum->last = i;
+	sum->total = sum->total + i->grows < sum->total ? UINT64_MAX : sum->total + i->grows;
+	sum->own += own ? i->grows : 0;
+	if (s->only ? own && !streq(sum->place->vm, s->only) : i->grows > sum->place->grows)
+		sum->place = i;
+	sum->room = i->room < sum->room ? i->room : sum->room;
+}
+
+static void space_tell(const struct check_space *s, const struct space_sum *sum, size_t unknown)
+{
+	char more[16], left[16], also[64] = "";
+	struct err e = ERR_INIT;
+
+	if (unknown)
+		snprintf(also, sizeof also, "; %zu more could not be looked at", unknown);
+	err_set(&e, ERR_NO_RESOURCES,
+		"disk '%s': the images of %zu VMs on the file system of %s may together still grow by %s, and it has %s left%s",
+		sum->place->id, sum->vms, sum->place->path,
+		text_size(more, sizeof more, sum->total), text_size(left, sizeof left, sum->room),
+		also);
+	check_row(s->rows, &sum->place->place, "Path", "warning", e.text,
+		"make room there, move an image, or give each directory a quota: a guest whose disk cannot grow is paused");
+}
+
+static void space_end(struct check_space *s)
+{
+	struct space_sum *sum = xcalloc(s->n + 1, sizeof *sum);
+	size_t n = 0, unknown = 0;
+
+	for (size_t i = 0; i < s->n; i++) {
+		unknown += !s->image[i].known;
+		if (s->image[i].known && s->image[i].grows)
+			space_count(s, space_sum_of(sum, &n, &s->image[i]), &s->image[i]);
+	}
+	/* what one VM's images alone may need its own check has told */
+	for (size_t i = 0; i < n; i++)
+		if (sum[i].total > sum[i].room && sum[i].vms > 1 &&
+			(!s->only || (sum[i].own && sum[i].own <= sum[i].room)))
+			space_tell(s, &sum[i], unknown);
+	free(sum);
+	s->done(s->data);
+}
+
+/* --- looking --- */
+
+static uint64_t number_of(const json_t *growth, const char *key)
+{
+	json_int_t n = json_integer_value(json_object_get(growth, key));
+
+	return n > 0 ? (uint64_t)n : 0;
+}
+
+static void on_growth(void *data, const json_t *growth, const struct err *e)
+{
+	struct check_space *s = data;
+	struct space_image *i;
+	uint64_t index = number_of(growth, "file");
+
+	if (!growth) {
+		s->jail = NULL;
+		if (e) { /* one that does not answer may be followed by more */
+			s->next = s->n;
+			s->outside = true;
+		}
+		space_next(s);
+		return;
+	}
+	if (index >= s->in_plan)
+		return;
+	i = &s->image[s->at[index]];
+	i->known = true;
+	i->dev = number_of(growth, "dev");
+	i->grows = number_of(growth, "grows");
+	i->room = number_of(growth, "room");
+}
+
+/* Of one VM alone the others' in the image directory count; what lies elsewhere may be anywhere. */
+static bool space_wanted(const struct check_space *s, const struct space_image *i)
+{
+	return i->path && i->beneath != s->outside &&
+	       (!s->only || i->beneath || streq(i->vm, s->only));
+}
+
+static const struct space_image *space_take(struct check_space *s)
+{
+	while (s->next < s->n || !s->outside) {
+		if (s->next == s->n) {
+			s->outside = true;
+			s->next = 0;
+		} else if (space_wanted(s, &s->image[s->next])) {
+			return &s->image[s->next++];
+		} else {
+			s->next++;
+		}
+	}
+	return NULL;
+}
+
+static json_t *space_files(struct check_space *s)
+{
+	const struct space_image *i;
+	json_t *files = json_array();
+	size_t bytes = 0;
+
+	s->in_plan = 0;
+	while (s->in_plan < SPACE_FILES && bytes < SPACE_BYTES && (i = space_take(s))) {
+		s->at[s->in_plan++] = (size_t)(i - s->image);
+		bytes += strlen(i->path) + strlen(i->what);
+		json_array_append_new(files,
+			json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:s, s:I}", "kind", "disk",
+				"what", i->what, "id", i->id, "path", i->path, "beneath",
+				i->beneath, "write", 1, "format", conf_format_name(i->format),
+				"create", (json_int_t)i->create));
+	}
+	return files;
+}
+
+static void space_next(struct check_space *s)
+{
+	_cleanup_(free_ptr) char *line = NULL;
+	json_t *plan, *files = space_files(s);
+	struct err e = ERR_INIT;
+	char *text;
+
+	if (s->in_plan == 0) {
+		json_decref(files);
+		space_end(s);
+		return;
+	}
+	plan = json_pack("{s:i, s:s, s:i, s:[s], s:s, s:s, s:b, s:b, s:o}", "version", PLAN_VERSION,
+		"name", "space", "uid", (int)s->daemon->uids->probe, "argv", "/usr/bin/qemu-system-x86_64",
+		"root", "/run", "image_dir", s->daemon->image_dir, "check", 1, "space", 1, "files",
+		files);
+	text = json_dumps(plan, JSON_COMPACT);
+	json_decref(plan);
+	if (text)
+		line = xasprintf("%s\n", text);
+	free(text);
+	if (line)
+		s->jail = check_jail_run(s->daemon, "space", line, on_growth, s, &e);
+	if (!s->jail)
+		space_end(s);
+}
+
+void check_space_run(struct check_space *s, json_t *rows, void (*done)(void *data), void *data)
+{
+	s->rows = rows;
+	s->done = done;
+	s->data = data;
+	space_next(s);
+}

@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/guest/agent.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "supervisor/guest/frozen.h"
+#include "supervisor/vm/spawn.h"
+#include "supervisor/vm/vms.h"
+
+enum { THAW_EVERY = 1 /* seconds */ };
+
+struct vm_agent {
+	struct vm *vm;
+	bool open;
+	struct agent *conn; /* while it is open */
+	bool pinged, answers; /* of this connection: was asked, and has answered */
+	bool frozen;	    /* by us, and not thawed yet */
+	bool thawing;
+	bool unsure; /* taken back without a mark, which may be lost: its agent knows */
+	double give_up; /* daemon_now() until which a thaw is tried */
+	ev_timer thaw;
+	agent_reply_fn *on_frozen; /* who asked for the freeze under way */
+	void *on_frozen_data;
+	double hold;
+	double thaw_at; /* clock_boot(): nobody waits longer because we or the host slept */
+};
+
+/* --- thawing --- */
+
+static void look_again(struct vm_agent *a, double seconds)
+{
+	struct ev_loop *ev = a->vm->daemon->loop.ev;
+
+	ev_timer_stop(ev, &a->thaw);
+	ev_now_update(ev);
+	ev_timer_set(&a->thaw, seconds, 0);
+	ev_timer_start(ev, &a->thaw);
+}
+
+static void thawed(struct vm_agent *a)
+{
+	ev_timer_stop(a->vm->daemon->loop.ev, &a->thaw);
+	frozen_unmark(a->vm);
+	if (a->frozen)
+		log_info(a->vm->name, "file systems of the guest are thawed");
+	a->frozen = a->thawing = false;
+}
+
+static void on_thawed(void *data, const json_t *result, const struct err *e)
+{
+	struct vm_agent *a = data;
+
+	(void)result;
+	if (!a->frozen)
+		return;
+	if (!e) {
+		thawed(a);
+		return;
+	}
+	/* a guest that stands still cannot answer: its time begins when it goes on */
+	if (a->vm->state == VM_PAUSED)
+		a->give_up = daemon_now() + VM_AGENT_THAW_SECONDS;
+	if (daemon_now() < a->give_up) {
+		look_again(a, THAW_EVERY);
+		return;
+	}
+	a->thawing = false;
+	log_error(a->vm->name, "file systems of the guest stay frozen, its agent does not thaw them: %s",
+		e->text);
+}
+
+static void try_thaw(struct vm_agent *a)
+{
+	struct err e = ERR_INIT;
+
+	if (vm_agent_call(a->vm, "guest-fsfreeze-thaw", NULL, AGENT_SECONDS, on_thawed, a, &e) < 0)
+		on_thawed(a, NULL, &e);
+}
+
+static void begin_thaw(struct vm_agent *a)
+{
+	a->thawing = true;
+	a->give_up = daemon_now() + VM_AGENT_THAW_SECONDS;
+	try_thaw(a);
+}
+
+static void on_freeze(void *data, const json_t *result, const struct err *e)
+{
+	struct vm_agent *a = data;
+	agent_reply_fn *reply = a->on_frozen;
+
+	a->on_frozen = NULL;
+	if (!e && a->frozen) {
+		log_info(a->vm->name, "file systems of the guest are frozen, for %.0f s at most", a->hold);
+		a->thaw_at = clock_boot() + a->hold;
+		look_again(a, a->hold);
+	} else if (e && e->class == ERR_GUEST_REFUSED) {
+		/* the agent undid what it had begun; this is for one that did not */
+		vm_agent_call(a->vm, "guest-fsfreeze-thaw", NULL, AGENT_SECONDS, NULL, NULL, NULL);
+		a->frozen = false;
+		frozen_unmark(a->vm);
+	} else if (e) {
+		begin_thaw(a);
+	}
+	reply(a->on_frozen_data, result, e);
+}
+
+static void on_time(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	struct vm_agent *a = w->data;
+
+	(void)ev, (void)revents;
+	if (a->thawing) {
+		try_thaw(a);
+		return;
+	}
+	log_info(a->vm->name, "the time for which the guest was frozen is over");
+	begin_thaw(a);
+}
+
+void vm_agent_lost(struct vm *vm)
+{
+	struct vm_agent *a = vm->agent;
+	double left = a ? a->thaw_at - clock_boot() : 0;
+
+	if (a && a->frozen && !a->thawing && ev_is_active(&a->thaw))
+		look_again(a, left > 0.001 ? left : 0.001);
+}
+
+/* --- a mark that may be lost --- */
+
+static void on_freeze_status(void *data, const json_t *result, const struct err *e)
+{
+	struct vm_agent *a = data;
+	struct err own = ERR_INIT;
+
+	/* an answer, also that it does not know */
+	a->unsure = e && e->class != ERR_GUEST_REFUSED;
+	if (a->frozen || !streq(json_string_value(result), "frozen"))
+		return;
+	log_warning(a->vm->name, "file systems of the guest are frozen, and nothing said so");
+	if (frozen_mark(a->vm, &own) < 0)
+		log_warning(a->vm->name, "%s", own.text);
+	a->frozen = true;
+	begin_thaw(a);
+}
+
+static void ask_if_frozen(struct vm_agent *a)
+{
+	if (a->unsure && a->open && vm_agent_call(a->vm, "guest-fsfreeze-status", NULL, AGENT_SECONDS,
+					    on_freeze_status, a, NULL) == 0)
+		a->unsure = false;
+}
+
+void vm_agent_resumed(struct vm *vm)
+{
+	if (vm->agent)
+		ask_if_frozen(vm->agent);
+}
+
+/* --- the port --- */
+
+/* What we had asked for ourselves gets no answer any more. */
+static void disconnect(struct vm_agent *a)
+{
+	struct err e = ERR_INIT;
+
+	if (!a->conn)
+		return;
+	agent_forget(a->conn, a);
+	agent_close(a->conn);
+	a->conn = NULL;
+	a->pinged = a->answers = false;
+	err_set(&e, ERR_UNREACHABLE, "the guest agent went away");
+	if (a->on_frozen)
+		on_freeze(a, NULL, &e);
+	else if (a->thawing)
+		look_again(a, THAW_EVERY);
+}
+
+static int connect_agent(struct vm_agent *a, struct err *e)
+{
+	int fd = vm_socket_connect(a->vm, "agent.sock", e);
+
+	if (fd < 0)
+		return err_wrap(e, fd, "guest agent");
+	a->conn = agent_new(a->vm->daemon->loop.ev, fd, AGENT_SECONDS);
+	return 0;
+}
+
+static void set_open(struct vm_agent *a, bool open)
+{
+	struct vm *vm = a->vm;
+	struct err e = ERR_INIT;
+
+	if (open == a->open)
+		return;
+	a->open = open;
+	disconnect(a);
+	if (open && !a->conn && connect_agent(a, &e) < 0)
+		log_warning(vm->name, "%s", e.text);
+	else
+		log_info(vm->name, "guest agent %s", open ? "is there" : "went away");
+	daemon_event(vm->daemon, "AGENT_CHANGE", json_pack("{s:s, s:b}", "name", vm->name, "open", open));
+	if (open && a->frozen && (a->thawing || !ev_is_active(&a->thaw)))
+		begin_thaw(a);
+	ask_if_frozen(a);
+	vm_waits_look(vm);
+}
+
+static void on_chardevs(void *data, const json_t *result, const struct err *e)
+{
+	struct vm *vm = data;
+	json_t *c;
+	size_t i;
+
+	json_array_foreach (result, i, c)
+		if (!e && vm->agent && streq(json_string_value(json_object_get(c, "label")), "agent"))
+			set_open(vm->agent, json_is_true(json_object_get(c, "frontend-open")));
+}
+
+void vm_agent_join(struct vm *vm)
+{
+	/* of a guest that has not run yet all is known; of others events were missed */
+	if (vm->agent && vm->state != VM_JOINING)
+		vm_call(vm, "query-chardev", NULL, on_chardevs);
+}
+
+void vm_agent_change(struct vm *vm, const json_t *data)
+{
+	if (vm->agent && streq(json_string_value(json_object_get(data, "id")), "agent0"))
+		set_open(vm->agent, json_is_true(json_object_get(data, "open")));
+}
+
+bool vm_agent_is_open(const struct vm *vm)
+{
+	return vm->agent && vm->agent->open;
+}
+
+bool vm_agent_is_frozen(const struct vm *vm)
+{
+	return vm->agent && vm->agent->frozen;
+}
+
+/* --- its life --- */
+
+void vm_agent_open(struct vm *vm, bool adopted)
+{
+	struct vm_agent *a;
+
+	if (!vm->running.agent)
+		return;
+	a = vm->agent = xcalloc(1, sizeof *a);
+	a->vm = vm;
+	ev_timer_init(&a->thaw, on_time, 0, 0);
+	a->thaw.data = a;
+	a->unsure = adopted && !frozen_is_marked(vm);
+	if (a->unsure || !frozen_is_marked(vm))
+		return;
+	if (!adopted) {
+		frozen_unmark(vm);
+		return;
+	}
+	log_warning(vm->name, "file systems of the guest were left frozen");
+	a->frozen = true;
+	begin_thaw(a);
+}
+
+void vm_agent_free(struct vm *vm)
+{
+	struct vm_agent *a = vm->agent;
+
+	if (!a)
+		return;
+	if (a->frozen)
+		log_warning(vm->name, "file systems of the guest are left frozen: the next daemon thaws them");
+	a->open = false;
+	disconnect(a);
+	ev_timer_stop(vm->daemon->loop.ev, &a->thaw);
+	free(a);
+	vm->agent = NULL;
+}
+
+void vm_agent_end(struct vm *vm)
+{
+	/* also of a process that ended while no daemon looked */
+	if (vm->running.agent)
+		frozen_unmark(vm);
+	if (vm->agent)
+		vm->agent->frozen = false;
+	vm_agent_free(vm);
+}
+
+/* --- calls --- */
+
+/* The connection, when there is an agent that could answer; else e says why not. */
+static struct agent *connection(struct vm *vm, struct err *e)
+{
+	struct vm_agent *a = vm->agent;
+
+	if (!a) {
+		err_set(e, ERR_WRONG_STATE, "has no port for a guest agent");
+		err_hint(e, "set Enable=yes in [Agent], and start it anew");
+		return NULL;
+	}
+	if (!a->open) {
+		err_set(e, ERR_WRONG_STATE, "no guest agent runs in it");
+		err_hint(e, "install and start qemu-guest-agent in the guest");
+		return NULL;
+	}
+	if (vm->state == VM_PAUSED) {
+		err_set(e, ERR_WRONG_STATE, "is paused: its agent cannot answer");
+		err_hint(e, "vmkeep resume %s", vm->name);
+		return NULL;
+	}
+	if (a->conn && agent_is_lost(a->conn))
+		disconnect(a);
+	if (!a->conn)
+		connect_agent(a, e);
+	return a->conn;
+}
+
+int vm_agent_call(struct vm *vm, const char *command, json_t *arguments /* stolen */, double timeout,
+	agent_reply_fn *reply, void *data, struct err *e)
+{
+	struct err why = ERR_INIT;
+	struct agent *conn = connection(vm, &why);
+
+	if (conn) {
+		agent_call(conn, command, arguments, timeout, reply, data);
+		return 0;
+	}
+	json_decref(arguments);
+	if (e)
+		err_copy(e, &why);
+	return why.number;
+}
+
+int vm_agent_freeze(struct vm *vm, double seconds, agent_reply_fn *reply, void *data, struct err *e)
+{
+	struct vm_agent *a = vm->agent;
+	int r;
+
+	if (vm_agent_is_frozen(vm))
+		return err_hint(e, "vmkeep guest thaw %s",
+			(err_set(e, ERR_WRONG_STATE, "its file systems are frozen already"), vm->name));
+	if (a && a->open && vm->state == VM_RUNNING) {
+		r = frozen_mark(vm, e);
+		if (r < 0)
+			return r;
+	}
+	r = vm_agent_call(vm, "guest-fsfreeze-freeze", NULL, VM_AGENT_FREEZE_SECONDS, on_freeze, a, e);
+	if (r < 0) {
+		if (a && a->open)
+			frozen_unmark(vm);
+		return r;
+	}
+	a->frozen = true;
+	a->thawing = false;
+	a->hold = seconds;
+	a->on_frozen = reply;
+	a->on_frozen_data = data;
+	return 0;
+}
+
+static void on_ping(void *data, const json_t *result, const struct err *e)
+{
+	struct vm_agent *a = data;
+
+	(void)result;
+	a->pinged = false; /* in vain: ask again */
+	a->answers = !e;
+}
+
+bool vm_agent_answers(struct vm *vm)
+{
+	struct vm_agent *a = vm->agent;
+
+	if (!vm_agent_is_open(vm))
+		return false;
+	if (!a->answers && !a->pinged)
+		a->pinged = vm_agent_call(vm, "guest-ping", NULL, AGENT_SECONDS, on_ping, a, NULL) == 0;
+	return a->answers;
+}
+
+struct thaw { /* one that somebody asked for; the VM may go away meanwhile */
+	struct daemon *daemon;
+	char vm[64];
+	agent_reply_fn *reply;
+	void *data;
+};
+
+static void on_thaw_asked(void *data, const json_t *result, const struct err *e)
+{
+	struct thaw *t = data;
+	struct vm *vm = vms_find(t->daemon->vms, t->vm);
+
+	if (!e && vm && vm->agent)
+		thawed(vm->agent);
+	t->reply(t->data, result, e);
+	free(t);
+}
+
+int vm_agent_thaw(struct vm *vm, agent_reply_fn *reply, void *data, struct err *e)
+{
+	struct thaw *t = xcalloc(1, sizeof *t);
+	int r;
+
+	*t = (struct thaw){ .daemon = vm->daemon, .reply = reply, .data = data };
+	snprintf(t->vm, sizeof t->vm, "%s", vm->name);
+	r = vm_agent_call(vm, "guest-fsfreeze-thaw", NULL, AGENT_SECONDS, on_thaw_asked, t, e);
+	if (r < 0)
+		free(t);
+	return r;
+}
+
+/* --- stop --- */
+
+/* Success has no reply: only the guest's end tells. */
+static void on_shutdown(void *data, const json_t *result, const struct err *e)
+{
+	struct vm_agent *a = data;
+
+	(void)result;
+	if (!e || e->class == ERR_TIMEOUT || e->class == ERR_UNREACHABLE || a->vm->state != VM_STOPPING)
+		return;
+	log_info(a->vm->name, "%s", e->text);
+	vm_press(a->vm);
+}
+
+bool vm_agent_shutdown(struct vm *vm)
+{
+	struct vm_agent *a = vm->agent;
+
+	if (!vm_agent_is_open(vm))
+		return false;
+	/* a frozen agent knows no shutdown */
+	if (a->frozen)
+		begin_thaw(a);
+	return vm_agent_call(vm, "guest-shutdown", json_pack("{s:s}", "mode", "powerdown"), AGENT_SECONDS,
+		       on_shutdown, a, NULL) == 0;
+}

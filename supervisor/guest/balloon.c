@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/guest/balloon.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "supervisor/vm/vms.h"
+
+enum {
+	TOLERANCE = 1 << 20, /* bytes */
+	STATS_SECONDS = 1,   /* how often the driver is asked for statistics meanwhile */
+};
+
+static const double poll_first = 0.05, poll_last = 0.25, poll_growth = 1.5;
+static const double silence_max =
+	3; /* seconds without any movement, then is there a driver at all? */
+static const char balloon_path[] = "/machine/peripheral/balloon0";
+
+/*
+ * One change under way. It lives as long as its session or shorter, and never keeps the VM: that
+ * may be freed while the end of the connection is still to be told.
+ */
+struct balloon {
+	struct qmp *q;
+	struct qmp_listener listener;
+	struct daemon *daemon;
+	struct job *job;
+	ev_timer poll;
+	double every, deadline, moved; /* daemon_now() */
+	uint64_t target, before, actual;
+	bool asking, late;
+};
+
+/* --- bounds --- */
+
+int memory_check(const struct conf_vm *c, uint64_t bytes, bool force, struct err *e)
+{
+	uint64_t most = c->memory_max > c->memory ? c->memory_max : c->memory;
+	uint64_t floor = c->memory_min ? c->memory_min : MEMORY_FLOOR;
+	char asked[16], bound[16];
+
+	if (floor > most)
+		floor = most;
+	if (force && floor > MEMORY_FORCED_FLOOR)
+		floor = MEMORY_FORCED_FLOOR;
+	text_size(asked, sizeof asked, bytes);
+	if (bytes > most) {
+		err_set(e, ERR_USAGE, "%s is more than the %s that the guest was started with",
+			asked, text_size(bound, sizeof bound, most));
+		return err_hint(e, "[Memory] Max= makes room for more, from the next start on");
+	}
+	if (bytes >= floor)
+		return 0;
+	err_set(e, ERR_USAGE, "%s is below the floor of %s", asked,
+		text_size(bound, sizeof bound, floor));
+	if (force)
+		return e->number;
+	return err_hint(e, "--force goes below it, down to 16M; [Memory] Min= moves it");
+}
+
+static int refused(
+	const struct vm *vm, uint64_t bytes, bool force, const struct job *j, struct err *e)
+{
+	if (vm->busy)
+		return err_set(e, ERR_CONFLICT, "%s is under way", vm->busy);
+	for (const struct job *other = j->next; other; other = other->next)
+		if (other->ended <= 0 && streq(other->verb, j->verb) && streq(other->vm, j->vm)) {
+			err_set(e, ERR_CONFLICT, "its memory is being changed already, by job %u",
+				other->id);
+			return err_hint(e, "vmkeep job cancel %u ends that", other->id);
+		}
+	if (memory_check(&vm->running, bytes, force, e) < 0)
+		return e->number;
+	if (!vm->running.balloon) {
+		err_set(e, ERR_GUEST_REFUSED, "it was started without a balloon device");
+		return err_hint(e, "[Memory] Balloon=yes gives it one, from the next start on");
+	}
+	if (vm->state == VM_PAUSED) {
+		err_set(e, ERR_WRONG_STATE,
+			"is paused: a guest that stands still gives and takes nothing");
+		return err_hint(e, "vmkeep resume %s", vm->name);
+	}
+	if (!vm->qmp)
+		return err_set(e, ERR_TIMEOUT, "its monitor does not answer");
+	return 0;
+}
+
+/* --- the operation --- */
+
+static struct vm *vm_of(const struct balloon *b)
+{
+	struct vm *vm = vms_find(b->daemon->vms, b->job->vm);
+
+	return vm && vm->qmp == b->q ? vm : NULL;
+}
+
+static void send_stats_interval(struct qmp *q, int seconds)
+{
+	qmp_call(q, "qom-set",
+		json_pack("{s:s, s:s, s:i}", "path", balloon_path, "property",
+			"guest-stats-polling-interval", "value", seconds),
+		-1, VM_QMP_SECONDS, NULL, NULL);
+}
+
+/* Zero: there is nothing to go back to. */
+static void set_back(struct vm *vm, uint64_t bytes)
+{
+	if (vm->balloon_back == (json_int_t)bytes)
+		return;
+	vm->balloon_back = (json_int_t)bytes;
+	vm_record_write(vm);
+}
+
+static void on_back(void *data, const json_t *result, const struct err *e)
+{
+	(void)result;
+	/* a session that ended before it said so is asked again by the next */
+	if (!e || (e->class != ERR_UNREACHABLE && e->class != ERR_TIMEOUT))
+		set_back(data, 0);
+}
+
+static void go_back(struct vm *vm)
+{
+	send_stats_interval(vm->qmp, 0);
+	vm_call(vm, "balloon", json_pack("{s:I}", "value", vm->balloon_back), on_back);
+}
+
+void memory_rejoin(struct vm *vm)
+{
+	char size[16];
+	unsigned n;
+
+	if (!vm->balloon_back || !vm->qmp || job_running(vm->daemon, "vm-set-memory", vm->name, &n))
+		return;
+	log_warning(vm->name, "a change of its memory was cut short: it goes back to %s",
+		text_size(size, sizeof size, (uint64_t)vm->balloon_back));
+	go_back(vm);
+}
+
+static void finish(struct balloon *b, const struct err *e)
+{
+	struct vm *vm = vm_of(b);
+	json_t *result = e ? NULL : json_pack("{s:I}", "actual", (json_int_t)b->actual);
+
+	if (vm && b->actual)
+		vm->balloon = (json_int_t)b->actual;
+	ev_timer_stop(qmp_loop(b->q), &b->poll);
+	qmp_unlisten(b->q, &b->listener);
+	qmp_forget(b->q, b);
+	b->job->cancel = NULL;
+	if (vm && e && vm->balloon_back) {
+		go_back(vm);
+	} else if (vm) {
+		send_stats_interval(vm->qmp, 0);
+		set_back(vm, 0);
+	}
+	job_finish(b->job, result, e);
+	free(b);
+}
+
+/* A session that is gone needs no calls any more. */
+static void lost(struct balloon *b, const struct err *e)
+{
+	struct err own = ERR_INIT;
+
+	if (e->class == ERR_UNREACHABLE)
+		err_set(&own, ERR_QEMU_FAILED, "its QEMU went away meanwhile");
+	else
+		err_copy(&own, e);
+	finish(b, &own);
+}
+
+static void give_up(struct balloon *b, bool has_driver)
+{
+	struct err e = ERR_INIT;
+	char target[16], actual[16];
+	struct vm *vm;
+
+	text_size(target, sizeof target, b->target);
+	text_size(actual, sizeof actual, b->actual);
+	if (has_driver) {
+		err_set(&e, ERR_GUEST_REFUSED, "the guest has %s and did not get to %s in time",
+			actual, target);
+		err_hint(&e, "it stays there; --timeout gives it longer");
+	} else {
+		err_set(&e, ERR_GUEST_REFUSED,
+			"no balloon driver answers in the guest: it has %s and stays there",
+			actual);
+		err_hint(&e, "a guest that still boots has none yet; Linux's is virtio_balloon");
+	}
+	vm = vm_of(b);
+	if (vm)
+		set_back(vm, b->actual);
+	finish(b, &e);
+}
+
+static void later(struct balloon *b)
+{
+	struct ev_loop *ev = qmp_loop(b->q);
+
+	ev_now_update(ev);
+	ev_timer_stop(ev, &b->poll);
+	ev_timer_set(&b->poll, b->every, 0);
+	ev_timer_start(ev, &b->poll);
+	b->every = b->every * poll_growth < poll_last ? b->every * poll_growth : poll_last;
+}
+
+/* A driver fills in the statistics as soon as it is asked; one that never did is not there. */
+static void on_stats(void *data, const json_t *result, const struct err *e)
+{
+	struct balloon *b = data;
+	bool has_driver = json_integer_value(json_object_get(result, "last-update")) > 0;
+
+	if (e)
+		lost(b, e);
+	else if (!has_driver || b->late)
+		give_up(b, has_driver);
+	else {
+		b->moved = daemon_now();
+		later(b);
+	}
+}
+
+static bool arrived(const struct balloon *b)
+{
+	uint64_t off = b->actual > b->target ? b->actual - b->target : b->target - b->actual;
+
+	return off <= TOLERANCE;
+}
+
+static void tell_progress(const struct balloon *b)
+{
+	uint64_t all = b->target > b->before ? b->target - b->before : b->before - b->target;
+	uint64_t left = b->target > b->actual ? b->target - b->actual : b->actual - b->target;
+	char text[48], actual[16];
+
+	snprintf(text, sizeof text, "guest has %s", text_size(actual, sizeof actual, b->actual));
+	job_progress(b->job, left < all ? all - left : 0, all, text);
+}
+
+static void look(struct balloon *b)
+{
+	const struct vm *vm = vm_of(b);
+	double now = daemon_now();
+
+	/* time that it stands still is not held against the driver */
+	if (vm && vm->state != VM_RUNNING)
+		b->moved = now;
+	b->late = now >= b->deadline;
+	if (arrived(b))
+		finish(b, NULL);
+	else if (b->late || now - b->moved >= silence_max)
+		qmp_call(b->q, "qom-get",
+			json_pack("{s:s, s:s}", "path", balloon_path, "property", "guest-stats"),
+			-1, VM_QMP_SECONDS, on_stats, b);
+	else
+		later(b);
+}
+
+static uint64_t actual_of(const struct balloon *b, const json_t *result)
+{
+	const struct vm *vm = vm_of(b);
+
+	return vm ? (uint64_t)vm_balloon_actual(&vm->running, result) : 0;
+}
+
+static struct err nonsense_of(const json_t *result)
+{
+	struct err e = ERR_INIT;
+	_cleanup_(free_ptr) char *text = json_dumps(json_object_get(result, "actual"), JSON_ENCODE_ANY);
+
+	err_set(&e, ERR_QEMU_FAILED, "its QEMU says that the guest has %.40s bytes, which cannot be",
+		text ? text : "?");
+	return e;
+}
+
+static void on_size(void *data, const json_t *result, const struct err *e)
+{
+	struct balloon *b = data;
+	uint64_t actual = e ? 0 : actual_of(b, result);
+	struct err nonsense = nonsense_of(result);
+
+	b->asking = false;
+	if (e || !actual) {
+		lost(b, e ? e : &nonsense);
+		return;
+	}
+	if (actual != b->actual)
+		b->moved = daemon_now();
+	b->actual = actual;
+	tell_progress(b);
+	look(b);
+}
+
+static void ask(struct balloon *b)
+{
+	ev_timer_stop(qmp_loop(b->q), &b->poll);
+	b->asking = true;
+	qmp_call(b->q, "query-balloon", NULL, -1, VM_QMP_SECONDS, on_size, b);
+}
+
+static void on_poll(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	(void)ev, (void)revents;
+	ask(w->data);
+}
+
+/* At most one a second comes, so that asking is usually faster; not while something is in flight.
+ */
+static void on_event(struct qmp_listener *l, const char *name, const json_t *data)
+{
+	struct balloon *b = container_of(l, struct balloon, listener);
+
+	(void)data;
+	if (streq(name, "BALLOON_CHANGE") && ev_is_active(&b->poll))
+		ask(b);
+}
+
+static void on_gone(struct qmp_listener *l, const struct err *e)
+{
+	lost(container_of(l, struct balloon, listener), e);
+}
+
+static void on_target(void *data, const json_t *result, const struct err *e)
+{
+	(void)result;
+	if (e)
+		lost(data, e);
+	else
+		later(data);
+}
+
+static void on_before(void *data, const json_t *result, const struct err *e)
+{
+	struct balloon *b = data;
+	struct vm *vm = vm_of(b);
+	struct err nonsense = nonsense_of(result);
+
+	b->before = b->actual = e ? 0 : actual_of(b, result);
+	if (!b->actual) {
+		lost(b, e ? e : &nonsense);
+		return;
+	}
+	if (vm)
+		set_back(vm, b->before);
+	send_stats_interval(b->q, STATS_SECONDS);
+	qmp_call(b->q, "balloon", json_pack("{s:I}", "value", (json_int_t)b->target), -1, VM_QMP_SECONDS,
+		on_target, b);
+}
+
+static int on_cancel(void *data, struct err *refused)
+{
+	struct balloon *b = data;
+	struct err e = ERR_INIT;
+
+	(void)refused;
+	err_set(&e, ERR_FAILED, "cancelled; the guest goes back to what it had");
+	finish(b, &e);
+	return 0;
+}
+
+void memory_set(struct vm *vm, uint64_t bytes, bool force, double timeout, struct job *j)
+{
+	struct err e = ERR_INIT;
+	struct balloon *b;
+
+	if (refused(vm, bytes, force, j, &e) < 0) {
+		job_finish(j, NULL, &e);
+		return;
+	}
+	/* what this one finds is what it goes back to */
+	vm->balloon_back = 0;
+	b = xcalloc(1, sizeof *b);
+	*b = (struct balloon){ .q = vm->qmp,
+		.listener = { .event = on_event, .gone = on_gone },
+		.daemon = vm->daemon,
+		.job = j,
+		.every = poll_first,
+		.deadline = daemon_now() + timeout,
+		.moved = daemon_now(),
+		.target = bytes };
+	ev_timer_init(&b->poll, on_poll, 0, 0);
+	b->poll.data = b;
+	qmp_listen(b->q, &b->listener);
+	j->cancel = on_cancel;
+	j->cancel_data = b;
+	qmp_call(b->q, "query-balloon", NULL, -1, VM_QMP_SECONDS, on_before, b);
+}

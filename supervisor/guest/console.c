@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/guest/console.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "supervisor/core/account.h"
+#include "supervisor/core/backlog.h"
+#include "supervisor/core/logfile.h"
+#include "supervisor/guest/ready.h"
+#include "supervisor/guest/output.h"
+#include "supervisor/vm/spawn.h"
+
+#define TAKEN_LOOK     0.05 /* seconds between looks whether QEMU has read what was typed */
+#define CALM           0.01 /* seconds between two reads of what the guest sends to who types */
+#define TAKEN_PATIENCE 10.0 /* seconds until what it does not read is given up */
+
+struct watcher {
+	struct watcher *next;
+	struct port *port;
+	int fd;
+	ev_io in, out;
+	struct logtail tail; /* comes first */
+	uint64_t pos;	     /* in shown: what it has */
+	struct hold *hold;
+	bool typing, leaving; /* leaving: goes once the guest has what it typed */
+	bool evicted;	      /* goes when the loop comes to it */
+};
+
+struct port {
+	struct vm *vm;
+	const struct conf_serial *conf;
+	bool first;
+	char title[96];
+	struct spool spool;
+	struct logfile log;
+	struct watcher *watchers;
+	struct backlog shown; /* what not all watchers have yet */
+	int typed_fd; /* the serial socket, while somebody types */
+	ev_io typed_in, typed_out;
+	ev_timer calm; /* until more of it is read */
+	ev_timer taken;
+	double patience; /* clock_now() when it ends */
+	struct buf typed;
+};
+
+struct console {
+	struct vm *vm;
+	size_t n;
+	struct port port[];
+};
+
+static struct ev_loop *loop_of(const struct port *p)
+{
+	return p->vm->daemon->loop.ev;
+}
+
+/* --- typing --- */
+
+static void typed_close(struct port *p)
+{
+	if (p->typed_fd < 0)
+		return;
+	ev_io_stop(loop_of(p), &p->typed_in);
+	ev_io_stop(loop_of(p), &p->typed_out);
+	ev_timer_stop(loop_of(p), &p->taken);
+	ev_timer_stop(loop_of(p), &p->calm);
+	close_fd(&p->typed_fd);
+	buf_clear(&p->typed);
+}
+
+/* The same bytes reach the output file: here they are only taken off the guest's hands, at 6 MiB a
+ * second, so that one that floods does not keep the loop awake. */
+static void on_typed_in(struct ev_loop *ev, ev_io *w, int revents)
+{
+	struct port *p = w->data;
+	char chunk[64 << 10];
+	ssize_t n = read(w->fd, chunk, sizeof chunk);
+
+	(void)revents;
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+		typed_close(p);
+		return;
+	}
+	ev_io_stop(ev, w);
+	ev_timer_set(&p->calm, CALM, 0);
+	ev_timer_start(ev, &p->calm);
+}
+
+static void on_calm(struct ev_loop *ev, ev_timer *t, int revents)
+{
+	struct port *p = t->data;
+
+	(void)revents;
+	ev_io_start(ev, &p->typed_in);
+}
+
+static void on_typed_out(struct ev_loop *ev, ev_io *w, int revents)
+{
+	struct port *p = w->data;
+	ssize_t n = write(p->typed_fd, p->typed.data, p->typed.len);
+
+	(void)revents;
+	if (n > 0)
+		buf_drop(&p->typed, (size_t)n);
+	if (p->typed.len == 0)
+		ev_io_stop(ev, w);
+}
+
+static void type(struct port *p, const char *data, size_t len)
+{
+	struct err e = ERR_INIT;
+
+	if (p->typed_fd < 0) {
+		char name[80];
+
+		snprintf(name, sizeof name, "serial-%s.sock", p->conf->id);
+		p->typed_fd = vm_socket_connect(p->vm, name, &e);
+		if (p->typed_fd < 0) {
+			log_warning(p->vm->name, "console: %s", e.text);
+			p->typed_fd = -1;
+			return;
+		}
+		ev_io_init(&p->typed_in, on_typed_in, p->typed_fd, EV_READ);
+		ev_io_init(&p->typed_out, on_typed_out, p->typed_fd, EV_WRITE);
+		p->typed_in.data = p->typed_out.data = p;
+		ev_io_start(loop_of(p), &p->typed_in);
+	}
+	/* a guest that takes no input loses what no longer fits, as a real UART would */
+	if (buf_add(&p->typed, data, len) == 0)
+		ev_io_start(loop_of(p), &p->typed_out);
+}
+
+/* --- watchers --- */
+
+/* What all have is forgotten. */
+static void forget_shown(struct port *p)
+{
+	uint64_t least = p->shown.end;
+
+	for (const struct watcher *w = p->watchers; w; w = w->next)
+		least = w->pos < least ? w->pos : least;
+	backlog_forget(&p->shown, least);
+}
+
+static void watcher_free(struct watcher *w)
+{
+	struct port *p = w->port;
+	bool typist = false;
+
+	for (struct watcher **q = &p->watchers; *q; q = &(*q)->next)
+		if (*q == w) {
+			*q = w->next;
+			break;
+		}
+	ev_io_stop(loop_of(p), &w->in);
+	ev_io_stop(loop_of(p), &w->out);
+	close(w->fd);
+	logtail_release(&w->tail);
+	hold_free(w->hold);
+	free(w);
+	forget_shown(p);
+	for (w = p->watchers; w; w = w->next)
+		typist |= w->typing;
+	if (!typist)
+		typed_close(p);
+}
+
+/* QEMU throws away what it has not read when its client hangs up, so ours waits until it has. */
+static bool all_taken(const struct port *p)
+{
+	int unread = 0;
+
+	return p->typed_fd < 0 ||
+		(p->typed.len == 0 && (ioctl(p->typed_fd, SIOCOUTQ, &unread) < 0 || unread == 0));
+}
+
+static void on_taken(struct ev_loop *ev, ev_timer *t, int revents)
+{
+	struct port *p = t->data;
+
+	(void)revents;
+	if (!all_taken(p) && clock_now() < p->patience)
+		return;
+	ev_timer_stop(ev, t);
+	for (struct watcher *w = p->watchers, *next; w; w = next) {
+		next = w->next;
+		if (w->leaving)
+			watcher_free(w);
+	}
+}
+
+static void leave(struct watcher *w)
+{
+	struct port *p = w->port;
+
+	w->leaving = true;
+	ev_io_stop(loop_of(p), &w->in);
+	p->patience = clock_now() + TAKEN_PATIENCE;
+	ev_timer_again(loop_of(p), &p->taken);
+}
+
+static void on_watcher_in(struct ev_loop *ev, ev_io *io, int revents)
+{
+	struct watcher *w = io->data;
+	char chunk[1024];
+	ssize_t n = read(w->fd, chunk, sizeof chunk);
+
+	(void)ev, (void)revents;
+	if (n > 0 && w->typing)
+		type(w->port, chunk, (size_t)n);
+	else if (n == 0 && w->typing)
+		leave(w);
+	else if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		watcher_free(w);
+}
+
+static bool watcher_is_behind(const struct watcher *w)
+{
+	return w->tail.from < w->tail.to || w->pos < w->port->shown.end;
+}
+
+/* False: it went away, or is to go. */
+static bool watcher_flush(struct watcher *w)
+{
+	const struct backlog *shown = &w->port->shown;
+	ssize_t n = w->evicted ? -1 : 0;
+	const char *data;
+	size_t len;
+
+	if (w->evicted || logtail_flush(&w->tail, w->fd) < 0)
+		return false;
+	while (w->tail.from == w->tail.to && (data = backlog_at(shown, w->pos, &len), len > 0) &&
+		(n = send(w->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT)) > 0)
+		w->pos += (uint64_t)n;
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
+		return false;
+	if (watcher_is_behind(w))
+		ev_io_start(loop_of(w->port), &w->out);
+	else
+		ev_io_stop(loop_of(w->port), &w->out);
+	hold_set(w->hold, sizeof *w + (size_t)(shown->end - w->pos));
+	return !w->evicted;
+}
+
+static void on_watcher_out(struct ev_loop *ev, ev_io *io, int revents)
+{
+	struct watcher *w = io->data;
+
+	(void)ev, (void)revents;
+	if (watcher_flush(w))
+		forget_shown(w->port);
+	else
+		watcher_free(w);
+}
+
+/* It may be anywhere in the list that is being walked: the hang-up is heard from the loop. */
+static void watcher_evict(void *data, const struct err *e)
+{
+	struct watcher *w = data;
+
+	(void)e;
+	w->evicted = true;
+	w->tail.from = w->tail.to;
+	w->pos = w->port->shown.end;
+	shutdown(w->fd, SHUT_RDWR);
+	hold_set(w->hold, sizeof *w);
+	ev_io_start(loop_of(w->port), &w->out);
+}
+
+static void show(struct port *p, const char *data, size_t len)
+{
+	if (p->watchers)
+		backlog_add(&p->shown, data, len);
+}
+
+/* Once it has left the file: whoever has seen it may end this daemon, and the next one shows no byte
+ * twice. */
+static void port_done(void *data)
+{
+	struct port *p = data;
+
+	for (struct watcher *w = p->watchers, *next; w; w = next) {
+		next = w->next;
+		/* the slow one is dropped, never the guest */
+		if (!watcher_flush(w) || p->shown.end - w->pos > CONSOLE_WATCHER_MAX)
+			watcher_free(w);
+	}
+	forget_shown(p);
+}
+
+/* --- draining --- */
+
+static size_t port_take(void *data, char *bytes, size_t len)
+{
+	struct port *p = data;
+
+	logfile_append(&p->log, bytes, len);
+	show(p, bytes, len);
+	if (p->first)
+		ready_feed(p->vm, bytes, len);
+	return len;
+}
+
+static void port_lost(void *data, uint64_t bytes)
+{
+	struct port *p = data;
+	char line[96];
+
+	snprintf(line, sizeof line, "\r\n--- at least %llu bytes before this were dropped ---\r\n",
+		(unsigned long long)bytes);
+	logfile_append(&p->log, line, strlen(line));
+	show(p, line, strlen(line));
+}
+
+static const struct spool_kind port_kind = {
+	.take = port_take, .lost = port_lost, .done = port_done
+};
+
+static const char *log_name(const struct conf_serial *s, bool first, char buf[80])
+{
+	if (first)
+		return "console.log";
+	snprintf(buf, 80, "console-%s.log", s->id);
+	return buf;
+}
+
+static void port_open(struct port *p, bool first)
+{
+	struct vm *vm = p->vm;
+	struct err e = ERR_INIT;
+	char name[96];
+
+	p->first = first;
+	if (p->conf->log &&
+		logfile_open(&p->log, vm->daemon->dirs.log_fd, vm->name, log_name(p->conf, first, name),
+			p->conf->log_size, (unsigned)p->conf->log_keep, &e) < 0)
+		log_warning(vm->name, "%s", e.text);
+	snprintf(p->title, sizeof p->title, "console '%s'", p->conf->id);
+	p->spool = (struct spool){ .kind = &port_kind, .data = p, .name = p->title };
+	snprintf(name, sizeof name, "out/serial-%s", p->conf->id);
+	if (output_read(vm, &p->spool, name, &e) < 0)
+		log_warning(vm->name, "%s: %s", p->title, e.text);
+}
+
+void console_open(struct vm *vm)
+{
+	size_t n = vm->running.serials;
+	struct console *c;
+
+	if (vm->run_fd < 0)
+		return;
+	c = xcalloc(1, sizeof *c + n * sizeof *c->port);
+	c->vm = vm;
+	c->n = n;
+	vm->console = c;
+	for (size_t i = 0; i < n; i++) {
+		c->port[i] = (struct port){ .vm = vm, .conf = &vm->running.serial[i],
+			.spool = SPOOL_INIT, .typed_fd = -1, .log = LOGFILE_INIT, .typed = BUF_MAX(CONSOLE_TYPED_MAX) };
+		ev_timer_init(&c->port[i].taken, on_taken, 0, TAKEN_LOOK);
+		ev_timer_init(&c->port[i].calm, on_calm, CALM, 0);
+		c->port[i].taken.data = c->port[i].calm.data = &c->port[i];
+		port_open(&c->port[i], i == 0);
+	}
+}
+
+void console_free(struct console *c)
+{
+	if (!c)
+		return;
+	for (size_t i = 0; i < c->n; i++) {
+		struct port *p = &c->port[i];
+
+		spool_close(&p->spool, !vm_state_has_process(c->vm->state));
+		while (p->watchers)
+			watcher_free(p->watchers);
+		ev_timer_stop(loop_of(p), &p->taken);
+		typed_close(p);
+		backlog_release(&p->shown);
+		logfile_release(&p->log);
+	}
+	free(c);
+}
+
+/* --- what verbs ask for --- */
+
+static struct port *find_port(const struct vm *vm, const char *serial, struct err *e)
+{
+	struct console *c = vm->console;
+
+	for (size_t i = 0; c && i < c->n; i++)
+		if (!serial || streq(c->port[i].conf->id, serial))
+			return &c->port[i];
+	if (!c)
+		err_set(e, ERR_WRONG_STATE, "is %s: it has no console now", vm_state_name(vm->state));
+	else if (serial)
+		err_set(e, ERR_NOT_FOUND, "has no serial port '%s'", serial);
+	else
+		err_set(e, ERR_NOT_FOUND, "has no serial port");
+	return NULL;
+}
+
+int console_check(const struct vm *vm, const char *serial, struct err *e)
+{
+	return find_port(vm, serial, e) ? 0 : e->number;
+}
+
+static void open_tail(
+	struct logtail *t, const struct vm *vm, const char *serial, unsigned lines)
+{
+	const struct conf_vm *c = vm_state_has_process(vm->state) ? &vm->running : &vm->conf;
+	char name[80];
+
+	*t = (struct logtail)LOGTAIL_INIT;
+	for (size_t i = 0; i < c->serials; i++)
+		if (!serial ? i == 0 : streq(c->serial[i].id, serial))
+			logtail_open(t, vm->daemon->dirs.log_fd, vm->name,
+				log_name(&c->serial[i], i == 0, name), lines, CONSOLE_TAIL_MAX);
+}
+
+void console_tail(struct logtail *t, const struct vm *vm, unsigned lines)
+{
+	open_tail(t, vm, NULL, lines);
+}
+
+int console_watch(struct vm *vm, const char *serial, int fd, struct hold *hold, unsigned lines,
+	bool typing, const struct buf *leftover, struct err *e)
+{
+	struct port *p = find_port(vm, serial, e);
+	struct watcher *w;
+
+	if (!p) {
+		close(fd);
+		hold_free(hold);
+		return e->number;
+	}
+	spool_read(&p->spool);
+	w = xcalloc(1, sizeof *w);
+	*w = (struct watcher){ .port = p, .fd = fd, .hold = hold, .pos = p->shown.end, .typing = typing };
+	hold_stream(hold, watcher_evict, w);
+	ev_io_init(&w->in, on_watcher_in, fd, EV_READ);
+	ev_io_init(&w->out, on_watcher_out, fd, EV_WRITE);
+	w->in.data = w->out.data = w;
+	w->next = p->watchers;
+	p->watchers = w;
+	ev_io_start(loop_of(p), &w->in);
+	open_tail(&w->tail, vm, serial, lines);
+	if (typing && leftover->len)
+		type(p, leftover->data, leftover->len);
+	if (!watcher_flush(w))
+		watcher_free(w);
+	return 0;
+}

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/guest/display.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "base/accept.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "supervisor/guest/display_port.h"
+#include "supervisor/guest/relay.h"
+#include "supervisor/vm/vms.h"
+
+enum {
+	VNC_PER_TURN = 4,     /* accepted before others get their turn */
+	VNC_PENDING_MAX = 8,  /* on their way to QEMU */
+	VNC_CLIENTS_MAX = 32, /* that QEMU has of the unix socket */
+	VNC_PASSWORD_MAX = 8, /* RFB takes no more */
+	VNC_PASSWORD_FILE_MAX = 4096,
+};
+
+static const char socket_name[] = "vnc.sock";
+
+struct display {
+	struct vm *vm;
+	int fd;
+	struct acceptor acceptor;
+	char *address;
+	bool local;
+	unsigned refs; /* the VM's own, and one for each connection on its way */
+	unsigned pending, serial;
+	struct relay_peers peers;
+};
+
+static void display_unref(struct display *d)
+{
+	if (--d->refs)
+		return;
+	free(d->address);
+	free(d);
+}
+
+/* --- listening --- */
+
+/* Bound through the directory's descriptor: sun_path has 108 bytes, a path may have more. */
+static int listen_unix(struct vm *vm, char **address, struct err *e)
+{
+	_cleanup_(close_fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+
+	snprintf(to.sun_path, sizeof to.sun_path, "/proc/self/fd/%d/%s", vm->run_fd, socket_name);
+	*address = xasprintf("%s/vms/%s/%s", vm->daemon->dirs.run, vm->name, socket_name);
+	unlinkat(vm->run_fd, socket_name, 0);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&to, sizeof to) < 0 ||
+		fchmodat(vm->run_fd, socket_name, 0600, 0) < 0 || listen(fd, 16) < 0)
+		return err_errno(e, "display: listen on '%s'", *address);
+	return steal_fd(&fd);
+}
+
+/* --- connections --- */
+
+/* In RFB 3.3 the server decides alone, so that all can be said at once and nobody is waited for. */
+static void refuse(int fd, const char *why)
+{
+	char text[256];
+	uint32_t words[2] = { 0, htonl((uint32_t)strlen(why)) };
+	size_t len = 12;
+
+	memcpy(text, "RFB 003.003\n", len);
+	memcpy(text + len, words, sizeof words);
+	len += sizeof words;
+	len += (size_t)snprintf(text + len, sizeof text - len, "%s", why);
+	if (send(fd, text, len, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)len)
+		shutdown(fd, SHUT_WR);
+}
+
+/* What QEMU gets, until it has it: the daemon may still say why not. */
+struct client {
+	struct display *display;
+	int fd;
+	char name[32];	/* that QEMU knows it by in between */
+	unsigned waits; /* for QEMU's answer, for the relay */
+};
+
+static void client_unwait(void *data)
+{
+	struct client *c = data;
+
+	if (--c->waits)
+		return;
+	c->display->pending--;
+	display_unref(c->display);
+	close_fd(&c->fd);
+	free(c);
+}
+
+/* The VM may be gone, and its display closed. */
+static bool client_refused(struct client *c, const struct err *e)
+{
+	if (!e)
+		return false;
+	if (c->display->fd >= 0)
+		log_warning(c->display->vm->name, "display: a connection was not taken: %s", e->text);
+	refuse(c->fd, "the guest's QEMU does not take the connection");
+	return true;
+}
+
+static void on_added(void *data, const json_t *result, const struct err *e)
+{
+	struct client *c = data;
+
+	(void)result;
+	if (client_refused(c, e) && c->display->fd >= 0 && c->display->vm->qmp)
+		qmp_call(c->display->vm->qmp, "closefd", json_pack("{s:s}", "fdname", c->name), -1, VM_QMP_SECONDS,
+			NULL, NULL);
+	client_unwait(c);
+}
+
+/* getfd and add_client go out together: when the first fails, so does the second. */
+static void hand_over(struct client *c)
+{
+	struct vm *vm = c->display->vm;
+
+	snprintf(c->name, sizeof c->name, "vnc-%u", ++c->display->serial);
+	qmp_call(vm->qmp, "getfd", json_pack("{s:s}", "fdname", c->name), c->fd, VM_QMP_SECONDS, NULL, NULL);
+	qmp_call(vm->qmp, "add_client",
+		json_pack("{s:s, s:s, s:b}", "protocol", "vnc", "fdname", c->name, "skipauth", !vm->running.password),
+		-1, VM_QMP_SECONDS, on_added, c);
+}
+
+/* How many it has it alone knows; one that lies about it has what it asked for. */
+static void on_counted(void *data, const json_t *result, const struct err *e)
+{
+	struct client *c = data;
+	const size_t n = json_array_size(json_object_get(json_array_get(result, 0), "clients"));
+	struct vm *vm = c->display->fd >= 0 ? c->display->vm : NULL;
+
+	if (!client_refused(c, e)) {
+		if (vm && vm->qmp && n < VNC_CLIENTS_MAX) {
+			hand_over(c);
+			return;
+		}
+		refuse(c->fd, vm && vm->qmp ? "too many clients are connected" : "the guest is gone");
+	}
+	client_unwait(c);
+}
+
+static const char *not_now(const struct display *d)
+{
+	if (!d->vm->qmp || !qmp_is_ready(d->vm->qmp))
+		return "the guest's QEMU does not answer at present";
+	return d->pending >= VNC_PENDING_MAX ? "too many connections at once" : NULL;
+}
+
+static void on_local(struct client *c, int fd)
+{
+	c->fd = fd;
+	/* query-vnc tells of none where there is no listener */
+	qmp_call(c->display->vm->qmp, "query-vnc-servers", NULL, -1, VM_QMP_SECONDS, on_counted, c);
+}
+
+/* QEMU never has the TCP connection: with it it could be anywhere in the host's network. */
+static void on_remote(struct client *c, int fd)
+{
+	struct err e = ERR_INIT;
+
+	c->waits++;
+	c->fd = relay_start(c->display->vm, &c->display->peers, fd, client_unwait, c, &e);
+	if (c->fd >= 0) {
+		hand_over(c);
+	} else {
+		refuse(fd, e.text);
+		c->waits--;
+		client_unwait(c);
+	}
+	close(fd);
+}
+
+static void on_connect(struct acceptor *a, int fd)
+{
+	struct display *d = container_of(a, struct display, acceptor);
+	const char *why = not_now(d);
+	struct client *c;
+
+	if (why) {
+		refuse(fd, why);
+		close(fd);
+		return;
+	}
+	c = xcalloc(1, sizeof *c);
+	*c = (struct client){ .display = d, .fd = -1, .waits = 1 };
+	d->refs++;
+	d->pending++;
+	(d->local ? on_local : on_remote)(c, fd);
+}
+
+static void on_shortage(struct acceptor *a, int fd)
+{
+	(void)a;
+	refuse(fd, "the daemon has no descriptors left");
+	close(fd);
+}
+
+int display_open(struct vm *vm, struct err *e)
+{
+	bool local = streq(vm->running.listen, "unix");
+	_cleanup_(free_ptr) char *address = NULL;
+	struct display *d;
+	int fd;
+
+	if (vm->running.display == CONF_DISPLAY_NONE)
+		return 0;
+	fd = local ? listen_unix(vm, &address, e) : display_listen_tcp(vm, &address, e);
+	if (fd < 0)
+		return fd;
+	d = vm->display = xcalloc(1, sizeof *d);
+	*d = (struct display){ .vm = vm, .fd = fd, .address = address, .local = local, .refs = 1 };
+	address = NULL;
+	acceptor_init(&d->acceptor, vm->daemon->loop.ev, fd, VNC_PER_TURN, on_connect, on_shortage);
+	acceptor_start(&d->acceptor);
+	return 0;
+}
+
+/* A display that the VM cannot have is no reason to let it go. */
+static bool display_take_back(struct vm *vm, struct err *e)
+{
+	int r = display_open(vm, e);
+
+	free(vm->display_lost);
+	vm->display_lost = r < 0 ? xstrdup(e->text) : NULL;
+	return r == 0;
+}
+
+void display_adopt(struct vm *vm)
+{
+	struct err e = ERR_INIT;
+
+	if (!display_take_back(vm, &e))
+		log_warning(vm->name, "%s: it has no display until vmkeep reload finds it free", e.text);
+}
+
+void displays_mend(struct vms *vms, struct conf_problems *p)
+{
+	for (size_t i = 0; i < vms->n; i++) {
+		struct vm *vm = vms->vm[i];
+		struct err e = ERR_INIT;
+
+		if (!vm->display_lost)
+			continue;
+		if (display_take_back(vm, &e)) {
+			log_info(vm->name, "display: %s is there again", display_address(vm));
+			continue;
+		}
+		p->count++;
+		buf_printf(&p->text, "VM %s: %s\n", vm->name, e.text);
+	}
+}
+
+static void display_free(struct display *d)
+{
+	if (!d)
+		return;
+	acceptor_stop(&d->acceptor);
+	close_fd(&d->fd);
+	display_unref(d);
+}
+
+void display_end(struct vm *vm)
+{
+	display_free(vm->display);
+	vm->display = NULL;
+	free(vm->display_lost);
+	vm->display_lost = NULL;
+}
+
+const char *display_address(const struct vm *vm)
+{
+	return vm->display ? vm->display->address : NULL;
+}
+
+/* --- password --- */
+
+/* The first line; "" when there is none. */
+static int read_password(const struct vm *vm, char word[VNC_PASSWORD_MAX + 1], struct err *e)
+{
+	_cleanup_(free_ptr) char *path =
+		xasprintf("%s/%s", vm->daemon->dirs.config, vm->running.password);
+	struct buf text = BUF_MAX(VNC_PASSWORD_FILE_MAX);
+	int r = file_read(AT_FDCWD, path, &text, e);
+	size_t len = text.data ? strcspn(text.data, "\r\n") : 0;
+
+	if (r == 0 && len == 0)
+		r = err_set(e, ERR_INVALID_CONFIG, "'%s' begins with an empty line", path);
+	if (len > VNC_PASSWORD_MAX) {
+		log_warning(vm->name, "display: of the password only the first %d characters count",
+			VNC_PASSWORD_MAX);
+		len = VNC_PASSWORD_MAX;
+	}
+	memcpy(word, text.data ? text.data : "", len);
+	word[len] = '\0';
+	if (text.data)
+		explicit_bzero(text.data, text.len);
+	buf_release(&text);
+	return r;
+}
+
+void display_joined(struct vm *vm)
+{
+	char word[VNC_PASSWORD_MAX + 1];
+	struct err e = ERR_INIT;
+	json_t *password;
+
+	if (vm->running.display == CONF_DISPLAY_NONE || !vm->running.password)
+		return;
+	if (read_password(vm, word, &e) < 0) {
+		/* QEMU lets nobody in until there is one */
+		log_error(vm->name, "display: password: %s; nobody can connect", e.text);
+		return;
+	}
+	password = json_string(word);
+	explicit_bzero(word, sizeof word);
+	if (!password)
+		log_error(vm->name, "display: the password is not UTF-8; nobody can connect");
+	else
+		vm_call(vm, "set_password",
+			json_pack("{s:s, s:o}", "protocol", "vnc", "password", password), NULL);
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/* Where a display listens for TCP: which port, and who has it already. */
+#include "supervisor/guest/display_port.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "supervisor/host/port.h"
+#include "supervisor/guest/display.h"
+#include "supervisor/vm/vms.h"
+
+enum { VNC_PORT_FIRST = 5900, VNC_PORTS = 4096 };
+
+static const char port_name[] = "vnc-port";
+
+struct endpoint {
+	struct sockaddr_storage address;
+	socklen_t len;
+};
+
+static int endpoint_parse(struct endpoint *at, const char *listen, struct err *e)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)&at->address;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)&at->address;
+
+	*at = (struct endpoint){ .len = 0 };
+	if (inet_pton(AF_INET, listen, &v4->sin_addr) == 1) {
+		v4->sin_family = AF_INET;
+		at->len = sizeof *v4;
+	} else if (inet_pton(AF_INET6, listen, &v6->sin6_addr) == 1) {
+		v6->sin6_family = AF_INET6;
+		at->len = sizeof *v6;
+	} else {
+		return err_set(e, ERR_INVALID_CONFIG, "display: '%s' is no IP address", listen);
+	}
+	return 0;
+}
+
+/* The port stands at the same place in both. */
+static int endpoint_bind(struct endpoint *at, unsigned port)
+{
+	_cleanup_(close_fd) int fd =
+		socket(at->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int on = 1;
+
+	((struct sockaddr_in *)(void *)&at->address)->sin_port = htons((uint16_t)port);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
+		bind(fd, (struct sockaddr *)&at->address, at->len) < 0 || listen(fd, 16) < 0)
+		return -errno;
+	return steal_fd(&fd);
+}
+
+static char *tcp_address(const char *listen, unsigned port)
+{
+	bool v6 = strchr(listen, ':');
+
+	return xasprintf("%s%s%s:%u", v6 ? "[" : "", listen, v6 ? "]" : "", port);
+}
+
+static int port_taken(const struct vm *vm, const struct endpoint *at, const char *address, struct err *e)
+{
+	const struct vms *vms = vm->daemon->vms;
+	char who[HOST_WHO];
+
+	for (size_t i = 0; i < vms->n; i++)
+		if (streq(display_address(vms->vm[i]), address))
+			return err_set(e, ERR_CONFLICT, "display: %s is taken by VM '%s'", address,
+				vms->vm[i]->name);
+	host_port_holder((const struct sockaddr *)&at->address, who);
+	err_set(e, ERR_CONFLICT, "display: %s is taken by %s", address, who);
+	return err_hint(e, "end that, or let [Display] Port=auto take a free one");
+}
+
+static int display_refused(int error, const char *address, const char *listen, struct err *e)
+{
+	if (error == EADDRNOTAVAIL)
+		return err_set(e, ERR_INVALID_CONFIG, "display: this host does not have the address %s", listen);
+	errno = error;
+	return err_errno(e, "display: listen on %s", address);
+}
+
+/* The port of before, after a restart of the daemon; 0: a fresh start. */
+static unsigned remembered_port(const struct vm *vm)
+{
+	struct buf text = BUF_MAX(16);
+	uint64_t port = 0;
+
+	if (file_read(vm->run_fd, port_name, &text, NULL) == 0 && text.data)
+		text_parse_uint(text.data, 1, 65535, &port);
+	buf_release(&text);
+	return (unsigned)port;
+}
+
+static void remember_port(const struct vm *vm, unsigned port)
+{
+	char text[16];
+	struct err e = ERR_INIT;
+	int len = snprintf(text, sizeof text, "%u", port);
+
+	if (file_replace(vm->run_fd, port_name, 0600, text, (size_t)len, false, &e) < 0)
+		log_warning(vm->name, "display: %s", e.text);
+}
+
+int display_listen_tcp(struct vm *vm, char **address, struct err *e)
+{
+	const struct conf_vm *c = &vm->running;
+	unsigned port = remembered_port(vm), last;
+	struct endpoint at;
+	int fd, r = endpoint_parse(&at, c->listen, e);
+
+	if (r < 0)
+		return r;
+	if (!port)
+		port = (unsigned)c->port;
+	last = port ? port : VNC_PORT_FIRST + VNC_PORTS - 1;
+	if (!port)
+		port = VNC_PORT_FIRST;
+	while ((fd = endpoint_bind(&at, port)) == -EADDRINUSE && port < last)
+		port++;
+	*address = tcp_address(c->listen, port);
+	if (fd == -EADDRINUSE)
+		return port_taken(vm, &at, *address, e);
+	if (fd < 0)
+		return display_refused(-fd, *address, c->listen, e);
+	remember_port(vm, port);
+	return fd;
+}
+
+int display_check(const struct vm *vm, const struct conf_vm *c, struct err *e)
+{
+	_cleanup_(free_ptr) char *address = NULL;
+	struct endpoint at;
+	int fd, r;
+
+	if (c->display != CONF_DISPLAY_VNC || streq(c->listen, "unix") || !c->port)
+		return 0;
+	r = endpoint_parse(&at, c->listen, e);
+	if (r < 0)
+		return r;
+	address = tcp_address(c->listen, (unsigned)c->port);
+	fd = endpoint_bind(&at, (unsigned)c->port);
+	if (fd == -EADDRINUSE)
+		return port_taken(vm, &at, address, e);
+	if (fd < 0)
+		return display_refused(-fd, address, c->listen, e);
+	close(fd);
+	return 0;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/guest/health.h"
+
+#include "base/mem.h"
+#include "supervisor/vm/vms.h"
+
+enum { ASKED_A_TURN = 8 };
+#define PAUSE 0.005 /* seconds, in which others have their turn */
+
+struct health {
+	struct vms *vms;
+	ev_timer timer;
+	size_t next; /* VM to ask in the round under way */
+	bool round;
+	double begun; /* daemon_now() of the last round */
+};
+
+static void arm(struct health *h, double seconds)
+{
+	struct ev_loop *ev = h->vms->daemon->loop.ev;
+
+	ev_timer_stop(ev, &h->timer);
+	ev_now_update(ev);
+	ev_timer_set(&h->timer, seconds, 0);
+	ev_timer_start(ev, &h->timer);
+}
+
+static void begin(struct health *h)
+{
+	h->round = true;
+	h->next = 0;
+	h->begun = daemon_now();
+	arm(h, 0);
+}
+
+/* Silence and the first word after it are told by the session. */
+static void answered(void *data, const json_t *result, const struct err *e)
+{
+	(void)data, (void)result, (void)e;
+}
+
+/* One that is being talked to will be found silent by that, and one that is busy is so by nature. */
+static bool ask(struct vm *vm)
+{
+	bool up = vm->state == VM_RUNNING || vm->state == VM_PAUSED || vm->state == VM_STOPPING;
+	double age;
+
+	if (!up || !vm->qmp || vm->busy || vm->unresponsive > 0 || qmp_oldest_call(vm->qmp, &age))
+		return false;
+	vm_call(vm, "query-status", NULL, answered);
+	return true;
+}
+
+void health_watch(struct health *h)
+{
+	uint64_t ms = h->vms->daemon->conf.health_check_ms;
+	double left = h->begun + (double)ms / 1000 - daemon_now();
+
+	if (h->round)
+		return;
+	ev_timer_stop(h->vms->daemon->loop.ev, &h->timer);
+	if (ms != UINT64_MAX)
+		arm(h, left > 0 ? left : 0);
+}
+
+static void on_timer(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	struct health *h = w->data;
+	struct vms *vms = h->vms;
+	bool anybody = false;
+
+	(void)ev, (void)revents;
+	if (!h->round) {
+		begin(h);
+		return;
+	}
+	for (unsigned asked = 0; h->next < vms->n && asked < ASKED_A_TURN; h->next++)
+		asked += ask(vms->vm[h->next]);
+	if (h->next < vms->n) {
+		arm(h, PAUSE);
+		return;
+	}
+	h->round = false;
+	for (size_t i = 0; i < vms->n && !anybody; i++)
+		anybody = vm_state_has_process(vms->vm[i]->state);
+	if (anybody)
+		health_watch(h);
+}
+
+void health_look(struct health *h)
+{
+	if (!h->round && daemon_now() - h->begun >= HEALTH_LOOK_SECONDS)
+		begin(h);
+}
+
+struct health *health_new(struct vms *vms)
+{
+	struct health *h = xcalloc(1, sizeof *h);
+
+	h->vms = vms;
+	h->begun = daemon_now();
+	ev_timer_init(&h->timer, on_timer, 0, 0);
+	h->timer.data = h;
+	return h;
+}
+
+void health_free(struct health *h)
+{
+	if (!h)
+		return;
+	ev_timer_stop(h->vms->daemon->loop.ev, &h->timer);
+	free(h);
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/guest/output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "supervisor/core/logfile.h"
+#include "supervisor/vm/vm.h"
+
+#define BOUND "4m" /* consoles and stderr together, while nobody drains them */
+
+enum {
+	LOG_MAX = 1 << 20,
+	LOG_KEEP = 3,
+	STDERR_RESERVE = 4 * SPOOL_PAGE, /* last words are heard although consoles filled the rest */
+	STDERR_RATE = 64 << 10,	  /* bytes a second that the log takes */
+	STDERR_BURST = 512 << 10, /* and at once */
+};
+
+struct output {
+	struct vm *vm;
+	struct spool spool;
+	struct bucket bucket; /* of its own: consoles may empty theirs */
+	struct logfile log;   /* open within a turn */
+	bool over, partial;   /* partial: the last line has not ended */
+};
+
+/* --- the tmpfs --- */
+
+int output_mount(struct vm *vm, struct err *e)
+{
+	/* through the descriptor: whatever the path became meanwhile, this is the run directory */
+	_cleanup_(free_ptr) char *where = xasprintf("/proc/self/fd/%d/out", vm->run_fd);
+
+	if (mkdirat(vm->run_fd, "out", 0700) < 0)
+		return err_errno(e, "make directory 'out'");
+	if (mount("vmkeep-out", where, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
+		    "size=" BOUND ",nr_inodes=64,mode=700") < 0)
+		log_warning(vm->name, "its output has no bound: mount a tmpfs: %s", strerror(errno));
+	return 0;
+}
+
+int output_make(const struct vm *vm, const char *name, struct err *e)
+{
+	int fd = openat(vm->run_fd, name, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return err_errno(e, "make '%s'", name);
+	if (streq(name, OUTPUT_STDERR))
+		fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, STDERR_RESERVE);
+	return fd;
+}
+
+int output_read(struct vm *vm, struct spool *s, const char *file, struct err *e)
+{
+	int fd = openat(vm->run_fd, file, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	s->fd = -1;
+	if (fd < 0)
+		return err_errno(e, "open '%s'", file);
+	s->vm = vm->name;
+	s->ev = vm->daemon->loop.ev;
+	s->watches = vm->daemon->watches;
+	if (!s->bucket)
+		s->bucket = &vm->output_rate;
+	return spool_open(s, fd, e);
+}
+
+/* --- stderr --- */
+
+static void output_line(struct output *o, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void output_line(struct output *o, const char *fmt, ...)
+{
+	char line[320];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof line, fmt, ap);
+	va_end(ap);
+	logfile_append(&o->log, line, strlen(line));
+}
+
+/* Under a line that says when and why. */
+static void output_log_open(struct output *o)
+{
+	struct vm *vm = o->vm;
+	struct err e = ERR_INIT;
+	time_t now = (time_t)clock_wall();
+	char when[32];
+	struct tm tm;
+
+	if (o->log.fd >= 0)
+		return;
+	strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", localtime_r(&now, &tm));
+	if (logfile_open(&o->log, vm->daemon->dirs.log_fd, vm->name, "qemu.log", LOG_MAX, LOG_KEEP, &e) < 0)
+		log_warning(vm->name, "%s", e.text);
+	output_line(o, "--- %s: %s\n", when, o->over ? vm->reason : "QEMU goes on");
+}
+
+static size_t output_take(void *data, char *bytes, size_t len)
+{
+	struct output *o = data;
+
+	output_log_open(o);
+	logfile_append(&o->log, bytes, len);
+	o->partial = bytes[len - 1] != '\n';
+	return len;
+}
+
+static void output_lost(void *data, uint64_t bytes)
+{
+	output_log_open(data);
+	output_line(data, "--- at least %llu bytes before this were dropped\n", (unsigned long long)bytes);
+}
+
+static void output_settle(void *data)
+{
+	struct output *o = data;
+
+	if (o->partial)
+		logfile_append(&o->log, "\n", 1);
+	o->partial = false;
+	logfile_release(&o->log);
+}
+
+/* The last page stays for whoever wants to know why QEMU died, and there is always room for it. */
+static const struct spool_kind stderr_kind = {
+	.patience = 256 << 10,
+	.tail = SPOOL_PAGE,
+	.reserve = STDERR_RESERVE,
+	.take = output_take,
+	.lost = output_lost,
+	.settle = output_settle,
+};
+
+void output_open(struct vm *vm)
+{
+	struct output *o;
+	struct err e = ERR_INIT;
+
+	if (vm->run_fd < 0)
+		return;
+	o = vm->output = xcalloc(1, sizeof *o);
+	*o = (struct output){ .vm = vm, .log = LOGFILE_INIT, .bucket = BUCKET(STDERR_RATE, STDERR_BURST) };
+	o->spool = (struct spool){ .kind = &stderr_kind, .data = o, .name = "stderr", .bucket = &o->bucket };
+	if (output_read(vm, &o->spool, OUTPUT_STDERR, &e) < 0)
+		log_warning(vm->name, "stderr: %s", e.text);
+}
+
+static void output_end(struct vm *vm, bool over)
+{
+	if (!vm->output)
+		return;
+	vm->output->over = over;
+	spool_close(&vm->output->spool, over);
+	free(vm->output);
+	vm->output = NULL;
+}
+
+void output_free(struct vm *vm)
+{
+	output_end(vm, false);
+}
+
+void output_keep(struct vm *vm)
+{
+	if (!vm->output) /* the VM was not started after all, or ended while no daemon ran */
+		output_open(vm);
+	output_end(vm, true);
+}
+
+size_t output_tail(struct vm *vm, char *bytes, size_t len)
+{
+	if (!vm->output) /* the jail got no whole plan */
+		output_open(vm);
+	return vm->output ? spool_tail(&vm->output->spool, bytes, len) : 0;
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/guest/ready.h"
+
+#include <arpa/inet.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "supervisor/guest/agent.h"
+
+#define CONNECT_PATIENCE 3.0 /* seconds until another connection is tried */
+
+static bool has_lease(const struct vm *vm)
+{
+	uint32_t address;
+
+	for (size_t i = 0; i < vm->nics; i++)
+		if (vm->nic[i].network && networks_address_seen(vm->daemon->networks, vm->name,
+						  vm->nic[i].id, &address))
+			return true;
+	return false;
+}
+
+static void try_connection(struct ready *r, const struct vm *vm, const char *port)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port)) };
+
+	for (size_t i = 0; i < vm->nics && !to.sin_addr.s_addr; i++)
+		to.sin_addr.s_addr = htonl(vm->nic[i].address);
+	if (!to.sin_addr.s_addr)
+		return;
+	r->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	r->since = daemon_now();
+	if (r->fd >= 0)
+		(void)!connect(r->fd, (struct sockaddr *)&to, sizeof to);
+}
+
+static bool takes_connections(struct ready *r, const struct vm *vm, const char *port)
+{
+	struct pollfd p = { .fd = r->fd, .events = POLLOUT };
+	int error = 0;
+	socklen_t len = sizeof error;
+
+	if (r->fd >= 0 && poll(&p, 1, 0) > 0) {
+		getsockopt(r->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+		ready_release(r);
+		if (error == 0)
+			return true;
+	}
+	if (r->fd >= 0 && daemon_now() - r->since > CONNECT_PATIENCE)
+		ready_release(r);
+	if (r->fd < 0)
+		try_connection(r, vm, port);
+	return false;
+}
+
+bool ready_look(struct ready *r, struct vm *vm)
+{
+	const char *when = vm->running.ready_when;
+
+	if (!when || streq(when, "started"))
+		return true;
+	if (streq(when, "lease"))
+		return has_lease(vm);
+	if (streq(when, "agent"))
+		return vm_agent_answers(vm);
+	if (strncmp(when, "tcp:", 4) == 0)
+		return takes_connections(r, vm, when + 4);
+	return vm->ready_seen; /* log:, notify */
+}
+
+void ready_release(struct ready *r)
+{
+	close_fd(&r->fd);
+}
+
+void ready_is(struct vm *vm)
+{
+	if (vm->ready_seen)
+		return;
+	vm->ready_seen = true;
+	log_info(vm->name, "guest is ready");
+	vm_record_write(vm);
+}
+
+void ready_feed(struct vm *vm, const char *data, size_t len)
+{
+	const char *when = vm->running.ready_when, *text;
+	size_t want, keep;
+
+	if (vm->ready_seen || !when || strncmp(when, "log:", 4) != 0)
+		return;
+	text = when + 4;
+	want = strlen(text);
+	/* the text may have begun in what came before */
+	buf_add(&vm->ready_tail, data, len);
+	if (memmem(vm->ready_tail.data, vm->ready_tail.len, text, want))
+		ready_is(vm);
+	keep = vm->ready_seen ? 0 : want - 1;
+	if (vm->ready_tail.len > keep)
+		buf_drop(&vm->ready_tail, vm->ready_tail.len - keep);
+}
+
+void ready_forget(struct vm *vm)
+{
+	vm->ready_seen = false;
+	vm->ready_status[0] = '\0';
+	buf_release(&vm->ready_tail);
+}

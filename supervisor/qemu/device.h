@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/qemu/device.h - each device of a VM as the JSON that QEMU takes
+ *
+ * One pure function per device. -device prints it, device_add sends it; -blockdev likewise and
+ * blockdev-add. Names: disk "disk-ID" or "cd-ID" with the nodes "d-ID" (format) and "f-ID" (file),
+ * the n-th file of its backing chain "dn-ID" and "fn-ID"; "nic-ID" with netdev "net-ID";
+ * "serial-ID" with chardev "char-ID"; "agent0" with chardev "agent", "notify0" with "notify". QEMU takes at most 31 bytes for a node name: a longer id is
+ *cut and made unique by a hash.
+ *
+ * Every device has an explicit place from the identity (R33). Numbers of identity slots:
+ *	  3-31	 pc: device on pci.0
+ *	 16-28	 q35: device on pcie.0 that is never unplugged
+ *	 33-96	 q35: behind root port "rp1".."rp64", so that it can be unplugged; the ports
+ *themselves are functions of the devices 2-9 of pcie.0, and are there whether used or not 100-105
+ *q35: port of the AHCI controller 106-109	 pc: unit of the PIIX IDE controller 110-249
+ *target of the SCSI controller
+ *
+ * All return a new reference, or NULL with e set. What an operator wrote is UTF-8 here (conf/).
+ */
+#ifndef SUPERVISOR_QEMU_DEVICE_H
+#define SUPERVISOR_QEMU_DEVICE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "conf/vm.h"
+#include "supervisor/qemu/identity.h"
+
+enum device_board { DEVICE_Q35, DEVICE_PC };
+enum { DEVICE_PORTS_MAX = 64, DEVICE_SPARE_PORTS = 4, DEVICE_NODE_MAX = 32 };
+
+/* Of a versioned machine name; false: a machine that we cannot lay out. */
+bool device_board_of(const char *machine, enum device_board *board);
+
+struct device_bus { /* where devices find their places; slots that are new are kept in the identity
+		     */
+	enum device_board board;
+	struct identity *id;
+};
+
+/* Gives a PCI device its bus and address; plug: it may be unplugged one day. name: in the identity.
+ */
+json_t *device_place(json_t *dev /* stolen */, struct device_bus *bus, const char *name, bool plug,
+	struct err *e);
+json_t *device_root_port(unsigned port); /* from 1 */
+/* Root ports in use: the highest that the identity gave away. */
+unsigned device_ports_used(const struct identity *id);
+
+/* Names */
+
+const char *device_node_name(const struct conf_disk *d, char buf[DEVICE_NODE_MAX]); /* "d-ID" */
+const char *device_disk_id(const struct conf_disk *d, char buf[80]);  /* "disk-ID", "cd-ID" */
+const char *device_nic_id(const struct conf_nic *n, char buf[80]);    /* "nic-ID" */
+const char *device_netdev_id(const struct conf_nic *n, char buf[80]); /* "net-ID" */
+
+/* Files */
+
+/* Absolute path of what an operator wrote; buf of PATH_MAX. */
+const char *device_path(const char *path, const char *image_dir, char *buf);
+const char *device_disk_path(const struct conf_disk *d, const char *image_dir, char *buf);
+/* A block device by its name: nothing is opened. */
+bool device_path_is_block(const char *path);
+/* What the VM goes on: Bus= or the board's default. */
+enum conf_bus device_disk_bus(const struct conf_disk *d, enum device_board board);
+/* Kept in the identity, else what Format= says. */
+enum conf_format device_disk_format(const struct conf_disk *d, const struct identity *id);
+
+/* Disks */
+
+/* For blockdev-add: the whole chain. Not for an empty CD. */
+json_t *device_disk_node(
+	const struct conf_disk *d, const struct identity *id, const char *image_dir, struct err *e);
+/* For object-add; NULL and no error when this disk has no thread of its own. */
+json_t *device_disk_iothread(const struct conf_disk *d);
+/* For device_add; bootindex 0: none. */
+json_t *device_disk(
+	const struct conf_disk *d, struct device_bus *bus, unsigned bootindex, struct err *e);
+/* The pair of flash chips that UEFI lives in: nodes "pflash0" and "pflash1". */
+json_t *device_flash_node(unsigned n, const char *path, enum conf_format format, bool write);
+
+/* NICs */
+
+/* For netdev_add; fd: number or name of a descriptor, or NULL and the tap's name. */
+json_t *device_netdev(const struct conf_nic *n, const char *fd, const char *tap);
+json_t *device_nic(
+	const struct conf_nic *n, struct device_bus *bus, unsigned bootindex, struct err *e);
+
+/* The rest; a VM has at most one of each but serial ports. */
+
+json_t *device_scsi_controller(struct device_bus *bus, struct err *e);
+json_t *device_balloon(const struct conf_vm *c, struct device_bus *bus, struct err *e);
+json_t *device_rng_source(const struct conf_vm *c); /* -object */
+json_t *device_rng(const struct conf_vm *c, struct device_bus *bus, struct err *e);
+json_t *device_pvpanic(struct device_bus *bus, struct err *e);
+json_t *device_video(const struct conf_vm *c, const struct device_bus *bus); /* NULL: none */
+json_t *device_usb(struct device_bus *bus, struct err *e);
+json_t *device_tablet(void);
+json_t *device_virtio_serial(struct device_bus *bus, struct err *e);
+json_t *device_serial(const struct conf_serial *s, unsigned index); /* among those of its type */
+json_t *device_agent(void);					     /* on the virtio serial controller */
+json_t *device_notify(void);					     /* likewise */
+
+#endif

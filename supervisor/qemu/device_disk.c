@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+#include <assert.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+
+#include "conf/conf.h"
+#include "supervisor/qemu/device.h"
+
+enum { AHCI_FIRST = 100, AHCI_END = 106, PIIX_FIRST = 106, PIIX_END = 110, SCSI_FIRST = 110 };
+
+/* A text too long for buf keeps its beginning and gets a hash in place of the rest. */
+static const char *fit(const char *text, char *buf, size_t room)
+{
+	uint32_t hash = 2166136261U; /* FNV-1a */
+
+	if (strlen(text) < room)
+		return strcpy(buf, text);
+	for (const char *s = text; *s; s++)
+		hash = (hash ^ (uint8_t)*s) * 16777619U;
+	snprintf(buf, room, "%.*s-%08" PRIx32, (int)(room - sizeof "-01234567"), text, hash);
+	return buf;
+}
+
+/* level 0 is the top of the chain */
+static const char *node_name(char kind, size_t level, const char *id, char buf[DEVICE_NODE_MAX])
+{
+	char number[8] = "", name[128];
+
+	assert(level < 1000);
+	if (level)
+		snprintf(number, sizeof number, "%zu", level);
+	snprintf(name, sizeof name, "%c%s-%s", kind, number, id);
+	return fit(name, buf, DEVICE_NODE_MAX);
+}
+
+const char *device_node_name(const struct conf_disk *d, char buf[DEVICE_NODE_MAX])
+{
+	return node_name('d', 0, d->id, buf);
+}
+
+const char *device_disk_id(const struct conf_disk *d, char buf[80])
+{
+	snprintf(buf, 80, "%s-%s", d->cdrom ? "cd" : "disk", d->id);
+	return buf;
+}
+
+static void thread_id(const struct conf_disk *d, char buf[80])
+{
+	snprintf(buf, 80, "io-%s", d->id);
+}
+
+const char *device_path(const char *path, const char *image_dir, char *buf)
+{
+	if (path[0] == '/')
+		snprintf(buf, PATH_MAX, "%s", path);
+	else
+		snprintf(buf, PATH_MAX, "%s/%s", image_dir, path);
+	return buf;
+}
+
+const char *device_disk_path(const struct conf_disk *d, const char *image_dir, char *buf)
+{
+	return device_path(d->path, image_dir, buf);
+}
+
+bool device_path_is_block(const char *path)
+{
+	return strncmp(path, "/dev/", 5) == 0 && strncmp(path, "/dev/shm/", 9) != 0;
+}
+
+enum conf_bus device_disk_bus(const struct conf_disk *d, enum device_board board)
+{
+	if (d->bus != CONF_BUS_AUTO)
+		return d->bus;
+	if (!d->cdrom)
+		return CONF_BUS_VIRTIO;
+	return board == DEVICE_PC ? CONF_BUS_IDE : CONF_BUS_SATA;
+}
+
+enum conf_format device_disk_format(const struct conf_disk *d, const struct identity *id)
+{
+	const struct identity_disk *known = identity_disk(id, d->id);
+
+	return known ? known->format : d->format;
+}
+
+/* Nodes */
+
+static json_t *cache_of(const struct conf_disk *d)
+{
+	/* write-through is the front end's business: write-cache=off */
+	bool direct = d->cache == CONF_CACHE_AUTO || d->cache == CONF_CACHE_NONE ||
+		      d->cache == CONF_CACHE_DIRECTSYNC;
+
+	return json_pack("{s:b, s:b}", "direct", direct, "no-flush", d->cache == CONF_CACHE_UNSAFE);
+}
+
+static const char *aio_of(const struct conf_disk *d, const char *path)
+{
+	if (d->aio != CONF_AIO_AUTO)
+		return conf_aio_name(d->aio);
+	/* native needs O_DIRECT and blocks QEMU's main loop where a sparse file allocates */
+	return device_path_is_block(path) && d->cache != CONF_CACHE_WRITEBACK &&
+			       d->cache != CONF_CACHE_WRITETHROUGH && d->cache != CONF_CACHE_UNSAFE
+		       ? "native"
+		       : "threads";
+}
+
+/* No read-only here: the file follows its format node, also when a job reopens that for writing. A file
+ * that is only read is opened without locks, because everybody who may read it could lock it too:
+ * vmkeep-jail holds those that writers must see. (That cannot be changed later: what a job is to write
+ * one day must be opened with them.) */
+static json_t *file_node(const struct conf_disk *d, size_t level, const char *path, bool read_only)
+{
+	char name[DEVICE_NODE_MAX];
+
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "driver",
+		device_path_is_block(path) ? "host_device" : "file", "node-name",
+		node_name('f', level, d->id, name), "filename", path, "aio", aio_of(d, path),
+		"locking", read_only ? "off" : "on", "discard", d->discard == CONF_DISCARD_UNMAP ? "unmap" : "ignore",
+		"cache", cache_of(d));
+}
+
+static json_t *format_node(const struct conf_disk *d, size_t level, const char *path,
+	enum conf_format format, bool read_only)
+{
+	char name[DEVICE_NODE_MAX];
+
+	return json_pack("{s:s, s:s, s:b, s:s, s:o, s:o}", "driver", conf_format_name(format),
+		"node-name", node_name('d', level, d->id, name), "read-only", read_only, "discard",
+		d->discard == CONF_DISCARD_UNMAP ? "unmap" : "ignore", "cache", cache_of(d), "file",
+		file_node(d, level, path, read_only));
+}
+
+json_t *device_disk_node(
+	const struct conf_disk *d, const struct identity *id, const char *image_dir, struct err *e)
+{
+	enum conf_format format = device_disk_format(d, id);
+	char path[PATH_MAX];
+	json_t *top, *node;
+
+	device_disk_path(d, image_dir, path);
+	node = top = format_node(d, 0, path, format, d->read_only || d->cdrom);
+	if (d->detect_zeroes != CONF_ZEROES_OFF)
+		json_object_set_new(top, "detect-zeroes",
+			json_string(d->detect_zeroes == CONF_ZEROES_ON ? "on" : "unmap"));
+	for (size_t i = 0; i < d->base.n; i++) {
+		if (format == CONF_FORMAT_RAW) {
+			json_decref(top);
+			err_set(e, ERR_INVALID_CONFIG,
+				"disk '%s': '%s' is raw and cannot have a base", d->id, path);
+			return NULL;
+		}
+		format = identity_format_of(device_path(d->base.item[i], image_dir, path));
+		if (format == CONF_FORMAT_AUTO) {
+			json_decref(top);
+			err_set(e, ERR_INVALID_CONFIG,
+				"disk '%s': the name '%s' does not tell the format", d->id, path);
+			err_hint(e, "name base files .qcow2, .raw or .img");
+			return NULL;
+		}
+		json_object_set_new(node, "backing", format_node(d, i + 1, path, format, true));
+		node = json_object_get(node, "backing");
+	}
+	/* never the one that the header names: the chain is what is written here */
+	if (format == CONF_FORMAT_QCOW2)
+		json_object_set_new(node, "backing", json_null());
+	return top;
+}
+
+json_t *device_flash_node(unsigned n, const char *path, enum conf_format format, bool write)
+{
+	char name[16], file[16];
+
+	snprintf(name, sizeof name, "pflash%u", n);
+	snprintf(file, sizeof file, "pflash%u-f", n);
+	return json_pack("{s:s, s:s, s:b, s:{s:s, s:s, s:s, s:s}}", "driver", conf_format_name(format),
+		"node-name", name, "read-only", !write, "file", "driver", "file", "node-name", file,
+		"filename", path, "locking", write ? "auto" : "off");
+}
+
+json_t *device_disk_iothread(const struct conf_disk *d)
+{
+	char id[80];
+
+	if (!d->iothread)
+		return NULL;
+	thread_id(d, id);
+	return json_pack("{s:s, s:s}", "qom-type", "iothread", "id", id);
+}
+
+/* Front ends */
+
+static void set_errors(json_t *dev, const struct conf_disk *d)
+{
+	static const struct {
+		const char *write, *read;
+	} policy[] = {
+		[CONF_ON_ERROR_ENOSPC] = {"enospc",  "report"},
+		[CONF_ON_ERROR_STOP] = { "stop",	 "stop"	},
+		[CONF_ON_ERROR_REPORT] = { "report", "report"},
+		[CONF_ON_ERROR_IGNORE] = { "ignore", "ignore"},
+	};
+	_Static_assert(ARRAY_SIZE(policy) == CONF_ON_ERRORS, "an OnError= has no policy");
+
+	json_object_set_new(dev, "werror", json_string(policy[d->on_error].write));
+	json_object_set_new(dev, "rerror", json_string(policy[d->on_error].read));
+}
+
+/* The slot of a disk that is no PCI device; another Bus= is another slot. */
+static int unit(const struct conf_disk *d, struct device_bus *bus, const char *kind, unsigned first,
+	unsigned end, struct err *e)
+{
+	char id[80], name[96];
+	unsigned slot;
+
+	snprintf(name, sizeof name, "%s:%s", kind, device_disk_id(d, id));
+	slot = identity_slot(bus->id, name, first, end);
+	if (slot >= first && slot < end)
+		return (int)(slot - first);
+	err_set(e, ERR_NO_RESOURCES, "disk '%s': all %u places of the %s bus are taken", d->id,
+		end - first, kind);
+	return err_hint(e, "use Bus=scsi or Bus=virtio for some disks");
+}
+
+static json_t *virtio_disk(
+	json_t *dev /* stolen */, const struct conf_disk *d, struct device_bus *bus, struct err *e)
+{
+	char id[80], thread[80];
+
+	json_object_set_new(dev, "driver", json_string("virtio-blk-pci"));
+	if (d->iothread) {
+		thread_id(d, thread);
+		json_object_set_new(dev, "iothread", json_string(thread));
+	}
+	return device_place(dev, bus, device_disk_id(d, id), true, e);
+}
+
+static json_t *unit_disk(
+	json_t *dev /* stolen */, const struct conf_disk *d, struct device_bus *bus, struct err *e)
+{
+	enum conf_bus kind = device_disk_bus(d, bus->board);
+	const char *name = conf_bus_name(kind);
+	char where[16];
+	int n = kind == CONF_BUS_SCSI	? unit(d, bus, name, SCSI_FIRST, IDENTITY_SLOTS_MAX, e)
+		: kind == CONF_BUS_SATA ? unit(d, bus, name, AHCI_FIRST, AHCI_END, e)
+					: unit(d, bus, name, PIIX_FIRST, PIIX_END, e);
+
+	if (n < 0) {
+		json_decref(dev);
+		return NULL;
+	}
+	if (kind == CONF_BUS_SCSI) {
+		snprintf(where, sizeof where, "scsi0.0");
+		json_object_set_new(dev, "scsi-id", json_integer(n));
+		json_object_set_new(dev, "lun", json_integer(0));
+	} else if (kind == CONF_BUS_SATA) {
+		snprintf(where, sizeof where, "ide.%d", n);
+		json_object_set_new(dev, "unit", json_integer(0));
+	} else {
+		snprintf(where, sizeof where, "ide.%d", n / 2);
+		json_object_set_new(dev, "unit", json_integer(n % 2));
+	}
+	json_object_set_new(dev, "driver",
+		json_string(kind == CONF_BUS_SCSI ? d->cdrom ? "scsi-cd" : "scsi-hd"
+			    : d->cdrom		  ? "ide-cd"
+						  : "ide-hd"));
+	json_object_set_new(dev, "bus", json_string(where));
+	return dev;
+}
+
+/* What QEMU would refuse with words that name no key of ours. */
+static int check_bus(const struct conf_disk *d, enum conf_bus bus, struct err *e)
+{
+	if (d->iothread && bus != CONF_BUS_VIRTIO)
+		return err_set(
+			e, ERR_INVALID_CONFIG, "disk '%s': IOThread= needs Bus=virtio", d->id);
+	if (!d->cdrom && d->read_only && (bus == CONF_BUS_SATA || bus == CONF_BUS_IDE))
+		return err_set(e, ERR_INVALID_CONFIG,
+			"disk '%s': ReadOnly=yes needs Bus=virtio or scsi", d->id);
+	return 0;
+}
+
+json_t *device_disk(
+	const struct conf_disk *d, struct device_bus *bus, unsigned bootindex, struct err *e)
+{
+	enum conf_bus kind = device_disk_bus(d, bus->board);
+	char id[80], node[DEVICE_NODE_MAX], serial[21]; /* what virtio-blk has room for */
+	json_t *dev;
+
+	if (check_bus(d, kind, e) < 0)
+		return NULL;
+	/* driver comes first for the reader's eye */
+	dev = json_pack("{s:s, s:s}", "driver", "", "id", device_disk_id(d, id));
+	if (d->path)
+		json_object_set_new(dev, "drive", json_string(device_node_name(d, node)));
+	dev = kind == CONF_BUS_VIRTIO ? virtio_disk(dev, d, bus, e) : unit_disk(dev, d, bus, e);
+	if (!dev)
+		return NULL;
+	if (bootindex)
+		json_object_set_new(dev, "bootindex", json_integer((json_int_t)bootindex));
+	json_object_set_new(dev, "serial",
+		json_string(fit(d->serial ? d->serial : d->id, serial, sizeof serial)));
+	if (d->cdrom)
+		return dev;
+	json_object_set_new(dev, "write-cache",
+		json_string(d->cache == CONF_CACHE_WRITETHROUGH || d->cache == CONF_CACHE_DIRECTSYNC
+				    ? "off"
+				    : "on"));
+	set_errors(dev, d);
+	return dev;
+}

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+
+#include "supervisor/qemu/device.h"
+
+/* NICs */
+
+const char *device_nic_id(const struct conf_nic *n, char buf[80])
+{
+	snprintf(buf, 80, "nic-%s", n->id);
+	return buf;
+}
+
+const char *device_netdev_id(const struct conf_nic *n, char buf[80])
+{
+	snprintf(buf, 80, "net-%s", n->id);
+	return buf;
+}
+
+json_t *device_netdev(const struct conf_nic *n, const char *fd, const char *tap)
+{
+	char id[80];
+
+	device_netdev_id(n, id);
+	if (fd) /* QEMU wants the number as a string */
+		return json_pack("{s:s, s:s, s:s}", "type", "tap", "id", id, "fd", fd);
+	return json_pack("{s:s, s:s, s:s, s:s, s:s}", "type", "tap", "id", id, "ifname", tap,
+		"script", "no", "downscript", "no");
+}
+
+json_t *device_nic(
+	const struct conf_nic *n, struct device_bus *bus, unsigned bootindex, struct err *e)
+{
+	static const struct {
+		const char *driver;
+		bool express; /* may stand behind a PCI Express port */
+	} model[] = {
+		[CONF_NIC_VIRTIO] = {"virtio-net-pci", true },
+		[CONF_NIC_E1000] = { "e1000",	      false},
+		[CONF_NIC_E1000E] = { "e1000e",	true },
+		[CONF_NIC_RTL8139] = { "rtl8139",	  false},
+	};
+	_Static_assert(ARRAY_SIZE(model) == CONF_NIC_MODELS, "a Model= has no driver");
+	const struct identity_nic *known = identity_nic(bus->id, n->id);
+	const uint8_t *m = n->mac.set || !known ? n->mac.byte : known->mac;
+	char id[80], netdev[80], mac[18];
+	json_t *dev;
+
+	snprintf(mac, sizeof mac, "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4],
+		m[5]);
+	dev = json_pack("{s:s, s:s, s:s, s:s}", "driver", model[n->model].driver, "id",
+		device_nic_id(n, id), "netdev", device_netdev_id(n, netdev), "mac", mac);
+	dev = device_place(dev, bus, id, model[n->model].express, e);
+	if (dev && bootindex)
+		json_object_set_new(dev, "bootindex", json_integer((json_int_t)bootindex));
+	return dev;
+}
+
+/* Controllers */
+
+static json_t *controller(
+	const char *driver, const char *id, const char *name, struct device_bus *bus, struct err *e)
+{
+	return device_place(
+		json_pack("{s:s, s:s}", "driver", driver, "id", id), bus, name, false, e);
+}
+
+json_t *device_scsi_controller(struct device_bus *bus, struct err *e)
+{
+	return controller("virtio-scsi-pci", "scsi0", "scsi", bus, e);
+}
+
+json_t *device_virtio_serial(struct device_bus *bus, struct err *e)
+{
+	return controller("virtio-serial-pci", "vserial0", "virtio-serial", bus, e);
+}
+
+json_t *device_pvpanic(struct device_bus *bus, struct err *e)
+{
+	return controller("pvpanic-pci", "pvpanic0", "pvpanic", bus, e);
+}
+
+/* On pc it is a function of the chipset, as on the real board. */
+json_t *device_usb(struct device_bus *bus, struct err *e)
+{
+	if (bus->board == DEVICE_PC)
+		return json_pack("{s:s, s:s, s:s, s:s}", "driver", "piix3-usb-uhci", "id", "usb",
+			"bus", "pci.0", "addr", "1.2");
+	return controller("qemu-xhci", "usb", "usb", bus, e);
+}
+
+json_t *device_tablet(void)
+{
+	return json_pack("{s:s, s:s, s:s, s:s}", "driver", "usb-tablet", "id", "tablet0", "bus",
+		"usb.0", "port", "1");
+}
+
+/* Memory, randomness, screen, serial ports */
+
+json_t *device_balloon(const struct conf_vm *c, struct device_bus *bus, struct err *e)
+{
+	json_t *dev = controller("virtio-balloon-pci", "balloon0", "balloon", bus, e);
+
+	if (dev) {
+		json_object_set_new(dev, "deflate-on-oom", json_boolean(c->deflate_on_oom));
+		json_object_set_new(
+			dev, "free-page-reporting", json_boolean(c->free_page_reporting));
+	}
+	return dev;
+}
+
+json_t *device_rng_source(const struct conf_vm *c)
+{
+	/* the kernel's pool needs no device node in the jail: QEMU asks getrandom(2) */
+	if (streq(c->rng_source, "/dev/urandom"))
+		return json_pack("{s:s, s:s}", "qom-type", "rng-builtin", "id", "rng-source");
+	return json_pack("{s:s, s:s, s:s}", "qom-type", "rng-random", "id", "rng-source",
+		"filename", c->rng_source);
+}
+
+json_t *device_rng(const struct conf_vm *c, struct device_bus *bus, struct err *e)
+{
+	json_t *dev = controller("virtio-rng-pci", "rng0", "rng", bus, e);
+
+	if (!dev)
+		return NULL;
+	json_object_set_new(dev, "rng", json_string("rng-source"));
+	if (c->rng_rate) {
+		json_object_set_new(dev, "max-bytes", json_integer((json_int_t)c->rng_rate));
+		json_object_set_new(dev, "period", json_integer(1000)); /* ms */
+	}
+	return dev;
+}
+
+/* Where real boards have it, and QEMU's default: guests look there. */
+json_t *device_video(const struct conf_vm *c, const struct device_bus *bus)
+{
+	static const char *const driver[] = {
+		[CONF_VIDEO_STD] = "VGA",
+		[CONF_VIDEO_VIRTIO] = "virtio-vga",
+		[CONF_VIDEO_QXL] = "qxl-vga",
+		[CONF_VIDEO_CIRRUS] = "cirrus-vga",
+		[CONF_VIDEO_NONE] = NULL,
+	};
+	_Static_assert(ARRAY_SIZE(driver) == CONF_VIDEOS, "a Video= has no driver");
+
+	if (c->display == CONF_DISPLAY_NONE || !driver[c->video])
+		return NULL;
+	return json_pack("{s:s, s:s, s:s, s:s}", "driver", driver[c->video], "id", "video0", "bus",
+		bus->board == DEVICE_PC ? "pci.0" : "pcie.0", "addr",
+		bus->board == DEVICE_PC ? "2" : "1");
+}
+
+json_t *device_serial(const struct conf_serial *s, unsigned index)
+{
+	char id[80], chardev[80];
+
+	snprintf(id, sizeof id, "serial-%s", s->id);
+	snprintf(chardev, sizeof chardev, "char-%s", s->id);
+	if (s->type == CONF_SERIAL_VIRTIO)
+		return json_pack("{s:s, s:s, s:s, s:s, s:I}", "driver", "virtconsole", "id", id,
+			"chardev", chardev, "bus", "vserial0.0", "nr", (json_int_t)index);
+	return json_pack("{s:s, s:s, s:s, s:I}", "driver", "isa-serial", "id", id, "chardev",
+		chardev, "index", (json_int_t)index);
+}
+
+/* The last port that a controller has: consoles count from the first one on. Without an id QEMU tells
+ * nobody that the guest has opened it. */
+json_t *device_agent(void)
+{
+	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "driver", "virtserialport", "id", "agent0",
+		"chardev", "agent", "bus", "vserial0.0", "nr", 30, "name", "org.qemu.guest_agent.0");
+}
+
+/* The one before the agent's. */
+json_t *device_notify(void)
+{
+	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "driver", "virtserialport", "id", "notify0",
+		"chardev", "notify", "bus", "vserial0.0", "nr", 29, "name", "org.vmkeep.notify.0");
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+#include <limits.h>
+
+#include "supervisor/qemu/argv.h"
+#include "supervisor/qemu/device.h"
+
+struct list {
+	const struct argv_context *ctx;
+	struct arena *a;
+	struct argv_file *file;
+	size_t n, max;
+};
+
+/* The rest of f is filled in from the path as it was written. */
+static void add(struct list *l, struct argv_file f, const char *written)
+{
+	char path[PATH_MAX];
+
+	f.path = arena_strdup(l->a, device_path(written, l->ctx->image_dir, path));
+	f.in_image_dir = written[0] != '/';
+	if (l->n < l->max)
+		l->file[l->n++] = f;
+}
+
+static void add_disk(struct list *l, const struct conf_disk *d, const struct identity *id)
+{
+	const char *what = arena_printf(l->a, "%s '%s'", d->cdrom ? "cdrom" : "disk", d->id);
+
+	if (!d->path)
+		return;
+	add(l,
+		(struct argv_file){ .kind = d->cdrom ? ARGV_FILE_CDROM : ARGV_FILE_DISK,
+			.what = what,
+			.id = d->id,
+			.write = !d->read_only && !d->cdrom,
+			.format = device_disk_format(d, id),
+			.has_base = d->base.n > 0,
+			.create = d->size },
+		d->path);
+	for (size_t i = 0; i < d->base.n; i++)
+		add(l,
+			(struct argv_file){ .kind = ARGV_FILE_BASE,
+				.what = arena_printf(l->a, "base of disk '%s'", d->id),
+				.id = d->id,
+				.format = identity_format_of(d->base.item[i]),
+				.has_base = i + 1 < d->base.n },
+			d->base.item[i]);
+}
+
+size_t argv_files(const struct conf_vm *c, const struct identity *id,
+	const struct argv_context *ctx, struct arena *a, struct argv_file *file, size_t max)
+{
+	struct list l = { .ctx = ctx, .a = a, .file = file, .max = max };
+
+	for (size_t i = 0; i < c->disks; i++)
+		add_disk(&l, &c->disk[i], id);
+	if (c->kernel)
+		add(&l, (struct argv_file){ .kind = ARGV_FILE_KERNEL, .what = "kernel" },
+			c->kernel);
+	if (c->kernel && c->initrd)
+		add(&l, (struct argv_file){ .kind = ARGV_FILE_KERNEL, .what = "initrd" },
+			c->initrd);
+	if (ctx->firmware && ctx->nvram) {
+		add(&l,
+			(struct argv_file){ .kind = ARGV_FILE_FIRMWARE,
+				.what = "UEFI firmware",
+				.format = ctx->firmware->code_format },
+			ctx->firmware->code);
+		add(&l,
+			(struct argv_file){ .kind = ARGV_FILE_NVRAM,
+				.what = "UEFI variables",
+				.write = true,
+				.format = CONF_FORMAT_QCOW2 },
+			ctx->nvram);
+	}
+	return l.n;
+}
+
+bool argv_wants_scsi(const struct conf_vm *c)
+{
+	for (size_t i = 0; i < c->disks; i++)
+		if (c->disk[i].bus == CONF_BUS_SCSI)
+			return true;
+	return false;
+}
+
+bool argv_wants_notify(const struct conf_vm *c)
+{
+	return streq(c->ready_when, "notify");
+}
+
+bool argv_wants_io_uring(const struct conf_vm *c)
+{
+	for (size_t i = 0; i < c->disks; i++)
+		if (c->disk[i].aio == CONF_AIO_IO_URING)
+			return true;
+	return false;
+}
+
+void argv_release(struct argv *a)
+{
+	arena_release(&a->arena);
+	*a = (struct argv)ARGV_INIT;
+}

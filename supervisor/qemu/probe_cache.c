@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <ev.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/child.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "supervisor/core/confine.h"
+#include "supervisor/qemu/probe.h"
+#include "supervisor/qemu/probe_kvm.h"
+#include "supervisor/host/uids.h"
+
+enum { CACHE_VERSION = 1, CACHE_MAX = 4 << 20, ANSWER_MAX = 1 << 20 };
+
+static const char file_name[] = "qemu-probe.json";
+static const double probe_seconds = 10;
+
+struct waiter {
+	struct waiter *next;
+	void (*done)(void *data, const struct probe *p, const struct err *e);
+	void *data;
+};
+
+struct known { /* a binary */
+	struct known *next;
+	struct probes *ps;
+	char *path;	    /* absolute, or as asked when there is no such file */
+	struct probe probe; /* doc is NULL until the first one succeeded */
+	struct stat st;	    /* of the binary that is being asked */
+	struct confined *asked;
+	ev_timer later; /* for what fails at once: callers hear of it from the loop */
+	struct waiter *waiting, *answering;
+	struct err err;
+};
+
+struct probes {
+	struct ev_loop *ev;
+	int dirfd;
+	const char *jail, *root;
+	const struct uids *uids;
+	struct kvm *kvm;
+	struct known *known;
+};
+
+static void on_later(struct ev_loop *ev, ev_timer *t, int revents);
+
+static struct known *known_get(struct probes *ps, const char *path)
+{
+	struct known *k = ps->known;
+
+	while (k && !streq(k->path, path))
+		k = k->next;
+	if (k)
+		return k;
+	k = xcalloc(1, sizeof *k);
+	k->ps = ps;
+	k->path = xstrdup(path);
+	k->next = ps->known;
+	ev_init(&k->later, on_later);
+	k->later.data = k;
+	ps->known = k;
+	return k;
+}
+
+/* Finding the binary */
+
+static int64_t mtime_of(const struct stat *st)
+{
+	return st->st_mtim.tv_sec * INT64_C(1000000000) + st->st_mtim.tv_nsec;
+}
+
+/* Devices may come as modules from packages of their own, which leave the binary alone. */
+static int64_t newest(const struct stat *binary)
+{
+	static const char *const modules[] = { "/usr/lib/x86_64-linux-gnu/qemu", "/usr/lib64/qemu",
+		"/usr/lib64/qemu-kvm", "/usr/lib/qemu" };
+	int64_t t = mtime_of(binary);
+	struct stat st;
+
+	for (size_t i = 0; i < ARRAY_SIZE(modules); i++)
+		if (stat(modules[i], &st) == 0 && mtime_of(&st) > t)
+			t = mtime_of(&st);
+	return t;
+}
+
+static bool is_program(const char *path, struct stat *st)
+{
+	return access(path, X_OK) == 0 && stat(path, st) == 0 && S_ISREG(st->st_mode);
+}
+
+static bool find_binary(const char *name, char path[PATH_MAX], struct stat *st)
+{
+	const char *dirs = getenv("PATH");
+	int n;
+
+	if (strchr(name, '/')) {
+		snprintf(path, PATH_MAX, "%s", name);
+		return is_program(path, st);
+	}
+	if (!dirs)
+		dirs = "/usr/local/bin:/usr/bin:/bin";
+	for (; *dirs; dirs += dirs[n] == ':' ? n + 1 : n) {
+		n = (int)strcspn(dirs, ":");
+		if (n && snprintf(path, PATH_MAX, "%.*s/%s", n, dirs, name) < PATH_MAX &&
+			is_program(path, st))
+			return true;
+	}
+	snprintf(path, PATH_MAX, "%s", name);
+	return false;
+}
+
+static bool is_current(const struct known *k, const struct stat *st)
+{
+	json_int_t size, mtime;
+
+	return k->probe.doc &&
+	       json_unpack(k->probe.doc, "{s:I, s:I}", "size", &size, "mtime", &mtime) == 0 &&
+	       size == st->st_size && mtime == newest(st);
+}
+
+/* The file */
+
+static void load(struct probes *ps)
+{
+	struct buf text = BUF_MAX(CACHE_MAX);
+	struct err e = ERR_INIT;
+	json_t *doc = NULL, *list = NULL, *row;
+	int version = 0;
+	size_t i;
+
+	if (file_read(ps->dirfd, file_name, &text, &e) == 0)
+		doc = json_loadb(text.data ? text.data : "", text.len, 0, NULL);
+	if (doc && json_unpack(doc, "{s:i, s:o}", "version", &version, "probes", &list) == 0 &&
+		version == CACHE_VERSION)
+		json_array_foreach (list, i, row) {
+			const char *path = json_string_value(json_object_get(row, "binary"));
+			struct known *k = path ? known_get(ps, path) : NULL;
+
+			if (k && !k->probe.doc)
+				probe_from_json(&k->probe, row, NULL);
+		}
+	json_decref(doc);
+	buf_release(&text);
+}
+
+/* Losing it costs a probe, so it is not synced and a failure is only mentioned. */
+static void save(struct probes *ps)
+{
+	json_t *list = json_array(), *doc;
+	struct err e = ERR_INIT;
+	char *text;
+
+	for (struct known *k = ps->known; k; k = k->next)
+		if (k->probe.doc)
+			json_array_append(list, k->probe.doc);
+	doc = json_pack("{s:i, s:o}", "version", CACHE_VERSION, "probes", list);
+	text = json_dumps(doc, JSON_COMPACT);
+	if (text && file_replace(ps->dirfd, file_name, 0644, text, strlen(text), false, &e) < 0)
+		log_warning(NULL, "%s", e.text);
+	free(text);
+	json_decref(doc);
+}
+
+/* Asking */
+
+static void answer(struct known *k, const struct err *e)
+{
+	k->answering = k->waiting;
+	k->waiting = NULL;
+	while (k->answering) {
+		struct waiter *w = k->answering;
+
+		k->answering = w->next;
+		w->done(w->data, e ? NULL : &k->probe, e);
+		free(w);
+	}
+}
+
+static void on_later(struct ev_loop *ev, ev_timer *t, int revents)
+{
+	struct known *k = t->data;
+
+	(void)ev, (void)revents;
+	answer(k, &k->err);
+}
+
+static void fail_later(struct known *k)
+{
+	ev_timer_set(&k->later, 0, 0);
+	ev_timer_start(k->ps->ev, &k->later);
+}
+
+static int describe_end(struct known *k, const struct child_result *r)
+{
+	_cleanup_(free_ptr) char *said = text_escape(r->err, r->err_len, true);
+	size_t n = strlen(said);
+	char how[64];
+
+	while (n && said[n - 1] == '\n')
+		said[--n] = '\0';
+	if (r->status == -ETIMEDOUT)
+		snprintf(how, sizeof how, "no answer in %g s", probe_seconds);
+	else if (r->status < 0)
+		snprintf(how, sizeof how, "%s", strsignal(-r->status));
+	else
+		snprintf(how, sizeof how, "exit status %d", r->status);
+	return err_set(&k->err, ERR_QEMU_FAILED, "ask '%s' what it can do: %s%s%s", k->path, how,
+		n ? "\n" : "", said);
+}
+
+static void on_answered(void *data, const struct child_result *r, const struct err *jail)
+{
+	struct known *k = data;
+	struct probe fresh = PROBE_INIT;
+	json_t *doc = NULL;
+	int rc = 0;
+
+	k->asked = NULL;
+	if (jail) {
+		err_copy(&k->err, jail);
+		rc = err_class(&k->err, ERR_QEMU_FAILED);
+	} else if (r->status != 0)
+		rc = describe_end(k, r);
+	else if (!(doc = probe_from_replies(k->path, r->out, r->out_len, &k->err)))
+		rc = k->err.number;
+	if (rc == 0) {
+		json_object_set_new(doc, "size", json_integer(k->st.st_size));
+		json_object_set_new(doc, "mtime", json_integer(newest(&k->st)));
+		rc = probe_from_json(&fresh, doc, &k->err);
+	}
+	json_decref(doc);
+	if (rc == 0) {
+		probe_release(&k->probe);
+		k->probe = fresh;
+		save(k->ps);
+		log_info(NULL, "%s is QEMU %u.%u.%u", k->path, fresh.major, fresh.minor,
+			fresh.micro);
+	}
+	answer(k, rc == 0 ? NULL : &k->err);
+}
+
+static void ask(struct known *k)
+{
+	const char *argv[] = { k->path, "-machine", "none", "-nodefaults", "-no-user-config",
+		"-display", "none", "-qmp", "stdio", NULL };
+	const struct child_options options = { .input = probe_questions,
+		.out_max = ANSWER_MAX,
+		.timeout = probe_seconds };
+	json_t *plan = confine_plan("probe", PROBE_NAME, k->ps->uids->probe, k->ps->root, argv, &k->err);
+
+	k->asked = plan ? confine_run(k->ps->ev, k->ps->jail, plan, &options, on_answered, k, &k->err) : NULL;
+	if (k->asked)
+		return;
+	err_class(&k->err, ERR_QEMU_FAILED);
+	fail_later(k);
+}
+
+void probes_get(struct probes *ps, const char *binary,
+	void (*done)(void *data, const struct probe *p, const struct err *e), void *data)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	bool found = find_binary(binary, path, &st);
+	struct known *k = known_get(ps, path);
+	struct waiter *w, **at = &k->waiting;
+
+	if (found && is_current(k, &st)) {
+		done(data, &k->probe, NULL);
+		return;
+	}
+	w = xcalloc(1, sizeof *w);
+	w->done = done;
+	w->data = data;
+	while (*at)
+		at = &(*at)->next;
+	*at = w;
+	if (k->asked || ev_is_active(&k->later))
+		return;
+	if (found) {
+		k->st = st;
+		ask(k);
+		return;
+	}
+	if (strchr(binary, '/') && stat(binary, &st) == 0)
+		err_set(&k->err, ERR_QEMU_FAILED, "'%s' is no program that may be run: %s", binary,
+			strerror(S_ISDIR(st.st_mode) ? EISDIR : EACCES));
+	else
+		err_set(&k->err, ERR_QEMU_FAILED, "there is no program '%s'", binary);
+	err_hint(&k->err, "install the package qemu-system-x86, or write Binary= in [QEMU]");
+	fail_later(k);
+}
+
+static void drop(struct waiter **list, const void *data, bool all)
+{
+	while (*list) {
+		struct waiter *w = *list;
+
+		if (!all && w->data != data) {
+			list = &w->next;
+			continue;
+		}
+		*list = w->next;
+		free(w);
+	}
+}
+
+void probes_forget(struct probes *ps, const void *data)
+{
+	for (struct known *k = ps->known; k; k = k->next) {
+		drop(&k->waiting, data, false);
+		drop(&k->answering, data, false);
+	}
+	kvm_forget(ps->kvm, data);
+}
+
+void probes_kvm(struct probes *ps, const struct probe *p,
+	void (*done)(void *data, const struct err *e), void *data)
+{
+	kvm_prove(ps->kvm, p->binary, done, data);
+}
+
+struct probes *probes_new(struct ev_loop *ev, int state_dirfd, const char *jail, const char *root,
+	const struct uids *uids)
+{
+	struct probes *ps = xcalloc(1, sizeof *ps);
+
+	ps->ev = ev;
+	ps->dirfd = state_dirfd;
+	ps->jail = jail;
+	ps->root = root;
+	ps->uids = uids;
+	ps->kvm = kvm_new(ev, "kvm", jail, root, uids);
+	load(ps);
+	return ps;
+}
+
+void probes_free(struct probes *ps)
+{
+	if (!ps)
+		return;
+	for (struct known *k = ps->known, *next; k; k = next) {
+		next = k->next;
+		confine_cancel(k->asked);
+		ev_timer_stop(ps->ev, &k->later);
+		drop(&k->waiting, NULL, true);
+		drop(&k->answering, NULL, true);
+		probe_release(&k->probe);
+		free(k->path);
+		free(k);
+	}
+	kvm_free(ps->kvm);
+	free(ps);
+}

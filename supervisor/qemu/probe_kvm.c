@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/qemu/probe_kvm.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/mman.h>
+
+#include "base/child.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "supervisor/core/confine.h"
+#include "supervisor/host/uids.h"
+
+enum {
+	TRIES = 3,
+	EXIT_PORT = 0xf4,
+	EXIT_VALUE = 0x10,
+	EXIT_STATUS = EXIT_VALUE << 1 | 1,
+	DISK_BYTES = 1 << 20,
+	DISK_FD = 4,
+};
+
+static const double try_seconds = 1;
+
+struct waiter {
+	struct waiter *next;
+	void (*done)(void *data, const struct err *e);
+	void *data;
+};
+
+struct kvm {
+	struct ev_loop *ev;
+	const char *accel, *jail, *root;
+	const struct uids *uids;
+	int disk; /* boot sector; QEMU gets it as DISK_FD */
+	bool proved;
+	unsigned tries;
+	char *binary;
+	struct confined *asked;
+	ev_timer later; /* for what fails at once: callers hear of it from the loop */
+	struct err err;
+	struct waiter *waiting, *answering;
+};
+
+/* A disk whose boot sector writes to the exit device; memory, so that nothing is left behind. */
+static int boot_disk(struct err *e)
+{
+	static const uint8_t code[] = {
+		0xb0, EXIT_VALUE, /* mov $EXIT_VALUE, %al */
+		0xe6, EXIT_PORT,  /* out %al, $EXIT_PORT */
+		0xf4, 0xeb, 0xfd, /* hlt, for ever */
+	};
+	static const uint8_t mark[] = { 0x55, 0xaa };
+	int fd = memfd_create("vmkeep-boot", MFD_CLOEXEC);
+
+	if (fd < 0 || ftruncate(fd, DISK_BYTES) < 0 ||
+		pwrite(fd, code, sizeof code, 0) != sizeof code ||
+		pwrite(fd, mark, sizeof mark, 510) != sizeof mark) {
+		err_errno(e, "make a boot sector");
+		close_fd(&fd);
+	}
+	return fd;
+}
+
+static void answer(struct kvm *k)
+{
+	k->answering = k->waiting;
+	k->waiting = NULL;
+	while (k->answering) {
+		struct waiter *w = k->answering;
+
+		k->answering = w->next;
+		w->done(w->data, k->proved ? NULL : &k->err);
+		free(w);
+	}
+}
+
+static void on_later(struct ev_loop *ev, ev_timer *t, int revents)
+{
+	(void)ev, (void)revents;
+	answer(t->data);
+}
+
+static void fail_later(struct kvm *k)
+{
+	err_class(&k->err, ERR_NO_RESOURCES);
+	ev_timer_set(&k->later, 0, 0);
+	ev_timer_start(k->ev, &k->later);
+}
+
+/* Whether the processor says that it can: "vmx" or "svm" among its flags. */
+static bool cpu_can(void)
+{
+	_cleanup_(close_file) FILE *f = fopen("/proc/cpuinfo", "re");
+	_cleanup_(free_ptr) char *line = NULL;
+	size_t room = 0;
+	bool flags = false;
+
+	while (f && !flags && getline(&line, &room, f) > 0)
+		flags = strncmp(line, "flags", 5) == 0;
+	return flags && (strstr(line, " vmx") || strstr(line, " svm"));
+}
+
+static int check_device(struct err *e)
+{
+	_cleanup_(close_fd) int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0)
+		return 0;
+	if (errno == EACCES || errno == EPERM)
+		err_set(e, ERR_NO_RESOURCES,
+			"KVM cannot be used: no permission to open '/dev/kvm'");
+	else if (errno != ENOENT)
+		err_errno(e, "KVM cannot be used: open '/dev/kvm'");
+	else if (cpu_can())
+		err_set(e, ERR_NO_RESOURCES,
+			"KVM cannot be used: there is no '/dev/kvm', the module kvm_intel or kvm_amd is not loaded");
+	else
+		err_set(e, ERR_NO_RESOURCES,
+			"KVM cannot be used: there is no '/dev/kvm', and the CPU shows no virtualisation: "
+			"the BIOS, or the host that this is a guest of, has it off");
+	return err_hint(e, "write Accel=tcg or Accel=auto in [VM] to go on without KVM");
+}
+
+static void start_try(struct kvm *k);
+
+static void on_booted(void *data, const struct child_result *r, const struct err *jail)
+{
+	struct kvm *k = data;
+
+	k->asked = NULL;
+	k->proved = r->status == EXIT_STATUS;
+	if (!k->proved && ++k->tries < TRIES) {
+		start_try(k);
+		return;
+	}
+	if (!k->proved && jail) {
+		err_set(&k->err, ERR_NO_RESOURCES, "KVM cannot be used: %s", jail->text);
+	} else if (!k->proved && r->status == -ETIMEDOUT) {
+		err_set(&k->err, ERR_NO_RESOURCES,
+			"KVM cannot be used: it does not boot 512 bytes within %g s, in %d tries",
+			try_seconds, TRIES);
+	} else if (!k->proved) {
+		_cleanup_(free_ptr) char *said = text_escape(r->err, r->err_len, true);
+
+		for (size_t n = strlen(said); n && said[n - 1] == '\n'; n--)
+			said[n - 1] = '\0';
+		err_set(&k->err, ERR_NO_RESOURCES,
+			"KVM cannot be used: with '/dev/kvm' QEMU ended with %s %d: %.400s",
+			r->status < 0 ? "signal" : "status", r->status < 0 ? -r->status : r->status,
+			said);
+	}
+	if (!k->proved)
+		err_hint(&k->err, "write Accel=tcg or Accel=auto in [VM] to go on without KVM");
+	answer(k);
+}
+
+static void start_try(struct kvm *k)
+{
+	const bool kvm = streq(k->accel, "kvm");
+	char disk[24], port[64];
+	const char *argv[] = { k->binary, "-machine", "pc", "-accel", k->accel, "-cpu", kvm ? "host" : "max", "-m",
+		"16", "-nodefaults", "-no-user-config", "-display", "none", "-add-fd", disk, "-blockdev",
+		"driver=raw,node-name=boot,file.driver=file,file.locking=off,file.filename=/dev/fdset/1", "-device",
+		"ide-hd,drive=boot", "-device", port, NULL };
+	json_t *plan;
+
+	snprintf(disk, sizeof disk, "fd=%d,set=1", DISK_FD);
+	snprintf(port, sizeof port, "isa-debug-exit,iobase=%#x,iosize=1", EXIT_PORT);
+	plan = confine_plan("probe", PROBE_NAME, k->uids->probe, k->root, argv, &k->err);
+	if (plan) {
+		json_object_set_new(plan, "kvm", json_boolean(kvm));
+		json_object_set_new(plan, "fds", json_pack("[i]", DISK_FD));
+		k->asked = confine_run_with(k->ev, k->jail, plan, &k->disk, 1,
+			&(struct child_options){ .timeout = try_seconds }, on_booted, k, &k->err);
+	}
+	if (!k->asked)
+		fail_later(k);
+}
+
+void kvm_prove(struct kvm *k, const char *binary, void (*done)(void *data, const struct err *e),
+	void *data)
+{
+	struct waiter *w, **at = &k->waiting;
+
+	if (k->proved) {
+		done(data, NULL);
+		return;
+	}
+	w = xcalloc(1, sizeof *w);
+	w->done = done;
+	w->data = data;
+	while (*at)
+		at = &(*at)->next;
+	*at = w;
+	if (k->asked || ev_is_active(&k->later))
+		return;
+	k->tries = 0;
+	free(k->binary);
+	k->binary = xstrdup(binary);
+	if (k->disk < 0)
+		k->disk = boot_disk(&k->err);
+	if (k->disk < 0 || (streq(k->accel, "kvm") && check_device(&k->err) < 0))
+		fail_later(k);
+	else
+		start_try(k);
+}
+
+static void drop(struct waiter **list, const void *data, bool all)
+{
+	while (*list) {
+		struct waiter *w = *list;
+
+		if (!all && w->data != data) {
+			list = &w->next;
+			continue;
+		}
+		*list = w->next;
+		free(w);
+	}
+}
+
+void kvm_forget(struct kvm *k, const void *data)
+{
+	drop(&k->waiting, data, false);
+	drop(&k->answering, data, false);
+}
+
+struct kvm *kvm_new(struct ev_loop *ev, const char *accel, const char *jail, const char *root,
+	const struct uids *uids)
+{
+	struct kvm *k = xcalloc(1, sizeof *k);
+
+	k->ev = ev;
+	k->accel = accel;
+	k->jail = jail;
+	k->root = root;
+	k->uids = uids;
+	k->disk = -1;
+	ev_init(&k->later, on_later);
+	k->later.data = k;
+	return k;
+}
+
+void kvm_free(struct kvm *k)
+{
+	if (!k)
+		return;
+	confine_cancel(k->asked);
+	ev_timer_stop(k->ev, &k->later);
+	drop(&k->waiting, NULL, true);
+	drop(&k->answering, NULL, true);
+	close_fd(&k->disk);
+	free(k->binary);
+	free(k);
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/* What the operator wrote, what it means, and where a running VM differs from it. */
+#include "base/mem.h"
+#include "conf/load.h"
+#include "supervisor/verbs/verb.h"
+#include "supervisor/qemu/probe.h"
+#include "supervisor/check/vm.h"
+#include "supervisor/vm/launch.h"
+
+struct check { /* a request that waits until all was looked at */
+	struct request *r;
+	json_t *rows;
+	struct vm_check *check;
+};
+
+static void check_free(struct check *c)
+{
+	vm_check_free(c->check);
+	json_decref(c->rows);
+	free(c);
+}
+
+static void check_gone(void *data)
+{
+	check_free(data);
+}
+
+static void check_done(void *data)
+{
+	struct check *c = data;
+
+	request_return(c->r, json_pack("{s:[s,s,s,s,s,s], s:O}", "columns", "file", "line", "key", "reason",
+				     "severity", "hint", "rows", c->rows));
+	check_free(c);
+}
+
+/* What the files say comes first, then whether it can work. */
+void verb_check(void *data, struct request *r)
+{
+	struct daemon *d = data;
+	const char *name = request_string(r, "name");
+	struct conf_problems problems = { 0 };
+	struct err e = ERR_INIT;
+	json_t *texts, *row;
+	struct check *c;
+	size_t i;
+
+	if (name && !vms_exists(d->vms, name, &e)) {
+		request_error(r, &e);
+		return;
+	}
+	c = xcalloc(1, sizeof *c);
+	c->r = r;
+	c->rows = json_array();
+	request_on_gone(r, check_gone, c);
+	c->check = vm_check_new(d, name, c->rows, &problems, check_done, c);
+	texts = verb_problems(&problems);
+	json_array_foreach (json_object_get(texts, "rows"), i, row) {
+		json_array_append_new(row, json_string("error"));
+		json_array_append_new(row, json_null());
+		json_array_append(c->rows, row);
+	}
+	json_decref(texts);
+	conf_problems_release(&problems);
+	vm_check_run(c->check);
+}
+
+void verb_cat(void *data, struct request *r)
+{
+	struct daemon *d = data;
+	struct vm *vm = verb_vm(d, r);
+	struct buf text = BUF_INIT;
+	struct err e = ERR_INIT;
+	int rc = 0;
+
+	if (!vm)
+		return;
+	if (request_bool(r, "effective", false))
+		conf_vm_dump(&vm->conf, true, &text);
+	else if (vm->orphan && vm->conf_lost)
+		rc = err_set(&e, ERR_NOT_FOUND, "its file is gone, and what it was started with is not known any more");
+	else if (vm->orphan)
+		conf_vm_dump(&vm->running, false, &text);
+	else
+		rc = conf_load_vm_texts(&text, d->dirs.config, vm->name, &e);
+	if (rc < 0)
+		request_error(r, &e);
+	else
+		request_return(r, json_pack("{s:s}", "text", text.data ? text.data : ""));
+	buf_release(&text);
+}
+
+const char *verb_applies(enum conf_apply a)
+{
+	static const char *const applies[] = {
+		[CONF_APPLY_START] = "start",
+		[CONF_APPLY_LIVE] = "live",
+		[CONF_APPLY_GUEST] = "guest",
+	};
+
+	return applies[a];
+}
+
+static void add_change(void *data, const struct conf_change *c)
+{
+	json_array_append_new(data, json_pack("[s, s?, s?, s?, s?, s]", c->section, c->id, c->key,
+					    c->from, c->to, verb_applies(c->apply)));
+}
+
+void verb_diff(void *data, struct request *r)
+{
+	struct vm *vm = verb_vm(data, r);
+	struct err e = ERR_INIT;
+	json_t *rows;
+
+	if (!vm)
+		return;
+	if (vm_state_has_process(vm->state) && vm->conf_lost) {
+		err_set(&e, ERR_WRONG_STATE, "runs with what is not known any more: its run record was lost");
+		err_hint(&e, "it is known again after its next start");
+		request_error(r, &e);
+		return;
+	}
+	rows = json_array();
+	if (vm_state_has_process(vm->state) && vm->have_conf)
+		conf_vm_diff(&vm->running, &vm->conf, add_change, rows);
+	request_return(r, json_pack("{s:[s,s,s,s,s,s], s:o}", "columns", "section", "id", "key", "running",
+				  "configured", "applies", "rows", rows));
+}
+
+/* --- cmdline: the probe may have to be asked first --- */
+
+struct cmdline {
+	struct daemon *d;
+	struct request *r;
+	char *name;
+};
+
+static void cmdline_gone(void *data)
+{
+	struct cmdline *c = data;
+
+	probes_forget(c->d->probes, c);
+	free(c->name);
+	free(c);
+}
+
+static int build(struct vm *vm, const struct probe *probe, char **text, struct err *e)
+{
+	bool up = vm_state_has_process(vm->state);
+	const struct conf_vm *conf = up ? &vm->running : &vm->conf;
+	enum conf_accel accel = up ? vm->accel : conf->accel;
+	const char *machine = probe_machine(probe, conf->machine);
+	struct argv argv = ARGV_INIT;
+	struct argv_context ctx;
+	struct arena a = ARENA_INIT;
+	struct firmware *firmware = NULL;
+	int r;
+
+	if (!machine)
+		return err_set(e, ERR_INVALID_CONFIG, "Machine: '%s' is unknown to '%s'", conf->machine,
+			probe->binary);
+	if (!up) {
+		identity_pin_machine(&vm->identity, conf->machine, machine);
+		r = vm_complete_identity(vm, conf, e);
+		if (r < 0)
+			return r;
+	}
+	r = vm_argv_context(vm, conf, probe, accel == CONF_ACCEL_AUTO ? CONF_ACCEL_KVM : accel, true, &a, &ctx,
+		&firmware, e);
+	if (r == 0)
+		r = argv_build(&argv, conf, &vm->identity, probe, &ctx, e);
+	if (r == 0)
+		r = vm_draft_identity(vm, e);
+	if (r == 0)
+		*text = argv_shell(&argv);
+	argv_release(&argv);
+	firmware_free(firmware);
+	arena_release(&a);
+	return r;
+}
+
+static void on_probe(void *data, const struct probe *probe, const struct err *e)
+{
+	struct cmdline *c = data;
+	struct vm *vm = vms_find(c->d->vms, c->name);
+	struct err own = ERR_INIT;
+	char *text = NULL;
+
+	if (!e && !vm)
+		err_set(&own, ERR_NOT_FOUND, "'%s' went away", c->name);
+	else if (e)
+		err_copy(&own, e);
+	else
+		build(vm, probe, &text, &own);
+	if (text)
+		request_return(c->r, json_pack("{s:s}", "text", text));
+	else
+		request_error(c->r, &own);
+	free(text);
+	free(c->name);
+	free(c);
+}
+
+void verb_cmdline(void *data, struct request *r)
+{
+	struct daemon *d = data;
+	struct vm *vm = verb_vm(d, r);
+	const struct conf_vm *conf;
+	struct err e = ERR_INIT;
+	struct cmdline *c;
+
+	if (!vm)
+		return;
+	if (vm->problems && !vm_state_has_process(vm->state)) {
+		err_set(&e, ERR_INVALID_CONFIG, "%s", vm->problems);
+		request_error(r, &e);
+		return;
+	}
+	conf = vm_state_has_process(vm->state) ? &vm->running : &vm->conf;
+	c = xcalloc(1, sizeof *c);
+	*c = (struct cmdline){ .d = d, .r = r, .name = xstrdup(vm->name) };
+	request_on_gone(r, cmdline_gone, c);
+	probes_get(d->probes, conf->binary ? conf->binary : "qemu-system-x86_64", on_probe, c);
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A program in the guest: begun by guest-exec, then looked at until it has ended. The agent keeps its
+ * output until then, so that it comes at once and stays base64, as the agent gives it.
+ */
+#include "base/mem.h"
+#include "supervisor/verbs/verb.h"
+#include "supervisor/guest/agent.h"
+
+enum { EXEC_SECONDS = 60 };
+
+static const double look_first = 0.02, look_last = 1, look_growth = 1.5; /* seconds */
+
+struct exec {
+	struct daemon *daemon;
+	struct job *job;
+	char vm[64];
+	json_int_t pid; /* in the guest */
+	double deadline, every;
+	ev_timer look;
+};
+
+static void finish(struct exec *x, json_t *result /* stolen */, const struct err *e)
+{
+	struct err own;
+
+	ev_timer_stop(x->daemon->loop.ev, &x->look);
+	job_finish(x->job, result, e ? verb_guest_error(e, &own) : NULL);
+	free(x);
+}
+
+static bool is_base64(const json_t *v)
+{
+	const char *s = json_string_value(v);
+
+	return s && s[strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")] == '\0';
+}
+
+static void add_output(json_t *out, const char *key, const json_t *status)
+{
+	json_t *v = json_object_get(status, key);
+
+	if (is_base64(v))
+		json_object_set(out, key, v);
+}
+
+static json_t *ended(const json_t *status)
+{
+	const json_t *signal_number = json_object_get(status, "signal");
+	json_t *out = json_object();
+
+	if (json_is_integer(signal_number))
+		json_object_set_new(out, "signal", json_integer(json_integer_value(signal_number)));
+	else
+		json_object_set_new(out, "exit",
+			json_integer(json_integer_value(json_object_get(status, "exitcode"))));
+	add_output(out, "out-data", status);
+	add_output(out, "err-data", status);
+	if (json_is_true(json_object_get(status, "out-truncated")) ||
+		json_is_true(json_object_get(status, "err-truncated")))
+		json_object_set_new(out, "truncated", json_true());
+	return out;
+}
+
+static void look_again(struct exec *x)
+{
+	struct ev_loop *ev = x->daemon->loop.ev;
+
+	ev_now_update(ev);
+	ev_timer_set(&x->look, x->every, 0);
+	ev_timer_start(ev, &x->look);
+	x->every = x->every * look_growth < look_last ? x->every * look_growth : look_last;
+}
+
+static void on_status(void *data, const json_t *result, const struct err *e)
+{
+	struct exec *x = data;
+	struct err late = ERR_INIT;
+
+	if (e) {
+		finish(x, NULL, e);
+	} else if (json_is_true(json_object_get(result, "exited"))) {
+		finish(x, ended(result), NULL);
+	} else if (daemon_now() >= x->deadline) {
+		err_set(&late, ERR_TIMEOUT, "it still runs in the guest, as process %" JSON_INTEGER_FORMAT, x->pid);
+		err_hint(&late, "--timeout gives it longer");
+		finish(x, NULL, &late);
+	} else {
+		look_again(x);
+	}
+}
+
+static void look(struct exec *x)
+{
+	struct vm *vm = vms_find(x->daemon->vms, x->vm);
+	struct err e = ERR_INIT;
+
+	if (!vm)
+		err_set(&e, ERR_NOT_FOUND, "is gone");
+	else
+		vm_agent_call(vm, "guest-exec-status", json_pack("{s:I}", "pid", x->pid), AGENT_SECONDS, on_status,
+			x, &e);
+	if (e.number)
+		finish(x, NULL, &e);
+}
+
+static void on_look(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	(void)ev, (void)revents;
+	look(w->data);
+}
+
+static void on_begun(void *data, const json_t *result, const struct err *e)
+{
+	struct exec *x = data;
+	const json_t *pid = json_object_get(result, "pid");
+	struct err own = ERR_INIT;
+
+	if (!e && !json_is_integer(pid))
+		err_set(&own, ERR_FAILED, "the guest agent's answer to guest-exec has no pid");
+	if (e || own.number) {
+		finish(x, NULL, e ? e : &own);
+		return;
+	}
+	x->pid = json_integer_value(pid);
+	look_again(x);
+}
+
+void verb_guest_exec(void *data, struct request *r)
+{
+	struct vm *vm = verb_vm(data, r);
+	json_t *words, *arguments;
+	struct err e = ERR_INIT;
+	struct exec *x;
+
+	if (!vm || !verb_needs_guest(r, vm))
+		return;
+	words = json_deep_copy(json_object_get(request_arguments(r), "command"));
+	arguments = json_pack("{s:O, s:b}", "path", json_array_get(words, 0), "capture-output", 1);
+	json_array_remove(words, 0);
+	json_object_set_new(arguments, "arg", words);
+	x = xcalloc(1, sizeof *x);
+	*x = (struct exec){ .daemon = data, .every = look_first,
+		.deadline = daemon_now() + request_time(r, "timeout", EXEC_SECONDS) };
+	snprintf(x->vm, sizeof x->vm, "%s", vm->name);
+	ev_timer_init(&x->look, on_look, 0, 0);
+	x->look.data = x;
+	x->job = verb_job(data, r, "guest-exec", vm->name);
+	if (vm_agent_call(vm, "guest-exec", arguments, AGENT_SECONDS, on_begun, x, &e) < 0)
+		finish(x, NULL, &e);
+}

@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the guest agent does for people. Everything that comes from it is the guest's: texts are cut,
+ * rows counted, and what may be binary stays base64.
+ */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "supervisor/verbs/verb.h"
+#include "supervisor/guest/agent.h"
+
+enum {
+	FREEZE_SECONDS = 10,
+	TRIM_SECONDS = 600,
+	TIME_SECONDS = 10,
+	TEXT_MAX = 255, /* bytes of a text that the guest chose */
+	ROWS_MAX = 256,
+};
+
+/* --- parts of an answer --- */
+
+/* As much of it as fits; null when it is no text. */
+static json_t *guest_text(const json_t *value)
+{
+	size_t len = json_string_length(value);
+	json_t *text = NULL;
+
+	if (!json_is_string(value))
+		return json_null();
+	/* a cut may go through a character */
+	for (len = len < TEXT_MAX ? len : TEXT_MAX; !text; len--)
+		text = json_stringn(json_string_value(value), len);
+	return text;
+}
+
+static json_t *guest_member(const json_t *o, const char *key)
+{
+	return guest_text(json_object_get(o, key));
+}
+
+static json_t *guest_number(const json_t *o, const char *key)
+{
+	const json_t *v = json_object_get(o, key);
+
+	return json_is_integer(v) ? json_integer(json_integer_value(v)) : json_null();
+}
+
+const struct err *verb_guest_error(const struct err *e, struct err *own)
+{
+	err_copy(own, e);
+	if (own->class == ERR_UNREACHABLE)
+		err_class(own, ERR_GUEST_REFUSED);
+	return own;
+}
+
+static void fail(struct request *r, const struct err *e)
+{
+	struct err own;
+
+	request_error(r, verb_guest_error(e, &own));
+}
+
+/* reply gets the request; without an agent the request is answered here. */
+static void guest_call(void *data, struct request *r, const char *command, json_t *arguments /* stolen */,
+	double timeout, agent_reply_fn *reply)
+{
+	struct vm *vm = verb_vm(data, r);
+	struct err e = ERR_INIT;
+
+	if (!vm || !verb_needs_guest(r, vm))
+		json_decref(arguments);
+	else if (vm_agent_call(vm, command, arguments, timeout, reply, r, &e) < 0)
+		request_error(r, &e);
+}
+
+/* --- ping, passwd --- */
+
+static void on_ping(void *data, const json_t *result, const struct err *e)
+{
+	(void)result;
+	if (e)
+		fail(data, e);
+	else
+		request_return(data, json_pack("{s:s}", "agent", "answers"));
+}
+
+void verb_guest_ping(void *data, struct request *r)
+{
+	guest_call(data, r, "guest-ping", NULL, AGENT_SECONDS, on_ping);
+}
+
+static void on_done(void *data, const json_t *result, const struct err *e)
+{
+	(void)result;
+	if (e)
+		fail(data, e);
+	else
+		request_return(data, NULL);
+}
+
+static json_t *base64(const char *text)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	size_t len = strlen(text);
+	struct buf b = BUF_INIT;
+	char *out;
+	json_t *v;
+
+	for (size_t i = 0; i < len; i += 3) {
+		unsigned n = (unsigned)(unsigned char)text[i] << 16;
+
+		n |= i + 1 < len ? (unsigned)(unsigned char)text[i + 1] << 8 : 0;
+		n |= i + 2 < len ? (unsigned char)text[i + 2] : 0;
+		buf_addc(&b, digits[n >> 18]);
+		buf_addc(&b, digits[n >> 12 & 63]);
+		buf_addc(&b, i + 1 < len ? digits[n >> 6 & 63] : '=');
+		buf_addc(&b, i + 2 < len ? digits[n & 63] : '=');
+	}
+	out = buf_steal(&b);
+	v = json_string(out);
+	free(out);
+	return v;
+}
+
+void verb_guest_passwd(void *data, struct request *r)
+{
+	const char *password = request_string(r, "password");
+	struct err e = ERR_INIT;
+
+	if (!password) {
+		err_set(&e, ERR_USAGE, "guest-passwd: argument 'password' is missing");
+		request_error(r, &e);
+		return;
+	}
+	guest_call(data, r, "guest-set-user-password",
+		json_pack("{s:s, s:o, s:b}", "username", request_string(r, "user"), "password",
+			base64(password), "crypted", request_bool(r, "crypted", false)),
+		AGENT_SECONDS, on_done);
+}
+
+/* --- freeze, thaw --- */
+
+static void on_frozen(void *data, const json_t *result, const struct err *e)
+{
+	if (e)
+		fail(data, e);
+	else
+		request_return(data, json_pack("{s:I, s:f}", "frozen", json_integer_value(result), "seconds",
+					     request_time(data, "timeout", FREEZE_SECONDS)));
+}
+
+static void on_thawed(void *data, const json_t *result, const struct err *e)
+{
+	if (e)
+		fail(data, e);
+	else
+		request_return(data, json_pack("{s:I}", "thawed", json_integer_value(result)));
+}
+
+void verb_guest_freeze(void *data, struct request *r)
+{
+	struct vm *vm = verb_vm(data, r);
+	double seconds = request_time(r, "timeout", FREEZE_SECONDS);
+	struct err e = ERR_INIT;
+
+	if (vm && verb_needs_guest(r, vm) && vm_agent_freeze(vm, seconds, on_frozen, r, &e) < 0)
+		request_error(r, &e);
+}
+
+void verb_guest_thaw(void *data, struct request *r)
+{
+	struct vm *vm = verb_vm(data, r);
+	struct err e = ERR_INIT;
+
+	if (vm && verb_needs_guest(r, vm) && vm_agent_thaw(vm, on_thawed, r, &e) < 0)
+		request_error(r, &e);
+}
+
+/* --- file systems --- */
+
+static json_t *fs_row(const json_t *fs)
+{
+	return json_pack("[o, o, o, o, o]", guest_member(fs, "mountpoint"), guest_member(fs, "type"),
+		guest_member(fs, "name"), guest_number(fs, "total-bytes"), guest_number(fs, "used-bytes"));
+}
+
+static void on_fs(void *data, const json_t *result, const struct err *e)
+{
+	json_t *rows, *fs;
+	size_t i;
+
+	if (e) {
+		fail(data, e);
+		return;
+	}
+	rows = json_array();
+	json_array_foreach (result, i, fs)
+		if (i < ROWS_MAX)
+			json_array_append_new(rows, fs_row(fs));
+	request_return(data, json_pack("{s:[s,s,s,s,s], s:o}", "columns", "mountpoint", "type", "device", "size",
+				     "used", "rows", rows));
+}
+
+void verb_guest_fs(void *data, struct request *r)
+{
+	guest_call(data, r, "guest-get-fsinfo", NULL, AGENT_SECONDS, on_fs);
+}
+
+static void on_trim(void *data, const json_t *result, const struct err *e)
+{
+	json_t *rows, *fs;
+	struct err own;
+	size_t i;
+
+	if (e) {
+		job_finish(data, NULL, verb_guest_error(e, &own));
+		return;
+	}
+	rows = json_array();
+	json_array_foreach (json_object_get(result, "paths"), i, fs)
+		if (i < ROWS_MAX)
+			json_array_append_new(rows, json_pack("[o, o, o]", guest_member(fs, "path"),
+							    guest_number(fs, "trimmed"),
+							    guest_member(fs, "error")));
+	job_finish(data, json_pack("{s:[s,s,s], s:o}", "columns", "path", "bytes", "error", "rows", rows), NULL);
+}
+
+void verb_guest_trim(void *data, struct request *r)
+{
+	struct vm *vm = verb_vm(data, r);
+	double timeout = request_time(r, "timeout", TRIM_SECONDS);
+	struct err e = ERR_INIT;
+	struct job *j;
+
+	if (!vm || !verb_needs_guest(r, vm))
+		return;
+	j = verb_job(data, r, "guest-trim", vm->name);
+	if (vm_agent_call(vm, "guest-fstrim", NULL, timeout, on_trim, j, &e) < 0)
+		job_finish(j, NULL, &e);
+}
+
+/* --- time --- */
+
+static void on_time(void *data, const json_t *result, const struct err *e)
+{
+	double now = clock_wall(), guest = (double)json_integer_value(result) / 1e9;
+
+	if (e)
+		fail(data, e);
+	else
+		request_return(data, json_pack("{s:f, s:f}", "time", guest, "skew", guest - now));
+}
+
+struct time_set { /* a request whose guest gets our time, and is then asked for its own */
+	struct daemon *daemon;
+	struct request *r;
+	char vm[64];
+};
+
+static void on_time_set(void *data, const json_t *result, const struct err *e)
+{
+	struct time_set *t = data;
+	struct vm *vm = vms_find(t->daemon->vms, t->vm);
+	struct err own = ERR_INIT;
+
+	(void)result;
+	if (!e && !vm)
+		err_set(&own, ERR_NOT_FOUND, "is gone");
+	else if (!e)
+		vm_agent_call(vm, "guest-get-time", NULL, AGENT_SECONDS, on_time, t->r, &own);
+	if (e || own.number)
+		fail(t->r, e ? e : &own);
+	free(t);
+}
+
+void verb_guest_time(void *data, struct request *r)
+{
+	struct daemon *d = data;
+	struct time_set *t;
+	struct vm *vm;
+	struct err e = ERR_INIT;
+
+	if (!request_bool(r, "sync", false)) {
+		guest_call(data, r, "guest-get-time", NULL, AGENT_SECONDS, on_time);
+		return;
+	}
+	vm = verb_vm(d, r);
+	if (!vm || !verb_needs_guest(r, vm))
+		return;
+	t = xcalloc(1, sizeof *t);
+	*t = (struct time_set){ .daemon = d, .r = r };
+	snprintf(t->vm, sizeof t->vm, "%s", vm->name);
+	if (vm_agent_call(vm, "guest-set-time", json_pack("{s:I}", "time", (json_int_t)(clock_wall() * 1e9)),
+		    TIME_SECONDS, on_time_set, t, &e) < 0) {
+		free(t);
+		request_error(r, &e);
+	}
+}
+
+/* --- info: several questions; an agent need not know all --- */
+
+struct info {
+	struct daemon *daemon;
+	struct request *r;
+	char vm[64];
+	size_t step;
+	json_t *out;
+};
+
+static void take_version(json_t *out, const json_t *result)
+{
+	json_object_set_new(out, "version", guest_member(result, "version"));
+}
+
+static void take_host(json_t *out, const json_t *result)
+{
+	json_object_set_new(out, "hostname", guest_member(result, "host-name"));
+}
+
+static void take_os(json_t *out, const json_t *result)
+{
+	json_object_set_new(out, "os", guest_member(result, "pretty-name"));
+	json_object_set_new(out, "kernel", guest_member(result, "kernel-release"));
+	json_object_set_new(out, "arch", guest_member(result, "machine"));
+}
+
+static void take_zone(json_t *out, const json_t *result)
+{
+	json_object_set_new(out, "timezone", guest_member(result, "zone"));
+}
+
+static void take_users(json_t *out, const json_t *result)
+{
+	json_t *users = json_array(), *u;
+	size_t i;
+
+	json_array_foreach (result, i, u)
+		if (i < ROWS_MAX)
+			json_array_append_new(users, guest_member(u, "user"));
+	json_object_set_new(out, "users", users);
+}
+
+static void take_interfaces(json_t *out, const json_t *result)
+{
+	json_t *rows = json_array(), *nic, *ip;
+	size_t i, k;
+
+	json_array_foreach (result, i, nic)
+		json_array_foreach (json_object_get(nic, "ip-addresses"), k, ip)
+			if (json_array_size(rows) < ROWS_MAX)
+				json_array_append_new(rows,
+					json_pack("{s:o, s:o, s:o, s:o}", "interface",
+						guest_member(nic, "name"), "mac",
+						guest_member(nic, "hardware-address"), "address",
+						guest_member(ip, "ip-address"), "prefix",
+						guest_number(ip, "prefix")));
+	json_object_set_new(out, "addresses", rows);
+}
+
+static const struct {
+	const char *command;
+	void (*take)(json_t *out, const json_t *result);
+} questions[] = {
+	{ "guest-info",			  take_version	  },
+	{ "guest-get-host-name",	  take_host	  },
+	{ "guest-get-osinfo",		  take_os	  },
+	{ "guest-get-timezone",		  take_zone	  },
+	{ "guest-get-users",		  take_users	  },
+	{ "guest-network-get-interfaces", take_interfaces },
+};
+
+static void info_end(struct info *i, const struct err *e)
+{
+	if (e)
+		fail(i->r, e);
+	else
+		request_return(i->r, json_incref(i->out));
+	json_decref(i->out);
+	free(i);
+}
+
+static void on_answer(void *data, const json_t *result, const struct err *e);
+
+static void ask(struct info *i)
+{
+	struct vm *vm = vms_find(i->daemon->vms, i->vm);
+	struct err e = ERR_INIT;
+
+	if (i->step == ARRAY_SIZE(questions)) {
+		info_end(i, NULL);
+		return;
+	}
+	if (!vm)
+		err_set(&e, ERR_NOT_FOUND, "is gone");
+	else
+		vm_agent_call(vm, questions[i->step].command, NULL, AGENT_SECONDS, on_answer, i, &e);
+	if (e.number)
+		info_end(i, &e);
+}
+
+static void on_answer(void *data, const json_t *result, const struct err *e)
+{
+	struct info *i = data;
+
+	if (e && e->class != ERR_GUEST_REFUSED) {
+		info_end(i, e);
+		return;
+	}
+	if (result)
+		questions[i->step].take(i->out, result);
+	i->step++;
+	ask(i);
+}
+
+void verb_guest_info(void *data, struct request *r)
+{
+	struct vm *vm = verb_vm(data, r);
+	struct info *i;
+
+	if (!vm || !verb_needs_guest(r, vm))
+		return;
+	i = xcalloc(1, sizeof *i);
+	*i = (struct info){ .daemon = data, .r = r, .out = json_object() };
+	snprintf(i->vm, sizeof i->vm, "%s", vm->name);
+	ask(i);
+}
+
+/* --- any command --- */
+
+static void on_raw(void *data, const json_t *result, const struct err *e)
+{
+	struct err own = ERR_INIT;
+
+	if (e) {
+		fail(data, e);
+	} else if (json_dumpb(result, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY) > AGENT_REPLY_MAX) {
+		err_set(&own, ERR_FAILED, "the guest agent's answer is too long");
+		request_error(data, &own);
+	} else {
+		request_return(data, json_deep_copy(result));
+	}
+}
+
+void verb_guest_command(void *data, struct request *r)
+{
+	/* what has to be remembered, or has no answer */
+	static const struct {
+		const char *prefix, *instead;
+	} ours[] = {
+		{ "guest-fsfreeze-freeze", "vmkeep guest freeze" },
+		{ "guest-shutdown",	   "vmkeep stop" },
+		{ "guest-suspend",	   "vmkeep pause" },
+		{ "guest-sync",		   "vmkeep guest ping" },
+	};
+	const json_t *command = json_object_get(request_arguments(r), "command");
+	const json_t *arguments = json_object_get(command, "arguments");
+	const char *execute =
+		json_string_value(json_is_string(command) ? command : json_object_get(command, "execute"));
+	struct err e = ERR_INIT;
+
+	if (!execute)
+		err_set(&e, ERR_USAGE, "not an agent's command: it has no \"execute\"");
+	for (size_t i = 0; execute && i < ARRAY_SIZE(ours); i++)
+		if (strncmp(execute, ours[i].prefix, strlen(ours[i].prefix)) == 0) {
+			err_set(&e, ERR_USAGE, "%s is not sent by hand", ours[i].prefix);
+			err_hint(&e, "see %s", ours[i].instead);
+		}
+	if (e.number)
+		request_error(r, &e);
+	else
+		guest_call(data, r, execute, arguments ? json_deep_copy(arguments) : NULL,
+			request_time(r, "timeout", AGENT_SECONDS), on_raw);
+}

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: MIT */
+/* Up, down and in between. Each is done when the state is reached, not when it was asked for. */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "supervisor/verbs/verb.h"
+
+struct life { /* a verb that waits for a state */
+	struct vm *vm;
+	struct job *job;
+	bool changed, down;
+};
+
+static json_t *result_of(const char *state, const char *reason, bool is_changed)
+{
+	json_t *result = json_pack("{s:s, s:b}", "state", state, "changed", is_changed);
+
+	if (reason[0])
+		json_object_set_new(result, "reason", json_string(reason));
+	return result;
+}
+
+/* The state that was waited for. One that is down may be on its way up again by now, for somebody else. */
+static json_t *life_result(struct vm *vm, bool down, bool is_changed)
+{
+	json_t *result, *notes;
+
+	if (down && vm->state != VM_STOPPED)
+		return result_of(vm_state_name(VM_STOPPED), "", is_changed);
+	result = result_of(vm_state_name(vm->state), vm->reason, is_changed);
+	notes = vm_take_notes(vm);
+	if (notes)
+		json_object_set_new(result, "notes", notes);
+	return result;
+}
+
+static void life_done(void *data, const struct err *e)
+{
+	struct life *l = data;
+
+	job_finish(l->job, e ? NULL : life_result(l->vm, l->down, l->changed), e);
+	free(l);
+}
+
+void verb_life(struct job *j, struct vm *vm, enum vm_goal goal, bool changed)
+{
+	struct life *l = xcalloc(1, sizeof *l);
+
+	*l = (struct life){ .vm = vm, .job = j, .changed = changed,
+		.down = goal == VM_GOAL_DOWN || goal == VM_GOAL_GONE };
+	vm_wait(vm, goal, 0, life_done, l);
+}
+
+void verb_start(void *data, struct request *r)
+{
+	struct vm *vm = verb_vm(data, r);
+	struct err e = ERR_INIT;
+	bool was;
+
+	if (!vm)
+		return;
+	was = vm->state == VM_RUNNING || vm->state == VM_PAUSED;
+	if (vm_start(vm, request_bool(r, "paused", false), request_who(r), &e) < 0) {
+		request_error(r, &e);
+		return;
+	}
+	verb_life(verb_job(data, r, "vm-start", vm->name), vm, VM_GOAL_UP, !was);
+}
+
+struct join { /* a request that waits for a stop under way */
+	struct request *r;
+	struct vm *vm;
+	struct vm_wait *wait;
+};
+
+static void join_gone(void *data)
+{
+	struct join *join = data;
+
+	vm_wait_cancel(join->wait);
+	free(join);
+}
+
+static void join_done(void *data, const struct err *e)
+{
+	struct join *join = data;
+
+	if (e)
+		request_error(join->r, e);
+	else
+		request_return(join->r, life_result(join->vm, true, true));
+	free(join);
+}
+
+/* One job per VM: the timeout of the stop that was asked for last counts for all who wait. */
+static void join_stop(struct vm *vm, struct request *r, const struct job *j)
+{
+	struct join *join;
+
+	if (!request_bool(r, "wait", true)) {
+		request_return(r, json_pack("{s:i}", "job", (int)j->id));
+		return;
+	}
+	join = xcalloc(1, sizeof *join);
+	*join = (struct join){ .r = r, .vm = vm };
+	request_on_gone(r, join_gone, join);
+	verb_job_started(r, j);
+	join->wait = vm_wait(vm, VM_GOAL_DOWN, 0, join_done, join);
+}
+
+void verb_stop(void *data, struct request *r)
+{
+	struct vm *vm = verb_vm(data, r);
+	struct err e = ERR_INIT;
+	const struct job *before;
+	unsigned n;
+	bool was;
+
+	if (!vm || verb_is_busy(r, vm))
+		return;
+	was = vm->state != VM_STOPPED;
+	if (vm_stop(vm, request_time(r, "timeout", -1), request_who(r), &e) < 0) {
+		request_error(r, &e);
+		return;
+	}
+	before = job_running(data, "vm-stop", vm->name, &n);
+	if (before) {
+		join_stop(vm, r, before);
+		return;
+	}
+	verb_life(verb_job(data, r, "vm-stop", vm->name), vm, VM_GOAL_DOWN, was);
+}
+
+void verb_kill(void *data, struct request *r)
+{
+	struct vm *vm = verb_vm(data, r);
+	struct err e = ERR_INIT;
+	bool was;
+
+	if (!vm)
+		return;
+	was = vm->state != VM_STOPPED;
+	if (vm_kill(vm, request_who(r), &e) < 0) {
+		request_error(r, &e);
+		return;
+	}
+	verb_life(verb_job(data, r, "vm-kill", vm->name), vm, VM_GOAL_GONE, was);
+}
+
+/* --- what one QMP command does --- */
+
+struct press { /* a request that waits for QEMU and then for a state */
+	struct request *r;
+	struct vm *vm;
+	struct vm_wait *wait;
+	enum vm_goal goal;
+	bool changed;
+	bool reset;  /* OnReboot= is without effect until it is over */
+	bool settle; /* it stood still for an i/o error: running is not enough, it has to last */
+};
+
+static const double STEADY = 1; /* seconds: a write that still fails takes less */
+
+static void press_gone(void *data)
+{
+	struct press *p = data;
+
+	p->r = NULL;
+}
+
+static void press_end(struct press *p, const struct err *e)
+{
+	if (p->r && e)
+		request_error(p->r, e);
+	else if (p->r)
+		request_return(p->r, json_pack("{s:s, s:b}", "state", vm_state_name(p->vm->state), "changed",
+						   p->changed));
+	free(p);
+}
+
+static void press_settled(void *data, const struct err *e)
+{
+	struct press *p = data;
+	struct err own = ERR_INIT;
+
+	/* the time went by without another pause */
+	if (e && e->class == ERR_TIMEOUT && p->vm->state == VM_RUNNING) {
+		press_end(p, NULL);
+		return;
+	}
+	err_set(&own, ERR_FAILED, "stopped again: %s", p->vm->reason);
+	err_hint(&own, "what was wrong still is; where space ran out, it goes on by itself once there is some");
+	press_end(p, &own);
+}
+
+static void press_waited(void *data, const struct err *e)
+{
+	struct press *p = data;
+
+	if (!e && p->settle)
+		p->wait = vm_wait(p->vm, VM_GOAL_PAUSED, STEADY, press_settled, p);
+	else
+		press_end(p, e);
+}
+
+/* QEMU's words for a guest that powered off, of which we are told next (runstate_needs_reset() in its
+ * softmmu/runstate.c). */
+static const char ended_meanwhile[] = "Resetting the Virtual Machine is required";
+
+static void press_reply(void *data, const json_t *result, const struct err *e)
+{
+	struct press *p = data;
+	struct err own = ERR_INIT;
+
+	(void)result;
+	if (e && !p->reset && streq(e->text, ended_meanwhile)) {
+		err_set(&own, ERR_WRONG_STATE, "its guest powered off meanwhile");
+		e = &own;
+	}
+	if (e) {
+		const bool there = e->class != ERR_UNREACHABLE; /* else the session ends, with its VM perhaps */
+
+		if (there)
+			vm_asked(p->vm, NULL);
+		if (there && p->reset && p->vm->state == VM_RUNNING && p->vm->running.on_reboot != CONF_ENDING_RESTART)
+			vm_arm(p->vm, VM_RESET_SECONDS);
+		press_end(p, e);
+	} else if (p->settle && p->vm->state == VM_PAUSED) {
+		/* it ran, and stopped again before QEMU said that it ran */
+		press_settled(p, NULL);
+	} else {
+		vm_wait(p->vm, p->goal, VM_QMP_SECONDS, press_waited, p);
+	}
+}
+
+static void press_refused(struct vm *vm, struct request *r)
+{
+	struct err e = ERR_INIT;
+
+	if (vm->unresponsive > 0)
+		err_set(&e, ERR_TIMEOUT, "does not answer since %.0f s: %s", clock_boot() - vm->unresponsive,
+			vm->trouble);
+	else
+		err_set(&e, ERR_TIMEOUT, "its monitor does not answer");
+	err_hint(&e, "vmkeep kill %s ends it", vm->name);
+	request_error(r, &e);
+}
+
+static void press(struct vm *vm, struct request *r, const char *command, enum vm_goal goal, bool changed)
+{
+	struct press *p;
+
+	if (!vm->qmp || vm->unresponsive > 0) {
+		press_refused(vm, r);
+		return;
+	}
+	p = xcalloc(1, sizeof *p);
+	*p = (struct press){ .r = r, .vm = vm, .goal = goal, .changed = changed,
+		.reset = streq(command, "system_reset"), .settle = vm->io_error && goal == VM_GOAL_RUNNING };
+	request_on_gone(r, press_gone, p);
+	if (changed && !p->reset)
+		vm_asked(vm, request_who(r));
+	qmp_call(vm->qmp, command, NULL, -1, VM_QMP_SECONDS, press_reply, p);
+}
+
+/* OnReboot= is about the guest's own: this one is a person's. See expect_reset() in vm/join.c. */
+static void let_reset(struct vm *vm)
+{
+	vm_call(vm, "set-action", json_pack("{s:s}", "reboot", "reset"), NULL);
+	/* whether the reset comes or not: it counts again after that. RESET makes the time shorter. */
+	if (vm->state == VM_RUNNING && vm->running.on_reboot != CONF_ENDING_RESTART)
+		vm_arm(vm, VM_QMP_SECONDS + VM_RESET_SECONDS);
+}
+
+void verb_reset(void *data, struct request *r)
+{
+	struct vm *vm = verb_vm(data, r);
+
+	if (!vm || verb_is_busy(r, vm) || !verb_needs_guest(r, vm))
+		return;
+	vm_history(vm, "reset", request_who(r), NULL);
+	let_reset(vm);
+	press(vm, r, "system_reset", vm->state == VM_PAUSED ? VM_GOAL_PAUSED : VM_GOAL_RUNNING, true);
+	if (vm->state != VM_PAUSED)
+		return;
+	/* QEMU then takes it for one that never ran; a later daemon must not let it go for that */
+	vm->paused_start = true;
+	vm->ending = VM_END_NONE;
+	vm_record_write(vm);
+}
+
+void verb_pause(void *data, struct request *r)
+{
+	struct vm *vm = verb_vm(data, r);
+
+	if (vm && !verb_is_busy(r, vm) && verb_needs_guest(r, vm))
+		press(vm, r, "stop", VM_GOAL_PAUSED, vm->state != VM_PAUSED);
+}
+
+void verb_resume(void *data, struct request *r)
+{
+	struct vm *vm = verb_vm(data, r);
+
+	if (!vm || verb_is_busy(r, vm) || !verb_needs_guest(r, vm))
+		return;
+	if (vm_is_tombstone(vm)) {
+		let_reset(vm);
+		vm_call(vm, "system_reset", NULL, NULL);
+	}
+	press(vm, r, "cont", VM_GOAL_RUNNING, vm->state != VM_RUNNING);
+}
+
+/* --- wait --- */
+
+static void wait_gone(void *data)
+{
+	struct press *p = data;
+
+	vm_wait_cancel(p->wait);
+	free(p);
+}
+
+static void wait_done(void *data, const struct err *e)
+{
+	struct press *p = data;
+	uint32_t address;
+
+	if (e) {
+		request_error(p->r, e);
+		free(p);
+		return;
+	}
+	json_t *result = json_pack("{s:s}", "state", vm_state_name(p->vm->state));
+
+	for (size_t i = 0; p->goal == VM_GOAL_IP && i < p->vm->nics; i++)
+		if (p->vm->nic[i].network &&
+			networks_address_seen(p->vm->daemon->networks, p->vm->name, p->vm->nic[i].id, &address))
+			json_object_set_new(result, "address", verb_address(address));
+	request_return(p->r, result);
+	free(p);
+}
+
+void verb_wait(void *data, struct request *r)
+{
+	static const struct {
+		const char *word;
+		enum vm_goal goal;
+	} goals[] = {
+		{ "stopped", VM_GOAL_STOPPED },
+		{ "running", VM_GOAL_RUNNING },
+		{ "paused",  VM_GOAL_PAUSED },
+		{ "ip",	     VM_GOAL_IP },
+	};
+	struct vm *vm = verb_vm(data, r);
+	struct press *p;
+
+	if (!vm)
+		return;
+	p = xcalloc(1, sizeof *p);
+	*p = (struct press){ .r = r, .vm = vm };
+	for (size_t i = 0; i < ARRAY_SIZE(goals); i++)
+		if (streq(goals[i].word, request_string(r, "condition")))
+			p->goal = goals[i].goal;
+	request_on_gone(r, wait_gone, p);
+	p->wait = vm_wait(vm, p->goal, request_time(r, "timeout", 0), wait_done, p);
+}

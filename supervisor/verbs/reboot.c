@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * reboot: a guest that could not come up again stays up. All that check looks at is looked at first; then
+ * the wish is recorded, and the VM's own: neither this client nor this daemon need live to see it come true.
+ */
+#include "base/mem.h"
+#include "supervisor/verbs/verb.h"
+#include "supervisor/check/vm.h"
+
+struct reboot { /* a request that waits until all was looked at */
+	struct daemon *daemon;
+	struct request *r;
+	json_t *rows;
+	struct vm_check *check;
+};
+
+static void reboot_free(struct reboot *b)
+{
+	vm_check_free(b->check);
+	json_decref(b->rows);
+	free(b);
+}
+
+static void reboot_gone(void *data)
+{
+	reboot_free(data);
+}
+
+static void reboot_begin(struct daemon *d, struct request *r, struct vm *vm)
+{
+	struct err e = ERR_INIT;
+
+	if (vm_reboot(vm, request_time(r, "timeout", -1), request_who(r), &e) < 0)
+		request_error(r, &e);
+	else
+		verb_life(verb_job(d, r, "vm-reboot", vm->name), vm, VM_GOAL_AGAIN, true);
+}
+
+/* The first row that would keep it from starting, in words; 0: there is none. */
+static int reboot_refused(const struct reboot *b, struct err *e)
+{
+	const json_t *first = NULL;
+	const char *file;
+	json_t *row;
+	size_t i, n = 0;
+
+	json_array_foreach (b->rows, i, row) {
+		if (!streq(json_string_value(json_array_get(row, 4)), "error"))
+			continue;
+		first = n++ ? first : row;
+	}
+	if (!first)
+		return 0;
+	file = json_string_value(json_array_get(first, 0));
+	err_set(e, ERR_INVALID_CONFIG, "would not start again: %s%s%s", file ? file : "", file ? ": " : "",
+		json_string_value(json_array_get(first, 3)));
+	if (n > 1)
+		err_wrap(e, 0, "%zu problems, the first", n);
+	return err_hint(e, "it is left running; vmkeep check tells all, and stop and start do not ask");
+}
+
+static void reboot_checked(void *data)
+{
+	struct reboot *b = data;
+	struct request *r = b->r;
+	struct daemon *d = b->daemon;
+	struct err e = ERR_INIT;
+	struct vm *vm;
+
+	reboot_refused(b, &e);
+	request_on_gone(r, NULL, NULL);
+	reboot_free(b);
+	if (e.number) {
+		request_error(r, &e);
+		return;
+	}
+	/* all may have changed meanwhile */
+	vm = verb_vm(d, r);
+	if (vm && !verb_is_busy(r, vm) && verb_needs_guest(r, vm))
+		reboot_begin(d, r, vm);
+}
+
+static void reboot_check(struct daemon *d, struct request *r, const struct vm *vm)
+{
+	struct conf_problems problems = { 0 };
+	struct reboot *b = xcalloc(1, sizeof *b);
+
+	*b = (struct reboot){ .daemon = d, .r = r, .rows = json_array() };
+	request_on_gone(r, reboot_gone, b);
+	b->check = vm_check_new(d, vm->name, b->rows, &problems, reboot_checked, b);
+	if (problems.count)
+		check_row(b->rows, NULL, NULL, "error", problems.text.data, NULL);
+	conf_problems_release(&problems);
+	vm_check_run(b->check);
+}
+
+void verb_reboot(void *data, struct request *r)
+{
+	struct vm *vm = verb_vm(data, r);
+	struct err e = ERR_INIT;
+
+	if (!vm)
+		return;
+	/* somebody asked for the same */
+	if (vm->want == VM_WANT_RESTART && vm_state_has_process(vm->state)) {
+		verb_life(verb_job(data, r, "vm-reboot", vm->name), vm, VM_GOAL_AGAIN, true);
+		return;
+	}
+	if (verb_is_busy(r, vm) || !verb_needs_guest(r, vm))
+		return;
+	if (vm_may_start(vm, true, &e) < 0) {
+		err_wrap(&e, 0, "would not start again");
+		err_hint(&e, "it is left running");
+		request_error(r, &e);
+		return;
+	}
+	reboot_check(data, r, vm);
+}
+
+/* --- what a former daemon began --- */
+
+static void took_up_done(void *data, const struct err *e)
+{
+	job_finish(data, NULL, e);
+}
+
+void verbs_take_up(struct daemon *d)
+{
+	struct account *root = account_of(&d->accounts, 0, true);
+
+	for (size_t i = 0; i < d->vms->n; i++) {
+		struct vm *vm = d->vms->vm[i];
+		bool again = vm->want == VM_WANT_RESTART;
+		const char *who = again ? vm->again : "a former daemon";
+		struct job *j;
+
+		if (vm->state != VM_STOPPING && vm->state != VM_QUITTING)
+			continue;
+		j = job_new(d, again ? "vm-reboot" : vm->state == VM_STOPPING ? "vm-stop" : "vm-kill", vm->name,
+			who, root);
+		vm_wait(vm, again ? VM_GOAL_AGAIN : VM_GOAL_DOWN, 0, took_up_done, j);
+	}
+	account_unref(root);
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * All files again, or what that would do. A VM's and a network's file is looked at before each
+ * answer about it anyway; beyond that a reload takes new and vanished ones at once, tells all
+ * problems, reads /etc/group again, and makes anew what others took away from networks that stand.
+ */
+#include "base/mem.h"
+#include "conf/load.h"
+#include "supervisor/verbs/verb.h"
+#include "supervisor/guest/display.h"
+#include "supervisor/check/vm.h"
+
+/* Paths of guests that run were made with the old one. */
+static void reload_image_dir(
+	const struct daemon *d, const struct conf_daemon *c, struct conf_problems *p)
+{
+	_cleanup_(free_ptr) char *own = xasprintf("%s/images", d->dirs.state);
+	const char *wish = c->image_dir ? c->image_dir : own;
+
+	if (!streq(wish, d->image_dir))
+		conf_problem(p, &(struct conf_place){ .file = "vmkeep.conf" }, "ImageDir",
+			"is '%s' now, and '%s' until the daemon is restarted, which no guest notices",
+			wish, d->image_dir);
+}
+
+void verbs_reload(struct daemon *d, struct conf_problems *p)
+{
+	daemon_load_conf(d, p);
+	server_reload(
+		d->server, (unsigned)d->conf.max_clients, (unsigned)d->conf.max_clients_per_user);
+	networks_reload(d->networks, p);
+	networks_mend(d->networks, p);
+	vms_reload(d->vms, p);
+	displays_mend(d->vms, p);
+	reload_image_dir(d, &d->conf, p);
+}
+
+/* --- the dry run --- */
+
+struct plan {
+	json_t *rows;
+	const char *what, *name, *applies; /* applies NULL: as the key's row says */
+};
+
+static void plan_row(const struct plan *p, const char *change, const char *to, const char *applies)
+{
+	json_array_append_new(p->rows,
+		json_pack("[s, s, s, n, n, n, n, s?, s]", p->what, p->name, change, to, applies));
+}
+
+static void plan_change(void *data, const struct conf_change *c)
+{
+	const struct plan *p = data;
+
+	json_array_append_new(
+		p->rows, json_pack("[s, s, s, s, s?, s?, s?, s?, s]", p->what, p->name, "changed",
+				 c->section, c->id, c->key, c->from, c->to,
+				 p->applies ? p->applies : verb_applies(c->apply)));
+}
+
+/* One that runs is compared with what it runs with, as by diff. */
+static void plan_vm(json_t *rows, const struct vm *real, const struct vm *fresh)
+{
+	struct plan p = { rows, "vm", fresh->name, NULL };
+	bool up = real && vm_state_has_process(real->state);
+
+	if (!real)
+		plan_row(&p, "new", fresh->predecessor, "now");
+	else if (fresh->have_conf && up && !real->conf_lost)
+		conf_vm_diff(&real->running, &fresh->conf, plan_change, &p);
+	else if (fresh->have_conf && real->have_conf && !up)
+		conf_vm_diff(&real->conf, &fresh->conf, plan_change, &p);
+}
+
+static void plan_vms(struct daemon *d, const struct check_files *f, json_t *rows)
+{
+	for (size_t i = 0; i < f->vms.n; i++)
+		plan_vm(rows, vms_find(d->vms, f->vms.vm[i]->name), f->vms.vm[i]);
+	for (size_t i = 0; i < d->vms->n; i++) {
+		const struct vm *vm = d->vms->vm[i];
+		struct plan p = { rows, "vm", vm->name, NULL };
+
+		if (vm->orphan || conf_vm_stamp(d->dirs.config, vm->name))
+			continue;
+		plan_row(&p, "gone", NULL,
+			vm_state_has_process(vm->state) ? "when it has ended" : "now");
+	}
+}
+
+static void plan_daemon(const struct daemon *d, const struct conf_daemon *fresh, json_t *rows)
+{
+	struct plan p = { rows, "daemon", "vmkeep.conf", NULL };
+
+	/* ImageDir= is the one that is not read again: what counts is with what the daemon was
+	 * started */
+	conf_daemon_diff(&d->conf, fresh, plan_change, &p);
+}
+
+static void plan_network(void *data, const char *name, const char *change,
+	const struct conf_change *c, const char *to, bool up)
+{
+	struct plan p = { data, "network", name, up ? "its next start" : "now" };
+
+	if (c)
+		plan_change(&p, c);
+	else
+		plan_row(&p, change, to, streq(change, "again") || !up ? "now" : "its next stop");
+}
+
+static json_t *plan_make(struct daemon *d)
+{
+	json_t *rows = json_array();
+	struct conf_problems problems = { 0 }, own = { 0 };
+	struct conf_daemon fresh = CONF_DAEMON_INIT;
+	struct check_files f;
+	json_t *result;
+
+	conf_load_daemon(&fresh, d->dirs.config, &own);
+	check_files_read(&f, d, &problems);
+	/* a broken vmkeep.conf is not taken, and what [Defaults] are is not known */
+	if (!own.count) {
+		plan_daemon(d, &fresh, rows);
+		plan_vms(d, &f, rows);
+	}
+	networks_reload_plan(d->networks, plan_network, rows);
+	if (server_reload_plan(d->server))
+		plan_row(&(struct plan){ rows, "daemon", "/etc/group", NULL }, "changed", NULL,
+			"now");
+	if (!own.count)
+		reload_image_dir(d, &fresh, &problems);
+	result = json_pack("{s:[s,s,s,s,s,s,s,s,s], s:o, s:o}", "columns", "what", "name", "change",
+		"section", "id", "key", "from", "to", "applies", "rows", rows, "problems",
+		verb_problems(&problems));
+	check_files_release(&f);
+	conf_daemon_release(&fresh);
+	conf_problems_release(&own);
+	conf_problems_release(&problems);
+	return result;
+}
+
+void verb_reload(void *data, struct request *r)
+{
+	struct conf_problems problems = { 0 };
+
+	if (request_bool(r, "dry-run", false)) {
+		request_return(r, plan_make(data));
+		return;
+	}
+	verbs_reload(data, &problems);
+	request_return(r, verb_problems(&problems));
+	conf_problems_release(&problems);
+}

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MIT */
+/* What people look at. Everything comes from memory: a stuck guest delays nobody. */
+#include <arpa/inet.h>
+#include <fnmatch.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "supervisor/verbs/verb.h"
+#include "supervisor/guest/agent.h"
+#include "supervisor/guest/display.h"
+#include "supervisor/guest/health.h"
+#include "supervisor/check/outdated.h"
+#include "supervisor/check/security.h"
+
+json_t *verb_address(uint32_t address)
+{
+	struct in_addr in = { htonl(address) };
+	char text[INET_ADDRSTRLEN];
+
+	return address ? json_string(inet_ntop(AF_INET, &in, text, sizeof text)) : json_null();
+}
+
+static json_t *mac_text(const uint8_t mac[ETH_ALEN])
+{
+	return json_sprintf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+}
+
+static const struct conf_vm *conf_now(const struct vm *vm)
+{
+	return vm_state_has_process(vm->state) ? &vm->running : &vm->conf;
+}
+
+static uint32_t first_address(const struct vm *vm)
+{
+	for (size_t i = 0; i < vm->nics; i++)
+		if (vm->nic[i].address)
+			return vm->nic[i].address;
+	return 0;
+}
+
+static json_t *uptime(const struct vm *vm)
+{
+	return vm_state_has_process(vm->state) ? json_integer((json_int_t)(clock_boot() - vm->started_boot)) :
+						 json_null();
+}
+
+/* Its run record was lost, and what it was started with is not known. */
+static bool is_unknown(const struct vm *vm)
+{
+	return vm_state_has_process(vm->state) && vm->conf_lost;
+}
+
+static json_t *if_known(const struct vm *vm, json_t *value /* stolen */)
+{
+	if (!is_unknown(vm))
+		return value;
+	json_decref(value);
+	return json_null();
+}
+
+static const char *accel_text(const struct vm *vm)
+{
+	const struct conf_vm *c = conf_now(vm);
+
+	return conf_accel_name(vm_state_has_process(vm->state) ? vm->accel : c->accel);
+}
+
+/* The few words that a thousand rows repeat are made once. */
+struct words {
+	const char *text[16]; /* constants: told apart by where they stand */
+	json_t *word[16];
+};
+
+static json_t *word(struct words *w, const char *text)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(w->text); i++) {
+		if (!w->text[i]) {
+			w->text[i] = text;
+			w->word[i] = json_string(text);
+		}
+		if (w->text[i] == text)
+			return json_incref(w->word[i]);
+	}
+	return json_string(text);
+}
+
+static void words_release(struct words *w)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(w->text); i++)
+		json_decref(w->word[i]);
+}
+
+static json_t *list_row(struct vm *vm, struct words *w)
+{
+	const struct conf_vm *c = conf_now(vm);
+
+	return json_pack("[s, o, o, o, o, o, o, o, o, o, b, b]", vm->name, word(w, vm_state_name(vm->state)),
+		vm->reason[0] ? json_string(vm->reason) : word(w, ""), word(w, vm_health_text(vm)),
+		word(w, vm_want_name(vm->want)),
+		if_known(vm, json_integer((json_int_t)c->cpus)),
+		vm->balloon ? json_integer(vm->balloon) : if_known(vm, json_integer((json_int_t)c->memory)),
+		verb_address(first_address(vm)), uptime(vm), if_known(vm, word(w, accel_text(vm))), vm->conf.enable,
+		vm_outdated(vm));
+}
+
+void verb_list(void *data, struct request *r)
+{
+	struct daemon *d = data;
+	const char *pattern = request_string(r, "pattern");
+	bool running = request_bool(r, "running", false);
+	json_t *rows = json_array();
+	struct words words = { 0 };
+
+	vms_look(d->vms);
+	health_look(d->vms->health);
+	for (size_t i = 0; i < d->vms->n; i++) {
+		struct vm *vm = d->vms->vm[i];
+
+		if (pattern && fnmatch(pattern, vm->name, 0) != 0)
+			continue;
+		/* an owner without the role sees what is his */
+		if (request_role(r) == API_ROLE_OWNER && !verb_owns_row(d, r, vm))
+			continue;
+		if (!running || vm_state_has_process(vm->state))
+			json_array_append_new(rows, list_row(vm, &words));
+	}
+	words_release(&words);
+	request_return(r, json_pack("{s:[s,s,s,s,s,s,s,s,s,s,s,s], s:o}", "columns", "name", "state", "reason",
+				  "health", "want", "cpus", "memory", "address", "uptime", "accel", "enabled",
+				  "outdated", "rows", rows));
+}
+
+static json_t *address_rows(const struct vm *vm)
+{
+	const struct conf_vm *c = conf_now(vm);
+	json_t *rows = json_array();
+
+	for (size_t i = 0; i < c->nics; i++) {
+		const struct conf_nic *n = &c->nic[i];
+		const struct identity_nic *known = NULL;
+		uint32_t seen = 0;
+
+		for (size_t k = 0; k < vm->identity.nics; k++)
+			if (streq(vm->identity.nic[k].id, n->id))
+				known = &vm->identity.nic[k];
+		json_array_append_new(rows,
+			json_pack("[s, s, o, o, b]", n->id, n->bridge ? n->bridge : n->network,
+				n->mac.set ? mac_text(n->mac.byte) : known ? mac_text(known->mac) : json_null(),
+				verb_address(known ? known->address : 0),
+				networks_address_seen(vm->daemon->networks, vm->name, n->id, &seen)));
+	}
+	return rows;
+}
+
+static json_t *address_table(const struct vm *vm)
+{
+	return json_pack("{s:[s,s,s,s,s], s:o}", "columns", "nic", "network", "mac", "address", "seen", "rows",
+		address_rows(vm));
+}
+
+struct ip { /* a request that waits for an address */
+	struct request *r;
+	struct vm *vm;
+	struct vm_wait *wait;
+};
+
+static void ip_gone(void *data)
+{
+	struct ip *ip = data;
+
+	vm_wait_cancel(ip->wait);
+	free(ip);
+}
+
+static void ip_done(void *data, const struct err *e)
+{
+	struct ip *ip = data;
+
+	if (e)
+		request_error(ip->r, e);
+	else
+		request_return(ip->r, address_table(ip->vm));
+	free(ip);
+}
+
+void verb_ip(void *data, struct request *r)
+{
+	struct vm *vm = verb_vm(data, r);
+	struct ip *ip;
+
+	if (!vm)
+		return;
+	if (!request_bool(r, "wait", false)) {
+		request_return(r, address_table(vm));
+		return;
+	}
+	ip = xcalloc(1, sizeof *ip);
+	*ip = (struct ip){ .r = r, .vm = vm };
+	request_on_gone(r, ip_gone, ip);
+	ip->wait = vm_wait(vm, VM_GOAL_IP, request_time(r, "timeout", 0), ip_done, ip);
+}
+
+/* --- info --- */
+
+static json_t *disk_rows(const struct conf_vm *c)
+{
+	json_t *rows = json_array();
+
+	for (size_t i = 0; i < c->disks; i++) {
+		const struct conf_disk *d = &c->disk[i];
+
+		json_array_append_new(rows,
+			json_pack("{s:s, s:s, s:s?, s:b}", "disk", d->id, "type", d->cdrom ? "cdrom" : "disk",
+				"path", d->path, "read_only", d->read_only));
+	}
+	return rows;
+}
+
+static json_t *nic_rows(const struct vm *vm)
+{
+	json_t *rows = json_array();
+
+	for (size_t i = 0; i < vm->nics; i++) {
+		const struct vm_nic *n = &vm->nic[i];
+		char name[IFNAMSIZ] = "";
+
+		json_array_append_new(rows,
+			json_pack("{s:s, s:s, s:o, s:o, s:s?}", "nic", n->id, "network",
+				n->bridge ? n->bridge : n->network, "mac", mac_text(n->mac), "address",
+				verb_address(n->address), "interface",
+				n->tap.name[0] ? networks_tap_name(vm->daemon->networks, &n->tap, name) : name));
+	}
+	return rows;
+}
+
+static void add_process(json_t *o, struct vm *vm)
+{
+	const char *vnc = display_address(vm);
+	const char *command;
+	double age;
+
+	json_object_set_new(o, "pid", json_integer(vm->pid));
+	json_object_set_new(o, "started", json_real(clock_shown(vm->started, vm->started_boot)));
+	json_object_set_new(o, "uptime", uptime(vm));
+	json_object_set_new(o, "accel", if_known(vm, json_string(conf_accel_name(vm->accel))));
+	json_object_set_new(o, "uid", json_integer((json_int_t)vm->identity.uid));
+	if (vm->balloon)
+		json_object_set_new(o, "balloon", json_integer(vm->balloon));
+	json_object_set_new(o, "resets", if_known(vm, json_integer(vm->resets.n)));
+	if (vm->resets.n)
+		json_object_set_new(o, "last_reset",
+			json_real(clock_shown(vm->resets.last, vm->resets.last_boot)));
+	if (vnc)
+		json_object_set_new(o, "vnc", json_string(vnc));
+	if (vm->display_lost)
+		json_object_set_new(o, "vnc_problem", json_string(vm->display_lost));
+	if (vm->unresponsive > 0)
+		json_object_set_new(o, "unresponsive_since", json_real(clock_shown(vm->unresponsive_wall, vm->unresponsive)));
+	if (vm->trouble)
+		json_object_set_new(o, "unresponsive_reason", json_string(vm->trouble));
+	command = vm->qmp ? qmp_oldest_call(vm->qmp, &age) : NULL;
+	if (command && age > 1)
+		json_object_set_new(o, "waits_for", json_sprintf("%s for %.0f s", command, age));
+	if (vm_outdated(vm))
+		json_object_set_new(o, "outdated", json_true());
+	if (vm->running.agent)
+		json_object_set_new(o, "agent", json_string(vm_agent_is_open(vm) ? "open" : "closed"));
+	if (vm_agent_is_frozen(vm))
+		json_object_set_new(o, "frozen", json_true());
+	if (vm->notify) {
+		json_object_set_new(o, "ready", json_boolean(vm->ready_seen));
+		json_object_set_new(o, "status", json_string(vm->ready_status));
+	}
+	if (vm->busy)
+		json_object_set_new(o, "busy", json_string(vm->busy));
+	json_object_set_new(o, "nics", nic_rows(vm));
+}
+
+static void count_change(void *data, const struct conf_change *c)
+{
+	unsigned *n = data;
+
+	(void)c;
+	++*n;
+}
+
+void verb_info(void *data, struct request *r)
+{
+	struct vm *vm = verb_vm(data, r);
+	const struct conf_vm *c;
+	unsigned changes = 0;
+	struct err e = ERR_INIT;
+	json_t *o;
+
+	if (!vm)
+		return;
+	health_look(vm->daemon->vms->health);
+	if (request_bool(r, "security", false)) {
+		o = security_report(vm, &e);
+		if (o)
+			request_return(r, o);
+		else
+			request_error(r, &e);
+		return;
+	}
+	c = conf_now(vm);
+	o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:n, s:s?, s:s, s:o, s:o, s:s?, s:o}", "name", vm->name,
+		"state", vm_state_name(vm->state), "reason", vm->reason, "want",
+		vm_want_name(vm->want), "health",
+		vm_health_text(vm), "since", clock_shown(vm->since, vm->since_boot), "pid",
+		"description", c->description,
+		"uuid", c->uuid ? c->uuid : vm->identity.uuid, "cpus",
+		if_known(vm, json_integer((json_int_t)c->cpus)), "memory",
+		if_known(vm, json_integer((json_int_t)c->memory)), "machine",
+		vm->identity.machine || is_unknown(vm) ? vm->identity.machine : c->machine, "disks",
+		if_known(vm, disk_rows(c)));
+	if (vm_state_has_process(vm->state)) {
+		add_process(o, vm);
+		if (vm->have_conf && !vm->conf_lost)
+			conf_vm_diff(&vm->running, &vm->conf, count_change, &changes);
+		json_object_set_new(o, "changes", if_known(vm, json_integer(changes)));
+	} else if (vm->start_error) {
+		json_object_set_new(o, "error", json_string(vm->start_error->text));
+	}
+	json_object_set_new(o, "enabled", json_boolean(vm->conf.enable));
+	if (vm->orphan)
+		json_object_set_new(o, "orphan", json_true());
+	if (vm->problems)
+		json_object_set_new(o, "problems", json_string(vm->problems));
+	if (c->args.n || c->binary)
+		json_object_set_new(o, "tainted", json_string("[QEMU]"));
+	request_return(r, o);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/* What the host's way down asks for. */
+#include "supervisor/verbs/verb.h"
+#include "supervisor/boot/shutdown.h"
+
+static void shutdown_progress(void *data, size_t down, size_t all, const char *text)
+{
+	job_progress(data, down, all, text);
+}
+
+static void shutdown_done(void *data, json_t *result)
+{
+	job_finish(data, result, NULL);
+}
+
+void verb_shutdown_all(void *data, struct request *r)
+{
+	struct daemon *d = data;
+	struct shutdown_options o = { .progress = shutdown_progress, .done = shutdown_done };
+	struct job *j;
+
+	daemon_look_conf(d);
+	o.budget = request_time(r, "timeout", (double)d->conf.shutdown_ms / 1000);
+	if (request_bool(r, "dry-run", false)) {
+		request_return(r, shutdown_plan(d, o.budget));
+		return;
+	}
+	j = verb_job(d, r, "vms-shutdown", "");
+	o.who = j->who;
+	o.data = j;
+	shutdown_all(d, &o);
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory and snapshots: what takes a guest's own time, so each is a job. */
+#include "base/mem.h"
+#include "supervisor/verbs/verb.h"
+#include "supervisor/storage/snapshot.h"
+#include "supervisor/guest/balloon.h"
+
+enum { MEMORY_SECONDS = 60 };
+
+void verb_set_memory(void *data, struct request *r)
+{
+	struct vm *vm = verb_vm(data, r);
+	uint64_t bytes = (uint64_t)request_int(r, "size", 0);
+	bool force = request_bool(r, "force", false);
+	double timeout = request_time(r, "timeout", MEMORY_SECONDS);
+
+	if (vm && verb_needs_guest(r, vm))
+		memory_set(vm, bytes, force, timeout, verb_job(data, r, "vm-set-memory", vm->name));
+}
+
+/* --- snapshots --- */
+
+typedef void snapshot_verb_fn(struct vm *vm, const char *name, struct job *j);
+
+static void snapshot_verb(void *data, struct request *r, const char *verb, snapshot_verb_fn *run)
+{
+	struct vm *vm = verb_vm(data, r);
+	struct job *j;
+	char *name;
+
+	if (!vm)
+		return;
+	/* a client that does not wait is answered by verb_job(), and its request is gone then */
+	name = xstrdup(request_string(r, "snapshot"));
+	j = verb_job(data, r, verb, vm->name);
+	vm_history(vm, verb, j->who, name);
+	run(vm, name, j);
+	free(name);
+}
+
+void verb_snapshot_create(void *data, struct request *r)
+{
+	snapshot_verb(data, r, "snapshot-create", snapshot_create);
+}
+
+/* What would refuse it is an answer, not an error. */
+static void on_revert_plan(void *data, json_t *result, const struct err *e)
+{
+	struct request *r = data;
+
+	if (e)
+		result = json_pack("{s:o, s:[s,s,s], s:[]}", "refused", api_error_json(e),
+			"columns", "disk", "path", "created", "rows");
+	request_return(r, result);
+}
+
+void verb_snapshot_revert(void *data, struct request *r)
+{
+	struct vm *vm;
+
+	if (request_bool(r, "dry-run", false)) {
+		vm = verb_vm(data, r);
+		if (vm)
+			snapshot_revert_plan(vm, request_string(r, "snapshot"), on_revert_plan, r);
+		return;
+	}
+	snapshot_verb(data, r, "snapshot-revert", snapshot_revert);
+}
+
+void verb_snapshot_delete(void *data, struct request *r)
+{
+	snapshot_verb(data, r, "snapshot-delete", snapshot_delete);
+}
+
+static void on_list(void *data, json_t *result, const struct err *e)
+{
+	struct request *r = data;
+
+	if (e)
+		request_error(r, e);
+	else
+		request_return(r, result);
+}
+
+void verb_snapshot_list(void *data, struct request *r)
+{
+	struct vm *vm = verb_vm(data, r);
+
+	if (vm)
+		snapshot_list(vm, on_list, r);
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* Verbs that hand the connection over: from then on it is raw bytes. */
+#include <ev.h>
+
+#include "base/mem.h"
+#include "supervisor/verbs/verb.h"
+#include "supervisor/core/account.h"
+#include "supervisor/core/logfile.h"
+#include "supervisor/guest/console.h"
+
+enum { LINES_DEFAULT = 200, LINES_ALL = 1000000, LOG_BYTES_MAX = 4 << 20, FLUSH_SECONDS = 30 };
+
+void verb_console(void *data, struct request *r)
+{
+	struct vm *vm = verb_vm(data, r);
+	const char *serial = vm ? request_string(r, "serial") : NULL;
+	struct buf leftover = BUF_INIT;
+	struct hold *hold = NULL;
+	struct err e = ERR_INIT;
+	int fd;
+
+	if (!vm)
+		return;
+	if (console_check(vm, serial, &e) < 0) {
+		request_error(r, &e);
+		return;
+	}
+	bool typing = !request_bool(r, "watch", false);
+	unsigned lines = (unsigned)request_int(r, "lines", LINES_DEFAULT);
+	const char *id = serial ? serial : vm->running.serial[0].id;
+	_cleanup_(free_ptr) char *wanted = xstrdup(serial);
+
+	fd = request_stream(r, json_pack("{s:s}", "serial", id), &leftover, &hold);
+	if (fd >= 0)
+		console_watch(vm, wanted, fd, hold, lines, typing, &leftover, &e);
+	buf_release(&leftover);
+}
+
+/* --- the end of a file that is sent, then the connection ends --- */
+
+struct outflow {
+	struct ev_loop *ev;
+	int fd;
+	struct hold *hold;
+	struct logtail tail;
+	ev_io out;
+	ev_timer patience;
+};
+
+static void outflow_free(struct outflow *o)
+{
+	ev_io_stop(o->ev, &o->out);
+	ev_timer_stop(o->ev, &o->patience);
+	close(o->fd);
+	logtail_release(&o->tail);
+	hold_free(o->hold);
+	free(o);
+}
+
+static void outflow_evict(void *data, const struct err *e)
+{
+	(void)e;
+	outflow_free(data);
+}
+
+static void on_out(struct ev_loop *ev, ev_io *w, int revents)
+{
+	struct outflow *o = w->data;
+
+	(void)ev, (void)revents;
+	if (logtail_flush(&o->tail, o->fd) < 0 || o->tail.from == o->tail.to)
+		outflow_free(o);
+}
+
+static void on_patience(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	(void)ev, (void)revents;
+	outflow_free(w->data);
+}
+
+static void outflow(struct ev_loop *ev, int fd, struct hold *hold, const struct logtail *tail)
+{
+	struct outflow *o = xcalloc(1, sizeof *o);
+
+	o->ev = ev;
+	o->fd = fd;
+	o->hold = hold;
+	o->tail = *tail;
+	ev_io_init(&o->out, on_out, fd, EV_WRITE);
+	ev_timer_init(&o->patience, on_patience, FLUSH_SECONDS, 0);
+	o->out.data = o->patience.data = o;
+	ev_io_start(ev, &o->out);
+	ev_timer_start(ev, &o->patience);
+	hold_stream(hold, outflow_evict, o);
+	hold_set(hold, sizeof *o);
+}
+
+void verb_log(void *data, struct request *r)
+{
+	struct daemon *d = data;
+	struct vm *vm = verb_vm(d, r);
+	struct buf leftover = BUF_INIT;
+	struct hold *hold = NULL;
+	struct logtail tail;
+	struct err e = ERR_INIT;
+	bool qemu, follow;
+	unsigned lines;
+	int fd;
+
+	if (!vm)
+		return;
+	qemu = streq(request_string(r, "which"), "qemu");
+	follow = request_bool(r, "follow", false);
+	lines = (unsigned)request_int(r, "lines", follow ? LINES_DEFAULT : LINES_ALL);
+	if (follow && (qemu || console_check(vm, NULL, &e) < 0)) {
+		if (qemu)
+			err_set(&e, ERR_USAGE, "only the console's log can be followed");
+		request_error(r, &e);
+		return;
+	}
+	fd = request_stream(r, NULL, &leftover, &hold);
+	buf_release(&leftover);
+	if (fd < 0)
+		return;
+	if (follow) {
+		console_watch(vm, NULL, fd, hold, lines, false, &leftover, &e);
+		return;
+	}
+	if (qemu)
+		logtail_open(&tail, d->dirs.log_fd, vm->name, "qemu.log", lines, LOG_BYTES_MAX);
+	else
+		console_tail(&tail, vm, lines);
+	outflow(d->loop.ev, fd, hold, &tail);
+}

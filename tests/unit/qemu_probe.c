@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a QEMU binary can do is read from its own answers, asked once per binary and kept; a binary
+ * that is missing, broken or changed is told apart, and every caller hears exactly once. Firmware
+ * is chosen from descriptors. KVM's proof is run with TCG in its place.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "base/loop.h"
+#include "base/mem.h"
+#include "supervisor/qemu/firmware.h"
+#include "supervisor/qemu/probe.h"
+#include "supervisor/qemu/probe_kvm.h"
+#include "supervisor/host/uids.h"
+#include "tests/unit/slow.h"
+#include "tests/unit/stand_in_jail.h"
+
+static struct uids uids;
+static const char qemu[] = "qemu-system-x86_64";
+static const char recorded[] = "tests/golden/probe-7.2.json";
+
+struct fixture {
+	struct loop loop;
+	char dir[64];
+	int dirfd;
+	struct probes *probes;
+	unsigned calls;
+	bool ok;
+	struct err err;
+	char machine[64];
+	unsigned major;
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = xcalloc(1, sizeof *f);
+
+	signal(SIGPIPE, SIG_IGN);
+	strcpy(f->dir, "/tmp/vmkeep-probe-XXXXXX");
+	if (loop_init(&f->loop) < 0 || !mkdtemp(f->dir))
+		return -1;
+	f->dirfd = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	f->probes = probes_new(f->loop.ev, f->dirfd, stand_in_jail(), f->dir, &uids);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	probes_free(f->probes);
+	loop_release(&f->loop);
+	close(f->dirfd);
+	file_remove_tree(AT_FDCWD, f->dir, NULL);
+	free(f);
+	return 0;
+}
+
+static void answered(struct fixture *f, const struct err *e)
+{
+	f->calls++;
+	f->ok = !e;
+	if (e)
+		err_copy(&f->err, e);
+	loop_stop(&f->loop);
+}
+
+static void on_probe(void *data, const struct probe *p, const struct err *e)
+{
+	struct fixture *f = data;
+	const char *machine = p ? probe_machine(p, "q35") : NULL;
+
+	if (p) {
+		snprintf(f->machine, sizeof f->machine, "%s", machine ? machine : "");
+		f->major = p->major;
+	}
+	answered(f, e);
+}
+
+static void on_kvm(void *data, const struct err *e)
+{
+	answered(data, e);
+}
+
+static void give_up(struct ev_loop *ev, ev_timer *t, int revents)
+{
+	(void)ev, (void)revents;
+	loop_stop(t->data);
+}
+
+static void wait_for(struct fixture *f, unsigned calls)
+{
+	ev_timer t;
+
+	ev_timer_init(&t, give_up, stretched(30), 0);
+	t.data = &f->loop;
+	ev_timer_start(f->loop.ev, &t);
+	while (f->calls < calls && ev_is_active(&t))
+		loop_run(&f->loop);
+	assert_int_equal(f->calls, calls);
+	ev_timer_stop(f->loop.ev, &t);
+}
+
+/* A program that counts its runs and then does what the rest of the script says. */
+static char *script(struct fixture *f, const char *name, const char *rest)
+{
+	char *path = xasprintf("%s/%s", f->dir, name);
+	char *text = xasprintf("#!/bin/sh\necho run >>%s/runs\n%s\n", f->dir, rest);
+
+	assert_int_equal(file_replace(AT_FDCWD, path, 0755, text, strlen(text), false, NULL), 0);
+	free(text);
+	return path;
+}
+
+static size_t runs(struct fixture *f)
+{
+	struct buf b = BUF_MAX(4096);
+	size_t n;
+
+	file_read(f->dirfd, "runs", &b, &(struct err)ERR_INIT);
+	n = b.len / strlen("run\n");
+	buf_release(&b);
+	return n;
+}
+
+static const char replies[] =
+	"{\"QMP\": {\"version\": {}, \"capabilities\": [\"oob\"]}}\r\n{\"return\": {}}\r\n"
+	"{\"return\": {\"qemu\": {\"micro\": 1, \"minor\": 0, \"major\": 9}, \"package\": \"P\"}, \"id\": \"version\"}\r\n"
+	"{\"return\": [{\"name\": \"pc-q35-9.0\", \"alias\": \"q35\", \"deprecated\": false},"
+	" {\"name\": \"pc-q35-8.2\"}, {\"name\": \"pc-q35-8.10\"}, {\"name\": \"pc-q35-2.4\", \"deprecated\": true},"
+	" {\"name\": \"pc-i440fx-9.0\", \"alias\": \"pc\"}, {\"name\": \"none\"}], \"id\": \"machines\"}\r\n"
+	"{\"timestamp\": {}, \"event\": \"SHUTDOWN\"}\r\n"
+	"{\"return\": [{\"name\": \"virtio-blk-pci\"}, {\"name\": \"max-x86_64-cpu\"}], \"id\": \"devices\"}\r\n";
+
+static void test_document(void **state)
+{
+	static const struct {
+		const char *wish, *machine;
+		bool deprecated;
+		const char *nearest;
+	} cases[] = {
+		{"q35",	 "pc-q35-9.0",    false, NULL						   },
+		{ "pc",		"pc-i440fx-9.0", false, NULL					     },
+		{ "pc-q35-8.2", "pc-q35-8.2",    false, NULL						  },
+		{ "pc-q35-2.4", "pc-q35-2.4",    true,  NULL						 },
+		{ "pc-q35-9.9", NULL,	      false, "pc-q35-9.0, pc-q35-8.10, pc-q35-8.2, pc-q35-2.4"},
+		{ "virt",	  NULL,		false, "pc-q35-9.0, pc-i440fx-9.0"			   },
+	};
+	struct err e = ERR_INIT;
+	struct probe p = PROBE_INIT;
+	json_t *doc = probe_from_replies("/q", replies, sizeof replies - 1, &e);
+	char names[256];
+
+	(void)state;
+	assert_non_null(doc);
+	assert_int_equal(probe_from_json(&p, doc, &e), 0);
+	json_decref(doc);
+	assert_string_equal(p.binary, "/q");
+	assert_int_equal(p.major, 9);
+	assert_int_equal(p.minor, 0);
+	assert_int_equal(p.micro, 1);
+	assert_true(probe_has_device(&p, "virtio-blk-pci"));
+	assert_false(probe_has_device(&p, "max-x86_64-cpu"));
+	assert_false(probe_has_device(&p, "virtio-blk"));
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *machine = probe_machine(&p, cases[i].wish);
+
+		if (!cases[i].machine) {
+			assert_null(machine);
+			probe_machines(&p, cases[i].wish, names, sizeof names);
+			assert_string_equal(names, cases[i].nearest);
+			continue;
+		}
+		assert_string_equal(machine, cases[i].machine);
+		assert_int_equal(probe_machine_is_deprecated(&p, machine), cases[i].deprecated);
+	}
+	probe_machines(&p, "pc-q35-9.9", names, 8); /* cut, not overrun */
+	assert_string_equal(names, "pc-q35-");
+	probe_release(&p);
+}
+
+/* Whatever is cut off is noticed. */
+static void test_cut_replies(void **state)
+{
+	const char *end = strstr(replies, "\"devices\"");
+
+	(void)state;
+	for (size_t n = 0; n < (size_t)(end - replies); n++) {
+		struct err e = ERR_INIT;
+
+		assert_null(probe_from_replies("/q", replies, n, &e));
+		assert_int_equal(e.class, ERR_QEMU_FAILED);
+	}
+}
+
+static void test_missing(void **state)
+{
+	struct fixture *f = *state;
+
+	probes_get(f->probes, "no-such-qemu", on_probe, f);
+	assert_int_equal(f->calls, 0); /* never from inside */
+	wait_for(f, 1);
+	assert_false(f->ok);
+	assert_int_equal(f->err.class, ERR_QEMU_FAILED);
+	assert_string_equal(f->err.text, "there is no program 'no-such-qemu'");
+	assert_non_null(strstr(f->err.hint, "qemu-system-x86"));
+}
+
+static void test_broken(void **state)
+{
+	static const struct {
+		const char *name, *rest, *says;
+	} cases[] = {
+		{"fails",	   "echo \"could not \033[1mload\" >&2; exit 3",
+			"exit status 3\ncould not \\x1b[1mload"						},
+		{ "silent",  "cat >/dev/null",			      "did not say what it can do"},
+		{ "garbage", "echo hello",				   "did not say what it can do"},
+		{ "killed",  "kill -9 $$",				  "Killed"			   },
+	};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char *path = script(f, cases[i].name, cases[i].rest);
+
+		f->calls = 0;
+		probes_get(f->probes, path, on_probe, f);
+		wait_for(f, 1);
+		assert_false(f->ok);
+		assert_int_equal(f->err.class, ERR_QEMU_FAILED);
+		if (!strstr(f->err.text, cases[i].says))
+			fail_msg("'%s' lacks '%s'", f->err.text, cases[i].says);
+		free(path);
+	}
+}
+
+static void record(struct fixture *f)
+{
+	struct buf b = BUF_MAX(1 << 20);
+	json_t *cache, *doc;
+
+	assert_int_equal(file_read(f->dirfd, "qemu-probe.json", &b, NULL), 0);
+	cache = json_loadb(b.data, b.len, 0, NULL);
+	doc = json_array_get(json_object_get(cache, "probes"), 0);
+	json_object_del(doc, "size");
+	json_object_del(doc, "mtime");
+	json_object_set_new(doc, "binary", json_string("/usr/bin/qemu-system-x86_64"));
+	assert_int_equal(json_dump_file(doc, recorded, JSON_INDENT(1) | JSON_SORT_KEYS), 0);
+	json_decref(cache);
+	buf_release(&b);
+}
+
+static void test_real(void **state)
+{
+	struct fixture *f = *state;
+	char *path = script(f, "qemu", "exec qemu-system-x86_64 \"$@\"");
+
+	/* two who ask at once share a run; one who went away hears nothing */
+	probes_get(f->probes, path, on_probe, f);
+	probes_get(f->probes, path, on_probe, f);
+	probes_get(f->probes, path, on_probe, &f->calls);
+	probes_forget(f->probes, &f->calls);
+	assert_int_equal(f->calls, 0);
+	wait_for(f, 2);
+	assert_true(f->ok);
+	assert_true(f->major >= 7);
+	assert_memory_equal(f->machine, "pc-q35-", 7);
+	assert_int_equal(runs(f), 1);
+
+	/* known: answered at once, also by the next daemon */
+	probes_get(f->probes, path, on_probe, f);
+	assert_int_equal(f->calls, 3);
+	probes_free(f->probes);
+	f->probes = probes_new(f->loop.ev, f->dirfd, stand_in_jail(), f->dir, &uids);
+	probes_get(f->probes, path, on_probe, f);
+	assert_int_equal(f->calls, 4);
+	assert_int_equal(runs(f), 1);
+	if (getenv("UPDATE_GOLDEN"))
+		record(f);
+
+	/* another file in its place: asked anew */
+	free(path);
+	path = script(f, "qemu", "exec qemu-system-x86_64 \"$@\" ");
+	probes_get(f->probes, path, on_probe, f);
+	wait_for(f, 5);
+	assert_true(f->ok);
+	assert_int_equal(runs(f), 2);
+
+	/* a damaged cache costs a run, no more */
+	assert_int_equal(
+		file_replace(f->dirfd, "qemu-probe.json", 0644, "{\"versi", 8, false, NULL), 0);
+	probes_free(f->probes);
+	f->probes = probes_new(f->loop.ev, f->dirfd, stand_in_jail(), f->dir, &uids);
+	probes_get(f->probes, path, on_probe, f);
+	wait_for(f, 6);
+	assert_true(f->ok);
+	assert_int_equal(runs(f), 3);
+	free(path);
+}
+
+static void test_recorded(void **state)
+{
+	static const struct {
+		const char *path, *q35, *pc;
+	} cases[] = {
+		{ recorded, "pc-q35-7.2", "pc-i440fx-7.2" },
+		{ "tests/golden/probe-10.0.json", "pc-q35-10.0", "pc-i440fx-10.0" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct err e = ERR_INIT;
+		struct probe p = PROBE_INIT;
+		json_t *doc = json_load_file(cases[i].path, 0, NULL);
+
+		assert_non_null(doc);
+		assert_int_equal(probe_from_json(&p, doc, &e), 0);
+		assert_string_equal(probe_machine(&p, "q35"), cases[i].q35);
+		assert_string_equal(probe_machine(&p, "pc"), cases[i].pc);
+		/* what ran on the older goes on on the newer */
+		assert_string_equal(probe_machine(&p, "pc-q35-7.2"), "pc-q35-7.2");
+		assert_false(probe_machine_is_deprecated(&p, "pc-q35-7.2"));
+		json_object_set_new(doc, "version", json_integer(2));
+		assert_true(probe_from_json(&(struct probe)PROBE_INIT, doc, &e) < 0);
+		json_decref(doc);
+		probe_release(&p);
+	}
+}
+
+static void test_boot_proof(void **state)
+{
+	struct fixture *f = *state;
+	struct kvm *k = kvm_new(f->loop.ev, "tcg", stand_in_jail(), f->dir, &uids);
+
+	/* a loaded machine may need more than the second that KVM gets: ask again */
+	for (unsigned i = 1; i <= 3 && !f->ok; i++) {
+		kvm_prove(k, qemu, on_kvm, f);
+		wait_for(f, i);
+	}
+	if (!f->ok)
+		fail_msg("%s", f->err.text);
+	f->calls = 0;
+	kvm_prove(k, qemu, on_kvm, f);
+	assert_int_equal(f->calls, 1); /* remembered */
+	kvm_free(k);
+}
+
+static void test_no_proof(void **state)
+{
+	static const struct {
+		const char *accel, *rest, *says;
+		size_t runs;
+	} cases[] = {
+		{"no-such", "exec qemu-system-x86_64 \"$@\"", "invalid accelerator no-such", 3},
+		{ "tcg",	 "exec sleep 60",		  "does not boot 512 bytes",     3},
+		{ "tcg",	 "exit 0",			   "ended with status 0",	  3},
+	};
+	struct fixture *f = *state;
+	size_t before = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct kvm *k = kvm_new(f->loop.ev, cases[i].accel, stand_in_jail(), f->dir, &uids);
+		char *path = script(f, "qemu", cases[i].rest);
+
+		f->calls = 0;
+		kvm_prove(k, path, on_kvm, f);
+		kvm_prove(k, path, on_kvm, f);
+		kvm_prove(k, path, on_kvm, &f->calls);
+		kvm_forget(k, &f->calls);
+		assert_int_equal(f->calls, 0);
+		wait_for(f, 2);
+		assert_false(f->ok);
+		assert_int_equal(f->err.class, ERR_NO_RESOURCES);
+		if (!strstr(f->err.text, cases[i].says))
+			fail_msg("'%s' lacks '%s'", f->err.text, cases[i].says);
+		assert_non_null(strstr(f->err.hint, "Accel=tcg"));
+		assert_int_equal(runs(f) - before, cases[i].runs);
+		before = runs(f);
+		kvm_free(k);
+		free(path);
+	}
+}
+
+static void test_firmware(void **state)
+{
+	static const struct {
+		const char *machine;
+		bool secure;
+		const char *code, *vars;
+		bool smm;
+	} cases[] = {
+		{"pc-q35-7.2",	false, "OVMF_CODE_4M.fd",	  "OVMF_VARS_4M.fd",    false},
+		{ "pc-i440fx-7.2", false, "OVMF_CODE_4M.fd",    "OVMF_VARS_4M.fd",	false},
+		{ "pc-q35-7.2",	true,  "OVMF_CODE_4M.ms.fd", "OVMF_VARS_4M.ms.fd", true },
+		{ "pc-i440fx-7.2", true,	 NULL,		       NULL,		     false},
+		{ "microvm",	     false, NULL,		  NULL,			false},
+	};
+	const char *const dirs[] = { "tests/golden/firmware" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct firmware *f;
+		struct err e = ERR_INIT;
+		int r = firmware_choose_in(&f, dirs, 1, cases[i].machine, cases[i].secure, &e);
+
+		if (!cases[i].code) {
+			assert_true(r < 0);
+			assert_int_equal(e.class, ERR_NOT_FOUND);
+			assert_string_equal(e.hint, "install the package ovmf");
+			continue;
+		}
+		assert_int_equal(r, 0);
+		assert_string_equal(strrchr(f->code, '/') + 1, cases[i].code);
+		assert_string_equal(strrchr(f->vars, '/') + 1, cases[i].vars);
+		assert_int_equal(f->needs_smm, cases[i].smm);
+		firmware_free(f);
+	}
+}
+
+/* As QEMU's specification has it: /etc masks /usr by name, an empty file removes. */
+static void test_firmware_masks(void **state)
+{
+	static const char own[] =
+		"{\"interface-types\": [\"uefi\"], \"mapping\": {\"device\": \"flash\","
+		" \"executable\": {\"filename\": \"/own/code\", \"format\": \"qcow2\"},"
+		" \"nvram-template\": {\"filename\": \"/own/vars\", \"format\": \"raw\"}},"
+		" \"targets\": [{\"architecture\": \"x86_64\", \"machines\": [\"pc-q35-*\"]}],"
+		" \"features\": []}";
+	static const char name[] = "60-edk2-x86_64.json";
+	struct fixture *f = *state;
+	const char *const dirs[] = { f->dir, "/no/such/dir", "tests/golden/firmware" };
+	struct firmware *found;
+	struct err e = ERR_INIT;
+
+	assert_int_equal(file_replace(f->dirfd, name, 0644, own, strlen(own), false, NULL), 0);
+	assert_int_equal(firmware_choose_in(&found, dirs, 3, "pc-q35-7.2", false, &e), 0);
+	assert_string_equal(found->code, "/own/code");
+	assert_int_equal(found->code_format, CONF_FORMAT_QCOW2);
+	assert_int_equal(found->vars_format, CONF_FORMAT_RAW);
+	firmware_free(found);
+	for (size_t cut = 0; cut < strlen(own); cut += 7) { /* damaged ones are passed over */
+		assert_int_equal(file_replace(f->dirfd, name, 0644, own, cut, false, NULL), 0);
+		assert_true(firmware_choose_in(&found, dirs, 3, "pc-q35-7.2", false, &e) < 0);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_document),
+		cmocka_unit_test(test_cut_replies),
+		cmocka_unit_test_setup_teardown(test_missing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_broken, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_real, setup, teardown),
+		cmocka_unit_test(test_recorded),
+		cmocka_unit_test_setup_teardown(test_boot_proof, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_proof, setup, teardown),
+		cmocka_unit_test(test_firmware),
+		cmocka_unit_test_setup_teardown(test_firmware_masks, setup, teardown),
+	};
+
+	(void)argv;
+	if (argc > 1)
+		return stand_in_run();
+	uids_of_block(&uids, 0);
+	return cmocka_run_group_tests_name("host probe", tests, NULL, NULL);
+}
