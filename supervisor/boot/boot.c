@@ -128,7 +128,7 @@ static void fail(struct turn *t, struct vm *vm, const char *fmt, ...)
 	if (vasprintf(&t->why, fmt, ap) < 0)
 		t->why = NULL;
 	va_end(ap);
-	if (vm && vm->state == VM_STOPPED && !vm->start_error)
+	if (vm && vm->st.state == VM_STOPPED && !vm->start_error)
 		vm_set_reason(vm, "not started: %s", t->why ? t->why : "");
 	log_error(t->name, "not up with the host: %s", t->why ? t->why : "");
 	finish(t, FAILED);
@@ -193,7 +193,7 @@ static enum verdict look_dep(struct dep *dep, char why[160])
 	/* not enabled, or its turn was before this daemon's time */
 	if (vms_find(d->vms, dep->name)) {
 		snprintf(why, 160, "'%s' is not up", dep->name);
-		return dep->required && !vm_state_has_process(vms_find(d->vms, dep->name)->state)
+		return dep->required && !vm_state_has_process(vms_find(d->vms, dep->name)->st.state)
 			       ? REFUSE
 			       : GO;
 	}
@@ -207,7 +207,7 @@ static long on_the_way(const struct boot *b)
 	for (size_t i = 0; i < b->n; i++) {
 		struct vm *vm = vms_find(b->daemon->vms, b->turn[i].name);
 
-		n += b->turn[i].phase == STARTING && vm && vm->state != VM_BACKOFF;
+		n += b->turn[i].phase == STARTING && vm && vm->st.state != VM_BACKOFF;
 	}
 	return n;
 }
@@ -218,7 +218,7 @@ static void begin(struct turn *t, struct vm *vm)
 
 	t->phase = STARTING;
 	t->begun = daemon_now();
-	if (!vm_state_has_process(vm->state) && vm_start_at_boot(vm, &e) < 0)
+	if (!vm_state_has_process(vm->st.state) && vm_start_at_boot(vm, &e) < 0)
 		fail(t, NULL, "%s", e.text);
 }
 
@@ -238,7 +238,7 @@ static bool look_waiting(struct turn *t, struct vm *vm)
 			memcpy(held, why, sizeof held);
 		all = v == HOLD ? HOLD : all;
 	}
-	if (vm_state_has_process(vm->state)) {
+	if (vm_state_has_process(vm->st.state)) {
 		all = GO; /* somebody started it by hand, or it was adopted */
 	} else if (vm->busy && all == GO) {
 		all = HOLD;
@@ -248,7 +248,7 @@ static bool look_waiting(struct turn *t, struct vm *vm)
 		begin(t, vm);
 		return true;
 	}
-	if (all == HOLD && vm->state == VM_STOPPED)
+	if (all == HOLD && vm->st.state == VM_STOPPED)
 		vm_set_reason(vm, "%s", held);
 	return false;
 }
@@ -257,24 +257,24 @@ static bool look_starting(struct turn *t, struct vm *vm)
 {
 	double now = daemon_now();
 
-	if (vm->state == VM_RUNNING || vm->state == VM_PAUSED || vm->state == VM_STOPPING) {
+	if (vm->st.state == VM_RUNNING || vm->st.state == VM_PAUSED || vm->st.state == VM_STOPPING) {
 		t->phase = READYING;
 		return true;
 	}
-	if (vm->state == VM_STOPPED || vm->state == VM_FAILED) {
-		fail(t, vm, "%s", vm->reason);
+	if (vm->st.state == VM_STOPPED || vm->st.state == VM_FAILED) {
+		fail(t, vm, "%s", vm->st.reason);
 		return true;
 	}
 	/* the host is still getting up, too */
-	if (vm->state == VM_BACKOFF && vm->ending == VM_END_HOST_CAUSE &&
-		now - t->boot->begun < EAGER_SECONDS && clock_boot() - vm->since_boot >= RETRY_SECONDS)
+	if (vm->st.state == VM_BACKOFF && vm->st.ending == VM_END_HOST_CAUSE &&
+		now - t->boot->begun < EAGER_SECONDS && clock_boot() - vm->st.since_boot >= RETRY_SECONDS)
 		vm_event(vm, VM_EV_TIMER, NULL);
 	return false;
 }
 
 static bool look_readying(struct turn *t, struct vm *vm)
 {
-	if (!vm_state_has_process(vm->state)) {
+	if (!vm_state_has_process(vm->st.state)) {
 		t->phase = STARTING;
 		return true;
 	}
@@ -284,7 +284,7 @@ static bool look_readying(struct turn *t, struct vm *vm)
 	}
 	if (!t->overdue)
 		return false;
-	log_warning(t->name, "runs but is not ready: %s", vm->running.ready_when);
+	log_warning(t->name, "runs but is not ready: %s", vm->proc.conf.ready_when);
 	finish(t, LATE);
 	return true;
 }
@@ -299,8 +299,8 @@ static bool advance(struct turn *t)
 		fail(t, NULL, "its file is gone");
 		return true;
 	}
-	if (t->phase != WAITING && !t->overdue && vm->running.timeout_ready_ms != UINT64_MAX &&
-		daemon_now() - t->begun > (double)vm->running.timeout_ready_ms / 1000)
+	if (t->phase != WAITING && !t->overdue && vm->proc.conf.timeout_ready_ms != UINT64_MAX &&
+		daemon_now() - t->begun > (double)vm->proc.conf.timeout_ready_ms / 1000)
 		t->overdue = true;
 	if (t->phase == WAITING)
 		return look_waiting(t, vm);
@@ -384,12 +384,12 @@ static void mark_wanted(const struct vms *vms, const struct buf *left, bool *mar
 	bool more = true;
 
 	for (size_t i = 0; i < vms->n; i++)
-		mark[i] = left ? stamp_names(left, vms->vm[i]->name) : vms->vm[i]->conf.enable;
+		mark[i] = left ? stamp_names(left, vms->vm[i]->name) : vms->vm[i]->file.conf.enable;
 	while (more) {
 		more = false;
 		for (size_t i = 0; i < vms->n; i++)
-			for (size_t k = 0; mark[i] && k < vms->vm[i]->conf.requires.n; k++) {
-				const char *name = vms->vm[i]->conf.requires.item[k];
+			for (size_t k = 0; mark[i] && k < vms->vm[i]->file.conf.requires.n; k++) {
+				const char *name = vms->vm[i]->file.conf.requires.item[k];
 
 				for (size_t o = 0; o < vms->n && !marked(vms, mark, name); o++)
 					if (streq(vms->vm[o]->name, name))
@@ -437,8 +437,8 @@ static struct boot *boot_new(struct daemon *d, const bool *mark)
 		*t = (struct turn){
 			.boot = b, .name = xstrdup(vms->vm[i]->name), .ready = READY_INIT
 		};
-		add_deps(t, &vms->vm[i]->conf.requires, true);
-		add_deps(t, &vms->vm[i]->conf.after, false);
+		add_deps(t, &vms->vm[i]->file.conf.requires, true);
+		add_deps(t, &vms->vm[i]->file.conf.after, false);
 		for (size_t k = 0; k < t->deps; k++)
 			t->dep[k].turn = t;
 		b->n++;

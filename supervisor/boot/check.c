@@ -9,8 +9,8 @@ struct order_vm *boot_order(const struct vms *vms)
 	struct order_vm *order = xcalloc(vms->n + 1, sizeof *order);
 
 	for (size_t i = 0; i < vms->n; i++)
-		order[i] = (struct order_vm){ vms->vm[i]->name, &vms->vm[i]->conf.after,
-			&vms->vm[i]->conf.requires, vms->vm[i]->conf.timeout_stop_ms };
+		order[i] = (struct order_vm){ vms->vm[i]->name, &vms->vm[i]->file.conf.after,
+			&vms->vm[i]->file.conf.requires, vms->vm[i]->file.conf.timeout_stop_ms };
 	return order;
 }
 
@@ -24,7 +24,7 @@ static void check_names(struct vms *vms, const struct vm *vm, const struct conf_
 			continue;
 		network = networks_show(vms->daemon->networks, names->item[i], NULL);
 		if (!network)
-			conf_problem(p, &vm->conf.place, key, "there is no VM or network '%s'",
+			conf_problem(p, &vm->file.conf.place, key, "there is no VM or network '%s'",
 				names->item[i]);
 		json_decref(network);
 	}
@@ -38,10 +38,10 @@ void boot_check(struct vms *vms, struct conf_problems *p)
 		const struct vm *vm = vms->vm[i];
 		struct buf ring = BUF_INIT;
 
-		check_names(vms, vm, &vm->conf.after, "After", p);
-		check_names(vms, vm, &vm->conf.requires, "Requires", p);
+		check_names(vms, vm, &vm->file.conf.after, "After", p);
+		check_names(vms, vm, &vm->file.conf.requires, "Requires", p);
 		if (order_ring(order, vms->n, i, &ring))
-			conf_problem(p, &vm->conf.place, vm->conf.after.n ? "After" : "Requires",
+			conf_problem(p, &vm->file.conf.place, vm->file.conf.after.n ? "After" : "Requires",
 				"goes in a ring: %s", ring.data);
 		buf_release(&ring);
 	}

@@ -78,20 +78,20 @@ static void is_down(void *data, const struct err *e)
 		/* somebody wants it up again: asked once more */
 		come_back(g);
 		look(g->all);
-	} else if (e && vm && vm_state_has_process(vm->state))
+	} else if (e && vm && vm_state_has_process(vm->st.state))
 		kill_guest(g, vm,
 			e->class == ERR_GUEST_REFUSED ? "ignored the power button" : e->text);
-	else if (vm && vm->ending == VM_END_QUIT && g->asked > 0)
+	else if (vm && vm->st.ending == VM_END_QUIT && g->asked > 0)
 		note(g, "killed", "had not come up, or was killed by somebody");
 	else
-		note(g, "stopped", vm ? vm->reason : "");
+		note(g, "stopped", vm ? vm->st.reason : "");
 }
 
 /* below: what those take that wait for it, milliseconds */
 static void stop_guest(struct guest *g, struct vm *vm, uint64_t below, unsigned levels)
 {
 	double left = g->all->deadline - daemon_now();
-	uint64_t own = vm->running.timeout_stop_ms;
+	uint64_t own = vm->proc.conf.timeout_stop_ms;
 	double share =
 		left > 0 ? (double)order_share((uint64_t)(left * 1000), own, below, levels) / 1000
 			 : 0;

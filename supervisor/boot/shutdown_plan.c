@@ -10,28 +10,28 @@
 
 bool shutdown_is_up(const struct vm *vm)
 {
-	return vm_state_has_process(vm->state) || vm->state == VM_PREPARING ||
-	       vm->state == VM_BACKOFF;
+	return vm_state_has_process(vm->st.state) || vm->st.state == VM_PREPARING ||
+	       vm->st.state == VM_BACKOFF;
 }
 
 struct order_vm shutdown_order(const struct vm *vm)
 {
-	return (struct order_vm){ vm->name, &vm->conf.after, &vm->conf.requires,
-		vm->running.timeout_stop_ms };
+	return (struct order_vm){ vm->name, &vm->file.conf.after, &vm->file.conf.requires,
+		vm->proc.conf.timeout_stop_ms };
 }
 
 /* NULL: it is asked, and gets its time. */
 static const char *plan_at_once(const struct vm *vm)
 {
-	if (vm->state == VM_BACKOFF)
+	if (vm->st.state == VM_BACKOFF)
 		return "is not started again";
-	if (vm->state == VM_QUITTING)
+	if (vm->st.state == VM_QUITTING)
 		return "is ending already";
-	if (vm->state != VM_RUNNING && vm->state != VM_PAUSED && vm->state != VM_STOPPING)
+	if (vm->st.state != VM_RUNNING && vm->st.state != VM_PAUSED && vm->st.state != VM_STOPPING)
 		return "its start is broken off";
 	if (vm_is_tombstone(vm))
 		return "has powered off: its QEMU ends";
-	if (vm->state == VM_PAUSED && vm->io_error)
+	if (vm->st.state == VM_PAUSED && vm->mon.io_error)
 		return "killed: paused by an i/o error, it cannot power off";
 	return NULL;
 }
@@ -44,7 +44,7 @@ static const char *plan_how(const struct vm *vm)
 		return at_once;
 	if (vm_agent_is_open(vm))
 		return "guest agent, then power button";
-	return vm->qmp ? "power button" : "killed, unless its monitor can be reached then";
+	return vm->mon.qmp ? "power button" : "killed, unless its monitor can be reached then";
 }
 
 struct turn {
@@ -142,9 +142,9 @@ static json_t *plan_rows(const struct plan *p)
 		last = t->step;
 		json_array_append_new(
 			rows, json_pack("[i, s, s, s, o, o]", (int)step, t->vm->name,
-				      vm_state_name(t->vm->state), plan_how(t->vm),
+				      vm_state_name(t->vm->st.state), plan_how(t->vm),
 				      plan_at_once(t->vm) ? json_null() : plan_seconds(t->share),
-				      plan_seconds(t->vm->running.timeout_stop_ms)));
+				      plan_seconds(t->vm->proc.conf.timeout_stop_ms)));
 	}
 	return rows;
 }

@@ -46,7 +46,7 @@ bool conflict_found(const struct vm *vm, const char *said, struct err *e)
 	if (!lock || !strstr(lock, " lock"))
 		return false;
 	path = conflict_path(lock);
-	if (!path || !conflict_has(&vm->running, d->image_dir, path, &disk)) {
+	if (!path || !conflict_has(&vm->proc.conf, d->image_dir, path, &disk)) {
 		err_set(e, ERR_CONFLICT, "an image is in use by another process: %s", lock);
 		return true;
 	}
@@ -54,10 +54,10 @@ bool conflict_found(const struct vm *vm, const char *said, struct err *e)
 	for (size_t i = 0; i < d->vms->n; i++) {
 		const struct vm *other = d->vms->vm[i];
 
-		if (other != vm && other->pid > 0 && vm_state_has_process(other->state) &&
-			conflict_has(&other->running, d->image_dir, path, &ignored))
+		if (other != vm && other->proc.pid > 0 && vm_state_has_process(other->st.state) &&
+			conflict_has(&other->proc.conf, d->image_dir, path, &ignored))
 			err_set(e, ERR_CONFLICT, "disk '%s': %s is in use by VM '%s' (pid %d)",
-				disk, path, other->name, (int)other->pid);
+				disk, path, other->name, (int)other->proc.pid);
 	}
 	err_hint(e, "stop that one first");
 	return true;

@@ -30,9 +30,9 @@ static void read_conf(struct vm *vm, struct conf_problems *p)
 	bool there;
 
 	conf_load_daemon(&defaults, d->dirs.config, &ignored);
-	there = conf_load_vm(&vm->conf, d->dirs.config, vm->name, &ctx, p);
-	vm->have_conf = there && !p->count;
-	vm_keep_disk_names(vm, &vm->conf);
+	there = conf_load_vm(&vm->file.conf, d->dirs.config, vm->name, &ctx, p);
+	vm->file.have_conf = there && !p->count;
+	vm_keep_disk_names(vm, &vm->file.conf);
 	conf_problems_release(&ignored);
 	conf_daemon_release(&defaults);
 }
@@ -45,13 +45,13 @@ struct vm *check_vm(struct daemon *d, const char *name, struct conf_problems *p)
 	_cleanup_(close_fd) int dir = check_state_dir(vm);
 	_cleanup_(close_fd) int to_come = -1;
 
-	vm->state = real ? real->state : VM_STOPPED;
+	vm->st.state = real ? real->st.state : VM_STOPPED;
 	read_state(vm, dir);
 	read_conf(vm, &own);
 	to_come = vm_state_to_come(vm);
 	if (to_come >= 0) {
 		read_state(vm, to_come);
-		conf_vm_release(&vm->conf);
+		conf_vm_release(&vm->file.conf);
 		read_conf(vm, &own);
 	}
 	if (real && real->revert) /* what is lost on disk is known all the same */

@@ -48,17 +48,17 @@ static const struct outdated_exe *exe_of(struct vm *vm)
 	static const char gone[] = " (deleted)";
 	char link[32], path[PATH_MAX];
 	const char *usr;
-	struct outdated_exe *x = vm->exe;
+	struct outdated_exe *x = vm->proc.exe;
 	struct stat st;
 	ssize_t n;
 
-	if (x && x->pid == vm->pid && x->starttime == vm->starttime)
+	if (x && x->pid == vm->proc.pid && x->starttime == vm->proc.starttime)
 		return x;
 	outdated_exe_free(x);
-	x = vm->exe = xcalloc(1, sizeof *x);
-	x->pid = vm->pid;
-	x->starttime = vm->starttime;
-	snprintf(link, sizeof link, "/proc/%d/exe", (int)vm->pid);
+	x = vm->proc.exe = xcalloc(1, sizeof *x);
+	x->pid = vm->proc.pid;
+	x->starttime = vm->proc.starttime;
+	snprintf(link, sizeof link, "/proc/%d/exe", (int)vm->proc.pid);
 	n = readlink(link, path, sizeof path - 1);
 	if (n <= 0 || stat(link, &st) < 0)
 		return x;
@@ -104,7 +104,7 @@ bool vm_outdated(struct vm *vm)
 	const struct outdated_file *f;
 
 	/* before, it is vmkeep-jail still */
-	if (!vm_state_has_process(vm->state) || vm->state == VM_SPAWNING)
+	if (!vm_state_has_process(vm->st.state) || vm->st.state == VM_SPAWNING)
 		return false;
 	x = exe_of(vm);
 	if (!x->path)

@@ -19,7 +19,7 @@ enum { PROC_MAX = 256 << 10 };
 
 char *security_proc(const struct look *l, const char *name)
 {
-	_cleanup_(free_ptr) char *path = xasprintf("/proc/%d/%s", (int)l->vm->pid, name);
+	_cleanup_(free_ptr) char *path = xasprintf("/proc/%d/%s", (int)l->vm->proc.pid, name);
 	struct buf b = BUF_MAX(PROC_MAX);
 
 	if (file_read(AT_FDCWD, path, &b, NULL) < 0)
@@ -151,7 +151,7 @@ static bool namespaces(struct look *l)
 
 		snprintf(path, sizeof path, "/proc/self/ns/%s", names[i]);
 		own = readlink(path, ours, sizeof ours - 1) > 0;
-		snprintf(path, sizeof path, "/proc/%d/ns/%s", (int)l->vm->pid, names[i]);
+		snprintf(path, sizeof path, "/proc/%d/ns/%s", (int)l->vm->proc.pid, names[i]);
 		own &= readlink(path, theirs, sizeof theirs - 1) > 0 && !streq(ours, theirs);
 		if (own)
 			buf_printf(&l->found, "%s%s", l->found.len ? " " : "", names[i]);
@@ -226,14 +226,14 @@ static bool oom_first(struct look *l)
 
 static bool bounded_output(struct look *l)
 {
-	_cleanup_(close_fd) int fd = l->vm->run_fd < 0 ? -1 :
-							 openat(l->vm->run_fd, "out",
+	_cleanup_(close_fd) int fd = l->vm->proc.run_fd < 0 ? -1 :
+							 openat(l->vm->proc.run_fd, "out",
 								 O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct statfs fs;
 	struct stat own, run;
 	char size[16];
 	bool good = fd >= 0 && fstatfs(fd, &fs) == 0 && fstat(fd, &own) == 0 &&
-		fstat(l->vm->run_fd, &run) == 0 && fs.f_type == TMPFS_MAGIC && own.st_dev != run.st_dev;
+		fstat(l->vm->proc.run_fd, &run) == 0 && fs.f_type == TMPFS_MAGIC && own.st_dev != run.st_dev;
 
 	if (good)
 		text_size(size, sizeof size, (uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize);
@@ -288,12 +288,12 @@ json_t *security_report(const struct vm *vm, struct err *e)
 	json_t *rows;
 	char path[32];
 
-	snprintf(path, sizeof path, "/proc/%d/status", (int)vm->pid);
+	snprintf(path, sizeof path, "/proc/%d/status", (int)vm->proc.pid);
 	/* "starting" may still be vmkeep-jail at work, to which half of the rules do not apply yet */
-	if (!vm_state_has_process(vm->state) || vm->state == VM_SPAWNING ||
-		file_read(AT_FDCWD, path, &l.status, NULL) < 0 || !vm_process_is(vm->pid, vm->starttime)) {
+	if (!vm_state_has_process(vm->st.state) || vm->st.state == VM_SPAWNING ||
+		file_read(AT_FDCWD, path, &l.status, NULL) < 0 || !vm_process_is(vm->proc.pid, vm->proc.starttime)) {
 		buf_release(&l.status);
-		err_set(e, ERR_WRONG_STATE, "is %s: there is no process to look at", vm_state_name(vm->state));
+		err_set(e, ERR_WRONG_STATE, "is %s: there is no process to look at", vm_state_name(vm->st.state));
 		return NULL;
 	}
 	rows = json_array();

@@ -51,7 +51,7 @@ static enum security_read security_read_fd(int dir, const char *number, struct s
  * time. */
 static const struct security_fds *security_fds(struct look *l)
 {
-	_cleanup_(free_ptr) char *path = xasprintf("/proc/%d/fd", (int)l->vm->pid);
+	_cleanup_(free_ptr) char *path = xasprintf("/proc/%d/fd", (int)l->vm->proc.pid);
 	struct security_fds *fds = &l->fds;
 	DIR *dir;
 

@@ -106,8 +106,8 @@ static bool security_may_write(const struct vm *vm, const char *path)
 		xasprintf("%s/vms/%s/nvram.qcow2", vm->daemon->dirs.state, vm->name);
 	char disk[PATH_MAX];
 
-	for (size_t i = 0; i < vm->running.disks; i++) {
-		const struct conf_disk *d = &vm->running.disk[i];
+	for (size_t i = 0; i < vm->proc.conf.disks; i++) {
+		const struct conf_disk *d = &vm->proc.conf.disk[i];
 
 		if (d->path && !d->read_only && !d->cdrom &&
 			streq(path, device_disk_path(d, vm->daemon->image_dir, disk)))

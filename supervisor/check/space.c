@@ -74,8 +74,8 @@ static void space_add(struct check_space *s, const struct vm *vm, const struct c
 
 static void space_add_all(struct check_space *s, const struct vm *vm)
 {
-	for (size_t i = 0; vm->have_conf && i < vm->conf.disks; i++) {
-		const struct conf_disk *d = &vm->conf.disk[i];
+	for (size_t i = 0; vm->file.have_conf && i < vm->file.conf.disks; i++) {
+		const struct conf_disk *d = &vm->file.conf.disk[i];
 
 		if (d->path && !d->cdrom && !d->read_only && !device_path_is_block(d->path))
 			space_add(s, vm, d);

@@ -52,7 +52,7 @@ void check_row(json_t *rows, const struct conf_place *place, const char *key, co
 static void add_error(
 	const struct vm_check *c, const struct vm *vm, const char *key, const struct err *e)
 {
-	check_row(c->rows, &vm->conf.place, key, "error", e->text, e->hint);
+	check_row(c->rows, &vm->file.conf.place, key, "error", e->text, e->hint);
 }
 
 /* --- of all VMs together --- */
@@ -91,10 +91,10 @@ static void check_duplicates(struct vm_check *c, const struct vms *vms)
 	size_t n = 0;
 
 	for (size_t i = 0; i < vms->n; i++)
-		if (vms->vm[i]->have_conf) {
+		if (vms->vm[i]->file.have_conf) {
 			f.vm[n] = vms->vm[i];
 			all[n++] =
-				(struct duplicates_vm){ &vms->vm[i]->conf, &vms->vm[i]->identity };
+				(struct duplicates_vm){ &vms->vm[i]->file.conf, &vms->vm[i]->identity };
 		}
 	duplicates_find(all, n, c->daemon->image_dir, found_duplicate, &f);
 	free(f.vm);
@@ -113,8 +113,8 @@ static void check_budget(const struct vm_check *c, const struct check_files *f)
 	size_t n = 0;
 
 	for (size_t i = 0; i < f->vms.n; i++)
-		if (f->vms.vm[i]->have_conf)
-			conf[n++] = &f->vms.vm[i]->conf;
+		if (f->vms.vm[i]->file.have_conf)
+			conf[n++] = &f->vms.vm[i]->file.conf;
 	budget_check(&f->conf, conf, n, c->all ? NULL : c->name[0], found_short, c->rows);
 	free(conf);
 }
@@ -128,10 +128,10 @@ static void check_memory(const struct vm_check *c, const struct vm *vm)
 
 	if (meminfo_read(&m, &e) < 0)
 		return;
-	if (meminfo_fits(&m, vm->conf.memory, &e) < 0)
-		check_row(c->rows, &vm->conf.place, NULL, "error", e.text, e.hint);
-	else if (vm->conf.memory > m.available)
-		check_row(c->rows, &vm->conf.place, "Memory", "warning",
+	if (meminfo_fits(&m, vm->file.conf.memory, &e) < 0)
+		check_row(c->rows, &vm->file.conf.place, NULL, "error", e.text, e.hint);
+	else if (vm->file.conf.memory > m.available)
+		check_row(c->rows, &vm->file.conf.place, "Memory", "warning",
 			"more than what is available now: parts of the guest would go to swap",
 			"stop other guests, or write a smaller Memory=");
 }
@@ -173,11 +173,11 @@ static void check_identity(const struct vm_check *c, const struct vm *vm)
 {
 	struct err e = ERR_INIT;
 
-	if (vm_identity_check(vm, &vm->conf, &e) < 0) {
+	if (vm_identity_check(vm, &vm->file.conf, &e) < 0) {
 		if (!c->twice[c->next])
-			add_error(c, vm, vm->conf.uuid ? "UUID" : NULL, &e);
-	} else if (vm_is_forgotten(vm, &vm->conf)) {
-		check_row(c->rows, &vm->conf.place, NULL, vm->identity.damaged[0] ? "error" : "warning", VM_FORGOTTEN,
+			add_error(c, vm, vm->file.conf.uuid ? "UUID" : NULL, &e);
+	} else if (vm_is_forgotten(vm, &vm->file.conf)) {
+		check_row(c->rows, &vm->file.conf.place, NULL, vm->identity.damaged[0] ? "error" : "warning", VM_FORGOTTEN,
 			VM_FORGOTTEN_HINT);
 	}
 }
@@ -187,14 +187,14 @@ static void check_now(const struct vm_check *c, const struct vm *vm)
 	struct err e = ERR_INIT;
 
 	check_identity(c, vm);
-	for (size_t i = 0; i < vm->conf.nics; i++)
-		check_nic(c, &vm->conf.nic[i]);
-	if (vm_state_has_process(vm->state))
+	for (size_t i = 0; i < vm->file.conf.nics; i++)
+		check_nic(c, &vm->file.conf.nic[i]);
+	if (vm_state_has_process(vm->st.state))
 		return;
 	if (vm_revert_check(vm, &e) < 0)
 		add_error(c, vm, NULL, &e);
 	check_memory(c, vm);
-	if (display_check(vm, &vm->conf, &e) < 0)
+	if (display_check(vm, &vm->file.conf, &e) < 0)
 		add_error(c, vm, "Port", &e);
 }
 
@@ -202,10 +202,10 @@ static void check_now(const struct vm_check *c, const struct vm *vm)
 
 static const struct conf_place *place_of(const struct vm *vm, const char *id)
 {
-	for (size_t i = 0; id && i < vm->conf.disks; i++)
-		if (streq(vm->conf.disk[i].id, id))
-			return &vm->conf.disk[i].place;
-	return &vm->conf.place;
+	for (size_t i = 0; id && i < vm->file.conf.disks; i++)
+		if (streq(vm->file.conf.disk[i].id, id))
+			return &vm->file.conf.disk[i].place;
+	return &vm->file.conf.place;
 }
 
 static const char *member(const json_t *problem, const char *name)
@@ -247,7 +247,7 @@ static char *make_plan(const struct vm_check *c, struct vm *vm, struct err *e)
 	char *line = NULL, *text;
 	json_t *plan;
 
-	if (c->probe && vm_firmware(&vm->conf, c->probe, &firmware, e) < 0)
+	if (c->probe && vm_firmware(&vm->file.conf, c->probe, &firmware, e) < 0)
 		add_error(c, vm, "Firmware", e);
 	/* the first start makes it */
 	dir = firmware ? check_state_dir(vm) : -1;
@@ -258,11 +258,11 @@ static char *make_plan(const struct vm_check *c, struct vm *vm, struct err *e)
 	plan = json_pack("{s:i, s:s, s:i, s:[s], s:s, s:s, s:b, s:b, s:b, s:o, s:o}", "version",
 		PLAN_VERSION, "name", vm->name, "uid", (int)vm->identity.uid, "argv",
 		"/usr/bin/qemu-system-x86_64", "root", "/run", "image_dir", d->image_dir,
-		"check", 1, "running", vm_state_has_process(vm->state), "may_create", !vm->conf.enable,
-		"identity", vm_identity_plan(vm, &vm->conf),
-		"files", vm_plan_files(vm, &vm->conf, &ctx, &a));
-	if (plan && real && vm_state_has_process(real->state))
-		json_object_set_new(plan, "qemu", json_integer(real->pid));
+		"check", 1, "running", vm_state_has_process(vm->st.state), "may_create", !vm->file.conf.enable,
+		"identity", vm_identity_plan(vm, &vm->file.conf),
+		"files", vm_plan_files(vm, &vm->file.conf, &ctx, &a));
+	if (plan && real && vm_state_has_process(real->st.state))
+		json_object_set_new(plan, "qemu", json_integer(real->proc.pid));
 	text = json_dumps(plan, JSON_COMPACT);
 	if (text)
 		line = xasprintf("%s\n", text);
@@ -283,7 +283,7 @@ static bool look_at_files(struct vm_check *c, struct vm *vm)
 	struct err e = ERR_INIT;
 
 	/* what is said about rights is said about a uid: one that was never started gets none for good */
-	if (vm_complete_identity(vm, &vm->conf, &e) == 0)
+	if (vm_complete_identity(vm, &vm->file.conf, &e) == 0)
 		plan = make_plan(c, vm, &e);
 	vm->daemon->vms->uid_next = uid_next;
 	if (plan)
@@ -299,7 +299,7 @@ static void go_on(struct vm_check *c)
 {
 	struct vm *vm = c->vm;
 
-	if (vm && vm->have_conf && look_at_files(c, vm))
+	if (vm && vm->file.have_conf && look_at_files(c, vm))
 		return;
 	c->next++;
 	check_next(c);
@@ -307,10 +307,10 @@ static void go_on(struct vm_check *c)
 
 static void tell_kvm(const struct vm_check *c, const struct vm *vm)
 {
-	bool must = vm->conf.accel == CONF_ACCEL_KVM;
+	bool must = vm->file.conf.accel == CONF_ACCEL_KVM;
 
 	if (c->kvm.number)
-		check_row(c->rows, &vm->conf.place, "Accel", must ? "error" : "warning",
+		check_row(c->rows, &vm->file.conf.place, "Accel", must ? "error" : "warning",
 			c->kvm.text, must ? c->kvm.hint : "it would run without KVM, slowly");
 }
 
@@ -330,8 +330,8 @@ static void on_kvm(void *data, const struct err *e)
 static void check_machine(const struct vm_check *c, const struct vm *vm)
 {
 	const char *pinned =
-		streq(vm->identity.machine_wish, vm->conf.machine) ? vm->identity.machine : NULL;
-	const char *wish = pinned ? pinned : vm->conf.machine,
+		streq(vm->identity.machine_wish, vm->file.conf.machine) ? vm->identity.machine : NULL;
+	const char *wish = pinned ? pinned : vm->file.conf.machine,
 		   *machine = probe_machine(c->probe, wish);
 	struct err e = ERR_INIT;
 	char known[256];
@@ -344,7 +344,7 @@ static void check_machine(const struct vm_check *c, const struct vm *vm)
 		add_error(c, vm, "Machine", &e);
 	} else if (probe_machine_is_deprecated(c->probe, machine)) {
 		err_set(&e, ERR_INVALID_CONFIG, "'%s' will be gone from a later QEMU", machine);
-		check_row(c->rows, &vm->conf.place, "Machine", "warning", e.text,
+		check_row(c->rows, &vm->file.conf.place, "Machine", "warning", e.text,
 			"write a newer one; guests like Windows may want to be activated again");
 	}
 	if (strncmp(c->probe->binary, "/usr/", 5) != 0) {
@@ -362,10 +362,10 @@ static void on_probe(void *data, const struct probe *probe, const struct err *e)
 
 	c->probe = probe;
 	if (vm && e)
-		add_error(c, vm, vm->conf.binary ? "Binary" : NULL, e);
+		add_error(c, vm, vm->file.conf.binary ? "Binary" : NULL, e);
 	else if (vm)
 		check_machine(c, vm);
-	if (!vm || e || vm->conf.accel == CONF_ACCEL_TCG || vm_state_has_process(vm->state)) {
+	if (!vm || e || vm->file.conf.accel == CONF_ACCEL_TCG || vm_state_has_process(vm->st.state)) {
 		go_on(c);
 	} else if (c->kvm_asked) {
 		tell_kvm(c, vm);
@@ -386,7 +386,7 @@ static bool take_next(struct vm_check *c)
 		if (c->vm)
 			vm_free(c->vm);
 		c->vm = check_vm(c->daemon, c->name[c->next], &told);
-		if (c->vm->have_conf)
+		if (c->vm->file.have_conf)
 			break;
 	}
 	conf_problems_release(&told);
@@ -403,7 +403,7 @@ static void check_next(struct vm_check *c)
 	}
 	c->probe = NULL;
 	check_now(c, c->vm);
-	binary = c->vm->conf.binary;
+	binary = c->vm->file.conf.binary;
 	probes_get(c->daemon->probes, binary ? binary : "qemu-system-x86_64", on_probe, c);
 }
 

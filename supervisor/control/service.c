@@ -49,7 +49,7 @@ static void on_status(struct ev_loop *ev, ev_timer *w, int revents)
 
 	(void)ev, (void)revents;
 	for (size_t i = 0; i < vms->n; i++)
-		n[vms->vm[i]->state]++;
+		n[vms->vm[i]->st.state]++;
 	/* neighbours in the table share a word */
 	for (int state = VM_STATES - 1; state >= 0; state--) {
 		const char *name = vm_state_name((enum vm_state)state);

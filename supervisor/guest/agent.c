@@ -59,7 +59,7 @@ static void on_thawed(void *data, const json_t *result, const struct err *e)
 		return;
 	}
 	/* a guest that stands still cannot answer: its time begins when it goes on */
-	if (a->vm->state == VM_PAUSED)
+	if (a->vm->st.state == VM_PAUSED)
 		a->give_up = daemon_now() + VM_AGENT_THAW_SECONDS;
 	if (daemon_now() < a->give_up) {
 		look_again(a, THAW_EVERY);
@@ -223,7 +223,7 @@ static void on_chardevs(void *data, const json_t *result, const struct err *e)
 void vm_agent_join(struct vm *vm)
 {
 	/* of a guest that has not run yet all is known; of others events were missed */
-	if (vm->agent && vm->state != VM_JOINING)
+	if (vm->agent && vm->st.state != VM_JOINING)
 		vm_call(vm, "query-chardev", NULL, on_chardevs);
 }
 
@@ -249,7 +249,7 @@ void vm_agent_open(struct vm *vm, bool adopted)
 {
 	struct vm_agent *a;
 
-	if (!vm->running.agent)
+	if (!vm->proc.conf.agent)
 		return;
 	a = vm->agent = xcalloc(1, sizeof *a);
 	a->vm = vm;
@@ -285,7 +285,7 @@ void vm_agent_free(struct vm *vm)
 void vm_agent_end(struct vm *vm)
 {
 	/* also of a process that ended while no daemon looked */
-	if (vm->running.agent)
+	if (vm->proc.conf.agent)
 		frozen_unmark(vm);
 	if (vm->agent)
 		vm->agent->frozen = false;
@@ -309,7 +309,7 @@ static struct agent *connection(struct vm *vm, struct err *e)
 		err_hint(e, "install and start qemu-guest-agent in the guest");
 		return NULL;
 	}
-	if (vm->state == VM_PAUSED) {
+	if (vm->st.state == VM_PAUSED) {
 		err_set(e, ERR_WRONG_STATE, "is paused: its agent cannot answer");
 		err_hint(e, "vmkeep resume %s", vm->name);
 		return NULL;
@@ -345,7 +345,7 @@ int vm_agent_freeze(struct vm *vm, double seconds, agent_reply_fn *reply, void *
 	if (vm_agent_is_frozen(vm))
 		return err_hint(e, "vmkeep guest thaw %s",
 			(err_set(e, ERR_WRONG_STATE, "its file systems are frozen already"), vm->name));
-	if (a && a->open && vm->state == VM_RUNNING) {
+	if (a && a->open && vm->st.state == VM_RUNNING) {
 		r = frozen_mark(vm, e);
 		if (r < 0)
 			return r;
@@ -423,7 +423,7 @@ static void on_shutdown(void *data, const json_t *result, const struct err *e)
 	struct vm_agent *a = data;
 
 	(void)result;
-	if (!e || e->class == ERR_TIMEOUT || e->class == ERR_UNREACHABLE || a->vm->state != VM_STOPPING)
+	if (!e || e->class == ERR_TIMEOUT || e->class == ERR_UNREACHABLE || a->vm->st.state != VM_STOPPING)
 		return;
 	log_info(a->vm->name, "%s", e->text);
 	vm_press(a->vm);

@@ -69,18 +69,18 @@ static int refused(
 				other->id);
 			return err_hint(e, "vmkeep job cancel %u ends that", other->id);
 		}
-	if (memory_check(&vm->running, bytes, force, e) < 0)
+	if (memory_check(&vm->proc.conf, bytes, force, e) < 0)
 		return e->number;
-	if (!vm->running.balloon) {
+	if (!vm->proc.conf.balloon) {
 		err_set(e, ERR_GUEST_REFUSED, "it was started without a balloon device");
 		return err_hint(e, "[Memory] Balloon=yes gives it one, from the next start on");
 	}
-	if (vm->state == VM_PAUSED) {
+	if (vm->st.state == VM_PAUSED) {
 		err_set(e, ERR_WRONG_STATE,
 			"is paused: a guest that stands still gives and takes nothing");
 		return err_hint(e, "vmkeep resume %s", vm->name);
 	}
-	if (!vm->qmp)
+	if (!vm->mon.qmp)
 		return err_set(e, ERR_TIMEOUT, "its monitor does not answer");
 	return 0;
 }
@@ -91,7 +91,7 @@ static struct vm *vm_of(const struct balloon *b)
 {
 	struct vm *vm = vms_find(b->daemon->vms, b->job->vm);
 
-	return vm && vm->qmp == b->q ? vm : NULL;
+	return vm && vm->mon.qmp == b->q ? vm : NULL;
 }
 
 static void send_stats_interval(struct qmp *q, int seconds)
@@ -105,9 +105,9 @@ static void send_stats_interval(struct qmp *q, int seconds)
 /* Zero: there is nothing to go back to. */
 static void set_back(struct vm *vm, uint64_t bytes)
 {
-	if (vm->balloon_back == (json_int_t)bytes)
+	if (vm->mon.balloon_back == (json_int_t)bytes)
 		return;
-	vm->balloon_back = (json_int_t)bytes;
+	vm->mon.balloon_back = (json_int_t)bytes;
 	vm_record_write(vm);
 }
 
@@ -121,8 +121,8 @@ static void on_back(void *data, const json_t *result, const struct err *e)
 
 static void go_back(struct vm *vm)
 {
-	send_stats_interval(vm->qmp, 0);
-	vm_call(vm, "balloon", json_pack("{s:I}", "value", vm->balloon_back), on_back);
+	send_stats_interval(vm->mon.qmp, 0);
+	vm_call(vm, "balloon", json_pack("{s:I}", "value", vm->mon.balloon_back), on_back);
 }
 
 void memory_rejoin(struct vm *vm)
@@ -130,10 +130,10 @@ void memory_rejoin(struct vm *vm)
 	char size[16];
 	unsigned n;
 
-	if (!vm->balloon_back || !vm->qmp || job_running(vm->daemon, "vm-set-memory", vm->name, &n))
+	if (!vm->mon.balloon_back || !vm->mon.qmp || job_running(vm->daemon, "vm-set-memory", vm->name, &n))
 		return;
 	log_warning(vm->name, "a change of its memory was cut short: it goes back to %s",
-		text_size(size, sizeof size, (uint64_t)vm->balloon_back));
+		text_size(size, sizeof size, (uint64_t)vm->mon.balloon_back));
 	go_back(vm);
 }
 
@@ -143,15 +143,15 @@ static void finish(struct balloon *b, const struct err *e)
 	json_t *result = e ? NULL : json_pack("{s:I}", "actual", (json_int_t)b->actual);
 
 	if (vm && b->actual)
-		vm->balloon = (json_int_t)b->actual;
+		vm->mon.balloon = (json_int_t)b->actual;
 	ev_timer_stop(qmp_loop(b->q), &b->poll);
 	qmp_unlisten(b->q, &b->listener);
 	qmp_forget(b->q, b);
 	b->job->cancel = NULL;
-	if (vm && e && vm->balloon_back) {
+	if (vm && e && vm->mon.balloon_back) {
 		go_back(vm);
 	} else if (vm) {
-		send_stats_interval(vm->qmp, 0);
+		send_stats_interval(vm->mon.qmp, 0);
 		set_back(vm, 0);
 	}
 	job_finish(b->job, result, e);
@@ -244,7 +244,7 @@ static void look(struct balloon *b)
 	double now = daemon_now();
 
 	/* time that it stands still is not held against the driver */
-	if (vm && vm->state != VM_RUNNING)
+	if (vm && vm->st.state != VM_RUNNING)
 		b->moved = now;
 	b->late = now >= b->deadline;
 	if (arrived(b))
@@ -261,7 +261,7 @@ static uint64_t actual_of(const struct balloon *b, const json_t *result)
 {
 	const struct vm *vm = vm_of(b);
 
-	return vm ? (uint64_t)vm_balloon_actual(&vm->running, result) : 0;
+	return vm ? (uint64_t)vm_balloon_actual(&vm->proc.conf, result) : 0;
 }
 
 static struct err nonsense_of(const json_t *result)
@@ -369,9 +369,9 @@ void memory_set(struct vm *vm, uint64_t bytes, bool force, double timeout, struc
 		return;
 	}
 	/* what this one finds is what it goes back to */
-	vm->balloon_back = 0;
+	vm->mon.balloon_back = 0;
 	b = xcalloc(1, sizeof *b);
-	*b = (struct balloon){ .q = vm->qmp,
+	*b = (struct balloon){ .q = vm->mon.qmp,
 		.listener = { .event = on_event, .gone = on_gone },
 		.daemon = vm->daemon,
 		.job = j,

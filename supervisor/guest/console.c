@@ -350,17 +350,17 @@ static void port_open(struct port *p, bool first)
 
 void console_open(struct vm *vm)
 {
-	size_t n = vm->running.serials;
+	size_t n = vm->proc.conf.serials;
 	struct console *c;
 
-	if (vm->run_fd < 0)
+	if (vm->proc.run_fd < 0)
 		return;
 	c = xcalloc(1, sizeof *c + n * sizeof *c->port);
 	c->vm = vm;
 	c->n = n;
 	vm->console = c;
 	for (size_t i = 0; i < n; i++) {
-		c->port[i] = (struct port){ .vm = vm, .conf = &vm->running.serial[i],
+		c->port[i] = (struct port){ .vm = vm, .conf = &vm->proc.conf.serial[i],
 			.spool = SPOOL_INIT, .typed_fd = -1, .log = LOGFILE_INIT, .typed = BUF_MAX(CONSOLE_TYPED_MAX) };
 		ev_timer_init(&c->port[i].taken, on_taken, 0, TAKEN_LOOK);
 		ev_timer_init(&c->port[i].calm, on_calm, CALM, 0);
@@ -376,7 +376,7 @@ void console_free(struct console *c)
 	for (size_t i = 0; i < c->n; i++) {
 		struct port *p = &c->port[i];
 
-		spool_close(&p->spool, !vm_state_has_process(c->vm->state));
+		spool_close(&p->spool, !vm_state_has_process(c->vm->st.state));
 		while (p->watchers)
 			watcher_free(p->watchers);
 		ev_timer_stop(loop_of(p), &p->taken);
@@ -397,7 +397,7 @@ static struct port *find_port(const struct vm *vm, const char *serial, struct er
 		if (!serial || streq(c->port[i].conf->id, serial))
 			return &c->port[i];
 	if (!c)
-		err_set(e, ERR_WRONG_STATE, "is %s: it has no console now", vm_state_name(vm->state));
+		err_set(e, ERR_WRONG_STATE, "is %s: it has no console now", vm_state_name(vm->st.state));
 	else if (serial)
 		err_set(e, ERR_NOT_FOUND, "has no serial port '%s'", serial);
 	else
@@ -413,7 +413,7 @@ int console_check(const struct vm *vm, const char *serial, struct err *e)
 static void open_tail(
 	struct logtail *t, const struct vm *vm, const char *serial, unsigned lines)
 {
-	const struct conf_vm *c = vm_state_has_process(vm->state) ? &vm->running : &vm->conf;
+	const struct conf_vm *c = vm_state_has_process(vm->st.state) ? &vm->proc.conf : &vm->file.conf;
 	char name[80];
 
 	*t = (struct logtail)LOGTAIL_INIT;

@@ -54,11 +54,11 @@ static int listen_unix(struct vm *vm, char **address, struct err *e)
 	_cleanup_(close_fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct sockaddr_un to = { .sun_family = AF_UNIX };
 
-	snprintf(to.sun_path, sizeof to.sun_path, "/proc/self/fd/%d/%s", vm->run_fd, socket_name);
+	snprintf(to.sun_path, sizeof to.sun_path, "/proc/self/fd/%d/%s", vm->proc.run_fd, socket_name);
 	*address = xasprintf("%s/vms/%s/%s", vm->daemon->dirs.run, vm->name, socket_name);
-	unlinkat(vm->run_fd, socket_name, 0);
+	unlinkat(vm->proc.run_fd, socket_name, 0);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&to, sizeof to) < 0 ||
-		fchmodat(vm->run_fd, socket_name, 0600, 0) < 0 || listen(fd, 16) < 0)
+		fchmodat(vm->proc.run_fd, socket_name, 0600, 0) < 0 || listen(fd, 16) < 0)
 		return err_errno(e, "display: listen on '%s'", *address);
 	return steal_fd(&fd);
 }
@@ -116,8 +116,8 @@ static void on_added(void *data, const json_t *result, const struct err *e)
 	struct client *c = data;
 
 	(void)result;
-	if (client_refused(c, e) && c->display->fd >= 0 && c->display->vm->qmp)
-		qmp_call(c->display->vm->qmp, "closefd", json_pack("{s:s}", "fdname", c->name), -1, VM_QMP_SECONDS,
+	if (client_refused(c, e) && c->display->fd >= 0 && c->display->vm->mon.qmp)
+		qmp_call(c->display->vm->mon.qmp, "closefd", json_pack("{s:s}", "fdname", c->name), -1, VM_QMP_SECONDS,
 			NULL, NULL);
 	client_unwait(c);
 }
@@ -128,9 +128,9 @@ static void hand_over(struct client *c)
 	struct vm *vm = c->display->vm;
 
 	snprintf(c->name, sizeof c->name, "vnc-%u", ++c->display->serial);
-	qmp_call(vm->qmp, "getfd", json_pack("{s:s}", "fdname", c->name), c->fd, VM_QMP_SECONDS, NULL, NULL);
-	qmp_call(vm->qmp, "add_client",
-		json_pack("{s:s, s:s, s:b}", "protocol", "vnc", "fdname", c->name, "skipauth", !vm->running.password),
+	qmp_call(vm->mon.qmp, "getfd", json_pack("{s:s}", "fdname", c->name), c->fd, VM_QMP_SECONDS, NULL, NULL);
+	qmp_call(vm->mon.qmp, "add_client",
+		json_pack("{s:s, s:s, s:b}", "protocol", "vnc", "fdname", c->name, "skipauth", !vm->proc.conf.password),
 		-1, VM_QMP_SECONDS, on_added, c);
 }
 
@@ -142,18 +142,18 @@ static void on_counted(void *data, const json_t *result, const struct err *e)
 	struct vm *vm = c->display->fd >= 0 ? c->display->vm : NULL;
 
 	if (!client_refused(c, e)) {
-		if (vm && vm->qmp && n < VNC_CLIENTS_MAX) {
+		if (vm && vm->mon.qmp && n < VNC_CLIENTS_MAX) {
 			hand_over(c);
 			return;
 		}
-		refuse(c->fd, vm && vm->qmp ? "too many clients are connected" : "the guest is gone");
+		refuse(c->fd, vm && vm->mon.qmp ? "too many clients are connected" : "the guest is gone");
 	}
 	client_unwait(c);
 }
 
 static const char *not_now(const struct display *d)
 {
-	if (!d->vm->qmp || !qmp_is_ready(d->vm->qmp))
+	if (!d->vm->mon.qmp || !qmp_is_ready(d->vm->mon.qmp))
 		return "the guest's QEMU does not answer at present";
 	return d->pending >= VNC_PENDING_MAX ? "too many connections at once" : NULL;
 }
@@ -162,7 +162,7 @@ static void on_local(struct client *c, int fd)
 {
 	c->fd = fd;
 	/* query-vnc tells of none where there is no listener */
-	qmp_call(c->display->vm->qmp, "query-vnc-servers", NULL, -1, VM_QMP_SECONDS, on_counted, c);
+	qmp_call(c->display->vm->mon.qmp, "query-vnc-servers", NULL, -1, VM_QMP_SECONDS, on_counted, c);
 }
 
 /* QEMU never has the TCP connection: with it it could be anywhere in the host's network. */
@@ -209,12 +209,12 @@ static void on_shortage(struct acceptor *a, int fd)
 
 int display_open(struct vm *vm, struct err *e)
 {
-	bool local = streq(vm->running.listen, "unix");
+	bool local = streq(vm->proc.conf.listen, "unix");
 	_cleanup_(free_ptr) char *address = NULL;
 	struct display *d;
 	int fd;
 
-	if (vm->running.display == CONF_DISPLAY_NONE)
+	if (vm->proc.conf.display == CONF_DISPLAY_NONE)
 		return 0;
 	fd = local ? listen_unix(vm, &address, e) : display_listen_tcp(vm, &address, e);
 	if (fd < 0)
@@ -290,7 +290,7 @@ const char *display_address(const struct vm *vm)
 static int read_password(const struct vm *vm, char word[VNC_PASSWORD_MAX + 1], struct err *e)
 {
 	_cleanup_(free_ptr) char *path =
-		xasprintf("%s/%s", vm->daemon->dirs.config, vm->running.password);
+		xasprintf("%s/%s", vm->daemon->dirs.config, vm->proc.conf.password);
 	struct buf text = BUF_MAX(VNC_PASSWORD_FILE_MAX);
 	int r = file_read(AT_FDCWD, path, &text, e);
 	size_t len = text.data ? strcspn(text.data, "\r\n") : 0;
@@ -316,7 +316,7 @@ void display_joined(struct vm *vm)
 	struct err e = ERR_INIT;
 	json_t *password;
 
-	if (vm->running.display == CONF_DISPLAY_NONE || !vm->running.password)
+	if (vm->proc.conf.display == CONF_DISPLAY_NONE || !vm->proc.conf.password)
 		return;
 	if (read_password(vm, word, &e) < 0) {
 		/* QEMU lets nobody in until there is one */

@@ -91,7 +91,7 @@ static unsigned remembered_port(const struct vm *vm)
 	struct buf text = BUF_MAX(16);
 	uint64_t port = 0;
 
-	if (file_read(vm->run_fd, port_name, &text, NULL) == 0 && text.data)
+	if (file_read(vm->proc.run_fd, port_name, &text, NULL) == 0 && text.data)
 		text_parse_uint(text.data, 1, 65535, &port);
 	buf_release(&text);
 	return (unsigned)port;
@@ -103,13 +103,13 @@ static void remember_port(const struct vm *vm, unsigned port)
 	struct err e = ERR_INIT;
 	int len = snprintf(text, sizeof text, "%u", port);
 
-	if (file_replace(vm->run_fd, port_name, 0600, text, (size_t)len, false, &e) < 0)
+	if (file_replace(vm->proc.run_fd, port_name, 0600, text, (size_t)len, false, &e) < 0)
 		log_warning(vm->name, "display: %s", e.text);
 }
 
 int display_listen_tcp(struct vm *vm, char **address, struct err *e)
 {
-	const struct conf_vm *c = &vm->running;
+	const struct conf_vm *c = &vm->proc.conf;
 	unsigned port = remembered_port(vm), last;
 	struct endpoint at;
 	int fd, r = endpoint_parse(&at, c->listen, e);

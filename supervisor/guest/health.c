@@ -42,10 +42,10 @@ static void answered(void *data, const json_t *result, const struct err *e)
 /* One that is being talked to will be found silent by that, and one that is busy is so by nature. */
 static bool ask(struct vm *vm)
 {
-	bool up = vm->state == VM_RUNNING || vm->state == VM_PAUSED || vm->state == VM_STOPPING;
+	bool up = vm->st.state == VM_RUNNING || vm->st.state == VM_PAUSED || vm->st.state == VM_STOPPING;
 	double age;
 
-	if (!up || !vm->qmp || vm->busy || vm->unresponsive > 0 || qmp_oldest_call(vm->qmp, &age))
+	if (!up || !vm->mon.qmp || vm->busy || vm->mon.unresponsive > 0 || qmp_oldest_call(vm->mon.qmp, &age))
 		return false;
 	vm_call(vm, "query-status", NULL, answered);
 	return true;
@@ -82,7 +82,7 @@ static void on_timer(struct ev_loop *ev, ev_timer *w, int revents)
 	}
 	h->round = false;
 	for (size_t i = 0; i < vms->n && !anybody; i++)
-		anybody = vm_state_has_process(vms->vm[i]->state);
+		anybody = vm_state_has_process(vms->vm[i]->st.state);
 	if (anybody)
 		health_watch(h);
 }

@@ -68,7 +68,7 @@ void notify_open(struct vm *vm)
 	struct notify *n;
 	struct err e = ERR_INIT;
 
-	if (vm->run_fd < 0 || !argv_wants_notify(&vm->running))
+	if (vm->proc.run_fd < 0 || !argv_wants_notify(&vm->proc.conf))
 		return;
 	n = vm->notify = xcalloc(1, sizeof *n);
 	n->vm = vm;

@@ -37,9 +37,9 @@ struct output {
 int output_mount(struct vm *vm, struct err *e)
 {
 	/* through the descriptor: whatever the path became meanwhile, this is the run directory */
-	_cleanup_(free_ptr) char *where = xasprintf("/proc/self/fd/%d/out", vm->run_fd);
+	_cleanup_(free_ptr) char *where = xasprintf("/proc/self/fd/%d/out", vm->proc.run_fd);
 
-	if (mkdirat(vm->run_fd, "out", 0700) < 0)
+	if (mkdirat(vm->proc.run_fd, "out", 0700) < 0)
 		return err_errno(e, "make directory 'out'");
 	if (mount("vmkeep-out", where, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
 		    "size=" BOUND ",nr_inodes=64,mode=700") < 0)
@@ -49,7 +49,7 @@ int output_mount(struct vm *vm, struct err *e)
 
 int output_make(const struct vm *vm, const char *name, struct err *e)
 {
-	int fd = openat(vm->run_fd, name, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int fd = openat(vm->proc.run_fd, name, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
 	if (fd < 0)
 		return err_errno(e, "make '%s'", name);
@@ -60,7 +60,7 @@ int output_make(const struct vm *vm, const char *name, struct err *e)
 
 int output_read(struct vm *vm, struct spool *s, const char *file, struct err *e)
 {
-	int fd = openat(vm->run_fd, file, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int fd = openat(vm->proc.run_fd, file, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
 	s->fd = -1;
 	if (fd < 0)
@@ -101,7 +101,7 @@ static void output_log_open(struct output *o)
 	strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", localtime_r(&now, &tm));
 	if (logfile_open(&o->log, vm->daemon->dirs.log_fd, vm->name, "qemu.log", LOG_MAX, LOG_KEEP, &e) < 0)
 		log_warning(vm->name, "%s", e.text);
-	output_line(o, "--- %s: %s\n", when, o->over ? vm->reason : "QEMU goes on");
+	output_line(o, "--- %s: %s\n", when, o->over ? vm->st.reason : "QEMU goes on");
 }
 
 static size_t output_take(void *data, char *bytes, size_t len)
@@ -145,7 +145,7 @@ void output_open(struct vm *vm)
 	struct output *o;
 	struct err e = ERR_INIT;
 
-	if (vm->run_fd < 0)
+	if (vm->proc.run_fd < 0)
 		return;
 	o = vm->output = xcalloc(1, sizeof *o);
 	*o = (struct output){ .vm = vm, .log = LOGFILE_INIT, .bucket = BUCKET(STDERR_RATE, STDERR_BURST) };

@@ -15,9 +15,9 @@ static bool has_lease(const struct vm *vm)
 {
 	uint32_t address;
 
-	for (size_t i = 0; i < vm->nics; i++)
-		if (vm->nic[i].network && networks_address_seen(vm->daemon->networks, vm->name,
-						  vm->nic[i].id, &address))
+	for (size_t i = 0; i < vm->proc.nics; i++)
+		if (vm->proc.nic[i].network && networks_address_seen(vm->daemon->networks, vm->name,
+						  vm->proc.nic[i].id, &address))
 			return true;
 	return false;
 }
@@ -26,8 +26,8 @@ static void try_connection(struct ready *r, const struct vm *vm, const char *por
 {
 	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port)) };
 
-	for (size_t i = 0; i < vm->nics && !to.sin_addr.s_addr; i++)
-		to.sin_addr.s_addr = htonl(vm->nic[i].address);
+	for (size_t i = 0; i < vm->proc.nics && !to.sin_addr.s_addr; i++)
+		to.sin_addr.s_addr = htonl(vm->proc.nic[i].address);
 	if (!to.sin_addr.s_addr)
 		return;
 	r->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -57,7 +57,7 @@ static bool takes_connections(struct ready *r, const struct vm *vm, const char *
 
 bool ready_look(struct ready *r, struct vm *vm)
 {
-	const char *when = vm->running.ready_when;
+	const char *when = vm->proc.conf.ready_when;
 
 	if (!when || streq(when, "started"))
 		return true;
@@ -86,7 +86,7 @@ void ready_is(struct vm *vm)
 
 void ready_feed(struct vm *vm, const char *data, size_t len)
 {
-	const char *when = vm->running.ready_when, *text;
+	const char *when = vm->proc.conf.ready_when, *text;
 	size_t want, keep;
 
 	if (vm->ready_seen || !when || strncmp(when, "log:", 4) != 0)

@@ -46,7 +46,7 @@ static bool relay_slot_free(int fd, off_t slot)
 /* A descriptor that holds a free slot. */
 static int relay_slot(const struct vm *vm, struct relay_peers *peers, int client, struct err *e)
 {
-	_cleanup_(close_fd) int fd = openat(vm->run_fd, relay_slots,
+	_cleanup_(close_fd) int fd = openat(vm->proc.run_fd, relay_slots,
 		O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 	const struct relay_peer peer = relay_peer(client);
 	struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_len = 1 };

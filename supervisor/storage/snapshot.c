@@ -14,14 +14,14 @@ static const char *const verb_names[] = {
 
 static bool is_guest(const struct vm *vm)
 {
-	return vm->state == VM_RUNNING || vm->state == VM_PAUSED;
+	return vm->st.state == VM_RUNNING || vm->st.state == VM_PAUSED;
 }
 
 struct vm *snapshot_vm(const struct snapshot_op *op)
 {
 	struct vm *vm = vms_find(op->daemon->vms, op->vm);
 
-	if (!vm || (op->q && vm->qmp != op->q))
+	if (!vm || (op->q && vm->mon.qmp != op->q))
 		return NULL;
 	/* whoever cleans up after a process takes the mark away, and then it is not ours any more
 	 */
@@ -34,7 +34,7 @@ void snapshot_end(struct snapshot_op *op, json_t *result, const struct err *e)
 
 	if (vm && vm->busy == op->busy)
 		vm_idle(vm);
-	if (vm && e && !op->listed && !vm_state_has_process(vm->state))
+	if (vm && e && !op->listed && !vm_state_has_process(vm->st.state))
 		vm_revert_tell(vm);
 	if (op->listed)
 		op->listed(op->data, result, e);
@@ -58,7 +58,7 @@ void snapshot_end_well(struct snapshot_op *op)
 		vm_keep(vm);
 	if (op->verb == SNAPSHOT_REVERT)
 		snapshot_end(op,
-			json_pack("{s:s}", "state", vm_state_name(vm ? vm->state : VM_STOPPED)),
+			json_pack("{s:s}", "state", vm_state_name(vm ? vm->st.state : VM_STOPPED)),
 			NULL);
 	else
 		snapshot_end(op, json_pack("{s:s}", "snapshot", op->name), NULL);
@@ -71,7 +71,7 @@ static int refuse(const struct vm *vm, const struct snapshot_op *op, struct err 
 	if (op->verb != SNAPSHOT_LIST && snapshot_check_name(op->name, e) < 0)
 		return e->number;
 	/* its disks are taken to be those of its file, which may have changed since */
-	if (op->verb != SNAPSHOT_LIST && vm_state_has_process(vm->state) && vm->conf_lost) {
+	if (op->verb != SNAPSHOT_LIST && vm_state_has_process(vm->st.state) && vm->proc.conf_lost) {
 		err_set(e, ERR_WRONG_STATE, "which disks it runs with is not known any more: its run record was lost");
 		return err_hint(e, "shut it down first");
 	}
@@ -85,15 +85,15 @@ static int refuse(const struct vm *vm, const struct snapshot_op *op, struct err 
 	if (op->verb == SNAPSHOT_DELETE && vm->revert &&
 		(!vm->revert->snapshot[0] || streq(vm->revert->snapshot, op->name)))
 		return vm_revert_check(vm, e);
-	if (!is_guest(vm) && vm->state != VM_STOPPED && vm->state != VM_FAILED) {
-		err_set(e, ERR_WRONG_STATE, "is %s%s%s%s", vm_state_name(vm->state),
-			vm->reason[0] ? " (" : "", vm->reason, vm->reason[0] ? ")" : "");
+	if (!is_guest(vm) && vm->st.state != VM_STOPPED && vm->st.state != VM_FAILED) {
+		err_set(e, ERR_WRONG_STATE, "is %s%s%s%s", vm_state_name(vm->st.state),
+			vm->st.reason[0] ? " (" : "", vm->st.reason, vm->st.reason[0] ? ")" : "");
 		return err_hint(e, "wait until it runs or is stopped");
 	}
-	if (is_guest(vm) && (!vm->qmp || !qmp_is_ready(vm->qmp)))
+	if (is_guest(vm) && (!vm->mon.qmp || !qmp_is_ready(vm->mon.qmp)))
 		return err_set(e, ERR_TIMEOUT, "its monitor does not answer");
-	if (!is_guest(vm) && vm->problems)
-		return err_set(e, ERR_INVALID_CONFIG, "%s", vm->problems);
+	if (!is_guest(vm) && vm->file.problems)
+		return err_set(e, ERR_INVALID_CONFIG, "%s", vm->file.problems);
 	return 0;
 }
 
@@ -109,7 +109,7 @@ static char *nvram_path(struct vm *vm, const struct conf_vm *c)
 
 static void begin(struct snapshot_op *op, struct vm *vm, const char *name)
 {
-	const struct conf_vm *c = is_guest(vm) ? &vm->running : &vm->conf;
+	const struct conf_vm *c = is_guest(vm) ? &vm->proc.conf : &vm->file.conf;
 	_cleanup_(free_ptr) char *nvram = NULL;
 	struct err e = ERR_INIT;
 
@@ -134,8 +134,8 @@ static void begin(struct snapshot_op *op, struct vm *vm, const char *name)
 	nvram = nvram_path(vm, c);
 	snapshot_disks_init(&op->disks, c, &vm->identity, vm->daemon->image_dir, nvram);
 	if (is_guest(vm)) {
-		op->q = vm->qmp;
-		op->running = vm->state == VM_RUNNING;
+		op->q = vm->mon.qmp;
+		op->running = vm->st.state == VM_RUNNING;
 		snapshot_live(op);
 	} else {
 		snapshot_file(op);

@@ -164,8 +164,8 @@ static void on_up(void *data, const struct err *e)
 	struct snapshot_op *op = data;
 	struct vm *vm = snapshot_vm(op);
 
-	if (!e && vm && vm->qmp) {
-		op->q = vm->qmp;
+	if (!e && vm && vm->mon.qmp) {
+		op->q = vm->mon.qmp;
 		snapshot_live(op);
 		return;
 	}
@@ -183,7 +183,7 @@ static void on_up(void *data, const struct err *e)
 /* A revert that is only asked about: what would keep it from coming up again is looked at, too. */
 static void plan(struct snapshot_op *op, struct vm *vm)
 {
-	struct snapshot_machine m = { .conf = &vm->conf, .machine = vm->identity.machine };
+	struct snapshot_machine m = { .conf = &vm->file.conf, .machine = vm->identity.machine };
 	struct err e = ERR_INIT;
 
 	if (snapshot_memory(&op->disks, op->name) > 0) {
@@ -202,7 +202,7 @@ static void plan(struct snapshot_op *op, struct vm *vm)
 /* Started paused: nothing runs before the memory is the snapshot's. */
 static void boot(struct snapshot_op *op, struct vm *vm)
 {
-	struct snapshot_machine m = { .conf = &vm->conf, .machine = vm->identity.machine };
+	struct snapshot_machine m = { .conf = &vm->file.conf, .machine = vm->identity.machine };
 	struct err e = ERR_INIT;
 
 	op->record = snapshot_record_load(vm, op->name, snapshot_created(&op->disks, op->name));
@@ -414,7 +414,7 @@ void snapshot_file(struct snapshot_op *op)
 	struct vm *vm = snapshot_vm(op);
 	struct err e = ERR_INIT;
 
-	if (vm_complete_identity(vm, &vm->conf, &e) < 0 ||
+	if (vm_complete_identity(vm, &vm->file.conf, &e) < 0 ||
 		(op->verb == SNAPSHOT_LIST || !op->listed ? vm_draft_identity(vm, &e) : 0) < 0) {
 		snapshot_end(op, NULL, &e);
 		return;

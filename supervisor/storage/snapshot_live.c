@@ -169,9 +169,9 @@ static void next_step(struct snapshot_op *op)
 
 static struct snapshot_machine machine_of(const struct snapshot_op *op, const struct vm *vm)
 {
-	return (struct snapshot_machine){ .conf = &vm->running,
+	return (struct snapshot_machine){ .conf = &vm->proc.conf,
 		.machine = vm->identity.machine,
-		.accel = conf_accel_name(vm->accel),
+		.accel = conf_accel_name(vm->proc.accel),
 		.qemu = op->qemu };
 }
 
@@ -235,7 +235,7 @@ static void go_on(struct snapshot_op *op)
 	if (is_lost(op))
 		return;
 	if (op->booted)
-		snapshot_vm(op)->paused_start = false;
+		snapshot_vm(op)->st.paused_start = false;
 	if (op->booted && op->running)
 		qmp_call(op->q, "cont", NULL, -1, VM_QMP_SECONDS, on_cont, op);
 	else if (op->running)

@@ -32,7 +32,7 @@ json_t *snapshot_plan(const struct snapshot_op *op, const struct vm *vm)
 				      json_integer_value(json_object_get(s, "date-sec"))));
 	}
 	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:n, s:[s,s,s], s:o}", "snapshot",
-		op->name, "state", vm_state_name(vm->state), "after", vm_state_name(after), "guest",
+		op->name, "state", vm_state_name(vm->st.state), "after", vm_state_name(after), "guest",
 		guest, "created", snapshot_created(&op->disks, op->name), "memory",
 		snapshot_memory(&op->disks, op->name), "refused", "columns", "disk", "path",
 		"created", "rows", rows);

@@ -76,11 +76,11 @@ void verb_cat(void *data, struct request *r)
 	if (!vm)
 		return;
 	if (request_bool(r, "effective", false))
-		conf_vm_dump(&vm->conf, true, &text);
-	else if (vm->orphan && vm->conf_lost)
+		conf_vm_dump(&vm->file.conf, true, &text);
+	else if (vm->file.orphan && vm->proc.conf_lost)
 		rc = err_set(&e, ERR_NOT_FOUND, "its file is gone, and what it was started with is not known any more");
-	else if (vm->orphan)
-		conf_vm_dump(&vm->running, false, &text);
+	else if (vm->file.orphan)
+		conf_vm_dump(&vm->proc.conf, false, &text);
 	else
 		rc = conf_load_vm_texts(&text, d->dirs.config, vm->name, &e);
 	if (rc < 0)
@@ -115,15 +115,15 @@ void verb_diff(void *data, struct request *r)
 
 	if (!vm)
 		return;
-	if (vm_state_has_process(vm->state) && vm->conf_lost) {
+	if (vm_state_has_process(vm->st.state) && vm->proc.conf_lost) {
 		err_set(&e, ERR_WRONG_STATE, "runs with what is not known any more: its run record was lost");
 		err_hint(&e, "it is known again after its next start");
 		request_error(r, &e);
 		return;
 	}
 	rows = json_array();
-	if (vm_state_has_process(vm->state) && vm->have_conf)
-		conf_vm_diff(&vm->running, &vm->conf, add_change, rows);
+	if (vm_state_has_process(vm->st.state) && vm->file.have_conf)
+		conf_vm_diff(&vm->proc.conf, &vm->file.conf, add_change, rows);
 	request_return(r, json_pack("{s:[s,s,s,s,s,s], s:o}", "columns", "section", "id", "key", "running",
 				  "configured", "applies", "rows", rows));
 }
@@ -147,9 +147,9 @@ static void cmdline_gone(void *data)
 
 static int build(struct vm *vm, const struct probe *probe, char **text, struct err *e)
 {
-	bool up = vm_state_has_process(vm->state);
-	const struct conf_vm *conf = up ? &vm->running : &vm->conf;
-	enum conf_accel accel = up ? vm->accel : conf->accel;
+	bool up = vm_state_has_process(vm->st.state);
+	const struct conf_vm *conf = up ? &vm->proc.conf : &vm->file.conf;
+	enum conf_accel accel = up ? vm->proc.accel : conf->accel;
 	const char *machine = probe_machine(probe, conf->machine);
 	struct argv argv = ARGV_INIT;
 	struct argv_context ctx;
@@ -212,12 +212,12 @@ void verb_cmdline(void *data, struct request *r)
 
 	if (!vm)
 		return;
-	if (vm->problems && !vm_state_has_process(vm->state)) {
-		err_set(&e, ERR_INVALID_CONFIG, "%s", vm->problems);
+	if (vm->file.problems && !vm_state_has_process(vm->st.state)) {
+		err_set(&e, ERR_INVALID_CONFIG, "%s", vm->file.problems);
 		request_error(r, &e);
 		return;
 	}
-	conf = vm_state_has_process(vm->state) ? &vm->running : &vm->conf;
+	conf = vm_state_has_process(vm->st.state) ? &vm->proc.conf : &vm->file.conf;
 	c = xcalloc(1, sizeof *c);
 	*c = (struct cmdline){ .d = d, .r = r, .name = xstrdup(vm->name) };
 	request_on_gone(r, cmdline_gone, c);

@@ -79,7 +79,7 @@ void verb_qmp(void *data, struct request *r)
 		return;
 	command = json_object_get(request_arguments(r), "command");
 	execute = json_string_value(json_is_string(command) ? command : json_object_get(command, "execute"));
-	if (!execute || !vm->qmp) {
+	if (!execute || !vm->mon.qmp) {
 		if (!execute)
 			err_set(&e, ERR_USAGE, "not a QMP command: it has no \"execute\"");
 		else
@@ -95,7 +95,7 @@ void verb_qmp(void *data, struct request *r)
 	raw = xcalloc(1, sizeof *raw);
 	raw->r = r;
 	request_on_gone(r, raw_gone, raw);
-	qmp_call(vm->qmp, execute, arguments ? json_deep_copy(arguments) : NULL, -1,
+	qmp_call(vm->mon.qmp, execute, arguments ? json_deep_copy(arguments) : NULL, -1,
 		request_time(r, "timeout", QMP_TIMEOUT), raw_reply, raw);
 }
 

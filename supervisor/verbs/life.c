@@ -24,9 +24,9 @@ static json_t *life_result(struct vm *vm, bool down, bool is_changed)
 {
 	json_t *result, *notes;
 
-	if (down && vm->state != VM_STOPPED)
+	if (down && vm->st.state != VM_STOPPED)
 		return result_of(vm_state_name(VM_STOPPED), "", is_changed);
-	result = result_of(vm_state_name(vm->state), vm->reason, is_changed);
+	result = result_of(vm_state_name(vm->st.state), vm->st.reason, is_changed);
 	notes = vm_take_notes(vm);
 	if (notes)
 		json_object_set_new(result, "notes", notes);
@@ -58,7 +58,7 @@ void verb_start(void *data, struct request *r)
 
 	if (!vm)
 		return;
-	was = vm->state == VM_RUNNING || vm->state == VM_PAUSED;
+	was = vm->st.state == VM_RUNNING || vm->st.state == VM_PAUSED;
 	if (vm_start(vm, request_bool(r, "paused", false), request_who(r), &e) < 0) {
 		request_error(r, &e);
 		return;
@@ -117,7 +117,7 @@ void verb_stop(void *data, struct request *r)
 
 	if (!vm || verb_is_busy(r, vm))
 		return;
-	was = vm->state != VM_STOPPED;
+	was = vm->st.state != VM_STOPPED;
 	if (vm_stop(vm, request_time(r, "timeout", -1), request_who(r), &e) < 0) {
 		request_error(r, &e);
 		return;
@@ -138,7 +138,7 @@ void verb_kill(void *data, struct request *r)
 
 	if (!vm)
 		return;
-	was = vm->state != VM_STOPPED;
+	was = vm->st.state != VM_STOPPED;
 	if (vm_kill(vm, request_who(r), &e) < 0) {
 		request_error(r, &e);
 		return;
@@ -172,7 +172,7 @@ static void press_end(struct press *p, const struct err *e)
 	if (p->r && e)
 		request_error(p->r, e);
 	else if (p->r)
-		request_return(p->r, json_pack("{s:s, s:b}", "state", vm_state_name(p->vm->state), "changed",
+		request_return(p->r, json_pack("{s:s, s:b}", "state", vm_state_name(p->vm->st.state), "changed",
 						   p->changed));
 	free(p);
 }
@@ -183,11 +183,11 @@ static void press_settled(void *data, const struct err *e)
 	struct err own = ERR_INIT;
 
 	/* the time went by without another pause */
-	if (e && e->class == ERR_TIMEOUT && p->vm->state == VM_RUNNING) {
+	if (e && e->class == ERR_TIMEOUT && p->vm->st.state == VM_RUNNING) {
 		press_end(p, NULL);
 		return;
 	}
-	err_set(&own, ERR_FAILED, "stopped again: %s", p->vm->reason);
+	err_set(&own, ERR_FAILED, "stopped again: %s", p->vm->st.reason);
 	err_hint(&own, "what was wrong still is; where space ran out, it goes on by itself once there is some");
 	press_end(p, &own);
 }
@@ -221,10 +221,10 @@ static void press_reply(void *data, const json_t *result, const struct err *e)
 
 		if (there)
 			vm_asked(p->vm, NULL);
-		if (there && p->reset && p->vm->state == VM_RUNNING && p->vm->running.on_reboot != CONF_ENDING_RESTART)
+		if (there && p->reset && p->vm->st.state == VM_RUNNING && p->vm->proc.conf.on_reboot != CONF_ENDING_RESTART)
 			vm_arm(p->vm, VM_RESET_SECONDS);
 		press_end(p, e);
-	} else if (p->settle && p->vm->state == VM_PAUSED) {
+	} else if (p->settle && p->vm->st.state == VM_PAUSED) {
 		/* it ran, and stopped again before QEMU said that it ran */
 		press_settled(p, NULL);
 	} else {
@@ -236,9 +236,9 @@ static void press_refused(struct vm *vm, struct request *r)
 {
 	struct err e = ERR_INIT;
 
-	if (vm->unresponsive > 0)
-		err_set(&e, ERR_TIMEOUT, "does not answer since %.0f s: %s", clock_boot() - vm->unresponsive,
-			vm->trouble);
+	if (vm->mon.unresponsive > 0)
+		err_set(&e, ERR_TIMEOUT, "does not answer since %.0f s: %s", clock_boot() - vm->mon.unresponsive,
+			vm->mon.trouble);
 	else
 		err_set(&e, ERR_TIMEOUT, "its monitor does not answer");
 	err_hint(&e, "vmkeep kill %s ends it", vm->name);
@@ -249,17 +249,17 @@ static void press(struct vm *vm, struct request *r, const char *command, enum vm
 {
 	struct press *p;
 
-	if (!vm->qmp || vm->unresponsive > 0) {
+	if (!vm->mon.qmp || vm->mon.unresponsive > 0) {
 		press_refused(vm, r);
 		return;
 	}
 	p = xcalloc(1, sizeof *p);
 	*p = (struct press){ .r = r, .vm = vm, .goal = goal, .changed = changed,
-		.reset = streq(command, "system_reset"), .settle = vm->io_error && goal == VM_GOAL_RUNNING };
+		.reset = streq(command, "system_reset"), .settle = vm->mon.io_error && goal == VM_GOAL_RUNNING };
 	request_on_gone(r, press_gone, p);
 	if (changed && !p->reset)
 		vm_asked(vm, request_who(r));
-	qmp_call(vm->qmp, command, NULL, -1, VM_QMP_SECONDS, press_reply, p);
+	qmp_call(vm->mon.qmp, command, NULL, -1, VM_QMP_SECONDS, press_reply, p);
 }
 
 /* OnReboot= is about the guest's own: this one is a person's. See expect_reset() in vm/join.c. */
@@ -267,7 +267,7 @@ static void let_reset(struct vm *vm)
 {
 	vm_call(vm, "set-action", json_pack("{s:s}", "reboot", "reset"), NULL);
 	/* whether the reset comes or not: it counts again after that. RESET makes the time shorter. */
-	if (vm->state == VM_RUNNING && vm->running.on_reboot != CONF_ENDING_RESTART)
+	if (vm->st.state == VM_RUNNING && vm->proc.conf.on_reboot != CONF_ENDING_RESTART)
 		vm_arm(vm, VM_QMP_SECONDS + VM_RESET_SECONDS);
 }
 
@@ -279,12 +279,12 @@ void verb_reset(void *data, struct request *r)
 		return;
 	vm_history(vm, "reset", request_who(r), NULL);
 	let_reset(vm);
-	press(vm, r, "system_reset", vm->state == VM_PAUSED ? VM_GOAL_PAUSED : VM_GOAL_RUNNING, true);
-	if (vm->state != VM_PAUSED)
+	press(vm, r, "system_reset", vm->st.state == VM_PAUSED ? VM_GOAL_PAUSED : VM_GOAL_RUNNING, true);
+	if (vm->st.state != VM_PAUSED)
 		return;
 	/* QEMU then takes it for one that never ran; a later daemon must not let it go for that */
-	vm->paused_start = true;
-	vm->ending = VM_END_NONE;
+	vm->st.paused_start = true;
+	vm->st.ending = VM_END_NONE;
 	vm_record_write(vm);
 }
 
@@ -293,7 +293,7 @@ void verb_pause(void *data, struct request *r)
 	struct vm *vm = verb_vm(data, r);
 
 	if (vm && !verb_is_busy(r, vm) && verb_needs_guest(r, vm))
-		press(vm, r, "stop", VM_GOAL_PAUSED, vm->state != VM_PAUSED);
+		press(vm, r, "stop", VM_GOAL_PAUSED, vm->st.state != VM_PAUSED);
 }
 
 void verb_resume(void *data, struct request *r)
@@ -306,7 +306,7 @@ void verb_resume(void *data, struct request *r)
 		let_reset(vm);
 		vm_call(vm, "system_reset", NULL, NULL);
 	}
-	press(vm, r, "cont", VM_GOAL_RUNNING, vm->state != VM_RUNNING);
+	press(vm, r, "cont", VM_GOAL_RUNNING, vm->st.state != VM_RUNNING);
 }
 
 /* --- wait --- */
@@ -329,11 +329,11 @@ static void wait_done(void *data, const struct err *e)
 		free(p);
 		return;
 	}
-	json_t *result = json_pack("{s:s}", "state", vm_state_name(p->vm->state));
+	json_t *result = json_pack("{s:s}", "state", vm_state_name(p->vm->st.state));
 
-	for (size_t i = 0; p->goal == VM_GOAL_IP && i < p->vm->nics; i++)
-		if (p->vm->nic[i].network &&
-			networks_address_seen(p->vm->daemon->networks, p->vm->name, p->vm->nic[i].id, &address))
+	for (size_t i = 0; p->goal == VM_GOAL_IP && i < p->vm->proc.nics; i++)
+		if (p->vm->proc.nic[i].network &&
+			networks_address_seen(p->vm->daemon->networks, p->vm->name, p->vm->proc.nic[i].id, &address))
 			json_object_set_new(result, "address", verb_address(address));
 	request_return(p->r, result);
 	free(p);

@@ -37,11 +37,11 @@ void verb_reset_failed(void *data, struct request *r)
 
 	if (!vm)
 		return;
-	was = vm->state == VM_FAILED || vm->memory.n > 0;
+	was = vm->st.state == VM_FAILED || vm->st.policy.n > 0;
 	if (was)
 		vm_reset_failed(vm, request_who(r));
 	request_return(
-		r, json_pack("{s:s, s:b}", "state", vm_state_name(vm->state), "changed", was));
+		r, json_pack("{s:s, s:b}", "state", vm_state_name(vm->st.state), "changed", was));
 }
 
 void verb_forget(void *data, struct request *r)
@@ -101,7 +101,7 @@ static bool is_half_way(struct daemon *d, struct err *e)
 	for (size_t i = 0; i < d->vms->n; i++) {
 		const struct vm *vm = d->vms->vm[i];
 
-		if (vm->busy || streq(vm_state_name(vm->state), "starting")) {
+		if (vm->busy || streq(vm_state_name(vm->st.state), "starting")) {
 			err_set(e, ERR_CONFLICT, "'%s' is %s", vm->name,
 				vm->busy ? vm->busy : "starting");
 			return true;

@@ -102,7 +102,7 @@ void verb_reboot(void *data, struct request *r)
 	if (!vm)
 		return;
 	/* somebody asked for the same */
-	if (vm->want == VM_WANT_RESTART && vm_state_has_process(vm->state)) {
+	if (vm->st.want == VM_WANT_RESTART && vm_state_has_process(vm->st.state)) {
 		verb_life(verb_job(data, r, "vm-reboot", vm->name), vm, VM_GOAL_AGAIN, true);
 		return;
 	}
@@ -130,13 +130,13 @@ void verbs_take_up(struct daemon *d)
 
 	for (size_t i = 0; i < d->vms->n; i++) {
 		struct vm *vm = d->vms->vm[i];
-		bool again = vm->want == VM_WANT_RESTART;
-		const char *who = again ? vm->again : "a former daemon";
+		bool again = vm->st.want == VM_WANT_RESTART;
+		const char *who = again ? vm->st.again : "a former daemon";
 		struct job *j;
 
-		if (vm->state != VM_STOPPING && vm->state != VM_QUITTING)
+		if (vm->st.state != VM_STOPPING && vm->st.state != VM_QUITTING)
 			continue;
-		j = job_new(d, again ? "vm-reboot" : vm->state == VM_STOPPING ? "vm-stop" : "vm-kill", vm->name,
+		j = job_new(d, again ? "vm-reboot" : vm->st.state == VM_STOPPING ? "vm-stop" : "vm-kill", vm->name,
 			who, root);
 		vm_wait(vm, again ? VM_GOAL_AGAIN : VM_GOAL_DOWN, 0, took_up_done, j);
 	}

@@ -62,14 +62,14 @@ static void plan_change(void *data, const struct conf_change *c)
 static void plan_vm(json_t *rows, const struct vm *real, const struct vm *fresh)
 {
 	struct plan p = { rows, "vm", fresh->name, NULL };
-	bool up = real && vm_state_has_process(real->state);
+	bool up = real && vm_state_has_process(real->st.state);
 
 	if (!real)
 		plan_row(&p, "new", fresh->predecessor, "now");
-	else if (fresh->have_conf && up && !real->conf_lost)
-		conf_vm_diff(&real->running, &fresh->conf, plan_change, &p);
-	else if (fresh->have_conf && real->have_conf && !up)
-		conf_vm_diff(&real->conf, &fresh->conf, plan_change, &p);
+	else if (fresh->file.have_conf && up && !real->proc.conf_lost)
+		conf_vm_diff(&real->proc.conf, &fresh->file.conf, plan_change, &p);
+	else if (fresh->file.have_conf && real->file.have_conf && !up)
+		conf_vm_diff(&real->file.conf, &fresh->file.conf, plan_change, &p);
 }
 
 static void plan_vms(struct daemon *d, const struct check_files *f, json_t *rows)
@@ -80,10 +80,10 @@ static void plan_vms(struct daemon *d, const struct check_files *f, json_t *rows
 		const struct vm *vm = d->vms->vm[i];
 		struct plan p = { rows, "vm", vm->name, NULL };
 
-		if (vm->orphan || conf_vm_stamp(d->dirs.config, vm->name))
+		if (vm->file.orphan || conf_vm_stamp(d->dirs.config, vm->name))
 			continue;
 		plan_row(&p, "gone", NULL,
-			vm_state_has_process(vm->state) ? "when it has ended" : "now");
+			vm_state_has_process(vm->st.state) ? "when it has ended" : "now");
 	}
 }
 

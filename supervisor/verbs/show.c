@@ -28,27 +28,27 @@ static json_t *mac_text(const uint8_t mac[ETH_ALEN])
 
 static const struct conf_vm *conf_now(const struct vm *vm)
 {
-	return vm_state_has_process(vm->state) ? &vm->running : &vm->conf;
+	return vm_state_has_process(vm->st.state) ? &vm->proc.conf : &vm->file.conf;
 }
 
 static uint32_t first_address(const struct vm *vm)
 {
-	for (size_t i = 0; i < vm->nics; i++)
-		if (vm->nic[i].address)
-			return vm->nic[i].address;
+	for (size_t i = 0; i < vm->proc.nics; i++)
+		if (vm->proc.nic[i].address)
+			return vm->proc.nic[i].address;
 	return 0;
 }
 
 static json_t *uptime(const struct vm *vm)
 {
-	return vm_state_has_process(vm->state) ? json_integer((json_int_t)(clock_boot() - vm->started_boot)) :
+	return vm_state_has_process(vm->st.state) ? json_integer((json_int_t)(clock_boot() - vm->proc.started_boot)) :
 						 json_null();
 }
 
 /* Its run record was lost, and what it was started with is not known. */
 static bool is_unknown(const struct vm *vm)
 {
-	return vm_state_has_process(vm->state) && vm->conf_lost;
+	return vm_state_has_process(vm->st.state) && vm->proc.conf_lost;
 }
 
 static json_t *if_known(const struct vm *vm, json_t *value /* stolen */)
@@ -63,7 +63,7 @@ static const char *accel_text(const struct vm *vm)
 {
 	const struct conf_vm *c = conf_now(vm);
 
-	return conf_accel_name(vm_state_has_process(vm->state) ? vm->accel : c->accel);
+	return conf_accel_name(vm_state_has_process(vm->st.state) ? vm->proc.accel : c->accel);
 }
 
 /* The few words that a thousand rows repeat are made once. */
@@ -95,12 +95,12 @@ static json_t *list_row(struct vm *vm, struct words *w)
 {
 	const struct conf_vm *c = conf_now(vm);
 
-	return json_pack("[s, o, o, o, o, o, o, o, o, o, b, b]", vm->name, word(w, vm_state_name(vm->state)),
-		vm->reason[0] ? json_string(vm->reason) : word(w, ""), word(w, vm_health_text(vm)),
-		word(w, vm_want_name(vm->want)),
+	return json_pack("[s, o, o, o, o, o, o, o, o, o, b, b]", vm->name, word(w, vm_state_name(vm->st.state)),
+		vm->st.reason[0] ? json_string(vm->st.reason) : word(w, ""), word(w, vm_health_text(vm)),
+		word(w, vm_want_name(vm->st.want)),
 		if_known(vm, json_integer((json_int_t)c->cpus)),
-		vm->balloon ? json_integer(vm->balloon) : if_known(vm, json_integer((json_int_t)c->memory)),
-		verb_address(first_address(vm)), uptime(vm), if_known(vm, word(w, accel_text(vm))), vm->conf.enable,
+		vm->mon.balloon ? json_integer(vm->mon.balloon) : if_known(vm, json_integer((json_int_t)c->memory)),
+		verb_address(first_address(vm)), uptime(vm), if_known(vm, word(w, accel_text(vm))), vm->file.conf.enable,
 		vm_outdated(vm));
 }
 
@@ -122,7 +122,7 @@ void verb_list(void *data, struct request *r)
 		/* an owner without the role sees what is his */
 		if (request_role(r) == API_ROLE_OWNER && !verb_owns_row(d, r, vm))
 			continue;
-		if (!running || vm_state_has_process(vm->state))
+		if (!running || vm_state_has_process(vm->st.state))
 			json_array_append_new(rows, list_row(vm, &words));
 	}
 	words_release(&words);
@@ -221,8 +221,8 @@ static json_t *nic_rows(const struct vm *vm)
 {
 	json_t *rows = json_array();
 
-	for (size_t i = 0; i < vm->nics; i++) {
-		const struct vm_nic *n = &vm->nic[i];
+	for (size_t i = 0; i < vm->proc.nics; i++) {
+		const struct vm_nic *n = &vm->proc.nic[i];
 		char name[IFNAMSIZ] = "";
 
 		json_array_append_new(rows,
@@ -240,31 +240,31 @@ static void add_process(json_t *o, struct vm *vm)
 	const char *command;
 	double age;
 
-	json_object_set_new(o, "pid", json_integer(vm->pid));
-	json_object_set_new(o, "started", json_real(clock_shown(vm->started, vm->started_boot)));
+	json_object_set_new(o, "pid", json_integer(vm->proc.pid));
+	json_object_set_new(o, "started", json_real(clock_shown(vm->proc.started, vm->proc.started_boot)));
 	json_object_set_new(o, "uptime", uptime(vm));
-	json_object_set_new(o, "accel", if_known(vm, json_string(conf_accel_name(vm->accel))));
+	json_object_set_new(o, "accel", if_known(vm, json_string(conf_accel_name(vm->proc.accel))));
 	json_object_set_new(o, "uid", json_integer((json_int_t)vm->identity.uid));
-	if (vm->balloon)
-		json_object_set_new(o, "balloon", json_integer(vm->balloon));
-	json_object_set_new(o, "resets", if_known(vm, json_integer(vm->resets.n)));
-	if (vm->resets.n)
+	if (vm->mon.balloon)
+		json_object_set_new(o, "balloon", json_integer(vm->mon.balloon));
+	json_object_set_new(o, "resets", if_known(vm, json_integer(vm->log.resets.n)));
+	if (vm->log.resets.n)
 		json_object_set_new(o, "last_reset",
-			json_real(clock_shown(vm->resets.last, vm->resets.last_boot)));
+			json_real(clock_shown(vm->log.resets.last, vm->log.resets.last_boot)));
 	if (vnc)
 		json_object_set_new(o, "vnc", json_string(vnc));
 	if (vm->display_lost)
 		json_object_set_new(o, "vnc_problem", json_string(vm->display_lost));
-	if (vm->unresponsive > 0)
-		json_object_set_new(o, "unresponsive_since", json_real(clock_shown(vm->unresponsive_wall, vm->unresponsive)));
-	if (vm->trouble)
-		json_object_set_new(o, "unresponsive_reason", json_string(vm->trouble));
-	command = vm->qmp ? qmp_oldest_call(vm->qmp, &age) : NULL;
+	if (vm->mon.unresponsive > 0)
+		json_object_set_new(o, "unresponsive_since", json_real(clock_shown(vm->mon.unresponsive_wall, vm->mon.unresponsive)));
+	if (vm->mon.trouble)
+		json_object_set_new(o, "unresponsive_reason", json_string(vm->mon.trouble));
+	command = vm->mon.qmp ? qmp_oldest_call(vm->mon.qmp, &age) : NULL;
 	if (command && age > 1)
 		json_object_set_new(o, "waits_for", json_sprintf("%s for %.0f s", command, age));
 	if (vm_outdated(vm))
 		json_object_set_new(o, "outdated", json_true());
-	if (vm->running.agent)
+	if (vm->proc.conf.agent)
 		json_object_set_new(o, "agent", json_string(vm_agent_is_open(vm) ? "open" : "closed"));
 	if (vm_agent_is_frozen(vm))
 		json_object_set_new(o, "frozen", json_true());
@@ -306,28 +306,28 @@ void verb_info(void *data, struct request *r)
 	}
 	c = conf_now(vm);
 	o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:n, s:s?, s:s, s:o, s:o, s:s?, s:o}", "name", vm->name,
-		"state", vm_state_name(vm->state), "reason", vm->reason, "want",
-		vm_want_name(vm->want), "health",
-		vm_health_text(vm), "since", clock_shown(vm->since, vm->since_boot), "pid",
+		"state", vm_state_name(vm->st.state), "reason", vm->st.reason, "want",
+		vm_want_name(vm->st.want), "health",
+		vm_health_text(vm), "since", clock_shown(vm->st.since, vm->st.since_boot), "pid",
 		"description", c->description,
 		"uuid", c->uuid ? c->uuid : vm->identity.uuid, "cpus",
 		if_known(vm, json_integer((json_int_t)c->cpus)), "memory",
 		if_known(vm, json_integer((json_int_t)c->memory)), "machine",
 		vm->identity.machine || is_unknown(vm) ? vm->identity.machine : c->machine, "disks",
 		if_known(vm, disk_rows(c)));
-	if (vm_state_has_process(vm->state)) {
+	if (vm_state_has_process(vm->st.state)) {
 		add_process(o, vm);
-		if (vm->have_conf && !vm->conf_lost)
-			conf_vm_diff(&vm->running, &vm->conf, count_change, &changes);
+		if (vm->file.have_conf && !vm->proc.conf_lost)
+			conf_vm_diff(&vm->proc.conf, &vm->file.conf, count_change, &changes);
 		json_object_set_new(o, "changes", if_known(vm, json_integer(changes)));
 	} else if (vm->start_error) {
 		json_object_set_new(o, "error", json_string(vm->start_error->text));
 	}
-	json_object_set_new(o, "enabled", json_boolean(vm->conf.enable));
-	if (vm->orphan)
+	json_object_set_new(o, "enabled", json_boolean(vm->file.conf.enable));
+	if (vm->file.orphan)
 		json_object_set_new(o, "orphan", json_true());
-	if (vm->problems)
-		json_object_set_new(o, "problems", json_string(vm->problems));
+	if (vm->file.problems)
+		json_object_set_new(o, "problems", json_string(vm->file.problems));
 	if (c->args.n || c->binary)
 		json_object_set_new(o, "tainted", json_string("[QEMU]"));
 	request_return(r, o);

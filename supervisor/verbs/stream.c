@@ -27,7 +27,7 @@ void verb_console(void *data, struct request *r)
 	}
 	bool typing = !request_bool(r, "watch", false);
 	unsigned lines = (unsigned)request_int(r, "lines", LINES_DEFAULT);
-	const char *id = serial ? serial : vm->running.serial[0].id;
+	const char *id = serial ? serial : vm->proc.conf.serial[0].id;
 	_cleanup_(free_ptr) char *wanted = xstrdup(serial);
 
 	fd = request_stream(r, json_pack("{s:s}", "serial", id), &leftover, &hold);

@@ -80,7 +80,7 @@ bool verb_owns(struct daemon *d, const struct request *r, const char *name)
 /* Only those that may be own ones are looked at again: there may be a thousand. */
 bool verb_owns_row(struct daemon *d, const struct request *r, const struct vm *vm)
 {
-	return (vm->problems || request_owns(r, &vm->conf.owner)) && verb_owns(d, r, vm->name);
+	return (vm->file.problems || request_owns(r, &vm->file.conf.owner)) && verb_owns(d, r, vm->name);
 }
 
 bool verb_owns_any(struct daemon *d, const struct request *r)
@@ -134,11 +134,11 @@ bool verb_needs_guest(struct request *r, const struct vm *vm)
 {
 	struct err e = ERR_INIT;
 
-	if (vm->state == VM_RUNNING || vm->state == VM_PAUSED)
+	if (vm->st.state == VM_RUNNING || vm->st.state == VM_PAUSED)
 		return true;
-	err_set(&e, ERR_WRONG_STATE, "is %s%s%s%s", vm_state_name(vm->state), vm->reason[0] ? " (" : "",
-		vm->reason, vm->reason[0] ? ")" : "");
-	if (!vm_state_has_process(vm->state))
+	err_set(&e, ERR_WRONG_STATE, "is %s%s%s%s", vm_state_name(vm->st.state), vm->st.reason[0] ? " (" : "",
+		vm->st.reason, vm->st.reason[0] ? ")" : "");
+	if (!vm_state_has_process(vm->st.state))
 		err_hint(&e, "vmkeep start %s", vm->name);
 	request_error(r, &e);
 	return false;

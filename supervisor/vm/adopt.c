@@ -22,24 +22,24 @@ static bool take_process(struct vm *vm, const struct record_process *p)
 {
 	if (!p->same_boot || p->pid <= 0)
 		return false;
-	vm->pidfd = pidfd_open(p->pid, PIDFD_NONBLOCK);
+	vm->proc.pidfd = pidfd_open(p->pid, PIDFD_NONBLOCK);
 	/* looked at afterwards: a process to which the number went meanwhile would have started since */
-	if (vm->pidfd < 0 || !vm_process_is(p->pid, p->starttime)) {
-		close_fd(&vm->pidfd);
+	if (vm->proc.pidfd < 0 || !vm_process_is(p->pid, p->starttime)) {
+		close_fd(&vm->proc.pidfd);
 		return false;
 	}
-	vm->pid = p->pid;
-	vm->starttime = p->starttime;
-	vm->is_child = false;
+	vm->proc.pid = p->pid;
+	vm->proc.starttime = p->starttime;
+	vm->proc.is_child = false;
 	return true;
 }
 
 /* Nobody but an operation wanted that process, and the operation went with the daemon that did it. */
 static void end_servant(struct vm *vm)
 {
-	_cleanup_(free_ptr) char *serves = xstrdup(vm->serves);
+	_cleanup_(free_ptr) char *serves = xstrdup(vm->st.serves);
 
-	vm->want = VM_WANT_STOPPED;
+	vm->st.want = VM_WANT_STOPPED;
 	log_warning(vm->name, "was started for %s, which was cut short: ended", serves);
 	vm_history(vm, "kill", NULL, serves);
 	vm_event(vm, VM_EV_KILL, "killed");
@@ -48,21 +48,21 @@ static void end_servant(struct vm *vm)
 /* Whether they are on their bridges is looked at when the monitor answers, which may take long. */
 static void hold_nics(struct vm *vm)
 {
-	for (size_t i = 0; i < vm->nics; i++) {
-		struct network_nic nic = vm_network_nic(vm, &vm->nic[i]);
+	for (size_t i = 0; i < vm->proc.nics; i++) {
+		struct network_nic nic = vm_network_nic(vm, &vm->proc.nic[i]);
 
-		networks_hold(vm->daemon->networks, &nic, &vm->nic[i].tap);
+		networks_hold(vm->daemon->networks, &nic, &vm->proc.nic[i].tap);
 	}
 }
 
 static void adopt_running(struct vm *vm, const struct record_process *p)
 {
-	_cleanup_(free_ptr) char *reason = vm->reason[0] ? xstrdup(vm->reason) : NULL;
+	_cleanup_(free_ptr) char *reason = vm->st.reason[0] ? xstrdup(vm->st.reason) : NULL;
 
-	log_info(vm->name, "adopted, pid %d", (int)vm->pid);
+	log_info(vm->name, "adopted, pid %d", (int)vm->proc.pid);
 	/* its end, unless we asked for it, is found by looking */
-	if (!vm->quit_sent)
-		vm->ending = VM_END_NONE;
+	if (!vm->proc.quit_sent)
+		vm->st.ending = VM_END_NONE;
 	vm_watch_process(vm);
 	hold_nics(vm);
 	display_adopt(vm);
@@ -80,9 +80,9 @@ static void adopt_running(struct vm *vm, const struct record_process *p)
 	output_open(vm);
 	if (p->quitting)
 		vm_event(vm, VM_EV_KILL, NULL);
-	else if (vm->serves[0])
+	else if (vm->st.serves[0])
 		end_servant(vm);
-	else if (p->stopping || vm->want == VM_WANT_RESTART)
+	else if (p->stopping || vm->st.want == VM_WANT_RESTART)
 		vm_event(vm, VM_EV_STOP, NULL);
 }
 
@@ -91,16 +91,16 @@ static void tell_end(struct vm *vm, const struct record_process *p)
 {
 	if (!p->same_boot) {
 		/* whether it comes up with the host is Enable='s */
-		vm->want = VM_WANT_STOPPED;
-		vm->ending = VM_END_QUIT;
+		vm->st.want = VM_WANT_STOPPED;
+		vm->st.ending = VM_END_QUIT;
 		log_info(vm->name, "was running when the host went down");
-	} else if (vm->quit_sent || p->early) {
+	} else if (vm->proc.quit_sent || p->early) {
 		/* a start that was cut short is begun anew, and nobody waits for it any more */
-		vm->by_policy |= p->early;
-		if (vm->ending == VM_END_NONE)
-			vm->ending = VM_END_QUIT;
+		vm->st.by_policy |= p->early;
+		if (vm->st.ending == VM_END_NONE)
+			vm->st.ending = VM_END_QUIT;
 	} else {
-		vm->ending = VM_END_CRASH;
+		vm->st.ending = VM_END_CRASH;
 		vm_set_reason(vm, "crashed: it ended while no daemon could see how");
 	}
 	/* what it wrote meanwhile */
@@ -112,8 +112,8 @@ static void tell_end(struct vm *vm, const struct record_process *p)
 /* Without a process: policy goes on where it was. */
 static void adopt_resting(struct vm *vm, const struct record_process *p)
 {
-	if (!p->same_boot || vm->orphan) {
-		vm->want = VM_WANT_STOPPED;
+	if (!p->same_boot || vm->file.orphan) {
+		vm->st.want = VM_WANT_STOPPED;
 		vm_set_reason(vm, "%s", "");
 		vm_record_remove(vm);
 		return;
@@ -131,14 +131,14 @@ static bool adopt_newer(struct vm *vm, const struct record_process *p, const str
 	const struct record_process process = { .pid = p->pid, .starttime = p->starttime, .same_boot = true };
 	_cleanup_(free_ptr) char *why = xasprintf("%s: this one can only kill it", e->text);
 
-	close_fd(&vm->run_fd);
+	close_fd(&vm->proc.run_fd);
 	if (!take_process(vm, &process))
 		return false;
-	log_error(vm->name, "%s, and its process %d runs: left alone", e->text, (int)vm->pid);
+	log_error(vm->name, "%s, and its process %d runs: left alone", e->text, (int)vm->proc.pid);
 	lost_unknown(vm);
 	vm_watch_process(vm);
 	hold_nics(vm);
-	vm->want = VM_WANT_RUNNING;
+	vm->st.want = VM_WANT_RUNNING;
 	vm->adopting = true;
 	vm_event(vm, VM_EV_ADOPT, why);
 	vm->adopting = false;
@@ -149,12 +149,12 @@ static bool adopt_newer(struct vm *vm, const struct record_process *p, const str
 /* It is alive, but nothing else says that it is its own: nothing is done to it, nor started beside it. */
 static void hold(struct vm *vm, const struct record_process *p, const struct err *e)
 {
-	vm->unread = xasprintf("%s, and its process %d runs", e->text, (int)p->pid);
-	vm->unread_pid = p->pid;
-	vm->unread_start = p->starttime;
-	vm_set_reason(vm, "%s", vm->unread);
-	log_error(vm->name, "%s: left alone", vm->unread);
-	close_fd(&vm->run_fd);
+	vm->held.why = xasprintf("%s, and its process %d runs", e->text, (int)p->pid);
+	vm->held.pid = p->pid;
+	vm->held.starttime = p->starttime;
+	vm_set_reason(vm, "%s", vm->held.why);
+	log_error(vm->name, "%s: left alone", vm->held.why);
+	close_fd(&vm->proc.run_fd);
 }
 
 bool adopt_process(struct vm *vm, const struct record_process *p)
@@ -170,8 +170,8 @@ static void adopt_ended(struct vm *vm, const struct record_process *p, const str
 {
 	if (e->number) {
 		log_error(vm->name, "%s: set aside", e->text);
-		renameat(vm->run_fd, "record.json", vm->run_fd, "record.json.damaged");
-		close_fd(&vm->run_fd);
+		renameat(vm->proc.run_fd, "record.json", vm->proc.run_fd, "record.json.damaged");
+		close_fd(&vm->proc.run_fd);
 	} else if (p->backoff || p->failed) {
 		adopt_resting(vm, p);
 	} else {
@@ -204,8 +204,8 @@ static void adopt_one(struct adopt *a, struct vm *vm, int run_fd)
 {
 	struct adopt_rest rest = { .vm = vm, .e = ERR_INIT };
 
-	vm->run_fd = run_fd;
-	vm->orphan = !vm->stamp;
+	vm->proc.run_fd = run_fd;
+	vm->file.orphan = !vm->file.stamp;
 	/* made, and then its daemon died before there was anything to record; or it was lost */
 	rest.missing = faccessat(run_fd, "record.json", F_OK, AT_SYMLINK_NOFOLLOW) < 0;
 	if (!rest.missing)
@@ -213,7 +213,7 @@ static void adopt_one(struct adopt *a, struct vm *vm, int run_fd)
 	if (rest.missing || rest.e.number || rest.p.backoff || rest.p.failed || !take_process(vm, &rest.p)) {
 		adopt_rest(a, &rest);
 	} else {
-		found_known(&a->found, vm->pid);
+		found_known(&a->found, vm->proc.pid);
 		lost_mend(vm);
 		adopt_running(vm, &rest.p);
 	}
@@ -305,11 +305,11 @@ static void adopt_found(struct adopt *a)
 		vm = vms_find(a->vms, p->owner);
 		if (!vm)
 			vm = vms_add(a->vms, p->owner);
-		if (vm_state_has_process(vm->state) || vm->unread) {
+		if (vm_state_has_process(vm->st.state) || vm->held.why) {
 			log_error(vm->name, "has a second process %d, which is left alone", (int)p->pid);
 			continue;
 		}
-		vm->orphan = !vm->stamp;
+		vm->file.orphan = !vm->file.stamp;
 		lost_adopt(vm, p);
 	}
 }

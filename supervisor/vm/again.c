@@ -35,7 +35,7 @@ static int again_directory(struct vm *vm, const char *path, struct err *e)
 	struct stat there, here;
 
 	if (fstatat(run, path, &there, AT_SYMLINK_NOFOLLOW) == 0) {
-		if (fstat(vm->run_fd, &here) == 0 && there.st_dev == here.st_dev && there.st_ino == here.st_ino)
+		if (fstat(vm->proc.run_fd, &here) == 0 && there.st_dev == here.st_dev && there.st_ino == here.st_ino)
 			return 0;
 		if (!S_ISDIR(there.st_mode) && sweeper_take(vm->daemon->sweeper, path, e) < 0)
 			return e->number;
@@ -45,9 +45,9 @@ static int again_directory(struct vm *vm, const char *path, struct err *e)
 	fd = openat(run, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return err_errno(e, "open directory '%s/%s'", vm->daemon->dirs.run, path);
-	again_link(vm->run_fd, fd);
-	close_fd(&vm->run_fd);
-	vm->run_fd = fd;
+	again_link(vm->proc.run_fd, fd);
+	close_fd(&vm->proc.run_fd);
+	vm->proc.run_fd = fd;
 	return 1;
 }
 
@@ -57,12 +57,12 @@ static int again_guest(struct vm *vm, const char *path, struct err *e)
 
 	if (lost < 0)
 		return lost;
-	if (lost || faccessat(vm->run_fd, "effective.vm", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+	if (lost || faccessat(vm->proc.run_fd, "effective.vm", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
 		if (vm_record_save_conf(vm, e) < 0)
 			return e->number;
-	if (!lost && faccessat(vm->run_fd, "record.json", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+	if (!lost && faccessat(vm->proc.run_fd, "record.json", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return 0;
-	vm->recorded = 0;
+	vm->proc.recorded = 0;
 	return vm_record_save(vm, e) < 0 ? e->number : 1;
 }
 
@@ -74,11 +74,11 @@ void vms_record_again(struct vms *vms)
 		struct err e = ERR_INIT;
 		int r = 0;
 
-		if (vm->run_fd >= 0 && vm_state_has_process(vm->state)) {
+		if (vm->proc.run_fd >= 0 && vm_state_has_process(vm->st.state)) {
 			r = again_guest(vm, path, &e);
-		} else if ((vm->state == VM_FAILED || vm->state == VM_BACKOFF) &&
+		} else if ((vm->st.state == VM_FAILED || vm->st.state == VM_BACKOFF) &&
 			   faccessat(vm->daemon->dirs.run_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0) {
-			vm->recorded = 0;
+			vm->proc.recorded = 0;
 			vm_record_write_resting(vm);
 		}
 		if (r > 0)

@@ -16,18 +16,18 @@
 void vm_limits_init(struct vm *vm)
 {
 	vm->output_rate = (struct bucket)BUCKET(SPOOL_RATE, SPOOL_BURST);
-	vm->changes = (struct bucket)BUCKET(VM_CHANGES_A_SECOND, VM_CHANGES_AT_ONCE);
-	vm->records = (struct bucket)BUCKET(1.0 / VM_RECORDS_SECONDS, VM_RECORDS_AT_ONCE);
-	vm->resets.told = (struct bucket)BUCKET(1.0 / VM_RESET_EVENT_SECONDS, VM_RESETS_AT_ONCE);
-	vm->resets.written = (struct bucket)BUCKET(1.0 / VM_RESET_RECORD_SECONDS, VM_RESETS_AT_ONCE);
+	vm->log.changes = (struct bucket)BUCKET(VM_CHANGES_A_SECOND, VM_CHANGES_AT_ONCE);
+	vm->log.records = (struct bucket)BUCKET(1.0 / VM_RECORDS_SECONDS, VM_RECORDS_AT_ONCE);
+	vm->log.resets.told = (struct bucket)BUCKET(1.0 / VM_RESET_EVENT_SECONDS, VM_RESETS_AT_ONCE);
+	vm->log.resets.written = (struct bucket)BUCKET(1.0 / VM_RESET_RECORD_SECONDS, VM_RESETS_AT_ONCE);
 }
 
 /* What a command of ours brings about is free. False: that was too much, and the monitor is closed. */
 static bool event_bearable(struct vm *vm)
 {
-	if (qmp_was_asked(vm->qmp) || bucket_take(&vm->changes, 1, daemon_now()))
+	if (qmp_was_asked(vm->mon.qmp) || bucket_take(&vm->log.changes, 1, daemon_now()))
 		return true;
-	qmp_give_up(vm->qmp, "changes of its state that nobody asked for");
+	qmp_give_up(vm->mon.qmp, "changes of its state that nobody asked for");
 	return false;
 }
 
@@ -40,16 +40,16 @@ static void on_shutdown(struct vm *vm, const json_t *data)
 {
 	if (!event_bearable(vm))
 		return;
-	if (vm->state == VM_STOPPING && event_is(data, "reason", "guest-shutdown"))
+	if (vm->st.state == VM_STOPPING && event_is(data, "reason", "guest-shutdown"))
 		vm_tell_step(vm);
 	if (event_is(data, "reason", "guest-shutdown"))
 		vm_ended(vm, VM_END_POWER_OFF);
 	else if (event_is(data, "reason", "guest-reset"))
 		vm_ended(vm, VM_END_REBOOT);
-	else if (event_is(data, "reason", "host-signal") && vm->ending == VM_END_NONE)
-		vm->ending = VM_END_HOST_SIGNAL;
-	else if (event_is(data, "reason", "host-qmp-quit") && vm->ending == VM_END_NONE)
-		vm->ending = VM_END_QMP_QUIT;
+	else if (event_is(data, "reason", "host-signal") && vm->st.ending == VM_END_NONE)
+		vm->st.ending = VM_END_HOST_SIGNAL;
+	else if (event_is(data, "reason", "host-qmp-quit") && vm->st.ending == VM_END_NONE)
+		vm->st.ending = VM_END_QMP_QUIT;
 }
 
 static void on_panic(struct vm *vm, const json_t *data)
@@ -70,10 +70,10 @@ static void on_stop(struct vm *vm, const json_t *data)
 	char reason[160];
 
 	(void)data;
-	if (vm->state != VM_RUNNING || !event_bearable(vm))
+	if (vm->st.state != VM_RUNNING || !event_bearable(vm))
 		return;
-	snprintf(reason, sizeof reason, "%s%s", vm->io_error ? "io-error: " : "",
-		vm->io_error ? vm->io_error : "paused");
+	snprintf(reason, sizeof reason, "%s%s", vm->mon.io_error ? "io-error: " : "",
+		vm->mon.io_error ? vm->mon.io_error : "paused");
 	vm_event(vm, VM_EV_PAUSED, reason);
 	vm_space_wait(vm);
 }
@@ -82,14 +82,14 @@ static void on_stop(struct vm *vm, const json_t *data)
  * when the state's timer fires, is a reset the guest's own again. */
 static void expect_reset(struct vm *vm)
 {
-	if (vm->state == VM_RUNNING && vm->running.on_reboot != CONF_ENDING_RESTART)
+	if (vm->st.state == VM_RUNNING && vm->proc.conf.on_reboot != CONF_ENDING_RESTART)
 		vm_arm(vm, VM_RESET_SECONDS);
 }
 
 /* One that resets for ever looks like any other that runs: how often it did is told. */
 static void count_reset(struct vm *vm, const json_t *data)
 {
-	struct vm_resets *r = &vm->resets;
+	struct vm_resets *r = &vm->log.resets;
 
 	if (!json_is_true(json_object_get(data, "guest"))) {
 		r->spared = daemon_now() + VM_RESET_SECONDS;
@@ -112,11 +112,11 @@ static void on_resume(struct vm *vm, const json_t *data)
 	(void)data;
 	if (!event_bearable(vm))
 		return;
-	free(vm->io_error);
-	vm->io_error = NULL;
-	vm->paused_start = false;
-	if (vm->state == VM_PAUSED)
-		vm->ending = VM_END_NONE;
+	free(vm->mon.io_error);
+	vm->mon.io_error = NULL;
+	vm->st.paused_start = false;
+	if (vm->st.state == VM_PAUSED)
+		vm->st.ending = VM_END_NONE;
 	vm_event(vm, VM_EV_RESUMED, NULL);
 	/* it may have been reset while it stood still */
 	expect_reset(vm);
@@ -130,10 +130,10 @@ static void on_io_error(struct vm *vm, const json_t *data)
 	bool space = json_is_true(json_object_get(data, "nospace"));
 
 	/* all requests that were under way fail at once: the first one says why */
-	if (!event_is(data, "action", "stop") || vm->io_error)
+	if (!event_is(data, "action", "stop") || vm->mon.io_error)
 		return;
-	vm->io_error = vm_io_error_text(space, node);
-	log_error(vm->name, "guest stopped by an i/o error: %s", vm->io_error);
+	vm->mon.io_error = vm_io_error_text(space, node);
+	log_error(vm->name, "guest stopped by an i/o error: %s", vm->mon.io_error);
 }
 
 static void on_vserport(struct vm *vm, const json_t *data)
@@ -152,15 +152,15 @@ json_int_t vm_balloon_actual(const struct conf_vm *c, const json_t *data)
 
 static void on_balloon_change(struct vm *vm, const json_t *data)
 {
-	json_int_t actual = vm_balloon_actual(&vm->running, data);
+	json_int_t actual = vm_balloon_actual(&vm->proc.conf, data);
 
-	if (actual == vm->balloon || !event_bearable(vm))
+	if (actual == vm->mon.balloon || !event_bearable(vm))
 		return;
-	vm->balloon = actual;
+	vm->mon.balloon = actual;
 	if (!actual)
 		return;
 	daemon_event(vm->daemon, "BALLOON_CHANGE",
-		json_pack("{s:s, s:I}", "name", vm->name, "actual", vm->balloon));
+		json_pack("{s:s, s:I}", "name", vm->name, "actual", vm->mon.balloon));
 }
 
 void vm_qmp_event(void *data, const char *name, const json_t *event_data)

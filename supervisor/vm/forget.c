@@ -30,8 +30,8 @@ static int forget_file(const struct daemon *d, const char *name, struct err *e)
 
 static int forget_process(const struct vm *vm, const struct identity *id, struct err *e)
 {
-	if (vm && (vm_state_has_process(vm->state) || vm->state == VM_PREPARING)) {
-		err_set(e, ERR_WRONG_STATE, "is %s", vm_state_name(vm->state));
+	if (vm && (vm_state_has_process(vm->st.state) || vm->st.state == VM_PREPARING)) {
+		err_set(e, ERR_WRONG_STATE, "is %s", vm_state_name(vm->st.state));
 		return err_hint(e, "vmkeep kill %s", vm->name);
 	}
 	if (id->uid && found_uid_lives(id->uid)) {
@@ -117,7 +117,7 @@ void check_gone(struct daemon *d, const struct vms *files, json_t *rows)
 		const struct vm *vm = vms_find(d->vms, f->d_name);
 
 		if (!conf_name_ok(f->d_name) || conf_vm_stamp(d->dirs.config, f->d_name) ||
-			(vm && vm_state_has_process(vm->state)) || goes_on(files, dirfd(dir), f->d_name))
+			(vm && vm_state_has_process(vm->st.state)) || goes_on(files, dirfd(dir), f->d_name))
 			continue;
 		err_clear(&e);
 		err_set(&e, ERR_NOT_FOUND, "the file of VM '%s' is gone; its identity and history are kept in %s/vms/%s",

@@ -22,12 +22,12 @@ json_t *inside_paths(const struct vm *vm)
 
 	json_array_append_new(paths, inside_path(vm, INSIDE_KEPT));
 	json_array_append_new(paths, inside_path(vm, "qmp.sock"));
-	if (vm->running.agent)
+	if (vm->proc.conf.agent)
 		json_array_append_new(paths, inside_path(vm, "agent.sock"));
-	for (size_t i = 0; i < vm->running.serials; i++) {
+	for (size_t i = 0; i < vm->proc.conf.serials; i++) {
 		char name[96];
 
-		snprintf(name, sizeof name, "serial-%s.sock", vm->running.serial[i].id);
+		snprintf(name, sizeof name, "serial-%s.sock", vm->proc.conf.serial[i].id);
 		json_array_append_new(paths, inside_path(vm, name));
 	}
 	return paths;
@@ -70,9 +70,9 @@ static int inside_beneath(int root, const char *path, int flags)
 int inside_open(const struct vm *vm, const char *file)
 {
 	_cleanup_(free_ptr) char *path = xasprintf("%s/vms/%s/%s", vm->daemon->dirs.run, vm->name, file);
-	_cleanup_(close_fd) int root = vm->pid > 0 ? inside_root(vm->pid) : -1;
+	_cleanup_(close_fd) int root = vm->proc.pid > 0 ? inside_root(vm->proc.pid) : -1;
 
-	if (root < 0 || !vm_process_is(vm->pid, vm->starttime))
+	if (root < 0 || !vm_process_is(vm->proc.pid, vm->proc.starttime))
 		return -1;
 	return inside_beneath(root, path, O_PATH);
 }

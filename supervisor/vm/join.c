@@ -16,7 +16,7 @@
 static void broken(struct vm *vm, const struct err *e)
 {
 	vm_start_failed(vm, e);
-	vm->ending = VM_END_START_FAILED;
+	vm->st.ending = VM_END_START_FAILED;
 	vm_set_reason(vm, "start failed: %s", e->text);
 	vm_event(vm, VM_EV_BROKEN, NULL);
 }
@@ -24,7 +24,7 @@ static void broken(struct vm *vm, const struct err *e)
 /* A lost connection and silence are told by the session; the look is taken again after either. */
 static bool failed(struct vm *vm, const struct err *e)
 {
-	if (e && e->class != ERR_UNREACHABLE && e->class != ERR_TIMEOUT && vm->state == VM_JOINING)
+	if (e && e->class != ERR_UNREACHABLE && e->class != ERR_TIMEOUT && vm->st.state == VM_JOINING)
 		broken(vm, e);
 	return e != NULL;
 }
@@ -40,16 +40,16 @@ static void on_cont(void *data, const json_t *result, const struct err *e)
 
 static int join_networks(struct vm *vm, bool again, struct err *e)
 {
-	for (size_t i = 0; i < vm->nics; i++) {
-		struct network_nic nic = vm_network_nic(vm, &vm->nic[i]);
+	for (size_t i = 0; i < vm->proc.nics; i++) {
+		struct network_nic nic = vm_network_nic(vm, &vm->proc.nic[i]);
 		int r = 0;
 
 		if (again)
-			networks_rejoin(vm->daemon->networks, &nic, &vm->nic[i].tap);
+			networks_rejoin(vm->daemon->networks, &nic, &vm->proc.nic[i].tap);
 		else
-			r = networks_join(vm->daemon->networks, &nic, &vm->nic[i].tap, e);
+			r = networks_join(vm->daemon->networks, &nic, &vm->proc.nic[i].tap, e);
 		if (r < 0)
-			return err_wrap(e, r, "nic '%s'", vm->nic[i].id);
+			return err_wrap(e, r, "nic '%s'", vm->proc.nic[i].id);
 	}
 	return 0;
 }
@@ -59,16 +59,16 @@ static void set_links(struct vm *vm)
 {
 	char id[80];
 
-	for (size_t i = 0; i < vm->running.nics; i++)
-		if (!vm->running.nic[i].link)
+	for (size_t i = 0; i < vm->proc.conf.nics; i++)
+		if (!vm->proc.conf.nic[i].link)
 			vm_call(vm, "set_link",
-				json_pack("{s:s, s:b}", "name", device_nic_id(&vm->running.nic[i], id), "up", 0), NULL);
+				json_pack("{s:s, s:b}", "name", device_nic_id(&vm->proc.conf.nic[i], id), "up", 0), NULL);
 }
 
 /* A reboot that does not go on in place leaves a tombstone, as a power-off does. */
 static void set_reboot_action(struct vm *vm)
 {
-	if (vm->running.on_reboot != CONF_ENDING_RESTART)
+	if (vm->proc.conf.on_reboot != CONF_ENDING_RESTART)
 		vm_call(vm, "set-action", json_pack("{s:s}", "reboot", "shutdown"), NULL);
 }
 
@@ -83,10 +83,10 @@ static void let_go(struct vm *vm)
 	}
 	set_links(vm);
 	set_reboot_action(vm);
-	if (vm->running.memory_max > vm->running.memory)
-		vm_call(vm, "balloon", json_pack("{s:I}", "value", (json_int_t)vm->running.memory), NULL);
+	if (vm->proc.conf.memory_max > vm->proc.conf.memory)
+		vm_call(vm, "balloon", json_pack("{s:I}", "value", (json_int_t)vm->proc.conf.memory), NULL);
 	/* one that is to stop has to run for it */
-	if (vm->paused_start && vm->state != VM_STOPPING)
+	if (vm->st.paused_start && vm->st.state != VM_STOPPING)
 		vm_event(vm, VM_EV_JOINED_PAUSED, "start --paused");
 	else
 		vm_call(vm, "cont", NULL, on_cont);
@@ -100,7 +100,7 @@ char *vm_io_error_text(bool space, const char *node)
 
 static void paused_because(struct vm *vm, const char *why)
 {
-	if (vm->state != VM_PAUSED || !vm->reason[0])
+	if (vm->st.state != VM_PAUSED || !vm->st.reason[0])
 		vm_event(vm, VM_EV_JOINED_PAUSED, why);
 	else
 		vm_event(vm, VM_EV_JOINED_PAUSED, NULL);
@@ -117,20 +117,20 @@ static void on_blocks(void *data, const json_t *result, const struct err *e)
 	json_t *drive;
 
 	(void)e;
-	free(vm->io_error);
-	vm->io_error = NULL;
+	free(vm->mon.io_error);
+	vm->mon.io_error = NULL;
 	json_array_foreach (result, i, drive) {
 		const char *status = json_string_value(json_object_get(drive, "io-status"));
 		const char *node = json_string_value(
 			json_object_get(json_object_get(drive, "inserted"), "node-name"));
 
-		if (!vm->io_error && status && !streq(status, "ok"))
-			vm->io_error = vm_io_error_text(streq(status, "nospace"), node);
+		if (!vm->mon.io_error && status && !streq(status, "ok"))
+			vm->mon.io_error = vm_io_error_text(streq(status, "nospace"), node);
 	}
-	if (!vm->io_error)
-		vm->io_error = vm_io_error_text(false, NULL);
-	snprintf(why, sizeof why, "io-error: %s", vm->io_error);
-	found_before = vm->state == VM_PAUSED && !streq(vm->reason, why);
+	if (!vm->mon.io_error)
+		vm->mon.io_error = vm_io_error_text(false, NULL);
+	snprintf(why, sizeof why, "io-error: %s", vm->mon.io_error);
+	found_before = vm->st.state == VM_PAUSED && !streq(vm->st.reason, why);
 	vm_set_reason(vm, "%s", why);
 	paused_because(vm, why);
 	/* it stood still already, but not for that */
@@ -152,12 +152,12 @@ static void found(struct vm *vm, const char *status)
 
 	display_joined(vm);
 	if (!streq(status, "io-error")) {
-		free(vm->io_error);
-		vm->io_error = NULL;
+		free(vm->mon.io_error);
+		vm->mon.io_error = NULL;
 	}
 	if (streq(status, "prelaunch")) {
 		/* its record is lost: it was started for a revert, which revert.c finds out */
-		if (vm->is_child || !vm->revert || vm->paused_start)
+		if (vm->proc.is_child || !vm->revert || vm->st.paused_start)
 			let_go(vm);
 		return;
 	}
@@ -175,15 +175,15 @@ static void found(struct vm *vm, const char *status)
 		}
 	if (streq(status, "restore-vm")) {
 		/* the daemon that had the load done died before it could end what it left */
-		vm->ending = VM_END_CRASH;
+		vm->st.ending = VM_END_CRASH;
 		vm_event(vm, VM_EV_ENDED, "crashed: a snapshot's load failed half way");
-	} else if (streq(status, "io-error") && !vm->io_error) {
+	} else if (streq(status, "io-error") && !vm->mon.io_error) {
 		vm_call(vm, "query-block", NULL, on_blocks);
 	} else if (streq(status, "io-error")) {
 		paused_because(vm, "io-error");
 	} else {
 		/* it was asked to stop, and its daemon died before it let it go on for that */
-		if (vm->state == VM_STOPPING && streq(status, "paused"))
+		if (vm->st.state == VM_STOPPING && streq(status, "paused"))
 			vm_call(vm, "cont", NULL, NULL);
 		paused_because(vm, streq(status, "paused") ? "paused" : status);
 	}
@@ -194,7 +194,7 @@ static void on_status(void *data, const json_t *result, const struct err *e)
 	struct vm *vm = data;
 	const char *status = json_string_value(json_object_get(result, "status"));
 
-	if (!failed(vm, e) && vm->proved)
+	if (!failed(vm, e) && vm->mon.proved)
 		found(vm, status ? status : "");
 }
 
@@ -206,16 +206,16 @@ static void on_uuid(void *data, const json_t *result, const struct err *e)
 
 	if (failed(vm, e))
 		return;
-	vm->proved = streq(uuid, vm->running.uuid ? vm->running.uuid : vm->identity.uuid);
-	if (vm->proved)
+	vm->mon.proved = streq(uuid, vm->proc.conf.uuid ? vm->proc.conf.uuid : vm->identity.uuid);
+	if (vm->mon.proved)
 		return;
 	/* somebody else's QEMU sits at our socket: never act on it */
 	err_set(&own, ERR_CONFLICT, "its monitor belongs to another QEMU (uuid %s)", uuid ? uuid : "?");
 	vm_health(vm, false, own.text);
-	qmp_forget(vm->qmp, vm);
-	qmp_close(vm->qmp);
-	vm->qmp = NULL;
-	if (vm->state == VM_RUNNING || vm->state == VM_PAUSED)
+	qmp_forget(vm->mon.qmp, vm);
+	qmp_close(vm->mon.qmp);
+	vm->mon.qmp = NULL;
+	if (vm->st.state == VM_RUNNING || vm->st.state == VM_PAUSED)
 		vm_arm(vm, VM_RECONNECT_SECONDS);
 }
 
@@ -224,27 +224,27 @@ static void on_balloon(void *data, const json_t *result, const struct err *e)
 	struct vm *vm = data;
 
 	if (!e)
-		vm->balloon = vm_balloon_actual(&vm->running, result);
+		vm->mon.balloon = vm_balloon_actual(&vm->proc.conf, result);
 }
 
 void vm_join(struct vm *vm)
 {
-	if (!vm->qmp) {
+	if (!vm->mon.qmp) {
 		vm_greet(vm);
 		return;
 	}
-	oom_watch_begin(&vm->oom, vm->pid);
-	if (vm->state == VM_JOINING)
+	oom_watch_begin(&vm->proc.oom, vm->proc.pid);
+	if (vm->st.state == VM_JOINING)
 		vm_arm_start(vm);
 	/* all at once: a guest that has to be woken for each answer takes that much longer to adopt */
-	vm->proved = vm->is_child;
-	if (!vm->proved)
+	vm->mon.proved = vm->proc.is_child;
+	if (!vm->mon.proved)
 		vm_call(vm, "query-uuid", NULL, on_uuid);
 	vm_call(vm, "query-status", NULL, on_status);
-	if (!vm->is_child && vm->running.balloon)
+	if (!vm->proc.is_child && vm->proc.conf.balloon)
 		vm_call(vm, "query-balloon", NULL, on_balloon);
 	vm_agent_join(vm);
-	if (!vm->is_child)
+	if (!vm->proc.is_child)
 		vm_revert_ask(vm);
 }
 
@@ -258,27 +258,27 @@ const struct qmp_handlers vm_qmp_handlers = {
 
 void vm_greet(struct vm *vm)
 {
-	double patience = vm->state == VM_GREETING ? vm_start_left(vm) : VM_QMP_SECONDS;
-	double penance = vm->hostile_since > 0 ? vm->hostile_since + VM_HOSTILE_SECONDS - daemon_now() : 0;
+	double patience = vm->st.state == VM_GREETING ? vm_start_left(vm) : VM_QMP_SECONDS;
+	double penance = vm->mon.hostile_since > 0 ? vm->mon.hostile_since + VM_HOSTILE_SECONDS - daemon_now() : 0;
 	struct err e = ERR_INIT;
 	int fd;
 
-	if (vm->state == VM_GREETING)
+	if (vm->st.state == VM_GREETING)
 		vm_arm_start(vm);
-	else if (vm->qmp)
+	else if (vm->mon.qmp)
 		set_reboot_action(vm);
-	if (vm->qmp || vm->run_fd < 0)
+	if (vm->mon.qmp || vm->proc.run_fd < 0)
 		return;
 	if (penance > 0) {
-		if (vm->state == VM_RUNNING || vm->state == VM_PAUSED)
+		if (vm->st.state == VM_RUNNING || vm->st.state == VM_PAUSED)
 			vm_arm(vm, penance);
 		return;
 	}
-	vm->hostile_since = 0;
+	vm->mon.hostile_since = 0;
 	fd = vm_socket_connect(vm, "qmp.sock", &e);
 	if (fd >= 0) {
-		vm->qmp = qmp_new(vm->daemon->loop.ev, fd, patience, &vm_qmp_handlers, vm);
-	} else if (vm->state != VM_GREETING) {
+		vm->mon.qmp = qmp_new(vm->daemon->loop.ev, fd, patience, &vm_qmp_handlers, vm);
+	} else if (vm->st.state != VM_GREETING) {
 		/* a lost monitor never kills a guest */
 		err_wrap(&e, 0, "its monitor cannot be reached, only vmkeep kill ends it");
 		vm_health(vm, false, e.text);
@@ -307,7 +307,7 @@ void vm_qmp_heard(void *data)
 {
 	struct vm *vm = data;
 
-	if (vm->unresponsive <= 0)
+	if (vm->mon.unresponsive <= 0)
 		return;
 	vm_health(vm, true, NULL);
 	vm_event(vm, VM_EV_GREETED, NULL);
@@ -318,20 +318,20 @@ void vm_qmp_closed(void *data, const struct err *e)
 	struct vm *vm = data;
 
 	/* calls that were made from the last replies end after this */
-	qmp_forget(vm->qmp, vm);
-	qmp_close(vm->qmp);
-	vm->qmp = NULL;
+	qmp_forget(vm->mon.qmp, vm);
+	qmp_close(vm->mon.qmp);
+	vm->mon.qmp = NULL;
 	log_debug(vm->name, "monitor lost: %s", e->text);
 	if (e->class == ERR_QEMU_FAILED) {
 		vm_hostile(vm, e);
-		if (vm->state == VM_SPAWNING || vm->state == VM_GREETING || vm->state == VM_JOINING) {
+		if (vm->st.state == VM_SPAWNING || vm->st.state == VM_GREETING || vm->st.state == VM_JOINING) {
 			broken(vm, e);
 			return;
 		}
 	}
 	/* usually the process ends in the same turn; only if not, connect again */
-	if (vm->state == VM_RUNNING || vm->state == VM_PAUSED)
-		vm_arm(vm, vm->unresponsive > 0 ? VM_RECONNECT_SECONDS : 0.2);
+	if (vm->st.state == VM_RUNNING || vm->st.state == VM_PAUSED)
+		vm_arm(vm, vm->mon.unresponsive > 0 ? VM_RECONNECT_SECONDS : 0.2);
 	if (e->class == ERR_TIMEOUT)
 		vm_health(vm, false, e->text);
 }

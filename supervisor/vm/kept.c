@@ -24,13 +24,13 @@ int kept_save(struct vm *vm, struct err *e)
 	char *text;
 	int r;
 
-	conf_vm_dump(&vm->running, false, &conf);
+	conf_vm_dump(&vm->proc.conf, false, &conf);
 	doc = json_pack("{s:i, s:s, s:s, s:s, s:o, s:o}", "version", KEPT_VERSION, "name", vm->name, "accel",
-		conf_accel_name(vm->accel), "conf", conf.data ? conf.data : "", "identity",
+		conf_accel_name(vm->proc.accel), "conf", conf.data ? conf.data : "", "identity",
 		identity_json(&vm->identity), "nics", vm_record_nics(vm));
 	text = doc ? json_dumps(doc, JSON_INDENT(1)) : NULL;
 	vm_record_clear(vm, INSIDE_KEPT);
-	r = text ? file_replace(vm->run_fd, INSIDE_KEPT, 0600, text, strlen(text), false, e) :
+	r = text ? file_replace(vm->proc.run_fd, INSIDE_KEPT, 0600, text, strlen(text), false, e) :
 		   err_set(e, ERR_FAILED, "cannot be written as JSON");
 	free(text);
 	json_decref(doc);
@@ -62,5 +62,5 @@ json_t *kept_read(const struct vm *vm)
 	snprintf(path, sizeof path, "/proc/self/fd/%d", inside);
 	if (inside >= 0)
 		doc = kept_parse(vm, AT_FDCWD, path);
-	return doc || vm->run_fd < 0 ? doc : kept_parse(vm, vm->run_fd, INSIDE_KEPT);
+	return doc || vm->proc.run_fd < 0 ? doc : kept_parse(vm, vm->proc.run_fd, INSIDE_KEPT);
 }

@@ -24,9 +24,9 @@ int vm_argv_context(struct vm *vm, const struct conf_vm *c, const struct probe *
 		return r;
 	for (size_t i = 0; i < c->nics; i++)
 		snprintf(tap[i], sizeof tap[i], "vk-%.9s.%u", vm->name, (unsigned)i % 100);
-	for (size_t i = 0; i < vm->nics && i < c->nics; i++)
-		if (vm->nic[i].tap.name[0])
-			memcpy(tap[i], vm->nic[i].tap.name, sizeof tap[i]);
+	for (size_t i = 0; i < vm->proc.nics && i < c->nics; i++)
+		if (vm->proc.nic[i].tap.name[0])
+			memcpy(tap[i], vm->proc.nic[i].tap.name, sizeof tap[i]);
 	*ctx = (struct argv_context){ .paste = paste,
 		.accel = accel,
 		.origin = ARGV_FRESH,

@@ -82,29 +82,29 @@ static void lost_identity(struct vm *vm, uid_t uid, json_t *kept)
 
 	if (!identity_parse(&id, json_object_get(kept, "identity")) || id.uid != uid) {
 		identity_release(&id);
-		lost_read_words(&id, vm->pid);
+		lost_read_words(&id, vm->proc.pid);
 		id.uid = uid;
 	}
-	log_warning(vm->name, "its identity is lost or damaged: taken from its process %d", (int)vm->pid);
+	log_warning(vm->name, "its identity is lost or damaged: taken from its process %d", (int)vm->proc.pid);
 	identity_release(&vm->identity);
 	vm->identity = id;
 	identity_make_uuid(&vm->identity);
 	vm->identity.dirty = vm->identity.kept = true;
 	if (vm_draft_identity(vm, &e) < 0)
 		log_error(vm->name, "%s", e.text);
-	for (size_t i = 0; i < vm->nics; i++) {
-		const struct identity_nic *known = identity_nic(&vm->identity, vm->nic[i].id);
+	for (size_t i = 0; i < vm->proc.nics; i++) {
+		const struct identity_nic *known = identity_nic(&vm->identity, vm->proc.nic[i].id);
 
 		if (known)
-			memcpy(vm->nic[i].mac, known->mac, ETH_ALEN);
+			memcpy(vm->proc.nic[i].mac, known->mac, ETH_ALEN);
 	}
 }
 
 static void lost_started(struct vm *vm)
 {
-	vm->started_boot = vm->since_boot = (double)vm->starttime / (double)sysconf(_SC_CLK_TCK);
-	vm->started = vm->since = clock_wall() - (clock_boot() - vm->started_boot);
-	vm->begun = daemon_now();
+	vm->proc.started_boot = vm->st.since_boot = (double)vm->proc.starttime / (double)sysconf(_SC_CLK_TCK);
+	vm->proc.started = vm->st.since = clock_wall() - (clock_boot() - vm->proc.started_boot);
+	vm->proc.begun = daemon_now();
 }
 
 /* -- configuration -- */
@@ -114,8 +114,8 @@ static void lost_assume(struct vm *vm)
 {
 	struct buf text = BUF_INIT;
 
-	if (vm->have_conf)
-		conf_vm_dump(&vm->conf, false, &text);
+	if (vm->file.have_conf)
+		conf_vm_dump(&vm->file.conf, false, &text);
 	vm_record_parse_conf(vm, text.data ? text.data : "", text.len);
 	buf_release(&text);
 	log_warning(vm->name, "what it was started with is not known any more");
@@ -123,7 +123,7 @@ static void lost_assume(struct vm *vm)
 
 void lost_unknown(struct vm *vm)
 {
-	vm->conf_lost = true;
+	vm->proc.conf_lost = true;
 	lost_assume(vm);
 	lost_started(vm);
 }
@@ -134,13 +134,13 @@ static void lost_conf(struct vm *vm, json_t *kept)
 	const char *accel = json_string_value(json_object_get(kept, "accel"));
 	struct err e = ERR_INIT;
 
-	vm->conf_lost = !text || vm_record_parse_conf(vm, text, strlen(text)) < 0;
-	if (vm->conf_lost) {
+	vm->proc.conf_lost = !text || vm_record_parse_conf(vm, text, strlen(text)) < 0;
+	if (vm->proc.conf_lost) {
 		lost_assume(vm);
 		return;
 	}
 	if (accel)
-		vm->accel = streq(accel, "tcg") ? CONF_ACCEL_TCG : CONF_ACCEL_KVM;
+		vm->proc.accel = streq(accel, "tcg") ? CONF_ACCEL_TCG : CONF_ACCEL_KVM;
 	if (vm_record_save_conf(vm, &e) < 0)
 		log_error(vm->name, "%s", e.text);
 }
@@ -155,11 +155,11 @@ static void lost_nic(void *data, const char *id, const struct tap *tap)
 	struct vm_nic *n;
 	char dns[64];
 
-	for (size_t i = 0; i < vm->running.nics; i++)
-		if (streq(vm->running.nic[i].id, id))
-			c = &vm->running.nic[i];
-	vm->nic = xrealloc(vm->nic, vm->nics + 1, sizeof *vm->nic);
-	n = &vm->nic[vm->nics++];
+	for (size_t i = 0; i < vm->proc.conf.nics; i++)
+		if (streq(vm->proc.conf.nic[i].id, id))
+			c = &vm->proc.conf.nic[i];
+	vm->proc.nic = xrealloc(vm->proc.nic, vm->proc.nics + 1, sizeof *vm->proc.nic);
+	n = &vm->proc.nic[vm->proc.nics++];
 	*n = (struct vm_nic){ .id = xstrdup(id), .tap = *tap, .link = !c || c->link };
 	n->bridge = xstrdup(c ? c->bridge : NULL);
 	if (!n->bridge)
@@ -181,23 +181,23 @@ static void lost_nics(struct vm *vm, json_t *kept)
 		return;
 	}
 	vm_free_nics(vm);
-	networks_taps(vm->daemon->networks, vm->name, vm->pid, lost_nic, vm);
+	networks_taps(vm->daemon->networks, vm->name, vm->proc.pid, lost_nic, vm);
 }
 
 /* -- all of it -- */
 
 void lost_mend(struct vm *vm)
 {
-	uid_t uid = lost_uid(vm->pid);
+	uid_t uid = lost_uid(vm->proc.pid);
 	bool identity = uids_is_vm(uid) && uid != vm->identity.uid;
 	json_t *kept;
 
-	if (!identity && !vm->conf_lost)
+	if (!identity && !vm->proc.conf_lost)
 		return;
 	kept = kept_read(vm);
 	if (identity)
 		lost_identity(vm, uid, kept);
-	if (vm->conf_lost)
+	if (vm->proc.conf_lost)
 		lost_conf(vm, kept);
 	json_decref(kept);
 }
@@ -212,16 +212,16 @@ void lost_adopt(struct vm *vm, const struct found_process *p)
 	if (vm_record_make_dir(vm, &e) < 0)
 		log_error(vm->name, "%s", e.text);
 	log_error(vm->name, "its run record is lost, and its process %d runs: taken back by that", (int)p->pid);
-	vm->pid = p->pid;
-	vm->starttime = p->starttime;
-	vm->conf_lost = true;
+	vm->proc.pid = p->pid;
+	vm->proc.starttime = p->starttime;
+	vm->proc.conf_lost = true;
 	lost_mend(vm);
 	kept = kept_read(vm);
 	lost_nics(vm, kept);
 	json_decref(kept);
-	vm->want = VM_WANT_RUNNING;
-	vm->quit_sent = vm->paused_start = vm->by_policy = false;
-	vm->ending = VM_END_NONE;
+	vm->st.want = VM_WANT_RUNNING;
+	vm->proc.quit_sent = vm->st.paused_start = vm->st.by_policy = false;
+	vm->st.ending = VM_END_NONE;
 	lost_started(vm);
 	vm_set_reason(vm, "%s", "");
 	if (p->hostile) {
@@ -230,7 +230,7 @@ void lost_adopt(struct vm *vm, const struct found_process *p)
 		vm_hostile(vm, &hostile);
 	}
 	if (!adopt_process(vm, &process)) {
-		vm->pid = 0;
+		vm->proc.pid = 0;
 		vm_free_nics(vm);
 		vm_record_remove(vm);
 	}
@@ -242,16 +242,16 @@ void lost_look(struct vm *vm)
 	const struct found_process *p;
 	struct found f;
 
-	if (vm_state_has_process(vm->state) || vm->state == VM_PREPARING || !uid || !found_uid_lives(uid))
+	if (vm_state_has_process(vm->st.state) || vm->st.state == VM_PREPARING || !uid || !found_uid_lives(uid))
 		return;
 	/* that of a newer vmkeep is left to it: see adopt.c */
-	if (vm->unread && vm_process_is(vm->unread_pid, vm->unread_start))
+	if (vm->held.why && vm_process_is(vm->held.pid, vm->held.starttime))
 		return;
 	found_pass(&f, vm->daemon->vms, uid);
 	found_choose(&f);
 	p = found_of(&f, vm->name);
 	if (p) {
-		if (vm->state != VM_STOPPED)
+		if (vm->st.state != VM_STOPPED)
 			vm_event(vm, VM_EV_STOP, "");
 		lost_adopt(vm, p);
 	}

@@ -89,10 +89,10 @@ int vm_plan(struct vm *vm, const int *number, size_t n, struct buf *out, struct 
 	json_t *fds = json_array(), *plan = NULL;
 	const char *modules;
 	char *text = NULL;
-	int r = vm_argv_context(vm, &vm->running, vm_probe(vm), vm->accel, false, &a, &ctx, &firmware, e);
+	int r = vm_argv_context(vm, &vm->proc.conf, vm_probe(vm), vm->proc.accel, false, &a, &ctx, &firmware, e);
 
 	if (r == 0)
-		r = argv_build(&argv, &vm->running, &vm->identity, vm_probe(vm), &ctx, e);
+		r = argv_build(&argv, &vm->proc.conf, &vm->identity, vm_probe(vm), &ctx, e);
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(fds, json_integer(number[i]));
 	if (r == 0) {
@@ -101,15 +101,15 @@ int vm_plan(struct vm *vm, const int *number, size_t n, struct buf *out, struct 
 			words_to_json(&argv), "fds", fds, "root",
 			json_string(arena_printf(&a, "%s/vms/%s/root", vm->daemon->dirs.run, vm->name)),
 			"image_dir", vm->daemon->image_dir, "kvm",
-			vm->accel == CONF_ACCEL_KVM, "oom_score_adj", OOM_SCORE_ADJ,
-			"io_uring", argv_wants_io_uring(&vm->running), "may_create", !vm->by_policy, "files",
-			vm_plan_files(vm, &vm->running, &ctx, &a));
+			vm->proc.accel == CONF_ACCEL_KVM, "oom_score_adj", OOM_SCORE_ADJ,
+			"io_uring", argv_wants_io_uring(&vm->proc.conf), "may_create", !vm->st.by_policy, "files",
+			vm_plan_files(vm, &vm->proc.conf, &ctx, &a));
 		modules = modules_of(vm_probe(vm), &a);
 		if (modules)
 			json_object_set_new(plan, "modules", json_string(modules));
 		json_object_set_new(plan, "paths", inside_paths(vm));
-		json_object_set_new(plan, "identity", vm_identity_plan(vm, &vm->running));
-		json_object_set_new(plan, "group", cgroups_plan(vm->daemon->cgroups, vm->name, &vm->running));
+		json_object_set_new(plan, "identity", vm_identity_plan(vm, &vm->proc.conf));
+		json_object_set_new(plan, "group", cgroups_plan(vm->daemon->cgroups, vm->name, &vm->proc.conf));
 		text = json_dumps(plan, JSON_COMPACT);
 		if (!text)
 			r = err_set(e, ERR_INVALID_CONFIG, "a value is not valid UTF-8");

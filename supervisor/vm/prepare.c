@@ -34,7 +34,7 @@ static void next_network(struct vm_prepare *p);
 static void fail(struct vm *vm, enum vm_ending ending, const struct err *e)
 {
 	vm_start_failed(vm, e);
-	vm->ending = ending;
+	vm->st.ending = ending;
 	vm_set_reason(vm, "start failed: %s", e->text);
 	vm_gone(vm);
 }
@@ -56,11 +56,11 @@ static void freeze_conf(struct vm *vm)
 	struct conf_source source = { .file = "effective" };
 	struct conf_context ctx = { .uuid = vm->identity.uuid, .state_dir = vm->daemon->dirs.state };
 
-	conf_vm_dump(&vm->conf, false, &text);
+	conf_vm_dump(&vm->file.conf, false, &text);
 	source.text = text.data ? text.data : "";
 	source.len = text.len;
-	conf_vm_release(&vm->running);
-	conf_vm_parse(&vm->running, vm->name, &source, 1, &ctx, &problems);
+	conf_vm_release(&vm->proc.conf);
+	conf_vm_parse(&vm->proc.conf, vm->name, &source, 1, &ctx, &problems);
 	if (problems.count)
 		log_error(vm->name, "effective configuration: %s", problems.text.data);
 	conf_problems_release(&problems);
@@ -89,12 +89,12 @@ static void make_nics(struct vm *vm)
 	struct in_addr in;
 
 	vm_free_nics(vm);
-	vm->nics = vm->running.nics;
-	vm->nic = xcalloc(vm->nics, sizeof *vm->nic);
-	for (size_t i = 0; i < vm->nics; i++) {
-		const struct conf_nic *c = &vm->running.nic[i];
+	vm->proc.nics = vm->proc.conf.nics;
+	vm->proc.nic = xcalloc(vm->proc.nics, sizeof *vm->proc.nic);
+	for (size_t i = 0; i < vm->proc.nics; i++) {
+		const struct conf_nic *c = &vm->proc.conf.nic[i];
 		const struct identity_nic *known = identity_nic(&vm->identity, c->id);
-		struct vm_nic *n = &vm->nic[i];
+		struct vm_nic *n = &vm->proc.nic[i];
 
 		n->id = xstrdup(c->id);
 		n->network = c->bridge ? NULL : xstrdup(c->network);
@@ -117,7 +117,7 @@ static void on_network(void *data, const struct err *e)
 
 	p->net = NULL;
 	if (e) {
-		fail_wrapped(vm, e, "nic", vm->nic[p->nic].id);
+		fail_wrapped(vm, e, "nic", vm->proc.nic[p->nic].id);
 		return;
 	}
 	p->nic++;
@@ -147,8 +147,8 @@ static void finish(struct loop_task *t)
 	struct vm *vm = container_of(t, struct vm_prepare, task)->vm;
 	struct err e = ERR_INIT;
 
-	for (size_t i = 0; i < vm->nics; i++)
-		if (claim(vm, &vm->nic[i], &e) < 0) {
+	for (size_t i = 0; i < vm->proc.nics; i++)
+		if (claim(vm, &vm->proc.nic[i], &e) < 0) {
 			fail(vm, VM_END_HOST_CAUSE, &e);
 			return;
 		}
@@ -159,9 +159,9 @@ static void next_network(struct vm_prepare *p)
 {
 	struct vm *vm = p->vm;
 
-	if (p->nic < vm->nics)
+	if (p->nic < vm->proc.nics)
 		p->net = networks_need(
-			vm->daemon->networks, vm->nic[p->nic].network, on_network, p);
+			vm->daemon->networks, vm->proc.nic[p->nic].network, on_network, p);
 	else
 		loop_later(vm->daemon->loop.ev, &p->task, finish);
 }
@@ -239,7 +239,7 @@ static void need_nvram(struct vm_prepare *p)
 	int r = vm_state_dir(vm, &e);
 
 	if (r >= 0)
-		r = vm_firmware(&vm->running, p->probe, &firmware, &e);
+		r = vm_firmware(&vm->proc.conf, p->probe, &firmware, &e);
 	if (r >= 0)
 		there = faccessat(vm->state_fd, "nvram.qcow2", F_OK, 0) == 0;
 	if (r >= 0 && !there)
@@ -257,12 +257,12 @@ static void complete_identity(struct loop_task *t)
 	struct vm *vm = p->vm;
 	struct err e = ERR_INIT;
 
-	if (vm_identity_check(vm, &vm->conf, &e) < 0 || vm_complete_identity(vm, &vm->running, &e) < 0) {
+	if (vm_identity_check(vm, &vm->file.conf, &e) < 0 || vm_complete_identity(vm, &vm->proc.conf, &e) < 0) {
 		fail(vm, VM_END_START_FAILED, &e);
 		return;
 	}
 	make_nics(vm);
-	if (firmware_wanted(&vm->running))
+	if (firmware_wanted(&vm->proc.conf))
 		need_nvram(p);
 	else
 		next_network(p);
@@ -273,13 +273,13 @@ static void on_kvm(void *data, const struct err *e)
 	struct vm_prepare *p = data;
 	struct vm *vm = p->vm;
 
-	if (e && vm->running.accel == CONF_ACCEL_KVM) {
+	if (e && vm->proc.conf.accel == CONF_ACCEL_KVM) {
 		fail(vm, VM_END_HOST_CAUSE, e);
 		return;
 	}
 	if (e)
 		log_warning(vm->name, "runs without KVM, slowly: %s", e->text);
-	vm->accel = e ? CONF_ACCEL_TCG : CONF_ACCEL_KVM;
+	vm->proc.accel = e ? CONF_ACCEL_TCG : CONF_ACCEL_KVM;
 	loop_later(vm->daemon->loop.ev, &p->task, complete_identity);
 }
 
@@ -295,20 +295,20 @@ static void on_probe(void *data, const struct probe *probe, const struct err *e)
 		return;
 	}
 	p->probe = probe;
-	machine = probe_machine(probe, vm->running.machine);
+	machine = probe_machine(probe, vm->proc.conf.machine);
 	if (!machine) {
 		char known[256];
 
-		probe_machines(probe, vm->running.machine, known, sizeof known);
+		probe_machines(probe, vm->proc.conf.machine, known, sizeof known);
 		err_set(&own, ERR_INVALID_CONFIG, "%s:%u: Machine: '%s' is unknown to '%s'",
-			vm->conf.place.file, vm->conf.place.line, vm->running.machine, probe->binary);
+			vm->file.conf.place.file, vm->file.conf.place.line, vm->proc.conf.machine, probe->binary);
 		err_hint(&own, "known are %s", known);
 		fail(vm, VM_END_START_FAILED, &own);
 		return;
 	}
-	identity_pin_machine(&vm->identity, vm->running.machine, machine);
-	if (vm->running.accel == CONF_ACCEL_TCG) {
-		vm->accel = CONF_ACCEL_TCG;
+	identity_pin_machine(&vm->identity, vm->proc.conf.machine, machine);
+	if (vm->proc.conf.accel == CONF_ACCEL_TCG) {
+		vm->proc.accel = CONF_ACCEL_TCG;
 		loop_later(vm->daemon->loop.ev, &p->task, complete_identity);
 	} else {
 		probes_kvm(vm->daemon->probes, probe, on_kvm, p);
@@ -326,7 +326,7 @@ void vm_prepare(struct vm *vm)
 	struct meminfo memory;
 	struct err e = ERR_INIT;
 
-	vm->again[0] = '\0';
+	vm->st.again[0] = '\0';
 	/* policy's own restart: the file may have gone meanwhile, or something forbids it */
 	if (vm_may_start(vm, false, &e) < 0) {
 		free(p);
@@ -337,14 +337,14 @@ void vm_prepare(struct vm *vm)
 	vm->prepare = p;
 	free(vm->start_error);
 	vm->start_error = NULL;
-	vm->ending = VM_END_NONE;
-	vm->quit_sent = vm->kill_sent = vm->unkillable = false;
+	vm->st.ending = VM_END_NONE;
+	vm->proc.quit_sent = vm->proc.kill_sent = vm->proc.unkillable = false;
 	freeze_conf(vm);
-	if (meminfo_read(&memory, &e) == 0 && meminfo_fits(&memory, vm->running.memory, &e) < 0) {
+	if (meminfo_read(&memory, &e) == 0 && meminfo_fits(&memory, vm->proc.conf.memory, &e) < 0) {
 		fail(vm, VM_END_HOST_CAUSE, &e);
 		return;
 	}
-	probes_get(vm->daemon->probes, vm->running.binary ? vm->running.binary : "qemu-system-x86_64",
+	probes_get(vm->daemon->probes, vm->proc.conf.binary ? vm->proc.conf.binary : "qemu-system-x86_64",
 		on_probe, p);
 }
 

@@ -23,8 +23,8 @@ json_t *vm_record_nics(const struct vm *vm)
 {
 	json_t *nics = json_array();
 
-	for (size_t i = 0; i < vm->nics; i++) {
-		const struct vm_nic *n = &vm->nic[i];
+	for (size_t i = 0; i < vm->proc.nics; i++) {
+		const struct vm_nic *n = &vm->proc.nic[i];
 
 		json_array_append_new(nics,
 			json_pack("{s:s, s:s, s:i, s:s?, s:s?, s:s, s:I, s:b, s:b}", "id", n->id, "ifname",
@@ -38,7 +38,7 @@ json_t *vm_record_nics(const struct vm *vm)
 /* As a daemon reads it that does not know the word beside it. */
 static int ending_number(const struct vm *vm)
 {
-	return vm->ending == VM_END_QMP_QUIT ? VM_END_HOST_SIGNAL : (int)vm->ending;
+	return vm->st.ending == VM_END_QMP_QUIT ? VM_END_HOST_SIGNAL : (int)vm->st.ending;
 }
 
 /* What is not of the process, so that a crash loop is one also across daemons. */
@@ -46,34 +46,34 @@ static void add_policy(const struct vm *vm, json_t *doc)
 {
 	json_t *restarts = json_array(), *numbers = json_array();
 
-	for (unsigned i = 0; i < vm->memory.n; i++) {
-		json_array_append_new(restarts, json_real(vm->memory.past[i].at));
-		json_array_append_new(numbers, json_integer(vm->memory.past[i].n));
+	for (unsigned i = 0; i < vm->st.policy.n; i++) {
+		json_array_append_new(restarts, json_real(vm->st.policy.past[i].at));
+		json_array_append_new(numbers, json_integer(vm->st.policy.past[i].n));
 	}
 	json_object_set_new(doc, "restarts", restarts);
 	json_object_set_new(doc, "restarts_n", numbers);
-	json_object_set_new(doc, "ending_word", json_string(vm_ending_word(vm->ending)));
-	json_object_set_new(doc, "in_row", json_integer(vm->memory.in_row));
+	json_object_set_new(doc, "ending_word", json_string(vm_ending_word(vm->st.ending)));
+	json_object_set_new(doc, "in_row", json_integer(vm->st.policy.in_row));
 	/* an older daemon takes it for one that is to run: it goes down, and up where that is sure */
-	if (vm->want == VM_WANT_RESTART)
-		json_object_set_new(doc, "restart", json_string(vm->again));
-	if (vm->serves[0])
-		json_object_set_new(doc, "serves", json_string(vm->serves));
-	json_object_set_new(doc, "by_policy", json_boolean(vm->by_policy));
-	json_object_set_new(doc, "due", json_real(vm->due));
-	json_object_set_new(doc, "unresponsive", json_real(vm->unresponsive_wall));
-	if (vm->trouble)
-		json_object_set_new(doc, "trouble", json_string(vm->trouble));
-	if (vm->io_error)
-		json_object_set_new(doc, "io_error", json_string(vm->io_error));
+	if (vm->st.want == VM_WANT_RESTART)
+		json_object_set_new(doc, "restart", json_string(vm->st.again));
+	if (vm->st.serves[0])
+		json_object_set_new(doc, "serves", json_string(vm->st.serves));
+	json_object_set_new(doc, "by_policy", json_boolean(vm->st.by_policy));
+	json_object_set_new(doc, "due", json_real(vm->st.due));
+	json_object_set_new(doc, "unresponsive", json_real(vm->mon.unresponsive_wall));
+	if (vm->mon.trouble)
+		json_object_set_new(doc, "trouble", json_string(vm->mon.trouble));
+	if (vm->mon.io_error)
+		json_object_set_new(doc, "io_error", json_string(vm->mon.io_error));
 	json_object_set_new(doc, "ready", json_boolean(vm->ready_seen));
 	json_object_set_new(doc, "ready_status", json_string(vm->ready_status));
-	json_object_set_new(doc, "resets", json_integer(vm->resets.n));
-	json_object_set_new(doc, "last_reset", json_real(vm->resets.last));
-	if (vm->balloon_back)
-		json_object_set_new(doc, "balloon_back", json_integer(vm->balloon_back));
-	json_object_set_new(doc, "conf_hash", json_sprintf("%016" PRIx64, vm->conf_hash));
-	json_object_set_new(doc, "conf_lost", json_boolean(vm->conf_lost));
+	json_object_set_new(doc, "resets", json_integer(vm->log.resets.n));
+	json_object_set_new(doc, "last_reset", json_real(vm->log.resets.last));
+	if (vm->mon.balloon_back)
+		json_object_set_new(doc, "balloon_back", json_integer(vm->mon.balloon_back));
+	json_object_set_new(doc, "conf_hash", json_sprintf("%016" PRIx64, vm->proc.conf_hash));
+	json_object_set_new(doc, "conf_lost", json_boolean(vm->proc.conf_lost));
 }
 
 /* Younger than version 1's first daemon: each may be missing. */
@@ -88,35 +88,35 @@ static void read_policy(struct vm *vm, const json_t *doc)
 	const json_t *numbers = json_object_get(doc, "restarts_n");
 	size_t n = json_array_size(restarts);
 
-	vm->memory = (struct policy_memory){ 0 };
+	vm->st.policy = (struct policy_memory){ 0 };
 	for (size_t i = 0; i < n && i < POLICY_PAST; i++) {
 		json_int_t many = json_integer_value(json_array_get(numbers, i));
 		struct policy_past p = { json_number_value(json_array_get(restarts, i)),
 			many > 1 && many <= POLICY_MANY ? (unsigned)many : 1 };
-		unsigned at = vm->memory.n++;
+		unsigned at = vm->st.policy.n++;
 
 		/* an earlier version wrote them from where its ring began */
-		for (; at > 0 && vm->memory.past[at - 1].at > p.at; at--)
-			vm->memory.past[at] = vm->memory.past[at - 1];
-		vm->memory.past[at] = p;
+		for (; at > 0 && vm->st.policy.past[at - 1].at > p.at; at--)
+			vm->st.policy.past[at] = vm->st.policy.past[at - 1];
+		vm->st.policy.past[at] = p;
 	}
-	vm_ending_parse(json_string_value(json_object_get(doc, "ending_word")), &vm->ending);
-	vm->memory.in_row = (unsigned)json_integer_value(json_object_get(doc, "in_row"));
+	vm_ending_parse(json_string_value(json_object_get(doc, "ending_word")), &vm->st.ending);
+	vm->st.policy.in_row = (unsigned)json_integer_value(json_object_get(doc, "in_row"));
 	/* whoever asked for it waits no more: where the host is the cause it is tried again */
-	vm->by_policy = restart || json_is_true(json_object_get(doc, "by_policy"));
+	vm->st.by_policy = restart || json_is_true(json_object_get(doc, "by_policy"));
 	if (restart)
-		vm->want = VM_WANT_RESTART;
-	snprintf(vm->again, sizeof vm->again, "%s", restart ? restart : "");
-	snprintf(vm->serves, sizeof vm->serves, "%s", serves ? serves : "");
-	vm->due = json_number_value(json_object_get(doc, "due"));
-	vm->unresponsive_wall = json_number_value(json_object_get(doc, "unresponsive"));
-	free(vm->trouble);
-	vm->trouble = xstrdup(trouble);
-	free(vm->io_error);
-	vm->io_error = xstrdup(io_error);
-	vm->resets.n = (unsigned)json_integer_value(json_object_get(doc, "resets"));
-	vm->resets.last = json_number_value(json_object_get(doc, "last_reset"));
-	vm->balloon_back = json_integer_value(json_object_get(doc, "balloon_back"));
+		vm->st.want = VM_WANT_RESTART;
+	snprintf(vm->st.again, sizeof vm->st.again, "%s", restart ? restart : "");
+	snprintf(vm->st.serves, sizeof vm->st.serves, "%s", serves ? serves : "");
+	vm->st.due = json_number_value(json_object_get(doc, "due"));
+	vm->mon.unresponsive_wall = json_number_value(json_object_get(doc, "unresponsive"));
+	free(vm->mon.trouble);
+	vm->mon.trouble = xstrdup(trouble);
+	free(vm->mon.io_error);
+	vm->mon.io_error = xstrdup(io_error);
+	vm->log.resets.n = (unsigned)json_integer_value(json_object_get(doc, "resets"));
+	vm->log.resets.last = json_number_value(json_object_get(doc, "last_reset"));
+	vm->mon.balloon_back = json_integer_value(json_object_get(doc, "balloon_back"));
 	vm->ready_seen = json_is_true(json_object_get(doc, "ready"));
 	snprintf(vm->ready_status, sizeof vm->ready_status, "%s", status ? status : "");
 }
@@ -126,17 +126,17 @@ static void read_policy(struct vm *vm, const json_t *doc)
 /* For a daemon that knows no stop_left: by the boot-time clock, and the same each time that it is written. */
 static double stop_deadline(const struct vm *vm)
 {
-	return vm->state == VM_STOPPING ? (double)(json_int_t)(vm->stop_deadline + clock_lost() + 0.5) : 0;
+	return vm->st.state == VM_STOPPING ? (double)(json_int_t)(vm->stop.deadline + clock_lost() + 0.5) : 0;
 }
 
 static void add_times(const struct vm *vm, json_t *doc)
 {
-	json_object_set_new(doc, "since_boot", json_real(vm->since_boot));
-	json_object_set_new(doc, "started_boot", json_real(vm->started_boot));
-	json_object_set_new(doc, "last_reset_boot", json_real(vm->resets.last_boot));
-	json_object_set_new(doc, "unresponsive_boot", json_real(vm->unresponsive));
-	if (vm->state == VM_STOPPING)
-		json_object_set_new(doc, "stop_left", json_integer((json_int_t)(vm->stop_deadline - daemon_now()) + 1));
+	json_object_set_new(doc, "since_boot", json_real(vm->st.since_boot));
+	json_object_set_new(doc, "started_boot", json_real(vm->proc.started_boot));
+	json_object_set_new(doc, "last_reset_boot", json_real(vm->log.resets.last_boot));
+	json_object_set_new(doc, "unresponsive_boot", json_real(vm->mon.unresponsive));
+	if (vm->st.state == VM_STOPPING)
+		json_object_set_new(doc, "stop_left", json_integer((json_int_t)(vm->stop.deadline - daemon_now()) + 1));
 }
 
 /* The same moment by the boot-time clock: as it was recorded, or what follows from the wall clock. */
@@ -153,14 +153,14 @@ static void read_times(struct vm *vm, const json_t *doc)
 	const json_t *left = json_object_get(doc, "stop_left");
 	double old = json_number_value(json_object_get(doc, "stop_deadline")) - clock_boot();
 
-	vm->since_boot = boot_time(doc, "since_boot", vm->since);
-	vm->started_boot = boot_time(doc, "started_boot", vm->started);
-	vm->resets.last_boot = boot_time(doc, "last_reset_boot", vm->resets.last);
-	vm->unresponsive = vm->unresponsive_wall > 0 ?
-		boot_time(doc, "unresponsive_boot", vm->unresponsive_wall) : 0;
+	vm->st.since_boot = boot_time(doc, "since_boot", vm->st.since);
+	vm->proc.started_boot = boot_time(doc, "started_boot", vm->proc.started);
+	vm->log.resets.last_boot = boot_time(doc, "last_reset_boot", vm->log.resets.last);
+	vm->mon.unresponsive = vm->mon.unresponsive_wall > 0 ?
+		boot_time(doc, "unresponsive_boot", vm->mon.unresponsive_wall) : 0;
 	/* while there was no daemon nobody could act */
-	vm->begun = daemon_now();
-	vm->stop_deadline = daemon_now() +
+	vm->proc.begun = daemon_now();
+	vm->stop.deadline = daemon_now() +
 		(left ? json_number_value(left) : old > VM_PRESS_SECONDS ? old : VM_PRESS_SECONDS);
 }
 
@@ -181,7 +181,7 @@ void vm_record_clear(struct vm *vm, const char *file)
 	struct err e = ERR_INIT;
 	struct stat st;
 
-	if (fstatat(vm->run_fd, file, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode) &&
+	if (fstatat(vm->proc.run_fd, file, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode) &&
 		sweeper_take(vm->daemon->sweeper, path, &e) < 0)
 		log_warning(vm->name, "%s", e.text);
 }
@@ -193,10 +193,10 @@ static int replace(struct vm *vm, const char *text, struct err *e)
 	uint64_t hash = hash_of(text, len);
 	int r;
 
-	if (hash == vm->recorded)
+	if (hash == vm->proc.recorded)
 		return 0;
-	r = file_replace(vm->run_fd, "record.json", 0600, text, len, false, e);
-	vm->recorded = r == 0 ? hash : 0;
+	r = file_replace(vm->proc.run_fd, "record.json", 0600, text, len, false, e);
+	vm->proc.recorded = r == 0 ? hash : 0;
 	return r;
 }
 
@@ -208,11 +208,11 @@ int vm_record_save(struct vm *vm, struct err *e)
 
 	vm_record_clear(vm, "record.json");
 	doc = json_pack("{s:i, s:s, s:b, s:s, s:s, s:f, s:f, s:i, s:I, s:s, s:s, s:b, s:b, s:f, s:i, s:o}",
-		"version", RECORD_VERSION, "name", vm->name, "want_running", vm->want != VM_WANT_STOPPED,
-		"state", vm_state_inner_name(vm->state), "reason", vm->reason, "since", vm->since,
-		"started", vm->started, "pid", (int)vm->pid, "starttime", (json_int_t)vm->starttime,
-		"boot_id", vm->daemon->boot_id, "accel", conf_accel_name(vm->accel), "quit_sent",
-		vm->quit_sent, "paused_start", vm->paused_start, "stop_deadline", stop_deadline(vm),
+		"version", RECORD_VERSION, "name", vm->name, "want_running", vm->st.want != VM_WANT_STOPPED,
+		"state", vm_state_inner_name(vm->st.state), "reason", vm->st.reason, "since", vm->st.since,
+		"started", vm->proc.started, "pid", (int)vm->proc.pid, "starttime", (json_int_t)vm->proc.starttime,
+		"boot_id", vm->daemon->boot_id, "accel", conf_accel_name(vm->proc.accel), "quit_sent",
+		vm->proc.quit_sent, "paused_start", vm->st.paused_start, "stop_deadline", stop_deadline(vm),
 		"ending", ending_number(vm), "nics", vm_record_nics(vm));
 	add_policy(vm, doc);
 	add_times(vm, doc);
@@ -229,9 +229,9 @@ int vm_record_save_conf(struct vm *vm, struct err *e)
 	int r;
 
 	vm_record_clear(vm, "effective.vm");
-	conf_vm_dump(&vm->running, false, &text);
-	vm->conf_hash = hash_of(text.data ? text.data : "", text.len);
-	r = file_replace(vm->run_fd, "effective.vm", 0600, text.data ? text.data : "", text.len, false, e);
+	conf_vm_dump(&vm->proc.conf, false, &text);
+	vm->proc.conf_hash = hash_of(text.data ? text.data : "", text.len);
+	r = file_replace(vm->proc.run_fd, "effective.vm", 0600, text.data ? text.data : "", text.len, false, e);
 	buf_release(&text);
 	return r < 0 ? err_wrap(e, r, "run record") : 0;
 }
@@ -241,7 +241,7 @@ static int write_again(struct vm *vm, struct err *e)
 {
 	int r = vm_record_make_dir(vm, e);
 
-	if (r == 0 && !vm->conf_lost)
+	if (r == 0 && !vm->proc.conf_lost)
 		r = vm_record_save_conf(vm, e);
 	if (r == 0)
 		r = vm_record_save(vm, e);
@@ -253,9 +253,9 @@ static int write_again(struct vm *vm, struct err *e)
 void vm_record_write(struct vm *vm)
 {
 	struct err e = ERR_INIT;
-	bool up = vm_state_has_process(vm->state);
+	bool up = vm_state_has_process(vm->st.state);
 
-	if (vm->run_fd < 0 || vm_record_save(vm, &e) == 0)
+	if (vm->proc.run_fd < 0 || vm_record_save(vm, &e) == 0)
 		return;
 	if (!up || write_again(vm, &e) < 0)
 		log_error(vm->name, "%s", e.text);
@@ -268,8 +268,8 @@ int vm_record_parse_conf(struct vm *vm, const char *text, size_t len)
 	struct conf_context ctx = { .uuid = vm->identity.uuid, .state_dir = vm->daemon->dirs.state };
 	int r;
 
-	conf_vm_release(&vm->running);
-	conf_vm_parse(&vm->running, vm->name, &source, 1, &ctx, &problems);
+	conf_vm_release(&vm->proc.conf);
+	conf_vm_parse(&vm->proc.conf, vm->name, &source, 1, &ctx, &problems);
 	if (problems.count)
 		log_warning(vm->name, "effective configuration: %s", problems.text.data);
 	r = problems.count ? -EINVAL : 0;
@@ -282,16 +282,16 @@ static void read_conf(struct vm *vm, const char *hash)
 {
 	struct buf text = BUF_MAX(CONF_TEXT_MAX);
 	struct err e = ERR_INIT;
-	int r = file_read(vm->run_fd, "effective.vm", &text, &e);
+	int r = file_read(vm->proc.run_fd, "effective.vm", &text, &e);
 
-	vm->conf_hash = hash_of(text.data ? text.data : "", text.len);
-	if (r == 0 && (hash ? strtoull(hash, NULL, 16) != vm->conf_hash : !text.len))
+	vm->proc.conf_hash = hash_of(text.data ? text.data : "", text.len);
+	if (r == 0 && (hash ? strtoull(hash, NULL, 16) != vm->proc.conf_hash : !text.len))
 		r = err_set(&e, ERR_FAILED, "'effective.vm' is damaged");
 	if (r < 0)
 		log_warning(vm->name, "%s", e.text);
 	else
 		r = vm_record_parse_conf(vm, text.data ? text.data : "", text.len);
-	vm->conf_lost |= r < 0;
+	vm->proc.conf_lost |= r < 0;
 	buf_release(&text);
 }
 
@@ -301,10 +301,10 @@ void vm_record_read_nics(struct vm *vm, const json_t *nics)
 	json_t *j;
 
 	vm_free_nics(vm);
-	vm->nics = json_array_size(nics);
-	vm->nic = xcalloc(vm->nics, sizeof *vm->nic);
+	vm->proc.nics = json_array_size(nics);
+	vm->proc.nic = xcalloc(vm->proc.nics, sizeof *vm->proc.nic);
 	json_array_foreach (nics, i, j) {
-		struct vm_nic *n = &vm->nic[i];
+		struct vm_nic *n = &vm->proc.nic[i];
 		const struct identity_nic *known;
 		const char *id = json_string_value(json_object_get(j, "id"));
 		const char *ifname = json_string_value(json_object_get(j, "ifname"));
@@ -333,12 +333,12 @@ int vm_record_read(struct vm *vm, struct record_process *out, struct err *e)
 	json_int_t starttime = 0;
 	double deadline;
 
-	r = file_read(vm->run_fd, "record.json", &text, e);
+	r = file_read(vm->proc.run_fd, "record.json", &text, e);
 	if (r == 0) {
 		doc = json_loadb(text.data ? text.data : "", text.len, 0, NULL);
 		if (json_unpack(doc, "{s?s, s:i, s:b, s:s, s:s, s:F, s:F, s:i, s:I, s:s, s:s, s:b, s:b, s:F, s:i, s:o}", "name", &name,
 			    "version", &version, "want_running", &want, "state", &state, "reason",
-			    &reason, "since", &vm->since, "started", &vm->started, "pid", &pid,
+			    &reason, "since", &vm->st.since, "started", &vm->proc.started, "pid", &pid,
 			    "starttime", &starttime, "boot_id", &boot, "accel", &accel, "quit_sent", &quit,
 			    "paused_start", &paused, "stop_deadline", &deadline, "ending", &ending,
 			    "nics", &nics) < 0 ||
@@ -364,15 +364,15 @@ int vm_record_read(struct vm *vm, struct record_process *out, struct err *e)
 			.quitting = streq(state, "quitting"),
 			.backoff = streq(state, "backoff"),
 			.failed = streq(state, "failed") };
-		vm->want = want ? VM_WANT_RUNNING : VM_WANT_STOPPED;
-		vm->quit_sent = quit;
-		vm->paused_start = paused;
-		vm->ending = (enum vm_ending)ending;
-		vm->accel = streq(accel, "tcg") ? CONF_ACCEL_TCG : CONF_ACCEL_KVM;
+		vm->st.want = want ? VM_WANT_RUNNING : VM_WANT_STOPPED;
+		vm->proc.quit_sent = quit;
+		vm->st.paused_start = paused;
+		vm->st.ending = (enum vm_ending)ending;
+		vm->proc.accel = streq(accel, "tcg") ? CONF_ACCEL_TCG : CONF_ACCEL_KVM;
 		vm_set_reason(vm, "%s", reason);
-		vm->recorded = text.data ? hash_of(text.data, text.len) : 0;
-		vm->conf_lost = json_is_true(json_object_get(doc, "conf_lost"));
-		if (!out->backoff && !out->failed && !vm->conf_lost) /* it went with its process */
+		vm->proc.recorded = text.data ? hash_of(text.data, text.len) : 0;
+		vm->proc.conf_lost = json_is_true(json_object_get(doc, "conf_lost"));
+		if (!out->backoff && !out->failed && !vm->proc.conf_lost) /* it went with its process */
 			read_conf(vm, json_string_value(json_object_get(doc, "conf_hash")));
 		vm_record_read_nics(vm, nics);
 		read_policy(vm, doc);
@@ -388,8 +388,8 @@ void vm_record_remove(struct vm *vm)
 	_cleanup_(free_ptr) char *path = xasprintf("vms/%s", vm->name);
 	struct err e = ERR_INIT;
 
-	close_fd(&vm->run_fd);
-	vm->recorded = 0;
+	close_fd(&vm->proc.run_fd);
+	vm->proc.recorded = 0;
 	if (sweeper_take(vm->daemon->sweeper, path, &e) < 0)
 		log_warning(vm->name, "%s", e.text);
 }
@@ -405,14 +405,14 @@ static int make_new(struct vm *vm, struct err *e)
 	_cleanup_(free_ptr) char *path = new_path(vm);
 	int run = vm->daemon->dirs.run_fd;
 
-	close_fd(&vm->run_fd);
-	vm->recorded = 0;
+	close_fd(&vm->proc.run_fd);
+	vm->proc.recorded = 0;
 	if (sweeper_take(vm->daemon->sweeper, path, e) < 0)
 		return e->number;
 	if (mkdirat(run, path, 0700) < 0)
 		return err_errno(e, "make directory '%s/%s'", vm->daemon->dirs.run, path);
-	vm->run_fd = openat(run, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return vm->run_fd < 0 ? err_errno(e, "open directory '%s/%s'", vm->daemon->dirs.run, path) : 0;
+	vm->proc.run_fd = openat(run, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return vm->proc.run_fd < 0 ? err_errno(e, "open directory '%s/%s'", vm->daemon->dirs.run, path) : 0;
 }
 
 /* At no moment is there none, nor one that says nothing. */
@@ -453,7 +453,7 @@ void vm_record_rest(struct vm *vm)
 		r = place_new(vm, &e);
 	if (r < 0)
 		log_error(vm->name, "%s", e.text);
-	close_fd(&vm->run_fd);
+	close_fd(&vm->proc.run_fd);
 }
 
 int vm_record_make_dir(struct vm *vm, struct err *e)
@@ -461,15 +461,15 @@ int vm_record_make_dir(struct vm *vm, struct err *e)
 	_cleanup_(free_ptr) char *path = xasprintf("vms/%s", vm->name);
 	int run = vm->daemon->dirs.run_fd;
 
-	close_fd(&vm->run_fd);
-	vm->recorded = 0;
-	for (int tries = 0; vm->run_fd < 0 && tries < 2; tries++) {
+	close_fd(&vm->proc.run_fd);
+	vm->proc.recorded = 0;
+	for (int tries = 0; vm->proc.run_fd < 0 && tries < 2; tries++) {
 		mkdirat(run, path, 0700);
-		vm->run_fd = openat(run, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (vm->run_fd < 0 && sweeper_take(vm->daemon->sweeper, path, e) < 0)
+		vm->proc.run_fd = openat(run, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (vm->proc.run_fd < 0 && sweeper_take(vm->daemon->sweeper, path, e) < 0)
 			return e->number;
 	}
-	return vm->run_fd < 0 ? err_errno(e, "open directory '%s/%s'", vm->daemon->dirs.run, path) : 0;
+	return vm->proc.run_fd < 0 ? err_errno(e, "open directory '%s/%s'", vm->daemon->dirs.run, path) : 0;
 }
 
 void vm_record_write_resting(struct vm *vm)
@@ -479,5 +479,5 @@ void vm_record_write_resting(struct vm *vm)
 	if (vm_record_make_dir(vm, &e) < 0)
 		log_error(vm->name, "run record: %s", e.text);
 	vm_record_write(vm);
-	close_fd(&vm->run_fd);
+	close_fd(&vm->proc.run_fd);
 }

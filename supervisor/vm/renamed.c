@@ -189,14 +189,14 @@ static int move_state(struct vm *vm, int states, const char *from, struct err *e
 
 static bool wants_state(const struct vm *vm)
 {
-	return vm->have_conf && vm->conf.uuid && !vm->identity.kept && !vm->identity.damaged[0] &&
-	       !vm->identity_problem && !vm->busy && !vm_state_has_process(vm->state) &&
-	       vm->state != VM_PREPARING;
+	return vm->file.have_conf && vm->file.conf.uuid && !vm->identity.kept && !vm->identity.damaged[0] &&
+	       !vm->identity_problem && !vm->busy && !vm_state_has_process(vm->st.state) &&
+	       vm->st.state != VM_PREPARING;
 }
 
 static bool file_is_gone(const struct vm *vm)
 {
-	return vm->orphan || !conf_vm_stamp(vm->daemon->dirs.config, vm->name);
+	return vm->file.orphan || !conf_vm_stamp(vm->daemon->dirs.config, vm->name);
 }
 
 /* Another file that says so, or a VM that ran as such. One that the next look at the files forgets is none. */
@@ -207,9 +207,9 @@ static const struct vm *holder(const struct vm *vm, const char *uuid)
 	for (size_t i = 0; i < vms->n; i++) {
 		const struct vm *o = vms->vm[i];
 
-		if (streq(o->name, vm->name) || (file_is_gone(o) && !vm_state_has_process(o->state)))
+		if (streq(o->name, vm->name) || (file_is_gone(o) && !vm_state_has_process(o->st.state)))
 			continue;
-		if ((o->have_conf && o->conf.uuid && strcasecmp(o->conf.uuid, uuid) == 0) ||
+		if ((o->file.have_conf && o->file.conf.uuid && strcasecmp(o->file.conf.uuid, uuid) == 0) ||
 			(o->identity.kept && strcasecmp(o->identity.uuid, uuid) == 0))
 			return o;
 	}
@@ -222,9 +222,9 @@ static const char *predecessor(struct vms *vms, const struct vm *vm, DIR *dir, b
 	const char *name;
 
 	rewinddir(dir);
-	while ((name = next_vanished(dir, vms, !looked)) && !is_of(dirfd(dir), name, vm->conf.uuid))
+	while ((name = next_vanished(dir, vms, !looked)) && !is_of(dirfd(dir), name, vm->file.conf.uuid))
 		;
-	return name && !holder(vm, vm->conf.uuid) ? name : NULL;
+	return name && !holder(vm, vm->file.conf.uuid) ? name : NULL;
 }
 
 int vm_state_to_come(struct vm *vm)
@@ -274,7 +274,7 @@ bool vms_follow_uuid(struct vms *vms)
 			dir = open_states(vms->daemon);
 		if (dir && follow(vms, vm, dir)) {
 			vms_read_identity(vms, vm);
-			vm->stamp = 0; /* %u has another meaning now */
+			vm->file.stamp = 0; /* %u has another meaning now */
 			some = true;
 		}
 	}

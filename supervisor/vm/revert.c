@@ -112,8 +112,8 @@ static bool is_told(const struct vm *vm)
 {
 	struct err e = ERR_INIT;
 
-	return !vm_state_has_process(vm->state) && vm_revert_check(vm, &e) < 0 &&
-	       strncmp(vm->reason, e.text, strlen(e.text)) == 0;
+	return !vm_state_has_process(vm->st.state) && vm_revert_check(vm, &e) < 0 &&
+	       strncmp(vm->st.reason, e.text, strlen(e.text)) == 0;
 }
 
 void vm_revert_marked(struct vm *vm, const char *snapshot, const char *disk)
@@ -152,7 +152,7 @@ void vm_revert_again(struct vm *vm)
 	if (!known || vm->busy)
 		return;
 	/* the directory may be another by now */
-	if (!vm_state_has_process(vm->state))
+	if (!vm_state_has_process(vm->st.state))
 		close_fd(&vm->state_fd);
 	dir = vm_state_dir(vm, &e);
 	if (dir < 0) {
@@ -210,7 +210,7 @@ static void on_status(void *data, const json_t *result, const struct err *e)
 
 	if (e || !status)
 		return;
-	if (streq(status, "prelaunch") && !vm->paused_start)
+	if (streq(status, "prelaunch") && !vm->st.paused_start)
 		end_torn(vm, "was cut short");
 	else if (!streq(status, "restore-vm")) /* which is known, and ended, as it is: join.c */
 		unmark(vm, "came to its end or never began, while no daemon looked");
@@ -228,11 +228,11 @@ static void on_loaded(void *data, const struct err *e)
 	struct vm *vm = vms_find(f->daemon->vms, f->vm);
 
 	/* a lost monitor is found again, and asked again */
-	if (vm && vm->qmp == f->q && vm->revert)
+	if (vm && vm->mon.qmp == f->q && vm->revert)
 		vm->revert->followed = false;
-	if (vm && vm->qmp == f->q && !e)
+	if (vm && vm->mon.qmp == f->q && !e)
 		unmark(vm, "came to its end");
-	else if (vm && vm->qmp == f->q && (e->class == ERR_FAILED || e->class == ERR_NO_RESOURCES))
+	else if (vm && vm->mon.qmp == f->q && (e->class == ERR_FAILED || e->class == ERR_NO_RESOURCES))
 		end_torn(vm, "failed");
 	free(f);
 }
@@ -242,13 +242,13 @@ static void follow(struct vm *vm)
 	static const struct qmp_job_handlers handlers = { .done = on_loaded, .keeps_failed = true };
 	struct follower *f;
 
-	if (!vm->qmp || vm->revert->followed)
+	if (!vm->mon.qmp || vm->revert->followed)
 		return;
 	f = xcalloc(1, sizeof *f);
-	*f = (struct follower){ .daemon = vm->daemon, .q = vm->qmp };
+	*f = (struct follower){ .daemon = vm->daemon, .q = vm->mon.qmp };
 	snprintf(f->vm, sizeof f->vm, "%s", vm->name);
 	vm->revert->followed = true;
-	qmp_job_run(vm->qmp, NULL, NULL, job_id, &handlers, f);
+	qmp_job_run(vm->mon.qmp, NULL, NULL, job_id, &handlers, f);
 }
 
 static void on_jobs(void *data, const json_t *jobs, const struct err *e)

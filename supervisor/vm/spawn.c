@@ -78,7 +78,7 @@ int vm_socket_connect(const struct vm *vm, const char *name, struct err *e)
 	_cleanup_(close_fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	_cleanup_(close_fd) int inside = -1;
 	struct sockaddr_un to = { 0 };
-	socklen_t len = socket_address(&to, vm->run_fd, name);
+	socklen_t len = socket_address(&to, vm->proc.run_fd, name);
 	int r;
 
 	if (fd >= 0 && connect(fd, (struct sockaddr *)&to, len) == 0)
@@ -99,11 +99,11 @@ static int socket_listen(const struct vm *vm, const char *name, struct err *e)
 {
 	_cleanup_(close_fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct sockaddr_un to = { 0 };
-	socklen_t len = socket_address(&to, vm->run_fd, name);
+	socklen_t len = socket_address(&to, vm->proc.run_fd, name);
 
-	unlinkat(vm->run_fd, name, 0);
+	unlinkat(vm->proc.run_fd, name, 0);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&to, len) < 0 ||
-		fchmodat(vm->run_fd, name, 0600, 0) < 0 || listen(fd, 4) < 0)
+		fchmodat(vm->proc.run_fd, name, 0600, 0) < 0 || listen(fd, 4) < 0)
 		return err_errno(e, "listen on '%s'", name);
 	return steal_fd(&fd);
 }
@@ -121,7 +121,7 @@ static int make_run_dir(struct vm *vm, struct err *e)
 {
 	if (vm_record_begin(vm, e) < 0)
 		return e->number;
-	if (mkdirat(vm->run_fd, "root", 0755) < 0)
+	if (mkdirat(vm->proc.run_fd, "root", 0755) < 0)
 		return err_errno(e, "make directory '%s/vms/%s/root'", vm->daemon->dirs.run, vm->name);
 	return output_mount(vm, e);
 }
@@ -135,7 +135,7 @@ static int make_monitor(struct vm *vm, struct baggage *b, struct err *e)
 	fd = vm_socket_connect(vm, "qmp.sock", e);
 	if (fd < 0)
 		return fd;
-	vm->qmp = qmp_new(vm->daemon->loop.ev, fd, vm_start_left(vm), &vm_qmp_handlers, vm);
+	vm->mon.qmp = qmp_new(vm->daemon->loop.ev, fd, vm_start_left(vm), &vm_qmp_handlers, vm);
 	return 0;
 }
 
@@ -143,14 +143,14 @@ static int make_serials(struct vm *vm, struct baggage *b, struct err *e)
 {
 	char name[96];
 
-	for (size_t i = 0; i < vm->running.serials; i++) {
+	for (size_t i = 0; i < vm->proc.conf.serials; i++) {
 		int fd, r;
 
-		snprintf(name, sizeof name, "serial-%s.sock", vm->running.serial[i].id);
+		snprintf(name, sizeof name, "serial-%s.sock", vm->proc.conf.serial[i].id);
 		r = make_listener(vm, name, b, argv_fd_serial(i), e);
 		if (r < 0)
 			return r;
-		snprintf(name, sizeof name, "out/serial-%s", vm->running.serial[i].id);
+		snprintf(name, sizeof name, "out/serial-%s", vm->proc.conf.serial[i].id);
 		fd = output_make(vm, name, e);
 		if (fd < 0)
 			return fd;
@@ -161,12 +161,12 @@ static int make_serials(struct vm *vm, struct baggage *b, struct err *e)
 
 static int make_taps(struct vm *vm, struct baggage *b, struct err *e)
 {
-	for (size_t i = 0; i < vm->nics; i++) {
-		struct network_nic nic = vm_network_nic(vm, &vm->nic[i]);
-		int fd, r = networks_tap(vm->daemon->networks, &nic, &vm->nic[i].tap, &fd, e);
+	for (size_t i = 0; i < vm->proc.nics; i++) {
+		struct network_nic nic = vm_network_nic(vm, &vm->proc.nic[i]);
+		int fd, r = networks_tap(vm->daemon->networks, &nic, &vm->proc.nic[i].tap, &fd, e);
 
 		if (r < 0)
-			return err_wrap(e, r, "nic '%s'", vm->nic[i].id);
+			return err_wrap(e, r, "nic '%s'", vm->proc.nic[i].id);
 		baggage_add(b, fd, argv_fd_tap(i));
 	}
 	return 0;
@@ -192,7 +192,7 @@ static void take_error(struct vm *vm, const json_t *error)
 
 	confine_error(error, &e);
 	vm_start_failed(vm, &e);
-	vm->ending = VM_END_HOST_CAUSE;
+	vm->st.ending = VM_END_HOST_CAUSE;
 	vm_set_reason(vm, "start failed: %s", e.text);
 }
 
@@ -200,10 +200,10 @@ static void tell_created(struct vm *vm, const char *id)
 {
 	char size[24];
 
-	for (size_t i = 0; i < vm->running.disks; i++)
-		if (streq(vm->running.disk[i].id, id))
+	for (size_t i = 0; i < vm->proc.conf.disks; i++)
+		if (streq(vm->proc.conf.disk[i].id, id))
 			vm_note(vm, "disk-created", "disk %s created, %s", id,
-				text_size_exact(size, sizeof size, vm->running.disk[i].size));
+				text_size_exact(size, sizeof size, vm->proc.conf.disk[i].size));
 }
 
 /* The jail has it safely on disk, with the time at which it made images, and saw all. */
@@ -222,12 +222,12 @@ static void take_kept(struct vm_launch *l, const json_t *kept)
 			d->created = json_integer_value(json_object_get(disk, "created"));
 		tell_created(vm, id);
 	}
-	for (i = 0; i < vm->running.disks; i++)
-		if (vm->running.disk[i].path && !vm->running.disk[i].cdrom)
+	for (i = 0; i < vm->proc.conf.disks; i++)
+		if (vm->proc.conf.disk[i].path && !vm->proc.conf.disk[i].cdrom)
 			identity_saw(&vm->identity,
-				device_disk_path(&vm->running.disk[i], vm->daemon->image_dir, path),
+				device_disk_path(&vm->proc.conf.disk[i], vm->daemon->image_dir, path),
 				json_integer_value(json_object_get(kept, "seen")));
-	if (vm_is_forgotten(vm, &vm->conf))
+	if (vm_is_forgotten(vm, &vm->file.conf))
 		vm_note(vm, "new-identity", "%s", VM_FORGOTTEN);
 	vm->identity.kept = true;
 	l->unkept = false;
@@ -323,7 +323,7 @@ static int run_jail(struct vm *vm, const struct baggage *b, const struct buf *pl
 	fds[3].from = pair[1];
 	r = confine_write(pair[0], plan->data, plan->len, b->fd, b->n, e);
 	if (r == 0)
-		r = child_spawn(argv, NULL, fds, ARRAY_SIZE(fds), &vm->pid, &vm->pidfd, e);
+		r = child_spawn(argv, NULL, fds, ARRAY_SIZE(fds), &vm->proc.pid, &vm->proc.pidfd, e);
 	if (r < 0)
 		err_class(e, ERR_QEMU_FAILED);
 	close(pair[1]);
@@ -332,8 +332,8 @@ static int run_jail(struct vm *vm, const struct baggage *b, const struct buf *pl
 		return r;
 	}
 	fcntl(pair[0], F_SETFL, O_NONBLOCK);
-	vm->is_child = true;
-	vm->starttime = process_starttime(vm->pid);
+	vm->proc.is_child = true;
+	vm->proc.starttime = process_starttime(vm->proc.pid);
 	/* The jail acts on a whole line, and this is its end: a daemon that dies before it leaves no
 	 * process that nobody knows of. A jail that is gone already is told by its pidfd. */
 	r = vm_record_save(vm, e);
@@ -362,9 +362,9 @@ static int spawn(struct vm *vm, struct baggage *b, struct buf *plan, struct err 
 		r = make_monitor(vm, b, e);
 	if (r == 0)
 		r = make_serials(vm, b, e);
-	if (r == 0 && vm->running.agent)
+	if (r == 0 && vm->proc.conf.agent)
 		r = make_listener(vm, "agent.sock", b, ARGV_FD_AGENT, e);
-	if (r == 0 && argv_wants_notify(&vm->running)) {
+	if (r == 0 && argv_wants_notify(&vm->proc.conf)) {
 		fd = output_make(vm, NOTIFY_FILE, e);
 		if (fd < 0)
 			return fd;
@@ -398,19 +398,19 @@ void vm_spawn(struct vm *vm)
 	struct err e = ERR_INIT;
 	int r;
 
-	vm->started = clock_wall();
-	vm->started_boot = clock_boot();
-	vm->begun = daemon_now();
-	vm->pid = 0;
+	vm->proc.started = clock_wall();
+	vm->proc.started_boot = clock_boot();
+	vm->proc.begun = daemon_now();
+	vm->proc.pid = 0;
 	r = spawn(vm, &b, &plan, &e);
 	baggage_release(&b);
 	buf_release(&plan);
 	vm_prepare_cancel(vm);
 	if (r < 0) {
 		vm_start_failed(vm, &e);
-		vm->ending = VM_END_HOST_CAUSE;
+		vm->st.ending = VM_END_HOST_CAUSE;
 		vm_set_reason(vm, "start failed: %s", e.text);
-		if (vm->pidfd < 0) {
+		if (vm->proc.pidfd < 0) {
 			vm_gone(vm);
 			return;
 		}
@@ -423,7 +423,7 @@ void vm_spawn(struct vm *vm)
 	output_open(vm);
 	vm_agent_open(vm, false);
 	notify_open(vm);
-	if (vm->running.timeout_start_ms != UINT64_MAX)
-		vm_arm(vm, (double)vm->running.timeout_start_ms / 1000);
+	if (vm->proc.conf.timeout_start_ms != UINT64_MAX)
+		vm_arm(vm, (double)vm->proc.conf.timeout_start_ms / 1000);
 	vm_arm_start(vm);
 }

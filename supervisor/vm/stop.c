@@ -26,22 +26,22 @@ enum { STDERR_TAIL = 4096, STDERR_LINES = 20, SETTLED_SECONDS = 600, LAST_TURNS 
 
 void vm_press(struct vm *vm)
 {
-	double left = vm->stop_deadline - daemon_now();
+	double left = vm->stop.deadline - daemon_now();
 
-	vm->pressed = clock_lost();
+	vm->stop.pressed = clock_lost();
 	vm_record_write(vm); /* the time left */
-	if (!vm->qmp)
+	if (!vm->mon.qmp)
 		vm_greet(vm);
-	if (!vm->agent_asked && vm_agent_shutdown(vm)) {
-		vm->agent_asked = true;
+	if (!vm->stop.agent_asked && vm_agent_shutdown(vm)) {
+		vm->stop.agent_asked = true;
 		log_info(vm->name, "guest agent is asked to shut down");
 		/* a short time is shared with the button */
 		vm_arm(vm, left < 0.01 ? 0.01 : left / 2 < VM_AGENT_STOP_SECONDS ? left / 2 : VM_AGENT_STOP_SECONDS);
 		return;
 	}
-	if (vm->agent_asked && !vm->presses)
+	if (vm->stop.agent_asked && !vm->stop.presses)
 		log_info(vm->name, "guest agent's shutdown had no effect, the power button is pressed");
-	vm->presses++;
+	vm->stop.presses++;
 	/* success only means that the button was pressed; a press before the guest listens is lost */
 	vm_call(vm, "system_powerdown", NULL, NULL);
 	vm_arm(vm, left < 0.01 ? 0.01 : left < VM_PRESS_SECONDS ? left : VM_PRESS_SECONDS);
@@ -49,32 +49,32 @@ void vm_press(struct vm *vm)
 
 void vm_tell_step(const struct vm *vm)
 {
-	if (vm->presses)
-		log_info(vm->name, "guest shut down after %u presses of the power button", vm->presses);
-	else if (vm->agent_asked)
+	if (vm->stop.presses)
+		log_info(vm->name, "guest shut down after %u presses of the power button", vm->stop.presses);
+	else if (vm->stop.agent_asked)
 		log_info(vm->name, "guest shut down by its agent");
 }
 
 void vm_kill_process(struct vm *vm)
 {
 	/* asked for once more: the clock of the first time runs */
-	if (vm->kill_sent && ev_is_active(&vm->timer))
+	if (vm->proc.kill_sent && ev_is_active(&vm->timer))
 		return;
-	if (vm->kill_sent && !vm->unkillable) {
+	if (vm->proc.kill_sent && !vm->proc.unkillable) {
 		char why[256];
 
-		vm->unkillable = true;
-		death_refused(vm->pid, why, sizeof why);
+		vm->proc.unkillable = true;
+		death_refused(vm->proc.pid, why, sizeof why);
 		log_error(vm->name, "%s", why);
-		vm->unresponsive = 0; /* worse than what may have been told before */
+		vm->mon.unresponsive = 0; /* worse than what may have been told before */
 		vm_health(vm, false, why);
 	}
-	vm->quit_sent = vm->kill_sent = true;
-	if (vm->ending == VM_END_NONE)
-		vm->ending = VM_END_QUIT;
+	vm->proc.quit_sent = vm->proc.kill_sent = true;
+	if (vm->st.ending == VM_END_NONE)
+		vm->st.ending = VM_END_QUIT;
 	vm_record_write(vm);
-	if (vm->pidfd >= 0)
-		pidfd_send_signal(vm->pidfd, SIGKILL, NULL, 0);
+	if (vm->proc.pidfd >= 0)
+		pidfd_send_signal(vm->proc.pidfd, SIGKILL, NULL, 0);
 	vm_arm(vm, VM_KILL_SECONDS);
 }
 
@@ -84,21 +84,21 @@ static void on_quit(void *data, const json_t *result, const struct err *e)
 	struct vm *vm = data;
 
 	(void)result;
-	if (vm->state == VM_QUITTING && !vm->kill_sent && (!e || e->class != ERR_TIMEOUT))
+	if (vm->st.state == VM_QUITTING && !vm->proc.kill_sent && (!e || e->class != ERR_TIMEOUT))
 		vm_arm(vm, VM_QUIT_SECONDS);
 }
 
 void vm_quit(struct vm *vm)
 {
-	bool lives = vm->ending == VM_END_NONE && !vm->busy;
+	bool lives = vm->st.ending == VM_END_NONE && !vm->busy;
 
-	if (!vm->qmp || vm->unresponsive > 0) {
+	if (!vm->mon.qmp || vm->mon.unresponsive > 0) {
 		vm_kill_process(vm);
 		return;
 	}
-	vm->quit_sent = true;
-	if (vm->ending == VM_END_NONE)
-		vm->ending = VM_END_QUIT;
+	vm->proc.quit_sent = true;
+	if (vm->st.ending == VM_END_NONE)
+		vm->st.ending = VM_END_QUIT;
 	vm_record_write(vm);
 	vm_call(vm, "quit", NULL, on_quit);
 	/* a guest whose plug is pulled has flushed what it cares for; one that powered itself off, and a
@@ -111,19 +111,19 @@ void vm_expire(struct vm *vm)
 	struct err e = ERR_INIT;
 
 	err_set(&e, ERR_QEMU_FAILED, "QEMU's monitor did not answer in %.0f s",
-		(double)vm->running.timeout_start_ms / 1000);
+		(double)vm->proc.conf.timeout_start_ms / 1000);
 	vm_start_failed(vm, &e);
-	vm->ending = VM_END_START_FAILED;
+	vm->st.ending = VM_END_START_FAILED;
 	vm_set_reason(vm, "start failed: %s", e.text);
 	vm_kill_process(vm);
 }
 
 void vm_ended(struct vm *vm, enum vm_ending ending)
 {
-	bool stay = policy_ended(&vm->running, ending) == CONF_ENDING_PAUSE &&
-		vm->want == VM_WANT_RUNNING;
+	bool stay = policy_ended(&vm->proc.conf, ending) == CONF_ENDING_PAUSE &&
+		vm->st.want == VM_WANT_RUNNING;
 
-	vm->ending = ending;
+	vm->st.ending = ending;
 	vm_event(vm, stay ? VM_EV_JOINED_PAUSED : VM_EV_ENDED, vm_ending_name(ending));
 }
 
@@ -156,26 +156,26 @@ static void explain_end(struct vm *vm)
 	char how[128];
 	bool hinted;
 
-	death_read(&death, vm->pidfd, &vm->oom, vm->kill_sent);
-	if (vm->ending != VM_END_NONE)
+	death_read(&death, vm->proc.pidfd, &vm->proc.oom, vm->proc.kill_sent);
+	if (vm->st.ending != VM_END_NONE)
 		return;
-	if (vm->state == VM_GREETING && !vm->is_child) {
+	if (vm->st.state == VM_GREETING && !vm->proc.is_child) {
 		/* a jail does not become QEMU without the daemon that began it: a new one is begun */
-		vm->ending = VM_END_QUIT;
-	} else if (vm->state == VM_GREETING && conflict_found(vm, tail, &e)) {
-		vm->ending = VM_END_HOST_CAUSE;
+		vm->st.ending = VM_END_QUIT;
+	} else if (vm->st.state == VM_GREETING && conflict_found(vm, tail, &e)) {
+		vm->st.ending = VM_END_HOST_CAUSE;
 		vm_start_failed(vm, &e);
 		vm_set_reason(vm, "start failed: %s", e.text);
-	} else if (vm->state == VM_SPAWNING || vm->state == VM_GREETING || vm->state == VM_JOINING) {
+	} else if (vm->st.state == VM_SPAWNING || vm->st.state == VM_GREETING || vm->st.state == VM_JOINING) {
 		death_how(&death, how, sizeof how);
 		err_set(&e, ERR_QEMU_FAILED, "QEMU did not start: %s%s%s", how, *tail ? "\n" : "", tail);
-		vm->ending = said_known(why, &e) ? VM_END_HOST_CAUSE : VM_END_START_FAILED;
+		vm->st.ending = said_known(why, &e) ? VM_END_HOST_CAUSE : VM_END_START_FAILED;
 		/* the cure stands there too, but not in the place of the cause */
-		hinted = *e.hint && strlen(why) + strlen(e.hint) + sizeof "start failed: ; " < sizeof vm->reason;
+		hinted = *e.hint && strlen(why) + strlen(e.hint) + sizeof "start failed: ; " < sizeof vm->st.reason;
 		vm_start_failed(vm, &e);
 		vm_set_reason(vm, "start failed: %s%s%s", *why ? why : how, hinted ? "; " : "", hinted ? e.hint : "");
 	} else {
-		vm->ending = VM_END_CRASH;
+		vm->st.ending = VM_END_CRASH;
 		death_text(&death, how, sizeof how);
 		vm_set_reason(vm, "%s", how);
 		if (*tail)
@@ -192,29 +192,29 @@ static void on_exit_(struct ev_loop *ev, ev_io *w, int revents)
 	/* the last words of the jail and of QEMU may wait on their sockets, unread */
 	vm_launch_finish(vm);
 	/* up to its end, which closes it: that a guest powered off may stand behind many other events */
-	for (int i = 0; vm->qmp && i < LAST_TURNS; i++)
-		qmp_take(vm->qmp);
+	for (int i = 0; vm->mon.qmp && i < LAST_TURNS; i++)
+		qmp_take(vm->mon.qmp);
 	explain_end(vm);
 	vm_gone(vm);
 }
 
 void vm_watch_process(struct vm *vm)
 {
-	ev_io_init(&vm->exited, on_exit_, vm->pidfd, EV_READ);
-	vm->exited.data = vm;
-	ev_io_start(vm->daemon->loop.ev, &vm->exited);
+	ev_io_init(&vm->proc.exited, on_exit_, vm->proc.pidfd, EV_READ);
+	vm->proc.exited.data = vm;
+	ev_io_start(vm->daemon->loop.ev, &vm->proc.exited);
 }
 
 static void set_end_reason(struct vm *vm, const struct policy_verdict *v)
 {
-	bool told = vm->ending == VM_END_CRASH || vm->ending == VM_END_START_FAILED ||
-		vm->ending == VM_END_HOST_CAUSE;
-	char old[sizeof vm->reason];
+	bool told = vm->st.ending == VM_END_CRASH || vm->st.ending == VM_END_START_FAILED ||
+		vm->st.ending == VM_END_HOST_CAUSE;
+	char old[sizeof vm->st.reason];
 
 	if (!told)
-		vm_set_reason(vm, "%s", vm_ending_name(vm->ending));
+		vm_set_reason(vm, "%s", vm_ending_name(vm->st.ending));
 	if (v->why) {
-		memcpy(old, vm->reason, sizeof old);
+		memcpy(old, vm->st.reason, sizeof old);
 		vm_set_reason(vm, "%s; last: %s", v->why, old);
 	}
 	vm_revert_tell(vm);
@@ -225,94 +225,94 @@ static struct policy_verdict decide(struct vm *vm)
 {
 	/* without a file there is nothing to start again, what served an operation is nobody's guest
 	 * unless somebody asked for one since, and nothing starts on disks of two times */
-	bool served = vm->serves[0] && vm->want != VM_WANT_RESTART;
-	bool wanted = vm->want != VM_WANT_STOPPED && !vm->orphan && !served && !vm->revert;
+	bool served = vm->st.serves[0] && vm->st.want != VM_WANT_RESTART;
+	bool wanted = vm->st.want != VM_WANT_STOPPED && !vm->file.orphan && !served && !vm->revert;
 
-	if (wanted && vm->want == VM_WANT_RESTART) {
-		vm->memory = (struct policy_memory){ .n = 0 };
+	if (wanted && vm->st.want == VM_WANT_RESTART) {
+		vm->st.policy = (struct policy_memory){ .n = 0 };
 		return (struct policy_verdict){ .event = VM_EV_GONE_RESTART };
 	}
-	return policy_gone(&vm->running, vm->ending, wanted, vm->by_policy, &vm->memory, clock_boot());
+	return policy_gone(&vm->proc.conf, vm->st.ending, wanted, vm->st.by_policy, &vm->st.policy, clock_boot());
 }
 
 void vm_gone(struct vm *vm)
 {
 	struct policy_verdict v;
 
-	if (vm_state_has_process(vm->state) && clock_boot() - vm->started_boot > SETTLED_SECONDS)
-		policy_settled(&vm->memory);
+	if (vm_state_has_process(vm->st.state) && clock_boot() - vm->proc.started_boot > SETTLED_SECONDS)
+		policy_settled(&vm->st.policy);
 	v = decide(vm);
 	set_end_reason(vm, &v);
-	if (vm->want == VM_WANT_RESTART && v.event != VM_EV_GONE_RESTART) {
-		_cleanup_(free_ptr) char *last = xstrdup(vm->reason);
+	if (vm->st.want == VM_WANT_RESTART && v.event != VM_EV_GONE_RESTART) {
+		_cleanup_(free_ptr) char *last = xstrdup(vm->st.reason);
 
 		/* a torn revert's own words tell the rest */
 		vm_set_reason(vm, "not started again: %s%s",
 			vm->revert ? "" : "its file is gone; last: ", last);
-		log_error(vm->name, "%s", vm->reason);
+		log_error(vm->name, "%s", vm->st.reason);
 	}
 	if (v.event != VM_EV_GONE_RESTART) {
-		vm->want = VM_WANT_STOPPED;
-	} else if (vm->want != VM_WANT_RESTART && vm->ending != VM_END_QUIT) {
-		vm->by_policy = true;
-		vm->paused_start = false;
+		vm->st.want = VM_WANT_STOPPED;
+	} else if (vm->st.want != VM_WANT_RESTART && vm->st.ending != VM_END_QUIT) {
+		vm->st.by_policy = true;
+		vm->st.paused_start = false;
 	}
 	if (v.event == VM_EV_GONE_RESTART)
-		vm->want = VM_WANT_RUNNING;
-	vm->due = clock_boot() + v.delay;
+		vm->st.want = VM_WANT_RUNNING;
+	vm->st.due = clock_boot() + v.delay;
 	vm_event(vm, v.event, NULL);
 	vm_rest(vm);
 }
 
 void vm_rest(struct vm *vm)
 {
-	double left = vm->due - clock_boot();
+	double left = vm->st.due - clock_boot();
 
-	if (vm->state == VM_BACKOFF)
+	if (vm->st.state == VM_BACKOFF)
 		vm_arm(vm, left > 0.001 ? left : 0.001);
-	if (vm->state == VM_BACKOFF || vm->state == VM_FAILED)
+	if (vm->st.state == VM_BACKOFF || vm->st.state == VM_FAILED)
 		vm_record_write_resting(vm);
 }
 
 void vm_clean(struct vm *vm)
 {
-	ev_io_stop(vm->daemon->loop.ev, &vm->exited);
+	ev_io_stop(vm->daemon->loop.ev, &vm->proc.exited);
 	vm_launch_cancel(vm);
-	if (vm->qmp)
-		qmp_forget(vm->qmp, vm);
-	qmp_close(vm->qmp);
-	vm->qmp = NULL;
+	if (vm->mon.qmp)
+		qmp_forget(vm->mon.qmp, vm);
+	qmp_close(vm->mon.qmp);
+	vm->mon.qmp = NULL;
 	vm_agent_end(vm);
 	notify_free(vm);
 	console_free(vm->console);
 	vm->console = NULL;
 	display_end(vm);
 	output_keep(vm);
-	for (size_t i = 0; i < vm->nics; i++)
-		networks_leave(vm->daemon->networks, vm->name, vm->nic[i].id, &vm->nic[i].tap);
+	for (size_t i = 0; i < vm->proc.nics; i++)
+		networks_leave(vm->daemon->networks, vm->name, vm->proc.nic[i].id, &vm->proc.nic[i].tap);
 	/* what was done by this process has ended with it; what is done while there is none goes on */
-	if (vm->pidfd >= 0)
+	if (vm->proc.pidfd >= 0)
 		vm->busy = NULL;
-	close_fd(&vm->pidfd);
-	vm->pid = 0;
-	vm->starttime = 0;
-	vm->serves[0] = '\0';
-	vm->is_child = vm->conf_lost = false;
-	vm->unresponsive = vm->hostile_since = 0;
-	vm->balloon = vm->balloon_back = 0;
-	vm->resets.n = 0;
-	vm->resets.last = vm->resets.last_boot = vm->resets.spared = 0;
+	close_fd(&vm->proc.pidfd);
+	vm->proc.pid = 0;
+	vm->proc.starttime = 0;
+	vm->st.serves[0] = '\0';
+	vm->proc.is_child = vm->proc.conf_lost = false;
+	vm->mon.unresponsive = vm->mon.hostile_since = 0;
+	vm->mon.balloon = vm->mon.balloon_back = 0;
+	vm->log.resets.n = 0;
+	vm->log.resets.last = vm->log.resets.last_boot = vm->log.resets.spared = 0;
 	ready_forget(vm);
-	free(vm->trouble);
-	vm->trouble = NULL;
-	oom_watch_release(&vm->oom);
-	vm->space_tries = 0;
-	vm->space_trying = false;
-	free(vm->io_error);
-	vm->io_error = NULL;
+	free(vm->mon.trouble);
+	vm->mon.trouble = NULL;
+	oom_watch_release(&vm->proc.oom);
+	vm->mon.space_tries = 0;
+	vm->mon.space_trying = false;
+	free(vm->mon.io_error);
+	vm->mon.io_error = NULL;
 	vm_free_nics(vm);
 	cgroups_end(vm->daemon->cgroups, vm->name);
-	if (vm->state == VM_BACKOFF || vm->state == VM_FAILED)
+	if (vm->st.state == VM_BACKOFF || vm->st.state == VM_FAILED)
 		vm_record_rest(vm);
 	else
 		vm_record_remove(vm);

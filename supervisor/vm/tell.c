@@ -39,7 +39,7 @@ static void tell_record(struct vm *vm, const struct history_record *r)
 
 void vm_history_flush(struct vm *vm)
 {
-	struct vm_untold *u = &vm->untold;
+	struct vm_untold *u = &vm->log.untold;
 	char why[sizeof u->why + 64];
 
 	ev_timer_stop(vm->daemon->loop.ev, &u->timer);
@@ -59,7 +59,7 @@ static void on_untold(struct ev_loop *ev, ev_timer *t, int revents)
 
 static void tell_later(struct vm *vm, const char *event, const char *why)
 {
-	struct vm_untold *u = &vm->untold;
+	struct vm_untold *u = &vm->log.untold;
 
 	u->n++;
 	u->time = clock_wall();
@@ -74,7 +74,7 @@ static void tell_later(struct vm *vm, const char *event, const char *why)
 
 void vm_history(struct vm *vm, const char *event, const char *who, const char *why)
 {
-	if (!history_is_asked(who) && !bucket_take(&vm->records, 1, daemon_now())) {
+	if (!history_is_asked(who) && !bucket_take(&vm->log.records, 1, daemon_now())) {
 		tell_later(vm, event, why);
 		return;
 	}
@@ -90,20 +90,20 @@ void vm_asked(struct vm *vm, const char *who)
 
 static void alert(const struct vm *vm, const char *event, const char *reason)
 {
-	const struct conf_vm *c = vm->have_conf ? &vm->conf : &vm->running;
+	const struct conf_vm *c = vm->file.have_conf ? &vm->file.conf : &vm->proc.conf;
 
 	hooks_run(vm->daemon->hooks, &(struct hooks_event){ .vm = vm->name,
 					     .event = event,
-					     .state = vm_state_name(vm->state),
+					     .state = vm_state_name(vm->st.state),
 					     .reason = reason,
-					     .pid = vm_state_has_process(vm->state) ? vm->pid : 0,
+					     .pid = vm_state_has_process(vm->st.state) ? vm->proc.pid : 0,
 					     .program = c->hook_failed });
 }
 
 /* Did it end by itself, and not well? */
 static bool went_wrong(const struct vm *vm)
 {
-	switch (vm->ending) {
+	switch (vm->st.ending) {
 	case VM_END_PANIC:
 	case VM_END_WATCHDOG:
 	case VM_END_CRASH:
@@ -126,20 +126,20 @@ static bool went_wrong(const struct vm *vm)
 static void alert_state(const struct vm *vm, enum vm_state from)
 {
 	bool given_up =
-		vm->state == VM_STOPPED && vm->ending == VM_END_CRASH && vm_state_has_process(from);
+		vm->st.state == VM_STOPPED && vm->st.ending == VM_END_CRASH && vm_state_has_process(from);
 
-	if (vm->state == VM_FAILED || given_up)
-		alert(vm, "failed", vm->reason);
-	else if (vm->state == VM_BACKOFF && went_wrong(vm))
-		alert(vm, "crash-restart", vm->reason);
-	else if (vm->state == VM_PAUSED && vm->io_error)
-		alert(vm, "io-error", vm->reason);
+	if (vm->st.state == VM_FAILED || given_up)
+		alert(vm, "failed", vm->st.reason);
+	else if (vm->st.state == VM_BACKOFF && went_wrong(vm))
+		alert(vm, "crash-restart", vm->st.reason);
+	else if (vm->st.state == VM_PAUSED && vm->mon.io_error)
+		alert(vm, "io-error", vm->st.reason);
 }
 
 /* NULL: a step on the way that nobody will ask about. */
 static const char *event_of(const struct vm *vm, enum vm_state from)
 {
-	switch (vm->state) {
+	switch (vm->st.state) {
 	case VM_STOPPED:
 		return "stopped";
 	case VM_PREPARING:
@@ -151,11 +151,11 @@ static const char *event_of(const struct vm *vm, enum vm_state from)
 	case VM_PAUSED:
 		return "paused";
 	case VM_STOPPING:
-		return vm->want == VM_WANT_RESTART ? "reboot" : "stop";
+		return vm->st.want == VM_WANT_RESTART ? "reboot" : "stop";
 	case VM_QUITTING:
-		if (!vm->who[0] || vm->want == VM_WANT_RUNNING)
+		if (!vm->who[0] || vm->st.want == VM_WANT_RUNNING)
 			return NULL;
-		return vm->want == VM_WANT_RESTART ? "reboot" : "kill";
+		return vm->st.want == VM_WANT_RESTART ? "reboot" : "kill";
 	case VM_BACKOFF:
 		return went_wrong(vm) ? "crashed" : "restart";
 	case VM_FAILED:
@@ -172,18 +172,18 @@ static const char *event_of(const struct vm *vm, enum vm_state from)
 static void write_history(struct vm *vm, enum vm_state from)
 {
 	const char *event = event_of(vm, from);
-	char why[sizeof vm->reason + 48];
-	double left = vm->due - clock_boot();
+	char why[sizeof vm->st.reason + 48];
+	double left = vm->st.due - clock_boot();
 
 	if (!event)
 		return;
-	if (vm->state == VM_BACKOFF && left > 0)
-		snprintf(why, sizeof why, "%s%sstarts again in %.0f s", vm->reason,
-			vm->reason[0] ? "; " : "", left);
+	if (vm->st.state == VM_BACKOFF && left > 0)
+		snprintf(why, sizeof why, "%s%sstarts again in %.0f s", vm->st.reason,
+			vm->st.reason[0] ? "; " : "", left);
 	else
-		snprintf(why, sizeof why, "%s", vm->reason);
-	if (!vm->who[0] && (vm->state == VM_BACKOFF || from == VM_BACKOFF))
-		vm_asked(vm, vm->again[0] ? vm->again : "policy");
+		snprintf(why, sizeof why, "%s", vm->st.reason);
+	if (!vm->who[0] && (vm->st.state == VM_BACKOFF || from == VM_BACKOFF))
+		vm_asked(vm, vm->st.again[0] ? vm->st.again : "policy");
 	vm_history(vm, event, vm->who, why);
 	vm->who[0] = '\0';
 }
@@ -191,14 +191,14 @@ static void write_history(struct vm *vm, enum vm_state from)
 void vm_tell_state(struct vm *vm, enum vm_state from)
 {
 	log_info(vm->name, "%s -> %s%s%s%s", vm_state_inner_name(from),
-		vm_state_inner_name(vm->state), vm->reason[0] ? " (" : "", vm->reason,
-		vm->reason[0] ? ")" : "");
+		vm_state_inner_name(vm->st.state), vm->st.reason[0] ? " (" : "", vm->st.reason,
+		vm->st.reason[0] ? ")" : "");
 	daemon_event(vm->daemon, "VM_STATE",
 		json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", vm->name, "state",
-			vm_state_name(vm->state), "from", vm_state_name(from), "reason", vm->reason,
-			"want", vm_want_name(vm->want)));
+			vm_state_name(vm->st.state), "from", vm_state_name(from), "reason", vm->st.reason,
+			"want", vm_want_name(vm->st.want)));
 	/* taken back as it was; or policy tries whether there is space again: told once it knows */
-	if (vm->adopting || vm->space_trying)
+	if (vm->adopting || vm->mon.space_trying)
 		return;
 	write_history(vm, from);
 	alert_state(vm, from);
@@ -221,7 +221,7 @@ void vm_tell_health(struct vm *vm, bool well, const char *why)
 /* A guest may reset as often as it likes: each that is told says how many there were. */
 void vm_tell_reset(struct vm *vm)
 {
-	struct vm_resets *r = &vm->resets;
+	struct vm_resets *r = &vm->log.resets;
 	char why[64];
 
 	r->last = clock_wall();

@@ -20,15 +20,15 @@ void vm_arm(struct vm *vm, double seconds)
 		return;
 	vm->timer_due = daemon_now() + seconds;
 	ev_now_update(ev);
-	ev_timer_set(&vm->timer, vm->state == VM_STOPPING && seconds > STOP_TICK ? STOP_TICK : seconds, 0);
+	ev_timer_set(&vm->timer, vm->st.state == VM_STOPPING && seconds > STOP_TICK ? STOP_TICK : seconds, 0);
 	ev_timer_start(ev, &vm->timer);
 }
 
 double vm_start_left(const struct vm *vm)
 {
-	double left = (double)vm->running.timeout_start_ms / 1000 - (daemon_now() - vm->begun);
+	double left = (double)vm->proc.conf.timeout_start_ms / 1000 - (daemon_now() - vm->proc.begun);
 
-	if (vm->running.timeout_start_ms == UINT64_MAX)
+	if (vm->proc.conf.timeout_start_ms == UINT64_MAX)
 		return INFINITY;
 	return left > 0.01 ? left : 0.01;
 }
@@ -43,7 +43,7 @@ void vm_arm_start(struct vm *vm)
 /* The guest may have had no time to act on it, or was away itself. */
 static bool lost_since_press(const struct vm *vm)
 {
-	return clock_lost() - vm->pressed > CLOCK_GAP;
+	return clock_lost() - vm->stop.pressed > CLOCK_GAP;
 }
 
 static void on_timer(struct ev_loop *ev, ev_timer *w, int revents)
@@ -54,20 +54,20 @@ static void on_timer(struct ev_loop *ev, ev_timer *w, int revents)
 	(void)ev, (void)revents;
 	/* a tick; or something held us up, which is nobody's fault */
 	if (early > 0.001) {
-		if (vm->state == VM_STOPPING)
+		if (vm->st.state == VM_STOPPING)
 			vm_record_write(vm);
 		vm_arm(vm, early);
 		return;
 	}
-	if (vm->state == VM_STOPPING && daemon_now() >= vm->stop_deadline && lost_since_press(vm)) {
+	if (vm->st.state == VM_STOPPING && daemon_now() >= vm->stop.deadline && lost_since_press(vm)) {
 		log_info(vm->name, "is asked once more: this daemon was stopped, or the host slept");
-		vm->stop_deadline = daemon_now() + VM_PRESS_SECONDS;
-	} else if (vm->state == VM_STOPPING && daemon_now() >= vm->stop_deadline) {
-		bool leave = vm->running.on_stop_timeout == CONF_STOP_TIMEOUT_LEAVE;
+		vm->stop.deadline = daemon_now() + VM_PRESS_SECONDS;
+	} else if (vm->st.state == VM_STOPPING && daemon_now() >= vm->stop.deadline) {
+		bool leave = vm->proc.conf.on_stop_timeout == CONF_STOP_TIMEOUT_LEAVE;
 
-		vm->stop_left = leave;
+		vm->stop.left = leave;
 		if (leave)
-			vm->want = VM_WANT_RUNNING;
+			vm->st.want = VM_WANT_RUNNING;
 		vm_event(vm, leave ? VM_EV_STOP_LEAVE : VM_EV_STOP_KILL,
 			leave ? "guest ignored the power button" : "stop timed out");
 		return;

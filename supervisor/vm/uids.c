@@ -79,7 +79,7 @@ int vm_need_uid(struct vm *vm, struct err *e)
 	const uid_t had = vm->identity.uid;
 
 	uids_look(ours);
-	if (vm_state_has_process(vm->state) ||
+	if (vm_state_has_process(vm->st.state) ||
 		(uids_keeps_vm(ours, had) && !found_others(vm->daemon->vms, had)))
 		return 0;
 	vm->identity.uid = free_uid(vm->daemon->vms);

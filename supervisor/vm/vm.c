@@ -24,8 +24,8 @@
 
 static void set_since(struct vm *vm)
 {
-	vm->since = clock_wall();
-	vm->since_boot = clock_boot();
+	vm->st.since = clock_wall();
+	vm->st.since_boot = clock_boot();
 }
 
 struct vm *vm_new(struct daemon *d, const char *name)
@@ -34,25 +34,25 @@ struct vm *vm_new(struct daemon *d, const char *name)
 
 	vm->daemon = d;
 	vm->name = xstrdup(name);
-	vm->state_fd = vm->run_fd = vm->pidfd = -1;
+	vm->state_fd = vm->proc.run_fd = vm->proc.pidfd = -1;
 	set_since(vm);
 	vm_limits_init(vm);
 	vm_timer_init(vm);
-	ev_init(&vm->exited, NULL);
+	ev_init(&vm->proc.exited, NULL);
 	return vm;
 }
 
 void vm_free_nics(struct vm *vm)
 {
-	for (size_t i = 0; i < vm->nics; i++) {
-		free(vm->nic[i].id);
-		free(vm->nic[i].network);
-		free(vm->nic[i].bridge);
-		free(vm->nic[i].hostname);
+	for (size_t i = 0; i < vm->proc.nics; i++) {
+		free(vm->proc.nic[i].id);
+		free(vm->proc.nic[i].network);
+		free(vm->proc.nic[i].bridge);
+		free(vm->proc.nic[i].hostname);
 	}
-	free(vm->nic);
-	vm->nic = NULL;
-	vm->nics = 0;
+	free(vm->proc.nic);
+	vm->proc.nic = NULL;
+	vm->proc.nics = 0;
 }
 
 void vm_free(struct vm *vm)
@@ -62,35 +62,35 @@ void vm_free(struct vm *vm)
 	vm_waits_end(vm);
 	vm_history_flush(vm);
 	vm_arm(vm, 0);
-	ev_io_stop(vm->daemon->loop.ev, &vm->exited);
-	if (vm->qmp)
-		qmp_forget(vm->qmp, vm);
-	qmp_close(vm->qmp);
+	ev_io_stop(vm->daemon->loop.ev, &vm->proc.exited);
+	if (vm->mon.qmp)
+		qmp_forget(vm->mon.qmp, vm);
+	qmp_close(vm->mon.qmp);
 	vm_agent_free(vm);
 	notify_free(vm);
 	console_free(vm->console);
 	output_free(vm);
 	display_end(vm);
-	conf_vm_release(&vm->conf);
-	conf_vm_release(&vm->running);
+	conf_vm_release(&vm->file.conf);
+	conf_vm_release(&vm->proc.conf);
 	identity_release(&vm->identity);
 	ready_forget(vm);
 	vm_free_nics(vm);
-	close_fd(&vm->pidfd);
+	close_fd(&vm->proc.pidfd);
 	close_fd(&vm->state_fd);
-	close_fd(&vm->run_fd);
+	close_fd(&vm->proc.run_fd);
 	free(vm->start_error);
 	free(vm->predecessor);
 	json_decref(vm->notes);
-	free(vm->problems);
+	free(vm->file.problems);
 	free(vm->identity_problem);
-	free(vm->unread);
-	free(vm->io_error);
-	free(vm->trouble);
+	free(vm->held.why);
+	free(vm->mon.io_error);
+	free(vm->mon.trouble);
 	free(vm->revert);
-	oom_watch_release(&vm->oom);
+	oom_watch_release(&vm->proc.oom);
 	free(vm->name);
-	outdated_exe_free(vm->exe);
+	outdated_exe_free(vm->proc.exe);
 	free(vm);
 }
 
@@ -104,12 +104,12 @@ void vm_set_reason(struct vm *vm, const char *fmt, ...)
 	va_end(ap);
 	text[strcspn(text, "\n")] = '\0';
 	text_clean(text);
-	text_shorten(vm->reason, sizeof vm->reason, text);
+	text_shorten(vm->st.reason, sizeof vm->st.reason, text);
 }
 
 const char *vm_reason(const struct vm *vm)
 {
-	return vm->reason;
+	return vm->st.reason;
 }
 
 static void act(struct vm *vm, enum vm_action action)
@@ -161,68 +161,68 @@ static void act(struct vm *vm, enum vm_action action)
  */
 void vm_event(struct vm *vm, enum vm_event ev, const char *reason)
 {
-	const struct vm_cell *cell = &vm_table[vm->state][ev];
-	enum vm_state from = vm->state;
+	const struct vm_cell *cell = &vm_table[vm->st.state][ev];
+	enum vm_state from = vm->st.state;
 
 	log_debug(vm->name, "%s: %s -> %s, %s", vm_state_inner_name(from), vm_event_name(ev),
 		vm_state_inner_name(cell->next), vm_action_name(cell->action));
 	if (reason)
 		vm_set_reason(vm, "%s", reason);
-	vm->state = cell->next;
-	if (from != vm->state) {
-		bool ahead = vm_state_has_process(vm->state) ? vm->state != VM_QUITTING :
-							       vm->state == VM_PREPARING;
+	vm->st.state = cell->next;
+	if (from != vm->st.state) {
+		bool ahead = vm_state_has_process(vm->st.state) ? vm->st.state != VM_QUITTING :
+							       vm->st.state == VM_PREPARING;
 
 		if (!reason && ahead)
-			vm->reason[0] = '\0';
+			vm->st.reason[0] = '\0';
 		if (!vm->adopting)
 			set_since(vm);
 		vm_arm(vm, 0);
 		vm_tell_state(vm, from);
-		if (vm->state == VM_RUNNING) {
+		if (vm->st.state == VM_RUNNING) {
 			health_watch(vm->daemon->vms->health);
 			vm_agent_resumed(vm);
 		}
 	}
 	/* what a former daemon wrote of one that was taken back holds until something happens */
-	if (vm_state_has_process(vm->state) && !(vm->adopting && vm->recorded))
+	if (vm_state_has_process(vm->st.state) && !(vm->adopting && vm->proc.recorded))
 		vm_record_write(vm);
-	else if ((from == VM_BACKOFF || from == VM_FAILED) && vm->state == VM_STOPPED)
+	else if ((from == VM_BACKOFF || from == VM_FAILED) && vm->st.state == VM_STOPPED)
 		vm_record_remove(vm);
 	act(vm, cell->action);
 	vm_waits_look(vm);
 	/* nothing is left of it: the next look at the files forgets it */
-	if (vm->orphan && !vm_state_has_process(vm->state))
+	if (vm->file.orphan && !vm_state_has_process(vm->st.state))
 		vm->daemon->vms->changed = true;
 }
 
 void vm_health(struct vm *vm, bool well, const char *why)
 {
-	if (well == (vm->unresponsive <= 0))
+	if (well == (vm->mon.unresponsive <= 0))
 		return;
-	vm->unresponsive = well ? 0 : clock_boot();
-	vm->unresponsive_wall = well ? 0 : clock_wall();
-	free(vm->trouble);
-	vm->trouble = well ? NULL : xstrdup(why);
+	vm->mon.unresponsive = well ? 0 : clock_boot();
+	vm->mon.unresponsive_wall = well ? 0 : clock_wall();
+	free(vm->mon.trouble);
+	vm->mon.trouble = well ? NULL : xstrdup(why);
 	if (!well)
-		text_clean(vm->trouble);
+		text_clean(vm->mon.trouble);
 	vm_record_write(vm);
-	vm_tell_health(vm, well, vm->trouble);
+	vm_tell_health(vm, well, vm->mon.trouble);
 }
 
 const char *vm_health_text(const struct vm *vm)
 {
-	if (vm->unresponsive <= 0)
+	if (vm->mon.unresponsive <= 0)
 		return "ok";
-	return vm->hostile_since > 0 ? "unresponsive: hostile" : "unresponsive";
+	return vm->mon.hostile_since > 0 ? "unresponsive: hostile" : "unresponsive";
 }
 
 void vm_hostile(struct vm *vm, const struct err *e)
 {
 	_cleanup_(free_ptr) char *why = xasprintf("hostile: %s", e->text);
 
-	vm->hostile_since = daemon_now();
-	vm->unresponsive = 0; /* what was wrong before is told no more */
+	vm->mon.hostile_since = daemon_now();
+	vm->mon.unresponsive = 0; /* what was wrong before is told no more */
 	vm_health(vm, false, why);
 }
 
@@ -261,7 +261,7 @@ int vm_draft_identity(struct vm *vm, struct err *e)
 
 bool vm_is_tombstone(const struct vm *vm)
 {
-	return vm->state == VM_PAUSED && vm->ending != VM_END_NONE;
+	return vm->st.state == VM_PAUSED && vm->st.ending != VM_END_NONE;
 }
 
 struct network_nic vm_network_nic(const struct vm *vm, const struct vm_nic *n)
@@ -290,9 +290,9 @@ static void log_reply(void *data, const json_t *result, const struct err *e)
 
 void vm_call(struct vm *vm, const char *command, json_t *arguments, qmp_reply_fn *reply)
 {
-	if (!vm->qmp) {
+	if (!vm->mon.qmp) {
 		json_decref(arguments);
 		return;
 	}
-	qmp_call(vm->qmp, command, arguments, -1, VM_QMP_SECONDS, reply ? reply : log_reply, vm);
+	qmp_call(vm->mon.qmp, command, arguments, -1, VM_QMP_SECONDS, reply ? reply : log_reply, vm);
 }

@@ -107,28 +107,15 @@ struct vm_resets { /* of the running guest by itself */
 	struct bucket told, written;
 };
 
-struct vm {
-	struct daemon *daemon;
-	char *name;
-
-	/* what the operator wrote */
-	struct conf_vm conf;	/* empty when orphan or never parsed */
+struct vm_file { /* what the operator wrote */
+	struct conf_vm conf; /* empty when orphan or never parsed */
 	bool have_conf, orphan;
-	char *problems;		/* of a file that no longer parses; its old meaning stays */
-	uint64_t stamp;		/* of the files that conf was read from */
-	uint64_t stamp_now;	/* as vms_reload() finds them */
+	char *problems;	    /* of a file that no longer parses; its old meaning stays */
+	uint64_t stamp;	    /* of the files that conf was read from */
+	uint64_t stamp_now; /* as vms_reload() finds them */
+};
 
-	struct identity identity;
-	char *predecessor; /* a check's copy: the VM, whose file is gone, whose state this is; NULL: its own */
-	char *identity_problem; /* it could not be read, and is never written over; NULL: well */
-	char *unread;		/* why its run record says nothing, though the process it names runs */
-	pid_t unread_pid;
-	uint64_t unread_start;
-	int state_fd; /* STATE/vms/NAME, opened on demand */
-	int run_fd;   /* RUN/vms/NAME, while there is a process */
-	uint64_t recorded; /* hash of the run record there; 0: none */
-	uint64_t conf_hash; /* of effective.vm there */
-
+struct vm_status { /* wish and fact */
 	enum vm_want want;
 	char again[64]; /* who wants it up again; until that start begins, or another wish */
 	char serves[96]; /* operation that had its process started and ends it; "": a guest's own */
@@ -137,53 +124,99 @@ struct vm {
 	/* Of the last change of state. What happened at some time is kept by two clocks: the wall clock
 	 * to be shown, by way of clock_shown(), and clock_boot() to reckon with. */
 	double since, since_boot;
-	bool paused_start; /* start --paused */
-	bool by_policy;	   /* the last start was policy's, not a verb's */
-	ev_timer timer;	   /* the state's one timer */
-	double timer_due;  /* daemon_now() */
-	double due;	   /* clock_boot() of the next start, while it backs off */
-	char who[64];	   /* who asked for what happens next; "": nobody */
-	bool adopting;	   /* taken back, not changed */
+	bool paused_start;     /* start --paused */
+	bool by_policy;	       /* the last start was policy's, not a verb's */
+	double due;	       /* clock_boot() of the next start, while it backs off */
+	enum vm_ending ending; /* NONE while the guest lives */
+	struct policy_memory policy;
+};
 
-	/* the process; valid while vm_state_has_process() */
-	struct conf_vm running; /* effective configuration that it was started with */
-	bool conf_lost; /* ... is not known: running is what its file says, to go on with, and shown to nobody */
+struct vm_process { /* valid while vm_state_has_process() */
+	struct conf_vm conf; /* effective configuration that it was started with */
+	bool conf_lost; /* ... is not known: conf is what its file says, to go on with, and shown to nobody */
+	uint64_t conf_hash; /* of effective.vm in run_fd */
+	uint64_t recorded;  /* hash of the run record there; 0: none */
+	int run_fd;	    /* RUN/vms/NAME, while there is a process */
 	enum conf_accel accel;
 	pid_t pid;
 	uint64_t starttime; /* of /proc/PID/stat: with pid and boot id it names one process for ever */
 	int pidfd;
-	bool is_child;	 /* exit status can be had */
-	bool proved;	 /* its monitor is: a child's is ours from before its exec, others tell their UUID */
+	bool is_child; /* exit status can be had */
 	ev_io exited;
 	double started, started_boot; /* the spawn */
-	double begun;	 /* daemon_now() from which TimeoutStartSec= counts */
+	double begun;		      /* daemon_now() from which TimeoutStartSec= counts */
 	struct vm_nic *nic;
 	size_t nics;
+	struct oom_watch oom;
+	struct outdated_exe *exe; /* outdated.c */
+	bool quit_sent, kill_sent, unkillable;
+};
+
+struct vm_monitor { /* what QEMU says, and how it does */
 	struct qmp *qmp;
+	bool proved; /* it is ours: a child's is from before its exec, others tell their UUID */
 	double unresponsive; /* clock_boot() since when, 0: well */
 	double unresponsive_wall;
-	char *trouble;	     /* what is wrong then */
+	char *trouble;	      /* what is wrong then */
 	double hostile_since; /* daemon_now() when its QEMU last passed a limit, 0: never */
-	struct oom_watch oom;
-	json_int_t balloon;  /* bytes the guest has, 0: unknown */
+	json_int_t balloon;   /* bytes the guest has, 0: unknown */
 	json_int_t balloon_back; /* bytes it is to have again where a change is cut short; 0: none is under way */
-	char *io_error;	     /* disk and reason while paused by one */
+	char *io_error;	      /* disk and reason while paused by one */
 	unsigned space_tries; /* of going on after the host's disk was full */
 	bool space_trying;    /* one is under way */
-	bool quit_sent, kill_sent, stop_left, unkillable;
-	double stop_deadline; /* daemon_now() */
-	double pressed;		/* clock_lost() at the last press of the power button */
-	bool agent_asked;	/* in this stop, to shut down */
-	unsigned presses;	/* of the power button, in this stop */
-	enum vm_ending ending; /* NONE while the guest lives */
-	bool ready_seen;       /* what ReadyWhen=log: and notify wait for */
-	char ready_status[128]; /* what the guest said of itself, clean */
-	struct buf ready_tail;
+};
+
+struct vm_stop { /* one that is under way */
+	bool left;
+	double deadline; /* daemon_now() */
+	double pressed;	 /* clock_lost() at the last press of the power button */
+	bool agent_asked;
+	unsigned presses; /* of the power button */
+};
+
+struct vm_held { /* a run record that cannot be read, while the process that it names runs */
+	char *why;
+	pid_t pid;
+	uint64_t starttime;
+};
+
+struct vm_journal { /* what is told of it, and how often */
+	struct bucket changes; /* of its state, that nobody asked for */
+	struct bucket records; /* of its history, likewise */
+	struct vm_untold untold;
+	struct vm_resets resets;
+};
+
+struct vm {
+	struct daemon *daemon;
+	char *name;
+	struct vm_file file;
+
+	struct identity identity;
+	char *predecessor; /* a check's copy: the VM, whose file is gone, whose state this is; NULL: its own */
+	char *identity_problem; /* it could not be read, and is never written over; NULL: well */
+	int state_fd; /* STATE/vms/NAME, opened on demand */
+
+	struct vm_status st;
+	struct vm_process proc;
+	struct vm_monitor mon;
+	struct vm_stop stop;
+	struct vm_held held;
+	struct vm_journal log;
+
+	ev_timer timer;	  /* the state's one timer */
+	double timer_due; /* daemon_now() */
+	char who[64];	  /* who asked for what happens next; "": nobody */
+	bool adopting;	  /* taken back, not changed */
 	const char *busy; /* operation that excludes others and any start, or NULL: vm_idle() ends it */
 
 	struct vm_revert *revert; /* one that has not come to its end: revert.h; NULL: none */
 	struct vm_prepare *prepare;
 	struct vm_launch *launch;
+	struct err *start_error; /* why the last start failed */
+	json_t *notes; /* what its start did beside, for whoever typed it; NULL: nothing */
+	struct vm_wait *waits;
+
 	struct console *console;
 	struct display *display;
 	char *display_lost; /* why there is none, which another try may mend; NULL: nothing */
@@ -191,15 +224,9 @@ struct vm {
 	struct notify *notify;
 	struct output *output;
 	struct bucket output_rate; /* bytes of its consoles */
-	struct bucket changes;	   /* of its state, that nobody asked for */
-	struct bucket records;	   /* of its history, likewise */
-	struct vm_untold untold;
-	struct vm_resets resets;
-	struct err *start_error; /* why the last start failed */
-	json_t *notes; /* what its start did beside, for whoever typed it; NULL: nothing */
-	struct policy_memory memory;
-	struct outdated_exe *exe; /* outdated.c */
-	struct vm_wait *waits;
+	bool ready_seen;	   /* what ReadyWhen=log: and notify wait for */
+	char ready_status[128];	   /* what the guest said of itself, clean */
+	struct buf ready_tail;
 };
 
 /* --- vm.c: the fact --- */

@@ -92,7 +92,7 @@ void vms_lost(struct vms *vms)
 		struct vm *vm = vms->vm[i];
 
 		vm_agent_lost(vm);
-		if (vm->state == VM_BACKOFF)
+		if (vm->st.state == VM_BACKOFF)
 			vm_rest(vm);
 	}
 }
@@ -150,7 +150,7 @@ static void read_identity_again(struct vms *vms, struct vm *vm)
 	vm_revert_tell(vm);
 	if (vm->identity.uid && vms_uid_taken(vms, vm->identity.uid, vm))
 		vm->identity.uid = 0;
-	vm->stamp = 0; /* its file may speak of the UUID */
+	vm->file.stamp = 0; /* its file may speak of the UUID */
 }
 
 struct vm *vms_add(struct vms *vms, const char *name)
@@ -185,8 +185,8 @@ void vms_forget(struct vms *vms, struct vm *vm)
 
 static void claim_addresses(struct vm *vm)
 {
-	for (size_t i = 0; i < vm->conf.nics; i++) {
-		const struct conf_nic *n = &vm->conf.nic[i];
+	for (size_t i = 0; i < vm->file.conf.nics; i++) {
+		const struct conf_nic *n = &vm->file.conf.nic[i];
 		struct identity_nic *known = identity_nic(&vm->identity, n->id);
 		char dns[64];
 		uint32_t address;
@@ -217,12 +217,12 @@ static void refresh(struct vms *vms, struct vm *vm, uint64_t stamp, struct conf_
 	/* %u may be used before the first start */
 	identity_make_uuid(&vm->identity);
 	conf_load_vm(&fresh, d->dirs.config, vm->name, &ctx, &own);
-	vm->stamp = stamp;
-	vm->orphan = false;
-	free(vm->problems);
-	vm->problems = NULL;
+	vm->file.stamp = stamp;
+	vm->file.orphan = false;
+	free(vm->file.problems);
+	vm->file.problems = NULL;
 	if (own.count) {
-		vm->problems = xstrdup(own.text.data);
+		vm->file.problems = xstrdup(own.text.data);
 		log_warning(vm->name, "configuration kept as it was: %s", own.text.data);
 		if (p) {
 			p->count += own.count;
@@ -230,13 +230,13 @@ static void refresh(struct vms *vms, struct vm *vm, uint64_t stamp, struct conf_
 		}
 		conf_vm_release(&fresh);
 	} else if (d->conf_problem) {
-		vm->problems = xstrdup(d->conf_problem);
+		vm->file.problems = xstrdup(d->conf_problem);
 		conf_vm_release(&fresh);
 	} else {
-		conf_vm_release(&vm->conf);
-		vm->conf = fresh;
-		vm->have_conf = true;
-		vm_keep_disk_names(vm, &vm->conf);
+		conf_vm_release(&vm->file.conf);
+		vm->file.conf = fresh;
+		vm->file.have_conf = true;
+		vm_keep_disk_names(vm, &vm->file.conf);
 		claim_addresses(vm);
 	}
 	conf_problems_release(&own);
@@ -245,17 +245,17 @@ static void refresh(struct vms *vms, struct vm *vm, uint64_t stamp, struct conf_
 /* Editors, git and Ansible replace files: one may be gone for a moment, and that releases nothing. */
 static void gone_from_disk(struct vms *vms, struct vm *vm)
 {
-	bool up = vm_state_has_process(vm->state) || vm->state == VM_PREPARING;
+	bool up = vm_state_has_process(vm->st.state) || vm->st.state == VM_PREPARING;
 
-	if (!up && vm->state != VM_BACKOFF && !vm->busy) {
+	if (!up && vm->st.state != VM_BACKOFF && !vm->busy) {
 		vms_forget(vms, vm);
 		return;
 	}
-	if (!vm->orphan && up)
+	if (!vm->file.orphan && up)
 		log_warning(vm->name, "its file is gone; the guest goes on and can be stopped");
-	vm->orphan = true;
-	vm->have_conf = false;
-	vm->stamp = 0;
+	vm->file.orphan = true;
+	vm->file.have_conf = false;
+	vm->file.stamp = 0;
 	/* the end of what it is busy with is no event of its own */
 	if (!up)
 		vms->changed = true;
@@ -270,11 +270,11 @@ static void found_file(void *data, const char *name)
 {
 	struct found *f = data;
 	struct vm *vm = vms_find(f->vms, name);
-	uint64_t stamp = vm ? vm->stamp_now : stamp_of(f->vms, name);
+	uint64_t stamp = vm ? vm->file.stamp_now : stamp_of(f->vms, name);
 
 	if (!vm)
 		vm = vms_add(f->vms, name);
-	if (vm->stamp != stamp || vm->problems)
+	if (vm->file.stamp != stamp || vm->file.problems)
 		refresh(f->vms, vm, stamp, f->problems);
 }
 
@@ -287,8 +287,8 @@ void vms_reload(struct vms *vms, struct conf_problems *p)
 	for (size_t i = vms->n; i-- > 0;) {
 		struct vm *vm = vms->vm[i];
 
-		vm->stamp_now = stamp_of(vms, vm->name);
-		if (!vm->stamp_now)
+		vm->file.stamp_now = stamp_of(vms, vm->name);
+		if (!vm->file.stamp_now)
 			gone_from_disk(vms, vm);
 	}
 	conf_list_vms(vms->daemon->dirs.config, found_file, &f, p);
@@ -307,7 +307,7 @@ void vms_look(struct vms *vms)
 	conf_problems_release(&problems);
 	/* opened for a check or a snapshot of one that is off */
 	for (size_t i = 0; i < vms->n; i++)
-		if (!vm_state_has_process(vms->vm[i]->state) && vms->vm[i]->state != VM_PREPARING)
+		if (!vm_state_has_process(vms->vm[i]->st.state) && vms->vm[i]->st.state != VM_PREPARING)
 			close_fd(&vms->vm[i]->state_fd);
 }
 
@@ -340,7 +340,7 @@ struct vm *vms_get(struct vms *vms, const char *name, struct err *e)
 	uint64_t stamp;
 
 	daemon_look_conf(vms->daemon);
-	if (vm && !vm->identity.kept && !vm_state_has_process(vm->state) && vm->state != VM_PREPARING)
+	if (vm && !vm->identity.kept && !vm_state_has_process(vm->st.state) && vm->st.state != VM_PREPARING)
 		read_identity_again(vms, vm);
 	stamp = stamp_of(vms, name);
 	if (vm && !stamp)
@@ -350,7 +350,7 @@ struct vm *vms_get(struct vms *vms, const char *name, struct err *e)
 	if (stamp && (!vm || (vms->changed && !vm->identity.kept)))
 		vms_reload(vms, &problems);
 	vm = vms_find(vms, name);
-	if (vm && stamp && stamp != vm->stamp)
+	if (vm && stamp && stamp != vm->file.stamp)
 		refresh(vms, vm, stamp, NULL);
 	if (!vm && stamp)
 		conf_problems_err(&problems, e);
@@ -373,7 +373,7 @@ bool vms_is_current(const struct vms *vms, const struct vm *vm)
 {
 	const char *config = vms->daemon->dirs.config;
 
-	return !vm->problems && vm->have_conf && vm->stamp == stamp_of(vms, vm->name) &&
+	return !vm->file.problems && vm->file.have_conf && vm->file.stamp == stamp_of(vms, vm->name) &&
 	       conf_daemon_stamp(config) == vms->daemon->conf_stamp;
 }
 
@@ -389,7 +389,7 @@ bool vms_owned(struct vms *vms, const char *name,
 
 	daemon_look_conf(d);
 	if (vm && vms_is_current(vms, vm))
-		return is(data, &vm->conf.owner);
+		return is(data, &vm->file.conf.owner);
 	owned = conf_load_vm(&now, d->dirs.config, name, &ctx, &ignored) && is(data, &now.owner);
 	conf_problems_release(&ignored);
 	conf_vm_release(&now);

@@ -19,14 +19,14 @@ struct vm_wait {
 
 static enum verdict look_ip(const struct vm *vm, struct err *e)
 {
-	bool any = !vm_state_has_process(vm->state);
+	bool any = !vm_state_has_process(vm->st.state);
 	uint32_t address;
 
-	for (size_t i = 0; i < vm->nics; i++) {
-		if (!vm->nic[i].network)
+	for (size_t i = 0; i < vm->proc.nics; i++) {
+		if (!vm->proc.nic[i].network)
 			continue;
 		any = true;
-		if (networks_address_seen(vm->daemon->networks, vm->name, vm->nic[i].id, &address))
+		if (networks_address_seen(vm->daemon->networks, vm->name, vm->proc.nic[i].id, &address))
 			return MET;
 	}
 	if (any)
@@ -38,18 +38,18 @@ static enum verdict look_ip(const struct vm *vm, struct err *e)
 static enum verdict missed_start(const struct vm *vm, struct err *e)
 {
 	/* a guest that came up and powered itself off at once did start */
-	if (!vm->again[0] && (vm->ending == VM_END_POWER_OFF || vm->ending == VM_END_REBOOT))
+	if (!vm->st.again[0] && (vm->st.ending == VM_END_POWER_OFF || vm->st.ending == VM_END_REBOOT))
 		return MET;
 	if (vm->start_error)
 		err_copy(e, vm->start_error);
 	else
-		err_set(e, ERR_FAILED, "%s", vm->reason[0] ? vm->reason : "was stopped");
+		err_set(e, ERR_FAILED, "%s", vm->st.reason[0] ? vm->st.reason : "was stopped");
 	return MISSED;
 }
 
 static enum verdict look_up(const struct vm *vm, struct err *e)
 {
-	switch (vm->state) {
+	switch (vm->st.state) {
 	case VM_RUNNING:
 	case VM_PAUSED:
 		return MET;
@@ -81,13 +81,13 @@ static enum verdict overtaken(const struct vm *vm, const char *verb, struct err 
 /* Still up: does its end take place? */
 static enum verdict look_ending(const struct vm *vm, struct err *e)
 {
-	if (vm->stop_left) {
+	if (vm->stop.left) {
 		err_set(e, ERR_GUEST_REFUSED, "the guest ignored the power button; it is left running");
 		err_hint(e, "vmkeep kill %s pulls the plug", vm->name);
 		return MISSED;
 	}
-	if (vm->unkillable) {
-		err_set(e, ERR_TIMEOUT, "%s", vm->trouble ? vm->trouble : "does not end after SIGKILL");
+	if (vm->proc.unkillable) {
+		err_set(e, ERR_TIMEOUT, "%s", vm->mon.trouble ? vm->mon.trouble : "does not end after SIGKILL");
 		return MISSED;
 	}
 	return PENDING;
@@ -95,18 +95,18 @@ static enum verdict look_ending(const struct vm *vm, struct err *e)
 
 static enum verdict look_down(const struct vm *vm, struct err *e)
 {
-	if (!vm_state_has_process(vm->state) && vm->state != VM_PREPARING)
+	if (!vm_state_has_process(vm->st.state) && vm->st.state != VM_PREPARING)
 		return MET;
-	if (vm->want != VM_WANT_STOPPED && !vm->stop_left)
+	if (vm->st.want != VM_WANT_STOPPED && !vm->stop.left)
 		return overtaken(vm, "start", e);
 	return look_ending(vm, e);
 }
 
 static enum verdict look_again(const struct vm *vm, struct err *e)
 {
-	if (vm->want == VM_WANT_STOPPED && vm_state_has_process(vm->state))
+	if (vm->st.want == VM_WANT_STOPPED && vm_state_has_process(vm->st.state))
 		return overtaken(vm, "stop or kill", e);
-	if (vm->want == VM_WANT_RESTART || vm->stop_left)
+	if (vm->st.want == VM_WANT_RESTART || vm->stop.left)
 		return look_ending(vm, e);
 	return look_up(vm, e);
 }
@@ -122,11 +122,11 @@ static enum verdict look(const struct vm *vm, enum vm_goal goal, struct err *e)
 	case VM_GOAL_GONE:
 		return look_down(vm, e);
 	case VM_GOAL_RUNNING:
-		return vm->state == VM_RUNNING ? MET : PENDING;
+		return vm->st.state == VM_RUNNING ? MET : PENDING;
 	case VM_GOAL_STOPPED:
-		return vm_state_has_process(vm->state) || vm->state == VM_PREPARING ? PENDING : MET;
+		return vm_state_has_process(vm->st.state) || vm->st.state == VM_PREPARING ? PENDING : MET;
 	case VM_GOAL_PAUSED:
-		return vm->state == VM_PAUSED ? MET : PENDING;
+		return vm->st.state == VM_PAUSED ? MET : PENDING;
 	case VM_GOAL_IP:
 		return look_ip(vm, e);
 	}
@@ -187,7 +187,7 @@ static void on_timeout(struct ev_loop *ev, ev_timer *t, int revents)
 
 	(void)ev, (void)revents;
 	snprintf(since, sizeof since, "%.0f", w->timer.repeat);
-	err_set(&w->error, ERR_TIMEOUT, "still %s after %s s", vm_state_name(w->vm->state), since);
+	err_set(&w->error, ERR_TIMEOUT, "still %s after %s s", vm_state_name(w->vm->st.state), since);
 	decide(w);
 }
 
@@ -220,7 +220,7 @@ void vm_waits_look(struct vm *vm)
 void vm_waits_end(struct vm *vm)
 {
 	/* who is told may want to start it again */
-	vm->orphan = true;
+	vm->file.orphan = true;
 	while (vm->waits) {
 		struct vm_wait *w = vm->waits;
 		vm_wait_fn *done = w->done;

@@ -26,19 +26,19 @@ const char *vm_want_name(enum vm_want want)
 /* A process that only its record knows may still run: see adopt.c. */
 static int check_unread(struct vm *vm, struct err *e)
 {
-	if (vm->unread && vm_process_is(vm->unread_pid, vm->unread_start)) {
-		err_set(e, ERR_CONFLICT, "%s", vm->unread);
+	if (vm->held.why && vm_process_is(vm->held.pid, vm->held.starttime)) {
+		err_set(e, ERR_CONFLICT, "%s", vm->held.why);
 		return err_hint(e, "install the vmkeep that started it, or shut the guest down from within");
 	}
-	free(vm->unread);
-	vm->unread = NULL;
+	free(vm->held.why);
+	vm->held.why = NULL;
 	return 0;
 }
 
 int vm_may_start(struct vm *vm, bool asked, struct err *e)
 {
 	/* the operation's own start; a process that outlived its operation is no excuse for the next one */
-	bool own = vm->busy && streq(vm->busy, vm->serves);
+	bool own = vm->busy && streq(vm->busy, vm->st.serves);
 
 	if (check_unread(vm, e) < 0)
 		return e->number;
@@ -50,10 +50,10 @@ int vm_may_start(struct vm *vm, bool asked, struct err *e)
 		vm_revert_again(vm);
 		return e->number;
 	}
-	if (vm->orphan)
+	if (vm->file.orphan)
 		return err_set(e, ERR_NOT_FOUND, "its file is gone");
-	if (vm->problems && (asked || !vm->have_conf))
-		return err_set(e, ERR_INVALID_CONFIG, "%s", vm->problems);
+	if (vm->file.problems && (asked || !vm->file.have_conf))
+		return err_set(e, ERR_INVALID_CONFIG, "%s", vm->file.problems);
 	return 0;
 }
 
@@ -65,9 +65,9 @@ static void take_start(struct vm *vm, bool paused, bool by_policy, const char *w
 	vm_asked(vm, who);
 	free(vm->start_error);
 	vm->start_error = NULL;
-	vm->paused_start = paused;
-	vm->memory = (struct policy_memory){ .n = 0 };
-	vm->by_policy = by_policy;
+	vm->st.paused_start = paused;
+	vm->st.policy = (struct policy_memory){ .n = 0 };
+	vm->st.by_policy = by_policy;
 }
 
 static int start(struct vm *vm, bool paused, bool by_policy, const char *who, struct err *e)
@@ -75,21 +75,21 @@ static int start(struct vm *vm, bool paused, bool by_policy, const char *who, st
 	bool up;
 
 	lost_look(vm);
-	up = vm_state_has_process(vm->state) && vm->state != VM_QUITTING;
+	up = vm_state_has_process(vm->st.state) && vm->st.state != VM_QUITTING;
 	/* it comes up again anyway */
-	if (vm->state == VM_STOPPING && vm->want == VM_WANT_RESTART)
+	if (vm->st.state == VM_STOPPING && vm->st.want == VM_WANT_RESTART)
 		return 0;
-	if (vm->state == VM_STOPPING)
+	if (vm->st.state == VM_STOPPING)
 		return err_set(e, ERR_WRONG_STATE, "is stopping");
 	if ((!up || vm->busy) && vm_may_start(vm, true, e) < 0)
 		return e->number;
-	if (vm->want == VM_WANT_STOPPED || !up)
+	if (vm->st.want == VM_WANT_STOPPED || !up)
 		take_start(vm, paused, by_policy, who);
 	/* however it comes to its end, this start follows it */
-	vm->want = vm->state == VM_QUITTING ? VM_WANT_RESTART : VM_WANT_RUNNING;
-	if (vm->want == VM_WANT_RESTART)
-		snprintf(vm->again, sizeof vm->again, "%s", who);
-	vm->stop_left = false;
+	vm->st.want = vm->st.state == VM_QUITTING ? VM_WANT_RESTART : VM_WANT_RUNNING;
+	if (vm->st.want == VM_WANT_RESTART)
+		snprintf(vm->st.again, sizeof vm->st.again, "%s", who);
+	vm->stop.left = false;
 	vm_event(vm, VM_EV_START, NULL);
 	return 0;
 }
@@ -108,16 +108,16 @@ int vm_start_for(struct vm *vm, const char *who, struct err *e)
 {
 	int r;
 
-	snprintf(vm->serves, sizeof vm->serves, "%s", vm->busy);
+	snprintf(vm->st.serves, sizeof vm->st.serves, "%s", vm->busy);
 	r = start(vm, true, false, who, e);
 	if (r < 0)
-		vm->serves[0] = '\0';
+		vm->st.serves[0] = '\0';
 	return r;
 }
 
 void vm_keep(struct vm *vm)
 {
-	vm->serves[0] = '\0';
+	vm->st.serves[0] = '\0';
 	vm_record_write(vm);
 }
 
@@ -125,7 +125,7 @@ void vm_idle(struct vm *vm)
 {
 	vm->busy = NULL;
 	/* its file went meanwhile */
-	if (vm->orphan && !vm_state_has_process(vm->state))
+	if (vm->file.orphan && !vm_state_has_process(vm->st.state))
 		vm->daemon->vms->changed = true;
 	boot_look(vm->daemon);
 }
@@ -135,11 +135,11 @@ void vm_idle(struct vm *vm)
 /* Neither by its monitor nor by its agent: what nobody hears is not asked for. */
 static int check_monitor(struct vm *vm, struct err *e)
 {
-	if ((vm->state != VM_RUNNING && vm->state != VM_PAUSED) || vm->hostile_since > 0 || vm_is_tombstone(vm))
+	if ((vm->st.state != VM_RUNNING && vm->st.state != VM_PAUSED) || vm->mon.hostile_since > 0 || vm_is_tombstone(vm))
 		return 0;
-	if (!vm->qmp)
+	if (!vm->mon.qmp)
 		vm_greet(vm);
-	if (vm->qmp || vm_agent_is_open(vm))
+	if (vm->mon.qmp || vm_agent_is_open(vm))
 		return 0;
 	err_set(e, ERR_WRONG_STATE, "its monitor cannot be reached, so it cannot be asked to power off");
 	return err_hint(e, "vmkeep kill %s ends it; or shut it down from within", vm->name);
@@ -150,31 +150,31 @@ static int check_can_power_off(struct vm *vm, struct err *e)
 	lost_look(vm);
 	if (check_unread(vm, e) < 0 || check_monitor(vm, e) < 0)
 		return e->number;
-	if (vm->state != VM_PAUSED || !vm->io_error)
+	if (vm->st.state != VM_PAUSED || !vm->mon.io_error)
 		return 0;
-	err_set(e, ERR_WRONG_STATE, "is paused by an i/o error (%s): the guest cannot power off", vm->io_error);
+	err_set(e, ERR_WRONG_STATE, "is paused by an i/o error (%s): the guest cannot power off", vm->mon.io_error);
 	return err_hint(e, "vmkeep kill %s pulls the plug; what the guest wrote is on disk as far as it got",
 		vm->name);
 }
 
 static void ask_to_power_off(struct vm *vm, enum vm_want want, double timeout, const char *who)
 {
-	uint64_t ms = vm->running.timeout_stop_ms;
+	uint64_t ms = vm->proc.conf.timeout_stop_ms;
 
 	if (timeout < 0)
 		timeout = ms == UINT64_MAX ? 1e9 : (double)ms / 1000;
 	vm_asked(vm, who);
-	vm->want = want;
-	vm->stop_left = false;
-	vm->stop_deadline = daemon_now() + timeout;
-	vm->agent_asked = false;
-	vm->presses = 0;
+	vm->st.want = want;
+	vm->stop.left = false;
+	vm->stop.deadline = daemon_now() + timeout;
+	vm->stop.agent_asked = false;
+	vm->stop.presses = 0;
 	if (vm_is_tombstone(vm)) {
 		vm_event(vm, VM_EV_ENDED, NULL);
 		return;
 	}
 	/* a paused guest cannot act on its power button */
-	if (vm->state == VM_PAUSED)
+	if (vm->st.state == VM_PAUSED)
 		vm_call(vm, "cont", NULL, NULL);
 	vm_event(vm, VM_EV_STOP, NULL);
 }
@@ -194,8 +194,8 @@ int vm_reboot(struct vm *vm, double timeout, const char *who, struct err *e)
 	if (check_can_power_off(vm, e) < 0)
 		return e->number;
 	log_info(vm->name, "reboot by %s", who);
-	snprintf(vm->again, sizeof vm->again, "%s", who);
-	vm->by_policy = vm->paused_start = false;
+	snprintf(vm->st.again, sizeof vm->st.again, "%s", who);
+	vm->st.by_policy = vm->st.paused_start = false;
 	ask_to_power_off(vm, VM_WANT_RESTART, timeout, who);
 	return 0;
 }
@@ -208,9 +208,9 @@ int vm_kill(struct vm *vm, const char *who, struct err *e)
 	log_info(vm->name, "kill by %s", who);
 	boot_forget(vm->daemon, vm->name);
 	vm_asked(vm, who);
-	vm->want = VM_WANT_STOPPED;
-	vm->stop_left = false;
-	vm_event(vm, VM_EV_KILL, vm_state_has_process(vm->state) ? "killed" : NULL);
+	vm->st.want = VM_WANT_STOPPED;
+	vm->stop.left = false;
+	vm_event(vm, VM_EV_KILL, vm_state_has_process(vm->st.state) ? "killed" : NULL);
 	return 0;
 }
 
@@ -218,15 +218,15 @@ void vm_reset_failed(struct vm *vm, const char *who)
 {
 	log_info(vm->name, "reset-failed by %s", who);
 	vm_history(vm, "reset-failed", who, NULL);
-	vm->memory = (struct policy_memory){ 0 };
-	if (vm->state == VM_FAILED) {
+	vm->st.policy = (struct policy_memory){ 0 };
+	if (vm->st.state == VM_FAILED) {
 		free(vm->start_error);
 		vm->start_error = NULL;
 		vm_asked(vm, who);
 		vm_event(vm, VM_EV_STOP, "");
-	} else if (vm->state == VM_BACKOFF) {
+	} else if (vm->st.state == VM_BACKOFF) {
 		vm_record_write_resting(vm);
-	} else if (vm_state_has_process(vm->state)) {
+	} else if (vm_state_has_process(vm->st.state)) {
 		vm_record_write(vm);
 	}
 }
