@@ -37,6 +37,19 @@ bool proc_stat(pid_t pid, struct proc_stat *s)
 	return p;
 }
 
+uint64_t proc_starttime(pid_t pid)
+{
+	struct proc_stat s;
+
+	/* a zombie runs no guest, but while it has threads they have its files and their locks */
+	return proc_stat(pid, &s) && (!strchr("ZX", s.state) || s.threads > 1) ? s.starttime : 0;
+}
+
+bool proc_is(pid_t pid, uint64_t starttime)
+{
+	return pid > 0 && starttime && proc_starttime(pid) == starttime;
+}
+
 uint64_t proc_work(pid_t pid)
 {
 	static const char *const counters[] = { "rchar: ", "wchar: ", "syscr: ", "syscw: " };

@@ -23,6 +23,11 @@ struct proc_stat {
 /* Of a process or a thread; false: there is none. */
 bool proc_stat(pid_t pid, struct proc_stat *s);
 
+/* 0: it has ended. */
+uint64_t proc_starttime(pid_t pid);
+/* Is this pid still the process that started then? */
+bool proc_is(pid_t pid, uint64_t starttime);
+
 /* Grows while the process computes, reads or writes; 0: nothing is known of it. */
 uint64_t proc_work(pid_t pid);
 

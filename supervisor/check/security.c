@@ -9,11 +9,11 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/proc.h"
 #include "base/text.h"
 #include "supervisor/vm/found.h"
 #include "supervisor/guest/output.h"
 #include "supervisor/check/security_private.h"
-#include "supervisor/vm/spawn.h"
 
 enum { PROC_MAX = 256 << 10 };
 
@@ -291,7 +291,7 @@ json_t *security_report(const struct vm *vm, struct err *e)
 	snprintf(path, sizeof path, "/proc/%d/status", (int)vm->proc.pid);
 	/* "starting" may still be vmkeep-jail at work, to which half of the rules do not apply yet */
 	if (!vm_state_has_process(vm->st.state) || vm->st.state == VM_SPAWNING ||
-		file_read(AT_FDCWD, path, &l.status, NULL) < 0 || !vm_process_is(vm->proc.pid, vm->proc.starttime)) {
+		file_read(AT_FDCWD, path, &l.status, NULL) < 0 || !proc_is(vm->proc.pid, vm->proc.starttime)) {
 		buf_release(&l.status);
 		err_set(e, ERR_WRONG_STATE, "is %s: there is no process to look at", vm_state_name(vm->st.state));
 		return NULL;

@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/guest/frozen.h"
-#include "supervisor/vm/spawn.h"
+#include "supervisor/vm/dirs.h"
 #include "supervisor/vm/vms.h"
 
 enum { THAW_EVERY = 1 /* seconds */ };

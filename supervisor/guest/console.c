@@ -14,7 +14,7 @@
 #include "supervisor/core/logfile.h"
 #include "supervisor/guest/ready.h"
 #include "supervisor/guest/output.h"
-#include "supervisor/vm/spawn.h"
+#include "supervisor/vm/dirs.h"
 
 #define TAKEN_LOOK     0.05 /* seconds between looks whether QEMU has read what was typed */
 #define CALM           0.01 /* seconds between two reads of what the guest sends to who types */

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "supervisor/qemu/firmware.h"
 #include "supervisor/storage/snapshot_private.h"
+#include "supervisor/vm/dirs.h"
 #include "supervisor/vm/vms.h"
 
 static const char *const verb_names[] = {

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "conf/conf.h"
 #include "supervisor/storage/snapshot_private.h"
+#include "supervisor/vm/dirs.h"
 
 enum { RECORDS_VERSION = 1, RECORDS_MAX = 16 << 20 };
 

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/proc.h"
 #include "supervisor/core/sweeper.h"
 #include "supervisor/guest/agent.h"
 #include "supervisor/guest/console.h"
@@ -16,7 +17,6 @@
 #include "supervisor/vm/lost.h"
 #include "supervisor/guest/notify.h"
 #include "supervisor/guest/output.h"
-#include "supervisor/vm/spawn.h"
 
 static bool take_process(struct vm *vm, const struct record_process *p)
 {
@@ -24,7 +24,7 @@ static bool take_process(struct vm *vm, const struct record_process *p)
 		return false;
 	vm->proc.pidfd = pidfd_open(p->pid, PIDFD_NONBLOCK);
 	/* looked at afterwards: a process to which the number went meanwhile would have started since */
-	if (vm->proc.pidfd < 0 || !vm_process_is(p->pid, p->starttime)) {
+	if (vm->proc.pidfd < 0 || !proc_is(p->pid, p->starttime)) {
 		close_fd(&vm->proc.pidfd);
 		return false;
 	}
@@ -286,7 +286,7 @@ static void adopt_rests(struct adopt *a)
 		}
 		if (rest->missing)
 			vm_record_remove(rest->vm);
-		else if (rest->e.number && vm_process_is(rest->p.pid, rest->p.starttime) &&
+		else if (rest->e.number && proc_is(rest->p.pid, rest->p.starttime) &&
 			!found_is_known(&a->found, rest->p.pid))
 			hold(rest->vm, &rest->p, &rest->e); /* nothing else says that it is its own */
 		else

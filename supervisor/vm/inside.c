@@ -8,7 +8,8 @@
 #include <sys/syscall.h>
 
 #include "base/mem.h"
-#include "supervisor/vm/spawn.h"
+#include "base/proc.h"
+#include "supervisor/vm/vm.h"
 
 static json_t *inside_path(const struct vm *vm, const char *file)
 {
@@ -72,7 +73,7 @@ int inside_open(const struct vm *vm, const char *file)
 	_cleanup_(free_ptr) char *path = xasprintf("%s/vms/%s/%s", vm->daemon->dirs.run, vm->name, file);
 	_cleanup_(close_fd) int root = vm->proc.pid > 0 ? inside_root(vm->proc.pid) : -1;
 
-	if (root < 0 || !vm_process_is(vm->proc.pid, vm->proc.starttime))
+	if (root < 0 || !proc_is(vm->proc.pid, vm->proc.starttime))
 		return -1;
 	return inside_beneath(root, path, O_PATH);
 }

@@ -11,7 +11,7 @@
 #include "supervisor/guest/balloon.h"
 #include "supervisor/guest/notify.h"
 #include "supervisor/vm/revert.h"
-#include "supervisor/vm/spawn.h"
+#include "supervisor/vm/dirs.h"
 
 static void broken(struct vm *vm, const struct err *e)
 {

@@ -15,9 +15,9 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/proc.h"
 #include "supervisor/host/uids.h"
 #include "supervisor/vm/kept.h"
-#include "supervisor/vm/spawn.h"
 
 enum { CMDLINE_MAX = 256 << 10 };
 
@@ -245,7 +245,7 @@ void lost_look(struct vm *vm)
 	if (vm_state_has_process(vm->st.state) || vm->st.state == VM_PREPARING || !uid || !found_uid_lives(uid))
 		return;
 	/* that of a newer vmkeep is left to it: see adopt.c */
-	if (vm->held.why && vm_process_is(vm->held.pid, vm->held.starttime))
+	if (vm->held.why && proc_is(vm->held.pid, vm->held.starttime))
 		return;
 	found_pass(&f, vm->daemon->vms, uid);
 	found_choose(&f);

@@ -16,6 +16,7 @@
 #include "supervisor/qemu/firmware.h"
 #include "supervisor/host/meminfo.h"
 #include "supervisor/qemu/probe.h"
+#include "supervisor/vm/dirs.h"
 #include "supervisor/vm/launch.h"
 #include "supervisor/vm/renamed.h"
 #include "supervisor/vm/vms.h"

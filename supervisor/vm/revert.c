@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "qmp/job.h"
+#include "supervisor/vm/dirs.h"
 #include "supervisor/vm/vms.h"
 
 enum { MARK_VERSION = 1, MARK_MAX = 64 << 10 };

@@ -13,7 +13,6 @@
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 #include "base/child.h"
 #include "base/clock.h"
@@ -27,9 +26,9 @@
 #include "supervisor/guest/agent.h"
 #include "supervisor/qemu/argv.h"
 #include "supervisor/guest/console.h"
+#include "supervisor/vm/dirs.h"
 #include "supervisor/qemu/device.h"
 #include "supervisor/guest/display.h"
-#include "supervisor/vm/inside.h"
 #include "supervisor/vm/kept.h"
 #include "supervisor/guest/notify.h"
 #include "supervisor/guest/output.h"
@@ -65,52 +64,9 @@ static void baggage_release(struct baggage *b)
 		close(b->fd[--b->n]);
 }
 
-/* Through the directory's descriptor: sun_path has 108 bytes, a path may have more. */
-static socklen_t socket_address(struct sockaddr_un *to, int dirfd, const char *name)
-{
-	to->sun_family = AF_UNIX;
-	snprintf(to->sun_path, sizeof to->sun_path, "/proc/self/fd/%d/%s", dirfd, name);
-	return sizeof *to;
-}
-
-int vm_socket_connect(const struct vm *vm, const char *name, struct err *e)
-{
-	_cleanup_(close_fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	_cleanup_(close_fd) int inside = -1;
-	struct sockaddr_un to = { 0 };
-	socklen_t len = socket_address(&to, vm->proc.run_fd, name);
-	int r;
-
-	if (fd >= 0 && connect(fd, (struct sockaddr *)&to, len) == 0)
-		return steal_fd(&fd);
-	r = err_errno(e, "connect to '%s'", name);
-	/* gone from the run directory, or another thing stands there: the guest's private root shows it too */
-	inside = fd >= 0 && errno != EAGAIN ? inside_open(vm, name) : -1;
-	if (inside < 0)
-		return r;
-	snprintf(to.sun_path, sizeof to.sun_path, "/proc/self/fd/%d", inside);
-	if (connect(fd, (struct sockaddr *)&to, sizeof to) < 0)
-		return r;
-	err_clear(e);
-	return steal_fd(&fd);
-}
-
-static int socket_listen(const struct vm *vm, const char *name, struct err *e)
-{
-	_cleanup_(close_fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct sockaddr_un to = { 0 };
-	socklen_t len = socket_address(&to, vm->proc.run_fd, name);
-
-	unlinkat(vm->proc.run_fd, name, 0);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&to, len) < 0 ||
-		fchmodat(vm->proc.run_fd, name, 0600, 0) < 0 || listen(fd, 4) < 0)
-		return err_errno(e, "listen on '%s'", name);
-	return steal_fd(&fd);
-}
-
 static int make_listener(const struct vm *vm, const char *name, struct baggage *b, int number, struct err *e)
 {
-	int fd = socket_listen(vm, name, e);
+	int fd = vm_socket_listen(vm, name, e);
 
 	if (fd >= 0)
 		baggage_add(b, fd, number);
@@ -170,20 +126,6 @@ static int make_taps(struct vm *vm, struct baggage *b, struct err *e)
 		baggage_add(b, fd, argv_fd_tap(i));
 	}
 	return 0;
-}
-
-/* 0: there is none. */
-static uint64_t process_starttime(pid_t pid)
-{
-	struct proc_stat s;
-
-	/* a zombie runs no guest, but while it has threads they have its files and their locks */
-	return proc_stat(pid, &s) && (!strchr("ZX", s.state) || s.threads > 1) ? s.starttime : 0;
-}
-
-bool vm_process_is(pid_t pid, uint64_t starttime)
-{
-	return pid > 0 && starttime && process_starttime(pid) == starttime;
 }
 
 static void take_error(struct vm *vm, const json_t *error)
@@ -333,7 +275,7 @@ static int run_jail(struct vm *vm, const struct baggage *b, const struct buf *pl
 	}
 	fcntl(pair[0], F_SETFL, O_NONBLOCK);
 	vm->proc.is_child = true;
-	vm->proc.starttime = process_starttime(vm->proc.pid);
+	vm->proc.starttime = proc_starttime(vm->proc.pid);
 	/* The jail acts on a whole line, and this is its end: a daemon that dies before it leaves no
 	 * process that nobody knows of. A jail that is gone already is told by its pidfd. */
 	r = vm_record_save(vm, e);

@@ -10,14 +10,10 @@
 
 /* The plan without the end of its line; number: of the descriptors, inside QEMU. */
 int vm_plan(struct vm *vm, const int *number, size_t n, struct buf *out, struct err *e);
-/* Connects to a socket in RUN/vms/NAME; non-blocking. */
-int vm_socket_connect(const struct vm *vm, const char *name, struct err *e);
 /* Takes the jail's answer if it is complete; also when its process ended first. */
 void vm_launch_finish(struct vm *vm);
 /* What the jail's plan says of this configuration's files. */
 struct argv_context;
 json_t *vm_plan_files(struct vm *vm, const struct conf_vm *c, const struct argv_context *ctx, struct arena *a);
-/* Is this pid still the process that started then? */
-bool vm_process_is(pid_t pid, uint64_t starttime);
 
 #endif

@@ -14,6 +14,7 @@
 #include "supervisor/guest/console.h"
 #include "supervisor/guest/display.h"
 #include "supervisor/guest/health.h"
+#include "supervisor/vm/dirs.h"
 #include "supervisor/vm/lost.h"
 #include "supervisor/guest/notify.h"
 #include "supervisor/check/outdated.h"
@@ -232,21 +233,6 @@ void vm_start_failed(struct vm *vm, const struct err *e)
 		vm->start_error = xcalloc(1, sizeof *vm->start_error);
 	err_copy(vm->start_error, e);
 	log_error(vm->name, "start failed: %s", e->text);
-}
-
-int vm_state_dir(struct vm *vm, struct err *e)
-{
-	_cleanup_(free_ptr) char *path = xasprintf("vms/%s", vm->name);
-
-	if (vm->state_fd >= 0)
-		return vm->state_fd;
-	if (mkdirat(vm->daemon->dirs.state_fd, path, 0700) < 0 && errno != EEXIST)
-		return err_errno(e, "make directory '%s/%s'", vm->daemon->dirs.state, path);
-	vm->state_fd = openat(
-		vm->daemon->dirs.state_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (vm->state_fd < 0)
-		return err_errno(e, "open directory '%s/%s'", vm->daemon->dirs.state, path);
-	return vm->state_fd;
 }
 
 int vm_draft_identity(struct vm *vm, struct err *e)

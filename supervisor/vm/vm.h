@@ -12,7 +12,7 @@
  *   join.c    from greeting to running; also adoption    adopt.c   processes of a former daemon
  *   found.c   guests among the host's processes          lost.c    those whose record is lost
  *   whose.c   which VM a process belongs to, pure        inside.c  sockets by its private root
- *   kept.c    what its record can be made anew from
+ *   kept.c    what its record can be made anew from      dirs.c    its directories, and sockets in them
  *   events.c  what QEMU says by itself
  *   wish.c    the verbs that change the wish, and what forbids a start
  *   stop.c    power button, quit, kill, the end          wait.c    who waits for a state
@@ -246,7 +246,6 @@ void vm_hostile(struct vm *vm, const struct err *e);
 void vm_start_failed(struct vm *vm, const struct err *e);
 /* One line for people: reason of a state. */
 const char *vm_reason(const struct vm *vm);
-int vm_state_dir(struct vm *vm, struct err *e); /* descriptor, stays open */
 int vm_draft_identity(struct vm *vm, struct err *e); /* what was told of it stays true: identity.h */
 /* The guest ended, and policy keeps it as it stands (On...=pause): it goes on only after a reset. */
 bool vm_is_tombstone(const struct vm *vm);

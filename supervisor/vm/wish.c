@@ -2,11 +2,11 @@
 /* What is wanted of a VM, by whom, and what keeps it from starting. */
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/proc.h"
 #include "supervisor/guest/agent.h"
 #include "supervisor/boot/boot.h"
 #include "supervisor/vm/lost.h"
 #include "supervisor/vm/revert.h"
-#include "supervisor/vm/spawn.h"
 #include "supervisor/vm/vms.h"
 
 static const char *const wants[] = {
@@ -26,7 +26,7 @@ const char *vm_want_name(enum vm_want want)
 /* A process that only its record knows may still run: see adopt.c. */
 static int check_unread(struct vm *vm, struct err *e)
 {
-	if (vm->held.why && vm_process_is(vm->held.pid, vm->held.starttime)) {
+	if (vm->held.why && proc_is(vm->held.pid, vm->held.starttime)) {
 		err_set(e, ERR_CONFLICT, "%s", vm->held.why);
 		return err_hint(e, "install the vmkeep that started it, or shut the guest down from within");
 	}
