@@ -83,10 +83,34 @@ static void history_newest(const char *text, size_t len, struct buf *out)
 	buf_release(&dropped);
 }
 
+/* What is far too long was not written by us: its beginning and its end then, whole lines only. */
+static int history_load(int dirfd, const char *path, struct buf *out, struct err *e)
+{
+	enum { HALF = READ_MAX / 2 };
+	_cleanup_(close_fd) int fd = openat(dirfd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	_cleanup_(free_ptr) char *half = NULL;
+	const char *cut;
+	struct stat st;
+	ssize_t n;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size <= READ_MAX)
+		return file_read(dirfd, path, out, e);
+	half = xcalloc(1, HALF);
+	n = pread(fd, half, HALF, 0);
+	cut = n > 0 ? memrchr(half, '\n', (size_t)n) : NULL;
+	if (cut)
+		buf_add(out, half, (size_t)(cut + 1 - half));
+	n = pread(fd, half, HALF, st.st_size - HALF);
+	cut = n > 0 ? memchr(half, '\n', (size_t)n) : NULL;
+	if (cut)
+		buf_add(out, cut + 1, (size_t)(half + n - cut - 1));
+	return 0;
+}
+
 static int history_drop_older(int dirfd, const char *path, struct err *e)
 {
 	struct buf text = BUF_MAX(READ_MAX), kept = BUF_INIT;
-	int r = file_read(dirfd, path, &text, e);
+	int r = history_load(dirfd, path, &text, e);
 
 	if (r == 0) {
 		buf_adds(&kept, version);
@@ -171,7 +195,7 @@ json_t *history_read(int dirfd, const char *path, size_t last, struct err *e)
 
 	if (faccessat(dirfd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
 		table = history_table("", 0, last);
-	else if (file_read(dirfd, path, &text, e) == 0)
+	else if (history_load(dirfd, path, &text, e) == 0)
 		table = history_table(text.data ? text.data : "", text.len, last);
 	buf_release(&text);
 	return table;

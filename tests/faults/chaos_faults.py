@@ -5,6 +5,7 @@ import contextlib
 import os
 import resource
 import signal
+import stat
 import subprocess
 import threading
 import time
@@ -324,7 +325,14 @@ class Faults(threading.Thread):
                     names[:] = []
                     continue
                 found += [os.path.join(folder, name) for name in files if not name.startswith(".full")]
-        return sorted(found)
+        return sorted(path for path in found if not self.is_pipe(path))
+
+    @staticmethod
+    def is_pipe(path):
+        """Set aside by the daemon: whoever opens it waits."""
+        with contextlib.suppress(FileNotFoundError):
+            return stat.S_ISFIFO(os.lstat(path).st_mode)
+        return False
 
     def damage_file(self):
         """With the daemon up, or while there is none."""
@@ -342,22 +350,24 @@ class Faults(threading.Thread):
             self.damage(path, how)
 
     def damage(self, path, how):
-        saved = None
+        saved, backup = None, "backup of %s" % path
         if path.startswith(self.world.inner(self.world.state)):
             self.storm.damaged.add(os.path.relpath(path, self.world.inner(self.world.state)))
             with contextlib.suppress(OSError), open(path, "rb") as f:
                 saved = f.read()
         with contextlib.suppress(OSError):
             DAMAGES[how](path)
-        if saved is not None and path.endswith("identity.json"):
-            self.later(1, 4, "backup of %s" % path, lambda: self.put_back(path, saved))
+        if saved is not None and path.endswith("identity.json") and not self.pending(backup):
+            self.later(1, 4, backup, lambda: self.put_back(path, saved))
 
     def put_back(self, path, text):
         """As a person does from a backup."""
         with contextlib.suppress(FileNotFoundError):
             os.rmdir(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
-        with contextlib.suppress(OSError), open(path, "wb") as f:
-            f.write(text)
+        with contextlib.suppress(OSError):
+            with open(path + ".backup", "wb") as f:
+                f.write(text)
+            os.rename(path + ".backup", path)
 
     def step_clocks(self):
         """A day of the wall clock either way, or an hour that the host slept."""

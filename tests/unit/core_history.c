@@ -182,6 +182,38 @@ static void what_people_asked_for_stays(void **state)
 	json_decref(t);
 }
 
+/* With blanks in it, or another file, it is far beyond its limit: what is left counts, and it is written on. */
+static void far_too_long(void **state)
+{
+	const struct history_record old = { 1, "start", "root", NULL }, new = { 2, "stop", "root", NULL };
+	_cleanup_(close_fd) int fd = -1;
+	struct err e = ERR_INIT;
+	json_t *t;
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(history_append(dirfd_, "long", &old, &e), 0);
+	fd = openat(dirfd_, "long", O_WRONLY | O_APPEND | O_CLOEXEC);
+	for (int i = 0; i < 3; i++) {
+		static char blanks[HISTORY_MAX];
+
+		memset(blanks, ' ', sizeof blanks);
+		assert_int_equal(file_write_all(fd, blanks, sizeof blanks), 0);
+	}
+	t = history_read(dirfd_, "long", 10, &e);
+	assert_non_null(t);
+	assert_string_equal(cell(t, 0, 1), "start");
+	json_decref(t);
+	assert_int_equal(file_write_all(fd, "\n", 1), 0);
+	assert_int_equal(history_append(dirfd_, "long", &new, &e), 0);
+	t = history_read(dirfd_, "long", 10, &e);
+	assert_string_equal(cell(t, 0, 1), "start");
+	assert_string_equal(cell(t, 1, 1), "stop");
+	assert_int_equal(fstatat(dirfd_, "long", &st, 0), 0);
+	assert_true(st.st_size < HISTORY_MAX);
+	json_decref(t);
+}
+
 static void no_file_no_records(void **state)
 {
 	struct history_record r = { 1, "start", "", "" };
@@ -204,7 +236,7 @@ int main(void)
 		cmocka_unit_test(the_last_ones),
 		cmocka_unit_test(stays_below_its_limit),
 		cmocka_unit_test(what_people_asked_for_stays),
-		cmocka_unit_test(no_file_no_records),
+		cmocka_unit_test(far_too_long), cmocka_unit_test(no_file_no_records),
 	};
 
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);
