@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "base/mem.h"
@@ -31,6 +32,13 @@ int file_read(int dirfd, const char *path, struct buf *b, struct err *e)
 		if (buf_add(b, chunk, (size_t)n) < 0)
 			return err_set(e, ERR_FAILED, "read '%s': larger than %zu bytes", path, b->max);
 	}
+}
+
+void file_socket_address(struct sockaddr_un *a, int dirfd, const char *name)
+{
+	*a = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	snprintf(a->sun_path, sizeof a->sun_path, "/proc/self/fd/%d%s%s", dirfd, name ? "/" : "",
+		name ? name : "");
 }
 
 int file_write_all(int fd, const void *data, size_t len)

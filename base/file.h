@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
+#include <sys/un.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -28,6 +29,10 @@ int file_mkdir_private(int dirfd, const char *name, struct err *e);
 
 /* Removes a directory of ours and what is in it; follows no symlink. 0 when it was not there. */
 int file_remove_tree(int dirfd, const char *path, struct err *e);
+
+/* The address of a socket in a directory, through its descriptor: sun_path has 108 bytes, a path may have
+ * more. name NULL: dirfd is the socket's own. */
+void file_socket_address(struct sockaddr_un *a, int dirfd, const char *name);
 
 /* writev/write until all is out (blocking descriptors). */
 int file_write_all(int fd, const void *data, size_t len);

@@ -147,6 +147,40 @@ static void run_tasks(struct ev_loop *ev, ev_idle *w, int revents)
 		ev_idle_stop(ev, w);
 }
 
+static void loop_timer_fires(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	struct loop_timer *t = w->data;
+
+	(void)ev, (void)revents;
+	t->run(t->data);
+}
+
+void loop_timer_init(struct loop_timer *t, struct ev_loop *ev, void (*run)(void *data), void *data)
+{
+	*t = (struct loop_timer){ .ev = ev, .run = run, .data = data };
+	ev_timer_init(&t->timer, loop_timer_fires, 0, 0);
+	t->timer.data = t;
+}
+
+void loop_timer_start(struct loop_timer *t, double seconds)
+{
+	ev_timer_stop(t->ev, &t->timer);
+	ev_now_update(t->ev);
+	ev_timer_set(&t->timer, seconds > 0 ? seconds : 0, 0);
+	ev_timer_start(t->ev, &t->timer);
+}
+
+void loop_timer_stop(struct loop_timer *t)
+{
+	if (t->ev)
+		ev_timer_stop(t->ev, &t->timer);
+}
+
+bool loop_timer_is_active(const struct loop_timer *t)
+{
+	return ev_is_active(&t->timer);
+}
+
 /* --- the log, while nobody reads it --- */
 
 static void loop_flush_log(struct ev_loop *ev, ev_timer *w, int revents)

@@ -20,6 +20,14 @@ struct loop_task {
 	bool waits;
 };
 
+/* Calls run(data) once, so many seconds after it was started. Zeroed memory may be stopped and freed. */
+struct loop_timer {
+	ev_timer timer;
+	struct ev_loop *ev;
+	void (*run)(void *data);
+	void *data;
+};
+
 struct loop {
 	struct ev_loop *ev;
 	ev_periodic far;
@@ -57,5 +65,11 @@ double loop_turn(struct ev_loop *ev);
  * between. Nothing happens to one that waits already. */
 void loop_later(struct ev_loop *ev, struct loop_task *t, void (*run)(struct loop_task *t));
 void loop_cancel(struct ev_loop *ev, struct loop_task *t); /* also of one that does not wait */
+
+void loop_timer_init(struct loop_timer *t, struct ev_loop *ev, void (*run)(void *data), void *data);
+/* Counts from this moment, not from the beginning of the turn. Replaces an earlier start. */
+void loop_timer_start(struct loop_timer *t, double seconds);
+void loop_timer_stop(struct loop_timer *t);
+bool loop_timer_is_active(const struct loop_timer *t);
 
 #endif

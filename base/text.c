@@ -273,6 +273,31 @@ void text_shorten(char *to, size_t size, const char *from)
 	snprintf(to, size, "%.*s%s%s", (int)head, from, gap, from + len - tail);
 }
 
+const char *text_mac(char buf[TEXT_MAC], const uint8_t mac[6])
+{
+	snprintf(buf, TEXT_MAC, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
+		mac[5]);
+	return buf;
+}
+
+uint32_t text_hash32(const void *data, size_t len)
+{
+	uint32_t h = UINT32_C(2166136261);
+
+	for (const uint8_t *p = data; len > 0; len--)
+		h = (h ^ *p++) * UINT32_C(16777619);
+	return h;
+}
+
+uint64_t text_hash64(const void *data, size_t len)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+	for (const uint8_t *p = data; len > 0; len--)
+		h = (h ^ *p++) * UINT64_C(0x100000001b3);
+	return h;
+}
+
 char *text_shell_quote(const char *s)
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"

@@ -38,6 +38,14 @@ void text_clean(char *s);
 /* Copies what is UTF-8; where it is too long, the middle goes: words that say why stand at the end. */
 void text_shorten(char *to, size_t size, const char *from);
 
+/* "52:54:00:12:34:56". Returns buf. */
+enum { TEXT_MAC = 18 };
+const char *text_mac(char buf[TEXT_MAC], const uint8_t mac[6]);
+
+/* FNV-1a. Names, addresses and MACs that hosts know by now are made from it: it may not change. */
+uint32_t text_hash32(const void *data, size_t len);
+uint64_t text_hash64(const void *data, size_t len);
+
 /* What a POSIX shell reads back as exactly s. Caller frees. */
 char *text_shell_quote(const char *s);
 

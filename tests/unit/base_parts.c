@@ -261,6 +261,59 @@ static void tasks(void **state)
 	loop_release(&t.loop);
 }
 
+struct timed {
+	struct loop loop;
+	struct loop_timer first, second, never;
+	unsigned fired;
+};
+
+static void timer_second(void *data)
+{
+	struct timed *t = data;
+
+	t->fired++;
+	loop_stop(&t->loop);
+}
+
+static void timer_first(void *data)
+{
+	struct timed *t = data;
+
+	t->fired++;
+	assert_false(loop_timer_is_active(&t->first));
+	loop_timer_stop(&t->never);
+	loop_timer_start(&t->second, -1);
+	assert_true(loop_timer_is_active(&t->second));
+}
+
+static void timers(void **state)
+{
+	struct timed t = { 0 };
+	size_t n = 0, cap = 0;
+	int *array = NULL;
+
+	(void)state;
+	loop_timer_stop(&t.never);
+	assert_int_equal(loop_init(&t.loop), 0);
+	loop_timer_init(&t.first, t.loop.ev, timer_first, &t);
+	loop_timer_init(&t.second, t.loop.ev, timer_second, &t);
+	loop_timer_init(&t.never, t.loop.ev, timer_second, &t);
+	loop_timer_start(&t.never, 1000);
+	loop_timer_start(&t.first, 1000);
+	loop_timer_start(&t.first, 0.001);
+	loop_run(&t.loop);
+	assert_int_equal(t.fired, 2);
+	loop_release(&t.loop);
+
+	for (int i = 0; i < 100; i++) {
+		GROW(array, n, cap);
+		array[n++] = i;
+	}
+	assert_int_equal(cap, 128);
+	assert_int_equal(array[99], 99);
+	free(array);
+}
+
 static void no_such_program(void **state)
 {
 	const char *argv[] = { "/no/such/program", NULL };
@@ -374,6 +427,7 @@ int main(void)
 		cmocka_unit_test(files),
 		cmocka_unit_test(children),
 		cmocka_unit_test(tasks),
+		cmocka_unit_test(timers),
 		cmocka_unit_test(no_such_program),
 		cmocka_unit_test(spawn_descriptors),
 		cmocka_unit_test(processes),

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/base64.h"
 #include "base/mem.h"
 #include "base/text.h"
 
@@ -122,6 +123,50 @@ static void escapes(void **state)
 		assert_string_equal(text, cases[i].text);
 		free(text);
 	}
+}
+
+static void hashes_and_macs(void **state)
+{
+	const uint8_t mac[6] = { 0x52, 0x54, 0, 0x0a, 0xff, 1 };
+	char text[TEXT_MAC];
+
+	(void)state;
+	assert_string_equal(text_mac(text, mac), "52:54:00:0a:ff:01");
+	/* the published test vectors of FNV-1a */
+	assert_int_equal(text_hash32("", 0), 0x811c9dc5);
+	assert_int_equal(text_hash32("foobar", 6), 0xbf9cf968);
+	assert_int_equal(text_hash64("", 0), UINT64_C(0xcbf29ce484222325));
+	assert_int_equal(text_hash64("foobar", 6), UINT64_C(0x85944171f73967e8));
+}
+
+static void base64(void **state)
+{
+	/* RFC 4648 section 10 */
+	static const char *const cases[][2] = {
+		{ "", "" },
+		{ "f", "Zg==" },
+		{ "fo", "Zm8=" },
+		{ "foo", "Zm9v" },
+		{ "foob", "Zm9vYg==" },
+		{ "fooba", "Zm9vYmE=" },
+		{ "foobar", "Zm9vYmFy" },
+		{ "\xff\xfe\xfb", "//77" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct buf back = BUF_INIT;
+		char *s = base64_encode(cases[i][0], strlen(cases[i][0]));
+
+		assert_string_equal(s, cases[i][1]);
+		assert_true(base64_is(s));
+		base64_decode(s, &back);
+		assert_string_equal(back.data ? back.data : "", cases[i][0]);
+		buf_release(&back);
+		free(s);
+	}
+	assert_false(base64_is("Zg==Zg"));
+	assert_false(base64_is("Zm 9v"));
 }
 
 static void quotes(void **state)
@@ -241,6 +286,8 @@ int main(void)
 		cmocka_unit_test(escapes),
 		cmocka_unit_test(cleans),
 		cmocka_unit_test(shortens),
+		cmocka_unit_test(hashes_and_macs),
+		cmocka_unit_test(base64),
 		cmocka_unit_test(quotes),
 		cmocka_unit_test(nearest),
 		cmocka_unit_test(bools),
