@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* What people look at. Everything comes from memory: a stuck guest delays nobody. */
-#include <arpa/inet.h>
 #include <fnmatch.h>
 
 #include "base/clock.h"
@@ -12,14 +11,6 @@
 #include "supervisor/guest/health.h"
 #include "supervisor/check/outdated.h"
 #include "supervisor/check/security.h"
-
-json_t *verb_address(uint32_t address)
-{
-	struct in_addr in = { htonl(address) };
-	char text[INET_ADDRSTRLEN];
-
-	return address ? json_string(inet_ntop(AF_INET, &in, text, sizeof text)) : json_null();
-}
 
 static json_t *mac_text(const uint8_t mac[ETH_ALEN])
 {

@@ -49,40 +49,42 @@ const struct err *verb_guest_error(const struct err *e, struct err *own);
 /* Host byte order to "192.168.122.7". */
 json_t *verb_address(uint32_t address);
 
-/* verbs_life.c */
+/* life.c */
 void verb_start(void *data, struct request *r);
 void verb_stop(void *data, struct request *r);
 void verb_kill(void *data, struct request *r);
-void verb_reboot(void *data, struct request *r);
 void verb_reset(void *data, struct request *r);
 void verb_pause(void *data, struct request *r);
 void verb_resume(void *data, struct request *r);
 void verb_wait(void *data, struct request *r);
-/* verbs_host.c */
+/* reboot.c */
+void verb_reboot(void *data, struct request *r);
+/* shutdown.c */
 void verb_shutdown_all(void *data, struct request *r);
-/* verbs_show.c */
+/* show.c */
 void verb_list(void *data, struct request *r);
 void verb_info(void *data, struct request *r);
 void verb_ip(void *data, struct request *r);
-/* verbs_conf.c */
+/* conf.c */
 void verb_check(void *data, struct request *r);
 void verb_cat(void *data, struct request *r);
 void verb_diff(void *data, struct request *r);
 void verb_cmdline(void *data, struct request *r);
-/* verbs_reload.c */
+/* reload.c */
 void verb_reload(void *data, struct request *r);
-/* verbs_stream.c */
+/* stream.c */
 void verb_console(void *data, struct request *r);
 void verb_log(void *data, struct request *r);
-/* verbs_storage.c */
+/* memory.c */
 void verb_set_memory(void *data, struct request *r);
+/* snapshot.c */
 void verb_snapshot_create(void *data, struct request *r);
 void verb_snapshot_list(void *data, struct request *r);
 void verb_snapshot_revert(void *data, struct request *r);
 void verb_snapshot_delete(void *data, struct request *r);
-/* verbs_host.c */
+/* host.c */
 void verb_host_check(void *data, struct request *r);
-/* verbs_guest.c, verbs_exec.c */
+/* guest.c, exec.c */
 void verb_guest_ping(void *data, struct request *r);
 void verb_guest_info(void *data, struct request *r);
 void verb_guest_fs(void *data, struct request *r);
@@ -93,20 +95,23 @@ void verb_guest_time(void *data, struct request *r);
 void verb_guest_passwd(void *data, struct request *r);
 void verb_guest_command(void *data, struct request *r);
 void verb_guest_exec(void *data, struct request *r);
-/* verbs_daemon.c */
+/* daemon.c */
+void verb_version(void *data, struct request *r);
 void verb_jobs(void *data, struct request *r);
 void verb_job_cancel(void *data, struct request *r);
+/* qmp.c */
 void verb_qmp(void *data, struct request *r);
+/* network.c */
 void verb_net_list(void *data, struct request *r);
 void verb_net_show(void *data, struct request *r);
 void verb_net_leases(void *data, struct request *r);
 void verb_net_start(void *data, struct request *r);
 void verb_net_stop(void *data, struct request *r);
-void verb_version(void *data, struct request *r);
-/* verbs_policy.c */
+/* policy.c */
 void verb_history(void *data, struct request *r);
 void verb_reset_failed(void *data, struct request *r);
 void verb_forget(void *data, struct request *r);
+/* reexec.c */
 void verb_reexec(void *data, struct request *r);
 
 #endif

@@ -1,24 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory and snapshots: what takes a guest's own time, so each is a job. */
+/* Snapshots of a VM's disks. */
 #include "base/mem.h"
 #include "supervisor/verbs/verb.h"
 #include "supervisor/storage/snapshot.h"
-#include "supervisor/guest/balloon.h"
-
-enum { MEMORY_SECONDS = 60 };
-
-void verb_set_memory(void *data, struct request *r)
-{
-	struct vm *vm = verb_vm(data, r);
-	uint64_t bytes = (uint64_t)request_int(r, "size", 0);
-	bool force = request_bool(r, "force", false);
-	double timeout = request_time(r, "timeout", MEMORY_SECONDS);
-
-	if (vm && verb_needs_guest(r, vm))
-		memory_set(vm, bytes, force, timeout, verb_job(data, r, "vm-set-memory", vm->name));
-}
-
-/* --- snapshots --- */
 
 typedef void snapshot_verb_fn(struct vm *vm, const char *name, struct job *j);
 

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* A command for QEMU itself, past all checks. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "supervisor/verbs/verb.h"
+
+#define QMP_TIMEOUT 30.0 /* seconds */
+
+struct raw {
+	struct request *r;
+};
+
+static void raw_gone(void *data)
+{
+	struct raw *raw = data;
+
+	raw->r = NULL;
+}
+
+static void raw_reply(void *data, const json_t *result, const struct err *e)
+{
+	struct raw *raw = data;
+
+	if (raw->r && e)
+		request_error(raw->r, e);
+	else if (raw->r)
+		request_return(raw->r, result ? json_deep_copy(result) : NULL);
+	free(raw);
+}
+
+void verb_qmp(void *data, struct request *r)
+{
+	struct vm *vm = verb_vm(data, r);
+	const json_t *command;
+	const char *execute;
+	json_t *arguments;
+	struct err e = ERR_INIT;
+	struct raw *raw;
+
+	if (!vm || !verb_needs_guest(r, vm))
+		return;
+	command = json_object_get(request_arguments(r), "command");
+	execute = json_string_value(json_is_string(command) ? command : json_object_get(command, "execute"));
+	if (!execute || !vm->mon.qmp) {
+		if (!execute)
+			err_set(&e, ERR_USAGE, "not a QMP command: it has no \"execute\"");
+		else
+			err_set(&e, ERR_TIMEOUT, "its monitor does not answer");
+		request_error(r, &e);
+		return;
+	}
+	log_info(vm->name, "qmp %s by %s", execute, request_who(r));
+	/* these change its state, and the history says who did */
+	if (streq(execute, "quit") || streq(execute, "stop") || streq(execute, "cont"))
+		vm_asked(vm, request_who(r));
+	arguments = json_object_get(command, "arguments");
+	raw = xcalloc(1, sizeof *raw);
+	raw->r = r;
+	request_on_gone(r, raw_gone, raw);
+	qmp_call(vm->mon.qmp, execute, arguments ? json_deep_copy(arguments) : NULL, -1,
+		request_time(r, "timeout", QMP_TIMEOUT), raw_reply, raw);
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/* The daemon's own successor. */
+#include "base/child.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "supervisor/core/hooks.h"
+#include "supervisor/verbs/verb.h"
+
+static const double LOOK_AGAIN = 0.05, PATIENCE = 30, TRIAL = 10; /* seconds */
+
+struct reexec {
+	struct daemon *daemon;
+	struct request *r; /* NULL: the client is gone, or was answered */
+	struct child *trial;
+	ev_timer timer;
+	double deadline; /* daemon_now() */
+	char *version;
+};
+
+static void reexec_free(struct reexec *x)
+{
+	ev_timer_stop(x->daemon->loop.ev, &x->timer);
+	child_cancel(x->trial);
+	free(x->version);
+	free(x);
+}
+
+static void reexec_gone(void *data)
+{
+	reexec_free(data);
+}
+
+static void reexec_fail(struct reexec *x, const struct err *e)
+{
+	request_error(x->r, e);
+	reexec_free(x);
+}
+
+/* What a successor could not go on with; false: nothing. */
+static bool is_half_way(struct daemon *d, struct err *e)
+{
+	for (const struct job *j = d->jobs.head; j; j = j->next)
+		if (j->ended <= 0) {
+			err_set(e, ERR_CONFLICT, "job %u (%s %s) is under way", j->id, j->verb,
+				j->vm);
+			err_hint(e, "vmkeep jobs shows how far it is");
+			return true;
+		}
+	for (size_t i = 0; i < d->vms->n; i++) {
+		const struct vm *vm = d->vms->vm[i];
+
+		if (vm->busy || streq(vm_state_name(vm->st.state), "starting")) {
+			err_set(e, ERR_CONFLICT, "'%s' is %s", vm->name,
+				vm->busy ? vm->busy : "starting");
+			return true;
+		}
+	}
+	if (!hooks_idle(d->hooks)) {
+		err_set(e, ERR_CONFLICT, "a hook runs");
+		return true;
+	}
+	return false;
+}
+
+/* Replies are out by now. */
+static void replace(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	struct reexec *x = w->data;
+	struct daemon *d = x->daemon;
+
+	(void)ev, (void)revents;
+	reexec_free(x);
+	d->reexec = true;
+	loop_stop(&d->loop);
+}
+
+static void look(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	struct reexec *x = w->data;
+	struct err e = ERR_INIT;
+	bool wait = is_half_way(x->daemon, &e);
+
+	(void)revents;
+	if (wait && daemon_now() >= x->deadline) {
+		reexec_fail(x, &e);
+		return;
+	}
+	ev_timer_stop(ev, w);
+	if (!wait) {
+		/* whoever comes now waits for the successor */
+		server_pause(x->daemon->server);
+		log_info(NULL, "runs '%s' in its place (%s), by %s", x->daemon->program, x->version,
+			request_who(x->r));
+		request_on_gone(x->r, NULL, NULL);
+		request_return(
+			x->r, json_pack("{s:s, s:i}", "version", x->version, "pid", (int)getpid()));
+		x->r = NULL;
+		ev_set_cb(w, replace);
+	}
+	ev_timer_set(w, LOOK_AGAIN, 0);
+	ev_timer_start(ev, w);
+}
+
+/* A successor that cannot even say its version never gets the chance. */
+static void trial_done(void *data, const struct child_result *result)
+{
+	struct reexec *x = data;
+	_cleanup_(free_ptr) char *said =
+		text_escape(result->err, strcspn(result->err, "\n"), false);
+	struct err e = ERR_INIT;
+
+	x->trial = NULL;
+	if (result->status != 0 || strncmp(result->out, "vmkeepd ", 8) != 0) {
+		err_set(&e, ERR_FAILED, "'%s --version' failed%s%s; this daemon goes on",
+			x->daemon->program, *said ? ": " : "", said);
+		reexec_fail(x, &e);
+		return;
+	}
+	x->version = text_escape(result->out + 8, strcspn(result->out + 8, "\n"), false);
+	look(x->daemon->loop.ev, &x->timer, 0);
+}
+
+void verb_reexec(void *data, struct request *r)
+{
+	struct daemon *d = data;
+	struct reexec *x = xcalloc(1, sizeof *x);
+	const char *argv[] = { d->program, "--version", NULL };
+	struct child_options o = { .argv = argv, .timeout = TRIAL, .done = trial_done, .data = x };
+	struct err e = ERR_INIT;
+
+	x->daemon = d;
+	x->r = r;
+	x->deadline = daemon_now() + request_time(r, "timeout", PATIENCE);
+	ev_timer_init(&x->timer, look, LOOK_AGAIN, 0);
+	x->timer.data = x;
+	x->trial = child_run(d->loop.ev, &o, &e);
+	if (!x->trial) {
+		reexec_fail(x, &e);
+		return;
+	}
+	request_on_gone(r, reexec_gone, x);
+}
