@@ -3,7 +3,7 @@
  * supervisor/vm/policy.h - what an ending means, pure
  *
  * QEMU's exit status cannot tell a power-off from a panic or a quit; events and queries did. Here the
- * ending and the configuration become the event for the table.
+ * ending and the configuration become the event for the rules.
  */
 #ifndef SUPERVISOR_VM_POLICY_H
 #define SUPERVISOR_VM_POLICY_H

@@ -121,10 +121,6 @@ static void act(struct vm *vm, enum vm_action action)
 	case VM_DO_PREPARE:
 		vm_prepare(vm);
 		return;
-	case VM_DO_CANCEL:
-		vm_prepare_cancel(vm);
-		vm_clean(vm);
-		return;
 	case VM_DO_SPAWN:
 		vm_spawn(vm);
 		return;
@@ -144,7 +140,6 @@ static void act(struct vm *vm, enum vm_action action)
 		vm_kill_process(vm);
 		return;
 	case VM_DO_CLEAN:
-	case VM_DO_WAIT:
 		vm_prepare_cancel(vm);
 		vm_clean(vm);
 		return;
@@ -162,14 +157,14 @@ static void act(struct vm *vm, enum vm_action action)
  */
 void vm_event(struct vm *vm, enum vm_event ev, const char *reason)
 {
-	const struct vm_cell *cell = &vm_table[vm->st.state][ev];
+	const struct vm_outcome to = vm_outcome(vm->st.state, ev);
 	enum vm_state from = vm->st.state;
 
 	log_debug(vm->name, "%s: %s -> %s, %s", vm_state_inner_name(from), vm_event_name(ev),
-		vm_state_inner_name(cell->next), vm_action_name(cell->action));
+		vm_state_inner_name(to.next), vm_action_name(to.action));
 	if (reason)
 		vm_set_reason(vm, "%s", reason);
-	vm->st.state = cell->next;
+	vm->st.state = to.next;
 	if (from != vm->st.state) {
 		bool ahead = vm_state_has_process(vm->st.state) ? vm->st.state != VM_QUITTING :
 							       vm->st.state == VM_PREPARING;
@@ -190,7 +185,7 @@ void vm_event(struct vm *vm, enum vm_event ev, const char *reason)
 		vm_record_write(vm);
 	else if ((from == VM_BACKOFF || from == VM_FAILED) && vm->st.state == VM_STOPPED)
 		vm_record_remove(vm);
-	act(vm, cell->action);
+	act(vm, to.action);
 	vm_waits_look(vm);
 	/* nothing is left of it: the next look at the files forgets it */
 	if (vm->file.orphan && !vm_state_has_process(vm->st.state))

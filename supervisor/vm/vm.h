@@ -3,10 +3,10 @@
  * supervisor/vm/vm.h - one VM: wish, fact, process
  *
  * Wish (want) and fact (state) are two variables. Only verbs and policy write the wish; only
- * vm_event() the fact, from the table in state.h. Every change writes the run record, one log line
+ * vm_event() the fact, by the rules of state.h. Every change writes the run record, one log line
  * and one event, and looks at who waits. Files of this room:
  *
- *   vms.c     the set: names, files, lookup, reload      state.c   the table
+ *   vms.c     the set: names, files, lookup, reload      state.c   the rules
  *   prepare.c probe, KVM, networks, before a process     policy.c  what an ending means, pure
  *   spawn.c   sockets, taps, vmkeep-jail (plan.c)        record.c  RUN/vms/NAME/record.json
  *   join.c    from greeting to running; also adoption    adopt.c   processes of a former daemon
@@ -274,7 +274,7 @@ void vm_idle(struct vm *vm);
 /* "stopped", "running", "restart" */
 const char *vm_want_name(enum vm_want want);
 
-/* --- the actions behind the table --- */
+/* --- the actions that the rules name --- */
 void vm_prepare(struct vm *vm);
 void vm_prepare_cancel(struct vm *vm);
 /* identity, effective configuration, argv's files; also for `cmdline` and `check`. */

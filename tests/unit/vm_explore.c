@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves the very table that the daemon compiles against everything that can happen to it: clients
+ * Proves the very rules that the daemon compiles against everything that can happen to it: clients
  * that start, stop and kill at any moment, a jail and a QEMU that fail, hang, crash, power off or
  * ignore the power button, a monitor that is lost, operations that exclude all others and leave
  * disks of two times, and a daemon that dies and comes back anywhere. All reachable situations are
@@ -133,15 +133,13 @@ static struct now act(struct now n, enum vm_state before, enum vm_action action)
 			fail_msg("started under an operation: %s", text);
 		n.preparing = true;
 		break;
-	case VM_DO_CANCEL:
 	case VM_DO_CLEAN:
-	case VM_DO_WAIT:
 		describe(&n, text, sizeof text);
 		if (n.process != NONE)
 			fail_msg("cleaned under a process: %s", text);
 		n.preparing = n.record = n.monitor = n.quit = n.late = false;
 		n.busy = n.busy && !vm_state_has_process(before);
-		n.timer = action == VM_DO_WAIT;
+		n.timer = n.state == VM_BACKOFF;
 		break;
 	case VM_DO_SPAWN:
 		describe(&n, text, sizeof text);
@@ -179,14 +177,14 @@ static struct now act(struct now n, enum vm_state before, enum vm_action action)
 
 static struct now event(struct explorer *x, struct now n, enum vm_event ev)
 {
-	const struct vm_cell *c = &vm_table[n.state][ev];
+	struct vm_outcome to = vm_outcome(n.state, ev);
 	enum vm_state before = n.state;
 
 	x->used[n.state][ev] = true;
-	n.state = c->next;
+	n.state = to.next;
 	if (before != n.state)
 		n.timer = false;
-	return act(n, before, c->action);
+	return act(n, before, to.action);
 }
 
 /* The process is gone and the daemon knows: policy may restart what is wanted, never what is not.
@@ -357,7 +355,7 @@ static void monitor(struct explorer *x, struct now n)
 		reach(x, lost);
 		x->unfair = false;
 	}
-	if (vm_table[n.state][VM_EV_GREETED].action != VM_DO_JOIN) {
+	if (vm_outcome(n.state, VM_EV_GREETED).action != VM_DO_JOIN) {
 		reach(x, m);
 		return;
 	}
@@ -549,7 +547,7 @@ static void everything_comes_home(void **state)
 	for (int s = 0; s < VM_STATES; s++)
 		for (int e = 0; e < VM_EVENTS; e++)
 			cells += x->used[s][e];
-	print_message("%u situations, %zu ways between them, %u of %d cells of the table used\n",
+	print_message("%u situations, %zu ways between them, %u of %d pairs of state and event used\n",
 		x->queued, x->edges, cells, (int)VM_STATES * (int)VM_EVENTS);
 	assert_true(x->queued > 100);
 	free(x->edge);

@@ -1,27 +1,71 @@
 /* SPDX-License-Identifier: MIT */
-/* Proves the state table itself: no unset cell, every state reachable, a way home from each, never a
- * second process while there is one, and policy's verdicts on every ending. */
+/*
+ * Proves the rules of state.c: what they come to is tests/golden/states.txt to the letter, every
+ * state is reachable, there is a way home from each, never a second process while there is one; and
+ * policy's verdicts on every ending. GOLDEN=write writes the golden.
+ */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <string.h>
 
 #include <cmocka.h>
 
+#include "base/buf.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "supervisor/vm/policy.h"
 #include "supervisor/vm/state.h"
 
-static void no_unset_cell(void **state)
+/* No cell is unset: the golden shows what a changed rule does to all of them. */
+static void golden_matrix(void **state)
 {
+	static const char path[] = "tests/golden/states.txt";
+	struct buf now = BUF_INIT, golden = BUF_INIT;
+	struct err e = ERR_INIT;
+
 	(void)state;
-	for (int s = 0; s < VM_STATES; s++)
-		for (int e = 0; e < VM_EVENTS; e++)
-			if (!vm_table[s][e].set)
-				fail_msg("%s x %s is unset", vm_state_inner_name((enum vm_state)s),
-					vm_event_name((enum vm_event)e));
+	for (enum vm_state s = 0; s < VM_STATES; s++)
+		for (enum vm_event ev = 0; ev < VM_EVENTS; ev++) {
+			struct vm_outcome to = vm_outcome(s, ev);
+
+			if (to.next == s && to.action == VM_DO_NOTHING)
+				buf_printf(&now, "%-9s  %-13s  -\n", vm_state_inner_name(s),
+					vm_event_name(ev));
+			else
+				buf_printf(&now, "%-9s  %-13s  %-9s  %s\n", vm_state_inner_name(s),
+					vm_event_name(ev), vm_state_inner_name(to.next),
+					vm_action_name(to.action));
+		}
+	if (streq(getenv("GOLDEN"), "write"))
+		file_replace(AT_FDCWD, path, 0644, now.data, now.len, false, NULL);
+	if (file_read(AT_FDCWD, path, &golden, &e) < 0)
+		fail_msg("%s", e.text);
+	assert_string_equal(now.data, golden.data);
+	buf_release(&now);
+	buf_release(&golden);
+}
+
+/* One event in one state is never spoken of twice, and each rule changes something. */
+static void rules_are_apart(void **state)
+{
+	unsigned spoken[VM_EVENTS] = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < vm_rules_count; i++) {
+		const struct vm_rule *r = &vm_rules[i];
+
+		assert_false(spoken[r->event] & r->in);
+		spoken[r->event] |= r->in;
+		assert_true(r->action != VM_DO_NOTHING || r->to != VM_STATES);
+		assert_true(r->action != VM_DO_NOTHING || !(r->in & 1u << r->to));
+	}
+}
+
+static struct vm_outcome at(int s, int ev)
+{
+	return vm_outcome((enum vm_state)s, (enum vm_event)ev);
 }
 
 static void close_over(bool reached[VM_STATES])
@@ -29,7 +73,7 @@ static void close_over(bool reached[VM_STATES])
 	for (int round = 0; round < VM_STATES; round++)
 		for (int s = 0; s < VM_STATES; s++)
 			for (int e = 0; reached[s] && e < VM_EVENTS; e++)
-				reached[vm_table[s][e].next] = true;
+				reached[at(s, e).next] = true;
 }
 
 static void all_reachable_and_home(void **state)
@@ -54,12 +98,12 @@ static void one_process(void **state)
 	(void)state;
 	for (int s = 0; s < VM_STATES; s++)
 		for (int e = 0; e < VM_EVENTS; e++) {
-			const struct vm_cell *c = &vm_table[s][e];
+			struct vm_outcome c = at(s, e);
 			bool before = vm_state_has_process((enum vm_state)s);
-			bool after = vm_state_has_process(c->next);
+			bool after = vm_state_has_process(c.next);
 			bool gone = e == VM_EV_GONE_STOP || e == VM_EV_GONE_RESTART || e == VM_EV_GONE_FAIL;
 
-			if (c->action == VM_DO_SPAWN || c->action == VM_DO_PREPARE)
+			if (c.action == VM_DO_SPAWN || c.action == VM_DO_PREPARE)
 				assert_false(before);
 			if (before && !after)
 				assert_true(gone);
@@ -68,8 +112,8 @@ static void one_process(void **state)
 			if (!before && after)
 				assert_true(e == VM_EV_PREPARED || e == VM_EV_ADOPT ||
 					e == VM_EV_ADOPT_EARLY || e == VM_EV_ADOPT_PAUSED);
-			if (c->action == VM_DO_KILL || c->action == VM_DO_QUIT || c->action == VM_DO_EXPIRE)
-				assert_int_equal(c->next, VM_QUITTING);
+			if (c.action == VM_DO_KILL || c.action == VM_DO_QUIT || c.action == VM_DO_EXPIRE)
+				assert_int_equal(c.next, VM_QUITTING);
 		}
 }
 
@@ -78,18 +122,18 @@ static void stop_and_kill_always_count(void **state)
 {
 	(void)state;
 	for (int s = 0; s < VM_STATES; s++) {
-		const struct vm_cell *stop = &vm_table[s][VM_EV_STOP], *kill = &vm_table[s][VM_EV_KILL];
+		struct vm_outcome stop = at(s, VM_EV_STOP), kill = at(s, VM_EV_KILL);
 
-		assert_true(stop->next == VM_STOPPED || stop->next == VM_STOPPING || stop->next == VM_QUITTING);
-		assert_true(kill->next == VM_STOPPED || kill->next == VM_QUITTING);
+		assert_true(stop.next == VM_STOPPED || stop.next == VM_STOPPING || stop.next == VM_QUITTING);
+		assert_true(kill.next == VM_STOPPED || kill.next == VM_QUITTING);
 	}
 	/* a guest that runs is asked, never killed, by stop and by every event of the monitor */
 	for (int e = 0; e < VM_EVENTS; e++) {
-		assert_int_not_equal(vm_table[VM_RUNNING][e].action, VM_DO_KILL);
-		assert_int_not_equal(vm_table[VM_RUNNING][e].action, VM_DO_EXPIRE);
-		assert_int_not_equal(vm_table[VM_PAUSED][e].action, VM_DO_KILL);
+		assert_int_not_equal(at(VM_RUNNING, e).action, VM_DO_KILL);
+		assert_int_not_equal(at(VM_RUNNING, e).action, VM_DO_EXPIRE);
+		assert_int_not_equal(at(VM_PAUSED, e).action, VM_DO_KILL);
 	}
-	assert_int_equal(vm_table[VM_RUNNING][VM_EV_STOP].action, VM_DO_PRESS);
+	assert_int_equal(at(VM_RUNNING, VM_EV_STOP).action, VM_DO_PRESS);
 }
 
 static const struct conf_vm defaults = { .on_power_off = CONF_ENDING_STOP,
@@ -221,7 +265,8 @@ static void ending_words(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(no_unset_cell),
+		cmocka_unit_test(golden_matrix),
+		cmocka_unit_test(rules_are_apart),
 		cmocka_unit_test(all_reachable_and_home),
 		cmocka_unit_test(one_process),
 		cmocka_unit_test(stop_and_kill_always_count),
