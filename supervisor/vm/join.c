@@ -13,19 +13,11 @@
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/dirs.h"
 
-static void broken(struct vm *vm, const struct err *e)
-{
-	vm_start_failed(vm, e);
-	vm->st.ending = VM_END_START_FAILED;
-	vm_set_reason(vm, "start failed: %s", e->text);
-	vm_event(vm, VM_EV_BROKEN, NULL);
-}
-
 /* A lost connection and silence are told by the session; the look is taken again after either. */
 static bool failed(struct vm *vm, const struct err *e)
 {
 	if (e && e->class != ERR_UNREACHABLE && e->class != ERR_TIMEOUT && vm->st.state == VM_JOINING)
-		broken(vm, e);
+		vm_start_fail(vm, VM_END_START_FAILED, e);
 	return e != NULL;
 }
 
@@ -78,7 +70,7 @@ static void let_go(struct vm *vm)
 	struct err e = ERR_INIT;
 
 	if (join_networks(vm, false, &e) < 0) {
-		broken(vm, &e);
+		vm_start_fail(vm, VM_END_START_FAILED, &e);
 		return;
 	}
 	set_links(vm);
@@ -325,7 +317,7 @@ void vm_qmp_closed(void *data, const struct err *e)
 	if (e->class == ERR_QEMU_FAILED) {
 		vm_hostile(vm, e);
 		if (vm->st.state == VM_SPAWNING || vm->st.state == VM_GREETING || vm->st.state == VM_JOINING) {
-			broken(vm, e);
+			vm_start_fail(vm, VM_END_START_FAILED, e);
 			return;
 		}
 	}

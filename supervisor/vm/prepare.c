@@ -32,21 +32,13 @@ struct vm_prepare {
 
 static void next_network(struct vm_prepare *p);
 
-static void fail(struct vm *vm, enum vm_ending ending, const struct err *e)
-{
-	vm_start_failed(vm, e);
-	vm->st.ending = ending;
-	vm_set_reason(vm, "start failed: %s", e->text);
-	vm_gone(vm);
-}
-
 static void fail_wrapped(struct vm *vm, const struct err *e, const char *what, const char *name)
 {
 	struct err own;
 
 	err_copy(&own, e);
 	err_wrap(&own, 0, "%s '%s'", what, name);
-	fail(vm, VM_END_HOST_CAUSE, &own);
+	vm_start_fail(vm, VM_END_HOST_CAUSE, &own);
 }
 
 /* The configuration that this process will have, apart from the file that may change under it. */
@@ -150,7 +142,7 @@ static void finish(struct loop_task *t)
 
 	for (size_t i = 0; i < vm->proc.nics; i++)
 		if (claim(vm, &vm->proc.nic[i], &e) < 0) {
-			fail(vm, VM_END_HOST_CAUSE, &e);
+			vm_start_fail(vm, VM_END_HOST_CAUSE, &e);
 			return;
 		}
 	vm_event(vm, VM_EV_PREPARED, NULL);
@@ -187,7 +179,7 @@ static void nvram_done(void *data, const struct child_result *r, const struct er
 		return;
 	}
 	err_wrap(&e, 0, "make the UEFI variables");
-	fail(p->vm, VM_END_HOST_CAUSE, &e);
+	vm_start_fail(p->vm, VM_END_HOST_CAUSE, &e);
 }
 
 /* In the format that the firmware's descriptor tells, and without locks, which anybody could hold. */
@@ -247,7 +239,7 @@ static void need_nvram(struct vm_prepare *p)
 		r = make_nvram(p, firmware, &e);
 	firmware_free(firmware);
 	if (r < 0)
-		fail(vm, VM_END_HOST_CAUSE, &e);
+		vm_start_fail(vm, VM_END_HOST_CAUSE, &e);
 	else if (there)
 		next_network(p);
 }
@@ -259,7 +251,7 @@ static void complete_identity(struct loop_task *t)
 	struct err e = ERR_INIT;
 
 	if (vm_identity_check(vm, &vm->file.conf, &e) < 0 || vm_complete_identity(vm, &vm->proc.conf, &e) < 0) {
-		fail(vm, VM_END_START_FAILED, &e);
+		vm_start_fail(vm, VM_END_START_FAILED, &e);
 		return;
 	}
 	make_nics(vm);
@@ -275,7 +267,7 @@ static void on_kvm(void *data, const struct err *e)
 	struct vm *vm = p->vm;
 
 	if (e && vm->proc.conf.accel == CONF_ACCEL_KVM) {
-		fail(vm, VM_END_HOST_CAUSE, e);
+		vm_start_fail(vm, VM_END_HOST_CAUSE, e);
 		return;
 	}
 	if (e)
@@ -292,7 +284,7 @@ static void on_probe(void *data, const struct probe *probe, const struct err *e)
 	struct err own = ERR_INIT;
 
 	if (e) {
-		fail(vm, VM_END_START_FAILED, e);
+		vm_start_fail(vm, VM_END_START_FAILED, e);
 		return;
 	}
 	p->probe = probe;
@@ -304,7 +296,7 @@ static void on_probe(void *data, const struct probe *probe, const struct err *e)
 		err_set(&own, ERR_INVALID_CONFIG, "%s:%u: Machine: '%s' is unknown to '%s'",
 			vm->file.conf.place.file, vm->file.conf.place.line, vm->proc.conf.machine, probe->binary);
 		err_hint(&own, "known are %s", known);
-		fail(vm, VM_END_START_FAILED, &own);
+		vm_start_fail(vm, VM_END_START_FAILED, &own);
 		return;
 	}
 	identity_pin_machine(&vm->identity, vm->proc.conf.machine, machine);
@@ -331,7 +323,7 @@ void vm_prepare(struct vm *vm)
 	/* policy's own restart: the file may have gone meanwhile, or something forbids it */
 	if (vm_may_start(vm, false, &e) < 0) {
 		free(p);
-		fail(vm, e.class == ERR_CONFLICT ? VM_END_HOST_CAUSE : VM_END_START_FAILED, &e);
+		vm_start_fail(vm, e.class == ERR_CONFLICT ? VM_END_HOST_CAUSE : VM_END_START_FAILED, &e);
 		return;
 	}
 	p->vm = vm;
@@ -342,7 +334,7 @@ void vm_prepare(struct vm *vm)
 	vm->proc.quit_sent = vm->proc.kill_sent = vm->proc.unkillable = false;
 	freeze_conf(vm);
 	if (meminfo_read(&memory, &e) == 0 && meminfo_fits(&memory, vm->proc.conf.memory, &e) < 0) {
-		fail(vm, VM_END_HOST_CAUSE, &e);
+		vm_start_fail(vm, VM_END_HOST_CAUSE, &e);
 		return;
 	}
 	probes_get(vm->daemon->probes, vm->proc.conf.binary ? vm->proc.conf.binary : "qemu-system-x86_64",

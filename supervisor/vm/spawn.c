@@ -133,9 +133,7 @@ static void take_error(struct vm *vm, const json_t *error)
 	struct err e = ERR_INIT;
 
 	confine_error(error, &e);
-	vm_start_failed(vm, &e);
-	vm->st.ending = VM_END_HOST_CAUSE;
-	vm_set_reason(vm, "start failed: %s", e.text);
+	vm_start_failed(vm, VM_END_HOST_CAUSE, &e);
 }
 
 static void tell_created(struct vm *vm, const char *id)
@@ -348,19 +346,12 @@ void vm_spawn(struct vm *vm)
 	baggage_release(&b);
 	buf_release(&plan);
 	vm_prepare_cancel(vm);
+	if (vm->proc.pidfd >= 0)
+		vm_watch_process(vm); /* also of a jail that got no whole plan */
 	if (r < 0) {
-		vm_start_failed(vm, &e);
-		vm->st.ending = VM_END_HOST_CAUSE;
-		vm_set_reason(vm, "start failed: %s", e.text);
-		if (vm->proc.pidfd < 0) {
-			vm_gone(vm);
-			return;
-		}
-		vm_watch_process(vm); /* a jail that got no whole plan */
-		vm_event(vm, VM_EV_BROKEN, NULL);
+		vm_start_fail(vm, VM_END_HOST_CAUSE, &e);
 		return;
 	}
-	vm_watch_process(vm);
 	console_open(vm);
 	output_open(vm);
 	vm_agent_open(vm, false);

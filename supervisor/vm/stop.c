@@ -112,9 +112,7 @@ void vm_expire(struct vm *vm)
 
 	err_set(&e, ERR_QEMU_FAILED, "QEMU's monitor did not answer in %.0f s",
 		(double)vm->proc.conf.timeout_start_ms / 1000);
-	vm_start_failed(vm, &e);
-	vm->st.ending = VM_END_START_FAILED;
-	vm_set_reason(vm, "start failed: %s", e.text);
+	vm_start_failed(vm, VM_END_START_FAILED, &e);
 	vm_kill_process(vm);
 }
 
@@ -163,16 +161,13 @@ static void explain_end(struct vm *vm)
 		/* a jail does not become QEMU without the daemon that began it: a new one is begun */
 		vm->st.ending = VM_END_QUIT;
 	} else if (vm->st.state == VM_GREETING && conflict_found(vm, tail, &e)) {
-		vm->st.ending = VM_END_HOST_CAUSE;
-		vm_start_failed(vm, &e);
-		vm_set_reason(vm, "start failed: %s", e.text);
+		vm_start_failed(vm, VM_END_HOST_CAUSE, &e);
 	} else if (vm->st.state == VM_SPAWNING || vm->st.state == VM_GREETING || vm->st.state == VM_JOINING) {
 		death_how(&death, how, sizeof how);
 		err_set(&e, ERR_QEMU_FAILED, "QEMU did not start: %s%s%s", how, *tail ? "\n" : "", tail);
-		vm->st.ending = said_known(why, &e) ? VM_END_HOST_CAUSE : VM_END_START_FAILED;
+		vm_start_failed(vm, said_known(why, &e) ? VM_END_HOST_CAUSE : VM_END_START_FAILED, &e);
 		/* the cure stands there too, but not in the place of the cause */
 		hinted = *e.hint && strlen(why) + strlen(e.hint) + sizeof "start failed: ; " < sizeof vm->st.reason;
-		vm_start_failed(vm, &e);
 		vm_set_reason(vm, "start failed: %s%s%s", *why ? why : how, hinted ? "; " : "", hinted ? e.hint : "");
 	} else {
 		vm->st.ending = VM_END_CRASH;
@@ -262,6 +257,15 @@ void vm_gone(struct vm *vm)
 	vm->st.due = clock_boot() + v.delay;
 	vm_event(vm, v.event, NULL);
 	vm_rest(vm);
+}
+
+void vm_start_fail(struct vm *vm, enum vm_ending whose, const struct err *e)
+{
+	vm_start_failed(vm, whose, e);
+	if (vm->proc.pidfd < 0)
+		vm_gone(vm);
+	else
+		vm_event(vm, VM_EV_BROKEN, NULL);
 }
 
 void vm_rest(struct vm *vm)

@@ -222,12 +222,14 @@ void vm_hostile(struct vm *vm, const struct err *e)
 	vm_health(vm, false, why);
 }
 
-void vm_start_failed(struct vm *vm, const struct err *e)
+void vm_start_failed(struct vm *vm, enum vm_ending whose, const struct err *e)
 {
 	if (!vm->start_error)
 		vm->start_error = xcalloc(1, sizeof *vm->start_error);
 	err_copy(vm->start_error, e);
 	log_error(vm->name, "start failed: %s", e->text);
+	vm->st.ending = whose;
+	vm_set_reason(vm, "start failed: %s", e->text);
 }
 
 int vm_draft_identity(struct vm *vm, struct err *e)

@@ -242,8 +242,9 @@ const char *vm_health_text(const struct vm *vm);
 /* Its QEMU broke the protocol or floods us: its connection is closed, and made again after
  * VM_HOSTILE_SECONDS at the earliest. The guest is left alone. */
 void vm_hostile(struct vm *vm, const struct err *e);
-/* Remembers why a start failed, for `start` and `info`. */
-void vm_start_failed(struct vm *vm, const struct err *e);
+/* Remembers why a start failed, for `start` and `info`, and whose fault that is. What is left of the
+ * start ends by itself, or the caller ends it. */
+void vm_start_failed(struct vm *vm, enum vm_ending whose, const struct err *e);
 /* One line for people: reason of a state. */
 const char *vm_reason(const struct vm *vm);
 int vm_draft_identity(struct vm *vm, struct err *e); /* what was told of it stays true: identity.h */
@@ -293,6 +294,8 @@ void vm_clean(struct vm *vm); /* unmakes what the record says was made */
 void vm_watch_process(struct vm *vm);
 /* A process ended, or preparing failed: policy picks the event. */
 void vm_gone(struct vm *vm);
+/* A step of its start failed: ends it. */
+void vm_start_fail(struct vm *vm, enum vm_ending whose, const struct err *e);
 /* Nothing to do until vm->due, or until somebody asks; writes that down. */
 void vm_rest(struct vm *vm);
 /* The guest ended by itself; only a tombstone is left. */
