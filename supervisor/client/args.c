@@ -8,15 +8,6 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/client/help.h"
-#include "supervisor/client/option.h"
-
-const struct args_common args_common[ARGS_COMMONS] = {
-	[ARGS_JSON] = {"--json",	  "print the daemon's answer as JSON"		      },
-	[ARGS_QUIET] = { "-q, --quiet", "print errors only"				    },
-	[ARGS_RUN] = { "--run DIR",   "run directory of the daemon (VMKEEP_RUN, /run/vmkeep)"},
-	[ARGS_HELP] = { "-h, --help",  "print help, for a command when one is named"	    },
-	[ARGS_VERSION] = { "--version",	"print the version of this program"		    },
-};
 
 enum { OPTIONS_MAX = ARGS_COMMONS + API_ARGS_MAX + 2 /* target and wait */ };
 

@@ -3,7 +3,7 @@
  * supervisor/client/args.h - the words of a command line, read against the verb table
  *
  * Nothing here knows a verb: names, aliases, options and types are the rows of supervisor/api.
- * What belongs to the client itself (--json, --run ...) is the table args_common.
+ * What belongs to the client itself (--json, --run ...) is the table in option.h.
  */
 #ifndef SUPERVISOR_CLIENT_ARGS_H
 #define SUPERVISOR_CLIENT_ARGS_H
@@ -14,15 +14,7 @@
 
 #include "base/err.h"
 #include "supervisor/api/api.h"
-
-/* Options of the client, understood in front of and behind any verb. */
-enum args_common_id { ARGS_JSON, ARGS_QUIET, ARGS_RUN, ARGS_HELP, ARGS_VERSION, ARGS_COMMONS };
-
-struct args_common {
-	const char *option; /* spelt as in struct api_arg */
-	const char *help;
-};
-extern const struct args_common args_common[ARGS_COMMONS];
+#include "supervisor/client/option.h"
 
 struct args {
 	const struct api_verb *verb; /* NULL: help, or the client's version */

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "supervisor/client/args.h"
 #include "supervisor/client/option.h"
 
 enum { TEXT_COLUMN = 26, LINE_WIDTH = 78 };

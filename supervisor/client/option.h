@@ -15,6 +15,15 @@
 #include "base/err.h"
 #include "supervisor/api/api.h"
 
+/* Options of the client, understood in front of and behind any verb. */
+enum args_common_id { ARGS_JSON, ARGS_QUIET, ARGS_RUN, ARGS_HELP, ARGS_VERSION, ARGS_COMMONS };
+
+struct args_common {
+	const char *option; /* spelt as in struct api_arg */
+	const char *help;
+};
+extern const struct args_common args_common[ARGS_COMMONS];
+
 /* One option as it stands on the line. */
 struct option {
 	const char *word; /* "--lines" of "--lines=5", len bytes */
