@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "supervisor/client/errors.h"
 #include "supervisor/client/print.h"
+#include "supervisor/client/value.h"
 
 enum { LINE_MEMBERS_MAX = 3 };
 

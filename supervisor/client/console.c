@@ -12,8 +12,8 @@
 #include "supervisor/client/command.h"
 #include "supervisor/client/errors.h"
 #include "supervisor/client/keys.h"
-#include "supervisor/client/print.h"
 #include "supervisor/client/terminal.h"
+#include "supervisor/client/value.h"
 
 enum {
 	CHUNK = 64 << 10,

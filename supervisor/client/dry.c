@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "supervisor/client/command.h"
 #include "supervisor/client/print.h"
+#include "supervisor/client/value.h"
 
 static size_t dry_rows(const json_t *result)
 {

@@ -8,7 +8,7 @@
 #include "base/text.h"
 #include "supervisor/client/command.h"
 #include "supervisor/client/errors.h"
-#include "supervisor/client/print.h"
+#include "supervisor/client/value.h"
 
 static void add_time(struct buf *b, const json_t *stamp)
 {

@@ -7,6 +7,7 @@
 #include "supervisor/client/command.h"
 #include "supervisor/client/errors.h"
 #include "supervisor/client/print.h"
+#include "supervisor/client/value.h"
 
 static bool has_rows(const json_t *result)
 {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "supervisor/client/value.h"
 
 enum { GAP = 2, CELL_MIN = 12 };
 

@@ -14,6 +14,7 @@
 #include "supervisor/client/errors.h"
 #include "supervisor/client/print.h"
 #include "supervisor/client/progress.h"
+#include "supervisor/client/value.h"
 
 static json_t *parse(const char *text)
 {
