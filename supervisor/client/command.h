@@ -37,7 +37,7 @@ struct command_form {
 	int (*status)(const json_t *result); /* exit code of a result, in place of 0 */
 	void (*print)(struct command *c, const char *target, const json_t *result);
 };
-/* Never NULL. forms.c */
+/* Never NULL. run.c */
 const struct command_form *command_form(const char *execute);
 
 /* Runs the verb and prints; returns the exit code. */
