@@ -91,7 +91,7 @@ static void document_add(struct calls *s, const struct call *call, json_t *value
 
 static void print_reply(struct calls *s, const struct call *call, json_t *result)
 {
-	const struct command_form *form = command_form(s->c->verb->execute);
+	const struct command_form *form = s->c->form;
 
 	if (form->status)
 		note_exit(s, form->status(result));

@@ -197,7 +197,6 @@ static void check_beside(const char *path, json_t *rows)
 
 static int check_file(struct command *c, const char *path)
 {
-	const struct command_form *form = command_form(c->verb->execute);
 	_cleanup_(buf_release) struct buf text = BUF_MAX(CONF_TEXT_MAX);
 	struct conf_problems problems = { 0 };
 	struct conf_source src;
@@ -211,11 +210,11 @@ static int check_file(struct command *c, const char *path)
 	result = problem_table(problems.text.data, path);
 	if (!problems.count)
 		check_beside(path, json_object_get(result, "rows"));
-	code = form->status(result);
+	code = c->form->status(result);
 	if (c->json)
 		command_print_json(c, result);
 	else if (!c->quiet)
-		form->print(c, NULL, result);
+		c->form->print(c, NULL, result);
 	command_flush(c);
 	json_decref(result);
 	conf_problems_release(&problems);

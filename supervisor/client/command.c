@@ -131,26 +131,3 @@ int command_open(struct command *c, struct err *e)
 
 	return r < 0 ? r : targets_resolve(c, e);
 }
-
-int command_run(const struct args *a)
-{
-	struct command c = {
-		.args = a,
-		.verb = a->verb,
-		.conn = CONN_INIT,
-		.json = a->given[ARGS_JSON],
-		.quiet = a->given[ARGS_QUIET],
-		.tty = isatty(STDOUT_FILENO),
-		.width = print_width(),
-	};
-	const struct command_form *form = command_form(a->verb->execute);
-	int code;
-
-	if (!c.quiet)
-		command_note(a->spelling);
-	code = form->run ? form->run(&c) : calls_run(&c);
-	targets_release(&c);
-	conn_release(&c.conn);
-	buf_release(&c.out);
-	return code;
-}

@@ -3,7 +3,7 @@
  * supervisor/client/command.h - one invocation: a verb, its targets, its output
  *
  * Most verbs need nothing here: calls.c sends them and print.c lays out the result by its shape.
- * command_forms lists those that differ, in how they run or in how they print.
+ * run.c lists those that differ, in how they run or in how they print.
  */
 #ifndef SUPERVISOR_CLIENT_COMMAND_H
 #define SUPERVISOR_CLIENT_COMMAND_H
@@ -19,6 +19,7 @@
 struct command {
 	const struct args *args;
 	const struct api_verb *verb;
+	const struct command_form *form; /* of the verb, never NULL */
 	struct conn conn;
 	bool json, quiet;
 	bool tty;	     /* stdout */
@@ -37,15 +38,11 @@ struct command_form {
 	int (*status)(const json_t *result); /* exit code of a result, in place of 0 */
 	void (*print)(struct command *c, const char *target, const json_t *result);
 };
-/* Never NULL. run.c */
-const struct command_form *command_form(const char *execute);
 
-/* Runs the verb and prints; returns the exit code. */
+/* Runs the verb and prints; returns the exit code. run.c */
 int command_run(const struct args *a);
 /* Connects and resolves globs; what runs without the daemon does not call it. */
 int command_open(struct command *c, struct err *e);
-/* Tells on stderr what an inherited spelling means here, where that may surprise. forms.c */
-void command_note(const char *spelling);
 
 /* A result for people, into c->out, by its shape. target NULL: the verb has none. */
 void command_print(struct command *c, const char *target, const json_t *result);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The verbs that differ from the others, and how. */
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/text.h"
@@ -293,7 +294,7 @@ static const struct command_form forms[] = {
 	{ "query-schema", NULL, NULL, json_print },
 };
 
-const struct command_form *command_form(const char *execute)
+static const struct command_form *run_form(const char *execute)
 {
 	static const struct command_form usual = { 0 };
 
@@ -303,7 +304,8 @@ const struct command_form *command_form(const char *execute)
 	return &usual;
 }
 
-void command_note(const char *spelling)
+/* Tells on stderr what an inherited spelling means here, where that may surprise. */
+static void run_note(const char *spelling)
 {
 	static const struct {
 		const char *spelling, *note;
@@ -320,4 +322,27 @@ void command_note(const char *spelling)
 	for (size_t i = 0; i < ARRAY_SIZE(notes); i++)
 		if (streq(notes[i].spelling, spelling))
 			errors_note("%s", notes[i].note);
+}
+
+int command_run(const struct args *a)
+{
+	struct command c = {
+		.args = a,
+		.verb = a->verb,
+		.form = run_form(a->verb->execute),
+		.conn = CONN_INIT,
+		.json = a->given[ARGS_JSON],
+		.quiet = a->given[ARGS_QUIET],
+		.tty = isatty(STDOUT_FILENO),
+		.width = print_width(),
+	};
+	int code;
+
+	if (!c.quiet)
+		run_note(a->spelling);
+	code = c.form->run ? c.form->run(&c) : calls_run(&c);
+	targets_release(&c);
+	conn_release(&c.conn);
+	buf_release(&c.out);
+	return code;
 }
