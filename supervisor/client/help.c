@@ -97,12 +97,14 @@ void help_verb(struct buf *b, const struct api_verb *verb)
 static const struct topic {
 	const char *prefix, *heading;
 } topics[] = {
-	{"vm-",	 "Virtual machines"},
-	{ "snapshot-", "Snapshots"	   },
-	{ "guest-",    "Guest agent"	   },
-	{ "net-",	  "Networks"	     },
-	{ "job-",	  "Jobs"		 },
-	{ "",	      "Daemon"	       },
+	/* clang-format off */
+	{ "vm-",       "Virtual machines" },
+	{ "snapshot-", "Snapshots" },
+	{ "guest-",    "Guest agent" },
+	{ "net-",      "Networks" },
+	{ "job-",      "Jobs" },
+	{ "",          "Daemon" },
+	/* clang-format on */
 };
 
 static const struct topic *topic_of(const struct api_verb *verb)

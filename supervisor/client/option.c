@@ -8,13 +8,15 @@
 #include "base/mem.h"
 #include "base/text.h"
 
+/* clang-format off */
 const struct args_common args_common[ARGS_COMMONS] = {
-	[ARGS_JSON] = {"--json",	  "print the daemon's answer as JSON"		      },
-	[ARGS_QUIET] = { "-q, --quiet", "print errors only"				    },
-	[ARGS_RUN] = { "--run DIR",   "run directory of the daemon (VMKEEP_RUN, /run/vmkeep)"},
-	[ARGS_HELP] = { "-h, --help",  "print help, for a command when one is named"	    },
-	[ARGS_VERSION] = { "--version",	"print the version of this program"		    },
+	[ARGS_JSON]    = { "--json",      "print the daemon's answer as JSON" },
+	[ARGS_QUIET]   = { "-q, --quiet", "print errors only" },
+	[ARGS_RUN]     = { "--run DIR",   "run directory of the daemon (VMKEEP_RUN, /run/vmkeep)" },
+	[ARGS_HELP]    = { "-h, --help",  "print help, for a command when one is named" },
+	[ARGS_VERSION] = { "--version",   "print the version of this program" },
 };
+/* clang-format on */
 
 const char *option_spelling(const char **rest, size_t *len)
 {

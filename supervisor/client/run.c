@@ -271,28 +271,31 @@ static int version_run(struct command *c)
 	return daemon ? 0 : errors_print(NULL, &e);
 }
 
+/* clang-format off */
 static const struct command_form forms[] = {
-	{ "vm-list", NULL, NULL, list_print },
-	{ "vm-info", NULL, info_status, info_print },
-	{ "vm-reset-failed", NULL, NULL, reset_failed_print },
-	{ "vm-forget", NULL, NULL, forget_print },
-	{ "vm-console", console_run, NULL, NULL },
-	{ "vm-log", stream_run, NULL, NULL },
-	{ "subscribe", events_run, NULL, NULL },
-	{ "vm-check", check_run, check_status, problems_print },
-	{ "vm-diff", NULL, diff_status, diff_print },
-	{ "vms-shutdown", NULL, shutdown_status, shutdown_print },
-	{ "snapshot-revert", NULL, dry_status, dry_revert_print },
-	{ "net-stop", NULL, dry_status, dry_net_stop_print },
-	{ "guest-exec", NULL, guest_exec_status, guest_exec_print },
-	{ "guest-passwd", guest_passwd_run, NULL, NULL },
-	{ "guest-command", NULL, NULL, json_print },
-	{ "vm-qmp", NULL, NULL, json_print },
-	{ "host-check", NULL, host_status, host_print },
-	{ "reload", NULL, problems_status, reload_print },
-	{ "query-version", version_run, NULL, NULL },
-	{ "query-schema", NULL, NULL, json_print },
+	/*                     run               status             print */
+	{ "vm-list",           NULL,             NULL,              list_print },
+	{ "vm-info",           NULL,             info_status,       info_print },
+	{ "vm-reset-failed",   NULL,             NULL,              reset_failed_print },
+	{ "vm-forget",         NULL,             NULL,              forget_print },
+	{ "vm-console",        console_run,      NULL,              NULL },
+	{ "vm-log",            stream_run,       NULL,              NULL },
+	{ "subscribe",         events_run,       NULL,              NULL },
+	{ "vm-check",          check_run,        check_status,      problems_print },
+	{ "vm-diff",           NULL,             diff_status,       diff_print },
+	{ "vms-shutdown",      NULL,             shutdown_status,   shutdown_print },
+	{ "snapshot-revert",   NULL,             dry_status,        dry_revert_print },
+	{ "net-stop",          NULL,             dry_status,        dry_net_stop_print },
+	{ "guest-exec",        NULL,             guest_exec_status, guest_exec_print },
+	{ "guest-passwd",      guest_passwd_run, NULL,              NULL },
+	{ "guest-command",     NULL,             NULL,              json_print },
+	{ "vm-qmp",            NULL,             NULL,              json_print },
+	{ "host-check",        NULL,             host_status,       host_print },
+	{ "reload",            NULL,             problems_status,   reload_print },
+	{ "query-version",     version_run,      NULL,              NULL },
+	{ "query-schema",      NULL,             NULL,              json_print },
 };
+/* clang-format on */
 
 static const struct command_form *run_form(const char *execute)
 {
@@ -310,13 +313,13 @@ static void run_note(const char *spelling)
 	static const struct {
 		const char *spelling, *note;
 	} notes[] = {
-		{"destroy",	     "'destroy' switches off at once, as in virsh, and deletes nothing"},
-		{ "net-destroy", "'net-destroy' takes the network down and deletes nothing"	    },
-		{ "dumpxml",
-			"there is no XML here: this is the configuration as 'vmkeep cat' prints it"	    },
-		{ "net-dumpxml", "there is no XML here: this is what 'vmkeep net show' prints"     },
-		{ "define",
-			"a file in the configuration directory is a VM already: this only checks it"	     },
+		/* clang-format off */
+		{ "destroy",     "'destroy' switches off at once, as in virsh, and deletes nothing" },
+		{ "net-destroy", "'net-destroy' takes the network down and deletes nothing" },
+		{ "dumpxml",     "there is no XML here: this is the configuration as 'vmkeep cat' prints it" },
+		{ "net-dumpxml", "there is no XML here: this is what 'vmkeep net show' prints" },
+		{ "define",      "a file in the configuration directory is a VM already: this only checks it" },
+		/* clang-format on */
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(notes); i++)

@@ -13,26 +13,28 @@ static const struct {
 	const char *name;
 	enum print_unit unit;
 } units[] = {
-	{"memory",    PRINT_BYTES	},
-	{ "size",	  PRINT_BYTES  },
-	{ "bytes",	   PRINT_BYTES  },
-	{ "rss",	 PRINT_BYTES  },
-	{ "used",	  PRINT_BYTES  },
-	{ "actual",   PRINT_BYTES	},
-	{ "uptime",   PRINT_SECONDS},
-	{ "age",	 PRINT_SECONDS},
-	{ "elapsed",  PRINT_SECONDS},
-	{ "duration", PRINT_SECONDS},
-	{ "timeout",  PRINT_SECONDS},
-	{ "seconds",  PRINT_SECONDS},
-	{ "created",  PRINT_DATE	},
-	{ "date",	  PRINT_DATE   },
-	{ "time",	  PRINT_DATE   },
-	{ "since",	   PRINT_DATE   },
-	{ "started",  PRINT_DATE	},
-	{ "ended",	   PRINT_DATE   },
-	{ "expires",  PRINT_DATE	},
-	{ "last_reset", PRINT_DATE	},
+	/* clang-format off */
+	{ "memory",     PRINT_BYTES },
+	{ "size",       PRINT_BYTES },
+	{ "bytes",      PRINT_BYTES },
+	{ "rss",        PRINT_BYTES },
+	{ "used",       PRINT_BYTES },
+	{ "actual",     PRINT_BYTES },
+	{ "uptime",     PRINT_SECONDS },
+	{ "age",        PRINT_SECONDS },
+	{ "elapsed",    PRINT_SECONDS },
+	{ "duration",   PRINT_SECONDS },
+	{ "timeout",    PRINT_SECONDS },
+	{ "seconds",    PRINT_SECONDS },
+	{ "created",    PRINT_DATE },
+	{ "date",       PRINT_DATE },
+	{ "time",       PRINT_DATE },
+	{ "since",      PRINT_DATE },
+	{ "started",    PRINT_DATE },
+	{ "ended",      PRINT_DATE },
+	{ "expires",    PRINT_DATE },
+	{ "last_reset", PRINT_DATE },
+	/* clang-format on */
 };
 
 enum print_unit print_unit(const char *name)
