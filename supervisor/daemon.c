@@ -30,7 +30,7 @@
 #include "supervisor/qemu/probe.h"
 #include "supervisor/host/uids.h"
 #include "supervisor/boot/boot.h"
-#include "supervisor/vm/down.h"
+#include "supervisor/boot/down.h"
 #include "supervisor/vm/renamed.h"
 
 static void usage(FILE *out)

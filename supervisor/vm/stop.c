@@ -12,7 +12,7 @@
 #include "base/text.h"
 #include "supervisor/host/cgroup.h"
 #include "supervisor/guest/agent.h"
-#include "supervisor/check/conflict.h"
+#include "supervisor/vm/conflict.h"
 #include "supervisor/guest/console.h"
 #include "supervisor/guest/display.h"
 #include "supervisor/guest/notify.h"

@@ -17,7 +17,6 @@
  *   wish.c    the verbs that change the wish, and what forbids a start
  *   stop.c    power button, quit, kill, the end          wait.c    who waits for a state
  *   console.c serial output and input                    display.c VNC connections
- *   boot.c    starts with the host                       shutdown.c  ends with it
  *   order.c   who comes before whom, pure                ready.c   ReadyWhen=
  *   agent.c   the guest agent                            death.c   how a process ended
  *   frozen.c  the mark of frozen file systems            revert.c  the mark of a revert under way

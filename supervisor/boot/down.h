@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/vm/down.h - vmkeepd as no daemon: the host is on its way down, and ours is gone
+ * supervisor/boot/down.h - vmkeepd as no daemon: the host is on its way down, and ours is gone
  */
-#ifndef SUPERVISOR_VM_DOWN_H
-#define SUPERVISOR_VM_DOWN_H
+#ifndef SUPERVISOR_BOOT_DOWN_H
+#define SUPERVISOR_BOOT_DOWN_H
 
 #include <stdint.h>
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/check/conflict.h - an image that QEMU itself found in use
+ * supervisor/vm/conflict.h - an image that QEMU itself found in use
  *
  * vmkeep-jail looks before, and names the holder; two that start at the same moment can both get
  * past it. Then QEMU's own locks decide, and what QEMU says is compared with what we know: nothing
  * is opened.
  */
-#ifndef SUPERVISOR_CHECK_CONFLICT_H
-#define SUPERVISOR_CHECK_CONFLICT_H
+#ifndef SUPERVISOR_VM_CONFLICT_H
+#define SUPERVISOR_VM_CONFLICT_H
 
 #include <stdbool.h>
 

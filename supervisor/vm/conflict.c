@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "supervisor/check/conflict.h"
+#include "supervisor/vm/conflict.h"
 
 #include <limits.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "supervisor/vm/down.h"
+#include "supervisor/boot/down.h"
 
 #include <inttypes.h>
 #include <limits.h>
