@@ -17,7 +17,6 @@
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/lost.h"
 #include "supervisor/guest/notify.h"
-#include "supervisor/check/outdated.h"
 #include "supervisor/guest/ready.h"
 #include "supervisor/vm/revert.h"
 #include "supervisor/guest/output.h"
@@ -91,7 +90,6 @@ void vm_free(struct vm *vm)
 	free(vm->revert);
 	oom_watch_release(&vm->proc.oom);
 	free(vm->name);
-	outdated_exe_free(vm->proc.exe);
 	free(vm);
 }
 

@@ -48,7 +48,6 @@
 struct console;
 struct display;
 struct notify;
-struct outdated_exe;
 struct vm_agent;
 struct output;
 struct vm_prepare;
@@ -147,7 +146,6 @@ struct vm_process { /* valid while vm_state_has_process() */
 	struct vm_nic *nic;
 	size_t nics;
 	struct oom_watch oom;
-	struct outdated_exe *exe; /* outdated.c */
 	bool quit_sent, kill_sent, unkillable;
 };
 

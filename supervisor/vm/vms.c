@@ -10,7 +10,6 @@
 #include "supervisor/core/watch.h"
 #include "supervisor/guest/agent.h"
 #include "supervisor/guest/health.h"
-#include "supervisor/check/outdated.h"
 #include "supervisor/vm/revert.h"
 #include "supervisor/boot/boot.h"
 #include "supervisor/vm/renamed.h"
@@ -53,7 +52,6 @@ void vms_free(struct vms *vms)
 	if (!vms)
 		return;
 	vms_clear(vms);
-	outdated_files_free(vms->files);
 	free(vms->vm);
 	free(vms);
 }

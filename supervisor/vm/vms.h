@@ -18,7 +18,6 @@ struct vms {
 	int watch; /* of the configuration directory */
 	bool changed; /* a file there was written, made or removed since vms_reload() */
 	uint32_t uid_next; /* 0: not known yet */
-	struct outdated_file *files; /* outdated.c */
 	struct health *health;
 };
 
