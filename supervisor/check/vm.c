@@ -13,7 +13,6 @@
 #include "supervisor/jail/plan.h"
 #include "supervisor/guest/display.h"
 #include "supervisor/check/duplicates.h"
-#include "supervisor/vm/forget.h"
 #include "supervisor/vm/launch.h"
 #include "supervisor/vm/renamed.h"
 #include "supervisor/vm/revert.h"
@@ -431,7 +430,7 @@ void vm_check_run(struct vm_check *c)
 	check_duplicates(c, &c->files.vms);
 	check_budget(c, &c->files);
 	if (c->all)
-		check_gone(c->daemon, &c->files.vms, c->rows);
+		check_forgettable(c->daemon, &c->files.vms, c->rows);
 	check_files_release(&c->files);
 	check_next(c);
 }

@@ -45,6 +45,11 @@ struct vm *check_vm(struct daemon *d, const char *name, struct conf_problems *p)
 /* STATE/vms/NAME, a descriptor; -1: it has none yet. */
 int check_state_dir(const struct vm *vm);
 
+/* --- gone.c --- */
+
+/* A row for each VM that is gone and not forgotten. files: the VMs as their files are now. */
+void check_forgettable(struct daemon *d, const struct vms *files, json_t *rows);
+
 /* --- check_jail.c: the child that looks at files --- */
 
 struct check_jail;

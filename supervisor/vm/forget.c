@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/vm/forget.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,7 +10,6 @@
 #include "base/mem.h"
 #include "conf/load.h"
 #include "supervisor/core/sweeper.h"
-#include "supervisor/check/vm.h"
 #include "supervisor/vm/found.h"
 
 /* Its file, or the directory of drop-ins that is left of it. */
@@ -90,43 +88,4 @@ int vm_forget(struct vms *vms, const char *name, const char *who, json_t **disks
 	}
 	identity_release(&id);
 	return r;
-}
-
-/* Its state goes to a file with its UUID, or did. */
-static bool goes_on(const struct vms *files, int states, const char *name)
-{
-	_cleanup_(close_fd) int fd = openat(states, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct identity id = IDENTITY_INIT;
-	struct err unread = ERR_INIT;
-	bool yes = false;
-
-	if (fd >= 0 && identity_load(&id, fd, &unread) == 0)
-		for (size_t i = 0; !yes && i < files->n; i++)
-			yes = files->vm[i]->identity.kept && streq(files->vm[i]->identity.uuid, id.uuid);
-	identity_release(&id);
-	return yes;
-}
-
-void check_gone(struct daemon *d, const struct vms *files, json_t *rows)
-{
-	int fd = openat(d->dirs.state_fd, "vms", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-	struct err e = ERR_INIT;
-
-	for (struct dirent *f; dir && (f = readdir(dir));) {
-		const struct vm *vm = vms_find(d->vms, f->d_name);
-
-		if (!conf_name_ok(f->d_name) || conf_vm_stamp(d->dirs.config, f->d_name) ||
-			(vm && vm_state_has_process(vm->st.state)) || goes_on(files, dirfd(dir), f->d_name))
-			continue;
-		err_clear(&e);
-		err_set(&e, ERR_NOT_FOUND, "the file of VM '%s' is gone; its identity and history are kept in %s/vms/%s",
-			f->d_name, d->dirs.state, f->d_name);
-		err_hint(&e, "put the file back, or: vmkeep forget %s", f->d_name);
-		check_row(rows, NULL, NULL, "warning", e.text, e.hint);
-	}
-	if (dir)
-		closedir(dir);
-	else
-		close_fd(&fd);
 }

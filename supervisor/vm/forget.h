@@ -15,7 +15,5 @@
 /* Moves STATE/vms/NAME away, for a child to remove, and frees what was reserved. disks: the paths of the
  * disks that it had, new; they stay. Refused while its file is there, or a process. */
 int vm_forget(struct vms *vms, const char *name, const char *who, json_t **disks, struct err *e);
-/* A row for each VM that is gone and not forgotten. files: the VMs as their files are now. */
-void check_gone(struct daemon *d, const struct vms *files, json_t *rows);
 
 #endif
