@@ -30,6 +30,7 @@
 #include "supervisor/qemu/probe.h"
 #include "supervisor/host/uids.h"
 #include "supervisor/boot/boot.h"
+#include "supervisor/guest/health.h"
 #include "supervisor/boot/down.h"
 #include "supervisor/vm/renamed.h"
 
@@ -204,17 +205,14 @@ static void network_changed(void *data, const char *network, enum networks_chang
 		return;
 	}
 
-	for (size_t i = 0; d->vms && i < d->vms->n; i++)
-		vm_waits_look(d->vms->vm[i]);
+	if (d->vms)
+		vms_leased(d->vms);
+	boot_kick(d);
 	daemon_event(d, "NETWORK_LEASE", json_pack("{s:s}", "name", network));
 }
 
 static void emit(struct daemon *d, const char *name, json_t *data)
 {
-	if (streq(name, "VM_STATE"))
-		service_changed(d->service);
-	if (streq(name, "VM_STATE") || streq(name, "NETWORK_LEASE"))
-		boot_look(d);
 	if (d->server)
 		server_event(d->server, name, data);
 	else
@@ -281,7 +279,9 @@ static int build(struct daemon *d, struct err *e)
 	if (r < 0)
 		return r;
 	d->vms = vms_new(d);
+	d->health = health_new(d->vms);
 	vms_reload(d->vms, &problems);
+	boot_check(d->vms, &problems);
 	if (problems.count)
 		log_warning(NULL, "%zu problems in the configuration; vmkeep check tells them", problems.count);
 	conf_problems_release(&problems);
@@ -304,6 +304,7 @@ static void unbuild(struct daemon *d)
 	boot_end(d);
 	keep_free(d->keep);
 	server_free(d->server);
+	health_free(d->health);
 	vms_clear(d->vms);
 	hooks_free(d->hooks);
 	networks_free(d->networks);

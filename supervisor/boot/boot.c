@@ -11,6 +11,7 @@
 #include "base/proc.h"
 #include "conf/order.h"
 #include "supervisor/guest/ready.h"
+#include "supervisor/vm/observe.h"
 #include "supervisor/vm/vms.h"
 
 enum { STARTS_MAX = 4, STAMP_MAX = 1 << 20, EAGER_SECONDS = 600, RETRY_SECONDS = 5 };
@@ -50,6 +51,7 @@ struct turn { /* one VM's */
 
 struct boot {
 	struct daemon *daemon;
+	struct vm_observer observer;
 	struct turn *turn; /* sorted by name */
 	size_t n;
 	double begun;
@@ -142,7 +144,7 @@ static void network_done(void *data, const struct err *e)
 	dep->stands = !e;
 	if (e)
 		dep->error = xstrdup(e->text);
-	boot_look(dep->turn->boot->daemon);
+	boot_kick(dep->turn->boot->daemon);
 }
 
 enum verdict { GO, HOLD, REFUSE };
@@ -337,27 +339,40 @@ static void on_time(struct ev_loop *ev, ev_timer *w, int revents)
 	look(w->data);
 }
 
-void boot_look(struct daemon *d)
+void boot_kick(struct daemon *d)
 {
 	if (d->boot && !ev_is_active(&d->boot->soon))
 		ev_timer_start(d->loop.ev, &d->boot->soon);
 }
 
-void boot_forget(struct daemon *d, const char *name)
+static void boot_cancel(struct turn *t)
 {
-	struct turn *t = d->boot ? turn_find(d->boot, name) : NULL;
-
-	if (!t || is_over(t))
+	if (is_over(t))
 		return;
 	t->why = xstrdup("was stopped");
 	finish(t, FAILED);
-	boot_look(d);
+	boot_kick(t->boot->daemon);
 }
 
-void boot_forget_all(struct daemon *d)
+void boot_cancel_all(struct daemon *d)
 {
 	for (size_t i = 0; d->boot && i < d->boot->n; i++)
-		boot_forget(d, d->boot->turn[i].name);
+		boot_cancel(&d->boot->turn[i]);
+}
+
+static void boot_state(void *data, struct vm *vm)
+{
+	(void)data;
+	boot_kick(vm->daemon);
+}
+
+/* Stopped or killed by somebody: its pending start is cancelled. */
+static void boot_wish(void *data, struct vm *vm)
+{
+	struct turn *t = vm->st.want == VM_WANT_STOPPED ? turn_find(data, vm->name) : NULL;
+
+	if (t)
+		boot_cancel(t);
 }
 
 /* --- whose turn it is --- */
@@ -446,6 +461,8 @@ static struct boot *boot_new(struct daemon *d, const bool *mark)
 	ev_timer_init(&b->soon, on_time, 0, 0);
 	ev_timer_init(&b->tick, on_time, 0, TICK);
 	b->soon.data = b->tick.data = b;
+	b->observer = (struct vm_observer){ .state = boot_state, .wish = boot_wish, .data = b };
+	vms_observe(vms, &b->observer);
 	return b;
 }
 
@@ -463,7 +480,7 @@ void boot_begin(struct daemon *d)
 	fail_rings(d->boot, d->vms);
 	stamp_write(d->boot);
 	if (d->boot->n)
-		boot_look(d);
+		boot_kick(d);
 	else
 		boot_end(d);
 	free(mark);
@@ -477,6 +494,7 @@ void boot_end(struct daemon *d)
 	if (!b)
 		return;
 	d->boot = NULL;
+	vms_unobserve(d->vms, &b->observer);
 	ev_timer_stop(d->loop.ev, &b->soon);
 	ev_timer_stop(d->loop.ev, &b->tick);
 	for (size_t i = 0; i < b->n; i++) {

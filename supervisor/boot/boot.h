@@ -20,11 +20,10 @@ struct vms;
 /* After adoption. */
 void boot_begin(struct daemon *d);
 void boot_end(struct daemon *d); /* those to come are left to the next daemon */
-/* Something changed: a state, a lease. Cheap, and does its work from the loop. */
-void boot_look(struct daemon *d);
-/* Somebody said that it is to be down: its turn does not come any more. */
-void boot_forget(struct daemon *d, const char *name);
-void boot_forget_all(struct daemon *d);
+/* An address was leased: somebody may wait for it. VMs are observed. */
+void boot_kick(struct daemon *d);
+/* All pending starts; stopping or killing a VM cancels its own. */
+void boot_cancel_all(struct daemon *d);
 
 /* After= and Requires= of all VMs, sorted by name; the caller frees it. */
 struct order_vm *boot_order(const struct vms *vms);

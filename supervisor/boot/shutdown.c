@@ -295,7 +295,7 @@ void shutdown_all(struct daemon *d, const struct shutdown_options *o)
 	s->o = *o;
 	s->deadline = daemon_now() + o->budget;
 	log_info(NULL, "shutdown of all VMs by %s, %.0f s at most", o->who, o->budget);
-	boot_forget_all(d);
+	boot_cancel_all(d);
 	ev_timer_init(&s->soon, on_soon, 0, 0);
 	s->soon.data = s;
 	look(s);

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "supervisor/vm/observe.h"
 #include "supervisor/vm/vms.h"
 
 enum { LISTEN_FIRST = 3 };
@@ -10,6 +11,7 @@ enum { LISTEN_FIRST = 3 };
 
 struct service {
 	struct daemon *daemon;
+	struct vm_observer observer;
 	ev_timer watchdog; /* half of $WATCHDOG_USEC, where it is set for this process */
 	ev_timer status;   /* a moment after a change */
 	char told[128];
@@ -70,6 +72,15 @@ static void on_status(struct ev_loop *ev, ev_timer *w, int revents)
 	daemon_notify(text);
 }
 
+static void service_state(void *data, struct vm *vm)
+{
+	struct service *s = data;
+
+	(void)vm;
+	if (!ev_is_active(&s->status) && getenv("NOTIFY_SOCKET"))
+		ev_timer_start(s->daemon->loop.ev, &s->status);
+}
+
 struct service *service_new(struct daemon *d)
 {
 	struct service *s = xcalloc(1, sizeof *s);
@@ -87,7 +98,9 @@ struct service *service_new(struct daemon *d)
 	}
 	unsetenv("WATCHDOG_USEC");
 	unsetenv("WATCHDOG_PID");
-	service_changed(s);
+	s->observer = (struct vm_observer){ .state = service_state, .data = s };
+	vms_observe(d->vms, &s->observer);
+	service_state(s, NULL);
 	return s;
 }
 
@@ -101,6 +114,7 @@ void service_free(struct service *s)
 {
 	if (!s)
 		return;
+	vms_unobserve(s->daemon->vms, &s->observer);
 	ev_timer_stop(s->daemon->loop.ev, &s->watchdog);
 	ev_timer_stop(s->daemon->loop.ev, &s->status);
 	free(s);
@@ -114,10 +128,4 @@ void service_hand_over(const struct service *s)
 		return;
 	snprintf(usec, sizeof usec, "%.0f", s->watchdog.repeat * 2e6);
 	setenv("WATCHDOG_USEC", usec, 1);
-}
-
-void service_changed(struct service *s)
-{
-	if (!ev_is_active(&s->status) && getenv("NOTIFY_SOCKET"))
-		ev_timer_start(s->daemon->loop.ev, &s->status);
 }

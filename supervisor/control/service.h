@@ -14,13 +14,12 @@ struct service;
 /* The listening socket that the manager made, 0: none. Once. */
 int service_listen_fd(void);
 
+/* From now on STATUS= follows the states of the VMs. */
 struct service *service_new(struct daemon *d);
 void service_free(struct service *s);
 /* Tells the manager's watchdog that we live, out of turn. */
 void service_lives(struct service *s);
 /* A successor by exec goes on for the same manager. */
 void service_hand_over(const struct service *s);
-/* The state of a VM changed: STATUS= follows soon. */
-void service_changed(struct service *s);
 
 #endif

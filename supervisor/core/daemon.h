@@ -21,6 +21,7 @@
 
 struct boot;
 struct cgroups;
+struct health;
 struct hooks;
 struct keep;
 struct networks;
@@ -50,6 +51,7 @@ struct daemon {
 	struct cgroups *cgroups;
 	struct networks *networks;
 	struct vms *vms;
+	struct health *health;
 	struct watches *watches;
 	struct hooks *hooks;
 	struct sweeper *sweeper;

@@ -2,6 +2,7 @@
 #include "supervisor/guest/health.h"
 
 #include "base/mem.h"
+#include "supervisor/vm/observe.h"
 #include "supervisor/vm/vms.h"
 
 enum { ASKED_A_TURN = 8 };
@@ -9,6 +10,7 @@ enum { ASKED_A_TURN = 8 };
 
 struct health {
 	struct vms *vms;
+	struct vm_observer observer;
 	ev_timer timer;
 	size_t next; /* VM to ask in the round under way */
 	bool round;
@@ -51,7 +53,8 @@ static bool ask(struct vm *vm)
 	return true;
 }
 
-void health_watch(struct health *h)
+/* When the next round is due; HealthCheckSec= may have changed. */
+static void health_arm(struct health *h)
 {
 	uint64_t ms = h->vms->daemon->conf.health_check_ms;
 	double left = h->begun + (double)ms / 1000 - daemon_now();
@@ -84,13 +87,24 @@ static void on_timer(struct ev_loop *ev, ev_timer *w, int revents)
 	for (size_t i = 0; i < vms->n && !anybody; i++)
 		anybody = vm_state_has_process(vms->vm[i]->st.state);
 	if (anybody)
-		health_watch(h);
+		health_arm(h);
 }
 
 void health_look(struct health *h)
 {
 	if (!h->round && daemon_now() - h->begun >= HEALTH_LOOK_SECONDS)
 		begin(h);
+}
+
+static void health_state(void *data, struct vm *vm)
+{
+	if (vm->st.state == VM_RUNNING)
+		health_arm(data);
+}
+
+static void health_reload(void *data)
+{
+	health_arm(data);
 }
 
 struct health *health_new(struct vms *vms)
@@ -101,6 +115,8 @@ struct health *health_new(struct vms *vms)
 	h->begun = daemon_now();
 	ev_timer_init(&h->timer, on_timer, 0, 0);
 	h->timer.data = h;
+	h->observer = (struct vm_observer){ .state = health_state, .reload = health_reload, .data = h };
+	vms_observe(vms, &h->observer);
 	return h;
 }
 
@@ -108,6 +124,7 @@ void health_free(struct health *h)
 {
 	if (!h)
 		return;
+	vms_unobserve(h->vms, &h->observer);
 	ev_timer_stop(h->vms->daemon->loop.ev, &h->timer);
 	free(h);
 }

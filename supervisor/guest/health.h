@@ -15,11 +15,9 @@ struct vms;
 
 enum { HEALTH_LOOK_SECONDS = 10 };
 
-struct health *health_new(struct vms *vms);
+struct health *health_new(struct vms *vms); /* observes them */
 void health_free(struct health *h);
 /* Somebody looks at the VMs: what is told next time is no older than from now on. */
 void health_look(struct health *h);
-/* A VM runs, so that there is somebody to ask; or HealthCheckSec= may have changed. */
-void health_watch(struct health *h);
 
 #endif

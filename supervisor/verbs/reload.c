@@ -6,6 +6,7 @@
  */
 #include "base/mem.h"
 #include "conf/load.h"
+#include "supervisor/boot/boot.h"
 #include "supervisor/verbs/verb.h"
 #include "supervisor/guest/display.h"
 #include "supervisor/check/vm.h"
@@ -31,6 +32,7 @@ void verbs_reload(struct daemon *d, struct conf_problems *p)
 	networks_reload(d->networks, p);
 	networks_mend(d->networks, p);
 	vms_reload(d->vms, p);
+	boot_check(d->vms, p);
 	displays_mend(d->vms, p);
 	reload_image_dir(d, &d->conf, p);
 }

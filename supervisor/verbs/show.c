@@ -104,7 +104,7 @@ void verb_list(void *data, struct request *r)
 	struct words words = { 0 };
 
 	vms_look(d->vms);
-	health_look(d->vms->health);
+	health_look(d->health);
 	for (size_t i = 0; i < d->vms->n; i++) {
 		struct vm *vm = d->vms->vm[i];
 
@@ -286,7 +286,7 @@ void verb_info(void *data, struct request *r)
 
 	if (!vm)
 		return;
-	health_look(vm->daemon->vms->health);
+	health_look(vm->daemon->health);
 	if (request_bool(r, "security", false)) {
 		o = security_report(vm, &e);
 		if (o)

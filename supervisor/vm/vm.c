@@ -13,9 +13,9 @@
 #include "supervisor/guest/agent.h"
 #include "supervisor/guest/console.h"
 #include "supervisor/guest/display.h"
-#include "supervisor/guest/health.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/lost.h"
+#include "supervisor/vm/observe.h"
 #include "supervisor/guest/notify.h"
 #include "supervisor/guest/ready.h"
 #include "supervisor/vm/revert.h"
@@ -173,10 +173,9 @@ void vm_event(struct vm *vm, enum vm_event ev, const char *reason)
 			set_since(vm);
 		vm_arm(vm, 0);
 		vm_tell_state(vm, from);
-		if (vm->st.state == VM_RUNNING) {
-			health_watch(vm->daemon->vms->health);
+		vm_observed_state(vm);
+		if (vm->st.state == VM_RUNNING)
 			vm_agent_resumed(vm);
-		}
 	}
 	/* what a former daemon wrote of one that was taken back holds until something happens */
 	if (vm_state_has_process(vm->st.state) && !(vm->adopting && vm->proc.recorded))

@@ -9,9 +9,8 @@
 #include "conf/load.h"
 #include "supervisor/core/watch.h"
 #include "supervisor/guest/agent.h"
-#include "supervisor/guest/health.h"
+#include "supervisor/vm/observe.h"
 #include "supervisor/vm/revert.h"
-#include "supervisor/boot/boot.h"
 #include "supervisor/vm/renamed.h"
 
 static void changed(void *data)
@@ -28,7 +27,6 @@ struct vms *vms_new(struct daemon *d)
 
 	vms->daemon = d;
 	vms->changed = true;
-	vms->health = health_new(vms);
 	vms->watch = watch_add(d->watches, fd,
 		IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE, changed, vms, NULL);
 	return vms;
@@ -41,8 +39,6 @@ void vms_clear(struct vms *vms)
 	if (vms->watch)
 		watch_remove(vms->daemon->watches, vms->watch);
 	vms->watch = 0;
-	health_free(vms->health);
-	vms->health = NULL;
 	while (vms->n)
 		vm_free(vms->vm[--vms->n]);
 }
@@ -93,6 +89,12 @@ void vms_lost(struct vms *vms)
 		if (vm->st.state == VM_BACKOFF)
 			vm_rest(vm);
 	}
+}
+
+void vms_leased(struct vms *vms)
+{
+	for (size_t i = 0; i < vms->n; i++)
+		vm_waits_look(vms->vm[i]);
 }
 
 struct vm *vms_find(struct vms *vms, const char *name)
@@ -292,8 +294,7 @@ void vms_reload(struct vms *vms, struct conf_problems *p)
 	conf_list_vms(vms->daemon->dirs.config, found_file, &f, p);
 	if (vms_follow_uuid(vms))
 		conf_list_vms(vms->daemon->dirs.config, found_file, &f, p);
-	boot_check(vms, p);
-	health_watch(vms->health);
+	vms_observed_reload(vms);
 }
 
 void vms_look(struct vms *vms)

@@ -18,7 +18,7 @@ struct vms {
 	int watch; /* of the configuration directory */
 	bool changed; /* a file there was written, made or removed since vms_reload() */
 	uint32_t uid_next; /* 0: not known yet */
-	struct health *health;
+	struct vm_observer *observers; /* observe.h */
 };
 
 struct vms *vms_new(struct daemon *d);
@@ -36,6 +36,9 @@ void vms_look(struct vms *vms);
 
 /* Time was lost, ours or the host's (base/loop.h): what goes by the host's time all the same is set anew. */
 void vms_lost(struct vms *vms);
+
+/* A network gave out an address: somebody may wait for it. */
+void vms_leased(struct vms *vms);
 
 struct vm *vms_find(struct vms *vms, const char *name);
 /* As vms_find(), looking at the VM's files again: new, changed and removed ones count at once.

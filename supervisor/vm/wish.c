@@ -4,8 +4,8 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "supervisor/guest/agent.h"
-#include "supervisor/boot/boot.h"
 #include "supervisor/vm/lost.h"
+#include "supervisor/vm/observe.h"
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/vms.h"
 
@@ -57,6 +57,12 @@ int vm_may_start(struct vm *vm, bool asked, struct err *e)
 	return 0;
 }
 
+static void wish_set(struct vm *vm, enum vm_want want)
+{
+	vm->st.want = want;
+	vm_observed_wish(vm);
+}
+
 /* --- up --- */
 
 static void take_start(struct vm *vm, bool paused, bool by_policy, const char *who)
@@ -86,7 +92,7 @@ static int start(struct vm *vm, bool paused, bool by_policy, const char *who, st
 	if (vm->st.want == VM_WANT_STOPPED || !up)
 		take_start(vm, paused, by_policy, who);
 	/* however it comes to its end, this start follows it */
-	vm->st.want = vm->st.state == VM_QUITTING ? VM_WANT_RESTART : VM_WANT_RUNNING;
+	wish_set(vm, vm->st.state == VM_QUITTING ? VM_WANT_RESTART : VM_WANT_RUNNING);
 	if (vm->st.want == VM_WANT_RESTART)
 		snprintf(vm->st.again, sizeof vm->st.again, "%s", who);
 	vm->stop.left = false;
@@ -127,7 +133,7 @@ void vm_idle(struct vm *vm)
 	/* its file went meanwhile */
 	if (vm->file.orphan && !vm_state_has_process(vm->st.state))
 		vm->daemon->vms->changed = true;
-	boot_look(vm->daemon);
+	vm_observed_state(vm);
 }
 
 /* --- down --- */
@@ -164,7 +170,7 @@ static void ask_to_power_off(struct vm *vm, enum vm_want want, double timeout, c
 	if (timeout < 0)
 		timeout = ms == UINT64_MAX ? 1e9 : (double)ms / 1000;
 	vm_asked(vm, who);
-	vm->st.want = want;
+	wish_set(vm, want);
 	vm->stop.left = false;
 	vm->stop.deadline = daemon_now() + timeout;
 	vm->stop.agent_asked = false;
@@ -184,7 +190,6 @@ int vm_stop(struct vm *vm, double timeout, const char *who, struct err *e)
 	if (check_can_power_off(vm, e) < 0)
 		return e->number;
 	log_info(vm->name, "stop by %s", who);
-	boot_forget(vm->daemon, vm->name);
 	ask_to_power_off(vm, VM_WANT_STOPPED, timeout, who);
 	return 0;
 }
@@ -206,9 +211,8 @@ int vm_kill(struct vm *vm, const char *who, struct err *e)
 	if (check_unread(vm, e) < 0)
 		return e->number;
 	log_info(vm->name, "kill by %s", who);
-	boot_forget(vm->daemon, vm->name);
 	vm_asked(vm, who);
-	vm->st.want = VM_WANT_STOPPED;
+	wish_set(vm, VM_WANT_STOPPED);
 	vm->stop.left = false;
 	vm_event(vm, VM_EV_KILL, vm_state_has_process(vm->st.state) ? "killed" : NULL);
 	return 0;
