@@ -18,15 +18,10 @@ static void check_names(struct vms *vms, const struct vm *vm, const struct conf_
 	const char *key, struct conf_problems *p)
 {
 	for (size_t i = 0; i < names->n; i++) {
-		json_t *network;
+		const char *name = names->item[i];
 
-		if (vms_find(vms, names->item[i]))
-			continue;
-		network = networks_show(vms->daemon->networks, names->item[i], NULL);
-		if (!network)
-			conf_problem(p, &vm->file.conf.place, key, "there is no VM or network '%s'",
-				names->item[i]);
-		json_decref(network);
+		if (!vms_find(vms, name) && !networks_exists(vms->daemon->networks, name, NULL))
+			conf_problem(p, &vm->file.conf.place, key, "there is no VM or network '%s'", name);
 	}
 }
 

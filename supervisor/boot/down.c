@@ -12,16 +12,12 @@
 
 #define SLACK 30 /* seconds */
 
-static void print_shutdown(void *data, json_t *result)
+static void print_shutdown(void *data, const struct shutdown_end *guest, size_t n)
 {
 	struct daemon *d = data;
-	json_t *row;
-	size_t i;
 
-	json_array_foreach (json_object_get(result, "rows"), i, row)
-		printf("%s: %s\n", json_string_value(json_array_get(row, 0)),
-			json_string_value(json_array_get(row, 1)));
-	json_decref(result);
+	for (size_t i = 0; i < n; i++)
+		printf("%s: %s\n", guest[i].name, guest[i].result);
 	loop_stop(&d->loop);
 }
 

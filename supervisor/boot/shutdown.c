@@ -26,7 +26,7 @@ struct shutdown {
 	double deadline;
 	struct guest **guest; /* by themselves: waits point to them */
 	size_t n;
-	json_t *networks; /* names of those that stand, once the guests are down */
+	bool guests_down; /* networks go */
 	size_t nets_left;
 	ev_timer soon;
 };
@@ -167,32 +167,23 @@ static void tell(struct shutdown *s)
 
 /* --- networks, last --- */
 
-static json_t *result_of(const struct shutdown *s)
+static void finish(struct shutdown *s)
 {
-	json_t *rows = json_array();
+	struct shutdown_end *end = xcalloc(s->n + 1, sizeof *end);
 
+	ev_timer_stop(s->daemon->loop.ev, &s->soon);
 	for (size_t i = 0; i < s->n; i++) {
 		const struct guest *g = s->guest[i];
 
-		json_array_append_new(
-			rows, json_pack("[s, s, s, f]", g->name, g->result, g->reason, g->took));
+		end[i] = (struct shutdown_end){ g->name, g->result, g->reason, g->took };
 	}
-	return json_pack("{s:[s,s,s,s], s:o}", "columns", "name", "result", "reason", "seconds",
-		"rows", rows);
-}
-
-static void finish(struct shutdown *s)
-{
-	json_t *result = result_of(s);
-
-	ev_timer_stop(s->daemon->loop.ev, &s->soon);
+	s->o.done(s->o.data, end, s->n);
+	free(end);
 	for (size_t i = 0; i < s->n; i++) {
 		free(s->guest[i]->name);
 		free(s->guest[i]->reason);
 		free(s->guest[i]);
 	}
-	s->o.done(s->o.data, result);
-	json_decref(s->networks);
 	free(s->guest);
 	free(s);
 }
@@ -207,36 +198,23 @@ static void network_done(void *data, const struct err *e)
 		finish(s);
 }
 
-static size_t column(const json_t *table, const char *name)
+static void stop_network(void *data, const char *network, const char *bridge, bool up)
 {
-	const json_t *columns = json_object_get(table, "columns");
-	size_t i = 0;
+	struct shutdown *s = data;
 
-	while (i < json_array_size(columns) &&
-		!streq(json_string_value(json_array_get(columns, i)), name))
-		i++;
-	return i;
+	(void)bridge;
+	if (!up)
+		return;
+	s->nets_left++;
+	networks_stop(s->daemon->networks, network, false, network_done, s);
 }
 
 static void stop_networks(struct shutdown *s)
 {
-	struct networks *ns = s->daemon->networks;
-	json_t *table = networks_list(ns), *row;
-	size_t name = column(table, "name"), state = column(table, "state"), i;
-
-	s->networks = json_array();
-	json_array_foreach (json_object_get(table, "rows"), i, row)
-		if (streq(json_string_value(json_array_get(row, state)), "up"))
-			json_array_append(s->networks, json_array_get(row, name));
-	json_decref(table);
-	s->nets_left = json_array_size(s->networks);
-	if (!s->nets_left) {
+	s->guests_down = true;
+	networks_each(s->daemon->networks, stop_network, s);
+	if (!s->nets_left)
 		finish(s);
-		return;
-	}
-	/* done is called from the loop: the array does not change under us */
-	json_array_foreach (s->networks, i, row)
-		networks_stop(ns, json_string_value(row), false, network_done, s);
 }
 
 /* --- the way down --- */
@@ -250,7 +228,7 @@ static void on_soon(struct ev_loop *ev, ev_timer *w, int revents)
 	uint64_t *ms = xcalloc(n + 1, sizeof *ms);
 
 	(void)ev, (void)revents;
-	if (s->networks) {
+	if (s->guests_down) {
 		free(ms);
 		free(level);
 		free(order);

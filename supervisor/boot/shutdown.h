@@ -17,14 +17,20 @@ struct daemon;
 struct order_vm;
 struct vm;
 
+struct shutdown_end {
+	const char *name;
+	const char *result; /* "stopped", "killed", "left" */
+	const char *reason;
+	double seconds;
+};
+
 struct shutdown_options {
 	double budget; /* seconds */
 	const char *who;
 	/* now and then; text says who is waited for */
 	void (*progress)(void *data, size_t down, size_t all, const char *text);
-	/* once, from the loop: columns, rows; name, result (stopped, killed, left), reason, seconds
-	 */
-	void (*done)(void *data, json_t *result /* given */);
+	/* once, from the loop: how all guests ended */
+	void (*done)(void *data, const struct shutdown_end *guest, size_t n);
 	void *data;
 };
 

@@ -149,15 +149,18 @@ static json_t *plan_rows(const struct plan *p)
 	return rows;
 }
 
+static void plan_network(void *data, const char *network, const char *bridge, bool up)
+{
+	(void)bridge;
+	if (up)
+		json_array_append_new(data, json_string(network));
+}
+
 static json_t *plan_networks(struct networks *ns)
 {
-	json_t *names = json_array(), *table = networks_list(ns), *row;
-	size_t i;
+	json_t *names = json_array();
 
-	json_array_foreach (json_object_get(table, "rows"), i, row)
-		if (streq(json_string_value(json_array_get(row, 1)), "up"))
-			json_array_append(names, json_array_get(row, 0));
-	json_decref(table);
+	networks_each(ns, plan_network, names);
 	return names;
 }
 

@@ -11,6 +11,8 @@
 #include "base/child.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "supervisor/core/daemon.h"
+#include "supervisor/network/network.h"
 
 enum { RULESET_MAX = 1 << 20 };
 
@@ -233,28 +235,35 @@ static struct child *run(struct host_checking *h, const char *const *argv, size_
 	return c;
 }
 
-struct host_checking *host_check_run(struct ev_loop *ev, struct probes *probes,
-	const char *image_dir, const char *const *bridge, size_t bridges,
-	void (*done)(void *data, json_t *table), void *data)
+static void host_bridge_add(void *data, const char *network, const char *bridge, bool up)
 {
+	struct host_facts *f = data;
+
+	(void)network, (void)up;
+	if (bridge[0] && f->bridges < HOST_BRIDGES_MAX)
+		snprintf(f->bridge[f->bridges++], sizeof f->bridge[0], "%.15s", bridge);
+}
+
+struct host_checking *host_check_run(
+	struct daemon *d, void (*done)(void *data, json_t *table), void *data)
+{
+	const char *image_dir = d->image_dir;
 	const char *nft[] = { "nft", "-j", "list", "ruleset", NULL };
 	const char *df[] = { "df", "-B1", "--output=size,avail", "--", image_dir, NULL };
 	const char *stat[] = { "stat", "-L", "-c", "%a", "--", image_dir, NULL };
 	struct host_checking *h = xcalloc(1, sizeof *h);
 
-	*h = (struct host_checking){ .ev = ev, .probes = probes, .done = done, .data = data };
+	*h = (struct host_checking){ .ev = d->loop.ev, .probes = d->probes, .done = done, .data = data };
 	h->facts.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	h->facts.image_dir = image_dir;
-	for (size_t i = 0; i < bridges && i < HOST_BRIDGES_MAX; i++)
-		snprintf(h->facts.bridge[h->facts.bridges++], sizeof h->facts.bridge[0], "%.15s",
-			bridge[i]);
+	networks_each(d->networks, host_bridge_add, &h->facts);
 	h->open = 2;
 	ev_timer_init(&h->later, on_later, 0, 0);
 	h->later.data = h;
-	ev_timer_start(ev, &h->later);
+	ev_timer_start(h->ev, &h->later);
 	h->nft = run(h, nft, RULESET_MAX, on_nft);
 	h->df = run(h, df, 0, on_df);
 	h->stat = run(h, stat, 0, on_stat);
-	probes_get(probes, "qemu-system-x86_64", on_probe, h);
+	probes_get(h->probes, "qemu-system-x86_64", on_probe, h);
 	return h;
 }

@@ -15,7 +15,7 @@
 #include "base/err.h"
 #include "supervisor/qemu/probe.h"
 
-struct ev_loop;
+struct daemon;
 
 enum host_verdict {
 	HOST_SILENT /* does not apply here */,
@@ -62,9 +62,8 @@ json_t *host_report(const struct host_facts *f);
 
 /* Gathers, then reports; once, from the loop. The result is done's. */
 struct host_checking;
-struct host_checking *host_check_run(struct ev_loop *ev, struct probes *probes,
-	const char *image_dir, const char *const *bridge, size_t bridges,
-	void (*done)(void *data, json_t *table), void *data);
+struct host_checking *host_check_run(
+	struct daemon *d, void (*done)(void *data, json_t *table), void *data);
 void host_check_cancel(struct host_checking *h);
 
 /* check_cpu.c, check_system.c, check_net.c */

@@ -147,7 +147,6 @@ static bool is_bridge(const char *name)
 static void check_nic(const struct vm_check *c, const struct conf_nic *n)
 {
 	struct err e = ERR_INIT;
-	json_t *network;
 
 	if (n->bridge && !is_bridge(n->bridge)) {
 		if (if_nametoindex(n->bridge))
@@ -160,11 +159,10 @@ static void check_nic(const struct vm_check *c, const struct conf_nic *n)
 			n->bridge);
 		check_row(c->rows, &n->place, "Bridge", "error", e.text, e.hint);
 	} else if (n->network) {
-		network = networks_show(c->daemon->networks, n->network, &e);
 		/* one that the daemon does not know yet has its own rows */
-		if (!network && !conf_network_stamp(c->daemon->dirs.config, n->network))
+		if (!networks_exists(c->daemon->networks, n->network, &e) &&
+			!conf_network_stamp(c->daemon->dirs.config, n->network))
 			check_row(c->rows, &n->place, "Network", "error", e.text, e.hint);
-		json_decref(network);
 	}
 }
 

@@ -118,6 +118,10 @@ struct network_wait *networks_stop(
 /* What a stop would do, and why it would be refused: state, refused (the error or null), columns,
  * rows. stop_plan.c */
 json_t *networks_stop_plan(struct networks *ns, const char *network, bool force, struct err *e);
+bool networks_exists(struct networks *ns, const char *network, struct err *e);
+/* All of them, by name. bridge: "" where it has no name yet. each may start and stop them. */
+typedef void networks_each_fn(void *data, const char *network, const char *bridge, bool up);
+void networks_each(struct networks *ns, networks_each_fn *each, void *data);
 json_t *networks_list(struct networks *ns);					/* columns, rows */
 json_t *networks_show(struct networks *ns, const char *network, struct err *e); /* object */
 json_t *networks_leases(

@@ -48,11 +48,27 @@ static json_t *subnet_json(const struct network *n)
 	return ip_json(host & net_mask(prefix), prefix);
 }
 
-static json_t *bridge_json(const struct network *n)
+/* "": none yet. */
+static const char *report_bridge(const struct network *n)
 {
 	if (n->plan.choice.bridge[0])
-		return json_string(n->plan.choice.bridge);
-	return text_json(n->conf.bridge ? n->conf.bridge : n->choice.bridge);
+		return n->plan.choice.bridge;
+	return n->conf.bridge ? n->conf.bridge : n->choice.bridge;
+}
+
+void networks_each(struct networks *ns, networks_each_fn *each, void *data)
+{
+	networks_look(ns);
+	for (const struct network *n = ns->list; n; n = n->next)
+		each(data, n->name, report_bridge(n), n->state == NETWORK_UP);
+}
+
+bool networks_exists(struct networks *ns, const char *network, struct err *e)
+{
+	if (networks_get(ns, network))
+		return true;
+	err_set(e, ERR_NOT_FOUND, "no network '%s'", network);
+	return false;
 }
 
 /* Anything that keeps the network from doing its work. */
@@ -96,7 +112,7 @@ json_t *networks_list(struct networks *ns)
 	for (const struct network *n = ns->list; n; n = n->next)
 		json_array_append_new(
 			rows, json_pack("[s, s, s, o, o, I, o, s]", n->name, state_names[n->state],
-				      mode_names[n->conf.mode], bridge_json(n), subnet_json(n),
+				      mode_names[n->conf.mode], text_json(report_bridge(n)), subnet_json(n),
 				      (json_int_t)network_attached(n), pid_json(n), health(n, trouble)));
 	return json_pack("{s:[s, s, s, s, s, s, s, s], s:o}", "columns", "name", "state", "mode",
 		"bridge", "subnet", "nics", "dnsmasq", "health", "rows", rows);
@@ -143,8 +159,7 @@ json_t *networks_show(struct networks *ns, const char *network, struct err *e)
 	char trouble[TROUBLE_MAX];
 	unsigned prefix = 0;
 
-	if (!n) {
-		err_set(e, ERR_NOT_FOUND, "no network '%s'", network);
+	if (!networks_exists(ns, network, e)) {
 		json_decref(nics);
 		return NULL;
 	}
@@ -154,7 +169,7 @@ json_t *networks_show(struct networks *ns, const char *network, struct err *e)
 	network_pool(n, &host, &prefix, &first, &last);
 	o = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "name", n->name, "state",
 		state_names[n->state], "health", health(n, trouble), "mode", mode_names[n->conf.mode],
-		"bridge", bridge_json(n), "address", ip_json(host, prefix), "subnet",
+		"bridge", text_json(report_bridge(n)), "address", ip_json(host, prefix), "subnet",
 		subnet_json(n), "dhcp", dhcp_json(n), "dns", dns_json(n));
 	json_object_set_new(o, "file", text_json(n->conf.place.file));
 	json_object_set_new(

@@ -8,9 +8,16 @@ static void shutdown_progress(void *data, size_t down, size_t all, const char *t
 	job_progress(data, down, all, text);
 }
 
-static void shutdown_done(void *data, json_t *result)
+static void shutdown_done(void *data, const struct shutdown_end *guest, size_t n)
 {
-	job_finish(data, result, NULL);
+	json_t *rows = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(rows, json_pack("[s, s, s, f]", guest[i].name, guest[i].result,
+						    guest[i].reason, guest[i].seconds));
+	job_finish(data,
+		json_pack("{s:[s,s,s,s], s:o}", "columns", "name", "result", "reason", "seconds", "rows", rows),
+		NULL);
 }
 
 void verb_shutdown_all(void *data, struct request *r)
