@@ -259,7 +259,7 @@ static bool look_starting(struct turn *t, struct vm *vm)
 {
 	double now = daemon_now();
 
-	if (vm->st.state == VM_RUNNING || vm->st.state == VM_PAUSED || vm->st.state == VM_STOPPING) {
+	if (vm_state_is_live(vm->st.state)) {
 		t->phase = READYING;
 		return true;
 	}

@@ -10,8 +10,7 @@
 
 bool shutdown_is_up(const struct vm *vm)
 {
-	return vm_state_has_process(vm->st.state) || vm->st.state == VM_PREPARING ||
-	       vm->st.state == VM_BACKOFF;
+	return !vm_state_is_down(vm->st.state) || vm->st.state == VM_BACKOFF;
 }
 
 struct order_vm shutdown_order(const struct vm *vm)
@@ -27,7 +26,7 @@ static const char *plan_at_once(const struct vm *vm)
 		return "is not started again";
 	if (vm->st.state == VM_QUITTING)
 		return "is ending already";
-	if (vm->st.state != VM_RUNNING && vm->st.state != VM_PAUSED && vm->st.state != VM_STOPPING)
+	if (!vm_state_is_live(vm->st.state))
 		return "its start is broken off";
 	if (vm_is_tombstone(vm))
 		return "has powered off: its QEMU ends";

@@ -44,7 +44,7 @@ static void answered(void *data, const json_t *result, const struct err *e)
 /* One that is being talked to will be found silent by that, and one that is busy is so by nature. */
 static bool ask(struct vm *vm)
 {
-	bool up = vm->st.state == VM_RUNNING || vm->st.state == VM_PAUSED || vm->st.state == VM_STOPPING;
+	bool up = vm_state_is_live(vm->st.state);
 	double age;
 
 	if (!up || !vm->mon.qmp || vm->busy || vm->mon.unresponsive > 0 || qmp_oldest_call(vm->mon.qmp, &age))

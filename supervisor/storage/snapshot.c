@@ -15,7 +15,7 @@ static const char *const verb_names[] = {
 
 static bool is_guest(const struct vm *vm)
 {
-	return vm->st.state == VM_RUNNING || vm->st.state == VM_PAUSED;
+	return vm_state_is_up(vm->st.state);
 }
 
 struct vm *snapshot_vm(const struct snapshot_op *op)

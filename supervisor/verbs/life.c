@@ -58,7 +58,7 @@ void verb_start(void *data, struct request *r)
 
 	if (!vm)
 		return;
-	was = vm->st.state == VM_RUNNING || vm->st.state == VM_PAUSED;
+	was = vm_state_is_up(vm->st.state);
 	if (vm_start(vm, request_bool(r, "paused", false), request_who(r), &e) < 0) {
 		request_error(r, &e);
 		return;

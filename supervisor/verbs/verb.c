@@ -83,7 +83,7 @@ bool verb_needs_guest(struct request *r, const struct vm *vm)
 {
 	struct err e = ERR_INIT;
 
-	if (vm->st.state == VM_RUNNING || vm->st.state == VM_PAUSED)
+	if (vm_state_is_up(vm->st.state))
 		return true;
 	err_set(&e, ERR_WRONG_STATE, "is %s%s%s%s", vm_state_name(vm->st.state), vm->st.reason[0] ? " (" : "",
 		vm->st.reason, vm->st.reason[0] ? ")" : "");

@@ -76,7 +76,7 @@ void vms_record_again(struct vms *vms)
 
 		if (vm->proc.run_fd >= 0 && vm_state_has_process(vm->st.state)) {
 			r = again_guest(vm, path, &e);
-		} else if ((vm->st.state == VM_FAILED || vm->st.state == VM_BACKOFF) &&
+		} else if (vm_state_is_resting(vm->st.state) &&
 			   faccessat(vm->daemon->dirs.run_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0) {
 			vm->proc.recorded = 0;
 			vm_record_write_resting(vm);

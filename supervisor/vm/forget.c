@@ -28,7 +28,7 @@ static int forget_file(const struct daemon *d, const char *name, struct err *e)
 
 static int forget_process(const struct vm *vm, const struct identity *id, struct err *e)
 {
-	if (vm && (vm_state_has_process(vm->st.state) || vm->st.state == VM_PREPARING)) {
+	if (vm && !vm_state_is_down(vm->st.state)) {
 		err_set(e, ERR_WRONG_STATE, "is %s", vm_state_name(vm->st.state));
 		return err_hint(e, "vmkeep kill %s", vm->name);
 	}

@@ -207,7 +207,7 @@ static void on_uuid(void *data, const json_t *result, const struct err *e)
 	qmp_forget(vm->mon.qmp, vm);
 	qmp_close(vm->mon.qmp);
 	vm->mon.qmp = NULL;
-	if (vm->st.state == VM_RUNNING || vm->st.state == VM_PAUSED)
+	if (vm_state_is_up(vm->st.state))
 		vm_arm(vm, VM_RECONNECT_SECONDS);
 }
 
@@ -262,7 +262,7 @@ void vm_greet(struct vm *vm)
 	if (vm->mon.qmp || vm->proc.run_fd < 0)
 		return;
 	if (penance > 0) {
-		if (vm->st.state == VM_RUNNING || vm->st.state == VM_PAUSED)
+		if (vm_state_is_up(vm->st.state))
 			vm_arm(vm, penance);
 		return;
 	}
@@ -316,13 +316,13 @@ void vm_qmp_closed(void *data, const struct err *e)
 	log_debug(vm->name, "monitor lost: %s", e->text);
 	if (e->class == ERR_QEMU_FAILED) {
 		vm_hostile(vm, e);
-		if (vm->st.state == VM_SPAWNING || vm->st.state == VM_GREETING || vm->st.state == VM_JOINING) {
+		if (vm_state_is_starting(vm->st.state)) {
 			vm_start_fail(vm, VM_END_START_FAILED, e);
 			return;
 		}
 	}
 	/* usually the process ends in the same turn; only if not, connect again */
-	if (vm->st.state == VM_RUNNING || vm->st.state == VM_PAUSED)
+	if (vm_state_is_up(vm->st.state))
 		vm_arm(vm, vm->mon.unresponsive > 0 ? VM_RECONNECT_SECONDS : 0.2);
 	if (e->class == ERR_TIMEOUT)
 		vm_health(vm, false, e->text);

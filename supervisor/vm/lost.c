@@ -242,7 +242,7 @@ void lost_look(struct vm *vm)
 	const struct found_process *p;
 	struct found f;
 
-	if (vm_state_has_process(vm->st.state) || vm->st.state == VM_PREPARING || !uid || !found_uid_lives(uid))
+	if (!vm_state_is_down(vm->st.state) || !uid || !found_uid_lives(uid))
 		return;
 	/* that of a newer vmkeep is left to it: see adopt.c */
 	if (vm->held.why && proc_is(vm->held.pid, vm->held.starttime))

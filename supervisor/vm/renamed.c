@@ -190,8 +190,7 @@ static int move_state(struct vm *vm, int states, const char *from, struct err *e
 static bool wants_state(const struct vm *vm)
 {
 	return vm->file.have_conf && vm->file.conf.uuid && !vm->identity.kept && !vm->identity.damaged[0] &&
-	       !vm->identity_problem && !vm->busy && !vm_state_has_process(vm->st.state) &&
-	       vm->st.state != VM_PREPARING;
+	       !vm->identity_problem && !vm->busy && vm_state_is_down(vm->st.state);
 }
 
 static bool file_is_gone(const struct vm *vm)

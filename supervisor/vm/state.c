@@ -3,21 +3,27 @@
 
 #include "base/mem.h"
 
+#define S(state_) (1u << VM_##state_)
+#define STARTING  (S(SPAWNING) | S(GREETING) | S(JOINING))
+#define UP	  (S(RUNNING) | S(PAUSED))
+#define LIVE	  (UP | S(STOPPING))
+#define RESTING	  (S(BACKOFF) | S(FAILED))
+#define DOWN	  (S(STOPPED) | RESTING)
+
 static const struct {
 	const char *name, *inner;
-	bool process;
 } states[] = {
-	[VM_STOPPED]   = { "stopped",  "stopped",   false },
-	[VM_PREPARING] = { "starting", "preparing", false },
-	[VM_SPAWNING]  = { "starting", "spawning",  true },
-	[VM_GREETING]  = { "starting", "greeting",  true },
-	[VM_JOINING]   = { "starting", "joining",   true },
-	[VM_RUNNING]   = { "running",  "running",   true },
-	[VM_PAUSED]    = { "paused",   "paused",    true },
-	[VM_STOPPING]  = { "stopping", "stopping",  true },
-	[VM_QUITTING]  = { "stopping", "quitting",  true },
-	[VM_BACKOFF]   = { "backoff",  "backoff",   false },
-	[VM_FAILED]    = { "failed",   "failed",    false },
+	[VM_STOPPED]   = { "stopped",  "stopped" },
+	[VM_PREPARING] = { "starting", "preparing" },
+	[VM_SPAWNING]  = { "starting", "spawning" },
+	[VM_GREETING]  = { "starting", "greeting" },
+	[VM_JOINING]   = { "starting", "joining" },
+	[VM_RUNNING]   = { "running",  "running" },
+	[VM_PAUSED]    = { "paused",   "paused" },
+	[VM_STOPPING]  = { "stopping", "stopping" },
+	[VM_QUITTING]  = { "stopping", "quitting" },
+	[VM_BACKOFF]   = { "backoff",  "backoff" },
+	[VM_FAILED]    = { "failed",   "failed" },
 };
 _Static_assert(ARRAY_SIZE(states) == VM_STATES, "a state has no name");
 
@@ -61,16 +67,10 @@ static const char *const actions[] = {
 };
 _Static_assert(ARRAY_SIZE(actions) == VM_ACTIONS, "an action has no name");
 
-#define S(state_)  (1u << VM_##state_)
-#define STARTING   (S(SPAWNING) | S(GREETING) | S(JOINING))
-#define LIVE	   (S(RUNNING) | S(PAUSED) | S(STOPPING))
-#define RESTING	   (S(BACKOFF) | S(FAILED))
-#define NOT_RESTING (((1u << VM_STATES) - 1) & ~RESTING)
-
 /* clang-format off */
 const struct vm_rule vm_rules[] = {
 	/* verbs and policy. A start while it quits is kept as the wish until the process is gone. */
-	{ VM_EV_START,         S(STOPPED) | RESTING,          VM_PREPARING, VM_DO_PREPARE },
+	{ VM_EV_START,         DOWN,                          VM_PREPARING, VM_DO_PREPARE },
 	{ VM_EV_STOP,          LIVE,                          VM_STOPPING,  VM_DO_PRESS },
 	{ VM_EV_STOP,          STARTING,                      VM_QUITTING,  VM_DO_KILL },
 	{ VM_EV_STOP,          S(PREPARING),                  VM_STOPPED,   VM_DO_CLEAN },
@@ -108,16 +108,16 @@ const struct vm_rule vm_rules[] = {
 	{ VM_EV_ENDED,         S(JOINING) | LIVE,             VM_QUITTING,  VM_DO_QUIT },
 
 	/* the process is gone; STOPPED: while no daemon was there */
-	{ VM_EV_GONE_STOP,     NOT_RESTING,                   VM_STOPPED,   VM_DO_CLEAN },
+	{ VM_EV_GONE_STOP,     ~RESTING,                      VM_STOPPED,   VM_DO_CLEAN },
 	{ VM_EV_GONE_STOP,     RESTING,                       VM_STOPPED,   VM_DO_NOTHING },
-	{ VM_EV_GONE_RESTART,  NOT_RESTING,                   VM_BACKOFF,   VM_DO_CLEAN },
-	{ VM_EV_GONE_FAIL,     NOT_RESTING,                   VM_FAILED,    VM_DO_CLEAN },
+	{ VM_EV_GONE_RESTART,  ~RESTING,                      VM_BACKOFF,   VM_DO_CLEAN },
+	{ VM_EV_GONE_FAIL,     ~RESTING,                      VM_FAILED,    VM_DO_CLEAN },
 	{ VM_EV_GONE_FAIL,     S(BACKOFF),                    VM_FAILED,    VM_DO_NOTHING },
 
 	/* The state's timer. Each step of preparing has a deadline of its own. RUNNING and PAUSED: armed
 	 * while the monitor is lost, and after a reset. */
 	{ VM_EV_TIMER,         STARTING,                      VM_QUITTING,  VM_DO_EXPIRE },
-	{ VM_EV_TIMER,         S(RUNNING) | S(PAUSED),        VM_STATES,    VM_DO_GREET },
+	{ VM_EV_TIMER,         UP,                            VM_STATES,    VM_DO_GREET },
 	{ VM_EV_TIMER,         S(STOPPING),                   VM_STOPPING,  VM_DO_PRESS },
 	{ VM_EV_TIMER,         S(QUITTING),                   VM_QUITTING,  VM_DO_KILL },
 	{ VM_EV_TIMER,         S(BACKOFF),                    VM_PREPARING, VM_DO_PREPARE },
@@ -158,5 +158,30 @@ const char *vm_action_name(enum vm_action a)
 
 bool vm_state_has_process(enum vm_state s)
 {
-	return states[s].process;
+	return 1u << s & (STARTING | LIVE | S(QUITTING));
+}
+
+bool vm_state_is_starting(enum vm_state s)
+{
+	return 1u << s & STARTING;
+}
+
+bool vm_state_is_up(enum vm_state s)
+{
+	return 1u << s & UP;
+}
+
+bool vm_state_is_live(enum vm_state s)
+{
+	return 1u << s & LIVE;
+}
+
+bool vm_state_is_resting(enum vm_state s)
+{
+	return 1u << s & RESTING;
+}
+
+bool vm_state_is_down(enum vm_state s)
+{
+	return 1u << s & DOWN;
 }

@@ -92,6 +92,12 @@ const char *vm_state_name(enum vm_state s);
 const char *vm_state_inner_name(enum vm_state s);
 const char *vm_event_name(enum vm_event ev);
 const char *vm_action_name(enum vm_action a);
-bool vm_state_has_process(enum vm_state s);
+/* In ascending order of life; resting is part of down, up part of live. */
+bool vm_state_is_down(enum vm_state s);	    /* no process, and none is being prepared */
+bool vm_state_is_resting(enum vm_state s);  /* down by policy: backoff, failed */
+bool vm_state_is_starting(enum vm_state s); /* a process, whose guest does not run yet */
+bool vm_state_is_up(enum vm_state s);	    /* running or paused */
+bool vm_state_is_live(enum vm_state s);	    /* up, or asked to power off */
+bool vm_state_has_process(enum vm_state s); /* starting, live, or told to quit */
 
 #endif

@@ -162,7 +162,7 @@ static void explain_end(struct vm *vm)
 		vm->st.ending = VM_END_QUIT;
 	} else if (vm->st.state == VM_GREETING && conflict_found(vm, tail, &e)) {
 		vm_start_failed(vm, VM_END_HOST_CAUSE, &e);
-	} else if (vm->st.state == VM_SPAWNING || vm->st.state == VM_GREETING || vm->st.state == VM_JOINING) {
+	} else if (vm_state_is_starting(vm->st.state)) {
 		death_how(&death, how, sizeof how);
 		err_set(&e, ERR_QEMU_FAILED, "QEMU did not start: %s%s%s", how, *tail ? "\n" : "", tail);
 		vm_start_failed(vm, said_known(why, &e) ? VM_END_HOST_CAUSE : VM_END_START_FAILED, &e);
@@ -274,7 +274,7 @@ void vm_rest(struct vm *vm)
 
 	if (vm->st.state == VM_BACKOFF)
 		vm_arm(vm, left > 0.001 ? left : 0.001);
-	if (vm->st.state == VM_BACKOFF || vm->st.state == VM_FAILED)
+	if (vm_state_is_resting(vm->st.state))
 		vm_record_write_resting(vm);
 }
 
@@ -316,7 +316,7 @@ void vm_clean(struct vm *vm)
 	vm->mon.io_error = NULL;
 	vm_free_nics(vm);
 	cgroups_end(vm->daemon->cgroups, vm->name);
-	if (vm->st.state == VM_BACKOFF || vm->st.state == VM_FAILED)
+	if (vm_state_is_resting(vm->st.state))
 		vm_record_rest(vm);
 	else
 		vm_record_remove(vm);

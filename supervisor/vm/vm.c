@@ -164,10 +164,7 @@ void vm_event(struct vm *vm, enum vm_event ev, const char *reason)
 		vm_set_reason(vm, "%s", reason);
 	vm->st.state = to.next;
 	if (from != vm->st.state) {
-		bool ahead = vm_state_has_process(vm->st.state) ? vm->st.state != VM_QUITTING :
-							       vm->st.state == VM_PREPARING;
-
-		if (!reason && ahead)
+		if (!reason && !vm_state_is_down(vm->st.state) && vm->st.state != VM_QUITTING)
 			vm->st.reason[0] = '\0';
 		if (!vm->adopting)
 			set_since(vm);
@@ -180,7 +177,7 @@ void vm_event(struct vm *vm, enum vm_event ev, const char *reason)
 	/* what a former daemon wrote of one that was taken back holds until something happens */
 	if (vm_state_has_process(vm->st.state) && !(vm->adopting && vm->proc.recorded))
 		vm_record_write(vm);
-	else if ((from == VM_BACKOFF || from == VM_FAILED) && vm->st.state == VM_STOPPED)
+	else if (vm_state_is_resting(from) && vm->st.state == VM_STOPPED)
 		vm_record_remove(vm);
 	act(vm, to.action);
 	vm_waits_look(vm);

@@ -245,19 +245,19 @@ static void refresh(struct vms *vms, struct vm *vm, uint64_t stamp, struct conf_
 /* Editors, git and Ansible replace files: one may be gone for a moment, and that releases nothing. */
 static void gone_from_disk(struct vms *vms, struct vm *vm)
 {
-	bool up = vm_state_has_process(vm->st.state) || vm->st.state == VM_PREPARING;
+	bool down = vm_state_is_down(vm->st.state);
 
-	if (!up && vm->st.state != VM_BACKOFF && !vm->busy) {
+	if (down && vm->st.state != VM_BACKOFF && !vm->busy) {
 		vms_forget(vms, vm);
 		return;
 	}
-	if (!vm->file.orphan && up)
+	if (!vm->file.orphan && !down)
 		log_warning(vm->name, "its file is gone; the guest goes on and can be stopped");
 	vm->file.orphan = true;
 	vm->file.have_conf = false;
 	vm->file.stamp = 0;
 	/* the end of what it is busy with is no event of its own */
-	if (!up)
+	if (down)
 		vms->changed = true;
 }
 
@@ -306,7 +306,7 @@ void vms_look(struct vms *vms)
 	conf_problems_release(&problems);
 	/* opened for a check or a snapshot of one that is off */
 	for (size_t i = 0; i < vms->n; i++)
-		if (!vm_state_has_process(vms->vm[i]->st.state) && vms->vm[i]->st.state != VM_PREPARING)
+		if (vm_state_is_down(vms->vm[i]->st.state))
 			close_fd(&vms->vm[i]->state_fd);
 }
 
@@ -339,7 +339,7 @@ struct vm *vms_get(struct vms *vms, const char *name, struct err *e)
 	uint64_t stamp;
 
 	daemon_look_conf(vms->daemon);
-	if (vm && !vm->identity.kept && !vm_state_has_process(vm->st.state) && vm->st.state != VM_PREPARING)
+	if (vm && !vm->identity.kept && vm_state_is_down(vm->st.state))
 		read_identity_again(vms, vm);
 	stamp = stamp_of(vms, name);
 	if (vm && !stamp)

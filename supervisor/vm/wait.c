@@ -95,7 +95,7 @@ static enum verdict look_ending(const struct vm *vm, struct err *e)
 
 static enum verdict look_down(const struct vm *vm, struct err *e)
 {
-	if (!vm_state_has_process(vm->st.state) && vm->st.state != VM_PREPARING)
+	if (vm_state_is_down(vm->st.state))
 		return MET;
 	if (vm->st.want != VM_WANT_STOPPED && !vm->stop.left)
 		return overtaken(vm, "start", e);
@@ -124,7 +124,7 @@ static enum verdict look(const struct vm *vm, enum vm_goal goal, struct err *e)
 	case VM_GOAL_RUNNING:
 		return vm->st.state == VM_RUNNING ? MET : PENDING;
 	case VM_GOAL_STOPPED:
-		return vm_state_has_process(vm->st.state) || vm->st.state == VM_PREPARING ? PENDING : MET;
+		return vm_state_is_down(vm->st.state) ? MET : PENDING;
 	case VM_GOAL_PAUSED:
 		return vm->st.state == VM_PAUSED ? MET : PENDING;
 	case VM_GOAL_IP:

@@ -141,7 +141,7 @@ void vm_idle(struct vm *vm)
 /* Neither by its monitor nor by its agent: what nobody hears is not asked for. */
 static int check_monitor(struct vm *vm, struct err *e)
 {
-	if ((vm->st.state != VM_RUNNING && vm->st.state != VM_PAUSED) || vm->mon.hostile_since > 0 || vm_is_tombstone(vm))
+	if (!vm_state_is_up(vm->st.state) || vm->mon.hostile_since > 0 || vm_is_tombstone(vm))
 		return 0;
 	if (!vm->mon.qmp)
 		vm_greet(vm);
