@@ -32,6 +32,7 @@
 #include "supervisor/boot/boot.h"
 #include "supervisor/guest/health.h"
 #include "supervisor/boot/down.h"
+#include "supervisor/vm/actions.h"
 #include "supervisor/vm/renamed.h"
 
 static void usage(FILE *out)
@@ -278,6 +279,7 @@ static int build(struct daemon *d, struct err *e)
 	r = networks_adopt(d->networks, e);
 	if (r < 0)
 		return r;
+	d->actions = vm_actions;
 	d->vms = vms_new(d);
 	d->health = health_new(d->vms);
 	vms_reload(d->vms, &problems);

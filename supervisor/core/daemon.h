@@ -30,6 +30,7 @@ struct server;
 struct service;
 struct sweeper;
 struct uids;
+struct vm;
 struct vms;
 struct watches;
 
@@ -52,6 +53,7 @@ struct daemon {
 	struct networks *networks;
 	struct vms *vms;
 	struct health *health;
+	void (*const *actions)(struct vm *vm); /* by enum vm_action */
 	struct watches *watches;
 	struct hooks *hooks;
 	struct sweeper *sweeper;

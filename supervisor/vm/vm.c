@@ -111,44 +111,6 @@ const char *vm_reason(const struct vm *vm)
 	return vm->st.reason;
 }
 
-static void act(struct vm *vm, enum vm_action action)
-{
-	switch (action) {
-	case VM_DO_NOTHING:
-		return;
-	case VM_DO_PREPARE:
-		vm_prepare(vm);
-		return;
-	case VM_DO_SPAWN:
-		vm_spawn(vm);
-		return;
-	case VM_DO_GREET:
-		vm_greet(vm);
-		return;
-	case VM_DO_JOIN:
-		vm_join(vm);
-		return;
-	case VM_DO_PRESS:
-		vm_press(vm);
-		return;
-	case VM_DO_QUIT:
-		vm_quit(vm);
-		return;
-	case VM_DO_KILL:
-		vm_kill_process(vm);
-		return;
-	case VM_DO_CLEAN:
-		vm_prepare_cancel(vm);
-		vm_clean(vm);
-		return;
-	case VM_DO_EXPIRE:
-		vm_expire(vm);
-		return;
-	case VM_ACTIONS:
-		break;
-	}
-}
-
 /*
  * An action may cause the next event at once (spawn fails, nothing to prepare): the nested call finds
  * the new state already in place, and whoever waits is asked once all has settled.
@@ -179,7 +141,8 @@ void vm_event(struct vm *vm, enum vm_event ev, const char *reason)
 		vm_record_write(vm);
 	else if (vm_state_is_resting(from) && vm->st.state == VM_STOPPED)
 		vm_record_remove(vm);
-	act(vm, to.action);
+	if (to.action != VM_DO_NOTHING)
+		vm->daemon->actions[to.action](vm);
 	vm_waits_look(vm);
 	/* nothing is left of it: the next look at the files forgets it */
 	if (vm->file.orphan && !vm_state_has_process(vm->st.state))
