@@ -221,8 +221,8 @@ static void press_reply(void *data, const json_t *result, const struct err *e)
 
 		if (there)
 			vm_asked(p->vm, NULL);
-		if (there && p->reset && p->vm->st.state == VM_RUNNING && p->vm->proc.conf.on_reboot != CONF_ENDING_RESTART)
-			vm_arm(p->vm, VM_RESET_SECONDS);
+		if (there && p->reset)
+			vm_spare_reset(p->vm, VM_RESET_SECONDS);
 		press_end(p, e);
 	} else if (p->settle && p->vm->st.state == VM_PAUSED) {
 		/* it ran, and stopped again before QEMU said that it ran */
@@ -262,13 +262,12 @@ static void press(struct vm *vm, struct request *r, const char *command, enum vm
 	qmp_call(vm->mon.qmp, command, NULL, -1, VM_QMP_SECONDS, press_reply, p);
 }
 
-/* OnReboot= is about the guest's own: this one is a person's. See expect_reset() in vm/join.c. */
+/* OnReboot= is about the guest's own: this one is a person's. See vm/reset.c. */
 static void let_reset(struct vm *vm)
 {
 	vm_call(vm, "set-action", json_pack("{s:s}", "reboot", "reset"), NULL);
 	/* whether the reset comes or not: it counts again after that. RESET makes the time shorter. */
-	if (vm->st.state == VM_RUNNING && vm->proc.conf.on_reboot != CONF_ENDING_RESTART)
-		vm_arm(vm, VM_QMP_SECONDS + VM_RESET_SECONDS);
+	vm_spare_reset(vm, VM_QMP_SECONDS + VM_RESET_SECONDS);
 }
 
 void verb_reset(void *data, struct request *r)

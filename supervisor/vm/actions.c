@@ -15,6 +15,7 @@ void (*const vm_actions[VM_ACTIONS])(struct vm *vm) = {
 	[VM_DO_GREET] = vm_greet,
 	[VM_DO_JOIN] = vm_join,
 	[VM_DO_PRESS] = vm_press,
+	[VM_DO_INSIST] = vm_insist,
 	[VM_DO_QUIT] = vm_quit,
 	[VM_DO_KILL] = vm_kill_process,
 	[VM_DO_CLEAN] = actions_clean,

@@ -78,14 +78,6 @@ static void on_stop(struct vm *vm, const json_t *data)
 	vm_space_wait(vm);
 }
 
-/* After a reset by hand SeaBIOS resets once more by itself, for its code in RAM is not fresh. Only then,
- * when the state's timer fires, is a reset the guest's own again. */
-static void expect_reset(struct vm *vm)
-{
-	if (vm->st.state == VM_RUNNING && vm->proc.conf.on_reboot != CONF_ENDING_RESTART)
-		vm_arm(vm, VM_RESET_SECONDS);
-}
-
 /* One that resets for ever looks like any other that runs: how often it did is told. */
 static void count_reset(struct vm *vm, const json_t *data)
 {
@@ -104,7 +96,7 @@ static void on_reset(struct vm *vm, const json_t *data)
 	count_reset(vm, data);
 	/* a guest may reset as often as it likes: only what is written for it counts */
 	if (!notify_restart(vm) || event_bearable(vm))
-		expect_reset(vm);
+		vm_spare_reset(vm, VM_RESET_SECONDS);
 }
 
 static void on_resume(struct vm *vm, const json_t *data)
@@ -119,7 +111,7 @@ static void on_resume(struct vm *vm, const json_t *data)
 		vm->st.ending = VM_END_NONE;
 	vm_event(vm, VM_EV_RESUMED, NULL);
 	/* it may have been reset while it stood still */
-	expect_reset(vm);
+	vm_spare_reset(vm, VM_RESET_SECONDS);
 	vm_space_resumed(vm);
 }
 

@@ -13,6 +13,22 @@
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/dirs.h"
 
+static void join_connect_again(void *data)
+{
+	struct vm *vm = data;
+
+	/* while it stops, each press of the power button tries */
+	if (vm_state_is_up(vm->st.state))
+		vm_greet(vm);
+}
+
+static void join_reconnect(struct vm *vm, double seconds)
+{
+	loop_timer_stop(&vm->mon.reconnect);
+	loop_timer_init(&vm->mon.reconnect, vm->daemon->loop.ev, join_connect_again, vm);
+	loop_timer_start(&vm->mon.reconnect, seconds);
+}
+
 /* A lost connection and silence are told by the session; the look is taken again after either. */
 static bool failed(struct vm *vm, const struct err *e)
 {
@@ -57,13 +73,6 @@ static void set_links(struct vm *vm)
 				json_pack("{s:s, s:b}", "name", device_nic_id(&vm->proc.conf.nic[i], id), "up", 0), NULL);
 }
 
-/* A reboot that does not go on in place leaves a tombstone, as a power-off does. */
-static void set_reboot_action(struct vm *vm)
-{
-	if (vm->proc.conf.on_reboot != CONF_ENDING_RESTART)
-		vm_call(vm, "set-action", json_pack("{s:s}", "reboot", "shutdown"), NULL);
-}
-
 /* A QEMU that has not run yet: fresh, or its daemon died between greeting and cont. */
 static void let_go(struct vm *vm)
 {
@@ -74,7 +83,7 @@ static void let_go(struct vm *vm)
 		return;
 	}
 	set_links(vm);
-	set_reboot_action(vm);
+	vm_set_reboot_action(vm);
 	if (vm->proc.conf.memory_max > vm->proc.conf.memory)
 		vm_call(vm, "balloon", json_pack("{s:I}", "value", (json_int_t)vm->proc.conf.memory), NULL);
 	/* one that is to stop has to run for it */
@@ -154,7 +163,7 @@ static void found(struct vm *vm, const char *status)
 		return;
 	}
 	join_networks(vm, true, NULL);
-	set_reboot_action(vm);
+	vm_set_reboot_action(vm);
 	memory_rejoin(vm);
 	if (streq(status, "running") || streq(status, "suspended")) {
 		vm_event(vm, VM_EV_JOINED, NULL);
@@ -204,11 +213,9 @@ static void on_uuid(void *data, const json_t *result, const struct err *e)
 	/* somebody else's QEMU sits at our socket: never act on it */
 	err_set(&own, ERR_CONFLICT, "its monitor belongs to another QEMU (uuid %s)", uuid ? uuid : "?");
 	vm_health(vm, false, own.text);
-	qmp_forget(vm->mon.qmp, vm);
-	qmp_close(vm->mon.qmp);
-	vm->mon.qmp = NULL;
+	vm_monitor_close(vm);
 	if (vm_state_is_up(vm->st.state))
-		vm_arm(vm, VM_RECONNECT_SECONDS);
+		join_reconnect(vm, VM_RECONNECT_SECONDS);
 }
 
 static void on_balloon(void *data, const json_t *result, const struct err *e)
@@ -257,13 +264,11 @@ void vm_greet(struct vm *vm)
 
 	if (vm->st.state == VM_GREETING)
 		vm_arm_start(vm);
-	else if (vm->mon.qmp)
-		set_reboot_action(vm);
 	if (vm->mon.qmp || vm->proc.run_fd < 0)
 		return;
 	if (penance > 0) {
 		if (vm_state_is_up(vm->st.state))
-			vm_arm(vm, penance);
+			join_reconnect(vm, penance);
 		return;
 	}
 	vm->mon.hostile_since = 0;
@@ -274,7 +279,7 @@ void vm_greet(struct vm *vm)
 		/* a lost monitor never kills a guest */
 		err_wrap(&e, 0, "its monitor cannot be reached, only vmkeep kill ends it");
 		vm_health(vm, false, e.text);
-		vm_arm(vm, VM_RECONNECT_SECONDS);
+		join_reconnect(vm, VM_RECONNECT_SECONDS);
 	}
 }
 
@@ -310,9 +315,7 @@ void vm_qmp_closed(void *data, const struct err *e)
 	struct vm *vm = data;
 
 	/* calls that were made from the last replies end after this */
-	qmp_forget(vm->mon.qmp, vm);
-	qmp_close(vm->mon.qmp);
-	vm->mon.qmp = NULL;
+	vm_monitor_close(vm);
 	log_debug(vm->name, "monitor lost: %s", e->text);
 	if (e->class == ERR_QEMU_FAILED) {
 		vm_hostile(vm, e);
@@ -323,7 +326,7 @@ void vm_qmp_closed(void *data, const struct err *e)
 	}
 	/* usually the process ends in the same turn; only if not, connect again */
 	if (vm_state_is_up(vm->st.state))
-		vm_arm(vm, vm->mon.unresponsive > 0 ? VM_RECONNECT_SECONDS : 0.2);
+		join_reconnect(vm, vm->mon.unresponsive > 0 ? VM_RECONNECT_SECONDS : 0.2);
 	if (e->class == ERR_TIMEOUT)
 		vm_health(vm, false, e->text);
 }

@@ -60,6 +60,7 @@ static const char *const actions[] = {
 	[VM_DO_GREET]	= "greet",
 	[VM_DO_JOIN]	= "join",
 	[VM_DO_PRESS]	= "press",
+	[VM_DO_INSIST]	= "insist",
 	[VM_DO_QUIT]	= "quit",
 	[VM_DO_KILL]	= "kill",
 	[VM_DO_CLEAN]	= "clean",
@@ -114,11 +115,9 @@ const struct vm_rule vm_rules[] = {
 	{ VM_EV_GONE_FAIL,     ~RESTING,                      VM_FAILED,    VM_DO_CLEAN },
 	{ VM_EV_GONE_FAIL,     S(BACKOFF),                    VM_FAILED,    VM_DO_NOTHING },
 
-	/* The state's timer. Each step of preparing has a deadline of its own. RUNNING and PAUSED: armed
-	 * while the monitor is lost, and after a reset. */
+	/* the state's timer; each step of preparing has a deadline of its own */
 	{ VM_EV_TIMER,         STARTING,                      VM_QUITTING,  VM_DO_EXPIRE },
-	{ VM_EV_TIMER,         UP,                            VM_STATES,    VM_DO_GREET },
-	{ VM_EV_TIMER,         S(STOPPING),                   VM_STOPPING,  VM_DO_PRESS },
+	{ VM_EV_TIMER,         S(STOPPING),                   VM_STOPPING,  VM_DO_INSIST },
 	{ VM_EV_TIMER,         S(QUITTING),                   VM_QUITTING,  VM_DO_KILL },
 	{ VM_EV_TIMER,         S(BACKOFF),                    VM_PREPARING, VM_DO_PREPARE },
 };

@@ -49,7 +49,7 @@ enum vm_event {
 	VM_EV_GONE_FAIL,     /* no process; the budget is used up */
 	VM_EV_STOP_LEAVE,    /* stop timed out, policy leaves it running */
 	VM_EV_STOP_KILL,     /* stop timed out, policy ends it */
-	VM_EV_TIMER,	     /* the state's one timer */
+	VM_EV_TIMER,	     /* the state's timer */
 	VM_EVENTS
 };
 
@@ -59,7 +59,8 @@ enum vm_action {
 	VM_DO_SPAWN,
 	VM_DO_GREET,
 	VM_DO_JOIN,
-	VM_DO_PRESS, /* the power button */
+	VM_DO_PRESS,  /* the power button */
+	VM_DO_INSIST, /* press again, until the stop's deadline: then policy decides */
 	VM_DO_QUIT,  /* QMP quit, then the clock */
 	VM_DO_KILL,  /* SIGKILL */
 	VM_DO_CLEAN, /* unmake what was made, or is being prepared */

@@ -47,6 +47,31 @@ void vm_press(struct vm *vm)
 	vm_arm(vm, left < 0.01 ? 0.01 : left < VM_PRESS_SECONDS ? left : VM_PRESS_SECONDS);
 }
 
+/* The guest may have had no time to act on it, or was away itself. */
+static bool stop_lost_time(const struct vm *vm)
+{
+	return clock_lost() - vm->stop.pressed > CLOCK_GAP;
+}
+
+void vm_insist(struct vm *vm)
+{
+	bool leave = vm->proc.conf.on_stop_timeout == CONF_STOP_TIMEOUT_LEAVE;
+
+	if (daemon_now() >= vm->stop.deadline && !stop_lost_time(vm)) {
+		vm->stop.left = leave;
+		if (leave)
+			vm->st.want = VM_WANT_RUNNING;
+		vm_event(vm, leave ? VM_EV_STOP_LEAVE : VM_EV_STOP_KILL,
+			leave ? "guest ignored the power button" : "stop timed out");
+		return;
+	}
+	if (daemon_now() >= vm->stop.deadline) {
+		log_info(vm->name, "is asked once more: this daemon was stopped, or the host slept");
+		vm->stop.deadline = daemon_now() + VM_PRESS_SECONDS;
+	}
+	vm_press(vm);
+}
+
 void vm_tell_step(const struct vm *vm)
 {
 	if (vm->stop.presses)
@@ -58,7 +83,7 @@ void vm_tell_step(const struct vm *vm)
 void vm_kill_process(struct vm *vm)
 {
 	/* asked for once more: the clock of the first time runs */
-	if (vm->proc.kill_sent && ev_is_active(&vm->timer))
+	if (vm->proc.kill_sent && loop_timer_is_active(&vm->timer))
 		return;
 	if (vm->proc.kill_sent && !vm->proc.unkillable) {
 		char why[256];
@@ -282,10 +307,7 @@ void vm_clean(struct vm *vm)
 {
 	ev_io_stop(vm->daemon->loop.ev, &vm->proc.exited);
 	vm_launch_cancel(vm);
-	if (vm->mon.qmp)
-		qmp_forget(vm->mon.qmp, vm);
-	qmp_close(vm->mon.qmp);
-	vm->mon.qmp = NULL;
+	vm_monitor_release(vm);
 	vm_agent_end(vm);
 	notify_free(vm);
 	console_free(vm->console);
@@ -302,18 +324,10 @@ void vm_clean(struct vm *vm)
 	vm->proc.starttime = 0;
 	vm->st.serves[0] = '\0';
 	vm->proc.is_child = vm->proc.conf_lost = false;
-	vm->mon.unresponsive = vm->mon.hostile_since = 0;
-	vm->mon.balloon = vm->mon.balloon_back = 0;
 	vm->log.resets.n = 0;
 	vm->log.resets.last = vm->log.resets.last_boot = vm->log.resets.spared = 0;
 	ready_forget(vm);
-	free(vm->mon.trouble);
-	vm->mon.trouble = NULL;
 	oom_watch_release(&vm->proc.oom);
-	vm->mon.space_tries = 0;
-	vm->mon.space_trying = false;
-	free(vm->mon.io_error);
-	vm->mon.io_error = NULL;
 	vm_free_nics(vm);
 	cgroups_end(vm->daemon->cgroups, vm->name);
 	if (vm_state_is_resting(vm->st.state))

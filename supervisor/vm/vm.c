@@ -28,6 +28,14 @@ static void set_since(struct vm *vm)
 	vm->st.since_boot = clock_boot();
 }
 
+static void vm_on_timer(void *data)
+{
+	struct vm *vm = data;
+
+	if (vm_timer_is_over(vm))
+		vm_event(vm, VM_EV_TIMER, NULL);
+}
+
 struct vm *vm_new(struct daemon *d, const char *name)
 {
 	struct vm *vm = xcalloc(1, sizeof *vm);
@@ -37,7 +45,7 @@ struct vm *vm_new(struct daemon *d, const char *name)
 	vm->state_fd = vm->proc.run_fd = vm->proc.pidfd = -1;
 	set_since(vm);
 	vm_limits_init(vm);
-	vm_timer_init(vm);
+	loop_timer_init(&vm->timer, d->loop.ev, vm_on_timer, vm);
 	ev_init(&vm->proc.exited, NULL);
 	return vm;
 }
@@ -63,9 +71,7 @@ void vm_free(struct vm *vm)
 	vm_history_flush(vm);
 	vm_arm(vm, 0);
 	ev_io_stop(vm->daemon->loop.ev, &vm->proc.exited);
-	if (vm->mon.qmp)
-		qmp_forget(vm->mon.qmp, vm);
-	qmp_close(vm->mon.qmp);
+	vm_monitor_release(vm);
 	vm_agent_free(vm);
 	notify_free(vm);
 	console_free(vm->console);
@@ -85,8 +91,6 @@ void vm_free(struct vm *vm)
 	free(vm->file.problems);
 	free(vm->identity_problem);
 	free(vm->held.why);
-	free(vm->mon.io_error);
-	free(vm->mon.trouble);
 	free(vm->revert);
 	oom_watch_release(&vm->proc.oom);
 	free(vm->name);
@@ -235,4 +239,23 @@ void vm_call(struct vm *vm, const char *command, json_t *arguments, qmp_reply_fn
 		return;
 	}
 	qmp_call(vm->mon.qmp, command, arguments, -1, VM_QMP_SECONDS, reply ? reply : log_reply, vm);
+}
+
+void vm_monitor_close(struct vm *vm)
+{
+	if (vm->mon.qmp)
+		qmp_forget(vm->mon.qmp, vm);
+	qmp_close(vm->mon.qmp);
+	vm->mon.qmp = NULL;
+}
+
+void vm_monitor_release(struct vm *vm)
+{
+	vm_monitor_close(vm);
+	loop_timer_stop(&vm->mon.reconnect);
+	loop_timer_stop(&vm->mon.reset);
+	loop_timer_stop(&vm->mon.space);
+	free(vm->mon.trouble);
+	free(vm->mon.io_error);
+	vm->mon = (struct vm_monitor){ 0 };
 }

@@ -15,12 +15,13 @@
  *   kept.c    what its record can be made anew from      dirs.c    its directories, and sockets in them
  *   events.c  what QEMU says by itself
  *   wish.c    the verbs that change the wish, and what forbids a start
+ *   reset.c   OnReboot=, and resets by hand
  *   stop.c    power button, quit, kill, the end          wait.c    who waits for a state
  *   console.c serial output and input                    display.c VNC connections
  *   order.c   who comes before whom, pure                ready.c   ReadyWhen=
  *   agent.c   the guest agent                            death.c   how a process ended
  *   frozen.c  the mark of frozen file systems            revert.c  the mark of a revert under way
- *   timer.c   the one timer of its state                 actions.c what the rules order
+ *   timer.c   the timer of its state                     actions.c what the rules order
  *   output.c  tmpfs of the two logs, stderr              security.c what confines the process
  *   tell.c    log, events, history, hooks                space.c   out of space, and again
  *   health.c  is its QEMU still there
@@ -159,6 +160,7 @@ struct vm_monitor { /* what QEMU says, and how it does */
 	json_int_t balloon;   /* bytes the guest has, 0: unknown */
 	json_int_t balloon_back; /* bytes it is to have again where a change is cut short; 0: none is under way */
 	char *io_error;	      /* disk and reason while paused by one */
+	struct loop_timer reconnect, reset /* reset.c */, space;
 	unsigned space_tries; /* of going on after the host's disk was full */
 	bool space_trying;    /* one is under way */
 };
@@ -201,7 +203,7 @@ struct vm {
 	struct vm_held held;
 	struct vm_journal log;
 
-	ev_timer timer;	  /* the state's one timer */
+	struct loop_timer timer; /* of its state */
 	double timer_due; /* daemon_now() */
 	char who[64];	  /* who asked for what happens next; "": nobody */
 	bool adopting;	  /* taken back, not changed */
@@ -279,9 +281,10 @@ void vm_prepare_cancel(struct vm *vm);
 int vm_complete_identity(struct vm *vm, const struct conf_vm *c, struct err *e);
 void vm_spawn(struct vm *vm);
 void vm_launch_cancel(struct vm *vm);
-void vm_greet(struct vm *vm); /* connects the monitor when it is not */
+void vm_greet(struct vm *vm); /* connects the monitor when it is not, and later again where that fails */
 void vm_join(struct vm *vm);
 void vm_press(struct vm *vm);
+void vm_insist(struct vm *vm); /* presses again, or the deadline is over */
 /* The guest powered off while it was asked to: the log says which step worked. */
 void vm_tell_step(const struct vm *vm);
 void vm_quit(struct vm *vm);
@@ -310,6 +313,8 @@ char *vm_io_error_text(bool space, const char *node);
 extern const struct qmp_handlers vm_qmp_handlers;
 /* qmp_call() with the usual deadline; reply may be NULL (errors are logged). */
 void vm_call(struct vm *vm, const char *command, json_t *arguments, qmp_reply_fn *reply);
+void vm_monitor_close(struct vm *vm);
+void vm_monitor_release(struct vm *vm); /* and all that is known by it */
 
 /* The nth NIC as networks want it; strings are borrowed from vm. */
 struct network_nic vm_network_nic(const struct vm *vm, const struct vm_nic *n);
@@ -325,10 +330,15 @@ void vm_waits_look(struct vm *vm); /* after any change */
 void vm_waits_end(struct vm *vm);  /* the VM goes away */
 
 /* --- timer.c --- */
-void vm_timer_init(struct vm *vm);
 void vm_arm(struct vm *vm, double seconds); /* 0 disarms */
+bool vm_timer_is_over(struct vm *vm); /* it fired; false: too early, and armed again */
 double vm_start_left(const struct vm *vm); /* of TimeoutStartSec=, INFINITY: no limit */
 void vm_arm_start(struct vm *vm);
+
+/* --- reset.c --- */
+void vm_set_reboot_action(struct vm *vm); /* by OnReboot= */
+/* So many seconds from now a reset is the guest's own again: somebody, or the firmware, does one. */
+void vm_spare_reset(struct vm *vm, double seconds);
 
 /* --- tell.c --- */
 void vm_tell_state(struct vm *vm, enum vm_state from);
@@ -349,7 +359,6 @@ void vm_asked(struct vm *vm, const char *who);
 /* --- space.c --- */
 void vm_space_wait(struct vm *vm); /* it stands still: for want of space, look again later */
 void vm_space_resumed(struct vm *vm);
-bool vm_space_timer(struct vm *vm); /* true: the timer was meant for this */
 
 /* --- record.c --- */
 void vm_record_write(struct vm *vm);

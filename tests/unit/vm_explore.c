@@ -29,7 +29,7 @@ struct now {
 	enum vm_want want;
 	bool alive;	/* the daemon */
 	bool monitor;	/* connected and greeted, or about to be by itself */
-	bool timer;	/* armed */
+	bool timer;	/* the state's is armed; while it is up: the one that connects its monitor again */
 	bool preparing; /* a completion will come */
 	bool quit;	/* killed, or told and listening: its end comes */
 	bool record;	/* RUN/vms/NAME/record.json is there */
@@ -158,6 +158,7 @@ static struct now act(struct now n, enum vm_state before, enum vm_action action)
 	case VM_DO_JOIN:
 		break;
 	case VM_DO_PRESS:
+	case VM_DO_INSIST:
 		n.timer = n.monitor = true;
 		break;
 	case VM_DO_QUIT:
@@ -407,6 +408,11 @@ static void timer(struct explorer *x, struct now n)
 		reach(x, event(x, m, VM_EV_STOP_LEAVE));
 		m.want = n.want;
 		reach(x, event(x, m, VM_EV_STOP_KILL));
+		return;
+	}
+	if (vm_state_is_up(n.state)) {
+		m.monitor = true;
+		reach(x, m);
 		return;
 	}
 	reach(x, event(x, m, VM_EV_TIMER));
