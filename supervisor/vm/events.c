@@ -115,6 +115,12 @@ static void on_resume(struct vm *vm, const json_t *data)
 	vm_space_resumed(vm);
 }
 
+char *vm_io_error_text(bool space, const char *node)
+{
+	return xasprintf("%s%s%s", space ? "nospace" : "disk", node ? " on " : "",
+		node ? node + (strncmp(node, "d-", 2) == 0 ? 2 : 0) : "");
+}
+
 /* STOP follows when action is stop; whether space ran out or the disk broke is said only here. */
 static void on_io_error(struct vm *vm, const json_t *data)
 {

@@ -93,12 +93,6 @@ static void let_go(struct vm *vm)
 		vm_call(vm, "cont", NULL, on_cont);
 }
 
-char *vm_io_error_text(bool space, const char *node)
-{
-	return xasprintf("%s%s%s", space ? "nospace" : "disk", node ? " on " : "",
-		node ? node + (strncmp(node, "d-", 2) == 0 ? 2 : 0) : "");
-}
-
 static void paused_because(struct vm *vm, const char *why)
 {
 	if (vm->st.state != VM_PAUSED || !vm->st.reason[0])

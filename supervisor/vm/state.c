@@ -3,6 +3,13 @@
 
 #include "base/mem.h"
 
+static const char *const wants[] = {
+	[VM_WANT_STOPPED] = "stopped",
+	[VM_WANT_RUNNING] = "running",
+	[VM_WANT_RESTART] = "restart",
+};
+_Static_assert(ARRAY_SIZE(wants) == VM_WANTS, "a wish has no name");
+
 #define S(state_) (1u << VM_##state_)
 #define STARTING  (S(SPAWNING) | S(GREETING) | S(JOINING))
 #define UP	  (S(RUNNING) | S(PAUSED))
@@ -183,4 +190,9 @@ bool vm_state_is_resting(enum vm_state s)
 bool vm_state_is_down(enum vm_state s)
 {
 	return 1u << s & DOWN;
+}
+
+const char *vm_want_name(enum vm_want want)
+{
+	return wants[want];
 }

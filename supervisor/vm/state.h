@@ -4,13 +4,20 @@
  *
  * state and event -> next state and what to do. Verbs, QEMU, the kernel and the clock become events;
  * where policy decides (restart or not, leave or kill) it picks the event, not the rule. Nothing
- * else writes a VM's state; tests walk these very rules.
+ * else writes a VM's state; tests walk these very rules. The wish is another variable: see wish.c.
  */
 #ifndef SUPERVISOR_VM_STATE_H
 #define SUPERVISOR_VM_STATE_H
 
 #include <stdbool.h>
 #include <stddef.h>
+
+enum vm_want {
+	VM_WANT_STOPPED,
+	VM_WANT_RUNNING,
+	VM_WANT_RESTART, /* its process is to end, and then it is to run again, however that came */
+	VM_WANTS
+};
 
 enum vm_state {
 	VM_STOPPED,   /* no process */
@@ -100,5 +107,7 @@ bool vm_state_is_starting(enum vm_state s); /* a process, whose guest does not r
 bool vm_state_is_up(enum vm_state s);	    /* running or paused */
 bool vm_state_is_live(enum vm_state s);	    /* up, or asked to power off */
 bool vm_state_has_process(enum vm_state s); /* starting, live, or told to quit */
+/* "stopped", "running", "restart" */
+const char *vm_want_name(enum vm_want want);
 
 #endif

@@ -72,14 +72,6 @@ void vm_insist(struct vm *vm)
 	vm_press(vm);
 }
 
-void vm_tell_step(const struct vm *vm)
-{
-	if (vm->stop.presses)
-		log_info(vm->name, "guest shut down after %u presses of the power button", vm->stop.presses);
-	else if (vm->stop.agent_asked)
-		log_info(vm->name, "guest shut down by its agent");
-}
-
 void vm_kill_process(struct vm *vm)
 {
 	/* asked for once more: the clock of the first time runs */
@@ -139,15 +131,6 @@ void vm_expire(struct vm *vm)
 		(double)vm->proc.conf.timeout_start_ms / 1000);
 	vm_start_failed(vm, VM_END_START_FAILED, &e);
 	vm_kill_process(vm);
-}
-
-void vm_ended(struct vm *vm, enum vm_ending ending)
-{
-	bool stay = policy_ended(&vm->proc.conf, ending) == CONF_ENDING_PAUSE &&
-		vm->st.want == VM_WANT_RUNNING;
-
-	vm->st.ending = ending;
-	vm_event(vm, stay ? VM_EV_JOINED_PAUSED : VM_EV_ENDED, vm_ending_name(ending));
 }
 
 /* The last lines that QEMU wrote, made harmless; caller frees. "" when it was silent. *why: the one that says why

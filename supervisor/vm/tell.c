@@ -237,6 +237,14 @@ void vm_tell_reset(struct vm *vm)
 	vm_record_write(vm);
 }
 
+void vm_tell_step(const struct vm *vm)
+{
+	if (vm->stop.presses)
+		log_info(vm->name, "guest shut down after %u presses of the power button", vm->stop.presses);
+	else if (vm->stop.agent_asked)
+		log_info(vm->name, "guest shut down by its agent");
+}
+
 void vm_note(struct vm *vm, const char *event, const char *fmt, ...)
 {
 	char text[512];

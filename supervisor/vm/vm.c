@@ -110,11 +110,6 @@ void vm_set_reason(struct vm *vm, const char *fmt, ...)
 	text_shorten(vm->st.reason, sizeof vm->st.reason, text);
 }
 
-const char *vm_reason(const struct vm *vm)
-{
-	return vm->st.reason;
-}
-
 /*
  * An action may cause the next event at once (spawn fails, nothing to prepare): the nested call finds
  * the new state already in place, and whoever waits is asked once all has settled.
@@ -151,6 +146,15 @@ void vm_event(struct vm *vm, enum vm_event ev, const char *reason)
 	/* nothing is left of it: the next look at the files forgets it */
 	if (vm->file.orphan && !vm_state_has_process(vm->st.state))
 		vm->daemon->vms->changed = true;
+}
+
+void vm_ended(struct vm *vm, enum vm_ending ending)
+{
+	bool stay = policy_ended(&vm->proc.conf, ending) == CONF_ENDING_PAUSE &&
+		vm->st.want == VM_WANT_RUNNING;
+
+	vm->st.ending = ending;
+	vm_event(vm, stay ? VM_EV_JOINED_PAUSED : VM_EV_ENDED, vm_ending_name(ending));
 }
 
 void vm_health(struct vm *vm, bool well, const char *why)

@@ -56,13 +56,6 @@ struct vm_revert;
 struct vm_launch;
 struct vm_wait;
 
-enum vm_want {
-	VM_WANT_STOPPED,
-	VM_WANT_RUNNING,
-	VM_WANT_RESTART, /* its process is to end, and then it is to run again, however that came */
-	VM_WANTS
-};
-
 enum {
 	VM_AGENT_STOP_SECONDS = 3, /* until a shutdown by the agent counts as without effect */
 	VM_PRESS_SECONDS = 5,	/* a press during boot is lost: press again */
@@ -244,8 +237,6 @@ void vm_hostile(struct vm *vm, const struct err *e);
 /* Remembers why a start failed, for `start` and `info`, and whose fault that is. What is left of the
  * start ends by itself, or the caller ends it. */
 void vm_start_failed(struct vm *vm, enum vm_ending whose, const struct err *e);
-/* One line for people: reason of a state. */
-const char *vm_reason(const struct vm *vm);
 int vm_draft_identity(struct vm *vm, struct err *e); /* what was told of it stays true: identity.h */
 /* The guest ended, and policy keeps it as it stands (On...=pause): it goes on only after a reset. */
 bool vm_is_tombstone(const struct vm *vm);
@@ -271,8 +262,6 @@ int vm_kill(struct vm *vm, const char *who, struct err *e);
 void vm_reset_failed(struct vm *vm, const char *who);
 /* The operation is over that vm->busy told: who waited for it may go on. */
 void vm_idle(struct vm *vm);
-/* "stopped", "running", "restart" */
-const char *vm_want_name(enum vm_want want);
 
 /* --- the actions that the rules name --- */
 void vm_prepare(struct vm *vm);

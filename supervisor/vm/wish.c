@@ -9,18 +9,6 @@
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/vms.h"
 
-static const char *const wants[] = {
-	[VM_WANT_STOPPED] = "stopped",
-	[VM_WANT_RUNNING] = "running",
-	[VM_WANT_RESTART] = "restart",
-};
-_Static_assert(ARRAY_SIZE(wants) == VM_WANTS, "a wish has no name");
-
-const char *vm_want_name(enum vm_want want)
-{
-	return wants[want];
-}
-
 /* --- what keeps it from starting --- */
 
 /* A process that only its record knows may still run: see adopt.c. */
