@@ -6,6 +6,7 @@
 static void actions_clean(struct vm *vm)
 {
 	vm_prepare_cancel(vm);
+	vm_launch_cancel(vm);
 	vm_clean(vm);
 }
 

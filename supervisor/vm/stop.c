@@ -289,7 +289,6 @@ void vm_rest(struct vm *vm)
 void vm_clean(struct vm *vm)
 {
 	ev_io_stop(vm->daemon->loop.ev, &vm->proc.exited);
-	vm_launch_cancel(vm);
 	vm_monitor_release(vm);
 	vm_agent_end(vm);
 	notify_free(vm);
