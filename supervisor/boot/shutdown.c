@@ -58,7 +58,7 @@ static void kill_guest(struct guest *g, struct vm *vm, const char *why)
 	g->reason = xstrdup(why);
 	log_warning(g->name, "killed with the host's shutdown: %s", why);
 	vm_kill(vm, g->all->o.who, NULL);
-	vm_wait(vm, VM_GOAL_GONE, KILL_PATIENCE, is_killed, g);
+	vm_wait(vm, VM_GOAL_DOWN, KILL_PATIENCE, is_killed, g);
 }
 
 /* Somebody started it meanwhile. */

@@ -39,7 +39,7 @@ static void end_process(struct snapshot_op *op, const struct err *e)
 		return;
 	}
 	vm_kill(vm, op->busy, NULL);
-	vm_wait(vm, VM_GOAL_GONE, 0, end_gone, op);
+	vm_wait(vm, VM_GOAL_DOWN, 0, end_gone, op);
 }
 
 static void fail(struct snapshot_op *op, const struct err *e)

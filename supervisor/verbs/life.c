@@ -46,7 +46,7 @@ void verb_life(struct job *j, struct vm *vm, enum vm_goal goal, bool changed)
 	struct life *l = xcalloc(1, sizeof *l);
 
 	*l = (struct life){ .vm = vm, .job = j, .changed = changed,
-		.down = goal == VM_GOAL_DOWN || goal == VM_GOAL_GONE };
+		.down = goal == VM_GOAL_DOWN };
 	vm_wait(vm, goal, 0, life_done, l);
 }
 
@@ -143,7 +143,7 @@ void verb_kill(void *data, struct request *r)
 		request_error(r, &e);
 		return;
 	}
-	verb_life(verb_job(data, r, "vm-kill", vm->name), vm, VM_GOAL_GONE, was);
+	verb_life(verb_job(data, r, "vm-kill", vm->name), vm, VM_GOAL_DOWN, was);
 }
 
 /* --- what one QMP command does --- */

@@ -310,7 +310,7 @@ struct network_nic vm_network_nic(const struct vm *vm, const struct vm_nic *n);
 void vm_free_nics(struct vm *vm);
 
 /* --- wait.c --- */
-enum vm_goal { VM_GOAL_UP, VM_GOAL_AGAIN /* after vm_reboot() */, VM_GOAL_DOWN, VM_GOAL_GONE, VM_GOAL_RUNNING, VM_GOAL_STOPPED, VM_GOAL_PAUSED, VM_GOAL_IP };
+enum vm_goal { VM_GOAL_UP, VM_GOAL_AGAIN /* after vm_reboot() */, VM_GOAL_DOWN, VM_GOAL_RUNNING, VM_GOAL_STOPPED, VM_GOAL_PAUSED, VM_GOAL_IP };
 typedef void vm_wait_fn(void *data, const struct err *e);
 /* timeout in seconds, 0: none. done is called from the loop, once. */
 struct vm_wait *vm_wait(struct vm *vm, enum vm_goal goal, double timeout, vm_wait_fn *done, void *data);

@@ -9,8 +9,9 @@ struct vm_wait {
 	struct vm_wait *next;
 	struct vm *vm;
 	enum vm_goal goal;
-	ev_timer timer;
-	ev_timer verdict; /* fires at once: done is called from the loop, never from inside a verb */
+	double timeout; /* seconds, 0: none */
+	struct loop_timer timer;
+	struct loop_task verdict; /* done is called from the loop, never from inside a verb */
 	struct err error;
 	bool decided;
 	vm_wait_fn *done;
@@ -119,7 +120,6 @@ static enum verdict look(const struct vm *vm, enum vm_goal goal, struct err *e)
 	case VM_GOAL_AGAIN:
 		return look_again(vm, e);
 	case VM_GOAL_DOWN:
-	case VM_GOAL_GONE:
 		return look_down(vm, e);
 	case VM_GOAL_RUNNING:
 		return vm->st.state == VM_RUNNING ? MET : PENDING;
@@ -144,8 +144,8 @@ static void unlink_wait(struct vm_wait *w)
 
 static void wait_free(struct vm_wait *w)
 {
-	ev_timer_stop(w->vm->daemon->loop.ev, &w->timer);
-	ev_timer_stop(w->vm->daemon->loop.ev, &w->verdict);
+	loop_timer_stop(&w->timer);
+	loop_cancel(w->vm->daemon->loop.ev, &w->verdict);
 	free(w);
 }
 
@@ -157,38 +157,32 @@ void vm_wait_cancel(struct vm_wait *w)
 	wait_free(w);
 }
 
-static void on_verdict(struct ev_loop *ev, ev_timer *t, int revents)
+static void wait_tell(struct loop_task *task)
 {
-	struct vm_wait *w = t->data;
+	struct vm_wait *w = container_of(task, struct vm_wait, verdict);
 	struct err error;
 	vm_wait_fn *done = w->done;
 	void *data = w->data;
 	bool failed = w->error.text[0];
 
-	(void)ev, (void)revents;
 	err_copy(&error, &w->error);
 	vm_wait_cancel(w);
 	done(data, failed ? &error : NULL);
 }
 
-static void decide(struct vm_wait *w)
+static void wait_decide(struct vm_wait *w)
 {
-	struct ev_loop *ev = w->vm->daemon->loop.ev;
-
 	w->decided = true;
-	ev_timer_stop(ev, &w->timer);
-	ev_timer_start(ev, &w->verdict);
+	loop_timer_stop(&w->timer);
+	loop_later(w->vm->daemon->loop.ev, &w->verdict, wait_tell);
 }
 
-static void on_timeout(struct ev_loop *ev, ev_timer *t, int revents)
+static void wait_timed_out(void *data)
 {
-	struct vm_wait *w = t->data;
-	char since[32];
+	struct vm_wait *w = data;
 
-	(void)ev, (void)revents;
-	snprintf(since, sizeof since, "%.0f", w->timer.repeat);
-	err_set(&w->error, ERR_TIMEOUT, "still %s after %s s", vm_state_name(w->vm->st.state), since);
-	decide(w);
+	err_set(&w->error, ERR_TIMEOUT, "still %s after %.0f s", vm_state_name(w->vm->st.state), w->timeout);
+	wait_decide(w);
 }
 
 struct vm_wait *vm_wait(struct vm *vm, enum vm_goal goal, double timeout, vm_wait_fn *done, void *data)
@@ -199,13 +193,12 @@ struct vm_wait *vm_wait(struct vm *vm, enum vm_goal goal, double timeout, vm_wai
 	w->goal = goal;
 	w->done = done;
 	w->data = data;
-	ev_timer_init(&w->timer, on_timeout, timeout, timeout);
-	ev_timer_init(&w->verdict, on_verdict, 0, 0);
-	w->timer.data = w->verdict.data = w;
+	w->timeout = timeout;
+	loop_timer_init(&w->timer, vm->daemon->loop.ev, wait_timed_out, w);
 	w->next = vm->waits;
 	vm->waits = w;
 	if (timeout > 0)
-		ev_timer_start(vm->daemon->loop.ev, &w->timer);
+		loop_timer_start(&w->timer, timeout);
 	vm_waits_look(vm);
 	return w;
 }
@@ -214,7 +207,7 @@ void vm_waits_look(struct vm *vm)
 {
 	for (struct vm_wait *w = vm->waits; w; w = w->next)
 		if (!w->decided && look(vm, w->goal, &w->error) != PENDING)
-			decide(w);
+			wait_decide(w);
 }
 
 void vm_waits_end(struct vm *vm)
