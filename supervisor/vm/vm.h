@@ -3,8 +3,8 @@
  * supervisor/vm/vm.h - one VM: wish, fact, process
  *
  * Wish (want) and fact (state) are two variables. Only verbs and policy write the wish; only
- * vm_event() the fact, by the rules of state.h. Every change writes the run record, one log line
- * and one event, and looks at who waits. Files of this room:
+ * vm_event() the fact, by the rules of state.h. Every change writes one log line and one event, the
+ * run record while there is a process, and looks at who waits. Files of this room:
  *
  *   vms.c     the set: names, files, lookup, reload      state.c   the rules
  *   prepare.c probe, KVM, networks, before a process     policy.c  what an ending means, pure
