@@ -6,7 +6,8 @@
  * vm_event() the fact, by the rules of state.h. Every change writes one log line and one event, the
  * run record while there is a process, and looks at who waits. Files of this room:
  *
- *   vms.c     the set: names, files, lookup, reload      state.c   the rules
+ *   vms.c     the set: files, lookup, reload             state.c   the rules
+ *   registry.c VMs by name                               vms_identity.c what their directories say
  *   prepare.c probe, KVM, networks, before a process     policy.c  what an ending means, pure
  *   spawn.c   sockets, taps, vmkeep-jail (plan.c)        record.c  RUN/vms/NAME/record.json
  *   join.c    from greeting to running; also adoption    adopt.c   processes of a former daemon

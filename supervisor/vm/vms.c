@@ -61,25 +61,6 @@ static uint64_t stamp_of(const struct vms *vms, const char *name)
 	return own ? all + !all : 0;
 }
 
-/* Where the name stands, or would stand. */
-static size_t place_of(const struct vms *vms, const char *name, bool *found)
-{
-	size_t from = 0, to = vms->n;
-
-	*found = false;
-	while (from < to && !*found) {
-		size_t middle = from + (to - from) / 2;
-		int order = strcmp(name, vms->vm[middle]->name);
-
-		*found = order == 0;
-		if (order <= 0)
-			to = middle;
-		else
-			from = middle + 1;
-	}
-	return to;
-}
-
 void vms_lost(struct vms *vms)
 {
 	for (size_t i = 0; i < vms->n; i++) {
@@ -97,74 +78,11 @@ void vms_leased(struct vms *vms)
 		vm_waits_look(vms->vm[i]);
 }
 
-struct vm *vms_find(struct vms *vms, const char *name)
-{
-	bool found;
-	size_t i = place_of(vms, name, &found);
-
-	return found ? vms->vm[i] : NULL;
-}
-
-void vms_read_identity(struct vms *vms, struct vm *vm)
-{
-	struct err e = ERR_INIT;
-	char path[80];
-	int fd;
-
-	snprintf(path, sizeof path, "vms/%s", vm->name);
-	fd = openat(vms->daemon->dirs.state_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	if (identity_load(&vm->identity, fd, &e) < 0) {
-		log_error(vm->name, "%s", e.text);
-		vm->identity_problem = xstrdup(e.text);
-	}
-	vm_revert_look(vm, fd);
-	vm_revert_tell(vm);
-	close(fd);
-	/* its file was away, and meanwhile another one got its uid: it gets a new one at its start */
-	if (vm->identity.uid && vms_uid_taken(vms, vm->identity.uid, vm))
-		vm->identity.uid = 0;
-}
-
-/* One that was lost or damaged may have been put back from a backup. */
-static void read_identity_again(struct vms *vms, struct vm *vm)
-{
-	struct identity now = IDENTITY_INIT;
-	_cleanup_(close_fd) int fd = -1;
-	struct err e = ERR_INIT;
-	char path[80];
-
-	snprintf(path, sizeof path, "vms/%s", vm->name);
-	fd = openat(vms->daemon->dirs.state_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || identity_load(&now, fd, &e) < 0 || !now.kept) {
-		identity_release(&now);
-		return;
-	}
-	log_info(vm->name, "its identity is there again");
-	identity_release(&vm->identity);
-	vm->identity = now;
-	free(vm->identity_problem);
-	vm->identity_problem = NULL;
-	vm_revert_look(vm, fd);
-	vm_revert_tell(vm);
-	if (vm->identity.uid && vms_uid_taken(vms, vm->identity.uid, vm))
-		vm->identity.uid = 0;
-	vm->file.stamp = 0; /* its file may speak of the UUID */
-}
-
 struct vm *vms_add(struct vms *vms, const char *name)
 {
 	struct vm *vm = vm_new(vms->daemon, name);
-	bool found;
-	size_t i = place_of(vms, name, &found);
 
-	if (vms->n == vms->room) {
-		vms->room = vms->room ? vms->room * 2 : 16;
-		vms->vm = xrealloc(vms->vm, vms->room, sizeof(struct vm *));
-	}
-	memmove(vms->vm + i + 1, vms->vm + i, (vms->n++ - i) * sizeof(struct vm *));
-	vms->vm[i] = vm;
+	vms_insert(vms, vm);
 	vms_read_identity(vms, vm);
 	daemon_event(vms->daemon, "VM_ADDED", json_pack("{s:s}", "name", name));
 	return vm;
@@ -172,10 +90,7 @@ struct vm *vms_add(struct vms *vms, const char *name)
 
 void vms_forget(struct vms *vms, struct vm *vm)
 {
-	bool found;
-	size_t i = place_of(vms, vm->name, &found);
-
-	memmove(vms->vm + i, vms->vm + i + 1, (--vms->n - i) * sizeof(struct vm *));
+	vms_remove(vms, vm);
 	daemon_event(vms->daemon, "VM_REMOVED", json_pack("{s:s}", "name", vm->name));
 	/* one that ran keeps addresses, MACs and names until vm_forget() */
 	if (!vm->identity.kept)
@@ -340,7 +255,7 @@ struct vm *vms_get(struct vms *vms, const char *name, struct err *e)
 
 	daemon_look_conf(vms->daemon);
 	if (vm && !vm->identity.kept && vm_state_is_down(vm->st.state))
-		read_identity_again(vms, vm);
+		vms_read_identity_again(vms, vm);
 	stamp = stamp_of(vms, name);
 	if (vm && !stamp)
 		gone_from_disk(vms, vm);

@@ -40,7 +40,12 @@ void vms_lost(struct vms *vms);
 /* A network gave out an address: somebody may wait for it. */
 void vms_leased(struct vms *vms);
 
+/* --- registry.c --- */
 struct vm *vms_find(struct vms *vms, const char *name);
+void vms_insert(struct vms *vms, struct vm *vm /* stolen */);
+void vms_remove(struct vms *vms, const struct vm *vm); /* the caller's again */
+
+/* --- vms.c --- */
 /* As vms_find(), looking at the VM's files again: new, changed and removed ones count at once.
  * ERR_NOT_FOUND with the nearest name. */
 struct vm *vms_get(struct vms *vms, const char *name, struct err *e);
@@ -52,8 +57,10 @@ bool vms_is_current(const struct vms *vms, const struct vm *vm);
 struct conf_list;
 bool vms_owned(struct vms *vms, const char *name,
 	bool (*is)(void *data, const struct conf_list *owner), void *data);
-/* From its state directory, which may be another one since. */
+/* From its state directory, which may be another one since. vms_identity.c */
 void vms_read_identity(struct vms *vms, struct vm *vm);
+/* One that was lost or damaged may have been put back from a backup. */
+void vms_read_identity_again(struct vms *vms, struct vm *vm);
 /* Empty, with the identity it had. */
 struct vm *vms_add(struct vms *vms, const char *name);
 

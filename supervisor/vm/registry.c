@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* The VMs by name: what each file of this room may ask, below all of them. */
+#include "supervisor/vm/vms.h"
+
+#include "base/mem.h"
+
+/* Where the name stands, or would stand. */
+static size_t registry_place(const struct vms *vms, const char *name, bool *found)
+{
+	size_t from = 0, to = vms->n;
+
+	*found = false;
+	while (from < to && !*found) {
+		size_t middle = from + (to - from) / 2;
+		int order = strcmp(name, vms->vm[middle]->name);
+
+		*found = order == 0;
+		if (order <= 0)
+			to = middle;
+		else
+			from = middle + 1;
+	}
+	return to;
+}
+
+struct vm *vms_find(struct vms *vms, const char *name)
+{
+	bool found;
+	size_t i = registry_place(vms, name, &found);
+
+	return found ? vms->vm[i] : NULL;
+}
+
+void vms_insert(struct vms *vms, struct vm *vm)
+{
+	bool found;
+	size_t i = registry_place(vms, vm->name, &found);
+
+	GROW(vms->vm, vms->n, vms->room);
+	memmove(vms->vm + i + 1, vms->vm + i, (vms->n++ - i) * sizeof(struct vm *));
+	vms->vm[i] = vm;
+}
+
+void vms_remove(struct vms *vms, const struct vm *vm)
+{
+	bool found;
+	size_t i = registry_place(vms, vm->name, &found);
+
+	memmove(vms->vm + i, vms->vm + i + 1, (--vms->n - i) * sizeof(struct vm *));
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* What a VM's state directory says of it: who it is, and whether a revert was cut short. */
+#include <fcntl.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "supervisor/vm/revert.h"
+#include "supervisor/vm/vms.h"
+
+void vms_read_identity(struct vms *vms, struct vm *vm)
+{
+	struct err e = ERR_INIT;
+	char path[80];
+	int fd;
+
+	snprintf(path, sizeof path, "vms/%s", vm->name);
+	fd = openat(vms->daemon->dirs.state_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	if (identity_load(&vm->identity, fd, &e) < 0) {
+		log_error(vm->name, "%s", e.text);
+		vm->identity_problem = xstrdup(e.text);
+	}
+	vm_revert_look(vm, fd);
+	vm_revert_tell(vm);
+	close(fd);
+	/* its file was away, and meanwhile another one got its uid: it gets a new one at its start */
+	if (vm->identity.uid && vms_uid_taken(vms, vm->identity.uid, vm))
+		vm->identity.uid = 0;
+}
+
+void vms_read_identity_again(struct vms *vms, struct vm *vm)
+{
+	struct identity now = IDENTITY_INIT;
+	_cleanup_(close_fd) int fd = -1;
+	struct err e = ERR_INIT;
+	char path[80];
+
+	snprintf(path, sizeof path, "vms/%s", vm->name);
+	fd = openat(vms->daemon->dirs.state_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || identity_load(&now, fd, &e) < 0 || !now.kept) {
+		identity_release(&now);
+		return;
+	}
+	log_info(vm->name, "its identity is there again");
+	identity_release(&vm->identity);
+	vm->identity = now;
+	free(vm->identity_problem);
+	vm->identity_problem = NULL;
+	vm_revert_look(vm, fd);
+	vm_revert_tell(vm);
+	if (vm->identity.uid && vms_uid_taken(vms, vm->identity.uid, vm))
+		vm->identity.uid = 0;
+	vm->file.stamp = 0; /* its file may speak of the UUID */
+}
