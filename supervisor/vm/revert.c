@@ -7,14 +7,12 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "qmp/job.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/vms.h"
 
 enum { MARK_VERSION = 1, MARK_MAX = 64 << 10 };
 
 static const char file_name[] = "revert.json";
-static const char job_id[] = "vmkeep-snapshot"; /* of storage/snapshot_live.c */
 
 static void set_mark(struct vm *vm, const char *snapshot, const char *disk)
 {
@@ -133,13 +131,23 @@ void vm_revert_marked(struct vm *vm, const char *snapshot, const char *disk)
 		vm_set_reason(vm, "%s", "");
 }
 
-static void on_kept(void *data, const struct err *e)
+static void revert_kept(void *data, const struct err *e)
 {
 	char *name = data;
 
 	if (e)
 		log_error(name, "%s", e->text);
 	free(name);
+}
+
+void vm_revert_over(struct vm *vm)
+{
+	char *name = xstrdup(vm->name);
+	struct err e = ERR_INIT;
+
+	if (vm_revert_mark(vm, NULL, NULL, revert_kept, name, &e) < 0)
+		revert_kept(name, &e);
+	vm_revert_marked(vm, NULL, NULL);
 }
 
 void vm_revert_again(struct vm *vm)
@@ -165,111 +173,12 @@ void vm_revert_again(struct vm *vm)
 		return;
 	log_warning(vm->name, "the mark of its revert was lost or damaged, and is written again");
 	name = xstrdup(vm->name);
-	if (vm_revert_mark(vm, known->snapshot, known->disk, on_kept, name, &e) < 0)
-		on_kept(name, &e);
+	if (vm_revert_mark(vm, known->snapshot, known->disk, revert_kept, name, &e) < 0)
+		revert_kept(name, &e);
 }
 
 void vms_revert_again(struct vms *vms)
 {
 	for (size_t i = 0; i < vms->n; i++)
 		vm_revert_again(vms->vm[i]);
-}
-
-/* --- a QEMU that was loading when its daemon ended --- */
-
-static void end_torn(struct vm *vm, const char *why)
-{
-	if (vm->busy || !vm->revert)
-		return;
-	log_error(vm->name, "revert to '%s' %s while no daemon looked: its QEMU is ended",
-		vm->revert->snapshot, why);
-	vm_kill(vm, "snapshot-revert", NULL);
-}
-
-static void unmark(struct vm *vm, const char *why)
-{
-	char *name;
-	struct err e = ERR_INIT;
-
-	if (vm->busy || !vm->revert)
-		return;
-	log_info(vm->name, "revert to '%s' %s", vm->revert->snapshot, why);
-	name = xstrdup(vm->name);
-	if (vm_revert_mark(vm, NULL, NULL, on_kept, name, &e) < 0)
-		on_kept(name, &e);
-	vm_revert_marked(vm, NULL, NULL);
-}
-
-/* QEMU was not told to load, or loaded well and was told to forget that: a load that failed stays
- * among its jobs until it is ended. So a guest that is there, running or paused, is whole. One that
- * has not run yet, and that nobody is known to have started so, was only started for this, maybe on
- * disks of two times. */
-static void on_status(void *data, const json_t *result, const struct err *e)
-{
-	struct vm *vm = data;
-	const char *status = json_string_value(json_object_get(result, "status"));
-
-	if (e || !status)
-		return;
-	if (streq(status, "prelaunch") && !vm->st.paused_start)
-		end_torn(vm, "was cut short");
-	else if (!streq(status, "restore-vm")) /* which is known, and ended, as it is: join.c */
-		unmark(vm, "came to its end or never began, while no daemon looked");
-}
-
-struct follower {
-	struct daemon *daemon;
-	struct qmp *q;
-	char vm[64];
-};
-
-static void on_loaded(void *data, const struct err *e)
-{
-	struct follower *f = data;
-	struct vm *vm = vms_find(f->daemon->vms, f->vm);
-
-	/* a lost monitor is found again, and asked again */
-	if (vm && vm->mon.qmp == f->q && vm->revert)
-		vm->revert->followed = false;
-	if (vm && vm->mon.qmp == f->q && !e)
-		unmark(vm, "came to its end");
-	else if (vm && vm->mon.qmp == f->q && (e->class == ERR_FAILED || e->class == ERR_NO_RESOURCES))
-		end_torn(vm, "failed");
-	free(f);
-}
-
-static void follow(struct vm *vm)
-{
-	static const struct qmp_job_handlers handlers = { .done = on_loaded, .keeps_failed = true };
-	struct follower *f;
-
-	if (!vm->mon.qmp || vm->revert->followed)
-		return;
-	f = xcalloc(1, sizeof *f);
-	*f = (struct follower){ .daemon = vm->daemon, .q = vm->mon.qmp };
-	snprintf(f->vm, sizeof f->vm, "%s", vm->name);
-	vm->revert->followed = true;
-	qmp_job_run(vm->mon.qmp, NULL, NULL, job_id, &handlers, f);
-}
-
-static void on_jobs(void *data, const json_t *jobs, const struct err *e)
-{
-	struct vm *vm = data;
-	json_t *job;
-	size_t i;
-
-	if (e || !vm->revert || vm->busy)
-		return;
-	json_array_foreach (jobs, i, job)
-		if (streq(json_string_value(json_object_get(job, "id")), job_id)) {
-			follow(vm);
-			return;
-		}
-	vm_call(vm, "query-status", NULL, on_status);
-}
-
-void vm_revert_ask(struct vm *vm)
-{
-	if (vm->revert && !vm->busy)
-		vm_call(vm, "query-jobs", NULL, on_jobs);
 }

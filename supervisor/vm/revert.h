@@ -31,10 +31,12 @@ void vm_revert_tell(struct vm *vm);
 int vm_revert_mark(struct vm *vm, const char *snapshot, const char *disk, keep_fn *done, void *data, struct err *e);
 /* done said that it is on disk: from now on it counts here too. */
 void vm_revert_marked(struct vm *vm, const char *snapshot, const char *disk);
+/* It came to its end: takes the mark away, as one that nobody waits for. */
+void vm_revert_over(struct vm *vm);
 /* Where its file was lost or damaged under us. */
 void vm_revert_again(struct vm *vm);
 void vms_revert_again(struct vms *vms);
-/* Of a process of a former daemon, whose monitor answers. */
+/* Of a process of a former daemon, whose monitor answers. revert_ask.c */
 void vm_revert_ask(struct vm *vm);
 
 #endif
