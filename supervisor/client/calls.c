@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "supervisor/client/command.h"
 #include "supervisor/client/errors.h"
+#include "supervisor/client/objects.h"
 #include "supervisor/client/progress.h"
 
 enum { EXIT_INTERRUPTED = 130 };
@@ -23,7 +24,7 @@ struct calls {
 	struct call *call;
 	size_t n, sent, answered, printed;
 	int exit;	  /* of the first that failed */
-	json_t *document; /* of --json with several targets */
+	json_t *document; /* of --json */
 	struct progress progress;
 };
 
@@ -78,17 +79,6 @@ static void note_exit(struct calls *s, int code)
 		s->exit = code;
 }
 
-static void document_add(struct calls *s, const struct call *call, json_t *value)
-{
-	if (s->c->several) {
-		if (!s->document)
-			s->document = json_object();
-		json_object_set(s->document, call->target, value);
-	} else {
-		command_print_json(s->c, value);
-	}
-}
-
 static void print_reply(struct calls *s, const struct call *call, json_t *result)
 {
 	const struct command_form *form = s->c->form;
@@ -96,21 +86,16 @@ static void print_reply(struct calls *s, const struct call *call, json_t *result
 	if (form->status)
 		note_exit(s, form->status(result));
 	if (s->c->json)
-		document_add(s, call, result);
+		objects_add(&s->document, s->c->verb, call->target, result);
 	else if (!s->c->quiet)
 		(form->print ? form->print : command_print)(s->c, call->target, result);
 }
 
 static void print_error(struct calls *s, const struct call *call, const struct err *e)
 {
-	json_t *value;
-
 	note_exit(s, errors_print(call->target, e));
-	if (!s->c->json)
-		return;
-	value = json_pack("{s:o}", "error", errors_to_json(e));
-	document_add(s, call, value);
-	json_decref(value);
+	if (s->c->json)
+		objects_add_error(&s->document, call->target, e);
 }
 
 static void print_call(struct calls *s, const struct call *call)

@@ -13,6 +13,7 @@
 #include "conf/load.h"
 #include "supervisor/client/command.h"
 #include "supervisor/client/errors.h"
+#include "supervisor/client/objects.h"
 
 static const char *ending(const char *path)
 {
@@ -201,7 +202,7 @@ static int check_file(struct command *c, const char *path)
 	struct conf_problems problems = { 0 };
 	struct conf_source src;
 	struct err e = ERR_INIT;
-	json_t *result;
+	json_t *result, *document = NULL;
 	int code;
 
 	if (read_source(path, &text, &src, &e) < 0)
@@ -211,11 +212,14 @@ static int check_file(struct command *c, const char *path)
 	if (!problems.count)
 		check_beside(path, json_object_get(result, "rows"));
 	code = c->form->status(result);
-	if (c->json)
-		command_print_json(c, result);
-	else if (!c->quiet)
+	if (c->json) {
+		objects_add(&document, c->verb, NULL, result);
+		command_print_json(c, document);
+	} else if (!c->quiet) {
 		c->form->print(c, NULL, result);
+	}
 	command_flush(c);
+	json_decref(document);
 	json_decref(result);
 	conf_problems_release(&problems);
 	return code;

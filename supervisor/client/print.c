@@ -26,12 +26,6 @@ static bool is_text(const json_t *v)
 	return json_is_string(v) && strchr(json_string_value(v), '\n');
 }
 
-static bool is_table(const json_t *v)
-{
-	return json_is_array(json_object_get(v, "columns")) &&
-	       json_is_array(json_object_get(v, "rows"));
-}
-
 /* [{"a": 1}, {"a": 2, "b": 3}] as a table; NULL when it is no array of objects. */
 static json_t *table_of(const json_t *list)
 {
@@ -71,7 +65,7 @@ static bool print_nested(struct buf *b, const json_t *v, size_t indent, size_t w
 {
 	json_t *table = NULL;
 
-	if (is_table(v))
+	if (value_is_table(v))
 		print_table(b, v, NULL, indent, width);
 	else if (is_text(v))
 		print_lines(b, json_string_value(v), indent);

@@ -129,6 +129,12 @@ static bool is_empty(const json_t *v)
 	       (json_is_object(v) && !json_object_size(v));
 }
 
+bool value_is_table(const json_t *v)
+{
+	return json_is_array(json_object_get(v, "columns")) &&
+	       json_is_array(json_object_get(v, "rows"));
+}
+
 void print_add(struct buf *b, enum print_unit unit, const json_t *value)
 {
 	if (is_empty(value))

@@ -9,12 +9,16 @@
 #define SUPERVISOR_CLIENT_VALUE_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "base/buf.h"
 
 /* How the numbers of a key or column read. */
 enum print_unit { PRINT_PLAIN, PRINT_BYTES, PRINT_SECONDS, PRINT_DATE };
 enum print_unit print_unit(const char *name);
+
+/* {"columns": [...], "rows": [[...]]}, with or without members beside them. */
+bool value_is_table(const json_t *v);
 
 /* One value on one line: "512M", "3d 4h", "-", "a, b". */
 void print_add(struct buf *b, enum print_unit unit, const json_t *value);

@@ -94,7 +94,7 @@ class Host:
             f.write(text)
 
     def info(self, name):
-        return json.loads(self.ok("vmkeep", "--json", "info", name))
+        return json.loads(self.ok("vmkeep", "--json", "info", name))[0]
 
     def main_pid(self):
         return int(self.ok("systemctl", "show", "-p", "MainPID", "--value", "vmkeepd"))

@@ -19,6 +19,9 @@ import time
 
 import vmk
 
+# What is asked over the socket, where the answers to it stay as they are; by command.
+ASKED = {"list": "vm-list", "info": "vm-info", "history": "vm-history", "snapshot list": "snapshot-list",
+         "net list": "net-list", "net show": "net-show", "net leases": "net-leases"}
 FOLDER = os.path.join(vmk.ROOT, "tests", "fixtures")
 BASE, BOOT = "@BASE@", "@BOOT@"
 CLOCKS = ("since", "started", "due", "stop_deadline", "unresponsive")  # of a VM's record
@@ -27,6 +30,18 @@ TUNSETIFF, IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x400454ca, 0x2, 0x1000, 0x4000
 
 def boot_id():
     return vmk.read_text("/proc/sys/kernel/random/boot_id").strip()
+
+
+def shown(world, command):
+    """The daemon's answer."""
+    words = command.split()
+    verb = " ".join(words[:2]) if words[0] in ("net", "snapshot") else words[0]
+    name = command[len(verb):].strip()
+    client = world.client()
+    try:
+        return client.call(ASKED[verb], **({"name": name} if name else {}))
+    finally:
+        client.close()
 
 
 class Fixture:

@@ -41,7 +41,7 @@ def test_every_verb(daemon, linux):
     assert daemon.info("a")["agent"] == "open"
     assert "a: agent answers" in daemon.ok("guest", "ping", "a")
 
-    info = daemon.json("guest", "info", "a")
+    info = daemon.one("guest", "info", "a")
     assert (info["hostname"], info["os"]) == ("tester", "vmkeep test guest")
     assert info["version"] and info["kernel"]
     assert "127.0.0.1" in [row["address"] for row in info["addresses"]]
@@ -63,8 +63,8 @@ def test_every_verb(daemon, linux):
     assert trimmed["/mnt"]["bytes"] > 0 and not trimmed["/mnt"]["error"]
 
     console.run("date -s '2001-02-03 04:05:06'")
-    assert daemon.json("guest", "time", "a")["skew"] < -86400
-    assert abs(daemon.json("guest", "time", "a", "--sync")["skew"]) < 5
+    assert daemon.one("guest", "time", "a")["skew"] < -86400
+    assert abs(daemon.one("guest", "time", "a", "--sync")["skew"]) < 5
     assert int(console.run("date +%s")) > time.time() - 60
 
     daemon.ok("guest", "passwd", "a", "root", input="opensesame\n")
@@ -73,7 +73,7 @@ def test_every_verb(daemon, linux):
     daemon.fails(8, "guest", "passwd", "a", "nobody-here", input="x\n")
     daemon.fails(2, "guest", "passwd", "a", "root", input="\n")
 
-    assert daemon.json("qemu-agent-command", "a", '{"execute": "guest-get-vcpus"}')[0]["online"] is True
+    assert daemon.one("qemu-agent-command", "a", '{"execute": "guest-get-vcpus"}')["return"][0]["online"] is True
     assert "vmkeep guest freeze" in daemon.fails(2, "guest", "command", "a", "guest-fsfreeze-freeze")
     daemon.fails(8, "guest", "command", "a", "guest-nonsense")
 
@@ -117,12 +117,12 @@ def test_freeze_ends(daemon, linux):
     """F47: by hand, by itself when its time is over, by the next daemon when this one is killed."""
     console = boot(daemon, extra=DISK)
     with_data(daemon, console)
-    result = daemon.json("guest", "freeze", "a", "--timeout", "1min")
+    result = daemon.one("guest", "freeze", "a", "--timeout", "1min")
     assert result["frozen"] >= 1
     assert daemon.info("a")["frozen"] is True and frozen_mark(daemon)
     assert "frozen already" in daemon.fails(5, "guest", "freeze", "a")
     console.run("(touch /mnt/x; echo written >/dev/ttyS0) & true")
-    assert daemon.json("guest", "thaw", "a")["thawed"] >= 1
+    assert daemon.one("guest", "thaw", "a")["thawed"] >= 1
     console.until("written")
     assert "frozen" not in daemon.info("a") and not frozen_mark(daemon)
 

@@ -185,10 +185,10 @@ def test_shutdown_all(world):
         world.console(name).until("up")
     result = world.vmkeep("--json", "shutdown-all", "--timeout", "8", timeout=60)
     assert result.code == 8, result
-    rows = {row[0]: row[1:] for row in json.loads(result.out)["rows"]}
-    assert {name: row[0] for name, row in rows.items()} == {
+    rows = {row["name"]: row for row in json.loads(result.out)}
+    assert {name: row["result"] for name, row in rows.items()} == {
         "db": "stopped", "app": "stopped", "deaf": "killed", "paused": "stopped"}
-    assert rows["deaf"][1] == "ignored the power button"
+    assert rows["deaf"]["reason"] == "ignored the power button"
     assert became(world, "app", "stopped") < became(world, "db", "stopping")
     assert set(world.states().values()) == {"stopped"}
     assert [row["state"] for row in world.rows("net", "list")] == ["down"]
@@ -203,7 +203,8 @@ def test_the_budget_of_the_host(world):
     world.write("vmkeep.conf", vmk.DEFAULTS + "[Shutdown]\nTimeoutSec=2\n")
     result = world.vmkeep("--json", "shutdown-all", timeout=120)
     assert result.code == 8, result
-    assert [row[:3] for row in json.loads(result.out)["rows"]] == [["deaf", "killed", "ignored the power button"]]
+    assert [(row["name"], row["result"], row["reason"]) for row in json.loads(result.out)] == [
+        ("deaf", "killed", "ignored the power button")]
     world.ok("start", "deaf")
     world.kill_daemon()
     time_of = subprocess.run(world.inside(world.daemon_argv() + ["--shutdown-time"]), capture_output=True, text=True)

@@ -51,9 +51,8 @@ def test_list_for_people_and_programs(daemon):
     assert lines[0].startswith("NAME") and "STATE" in lines[0]
     column = lines[0].index("STATE")
     assert [line[column:].split()[0] for line in lines[1:]] == ["running", "stopped"]
-    table = daemon.json("list")
-    assert table["columns"][:2] == ["name", "state"]
-    assert [row[:2] for row in table["rows"]] == [["a", "running"], ["much-longer-name", "stopped"]]
+    assert [(row["name"], row["state"]) for row in daemon.json("list")] == [
+        ("a", "running"), ("much-longer-name", "stopped")]
     assert [row["name"] for row in daemon.rows("list", "--running")] == ["a"]
     assert [row["name"] for row in daemon.rows("list", "much*")] == ["much-longer-name"]
     assert daemon.rows("list")[0]["accel"] == "tcg"
@@ -62,9 +61,9 @@ def test_list_for_people_and_programs(daemon):
 def test_quiet_and_json(daemon):
     daemon.micro("a", "deaf")
     assert daemon.ok("-q", "start", "a") == ""
-    assert daemon.json("info", "a")["state"] == "running"
-    assert set(daemon.json("info", "a", "a*")) == {"a"}
-    assert daemon.json("kill", "a")["state"] == "stopped"
+    assert daemon.one("info", "a")["state"] == "running"
+    assert [row["name"] for row in daemon.json("info", "a", "a*")] == ["a"]
+    assert daemon.one("kill", "a")["state"] == "stopped"
 
 
 def test_errors_name_place_and_cure(daemon):
@@ -85,9 +84,8 @@ def test_check_diff_reload(daemon):
     daemon.write("a.vm", text.replace("16M", "32M"))
     result = daemon.vmkeep("--json", "diff", "a")
     assert result.code == 1, result
-    table = json.loads(result.out)
-    row = dict(zip(table["columns"], table["rows"][0]))
-    assert (row["section"], row["key"], row["applies"]) == ("VM", "Memory", "start")
+    row, = json.loads(result.out)
+    assert (row["vm"], row["section"], row["key"], row["applies"]) == ("a", "VM", "Memory", "start")
     assert "16M" in str(row["running"]) and "32M" in str(row["configured"])
     assert daemon.info("a")["state"] == "running", "nothing touches a running guest"
     daemon.ok("reboot", "a")

@@ -77,7 +77,7 @@ def test_console_and_job(world, clocks, step):
     world.micro("deaf", "deaf", extra=LIFECYCLE % "TimeoutStopSec=1h")
     console = world.up("a")
     world.up("deaf")
-    job = world.json("stop", "deaf", "--no-wait")["job"]
+    job = world.one("stop", "deaf", "--no-wait")["job"]
     console.type("x")
     console.until("x")
     clocks.step(step)

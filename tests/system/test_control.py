@@ -255,7 +255,7 @@ def test_socket_is_for_all_and_directories_are_not(daemon):
 def test_qmp_through_the_daemon(daemon):
     daemon.micro("a")
     daemon.up("a")
-    assert daemon.json("qmp", "a", '{"execute": "query-status"}')["status"] == "running"
+    assert daemon.qmp("a", "query-status")["status"] == "running"
     assert "nonsense" in daemon.fails(1, "qmp", "a", '{"execute": "nonsense"}')
     daemon.ok("qmp", "a", '{"execute": "stop"}')
     daemon.wait_state("a", "paused")

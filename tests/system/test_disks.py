@@ -98,7 +98,7 @@ def test_created_is_said(daemon):
     assert "disk root created, 8M" in daemon.ok("history", "a")
     assert "disk root created, 8M" in vmk.read_text(daemon.base + "/daemon.log")
     sized(daemon, "b", disk="Path=b.qcow2\n")
-    assert daemon.json("start", "b")["notes"] == ["disk root created, 8M"]
+    assert daemon.one("start", "b")["notes"] == ["disk root created, 8M"]
 
 
 def test_reboot_creates(daemon):

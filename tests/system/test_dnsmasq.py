@@ -18,7 +18,7 @@ NET_BIND_SERVICE, NET_ADMIN = 1 << 10, 1 << 12
 
 
 def dnsmasq(world):
-    return world.json("net", "show", "default")["dnsmasq"]
+    return world.one("net", "show", "default")["dnsmasq"]
 
 
 def test_what_the_kernel_tells(daemon):

@@ -62,9 +62,7 @@ def unchanged(world, look=True):
 def budget_rows(world, *argv, code=0):
     result = world.vmkeep("--json", "check", *argv)
     assert result.code == code, result
-    table = json.loads(result.out)
-    rows = [dict(zip(table["columns"], row)) for row in table["rows"]]
-    return [row for row in rows if row["reason"].find("when the host goes down") >= 0]
+    return [row for row in json.loads(result.out) if row["reason"].find("when the host goes down") >= 0]
 
 
 def at(world, rows):
@@ -124,7 +122,7 @@ def test_the_way_down_is_told(daemon):
     with unchanged(daemon):
         plan = daemon.json("shutdown-all", "--dry-run")
         text = daemon.ok("shutdown-all", "--dry-run", "--timeout", "2min")
-    rows = [dict(zip(plan["columns"], row)) for row in plan["rows"]]
+    rows = plan["vms"]
     assert [(row["step"], row["name"], row["how"]) for row in rows] == [
         (1, "deaf", "power button"), (1, "zero", "power button"), (2, "app", "power button"), (3, "db", "power button")]
     assert {row["name"]: (row["timeout"], row["stop_timeout"]) for row in rows} == {
@@ -134,7 +132,7 @@ def test_the_way_down_is_told(daemon):
     assert "it does not fit" in text and "then networks: default" in text, text
     # and so it goes
     result = daemon.vmkeep("--json", "shutdown-all", "--timeout", "8", timeout=60)
-    assert {row[0]: row[1] for row in json.loads(result.out)["rows"]} == {
+    assert {row["name"]: row["result"] for row in json.loads(result.out)} == {
         "db": "stopped", "app": "stopped", "zero": "stopped", "deaf": "killed"}, result
 
 
@@ -144,7 +142,7 @@ def test_a_chain_that_fits_has_its_time(daemon):
     daemon.micro("web", extra=STOP % "240" + "After=db\n")
     daemon.ok("start", "db", "web")
     plan = daemon.json("shutdown-all", "--dry-run")
-    assert [row[4] for row in plan["rows"]] == [240, 50]
+    assert [row["timeout"] for row in plan["vms"]] == [240, 50]
     assert (plan["sum"], plan["fits"], plan["chain"]) == (290, True, "web -> db")
     assert budget_rows(daemon) == []
     daemon.ok("kill", "*")
@@ -160,7 +158,7 @@ def test_those_that_are_not_waited_for(world):
     world.wait_state("ended", "paused")
     with unchanged(world):
         plan = world.json("shutdown-all", "--dry-run")
-    assert {row[1]: (row[3], row[4]) for row in plan["rows"]} == {
+    assert {row["name"]: (row["how"], row["timeout"]) for row in plan["vms"]} == {
         "broken": ("is not started again", None), "ended": ("has powered off: its QEMU ends", None)}
     assert (plan["sum"], plan["fits"]) == (0, True)
 
@@ -178,26 +176,22 @@ def test_who_may_ask(daemon, groups, allowed):
 # --- net stop --dry-run
 
 
-def gone(plan):
-    return [dict(zip(plan["columns"], row)) for row in plan["rows"]]
-
-
 def test_net_stop_tells_what_would_go(daemon):
     daemon.image("a.raw")
     daemon.write("a.vm", "[VM]\nMemory=16M\n[Disk root]\nPath=a.raw\n[NIC lan]\n")
-    assert daemon.json("net", "stop", "default", "--dry-run") == {
-        "state": "down", "refused": None, "columns": ["what", "name", "vm", "nic", "address"], "rows": []}
+    assert daemon.one("net", "stop", "default", "--dry-run") == {
+        "name": "default", "state": "down", "refused": None, "parts": []}
     daemon.ok("start", "a")
-    nic, = daemon.json("net", "show", "default")["nics"]
+    nic, = daemon.one("net", "show", "default")["nics"]
     with unchanged(daemon):
         asked = daemon.vmkeep("--json", "net", "stop", "default", "--dry-run")
         told = daemon.vmkeep("net", "stop", "default", "--dry-run")
-        forced = daemon.json("net", "stop", "default", "--dry-run", "--force")
-    plan = json.loads(asked.out)
+        forced = daemon.one("net", "stop", "default", "--dry-run", "--force")
+    plan, = json.loads(asked.out)
     assert asked.code == told.code == 5 and plan["state"] == "up", asked
-    assert gone(plan) == [
+    assert plan["parts"] == [
         {"what": "nic", "name": nic["tap"], "vm": "a", "nic": "lan", "address": nic["address"]},
-        {"what": "dnsmasq", "name": str(daemon.json("net", "show", "default")["dnsmasq"]), "vm": None, "nic": None,
+        {"what": "dnsmasq", "name": str(daemon.one("net", "show", "default")["dnsmasq"]), "vm": None, "nic": None,
          "address": None},
         {"what": "rules", "name": "vmkeep_default_virbr0", "vm": None, "nic": None, "address": None},
         {"what": "bridge", "name": "virbr0", "vm": None, "nic": None, "address": "192.168.122.1/24"},
@@ -211,10 +205,10 @@ def test_net_stop_tells_what_would_go(daemon):
     # another network that stands keeps forwarding
     daemon.write("other.network", "[Network]\n")
     daemon.ok("net", "start", "other")
-    assert "ip_forward" not in [row["what"] for row in gone(daemon.json("net", "stop", "other", "--dry-run"))]
+    assert "ip_forward" not in [row["what"] for row in daemon.one("net", "stop", "other", "--dry-run")["parts"]]
     daemon.ok("net", "stop", "default", "--force")
     assert daemon.exec("cat", "/proc/sys/net/ipv4/ip_forward") == "1\n"
-    assert "ip_forward" in [row["what"] for row in gone(daemon.json("net", "stop", "other", "--dry-run"))]
+    assert "ip_forward" in [row["what"] for row in daemon.one("net", "stop", "other", "--dry-run")["parts"]]
 
 
 @pytest.mark.parametrize("groups, allowed", [(("vmkeep",), True), (("vmkeep-view",), False)])
@@ -230,7 +224,7 @@ def test_who_may_ask_of_a_network(daemon, groups, allowed):
 
 def changes(plan):
     return {(row["what"], row["name"], row["key"] or row["change"]): (row["from"], row["to"], row["applies"])
-            for row in gone(plan)}
+            for row in plan["changes"]}
 
 
 def test_reload_tells_what_it_would_take(daemon):
@@ -244,7 +238,7 @@ def test_reload_tells_what_it_would_take(daemon):
     with unchanged(daemon, look=False):
         before = daemon.json("reload", "--dry-run")
     assert changes(before) == {("network", "lab", "again"): (None, "vmkeep_lab_vkbr-lab", "now")}, before
-    assert before["problems"]["rows"] == []
+    assert before["problems"] == []
     daemon.micro("new")
     daemon.micro("runs", vm="CPUs=2\n", extra="[Lifecycle]\nOnReboot=stop\nAfter=off\n")
     daemon.micro("off", extra="[Lifecycle]\nOnReboot=pause\n")
@@ -272,15 +266,14 @@ def test_reload_tells_what_it_would_take(daemon):
         ("network", "more", "new"): (None, None, "now"),
         ("network", "lab", "Address"): ("10.9.0.1/24", "10.9.1.1/24", "its next start"),
         ("network", "lab", "again"): (None, "vmkeep_lab_vkbr-lab", "now")}, plan
-    assert ["vkbr-lab", "vmkeep_lab_vkbr-lab"] == [row["to"] for row in gone(plan) if row["change"] == "again"]
-    problems = [dict(zip(plan["problems"]["columns"], row)) for row in plan["problems"]["rows"]]
-    assert [(row["key"], row["line"]) for row in problems] == [("OnReboot", 7), (None, None)], problems
+    assert ["vkbr-lab", "vmkeep_lab_vkbr-lab"] == [row["to"] for row in plan["changes"] if row["change"] == "again"]
+    assert [(row["key"], row["line"]) for row in plan["problems"]] == [("OnReboot", 7), (None, None)], plan
     assert "breaks.vm:7: OnReboot" in text and "10.9.1.1/24" in text, text
     # nothing was taken
     daemon.ok("version")
     assert not [event for event in client.events if event["event"] in ("VM_ADDED", "VM_REMOVED")]
     done = daemon.vmkeep("--json", "reload")
-    assert json.loads(done.out)["rows"] == plan["problems"]["rows"], done
+    assert json.loads(done.out) == plan["problems"], done
     client.event("VM_REMOVED", lambda data: data["name"] == "vanishes")
     client.event("VM_ADDED", lambda data: data["name"] == "new")
     client.close()
@@ -295,7 +288,7 @@ def test_reload_with_a_broken_vmkeep_conf(daemon):
     daemon.write("vmkeep.conf", "[Defaults]\nVM.Accel=tgc\n")
     asked = daemon.vmkeep("--json", "reload", "--dry-run")
     plan = json.loads(asked.out)
-    assert asked.code == 2 and plan["rows"] == [] and [row[1] for row in plan["problems"]["rows"]] == [2], asked
+    assert asked.code == 2 and plan["changes"] == [] and [row["line"] for row in plan["problems"]] == [2], asked
     daemon.write("vmkeep.conf", vmk.DEFAULTS)
 
 
@@ -313,7 +306,8 @@ def test_who_may_ask_what_a_reload_would_do(daemon, groups, allowed):
 def revert_plan(world, name, snapshot, code=0):
     result = world.vmkeep("--json", "snapshot", "revert", name, snapshot, "--dry-run", timeout=60)
     assert result.code == code, result
-    return json.loads(result.out)
+    plan, = json.loads(result.out)
+    return plan
 
 
 def test_revert_of_one_that_is_off(daemon):
@@ -324,9 +318,9 @@ def test_revert_of_one_that_is_off(daemon):
     with unchanged(daemon):
         plan = revert_plan(daemon, "a", "one")
         told = daemon.ok("snapshot", "revert", "a", "one", "--dry-run")
-    assert [(row["disk"], os.path.basename(row["path"])) for row in gone(plan)] == [
+    assert [(row["disk"], os.path.basename(row["path"])) for row in plan["disks"]] == [
         ("root", "a.qcow2"), ("data", "data.qcow2")]
-    assert all(abs(row["created"] - created) < 60 for row in gone(plan)), plan
+    assert all(abs(row["created"] - created) < 60 for row in plan["disks"]), plan
     assert (plan["state"], plan["after"], plan["memory"], plan["refused"]) == ("stopped", "stopped", 0, None)
     assert "what was written to these disks since then is lost" in told and "holds disks only" in told
     assert revert_plan(daemon, "a", "two", code=4)["refused"]["desc"] == "there is no snapshot 'two'"
@@ -351,7 +345,7 @@ def test_revert_of_one_that_runs(daemon):
         refused = revert_plan(daemon, "a", "disks", code=5)
     assert (plan["state"], plan["after"]) == ("running", "running") and plan["memory"] > 0, plan
     assert "stands still while its memory is read" in plan["guest"]
-    assert "holds disks only" in refused["refused"]["desc"] and refused["rows"] == []
+    assert "holds disks only" in refused["refused"]["desc"] and refused["disks"] == []
     assert daemon.info("a")["pid"] == pid
     daemon.ok("kill", "a")
     with unchanged(daemon):

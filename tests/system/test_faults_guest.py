@@ -207,8 +207,8 @@ def test_f25_unkillable_at_the_hosts_shutdown(daemon):
     with frozen(daemon, "a"):
         result = daemon.vmkeep("--json", "shutdown-all", "--timeout", "2", timeout=60)
         assert result.code == 8, result
-        rows = {row[0]: row[1:] for row in json.loads(result.out)["rows"]}
-        assert (rows["a"][0], rows["b"][0]) == ("left", "stopped"), rows
+        rows = {row["name"]: row for row in json.loads(result.out)}
+        assert (rows["a"]["result"], rows["b"]["result"]) == ("left", "stopped"), rows
     daemon.wait_state("a", "stopped")
 
 
@@ -275,8 +275,8 @@ def test_f52_stop_of_one_paused_by_its_disk(daemon):
     assert "nospace on root" in said and "vmkeep kill a" in said
     assert (daemon.info("a")["state"], daemon.info("a")["pid"]) == ("paused", pid)
     result = daemon.vmkeep("--json", "shutdown-all", "--timeout", "5")
-    row, = json.loads(result.out)["rows"]
-    assert row[1] == "killed" and "nospace on root" in row[2]
+    row, = json.loads(result.out)
+    assert row["result"] == "killed" and "nospace on root" in row["reason"]
     daemon.exec("umount", small)
 
 
@@ -308,9 +308,9 @@ def test_f54_mass_shutdown(daemon):
     daemon.eventually(lambda: [path for path in consoles if "up" not in vmk.read_text(path)], lambda left: not left, 30)
     result = daemon.vmkeep("--json", "shutdown-all", "--timeout", "15", timeout=60)
     assert result.code == 8, result
-    rows = {row[0]: row[1:] for row in json.loads(result.out)["rows"]}
-    assert {rows[name][0] for name in polite} == {"stopped"} and {rows[name][0] for name in deaf} == {"killed"}
-    assert max(rows[name][2] for name in polite) < min(rows[name][2] for name in deaf), rows
+    rows = {row["name"]: row for row in json.loads(result.out)}
+    assert {rows[name]["result"] for name in polite} == {"stopped"} and {rows[name]["result"] for name in deaf} == {"killed"}
+    assert max(rows[name]["seconds"] for name in polite) < min(rows[name]["seconds"] for name in deaf), rows
     log = vmk.read_text(os.path.join(daemon.base, "daemon.log"))
     assert all("vm %s: killed with the host's shutdown" % name in log for name in deaf)
     assert not qemus(daemon)
@@ -349,9 +349,9 @@ def test_f95_no_kvm(world, what):
         said = world.fails(11, "start", "must")
         assert "/dev/kvm" in said and "hint: " in said
         assert "/dev/kvm" in world.vmkeep("check", "must").out
-        rows = {row[0]: row for row in json.loads(world.vmkeep("--json", "host", "check").out)["rows"]}
-        assert rows["KVM"][1] == "FAIL" and "/dev/kvm" in rows["KVM"][2]
-        assert not any("\n" in str(cell) for row in rows.values() for cell in row)
+        rows = {row["check"]: row for row in json.loads(world.vmkeep("--json", "host", "check").out)}
+        assert rows["KVM"]["verdict"] == "FAIL" and "/dev/kvm" in rows["KVM"]["text"]
+        assert not any("\n" in str(cell) for row in rows.values() for cell in row.values())
         world.ok("start", "may")
         assert world.info("may")["accel"] == "tcg"
         assert "tcg" in next(row["accel"] for row in world.rows("list") if row["name"] == "may")

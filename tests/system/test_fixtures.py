@@ -58,7 +58,7 @@ def test_all_is_as_it_was(former):
     """Lists, identities, reasons, histories, snapshots, networks and leases; the same processes."""
     world = former.world
     for command, then in former.saved["shown"].items():
-        same(former, then, world.json(*command.split()), command)
+        same(former, then, fixture.shown(world, command), command)
     assert set(former.pids.values()) < set(world.processes())
     for name in former.saved["files"]:
         assert not os.path.exists(former.inner(name) + ".damaged")

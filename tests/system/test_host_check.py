@@ -20,9 +20,9 @@ DOCKER = """table ip filter {
 
 def checks(world, **who):
     result = world.vmkeep("--json", "host", "check", **who)
-    table = json.loads(result.out)
-    rows = {row[0]: dict(zip(table["columns"], row)) for row in table["rows"]}
-    assert len(rows) == len(table["rows"])
+    found = json.loads(result.out)
+    rows = {row["check"]: row for row in found}
+    assert len(rows) == len(found)
     assert result.code == (1 if "FAIL" in {row["verdict"] for row in rows.values()} else 0), result
     return rows
 

@@ -117,7 +117,7 @@ ODD = {  # what is held, and the rules of `info --security` that do not hold the
 
 def unwell(world, name):
     result = world.vmkeep("--json", "info", "--security", name)
-    return {row[0] for row in json.loads(result.out)["rows"] if row[1] is False}
+    return {row["rule"] for row in json.loads(result.out) if row["holds"] is False}
 
 
 def test_odd_descriptors_are_seen(hostile):

@@ -285,7 +285,7 @@ def test_no_wait_and_interrupt(daemon):
     """A job goes on when its client leaves."""
     daemon.micro("a", "leave")
     console = daemon.up("a")
-    assert daemon.json("stop", "a", "--no-wait", "--timeout", "30")["job"] > 0
+    assert daemon.one("stop", "a", "--no-wait", "--timeout", "30")["job"] > 0
     assert [row["name"] for row in daemon.rows("jobs")] == ["a"]
     assert daemon.info("a")["state"] == "stopping"
     console.type("x")

@@ -291,9 +291,9 @@ def test_owner_lists_and_globs_own(daemon):
     daemon.micro("web2", vm="Owner=@alice\n")
     daemon.micro("web3", vm="Owner=bob\n")
     daemon.micro("web4")
-    assert {row[0] for row in daemon.json("list", user="alice")["rows"]} == {"web1", "web2"}
-    assert {row[0] for row in daemon.json("list", user="bob")["rows"]} == {"web3"}
-    assert len(daemon.json("list", user="bob", groups=("vmkeep-view",))["rows"]) == 4
+    assert {row["name"] for row in daemon.json("list", user="alice")} == {"web1", "web2"}
+    assert {row["name"] for row in daemon.json("list", user="bob")} == {"web3"}
+    assert len(daemon.json("list", user="bob", groups=("vmkeep-view",))) == 4
     daemon.ok("start", "web*", user="alice")
     assert daemon.states() == {"web1": "running", "web2": "running", "web3": "stopped", "web4": "stopped"}
     daemon.ok("wait", "web1", "running", user="alice")

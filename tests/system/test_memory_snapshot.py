@@ -47,7 +47,7 @@ def deaf(daemon):
 
 def target(daemon):
     """What QEMU was asked for last, as it tells it to a driver that comes."""
-    return daemon.json("qmp", "a", '{"execute": "query-balloon"}')["actual"]
+    return daemon.qmp("a", "query-balloon")["actual"]
 
 
 def test_one_change_at_a_time(daemon):
@@ -118,9 +118,9 @@ def test_linux_memory_and_snapshot(daemon):
     def free():
         return int(console.run("sed -n 's/MemFree: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo")) << 10
     everything = free()
-    assert abs(daemon.json("set-memory", "a", "96M", timeout=60)["actual"] - 96 * MIB) <= MIB
+    assert abs(daemon.one("set-memory", "a", "96M", timeout=60)["actual"] - 96 * MIB) <= MIB
     assert everything - free() >= 25 * MIB
-    assert abs(daemon.json("setmem", "a", "128M", timeout=60)["actual"] - 128 * MIB) <= MIB
+    assert abs(daemon.one("setmem", "a", "128M", timeout=60)["actual"] - 128 * MIB) <= MIB
     assert everything - free() <= 4 * MIB
 
     console.run("mkdir -p /mnt && echo before > /run/memory && echo before | dd of=/dev/vda bs=512 seek=9 2>/dev/null; sync")
@@ -304,7 +304,7 @@ def test_memory_comes_back_into_a_stopped_vm(daemon, paused):
     daemon.ok("snapshot", "create", "a", "ab")
     daemon.ok("kill", "a")
     state = "paused" if paused else "running"
-    assert daemon.json("snapshot", "revert", "a", "ab")["state"] == state
+    assert daemon.one("snapshot", "revert", "a", "ab")["state"] == state
     assert daemon.info("a")["state"] == state
     if paused:
         daemon.ok("resume", "a")

@@ -14,12 +14,12 @@ def test_new_changed_removed(daemon):
     path = daemon.write("fresh.network", FRESH % "fresh0")
     assert listed(daemon)["fresh"]["bridge"] == "fresh0"
     daemon.write("other.network", FRESH % "other0")
-    assert daemon.json("net", "show", "other")["bridge"] == "other0"
+    assert daemon.one("net", "show", "other")["bridge"] == "other0"
     assert daemon.rows("net", "leases", "other") == []
     daemon.ok("net", "stop", "other")
 
     daemon.write("fresh.network", FRESH % "fresh1")
-    assert daemon.json("net", "show", "fresh")["bridge"] == "fresh1"
+    assert daemon.one("net", "show", "fresh")["bridge"] == "fresh1"
     assert listed(daemon)["fresh"]["bridge"] == "fresh1"
     daemon.write("fresh.network", "[Network]\nBrigde=x\n")
     assert listed(daemon)["fresh"]["bridge"] == "fresh1"  # what cannot be read keeps its old meaning
@@ -47,6 +47,6 @@ def test_of_one_that_stands(daemon):
     os.unlink(path)
     row = listed(daemon)["lab"]
     assert row["state"] == "up" and "its file is gone" in row["health"]
-    assert daemon.json("net", "show", "lab")["bridge"] == "lab1"
+    assert daemon.one("net", "show", "lab")["bridge"] == "lab1"
     daemon.ok("net", "stop", "lab")
     assert "lab" not in listed(daemon)

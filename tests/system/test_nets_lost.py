@@ -253,7 +253,7 @@ def test_tap_elsewhere(daemon):
     daemon.exec("ip", "link", "set", "vk0", "down")
     daemon.exec("ip", "link", "set", "vk0", "name", "odd0")
     assert daemon.info("a")["nics"][0]["interface"] == "odd0"
-    assert daemon.json("net", "show", "default")["nics"][0]["tap"] == "odd0"
+    assert daemon.one("net", "show", "default")["nics"][0]["tap"] == "odd0"
     daemon.exec("ip", "link", "set", "odd0", "nomaster")
     assert "not on its bridge" in daemon.rows("net", "list")[0]["health"]
     daemon.ok("reload")

@@ -110,7 +110,7 @@ def test_default_network_is_raised_by_the_first_nic(daemon):
     assert daemon.exec("cat", "/proc/sys/net/ipv4/ip_forward") == "1\n"
     row = daemon.rows("net", "list")[0]
     assert (row["name"], row["state"], row["bridge"]) == ("default", "up", "virbr0")
-    show = daemon.json("net", "show", "default")
+    show = daemon.one("net", "show", "default")
     assert "192.168.122.1" in json.dumps(show) and '"a"' in json.dumps(show)
 
     assert "a" in daemon.fails(5, "net", "stop", "default")

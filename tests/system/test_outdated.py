@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """A guest that goes on with the old QEMU after its package was upgraded is marked, and only that one."""
-import json
 import re
 
 QEMU = "/usr/bin/qemu-system-x86_64"
@@ -91,7 +90,7 @@ def test_hot_plug_after_an_upgrade(world):
         marked(world, "a")
 
         def qmp(command, **arguments):
-            return world.json("qmp", "a", json.dumps({"execute": command, "arguments": arguments}))
+            return world.qmp("a", command, **arguments)
         qmp("netdev_add", type="hubport", id="h0", hubid=0)
         qmp("device_add", driver="virtio-net-pci", id="new-nic", netdev="h0", bus=next(free))
         qmp("blockdev-add", driver="null-co", size=1 << 20, **{"node-name": "n0"})

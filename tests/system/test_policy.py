@@ -97,7 +97,7 @@ def test_failed_survives_the_daemon(daemon):
     assert "stopped" in out
     assert daemon.info("a")["reason"] == ""
     assert daemon.ok("reset-failed", "a") == "a: stopped, with no failures to forget\n"
-    assert daemon.json("reset-failed", "a")["changed"] is False
+    assert daemon.one("reset-failed", "a")["changed"] is False
     daemon.kill_daemon()
     daemon.start()
     assert daemon.info("a")["state"] == "stopped"
@@ -278,7 +278,7 @@ def test_full_disk_resumed_by_hand(daemon):
 
 
 def qmp(daemon, name, execute, **arguments):
-    return daemon.json("qmp", name, json.dumps({"execute": execute, "arguments": arguments}))
+    return daemon.qmp(name, execute, **arguments)
 
 
 def test_full_disk_while_nobody_looked(daemon):
@@ -492,7 +492,7 @@ def test_reexec_refuses(copied):
     os.rename(path + ".good", path)
     daemon.micro("a", "deaf")
     daemon.ok("start", "a")
-    job = daemon.json("stop", "a", "--no-wait", "--timeout", "60")["job"]
+    job = daemon.one("stop", "a", "--no-wait", "--timeout", "60")["job"]
     assert "job %d" % job in daemon.fails(3, "reexec", "--timeout", "0")
     daemon.ok("kill", "a")
     daemon.ok("reexec")

@@ -14,10 +14,9 @@ RULES = ["own uid", "no groups", "no capabilities", "no new privileges", "system
 def rules(world, name, code=0):
     result = world.vmkeep("--json", "info", "--security", name)
     assert result.code == code, result
-    table = vmk.json.loads(result.out)
-    assert table["columns"] == ["rule", "holds", "found"]
-    assert [row[0] for row in table["rows"]] == RULES
-    return {row[0]: row[1:] for row in table["rows"]}
+    rows = vmk.json.loads(result.out)
+    assert [row["rule"] for row in rows] == RULES
+    return {row["rule"]: [row["holds"], row["found"]] for row in rows}
 
 
 def test_security_of_a_guest(daemon):

@@ -43,8 +43,7 @@ def write_now(world):
     """As the guest would: by its QEMU, which has the disks."""
     for disk in DISKS:
         command = 'qemu-io -d /machine/peripheral/disk-%s/virtio-backend "write -P %s 1M 64k"' % (disk, NOW)
-        said = world.json("qmp", "a", json.dumps({"execute": "human-monitor-command",
-                                                  "arguments": {"command-line": command}}))
+        said = world.qmp("a", "human-monitor-command", **{"command-line": command})
         assert said == "", said
 
 
@@ -211,7 +210,7 @@ def load(world, tag):
     """As a revert does it, whose end nobody waits for."""
     world.ok("qmp", "a", json.dumps({"execute": "snapshot-load", "arguments": {
         "job-id": "vmkeep-snapshot", "tag": tag, "vmstate": "d-one", "devices": ["d-one", "d-two"]}}))
-    world.eventually(lambda: world.json("qmp", "a", '{"execute": "query-jobs"}'),
+    world.eventually(lambda: world.qmp("a", "query-jobs"),
                      lambda jobs: [job["status"] for job in jobs] == ["concluded"])
 
 
@@ -242,7 +241,7 @@ def test_a_guest_that_was_loaded_goes_on(world, state):
     load(world, "s1")
     next_daemon(world)
     world.eventually(lambda: os.path.exists(mark_of(world)), lambda there: not there)
-    assert world.json("qmp", "a", '{"execute": "query-jobs"}') == []
+    assert world.qmp("a", "query-jobs") == []
     assert world.info("a")["pid"] == pid
     is_whole(world)
 

@@ -70,7 +70,7 @@ def uids_of(world):
     guests = {world.info(name)["pid"]: world.info(name)["uid"] for name, state in world.states().items()
               if state == "running"}
     helpers = {row["dnsmasq"]: uid_of(world, row["dnsmasq"]) for row in
-               (world.json("net", "show", row["name"]) for row in world.rows("net", "list")) if row["dnsmasq"]}
+               (world.one("net", "show", row["name"]) for row in world.rows("net", "list")) if row["dnsmasq"]}
     assert all(uid_of(world, pid) == uid for pid, uid in guests.items())
     assert all(first <= uid < first + vmk.NETWORKS for uid in guests.values()), (first, guests)
     assert all(first + vmk.NETWORKS <= uid < first + vmk.RELAYS for uid in helpers.values()), (first, helpers)
@@ -272,7 +272,7 @@ def test_the_usual_state_directory_has_the_first_block(world):
     world.start()
     world.ok("start", "a")
     info = world.info("a")
-    dnsmasq = world.json("net", "show", "default")["dnsmasq"]
+    dnsmasq = world.one("net", "show", "default")["dnsmasq"]
     assert info["uid"] == vmk.UIDS_FIRST and uid_of(world, dnsmasq) == vmk.UIDS_FIRST + vmk.UIDS_BLOCK
     assert not os.path.exists(world.inner("/run/vmkeep-uids"))
     world.kill_daemon()

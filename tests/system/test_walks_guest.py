@@ -26,13 +26,13 @@ STEPS = [(who, operation, n + 1) for who in WHO for operation in OPERATIONS
 
 def sizes(world):
     """What it has, and what it was told to have; the first is what is listed."""
-    has = world.json("qmp", "tame", '{"execute": "query-balloon"}')["actual"]
+    has = world.qmp("tame", "query-balloon")["actual"]
     assert world.info("tame").get("balloon") in (None, has)
-    return has, world.json("qmp", "tame", '{"execute": "x-target"}')["target"]
+    return has, world.qmp("tame", "x-target")["target"]
 
 
 def is_frozen(world):
-    return world.json("guest", "command", "tame", "guest-fsfreeze-status") == "frozen"
+    return world.one("guest", "command", "tame", "guest-fsfreeze-status")["return"] == "frozen"
 
 
 def tame(world, env=None):

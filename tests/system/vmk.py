@@ -303,6 +303,15 @@ class World:
     def json(self, *argv, **how):
         return json.loads(self.ok("--json", *argv, **how))
 
+    def one(self, *argv, **how):
+        """Of a verb with one name, whose answer is one object."""
+        answer, = self.json(*argv, **how)
+        return answer
+
+    def qmp(self, name, execute, **arguments):
+        """What QEMU returns."""
+        return self.one("qmp", name, json.dumps({"execute": execute, "arguments": arguments}))["return"]
+
     def stream(self, *argv, terminal=False, env=None):
         """The client as a Stream, ended with the test."""
         command = self.inside([self.program("vmkeep"), "--run", self.run] + list(argv))
@@ -402,12 +411,11 @@ class World:
     # Looking.
 
     def info(self, name):
-        return self.json("info", name)
+        return self.one("info", name)
 
     def rows(self, *argv):
         """A list as dictionaries."""
-        table = self.json(*argv)
-        return [dict(zip(table["columns"], row)) for row in table["rows"]]
+        return self.json(*argv)
 
     def states(self):
         return {row["name"]: row["state"] for row in self.rows("list")}
