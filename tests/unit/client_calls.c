@@ -10,29 +10,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <sys/wait.h>
-
-#include "base/file.h"
-#include "base/mem.h"
-#include "supervisor/client/command.h"
-
-enum { WORDS_MAX = 128, OUTPUT_MAX = 16384 };
-
-static char dir[] = "/tmp/vmkeep-calls-XXXXXX";
-
-static void reply(int fd, json_t *message)
-{
-	struct buf b = BUF_INIT;
-
-	codec_encode(message, &b);
-	file_write_all(fd, b.data, b.len);
-	buf_release(&b);
-	json_decref(message);
-}
+#include "tests/unit/line.h"
 
 /* bad1 is in the wrong state, bad2 is not known, gone ends the daemon, long is interrupted. */
 static void answer(int fd, const json_t *request)
@@ -42,32 +20,37 @@ static void answer(int fd, const json_t *request)
 	const char *name = json_string_value(json_object_get(arguments, "name"));
 
 	if (streq(json_string_value(json_object_get(request, "execute")), "vm-list"))
-		reply(fd, json_pack("{s:{s:[s, s], s:[[i, s], [i, s], [i, s]]}, s:O}", "return",
+		line_reply(fd, json_pack("{s:{s:[s, s], s:[[i, s], [i, s], [i, s]]}, s:O}", "return",
 				  "columns", "cpus", "name", "rows", 1, "web1", 2, "db1", 3, "web2",
 				  "id", id));
 	else if (json_is_false(json_object_get(arguments, "wait")))
-		reply(fd, json_pack("{s:{s:i}, s:O}", "return", "job", 7, "id", id));
+		line_reply(fd, json_pack("{s:{s:i}, s:O}", "return", "job", 7, "id", id));
 	else if (streq(name, "bad1"))
-		reply(fd, json_pack("{s:{s:s, s:s}, s:O}", "error", "class", "WrongState", "desc",
+		line_reply(fd, json_pack("{s:{s:s, s:s}, s:O}", "error", "class", "WrongState", "desc",
 				  "it is paused", "id", id));
 	else if (streq(name, "bad2"))
-		reply(fd, json_pack("{s:{s:s, s:s, s:s}, s:O}", "error", "class", "NotFound",
+		line_reply(fd, json_pack("{s:{s:s, s:s, s:s}, s:O}", "error", "class", "NotFound",
 				  "desc", "no such VM", "hint", "look", "id", id));
 	else if (streq(name, "gone"))
 		_exit(0);
 	else if (streq(name, "long")) {
-		reply(fd, json_pack("{s:s, s:{s:i, s:s, s:s}}", "event", "JOB_STARTED", "data",
+		line_reply(fd, json_pack("{s:s, s:{s:i, s:s, s:s}}", "event", "JOB_STARTED", "data",
 				  "job", 12, "name", name, "verb", "vm-start"));
 		kill(getppid(), SIGINT);
 	} else
-		reply(fd, json_pack("{s:{s:s, s:b}, s:O}", "return", "state", "running", "changed",
+		line_reply(fd, json_pack("{s:{s:s, s:b}, s:O}", "return", "state", "running", "changed",
 				  name && name[0] == 'w', "id", id));
 }
 
+struct work {
+	size_t total, batch;
+};
+
 /* Takes batch requests, or all that are left, and answers the last one first. */
-static void serve(int fd, size_t total, size_t batch)
+static void serve(int fd, void *data)
 {
-	json_t *request[WORDS_MAX];
+	size_t total = ((struct work *)data)->total, batch = ((struct work *)data)->batch;
+	json_t *request[LINE_WORDS_MAX];
 	struct codec codec;
 	struct err e = ERR_INIT;
 
@@ -104,57 +87,7 @@ static void serve(int fd, size_t total, size_t batch)
 
 static pid_t daemon_start(size_t total, size_t batch)
 {
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	pid_t pid;
-
-	snprintf(a.sun_path, sizeof a.sun_path, "%s/control.sock", dir);
-	unlink(a.sun_path);
-	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
-	assert_int_equal(listen(fd, 1), 0);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0)
-		serve(accept(fd, NULL, NULL), total, batch);
-	close(fd);
-	return pid;
-}
-
-/* Runs one line with stdout and stderr in files; returns the exit code. */
-static int run(const char *line, char out[OUTPUT_MAX], char err[OUTPUT_MAX])
-{
-	_cleanup_(free_ptr) char *copy = xasprintf("--run %s %s", dir, line);
-	const char *word[WORDS_MAX];
-	struct args a = ARGS_INIT;
-	struct err e = ERR_INIT;
-	char *text[] = { out, err };
-	int saved[2], file[2], code;
-	size_t n = 0;
-	char *rest;
-
-	for (char *w = strtok_r(copy, " ", &rest); w; w = strtok_r(NULL, " ", &rest))
-		word[n++] = w;
-	assert_int_equal(args_parse(&a, n, word, &e), 0);
-	fflush(stdout);
-	fflush(stderr);
-	for (int i = 0; i < 2; i++) {
-		saved[i] = dup(i + 1);
-		file[i] = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-		assert_true(file[i] >= 0);
-		dup2(file[i], i + 1);
-	}
-	code = command_run(&a);
-	fflush(stderr);
-	for (int i = 0; i < 2; i++) {
-		ssize_t got = pread(file[i], text[i], OUTPUT_MAX - 1, 0);
-
-		text[i][got > 0 ? got : 0] = '\0';
-		dup2(saved[i], i + 1);
-		close(saved[i]);
-		close(file[i]);
-	}
-	args_release(&a);
-	return code;
+	return line_daemon(serve, &(struct work){ total, batch });
 }
 
 static void order_and_exit_code_are_the_lines(void **state)
@@ -195,12 +128,12 @@ static void order_and_exit_code_are_the_lines(void **state)
 		{ "start web1 long",	     2, 1, 130, "web1: running\n",
 			"long: job 12 goes on; 'vmkeep jobs' shows it\n"									 },
 	};
-	char out[OUTPUT_MAX], err[OUTPUT_MAX];
+	char out[LINE_OUTPUT_MAX], err[LINE_OUTPUT_MAX];
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		pid_t pid = daemon_start(rows[i].requests, rows[i].batch);
-		int code = run(rows[i].line, out, err), status;
+		int code = line_run(rows[i].line, out, err), status;
 
 		if (code != rows[i].exit || !streq(out, rows[i].out) || !streq(err, rows[i].err))
 			fail_msg("vmkeep %s: exit %d\n%s%s", rows[i].line, code, out, err);
@@ -214,7 +147,7 @@ static void order_and_exit_code_are_the_lines(void **state)
 static void many_targets_keep_to_the_window(void **state)
 {
 	enum { TARGETS = 100 };
-	char out[OUTPUT_MAX], err[OUTPUT_MAX];
+	char out[LINE_OUTPUT_MAX], err[LINE_OUTPUT_MAX];
 	struct buf line = BUF_INIT, want = BUF_INIT;
 	pid_t pid;
 	int status;
@@ -226,26 +159,13 @@ static void many_targets_keep_to_the_window(void **state)
 		buf_printf(&want, "w%d: running\n", i);
 	}
 	pid = daemon_start(TARGETS, CONN_IN_FLIGHT);
-	assert_int_equal(run(line.data, out, err), 0);
+	assert_int_equal(line_run(line.data, out, err), 0);
 	assert_string_equal(out, want.data);
 	assert_string_equal(err, "");
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	buf_release(&line);
 	buf_release(&want);
-}
-
-static int make_dir(void **state)
-{
-	(void)state;
-	signal(SIGPIPE, SIG_IGN);
-	return mkdtemp(dir) ? 0 : -1;
-}
-
-static int remove_dir(void **state)
-{
-	(void)state;
-	return file_remove_tree(AT_FDCWD, dir, NULL);
 }
 
 int main(void)
@@ -255,5 +175,5 @@ int main(void)
 		cmocka_unit_test(many_targets_keep_to_the_window),
 	};
 
-	return cmocka_run_group_tests(tests, make_dir, remove_dir);
+	return cmocka_run_group_tests(tests, line_setup, line_teardown);
 }
