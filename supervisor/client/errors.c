@@ -53,11 +53,6 @@ void errors_format(struct buf *b, const char *target, const struct err *e, bool 
 	}
 }
 
-int errors_exit(const struct err *e)
-{
-	return api_class(e->class)->exit;
-}
-
 int errors_print(const char *target, const struct err *e)
 {
 	struct buf b = BUF_INIT;
@@ -65,7 +60,7 @@ int errors_print(const char *target, const struct err *e)
 	errors_format(&b, target, e, stderr_has_colour());
 	file_write_all(STDERR_FILENO, b.data, b.len);
 	buf_release(&b);
-	return errors_exit(e);
+	return api_class(e->class)->exit;
 }
 
 void errors_note(const char *fmt, ...)

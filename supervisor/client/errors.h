@@ -17,7 +17,6 @@ void errors_format(
 
 /* Writes it to stderr (coloured on a terminal unless NO_COLOR) and returns the exit code. */
 int errors_print(const char *target, const struct err *e);
-int errors_exit(const struct err *e);
 
 /* "note: ..." on stderr. */
 void errors_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

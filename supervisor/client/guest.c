@@ -5,6 +5,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/base64.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "supervisor/client/command.h"
@@ -20,35 +21,13 @@ int guest_exec_status(const json_t *result)
 	return json_is_integer(code) && json_integer_value(code) == 0 ? 0 : api_class(ERR_FAILED)->exit;
 }
 
-static int digit(char c)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const char *at = c ? strchr(digits, c) : NULL;
-
-	return at ? (int)(at - digits) : -1;
-}
-
-/* Ends where it is no base64 any more. */
-static void decode(const char *s, struct buf *out)
-{
-	unsigned bits = 0, n = 0;
-
-	for (; s && digit(*s) >= 0; s++) {
-		n = n << 6 | (unsigned)digit(*s);
-		bits += 6;
-		if (bits >= 8) {
-			bits -= 8;
-			buf_addc(out, (char)(n >> bits & 0xff));
-		}
-	}
-}
-
 /* On a terminal the guest's bytes are escaped. */
 static void put(const json_t *data, bool tty, struct buf *out)
 {
 	struct buf raw = BUF_INIT;
 
-	decode(json_string_value(data), &raw);
+	if (json_is_string(data))
+		base64_decode(json_string_value(data), &raw);
 	if (tty)
 		print_bytes(&raw, true, out);
 	else
