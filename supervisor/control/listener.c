@@ -9,7 +9,7 @@
 #include <sys/un.h>
 #include <time.h>
 
-#include "base/clock.h"
+#include "supervisor/core/aside.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -40,12 +40,10 @@ static int address(const struct listener *l, const char *path, struct sockaddr_u
 
 static int set_aside(const struct listener *l, struct err *e)
 {
-	char aside[NAME_MAX + 1];
-	double t = clock_wall();
+	char aside[PATH_MAX];
 
-	snprintf(aside, sizeof aside, "%.200s.damaged-%lld.%06ld", l->name, (long long)t, (long)((t - (double)(long long)t) * 1e6));
-	if (renameat(l->dirfd, l->name, l->dirfd, aside) < 0)
-		return err_errno(e, "set '%s' aside, which is no socket", l->name);
+	if (aside_move(l->dirfd, l->name, aside, e) < 0)
+		return err_wrap(e, e->number, "'%s' is no socket", l->name);
 	log_warning(NULL, "'%s' is no socket: set aside as '%s'", l->name, aside);
 	return 0;
 }

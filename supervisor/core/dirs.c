@@ -11,7 +11,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "base/clock.h"
+#include "supervisor/core/aside.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -93,15 +93,12 @@ static int lock_one(int dirfd, int fd, const char *path, const char *option, str
 	return 0;
 }
 
-/* What stands in the place of something of ours is kept, as NAME.damaged-TIME, and named. */
 static int set_aside(int dirfd, const char *name, const char *shown, struct err *e)
 {
 	char aside[PATH_MAX];
-	double t = clock_wall();
 
-	snprintf(aside, sizeof aside, "%s.damaged-%lld.%06ld", name, (long long)t, (long)((t - (double)(long long)t) * 1e6));
-	if (renameat(dirfd, name, dirfd, aside) < 0)
-		return err_errno(e, "set '%s' aside, which is not what was there", shown);
+	if (aside_move(dirfd, name, aside, e) < 0)
+		return err_wrap(e, e->number, "'%s' is not what was there", shown);
 	log_warning(NULL, "'%s' is not what was there: set aside as '%s'", shown, aside);
 	return 0;
 }

@@ -7,15 +7,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/clock.h"
+#include "supervisor/core/aside.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 
 bool network_set_aside(const char *path, const char *why)
 {
-	_cleanup_(free_ptr) char *aside = xasprintf("%s.damaged-%lld", path, (long long)clock_wall());
-	const bool done = rename(path, aside) == 0;
+	char aside[PATH_MAX];
+	const bool done = aside_move(AT_FDCWD, path, aside, NULL) == 0;
 
 	if (done)
 		log_error(NULL, "'%s' is %s: set aside as '%s'", path, why, aside);

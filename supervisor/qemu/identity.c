@@ -4,14 +4,13 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 
-#include "base/clock.h"
+#include "supervisor/core/aside.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "conf/conf.h"
@@ -262,11 +261,10 @@ void identity_set_mac(struct identity *id, const char *nic, const char *mac)
 
 static int set_aside(int dirfd, const char *why, struct err *e)
 {
-	char aside[64];
+	char aside[PATH_MAX];
 
-	snprintf(aside, sizeof aside, "%s.damaged-%" PRId64, file_name, (int64_t)clock_wall());
-	if (renameat(dirfd, file_name, dirfd, aside) < 0)
-		return err_errno(e, "set damaged '%s' aside", file_name);
+	if (aside_move(dirfd, file_name, aside, e) < 0)
+		return err_wrap(e, e->number, "damaged");
 	log_error(NULL, "%s is damaged (%s): kept as '%s'", file_name, why,
 		aside);
 	return 0;

@@ -3,9 +3,8 @@
  * What the guest saw when its memory was saved. QEMU itself notices a mismatch in the middle of a
  * load only, when the disks are rolled back already; some it does not notice at all.
  */
-#include <inttypes.h>
 
-#include "base/clock.h"
+#include "supervisor/core/aside.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -154,11 +153,13 @@ int snapshot_record_check(const json_t *record, const struct snapshot_machine *m
 
 static void set_aside(const struct vm *vm, int dir, const char *why)
 {
-	char aside[64];
+	char aside[PATH_MAX];
+	struct err e = ERR_INIT;
 
-	snprintf(aside, sizeof aside, "%s.damaged-%" PRIdMAX, file_name, (intmax_t)clock_wall());
-	log_error(vm->name, "%s: %s; set aside as %s", file_name, why, aside);
-	renameat(dir, file_name, dir, aside);
+	if (aside_move(dir, file_name, aside, &e) < 0)
+		log_error(vm->name, "%s: %s; %s", file_name, why, e.text);
+	else
+		log_error(vm->name, "%s: %s; set aside as %s", file_name, why, aside);
 }
 
 static bool is_ours(const json_t *doc)

@@ -2,6 +2,7 @@
 /* What happened to a VM and what is kept of it. */
 #include "supervisor/verbs/verb.h"
 #include "supervisor/vm/forget.h"
+#include "supervisor/core/aside.h"
 #include "supervisor/core/history.h"
 
 enum { HISTORY_RECORDS = 200 };
@@ -18,6 +19,7 @@ void verb_history(void *data, struct request *r)
 	if (!vm)
 		return;
 	vm_history_path(vm, path);
+	aside_clear(d->dirs.state_fd, path, vm->name);
 	table = history_read(d->dirs.state_fd, path, last, &e);
 	if (table)
 		request_return(r, table);

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "supervisor/core/aside.h"
 #include "supervisor/core/history.h"
 #include "supervisor/core/hooks.h"
 #include "supervisor/vm/vm.h"
@@ -33,6 +34,7 @@ static void tell_record(struct vm *vm, const struct history_record *r)
 	*slash = '\0';
 	mkdirat(fd, path, 0700); /* there already, as a rule; if not, the next line says why */
 	*slash = '/';
+	aside_clear(fd, path, vm->name);
 	if (history_append(fd, path, r, &e) < 0)
 		log_warning(vm->name, "history: %s", e.text);
 }

@@ -103,6 +103,21 @@ def test_lock_files_do_not_matter(daemon, how):
     refused(daemon, "state")
 
 
+@pytest.mark.parametrize("how", ODD)
+def test_history_goes_on(daemon, how):
+    """Whatever stands in the place of a VM's history is set aside, by whoever looks first."""
+    daemon.micro("a")
+    daemon.ok("start", "a")
+    path = os.path.join(daemon.state, "vms", "a", "history")
+    replace(path, how)
+    assert daemon.rows("history", "a") == []
+    if not os.path.isfile(path):
+        ODD[how](path)
+    daemon.ok("kill", "a")
+    assert [row["event"] for row in daemon.rows("history", "a")] == ["kill", "stopped"]
+    assert os.path.isfile(path) and not os.path.islink(path)
+
+
 def test_nothing_starts_with_defaults_that_nobody_wrote(daemon):
     """A daemon that cannot read vmkeep.conf knows no [Defaults]: it starts nothing until it can."""
     good = vmk.DEFAULTS + "VM.Memory=24M\n"
