@@ -34,11 +34,11 @@ int file_read(int dirfd, const char *path, struct buf *b, struct err *e)
 	}
 }
 
-void file_socket_address(struct sockaddr_un *a, int dirfd, const char *name)
+bool file_socket_address(struct sockaddr_un *a, int dirfd, const char *name)
 {
 	*a = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	snprintf(a->sun_path, sizeof a->sun_path, "/proc/self/fd/%d%s%s", dirfd, name ? "/" : "",
-		name ? name : "");
+	return snprintf(a->sun_path, sizeof a->sun_path, "/proc/self/fd/%d%s%s", dirfd,
+		       name ? "/" : "", name ? name : "") < (int)sizeof a->sun_path;
 }
 
 int file_write_all(int fd, const void *data, size_t len)

@@ -31,8 +31,8 @@ int file_mkdir_private(int dirfd, const char *name, struct err *e);
 int file_remove_tree(int dirfd, const char *path, struct err *e);
 
 /* The address of a socket in a directory, through its descriptor: sun_path has 108 bytes, a path may have
- * more. name NULL: dirfd is the socket's own. */
-void file_socket_address(struct sockaddr_un *a, int dirfd, const char *name);
+ * more. name NULL: dirfd is the socket's own. False: even so it is too long. */
+bool file_socket_address(struct sockaddr_un *a, int dirfd, const char *name);
 
 /* writev/write until all is out (blocking descriptors). */
 int file_write_all(int fd, const void *data, size_t len);

@@ -16,10 +16,7 @@ struct names {
 
 static void names_add(struct names *l, char *name /* stolen */)
 {
-	if (l->n == l->room) {
-		l->room = l->room ? l->room * 2 : 16;
-		l->name = xrealloc(l->name, l->room, sizeof *l->name);
-	}
+	GROW(l->name, l->n, l->room);
 	l->name[l->n++] = name;
 }
 

@@ -29,10 +29,7 @@ void conf_mark_set(struct conf_marks *m, const struct conf_mark *mark)
 		*old = *mark;
 		return;
 	}
-	if (m->n == m->room) {
-		m->room = m->room ? m->room * 2 : 16;
-		m->mark = xrealloc(m->mark, m->room, sizeof *m->mark);
-	}
+	GROW(m->mark, m->n, m->room);
 	m->mark[m->n++] = *mark;
 }
 

@@ -395,7 +395,7 @@ static void network_text(const struct conf_key *k, const void *f, struct buf *b)
 void conf_value_text(const struct conf_key *k, const void *object, size_t i, struct buf *b)
 {
 	const void *f = const_field(k, object);
-	const uint8_t *m;
+	char mac[TEXT_MAC];
 
 	if (k->list) {
 		buf_adds(b, ((const struct conf_list *)f)->item[i]);
@@ -425,8 +425,7 @@ void conf_value_text(const struct conf_key *k, const void *object, size_t i, str
 		buf_adds(b, k->names[*(const unsigned *)f]);
 		break;
 	case CONF_TYPE_MAC:
-		m = ((const struct conf_mac *)f)->byte;
-		buf_printf(b, "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5]);
+		buf_adds(b, text_mac(mac, ((const struct conf_mac *)f)->byte));
 		break;
 	case CONF_TYPE_SUBNET:
 	case CONF_TYPE_RANGE:

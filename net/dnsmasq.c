@@ -95,9 +95,9 @@ int dnsmasq_conf(struct buf *b, const struct dnsmasq_conf *c)
 
 int dnsmasq_host(struct buf *b, const uint8_t mac[ETH_ALEN], uint32_t address, const char *name)
 {
-	char m[NET_MAC_TEXT], ip[NET_IP_TEXT];
+	char m[TEXT_MAC], ip[NET_IP_TEXT];
 
-	return buf_printf(b, "%s,%s,%s\n", net_mac(m, mac), net_ip(ip, address, 0), name);
+	return buf_printf(b, "%s,%s,%s\n", text_mac(m, mac), net_ip(ip, address, 0), name);
 }
 
 static bool name_ok(const char *name)

@@ -103,13 +103,6 @@ const char *net_ip(char buf[NET_IP_TEXT], uint32_t address, unsigned prefix)
 	return buf;
 }
 
-const char *net_mac(char buf[NET_MAC_TEXT], const uint8_t mac[ETH_ALEN])
-{
-	snprintf(buf, NET_MAC_TEXT, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3],
-		mac[4], mac[5]);
-	return buf;
-}
-
 bool net_ip_parse(const char *s, uint32_t *address)
 {
 	struct in_addr in;

@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { NET_IP_TEXT = 20, NET_MAC_TEXT = 18, NET_KIND_MAX = 16, NET_ALIAS_MAX = 256 };
+enum { NET_IP_TEXT = 20, NET_KIND_MAX = 16, NET_ALIAS_MAX = 256 };
 
 struct net_link {
 	int index; /* 0: none; in facts: a name that another network of ours remembers */
@@ -66,7 +66,6 @@ const struct net_link *net_facts_index(const struct net_facts *f, int index);
 uint32_t net_mask(unsigned prefix); /* 0 for 0 */
 /* "192.168.122.1", or with /24 when prefix is not 0. Return buf. */
 const char *net_ip(char buf[NET_IP_TEXT], uint32_t address, unsigned prefix);
-const char *net_mac(char buf[NET_MAC_TEXT], const uint8_t mac[ETH_ALEN]);
 bool net_ip_parse(const char *s, uint32_t *address);
 bool net_mac_parse(const char *s, uint8_t mac[ETH_ALEN]);
 

@@ -6,6 +6,7 @@
 #include <limits.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "supervisor/qemu/device.h"
 
 enum kind { UUID, IMAGE, MAC, ADDRESS, PORT, KINDS };
@@ -39,10 +40,7 @@ struct claims {
 
 static void add(struct claims *all, struct claim c)
 {
-	if (all->n == all->room) {
-		all->room = all->room ? all->room * 2 : 64;
-		all->claim = xrealloc(all->claim, all->room, sizeof *all->claim);
-	}
+	GROW(all->claim, all->n, all->room);
 	all->claim[all->n++] = c;
 }
 
@@ -82,12 +80,11 @@ static void add_nic(
 	const struct identity_nic *known = identity_nic(id, n->id);
 	const uint8_t *mac = n->mac.set ? n->mac.byte : known ? known->mac : NULL;
 	const char *what = arena_printf(&all->arena, "nic '%s'", n->id);
-	char address[INET_ADDRSTRLEN] = "";
+	char address[INET_ADDRSTRLEN] = "", text[TEXT_MAC];
 
 	if (mac)
 		add(all, (struct claim){ MAC,
-				 arena_printf(&all->arena, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0],
-					 mac[1], mac[2], mac[3], mac[4], mac[5]),
+				 arena_strdup(&all->arena, text_mac(text, mac)),
 				 !n->mac.set, index, &n->place, what, NULL });
 	if (n->address)
 		snprintf(address, sizeof address, "%s", n->address);

@@ -78,10 +78,7 @@ static void check_found(void *data, const char *name)
 	struct vm *vm = vms_find(vms, name);
 	struct conf_problems unused = { 0 };
 
-	if (f->vms.n == f->vms.room) {
-		f->vms.room = f->vms.room ? f->vms.room * 2 : 16;
-		f->vms.vm = xrealloc(f->vms.vm, f->vms.room, sizeof(struct vm *));
-	}
+	GROW(f->vms.vm, f->vms.n, f->vms.room);
 	if (!vm || !vms_is_current(vms, vm))
 		vm = check_vm(f->daemon, name, f->problems ? f->problems : &unused);
 	f->vms.vm[f->vms.n++] = vm;

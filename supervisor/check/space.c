@@ -56,10 +56,7 @@ static void space_add(struct check_space *s, const struct vm *vm, const struct c
 	char path[PATH_MAX];
 
 	device_disk_path(d, s->daemon->image_dir, path);
-	if (s->n == s->room) {
-		s->room = s->room ? 2 * s->room : 16;
-		s->image = xrealloc(s->image, s->room, sizeof *s->image);
-	}
+	GROW(s->image, s->n, s->room);
 	i = &s->image[s->n++];
 	*i = (struct space_image){ .vm = arena_strdup(&s->arena, vm->name),
 		.id = arena_strdup(&s->arena, d->id),

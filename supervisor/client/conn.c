@@ -56,7 +56,7 @@ int conn_open(struct conn *c, const char *run, struct err *e)
 		dir = open(run, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (dir < 0)
 			return connect_error(run, e);
-		snprintf(a.sun_path, sizeof a.sun_path, "/proc/self/fd/%d/" SOCKET_NAME, dir);
+		file_socket_address(&a, dir, SOCKET_NAME);
 	}
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)

@@ -9,9 +9,10 @@
 #include <sys/un.h>
 #include <time.h>
 
-#include "supervisor/core/aside.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "supervisor/core/aside.h"
 
 static int open_directory(struct listener *l, const char *path, struct err *e)
 {
@@ -30,12 +31,10 @@ static int address(const struct listener *l, const char *path, struct sockaddr_u
 	int n = snprintf(a->sun_path, sizeof a->sun_path, "%s", path);
 
 	a->sun_family = AF_UNIX;
-	if (n >= (int)sizeof a->sun_path)
-		n = snprintf(
-			a->sun_path, sizeof a->sun_path, "/proc/self/fd/%d/%s", l->dirfd, l->name);
-	return n < (int)sizeof a->sun_path ? 0
-					   : err_set(e, ERR_INVALID_CONFIG,
-						     "name '%s' is too long for a socket", l->name);
+	if (n < (int)sizeof a->sun_path)
+		return 0;
+	return file_socket_address(a, l->dirfd, l->name) ?
+		0 : err_set(e, ERR_INVALID_CONFIG, "name '%s' is too long for a socket", l->name);
 }
 
 static int set_aside(const struct listener *l, struct err *e)

@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 
-enum { LINES_AT_ONCE = 64, ROOM_FIRST = 8 };
+enum { LINES_AT_ONCE = 64 };
 
 struct line *line_new(const void *data, size_t len)
 {
@@ -32,10 +32,7 @@ void outbox_add(struct outbox *o, struct line *l)
 		o->n -= o->first;
 		o->first = 0;
 	}
-	if (o->n == o->room) {
-		o->room = o->room ? o->room * 2 : ROOM_FIRST;
-		o->line = xrealloc(o->line, o->room, sizeof(struct line *));
-	}
+	GROW(o->line, o->n, o->room);
 	l->refs++;
 	o->line[o->n++] = l;
 	o->len += l->len;

@@ -52,9 +52,9 @@ static void display_unref(struct display *d)
 static int listen_unix(struct vm *vm, char **address, struct err *e)
 {
 	_cleanup_(close_fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	struct sockaddr_un to;
 
-	snprintf(to.sun_path, sizeof to.sun_path, "/proc/self/fd/%d/%s", vm->proc.run_fd, socket_name);
+	file_socket_address(&to, vm->proc.run_fd, socket_name);
 	*address = xasprintf("%s/vms/%s/%s", vm->daemon->dirs.run, vm->name, socket_name);
 	unlinkat(vm->proc.run_fd, socket_name, 0);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&to, sizeof to) < 0 ||

@@ -4,16 +4,13 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 
 #define RUN_DIR "/run/vmkeep"
 
 uint32_t host_hash(const char *path)
 {
-	uint32_t hash = 2166136261;
-
-	for (const char *s = path; *s; s++)
-		hash = (hash ^ (unsigned char)*s) * 16777619;
-	return hash;
+	return text_hash32(path, strlen(path));
 }
 
 void host_prefix(char prefix[HOST_PREFIX_MAX], const char *run_dir)

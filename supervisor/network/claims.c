@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <strings.h>
 
+#include "base/text.h"
 #include "conf/load.h"
 #include "supervisor/network/private.h"
 
@@ -93,15 +94,6 @@ static bool lent_to_another(const struct network *n, const struct claim *c, uint
 	return l && memcmp(l->mac, c->mac, ETH_ALEN) != 0;
 }
 
-static uint32_t hash(const uint8_t mac[ETH_ALEN])
-{
-	uint32_t h = 2166136261U;
-
-	for (int i = 0; i < ETH_ALEN; i++)
-		h = (h ^ mac[i]) * 16777619U;
-	return h;
-}
-
 static int check_fixed(struct network *n, const struct claim *c, struct err *e)
 {
 	uint32_t host, first, last, net;
@@ -172,7 +164,7 @@ static int choose(struct network *n, struct claim *c, struct err *e)
 	if (still_fits(n, c, host, first, last))
 		return 0;
 	size = last - first + 1;
-	start = hash(c->mac) % size;
+	start = text_hash32(c->mac, ETH_ALEN) % size;
 	for (uint32_t i = 0; i < size; i++) {
 		const uint32_t address = first + (start + i) % size;
 
@@ -191,12 +183,12 @@ static int choose(struct network *n, struct claim *c, struct err *e)
 
 static int check_mac(struct networks *ns, const struct claim *c, struct err *e)
 {
-	char mac[NET_MAC_TEXT];
+	char mac[TEXT_MAC];
 
 	for (const struct claim *o = ns->claims; o; o = o->next)
 		if (o != c && memcmp(o->mac, c->mac, ETH_ALEN) == 0)
 			return hint_at_holder(ns, o,
-				err_set(e, ERR_CONFLICT, "MAC %s belongs to NIC '%s' of VM '%s'", net_mac(mac, c->mac),
+				err_set(e, ERR_CONFLICT, "MAC %s belongs to NIC '%s' of VM '%s'", text_mac(mac, c->mac),
 					o->nic, o->vm), e);
 	return 0;
 }

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/proc.h"
+#include "base/text.h"
 #include "supervisor/host/uids.h"
 #include "supervisor/network/files.h"
 #include "supervisor/network/private.h"
@@ -57,10 +58,10 @@ static json_t *load(const char *path)
 
 static json_t *choice_json(const struct net_choice *c)
 {
-	char ip[NET_IP_TEXT], mac[NET_MAC_TEXT];
+	char ip[NET_IP_TEXT], mac[TEXT_MAC];
 
 	return json_pack("{s:i, s:s, s:s, s:s, s:i}", "version", RECORD_VERSION, "bridge",
-		c->bridge, "mac", net_mac(mac, c->mac), "address", net_ip(ip, c->address, 0),
+		c->bridge, "mac", text_mac(mac, c->mac), "address", net_ip(ip, c->address, 0),
 		"prefix", (int)c->prefix);
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "base/text.h"
 #include "supervisor/network/private.h"
 
 enum { TROUBLE_MAX = 256 };
@@ -33,9 +34,9 @@ static json_t *text_json(const char *s)
 
 static json_t *mac_json(const uint8_t mac[ETH_ALEN])
 {
-	char text[NET_MAC_TEXT];
+	char text[TEXT_MAC];
 
-	return json_string(net_mac(text, mac));
+	return json_string(text_mac(text, mac));
 }
 
 static json_t *subnet_json(const struct network *n)

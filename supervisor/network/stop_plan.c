@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What net stop would take away, for who asks before it is gone; see raise.c for how it goes. */
 #include "base/mem.h"
+#include "base/text.h"
 #include "supervisor/api/api.h"
 #include "supervisor/network/private.h"
 
@@ -35,7 +36,7 @@ static const struct claim *plan_attached(const struct network *n, const uint8_t 
 /* Who is cut off: NICs, and whoever else has an address of it. */
 static void plan_users(const struct network *n, json_t *rows)
 {
-	char tap[IFNAMSIZ], mac[NET_MAC_TEXT];
+	char tap[IFNAMSIZ], mac[TEXT_MAC];
 
 	for (const struct claim *c = n->ns->claims; c; c = c->next)
 		if (c->on == n)
@@ -43,7 +44,7 @@ static void plan_users(const struct network *n, json_t *rows)
 				plan_ip(c->address, 0));
 	for (size_t i = 0; i < n->leases; i++)
 		if (!plan_attached(n, n->lease[i].mac))
-			plan_row(rows, "lease", net_mac(mac, n->lease[i].mac), NULL,
+			plan_row(rows, "lease", text_mac(mac, n->lease[i].mac), NULL,
 				plan_ip(n->lease[i].address, 0));
 }
 

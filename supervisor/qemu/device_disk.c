@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdio.h>
 
+#include "base/text.h"
 #include "conf/conf.h"
 #include "supervisor/qemu/device.h"
 
@@ -12,13 +13,10 @@ enum { AHCI_FIRST = 100, AHCI_END = 106, PIIX_FIRST = 106, PIIX_END = 110, SCSI_
 /* A text too long for buf keeps its beginning and gets a hash in place of the rest. */
 static const char *fit(const char *text, char *buf, size_t room)
 {
-	uint32_t hash = 2166136261U; /* FNV-1a */
-
 	if (strlen(text) < room)
 		return strcpy(buf, text);
-	for (const char *s = text; *s; s++)
-		hash = (hash ^ (uint8_t)*s) * 16777619U;
-	snprintf(buf, room, "%.*s-%08" PRIx32, (int)(room - sizeof "-01234567"), text, hash);
+	snprintf(buf, room, "%.*s-%08" PRIx32, (int)(room - sizeof "-01234567"), text,
+		text_hash32(text, strlen(text)));
 	return buf;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
 
+#include "base/text.h"
 #include "supervisor/qemu/device.h"
 
 /* NICs */
@@ -43,13 +44,12 @@ json_t *device_nic(
 	_Static_assert(ARRAY_SIZE(model) == CONF_NIC_MODELS, "a Model= has no driver");
 	const struct identity_nic *known = identity_nic(bus->id, n->id);
 	const uint8_t *m = n->mac.set || !known ? n->mac.byte : known->mac;
-	char id[80], netdev[80], mac[18];
+	char id[80], netdev[80], mac[TEXT_MAC];
 	json_t *dev;
 
-	snprintf(mac, sizeof mac, "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4],
-		m[5]);
 	dev = json_pack("{s:s, s:s, s:s, s:s}", "driver", model[n->model].driver, "id",
-		device_nic_id(n, id), "netdev", device_netdev_id(n, netdev), "mac", mac);
+		device_nic_id(n, id), "netdev", device_netdev_id(n, netdev), "mac",
+		text_mac(mac, m));
 	dev = device_place(dev, bus, id, model[n->model].express, e);
 	if (dev && bootindex)
 		json_object_set_new(dev, "bootindex", json_integer((json_int_t)bootindex));

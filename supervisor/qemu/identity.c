@@ -13,6 +13,7 @@
 #include "supervisor/core/aside.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "conf/conf.h"
 #include "supervisor/qemu/device.h"
 
@@ -110,13 +111,11 @@ json_t *identity_json(const struct identity *id)
 	for (size_t i = 0; i < id->nics; i++) {
 		const struct identity_nic *n = &id->nic[i];
 		struct in_addr a = { htonl(n->address) };
-		char mac[18], address[INET_ADDRSTRLEN];
+		char mac[TEXT_MAC], address[INET_ADDRSTRLEN];
 
-		snprintf(mac, sizeof mac, "%02x:%02x:%02x:%02x:%02x:%02x", n->mac[0], n->mac[1],
-			n->mac[2], n->mac[3], n->mac[4], n->mac[5]);
 		inet_ntop(AF_INET, &a, address, sizeof address);
 		json_array_append_new(nics,
-			json_pack("{s:s, s:s, s:s*, s:s*, s:s*}", "id", n->id, "mac", mac, "network",
+			json_pack("{s:s, s:s, s:s*, s:s*, s:s*}", "id", n->id, "mac", text_mac(mac, n->mac), "network",
 				n->network, "address", n->address ? address : NULL, "hostname", n->hostname));
 	}
 	for (size_t i = 0; i < id->disks; i++) {
@@ -344,15 +343,14 @@ void identity_make_uuid(struct identity *id)
 	id->dirty = true;
 }
 
-/* FNV-1a, then mixed: neighbouring ids must differ in the 24 bits that are taken. */
+/* A hash, mixed: neighbouring ids must differ in the 24 bits that are taken. */
 static uint32_t hash24(const char *uuid, const char *nic, unsigned attempt)
 {
 	char text[128 + PATH_MAX];
-	uint64_t h = UINT64_C(0xcbf29ce484222325);
+	uint64_t h;
 
 	snprintf(text, sizeof text, "%s|%s|%u", uuid, nic, attempt);
-	for (const char *s = text; *s; s++)
-		h = (h ^ (uint8_t)*s) * UINT64_C(0x100000001b3);
+	h = text_hash64(text, strlen(text));
 	h ^= h >> 33;
 	h *= UINT64_C(0xff51afd7ed558ccd);
 	return (uint32_t)(h >> 40);

@@ -3,6 +3,7 @@
  * A program in the guest: begun by guest-exec, then looked at until it has ended. The agent keeps its
  * output until then, so that it comes at once and stays base64, as the agent gives it.
  */
+#include "base/base64.h"
 #include "base/mem.h"
 #include "supervisor/verbs/verb.h"
 #include "supervisor/guest/agent.h"
@@ -29,18 +30,11 @@ static void finish(struct exec *x, json_t *result /* stolen */, const struct err
 	free(x);
 }
 
-static bool is_base64(const json_t *v)
-{
-	const char *s = json_string_value(v);
-
-	return s && s[strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")] == '\0';
-}
-
 static void add_output(json_t *out, const char *key, const json_t *status)
 {
 	json_t *v = json_object_get(status, key);
 
-	if (is_base64(v))
+	if (json_is_string(v) && base64_is(json_string_value(v)))
 		json_object_set(out, key, v);
 }
 

@@ -3,6 +3,7 @@
  * What the guest agent does for people. Everything that comes from it is the guest's: texts are cut,
  * rows counted, and what may be binary stays base64.
  */
+#include "base/base64.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "supervisor/verbs/verb.h"
@@ -97,33 +98,10 @@ static void on_done(void *data, const json_t *result, const struct err *e)
 		request_return(data, NULL);
 }
 
-static json_t *base64(const char *text)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	size_t len = strlen(text);
-	struct buf b = BUF_INIT;
-	char *out;
-	json_t *v;
-
-	for (size_t i = 0; i < len; i += 3) {
-		unsigned n = (unsigned)(unsigned char)text[i] << 16;
-
-		n |= i + 1 < len ? (unsigned)(unsigned char)text[i + 1] << 8 : 0;
-		n |= i + 2 < len ? (unsigned char)text[i + 2] : 0;
-		buf_addc(&b, digits[n >> 18]);
-		buf_addc(&b, digits[n >> 12 & 63]);
-		buf_addc(&b, i + 1 < len ? digits[n >> 6 & 63] : '=');
-		buf_addc(&b, i + 2 < len ? digits[n & 63] : '=');
-	}
-	out = buf_steal(&b);
-	v = json_string(out);
-	free(out);
-	return v;
-}
-
 void verb_guest_passwd(void *data, struct request *r)
 {
 	const char *password = request_string(r, "password");
+	_cleanup_(free_ptr) char *encoded = NULL;
 	struct err e = ERR_INIT;
 
 	if (!password) {
@@ -131,9 +109,10 @@ void verb_guest_passwd(void *data, struct request *r)
 		request_error(r, &e);
 		return;
 	}
+	encoded = base64_encode(password, strlen(password));
 	guest_call(data, r, "guest-set-user-password",
-		json_pack("{s:s, s:o, s:b}", "username", request_string(r, "user"), "password",
-			base64(password), "crypted", request_bool(r, "crypted", false)),
+		json_pack("{s:s, s:s, s:b}", "username", request_string(r, "user"), "password",
+			encoded, "crypted", request_bool(r, "crypted", false)),
 		AGENT_SECONDS, on_done);
 }
 

@@ -14,7 +14,9 @@
 
 static json_t *mac_text(const uint8_t mac[ETH_ALEN])
 {
-	return json_sprintf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+	char text[TEXT_MAC];
+
+	return json_string(text_mac(text, mac));
 }
 
 static const struct conf_vm *conf_now(const struct vm *vm)

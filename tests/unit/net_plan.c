@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "net/plan.h"
 
 /* clang-format off */
@@ -265,7 +266,7 @@ static void test_texts(void **state)
 	static const char *const bad_macs[] = { "", "52:54:00:00:00", "52:54:00:00:00:0",
 		"52:54:00:00:00:00:", "52-54-00-00-00-00", "g2:54:00:00:00:00" };
 	const uint8_t mac[ETH_ALEN] = OUR_MAC;
-	char ip[NET_IP_TEXT], text[NET_MAC_TEXT];
+	char ip[NET_IP_TEXT], text[TEXT_MAC];
 	uint8_t back[ETH_ALEN];
 	uint32_t address;
 
@@ -273,7 +274,7 @@ static void test_texts(void **state)
 	assert_string_equal(net_ip(ip, IP(255, 255, 255, 255), 32), "255.255.255.255/32");
 	assert_true(net_ip_parse("10.0.0.1", &address) && address == IP(10, 0, 0, 1));
 	assert_false(net_ip_parse("10.0.0.256", &address) || net_ip_parse("10.1", &address));
-	assert_true(net_mac_parse(net_mac(text, mac), back) && memcmp(mac, back, ETH_ALEN) == 0);
+	assert_true(net_mac_parse(text_mac(text, mac), back) && memcmp(mac, back, ETH_ALEN) == 0);
 	for (size_t i = 0; i < ARRAY_SIZE(bad_macs); i++)
 		assert_false(net_mac_parse(bad_macs[i], back));
 	assert_int_equal(net_mask(0), 0);
