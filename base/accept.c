@@ -26,8 +26,7 @@ static int accept_next(const struct acceptor *a)
 static void accept_suspend(struct acceptor *a)
 {
 	ev_io_stop(a->ev, &a->io);
-	ev_timer_set(&a->again, accept_pause, 0);
-	ev_timer_start(a->ev, &a->again);
+	loop_timer_start(&a->again, accept_pause);
 }
 
 /* Takes one client from the queue, with words. False: the socket would wake us again at once. */
@@ -66,10 +65,9 @@ static void accept_ready(struct ev_loop *ev, ev_io *w, int revents)
 	}
 }
 
-static void accept_pause_over(struct ev_loop *ev, ev_timer *w, int revents)
+static void accept_pause_over(void *data)
 {
-	(void)ev, (void)revents;
-	acceptor_start(container_of(w, struct acceptor, again));
+	acceptor_start(data);
 }
 
 void acceptor_init(struct acceptor *a, struct ev_loop *ev, int listener, unsigned per_turn,
@@ -78,14 +76,14 @@ void acceptor_init(struct acceptor *a, struct ev_loop *ev, int listener, unsigne
 	*a = (struct acceptor){
 		.ev = ev, .per_turn = per_turn, .connected = connected, .refused = refused
 	};
-	ev_timer_init(&a->again, accept_pause_over, 0, 0);
+	loop_timer_init(&a->again, ev, accept_pause_over, a);
 	ev_io_init(&a->io, accept_ready, listener, EV_READ);
 }
 
 void acceptor_start(struct acceptor *a)
 {
 	accept_refill();
-	ev_timer_stop(a->ev, &a->again);
+	loop_timer_stop(&a->again);
 	ev_io_start(a->ev, &a->io);
 }
 
@@ -93,13 +91,13 @@ void acceptor_stop(struct acceptor *a)
 {
 	if (!a->ev)
 		return;
-	ev_timer_stop(a->ev, &a->again);
+	loop_timer_stop(&a->again);
 	ev_io_stop(a->ev, &a->io);
 }
 
 void acceptor_retry(struct acceptor *a)
 {
 	accept_refill();
-	if (ev_is_active(&a->again))
+	if (loop_timer_is_active(&a->again))
 		acceptor_start(a);
 }

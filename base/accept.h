@@ -13,6 +13,8 @@
 #include <ev.h>
 #include <stdbool.h>
 
+#include "base/loop.h"
+
 struct acceptor;
 
 /* fd: non-blocking, CLOEXEC, stolen. Must not free the acceptor. */
@@ -21,7 +23,7 @@ typedef void acceptor_fn(struct acceptor *a, int fd);
 struct acceptor {
 	struct ev_loop *ev;
 	ev_io io;
-	ev_timer again;
+	struct loop_timer again;
 	unsigned per_turn; /* connections taken before other work gets its turn */
 	acceptor_fn *connected;
 	acceptor_fn *refused; /* descriptors are short: says so and closes it */

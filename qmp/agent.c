@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
+#include "base/loop.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "qmp/codec.h"
@@ -32,7 +33,7 @@ struct agent {
 	int fd; /* -1: gone */
 	double patience;
 	ev_io readable, writable;
-	ev_timer timer;
+	struct loop_timer timer;
 	struct agent_call *first, **end; /* first: the one under way */
 	unsigned n;
 	struct codec in;
@@ -50,15 +51,12 @@ static void rearm(struct agent *a)
 	bool now = a->closing || (a->first && (a->fd < 0 || !a->asked));
 	double due = INFINITY;
 
-	ev_timer_stop(a->ev, &a->timer);
+	loop_timer_stop(&a->timer);
 	for (const struct agent_call *c = a->first; c; c = c->next)
 		due = c->due < due ? c->due : due;
 	if (!now && isinf(due))
 		return;
-	ev_now_update(a->ev);
-	now |= due <= clock_now();
-	ev_timer_set(&a->timer, now ? 0 : due - clock_now(), 0);
-	ev_timer_start(a->ev, &a->timer);
+	loop_timer_start(&a->timer, now ? 0 : due - clock_now());
 }
 
 static void lose(struct agent *a)
@@ -148,7 +146,7 @@ static void complete(struct agent *a, const json_t *result, const struct err *e)
 
 static void agent_free(struct agent *a)
 {
-	ev_timer_stop(a->ev, &a->timer);
+	loop_timer_stop(&a->timer);
 	buf_release(&a->out);
 	free(a);
 }
@@ -176,12 +174,11 @@ static struct agent_call **overdue(struct agent *a)
 	return NULL;
 }
 
-static void on_timer(struct ev_loop *ev, ev_timer *w, int revents)
+static void on_timer(void *data)
 {
-	struct agent *a = w->data;
+	struct agent *a = data;
 	struct agent_call **at;
 
-	(void)ev, (void)revents;
 	while ((at = overdue(a))) {
 		struct err e = ERR_INIT;
 
@@ -323,8 +320,8 @@ struct agent *agent_new(struct ev_loop *ev, int fd /* stolen */, double patience
 	codec_init(&a->in, AGENT_REPLY_MAX);
 	ev_io_init(&a->readable, on_readable, fd, EV_READ);
 	ev_io_init(&a->writable, on_writable, fd, EV_WRITE);
-	ev_timer_init(&a->timer, on_timer, 0, 0);
-	a->readable.data = a->writable.data = a->timer.data = a;
+	loop_timer_init(&a->timer, ev, on_timer, a);
+	a->readable.data = a->writable.data = a;
 	return a;
 }
 

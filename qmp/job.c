@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/loop.h"
 #include "base/mem.h"
 #include "qmp/session.h"
 
@@ -16,7 +17,7 @@ static double patience = 60; /* for one answer, then it is asked again */
 struct qmp_job {
 	struct qmp *q;
 	struct qmp_listener listener;
-	ev_timer poll;
+	struct loop_timer poll;
 	struct qmp_job_handlers h;
 	void *data;
 	uint64_t current, total;
@@ -29,7 +30,7 @@ struct qmp_job {
 
 static void finish(struct qmp_job *job, const struct err *e)
 {
-	ev_timer_stop(qmp_loop(job->q), &job->poll);
+	loop_timer_stop(&job->poll);
 	qmp_unlisten(job->q, &job->listener);
 	qmp_forget(job->q, job);
 	if (job->h.done)
@@ -100,14 +101,13 @@ static void ask(struct qmp_job *job)
 		return;
 	job->asking = true;
 	job->ended = false;
-	ev_timer_stop(qmp_loop(job->q), &job->poll);
+	loop_timer_stop(&job->poll);
 	qmp_call(job->q, "query-jobs", NULL, -1, patience, answered, job);
 }
 
 static void ask_later(struct qmp_job *job)
 {
-	ev_timer_set(&job->poll, poll_every, 0);
-	ev_timer_start(qmp_loop(job->q), &job->poll);
+	loop_timer_start(&job->poll, poll_every);
 }
 
 static void answered(void *data, const json_t *jobs, const struct err *e)
@@ -148,10 +148,9 @@ static void started(void *data, const json_t *result, const struct err *e)
 		ask(job);
 }
 
-static void on_poll(struct ev_loop *ev, ev_timer *w, int revents)
+static void on_poll(void *data)
 {
-	(void)ev, (void)revents;
-	ask(container_of(w, struct qmp_job, poll));
+	ask(data);
 }
 
 static void on_event(struct qmp_listener *l, const char *name, const json_t *data)
@@ -190,7 +189,7 @@ struct qmp_job *qmp_job_run(struct qmp *q, const char *command, json_t *argument
 	job->data = data;
 	job->listener.event = on_event;
 	job->listener.gone = on_gone;
-	ev_timer_init(&job->poll, on_poll, 0, 0);
+	loop_timer_init(&job->poll, qmp_loop(q), on_poll, job);
 	qmp_listen(q, &job->listener);
 	if (command)
 		qmp_call(q, command, arguments, -1, patience, started, job);

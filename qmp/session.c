@@ -31,7 +31,7 @@ enum {
 struct qmp {
 	struct ev_loop *ev;
 	ev_io readable, writable;
-	ev_timer timer;
+	struct loop_timer timer;
 	double due; /* when the timer fires, INFINITY when it is off */
 	int fd;	    /* -1 when the connection is gone */
 	struct codec in;
@@ -61,7 +61,7 @@ struct qmp {
 /* Sets the timer to when there is something to do. */
 static void rearm(struct qmp *q)
 {
-	double due = calls_due(&q->calls), after;
+	double due = calls_due(&q->calls);
 
 	if (q->closing || q->more || (q->fd >= 0 && q->write_error))
 		due = 0;
@@ -70,12 +70,10 @@ static void rearm(struct qmp *q)
 	if (due == q->due)
 		return;
 	q->due = due;
-	ev_timer_stop(q->ev, &q->timer);
 	if (isinf(due))
-		return;
-	after = due - calls_now();
-	ev_timer_set(&q->timer, after > 0 ? after : 0, 0);
-	ev_timer_start(q->ev, &q->timer);
+		loop_timer_stop(&q->timer);
+	else
+		loop_timer_start(&q->timer, due - calls_now());
 }
 
 /* The connection is gone. What follows from it is done at the end of the turn. */
@@ -377,7 +375,7 @@ static void turn(struct qmp *q)
 	if (q->fd < 0)
 		tell_closed(q);
 	if (q->closing && !q->calls.first) {
-		ev_timer_stop(q->ev, &q->timer);
+		loop_timer_stop(&q->timer);
 		free(q->why);
 		free(q);
 		return;
@@ -403,11 +401,10 @@ static void on_writable(struct ev_loop *ev, ev_io *w, int revents)
 	flush(container_of(w, struct qmp, writable));
 }
 
-static void on_timer(struct ev_loop *ev, ev_timer *w, int revents)
+static void on_timer(void *data)
 {
-	struct qmp *q = container_of(w, struct qmp, timer);
+	struct qmp *q = data;
 
-	(void)ev, (void)revents;
 	q->due = INFINITY;
 	turn(q);
 }
@@ -430,7 +427,7 @@ struct qmp *qmp_new(struct ev_loop *ev, int fd /* stolen */, double greeting_tim
 	queue_command(q, "qmp_capabilities", NULL, -1, q->hello_id);
 	ev_io_init(&q->readable, on_readable, fd, EV_READ);
 	ev_io_init(&q->writable, on_writable, fd, EV_WRITE);
-	ev_timer_init(&q->timer, on_timer, 0, 0);
+	loop_timer_init(&q->timer, ev, on_timer, q);
 	ev_io_start(ev, &q->readable);
 	rearm(q);
 	return q;

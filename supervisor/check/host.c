@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/child.h"
+#include "base/loop.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/core/daemon.h"
@@ -126,7 +127,7 @@ struct host_checking {
 	struct probes *probes;
 	struct host_facts facts;
 	struct child *nft, *df, *stat;
-	ev_timer later; /* nothing is told before host_check_run() has returned */
+	struct loop_task later; /* nothing is told before host_check_run() has returned */
 	unsigned open;	/* what is still awaited */
 	void (*done)(void *data, json_t *table);
 	void *data;
@@ -134,7 +135,7 @@ struct host_checking {
 
 static void checking_free(struct host_checking *h)
 {
-	ev_timer_stop(h->ev, &h->later);
+	loop_cancel(h->ev, &h->later);
 	close_fd(&h->facts.root);
 	json_decref(h->facts.ruleset);
 	free(h);
@@ -216,10 +217,9 @@ static void on_probe(void *data, const struct probe *probe, const struct err *e)
 	one_less(h);
 }
 
-static void on_later(struct ev_loop *ev, ev_timer *w, int revents)
+static void on_later(struct loop_task *t)
 {
-	(void)ev, (void)revents;
-	one_less(w->data);
+	one_less(container_of(t, struct host_checking, later));
 }
 
 static struct child *run(struct host_checking *h, const char *const *argv, size_t out_max,
@@ -258,9 +258,7 @@ struct host_checking *host_check_run(
 	h->facts.image_dir = image_dir;
 	networks_each(d->networks, host_bridge_add, &h->facts);
 	h->open = 2;
-	ev_timer_init(&h->later, on_later, 0, 0);
-	h->later.data = h;
-	ev_timer_start(h->ev, &h->later);
+	loop_later(h->ev, &h->later, on_later);
 	h->nft = run(h, nft, RULESET_MAX, on_nft);
 	h->df = run(h, df, 0, on_df);
 	h->stat = run(h, stat, 0, on_stat);

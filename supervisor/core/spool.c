@@ -170,13 +170,6 @@ static void spool_tell(struct spool *s, bool last)
 	s->told = now;
 }
 
-static void spool_arm(struct spool *s, double seconds)
-{
-	ev_timer_stop(s->ev, &s->timer);
-	ev_timer_set(&s->timer, seconds > 0 ? seconds : 0, 0);
-	ev_timer_start(s->ev, &s->timer);
-}
-
 static void spool_begin_flood(struct spool *s, double now)
 {
 	s->flood = true;
@@ -196,7 +189,7 @@ static bool spool_drop(struct spool *s, double now)
 		spool_give_back(s);
 	left = s->calm.burst - bucket_level(&s->calm, now);
 	if (left > 0) {
-		spool_arm(s, left / s->calm.rate);
+		loop_timer_start(&s->timer, left / s->calm.rate);
 		return false;
 	}
 	s->flood = false;
@@ -226,7 +219,7 @@ static void spool_share(struct spool *s, off_t end, double now)
 	s->next = now + (got ? s->kind->pause : 0);
 	/* more, and not only the beginning of a line */
 	if ((got || !max) && spool_piece(s, end, &from, &to))
-		spool_arm(s, spool_allowed(s, now)
+		loop_timer_start(&s->timer, spool_allowed(s, now)
 				     ? s->kind->pause
 				     : (CHUNK - s->bucket->level) / s->bucket->rate + 0.001);
 }
@@ -240,7 +233,7 @@ void spool_read(struct spool *s)
 
 	if (s->fd < 0 || !spool_stat(s, &held))
 		return;
-	ev_timer_stop(s->ev, &s->timer);
+	loop_timer_stop(&s->timer);
 	if (!s->flood && held > SPOOL_HOLD && !spool_allowed(s, now))
 		spool_begin_flood(s, now);
 	if (s->flood && !spool_drop(s, now))
@@ -258,22 +251,20 @@ static void spool_on_change(void *data)
 
 	if (left <= 0)
 		spool_read(s);
-	else if (!ev_is_active(&s->timer))
-		spool_arm(s, left);
+	else if (!loop_timer_is_active(&s->timer))
+		loop_timer_start(&s->timer, left);
 }
 
-static void spool_on_timer(struct ev_loop *ev, ev_timer *t, int revents)
+static void spool_on_timer(void *data)
 {
-	(void)ev, (void)revents;
-	spool_read(t->data);
+	spool_read(data);
 }
 
 int spool_open(struct spool *s, int fd /* stolen */, struct err *e)
 {
 	s->fd = fd;
 	s->at = spool_first_data(fd);
-	ev_timer_init(&s->timer, spool_on_timer, 0, 0);
-	s->timer.data = s;
+	loop_timer_init(&s->timer, s->ev, spool_on_timer, s);
 	s->watch = watch_add(s->watches, fd, IN_MODIFY, spool_on_change, s, e);
 	spool_read(s);
 	return s->watch < 0 ? s->watch : 0;
@@ -308,7 +299,7 @@ void spool_close(struct spool *s, bool over)
 	if (s->fd < 0)
 		return;
 	watch_remove(s->watches, s->watch);
-	ev_timer_stop(s->ev, &s->timer);
+	loop_timer_stop(&s->timer);
 	s->over = over;
 	if (over)
 		spool_finish(s);

@@ -24,6 +24,7 @@
 
 #include "base/bucket.h"
 #include "base/err.h"
+#include "base/loop.h"
 
 enum {
 	SPOOL_RATE = 1 << 20,	/* bytes a second of one VM */
@@ -64,7 +65,7 @@ struct spool {
 	int fd, watch;
 	off_t at, size; /* next byte; size as it was in this turn */
 	double next;	/* not before */
-	ev_timer timer;
+	struct loop_timer timer;
 	bool flood, over;   /* over: nobody writes any more */
 	bool solid;	    /* its file system gives nothing back: what was read stays there */
 	struct bucket calm; /* in a flood; it is over when this is full */

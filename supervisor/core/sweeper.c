@@ -10,6 +10,7 @@
 
 #include "base/child.h"
 #include "base/log.h"
+#include "base/loop.h"
 #include "base/mem.h"
 #include "supervisor/core/daemon.h"
 
@@ -21,7 +22,7 @@ struct sweeper {
 	struct daemon *daemon;
 	unsigned serial;
 	struct loop_task task;
-	ev_timer again; /* a child could not be had */
+	struct loop_timer again; /* a child could not be had */
 	struct child *child;
 	bool more; /* came since the child began */
 };
@@ -55,17 +56,15 @@ static void begin(struct loop_task *t)
 		return;
 	log_warning(NULL, "remove what is left in %s: %s; it is tried again", dir, e.text);
 	s->more = true;
-	ev_timer_again(s->daemon->loop.ev, &s->again);
+	loop_timer_start(&s->again, AGAIN_SECONDS);
 }
 
-static void on_again(struct ev_loop *ev, ev_timer *w, int revents)
+static void on_again(void *data)
 {
-	struct sweeper *s = w->data;
+	struct sweeper *s = data;
 
-	(void)revents;
-	ev_timer_stop(ev, w);
 	if (!s->child)
-		loop_later(ev, &s->task, begin);
+		loop_later(s->daemon->loop.ev, &s->task, begin);
 }
 
 static void want(struct sweeper *s)
@@ -115,8 +114,7 @@ struct sweeper *sweeper_new(struct daemon *d, struct err *e)
 	}
 	s = xcalloc(1, sizeof *s);
 	s->daemon = d;
-	ev_timer_init(&s->again, on_again, 0, AGAIN_SECONDS);
-	s->again.data = s;
+	loop_timer_init(&s->again, d->loop.ev, on_again, s);
 	/* removed only when it is empty: then there is nothing to do */
 	if (unlinkat(d->dirs.run_fd, place, AT_REMOVEDIR) < 0)
 		want(s);
@@ -132,7 +130,7 @@ void sweeper_free(struct sweeper *s)
 	if (!s)
 		return;
 	loop_cancel(s->daemon->loop.ev, &s->task);
-	ev_timer_stop(s->daemon->loop.ev, &s->again);
+	loop_timer_stop(&s->again);
 	child_cancel(s->child);
 	free(s);
 }

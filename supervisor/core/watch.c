@@ -6,6 +6,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include "base/loop.h"
 #include "base/mem.h"
 
 #define LOOK_AWAY 0.01 /* seconds */
@@ -24,7 +25,7 @@ struct watches {
 	struct ev_loop *ev;
 	int fd;
 	ev_io io;
-	ev_timer away;
+	struct loop_timer away;
 	struct watch *head, *next; /* next: to be told, in a round */
 	char *chunk;
 };
@@ -77,16 +78,14 @@ static void on_event(struct ev_loop *ev, ev_io *io, int revents)
 		w->changed(w->data);
 	}
 	ev_io_stop(ev, io);
-	ev_timer_set(&ws->away, LOOK_AWAY, 0);
-	ev_timer_start(ev, &ws->away);
+	loop_timer_start(&ws->away, LOOK_AWAY);
 }
 
-static void on_back(struct ev_loop *ev, ev_timer *t, int revents)
+static void on_back(void *data)
 {
-	struct watches *ws = t->data;
+	struct watches *ws = data;
 
-	(void)revents;
-	ev_io_start(ev, &ws->io);
+	ev_io_start(ws->ev, &ws->io);
 }
 
 struct watches *watches_new(struct ev_loop *ev)
@@ -97,8 +96,8 @@ struct watches *watches_new(struct ev_loop *ev)
 	ws->chunk = xcalloc(1, READ_SIZE);
 	ws->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	ev_io_init(&ws->io, on_event, ws->fd, EV_READ);
-	ev_timer_init(&ws->away, on_back, 0, 0);
-	ws->io.data = ws->away.data = ws;
+	loop_timer_init(&ws->away, ev, on_back, ws);
+	ws->io.data = ws;
 	if (ws->fd >= 0)
 		ev_io_start(ev, &ws->io);
 	return ws;
@@ -109,7 +108,7 @@ void watches_free(struct watches *ws)
 	if (!ws)
 		return;
 	ev_io_stop(ws->ev, &ws->io);
-	ev_timer_stop(ws->ev, &ws->away);
+	loop_timer_stop(&ws->away);
 	while (ws->head) {
 		struct watch *w = ws->head;
 

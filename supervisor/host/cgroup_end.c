@@ -15,6 +15,7 @@
 #include <sys/pidfd.h>
 
 #include "base/log.h"
+#include "base/loop.h"
 #include "base/mem.h"
 #include "supervisor/host/cgroup.h"
 
@@ -26,7 +27,7 @@ struct cgroup_end {
 	struct cgroups *groups;
 	char *vm;
 	unsigned tries;
-	ev_timer timer;
+	struct loop_timer timer;
 };
 
 struct end_pids {
@@ -143,18 +144,19 @@ static void end_free(struct cgroup_end *end)
 	while (*at != end)
 		at = &(*at)->next;
 	*at = end->next;
-	ev_timer_stop(end->groups->ev, &end->timer);
+	loop_timer_stop(&end->timer);
 	free(end->vm);
 	free(end);
 }
 
-static void end_on_timer(struct ev_loop *ev, ev_timer *t, int revents)
+static void end_on_timer(void *data)
 {
-	struct cgroup_end *end = t->data;
+	struct cgroup_end *end = data;
 
-	(void)ev, (void)revents;
-	if (!end_try(end->groups, end->vm, false) && ++end->tries < END_TRIES)
+	if (!end_try(end->groups, end->vm, false) && ++end->tries < END_TRIES) {
+		loop_timer_start(&end->timer, END_PAUSE);
 		return;
+	}
 	if (end->tries == END_TRIES)
 		log_error(end->vm, "its control group cannot be emptied");
 	end_free(end);
@@ -179,7 +181,6 @@ void cgroups_end(struct cgroups *c, const char *vm)
 	end = xcalloc(1, sizeof *end);
 	*end = (struct cgroup_end){ .next = c->ends, .groups = c, .vm = xstrdup(vm) };
 	c->ends = end;
-	ev_timer_init(&end->timer, end_on_timer, END_PAUSE, END_PAUSE);
-	end->timer.data = end;
-	ev_timer_start(c->ev, &end->timer);
+	loop_timer_init(&end->timer, c->ev, end_on_timer, end);
+	loop_timer_start(&end->timer, END_PAUSE);
 }

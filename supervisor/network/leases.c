@@ -181,11 +181,10 @@ bool networks_address_seen(struct networks *ns, const char *vm, const char *nic,
 	return seen;
 }
 
-static void on_settled(struct ev_loop *ev, ev_timer *w, int revents)
+static void on_settled(void *data)
 {
-	struct networks *ns = w->data;
+	struct networks *ns = data;
 
-	(void)ev, (void)revents;
 	if (ns->resolv_changed)
 		resolv_changed(ns);
 	if (ns->files_lost)
@@ -202,10 +201,8 @@ static void on_settled(struct ev_loop *ev, ev_timer *w, int revents)
 
 static void settle(struct networks *ns)
 {
-	if (ev_is_active(&ns->settle))
-		return;
-	ev_timer_set(&ns->settle, SETTLE, 0);
-	ev_timer_start(ns->ev, &ns->settle);
+	if (!loop_timer_is_active(&ns->settle))
+		loop_timer_start(&ns->settle, SETTLE);
 }
 
 static void file_changed(struct networks *ns, const char *file)
@@ -288,8 +285,8 @@ void network_watch_files(const struct network *n)
 int leases_watch(struct networks *ns, struct err *e)
 {
 	ev_init(&ns->changes, on_changes);
-	ev_init(&ns->settle, on_settled);
-	ns->changes.data = ns->settle.data = ns;
+	loop_timer_init(&ns->settle, ns->ev, on_settled, ns);
+	ns->changes.data = ns;
 	ns->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (ns->inotify < 0)
 		return err_errno(e, "watch '%s'", ns->state);
@@ -305,6 +302,6 @@ int leases_watch(struct networks *ns, struct err *e)
 void leases_unwatch(struct networks *ns)
 {
 	ev_io_stop(ns->ev, &ns->changes);
-	ev_timer_stop(ns->ev, &ns->settle);
+	loop_timer_stop(&ns->settle);
 	close_fd(&ns->inotify);
 }

@@ -15,7 +15,7 @@ struct nft_run {
 	struct nft_run *next;
 	struct networks *ns;
 	struct child *child; /* NULL: waits for the end of one before it */
-	ev_timer patience;
+	struct loop_timer patience;
 	char *whose, *text;
 	void (*done)(void *data, const struct child_result *r); /* NULL: cancelled */
 	void *data;
@@ -25,7 +25,7 @@ static void begin_next(struct networks *ns, const char *whose);
 
 static void nft_free(struct nft_run *run)
 {
-	ev_timer_stop(run->ns->ev, &run->patience);
+	loop_timer_stop(&run->patience);
 	free(run->whose);
 	free(run->text);
 	free(run);
@@ -63,12 +63,11 @@ static void on_end(void *data, const struct child_result *r)
 	end(data, r);
 }
 
-static void on_patience(struct ev_loop *ev, ev_timer *w, int revents)
+static void on_patience(void *data)
 {
 	const struct child_result r = { .status = -ETIMEDOUT, .out = "", .err = "" };
 
-	(void)ev, (void)revents;
-	end(w->data, &r);
+	end(data, &r);
 }
 
 static int begin(struct nft_run *run, struct err *e)
@@ -80,7 +79,7 @@ static int begin(struct nft_run *run, struct err *e)
 		.done = on_end,
 		.data = run };
 
-	ev_timer_stop(run->ns->ev, &run->patience);
+	loop_timer_stop(&run->patience);
 	run->child = child_run(run->ns->ev, &o, e);
 	if (!run->child && e->class == ERR_NOT_FOUND)
 		err_hint(e, "nftables is needed: apt install nftables");
@@ -110,13 +109,12 @@ struct nft_run *network_run_nft(struct networks *ns, const char *whose, const ch
 	*run = (struct nft_run){ .ns = ns, .done = done, .data = data };
 	run->whose = xstrdup(whose);
 	run->text = xstrdup(text);
-	ev_timer_init(&run->patience, on_patience, 0, NFT_SECONDS);
-	run->patience.data = run;
+	loop_timer_init(&run->patience, ns->ev, on_patience, run);
 	while (*at)
 		at = &(*at)->next;
 	*at = run;
 	if (!alone) {
-		ev_timer_again(ns->ev, &run->patience);
+		loop_timer_start(&run->patience, NFT_SECONDS);
 	} else if (begin(run, e) < 0) {
 		nft_unlink(run);
 		nft_free(run);

@@ -11,6 +11,7 @@
 #include <ev.h>
 
 #include "base/child.h"
+#include "base/loop.h"
 #include "net/dnsmasq.h"
 #include "net/plan.h"
 #include "net/rtnl.h"
@@ -57,7 +58,7 @@ struct network_wait {
 	struct err result;
 	network_done_fn *done;
 	void *data;
-	ev_timer now;
+	struct loop_task answer;
 };
 
 struct claim { /* a NIC, also of a VM whose file is gone */
@@ -106,7 +107,7 @@ struct networks {
 	int watching_resolv[2]; /* inotify handles, see resolv.c */
 	bool resolv_changed, files_lost;
 	ev_io changes;
-	ev_timer settle;
+	struct loop_timer settle;
 	networks_change_fn *changed;
 	void *changed_data;
 };

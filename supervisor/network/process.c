@@ -44,18 +44,11 @@ static void stop_listening(struct dnsmasq *d)
 static void forget_process(struct dnsmasq *d)
 {
 	ev_io_stop(d->ev, &d->exited);
-	ev_timer_stop(d->ev, &d->timer);
+	loop_timer_stop(&d->timer);
 	stop_listening(d);
 	close_fd(&d->pidfd);
 	d->pid = 0;
 	d->start = 0;
-}
-
-static void arm(struct dnsmasq *d, double seconds)
-{
-	ev_timer_stop(d->ev, &d->timer);
-	ev_timer_set(&d->timer, seconds, 0);
-	ev_timer_start(d->ev, &d->timer);
 }
 
 /* Takes what is there, one that floods us in many turns; true at its end. */
@@ -108,7 +101,7 @@ static void pause_and_retry(struct dnsmasq *d)
 	}
 	d->failures++;
 	d->state = DNSMASQ_WAITING;
-	arm(d, pause);
+	loop_timer_start(&d->timer, pause);
 }
 
 static void ended(struct dnsmasq *d, int status)
@@ -171,7 +164,7 @@ static void on_exited(struct ev_loop *ev, ev_io *w, int revents)
 static void became_ready(struct dnsmasq *d)
 {
 	stop_listening(d);
-	ev_timer_stop(d->ev, &d->timer);
+	loop_timer_stop(&d->timer);
 	d->state = DNSMASQ_UP;
 	d->problem[0] = '\0';
 	if (!d->first) {
@@ -204,11 +197,10 @@ static void on_said(struct ev_loop *ev, ev_io *w, int revents)
 		became_ready(d);
 }
 
-static void on_timer(struct ev_loop *ev, ev_timer *w, int revents)
+static void on_timer(void *data)
 {
-	struct dnsmasq *d = w->data;
+	struct dnsmasq *d = data;
 
-	(void)ev, (void)revents;
 	switch (d->state) {
 	case DNSMASQ_WAITING:
 		spawn(d);
@@ -234,8 +226,8 @@ void dnsmasq_init(struct dnsmasq *d)
 	d->pidfd = d->jail_fd = d->words_fd = -1;
 	ev_init(&d->exited, on_exited);
 	ev_init(&d->said, on_said);
-	ev_init(&d->timer, on_timer);
-	d->exited.data = d->said.data = d->timer.data = d;
+	loop_timer_init(&d->timer, d->ev, on_timer, d);
+	d->exited.data = d->said.data = d;
 }
 
 void dnsmasq_release(struct dnsmasq *d)
@@ -319,7 +311,7 @@ static void spawn(struct dnsmasq *d)
 		d->start = dnsmasq_start_time(d->pid);
 		d->spawned = clock_now();
 		watch_process(d);
-		arm(d, START_TIMEOUT);
+		loop_timer_start(&d->timer, START_TIMEOUT);
 		d->event(d->data, DNSMASQ_NEW_PID, NULL);
 		/* It is written down, so it may run: vmkeep-jail acts on a whole line, and this is its end. */
 		send(d->jail_fd, "\n", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -370,7 +362,7 @@ void dnsmasq_stop(struct dnsmasq *d)
 	d->state = DNSMASQ_STOPPING;
 	if (d->pidfd >= 0)
 		pidfd_send_signal(d->pidfd, SIGTERM, NULL, 0);
-	arm(d, d->pidfd >= 0 ? TERM_PATIENCE : 0);
+	loop_timer_start(&d->timer, d->pidfd >= 0 ? TERM_PATIENCE : 0);
 }
 
 void dnsmasq_restart(struct dnsmasq *d)

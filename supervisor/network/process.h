@@ -19,6 +19,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/loop.h"
 
 enum dnsmasq_state {
 	DNSMASQ_OFF,
@@ -59,7 +60,7 @@ struct dnsmasq {
 	int words_fd;	   /* its standard error, likewise */
 	struct buf words;
 	ev_io exited, said;
-	ev_timer timer; /* readiness, pause, or patience with SIGTERM: one at a time */
+	struct loop_timer timer; /* readiness, pause, or patience with SIGTERM: one at a time */
 };
 
 void dnsmasq_init(struct dnsmasq *d); /* what is borrowed, ev, event and data are set */

@@ -12,11 +12,10 @@ static void unlink_wait(struct network_wait *w)
 	w->list = NULL;
 }
 
-static void on_answer(struct ev_loop *ev, ev_timer *t, int revents)
+static void on_answer(struct loop_task *task)
 {
-	struct network_wait *w = t->data;
+	struct network_wait *w = container_of(task, struct network_wait, answer);
 
-	(void)ev, (void)revents;
 	unlink_wait(w);
 	w->done(w->data, w->result.number ? &w->result : NULL);
 	free(w);
@@ -32,8 +31,6 @@ struct network_wait *wait_new(struct networks *ns, struct network_wait **list, b
 	w->up = up;
 	w->done = done;
 	w->data = data;
-	ev_timer_init(&w->now, on_answer, 0, 0);
-	w->now.data = w;
 	if (list) {
 		w->next = *list;
 		*list = w;
@@ -48,7 +45,7 @@ void wait_answer(struct network_wait *w, const struct err *e)
 	err_copy(&w->result, e);
 	w->next = w->ns->answered;
 	w->ns->answered = w;
-	ev_timer_start(w->ns->ev, &w->now);
+	loop_later(w->ns->ev, &w->answer, on_answer);
 }
 
 void waits_answer(struct network *n, bool up, const struct err *e)
@@ -73,6 +70,6 @@ void network_wait_cancel(struct network_wait *w)
 	if (!w)
 		return;
 	unlink_wait(w);
-	ev_timer_stop(w->ns->ev, &w->now);
+	loop_cancel(w->ns->ev, &w->answer);
 	free(w);
 }

@@ -10,6 +10,7 @@
 #include "base/child.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/loop.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/core/confine.h"
@@ -35,7 +36,7 @@ struct known { /* a binary */
 	struct probe probe; /* doc is NULL until the first one succeeded */
 	struct stat st;	    /* of the binary that is being asked */
 	struct confined *asked;
-	ev_timer later; /* for what fails at once: callers hear of it from the loop */
+	struct loop_task later; /* for what fails at once: callers hear of it from the loop */
 	struct waiter *waiting, *answering;
 	struct err err;
 };
@@ -49,7 +50,6 @@ struct probes {
 	struct known *known;
 };
 
-static void on_later(struct ev_loop *ev, ev_timer *t, int revents);
 
 static struct known *known_get(struct probes *ps, const char *path)
 {
@@ -63,8 +63,6 @@ static struct known *known_get(struct probes *ps, const char *path)
 	k->ps = ps;
 	k->path = xstrdup(path);
 	k->next = ps->known;
-	ev_init(&k->later, on_later);
-	k->later.data = k;
 	ps->known = k;
 	return k;
 }
@@ -183,18 +181,16 @@ static void answer(struct known *k, const struct err *e)
 	}
 }
 
-static void on_later(struct ev_loop *ev, ev_timer *t, int revents)
+static void on_later(struct loop_task *t)
 {
-	struct known *k = t->data;
+	struct known *k = container_of(t, struct known, later);
 
-	(void)ev, (void)revents;
 	answer(k, &k->err);
 }
 
 static void fail_later(struct known *k)
 {
-	ev_timer_set(&k->later, 0, 0);
-	ev_timer_start(k->ps->ev, &k->later);
+	loop_later(k->ps->ev, &k->later, on_later);
 }
 
 static int describe_end(struct known *k, const struct child_result *r)
@@ -281,7 +277,7 @@ void probes_get(struct probes *ps, const char *binary,
 	while (*at)
 		at = &(*at)->next;
 	*at = w;
-	if (k->asked || ev_is_active(&k->later))
+	if (k->asked || k->later.waits)
 		return;
 	if (found) {
 		k->st = st;
@@ -348,7 +344,7 @@ void probes_free(struct probes *ps)
 	for (struct known *k = ps->known, *next; k; k = next) {
 		next = k->next;
 		confine_cancel(k->asked);
-		ev_timer_stop(ps->ev, &k->later);
+		loop_cancel(ps->ev, &k->later);
 		drop(&k->waiting, NULL, true);
 		drop(&k->answering, NULL, true);
 		probe_release(&k->probe);

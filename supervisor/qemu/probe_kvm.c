@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "base/child.h"
+#include "base/loop.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/core/confine.h"
@@ -40,7 +41,7 @@ struct kvm {
 	unsigned tries;
 	char *binary;
 	struct confined *asked;
-	ev_timer later; /* for what fails at once: callers hear of it from the loop */
+	struct loop_task later; /* for what fails at once: callers hear of it from the loop */
 	struct err err;
 	struct waiter *waiting, *answering;
 };
@@ -78,17 +79,15 @@ static void answer(struct kvm *k)
 	}
 }
 
-static void on_later(struct ev_loop *ev, ev_timer *t, int revents)
+static void on_later(struct loop_task *t)
 {
-	(void)ev, (void)revents;
-	answer(t->data);
+	answer(container_of(t, struct kvm, later));
 }
 
 static void fail_later(struct kvm *k)
 {
 	err_class(&k->err, ERR_NO_RESOURCES);
-	ev_timer_set(&k->later, 0, 0);
-	ev_timer_start(k->ev, &k->later);
+	loop_later(k->ev, &k->later, on_later);
 }
 
 /* Whether the processor says that it can: "vmx" or "svm" among its flags. */
@@ -196,7 +195,7 @@ void kvm_prove(struct kvm *k, const char *binary, void (*done)(void *data, const
 	while (*at)
 		at = &(*at)->next;
 	*at = w;
-	if (k->asked || ev_is_active(&k->later))
+	if (k->asked || k->later.waits)
 		return;
 	k->tries = 0;
 	free(k->binary);
@@ -240,8 +239,6 @@ struct kvm *kvm_new(struct ev_loop *ev, const char *accel, const char *jail, con
 	k->root = root;
 	k->uids = uids;
 	k->disk = -1;
-	ev_init(&k->later, on_later);
-	k->later.data = k;
 	return k;
 }
 
@@ -250,7 +247,7 @@ void kvm_free(struct kvm *k)
 	if (!k)
 		return;
 	confine_cancel(k->asked);
-	ev_timer_stop(k->ev, &k->later);
+	loop_cancel(k->ev, &k->later);
 	drop(&k->waiting, NULL, true);
 	drop(&k->answering, NULL, true);
 	close_fd(&k->disk);
