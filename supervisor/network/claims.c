@@ -10,14 +10,6 @@
 #include "conf/load.h"
 #include "supervisor/network/private.h"
 
-struct claim *claims_find(struct networks *ns, const char *vm, const char *nic)
-{
-	for (struct claim *c = ns->claims; c; c = c->next)
-		if (streq(c->vm, vm) && streq(c->nic, nic))
-			return c;
-	return NULL;
-}
-
 static void claim_free(struct claim *c)
 {
 	free(c->vm);
@@ -36,32 +28,6 @@ void claims_free(struct networks *ns)
 		ns->claims = c->next;
 		claim_free(c);
 	}
-}
-
-bool network_pool(
-	const struct network *n, uint32_t *host, unsigned *prefix, uint32_t *first, uint32_t *last)
-{
-	const struct net_choice *c = n->plan.choice.prefix ? &n->plan.choice : &n->choice;
-	uint32_t net;
-
-	*host = c->address;
-	*prefix = c->prefix;
-	if (!n->plan.choice.prefix && n->conf.subnet.set) {
-		*host = n->conf.subnet.address;
-		*prefix = n->conf.subnet.prefix;
-	}
-	if (!*prefix)
-		return false;
-	net = *host & net_mask(*prefix);
-	*first = net + 1;
-	*last = (net | ~net_mask(*prefix)) - 1;
-	*first += *first == *host;
-	*last -= *last == *host;
-	if (n->conf.range.set && n->conf.range.first >= *first && n->conf.range.last <= *last) {
-		*first = n->conf.range.first;
-		*last = n->conf.range.last;
-	}
-	return true;
 }
 
 static struct claim *by_address(
@@ -258,7 +224,7 @@ static void fill(struct claim *c, const struct network_nic *nic)
 		c->address = nic->address;
 }
 
-static void claim_remove(struct networks *ns, const struct claim *gone)
+void claim_remove(struct networks *ns, const struct claim *gone)
 {
 	for (struct claim **at = &ns->claims; *at; at = &(*at)->next) {
 		struct claim *c = *at;
@@ -316,13 +282,12 @@ bool networks_claimed(struct networks *ns, const char *vm)
 	return false;
 }
 
-void networks_unclaim(struct networks *ns, const char *vm)
+bool networks_address_seen(struct networks *ns, const char *vm, const char *nic, uint32_t *address)
 {
-	for (struct claim *c = ns->claims, *next; c; c = next) {
-		next = c->next;
-		if (!streq(c->vm, vm))
-			continue;
-		networks_leave(ns, c->vm, c->nic, &(struct tap){ 0 });
-		claim_remove(ns, c);
-	}
+	const struct claim *c = claims_find(ns, vm, nic);
+	const struct dnsmasq_lease *l = c && c->on ? leases_by_mac(c->on, c->mac) : NULL;
+	const bool seen = c && claim_seen(c, l);
+
+	*address = seen ? l->address : c ? c->address : 0;
+	return seen;
 }

@@ -138,7 +138,7 @@ static void door_answer(struct networks *ns, const struct err *e)
 	while (ns->door.waits)
 		wait_answer(ns->door.waits, e);
 	for (struct network *n = ns->list; n; n = n->next)
-		network_door_moved(n, e);
+		ns->door.moved(n, e);
 	door_leave(ns);
 }
 
@@ -191,12 +191,13 @@ void door_mend(struct networks *ns)
 	}
 }
 
-void door_init(struct networks *ns, const char *run_dir)
+void door_init(struct networks *ns, const char *run_dir, void (*moved)(struct network *n, const struct err *e))
 {
 	_cleanup_(free_ptr) char *path = door_path(ns);
 
 	host_prefix(ns->door.table, run_dir);
 	strcat(ns->door.table, "-taps");
+	ns->door.moved = moved;
 	ns->door.marked = access(path, F_OK) == 0;
 }
 

@@ -143,3 +143,21 @@ void networks_write_again(struct networks *ns)
 	for (struct network *n = ns->list; n; n = n->next)
 		write_again(n);
 }
+
+void networks_settled(void *data)
+{
+	struct networks *ns = data;
+
+	if (ns->resolv_changed)
+		resolv_changed(ns);
+	if (ns->files_lost)
+		networks_write_again(ns);
+	ns->files_lost = false;
+	for (struct network *n = ns->list; n; n = n->next) {
+		if (!n->leases_changed)
+			continue;
+		n->leases_changed = false;
+		leases_read(n);
+		networks_changed(ns, n->name, NETWORKS_LEASE);
+	}
+}

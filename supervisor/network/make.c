@@ -94,16 +94,6 @@ void network_delete_bridge(struct network *n)
 	n->bridge_index = 0;
 }
 
-void network_nft_error(const struct child_result *r, struct err *e)
-{
-	_cleanup_(free_ptr) char *safe = text_escape(r->err, strcspn(r->err, "\n"), false);
-
-	if (r->status == -ETIMEDOUT)
-		err_set(e, ERR_TIMEOUT, "nft did not end in time");
-	else
-		err_set(e, ERR_FAILED, "nft failed: %s", safe[0] ? safe : "it does not say why");
-}
-
 static int run_nft(struct network *n, const char *text,
 	void (*done)(void *data, const struct child_result *r), struct err *e)
 {

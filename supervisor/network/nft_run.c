@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "supervisor/network/private.h"
 
 enum { NFT_SECONDS = 30 };
@@ -145,4 +146,14 @@ void network_nft_end(struct networks *ns)
 		ns->nft = run->next;
 		nft_free(run);
 	}
+}
+
+void network_nft_error(const struct child_result *r, struct err *e)
+{
+	_cleanup_(free_ptr) char *safe = text_escape(r->err, strcspn(r->err, "\n"), false);
+
+	if (r->status == -ETIMEDOUT)
+		err_set(e, ERR_TIMEOUT, "nft did not end in time");
+	else
+		err_set(e, ERR_FAILED, "nft failed: %s", safe[0] ? safe : "it does not say why");
 }

@@ -84,6 +84,7 @@ struct door {
 	char table[HOST_PREFIX_MAX + 8]; /* no network's: those begin with "vmkeep_" */
 	struct nft_run *nft;
 	struct network_wait *waits; /* of NICs on foreign bridges */
+	void (*moved)(struct network *n, const struct err *e);
 	const struct network *taker; /* whose nft removes the table */
 };
 
@@ -112,17 +113,27 @@ struct networks {
 	void *changed_data;
 };
 
-/* networks.c */
+/* common.c */
 struct network *networks_find(struct networks *ns, const char *name);
+struct rtnl *networks_rtnl(struct networks *ns, struct err *e); /* NULL on failure */
+void networks_changed(struct networks *ns, const char *network, enum networks_change change);
+struct claim *claims_find(struct networks *ns, const char *vm, const char *nic);
+size_t network_attached(const struct network *n);
+/* Subnet and pool of a network as far as they are known; false: not yet. */
+bool network_pool(
+	const struct network *n, uint32_t *host, unsigned *prefix, uint32_t *first, uint32_t *last);
+
+/* registry.c */
 struct network *networks_add(struct networks *ns, const char *name);
 /* Any verb looks again at the file that it needs. NULL: there is no such network. */
 struct network *networks_get(struct networks *ns, const char *name);
 void networks_look(struct networks *ns);		 /* at all of them */
+void networks_drop_all(struct networks *ns);
+
+/* networks.c */
 bool network_is_outdated(const struct network *n); /* its file says something else by now */
 /* ERR_WRONG_STATE: NICs are attached. */
 int network_may_stop(const struct network *n, bool force, struct err *e);
-struct rtnl *networks_rtnl(struct networks *ns, struct err *e); /* NULL on failure */
-void networks_changed(struct networks *ns, const char *network, enum networks_change change);
 
 /* waits.c */
 struct network_wait *wait_new(struct networks *ns, struct network_wait **list, bool up,
@@ -151,6 +162,7 @@ struct nft_run *network_run_nft(struct networks *ns, const char *whose, const ch
 	void (*done)(void *data, const struct child_result *r), void *data, struct err *e);
 void network_nft_cancel(struct nft_run *run); /* done is not called any more; NULL is fine */
 void network_nft_end(struct networks *ns);
+void network_nft_error(const struct child_result *r, struct err *e);
 
 /* make.c */
 int network_ip_forward(bool on, struct err *e);
@@ -168,7 +180,6 @@ int network_load_rules(
 	struct network *n, void (*done)(void *data, const struct child_result *r), struct err *e);
 int network_drop_rules(
 	struct network *n, void (*done)(void *data, const struct child_result *r), struct err *e);
-void network_nft_error(const struct child_result *r, struct err *e);
 
 /* Chooses a uid for its dnsmasq, or keeps the one it has as long as that is nobody else's. stands: its dnsmasq may
  * run, with one that another daemon's may have too. True: it is another one, and the choice is to be saved. */
@@ -188,6 +199,7 @@ bool network_serve_files(struct network *n);
 
 /* found.c: bridges by their alias, of which no record tells; and dnsmasqs of which nobody knows */
 void networks_find_again(struct networks *ns);
+void networks_settled(void *ns); /* files have changed, and nothing more does */
 
 /* resolv.c: dnsmasq's copy of the host's resolv.conf, which it does not see */
 int resolv_copy(const struct network *n, struct err *e);
@@ -198,7 +210,8 @@ bool resolv_is_meant(const struct networks *ns, int handle, const char *file);
 void resolv_changed(struct networks *ns); /* for all that stand */
 
 /* door.c */
-void door_init(struct networks *ns, const char *run_dir);
+/* moved: it is shut for this network, or could not be. */
+void door_init(struct networks *ns, const char *run_dir, void (*moved)(struct network *n, const struct err *e));
 void door_need(struct networks *ns);  /* is shut when its state says so, see network_door_moved() */
 void door_leave(struct networks *ns); /* a network or tap is gone: opens it if that was the last */
 void door_mend(struct networks *ns);  /* sets or removes the table, whatever it is said to be */
@@ -212,33 +225,41 @@ void door_mark_again(struct networks *ns); /* its mark may have been deleted */
 void door_release(struct networks *ns);
 
 /* claims.c */
-struct claim *claims_find(struct networks *ns, const char *vm, const char *nic);
+void claim_remove(struct networks *ns, const struct claim *gone);
 void claims_free(struct networks *ns);
-/* Subnet and pool of a network as far as they are known; false: not yet. */
-bool network_pool(
-	const struct network *n, uint32_t *host, unsigned *prefix, uint32_t *first, uint32_t *last);
 
 /* report.c */
 const char *network_state_name(enum network_state s);
 
 /* nic.c */
 char *nic_alias(const char *vm, const char *nic); /* of its tap: "vmkeep:VM:NIC" */
+
+/* ports.c */
+int port_enslave(struct networks *ns, const struct claim *c, const struct tap *tap, int bridge,
+	unsigned mtu, struct err *e);
+int port_join_again(struct networks *ns, const struct claim *c, const struct tap *tap, int bridge,
+	unsigned mtu, struct err *e);
+void network_join_all(struct network *n);  /* after the bridge was made anew */
+void network_taps_down(struct network *n); /* before it goes */
 /* What is wrong with the taps on it, in the words of health; "": nothing. */
 void network_tap_trouble(const struct network *n, char *out, size_t len);
+
+/* hosts.c */
 int host_lines_prepare(struct network *n, struct err *e); /* directory and all lines, anew */
 /* Where they stand, with nothing removed. *anew: they were not there, so no dnsmasq looks at them. */
 int host_dirs_make(const struct network *n, bool *anew, struct err *e);
 int host_lines_write(const struct network *n, struct err *e); /* those that are missing or wrong */
-void network_join_all(struct network *n);		  /* after the bridge was made anew */
-void network_taps_down(struct network *n);		  /* before it goes */
-size_t network_attached(const struct network *n);
+int host_line_write(const struct network *n, const struct claim *c, struct err *e);
+void host_line_remove(struct network *n, const struct claim *c);
 
-/* leases.c */
-int leases_watch(struct networks *ns, struct err *e);
-void leases_unwatch(struct networks *ns);
+/* watch.c */
+int watch_start(struct networks *ns, void (*settled)(void *ns), struct err *e);
+void watch_stop(struct networks *ns);
 /* Whether our own files are taken away; again after they were made again. */
 void networks_watch_files(struct networks *ns);
 void network_watch_files(const struct network *n);
+
+/* leases.c */
 void leases_read(struct network *n);
 /* Chooses the file, and makes it dnsmasq's own. */
 int leases_place(struct network *n, struct err *e);

@@ -308,7 +308,7 @@ static void spawn(struct dnsmasq *d)
 	if (run(d, &e) == 0) {
 		d->state = DNSMASQ_STARTING;
 		d->overdue = false;
-		d->start = dnsmasq_start_time(d->pid);
+		d->start = proc_starttime(d->pid);
 		d->spawned = clock_now();
 		watch_process(d);
 		loop_timer_start(&d->timer, START_TIMEOUT);

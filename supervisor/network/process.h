@@ -73,7 +73,6 @@ void dnsmasq_start(struct dnsmasq *d);
 struct dnsmasq_seen;
 bool dnsmasq_adopt(struct dnsmasq *d, pid_t pid, uint64_t start, const struct dnsmasq_seen *seen);
 void dnsmasq_took(struct dnsmasq *d, pid_t pid, uint64_t start); /* its pidfd is set */
-uint64_t dnsmasq_start_time(pid_t pid); /* 0: no such process */
 /* Whether what a running one has at this path is what is there: it goes on with what was deleted. */
 bool dnsmasq_sees(const struct dnsmasq *d, const char *path);
 

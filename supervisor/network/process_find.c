@@ -20,13 +20,6 @@
 
 enum { CMDLINE_MAX = 16384 };
 
-uint64_t dnsmasq_start_time(pid_t pid)
-{
-	struct proc_stat s;
-
-	return proc_stat(pid, &s) ? s.starttime : 0;
-}
-
 /* The network whose configuration its command line names, as a word of its own. */
 static bool works_for(pid_t pid, const char *run, char network[64])
 {
@@ -83,7 +76,7 @@ static bool adopt(struct dnsmasq *d, pid_t pid, uint64_t start)
 	d->pidfd = pidfd_open(pid, PIDFD_NONBLOCK);
 	if (d->pidfd < 0)
 		return false;
-	found = dnsmasq_start_time(pid);
+	found = proc_starttime(pid);
 	if (found && (!start || found == start) && works_for_us(d, pid)) {
 		dnsmasq_took(d, pid, found);
 		return true;

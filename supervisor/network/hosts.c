@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/* Host lines: one file per NIC, VM:NIC, which dnsmasq reads as soon as it is moved there. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "supervisor/network/files.h"
+#include "supervisor/network/private.h"
+
+static char *line_path(const struct network *n, const struct claim *c)
+{
+	return xasprintf("%s/hosts/%s:%s", n->dir, c->vm, c->nic);
+}
+
+static bool line_stands(const char *path, const struct buf *line)
+{
+	struct buf b = BUF_MAX(1024);
+	const bool same = file_read(AT_FDCWD, path, &b, NULL) == 0 && streq(b.data, line->data);
+
+	buf_release(&b);
+	return same;
+}
+
+/* Written beside the directory, because dnsmasq would read a temporary file in it; closed before it
+ * is moved there, because closing is another event. It grumbles at what it has read already. */
+static int line_put(
+	const struct network *n, const char *path, const struct buf *line, struct err *e)
+{
+	_cleanup_(free_ptr) char *tmp = xasprintf("%s/host.tmp", n->dir);
+	int r, fd;
+
+	if (line_stands(path, line))
+		return 0;
+	unlink(tmp);
+	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	r = fd < 0 || fchmod(fd, 0644) < 0 ? -errno : file_write_all(fd, line->data, line->len);
+	close_fd(&fd);
+	if (r == 0 && rename(tmp, path) < 0)
+		r = errno == EISDIR && file_remove_tree(AT_FDCWD, path, NULL) == 0 && rename(tmp, path) == 0
+			? 0
+			: -errno;
+	errno = -r;
+	return r < 0 ? err_errno(e, "write '%s'", path) : 0;
+}
+
+/* Open to all: dnsmasq is not root when it looks. Nobody else gets that far. */
+int host_dirs_make(const struct network *n, bool *anew, struct err *e)
+{
+	_cleanup_(free_ptr) char *hosts = xasprintf("%s/hosts", n->dir);
+	int dir = network_dir(n->dir, 0755, e), r = dir < 0 ? dir : network_dir(hosts, 0755, e);
+
+	*anew = dir > 0 || r > 0;
+	network_watch_files(n);
+	return r < 0 ? r : 0;
+}
+
+int host_line_write(const struct network *n, const struct claim *c, struct err *e)
+{
+	_cleanup_(free_ptr) char *path = line_path(n, c);
+	struct buf b = BUF_INIT;
+	bool anew;
+	int r;
+
+	if (!c->address || !n->conf.dhcp || !n->plan.step[NET_STEP_DNSMASQ])
+		return 0;
+	dnsmasq_host(&b, c->mac, c->address, c->hostname);
+	r = line_put(n, path, &b, e);
+	/* lost with its directory, and dnsmasq is not back yet: no reason to end a guest */
+	if (r == -ENOENT && host_dirs_make(n, &anew, NULL) == 0) {
+		err_clear(e);
+		r = line_put(n, path, &b, e);
+	}
+	buf_release(&b);
+	return r;
+}
+
+/* dnsmasq forgets a line only when it reads all anew, and until then refuses another one with the
+ * same address. */
+void host_line_remove(struct network *n, const struct claim *c)
+{
+	_cleanup_(free_ptr) char *path = line_path(n, c);
+
+	if (unlink(path) == 0)
+		dnsmasq_reread(&n->dnsmasq);
+}
+
+int host_lines_write(const struct network *n, struct err *e)
+{
+	int r = 0;
+
+	for (const struct claim *c = n->ns->claims; r == 0 && c; c = c->next)
+		if (c->on == n)
+			r = host_line_write(n, c, e);
+	return r;
+}
+
+int host_lines_prepare(struct network *n, struct err *e)
+{
+	bool anew;
+	int r = file_remove_tree(AT_FDCWD, n->dir, e);
+
+	if (r == 0)
+		r = host_dirs_make(n, &anew, e);
+	return r < 0 ? r : host_lines_write(n, e);
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* Taps as ports of their bridge. */
+#include "base/log.h"
+#include "net/tap.h"
+#include "supervisor/network/private.h"
+
+int port_enslave(struct networks *ns, const struct claim *c, const struct tap *tap, int bridge,
+	unsigned mtu, struct err *e)
+{
+	uint8_t mac[ETH_ALEN];
+	int r;
+
+	tap_mac(mac, c->mac);
+	r = rtnl_enslave(ns->rtnl, tap->index, bridge, mac, mtu, c->link, e);
+	return r < 0 ? err_wrap(e, r, "tap '%s'", tap->name) : 0;
+}
+
+/* Not on its bridge any more, or down: back onto it. It is down on the way. */
+int port_join_again(struct networks *ns, const struct claim *c, const struct tap *tap, int bridge,
+	unsigned mtu, struct err *e)
+{
+	struct rtnl *rtnl = networks_rtnl(ns, e);
+	struct net_link l;
+	int r;
+
+	if (!rtnl)
+		return e->number;
+	r = tap->index ? rtnl_link_at(rtnl, tap->index, &l, e) : 0;
+	if (r == 0 && (!tap->index || !l.index))
+		return err_set(e, ERR_NOT_FOUND, "tap '%s' is gone", tap->name);
+	if (r < 0 || (l.master == bridge && (!c->link || (l.flags & IFF_UP))))
+		return r;
+	if (l.master != bridge && (l.flags & IFF_UP))
+		r = rtnl_up(rtnl, tap->index, false, e);
+	if (r == 0)
+		r = port_enslave(ns, c, tap, bridge, mtu, e);
+	if (r == 0)
+		log_warning(c->vm, "nic %s: '%s' was %s, it is again", c->nic, tap->name,
+			l.master == bridge ? "not up" : "not on its bridge");
+	return r;
+}
+
+void network_join_all(struct network *n)
+{
+	for (struct claim *c = n->ns->claims; c; c = c->next) {
+		struct err e = ERR_INIT;
+
+		if (c->on == n &&
+			port_join_again(n->ns, c, &c->tap, n->bridge_index, n->plan.mtu, &e) < 0)
+			log_error(c->vm, "nic %s: %s", c->nic, e.text);
+	}
+}
+
+void network_taps_down(struct network *n)
+{
+	for (struct claim *c = n->ns->claims; c; c = c->next) {
+		struct rtnl *rtnl = c->on == n ? networks_rtnl(n->ns, NULL) : NULL;
+		struct net_link l;
+		struct err e = ERR_INIT;
+
+		if (rtnl && c->tap.index && rtnl_link_at(rtnl, c->tap.index, &l, &e) == 0 && l.index)
+			rtnl_up(rtnl, l.index, false, &e);
+		if (e.number)
+			log_error(c->vm, "nic %s: tap '%s': %s", c->nic, c->tap.name, e.text);
+	}
+}
+
+/* One look at all links, however many NICs there are. */
+void network_tap_trouble(const struct network *n, char *out, size_t len)
+{
+	struct rtnl *rtnl = network_attached(n) ? networks_rtnl(n->ns, NULL) : NULL;
+	struct net_facts facts = NET_FACTS_INIT;
+	const bool known = rtnl && rtnl_facts(rtnl, &facts, NULL) == 0;
+
+	out[0] = '\0';
+	for (const struct claim *c = n->ns->claims; known && c && !out[0]; c = c->next) {
+		const struct net_link *l = net_facts_index(&facts, c->tap.index);
+
+		if (c->on != n || !c->attached || !c->tap.index)
+			continue;
+		if (!l)
+			snprintf(out, len, "the tap of NIC '%.63s' of VM '%.63s' is gone from this host's network", c->nic,
+				c->vm);
+		else if (l->master != n->bridge_index)
+			snprintf(out, len, "the tap of NIC '%.63s' of VM '%.63s' is not on its bridge: vmkeep reload",
+				c->nic, c->vm);
+	}
+	net_facts_release(&facts);
+}

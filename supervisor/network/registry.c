@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/* The networks there are: those that have a file, those that stand, and `default`. */
+#include "conf/load.h"
+#include "supervisor/network/private.h"
+
+/* A file with problems keeps its old meaning; one that never had any is broken. What stands keeps
+ * its meaning when the file goes. */
+static void read_conf(struct network *n, struct conf_problems *p)
+{
+	struct conf_network conf = CONF_NETWORK_INIT;
+	struct conf_problems found = { 0 };
+
+	n->stamp = conf_network_stamp(n->ns->config, n->name);
+	n->has_file = conf_load_network(&conf, n->ns->config, n->name, &found);
+	if (!n->parsed || (!found.count && (n->has_file || n->state == NETWORK_DOWN))) {
+		const struct conf_network old = n->conf;
+
+		n->conf = conf;
+		conf = old;
+	}
+	n->parsed |= !found.count;
+	free(n->broken);
+	n->broken = n->parsed ? NULL : xstrdup(found.text.data);
+	if (found.count && p) {
+		p->count += found.count;
+		buf_adds(&p->text, found.text.data);
+	}
+	conf_network_release(&conf);
+	conf_problems_release(&found);
+}
+
+/* In the order of their names, as they are listed. */
+struct network *networks_add(struct networks *ns, const char *name)
+{
+	struct network **at = &ns->list, *n = networks_find(ns, name);
+
+	if (n)
+		return n;
+	while (*at && strcmp((*at)->name, name) < 0)
+		at = &(*at)->next;
+	n = xcalloc(1, sizeof *n);
+	n->ns = ns;
+	n->name = xstrdup(name);
+	n->dir = xasprintf("%s/%s.d", ns->run, name);
+	n->leases_state = xasprintf("%s/%s.leases", ns->state, name);
+	n->leases_run = xasprintf("%s/%s.leases", ns->run, name);
+	n->lease_file = n->leases_state;
+	n->dnsmasq = (struct dnsmasq){ .ev = ns->ev, .jail = ns->jail, .network = n->name, .dir = n->dir,
+		.prepare = network_prepare_dnsmasq, .event = network_dnsmasq_event, .data = n };
+	dnsmasq_init(&n->dnsmasq);
+	choice_load(n);
+	read_conf(n, NULL);
+	n->next = *at;
+	*at = n;
+	return n;
+}
+
+static void network_free(struct network *n)
+{
+	while (n->waits)
+		network_wait_cancel(n->waits);
+	network_nft_cancel(n->nft);
+	dnsmasq_release(&n->dnsmasq);
+	conf_network_release(&n->conf);
+	free(n->lease);
+	free(n->broken);
+	free(n->name);
+	free(n->dir);
+	free(n->leases_state);
+	free(n->leases_run);
+	free(n->leases_problem);
+	free(n);
+}
+
+struct network *networks_get(struct networks *ns, const char *name)
+{
+	struct network *n = networks_find(ns, name);
+
+	if (!n && conf_network_stamp(ns->config, name))
+		n = networks_add(ns, name);
+	if (n && n->stamp != conf_network_stamp(ns->config, name))
+		read_conf(n, NULL);
+	return n && (n->has_file || n->state != NETWORK_DOWN || streq(name, "default")) ? n : NULL;
+}
+
+static void add_listed(void *data, const char *name)
+{
+	networks_add(data, name);
+}
+
+/* A network whose file is gone goes too, unless it stands; `default` is built in. */
+static void drop_gone(struct networks *ns)
+{
+	for (struct network **at = &ns->list; *at;) {
+		struct network *n = *at;
+
+		if (n->has_file || n->state != NETWORK_DOWN || n->waits || network_attached(n) ||
+			streq(n->name, "default")) {
+			at = &n->next;
+			continue;
+		}
+		*at = n->next;
+		network_free(n);
+	}
+}
+
+void networks_reload(struct networks *ns, struct conf_problems *p)
+{
+	networks_add(ns, "default");
+	conf_list_networks(ns->config, add_listed, ns, p);
+	for (struct network *n = ns->list; n; n = n->next)
+		read_conf(n, p);
+	drop_gone(ns);
+}
+
+void networks_look(struct networks *ns)
+{
+	conf_list_networks(ns->config, add_listed, ns, NULL);
+	for (struct network *n = ns->list; n; n = n->next)
+		if (n->stamp != conf_network_stamp(ns->config, n->name))
+			read_conf(n, NULL);
+	drop_gone(ns);
+}
+
+void networks_drop_all(struct networks *ns)
+{
+	while (ns->list) {
+		struct network *n = ns->list;
+
+		ns->list = n->next;
+		network_free(n);
+	}
+}
