@@ -68,7 +68,7 @@ static int look_run(struct keep *k, struct err *e)
 		watch_run(k);
 	}
 	if (lost || faccessat(d->dirs.run_fd, "networks", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
-		networks_mend(d->networks, NULL);
+		networks_repair(d->networks, NULL);
 	vms_record_again(d->vms);
 	return parts < 0 ? parts : 0;
 }

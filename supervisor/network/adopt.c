@@ -59,7 +59,7 @@ static void take_bridge_back(struct network *n, const struct net_link *l, const 
 
 	n->choice = c;
 	if (!c.prefix) { /* made, and no more than that */
-		network_raise(n);
+		network_up(n);
 		return;
 	}
 	log_warning(NULL, "network %s: bridge '%s' stands and its record is lost", n->name, l->name);
@@ -68,7 +68,7 @@ static void take_bridge_back(struct network *n, const struct net_link *l, const 
 	network_need_uid(n, true);
 	if (choice_save(n, &e) < 0 || record_save(n, &e) < 0)
 		log_error(NULL, "network %s: %s", n->name, e.text);
-	network_take_back(n, 0, 0);
+	network_adopt(n, 0, 0);
 }
 
 static void take_bridges_back(struct networks *ns)

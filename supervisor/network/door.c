@@ -175,7 +175,7 @@ void door_need(struct networks *ns)
 		door_shut(ns);
 }
 
-void door_mend(struct networks *ns)
+void door_repair(struct networks *ns)
 {
 	for (const struct network *n = ns->list; n; n = n->next)
 		if (n->state == NETWORK_UP) /* its own load brings it along */

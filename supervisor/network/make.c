@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The parts of a network, each made or unmade by itself; raise.c says when.
+ * The parts of a network, each made or unmade by itself; state.c says when.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -67,7 +67,7 @@ void networks_reload_plan(struct networks *ns, networks_plan_fn *tell, void *dat
 
 /* What others took away from standing networks, bridge, address, rules, ip_forward, and the rule for taps
  * without a bridge is made again. What cannot be is told in problems, or NULL. */
-void networks_mend(struct networks *ns, struct conf_problems *p);
+void networks_repair(struct networks *ns, struct conf_problems *p);
 
 /* Files of ours below RUN or STATE were deleted or damaged while we run: they are written again, and a
  * dnsmasq that does not see them is started again. */

@@ -8,13 +8,13 @@
 #include "conf/load.h"
 #include "supervisor/network/private.h"
 
-void networks_mend(struct networks *ns, struct conf_problems *p)
+void networks_repair(struct networks *ns, struct conf_problems *p)
 {
 	char trouble[256];
 
 	networks_write_again(ns);
 	for (struct network *n = ns->list; n; n = n->next) {
-		network_mend(n, true);
+		network_repair(n, true);
 		if (n->state != NETWORK_UP)
 			continue;
 		network_join_all(n);
@@ -24,7 +24,7 @@ void networks_mend(struct networks *ns, struct conf_problems *p)
 			buf_printf(&p->text, "network %s: %s\n", n->name, trouble);
 		}
 	}
-	door_mend(ns);
+	door_repair(ns);
 }
 
 struct networks *networks_new(struct ev_loop *ev, const struct networks_dirs *dirs)
@@ -80,7 +80,7 @@ static void take_back(struct networks *ns, const char *name)
 		return;
 	if (same_boot) {
 		n->choice = n->plan.choice;
-		network_take_back(n, pid, start);
+		network_adopt(n, pid, start);
 		return;
 	}
 	/* the host has booted since: nothing of it stands */
@@ -156,12 +156,12 @@ struct network_wait *networks_need(
 	if (network && !n)
 		return refuse(ns, &e, done, data);
 	if (n)
-		network_mend(n, false);
+		network_repair(n, false);
 	w = wait_new(ns, n ? &n->waits : &ns->door.waits, true, done, data);
 	if (n && n->state == NETWORK_DOWN)
-		network_raise(n);
+		network_up(n);
 	else if (n && n->state == NETWORK_UP && !network_attached(n) && network_is_outdated(n))
-		network_lower(n); /* and raised again, because it is waited for */
+		network_down(n); /* and raised again, because it is waited for */
 	else if (n && n->state != NETWORK_UP)
 		return w;
 	else if (ns->door.state == DOOR_SHUT)
@@ -200,6 +200,6 @@ struct network_wait *networks_stop(
 	if (n->state == NETWORK_DOWN)
 		wait_answer(w, NULL);
 	else if (n->state == NETWORK_UP)
-		network_lower(n);
+		network_down(n);
 	return w;
 }

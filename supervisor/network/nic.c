@@ -97,7 +97,7 @@ static int bridge_of(struct networks *ns, const struct claim *c, struct network 
 		return foreign_bridge(ns, c->bridge, index, e);
 	*n = networks_find(ns, c->network);
 	if (*n)
-		network_mend(*n, false);
+		network_repair(*n, false);
 	if (!*n || (*n)->state != NETWORK_UP)
 		return err_set(e, ERR_WRONG_STATE, "network '%s' is not up", c->network);
 	*index = (*n)->bridge_index;

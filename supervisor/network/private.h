@@ -3,7 +3,7 @@
  * supervisor/network/private.h - what the files of this folder share
  *
  * One network goes DOWN -> RAISING -> UP -> STOPPING -> DOWN; a raise that fails goes through
- * STOPPING too, so that there is one way of undoing. Only raise.c writes the state.
+ * STOPPING too, so that there is one way of undoing. Only state.c writes the state.
  */
 #ifndef SUPERVISOR_NETWORK_PRIVATE_H
 #define SUPERVISOR_NETWORK_PRIVATE_H
@@ -143,14 +143,14 @@ void wait_answer(struct network_wait *w, const struct err *e);
 void waits_answer(struct network *n, bool up, const struct err *e);
 bool waits_any(const struct network *n, bool up);
 
-/* raise.c */
-void network_raise(struct network *n);
-void network_lower(struct network *n);
+/* state.c */
+void network_up(struct network *n);
+void network_down(struct network *n);
 /* n->plan and n->choice come from a record of this boot: makes sure all of it stands. */
-void network_take_back(struct network *n, pid_t pid, uint64_t start);
+void network_adopt(struct network *n, pid_t pid, uint64_t start);
 bool network_stands(const struct network *n); /* its bridge, as the kernel has it now */
 /* It is up: makes anew what others took away, the bridge and its address; all: rules and ip_forward too. */
-void network_mend(struct network *n, bool all);
+void network_repair(struct network *n, bool all);
 /* The door is shut, or could not be. */
 void network_door_moved(struct network *n, const struct err *e);
 void network_dnsmasq_event(void *data, enum dnsmasq_event event, const struct err *e);
@@ -197,7 +197,7 @@ bool choice_stands(const struct network *n); /* there is such a file */
 /* What its dnsmasq reads, all of it. True: the one that runs does not see it. */
 bool network_serve_files(struct network *n);
 
-/* found.c: bridges by their alias, of which no record tells; and dnsmasqs of which nobody knows */
+/* adopt.c: bridges by their alias, of which no record tells; and dnsmasqs of which nobody knows */
 void networks_find_again(struct networks *ns);
 void networks_settled(void *ns); /* files have changed, and nothing more does */
 
@@ -214,7 +214,7 @@ void resolv_changed(struct networks *ns); /* for all that stand */
 void door_init(struct networks *ns, const char *run_dir, void (*moved)(struct network *n, const struct err *e));
 void door_need(struct networks *ns);  /* is shut when its state says so, see network_door_moved() */
 void door_leave(struct networks *ns); /* a network or tap is gone: opens it if that was the last */
-void door_mend(struct networks *ns);  /* sets or removes the table, whatever it is said to be */
+void door_repair(struct networks *ns);  /* sets or removes the table, whatever it is said to be */
 void door_put(struct networks *ns, struct buf *text); /* for a network's load; then door_loaded() */
 void door_loaded(struct networks *ns);
 void door_not_loaded(struct networks *ns); /* nft did not even start */

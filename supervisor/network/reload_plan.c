@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What reading all .network files again would change; see networks_reload() and networks_mend(). */
+/* What reading all .network files again would change; see networks_reload() and networks_repair(). */
 #include "base/mem.h"
 #include "conf/load.h"
 #include "supervisor/network/private.h"

@@ -9,9 +9,9 @@
 #include "base/log.h"
 #include "supervisor/network/private.h"
 
-static void undo_rest(struct network *n);
+static void state_undo_rest(struct network *n);
 
-static void check_up(struct network *n)
+static void state_check_up(struct network *n)
 {
 	char ip[NET_IP_TEXT];
 
@@ -29,18 +29,18 @@ static void check_up(struct network *n)
 	waits_answer(n, true, NULL);
 	networks_changed(n->ns, n->name, NETWORKS_UP);
 	if (waits_any(n, false))
-		network_lower(n);
+		network_down(n);
 }
 
-static void give_up(struct network *n, const struct err *e)
+static void state_give_up(struct network *n, const struct err *e)
 {
 	err_copy(&n->failure, e);
 	err_wrap(&n->failure, n->failure.number, "network '%s'", n->name);
 	log_error(NULL, "%s", n->failure.text);
-	network_lower(n);
+	network_down(n);
 }
 
-static void on_rules(void *data, const struct child_result *r)
+static void state_on_rules(void *data, const struct child_result *r)
 {
 	struct network *n = data;
 	struct err e = ERR_INIT;
@@ -48,24 +48,24 @@ static void on_rules(void *data, const struct child_result *r)
 	n->nft = NULL;
 	if (r->status != 0) {
 		network_nft_error(r, &e);
-		give_up(n, &e);
+		state_give_up(n, &e);
 		return;
 	}
 	door_loaded(n->ns);
-	check_up(n);
+	state_check_up(n);
 }
 
 void network_door_moved(struct network *n, const struct err *e)
 {
 	if (e && n->state == NETWORK_RAISING)
-		give_up(n, e);
+		state_give_up(n, e);
 	else if (n->state == NETWORK_RAISING)
-		check_up(n);
+		state_check_up(n);
 	else if (n->state == NETWORK_UP && (e || n->ns->door.state == DOOR_SHUT))
 		waits_answer(n, true, e);
 }
 
-static int plan(struct network *n, struct err *e)
+static int state_plan(struct network *n, struct err *e)
 {
 	struct rtnl *rtnl = networks_rtnl(n->ns, e);
 	struct net_facts facts = NET_FACTS_INIT;
@@ -101,9 +101,9 @@ static int plan(struct network *n, struct err *e)
 	return 0;
 }
 
-static int make(struct network *n, struct err *e)
+static int state_make(struct network *n, struct err *e)
 {
-	int r = plan(n, e);
+	int r = state_plan(n, e);
 
 	if (r < 0) {
 		n->plan = (struct net_plan){ 0 };
@@ -121,7 +121,7 @@ static int make(struct network *n, struct err *e)
 	if (r == 0)
 		r = network_make_bridge(n, e);
 	if (r == 0)
-		r = network_load_rules(n, on_rules, e);
+		r = network_load_rules(n, state_on_rules, e);
 	if (r < 0 || !n->plan.step[NET_STEP_DNSMASQ])
 		return r;
 	leases_read(n);
@@ -131,23 +131,23 @@ static int make(struct network *n, struct err *e)
 	return r;
 }
 
-static void begin(struct network *n)
+static void state_begin(struct network *n)
 {
 	struct err e = ERR_INIT;
 
-	if (make(n, &e) < 0 && n->state == NETWORK_RAISING)
-		give_up(n, &e);
+	if (state_make(n, &e) < 0 && n->state == NETWORK_RAISING)
+		state_give_up(n, &e);
 }
 
 /* One that a killed daemon left is ended first: it holds port 53, and what it read is old. */
-void network_raise(struct network *n)
+void network_up(struct network *n)
 {
 	n->state = NETWORK_RAISING;
 	err_clear(&n->failure);
 	if (dnsmasq_adopt(&n->dnsmasq, 0, 0, NULL))
 		dnsmasq_stop(&n->dnsmasq);
 	else
-		begin(n);
+		state_begin(n);
 }
 
 void network_dnsmasq_event(void *data, enum dnsmasq_event event, const struct err *e)
@@ -161,16 +161,16 @@ void network_dnsmasq_event(void *data, enum dnsmasq_event event, const struct er
 			log_error(NULL, "network %s: %s", n->name, mine.text);
 		return;
 	case DNSMASQ_READY:
-		check_up(n);
+		state_check_up(n);
 		return;
 	case DNSMASQ_FAILED:
-		give_up(n, e);
+		state_give_up(n, e);
 		return;
 	case DNSMASQ_STOPPED:
 		if (n->state == NETWORK_RAISING)
-			begin(n);
+			state_begin(n);
 		else
-			undo_rest(n);
+			state_undo_rest(n);
 		return;
 	}
 }
@@ -178,7 +178,7 @@ void network_dnsmasq_event(void *data, enum dnsmasq_event event, const struct er
 /* ---- the way back ---- */
 
 /* Another network of ours needs it still: it inherits the duty to turn it off. */
-static bool hand_forward_on(struct network *n)
+static bool state_pass_forward_duty(struct network *n)
 {
 	struct err e = ERR_INIT;
 
@@ -194,7 +194,7 @@ static bool hand_forward_on(struct network *n)
 }
 
 /* That of another daemon on this host, for tests perhaps. */
-static bool others_stand(struct network *n)
+static bool state_others_stand(struct network *n)
 {
 	struct net_facts facts = NET_FACTS_INIT;
 	bool found = false;
@@ -207,19 +207,19 @@ static bool others_stand(struct network *n)
 }
 
 /* After the bridge is gone. */
-static void restore_forward(struct network *n)
+static void state_restore_forward(struct network *n)
 {
 	struct err e = ERR_INIT;
 
-	if (hand_forward_on(n))
+	if (state_pass_forward_duty(n))
 		return;
-	if (others_stand(n))
+	if (state_others_stand(n))
 		log_info(NULL, "network %s: ip_forward stays on for another vmkeepd", n->name);
 	else if (network_ip_forward(false, &e) < 0)
 		log_error(NULL, "network %s: %s", n->name, e.text);
 }
 
-static void down(struct network *n)
+static void state_finish_down(struct network *n)
 {
 	const bool failed = n->failure.number != 0;
 	struct err e = ERR_INIT;
@@ -227,7 +227,7 @@ static void down(struct network *n)
 	if (n->plan.step[NET_STEP_BRIDGE])
 		network_delete_bridge(n);
 	if (n->plan.step[NET_STEP_FORWARD])
-		restore_forward(n);
+		state_restore_forward(n);
 	if (file_remove_tree(AT_FDCWD, n->dir, &e) < 0)
 		log_error(NULL, "network %s: %s", n->name, e.text);
 	record_remove(n);
@@ -241,10 +241,10 @@ static void down(struct network *n)
 	networks_changed(n->ns, n->name, NETWORKS_DOWN);
 	door_leave(n->ns);
 	if (waits_any(n, true))
-		network_raise(n);
+		network_up(n);
 }
 
-static void on_rules_gone(void *data, const struct child_result *r)
+static void state_on_rules_gone(void *data, const struct child_result *r)
 {
 	struct network *n = data;
 	struct networks *ns = n->ns;
@@ -257,26 +257,26 @@ static void on_rules_gone(void *data, const struct child_result *r)
 			e.text);
 	}
 	n->table_left = r->status != 0;
-	down(n);
+	state_finish_down(n);
 	if (ns->door.taker == n)
 		door_taken(ns, r->status != 0 ? &e : NULL);
 }
 
-static void undo_rest(struct network *n)
+static void state_undo_rest(struct network *n)
 {
 	struct err e = ERR_INIT;
 
 	if (n->plan.step[NET_STEP_RULES]) {
-		if (network_drop_rules(n, on_rules_gone, &e) == 0)
+		if (network_drop_rules(n, state_on_rules_gone, &e) == 0)
 			return;
 		log_error(NULL, "network %s: table '%s' may be left: %s", n->name, n->plan.table,
 			e.text);
 		n->table_left = true;
 	}
-	down(n);
+	state_finish_down(n);
 }
 
-void network_lower(struct network *n)
+void network_down(struct network *n)
 {
 	n->state = NETWORK_STOPPING;
 	network_taps_down(n);
@@ -287,7 +287,7 @@ void network_lower(struct network *n)
 
 /* ---- after a restart of the daemon ---- */
 
-static void on_rules_again(void *data, const struct child_result *r)
+static void state_on_rules_again(void *data, const struct child_result *r)
 {
 	struct network *n = data;
 	struct err e = ERR_INIT;
@@ -303,7 +303,7 @@ static void on_rules_again(void *data, const struct child_result *r)
 }
 
 /* Its name stands in rules and in dnsmasq's configuration. */
-static int rename_back(struct network *n, const struct net_link *l, struct err *e)
+static int state_rename_back(struct network *n, const struct net_link *l, struct err *e)
 {
 	const char *bridge = n->plan.choice.bridge;
 
@@ -314,7 +314,7 @@ static int rename_back(struct network *n, const struct net_link *l, struct err *
 }
 
 /* *anew: it was gone, or had another name, and dnsmasq must be started again. */
-static int take_back(struct network *n, bool *anew, struct err *e)
+static int state_restore(struct network *n, bool *anew, struct err *e)
 {
 	const struct net_choice *c = &n->plan.choice;
 	struct net_link l;
@@ -328,7 +328,7 @@ static int take_back(struct network *n, bool *anew, struct err *e)
 		return err_set(e, ERR_CONFLICT, "bridge '%s' is not ours any more", c->bridge);
 	}
 	if (l.index && !streq(l.name, c->bridge)) {
-		r = rename_back(n, &l, e);
+		r = state_rename_back(n, &l, e);
 		*anew = true;
 	}
 	if (r == 0)
@@ -336,7 +336,7 @@ static int take_back(struct network *n, bool *anew, struct err *e)
 	if (r == 0)
 		r = network_make_bridge(n, e);
 	if (r == 0)
-		r = network_load_rules(n, on_rules_again, e);
+		r = network_load_rules(n, state_on_rules_again, e);
 	return r;
 }
 
@@ -352,7 +352,7 @@ bool network_serve_files(struct network *n)
 	return anew || n->lease_file != before || !dnsmasq_sees(&n->dnsmasq, hosts);
 }
 
-static void take_dnsmasq_back(struct network *n, pid_t pid, uint64_t start, bool anew)
+static void state_adopt_dnsmasq(struct network *n, pid_t pid, uint64_t start, bool anew)
 {
 	const char *why = anew ? "served a bridge that is gone" : NULL;
 	struct err e = ERR_INIT;
@@ -378,18 +378,18 @@ static void take_dnsmasq_back(struct network *n, pid_t pid, uint64_t start, bool
 	dnsmasq_restart(&n->dnsmasq);
 }
 
-void network_take_back(struct network *n, pid_t pid, uint64_t start)
+void network_adopt(struct network *n, pid_t pid, uint64_t start)
 {
 	struct err e = ERR_INIT;
 	bool anew = false;
 
 	n->state = NETWORK_UP;
-	if (take_back(n, &anew, &e) < 0) {
+	if (state_restore(n, &anew, &e) < 0) {
 		dnsmasq_adopt(&n->dnsmasq, pid, start, n->ns->seen);
-		give_up(n, &e);
+		state_give_up(n, &e);
 		return;
 	}
-	take_dnsmasq_back(n, pid, start, anew);
+	state_adopt_dnsmasq(n, pid, start, anew);
 	if (anew)
 		log_warning(NULL, "network %s: bridge '%s' was gone and is made again", n->name,
 			n->plan.choice.bridge);
@@ -411,14 +411,14 @@ bool network_stands(const struct network *n)
 }
 
 /* The old one took dnsmasq's socket and all taps along. */
-static void serve_again(struct network *n)
+static void state_serve_again(struct network *n)
 {
 	if (n->plan.step[NET_STEP_DNSMASQ])
 		dnsmasq_restart(&n->dnsmasq);
 	network_join_all(n);
 }
 
-void network_mend(struct network *n, bool all)
+void network_repair(struct network *n, bool all)
 {
 	struct err e = ERR_INIT;
 	bool anew = false;
@@ -432,11 +432,11 @@ void network_mend(struct network *n, bool all)
 		log_warning(NULL, "network %s: bridge '%s' is gone or down, it is made again",
 			n->name, n->plan.choice.bridge);
 	}
-	if (take_back(n, &anew, &e) == 0) {
+	if (state_restore(n, &anew, &e) == 0) {
 		if (anew)
-			serve_again(n);
+			state_serve_again(n);
 	} else if (e.class == ERR_CONFLICT) {
-		give_up(n, &e);
+		state_give_up(n, &e);
 	} else {
 		/* nft that cannot be run just now is no reason to take the rest from its guests */
 		log_error(NULL, "network %s: %s", n->name, e.text);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What net stop would take away, for who asks before it is gone; see raise.c for how it goes. */
+/* What net stop would take away, for who asks before it is gone; see state.c for how it goes. */
 #include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/api/api.h"

@@ -77,5 +77,5 @@ void networks_sweep(struct networks *ns)
 	net_facts_release(&facts);
 	if (e.number)
 		log_error(NULL, "taps that may be left: %s", e.text);
-	door_mend(ns);
+	door_repair(ns);
 }

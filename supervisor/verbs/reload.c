@@ -30,7 +30,7 @@ void verbs_reload(struct daemon *d, struct conf_problems *p)
 	server_reload(
 		d->server, (unsigned)d->conf.max_clients, (unsigned)d->conf.max_clients_per_user);
 	networks_reload(d->networks, p);
-	networks_mend(d->networks, p);
+	networks_repair(d->networks, p);
 	vms_reload(d->vms, p);
 	boot_check(d->vms, p);
 	displays_mend(d->vms, p);
