@@ -319,6 +319,7 @@ static void unbuild(struct daemon *d)
 		cgroups_release(d->cgroups);
 	free(d->cgroups);
 	uids_free(d->uids);
+	jobs_release(&d->jobs);
 	daemon_release(d);
 }
 

@@ -74,7 +74,6 @@ void daemon_look_conf(struct daemon *d)
 
 void daemon_release(struct daemon *d)
 {
-	jobs_release(&d->jobs);
 	loop_release(&d->loop);
 	conf_daemon_release(&d->conf);
 	free(d->conf_problem);
