@@ -7,7 +7,6 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
-#include "supervisor/control/request_private.h"
 #include "supervisor/control/server.h"
 
 enum { READ_CHUNK = 16 << 10 }; /* per turn and client, so that a busy one does not starve others */
@@ -28,10 +27,10 @@ static void make_due(struct connection *c)
 	ev_idle_start(cs->ev, &cs->turn);
 }
 
-static void bury(struct connection *c)
+static void connection_free(struct connection *c)
 {
 	while (c->request)
-		request_orphan(c->request);
+		c->all->orphaned(c->request);
 	peer_unref(c->peer);
 	account_unref(c->account);
 	free(c);
@@ -159,7 +158,7 @@ static void turn_ends(struct ev_loop *ev, ev_idle *w, int revents)
 		due = c->next_due;
 		c->is_due = false;
 		if (c->closed)
-			bury(c);
+			connection_free(c);
 		else
 			run(c);
 	}

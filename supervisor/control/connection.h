@@ -4,7 +4,7 @@
  *
  * Knows nothing of verbs. What is put into a connection goes out at the end of the turn, so that
  * many small answers are one write. A connection may be closed anywhere, also from its own
- * callbacks: it is marked, its descriptor and buffers go at once, and it is buried later from the
+ * callbacks: it is marked, its descriptor and buffers go at once, and it is freed later from the
  * loop, where its requests learn of it. An idle one holds no buffers. What it holds is counted
  * against its user's account.
  */
@@ -29,12 +29,14 @@ struct connections {
 	struct ev_loop *ev;
 	/* A message came; borrowed. */
 	void (*message)(struct connections *cs, struct connection *c, const json_t *message);
+	/* The connection of this request, which is still under way, is about to be freed. */
+	void (*orphaned)(struct request *r);
 	/* One left; its descriptor is free again. */
 	void (*left)(struct connections *cs);
 
 	struct connection *first; /* open ones */
 	size_t n;
-	struct connection *due; /* to be flushed or buried when the turn ends */
+	struct connection *due; /* to be flushed or freed when the turn ends */
 	ev_idle turn;		/* at highest priority: runs although others are busy */
 };
 
@@ -44,7 +46,7 @@ struct connection {
 	struct connection *next_due;
 	bool is_due;
 	bool running;	 /* on the stack: it flushes itself */
-	bool closed;	 /* descriptor gone, awaits burial */
+	bool closed;	 /* descriptor gone, waiting to be freed */
 	bool subscribed; /* wants events */
 	bool once;	 /* the next event is its last */
 	enum api_role role;
@@ -59,7 +61,7 @@ struct connection {
 };
 
 void connections_init(struct connections *cs, struct ev_loop *ev);
-/* Closes and buries all. */
+/* Closes and frees all. */
 void connections_release(struct connections *cs);
 
 /* fd: connected, non-blocking, stolen. peer: stolen. account: ref taken. */

@@ -2,7 +2,7 @@
 /*
  * supervisor/control/request_private.h - what the server knows of a request
  *
- * It hangs on its connection until it is completed, or the connection is buried.
+ * It hangs on its connection until it is completed, or the connection is freed.
  */
 #ifndef SUPERVISOR_CONTROL_REQUEST_PRIVATE_H
 #define SUPERVISOR_CONTROL_REQUEST_PRIVATE_H
@@ -12,7 +12,7 @@
 #include "supervisor/control/request.h"
 
 struct request {
-	struct connection *connection; /* NULL: buried */
+	struct connection *connection; /* NULL: freed */
 	struct request *prev, *next;
 	struct message message;
 	struct peer *peer;
@@ -26,7 +26,7 @@ struct request {
 };
 
 struct request *request_new(struct connection *c, struct message *m /* stolen */);
-/* The connection is buried: tells the handler. */
+/* The connection is about to be freed: tells the handler. */
 void request_orphan(struct request *r);
 
 #endif

@@ -9,6 +9,7 @@
 #include "supervisor/control/dispatch.h"
 #include "supervisor/control/listener.h"
 #include "supervisor/control/message.h"
+#include "supervisor/control/request_private.h"
 
 enum { ACCEPT_PER_TURN = 32, ACCEPT_LAST = 4096 /* as many as may wait */ };
 
@@ -152,6 +153,7 @@ struct server *server_new(struct ev_loop *ev, const struct server_options *o, st
 	s->options.path = s->path;
 	s->accounts = o->accounts;
 	s->connections.message = message_came;
+	s->connections.orphaned = request_orphan;
 	s->connections.left = client_left;
 	connections_init(&s->connections, ev);
 	dispatch_init(&s->dispatch, ev, &s->options);
