@@ -2,10 +2,11 @@
 /*
  * supervisor/storage/snapshot_private.h - between the files of snapshots
  *
- *   snapshot_mark.c  the mark of a revert, and cancelling
- *   snapshot.c       one operation, from its checks to its end
- *   snapshot_live.c  in a QEMU that runs, by QMP
+ *   snapshot.c       one operation: its checks and its beginning
  *   snapshot_file.c  in images that nobody uses, by qemu-img
+ *   snapshot_live.c  in a QEMU that runs, by QMP
+ *   snapshot_mark.c  the mark of a revert, and cancelling
+ *   snapshot_op.c    what all of these share: the VM, and the end
  *   snapshot_disks.c the disks and what they hold; pure
  *   snapshot_plan.c  a revert that is only asked about
  *   snapshot_record.c what the machine was when a snapshot with memory was made
@@ -113,6 +114,8 @@ struct snapshot_op {
 	json_t *record;
 	struct err error;
 };
+
+extern const char *const snapshot_verbs[]; /* as users know them */
 
 /* The VM, as long as it is still this operation's to work on; NULL: it went away. */
 struct vm *snapshot_vm(const struct snapshot_op *op);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* What every operation has: its VM, as long as it may work on it, and its end. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "supervisor/storage/snapshot_private.h"
+#include "supervisor/vm/vms.h"
+
+const char *const snapshot_verbs[] = {
+	[SNAPSHOT_CREATE] = "snapshot-create",
+	[SNAPSHOT_REVERT] = "snapshot-revert",
+	[SNAPSHOT_DELETE] = "snapshot-delete",
+	[SNAPSHOT_LIST] = "snapshot-list",
+};
+
+struct vm *snapshot_vm(const struct snapshot_op *op)
+{
+	struct vm *vm = vms_find(op->daemon->vms, op->vm);
+
+	if (!vm || (op->q && vm->mon.qmp != op->q))
+		return NULL;
+	/* whoever cleans up after a process takes the mark away, and then it is not ours any more
+	 */
+	return op->listed || vm->busy == op->busy ? vm : NULL;
+}
+
+void snapshot_end(struct snapshot_op *op, json_t *result, const struct err *e)
+{
+	struct vm *vm = vms_find(op->daemon->vms, op->vm);
+
+	if (vm && vm->busy == op->busy)
+		vm_idle(vm);
+	if (vm && e && !op->listed && !vm_state_has_process(vm->st.state))
+		vm_revert_tell(vm);
+	if (op->listed)
+		op->listed(op->data, result, e);
+	else
+		op->job->cancel = NULL;
+	if (!op->listed)
+		job_finish(op->job, result, e);
+	if (!op->listed)
+		log_write(e ? LOG_WARNING_ : LOG_INFO_, op->vm, "%s '%s' %s%s",
+			snapshot_verbs[op->verb], op->name, e ? "failed: " : "done", e ? e->text : "");
+	snapshot_disks_release(&op->disks);
+	json_decref(op->record);
+	free(op);
+}
+
+void snapshot_end_well(struct snapshot_op *op)
+{
+	struct vm *vm = vms_find(op->daemon->vms, op->vm);
+
+	if (vm && op->booted && vm->busy == op->busy)
+		vm_keep(vm);
+	if (op->verb == SNAPSHOT_REVERT)
+		snapshot_end(op,
+			json_pack("{s:s}", "state", vm_state_name(vm ? vm->st.state : VM_STOPPED)),
+			NULL);
+	else
+		snapshot_end(op, json_pack("{s:s}", "snapshot", op->name), NULL);
+}
