@@ -107,6 +107,8 @@ const struct api_class *api_class(enum err_class c);
 bool api_class_parse(const char *name, enum err_class *c);
 /* {"class", "desc", "hint"}, as in an error reply and JOB_DONE; what is no UTF-8 is escaped. */
 json_t *api_error_json(const struct err *e);
+/* A string, whatever the bytes: what is not UTF-8 is escaped. */
+json_t *api_text(const char *text);
 
 /* What query-schema returns, from all of the above. */
 json_t *api_schema(void);

@@ -6,7 +6,7 @@
 #include "supervisor/api/api.h"
 
 /* A text that a client or QEMU had a hand in may be cut inside a character. */
-static json_t *text_json(const char *text)
+json_t *api_text(const char *text)
 {
 	json_t *s = json_string(text);
 
@@ -23,8 +23,8 @@ json_t *api_error_json(const struct err *e)
 	json_t *o = json_object();
 
 	json_object_set_new(o, "class", json_string(api_class(e->class)->name));
-	json_object_set_new(o, "desc", text_json(e->text));
+	json_object_set_new(o, "desc", api_text(e->text));
 	if (e->hint[0])
-		json_object_set_new(o, "hint", text_json(e->hint));
+		json_object_set_new(o, "hint", api_text(e->hint));
 	return o;
 }

@@ -100,7 +100,7 @@ struct jail_role {
 	const char *name;
 	const char *install;  /* the cure where it is missing */
 	uint64_t keep;	      /* capabilities, as bits */
-	int (*run)(struct jail *j); /* our own, in place of a program: its exit status */
+	int (*run)(void); /* our own, in place of a program: its exit status */
 	bool bare;	      /* a private root with nothing in it at all */
 	bool host_network;    /* else a network namespace with nothing in it, and nothing to connect to */
 	bool network_sockets; /* among what it is given; else local streams only */
@@ -216,8 +216,12 @@ int mark_lost(struct jail *j, struct err *e); /* its identity is, and no disk to
 int mark_new(const struct jail *j, const struct jail_file *f, struct err *e); /* is another meant than a new one? */
 void marks_set(const struct jail *j);
 
-/* main.c: one line to the daemon */
+/* answer.c: one line to the daemon */
 int answer(int sock, void *json /* stolen */);
+int answer_error(int sock, const char *step, const struct err *e);
+void answer_problem(const struct jail *j, const char *severity, const char *step, const char *id,
+	const struct err *e);
+void answer_warning(const struct jail *j, const char *step, const char *id, const struct err *e);
 
 /* Where a check finds something that keeps no guest from starting. */
 typedef void jail_warn(const struct jail *j, const char *step, const char *id, const struct err *e);

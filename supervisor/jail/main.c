@@ -54,61 +54,6 @@ static const struct step {
 	/* clang-format on */
 };
 
-/* jansson takes only UTF-8, and a long text may have been cut within a character. */
-static json_t *words(const char *s)
-{
-	json_t *o = json_string(s);
-	char *safe;
-
-	if (o)
-		return o;
-	safe = text_escape(s, strlen(s), true);
-	o = json_string(safe);
-	free(safe);
-	return o;
-}
-
-int answer(int sock, void *o)
-{
-	_cleanup_(free_ptr) char *line = NULL;
-	char *text = json_dumps(o, JSON_COMPACT);
-	size_t done = 0, len;
-	ssize_t n;
-
-	json_decref(o);
-	if (!text)
-		return -ENOMEM;
-	line = xasprintf("%s\n", text);
-	free(text);
-	for (len = strlen(line); done < len; done += (size_t)n) {
-		n = send(sock, line + done, len - done, MSG_NOSIGNAL);
-		if (n < 0)
-			return -errno;
-	}
-	return 0;
-}
-
-static int answer_error(int sock, const char *step, const struct err *e)
-{
-	return answer(sock,
-		json_pack("{s:{s:s, s:o, s:o, s:s}}", "error", "class", api_class(e->class)->name,
-			"desc", words(e->text), "hint", words(e->hint), "step", step));
-}
-
-static void tell_problem(const struct jail *j, const char *severity, const char *step, const char *id,
-	const struct err *e)
-{
-	answer(j->sock,
-		json_pack("{s:{s:s, s:s, s:o, s:o, s:s, s:s}}", "problem", "severity", severity,
-			"class", api_class(e->class)->name, "desc", words(e->text), "hint",
-			words(e->hint), "step", step, "id", id));
-}
-
-static void tell_warning(const struct jail *j, const char *step, const char *id, const struct err *e)
-{
-	tell_problem(j, "warning", step, id, e);
-}
-
 static int fail(struct jail *j, const char *step, const struct err *e)
 {
 	if (answer_error(j->sock, step, e) < 0)
@@ -130,7 +75,7 @@ static void check_file(struct jail *j, struct jail_file *f)
 			steps[i].file != image_create)
 			return;
 		if (steps[i].file(j, f, &e) < 0) {
-			tell_problem(j, "error", steps[i].name, f->id, &e);
+			answer_problem(j, "error", steps[i].name, f->id, &e);
 			return;
 		}
 	}
@@ -149,7 +94,7 @@ static void tell_looking(const struct jail *j, const struct jail_file *f)
 {
 	_cleanup_(free_ptr) char *text = xasprintf("%s: %s", f->what, f->shown_path);
 
-	answer(j->sock, json_pack("{s:o}", "looking", words(text)));
+	answer(j->sock, json_pack("{s:o}", "looking", api_text(text)));
 }
 
 /* What is wrong with it is told elsewhere. */
@@ -172,7 +117,7 @@ static void check_uncreated(const struct jail *j, const struct jail_file *f)
 	if (f->fd >= 0 || !f->create || path_was_there(f) || j->may_create)
 		return;
 	image_uncreated(j, f, &e);
-	tell_warning(j, "new images", f->id, &e);
+	answer_warning(j, "new images", f->id, &e);
 }
 
 static int check(struct jail *j)
@@ -182,12 +127,12 @@ static int check(struct jail *j)
 	for (size_t i = 0; !j->space && i < j->n_files; i++) {
 		tell_looking(j, &j->file[i]);
 		check_file(j, &j->file[i]);
-		found_check(j, &j->file[i], tell_warning);
-		found_replaced(j, &j->file[i], tell_warning);
+		found_check(j, &j->file[i], answer_warning);
+		found_replaced(j, &j->file[i], answer_warning);
 		check_uncreated(j, &j->file[i]);
 	}
 	if (!j->space)
-		space_check(j, tell_warning);
+		space_check(j, answer_warning);
 	return answer(j->sock, json_pack("{s:{}}", "checked")) < 0;
 }
 
@@ -208,8 +153,10 @@ int main(void)
 		return check(&j);
 	if (answer(j.sock, json_pack("{s:{}}", "prepared")) < 0)
 		return 1; /* nobody is there who would look after QEMU */
-	if (j.role->run)
-		return j.role->run(&j);
+	if (j.role->run) {
+		plan_release(&j);
+		return j.role->run();
+	}
 	if (j.modules)
 		env[4] = xasprintf("QEMU_MODULE_DIR=%s", j.modules);
 	execve(j.argv[0], jail_words(j.argv), jail_words(env));

@@ -17,6 +17,10 @@ enum { SHOWN_MAX = 400, LINKS_MAX = 40, RACES_MAX = 1000 };
 
 const uint64_t path_beneath = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
 
+const char *const jail_format_names[JAIL_FORMATS] = {
+	[JAIL_ANY] = "", [JAIL_RAW] = "raw", [JAIL_QCOW2] = "qcow2"
+};
+
 /* Goes on with where a link leads: its text, then what came behind it in *rest. The new *rest or -1. */
 static int path_follow(int link, char **rest, const char *behind)
 {

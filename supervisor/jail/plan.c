@@ -26,10 +26,6 @@ static const char *const kind_names[] = {
 };
 static_assert(ARRAY_SIZE(kind_names) == JAIL_KINDS, "a kind has no name");
 
-const char *const jail_format_names[JAIL_FORMATS] = {
-	[JAIL_ANY] = "", [JAIL_RAW] = "raw", [JAIL_QCOW2] = "qcow2"
-};
-
 static int find_name(const char *s, const char *const *names, size_t n)
 {
 	for (size_t i = 0; i < n; i++)

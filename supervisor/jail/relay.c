@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "supervisor/jail/jail.h"
 
 enum { RELAY_SEND = MSG_NOSIGNAL | MSG_DONTWAIT };
 
@@ -136,7 +135,7 @@ static void relay_copy(struct relay_flow flow[RELAY_ENDS])
 	}
 }
 
-int relay_run(struct jail *j)
+int relay_run(void)
 {
 	static struct relay_flow
 		flow[RELAY_ENDS]; /* filled here, or its buffers are in the program's file */
@@ -144,7 +143,6 @@ int relay_run(struct jail *j)
 
 	flow[RELAY_CLIENT].from = flow[RELAY_QEMU].to = RELAY_CLIENT;
 	flow[RELAY_CLIENT].to = flow[RELAY_QEMU].from = RELAY_QEMU;
-	plan_release(j);
 	pid = fork();
 	if (pid != 0)
 		return pid < 0;

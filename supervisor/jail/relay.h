@@ -20,10 +20,8 @@ enum {
 	RELAY_STALL = 20,  /* seconds in which QEMU takes nothing although its buffers are full */
 };
 
-struct jail;
-
 /* Leaves a process of its own behind, which belongs to nobody, and returns the caller's exit
  * status. */
-int relay_run(struct jail *j);
+int relay_run(void);
 
 #endif
