@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <ev.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -48,52 +47,6 @@ const struct host_check host_checks[] = {
 };
 /* clang-format on */
 const size_t host_checks_n = ARRAY_SIZE(host_checks);
-
-const char *host_verdict_name(enum host_verdict v)
-{
-	static const char *const names[] = {
-		[HOST_SILENT] = "",
-		[HOST_PASS] = "PASS",
-		[HOST_WARN] = "WARN",
-		[HOST_FAIL] = "FAIL",
-	};
-	_Static_assert(ARRAY_SIZE(names) == HOST_VERDICTS, "a verdict has no name");
-
-	return names[v];
-}
-
-void host_row(struct host_row *row, enum host_verdict v, const char *cure, const char *fmt, ...)
-{
-	va_list ap;
-
-	row->verdict = v;
-	snprintf(row->cure, sizeof row->cure, "%s", cure ? cure : "");
-	va_start(ap, fmt);
-	vsnprintf(row->text, sizeof row->text, fmt, ap);
-	va_end(ap);
-	/* a program's words have lines, a row is one */
-	for (char *s = row->text; (s = strchr(s, '\n')); s++)
-		*s = ' ';
-}
-
-bool host_exists(const struct host_facts *f, const char *path)
-{
-	return faccessat(f->root, path, F_OK, 0) == 0;
-}
-
-bool host_read(const struct host_facts *f, const char *path, char *text, size_t room)
-{
-	_cleanup_(close_fd) int fd = openat(f->root, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	size_t len = 0;
-	ssize_t n = 0;
-
-	while (fd >= 0 && len < room - 1 && (n = read(fd, text + len, room - 1 - len)) > 0)
-		len += (size_t)n;
-	while (len && text[len - 1] == '\n')
-		len--;
-	text[len] = '\0';
-	return fd >= 0 && n >= 0;
-}
 
 static json_t *words(const char *s)
 {

@@ -66,7 +66,7 @@ struct host_checking *host_check_run(
 	struct daemon *d, void (*done)(void *data, json_t *table), void *data);
 void host_check_cancel(struct host_checking *h);
 
-/* check_cpu.c, check_system.c, check_net.c */
+/* host_cpu.c, host_system.c, host_net.c */
 void host_cpu(const struct host_facts *f, struct host_row *row);
 void host_kvm_device(const struct host_facts *f, struct host_row *row);
 void host_kvm(const struct host_facts *f, struct host_row *row);
@@ -94,7 +94,7 @@ void host_port_dns(const struct host_facts *f, struct host_row *row);
 void host_port_dhcp(const struct host_facts *f, struct host_row *row);
 void host_libvirt(const struct host_facts *f, struct host_row *row);
 
-/* check.c, for those: the file's text cut to room, without the last newline; false: not there. */
+/* host_row.c, for those: the file's text cut to room, without the last newline; false: not there. */
 bool host_read(const struct host_facts *f, const char *path, char *text, size_t room);
 bool host_exists(const struct host_facts *f, const char *path);
 

@@ -15,18 +15,6 @@
 #include "supervisor/guest/output.h"
 #include "supervisor/check/security_private.h"
 
-enum { PROC_MAX = 256 << 10 };
-
-char *security_proc(const struct look *l, const char *name)
-{
-	_cleanup_(free_ptr) char *path = xasprintf("/proc/%d/%s", (int)l->vm->proc.pid, name);
-	struct buf b = BUF_MAX(PROC_MAX);
-
-	if (file_read(AT_FDCWD, path, &b, NULL) < 0)
-		buf_clear(&b);
-	return buf_steal(&b);
-}
-
 /* The rest of the line that begins with key, blanks in front skipped; NULL: no such line. */
 static const char *line_of(const char *text, const char *key, char value[160])
 {

@@ -37,6 +37,8 @@ struct look {
 	struct security_fds fds;
 };
 
+enum { PROC_MAX = 256 << 10 };
+
 /* /proc/PID/name; "" when it cannot be read: then no rule holds. */
 char *security_proc(const struct look *l, const char *name);
 

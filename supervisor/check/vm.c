@@ -38,16 +38,6 @@ struct vm_check {
 
 static void check_next(struct vm_check *c);
 
-void check_row(json_t *rows, const struct conf_place *place, const char *key, const char *severity,
-	const char *reason, const char *hint)
-{
-	json_t *line = place && place->line ? json_integer(place->line) : json_null();
-
-	json_array_append_new(
-		rows, json_pack("[s?, o, s?, s, s, s?]", place ? place->file : NULL, line, key,
-			      reason, severity, hint && *hint ? hint : NULL));
-}
-
 static void add_error(
 	const struct vm_check *c, const struct vm *vm, const char *key, const struct err *e)
 {
