@@ -12,17 +12,6 @@ static const struct range pc_slots = { 3, 32 };
 static const struct range q35_slots = { 16, 29 };
 static const struct range port_slots = { 33, 33 + DEVICE_PORTS_MAX };
 
-bool device_board_of(const char *machine, enum device_board *board)
-{
-	if (strncmp(machine, "pc-q35-", 7) == 0)
-		*board = DEVICE_Q35;
-	else if (strncmp(machine, "pc-i440fx-", 10) == 0)
-		*board = DEVICE_PC;
-	else
-		return false;
-	return true;
-}
-
 static bool within(unsigned slot, struct range r)
 {
 	return slot >= r.first && slot < r.end;

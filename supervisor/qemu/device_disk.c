@@ -48,25 +48,6 @@ static void thread_id(const struct conf_disk *d, char buf[80])
 	snprintf(buf, 80, "io-%s", d->id);
 }
 
-const char *device_path(const char *path, const char *image_dir, char *buf)
-{
-	if (path[0] == '/')
-		snprintf(buf, PATH_MAX, "%s", path);
-	else
-		snprintf(buf, PATH_MAX, "%s/%s", image_dir, path);
-	return buf;
-}
-
-const char *device_disk_path(const struct conf_disk *d, const char *image_dir, char *buf)
-{
-	return device_path(d->path, image_dir, buf);
-}
-
-bool device_path_is_block(const char *path)
-{
-	return strncmp(path, "/dev/", 5) == 0 && strncmp(path, "/dev/shm/", 9) != 0;
-}
-
 enum conf_bus device_disk_bus(const struct conf_disk *d, enum device_board board)
 {
 	if (d->bus != CONF_BUS_AUTO)

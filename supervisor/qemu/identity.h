@@ -110,6 +110,10 @@ unsigned identity_slot(struct identity *id, const char *device, unsigned first, 
 /* NULL when there is none; valid until identity_complete(). */
 struct identity_nic *identity_nic(const struct identity *id, const char *nic);
 struct identity_disk *identity_disk(const struct identity *id, const char *disk);
+/* There is none of that name yet. */
+struct identity_nic *identity_add_nic(struct identity *id, const char *nic);
+struct identity_disk *identity_add_disk(struct identity *id, const char *disk);
+void identity_add_slot(struct identity *id, const char *device, unsigned slot);
 
 void identity_look_damaged(struct identity *id, int dirfd); /* identity_load()'s, in identity_damaged.c */
 
@@ -123,6 +127,5 @@ const char *identity_image_day(
 void identity_saw(struct identity *id, const char *path, int64_t seen);
 json_t *identity_images_json(const struct identity *id);
 bool identity_images_read(struct identity *id, const json_t *images); /* NULL: written by an earlier version */
-void identity_images_release(struct identity *id);
 
 #endif

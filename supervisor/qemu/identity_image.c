@@ -93,12 +93,3 @@ bool identity_images_read(struct identity *id, const json_t *images)
 	}
 	return !images || json_is_array(images);
 }
-
-void identity_images_release(struct identity *id)
-{
-	for (size_t i = 0; i < id->images; i++)
-		free(id->image[i].path);
-	free(id->image);
-	id->image = NULL;
-	id->images = 0;
-}
