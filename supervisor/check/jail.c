@@ -3,28 +3,24 @@
  * vmkeep-jail in its check mode: a child that may hang in a dead file server, so it has a deadline.
  * One that not even SIGKILL ends is left behind and reaped whenever its server comes back.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/pidfd.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "base/child.h"
+#include "base/loop.h"
 #include "base/mem.h"
 #include "supervisor/core/confine.h"
-#include "supervisor/jail/plan.h"
 #include "supervisor/check/vm.h"
 
-enum { ANSWER_MAX = 1 << 20, READS = 16 /* in a turn */ };
+enum { ANSWER_MAX = 1 << 20 };
 
 static const double patience = 15; /* seconds */
 
 struct check_jail {
 	struct ev_loop *ev;
-	int sock, pidfd;
+	struct confine_process jail;
 	ev_io answers, exited;
-	ev_timer deadline;
+	struct loop_timer deadline;
 	struct buf text;
 	char *looking;	     /* at what it looks now */
 	check_jail_fn *tell; /* NULL: nobody listens any more */
@@ -37,17 +33,17 @@ static void jail_free(struct check_jail *j)
 {
 	ev_io_stop(j->ev, &j->answers);
 	ev_io_stop(j->ev, &j->exited);
-	ev_timer_stop(j->ev, &j->deadline);
-	close_fd(&j->sock);
-	close_fd(&j->pidfd);
+	loop_timer_stop(&j->deadline);
+	close_fd(&j->jail.sock);
+	close_fd(&j->jail.pidfd);
 	buf_release(&j->text);
 	free(j->looking);
 	free(j);
 }
 
-static void take_line(struct check_jail *j, const char *line, size_t len)
+static void take_line(void *data, const json_t *doc)
 {
-	json_t *doc = json_loadb(line, len, 0, NULL);
+	struct check_jail *j = data;
 	const json_t *problem = json_object_get(doc, "problem"), *growth = json_object_get(doc, "growth"),
 		     *error = json_object_get(doc, "error");
 	const char *looking = json_string_value(json_object_get(doc, "looking"));
@@ -62,25 +58,12 @@ static void take_line(struct check_jail *j, const char *line, size_t len)
 		j->complete = true;
 	if ((problem || growth) && j->tell)
 		j->tell(j->data, problem ? problem : growth, NULL);
-	json_decref(doc);
 }
 
 static void drain(struct check_jail *j)
 {
-	char chunk[4096], *end;
-	ssize_t n = 1;
-
-	for (int i = 0; i < READS && (n = read(j->sock, chunk, sizeof chunk)) > 0; i++)
-		if (buf_add(&j->text, chunk, (size_t)n) < 0)
-			break;
-	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+	if (!confine_read(j->jail.sock, &j->text, take_line, j))
 		ev_io_stop(j->ev, &j->answers);
-	while (j->text.len && (end = memchr(j->text.data, '\n', j->text.len))) {
-		size_t len = (size_t)(end - j->text.data);
-
-		take_line(j, j->text.data, len);
-		buf_drop(&j->text, len + 1);
-	}
 }
 
 static void tell_end(struct check_jail *j, const struct err *e)
@@ -104,7 +87,7 @@ static void on_exited(struct ev_loop *ev, ev_io *w, int revents)
 	siginfo_t info;
 
 	(void)ev, (void)revents;
-	waitid(P_PIDFD, (id_t)j->pidfd, &info, WEXITED | WNOHANG);
+	waitid(P_PIDFD, (id_t)j->jail.pidfd, &info, WEXITED | WNOHANG);
 	drain(j);
 	if (!j->complete && !j->error.number)
 		err_set(&j->error, ERR_FAILED,
@@ -113,15 +96,14 @@ static void on_exited(struct ev_loop *ev, ev_io *w, int revents)
 	jail_free(j);
 }
 
-static void on_deadline(struct ev_loop *ev, ev_timer *w, int revents)
+static void on_deadline(void *data)
 {
-	struct check_jail *j = w->data;
+	struct check_jail *j = data;
 
-	(void)ev, (void)revents;
 	err_set(&j->error, ERR_TIMEOUT, "%s: no answer in %.0f s",
 		j->looking ? j->looking : "its files", patience);
 	err_hint(&j->error, "is a file server down, or a disk failing?");
-	pidfd_send_signal(j->pidfd, SIGKILL, NULL, 0);
+	pidfd_send_signal(j->jail.pidfd, SIGKILL, NULL, 0);
 	tell_end(j, &j->error);
 }
 
@@ -130,55 +112,32 @@ void check_jail_cancel(struct check_jail *j)
 	if (!j)
 		return;
 	j->tell = NULL;
-	pidfd_send_signal(j->pidfd, SIGKILL, NULL, 0);
-}
-
-static int start(struct check_jail *j, const struct daemon *d, const char *name, const char *plan, struct err *e)
-{
-	_cleanup_(close_fd) int null = open("/dev/null", O_RDWR | O_CLOEXEC), theirs = -1;
-	const char *argv[] = { d->jail, name, NULL };
-	size_t len = strlen(plan);
-	int pair[2], r;
-	pid_t pid;
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_errno(e, "socket pair");
-	j->sock = pair[0];
-	theirs = pair[1];
-	fcntl(j->sock, F_SETFL, O_NONBLOCK);
-	if (send(j->sock, plan, len, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)len)
-		return err_errno(e, "hand the plan to vmkeep-jail");
-	const struct child_fd fds[] = { { null, 0 }, { null, 1 }, { null, 2 },
-		{ theirs, PLAN_FD } };
-
-	r = child_spawn(argv, NULL, fds, ARRAY_SIZE(fds), &pid, &j->pidfd, e);
-	return r;
+	pidfd_send_signal(j->jail.pidfd, SIGKILL, NULL, 0);
 }
 
 struct check_jail *check_jail_run(
-	struct daemon *d, const char *name, const char *plan, check_jail_fn *tell, void *data, struct err *e)
+	struct daemon *d, const char *name, json_t *plan, check_jail_fn *tell, void *data, struct err *e)
 {
 	struct check_jail *j = xcalloc(1, sizeof *j);
 
 	*j = (struct check_jail){ .ev = d->loop.ev,
-		.sock = -1,
-		.pidfd = -1,
+		.jail = { .pidfd = -1, .sock = -1 },
 		.text = BUF_MAX(ANSWER_MAX),
 		.tell = tell,
 		.data = data };
 	ev_init(&j->answers, on_answers);
 	ev_init(&j->exited, on_exited);
-	ev_timer_init(&j->deadline, on_deadline, patience, 0);
-	if (start(j, d, name, plan, e) < 0) {
+	loop_timer_init(&j->deadline, j->ev, on_deadline, j);
+	if (confine_spawn(&j->jail, (const char *[]){ d->jail, name, NULL }, plan, NULL, 0, -1, e) < 0) {
 		jail_free(j);
 		return NULL;
 	}
-	ev_io_set(&j->answers, j->sock, EV_READ);
-	ev_io_set(&j->exited, j->pidfd, EV_READ);
-	j->answers.data = j->exited.data = j->deadline.data = j;
-	ev_now_update(j->ev);
+	confine_go(j->jail.sock);
+	ev_io_set(&j->answers, j->jail.sock, EV_READ);
+	ev_io_set(&j->exited, j->jail.pidfd, EV_READ);
+	j->answers.data = j->exited.data = j;
 	ev_io_start(j->ev, &j->answers);
 	ev_io_start(j->ev, &j->exited);
-	ev_timer_start(j->ev, &j->deadline);
+	loop_timer_start(&j->deadline, patience);
 	return j;
 }

@@ -244,10 +244,8 @@ static json_t *space_files(struct check_space *s)
 
 static void space_next(struct check_space *s)
 {
-	_cleanup_(free_ptr) char *line = NULL;
 	json_t *plan, *files = space_files(s);
 	struct err e = ERR_INIT;
-	char *text;
 
 	if (s->in_plan == 0) {
 		json_decref(files);
@@ -258,13 +256,8 @@ static void space_next(struct check_space *s)
 		"name", "space", "uid", (int)s->daemon->uids->probe, "argv", "/usr/bin/qemu-system-x86_64",
 		"root", "/run", "image_dir", s->daemon->image_dir, "check", 1, "space", 1, "files",
 		files);
-	text = json_dumps(plan, JSON_COMPACT);
-	json_decref(plan);
-	if (text)
-		line = xasprintf("%s\n", text);
-	free(text);
-	if (line)
-		s->jail = check_jail_run(s->daemon, "space", line, on_growth, s, &e);
+	if (plan)
+		s->jail = check_jail_run(s->daemon, "space", plan, on_growth, s, &e);
 	if (!s->jail)
 		space_end(s);
 }

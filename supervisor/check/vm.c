@@ -223,7 +223,7 @@ static void on_file(void *data, const json_t *problem, const struct err *e)
 	check_next(c);
 }
 
-static char *make_plan(const struct vm_check *c, struct vm *vm, struct err *e)
+static json_t *make_plan(const struct vm_check *c, struct vm *vm, struct err *e)
 {
 	const struct daemon *d = c->daemon;
 	struct argv_context ctx = { .image_dir = d->image_dir };
@@ -231,7 +231,6 @@ static char *make_plan(const struct vm_check *c, struct vm *vm, struct err *e)
 	const struct vm *real = vms_find(d->vms, vm->name);
 	struct firmware *firmware = NULL;
 	_cleanup_(close_fd) int dir = -1;
-	char *line = NULL, *text;
 	json_t *plan;
 
 	if (c->probe && vm_firmware(&vm->file.conf, c->probe, &firmware, e) < 0)
@@ -250,22 +249,17 @@ static char *make_plan(const struct vm_check *c, struct vm *vm, struct err *e)
 		"files", vm_plan_files(vm, &vm->file.conf, &ctx, &a));
 	if (plan && real && vm_state_has_process(real->st.state))
 		json_object_set_new(plan, "qemu", json_integer(real->proc.pid));
-	text = json_dumps(plan, JSON_COMPACT);
-	if (text)
-		line = xasprintf("%s\n", text);
-	else
+	if (!plan)
 		err_set(e, ERR_INVALID_CONFIG, "a value is not valid UTF-8");
-	free(text);
-	json_decref(plan);
 	firmware_free(firmware);
 	arena_release(&a);
-	return line;
+	return plan;
 }
 
 /* False: there is nothing to wait for. */
 static bool look_at_files(struct vm_check *c, struct vm *vm)
 {
-	_cleanup_(free_ptr) char *plan = NULL;
+	json_t *plan = NULL;
 	uint32_t uid_next = vm->daemon->vms->uid_next;
 	struct err e = ERR_INIT;
 

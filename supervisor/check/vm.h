@@ -57,7 +57,8 @@ struct check_jail;
  * anything did. The jail is gone with the last call. */
 typedef void check_jail_fn(void *data, const json_t *problem, const struct err *e);
 struct check_jail *check_jail_run(
-	struct daemon *d, const char *name, const char *plan, check_jail_fn *tell, void *data, struct err *e);
+	struct daemon *d, const char *name, json_t *plan /* stolen */, check_jail_fn *tell, void *data,
+	struct err *e);
 void check_jail_cancel(struct check_jail *j);
 
 /* --- check_space.c: what images may still grow by, in sum --- */

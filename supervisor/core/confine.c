@@ -67,22 +67,48 @@ int confine_write(int sock, char *text, size_t len, const int *fds, size_t n, st
 	return 0;
 }
 
-int confine_send(int pair[2], const json_t *plan, const int *fds, size_t n_fds, struct err *e)
+static char *confine_text(json_t *plan /* stolen */, struct err *e)
 {
-	_cleanup_(free_ptr) char *text = json_dumps(plan, JSON_COMPACT);
-	int r;
+	char *text = json_dumps(plan, JSON_COMPACT);
 
+	json_decref(plan);
 	if (!text)
-		return err_set(e, ERR_INVALID_CONFIG, "a value is not valid UTF-8");
+		err_set(e, ERR_INVALID_CONFIG, "a value is not valid UTF-8");
+	return text;
+}
+
+/* Ours does not block. */
+static int confine_pair(int *ours, int *theirs, char *text, size_t len, const int *fds, size_t n, struct err *e)
+{
+	int pair[2], r;
+
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_errno(e, "socket pair");
-	r = confine_write(pair[0], text, strlen(text), fds, n_fds, e);
-	fcntl(pair[0], F_SETFL, O_NONBLOCK);
-	if (r < 0) {
-		close_fd(&pair[0]);
-		close_fd(&pair[1]);
-	}
+	*ours = pair[0];
+	*theirs = pair[1];
+	r = confine_write(*ours, text, len, fds, n, e);
+	fcntl(*ours, F_SETFL, O_NONBLOCK);
 	return r;
+}
+
+int confine_spawn(struct confine_process *p, const char *const *argv, json_t *plan /* stolen */, const int *fds,
+	size_t n_fds, int output, struct err *e)
+{
+	_cleanup_(free_ptr) char *text = confine_text(plan, e);
+	_cleanup_(close_fd) int null = open("/dev/null", O_RDWR | O_CLOEXEC), theirs = -1;
+	int r = text ? confine_pair(&p->sock, &theirs, text, strlen(text), fds, n_fds, e) : e->number;
+	const struct child_fd std[] = { { null, 0 }, { null, 1 }, { output < 0 ? null : output, 2 }, { theirs, PLAN_FD } };
+
+	if (r == 0)
+		r = child_spawn(argv, NULL, std, ARRAY_SIZE(std), &p->pid, &p->pidfd, e);
+	if (r < 0)
+		close_fd(&p->sock);
+	return r;
+}
+
+void confine_go(int sock)
+{
+	send(sock, "\n", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 void confine_error(const json_t *error, struct err *e)
@@ -98,28 +124,42 @@ void confine_error(const json_t *error, struct err *e)
 		err_hint(e, "%s", hint);
 }
 
+bool confine_read(int sock, struct buf *said, confine_line_fn *line, void *data)
+{
+	char chunk[4096], *end;
+	bool over = false;
+	ssize_t n = 1;
+
+	for (int i = 0; !over && i < READS && (n = recv(sock, chunk, sizeof chunk, MSG_DONTWAIT)) > 0; i++)
+		over = buf_add(said, chunk, (size_t)n) < 0;
+	over |= n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+	while (said->len && ((end = memchr(said->data, '\n', said->len)) || over)) {
+		size_t len = end ? (size_t)(end - said->data) : said->len;
+		json_t *doc = json_loadb(said->data, len, 0, NULL);
+
+		line(data, doc);
+		json_decref(doc);
+		buf_drop(said, end ? len + 1 : len);
+	}
+	return !over;
+}
+
+static void confine_on_line(void *data, const json_t *doc)
+{
+	const json_t *error = json_object_get(doc, "error");
+	struct err *e = data;
+
+	if (error && !e->number)
+		confine_error(error, e);
+}
+
 int confine_answer(int sock, struct err *e)
 {
 	struct buf said = BUF_MAX(ANSWER_MAX);
-	char chunk[4096];
-	ssize_t n;
-	int r = 0;
 
-	for (int i = 0; i < READS && (n = recv(sock, chunk, sizeof chunk, MSG_DONTWAIT)) > 0; i++)
-		buf_add(&said, chunk, (size_t)n);
-	for (char *line = said.data, *end; r == 0 && line && *line; line = *end ? end + 1 : end) {
-		json_t *doc;
-
-		end = strchrnul(line, '\n');
-		doc = json_loadb(line, (size_t)(end - line), 0, NULL);
-		if (json_object_get(doc, "error")) {
-			confine_error(json_object_get(doc, "error"), e);
-			r = -EIO;
-		}
-		json_decref(doc);
-	}
+	confine_read(sock, &said, confine_on_line, e);
 	buf_release(&said);
-	return r;
+	return e->number;
 }
 
 static void on_done(void *data, const struct child_result *r)
@@ -138,25 +178,23 @@ static void on_done(void *data, const struct child_result *r)
 struct confined *confine_run_with(struct ev_loop *ev, const char *jail, json_t *plan, const int *fds,
 	size_t n_fds, const struct child_options *options, confined_fn *done, void *data, struct err *e)
 {
-	const char *argv[] = { jail, json_string_value(json_object_get(plan, "name")), NULL };
+	_cleanup_(free_ptr) char *name = xstrdup(json_string_value(json_object_get(plan, "name")));
+	_cleanup_(free_ptr) char *text = confine_text(plan, e);
+	const char *argv[] = { jail, name, NULL };
 	struct confined *c = xcalloc(1, sizeof *c);
 	struct child_options o = *options;
 	struct child_fd theirs = { -1, PLAN_FD };
-	int pair[2] = { -1, -1 };
 
 	*c = (struct confined){ .sock = -1, .done = done, .data = data };
-	if (confine_send(pair, plan, fds, n_fds, e) == 0) {
-		theirs.from = pair[1];
+	if (text && confine_pair(&c->sock, &theirs.from, text, strlen(text), fds, n_fds, e) == 0) {
 		o.argv = argv;
 		o.more = &theirs;
 		o.done = on_done;
 		o.data = c;
-		send(pair[0], "\n", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-		c->sock = pair[0];
+		confine_go(c->sock);
 		c->child = child_run(ev, &o, e);
 	}
-	json_decref(plan);
-	close_fd(&pair[1]);
+	close_fd(&theirs.from);
 	if (c->child)
 		return c;
 	close_fd(&c->sock);

@@ -2,8 +2,8 @@
 /*
  * supervisor/core/confine.h - programs that run in vmkeep-jail: the daemon's side of jail/plan.h
  *
- * The one way to qemu-img and dnsmasq, who see nothing of the host but what the plan shows them. (A
- * QEMU has descriptors and a record beside: vm/spawn.c.)
+ * Runs helpers (qemu-img, dnsmasq, a QEMU that is only asked) sandboxed: they see only what the plan
+ * shows them. A guest's QEMU has a record beside: vm/spawn.c.
  */
 #ifndef SUPERVISOR_CORE_CONFINE_H
 #define SUPERVISOR_CORE_CONFINE_H
@@ -11,6 +11,7 @@
 #include <jansson.h>
 #include <sys/types.h>
 
+#include "base/buf.h"
 #include "base/child.h"
 #include "base/err.h"
 
@@ -21,11 +22,24 @@ struct ev_loop;
 json_t *confine_plan(const char *role, const char *name, uid_t uid, const char *root,
 	const char *const *argv, struct err *e);
 
-/* Sends all but the end of the plan's line over a new pair, pair[0] of which is ours and does not
- * block, and with it the descriptors that the plan's "fds" number. Plan and descriptors stay the caller's. */
-int confine_send(int pair[2], const json_t *plan, const int *fds, size_t n_fds, struct err *e);
+struct confine_process {
+	pid_t pid;
+	int pidfd;
+	int sock; /* to hear it, and to let it go; does not block */
+};
 
-/* What vmkeep-jail said on it once it has ended or became the program: 0, or its error. */
+/* Starts vmkeep-jail with a plan and the descriptors of its "fds", which stay the caller's; its standard error going to `output` (-1: nowhere). It waits for
+ * confine_go(): what must be known of the process is on disk by then. Nothing is left on failure. */
+int confine_spawn(struct confine_process *p, const char *const *argv, json_t *plan /* stolen */,
+	const int *fds, size_t n_fds, int output, struct err *e);
+/* vmkeep-jail acts on a whole line, and this is its end. */
+void confine_go(int sock);
+
+/* Takes what vmkeep-jail has said and hands over each line, NULL for one that is not JSON. said: keeps what is not
+ * a whole line yet. False: it will say no more that counts. */
+typedef void confine_line_fn(void *data, const json_t *doc);
+bool confine_read(int sock, struct buf *said, confine_line_fn *line, void *data);
+/* What it said once it has ended or became the program: 0, or its first error. */
 int confine_answer(int sock, struct err *e);
 /* The object behind "error" or "problem": class, desc and hint. */
 void confine_error(const json_t *error, struct err *e);

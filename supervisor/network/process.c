@@ -6,10 +6,8 @@
 #include <jansson.h>
 #include <signal.h>
 #include <sys/pidfd.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "base/child.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -17,7 +15,6 @@
 #include "base/proc.h"
 #include "base/text.h"
 #include "supervisor/core/confine.h"
-#include "supervisor/jail/plan.h"
 #include "supervisor/network/files.h"
 
 /* Seconds. A start takes 10 to 25 ms. */
@@ -263,32 +260,25 @@ static void write_pid_file(const struct dnsmasq *d)
 }
 
 /* vmkeep-jail has the same word on its command line, so that it is known from the first moment on. */
-static int start_jail(struct dnsmasq *d, const char *conf, int jail_fd, int words, struct err *e)
-{
-	const char *argv[] = { d->jail, d->network, conf, NULL };
-	_cleanup_(close_fd) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	const struct child_fd fds[] = { { null, 0 }, { null, 1 }, { words, 2 }, { jail_fd, PLAN_FD } };
-
-	return child_spawn(argv, NULL, fds, ARRAY_SIZE(fds), &d->pid, &d->pidfd, e);
-}
-
 static int run(struct dnsmasq *d, struct err *e)
 {
 	_cleanup_(free_ptr) char *conf = xasprintf("--conf-file=%s/dnsmasq.conf", d->dir);
-	int pair[2] = { -1, -1 }, words[2] = { -1, -1 };
-	int r = d->prepare(d->data, e);
+	const char *argv[] = { d->jail, d->network, conf, NULL };
+	struct confine_process jail = { .pidfd = -1, .sock = -1 };
+	int words[2] = { -1, -1 }, r = d->prepare(d->data, e);
 	json_t *plan = r == 0 ? plan_of(d, conf, e) : NULL;
 
-	if (r == 0)
-		r = plan ? confine_send(pair, plan, NULL, 0, e) : e->number;
-	json_decref(plan);
-	if (r == 0 && pipe2(words, O_CLOEXEC) < 0)
-		r = err_errno(e, "pipe");
-	if (r == 0)
-		r = start_jail(d, conf, pair[1], words[1], e);
-	close_fd(&pair[1]);
+	if (!plan)
+		return e->number;
+	if (pipe2(words, O_CLOEXEC) < 0) {
+		json_decref(plan);
+		return err_errno(e, "pipe");
+	}
+	r = confine_spawn(&jail, argv, plan, NULL, 0, words[1], e);
 	close_fd(&words[1]);
-	d->jail_fd = pair[0];
+	d->pid = jail.pid;
+	d->pidfd = jail.pidfd;
+	d->jail_fd = jail.sock;
 	d->words_fd = words[0];
 	d->words = (struct buf)BUF_MAX(WORDS_MAX);
 	if (r == 0) {
@@ -313,8 +303,7 @@ static void spawn(struct dnsmasq *d)
 		watch_process(d);
 		loop_timer_start(&d->timer, START_TIMEOUT);
 		d->event(d->data, DNSMASQ_NEW_PID, NULL);
-		/* It is written down, so it may run: vmkeep-jail acts on a whole line, and this is its end. */
-		send(d->jail_fd, "\n", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+		confine_go(d->jail_fd); /* it is written down, so it may run */
 		return;
 	}
 	forget_process(d);
