@@ -25,12 +25,13 @@ CFLAGS  += -std=c11 $(WARN) $(if $(WERROR),-Werror) -fstack-protector-strong -fP
 	-ffunction-sections -fdata-sections $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
 LDFLAGS += -pie -Wl,-z,relro,-z,now -Wl,--gc-sections -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN))
 
-# Rooms, bottom first; each becomes an archive, so that a program or a test takes what it uses.
-ROOMS := base conf qmp net $(addprefix supervisor/,api core host qemu network vm guest storage check boot control verbs)
-MAINS := supervisor/daemon.c supervisor/client/main.c supervisor/jail/main.c
+# Rooms and what each needs come from the rules in scripts/check-deps, bottom first. Each becomes an archive, so
+# that a program or a test takes what it uses.
+$(foreach room,$(shell scripts/check-deps --rooms),$(eval $(subst |, ,$(room))))
+ROOMS := $(needs_supervisor/verbs) supervisor/jail supervisor/client
 archive = $(B)/$(1).a
-ALL_LIBS := $(foreach r,$(ROOMS),$(call archive,$(r)))
-BASE_LIB := $(call archive,base)
+libs    = $(foreach r,$(needs_$(1)),$(call archive,$(r)))
+MAINS := supervisor/daemon.c supervisor/client/main.c supervisor/jail/main.c
 PROGRAMS := $(B)/vmkeepd $(B)/vmkeep $(B)/vmkeep-jail
 
 .PHONY: all
@@ -56,29 +57,19 @@ $(B)/libexecdir: FORCE
 	@mkdir -p $(@D); echo '$(LIBEXECDIR)' | cmp -s - $@ || echo '$(LIBEXECDIR)' >$@
 .PHONY: FORCE
 
-$(B)/vmkeepd: $(B)/supervisor/daemon.o $(ALL_LIBS)
+$(B)/vmkeepd: $(B)/supervisor/daemon.o $(call libs,supervisor/verbs)
 	$(link) -lev -ljansson -lnl-3 -linih
-$(B)/vmkeep: $(patsubst %.c,$(B)/%.o,$(wildcard supervisor/client/*.c)) $(call archive,supervisor/api) \
-		$(call archive,conf) $(call archive,qmp) $(BASE_LIB)
+$(B)/vmkeep: $(B)/supervisor/client/main.o $(call libs,supervisor/client)
 	$(link) -ljansson -linih
-$(B)/vmkeep-jail: $(patsubst %.c,$(B)/%.o,$(wildcard supervisor/jail/*.c)) $(call archive,supervisor/api) $(BASE_LIB)
+$(B)/vmkeep-jail: $(B)/supervisor/jail/main.o $(call libs,supervisor/jail)
 	$(link) -ljansson -lsystemd -lseccomp
 
-# Tests: tests/unit/ROOM_what.c with the room's archives below it, and no others.
+# Tests: tests/unit/ROOM_what.c with its room and those that it needs; all of them where there is no such room.
 UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*_*.c))
-libs_base := base
-libs_conf := conf base
-libs_qmp  := qmp base
-libs_net  := net conf base
-libs_network := supervisor/network supervisor/host supervisor/core supervisor/api net conf base
-libs_api  := supervisor/api conf base
-libs_client := supervisor/api conf qmp base
-libs_control := supervisor/control supervisor/host supervisor/core supervisor/api qmp conf base
-libs_jail := supervisor/api base
-libs_doc  := supervisor/api conf base
-unit_libs = $(foreach r,$(or $(libs_$(firstword $(subst _, ,$(1)))),$(ROOMS)),$(call archive,$(r)))
+unit_room = $(if $(filter vm guest storage boot,$(1)),supervisor/verbs,$(or $(filter base conf qmp net,$(1)),supervisor/$(1)))
+unit_libs = $(or $(call libs,$(call unit_room,$(firstword $(subst _, ,$(1))))),$(call libs,supervisor/verbs))
 define unit
-$(B)/tests/unit/$(1): $(B)/tests/unit/$(1).o $(call unit_libs,$(1)) $(patsubst %.c,$(B)/%.o,$(if $(filter client_%,$(1)),$(filter-out supervisor/client/main.c,$(wildcard supervisor/client/*.c))) $(if $(filter jail_%,$(1)),$(filter-out supervisor/jail/main.c,$(wildcard supervisor/jail/*.c))))
+$(B)/tests/unit/$(1): $(B)/tests/unit/$(1).o $(call unit_libs,$(1))
 	$$(link) -lcmocka -lev -ljansson -lnl-3 -linih -lsystemd -lseccomp
 endef
 $(foreach t,$(notdir $(UNIT)),$(eval $(call unit,$(t))))
@@ -113,8 +104,8 @@ demo: ## two guests, a network and a crash, in namespaces of their own (KEEP=1: 
 
 check: ## set up, build, and run all tests but the long ones (as root)
 	@scripts/setup test
-	$(SUB) deps
 	$(SUB) -j$(JOBS) all $(UNIT)
+	$(SUB) deps
 	$(SUB) unit
 	$(SUB) lint
 	$(SUB) system AGAIN=1
@@ -124,8 +115,10 @@ check: ## set up, build, and run all tests but the long ones (as root)
 
 guest:
 	@scripts/guest/build $(GUEST)
-deps: ## which room may include which
+deps: $(PROGRAMS) ## which room may include which; no circle of files or of folders
 	@scripts/check-deps
+	@scripts/check-circles --test
+	@scripts/check-circles $(B) $(basename $(wildcard $(ROOMS:%=%/*.c) supervisor/*.c))
 PYTEST = VMKEEP_BUILD=$(abspath $(B)) $(PYTHON) -m pytest -q -rfEs -n $(WORLDS) -o cache_dir=$(abspath $(B))/tests/cache $(T)
 # A failure among many worlds on few cores is told, and looked at once more alone: AGAIN=1. The first is still one to mend.
 system: all guest ## real QEMU in private namespaces, side by side (as root; T='-x -k adopt' goes to pytest)
@@ -141,7 +134,7 @@ san: ## unit and system tests with AddressSanitizer and UBSan
 	$(SUB) -j$(JOBS) SAN=address,undefined all unit
 	$(SUB) SAN=address,undefined system
 MEASURE := $(B)/tests/bench/measure
-$(MEASURE): $(patsubst %.c,$(B)/%.o,$(wildcard tests/bench/*.c)) $(BASE_LIB)
+$(MEASURE): $(patsubst %.c,$(B)/%.o,$(wildcard tests/bench/*.c)) $(call libs,base)
 	$(link) -ljansson
 bench: all $(MEASURE) ## figures beside those of plain QEMU (as root; BENCH_QUICK=1: fewer samples; T='--json FILE')
 	@BENCH_QUICK=$(BENCH_QUICK) tests/bench/run $(B) $(T)
@@ -168,9 +161,8 @@ build/lint/tidy/%.ok: %.c .clang-tidy
 # Fuzzing: tests/fuzz/fuzz_NAME.c, what it starts from in tests/fuzz/corpus/NAME; what it finds stays in build/fuzz.
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ    := $(or $(F),$(FUZZERS))
-CLIENT  := $(patsubst %.c,$(B)/%.o,$(filter-out supervisor/client/main.c,$(wildcard supervisor/client/*.c)))
 .SECONDARY: $(FUZZERS:%=$(B)/tests/fuzz/fuzz_%.o)
-$(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(CLIENT) $(ALL_LIBS)
+$(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(call libs,supervisor/client) $(call libs,supervisor/verbs)
 	$(link) -fsanitize=fuzzer -lev -ljansson -lnl-3 -linih
 fuzz: ## fuzz for T=600 seconds each; F=name: only that one
 	@CFLAGS='-O1 -g -fsanitize=fuzzer-no-link' $(MAKE) --no-print-directory -j$(JOBS) \
@@ -187,8 +179,7 @@ fuzz-smoke: ## all fuzzers, 30 seconds together
 # Manual pages: a template beside what it describes, filled from the tables by scripts/gendoc.c.
 MAN_IN   := $(shell find conf supervisor -name '*.[1-8].in')
 MANPAGES := $(patsubst %.in,$(B)/man/%,$(notdir $(MAN_IN)))
-$(B)/scripts/gendoc: $(B)/scripts/gendoc.o $(CLIENT) $(call archive,supervisor/api) $(call archive,conf) \
-		$(call archive,qmp) $(BASE_LIB)
+$(B)/scripts/gendoc: $(B)/scripts/gendoc.o $(call libs,supervisor/client)
 	$(link) -ljansson -linih
 define manpage
 $(B)/man/$(notdir $(1:%.in=%)): $(1) $(B)/scripts/gendoc
