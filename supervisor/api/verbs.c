@@ -672,9 +672,7 @@ const struct api_verb api_verbs[] = {
 		.execute = "query-version",
 		.command = "version",
 		.role = API_ROLE_NONE,
-		.result = "package: the daemon's version; api: number of this protocol; pid; uptime in "
-			"seconds; of the loop, in seconds, the longest_turn_elapsed, and the longest_turn less what "
-			"it waited for a processor",
+		.result = "package: the daemon's version; api: number of this protocol; pid; uptime in seconds",
 		.help = "tell the versions of client and daemon",
 	},
 	{
@@ -683,6 +681,13 @@ const struct api_verb api_verbs[] = {
 		.role = API_ROLE_NONE,
 		.result = "verbs, events and classes, each with all that the manual says of it",
 		.help = "print this protocol, as JSON",
+	},
+	{
+		.execute = "debug-loop",
+		.role = API_ROLE_VIEW,
+		.result = "of the event loop, in seconds: longest_turn_elapsed, and longest_turn, less what it "
+			"waited for a processor",
+		.help = "tell how long the daemon was busy at a time, for tests; may change",
 	},
 	{
 		.execute = "qmp_capabilities",

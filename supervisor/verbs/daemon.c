@@ -7,9 +7,16 @@ void verb_version(void *data, struct request *r)
 {
 	struct daemon *d = data;
 
-	request_return(r, json_pack("{s:s, s:i, s:i, s:f, s:f, s:f}", "package", VMKEEP_VERSION, "api", API_VERSION,
-				  "pid", (int)getpid(), "uptime", clock_boot() - d->started, "longest_turn",
-				  d->loop.longest_turn, "longest_turn_elapsed", d->loop.longest_elapsed));
+	request_return(r, json_pack("{s:s, s:i, s:i, s:f}", "package", VMKEEP_VERSION, "api", API_VERSION, "pid",
+				  (int)getpid(), "uptime", clock_boot() - d->started));
+}
+
+void verb_debug_loop(void *data, struct request *r)
+{
+	const struct daemon *d = data;
+
+	request_return(r, json_pack("{s:f, s:f}", "longest_turn", d->loop.longest_turn, "longest_turn_elapsed",
+				  d->loop.longest_elapsed));
 }
 
 void verb_jobs(void *data, struct request *r)

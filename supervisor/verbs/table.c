@@ -53,6 +53,7 @@ const struct server_handler verb_handlers[] = {
 	{ "reload",	       verb_reload },
 	{ "reexec",	       verb_reexec },
 	{ "query-version",     verb_version },
+	{ "debug-loop",        verb_debug_loop },
 };
 /* clang-format on */
 const size_t verb_handlers_n = ARRAY_SIZE(verb_handlers);

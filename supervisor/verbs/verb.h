@@ -97,6 +97,7 @@ void verb_guest_command(void *data, struct request *r);
 void verb_guest_exec(void *data, struct request *r);
 /* daemon.c */
 void verb_version(void *data, struct request *r);
+void verb_debug_loop(void *data, struct request *r);
 void verb_jobs(void *data, struct request *r);
 void verb_job_cancel(void *data, struct request *r);
 /* qmp.c */

@@ -403,7 +403,7 @@ static void ready(char **arg, int n)
 		struct ours o;
 		double begun, when;
 		pid_t pid = run(arg + 3, &begun);
-		json_t *version;
+		json_t *loop;
 
 		wait_ready(fd);
 		figure("ready", now_ms() - begun);
@@ -411,9 +411,9 @@ static void ready(char **arg, int n)
 		if (guests)
 			figure("adopted", ask_guests(&o, guests) - begun);
 		figure("cpu", cpu_ms(pid));
-		version = ours_call(&o, "query-version", NULL, &when);
-		figure("turn", json_number_value(json_object_get(version, "longest_turn")) * 1e3);
-		json_decref(version);
+		loop = ours_call(&o, "debug-loop", NULL, &when);
+		figure("turn", json_number_value(json_object_get(loop, "longest_turn")) * 1e3);
+		json_decref(loop);
 		wire_close(&o.wire);
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);

@@ -117,7 +117,7 @@ class Witness(threading.Thread):
                 self.client = vmk.Client(self.world.socket, timeout=PATIENCE)
             table = self.client.call("vm-list")
             took = now() - begin
-            turn = self.client.call("query-version")["longest_turn"]
+            turn = self.client.call("debug-loop")["longest_turn"]
         except (EOFError, OSError, vmk.Error) as e:
             if self.client:
                 self.client.close()
