@@ -31,6 +31,7 @@
 #include "supervisor/host/uids.h"
 #include "supervisor/boot/boot.h"
 #include "supervisor/guest/health.h"
+#include "supervisor/guest/parts.h"
 #include "supervisor/boot/down.h"
 #include "supervisor/vm/actions.h"
 #include "supervisor/vm/renamed.h"
@@ -280,6 +281,8 @@ static int build(struct daemon *d, struct err *e)
 	if (r < 0)
 		return r;
 	d->actions = vm_actions;
+	d->parts = guest_parts;
+	d->n_parts = guest_parts_n;
 	d->vms = vms_new(d);
 	d->health = health_new(d->vms);
 	vms_reload(d->vms, &problems);

@@ -11,9 +11,9 @@
 #include "supervisor/host/meminfo.h"
 #include "supervisor/qemu/probe.h"
 #include "supervisor/jail/plan.h"
-#include "supervisor/guest/display.h"
 #include "supervisor/check/duplicates.h"
 #include "supervisor/vm/launch.h"
+#include "supervisor/vm/part.h"
 #include "supervisor/vm/renamed.h"
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/spawn.h"
@@ -169,6 +169,15 @@ static void check_identity(const struct vm_check *c, const struct vm *vm)
 	}
 }
 
+static void check_part(const struct vm_check *c, const struct vm *vm, const struct vm_part *p)
+{
+	const char *key = NULL;
+	struct err e = ERR_INIT;
+
+	if (p->check && p->check(vm, &vm->file.conf, &key, &e) < 0)
+		add_error(c, vm, key, &e);
+}
+
 static void check_now(const struct vm_check *c, const struct vm *vm)
 {
 	struct err e = ERR_INIT;
@@ -181,8 +190,8 @@ static void check_now(const struct vm_check *c, const struct vm *vm)
 	if (vm_revert_check(vm, &e) < 0)
 		add_error(c, vm, NULL, &e);
 	check_memory(c, vm);
-	if (display_check(vm, &vm->file.conf, &e) < 0)
-		add_error(c, vm, "Port", &e);
+	for (size_t i = 0; i < vm->daemon->n_parts; i++)
+		check_part(c, vm, vm->daemon->parts[i]);
 }
 
 /* --- files --- */

@@ -31,6 +31,7 @@ struct service;
 struct sweeper;
 struct uids;
 struct vm;
+struct vm_part;
 struct vms;
 struct watches;
 
@@ -54,6 +55,8 @@ struct daemon {
 	struct vms *vms;
 	struct health *health;
 	void (*const *actions)(struct vm *vm); /* by enum vm_action */
+	const struct vm_part *const *parts; /* what hangs on a guest: guest/parts.c */
+	size_t n_parts;
 	struct watches *watches;
 	struct hooks *hooks;
 	struct sweeper *sweeper;

@@ -5,7 +5,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/guest/frozen.h"
+#include "supervisor/qemu/argv.h"
 #include "supervisor/vm/dirs.h"
+#include "supervisor/vm/part.h"
 #include "supervisor/vm/vms.h"
 
 enum { THAW_EVERY = 1 /* seconds */ };
@@ -25,6 +27,11 @@ struct vm_agent {
 	double hold;
 	double thaw_at; /* clock_boot(): nobody waits longer because we or the host slept */
 };
+
+static struct vm_agent *agent_of(const struct vm *vm)
+{
+	return vm_part_state(vm, &agent_part);
+}
 
 /* --- thawing --- */
 
@@ -119,11 +126,13 @@ static void on_time(struct ev_loop *ev, ev_timer *w, int revents)
 	begin_thaw(a);
 }
 
-void vm_agent_lost(struct vm *vm)
+/* Not for a guest that waits to be thawed. */
+static void agent_lost(struct vm *vm, void *state)
 {
-	struct vm_agent *a = vm->agent;
+	struct vm_agent *a = state;
 	double left = a ? a->thaw_at - clock_boot() : 0;
 
+	(void)vm;
 	if (a && a->frozen && !a->thawing && ev_is_active(&a->thaw))
 		look_again(a, left > 0.001 ? left : 0.001);
 }
@@ -151,12 +160,6 @@ static void ask_if_frozen(struct vm_agent *a)
 	if (a->unsure && a->open && vm_agent_call(a->vm, "guest-fsfreeze-status", NULL, AGENT_SECONDS,
 					    on_freeze_status, a, NULL) == 0)
 		a->unsure = false;
-}
-
-void vm_agent_resumed(struct vm *vm)
-{
-	if (vm->agent)
-		ask_if_frozen(vm->agent);
 }
 
 /* --- the port --- */
@@ -211,47 +214,73 @@ static void set_open(struct vm_agent *a, bool open)
 
 static void on_chardevs(void *data, const json_t *result, const struct err *e)
 {
-	struct vm *vm = data;
+	struct vm_agent *a = agent_of(data);
 	json_t *c;
 	size_t i;
 
 	json_array_foreach (result, i, c)
-		if (!e && vm->agent && streq(json_string_value(json_object_get(c, "label")), "agent"))
-			set_open(vm->agent, json_is_true(json_object_get(c, "frontend-open")));
+		if (!e && a && streq(json_string_value(json_object_get(c, "label")), "agent")) {
+			set_open(a, json_is_true(json_object_get(c, "frontend-open")));
+			ask_if_frozen(a);
+		}
 }
 
-void vm_agent_join(struct vm *vm)
+static void agent_greeted(struct vm *vm, void *state)
 {
 	/* of a guest that has not run yet all is known; of others events were missed */
-	if (vm->agent && vm->st.state != VM_JOINING)
+	if (state && vm->st.state != VM_JOINING)
 		vm_call(vm, "query-chardev", NULL, on_chardevs);
 }
 
-void vm_agent_change(struct vm *vm, const json_t *data)
+static void agent_event(struct vm *vm, void *state, const char *name, const json_t *data)
 {
-	if (vm->agent && streq(json_string_value(json_object_get(data, "id")), "agent0"))
-		set_open(vm->agent, json_is_true(json_object_get(data, "open")));
+	struct vm_agent *a = state;
+
+	if (streq(name, "VSERPORT_CHANGE") && vm_event_bearable(vm) && a &&
+		streq(json_string_value(json_object_get(data, "id")), "agent0"))
+		set_open(a, json_is_true(json_object_get(data, "open")));
+	else if (streq(name, "RESUME") && a)
+		ask_if_frozen(a);
 }
 
 bool vm_agent_is_open(const struct vm *vm)
 {
-	return vm->agent && vm->agent->open;
+	const struct vm_agent *a = agent_of(vm);
+
+	return a && a->open;
 }
 
 bool vm_agent_is_frozen(const struct vm *vm)
 {
-	return vm->agent && vm->agent->frozen;
+	const struct vm_agent *a = agent_of(vm);
+
+	return a && a->frozen;
 }
 
 /* --- its life --- */
 
-void vm_agent_open(struct vm *vm, bool adopted)
+static int agent_start(struct vm *vm, void **state, struct fd_list *fds, struct err *e)
 {
+	int fd;
+
+	(void)state;
+	if (!vm->proc.conf.agent)
+		return 0;
+	fd = vm_socket_listen(vm, "agent.sock", e);
+	if (fd < 0)
+		return fd;
+	fd_list_add(fds, fd, ARGV_FD_AGENT);
+	return 0;
+}
+
+static void agent_attach(struct vm *vm, void **state, enum vm_attach how)
+{
+	bool adopted = how == VM_ATTACH_ADOPTED;
 	struct vm_agent *a;
 
-	if (!vm->proc.conf.agent)
+	if (how == VM_ATTACH_LEFT || !vm->proc.conf.agent)
 		return;
-	a = vm->agent = xcalloc(1, sizeof *a);
+	a = *state = xcalloc(1, sizeof *a);
 	a->vm = vm;
 	ev_timer_init(&a->thaw, on_time, 0, 0);
 	a->thaw.data = a;
@@ -267,29 +296,33 @@ void vm_agent_open(struct vm *vm, bool adopted)
 	begin_thaw(a);
 }
 
-void vm_agent_free(struct vm *vm)
+/* What was frozen has ended with its process, also while no daemon looked. */
+static void agent_end(struct vm *vm, void **state, bool ended)
 {
-	struct vm_agent *a = vm->agent;
+	struct vm_agent *a = *state;
 
+	if (ended && vm->proc.conf.agent)
+		frozen_unmark(vm);
 	if (!a)
 		return;
+	a->frozen &= !ended;
 	if (a->frozen)
 		log_warning(vm->name, "file systems of the guest are left frozen: the next daemon thaws them");
 	a->open = false;
 	disconnect(a);
 	ev_timer_stop(vm->daemon->loop.ev, &a->thaw);
 	free(a);
-	vm->agent = NULL;
+	*state = NULL;
 }
 
-void vm_agent_end(struct vm *vm)
+static void agent_info(const struct vm *vm, void *state, json_t *out)
 {
-	/* also of a process that ended while no daemon looked */
+	const struct vm_agent *a = state;
+
 	if (vm->proc.conf.agent)
-		frozen_unmark(vm);
-	if (vm->agent)
-		vm->agent->frozen = false;
-	vm_agent_free(vm);
+		json_object_set_new(out, "agent", json_string(a && a->open ? "open" : "closed"));
+	if (a && a->frozen)
+		json_object_set_new(out, "frozen", json_true());
 }
 
 /* --- calls --- */
@@ -297,7 +330,7 @@ void vm_agent_end(struct vm *vm)
 /* The connection, when there is an agent that could answer; else e says why not. */
 static struct agent *connection(struct vm *vm, struct err *e)
 {
-	struct vm_agent *a = vm->agent;
+	struct vm_agent *a = agent_of(vm);
 
 	if (!a) {
 		err_set(e, ERR_WRONG_STATE, "has no port for a guest agent");
@@ -339,7 +372,7 @@ int vm_agent_call(struct vm *vm, const char *command, json_t *arguments /* stole
 
 int vm_agent_freeze(struct vm *vm, double seconds, agent_reply_fn *reply, void *data, struct err *e)
 {
-	struct vm_agent *a = vm->agent;
+	struct vm_agent *a = agent_of(vm);
 	int r;
 
 	if (vm_agent_is_frozen(vm))
@@ -375,7 +408,7 @@ static void on_ping(void *data, const json_t *result, const struct err *e)
 
 bool vm_agent_answers(struct vm *vm)
 {
-	struct vm_agent *a = vm->agent;
+	struct vm_agent *a = agent_of(vm);
 
 	if (!vm_agent_is_open(vm))
 		return false;
@@ -396,8 +429,8 @@ static void on_thaw_asked(void *data, const json_t *result, const struct err *e)
 	struct thaw *t = data;
 	struct vm *vm = vms_find(t->daemon->vms, t->vm);
 
-	if (!e && vm && vm->agent)
-		thawed(vm->agent);
+	if (!e && vm && agent_of(vm))
+		thawed(agent_of(vm));
 	t->reply(t->data, result, e);
 	free(t);
 }
@@ -426,18 +459,31 @@ static void on_shutdown(void *data, const json_t *result, const struct err *e)
 	if (!e || e->class == ERR_TIMEOUT || e->class == ERR_UNREACHABLE || a->vm->st.state != VM_STOPPING)
 		return;
 	log_info(a->vm->name, "%s", e->text);
-	vm_press(a->vm);
+	vm_event(a->vm, VM_EV_STOP, NULL);
 }
 
-bool vm_agent_shutdown(struct vm *vm)
+/* A refusal presses the button. */
+static bool agent_power_off(struct vm *vm, void *state, bool ask)
 {
-	struct vm_agent *a = vm->agent;
+	struct vm_agent *a = state;
 
-	if (!vm_agent_is_open(vm))
-		return false;
+	if (!a || !a->open || !ask)
+		return a && a->open;
 	/* a frozen agent knows no shutdown */
 	if (a->frozen)
 		begin_thaw(a);
 	return vm_agent_call(vm, "guest-shutdown", json_pack("{s:s}", "mode", "powerdown"), AGENT_SECONDS,
 		       on_shutdown, a, NULL) == 0;
 }
+
+const struct vm_part agent_part = {
+	.name = "agent",
+	.start = agent_start,
+	.attach = agent_attach,
+	.greeted = agent_greeted,
+	.event = agent_event,
+	.power_off = agent_power_off,
+	.lost = agent_lost,
+	.info = agent_info,
+	.close = agent_end,
+};

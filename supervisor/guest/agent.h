@@ -14,28 +14,14 @@
 #include "qmp/agent.h"
 #include "supervisor/vm/vm.h"
 
+struct vm_part;
+
 enum {
 	VM_AGENT_FREEZE_SECONDS = 5, /* that a guest may take to freeze */
 	VM_AGENT_THAW_SECONDS = 60,  /* that a thaw is tried again */
 };
 
-/* There is a process; adopted: what it was before is found out. */
-void vm_agent_open(struct vm *vm, bool adopted);
-/* Leaves the guest as it is; NULL inside is fine. */
-void vm_agent_free(struct vm *vm);
-/* The process is gone, and what was frozen with it. */
-void vm_agent_end(struct vm *vm);
-
-/* The monitor answers. */
-void vm_agent_join(struct vm *vm);
-/* VSERPORT_CHANGE */
-void vm_agent_change(struct vm *vm, const json_t *data);
-
-/* It runs, and its agent can answer. */
-void vm_agent_resumed(struct vm *vm);
-
-/* Time was lost, ours or the host's: not for a guest that waits to be thawed. */
-void vm_agent_lost(struct vm *vm);
+extern const struct vm_part agent_part;
 
 bool vm_agent_is_open(const struct vm *vm);
 bool vm_agent_is_frozen(const struct vm *vm);
@@ -49,8 +35,5 @@ int vm_agent_call(struct vm *vm, const char *command, json_t *arguments /* stole
 /* Freezes for that many seconds at most; result: how many file systems. -errno: no callback. */
 int vm_agent_freeze(struct vm *vm, double seconds, agent_reply_fn *reply, void *data, struct err *e);
 int vm_agent_thaw(struct vm *vm, agent_reply_fn *reply, void *data, struct err *e);
-
-/* Asks the agent to power off; false: there is none. A refusal presses the button. */
-bool vm_agent_shutdown(struct vm *vm);
 
 #endif

@@ -14,7 +14,9 @@
 #include "supervisor/core/logfile.h"
 #include "supervisor/guest/ready.h"
 #include "supervisor/guest/output.h"
+#include "supervisor/qemu/argv.h"
 #include "supervisor/vm/dirs.h"
+#include "supervisor/vm/part.h"
 
 #define TAKEN_LOOK     0.05 /* seconds between looks whether QEMU has read what was typed */
 #define CALM           0.01 /* seconds between two reads of what the guest sends to who types */
@@ -50,7 +52,6 @@ struct port {
 };
 
 struct console {
-	struct vm *vm;
 	size_t n;
 	struct port port[];
 };
@@ -348,17 +349,40 @@ static void port_open(struct port *p, bool first)
 		log_warning(vm->name, "%s: %s", p->title, e.text);
 }
 
-void console_open(struct vm *vm)
+static int console_start(struct vm *vm, void **state, struct fd_list *fds, struct err *e)
+{
+	char name[96];
+
+	(void)state;
+	for (size_t i = 0; i < vm->proc.conf.serials; i++) {
+		int fd;
+
+		snprintf(name, sizeof name, "serial-%s.sock", vm->proc.conf.serial[i].id);
+		fd = vm_socket_listen(vm, name, e);
+		if (fd < 0)
+			return fd;
+		fd_list_add(fds, fd, argv_fd_serial(i));
+		snprintf(name, sizeof name, "out/serial-%s", vm->proc.conf.serial[i].id);
+		fd = output_make(vm, name, e);
+		if (fd < 0)
+			return fd;
+		fd_list_add(fds, fd, argv_fd_serial_log(i));
+	}
+	return 0;
+}
+
+/* After adoption it goes on without loss. */
+static void console_attach(struct vm *vm, void **state, enum vm_attach how)
 {
 	size_t n = vm->proc.conf.serials;
 	struct console *c;
 
+	(void)how;
 	if (vm->proc.run_fd < 0)
 		return;
 	c = xcalloc(1, sizeof *c + n * sizeof *c->port);
-	c->vm = vm;
 	c->n = n;
-	vm->console = c;
+	*state = c;
 	for (size_t i = 0; i < n; i++) {
 		c->port[i] = (struct port){ .vm = vm, .conf = &vm->proc.conf.serial[i],
 			.spool = SPOOL_INIT, .typed_fd = -1, .log = LOGFILE_INIT, .typed = BUF_MAX(CONSOLE_TYPED_MAX) };
@@ -369,14 +393,19 @@ void console_open(struct vm *vm)
 	}
 }
 
-void console_free(struct console *c)
+/* Drains the rest, tells watchers the end. */
+static void console_close(struct vm *vm, void **state, bool ended)
 {
+	struct console *c = *state;
+
+	(void)ended;
 	if (!c)
 		return;
+	*state = NULL;
 	for (size_t i = 0; i < c->n; i++) {
 		struct port *p = &c->port[i];
 
-		spool_close(&p->spool, !vm_state_has_process(c->vm->st.state));
+		spool_close(&p->spool, !vm_state_has_process(vm->st.state));
 		while (p->watchers)
 			watcher_free(p->watchers);
 		ev_timer_stop(loop_of(p), &p->taken);
@@ -387,11 +416,18 @@ void console_free(struct console *c)
 	free(c);
 }
 
+const struct vm_part console_part = {
+	.name = "console",
+	.start = console_start,
+	.attach = console_attach,
+	.close = console_close,
+};
+
 /* --- what verbs ask for --- */
 
 static struct port *find_port(const struct vm *vm, const char *serial, struct err *e)
 {
-	struct console *c = vm->console;
+	struct console *c = vm_part_state(vm, &console_part);
 
 	for (size_t i = 0; c && i < c->n; i++)
 		if (!serial || streq(c->port[i].conf->id, serial))

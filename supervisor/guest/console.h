@@ -18,7 +18,7 @@
 #include "base/err.h"
 
 struct vm;
-struct console;
+struct vm_part;
 struct hold;
 struct logtail;
 
@@ -28,10 +28,7 @@ enum {
 	CONSOLE_TAIL_MAX = 256 << 10,
 };
 
-/* Sets vm->console for the process that runs; also after adoption, where it goes on without loss. */
-void console_open(struct vm *vm);
-/* Drains the rest, tells watchers the end. NULL is fine. */
-void console_free(struct console *c);
+extern const struct vm_part console_part;
 
 /* fd: a client's non-blocking connection, stolen with the hold on its user's account. It gets the last
  * lines, then what comes; typing: what it sends goes to the guest. serial NULL: the first. */

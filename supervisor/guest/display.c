@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "supervisor/guest/display_port.h"
 #include "supervisor/guest/relay.h"
+#include "supervisor/vm/part.h"
 #include "supervisor/vm/vms.h"
 
 enum {
@@ -36,6 +37,11 @@ struct display {
 	unsigned refs; /* the VM's own, and one for each connection on its way */
 	unsigned pending, serial;
 	struct relay_peers peers;
+};
+
+struct display_state { /* of a VM that is to have one */
+	struct display *display;
+	char *lost; /* why there is none, which another try may mend; NULL: nothing */
 };
 
 static void display_unref(struct display *d)
@@ -207,19 +213,49 @@ static void on_shortage(struct acceptor *a, int fd)
 	close(fd);
 }
 
-int display_open(struct vm *vm, struct err *e)
+static struct display_state *display_of(const struct vm *vm)
+{
+	return vm_part_state(vm, &display_part);
+}
+
+/* A fixed TCP port that another VM has is told by that one's name. */
+static void display_name_holder(const struct vm *vm, const char *address, struct err *e)
+{
+	const struct vms *vms = vm->daemon->vms;
+
+	for (size_t i = 0; e->class == ERR_CONFLICT && i < vms->n; i++)
+		if (streq(display_address(vms->vm[i]), address))
+			err_set(e, ERR_CONFLICT, "display: %s is taken by VM '%s'", address, vms->vm[i]->name);
+}
+
+static int display_check(const struct vm *vm, const struct conf_vm *c, const char **key, struct err *e)
+{
+	_cleanup_(free_ptr) char *address = NULL;
+	int r;
+
+	if (c->display != CONF_DISPLAY_VNC || streq(c->listen, "unix") || !c->port)
+		return 0;
+	*key = "Port";
+	r = display_port_check(c, &address, e);
+	if (r < 0)
+		display_name_holder(vm, address, e);
+	return r;
+}
+
+/* A taken port is ERR_CONFLICT and names the holder; Port=auto takes the first free one from 5900. After
+ * adoption the port of before is used. */
+static int display_listen(struct vm *vm, struct display_state *s, struct err *e)
 {
 	bool local = streq(vm->proc.conf.listen, "unix");
 	_cleanup_(free_ptr) char *address = NULL;
 	struct display *d;
-	int fd;
+	int fd = local ? listen_unix(vm, &address, e) : display_listen_tcp(vm, &address, e);
 
-	if (vm->proc.conf.display == CONF_DISPLAY_NONE)
-		return 0;
-	fd = local ? listen_unix(vm, &address, e) : display_listen_tcp(vm, &address, e);
-	if (fd < 0)
+	if (fd < 0) {
+		display_name_holder(vm, address, e);
 		return fd;
-	d = vm->display = xcalloc(1, sizeof *d);
+	}
+	d = s->display = xcalloc(1, sizeof *d);
 	*d = (struct display){ .vm = vm, .fd = fd, .address = address, .local = local, .refs = 1 };
 	address = NULL;
 	acceptor_init(&d->acceptor, vm->daemon->loop.ev, fd, VNC_PER_TURN, on_connect, on_shortage);
@@ -227,21 +263,33 @@ int display_open(struct vm *vm, struct err *e)
 	return 0;
 }
 
-/* A display that the VM cannot have is no reason to let it go. */
-static bool display_take_back(struct vm *vm, struct err *e)
+static int display_start(struct vm *vm, void **state, struct fd_list *fds, struct err *e)
 {
-	int r = display_open(vm, e);
+	(void)fds;
+	if (vm->proc.conf.display == CONF_DISPLAY_NONE)
+		return 0;
+	*state = xcalloc(1, sizeof(struct display_state));
+	return display_listen(vm, *state, e);
+}
 
-	free(vm->display_lost);
-	vm->display_lost = r < 0 ? xstrdup(e->text) : NULL;
+/* A display that the VM cannot have is no reason to let it go. */
+static bool display_take_back(struct vm *vm, struct display_state *s, struct err *e)
+{
+	int r = display_listen(vm, s, e);
+
+	free(s->lost);
+	s->lost = r < 0 ? xstrdup(e->text) : NULL;
 	return r == 0;
 }
 
-void display_adopt(struct vm *vm)
+static void display_attach(struct vm *vm, void **state, enum vm_attach how)
 {
 	struct err e = ERR_INIT;
 
-	if (!display_take_back(vm, &e))
+	if (how != VM_ATTACH_ADOPTED || vm->proc.conf.display == CONF_DISPLAY_NONE)
+		return;
+	*state = xcalloc(1, sizeof(struct display_state));
+	if (!display_take_back(vm, *state, &e))
 		log_warning(vm->name, "%s: it has no display until vmkeep reload finds it free", e.text);
 }
 
@@ -249,11 +297,12 @@ void displays_mend(struct vms *vms, struct conf_problems *p)
 {
 	for (size_t i = 0; i < vms->n; i++) {
 		struct vm *vm = vms->vm[i];
+		struct display_state *s = display_of(vm);
 		struct err e = ERR_INIT;
 
-		if (!vm->display_lost)
+		if (!s || !s->lost)
 			continue;
-		if (display_take_back(vm, &e)) {
+		if (display_take_back(vm, s, &e)) {
 			log_info(vm->name, "display: %s is there again", display_address(vm));
 			continue;
 		}
@@ -262,26 +311,38 @@ void displays_mend(struct vms *vms, struct conf_problems *p)
 	}
 }
 
-static void display_free(struct display *d)
+static void display_close(struct vm *vm, void **state, bool ended)
 {
-	if (!d)
-		return;
-	acceptor_stop(&d->acceptor);
-	close_fd(&d->fd);
-	display_unref(d);
-}
+	struct display_state *s = *state;
 
-void display_end(struct vm *vm)
-{
-	display_free(vm->display);
-	vm->display = NULL;
-	free(vm->display_lost);
-	vm->display_lost = NULL;
+	(void)vm, (void)ended;
+	if (!s)
+		return;
+	if (s->display) {
+		acceptor_stop(&s->display->acceptor);
+		close_fd(&s->display->fd);
+		display_unref(s->display);
+	}
+	free(s->lost);
+	free(s);
+	*state = NULL;
 }
 
 const char *display_address(const struct vm *vm)
 {
-	return vm->display ? vm->display->address : NULL;
+	const struct display_state *s = display_of(vm);
+
+	return s && s->display ? s->display->address : NULL;
+}
+
+static void display_info(const struct vm *vm, void *state, json_t *out)
+{
+	const struct display_state *s = state;
+
+	if (display_address(vm))
+		json_object_set_new(out, "vnc", json_string(display_address(vm)));
+	if (s && s->lost)
+		json_object_set_new(out, "vnc_problem", json_string(s->lost));
 }
 
 /* --- password --- */
@@ -310,12 +371,13 @@ static int read_password(const struct vm *vm, char word[VNC_PASSWORD_MAX + 1], s
 	return r;
 }
 
-void display_joined(struct vm *vm)
+static void display_joined(struct vm *vm, void *state)
 {
 	char word[VNC_PASSWORD_MAX + 1];
 	struct err e = ERR_INIT;
 	json_t *password;
 
+	(void)state;
 	if (vm->proc.conf.display == CONF_DISPLAY_NONE || !vm->proc.conf.password)
 		return;
 	if (read_password(vm, word, &e) < 0) {
@@ -331,3 +393,13 @@ void display_joined(struct vm *vm)
 		vm_call(vm, "set_password",
 			json_pack("{s:s, s:o}", "protocol", "vnc", "password", password), NULL);
 }
+
+const struct vm_part display_part = {
+	.name = "display",
+	.check = display_check,
+	.start = display_start,
+	.attach = display_attach,
+	.joined = display_joined,
+	.info = display_info,
+	.close = display_close,
+};

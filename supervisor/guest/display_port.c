@@ -63,15 +63,10 @@ static char *tcp_address(const char *listen, unsigned port)
 	return xasprintf("%s%s%s:%u", v6 ? "[" : "", listen, v6 ? "]" : "", port);
 }
 
-static int port_taken(const struct vm *vm, const struct endpoint *at, const char *address, struct err *e)
+static int port_taken(const struct endpoint *at, const char *address, struct err *e)
 {
-	const struct vms *vms = vm->daemon->vms;
 	char who[HOST_WHO];
 
-	for (size_t i = 0; i < vms->n; i++)
-		if (streq(display_address(vms->vm[i]), address))
-			return err_set(e, ERR_CONFLICT, "display: %s is taken by VM '%s'", address,
-				vms->vm[i]->name);
 	host_port_holder((const struct sockaddr *)&at->address, who);
 	err_set(e, ERR_CONFLICT, "display: %s is taken by %s", address, who);
 	return err_hint(e, "end that, or let [Display] Port=auto take a free one");
@@ -125,30 +120,26 @@ int display_listen_tcp(struct vm *vm, char **address, struct err *e)
 		port++;
 	*address = tcp_address(c->listen, port);
 	if (fd == -EADDRINUSE)
-		return port_taken(vm, &at, *address, e);
+		return port_taken(&at, *address, e);
 	if (fd < 0)
 		return display_refused(-fd, *address, c->listen, e);
 	remember_port(vm, port);
 	return fd;
 }
 
-int display_check(const struct vm *vm, const struct conf_vm *c, struct err *e)
+int display_port_check(const struct conf_vm *c, char **address, struct err *e)
 {
-	_cleanup_(free_ptr) char *address = NULL;
 	struct endpoint at;
-	int fd, r;
+	int fd, r = endpoint_parse(&at, c->listen, e);
 
-	if (c->display != CONF_DISPLAY_VNC || streq(c->listen, "unix") || !c->port)
-		return 0;
-	r = endpoint_parse(&at, c->listen, e);
 	if (r < 0)
 		return r;
-	address = tcp_address(c->listen, (unsigned)c->port);
+	*address = tcp_address(c->listen, (unsigned)c->port);
 	fd = endpoint_bind(&at, (unsigned)c->port);
 	if (fd == -EADDRINUSE)
-		return port_taken(vm, &at, address, e);
+		return port_taken(&at, *address, e);
 	if (fd < 0)
-		return display_refused(-fd, address, c->listen, e);
+		return display_refused(-fd, *address, c->listen, e);
 	close(fd);
 	return 0;
 }

@@ -7,9 +7,12 @@
 
 #include "base/err.h"
 
+struct conf_vm;
 struct vm;
 
 /* A listening descriptor for vm->running; *address as people write it, also where it fails. */
 int display_listen_tcp(struct vm *vm, char **address, struct err *e);
+/* Whether the fixed port that c asks for could be had now. */
+int display_port_check(const struct conf_vm *c, char **address, struct err *e);
 
 #endif

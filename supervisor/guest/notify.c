@@ -7,7 +7,7 @@
 #include "supervisor/qemu/argv.h"
 #include "supervisor/guest/output.h"
 #include "supervisor/guest/ready.h"
-#include "supervisor/vm/vm.h"
+#include "supervisor/vm/part.h"
 
 #define PAUSE 0.1 /* seconds between two looks: what a guest says is written down at most so often */
 
@@ -63,38 +63,77 @@ static const struct spool_kind notify_kind = {
 	.settle = notify_settle,
 };
 
-void notify_open(struct vm *vm)
+static int notify_start(struct vm *vm, void **state, struct fd_list *fds, struct err *e)
+{
+	int fd;
+
+	(void)state;
+	if (!argv_wants_notify(&vm->proc.conf))
+		return 0;
+	fd = output_make(vm, NOTIFY_FILE, e);
+	if (fd < 0)
+		return fd;
+	fd_list_add(fds, fd, ARGV_FD_NOTIFY);
+	return 0;
+}
+
+static void notify_attach(struct vm *vm, void **state, enum vm_attach how)
 {
 	struct notify *n;
 	struct err e = ERR_INIT;
 
-	if (vm->proc.run_fd < 0 || !argv_wants_notify(&vm->proc.conf))
+	if (how == VM_ATTACH_LEFT || vm->proc.run_fd < 0 || !argv_wants_notify(&vm->proc.conf))
 		return;
-	n = vm->notify = xcalloc(1, sizeof *n);
+	n = *state = xcalloc(1, sizeof *n);
 	n->vm = vm;
 	n->spool = (struct spool){ .kind = &notify_kind, .data = n, .name = "what the guest says of itself" };
 	if (output_read(vm, &n->spool, NOTIFY_FILE, &e) < 0)
 		log_warning(vm->name, "%s: %s", n->spool.name, e.text);
 }
 
-void notify_free(struct vm *vm)
+static void notify_close(struct vm *vm, void **state, bool ended)
 {
-	if (!vm->notify)
+	struct notify *n = *state;
+
+	(void)vm, (void)ended;
+	if (!n)
 		return;
-	spool_close(&vm->notify->spool, false);
-	free(vm->notify);
-	vm->notify = NULL;
+	spool_close(&n->spool, false);
+	free(n);
+	*state = NULL;
 }
 
-bool notify_restart(struct vm *vm)
+/* The guest boots anew: what it said before is over. */
+static void notify_event(struct vm *vm, void *state, const char *name, const json_t *data)
 {
-	if (!vm->notify)
-		return false;
+	struct notify *n = state;
+
+	(void)data;
+	if (!n || !streq(name, "RESET"))
+		return;
 	/* QEMU wrote it before it told of the reset */
-	spool_read(&vm->notify->spool);
+	spool_read(&n->spool);
 	if (!vm->ready_seen && !vm->ready_status[0])
-		return false;
+		return;
 	ready_forget(vm);
 	vm_record_write(vm);
-	return true;
+	/* a guest may reset as often as it likes: only what is written for it counts */
+	vm_event_bearable(vm);
 }
+
+static void notify_info(const struct vm *vm, void *state, json_t *out)
+{
+	if (!state)
+		return;
+	json_object_set_new(out, "ready", json_boolean(vm->ready_seen));
+	json_object_set_new(out, "status", json_string(vm->ready_status));
+}
+
+const struct vm_part notify_part = {
+	.name = "notify",
+	.start = notify_start,
+	.attach = notify_attach,
+	.event = notify_event,
+	.info = notify_info,
+	.close = notify_close,
+};

@@ -10,16 +10,8 @@
 #ifndef SUPERVISOR_GUEST_NOTIFY_H
 #define SUPERVISOR_GUEST_NOTIFY_H
 
-#include <stdbool.h>
-
-struct vm;
-
 #define NOTIFY_FILE "out/notify" /* below vm->run_fd */
 
-/* Listens from now on, where it is wanted; also after adoption. Sets vm->notify. */
-void notify_open(struct vm *vm);
-void notify_free(struct vm *vm);
-/* The guest boots anew: what it said before is over. True: it had said something. */
-bool notify_restart(struct vm *vm);
+extern const struct vm_part notify_part;
 
 #endif

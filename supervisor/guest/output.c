@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/core/logfile.h"
-#include "supervisor/vm/vm.h"
+#include "supervisor/vm/part.h"
 
 #define BOUND "4m" /* consoles and stderr together, while nobody drains them */
 
@@ -30,11 +30,12 @@ struct output {
 	struct bucket bucket; /* of its own: consoles may empty theirs */
 	struct logfile log;   /* open within a turn */
 	bool over, partial;   /* partial: the last line has not ended */
+	struct bucket consoles; /* bytes of all of them */
 };
 
 /* --- the tmpfs --- */
 
-int output_mount(struct vm *vm, struct err *e)
+static int output_mount(struct vm *vm, struct err *e)
 {
 	/* through the descriptor: whatever the path became meanwhile, this is the run directory */
 	_cleanup_(free_ptr) char *where = xasprintf("/proc/self/fd/%d/out", vm->proc.run_fd);
@@ -51,11 +52,7 @@ int output_make(const struct vm *vm, const char *name, struct err *e)
 {
 	int fd = openat(vm->proc.run_fd, name, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
-	if (fd < 0)
-		return err_errno(e, "make '%s'", name);
-	if (streq(name, OUTPUT_STDERR))
-		fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, STDERR_RESERVE);
-	return fd;
+	return fd < 0 ? err_errno(e, "make '%s'", name) : fd;
 }
 
 int output_read(struct vm *vm, struct spool *s, const char *file, struct err *e)
@@ -69,7 +66,7 @@ int output_read(struct vm *vm, struct spool *s, const char *file, struct err *e)
 	s->ev = vm->daemon->loop.ev;
 	s->watches = vm->daemon->watches;
 	if (!s->bucket)
-		s->bucket = &vm->output_rate;
+		s->bucket = &((struct output *)vm_part_state(vm, &output_part))->consoles;
 	return spool_open(s, fd, e);
 }
 
@@ -140,45 +137,66 @@ static const struct spool_kind stderr_kind = {
 	.settle = output_settle,
 };
 
-void output_open(struct vm *vm)
+static int output_start(struct vm *vm, void **state, struct fd_list *fds, struct err *e)
+{
+	int fd = output_mount(vm, e);
+
+	(void)state;
+	if (fd == 0)
+		fd = output_make(vm, OUTPUT_STDERR, e);
+	if (fd < 0)
+		return fd;
+	fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, STDERR_RESERVE);
+	fd_list_add(fds, fd, STDERR_FILENO);
+	return 0;
+}
+
+static void output_attach(struct vm *vm, void **state, enum vm_attach how)
 {
 	struct output *o;
 	struct err e = ERR_INIT;
 
+	(void)how;
 	if (vm->proc.run_fd < 0)
 		return;
-	o = vm->output = xcalloc(1, sizeof *o);
-	*o = (struct output){ .vm = vm, .log = LOGFILE_INIT, .bucket = BUCKET(STDERR_RATE, STDERR_BURST) };
+	o = *state = xcalloc(1, sizeof *o);
+	*o = (struct output){ .vm = vm, .log = LOGFILE_INIT, .bucket = BUCKET(STDERR_RATE, STDERR_BURST),
+		.consoles = BUCKET(SPOOL_RATE, SPOOL_BURST) };
 	o->spool = (struct spool){ .kind = &stderr_kind, .data = o, .name = "stderr", .bucket = &o->bucket };
 	if (output_read(vm, &o->spool, OUTPUT_STDERR, &e) < 0)
 		log_warning(vm->name, "stderr: %s", e.text);
 }
 
-static void output_end(struct vm *vm, bool over)
+/* What is left of a process that ended goes to LOG/NAME/qemu.log under a line that says why. */
+static void output_close(struct vm *vm, void **state, bool ended)
 {
-	if (!vm->output)
+	struct output *o;
+
+	if (!*state && ended) /* the VM was not started after all, or ended while no daemon ran */
+		output_attach(vm, state, VM_ATTACH_LEFT);
+	o = *state;
+	if (!o)
 		return;
-	vm->output->over = over;
-	spool_close(&vm->output->spool, over);
-	free(vm->output);
-	vm->output = NULL;
+	o->over = ended;
+	spool_close(&o->spool, ended);
+	free(o);
+	*state = NULL;
 }
 
-void output_free(struct vm *vm)
+static size_t output_last_words(struct vm *vm, void **state, char *bytes, size_t len)
 {
-	output_end(vm, false);
+	struct output *o;
+
+	if (!*state) /* the jail got no whole plan */
+		output_attach(vm, state, VM_ATTACH_LEFT);
+	o = *state;
+	return o ? spool_tail(&o->spool, bytes, len) : 0;
 }
 
-void output_keep(struct vm *vm)
-{
-	if (!vm->output) /* the VM was not started after all, or ended while no daemon ran */
-		output_open(vm);
-	output_end(vm, true);
-}
-
-size_t output_tail(struct vm *vm, char *bytes, size_t len)
-{
-	if (!vm->output) /* the jail got no whole plan */
-		output_open(vm);
-	return vm->output ? spool_tail(&vm->output->spool, bytes, len) : 0;
-}
+const struct vm_part output_part = {
+	.name = "output",
+	.start = output_start,
+	.attach = output_attach,
+	.last_words = output_last_words,
+	.close = output_close,
+};

@@ -16,27 +16,19 @@
 #include "supervisor/core/spool.h"
 
 struct vm;
+struct vm_part;
 
 #define OUTPUT_STDERR "out/qemu.err" /* below vm->run_fd */
 
-/* Makes the directory in the run directory of a VM that is about to start, and mounts. Where that is
- * not possible there is a warning and no bound. core/sweeper.h unmounts. */
-int output_mount(struct vm *vm, struct err *e);
+/* Makes the directory of a VM that is about to start, and mounts it. Where that is not possible there is a
+ * warning and no bound; core/sweeper.h unmounts. Stands first in the table: others make files there. */
+extern const struct vm_part output_part;
 
 /* A descriptor for QEMU: name is below vm->run_fd and must be new. */
 int output_make(const struct vm *vm, const char *name, struct err *e);
 
-/* Reads one from now on, also after adoption: s has its kind, data and name, and the VM's bucket when
- * it has none of its own. */
+/* Reads one from now on, also after adoption: s has its kind, data and name, and the consoles' bucket
+ * when it has none of its own. */
 int output_read(struct vm *vm, struct spool *s, const char *name, struct err *e);
-
-/* Looks after stderr from now on, sets vm->output; also after adoption. */
-void output_open(struct vm *vm);
-/* Ends that. */
-void output_free(struct vm *vm);
-/* What is left of a process that ended goes to LOG/NAME/qemu.log under a line that says why. */
-void output_keep(struct vm *vm);
-/* The last bytes of stderr, at most len. */
-size_t output_tail(struct vm *vm, char *bytes, size_t len);
 
 #endif

@@ -6,11 +6,10 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/verbs/verb.h"
-#include "supervisor/guest/agent.h"
-#include "supervisor/guest/display.h"
 #include "supervisor/guest/health.h"
 #include "supervisor/check/outdated.h"
 #include "supervisor/check/security.h"
+#include "supervisor/vm/part.h"
 
 static json_t *mac_text(const uint8_t mac[ETH_ALEN])
 {
@@ -229,7 +228,6 @@ static json_t *nic_rows(const struct vm *vm)
 
 static void add_process(json_t *o, struct vm *vm)
 {
-	const char *vnc = display_address(vm);
 	const char *command;
 	double age;
 
@@ -244,10 +242,7 @@ static void add_process(json_t *o, struct vm *vm)
 	if (vm->log.resets.n)
 		json_object_set_new(o, "last_reset",
 			json_real(clock_shown(vm->log.resets.last, vm->log.resets.last_boot)));
-	if (vnc)
-		json_object_set_new(o, "vnc", json_string(vnc));
-	if (vm->display_lost)
-		json_object_set_new(o, "vnc_problem", json_string(vm->display_lost));
+	vm_parts_info(vm, o);
 	if (vm->mon.unresponsive > 0)
 		json_object_set_new(o, "unresponsive_since", json_real(clock_shown(vm->mon.unresponsive_wall, vm->mon.unresponsive)));
 	if (vm->mon.trouble)
@@ -257,14 +252,6 @@ static void add_process(json_t *o, struct vm *vm)
 		json_object_set_new(o, "waits_for", json_sprintf("%s for %.0f s", command, age));
 	if (vm_outdated(vm))
 		json_object_set_new(o, "outdated", json_true());
-	if (vm->proc.conf.agent)
-		json_object_set_new(o, "agent", json_string(vm_agent_is_open(vm) ? "open" : "closed"));
-	if (vm_agent_is_frozen(vm))
-		json_object_set_new(o, "frozen", json_true());
-	if (vm->notify) {
-		json_object_set_new(o, "ready", json_boolean(vm->ready_seen));
-		json_object_set_new(o, "status", json_string(vm->ready_status));
-	}
 	if (vm->busy)
 		json_object_set_new(o, "busy", json_string(vm->busy));
 	json_object_set_new(o, "nics", nic_rows(vm));

@@ -11,12 +11,8 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "supervisor/core/sweeper.h"
-#include "supervisor/guest/agent.h"
-#include "supervisor/guest/console.h"
-#include "supervisor/guest/display.h"
 #include "supervisor/vm/lost.h"
-#include "supervisor/guest/notify.h"
-#include "supervisor/guest/output.h"
+#include "supervisor/vm/part.h"
 
 static bool take_process(struct vm *vm, const struct record_process *p)
 {
@@ -65,7 +61,6 @@ static void adopt_running(struct vm *vm, const struct record_process *p)
 		vm->st.ending = VM_END_NONE;
 	vm_watch_process(vm);
 	hold_nics(vm);
-	display_adopt(vm);
 	vm->adopting = true;
 	vm_event(vm,
 		p->early	  ? VM_EV_ADOPT_EARLY
@@ -74,10 +69,7 @@ static void adopt_running(struct vm *vm, const struct record_process *p)
 		reason);
 	vm->adopting = false;
 	vm_history(vm, "adopted", NULL, NULL);
-	console_open(vm);
-	vm_agent_open(vm, true);
-	notify_open(vm);
-	output_open(vm);
+	vm_parts_attach(vm, VM_ATTACH_ADOPTED);
 	if (p->quitting)
 		vm_event(vm, VM_EV_KILL, NULL);
 	else if (vm->st.serves[0])
@@ -105,7 +97,7 @@ static void tell_end(struct vm *vm, const struct record_process *p)
 	}
 	/* what it wrote meanwhile */
 	if (p->same_boot && !p->early)
-		console_open(vm);
+		vm_parts_attach(vm, VM_ATTACH_LEFT);
 	vm_gone(vm);
 }
 

@@ -8,22 +8,18 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "supervisor/guest/agent.h"
-#include "supervisor/guest/notify.h"
-#include "supervisor/guest/output.h"
+#include "supervisor/vm/part.h"
 #include "supervisor/vm/vm.h"
 
 void vm_limits_init(struct vm *vm)
 {
-	vm->output_rate = (struct bucket)BUCKET(SPOOL_RATE, SPOOL_BURST);
 	vm->log.changes = (struct bucket)BUCKET(VM_CHANGES_A_SECOND, VM_CHANGES_AT_ONCE);
 	vm->log.records = (struct bucket)BUCKET(1.0 / VM_RECORDS_SECONDS, VM_RECORDS_AT_ONCE);
 	vm->log.resets.told = (struct bucket)BUCKET(1.0 / VM_RESET_EVENT_SECONDS, VM_RESETS_AT_ONCE);
 	vm->log.resets.written = (struct bucket)BUCKET(1.0 / VM_RESET_RECORD_SECONDS, VM_RESETS_AT_ONCE);
 }
 
-/* What a command of ours brings about is free. False: that was too much, and the monitor is closed. */
-static bool event_bearable(struct vm *vm)
+bool vm_event_bearable(struct vm *vm)
 {
 	if (qmp_was_asked(vm->mon.qmp) || bucket_take(&vm->log.changes, 1, daemon_now()))
 		return true;
@@ -38,7 +34,7 @@ static bool event_is(const json_t *data, const char *key, const char *value)
 
 static void on_shutdown(struct vm *vm, const json_t *data)
 {
-	if (!event_bearable(vm))
+	if (!vm_event_bearable(vm))
 		return;
 	if (vm->st.state == VM_STOPPING && event_is(data, "reason", "guest-shutdown"))
 		vm_tell_step(vm);
@@ -55,13 +51,13 @@ static void on_shutdown(struct vm *vm, const json_t *data)
 static void on_panic(struct vm *vm, const json_t *data)
 {
 	(void)data;
-	if (event_bearable(vm))
+	if (vm_event_bearable(vm))
 		vm_ended(vm, VM_END_PANIC);
 }
 
 static void on_watchdog(struct vm *vm, const json_t *data)
 {
-	if (!event_is(data, "action", "none") && !event_is(data, "action", "reset") && event_bearable(vm))
+	if (!event_is(data, "action", "none") && !event_is(data, "action", "reset") && vm_event_bearable(vm))
 		vm_ended(vm, VM_END_WATCHDOG);
 }
 
@@ -70,7 +66,7 @@ static void on_stop(struct vm *vm, const json_t *data)
 	char reason[160];
 
 	(void)data;
-	if (vm->st.state != VM_RUNNING || !event_bearable(vm))
+	if (vm->st.state != VM_RUNNING || !vm_event_bearable(vm))
 		return;
 	snprintf(reason, sizeof reason, "%s%s", vm->mon.io_error ? "io-error: " : "",
 		vm->mon.io_error ? vm->mon.io_error : "paused");
@@ -94,15 +90,13 @@ static void count_reset(struct vm *vm, const json_t *data)
 static void on_reset(struct vm *vm, const json_t *data)
 {
 	count_reset(vm, data);
-	/* a guest may reset as often as it likes: only what is written for it counts */
-	if (!notify_restart(vm) || event_bearable(vm))
-		vm_spare_reset(vm, VM_RESET_SECONDS);
+	vm_spare_reset(vm, VM_RESET_SECONDS);
 }
 
 static void on_resume(struct vm *vm, const json_t *data)
 {
 	(void)data;
-	if (!event_bearable(vm))
+	if (!vm_event_bearable(vm))
 		return;
 	free(vm->mon.io_error);
 	vm->mon.io_error = NULL;
@@ -134,12 +128,6 @@ static void on_io_error(struct vm *vm, const json_t *data)
 	log_error(vm->name, "guest stopped by an i/o error: %s", vm->mon.io_error);
 }
 
-static void on_vserport(struct vm *vm, const json_t *data)
-{
-	if (event_bearable(vm))
-		vm_agent_change(vm, data);
-}
-
 json_int_t vm_balloon_actual(const struct conf_vm *c, const json_t *data)
 {
 	json_int_t actual = json_integer_value(json_object_get(data, "actual"));
@@ -152,7 +140,7 @@ static void on_balloon_change(struct vm *vm, const json_t *data)
 {
 	json_int_t actual = vm_balloon_actual(&vm->proc.conf, data);
 
-	if (actual == vm->mon.balloon || !event_bearable(vm))
+	if (actual == vm->mon.balloon || !vm_event_bearable(vm))
 		return;
 	vm->mon.balloon = actual;
 	if (!actual)
@@ -175,10 +163,10 @@ void vm_qmp_event(void *data, const char *name, const json_t *event_data)
 		{ "RESUME", on_resume },
 		{ "BLOCK_IO_ERROR", on_io_error },
 		{ "BALLOON_CHANGE", on_balloon_change },
-		{ "VSERPORT_CHANGE", on_vserport },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(events); i++)
 		if (streq(events[i].name, name))
 			events[i].run(data, event_data);
+	vm_parts_event(data, name, event_data);
 }

@@ -5,11 +5,9 @@
  */
 #include "base/log.h"
 #include "base/mem.h"
-#include "supervisor/guest/agent.h"
-#include "supervisor/guest/display.h"
 #include "supervisor/qemu/device.h"
 #include "supervisor/guest/balloon.h"
-#include "supervisor/guest/notify.h"
+#include "supervisor/vm/part.h"
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/dirs.h"
 
@@ -145,7 +143,7 @@ static void found(struct vm *vm, const char *status)
 		{ "watchdog", VM_END_WATCHDOG },
 	};
 
-	display_joined(vm);
+	vm_parts_joined(vm);
 	if (!streq(status, "io-error")) {
 		free(vm->mon.io_error);
 		vm->mon.io_error = NULL;
@@ -236,7 +234,7 @@ void vm_join(struct vm *vm)
 	vm_call(vm, "query-status", NULL, on_status);
 	if (!vm->proc.is_child && vm->proc.conf.balloon)
 		vm_call(vm, "query-balloon", NULL, on_balloon);
-	vm_agent_join(vm);
+	vm_parts_greeted(vm);
 	if (!vm->proc.is_child)
 		vm_revert_ask(vm);
 }

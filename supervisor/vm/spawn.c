@@ -23,15 +23,11 @@
 #include "base/text.h"
 #include "supervisor/core/confine.h"
 #include "supervisor/jail/plan.h"
-#include "supervisor/guest/agent.h"
 #include "supervisor/qemu/argv.h"
-#include "supervisor/guest/console.h"
-#include "supervisor/vm/dirs.h"
 #include "supervisor/qemu/device.h"
-#include "supervisor/guest/display.h"
+#include "supervisor/vm/dirs.h"
 #include "supervisor/vm/kept.h"
-#include "supervisor/guest/notify.h"
-#include "supervisor/guest/output.h"
+#include "supervisor/vm/part.h"
 #include "supervisor/vm/record.h"
 #include "supervisor/vm/renamed.h"
 
@@ -46,48 +42,22 @@ struct vm_launch {
 	bool unkept; /* the identity had changed, and the jail has not said yet that it is on disk */
 };
 
-/* What travels to the jail. */
-struct baggage {
-	int fd[PLAN_FDS_MAX], number[PLAN_FDS_MAX];
-	size_t n;
-};
-
-static void baggage_add(struct baggage *b, int fd, int number)
-{
-	b->fd[b->n] = fd;
-	b->number[b->n++] = number;
-}
-
-static void baggage_release(struct baggage *b)
-{
-	while (b->n)
-		close(b->fd[--b->n]);
-}
-
-static int make_listener(const struct vm *vm, const char *name, struct baggage *b, int number, struct err *e)
-{
-	int fd = vm_socket_listen(vm, name, e);
-
-	if (fd >= 0)
-		baggage_add(b, fd, number);
-	return fd < 0 ? fd : 0;
-}
-
 static int make_run_dir(struct vm *vm, struct err *e)
 {
 	if (vm_record_begin(vm, e) < 0)
 		return e->number;
 	if (mkdirat(vm->proc.run_fd, "root", 0755) < 0)
 		return err_errno(e, "make directory '%s/vms/%s/root'", vm->daemon->dirs.run, vm->name);
-	return output_mount(vm, e);
+	return 0;
 }
 
-static int make_monitor(struct vm *vm, struct baggage *b, struct err *e)
+static int make_monitor(struct vm *vm, struct fd_list *b, struct err *e)
 {
-	int fd, r = make_listener(vm, "qmp.sock", b, ARGV_FD_QMP, e);
+	int fd = vm_socket_listen(vm, "qmp.sock", e);
 
-	if (r < 0)
-		return r;
+	if (fd < 0)
+		return fd;
+	fd_list_add(b, fd, ARGV_FD_QMP);
 	fd = vm_socket_connect(vm, "qmp.sock", e);
 	if (fd < 0)
 		return fd;
@@ -95,27 +65,7 @@ static int make_monitor(struct vm *vm, struct baggage *b, struct err *e)
 	return 0;
 }
 
-static int make_serials(struct vm *vm, struct baggage *b, struct err *e)
-{
-	char name[96];
-
-	for (size_t i = 0; i < vm->proc.conf.serials; i++) {
-		int fd, r;
-
-		snprintf(name, sizeof name, "serial-%s.sock", vm->proc.conf.serial[i].id);
-		r = make_listener(vm, name, b, argv_fd_serial(i), e);
-		if (r < 0)
-			return r;
-		snprintf(name, sizeof name, "out/serial-%s", vm->proc.conf.serial[i].id);
-		fd = output_make(vm, name, e);
-		if (fd < 0)
-			return fd;
-		baggage_add(b, fd, argv_fd_serial_log(i));
-	}
-	return 0;
-}
-
-static int make_taps(struct vm *vm, struct baggage *b, struct err *e)
+static int make_taps(struct vm *vm, struct fd_list *b, struct err *e)
 {
 	for (size_t i = 0; i < vm->proc.nics; i++) {
 		struct network_nic nic = vm_network_nic(vm, &vm->proc.nic[i]);
@@ -123,7 +73,7 @@ static int make_taps(struct vm *vm, struct baggage *b, struct err *e)
 
 		if (r < 0)
 			return err_wrap(e, r, "nic '%s'", vm->proc.nic[i].id);
-		baggage_add(b, fd, argv_fd_tap(i));
+		fd_list_add(b, fd, argv_fd_tap(i));
 	}
 	return 0;
 }
@@ -247,7 +197,7 @@ static void on_plan(struct ev_loop *ev, ev_io *w, int revents)
 	vm_launch_finish(l->vm);
 }
 
-static int run_jail(struct vm *vm, const struct baggage *b, const struct buf *plan, struct err *e)
+static int run_jail(struct vm *vm, const struct fd_list *b, const struct buf *plan, struct err *e)
 {
 	_cleanup_(close_fd) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	const char *argv[] = { vm->daemon->jail, vm->name, NULL };
@@ -294,31 +244,16 @@ static int run_jail(struct vm *vm, const struct baggage *b, const struct buf *pl
 	return 0;
 }
 
-static int spawn(struct vm *vm, struct baggage *b, struct buf *plan, struct err *e)
+static int spawn(struct vm *vm, struct fd_list *b, struct buf *plan, struct err *e)
 {
-	int r = make_run_dir(vm, e), fd;
+	int r = make_run_dir(vm, e);
 
 	if (r == 0)
 		r = make_monitor(vm, b, e);
 	if (r == 0)
-		r = make_serials(vm, b, e);
-	if (r == 0 && vm->proc.conf.agent)
-		r = make_listener(vm, "agent.sock", b, ARGV_FD_AGENT, e);
-	if (r == 0 && argv_wants_notify(&vm->proc.conf)) {
-		fd = output_make(vm, NOTIFY_FILE, e);
-		if (fd < 0)
-			return fd;
-		baggage_add(b, fd, ARGV_FD_NOTIFY);
-	}
-	if (r == 0) {
-		fd = output_make(vm, OUTPUT_STDERR, e);
-		if (fd < 0)
-			return fd;
-		baggage_add(b, fd, STDERR_FILENO);
-		r = make_taps(vm, b, e);
-	}
+		r = vm_parts_start(vm, b, e);
 	if (r == 0)
-		r = display_open(vm, e);
+		r = make_taps(vm, b, e);
 	/* where the jail keeps the identity */
 	if (r == 0 && vm_state_dir(vm, e) < 0)
 		r = e->number;
@@ -333,7 +268,7 @@ static int spawn(struct vm *vm, struct baggage *b, struct buf *plan, struct err 
 
 void vm_spawn(struct vm *vm)
 {
-	struct baggage b = { .n = 0 };
+	struct fd_list b = { .n = 0 };
 	struct buf plan = BUF_MAX(PLAN_MAX);
 	struct err e = ERR_INIT;
 	int r;
@@ -343,7 +278,7 @@ void vm_spawn(struct vm *vm)
 	vm->proc.begun = daemon_now();
 	vm->proc.pid = 0;
 	r = spawn(vm, &b, &plan, &e);
-	baggage_release(&b);
+	fd_list_release(&b);
 	buf_release(&plan);
 	vm_prepare_cancel(vm);
 	if (vm->proc.pidfd >= 0)
@@ -352,10 +287,7 @@ void vm_spawn(struct vm *vm)
 		vm_start_fail(vm, VM_END_HOST_CAUSE, &e);
 		return;
 	}
-	console_open(vm);
-	output_open(vm);
-	vm_agent_open(vm, false);
-	notify_open(vm);
+	vm_parts_attach(vm, VM_ATTACH_FRESH);
 	if (vm->proc.conf.timeout_start_ms != UINT64_MAX)
 		vm_arm(vm, (double)vm->proc.conf.timeout_start_ms / 1000);
 	vm_arm_start(vm);

@@ -11,14 +11,10 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/host/cgroup.h"
-#include "supervisor/guest/agent.h"
 #include "supervisor/vm/conflict.h"
-#include "supervisor/guest/console.h"
-#include "supervisor/guest/display.h"
-#include "supervisor/guest/notify.h"
 #include "supervisor/guest/ready.h"
 #include "supervisor/vm/revert.h"
-#include "supervisor/guest/output.h"
+#include "supervisor/vm/part.h"
 #include "supervisor/vm/said.h"
 #include "supervisor/vm/spawn.h"
 
@@ -32,7 +28,7 @@ void vm_press(struct vm *vm)
 	vm_record_write(vm); /* the time left */
 	if (!vm->mon.qmp)
 		vm_greet(vm);
-	if (!vm->stop.agent_asked && vm_agent_shutdown(vm)) {
+	if (!vm->stop.agent_asked && vm_parts_power_off(vm, true)) {
 		vm->stop.agent_asked = true;
 		log_info(vm->name, "guest agent is asked to shut down");
 		/* a short time is shared with the button */
@@ -138,7 +134,7 @@ void vm_expire(struct vm *vm)
 static char *stderr_tail(struct vm *vm, char **why)
 {
 	char tail[STDERR_TAIL], *text, *from;
-	size_t n = output_tail(vm, tail, sizeof tail);
+	size_t n = vm_parts_last_words(vm, tail, sizeof tail);
 	int lines = 0;
 
 	while (n > 0 && tail[n - 1] == '\n')
@@ -290,12 +286,7 @@ void vm_clean(struct vm *vm)
 {
 	ev_io_stop(vm->daemon->loop.ev, &vm->proc.exited);
 	vm_monitor_release(vm);
-	vm_agent_end(vm);
-	notify_free(vm);
-	console_free(vm->console);
-	vm->console = NULL;
-	display_end(vm);
-	output_keep(vm);
+	vm_parts_close(vm, true);
 	for (size_t i = 0; i < vm->proc.nics; i++)
 		networks_leave(vm->daemon->networks, vm->name, vm->proc.nic[i].id, &vm->proc.nic[i].tap);
 	/* what was done by this process has ended with it; what is done while there is none goes on */

@@ -10,16 +10,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "supervisor/guest/agent.h"
-#include "supervisor/guest/console.h"
-#include "supervisor/guest/display.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/lost.h"
 #include "supervisor/vm/observe.h"
-#include "supervisor/guest/notify.h"
 #include "supervisor/guest/ready.h"
 #include "supervisor/vm/revert.h"
-#include "supervisor/guest/output.h"
+#include "supervisor/vm/part.h"
 #include "supervisor/vm/vms.h"
 
 static void set_since(struct vm *vm)
@@ -72,11 +68,7 @@ void vm_free(struct vm *vm)
 	vm_arm(vm, 0);
 	ev_io_stop(vm->daemon->loop.ev, &vm->proc.exited);
 	vm_monitor_release(vm);
-	vm_agent_free(vm);
-	notify_free(vm);
-	console_free(vm->console);
-	output_free(vm);
-	display_end(vm);
+	vm_parts_close(vm, false);
 	conf_vm_release(&vm->file.conf);
 	conf_vm_release(&vm->proc.conf);
 	identity_release(&vm->identity);
@@ -132,8 +124,6 @@ void vm_event(struct vm *vm, enum vm_event ev, const char *reason)
 		vm_arm(vm, 0);
 		vm_tell_state(vm, from);
 		vm_observed_state(vm);
-		if (vm->st.state == VM_RUNNING)
-			vm_agent_resumed(vm);
 	}
 	/* what a former daemon wrote of one that was taken back holds until something happens */
 	if (vm_state_has_process(vm->st.state) && !(vm->adopting && vm->proc.recorded))

@@ -48,11 +48,6 @@
 #include "supervisor/vm/policy.h"
 #include "supervisor/vm/state.h"
 
-struct console;
-struct display;
-struct notify;
-struct vm_agent;
-struct output;
 struct vm_prepare;
 struct vm_revert;
 struct vm_launch;
@@ -76,6 +71,7 @@ enum {
 	VM_RESET_EVENT_SECONDS = 1, /* until there may be one more */
 	VM_RESET_RECORD_SECONDS = 300,
 	VM_NOTES_MAX = 64,
+	VM_PARTS_MAX = 16,
 	VM_PATH_MAX = 96, /* of a file in the state directory */
 };
 
@@ -211,13 +207,7 @@ struct vm {
 	json_t *notes; /* what its start did beside, for whoever typed it; NULL: nothing */
 	struct vm_wait *waits;
 
-	struct console *console;
-	struct display *display;
-	char *display_lost; /* why there is none, which another try may mend; NULL: nothing */
-	struct vm_agent *agent;
-	struct notify *notify;
-	struct output *output;
-	struct bucket output_rate; /* bytes of its consoles */
+	void *part[VM_PARTS_MAX];  /* their state: part.h */
 	bool ready_seen;	   /* what ReadyWhen=log: and notify wait for */
 	char ready_status[128];	   /* what the guest said of itself, clean */
 	struct buf ready_tail;
@@ -296,6 +286,8 @@ void vm_qmp_ready(void *data, const json_t *greeting);
 void vm_qmp_closed(void *data, const struct err *e);
 void vm_qmp_silent(void *data, const struct err *e);
 void vm_qmp_heard(void *data);
+/* What a command of ours brings about is free. False: that was too much, and the monitor is closed. */
+bool vm_event_bearable(struct vm *vm);
 void vm_limits_init(struct vm *vm); /* of what its QEMU may bring about, for as long as the VM is known */
 /* What QEMU says that the guest has, 0: something that cannot be, which is as good as nothing. */
 json_int_t vm_balloon_actual(const struct conf_vm *c, const json_t *data);

@@ -8,8 +8,8 @@
 #include "base/text.h"
 #include "conf/load.h"
 #include "supervisor/core/watch.h"
-#include "supervisor/guest/agent.h"
 #include "supervisor/vm/observe.h"
+#include "supervisor/vm/part.h"
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/renamed.h"
 
@@ -66,7 +66,7 @@ void vms_lost(struct vms *vms)
 	for (size_t i = 0; i < vms->n; i++) {
 		struct vm *vm = vms->vm[i];
 
-		vm_agent_lost(vm);
+		vm_parts_lost(vm);
 		if (vm->st.state == VM_BACKOFF)
 			vm_rest(vm);
 	}

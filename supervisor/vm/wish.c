@@ -3,9 +3,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/proc.h"
-#include "supervisor/guest/agent.h"
 #include "supervisor/vm/lost.h"
 #include "supervisor/vm/observe.h"
+#include "supervisor/vm/part.h"
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/vms.h"
 
@@ -133,7 +133,7 @@ static int check_monitor(struct vm *vm, struct err *e)
 		return 0;
 	if (!vm->mon.qmp)
 		vm_greet(vm);
-	if (vm->mon.qmp || vm_agent_is_open(vm))
+	if (vm->mon.qmp || vm_parts_power_off(vm, false))
 		return 0;
 	err_set(e, ERR_WRONG_STATE, "its monitor cannot be reached, so it cannot be asked to power off");
 	return err_hint(e, "vmkeep kill %s ends it; or shut it down from within", vm->name);

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/guest/parts.h"
+
+#include "supervisor/guest/agent.h"
+#include "supervisor/guest/console.h"
+#include "supervisor/guest/display.h"
+#include "supervisor/guest/notify.h"
+#include "supervisor/guest/output.h"
+#include "supervisor/vm/vm.h"
+
+/* In the order in which they are made; what others write to or report to stands before them. */
+const struct vm_part *const guest_parts[] = {
+	&output_part,
+	&console_part,
+	&display_part,
+	&agent_part,
+	&notify_part,
+};
+_Static_assert(ARRAY_SIZE(guest_parts) <= VM_PARTS_MAX, "a VM has no slot for each part");
+const size_t guest_parts_n = ARRAY_SIZE(guest_parts);
