@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "supervisor/vm/part.h"
 #include "supervisor/vm/vms.h"
 
 enum {
@@ -30,6 +31,35 @@ struct balloon {
 	uint64_t target, before, actual;
 	bool asking, late;
 };
+
+/* --- what the guest has --- */
+
+struct balloon_state {
+	json_int_t actual; /* bytes, 0: unknown */
+};
+
+json_int_t balloon_actual(const struct vm *vm)
+{
+	const struct balloon_state *s = vm_part_state(vm, &balloon_part);
+
+	return s ? s->actual : 0;
+}
+
+static void set_actual(struct vm *vm, json_int_t bytes)
+{
+	struct balloon_state *s = vm_part_state(vm, &balloon_part);
+
+	if (s)
+		s->actual = bytes;
+}
+
+json_int_t balloon_parse(const struct conf_vm *c, const json_t *data)
+{
+	json_int_t actual = json_integer_value(json_object_get(data, "actual"));
+	uint64_t most = c->memory_max > c->memory ? c->memory_max : c->memory;
+
+	return actual > 0 && (uint64_t)actual <= most ? actual : 0;
+}
 
 /* --- bounds --- */
 
@@ -125,7 +155,8 @@ static void go_back(struct vm *vm)
 	vm_call(vm, "balloon", json_pack("{s:I}", "value", vm->mon.balloon_back), on_back);
 }
 
-void memory_rejoin(struct vm *vm)
+/* What was cut short is taken back, perhaps by another daemon. */
+static void take_back(struct vm *vm)
 {
 	char size[16];
 	unsigned n;
@@ -143,7 +174,7 @@ static void finish(struct balloon *b, const struct err *e)
 	json_t *result = e ? NULL : json_pack("{s:I}", "actual", (json_int_t)b->actual);
 
 	if (vm && b->actual)
-		vm->mon.balloon = (json_int_t)b->actual;
+		set_actual(vm, (json_int_t)b->actual);
 	ev_timer_stop(qmp_loop(b->q), &b->poll);
 	qmp_unlisten(b->q, &b->listener);
 	qmp_forget(b->q, b);
@@ -261,7 +292,7 @@ static uint64_t actual_of(const struct balloon *b, const json_t *result)
 {
 	const struct vm *vm = vm_of(b);
 
-	return vm ? (uint64_t)vm_balloon_actual(&vm->proc.conf, result) : 0;
+	return vm ? (uint64_t)balloon_parse(&vm->proc.conf, result) : 0;
 }
 
 static struct err nonsense_of(const json_t *result)
@@ -386,3 +417,74 @@ void memory_set(struct vm *vm, uint64_t bytes, bool force, double timeout, struc
 	j->cancel_data = b;
 	qmp_call(b->q, "query-balloon", NULL, -1, VM_QMP_SECONDS, on_before, b);
 }
+
+/* --- the part --- */
+
+static void balloon_attach(struct vm *vm, void **state, enum vm_attach how)
+{
+	if (how != VM_ATTACH_LEFT && vm->proc.conf.balloon)
+		*state = xcalloc(1, sizeof(struct balloon_state));
+}
+
+static void on_queried(void *data, const json_t *result, const struct err *e)
+{
+	struct vm *vm = data;
+
+	if (!e)
+		set_actual(vm, balloon_parse(&vm->proc.conf, result));
+}
+
+static void balloon_greeted(struct vm *vm, void *state)
+{
+	if (state && !vm->proc.is_child)
+		vm_call(vm, "query-balloon", NULL, on_queried);
+}
+
+static void balloon_joined(struct vm *vm, void *state, bool fresh)
+{
+	(void)state;
+	if (!fresh)
+		take_back(vm);
+	else if (vm->proc.conf.memory_max > vm->proc.conf.memory)
+		vm_call(vm, "balloon", json_pack("{s:I}", "value", (json_int_t)vm->proc.conf.memory), NULL);
+}
+
+static void balloon_event(struct vm *vm, void *state, const char *name, const json_t *data)
+{
+	struct balloon_state *s = state;
+	json_int_t actual = balloon_parse(&vm->proc.conf, data);
+
+	if (!s || !streq(name, "BALLOON_CHANGE") || actual == s->actual || !vm_event_bearable(vm))
+		return;
+	s->actual = actual;
+	if (actual)
+		daemon_event(vm->daemon, "BALLOON_CHANGE",
+			json_pack("{s:s, s:I}", "name", vm->name, "actual", actual));
+}
+
+static void balloon_info(const struct vm *vm, void *state, json_t *out)
+{
+	const struct balloon_state *s = state;
+
+	(void)vm;
+	if (s && s->actual)
+		json_object_set_new(out, "balloon", json_integer(s->actual));
+}
+
+static void balloon_close(struct vm *vm, void **state, bool ended)
+{
+	if (ended)
+		vm->mon.balloon_back = 0;
+	free(*state);
+	*state = NULL;
+}
+
+const struct vm_part balloon_part = {
+	.name = "balloon",
+	.attach = balloon_attach,
+	.greeted = balloon_greeted,
+	.joined = balloon_joined,
+	.event = balloon_event,
+	.info = balloon_info,
+	.close = balloon_close,
+};

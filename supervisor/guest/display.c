@@ -371,13 +371,13 @@ static int read_password(const struct vm *vm, char word[VNC_PASSWORD_MAX + 1], s
 	return r;
 }
 
-static void display_joined(struct vm *vm, void *state)
+static void display_joined(struct vm *vm, void *state, bool fresh)
 {
 	char word[VNC_PASSWORD_MAX + 1];
 	struct err e = ERR_INIT;
 	json_t *password;
 
-	(void)state;
+	(void)state, (void)fresh;
 	if (vm->proc.conf.display == CONF_DISPLAY_NONE || !vm->proc.conf.password)
 		return;
 	if (read_password(vm, word, &e) < 0) {

@@ -115,7 +115,8 @@ static void notify_event(struct vm *vm, void *state, const char *name, const jso
 	spool_read(&n->spool);
 	if (!vm->ready_seen && !vm->ready_status[0])
 		return;
-	ready_forget(vm);
+	vm->ready_seen = false;
+	vm->ready_status[0] = '\0';
 	vm_record_write(vm);
 	/* a guest may reset as often as it likes: only what is written for it counts */
 	vm_event_bearable(vm);

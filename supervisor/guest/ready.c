@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/guest/agent.h"
+#include "supervisor/vm/part.h"
 
 #define CONNECT_PATIENCE 3.0 /* seconds until another connection is tried */
 
@@ -87,24 +88,36 @@ void ready_is(struct vm *vm)
 void ready_feed(struct vm *vm, const char *data, size_t len)
 {
 	const char *when = vm->proc.conf.ready_when, *text;
+	struct buf *tail = vm_part_state(vm, &ready_part);
 	size_t want, keep;
 
-	if (vm->ready_seen || !when || strncmp(when, "log:", 4) != 0)
+	if (!tail || vm->ready_seen || !when || strncmp(when, "log:", 4) != 0)
 		return;
 	text = when + 4;
 	want = strlen(text);
 	/* the text may have begun in what came before */
-	buf_add(&vm->ready_tail, data, len);
-	if (memmem(vm->ready_tail.data, vm->ready_tail.len, text, want))
+	buf_add(tail, data, len);
+	if (memmem(tail->data, tail->len, text, want))
 		ready_is(vm);
 	keep = vm->ready_seen ? 0 : want - 1;
-	if (vm->ready_tail.len > keep)
-		buf_drop(&vm->ready_tail, vm->ready_tail.len - keep);
+	if (tail->len > keep)
+		buf_drop(tail, tail->len - keep);
 }
 
-void ready_forget(struct vm *vm)
+static void ready_attach(struct vm *vm, void **state, enum vm_attach how)
 {
-	vm->ready_seen = false;
-	vm->ready_status[0] = '\0';
-	buf_release(&vm->ready_tail);
+	(void)vm;
+	if (how != VM_ATTACH_LEFT)
+		*state = xcalloc(1, sizeof(struct buf));
 }
+
+static void ready_close(struct vm *vm, void **state, bool ended)
+{
+	(void)vm, (void)ended;
+	if (*state)
+		buf_release(*state);
+	free(*state);
+	*state = NULL;
+}
+
+const struct vm_part ready_part = { .name = "readiness", .attach = ready_attach, .close = ready_close };

@@ -1,79 +1,133 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guest that ran out of space on the host stands still until somebody makes room. Policy tries
- * `cont` from time to time, for its success means nothing: QEMU stops the guest again at the next
- * write. Only a guest that still runs a second later counts. A broken disk is never tried by
- * itself.
+ * A guest that ran out of space on the host stays paused until space is freed. Policy tries `cont` from
+ * time to time, and its success proves nothing: QEMU stops the guest again at the next write. Only a
+ * guest that still runs a second later counts. A broken disk is never tried.
  */
+#include "supervisor/guest/space.h"
+
 #include "base/log.h"
-#include "supervisor/vm/vm.h"
+#include "base/mem.h"
+#include "supervisor/vm/part.h"
 
 static const double FIRST_TRY = 10, LONGEST_WAIT = 300, STEADY = 1; /* seconds */
+
+enum space_phase {
+	SPACE_IDLE,
+	SPACE_WAITS,  /* paused for want of space: the next try is due when the timer ends */
+	SPACE_TRIES,  /* cont is under way */
+	SPACE_STEADY, /* it runs: until the timer ends that proves nothing */
+};
+
+struct space {
+	struct vm *vm;
+	enum space_phase phase;
+	struct loop_timer timer;
+	unsigned tries;
+};
 
 static bool space_is_wanted(const struct vm *vm)
 {
 	return vm->st.state == VM_PAUSED && vm->mon.io_error && strncmp(vm->mon.io_error, "nospace", 7) == 0;
 }
 
-static void space_tried(void *data, const json_t *result, const struct err *e)
+/* seconds 0: no timer. */
+static void space_enter(struct space *s, enum space_phase phase, double seconds)
 {
-	struct vm *vm = data;
-
-	(void)result;
-	if (e)
-		vm_space_wait(vm);
+	s->phase = phase;
+	s->vm->log.quiet = phase == SPACE_TRIES || phase == SPACE_STEADY;
+	loop_timer_stop(&s->timer);
+	if (seconds > 0)
+		loop_timer_start(&s->timer, seconds);
 }
 
-static void space_try(struct vm *vm)
+static void space_wait(struct space *s)
 {
-	if (vm->mon.unresponsive > 0 || vm->busy) {
-		vm_space_wait(vm);
+	double delay = FIRST_TRY;
+
+	for (unsigned i = 0; i < s->tries && delay < LONGEST_WAIT; i++)
+		delay *= 2;
+	space_enter(s, SPACE_WAITS, delay < LONGEST_WAIT ? delay : LONGEST_WAIT);
+}
+
+static void space_tried(void *data, const json_t *result, const struct err *e)
+{
+	struct space *s = vm_part_state(data, &space_part);
+
+	(void)result;
+	if (e && s && s->phase == SPACE_TRIES)
+		space_wait(s);
+}
+
+static void space_try(struct space *s)
+{
+	if (!s->vm->mon.qmp || s->vm->mon.unresponsive > 0 || s->vm->busy) {
+		space_wait(s);
 		return;
 	}
-	vm->mon.space_tries++;
-	vm->mon.space_trying = true;
-	vm_call(vm, "cont", NULL, space_tried);
+	s->tries++;
+	space_enter(s, SPACE_TRIES, 2 * VM_QMP_SECONDS); /* the answer is lost with the monitor */
+	vm_call(s->vm, "cont", NULL, space_tried);
 }
 
 static void space_timer(void *data)
 {
-	struct vm *vm = data;
+	struct space *s = data;
 
-	if (!vm->mon.qmp) {
-		vm->mon.space_trying = false;
-	} else if (space_is_wanted(vm)) {
-		space_try(vm);
-	} else if (vm->st.state == VM_RUNNING && vm->mon.space_trying) {
-		vm->mon.space_trying = false;
-		vm->mon.space_tries = 0;
-		log_info(vm->name, "runs again: there is space");
-		vm_history(vm, "resumed", "policy", "there is space again");
+	if (s->phase == SPACE_WAITS) {
+		space_try(s);
+	} else if (s->phase == SPACE_TRIES) {
+		space_wait(s);
+	} else {
+		space_enter(s, SPACE_IDLE, 0);
+		s->tries = 0;
+		log_info(s->vm->name, "runs again: there is space");
+		vm_history(s->vm, "resumed", "policy", "there is space again");
 	}
 }
 
-static void space_arm(struct vm *vm, double seconds)
+static void space_state(struct vm *vm, void *state)
 {
-	loop_timer_stop(&vm->mon.space);
-	loop_timer_init(&vm->mon.space, vm->daemon->loop.ev, space_timer, vm);
-	loop_timer_start(&vm->mon.space, seconds);
-}
+	struct space *s = state;
 
-void vm_space_wait(struct vm *vm)
-{
-	double delay = FIRST_TRY;
-
-	vm->mon.space_trying = false;
-	if (!space_is_wanted(vm))
+	if (!s)
 		return;
-	for (unsigned i = 0; i < vm->mon.space_tries && delay < LONGEST_WAIT; i++)
-		delay *= 2;
-	space_arm(vm, delay < LONGEST_WAIT ? delay : LONGEST_WAIT);
+	if (space_is_wanted(vm)) {
+		if (s->phase == SPACE_IDLE || s->phase == SPACE_STEADY)
+			space_wait(s);
+	} else if (vm->st.state == VM_RUNNING && s->phase == SPACE_TRIES) {
+		space_enter(s, SPACE_STEADY, STEADY);
+	} else if (s->phase == SPACE_WAITS || vm->st.state != VM_RUNNING) {
+		space_enter(s, SPACE_IDLE, 0);
+	}
+	if (vm->st.state == VM_RUNNING && s->phase == SPACE_IDLE)
+		s->tries = 0; /* somebody else made it go on */
 }
 
-void vm_space_resumed(struct vm *vm)
+static void space_attach(struct vm *vm, void **state, enum vm_attach how)
 {
-	if (vm->mon.space_trying)
-		space_arm(vm, STEADY);
-	else
-		vm->mon.space_tries = 0;
+	struct space *s;
+
+	if (how == VM_ATTACH_LEFT)
+		return;
+	s = *state = xcalloc(1, sizeof *s);
+	s->vm = vm;
+	loop_timer_init(&s->timer, vm->daemon->loop.ev, space_timer, s);
+	space_state(vm, s);
 }
+
+static void space_close(struct vm *vm, void **state, bool ended)
+{
+	(void)vm, (void)ended;
+	if (*state)
+		space_enter(*state, SPACE_IDLE, 0);
+	free(*state);
+	*state = NULL;
+}
+
+const struct vm_part space_part = {
+	.name = "space",
+	.attach = space_attach,
+	.state = space_state,
+	.close = space_close,
+};

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/verbs/verb.h"
+#include "supervisor/guest/balloon.h"
 #include "supervisor/guest/health.h"
 #include "supervisor/check/outdated.h"
 #include "supervisor/check/security.h"
@@ -91,7 +92,7 @@ static json_t *list_row(struct vm *vm, struct words *w)
 		vm->st.reason[0] ? json_string(vm->st.reason) : word(w, ""), word(w, vm_health_text(vm)),
 		word(w, vm_want_name(vm->st.want)),
 		if_known(vm, json_integer((json_int_t)c->cpus)),
-		vm->mon.balloon ? json_integer(vm->mon.balloon) : if_known(vm, json_integer((json_int_t)c->memory)),
+		balloon_actual(vm) ? json_integer(balloon_actual(vm)) : if_known(vm, json_integer((json_int_t)c->memory)),
 		verb_address(first_address(vm)), uptime(vm), if_known(vm, word(w, accel_text(vm))), vm->file.conf.enable,
 		vm_outdated(vm));
 }
@@ -236,8 +237,6 @@ static void add_process(json_t *o, struct vm *vm)
 	json_object_set_new(o, "uptime", uptime(vm));
 	json_object_set_new(o, "accel", if_known(vm, json_string(conf_accel_name(vm->proc.accel))));
 	json_object_set_new(o, "uid", json_integer((json_int_t)vm->identity.uid));
-	if (vm->mon.balloon)
-		json_object_set_new(o, "balloon", json_integer(vm->mon.balloon));
 	json_object_set_new(o, "resets", if_known(vm, json_integer(vm->log.resets.n)));
 	if (vm->log.resets.n)
 		json_object_set_new(o, "last_reset",

@@ -71,7 +71,6 @@ static void on_stop(struct vm *vm, const json_t *data)
 	snprintf(reason, sizeof reason, "%s%s", vm->mon.io_error ? "io-error: " : "",
 		vm->mon.io_error ? vm->mon.io_error : "paused");
 	vm_event(vm, VM_EV_PAUSED, reason);
-	vm_space_wait(vm);
 }
 
 /* One that resets for ever looks like any other that runs: how often it did is told. */
@@ -106,7 +105,6 @@ static void on_resume(struct vm *vm, const json_t *data)
 	vm_event(vm, VM_EV_RESUMED, NULL);
 	/* it may have been reset while it stood still */
 	vm_spare_reset(vm, VM_RESET_SECONDS);
-	vm_space_resumed(vm);
 }
 
 char *vm_io_error_text(bool space, const char *node)
@@ -128,27 +126,6 @@ static void on_io_error(struct vm *vm, const json_t *data)
 	log_error(vm->name, "guest stopped by an i/o error: %s", vm->mon.io_error);
 }
 
-json_int_t vm_balloon_actual(const struct conf_vm *c, const json_t *data)
-{
-	json_int_t actual = json_integer_value(json_object_get(data, "actual"));
-	uint64_t most = c->memory_max > c->memory ? c->memory_max : c->memory;
-
-	return actual > 0 && (uint64_t)actual <= most ? actual : 0;
-}
-
-static void on_balloon_change(struct vm *vm, const json_t *data)
-{
-	json_int_t actual = vm_balloon_actual(&vm->proc.conf, data);
-
-	if (actual == vm->mon.balloon || !vm_event_bearable(vm))
-		return;
-	vm->mon.balloon = actual;
-	if (!actual)
-		return;
-	daemon_event(vm->daemon, "BALLOON_CHANGE",
-		json_pack("{s:s, s:I}", "name", vm->name, "actual", vm->mon.balloon));
-}
-
 void vm_qmp_event(void *data, const char *name, const json_t *event_data)
 {
 	static const struct {
@@ -162,7 +139,6 @@ void vm_qmp_event(void *data, const char *name, const json_t *event_data)
 		{ "STOP", on_stop },
 		{ "RESUME", on_resume },
 		{ "BLOCK_IO_ERROR", on_io_error },
-		{ "BALLOON_CHANGE", on_balloon_change },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(events); i++)

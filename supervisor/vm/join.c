@@ -6,7 +6,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/qemu/device.h"
-#include "supervisor/guest/balloon.h"
 #include "supervisor/vm/part.h"
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/dirs.h"
@@ -82,8 +81,6 @@ static void let_go(struct vm *vm)
 	}
 	set_links(vm);
 	vm_set_reboot_action(vm);
-	if (vm->proc.conf.memory_max > vm->proc.conf.memory)
-		vm_call(vm, "balloon", json_pack("{s:I}", "value", (json_int_t)vm->proc.conf.memory), NULL);
 	/* one that is to stop has to run for it */
 	if (vm->st.paused_start && vm->st.state != VM_STOPPING)
 		vm_event(vm, VM_EV_JOINED_PAUSED, "start --paused");
@@ -97,7 +94,6 @@ static void paused_because(struct vm *vm, const char *why)
 		vm_event(vm, VM_EV_JOINED_PAUSED, why);
 	else
 		vm_event(vm, VM_EV_JOINED_PAUSED, NULL);
-	vm_space_wait(vm);
 }
 
 /* What BLOCK_IO_ERROR said was said to a former daemon, or to nobody: the drives still know. */
@@ -143,7 +139,7 @@ static void found(struct vm *vm, const char *status)
 		{ "watchdog", VM_END_WATCHDOG },
 	};
 
-	vm_parts_joined(vm);
+	vm_parts_joined(vm, streq(status, "prelaunch"));
 	if (!streq(status, "io-error")) {
 		free(vm->mon.io_error);
 		vm->mon.io_error = NULL;
@@ -156,7 +152,6 @@ static void found(struct vm *vm, const char *status)
 	}
 	join_networks(vm, true, NULL);
 	vm_set_reboot_action(vm);
-	memory_rejoin(vm);
 	if (streq(status, "running") || streq(status, "suspended")) {
 		vm_event(vm, VM_EV_JOINED, NULL);
 		return;
@@ -210,14 +205,6 @@ static void on_uuid(void *data, const json_t *result, const struct err *e)
 		join_reconnect(vm, VM_RECONNECT_SECONDS);
 }
 
-static void on_balloon(void *data, const json_t *result, const struct err *e)
-{
-	struct vm *vm = data;
-
-	if (!e)
-		vm->mon.balloon = vm_balloon_actual(&vm->proc.conf, result);
-}
-
 void vm_join(struct vm *vm)
 {
 	if (!vm->mon.qmp) {
@@ -232,8 +219,6 @@ void vm_join(struct vm *vm)
 	if (!vm->mon.proved)
 		vm_call(vm, "query-uuid", NULL, on_uuid);
 	vm_call(vm, "query-status", NULL, on_status);
-	if (!vm->proc.is_child && vm->proc.conf.balloon)
-		vm_call(vm, "query-balloon", NULL, on_balloon);
 	vm_parts_greeted(vm);
 	if (!vm->proc.is_child)
 		vm_revert_ask(vm);

@@ -68,13 +68,22 @@ void vm_parts_greeted(struct vm *vm)
 			p->greeted(vm, vm->part[i]);
 }
 
-void vm_parts_joined(struct vm *vm)
+void vm_parts_joined(struct vm *vm, bool fresh)
 {
 	const struct vm_part *p;
 
 	for (size_t i = 0; (p = part_at(vm, i)); i++)
 		if (p->joined)
-			p->joined(vm, vm->part[i]);
+			p->joined(vm, vm->part[i], fresh);
+}
+
+void vm_parts_state(struct vm *vm)
+{
+	const struct vm_part *p;
+
+	for (size_t i = 0; (p = part_at(vm, i)); i++)
+		if (p->state)
+			p->state(vm, vm->part[i]);
 }
 
 void vm_parts_event(struct vm *vm, const char *name, const json_t *data)

@@ -41,10 +41,13 @@ struct vm_part {
 	/* There is a process to look after. Nothing that fails here ends it. */
 	void (*attach)(struct vm *vm, void **state, enum vm_attach how);
 
-	/* The monitor answers: at the end of a start or an adoption, and after each reconnection. asked: QEMU's
-	 * status is known as well. */
+	/* The monitor answers: at the end of a start or an adoption, and after each reconnection. greeted: what is
+	 * asked here is asked together with QEMU's status. joined: that is known; fresh: the guest has not run yet. */
 	void (*greeted)(struct vm *vm, void *state);
-	void (*joined)(struct vm *vm, void *state);
+	void (*joined)(struct vm *vm, void *state, bool fresh);
+
+	/* After each event of the state table, whether or not its state is another one now. */
+	void (*state)(struct vm *vm, void *state);
 
 	/* An event of QEMU, after vm/ acted on it. One that leads to anything that is written down asks
 	 * vm_event_bearable() first. */
@@ -79,7 +82,8 @@ void *vm_part_state(const struct vm *vm, const struct vm_part *p);
 int vm_parts_start(struct vm *vm, struct fd_list *fds, struct err *e);
 void vm_parts_attach(struct vm *vm, enum vm_attach how);
 void vm_parts_greeted(struct vm *vm);
-void vm_parts_joined(struct vm *vm);
+void vm_parts_joined(struct vm *vm, bool fresh);
+void vm_parts_state(struct vm *vm);
 void vm_parts_event(struct vm *vm, const char *name, const json_t *data);
 bool vm_parts_power_off(struct vm *vm, bool ask);
 size_t vm_parts_last_words(struct vm *vm, char *bytes, size_t len);

@@ -12,7 +12,6 @@
 #include "base/text.h"
 #include "supervisor/host/cgroup.h"
 #include "supervisor/vm/conflict.h"
-#include "supervisor/guest/ready.h"
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/part.h"
 #include "supervisor/vm/said.h"
@@ -299,7 +298,8 @@ void vm_clean(struct vm *vm)
 	vm->proc.is_child = vm->proc.conf_lost = false;
 	vm->log.resets.n = 0;
 	vm->log.resets.last = vm->log.resets.last_boot = vm->log.resets.spared = 0;
-	ready_forget(vm);
+	vm->ready_seen = false;
+	vm->ready_status[0] = '\0';
 	oom_watch_release(&vm->proc.oom);
 	vm_free_nics(vm);
 	cgroups_end(vm->daemon->cgroups, vm->name);

@@ -199,8 +199,7 @@ void vm_tell_state(struct vm *vm, enum vm_state from)
 		json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", vm->name, "state",
 			vm_state_name(vm->st.state), "from", vm_state_name(from), "reason", vm->st.reason,
 			"want", vm_want_name(vm->st.want)));
-	/* taken back as it was; or policy tries whether there is space again: told once it knows */
-	if (vm->adopting || vm->mon.space_trying)
+	if (vm->adopting || vm->log.quiet)
 		return;
 	write_history(vm, from);
 	alert_state(vm, from);

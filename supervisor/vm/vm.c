@@ -13,7 +13,6 @@
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/lost.h"
 #include "supervisor/vm/observe.h"
-#include "supervisor/guest/ready.h"
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/part.h"
 #include "supervisor/vm/vms.h"
@@ -72,7 +71,6 @@ void vm_free(struct vm *vm)
 	conf_vm_release(&vm->file.conf);
 	conf_vm_release(&vm->proc.conf);
 	identity_release(&vm->identity);
-	ready_forget(vm);
 	vm_free_nics(vm);
 	close_fd(&vm->proc.pidfd);
 	close_fd(&vm->state_fd);
@@ -132,6 +130,7 @@ void vm_event(struct vm *vm, enum vm_event ev, const char *reason)
 		vm_record_remove(vm);
 	if (to.action != VM_DO_NOTHING)
 		vm->daemon->actions[to.action](vm);
+	vm_parts_state(vm);
 	vm_waits_look(vm);
 	/* nothing is left of it: the next look at the files forgets it */
 	if (vm->file.orphan && !vm_state_has_process(vm->st.state))
@@ -248,7 +247,6 @@ void vm_monitor_release(struct vm *vm)
 	vm_monitor_close(vm);
 	loop_timer_stop(&vm->mon.reconnect);
 	loop_timer_stop(&vm->mon.reset);
-	loop_timer_stop(&vm->mon.space);
 	free(vm->mon.trouble);
 	free(vm->mon.io_error);
 	vm->mon = (struct vm_monitor){ 0 };

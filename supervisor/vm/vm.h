@@ -148,12 +148,9 @@ struct vm_monitor { /* what QEMU says, and how it does */
 	double unresponsive_wall;
 	char *trouble;	      /* what is wrong then */
 	double hostile_since; /* daemon_now() when its QEMU last passed a limit, 0: never */
-	json_int_t balloon;   /* bytes the guest has, 0: unknown */
 	json_int_t balloon_back; /* bytes it is to have again where a change is cut short; 0: none is under way */
 	char *io_error;	      /* disk and reason while paused by one */
-	struct loop_timer reconnect, reset /* reset.c */, space;
-	unsigned space_tries; /* of going on after the host's disk was full */
-	bool space_trying;    /* one is under way */
+	struct loop_timer reconnect, reset; /* reset.c */
 };
 
 struct vm_stop { /* one that is under way */
@@ -171,6 +168,7 @@ struct vm_held { /* a run record that cannot be read, while the process that it 
 };
 
 struct vm_journal { /* what is told of it, and how often */
+	bool quiet; /* policy tries whether it can go on: told once that is known */
 	struct bucket changes; /* of its state, that nobody asked for */
 	struct bucket records; /* of its history, likewise */
 	struct vm_untold untold;
@@ -210,7 +208,6 @@ struct vm {
 	void *part[VM_PARTS_MAX];  /* their state: part.h */
 	bool ready_seen;	   /* what ReadyWhen=log: and notify wait for */
 	char ready_status[128];	   /* what the guest said of itself, clean */
-	struct buf ready_tail;
 };
 
 /* --- vm.c: the fact --- */
@@ -289,8 +286,6 @@ void vm_qmp_heard(void *data);
 /* What a command of ours brings about is free. False: that was too much, and the monitor is closed. */
 bool vm_event_bearable(struct vm *vm);
 void vm_limits_init(struct vm *vm); /* of what its QEMU may bring about, for as long as the VM is known */
-/* What QEMU says that the guest has, 0: something that cannot be, which is as good as nothing. */
-json_int_t vm_balloon_actual(const struct conf_vm *c, const json_t *data);
 /* "nospace on root"; caller frees. */
 char *vm_io_error_text(bool space, const char *node);
 extern const struct qmp_handlers vm_qmp_handlers;
@@ -338,10 +333,6 @@ void vm_history_flush(struct vm *vm); /* and stops its timer */
 void vm_history_path(const struct vm *vm, char path[VM_PATH_MAX]); /* below the state directory */
 /* Whom the next change of state is put down to; NULL: nobody. */
 void vm_asked(struct vm *vm, const char *who);
-
-/* --- space.c --- */
-void vm_space_wait(struct vm *vm); /* it stands still: for want of space, look again later */
-void vm_space_resumed(struct vm *vm);
 
 /* --- record.c --- */
 void vm_record_write(struct vm *vm);
