@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The files as they are now, read into copies: the daemon goes on with what it knows. */
-#include <fcntl.h>
 
 #include "base/mem.h"
 #include "conf/load.h"
@@ -8,6 +7,7 @@
 #include "supervisor/check/vm.h"
 #include "supervisor/vm/renamed.h"
 #include "supervisor/vm/revert.h"
+#include "supervisor/vm/dirs.h"
 
 static void read_state(struct vm *vm, int dir)
 {
@@ -42,7 +42,7 @@ struct vm *check_vm(struct daemon *d, const char *name, struct conf_problems *p)
 	const struct vm *real = vms_find(d->vms, name);
 	struct conf_problems own = { 0 };
 	struct vm *vm = vm_new(d, name);
-	_cleanup_(close_fd) int dir = check_state_dir(vm);
+	_cleanup_(close_fd) int dir = vm_state_open(vm->daemon, vm->name);
 	_cleanup_(close_fd) int to_come = -1;
 
 	vm->st.state = real ? real->st.state : VM_STOPPED;
@@ -61,14 +61,6 @@ struct vm *check_vm(struct daemon *d, const char *name, struct conf_problems *p)
 		buf_adds(&p->text, own.text.data);
 	conf_problems_release(&own);
 	return vm;
-}
-
-int check_state_dir(const struct vm *vm)
-{
-	_cleanup_(free_ptr) char *path = xasprintf("vms/%s", vm->name);
-
-	return openat(
-		vm->daemon->dirs.state_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
 static void check_found(void *data, const char *name)

@@ -11,6 +11,7 @@
 #include "supervisor/qemu/device.h"
 #include "supervisor/check/security_private.h"
 #include "supervisor/vm/vms.h"
+#include "supervisor/vm/dirs.h"
 
 /* A line of /proc/PID/mountinfo. */
 struct security_mount {
@@ -102,8 +103,7 @@ static bool security_is_file(const struct security_mount *m)
 
 static bool security_may_write(const struct vm *vm, const char *path)
 {
-	_cleanup_(free_ptr) char *nvram =
-		xasprintf("%s/vms/%s/nvram.qcow2", vm->daemon->dirs.state, vm->name);
+	_cleanup_(free_ptr) char *nvram = vm_state_path(vm, VM_NVRAM);
 	char disk[PATH_MAX];
 
 	for (size_t i = 0; i < vm->proc.conf.disks; i++) {

@@ -12,6 +12,7 @@
 #include "supervisor/qemu/probe.h"
 #include "supervisor/jail/plan.h"
 #include "supervisor/check/duplicates.h"
+#include "supervisor/vm/dirs.h"
 #include "supervisor/vm/launch.h"
 #include "supervisor/vm/part.h"
 #include "supervisor/vm/renamed.h"
@@ -240,15 +241,16 @@ static json_t *make_plan(const struct vm_check *c, struct vm *vm, struct err *e)
 	const struct vm *real = vms_find(d->vms, vm->name);
 	struct firmware *firmware = NULL;
 	_cleanup_(close_fd) int dir = -1;
+	_cleanup_(free_ptr) char *nvram = NULL;
 	json_t *plan;
 
 	if (c->probe && vm_firmware(&vm->file.conf, c->probe, &firmware, e) < 0)
 		add_error(c, vm, "Firmware", e);
 	/* the first start makes it */
-	dir = firmware ? check_state_dir(vm) : -1;
-	if (dir >= 0 && faccessat(dir, "nvram.qcow2", F_OK, 0) == 0) {
+	dir = firmware ? vm_state_open(d, vm->name) : -1;
+	if (dir >= 0 && faccessat(dir, VM_NVRAM, F_OK, 0) == 0) {
 		ctx.firmware = firmware;
-		ctx.nvram = arena_printf(&a, "%s/vms/%s/nvram.qcow2", d->dirs.state, vm->name);
+		ctx.nvram = nvram = vm_state_path(vm, VM_NVRAM);
 	}
 	plan = json_pack("{s:i, s:s, s:i, s:[s], s:s, s:s, s:b, s:b, s:b, s:o, s:o}", "version",
 		PLAN_VERSION, "name", vm->name, "uid", (int)vm->identity.uid, "argv",

@@ -42,8 +42,6 @@ void check_files_read(struct check_files *f, struct daemon *d, struct conf_probl
 void check_files_release(struct check_files *f);
 /* A copy, with vm_free(); have_conf says whether its files are right. */
 struct vm *check_vm(struct daemon *d, const char *name, struct conf_problems *p);
-/* STATE/vms/NAME, a descriptor; -1: it has none yet. */
-int check_state_dir(const struct vm *vm);
 
 /* --- gone.c --- */
 

@@ -5,8 +5,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
 #include "base/accept.h"
 #include "base/file.h"
@@ -15,6 +13,7 @@
 #include "base/text.h"
 #include "supervisor/guest/display_port.h"
 #include "supervisor/guest/relay.h"
+#include "supervisor/vm/dirs.h"
 #include "supervisor/vm/part.h"
 #include "supervisor/vm/vms.h"
 
@@ -54,19 +53,15 @@ static void display_unref(struct display *d)
 
 /* --- listening --- */
 
-/* Bound through the directory's descriptor: sun_path has 108 bytes, a path may have more. */
-static int listen_unix(struct vm *vm, char **address, struct err *e)
+static int display_listen_unix(struct vm *vm, char **address, struct err *e)
 {
-	_cleanup_(close_fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct sockaddr_un to;
+	int fd = vm_socket_listen(vm, socket_name, e);
 
-	file_socket_address(&to, vm->proc.run_fd, socket_name);
-	*address = xasprintf("%s/vms/%s/%s", vm->daemon->dirs.run, vm->name, socket_name);
-	unlinkat(vm->proc.run_fd, socket_name, 0);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&to, sizeof to) < 0 ||
-		fchmodat(vm->proc.run_fd, socket_name, 0600, 0) < 0 || listen(fd, 16) < 0)
-		return err_errno(e, "display: listen on '%s'", *address);
-	return steal_fd(&fd);
+	*address = vm_run_path(vm, socket_name);
+	if (fd < 0)
+		return err_wrap(e, fd, "display");
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	return fd;
 }
 
 /* --- connections --- */
@@ -249,7 +244,7 @@ static int display_listen(struct vm *vm, struct display_state *s, struct err *e)
 	bool local = streq(vm->proc.conf.listen, "unix");
 	_cleanup_(free_ptr) char *address = NULL;
 	struct display *d;
-	int fd = local ? listen_unix(vm, &address, e) : display_listen_tcp(vm, &address, e);
+	int fd = local ? display_listen_unix(vm, &address, e) : display_listen_tcp(vm, &address, e);
 
 	if (fd < 0) {
 		display_name_holder(vm, address, e);

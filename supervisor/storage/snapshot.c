@@ -49,9 +49,9 @@ static char *nvram_path(struct vm *vm, const struct conf_vm *c)
 {
 	int dir = firmware_wanted(c) ? vm_state_dir(vm, NULL) : -1;
 
-	if (dir < 0 || faccessat(dir, "nvram.qcow2", F_OK, 0) < 0)
+	if (dir < 0 || faccessat(dir, VM_NVRAM, F_OK, 0) < 0)
 		return NULL;
-	return xasprintf("%s/vms/%s/nvram.qcow2", vm->daemon->dirs.state, vm->name);
+	return vm_state_path(vm, VM_NVRAM);
 }
 
 static void begin(struct snapshot_op *op, struct vm *vm, const char *name)

@@ -225,7 +225,7 @@ static void on_saved(void *data, const struct err *e)
 
 static void save(struct vm *vm, const json_t *doc, void (*done)(void *data), void *data)
 {
-	_cleanup_(free_ptr) char *path = xasprintf("vms/%s/%s", vm->name, file_name);
+	_cleanup_(free_ptr) char *path = vm_path(vm->name, file_name);
 	struct saving *s = xcalloc(1, sizeof *s);
 	char *text = json_dumps(doc, JSON_INDENT(1));
 	struct err e = ERR_INIT;

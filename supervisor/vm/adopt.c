@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "supervisor/core/sweeper.h"
+#include "supervisor/vm/dirs.h"
 #include "supervisor/vm/lost.h"
 #include "supervisor/vm/part.h"
 
@@ -214,7 +215,7 @@ static void adopt_one(struct adopt *a, struct vm *vm, int run_fd)
 /* One that its daemon did not live to put in its place. */
 static void sweep_new(struct vms *vms, const char *name)
 {
-	_cleanup_(free_ptr) char *path = xasprintf("vms/%s", name);
+	_cleanup_(free_ptr) char *path = vm_path(name, NULL);
 	struct err e = ERR_INIT;
 
 	if (strncmp(name, RECORD_NEW, strlen(RECORD_NEW)) != 0 || streq(name, ".") || streq(name, ".."))

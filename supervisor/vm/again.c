@@ -12,6 +12,7 @@
 #include "supervisor/core/sweeper.h"
 #include "supervisor/vm/record.h"
 #include "supervisor/vm/vms.h"
+#include "supervisor/vm/dirs.h"
 
 /* Sockets and files of one that was only moved are led to from here as well. */
 static void again_link(int from, int to)
@@ -70,7 +71,7 @@ void vms_record_again(struct vms *vms)
 {
 	for (size_t i = 0; i < vms->n; i++) {
 		struct vm *vm = vms->vm[i];
-		_cleanup_(free_ptr) char *path = xasprintf("vms/%s", vm->name);
+		_cleanup_(free_ptr) char *path = vm_path(vm->name, NULL);
 		struct err e = ERR_INIT;
 		int r = 0;
 

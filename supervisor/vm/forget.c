@@ -11,6 +11,7 @@
 #include "conf/load.h"
 #include "supervisor/core/sweeper.h"
 #include "supervisor/vm/found.h"
+#include "supervisor/vm/dirs.h"
 
 /* Its file, or the directory of drop-ins that is left of it. */
 static int forget_file(const struct daemon *d, const char *name, struct err *e)
@@ -52,7 +53,7 @@ static json_t *forget_disks(const struct identity *id)
 int vm_forget(struct vms *vms, const char *name, const char *who, json_t **disks, struct err *e)
 {
 	struct daemon *d = vms->daemon;
-	_cleanup_(free_ptr) char *path = xasprintf("vms/%s", name);
+	_cleanup_(free_ptr) char *path = vm_path(name, NULL);
 	struct identity id = IDENTITY_INIT;
 	struct err unread = ERR_INIT;
 	struct vm *vm;
@@ -65,7 +66,7 @@ int vm_forget(struct vms *vms, const char *name, const char *who, json_t **disks
 	r = forget_file(d, name, e);
 	if (r < 0)
 		return r;
-	fd = openat(d->dirs.state_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	fd = vm_state_open(d, name);
 	if (fd < 0 && faccessat(d->dirs.state_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && !vm &&
 		!networks_claimed(d->networks, name)) {
 		err_set(e, ERR_NOT_FOUND, "nothing is kept of a VM '%s'", name);

@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "supervisor/core/sweeper.h"
+#include "supervisor/vm/dirs.h"
 
 json_t *vm_record_nics(const struct vm *vm)
 {
@@ -177,7 +178,7 @@ static uint64_t hash_of(const char *text, size_t len)
 /* What is no file of ours stands in the way of one; sweeper_take() moves anything. */
 void vm_record_clear(struct vm *vm, const char *file)
 {
-	_cleanup_(free_ptr) char *path = xasprintf("vms/%s/%s", vm->name, file);
+	_cleanup_(free_ptr) char *path = vm_path(vm->name, file);
 	struct err e = ERR_INIT;
 	struct stat st;
 
@@ -385,7 +386,7 @@ int vm_record_read(struct vm *vm, struct record_process *out, struct err *e)
 
 void vm_record_remove(struct vm *vm)
 {
-	_cleanup_(free_ptr) char *path = xasprintf("vms/%s", vm->name);
+	_cleanup_(free_ptr) char *path = vm_path(vm->name, NULL);
 	struct err e = ERR_INIT;
 
 	close_fd(&vm->proc.run_fd);
@@ -418,7 +419,7 @@ static int make_new(struct vm *vm, struct err *e)
 /* At no moment is there none, nor one that says nothing. */
 static int place_new(struct vm *vm, struct err *e)
 {
-	_cleanup_(free_ptr) char *path = xasprintf("vms/%s", vm->name), *from = new_path(vm);
+	_cleanup_(free_ptr) char *path = vm_path(vm->name, NULL), *from = new_path(vm);
 	int run = vm->daemon->dirs.run_fd;
 
 	if (renameat2(run, from, run, path, RENAME_EXCHANGE) == 0)
@@ -458,7 +459,7 @@ void vm_record_rest(struct vm *vm)
 
 int vm_record_make_dir(struct vm *vm, struct err *e)
 {
-	_cleanup_(free_ptr) char *path = xasprintf("vms/%s", vm->name);
+	_cleanup_(free_ptr) char *path = vm_path(vm->name, NULL);
 	int run = vm->daemon->dirs.run_fd;
 
 	close_fd(&vm->proc.run_fd);

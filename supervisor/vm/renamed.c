@@ -14,6 +14,7 @@
 #include "supervisor/qemu/device.h"
 #include "supervisor/vm/found.h"
 #include "supervisor/vm/revert.h"
+#include "supervisor/vm/dirs.h"
 
 enum { FORMER_MAX = 64 << 10, FORMER_VERSION = 1 };
 
@@ -118,7 +119,7 @@ void vms_claim_vanished(struct vms *vms)
 static json_t *former_names(const struct vm *vm)
 {
 	const char *name = vm->predecessor ? vm->predecessor : vm->name;
-	_cleanup_(free_ptr) char *path = xasprintf("vms/%s/%s", name, former_file);
+	_cleanup_(free_ptr) char *path = vm_path(name, former_file);
 	struct buf text = BUF_MAX(FORMER_MAX);
 	json_t *doc = NULL, *names = NULL;
 

@@ -89,7 +89,7 @@ void vm_revert_tell(struct vm *vm)
 
 int vm_revert_mark(struct vm *vm, const char *snapshot, const char *disk, keep_fn *done, void *data, struct err *e)
 {
-	_cleanup_(free_ptr) char *path = xasprintf("vms/%s/%s", vm->name, file_name);
+	_cleanup_(free_ptr) char *path = vm_path(vm->name, file_name);
 	json_t *doc;
 	char *text;
 	int r;

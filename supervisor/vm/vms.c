@@ -12,6 +12,7 @@
 #include "supervisor/vm/part.h"
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/renamed.h"
+#include "supervisor/vm/dirs.h"
 
 static void changed(void *data)
 {

@@ -1,21 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* What a VM's state directory says of it: who it is, and whether a revert was cut short. */
-#include <fcntl.h>
+#include <unistd.h>
 
-#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "supervisor/vm/dirs.h"
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/vms.h"
 
 void vms_read_identity(struct vms *vms, struct vm *vm)
 {
+	int fd = vm_state_open(vms->daemon, vm->name);
 	struct err e = ERR_INIT;
-	char path[80];
-	int fd;
 
-	snprintf(path, sizeof path, "vms/%s", vm->name);
-	fd = openat(vms->daemon->dirs.state_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return;
 	if (identity_load(&vm->identity, fd, &e) < 0) {
@@ -33,12 +30,9 @@ void vms_read_identity(struct vms *vms, struct vm *vm)
 void vms_read_identity_again(struct vms *vms, struct vm *vm)
 {
 	struct identity now = IDENTITY_INIT;
-	_cleanup_(close_fd) int fd = -1;
+	_cleanup_(close_fd) int fd = vm_state_open(vms->daemon, vm->name);
 	struct err e = ERR_INIT;
-	char path[80];
 
-	snprintf(path, sizeof path, "vms/%s", vm->name);
-	fd = openat(vms->daemon->dirs.state_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || identity_load(&now, fd, &e) < 0 || !now.kept) {
 		identity_release(&now);
 		return;
