@@ -108,7 +108,7 @@ static void adopt_resting(struct vm *vm, const struct record_process *p)
 	if (!p->same_boot || vm->file.orphan) {
 		vm->st.want = VM_WANT_STOPPED;
 		vm_set_reason(vm, "%s", "");
-		vm_record_remove(vm);
+		vm_run_dir_remove(vm);
 		return;
 	}
 	vm->adopting = true;
@@ -218,7 +218,7 @@ static void sweep_new(struct vms *vms, const char *name)
 	_cleanup_(free_ptr) char *path = vm_path(name, NULL);
 	struct err e = ERR_INIT;
 
-	if (strncmp(name, RECORD_NEW, strlen(RECORD_NEW)) != 0 || streq(name, ".") || streq(name, ".."))
+	if (strncmp(name, VM_RUN_NEW, strlen(VM_RUN_NEW)) != 0 || streq(name, ".") || streq(name, ".."))
 		return;
 	if (sweeper_take(vms->daemon->sweeper, path, &e) < 0)
 		log_warning(NULL, "%s", e.text);
@@ -278,7 +278,7 @@ static void adopt_rests(struct adopt *a)
 			continue; /* with the others below */
 		}
 		if (rest->missing)
-			vm_record_remove(rest->vm);
+			vm_run_dir_remove(rest->vm);
 		else if (rest->e.number && proc_is(rest->p.pid, rest->p.starttime) &&
 			!found_is_known(&a->found, rest->p.pid))
 			hold(rest->vm, &rest->p, &rest->e); /* nothing else says that it is its own */

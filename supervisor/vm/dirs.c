@@ -9,7 +9,9 @@
 #include <sys/un.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "supervisor/core/sweeper.h"
 #include "supervisor/vm/inside.h"
 
 char *vm_path(const char *name, const char *file)
@@ -47,6 +49,84 @@ int vm_state_dir(struct vm *vm, struct err *e)
 		return err_errno(e, "open directory '%s/%s'", vm->daemon->dirs.state, path);
 	return vm->state_fd;
 }
+
+/* --- RUN/vms/NAME --- */
+
+int vm_run_dir(struct vm *vm, struct err *e)
+{
+	_cleanup_(free_ptr) char *path = vm_path(vm->name, NULL);
+	int run = vm->daemon->dirs.run_fd;
+
+	close_fd(&vm->proc.run_fd);
+	vm->proc.recorded = 0;
+	for (int tries = 0; vm->proc.run_fd < 0 && tries < 2; tries++) {
+		mkdirat(run, path, 0700);
+		vm->proc.run_fd = openat(run, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (vm->proc.run_fd < 0 && sweeper_take(vm->daemon->sweeper, path, e) < 0)
+			return e->number;
+	}
+	return vm->proc.run_fd < 0 ? err_errno(e, "open directory '%s/%s'", vm->daemon->dirs.run, path) : 0;
+}
+
+static char *dirs_new_path(const struct vm *vm)
+{
+	return xasprintf("vms/" VM_RUN_NEW "%s", vm->name);
+}
+
+int vm_run_dir_new(struct vm *vm, struct err *e)
+{
+	_cleanup_(free_ptr) char *path = dirs_new_path(vm);
+	int run = vm->daemon->dirs.run_fd;
+
+	close_fd(&vm->proc.run_fd);
+	vm->proc.recorded = 0;
+	if (sweeper_take(vm->daemon->sweeper, path, e) < 0)
+		return e->number;
+	if (mkdirat(run, path, 0700) < 0)
+		return err_errno(e, "make directory '%s/%s'", vm->daemon->dirs.run, path);
+	vm->proc.run_fd = openat(run, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return vm->proc.run_fd < 0 ? err_errno(e, "open directory '%s/%s'", vm->daemon->dirs.run, path) : 0;
+}
+
+int vm_run_dir_place(struct vm *vm, struct err *e)
+{
+	_cleanup_(free_ptr) char *path = vm_path(vm->name, NULL), *from = dirs_new_path(vm);
+	int run = vm->daemon->dirs.run_fd;
+
+	if (renameat2(run, from, run, path, RENAME_EXCHANGE) == 0)
+		return sweeper_take(vm->daemon->sweeper, from, e);
+	/* not every file system can exchange */
+	if (errno != ENOENT && sweeper_take(vm->daemon->sweeper, path, e) < 0)
+		return e->number;
+	if (renameat(run, from, run, path) < 0)
+		return err_errno(e, "move '%s/%s' into its place", vm->daemon->dirs.run, from);
+	return 0;
+}
+
+void vm_run_dir_remove(struct vm *vm)
+{
+	_cleanup_(free_ptr) char *path = vm_path(vm->name, NULL);
+	struct err e = ERR_INIT;
+
+	close_fd(&vm->proc.run_fd);
+	vm->proc.recorded = 0;
+	if (sweeper_take(vm->daemon->sweeper, path, &e) < 0)
+		log_warning(vm->name, "%s", e.text);
+}
+
+/* What is no file of ours stands in the way of one; sweeper_take() moves anything. */
+void vm_run_dir_clear(struct vm *vm, const char *file)
+{
+	_cleanup_(free_ptr) char *path = vm_path(vm->name, file);
+	struct err e = ERR_INIT;
+	struct stat st;
+
+	if (fstatat(vm->proc.run_fd, file, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode) &&
+		sweeper_take(vm->daemon->sweeper, path, &e) < 0)
+		log_warning(vm->name, "%s", e.text);
+}
+
+/* --- sockets --- */
 
 int vm_socket_connect(const struct vm *vm, const char *name, struct err *e)
 {

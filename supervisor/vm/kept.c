@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "supervisor/vm/dirs.h"
 #include "supervisor/vm/inside.h"
 #include "supervisor/vm/record.h"
 
@@ -29,7 +30,7 @@ int kept_save(struct vm *vm, struct err *e)
 		conf_accel_name(vm->proc.accel), "conf", conf.data ? conf.data : "", "identity",
 		identity_json(&vm->identity), "nics", vm_record_nics(vm));
 	text = doc ? json_dumps(doc, JSON_INDENT(1)) : NULL;
-	vm_record_clear(vm, INSIDE_KEPT);
+	vm_run_dir_clear(vm, INSIDE_KEPT);
 	r = text ? file_replace(vm->proc.run_fd, INSIDE_KEPT, 0600, text, strlen(text), false, e) :
 		   err_set(e, ERR_FAILED, "cannot be written as JSON");
 	free(text);

@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "supervisor/host/uids.h"
+#include "supervisor/vm/dirs.h"
 #include "supervisor/vm/kept.h"
 
 enum { CMDLINE_MAX = 256 << 10 };
@@ -209,7 +210,7 @@ void lost_adopt(struct vm *vm, const struct found_process *p)
 	struct err e = ERR_INIT, hostile = ERR_INIT;
 	json_t *kept;
 
-	if (vm_record_make_dir(vm, &e) < 0)
+	if (vm_run_dir(vm, &e) < 0)
 		log_error(vm->name, "%s", e.text);
 	log_error(vm->name, "its run record is lost, and its process %d runs: taken back by that", (int)p->pid);
 	vm->proc.pid = p->pid;
@@ -232,7 +233,7 @@ void lost_adopt(struct vm *vm, const struct found_process *p)
 	if (!adopt_process(vm, &process)) {
 		vm->proc.pid = 0;
 		vm_free_nics(vm);
-		vm_record_remove(vm);
+		vm_run_dir_remove(vm);
 	}
 }
 

@@ -6,18 +6,15 @@
 #include "supervisor/vm/record.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/proc.h"
-#include "supervisor/core/sweeper.h"
 #include "supervisor/vm/dirs.h"
 
 json_t *vm_record_nics(const struct vm *vm)
@@ -175,18 +172,6 @@ static uint64_t hash_of(const char *text, size_t len)
 	return h;
 }
 
-/* What is no file of ours stands in the way of one; sweeper_take() moves anything. */
-void vm_record_clear(struct vm *vm, const char *file)
-{
-	_cleanup_(free_ptr) char *path = vm_path(vm->name, file);
-	struct err e = ERR_INIT;
-	struct stat st;
-
-	if (fstatat(vm->proc.run_fd, file, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode) &&
-		sweeper_take(vm->daemon->sweeper, path, &e) < 0)
-		log_warning(vm->name, "%s", e.text);
-}
-
 /* Nothing when it says what it said before: most events after an adoption. */
 static int replace(struct vm *vm, const char *text, struct err *e)
 {
@@ -207,7 +192,7 @@ int vm_record_save(struct vm *vm, struct err *e)
 	char *text;
 	int r;
 
-	vm_record_clear(vm, "record.json");
+	vm_run_dir_clear(vm, "record.json");
 	doc = json_pack("{s:i, s:s, s:b, s:s, s:s, s:f, s:f, s:i, s:I, s:s, s:s, s:b, s:b, s:f, s:i, s:o}",
 		"version", RECORD_VERSION, "name", vm->name, "want_running", vm->st.want != VM_WANT_STOPPED,
 		"state", vm_state_inner_name(vm->st.state), "reason", vm->st.reason, "since", vm->st.since,
@@ -229,7 +214,7 @@ int vm_record_save_conf(struct vm *vm, struct err *e)
 	struct buf text = BUF_INIT;
 	int r;
 
-	vm_record_clear(vm, "effective.vm");
+	vm_run_dir_clear(vm, "effective.vm");
 	conf_vm_dump(&vm->proc.conf, false, &text);
 	vm->proc.conf_hash = hash_of(text.data ? text.data : "", text.len);
 	r = file_replace(vm->proc.run_fd, "effective.vm", 0600, text.data ? text.data : "", text.len, false, e);
@@ -240,7 +225,7 @@ int vm_record_save_conf(struct vm *vm, struct err *e)
 /* What somebody removed of it is there again with the next change. */
 static int write_again(struct vm *vm, struct err *e)
 {
-	int r = vm_record_make_dir(vm, e);
+	int r = vm_run_dir(vm, e);
 
 	if (r == 0 && !vm->proc.conf_lost)
 		r = vm_record_save_conf(vm, e);
@@ -384,100 +369,36 @@ int vm_record_read(struct vm *vm, struct record_process *out, struct err *e)
 	return r;
 }
 
-void vm_record_remove(struct vm *vm)
-{
-	_cleanup_(free_ptr) char *path = vm_path(vm->name, NULL);
-	struct err e = ERR_INIT;
-
-	close_fd(&vm->proc.run_fd);
-	vm->proc.recorded = 0;
-	if (sweeper_take(vm->daemon->sweeper, path, &e) < 0)
-		log_warning(vm->name, "%s", e.text);
-}
-
-/* What is made beside a VM's directory until it can stand in its place. */
-static char *new_path(const struct vm *vm)
-{
-	return xasprintf("vms/" RECORD_NEW "%s", vm->name);
-}
-
-static int make_new(struct vm *vm, struct err *e)
-{
-	_cleanup_(free_ptr) char *path = new_path(vm);
-	int run = vm->daemon->dirs.run_fd;
-
-	close_fd(&vm->proc.run_fd);
-	vm->proc.recorded = 0;
-	if (sweeper_take(vm->daemon->sweeper, path, e) < 0)
-		return e->number;
-	if (mkdirat(run, path, 0700) < 0)
-		return err_errno(e, "make directory '%s/%s'", vm->daemon->dirs.run, path);
-	vm->proc.run_fd = openat(run, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return vm->proc.run_fd < 0 ? err_errno(e, "open directory '%s/%s'", vm->daemon->dirs.run, path) : 0;
-}
-
-/* At no moment is there none, nor one that says nothing. */
-static int place_new(struct vm *vm, struct err *e)
-{
-	_cleanup_(free_ptr) char *path = vm_path(vm->name, NULL), *from = new_path(vm);
-	int run = vm->daemon->dirs.run_fd;
-
-	if (renameat2(run, from, run, path, RENAME_EXCHANGE) == 0)
-		return sweeper_take(vm->daemon->sweeper, from, e);
-	/* not every file system can exchange */
-	if (errno != ENOENT && sweeper_take(vm->daemon->sweeper, path, e) < 0)
-		return e->number;
-	if (renameat(run, from, run, path) < 0)
-		return err_errno(e, "move '%s/%s' into its place", vm->daemon->dirs.run, from);
-	return 0;
-}
-
 int vm_record_begin(struct vm *vm, struct err *e)
 {
-	int r = make_new(vm, e);
+	int r = vm_run_dir_new(vm, e);
 
 	if (r == 0)
 		r = vm_record_save_conf(vm, e);
 	if (r == 0)
 		r = vm_record_save(vm, e);
-	return r == 0 ? place_new(vm, e) : r;
+	return r == 0 ? vm_run_dir_place(vm, e) : r;
 }
 
 void vm_record_rest(struct vm *vm)
 {
 	struct err e = ERR_INIT;
-	int r = make_new(vm, &e);
+	int r = vm_run_dir_new(vm, &e);
 
 	if (r == 0)
 		r = vm_record_save(vm, &e);
 	if (r == 0)
-		r = place_new(vm, &e);
+		r = vm_run_dir_place(vm, &e);
 	if (r < 0)
 		log_error(vm->name, "%s", e.text);
 	close_fd(&vm->proc.run_fd);
-}
-
-int vm_record_make_dir(struct vm *vm, struct err *e)
-{
-	_cleanup_(free_ptr) char *path = vm_path(vm->name, NULL);
-	int run = vm->daemon->dirs.run_fd;
-
-	close_fd(&vm->proc.run_fd);
-	vm->proc.recorded = 0;
-	for (int tries = 0; vm->proc.run_fd < 0 && tries < 2; tries++) {
-		mkdirat(run, path, 0700);
-		vm->proc.run_fd = openat(run, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (vm->proc.run_fd < 0 && sweeper_take(vm->daemon->sweeper, path, e) < 0)
-			return e->number;
-	}
-	return vm->proc.run_fd < 0 ? err_errno(e, "open directory '%s/%s'", vm->daemon->dirs.run, path) : 0;
 }
 
 void vm_record_write_resting(struct vm *vm)
 {
 	struct err e = ERR_INIT;
 
-	if (vm_record_make_dir(vm, &e) < 0)
+	if (vm_run_dir(vm, &e) < 0)
 		log_error(vm->name, "run record: %s", e.text);
 	vm_record_write(vm);
 	close_fd(&vm->proc.run_fd);

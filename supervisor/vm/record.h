@@ -9,9 +9,6 @@
 
 enum { RECORD_VERSION = 1 };
 
-/* Before the name of a VM: its next directory, not in its place yet. No VM's name begins so. */
-#define RECORD_NEW "."
-
 struct record_process {
 	pid_t pid; /* 0: died before the spawn */
 	uint64_t starttime;
@@ -29,10 +26,6 @@ int vm_record_save_conf(struct vm *vm, struct err *e); /* effective.vm, once per
 int vm_record_parse_conf(struct vm *vm, const char *text, size_t len); /* into vm->running */
 json_t *vm_record_nics(const struct vm *vm);
 void vm_record_read_nics(struct vm *vm, const json_t *nics);
-/* Moves away what stands in the file's place and is none. */
-void vm_record_clear(struct vm *vm, const char *file);
-/* RUN/vms/NAME as vm->run_fd, made where it is missing or no directory. */
-int vm_record_make_dir(struct vm *vm, struct err *e);
 /* Fills vm from its record; vm->run_fd is open. On an error out still names the process, if the record
  * does. */
 int vm_record_read(struct vm *vm, struct record_process *out, struct err *e);

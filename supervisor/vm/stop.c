@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "supervisor/host/cgroup.h"
 #include "supervisor/vm/conflict.h"
+#include "supervisor/vm/dirs.h"
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/part.h"
 #include "supervisor/vm/said.h"
@@ -306,6 +307,6 @@ void vm_clean(struct vm *vm)
 	if (vm_state_is_resting(vm->st.state))
 		vm_record_rest(vm);
 	else
-		vm_record_remove(vm);
+		vm_run_dir_remove(vm);
 	close_fd(&vm->state_fd);
 }

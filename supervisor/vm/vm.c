@@ -127,7 +127,7 @@ void vm_event(struct vm *vm, enum vm_event ev, const char *reason)
 	if (vm_state_has_process(vm->st.state) && !(vm->adopting && vm->proc.recorded))
 		vm_record_write(vm);
 	else if (vm_state_is_resting(from) && vm->st.state == VM_STOPPED)
-		vm_record_remove(vm);
+		vm_run_dir_remove(vm);
 	if (to.action != VM_DO_NOTHING)
 		vm->daemon->actions[to.action](vm);
 	vm_parts_state(vm);

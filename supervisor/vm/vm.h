@@ -336,7 +336,6 @@ void vm_asked(struct vm *vm, const char *who);
 
 /* --- record.c --- */
 void vm_record_write(struct vm *vm);
-void vm_record_remove(struct vm *vm);
 /* In place of a process's directory, one that only says how policy goes on: there is always one. */
 void vm_record_rest(struct vm *vm);
 /* Of a VM without a process, so that a new daemon goes on where this one was. */
