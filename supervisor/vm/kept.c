@@ -14,7 +14,7 @@
 #include "base/mem.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/inside.h"
-#include "supervisor/vm/record.h"
+#include "supervisor/vm/nic.h"
 
 enum { KEPT_VERSION = 1, KEPT_MAX = 4 << 20 };
 
@@ -28,7 +28,7 @@ int kept_save(struct vm *vm, struct err *e)
 	conf_vm_dump(&vm->proc.conf, false, &conf);
 	doc = json_pack("{s:i, s:s, s:s, s:s, s:o, s:o}", "version", KEPT_VERSION, "name", vm->name, "accel",
 		conf_accel_name(vm->proc.accel), "conf", conf.data ? conf.data : "", "identity",
-		identity_json(&vm->identity), "nics", vm_record_nics(vm));
+		identity_json(&vm->identity), "nics", vm_nics_json(vm));
 	text = doc ? json_dumps(doc, JSON_INDENT(1)) : NULL;
 	vm_run_dir_clear(vm, INSIDE_KEPT);
 	r = text ? file_replace(vm->proc.run_fd, INSIDE_KEPT, 0600, text, strlen(text), false, e) :

@@ -19,6 +19,7 @@
 #include "supervisor/host/uids.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/kept.h"
+#include "supervisor/vm/nic.h"
 
 enum { CMDLINE_MAX = 256 << 10 };
 
@@ -178,7 +179,7 @@ static void lost_nics(struct vm *vm, json_t *kept)
 	const json_t *nics = json_object_get(kept, "nics");
 
 	if (nics) {
-		vm_record_read_nics(vm, nics);
+		vm_nics_read(vm, nics);
 		return;
 	}
 	vm_free_nics(vm);

@@ -16,22 +16,7 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "supervisor/vm/dirs.h"
-
-json_t *vm_record_nics(const struct vm *vm)
-{
-	json_t *nics = json_array();
-
-	for (size_t i = 0; i < vm->proc.nics; i++) {
-		const struct vm_nic *n = &vm->proc.nic[i];
-
-		json_array_append_new(nics,
-			json_pack("{s:s, s:s, s:i, s:s?, s:s?, s:s, s:I, s:b, s:b}", "id", n->id, "ifname",
-				n->tap.name, "ifindex", n->tap.index, "network", n->network, "bridge", n->bridge, "hostname",
-				n->hostname, "address", (json_int_t)n->address, "fixed", n->fixed, "link",
-				n->link));
-	}
-	return nics;
-}
+#include "supervisor/vm/nic.h"
 
 /* As a daemon reads it that does not know the word beside it. */
 static int ending_number(const struct vm *vm)
@@ -199,7 +184,7 @@ int vm_record_save(struct vm *vm, struct err *e)
 		"started", vm->proc.started, "pid", (int)vm->proc.pid, "starttime", (json_int_t)vm->proc.starttime,
 		"boot_id", vm->daemon->boot_id, "accel", conf_accel_name(vm->proc.accel), "quit_sent",
 		vm->proc.quit_sent, "paused_start", vm->st.paused_start, "stop_deadline", stop_deadline(vm),
-		"ending", ending_number(vm), "nics", vm_record_nics(vm));
+		"ending", ending_number(vm), "nics", vm_nics_json(vm));
 	add_policy(vm, doc);
 	add_times(vm, doc);
 	text = json_dumps(doc, JSON_INDENT(1));
@@ -281,35 +266,6 @@ static void read_conf(struct vm *vm, const char *hash)
 	buf_release(&text);
 }
 
-void vm_record_read_nics(struct vm *vm, const json_t *nics)
-{
-	size_t i;
-	json_t *j;
-
-	vm_free_nics(vm);
-	vm->proc.nics = json_array_size(nics);
-	vm->proc.nic = xcalloc(vm->proc.nics, sizeof *vm->proc.nic);
-	json_array_foreach (nics, i, j) {
-		struct vm_nic *n = &vm->proc.nic[i];
-		const struct identity_nic *known;
-		const char *id = json_string_value(json_object_get(j, "id"));
-		const char *ifname = json_string_value(json_object_get(j, "ifname"));
-
-		n->id = xstrdup(id ? id : "");
-		snprintf(n->tap.name, sizeof n->tap.name, "%s", ifname ? ifname : "");
-		n->tap.index = (int)json_integer_value(json_object_get(j, "ifindex")); /* 0: an older one's */
-		n->network = xstrdup(json_string_value(json_object_get(j, "network")));
-		n->bridge = xstrdup(json_string_value(json_object_get(j, "bridge")));
-		n->hostname = xstrdup(json_string_value(json_object_get(j, "hostname")));
-		n->address = (uint32_t)json_integer_value(json_object_get(j, "address"));
-		n->fixed = json_is_true(json_object_get(j, "fixed"));
-		n->link = json_is_true(json_object_get(j, "link"));
-		known = identity_nic(&vm->identity, n->id);
-		if (known)
-			memcpy(n->mac, known->mac, ETH_ALEN);
-	}
-}
-
 int vm_record_read(struct vm *vm, struct record_process *out, struct err *e)
 {
 	struct buf text = BUF_MAX(1 << 20);
@@ -340,7 +296,7 @@ int vm_record_read(struct vm *vm, struct record_process *out, struct err *e)
 		.newer = r < 0 && version > RECORD_VERSION };
 	/* as far as they are what they were: nobody else's taps are taken for strangers */
 	if (out->newer)
-		vm_record_read_nics(vm, json_object_get(doc, "nics"));
+		vm_nics_read(vm, json_object_get(doc, "nics"));
 	if (r == 0) {
 		*out = (struct record_process){ .pid = pid, .starttime = (uint64_t)starttime,
 			.same_boot = proc_same_boot(boot, vm->daemon->boot_id),
@@ -360,7 +316,7 @@ int vm_record_read(struct vm *vm, struct record_process *out, struct err *e)
 		vm->proc.conf_lost = json_is_true(json_object_get(doc, "conf_lost"));
 		if (!out->backoff && !out->failed && !vm->proc.conf_lost) /* it went with its process */
 			read_conf(vm, json_string_value(json_object_get(doc, "conf_hash")));
-		vm_record_read_nics(vm, nics);
+		vm_nics_read(vm, nics);
 		read_policy(vm, doc);
 		read_times(vm, doc);
 	}

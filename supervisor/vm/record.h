@@ -24,8 +24,6 @@ int vm_record_save(struct vm *vm, struct err *e);
 int vm_record_begin(struct vm *vm, struct err *e);
 int vm_record_save_conf(struct vm *vm, struct err *e); /* effective.vm, once per process */
 int vm_record_parse_conf(struct vm *vm, const char *text, size_t len); /* into vm->running */
-json_t *vm_record_nics(const struct vm *vm);
-void vm_record_read_nics(struct vm *vm, const json_t *nics);
 /* Fills vm from its record; vm->run_fd is open. On an error out still names the process, if the record
  * does. */
 int vm_record_read(struct vm *vm, struct record_process *out, struct err *e);

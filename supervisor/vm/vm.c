@@ -45,19 +45,6 @@ struct vm *vm_new(struct daemon *d, const char *name)
 	return vm;
 }
 
-void vm_free_nics(struct vm *vm)
-{
-	for (size_t i = 0; i < vm->proc.nics; i++) {
-		free(vm->proc.nic[i].id);
-		free(vm->proc.nic[i].network);
-		free(vm->proc.nic[i].bridge);
-		free(vm->proc.nic[i].hostname);
-	}
-	free(vm->proc.nic);
-	vm->proc.nic = NULL;
-	vm->proc.nics = 0;
-}
-
 void vm_free(struct vm *vm)
 {
 	vm_prepare_cancel(vm);
@@ -199,21 +186,6 @@ int vm_draft_identity(struct vm *vm, struct err *e)
 bool vm_is_tombstone(const struct vm *vm)
 {
 	return vm->st.state == VM_PAUSED && vm->st.ending != VM_END_NONE;
-}
-
-struct network_nic vm_network_nic(const struct vm *vm, const struct vm_nic *n)
-{
-	struct network_nic nic = { .vm = vm->name,
-		.nic = n->id,
-		.network = n->network,
-		.bridge = n->bridge,
-		.hostname = n->hostname,
-		.address = n->address,
-		.fixed = n->fixed,
-		.link = n->link };
-
-	memcpy(nic.mac, n->mac, sizeof nic.mac);
-	return nic;
 }
 
 static void log_reply(void *data, const json_t *result, const struct err *e)

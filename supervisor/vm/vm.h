@@ -22,7 +22,7 @@
  *   order.c   who comes before whom, pure                ready.c   ReadyWhen=
  *   agent.c   the guest agent                            death.c   how a process ended
  *   frozen.c  the mark of frozen file systems            revert.c  the mark of a revert under way
- *   revert_ask.c a load that outlived its daemon
+ *   revert_ask.c a load that outlived its daemon        nic.c     NICs of its process
  *   timer.c   the timer of its state                     actions.c what the rules order
  *   output.c  tmpfs of the two logs, stderr              security.c what confines the process
  *   tell.c    log, events, history, hooks                space.c   out of space, and again

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/vm/nic.h - the NICs of a running process, as records have them
+ */
+#ifndef SUPERVISOR_VM_NIC_H
+#define SUPERVISOR_VM_NIC_H
+
+#include "supervisor/vm/vm.h"
+
+json_t *vm_nics_json(const struct vm *vm);
+/* In place of those that vm has; their MACs are in its identity. */
+void vm_nics_read(struct vm *vm, const json_t *nics);
+
+#endif
