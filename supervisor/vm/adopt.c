@@ -65,17 +65,17 @@ static void adopt_running(struct vm *vm, const struct record_process *p)
 	vm->adopting = true;
 	vm_event(vm,
 		p->early	  ? VM_EV_ADOPT_EARLY
-			: p->paused ? VM_EV_ADOPT_PAUSED
+			: p->state == VM_PAUSED ? VM_EV_ADOPT_PAUSED
 				    : VM_EV_ADOPT,
 		reason);
 	vm->adopting = false;
 	vm_history(vm, "adopted", NULL, NULL);
 	vm_parts_attach(vm, VM_ATTACH_ADOPTED);
-	if (p->quitting)
+	if (p->state == VM_QUITTING)
 		vm_event(vm, VM_EV_KILL, NULL);
 	else if (vm->st.serves[0])
 		end_servant(vm);
-	else if (p->stopping || vm->st.want == VM_WANT_RESTART)
+	else if (p->state == VM_STOPPING || vm->st.want == VM_WANT_RESTART)
 		vm_event(vm, VM_EV_STOP, NULL);
 }
 
@@ -112,7 +112,7 @@ static void adopt_resting(struct vm *vm, const struct record_process *p)
 		return;
 	}
 	vm->adopting = true;
-	vm_event(vm, p->failed ? VM_EV_GONE_FAIL : VM_EV_GONE_RESTART, NULL);
+	vm_event(vm, p->state == VM_FAILED ? VM_EV_GONE_FAIL : VM_EV_GONE_RESTART, NULL);
 	vm->adopting = false;
 	vm_rest(vm);
 }
@@ -165,7 +165,7 @@ static void adopt_ended(struct vm *vm, const struct record_process *p, const str
 		log_error(vm->name, "%s: set aside", e->text);
 		renameat(vm->proc.run_fd, "record.json", vm->proc.run_fd, "record.json.damaged");
 		close_fd(&vm->proc.run_fd);
-	} else if (p->backoff || p->failed) {
+	} else if (p->state == VM_BACKOFF || p->state == VM_FAILED) {
 		adopt_resting(vm, p);
 	} else {
 		tell_end(vm, p);
@@ -203,7 +203,7 @@ static void adopt_one(struct adopt *a, struct vm *vm, int run_fd)
 	rest.missing = faccessat(run_fd, "record.json", F_OK, AT_SYMLINK_NOFOLLOW) < 0;
 	if (!rest.missing)
 		vm_record_read(vm, &rest.p, &rest.e);
-	if (rest.missing || rest.e.number || rest.p.backoff || rest.p.failed || !take_process(vm, &rest.p)) {
+	if (rest.missing || rest.e.number || rest.p.state == VM_BACKOFF || rest.p.state == VM_FAILED || !take_process(vm, &rest.p)) {
 		adopt_rest(a, &rest);
 	} else {
 		found_known(&a->found, vm->proc.pid);

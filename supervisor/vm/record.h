@@ -5,16 +5,23 @@
 #ifndef SUPERVISOR_VM_RECORD_H
 #define SUPERVISOR_VM_RECORD_H
 
+#include "base/proc.h"
 #include "supervisor/vm/vm.h"
 
-enum { RECORD_VERSION = 1 };
+enum { RECORD_VERSION = 1, RECORD_MAX = 1 << 20 };
 
-struct record_process {
+struct record_process { /* what a record says, and no struct vm may before the process is found */
 	pid_t pid; /* 0: died before the spawn */
 	uint64_t starttime;
+	enum vm_state state; /* VM_BACKOFF, VM_FAILED: no process, policy waits or gave up */
 	bool newer; /* of a newer vmkeep */
-	bool same_boot, early, paused, stopping, quitting; /* early: its guest has not run */
-	bool backoff, failed; /* no process: policy waits, or gave up */
+	bool same_boot, early; /* early: its guest has not run */
+	/* which go into struct vm as other members */
+	char boot_id[PROC_BOOT_ID];
+	bool wanted;
+	int ending;
+	double stop_deadline;
+	json_int_t stop_left; /* seconds; 0: unknown */
 };
 
 /* As vm_record_write(), where nothing may go on without it: a process that no record names is lost to the
