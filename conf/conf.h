@@ -53,6 +53,9 @@ void conf_daemon_parse(struct conf_daemon *out, const struct conf_source *src, s
  * and X- keys included. all: also keys that stand at their default; unset ones as "Key=". Literal %
  * is written as %%. */
 void conf_vm_dump(const struct conf_vm *c, bool all, struct buf *b);
+/* What a dump says, in place of what was there: it holds no specifiers and needs no defaults. */
+int conf_vm_read(struct conf_vm *to, const char *name, const char *text, size_t len, struct err *e);
+int conf_vm_copy(struct conf_vm *to, const struct conf_vm *from, struct err *e);
 void conf_network_dump(const struct conf_network *c, bool all, struct buf *b);
 
 /* When a change of a key takes effect. */

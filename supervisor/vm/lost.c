@@ -114,12 +114,12 @@ static void lost_started(struct vm *vm)
 /* To go on with: its file is what it was started from, as a rule. */
 static void lost_assume(struct vm *vm)
 {
-	struct buf text = BUF_INIT;
+	struct err e = ERR_INIT;
+	int r = vm->file.have_conf ? conf_vm_copy(&vm->proc.conf, &vm->file.conf, &e) :
+				     conf_vm_read(&vm->proc.conf, vm->name, "", 0, &e);
 
-	if (vm->file.have_conf)
-		conf_vm_dump(&vm->file.conf, false, &text);
-	vm_record_parse_conf(vm, text.data ? text.data : "", text.len);
-	buf_release(&text);
+	if (r < 0)
+		log_warning(vm->name, "%s", e.text);
 	log_warning(vm->name, "what it was started with is not known any more");
 }
 
@@ -136,7 +136,9 @@ static void lost_conf(struct vm *vm, json_t *kept)
 	const char *accel = json_string_value(json_object_get(kept, "accel"));
 	struct err e = ERR_INIT;
 
-	vm->proc.conf_lost = !text || vm_record_parse_conf(vm, text, strlen(text)) < 0;
+	vm->proc.conf_lost = !text || conf_vm_read(&vm->proc.conf, vm->name, text, strlen(text), &e) < 0;
+	if (e.number)
+		log_warning(vm->name, "%s", e.text);
 	if (vm->proc.conf_lost) {
 		lost_assume(vm);
 		return;

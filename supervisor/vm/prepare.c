@@ -44,20 +44,10 @@ static void fail_wrapped(struct vm *vm, const struct err *e, const char *what, c
 /* The configuration that this process will have, apart from the file that may change under it. */
 static void freeze_conf(struct vm *vm)
 {
-	struct buf text = BUF_INIT;
-	struct conf_problems problems = { 0 };
-	struct conf_source source = { .file = "effective" };
-	struct conf_context ctx = { .uuid = vm->identity.uuid, .state_dir = vm->daemon->dirs.state };
+	struct err e = ERR_INIT;
 
-	conf_vm_dump(&vm->file.conf, false, &text);
-	source.text = text.data ? text.data : "";
-	source.len = text.len;
-	conf_vm_release(&vm->proc.conf);
-	conf_vm_parse(&vm->proc.conf, vm->name, &source, 1, &ctx, &problems);
-	if (problems.count)
-		log_error(vm->name, "effective configuration: %s", problems.text.data);
-	conf_problems_release(&problems);
-	buf_release(&text);
+	if (conf_vm_copy(&vm->proc.conf, &vm->file.conf, &e) < 0)
+		log_error(vm->name, "%s", e.text);
 }
 
 static bool mac_taken(void *data, const uint8_t mac[ETH_ALEN])

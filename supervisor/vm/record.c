@@ -82,22 +82,6 @@ void vm_record_write(struct vm *vm)
 		log_error(vm->name, "%s", e.text);
 }
 
-int vm_record_parse_conf(struct vm *vm, const char *text, size_t len)
-{
-	struct conf_problems problems = { 0 };
-	struct conf_source source = { .file = "effective.vm", .text = text, .len = len };
-	struct conf_context ctx = { .uuid = vm->identity.uuid, .state_dir = vm->daemon->dirs.state };
-	int r;
-
-	conf_vm_release(&vm->proc.conf);
-	conf_vm_parse(&vm->proc.conf, vm->name, &source, 1, &ctx, &problems);
-	if (problems.count)
-		log_warning(vm->name, "effective configuration: %s", problems.text.data);
-	r = problems.count ? -EINVAL : 0;
-	conf_problems_release(&problems);
-	return r;
-}
-
 /* Its hash is as its record says, 0: an older one's. What was cut short may still make sense. */
 static void read_conf(struct vm *vm)
 {
@@ -109,10 +93,10 @@ static void read_conf(struct vm *vm)
 	vm->proc.conf_hash = text_hash64(text.data ? text.data : "", text.len);
 	if (r == 0 && (hash ? hash != vm->proc.conf_hash : !text.len))
 		r = err_set(&e, ERR_FAILED, "'effective.vm' is damaged");
+	if (r == 0)
+		r = conf_vm_read(&vm->proc.conf, vm->name, text.data ? text.data : "", text.len, &e);
 	if (r < 0)
 		log_warning(vm->name, "%s", e.text);
-	else
-		r = vm_record_parse_conf(vm, text.data ? text.data : "", text.len);
 	vm->proc.conf_lost |= r < 0;
 	buf_release(&text);
 }

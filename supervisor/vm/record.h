@@ -30,7 +30,6 @@ int vm_record_save(struct vm *vm, struct err *e);
 /* Makes RUN/vms/NAME for a new process, with both files in it; vm->run_fd is open on it then. */
 int vm_record_begin(struct vm *vm, struct err *e);
 int vm_record_save_conf(struct vm *vm, struct err *e); /* effective.vm, once per process */
-int vm_record_parse_conf(struct vm *vm, const char *text, size_t len); /* into vm->running */
 /* Fills vm from its record; vm->run_fd is open. On an error out still names the process, if the record
  * does. */
 int vm_record_read(struct vm *vm, struct record_process *out, struct err *e);

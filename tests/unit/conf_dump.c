@@ -37,6 +37,10 @@ static void assert_round_trip(const struct conf_vm *c, bool all)
 	assert_string_equal(first.data, second.data);
 	buf_release(&first);
 	buf_release(&second);
+	/* in place of what was there, and under a name that is its own */
+	assert_int_equal(conf_vm_copy(&back, c, NULL), 0);
+	assert_string_equal(back.name, c->name);
+	assert_diff(c, &back, "");
 	conf_vm_release(&back);
 }
 
