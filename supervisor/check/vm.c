@@ -14,8 +14,9 @@
 #include "supervisor/check/duplicates.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/launch.h"
+#include "supervisor/vm/identity_plan.h"
 #include "supervisor/vm/part.h"
-#include "supervisor/vm/renamed.h"
+#include "supervisor/vm/uuid.h"
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/spawn.h"
 

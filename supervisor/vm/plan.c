@@ -10,7 +10,7 @@
 #include "supervisor/jail/plan.h"
 #include "supervisor/vm/inside.h"
 #include "supervisor/vm/launch.h"
-#include "supervisor/vm/renamed.h"
+#include "supervisor/vm/identity_plan.h"
 #include "supervisor/vm/spawn.h"
 
 enum { FILES_MAX = 512, OOM_SCORE_ADJ = 500 };

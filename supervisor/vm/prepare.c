@@ -18,7 +18,7 @@
 #include "supervisor/qemu/probe.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/launch.h"
-#include "supervisor/vm/renamed.h"
+#include "supervisor/vm/uuid.h"
 #include "supervisor/vm/vms.h"
 
 struct vm_prepare {

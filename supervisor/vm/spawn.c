@@ -29,7 +29,7 @@
 #include "supervisor/vm/kept.h"
 #include "supervisor/vm/part.h"
 #include "supervisor/vm/record.h"
-#include "supervisor/vm/renamed.h"
+#include "supervisor/vm/uuid.h"
 
 enum { PLAN_REPLY_MAX = 64 << 10, READS = 64 /* in a turn: more than a socket holds */ };
 
