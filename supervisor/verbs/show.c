@@ -105,7 +105,8 @@ void verb_list(void *data, struct request *r)
 	json_t *rows = json_array();
 	struct words words = { 0 };
 
-	vms_look(d->vms);
+	vms_refresh(d->vms);
+	vms_close_idle(d->vms);
 	health_look(d->health);
 	for (size_t i = 0; i < d->vms->n; i++) {
 		struct vm *vm = d->vms->vm[i];

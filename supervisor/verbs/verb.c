@@ -34,7 +34,7 @@ bool verb_owns_row(struct daemon *d, const struct request *r, const struct vm *v
 
 bool verb_owns_any(struct daemon *d, const struct request *r)
 {
-	vms_look(d->vms);
+	vms_refresh(d->vms);
 	for (size_t i = 0; i < d->vms->n; i++)
 		if (verb_owns_row(d, r, d->vms->vm[i]))
 			return true;

@@ -59,7 +59,7 @@ int vm_forget(struct vms *vms, const char *name, const char *who, json_t **disks
 	struct vm *vm;
 	int fd, r;
 
-	vms_look(vms);
+	vms_refresh(vms);
 	vm = vms_find(vms, name);
 	if (!conf_name_ok(name))
 		return err_set(e, ERR_USAGE, "'%s' is not a VM's name", name);

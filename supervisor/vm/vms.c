@@ -213,14 +213,17 @@ void vms_reload(struct vms *vms, struct conf_problems *p)
 	vms_observed_reload(vms);
 }
 
-void vms_look(struct vms *vms)
+void vms_refresh(struct vms *vms)
 {
 	struct conf_problems problems = { 0 };
 
 	if (vms->changed)
 		vms_reload(vms, &problems);
 	conf_problems_release(&problems);
-	/* opened for a check or a snapshot of one that is off */
+}
+
+void vms_close_idle(struct vms *vms)
+{
 	for (size_t i = 0; i < vms->n; i++)
 		if (vm_state_is_down(vms->vm[i]->st.state))
 			close_fd(&vms->vm[i]->state_fd);

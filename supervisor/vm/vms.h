@@ -32,7 +32,9 @@ void vms_reload(struct vms *vms, struct conf_problems *p);
 void vms_adopt(struct vms *vms);
 
 /* vms_reload() when something in the configuration directory changed. */
-void vms_look(struct vms *vms);
+void vms_refresh(struct vms *vms);
+/* State directories that were opened for a check or a snapshot of a VM that is off. */
+void vms_close_idle(struct vms *vms);
 
 /* Time was lost, ours or the host's (base/loop.h): what goes by the host's time all the same is set anew. */
 void vms_lost(struct vms *vms);
