@@ -34,6 +34,7 @@
 #include "supervisor/guest/parts.h"
 #include "supervisor/boot/down.h"
 #include "supervisor/vm/actions.h"
+#include "supervisor/vm/adopt.h"
 #include "supervisor/vm/vanished.h"
 
 static void usage(FILE *out)

@@ -3,6 +3,8 @@
  * Processes of a former daemon: pid, start time and boot id name one process for ever; a pidfd holds
  * it; its monitor says how it does. What ended meanwhile is told and unmade like any other end.
  */
+#include "supervisor/vm/adopt.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/pidfd.h>
@@ -12,8 +14,10 @@
 #include "base/proc.h"
 #include "supervisor/core/sweeper.h"
 #include "supervisor/vm/dirs.h"
+#include "supervisor/vm/found.h"
 #include "supervisor/vm/lost.h"
 #include "supervisor/vm/part.h"
+#include "supervisor/vm/record.h"
 
 static bool take_process(struct vm *vm, const struct record_process *p)
 {
@@ -150,12 +154,53 @@ static void hold(struct vm *vm, const struct record_process *p, const struct err
 	close_fd(&vm->proc.run_fd);
 }
 
-bool adopt_process(struct vm *vm, const struct record_process *p)
+/* A process that no record names, under the record that its VM has from now on. */
+static void adopt_lost(struct vm *vm, const struct found_process *p)
 {
-	if (!take_process(vm, p))
-		return false;
-	adopt_running(vm, p);
-	return true;
+	const struct record_process process = { .pid = p->pid, .starttime = p->starttime, .same_boot = true,
+		.early = p->early };
+	struct err e = ERR_INIT, hostile = ERR_INIT;
+
+	if (vm_run_dir(vm, &e) < 0)
+		log_error(vm->name, "%s", e.text);
+	log_error(vm->name, "its run record is lost, and its process %d runs: taken back by that", (int)p->pid);
+	vm->proc.pid = p->pid;
+	vm->proc.starttime = p->starttime;
+	lost_record(vm);
+	if (p->hostile) {
+		err_set(&hostile, ERR_QEMU_FAILED, "its QEMU claims to be VM '%s' (uuid %s)", p->is.name,
+			p->is.uuid);
+		vm_hostile(vm, &hostile);
+	}
+	if (take_process(vm, &process)) {
+		adopt_running(vm, &process);
+		return;
+	}
+	vm->proc.pid = 0;
+	vm_free_nics(vm);
+	vm_run_dir_remove(vm);
+}
+
+void adopt_unrecorded(struct vm *vm)
+{
+	const uid_t uid = vm->identity.uid;
+	const struct found_process *p;
+	struct found f;
+
+	if (!vm_state_is_down(vm->st.state) || !uid || !found_uid_lives(uid))
+		return;
+	/* that of a newer vmkeep is left to it: see adopt_newer() */
+	if (vm->held.why && proc_is(vm->held.pid, vm->held.starttime))
+		return;
+	found_pass(&f, vm->daemon->vms, uid);
+	found_choose(&f);
+	p = found_of(&f, vm->name);
+	if (p) {
+		if (vm->st.state != VM_STOPPED)
+			vm_event(vm, VM_EV_STOP, "");
+		adopt_lost(vm, p);
+	}
+	found_release(&f);
 }
 
 /* What its record says where no process is to be found. */
@@ -303,7 +348,7 @@ static void adopt_found(struct adopt *a)
 			continue;
 		}
 		vm->file.orphan = !vm->file.stamp;
-		lost_adopt(vm, p);
+		adopt_lost(vm, p);
 	}
 }
 

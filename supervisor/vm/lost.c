@@ -15,11 +15,11 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/proc.h"
 #include "supervisor/host/uids.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/kept.h"
 #include "supervisor/vm/nic.h"
+#include "supervisor/vm/record.h"
 
 enum { CMDLINE_MAX = 256 << 10 };
 
@@ -206,18 +206,10 @@ void lost_mend(struct vm *vm)
 	json_decref(kept);
 }
 
-void lost_adopt(struct vm *vm, const struct found_process *p)
+void lost_record(struct vm *vm)
 {
-	const struct record_process process = { .pid = p->pid, .starttime = p->starttime, .same_boot = true,
-		.early = p->early };
-	struct err e = ERR_INIT, hostile = ERR_INIT;
 	json_t *kept;
 
-	if (vm_run_dir(vm, &e) < 0)
-		log_error(vm->name, "%s", e.text);
-	log_error(vm->name, "its run record is lost, and its process %d runs: taken back by that", (int)p->pid);
-	vm->proc.pid = p->pid;
-	vm->proc.starttime = p->starttime;
 	vm->proc.conf_lost = true;
 	lost_mend(vm);
 	kept = kept_read(vm);
@@ -228,36 +220,4 @@ void lost_adopt(struct vm *vm, const struct found_process *p)
 	vm->st.ending = VM_END_NONE;
 	lost_started(vm);
 	vm_set_reason(vm, "%s", "");
-	if (p->hostile) {
-		err_set(&hostile, ERR_QEMU_FAILED, "its QEMU claims to be VM '%s' (uuid %s)", p->is.name,
-			p->is.uuid);
-		vm_hostile(vm, &hostile);
-	}
-	if (!adopt_process(vm, &process)) {
-		vm->proc.pid = 0;
-		vm_free_nics(vm);
-		vm_run_dir_remove(vm);
-	}
-}
-
-void lost_look(struct vm *vm)
-{
-	const uid_t uid = vm->identity.uid;
-	const struct found_process *p;
-	struct found f;
-
-	if (!vm_state_is_down(vm->st.state) || !uid || !found_uid_lives(uid))
-		return;
-	/* that of a newer vmkeep is left to it: see adopt.c */
-	if (vm->held.why && proc_is(vm->held.pid, vm->held.starttime))
-		return;
-	found_pass(&f, vm->daemon->vms, uid);
-	found_choose(&f);
-	p = found_of(&f, vm->name);
-	if (p) {
-		if (vm->st.state != VM_STOPPED)
-			vm_event(vm, VM_EV_STOP, "");
-		lost_adopt(vm, p);
-	}
-	found_release(&f);
 }

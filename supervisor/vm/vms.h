@@ -28,8 +28,6 @@ void vms_free(struct vms *vms);
 
 /* Reads all files; problems are told, VMs with such files keep their old meaning. */
 void vms_reload(struct vms *vms, struct conf_problems *p);
-/* Takes back the processes of a former daemon. After vms_reload(). */
-void vms_adopt(struct vms *vms);
 
 /* vms_reload() when something in the configuration directory changed. */
 void vms_refresh(struct vms *vms);

@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/proc.h"
-#include "supervisor/vm/lost.h"
+#include "supervisor/vm/adopt.h"
 #include "supervisor/vm/observe.h"
 #include "supervisor/vm/part.h"
 #include "supervisor/vm/revert.h"
@@ -68,7 +68,7 @@ static int start(struct vm *vm, bool paused, bool by_policy, const char *who, st
 {
 	bool up;
 
-	lost_look(vm);
+	adopt_unrecorded(vm);
 	up = vm_state_has_process(vm->st.state) && vm->st.state != VM_QUITTING;
 	/* it comes up again anyway */
 	if (vm->st.state == VM_STOPPING && vm->st.want == VM_WANT_RESTART)
@@ -141,7 +141,7 @@ static int check_monitor(struct vm *vm, struct err *e)
 
 static int check_can_power_off(struct vm *vm, struct err *e)
 {
-	lost_look(vm);
+	adopt_unrecorded(vm);
 	if (check_unread(vm, e) < 0 || check_monitor(vm, e) < 0)
 		return e->number;
 	if (vm->st.state != VM_PAUSED || !vm->mon.io_error)
@@ -195,7 +195,7 @@ int vm_reboot(struct vm *vm, double timeout, const char *who, struct err *e)
 
 int vm_kill(struct vm *vm, const char *who, struct err *e)
 {
-	lost_look(vm);
+	adopt_unrecorded(vm);
 	if (check_unread(vm, e) < 0)
 		return e->number;
 	log_info(vm->name, "kill by %s", who);
