@@ -421,6 +421,41 @@ static void ready(char **arg, int n)
 	close(fd);
 }
 
+/* --- the least that taking guests back can cost: a connection to each monitor, and the same questions --- */
+
+static bool is_answer(const json_t *message, int id)
+{
+	return json_integer_value(json_object_get(message, "id")) == id && json_object_get(message, "return");
+}
+
+static void monitors(char **arg, int n)
+{
+	static const char *const questions[] = { "qmp_capabilities", "query-uuid", "query-status", "query-balloon" };
+	enum { LAST = ARRAY_SIZE(questions) };
+	int guests = number(arg[1]);
+	struct wire *w = xcalloc((size_t)guests, sizeof *w);
+	double when;
+
+	(void)n;
+	for (int i = 0; i < guests; i++) {
+		_cleanup_(free_ptr) char *path = xasprintf("%s/vms/g%d/qmp.sock", arg[0], i + 1);
+
+		wire_connect(&w[i], path);
+		for (int k = 0; k < LAST; k++)
+			wire_send(&w[i], json_pack("{s:s, s:i}", "execute", questions[k], "id", k + 1));
+	}
+	for (int i = 0; i < guests; i++) {
+		for (bool answered = false; !answered;) {
+			json_t *message = wire_receive(&w[i], &when);
+
+			answered = is_answer(message, LAST);
+			json_decref(message);
+		}
+		wire_close(&w[i]);
+	}
+	free(w);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -433,6 +468,7 @@ int main(int argc, char **argv)
 		{ "processes", "ROUNDS PROGRAM...", 2, processes },
 		{ "commands", "ROUNDS FILE", 2, commands },
 		{ "ready", "SOCKET GUESTS ROUNDS VMKEEPD...", 4, ready },
+		{ "monitors", "RUN GUESTS", 2, monitors },
 	};
 
 	signal(SIGPIPE, SIG_IGN);
