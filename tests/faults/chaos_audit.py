@@ -2,6 +2,7 @@
 """Before and after: what the kernel holds of us, and whether everything still works once the storm is over."""
 import json
 import os
+import re
 import subprocess
 
 import vmk
@@ -112,6 +113,9 @@ class Audit:
                 if said.code:
                     self.wrong("kill: %s" % said)
             said = world.vmkeep("start", guest.name, timeout=60)
+            if said.code and "did not come to its end" in said.err:  # cut short in the storm: what the hint says
+                world.ok(*re.search("vmkeep (snapshot revert .*) finishes it", said.err).group(1).split(), timeout=60)
+                said = world.vmkeep("start", guest.name, timeout=60)
             if said.code:
                 self.wrong("start: %s" % said)
         row, = world.rows("net", "list")
