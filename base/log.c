@@ -66,11 +66,6 @@ int log_level_parse(const char *s, enum log_level *level)
 	return -1;
 }
 
-enum log_level log_level(void)
-{
-	return sink.level;
-}
-
 /* systemd.exec(5): JOURNAL_STREAM is "device:inode" of the stderr that it connected. */
 static bool stderr_is_journal(void)
 {

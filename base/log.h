@@ -18,7 +18,6 @@ void log_open(enum log_level level);
 /* Waits for half a second at most, where lines are kept. log_write() still works after it. */
 void log_close(void);
 int log_level_parse(const char *s, enum log_level *level);
-enum log_level log_level(void);
 
 /* vm may be NULL; else it becomes VMKEEP_VM= and "vm NAME: " in front of the text. */
 void log_write(enum log_level level, const char *vm, const char *fmt, ...)

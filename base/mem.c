@@ -108,15 +108,6 @@ char *arena_printf(struct arena *a, const char *fmt, ...)
 	return arena_strdup(a, check(text));
 }
 
-size_t arena_size(const struct arena *a)
-{
-	size_t sum = 0;
-
-	for (const struct arena_block *b = a->head; b; b = b->next)
-		sum += sizeof *b + b->size;
-	return sum;
-}
-
 void arena_release(struct arena *a)
 {
 	while (a->head) {

@@ -46,7 +46,6 @@ void *arena_alloc(struct arena *a, size_t size);
 char *arena_strdup(struct arena *a, const char *s);
 char *arena_strndup(struct arena *a, const char *s, size_t len);
 char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-size_t arena_size(const struct arena *a); /* bytes taken from malloc */
 void arena_release(struct arena *a);
 
 /* Cleanup helpers: _cleanup_(close_fd) int fd = -1; _cleanup_(free_ptr) char *s = NULL; */

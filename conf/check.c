@@ -56,7 +56,13 @@ enum conf_format conf_disk_format(const struct conf_disk *d)
 	return CONF_FORMAT_AUTO;
 }
 
-bool conf_machine_is_pc(const char *machine)
+const char *conf_vm_binary(const struct conf_vm *c)
+{
+	return c->binary ? c->binary : "qemu-system-x86_64";
+}
+
+/* pc and its versions, which have IDE; else q35, which has SATA. */
+static bool check_is_pc(const char *machine)
 {
 	return strcmp(machine, "pc") == 0 || strncmp(machine, "pc-i440fx-", 10) == 0;
 }
@@ -157,7 +163,7 @@ static void check_boot(const struct check *k)
 		VM_PROBLEM(k, "Boot", "Append", "needs Kernel=");
 	if (c->secure_boot && c->firmware == CONF_FIRMWARE_BIOS)
 		VM_PROBLEM(k, "Boot", "SecureBoot", "needs Firmware=uefi");
-	if (c->secure_boot && conf_machine_is_pc(c->machine))
+	if (c->secure_boot && check_is_pc(c->machine))
 		VM_PROBLEM(k, "Boot", "SecureBoot", "needs Machine=q35");
 }
 
@@ -173,7 +179,7 @@ static void check_something_boots(const struct check *k)
 
 static void check_bus(const struct check *k, const struct conf_disk *d)
 {
-	bool pc = conf_machine_is_pc(k->c->machine);
+	bool pc = check_is_pc(k->c->machine);
 
 	if (d->bus == CONF_BUS_IDE && !pc)
 		DISK_PROBLEM(k, d, "Bus", "ide needs Machine=pc; q35 has sata");
@@ -217,7 +223,7 @@ static void check_disk(const struct check *k, const struct conf_disk *d)
 /* q35's AHCI has six ports, pc's IDE four; CDs are there unless on scsi. */
 static void check_ports(const struct check *k)
 {
-	bool pc = conf_machine_is_pc(k->c->machine);
+	bool pc = check_is_pc(k->c->machine);
 	size_t n = 0, ports = pc ? 4 : 6;
 
 	for (size_t i = 0; i < k->c->disks; i++) {

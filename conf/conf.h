@@ -84,12 +84,10 @@ bool conf_name_ok(const char *name);
 const char *conf_dns_name(const char *name, char buf[64]);
 
 /* The names behind an enum value of a key, for argv and messages ("writeback"). */
-const char *conf_cache_name(enum conf_cache v);
 const char *conf_format_name(enum conf_format v);
 const char *conf_bus_name(enum conf_bus v);
 const char *conf_accel_name(enum conf_accel v);
-const char *conf_ending_name(enum conf_ending v);
-const char *conf_nic_model_name(enum conf_nic_model v);
 const char *conf_aio_name(enum conf_aio v);
+const char *conf_network_mode_name(enum conf_network_mode v);
 
 #endif

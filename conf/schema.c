@@ -18,27 +18,21 @@ _Static_assert(offsetof(struct conf_vm, arena) == 0 && offsetof(struct conf_netw
 
 enum { NAMES_MAX = 64 };
 
-static const struct {
-	const char *name, *names, *what;
-} types[] = {
-	[CONF_TYPE_TEXT] = { "text", "list of texts", "a text" },
-	[CONF_TYPE_WORD] = { "word", "list of words", "a word" },
-	[CONF_TYPE_ID] = { "id", "list of ids",
-		"an id: letters, digits, '.', '_' and '-', at most 31" },
-	[CONF_TYPE_NAME] = { "name", "list of names",
-		"a name: letters, digits, '.', '_' and '-', at most 63" },
-	[CONF_TYPE_PATH] = { "path", "list of paths", "a path without '..'" },
-	[CONF_TYPE_IPV4] = { "IPv4 address", "list of IPv4 addresses", "an IPv4 address" },
-	[CONF_TYPE_SIZE] = { "size", NULL, "a size such as 512M" },
-	[CONF_TYPE_TIME] = { "time", NULL, "a time such as 90s, 2min or infinity" },
-	[CONF_TYPE_UINT] = { "number", NULL, "a number" },
-	[CONF_TYPE_BOOL] = { "yes or no", NULL, "yes or no" },
-	[CONF_TYPE_ENUM] = { "choice", NULL, NULL },
-	[CONF_TYPE_MAC] = { "MAC address", NULL, "a MAC address such as 52:54:00:12:34:56" },
-	[CONF_TYPE_SUBNET] = { "subnet", NULL,
-		"auto or an address of the host with its prefix such as 192.168.122.1/24" },
-	[CONF_TYPE_RANGE] = { "address range", NULL,
-		"a range of addresses such as 192.168.122.10-192.168.122.99" },
+static const char *const types[] = {
+	[CONF_TYPE_TEXT] = "a text",
+	[CONF_TYPE_WORD] = "a word",
+	[CONF_TYPE_ID] = "an id: letters, digits, '.', '_' and '-', at most 31",
+	[CONF_TYPE_NAME] = "a name: letters, digits, '.', '_' and '-', at most 63",
+	[CONF_TYPE_PATH] = "a path without '..'",
+	[CONF_TYPE_IPV4] = "an IPv4 address",
+	[CONF_TYPE_SIZE] = "a size such as 512M",
+	[CONF_TYPE_TIME] = "a time such as 90s, 2min or infinity",
+	[CONF_TYPE_UINT] = "a number",
+	[CONF_TYPE_BOOL] = "yes or no",
+	[CONF_TYPE_ENUM] = NULL,
+	[CONF_TYPE_MAC] = "a MAC address such as 52:54:00:12:34:56",
+	[CONF_TYPE_SUBNET] = "auto or an address of the host with its prefix such as 192.168.122.1/24",
+	[CONF_TYPE_RANGE] = "a range of addresses such as 192.168.122.10-192.168.122.99",
 };
 _Static_assert(ARRAY_SIZE(types) == CONF_TYPES, "a type has no name");
 
@@ -138,7 +132,7 @@ void conf_key_type(const struct conf_key *k, struct buf *b)
 	else if (k->names)
 		type_names(k, b);
 	else
-		buf_adds(b, types[k->type].what);
+		buf_adds(b, types[k->type]);
 	switch (k->type) {
 	case CONF_TYPE_SIZE:
 	case CONF_TYPE_TIME:
@@ -162,11 +156,6 @@ void conf_key_type(const struct conf_key *k, struct buf *b)
 	case CONF_TYPES:
 		break;
 	}
-}
-
-const char *conf_key_type_name(const struct conf_key *k)
-{
-	return k->list ? types[k->type].names : types[k->type].name;
 }
 
 const char *conf_apply_name(enum conf_apply a)

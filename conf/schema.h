@@ -101,8 +101,6 @@ const struct conf_section *conf_key_home(const struct conf_schema *s, const char
 
 /* What a value must be: "kvm, tcg or auto", "a size such as 512M, at least 1M". */
 void conf_key_type(const struct conf_key *k, struct buf *b);
-/* One word for tables: "size", "list of paths". */
-const char *conf_key_type_name(const struct conf_key *k);
 const char *conf_apply_name(enum conf_apply a); /* "start", "live", "guest" */
 
 /* The elements of a named section; *n counts those of all sections that share the array. The

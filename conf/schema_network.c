@@ -57,3 +57,8 @@ const struct conf_schema conf_network_schema = {
 	.size = sizeof(struct conf_network),
 	.ignored = offsetof(struct conf_network, ignored),
 };
+
+const char *conf_network_mode_name(enum conf_network_mode v)
+{
+	return mode_names[v];
+}

@@ -430,11 +430,6 @@ const struct conf_schema conf_vm_schema = {
 	.ignored = offsetof(struct conf_vm, ignored),
 };
 
-const char *conf_cache_name(enum conf_cache v)
-{
-	return cache_names[v];
-}
-
 const char *conf_format_name(enum conf_format v)
 {
 	return format_names[v];
@@ -448,16 +443,6 @@ const char *conf_bus_name(enum conf_bus v)
 const char *conf_accel_name(enum conf_accel v)
 {
 	return accel_names[v];
-}
-
-const char *conf_ending_name(enum conf_ending v)
-{
-	return ending_names[v];
-}
-
-const char *conf_nic_model_name(enum conf_nic_model v)
-{
-	return nic_names[v];
 }
 
 const char *conf_aio_name(enum conf_aio v)

@@ -224,7 +224,7 @@ void conf_vm_release(struct conf_vm *c);
 /* The format as written, or what the name tells; AUTO: it tells nothing, or there is no path. A
  * configuration without problems has no disk with a path that gives AUTO. */
 enum conf_format conf_disk_format(const struct conf_disk *d);
-/* pc and its versions, which have IDE; else q35, which has SATA. */
-bool conf_machine_is_pc(const char *machine);
+/* Binary=, or the one that a VM has without it. */
+const char *conf_vm_binary(const struct conf_vm *c);
 
 #endif

@@ -197,15 +197,3 @@ struct qmp_job *qmp_job_run(struct qmp *q, const char *command, json_t *argument
 		ask(job);
 	return job;
 }
-
-void qmp_job_cancel(struct qmp_job *job)
-{
-	if (!job->dismissing)
-		qmp_call(job->q, "job-cancel", json_pack("{s:s}", "id", job->id), -1, patience,
-			NULL, job);
-}
-
-void qmp_job_forget(struct qmp_job *job)
-{
-	job->h = (struct qmp_job_handlers){ 0 };
-}

@@ -39,10 +39,4 @@ struct qmp_job_handlers {
 struct qmp_job *qmp_job_run(struct qmp *q, const char *command, json_t *arguments /* stolen */,
 	const char *id, const struct qmp_job_handlers *h, void *data);
 
-/* Asks QEMU to cancel it; done tells what came of that (snapshot jobs run to their end). */
-void qmp_job_cancel(struct qmp_job *job);
-
-/* Its owner goes away: no more callbacks. The job is followed and dismissed all the same. */
-void qmp_job_forget(struct qmp_job *job);
-
 #endif

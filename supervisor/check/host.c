@@ -17,7 +17,10 @@
 enum { RULESET_MAX = 1 << 20 };
 
 /* clang-format off */
-const struct host_check host_checks[] = {
+static const struct host_check {
+	const char *name;
+	void (*fn)(const struct host_facts *f, struct host_row *row);
+} host_checks[] = {
 	{ "CPU virtualisation", host_cpu },
 	{ "/dev/kvm",           host_kvm_device },
 	{ "KVM",                host_kvm },
@@ -46,8 +49,6 @@ const struct host_check host_checks[] = {
 	{ "libvirt",            host_libvirt },
 };
 /* clang-format on */
-const size_t host_checks_n = ARRAY_SIZE(host_checks);
-
 static json_t *words(const char *s)
 {
 	_cleanup_(free_ptr) char *safe = text_escape(s, strlen(s), true);
@@ -59,7 +60,7 @@ json_t *host_report(const struct host_facts *f)
 {
 	json_t *rows = json_array();
 
-	for (size_t i = 0; i < host_checks_n; i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(host_checks); i++) {
 		struct host_row row = { .verdict = HOST_SILENT };
 
 		host_checks[i].fn(f, &row);
@@ -215,6 +216,6 @@ struct host_checking *host_check_run(
 	h->nft = run(h, nft, RULESET_MAX, on_nft);
 	h->df = run(h, df, 0, on_df);
 	h->stat = run(h, stat, 0, on_stat);
-	probes_get(h->probes, "qemu-system-x86_64", on_probe, h);
+	probes_get(h->probes, conf_vm_binary(&(struct conf_vm){ 0 }), on_probe, h);
 	return h;
 }

@@ -46,13 +46,6 @@ struct host_row {
 	char text[512], cure[512];
 };
 
-struct host_check {
-	const char *name;
-	void (*fn)(const struct host_facts *f, struct host_row *row);
-};
-extern const struct host_check host_checks[];
-extern const size_t host_checks_n;
-
 /* Fills a row; cure may be NULL. */
 void host_row(struct host_row *row, enum host_verdict v, const char *cure, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));

@@ -388,16 +388,13 @@ static bool take_next(struct vm_check *c)
 
 static void check_next(struct vm_check *c)
 {
-	const char *binary;
-
 	if (!take_next(c)) {
 		check_space_run(c->space, c->rows, c->done, c->data);
 		return;
 	}
 	c->probe = NULL;
 	check_now(c, c->vm);
-	binary = c->vm->file.conf.binary;
-	probes_get(c->daemon->probes, binary ? binary : "qemu-system-x86_64", on_probe, c);
+	probes_get(c->daemon->probes, conf_vm_binary(&c->vm->file.conf), on_probe, c);
 }
 
 struct vm_check *vm_check_new(struct daemon *d, const char *name, json_t *rows,

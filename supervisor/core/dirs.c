@@ -228,7 +228,8 @@ static bool is_same(const struct stat *a, const struct stat *b)
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-bool dirs_is_lost(const char *path, int fd)
+/* Whether the path no longer leads to the directory that is open as fd. */
+static bool dirs_is_lost(const char *path, int fd)
 {
 	struct stat there, here;
 

@@ -33,8 +33,6 @@ struct daemon_options {
 
 /* Makes what is missing. ERR_CONFLICT names the daemon that has one of them. */
 int dirs_open(struct daemon_dirs *d, const struct daemon_options *o, struct err *e);
-/* Whether the path no longer leads to the directory that is open as fd. */
-bool dirs_is_lost(const char *path, int fd);
 /* RUN is made anew where it is lost, and what must be in it; what else stands in its place is set aside.
  * The number of its descriptor stays. 1: it was lost; 0: it was not. */
 int dirs_run_again(struct daemon_dirs *d, struct err *e);

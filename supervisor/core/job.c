@@ -93,7 +93,6 @@ void job_finish(struct job *j, json_t *result, const struct err *e)
 	j->account = NULL;
 	j->result = result;
 	if (e) {
-		j->failed = true;
 		j->error = xcalloc(1, sizeof *j->error);
 		err_copy(j->error, e);
 		free(j->text);

@@ -29,7 +29,6 @@ struct job {
 	char *who;
 	double started, ended; /* clock_boot(), 0: runs */
 	uint64_t current, total; /* in the unit of the work, 0 of 0: unknown */
-	bool failed;
 	char *text; /* error, or what it does now */
 	json_t *result;
 	struct err *error;

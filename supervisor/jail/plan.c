@@ -134,14 +134,12 @@ static int add_node(struct jail *j, const char *path, struct err *e)
 	return parse_path(path, "device node", e);
 }
 
-static int parse_nodes(struct jail *j, bool kvm, bool tun, json_t *list, struct err *e)
+static int parse_nodes(struct jail *j, bool kvm, json_t *list, struct err *e)
 {
 	int r = 0;
 
 	if (kvm)
 		r = add_node(j, "/dev/kvm", e);
-	if (r == 0 && tun)
-		r = add_node(j, "/dev/net/tun", e);
 	for (size_t i = 0; r == 0 && i < json_array_size(list); i++)
 		r = add_node(j, json_string_value(json_array_get(list, i)), e);
 	return r;
@@ -248,7 +246,7 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 {
 	json_t *argv = NULL, *fds = NULL, *dev = NULL, *paths = NULL, *files = NULL, *group = NULL, *identity = NULL, *o;
 	const char *role = "qemu";
-	int version, kvm = 0, tun = 0, check = 0, space = 0, running = 0, io_uring = 0, may_create = 0, r;
+	int version, kvm = 0, check = 0, space = 0, running = 0, io_uring = 0, may_create = 0, r;
 	json_int_t uid;
 	json_error_t je;
 
@@ -257,9 +255,9 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 		return err_set(e, ERR_USAGE, "plan: %s", je.text);
 	j->plan = o;
 	if (json_unpack_ex(o, &je, 0,
-		    "{s:i, s:s, s?s, s:I, s?o, s?o, s:s, s?s, s?b, s?b, s?i, s?b, s?b, s?b, s?s, s?o, s?o, s?o, s?o, s?o, s?b, s?b, s?i !}",
+		    "{s:i, s:s, s?s, s:I, s?o, s?o, s:s, s?s, s?b, s?i, s?b, s?b, s?b, s?s, s?o, s?o, s?o, s?o, s?o, s?b, s?b, s?i !}",
 		    "version", &version, "name", &j->name, "role", &role, "uid", &uid, "argv", &argv, "fds",
-		    &fds, "root", &j->root, "image_dir", &j->image_dir, "kvm", &kvm, "tun", &tun,
+		    &fds, "root", &j->root, "image_dir", &j->image_dir, "kvm", &kvm,
 		    "oom_score_adj", &j->oom_score_adj, "check", &check, "running", &running, "io_uring",
 		    &io_uring, "modules", &j->modules, "dev", &dev, "paths", &paths, "files", &files, "group", &group,
 		    "identity", &identity, "space", &space, "may_create", &may_create,
@@ -289,7 +287,7 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 	if (r == 0 && j->modules)
 		r = parse_path(j->modules, "modules", e);
 	if (r == 0)
-		r = parse_nodes(j, kvm, tun, dev, e);
+		r = parse_nodes(j, kvm, dev, e);
 	if (r == 0)
 		r = parse_paths(j, paths, e);
 	if (r == 0)

@@ -36,7 +36,7 @@
  *         its own behind and ends),
  *   root: directory where the private root is mounted (exists, root's own; the host does not see it),
  *   image_dir: for paths with beneath,
- *   kvm: bool (device node wanted), tun: false, oom_score_adj: int,
+ *   kvm: bool (device node wanted), oom_score_adj: int,
  *   check: bool, space: bool, running: bool (others, its own QEMU above all, may hold its files),
  *   qemu: pid (with running: its own QEMU, whose files may be others by now),
  *   io_uring: bool (a disk with AIO=io_uring: the filter lets these calls through),

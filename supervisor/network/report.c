@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/text.h"
+#include "conf/conf.h"
 #include "supervisor/network/private.h"
 
 enum { TROUBLE_MAX = 256 };
@@ -16,9 +17,6 @@ const char *network_state_name(enum network_state s)
 {
 	return state_names[s];
 }
-
-static const char *const mode_names[] = { [CONF_NETWORK_NAT] = "nat" };
-_Static_assert(ARRAY_SIZE(mode_names) == CONF_NETWORK_MODES, "a mode has no name");
 
 static json_t *ip_json(uint32_t address, unsigned prefix)
 {
@@ -113,7 +111,7 @@ json_t *networks_list(struct networks *ns)
 	for (const struct network *n = ns->list; n; n = n->next)
 		json_array_append_new(
 			rows, json_pack("[s, s, s, o, o, I, o, s]", n->name, state_names[n->state],
-				      mode_names[n->conf.mode], text_json(report_bridge(n)), subnet_json(n),
+				      conf_network_mode_name(n->conf.mode), text_json(report_bridge(n)), subnet_json(n),
 				      (json_int_t)network_attached(n), pid_json(n), health(n, trouble)));
 	return json_pack("{s:[s, s, s, s, s, s, s, s], s:o}", "columns", "name", "state", "mode",
 		"bridge", "subnet", "nics", "dnsmasq", "health", "rows", rows);
@@ -169,7 +167,7 @@ json_t *networks_show(struct networks *ns, const char *network, struct err *e)
 			json_array_append_new(nics, nic_json(c, n));
 	network_pool(n, &host, &prefix, &first, &last);
 	o = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "name", n->name, "state",
-		state_names[n->state], "health", health(n, trouble), "mode", mode_names[n->conf.mode],
+		state_names[n->state], "health", health(n, trouble), "mode", conf_network_mode_name(n->conf.mode),
 		"bridge", text_json(report_bridge(n)), "address", ip_json(host, prefix), "subnet",
 		subnet_json(n), "dhcp", dhcp_json(n), "dns", dns_json(n));
 	json_object_set_new(o, "file", text_json(n->conf.place.file));

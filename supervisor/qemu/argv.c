@@ -389,10 +389,7 @@ static void add_ports(struct build *b)
 
 	if (b->bus.board == DEVICE_PC)
 		return;
-	if (b->ctx->ports)
-		n = b->ctx->ports;
-	b->out->ports = n < DEVICE_PORTS_MAX ? n : DEVICE_PORTS_MAX;
-	for (unsigned i = 1; i <= b->out->ports; i++)
+	for (unsigned i = 1; i <= n && i <= DEVICE_PORTS_MAX; i++)
 		add_json(b, "-device", device_root_port(i));
 }
 
@@ -477,8 +474,6 @@ static void add_all(struct build *b)
 	add_display(b);
 	add_monitor(b);
 	add_devices(b);
-	if (b->ctx->origin == ARGV_INCOMING)
-		add_option(b, "-incoming", "defer");
 	add_own_words(b);
 }
 

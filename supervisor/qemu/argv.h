@@ -43,13 +43,9 @@ static inline int argv_fd_tap(size_t nic)
 	return ARGV_FD_TAP_FIRST + (int)nic;
 }
 
-enum argv_origin { ARGV_FRESH, ARGV_INCOMING };
-
 struct argv_context {
 	bool paste; /* for `cmdline`: sockets by path and taps by name, no descriptors, no -S */
 	enum conf_accel accel; /* decided: KVM or TCG */
-	enum argv_origin origin;
-	unsigned ports; /* root ports as this guest began with; 0: those in use and four more */
 	const char *image_dir; /* for relative disk paths */
 	const char *run_dir;   /* RUN/vms/NAME, for paste: qmp.sock, agent.sock, serial-ID.sock,
 				  serial-ID.log, notify.log, vnc.sock */
@@ -62,7 +58,6 @@ struct argv {
 	struct arena arena;
 	const char **word; /* NULL terminated, word[0] is the binary */
 	size_t n;
-	unsigned ports; /* root ports: a saved guest must get as many when it comes back */
 };
 #define ARGV_INIT                   \
 	{                           \

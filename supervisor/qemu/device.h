@@ -51,9 +51,7 @@ unsigned device_ports_used(const struct identity *id);
 /* Names */
 
 const char *device_node_name(const struct conf_disk *d, char buf[DEVICE_NODE_MAX]); /* "d-ID" */
-const char *device_disk_id(const struct conf_disk *d, char buf[80]);  /* "disk-ID", "cd-ID" */
-const char *device_nic_id(const struct conf_nic *n, char buf[80]);    /* "nic-ID" */
-const char *device_netdev_id(const struct conf_nic *n, char buf[80]); /* "net-ID" */
+const char *device_nic_id(const struct conf_nic *n, char buf[80]); /* "nic-ID" */
 
 /* Files */
 
@@ -62,8 +60,6 @@ const char *device_path(const char *path, const char *image_dir, char *buf);
 const char *device_disk_path(const struct conf_disk *d, const char *image_dir, char *buf);
 /* A block device by its name: nothing is opened. */
 bool device_path_is_block(const char *path);
-/* What the VM goes on: Bus= or the board's default. */
-enum conf_bus device_disk_bus(const struct conf_disk *d, enum device_board board);
 /* Kept in the identity, else what Format= says. */
 enum conf_format device_disk_format(const struct conf_disk *d, const struct identity *id);
 

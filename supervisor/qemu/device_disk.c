@@ -37,7 +37,7 @@ const char *device_node_name(const struct conf_disk *d, char buf[DEVICE_NODE_MAX
 	return node_name('d', 0, d->id, buf);
 }
 
-const char *device_disk_id(const struct conf_disk *d, char buf[80])
+static const char *device_disk_id(const struct conf_disk *d, char buf[80])
 {
 	snprintf(buf, 80, "%s-%s", d->cdrom ? "cd" : "disk", d->id);
 	return buf;
@@ -48,7 +48,8 @@ static void thread_id(const struct conf_disk *d, char buf[80])
 	snprintf(buf, 80, "io-%s", d->id);
 }
 
-enum conf_bus device_disk_bus(const struct conf_disk *d, enum device_board board)
+/* What the VM goes on: Bus= or the board's default. */
+static enum conf_bus device_disk_bus(const struct conf_disk *d, enum device_board board)
 {
 	if (d->bus != CONF_BUS_AUTO)
 		return d->bus;

@@ -12,7 +12,7 @@ const char *device_nic_id(const struct conf_nic *n, char buf[80])
 	return buf;
 }
 
-const char *device_netdev_id(const struct conf_nic *n, char buf[80])
+static const char *device_netdev_id(const struct conf_nic *n, char buf[80])
 {
 	snprintf(buf, 80, "net-%s", n->id);
 	return buf;

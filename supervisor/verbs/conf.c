@@ -2,6 +2,7 @@
 /* What the operator wrote, what it means, and where a running VM differs from it. */
 #include "base/mem.h"
 #include "conf/load.h"
+#include "conf/schema.h"
 #include "supervisor/verbs/verb.h"
 #include "supervisor/qemu/probe.h"
 #include "supervisor/check/vm.h"
@@ -90,21 +91,10 @@ void verb_cat(void *data, struct request *r)
 	buf_release(&text);
 }
 
-const char *verb_applies(enum conf_apply a)
-{
-	static const char *const applies[] = {
-		[CONF_APPLY_START] = "start",
-		[CONF_APPLY_LIVE] = "live",
-		[CONF_APPLY_GUEST] = "guest",
-	};
-
-	return applies[a];
-}
-
 static void add_change(void *data, const struct conf_change *c)
 {
 	json_array_append_new(data, json_pack("[s, s?, s?, s?, s?, s]", c->section, c->id, c->key,
-					    c->from, c->to, verb_applies(c->apply)));
+					    c->from, c->to, conf_apply_name(c->apply)));
 }
 
 void verb_diff(void *data, struct request *r)
@@ -221,5 +211,5 @@ void verb_cmdline(void *data, struct request *r)
 	c = xcalloc(1, sizeof *c);
 	*c = (struct cmdline){ .d = d, .r = r, .name = xstrdup(vm->name) };
 	request_on_gone(r, cmdline_gone, c);
-	probes_get(d->probes, conf->binary ? conf->binary : "qemu-system-x86_64", on_probe, c);
+	probes_get(d->probes, conf_vm_binary(conf), on_probe, c);
 }

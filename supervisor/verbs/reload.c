@@ -6,6 +6,7 @@
  */
 #include "base/mem.h"
 #include "conf/load.h"
+#include "conf/schema.h"
 #include "supervisor/boot/boot.h"
 #include "supervisor/verbs/verb.h"
 #include "supervisor/guest/display.h"
@@ -57,7 +58,7 @@ static void plan_change(void *data, const struct conf_change *c)
 	json_array_append_new(
 		p->rows, json_pack("[s, s, s, s, s?, s?, s?, s?, s]", p->what, p->name, "changed",
 				 c->section, c->id, c->key, c->from, c->to,
-				 p->applies ? p->applies : verb_applies(c->apply)));
+				 p->applies ? p->applies : conf_apply_name(c->apply)));
 }
 
 /* One that runs is compared with what it runs with, as by diff. */

@@ -38,8 +38,6 @@ void verbs_take_up(struct daemon *d);
 /* "file:line: key: reason" lines as columns and rows. */
 json_t *verb_problems(const struct conf_problems *p);
 
-/* As diff tells it: start, live, guest. */
-const char *verb_applies(enum conf_apply a);
 /* All files again, as `reload` and SIGHUP do. */
 void verbs_reload(struct daemon *d, struct conf_problems *p);
 

@@ -29,7 +29,6 @@ int vm_argv_context(struct vm *vm, const struct conf_vm *c, const struct probe *
 			memcpy(tap[i], vm->proc.nic[i].tap.name, sizeof tap[i]);
 	*ctx = (struct argv_context){ .paste = paste,
 		.accel = accel,
-		.origin = ARGV_FRESH,
 		.image_dir = d->image_dir,
 		.run_dir = arena_printf(a, "%s/vms/%s", d->dirs.run, vm->name),
 		.nvram = *firmware ? arena_printf(a, "%s/vms/%s/nvram.qcow2", d->dirs.state, vm->name) : NULL,

@@ -53,7 +53,6 @@ static void row_reads_well(const struct conf_section *s, const struct conf_key *
 		conf_key_find(s, k->name), k); /* the first of that name: there is no other */
 	conf_key_type(k, &type);
 	assert_true(type.len >= 3);
-	assert_non_null(conf_key_type_name(k));
 	assert_true(k->apply < CONF_APPLIES);
 	buf_release(&type);
 }
@@ -173,16 +172,15 @@ static void only_root_names_programs_and_host_files(void **state)
 static void tells_what_a_value_must_be(void **state)
 {
 	static const struct {
-		const char *section, *key, *type, *name;
+		const char *section, *key, *type;
 	} cases[] = {
-		{ "VM", "CPUs", "a number from 1 to 1024", "number" },
-		{ "VM", "Accel", "kvm, tcg or auto", "choice" },
-		{ "VM", "Owner", "a user name or @group", "list of words" },
-		{ "Disk", "Base", "a path without '..'", "list of paths" },
-		{ "CDROM", "Bus", "auto, scsi, sata or ide", "choice" },
-		{ "Display", "Port", "auto or a number from 1 to 65535", "number" },
-		{ "Lifecycle", "RestartSec", "a time such as 90s, 2min or infinity, at most 24h",
-			"time" },
+		{ "VM", "CPUs", "a number from 1 to 1024" },
+		{ "VM", "Accel", "kvm, tcg or auto" },
+		{ "VM", "Owner", "a user name or @group" },
+		{ "Disk", "Base", "a path without '..'" },
+		{ "CDROM", "Bus", "auto, scsi, sata or ide" },
+		{ "Display", "Port", "auto or a number from 1 to 65535" },
+		{ "Lifecycle", "RestartSec", "a time such as 90s, 2min or infinity, at most 24h" },
 	};
 
 	(void)state;
@@ -193,15 +191,11 @@ static void tells_what_a_value_must_be(void **state)
 
 		conf_key_type(k, &type);
 		assert_string_equal(type.data, cases[i].type);
-		assert_string_equal(conf_key_type_name(k), cases[i].name);
 		buf_release(&type);
 	}
-	assert_string_equal(conf_cache_name(CONF_CACHE_DIRECTSYNC), "directsync");
 	assert_string_equal(conf_format_name(CONF_FORMAT_QCOW2), "qcow2");
 	assert_string_equal(conf_bus_name(CONF_BUS_VIRTIO), "virtio");
 	assert_string_equal(conf_accel_name(CONF_ACCEL_TCG), "tcg");
-	assert_string_equal(conf_ending_name(CONF_ENDING_PAUSE), "pause");
-	assert_string_equal(conf_nic_model_name(CONF_NIC_E1000E), "e1000e");
 	assert_string_equal(conf_aio_name(CONF_AIO_IO_URING), "io_uring");
 }
 
