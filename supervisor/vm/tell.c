@@ -44,7 +44,7 @@ void vm_history_flush(struct vm *vm)
 	struct vm_untold *u = &vm->log.untold;
 	char why[sizeof u->why + 64];
 
-	ev_timer_stop(vm->daemon->loop.ev, &u->timer);
+	loop_timer_stop(&u->timer);
 	if (!u->n)
 		return;
 	snprintf(why, sizeof why, "%s%s%u more in the seconds before", u->why, u->why[0] ? "; " : "", u->n - 1);
@@ -53,10 +53,9 @@ void vm_history_flush(struct vm *vm)
 	u->n = 0;
 }
 
-static void on_untold(struct ev_loop *ev, ev_timer *t, int revents)
+static void tell_untold(void *data)
 {
-	(void)ev, (void)revents;
-	vm_history_flush(t->data);
+	vm_history_flush(data);
 }
 
 static void tell_later(struct vm *vm, const char *event, const char *why)
@@ -67,11 +66,10 @@ static void tell_later(struct vm *vm, const char *event, const char *why)
 	u->time = clock_wall();
 	snprintf(u->event, sizeof u->event, "%s", event);
 	snprintf(u->why, sizeof u->why, "%s", why ? why : "");
-	if (ev_is_active(&u->timer))
+	if (loop_timer_is_active(&u->timer))
 		return;
-	ev_timer_init(&u->timer, on_untold, UNTOLD_SECONDS, 0);
-	u->timer.data = vm;
-	ev_timer_start(vm->daemon->loop.ev, &u->timer);
+	loop_timer_init(&u->timer, vm->daemon->loop.ev, tell_untold, vm);
+	loop_timer_start(&u->timer, UNTOLD_SECONDS);
 }
 
 void vm_history(struct vm *vm, const char *event, const char *who, const char *why)

@@ -87,7 +87,7 @@ struct vm_untold { /* records that the history was spared */
 	unsigned n;
 	double time; /* of the last one */
 	char event[24], why[256];
-	ev_timer timer;
+	struct loop_timer timer;
 };
 
 struct vm_resets { /* of the running guest by itself */
