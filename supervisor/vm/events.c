@@ -11,14 +11,6 @@
 #include "supervisor/vm/part.h"
 #include "supervisor/vm/vm.h"
 
-void vm_limits_init(struct vm *vm)
-{
-	vm->log.changes = (struct bucket)BUCKET(VM_CHANGES_A_SECOND, VM_CHANGES_AT_ONCE);
-	vm->log.records = (struct bucket)BUCKET(1.0 / VM_RECORDS_SECONDS, VM_RECORDS_AT_ONCE);
-	vm->log.resets.told = (struct bucket)BUCKET(1.0 / VM_RESET_EVENT_SECONDS, VM_RESETS_AT_ONCE);
-	vm->log.resets.written = (struct bucket)BUCKET(1.0 / VM_RESET_RECORD_SECONDS, VM_RESETS_AT_ONCE);
-}
-
 bool vm_event_bearable(struct vm *vm)
 {
 	if (qmp_was_asked(vm->mon.qmp) || bucket_take(&vm->log.changes, 1, daemon_now()))

@@ -18,6 +18,14 @@
 
 #define UNTOLD_SECONDS 10.0
 
+void vm_limits_init(struct vm *vm)
+{
+	vm->log.changes = (struct bucket)BUCKET(VM_CHANGES_A_SECOND, VM_CHANGES_AT_ONCE);
+	vm->log.records = (struct bucket)BUCKET(1.0 / VM_RECORDS_SECONDS, VM_RECORDS_AT_ONCE);
+	vm->log.resets.told = (struct bucket)BUCKET(1.0 / VM_RESET_EVENT_SECONDS, VM_RESETS_AT_ONCE);
+	vm->log.resets.written = (struct bucket)BUCKET(1.0 / VM_RESET_RECORD_SECONDS, VM_RESETS_AT_ONCE);
+}
+
 void vm_history_path(const struct vm *vm, char path[VM_PATH_MAX])
 {
 	snprintf(path, VM_PATH_MAX, "vms/%s/history", vm->name);
