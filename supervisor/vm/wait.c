@@ -18,7 +18,7 @@ struct vm_wait {
 	void *data;
 };
 
-static enum verdict look_ip(const struct vm *vm, struct err *e)
+static enum verdict wait_check_ip(const struct vm *vm, struct err *e)
 {
 	bool any = !vm_state_has_process(vm->st.state);
 	uint32_t address;
@@ -36,7 +36,7 @@ static enum verdict look_ip(const struct vm *vm, struct err *e)
 	return MISSED;
 }
 
-static enum verdict missed_start(const struct vm *vm, struct err *e)
+static enum verdict wait_missed_start(const struct vm *vm, struct err *e)
 {
 	/* a guest that came up and powered itself off at once did start */
 	if (!vm->st.again[0] && (vm->st.ending == VM_END_POWER_OFF || vm->st.ending == VM_END_REBOOT))
@@ -48,7 +48,7 @@ static enum verdict missed_start(const struct vm *vm, struct err *e)
 	return MISSED;
 }
 
-static enum verdict look_up(const struct vm *vm, struct err *e)
+static enum verdict wait_check_up(const struct vm *vm, struct err *e)
 {
 	switch (vm->st.state) {
 	case VM_RUNNING:
@@ -56,10 +56,10 @@ static enum verdict look_up(const struct vm *vm, struct err *e)
 		return MET;
 	case VM_STOPPED:
 	case VM_FAILED:
-		return missed_start(vm, e);
+		return wait_missed_start(vm, e);
 	case VM_BACKOFF:
 		/* a start typed while it was quitting passes through here */
-		return vm->start_error ? missed_start(vm, e) : PENDING;
+		return vm->start_error ? wait_missed_start(vm, e) : PENDING;
 	case VM_PREPARING:
 	case VM_SPAWNING:
 	case VM_GREETING:
@@ -73,14 +73,14 @@ static enum verdict look_up(const struct vm *vm, struct err *e)
 }
 
 /* What was asked for last counts: whoever asked before is told. */
-static enum verdict overtaken(const struct vm *vm, const char *verb, struct err *e)
+static enum verdict wait_overtaken(const struct vm *vm, const char *verb, struct err *e)
 {
 	err_set(e, ERR_CONFLICT, "a later %s%s%s overtook it", verb, vm->who[0] ? " by " : "", vm->who);
 	return MISSED;
 }
 
 /* Still up: does its end take place? */
-static enum verdict look_ending(const struct vm *vm, struct err *e)
+static enum verdict wait_check_ending(const struct vm *vm, struct err *e)
 {
 	if (vm->stop.left) {
 		err_set(e, ERR_GUEST_REFUSED, "the guest ignored the power button; it is left running");
@@ -94,33 +94,33 @@ static enum verdict look_ending(const struct vm *vm, struct err *e)
 	return PENDING;
 }
 
-static enum verdict look_down(const struct vm *vm, struct err *e)
+static enum verdict wait_check_down(const struct vm *vm, struct err *e)
 {
 	if (vm_state_is_down(vm->st.state))
 		return MET;
 	if (vm->st.want != VM_WANT_STOPPED && !vm->stop.left)
-		return overtaken(vm, "start", e);
-	return look_ending(vm, e);
+		return wait_overtaken(vm, "start", e);
+	return wait_check_ending(vm, e);
 }
 
-static enum verdict look_again(const struct vm *vm, struct err *e)
+static enum verdict wait_check_again(const struct vm *vm, struct err *e)
 {
 	if (vm->st.want == VM_WANT_STOPPED && vm_state_has_process(vm->st.state))
-		return overtaken(vm, "stop or kill", e);
+		return wait_overtaken(vm, "stop or kill", e);
 	if (vm->st.want == VM_WANT_RESTART || vm->stop.left)
-		return look_ending(vm, e);
-	return look_up(vm, e);
+		return wait_check_ending(vm, e);
+	return wait_check_up(vm, e);
 }
 
-static enum verdict look(const struct vm *vm, enum vm_goal goal, struct err *e)
+static enum verdict wait_check(const struct vm *vm, enum vm_goal goal, struct err *e)
 {
 	switch (goal) {
 	case VM_GOAL_UP:
-		return look_up(vm, e);
+		return wait_check_up(vm, e);
 	case VM_GOAL_AGAIN:
-		return look_again(vm, e);
+		return wait_check_again(vm, e);
 	case VM_GOAL_DOWN:
-		return look_down(vm, e);
+		return wait_check_down(vm, e);
 	case VM_GOAL_RUNNING:
 		return vm->st.state == VM_RUNNING ? MET : PENDING;
 	case VM_GOAL_STOPPED:
@@ -128,12 +128,12 @@ static enum verdict look(const struct vm *vm, enum vm_goal goal, struct err *e)
 	case VM_GOAL_PAUSED:
 		return vm->st.state == VM_PAUSED ? MET : PENDING;
 	case VM_GOAL_IP:
-		return look_ip(vm, e);
+		return wait_check_ip(vm, e);
 	}
 	return PENDING;
 }
 
-static void unlink_wait(struct vm_wait *w)
+static void wait_unlink(struct vm_wait *w)
 {
 	for (struct vm_wait **p = &w->vm->waits; *p; p = &(*p)->next)
 		if (*p == w) {
@@ -153,7 +153,7 @@ void vm_wait_cancel(struct vm_wait *w)
 {
 	if (!w)
 		return;
-	unlink_wait(w);
+	wait_unlink(w);
 	wait_free(w);
 }
 
@@ -206,7 +206,7 @@ struct vm_wait *vm_wait(struct vm *vm, enum vm_goal goal, double timeout, vm_wai
 void vm_waits_look(struct vm *vm)
 {
 	for (struct vm_wait *w = vm->waits; w; w = w->next)
-		if (!w->decided && look(vm, w->goal, &w->error) != PENDING)
+		if (!w->decided && wait_check(vm, w->goal, &w->error) != PENDING)
 			wait_decide(w);
 }
 
