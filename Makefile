@@ -25,8 +25,8 @@ CFLAGS  += -std=c11 $(WARN) $(if $(WERROR),-Werror) -fstack-protector-strong -fP
 	-ffunction-sections -fdata-sections $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
 LDFLAGS += -pie -Wl,-z,relro,-z,now -Wl,--gc-sections -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN))
 
-# Rooms and what each needs come from the rules in scripts/check-deps, bottom first. Each becomes an archive, so
-# that a program or a test takes what it uses.
+# Rooms and what each needs come from the rules in scripts/check-deps, bottom first. Each becomes an archive, and
+# the linker goes through them once, from top to bottom: it finds no call that goes upward.
 $(foreach room,$(shell scripts/check-deps --rooms),$(eval $(subst |, ,$(room))))
 ROOMS := $(needs_supervisor/verbs) supervisor/jail supervisor/client
 archive = $(B)/$(1).a
@@ -48,8 +48,7 @@ $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  CC    $<";)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-link = $(if $(V),,@echo "  LD    $@";)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) \
-	-Wl,--start-group $(filter %.a,$^) -Wl,--end-group
+link = $(if $(V),,@echo "  LD    $@";)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 
 # It names where vmkeep-jail is installed: built anew when that changes between make and make install.
 $(B)/supervisor/daemon.o: $(B)/libexecdir
@@ -66,8 +65,8 @@ $(B)/vmkeep-jail: $(B)/supervisor/jail/main.o $(call libs,supervisor/jail)
 
 # Tests: tests/unit/ROOM_what.c with its room and those that it needs; all of them where there is no such room.
 UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*_*.c))
-unit_room = $(if $(filter vm guest storage boot,$(1)),supervisor/verbs,$(or $(filter base conf qmp net,$(1)),supervisor/$(1)))
-unit_libs = $(or $(call libs,$(call unit_room,$(firstword $(subst _, ,$(1))))),$(call libs,supervisor/verbs))
+unit_room = $(firstword $(subst _, ,$(1)))
+unit_libs = $(or $(call libs,$(call unit_room,$(1))),$(call libs,supervisor/$(call unit_room,$(1))),$(call libs,supervisor/verbs))
 define unit
 $(B)/tests/unit/$(1): $(B)/tests/unit/$(1).o $(call unit_libs,$(1))
 	$$(link) -lcmocka -lev -ljansson -lnl-3 -linih -lsystemd -lseccomp
@@ -162,7 +161,7 @@ build/lint/tidy/%.ok: %.c .clang-tidy
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ    := $(or $(F),$(FUZZERS))
 .SECONDARY: $(FUZZERS:%=$(B)/tests/fuzz/fuzz_%.o)
-$(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(call libs,supervisor/client) $(call libs,supervisor/verbs)
+$(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(call archive,supervisor/client) $(call libs,supervisor/verbs)
 	$(link) -fsanitize=fuzzer -lev -ljansson -lnl-3 -linih
 fuzz: ## fuzz for T=600 seconds each; F=name: only that one
 	@CFLAGS='-O1 -g -fsanitize=fuzzer-no-link' $(MAKE) --no-print-directory -j$(JOBS) \
