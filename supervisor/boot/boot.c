@@ -56,7 +56,8 @@ struct boot {
 	size_t n;
 	double begun;
 	long starts_max;
-	ev_timer soon, tick;
+	struct loop_task soon;
+	ev_timer tick;
 };
 
 /* --- the stamp --- */
@@ -333,16 +334,21 @@ static void look(struct boot *b)
 	}
 }
 
-static void on_time(struct ev_loop *ev, ev_timer *w, int revents)
+static void on_tick(struct ev_loop *ev, ev_timer *w, int revents)
 {
 	(void)ev, (void)revents;
 	look(w->data);
 }
 
+static void on_soon(struct loop_task *t)
+{
+	look(container_of(t, struct boot, soon));
+}
+
 void boot_kick(struct daemon *d)
 {
-	if (d->boot && !ev_is_active(&d->boot->soon))
-		ev_timer_start(d->loop.ev, &d->boot->soon);
+	if (d->boot)
+		loop_later(d->loop.ev, &d->boot->soon, on_soon);
 }
 
 static void boot_cancel(struct turn *t)
@@ -458,9 +464,8 @@ static struct boot *boot_new(struct daemon *d, const bool *mark)
 			t->dep[k].turn = t;
 		b->n++;
 	}
-	ev_timer_init(&b->soon, on_time, 0, 0);
-	ev_timer_init(&b->tick, on_time, 0, TICK);
-	b->soon.data = b->tick.data = b;
+	ev_timer_init(&b->tick, on_tick, 0, TICK);
+	b->tick.data = b;
 	b->observer = (struct vm_observer){ .state = boot_state, .wish = boot_wish, .data = b };
 	vms_observe(vms, &b->observer);
 	return b;
@@ -495,7 +500,7 @@ void boot_end(struct daemon *d)
 		return;
 	d->boot = NULL;
 	vms_unobserve(d->vms, &b->observer);
-	ev_timer_stop(d->loop.ev, &b->soon);
+	loop_cancel(d->loop.ev, &b->soon);
 	ev_timer_stop(d->loop.ev, &b->tick);
 	for (size_t i = 0; i < b->n; i++) {
 		struct turn *t = &b->turn[i];

@@ -28,7 +28,7 @@ struct shutdown {
 	size_t n;
 	bool guests_down; /* networks go */
 	size_t nets_left;
-	ev_timer soon;
+	struct loop_task soon;
 };
 
 static void look(struct shutdown *s);
@@ -171,7 +171,7 @@ static void finish(struct shutdown *s)
 {
 	struct shutdown_end *end = xcalloc(s->n + 1, sizeof *end);
 
-	ev_timer_stop(s->daemon->loop.ev, &s->soon);
+	loop_cancel(s->daemon->loop.ev, &s->soon);
 	for (size_t i = 0; i < s->n; i++) {
 		const struct guest *g = s->guest[i];
 
@@ -219,15 +219,14 @@ static void stop_networks(struct shutdown *s)
 
 /* --- the way down --- */
 
-static void on_soon(struct ev_loop *ev, ev_timer *w, int revents)
+static void on_soon(struct loop_task *t)
 {
-	struct shutdown *s = w->data;
+	struct shutdown *s = container_of(t, struct shutdown, soon);
 	size_t n, asked = 0, left = 0;
 	struct order_vm *order = make_order(s, &n);
 	unsigned *level = xcalloc(n + 1, sizeof *level);
 	uint64_t *ms = xcalloc(n + 1, sizeof *ms);
 
-	(void)ev, (void)revents;
 	if (s->guests_down) {
 		free(ms);
 		free(level);
@@ -261,8 +260,7 @@ static void on_soon(struct ev_loop *ev, ev_timer *w, int revents)
 
 static void look(struct shutdown *s)
 {
-	if (!ev_is_active(&s->soon))
-		ev_timer_start(s->daemon->loop.ev, &s->soon);
+	loop_later(s->daemon->loop.ev, &s->soon, on_soon);
 }
 
 void shutdown_all(struct daemon *d, const struct shutdown_options *o)
@@ -274,7 +272,5 @@ void shutdown_all(struct daemon *d, const struct shutdown_options *o)
 	s->deadline = daemon_now() + o->budget;
 	log_info(NULL, "shutdown of all VMs by %s, %.0f s at most", o->who, o->budget);
 	boot_cancel_all(d);
-	ev_timer_init(&s->soon, on_soon, 0, 0);
-	s->soon.data = s;
 	look(s);
 }

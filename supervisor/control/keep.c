@@ -26,7 +26,7 @@ enum keep_place { KEEP_RUN, KEEP_VMS, KEEP_STATE, KEEP_LOG, KEEP_PLACES };
 struct keep {
 	struct daemon *d;
 	int watch[KEEP_PLACES];
-	ev_timer timer;
+	struct loop_timer timer;
 	double looked; /* daemon_now() */
 	char *trouble; /* what was logged */
 };
@@ -110,27 +110,21 @@ static void look(struct keep *k)
 	free(k->trouble);
 	k->trouble = e.number ? xstrdup(e.text) : NULL;
 	k->looked = daemon_now();
-	if (e.number) {
-		ev_timer_set(&k->timer, LOOK_EVERY, 0);
-		ev_timer_start(k->d->loop.ev, &k->timer);
-	}
+	if (e.number)
+		loop_timer_start(&k->timer, LOOK_EVERY);
 }
 
-static void keep_again(struct ev_loop *ev, ev_timer *t, int revents)
+static void keep_again(void *data)
 {
-	(void)ev, (void)revents;
-	look(t->data);
+	look(data);
 }
 
 static void keep_lost(void *data)
 {
 	struct keep *k = data;
-	double wait = k->looked + LOOK_EVERY - daemon_now();
 
-	if (ev_is_active(&k->timer))
-		return;
-	ev_timer_set(&k->timer, wait > 0 ? wait : 0, 0);
-	ev_timer_start(k->d->loop.ev, &k->timer);
+	if (!loop_timer_is_active(&k->timer))
+		loop_timer_start(&k->timer, k->looked + LOOK_EVERY - daemon_now());
 }
 
 struct keep *keep_new(struct daemon *d)
@@ -138,8 +132,7 @@ struct keep *keep_new(struct daemon *d)
 	struct keep *k = xcalloc(1, sizeof *k);
 
 	k->d = d;
-	ev_timer_init(&k->timer, keep_again, 0, 0);
-	k->timer.data = k;
+	loop_timer_init(&k->timer, d->loop.ev, keep_again, k);
 	watch_run(k);
 	watch_kept(k);
 	look(k);
@@ -150,7 +143,7 @@ void keep_free(struct keep *k)
 {
 	if (!k)
 		return;
-	ev_timer_stop(k->d->loop.ev, &k->timer);
+	loop_timer_stop(&k->timer);
 	for (enum keep_place p = 0; p < KEEP_PLACES; p++)
 		watch_remove(k->d->watches, k->watch[p]);
 	free(k->trouble);

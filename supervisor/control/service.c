@@ -13,7 +13,7 @@ struct service {
 	struct daemon *daemon;
 	struct vm_observer observer;
 	ev_timer watchdog; /* half of $WATCHDOG_USEC, where it is set for this process */
-	ev_timer status;   /* a moment after a change */
+	struct loop_timer status;   /* a moment after a change */
 	char told[128];
 };
 
@@ -41,15 +41,14 @@ static void on_watchdog(struct ev_loop *ev, ev_timer *w, int revents)
 	daemon_notify("WATCHDOG=1");
 }
 
-static void on_status(struct ev_loop *ev, ev_timer *w, int revents)
+static void on_status(void *data)
 {
-	struct service *s = w->data;
+	struct service *s = data;
 	const struct vms *vms = s->daemon->vms;
 	unsigned n[VM_STATES] = { 0 }, listed = 0;
 	char text[sizeof s->told];
 	int len = snprintf(text, sizeof text, "STATUS=");
 
-	(void)ev, (void)revents;
 	for (size_t i = 0; i < vms->n; i++)
 		n[vms->vm[i]->st.state]++;
 	/* neighbours in the table share a word */
@@ -77,8 +76,8 @@ static void service_state(void *data, struct vm *vm)
 	struct service *s = data;
 
 	(void)vm;
-	if (!ev_is_active(&s->status) && getenv("NOTIFY_SOCKET"))
-		ev_timer_start(s->daemon->loop.ev, &s->status);
+	if (!loop_timer_is_active(&s->status) && getenv("NOTIFY_SOCKET"))
+		loop_timer_start(&s->status, STATUS_DELAY);
 }
 
 struct service *service_new(struct daemon *d)
@@ -89,8 +88,8 @@ struct service *service_new(struct daemon *d)
 
 	s->daemon = d;
 	ev_timer_init(&s->watchdog, on_watchdog, 0, 0);
-	ev_timer_init(&s->status, on_status, STATUS_DELAY, 0);
-	s->watchdog.data = s->status.data = s;
+	loop_timer_init(&s->status, d->loop.ev, on_status, s);
+	s->watchdog.data = s;
 	if (usec && (!getenv("WATCHDOG_PID") || is_for_us("WATCHDOG_PID")) &&
 		text_parse_uint(usec, 1, UINT64_MAX / 2, &us) == 0) {
 		s->watchdog.repeat = (double)us / 2e6;
@@ -116,7 +115,7 @@ void service_free(struct service *s)
 		return;
 	vms_unobserve(s->daemon->vms, &s->observer);
 	ev_timer_stop(s->daemon->loop.ev, &s->watchdog);
-	ev_timer_stop(s->daemon->loop.ev, &s->status);
+	loop_timer_stop(&s->status);
 	free(s);
 }
 

@@ -21,7 +21,7 @@ struct vm_agent {
 	bool thawing;
 	bool unsure; /* taken back without a mark, which may be lost: its agent knows */
 	double give_up; /* daemon_now() until which a thaw is tried */
-	ev_timer thaw;
+	struct loop_timer thaw;
 	agent_reply_fn *on_frozen; /* who asked for the freeze under way */
 	void *on_frozen_data;
 	double hold;
@@ -35,19 +35,9 @@ static struct vm_agent *agent_of(const struct vm *vm)
 
 /* --- thawing --- */
 
-static void look_again(struct vm_agent *a, double seconds)
-{
-	struct ev_loop *ev = a->vm->daemon->loop.ev;
-
-	ev_timer_stop(ev, &a->thaw);
-	ev_now_update(ev);
-	ev_timer_set(&a->thaw, seconds, 0);
-	ev_timer_start(ev, &a->thaw);
-}
-
 static void thawed(struct vm_agent *a)
 {
-	ev_timer_stop(a->vm->daemon->loop.ev, &a->thaw);
+	loop_timer_stop(&a->thaw);
 	frozen_unmark(a->vm);
 	if (a->frozen)
 		log_info(a->vm->name, "file systems of the guest are thawed");
@@ -69,7 +59,7 @@ static void on_thawed(void *data, const json_t *result, const struct err *e)
 	if (a->vm->st.state == VM_PAUSED)
 		a->give_up = daemon_now() + VM_AGENT_THAW_SECONDS;
 	if (daemon_now() < a->give_up) {
-		look_again(a, THAW_EVERY);
+		loop_timer_start(&a->thaw, THAW_EVERY);
 		return;
 	}
 	a->thawing = false;
@@ -101,7 +91,7 @@ static void on_freeze(void *data, const json_t *result, const struct err *e)
 	if (!e && a->frozen) {
 		log_info(a->vm->name, "file systems of the guest are frozen, for %.0f s at most", a->hold);
 		a->thaw_at = clock_boot() + a->hold;
-		look_again(a, a->hold);
+		loop_timer_start(&a->thaw, a->hold);
 	} else if (e && e->class == ERR_GUEST_REFUSED) {
 		/* the agent undid what it had begun; this is for one that did not */
 		vm_agent_call(a->vm, "guest-fsfreeze-thaw", NULL, AGENT_SECONDS, NULL, NULL, NULL);
@@ -113,11 +103,10 @@ static void on_freeze(void *data, const json_t *result, const struct err *e)
 	reply(a->on_frozen_data, result, e);
 }
 
-static void on_time(struct ev_loop *ev, ev_timer *w, int revents)
+static void on_time(void *data)
 {
-	struct vm_agent *a = w->data;
+	struct vm_agent *a = data;
 
-	(void)ev, (void)revents;
 	if (a->thawing) {
 		try_thaw(a);
 		return;
@@ -133,8 +122,8 @@ static void agent_lost(struct vm *vm, void *state)
 	double left = a ? a->thaw_at - clock_boot() : 0;
 
 	(void)vm;
-	if (a && a->frozen && !a->thawing && ev_is_active(&a->thaw))
-		look_again(a, left > 0.001 ? left : 0.001);
+	if (a && a->frozen && !a->thawing && loop_timer_is_active(&a->thaw))
+		loop_timer_start(&a->thaw, left > 0.001 ? left : 0.001);
 }
 
 /* --- a mark that may be lost --- */
@@ -179,7 +168,7 @@ static void disconnect(struct vm_agent *a)
 	if (a->on_frozen)
 		on_freeze(a, NULL, &e);
 	else if (a->thawing)
-		look_again(a, THAW_EVERY);
+		loop_timer_start(&a->thaw, THAW_EVERY);
 }
 
 static int connect_agent(struct vm_agent *a, struct err *e)
@@ -206,7 +195,7 @@ static void set_open(struct vm_agent *a, bool open)
 	else
 		log_info(vm->name, "guest agent %s", open ? "is there" : "went away");
 	daemon_event(vm->daemon, "AGENT_CHANGE", json_pack("{s:s, s:b}", "name", vm->name, "open", open));
-	if (open && a->frozen && (a->thawing || !ev_is_active(&a->thaw)))
+	if (open && a->frozen && (a->thawing || !loop_timer_is_active(&a->thaw)))
 		begin_thaw(a);
 	ask_if_frozen(a);
 	vm_waits_look(vm);
@@ -282,8 +271,7 @@ static void agent_attach(struct vm *vm, void **state, enum vm_attach how)
 		return;
 	a = *state = xcalloc(1, sizeof *a);
 	a->vm = vm;
-	ev_timer_init(&a->thaw, on_time, 0, 0);
-	a->thaw.data = a;
+	loop_timer_init(&a->thaw, vm->daemon->loop.ev, on_time, a);
 	a->unsure = adopted && !frozen_is_marked(vm);
 	if (a->unsure || !frozen_is_marked(vm))
 		return;
@@ -310,7 +298,7 @@ static void agent_end(struct vm *vm, void **state, bool ended)
 		log_warning(vm->name, "file systems of the guest are left frozen: the next daemon thaws them");
 	a->open = false;
 	disconnect(a);
-	ev_timer_stop(vm->daemon->loop.ev, &a->thaw);
+	loop_timer_stop(&a->thaw);
 	free(a);
 	*state = NULL;
 }

@@ -26,7 +26,7 @@ struct balloon {
 	struct qmp_listener listener;
 	struct daemon *daemon;
 	struct job *job;
-	ev_timer poll;
+	struct loop_timer poll;
 	double every, deadline, moved; /* daemon_now() */
 	uint64_t target, before, actual;
 	bool asking, late;
@@ -175,7 +175,7 @@ static void finish(struct balloon *b, const struct err *e)
 
 	if (vm && b->actual)
 		set_actual(vm, (json_int_t)b->actual);
-	ev_timer_stop(qmp_loop(b->q), &b->poll);
+	loop_timer_stop(&b->poll);
 	qmp_unlisten(b->q, &b->listener);
 	qmp_forget(b->q, b);
 	b->job->cancel = NULL;
@@ -227,12 +227,7 @@ static void give_up(struct balloon *b, bool has_driver)
 
 static void later(struct balloon *b)
 {
-	struct ev_loop *ev = qmp_loop(b->q);
-
-	ev_now_update(ev);
-	ev_timer_stop(ev, &b->poll);
-	ev_timer_set(&b->poll, b->every, 0);
-	ev_timer_start(ev, &b->poll);
+	loop_timer_start(&b->poll, b->every);
 	b->every = b->every * poll_growth < poll_last ? b->every * poll_growth : poll_last;
 }
 
@@ -325,15 +320,14 @@ static void on_size(void *data, const json_t *result, const struct err *e)
 
 static void ask(struct balloon *b)
 {
-	ev_timer_stop(qmp_loop(b->q), &b->poll);
+	loop_timer_stop(&b->poll);
 	b->asking = true;
 	qmp_call(b->q, "query-balloon", NULL, -1, VM_QMP_SECONDS, on_size, b);
 }
 
-static void on_poll(struct ev_loop *ev, ev_timer *w, int revents)
+static void on_poll(void *data)
 {
-	(void)ev, (void)revents;
-	ask(w->data);
+	ask(data);
 }
 
 /* At most one a second comes, so that asking is usually faster; not while something is in flight.
@@ -343,7 +337,7 @@ static void on_event(struct qmp_listener *l, const char *name, const json_t *dat
 	struct balloon *b = container_of(l, struct balloon, listener);
 
 	(void)data;
-	if (streq(name, "BALLOON_CHANGE") && ev_is_active(&b->poll))
+	if (streq(name, "BALLOON_CHANGE") && loop_timer_is_active(&b->poll))
 		ask(b);
 }
 
@@ -410,8 +404,7 @@ void memory_set(struct vm *vm, uint64_t bytes, bool force, double timeout, struc
 		.deadline = daemon_now() + timeout,
 		.moved = daemon_now(),
 		.target = bytes };
-	ev_timer_init(&b->poll, on_poll, 0, 0);
-	b->poll.data = b;
+	loop_timer_init(&b->poll, qmp_loop(b->q), on_poll, b);
 	qmp_listen(b->q, &b->listener);
 	j->cancel = on_cancel;
 	j->cancel_data = b;

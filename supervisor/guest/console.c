@@ -45,7 +45,7 @@ struct port {
 	struct backlog shown; /* what not all watchers have yet */
 	int typed_fd; /* the serial socket, while somebody types */
 	ev_io typed_in, typed_out;
-	ev_timer calm; /* until more of it is read */
+	struct loop_timer calm; /* until more of it is read */
 	ev_timer taken;
 	double patience; /* clock_now() when it ends */
 	struct buf typed;
@@ -70,7 +70,7 @@ static void typed_close(struct port *p)
 	ev_io_stop(loop_of(p), &p->typed_in);
 	ev_io_stop(loop_of(p), &p->typed_out);
 	ev_timer_stop(loop_of(p), &p->taken);
-	ev_timer_stop(loop_of(p), &p->calm);
+	loop_timer_stop(&p->calm);
 	close_fd(&p->typed_fd);
 	buf_clear(&p->typed);
 }
@@ -89,16 +89,14 @@ static void on_typed_in(struct ev_loop *ev, ev_io *w, int revents)
 		return;
 	}
 	ev_io_stop(ev, w);
-	ev_timer_set(&p->calm, CALM, 0);
-	ev_timer_start(ev, &p->calm);
+	loop_timer_start(&p->calm, CALM);
 }
 
-static void on_calm(struct ev_loop *ev, ev_timer *t, int revents)
+static void on_calm(void *data)
 {
-	struct port *p = t->data;
+	struct port *p = data;
 
-	(void)revents;
-	ev_io_start(ev, &p->typed_in);
+	ev_io_start(loop_of(p), &p->typed_in);
 }
 
 static void on_typed_out(struct ev_loop *ev, ev_io *w, int revents)
@@ -387,8 +385,8 @@ static void console_attach(struct vm *vm, void **state, enum vm_attach how)
 		c->port[i] = (struct port){ .vm = vm, .conf = &vm->proc.conf.serial[i],
 			.spool = SPOOL_INIT, .typed_fd = -1, .log = LOGFILE_INIT, .typed = BUF_MAX(CONSOLE_TYPED_MAX) };
 		ev_timer_init(&c->port[i].taken, on_taken, 0, TAKEN_LOOK);
-		ev_timer_init(&c->port[i].calm, on_calm, CALM, 0);
-		c->port[i].taken.data = c->port[i].calm.data = &c->port[i];
+		loop_timer_init(&c->port[i].calm, vm->daemon->loop.ev, on_calm, &c->port[i]);
+		c->port[i].taken.data = &c->port[i];
 		port_open(&c->port[i], i == 0);
 	}
 }

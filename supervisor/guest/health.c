@@ -11,28 +11,18 @@ enum { ASKED_A_TURN = 8 };
 struct health {
 	struct vms *vms;
 	struct vm_observer observer;
-	ev_timer timer;
+	struct loop_timer timer;
 	size_t next; /* VM to ask in the round under way */
 	bool round;
 	double begun; /* daemon_now() of the last round */
 };
-
-static void arm(struct health *h, double seconds)
-{
-	struct ev_loop *ev = h->vms->daemon->loop.ev;
-
-	ev_timer_stop(ev, &h->timer);
-	ev_now_update(ev);
-	ev_timer_set(&h->timer, seconds, 0);
-	ev_timer_start(ev, &h->timer);
-}
 
 static void begin(struct health *h)
 {
 	h->round = true;
 	h->next = 0;
 	h->begun = daemon_now();
-	arm(h, 0);
+	loop_timer_start(&h->timer, 0);
 }
 
 /* Silence and the first word after it are told by the session. */
@@ -61,18 +51,17 @@ static void health_arm(struct health *h)
 
 	if (h->round)
 		return;
-	ev_timer_stop(h->vms->daemon->loop.ev, &h->timer);
+	loop_timer_stop(&h->timer);
 	if (ms != UINT64_MAX)
-		arm(h, left > 0 ? left : 0);
+		loop_timer_start(&h->timer, left);
 }
 
-static void on_timer(struct ev_loop *ev, ev_timer *w, int revents)
+static void on_timer(void *data)
 {
-	struct health *h = w->data;
+	struct health *h = data;
 	struct vms *vms = h->vms;
 	bool anybody = false;
 
-	(void)ev, (void)revents;
 	if (!h->round) {
 		begin(h);
 		return;
@@ -80,7 +69,7 @@ static void on_timer(struct ev_loop *ev, ev_timer *w, int revents)
 	for (unsigned asked = 0; h->next < vms->n && asked < ASKED_A_TURN; h->next++)
 		asked += ask(vms->vm[h->next]);
 	if (h->next < vms->n) {
-		arm(h, PAUSE);
+		loop_timer_start(&h->timer, PAUSE);
 		return;
 	}
 	h->round = false;
@@ -113,8 +102,7 @@ struct health *health_new(struct vms *vms)
 
 	h->vms = vms;
 	h->begun = daemon_now();
-	ev_timer_init(&h->timer, on_timer, 0, 0);
-	h->timer.data = h;
+	loop_timer_init(&h->timer, vms->daemon->loop.ev, on_timer, h);
 	h->observer = (struct vm_observer){ .state = health_state, .reload = health_reload, .data = h };
 	vms_observe(vms, &h->observer);
 	return h;
@@ -125,6 +113,6 @@ void health_free(struct health *h)
 	if (!h)
 		return;
 	vms_unobserve(h->vms, &h->observer);
-	ev_timer_stop(h->vms->daemon->loop.ev, &h->timer);
+	loop_timer_stop(&h->timer);
 	free(h);
 }
