@@ -7,26 +7,23 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/mem.h"
+#include "supervisor/vm/dirs.h"
 
-static void frozen_path(const struct vm *vm, char path[VM_PATH_MAX])
-{
-	snprintf(path, VM_PATH_MAX, "vms/%s/frozen", vm->name);
-}
+static const char file_name[] = "frozen";
 
 int frozen_mark(struct vm *vm, struct err *e)
 {
 	static const char text[] = "1\n";
-	char path[VM_PATH_MAX];
+	_cleanup_(free_ptr) char *path = vm_path(vm->name, file_name);
 
-	frozen_path(vm, path);
 	return file_replace(vm->daemon->dirs.state_fd, path, 0600, text, sizeof text - 1, false, e);
 }
 
 void frozen_unmark(struct vm *vm)
 {
-	char path[VM_PATH_MAX];
+	_cleanup_(free_ptr) char *path = vm_path(vm->name, file_name);
 
-	frozen_path(vm, path);
 	if (unlinkat(vm->daemon->dirs.state_fd, path, 0) < 0 && errno != ENOENT &&
 		(errno != EISDIR || unlinkat(vm->daemon->dirs.state_fd, path, AT_REMOVEDIR) < 0))
 		log_warning(vm->name, "remove '%s': %s", path, strerror(errno));
@@ -34,8 +31,7 @@ void frozen_unmark(struct vm *vm)
 
 bool frozen_is_marked(const struct vm *vm)
 {
-	char path[VM_PATH_MAX];
+	_cleanup_(free_ptr) char *path = vm_path(vm->name, file_name);
 
-	frozen_path(vm, path);
 	return faccessat(vm->daemon->dirs.state_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }

@@ -11,6 +11,7 @@
 #include "supervisor/core/confine.h"
 #include "supervisor/host/uids.h"
 #include "supervisor/jail/plan.h"
+#include "supervisor/vm/dirs.h"
 #include "supervisor/vm/vms.h"
 
 enum {
@@ -114,8 +115,7 @@ static void relay_prepared(void *data, const struct child_result *result, const 
 
 static json_t *relay_plan(const struct vm *vm)
 {
-	_cleanup_(free_ptr) char *root =
-		xasprintf("%s/vms/%s/root", vm->daemon->dirs.run, vm->name);
+	_cleanup_(free_ptr) char *root = vm_run_path(vm, "root");
 
 	return json_pack("{s:i, s:s, s:s, s:I, s:s, s:i, s:[i,i,i]}", "version", PLAN_VERSION,
 		"role", "relay", "name", vm->name, "uid", (json_int_t)vm->daemon->uids->relay, "root", root,

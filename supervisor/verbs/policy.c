@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What happened to a VM and what is kept of it. */
 #include "supervisor/verbs/verb.h"
+#include "base/mem.h"
+#include "supervisor/vm/dirs.h"
 #include "supervisor/vm/forget.h"
 #include "supervisor/core/aside.h"
 #include "supervisor/core/history.h"
@@ -12,13 +14,13 @@ void verb_history(void *data, struct request *r)
 	struct daemon *d = data;
 	struct vm *vm = verb_vm(d, r);
 	size_t last = (size_t)request_int(r, "lines", HISTORY_RECORDS);
-	char path[VM_PATH_MAX];
+	_cleanup_(free_ptr) char *path = NULL;
 	struct err e = ERR_INIT;
 	json_t *table;
 
 	if (!vm)
 		return;
-	vm_history_path(vm, path);
+	path = vm_path(vm->name, VM_HISTORY);
 	aside_clear(d->dirs.state_fd, path, vm->name);
 	table = history_read(d->dirs.state_fd, path, last, &e);
 	if (table)

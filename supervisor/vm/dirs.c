@@ -21,7 +21,7 @@ char *vm_path(const char *name, const char *file)
 
 char *vm_state_path(const struct vm *vm, const char *file)
 {
-	return xasprintf("%s/vms/%s/%s", vm->daemon->dirs.state, vm->name, file);
+	return xasprintf("%s/vms/%s%s%s", vm->daemon->dirs.state, vm->name, file ? "/" : "", file ? file : "");
 }
 
 char *vm_run_path(const struct vm *vm, const char *file)

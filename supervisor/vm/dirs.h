@@ -10,7 +10,9 @@
 
 #define VM_NVRAM "nvram.qcow2" /* in STATE/vms/NAME: the variables of UEFI */
 
-/* "vms/NAME/FILE", below STATE and RUN alike; file NULL: "vms/NAME". The caller frees these. */
+#define VM_HISTORY "history"
+
+/* "vms/NAME/FILE", below STATE and RUN alike; file NULL: the directory. The caller frees these. */
 char *vm_path(const char *name, const char *file);
 char *vm_state_path(const struct vm *vm, const char *file); /* absolute */
 char *vm_run_path(const struct vm *vm, const char *file);

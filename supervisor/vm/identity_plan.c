@@ -2,6 +2,7 @@
 #include "supervisor/vm/identity_plan.h"
 
 #include "base/mem.h"
+#include "supervisor/vm/dirs.h"
 #include "supervisor/vm/vanished.h"
 
 static bool may_make_disks(const struct conf_vm *c)
@@ -15,7 +16,7 @@ static bool may_make_disks(const struct conf_vm *c)
 json_t *vm_identity_plan(const struct vm *vm, const struct conf_vm *c)
 {
 	const struct daemon *d = vm->daemon;
-	_cleanup_(free_ptr) char *dir = xasprintf("%s/vms/%s", d->dirs.state, vm->name);
+	_cleanup_(free_ptr) char *dir = vm_state_path(vm, NULL);
 	bool fresh = !vm->identity.kept && !c->uuid;
 
 	return json_pack("{s:s, s:b, s:b, s:s*, s:o, s:o, s:o}", "dir", dir, "changed", vm->identity.dirty, "fresh", fresh,

@@ -14,7 +14,7 @@
 #include "supervisor/core/aside.h"
 #include "supervisor/core/history.h"
 #include "supervisor/core/hooks.h"
-#include "supervisor/vm/vm.h"
+#include "supervisor/vm/dirs.h"
 
 #define UNTOLD_SECONDS 10.0
 
@@ -26,22 +26,13 @@ void vm_limits_init(struct vm *vm)
 	vm->log.resets.written = (struct bucket)BUCKET(1.0 / VM_RESET_RECORD_SECONDS, VM_RESETS_AT_ONCE);
 }
 
-void vm_history_path(const struct vm *vm, char path[VM_PATH_MAX])
-{
-	snprintf(path, VM_PATH_MAX, "vms/%s/history", vm->name);
-}
-
 static void tell_record(struct vm *vm, const struct history_record *r)
 {
-	char path[VM_PATH_MAX], *slash;
+	_cleanup_(free_ptr) char *dir = vm_path(vm->name, NULL), *path = vm_path(vm->name, VM_HISTORY);
 	int fd = vm->daemon->dirs.state_fd;
 	struct err e = ERR_INIT;
 
-	vm_history_path(vm, path);
-	slash = strrchr(path, '/');
-	*slash = '\0';
-	mkdirat(fd, path, 0700); /* there already, as a rule; if not, the next line says why */
-	*slash = '/';
+	mkdirat(fd, dir, 0700); /* there already, as a rule; if not, the next line says why */
 	aside_clear(fd, path, vm->name);
 	if (history_append(fd, path, r, &e) < 0)
 		log_warning(vm->name, "history: %s", e.text);

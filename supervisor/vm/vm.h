@@ -72,7 +72,6 @@ enum {
 	VM_RESET_RECORD_SECONDS = 300,
 	VM_NOTES_MAX = 64,
 	VM_PARTS_MAX = 16,
-	VM_PATH_MAX = 96, /* of a file in the state directory */
 };
 
 struct vm_nic { /* one NIC of the running process */
@@ -330,7 +329,6 @@ void vm_history(struct vm *vm, const char *event, const char *who, const char *w
 void vm_note(struct vm *vm, const char *event, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 json_t *vm_take_notes(struct vm *vm); /* an array of texts, the caller's; NULL: none */
 void vm_history_flush(struct vm *vm); /* and stops its timer */
-void vm_history_path(const struct vm *vm, char path[VM_PATH_MAX]); /* below the state directory */
 /* Whom the next change of state is put down to; NULL: nobody. */
 void vm_asked(struct vm *vm, const char *who);
 
