@@ -251,7 +251,8 @@ static json_t *make_plan(const struct vm_check *c, struct vm *vm, struct err *e)
 	dir = firmware ? vm_state_open(d, vm->name) : -1;
 	if (dir >= 0 && faccessat(dir, VM_NVRAM, F_OK, 0) == 0) {
 		ctx.firmware = firmware;
-		ctx.nvram = nvram = vm_state_path(vm, VM_NVRAM);
+		nvram = vm_state_path(vm, VM_NVRAM);
+		ctx.nvram = nvram;
 	}
 	plan = json_pack("{s:i, s:s, s:i, s:[s], s:s, s:s, s:b, s:b, s:b, s:o, s:o}", "version",
 		PLAN_VERSION, "name", vm->name, "uid", (int)vm->identity.uid, "argv",

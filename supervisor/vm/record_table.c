@@ -55,7 +55,7 @@ static void record_read_numbers(struct vm *vm, const json_t *numbers)
 #define VM(member) .at = offsetof(struct vm, member), .size = sizeof ((struct vm *)0)->member
 #define PROCESS(member) \
 	.process = true, .at = offsetof(struct record_process, member), .size = sizeof ((struct record_process *)0)->member
-#define BOOT(name, member) .boot_name = name, .boot = offsetof(struct vm, member)
+#define BOOT(name, member) .boot_name = (name), .boot = offsetof(struct vm, member)
 
 /* clang-format off */
 const struct record_row record_rows[] = {
