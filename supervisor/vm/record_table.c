@@ -75,14 +75,14 @@ const struct record_row record_rows[] = {
 	{ "nics",          RECORD_ARRAY,  .required = true,          .write = vm_nics_json, .read = vm_nics_read },
 	/* younger than version 1's first daemon */
 	{ "ending_word",   RECORD_WORD,   VM(st.ending),             .word = vm_ending_word, .words = VM_ENDINGS },
-	{ "restart",       RECORD_TEXT,   VM(st.again),              .sparse = true }, /* who wants it: see record_write() */
+	{ "restart",       RECORD_TEXT,   VM(st.again) }, /* only of VM_WANT_RESTART */
 	{ "restarts",      RECORD_ARRAY,  .write = record_write_restarts, .read = record_read_restarts },
 	{ "restarts_n",    RECORD_ARRAY,  .write = record_write_numbers,  .read = record_read_numbers },
 	{ "in_row",        RECORD_INT,    VM(st.policy.in_row) },
-	{ "serves",        RECORD_TEXT,   VM(st.serves),             .sparse = true },
+	{ "serves",        RECORD_TEXT,   VM(st.serves) },
 	{ "by_policy",     RECORD_BOOL,   VM(st.by_policy) },
 	{ "due",           RECORD_REAL,   VM(st.due) },
-	{ "stop_left",     RECORD_INT,    PROCESS(stop_left),        .sparse = true },
+	{ "stop_left",     RECORD_INT,    PROCESS(stop_left) },
 	{ "unresponsive",  RECORD_REAL,   VM(mon.unresponsive_wall), BOOT("unresponsive_boot", mon.unresponsive) },
 	{ "trouble",       RECORD_STRING, VM(mon.trouble) },
 	{ "io_error",      RECORD_STRING, VM(mon.io_error) },
@@ -90,7 +90,7 @@ const struct record_row record_rows[] = {
 	{ "ready_status",  RECORD_TEXT,   VM(ready_status) },
 	{ "resets",        RECORD_INT,    VM(log.resets.n) },
 	{ "last_reset",    RECORD_REAL,   VM(log.resets.last),       BOOT("last_reset_boot", log.resets.last_boot) },
-	{ "balloon_back",  RECORD_INT,    VM(mon.balloon_back),      .sparse = true },
+	{ "balloon_back",  RECORD_INT,    VM(mon.balloon_back) },
 	{ "conf_hash",     RECORD_HEX,    VM(proc.conf_hash) },
 	{ "conf_lost",     RECORD_BOOL,   VM(proc.conf_lost) },
 };
@@ -150,11 +150,6 @@ static json_t *record_value(const struct record_row *row, const struct vm *vm, c
 		return row->write(vm);
 	}
 	return NULL;
-}
-
-static bool record_is_empty(const struct record_row *row, const void *at)
-{
-	return row->type == RECORD_TEXT ? !*(const char *)at : !record_int(row, at);
 }
 
 static bool record_fits(const struct record_row *row, const json_t *value)
@@ -232,7 +227,7 @@ static void record_set(const struct record_row *row, struct vm *vm, void *at, co
 static int record_add(json_t *doc, const struct record_row *row, const struct vm *vm, const struct record_process *p)
 {
 	const void *at = (const char *)(row->process ? (const void *)p : vm) + row->at;
-	int r = row->sparse && record_is_empty(row, at) ? 0 : json_object_set_new(doc, row->name, record_value(row, vm, at));
+	int r = json_object_set_new(doc, row->name, record_value(row, vm, at));
 
 	if (row->boot_name)
 		json_object_set_new(doc, row->boot_name, json_real(*(const double *)((const char *)vm + row->boot)));
@@ -261,6 +256,8 @@ json_t *record_write(const struct vm *vm)
 	/* an older daemon takes it for one that is to run: it goes down, and up where that is sure */
 	if (vm->st.want != VM_WANT_RESTART)
 		json_object_del(doc, "restart");
+	if (!stopping)
+		json_object_del(doc, "stop_left");
 	if (r == 0)
 		return doc;
 	json_decref(doc);

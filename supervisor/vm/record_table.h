@@ -26,7 +26,6 @@ struct record_row {
 	const char *name;
 	enum record_type type;
 	bool required;
-	bool sparse;	    /* left out while it is 0 or "" */
 	bool process;	    /* at is in struct record_process, not in struct vm */
 	size_t at, size;
 	const char *boot_name; /* beside a moment of the wall clock: the same by clock_boot() */

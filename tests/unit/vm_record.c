@@ -212,6 +212,7 @@ static void an_older_daemon_reads_it(void **state)
 		assert_int_equal(version, 1);
 		assert_in_range(number, 0, FIRST_ENDINGS - 1);
 		assert_null(json_object_get(doc, "restart"));
+		assert_null(json_object_get(doc, "stop_left"));
 		json_decref(doc);
 		vm_unmake(a);
 	}
