@@ -22,15 +22,30 @@ struct conf_source {
 	size_t len;
 };
 
-/* "file:line: key: reason", one per line; zero it before use. */
-struct conf_problems {
-	size_t count;
-	struct buf text;
+struct conf_problem { /* the strings are the list's */
+	struct conf_place place; /* no file: of none; no line: of all of it */
+	const char *key;	 /* NULL: of none */
+	const char *reason;
+	const char *hint; /* what mends it, may be NULL */
+	bool warning;	  /* it can work all the same */
+};
+
+struct conf_problems { /* zero it before use */
+	size_t count; /* also of those that are not kept, beyond CONF_PROBLEMS_MAX of one load */
+	struct conf_problem *item;
+	size_t n, cap;
+	struct arena arena;
 };
 
 void conf_problem(struct conf_problems *p, const struct conf_place *place, const char *key,
 	const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void conf_problem_add(struct conf_problems *p, const struct conf_problem *problem); /* copies it */
+void conf_problems_add(struct conf_problems *to, const struct conf_problems *from);
 void conf_problems_release(struct conf_problems *p);
+/* "file:line: key: reason" */
+void conf_problem_print(const struct conf_problem *p, struct buf *b);
+/* One per line; "" when there are none. The caller frees it. */
+char *conf_problems_text(const struct conf_problems *p);
 /* ERR_INVALID_CONFIG with the whole list as its text when there are problems, else 0. */
 int conf_problems_err(const struct conf_problems *p, struct err *e);
 

@@ -2,61 +2,96 @@
 #include "conf/conf.h"
 
 #include <stdarg.h>
-#include <string.h>
 
 #include "base/mem.h"
+
+void conf_problem_add(struct conf_problems *p, const struct conf_problem *problem)
+{
+	GROW(p->item, p->n, p->cap);
+	p->item[p->n++] = (struct conf_problem){
+		.place = { arena_strdup(&p->arena, problem->place.file), problem->place.line },
+		.key = arena_strdup(&p->arena, problem->key),
+		.reason = arena_strdup(&p->arena, problem->reason),
+		.hint = arena_strdup(&p->arena, problem->hint),
+		.warning = problem->warning,
+	};
+	p->count++;
+}
 
 void conf_problem(struct conf_problems *p, const struct conf_place *place, const char *key,
 	const char *fmt, ...)
 {
-	char *reason;
+	_cleanup_(free_ptr) char *reason = NULL;
 	va_list ap;
 
-	if (++p->count > CONF_PROBLEMS_MAX) {
-		if (p->count == CONF_PROBLEMS_MAX + 1)
-			buf_adds(&p->text, "more problems follow; cure these first\n");
+	if (p->count > CONF_PROBLEMS_MAX) {
+		p->count++;
 		return;
 	}
 	va_start(ap, fmt);
 	if (vasprintf(&reason, fmt, ap) < 0)
 		reason = NULL;
 	va_end(ap);
-	if (place->file && place->line)
-		buf_printf(&p->text, "%s:%u: ", place->file, place->line);
-	else if (place->file)
-		buf_printf(&p->text, "%s: ", place->file);
-	if (key)
-		buf_printf(&p->text, "%s: ", key);
-	buf_printf(&p->text, "%s\n", reason ? reason : fmt);
-	free(reason);
+	if (p->count == CONF_PROBLEMS_MAX)
+		conf_problem_add(p, &(struct conf_problem){ .reason = "more problems follow; cure these first" });
+	else
+		conf_problem_add(p, &(struct conf_problem){ *place, key, reason ? reason : fmt, NULL, false });
+}
+
+void conf_problems_add(struct conf_problems *to, const struct conf_problems *from)
+{
+	to->count += from->count - from->n;
+	for (size_t i = 0; i < from->n; i++)
+		conf_problem_add(to, &from->item[i]);
 }
 
 void conf_problems_release(struct conf_problems *p)
 {
-	buf_release(&p->text);
-	p->count = 0;
+	arena_release(&p->arena);
+	free(p->item);
+	*p = (struct conf_problems){ 0 };
 }
 
-/* The length of the whole lines that fit into max bytes, without the last newline. */
-static size_t whole_lines(const char *text, size_t len, size_t max)
+void conf_problem_print(const struct conf_problem *p, struct buf *b)
 {
-	const char *nl = memrchr(text, '\n', len < max ? len : max);
+	if (p->place.file && p->place.line)
+		buf_printf(b, "%s:%u: ", p->place.file, p->place.line);
+	else if (p->place.file)
+		buf_printf(b, "%s: ", p->place.file);
+	if (p->key)
+		buf_printf(b, "%s: ", p->key);
+	buf_adds(b, p->reason);
+}
 
-	return nl ? (size_t)(nl - text) : len < max ? len : max;
+char *conf_problems_text(const struct conf_problems *p)
+{
+	struct buf b = BUF_INIT;
+
+	for (size_t i = 0; i < p->n; i++) {
+		conf_problem_print(&p->item[i], &b);
+		buf_addc(&b, '\n');
+	}
+	return b.data ? b.data : xstrdup("");
 }
 
 int conf_problems_err(const struct conf_problems *p, struct err *e)
 {
-	enum { REST = 64 };
-	size_t fit, shown = 1;
+	enum { ROOM = ERR_TEXT_MAX - 64 };
+	_cleanup_(buf_release) struct buf b = BUF_INIT;
+	size_t fit = 0, shown = 0;
 
 	if (!p->count)
 		return 0;
-	fit = whole_lines(p->text.data, p->text.len, ERR_TEXT_MAX - REST);
-	for (size_t i = 0; i < fit; i++)
-		shown += p->text.data[i] == '\n';
+	/* whole lines, and of the first one what fits */
+	for (; shown < p->n; shown++) {
+		if (shown)
+			buf_addc(&b, '\n');
+		conf_problem_print(&p->item[shown], &b);
+		if (b.len > ROOM && shown)
+			break;
+		fit = b.len < ROOM ? b.len : ROOM;
+	}
 	if (shown >= p->count)
-		return err_set(e, ERR_INVALID_CONFIG, "%.*s", (int)fit, p->text.data);
-	return err_set(e, ERR_INVALID_CONFIG, "%.*s\nand %zu more", (int)fit, p->text.data,
-		p->count - shown);
+		return err_set(e, ERR_INVALID_CONFIG, "%.*s", (int)fit, b.data);
+	return err_set(e, ERR_INVALID_CONFIG, "%.*s\nand %zu more", (int)fit, b.data, p->count - shown);
 }

@@ -56,9 +56,7 @@ struct vm *check_vm(struct daemon *d, const char *name, struct conf_problems *p)
 	}
 	if (real && real->revert) /* what is lost on disk is known all the same */
 		vm_revert_marked(vm, real->revert->snapshot, real->revert->disk);
-	p->count += own.count;
-	if (own.count)
-		buf_adds(&p->text, own.text.data);
+	conf_problems_add(p, &own);
 	conf_problems_release(&own);
 	return vm;
 }

@@ -23,7 +23,7 @@ static bool gone_moved(const struct vms *files, int states, const char *name)
 	return yes;
 }
 
-void check_forgettable(struct daemon *d, const struct vms *files, json_t *rows)
+void check_forgettable(struct daemon *d, const struct vms *files, struct conf_problems *rows)
 {
 	int fd = openat(d->dirs.state_fd, "vms", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;

@@ -40,7 +40,7 @@ struct check_space {
 	size_t at[SPACE_FILES], in_plan; /* those that are looked at now */
 	const char *only;		 /* NULL: all VMs are checked */
 	struct check_jail *jail;
-	json_t *rows;
+	struct conf_problems *rows;
 	void (*done)(void *data);
 	void *data;
 };
@@ -262,7 +262,7 @@ static void space_next(struct check_space *s)
 		space_end(s);
 }
 
-void check_space_run(struct check_space *s, json_t *rows, void (*done)(void *data), void *data)
+void check_space_run(struct check_space *s, struct conf_problems *rows, void (*done)(void *data), void *data)
 {
 	s->rows = rows;
 	s->done = done;

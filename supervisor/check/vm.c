@@ -22,7 +22,7 @@
 
 struct vm_check {
 	struct daemon *daemon;
-	json_t *rows;
+	struct conf_problems *rows;
 	void (*done)(void *data);
 	void *data;
 	char **name; /* those to check */
@@ -398,12 +398,12 @@ static void check_next(struct vm_check *c)
 	probes_get(c->daemon->probes, conf_vm_binary(&c->vm->file.conf), on_probe, c);
 }
 
-struct vm_check *vm_check_new(struct daemon *d, const char *name, json_t *rows,
-	struct conf_problems *p, void (*done)(void *data), void *data)
+struct vm_check *vm_check_new(struct daemon *d, const char *name, struct conf_problems *p,
+	void (*done)(void *data), void *data)
 {
 	struct vm_check *c = xcalloc(1, sizeof *c);
 
-	*c = (struct vm_check){ .daemon = d, .rows = rows, .done = done, .data = data, .all = !name };
+	*c = (struct vm_check){ .daemon = d, .rows = p, .done = done, .data = data, .all = !name };
 	check_files_read(&c->files, d, name ? NULL : p);
 	if (name)
 		vm_free(check_vm(d, name, p));

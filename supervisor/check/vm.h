@@ -14,16 +14,16 @@
 
 #include "supervisor/vm/vms.h"
 
-/* A row of what check returns: file, line, key, reason, severity ("error", "warning"), hint. place
- * and key may be NULL, hint empty. */
-void check_row(json_t *rows, const struct conf_place *place, const char *key, const char *severity,
+/* severity: "error", "warning"; place and key may be NULL, hint empty. */
+void check_row(struct conf_problems *rows, const struct conf_place *place, const char *key, const char *severity,
 	const char *reason, const char *hint);
 
 struct vm_check;
-/* Adds to rows (borrowed) what is wrong with this VM, or with all where name is NULL, as the files
- * are now; then done, from the loop or at once. What the texts say is in p. */
-struct vm_check *vm_check_new(struct daemon *d, const char *name, json_t *rows,
-	struct conf_problems *p, void (*done)(void *data), void *data);
+/* Adds to p (borrowed) what is wrong with this VM, or with all where name is NULL, as the files are
+ * now: here what their texts say, then with vm_check_run() whether it can work; then done, from the
+ * loop or at once. */
+struct vm_check *vm_check_new(struct daemon *d, const char *name, struct conf_problems *p,
+	void (*done)(void *data), void *data);
 void vm_check_run(struct vm_check *c);
 /* Also after done; done is not called any more. */
 void vm_check_free(struct vm_check *c);
@@ -46,7 +46,7 @@ struct vm *check_vm(struct daemon *d, const char *name, struct conf_problems *p)
 /* --- gone.c --- */
 
 /* A row for each VM that is gone and not forgotten. files: the VMs as their files are now. */
-void check_forgettable(struct daemon *d, const struct vms *files, json_t *rows);
+void check_forgettable(struct daemon *d, const struct vms *files, struct conf_problems *rows);
 
 /* --- check_jail.c: the child that looks at files --- */
 
@@ -67,7 +67,7 @@ struct check_space *check_space_new(struct daemon *d, struct vm *const *vm, size
 /* The images of this VM are not looked at: something of it did not answer. */
 void check_space_skip(struct check_space *s, const char *vm);
 /* Adds a row for each file system that is too small for all; then done, from the loop or at once. */
-void check_space_run(struct check_space *s, json_t *rows, void (*done)(void *data), void *data);
+void check_space_run(struct check_space *s, struct conf_problems *rows, void (*done)(void *data), void *data);
 void check_space_free(struct check_space *s); /* NULL is fine; done is not called any more */
 
 #endif

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "conf/budget.h"
 #include "conf/load.h"
+#include "supervisor/api/problems.h"
 #include "supervisor/client/command.h"
 #include "supervisor/client/errors.h"
 #include "supervisor/client/objects.h"
@@ -90,44 +91,6 @@ static void parse(const char *path, const struct conf_source *src, struct conf_p
 	conf_daemon_release(&daemon);
 }
 
-/* The rows that the daemon would send: "file:line: key: reason", where the key has no blanks. */
-static json_t *problem_row(const char *line, size_t len, const char *path)
-{
-	const char *end = line + len, *colon;
-	json_t *number = json_null(), *key = json_null();
-	_cleanup_(free_ptr) char *safe = text_escape(path, strlen(path), false);
-	size_t skip = strlen(path);
-
-	if (len > skip && strncmp(line, path, skip) == 0 && line[skip] == ':') {
-		char *rest;
-		long n = strtol(line + skip + 1, &rest, 10);
-
-		number = n ? json_integer(n) : number;
-		line = rest + strspn(rest, ": ");
-	}
-	colon = memmem(line, (size_t)(end - line), ": ", 2);
-	if (colon && !memchr(line, ' ', (size_t)(colon - line))) {
-		key = json_stringn(line, (size_t)(colon - line));
-		line = colon + 2;
-	}
-	return json_pack("[s, o, o, s%, s, n]", safe, number, key, line, (size_t)(end - line), "error");
-}
-
-static json_t *problem_table(const char *text, const char *path)
-{
-	json_t *rows = json_array();
-
-	while (text && *text) {
-		size_t len = strcspn(text, "\n");
-
-		json_array_append_new(rows, problem_row(text, len, path));
-		text += len + (text[len] == '\n');
-	}
-	return json_pack(
-		"{s:[s, s, s, s, s, s], s:o}", "columns", "file", "line", "key", "reason", "severity", "hint",
-		"rows", rows);
-}
-
 /* --- the way down, of all VMs beside the file --- */
 
 struct beside {
@@ -160,15 +123,12 @@ static void beside_found(void *data, const char *name)
 static void beside_row(void *data, const struct conf_place *place, const char *key,
 	const char *reason, const char *hint)
 {
-	json_t *line = place->line ? json_integer(place->line) : json_null();
-
-	json_array_append_new(data,
-		json_pack("[s, o, s, s, s, s]", place->file, line, key, reason, "warning", hint));
+	conf_problem_add(data, &(struct conf_problem){ *place, key, reason, hint, true });
 }
 
 /* Files that may not be read have problems of their own, and those are told where they are checked.
  */
-static void check_beside(const char *path, json_t *rows)
+static void check_beside(const char *path, struct conf_problems *p)
 {
 	const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path,
 		   *end = ending(path);
@@ -185,7 +145,7 @@ static void check_beside(const char *path, json_t *rows)
 	if (!ignored.count) {
 		conf_list_vms(dir, beside_found, &b, &ignored);
 		budget_check(&b.daemon, (const struct conf_vm *const *)b.vm, b.n, all ? NULL : name,
-			beside_row, rows);
+			beside_row, p);
 	}
 	for (size_t i = 0; i < b.n; i++) {
 		conf_vm_release(b.vm[i]);
@@ -198,6 +158,7 @@ static void check_beside(const char *path, json_t *rows)
 
 static int check_file(struct command *c, const char *path)
 {
+	_cleanup_(free_ptr) char *safe = text_escape(path, strlen(path), false);
 	_cleanup_(buf_release) struct buf text = BUF_MAX(CONF_TEXT_MAX);
 	struct conf_problems problems = { 0 };
 	struct conf_source src;
@@ -207,10 +168,11 @@ static int check_file(struct command *c, const char *path)
 
 	if (read_source(path, &text, &src, &e) < 0)
 		return errors_print(NULL, &e);
+	src.file = safe;
 	parse(path, &src, &problems);
-	result = problem_table(problems.text.data, path);
 	if (!problems.count)
-		check_beside(path, json_object_get(result, "rows"));
+		check_beside(path, &problems);
+	result = api_problems(&problems, true);
 	code = c->form->status(result);
 	if (c->json) {
 		objects_add(&document, c->verb, NULL, result);

@@ -39,23 +39,28 @@ int daemon_init(struct daemon *d, const struct daemon_options *o, struct err *e)
 int daemon_load_conf(struct daemon *d, struct conf_problems *p)
 {
 	struct conf_daemon fresh = CONF_DAEMON_INIT;
+	struct conf_problems own = { 0 };
+	_cleanup_(free_ptr) char *text = NULL;
 	enum log_level level;
-	size_t before = p->count;
 
 	d->conf_stamp = conf_daemon_stamp(d->dirs.config);
-	conf_load_daemon(&fresh, d->dirs.config, p);
-	if (p->count > before) {
+	conf_load_daemon(&fresh, d->dirs.config, &own);
+	text = own.count ? conf_problems_text(&own) : NULL;
+	conf_problems_add(p, &own);
+	conf_problems_release(&own);
+	if (text) {
 		bool kept = d->conf.arena.head && !d->conf_problem;
 
 		log_error(NULL, "vmkeep.conf %s: %s", kept ? "kept as it was" : "has problems, no VM is started",
-			p->text.data);
+			text);
 		if (kept) {
 			conf_daemon_release(&fresh);
 			return -EINVAL;
 		}
 	}
 	free(d->conf_problem);
-	d->conf_problem = p->count > before ? xstrdup(p->text.data) : NULL;
+	d->conf_problem = text;
+	text = NULL;
 	conf_daemon_release(&d->conf);
 	d->conf = fresh;
 	if (!d->log_level_given && fresh.log_level && log_level_parse(fresh.log_level, &level) == 0)

@@ -301,8 +301,7 @@ void displays_mend(struct vms *vms, struct conf_problems *p)
 			log_info(vm->name, "display: %s is there again", display_address(vm));
 			continue;
 		}
-		p->count++;
-		buf_printf(&p->text, "VM %s: %s\n", vm->name, e.text);
+		conf_problem(p, &(struct conf_place){ 0 }, NULL, "VM %s: %s", vm->name, e.text);
 	}
 }
 

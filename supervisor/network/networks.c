@@ -19,10 +19,8 @@ void networks_repair(struct networks *ns, struct conf_problems *p)
 			continue;
 		network_join_all(n);
 		network_tap_trouble(n, trouble, sizeof trouble);
-		if (trouble[0] && p) {
-			p->count++;
-			buf_printf(&p->text, "network %s: %s\n", n->name, trouble);
-		}
+		if (trouble[0] && p)
+			conf_problem(p, &(struct conf_place){ 0 }, NULL, "network %s: %s", n->name, trouble);
 	}
 	door_repair(ns);
 }

@@ -20,11 +20,9 @@ static void read_conf(struct network *n, struct conf_problems *p)
 	}
 	n->parsed |= !found.count;
 	free(n->broken);
-	n->broken = n->parsed ? NULL : xstrdup(found.text.data);
-	if (found.count && p) {
-		p->count += found.count;
-		buf_adds(&p->text, found.text.data);
-	}
+	n->broken = n->parsed ? NULL : conf_problems_text(&found);
+	if (p)
+		conf_problems_add(p, &found);
 	conf_network_release(&conf);
 	conf_problems_release(&found);
 }

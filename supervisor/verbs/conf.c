@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "conf/load.h"
 #include "conf/schema.h"
+#include "supervisor/api/problems.h"
 #include "supervisor/verbs/verb.h"
 #include "supervisor/qemu/probe.h"
 #include "supervisor/check/vm.h"
@@ -10,14 +11,14 @@
 
 struct check { /* a request that waits until all was looked at */
 	struct request *r;
-	json_t *rows;
+	struct conf_problems problems;
 	struct vm_check *check;
 };
 
 static void check_free(struct check *c)
 {
 	vm_check_free(c->check);
-	json_decref(c->rows);
+	conf_problems_release(&c->problems);
 	free(c);
 }
 
@@ -30,8 +31,7 @@ static void check_done(void *data)
 {
 	struct check *c = data;
 
-	request_return(c->r, json_pack("{s:[s,s,s,s,s,s], s:O}", "columns", "file", "line", "key", "reason",
-				     "severity", "hint", "rows", c->rows));
+	request_return(c->r, api_problems(&c->problems, true));
 	check_free(c);
 }
 
@@ -40,11 +40,8 @@ void verb_check(void *data, struct request *r)
 {
 	struct daemon *d = data;
 	const char *name = request_string(r, "name");
-	struct conf_problems problems = { 0 };
 	struct err e = ERR_INIT;
-	json_t *texts, *row;
 	struct check *c;
-	size_t i;
 
 	if (name && !vms_exists(d->vms, name, &e)) {
 		request_error(r, &e);
@@ -52,17 +49,8 @@ void verb_check(void *data, struct request *r)
 	}
 	c = xcalloc(1, sizeof *c);
 	c->r = r;
-	c->rows = json_array();
 	request_on_gone(r, check_gone, c);
-	c->check = vm_check_new(d, name, c->rows, &problems, check_done, c);
-	texts = verb_problems(&problems);
-	json_array_foreach (json_object_get(texts, "rows"), i, row) {
-		json_array_append_new(row, json_string("error"));
-		json_array_append_new(row, json_null());
-		json_array_append(c->rows, row);
-	}
-	json_decref(texts);
-	conf_problems_release(&problems);
+	c->check = vm_check_new(d, name, &c->problems, check_done, c);
 	vm_check_run(c->check);
 }
 

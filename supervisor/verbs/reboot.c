@@ -10,14 +10,14 @@
 struct reboot { /* a request that waits until all was looked at */
 	struct daemon *daemon;
 	struct request *r;
-	json_t *rows;
+	struct conf_problems problems;
 	struct vm_check *check;
 };
 
 static void reboot_free(struct reboot *b)
 {
 	vm_check_free(b->check);
-	json_decref(b->rows);
+	conf_problems_release(&b->problems);
 	free(b);
 }
 
@@ -39,21 +39,19 @@ static void reboot_begin(struct daemon *d, struct request *r, struct vm *vm)
 /* The first row that would keep it from starting, in words; 0: there is none. */
 static int reboot_refused(const struct reboot *b, struct err *e)
 {
-	const json_t *first = NULL;
-	const char *file;
-	json_t *row;
-	size_t i, n = 0;
+	_cleanup_(buf_release) struct buf text = BUF_INIT;
+	const struct conf_problem *first = NULL;
+	size_t n = 0;
 
-	json_array_foreach (b->rows, i, row) {
-		if (!streq(json_string_value(json_array_get(row, 4)), "error"))
-			continue;
-		first = n++ ? first : row;
-	}
+	for (size_t i = b->problems.n; i-- > 0;)
+		if (!b->problems.item[i].warning) {
+			first = &b->problems.item[i];
+			n++;
+		}
 	if (!first)
 		return 0;
-	file = json_string_value(json_array_get(first, 0));
-	err_set(e, ERR_INVALID_CONFIG, "would not start again: %s%s%s", file ? file : "", file ? ": " : "",
-		json_string_value(json_array_get(first, 3)));
+	conf_problem_print(first, &text);
+	err_set(e, ERR_INVALID_CONFIG, "would not start again: %s", text.data);
 	if (n > 1)
 		err_wrap(e, 0, "%zu problems, the first", n);
 	return err_hint(e, "it is left running; vmkeep check tells all, and stop and start do not ask");
@@ -82,15 +80,11 @@ static void reboot_checked(void *data)
 
 static void reboot_check(struct daemon *d, struct request *r, const struct vm *vm)
 {
-	struct conf_problems problems = { 0 };
 	struct reboot *b = xcalloc(1, sizeof *b);
 
-	*b = (struct reboot){ .daemon = d, .r = r, .rows = json_array() };
+	*b = (struct reboot){ .daemon = d, .r = r };
 	request_on_gone(r, reboot_gone, b);
-	b->check = vm_check_new(d, vm->name, b->rows, &problems, reboot_checked, b);
-	if (problems.count)
-		check_row(b->rows, NULL, NULL, "error", problems.text.data, NULL);
-	conf_problems_release(&problems);
+	b->check = vm_check_new(d, vm->name, &b->problems, reboot_checked, b);
 	vm_check_run(b->check);
 }
 

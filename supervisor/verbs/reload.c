@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "conf/load.h"
 #include "conf/schema.h"
+#include "supervisor/api/problems.h"
 #include "supervisor/boot/boot.h"
 #include "supervisor/verbs/verb.h"
 #include "supervisor/guest/display.h"
@@ -133,7 +134,7 @@ static json_t *plan_make(struct daemon *d)
 		reload_image_dir(d, &fresh, &problems);
 	result = json_pack("{s:[s,s,s,s,s,s,s,s,s], s:o, s:o}", "columns", "what", "name", "change",
 		"section", "id", "key", "from", "to", "applies", "rows", rows, "problems",
-		verb_problems(&problems));
+		api_problems(&problems, false));
 	check_files_release(&f);
 	conf_daemon_release(&fresh);
 	conf_problems_release(&own);
@@ -150,6 +151,6 @@ void verb_reload(void *data, struct request *r)
 		return;
 	}
 	verbs_reload(data, &problems);
-	request_return(r, verb_problems(&problems));
+	request_return(r, api_problems(&problems, false));
 	conf_problems_release(&problems);
 }

@@ -106,40 +106,6 @@ bool verb_is_busy(struct request *r, const struct vm *vm)
 	return true;
 }
 
-/* One line; the file's name may hold anything but ": ". */
-static json_t *problem_row(const char *line, size_t len)
-{
-	_cleanup_(free_ptr) char *text = xstrndup(line, len);
-	char *number = strstr(text, ":"), *key = NULL, *reason = NULL;
-	unsigned n = 0;
-
-	while (number && sscanf(number, ":%u:", &n) != 1)
-		number = strstr(number + 1, ":");
-	if (!number)
-		return json_pack("[n, n, n, s]", text);
-	*number = '\0';
-	key = strstr(number + 1, ": ");
-	key = key ? key + 2 : number + 1;
-	reason = strstr(key, ": ");
-	if (!reason)
-		return json_pack("[s, i, n, s]", text, (int)n, key);
-	*reason = '\0';
-	return json_pack("[s, i, s, s]", text, (int)n, key, reason + 2);
-}
-
-json_t *verb_problems(const struct conf_problems *p)
-{
-	json_t *rows = json_array();
-
-	for (const char *line = p->text.data; line && *line;) {
-		const char *end = strchrnul(line, '\n');
-
-		json_array_append_new(rows, problem_row(line, (size_t)(end - line)));
-		line = *end ? end + 1 : end;
-	}
-	return json_pack("{s:[s,s,s,s], s:o}", "columns", "file", "line", "key", "reason", "rows", rows);
-}
-
 json_t *verb_address(uint32_t address)
 {
 	struct in_addr in = { htonl(address) };

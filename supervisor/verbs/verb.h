@@ -35,8 +35,6 @@ bool verb_is_busy(struct request *r, const struct vm *vm);
 void verb_life(struct job *j, struct vm *vm, enum vm_goal goal, bool changed);
 /* Makes jobs of what former daemons began and this one goes on with. */
 void verbs_take_up(struct daemon *d);
-/* "file:line: key: reason" lines as columns and rows. */
-json_t *verb_problems(const struct conf_problems *p);
 
 /* All files again, as `reload` and SIGHUP do. */
 void verbs_reload(struct daemon *d, struct conf_problems *p);

@@ -138,12 +138,10 @@ static void refresh(struct vms *vms, struct vm *vm, uint64_t stamp, struct conf_
 	free(vm->file.problems);
 	vm->file.problems = NULL;
 	if (own.count) {
-		vm->file.problems = xstrdup(own.text.data);
-		log_warning(vm->name, "configuration kept as it was: %s", own.text.data);
-		if (p) {
-			p->count += own.count;
-			buf_adds(&p->text, own.text.data);
-		}
+		vm->file.problems = conf_problems_text(&own);
+		log_warning(vm->name, "configuration kept as it was: %s", vm->file.problems);
+		if (p)
+			conf_problems_add(p, &own);
 		conf_vm_release(&fresh);
 	} else if (d->conf_problem) {
 		vm->file.problems = xstrdup(d->conf_problem);

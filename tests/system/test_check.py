@@ -26,6 +26,18 @@ def vm(path, more="", head="[VM]\nMemory=16M\nNetworks=none\n"):
     return "%s[Disk root]\nPath=%s\n%s" % (head, path, more)
 
 
+def test_a_name_like_a_place(daemon):
+    """A file's name that reads like a place and a reason confuses neither the daemon nor the client."""
+    daemon.write("a:1: b.vm", "[VM]\n")
+    row, = problems(daemon)
+    assert row["file"] == daemon.config + "/a:1: b.vm" and row["line"] is None and row["key"] is None, row
+    assert row["reason"].startswith("the name must be letters") and row["severity"] == "error"
+    path = daemon.config + "/x:7: Key: y.vm"
+    daemon.write("x:7: Key: y.vm", "[VM]\nMemory=16M\nMemry=1\n")
+    found = {row["line"]: (row["file"], row["key"]) for row in problems(daemon, path)}
+    assert found[3] == (path, "Memry"), found
+
+
 def test_nothing_wrong(daemon):
     daemon.micro("a")
     daemon.micro("b", disk="qcow2")

@@ -267,7 +267,7 @@ def test_reload_tells_what_it_would_take(daemon):
         ("network", "lab", "Address"): ("10.9.0.1/24", "10.9.1.1/24", "its next start"),
         ("network", "lab", "again"): (None, "vmkeep_lab_vkbr-lab", "now")}, plan
     assert ["vkbr-lab", "vmkeep_lab_vkbr-lab"] == [row["to"] for row in plan["changes"] if row["change"] == "again"]
-    assert [(row["key"], row["line"]) for row in plan["problems"]] == [("OnReboot", 7), (None, None)], plan
+    assert [(row["key"], row["line"]) for row in plan["problems"]] == [("OnReboot", 7), ("ImageDir", None)], plan
     assert "breaks.vm:7: OnReboot" in text and "10.9.1.1/24" in text, text
     # nothing was taken
     daemon.ok("version")

@@ -72,7 +72,7 @@ static void read_vm(struct conf_vm *c, const char *name, const char *parts)
 	conf_vm_parse(
 		c, name, &(struct conf_source){ "t.vm", text.data, text.len }, 1, &ctx, &problems);
 	if (problems.count)
-		fail_msg("%s", problems.text.data);
+		fail_msg("%s", problems.item[0].reason);
 	conf_problems_release(&problems);
 	buf_release(&text);
 }

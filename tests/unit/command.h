@@ -39,7 +39,7 @@ static inline void parse(struct conf_vm *c, const char *text)
 	conf_vm_parse(c, "t", &(struct conf_source){ "t.vm", text, strlen(text) }, 1,
 		&(struct conf_context){ .uuid = uuid, .state_dir = "/s" }, &problems);
 	if (problems.count)
-		fail_msg("%s", problems.text.data);
+		fail_msg("%s", problems.item[0].reason);
 	conf_problems_release(&problems);
 }
 

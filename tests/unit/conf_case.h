@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "conf/conf.h"
+#include "tests/unit/problems.h"
 
 #define UUID "7f1d1d4e-7c3b-4a69-9f0e-0d8f1a2b3c4d"
 
@@ -43,7 +44,7 @@ static inline void conf_case_vm(struct conf_vm *vm, const char *text, struct con
 
 static inline void conf_case_no_problems(struct conf_problems *p)
 {
-	assert_string_equal(p->text.data ? p->text.data : "", "");
+	problems_are(p, "");
 	assert_int_equal(p->count, 0);
 }
 
@@ -63,7 +64,7 @@ static inline void conf_case_check(const struct conf_case *c, size_t n)
 		struct conf_vm vm;
 
 		conf_case_vm(&vm, c[i].text, &p);
-		assert_string_equal(p.text.data ? p.text.data : "", c[i].problems);
+		problems_are(&p, c[i].problems);
 		conf_problems_release(&p);
 		conf_vm_release(&vm);
 	}

@@ -171,7 +171,7 @@ static void checks_network(void **state)
 		struct conf_problems p = { 0 };
 
 		conf_network_parse(&c, "lan", &src, 1, &p);
-		assert_string_equal(p.text.data ? p.text.data : "", cases[i].problems);
+		problems_are(&p, cases[i].problems);
 		conf_problems_release(&p);
 		conf_network_release(&c);
 	}

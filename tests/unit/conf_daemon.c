@@ -12,7 +12,7 @@ static void parse(struct conf_daemon *d, const char *text, const char *problems)
 
 	*d = (struct conf_daemon)CONF_DAEMON_INIT;
 	conf_daemon_parse(d, &src, 1, &p);
-	assert_string_equal(p.text.data ? p.text.data : "", problems);
+	problems_are(&p, problems);
 	conf_problems_release(&p);
 }
 

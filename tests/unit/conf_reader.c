@@ -27,7 +27,7 @@ static void check(const char *text, size_t len, const char *read, const char *pr
 
 	conf_read(&src, &calls, &out, &p);
 	assert_string_equal(out.data ? out.data : "", read);
-	assert_string_equal(p.text.data ? p.text.data : "", problems);
+	problems_are(&p, problems);
 	conf_problems_release(&p);
 	buf_release(&out);
 }

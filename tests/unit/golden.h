@@ -101,7 +101,7 @@ static inline void golden_parse(struct golden *g, const char *name)
 	conf_vm_parse(&g->conf, name, &(struct conf_source){ path, text.data, text.len }, 1,
 		&(struct conf_context){ .uuid = "", .state_dir = "/var/lib/vmkeep" }, &problems);
 	if (problems.count)
-		fail_msg("%s", problems.text.data);
+		fail_msg("%s", problems.item[0].reason);
 	conf_problems_release(&problems);
 	buf_release(&text);
 	free(path);

@@ -17,6 +17,7 @@
 #include "conf/conf.h"
 #include "supervisor/host/uids.h"
 #include "supervisor/network/private.h"
+#include "tests/unit/problems.h"
 
 #define IP(a, b, c, d) \
 	((uint32_t)(a) << 24 | (uint32_t)(b) << 16 | (uint32_t)(c) << 8 | (uint32_t)(d))
@@ -363,7 +364,7 @@ static void test_files(void **state)
 	write_file("bad.network", "[Network]\nMode=magic\n");
 	networks_reload(ns, &p);
 	assert_int_equal(p.count, 2);
-	assert_non_null(strstr(p.text.data, "lab.network:2"));
+	assert_true(problems_have(&p, "lab.network:2"));
 	assert_int_equal(networks_find(ns, "lab")->conf.subnet.address, IP(10, 7, 0, 1));
 	conf_problems_release(&p);
 

@@ -22,7 +22,7 @@ static void parse(struct conf_vm *c, const char *text)
 	*c = (struct conf_vm)CONF_VM_INIT;
 	conf_vm_parse(c, "a", &source, 1, &ctx, &problems);
 	if (problems.count)
-		fail_msg("%s", problems.text.data);
+		fail_msg("%s", problems.item[0].reason);
 	conf_problems_release(&problems);
 }
 
