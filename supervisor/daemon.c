@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <limits.h>
 #include <malloc.h>
 #include <signal.h>
@@ -24,6 +23,7 @@
 #include "supervisor/verbs/verb.h"
 #include "supervisor/core/hooks.h"
 #include "supervisor/core/keep.h"
+#include "supervisor/core/options.h"
 #include "supervisor/core/sweeper.h"
 #include "supervisor/core/watch.h"
 #include "supervisor/host/cgroup.h"
@@ -36,85 +36,6 @@
 #include "supervisor/vm/actions.h"
 #include "supervisor/vm/adopt.h"
 #include "supervisor/vm/vanished.h"
-
-static void usage(FILE *out)
-{
-	fputs("usage: vmkeepd [--config DIR] [--state DIR] [--run DIR] [--log DIR]\n"
-	      "               [--log-level error|warning|info|debug] [--shutdown-all [TIME]]\n"
-	      "               [--shutdown-time] [--version] [--help]\n"
-	      "\n"
-	      "Supervises QEMU virtual machines. See vmkeepd(8).\n",
-		out);
-}
-
-struct options {
-	struct daemon_options dirs;
-	const char *log_level;
-	bool shutdown; /* no daemon: only all guests down */
-	uint64_t shutdown_ms; /* 0: as vmkeep.conf says */
-	bool print_time;
-};
-
-/* 0: go on; else the exit code + 1. */
-static int parse(int argc, char **argv, struct options *o)
-{
-	static const struct option longs[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "state", required_argument, NULL, 's' },
-		{ "run", required_argument, NULL, 'r' },
-		{ "log", required_argument, NULL, 'l' },
-		{ "log-level", required_argument, NULL, 'L' },
-		{ "shutdown-all", optional_argument, NULL, 'S' },
-		{ "shutdown-time", no_argument, NULL, 'T' },
-		{ "version", no_argument, NULL, 'V' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	int c;
-
-	while ((c = getopt_long(argc, argv, "h", longs, NULL)) >= 0)
-		switch (c) {
-		case 'c':
-			o->dirs.config = optarg;
-			break;
-		case 's':
-			o->dirs.state = optarg;
-			break;
-		case 'r':
-			o->dirs.run = optarg;
-			break;
-		case 'l':
-			o->dirs.log = optarg;
-			break;
-		case 'L':
-			o->log_level = optarg;
-			break;
-		case 'S':
-			o->shutdown = true;
-			if (!optarg && optind < argc && argv[optind][0] != '-')
-				optarg = argv[optind++];
-			if (!optarg || (text_parse_time(optarg, &o->shutdown_ms) == 0 && o->shutdown_ms))
-				break;
-			fprintf(stderr, "vmkeepd: --shutdown-all takes a time such as 5min\n");
-			return 3;
-		case 'T':
-			o->print_time = true;
-			break;
-		case 'V':
-			puts("vmkeepd " VMKEEP_VERSION);
-			return 1;
-		case 'h':
-			usage(stdout);
-			return 1;
-		default:
-			usage(stderr);
-			return 3;
-		}
-	if (optind == argc)
-		return 0;
-	usage(stderr);
-	return 3;
-}
 
 #define FINISH_SECONDS 1.0 /* for children that were killed and connections that were closed */
 
@@ -421,8 +342,7 @@ static void open_standard(void)
 
 int main(int argc, char **argv)
 {
-	struct options o = { .dirs = { .config = "/etc/vmkeep", .state = "/var/lib/vmkeep",
-				     .run = "/run/vmkeep", .log = "/var/log/vmkeep" } };
+	struct options o = OPTIONS_INIT;
 	struct conf_problems problems = { 0 };
 	enum log_level level = LOG_INFO_;
 	struct daemon d;
@@ -433,7 +353,7 @@ int main(int argc, char **argv)
 		return sweep(argv[2]) | sweep(argv[3]);
 	if (argc == 5 && streq(argv[1], "--keep"))
 		return keep_main(argv[2], argv[3], argv[4]);
-	r = parse(argc, argv, &o);
+	r = options_parse(&o, argc, argv);
 	if (r)
 		return r - 1;
 	if (o.print_time)
