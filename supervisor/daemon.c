@@ -19,7 +19,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/control/keep.h"
-#include "supervisor/control/service.h"
+#include "supervisor/boot/service.h"
 #include "supervisor/verbs/verb.h"
 #include "supervisor/core/hooks.h"
 #include "supervisor/core/keep.h"

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/control/service.h - what a service manager gives, and is told
+ * supervisor/boot/service.h - what a service manager gives, and is told
  *
  * The protocol is systemd's (sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3)): datagrams and
  * environment variables, no library. Without a manager nothing of it happens.
  */
-#ifndef SUPERVISOR_CONTROL_SERVICE_H
-#define SUPERVISOR_CONTROL_SERVICE_H
+#ifndef SUPERVISOR_BOOT_SERVICE_H
+#define SUPERVISOR_BOOT_SERVICE_H
 
 struct daemon;
 struct service;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "supervisor/control/service.h"
+#include "supervisor/boot/service.h"
 
 #include "base/mem.h"
 #include "base/text.h"
