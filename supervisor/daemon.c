@@ -35,6 +35,9 @@
 #include "supervisor/boot/down.h"
 #include "supervisor/vm/actions.h"
 #include "supervisor/vm/adopt.h"
+#include "supervisor/vm/record.h"
+#include "supervisor/vm/renamed.h"
+#include "supervisor/vm/revert.h"
 #include "supervisor/vm/vanished.h"
 
 #define FINISH_SECONDS 1.0 /* for children that were killed and connections that were closed */
@@ -153,6 +156,20 @@ static void on_lost(void *data, double seconds)
 		vms_lost(d->vms);
 }
 
+static void run_lost(struct daemon *d, bool networks_lost)
+{
+	if (networks_lost)
+		networks_repair(d->networks, NULL);
+	vms_record_again(d->vms);
+}
+
+static void kept_lost(struct daemon *d)
+{
+	vms_revert_again(d->vms);
+}
+
+static const struct keep_calls keep_calls = { .run = run_lost, .kept = kept_lost };
+
 static int listen_for_clients(struct daemon *d, struct err *e)
 {
 	struct server_options o = { .handler = verb_handlers, .handlers = verb_handlers_n,
@@ -165,7 +182,7 @@ static int listen_for_clients(struct daemon *d, struct err *e)
 	d->server = server_new(d->loop.ev, &o, e);
 	if (!d->server)
 		return e->number;
-	d->keep = keep_new(d);
+	d->keep = keep_new(d, &keep_calls);
 	return 0;
 }
 

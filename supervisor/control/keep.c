@@ -11,9 +11,6 @@
 #include "supervisor/control/server.h"
 #include "supervisor/core/daemon.h"
 #include "supervisor/core/watch.h"
-#include "supervisor/network/network.h"
-#include "supervisor/vm/record.h"
-#include "supervisor/vm/revert.h"
 
 #define LOOK_EVERY 0.5 /* seconds, at most; a retry as well */
 
@@ -25,6 +22,7 @@ enum keep_place { KEEP_RUN, KEEP_VMS, KEEP_STATE, KEEP_LOG, KEEP_PLACES };
 
 struct keep {
 	struct daemon *d;
+	const struct keep_calls *calls;
 	int watch[KEEP_PLACES];
 	struct loop_timer timer;
 	double looked; /* daemon_now() */
@@ -67,9 +65,7 @@ static int look_run(struct keep *k, struct err *e)
 		log_warning(NULL, "'%s%s' was lost and is made anew", d->dirs.run, lost ? "" : "/vms");
 		watch_run(k);
 	}
-	if (lost || faccessat(d->dirs.run_fd, "networks", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
-		networks_repair(d->networks, NULL);
-	vms_record_again(d->vms);
+	k->calls->run(d, lost || faccessat(d->dirs.run_fd, "networks", F_OK, AT_SYMLINK_NOFOLLOW) < 0);
 	return parts < 0 ? parts : 0;
 }
 
@@ -90,7 +86,7 @@ static int look_kept(struct keep *k, struct err *e)
 		log_warning(NULL, "'%s' or '%s' was replaced; what VMs keep there is written with their next start",
 			k->d->dirs.state, k->d->dirs.log);
 		watch_kept(k);
-		vms_revert_again(k->d->vms);
+		k->calls->kept(k->d);
 	}
 	return r < 0 ? r : 0;
 }
@@ -127,12 +123,13 @@ static void keep_lost(void *data)
 		loop_timer_start(&k->timer, k->looked + LOOK_EVERY - daemon_now());
 }
 
-struct keep *keep_new(struct daemon *d)
+struct keep *keep_new(struct daemon *d, const struct keep_calls *calls)
 {
 	struct keep *k = xcalloc(1, sizeof *k);
 
 	k->d = d;
 	loop_timer_init(&k->timer, d->loop.ev, keep_again, k);
+	k->calls = calls;
 	watch_run(k);
 	watch_kept(k);
 	look(k);

@@ -9,10 +9,17 @@
 #ifndef SUPERVISOR_CONTROL_KEEP_H
 #define SUPERVISOR_CONTROL_KEEP_H
 
+#include <stdbool.h>
+
 struct daemon;
 struct keep;
 
-struct keep *keep_new(struct daemon *d);
+struct keep_calls { /* for what others keep there */
+	void (*run)(struct daemon *d, bool networks_lost); /* something in RUN may be lost */
+	void (*kept)(struct daemon *d);			   /* STATE or LOG was replaced */
+};
+
+struct keep *keep_new(struct daemon *d, const struct keep_calls *calls /* borrowed */);
 void keep_free(struct keep *k); /* NULL is fine */
 
 #endif
