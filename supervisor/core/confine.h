@@ -3,7 +3,7 @@
  * supervisor/core/confine.h - programs that run in vmkeep-jail: the daemon's side of jail/plan.h
  *
  * Runs helpers (qemu-img, dnsmasq, a QEMU that is only asked) sandboxed: they see only what the plan
- * shows them. A guest's QEMU has a record beside: vm/spawn.c.
+ * shows them. A guest's QEMU has a record beside: vm/start_spawn.c.
  */
 #ifndef SUPERVISOR_CORE_CONFINE_H
 #define SUPERVISOR_CORE_CONFINE_H
