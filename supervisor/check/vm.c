@@ -13,12 +13,11 @@
 #include "supervisor/jail/plan.h"
 #include "supervisor/check/duplicates.h"
 #include "supervisor/vm/dirs.h"
-#include "supervisor/vm/launch.h"
 #include "supervisor/vm/identity_plan.h"
+#include "supervisor/vm/plan.h"
 #include "supervisor/vm/part.h"
 #include "supervisor/vm/uuid.h"
 #include "supervisor/vm/revert.h"
-#include "supervisor/vm/spawn.h"
 
 struct vm_check {
 	struct daemon *daemon;

@@ -7,7 +7,7 @@
 #include "supervisor/verbs/verb.h"
 #include "supervisor/qemu/probe.h"
 #include "supervisor/check/vm.h"
-#include "supervisor/vm/launch.h"
+#include "supervisor/vm/plan.h"
 
 struct check { /* a request that waits until all was looked at */
 	struct request *r;

@@ -3,13 +3,6 @@
 
 #include "supervisor/vm/vm.h"
 
-static void actions_clean(struct vm *vm)
-{
-	vm_prepare_cancel(vm);
-	vm_launch_cancel(vm);
-	vm_clean(vm);
-}
-
 void (*const vm_actions[VM_ACTIONS])(struct vm *vm) = {
 	[VM_DO_PREPARE] = vm_prepare,
 	[VM_DO_SPAWN] = vm_spawn,
@@ -19,6 +12,6 @@ void (*const vm_actions[VM_ACTIONS])(struct vm *vm) = {
 	[VM_DO_INSIST] = vm_insist,
 	[VM_DO_QUIT] = vm_quit,
 	[VM_DO_KILL] = vm_kill_process,
-	[VM_DO_CLEAN] = actions_clean,
+	[VM_DO_CLEAN] = vm_clean,
 	[VM_DO_EXPIRE] = vm_expire,
 };

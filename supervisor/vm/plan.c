@@ -3,17 +3,55 @@
  * What vmkeep-jail is told: command line, descriptors and every host path that QEMU opens, as
  * jail/plan.h says. Pure but for the clock's zone: a plan opens nothing.
  */
+#include "supervisor/vm/plan.h"
+
 #include <ctype.h>
 
 #include "base/mem.h"
 #include "supervisor/host/cgroup.h"
 #include "supervisor/jail/plan.h"
 #include "supervisor/vm/inside.h"
-#include "supervisor/vm/launch.h"
+#include "supervisor/vm/dirs.h"
 #include "supervisor/vm/identity_plan.h"
-#include "supervisor/vm/spawn.h"
+#include "supervisor/vm/start.h"
 
 enum { FILES_MAX = 512, OOM_SCORE_ADJ = 500 };
+
+int vm_firmware(const struct conf_vm *c, const struct probe *p, struct firmware **out, struct err *e)
+{
+	const char *machine = probe_machine(p, c->machine);
+	int r;
+
+	*out = NULL;
+	if (!firmware_wanted(c))
+		return 0;
+	r = firmware_choose(out, machine ? machine : c->machine, c->secure_boot, e);
+	return r < 0 ? err_wrap(e, r, "UEFI firmware") : 0;
+}
+
+int vm_argv_context(struct vm *vm, const struct conf_vm *c, const struct probe *p, enum conf_accel accel,
+	bool paste, struct arena *a, struct argv_context *ctx, struct firmware **firmware, struct err *e)
+{
+	const struct daemon *d = vm->daemon;
+	char(*tap)[16] = arena_alloc(a, (c->nics ? c->nics : 1) * sizeof *tap);
+	int r = vm_firmware(c, p, firmware, e);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < c->nics; i++)
+		snprintf(tap[i], sizeof tap[i], "vk-%.9s.%u", vm->name, (unsigned)i % 100);
+	for (size_t i = 0; i < vm->proc.nics && i < c->nics; i++)
+		if (vm->proc.nic[i].tap.name[0])
+			memcpy(tap[i], vm->proc.nic[i].tap.name, sizeof tap[i]);
+	*ctx = (struct argv_context){ .paste = paste,
+		.accel = accel,
+		.image_dir = d->image_dir,
+		.run_dir = arena_printf(a, "%s/vms/%s", d->dirs.run, vm->name),
+		.nvram = *firmware ? arena_printf(a, "%s/vms/%s/nvram.qcow2", d->dirs.state, vm->name) : NULL,
+		.firmware = *firmware,
+		.tap = (const char(*)[16])tap };
+	return 0;
+}
 
 /* Did the operator write Format= himself? Then raw may look like anything. */
 static bool format_written(const struct conf_vm *c, const char *disk)
@@ -80,8 +118,9 @@ static const char *modules_of(const struct probe *p, struct arena *a)
 	return *version && *version != '.' ? arena_printf(a, "/var/run/qemu/%s", version) : NULL;
 }
 
-int vm_plan(struct vm *vm, const int *number, size_t n, struct buf *out, struct err *e)
+static int plan_make(struct vm_start *s, struct err *e)
 {
+	struct vm *vm = s->vm;
 	struct arena a = ARENA_INIT;
 	struct argv argv = ARGV_INIT;
 	struct argv_context ctx;
@@ -89,12 +128,12 @@ int vm_plan(struct vm *vm, const int *number, size_t n, struct buf *out, struct 
 	json_t *fds = json_array(), *plan = NULL;
 	const char *modules;
 	char *text = NULL;
-	int r = vm_argv_context(vm, &vm->proc.conf, vm_probe(vm), vm->proc.accel, false, &a, &ctx, &firmware, e);
+	int r = vm_argv_context(vm, &vm->proc.conf, s->probe, vm->proc.accel, false, &a, &ctx, &firmware, e);
 
 	if (r == 0)
-		r = argv_build(&argv, &vm->proc.conf, &vm->identity, vm_probe(vm), &ctx, e);
-	for (size_t i = 0; i < n; i++)
-		json_array_append_new(fds, json_integer(number[i]));
+		r = argv_build(&argv, &vm->proc.conf, &vm->identity, s->probe, &ctx, e);
+	for (size_t i = 0; i < s->fds.n; i++)
+		json_array_append_new(fds, json_integer(s->fds.number[i]));
 	if (r == 0) {
 		plan = json_pack("{s:i, s:s, s:i, s:o, s:O, s:o, s:s, s:b, s:i, s:b, s:b, s:o}", "version",
 			PLAN_VERSION, "name", vm->name, "uid", (int)vm->identity.uid, "argv",
@@ -104,7 +143,7 @@ int vm_plan(struct vm *vm, const int *number, size_t n, struct buf *out, struct 
 			vm->proc.accel == CONF_ACCEL_KVM, "oom_score_adj", OOM_SCORE_ADJ,
 			"io_uring", argv_wants_io_uring(&vm->proc.conf), "may_create", !vm->st.by_policy, "files",
 			vm_plan_files(vm, &vm->proc.conf, &ctx, &a));
-		modules = modules_of(vm_probe(vm), &a);
+		modules = modules_of(s->probe, &a);
 		if (modules)
 			json_object_set_new(plan, "modules", json_string(modules));
 		json_object_set_new(plan, "paths", inside_paths(vm));
@@ -113,7 +152,7 @@ int vm_plan(struct vm *vm, const int *number, size_t n, struct buf *out, struct 
 		text = json_dumps(plan, JSON_COMPACT);
 		if (!text)
 			r = err_set(e, ERR_INVALID_CONFIG, "a value is not valid UTF-8");
-		else if (buf_adds(out, text) < 0)
+		else if (buf_adds(&s->plan, text) < 0)
 			r = err_set(e, ERR_INVALID_CONFIG, "its command line takes more than %d bytes", PLAN_MAX);
 	}
 	free(text);
@@ -123,4 +162,12 @@ int vm_plan(struct vm *vm, const int *number, size_t n, struct buf *out, struct 
 	firmware_free(firmware);
 	arena_release(&a);
 	return r;
+}
+
+enum step_result start_plan(struct vm_start *s, struct err *e)
+{
+	/* where the jail keeps the identity */
+	if (vm_state_dir(s->vm, e) < 0 || plan_make(s, e) < 0)
+		return STEP_FAILED;
+	return STEP_DONE;
 }

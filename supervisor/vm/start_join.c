@@ -1,46 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From greeting to running. Fresh start and adoption are one path: ask what QEMU is, put its NICs on
- * their bridges, let it go if it has not gone yet.
+ * The steps of a start once the monitor answers. Fresh start and adoption are one path: ask what QEMU is,
+ * put its NICs on their bridges, let it go if it has not gone yet.
  */
 #include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/qemu/device.h"
-#include "supervisor/vm/part.h"
 #include "supervisor/vm/revert.h"
-#include "supervisor/vm/dirs.h"
-
-static void join_connect_again(void *data)
-{
-	struct vm *vm = data;
-
-	/* while it stops, each press of the power button tries */
-	if (vm_state_is_up(vm->st.state))
-		vm_greet(vm);
-}
-
-static void join_reconnect(struct vm *vm, double seconds)
-{
-	loop_timer_stop(&vm->mon.reconnect);
-	loop_timer_init(&vm->mon.reconnect, vm->daemon->loop.ev, join_connect_again, vm);
-	loop_timer_start(&vm->mon.reconnect, seconds);
-}
+#include "supervisor/vm/start.h"
 
 /* A lost connection and silence are told by the session; the look is taken again after either. */
-static bool failed(struct vm *vm, const struct err *e)
+static bool join_failed(struct vm *vm, const struct err *e)
 {
 	if (e && e->class != ERR_UNREACHABLE && e->class != ERR_TIMEOUT && vm->st.state == VM_JOINING)
-		vm_start_fail(vm, VM_END_START_FAILED, e);
+		start_failed(vm->start, e);
 	return e != NULL;
 }
 
-static void on_cont(void *data, const json_t *result, const struct err *e)
+/* Unless the start has come further, or begun to ask anew. */
+static struct vm_start *join_waits_at(const struct vm *vm, enum step_result (*run)(struct vm_start *s, struct err *e))
 {
-	struct vm *vm = data;
-
-	(void)result;
-	if (!failed(vm, e))
-		vm_event(vm, VM_EV_JOINED, NULL);
+	return vm->start && vm->start->step->run == run ? vm->start : NULL;
 }
 
 static int join_networks(struct vm *vm, bool again, struct err *e)
@@ -70,22 +50,38 @@ static void set_links(struct vm *vm)
 				json_pack("{s:s, s:b}", "name", device_nic_id(&vm->proc.conf.nic[i], id), "up", 0), NULL);
 }
 
-/* A QEMU that has not run yet: fresh, or its daemon died between greeting and cont. */
-static void let_go(struct vm *vm)
+/* Of a QEMU that has not run yet: fresh, or its daemon died between greeting and cont. */
+enum step_result start_bridges(struct vm_start *s, struct err *e)
 {
-	struct err e = ERR_INIT;
+	if (join_networks(s->vm, false, e) < 0)
+		return STEP_FAILED;
+	set_links(s->vm);
+	return STEP_DONE;
+}
 
-	if (join_networks(vm, false, &e) < 0) {
-		vm_start_fail(vm, VM_END_START_FAILED, &e);
-		return;
-	}
-	set_links(vm);
+static void join_on_cont(void *data, const json_t *result, const struct err *e)
+{
+	struct vm *vm = data;
+
+	(void)result;
+	if (!join_failed(vm, e) && join_waits_at(vm, start_run))
+		start_next(vm->start);
+}
+
+enum step_result start_run(struct vm_start *s, struct err *e)
+{
+	struct vm *vm = s->vm;
+
+	(void)e;
 	vm_set_reboot_action(vm);
 	/* one that is to stop has to run for it */
-	if (vm->st.paused_start && vm->st.state != VM_STOPPING)
+	if (vm->st.paused_start && vm->st.state != VM_STOPPING) {
+		start_free(vm);
 		vm_event(vm, VM_EV_JOINED_PAUSED, "start --paused");
-	else
-		vm_call(vm, "cont", NULL, on_cont);
+	} else {
+		vm_call(vm, "cont", NULL, join_on_cont);
+	}
+	return STEP_WAITS;
 }
 
 static void paused_because(struct vm *vm, const char *why)
@@ -121,6 +117,7 @@ static void on_blocks(void *data, const json_t *result, const struct err *e)
 	snprintf(why, sizeof why, "io-error: %s", vm->mon.io_error);
 	found_before = vm->st.state == VM_PAUSED && !streq(vm->st.reason, why);
 	vm_set_reason(vm, "%s", why);
+	start_free(vm);
 	paused_because(vm, why);
 	/* it stood still already, but not for that */
 	if (found_before)
@@ -128,7 +125,7 @@ static void on_blocks(void *data, const json_t *result, const struct err *e)
 }
 
 /* The RunState of QEMU's qapi/run-state.json, and what it means here. */
-static void found(struct vm *vm, const char *status)
+static void join_found(struct vm *vm, const char *status)
 {
 	static const struct {
 		const char *status;
@@ -146,12 +143,17 @@ static void found(struct vm *vm, const char *status)
 	}
 	if (streq(status, "prelaunch")) {
 		/* its record is lost: it was started for a revert, which revert.c finds out */
-		if (vm->proc.is_child || !vm->revert || vm->st.paused_start)
-			let_go(vm);
+		if (join_waits_at(vm, start_status) && (vm->proc.is_child || !vm->revert || vm->st.paused_start))
+			start_next(vm->start);
 		return;
 	}
 	join_networks(vm, true, NULL);
 	vm_set_reboot_action(vm);
+	if (streq(status, "io-error") && !vm->mon.io_error) {
+		vm_call(vm, "query-block", NULL, on_blocks);
+		return;
+	}
+	start_free(vm);
 	if (streq(status, "running") || streq(status, "suspended")) {
 		vm_event(vm, VM_EV_JOINED, NULL);
 		return;
@@ -165,8 +167,6 @@ static void found(struct vm *vm, const char *status)
 		/* the daemon that had the load done died before it could end what it left */
 		vm->st.ending = VM_END_CRASH;
 		vm_event(vm, VM_EV_ENDED, "crashed: a snapshot's load failed half way");
-	} else if (streq(status, "io-error") && !vm->mon.io_error) {
-		vm_call(vm, "query-block", NULL, on_blocks);
 	} else if (streq(status, "io-error")) {
 		paused_because(vm, "io-error");
 	} else {
@@ -182,8 +182,8 @@ static void on_status(void *data, const json_t *result, const struct err *e)
 	struct vm *vm = data;
 	const char *status = json_string_value(json_object_get(result, "status"));
 
-	if (!failed(vm, e) && vm->mon.proved)
-		found(vm, status ? status : "");
+	if (!join_failed(vm, e) && vm->mon.proved)
+		join_found(vm, status ? status : "");
 }
 
 static void on_uuid(void *data, const json_t *result, const struct err *e)
@@ -192,7 +192,7 @@ static void on_uuid(void *data, const json_t *result, const struct err *e)
 	const char *uuid = json_string_value(json_object_get(result, "UUID"));
 	struct err own = ERR_INIT;
 
-	if (failed(vm, e))
+	if (join_failed(vm, e))
 		return;
 	vm->mon.proved = streq(uuid, vm->proc.conf.uuid ? vm->proc.conf.uuid : vm->identity.uuid);
 	if (vm->mon.proved)
@@ -202,14 +202,17 @@ static void on_uuid(void *data, const json_t *result, const struct err *e)
 	vm_health(vm, false, own.text);
 	vm_monitor_close(vm);
 	if (vm_state_is_up(vm->st.state))
-		join_reconnect(vm, VM_RECONNECT_SECONDS);
+		vm_reconnect(vm, VM_RECONNECT_SECONDS);
 }
 
-void vm_join(struct vm *vm)
+enum step_result start_status(struct vm_start *s, struct err *e)
 {
+	struct vm *vm = s->vm;
+
+	(void)e;
 	if (!vm->mon.qmp) {
-		vm_greet(vm);
-		return;
+		vm_connect_monitor(vm);
+		return STEP_WAITS;
 	}
 	oom_watch_begin(&vm->proc.oom, vm->proc.pid);
 	if (vm->st.state == VM_JOINING)
@@ -222,88 +225,13 @@ void vm_join(struct vm *vm)
 	vm_parts_greeted(vm);
 	if (!vm->proc.is_child)
 		vm_revert_ask(vm);
+	return STEP_WAITS;
 }
 
-const struct qmp_handlers vm_qmp_handlers = {
-	.ready = vm_qmp_ready,
-	.event = vm_qmp_event,
-	.silent = vm_qmp_silent,
-	.heard = vm_qmp_heard,
-	.closed = vm_qmp_closed,
-};
-
-void vm_greet(struct vm *vm)
+enum step_result start_monitor(struct vm_start *s, struct err *e)
 {
-	double patience = vm->st.state == VM_GREETING ? vm_start_left(vm) : VM_QMP_SECONDS;
-	double penance = vm->mon.hostile_since > 0 ? vm->mon.hostile_since + VM_HOSTILE_SECONDS - daemon_now() : 0;
-	struct err e = ERR_INIT;
-	int fd;
-
-	if (vm->st.state == VM_GREETING)
-		vm_arm_start(vm);
-	if (vm->mon.qmp || vm->proc.run_fd < 0)
-		return;
-	if (penance > 0) {
-		if (vm_state_is_up(vm->st.state))
-			join_reconnect(vm, penance);
-		return;
-	}
-	vm->mon.hostile_since = 0;
-	fd = vm_socket_connect(vm, "qmp.sock", &e);
-	if (fd >= 0) {
-		vm->mon.qmp = qmp_new(vm->daemon->loop.ev, fd, patience, &vm_qmp_handlers, vm);
-	} else if (vm->st.state != VM_GREETING) {
-		/* a lost monitor never kills a guest */
-		err_wrap(&e, 0, "its monitor cannot be reached, only vmkeep kill ends it");
-		vm_health(vm, false, e.text);
-		join_reconnect(vm, VM_RECONNECT_SECONDS);
-	}
-}
-
-void vm_qmp_ready(void *data, const json_t *greeting)
-{
-	(void)greeting;
-	vm_health(data, true, NULL);
-	vm_event(data, VM_EV_GREETED, NULL);
-}
-
-/* While a snapshot is written the monitor is silent by nature. */
-void vm_qmp_silent(void *data, const struct err *e)
-{
-	struct vm *vm = data;
-
-	if (!vm->busy)
-		vm_health(vm, false, e->text);
-}
-
-/* What was asked in vain is asked again. */
-void vm_qmp_heard(void *data)
-{
-	struct vm *vm = data;
-
-	if (vm->mon.unresponsive <= 0)
-		return;
-	vm_health(vm, true, NULL);
-	vm_event(vm, VM_EV_GREETED, NULL);
-}
-
-void vm_qmp_closed(void *data, const struct err *e)
-{
-	struct vm *vm = data;
-
-	/* calls that were made from the last replies end after this */
-	vm_monitor_close(vm);
-	log_debug(vm->name, "monitor lost: %s", e->text);
-	if (e->class == ERR_QEMU_FAILED) {
-		vm_hostile(vm, e);
-		if (vm_state_is_starting(vm->st.state)) {
-			vm_start_fail(vm, VM_END_START_FAILED, e);
-			return;
-		}
-	}
-	/* usually the process ends in the same turn; only if not, connect again */
-	if (vm_state_is_up(vm->st.state))
-		join_reconnect(vm, vm->mon.unresponsive > 0 ? VM_RECONNECT_SECONDS : 0.2);
-	if (e->class == ERR_TIMEOUT)
-		vm_health(vm, false, e->text);
+	(void)e;
+	vm_arm_start(s->vm);
+	vm_connect_monitor(s->vm);
+	return STEP_WAITS;
 }

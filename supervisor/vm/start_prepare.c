@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From the wish to run to everything a process needs: effective configuration, probe of the binary,
- * KVM proved, identity, UEFI variables, networks. Each step waits for its own completion, and
- * where others may have waited for the same, for a turn of the loop; none of them has made anything
- * that a cancel must unmake but networks, which stand for all.
+ * The steps of a start before there is a process: effective configuration, probe of the binary, KVM
+ * proved, identity, UEFI variables, networks.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -15,42 +13,112 @@
 #include "supervisor/core/confine.h"
 #include "supervisor/qemu/firmware.h"
 #include "supervisor/host/meminfo.h"
-#include "supervisor/qemu/probe.h"
 #include "supervisor/vm/dirs.h"
-#include "supervisor/vm/launch.h"
+#include "supervisor/vm/plan.h"
+#include "supervisor/vm/start.h"
 #include "supervisor/vm/uuid.h"
 #include "supervisor/vm/vms.h"
 
-struct vm_prepare {
-	struct vm *vm;
-	const struct probe *probe;
-	size_t nic;
-	struct network_wait *net;
-	struct confined *tool;
-	struct loop_task task; /* the next step, when many wait for the same thing */
-};
-
-static void next_network(struct vm_prepare *p);
-
-static void fail_wrapped(struct vm *vm, const struct err *e, const char *what, const char *name)
+enum step_result start_permission(struct vm_start *s, struct err *e)
 {
-	struct err own;
+	struct vm *vm = s->vm;
 
-	err_copy(&own, e);
-	err_wrap(&own, 0, "%s '%s'", what, name);
-	vm_start_fail(vm, VM_END_HOST_CAUSE, &own);
+	vm->st.again[0] = '\0';
+	free(vm->start_error);
+	vm->start_error = NULL;
+	vm->st.ending = VM_END_NONE;
+	vm->proc.quit_sent = vm->proc.kill_sent = vm->proc.unkillable = false;
+	/* policy's own restart: the file may have gone meanwhile, or something forbids it */
+	if (vm_may_start(vm, false, e) == 0)
+		return STEP_DONE;
+	if (e->class == ERR_CONFLICT)
+		s->fault = VM_END_HOST_CAUSE;
+	return STEP_FAILED;
 }
 
 /* The configuration that this process will have, apart from the file that may change under it. */
-static void freeze_conf(struct vm *vm)
+enum step_result start_configuration(struct vm_start *s, struct err *e)
 {
-	struct err e = ERR_INIT;
+	struct vm *vm = s->vm;
 
-	if (conf_vm_copy(&vm->proc.conf, &vm->file.conf, &e) < 0)
-		log_error(vm->name, "%s", e.text);
+	if (conf_vm_copy(&vm->proc.conf, &vm->file.conf, e) < 0)
+		log_error(vm->name, "%s", e->text);
+	return STEP_DONE;
 }
 
-static bool mac_taken(void *data, const uint8_t mac[ETH_ALEN])
+enum step_result start_memory(struct vm_start *s, struct err *e)
+{
+	struct meminfo memory;
+	struct err unread = ERR_INIT;
+
+	if (meminfo_read(&memory, &unread) < 0)
+		return STEP_DONE;
+	return meminfo_fits(&memory, s->vm->proc.conf.memory, e) < 0 ? STEP_FAILED : STEP_DONE;
+}
+
+static void prepare_on_probe(void *data, const struct probe *probe, const struct err *e)
+{
+	struct vm_start *s = data;
+	struct vm *vm = s->vm;
+	const char *machine;
+	struct err own = ERR_INIT;
+
+	if (e) {
+		start_failed(s, e);
+		return;
+	}
+	s->probe = probe;
+	machine = probe_machine(probe, vm->proc.conf.machine);
+	if (!machine) {
+		char known[256];
+
+		probe_machines(probe, vm->proc.conf.machine, known, sizeof known);
+		err_set(&own, ERR_INVALID_CONFIG, "%s:%u: Machine: '%s' is unknown to '%s'",
+			vm->file.conf.place.file, vm->file.conf.place.line, vm->proc.conf.machine, probe->binary);
+		err_hint(&own, "known are %s", known);
+		start_failed(s, &own);
+		return;
+	}
+	identity_pin_machine(&vm->identity, vm->proc.conf.machine, machine);
+	start_next(s);
+}
+
+enum step_result start_qemu(struct vm_start *s, struct err *e)
+{
+	const char *binary = s->vm->proc.conf.binary;
+
+	(void)e;
+	probes_get(s->vm->daemon->probes, binary ? binary : "qemu-system-x86_64", prepare_on_probe, s);
+	return STEP_WAITS;
+}
+
+static void prepare_on_kvm(void *data, const struct err *e)
+{
+	struct vm_start *s = data;
+	struct vm *vm = s->vm;
+
+	if (e && vm->proc.conf.accel == CONF_ACCEL_KVM) {
+		start_failed(s, e);
+		return;
+	}
+	if (e)
+		log_warning(vm->name, "runs without KVM, slowly: %s", e->text);
+	vm->proc.accel = e ? CONF_ACCEL_TCG : CONF_ACCEL_KVM;
+	start_next(s);
+}
+
+enum step_result start_kvm(struct vm_start *s, struct err *e)
+{
+	(void)e;
+	if (s->vm->proc.conf.accel == CONF_ACCEL_TCG) {
+		s->vm->proc.accel = CONF_ACCEL_TCG;
+		return STEP_DONE;
+	}
+	probes_kvm(s->vm->daemon->probes, s->probe, prepare_on_kvm, s);
+	return STEP_WAITS;
+}
+
+static bool prepare_mac_taken(void *data, const uint8_t mac[ETH_ALEN])
 {
 	struct vm *vm = data;
 
@@ -63,10 +131,10 @@ int vm_complete_identity(struct vm *vm, const struct conf_vm *c, struct err *e)
 		return err_set(e, ERR_FAILED, "identity: %s", vm->identity_problem);
 	if (vm_need_uid(vm, e) < 0)
 		return e->number;
-	return identity_complete(&vm->identity, c, vm->daemon->image_dir, mac_taken, vm, e);
+	return identity_complete(&vm->identity, c, vm->daemon->image_dir, prepare_mac_taken, vm, e);
 }
 
-static void make_nics(struct vm *vm)
+static void prepare_nics(struct vm *vm)
 {
 	char dns[64];
 	struct in_addr in;
@@ -93,87 +161,42 @@ static void make_nics(struct vm *vm)
 	}
 }
 
-static void on_network(void *data, const struct err *e)
+enum step_result start_identity(struct vm_start *s, struct err *e)
 {
-	struct vm_prepare *p = data;
-	struct vm *vm = p->vm;
+	struct vm *vm = s->vm;
 
-	p->net = NULL;
-	if (e) {
-		fail_wrapped(vm, e, "nic", vm->proc.nic[p->nic].id);
-		return;
-	}
-	p->nic++;
-	next_network(p);
+	if (vm_identity_check(vm, &vm->file.conf, e) < 0 || vm_complete_identity(vm, &vm->proc.conf, e) < 0)
+		return STEP_FAILED;
+	prepare_nics(vm);
+	return STEP_DONE;
 }
 
-/* The address of each NIC is known before the guest runs. */
-static int claim(struct vm *vm, struct vm_nic *n, struct err *e)
+static void prepare_on_nvram(void *data, const struct child_result *r, const struct err *jail)
 {
-	struct network_nic nic = vm_network_nic(vm, n);
-	struct identity_nic *known = identity_nic(&vm->identity, n->id);
-	int r = networks_claim(vm->daemon->networks, &nic, &n->address, e);
-
-	if (r < 0)
-		return err_wrap(e, r, "nic '%s'", n->id);
-	if (known->address != n->address || memcmp(known->mac, n->mac, ETH_ALEN) != 0)
-		vm->identity.dirty = true;
-	known->address = n->address;
-	memcpy(known->mac, n->mac, ETH_ALEN);
-	identity_set_text(&vm->identity, &known->network, n->network);
-	identity_set_text(&vm->identity, &known->hostname, n->network ? n->hostname : NULL);
-	return 0;
-}
-
-static void finish(struct loop_task *t)
-{
-	struct vm *vm = container_of(t, struct vm_prepare, task)->vm;
+	struct vm_start *s = data;
+	struct vm *vm = s->vm;
 	struct err e = ERR_INIT;
 
-	for (size_t i = 0; i < vm->proc.nics; i++)
-		if (claim(vm, &vm->proc.nic[i], &e) < 0) {
-			vm_start_fail(vm, VM_END_HOST_CAUSE, &e);
-			return;
-		}
-	vm_event(vm, VM_EV_PREPARED, NULL);
-}
-
-static void next_network(struct vm_prepare *p)
-{
-	struct vm *vm = p->vm;
-
-	if (p->nic < vm->proc.nics)
-		p->net = networks_need(
-			vm->daemon->networks, vm->proc.nic[p->nic].network, on_network, p);
-	else
-		loop_later(vm->daemon->loop.ev, &p->task, finish);
-}
-
-static void nvram_done(void *data, const struct child_result *r, const struct err *jail)
-{
-	struct vm_prepare *p = data;
-	struct err e = ERR_INIT;
-
-	p->tool = NULL;
+	s->tool = NULL;
 	if (jail) {
 		err_copy(&e, jail);
 	} else if (r->status != 0) {
 		_cleanup_(free_ptr) char *said = text_escape(r->err, strcspn(r->err, "\n"), false);
 
 		err_set(&e, ERR_FAILED, "%s", *said ? said : "qemu-img failed");
-	} else if (renameat(p->vm->state_fd, "nvram.new", p->vm->state_fd, "nvram.qcow2") < 0) {
+	} else if (renameat(vm->state_fd, "nvram.new", vm->state_fd, "nvram.qcow2") < 0) {
 		err_errno(&e, "rename nvram.new");
 	}
 	if (!e.number) {
-		next_network(p);
+		start_next(s);
 		return;
 	}
 	err_wrap(&e, 0, "make the UEFI variables");
-	vm_start_fail(p->vm, VM_END_HOST_CAUSE, &e);
+	start_failed(s, &e);
 }
 
 /* In the format that the firmware's descriptor tells, and without locks, which anybody could hold. */
-static char *template_spec(const struct firmware *firmware)
+static char *prepare_nvram_spec(const struct firmware *firmware)
 {
 	json_t *spec = json_pack("{s:s, s:{s:s, s:s, s:s}}", "driver",
 		conf_format_name(firmware->vars_format), "file", "driver", "file", "locking", "off",
@@ -186,11 +209,11 @@ static char *template_spec(const struct firmware *firmware)
 }
 
 /* qemu-img gets an empty file to write to, and the firmware's own variables to read. */
-static int make_nvram(struct vm_prepare *p, const struct firmware *firmware, struct err *e)
+static int prepare_nvram(struct vm_start *s, const struct firmware *firmware, struct err *e)
 {
-	struct vm *vm = p->vm;
+	struct vm *vm = s->vm;
 	_cleanup_(free_ptr) char *path = xasprintf("%s/vms/%s/nvram.new", vm->daemon->dirs.state, vm->name);
-	_cleanup_(free_ptr) char *spec = template_spec(firmware);
+	_cleanup_(free_ptr) char *spec = prepare_nvram_spec(firmware);
 	const char *vars = firmware_vars(firmware);
 	const char *argv[] = { "qemu-img", "convert", "-O", "qcow2", spec, path, NULL };
 	_cleanup_(close_fd) int fd = openat(
@@ -208,139 +231,79 @@ static int make_nvram(struct vm_prepare *p, const struct firmware *firmware, str
 	json_object_set_new(plan, "files",
 		json_pack("[{s:s, s:s, s:s}, {s:s, s:s, s:s, s:b}]", "kind", "firmware", "what", "UEFI firmware", "path",
 			vars, "kind", "nvram", "what", "UEFI variables", "path", path, "write", 1));
-	p->tool = confine_run(vm->daemon->loop.ev, vm->daemon->jail, plan, &o, nvram_done, p, e);
-	return p->tool ? 0 : e->number;
+	s->tool = confine_run(vm->daemon->loop.ev, vm->daemon->jail, plan, &o, prepare_on_nvram, s, e);
+	return s->tool ? 0 : e->number;
 }
 
 /* UEFI keeps its variables in a qcow2 of its own, so that internal snapshots can hold them too. */
-static void need_nvram(struct vm_prepare *p)
+enum step_result start_nvram(struct vm_start *s, struct err *e)
 {
-	struct vm *vm = p->vm;
+	struct vm *vm = s->vm;
 	struct firmware *firmware = NULL;
-	struct err e = ERR_INIT;
 	bool there = false;
-	int r = vm_state_dir(vm, &e);
+	int r;
 
-	if (r >= 0)
-		r = vm_firmware(&vm->proc.conf, p->probe, &firmware, &e);
+	if (!firmware_wanted(&vm->proc.conf))
+		return STEP_DONE;
+	r = vm_state_dir(vm, e) < 0 ? e->number : vm_firmware(&vm->proc.conf, s->probe, &firmware, e);
 	if (r >= 0)
 		there = faccessat(vm->state_fd, "nvram.qcow2", F_OK, 0) == 0;
 	if (r >= 0 && !there)
-		r = make_nvram(p, firmware, &e);
+		r = prepare_nvram(s, firmware, e);
 	firmware_free(firmware);
-	if (r < 0)
-		vm_start_fail(vm, VM_END_HOST_CAUSE, &e);
-	else if (there)
-		next_network(p);
+	return r < 0 ? STEP_FAILED : there ? STEP_DONE : STEP_WAITS;
 }
 
-static void complete_identity(struct loop_task *t)
+static void prepare_on_network(void *data, const struct err *e)
 {
-	struct vm_prepare *p = container_of(t, struct vm_prepare, task);
-	struct vm *vm = p->vm;
-	struct err e = ERR_INIT;
+	struct vm_start *s = data;
+	struct err own;
 
-	if (vm_identity_check(vm, &vm->file.conf, &e) < 0 || vm_complete_identity(vm, &vm->proc.conf, &e) < 0) {
-		vm_start_fail(vm, VM_END_START_FAILED, &e);
-		return;
-	}
-	make_nics(vm);
-	if (firmware_wanted(&vm->proc.conf))
-		need_nvram(p);
-	else
-		next_network(p);
-}
-
-static void on_kvm(void *data, const struct err *e)
-{
-	struct vm_prepare *p = data;
-	struct vm *vm = p->vm;
-
-	if (e && vm->proc.conf.accel == CONF_ACCEL_KVM) {
-		vm_start_fail(vm, VM_END_HOST_CAUSE, e);
-		return;
-	}
-	if (e)
-		log_warning(vm->name, "runs without KVM, slowly: %s", e->text);
-	vm->proc.accel = e ? CONF_ACCEL_TCG : CONF_ACCEL_KVM;
-	loop_later(vm->daemon->loop.ev, &p->task, complete_identity);
-}
-
-static void on_probe(void *data, const struct probe *probe, const struct err *e)
-{
-	struct vm_prepare *p = data;
-	struct vm *vm = p->vm;
-	const char *machine;
-	struct err own = ERR_INIT;
-
+	s->net = NULL;
 	if (e) {
-		vm_start_fail(vm, VM_END_START_FAILED, e);
+		err_copy(&own, e);
+		err_wrap(&own, 0, "nic '%s'", s->vm->proc.nic[s->nic].id);
+		start_failed(s, &own);
 		return;
 	}
-	p->probe = probe;
-	machine = probe_machine(probe, vm->proc.conf.machine);
-	if (!machine) {
-		char known[256];
-
-		probe_machines(probe, vm->proc.conf.machine, known, sizeof known);
-		err_set(&own, ERR_INVALID_CONFIG, "%s:%u: Machine: '%s' is unknown to '%s'",
-			vm->file.conf.place.file, vm->file.conf.place.line, vm->proc.conf.machine, probe->binary);
-		err_hint(&own, "known are %s", known);
-		vm_start_fail(vm, VM_END_START_FAILED, &own);
-		return;
-	}
-	identity_pin_machine(&vm->identity, vm->proc.conf.machine, machine);
-	if (vm->proc.conf.accel == CONF_ACCEL_TCG) {
-		vm->proc.accel = CONF_ACCEL_TCG;
-		loop_later(vm->daemon->loop.ev, &p->task, complete_identity);
-	} else {
-		probes_kvm(vm->daemon->probes, probe, on_kvm, p);
-	}
+	s->nic++;
+	start_at(s, s->step);
 }
 
-const struct probe *vm_probe(const struct vm *vm)
+/* One after the other. */
+enum step_result start_networks(struct vm_start *s, struct err *e)
 {
-	return vm->prepare ? vm->prepare->probe : NULL;
+	struct vm *vm = s->vm;
+
+	(void)e;
+	if (s->nic == vm->proc.nics)
+		return STEP_DONE;
+	s->net = networks_need(vm->daemon->networks, vm->proc.nic[s->nic].network, prepare_on_network, s);
+	return STEP_WAITS;
 }
 
-void vm_prepare(struct vm *vm)
+/* The address of each NIC is known before the guest runs. */
+static int prepare_claim(struct vm *vm, struct vm_nic *n, struct err *e)
 {
-	struct vm_prepare *p = xcalloc(1, sizeof *p);
-	struct meminfo memory;
-	struct err e = ERR_INIT;
+	struct network_nic nic = vm_network_nic(vm, n);
+	struct identity_nic *known = identity_nic(&vm->identity, n->id);
+	int r = networks_claim(vm->daemon->networks, &nic, &n->address, e);
 
-	vm->st.again[0] = '\0';
-	/* policy's own restart: the file may have gone meanwhile, or something forbids it */
-	if (vm_may_start(vm, false, &e) < 0) {
-		free(p);
-		vm_start_fail(vm, e.class == ERR_CONFLICT ? VM_END_HOST_CAUSE : VM_END_START_FAILED, &e);
-		return;
-	}
-	p->vm = vm;
-	vm->prepare = p;
-	free(vm->start_error);
-	vm->start_error = NULL;
-	vm->st.ending = VM_END_NONE;
-	vm->proc.quit_sent = vm->proc.kill_sent = vm->proc.unkillable = false;
-	freeze_conf(vm);
-	if (meminfo_read(&memory, &e) == 0 && meminfo_fits(&memory, vm->proc.conf.memory, &e) < 0) {
-		vm_start_fail(vm, VM_END_HOST_CAUSE, &e);
-		return;
-	}
-	probes_get(vm->daemon->probes, vm->proc.conf.binary ? vm->proc.conf.binary : "qemu-system-x86_64",
-		on_probe, p);
+	if (r < 0)
+		return err_wrap(e, r, "nic '%s'", n->id);
+	if (known->address != n->address || memcmp(known->mac, n->mac, ETH_ALEN) != 0)
+		vm->identity.dirty = true;
+	known->address = n->address;
+	memcpy(known->mac, n->mac, ETH_ALEN);
+	identity_set_text(&vm->identity, &known->network, n->network);
+	identity_set_text(&vm->identity, &known->hostname, n->network ? n->hostname : NULL);
+	return 0;
 }
 
-void vm_prepare_cancel(struct vm *vm)
+enum step_result start_addresses(struct vm_start *s, struct err *e)
 {
-	struct vm_prepare *p = vm->prepare;
-
-	if (!p)
-		return;
-	vm->prepare = NULL;
-	loop_cancel(vm->daemon->loop.ev, &p->task);
-	probes_forget(vm->daemon->probes, p);
-	network_wait_cancel(p->net);
-	confine_cancel(p->tool);
-	free(p);
+	for (size_t i = 0; i < s->vm->proc.nics; i++)
+		if (prepare_claim(s->vm, &s->vm->proc.nic[i], e) < 0)
+			return STEP_FAILED;
+	return STEP_DONE;
 }

@@ -14,9 +14,8 @@
 #include "supervisor/vm/conflict.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/revert.h"
-#include "supervisor/vm/part.h"
+#include "supervisor/vm/start.h"
 #include "supervisor/vm/said.h"
-#include "supervisor/vm/spawn.h"
 
 enum { STDERR_TAIL = 4096, STDERR_LINES = 20, SETTLED_SECONDS = 600, LAST_TURNS = 64 };
 
@@ -27,7 +26,7 @@ void vm_press(struct vm *vm)
 	vm->stop.pressed = clock_lost();
 	vm_record_write(vm); /* the time left */
 	if (!vm->mon.qmp)
-		vm_greet(vm);
+		vm_connect_monitor(vm);
 	if (!vm->stop.agent_asked && vm_parts_power_off(vm, true)) {
 		vm->stop.agent_asked = true;
 		log_info(vm->name, "guest agent is asked to shut down");
@@ -189,7 +188,8 @@ static void on_exit_(struct ev_loop *ev, ev_io *w, int revents)
 	(void)revents;
 	ev_io_stop(ev, w);
 	/* the last words of the jail and of QEMU may wait on their sockets, unread */
-	vm_launch_finish(vm);
+	if (vm->start && vm->start->on_exit)
+		vm->start->on_exit(vm->start);
 	/* up to its end, which closes it: that a guest powered off may stand behind many other events */
 	for (int i = 0; vm->mon.qmp && i < LAST_TURNS; i++)
 		qmp_take(vm->mon.qmp);
@@ -263,15 +263,6 @@ void vm_gone(struct vm *vm)
 	vm_rest(vm);
 }
 
-void vm_start_fail(struct vm *vm, enum vm_ending whose, const struct err *e)
-{
-	vm_start_failed(vm, whose, e);
-	if (vm->proc.pidfd < 0)
-		vm_gone(vm);
-	else
-		vm_event(vm, VM_EV_BROKEN, NULL);
-}
-
 void vm_rest(struct vm *vm)
 {
 	double left = vm->st.due - clock_boot();
@@ -285,6 +276,7 @@ void vm_rest(struct vm *vm)
 void vm_clean(struct vm *vm)
 {
 	ev_io_stop(vm->daemon->loop.ev, &vm->proc.exited);
+	start_free(vm);
 	vm_monitor_release(vm);
 	vm_parts_close(vm, true);
 	for (size_t i = 0; i < vm->proc.nics; i++)

@@ -13,7 +13,7 @@
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/observe.h"
 #include "supervisor/vm/revert.h"
-#include "supervisor/vm/part.h"
+#include "supervisor/vm/start.h"
 #include "supervisor/vm/vms.h"
 
 static void set_since(struct vm *vm)
@@ -46,8 +46,7 @@ struct vm *vm_new(struct daemon *d, const char *name)
 
 void vm_free(struct vm *vm)
 {
-	vm_prepare_cancel(vm);
-	vm_launch_cancel(vm);
+	start_free(vm);
 	vm_waits_end(vm);
 	vm_history_flush(vm);
 	vm_arm(vm, 0);
@@ -160,16 +159,6 @@ void vm_hostile(struct vm *vm, const struct err *e)
 	vm->mon.hostile_since = daemon_now();
 	vm->mon.unresponsive = 0; /* what was wrong before is told no more */
 	vm_health(vm, false, why);
-}
-
-void vm_start_failed(struct vm *vm, enum vm_ending whose, const struct err *e)
-{
-	if (!vm->start_error)
-		vm->start_error = xcalloc(1, sizeof *vm->start_error);
-	err_copy(vm->start_error, e);
-	log_error(vm->name, "start failed: %s", e->text);
-	vm->st.ending = whose;
-	vm_set_reason(vm, "start failed: %s", e->text);
 }
 
 int vm_draft_identity(struct vm *vm, struct err *e)

@@ -8,9 +8,9 @@
  *
  *   vms.c     the set: files, lookup, reload             state.c   the rules
  *   registry.c VMs by name                               vms_identity.c what their directories say
- *   prepare.c probe, KVM, networks, before a process     policy.c  what an ending means, pure
- *   spawn.c   sockets, taps, vmkeep-jail (plan.c)        record.c  RUN/vms/NAME/record.json
- *   join.c    from greeting to running; also adoption    adopt.c   processes of a former daemon
+ *   start.c   a start, step by step; start_*.c: the steps, plan.c what the jail is told
+ *   policy.c  what an ending means, pure                 record.c  RUN/vms/NAME/record.json
+ *   monitor.c the connection to QEMU                     adopt.c   processes of a former daemon
  *   found.c   guests among the host's processes          lost.c    those whose record is lost
  *   whose.c   which VM a process belongs to, pure        inside.c  sockets by its private root
  *   kept.c    what its record can be made anew from      dirs.c    its directories, and sockets in them
@@ -48,9 +48,8 @@
 #include "supervisor/vm/policy.h"
 #include "supervisor/vm/state.h"
 
-struct vm_prepare;
 struct vm_revert;
-struct vm_launch;
+struct vm_start;
 struct vm_wait;
 
 enum {
@@ -198,8 +197,7 @@ struct vm {
 	const char *busy; /* operation that excludes others and any start, or NULL: vm_idle() ends it */
 
 	struct vm_revert *revert; /* one that has not come to its end: revert.h; NULL: none */
-	struct vm_prepare *prepare;
-	struct vm_launch *launch;
+	struct vm_start *start;   /* one under way: start.h */
 	struct err *start_error; /* why the last start failed */
 	json_t *notes; /* what its start did beside, for whoever typed it; NULL: nothing */
 	struct vm_wait *waits;
@@ -222,9 +220,6 @@ const char *vm_health_text(const struct vm *vm);
 /* Its QEMU broke the protocol or floods us: its connection is closed, and made again after
  * VM_HOSTILE_SECONDS at the earliest. The guest is left alone. */
 void vm_hostile(struct vm *vm, const struct err *e);
-/* Remembers why a start failed, for `start` and `info`, and whose fault that is. What is left of the
- * start ends by itself, or the caller ends it. */
-void vm_start_failed(struct vm *vm, enum vm_ending whose, const struct err *e);
 int vm_draft_identity(struct vm *vm, struct err *e); /* what was told of it stays true: identity.h */
 /* The guest ended, and policy keeps it as it stands (On...=pause): it goes on only after a reset. */
 bool vm_is_tombstone(const struct vm *vm);
@@ -253,12 +248,10 @@ void vm_idle(struct vm *vm);
 
 /* --- the actions that the rules name --- */
 void vm_prepare(struct vm *vm);
-void vm_prepare_cancel(struct vm *vm);
 /* identity, effective configuration, argv's files; also for `cmdline` and `check`. */
 int vm_complete_identity(struct vm *vm, const struct conf_vm *c, struct err *e);
 void vm_spawn(struct vm *vm);
-void vm_launch_cancel(struct vm *vm);
-void vm_greet(struct vm *vm); /* connects the monitor when it is not, and later again where that fails */
+void vm_greet(struct vm *vm);
 void vm_join(struct vm *vm);
 void vm_press(struct vm *vm);
 void vm_insist(struct vm *vm); /* presses again, or the deadline is over */
@@ -271,23 +264,29 @@ void vm_clean(struct vm *vm); /* unmakes what the record says was made */
 void vm_watch_process(struct vm *vm);
 /* A process ended, or preparing failed: policy picks the event. */
 void vm_gone(struct vm *vm);
-/* A step of its start failed: ends it. */
-void vm_start_fail(struct vm *vm, enum vm_ending whose, const struct err *e);
 /* Nothing to do until vm->due, or until somebody asks; writes that down. */
 void vm_rest(struct vm *vm);
 /* The guest ended by itself; only a tombstone is left. */
 void vm_ended(struct vm *vm, enum vm_ending ending);
 void vm_qmp_event(void *data, const char *name, const json_t *event_data);
-void vm_qmp_ready(void *data, const json_t *greeting);
-void vm_qmp_closed(void *data, const struct err *e);
-void vm_qmp_silent(void *data, const struct err *e);
-void vm_qmp_heard(void *data);
 /* What a command of ours brings about is free. False: that was too much, and the monitor is closed. */
 bool vm_event_bearable(struct vm *vm);
 void vm_limits_init(struct vm *vm); /* of what its QEMU may bring about, for as long as the VM is known */
 /* "nospace on root"; caller frees. */
 char *vm_io_error_text(bool space, const char *node);
+
+/* --- start_*.c --- */
+const char *vm_start_step(const struct vm *vm); /* that a start is at, for people; NULL: none is under way */
+/* Remembers why a start failed, for `start` and `info`, and whose fault that is. What is left of the
+ * start ends by itself, or the caller ends it. */
+void vm_start_failed(struct vm *vm, enum vm_ending whose, const struct err *e);
+/* The same, and ends it. */
+void vm_start_fail(struct vm *vm, enum vm_ending whose, const struct err *e);
+
+/* --- monitor.c --- */
 extern const struct qmp_handlers vm_qmp_handlers;
+void vm_connect_monitor(struct vm *vm); /* when it is not, and later again where that fails */
+void vm_reconnect(struct vm *vm, double seconds);
 /* qmp_call() with the usual deadline; reply may be NULL (errors are logged). */
 void vm_call(struct vm *vm, const char *command, json_t *arguments, qmp_reply_fn *reply);
 void vm_monitor_close(struct vm *vm);

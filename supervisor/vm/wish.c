@@ -132,7 +132,7 @@ static int check_monitor(struct vm *vm, struct err *e)
 	if (!vm_state_is_up(vm->st.state) || vm->mon.hostile_since > 0 || vm_is_tombstone(vm))
 		return 0;
 	if (!vm->mon.qmp)
-		vm_greet(vm);
+		vm_connect_monitor(vm);
 	if (vm->mon.qmp || vm_parts_power_off(vm, false))
 		return 0;
 	err_set(e, ERR_WRONG_STATE, "its monitor cannot be reached, so it cannot be asked to power off");

@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/vm/launch.h - between prepare.c, spawn.c and `cmdline`: what a command line is made of
+ * supervisor/vm/plan.h - what a command line is made of, and what vmkeep-jail is told of its files
  */
-#ifndef SUPERVISOR_VM_LAUNCH_H
-#define SUPERVISOR_VM_LAUNCH_H
+#ifndef SUPERVISOR_VM_PLAN_H
+#define SUPERVISOR_VM_PLAN_H
 
 #include "supervisor/qemu/firmware.h"
 #include "supervisor/qemu/argv.h"
 #include "supervisor/vm/vm.h"
-
-/* The probe that this start uses; valid from PREPARING to SPAWNING. */
-const struct probe *vm_probe(const struct vm *vm);
 
 /* The firmware that this configuration asks for, NULL for BIOS; the caller frees it. */
 int vm_firmware(const struct conf_vm *c, const struct probe *p, struct firmware **out, struct err *e);
@@ -18,5 +15,8 @@ int vm_firmware(const struct conf_vm *c, const struct probe *p, struct firmware 
 /* Everything that argv_build() needs; strings live in the arena, firmware is the caller's to free. */
 int vm_argv_context(struct vm *vm, const struct conf_vm *c, const struct probe *p, enum conf_accel accel,
 	bool paste, struct arena *a, struct argv_context *ctx, struct firmware **firmware, struct err *e);
+
+/* What the jail's plan says of this configuration's files. */
+json_t *vm_plan_files(struct vm *vm, const struct conf_vm *c, const struct argv_context *ctx, struct arena *a);
 
 #endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/vm/start.h"
+
+void vm_start_fail(struct vm *vm, enum vm_ending whose, const struct err *e)
+{
+	vm_start_failed(vm, whose, e);
+	if (vm->proc.pidfd < 0)
+		vm_gone(vm);
+	else
+		vm_event(vm, VM_EV_BROKEN, NULL);
+}
+
+void start_failed(struct vm_start *s, const struct err *e)
+{
+	vm_start_fail(s->vm, s->fault, e);
+}
+
+static void start_later(struct loop_task *t)
+{
+	struct vm_start *s = container_of(t, struct vm_start, task);
+
+	start_at(s, s->step);
+}
+
+/* The event that leads from the steps of one state to those of the next. */
+static enum vm_event start_event(enum vm_state to)
+{
+	return to == VM_SPAWNING ? VM_EV_PREPARED :
+	       to == VM_GREETING ? VM_EV_EXECUTED :
+	       to == VM_JOINING	 ? VM_EV_GREETED :
+				   VM_EV_JOINED;
+}
+
+void start_next(struct vm_start *s)
+{
+	struct vm *vm = s->vm;
+	const struct start_step *next = s->step + 1;
+	enum vm_state state = next->state;
+
+	if (state == s->step->state && next->later) {
+		s->step = next;
+		loop_later(vm->daemon->loop.ev, &s->task, start_later);
+	} else if (state == s->step->state) {
+		start_at(s, next);
+	} else {
+		if (!next->run)
+			start_free(vm);
+		vm_event(vm, start_event(state), NULL);
+	}
+}
+
+void start_at(struct vm_start *s, const struct start_step *step)
+{
+	struct err e = ERR_INIT;
+
+	s->step = step;
+	s->fault = step->fault;
+	switch (step->run(s, &e)) {
+	case STEP_DONE:
+		start_next(s);
+		break;
+	case STEP_FAILED:
+		start_failed(s, &e);
+		break;
+	case STEP_WAITS:
+		break;
+	}
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "supervisor/core/confine.h"
+#include "supervisor/vm/start.h"
+
+enum { REPLY_MAX = 64 << 10 };
+
+struct vm_start *start_new(struct vm *vm)
+{
+	struct vm_start *s = xcalloc(1, sizeof *s);
+
+	s->vm = vm;
+	s->plan_fd = -1;
+	s->plan = (struct buf)BUF_MAX(PLAN_MAX);
+	s->reply = (struct buf)BUF_MAX(REPLY_MAX);
+	ev_init(&s->plan_io, NULL);
+	vm->start = s;
+	return s;
+}
+
+void start_close_jail(struct vm_start *s)
+{
+	ev_io_stop(s->vm->daemon->loop.ev, &s->plan_io);
+	s->vm->identity.dirty |= s->unkept;
+	s->unkept = false;
+	close_fd(&s->plan_fd);
+}
+
+void start_free(struct vm *vm)
+{
+	struct vm_start *s = vm->start;
+
+	if (!s)
+		return;
+	vm->start = NULL;
+	loop_cancel(vm->daemon->loop.ev, &s->task);
+	probes_forget(vm->daemon->probes, s);
+	network_wait_cancel(s->net);
+	confine_cancel(s->tool);
+	start_close_jail(s);
+	fd_list_release(&s->fds);
+	buf_release(&s->plan);
+	buf_release(&s->reply);
+	free(s);
+}
+
+const char *vm_start_step(const struct vm *vm)
+{
+	return vm->start ? vm->start->step->name : NULL;
+}
+
+void vm_start_failed(struct vm *vm, enum vm_ending whose, const struct err *e)
+{
+	if (!vm->start_error)
+		vm->start_error = xcalloc(1, sizeof *vm->start_error);
+	err_copy(vm->start_error, e);
+	log_error(vm->name, "start failed: %s", e->text);
+	vm->st.ending = whose;
+	vm_set_reason(vm, "start failed: %s", e->text);
+}
