@@ -138,6 +138,13 @@ struct job *job_find(struct daemon *d, int64_t id)
 	return NULL;
 }
 
+static const char *job_text(const struct job *j)
+{
+	const char *step = j->step ? j->step(j) : NULL;
+
+	return step ? step : j->text ? j->text : "";
+}
+
 json_t *jobs_list(struct daemon *d)
 {
 	json_t *rows = json_array();
@@ -147,7 +154,7 @@ json_t *jobs_list(struct daemon *d)
 		if (j->ended <= 0)
 			json_array_append_new(rows,
 				json_pack("[i, s, s, o, s, f, s]", (int)j->id, j->verb, j->vm, percent(j),
-					j->text ? j->text : "", clock_boot() - j->started, j->who));
+					job_text(j), clock_boot() - j->started, j->who));
 	return json_pack("{s:[s,s,s,s,s,s,s], s:o}", "columns", "job", "verb", "name", "percent", "text", "age",
 		"who", "rows", rows);
 }

@@ -41,12 +41,20 @@ static void life_done(void *data, const struct err *e)
 	free(l);
 }
 
+static const char *life_step(const struct job *j)
+{
+	const struct vm *vm = vms_find(j->daemon->vms, j->vm);
+
+	return vm ? vm_start_step(vm) : NULL;
+}
+
 void verb_life(struct job *j, struct vm *vm, enum vm_goal goal, bool changed)
 {
 	struct life *l = xcalloc(1, sizeof *l);
 
 	*l = (struct life){ .vm = vm, .job = j, .changed = changed,
 		.down = goal == VM_GOAL_DOWN };
+	j->step = life_step;
 	vm_wait(vm, goal, 0, life_done, l);
 }
 

@@ -48,7 +48,9 @@ void start_free(struct vm *vm)
 
 const char *vm_start_step(const struct vm *vm)
 {
-	return vm->start ? vm->start->step->name : NULL;
+	bool starting = vm->st.state >= VM_PREPARING && vm->st.state <= VM_JOINING;
+
+	return starting && vm->start ? vm->start->step->name : NULL;
 }
 
 void vm_start_failed(struct vm *vm, enum vm_ending whose, const struct err *e)
@@ -56,7 +58,8 @@ void vm_start_failed(struct vm *vm, enum vm_ending whose, const struct err *e)
 	if (!vm->start_error)
 		vm->start_error = xcalloc(1, sizeof *vm->start_error);
 	err_copy(vm->start_error, e);
-	log_error(vm->name, "start failed: %s", e->text);
+	log_error(vm->name, "start failed%s%s: %s", vm->start ? " at its step " : "",
+		vm->start ? vm->start->step->name : "", e->text);
 	vm->st.ending = whose;
 	vm_set_reason(vm, "start failed: %s", e->text);
 }

@@ -122,8 +122,8 @@ void vm_expire(struct vm *vm)
 {
 	struct err e = ERR_INIT;
 
-	err_set(&e, ERR_QEMU_FAILED, "QEMU's monitor did not answer in %.0f s",
-		(double)vm->proc.conf.timeout_start_ms / 1000);
+	err_set(&e, ERR_QEMU_FAILED, "not up after %.0f s: still waiting for the %s",
+		(double)vm->proc.conf.timeout_start_ms / 1000, vm->start->step->name);
 	vm_start_failed(vm, VM_END_START_FAILED, &e);
 	vm_kill_process(vm);
 }
