@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The ways down: power button, quit, kill; and what is known and done when the process is gone.
+ * The ways down: power button, quit, kill; and what is known of why the process ended.
  */
 #include <errno.h>
 #include <signal.h>
@@ -10,14 +10,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "supervisor/host/cgroup.h"
 #include "supervisor/vm/conflict.h"
-#include "supervisor/vm/dirs.h"
-#include "supervisor/vm/revert.h"
 #include "supervisor/vm/start.h"
 #include "supervisor/vm/said.h"
 
-enum { STDERR_TAIL = 4096, STDERR_LINES = 20, SETTLED_SECONDS = 600, LAST_TURNS = 64 };
+enum { STDERR_TAIL = 4096, STDERR_LINES = 20, LAST_TURNS = 64 };
 
 void vm_press(struct vm *vm)
 {
@@ -202,103 +199,4 @@ void vm_watch_process(struct vm *vm)
 	ev_io_init(&vm->proc.exited, on_exit_, vm->proc.pidfd, EV_READ);
 	vm->proc.exited.data = vm;
 	ev_io_start(vm->daemon->loop.ev, &vm->proc.exited);
-}
-
-static void set_end_reason(struct vm *vm, const struct policy_verdict *v)
-{
-	bool told = vm->st.ending == VM_END_CRASH || vm->st.ending == VM_END_START_FAILED ||
-		vm->st.ending == VM_END_HOST_CAUSE;
-	char old[sizeof vm->st.reason];
-
-	if (!told)
-		vm_set_reason(vm, "%s", vm_ending_name(vm->st.ending));
-	if (v->why) {
-		memcpy(old, vm->st.reason, sizeof old);
-		vm_set_reason(vm, "%s; last: %s", v->why, old);
-	}
-	vm_revert_tell(vm);
-}
-
-/* What was asked for while it went down comes before policy. */
-static struct policy_verdict decide(struct vm *vm)
-{
-	/* without a file there is nothing to start again, what served an operation is nobody's guest
-	 * unless somebody asked for one since, and nothing starts on disks of two times */
-	bool served = vm->st.serves[0] && vm->st.want != VM_WANT_RESTART;
-	bool wanted = vm->st.want != VM_WANT_STOPPED && !vm->file.orphan && !served && !vm->revert;
-
-	if (wanted && vm->st.want == VM_WANT_RESTART) {
-		vm->st.policy = (struct policy_memory){ .n = 0 };
-		return (struct policy_verdict){ .event = VM_EV_GONE_RESTART };
-	}
-	return policy_gone(&vm->proc.conf, vm->st.ending, wanted, vm->st.by_policy, &vm->st.policy, clock_boot());
-}
-
-void vm_gone(struct vm *vm)
-{
-	struct policy_verdict v;
-
-	if (vm_state_has_process(vm->st.state) && clock_boot() - vm->proc.started_boot > SETTLED_SECONDS)
-		policy_settled(&vm->st.policy);
-	v = decide(vm);
-	set_end_reason(vm, &v);
-	if (vm->st.want == VM_WANT_RESTART && v.event != VM_EV_GONE_RESTART) {
-		_cleanup_(free_ptr) char *last = xstrdup(vm->st.reason);
-
-		/* a torn revert's own words tell the rest */
-		vm_set_reason(vm, "not started again: %s%s",
-			vm->revert ? "" : "its file is gone; last: ", last);
-		log_error(vm->name, "%s", vm->st.reason);
-	}
-	if (v.event != VM_EV_GONE_RESTART) {
-		vm->st.want = VM_WANT_STOPPED;
-	} else if (vm->st.want != VM_WANT_RESTART && vm->st.ending != VM_END_QUIT) {
-		vm->st.by_policy = true;
-		vm->st.paused_start = false;
-	}
-	if (v.event == VM_EV_GONE_RESTART)
-		vm->st.want = VM_WANT_RUNNING;
-	vm->st.due = clock_boot() + v.delay;
-	vm_event(vm, v.event, NULL);
-	vm_rest(vm);
-}
-
-void vm_rest(struct vm *vm)
-{
-	double left = vm->st.due - clock_boot();
-
-	if (vm->st.state == VM_BACKOFF)
-		vm_arm(vm, left > 0.001 ? left : 0.001);
-	if (vm_state_is_resting(vm->st.state))
-		vm_record_write_resting(vm);
-}
-
-void vm_clean(struct vm *vm)
-{
-	ev_io_stop(vm->daemon->loop.ev, &vm->proc.exited);
-	start_free(vm);
-	vm_monitor_release(vm);
-	vm_parts_close(vm, true);
-	for (size_t i = 0; i < vm->proc.nics; i++)
-		networks_leave(vm->daemon->networks, vm->name, vm->proc.nic[i].id, &vm->proc.nic[i].tap);
-	/* what was done by this process has ended with it; what is done while there is none goes on */
-	if (vm->proc.pidfd >= 0)
-		vm->busy = NULL;
-	close_fd(&vm->proc.pidfd);
-	vm->proc.pid = 0;
-	vm->proc.starttime = 0;
-	vm->st.serves[0] = '\0';
-	vm->proc.is_child = vm->proc.conf_lost = false;
-	vm->log.resets.n = 0;
-	vm->log.resets.last = vm->log.resets.last_boot = vm->log.resets.spared = 0;
-	vm->ready_seen = false;
-	vm->ready_status[0] = '\0';
-	oom_watch_release(&vm->proc.oom);
-	vm_free_nics(vm);
-	cgroups_end(vm->daemon->cgroups, vm->name);
-	if (vm_state_is_resting(vm->st.state))
-		vm_record_rest(vm);
-	else
-		vm_run_dir_remove(vm);
-	close_fd(&vm->state_fd);
 }

@@ -17,7 +17,8 @@
  *   events.c  what QEMU says by itself
  *   wish.c    the verbs that change the wish, and what forbids a start
  *   reset.c   OnReboot=, and resets by hand
- *   stop.c    power button, quit, kill, the end          wait.c    who waits for a state
+ *   stop.c    power button, quit, kill                 gone.c    what comes after the end
+ *   wait.c    who waits for a state
  *   console.c serial output and input                    display.c VNC connections
  *   order.c   who comes before whom, pure                ready.c   ReadyWhen=
  *   agent.c   the guest agent                            death.c   how a process ended
