@@ -2,22 +2,16 @@
 #include "supervisor/check/vm.h"
 
 #include <fcntl.h>
-#include <net/if.h>
-#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "conf/budget.h"
 #include "conf/load.h"
-#include "supervisor/host/meminfo.h"
-#include "supervisor/qemu/probe.h"
 #include "supervisor/jail/plan.h"
 #include "supervisor/check/duplicates.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/identity_plan.h"
 #include "supervisor/vm/plan.h"
-#include "supervisor/vm/part.h"
-#include "supervisor/vm/uuid.h"
-#include "supervisor/vm/revert.h"
+#include "supervisor/vm/start_check.h"
 
 struct vm_check {
 	struct daemon *daemon;
@@ -27,17 +21,20 @@ struct vm_check {
 	char **name; /* those to check */
 	bool *twice; /* is it told of each that another file has its UUID? */
 	size_t n, next;
-	struct vm *vm; /* a copy of the one under way */
+	struct start_check start; /* of a copy of the one under way */
 	struct check_files files; /* of all, until what they claim both was found */
 	struct check_jail *jail;
 	struct check_space *space;
-	const struct probe *probe;
 	bool all;
-	bool kvm_asked; /* kvm_asked: once per check, for its failure takes seconds */
-	struct err kvm;
 };
 
-static void check_next(struct vm_check *c);
+static void check_tell(void *data, const struct conf_place *place, const char *key, const char *severity,
+	const char *reason, const char *hint)
+{
+	const struct vm_check *c = data;
+
+	check_row(c->rows, place, key, severity, reason, hint);
+}
 
 static void add_error(
 	const struct vm_check *c, const struct vm *vm, const char *key, const struct err *e)
@@ -109,92 +106,6 @@ static void check_budget(const struct vm_check *c, const struct check_files *f)
 	free(conf);
 }
 
-/* --- of one VM, from what is known here --- */
-
-static void check_memory(const struct vm_check *c, const struct vm *vm)
-{
-	struct err e = ERR_INIT;
-	struct meminfo m;
-
-	if (meminfo_read(&m, &e) < 0)
-		return;
-	if (meminfo_fits(&m, vm->file.conf.memory, &e) < 0)
-		check_row(c->rows, &vm->file.conf.place, NULL, "error", e.text, e.hint);
-	else if (vm->file.conf.memory > m.available)
-		check_row(c->rows, &vm->file.conf.place, "Memory", "warning",
-			"more than what is available now: parts of the guest would go to swap",
-			"stop other guests, or write a smaller Memory=");
-}
-
-static bool is_bridge(const char *name)
-{
-	char path[64];
-	struct stat st;
-
-	snprintf(path, sizeof path, "/sys/class/net/%.15s/bridge", name);
-	return stat(path, &st) == 0;
-}
-
-static void check_nic(const struct vm_check *c, const struct conf_nic *n)
-{
-	struct err e = ERR_INIT;
-
-	if (n->bridge && !is_bridge(n->bridge)) {
-		if (if_nametoindex(n->bridge))
-			err_set(&e, ERR_INVALID_CONFIG,
-				"nic '%s': '%s' is an interface, but no bridge", n->id, n->bridge);
-		else
-			err_set(&e, ERR_NOT_FOUND, "nic '%s': there is no bridge '%s'", n->id,
-				n->bridge);
-		err_hint(&e, "make it (ip link add %s type bridge), or write Network= in its place",
-			n->bridge);
-		check_row(c->rows, &n->place, "Bridge", "error", e.text, e.hint);
-	} else if (n->network) {
-		/* one that the daemon does not know yet has its own rows */
-		if (!networks_exists(c->daemon->networks, n->network, &e) &&
-			!conf_network_stamp(c->daemon->dirs.config, n->network))
-			check_row(c->rows, &n->place, "Network", "error", e.text, e.hint);
-	}
-}
-
-static void check_identity(const struct vm_check *c, const struct vm *vm)
-{
-	struct err e = ERR_INIT;
-
-	if (vm_identity_check(vm, &vm->file.conf, &e) < 0) {
-		if (!c->twice[c->next])
-			add_error(c, vm, vm->file.conf.uuid ? "UUID" : NULL, &e);
-	} else if (vm_is_forgotten(vm, &vm->file.conf)) {
-		check_row(c->rows, &vm->file.conf.place, NULL, vm->identity.damaged[0] ? "error" : "warning", VM_FORGOTTEN,
-			VM_FORGOTTEN_HINT);
-	}
-}
-
-static void check_part(const struct vm_check *c, const struct vm *vm, const struct vm_part *p)
-{
-	const char *key = NULL;
-	struct err e = ERR_INIT;
-
-	if (p->check && p->check(vm, &vm->file.conf, &key, &e) < 0)
-		add_error(c, vm, key, &e);
-}
-
-static void check_now(const struct vm_check *c, const struct vm *vm)
-{
-	struct err e = ERR_INIT;
-
-	check_identity(c, vm);
-	for (size_t i = 0; i < vm->file.conf.nics; i++)
-		check_nic(c, &vm->file.conf.nic[i]);
-	if (vm_state_has_process(vm->st.state))
-		return;
-	if (vm_revert_check(vm, &e) < 0)
-		add_error(c, vm, NULL, &e);
-	check_memory(c, vm);
-	for (size_t i = 0; i < vm->daemon->n_parts; i++)
-		check_part(c, vm, vm->daemon->parts[i]);
-}
-
 /* --- files --- */
 
 static const struct conf_place *place_of(const struct vm *vm, const char *id)
@@ -215,7 +126,7 @@ static const char *member(const json_t *problem, const char *name)
 static void on_file(void *data, const json_t *problem, const struct err *e)
 {
 	struct vm_check *c = data;
-	const struct vm *vm = c->vm;
+	const struct vm *vm = c->start.vm;
 	const char *id = member(problem, "id");
 
 	if (vm && problem)
@@ -229,8 +140,7 @@ static void on_file(void *data, const json_t *problem, const struct err *e)
 	if (e)
 		check_space_skip(c->space, c->name[c->next]);
 	c->jail = NULL;
-	c->next++;
-	check_next(c);
+	start_check_next(&c->start);
 }
 
 static json_t *make_plan(const struct vm_check *c, struct vm *vm, struct err *e)
@@ -244,8 +154,8 @@ static json_t *make_plan(const struct vm_check *c, struct vm *vm, struct err *e)
 	_cleanup_(free_ptr) char *nvram = NULL;
 	json_t *plan;
 
-	if (c->probe && vm_firmware(&vm->file.conf, c->probe, &firmware, e) < 0)
-		add_error(c, vm, "Firmware", e);
+	if (c->start.probe) /* that there is none was told */
+		vm_firmware(&vm->file.conf, c->start.probe, &firmware, e);
 	/* the first start makes it */
 	dir = firmware ? vm_state_open(d, vm->name) : -1;
 	if (dir >= 0 && faccessat(dir, VM_NVRAM, F_OK, 0) == 0) {
@@ -268,9 +178,10 @@ static json_t *make_plan(const struct vm_check *c, struct vm *vm, struct err *e)
 	return plan;
 }
 
-/* False: there is nothing to wait for. */
-static bool look_at_files(struct vm_check *c, struct vm *vm)
+static enum step_result look_at_files(void *data)
 {
+	struct vm_check *c = data;
+	struct vm *vm = c->start.vm;
 	json_t *plan = NULL;
 	uint32_t uid_next = vm->daemon->vms->uid_next;
 	struct err e = ERR_INIT;
@@ -283,89 +194,7 @@ static bool look_at_files(struct vm_check *c, struct vm *vm)
 		c->jail = check_jail_run(c->daemon, vm->name, plan, on_file, c, &e);
 	if (!c->jail)
 		add_error(c, vm, NULL, &e);
-	return c->jail;
-}
-
-/* --- QEMU and KVM --- */
-
-static void go_on(struct vm_check *c)
-{
-	struct vm *vm = c->vm;
-
-	if (vm && vm->file.have_conf && look_at_files(c, vm))
-		return;
-	c->next++;
-	check_next(c);
-}
-
-static void tell_kvm(const struct vm_check *c, const struct vm *vm)
-{
-	bool must = vm->file.conf.accel == CONF_ACCEL_KVM;
-
-	if (c->kvm.number)
-		check_row(c->rows, &vm->file.conf.place, "Accel", must ? "error" : "warning",
-			c->kvm.text, must ? c->kvm.hint : "it would run without KVM, slowly");
-}
-
-static void on_kvm(void *data, const struct err *e)
-{
-	struct vm_check *c = data;
-	const struct vm *vm = c->vm;
-
-	c->kvm_asked = true;
-	if (e)
-		err_copy(&c->kvm, e);
-	if (vm)
-		tell_kvm(c, vm);
-	go_on(c);
-}
-
-static void check_machine(const struct vm_check *c, const struct vm *vm)
-{
-	const char *pinned =
-		streq(vm->identity.machine_wish, vm->file.conf.machine) ? vm->identity.machine : NULL;
-	const char *wish = pinned ? pinned : vm->file.conf.machine,
-		   *machine = probe_machine(c->probe, wish);
-	struct err e = ERR_INIT;
-	char known[256];
-
-	if (!machine) {
-		probe_machines(c->probe, wish, known, sizeof known);
-		err_set(&e, ERR_INVALID_CONFIG, "'%s'%s is unknown to '%s'", wish,
-			pinned ? ", which it had at its first start," : "", c->probe->binary);
-		err_hint(&e, "known are %s", known);
-		add_error(c, vm, "Machine", &e);
-	} else if (probe_machine_is_deprecated(c->probe, machine)) {
-		err_set(&e, ERR_INVALID_CONFIG, "'%s' will be gone from a later QEMU", machine);
-		check_row(c->rows, &vm->file.conf.place, "Machine", "warning", e.text,
-			"write a newer one; guests like Windows may want to be activated again");
-	}
-	if (strncmp(c->probe->binary, "/usr/", 5) != 0) {
-		err_set(&e, ERR_INVALID_CONFIG, "'%s' is not below /usr, all that guests see",
-			c->probe->binary);
-		err_hint(&e, "install QEMU below /usr");
-		add_error(c, vm, "Binary", &e);
-	}
-}
-
-static void on_probe(void *data, const struct probe *probe, const struct err *e)
-{
-	struct vm_check *c = data;
-	const struct vm *vm = c->vm;
-
-	c->probe = probe;
-	if (vm && e)
-		add_error(c, vm, vm->file.conf.binary ? "Binary" : NULL, e);
-	else if (vm)
-		check_machine(c, vm);
-	if (!vm || e || vm->file.conf.accel == CONF_ACCEL_TCG || vm_state_has_process(vm->st.state)) {
-		go_on(c);
-	} else if (c->kvm_asked) {
-		tell_kvm(c, vm);
-		go_on(c);
-	} else {
-		probes_kvm(c->daemon->probes, probe, on_kvm, c);
-	}
+	return c->jail ? STEP_WAITS : STEP_DONE;
 }
 
 /* --- one after the other --- */
@@ -376,10 +205,10 @@ static bool take_next(struct vm_check *c)
 	struct conf_problems told = { 0 };
 
 	for (; c->next < c->n; c->next++) {
-		if (c->vm)
-			vm_free(c->vm);
-		c->vm = check_vm(c->daemon, c->name[c->next], &told);
-		if (c->vm->file.have_conf)
+		if (c->start.vm)
+			vm_free(c->start.vm);
+		c->start.vm = check_vm(c->daemon, c->name[c->next], &told);
+		if (c->start.vm->file.have_conf)
 			break;
 	}
 	conf_problems_release(&told);
@@ -392,9 +221,16 @@ static void check_next(struct vm_check *c)
 		check_space_run(c->space, c->rows, c->done, c->data);
 		return;
 	}
-	c->probe = NULL;
-	check_now(c, c->vm);
-	probes_get(c->daemon->probes, conf_vm_binary(&c->vm->file.conf), on_probe, c);
+	c->start.uuid_told = c->twice[c->next];
+	vm_start_check(&c->start);
+}
+
+static void check_done(void *data)
+{
+	struct vm_check *c = data;
+
+	c->next++;
+	check_next(c);
 }
 
 struct vm_check *vm_check_new(struct daemon *d, const char *name, struct conf_problems *p,
@@ -403,6 +239,7 @@ struct vm_check *vm_check_new(struct daemon *d, const char *name, struct conf_pr
 	struct vm_check *c = xcalloc(1, sizeof *c);
 
 	*c = (struct vm_check){ .daemon = d, .rows = p, .done = done, .data = data, .all = !name };
+	c->start = (struct start_check){ .tell = check_tell, .files = look_at_files, .done = check_done, .data = c };
 	check_files_read(&c->files, d, name ? NULL : p);
 	if (name)
 		vm_free(check_vm(d, name, p));
@@ -430,12 +267,12 @@ void vm_check_free(struct vm_check *c)
 {
 	if (!c)
 		return;
-	probes_forget(c->daemon->probes, c);
+	probes_forget(c->daemon->probes, &c->start);
 	check_jail_cancel(c->jail);
 	check_space_free(c->space);
 	check_files_release(&c->files);
-	if (c->vm)
-		vm_free(c->vm);
+	if (c->start.vm)
+		vm_free(c->start.vm);
 	for (size_t i = 0; i < c->n; i++)
 		free(c->name[i]);
 	free(c->name);

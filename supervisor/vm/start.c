@@ -4,34 +4,40 @@
  * wish to run at the top; a monitor that answers at "status", and so does every adoption, since what QEMU
  * is must be asked in any case. Until "run directory" nothing was made that a cancel must unmake but
  * networks, which stand for all; from "jail" on there is a process.
+ *
+ * The check column says beforehand what the step would refuse: `check` runs it.
  */
-#include "supervisor/vm/start.h"
+#include "supervisor/vm/start_check.h"
 
-/* clang-format off */
+/* Whose fault a failure is: the host's, which may be another one soon, or the VM's own. */
+#define HOST VM_END_HOST_CAUSE
+#define OWN  VM_END_START_FAILED
+
 static const struct start_step steps[] = {
-	{ "permission",    VM_PREPARING, start_permission,    VM_END_START_FAILED, false },
-	{ "configuration", VM_PREPARING, start_configuration, VM_END_START_FAILED, false },
-	{ "memory",        VM_PREPARING, start_memory,        VM_END_HOST_CAUSE,   false },
-	{ "qemu",          VM_PREPARING, start_qemu,          VM_END_START_FAILED, false }, /* waits */
-	{ "kvm",           VM_PREPARING, start_kvm,           VM_END_HOST_CAUSE,   false }, /* waits */
-	{ "identity",      VM_PREPARING, start_identity,      VM_END_START_FAILED, true  },
-	{ "nvram",         VM_PREPARING, start_nvram,         VM_END_HOST_CAUSE,   false }, /* waits */
-	{ "networks",      VM_PREPARING, start_networks,      VM_END_HOST_CAUSE,   false }, /* waits */
-	{ "addresses",     VM_PREPARING, start_addresses,     VM_END_HOST_CAUSE,   true  },
-	{ "run directory", VM_SPAWNING,  start_run_dir,       VM_END_HOST_CAUSE,   false },
-	{ "socket",        VM_SPAWNING,  start_socket,        VM_END_HOST_CAUSE,   false },
-	{ "parts",         VM_SPAWNING,  start_parts,         VM_END_HOST_CAUSE,   false },
-	{ "taps",          VM_SPAWNING,  start_taps,          VM_END_HOST_CAUSE,   false },
-	{ "plan",          VM_SPAWNING,  start_plan,          VM_END_HOST_CAUSE,   false },
-	{ "record",        VM_SPAWNING,  start_record,        VM_END_HOST_CAUSE,   false },
-	{ "jail",          VM_SPAWNING,  start_jail,          VM_END_HOST_CAUSE,   false }, /* waits */
-	{ "monitor",       VM_GREETING,  start_monitor,       VM_END_START_FAILED, false }, /* waits */
-	{ "status",        VM_JOINING,   start_status,        VM_END_START_FAILED, false }, /* waits */
-	{ "bridges",       VM_JOINING,   start_bridges,       VM_END_START_FAILED, false },
-	{ "run",           VM_JOINING,   start_run,           VM_END_START_FAILED, false }, /* waits */
-	{ NULL,            VM_RUNNING,   NULL,                VM_END_NONE,         false },
+	/* clang-format off */
+	{ "permission",    VM_PREPARING, start_permission,    start_check_permission, OWN,  false },
+	{ "configuration", VM_PREPARING, start_configuration, NULL,                   OWN,  false },
+	{ "memory",        VM_PREPARING, start_memory,        start_check_memory,     HOST, false },
+	{ "qemu",          VM_PREPARING, start_qemu,          start_check_qemu,       OWN,  false }, /* waits */
+	{ "kvm",           VM_PREPARING, start_kvm,           start_check_kvm,        HOST, false }, /* waits */
+	{ "identity",      VM_PREPARING, start_identity,      start_check_identity,   OWN,  true },
+	{ "nvram",         VM_PREPARING, start_nvram,         start_check_nvram,      HOST, false }, /* waits */
+	{ "networks",      VM_PREPARING, start_networks,      start_check_networks,   HOST, false }, /* waits */
+	{ "addresses",     VM_PREPARING, start_addresses,     NULL,                   HOST, true },
+	{ "run directory", VM_SPAWNING,  start_run_dir,       NULL,                   HOST, false },
+	{ "socket",        VM_SPAWNING,  start_socket,        NULL,                   HOST, false },
+	{ "parts",         VM_SPAWNING,  start_parts,         start_check_parts,      HOST, false },
+	{ "taps",          VM_SPAWNING,  start_taps,          NULL,                   HOST, false },
+	{ "plan",          VM_SPAWNING,  start_plan,          NULL,                   HOST, false },
+	{ "record",        VM_SPAWNING,  start_record,        NULL,                   HOST, false },
+	{ "jail",          VM_SPAWNING,  start_jail,          start_check_files,      HOST, false }, /* waits */
+	{ "monitor",       VM_GREETING,  start_monitor,       NULL,                   OWN,  false }, /* waits */
+	{ "status",        VM_JOINING,   start_status,        NULL,                   OWN,  false }, /* waits */
+	{ "bridges",       VM_JOINING,   start_bridges,       NULL,                   OWN,  false },
+	{ "run",           VM_JOINING,   start_run,           NULL,                   OWN,  false }, /* waits */
+	{ NULL,            VM_RUNNING,   NULL,                NULL,                   OWN,  false },
+	/* clang-format on */
 };
-/* clang-format on */
 
 static void start_enter(struct vm *vm, enum vm_state state)
 {
@@ -63,4 +69,9 @@ void vm_greet(struct vm *vm)
 void vm_join(struct vm *vm)
 {
 	start_enter(vm, VM_JOINING);
+}
+
+void vm_start_check(struct start_check *c)
+{
+	start_check_at(c, steps);
 }

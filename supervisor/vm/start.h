@@ -14,6 +14,7 @@
 #include "supervisor/qemu/probe.h"
 #include "supervisor/vm/part.h"
 
+struct start_check;
 struct vm_start;
 
 enum step_result {
@@ -26,6 +27,7 @@ struct start_step {
 	const char *name;    /* for people */
 	enum vm_state state; /* the VM's meanwhile; an event leads from one to the next */
 	enum step_result (*run)(struct vm_start *s, struct err *e);
+	enum step_result (*check)(struct start_check *c); /* start_check.h; NULL: nothing is known beforehand */
 	enum vm_ending fault; /* whose a failure is */
 	bool later;	      /* in a turn of the loop of its own, as many may have waited for the same */
 };

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/vm/start_check.h"
+
+#include <net/if.h>
+#include <sys/stat.h>
+
+#include "base/mem.h"
+#include "conf/load.h"
+#include "supervisor/host/meminfo.h"
+#include "supervisor/vm/plan.h"
+#include "supervisor/vm/uuid.h"
+#include "supervisor/vm/revert.h"
+
+void start_check_at(struct start_check *c, const struct start_step *step)
+{
+	for (; step->name; step++) {
+		c->step = step;
+		if (step->check && step->check(c) == STEP_WAITS)
+			return;
+	}
+	c->done(c->data);
+}
+
+void start_check_next(struct start_check *c)
+{
+	start_check_at(c, c->step + 1);
+}
+
+static void check_error(const struct start_check *c, const char *key, const struct err *e)
+{
+	c->tell(c->data, &c->vm->file.conf.place, key, "error", e->text, e->hint);
+}
+
+static bool check_is_running(const struct start_check *c)
+{
+	return vm_state_has_process(c->vm->st.state);
+}
+
+enum step_result start_check_permission(struct start_check *c)
+{
+	struct err e = ERR_INIT;
+
+	if (!check_is_running(c) && vm_revert_check(c->vm, &e) < 0)
+		check_error(c, NULL, &e);
+	return STEP_DONE;
+}
+
+enum step_result start_check_memory(struct start_check *c)
+{
+	const struct conf_vm *conf = &c->vm->file.conf;
+	struct err e = ERR_INIT;
+	struct meminfo m;
+
+	if (check_is_running(c) || meminfo_read(&m, &e) < 0)
+		return STEP_DONE;
+	if (meminfo_fits(&m, conf->memory, &e) < 0)
+		check_error(c, NULL, &e);
+	else if (conf->memory > m.available)
+		c->tell(c->data, &conf->place, "Memory", "warning",
+			"more than what is available now: parts of the guest would go to swap",
+			"stop other guests, or write a smaller Memory=");
+	return STEP_DONE;
+}
+
+/* --- QEMU and KVM --- */
+
+static void check_machine(const struct start_check *c)
+{
+	const struct vm *vm = c->vm;
+	const char *pinned =
+		streq(vm->identity.machine_wish, vm->file.conf.machine) ? vm->identity.machine : NULL;
+	const char *wish = pinned ? pinned : vm->file.conf.machine,
+		   *machine = probe_machine(c->probe, wish);
+	struct err e = ERR_INIT;
+	char known[256];
+
+	if (!machine) {
+		probe_machines(c->probe, wish, known, sizeof known);
+		err_set(&e, ERR_INVALID_CONFIG, "'%s'%s is unknown to '%s'", wish,
+			pinned ? ", which it had at its first start," : "", c->probe->binary);
+		err_hint(&e, "known are %s", known);
+		check_error(c, "Machine", &e);
+	} else if (probe_machine_is_deprecated(c->probe, machine)) {
+		err_set(&e, ERR_INVALID_CONFIG, "'%s' will be gone from a later QEMU", machine);
+		c->tell(c->data, &vm->file.conf.place, "Machine", "warning", e.text,
+			"write a newer one; guests like Windows may want to be activated again");
+	}
+	if (strncmp(c->probe->binary, "/usr/", 5) != 0) {
+		err_set(&e, ERR_INVALID_CONFIG, "'%s' is not below /usr, all that guests see",
+			c->probe->binary);
+		err_hint(&e, "install QEMU below /usr");
+		check_error(c, "Binary", &e);
+	}
+}
+
+static void check_on_probe(void *data, const struct probe *probe, const struct err *e)
+{
+	struct start_check *c = data;
+
+	c->probe = probe;
+	if (e)
+		check_error(c, c->vm->file.conf.binary ? "Binary" : NULL, e);
+	else
+		check_machine(c);
+	start_check_next(c);
+}
+
+enum step_result start_check_qemu(struct start_check *c)
+{
+	c->probe = NULL;
+	probes_get(c->vm->daemon->probes, conf_vm_binary(&c->vm->file.conf), check_on_probe, c);
+	return STEP_WAITS;
+}
+
+static void check_tell_kvm(const struct start_check *c)
+{
+	bool must = c->vm->file.conf.accel == CONF_ACCEL_KVM;
+
+	if (c->kvm.number)
+		c->tell(c->data, &c->vm->file.conf.place, "Accel", must ? "error" : "warning", c->kvm.text,
+			must ? c->kvm.hint : "it would run without KVM, slowly");
+}
+
+static void check_on_kvm(void *data, const struct err *e)
+{
+	struct start_check *c = data;
+
+	c->kvm_asked = true;
+	if (e)
+		err_copy(&c->kvm, e);
+	check_tell_kvm(c);
+	start_check_next(c);
+}
+
+enum step_result start_check_kvm(struct start_check *c)
+{
+	if (!c->probe || c->vm->file.conf.accel == CONF_ACCEL_TCG || check_is_running(c))
+		return STEP_DONE;
+	if (c->kvm_asked) {
+		check_tell_kvm(c);
+		return STEP_DONE;
+	}
+	probes_kvm(c->vm->daemon->probes, c->probe, check_on_kvm, c);
+	return STEP_WAITS;
+}
+
+/* --- identity, networks, parts --- */
+
+enum step_result start_check_identity(struct start_check *c)
+{
+	struct vm *vm = c->vm;
+	struct err e = ERR_INIT;
+
+	if (vm_identity_check(vm, &vm->file.conf, &e) < 0) {
+		if (!c->uuid_told)
+			check_error(c, vm->file.conf.uuid ? "UUID" : NULL, &e);
+	} else if (vm_is_forgotten(vm, &vm->file.conf)) {
+		c->tell(c->data, &vm->file.conf.place, NULL, vm->identity.damaged[0] ? "error" : "warning",
+			VM_FORGOTTEN, VM_FORGOTTEN_HINT);
+	}
+	return STEP_DONE;
+}
+
+enum step_result start_check_nvram(struct start_check *c)
+{
+	struct firmware *firmware = NULL;
+	struct err e = ERR_INIT;
+
+	if (c->probe && vm_firmware(&c->vm->file.conf, c->probe, &firmware, &e) < 0)
+		check_error(c, "Firmware", &e);
+	firmware_free(firmware);
+	return STEP_DONE;
+}
+
+static bool check_is_bridge(const char *name)
+{
+	char path[64];
+	struct stat st;
+
+	snprintf(path, sizeof path, "/sys/class/net/%.15s/bridge", name);
+	return stat(path, &st) == 0;
+}
+
+static void check_nic(const struct start_check *c, const struct conf_nic *n)
+{
+	const struct daemon *d = c->vm->daemon;
+	struct err e = ERR_INIT;
+
+	if (n->bridge && !check_is_bridge(n->bridge)) {
+		if (if_nametoindex(n->bridge))
+			err_set(&e, ERR_INVALID_CONFIG,
+				"nic '%s': '%s' is an interface, but no bridge", n->id, n->bridge);
+		else
+			err_set(&e, ERR_NOT_FOUND, "nic '%s': there is no bridge '%s'", n->id,
+				n->bridge);
+		err_hint(&e, "make it (ip link add %s type bridge), or write Network= in its place",
+			n->bridge);
+		c->tell(c->data, &n->place, "Bridge", "error", e.text, e.hint);
+	} else if (n->network) {
+		/* one that the daemon does not know yet has its own rows */
+		if (!networks_exists(d->networks, n->network, &e) &&
+			!conf_network_stamp(d->dirs.config, n->network))
+			c->tell(c->data, &n->place, "Network", "error", e.text, e.hint);
+	}
+}
+
+enum step_result start_check_networks(struct start_check *c)
+{
+	for (size_t i = 0; i < c->vm->file.conf.nics; i++)
+		check_nic(c, &c->vm->file.conf.nic[i]);
+	return STEP_DONE;
+}
+
+enum step_result start_check_parts(struct start_check *c)
+{
+	const struct daemon *d = c->vm->daemon;
+
+	for (size_t i = 0; !check_is_running(c) && i < d->n_parts; i++) {
+		const char *key = NULL;
+		struct err e = ERR_INIT;
+
+		if (d->parts[i]->check && d->parts[i]->check(c->vm, &c->vm->file.conf, &key, &e) < 0)
+			check_error(c, key, &e);
+	}
+	return STEP_DONE;
+}
+
+enum step_result start_check_files(struct start_check *c)
+{
+	return c->files(c->data);
+}
