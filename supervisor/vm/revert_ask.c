@@ -38,7 +38,7 @@ static void revert_on_status(void *data, const json_t *result, const struct err 
 		return;
 	if (streq(status, "prelaunch") && !vm->st.paused_start)
 		revert_end_torn(vm, "was cut short");
-	else if (!streq(status, "restore-vm")) /* which is known, and ended, as it is: join.c */
+	else if (!streq(status, "restore-vm")) /* which is known, and ended, as it is: start_join.c */
 		revert_unmark(vm, "came to its end or never began, while no daemon looked");
 }
 

@@ -239,13 +239,15 @@ static int prepare_nvram(struct vm_start *s, const struct firmware *firmware, st
 enum step_result start_nvram(struct vm_start *s, struct err *e)
 {
 	struct vm *vm = s->vm;
-	struct firmware *firmware = NULL;
+	struct firmware *firmware;
 	bool there = false;
 	int r;
 
-	if (!firmware_wanted(&vm->proc.conf))
+	if (vm_firmware(&vm->proc.conf, s->probe, &firmware, e) < 0)
+		return STEP_FAILED;
+	if (!firmware)
 		return STEP_DONE;
-	r = vm_state_dir(vm, e) < 0 ? e->number : vm_firmware(&vm->proc.conf, s->probe, &firmware, e);
+	r = vm_state_dir(vm, e);
 	if (r >= 0)
 		there = faccessat(vm->state_fd, "nvram.qcow2", F_OK, 0) == 0;
 	if (r >= 0 && !there)
