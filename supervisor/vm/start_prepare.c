@@ -85,10 +85,8 @@ static void prepare_on_probe(void *data, const struct probe *probe, const struct
 
 enum step_result start_qemu(struct vm_start *s, struct err *e)
 {
-	const char *binary = s->vm->proc.conf.binary;
-
 	(void)e;
-	probes_get(s->vm->daemon->probes, binary ? binary : "qemu-system-x86_64", prepare_on_probe, s);
+	probes_get(s->vm->daemon->probes, conf_vm_binary(&s->vm->proc.conf), prepare_on_probe, s);
 	return STEP_WAITS;
 }
 
