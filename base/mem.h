@@ -22,7 +22,7 @@
 #define GROW(array, n, cap)                                                                        \
 	((n) < (cap) ? (void)0 :                                                                   \
 		       (void)((array) = xrealloc(                                                  \
-				      (array), (cap) = (cap) ? (cap)*2 : 16, sizeof *(array))))
+				      (array), (cap) = (cap) ? (cap)*2 : 16, sizeof(__typeof__(*(array))))))
 
 void *xcalloc(size_t n, size_t size);
 void *xrealloc(void *p, size_t n, size_t size);

@@ -68,7 +68,7 @@ static void check_found(void *data, const char *name)
 	struct vm *vm = vms_find(vms, name);
 	struct conf_problems unused = { 0 };
 
-	GROW(f->vms.vm, f->vms.n, f->vms.room); /* NOLINT(bugprone-sizeof-expression): pointers */
+	GROW(f->vms.vm, f->vms.n, f->vms.room);
 	if (!vm || !vms_is_current(vms, vm))
 		vm = check_vm(f->daemon, name, f->problems ? f->problems : &unused);
 	f->vms.vm[f->vms.n++] = vm;
