@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/pidfd.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "base/buf.h"
@@ -45,178 +44,7 @@ struct child {
 	void *data;
 };
 
-extern char **environ;
-
 static struct child *children; /* not reaped yet */
-
-/* Numbers that dup2 must not overwrite before they were copied themselves. */
-static bool clashes(const struct child_fd *fds, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		for (size_t j = i + 1; j < n; j++)
-			if (fds[j].from == fds[i].to)
-				return true;
-	return false;
-}
-
-/* Copies every source above all targets, so that the order of dup2 no longer matters. */
-static int move_high(const struct child_fd *fds, size_t n, struct child_fd *high)
-{
-	int above = 10;
-
-	for (size_t i = 0; i < n; i++)
-		if (fds[i].to >= above)
-			above = fds[i].to + 1;
-	for (size_t i = 0; i < n; i++) {
-		high[i].to = fds[i].to;
-		high[i].from = fcntl(fds[i].from, F_DUPFD_CLOEXEC, above);
-		if (high[i].from < 0) {
-			int r = -errno;
-
-			while (i--)
-				close(high[i].from);
-			return r;
-		}
-	}
-	return 0;
-}
-
-/* A daemon that memory pressure spares starts helpers that it does not. */
-static void child_mortal(void)
-{
-	const int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
-	char sign = '0';
-
-	if (fd < 0)
-		return;
-	if (read(fd, &sign, 1) == 1 && sign == '-' && write(fd, "0", 1) != 1)
-		dprintf(STDERR_FILENO, "oom_score_adj: %s\n", strerror(errno));
-	close(fd);
-}
-
-/* What the child does before exec: system calls only. parent: it ends with that, 0: it does not. */
-_Noreturn static void become(const char *const *argv, const char *const *envp,
-	const struct child_fd *fds, size_t n_fds, pid_t parent)
-{
-	const struct sigaction usual = { .sa_handler = SIG_DFL };
-	sigset_t none;
-	int last = STDERR_FILENO;
-
-	if (parent && (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != parent))
-		_exit(CHILD_NOT_RUN);
-	setsid();
-	child_mortal();
-	/* where we were started may be gone, or not be there for a helper to see */
-	if (chdir("/") < 0)
-		_exit(CHILD_NOT_RUN);
-	for (int sig = 1; sig < NSIG; sig++)
-		sigaction(sig, &usual, NULL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	for (size_t i = 0; i < n_fds; i++) {
-		if (fds[i].from == fds[i].to)
-			fcntl(fds[i].to, F_SETFD, 0);
-		else
-			dup2(fds[i].from, fds[i].to);
-		if (fds[i].to > last)
-			last = fds[i].to;
-	}
-	/* ours are CLOEXEC; what we were started with may not be */
-	close_range((unsigned)last + 1, ~0U, 0);
-	/* execvpe() makes a shell read what is no program */
-	if (strchr(argv[0], '/'))
-		execve(argv[0], (char *const *)(uintptr_t)argv,
-			envp ? (char *const *)(uintptr_t)envp : environ);
-	else
-		execvpe(argv[0], (char *const *)(uintptr_t)argv,
-			envp ? (char *const *)(uintptr_t)envp : environ);
-	dprintf(STDERR_FILENO, "run '%s': %s\n", argv[0], strerror(errno));
-	_exit(CHILD_NOT_RUN);
-}
-
-/* Only for names without a slash: PATH is ours, but a path that an operator wrote may hang. */
-bool child_find(const char *name, char *path, size_t max)
-{
-	const char *dirs = getenv("PATH");
-
-	if (strchr(name, '/')) {
-		snprintf(path, max, "%s", name);
-		return access(path, X_OK) == 0;
-	}
-	for (const char *dir = dirs ? dirs : "/usr/bin:/bin"; *dir;) {
-		size_t len = strcspn(dir, ":");
-
-		snprintf(path, max, "%.*s/%s", (int)len, dir, name);
-		if (access(path, X_OK) == 0)
-			return true;
-		dir += len + (dir[len] == ':');
-	}
-	return false;
-}
-
-/*
- * fork() and not posix_spawn(), which waits for the child's exec: on a host whose processors are busy
- * with guests that takes as long as it takes to get a processor (40 ms, where a fork of our few
- * megabytes takes 0.3).
- */
-static pid_t fork_into(const char *const *argv, const char *const *envp, const struct child_fd *fds,
-	size_t n_fds, bool ends_with_us)
-{
-	const pid_t parent = ends_with_us ? getpid() : 0;
-	sigset_t all, before;
-	pid_t pid;
-
-	/* no handler of ours may run in the child */
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, &before);
-	pid = fork();
-	if (pid == 0)
-		become(argv, envp, fds, n_fds, parent);
-	sigprocmask(SIG_SETMASK, &before, NULL);
-	return pid;
-}
-
-static int spawn(const char *const *argv, const char *const *envp, const struct child_fd *fds, size_t n_fds,
-	bool ends_with_us, pid_t *pid, int *pidfd, struct err *e)
-{
-	_cleanup_(free_ptr) struct child_fd *high = NULL;
-	char path[4096];
-	int r;
-
-	if (!strchr(argv[0], '/') && !child_find(argv[0], path, sizeof path)) {
-		errno = ENOENT;
-		return err_errno(e, "run '%s'", argv[0]);
-	}
-	if (clashes(fds, n_fds)) {
-		high = xcalloc(n_fds, sizeof *high);
-		r = move_high(fds, n_fds, high);
-		if (r < 0) {
-			errno = -r;
-			return err_errno(e, "run '%s'", argv[0]);
-		}
-	}
-	*pid = fork_into(argv, envp, high ? high : fds, n_fds, ends_with_us);
-	r = *pid < 0 ? err_errno(e, "run '%s'", argv[0]) : 0;
-	for (size_t i = 0; high && i < n_fds; i++)
-		close(high[i].from);
-	if (r < 0)
-		return r;
-	/* not reaped yet, so the number cannot be anybody else's */
-	*pidfd = pidfd_open(*pid, PIDFD_NONBLOCK);
-	if (*pidfd < 0) {
-		r = err_errno(e, "pidfd of '%s'", argv[0]);
-		kill(*pid, SIGKILL);
-		waitpid(*pid, NULL, 0);
-		return r;
-	}
-	return 0;
-}
-
-int child_spawn(const char *const *argv, const char *const *envp, const struct child_fd *fds,
-	size_t n_fds, pid_t *pid, int *pidfd, struct err *e)
-{
-	return spawn(argv, envp, fds, n_fds, false, pid, pidfd, e);
-}
 
 static void child_link(struct child *c)
 {
@@ -404,7 +232,7 @@ struct child *child_run(struct ev_loop *ev, const struct child_options *o, struc
 	} else {
 		if (o->more)
 			fds[3] = *o->more;
-		r = spawn(o->argv, NULL, fds, o->more ? 4 : 3, true, &c->pid, &c->pidfd, e);
+		r = child_spawn_mortal(o->argv, NULL, fds, o->more ? 4 : 3, true, &c->pid, &c->pidfd, e);
 	}
 	for (int i = 0; i < 3; i++)
 		close_fd(&fds[i].from);

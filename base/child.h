@@ -70,5 +70,8 @@ bool child_find(const char *name, char *path, size_t len);
 enum { CHILD_NOT_RUN = 127 };
 int child_spawn(const char *const *argv, const char *const *envp, const struct child_fd *fds,
 	size_t n_fds, pid_t *pid, int *pidfd, struct err *e);
+/* ends_with_us: SIGKILL when this process goes. */
+int child_spawn_mortal(const char *const *argv, const char *const *envp, const struct child_fd *fds, size_t n_fds,
+	bool ends_with_us, pid_t *pid, int *pidfd, struct err *e);
 
 #endif
