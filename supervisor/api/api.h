@@ -3,7 +3,7 @@
  * supervisor/api/api.h - the contract with clients, as tables
  *
  * Verbs, arguments, results, roles, events, error classes and exit codes. Server, client, help,
- * completion, vmkeep(1) and vmkeep-api(7) are drawn from these; nothing lists them again.
+ * completion, vmkeep(1) and vmkeep-api(7) are drawn from these.
  */
 #ifndef SUPERVISOR_API_API_H
 #define SUPERVISOR_API_API_H

@@ -49,7 +49,7 @@ struct jobs {
 /* account: ref taken. */
 struct job *job_new(struct daemon *d, const char *verb, const char *vm, const char *who,
 	struct account *account);
-/* At most four events a second, and the last one. text may be NULL. */
+/* At most four events a second; what comes sooner is only told by `jobs`. text may be NULL. */
 void job_progress(struct job *j, uint64_t current, uint64_t total, const char *text);
 /* e NULL: well done. The done callback runs before this returns; the job stays for `jobs`. */
 void job_finish(struct job *j, json_t *result /* stolen */, const struct err *e);

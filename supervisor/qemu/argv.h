@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/qemu/argv.h - configuration to QEMU command line, pure
+ * supervisor/qemu/argv.h - configuration to QEMU command line
  *
- * argv = f(effective configuration, identity, probe, origin). Devices come from qemu/device.h, each
+ * argv = f(effective configuration, identity, probe). Devices come from qemu/device.h, each
  * described once as JSON. The only thing written is the identity: its machine and slots.
  */
 #ifndef SUPERVISOR_QEMU_ARGV_H

@@ -2,19 +2,21 @@
 /*
  * supervisor/qemu/device.h - each device of a VM as the JSON that QEMU takes
  *
- * One pure function per device. -device prints it, device_add sends it; -blockdev likewise and
- * blockdev-add. Names: disk "disk-ID" or "cd-ID" with the nodes "d-ID" (format) and "f-ID" (file),
- * the n-th file of its backing chain "dn-ID" and "fn-ID"; "nic-ID" with netdev "net-ID";
- * "serial-ID" with chardev "char-ID"; "agent0" with chardev "agent", "notify0" with "notify". QEMU takes at most 31 bytes for a node name: a longer id is
- *cut and made unique by a hash.
+ * One function per device; it writes nothing but the device's slot, once, into the identity. -device prints
+ * it, device_add sends it; -blockdev likewise and blockdev-add. Names: disk "disk-ID" or "cd-ID" with the
+ * nodes "d-ID" (format) and "f-ID" (file), the n-th file of its backing chain "dn-ID" and "fn-ID"; "nic-ID"
+ * with netdev "net-ID"; "serial-ID" with chardev "char-ID"; "agent0" with chardev "agent", "notify0" with
+ * "notify". QEMU takes at most 31 bytes for a node name: a longer id is cut and made unique by a hash.
  *
- * Every device has an explicit place from the identity (R33). Numbers of identity slots:
- *	  3-31	 pc: device on pci.0
- *	 16-28	 q35: device on pcie.0 that is never unplugged
- *	 33-96	 q35: behind root port "rp1".."rp64", so that it can be unplugged; the ports
- *themselves are functions of the devices 2-9 of pcie.0, and are there whether used or not 100-105
- *q35: port of the AHCI controller 106-109	 pc: unit of the PIIX IDE controller 110-249
- *target of the SCSI controller
+ * Every device has an explicit place from the identity. Numbers of identity slots:
+ *
+ *    3-31   pc    device on pci.0
+ *   16-28   q35   device on pcie.0 that is never unplugged
+ *   33-96   q35   behind root port "rp1".."rp64", so that it can be unplugged; the ports are functions of
+ *                 the devices 2-9 of pcie.0
+ *  100-105  q35   port of the AHCI controller
+ *  106-109  pc    unit of the PIIX IDE controller
+ *  110-249        target of the SCSI controller
  *
  * All return a new reference, or NULL with e set. What an operator wrote is UTF-8 here (conf/).
  */
