@@ -18,14 +18,14 @@ struct exec {
 	char vm[64];
 	json_int_t pid; /* in the guest */
 	double deadline, every;
-	ev_timer look;
+	struct loop_timer look;
 };
 
 static void finish(struct exec *x, json_t *result /* stolen */, const struct err *e)
 {
 	struct err own;
 
-	ev_timer_stop(x->daemon->loop.ev, &x->look);
+	loop_timer_stop(&x->look);
 	job_finish(x->job, result, e ? verb_guest_error(e, &own) : NULL);
 	free(x);
 }
@@ -58,11 +58,7 @@ static json_t *ended(const json_t *status)
 
 static void look_again(struct exec *x)
 {
-	struct ev_loop *ev = x->daemon->loop.ev;
-
-	ev_now_update(ev);
-	ev_timer_set(&x->look, x->every, 0);
-	ev_timer_start(ev, &x->look);
+	loop_timer_start(&x->look, x->every);
 	x->every = x->every * look_growth < look_last ? x->every * look_growth : look_last;
 }
 
@@ -98,10 +94,9 @@ static void look(struct exec *x)
 		finish(x, NULL, &e);
 }
 
-static void on_look(struct ev_loop *ev, ev_timer *w, int revents)
+static void on_look(void *data)
 {
-	(void)ev, (void)revents;
-	look(w->data);
+	look(data);
 }
 
 static void on_begun(void *data, const json_t *result, const struct err *e)
@@ -137,8 +132,7 @@ void verb_guest_exec(void *data, struct request *r)
 	*x = (struct exec){ .daemon = data, .every = look_first,
 		.deadline = daemon_now() + request_time(r, "timeout", EXEC_SECONDS) };
 	snprintf(x->vm, sizeof x->vm, "%s", vm->name);
-	ev_timer_init(&x->look, on_look, 0, 0);
-	x->look.data = x;
+	loop_timer_init(&x->look, x->daemon->loop.ev, on_look, x);
 	x->job = verb_job(data, r, "guest-exec", vm->name);
 	if (vm_agent_call(vm, "guest-exec", arguments, AGENT_SECONDS, on_begun, x, &e) < 0)
 		finish(x, NULL, &e);

@@ -13,14 +13,14 @@ struct reexec {
 	struct daemon *daemon;
 	struct request *r; /* NULL: the client is gone, or was answered */
 	struct child *trial;
-	ev_timer timer;
+	struct loop_timer timer;
 	double deadline; /* daemon_now() */
 	char *version;
 };
 
 static void reexec_free(struct reexec *x)
 {
-	ev_timer_stop(x->daemon->loop.ev, &x->timer);
+	loop_timer_stop(&x->timer);
 	child_cancel(x->trial);
 	free(x->version);
 	free(x);
@@ -64,29 +64,26 @@ static bool is_half_way(struct daemon *d, struct err *e)
 }
 
 /* Replies are out by now. */
-static void replace(struct ev_loop *ev, ev_timer *w, int revents)
+static void replace(void *data)
 {
-	struct reexec *x = w->data;
+	struct reexec *x = data;
 	struct daemon *d = x->daemon;
 
-	(void)ev, (void)revents;
 	reexec_free(x);
 	d->reexec = true;
 	loop_stop(&d->loop);
 }
 
-static void look(struct ev_loop *ev, ev_timer *w, int revents)
+static void look(void *data)
 {
-	struct reexec *x = w->data;
+	struct reexec *x = data;
 	struct err e = ERR_INIT;
 	bool wait = is_half_way(x->daemon, &e);
 
-	(void)revents;
 	if (wait && daemon_now() >= x->deadline) {
 		reexec_fail(x, &e);
 		return;
 	}
-	ev_timer_stop(ev, w);
 	if (!wait) {
 		/* whoever comes now waits for the successor */
 		server_pause(x->daemon->server);
@@ -96,10 +93,9 @@ static void look(struct ev_loop *ev, ev_timer *w, int revents)
 		request_return(
 			x->r, json_pack("{s:s, s:i}", "version", x->version, "pid", (int)getpid()));
 		x->r = NULL;
-		ev_set_cb(w, replace);
+		x->timer.run = replace;
 	}
-	ev_timer_set(w, LOOK_AGAIN, 0);
-	ev_timer_start(ev, w);
+	loop_timer_start(&x->timer, LOOK_AGAIN);
 }
 
 /* A successor that cannot even say its version never gets the chance. */
@@ -118,7 +114,7 @@ static void trial_done(void *data, const struct child_result *result)
 		return;
 	}
 	x->version = text_escape(result->out + 8, strcspn(result->out + 8, "\n"), false);
-	look(x->daemon->loop.ev, &x->timer, 0);
+	look(x);
 }
 
 void verb_reexec(void *data, struct request *r)
@@ -132,8 +128,7 @@ void verb_reexec(void *data, struct request *r)
 	x->daemon = d;
 	x->r = r;
 	x->deadline = daemon_now() + request_time(r, "timeout", PATIENCE);
-	ev_timer_init(&x->timer, look, LOOK_AGAIN, 0);
-	x->timer.data = x;
+	loop_timer_init(&x->timer, d->loop.ev, look, x);
 	x->trial = child_run(d->loop.ev, &o, &e);
 	if (!x->trial) {
 		reexec_fail(x, &e);
