@@ -286,7 +286,7 @@ bool networks_address_seen(struct networks *ns, const char *vm, const char *nic,
 {
 	const struct claim *c = claims_find(ns, vm, nic);
 	const struct dnsmasq_lease *l = c && c->on ? leases_by_mac(c->on, c->mac) : NULL;
-	const bool seen = c && claim_seen(c, l);
+	const bool seen = l && claim_seen(c, l);
 
 	*address = seen ? l->address : c ? c->address : 0;
 	return seen;
