@@ -31,9 +31,9 @@ struct shutdown {
 	struct loop_task soon;
 };
 
-static void look(struct shutdown *s);
+static void shutdown_kick(struct shutdown *s);
 
-static void note(struct guest *g, const char *result, const char *reason)
+static void guest_note(struct guest *g, const char *result, const char *reason)
 {
 	g->step = DOWN;
 	g->result = result;
@@ -44,51 +44,51 @@ static void note(struct guest *g, const char *result, const char *reason)
 		log_info(g->name, "down in %.0f s", g->took);
 	else
 		log_warning(g->name, "%s at shutdown: %s", result, g->reason);
-	look(g->all);
+	shutdown_kick(g->all);
 }
 
-static void is_killed(void *data, const struct err *e)
+static void guest_killed(void *data, const struct err *e)
 {
-	note(data, e ? "left" : "killed", e ? e->text : "");
+	guest_note(data, e ? "left" : "killed", e ? e->text : "");
 }
 
-static void kill_guest(struct guest *g, struct vm *vm, const char *why)
+static void guest_kill(struct guest *g, struct vm *vm, const char *why)
 {
 	g->step = KILLED;
 	g->reason = xstrdup(why);
 	log_warning(g->name, "killed with the host's shutdown: %s", why);
 	vm_kill(vm, g->all->o.who, NULL);
-	vm_wait(vm, VM_GOAL_DOWN, KILL_PATIENCE, is_killed, g);
+	vm_wait(vm, VM_GOAL_DOWN, KILL_PATIENCE, guest_killed, g);
 }
 
 /* Somebody started it meanwhile. */
-static void come_back(struct guest *g)
+static void guest_back(struct guest *g)
 {
 	g->step = UP;
 	free(g->reason);
 	g->reason = NULL;
 }
 
-static void is_down(void *data, const struct err *e)
+static void guest_down(void *data, const struct err *e)
 {
 	struct guest *g = data;
 	struct vm *vm = vms_find(g->all->daemon->vms, g->name);
 
 	if (e && e->class == ERR_CONFLICT) {
 		/* somebody wants it up again: asked once more */
-		come_back(g);
-		look(g->all);
+		guest_back(g);
+		shutdown_kick(g->all);
 	} else if (e && vm && vm_state_has_process(vm->st.state))
-		kill_guest(g, vm,
+		guest_kill(g, vm,
 			e->class == ERR_GUEST_REFUSED ? "ignored the power button" : e->text);
 	else if (vm && vm->st.ending == VM_END_QUIT && g->asked > 0)
-		note(g, "killed", "had not come up, or was killed by somebody");
+		guest_note(g, "killed", "had not come up, or was killed by somebody");
 	else
-		note(g, "stopped", vm ? vm->st.reason : "");
+		guest_note(g, "stopped", vm ? vm->st.reason : "");
 }
 
 /* below: what those take that wait for it, milliseconds */
-static void stop_guest(struct guest *g, struct vm *vm, uint64_t below, unsigned levels)
+static void guest_stop(struct guest *g, struct vm *vm, uint64_t below, unsigned levels)
 {
 	double left = g->all->deadline - daemon_now();
 	uint64_t own = vm->proc.conf.timeout_stop_ms;
@@ -102,12 +102,12 @@ static void stop_guest(struct guest *g, struct vm *vm, uint64_t below, unsigned 
 	g->step = ASKED;
 	g->asked = daemon_now();
 	if (vm_stop(vm, share, g->all->o.who, &e) < 0)
-		kill_guest(g, vm, e.text);
+		guest_kill(g, vm, e.text);
 	else
-		vm_wait(vm, VM_GOAL_DOWN, share + KILL_PATIENCE, is_down, g);
+		vm_wait(vm, VM_GOAL_DOWN, share + KILL_PATIENCE, guest_down, g);
 }
 
-static struct guest *find(const struct shutdown *s, const char *name)
+static struct guest *guest_find(const struct shutdown *s, const char *name)
 {
 	for (size_t i = 0; i < s->n; i++)
 		if (streq(s->guest[i]->name, name))
@@ -116,7 +116,7 @@ static struct guest *find(const struct shutdown *s, const char *name)
 }
 
 /* All that run, sorted; also those that somebody started meanwhile. */
-static struct order_vm *make_order(struct shutdown *s, size_t *n)
+static struct order_vm *shutdown_make_order(struct shutdown *s, size_t *n)
 {
 	const struct vms *vms = s->daemon->vms;
 	struct order_vm *order = xcalloc(vms->n + 1, sizeof *order);
@@ -124,12 +124,12 @@ static struct order_vm *make_order(struct shutdown *s, size_t *n)
 	*n = 0;
 	for (size_t i = 0; i < vms->n; i++) {
 		struct vm *vm = vms->vm[i];
-		struct guest *g = find(s, vm->name);
+		struct guest *g = guest_find(s, vm->name);
 
 		if (!shutdown_is_up(vm) || (g && g->step == DOWN && streq(g->result, "left")))
 			continue;
 		if (g && g->step == DOWN)
-			come_back(g);
+			guest_back(g);
 		order[(*n)++] = shutdown_order(vm);
 		if (g)
 			continue;
@@ -141,7 +141,7 @@ static struct order_vm *make_order(struct shutdown *s, size_t *n)
 	return order;
 }
 
-static bool is_needed(const struct order_vm *order, size_t n, const char *name)
+static bool guest_is_needed(const struct order_vm *order, size_t n, const char *name)
 {
 	for (size_t i = 0; i < n; i++)
 		if (!streq(order[i].name, name) && order_follows(&order[i], name))
@@ -149,7 +149,7 @@ static bool is_needed(const struct order_vm *order, size_t n, const char *name)
 	return false;
 }
 
-static void tell(struct shutdown *s)
+static void shutdown_tell(struct shutdown *s)
 {
 	char text[NAMED_MAX] = "waits for";
 	size_t down = 0, len = strlen(text);
@@ -167,7 +167,7 @@ static void tell(struct shutdown *s)
 
 /* --- networks, last --- */
 
-static void finish(struct shutdown *s)
+static void shutdown_finish(struct shutdown *s)
 {
 	struct shutdown_end *end = xcalloc(s->n + 1, sizeof *end);
 
@@ -188,17 +188,17 @@ static void finish(struct shutdown *s)
 	free(s);
 }
 
-static void network_done(void *data, const struct err *e)
+static void shutdown_network_done(void *data, const struct err *e)
 {
 	struct shutdown *s = data;
 
 	if (e)
 		log_warning(NULL, "shutdown: %s", e->text);
 	if (--s->nets_left == 0)
-		finish(s);
+		shutdown_finish(s);
 }
 
-static void stop_network(void *data, const char *network, const char *bridge, bool up)
+static void shutdown_network(void *data, const char *network, const char *bridge, bool up)
 {
 	struct shutdown *s = data;
 
@@ -206,24 +206,24 @@ static void stop_network(void *data, const char *network, const char *bridge, bo
 	if (!up)
 		return;
 	s->nets_left++;
-	networks_stop(s->daemon->networks, network, false, network_done, s);
+	networks_stop(s->daemon->networks, network, false, shutdown_network_done, s);
 }
 
-static void stop_networks(struct shutdown *s)
+static void shutdown_networks(struct shutdown *s)
 {
 	s->guests_down = true;
-	networks_each(s->daemon->networks, stop_network, s);
+	networks_each(s->daemon->networks, shutdown_network, s);
 	if (!s->nets_left)
-		finish(s);
+		shutdown_finish(s);
 }
 
 /* --- the way down --- */
 
-static void on_soon(struct loop_task *t)
+static void shutdown_step(struct loop_task *t)
 {
 	struct shutdown *s = container_of(t, struct shutdown, soon);
 	size_t n, asked = 0, left = 0;
-	struct order_vm *order = make_order(s, &n);
+	struct order_vm *order = shutdown_make_order(s, &n);
 	unsigned *level = xcalloc(n + 1, sizeof *level);
 	uint64_t *ms = xcalloc(n + 1, sizeof *ms);
 
@@ -240,11 +240,11 @@ static void on_soon(struct loop_task *t)
 	/* a second look only where nobody is on the way: then it is a ring, and all go at once */
 	for (int ring = 0; ring < 2 && !(ring && asked); ring++)
 		for (size_t i = 0; i < n; i++) {
-			struct guest *g = find(s, order[i].name);
+			struct guest *g = guest_find(s, order[i].name);
 
-			if (!g || g->step != UP || (!ring && is_needed(order, n, g->name)))
+			if (!g || g->step != UP || (!ring && guest_is_needed(order, n, g->name)))
 				continue;
-			stop_guest(g, vms_find(s->daemon->vms, g->name),
+			guest_stop(g, vms_find(s->daemon->vms, g->name),
 				order_below(order, n, ms, i), level[i]);
 			asked++;
 		}
@@ -253,14 +253,14 @@ static void on_soon(struct loop_task *t)
 	free(order);
 	for (size_t i = 0; i < s->n; i++)
 		left += s->guest[i]->step != DOWN;
-	tell(s);
+	shutdown_tell(s);
 	if (!left)
-		stop_networks(s);
+		shutdown_networks(s);
 }
 
-static void look(struct shutdown *s)
+static void shutdown_kick(struct shutdown *s)
 {
-	loop_later(s->daemon->loop.ev, &s->soon, on_soon);
+	loop_later(s->daemon->loop.ev, &s->soon, shutdown_step);
 }
 
 void shutdown_all(struct daemon *d, const struct shutdown_options *o)
@@ -272,5 +272,5 @@ void shutdown_all(struct daemon *d, const struct shutdown_options *o)
 	s->deadline = daemon_now() + o->budget;
 	log_info(NULL, "shutdown of all VMs by %s, %.0f s at most", o->who, o->budget);
 	boot_cancel_all(d);
-	look(s);
+	shutdown_kick(s);
 }

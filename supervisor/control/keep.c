@@ -31,7 +31,7 @@ struct keep {
 
 static void keep_lost(void *data);
 
-static void watch_one(struct keep *k, enum keep_place place, int fd)
+static void keep_watch(struct keep *k, enum keep_place place, int fd)
 {
 	watch_remove(k->d->watches, k->watch[place]);
 	k->watch[place] = fd < 0 ? 0 : watch_add(k->d->watches, fd, LOSSES, keep_lost, k, NULL);
@@ -39,21 +39,21 @@ static void watch_one(struct keep *k, enum keep_place place, int fd)
 		k->watch[place] = 0;
 }
 
-static void watch_run(struct keep *k)
+static void keep_watch_run(struct keep *k)
 {
 	_cleanup_(close_fd) int vms = openat(k->d->dirs.run_fd, "vms", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-	watch_one(k, KEEP_RUN, k->d->dirs.run_fd);
-	watch_one(k, KEEP_VMS, vms);
+	keep_watch(k, KEEP_RUN, k->d->dirs.run_fd);
+	keep_watch(k, KEEP_VMS, vms);
 }
 
-static void watch_kept(struct keep *k)
+static void keep_watch_kept(struct keep *k)
 {
-	watch_one(k, KEEP_STATE, k->d->dirs.state_fd);
-	watch_one(k, KEEP_LOG, k->d->dirs.log_fd);
+	keep_watch(k, KEEP_STATE, k->d->dirs.state_fd);
+	keep_watch(k, KEEP_LOG, k->d->dirs.log_fd);
 }
 
-static int look_run(struct keep *k, struct err *e)
+static int keep_check_run(struct keep *k, struct err *e)
 {
 	struct daemon *d = k->d;
 	int lost = dirs_run_again(&d->dirs, e), parts;
@@ -63,13 +63,13 @@ static int look_run(struct keep *k, struct err *e)
 	parts = dirs_run_parts(&d->dirs, e);
 	if (lost || parts > 0) {
 		log_warning(NULL, "'%s%s' was lost and is made anew", d->dirs.run, lost ? "" : "/vms");
-		watch_run(k);
+		keep_watch_run(k);
 	}
 	k->calls->run(d, lost || faccessat(d->dirs.run_fd, "networks", F_OK, AT_SYMLINK_NOFOLLOW) < 0);
 	return parts < 0 ? parts : 0;
 }
 
-static int look_socket(struct keep *k, struct err *e)
+static int keep_check_socket(struct keep *k, struct err *e)
 {
 	int r = server_look(k->d->server, e);
 
@@ -78,22 +78,22 @@ static int look_socket(struct keep *k, struct err *e)
 	return r < 0 ? r : 0;
 }
 
-static int look_kept(struct keep *k, struct err *e)
+static int keep_check_kept(struct keep *k, struct err *e)
 {
 	int r = dirs_kept_again(&k->d->dirs, e);
 
 	if (r > 0) {
 		log_warning(NULL, "'%s' or '%s' was replaced; what VMs keep there is written with their next start",
 			k->d->dirs.state, k->d->dirs.log);
-		watch_kept(k);
+		keep_watch_kept(k);
 		k->calls->kept(k->d);
 	}
 	return r < 0 ? r : 0;
 }
 
-static void look(struct keep *k)
+static void keep_check(struct keep *k)
 {
-	int (*const parts[])(struct keep *k, struct err *e) = { look_run, look_socket, look_kept };
+	int (*const parts[])(struct keep *k, struct err *e) = { keep_check_run, keep_check_socket, keep_check_kept };
 	struct err e = ERR_INIT, one;
 
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
@@ -112,7 +112,7 @@ static void look(struct keep *k)
 
 static void keep_again(void *data)
 {
-	look(data);
+	keep_check(data);
 }
 
 static void keep_lost(void *data)
@@ -130,9 +130,9 @@ struct keep *keep_new(struct daemon *d, const struct keep_calls *calls)
 	k->d = d;
 	loop_timer_init(&k->timer, d->loop.ev, keep_again, k);
 	k->calls = calls;
-	watch_run(k);
-	watch_kept(k);
-	look(k);
+	keep_watch_run(k);
+	keep_watch_kept(k);
+	keep_check(k);
 	return k;
 }
 

@@ -17,7 +17,7 @@ struct health {
 	double begun; /* daemon_now() of the last round */
 };
 
-static void begin(struct health *h)
+static void health_begin(struct health *h)
 {
 	h->round = true;
 	h->next = 0;
@@ -26,20 +26,20 @@ static void begin(struct health *h)
 }
 
 /* Silence and the first word after it are told by the session. */
-static void answered(void *data, const json_t *result, const struct err *e)
+static void health_answered(void *data, const json_t *result, const struct err *e)
 {
 	(void)data, (void)result, (void)e;
 }
 
 /* One that is being talked to will be found silent by that, and one that is busy is so by nature. */
-static bool ask(struct vm *vm)
+static bool health_ask(struct vm *vm)
 {
 	bool up = vm_state_is_live(vm->st.state);
 	double age;
 
 	if (!up || !vm->mon.qmp || vm->busy || vm->mon.unresponsive > 0 || qmp_oldest_call(vm->mon.qmp, &age))
 		return false;
-	vm_call(vm, "query-status", NULL, answered);
+	vm_call(vm, "query-status", NULL, health_answered);
 	return true;
 }
 
@@ -63,11 +63,11 @@ static void on_timer(void *data)
 	bool anybody = false;
 
 	if (!h->round) {
-		begin(h);
+		health_begin(h);
 		return;
 	}
 	for (unsigned asked = 0; h->next < vms->n && asked < ASKED_A_TURN; h->next++)
-		asked += ask(vms->vm[h->next]);
+		asked += health_ask(vms->vm[h->next]);
 	if (h->next < vms->n) {
 		loop_timer_start(&h->timer, PAUSE);
 		return;
@@ -79,10 +79,10 @@ static void on_timer(void *data)
 		health_arm(h);
 }
 
-void health_look(struct health *h)
+void health_kick(struct health *h)
 {
 	if (!h->round && daemon_now() - h->begun >= HEALTH_LOOK_SECONDS)
-		begin(h);
+		health_begin(h);
 }
 
 static void health_state(void *data, struct vm *vm)

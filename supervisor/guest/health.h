@@ -18,6 +18,6 @@ enum { HEALTH_LOOK_SECONDS = 10 };
 struct health *health_new(struct vms *vms); /* observes them */
 void health_free(struct health *h);
 /* Somebody looks at the VMs: what is told next time is no older than from now on. */
-void health_look(struct health *h);
+void health_kick(struct health *h);
 
 #endif

@@ -107,7 +107,7 @@ void verb_list(void *data, struct request *r)
 
 	vms_refresh(d->vms);
 	vms_close_idle(d->vms);
-	health_look(d->health);
+	health_kick(d->health);
 	for (size_t i = 0; i < d->vms->n; i++) {
 		struct vm *vm = d->vms->vm[i];
 
@@ -275,7 +275,7 @@ void verb_info(void *data, struct request *r)
 
 	if (!vm)
 		return;
-	health_look(vm->daemon->health);
+	health_kick(vm->daemon->health);
 	if (request_bool(r, "security", false)) {
 		o = security_report(vm, &e);
 		if (o)
