@@ -266,6 +266,34 @@ static void problems_become_an_error(void **state)
 	conf_problems_release(&p);
 }
 
+static void problems_are_kept_apart(void **state)
+{
+	struct conf_problems all = { 0 }, own = { 0 };
+	const struct conf_place place = { "a:1: b.vm", 7 };
+	char longer[2 * ERR_TEXT_MAX];
+	struct err e = ERR_INIT;
+
+	(void)state;
+	memset(longer, 'x', sizeof longer - 1);
+	longer[sizeof longer - 1] = '\0';
+	conf_problem(&all, &place, NULL, "%s", longer);
+	for (int i = 0; i < CONF_PROBLEMS_MAX + 5; i++)
+		conf_problem(&own, &place, "Key: 2", "reason: %d", i);
+	conf_problems_add(&all, &own);
+	conf_problems_release(&own);
+	assert_int_equal(all.count, CONF_PROBLEMS_MAX + 6);
+	assert_int_equal(all.n, CONF_PROBLEMS_MAX + 2);
+	assert_string_equal(all.item[1].place.file, "a:1: b.vm");
+	assert_int_equal(all.item[1].place.line, 7);
+	assert_string_equal(all.item[1].key, "Key: 2");
+	assert_string_equal(all.item[1].reason, "reason: 0");
+	assert_null(all.item[CONF_PROBLEMS_MAX + 1].place.file);
+	assert_true(conf_problems_err(&all, &e) < 0);
+	assert_true(strncmp(e.text, "a:1: b.vm:7: xxx", 16) == 0 && strlen(e.text) < ERR_TEXT_MAX - 1);
+	assert_non_null(strstr(e.text, "x\nand 105 more"));
+	conf_problems_release(&all);
+}
+
 static void foreign_keys_are_kept(void **state)
 {
 	struct conf_vm c;
@@ -288,7 +316,7 @@ int main(void)
 		cmocka_unit_test(sections_nobody_wrote),
 		cmocka_unit_test(disks_stand_before_cds),
 		cmocka_unit_test(limits),
-		cmocka_unit_test(problems_become_an_error),
+		cmocka_unit_test(problems_become_an_error), cmocka_unit_test(problems_are_kept_apart),
 		cmocka_unit_test(foreign_keys_are_kept),
 	};
 
