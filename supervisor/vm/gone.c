@@ -84,7 +84,6 @@ void vm_rest(struct vm *vm)
 
 void vm_clean(struct vm *vm)
 {
-	ev_io_stop(vm->daemon->loop.ev, &vm->proc.exited);
 	start_free(vm);
 	vm_monitor_release(vm);
 	vm_parts_close(vm, true);
@@ -93,17 +92,12 @@ void vm_clean(struct vm *vm)
 	/* what was done by this process has ended with it; what is done while there is none goes on */
 	if (vm->proc.pidfd >= 0)
 		vm->busy = NULL;
-	close_fd(&vm->proc.pidfd);
-	vm->proc.pid = 0;
-	vm->proc.starttime = 0;
+	vm_process_release(vm);
 	vm->st.serves[0] = '\0';
-	vm->proc.is_child = vm->proc.conf_lost = false;
 	vm->log.resets.n = 0;
 	vm->log.resets.last = vm->log.resets.last_boot = vm->log.resets.spared = 0;
 	vm->ready_seen = false;
 	vm->ready_status[0] = '\0';
-	oom_watch_release(&vm->proc.oom);
-	vm_free_nics(vm);
 	cgroups_end(vm->daemon->cgroups, vm->name);
 	if (vm_state_is_resting(vm->st.state))
 		vm_record_rest(vm);

@@ -50,14 +50,12 @@ void vm_free(struct vm *vm)
 	vm_waits_end(vm);
 	vm_history_flush(vm);
 	vm_arm(vm, 0);
-	ev_io_stop(vm->daemon->loop.ev, &vm->proc.exited);
 	vm_monitor_release(vm);
 	vm_parts_close(vm, false);
+	vm_process_release(vm);
 	conf_vm_release(&vm->file.conf);
 	conf_vm_release(&vm->proc.conf);
 	identity_release(&vm->identity);
-	vm_free_nics(vm);
-	close_fd(&vm->proc.pidfd);
 	close_fd(&vm->state_fd);
 	close_fd(&vm->proc.run_fd);
 	free(vm->start_error);
@@ -67,7 +65,6 @@ void vm_free(struct vm *vm)
 	free(vm->identity_problem);
 	free(vm->held.why);
 	free(vm->revert);
-	oom_watch_release(&vm->proc.oom);
 	free(vm->name);
 	free(vm);
 }
@@ -210,4 +207,15 @@ void vm_monitor_release(struct vm *vm)
 	free(vm->mon.trouble);
 	free(vm->mon.io_error);
 	vm->mon = (struct vm_monitor){ 0 };
+}
+
+void vm_process_release(struct vm *vm)
+{
+	ev_io_stop(vm->daemon->loop.ev, &vm->proc.exited);
+	close_fd(&vm->proc.pidfd);
+	oom_watch_release(&vm->proc.oom);
+	vm_free_nics(vm);
+	vm->proc.pid = 0;
+	vm->proc.starttime = 0;
+	vm->proc.is_child = vm->proc.conf_lost = false;
 }

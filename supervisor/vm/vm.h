@@ -292,6 +292,8 @@ void vm_reconnect(struct vm *vm, double seconds);
 void vm_call(struct vm *vm, const char *command, json_t *arguments, qmp_reply_fn *reply);
 void vm_monitor_close(struct vm *vm);
 void vm_monitor_release(struct vm *vm); /* and all that is known by it */
+/* Lets go of a process, which may go on. What it was started with stays known: policy goes by it. */
+void vm_process_release(struct vm *vm);
 
 /* The nth NIC as networks want it; strings are borrowed from vm. */
 struct network_nic vm_network_nic(const struct vm *vm, const struct vm_nic *n);
