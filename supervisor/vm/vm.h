@@ -4,31 +4,34 @@
  *
  * Wish (want) and fact (state) are two variables. Only verbs and policy write the wish; only
  * vm_event() the fact, by the rules of state.h. Every change writes one log line and one event, the
- * run record while there is a process, and looks at who waits. Files of this room:
+ * run record while there is a process, and looks at who waits.
  *
- *   vms.c     the set: files, lookup, reload             state.c   the rules
- *   registry.c VMs by name                               vms_identity.c what their directories say
- *   start.c   a start, step by step; start_*.c: the steps, plan.c what the jail is told
- *   policy.c  what an ending means, pure                 record.c  RUN/vms/NAME/record.json
- *   monitor.c the connection to QEMU                     adopt.c   processes of a former daemon
- *   found.c   guests among the host's processes          lost.c    those whose record is lost
- *   whose.c   which VM a process belongs to, pure        inside.c  sockets by its private root
- *   kept.c    what its record can be made anew from      dirs.c    its directories, and sockets in them
- *   events.c  what QEMU says by itself
- *   wish.c    the verbs that change the wish, and what forbids a start
- *   reset.c   OnReboot=, and resets by hand
- *   stop.c    power button, quit, kill                 gone.c    what comes after the end
- *   wait.c    who waits for a state
- *   console.c serial output and input                    display.c VNC connections
- *   order.c   who comes before whom, pure                ready.c   ReadyWhen=
- *   agent.c   the guest agent                            death.c   how a process ended
- *   frozen.c  the mark of frozen file systems            revert.c  the mark of a revert under way
- *   revert_ask.c a load that outlived its daemon        nic.c     NICs of its process
- *   timer.c   the timer of its state                     actions.c what the rules order
- *   output.c  tmpfs of the two logs, stderr              security.c what confines the process
- *   tell.c    log, events, history, hooks                space.c   out of space, and again
- *   health.c  is its QEMU still there
- *   notify.c  what the guest says of itself
+ * The files of this room, bottom first: each calls only those that stand before it.
+ *
+ *   state.c        rules of states and events        policy.c        what an ending means
+ *   death.c        how a process ended               said.c          why, in QEMU's own words
+ *   whose.c        which VM a process belongs to     registry.c      VMs by name
+ *   nic.c          NICs of its process               part.c          what hangs on a guest
+ *   observe.c      what other rooms learn            inside.c        RUN/vms/NAME in its private root
+ *   dirs.c         directories, sockets in them      found.c         guests among the host's processes
+ *   conflict.c     an image in use                   wait.c          requests that wait for a state
+ *   record.c       the run record, by record_table.c kept.c          what it can be rebuilt from
+ *   vanished.c     states without a file             uids.c          the uid of a new VM
+ *   timer.c        the timer of its state            tell.c          log, events, history, hooks
+ *   again.c        records written again             identity_plan.c for the jail
+ *   plan.c         what the jail is told             start_state.c   a start under way
+ *   vm.c           the fact                          reset.c         OnReboot=, and resets by hand
+ *   revert.c       the mark of a revert              lost.c          guests whose record is lost
+ *   events.c       what QEMU says by itself          gone.c          what comes after the end
+ *   uuid.c         may it run as who it is?          vms_identity.c  what its state directory says
+ *   renamed.c      its state, under another name     start_engine.c  from step to step
+ *   monitor.c      the connection to QEMU            start_check.c   what each step would refuse
+ *   vms.c          files of VMs, and reload          forget.c        what is kept without a file
+ *   stop.c         power button, quit, kill          adopt.c         processes of a former daemon
+ *   start_spawn.c  steps: the jail                   wish.c          the wish; may it start?
+ *   revert_ask.c   a load without its daemon         start_prepare.c steps: before a process
+ *   start_join.c   steps: the monitor answers        start.c         the table of steps
+ *   actions.c      what the rules order
  */
 #ifndef SUPERVISOR_VM_VM_H
 #define SUPERVISOR_VM_VM_H
