@@ -49,10 +49,11 @@ json_t *verb_address(uint32_t address);
 void verb_start(void *data, struct request *r);
 void verb_stop(void *data, struct request *r);
 void verb_kill(void *data, struct request *r);
+void verb_wait(void *data, struct request *r);
+/* press.c */
 void verb_reset(void *data, struct request *r);
 void verb_pause(void *data, struct request *r);
 void verb_resume(void *data, struct request *r);
-void verb_wait(void *data, struct request *r);
 /* reboot.c */
 void verb_reboot(void *data, struct request *r);
 /* shutdown.c */

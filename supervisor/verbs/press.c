@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/* What one QMP command does: reset, pause and resume. Done when the state is reached. */
+#include "base/clock.h"
+#include "base/mem.h"
+#include "supervisor/verbs/verb.h"
+
+struct press { /* a request that waits for QEMU and then for a state */
+	struct request *r;
+	struct vm *vm;
+	struct vm_wait *wait;
+	enum vm_goal goal;
+	bool changed;
+	bool reset;  /* OnReboot= is without effect until it is over */
+	bool settle; /* it stood still for an i/o error: running is not enough, it has to last */
+};
+
+static const double STEADY = 1; /* seconds: a write that still fails takes less */
+
+static void press_gone(void *data)
+{
+	struct press *p = data;
+
+	p->r = NULL;
+}
+
+static void press_end(struct press *p, const struct err *e)
+{
+	if (p->r && e)
+		request_error(p->r, e);
+	else if (p->r)
+		request_return(p->r, json_pack("{s:s, s:b}", "state", vm_state_name(p->vm->st.state), "changed",
+						   p->changed));
+	free(p);
+}
+
+static void press_settled(void *data, const struct err *e)
+{
+	struct press *p = data;
+	struct err own = ERR_INIT;
+
+	/* the time went by without another pause */
+	if (e && e->class == ERR_TIMEOUT && p->vm->st.state == VM_RUNNING) {
+		press_end(p, NULL);
+		return;
+	}
+	err_set(&own, ERR_FAILED, "stopped again: %s", p->vm->st.reason);
+	err_hint(&own, "what was wrong still is; where space ran out, it goes on by itself once there is some");
+	press_end(p, &own);
+}
+
+static void press_waited(void *data, const struct err *e)
+{
+	struct press *p = data;
+
+	if (!e && p->settle)
+		p->wait = vm_wait(p->vm, VM_GOAL_PAUSED, STEADY, press_settled, p);
+	else
+		press_end(p, e);
+}
+
+/* QEMU's words for a guest that powered off, of which we are told next (runstate_needs_reset() in its
+ * softmmu/runstate.c). */
+static const char ended_meanwhile[] = "Resetting the Virtual Machine is required";
+
+static void press_reply(void *data, const json_t *result, const struct err *e)
+{
+	struct press *p = data;
+	struct err own = ERR_INIT;
+
+	(void)result;
+	if (e && !p->reset && streq(e->text, ended_meanwhile)) {
+		err_set(&own, ERR_WRONG_STATE, "its guest powered off meanwhile");
+		e = &own;
+	}
+	if (e) {
+		const bool there = e->class != ERR_UNREACHABLE; /* else the session ends, with its VM perhaps */
+
+		if (there)
+			vm_asked(p->vm, NULL);
+		if (there && p->reset)
+			vm_spare_reset(p->vm, VM_RESET_SECONDS);
+		press_end(p, e);
+	} else if (p->settle && p->vm->st.state == VM_PAUSED) {
+		/* it ran, and stopped again before QEMU said that it ran */
+		press_settled(p, NULL);
+	} else {
+		vm_wait(p->vm, p->goal, VM_QMP_SECONDS, press_waited, p);
+	}
+}
+
+static void press_refused(struct vm *vm, struct request *r)
+{
+	struct err e = ERR_INIT;
+
+	if (vm->mon.unresponsive > 0)
+		err_set(&e, ERR_TIMEOUT, "does not answer since %.0f s: %s", clock_boot() - vm->mon.unresponsive,
+			vm->mon.trouble);
+	else
+		err_set(&e, ERR_TIMEOUT, "its monitor does not answer");
+	err_hint(&e, "vmkeep kill %s ends it", vm->name);
+	request_error(r, &e);
+}
+
+static void press(struct vm *vm, struct request *r, const char *command, enum vm_goal goal, bool changed)
+{
+	struct press *p;
+
+	if (!vm->mon.qmp || vm->mon.unresponsive > 0) {
+		press_refused(vm, r);
+		return;
+	}
+	p = xcalloc(1, sizeof *p);
+	*p = (struct press){ .r = r, .vm = vm, .goal = goal, .changed = changed,
+		.reset = streq(command, "system_reset"), .settle = vm->mon.io_error && goal == VM_GOAL_RUNNING };
+	request_on_gone(r, press_gone, p);
+	if (changed && !p->reset)
+		vm_asked(vm, request_who(r));
+	qmp_call(vm->mon.qmp, command, NULL, -1, VM_QMP_SECONDS, press_reply, p);
+}
+
+/* OnReboot= is about the guest's own: this one is a person's. See vm/reset.c. */
+static void let_reset(struct vm *vm)
+{
+	vm_call(vm, "set-action", json_pack("{s:s}", "reboot", "reset"), NULL);
+	/* whether the reset comes or not: it counts again after that. RESET makes the time shorter. */
+	vm_spare_reset(vm, VM_QMP_SECONDS + VM_RESET_SECONDS);
+}
+
+void verb_reset(void *data, struct request *r)
+{
+	struct vm *vm = verb_vm(data, r);
+
+	if (!vm || verb_is_busy(r, vm) || !verb_needs_guest(r, vm))
+		return;
+	vm_history(vm, "reset", request_who(r), NULL);
+	let_reset(vm);
+	press(vm, r, "system_reset", vm->st.state == VM_PAUSED ? VM_GOAL_PAUSED : VM_GOAL_RUNNING, true);
+	if (vm->st.state != VM_PAUSED)
+		return;
+	/* QEMU then takes it for one that never ran; a later daemon must not let it go for that */
+	vm->st.paused_start = true;
+	vm->st.ending = VM_END_NONE;
+	vm_record_write(vm);
+}
+
+void verb_pause(void *data, struct request *r)
+{
+	struct vm *vm = verb_vm(data, r);
+
+	if (vm && !verb_is_busy(r, vm) && verb_needs_guest(r, vm))
+		press(vm, r, "stop", VM_GOAL_PAUSED, vm->st.state != VM_PAUSED);
+}
+
+void verb_resume(void *data, struct request *r)
+{
+	struct vm *vm = verb_vm(data, r);
+
+	if (!vm || verb_is_busy(r, vm) || !verb_needs_guest(r, vm))
+		return;
+	if (vm_is_tombstone(vm)) {
+		let_reset(vm);
+		vm_call(vm, "system_reset", NULL, NULL);
+	}
+	press(vm, r, "cont", VM_GOAL_RUNNING, vm->st.state != VM_RUNNING);
+}
