@@ -288,6 +288,10 @@ static void verb(const struct api_verb *v)
 	fputs("Returns ", stdout);
 	put(v->result, strlen(v->result));
 	puts(".");
+	if (v->needs & API_NOT_BUSY)
+		puts("Refused with Conflict while an operation such as a snapshot holds the VM.");
+	if (v->needs & API_NEEDS_GUEST)
+		puts("Refused with WrongState unless the VM runs or is paused.");
 	printf("Role: %s%s%s.\n", api_role_name(v->role), v->job ? "; a job" : "",
 		v->stream ? "; a stream" : "");
 }

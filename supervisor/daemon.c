@@ -20,7 +20,8 @@
 #include "base/text.h"
 #include "supervisor/control/keep.h"
 #include "supervisor/boot/service.h"
-#include "supervisor/verbs/verb.h"
+#include "supervisor/control/server.h"
+#include "supervisor/verbs/verbs.h"
 #include "supervisor/core/hooks.h"
 #include "supervisor/core/keep.h"
 #include "supervisor/core/options.h"
@@ -97,19 +98,11 @@ static int make_image_dir(struct daemon *d, struct err *e)
 	return d->conf.image_dir ? 0 : file_mkdir_private(d->dirs.state_fd, "images", e);
 }
 
-/* name NULL: any VM. */
-static bool owns(void *data, const struct request *r, const char *name)
-{
-	struct daemon *d = data;
-
-	return name ? verb_owns(d, r, name) : verb_owns_any(d, r);
-}
-
 static bool owns_job(void *data, const struct request *r, json_int_t number)
 {
 	const struct job *j = job_find(data, number);
 
-	return j && j->vm[0] && owns(data, r, j->vm);
+	return j && j->vm[0] && verbs_owns(data, r, j->vm);
 }
 
 /* A stop joins the one that is under way. */
@@ -172,9 +165,9 @@ static const struct keep_calls keep_calls = { .run = run_lost, .kept = kept_lost
 
 static int listen_for_clients(struct daemon *d, struct err *e)
 {
-	struct server_options o = { .handler = verb_handlers, .handlers = verb_handlers_n,
+	struct server_options o = { .run = verbs_run,
 		.inherited = inherited_listener(), .clients_max = (unsigned)d->conf.max_clients,
-		.clients_per_user_max = (unsigned)d->conf.max_clients_per_user, .owns = owns,
+		.clients_per_user_max = (unsigned)d->conf.max_clients_per_user, .owns = verbs_owns,
 		.owns_job = owns_job, .jobs = jobs_of, .accounts = &d->accounts, .data = d };
 	_cleanup_(free_ptr) char *path = xasprintf("%s/control.sock", d->dirs.run);
 

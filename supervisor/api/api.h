@@ -58,12 +58,21 @@ struct api_arg {
 
 enum api_target { API_NO_TARGET, API_VM, API_VMS /* several, globs */, API_NETWORK, API_NETWORKS };
 
+/* What is refused before the handler runs, in this order, once the VM is found. */
+enum api_needs {
+	API_NOT_BUSY = 1,    /* no operation under way holds the VM: Conflict */
+	API_NEEDS_GUEST = 2, /* it runs or is paused: WrongState */
+	API_JOINS = 4,	     /* but for a request that joins one under way, which the handler sees */
+	API_NAME_ONLY = 8,   /* the VM itself may be gone: nothing is looked up */
+};
+
 struct api_verb {
 	const char *execute; /* "vm-start" */
 	const char *command; /* "start"; "net list"; NULL: not on the command line */
 	const char *aliases[API_ALIASES_MAX]; /* virsh's and others' spellings; ends with NULL */
 	enum api_role role;
 	enum api_target target;		  /* its argument is "name" */
+	unsigned needs;			  /* enum api_needs */
 	bool job;			  /* takes time; "wait": false returns {"job": N} at once */
 	bool programs;			  /* runs programs of ours: a few of a user's at a time */
 	bool own_rows;			  /* who owns a VM may it too, and sees the rows of own ones */

@@ -16,6 +16,17 @@ static json_t *texts(const char *const *text, size_t max)
 	return a;
 }
 
+static json_t *needs(unsigned needs)
+{
+	json_t *a = json_array();
+
+	if (needs & API_NOT_BUSY)
+		json_array_append_new(a, json_string("not busy"));
+	if (needs & API_NEEDS_GUEST)
+		json_array_append_new(a, json_string("guest"));
+	return a;
+}
+
 static json_t *argument(const struct api_arg *arg)
 {
 	json_t *o = json_object();
@@ -41,6 +52,7 @@ static json_t *verb(const struct api_verb *v)
 	if (v->aliases[0])
 		json_object_set_new(o, "aliases", texts(v->aliases, API_ALIASES_MAX));
 	set_text(o, "role", api_role_name(v->role));
+	json_object_set_new(o, "needs", needs(v->needs));
 	json_object_set_new(o, "job", json_boolean(v->job));
 	json_object_set_new(o, "stream", json_boolean(v->stream));
 	json_object_set_new(o, "arguments", arguments);

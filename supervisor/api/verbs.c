@@ -34,6 +34,7 @@ const struct api_verb api_verbs[] = {
 		.aliases = { "shutdown" },
 		.role = API_ROLE_OWNER,
 		.target = API_VMS,
+		.needs = API_NOT_BUSY,
 		.job = true,
 		.arg = { TIMEOUT("how long the guest may take, in place of TimeoutStopSec=") },
 		.result = "state and reason reached; changed: false where it was stopped already",
@@ -60,6 +61,7 @@ const struct api_verb api_verbs[] = {
 		.aliases = { "restart" },
 		.role = API_ROLE_OWNER,
 		.target = API_VMS,
+		.needs = API_NOT_BUSY | API_NEEDS_GUEST | API_JOINS,
 		.job = true,
 		.arg = {
 			TIMEOUT("how long the guest may take to shut down, in place of TimeoutStopSec="),
@@ -78,6 +80,7 @@ const struct api_verb api_verbs[] = {
 		.command = "reset",
 		.role = API_ROLE_OWNER,
 		.target = API_VMS,
+		.needs = API_NOT_BUSY | API_NEEDS_GUEST,
 		.result = "state: the state it is in",
 		.help = "press the reset button: the guest starts anew at once, unwritten data is "
 			"lost",
@@ -88,6 +91,7 @@ const struct api_verb api_verbs[] = {
 		.aliases = { "suspend" },
 		.role = API_ROLE_OWNER,
 		.target = API_VMS,
+		.needs = API_NOT_BUSY | API_NEEDS_GUEST,
 		.result = "state: the state reached; changed: false where it was paused already",
 		.help = "stop the processors of VMs; memory and devices stay",
 	},
@@ -97,6 +101,7 @@ const struct api_verb api_verbs[] = {
 		.aliases = { "unpause" },
 		.role = API_ROLE_OWNER,
 		.target = API_VMS,
+		.needs = API_NOT_BUSY | API_NEEDS_GUEST,
 		.result = "state: the state reached; changed: false where it ran already",
 		.help = "let the processors of paused VMs go on",
 	},
@@ -122,6 +127,7 @@ const struct api_verb api_verbs[] = {
 		.aliases = { "undefine" },
 		.role = API_ROLE_ROOT,
 		.target = API_VM,
+		.needs = API_NAME_ONLY,
 		.result = "disks: paths of the disk images that it had, which stay",
 		.help = "remove what is kept of a VM whose file is gone",
 		.text = "A VM whose file is gone keeps its UUID, user id, MAC and IP addresses and history, for "
@@ -324,6 +330,7 @@ const struct api_verb api_verbs[] = {
 		.aliases = { "setmem" },
 		.role = API_ROLE_OWNER,
 		.target = API_VM,
+		.needs = API_NEEDS_GUEST,
 		.job = true,
 		.arg = {
 			{ "size", API_SIZE, true, "SIZE",
@@ -394,6 +401,7 @@ const struct api_verb api_verbs[] = {
 		.command = "guest ping",
 		.role = API_ROLE_VIEW,
 		.target = API_VMS,
+		.needs = API_NEEDS_GUEST,
 		.result = "agent: answers",
 		.help = "see whether the agents in guests answer",
 		.text = "All guest commands need qemu-guest-agent in the guest. An agent that does not "
@@ -405,6 +413,7 @@ const struct api_verb api_verbs[] = {
 		.aliases = { "guestinfo" },
 		.role = API_ROLE_VIEW,
 		.target = API_VM,
+		.needs = API_NEEDS_GUEST,
 		.result = "what the agent tells of itself and its guest: version, hostname, os, kernel, "
 			"arch, timezone, users, addresses; what it does not know is missing",
 		.help = "tell what a guest's agent knows of it: system, host name, users, addresses",
@@ -414,6 +423,7 @@ const struct api_verb api_verbs[] = {
 		.command = "guest exec",
 		.role = API_ROLE_OWNER,
 		.target = API_VM,
+		.needs = API_NEEDS_GUEST,
 		.job = true,
 		.arg = {
 			{ "command", API_WORDS, true, "COMMAND...",
@@ -433,6 +443,7 @@ const struct api_verb api_verbs[] = {
 		.aliases = { "domfsinfo" },
 		.role = API_ROLE_VIEW,
 		.target = API_VM,
+		.needs = API_NEEDS_GUEST,
 		.result = "columns and rows, one row per mounted file system: mountpoint, type, device, "
 			"size and used in bytes",
 		.help = "list the file systems that a guest has mounted",
@@ -443,6 +454,7 @@ const struct api_verb api_verbs[] = {
 		.aliases = { "domfstrim" },
 		.role = API_ROLE_OWNER,
 		.target = API_VM,
+		.needs = API_NEEDS_GUEST,
 		.job = true,
 		.arg = { TIMEOUT("how long it may take, 10 minutes without it") },
 		.result = "columns and rows, one row per file system: path, bytes given back, error",
@@ -454,6 +466,7 @@ const struct api_verb api_verbs[] = {
 		.aliases = { "domfsfreeze" },
 		.role = API_ROLE_OWNER,
 		.target = API_VM,
+		.needs = API_NEEDS_GUEST,
 		.arg = { TIMEOUT("after that it is thawed again in any case, 10 seconds without it") },
 		.result = "frozen: how many file systems; seconds: when they are thawed at the latest",
 		.help = "make a guest's disks consistent and stop its writing to them, for a short time",
@@ -466,6 +479,7 @@ const struct api_verb api_verbs[] = {
 		.aliases = { "domfsthaw" },
 		.role = API_ROLE_OWNER,
 		.target = API_VM,
+		.needs = API_NEEDS_GUEST,
 		.result = "thawed: how many file systems",
 		.help = "let a frozen guest write again",
 	},
@@ -475,6 +489,7 @@ const struct api_verb api_verbs[] = {
 		.aliases = { "domtime" },
 		.role = API_ROLE_OWNER,
 		.target = API_VM,
+		.needs = API_NEEDS_GUEST,
 		.arg = {
 			{ "sync", API_BOOL, false, "--sync, --now",
 			  "set it to the host's", { NULL } },
@@ -488,6 +503,7 @@ const struct api_verb api_verbs[] = {
 		.aliases = { "set-user-password" },
 		.role = API_ROLE_OWNER,
 		.target = API_VM,
+		.needs = API_NEEDS_GUEST,
 		.arg = {
 			{ "user", API_STRING, true, "USER", "whose", { NULL } },
 			{ "crypted", API_BOOL, false, "--crypted, --encrypted",
@@ -504,6 +520,7 @@ const struct api_verb api_verbs[] = {
 		.aliases = { "qemu-agent-command" },
 		.role = API_ROLE_OWNER,
 		.target = API_VM,
+		.needs = API_NEEDS_GUEST,
 		.arg = {
 			{ "command", API_JSON, true, "JSON",
 			  "as in {\"execute\": \"guest-get-vcpus\"}", { NULL } },
@@ -538,6 +555,7 @@ const struct api_verb api_verbs[] = {
 		.aliases = { "qemu-monitor-command" },
 		.role = API_ROLE_ROOT,
 		.target = API_VM,
+		.needs = API_NEEDS_GUEST,
 		.arg = {
 			{ "command", API_JSON, true, "JSON",
 			  "as in {\"execute\": \"query-status\"}", { NULL } },

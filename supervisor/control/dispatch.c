@@ -7,82 +7,70 @@
 #include "base/mem.h"
 #include "supervisor/control/request_private.h"
 
-struct dispatch_verb {
-	server_verb_fn *run;
-	void *data;
-};
-
 /* --- what the server answers itself ------------------------------------------------------ */
 
-static void run_capabilities(void *data, struct request *r)
+static void run_capabilities(struct request *r)
 {
-	(void)data;
 	request_return(r, NULL);
 }
 
-static void run_subscribe(void *data, struct request *r)
+static void run_subscribe(struct request *r)
 {
-	(void)data;
 	r->connection->subscribed = true;
 	r->connection->once = !request_bool(r, "follow", true);
 	request_return(r, NULL);
 }
 
-static void run_schema(void *data, struct request *r)
+static void run_schema(struct request *r)
 {
-	(void)data;
 	request_return(r, api_schema());
 }
 
 /* clang-format off */
-static const struct server_handler own[] = {
+static const struct {
+	const char *execute;
+	void (*run)(struct request *r);
+} own[] = {
 	{ "qmp_capabilities", run_capabilities },
 	{ "subscribe",        run_subscribe },
 	{ "query-schema",     run_schema },
 };
 /* clang-format on */
 
-/* --- which handler ----------------------------------------------------------------------- */
-
-static server_verb_fn *find(const struct server_handler *h, size_t n, const char *execute)
+static size_t find_own(const char *execute)
 {
-	for (size_t i = 0; i < n; i++)
-		if (streq(h[i].execute, execute))
-			return h[i].run;
-	return NULL;
+	size_t i = 0;
+
+	while (i < ARRAY_SIZE(own) && !streq(own[i].execute, execute))
+		i++;
+	return i;
+}
+
+bool server_answers(const char *execute)
+{
+	return find_own(execute) < ARRAY_SIZE(own);
 }
 
 static void dispatch_run(void *data, struct request *r)
 {
 	const struct dispatch *d = data;
-	const struct dispatch_verb *v = &d->verb[r->message.verb - api_verbs];
+	size_t i = find_own(r->message.verb->execute);
 
-	v->run(v->data, r);
+	if (i < ARRAY_SIZE(own))
+		own[i].run(r);
+	else
+		d->options->run(d->options->data, r);
 }
 
 void dispatch_init(struct dispatch *d, struct ev_loop *ev, const struct server_options *o)
 {
 	d->options = o;
 	turns_init(&d->turns, ev, o->accounts, dispatch_run, d);
-	d->verb = xcalloc(api_verbs_n, sizeof *d->verb);
-	for (size_t i = 0; i < api_verbs_n; i++) {
-		struct dispatch_verb *v = &d->verb[i];
-
-		v->run = find(own, ARRAY_SIZE(own), api_verbs[i].execute);
-		v->data = NULL;
-		if (v->run)
-			continue;
-		v->run = find(o->handler, o->handlers, api_verbs[i].execute);
-		v->data = o->data;
-		assert(v->run);
-	}
 }
 
 void dispatch_release(struct dispatch *d)
 {
 	turns_release(&d->turns);
-	free(d->verb);
-	d->verb = NULL;
 }
 
 /* --- may he? ----------------------------------------------------------------------------- */

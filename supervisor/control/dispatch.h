@@ -11,11 +11,9 @@
 
 struct dispatch {
 	const struct server_options *options; /* the server's copy */
-	struct dispatch_verb *verb;	      /* by the row of api_verbs */
 	struct turns turns;		      /* of requests that run programs */
 };
 
-/* Asserts that every verb has a handler. */
 void dispatch_init(struct dispatch *d, struct ev_loop *ev, const struct server_options *o);
 void dispatch_release(struct dispatch *d); /* after all connections */
 /* Answers what is no request or not allowed; else a handler does. */

@@ -33,20 +33,13 @@ enum {
 		64, /* and MaxClientsPerUser=; root is not counted in either */
 };
 
-/* Which handler answers a verb, found once per verb at start: a verb of the table without one is a
- * bug that server_new() asserts. The server answers itself what needs no daemon: qmp_capabilities,
- * subscribe, query-schema. */
-typedef void server_verb_fn(void *data, struct request *r);
-struct server_handler {
-	const char *execute;
-	server_verb_fn *run;
-};
+/* What the server answers itself, for it needs no daemon: qmp_capabilities, subscribe, query-schema. */
+bool server_answers(const char *execute);
 
 struct server_options {
 	const char *path; /* of the socket, of any length; replaced when nobody listens there */
 	struct listener_heritage inherited; /* stands at path already, stolen */
-	const struct server_handler *handler;
-	size_t handlers;
+	void (*run)(void *data, struct request *r); /* completes all other requests */
 	struct accounts *accounts; /* of the users; streams and requests may outlive the server */
 	unsigned clients_max, clients_per_user_max; /* 0: defaults */
 	/* Whether this caller, who has not the role, owns the VM that the request names, or any VM (vm
@@ -56,10 +49,10 @@ struct server_options {
 	bool (*owns_job)(void *data, const struct request *r, json_int_t job);
 	/* Jobs under way for a VM ("": for none), where a new one would not join one of them. */
 	unsigned (*jobs)(void *data, const struct request *r, const char *vm);
-	void *data; /* of these and of the handlers */
+	void *data; /* of these */
 };
 
-/* The options and the path are copied, what handler points to is not. ERR_CONFLICT when another daemon answers at path. */
+/* The options and the path are copied. ERR_CONFLICT when another daemon answers at path. */
 struct server *server_new(struct ev_loop *ev, const struct server_options *o, struct err *e);
 /* Closes all connections and removes the path where it is still ours; requests under way are gone.
  * Not from inside a handler. NULL is fine. */

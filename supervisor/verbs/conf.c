@@ -36,13 +36,13 @@ static void check_done(void *data)
 }
 
 /* What the files say comes first, then whether it can work. */
-void verb_check(void *data, struct request *r)
+void verb_check(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct daemon *d = data;
 	const char *name = request_string(r, "name");
 	struct err e = ERR_INIT;
 	struct check *c;
 
+	(void)vm;
 	if (name && !vms_exists(d->vms, name, &e)) {
 		request_error(r, &e);
 		return;
@@ -54,16 +54,12 @@ void verb_check(void *data, struct request *r)
 	vm_check_run(c->check);
 }
 
-void verb_cat(void *data, struct request *r)
+void verb_cat(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct daemon *d = data;
-	struct vm *vm = verb_vm(d, r);
 	struct buf text = BUF_INIT;
 	struct err e = ERR_INIT;
 	int rc = 0;
 
-	if (!vm)
-		return;
 	if (request_bool(r, "effective", false))
 		conf_vm_dump(&vm->file.conf, true, &text);
 	else if (vm->file.orphan && vm->proc.conf_lost)
@@ -85,14 +81,12 @@ static void add_change(void *data, const struct conf_change *c)
 					    c->from, c->to, conf_apply_name(c->apply)));
 }
 
-void verb_diff(void *data, struct request *r)
+void verb_diff(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct vm *vm = verb_vm(data, r);
 	struct err e = ERR_INIT;
 	json_t *rows;
 
-	if (!vm)
-		return;
+	(void)d;
 	if (vm_state_has_process(vm->st.state) && vm->proc.conf_lost) {
 		err_set(&e, ERR_WRONG_STATE, "runs with what is not known any more: its run record was lost");
 		err_hint(&e, "it is known again after its next start");
@@ -180,16 +174,12 @@ static void on_probe(void *data, const struct probe *probe, const struct err *e)
 	free(c);
 }
 
-void verb_cmdline(void *data, struct request *r)
+void verb_cmdline(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct daemon *d = data;
-	struct vm *vm = verb_vm(d, r);
 	const struct conf_vm *conf;
 	struct err e = ERR_INIT;
 	struct cmdline *c;
 
-	if (!vm)
-		return;
 	if (vm->file.problems && !vm_state_has_process(vm->st.state)) {
 		err_set(&e, ERR_INVALID_CONFIG, "%s", vm->file.problems);
 		request_error(r, &e);

@@ -115,25 +115,22 @@ static void on_begun(void *data, const json_t *result, const struct err *e)
 	look_again(x);
 }
 
-void verb_guest_exec(void *data, struct request *r)
+void verb_guest_exec(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct vm *vm = verb_vm(data, r);
 	json_t *words, *arguments;
 	struct err e = ERR_INIT;
 	struct exec *x;
 
-	if (!vm || !verb_needs_guest(r, vm))
-		return;
 	words = json_deep_copy(json_object_get(request_arguments(r), "command"));
 	arguments = json_pack("{s:O, s:b}", "path", json_array_get(words, 0), "capture-output", 1);
 	json_array_remove(words, 0);
 	json_object_set_new(arguments, "arg", words);
 	x = xcalloc(1, sizeof *x);
-	*x = (struct exec){ .daemon = data, .every = look_first,
+	*x = (struct exec){ .daemon = d, .every = look_first,
 		.deadline = daemon_now() + request_time(r, "timeout", EXEC_SECONDS) };
 	snprintf(x->vm, sizeof x->vm, "%s", vm->name);
 	loop_timer_init(&x->look, x->daemon->loop.ev, on_look, x);
-	x->job = verb_job(data, r, "guest-exec", vm->name);
+	x->job = verb_job(d, r, vm);
 	if (vm_agent_call(vm, "guest-exec", arguments, AGENT_SECONDS, on_begun, x, &e) < 0)
 		finish(x, NULL, &e);
 }

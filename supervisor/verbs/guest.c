@@ -61,15 +61,12 @@ static void fail(struct request *r, const struct err *e)
 }
 
 /* reply gets the request; without an agent the request is answered here. */
-static void guest_call(void *data, struct request *r, const char *command, json_t *arguments /* stolen */,
+static void guest_call(struct vm *vm, struct request *r, const char *command, json_t *arguments /* stolen */,
 	double timeout, agent_reply_fn *reply)
 {
-	struct vm *vm = verb_vm(data, r);
 	struct err e = ERR_INIT;
 
-	if (!vm || !verb_needs_guest(r, vm))
-		json_decref(arguments);
-	else if (vm_agent_call(vm, command, arguments, timeout, reply, r, &e) < 0)
+	if (vm_agent_call(vm, command, arguments, timeout, reply, r, &e) < 0)
 		request_error(r, &e);
 }
 
@@ -84,9 +81,10 @@ static void on_ping(void *data, const json_t *result, const struct err *e)
 		request_return(data, json_pack("{s:s}", "agent", "answers"));
 }
 
-void verb_guest_ping(void *data, struct request *r)
+void verb_guest_ping(struct daemon *d, struct vm *vm, struct request *r)
 {
-	guest_call(data, r, "guest-ping", NULL, AGENT_SECONDS, on_ping);
+	(void)d;
+	guest_call(vm, r, "guest-ping", NULL, AGENT_SECONDS, on_ping);
 }
 
 static void on_done(void *data, const json_t *result, const struct err *e)
@@ -98,19 +96,20 @@ static void on_done(void *data, const json_t *result, const struct err *e)
 		request_return(data, NULL);
 }
 
-void verb_guest_passwd(void *data, struct request *r)
+void verb_guest_passwd(struct daemon *d, struct vm *vm, struct request *r)
 {
 	const char *password = request_string(r, "password");
 	_cleanup_(free_ptr) char *encoded = NULL;
 	struct err e = ERR_INIT;
 
+	(void)d;
 	if (!password) {
 		err_set(&e, ERR_USAGE, "guest-passwd: argument 'password' is missing");
 		request_error(r, &e);
 		return;
 	}
 	encoded = base64_encode(password, strlen(password));
-	guest_call(data, r, "guest-set-user-password",
+	guest_call(vm, r, "guest-set-user-password",
 		json_pack("{s:s, s:s, s:b}", "username", request_string(r, "user"), "password",
 			encoded, "crypted", request_bool(r, "crypted", false)),
 		AGENT_SECONDS, on_done);
@@ -135,22 +134,22 @@ static void on_thawed(void *data, const json_t *result, const struct err *e)
 		request_return(data, json_pack("{s:I}", "thawed", json_integer_value(result)));
 }
 
-void verb_guest_freeze(void *data, struct request *r)
+void verb_guest_freeze(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct vm *vm = verb_vm(data, r);
 	double seconds = request_time(r, "timeout", FREEZE_SECONDS);
 	struct err e = ERR_INIT;
 
-	if (vm && verb_needs_guest(r, vm) && vm_agent_freeze(vm, seconds, on_frozen, r, &e) < 0)
+	(void)d;
+	if (vm_agent_freeze(vm, seconds, on_frozen, r, &e) < 0)
 		request_error(r, &e);
 }
 
-void verb_guest_thaw(void *data, struct request *r)
+void verb_guest_thaw(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct vm *vm = verb_vm(data, r);
 	struct err e = ERR_INIT;
 
-	if (vm && verb_needs_guest(r, vm) && vm_agent_thaw(vm, on_thawed, r, &e) < 0)
+	(void)d;
+	if (vm_agent_thaw(vm, on_thawed, r, &e) < 0)
 		request_error(r, &e);
 }
 
@@ -179,9 +178,10 @@ static void on_fs(void *data, const json_t *result, const struct err *e)
 				     "used", "rows", rows));
 }
 
-void verb_guest_fs(void *data, struct request *r)
+void verb_guest_fs(struct daemon *d, struct vm *vm, struct request *r)
 {
-	guest_call(data, r, "guest-get-fsinfo", NULL, AGENT_SECONDS, on_fs);
+	(void)d;
+	guest_call(vm, r, "guest-get-fsinfo", NULL, AGENT_SECONDS, on_fs);
 }
 
 static void on_trim(void *data, const json_t *result, const struct err *e)
@@ -203,16 +203,13 @@ static void on_trim(void *data, const json_t *result, const struct err *e)
 	job_finish(data, json_pack("{s:[s,s,s], s:o}", "columns", "path", "bytes", "error", "rows", rows), NULL);
 }
 
-void verb_guest_trim(void *data, struct request *r)
+void verb_guest_trim(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct vm *vm = verb_vm(data, r);
 	double timeout = request_time(r, "timeout", TRIM_SECONDS);
 	struct err e = ERR_INIT;
 	struct job *j;
 
-	if (!vm || !verb_needs_guest(r, vm))
-		return;
-	j = verb_job(data, r, "guest-trim", vm->name);
+	j = verb_job(d, r, vm);
 	if (vm_agent_call(vm, "guest-fstrim", NULL, timeout, on_trim, j, &e) < 0)
 		job_finish(j, NULL, &e);
 }
@@ -251,20 +248,15 @@ static void on_time_set(void *data, const json_t *result, const struct err *e)
 	free(t);
 }
 
-void verb_guest_time(void *data, struct request *r)
+void verb_guest_time(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct daemon *d = data;
 	struct time_set *t;
-	struct vm *vm;
 	struct err e = ERR_INIT;
 
 	if (!request_bool(r, "sync", false)) {
-		guest_call(data, r, "guest-get-time", NULL, AGENT_SECONDS, on_time);
+		guest_call(vm, r, "guest-get-time", NULL, AGENT_SECONDS, on_time);
 		return;
 	}
-	vm = verb_vm(d, r);
-	if (!vm || !verb_needs_guest(r, vm))
-		return;
 	t = xcalloc(1, sizeof *t);
 	*t = (struct time_set){ .daemon = d, .r = r };
 	snprintf(t->vm, sizeof t->vm, "%s", vm->name);
@@ -390,15 +382,11 @@ static void on_answer(void *data, const json_t *result, const struct err *e)
 	ask(i);
 }
 
-void verb_guest_info(void *data, struct request *r)
+void verb_guest_info(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct vm *vm = verb_vm(data, r);
-	struct info *i;
+	struct info *i = xcalloc(1, sizeof *i);
 
-	if (!vm || !verb_needs_guest(r, vm))
-		return;
-	i = xcalloc(1, sizeof *i);
-	*i = (struct info){ .daemon = data, .r = r, .out = json_object() };
+	*i = (struct info){ .daemon = d, .r = r, .out = json_object() };
 	snprintf(i->vm, sizeof i->vm, "%s", vm->name);
 	ask(i);
 }
@@ -419,7 +407,7 @@ static void on_raw(void *data, const json_t *result, const struct err *e)
 	}
 }
 
-void verb_guest_command(void *data, struct request *r)
+void verb_guest_command(struct daemon *d, struct vm *vm, struct request *r)
 {
 	/* what has to be remembered, or has no answer */
 	static const struct {
@@ -436,6 +424,7 @@ void verb_guest_command(void *data, struct request *r)
 		json_string_value(json_is_string(command) ? command : json_object_get(command, "execute"));
 	struct err e = ERR_INIT;
 
+	(void)d;
 	if (!execute)
 		err_set(&e, ERR_USAGE, "not an agent's command: it has no \"execute\"");
 	for (size_t i = 0; execute && i < ARRAY_SIZE(ours); i++)
@@ -446,6 +435,6 @@ void verb_guest_command(void *data, struct request *r)
 	if (e.number)
 		request_error(r, &e);
 	else
-		guest_call(data, r, execute, arguments ? json_deep_copy(arguments) : NULL,
+		guest_call(vm, r, execute, arguments ? json_deep_copy(arguments) : NULL,
 			request_time(r, "timeout", AGENT_SECONDS), on_raw);
 }

@@ -25,11 +25,11 @@ static void asking_done(void *data, json_t *table)
 	free(a);
 }
 
-void verb_host_check(void *data, struct request *r)
+void verb_host_check(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct daemon *d = data;
 	struct asking *a = xcalloc(1, sizeof *a);
 
+	(void)vm;
 	a->r = r;
 	request_on_gone(r, asking_gone, a);
 	a->checking = host_check_run(d, asking_done, a);

@@ -40,39 +40,6 @@ static void life_done(void *data, const struct err *e)
 	free(l);
 }
 
-static const char *life_step(const struct job *j)
-{
-	const struct vm *vm = vms_find(j->daemon->vms, j->vm);
-
-	return vm ? vm_start_step(vm) : NULL;
-}
-
-void verb_life(struct job *j, struct vm *vm, enum vm_goal goal, bool changed)
-{
-	struct life *l = xcalloc(1, sizeof *l);
-
-	*l = (struct life){ .vm = vm, .job = j, .changed = changed,
-		.down = goal == VM_GOAL_DOWN };
-	j->step = life_step;
-	vm_wait(vm, goal, 0, life_done, l);
-}
-
-void verb_start(void *data, struct request *r)
-{
-	struct vm *vm = verb_vm(data, r);
-	struct err e = ERR_INIT;
-	bool was;
-
-	if (!vm)
-		return;
-	was = vm_state_is_up(vm->st.state);
-	if (vm_start(vm, request_bool(r, "paused", false), request_who(r), &e) < 0) {
-		request_error(r, &e);
-		return;
-	}
-	verb_life(verb_job(data, r, "vm-start", vm->name), vm, VM_GOAL_UP, !was);
-}
-
 struct join { /* a request that waits for a stop under way */
 	struct request *r;
 	struct vm *vm;
@@ -114,43 +81,73 @@ static void join_stop(struct vm *vm, struct request *r, const struct job *j)
 	join->wait = vm_wait(vm, VM_GOAL_DOWN, 0, join_done, join);
 }
 
-void verb_stop(void *data, struct request *r)
+static const char *life_step(const struct job *j)
 {
-	struct vm *vm = verb_vm(data, r);
-	struct err e = ERR_INIT;
-	const struct job *before;
-	unsigned n;
-	bool was;
+	const struct vm *vm = vms_find(j->daemon->vms, j->vm);
 
-	if (!vm || verb_is_busy(r, vm))
-		return;
-	was = vm->st.state != VM_STOPPED;
-	if (vm_stop(vm, request_time(r, "timeout", -1), request_who(r), &e) < 0) {
+	return vm ? vm_start_step(vm) : NULL;
+}
+
+static bool life_is_there(const struct vm *vm, enum vm_goal goal)
+{
+	if (goal == VM_GOAL_UP)
+		return vm_state_is_up(vm->st.state);
+	return goal != VM_GOAL_AGAIN && vm->st.state == VM_STOPPED;
+}
+
+void verb_life(struct daemon *d, struct vm *vm, struct request *r, verb_act_fn *act, enum vm_goal goal, bool joins)
+{
+	const struct job *before = NULL;
+	bool was = life_is_there(vm, goal);
+	struct err e = ERR_INIT;
+	struct life *l;
+	unsigned n;
+
+	if (act && act(vm, r, &e) < 0) {
 		request_error(r, &e);
 		return;
 	}
-	before = job_running(data, "vm-stop", vm->name, &n);
+	if (joins)
+		before = job_running(d, request_verb(r)->execute, vm->name, &n);
 	if (before) {
 		join_stop(vm, r, before);
 		return;
 	}
-	verb_life(verb_job(data, r, "vm-stop", vm->name), vm, VM_GOAL_DOWN, was);
+	l = xcalloc(1, sizeof *l);
+	*l = (struct life){ .vm = vm, .job = verb_job(d, r, vm), .changed = !was,
+		.down = goal == VM_GOAL_DOWN };
+	l->job->step = life_step;
+	vm_wait(vm, goal, 0, life_done, l);
 }
 
-void verb_kill(void *data, struct request *r)
+static int life_start(struct vm *vm, const struct request *r, struct err *e)
 {
-	struct vm *vm = verb_vm(data, r);
-	struct err e = ERR_INIT;
-	bool was;
+	return vm_start(vm, request_bool(r, "paused", false), request_who(r), e);
+}
 
-	if (!vm)
-		return;
-	was = vm->st.state != VM_STOPPED;
-	if (vm_kill(vm, request_who(r), &e) < 0) {
-		request_error(r, &e);
-		return;
-	}
-	verb_life(verb_job(data, r, "vm-kill", vm->name), vm, VM_GOAL_DOWN, was);
+void verb_start(struct daemon *d, struct vm *vm, struct request *r)
+{
+	verb_life(d, vm, r, life_start, VM_GOAL_UP, false);
+}
+
+static int life_stop(struct vm *vm, const struct request *r, struct err *e)
+{
+	return vm_stop(vm, request_time(r, "timeout", -1), request_who(r), e);
+}
+
+void verb_stop(struct daemon *d, struct vm *vm, struct request *r)
+{
+	verb_life(d, vm, r, life_stop, VM_GOAL_DOWN, true);
+}
+
+static int life_kill(struct vm *vm, const struct request *r, struct err *e)
+{
+	return vm_kill(vm, request_who(r), e);
+}
+
+void verb_kill(struct daemon *d, struct vm *vm, struct request *r)
+{
+	verb_life(d, vm, r, life_kill, VM_GOAL_DOWN, false);
 }
 
 /* --- wait --- */
@@ -190,7 +187,7 @@ static void wait_done(void *data, const struct err *e)
 	free(p);
 }
 
-void verb_wait(void *data, struct request *r)
+void verb_wait(struct daemon *d, struct vm *vm, struct request *r)
 {
 	static const struct {
 		const char *word;
@@ -201,12 +198,9 @@ void verb_wait(void *data, struct request *r)
 		{ "paused",  VM_GOAL_PAUSED },
 		{ "ip",	     VM_GOAL_IP },
 	};
-	struct vm *vm = verb_vm(data, r);
-	struct wait *p;
+	struct wait *p = xcalloc(1, sizeof *p);
 
-	if (!vm)
-		return;
-	p = xcalloc(1, sizeof *p);
+	(void)d;
 	*p = (struct wait){ .r = r, .vm = vm };
 	for (size_t i = 0; i < ARRAY_SIZE(goals); i++)
 		if (streq(goals[i].word, request_string(r, "condition")))

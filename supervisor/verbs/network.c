@@ -3,10 +3,9 @@
 #include "base/mem.h"
 #include "supervisor/verbs/verb.h"
 
-void verb_net_list(void *data, struct request *r)
+void verb_net_list(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct daemon *d = data;
-
+	(void)vm;
 	request_return(r, networks_list(d->networks));
 }
 
@@ -18,19 +17,19 @@ static void answer(struct request *r, json_t *result, const struct err *e)
 		request_error(r, e);
 }
 
-void verb_net_show(void *data, struct request *r)
+void verb_net_show(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct daemon *d = data;
 	struct err e = ERR_INIT;
 
+	(void)vm;
 	answer(r, networks_show(d->networks, request_string(r, "name"), &e), &e);
 }
 
-void verb_net_leases(void *data, struct request *r)
+void verb_net_leases(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct daemon *d = data;
 	struct err e = ERR_INIT;
 
+	(void)vm;
 	answer(r, networks_leases(d->networks, request_string(r, "name"), &e), &e);
 }
 
@@ -67,20 +66,19 @@ static struct net *net_new(struct request *r, const char *state)
 	return n;
 }
 
-void verb_net_start(void *data, struct request *r)
+void verb_net_start(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct daemon *d = data;
-
+	(void)vm;
 	networks_need(d->networks, request_string(r, "name"), net_done, net_new(r, "up"));
 }
 
-void verb_net_stop(void *data, struct request *r)
+void verb_net_stop(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct daemon *d = data;
 	const char *name = request_string(r, "name");
 	bool force = request_bool(r, "force", false);
 	struct err e = ERR_INIT;
 
+	(void)vm;
 	if (request_bool(r, "dry-run", false))
 		answer(r, networks_stop_plan(d->networks, name, force, &e), &e);
 	else

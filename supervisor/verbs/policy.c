@@ -9,18 +9,13 @@
 
 enum { HISTORY_RECORDS = 200 };
 
-void verb_history(void *data, struct request *r)
+void verb_history(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct daemon *d = data;
-	struct vm *vm = verb_vm(d, r);
 	size_t last = (size_t)request_int(r, "lines", HISTORY_RECORDS);
-	_cleanup_(free_ptr) char *path = NULL;
+	_cleanup_(free_ptr) char *path = vm_path(vm->name, VM_HISTORY);
 	struct err e = ERR_INIT;
 	json_t *table;
 
-	if (!vm)
-		return;
-	path = vm_path(vm->name, VM_HISTORY);
 	aside_clear(d->dirs.state_fd, path, vm->name);
 	table = history_read(d->dirs.state_fd, path, last, &e);
 	if (table)
@@ -29,26 +24,23 @@ void verb_history(void *data, struct request *r)
 		request_error(r, &e);
 }
 
-void verb_reset_failed(void *data, struct request *r)
+void verb_reset_failed(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct vm *vm = verb_vm(data, r);
-	bool was;
+	bool was = vm->st.state == VM_FAILED || vm->st.policy.n > 0;
 
-	if (!vm)
-		return;
-	was = vm->st.state == VM_FAILED || vm->st.policy.n > 0;
+	(void)d;
 	if (was)
 		vm_reset_failed(vm, request_who(r));
 	request_return(
 		r, json_pack("{s:s, s:b}", "state", vm_state_name(vm->st.state), "changed", was));
 }
 
-void verb_forget(void *data, struct request *r)
+void verb_forget(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct daemon *d = data;
 	struct err e = ERR_INIT;
 	json_t *disks;
 
+	(void)vm;
 	if (vm_forget(d->vms, request_string(r, "name"), request_who(r), &disks, &e) < 0)
 		request_error(r, &e);
 	else

@@ -126,12 +126,9 @@ static void let_reset(struct vm *vm)
 	vm_spare_reset(vm, VM_QMP_SECONDS + VM_RESET_SECONDS);
 }
 
-void verb_reset(void *data, struct request *r)
+void verb_reset(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct vm *vm = verb_vm(data, r);
-
-	if (!vm || verb_is_busy(r, vm) || !verb_needs_guest(r, vm))
-		return;
+	(void)d;
 	vm_history(vm, "reset", request_who(r), NULL);
 	let_reset(vm);
 	press(vm, r, "system_reset", vm->st.state == VM_PAUSED ? VM_GOAL_PAUSED : VM_GOAL_RUNNING, true);
@@ -143,20 +140,15 @@ void verb_reset(void *data, struct request *r)
 	vm_record_write(vm);
 }
 
-void verb_pause(void *data, struct request *r)
+void verb_pause(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct vm *vm = verb_vm(data, r);
-
-	if (vm && !verb_is_busy(r, vm) && verb_needs_guest(r, vm))
-		press(vm, r, "stop", VM_GOAL_PAUSED, vm->st.state != VM_PAUSED);
+	(void)d;
+	press(vm, r, "stop", VM_GOAL_PAUSED, vm->st.state != VM_PAUSED);
 }
 
-void verb_resume(void *data, struct request *r)
+void verb_resume(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct vm *vm = verb_vm(data, r);
-
-	if (!vm || verb_is_busy(r, vm) || !verb_needs_guest(r, vm))
-		return;
+	(void)d;
 	if (vm_is_tombstone(vm)) {
 		let_reset(vm);
 		vm_call(vm, "system_reset", NULL, NULL);

@@ -28,17 +28,15 @@ static void raw_reply(void *data, const json_t *result, const struct err *e)
 	free(raw);
 }
 
-void verb_qmp(void *data, struct request *r)
+void verb_qmp(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct vm *vm = verb_vm(data, r);
 	const json_t *command;
 	const char *execute;
 	json_t *arguments;
 	struct err e = ERR_INIT;
 	struct raw *raw;
 
-	if (!vm || !verb_needs_guest(r, vm))
-		return;
+	(void)d;
 	command = json_object_get(request_arguments(r), "command");
 	execute = json_string_value(json_is_string(command) ? command : json_object_get(command, "execute"));
 	if (!execute || !vm->mon.qmp) {

@@ -5,6 +5,7 @@
  */
 #include "base/mem.h"
 #include "supervisor/verbs/verb.h"
+#include "supervisor/verbs/verbs.h"
 #include "supervisor/check/vm.h"
 
 struct reboot { /* a request that waits until all was looked at */
@@ -26,14 +27,9 @@ static void reboot_gone(void *data)
 	reboot_free(data);
 }
 
-static void reboot_begin(struct daemon *d, struct request *r, struct vm *vm)
+static int reboot_begin(struct vm *vm, const struct request *r, struct err *e)
 {
-	struct err e = ERR_INIT;
-
-	if (vm_reboot(vm, request_time(r, "timeout", -1), request_who(r), &e) < 0)
-		request_error(r, &e);
-	else
-		verb_life(verb_job(d, r, "vm-reboot", vm->name), vm, VM_GOAL_AGAIN, true);
+	return vm_reboot(vm, request_time(r, "timeout", -1), request_who(r), e);
 }
 
 /* The first row that would keep it from starting, in words; 0: there is none. */
@@ -74,8 +70,8 @@ static void reboot_checked(void *data)
 	}
 	/* all may have changed meanwhile */
 	vm = verb_vm(d, r);
-	if (vm && !verb_is_busy(r, vm) && verb_needs_guest(r, vm))
-		reboot_begin(d, r, vm);
+	if (vm && verb_may(r, vm))
+		verb_life(d, vm, r, reboot_begin, VM_GOAL_AGAIN, false);
 }
 
 static void reboot_check(struct daemon *d, struct request *r, const struct vm *vm)
@@ -88,19 +84,16 @@ static void reboot_check(struct daemon *d, struct request *r, const struct vm *v
 	vm_check_run(b->check);
 }
 
-void verb_reboot(void *data, struct request *r)
+void verb_reboot(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct vm *vm = verb_vm(data, r);
 	struct err e = ERR_INIT;
 
-	if (!vm)
-		return;
 	/* somebody asked for the same */
 	if (vm->st.want == VM_WANT_RESTART && vm_state_has_process(vm->st.state)) {
-		verb_life(verb_job(data, r, "vm-reboot", vm->name), vm, VM_GOAL_AGAIN, true);
+		verb_life(d, vm, r, NULL, VM_GOAL_AGAIN, false);
 		return;
 	}
-	if (verb_is_busy(r, vm) || !verb_needs_guest(r, vm))
+	if (!verb_may(r, vm))
 		return;
 	if (vm_may_start(vm, true, &e) < 0) {
 		err_wrap(&e, 0, "would not start again");
@@ -108,7 +101,7 @@ void verb_reboot(void *data, struct request *r)
 		request_error(r, &e);
 		return;
 	}
-	reboot_check(data, r, vm);
+	reboot_check(d, r, vm);
 }
 
 /* --- what a former daemon began --- */

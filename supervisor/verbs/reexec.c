@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/core/hooks.h"
+#include "supervisor/control/server.h"
 #include "supervisor/verbs/verb.h"
 
 static const double LOOK_AGAIN = 0.05, PATIENCE = 30, TRIAL = 10; /* seconds */
@@ -117,14 +118,14 @@ static void trial_done(void *data, const struct child_result *result)
 	look(x);
 }
 
-void verb_reexec(void *data, struct request *r)
+void verb_reexec(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct daemon *d = data;
 	struct reexec *x = xcalloc(1, sizeof *x);
 	const char *argv[] = { d->program, "--version", NULL };
 	struct child_options o = { .argv = argv, .timeout = TRIAL, .done = trial_done, .data = x };
 	struct err e = ERR_INIT;
 
+	(void)vm;
 	x->daemon = d;
 	x->r = r;
 	x->deadline = daemon_now() + request_time(r, "timeout", PATIENCE);

@@ -9,7 +9,9 @@
 #include "conf/schema.h"
 #include "supervisor/api/problems.h"
 #include "supervisor/boot/boot.h"
+#include "supervisor/control/server.h"
 #include "supervisor/verbs/verb.h"
+#include "supervisor/verbs/verbs.h"
 #include "supervisor/guest/display.h"
 #include "supervisor/check/vm.h"
 
@@ -142,15 +144,16 @@ static json_t *plan_make(struct daemon *d)
 	return result;
 }
 
-void verb_reload(void *data, struct request *r)
+void verb_reload(struct daemon *d, struct vm *vm, struct request *r)
 {
 	struct conf_problems problems = { 0 };
 
+	(void)vm;
 	if (request_bool(r, "dry-run", false)) {
-		request_return(r, plan_make(data));
+		request_return(r, plan_make(d));
 		return;
 	}
-	verbs_reload(data, &problems);
+	verbs_reload(d, &problems);
 	request_return(r, api_problems(&problems, false));
 	conf_problems_release(&problems);
 }

@@ -97,9 +97,8 @@ static json_t *list_row(struct vm *vm, struct words *w)
 		vm_outdated(vm));
 }
 
-void verb_list(void *data, struct request *r)
+void verb_list(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct daemon *d = data;
 	const char *pattern = request_string(r, "pattern");
 	bool running = request_bool(r, "running", false);
 	json_t *rows = json_array();
@@ -109,12 +108,11 @@ void verb_list(void *data, struct request *r)
 	vms_close_idle(d->vms);
 	health_kick(d->health);
 	for (size_t i = 0; i < d->vms->n; i++) {
-		struct vm *vm = d->vms->vm[i];
-
+		vm = d->vms->vm[i];
 		if (pattern && fnmatch(pattern, vm->name, 0) != 0)
 			continue;
 		/* an owner without the role sees what is his */
-		if (request_role(r) == API_ROLE_OWNER && !verb_owns_row(d, r, vm))
+		if (request_role(r) == API_ROLE_OWNER && !verb_owns(d, r, vm))
 			continue;
 		if (!running || vm_state_has_process(vm->st.state))
 			json_array_append_new(rows, list_row(vm, &words));
@@ -178,13 +176,11 @@ static void ip_done(void *data, const struct err *e)
 	free(ip);
 }
 
-void verb_ip(void *data, struct request *r)
+void verb_ip(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct vm *vm = verb_vm(data, r);
 	struct ip *ip;
 
-	if (!vm)
-		return;
+	(void)d;
 	if (!request_bool(r, "wait", false)) {
 		request_return(r, address_table(vm));
 		return;
@@ -265,17 +261,14 @@ static void count_change(void *data, const struct conf_change *c)
 	++*n;
 }
 
-void verb_info(void *data, struct request *r)
+void verb_info(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct vm *vm = verb_vm(data, r);
 	const struct conf_vm *c;
 	unsigned changes = 0;
 	struct err e = ERR_INIT;
 	json_t *o;
 
-	if (!vm)
-		return;
-	health_kick(vm->daemon->health);
+	health_kick(d->health);
 	if (request_bool(r, "security", false)) {
 		o = security_report(vm, &e);
 		if (o)

@@ -20,19 +20,19 @@ static void shutdown_done(void *data, const struct shutdown_end *guest, size_t n
 		NULL);
 }
 
-void verb_shutdown_all(void *data, struct request *r)
+void verb_shutdown_all(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct daemon *d = data;
 	struct shutdown_options o = { .progress = shutdown_progress, .done = shutdown_done };
 	struct job *j;
 
+	(void)vm;
 	daemon_look_conf(d);
 	o.budget = request_time(r, "timeout", (double)d->conf.shutdown_ms / 1000);
 	if (request_bool(r, "dry-run", false)) {
 		request_return(r, shutdown_plan(d, o.budget));
 		return;
 	}
-	j = verb_job(d, r, "vms-shutdown", "");
+	j = verb_job(d, r, NULL);
 	o.who = j->who;
 	o.data = j;
 	shutdown_all(d, &o);

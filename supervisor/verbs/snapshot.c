@@ -6,25 +6,20 @@
 
 typedef void snapshot_verb_fn(struct vm *vm, const char *name, struct job *j);
 
-static void snapshot_verb(void *data, struct request *r, const char *verb, snapshot_verb_fn *run)
+static void snapshot_verb(struct daemon *d, struct vm *vm, struct request *r, snapshot_verb_fn *run)
 {
-	struct vm *vm = verb_vm(data, r);
-	struct job *j;
-	char *name;
-
-	if (!vm)
-		return;
 	/* a client that does not wait is answered by verb_job(), and its request is gone then */
-	name = xstrdup(request_string(r, "snapshot"));
-	j = verb_job(data, r, verb, vm->name);
-	vm_history(vm, verb, j->who, name);
+	char *name = xstrdup(request_string(r, "snapshot"));
+	struct job *j = verb_job(d, r, vm);
+
+	vm_history(vm, j->verb, j->who, name);
 	run(vm, name, j);
 	free(name);
 }
 
-void verb_snapshot_create(void *data, struct request *r)
+void verb_snapshot_create(struct daemon *d, struct vm *vm, struct request *r)
 {
-	snapshot_verb(data, r, "snapshot-create", snapshot_create);
+	snapshot_verb(d, vm, r, snapshot_create);
 }
 
 /* What would refuse it is an answer, not an error. */
@@ -38,22 +33,17 @@ static void on_revert_plan(void *data, json_t *result, const struct err *e)
 	request_return(r, result);
 }
 
-void verb_snapshot_revert(void *data, struct request *r)
+void verb_snapshot_revert(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct vm *vm;
-
-	if (request_bool(r, "dry-run", false)) {
-		vm = verb_vm(data, r);
-		if (vm)
-			snapshot_revert_plan(vm, request_string(r, "snapshot"), on_revert_plan, r);
-		return;
-	}
-	snapshot_verb(data, r, "snapshot-revert", snapshot_revert);
+	if (request_bool(r, "dry-run", false))
+		snapshot_revert_plan(vm, request_string(r, "snapshot"), on_revert_plan, r);
+	else
+		snapshot_verb(d, vm, r, snapshot_revert);
 }
 
-void verb_snapshot_delete(void *data, struct request *r)
+void verb_snapshot_delete(struct daemon *d, struct vm *vm, struct request *r)
 {
-	snapshot_verb(data, r, "snapshot-delete", snapshot_delete);
+	snapshot_verb(d, vm, r, snapshot_delete);
 }
 
 static void on_list(void *data, json_t *result, const struct err *e)
@@ -66,10 +56,8 @@ static void on_list(void *data, json_t *result, const struct err *e)
 		request_return(r, result);
 }
 
-void verb_snapshot_list(void *data, struct request *r)
+void verb_snapshot_list(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct vm *vm = verb_vm(data, r);
-
-	if (vm)
-		snapshot_list(vm, on_list, r);
+	(void)d;
+	snapshot_list(vm, on_list, r);
 }

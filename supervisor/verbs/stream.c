@@ -10,17 +10,15 @@
 
 enum { LINES_DEFAULT = 200, LINES_ALL = 1000000, LOG_BYTES_MAX = 4 << 20, FLUSH_SECONDS = 30 };
 
-void verb_console(void *data, struct request *r)
+void verb_console(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct vm *vm = verb_vm(data, r);
-	const char *serial = vm ? request_string(r, "serial") : NULL;
+	const char *serial = request_string(r, "serial");
 	struct buf leftover = BUF_INIT;
 	struct hold *hold = NULL;
 	struct err e = ERR_INIT;
 	int fd;
 
-	if (!vm)
-		return;
+	(void)d;
 	if (console_check(vm, serial, &e) < 0) {
 		request_error(r, &e);
 		return;
@@ -95,10 +93,8 @@ static void outflow(struct ev_loop *ev, int fd, struct hold *hold, const struct 
 	hold_set(hold, sizeof *o);
 }
 
-void verb_log(void *data, struct request *r)
+void verb_log(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct daemon *d = data;
-	struct vm *vm = verb_vm(d, r);
 	struct buf leftover = BUF_INIT;
 	struct hold *hold = NULL;
 	struct logtail tail;
@@ -107,8 +103,6 @@ void verb_log(void *data, struct request *r)
 	unsigned lines;
 	int fd;
 
-	if (!vm)
-		return;
 	qemu = streq(request_string(r, "which"), "qemu");
 	follow = request_bool(r, "follow", false);
 	lines = (unsigned)request_int(r, "lines", follow ? LINES_DEFAULT : LINES_ALL);

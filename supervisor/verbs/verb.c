@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/verbs/verb.h"
+#include "supervisor/verbs/verbs.h"
 
 #include <arpa/inet.h>
 #include <stdint.h>
@@ -21,22 +22,26 @@ static bool is_owner(void *data, const struct conf_list *owner)
 	return request_owns(data, owner);
 }
 
-bool verb_owns(struct daemon *d, const struct request *r, const char *name)
+static bool owns(struct daemon *d, const struct request *r, const char *name)
 {
 	return vms_owned(d->vms, name, is_owner, (void *)(uintptr_t)r);
 }
 
 /* Only those that may be own ones are looked at again: there may be a thousand. */
-bool verb_owns_row(struct daemon *d, const struct request *r, const struct vm *vm)
+bool verb_owns(struct daemon *d, const struct request *r, const struct vm *vm)
 {
-	return (vm->file.problems || request_owns(r, &vm->file.conf.owner)) && verb_owns(d, r, vm->name);
+	return (vm->file.problems || request_owns(r, &vm->file.conf.owner)) && owns(d, r, vm->name);
 }
 
-bool verb_owns_any(struct daemon *d, const struct request *r)
+bool verbs_owns(void *data, const struct request *r, const char *name)
 {
+	struct daemon *d = data;
+
+	if (name)
+		return owns(d, r, name);
 	vms_refresh(d->vms);
 	for (size_t i = 0; i < d->vms->n; i++)
-		if (verb_owns_row(d, r, d->vms->vm[i]))
+		if (verb_owns(d, r, d->vms->vm[i]))
 			return true;
 	return false;
 }
@@ -59,9 +64,9 @@ static void client_gone(void *data)
 	job_on_done(j, NULL, NULL);
 }
 
-struct job *verb_job(struct daemon *d, struct request *r, const char *verb, const char *vm)
+struct job *verb_job(struct daemon *d, struct request *r, const struct vm *vm)
 {
-	struct job *j = job_new(d, verb, vm, request_who(r), request_account(r));
+	struct job *j = job_new(d, request_verb(r)->execute, vm ? vm->name : "", request_who(r), request_account(r));
 
 	if (!request_bool(r, "wait", true)) {
 		request_return(r, json_pack("{s:i}", "job", (int)j->id));
@@ -79,7 +84,7 @@ void verb_job_started(struct request *r, const struct job *j)
 		json_pack("{s:i, s:s, s:s}", "job", (int)j->id, "verb", j->verb, "name", j->vm));
 }
 
-bool verb_needs_guest(struct request *r, const struct vm *vm)
+static bool has_guest(struct request *r, const struct vm *vm)
 {
 	struct err e = ERR_INIT;
 
@@ -94,16 +99,23 @@ bool verb_needs_guest(struct request *r, const struct vm *vm)
 }
 
 /* A save or a load holds the disks: nothing but kill may tear it apart. */
-bool verb_is_busy(struct request *r, const struct vm *vm)
+static bool is_free(struct request *r, const struct vm *vm)
 {
 	struct err e = ERR_INIT;
 
 	if (!vm->busy)
-		return false;
+		return true;
 	err_set(&e, ERR_CONFLICT, "%s is under way", vm->busy);
 	err_hint(&e, "vmkeep jobs shows how far it is");
 	request_error(r, &e);
-	return true;
+	return false;
+}
+
+bool verb_may(struct request *r, const struct vm *vm)
+{
+	unsigned needs = request_verb(r)->needs;
+
+	return (!(needs & API_NOT_BUSY) || is_free(r, vm)) && (!(needs & API_NEEDS_GUEST) || has_guest(r, vm));
 }
 
 json_t *verb_address(uint32_t address)

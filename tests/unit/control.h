@@ -104,6 +104,20 @@ static inline void run_stream(void *data, struct request *r)
 	stream = request_stream(r, NULL, &stream_leftover, &stream_hold);
 }
 
+static inline void run_verb(void *data, struct request *r)
+{
+	const char *x = request_verb(r)->execute;
+
+	if (streq(x, "vm-wait") || streq(x, "vm-check"))
+		run_keep(data, r);
+	else if (streq(x, "vm-list"))
+		run_list(data, r);
+	else if (streq(x, "vm-console"))
+		run_stream(data, r);
+	else
+		run_echo(data, r);
+}
+
 static inline bool owns(void *data, const struct request *r, const char *vm)
 {
 	(void)data;
@@ -133,11 +147,9 @@ static inline void answer_kept(size_t i)
 static inline struct server *make_server(
 	const char *where, unsigned clients_max, unsigned per_user, struct err *e)
 {
-	static struct server_handler handler[128];
 	struct server_options o = {
 		.path = where,
-		.handler = handler,
-		.handlers = api_verbs_n,
+		.run = run_verb,
 		.accounts = &accounts,
 		.clients_max = clients_max,
 		.clients_per_user_max = per_user,
@@ -146,16 +158,6 @@ static inline struct server *make_server(
 		.jobs = jobs,
 	};
 
-	for (size_t i = 0; i < api_verbs_n; i++) {
-		const char *x = api_verbs[i].execute;
-
-		handler[i].execute = x;
-		handler[i].run = streq(x, "vm-wait")	  ? run_keep
-				 : streq(x, "vm-check")	  ? run_keep
-				 : streq(x, "vm-list")	  ? run_list
-				 : streq(x, "vm-console") ? run_stream
-							  : run_echo;
-	}
 	return server_new(loop.ev, &o, e);
 }
 
