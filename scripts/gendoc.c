@@ -268,6 +268,34 @@ static const char *argument_help(const struct api_verb *v, size_t i, const struc
 	return arg->help;
 }
 
+/* "memory (bytes): what the guest has; nics (list of objects: nic, network, ...)." */
+static void fields(const char *what, const char *with, const struct api_field *f)
+{
+	if (!f || !f->name)
+		return;
+	printf("%s%s%s:\n", what, with ? " with " : "", with ? with : "");
+	for (; f->name; f++) {
+		const char *end = f[1].name ? ";" : ".";
+
+		word(".Ar", f->name);
+		printf(" Pq %s", api_value_name(f->type));
+		for (const struct api_field *m = f->of; m && m->name; m++)
+			printf("%s %s", m == f->of ? " of" : ",", m->name);
+		printf(" %s\n", f->help ? ":" : end);
+		if (f->help) {
+			fputs("\\&", stdout);
+			put(f->help, strlen(f->help));
+			puts(end);
+		}
+	}
+}
+
+static void result(const struct api_result *r)
+{
+	fields("Members", r->with, r->members);
+	fields("Columns", r->with, r->columns);
+}
+
 static void verb(const struct api_verb *v)
 {
 	const struct api_arg *arg = api_verb_arg(v, 0);
@@ -288,6 +316,8 @@ static void verb(const struct api_verb *v)
 	fputs("Returns ", stdout);
 	put(v->result, strlen(v->result));
 	puts(".");
+	result(&v->returns);
+	result(&v->other);
 	if (v->needs & API_NOT_BUSY)
 		puts("Refused with Conflict while an operation such as a snapshot holds the VM.");
 	if (v->needs & API_NEEDS_GUEST)

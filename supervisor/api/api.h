@@ -58,6 +58,42 @@ struct api_arg {
 
 enum api_target { API_NO_TARGET, API_VM, API_VMS /* several, globs */, API_NETWORK, API_NETWORKS };
 
+/* What a member of a result is, or a column of a table. One that is not known is null, or missing. */
+enum api_value {
+	API_TEXT,
+	API_ID, /* a text that is always there */
+	API_NUMBER,
+	API_FRACTION,
+	API_BYTES,
+	API_SECONDS, /* how long */
+	API_DATE,    /* Unix time, in seconds */
+	API_TRUTH,
+	API_FLAG, /* a truth; false where it is missing */
+	API_TEXTS,
+	API_OBJECT, /* with members of its own */
+	API_LIST,   /* of such objects */
+	API_TABLE,  /* columns and rows */
+	API_VALUES
+};
+const char *api_value_name(enum api_value v);
+
+struct api_field {
+	const char *name; /* on the wire */
+	enum api_value type;
+	const char *help;	    /* where the name does not say it all */
+	const char *as;		    /* its name in --json, where that on the wire is none for all time */
+	const struct api_field *of; /* OBJECT, LIST, TABLE: ends with a NULL name */
+};
+
+/* Columns: a table. Members: an object, which has a table beside them where there are columns too.
+ * Neither: any JSON. All end with a NULL name. */
+struct api_result {
+	const struct api_field *members, *columns;
+	const char *rows; /* with both: what --json calls the table */
+	const char *with; /* returned in place of the usual where this argument is true */
+	const struct api_field *shown; /* members of --json, where the client tells more */
+};
+
 /* What is refused before the handler runs, in this order, once the VM is found. */
 enum api_needs {
 	API_NOT_BUSY = 1,    /* no operation under way holds the VM: Conflict */
@@ -79,6 +115,7 @@ struct api_verb {
 	bool stream;			  /* replies, then the connection is raw bytes */
 	struct api_arg arg[API_ARGS_MAX]; /* ends with a NULL name */
 	const char *result;		  /* what "return" holds, one sentence */
+	struct api_result returns, other; /* other: for one with an argument */
 	const char *help;		  /* one line, for people */
 	const char *text;		  /* a paragraph for the manual, may be NULL */
 };

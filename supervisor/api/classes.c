@@ -67,3 +67,25 @@ const char *api_type_name(enum api_type t)
 {
 	return type_name[t];
 }
+
+static const char *const value_name[] = {
+	[API_TEXT] = "text",
+	[API_ID] = "text",
+	[API_NUMBER] = "number",
+	[API_FRACTION] = "number",
+	[API_BYTES] = "bytes",
+	[API_SECONDS] = "seconds",
+	[API_DATE] = "Unix time",
+	[API_TRUTH] = "bool",
+	[API_FLAG] = "bool",
+	[API_TEXTS] = "list of texts",
+	[API_OBJECT] = "object",
+	[API_LIST] = "list of objects",
+	[API_TABLE] = "columns and rows",
+};
+static_assert(ARRAY_SIZE(value_name) == API_VALUES, "a value has no name");
+
+const char *api_value_name(enum api_value v)
+{
+	return value_name[v];
+}

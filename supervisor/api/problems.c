@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/api/problems.h"
 
+#include "supervisor/api/result.h"
+
 json_t *api_problems(const struct conf_problems *p, bool whole)
 {
-	json_t *rows = json_array(), *columns;
+	json_t *rows = json_array();
 
-	columns = whole ? json_pack("[s, s, s, s, s, s]", "file", "line", "key", "reason", "severity", "hint") :
-			  json_pack("[s, s, s, s]", "file", "line", "key", "reason");
 	for (const struct conf_problem *i = p->item; i < p->item + p->n; i++) {
 		json_t *line = i->place.line ? json_integer(i->place.line) : json_null();
 		const char *severity = i->warning ? "warning" : "error";
@@ -16,5 +16,5 @@ json_t *api_problems(const struct conf_problems *p, bool whole)
 					i->hint) :
 				json_pack("[s?, o, s?, s]", i->place.file, line, i->key, i->reason));
 	}
-	return json_pack("{s:o, s:o}", "columns", columns, "rows", rows);
+	return api_table(whole ? api_check_row : api_problem_row, rows);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "supervisor/api/api.h"
+#include "supervisor/api/result.h"
 
 static void set_text(json_t *o, const char *key, const char *text)
 {
@@ -40,6 +40,44 @@ static json_t *argument(const struct api_arg *arg)
 	return o;
 }
 
+static json_t *fields(const struct api_field *field);
+
+static json_t *field_json(const struct api_field *f)
+{
+	json_t *o = json_object();
+
+	set_text(o, "name", f->name);
+	set_text(o, "type", api_value_name(f->type));
+	set_text(o, "json", f->as);
+	set_text(o, "help", f->help);
+	if (f->of)
+		json_object_set_new(o, "members", fields(f->of));
+	return o;
+}
+
+static json_t *fields(const struct api_field *field)
+{
+	json_t *a = json_array();
+
+	for (; field->name; field++)
+		json_array_append_new(a, field_json(field));
+	return a;
+}
+
+/* {"members", "columns"}; with neither any JSON is returned. */
+static json_t *returns(const struct api_result *r)
+{
+	json_t *o = json_object();
+
+	set_text(o, "with", r->with);
+	if (r->members)
+		json_object_set_new(o, "members", fields(r->members));
+	if (r->columns)
+		json_object_set_new(o, "columns", fields(r->columns));
+	set_text(o, "json", r->rows);
+	return o;
+}
+
 static json_t *verb(const struct api_verb *v)
 {
 	json_t *o = json_object(), *arguments = json_array();
@@ -57,6 +95,9 @@ static json_t *verb(const struct api_verb *v)
 	json_object_set_new(o, "stream", json_boolean(v->stream));
 	json_object_set_new(o, "arguments", arguments);
 	set_text(o, "result", v->result);
+	json_object_set_new(o, "returns", returns(&v->returns));
+	if (v->other.with)
+		json_object_set_new(o, "other", returns(&v->other));
 	set_text(o, "help", v->help);
 	set_text(o, "text", v->text);
 	return o;

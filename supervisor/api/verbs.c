@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* In the order of manual and help: a VM's life, looking at it, its parts, networks, the daemon. */
 #include "base/mem.h"
-#include "supervisor/api/api.h"
+#include "supervisor/api/result.h"
 
 /* clang-format off */
 #define TIMEOUT(text) { "timeout", API_TIME, false, "--timeout TIME", text, { NULL } }
@@ -19,9 +19,8 @@ const struct api_verb api_verbs[] = {
 			{ "paused", API_BOOL, false, "--paused",
 			  "leave it paused at its first instruction", { NULL } },
 		},
-		.result = "state and reason reached; changed: false where it ran already; notes: what "
-			  "else was done, such as disks created (a list of texts, only where there is "
-			  "something)",
+		.result = "the state reached",
+		.returns = { .members = api_life },
 		.help = "start VMs",
 		.text = "Done means that the guest's processors run. A VM that runs already is "
 			"left as it is, which is no error; one that is paused stays paused. "
@@ -37,7 +36,8 @@ const struct api_verb api_verbs[] = {
 		.needs = API_NOT_BUSY,
 		.job = true,
 		.arg = { TIMEOUT("how long the guest may take, in place of TimeoutStopSec=") },
-		.result = "state and reason reached; changed: false where it was stopped already",
+		.result = "the state reached",
+		.returns = { .members = api_life },
 		.help = "ask guests to shut down, and wait until they have",
 		.text = "Asks the guest's agent where there is one; where that has no effect in 3 seconds, "
 			"presses the power button, every few seconds anew, until the guest is down. A guest that does not react in time is left running; the error "
@@ -50,7 +50,8 @@ const struct api_verb api_verbs[] = {
 		.role = API_ROLE_OWNER,
 		.target = API_VMS,
 		.job = true,
-		.result = "state and reason reached; changed: false where it was stopped already",
+		.result = "the state reached",
+		.returns = { .members = api_life },
 		.help = "switch VMs off at once, as if the plug were pulled",
 		.text = "What the guest has not written to its disks is lost. Deletes nothing: "
 			"destroy is virsh's word for the same.",
@@ -66,7 +67,8 @@ const struct api_verb api_verbs[] = {
 		.arg = {
 			TIMEOUT("how long the guest may take to shut down, in place of TimeoutStopSec="),
 		},
-		.result = "state: the state reached; notes: as of start",
+		.result = "the state reached",
+		.returns = { .members = api_life },
 		.help = "shut guests down and start them again, with their configuration as it is "
 			"now",
 		.text = "What check looks at is looked at first: a guest that would not start again "
@@ -81,7 +83,8 @@ const struct api_verb api_verbs[] = {
 		.role = API_ROLE_OWNER,
 		.target = API_VMS,
 		.needs = API_NOT_BUSY | API_NEEDS_GUEST,
-		.result = "state: the state it is in",
+		.result = "the state that it is in",
+		.returns = { .members = api_state_changed },
 		.help = "press the reset button: the guest starts anew at once, unwritten data is "
 			"lost",
 	},
@@ -92,7 +95,8 @@ const struct api_verb api_verbs[] = {
 		.role = API_ROLE_OWNER,
 		.target = API_VMS,
 		.needs = API_NOT_BUSY | API_NEEDS_GUEST,
-		.result = "state: the state reached; changed: false where it was paused already",
+		.result = "the state reached",
+		.returns = { .members = api_state_changed },
 		.help = "stop the processors of VMs; memory and devices stay",
 	},
 	{
@@ -102,7 +106,8 @@ const struct api_verb api_verbs[] = {
 		.role = API_ROLE_OWNER,
 		.target = API_VMS,
 		.needs = API_NOT_BUSY | API_NEEDS_GUEST,
-		.result = "state: the state reached; changed: false where it ran already",
+		.result = "the state reached",
+		.returns = { .members = api_state_changed },
 		.help = "let the processors of paused VMs go on",
 	},
 	{
@@ -115,7 +120,8 @@ const struct api_verb api_verbs[] = {
 			  "what to wait for", { "stopped", "running", "paused", "ip" } },
 			TIMEOUT("how long to wait; without it for ever"),
 		},
-		.result = "state: the state it is in; with the condition ip also address",
+		.result = "the state that it is in",
+		.returns = { .members = api_wait },
 		.help = "wait until a VM is stopped, running or paused, or has an address",
 		.text = "Answers at once when it is so already. The condition stopped includes "
 			"failed and backoff.",
@@ -128,7 +134,8 @@ const struct api_verb api_verbs[] = {
 		.role = API_ROLE_ROOT,
 		.target = API_VM,
 		.needs = API_NAME_ONLY,
-		.result = "disks: paths of the disk images that it had, which stay",
+		.result = "the disk images that it had",
+		.returns = { .members = api_forget },
 		.help = "remove what is kept of a VM whose file is gone",
 		.text = "A VM whose file is gone keeps its UUID, user id, MAC and IP addresses and history, for "
 			"the file may come back: check names such VMs. This removes all of that; disk images and "
@@ -140,6 +147,7 @@ const struct api_verb api_verbs[] = {
 		.role = API_ROLE_OWNER,
 		.target = API_VMS,
 		.result = "state: the state it is in; changed: false where there was nothing to forget",
+		.returns = { .members = api_state_changed },
 		.help = "forget the past failures of VMs; one that failed is stopped then",
 		.text = "The budget of StartLimitBurst= and StartLimitPerDay= is whole again.",
 	},
@@ -158,10 +166,9 @@ const struct api_verb api_verbs[] = {
 			{ "all", API_BOOL, false, "-a, --all",
 			  "all VMs, which is the default", { NULL } },
 		},
-		.result = "columns and rows, one row per VM: name, state, reason, health, want, "
-			"cpus, memory in bytes, address, uptime in seconds, accel, enabled (starts "
-			"with the host), outdated (its QEMU was replaced on disk since it was started); "
-			"what is not known of a guest whose run record was lost is null",
+		.result = "one row per VM; what is not known of a guest whose run record was lost is "
+			"null",
+		.returns = { .columns = api_vm_row },
 		.help = "list VMs with state, memory and address",
 		.text = "An owner without the role sees the rows of own VMs.",
 	},
@@ -176,10 +183,10 @@ const struct api_verb api_verbs[] = {
 				.help = "what confines its process, read from the kernel; "
 					"the exit status is 1 when a rule does not hold" },
 		},
-		.result = "an object with all that is known of the VM: state, reason, want, "
-			"health, uuid, pid, memory, disks, NICs with addresses, how often the "
-			"guest reset itself (resets, last_reset), and what a "
-			"restart would change; with security: columns and rows of rule, holds, found",
+		.result = "all that is known of the VM, what there is of a process only where it has "
+			"one; with security one row per rule",
+		.returns = { .members = api_info },
+		.other = { .with = "security", .columns = api_rule_row },
 		.help = "tell all about VMs: state and why, processors, memory, disks, addresses",
 	},
 	{
@@ -193,8 +200,8 @@ const struct api_verb api_verbs[] = {
 			  "wait until the guest has taken an address", { NULL } },
 			TIMEOUT("with --wait: how long; without it for ever"),
 		},
-		.result = "columns and rows, one row per NIC: nic, network, mac, address, seen "
-			"(the guest has taken it)",
+		.result = "one row per NIC",
+		.returns = { .columns = api_address_row },
 		.help = "show the addresses of a VM",
 	},
 	{
@@ -212,8 +219,8 @@ const struct api_verb api_verbs[] = {
 			{ "lines", API_INT, false, "--lines N",
 			  "how many past lines come first, 200 without it", { NULL } },
 		},
-		.result = "serial: the id of the port; the raw bytes of the port follow, in both "
-			"directions",
+		.result = "the port; its raw bytes follow, in both directions",
+		.returns = { .members = api_serial },
 		.help = "connect the terminal to a guest's serial port; Ctrl-] or Enter ~. leaves",
 	},
 	{
@@ -233,6 +240,7 @@ const struct api_verb api_verbs[] = {
 		},
 		.result = "an empty object; the bytes of the log follow, and the connection ends "
 			"with them",
+		.returns = { .members = api_nothing },
 		.help = "print what a guest's console or its QEMU wrote",
 	},
 	{
@@ -244,8 +252,8 @@ const struct api_verb api_verbs[] = {
 			{ "lines", API_INT, false, "-n, --lines N",
 			  "only the last N records, 200 without it", { NULL } },
 		},
-		.result = "columns and rows, one row per record, oldest first: time as Unix time, event, "
-			"who asked (policy: the daemon by itself), reason",
+		.result = "one row per record, oldest first",
+		.returns = { .columns = api_history_row },
 		.help = "tell what happened to a VM, who asked for it, and why",
 		.text = "Kept in the state directory across restarts of daemon and host, as far back as "
 			"256 KiB go.",
@@ -261,6 +269,7 @@ const struct api_verb api_verbs[] = {
 			  "event and ends", { NULL } },
 		},
 		.result = "an empty object; events follow, for as long as the connection lasts",
+		.returns = { .members = api_nothing },
 		.help = "print what happens, as it happens",
 		.text = "Over the socket follow is true where it is not given; with false the "
 			"next event is the last. A client that does not read its events loses its "
@@ -279,8 +288,8 @@ const struct api_verb api_verbs[] = {
 			{ "validate", API_BOOL, false, "--validate",
 			  "what the verb does anyhow; virsh's spelling", { NULL } },
 		},
-		.result = "columns and rows, one row per problem: file, line, key, reason, severity "
-			"(error, warning), hint (what mends it)",
+		.result = "one row per problem",
+		.returns = { .columns = api_check_row },
 		.help = "tell everything that would keep VMs from starting, and what mends it",
 		.text = "Changes and starts nothing: files are read into copies. Beyond what the files say: images and their "
 			"backing files as the VM's uid sees them, by the first part of a path "
@@ -301,7 +310,8 @@ const struct api_verb api_verbs[] = {
 			{ "effective", API_BOOL, false, "--effective",
 			  "what comes out of all files and defaults, every key", { NULL } },
 		},
-		.result = "text: the configuration, in the format of the files",
+		.result = "the configuration, in the format of the files",
+		.returns = { .members = api_plain },
 		.help = "print a VM's configuration: its files, one after the other",
 	},
 	{
@@ -309,8 +319,8 @@ const struct api_verb api_verbs[] = {
 		.command = "diff",
 		.role = API_ROLE_VIEW,
 		.target = API_VMS,
-		.result = "columns and rows, one row per difference: section, id, key, running, "
-			"configured, and when it applies: live, guest or start",
+		.result = "one row per difference",
+		.returns = { .columns = api_diff_row },
 		.help = "show where running VMs differ from their files",
 		.text = "Ends with 1 when there are differences.",
 	},
@@ -320,7 +330,8 @@ const struct api_verb api_verbs[] = {
 		.aliases = { "domxml-to-native" },
 		.role = API_ROLE_VIEW,
 		.target = API_VM,
-		.result = "text: a command for the shell",
+		.result = "a command for the shell",
+		.returns = { .members = api_plain },
 		.help = "print the QEMU command line of a VM, ready to paste",
 	},
 
@@ -339,7 +350,8 @@ const struct api_verb api_verbs[] = {
 			  "also below the floor that Min= in [Memory] sets", { NULL } },
 			TIMEOUT("how long the guest may take, one minute without it"),
 		},
-		.result = "actual: bytes that the guest has now",
+		.result = "what the guest has then",
+		.returns = { .members = api_memory },
 		.help = "give memory to a running guest or take it, by its balloon",
 		.text = "Done means that the guest's size has moved, not that it was asked. Until "
 			"the next start; Memory= in the file is not changed.",
@@ -352,7 +364,8 @@ const struct api_verb api_verbs[] = {
 		.target = API_VM,
 		.job = true,
 		.arg = { SNAPSHOT },
-		.result = "snapshot: its name",
+		.result = "its name",
+		.returns = { .members = api_snapshot },
 		.help = "keep the state of a VM under a name: disks, and memory where it runs",
 		.text = "Every writable disk has to be qcow2. A running guest stands still while "
 			"its memory is written.",
@@ -364,8 +377,8 @@ const struct api_verb api_verbs[] = {
 		.role = API_ROLE_VIEW,
 		.programs = true,
 		.target = API_VM,
-		.result = "columns and rows, one row per snapshot, oldest first: snapshot, "
-			"created as Unix time, memory in bytes (0: disks only), disks that have it",
+		.result = "one row per snapshot, oldest first",
+		.returns = { .columns = api_snapshot_row },
 		.help = "list the snapshots of a VM",
 	},
 	{
@@ -379,10 +392,11 @@ const struct api_verb api_verbs[] = {
 			SNAPSHOT,
 			DRY_RUN("only tell what would go back to when, and whether it would be refused"),
 		},
-		.result = "state: the state reached; with dry-run, which is no job, snapshot, created (Unix time), memory "
-			"in bytes (0: disks only), state as it is now, after (the state then), guest (what becomes of it, in "
-			"words), refused (the error, then only rows and columns beside it; null: it would not be), columns "
-			"and rows, one row per disk: disk, path, created",
+		.result = "the state reached; with dry-run, which is no job, what becomes of the VM and "
+			"one row per disk",
+		.returns = { .members = api_state },
+		.other = { .with = "dry-run", .members = api_revert_dry, .columns = api_revert_row,
+			.rows = "disks" },
 		.help = "take a VM back to a snapshot; what came after it is lost",
 	},
 	{
@@ -393,7 +407,8 @@ const struct api_verb api_verbs[] = {
 		.target = API_VM,
 		.job = true,
 		.arg = { SNAPSHOT },
-		.result = "snapshot: its name",
+		.result = "its name",
+		.returns = { .members = api_snapshot },
 		.help = "forget a snapshot; the VM stays as it is",
 	},
 	{
@@ -402,7 +417,8 @@ const struct api_verb api_verbs[] = {
 		.role = API_ROLE_VIEW,
 		.target = API_VMS,
 		.needs = API_NEEDS_GUEST,
-		.result = "agent: answers",
+		.result = "that it answers",
+		.returns = { .members = api_ping },
 		.help = "see whether the agents in guests answer",
 		.text = "All guest commands need qemu-guest-agent in the guest. An agent that does not "
 			"answer within 3 seconds is an error.",
@@ -414,8 +430,9 @@ const struct api_verb api_verbs[] = {
 		.role = API_ROLE_VIEW,
 		.target = API_VM,
 		.needs = API_NEEDS_GUEST,
-		.result = "what the agent tells of itself and its guest: version, hostname, os, kernel, "
-			"arch, timezone, users, addresses; what it does not know is missing",
+		.result = "what the agent tells of itself and its guest; what it does not know is "
+			"missing",
+		.returns = { .members = api_guest_info },
 		.help = "tell what a guest's agent knows of it: system, host name, users, addresses",
 	},
 	{
@@ -430,8 +447,8 @@ const struct api_verb api_verbs[] = {
 			  "the program and its arguments, after -- where these have options", { NULL } },
 			TIMEOUT("how long it may run, one minute without it"),
 		},
-		.result = "exit: its exit status, or signal: what ended it; out-data and err-data: what it "
-			"wrote, as base64; truncated: true where the agent dropped some of it",
+		.result = "how it ended, and what it wrote",
+		.returns = { .members = api_exec },
 		.help = "run a program in a guest, and print what it wrote",
 		.text = "It runs as the agent does, usually as root, without a shell and without input. Its "
 			"output comes when it has ended; where that was not with 0 the command ends with 1 and "
@@ -444,8 +461,8 @@ const struct api_verb api_verbs[] = {
 		.role = API_ROLE_VIEW,
 		.target = API_VM,
 		.needs = API_NEEDS_GUEST,
-		.result = "columns and rows, one row per mounted file system: mountpoint, type, device, "
-			"size and used in bytes",
+		.result = "one row per mounted file system",
+		.returns = { .columns = api_fs_row },
 		.help = "list the file systems that a guest has mounted",
 	},
 	{
@@ -457,7 +474,8 @@ const struct api_verb api_verbs[] = {
 		.needs = API_NEEDS_GUEST,
 		.job = true,
 		.arg = { TIMEOUT("how long it may take, 10 minutes without it") },
-		.result = "columns and rows, one row per file system: path, bytes given back, error",
+		.result = "one row per file system",
+		.returns = { .columns = api_trim_row },
 		.help = "have a guest give back the space that its file systems do not use",
 	},
 	{
@@ -468,7 +486,8 @@ const struct api_verb api_verbs[] = {
 		.target = API_VM,
 		.needs = API_NEEDS_GUEST,
 		.arg = { TIMEOUT("after that it is thawed again in any case, 10 seconds without it") },
-		.result = "frozen: how many file systems; seconds: when they are thawed at the latest",
+		.result = "how many were frozen, and for how long",
+		.returns = { .members = api_freeze },
 		.help = "make a guest's disks consistent and stop its writing to them, for a short time",
 		.text = "The guest is thawed again by guest thaw, when the time is over, and by the next "
 			"daemon when this one ends before that.",
@@ -480,7 +499,8 @@ const struct api_verb api_verbs[] = {
 		.role = API_ROLE_OWNER,
 		.target = API_VM,
 		.needs = API_NEEDS_GUEST,
-		.result = "thawed: how many file systems",
+		.result = "how many were thawed",
+		.returns = { .members = api_thaw },
 		.help = "let a frozen guest write again",
 	},
 	{
@@ -494,7 +514,8 @@ const struct api_verb api_verbs[] = {
 			{ "sync", API_BOOL, false, "--sync, --now",
 			  "set it to the host's", { NULL } },
 		},
-		.result = "time: the guest's, as Unix time; skew: seconds that it is ahead of the host's",
+		.result = "the guest's time",
+		.returns = { .members = api_time },
 		.help = "tell a guest's time, or set it",
 	},
 	{
@@ -511,6 +532,7 @@ const struct api_verb api_verbs[] = {
 			{ "password", API_STRING, false, NULL, "the new password; required", { NULL } },
 		},
 		.result = "an empty object",
+		.returns = { .members = api_nothing },
 		.help = "set the password of a user in a guest",
 		.text = "The password is asked for at the terminal, or is the first line of standard input.",
 	},
@@ -534,8 +556,8 @@ const struct api_verb api_verbs[] = {
 		.command = "jobs",
 		.aliases = { "job list", "domjobinfo" },
 		.role = API_ROLE_VIEW,
-		.result = "columns and rows, one row per job, oldest first: job, verb, name, "
-			"percent, text, age in seconds, who started it",
+		.result = "one row per job, oldest first",
+		.returns = { .columns = api_job_row },
 		.help = "list what is being done",
 	},
 	{
@@ -547,6 +569,7 @@ const struct api_verb api_verbs[] = {
 			{ "job", API_INT, true, "JOB", "its number, as jobs tells it", { NULL } },
 		},
 		.result = "an empty object",
+		.returns = { .members = api_nothing },
 		.help = "end a job early; what it had begun is undone",
 	},
 	{
@@ -571,8 +594,8 @@ const struct api_verb api_verbs[] = {
 		.command = "net list",
 		.aliases = { "net-list" },
 		.role = API_ROLE_VIEW,
-		.result = "columns and rows, one row per network: name, state, mode, bridge, subnet, "
-			"nics (how many are attached), dnsmasq, health",
+		.result = "one row per network",
+		.returns = { .columns = api_network_row },
 		.help = "list networks",
 	},
 	{
@@ -581,7 +604,8 @@ const struct api_verb api_verbs[] = {
 		.aliases = { "net-info", "net-dumpxml" },
 		.role = API_ROLE_VIEW,
 		.target = API_NETWORK,
-		.result = "an object with all that is known of the network",
+		.result = "all that is known of the network",
+		.returns = { .members = api_network },
 		.help = "tell all about a network: bridge, addresses, who is attached",
 	},
 	{
@@ -590,8 +614,8 @@ const struct api_verb api_verbs[] = {
 		.aliases = { "net-dhcp-leases" },
 		.role = API_ROLE_VIEW,
 		.target = API_NETWORK,
-		.result = "columns and rows, one row per address: address, mac, vm, nic, name, "
-			"expires as Unix time, seen (the guest has taken it)",
+		.result = "one row per address",
+		.returns = { .columns = api_lease_row },
 		.help = "list the addresses that a network gave out",
 	},
 	{
@@ -600,7 +624,8 @@ const struct api_verb api_verbs[] = {
 		.aliases = { "net-start" },
 		.role = API_ROLE_OPERATOR,
 		.target = API_NETWORKS,
-		.result = "state: up",
+		.result = "the state, up",
+		.returns = { .members = api_state },
 		.help = "raise networks, which the first VM that needs one does too",
 	},
 	{
@@ -614,9 +639,11 @@ const struct api_verb api_verbs[] = {
 			  "also while VMs are attached", { NULL } },
 			DRY_RUN("only tell what would go, and whether it would be refused"),
 		},
-		.result = "state: down; with dry-run state as it is now, refused (the error, null: it would "
-			"not be), columns and rows, one row per thing that would "
-			"go: what (nic, lease, dnsmasq, rules, bridge, ip_forward), name, vm, nic, address",
+		.result = "the state, down; with dry-run as it is now, whether it would be refused, and "
+			"one row per thing that would go",
+		.returns = { .members = api_state },
+		.other = { .with = "dry-run", .members = api_net_stop_dry, .columns = api_net_stop_row,
+			.rows = "parts" },
 		.help = "take networks down: all that we made for them goes, and nothing else",
 	},
 
@@ -626,8 +653,8 @@ const struct api_verb api_verbs[] = {
 		.aliases = { "virt-host-validate" },
 		.role = API_ROLE_VIEW,
 		.programs = true,
-		.result = "columns and rows, one row per check: check, verdict (PASS, WARN, FAIL), text "
-			"(what was seen), cure",
+		.result = "one row per check",
+		.returns = { .columns = api_host_row },
 		.help = "tell whether this host is fit for guests, and what cures it where it is not",
 		.text = "Looks at virtualisation, QEMU and its helpers, firmware, cgroups, memory, room, "
 			"clocks, and at what other programs do to our networks: firewalls that would "
@@ -645,12 +672,11 @@ const struct api_verb api_verbs[] = {
 				"vmkeep.conf, 5 minutes where that says nothing"),
 			DRY_RUN("only tell the order, how each VM would be stopped and what time it would get"),
 		},
-		.result = "columns and rows, one row per VM that ran: name, result (stopped, killed or "
-			"left), reason, seconds; with dry-run, which is no job, one row per VM that is up, "
-			"in the order of the way down: step, name, state, how, timeout (seconds that it gets at "
-			"least, null: it is not waited for), stop_timeout (its TimeoutStopSec=, null: no limit); "
-			"and budget, sum (seconds that the longest chain of them may take, null: no limit), "
-			"chain, fits, networks (those that go down then)",
+		.result = "one row per VM that ran; with dry-run, which is no job, one row per VM that "
+			"is up, in the order of the way down, and what that takes",
+		.returns = { .columns = api_shutdown_row },
+		.other = { .with = "dry-run", .members = api_shutdown_dry, .columns = api_shutdown_dry_row,
+			.rows = "vms" },
 		.help = "shut all VMs down, as the host's own shutdown does, then the networks",
 		.text = "VMs that come after others by After= or Requires= go first, all others at once. "
 			"One that is not down after its TimeoutStopSec=, or its share of what is left of "
@@ -664,10 +690,10 @@ const struct api_verb api_verbs[] = {
 		.aliases = { "daemon-reload" },
 		.role = API_ROLE_OPERATOR,
 		.arg = { DRY_RUN("read the files, take nothing, and only tell what would change") },
-		.result = "columns and rows, one row per problem: file, line, key, reason; with dry-run problems "
-			"is such a table, and columns and rows are of what would change: what (daemon, vm, network), name, "
-			"change (new, changed, gone, again: made anew), section, id, key, from, to, applies (live, guest or "
-			"start as for diff; else when, in words)",
+		.result = "one row per problem; with dry-run one row per thing that would change, and "
+			"the problems",
+		.returns = { .columns = api_problem_row },
+		.other = { .with = "dry-run", .members = api_reload_dry, .columns = api_reload_row, .rows = "changes" },
 		.help = "read all configuration files again; no running guest is touched",
 		.text = "A file that no longer parses keeps its old meaning until it does. Bridges and rules "
 			"of networks that others took away are made again. The file of a VM or network is looked "
@@ -680,7 +706,8 @@ const struct api_verb api_verbs[] = {
 		.aliases = { "daemon-reexec" },
 		.role = API_ROLE_ROOT,
 		.arg = { TIMEOUT("how long to wait for jobs under way, 30 seconds without it") },
-		.result = "version: the successor's; pid, which stays",
+		.result = "the successor",
+		.returns = { .members = api_reexec },
 		.help = "replace the daemon by the program that is installed now; guests do not notice",
 		.text = "For upgrades. Jobs under way are awaited first, and a program that does not run "
 			"is refused. Clients that are connected lose their connection after their replies; "
@@ -690,21 +717,26 @@ const struct api_verb api_verbs[] = {
 		.execute = "query-version",
 		.command = "version",
 		.role = API_ROLE_NONE,
-		.result = "package: the daemon's version; api: number of this protocol; pid; uptime in seconds",
+		.result = "the daemon's version",
+		.returns = { .members = api_version, .shown = api_versions },
 		.help = "tell the versions of client and daemon",
 	},
 	{
 		.execute = "query-schema",
 		.command = "schema",
 		.role = API_ROLE_NONE,
+		.arg = {
+			{ "verb", API_STRING, false, "VERB",
+			  "only the JSON schema of what --json prints for this verb", { NULL } },
+		},
 		.result = "verbs, events and classes, each with all that the manual says of it",
 		.help = "print this protocol, as JSON",
 	},
 	{
 		.execute = "debug-loop",
 		.role = API_ROLE_VIEW,
-		.result = "of the event loop, in seconds: longest_turn_elapsed, and longest_turn, less what it "
-			"waited for a processor",
+		.result = "the longest turn of its loop",
+		.returns = { .members = api_loop },
 		.help = "tell how long the daemon was busy at a time, for tests; may change",
 	},
 	{
@@ -714,6 +746,7 @@ const struct api_verb api_verbs[] = {
 			{ "enable", API_JSON, false, NULL, "there is nothing to enable", { NULL } },
 		},
 		.result = "an empty object",
+		.returns = { .members = api_nothing },
 		.help = "accepted, so that QMP clients work; not required",
 	},
 };

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "conf/order.h"
+#include "supervisor/api/result.h"
 #include "supervisor/guest/agent.h"
 #include "supervisor/boot/shutdown.h"
 #include "supervisor/vm/vms.h"
@@ -180,10 +181,11 @@ json_t *shutdown_plan(struct daemon *d, double budget)
 	sum = p.n ? p.ms[longest] : 0;
 	if (p.n)
 		order_chain(p.order, p.n, p.ms, longest, &chain);
-	plan = json_pack("{s:[s,s,s,s,s,s], s:o, s:f, s:o, s:b, s:s, s:o}", "columns", "step",
-		"name", "state", "how", "timeout", "stop_timeout", "rows", plan_rows(&p), "budget",
-		budget, "sum", plan_seconds(sum), "fits", sum <= ms, "chain",
-		chain.data ? chain.data : "", "networks", plan_networks(d->networks));
+	plan = api_table(api_shutdown_dry_row, plan_rows(&p));
+	json_object_update_new(plan,
+		json_pack("{s:f, s:o, s:b, s:s, s:o}", "budget", budget, "sum", plan_seconds(sum), "fits",
+			sum <= ms, "chain", chain.data ? chain.data : "", "networks",
+			plan_networks(d->networks)));
 	buf_release(&chain);
 	plan_release(&p);
 	return plan;

@@ -11,6 +11,7 @@
 #include "base/loop.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "supervisor/api/result.h"
 #include "supervisor/core/daemon.h"
 #include "supervisor/network/network.h"
 
@@ -70,8 +71,7 @@ json_t *host_report(const struct host_facts *f)
 					      host_verdict_name(row.verdict), words(row.text),
 					      row.cure[0] ? words(row.cure) : json_null()));
 	}
-	return json_pack(
-		"{s:[s,s,s,s], s:o}", "columns", "check", "verdict", "text", "cure", "rows", rows);
+	return api_table(api_host_row, rows);
 }
 
 /* --- gathering --- */

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "base/text.h"
+#include "supervisor/api/result.h"
 #include "supervisor/vm/found.h"
 #include "supervisor/guest/output.h"
 #include "supervisor/check/security_private.h"
@@ -298,5 +299,5 @@ json_t *security_report(const struct vm *vm, struct err *e)
 	}
 	security_fds_release(&l.fds);
 	buf_release(&l.status);
-	return json_pack("{s:[s,s,s], s:o}", "columns", "rule", "holds", "found", "rows", rows);
+	return api_table(api_rule_row, rows);
 }

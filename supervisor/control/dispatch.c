@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "supervisor/api/result.h"
 #include "supervisor/control/request_private.h"
 
 /* --- what the server answers itself ------------------------------------------------------ */
@@ -21,9 +22,20 @@ static void run_subscribe(struct request *r)
 	request_return(r, NULL);
 }
 
+/* All, or the JSON schema of what --json prints for a verb. */
 static void run_schema(struct request *r)
 {
-	request_return(r, api_schema());
+	const char *name = request_string(r, "verb");
+	const struct api_verb *v = api_verb_by_command(name);
+	struct err e = ERR_INIT;
+
+	v = v ? v : api_verb_by_execute(name);
+	if (name && (!v || !v->command)) {
+		err_set(&e, ERR_NOT_FOUND, "no verb '%s'", name);
+		request_error(r, &e);
+		return;
+	}
+	request_return(r, v ? api_json_schema(v) : api_schema());
 }
 
 /* clang-format off */

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "supervisor/api/result.h"
 
 enum { FIELDS = 4, READ_MAX = 2 * HISTORY_MAX };
 static const char version[] = "vmkeep-history 1\n";
@@ -184,8 +185,7 @@ json_t *history_table(const char *text, size_t len, size_t last)
 			json_array_append_new(rows, row);
 		from = end ? end + 1 : text + len;
 	}
-	return json_pack(
-		"{s:[s,s,s,s], s:o}", "columns", "time", "event", "who", "reason", "rows", rows);
+	return api_table(api_history_row, rows);
 }
 
 json_t *history_read(int dirfd, const char *path, size_t last, struct err *e)

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/api/api.h"
+#include "supervisor/api/result.h"
 #include "supervisor/core/daemon.h"
 
 static void job_free(struct job *j)
@@ -155,8 +156,7 @@ json_t *jobs_list(struct daemon *d)
 			json_array_append_new(rows,
 				json_pack("[i, s, s, o, s, f, s]", (int)j->id, j->verb, j->vm, percent(j),
 					job_text(j), clock_boot() - j->started, j->who));
-	return json_pack("{s:[s,s,s,s,s,s,s], s:o}", "columns", "job", "verb", "name", "percent", "text", "age",
-		"who", "rows", rows);
+	return api_table(api_job_row, rows);
 }
 
 void jobs_release(struct jobs *js)

@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "conf/conf.h"
 #include "supervisor/network/private.h"
+#include "supervisor/api/result.h"
 
 enum { TROUBLE_MAX = 256 };
 
@@ -113,8 +114,7 @@ json_t *networks_list(struct networks *ns)
 			rows, json_pack("[s, s, s, o, o, I, o, s]", n->name, state_names[n->state],
 				      conf_network_mode_name(n->conf.mode), text_json(report_bridge(n)), subnet_json(n),
 				      (json_int_t)network_attached(n), pid_json(n), health(n, trouble)));
-	return json_pack("{s:[s, s, s, s, s, s, s, s], s:o}", "columns", "name", "state", "mode",
-		"bridge", "subnet", "nics", "dnsmasq", "health", "rows", rows);
+	return api_table(api_network_row, rows);
 }
 
 static json_t *nic_json(const struct claim *c, const struct network *n)
@@ -219,6 +219,5 @@ json_t *networks_leases(struct networks *ns, const char *network, struct err *e)
 	for (const struct claim *c = ns->claims; c; c = c->next)
 		if (streq(c->network, n->name) && !leases_by_mac(n, c->mac) && c->address)
 			json_array_append_new(rows, lease_row(c->address, c->mac, c, NULL));
-	return json_pack("{s:[s, s, s, s, s, s, s], s:o}", "columns", "address", "mac", "vm", "nic",
-		"name", "expires", "seen", "rows", rows);
+	return api_table(api_lease_row, rows);
 }

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/api/api.h"
+#include "supervisor/api/result.h"
 #include "supervisor/network/private.h"
 
 static json_t *plan_text(const char *s)
@@ -84,7 +85,7 @@ json_t *networks_stop_plan(struct networks *ns, const char *network, bool force,
 {
 	const struct network *n = networks_get(ns, network);
 	struct err refused = ERR_INIT;
-	json_t *rows;
+	json_t *rows, *plan;
 
 	if (!n) {
 		err_set(e, ERR_NOT_FOUND, "no network '%s'", network);
@@ -96,7 +97,8 @@ json_t *networks_stop_plan(struct networks *ns, const char *network, bool force,
 		plan_users(n, rows);
 		plan_made(n, rows);
 	}
-	return json_pack("{s:s, s:o, s:[s,s,s,s,s], s:o}", "state", network_state_name(n->state),
-		"refused", refused.number ? api_error_json(&refused) : json_null(), "columns",
-		"what", "name", "vm", "nic", "address", "rows", rows);
+	plan = json_pack("{s:s, s:o}", "state", network_state_name(n->state), "refused",
+		refused.number ? api_error_json(&refused) : json_null());
+	json_object_update_new(plan, api_table(api_net_stop_row, rows));
+	return plan;
 }

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "conf/conf.h"
+#include "supervisor/api/result.h"
 #include "supervisor/storage/snapshot_private.h"
 
 enum { NAME_MAX_BYTES = 63 };
@@ -245,8 +246,7 @@ json_t *snapshot_table(const struct snapshot_disks *s)
 		json_array_append_new(rows, row[i]);
 	free(row);
 	free(all);
-	return json_pack("{s:[s,s,s,s], s:o}", "columns", "snapshot", "created", "memory", "disks",
-		"rows", rows);
+	return api_table(api_snapshot_row, rows);
 }
 
 /* --- checks --- */

@@ -2,6 +2,7 @@
 /* What a revert that passed all its checks would do, for who asks before the disks are those of
  * then. */
 #include "supervisor/storage/snapshot_private.h"
+#include "supervisor/api/result.h"
 
 /* What becomes of the guest, and its state then. */
 static const char *plan_guest(const struct snapshot_op *op, enum vm_state *after)
@@ -19,7 +20,7 @@ static const char *plan_guest(const struct snapshot_op *op, enum vm_state *after
 
 json_t *snapshot_plan(const struct snapshot_op *op, const struct vm *vm)
 {
-	json_t *rows = json_array();
+	json_t *rows = json_array(), *plan;
 	enum vm_state after;
 	const char *guest = plan_guest(op, &after);
 
@@ -31,9 +32,10 @@ json_t *snapshot_plan(const struct snapshot_op *op, const struct vm *vm)
 			rows, json_pack("[s, s, I]", d->id, d->path,
 				      json_integer_value(json_object_get(s, "date-sec"))));
 	}
-	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:n, s:[s,s,s], s:o}", "snapshot",
-		op->name, "state", vm_state_name(vm->st.state), "after", vm_state_name(after), "guest",
-		guest, "created", snapshot_created(&op->disks, op->name), "memory",
-		snapshot_memory(&op->disks, op->name), "refused", "columns", "disk", "path",
-		"created", "rows", rows);
+	plan = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:n}", "snapshot", op->name, "state",
+		vm_state_name(vm->st.state), "after", vm_state_name(after), "guest", guest, "created",
+		snapshot_created(&op->disks, op->name), "memory", snapshot_memory(&op->disks, op->name),
+		"refused");
+	json_object_update_new(plan, api_table(api_revert_row, rows));
+	return plan;
 }

@@ -4,6 +4,7 @@
 #include "conf/load.h"
 #include "conf/schema.h"
 #include "supervisor/api/problems.h"
+#include "supervisor/api/result.h"
 #include "supervisor/verbs/verb.h"
 #include "supervisor/qemu/probe.h"
 #include "supervisor/check/vm.h"
@@ -96,8 +97,7 @@ void verb_diff(struct daemon *d, struct vm *vm, struct request *r)
 	rows = json_array();
 	if (vm_state_has_process(vm->st.state) && vm->file.have_conf)
 		conf_vm_diff(&vm->proc.conf, &vm->file.conf, add_change, rows);
-	request_return(r, json_pack("{s:[s,s,s,s,s,s], s:o}", "columns", "section", "id", "key", "running",
-				  "configured", "applies", "rows", rows));
+	request_return(r, api_table(api_diff_row, rows));
 }
 
 /* --- cmdline: the probe may have to be asked first --- */

@@ -6,6 +6,7 @@
 #include "base/base64.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "supervisor/api/result.h"
 #include "supervisor/verbs/verb.h"
 #include "supervisor/guest/agent.h"
 
@@ -174,8 +175,7 @@ static void on_fs(void *data, const json_t *result, const struct err *e)
 	json_array_foreach (result, i, fs)
 		if (i < ROWS_MAX)
 			json_array_append_new(rows, fs_row(fs));
-	request_return(data, json_pack("{s:[s,s,s,s,s], s:o}", "columns", "mountpoint", "type", "device", "size",
-				     "used", "rows", rows));
+	request_return(data, api_table(api_fs_row, rows));
 }
 
 void verb_guest_fs(struct daemon *d, struct vm *vm, struct request *r)
@@ -200,7 +200,7 @@ static void on_trim(void *data, const json_t *result, const struct err *e)
 			json_array_append_new(rows, json_pack("[o, o, o]", guest_member(fs, "path"),
 							    guest_number(fs, "trimmed"),
 							    guest_member(fs, "error")));
-	job_finish(data, json_pack("{s:[s,s,s], s:o}", "columns", "path", "bytes", "error", "rows", rows), NULL);
+	job_finish(data, api_table(api_trim_row, rows), NULL);
 }
 
 void verb_guest_trim(struct daemon *d, struct vm *vm, struct request *r)

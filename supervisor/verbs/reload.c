@@ -8,6 +8,7 @@
 #include "conf/load.h"
 #include "conf/schema.h"
 #include "supervisor/api/problems.h"
+#include "supervisor/api/result.h"
 #include "supervisor/boot/boot.h"
 #include "supervisor/control/server.h"
 #include "supervisor/verbs/verb.h"
@@ -134,9 +135,8 @@ static json_t *plan_make(struct daemon *d)
 			"now");
 	if (!own.count)
 		reload_image_dir(d, &fresh, &problems);
-	result = json_pack("{s:[s,s,s,s,s,s,s,s,s], s:o, s:o}", "columns", "what", "name", "change",
-		"section", "id", "key", "from", "to", "applies", "rows", rows, "problems",
-		api_problems(&problems, false));
+	result = api_table(api_reload_row, rows);
+	json_object_set_new(result, "problems", api_problems(&problems, false));
 	check_files_release(&f);
 	conf_daemon_release(&fresh);
 	conf_problems_release(&own);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "supervisor/api/result.h"
 #include "supervisor/verbs/verb.h"
 #include "supervisor/guest/balloon.h"
 #include "supervisor/guest/health.h"
@@ -118,9 +119,7 @@ void verb_list(struct daemon *d, struct vm *vm, struct request *r)
 			json_array_append_new(rows, list_row(vm, &words));
 	}
 	words_release(&words);
-	request_return(r, json_pack("{s:[s,s,s,s,s,s,s,s,s,s,s,s], s:o}", "columns", "name", "state", "reason",
-				  "health", "want", "cpus", "memory", "address", "uptime", "accel", "enabled",
-				  "outdated", "rows", rows));
+	request_return(r, api_table(api_vm_row, rows));
 }
 
 static json_t *address_rows(const struct vm *vm)
@@ -147,8 +146,7 @@ static json_t *address_rows(const struct vm *vm)
 
 static json_t *address_table(const struct vm *vm)
 {
-	return json_pack("{s:[s,s,s,s,s], s:o}", "columns", "nic", "network", "mac", "address", "seen", "rows",
-		address_rows(vm));
+	return api_table(api_address_row, address_rows(vm));
 }
 
 struct ip { /* a request that waits for an address */

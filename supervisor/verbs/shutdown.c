@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What the host's way down asks for. */
+#include "supervisor/api/result.h"
 #include "supervisor/verbs/verb.h"
 #include "supervisor/boot/shutdown.h"
 
@@ -15,9 +16,7 @@ static void shutdown_done(void *data, const struct shutdown_end *guest, size_t n
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(rows, json_pack("[s, s, s, f]", guest[i].name, guest[i].result,
 						    guest[i].reason, guest[i].seconds));
-	job_finish(data,
-		json_pack("{s:[s,s,s,s], s:o}", "columns", "name", "result", "reason", "seconds", "rows", rows),
-		NULL);
+	job_finish(data, api_table(api_shutdown_row, rows), NULL);
 }
 
 void verb_shutdown_all(struct daemon *d, struct vm *vm, struct request *r)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Snapshots of a VM's disks. */
 #include "base/mem.h"
+#include "supervisor/api/result.h"
 #include "supervisor/verbs/verb.h"
 #include "supervisor/storage/snapshot.h"
 
@@ -27,9 +28,10 @@ static void on_revert_plan(void *data, json_t *result, const struct err *e)
 {
 	struct request *r = data;
 
-	if (e)
-		result = json_pack("{s:o, s:[s,s,s], s:[]}", "refused", api_error_json(e),
-			"columns", "disk", "path", "created", "rows");
+	if (e) {
+		result = json_pack("{s:o}", "refused", api_error_json(e));
+		json_object_update_new(result, api_table(api_revert_row, json_array()));
+	}
 	request_return(r, result);
 }
 

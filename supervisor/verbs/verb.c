@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/verbs/verb.h"
+#include "supervisor/api/result.h"
 #include "supervisor/verbs/verbs.h"
 
 #include <arpa/inet.h>

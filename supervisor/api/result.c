@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/api/result.h"
+
+#include <stdint.h>
+
+#include "base/mem.h"
+
+json_t *api_table(const struct api_field *columns, json_t *rows)
+{
+	json_t *names = json_array();
+
+	for (const struct api_field *f = columns; f->name; f++)
+		json_array_append_new(names, json_string(f->name));
+	return json_pack("{s:o, s:o}", "columns", names, "rows", rows);
+}
+
+const struct api_result *api_result_of(const struct api_verb *v, const json_t *arguments)
+{
+	return v->other.with && json_is_true(json_object_get(arguments, v->other.with)) ? &v->other : &v->returns;
+}
+
+/* --- the objects of --json --- */
+
+static const char *object_key(const struct api_field *f)
+{
+	return f->as ? f->as : f->name;
+}
+
+static json_t *object_of(const struct api_field *fields, const json_t *wire);
+
+static json_t *object_list(const struct api_field *f, const json_t *wire)
+{
+	json_t *list = json_array(), *v;
+	size_t i;
+
+	json_array_foreach (wire, i, v)
+		json_array_append_new(list, object_of(f->of, v));
+	return list;
+}
+
+/* Each row as an object. The columns are found by name: those of another daemon may be others. */
+static json_t *object_rows(const struct api_field *fields, const json_t *table)
+{
+	const json_t *columns = json_object_get(table, "columns");
+	json_t *list = json_array(), *row, *name;
+	size_t r, c;
+
+	json_array_foreach (json_object_get(table, "rows"), r, row) {
+		json_t *members = json_object();
+
+		json_array_foreach (columns, c, name)
+			json_object_set(members, json_string_value(name), json_array_get(row, c));
+		json_array_append_new(list, object_of(fields, members));
+		json_decref(members);
+	}
+	return list;
+}
+
+static json_t *object_value(const struct api_field *f, const json_t *v)
+{
+	switch (f->type) {
+	case API_BYTES:
+	case API_SECONDS:
+	case API_NUMBER:
+	case API_DATE:
+		return json_is_number(v) ? json_integer((json_int_t)json_number_value(v)) : json_null();
+	case API_FLAG:
+		return json_boolean(json_is_true(v));
+	case API_OBJECT:
+		return json_is_object(v) ? object_of(f->of, v) : json_null();
+	case API_LIST:
+		return v && !json_is_array(v) ? json_null() : object_list(f, v);
+	case API_TABLE:
+		return object_rows(f->of, v);
+	case API_TEXTS:
+		return v ? json_deep_copy(v) : json_array();
+	case API_TEXT:
+	case API_ID:
+	case API_TRUTH:
+	case API_FRACTION:
+	case API_VALUES:
+		break;
+	}
+	return v ? json_deep_copy(v) : json_null();
+}
+
+static void object_add(json_t *o, const struct api_field *fields, const json_t *wire)
+{
+	for (const struct api_field *f = fields; f->name; f++)
+		json_object_set_new(o, object_key(f), object_value(f, json_object_get(wire, f->name)));
+}
+
+static json_t *object_of(const struct api_field *fields, const json_t *wire)
+{
+	json_t *o = json_object();
+
+	object_add(o, fields, wire);
+	return o;
+}
+
+bool api_is_array(const struct api_verb *v, const struct api_result *result)
+{
+	return v->target != API_NO_TARGET || (result->columns && !result->members);
+}
+
+/* What a row calls its target, which has rows of its own. */
+static const char *object_owner(const struct api_verb *v)
+{
+	return v->target == API_NO_TARGET				? NULL
+	       : v->target == API_VM || v->target == API_VMS ? "vm"
+							     : "network";
+}
+
+static json_t *object_begin(const char *key, const char *target)
+{
+	return target ? json_pack("{s:s}", key, target) : json_object();
+}
+
+static json_t *object_named(const char *key, const char *target, json_t *rows /* stolen */)
+{
+	json_t *list = json_array(), *row;
+	size_t i;
+
+	json_array_foreach (rows, i, row) {
+		json_t *o = object_begin(key, target);
+
+		json_object_update(o, row);
+		json_array_append_new(list, o);
+	}
+	json_decref(rows);
+	return list;
+}
+
+json_t *api_objects(const struct api_verb *v, const struct api_result *result, const char *target, const json_t *wire)
+{
+	const struct api_field *members = result->shown ? result->shown : result->members;
+	json_t *o;
+
+	if (v->job && json_object_size(wire) == 1 && json_object_get(wire, "job")) /* was not waited for */
+		members = api_job;
+	else if (result->columns && !members)
+		return object_named(object_owner(v), target, object_rows(result->columns, wire));
+	if (!members && !target)
+		return json_pack("[O]", wire);
+	o = object_begin("name", target);
+	if (members)
+		object_add(o, members, wire);
+	else
+		json_object_set(o, "return", (json_t *)(uintptr_t)wire);
+	if (members != api_job && result->columns)
+		json_object_set_new(o, result->rows, object_rows(result->columns, wire));
+	return json_pack("[o]", o);
+}
+
+/* --- JSON schemas --- */
+
+static json_t *schema_of(const struct api_field *fields);
+
+static json_t *schema_array(json_t *items /* stolen */)
+{
+	return json_pack("{s:s, s:o}", "type", "array", "items", items);
+}
+
+static json_t *schema_or_null(const char *type)
+{
+	return json_pack("{s:[s, s]}", "type", type, "null");
+}
+
+static json_t *schema_type(const struct api_field *f)
+{
+	json_t *o;
+
+	switch (f->type) {
+	case API_TEXT:
+		return schema_or_null("string");
+	case API_ID:
+		return json_pack("{s:s}", "type", "string");
+	case API_BYTES:
+	case API_SECONDS:
+	case API_NUMBER:
+	case API_DATE:
+		return schema_or_null("integer");
+	case API_FRACTION:
+		return schema_or_null("number");
+	case API_TRUTH:
+		return schema_or_null("boolean");
+	case API_FLAG:
+		return json_pack("{s:s}", "type", "boolean");
+	case API_TEXTS:
+		return schema_array(json_pack("{s:s}", "type", "string"));
+	case API_OBJECT:
+		o = schema_of(f->of);
+		json_object_set_new(o, "type", json_pack("[s, s]", "object", "null"));
+		return o;
+	case API_LIST:
+		o = schema_array(schema_of(f->of));
+		json_object_set_new(o, "type", json_pack("[s, s]", "array", "null"));
+		return o;
+	case API_TABLE:
+		return schema_array(schema_of(f->of));
+	case API_VALUES:
+		break;
+	}
+	return json_object();
+}
+
+/* "bytes; what the guest has now" */
+static void schema_describe(json_t *o, const struct api_field *f)
+{
+	const char *unit = f->type == API_BYTES   ? "bytes"
+			   : f->type == API_SECONDS ? "seconds"
+			   : f->type == API_DATE ? "Unix time, in seconds"
+						 : NULL;
+
+	if (unit && f->help)
+		json_object_set_new(o, "description", json_sprintf("%s; %s", unit, f->help));
+	else if (unit || f->help)
+		json_object_set_new(o, "description", json_string(unit ? unit : f->help));
+}
+
+static void schema_property(json_t *o, const char *key, json_t *schema /* stolen */)
+{
+	json_object_set_new(json_object_get(o, "properties"), key, schema);
+	json_array_append_new(json_object_get(o, "required"), json_string(key));
+}
+
+static json_t *schema_object(const char *target)
+{
+	json_t *o = json_pack("{s:s, s:{}, s:[]}", "type", "object", "properties", "required");
+
+	if (target)
+		schema_property(o, target, json_pack("{s:s}", "type", "string"));
+	return o;
+}
+
+static void schema_add(json_t *o, const struct api_field *fields)
+{
+	for (const struct api_field *f = fields; f->name; f++) {
+		json_t *type = schema_type(f);
+
+		schema_describe(type, f);
+		if (json_object_get(json_object_get(o, "properties"), object_key(f)))
+			json_object_set_new(json_object_get(o, "properties"), object_key(f), type);
+		else
+			schema_property(o, object_key(f), type);
+	}
+}
+
+static json_t *schema_of(const struct api_field *fields)
+{
+	json_t *o = schema_object(NULL);
+
+	schema_add(o, fields);
+	return o;
+}
+
+/* Of one object that a result becomes. */
+static json_t *schema_item(const struct api_verb *v, const struct api_result *result)
+{
+	const struct api_field *members = result->shown ? result->shown : result->members;
+	json_t *o;
+
+	if (!members && !result->columns && v->target == API_NO_TARGET)
+		return json_object();
+	o = schema_object(v->target == API_NO_TARGET ? NULL : members || !result->columns ? "name" : object_owner(v));
+	if (members)
+		schema_add(o, members);
+	else if (result->columns)
+		schema_add(o, result->columns);
+	else
+		schema_property(o, "return", json_object());
+	if (members && result->columns)
+		schema_property(o, result->rows, schema_array(schema_of(result->columns)));
+	return o;
+}
+
+/* Where a target failed, its error stands in place of its result. */
+static json_t *schema_items(const struct api_verb *v, const struct api_result *result)
+{
+	const char *target = v->target != API_NO_TARGET ? "name" : NULL;
+	json_t *any = json_pack("[o]", schema_item(v, result)), *o;
+
+	if (v->job && result == &v->returns) {
+		o = schema_object(target);
+		schema_add(o, api_job);
+		json_array_append_new(any, o);
+	}
+	o = schema_object(target);
+	schema_add(o, api_error);
+	json_array_append_new(any, o);
+	return json_pack("{s:o}", "anyOf", any);
+}
+
+static json_t *schema_document(const struct api_verb *v, const struct api_result *result)
+{
+	json_t *items = schema_items(v, result);
+
+	return api_is_array(v, result) ? schema_array(items) : items;
+}
+
+json_t *api_json_schema(const struct api_verb *v)
+{
+	json_t *o = json_pack("{s:s, s:o, s:s}", "$schema", "https://json-schema.org/draft/2020-12/schema", "title",
+		json_sprintf("vmkeep --json %s", v->command), "description", v->help);
+
+	if (v->other.with)
+		json_object_set_new(o, "oneOf", json_pack("[o, o]", schema_document(v, &v->returns),
+							schema_document(v, &v->other)));
+	else
+		json_object_update_new(o, schema_document(v, &v->returns));
+	return o;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/api/result.h - what the verbs return: on the wire, and as the objects of --json
+ *
+ * Written once, in api/results.c. From it come a table's columns on the wire, what query-schema and
+ * the manual tell, the headings and units of the client, its --json and the JSON schemas.
+ */
+#ifndef SUPERVISOR_API_RESULT_H
+#define SUPERVISOR_API_RESULT_H
+
+#include "supervisor/api/api.h"
+
+/* {"columns": [...], "rows": rows}; rows have their cells in this order. */
+json_t *api_table(const struct api_field *columns, json_t *rows /* stolen */);
+
+/* What a request with these arguments returns. */
+const struct api_result *api_result_of(const struct api_verb *v, const json_t *arguments);
+
+/* A result as the objects that --json prints, in an array: a row each, or one. Each has all keys in
+ * their order, null for what is not known, and its target first: as "name", in a row as "vm" or
+ * "network". Where the verb has no target and returns no table, the array's only object is printed alone. */
+json_t *api_objects(const struct api_verb *v, const struct api_result *result, const char *target,
+	const json_t *wire);
+bool api_is_array(const struct api_verb *v, const struct api_result *result);
+
+/* Of what --json prints for this verb (JSON Schema 2020-12). */
+json_t *api_json_schema(const struct api_verb *v);
+
+extern const struct api_field api_life[], api_state[], api_state_changed[], api_wait[], api_forget[],
+	api_vm_row[], api_info[], api_rule_row[], api_address_row[], api_serial[],
+	api_history_row[], api_check_row[], api_problem_row[], api_plain[], api_diff_row[],
+	api_reload_dry[], api_reload_row[], api_memory[], api_snapshot[], api_snapshot_row[],
+	api_revert_dry[], api_revert_row[], api_ping[], api_guest_info[], api_exec[],
+	api_fs_row[], api_trim_row[], api_freeze[], api_thaw[], api_time[],
+	api_job_row[], api_network_row[], api_network[], api_lease_row[], api_net_stop_dry[],
+	api_net_stop_row[], api_host_row[], api_shutdown_row[], api_shutdown_dry[], api_shutdown_dry_row[],
+	api_reexec[], api_version[], api_versions[], api_nothing[], api_loop[], api_job[], api_error[];
+
+#endif

@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The members of results and the columns of tables, in their order on the wire; api/verbs.c says
+ * which verb returns what. The words after a type are for the manual and the JSON schemas.
+ */
+#include "supervisor/api/result.h"
+
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers" /* rows end where they have no more to say */
+
+/* clang-format off */
+#define END { NULL }
+
+/* --- a VM's life --- */
+
+const struct api_field api_life[] = {
+	{ "state", API_TEXT, "the state reached" },
+	{ "changed", API_TRUTH, "false where it was so already" },
+	{ "reason", API_TEXT },
+	{ "notes", API_TEXTS, "what else was done, such as disks created" },
+	END
+};
+const struct api_field api_state[] = {
+	{ "state", API_TEXT, "the state that it is in" },
+	END
+};
+const struct api_field api_state_changed[] = {
+	{ "state", API_TEXT, "the state that it is in" },
+	{ "changed", API_TRUTH, "false where it was so already" },
+	END
+};
+const struct api_field api_wait[] = {
+	{ "state", API_TEXT, "the state that it is in" },
+	{ "address", API_TEXT, "with the condition ip" },
+	END
+};
+const struct api_field api_forget[] = {
+	{ "disks", API_TEXTS, "paths of the disk images that it had, which stay" },
+	END
+};
+
+/* --- looking at VMs --- */
+
+const struct api_field api_vm_row[] = {
+	{ "name", API_ID },
+	{ "state", API_TEXT },
+	{ "reason", API_TEXT },
+	{ "health", API_TEXT },
+	{ "want", API_TEXT },
+	{ "cpus", API_NUMBER },
+	{ "memory", API_BYTES },
+	{ "address", API_TEXT },
+	{ "uptime", API_SECONDS },
+	{ "accel", API_TEXT },
+	{ "enabled", API_TRUTH, "starts with the host" },
+	{ "outdated", API_TRUTH, "its QEMU was replaced on disk since it was started" },
+	END
+};
+
+static const struct api_field info_disk[] = {
+	{ "disk", API_ID },
+	{ "type", API_TEXT, "disk or cdrom" },
+	{ "path", API_TEXT },
+	{ "read_only", API_TRUTH },
+	END
+};
+static const struct api_field info_nic[] = {
+	{ "nic", API_ID },
+	{ "network", API_TEXT },
+	{ "mac", API_TEXT },
+	{ "address", API_TEXT },
+	{ "interface", API_TEXT, "on the host" },
+	END
+};
+const struct api_field api_info[] = {
+	{ "name", API_ID },
+	{ "state", API_TEXT },
+	{ "reason", API_TEXT },
+	{ "want", API_TEXT },
+	{ "health", API_TEXT },
+	{ "since", API_DATE, "of the state" },
+	{ "pid", API_NUMBER },
+	{ "description", API_TEXT },
+	{ "uuid", API_TEXT },
+	{ "cpus", API_NUMBER },
+	{ "memory", API_BYTES },
+	{ "machine", API_TEXT },
+	{ "disks", API_LIST, .of = info_disk },
+	{ "started", API_DATE },
+	{ "uptime", API_SECONDS },
+	{ "accel", API_TEXT },
+	{ "uid", API_NUMBER },
+	{ "balloon", API_BYTES, "what the guest has of its memory" },
+	{ "resets", API_NUMBER, "how often the guest reset itself" },
+	{ "last_reset", API_DATE },
+	{ "vnc", API_TEXT },
+	{ "vnc_problem", API_TEXT },
+	{ "unresponsive_since", API_DATE },
+	{ "unresponsive_reason", API_TEXT },
+	{ "waits_for", API_TEXT, "what QEMU has not answered yet" },
+	{ "outdated", API_FLAG, "its QEMU was replaced on disk since it was started" },
+	{ "agent", API_TEXT, "open or closed" },
+	{ "frozen", API_FLAG, "its file systems are" },
+	{ "ready", API_TRUTH, "as the guest tells" },
+	{ "status", API_TEXT, "as the guest tells" },
+	{ "busy", API_TEXT, "the operation that is under way" },
+	{ "nics", API_LIST, .of = info_nic },
+	{ "changes", API_NUMBER, "what a restart would change" },
+	{ "error", API_TEXT, "why the last start failed" },
+	{ "enabled", API_TRUTH, "starts with the host" },
+	{ "orphan", API_FLAG, "its file is gone" },
+	{ "problems", API_TEXT, "of its file" },
+	{ "tainted", API_TEXT, "the section that makes it differ from what is tested" },
+	END
+};
+const struct api_field api_rule_row[] = {
+	{ "rule", API_TEXT },
+	{ "holds", API_TRUTH, "null: it does not here, and need not" },
+	{ "found", API_TEXT },
+	END
+};
+const struct api_field api_address_row[] = {
+	{ "nic", API_ID },
+	{ "network", API_TEXT },
+	{ "mac", API_TEXT },
+	{ "address", API_TEXT },
+	{ "seen", API_TRUTH, "the guest has taken it" },
+	END
+};
+const struct api_field api_serial[] = {
+	{ "serial", API_ID, "the id of the port" },
+	END
+};
+const struct api_field api_history_row[] = {
+	{ "time", API_DATE },
+	{ "event", API_TEXT },
+	{ "who", API_TEXT, "policy: the daemon by itself" },
+	{ "reason", API_TEXT },
+	END
+};
+
+/* --- files --- */
+
+const struct api_field api_check_row[] = {
+	{ "file", API_TEXT },
+	{ "line", API_NUMBER },
+	{ "key", API_TEXT },
+	{ "reason", API_TEXT },
+	{ "severity", API_TEXT, "error or warning" },
+	{ "hint", API_TEXT, "what mends it" },
+	END
+};
+const struct api_field api_problem_row[] = {
+	{ "file", API_TEXT },
+	{ "line", API_NUMBER },
+	{ "key", API_TEXT },
+	{ "reason", API_TEXT },
+	END
+};
+const struct api_field api_plain[] = {
+	{ "text", API_TEXT },
+	END
+};
+const struct api_field api_diff_row[] = {
+	{ "section", API_TEXT },
+	{ "id", API_TEXT },
+	{ "key", API_TEXT },
+	{ "running", API_TEXT },
+	{ "configured", API_TEXT },
+	{ "applies", API_TEXT, "live, guest or start" },
+	END
+};
+const struct api_field api_reload_dry[] = {
+	{ "problems", API_TABLE, .of = api_problem_row },
+	END
+};
+const struct api_field api_reload_row[] = {
+	{ "what", API_TEXT, "daemon, vm or network" },
+	{ "name", API_TEXT },
+	{ "change", API_TEXT, "new, changed, gone, or again: made anew" },
+	{ "section", API_TEXT },
+	{ "id", API_TEXT },
+	{ "key", API_TEXT },
+	{ "from", API_TEXT },
+	{ "to", API_TEXT },
+	{ "applies", API_TEXT, "live, guest or start as for diff; else when, in words" },
+	END
+};
+
+/* --- memory, snapshots --- */
+
+const struct api_field api_memory[] = {
+	{ "actual", API_BYTES, "what the guest has now" },
+	END
+};
+const struct api_field api_snapshot[] = {
+	{ "snapshot", API_ID },
+	END
+};
+const struct api_field api_snapshot_row[] = {
+	{ "snapshot", API_TEXT },
+	{ "created", API_DATE },
+	{ "memory", API_BYTES, "0: disks only" },
+	{ "disks", API_TEXTS, "those that have it" },
+	END
+};
+
+static const struct api_field refusal[] = {
+	{ "class", API_TEXT },
+	{ "desc", API_TEXT },
+	{ "hint", API_TEXT },
+	END
+};
+const struct api_field api_revert_dry[] = {
+	{ "snapshot", API_TEXT },
+	{ "state", API_TEXT, "as it is now" },
+	{ "after", API_TEXT, "the state then" },
+	{ "guest", API_TEXT, "what becomes of it" },
+	{ "created", API_DATE },
+	{ "memory", API_BYTES, "0: disks only" },
+	{ "refused", API_OBJECT, "null: it would not be; else this and no disks", .of = refusal },
+	END
+};
+const struct api_field api_revert_row[] = {
+	{ "disk", API_ID },
+	{ "path", API_TEXT },
+	{ "created", API_DATE },
+	END
+};
+
+/* --- guests --- */
+
+const struct api_field api_ping[] = {
+	{ "agent", API_TEXT, "answers" },
+	END
+};
+static const struct api_field guest_address[] = {
+	{ "interface", API_TEXT },
+	{ "mac", API_TEXT },
+	{ "address", API_TEXT },
+	{ "prefix", API_NUMBER },
+	END
+};
+const struct api_field api_guest_info[] = {
+	{ "version", API_TEXT, "of the agent" },
+	{ "hostname", API_TEXT },
+	{ "os", API_TEXT },
+	{ "kernel", API_TEXT },
+	{ "arch", API_TEXT },
+	{ "timezone", API_TEXT },
+	{ "users", API_TEXTS, "logged in" },
+	{ "addresses", API_LIST, .of = guest_address },
+	END
+};
+const struct api_field api_exec[] = {
+	{ "exit", API_NUMBER, "its exit status" },
+	{ "signal", API_NUMBER, "or what ended it" },
+	{ "out-data", API_TEXT, "what it wrote, as base64", .as = "out_base64" },
+	{ "err-data", API_TEXT, "the same of its standard error", .as = "err_base64" },
+	{ "truncated", API_FLAG, "the agent dropped some of it" },
+	END
+};
+const struct api_field api_fs_row[] = {
+	{ "mountpoint", API_TEXT },
+	{ "type", API_TEXT },
+	{ "device", API_TEXT },
+	{ "size", API_BYTES },
+	{ "used", API_BYTES },
+	END
+};
+const struct api_field api_trim_row[] = {
+	{ "path", API_TEXT },
+	{ "bytes", API_BYTES, "given back" },
+	{ "error", API_TEXT },
+	END
+};
+const struct api_field api_freeze[] = {
+	{ "frozen", API_NUMBER, "how many file systems" },
+	{ "seconds", API_SECONDS, "when they are thawed at the latest" },
+	END
+};
+const struct api_field api_thaw[] = {
+	{ "thawed", API_NUMBER, "how many file systems" },
+	END
+};
+const struct api_field api_time[] = {
+	{ "time", API_DATE, "the guest's" },
+	{ "skew", API_FRACTION, "seconds that it is ahead of the host's" },
+	END
+};
+
+/* --- jobs, networks --- */
+
+const struct api_field api_job_row[] = {
+	{ "job", API_NUMBER },
+	{ "verb", API_TEXT },
+	{ "name", API_TEXT },
+	{ "percent", API_NUMBER },
+	{ "text", API_TEXT },
+	{ "age", API_SECONDS },
+	{ "who", API_TEXT },
+	END
+};
+const struct api_field api_network_row[] = {
+	{ "name", API_ID },
+	{ "state", API_TEXT },
+	{ "mode", API_TEXT },
+	{ "bridge", API_TEXT },
+	{ "subnet", API_TEXT },
+	{ "nics", API_NUMBER, "how many are attached" },
+	{ "dnsmasq", API_NUMBER, "its pid" },
+	{ "health", API_TEXT },
+	END
+};
+
+static const struct api_field network_dhcp[] = {
+	{ "first", API_TEXT },
+	{ "last", API_TEXT },
+	{ "lease_seconds", API_SECONDS },
+	{ "domain", API_TEXT },
+	END
+};
+static const struct api_field network_dns[] = {
+	{ "enabled", API_TRUTH },
+	{ "forward", API_TEXTS },
+	END
+};
+static const struct api_field network_nic[] = {
+	{ "vm", API_ID },
+	{ "nic", API_ID },
+	{ "name", API_TEXT, "the guest's on this network", .as = "hostname" },
+	{ "mac", API_TEXT },
+	{ "address", API_TEXT },
+	{ "tap", API_TEXT },
+	{ "attached", API_TRUTH },
+	{ "seen", API_TRUTH, "the guest has taken its address" },
+	END
+};
+const struct api_field api_network[] = {
+	{ "name", API_ID },
+	{ "state", API_TEXT },
+	{ "health", API_TEXT },
+	{ "mode", API_TEXT },
+	{ "bridge", API_TEXT },
+	{ "address", API_TEXT },
+	{ "subnet", API_TEXT },
+	{ "dhcp", API_OBJECT, .of = network_dhcp },
+	{ "dns", API_OBJECT, .of = network_dns },
+	{ "file", API_TEXT },
+	{ "mtu", API_NUMBER },
+	{ "mac", API_TEXT },
+	{ "table", API_TEXT, "of the firewall" },
+	{ "dnsmasq", API_NUMBER, "its pid" },
+	{ "nics", API_LIST, .of = network_nic },
+	END
+};
+const struct api_field api_lease_row[] = {
+	{ "address", API_TEXT },
+	{ "mac", API_TEXT },
+	{ "vm", API_TEXT },
+	{ "nic", API_TEXT },
+	{ "name", API_TEXT, .as = "hostname" },
+	{ "expires", API_DATE },
+	{ "seen", API_TRUTH, "the guest has taken it" },
+	END
+};
+const struct api_field api_net_stop_dry[] = {
+	{ "state", API_TEXT, "as it is now" },
+	{ "refused", API_OBJECT, "null: it would not be", .of = refusal },
+	END
+};
+const struct api_field api_net_stop_row[] = {
+	{ "what", API_TEXT, "nic, lease, dnsmasq, rules, bridge or ip_forward" },
+	{ "name", API_TEXT },
+	{ "vm", API_TEXT },
+	{ "nic", API_TEXT },
+	{ "address", API_TEXT },
+	END
+};
+
+/* --- the host, the daemon --- */
+
+const struct api_field api_host_row[] = {
+	{ "check", API_TEXT },
+	{ "verdict", API_TEXT, "PASS, WARN or FAIL" },
+	{ "text", API_TEXT, "what was seen" },
+	{ "cure", API_TEXT },
+	END
+};
+const struct api_field api_shutdown_row[] = {
+	{ "name", API_ID },
+	{ "result", API_TEXT, "stopped, killed or left" },
+	{ "reason", API_TEXT },
+	{ "seconds", API_SECONDS },
+	END
+};
+const struct api_field api_shutdown_dry[] = {
+	{ "budget", API_SECONDS },
+	{ "sum", API_SECONDS, "that the longest chain of them may take; null: no limit" },
+	{ "fits", API_TRUTH },
+	{ "chain", API_TEXT },
+	{ "networks", API_TEXTS, "those that go down then" },
+	END
+};
+const struct api_field api_shutdown_dry_row[] = {
+	{ "step", API_NUMBER },
+	{ "name", API_ID },
+	{ "state", API_TEXT },
+	{ "how", API_TEXT },
+	{ "timeout", API_SECONDS, "that it gets at least; null: it is not waited for" },
+	{ "stop_timeout", API_SECONDS, "its TimeoutStopSec=; null: no limit" },
+	END
+};
+const struct api_field api_reexec[] = {
+	{ "version", API_TEXT, "the successor's" },
+	{ "pid", API_NUMBER, "which stays" },
+	END
+};
+const struct api_field api_version[] = {
+	{ "package", API_TEXT, "the daemon's version" },
+	{ "api", API_NUMBER, "number of this protocol" },
+	{ "pid", API_NUMBER },
+	{ "uptime", API_SECONDS },
+	END
+};
+const struct api_field api_loop[] = {
+	{ "longest_turn", API_FRACTION, "seconds, less what it waited for a processor" },
+	{ "longest_turn_elapsed", API_FRACTION, "seconds" },
+	END
+};
+static const struct api_field client[] = {
+	{ "package", API_TEXT },
+	{ "api", API_NUMBER },
+	END
+};
+const struct api_field api_versions[] = {
+	{ "vmkeep", API_OBJECT, .of = client },
+	{ "vmkeepd", API_OBJECT, "null: it is not reached", .of = api_version },
+	END
+};
+const struct api_field api_nothing[] = { END };
+
+/* --- in place of a result --- */
+
+const struct api_field api_job[] = {
+	{ "job", API_NUMBER, "was not waited for" },
+	END
+};
+const struct api_field api_error[] = {
+	{ "error", API_OBJECT, .of = refusal },
+	END
+};
