@@ -18,6 +18,7 @@ static const int class_errno[] = {
 	[ERR_PERMISSION]     = EPERM,
 	[ERR_UNREACHABLE]    = ECONNREFUSED,
 	[ERR_NO_RESOURCES]   = ENOMEM,
+	[ERR_DIFFERS]	     = EEXIST,
 };
 _Static_assert(sizeof class_errno / sizeof *class_errno == ERR_CLASSES, "a class has no errno");
 

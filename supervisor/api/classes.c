@@ -18,6 +18,7 @@ static const struct api_class classes[] = {
 	[ERR_PERMISSION]     = { "Permission",    9,  "not allowed to this user" },
 	[ERR_UNREACHABLE]    = { "Unreachable",   10, "the daemon is not running" },
 	[ERR_NO_RESOURCES]   = { "NoResources",   11, "no memory, space, huge pages or KVM left" },
+	[ERR_DIFFERS]        = { "Differs",       12, "something differs, or would change; an answer, not an error" },
 };
 /* clang-format on */
 static_assert(ARRAY_SIZE(classes) == ERR_CLASSES, "an error class has no row");

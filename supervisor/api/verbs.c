@@ -322,7 +322,7 @@ const struct api_verb api_verbs[] = {
 		.result = "one row per difference",
 		.returns = { .columns = api_diff_row },
 		.help = "show where running VMs differ from their files",
-		.text = "Ends with 1 when there are differences.",
+		.text = "Ends with 12 when there are differences.",
 	},
 	{
 		.execute = "vm-cmdline",

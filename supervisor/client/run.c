@@ -54,7 +54,7 @@ static int check_status(const json_t *result)
 
 static int diff_status(const json_t *result)
 {
-	return has_rows(result) ? api_class(ERR_FAILED)->exit : 0;
+	return has_rows(result) ? api_class(ERR_DIFFERS)->exit : 0;
 }
 
 /* info --security: a rule that does not hold. */

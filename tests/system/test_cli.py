@@ -83,7 +83,7 @@ def test_check_diff_reload(daemon):
         text = f.read()
     daemon.write("a.vm", text.replace("16M", "32M"))
     result = daemon.vmkeep("--json", "diff", "a")
-    assert result.code == 1, result
+    assert result.code == 12, result
     row, = json.loads(result.out)
     assert (row["vm"], row["section"], row["key"], row["applies"]) == ("a", "VM", "Memory", "start")
     assert "16M" in str(row["running"]) and "32M" in str(row["configured"])

@@ -221,6 +221,7 @@ static void exit_codes_are_the_contract(void **state)
 		{ ERR_PERMISSION,	  "Permission",	9 },
 		{ ERR_UNREACHABLE,	   "Unreachable",	  10},
 		{ ERR_NO_RESOURCES,   "NoResources",   11},
+		{ ERR_DIFFERS,	      "Differs",       12},
 	};
 	enum err_class c;
 
