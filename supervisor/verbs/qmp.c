@@ -6,26 +6,12 @@
 
 #define QMP_TIMEOUT 30.0 /* seconds */
 
-struct raw {
-	struct request *r;
-};
-
-static void raw_gone(void *data)
+static void qmp_reply(void *data, const json_t *result, const struct err *e)
 {
-	struct raw *raw = data;
-
-	raw->r = NULL;
-}
-
-static void raw_reply(void *data, const json_t *result, const struct err *e)
-{
-	struct raw *raw = data;
-
-	if (raw->r && e)
-		request_error(raw->r, e);
-	else if (raw->r)
-		request_return(raw->r, result ? json_deep_copy(result) : NULL);
-	free(raw);
+	if (e)
+		request_error(data, e);
+	else
+		request_return(data, result ? json_deep_copy(result) : NULL);
 }
 
 void verb_qmp(struct daemon *d, struct vm *vm, struct request *r)
@@ -34,7 +20,6 @@ void verb_qmp(struct daemon *d, struct vm *vm, struct request *r)
 	const char *execute;
 	json_t *arguments;
 	struct err e = ERR_INIT;
-	struct raw *raw;
 
 	(void)d;
 	command = json_object_get(request_arguments(r), "command");
@@ -52,9 +37,6 @@ void verb_qmp(struct daemon *d, struct vm *vm, struct request *r)
 	if (streq(execute, "quit") || streq(execute, "stop") || streq(execute, "cont"))
 		vm_asked(vm, request_who(r));
 	arguments = json_object_get(command, "arguments");
-	raw = xcalloc(1, sizeof *raw);
-	raw->r = r;
-	request_on_gone(r, raw_gone, raw);
 	qmp_call(vm->mon.qmp, execute, arguments ? json_deep_copy(arguments) : NULL, -1,
-		request_time(r, "timeout", QMP_TIMEOUT), raw_reply, raw);
+		request_time(r, "timeout", QMP_TIMEOUT), qmp_reply, r);
 }
