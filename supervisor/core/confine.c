@@ -10,7 +10,7 @@
 #include "supervisor/api/api.h"
 #include "supervisor/jail/plan.h"
 
-enum { ANSWER_MAX = 16 << 10, READS = 16 /* one that still writes is cut off there */ };
+enum { ANSWER_MAX = 16 << 10, READS = 64 /* in a turn, more than a socket holds: one that still writes is cut off there */ };
 
 struct confined {
 	struct child *child;
@@ -39,7 +39,7 @@ json_t *confine_plan(const char *role, const char *name, uid_t uid, const char *
 }
 
 /* A fresh socket pair takes 200 kB at once: it is told to take the largest plan. */
-int confine_write(int sock, char *text, size_t len, const int *fds, size_t n, struct err *e)
+static int confine_write(int sock, char *text, size_t len, const int *fds, size_t n, struct err *e)
 {
 	const int room = 4 * PLAN_MAX; /* the kernel counts what the bytes lie in */
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(PLAN_FDS_MAX * sizeof(int))] = { 0 };

@@ -3,7 +3,7 @@
  * supervisor/core/confine.h - programs that run in vmkeep-jail: the daemon's side of jail/plan.h
  *
  * Runs helpers (qemu-img, dnsmasq, a QEMU that is only asked) sandboxed: they see only what the plan
- * shows them. A guest's QEMU has a record beside: vm/start_spawn.c.
+ * shows them. A guest's QEMU begins so too: vm/start_spawn.c.
  */
 #ifndef SUPERVISOR_CORE_CONFINE_H
 #define SUPERVISOR_CORE_CONFINE_H
@@ -57,8 +57,5 @@ struct confined *confine_run_with(struct ev_loop *ev, const char *jail, /* stole
 void confine_cancel(struct confined *c); /* NULL is fine */
 /* Kills it; done is still called. */
 void confine_kill(struct confined *c);
-
-/* All of a plan at once, with descriptors, into one end of a fresh socket pair. */
-int confine_write(int sock, char *text, size_t len, const int *fds, size_t n, struct err *e);
 
 #endif

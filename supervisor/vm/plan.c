@@ -127,7 +127,6 @@ static int plan_make(struct vm_start *s, struct err *e)
 	struct firmware *firmware = NULL;
 	json_t *fds = json_array(), *plan = NULL;
 	const char *modules;
-	char *text = NULL;
 	int r = vm_argv_context(vm, &vm->proc.conf, s->probe, vm->proc.accel, false, &a, &ctx, &firmware, e);
 
 	if (r == 0)
@@ -149,14 +148,12 @@ static int plan_make(struct vm_start *s, struct err *e)
 		json_object_set_new(plan, "paths", inside_paths(vm));
 		json_object_set_new(plan, "identity", vm_identity_plan(vm, &vm->proc.conf));
 		json_object_set_new(plan, "group", cgroups_plan(vm->daemon->cgroups, vm->name, &vm->proc.conf));
-		text = json_dumps(plan, JSON_COMPACT);
-		if (!text)
+		if (!plan)
 			r = err_set(e, ERR_INVALID_CONFIG, "a value is not valid UTF-8");
-		else if (buf_adds(&s->plan, text) < 0)
+		else if (json_dumpb(plan, NULL, 0, JSON_COMPACT) > PLAN_MAX)
 			r = err_set(e, ERR_INVALID_CONFIG, "its command line takes more than %d bytes", PLAN_MAX);
 	}
-	free(text);
-	json_decref(plan);
+	s->plan = plan;
 	json_decref(fds);
 	argv_release(&argv);
 	firmware_free(firmware);

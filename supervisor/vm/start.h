@@ -44,7 +44,7 @@ struct vm_start {
 	struct confined *tool;
 
 	struct fd_list fds; /* for QEMU */
-	struct buf plan;    /* for the jail, without the end of its line */
+	json_t *plan;	    /* for the jail */
 	int plan_fd;	    /* where it answers */
 	ev_io plan_io;
 	struct buf reply;

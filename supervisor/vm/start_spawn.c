@@ -6,15 +6,10 @@
  */
 #include "supervisor/vm/start.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
-#include <sys/pidfd.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 
-#include "base/child.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
@@ -22,15 +17,12 @@
 #include "base/proc.h"
 #include "base/text.h"
 #include "supervisor/core/confine.h"
-#include "supervisor/jail/plan.h"
 #include "supervisor/qemu/argv.h"
 #include "supervisor/qemu/device.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/kept.h"
 #include "supervisor/vm/record.h"
 #include "supervisor/vm/uuid.h"
-
-enum { READS = 64 /* in a turn: more than a socket holds */ };
 
 enum step_result start_run_dir(struct vm_start *s, struct err *e)
 {
@@ -140,44 +132,22 @@ static void jail_take_kept(struct vm_start *s, const json_t *kept)
 
 /* The jail says what it kept, and why it failed or that exec comes next; end of file without an error
  * means that it happened. */
-static void jail_take_reply(struct vm_start *s)
+static void jail_take_line(void *data, const json_t *doc)
 {
-	bool failed = false;
+	const json_t *error = json_object_get(doc, "error"), *kept = json_object_get(doc, "kept");
+	struct vm_start *s = data;
 
-	for (char *line = s->reply.data; line && *line;) {
-		char *end = strchrnul(line, '\n');
-		json_t *doc = json_loadb(line, (size_t)(end - line), 0, NULL);
-		const json_t *error = json_object_get(doc, "error");
-		const json_t *kept = json_object_get(doc, "kept");
-
-		if (error)
-			jail_take_error(s->vm, error);
-		if (kept)
-			jail_take_kept(s, kept);
-		failed |= error != NULL;
-		s->prepared |= json_object_get(doc, "prepared") != NULL;
-		json_decref(doc);
-		line = *end ? end + 1 : end;
-	}
-	s->prepared &= !failed;
-}
-
-/* Reads what is there; true at end of file. */
-static bool jail_drain(struct vm_start *s)
-{
-	char chunk[4096];
-	ssize_t n = 1;
-
-	for (int i = 0; i < READS && (n = read(s->plan_fd, chunk, sizeof chunk)) > 0; i++)
-		buf_add(&s->reply, chunk, (size_t)n);
-	return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+	if (error)
+		jail_take_error(s->vm, error);
+	if (kept)
+		jail_take_kept(s, kept);
+	s->prepared = !error && (s->prepared || json_object_get(doc, "prepared"));
 }
 
 static void jail_finish(struct vm_start *s)
 {
-	if (s->plan_fd < 0 || !jail_drain(s))
+	if (s->plan_fd < 0 || confine_read(s->plan_fd, &s->reply, jail_take_line, s))
 		return;
-	jail_take_reply(s);
 	start_close_jail(s);
 	/* a monitor that answered in the same turn is ahead of it */
 	if (s->prepared && s->step->run == start_jail)
@@ -192,36 +162,29 @@ static void jail_on_reply(struct ev_loop *ev, ev_io *w, int revents)
 
 static int jail_run(struct vm_start *s, struct err *e)
 {
-	_cleanup_(close_fd) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	struct vm *vm = s->vm;
 	const char *argv[] = { vm->daemon->jail, vm->name, NULL };
-	struct child_fd fds[4] = { { null, 0 }, { null, 1 }, { -1, 2 }, { -1, PLAN_FD } };
-	int pair[2], r;
+	struct confine_process jail = { .pidfd = -1, .sock = -1 };
+	int output = -1, r;
 
 	for (size_t i = 0; i < s->fds.n; i++)
 		if (s->fds.number[i] == STDERR_FILENO)
-			fds[2].from = s->fds.fd[i];
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_errno(e, "socket pair");
-	s->plan_fd = pair[0];
-	fds[3].from = pair[1];
-	r = confine_write(s->plan_fd, s->plan.data, s->plan.len, s->fds.fd, s->fds.n, e);
-	if (r == 0)
-		r = child_spawn(argv, NULL, fds, ARRAY_SIZE(fds), &vm->proc.pid, &vm->proc.pidfd, e);
+			output = s->fds.fd[i];
+	r = confine_spawn(&jail, argv, s->plan, s->fds.fd, s->fds.n, output, e);
+	s->plan = NULL;
 	if (r < 0)
-		err_class(e, ERR_QEMU_FAILED);
-	close(pair[1]);
-	if (r < 0)
-		return r;
-	fcntl(s->plan_fd, F_SETFL, O_NONBLOCK);
+		return err_class(e, ERR_QEMU_FAILED);
+	s->plan_fd = jail.sock;
+	vm->proc.pid = jail.pid;
+	vm->proc.pidfd = jail.pidfd;
 	vm->proc.is_child = true;
 	vm->proc.starttime = proc_starttime(vm->proc.pid);
-	/* The jail acts on a whole line, and this is its end: a daemon that dies before it leaves no
-	 * process that nobody knows of. A jail that is gone already is told by its pidfd. */
+	/* A daemon that dies before the jail may go leaves no process that nobody knows of. A jail that is
+	 * gone already is told by its pidfd. */
 	r = vm_record_save(vm, e);
 	if (r < 0)
 		return r;
-	send(s->plan_fd, "\n", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	confine_go(s->plan_fd);
 	s->unkept = vm->identity.dirty;
 	vm->identity.dirty = false; /* what changes from now on is not in the plan */
 	s->on_exit = jail_finish;
@@ -237,7 +200,6 @@ enum step_result start_jail(struct vm_start *s, struct err *e)
 	int r = jail_run(s, e);
 
 	fd_list_release(&s->fds);
-	buf_release(&s->plan);
 	if (vm->proc.pidfd >= 0)
 		vm_watch_process(vm); /* also of a jail that got no whole plan */
 	if (r < 0) {

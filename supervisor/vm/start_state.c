@@ -12,7 +12,6 @@ struct vm_start *start_new(struct vm *vm)
 
 	s->vm = vm;
 	s->plan_fd = -1;
-	s->plan = (struct buf)BUF_MAX(PLAN_MAX);
 	s->reply = (struct buf)BUF_MAX(REPLY_MAX);
 	ev_init(&s->plan_io, NULL);
 	vm->start = s;
@@ -40,7 +39,7 @@ void start_free(struct vm *vm)
 	confine_cancel(s->tool);
 	start_close_jail(s);
 	fd_list_release(&s->fds);
-	buf_release(&s->plan);
+	json_decref(s->plan);
 	buf_release(&s->reply);
 	free(s);
 }
