@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "supervisor/qemu/argv_build.h"
+
+enum { UARTS_MAX = 4 };
+
+static void add_serial_socket(struct argv_build *b, size_t i)
+{
+	const struct conf_serial *s = &b->c->serial[i];
+	const char *run = b->ctx->paste ? argv_comma(b, b->ctx->run_dir) : NULL;
+	struct buf where = BUF_INIT;
+
+	if (run)
+		buf_printf(&where, "path=%s/serial-%s.sock,server=on,wait=off", run, s->id);
+	else
+		buf_printf(&where, "fd=%d,server=on,wait=off", argv_fd_serial(i));
+	if (s->log && run)
+		buf_printf(&where, ",logfile=%s/serial-%s.log,logappend=on", run, s->id);
+	else if (s->log)
+		buf_printf(&where, ",logfile=/dev/fdset/%zu,logappend=on", i + 1);
+	if (s->log && !run)
+		argv_option(b, "-add-fd", "set=%zu,fd=%d", i + 1, argv_fd_serial_log(i));
+	argv_option(b, "-chardev", "socket,id=char-%s,%s", s->id, where.data);
+	buf_release(&where);
+}
+
+static void add_serials(struct argv_build *b)
+{
+	unsigned uarts = 0, consoles = 0;
+
+	for (size_t i = 0; i < b->c->serials; i++) {
+		const struct conf_serial *s = &b->c->serial[i];
+		bool virtio = s->type == CONF_SERIAL_VIRTIO;
+
+		add_serial_socket(b, i);
+		if (virtio && consoles == 0)
+			argv_json(b, "-device", device_virtio_serial(&b->bus, &b->e));
+		argv_json(b, "-device", device_serial(s, virtio ? consoles++ : uarts++));
+	}
+	if (uarts > UARTS_MAX) {
+		err_set(&b->e, ERR_INVALID_CONFIG,
+			"a machine has %d serial ports, %u are wanted; use Type=virtio for some",
+			UARTS_MAX, uarts);
+		argv_failed(b);
+	}
+}
+
+/* A file, as of a serial port's output: what the guest says while no daemon runs is not lost. */
+static void add_notify(struct argv_build *b)
+{
+	bool paste = b->ctx->paste;
+
+	if (!paste)
+		argv_option(b, "-add-fd", "set=" ARGV_FDSET_NOTIFY ",fd=%d", ARGV_FD_NOTIFY);
+	argv_option(b, "-chardev", "file,id=notify,path=%s%s,append=on",
+		paste ? argv_comma(b, b->ctx->run_dir) : "/dev/fdset/",
+		paste ? "/notify.log" : ARGV_FDSET_NOTIFY);
+	argv_json(b, "-device", device_notify());
+}
+
+/* Last of all devices, so that none of a VM that had no controller yet moves. */
+static void add_guest_ports(struct argv_build *b)
+{
+	const struct conf_vm *c = b->c;
+	bool notify = argv_wants_notify(c), has_controller = false;
+
+	for (size_t i = 0; i < c->serials; i++)
+		has_controller |= c->serial[i].type == CONF_SERIAL_VIRTIO;
+	if ((c->agent || notify) && !has_controller)
+		argv_json(b, "-device", device_virtio_serial(&b->bus, &b->e));
+	if (c->agent) {
+		argv_socket(b, "agent", ARGV_FD_AGENT);
+		argv_json(b, "-device", device_agent());
+	}
+	if (notify)
+		add_notify(b);
+}
+
+/* Disks and NICs */
+
+/* The place in [Boot] Order, from 1; without that: disks, CDs, NICs as written. 0: not booted from.
+ */
+static unsigned boot_index(const struct conf_vm *c, const char *id, size_t by_default)
+{
+	for (size_t i = 0; i < c->order.n; i++)
+		if (streq(c->order.item[i], id))
+			return (unsigned)i + 1;
+	return c->order.n ? 0 : (unsigned)by_default + 1;
+}
+
+/* Back ends go out at once, front ends are collected: their ports must come before them. */
+static void add_drives(struct argv_build *b, json_t *front)
+{
+	const struct conf_vm *c = b->c;
+	size_t plain = 0, cds = 0, disks = 0;
+
+	for (size_t i = 0; i < c->disks; i++)
+		disks += !c->disk[i].cdrom;
+	for (size_t i = 0; b->r == 0 && i < c->disks; i++) {
+		const struct conf_disk *d = &c->disk[i];
+		size_t nth = d->cdrom ? disks + cds++ : plain++;
+		json_t *dev = device_disk(d, &b->bus, boot_index(c, d->id, nth), &b->e);
+
+		json_array_append_new(front, dev);
+		if (!dev)
+			argv_failed(b);
+		argv_json(b, "-object", device_disk_iothread(d));
+		if (d->path)
+			argv_json(b, "-blockdev",
+				device_disk_node(d, b->bus.id, b->ctx->image_dir, &b->e));
+	}
+}
+
+static void add_nics(struct argv_build *b, json_t *front)
+{
+	const struct conf_vm *c = b->c;
+
+	for (size_t i = 0; b->r == 0 && i < c->nics; i++) {
+		json_t *dev = device_nic(
+			&c->nic[i], &b->bus, boot_index(c, c->nic[i].id, c->disks + i), &b->e);
+		char fd[16];
+
+		json_array_append_new(front, dev);
+		if (!dev)
+			argv_failed(b);
+		snprintf(fd, sizeof fd, "%d", argv_fd_tap(i));
+		argv_json(b, "-netdev",
+			b->ctx->paste ? device_netdev(&c->nic[i], NULL, b->ctx->tap[i])
+				      : device_netdev(&c->nic[i], fd, NULL));
+	}
+}
+
+static void add_ports(struct argv_build *b)
+{
+	unsigned n = device_ports_used(b->bus.id) + DEVICE_SPARE_PORTS;
+
+	if (b->bus.board == DEVICE_PC)
+		return;
+	for (unsigned i = 1; i <= n && i <= DEVICE_PORTS_MAX; i++)
+		argv_json(b, "-device", device_root_port(i));
+}
+
+/* Disks and NICs find their slots first, so that what is optional stands behind them. */
+void argv_devices(struct argv_build *b)
+{
+	const struct conf_vm *c = b->c;
+	json_t *front = json_array(), *dev;
+	size_t i;
+
+	add_drives(b, front);
+	add_nics(b, front);
+	add_ports(b);
+	if (argv_wants_scsi(c))
+		argv_json(b, "-device", device_scsi_controller(&b->bus, &b->e));
+	json_array_foreach (front, i, dev)
+		argv_json(b, "-device", json_incref(dev));
+	json_decref(front);
+	add_serials(b);
+	argv_json(b, "-device", device_video(c, &b->bus));
+	if (c->display != CONF_DISPLAY_NONE && c->tablet) {
+		argv_json(b, "-device", device_usb(&b->bus, &b->e));
+		argv_json(b, "-device", device_tablet());
+	}
+	if (c->balloon)
+		argv_json(b, "-device", device_balloon(c, &b->bus, &b->e));
+	if (!streq(c->rng_source, "none")) {
+		argv_json(b, "-object", device_rng_source(c));
+		argv_json(b, "-device", device_rng(c, &b->bus, &b->e));
+	}
+	argv_json(b, "-device", device_pvpanic(&b->bus, &b->e));
+	add_guest_ports(b);
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "base/text.h"
+#include "supervisor/qemu/argv_build.h"
+
+void argv_failed(struct argv_build *b)
+{
+	if (b->r == 0)
+		err_copy(&b->first, &b->e);
+	b->r = b->first.number;
+}
+
+void argv_word(struct argv_build *b, const char *word)
+{
+	struct argv *a = b->out;
+
+	if (a->n + 1 >= b->room) {
+		size_t room = b->room ? 2 * b->room : 64;
+		const char **more = arena_alloc(&a->arena, room * sizeof *more);
+
+		if (a->n)
+			memcpy(more, a->word, a->n * sizeof *more);
+		a->word = more;
+		b->room = room;
+	}
+	a->word[a->n++] = arena_strdup(&a->arena, word);
+	a->word[a->n] = NULL;
+}
+
+void argv_option(struct argv_build *b, const char *option, const char *fmt, ...)
+{
+	char *value;
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vasprintf(&value, fmt, ap) < 0)
+		abort();
+	va_end(ap);
+	argv_word(b, option);
+	argv_word(b, value);
+	free(value);
+}
+
+void argv_json(struct argv_build *b, const char *option, json_t *o /* stolen */)
+{
+	const char *driver = json_string_value(json_object_get(o, "driver"));
+	char *text;
+
+	if (!o && b->e.number)
+		argv_failed(b);
+	if (!o || b->r < 0) {
+		json_decref(o);
+		return;
+	}
+	if (streq(option, "-device") && !probe_has_device(b->p, driver)) {
+		err_set(&b->e, ERR_INVALID_CONFIG, "'%s' has no device '%s'", b->p->binary, driver);
+		err_hint(&b->e,
+			"install the package that brings it, or choose another Bus=, Model= or Video=");
+		argv_failed(b);
+	}
+	text = json_dumps(o, JSON_COMPACT);
+	json_decref(o);
+	if (!text)
+		abort(); /* jansson ran out of memory */
+	argv_word(b, option);
+	argv_word(b, text);
+	free(text);
+}
+
+const char *argv_comma(struct argv_build *b, const char *value)
+{
+	struct buf t = BUF_INIT;
+	const char *s;
+
+	for (const char *p = value; *p; p++) {
+		buf_addc(&t, *p);
+		if (*p == ',')
+			buf_addc(&t, ',');
+	}
+	s = arena_strdup(&b->out->arena, t.data ? t.data : "");
+	buf_release(&t);
+	return s;
+}
+
+void argv_socket(struct argv_build *b, const char *id, int fd)
+{
+	if (b->ctx->paste)
+		argv_option(b, "-chardev", "socket,id=%s,path=%s/%s.sock,server=on,wait=off", id,
+			argv_comma(b, b->ctx->run_dir), id);
+	else
+		argv_option(b, "-chardev", "socket,id=%s,fd=%d,server=on,wait=off", id, fd);
+}
