@@ -269,6 +269,12 @@ static void check_ready(const struct check *k)
 		VM_PROBLEM(k, "Lifecycle", "ReadyWhen", "agent needs [Agent] Enable=yes");
 }
 
+static void check_watchdog(const struct check *k)
+{
+	if (k->c->watchdog == CONF_WATCHDOG_ITCO && check_is_pc(k->c->machine))
+		VM_PROBLEM(k, "Watchdog", "Model", "itco needs a q35 machine; i6300esb works on both");
+}
+
 static void check_display(const struct check *k)
 {
 	const struct conf_vm *c = k->c;
@@ -301,6 +307,7 @@ void conf_vm_check(
 	check_ports(&k);
 	for (size_t i = 0; i < c->nics; i++)
 		check_nic(&k, &c->nic[i]);
+	check_watchdog(&k);
 	check_display(&k);
 	check_ready(&k);
 	if (!whole)

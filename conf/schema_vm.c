@@ -46,6 +46,8 @@ NAME_TABLE(display_names, CONF_DISPLAYS,
 NAME_TABLE(video_names, CONF_VIDEOS,
 	[CONF_VIDEO_STD] = "std", [CONF_VIDEO_VIRTIO] = "virtio", [CONF_VIDEO_QXL] = "qxl",
 	[CONF_VIDEO_CIRRUS] = "cirrus", [CONF_VIDEO_NONE] = "none");
+NAME_TABLE(watchdog_names, CONF_WATCHDOGS,
+	[CONF_WATCHDOG_NONE] = "none", [CONF_WATCHDOG_I6300ESB] = "i6300esb", [CONF_WATCHDOG_ITCO] = "itco");
 NAME_TABLE(serial_names, CONF_SERIAL_TYPES,
 	[CONF_SERIAL_UART] = "serial", [CONF_SERIAL_VIRTIO] = "virtio");
 NAME_TABLE(ending_names, CONF_ENDINGS,
@@ -289,6 +291,12 @@ static const struct conf_key agent_keys[] = {
 		  "guest it does nothing." },
 };
 
+static const struct conf_key watchdog_keys[] = {
+	{ .name = "Model", ENUM(conf_watchdog, conf_vm, watchdog, watchdog_names), .preset = "none",
+	  .help = "The device: i6300esb is a PCI card, itco the timer of q35's chipset, which guests that "
+		  "know the board find by themselves. It does nothing until the guest arms it." },
+};
+
 static const struct conf_key lifecycle_keys[] = {
 	{ .name = "TimeoutStartSec", TIME(conf_vm, timeout_start_ms), .min = 1000, .preset = "30s",
 	  .apply = CONF_APPLY_START,
@@ -410,6 +418,8 @@ static const struct conf_section sections[] = {
 	  ELEMENTS(conf_serial, conf_vm, serial, serials, 8) },
 	{ .name = "RNG",       KEYS(rng_keys),       .help = "Its source of random numbers." },
 	{ .name = "Agent",     KEYS(agent_keys),     .help = "The guest agent." },
+	{ .name = "Watchdog",  KEYS(watchdog_keys),
+	  .help = "A timer that fires when the guest does not reset it in time: see OnWatchdog=." },
 	{ .name = "Lifecycle", KEYS(lifecycle_keys),
 	  .help = "What happens when it starts, ends and fails." },
 	{ .name = "Limits",    KEYS(limits_keys),

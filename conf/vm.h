@@ -56,6 +56,7 @@ enum conf_nic_model {
 	CONF_NIC_MODELS
 };
 enum conf_display { CONF_DISPLAY_VNC, CONF_DISPLAY_NONE, CONF_DISPLAYS };
+enum conf_watchdog { CONF_WATCHDOG_NONE, CONF_WATCHDOG_I6300ESB, CONF_WATCHDOG_ITCO, CONF_WATCHDOGS };
 enum conf_video {
 	CONF_VIDEO_STD,
 	CONF_VIDEO_VIRTIO,
@@ -180,6 +181,9 @@ struct conf_vm {
 
 	/* [Agent] */
 	bool agent;
+
+	/* [Watchdog] */
+	enum conf_watchdog watchdog;
 
 	/* [Lifecycle]; times in milliseconds, UINT64_MAX: no limit */
 	uint64_t timeout_start_ms, timeout_stop_ms;

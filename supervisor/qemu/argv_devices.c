@@ -60,7 +60,6 @@ static void add_notify(struct argv_build *b)
 	argv_json(b, "-device", device_notify());
 }
 
-/* Last of all devices, so that none of a VM that had no controller yet moves. */
 static void add_guest_ports(struct argv_build *b)
 {
 	const struct conf_vm *c = b->c;
@@ -142,33 +141,67 @@ static void add_ports(struct argv_build *b)
 		argv_json(b, "-device", device_root_port(i));
 }
 
+static void add_video(struct argv_build *b)
+{
+	argv_json(b, "-device", device_video(b->c, &b->bus));
+	if (b->c->display == CONF_DISPLAY_NONE || !b->c->tablet)
+		return;
+	argv_json(b, "-device", device_usb(&b->bus, &b->e));
+	argv_json(b, "-device", device_tablet());
+}
+
+static void add_balloon(struct argv_build *b)
+{
+	if (b->c->balloon)
+		argv_json(b, "-device", device_balloon(b->c, &b->bus, &b->e));
+}
+
+static void add_rng(struct argv_build *b)
+{
+	if (streq(b->c->rng_source, "none"))
+		return;
+	argv_json(b, "-object", device_rng_source(b->c));
+	argv_json(b, "-device", device_rng(b->c, &b->bus, &b->e));
+}
+
+static void add_pvpanic(struct argv_build *b)
+{
+	argv_json(b, "-device", device_pvpanic(&b->bus, &b->e));
+}
+
+static void add_watchdog(struct argv_build *b)
+{
+	if (b->c->watchdog == CONF_WATCHDOG_ITCO) /* a function of the chipset, which older machines leave unwired */
+		argv_option(b, "-global", "driver=ICH9-LPC,property=noreboot,value=off");
+	else if (b->c->watchdog == CONF_WATCHDOG_I6300ESB)
+		argv_json(b, "-device", device_watchdog(&b->bus, &b->e));
+}
+
+/* What hangs on the guest. A new VM gives out its slots in this order: a new row stands last. */
+static void (*const parts[])(struct argv_build *b) = {
+	add_serials,
+	add_video,
+	add_balloon,
+	add_rng,
+	add_pvpanic,
+	add_guest_ports, /* behind these, so that none of a VM that had no controller yet moves */
+	add_watchdog,
+};
+
 /* Disks and NICs find their slots first, so that what is optional stands behind them. */
 void argv_devices(struct argv_build *b)
 {
-	const struct conf_vm *c = b->c;
 	json_t *front = json_array(), *dev;
 	size_t i;
 
 	add_drives(b, front);
 	add_nics(b, front);
 	add_ports(b);
-	if (argv_wants_scsi(c))
+	if (argv_wants_scsi(b->c))
 		argv_json(b, "-device", device_scsi_controller(&b->bus, &b->e));
 	json_array_foreach (front, i, dev)
 		argv_json(b, "-device", json_incref(dev));
 	json_decref(front);
-	add_serials(b);
-	argv_json(b, "-device", device_video(c, &b->bus));
-	if (c->display != CONF_DISPLAY_NONE && c->tablet) {
-		argv_json(b, "-device", device_usb(&b->bus, &b->e));
-		argv_json(b, "-device", device_tablet());
-	}
-	if (c->balloon)
-		argv_json(b, "-device", device_balloon(c, &b->bus, &b->e));
-	if (!streq(c->rng_source, "none")) {
-		argv_json(b, "-object", device_rng_source(c));
-		argv_json(b, "-device", device_rng(c, &b->bus, &b->e));
-	}
-	argv_json(b, "-device", device_pvpanic(&b->bus, &b->e));
-	add_guest_ports(b);
+	for (i = 0; i < ARRAY_SIZE(parts); i++)
+		parts[i](b);
 }

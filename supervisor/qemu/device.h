@@ -92,6 +92,7 @@ json_t *device_balloon(const struct conf_vm *c, struct device_bus *bus, struct e
 json_t *device_rng_source(const struct conf_vm *c); /* -object */
 json_t *device_rng(const struct conf_vm *c, struct device_bus *bus, struct err *e);
 json_t *device_pvpanic(struct device_bus *bus, struct err *e);
+json_t *device_watchdog(struct device_bus *bus, struct err *e); /* an i6300esb */
 json_t *device_video(const struct conf_vm *c, const struct device_bus *bus); /* NULL: none */
 json_t *device_usb(struct device_bus *bus, struct err *e);
 json_t *device_tablet(void);

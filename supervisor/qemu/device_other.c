@@ -80,6 +80,11 @@ json_t *device_pvpanic(struct device_bus *bus, struct err *e)
 	return controller("pvpanic-pci", "pvpanic0", "pvpanic", bus, e);
 }
 
+json_t *device_watchdog(struct device_bus *bus, struct err *e)
+{
+	return controller("i6300esb", "watchdog0", "watchdog", bus, e);
+}
+
 /* On pc it is a function of the chipset, as on the real board. */
 json_t *device_usb(struct device_bus *bus, struct err *e)
 {

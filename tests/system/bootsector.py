@@ -24,6 +24,12 @@ GUESTS = {
     "panic": ("", "b001 ba0505 ee f4 ebfd"),
     # arms an ib700 watchdog and stays silent
     "bite": ("", "ba4304 b00e ee fa f4 ebfd"),
+    # finds an i6300esb by the PCI BIOS, sets its clock to 1 MHz (two stages of a second), enables it, stays silent
+    "esb": ("", "b802b1 b9ab25 ba8680 31f6 cd1a b80cb1 bf6000 b90400 cd1a b80bb1 bf6800 b90200 cd1a fa f4 ebfd"),
+    # with a flat descriptor (made on the stack, kept in es) clears NO_REBOOT of q35's root complex at 0xfed1f410,
+    # as drivers do, then starts the TCO timer (TCO_RLD at 0x660: twice 2.4 s) and stays silent
+    "tco": ("", "31c0 8ed8 8ed0 bc0070 68cf00 680092 6a00 68ffff 6a00 6a00 6a00 6a00 6a00 68f06f 6a0f 0f0116ea6f"
+                "0f20c0 0c01 0f22c0 bb0800 8ec3 24fe 0f22c0 66bf10f4d1fe 26678027df ba6006 b80100 ef fa f4 ebfd"),
     # sends back what it reads on COM1
     "echo": ("", "bafd03 ec a801 74fb b2f8 ec ee b2fd ebf3"),
     # answers each byte on COM1 with the next letter: what it remembers is in its registers

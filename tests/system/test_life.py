@@ -182,6 +182,22 @@ def test_panic_and_watchdog(daemon, guest, device, key, word, policy, state):
     assert word in daemon.wait_state("a", state)["reason"]
 
 
+@pytest.mark.parametrize("guest, model, machine", [
+    ("esb", "i6300esb", "q35"), ("esb", "i6300esb", "pc"), ("tco", "itco", "q35"),
+])
+def test_watchdog_models(daemon, guest, model, machine):
+    """A guest that arms it and does no more: [Watchdog] has the device, OnWatchdog= says what follows."""
+    daemon.micro("a", guest, vm="Machine=%s\n" % machine,
+                 extra="[Watchdog]\nModel=%s\n" % model + LIFECYCLE % "OnWatchdog=pause")
+    daemon.ok("start", "a")
+    assert "watchdog" in daemon.wait_state("a", "paused")["reason"]
+
+
+def test_watchdog_of_q35_on_pc(daemon):
+    daemon.micro("a", vm="Machine=pc\n", extra="[Watchdog]\nModel=itco\n")
+    assert "itco needs a q35" in daemon.fails(2, "start", "a")
+
+
 def test_crash_is_named(daemon):
     daemon.micro("a", "deaf", extra=LIFECYCLE % "Restart=no")
     daemon.up("a")
