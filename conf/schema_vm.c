@@ -46,6 +46,8 @@ NAME_TABLE(display_names, CONF_DISPLAYS,
 NAME_TABLE(video_names, CONF_VIDEOS,
 	[CONF_VIDEO_STD] = "std", [CONF_VIDEO_VIRTIO] = "virtio", [CONF_VIDEO_QXL] = "qxl",
 	[CONF_VIDEO_CIRRUS] = "cirrus", [CONF_VIDEO_NONE] = "none");
+NAME_TABLE(vmgenid_names, CONF_VMGENIDS,
+	[CONF_VMGENID_AUTO] = "auto", [CONF_VMGENID_YES] = "yes", [CONF_VMGENID_NO] = "no");
 NAME_TABLE(watchdog_names, CONF_WATCHDOGS,
 	[CONF_WATCHDOG_NONE] = "none", [CONF_WATCHDOG_I6300ESB] = "i6300esb", [CONF_WATCHDOG_ITCO] = "itco");
 NAME_TABLE(serial_names, CONF_SERIAL_TYPES,
@@ -146,6 +148,10 @@ static const struct conf_key boot_keys[] = {
 	  .help = "Its command line; several are joined by spaces." },
 	{ .name = "Clock",      ENUM(conf_clock, conf_vm, clock, clock_names), .preset = "utc",
 	  .help = "What the real-time clock shows; Windows wants localtime." },
+	{ .name = "VMGenID",  ENUM(conf_vmgenid, conf_vm, vmgenid, vmgenid_names), .preset = "auto",
+	  .help = "Whether the guest has a generation ID, which changes when a snapshot is reverted to: guests "
+		  "then know that time went back, and seed their random numbers anew. auto: VMs that are new "
+		  "have one, those that ran before there was this key do not." },
 };
 
 static const struct conf_key disk_keys[] = {
@@ -297,6 +303,13 @@ static const struct conf_key watchdog_keys[] = {
 		  "know the board find by themselves. It does nothing until the guest arms it." },
 };
 
+static const struct conf_key vsock_keys[] = {
+	{ .name = "CID", STRING(WORD, conf_vm, vsock_cid), .check = conf_word_cid,
+	  .what = "auto or a number from 3 to 4294967294",
+	  .help = "The guest's address; auto is a number that no other VM has, chosen once and kept. Without it "
+		  "there is no such device. The host needs the kernel module vhost_vsock." },
+};
+
 static const struct conf_key lifecycle_keys[] = {
 	{ .name = "TimeoutStartSec", TIME(conf_vm, timeout_start_ms), .min = 1000, .preset = "30s",
 	  .apply = CONF_APPLY_START,
@@ -420,6 +433,8 @@ static const struct conf_section sections[] = {
 	{ .name = "Agent",     KEYS(agent_keys),     .help = "The guest agent." },
 	{ .name = "Watchdog",  KEYS(watchdog_keys),
 	  .help = "A timer that fires when the guest does not reset it in time: see OnWatchdog=." },
+	{ .name = "VSock",     KEYS(vsock_keys),
+	  .help = "Sockets between guest and host, see vsock(7)." },
 	{ .name = "Lifecycle", KEYS(lifecycle_keys),
 	  .help = "What happens when it starts, ends and fails." },
 	{ .name = "Limits",    KEYS(limits_keys),

@@ -56,6 +56,7 @@ enum conf_nic_model {
 	CONF_NIC_MODELS
 };
 enum conf_display { CONF_DISPLAY_VNC, CONF_DISPLAY_NONE, CONF_DISPLAYS };
+enum conf_vmgenid { CONF_VMGENID_AUTO, CONF_VMGENID_YES, CONF_VMGENID_NO, CONF_VMGENIDS };
 enum conf_watchdog { CONF_WATCHDOG_NONE, CONF_WATCHDOG_I6300ESB, CONF_WATCHDOG_ITCO, CONF_WATCHDOGS };
 enum conf_video {
 	CONF_VIDEO_STD,
@@ -164,6 +165,7 @@ struct conf_vm {
 	const char *kernel, *initrd;
 	struct conf_list append; /* joined by spaces */
 	enum conf_clock clock;
+	enum conf_vmgenid vmgenid;
 
 	/* [Display] */
 	enum conf_display display;
@@ -184,6 +186,9 @@ struct conf_vm {
 
 	/* [Watchdog] */
 	enum conf_watchdog watchdog;
+
+	/* [VSock] */
+	const char *vsock_cid; /* "auto" or a number, NULL: no such device */
 
 	/* [Lifecycle]; times in milliseconds, UINT64_MAX: no limit */
 	uint64_t timeout_start_ms, timeout_stop_ms;

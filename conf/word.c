@@ -157,6 +157,11 @@ bool conf_word_ready(const char *s)
 	       strcmp(s, "notify") == 0;
 }
 
+bool conf_word_cid(const char *s)
+{
+	return strcmp(s, "auto") == 0 || number(s, strlen(s), 3, 4294967294);
+}
+
 bool conf_word_rng(const char *s)
 {
 	return strcmp(s, "none") == 0 || conf_word_absolute(s);

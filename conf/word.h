@@ -20,6 +20,7 @@ bool conf_word_owner(const char *s);	/* a user or "@group" */
 bool conf_word_plain(const char *s);	/* letters, digits, "._+-"; safe inside an option of QEMU */
 bool conf_word_percent(const char *s);	/* "150%" */
 bool conf_word_ready(const char *s);	/* "started", "lease", "tcp:PORT" or "log:TEXT" */
+bool conf_word_cid(const char *s);	/* of vsock(7), or "auto" */
 bool conf_word_rng(const char *s);	/* an absolute path or "none" */
 bool conf_word_serial(const char *s);	/* a disk's serial number, 20 bytes as in virtio */
 bool conf_word_uuid(const char *s);

@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "supervisor/qemu/device.h"
 
-enum kind { UUID, IMAGE, MAC, ADDRESS, PORT, KINDS };
+enum kind { UUID, IMAGE, MAC, ADDRESS, PORT, CID, KINDS };
 
 static const struct {
 	const char *key, *hint;
@@ -19,6 +19,7 @@ static const struct {
 	[MAC] = { "MACAddress", "without MACAddress= each NIC has one of its own" },
 	[ADDRESS] = { "Address", "without Address= each NIC has one of its own" },
 	[PORT] = { "Port", "Port=auto takes a free one" },
+	[CID] = { "CID", "CID=auto takes a free one" },
 };
 _Static_assert(ARRAY_SIZE(kinds) == KINDS, "a kind has no row");
 
@@ -107,6 +108,15 @@ static void add_display(struct claims *all, size_t index, const struct conf_vm *
 				false, index, &c->place, "VNC", c->listen });
 }
 
+static void add_vsock(struct claims *all, size_t index, const struct conf_vm *c, const struct identity *id)
+{
+	uint32_t cid = device_cid(c, id);
+
+	if (cid)
+		add(all, (struct claim){ CID, arena_printf(&all->arena, "CID %u", cid), false, index, &c->place,
+				 "vsock", NULL });
+}
+
 static bool is_any(const char *listen)
 {
 	return streq(listen, "0.0.0.0") || streq(listen, "::");
@@ -187,6 +197,7 @@ void duplicates_find(const struct duplicates_vm *vm, size_t n, const char *image
 		for (size_t k = 0; k < c->nics; k++)
 			add_nic(&all, i, &c->nic[k], vm[i].identity);
 		add_display(&all, i, c);
+		add_vsock(&all, i, c, vm[i].identity);
 	}
 	if (all.n)
 		qsort(all.claim, all.n, sizeof *all.claim, by_value);

@@ -9,6 +9,7 @@
 #include "supervisor/guest/output.h"
 #include "supervisor/guest/ready.h"
 #include "supervisor/guest/space.h"
+#include "supervisor/guest/vsock.h"
 #include "supervisor/vm/vm.h"
 
 /* In the order in which they are made; what others write to or report to stands before them. */
@@ -21,6 +22,7 @@ const struct vm_part *const guest_parts[] = {
 	&notify_part,
 	&balloon_part,
 	&space_part,
+	&vsock_part,
 };
 _Static_assert(ARRAY_SIZE(guest_parts) <= VM_PARTS_MAX, "a VM has no slot for each part");
 const size_t guest_parts_n = ARRAY_SIZE(guest_parts);

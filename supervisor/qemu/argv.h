@@ -26,6 +26,7 @@ enum {
 	ARGV_FD_AGENT = 20,
 	ARGV_FD_NOTIFY = 21, /* O_WRONLY|O_APPEND, becomes /dev/fdset/ and this: */
 #define ARGV_FDSET_NOTIFY "9" /* behind the serial ports' */
+	ARGV_FD_VSOCK = 22, /* /dev/vhost-vsock */
 	ARGV_FD_TAP_FIRST = 40,
 	ARGV_SERIALS_MAX = 8,
 	ARGV_NICS_MAX = 32,

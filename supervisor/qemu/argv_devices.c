@@ -177,6 +177,20 @@ static void add_watchdog(struct argv_build *b)
 		argv_json(b, "-device", device_watchdog(&b->bus, &b->e));
 }
 
+static void add_generation(struct argv_build *b)
+{
+	argv_json(b, "-device", device_generation(b->c, b->bus.id));
+}
+
+static void add_vsock(struct argv_build *b)
+{
+	char fd[16];
+
+	snprintf(fd, sizeof fd, "%d", ARGV_FD_VSOCK);
+	if (b->c->vsock_cid)
+		argv_json(b, "-device", device_vsock(b->c, b->ctx->paste ? NULL : fd, &b->bus, &b->e));
+}
+
 /* What hangs on the guest. A new VM gives out its slots in this order: a new row stands last. */
 static void (*const parts[])(struct argv_build *b) = {
 	add_serials,
@@ -186,6 +200,8 @@ static void (*const parts[])(struct argv_build *b) = {
 	add_pvpanic,
 	add_guest_ports, /* behind these, so that none of a VM that had no controller yet moves */
 	add_watchdog,
+	add_generation,
+	add_vsock,
 };
 
 /* Disks and NICs find their slots first, so that what is optional stands behind them. */

@@ -55,6 +55,9 @@ unsigned device_ports_used(const struct identity *id);
 const char *device_node_name(const struct conf_disk *d, char buf[DEVICE_NODE_MAX]); /* "d-ID" */
 const char *device_nic_id(const struct conf_nic *n, char buf[80]); /* "nic-ID" */
 
+/* Its address by vsock(7), 0: none. */
+uint32_t device_cid(const struct conf_vm *c, const struct identity *id);
+
 /* Files */
 
 /* Absolute path of what an operator wrote; buf of PATH_MAX. */
@@ -93,6 +96,10 @@ json_t *device_rng_source(const struct conf_vm *c); /* -object */
 json_t *device_rng(const struct conf_vm *c, struct device_bus *bus, struct err *e);
 json_t *device_pvpanic(struct device_bus *bus, struct err *e);
 json_t *device_watchdog(struct device_bus *bus, struct err *e); /* an i6300esb */
+/* NULL: none; on no bus */
+json_t *device_generation(const struct conf_vm *c, const struct identity *id);
+/* fd: number of a descriptor of /dev/vhost-vsock, NULL: QEMU opens it. */
+json_t *device_vsock(const struct conf_vm *c, const char *fd, struct device_bus *bus, struct err *e);
 json_t *device_video(const struct conf_vm *c, const struct device_bus *bus); /* NULL: none */
 json_t *device_usb(struct device_bus *bus, struct err *e);
 json_t *device_tablet(void);

@@ -137,6 +137,24 @@ json_t *device_rng(const struct conf_vm *c, struct device_bus *bus, struct err *
 	return dev;
 }
 
+json_t *device_generation(const struct conf_vm *c, const struct identity *id)
+{
+	if (c->vmgenid == CONF_VMGENID_NO || !id->generation[0])
+		return NULL;
+	return json_pack("{s:s, s:s, s:s}", "driver", "vmgenid", "id", "generation0", "guid", id->generation);
+}
+
+json_t *device_vsock(const struct conf_vm *c, const char *fd, struct device_bus *bus, struct err *e)
+{
+	json_t *dev = controller("vhost-vsock-pci", "vsock0", "vsock", bus, e);
+
+	if (dev)
+		json_object_set_new(dev, "guest-cid", json_integer((json_int_t)device_cid(c, bus->id)));
+	if (dev && fd)
+		json_object_set_new(dev, "vhostfd", json_string(fd));
+	return dev;
+}
+
 /* Where real boards have it, and QEMU's default: guests look there. */
 json_t *device_video(const struct conf_vm *c, const struct device_bus *bus)
 {

@@ -124,13 +124,11 @@ void identity_set_mac(struct identity *id, const char *nic, const char *mac)
 
 /* What is missing */
 
-void identity_make_uuid(struct identity *id)
+static void make_uuid(char uuid[37])
 {
 	uint8_t b[16];
-	char *p = id->uuid;
+	char *p = uuid;
 
-	if (id->uuid[0])
-		return;
 	if (getrandom(b, sizeof b, 0) != sizeof b) /* cannot fail for so few, says getrandom(2) */
 		abort();
 	b[6] = (uint8_t)((b[6] & 0x0f) | 0x40); /* RFC 4122, 4.4: version 4 */
@@ -140,7 +138,31 @@ void identity_make_uuid(struct identity *id)
 			*p++ = '-';
 		p += sprintf(p, "%02x", b[i]);
 	}
+}
+
+void identity_make_uuid(struct identity *id)
+{
+	if (id->uuid[0])
+		return;
+	make_uuid(id->uuid);
 	id->dirty = true;
+}
+
+/* One that ran without keeps that: its hardware does not change by itself. */
+static void complete_generation(struct identity *id, const struct conf_vm *c)
+{
+	if (id->generation[0] || c->vmgenid == CONF_VMGENID_NO || (c->vmgenid == CONF_VMGENID_AUTO && id->kept))
+		return;
+	make_uuid(id->generation);
+	id->dirty = true;
+}
+
+bool identity_renew_generation(struct identity *id)
+{
+	if (!id->generation[0])
+		return false;
+	make_uuid(id->generation);
+	return id->dirty = true;
 }
 
 /* A hash, mixed: neighbouring ids must differ in the 24 bits that are taken. */
@@ -154,6 +176,18 @@ static uint32_t hash24(const char *uuid, const char *nic, unsigned attempt)
 	h ^= h >> 33;
 	h *= UINT64_C(0xff51afd7ed558ccd);
 	return (uint32_t)(h >> 40);
+}
+
+void identity_complete_cid(struct identity *id, bool (*taken)(void *data, uint32_t cid), void *data)
+{
+	for (unsigned i = 0; id->cid == 0; i++) {
+		uint32_t cid = 3 + hash24(id->uuid, "vsock", i); /* those before are the host's */
+
+		if (i < MAC_TRIES && taken(data, cid))
+			continue;
+		id->cid = cid;
+		id->dirty = true;
+	}
 }
 
 static int complete_nic(struct identity *id, const struct conf_nic *c,
@@ -228,6 +262,7 @@ int identity_complete(struct identity *id, const struct conf_vm *c, const char *
 		id->dirty = true;
 	}
 	identity_make_uuid(id);
+	complete_generation(id, c);
 	for (size_t i = 0; r == 0 && i < c->nics; i++)
 		r = complete_nic(id, &c->nic[i], mac_taken, data, e);
 	for (size_t i = 0; r == 0 && i < c->disks; i++)

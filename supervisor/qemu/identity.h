@@ -51,6 +51,8 @@ struct identity_slot { /* a device keeps its place on the bus for life */
 struct identity {
 	char uuid[37];
 	uid_t uid;
+	char generation[37]; /* VM generation ID, "": none */
+	uint32_t cid; /* of [VSock] CID=auto, 0: none yet */
 	char *machine;	    /* "pc-q35-7.2" */
 	char *machine_wish; /* the Machine= it came from: another wish resolves anew */
 	struct identity_nic *nic;
@@ -96,6 +98,11 @@ int identity_complete(struct identity *id, const struct conf_vm *c, const char *
 
 /* A random one (version 4) where there is none. */
 void identity_make_uuid(struct identity *id);
+
+/* Another generation ID, where it has one: the guest is back in time. False: it has none. */
+bool identity_renew_generation(struct identity *id);
+/* What CID=auto is: from the UUID, and another one while taken() says so. */
+void identity_complete_cid(struct identity *id, bool (*taken)(void *data, uint32_t cid), void *data);
 
 /* Keeps the versioned machine that Machine= was resolved to, until the wish changes: as long as it
  * is the same, the machine kept stays. From q35 to pc or back all slots are given anew. */

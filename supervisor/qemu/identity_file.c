@@ -42,8 +42,9 @@ json_t *identity_json(const struct identity *id)
 	}
 	for (size_t i = 0; i < id->slots; i++)
 		json_object_set_new(slots, id->slot[i].device, json_integer(id->slot[i].slot));
-	return json_pack("{s:i, s:s, s:I, s:s*, s:s*, s:o, s:o, s:o, s:o}", "version", IDENTITY_VERSION,
-		"uuid", id->uuid, "uid", (json_int_t)id->uid, "machine", id->machine,
+	return json_pack("{s:i, s:s, s:I, s:s*, s:o*, s:s*, s:s*, s:o, s:o, s:o, s:o}", "version", IDENTITY_VERSION,
+		"uuid", id->uuid, "uid", (json_int_t)id->uid, "generation", id->generation[0] ? id->generation : NULL,
+		"cid", id->cid ? json_integer(id->cid) : NULL, "machine", id->machine,
 		"machine_wish", id->machine_wish, "nics", nics, "disks", disks, "slots", slots,
 		"images", identity_images_json(id));
 }
@@ -127,19 +128,22 @@ static bool read_slots(struct identity *id, json_t *slots)
 
 static bool from_json(struct identity *id, json_t *doc)
 {
-	const char *uuid, *machine = NULL, *wish = NULL;
+	const char *uuid, *machine = NULL, *wish = NULL, *generation = "";
 	json_t *nics, *disks, *slots, *row;
-	json_int_t uid;
+	json_int_t uid, cid = 0;
 	size_t i;
 
-	if (json_unpack(doc, "{s:s, s:I, s?s, s?s, s:o, s:o, s:o}", "uuid", &uuid, "uid", &uid,
-		    "machine", &machine, "machine_wish", &wish, "nics", &nics, "disks", &disks,
+	if (json_unpack(doc, "{s:s, s:I, s?s, s?I, s?s, s?s, s:o, s:o, s:o}", "uuid", &uuid, "uid", &uid,
+		    "generation", &generation, "cid", &cid, "machine", &machine, "machine_wish", &wish, "nics", &nics, "disks", &disks,
 		    "slots", &slots) < 0 ||
-		strlen(uuid) != sizeof id->uuid - 1 || uid < 0 || uid > UINT32_MAX ||
+		strlen(uuid) != sizeof id->uuid - 1 || uid < 0 || uid > UINT32_MAX || cid < 0 || cid > UINT32_MAX ||
+		(*generation && strlen(generation) != sizeof id->generation - 1) ||
 		!json_is_array(nics) || !json_is_array(disks) || !json_is_object(slots))
 		return false;
 	memcpy(id->uuid, uuid, sizeof id->uuid);
 	id->uid = (uid_t)uid;
+	memcpy(id->generation, generation, strlen(generation) + 1);
+	id->cid = (uint32_t)cid;
 	id->machine = xstrdup(machine);
 	id->machine_wish = xstrdup(wish);
 	json_array_foreach (nics, i, row)

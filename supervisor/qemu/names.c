@@ -35,3 +35,10 @@ bool device_path_is_block(const char *path)
 {
 	return strncmp(path, "/dev/", 5) == 0 && strncmp(path, "/dev/shm/", 9) != 0;
 }
+
+uint32_t device_cid(const struct conf_vm *c, const struct identity *id)
+{
+	if (!c->vsock_cid)
+		return 0;
+	return streq(c->vsock_cid, "auto") ? id->cid : (uint32_t)strtoul(c->vsock_cid, NULL, 10);
+}

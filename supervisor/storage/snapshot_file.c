@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/core/confine.h"
+#include "supervisor/core/keep.h"
 #include "supervisor/storage/snapshot_private.h"
 #include "supervisor/vm/vms.h"
 
@@ -385,6 +386,35 @@ static int check(const struct snapshot_op *op, struct err *e)
 	return r;
 }
 
+static void on_renewed(void *data, const struct err *e)
+{
+	struct snapshot_op *op = data;
+
+	if (e) /* the next start writes it */
+		log_warning(op->vm, "%s", e->text);
+	act_next(op);
+}
+
+/* The guest goes back in time, and knows it by another generation ID: on disk before the images change. A start
+ * writes it by itself. */
+static void revert(struct snapshot_op *op, struct vm *vm)
+{
+	_cleanup_(free_ptr) char *path = xasprintf("vms/%s/identity.json", vm->name), *text = NULL;
+	bool renewed = identity_renew_generation(&vm->identity);
+	struct err e = ERR_INIT;
+	json_t *doc;
+
+	if (snapshot_memory(&op->disks, op->name) > 0) {
+		boot(op, vm);
+		return;
+	}
+	doc = renewed && vm->identity.kept ? identity_json(&vm->identity) : NULL;
+	text = doc ? json_dumps(doc, JSON_INDENT(1)) : NULL;
+	json_decref(doc);
+	if (!text || keep(vm->daemon, path, text, on_renewed, op, &e) < 0)
+		on_renewed(op, e.number ? &e : NULL);
+}
+
 static void act(struct snapshot_op *op)
 {
 	struct vm *vm = snapshot_vm(op);
@@ -402,8 +432,8 @@ static void act(struct snapshot_op *op)
 		snapshot_end(op, snapshot_table(&op->disks), NULL);
 	else if (op->listed)
 		plan(op, vm);
-	else if (op->verb == SNAPSHOT_REVERT && snapshot_memory(&op->disks, op->name) > 0)
-		boot(op, vm);
+	else if (op->verb == SNAPSHOT_REVERT)
+		revert(op, vm);
 	else
 		act_next(op);
 }

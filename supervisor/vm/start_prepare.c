@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/core/confine.h"
+#include "supervisor/qemu/device.h"
 #include "supervisor/qemu/firmware.h"
 #include "supervisor/host/meminfo.h"
 #include "supervisor/vm/dirs.h"
@@ -123,13 +124,29 @@ static bool prepare_mac_taken(void *data, const uint8_t mac[ETH_ALEN])
 	return networks_mac_taken(vm->daemon->networks, mac, vm->name);
 }
 
+static bool prepare_cid_taken(void *data, uint32_t cid)
+{
+	const struct vm *vm = data;
+	const struct vms *vms = vm->daemon->vms;
+
+	for (size_t i = 0; i < vms->n; i++)
+		if (vms->vm[i] != vm && (vms->vm[i]->identity.cid == cid ||
+						device_cid(&vms->vm[i]->file.conf, &vms->vm[i]->identity) == cid))
+			return true;
+	return false;
+}
+
 int vm_complete_identity(struct vm *vm, const struct conf_vm *c, struct err *e)
 {
 	if (vm->identity_problem)
 		return err_set(e, ERR_FAILED, "identity: %s", vm->identity_problem);
 	if (vm_need_uid(vm, e) < 0)
 		return e->number;
-	return identity_complete(&vm->identity, c, vm->daemon->image_dir, prepare_mac_taken, vm, e);
+	if (identity_complete(&vm->identity, c, vm->daemon->image_dir, prepare_mac_taken, vm, e) < 0)
+		return e->number;
+	if (streq(c->vsock_cid, "auto"))
+		identity_complete_cid(&vm->identity, prepare_cid_taken, vm);
+	return 0;
 }
 
 static void prepare_nics(struct vm *vm)

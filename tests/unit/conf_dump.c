@@ -54,7 +54,7 @@ static const char *const texts[] = {
 	"Discard=ignore\nDetectZeroes=unmap\nOnError=ignore\nReadOnly=yes\nIOThread=yes\nSerial=s\n"
 	"[NIC n]\nBridge=br0\nMACAddress=52:54:00:00:00:01\nLink=down\n[NIC m]\nNetwork=x\n"
 	"Address=10.0.0.1\n[Display]\nListen=::\nPort=5901\nPassword=p\n[RNG]\nSource=none\nRate=1K\n"
-	"[Watchdog]\nModel=i6300esb\n"
+	"[Watchdog]\nModel=i6300esb\n[VSock]\nCID=7\n[Boot]\nVMGenID=no\n"
 	"[Serial a]\nType=virtio\nLog=no\n[Serial b]\nLogSize=1M\nLogKeep=0\n"
 	"[Lifecycle]\nTimeoutStopSec=infinity\nRestartSec=0\nOnPanic=pause\n[QEMU]\nArgs=-S\n",
 };

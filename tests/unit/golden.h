@@ -118,6 +118,8 @@ static inline void golden_load(struct golden *g, const char *name)
 	if (g->edit)
 		g->edit(g);
 	memcpy(g->id.uuid, uuid, sizeof uuid);
+	strcpy(g->id.generation, "0dc1bd54-6c5a-4b8e-9a51-1d5dbf5b3b52");
+	g->id.cid = 4711;
 	if (probe_from_json(&g->probe, doc, &e) < 0 ||
 		identity_complete(&g->id, &g->conf, g->image_dir, NULL, NULL, &e) < 0 ||
 		(firmware_wanted(&g->conf) && firmware_choose_in(&g->firmware, firmware, 1,
