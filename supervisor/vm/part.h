@@ -16,6 +16,8 @@
 #include "supervisor/jail/plan.h"
 #include "supervisor/vm/vm.h"
 
+struct job;
+
 /* Descriptors for QEMU, and the number that each has there. */
 struct fd_list {
 	int fd[PLAN_FDS_MAX], number[PLAN_FDS_MAX];
@@ -65,6 +67,14 @@ struct vm_part {
 
 	/* Adds keys to `info` of a VM that has a process. */
 	void (*info)(const struct vm *vm, void *state, json_t *out);
+
+	/* Its own files below STATE/vms/NAME, up to NULL: snapshots, backups and clones take them along. */
+	const char *const *state_files;
+
+	/* A key of it changed while the guest runs: brings it in as now says, or takes it out. What has to wait for
+	 * QEMU or the guest waits in the job; what fails leaves the part as it was. */
+	int (*plug)(struct vm *vm, void **state, const struct conf_vm *now, struct job *j, struct err *e);
+	int (*unplug)(struct vm *vm, void **state, struct job *j, struct err *e);
 
 	/* ended: the process is gone. Otherwise the daemon goes, and leaves the guest as it is. */
 	void (*close)(struct vm *vm, void **state, bool ended);
