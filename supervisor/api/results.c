@@ -102,6 +102,7 @@ const struct api_field api_info[] = {
 	{ "frozen", API_FLAG, "its file systems are" },
 	{ "ready", API_TRUTH, "as the guest tells" },
 	{ "status", API_TEXT, "as the guest tells" },
+	{ "cid", API_NUMBER, "its address, by vsock(7)" },
 	{ "busy", API_TEXT, "the operation that is under way" },
 	{ "nics", API_LIST, .of = info_nic },
 	{ "changes", API_NUMBER, "what a restart would change" },
