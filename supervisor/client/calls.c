@@ -8,7 +8,6 @@
 #include "base/mem.h"
 #include "supervisor/client/command.h"
 #include "supervisor/client/errors.h"
-#include "supervisor/client/objects.h"
 #include "supervisor/client/progress.h"
 
 enum { EXIT_INTERRUPTED = 130 };
@@ -24,7 +23,6 @@ struct calls {
 	struct call *call;
 	size_t n, sent, answered, printed;
 	int exit;	  /* of the first that failed */
-	json_t *document; /* of --json */
 	struct progress progress;
 };
 
@@ -86,7 +84,7 @@ static void print_reply(struct calls *s, const struct call *call, json_t *result
 	if (form->status)
 		note_exit(s, form->status(result));
 	if (s->c->json)
-		objects_add(&s->document, s->c->verb, call->target, result);
+		command_add_json(s->c, call->target, result);
 	else if (!s->c->quiet)
 		(form->print ? form->print : command_print)(s->c, call->target, result);
 }
@@ -95,7 +93,7 @@ static void print_error(struct calls *s, const struct call *call, const struct e
 {
 	note_exit(s, errors_print(call->target, e));
 	if (s->c->json)
-		objects_add_error(&s->document, call->target, e);
+		command_add_json_error(s->c, call->target, e);
 }
 
 static void print_call(struct calls *s, const struct call *call)
@@ -255,10 +253,7 @@ int calls_run(struct command *c)
 	progress_text(&s.progress, s.n == 1 ? s.call[0].target : NULL, c->verb->command);
 	wait_for_all(&s);
 	progress_erase(&s.progress);
-	if (s.document)
-		command_print_json(c, s.document);
-	command_flush(c);
-	json_decref(s.document);
+	command_flush_json(c);
 	for (size_t i = 0; i < s.n; i++)
 		json_decref(s.call[i].reply);
 	free(s.call);

@@ -14,7 +14,6 @@
 #include "supervisor/api/problems.h"
 #include "supervisor/client/command.h"
 #include "supervisor/client/errors.h"
-#include "supervisor/client/objects.h"
 
 static const char *ending(const char *path)
 {
@@ -163,7 +162,7 @@ static int check_file(struct command *c, const char *path)
 	struct conf_problems problems = { 0 };
 	struct conf_source src;
 	struct err e = ERR_INIT;
-	json_t *result, *document = NULL;
+	json_t *result;
 	int code;
 
 	if (read_source(path, &text, &src, &e) < 0)
@@ -174,14 +173,12 @@ static int check_file(struct command *c, const char *path)
 		check_beside(path, &problems);
 	result = api_problems(&problems, true);
 	code = c->form->status(result);
-	if (c->json) {
-		objects_add(&document, c->verb, NULL, result);
-		command_print_json(c, document);
-	} else if (!c->quiet) {
+	if (c->json)
+		command_add_json(c, NULL, result);
+	else if (!c->quiet)
 		c->form->print(c, NULL, result);
-	}
+	command_flush_json(c);
 	command_flush(c);
-	json_decref(document);
 	json_decref(result);
 	conf_problems_release(&problems);
 	return code;

@@ -37,6 +37,36 @@ static int add_text(const char *text, size_t len, void *out)
 	return buf_add(out, text, len);
 }
 
+void command_add_json(struct command *c, const char *target, const json_t *result)
+{
+	json_t *elements = api_objects(c->verb, c->result, target, result);
+
+	if (!c->document)
+		c->document = json_array();
+	json_array_extend(c->document, elements);
+	json_decref(elements);
+}
+
+void command_add_json_error(struct command *c, const char *target, const struct err *e)
+{
+	json_t *element = target ? json_pack("{s:s}", "name", target) : json_object();
+
+	json_object_set_new(element, "error", errors_to_json(e));
+	if (!c->document)
+		c->document = json_array();
+	json_array_append_new(c->document, element);
+}
+
+void command_flush_json(struct command *c)
+{
+	if (!c->document)
+		return;
+	command_print_json(c, api_is_array(c->verb, c->result) ? c->document : json_array_get(c->document, 0));
+	json_decref(c->document);
+	c->document = NULL;
+	command_flush(c);
+}
+
 void command_print_json(struct command *c, const json_t *value)
 {
 	json_dump_callback(value, add_text, &c->out, JSON_INDENT(2) | JSON_ENCODE_ANY);
@@ -50,7 +80,7 @@ static void print_notes(struct command *c, const char *target, const json_t *not
 	json_t *note;
 
 	json_array_foreach (notes, i, note) {
-		_cleanup_(free_ptr) char *text = print_value("note", note);
+		_cleanup_(free_ptr) char *text = value_text(NULL, note);
 
 		buf_printf(&c->out, "%s: %s\n", target, text);
 	}
@@ -68,7 +98,7 @@ static void print_line(struct command *c, const char *target, const json_t *resu
 	if (json_is_false(json_object_get(result, "changed")))
 		buf_adds(&c->out, " already");
 	json_object_foreach ((json_t *)(uintptr_t)result, key, v) {
-		_cleanup_(free_ptr) char *text = print_value(key, v);
+		_cleanup_(free_ptr) char *text = value_text(value_field(c->result->members, key), v);
 
 		if (streq(key, "changed") || streq(key, "notes") || streq(text, "-"))
 			continue;
@@ -121,7 +151,8 @@ void command_print(struct command *c, const char *target, const json_t *result)
 	} else if (!json_is_object(result) || json_object_size(result)) {
 		if (target && c->targets > 1)
 			print_heading(c, target, result);
-		print_result(&c->out, result, c->width);
+		print_result(&c->out, value_is_table(result) ? c->result->columns : c->result->members,
+			result, c->width);
 	}
 }
 

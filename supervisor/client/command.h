@@ -20,6 +20,7 @@ struct command {
 	const struct args *args;
 	const struct api_verb *verb;
 	const struct command_form *form; /* of the verb, never NULL */
+	const struct api_result *result; /* what it returns with these arguments */
 	struct conn conn;
 	bool json, quiet;
 	bool tty;	     /* stdout */
@@ -29,6 +30,7 @@ struct command {
 	bool several;	 /* targets were named by more than one word or by a glob */
 	struct buf out;	 /* not yet written */
 	size_t headings; /* printed between results */
+	json_t *document; /* of --json, an array; NULL: nothing yet */
 };
 
 /* What is not the usual way in a verb; NULL: as usual. */
@@ -46,6 +48,11 @@ int command_open(struct command *c, struct err *e);
 
 /* A result for people, into c->out, by its shape. target NULL: the verb has none. */
 void command_print(struct command *c, const char *target, const json_t *result);
+/* What --json prints in the end, see api/result.h: an object per name or row, or the error in its
+ * place. */
+void command_add_json(struct command *c, const char *target, const json_t *result);
+void command_add_json_error(struct command *c, const char *target, const struct err *e);
+void command_flush_json(struct command *c);
 /* Any value as JSON text, into c->out. */
 void command_print_json(struct command *c, const json_t *value);
 /* Writes c->out to stdout. A reader that went away ends the program quietly with 1. */

@@ -129,7 +129,7 @@ static int tell_disconnected(const struct console *s)
 
 	if (conn_open(&conn, conn_run_dir(s->c->args->run), &e) == 0)
 		info = conn_call(&conn, "vm-info", arguments, &e);
-	state = print_value("state", json_object_get(info, "state"));
+	state = value_text(NULL, json_object_get(info, "state"));
 	if (info)
 		fprintf(stderr, "\nDisconnected: %s is %s\n", s->name, state);
 	else if (e.class == ERR_UNREACHABLE)

@@ -13,24 +13,23 @@ static size_t dry_rows(const json_t *result)
 	return json_array_size(json_object_get(result, "rows"));
 }
 
-/* As the unit says, see print.h. */
-static char *dry_value(const json_t *result, const char *key, const char *unit)
+static char *dry_value(struct command *c, const json_t *result, const char *key)
 {
-	return print_value(unit, json_object_get(result, key));
+	return value_text(value_field(c->result->members, key), json_object_get(result, key));
 }
 
 void dry_shutdown_print(struct command *c, const json_t *result)
 {
-	_cleanup_(free_ptr) char *budget = dry_value(result, "budget", "seconds");
-	_cleanup_(free_ptr) char *sum = dry_value(result, "sum", "seconds");
-	_cleanup_(free_ptr) char *chain = dry_value(result, "chain", "chain");
-	_cleanup_(free_ptr) char *networks = dry_value(result, "networks", "name");
+	_cleanup_(free_ptr) char *budget = dry_value(c, result, "budget");
+	_cleanup_(free_ptr) char *sum = dry_value(c, result, "sum");
+	_cleanup_(free_ptr) char *chain = dry_value(c, result, "chain");
+	_cleanup_(free_ptr) char *networks = dry_value(c, result, "networks");
 	const char *at_most = json_is_null(json_object_get(result, "sum")) ? "without limit" : sum;
 
 	if (!dry_rows(result)) {
 		buf_adds(&c->out, "no VM runs\n");
 	} else {
-		print_table(&c->out, result, NULL, 0, c->width);
+		print_table(&c->out, c->result->columns, result, NULL, 0, c->width);
 		buf_printf(&c->out, "sum: %s (%s), of %s", at_most, chain, budget);
 		buf_adds(&c->out,
 			json_is_true(json_object_get(result, "fits"))
@@ -56,8 +55,8 @@ int dry_status(const json_t *result)
 static void dry_refused(struct command *c, const char *target, const json_t *result)
 {
 	const json_t *refused = json_object_get(result, "refused");
-	_cleanup_(free_ptr) char *why = dry_value(refused, "desc", "desc");
-	_cleanup_(free_ptr) char *hint = dry_value(refused, "hint", "hint");
+	_cleanup_(free_ptr) char *why = value_text(NULL, json_object_get(refused, "desc"));
+	_cleanup_(free_ptr) char *hint = value_text(NULL, json_object_get(refused, "hint"));
 
 	if (!json_is_object(refused))
 		return;
@@ -68,7 +67,7 @@ static void dry_refused(struct command *c, const char *target, const json_t *res
 
 void dry_net_stop_print(struct command *c, const char *target, const json_t *result)
 {
-	_cleanup_(free_ptr) char *state = dry_value(result, "state", "state");
+	_cleanup_(free_ptr) char *state = dry_value(c, result, "state");
 
 	if (!json_object_get(result, "rows")) {
 		command_print(c, target, result);
@@ -80,7 +79,7 @@ void dry_net_stop_print(struct command *c, const char *target, const json_t *res
 		return;
 	}
 	buf_printf(&c->out, "%s: %s, would go:\n", target, state);
-	print_table(&c->out, result, NULL, 2, c->width);
+	print_table(&c->out, c->result->columns, result, NULL, 2, c->width);
 }
 
 /* Columns that hold nothing are left out. */
@@ -96,7 +95,7 @@ static void dry_table(struct command *c, const json_t *result)
 		json_array_foreach (rows, i, row)
 			hidden[k] &= json_is_null(json_array_get(row, k));
 	}
-	print_table(&c->out, result, hidden, 0, c->width);
+	print_table(&c->out, c->result->columns, result, hidden, 0, c->width);
 	free(hidden);
 }
 
@@ -110,11 +109,11 @@ void dry_reload_print(struct command *c, const json_t *result)
 
 void dry_revert_print(struct command *c, const char *target, const json_t *result)
 {
-	_cleanup_(free_ptr) char *name = dry_value(result, "snapshot", "snapshot");
-	_cleanup_(free_ptr) char *created = dry_value(result, "created", "created");
-	_cleanup_(free_ptr) char *state = dry_value(result, "state", "state");
-	_cleanup_(free_ptr) char *guest = dry_value(result, "guest", "guest");
-	_cleanup_(free_ptr) char *after = dry_value(result, "after", "after");
+	_cleanup_(free_ptr) char *name = dry_value(c, result, "snapshot");
+	_cleanup_(free_ptr) char *created = dry_value(c, result, "created");
+	_cleanup_(free_ptr) char *state = dry_value(c, result, "state");
+	_cleanup_(free_ptr) char *guest = dry_value(c, result, "guest");
+	_cleanup_(free_ptr) char *after = dry_value(c, result, "after");
 
 	if (!json_object_get(result, "rows")) {
 		command_print(c, target, result);
@@ -126,6 +125,6 @@ void dry_revert_print(struct command *c, const char *target, const json_t *resul
 	buf_printf(&c->out,
 		"%s: would go back to '%s' of %s; what was written to these disks since then is lost:\n",
 		target, name, created);
-	print_table(&c->out, result, NULL, 2, c->width);
+	print_table(&c->out, c->result->columns, result, NULL, 2, c->width);
 	buf_printf(&c->out, "%s: %s now, %s then: the guest %s\n", target, state, after, guest);
 }

@@ -92,9 +92,6 @@ int errors_from_json(const json_t *error, struct err *e)
 
 json_t *errors_to_json(const struct err *e)
 {
-	json_t *o = json_pack("{s:s, s:s}", "class", api_class(e->class)->name, "desc", e->text);
-
-	if (e->hint[0])
-		json_object_set_new(o, "hint", json_string(e->hint));
-	return o;
+	return json_pack("{s:s, s:s, s:s?}", "class", api_class(e->class)->name, "desc", e->text, "hint",
+		e->hint[0] ? e->hint : NULL);
 }

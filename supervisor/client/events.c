@@ -27,14 +27,14 @@ static void add_event(struct buf *b, const json_t *event)
 {
 	const json_t *what = json_object_get(event, "event");
 	json_t *data = json_object_get(event, "data"), *v;
-	_cleanup_(free_ptr) char *name = print_value("event", what);
-	_cleanup_(free_ptr) char *object = print_value("name", json_object_get(data, "name"));
+	_cleanup_(free_ptr) char *name = value_text(NULL, what);
+	_cleanup_(free_ptr) char *object = value_text(NULL, json_object_get(data, "name"));
 	const char *key;
 
 	add_time(b, json_object_get(event, "timestamp"));
 	buf_printf(b, "  %-13s  %s", name, object);
 	json_object_foreach (data, key, v) {
-		_cleanup_(free_ptr) char *text = print_value(key, v);
+		_cleanup_(free_ptr) char *text = value_text(value_field(api_memory, key), v);
 
 		if (streq(key, "name") || json_is_null(v) || streq(json_string_value(v), ""))
 			continue;

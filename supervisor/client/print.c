@@ -57,22 +57,24 @@ static json_t *table_of(const json_t *list)
 	return json_pack("{s:o, s:o}", "columns", row, "rows", rows);
 }
 
-static void print_object(struct buf *b, const json_t *object, size_t indent, size_t width);
+static void print_object(struct buf *b, const struct api_field *fields, const json_t *object,
+	size_t indent, size_t width);
 static void print_lines(struct buf *b, const char *text, size_t indent);
 
 /* What stands below "key:" in lines of its own. Returns false when it fits on the key's line. */
-static bool print_nested(struct buf *b, const json_t *v, size_t indent, size_t width)
+static bool print_nested(struct buf *b, const struct api_field *fields, const json_t *v,
+	size_t indent, size_t width)
 {
 	json_t *table = NULL;
 
 	if (value_is_table(v))
-		print_table(b, v, NULL, indent, width);
+		print_table(b, fields, v, NULL, indent, width);
 	else if (is_text(v))
 		print_lines(b, json_string_value(v), indent);
 	else if (json_is_object(v) && json_object_size(v))
-		print_object(b, v, indent, width);
+		print_object(b, fields, v, indent, width);
 	else if ((table = table_of(v)))
-		print_table(b, table, NULL, indent, width);
+		print_table(b, fields, table, NULL, indent, width);
 	else
 		return false;
 	json_decref(table);
@@ -97,7 +99,8 @@ static void print_lines(struct buf *b, const char *text, size_t indent)
 	}
 }
 
-static void print_object(struct buf *b, const json_t *object, size_t indent, size_t width)
+static void print_object(struct buf *b, const struct api_field *fields, const json_t *object,
+	size_t indent, size_t width)
 {
 	json_t *o = (json_t *)(uintptr_t)object, *v;
 	size_t widest = 0;
@@ -109,22 +112,23 @@ static void print_object(struct buf *b, const json_t *object, size_t indent, siz
 	json_object_foreach (o, key, v) {
 		_cleanup_(free_ptr) char *safe = text_escape(key, strlen(key), false);
 		_cleanup_(free_ptr) char *text = NULL;
+		const struct api_field *f = value_field(fields, key);
 
 		if (is_nested(v)) {
 			buf_printf(b, "%*s%s:\n", (int)indent, "", safe);
-			print_nested(b, v, indent + INDENT, width);
+			print_nested(b, f ? f->of : NULL, v, indent + INDENT, width);
 			continue;
 		}
-		text = print_value(key, v);
+		text = value_text(f, v);
 		buf_printf(b, "%*s%s:%*s %s\n", (int)indent, "", safe,
 			(int)(widest > strlen(safe) ? widest - strlen(safe) : 0), "", text);
 	}
 }
 
-void print_result(struct buf *b, const json_t *result, size_t width)
+void print_result(struct buf *b, const struct api_field *fields, const json_t *result, size_t width)
 {
-	if (!print_nested(b, result, 0, width)) {
-		_cleanup_(free_ptr) char *text = print_value(NULL, result);
+	if (!print_nested(b, fields, result, 0, width)) {
+		_cleanup_(free_ptr) char *text = value_text(NULL, result);
 
 		buf_printf(b, "%s\n", text);
 	}

@@ -13,14 +13,17 @@
 #include <stddef.h>
 
 #include "base/buf.h"
+#include "supervisor/api/result.h"
 
-/* width: columns of the terminal, 0: no limit (then nothing is shortened). */
-void print_result(struct buf *b, const json_t *result, size_t width);
+/* fields: of its members or columns. width: columns of the terminal, 0: no limit (then nothing is
+ * shortened). */
+void print_result(
+	struct buf *b, const struct api_field *fields, const json_t *result, size_t width);
 
 /* {"columns": [...], "rows": [[...]]} with a heading and aligned columns. hidden: true for each
  * that is left out, or NULL. */
-void print_table(
-	struct buf *b, const json_t *table, const bool *hidden, size_t indent, size_t width);
+void print_table(struct buf *b, const struct api_field *fields, const json_t *table,
+	const bool *hidden, size_t indent, size_t width);
 
 /* Bytes of a log for a terminal: escaped, CR LF as a plain end of line. What may be half a
  * character stays in held for the next time, unless this is the end. */

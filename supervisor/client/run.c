@@ -110,7 +110,7 @@ static void problems_print(struct command *c, const char *target, const json_t *
 
 		json_array_foreach (row, k, v) {
 			const char *name = json_string_value(json_array_get(columns, k));
-			_cleanup_(free_ptr) char *text = print_value(name, v);
+			_cleanup_(free_ptr) char *text = value_text(NULL, v);
 			bool line = streq(name, "line");
 
 			if (streq(name, "severity") || streq(name, "hint"))
@@ -182,7 +182,7 @@ static void json_print(struct command *c, const char *target, const json_t *resu
 
 static void reset_failed_print(struct command *c, const char *target, const json_t *result)
 {
-	_cleanup_(free_ptr) char *state = print_value("state", json_object_get(result, "state"));
+	_cleanup_(free_ptr) char *state = value_text(NULL, json_object_get(result, "state"));
 
 	if (json_is_false(json_object_get(result, "changed")))
 		buf_printf(&c->out, "%s: %s, with no failures to forget\n", target, state);
@@ -209,7 +209,7 @@ static void info_print(struct command *c, const char *target, const json_t *resu
 		command_print(c, target, result);
 		return;
 	}
-	state = print_value("state", json_object_get(result, "state"));
+	state = value_text(NULL, json_object_get(result, "state"));
 	if (c->several)
 		buf_printf(&c->out, "%s: %s\n", target, state);
 	else
@@ -247,7 +247,7 @@ static void list_print(struct command *c, const char *target, const json_t *resu
 				break;
 		}
 	}
-	print_table(&c->out, result, hidden, 0, c->width);
+	print_table(&c->out, c->result->columns, result, hidden, 0, c->width);
 	free(hidden);
 }
 
@@ -262,9 +262,10 @@ static int version_run(struct command *c)
 	both = json_pack("{s:{s:s, s:i}, s:O?}", "vmkeep", "package", VMKEEP_VERSION, "api",
 		API_VERSION, "vmkeepd", daemon);
 	if (c->json)
-		command_print_json(c, both);
+		command_add_json(c, NULL, both);
 	else if (!c->quiet)
-		print_result(&c->out, both, c->width);
+		print_result(&c->out, c->result->shown, both, c->width);
+	command_flush_json(c);
 	command_flush(c);
 	json_decref(both);
 	json_decref(daemon);
@@ -333,6 +334,7 @@ int command_run(const struct args *a)
 		.args = a,
 		.verb = a->verb,
 		.form = run_form(a->verb->execute),
+		.result = api_result_of(a->verb, a->arguments),
 		.conn = CONN_INIT,
 		.json = a->given[ARGS_JSON],
 		.quiet = a->given[ARGS_QUIET],

@@ -14,7 +14,7 @@ struct column {
 	bool numbers, others; /* what is in it beside null */
 	bool right;	      /* numbers only */
 	bool hidden;
-	enum print_unit unit;
+	const struct api_field *field;
 	const char *name;
 };
 
@@ -35,7 +35,8 @@ static size_t text_width(const char *s)
 	return n;
 }
 
-static void table_head(struct table *t, const json_t *columns, const bool *hidden)
+static void table_head(struct table *t, const struct api_field *fields, const json_t *columns,
+	const bool *hidden)
 {
 	size_t c;
 	json_t *name;
@@ -44,7 +45,7 @@ static void table_head(struct table *t, const json_t *columns, const bool *hidde
 		struct column *col = &t->column[c];
 
 		col->name = json_string_value(name) ? json_string_value(name) : "";
-		col->unit = print_unit(col->name);
+		col->field = value_field(fields, col->name);
 		col->width = text_width(col->name);
 		col->hidden = hidden && hidden[c];
 		if (!col->hidden)
@@ -65,7 +66,7 @@ static void table_fill(struct table *t, const json_t *rows)
 
 			if (col->hidden)
 				continue;
-			print_add(&t->text, col->unit, v);
+			value_add(&t->text, col->field, v);
 			width = text_width(t->text.data + at);
 			buf_addc(&t->text, '\0');
 			t->cell[r * t->columns + c] = at;
@@ -150,8 +151,8 @@ static void add_heading(struct buf *b, const struct table *t)
 	buf_addc(b, '\n');
 }
 
-void print_table(
-	struct buf *b, const json_t *table, const bool *hidden, size_t indent, size_t width)
+void print_table(struct buf *b, const struct api_field *fields, const json_t *table,
+	const bool *hidden, size_t indent, size_t width)
 {
 	const json_t *columns = json_object_get(table, "columns");
 	const json_t *rows = json_object_get(table, "rows");
@@ -159,7 +160,7 @@ void print_table(
 
 	t.column = xcalloc(t.columns, sizeof *t.column);
 	t.cell = xcalloc(t.rows * t.columns, sizeof *t.cell);
-	table_head(&t, columns, hidden);
+	table_head(&t, fields, columns, hidden);
 	buf_adds(&t.text, ""); /* cells point into it, also where there are none */
 	table_fill(&t, rows);
 	table_fit(&t, indent, width);

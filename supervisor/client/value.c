@@ -8,80 +8,38 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-/* A name counts when it is the whole key or its last word. */
-static const struct {
-	const char *name;
-	enum print_unit unit;
-} units[] = {
-	/* clang-format off */
-	{ "memory",     PRINT_BYTES },
-	{ "size",       PRINT_BYTES },
-	{ "bytes",      PRINT_BYTES },
-	{ "rss",        PRINT_BYTES },
-	{ "used",       PRINT_BYTES },
-	{ "actual",     PRINT_BYTES },
-	{ "uptime",     PRINT_SECONDS },
-	{ "age",        PRINT_SECONDS },
-	{ "elapsed",    PRINT_SECONDS },
-	{ "duration",   PRINT_SECONDS },
-	{ "timeout",    PRINT_SECONDS },
-	{ "seconds",    PRINT_SECONDS },
-	{ "created",    PRINT_DATE },
-	{ "date",       PRINT_DATE },
-	{ "time",       PRINT_DATE },
-	{ "since",      PRINT_DATE },
-	{ "started",    PRINT_DATE },
-	{ "ended",      PRINT_DATE },
-	{ "expires",    PRINT_DATE },
-	{ "last_reset", PRINT_DATE },
-	/* clang-format on */
-};
-
-enum print_unit print_unit(const char *name)
+const struct api_field *value_field(const struct api_field *fields, const char *name)
 {
-	const char *last = name + strlen(name);
-
-	while (last > name && last[-1] != '_' && last[-1] != '-')
-		last--;
-	for (size_t i = 0; i < ARRAY_SIZE(units); i++)
-		if (streq(units[i].name, last))
-			return units[i].unit;
-	return PRINT_PLAIN;
+	for (; fields && fields->name; fields++)
+		if (streq(fields->name, name))
+			return fields;
+	return NULL;
 }
 
-static void add_number(struct buf *b, enum print_unit unit, const json_t *value)
+static void value_add_number(struct buf *b, const struct api_field *f, const json_t *value)
 {
+	enum api_value type = f ? f->type : API_TEXT;
 	double v = json_number_value(value);
+	time_t when = (time_t)v;
 	char text[32];
-	time_t when;
 	struct tm tm;
 
 	if (v < 0 || v > 1e18)
-		unit = PRINT_PLAIN;
-	switch (unit) {
-	case PRINT_PLAIN:
-		if (json_is_integer(value))
-			snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT,
-				json_integer_value(value));
-		else
-			snprintf(text, sizeof text, "%.6g", v);
-		break;
-	case PRINT_BYTES:
+		type = API_TEXT;
+	if (type == API_BYTES)
 		text_size(text, sizeof text, (uint64_t)v);
-		break;
-	case PRINT_SECONDS:
+	else if (type == API_SECONDS)
 		text_duration(text, sizeof text, (uint64_t)(v * 1000));
-		break;
-	case PRINT_DATE:
-		when = (time_t)v;
-		if (!localtime_r(&when, &tm) || !strftime(text, sizeof text, "%F %T", &tm))
-			snprintf(text, sizeof text, "%.6g", v);
-		break;
-	}
+	else if (type == API_DATE && localtime_r(&when, &tm))
+		strftime(text, sizeof text, "%F %T", &tm);
+	else if (json_is_integer(value))
+		snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+	else
+		snprintf(text, sizeof text, "%.6g", v);
 	buf_adds(b, text);
 }
 
-static void add_escaped(struct buf *b, const char *s, size_t len)
+static void value_add_escaped(struct buf *b, const char *s, size_t len)
 {
 	_cleanup_(free_ptr) char *safe = NULL;
 	size_t i = 0;
@@ -96,33 +54,33 @@ static void add_escaped(struct buf *b, const char *s, size_t len)
 	buf_adds(b, safe);
 }
 
-static void add_list(struct buf *b, enum print_unit unit, const json_t *list)
+static void value_add_list(struct buf *b, const struct api_field *f, const json_t *list)
 {
 	size_t i;
 	json_t *v;
 
 	json_array_foreach (list, i, v) {
 		buf_adds(b, i ? ", " : "");
-		print_add(b, unit, v);
+		value_add(b, f, v);
 	}
 }
 
-static void add_members(struct buf *b, const json_t *object)
+static void value_add_members(struct buf *b, const struct api_field *f, const json_t *object)
 {
 	const char *key, *gap = "";
 	json_t *v;
 
 	json_object_foreach ((json_t *)(uintptr_t)object, key, v) {
 		buf_adds(b, gap);
-		add_escaped(b, key, strlen(key));
+		value_add_escaped(b, key, strlen(key));
 		buf_addc(b, '=');
-		print_add(b, print_unit(key), v);
+		value_add(b, value_field(f ? f->of : NULL, key), v);
 		gap = " ";
 	}
 }
 
 /* Nothing worth a word: null, "", [] and {}. */
-static bool is_empty(const json_t *v)
+static bool value_is_empty(const json_t *v)
 {
 	return !v || json_is_null(v) || (json_is_string(v) && !json_string_length(v)) ||
 	       (json_is_array(v) && !json_array_size(v)) ||
@@ -135,26 +93,26 @@ bool value_is_table(const json_t *v)
 	       json_is_array(json_object_get(v, "rows"));
 }
 
-void print_add(struct buf *b, enum print_unit unit, const json_t *value)
+void value_add(struct buf *b, const struct api_field *f, const json_t *value)
 {
-	if (is_empty(value))
+	if (value_is_empty(value))
 		buf_addc(b, '-');
 	else if (json_is_boolean(value))
 		buf_adds(b, json_is_true(value) ? "yes" : "no");
 	else if (json_is_number(value))
-		add_number(b, unit, value);
+		value_add_number(b, f, value);
 	else if (json_is_string(value))
-		add_escaped(b, json_string_value(value), json_string_length(value));
+		value_add_escaped(b, json_string_value(value), json_string_length(value));
 	else if (json_is_array(value))
-		add_list(b, unit, value);
+		value_add_list(b, f, value);
 	else
-		add_members(b, value);
+		value_add_members(b, f, value);
 }
 
-char *print_value(const char *name, const json_t *value)
+char *value_text(const struct api_field *f, const json_t *value)
 {
 	struct buf b = BUF_INIT;
 
-	print_add(&b, name ? print_unit(name) : PRINT_PLAIN, value);
+	value_add(&b, f, value);
 	return buf_steal(&b);
 }

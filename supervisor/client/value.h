@@ -2,8 +2,8 @@
 /*
  * supervisor/client/value.h - one value of a result, on one line
  *
- * The name of a key or column decides how its numbers read (bytes, seconds, dates). Everything is
- * escaped: it may be a guest's.
+ * How its numbers read (bytes, seconds, dates) is told by the verb table. Everything is escaped: it
+ * may be a guest's.
  */
 #ifndef SUPERVISOR_CLIENT_VALUE_H
 #define SUPERVISOR_CLIENT_VALUE_H
@@ -12,17 +12,17 @@
 #include <stdbool.h>
 
 #include "base/buf.h"
+#include "supervisor/api/result.h"
 
-/* How the numbers of a key or column read. */
-enum print_unit { PRINT_PLAIN, PRINT_BYTES, PRINT_SECONDS, PRINT_DATE };
-enum print_unit print_unit(const char *name);
+/* The one of this name, or NULL: a newer daemon's, of which numbers are printed as they come. */
+const struct api_field *value_field(const struct api_field *fields, const char *name);
 
 /* {"columns": [...], "rows": [[...]]}, with or without members beside them. */
 bool value_is_table(const json_t *v);
 
-/* One value on one line: "512M", "3d 4h", "-", "a, b". */
-void print_add(struct buf *b, enum print_unit unit, const json_t *value);
-/* The same of a key's value, as a string that the caller frees. */
-char *print_value(const char *name, const json_t *value);
+/* "512M", "3d 4h", "-", "a, b". f may be NULL. */
+void value_add(struct buf *b, const struct api_field *f, const json_t *value);
+/* The same, as a string that the caller frees. */
+char *value_text(const struct api_field *f, const json_t *value);
 
 #endif

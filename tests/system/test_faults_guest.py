@@ -126,7 +126,8 @@ def test_f28_crash_loop(daemon):
     daemon.micro("a", extra=LIFECYCLE % "Restart=always\nRestartSec=200ms\nStartLimitBurst=4")
     info = daemon.crash("a", "failed")
     assert "StartLimitBurst" in info["reason"] and "crashed: signal 9" in info["reason"]
-    crashes = [row["time"] for row in daemon.rows("history", "a") if row["event"] in ("crashed", "failed")]
+    # with its milliseconds
+    crashes = [row[0] for row in daemon.client().call("vm-history", name="a")["rows"] if row[1] in ("crashed", "failed")]
     gaps = [b - a for a, b in zip(crashes, crashes[1:])]
     assert len(crashes) == 4 and gaps[0] >= 0.2 and gaps[1] >= 0.4 and gaps[2] >= 0.8, gaps
     daemon.write("a.vm", vmk.read_text(os.path.join(daemon.config, "a.vm")).replace("200ms", "60"))

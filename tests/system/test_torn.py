@@ -67,7 +67,7 @@ def is_whole(world):
 
 def settled(world):
     """It is off, or its QEMU has said how the load went that a former daemon began."""
-    return world.eventually(lambda: world.info("a"), lambda info: "busy" not in info and (
+    return world.eventually(lambda: world.info("a"), lambda info: not info["busy"] and (
         info["state"] == "stopped" or info["state"] in ("running", "paused") and not os.path.exists(mark_of(world))),
         timeout=60)
 

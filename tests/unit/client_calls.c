@@ -114,14 +114,13 @@ static void order_and_exit_code_are_the_lines(void **state)
 		{ "destroy web1",		  1, 1, 0,   "web1: running\n",
 			"note: 'destroy' switches off at once, as in virsh, and deletes nothing\n"						   },
 		{ "--json start web1",	       1, 1, 0,
-			"[\n  {\n    \"name\": \"web1\",\n    \"state\": \"running\",\n    \"changed\": true\n  }\n]\n", "" },
+			"[\n  {\n    \"name\": \"web1\",\n    \"state\": \"running\",\n    \"changed\": true,\n"
+			"    \"reason\": null,\n    \"notes\": []\n  }\n]\n", "" },
 		{ "--json start db1 bad1",	   2, 2, 5,
-			"[\n  {\n    \"name\": \"db1\",\n    \"state\": \"running\",\n    \"changed\": false\n  },\n"
+			"[\n  {\n    \"name\": \"db1\",\n    \"state\": \"running\",\n    \"changed\": false,\n"
+			"    \"reason\": null,\n    \"notes\": []\n  },\n"
 			"  {\n    \"name\": \"bad1\",\n    \"error\": {\n      \"class\": \"WrongState\",\n"
-			"      \"desc\": \"it is paused\"\n    }\n  }\n]\n",		"vmkeep: bad1: it is paused\n"	       },
-		{ "--json list",		1, 1, 0,
-			"[\n  {\n    \"cpus\": 1,\n    \"name\": \"web1\"\n  },\n  {\n    \"cpus\": 2,\n"
-			"    \"name\": \"db1\"\n  },\n  {\n    \"cpus\": 3,\n    \"name\": \"web2\"\n  }\n]\n", "" },
+			"      \"desc\": \"it is paused\",\n      \"hint\": null\n    }\n  }\n]\n",		"vmkeep: bad1: it is paused\n"	       },
 		{ "start web1 gone web2",	  3, 1, 10,  "web1: running\n",
 			"vmkeep: gone: vmkeepd closed the connection before it answered\n"
 			"hint: it was stopped or restarted, which no guest notices; vmkeep list and jobs tell what goes on\n"					 },
