@@ -12,6 +12,7 @@
 #include "supervisor/client/args.h"
 #include "supervisor/client/conn.h"
 #include "supervisor/client/option.h"
+#include "supervisor/client/value.h"
 
 struct line {
 	const struct api_verb *verb;
@@ -190,21 +191,17 @@ void complete_words(
 static void ask_names(
 	void *data, const char *execute, const char *target, const char *column, struct buf *b)
 {
-	json_t *arguments = json_object(), *list = NULL, *columns, *row, *v;
+	json_t *arguments = json_object(), *list = NULL, *row;
 	struct conn conn = CONN_INIT;
 	struct err ignored = ERR_INIT;
-	size_t at = 0, i;
+	size_t i;
 
 	if (target)
 		json_object_set_new(arguments, "name", json_string(target));
 	if (conn_open(&conn, conn_run_dir(data), &ignored) == 0)
 		list = conn_call(&conn, execute, arguments, &ignored);
-	columns = json_object_get(list, "columns");
-	json_array_foreach (columns, i, v)
-		if (streq(json_string_value(v), column))
-			at = i;
 	json_array_foreach (json_object_get(list, "rows"), i, row) {
-		const char *name = json_string_value(json_array_get(row, at));
+		const char *name = json_string_value(value_cell(list, row, column));
 
 		if (name)
 			buf_printf(b, "%s\n", name);

@@ -15,16 +15,9 @@ static bool has_rows(const json_t *result)
 	return json_array_size(json_object_get(result, "rows")) > 0;
 }
 
-/* The cell of this column in a row, or NULL. */
 static const char *cell(const json_t *table, const json_t *row, const char *column)
 {
-	size_t i;
-	json_t *name;
-
-	json_array_foreach (json_object_get(table, "columns"), i, name)
-		if (streq(json_string_value(name), column))
-			return json_string_value(json_array_get(row, i));
-	return NULL;
+	return json_string_value(value_cell(table, row, column));
 }
 
 /* Does any row say so? */
@@ -60,12 +53,11 @@ static int diff_status(const json_t *result)
 /* info --security: a rule that does not hold. */
 static int info_status(const json_t *result)
 {
-	bool rules = streq(json_string_value(json_array_get(json_object_get(result, "columns"), 1)), "holds");
 	json_t *row;
 	size_t i;
 
 	json_array_foreach (json_object_get(result, "rows"), i, row)
-		if (rules && json_is_false(json_array_get(row, 1)))
+		if (json_is_false(value_cell(result, row, "holds")))
 			return api_class(ERR_FAILED)->exit;
 	return 0;
 }

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/client/command.h"
+#include "supervisor/client/value.h"
 
 static bool is_of_networks(const struct api_verb *verb)
 {
@@ -22,26 +23,14 @@ static void add(struct command *c, const char *name)
 	c->target[c->targets++] = xstrdup(name);
 }
 
-static size_t column_of(const json_t *list, const char *name)
-{
-	const json_t *columns = json_object_get(list, "columns");
-	size_t i;
-	json_t *v;
-
-	json_array_foreach (columns, i, v)
-		if (streq(json_string_value(v), name))
-			return i;
-	return 0;
-}
-
 static int add_matches(struct command *c, const char *glob, const json_t *list, struct err *e)
 {
-	size_t column = column_of(list, "name"), before = c->targets, i;
+	size_t before = c->targets, i;
 	bool found = false;
 	json_t *row;
 
 	json_array_foreach (json_object_get(list, "rows"), i, row) {
-		const char *name = json_string_value(json_array_get(row, column));
+		const char *name = json_string_value(value_cell(list, row, "name"));
 
 		if (name && fnmatch(glob, name, 0) == 0) {
 			add(c, name);

@@ -8,6 +8,17 @@
 #include "base/mem.h"
 #include "base/text.h"
 
+const json_t *value_cell(const json_t *table, const json_t *row, const char *column)
+{
+	size_t i;
+	json_t *name;
+
+	json_array_foreach (json_object_get(table, "columns"), i, name)
+		if (streq(json_string_value(name), column))
+			return json_array_get(row, i);
+	return NULL;
+}
+
 const struct api_field *value_field(const struct api_field *fields, const char *name)
 {
 	for (; fields && fields->name; fields++)

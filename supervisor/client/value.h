@@ -14,6 +14,9 @@
 #include "base/buf.h"
 #include "supervisor/api/result.h"
 
+/* The cell of this column in a row of the table, or NULL. */
+const json_t *value_cell(const json_t *table, const json_t *row, const char *column);
+
 /* The one of this name, or NULL: a newer daemon's, of which numbers are printed as they come. */
 const struct api_field *value_field(const struct api_field *fields, const char *name);
 
