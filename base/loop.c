@@ -176,7 +176,7 @@ void loop_timer_stop(struct loop_timer *t)
 		ev_timer_stop(t->ev, &t->timer);
 }
 
-bool loop_timer_is_active(const struct loop_timer *t)
+bool loop_timer_is_active(struct loop_timer *t)
 {
 	return ev_is_active(&t->timer);
 }

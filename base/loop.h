@@ -70,6 +70,6 @@ void loop_timer_init(struct loop_timer *t, struct ev_loop *ev, void (*run)(void 
 /* Counts from this moment, not from the beginning of the turn. Replaces an earlier start. */
 void loop_timer_start(struct loop_timer *t, double seconds);
 void loop_timer_stop(struct loop_timer *t);
-bool loop_timer_is_active(const struct loop_timer *t);
+bool loop_timer_is_active(struct loop_timer *t);
 
 #endif
