@@ -372,7 +372,7 @@ int vm_agent_freeze(struct vm *vm, double seconds, agent_reply_fn *reply, void *
 			return r;
 	}
 	r = vm_agent_call(vm, "guest-fsfreeze-freeze", NULL, VM_AGENT_FREEZE_SECONDS, on_freeze, a, e);
-	if (r < 0) {
+	if (r < 0 || !a) {
 		if (a && a->open)
 			frozen_unmark(vm);
 		return r;

@@ -24,5 +24,5 @@ const struct vm_part *const guest_parts[] = {
 	&space_part,
 	&vsock_part,
 };
-_Static_assert(ARRAY_SIZE(guest_parts) <= VM_PARTS_MAX, "a VM has no slot for each part");
-const size_t guest_parts_n = ARRAY_SIZE(guest_parts);
+const size_t guest_parts_n = sizeof guest_parts / sizeof(void *);
+_Static_assert(sizeof guest_parts / sizeof(void *) <= VM_PARTS_MAX, "a VM has no slot for each part");

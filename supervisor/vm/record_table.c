@@ -227,10 +227,11 @@ static void record_set(const struct record_row *row, struct vm *vm, void *at, co
 static int record_add(json_t *doc, const struct record_row *row, const struct vm *vm, const struct record_process *p)
 {
 	const void *at = (const char *)(row->process ? (const void *)p : vm) + row->at;
+	const void *boot = (const char *)vm + row->boot;
 	int r = json_object_set_new(doc, row->name, record_value(row, vm, at));
 
 	if (row->boot_name)
-		json_object_set_new(doc, row->boot_name, json_real(*(const double *)((const char *)vm + row->boot)));
+		json_object_set_new(doc, row->boot_name, json_real(*(const double *)boot));
 	return row->required ? r : 0;
 }
 
@@ -295,10 +296,11 @@ bool record_read(struct vm *vm, struct record_process *p, const json_t *doc)
 		const struct record_row *row = &record_rows[i];
 		const json_t *value = json_object_get(doc, row->name);
 		char *at = (char *)(row->process ? (void *)p : vm) + row->at;
+		void *boot = (char *)vm + row->boot;
 
 		record_set(row, vm, at, record_fits(row, value) ? value : NULL);
 		if (row->boot_name)
-			*(double *)((char *)vm + row->boot) = record_boot_time(
+			*(double *)boot = record_boot_time(
 				json_object_get(doc, row->boot_name), json_number_value(json_object_get(doc, row->name)));
 	}
 	record_settle(vm, p);

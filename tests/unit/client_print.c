@@ -28,7 +28,7 @@ static json_t *parse(const char *text)
 
 static void a_value_reads_as_its_type_says(void **state)
 {
-	static const struct api_field of[] = { { .name = "size", .type = API_BYTES }, { NULL } };
+	static const struct api_field of[] = { { .name = "size", .type = API_BYTES }, { .name = NULL } };
 	/* clang-format off */
 	static const struct {
 		enum api_value type;
@@ -77,14 +77,14 @@ static void a_value_reads_as_its_type_says(void **state)
 static const struct api_field disk_fields[] = {
 	{ .name = "id", .type = API_ID },
 	{ .name = "size", .type = API_BYTES },
-	{ NULL },
+	{ .name = NULL },
 };
 static const struct api_field fields[] = {
 	{ .name = "memory", .type = API_BYTES },
 	{ .name = "uptime", .type = API_SECONDS },
 	{ .name = "balloon", .type = API_OBJECT, .of = disk_fields },
 	{ .name = "disks", .type = API_LIST, .of = disk_fields },
-	{ NULL },
+	{ .name = NULL },
 };
 
 static void a_result_is_laid_out_by_its_shape(void **state)
