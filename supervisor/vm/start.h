@@ -49,6 +49,7 @@ struct vm_start {
 	ev_io plan_io;
 	struct buf reply;
 	bool prepared; /* it said that exec comes next */
+	json_t *refused; /* or why not: told when it ends, which is when the VM's state changes */
 	void (*on_exit)(struct vm_start *s); /* the process ended: what it still had to say */
 	bool unkept;   /* the identity had changed, and the jail has not said yet that it is on disk */
 };

@@ -137,8 +137,10 @@ static void jail_take_line(void *data, const json_t *doc)
 	const json_t *error = json_object_get(doc, "error"), *kept = json_object_get(doc, "kept");
 	struct vm_start *s = data;
 
-	if (error)
-		jail_take_error(s->vm, error);
+	if (error) {
+		json_decref(s->refused);
+		s->refused = json_deep_copy(error);
+	}
 	if (kept)
 		jail_take_kept(s, kept);
 	s->prepared = !error && (s->prepared || json_object_get(doc, "prepared"));
@@ -148,6 +150,8 @@ static void jail_finish(struct vm_start *s)
 {
 	if (s->plan_fd < 0 || confine_read(s->plan_fd, &s->reply, jail_take_line, s))
 		return;
+	if (s->refused)
+		jail_take_error(s->vm, s->refused);
 	start_close_jail(s);
 	/* a monitor that answered in the same turn is ahead of it */
 	if (s->prepared && s->step->run == start_jail)

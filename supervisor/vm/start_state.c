@@ -23,6 +23,8 @@ void start_close_jail(struct vm_start *s)
 	ev_io_stop(s->vm->daemon->loop.ev, &s->plan_io);
 	s->vm->identity.dirty |= s->unkept;
 	s->unkept = false;
+	json_decref(s->refused);
+	s->refused = NULL;
 	close_fd(&s->plan_fd);
 }
 
