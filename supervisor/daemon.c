@@ -320,6 +320,7 @@ static int run_successor(struct daemon *d, char **argv)
 	setenv(LISTENER_ENV, text, 1);
 	service_hand_over(d->service);
 	notify_reloading();
+	dirs_hand_over(&d->dirs);
 	unbuild(d);
 	child_bequeath(pids, sizeof pids);
 	setenv(CHILDREN_ENV, pids, 1);

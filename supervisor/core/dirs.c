@@ -20,6 +20,48 @@ enum { LOCK_TRIES = 15, LOCK_WAIT_US = 20000, LOCK_FILE_MAX = PATH_MAX + 32, LOC
 
 static const char lock_name[] = "lock";
 
+/* --- what a daemon that was replaced left us: a lock that was let go for a moment could be another's then --- */
+
+#define HERITAGE_ENV "VMKEEP_DIRS"
+enum { HERITAGE = 5 };
+
+void dirs_hand_over(const struct daemon_dirs *d)
+{
+	/* not those numbers themselves: they are closed with everything else */
+	_cleanup_(free_ptr) char *text = xasprintf("%d:%d:%d:%d:%d:%d", (int)getpid(), dup(d->state_fd), dup(d->run_fd),
+		dup(d->log_fd), dup(d->state_lock), dup(d->run_lock));
+
+	setenv(HERITAGE_ENV, text, 1);
+}
+
+static void heritage_read(int fd[HERITAGE])
+{
+	const char *text = getenv(HERITAGE_ENV);
+	int pid = 0;
+
+	for (size_t i = 0; i < HERITAGE; i++)
+		fd[i] = -1;
+	if (!text || sscanf(text, "%d:%d:%d:%d:%d:%d", &pid, &fd[0], &fd[1], &fd[2], &fd[3], &fd[4]) != 6 ||
+		pid != (int)getpid())
+		for (size_t i = 0; i < HERITAGE; i++)
+			fd[i] = -1;
+	for (size_t i = 0; i < HERITAGE; i++)
+		if (fd[i] <= STDERR_FILENO || fcntl(fd[i], F_SETFD, FD_CLOEXEC) < 0)
+			fd[i] = -1;
+	unsetenv(HERITAGE_ENV);
+}
+
+/* The same file, with the lock that it has already. */
+static void heritage_take(const int from[HERITAGE], int fd)
+{
+	struct stat here, there;
+
+	for (size_t i = 0; i < HERITAGE; i++)
+		if (from[i] >= 0 && fstat(from[i], &there) == 0 && fstat(fd, &here) == 0 &&
+			there.st_dev == here.st_dev && there.st_ino == here.st_ino)
+			dup3(from[i], fd, O_CLOEXEC);
+}
+
 /* The pid of the process that holds this flock, as the kernel tells it; 0: it does not. */
 static int lock_holder(int fd)
 {
@@ -120,12 +162,15 @@ static int lock_open(int dirfd, const char *path, struct err *e)
 
 /* The file that tells whose a directory is. It stays open, for the lock. */
 static int lock_file(int dirfd, const char *path, const char *option, const char *run, bool alone, int *keep,
-	struct err *e)
+	const int heritage[HERITAGE], struct err *e)
 {
 	_cleanup_(free_ptr) char *text = xasprintf("%d\n%s\n", (int)getpid(), run);
 	_cleanup_(close_fd) int fd = lock_open(dirfd, path, e);
-	int r = fd < 0 ? 1 : lock_one(dirfd, fd, path, option, e);
+	int r;
 
+	if (fd >= 0 && heritage)
+		heritage_take(heritage, fd);
+	r = fd < 0 ? 1 : lock_one(dirfd, fd, path, option, e);
 	if (r < 0)
 		return r;
 	if (r > 0 && !alone)
@@ -141,16 +186,16 @@ static int lock_file(int dirfd, const char *path, const char *option, const char
 	return 0;
 }
 
-static int lock_state(struct daemon_dirs *d, struct err *e)
+static int lock_state(struct daemon_dirs *d, const int heritage[HERITAGE], struct err *e)
 {
 	int r = lock_one(d->state_fd, d->state_fd, d->state, "--state", e);
 
-	return r < 0 ? r : lock_file(d->state_fd, d->state, "--state", d->run, r == 0, &d->state_lock, e);
+	return r < 0 ? r : lock_file(d->state_fd, d->state, "--state", d->run, r == 0, &d->state_lock, heritage, e);
 }
 
-static int lock_run(struct daemon_dirs *d, struct err *e)
+static int lock_run(struct daemon_dirs *d, const int heritage[HERITAGE], struct err *e)
 {
-	return lock_file(d->run_fd, d->run, "--run", d->run, false, &d->run_lock, e);
+	return lock_file(d->run_fd, d->run, "--run", d->run, false, &d->run_lock, heritage, e);
 }
 
 /* A link that leads nowhere is somebody's word where the directory is, and most likely not mounted. */
@@ -208,18 +253,24 @@ int dirs_open(struct daemon_dirs *d, const struct daemon_options *o, struct err 
 		{ o->run, 0755, &d->run, &d->run_fd },
 		{ o->log, 0750, &d->log, &d->log_fd },
 	};
-	int r = 0;
+	int r = 0, heritage[HERITAGE];
 
 	*d = (struct daemon_dirs)DIRS_INIT;
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(dirs); i++)
+	heritage_read(heritage);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(dirs); i++) {
 		r = open_one(dirs[i].path, dirs[i].mode, dirs[i].absolute, dirs[i].fd, e);
+		if (r == 0 && dirs[i].fd)
+			heritage_take(heritage, *dirs[i].fd);
+	}
 	/* in this order: who shares STATE leaves RUN as it is */
 	if (r == 0)
-		r = lock_state(d, e);
+		r = lock_state(d, heritage, e);
 	if (r == 0)
-		r = lock_run(d, e);
+		r = lock_run(d, heritage, e);
 	if (r == 0)
 		lock_log(d);
+	for (size_t i = 0; i < HERITAGE; i++)
+		close_fd(&heritage[i]);
 	return r;
 }
 
@@ -269,7 +320,7 @@ int dirs_run_again(struct daemon_dirs *d, struct err *e)
 	int r = lost ? reopen(d->run, 0755, d->run_fd, e) : 0;
 
 	if (r == 0 && lock_is_lost(d->run_fd, d->run_lock))
-		r = lock_run(d, e);
+		r = lock_run(d, NULL, e);
 	return r < 0 ? r : lost;
 }
 
@@ -288,7 +339,7 @@ int dirs_kept_again(struct daemon_dirs *d, struct err *e)
 {
 	int state = kept_again(d->state, 0700, d->state_fd, e), log;
 
-	if (state == 1 && lock_state(d, e) < 0)
+	if (state == 1 && lock_state(d, NULL, e) < 0)
 		state = e->number;
 	if (state >= 0 && mkdirat(d->state_fd, "vms", 0700) < 0 && errno != EEXIST)
 		state = err_errno(e, "make directory '%s/vms'", d->state);

@@ -6,8 +6,7 @@
  * another path to the same directory leads to the same lock. (RUN is not: who may read a directory may
  * lock it.) The files "lock" in both tell whose they are; they are locked as well: RUN's against another
  * there, STATE's where a file system cannot lock directories. LOG is locked too, but another daemon there is only told of.
- * Locks end with the process; no child
- * inherits them past its exec.
+ * Locks end with the process; no child inherits them past its exec, but the daemon that takes our place does.
  */
 #ifndef SUPERVISOR_CORE_DIRS_H
 #define SUPERVISOR_CORE_DIRS_H
@@ -41,6 +40,8 @@ int dirs_run_again(struct daemon_dirs *d, struct err *e);
 int dirs_kept_again(struct daemon_dirs *d, struct err *e);
 /* Makes RUN/vms and RUN/gone where they are missing. 1: one was. */
 int dirs_run_parts(struct daemon_dirs *d, struct err *e);
+/* Before exec of a successor, in the environment: locks that are held all the time. dirs_open() takes them. */
+void dirs_hand_over(const struct daemon_dirs *d);
 void dirs_release(struct daemon_dirs *d);
 
 #endif

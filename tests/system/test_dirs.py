@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """The daemon's own directories: one daemon in each, whatever becomes of the files that say so."""
+import fcntl
 import glob
 import os
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -74,6 +76,26 @@ def test_two_daemons(daemon):
     refused(daemon, "state", run=other(daemon, "run2"))
     daemon.stop_daemon()
     daemon.start()
+
+
+def test_no_moment_without_a_lock(daemon):
+    """Not while the daemon is replaced either."""
+    log = os.path.join(daemon.base, "daemon.log")
+    fds = [os.open(path, os.O_RDONLY) for path in (daemon.state, os.path.join(daemon.state, "lock"),
+                                                   os.path.join(daemon.run, "lock"))]
+    try:
+        for _ in range(2):  # what was inherited is inherited again
+            before = vmk.read_text(log).count("ready, version")
+            daemon.ok("reexec")
+            end = time.monotonic() + 60 * vmk.SLOW
+            while vmk.read_text(log).count("ready, version") == before:
+                assert time.monotonic() < end
+                for fd in fds:
+                    with pytest.raises(BlockingIOError):
+                        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        for fd in fds:
+            os.close(fd)
 
 
 def test_children_hold_no_lock(daemon):
