@@ -278,7 +278,8 @@ def test_a_service_manager_is_told(world):
                              "-E", "WATCHDOG_USEC=200000"] + world.daemon_argv())
         with open(os.path.join(world.base, "daemon.log"), "ab") as out:
             world.daemon = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
-        world.eventually(lambda: os.path.exists(world.inner(world.socket)), bool)
+        # the path is there a moment before somebody listens
+        world.eventually(lambda: vmk.read_text(os.path.join(world.base, "daemon.log")), lambda text: "Listening on" in text)
         world.ok("start", "a")
         seen = []
         while "STATUS=1 running" not in seen or seen.count("WATCHDOG=1") < 3:
