@@ -20,6 +20,11 @@ enum { LOCK_TRIES = 15, LOCK_WAIT_US = 20000, LOCK_FILE_MAX = PATH_MAX + 32, LOC
 
 static const char lock_name[] = "lock";
 
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
 /* --- what a daemon that was replaced left us: a lock that was let go for a moment could be another's then --- */
 
 #define HERITAGE_ENV "VMKEEP_DIRS"
@@ -57,8 +62,7 @@ static void heritage_take(const int from[HERITAGE], int fd)
 	struct stat here, there;
 
 	for (size_t i = 0; i < HERITAGE; i++)
-		if (from[i] >= 0 && fstat(from[i], &there) == 0 && fstat(fd, &here) == 0 &&
-			there.st_dev == here.st_dev && there.st_ino == here.st_ino)
+		if (from[i] >= 0 && fstat(from[i], &there) == 0 && fstat(fd, &here) == 0 && is_same(&there, &here))
 			dup3(from[i], fd, O_CLOEXEC);
 }
 
@@ -272,11 +276,6 @@ int dirs_open(struct daemon_dirs *d, const struct daemon_options *o, struct err 
 	for (size_t i = 0; i < HERITAGE; i++)
 		close_fd(&heritage[i]);
 	return r;
-}
-
-static bool is_same(const struct stat *a, const struct stat *b)
-{
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
 /* Whether the path no longer leads to the directory that is open as fd. */
