@@ -98,7 +98,7 @@ static void child_finish(struct child *c)
 
 /* Takes what is there, at most a pipe full: who writes faster than we read, or goes on writing when the
  * child has ended, keeps nobody waiting. False at end of file. */
-static bool stream_drain(struct child *c, struct stream *s)
+static bool child_stream_drain(struct child *c, struct stream *s)
 {
 	char chunk[16384];
 	ssize_t n = 1;
@@ -116,16 +116,16 @@ static bool stream_drain(struct child *c, struct stream *s)
 	return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
-static void on_readable(struct ev_loop *ev, ev_io *w, int revents)
+static void child_on_readable(struct ev_loop *ev, ev_io *w, int revents)
 {
 	struct stream *s = container_of(w, struct stream, io);
 
 	(void)revents;
-	if (!stream_drain(w->data, s))
+	if (!child_stream_drain(w->data, s))
 		ev_io_stop(ev, w);
 }
 
-static void on_writable(struct ev_loop *ev, ev_io *w, int revents)
+static void child_on_writable(struct ev_loop *ev, ev_io *w, int revents)
 {
 	struct child *c = w->data;
 	ssize_t n = write(c->in, c->input + c->input_done, c->input_len - c->input_done);
@@ -141,7 +141,7 @@ static void on_writable(struct ev_loop *ev, ev_io *w, int revents)
 	}
 }
 
-static void on_exit_(struct ev_loop *ev, ev_io *w, int revents)
+static void child_on_exit(struct ev_loop *ev, ev_io *w, int revents)
 {
 	struct child *c = w->data;
 	siginfo_t info = { 0 };
@@ -151,11 +151,11 @@ static void on_exit_(struct ev_loop *ev, ev_io *w, int revents)
 		return;
 	c->status = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
 	for (int i = 0; i < STREAMS; i++)
-		stream_drain(c, &c->stream[i]);
+		child_stream_drain(c, &c->stream[i]);
 	child_finish(c);
 }
 
-static void on_deadline(struct ev_loop *ev, ev_timer *w, int revents)
+static void child_on_deadline(struct ev_loop *ev, ev_timer *w, int revents)
 {
 	struct child *c = w->data;
 	const uint64_t work = c->while_idle ? proc_work(c->pid) : 0;
@@ -171,7 +171,7 @@ static void on_deadline(struct ev_loop *ev, ev_timer *w, int revents)
 }
 
 /* Pipes for 0, 1, 2; ours are non-blocking. */
-static int open_pipes(struct child *c, struct child_fd fds[3])
+static int child_open_pipes(struct child *c, struct child_fd fds[3])
 {
 	int p[2];
 
@@ -215,17 +215,17 @@ struct child *child_run(struct ev_loop *ev, const struct child_options *o, struc
 	c->done = o->done;
 	c->output = o->output;
 	c->data = o->data;
-	ev_init(&c->exited, on_exit_);
-	ev_init(&c->writable, on_writable);
+	ev_init(&c->exited, child_on_exit);
+	ev_init(&c->writable, child_on_writable);
 	c->while_idle = o->while_idle;
-	ev_timer_init(&c->deadline, on_deadline, 0, o->timeout > 0 ? o->timeout : 30);
+	ev_timer_init(&c->deadline, child_on_deadline, 0, o->timeout > 0 ? o->timeout : 30);
 	c->exited.data = c->writable.data = c->deadline.data = c;
 	for (int i = 0; i < STREAMS; i++) {
-		ev_init(&c->stream[i].io, on_readable);
+		ev_init(&c->stream[i].io, child_on_readable);
 		c->stream[i].io.data = c;
 		c->stream[i].max = o->out_max ? o->out_max : 65536;
 	}
-	r = open_pipes(c, fds);
+	r = child_open_pipes(c, fds);
 	if (r < 0) {
 		errno = -r;
 		err_errno(e, "pipes for '%s'", o->argv[0]);
@@ -281,11 +281,11 @@ static void child_adopt(struct ev_loop *ev, pid_t pid)
 	struct child *c = xcalloc(1, sizeof *c);
 
 	*c = (struct child){ .ev = ev, .pid = pid, .in = -1, .stream = { { .fd = -1 }, { .fd = -1 } } };
-	ev_init(&c->exited, on_exit_);
-	ev_init(&c->writable, on_writable);
-	ev_timer_init(&c->deadline, on_deadline, 0, 0);
+	ev_init(&c->exited, child_on_exit);
+	ev_init(&c->writable, child_on_writable);
+	ev_timer_init(&c->deadline, child_on_deadline, 0, 0);
 	for (int i = 0; i < STREAMS; i++)
-		ev_init(&c->stream[i].io, on_readable);
+		ev_init(&c->stream[i].io, child_on_readable);
 	c->exited.data = c;
 	/* a number that is no child of ours cannot be waited for */
 	c->pidfd = pidfd_open(pid, PIDFD_NONBLOCK);

@@ -16,7 +16,7 @@
 extern char **environ;
 
 /* Numbers that dup2 must not overwrite before they were copied themselves. */
-static bool clashes(const struct child_fd *fds, size_t n)
+static bool child_spawn_clashes(const struct child_fd *fds, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		for (size_t j = i + 1; j < n; j++)
@@ -26,7 +26,7 @@ static bool clashes(const struct child_fd *fds, size_t n)
 }
 
 /* Copies every source above all targets, so that the order of dup2 no longer matters. */
-static int move_high(const struct child_fd *fds, size_t n, struct child_fd *high)
+static int child_spawn_move_high(const struct child_fd *fds, size_t n, struct child_fd *high)
 {
 	int above = 10;
 
@@ -125,7 +125,7 @@ bool child_find(const char *name, char *path, size_t max)
  * with guests that takes as long as it takes to get a processor (40 ms, where a fork of our few
  * megabytes takes 0.3).
  */
-static pid_t fork_into(const char *const *argv, const char *const *envp, const struct child_fd *fds,
+static pid_t child_spawn_fork_into(const char *const *argv, const char *const *envp, const struct child_fd *fds,
 	size_t n_fds, bool ends_with_us)
 {
 	const pid_t parent = ends_with_us ? getpid() : 0;
@@ -153,15 +153,15 @@ int child_spawn_mortal(const char *const *argv, const char *const *envp, const s
 		errno = ENOENT;
 		return err_errno(e, "run '%s'", argv[0]);
 	}
-	if (clashes(fds, n_fds)) {
+	if (child_spawn_clashes(fds, n_fds)) {
 		high = xcalloc(n_fds, sizeof *high);
-		r = move_high(fds, n_fds, high);
+		r = child_spawn_move_high(fds, n_fds, high);
 		if (r < 0) {
 			errno = -r;
 			return err_errno(e, "run '%s'", argv[0]);
 		}
 	}
-	*pid = fork_into(argv, envp, high ? high : fds, n_fds, ends_with_us);
+	*pid = child_spawn_fork_into(argv, envp, high ? high : fds, n_fds, ends_with_us);
 	r = *pid < 0 ? err_errno(e, "run '%s'", argv[0]) : 0;
 	for (size_t i = 0; high && i < n_fds; i++)
 		close(high[i].from);

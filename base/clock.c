@@ -12,7 +12,7 @@ static struct {
 	double lost;
 } now;
 
-static double read_clock(clockid_t which)
+static double clock_read_clock(clockid_t which)
 {
 	struct timespec t;
 
@@ -22,17 +22,17 @@ static double read_clock(clockid_t which)
 
 double clock_wall(void)
 {
-	return read_clock(CLOCK_REALTIME);
+	return clock_read_clock(CLOCK_REALTIME);
 }
 
 double clock_boot(void)
 {
-	return read_clock(CLOCK_BOOTTIME);
+	return clock_read_clock(CLOCK_BOOTTIME);
 }
 
 double clock_awake(void)
 {
-	return read_clock(CLOCK_MONOTONIC);
+	return clock_read_clock(CLOCK_MONOTONIC);
 }
 
 double clock_now(void)

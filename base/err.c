@@ -22,7 +22,7 @@ static const int class_errno[] = {
 };
 _Static_assert(sizeof class_errno / sizeof *class_errno == ERR_CLASSES, "a class has no errno");
 
-static enum err_class class_of(int number)
+static enum err_class err_class_of(int number)
 {
 	switch (number) {
 	case EACCES:
@@ -82,7 +82,7 @@ int err_errno(struct err *e, const char *fmt, ...)
 
 	if (e) {
 		va_start(ap, fmt);
-		err_vset(e, number, class_of(number), strerror(number), fmt, ap);
+		err_vset(e, number, err_class_of(number), strerror(number), fmt, ap);
 		va_end(ap);
 	}
 	return -number;

@@ -128,7 +128,7 @@ int file_mkdir_private(int dirfd, const char *name, struct err *e)
 	return fchmod(fd, 0700) < 0 ? err_errno(e, "change the mode of directory '%s'", name) : 0;
 }
 
-static int remove_in(int fd /* stolen */, struct err *e)
+static int file_remove_in(int fd /* stolen */, struct err *e)
 {
 	DIR *dir = fdopendir(fd);
 	int r = 0;
@@ -156,7 +156,7 @@ int file_remove_tree(int dirfd, const char *path, struct err *e)
 	fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return err_errno(e, "remove '%s'", path);
-	r = remove_in(fd, e);
+	r = file_remove_in(fd, e);
 	if (r < 0)
 		return err_wrap(e, r, "in '%s'", path);
 	if (unlinkat(dirfd, path, AT_REMOVEDIR) < 0)

@@ -67,7 +67,7 @@ int log_level_parse(const char *s, enum log_level *level)
 }
 
 /* systemd.exec(5): JOURNAL_STREAM is "device:inode" of the stderr that it connected. */
-static bool stderr_is_journal(void)
+static bool log_stderr_is_journal(void)
 {
 	const char *stream = getenv("JOURNAL_STREAM");
 	unsigned long long dev, ino;
@@ -79,7 +79,7 @@ static bool stderr_is_journal(void)
 
 /* Whether a descriptor blocks is a matter of its description, which others have as well: a shell
  * whose terminal we made non-blocking would stumble. So pipes and terminals get one of our own. */
-static int open_own(void)
+static int log_open_own(void)
 {
 	struct stat st;
 
@@ -91,15 +91,15 @@ static int open_own(void)
 void log_open(enum log_level level)
 {
 	sink.level = level;
-	if (sink.journal < 0 && stderr_is_journal())
+	if (sink.journal < 0 && log_stderr_is_journal())
 		sink.journal = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (sink.own < 0)
-		sink.own = open_own();
+		sink.own = log_open_own();
 }
 
 /* The journal's native protocol: KEY=value lines; a value with newlines is KEY, newline, 64 bit
  * little-endian length, value. We always use the second form for the message. */
-static bool send_journal(enum log_level level, const char *vm, const char *line)
+static bool log_send_journal(enum log_level level, const char *vm, const char *line)
 {
 	static const struct sockaddr_un journal = { .sun_family = AF_UNIX,
 		.sun_path = "/run/systemd/journal/socket" };
@@ -121,7 +121,7 @@ static bool send_journal(enum log_level level, const char *vm, const char *line)
 
 /* Never waits: a socket can be told so with each message, files do not wait for readers, and what could
  * not be opened again is asked first. */
-static ssize_t write_stderr(const char *text, size_t len)
+static ssize_t log_write_stderr(const char *text, size_t len)
 {
 	struct pollfd p = { STDERR_FILENO, POLLOUT, 0 };
 	ssize_t n;
@@ -138,18 +138,18 @@ static ssize_t write_stderr(const char *text, size_t len)
 }
 
 /* done: bytes of the line that were written before, and now. */
-static enum outcome deliver(enum log_level level, const char *vm, const char *text, size_t *done)
+static enum outcome log_deliver(enum log_level level, const char *vm, const char *text, size_t *done)
 {
 	char line[PIPE_BUF];
 	int len = snprintf(line, sizeof line, "vmkeepd: %s: %s\n", levels[level].name, text);
 
-	if (*done == 0 && send_journal(level, vm, text))
+	if (*done == 0 && log_send_journal(level, vm, text))
 		return OUT;
 	/* a journal that only does not keep up takes the rest later; one that is not there never will */
 	if (*done == 0 && sink.journal >= 0 && (errno == EAGAIN || errno == ENOBUFS))
 		return STUCK;
 	while (*done < (size_t)len) {
-		ssize_t n = write_stderr(line + *done, (size_t)len - *done);
+		ssize_t n = log_write_stderr(line + *done, (size_t)len - *done);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -160,7 +160,7 @@ static enum outcome deliver(enum log_level level, const char *vm, const char *te
 	return OUT;
 }
 
-static void backlog_add(enum log_level level, const char *vm, const char *text, unsigned long lost)
+static void log_backlog_add(enum log_level level, const char *vm, const char *text, unsigned long lost)
 {
 	size_t len = strlen(text) + 1, size = sizeof(struct line) + len + (vm ? strlen(vm) + 1 : 0);
 	struct line *l = xcalloc(1, size);
@@ -179,7 +179,7 @@ static void backlog_add(enum log_level level, const char *vm, const char *text, 
 	sink.used += size;
 }
 
-static void backlog_drop_first(void)
+static void log_backlog_drop_first(void)
 {
 	struct line *l = sink.first;
 
@@ -192,7 +192,7 @@ static void backlog_drop_first(void)
 }
 
 /* Where lines are missing, a line says how many. */
-static void tell_dropped(void)
+static void log_tell_dropped(void)
 {
 	char text[80];
 
@@ -200,7 +200,7 @@ static void tell_dropped(void)
 		return;
 	snprintf(text, sizeof text, "%lu line%s dropped here: nobody read the log", sink.dropped,
 		sink.dropped == 1 ? " was" : "s were");
-	backlog_add(LOG_WARNING_, NULL, text, sink.dropped);
+	log_backlog_add(LOG_WARNING_, NULL, text, sink.dropped);
 	sink.dropped = 0;
 }
 
@@ -210,15 +210,15 @@ bool log_flush(void)
 		enum outcome how;
 
 		if (!sink.first)
-			tell_dropped();
+			log_tell_dropped();
 		if (!sink.first)
 			return true;
-		how = deliver(sink.first->level, sink.first->vm, sink.first->text, &sink.done);
+		how = log_deliver(sink.first->level, sink.first->vm, sink.first->text, &sink.done);
 		if (how == STUCK)
 			return false;
 		if (how == LOST)
 			sink.dropped += sink.first->lost;
-		backlog_drop_first();
+		log_backlog_drop_first();
 		/* told with the next line, if that gets through */
 		if (how == LOST && !sink.first)
 			return true;
@@ -234,8 +234,8 @@ static void log_line(enum log_level level, const char *vm, const char *text)
 		return;
 	}
 	if (sink.first)
-		tell_dropped();
-	backlog_add(level, vm, text, 1);
+		log_tell_dropped();
+	log_backlog_add(level, vm, text, 1);
 	if (!log_flush() && !before && sink.stuck)
 		sink.stuck(sink.stuck_data);
 }
@@ -277,7 +277,7 @@ void log_close(void)
 	if (!log_flush() && poll(&p, 1, LAST_WORDS_MS) == 1)
 		log_flush();
 	while (sink.first)
-		backlog_drop_first();
+		log_backlog_drop_first();
 	sink.dropped = 0;
 	close_fd(&sink.journal);
 	close_fd(&sink.own);

@@ -13,19 +13,19 @@
 #define LOG_FLUSH 0.25 /* seconds between two tries */
 #define TASKS_MAX 0.001 /* seconds into a turn: tasks that come later wait for the next */
 
-static void far_away(struct ev_loop *ev, ev_periodic *w, int revents)
+static void loop_far_away(struct ev_loop *ev, ev_periodic *w, int revents)
 {
 	(void)ev, (void)w, (void)revents;
 }
 
-static ev_tstamp later(ev_periodic *w, ev_tstamp now)
+static ev_tstamp base_loop_later(ev_periodic *w, ev_tstamp now)
 {
 	(void)w;
 	return now + 1e8; /* three years */
 }
 
 /* Seconds for which we were ready to run and others did; proc(5) on schedstat. 0 where it is not told. */
-static double waited(const struct loop *l)
+static double loop_waited(const struct loop *l)
 {
 	char text[96], *end;
 	ssize_t n = l->schedstat < 0 ? -1 : pread(l->schedstat, text, sizeof text - 1, 0);
@@ -67,20 +67,20 @@ static void loop_slept(struct ev_loop *ev)
 	errno = error;
 }
 
-static void woke_up(struct ev_loop *ev, ev_check *w, int revents)
+static void loop_woke_up(struct ev_loop *ev, ev_check *w, int revents)
 {
 	struct loop *l = w->data;
 	double lost = clock_lost();
 
 	(void)ev, (void)revents;
-	l->waited = waited(l);
+	l->waited = loop_waited(l);
 	l->woke = clock_awake();
 	if (l->on_lost && lost - l->lost > CLOCK_GAP)
 		l->on_lost(l->data, lost - l->lost);
 	l->lost = lost;
 }
 
-static void goes_to_sleep(struct ev_loop *ev, ev_prepare *w, int revents)
+static void loop_goes_to_sleep(struct ev_loop *ev, ev_prepare *w, int revents)
 {
 	struct loop *l = w->data;
 	double turn = l->woke > 0 ? clock_awake() - l->woke : 0;
@@ -90,7 +90,7 @@ static void goes_to_sleep(struct ev_loop *ev, ev_prepare *w, int revents)
 	if (turn > l->longest_elapsed)
 		l->longest_elapsed = turn;
 	if (turn > l->longest_turn)
-		turn -= waited(l) - l->waited;
+		turn -= loop_waited(l) - l->waited;
 	if (turn > l->longest_turn)
 		l->longest_turn = turn;
 }
@@ -130,7 +130,7 @@ void loop_cancel(struct ev_loop *ev, struct loop_task *t)
 }
 
 /* One at least, however much else there is to do. */
-static void run_tasks(struct ev_loop *ev, ev_idle *w, int revents)
+static void loop_run_tasks(struct ev_loop *ev, ev_idle *w, int revents)
 {
 	struct loop *l = w->data;
 	struct loop_task *t;
@@ -213,17 +213,17 @@ int loop_init(struct loop *l)
 	l->lost = clock_lost();
 	l->given_back = clock_left_out();
 	ev_set_loop_release_cb(l->ev, loop_about_to_sleep, loop_slept);
-	ev_periodic_init(&l->far, far_away, 0, 0, later);
+	ev_periodic_init(&l->far, loop_far_away, 0, 0, base_loop_later);
 	ev_periodic_start(l->ev, &l->far);
-	ev_check_init(&l->check, woke_up);
+	ev_check_init(&l->check, loop_woke_up);
 	ev_set_priority(&l->check, EV_MAXPRI);
 	l->check.data = l;
 	ev_check_start(l->ev, &l->check);
-	ev_prepare_init(&l->prepare, goes_to_sleep);
+	ev_prepare_init(&l->prepare, loop_goes_to_sleep);
 	ev_set_priority(&l->prepare, EV_MINPRI);
 	l->prepare.data = l;
 	ev_prepare_start(l->ev, &l->prepare);
-	ev_idle_init(&l->idle, run_tasks);
+	ev_idle_init(&l->idle, loop_run_tasks);
 	ev_set_priority(&l->idle, EV_MAXPRI);
 	l->idle.data = l;
 	l->end = &l->first;
@@ -242,7 +242,7 @@ void loop_stop(struct loop *l)
 	ev_break(l->ev, EVBREAK_ALL);
 }
 
-static void stop_own(struct loop *l)
+static void loop_stop_own(struct loop *l)
 {
 	ev_periodic_stop(l->ev, &l->far);
 	ev_check_stop(l->ev, &l->check);
@@ -254,7 +254,7 @@ static void stop_own(struct loop *l)
 	}
 }
 
-static void no_longer(struct ev_loop *ev, ev_timer *w, int revents)
+static void loop_no_longer(struct ev_loop *ev, ev_timer *w, int revents)
 {
 	(void)w, (void)revents;
 	ev_break(ev, EVBREAK_ALL);
@@ -266,8 +266,8 @@ void loop_finish(struct loop *l, double patience)
 
 	if (!l->ev)
 		return;
-	stop_own(l);
-	ev_timer_init(&end, no_longer, patience, 0);
+	loop_stop_own(l);
+	ev_timer_init(&end, loop_no_longer, patience, 0);
 	ev_timer_start(l->ev, &end);
 	ev_unref(l->ev);
 	ev_run(l->ev, 0);
@@ -279,7 +279,7 @@ void loop_release(struct loop *l)
 {
 	if (!l->ev)
 		return;
-	stop_own(l);
+	loop_stop_own(l);
 	clock_watch(false);
 	close_fd(&l->schedstat);
 	ev_loop_destroy(l->ev);

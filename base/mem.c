@@ -13,7 +13,7 @@ struct arena_block {
 	max_align_t data[];
 };
 
-static void *check(void *p)
+static void *mem_check(void *p)
 {
 	static const char text[] = "out of memory; guests go on, a restart takes them back\n";
 
@@ -28,22 +28,22 @@ static void *check(void *p)
 
 void *xcalloc(size_t n, size_t size)
 {
-	return check(calloc(n ? n : 1, size ? size : 1));
+	return mem_check(calloc(n ? n : 1, size ? size : 1));
 }
 
 void *xrealloc(void *p, size_t n, size_t size)
 {
-	return check(reallocarray(p, n ? n : 1, size ? size : 1));
+	return mem_check(reallocarray(p, n ? n : 1, size ? size : 1));
 }
 
 char *xstrdup(const char *s)
 {
-	return s ? check(strdup(s)) : NULL;
+	return s ? mem_check(strdup(s)) : NULL;
 }
 
 char *xstrndup(const char *s, size_t len)
 {
-	return check(strndup(s, len));
+	return mem_check(strndup(s, len));
 }
 
 char *xasprintf(const char *fmt, ...)
@@ -55,7 +55,7 @@ char *xasprintf(const char *fmt, ...)
 	if (vasprintf(&s, fmt, ap) < 0)
 		s = NULL;
 	va_end(ap);
-	return check(s);
+	return mem_check(s);
 }
 
 bool streq(const char *a, const char *b)
@@ -105,7 +105,7 @@ char *arena_printf(struct arena *a, const char *fmt, ...)
 	if (vasprintf(&text, fmt, ap) < 0)
 		text = NULL;
 	va_end(ap);
-	return arena_strdup(a, check(text));
+	return arena_strdup(a, mem_check(text));
 }
 
 void arena_release(struct arena *a)

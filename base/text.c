@@ -37,7 +37,7 @@ static const struct unit time_units[] = {
 };
 
 /* Digits, then letters: one number with its unit. Returns the rest, or NULL. */
-static const char *number_unit(
+static const char *text_number_unit(
 	const char *s, const struct unit *units, size_t n, uint64_t *value, bool *overflow)
 {
 	uint64_t v = 0;
@@ -64,7 +64,7 @@ int text_parse_size(const char *s, uint64_t *bytes)
 {
 	bool overflow = false;
 	uint64_t v;
-	const char *rest = number_unit(s, size_units, ARRAY_SIZE(size_units), &v, &overflow);
+	const char *rest = text_number_unit(s, size_units, ARRAY_SIZE(size_units), &v, &overflow);
 
 	if (!rest || *rest)
 		return -EINVAL;
@@ -84,7 +84,7 @@ int text_parse_time(const char *s, uint64_t *ms)
 		return 0;
 	}
 	do {
-		s = number_unit(s, time_units, ARRAY_SIZE(time_units), &v, &overflow);
+		s = text_number_unit(s, time_units, ARRAY_SIZE(time_units), &v, &overflow);
 		if (!s)
 			return -EINVAL;
 		if (overflow || __builtin_add_overflow(sum, v, &sum) || sum == UINT64_MAX)
@@ -117,7 +117,7 @@ int text_parse_uint(const char *s, uint64_t min, uint64_t max, uint64_t *value)
 	static const struct unit plain[] = { { "", 1 } };
 	bool overflow = false;
 	uint64_t v;
-	const char *rest = number_unit(s, plain, 1, &v, &overflow);
+	const char *rest = text_number_unit(s, plain, 1, &v, &overflow);
 
 	if (!rest || *rest)
 		return -EINVAL;
@@ -141,7 +141,7 @@ const char *text_size(char *buf, size_t len, uint64_t bytes)
 	return buf;
 }
 
-static const char *exact(
+static const char *text_exact(
 	char *buf, size_t len, uint64_t v, const struct unit *units, size_t n, const char *zero)
 {
 	const struct unit *best = NULL;
@@ -158,7 +158,7 @@ static const char *exact(
 
 const char *text_size_exact(char *buf, size_t len, uint64_t bytes)
 {
-	return exact(buf, len, bytes, size_units, ARRAY_SIZE(size_units), "0");
+	return text_exact(buf, len, bytes, size_units, ARRAY_SIZE(size_units), "0");
 }
 
 const char *text_time_exact(char *buf, size_t len, uint64_t ms)
@@ -170,7 +170,7 @@ const char *text_time_exact(char *buf, size_t len, uint64_t ms)
 		snprintf(buf, len, "infinity");
 		return buf;
 	}
-	return exact(buf, len, ms, units, ARRAY_SIZE(units), "0");
+	return text_exact(buf, len, ms, units, ARRAY_SIZE(units), "0");
 }
 
 const char *text_duration(char *buf, size_t len, uint64_t ms)
@@ -189,7 +189,7 @@ const char *text_duration(char *buf, size_t len, uint64_t ms)
 }
 
 /* Length of the valid UTF-8 sequence at p (no C1 controls, no surrogates), or 0. */
-static size_t utf8_printable(const unsigned char *p, size_t left)
+static size_t text_utf8_printable(const unsigned char *p, size_t left)
 {
 	static const unsigned lowest[] = { 0, 0, 0xa0, 0x800, 0x10000 };
 	unsigned value;
@@ -232,7 +232,7 @@ char *text_escape(const char *data, size_t len, bool keep_lines)
 		else if ((p[i] >= 0x20 && p[i] < 0x7f) ||
 			(keep_lines && (p[i] == '\n' || p[i] == '\t')))
 			buf_addc(&b, (char)p[i]);
-		else if ((n = utf8_printable(p + i, len - i)))
+		else if ((n = text_utf8_printable(p + i, len - i)))
 			buf_add(&b, p + i, n);
 		else {
 			buf_printf(&b, "\\x%02x", p[i]);
@@ -248,7 +248,7 @@ void text_clean(char *s)
 	unsigned char *p = (unsigned char *)s;
 
 	for (size_t left = strlen(s), n; left > 0; p += n, left -= n) {
-		n = *p >= 0x20 && *p < 0x7f ? 1 : utf8_printable(p, left);
+		n = *p >= 0x20 && *p < 0x7f ? 1 : text_utf8_printable(p, left);
 		if (n == 0) {
 			*p = *p == '\t' ? ' ' : '?';
 			n = 1;
@@ -317,7 +317,7 @@ char *text_shell_quote(const char *s)
 }
 
 /* Levenshtein distance without regard to case; names longer than the row are never near. */
-static size_t distance(const char *a, const char *b)
+static size_t text_distance(const char *a, const char *b)
 {
 	size_t row[65], la = strlen(a), lb = strlen(b);
 
@@ -351,7 +351,7 @@ const char *text_nearest(const char *s, const char *const *names, size_t n)
 	const char *found = NULL;
 
 	for (size_t i = 0; i < n; i++) {
-		size_t d = names[i] ? distance(s, names[i]) : 64;
+		size_t d = names[i] ? text_distance(s, names[i]) : 64;
 
 		if (d < best && d * 2 <= len) {
 			best = d;

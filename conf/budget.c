@@ -96,7 +96,7 @@ struct chains {
 	size_t n;
 };
 
-static void chains_init(struct chains *c, const struct budget *b)
+static void budget_chains_init(struct chains *c, const struct budget *b)
 {
 	*c = (struct chains){ .n = b->n };
 	c->vm = xcalloc(b->n + 1, sizeof *c->vm);
@@ -109,7 +109,7 @@ static void chains_init(struct chains *c, const struct budget *b)
 	order_times_before(c->vm, c->n, c->before);
 }
 
-static void chains_release(struct chains *c)
+static void budget_chains_release(struct chains *c)
 {
 	free(c->vm);
 	free(c->down);
@@ -117,7 +117,7 @@ static void chains_release(struct chains *c)
 }
 
 /* The one that goes right before this one in the longest chain; n: none. */
-static size_t chains_above(const struct chains *c, size_t i)
+static size_t budget_chains_above(const struct chains *c, size_t i)
 {
 	for (size_t k = 0; k < c->n; k++)
 		if (k != i && order_follows(&c->vm[k], c->vm[i].name) &&
@@ -128,14 +128,14 @@ static size_t chains_above(const struct chains *c, size_t i)
 
 /* "web -> app -> db", all that go before it and all that go after it; returns how many, and the
  * first of them. */
-static size_t chains_text(const struct chains *c, size_t i, struct buf *text, size_t *first)
+static size_t budget_chains_text(const struct chains *c, size_t i, struct buf *text, size_t *first)
 {
 	struct buf above = BUF_INIT, longer = BUF_INIT;
 	size_t members = 0;
 
 	*first = i;
-	for (size_t k = chains_above(c, i); k < c->n && members < c->n;
-		k = chains_above(c, k), members++) {
+	for (size_t k = budget_chains_above(c, i); k < c->n && members < c->n;
+		k = budget_chains_above(c, k), members++) {
 		buf_printf(&longer, "%s -> %s", c->vm[k].name, above.data ? above.data : "");
 		buf_release(&above);
 		above = longer;
@@ -147,12 +147,12 @@ static size_t chains_text(const struct chains *c, size_t i, struct buf *text, si
 	return members + order_chain(c->vm, c->n, c->down, i, text);
 }
 
-static void chains_tell(const struct budget *b, const struct chains *c, size_t i, bool one)
+static void budget_chains_tell(const struct budget *b, const struct chains *c, size_t i, bool one)
 {
 	uint64_t total = c->before[i] + c->down[i];
 	struct buf chain = BUF_INIT, reason = BUF_INIT, hint = BUF_INIT;
 	char time[TIME_TEXT], all[TIME_TEXT];
-	size_t first, members = chains_text(c, i, &chain, &first);
+	size_t first, members = budget_chains_text(c, i, &chain, &first);
 	const struct conf_vm *place = b->vm[one && b->vm[i]->order_place.file ? i : first];
 
 	if (members > 1) {
@@ -172,7 +172,7 @@ static void chains_tell(const struct budget *b, const struct chains *c, size_t i
 }
 
 /* Rings are errors by themselves, and one without limit was told of already. */
-static bool chains_counts(const struct budget *b, const struct chains *c, size_t i)
+static bool budget_chains_counts(const struct budget *b, const struct chains *c, size_t i)
 {
 	uint64_t total =
 		c->before[i] > UINT64_MAX - c->down[i] ? UINT64_MAX : c->before[i] + c->down[i];
@@ -186,14 +186,14 @@ static void budget_chains(const struct budget *b, const char *only)
 	struct chains c;
 	size_t longest = b->n;
 
-	chains_init(&c, b);
+	budget_chains_init(&c, b);
 	for (size_t i = 0; i < b->n; i++)
 		if ((only ? streq(only, b->vm[i]->name) : !c.before[i]) &&
-			chains_counts(b, &c, i) && (longest == b->n || c.down[i] > c.down[longest]))
+			budget_chains_counts(b, &c, i) && (longest == b->n || c.down[i] > c.down[longest]))
 			longest = i;
 	if (longest < b->n)
-		chains_tell(b, &c, longest, only);
-	chains_release(&c);
+		budget_chains_tell(b, &c, longest, only);
+	budget_chains_release(&c);
 }
 
 void budget_check(const struct conf_daemon *d, const struct conf_vm *const *vm, size_t n,

@@ -12,7 +12,7 @@ struct check {
 };
 
 /* The line that wrote the key, else the one that began its section, else the file. */
-static const struct conf_place *place_of(const struct check *k, const char *section, const char *id,
+static const struct conf_place *check_place_of(const struct check *k, const char *section, const char *id,
 	const char *key, const struct conf_place *begin)
 {
 	const struct conf_mark *m = conf_mark_find(k->marks, section, id, key);
@@ -23,10 +23,10 @@ static const struct conf_place *place_of(const struct check *k, const char *sect
 }
 
 #define VM_PROBLEM(k, section, key, ...) \
-	conf_problem((k)->problems, place_of(k, section, NULL, key, NULL), key, __VA_ARGS__)
+	conf_problem((k)->problems, check_place_of(k, section, NULL, key, NULL), key, __VA_ARGS__)
 #define DISK_PROBLEM(k, d, key, ...)                                                        \
 	conf_problem((k)->problems,                                                         \
-		place_of(k, (d)->cdrom ? "CDROM" : "Disk", (d)->id, key, &(d)->place), key, \
+		check_place_of(k, (d)->cdrom ? "CDROM" : "Disk", (d)->id, key, &(d)->place), key, \
 		__VA_ARGS__)
 
 enum conf_format conf_disk_format(const struct conf_disk *d)
@@ -109,7 +109,7 @@ static void check_memory(const struct check *k)
 		VM_PROBLEM(k, "Memory", "Max", "more than [VM] Memory needs Balloon=yes");
 }
 
-static bool is_disk(const struct conf_vm *c, const char *id)
+static bool check_is_disk(const struct conf_vm *c, const char *id)
 {
 	for (size_t i = 0; i < c->disks; i++)
 		if (strcmp(c->disk[i].id, id) == 0)
@@ -117,7 +117,7 @@ static bool is_disk(const struct conf_vm *c, const char *id)
 	return false;
 }
 
-static bool is_nic(const struct conf_vm *c, const char *id)
+static bool check_is_nic(const struct conf_vm *c, const char *id)
 {
 	for (size_t i = 0; i < c->nics; i++)
 		if (strcmp(c->nic[i].id, id) == 0)
@@ -131,7 +131,7 @@ static void check_order(const struct check *k)
 
 	for (size_t i = 0; i < order->n; i++) {
 		const char *id = order->item[i];
-		bool disk = is_disk(k->c, id), nic = is_nic(k->c, id);
+		bool disk = check_is_disk(k->c, id), nic = check_is_nic(k->c, id);
 
 		if (disk && nic)
 			VM_PROBLEM(k, "Boot", "Order", "'%s' is both a disk and a NIC", id);
@@ -145,10 +145,10 @@ static void check_order(const struct check *k)
 	}
 }
 
-static bool boots_from_network(const struct conf_vm *c)
+static bool check_boots_from_network(const struct conf_vm *c)
 {
 	for (size_t i = 0; i < c->order.n; i++)
-		if (is_nic(c, c->order.item[i]))
+		if (check_is_nic(c, c->order.item[i]))
 			return true;
 	return false;
 }
@@ -171,7 +171,7 @@ static void check_something_boots(const struct check *k)
 {
 	const struct conf_vm *c = k->c;
 
-	if (!c->disks && !c->kernel && !c->args.n && !boots_from_network(c))
+	if (!c->disks && !c->kernel && !c->args.n && !check_boots_from_network(c))
 		conf_problem(k->problems, &c->place, NULL,
 			"nothing to boot from: add a [Disk ID], a [CDROM ID], [Boot] Kernel=, or a "
 			"NIC to [Boot] Order=");
@@ -242,23 +242,23 @@ static void check_ports(const struct check *k)
 
 static void check_nic(const struct check *k, const struct conf_nic *nic)
 {
-	const struct conf_place *place = place_of(k, "NIC", nic->id, "Bridge", &nic->place);
+	const struct conf_place *place = check_place_of(k, "NIC", nic->id, "Bridge", &nic->place);
 
 	if (nic->bridge && nic->network)
 		conf_problem(k->problems, place, "Bridge",
 			"takes the place of Network=; write only one");
 	if (nic->bridge && nic->address)
-		conf_problem(k->problems, place_of(k, "NIC", nic->id, "Address", &nic->place),
+		conf_problem(k->problems, check_place_of(k, "NIC", nic->id, "Address", &nic->place),
 			"Address", "a foreign bridge gives out its own addresses");
 	for (const struct conf_nic *o = k->c->nic; o < nic; o++) {
 		if (nic->mac.set && o->mac.set && memcmp(&o->mac, &nic->mac, sizeof o->mac) == 0)
 			conf_problem(k->problems,
-				place_of(k, "NIC", nic->id, "MACAddress", &nic->place),
+				check_place_of(k, "NIC", nic->id, "MACAddress", &nic->place),
 				"MACAddress", "NIC '%s' has the same", o->id);
 		if (nic->address && streq(nic->address, o->address) &&
 			streq(nic->network, o->network))
 			conf_problem(k->problems,
-				place_of(k, "NIC", nic->id, "Address", &nic->place), "Address",
+				check_place_of(k, "NIC", nic->id, "Address", &nic->place), "Address",
 				"NIC '%s' has the same", o->id);
 	}
 }
@@ -317,7 +317,7 @@ void conf_vm_check(
 		check_something_boots(&k);
 }
 
-static bool in_subnet(const struct conf_subnet *net, uint32_t address)
+static bool check_in_subnet(const struct conf_subnet *net, uint32_t address)
 {
 	uint32_t host = UINT32_MAX >> net->prefix;
 
@@ -335,7 +335,7 @@ void conf_network_check(
 		return;
 	if (!c->subnet.set)
 		conf_problem(p, place, "Range", "needs [Network] Address=");
-	else if (!in_subnet(&c->subnet, c->range.first) || !in_subnet(&c->subnet, c->range.last))
+	else if (!check_in_subnet(&c->subnet, c->range.first) || !check_in_subnet(&c->subnet, c->range.last))
 		conf_problem(p, place, "Range", "not within [Network] Address=");
 	else if (c->range.first <= c->subnet.address && c->subnet.address <= c->range.last)
 		conf_problem(p, place, "Range", "holds the host's own address");

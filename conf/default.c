@@ -4,7 +4,7 @@
 #include "conf/value.h"
 
 /* Tries the value on an object that nobody will use. */
-static bool value_ok(const struct conf_section *s, const struct conf_key *k, const char *value,
+static bool default_value_ok(const struct conf_section *s, const struct conf_key *k, const char *value,
 	const struct conf_place *place, const char *name, struct conf_problems *p)
 {
 	static const struct conf_specifiers any = { "name", "00000000-0000-4000-8000-000000000000",
@@ -23,7 +23,7 @@ static bool value_ok(const struct conf_section *s, const struct conf_key *k, con
 	return ok;
 }
 
-static void keep(struct conf_daemon *c, const struct conf_section *s, const struct conf_key *k,
+static void default_keep(struct conf_daemon *c, const struct conf_section *s, const struct conf_key *k,
 	const char *value, const struct conf_place *place)
 {
 	if ((c->n_defaults & (c->n_defaults - 1)) == 0) {
@@ -74,7 +74,7 @@ void conf_default_add(struct conf_daemon *c, const char *key, const char *value,
 		conf_problem(p, place, key, "it is each VM's own and cannot be a default");
 	} else if (c->n_defaults == CONF_LIST_MAX) {
 		conf_problem(p, place, key, "more than %d defaults", CONF_LIST_MAX);
-	} else if (!*value || value_ok(s, k, value, place, key, p)) {
-		keep(c, s, k, value, place);
+	} else if (!*value || default_value_ok(s, k, value, place, key, p)) {
+		default_keep(c, s, k, value, place);
 	}
 }

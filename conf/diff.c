@@ -11,7 +11,7 @@ struct diff {
 };
 
 /* For people; the elements of a list in a row. NULL when unset. */
-static const char *text_of(const struct conf_key *k, const void *object, struct buf *b)
+static const char *diff_text_of(const struct conf_key *k, const void *object, struct buf *b)
 {
 	size_t n = conf_value_count(k, object);
 
@@ -36,8 +36,8 @@ static void diff_key(
 
 	if (conf_value_same(k, from, to))
 		return;
-	change.from = text_of(k, from, &a);
-	change.to = text_of(k, to, &b);
+	change.from = diff_text_of(k, from, &a);
+	change.to = diff_text_of(k, to, &b);
 	d->f(d->data, &change);
 	buf_release(&a);
 	buf_release(&b);
@@ -64,7 +64,7 @@ static void diff_whole(const struct diff *d, bool added)
 	d->f(d->data, &change);
 }
 
-static const char *find(const struct conf_section *s, const void *root, const char *id)
+static const char *diff_find(const struct conf_section *s, const void *root, const char *id)
 {
 	size_t n;
 	const char *element = conf_elements(s, root, &n);
@@ -95,7 +95,7 @@ static void diff_elements(struct diff *d, const void *from, const void *to)
 			if (!conf_element_is(s, e))
 				continue;
 			d->id = e->id;
-			other = find(s, roots[!added], e->id);
+			other = diff_find(s, roots[!added], e->id);
 			if (!other)
 				diff_whole(d, added);
 			else if (added)

@@ -12,12 +12,12 @@ struct dump {
 	bool begun;			  /* the header is out */
 };
 
-static const struct conf_list *ignored(const struct dump *d)
+static const struct conf_list *conf_dump_ignored(const struct dump *d)
 {
 	return (const void *)((const char *)d->root + d->schema->ignored);
 }
 
-static void begin(struct dump *d)
+static void dump_begin(struct dump *d)
 {
 	if (!d->begun)
 		buf_printf(d->out, "%s[%s]\n", d->out->len ? "\n" : "", d->header);
@@ -25,7 +25,7 @@ static void begin(struct dump *d)
 }
 
 /* A literal % is written twice: the parser takes one for a specifier. */
-static void add_value(struct buf *out, const char *text)
+static void dump_add_value(struct buf *out, const char *text)
 {
 	for (; *text; text++) {
 		if (*text == '%')
@@ -39,7 +39,7 @@ static void dump_key(struct dump *d, const struct conf_key *k, const void *objec
 	size_t n = conf_value_count(k, object);
 
 	if (!n && d->all) {
-		begin(d);
+		dump_begin(d);
 		buf_printf(d->out, "%s=\n", k->name);
 	}
 	for (size_t i = 0; i < n; i++) {
@@ -47,9 +47,9 @@ static void dump_key(struct dump *d, const struct conf_key *k, const void *objec
 
 		conf_value_text(k, object, i, &text);
 		if (d->all || !streq(text.data, k->preset)) {
-			begin(d);
+			dump_begin(d);
 			buf_printf(d->out, "%s=", k->name);
-			add_value(d->out, text.data);
+			dump_add_value(d->out, text.data);
 			buf_addc(d->out, '\n');
 		}
 		buf_release(&text);
@@ -57,7 +57,7 @@ static void dump_key(struct dump *d, const struct conf_key *k, const void *objec
 }
 
 /* The "Key=value" of an X- item when it belongs to this section, or NULL. */
-static const char *ignored_key(const char *item, const char *header)
+static const char *dump_ignored_key(const char *item, const char *header)
 {
 	size_t len = strlen(header);
 	const char *key = item + len + 1;
@@ -70,14 +70,14 @@ static const char *ignored_key(const char *item, const char *header)
 
 static void dump_ignored(struct dump *d)
 {
-	const struct conf_list *l = ignored(d);
+	const struct conf_list *l = conf_dump_ignored(d);
 
 	for (size_t i = 0; i < l->n; i++) {
-		const char *key = ignored_key(l->item[i], d->header);
+		const char *key = dump_ignored_key(l->item[i], d->header);
 
 		if (!key)
 			continue;
-		begin(d);
+		dump_begin(d);
 		buf_printf(d->out, "%s\n", key);
 	}
 }
@@ -108,7 +108,7 @@ static void dump_section(struct dump *d, const struct conf_section *s)
 			continue;
 		d->begun = false;
 		snprintf(d->header, sizeof d->header, "%s %s", s->name, e->id);
-		begin(d);
+		dump_begin(d);
 		dump_object(d, s, element);
 	}
 }
@@ -116,7 +116,7 @@ static void dump_section(struct dump *d, const struct conf_section *s)
 /* [X-...] sections, each with the items of all sources. */
 static void dump_ignored_sections(struct dump *d)
 {
-	const struct conf_list *l = ignored(d);
+	const struct conf_list *l = conf_dump_ignored(d);
 
 	for (size_t i = 0; i < l->n; i++) {
 		const char *end = l->item[i] + strcspn(l->item[i], "=");
@@ -126,7 +126,7 @@ static void dump_ignored_sections(struct dump *d)
 			end--;
 		snprintf(d->header, sizeof d->header, "%.*s", (int)(end - l->item[i]), l->item[i]);
 		for (size_t j = 0; j < i && !done; j++)
-			done = ignored_key(l->item[j], d->header);
+			done = dump_ignored_key(l->item[j], d->header);
 		d->begun = false;
 		if (!done)
 			dump_ignored(d);

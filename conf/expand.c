@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "conf/value.h"
 
-static const char *expansion(char c, const struct conf_specifiers *s)
+static const char *expand_expansion(char c, const struct conf_specifiers *s)
 {
 	switch (c) {
 	case 'n':
@@ -16,7 +16,7 @@ static const char *expansion(char c, const struct conf_specifiers *s)
 }
 
 /* Adds what fits; takes off room what it costs to write it again. */
-static bool add(char *out, size_t *len, const char *text, size_t *room)
+static bool expand_add(char *out, size_t *len, const char *text, size_t *room)
 {
 	for (; *text; text++) {
 		size_t cost = *text == '%' ? 2 : 1;
@@ -43,13 +43,13 @@ const char *conf_expand(
 		if (*text == '%' && text[1] && *++text != '%') {
 			if (!strchr("nus", *text))
 				return "unknown specifier: %n, %u, %s and %% are known";
-			what = expansion(*text, s);
+			what = expand_expansion(*text, s);
 			if (!what)
 				return *text == 'n'   ? "%n has no meaning here"
 				       : *text == 'u' ? "%u is not known here"
 						      : "%s has no meaning here";
 		}
-		if (!add(out, &len, what, &room))
+		if (!expand_add(out, &len, what, &room))
 			return too_long;
 	}
 	out[len] = '\0';

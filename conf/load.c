@@ -14,20 +14,20 @@ struct names {
 	size_t n, room;
 };
 
-static void names_add(struct names *l, char *name /* stolen */)
+static void load_names_add(struct names *l, char *name /* stolen */)
 {
 	GROW(l->name, l->n, l->room);
 	l->name[l->n++] = name;
 }
 
-static void names_release(struct names *l)
+static void load_names_release(struct names *l)
 {
 	for (size_t i = 0; i < l->n; i++)
 		free(l->name[i]);
 	free(l->name);
 }
 
-static bool has_suffix(const char *name, const char *suffix)
+static bool load_has_suffix(const char *name, const char *suffix)
 {
 	size_t len = strlen(name), n = strlen(suffix);
 
@@ -35,19 +35,19 @@ static bool has_suffix(const char *name, const char *suffix)
 }
 
 /* Leftovers of editors and packages. */
-static bool is_leftover(const char *name)
+static bool load_is_leftover(const char *name)
 {
-	return *name == '.' || has_suffix(name, "~") || has_suffix(name, ".bak") ||
+	return *name == '.' || load_has_suffix(name, "~") || load_has_suffix(name, ".bak") ||
 	       strstr(name, ".dpkg-");
 }
 
-static int by_name(const void *a, const void *b)
+static int load_by_name(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 /* The names in the directory that have the suffix, sorted; -errno when it cannot be read. */
-static int read_names(struct names *l, const char *dir, const char *suffix)
+static int load_read_names(struct names *l, const char *dir, const char *suffix)
 {
 	const struct dirent *entry;
 	DIR *d = opendir(dir);
@@ -55,15 +55,15 @@ static int read_names(struct names *l, const char *dir, const char *suffix)
 	if (!d)
 		return -errno;
 	while (errno = 0, entry = readdir(d))
-		if (!is_leftover(entry->d_name) && has_suffix(entry->d_name, suffix))
-			names_add(l, xstrdup(entry->d_name));
+		if (!load_is_leftover(entry->d_name) && load_has_suffix(entry->d_name, suffix))
+			load_names_add(l, xstrdup(entry->d_name));
 	if (l->n)
-		qsort(l->name, l->n, sizeof *l->name, by_name);
+		qsort(l->name, l->n, sizeof *l->name, load_by_name);
 	closedir(d);
 	return 0;
 }
 
-static void complain(struct conf_problems *p, const char *path, const char *why)
+static void load_complain(struct conf_problems *p, const char *path, const char *why)
 {
 	const struct conf_place place = { .file = path };
 
@@ -71,26 +71,26 @@ static void complain(struct conf_problems *p, const char *path, const char *why)
 }
 
 /* Who may write it decides what runs as root. */
-static bool is_trusted(const struct stat *st, const char *path, struct conf_problems *p)
+static bool load_is_trusted(const struct stat *st, const char *path, struct conf_problems *p)
 {
 	if (st->st_uid != 0 && st->st_uid != geteuid())
-		complain(p, path, "refused, it belongs to another user: chown root it");
+		load_complain(p, path, "refused, it belongs to another user: chown root it");
 	else if (st->st_mode & (S_IWGRP | S_IWOTH))
-		complain(p, path, "refused, others may write it: chmod go-w it");
+		load_complain(p, path, "refused, others may write it: chmod go-w it");
 	else
 		return true;
 	return false;
 }
 
-static bool is_trusted_dir(const char *path, struct conf_problems *p)
+static bool load_is_trusted_dir(const char *path, struct conf_problems *p)
 {
 	struct stat st;
 
-	return stat(path, &st) < 0 || is_trusted(&st, path, p);
+	return stat(path, &st) < 0 || load_is_trusted(&st, path, p);
 }
 
 /* "A/BC" and what follows; a thousand files are looked at before a list is answered, and printf is slow. */
-static char *join(const char *dir, const char *name, const char *suffix, const char *end)
+static char *load_join(const char *dir, const char *name, const char *suffix, const char *end)
 {
 	size_t size = strlen(dir) + strlen(name) + strlen(suffix) + strlen(end) + 2;
 	char *path = xcalloc(size, 1);
@@ -100,30 +100,30 @@ static char *join(const char *dir, const char *name, const char *suffix, const c
 }
 
 /* The file NAME.suffix and, for a VM, its drop-ins. */
-static void find_files(struct names *l, const char *dir, const char *name, const char *suffix,
+static void load_find_files(struct names *l, const char *dir, const char *name, const char *suffix,
 	struct conf_problems *p)
 {
-	_cleanup_(free_ptr) char *dropins = join(dir, name, suffix, ".d");
+	_cleanup_(free_ptr) char *dropins = load_join(dir, name, suffix, ".d");
 	struct names found = { 0 };
 	int r;
 
-	names_add(l, join(dir, name, suffix, ""));
+	load_names_add(l, load_join(dir, name, suffix, ""));
 	if (strcmp(suffix, ".vm") != 0)
 		return;
-	r = read_names(&found, dropins, ".conf");
+	r = load_read_names(&found, dropins, ".conf");
 	if (r < 0 && r != -ENOENT)
-		complain(p, dropins, strerror(-r));
+		load_complain(p, dropins, strerror(-r));
 	else if (found.n > CONF_DROPINS_MAX)
-		complain(p, dropins, "too many drop-ins, at most 64 are possible");
-	else if (found.n && is_trusted_dir(dropins, p))
+		load_complain(p, dropins, "too many drop-ins, at most 64 are possible");
+	else if (found.n && load_is_trusted_dir(dropins, p))
 		for (size_t i = 0; i < found.n; i++)
-			names_add(l, xasprintf("%s/%s", dropins, found.name[i]));
-	names_release(&found);
+			load_names_add(l, xasprintf("%s/%s", dropins, found.name[i]));
+	load_names_release(&found);
 }
 
 enum read_result { READ_DONE, READ_ABSENT, READ_REFUSED };
 
-static enum read_result read_file(const char *path, struct buf *b, struct conf_problems *p)
+static enum read_result load_read_file(const char *path, struct buf *b, struct conf_problems *p)
 {
 	_cleanup_(close_fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
@@ -132,14 +132,14 @@ static enum read_result read_file(const char *path, struct buf *b, struct conf_p
 	if (fd < 0 && errno == ENOENT)
 		return READ_ABSENT;
 	if (fd < 0 || fstat(fd, &st) < 0) {
-		complain(p, path, strerror(errno));
+		load_complain(p, path, strerror(errno));
 		return READ_REFUSED;
 	}
 	if (!S_ISREG(st.st_mode)) {
-		complain(p, path, "not a regular file");
+		load_complain(p, path, "not a regular file");
 		return READ_REFUSED;
 	}
-	if (!is_trusted(&st, path, p))
+	if (!load_is_trusted(&st, path, p))
 		return READ_REFUSED;
 	do {
 		char *to = buf_reserve(b, 8192);
@@ -150,7 +150,7 @@ static enum read_result read_file(const char *path, struct buf *b, struct conf_p
 	} while (n > 0 && b->len <= CONF_TEXT_MAX); /* the reader tells what is larger */
 	if (n >= 0)
 		return READ_DONE;
-	complain(p, path, strerror(errno));
+	load_complain(p, path, strerror(errno));
 	return READ_REFUSED;
 }
 
@@ -161,21 +161,21 @@ struct texts {
 	enum read_result main; /* of the first file */
 };
 
-static void texts_release(struct texts *t)
+static void load_texts_release(struct texts *t)
 {
 	free(t->source);
-	names_release(&t->text);
-	names_release(&t->path);
+	load_names_release(&t->text);
+	load_names_release(&t->path);
 }
 
-static enum read_result texts_add(struct texts *t, const char *path, struct conf_problems *p)
+static enum read_result load_texts_add(struct texts *t, const char *path, struct conf_problems *p)
 {
 	struct buf b = BUF_INIT;
-	enum read_result r = read_file(path, &b, p);
+	enum read_result r = load_read_file(path, &b, p);
 	size_t len = b.len;
 
 	if (r == READ_DONE) {
-		names_add(&t->text, buf_steal(&b));
+		load_names_add(&t->text, buf_steal(&b));
 		t->source[t->n] = (struct conf_source){ path, t->text.name[t->n], len };
 		t->n++;
 	}
@@ -183,14 +183,14 @@ static enum read_result texts_add(struct texts *t, const char *path, struct conf
 	return r;
 }
 
-static void texts_read(struct texts *t, const char *dir, const char *name, const char *suffix,
+static void load_texts_read(struct texts *t, const char *dir, const char *name, const char *suffix,
 	struct conf_problems *p)
 {
-	find_files(&t->path, dir, name, suffix, p);
+	load_find_files(&t->path, dir, name, suffix, p);
 	t->source = xcalloc(t->path.n, sizeof *t->source);
-	t->main = is_trusted_dir(dir, p) ? texts_add(t, t->path.name[0], p) : READ_REFUSED;
+	t->main = load_is_trusted_dir(dir, p) ? load_texts_add(t, t->path.name[0], p) : READ_REFUSED;
 	for (size_t i = 1; i < t->path.n && t->main == READ_DONE; i++)
-		texts_add(t, t->path.name[i], p);
+		load_texts_add(t, t->path.name[i], p);
 }
 
 bool conf_load_vm(struct conf_vm *out, const char *dir, const char *name,
@@ -202,13 +202,13 @@ bool conf_load_vm(struct conf_vm *out, const char *dir, const char *name,
 
 	if (!conf_name_ok(name))
 		return false;
-	texts_read(&t, dir, name, ".vm", p);
+	load_texts_read(&t, dir, name, ".vm", p);
 	there = t.main != READ_ABSENT;
 	/* Of a file that is not read nothing else can be said; out is made valid all the same. */
 	if (there)
 		conf_vm_parse(out, name, t.source, t.n, ctx, t.n ? p : &unheard);
 	conf_problems_release(&unheard);
-	texts_release(&t);
+	load_texts_release(&t);
 	return there;
 }
 
@@ -218,9 +218,9 @@ bool conf_load_network(
 	struct texts t = { .main = READ_ABSENT };
 
 	if (conf_name_ok(name))
-		texts_read(&t, dir, name, ".network", p);
+		load_texts_read(&t, dir, name, ".network", p);
 	conf_network_parse(out, name, t.source, t.n, p);
-	texts_release(&t);
+	load_texts_release(&t);
 	return t.main != READ_ABSENT;
 }
 
@@ -228,9 +228,9 @@ bool conf_load_daemon(struct conf_daemon *out, const char *dir, struct conf_prob
 {
 	struct texts t = { 0 };
 
-	texts_read(&t, dir, "vmkeep", ".conf", p);
+	load_texts_read(&t, dir, "vmkeep", ".conf", p);
 	conf_daemon_parse(out, t.source, t.n, p);
-	texts_release(&t);
+	load_texts_release(&t);
 	return t.main != READ_ABSENT;
 }
 
@@ -241,7 +241,7 @@ int conf_load_vm_texts(struct buf *b, const char *dir, const char *name, struct 
 	int r = 0;
 
 	if (conf_name_ok(name))
-		texts_read(&t, dir, name, ".vm", &p);
+		load_texts_read(&t, dir, name, ".vm", &p);
 	if (t.main == READ_ABSENT)
 		r = err_set(e, ERR_NOT_FOUND, "there is no '%s.vm' in '%s'", name, dir);
 	else
@@ -255,24 +255,24 @@ int conf_load_vm_texts(struct buf *b, const char *dir, const char *name, struct 
 			buf_addc(b, '\n');
 	}
 	conf_problems_release(&p);
-	texts_release(&t);
+	load_texts_release(&t);
 	return r;
 }
 
-static uint64_t mix(uint64_t hash, uint64_t v)
+static uint64_t load_mix(uint64_t hash, uint64_t v)
 {
 	hash ^= v;
 	hash *= UINT64_C(0x9e3779b97f4a7c15);
 	return hash ^ hash >> 32;
 }
 
-static uint64_t mix_time(uint64_t hash, const struct timespec *t)
+static uint64_t load_mix_time(uint64_t hash, const struct timespec *t)
 {
-	return mix(mix(hash, (uint64_t)t->tv_sec), (uint64_t)t->tv_nsec);
+	return load_mix(load_mix(hash, (uint64_t)t->tv_sec), (uint64_t)t->tv_nsec);
 }
 
 /* The time of change (ctime) is in it, for who may write a file matters too. */
-static uint64_t stamp(const char *dir, const char *name, const char *suffix)
+static uint64_t load_stamp(const char *dir, const char *name, const char *suffix)
 {
 	struct conf_problems unheard = { 0 };
 	struct names l = { 0 };
@@ -280,34 +280,34 @@ static uint64_t stamp(const char *dir, const char *name, const char *suffix)
 	uint64_t hash = 0;
 	struct stat st;
 
-	find_files(&l, dir, name, suffix, &unheard);
-	is_trusted_dir(dir, &unheard);
-	hash = mix(hash, unheard.count + 1);
+	load_find_files(&l, dir, name, suffix, &unheard);
+	load_is_trusted_dir(dir, &unheard);
+	hash = load_mix(hash, unheard.count + 1);
 	for (size_t i = 0; i < l.n && (i == 0 || there); i++) {
 		if (stat(l.name[i], &st) < 0)
 			continue;
 		there = true;
-		hash = mix(mix(hash, st.st_ino), (uint64_t)st.st_size);
-		hash = mix_time(mix_time(hash, &st.st_mtim), &st.st_ctim);
+		hash = load_mix(load_mix(hash, st.st_ino), (uint64_t)st.st_size);
+		hash = load_mix_time(load_mix_time(hash, &st.st_mtim), &st.st_ctim);
 	}
 	conf_problems_release(&unheard);
-	names_release(&l);
+	load_names_release(&l);
 	return there ? hash + !hash : 0;
 }
 
 uint64_t conf_vm_stamp(const char *dir, const char *name)
 {
-	return conf_name_ok(name) ? stamp(dir, name, ".vm") : 0;
+	return conf_name_ok(name) ? load_stamp(dir, name, ".vm") : 0;
 }
 
 uint64_t conf_network_stamp(const char *dir, const char *name)
 {
-	return conf_name_ok(name) ? stamp(dir, name, ".network") : 0;
+	return conf_name_ok(name) ? load_stamp(dir, name, ".network") : 0;
 }
 
 uint64_t conf_daemon_stamp(const char *dir)
 {
-	return stamp(dir, "vmkeep", ".conf");
+	return load_stamp(dir, "vmkeep", ".conf");
 }
 
 struct entry {
@@ -316,27 +316,27 @@ struct entry {
 	bool bad;
 };
 
-static int by_dns(const void *a, const void *b)
+static int load_by_dns(const void *a, const void *b)
 {
 	return strcmp(((const struct entry *)a)->dns, ((const struct entry *)b)->dns);
 }
 
-static int by_file(const void *a, const void *b)
+static int load_by_file(const void *a, const void *b)
 {
 	return strcmp(((const struct entry *)a)->file, ((const struct entry *)b)->file);
 }
 
-static void refuse(struct entry *e, const char *dir, struct conf_problems *p, const char *why)
+static void load_refuse(struct entry *e, const char *dir, struct conf_problems *p, const char *why)
 {
 	_cleanup_(free_ptr) char *file = text_escape(e->file, strlen(e->file), false);
 	_cleanup_(free_ptr) char *path = xasprintf("%s/%s", dir, file);
 
 	e->bad = true;
-	complain(p, path, why);
+	load_complain(p, path, why);
 }
 
 /* Fills names and tells which are none. Those sort first, with an empty DNS name. */
-static void entry_fill(
+static void load_entry_fill(
 	struct entry *e, const char *file, size_t len, const char *dir, struct conf_problems *p)
 {
 	e->file = file;
@@ -344,59 +344,59 @@ static void entry_fill(
 	if (len < sizeof e->name && conf_name_ok(e->name))
 		conf_dns_name(e->name, e->dns);
 	else
-		refuse(e, dir, p,
+		load_refuse(e, dir, p,
 			"the name must be letters, digits, '.', '_' and '-', at most 63, and "
 			"begin with a letter or digit");
 }
 
-static void refuse_clash(
+static void load_refuse_clash(
 	struct entry *e, const struct entry *other, const char *dir, struct conf_problems *p)
 {
 	_cleanup_(free_ptr) char *why =
 		xasprintf("clashes with %s: names must differ in more than case, '.', '_' and '-'",
 			other->file);
 
-	refuse(e, dir, p, why);
+	load_refuse(e, dir, p, why);
 }
 
-static void list(
+static void load_list(
 	const char *dir, const char *suffix, conf_name_fn *f, void *data, struct conf_problems *p)
 {
 	_cleanup_(free_ptr) struct entry *entry = NULL;
 	struct conf_problems unheard = { 0 };
 	struct names l = { 0 };
-	int r = read_names(&l, dir, suffix);
+	int r = load_read_names(&l, dir, suffix);
 
 	if (!p)
 		p = &unheard;
 	if (r < 0)
-		complain(p, dir, strerror(-r));
+		load_complain(p, dir, strerror(-r));
 	entry = xcalloc(l.n, sizeof *entry);
 	for (size_t i = 0; i < l.n; i++)
-		entry_fill(&entry[i], l.name[i], strlen(l.name[i]) - strlen(suffix), dir, p);
-	qsort(entry, l.n, sizeof *entry, by_dns);
+		load_entry_fill(&entry[i], l.name[i], strlen(l.name[i]) - strlen(suffix), dir, p);
+	qsort(entry, l.n, sizeof *entry, load_by_dns);
 	for (size_t i = 0; i < l.n; i++) {
 		struct entry *e = &entry[i];
 
 		if (*e->dns && i > 0 && strcmp(e[-1].dns, e->dns) == 0)
-			refuse_clash(e, &e[-1], dir, p);
+			load_refuse_clash(e, &e[-1], dir, p);
 		else if (*e->dns && i + 1 < l.n && strcmp(e[1].dns, e->dns) == 0)
-			refuse_clash(e, &e[1], dir, p);
+			load_refuse_clash(e, &e[1], dir, p);
 	}
-	qsort(entry, l.n, sizeof *entry, by_file);
+	qsort(entry, l.n, sizeof *entry, load_by_file);
 	for (size_t i = 0; i < l.n; i++)
 		if (!entry[i].bad)
 			f(data, entry[i].name);
 	conf_problems_release(&unheard);
-	names_release(&l);
+	load_names_release(&l);
 }
 
 void conf_list_vms(const char *dir, conf_name_fn *f, void *data, struct conf_problems *p)
 {
-	list(dir, ".vm", f, data, p);
+	load_list(dir, ".vm", f, data, p);
 }
 
 void conf_list_networks(const char *dir, conf_name_fn *f, void *data, struct conf_problems *p)
 {
-	list(dir, ".network", f, data, p);
+	load_list(dir, ".network", f, data, p);
 }

@@ -21,7 +21,7 @@ size_t order_find(const struct order_vm *vm, size_t n, const char *name)
 	return n;
 }
 
-static const char *nth(const struct order_vm *vm, size_t k)
+static const char *order_nth(const struct order_vm *vm, size_t k)
 {
 	if (k < vm->after->n)
 		return vm->after->item[k];
@@ -33,13 +33,13 @@ bool order_follows(const struct order_vm *vm, const char *other)
 {
 	const char *name;
 
-	for (size_t k = 0; (name = nth(vm, k)); k++)
+	for (size_t k = 0; (name = order_nth(vm, k)); k++)
 		if (streq(name, other))
 			return true;
 	return false;
 }
 
-static void write_ring(
+static void order_write_ring(
 	const struct order_vm *vm, const size_t *from, size_t start, size_t last, struct buf *ring)
 {
 	struct buf text = BUF_INIT, longer = BUF_INIT;
@@ -72,12 +72,12 @@ bool order_ring(const struct order_vm *vm, size_t n, size_t i, struct buf *ring)
 	while (head < tail && !found) {
 		size_t at = queue[head++];
 
-		for (size_t k = 0; !found && (name = nth(&vm[at], k)); k++) {
+		for (size_t k = 0; !found && (name = order_nth(&vm[at], k)); k++) {
 			size_t next = order_find(vm, n, name);
 
 			found = next == i;
 			if (found && ring)
-				write_ring(vm, from, i, at, ring);
+				order_write_ring(vm, from, i, at, ring);
 			if (next == n || next == i || from[next] != n)
 				continue;
 			from[next] = at;
@@ -93,7 +93,7 @@ bool order_ring(const struct order_vm *vm, size_t n, size_t i, struct buf *ring)
 typedef bool relax_fn(const struct order_vm *vm, size_t n, void *values, size_t i, size_t other);
 
 /* Until nothing changes any more, or so many times, where there are rings. */
-static void relax(const struct order_vm *vm, size_t n, size_t passes, relax_fn *change, void *values)
+static void order_relax(const struct order_vm *vm, size_t n, size_t passes, relax_fn *change, void *values)
 {
 	bool changed = true;
 	const char *name;
@@ -101,7 +101,7 @@ static void relax(const struct order_vm *vm, size_t n, size_t passes, relax_fn *
 	for (size_t pass = 0; changed && pass < passes; pass++) {
 		changed = false;
 		for (size_t i = 0; i < n; i++)
-			for (size_t k = 0; (name = nth(&vm[i], k)); k++) {
+			for (size_t k = 0; (name = order_nth(&vm[i], k)); k++) {
 				size_t other = order_find(vm, n, name);
 
 				if (other != n)
@@ -110,7 +110,7 @@ static void relax(const struct order_vm *vm, size_t n, size_t passes, relax_fn *
 	}
 }
 
-static bool lift(const struct order_vm *vm, size_t n, void *values, size_t i, size_t other)
+static bool order_lift(const struct order_vm *vm, size_t n, void *values, size_t i, size_t other)
 {
 	unsigned *level = values;
 
@@ -125,10 +125,10 @@ void order_levels(const struct order_vm *vm, size_t n, unsigned *level)
 {
 	for (size_t i = 0; i < n; i++)
 		level[i] = 1;
-	relax(vm, n, n, lift, level);
+	order_relax(vm, n, n, order_lift, level);
 }
 
-static bool put_later(const struct order_vm *vm, size_t n, void *values, size_t i, size_t other)
+static bool order_put_later(const struct order_vm *vm, size_t n, void *values, size_t i, size_t other)
 {
 	unsigned *step = values;
 
@@ -143,15 +143,15 @@ void order_steps(const struct order_vm *vm, size_t n, unsigned *step)
 {
 	for (size_t i = 0; i < n; i++)
 		step[i] = 1;
-	relax(vm, n, n + 1, put_later, step);
+	order_relax(vm, n, n + 1, order_put_later, step);
 }
 
-static uint64_t sum(uint64_t a, uint64_t b)
+static uint64_t order_sum(uint64_t a, uint64_t b)
 {
 	return a > UINT64_MAX - b ? UINT64_MAX : a + b;
 }
 
-static bool raise_to(uint64_t *ms, uint64_t least)
+static bool order_raise_to(uint64_t *ms, uint64_t least)
 {
 	if (least <= *ms)
 		return false;
@@ -159,43 +159,43 @@ static bool raise_to(uint64_t *ms, uint64_t least)
 	return true;
 }
 
-static bool add_below(const struct order_vm *vm, size_t n, void *values, size_t i, size_t other)
+static bool order_add_below(const struct order_vm *vm, size_t n, void *values, size_t i, size_t other)
 {
 	uint64_t *ms = values;
 
 	(void)n;
-	return other != i && raise_to(&ms[i], sum(vm[i].stop_ms, ms[other]));
+	return other != i && order_raise_to(&ms[i], order_sum(vm[i].stop_ms, ms[other]));
 }
 
 void order_times(const struct order_vm *vm, size_t n, uint64_t *ms)
 {
 	for (size_t i = 0; i < n; i++)
 		ms[i] = vm[i].stop_ms;
-	relax(vm, n, n, add_below, ms);
+	order_relax(vm, n, n, order_add_below, ms);
 }
 
-static bool add_before(const struct order_vm *vm, size_t n, void *values, size_t i, size_t other)
+static bool order_add_before(const struct order_vm *vm, size_t n, void *values, size_t i, size_t other)
 {
 	uint64_t *ms = values;
 
 	(void)n;
-	return other != i && raise_to(&ms[other], sum(vm[i].stop_ms, ms[i]));
+	return other != i && order_raise_to(&ms[other], order_sum(vm[i].stop_ms, ms[i]));
 }
 
 void order_times_before(const struct order_vm *vm, size_t n, uint64_t *ms)
 {
 	for (size_t i = 0; i < n; i++)
 		ms[i] = 0;
-	relax(vm, n, n, add_before, ms);
+	order_relax(vm, n, n, order_add_before, ms);
 }
 
 /* The one of those that it comes after which takes longest; n: none. */
-static size_t longest_below(const struct order_vm *vm, size_t n, const uint64_t *ms, size_t i)
+static size_t order_longest_below(const struct order_vm *vm, size_t n, const uint64_t *ms, size_t i)
 {
 	size_t longest = n;
 	const char *name;
 
-	for (size_t k = 0; (name = nth(&vm[i], k)); k++) {
+	for (size_t k = 0; (name = order_nth(&vm[i], k)); k++) {
 		size_t other = order_find(vm, n, name);
 
 		if (other < n && other != i && (longest == n || ms[other] > ms[longest]))
@@ -206,7 +206,7 @@ static size_t longest_below(const struct order_vm *vm, size_t n, const uint64_t 
 
 uint64_t order_below(const struct order_vm *vm, size_t n, const uint64_t *ms, size_t i)
 {
-	size_t longest = longest_below(vm, n, ms, i);
+	size_t longest = order_longest_below(vm, n, ms, i);
 
 	return longest < n ? ms[longest] : 0;
 }
@@ -216,7 +216,7 @@ size_t order_chain(
 {
 	size_t members = 0;
 
-	for (; i < n && members < n; i = longest_below(vm, n, ms, i))
+	for (; i < n && members < n; i = order_longest_below(vm, n, ms, i))
 		buf_printf(chain, "%s%s", members++ ? " -> " : "", vm[i].name);
 	return members;
 }

@@ -39,24 +39,24 @@ struct parse {
 	void *object;
 };
 
-static struct arena *root_arena(void *root)
+static struct arena *parse_root_arena(void *root)
 {
 	return root; /* conf/schema.c asserts that */
 }
 
 /* X-... is somebody else's: kept, never interpreted. */
-static bool is_ignored(const char *name)
+static bool parse_is_ignored(const char *name)
 {
 	return strncmp(name, "X-", 2) == 0;
 }
 
-static struct conf_list *ignored(struct parse *p)
+static struct conf_list *parse_ignored(struct parse *p)
 {
 	return (struct conf_list *)(void *)((char *)p->root + p->schema->ignored);
 }
 
 /* Key=value in the current section, written by a source or by [Defaults]. */
-static void assign(struct parse *p, const struct conf_key *k, const char *value,
+static void parse_assign(struct parse *p, const struct conf_key *k, const char *value,
 	const struct conf_place *place, bool by_default)
 {
 	const struct conf_mark mark = { p->section, p->id, k, *place, by_default };
@@ -87,7 +87,7 @@ static void assign(struct parse *p, const struct conf_key *k, const char *value,
 }
 
 /* Presets and [Defaults] for the section that p stands in. */
-static void begin_object(struct parse *p)
+static void parse_begin_object(struct parse *p)
 {
 	const struct conf_section *s = p->section;
 
@@ -101,12 +101,12 @@ static void begin_object(struct parse *p)
 			continue;
 		k = conf_key_find(s, d->key);
 		if (k)
-			assign(p, k, d->value, &d->place, true);
+			parse_assign(p, k, d->value, &d->place, true);
 	}
 }
 
 /* Room for one more in front of the elements of later sections that share the array. */
-static void *insert(struct parse *p, const struct conf_section *s)
+static void *parse_insert(struct parse *p, const struct conf_section *s)
 {
 	size_t n, at;
 	char *array = conf_elements(s, p->root, &n);
@@ -129,10 +129,10 @@ static void *insert(struct parse *p, const struct conf_section *s)
 	return array + at * s->size;
 }
 
-static void add_element(struct parse *p, const struct conf_section *s, const char *id,
+static void parse_add_element(struct parse *p, const struct conf_section *s, const char *id,
 	const struct conf_place *place)
 {
-	struct conf_element *e = insert(p, s);
+	struct conf_element *e = parse_insert(p, s);
 
 	e->id = arena_strdup(p->arena, id);
 	e->place = *place;
@@ -141,11 +141,11 @@ static void add_element(struct parse *p, const struct conf_section *s, const cha
 	p->section = s;
 	p->id = e->id;
 	p->object = e;
-	begin_object(p);
+	parse_begin_object(p);
 }
 
 /* The element with this id, made if need be and if there can be one. */
-static void enter_element(struct parse *p, const struct conf_section *s, const char *id,
+static void parse_enter_element(struct parse *p, const struct conf_section *s, const char *id,
 	const struct conf_place *place)
 {
 	size_t n;
@@ -177,11 +177,11 @@ static void enter_element(struct parse *p, const struct conf_section *s, const c
 		conf_problem(p->problems, place, p->header, "at most %zu are possible", s->max);
 		return;
 	}
-	add_element(p, s, id, place);
+	parse_add_element(p, s, id, place);
 }
 
 /* Whether the header is new in this source. */
-static bool note_header(struct parse *p, const struct conf_place *place)
+static bool parse_note_header(struct parse *p, const struct conf_place *place)
 {
 	for (size_t i = 0; i < p->n_seen; i++)
 		if (strcmp(p->seen[i].header, p->header) == 0) {
@@ -197,7 +197,7 @@ static bool note_header(struct parse *p, const struct conf_place *place)
 	return true;
 }
 
-static void unknown_section(struct parse *p, const struct conf_place *place, const char *name)
+static void parse_unknown_section(struct parse *p, const struct conf_place *place, const char *name)
 {
 	const char *nearest = conf_section_nearest(p->schema, name);
 
@@ -208,13 +208,13 @@ static void unknown_section(struct parse *p, const struct conf_place *place, con
 		conf_problem(p->problems, place, p->header, "unknown section");
 }
 
-static void enter_section(
+static void parse_enter_section(
 	struct parse *p, const char *name, const char *id, const struct conf_place *place)
 {
 	const struct conf_section *s = conf_section_find(p->schema, name);
 
 	if (!s) {
-		unknown_section(p, place, name);
+		parse_unknown_section(p, place, name);
 	} else if (!s->size && *id) {
 		conf_problem(
 			p->problems, place, p->header, "there is one [%s], without an id", name);
@@ -224,11 +224,11 @@ static void enter_section(
 		p->section = s;
 		p->object = p->root;
 	} else {
-		enter_element(p, s, id, place);
+		parse_enter_element(p, s, id, place);
 	}
 }
 
-static void on_section(void *data, const struct conf_place *place, const char *header)
+static void parse_on_section(void *data, const struct conf_place *place, const char *header)
 {
 	struct parse *p = data;
 	const char *id;
@@ -245,16 +245,16 @@ static void on_section(void *data, const struct conf_place *place, const char *h
 	/* One spelling, for duplicates and messages. */
 	p->header = *id ? arena_printf(&p->scratch, "[%s %s]", name, id)
 			: arena_printf(&p->scratch, "[%s]", name);
-	if (!note_header(p, place)) {
+	if (!parse_note_header(p, place)) {
 		p->header = NULL;
-	} else if (!is_ignored(name)) {
-		enter_section(p, name, id, place);
+	} else if (!parse_is_ignored(name)) {
+		parse_enter_section(p, name, id, place);
 		if (!p->section)
 			p->header = NULL;
 	}
 }
 
-static void unknown_key(struct parse *p, const struct conf_place *place, const char *key)
+static void parse_unknown_key(struct parse *p, const struct conf_place *place, const char *key)
 {
 	const struct conf_section *home = conf_key_home(p->schema, key);
 	const char *nearest = conf_key_nearest(p->section, key);
@@ -270,7 +270,7 @@ static void unknown_key(struct parse *p, const struct conf_place *place, const c
 		conf_problem(p->problems, place, key, "unknown key in [%s]", p->section->name);
 }
 
-static void keep(
+static void parse_keep(
 	struct parse *p, const struct conf_place *place, const char *key, const char *value)
 {
 	const char *item = arena_printf(
@@ -278,19 +278,19 @@ static void keep(
 
 	if (strchr(key, '.'))
 		conf_problem(p->problems, place, key, "a key cannot hold a '.'");
-	else if (!conf_list_add(ignored(p), p->arena, item))
+	else if (!conf_list_add(parse_ignored(p), p->arena, item))
 		conf_problem(p->problems, place, key, "more than %d X- keys", CONF_LIST_MAX);
 }
 
-static void on_key(void *data, const struct conf_place *place, const char *key, const char *value)
+static void parse_on_key(void *data, const struct conf_place *place, const char *key, const char *value)
 {
 	struct parse *p = data;
 	const struct conf_key *k;
 
 	if (!p->header)
 		return;
-	if (!p->section || is_ignored(key)) {
-		keep(p, place, key, value);
+	if (!p->section || parse_is_ignored(key)) {
+		parse_keep(p, place, key, value);
 		return;
 	}
 	if (p->section->defaults) {
@@ -299,9 +299,9 @@ static void on_key(void *data, const struct conf_place *place, const char *key, 
 	}
 	k = conf_key_find(p->section, key);
 	if (k)
-		assign(p, k, value, place, false);
+		parse_assign(p, k, value, place, false);
 	else
-		unknown_key(p, place, key);
+		parse_unknown_key(p, place, key);
 }
 
 static void parse_init(struct parse *p, const struct conf_schema *schema, void *root,
@@ -310,7 +310,7 @@ static void parse_init(struct parse *p, const struct conf_schema *schema, void *
 	*p = (struct parse){
 		.schema = schema,
 		.root = root,
-		.arena = root_arena(root),
+		.arena = parse_root_arena(root),
 		.spec = *spec,
 		.problems = problems,
 	};
@@ -325,14 +325,14 @@ static void parse_release(struct parse *p)
 /* Reads all sources; what they name stays valid with the root. Returns the place of the first. */
 static struct conf_place parse_run(struct parse *p, const struct conf_source *src, size_t n)
 {
-	static const struct conf_reader_calls calls = { on_section, on_key };
+	static const struct conf_reader_calls calls = { parse_on_section, parse_on_key };
 	struct conf_place first = { 0 };
 
 	for (size_t i = 0; i < p->schema->sections; i++) {
 		p->section = &p->schema->section[i];
 		p->object = p->root;
 		if (!p->section->size)
-			begin_object(p);
+			parse_begin_object(p);
 	}
 	for (size_t i = 0; i < n; i++) {
 		struct conf_source s = src[i];
@@ -348,7 +348,7 @@ static struct conf_place parse_run(struct parse *p, const struct conf_source *sr
 }
 
 /* [Defaults] give way to what the VM's own files say. */
-static bool is_written(struct parse *p, const char *section, const char *id, const char *key)
+static bool parse_is_written(struct parse *p, const char *section, const char *id, const char *key)
 {
 	const struct conf_mark *m = conf_mark_find(&p->marks, section, id, key);
 
@@ -356,7 +356,7 @@ static bool is_written(struct parse *p, const char *section, const char *id, con
 }
 
 /* What nobody wrote but every VM has. */
-static void complete(struct parse *p, struct conf_vm *c)
+static void parse_complete(struct parse *p, struct conf_vm *c)
 {
 	static const struct conf_place nobody = { 0 };
 
@@ -371,17 +371,17 @@ static void complete(struct parse *p, struct conf_vm *c)
 		}
 	}
 	if (!c->nics && c->networks == CONF_NETWORKS_DEFAULT)
-		add_element(p, conf_section_find(p->schema, "NIC"), "lan", &nobody);
+		parse_add_element(p, conf_section_find(p->schema, "NIC"), "lan", &nobody);
 	for (size_t i = 0; i < c->nics; i++) {
 		struct conf_nic *nic = &c->nic[i];
 
-		if (nic->bridge && !is_written(p, "NIC", nic->id, "Network"))
+		if (nic->bridge && !parse_is_written(p, "NIC", nic->id, "Network"))
 			nic->network = NULL;
-		else if (nic->bridge && !is_written(p, "NIC", nic->id, "Bridge"))
+		else if (nic->bridge && !parse_is_written(p, "NIC", nic->id, "Bridge"))
 			nic->bridge = NULL;
 	}
 	if (!c->serials)
-		add_element(p, conf_section_find(p->schema, "Serial"), "console", &nobody);
+		parse_add_element(p, conf_section_find(p->schema, "Serial"), "console", &nobody);
 }
 
 void conf_vm_parse(struct conf_vm *out, const char *name, const struct conf_source *src, size_t n,
@@ -396,7 +396,7 @@ void conf_vm_parse(struct conf_vm *out, const char *name, const struct conf_sour
 	out->name = arena_strdup(&out->arena, name);
 	out->place = parse_run(&p, src, n);
 	conf_check_name(name, &out->place, problems);
-	complete(&p, out);
+	parse_complete(&p, out);
 	conf_marks_note(&p.marks, out);
 	conf_vm_check(out, &p.marks, problems->count == before, problems);
 	parse_release(&p);

@@ -22,27 +22,27 @@ struct reader {
 
 static const char key_chars[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.";
 
-static bool is_blank(char c)
+static bool reader_is_blank(char c)
 {
 	return c == ' ' || c == '\t';
 }
 
 /* Cuts blanks off both ends, in place. */
-static char *trim(char *s)
+static char *reader_trim(char *s)
 {
 	size_t len;
 
-	while (is_blank(*s))
+	while (reader_is_blank(*s))
 		s++;
 	len = strlen(s);
-	while (len && is_blank(s[len - 1]))
+	while (len && reader_is_blank(s[len - 1]))
 		len--;
 	s[len] = '\0';
 	return s;
 }
 
 /* Valid UTF-8 without control characters: what may go into JSON, a log line and an argument. */
-static bool is_printable(const char *text)
+static bool reader_is_printable(const char *text)
 {
 	const unsigned char *s = (const unsigned char *)text;
 
@@ -67,7 +67,7 @@ static bool is_printable(const char *text)
 
 /* The next line that can be one, into r->text; false at the end. What has more problems than are
  * shown is read no further: a megabyte of nonsense would hold up the loop. */
-static bool take_line(struct reader *r)
+static bool reader_take_line(struct reader *r)
 {
 	while (r->next < r->end && r->problems->count - r->before <= CONF_PROBLEMS_MAX) {
 		const char *start = r->next;
@@ -96,7 +96,7 @@ static bool take_line(struct reader *r)
 }
 
 /* s begins with '['. */
-static void take_header(struct reader *r, char *s)
+static void reader_take_header(struct reader *r, char *s)
 {
 	char *end = strchr(s, ']');
 
@@ -112,8 +112,8 @@ static void take_header(struct reader *r, char *s)
 		conf_problem(r->problems, &r->place, NULL, "'[' or '=' in the section header");
 	else {
 		*end = '\0';
-		r->header = trim(s + 1);
-		if (!is_printable(r->header)) {
+		r->header = reader_trim(s + 1);
+		if (!reader_is_printable(r->header)) {
 			conf_problem(r->problems, &r->place, NULL,
 				"control character or bad UTF-8 in the section header");
 			r->header = NULL;
@@ -122,7 +122,7 @@ static void take_header(struct reader *r, char *s)
 }
 
 /* Splits s; returns the key, or NULL after reporting what is wrong. */
-static const char *take_key(struct reader *r, char *s)
+static const char *reader_take_key(struct reader *r, char *s)
 {
 	char *equals = strchr(s, '=');
 	const char *key;
@@ -132,8 +132,8 @@ static const char *take_key(struct reader *r, char *s)
 		return NULL;
 	}
 	*equals = '\0';
-	key = trim(s);
-	r->value = trim(equals + 1);
+	key = reader_trim(s);
+	r->value = reader_trim(equals + 1);
 	if (!*key || strlen(key) > CONF_KEY_MAX || key[strspn(key, key_chars)]) {
 		conf_problem(r->problems, &r->place, NULL,
 			"what stands before '=' cannot be a key: letters, digits, '-' and '.', at "
@@ -141,7 +141,7 @@ static const char *take_key(struct reader *r, char *s)
 			CONF_KEY_MAX);
 		return NULL;
 	}
-	if (!is_printable(r->value)) {
+	if (!reader_is_printable(r->value)) {
 		conf_problem(
 			r->problems, &r->place, key, "control character or bad UTF-8 in the value");
 		return NULL;
@@ -151,7 +151,7 @@ static const char *take_key(struct reader *r, char *s)
 
 /* inih's fgets: one line that it cannot misread for each of ours that says something. A section is
  * announced by a key of its own, "@", since inih keeps quiet about empty ones. */
-static char *feed(char *line, int size, void *stream)
+static char *reader_feed(char *line, int size, void *stream)
 {
 	struct reader *r = stream;
 
@@ -160,19 +160,19 @@ static char *feed(char *line, int size, void *stream)
 		snprintf(line, (size_t)size, "@=%u\n", r->place.line);
 		return line;
 	}
-	while (take_line(r)) {
-		char *s = trim(r->text);
+	while (reader_take_line(r)) {
+		char *s = reader_trim(r->text);
 		const char *key;
 
 		if (*s == '\0' || *s == '#' || *s == ';')
 			continue;
 		if (*s == '[') {
-			take_header(r, s);
+			reader_take_header(r, s);
 			r->begun = true;
 			snprintf(line, (size_t)size, "[%u]\n", r->place.line);
 			return line;
 		}
-		key = take_key(r, s);
+		key = reader_take_key(r, s);
 		if (key) {
 			snprintf(line, (size_t)size, "%s=%u\n", key, r->place.line);
 			return line;
@@ -181,7 +181,7 @@ static char *feed(char *line, int size, void *stream)
 	return NULL;
 }
 
-static int handle(void *user, const char *section, const char *name, const char *value)
+static int reader_handle(void *user, const char *section, const char *name, const char *value)
 {
 	struct reader *r = user;
 
@@ -211,5 +211,5 @@ void conf_read(const struct conf_source *src, const struct conf_reader_calls *ca
 	if (src->len > CONF_TEXT_MAX)
 		conf_problem(p, &r.place, NULL, "larger than %d bytes", CONF_TEXT_MAX);
 	else if (src->len)
-		ini_parse_stream(feed, &r, handle, &r);
+		ini_parse_stream(reader_feed, &r, reader_handle, &r);
 }

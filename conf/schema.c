@@ -36,7 +36,7 @@ static const char *const types[] = {
 };
 _Static_assert(ARRAY_SIZE(types) == CONF_TYPES, "a type has no name");
 
-static const char *nearest(const char *name, const char *const *names, size_t n)
+static const char *schema_nearest(const char *name, const char *const *names, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (strcasecmp(name, names[i]) == 0)
@@ -67,7 +67,7 @@ const char *conf_section_nearest(const struct conf_schema *s, const char *name)
 
 	for (; n < s->sections && n < NAMES_MAX; n++)
 		names[n] = s->section[n].name;
-	return nearest(name, names, n);
+	return schema_nearest(name, names, n);
 }
 
 const char *conf_key_nearest(const struct conf_section *s, const char *name)
@@ -77,7 +77,7 @@ const char *conf_key_nearest(const struct conf_section *s, const char *name)
 
 	for (; n < s->keys && n < NAMES_MAX; n++)
 		names[n] = s->key[n].name;
-	return nearest(name, names, n);
+	return schema_nearest(name, names, n);
 }
 
 const struct conf_section *conf_key_home(const struct conf_schema *s, const char *name)
@@ -89,7 +89,7 @@ const struct conf_section *conf_key_home(const struct conf_schema *s, const char
 }
 
 /* "kvm, tcg or auto" */
-static void type_names(const struct conf_key *k, struct buf *b)
+static void schema_type_names(const struct conf_key *k, struct buf *b)
 {
 	size_t last = k->n_names - 1;
 
@@ -102,7 +102,7 @@ static void type_names(const struct conf_key *k, struct buf *b)
 	}
 }
 
-static void type_limit(const struct conf_key *k, const char *words, uint64_t v, struct buf *b)
+static void schema_type_limit(const struct conf_key *k, const char *words, uint64_t v, struct buf *b)
 {
 	char text[32];
 
@@ -113,14 +113,14 @@ static void type_limit(const struct conf_key *k, const char *words, uint64_t v, 
 	buf_printf(b, "%s %s", words, text);
 }
 
-static void type_limits(const struct conf_key *k, struct buf *b)
+static void schema_type_limits(const struct conf_key *k, struct buf *b)
 {
 	if (k->min)
-		type_limit(k, ", at least", k->min, b);
+		schema_type_limit(k, ", at least", k->min, b);
 	if (k->max)
-		type_limit(k, ", at most", k->max, b);
+		schema_type_limit(k, ", at most", k->max, b);
 	if (k->step)
-		type_limit(k, ", a multiple of", k->step, b);
+		schema_type_limit(k, ", a multiple of", k->step, b);
 }
 
 void conf_key_type(const struct conf_key *k, struct buf *b)
@@ -130,13 +130,13 @@ void conf_key_type(const struct conf_key *k, struct buf *b)
 	if (k->what)
 		buf_adds(b, k->what);
 	else if (k->names)
-		type_names(k, b);
+		schema_type_names(k, b);
 	else
 		buf_adds(b, types[k->type]);
 	switch (k->type) {
 	case CONF_TYPE_SIZE:
 	case CONF_TYPE_TIME:
-		type_limits(k, b);
+		schema_type_limits(k, b);
 		break;
 	case CONF_TYPE_UINT:
 		buf_printf(b, " from %llu to %llu", (unsigned long long)k->min,

@@ -14,17 +14,17 @@ _Static_assert(sizeof(enum conf_bus) == sizeof(unsigned), "enums are not unsigne
 static const char separators[] = " ,";
 
 /* Items in words can be told apart on one line; texts and paths may hold blanks and commas. */
-static bool splits(const struct conf_key *k)
+static bool value_splits(const struct conf_key *k)
 {
 	return k->type != CONF_TYPE_TEXT && k->type != CONF_TYPE_PATH;
 }
 
-static void *field(const struct conf_key *k, void *object)
+static void *conf_value_field(const struct conf_key *k, void *object)
 {
 	return (char *)object + k->offset;
 }
 
-static const void *const_field(const struct conf_key *k, const void *object)
+static const void *value_const_field(const struct conf_key *k, const void *object)
 {
 	return (const char *)object + k->offset;
 }
@@ -45,7 +45,7 @@ bool conf_list_add(struct conf_list *l, struct arena *a, const char *item)
 	return true;
 }
 
-static bool parse_ipv4(const char *text, uint32_t *address)
+static bool value_parse_ipv4(const char *text, uint32_t *address)
 {
 	struct in_addr in;
 
@@ -55,7 +55,7 @@ static bool parse_ipv4(const char *text, uint32_t *address)
 	return true;
 }
 
-static bool string_ok(const struct conf_key *k, const char *text)
+static bool value_string_ok(const struct conf_key *k, const char *text)
 {
 	uint32_t address;
 
@@ -76,7 +76,7 @@ static bool string_ok(const struct conf_key *k, const char *text)
 	case CONF_TYPE_PATH:
 		return conf_path_ok(text);
 	case CONF_TYPE_IPV4:
-		return parse_ipv4(text, &address);
+		return value_parse_ipv4(text, &address);
 	case CONF_TYPE_SIZE:
 	case CONF_TYPE_TIME:
 	case CONF_TYPE_UINT:
@@ -92,20 +92,20 @@ static bool string_ok(const struct conf_key *k, const char *text)
 }
 
 /* A copy, a path in its plain form: the same file is always the same text. */
-static const char *stored(const struct conf_key *k, const char *text, struct arena *a)
+static const char *value_stored(const struct conf_key *k, const char *text, struct arena *a)
 {
 	return k->type == CONF_TYPE_PATH ? conf_path_plain(text, a) : arena_strdup(a, text);
 }
 
-static enum conf_set set_list(
+static enum conf_set value_set_list(
 	const struct conf_key *k, struct conf_list *l, const char *text, struct arena *a)
 {
 	char item[CONF_LINE_MAX + 1];
 
-	if (!splits(k)) {
-		if (!string_ok(k, text))
+	if (!value_splits(k)) {
+		if (!value_string_ok(k, text))
 			return CONF_SET_BAD;
-		return conf_list_add(l, a, stored(k, text, a)) ? CONF_SET_OK : CONF_SET_FULL;
+		return conf_list_add(l, a, value_stored(k, text, a)) ? CONF_SET_OK : CONF_SET_FULL;
 	}
 	for (text += strspn(text, separators); *text; text += strspn(text, separators)) {
 		size_t len = strcspn(text, separators);
@@ -113,7 +113,7 @@ static enum conf_set set_list(
 		memcpy(item, text, len);
 		item[len] = '\0';
 		text += len;
-		if (!string_ok(k, item))
+		if (!value_string_ok(k, item))
 			return CONF_SET_BAD;
 		if (!conf_list_add(l, a, item))
 			return CONF_SET_FULL;
@@ -121,7 +121,7 @@ static enum conf_set set_list(
 	return CONF_SET_OK;
 }
 
-static bool set_number(const struct conf_key *k, uint64_t *to, const char *text)
+static bool value_set_number(const struct conf_key *k, uint64_t *to, const char *text)
 {
 	uint64_t v;
 	int r;
@@ -142,7 +142,7 @@ static bool set_number(const struct conf_key *k, uint64_t *to, const char *text)
 	return true;
 }
 
-static bool set_bool(const struct conf_key *k, bool *to, const char *text)
+static bool value_set_bool(const struct conf_key *k, bool *to, const char *text)
 {
 	for (size_t i = 0; i < k->n_names; i++)
 		if (strcmp(text, k->names[i]) == 0) {
@@ -152,7 +152,7 @@ static bool set_bool(const struct conf_key *k, bool *to, const char *text)
 	return text_parse_bool(text, to) == 0;
 }
 
-static bool set_enum(const struct conf_key *k, unsigned *to, const char *text)
+static bool value_set_enum(const struct conf_key *k, unsigned *to, const char *text)
 {
 	for (unsigned i = 0; i < k->n_names; i++)
 		if (streq(text, k->names[i])) {
@@ -162,7 +162,7 @@ static bool set_enum(const struct conf_key *k, unsigned *to, const char *text)
 	return false;
 }
 
-static int hex(char c)
+static int value_hex(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -170,13 +170,13 @@ static int hex(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static bool set_mac(struct conf_mac *to, const char *text)
+static bool value_set_mac(struct conf_mac *to, const char *text)
 {
 	struct conf_mac mac = { .set = true };
 	bool zero = true;
 
 	for (size_t i = 0; i < ETH_ALEN; i++, text += 3) {
-		int high = hex(text[0]), low = high < 0 ? -1 : hex(text[1]);
+		int high = value_hex(text[0]), low = high < 0 ? -1 : value_hex(text[1]);
 
 		if (low < 0 || text[2] != (i + 1 < ETH_ALEN ? ':' : '\0'))
 			return false;
@@ -190,7 +190,7 @@ static bool set_mac(struct conf_mac *to, const char *text)
 }
 
 /* Splits text at the character and parses the IPv4 address before it; returns the rest. */
-static const char *address_before(const char *text, char end, uint32_t *address)
+static const char *value_address_before(const char *text, char end, uint32_t *address)
 {
 	char first[INET_ADDRSTRLEN];
 	const char *p = strchr(text, end);
@@ -199,10 +199,10 @@ static const char *address_before(const char *text, char end, uint32_t *address)
 		return NULL;
 	memcpy(first, text, (size_t)(p - text));
 	first[p - text] = '\0';
-	return parse_ipv4(first, address) ? p + 1 : NULL;
+	return value_parse_ipv4(first, address) ? p + 1 : NULL;
 }
 
-static bool set_subnet(struct conf_subnet *to, const char *text)
+static bool value_set_subnet(struct conf_subnet *to, const char *text)
 {
 	struct conf_subnet net = { .set = true };
 	const char *rest;
@@ -213,7 +213,7 @@ static bool set_subnet(struct conf_subnet *to, const char *text)
 		*to = (struct conf_subnet){ 0 };
 		return true;
 	}
-	rest = address_before(text, '/', &net.address);
+	rest = value_address_before(text, '/', &net.address);
 	if (!rest || text_parse_uint(rest, 8, 30, &prefix) < 0)
 		return false;
 	net.prefix = (unsigned)prefix;
@@ -224,26 +224,26 @@ static bool set_subnet(struct conf_subnet *to, const char *text)
 	return true;
 }
 
-static bool set_range(struct conf_range *to, const char *text)
+static bool value_set_range(struct conf_range *to, const char *text)
 {
 	struct conf_range range = { .set = true };
-	const char *rest = address_before(text, '-', &range.first);
+	const char *rest = value_address_before(text, '-', &range.first);
 
-	if (!rest || !parse_ipv4(rest, &range.last) || range.first > range.last)
+	if (!rest || !value_parse_ipv4(rest, &range.last) || range.first > range.last)
 		return false;
 	*to = range;
 	return true;
 }
 
-static bool set_string(const struct conf_key *k, const char **to, const char *text, struct arena *a)
+static bool value_set_string(const struct conf_key *k, const char **to, const char *text, struct arena *a)
 {
-	if (!string_ok(k, text))
+	if (!value_string_ok(k, text))
 		return false;
-	*to = stored(k, text, a);
+	*to = value_stored(k, text, a);
 	return true;
 }
 
-static bool set_scalar(const struct conf_key *k, void *to, const char *text, struct arena *a)
+static bool value_set_scalar(const struct conf_key *k, void *to, const char *text, struct arena *a)
 {
 	switch (k->type) {
 	case CONF_TYPE_TEXT:
@@ -252,21 +252,21 @@ static bool set_scalar(const struct conf_key *k, void *to, const char *text, str
 	case CONF_TYPE_NAME:
 	case CONF_TYPE_PATH:
 	case CONF_TYPE_IPV4:
-		return set_string(k, to, text, a);
+		return value_set_string(k, to, text, a);
 	case CONF_TYPE_SIZE:
 	case CONF_TYPE_TIME:
 	case CONF_TYPE_UINT:
-		return set_number(k, to, text);
+		return value_set_number(k, to, text);
 	case CONF_TYPE_BOOL:
-		return set_bool(k, to, text);
+		return value_set_bool(k, to, text);
 	case CONF_TYPE_ENUM:
-		return set_enum(k, to, text);
+		return value_set_enum(k, to, text);
 	case CONF_TYPE_MAC:
-		return set_mac(to, text);
+		return value_set_mac(to, text);
 	case CONF_TYPE_SUBNET:
-		return set_subnet(to, text);
+		return value_set_subnet(to, text);
 	case CONF_TYPE_RANGE:
-		return set_range(to, text);
+		return value_set_range(to, text);
 	case CONF_TYPES:
 		break;
 	}
@@ -277,8 +277,8 @@ enum conf_set conf_value_set(
 	const struct conf_key *k, void *object, const char *text, struct arena *a)
 {
 	if (k->list)
-		return set_list(k, field(k, object), text, a);
-	return set_scalar(k, field(k, object), text, a) ? CONF_SET_OK : CONF_SET_BAD;
+		return value_set_list(k, conf_value_field(k, object), text, a);
+	return value_set_scalar(k, conf_value_field(k, object), text, a) ? CONF_SET_OK : CONF_SET_BAD;
 }
 
 void conf_value_refuse(const struct conf_key *k, const char *text, const struct conf_place *place,
@@ -295,7 +295,7 @@ void conf_value_refuse(const struct conf_key *k, const char *text, const struct 
 	buf_release(&type);
 }
 
-static size_t field_size(const struct conf_key *k)
+static size_t value_field_size(const struct conf_key *k)
 {
 	static const size_t sizes[] = {
 		[CONF_TYPE_TEXT] = sizeof(char *),
@@ -320,14 +320,14 @@ static size_t field_size(const struct conf_key *k)
 
 void conf_value_reset(const struct conf_key *k, void *object, struct arena *a)
 {
-	memset(field(k, object), 0, field_size(k));
+	memset(conf_value_field(k, object), 0, value_field_size(k));
 	if (k->preset)
 		conf_value_set(k, object, k->preset, a);
 }
 
 size_t conf_value_count(const struct conf_key *k, const void *object)
 {
-	const void *f = const_field(k, object);
+	const void *f = value_const_field(k, object);
 
 	if (k->list)
 		return ((const struct conf_list *)f)->n;

@@ -7,14 +7,14 @@
 #include "base/text.h"
 #include "conf/value.h"
 
-static const char *ipv4_text(char buf[INET_ADDRSTRLEN], uint32_t address)
+static const char *value_text_ipv4_text(char buf[INET_ADDRSTRLEN], uint32_t address)
 {
 	struct in_addr in = { .s_addr = htonl(address) };
 
 	return inet_ntop(AF_INET, &in, buf, INET_ADDRSTRLEN);
 }
 
-static void number_text(const struct conf_key *k, uint64_t v, struct buf *b)
+static void value_text_number_text(const struct conf_key *k, uint64_t v, struct buf *b)
 {
 	char text[32];
 
@@ -28,7 +28,7 @@ static void number_text(const struct conf_key *k, uint64_t v, struct buf *b)
 		buf_printf(b, "%" PRIu64, v);
 }
 
-static void network_text(const struct conf_key *k, const void *f, struct buf *b)
+static void value_text_network_text(const struct conf_key *k, const void *f, struct buf *b)
 {
 	char first[INET_ADDRSTRLEN], last[INET_ADDRSTRLEN];
 	const struct conf_subnet *net = f;
@@ -36,9 +36,9 @@ static void network_text(const struct conf_key *k, const void *f, struct buf *b)
 
 	if (k->type == CONF_TYPE_RANGE)
 		buf_printf(
-			b, "%s-%s", ipv4_text(first, range->first), ipv4_text(last, range->last));
+			b, "%s-%s", value_text_ipv4_text(first, range->first), value_text_ipv4_text(last, range->last));
 	else if (net->set)
-		buf_printf(b, "%s/%u", ipv4_text(first, net->address), net->prefix);
+		buf_printf(b, "%s/%u", value_text_ipv4_text(first, net->address), net->prefix);
 	else
 		buf_adds(b, "auto");
 }
@@ -64,7 +64,7 @@ void conf_value_text(const struct conf_key *k, const void *object, size_t i, str
 	case CONF_TYPE_SIZE:
 	case CONF_TYPE_TIME:
 	case CONF_TYPE_UINT:
-		number_text(k, *(const uint64_t *)f, b);
+		value_text_number_text(k, *(const uint64_t *)f, b);
 		break;
 	case CONF_TYPE_BOOL:
 		if (k->names)
@@ -80,7 +80,7 @@ void conf_value_text(const struct conf_key *k, const void *object, size_t i, str
 		break;
 	case CONF_TYPE_SUBNET:
 	case CONF_TYPE_RANGE:
-		network_text(k, f, b);
+		value_text_network_text(k, f, b);
 		break;
 	case CONF_TYPES:
 		break;

@@ -23,7 +23,7 @@ static bool word(const char *s, const char *more, size_t max)
 	return !*s;
 }
 
-static bool has_prefix(const char *s, const char *prefix)
+static bool word_has_prefix(const char *s, const char *prefix)
 {
 	return strncmp(s, prefix, strlen(prefix)) == 0;
 }
@@ -110,7 +110,7 @@ bool conf_word_machine(const char *s)
 {
 	if (strcmp(s, "q35") == 0 || strcmp(s, "pc") == 0)
 		return true;
-	return word(s, "._-", 63) && (has_prefix(s, "pc-q35-") || has_prefix(s, "pc-i440fx-"));
+	return word(s, "._-", 63) && (word_has_prefix(s, "pc-q35-") || word_has_prefix(s, "pc-i440fx-"));
 }
 
 bool conf_word_owner(const char *s)
@@ -126,7 +126,7 @@ bool conf_word_plain(const char *s)
 	return word(s, "._+-", 63);
 }
 
-static bool number(const char *s, size_t len, unsigned long lowest, unsigned long highest)
+static bool word_number(const char *s, size_t len, unsigned long lowest, unsigned long highest)
 {
 	unsigned long n = 0;
 
@@ -144,13 +144,13 @@ bool conf_word_percent(const char *s)
 {
 	size_t len = strlen(s);
 
-	return len > 1 && s[len - 1] == '%' && number(s, len - 1, 1, 1000000);
+	return len > 1 && s[len - 1] == '%' && word_number(s, len - 1, 1, 1000000);
 }
 
 bool conf_word_ready(const char *s)
 {
 	if (strncmp(s, "tcp:", 4) == 0)
-		return number(s + 4, strlen(s + 4), 1, 65535);
+		return word_number(s + 4, strlen(s + 4), 1, 65535);
 	if (strncmp(s, "log:", 4) == 0)
 		return s[4] != '\0' && strlen(s + 4) <= 256;
 	return strcmp(s, "started") == 0 || strcmp(s, "lease") == 0 || strcmp(s, "agent") == 0 ||
@@ -159,7 +159,7 @@ bool conf_word_ready(const char *s)
 
 bool conf_word_cid(const char *s)
 {
-	return strcmp(s, "auto") == 0 || number(s, strlen(s), 3, 4294967294);
+	return strcmp(s, "auto") == 0 || word_number(s, strlen(s), 3, 4294967294);
 }
 
 bool conf_word_rng(const char *s)

@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-static int dns_lines(struct buf *b, const struct dnsmasq_conf *c)
+static int dnsmasq_dns_lines(struct buf *b, const struct dnsmasq_conf *c)
 {
 	int r;
 
@@ -29,7 +29,7 @@ static int dns_lines(struct buf *b, const struct dnsmasq_conf *c)
 	return r;
 }
 
-static int lease_time(struct buf *b, uint64_t ms)
+static int dnsmasq_lease_time(struct buf *b, uint64_t ms)
 {
 	if (ms == UINT64_MAX)
 		return buf_adds(b, ",infinite\n");
@@ -38,7 +38,7 @@ static int lease_time(struct buf *b, uint64_t ms)
 
 /* no-ping: without it a new guest waits 3 s. A name that a guest claims is never believed; wpad
  * would be asked for by browsers. */
-static int dhcp_lines(struct buf *b, const struct dnsmasq_conf *c)
+static int dnsmasq_dhcp_lines(struct buf *b, const struct dnsmasq_conf *c)
 {
 	char first[NET_IP_TEXT], last[NET_IP_TEXT], mask[NET_IP_TEXT];
 	const uint32_t leases = ~net_mask(c->prefix) - 1; /* fixed ones may be outside the range */
@@ -62,7 +62,7 @@ static int dhcp_lines(struct buf *b, const struct dnsmasq_conf *c)
 		c->lease_file, c->hosts_dir,
 		leases < DNSMASQ_LEASES_MAX ? leases : DNSMASQ_LEASES_MAX, first, last, mask);
 	if (r == 0)
-		r = lease_time(b, c->lease_ms);
+		r = dnsmasq_lease_time(b, c->lease_ms);
 	if (r == 0 && c->mtu)
 		r = buf_printf(b, "dhcp-option=option:mtu,%u\n", c->mtu);
 	if (r == 0 && !c->dns && c->servers)
@@ -87,9 +87,9 @@ int dnsmasq_conf(struct buf *b, const struct dnsmasq_conf *c)
 		c->bridge);
 
 	if (r == 0)
-		r = dns_lines(b, c);
+		r = dnsmasq_dns_lines(b, c);
 	if (r == 0 && c->dhcp)
-		r = dhcp_lines(b, c);
+		r = dnsmasq_dhcp_lines(b, c);
 	return r;
 }
 
@@ -100,7 +100,7 @@ int dnsmasq_host(struct buf *b, const uint8_t mac[ETH_ALEN], uint32_t address, c
 	return buf_printf(b, "%s,%s,%s\n", text_mac(m, mac), net_ip(ip, address, 0), name);
 }
 
-static bool name_ok(const char *name)
+static bool dnsmasq_name_ok(const char *name)
 {
 	for (const char *p = name; *p; p++)
 		if (!isalnum((unsigned char)*p) && !strchr("-_.", *p))
@@ -109,7 +109,7 @@ static bool name_ok(const char *name)
 }
 
 /* "1700000000 52:54:00:.. 192.168.122.7 web1 01:52:54:..", name and client id may be "*". */
-static bool lease_parse(char *line, struct dnsmasq_lease *l)
+static bool dnsmasq_lease_parse(char *line, struct dnsmasq_lease *l)
 {
 	char *word[4], *save = NULL;
 
@@ -122,7 +122,7 @@ static bool lease_parse(char *line, struct dnsmasq_lease *l)
 	if (text_parse_uint(word[0], 0, UINT64_MAX, &l->expires) < 0 ||
 		!net_mac_parse(word[1], l->mac) || !net_ip_parse(word[2], &l->address))
 		return false;
-	if (!streq(word[3], "*") && strlen(word[3]) < sizeof l->name && name_ok(word[3]))
+	if (!streq(word[3], "*") && strlen(word[3]) < sizeof l->name && dnsmasq_name_ok(word[3]))
 		memcpy(l->name, word[3], strlen(word[3]) + 1);
 	return true;
 }
@@ -145,7 +145,7 @@ size_t dnsmasq_leases(const char *text, size_t len, struct dnsmasq_lease **out)
 			line[stop - text] = '\0';
 			if (!(n & (n - 1)))
 				*out = xrealloc(*out, n ? n * 2 : 1, sizeof **out);
-			n += lease_parse(line, &(*out)[n]);
+			n += dnsmasq_lease_parse(line, &(*out)[n]);
 		}
 		text = stop + 1;
 	}

@@ -13,7 +13,7 @@ void net_facts_release(struct net_facts *f)
 }
 
 /* Room doubles, so that a host with a thousand taps is read in one go. */
-static void *grow(void *list, size_t n, size_t size)
+static void *facts_grow(void *list, size_t n, size_t size)
 {
 	if (n & (n - 1))
 		return list;
@@ -22,13 +22,13 @@ static void *grow(void *list, size_t n, size_t size)
 
 void net_facts_add_link(struct net_facts *f, const struct net_link *l)
 {
-	f->link = grow(f->link, f->links, sizeof *l);
+	f->link = facts_grow(f->link, f->links, sizeof *l);
 	f->link[f->links++] = *l;
 }
 
 void net_facts_add_prefix(struct net_facts *f, const struct net_prefix *p)
 {
-	f->prefix = grow(f->prefix, f->prefixes, sizeof *p);
+	f->prefix = facts_grow(f->prefix, f->prefixes, sizeof *p);
 	f->prefix[f->prefixes++] = *p;
 }
 
@@ -113,7 +113,7 @@ bool net_ip_parse(const char *s, uint32_t *address)
 	return true;
 }
 
-static int hex(char c)
+static int facts_hex(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -125,7 +125,7 @@ static int hex(char c)
 bool net_mac_parse(const char *s, uint8_t mac[ETH_ALEN])
 {
 	for (int i = 0; i < ETH_ALEN; i++, s += 3) {
-		int high = hex(s[0]), low = high < 0 ? -1 : hex(s[1]);
+		int high = facts_hex(s[0]), low = high < 0 ? -1 : facts_hex(s[1]);
 
 		if (low < 0 || s[2] != (i < ETH_ALEN - 1 ? ':' : '\0'))
 			return false;

@@ -25,22 +25,22 @@ void net_choice_mac(struct net_choice *c, const uint8_t random[3])
 		ETH_ALEN);
 }
 
-static bool ours(const struct net_plan *p, const struct net_link *l)
+static bool plan_ours(const struct net_plan *p, const struct net_link *l)
 {
 	return l->index && streq(l->kind, "bridge") &&
 	       (!l->alias[0] || streq(l->alias, p->alias)) &&
 	       memcmp(l->mac, p->choice.mac, ETH_ALEN) == 0;
 }
 
-static const struct net_link *foreign(
+static const struct net_link *plan_foreign(
 	const struct net_plan *p, const struct net_facts *f, const char *name)
 {
 	const struct net_link *l = net_facts_link(f, name);
 
-	return l && !ours(p, l) ? l : NULL;
+	return l && !plan_ours(p, l) ? l : NULL;
 }
 
-static const char *describe_link(char *buf, size_t len, const struct net_link *l)
+static const char *plan_describe_link(char *buf, size_t len, const struct net_link *l)
 {
 	if (!l->index)
 		snprintf(buf, len, "it is kept for %.140s", l->alias);
@@ -51,7 +51,7 @@ static const char *describe_link(char *buf, size_t len, const struct net_link *l
 }
 
 /* The n-th name for a bridge that nobody named: virbr0, virbr1; vkbr-lab, vkbr-lab1. */
-static void auto_bridge(char name[IFNAMSIZ], const char *network, unsigned n)
+static void plan_auto_bridge(char name[IFNAMSIZ], const char *network, unsigned n)
 {
 	char tail[4] = "";
 
@@ -64,18 +64,18 @@ static void auto_bridge(char name[IFNAMSIZ], const char *network, unsigned n)
 	snprintf(name, IFNAMSIZ, "vkbr-%.*s%s", (int)(10 - strlen(tail)), network, tail);
 }
 
-static int choose_bridge(
+static int plan_choose_bridge(
 	struct net_plan *p, const struct conf_network *c, const struct net_facts *f, struct err *e)
 {
 	const struct net_link *l;
 	char what[200], first[IFNAMSIZ];
 
 	if (c->bridge) {
-		l = foreign(p, f, c->bridge);
+		l = plan_foreign(p, f, c->bridge);
 		if (l) {
 			err_set(e, ERR_CONFLICT,
 				"bridge '%s' is not ours to make: %s has that name", c->bridge,
-				describe_link(what, sizeof what, l));
+				plan_describe_link(what, sizeof what, l));
 			return err_hint(e,
 				"write another name at Bridge= in %s.network, or use it as it is with Bridge= "
 				"in the [NIC] section",
@@ -84,12 +84,12 @@ static int choose_bridge(
 		snprintf(p->choice.bridge, sizeof p->choice.bridge, "%s", c->bridge);
 		return 0;
 	}
-	if (p->choice.bridge[0] && !foreign(p, f, p->choice.bridge))
+	if (p->choice.bridge[0] && !plan_foreign(p, f, p->choice.bridge))
 		return 0;
-	auto_bridge(first, c->name, 0);
+	plan_auto_bridge(first, c->name, 0);
 	for (unsigned i = 0; i < BRIDGES_MAX; i++) {
-		auto_bridge(p->choice.bridge, c->name, i);
-		if (!foreign(p, f, p->choice.bridge))
+		plan_auto_bridge(p->choice.bridge, c->name, i);
+		if (!plan_foreign(p, f, p->choice.bridge))
 			return 0;
 	}
 	return err_set(e, ERR_CONFLICT, "no free name for a bridge from '%s' on", first);
@@ -97,11 +97,11 @@ static int choose_bridge(
 
 /* Default routes count for nothing, nor do the halves and quarters of one that VPNs write. Another
  * network of ours is named rather than its bridge. */
-static const struct net_prefix *overlap(
+static const struct net_prefix *plan_overlap(
 	const struct net_plan *p, const struct net_facts *f, uint32_t address, unsigned prefix)
 {
 	const struct net_link *bridge = net_facts_link(f, p->choice.bridge);
-	const int own = bridge && ours(p, bridge) ? bridge->index : 0;
+	const int own = bridge && plan_ours(p, bridge) ? bridge->index : 0;
 	const struct net_prefix *found = NULL;
 
 	for (size_t i = 0; i < f->prefixes; i++) {
@@ -124,7 +124,7 @@ bool net_choice_equal(const struct net_choice *a, const struct net_choice *b)
 		a->address == b->address && a->prefix == b->prefix;
 }
 
-static const char *describe_holder(
+static const char *plan_describe_holder(
 	char *buf, size_t len, const struct net_facts *f, const struct net_prefix *o)
 {
 	const struct net_link *l = o->index ? net_facts_index(f, o->index) : NULL;
@@ -141,7 +141,7 @@ static const char *describe_holder(
 	return buf;
 }
 
-static int choose_subnet(struct net_plan *p, const struct conf_network *c,
+static int plan_choose_subnet(struct net_plan *p, const struct conf_network *c,
 	const struct net_facts *f, char holder[160], struct err *e)
 {
 	const struct net_prefix *o;
@@ -150,29 +150,29 @@ static int choose_subnet(struct net_plan *p, const struct conf_network *c,
 	if (c->subnet.set) {
 		p->choice.address = c->subnet.address;
 		p->choice.prefix = c->subnet.prefix;
-		o = overlap(p, f, c->subnet.address, c->subnet.prefix);
+		o = plan_overlap(p, f, c->subnet.address, c->subnet.prefix);
 		if (!o)
 			return 0;
 		err_set(e, ERR_CONFLICT, "subnet %s is taken: it overlaps with %s",
 			net_ip(ip, c->subnet.address, c->subnet.prefix),
-			describe_holder(holder, 160, f, o));
+			plan_describe_holder(holder, 160, f, o));
 		return err_hint(
 			e, "write another Address= in %s.network, or Address=auto", c->name);
 	}
 	if (p->choice.prefix) {
-		o = overlap(p, f, p->choice.address, p->choice.prefix);
+		o = plan_overlap(p, f, p->choice.address, p->choice.prefix);
 		if (!o)
 			return 0;
-		describe_holder(holder, 160, f, o);
+		plan_describe_holder(holder, 160, f, o);
 	}
 	p->choice.prefix = 24;
 	for (uint32_t i = FIRST_SUBNET; i <= LAST_SUBNET; i++) {
 		p->choice.address = UINT32_C(192) << 24 | UINT32_C(168) << 16 | i << 8 | 1;
-		o = overlap(p, f, p->choice.address, 24);
+		o = plan_overlap(p, f, p->choice.address, 24);
 		if (!o)
 			return 0;
 		if (!holder[0])
-			describe_holder(holder, 160, f, o);
+			plan_describe_holder(holder, 160, f, o);
 	}
 	err_set(e, ERR_CONFLICT,
 		"no free subnet from 192.168.%d.0/24 to 192.168.%d.0/24: %s is in the way",
@@ -180,7 +180,7 @@ static int choose_subnet(struct net_plan *p, const struct conf_network *c,
 	return err_hint(e, "write a free one: Address= in %s.network", c->name);
 }
 
-static void note(struct net_plan *p, const struct net_choice *before, const char *wished,
+static void plan_note(struct net_plan *p, const struct net_choice *before, const char *wished,
 	bool auto_name, const char *holder)
 {
 	const bool moved = auto_name && !streq(p->choice.bridge, wished) &&
@@ -202,14 +202,14 @@ static void note(struct net_plan *p, const struct net_choice *before, const char
 /* Another vmkeepd on this host may have a network of this name: then the bridge, which is ours
  * alone, makes the table's name unique. It must come out the same when the record is lost, so only a
  * daemon of an older version, which wrote no owner, makes a difference. */
-static void name_table(struct net_plan *p, const struct conf_network *c, const struct net_facts *f)
+static void plan_name_table(struct net_plan *p, const struct conf_network *c, const struct net_facts *f)
 {
 	bool longer = f->owner && *f->owner;
 
 	for (size_t i = 0; i < f->links && !longer; i++) {
 		const struct net_link *l = &f->link[i];
 
-		longer = l->index && streq(l->alias, p->alias) && !ours(p, l);
+		longer = l->index && streq(l->alias, p->alias) && !plan_ours(p, l);
 	}
 	snprintf(p->table, sizeof p->table, "vmkeep_%s%s%s", c->name, longer ? "_" : "",
 		longer ? p->choice.bridge : "");
@@ -223,17 +223,17 @@ int net_plan(struct net_plan *p, const struct conf_network *c, const struct net_
 
 	*p = (struct net_plan){ .choice = *remembered, .mtu = (unsigned)c->mtu };
 	net_alias(p->alias, c->name, f->owner);
-	r = choose_bridge(p, c, f, e);
+	r = plan_choose_bridge(p, c, f, e);
 	if (r == 0)
-		r = choose_subnet(p, c, f, holder, e);
+		r = plan_choose_subnet(p, c, f, holder, e);
 	if (r < 0)
 		return r;
 	if (remembered->bridge[0])
 		snprintf(wished, sizeof wished, "%s", remembered->bridge);
 	else
-		auto_bridge(wished, c->name, 0);
-	note(p, remembered, wished, !c->bridge, holder);
-	name_table(p, c, f);
+		plan_auto_bridge(wished, c->name, 0);
+	plan_note(p, remembered, wished, !c->bridge, holder);
+	plan_name_table(p, c, f);
 	p->step[NET_STEP_FORWARD] = !f->ip_forward;
 	p->step[NET_STEP_BRIDGE] = p->step[NET_STEP_ADDRESS] = p->step[NET_STEP_RULES] = true;
 	p->step[NET_STEP_DNSMASQ] = c->dhcp || c->dns;
@@ -245,7 +245,7 @@ void net_plan_again(struct net_plan *p, const struct conf_network *c, const stru
 {
 	*p = (struct net_plan){ .choice = *standing, .mtu = (unsigned)c->mtu };
 	net_alias(p->alias, c->name, f->owner);
-	name_table(p, c, f);
+	plan_name_table(p, c, f);
 	/* whether ip_forward was on before is not known: it stays as it is */
 	p->step[NET_STEP_BRIDGE] = p->step[NET_STEP_ADDRESS] = p->step[NET_STEP_RULES] = true;
 	p->step[NET_STEP_DNSMASQ] = c->dhcp || c->dns;

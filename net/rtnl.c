@@ -55,7 +55,7 @@ void rtnl_free(struct rtnl *r)
 	free(r);
 }
 
-static void keep_why(struct rtnl *r, struct nlmsghdr *h)
+static void rtnl_keep_why(struct rtnl *r, struct nlmsghdr *h)
 {
 	struct nlmsgerr *m = nlmsg_data(h);
 	size_t off = sizeof *m;
@@ -77,7 +77,7 @@ static void keep_why(struct rtnl *r, struct nlmsghdr *h)
 
 /* Sends and reads the whole answer. 0 or the kernel's -errno; -EINTR: a dump that changed under us.
  */
-static int talk(struct rtnl *r, struct nl_msg *m /* stolen */, rtnl_each *each, void *data)
+static int rtnl_talk(struct rtnl *r, struct nl_msg *m /* stolen */, rtnl_each *each, void *data)
 {
 	bool torn = false;
 	uint32_t seq;
@@ -103,7 +103,7 @@ static int talk(struct rtnl *r, struct nl_msg *m /* stolen */, rtnl_each *each, 
 				continue;
 			torn |= (h->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
 			if (h->nlmsg_type == NLMSG_ERROR) {
-				keep_why(r, h);
+				rtnl_keep_why(r, h);
 				return ((struct nlmsgerr *)nlmsg_data(h))->error;
 			}
 			if (h->nlmsg_type == NLMSG_DONE)
@@ -114,10 +114,10 @@ static int talk(struct rtnl *r, struct nl_msg *m /* stolen */, rtnl_each *each, 
 	}
 }
 
-static int fail(struct rtnl *r, int code, struct err *e, const char *fmt, ...)
+static int rtnl_fail(struct rtnl *r, int code, struct err *e, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
-static int fail(struct rtnl *r, int code, struct err *e, const char *fmt, ...)
+static int rtnl_fail(struct rtnl *r, int code, struct err *e, const char *fmt, ...)
 {
 	char what[160];
 	va_list ap;
@@ -131,7 +131,7 @@ static int fail(struct rtnl *r, int code, struct err *e, const char *fmt, ...)
 	return err_errno(e, "%s", what);
 }
 
-static struct nl_msg *link_message(int type, int flags, const struct ifinfomsg *head)
+static struct nl_msg *rtnl_link_message(int type, int flags, const struct ifinfomsg *head)
 {
 	struct nl_msg *m = nlmsg_alloc_simple(type, NLM_F_REQUEST | flags);
 
@@ -140,13 +140,13 @@ static struct nl_msg *link_message(int type, int flags, const struct ifinfomsg *
 	return m;
 }
 
-static void copy_text(char *to, size_t room, struct nlattr *a)
+static void rtnl_copy_text(char *to, size_t room, struct nlattr *a)
 {
 	if (a)
 		snprintf(to, room, "%.*s", nla_len(a), (char *)nla_data(a));
 }
 
-static void parse_link(struct net_link *l, struct nlmsghdr *h)
+static void rtnl_parse_link(struct net_link *l, struct nlmsghdr *h)
 {
 	struct nlattr *a[IFLA_MAX + 1], *info[IFLA_INFO_MAX + 1];
 	struct ifinfomsg *head = nlmsg_data(h);
@@ -156,34 +156,34 @@ static void parse_link(struct net_link *l, struct nlmsghdr *h)
 		return;
 	l->index = head->ifi_index;
 	l->flags = head->ifi_flags;
-	copy_text(l->name, sizeof l->name, a[IFLA_IFNAME]);
-	copy_text(l->alias, sizeof l->alias, a[IFLA_IFALIAS]);
+	rtnl_copy_text(l->name, sizeof l->name, a[IFLA_IFNAME]);
+	rtnl_copy_text(l->alias, sizeof l->alias, a[IFLA_IFALIAS]);
 	l->carrier = a[IFLA_CARRIER] && nla_get_u8(a[IFLA_CARRIER]);
 	if (a[IFLA_MASTER])
 		l->master = (int)nla_get_u32(a[IFLA_MASTER]);
 	if (a[IFLA_ADDRESS] && nla_len(a[IFLA_ADDRESS]) == ETH_ALEN)
 		memcpy(l->mac, nla_data(a[IFLA_ADDRESS]), ETH_ALEN);
 	if (a[IFLA_LINKINFO] && nla_parse_nested(info, IFLA_INFO_MAX, a[IFLA_LINKINFO], NULL) == 0)
-		copy_text(l->kind, sizeof l->kind, info[IFLA_INFO_KIND]);
+		rtnl_copy_text(l->kind, sizeof l->kind, info[IFLA_INFO_KIND]);
 }
 
-static void one_link(void *data, struct nlmsghdr *h)
+static void rtnl_one_link(void *data, struct nlmsghdr *h)
 {
 	if (h->nlmsg_type == RTM_NEWLINK)
-		parse_link(data, h);
+		rtnl_parse_link(data, h);
 }
 
-static void each_link(void *data, struct nlmsghdr *h)
+static void rtnl_each_link(void *data, struct nlmsghdr *h)
 {
 	struct net_link l;
 
 	if (h->nlmsg_type != RTM_NEWLINK)
 		return;
-	parse_link(&l, h);
+	rtnl_parse_link(&l, h);
 	net_facts_add_link(data, &l);
 }
 
-static void each_address(void *data, struct nlmsghdr *h)
+static void rtnl_each_address(void *data, struct nlmsghdr *h)
 {
 	struct ifaddrmsg *head = nlmsg_data(h);
 	struct nlattr *a[IFA_MAX + 1];
@@ -198,7 +198,7 @@ static void each_address(void *data, struct nlmsghdr *h)
 	net_facts_add_prefix(data, &p);
 }
 
-static void each_route(void *data, struct nlmsghdr *h)
+static void rtnl_each_route(void *data, struct nlmsghdr *h)
 {
 	struct rtmsg *head = nlmsg_data(h);
 	struct nlattr *a[RTA_MAX + 1];
@@ -214,15 +214,15 @@ static void each_route(void *data, struct nlmsghdr *h)
 	net_facts_add_prefix(data, &p);
 }
 
-static struct nl_msg *dump_links(void)
+static struct nl_msg *rtnl_dump_links(void)
 {
-	struct nl_msg *m = link_message(RTM_GETLINK, NLM_F_DUMP, &(struct ifinfomsg){ 0 });
+	struct nl_msg *m = rtnl_link_message(RTM_GETLINK, NLM_F_DUMP, &(struct ifinfomsg){ 0 });
 
 	nla_put_u32(m, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
 	return m;
 }
 
-static struct nl_msg *dump_ipv4(int type)
+static struct nl_msg *rtnl_dump_ipv4(int type)
 {
 	struct nl_msg *m = nlmsg_alloc_simple(type, NLM_F_REQUEST | NLM_F_DUMP);
 	union {
@@ -241,18 +241,18 @@ static struct nl_msg *dump_ipv4(int type)
 	return m;
 }
 
-static int facts_once(struct rtnl *r, struct net_facts *f)
+static int rtnl_facts_once(struct rtnl *r, struct net_facts *f)
 {
-	int code = talk(r, dump_links(), each_link, f);
+	int code = rtnl_talk(r, rtnl_dump_links(), rtnl_each_link, f);
 
 	if (code == 0)
-		code = talk(r, dump_ipv4(RTM_GETADDR), each_address, f);
+		code = rtnl_talk(r, rtnl_dump_ipv4(RTM_GETADDR), rtnl_each_address, f);
 	if (code == 0)
-		code = talk(r, dump_ipv4(RTM_GETROUTE), each_route, f);
+		code = rtnl_talk(r, rtnl_dump_ipv4(RTM_GETROUTE), rtnl_each_route, f);
 	return code;
 }
 
-static bool ip_forward(void)
+static bool rtnl_ip_forward(void)
 {
 	_cleanup_(close_fd) int fd = open("/proc/sys/net/ipv4/ip_forward", O_RDONLY | O_CLOEXEC);
 	char c = '0';
@@ -266,39 +266,39 @@ int rtnl_facts(struct rtnl *r, struct net_facts *f, struct err *e)
 
 	for (int i = 0; i < DUMP_TRIES && code == -EINTR; i++) {
 		net_facts_release(f);
-		code = facts_once(r, f);
+		code = rtnl_facts_once(r, f);
 	}
 	if (code < 0)
-		return fail(r, code, e, "read the host's links, addresses and routes");
-	f->ip_forward = ip_forward();
+		return rtnl_fail(r, code, e, "read the host's links, addresses and routes");
+	f->ip_forward = rtnl_ip_forward();
 	return 0;
 }
 
 int rtnl_link(struct rtnl *r, const char *name, struct net_link *l, struct err *e)
 {
-	struct nl_msg *m = link_message(RTM_GETLINK, NLM_F_ACK, &(struct ifinfomsg){ 0 });
+	struct nl_msg *m = rtnl_link_message(RTM_GETLINK, NLM_F_ACK, &(struct ifinfomsg){ 0 });
 	int code;
 
 	*l = (struct net_link){ 0 };
 	nla_put_string(m, IFLA_IFNAME, name);
 	nla_put_u32(m, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
-	code = talk(r, m, one_link, l);
+	code = rtnl_talk(r, m, rtnl_one_link, l);
 	if (code < 0 && code != -ENODEV)
-		return fail(r, code, e, "look up link '%s'", name);
+		return rtnl_fail(r, code, e, "look up link '%s'", name);
 	return 0;
 }
 
 int rtnl_link_at(struct rtnl *r, int index, struct net_link *l, struct err *e)
 {
 	struct nl_msg *m =
-		link_message(RTM_GETLINK, NLM_F_ACK, &(struct ifinfomsg){ .ifi_index = index });
+		rtnl_link_message(RTM_GETLINK, NLM_F_ACK, &(struct ifinfomsg){ .ifi_index = index });
 	int code;
 
 	*l = (struct net_link){ 0 };
 	nla_put_u32(m, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
-	code = talk(r, m, one_link, l);
+	code = rtnl_talk(r, m, rtnl_one_link, l);
 	if (code < 0 && code != -ENODEV)
-		return fail(r, code, e, "look up link %d", index);
+		return rtnl_fail(r, code, e, "look up link %d", index);
 	return 0;
 }
 
@@ -307,7 +307,7 @@ int rtnl_bridge(struct rtnl *r, const char *name, const uint8_t mac[ETH_ALEN], u
 	int *index, struct err *e)
 {
 	const struct ifinfomsg head = { .ifi_flags = IFF_UP, .ifi_change = IFF_UP };
-	struct nl_msg *m = link_message(RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE, &head);
+	struct nl_msg *m = rtnl_link_message(RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE, &head);
 	struct nlattr *info, *data;
 	struct net_link l;
 	int code;
@@ -323,14 +323,14 @@ int rtnl_bridge(struct rtnl *r, const char *name, const uint8_t mac[ETH_ALEN], u
 	nla_put_u32(m, IFLA_BR_STP_STATE, 0);
 	nla_nest_end(m, data);
 	nla_nest_end(m, info);
-	code = talk(r, m, NULL, NULL);
+	code = rtnl_talk(r, m, NULL, NULL);
 	if (code == -EOPNOTSUPP) {
-		fail(r, -EEXIST, e, "make bridge '%s'", name);
+		rtnl_fail(r, -EEXIST, e, "make bridge '%s'", name);
 		return err_hint(
 			e, "a link of another kind may have that name: ip -d link show %s", name);
 	}
 	if (code < 0)
-		return fail(r, code, e, "make bridge '%s'", name);
+		return rtnl_fail(r, code, e, "make bridge '%s'", name);
 	code = rtnl_link(r, name, &l, e);
 	if (code == 0 && !l.index)
 		code = err_set(e, ERR_FAILED, "bridge '%s' vanished as soon as it was made", name);
@@ -354,25 +354,25 @@ int rtnl_address(struct rtnl *r, int index, uint32_t address, unsigned prefix, s
 	nla_put(m, IFA_LOCAL, sizeof local, &local);
 	nla_put(m, IFA_ADDRESS, sizeof local, &local);
 	nla_put(m, IFA_BROADCAST, sizeof all, &all);
-	code = talk(r, m, NULL, NULL);
-	return code < 0 ? fail(r, code, e, "set address %s", net_ip(text, address, prefix)) : 0;
+	code = rtnl_talk(r, m, NULL, NULL);
+	return code < 0 ? rtnl_fail(r, code, e, "set address %s", net_ip(text, address, prefix)) : 0;
 }
 
 int rtnl_alias(struct rtnl *r, int index, const char *alias, struct err *e)
 {
 	struct nl_msg *m =
-		link_message(RTM_NEWLINK, NLM_F_ACK, &(struct ifinfomsg){ .ifi_index = index });
+		rtnl_link_message(RTM_NEWLINK, NLM_F_ACK, &(struct ifinfomsg){ .ifi_index = index });
 	int code;
 
 	nla_put(m, IFLA_IFALIAS, (int)strlen(alias), alias);
-	code = talk(r, m, NULL, NULL);
-	return code < 0 ? fail(r, code, e, "set alias '%s'", alias) : 0;
+	code = rtnl_talk(r, m, NULL, NULL);
+	return code < 0 ? rtnl_fail(r, code, e, "set alias '%s'", alias) : 0;
 }
 
 int rtnl_no_addrgen(struct rtnl *r, int index, struct err *e)
 {
 	struct nl_msg *m =
-		link_message(RTM_NEWLINK, NLM_F_ACK, &(struct ifinfomsg){ .ifi_index = index });
+		rtnl_link_message(RTM_NEWLINK, NLM_F_ACK, &(struct ifinfomsg){ .ifi_index = index });
 	struct nlattr *spec = nla_nest_start(m, IFLA_AF_SPEC);
 	struct nlattr *inet6 = nla_nest_start(m, AF_INET6);
 	int code;
@@ -380,9 +380,9 @@ int rtnl_no_addrgen(struct rtnl *r, int index, struct err *e)
 	nla_put_u8(m, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
 	nla_nest_end(m, inet6);
 	nla_nest_end(m, spec);
-	code = talk(r, m, NULL, NULL);
+	code = rtnl_talk(r, m, NULL, NULL);
 	if (code < 0 && code != -EAFNOSUPPORT && code != -EOPNOTSUPP)
-		return fail(r, code, e, "turn link-local addresses off");
+		return rtnl_fail(r, code, e, "turn link-local addresses off");
 	return 0;
 }
 
@@ -391,9 +391,9 @@ int rtnl_up(struct rtnl *r, int index, bool up, struct err *e)
 	const struct ifinfomsg head = {
 		.ifi_index = index, .ifi_flags = up ? IFF_UP : 0, .ifi_change = IFF_UP
 	};
-	const int code = talk(r, link_message(RTM_NEWLINK, NLM_F_ACK, &head), NULL, NULL);
+	const int code = rtnl_talk(r, rtnl_link_message(RTM_NEWLINK, NLM_F_ACK, &head), NULL, NULL);
 
-	return code < 0 ? fail(r, code, e, "set link %s", up ? "up" : "down") : 0;
+	return code < 0 ? rtnl_fail(r, code, e, "set link %s", up ? "up" : "down") : 0;
 }
 
 int rtnl_rename(struct rtnl *r, int index, const char *name, struct err *e)
@@ -403,34 +403,34 @@ int rtnl_rename(struct rtnl *r, int index, const char *name, struct err *e)
 
 	if (code < 0)
 		return code;
-	m = link_message(RTM_NEWLINK, NLM_F_ACK, &(struct ifinfomsg){ .ifi_index = index });
+	m = rtnl_link_message(RTM_NEWLINK, NLM_F_ACK, &(struct ifinfomsg){ .ifi_index = index });
 	nla_put_string(m, IFLA_IFNAME, name);
-	code = talk(r, m, NULL, NULL);
-	return code < 0 ? fail(r, code, e, "rename link to '%s'", name) : 0;
+	code = rtnl_talk(r, m, NULL, NULL);
+	return code < 0 ? rtnl_fail(r, code, e, "rename link to '%s'", name) : 0;
 }
 
 int rtnl_enslave(struct rtnl *r, int index, int master, const uint8_t mac[ETH_ALEN], unsigned mtu,
 	bool up, struct err *e)
 {
 	struct nl_msg *m =
-		link_message(RTM_NEWLINK, NLM_F_ACK, &(struct ifinfomsg){ .ifi_index = index });
+		rtnl_link_message(RTM_NEWLINK, NLM_F_ACK, &(struct ifinfomsg){ .ifi_index = index });
 	int code;
 
 	nla_put(m, IFLA_ADDRESS, ETH_ALEN, mac);
 	if (mtu)
 		nla_put_u32(m, IFLA_MTU, mtu);
 	nla_put_u32(m, IFLA_MASTER, (uint32_t)master);
-	code = talk(r, m, NULL, NULL);
+	code = rtnl_talk(r, m, NULL, NULL);
 	if (code < 0)
-		return fail(r, code, e, "add to the bridge");
+		return rtnl_fail(r, code, e, "add to the bridge");
 	return up ? rtnl_up(r, index, true, e) : 0;
 }
 
 int rtnl_delete(struct rtnl *r, int index, struct err *e)
 {
 	struct nl_msg *m =
-		link_message(RTM_DELLINK, NLM_F_ACK, &(struct ifinfomsg){ .ifi_index = index });
-	int code = talk(r, m, NULL, NULL);
+		rtnl_link_message(RTM_DELLINK, NLM_F_ACK, &(struct ifinfomsg){ .ifi_index = index });
+	int code = rtnl_talk(r, m, NULL, NULL);
 
-	return code < 0 && code != -ENODEV ? fail(r, code, e, "delete link") : 0;
+	return code < 0 && code != -ENODEV ? rtnl_fail(r, code, e, "delete link") : 0;
 }

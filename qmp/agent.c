@@ -46,7 +46,7 @@ struct agent {
 };
 
 /* Sets the timer to when there is something to do. */
-static void rearm(struct agent *a)
+static void agent_rearm(struct agent *a)
 {
 	bool now = a->closing || (a->first && (a->fd < 0 || !a->asked));
 	double due = INFINITY;
@@ -59,31 +59,31 @@ static void rearm(struct agent *a)
 	loop_timer_start(&a->timer, now ? 0 : due - clock_now());
 }
 
-static void lose(struct agent *a)
+static void agent_lose(struct agent *a)
 {
 	ev_io_stop(a->ev, &a->readable);
 	ev_io_stop(a->ev, &a->writable);
 	close_fd(&a->fd);
 	codec_release(&a->in);
 	buf_clear(&a->out);
-	rearm(a);
+	agent_rearm(a);
 }
 
-static void flush(struct agent *a)
+static void agent_flush(struct agent *a)
 {
 	ssize_t n = 0;
 
 	while (a->out.len && (n = send(a->fd, a->out.data, a->out.len, MSG_NOSIGNAL)) > 0)
 		buf_drop(&a->out, (size_t)n);
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
-		lose(a);
+		agent_lose(a);
 	else if (a->out.len)
 		ev_io_start(a->ev, &a->writable);
 	else
 		ev_io_stop(a->ev, &a->writable);
 }
 
-static void encode(const char *command, json_t *arguments /* stolen */, struct buf *out)
+static void agent_encode(const char *command, json_t *arguments /* stolen */, struct buf *out)
 {
 	json_t *message = json_pack("{s:s}", "execute", command);
 
@@ -94,7 +94,7 @@ static void encode(const char *command, json_t *arguments /* stolen */, struct b
 }
 
 /* Begins the first call that waits. */
-static void begin(struct agent *a)
+static void agent_begin(struct agent *a)
 {
 	uint32_t number = 0;
 
@@ -105,14 +105,14 @@ static void begin(struct agent *a)
 	a->asked = true;
 	a->synced = a->marked = false;
 	buf_addc(&a->out, (char)RESYNC);
-	encode("guest-sync-delimited", json_pack("{s:I}", "id", a->sync), &a->out);
+	agent_encode("guest-sync-delimited", json_pack("{s:I}", "id", a->sync), &a->out);
 	ev_io_start(a->ev, &a->readable);
-	flush(a);
-	rearm(a);
+	agent_flush(a);
+	agent_rearm(a);
 }
 
 /* What the agent still says to it is dropped by the next sync. */
-static void settle(struct agent *a)
+static void agent_settle(struct agent *a)
 {
 	a->asked = a->synced = false;
 	buf_clear(&a->out);
@@ -121,7 +121,7 @@ static void settle(struct agent *a)
 	ev_io_stop(a->ev, &a->writable);
 }
 
-static void complete_at(
+static void agent_complete_at(
 	struct agent *a, struct agent_call **at, const json_t *result, const struct err *e)
 {
 	struct agent_call *c = *at;
@@ -131,7 +131,7 @@ static void complete_at(
 		a->end = at;
 	a->n--;
 	if (at == &a->first)
-		settle(a);
+		agent_settle(a);
 	if (c->reply)
 		c->reply(c->data, result, e);
 	free(c->command);
@@ -139,9 +139,9 @@ static void complete_at(
 	free(c);
 }
 
-static void complete(struct agent *a, const json_t *result, const struct err *e)
+static void agent_complete(struct agent *a, const json_t *result, const struct err *e)
 {
-	complete_at(a, &a->first, result, e);
+	agent_complete_at(a, &a->first, result, e);
 }
 
 static void agent_free(struct agent *a)
@@ -151,7 +151,7 @@ static void agent_free(struct agent *a)
 	free(a);
 }
 
-static void describe(const struct agent *a, const struct agent_call *c, struct err *e)
+static void agent_describe(const struct agent *a, const struct agent_call *c, struct err *e)
 {
 	if (a->fd < 0 || a->closing)
 		err_set(e, ERR_UNREACHABLE, "the guest agent went away");
@@ -164,7 +164,7 @@ static void describe(const struct agent *a, const struct agent_call *c, struct e
 }
 
 /* All that are lost, or whose time is over. */
-static struct agent_call **overdue(struct agent *a)
+static struct agent_call **agent_overdue(struct agent *a)
 {
 	bool lost = a->fd < 0 || a->closing;
 
@@ -174,27 +174,27 @@ static struct agent_call **overdue(struct agent *a)
 	return NULL;
 }
 
-static void on_timer(void *data)
+static void agent_on_timer(void *data)
 {
 	struct agent *a = data;
 	struct agent_call **at;
 
-	while ((at = overdue(a))) {
+	while ((at = agent_overdue(a))) {
 		struct err e = ERR_INIT;
 
-		describe(a, *at, &e);
-		complete_at(a, at, NULL, &e);
+		agent_describe(a, *at, &e);
+		agent_complete_at(a, at, NULL, &e);
 	}
 	if (a->closing) {
 		agent_free(a);
 		return;
 	}
-	begin(a);
-	rearm(a);
+	agent_begin(a);
+	agent_rearm(a);
 }
 
 /* The agent's words are the guest's: escaped and short. */
-static void refuse(struct agent *a, const json_t *error)
+static void agent_refuse(struct agent *a, const json_t *error)
 {
 	const json_t *desc = json_object_get(error, "desc");
 	size_t len = json_string_length(desc);
@@ -204,21 +204,21 @@ static void refuse(struct agent *a, const json_t *error)
 
 	err_set(&e, ERR_GUEST_REFUSED, "the guest agent refused %s: %s", a->first->command,
 		*safe ? safe : "it gave no reason");
-	complete(a, NULL, &e);
+	agent_complete(a, NULL, &e);
 }
 
-static void send_command(struct agent *a)
+static void agent_send_command(struct agent *a)
 {
 	a->synced = true;
 	codec_release(&a->in);
 	buf_add(&a->out, a->first->line.data, a->first->line.len);
 	if (a->first->timeout > a->patience)
 		a->first->due = clock_now() + a->first->timeout;
-	rearm(a);
-	flush(a);
+	agent_rearm(a);
+	agent_flush(a);
 }
 
-static void bad(struct agent *a, const struct err *why)
+static void agent_bad(struct agent *a, const struct err *why)
 {
 	struct err e = ERR_INIT;
 
@@ -229,33 +229,33 @@ static void bad(struct agent *a, const struct err *why)
 		return;
 	}
 	err_set(&e, ERR_FAILED, "the guest agent's answer to %s: %s", a->first->command, why->text);
-	complete(a, NULL, &e);
+	agent_complete(a, NULL, &e);
 }
 
-static void take(struct agent *a, const json_t *message)
+static void agent_take(struct agent *a, const json_t *message)
 {
 	const json_t *result = json_object_get(message, "return");
 	const json_t *error = json_object_get(message, "error");
 
 	if (!a->synced) {
 		if (json_is_integer(result) && json_integer_value(result) == a->sync)
-			send_command(a);
+			agent_send_command(a);
 		else
 			a->marked = false;
 	} else if (result) {
-		complete(a, result, NULL);
+		agent_complete(a, result, NULL);
 	} else if (error) {
-		refuse(a, error);
+		agent_refuse(a, error);
 	} else {
 		struct err e = ERR_INIT;
 
 		err_set(&e, ERR_FAILED, "neither a result nor an error");
-		bad(a, &e);
+		agent_bad(a, &e);
 	}
 }
 
 /* Bytes without a mark among them, of an answer. */
-static void feed(struct agent *a, const char *data, size_t len)
+static void agent_feed(struct agent *a, const char *data, size_t len)
 {
 	struct err e = ERR_INIT;
 	enum codec_result r = CODEC_NONE;
@@ -265,22 +265,22 @@ static void feed(struct agent *a, const char *data, size_t len)
 	while (a->asked && (a->synced || a->marked) &&
 		(r = codec_next(&a->in, &message, &e)) == CODEC_MESSAGE) {
 		/* what follows the answer in the same breath was not asked for */
-		take(a, message);
+		agent_take(a, message);
 		json_decref(message);
 	}
 	if (r == CODEC_BAD && a->asked)
-		bad(a, &e);
+		agent_bad(a, &e);
 }
 
 /* While the sync is awaited: all up to a mark is from before, and each mark begins anew. */
-static void feed_until_synced(struct agent *a, const char *data, size_t len)
+static void agent_feed_until_synced(struct agent *a, const char *data, size_t len)
 {
 	while (len && !a->synced && a->asked) {
 		const char *mark = memchr(data, RESYNC, len);
 		size_t n = mark ? (size_t)(mark - data) : len;
 
 		if (a->marked)
-			feed(a, data, n);
+			agent_feed(a, data, n);
 		if (!mark || a->synced || !a->asked)
 			return;
 		codec_release(&a->in);
@@ -290,7 +290,7 @@ static void feed_until_synced(struct agent *a, const char *data, size_t len)
 	}
 }
 
-static void on_readable(struct ev_loop *ev, ev_io *w, int revents)
+static void agent_on_readable(struct ev_loop *ev, ev_io *w, int revents)
 {
 	char chunk[TURN_BYTES];
 	struct agent *a = w->data;
@@ -298,18 +298,18 @@ static void on_readable(struct ev_loop *ev, ev_io *w, int revents)
 
 	(void)ev, (void)revents;
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-		lose(a);
+		agent_lose(a);
 	else if (n > 0 && a->synced)
-		feed(a, chunk, (size_t)n);
+		agent_feed(a, chunk, (size_t)n);
 	else if (n > 0)
-		feed_until_synced(a, chunk, (size_t)n);
-	rearm(a);
+		agent_feed_until_synced(a, chunk, (size_t)n);
+	agent_rearm(a);
 }
 
-static void on_writable(struct ev_loop *ev, ev_io *w, int revents)
+static void agent_on_writable(struct ev_loop *ev, ev_io *w, int revents)
 {
 	(void)ev, (void)revents;
-	flush(w->data);
+	agent_flush(w->data);
 }
 
 struct agent *agent_new(struct ev_loop *ev, int fd /* stolen */, double patience)
@@ -318,9 +318,9 @@ struct agent *agent_new(struct ev_loop *ev, int fd /* stolen */, double patience
 
 	*a = (struct agent){ .ev = ev, .fd = fd, .end = &a->first, .patience = patience };
 	codec_init(&a->in, AGENT_REPLY_MAX);
-	ev_io_init(&a->readable, on_readable, fd, EV_READ);
-	ev_io_init(&a->writable, on_writable, fd, EV_WRITE);
-	loop_timer_init(&a->timer, ev, on_timer, a);
+	ev_io_init(&a->readable, agent_on_readable, fd, EV_READ);
+	ev_io_init(&a->writable, agent_on_writable, fd, EV_WRITE);
+	loop_timer_init(&a->timer, ev, agent_on_timer, a);
 	a->readable.data = a->writable.data = a;
 	return a;
 }
@@ -333,12 +333,12 @@ void agent_call(struct agent *a, const char *command, json_t *arguments /* stole
 	*c = (struct agent_call){ .command = xstrdup(command), .line = BUF_INIT, .timeout = timeout,
 		.due = clock_now() + (a->n < AGENT_CALLS_MAX ? a->patience : 0), .reply = reply,
 		.data = data };
-	encode(command, arguments, &c->line);
+	agent_encode(command, arguments, &c->line);
 	*a->end = c;
 	a->end = &c->next;
 	a->n++;
-	begin(a);
-	rearm(a);
+	agent_begin(a);
+	agent_rearm(a);
 }
 
 void agent_forget(struct agent *a, const void *data)
@@ -358,5 +358,5 @@ void agent_close(struct agent *a)
 	if (!a || a->closing)
 		return;
 	a->closing = true;
-	lose(a);
+	agent_lose(a);
 }

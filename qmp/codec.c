@@ -35,7 +35,7 @@ char *codec_reserve(struct codec *c, size_t len)
 	return buf_reserve(&c->in, len);
 }
 
-static void give_back(struct codec *c)
+static void codec_give_back(struct codec *c)
 {
 	if (c->start == c->in.len) {
 		buf_clear(&c->in);
@@ -46,7 +46,7 @@ static void give_back(struct codec *c)
 void codec_commit(struct codec *c, size_t used)
 {
 	buf_commit(&c->in, used);
-	give_back(c);
+	codec_give_back(c);
 }
 
 void codec_feed(struct codec *c, const void *data, size_t len)
@@ -67,13 +67,13 @@ size_t codec_pending(const struct codec *c)
 	return c->in.len - c->start;
 }
 
-static bool is_space(unsigned char b)
+static bool codec_is_space(unsigned char b)
 {
 	return b == ' ' || b == '\t' || b == '\r' || b == '\n';
 }
 
 /* A byte of a message, the first included; true when it is the last. */
-static bool step(struct codec *c, unsigned char b)
+static bool codec_step(struct codec *c, unsigned char b)
 {
 	if (c->in_string) {
 		if (c->escaped)
@@ -107,7 +107,7 @@ static bool step(struct codec *c, unsigned char b)
 	}
 }
 
-static bool within_limits(const struct codec *c, struct err *e)
+static bool codec_within_limits(const struct codec *c, struct err *e)
 {
 	const size_t values = c->values_max ? c->values_max : c->max / CODEC_BYTES_PER_VALUE;
 
@@ -123,7 +123,7 @@ static bool within_limits(const struct codec *c, struct err *e)
 }
 
 /* Moves on to the end of a message, which is then start to pos. */
-static enum codec_result scan(struct codec *c, struct err *e)
+static enum codec_result codec_scan(struct codec *c, struct err *e)
 {
 	while (c->pos < c->in.len) {
 		unsigned char b = (unsigned char)c->in.data[c->pos++];
@@ -131,7 +131,7 @@ static enum codec_result scan(struct codec *c, struct err *e)
 		if (c->depth == 0)
 			c->values = 0;
 		if (c->depth == 0 && b != '{' && b != '[') {
-			if (!is_space(b) && b != RESYNC) {
+			if (!codec_is_space(b) && b != RESYNC) {
 				err_set(e, ERR_FAILED, "byte 0x%02x where an object should begin",
 					b);
 				return CODEC_BAD;
@@ -139,9 +139,9 @@ static enum codec_result scan(struct codec *c, struct err *e)
 			c->start = c->pos;
 			continue;
 		}
-		if (step(c, b))
-			return within_limits(c, e) ? CODEC_MESSAGE : CODEC_BAD;
-		if (!within_limits(c, e))
+		if (codec_step(c, b))
+			return codec_within_limits(c, e) ? CODEC_MESSAGE : CODEC_BAD;
+		if (!codec_within_limits(c, e))
 			return CODEC_BAD;
 		if (c->depth == 0) /* a resync mark */
 			c->start = c->pos;
@@ -150,7 +150,7 @@ static enum codec_result scan(struct codec *c, struct err *e)
 }
 
 /* Length of the UTF-8 character at s, 0 when it is none (overlong, surrogate, cut, too large). */
-static size_t utf8_len(const char *s, size_t len)
+static size_t codec_utf8_len(const char *s, size_t len)
 {
 	static const struct {
 		unsigned char first, last, second_min, second_max;
@@ -182,13 +182,13 @@ static size_t utf8_len(const char *s, size_t len)
 }
 
 /* Copies a string with its quotes; returns the byte behind it. */
-static const char *mend_string(struct buf *out, const char *s, const char *end)
+static const char *codec_mend_string(struct buf *out, const char *s, const char *end)
 {
 	bool escaped = false;
 
 	buf_addc(out, *s++);
 	while (s < end) {
-		size_t n = utf8_len(s, (size_t)(end - s));
+		size_t n = codec_utf8_len(s, (size_t)(end - s));
 		bool last = *s == '"' && !escaped;
 
 		escaped = *s == '\\' && !escaped;
@@ -204,7 +204,7 @@ static const char *mend_string(struct buf *out, const char *s, const char *end)
 }
 
 /* Copies a number; "e0" makes a real of an integer that is too large. */
-static const char *mend_number(struct buf *out, const char *s, const char *end)
+static const char *codec_mend_number(struct buf *out, const char *s, const char *end)
 {
 	size_t n = 1;
 	char *integer_end;
@@ -220,18 +220,18 @@ static const char *mend_number(struct buf *out, const char *s, const char *end)
 }
 
 /* The message as jansson takes it. */
-static void mend(struct buf *out, const char *s, const char *end)
+static void codec_mend(struct buf *out, const char *s, const char *end)
 {
 	while (s < end)
 		if (*s == '"')
-			s = mend_string(out, s, end);
+			s = codec_mend_string(out, s, end);
 		else if (*s == '-' || (*s >= '0' && *s <= '9'))
-			s = mend_number(out, s, end);
+			s = codec_mend_number(out, s, end);
 		else
 			buf_addc(out, *s++);
 }
 
-static json_t *decode(const char *text, size_t len, struct err *e)
+static json_t *codec_decode(const char *text, size_t len, struct err *e)
 {
 	const size_t flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL;
 	struct buf mended = BUF_INIT;
@@ -242,7 +242,7 @@ static json_t *decode(const char *text, size_t len, struct err *e)
 		return message;
 	if (json_error_code(&why) == json_error_invalid_utf8 ||
 		json_error_code(&why) == json_error_numeric_overflow) {
-		mend(&mended, text, text + len);
+		codec_mend(&mended, text, text + len);
 		message = json_loadb(mended.data, mended.len, flags, &why);
 		buf_release(&mended);
 	}
@@ -262,9 +262,9 @@ enum codec_result codec_next(struct codec *c, json_t **message, struct err *e)
 	if (c->bad)
 		err_set(e, ERR_FAILED, "the stream was bad before");
 	else
-		r = scan(c, e);
+		r = codec_scan(c, e);
 	if (r == CODEC_MESSAGE) {
-		*message = decode(c->in.data + c->start, c->pos - c->start, e);
+		*message = codec_decode(c->in.data + c->start, c->pos - c->start, e);
 		c->cost = c->pos - c->start + c->values * CODEC_VALUE_MEMORY;
 		c->start = c->pos;
 		if (!*message)
@@ -274,11 +274,11 @@ enum codec_result codec_next(struct codec *c, json_t **message, struct err *e)
 		c->bad = true;
 		c->start = c->pos = c->in.len;
 	}
-	give_back(c);
+	codec_give_back(c);
 	return r;
 }
 
-static int add(const char *text, size_t len, void *out)
+static int codec_add(const char *text, size_t len, void *out)
 {
 	return buf_add(out, text, len);
 }
@@ -287,7 +287,7 @@ int codec_encode(const json_t *message, struct buf *out)
 {
 	size_t before = out->len;
 
-	if (json_dump_callback(message, add, out, JSON_COMPACT) == 0 && buf_addc(out, '\n') == 0)
+	if (json_dump_callback(message, codec_add, out, JSON_COMPACT) == 0 && buf_addc(out, '\n') == 0)
 		return 0;
 	if (before == 0) {
 		buf_clear(out);

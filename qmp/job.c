@@ -28,7 +28,7 @@ struct qmp_job {
 	char id[];
 };
 
-static void finish(struct qmp_job *job, const struct err *e)
+static void qmp_job_finish(struct qmp_job *job, const struct err *e)
 {
 	loop_timer_stop(&job->poll);
 	qmp_unlisten(job->q, &job->listener);
@@ -40,21 +40,21 @@ static void finish(struct qmp_job *job, const struct err *e)
 
 /* A question that was answered too late, or not put for all that waits already, says nothing; one
  * that cannot be answered ends the job. */
-static bool is_late(const struct err *e)
+static bool job_is_late(const struct err *e)
 {
 	return e && (e->class == ERR_TIMEOUT || e->class == ERR_NO_RESOURCES);
 }
 
-static void dismissed(void *data, const json_t *result, const struct err *e)
+static void job_dismissed(void *data, const json_t *result, const struct err *e)
 {
 	struct qmp_job *job = data;
 
 	(void)result;
 	(void)e; /* the job's own result is known, whatever came of this */
-	finish(job, job->result.number ? &job->result : NULL);
+	qmp_job_finish(job, job->result.number ? &job->result : NULL);
 }
 
-static void dismiss(struct qmp_job *job, const json_t *entry)
+static void job_dismiss(struct qmp_job *job, const json_t *entry)
 {
 	const char *error = json_string_value(json_object_get(entry, "error"));
 
@@ -63,13 +63,13 @@ static void dismiss(struct qmp_job *job, const json_t *entry)
 	if (error)
 		err_set(&job->result, strstr(error, strerror(ENOSPC)) ? ERR_NO_RESOURCES : ERR_FAILED, "%s", error);
 	if (error && job->h.keeps_failed)
-		finish(job, &job->result);
+		qmp_job_finish(job, &job->result);
 	else
 		qmp_call(job->q, "job-dismiss", json_pack("{s:s}", "id", job->id), -1, patience,
-			dismissed, job);
+			job_dismissed, job);
 }
 
-static void tell_progress(struct qmp_job *job, const json_t *entry)
+static void job_tell_progress(struct qmp_job *job, const json_t *entry)
 {
 	uint64_t current = (uint64_t)json_integer_value(json_object_get(entry, "current-progress"));
 	uint64_t total = (uint64_t)json_integer_value(json_object_get(entry, "total-progress"));
@@ -82,7 +82,7 @@ static void tell_progress(struct qmp_job *job, const json_t *entry)
 		job->h.progress(job->data, current, total);
 }
 
-static const json_t *find_entry(const json_t *jobs, const char *id)
+static const json_t *job_find_entry(const json_t *jobs, const char *id)
 {
 	json_t *entry;
 	size_t i;
@@ -93,49 +93,49 @@ static const json_t *find_entry(const json_t *jobs, const char *id)
 	return NULL;
 }
 
-static void answered(void *data, const json_t *jobs, const struct err *e);
+static void job_answered(void *data, const json_t *jobs, const struct err *e);
 
-static void ask(struct qmp_job *job)
+static void job_ask(struct qmp_job *job)
 {
 	if (job->asking)
 		return;
 	job->asking = true;
 	job->ended = false;
 	loop_timer_stop(&job->poll);
-	qmp_call(job->q, "query-jobs", NULL, -1, patience, answered, job);
+	qmp_call(job->q, "query-jobs", NULL, -1, patience, job_answered, job);
 }
 
-static void ask_later(struct qmp_job *job)
+static void job_ask_later(struct qmp_job *job)
 {
 	loop_timer_start(&job->poll, poll_every);
 }
 
-static void answered(void *data, const json_t *jobs, const struct err *e)
+static void job_answered(void *data, const json_t *jobs, const struct err *e)
 {
 	struct qmp_job *job = data;
-	const json_t *entry = find_entry(jobs, job->id);
+	const json_t *entry = job_find_entry(jobs, job->id);
 	struct err lost = ERR_INIT;
 
 	job->asking = false;
-	if (e && !is_late(e)) {
-		finish(job, e);
+	if (e && !job_is_late(e)) {
+		qmp_job_finish(job, e);
 	} else if (!e && !entry) {
 		err_set(&lost, ERR_FAILED, "QEMU knows no job '%s' any more, its result is lost",
 			job->id);
-		finish(job, &lost);
+		qmp_job_finish(job, &lost);
 	} else if (streq(json_string_value(json_object_get(entry, "status")), "concluded")) {
-		dismiss(job, entry);
+		job_dismiss(job, entry);
 	} else {
 		if (entry)
-			tell_progress(job, entry);
+			job_tell_progress(job, entry);
 		if (job->ended)
-			ask(job);
+			job_ask(job);
 		else
-			ask_later(job);
+			job_ask_later(job);
 	}
 }
 
-static void started(void *data, const json_t *result, const struct err *e)
+static void job_started(void *data, const json_t *result, const struct err *e)
 {
 	struct qmp_job *job = data;
 
@@ -143,17 +143,17 @@ static void started(void *data, const json_t *result, const struct err *e)
 	if (e && e->class != ERR_TIMEOUT && e->class != ERR_UNREACHABLE && job->h.refused)
 		job->h.done = job->h.refused;
 	if (e && e->class != ERR_TIMEOUT)
-		finish(job, e);
+		qmp_job_finish(job, e);
 	else if (!job->dismissing)
-		ask(job);
+		job_ask(job);
 }
 
-static void on_poll(void *data)
+static void job_on_poll(void *data)
 {
-	ask(data);
+	job_ask(data);
 }
 
-static void on_event(struct qmp_listener *l, const char *name, const json_t *data)
+static void job_on_event(struct qmp_listener *l, const char *name, const json_t *data)
 {
 	struct qmp_job *job = container_of(l, struct qmp_job, listener);
 	const char *status = json_string_value(json_object_get(data, "status"));
@@ -163,18 +163,18 @@ static void on_event(struct qmp_listener *l, const char *name, const json_t *dat
 		return;
 	/* "null" before our job-dismiss: it dismissed itself */
 	if (streq(status, "concluded") || streq(status, "null")) {
-		ask(job);
+		job_ask(job);
 		job->ended = true;
 	}
 }
 
-static void on_gone(struct qmp_listener *l, const struct err *e)
+static void job_on_gone(struct qmp_listener *l, const struct err *e)
 {
 	struct qmp_job *job = container_of(l, struct qmp_job, listener);
 	struct err unreachable = ERR_INIT;
 
 	err_set(&unreachable, ERR_UNREACHABLE, "job '%s': %s", job->id, e->text);
-	finish(job, &unreachable);
+	qmp_job_finish(job, &unreachable);
 }
 
 struct qmp_job *qmp_job_run(struct qmp *q, const char *command, json_t *arguments /* stolen */,
@@ -187,13 +187,13 @@ struct qmp_job *qmp_job_run(struct qmp *q, const char *command, json_t *argument
 	job->q = q;
 	job->h = *h;
 	job->data = data;
-	job->listener.event = on_event;
-	job->listener.gone = on_gone;
-	loop_timer_init(&job->poll, qmp_loop(q), on_poll, job);
+	job->listener.event = job_on_event;
+	job->listener.gone = job_on_gone;
+	loop_timer_init(&job->poll, qmp_loop(q), job_on_poll, job);
 	qmp_listen(q, &job->listener);
 	if (command)
-		qmp_call(q, command, arguments, -1, patience, started, job);
+		qmp_call(q, command, arguments, -1, patience, job_started, job);
 	else
-		ask(job);
+		job_ask(job);
 	return job;
 }

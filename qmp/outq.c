@@ -18,7 +18,7 @@ struct outq_frame {
 	int fd;
 };
 
-static void frame_free(struct outq_frame *f)
+static void outq_frame_free(struct outq_frame *f)
 {
 	close_fd(&f->fd);
 	free(f->data);
@@ -76,13 +76,13 @@ void outq_drop(struct outq *o, unsigned tag)
 		if (o->last == f)
 			o->last = before;
 		o->bytes -= f->len;
-		frame_free(f);
+		outq_frame_free(f);
 		return;
 	}
 }
 
 /* One system call for the first frames. Returns the bytes that went out, or -1. */
-static ssize_t write_some(const struct outq *o, int socket)
+static ssize_t outq_write_some(const struct outq *o, int socket)
 {
 	struct iovec iov[FRAMES_PER_WRITE];
 	struct msghdr m = { .msg_iov = iov };
@@ -115,7 +115,7 @@ static ssize_t write_some(const struct outq *o, int socket)
 enum outq_result outq_flush(struct outq *o, int socket)
 {
 	while (o->first) {
-		ssize_t n = write_some(o, socket);
+		ssize_t n = outq_write_some(o, socket);
 		size_t left;
 
 		if (n < 0)
@@ -127,7 +127,7 @@ enum outq_result outq_flush(struct outq *o, int socket)
 
 			left -= f->len - f->sent;
 			o->first = f->next;
-			frame_free(f);
+			outq_frame_free(f);
 		}
 		if (!o->first) {
 			o->last = NULL;
@@ -145,7 +145,7 @@ void outq_release(struct outq *o)
 		struct outq_frame *f = o->first;
 
 		o->first = f->next;
-		frame_free(f);
+		outq_frame_free(f);
 	}
 	*o = (struct outq)OUTQ_INIT;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What happens to a session happens in turn(), which the loop starts for input and for the one
+ * What happens to a session happens in session_turn(), which the loop starts for input and for the one
  * timer: read, expire, complete, tell. Functions that others call only mark and arm the timer.
  */
 #include "qmp/session.h"
@@ -59,7 +59,7 @@ struct qmp {
 };
 
 /* Sets the timer to when there is something to do. */
-static void rearm(struct qmp *q)
+static void session_rearm(struct qmp *q)
 {
 	double due = calls_due(&q->calls);
 
@@ -101,7 +101,7 @@ lose(struct qmp *q, enum err_class class, const char *fmt, ...)
 	calls_lose(&q->calls);
 }
 
-static void flush(struct qmp *q)
+static void session_flush(struct qmp *q)
 {
 	if (q->fd < 0 || !q->greeted)
 		return;
@@ -117,12 +117,12 @@ static void flush(struct qmp *q)
 		q->write_error = errno;
 		ev_io_stop(q->ev, &q->writable);
 		outq_release(&q->out);
-		rearm(q);
+		session_rearm(q);
 		break;
 	}
 }
 
-static int queue_command(
+static int session_queue_command(
 	struct qmp *q, const char *command, json_t *arguments /* stolen */, int fd, unsigned id)
 {
 	struct buf line = BUF_INIT;
@@ -131,7 +131,7 @@ static int queue_command(
 	return outq_add(&q->out, &line, fd, id, NULL);
 }
 
-static void complete(struct qmp *q, struct call *c, const json_t *result, const struct err *e)
+static void session_complete(struct qmp *q, struct call *c, const json_t *result, const struct err *e)
 {
 	calls_remove(&q->calls, c);
 	if (c->reply)
@@ -139,7 +139,7 @@ static void complete(struct qmp *q, struct call *c, const json_t *result, const 
 	free(c);
 }
 
-static void take_greeting(struct qmp *q, json_t *message)
+static void session_take_greeting(struct qmp *q, json_t *message)
 {
 	if (q->greeted) {
 		lose(q, ERR_QEMU_FAILED, "QEMU sent a second greeting");
@@ -147,10 +147,10 @@ static void take_greeting(struct qmp *q, json_t *message)
 	}
 	q->greeted = true;
 	q->greeting = json_incref(message);
-	flush(q);
+	session_flush(q);
 }
 
-static void take_event(struct qmp *q, const json_t *message)
+static void session_take_event(struct qmp *q, const json_t *message)
 {
 	const char *name = json_string_value(json_object_get(message, "event"));
 	const json_t *data = json_object_get(message, "data");
@@ -167,7 +167,7 @@ static void take_event(struct qmp *q, const json_t *message)
 		q->h.event(q->data, name, data);
 }
 
-static void become_ready(struct qmp *q, const json_t *error)
+static void session_become_ready(struct qmp *q, const json_t *error)
 {
 	json_t *greeting = q->greeting;
 	struct err e;
@@ -197,7 +197,7 @@ bool qmp_was_asked(struct qmp *q)
 }
 
 /* Ends the session of a QEMU that says more than one in order would. */
-static void count(struct qmp *q, unsigned unasked, size_t bytes)
+static void session_count(struct qmp *q, unsigned unasked, size_t bytes)
 {
 	const char *what = rate_count(&q->rate, calls_now(), unasked, bytes);
 
@@ -206,7 +206,7 @@ static void count(struct qmp *q, unsigned unasked, size_t bytes)
 }
 
 /* A reply that nobody waits for is no breach: it is late, or an earlier client's. */
-static void take_reply(struct qmp *q, const json_t *message)
+static void session_take_reply(struct qmp *q, const json_t *message)
 {
 	const json_t *error = json_object_get(message, "error");
 	const json_t *id = json_object_get(message, "id");
@@ -221,40 +221,40 @@ static void take_reply(struct qmp *q, const json_t *message)
 			q->h.heard(q->data);
 	}
 	if (known && q->greeted && !q->ready && (unsigned)n == q->hello_id) {
-		become_ready(q, error);
+		session_become_ready(q, error);
 		return;
 	}
 	c = known ? calls_find(&q->calls, (unsigned)n) : NULL;
 	if (!c) {
-		count(q, 1, 0);
+		session_count(q, 1, 0);
 		return;
 	}
 	if (error) {
 		q->error_class = call_refused(error, &e);
-		complete(q, c, NULL, &e);
+		session_complete(q, c, NULL, &e);
 		q->error_class = NULL;
 	} else {
-		complete(q, c, json_object_get(message, "return"), NULL);
+		session_complete(q, c, json_object_get(message, "return"), NULL);
 	}
 }
 
-static void take(struct qmp *q, json_t *message)
+static void session_take(struct qmp *q, json_t *message)
 {
 	if (json_object_get(message, "event")) {
 		q->was_asked = false;
-		take_event(q, message);
-		count(q, !q->was_asked, 0);
+		session_take_event(q, message);
+		session_count(q, !q->was_asked, 0);
 	} else if (json_object_get(message, "return") || json_object_get(message, "error")) {
-		take_reply(q, message);
+		session_take_reply(q, message);
 	} else if (json_object_get(message, "QMP")) {
-		take_greeting(q, message);
+		session_take_greeting(q, message);
 	} else {
 		lose(q, ERR_QEMU_FAILED, "QEMU sent what is no greeting, reply or event");
 	}
 }
 
 /* Messages that are here already; false when the turn has had enough of them. */
-static bool take_messages(struct qmp *q, unsigned *messages)
+static bool session_take_messages(struct qmp *q, unsigned *messages)
 {
 	struct err e = ERR_INIT;
 	json_t *message;
@@ -272,7 +272,7 @@ static bool take_messages(struct qmp *q, unsigned *messages)
 			return false;
 		case CODEC_MESSAGE:
 			++*messages;
-			take(q, message);
+			session_take(q, message);
 			json_decref(message);
 			break;
 		}
@@ -280,19 +280,19 @@ static bool take_messages(struct qmp *q, unsigned *messages)
 	return false;
 }
 
-static void read_input(struct qmp *q)
+static void session_read_input(struct qmp *q)
 {
 	unsigned messages = 0;
 	size_t bytes = 0;
 
 	q->more = false;
-	while (take_messages(q, &messages) && bytes < TURN_BYTES) {
+	while (session_take_messages(q, &messages) && bytes < TURN_BYTES) {
 		ssize_t n = recv(q->fd, codec_reserve(&q->in, READ_SIZE), READ_SIZE, MSG_DONTWAIT);
 		int error = n < 0 ? errno : q->write_error;
 
 		codec_commit(&q->in, n > 0 ? (size_t)n : 0);
 		bytes += n > 0 ? (size_t)n : 0;
-		count(q, 0, n > 0 ? (size_t)n : 0);
+		session_count(q, 0, n > 0 ? (size_t)n : 0);
 		if (n > 0 || (n < 0 && error == EINTR))
 			continue;
 		if (n < 0 && (error == EAGAIN || error == EWOULDBLOCK)) {
@@ -307,7 +307,7 @@ static void read_input(struct qmp *q)
 	}
 }
 
-static void expire(struct qmp *q)
+static void session_expire(struct qmp *q)
 {
 	double now = calls_now();
 	struct call *c;
@@ -322,7 +322,7 @@ static void expire(struct qmp *q)
 			q->greeting_timeout);
 }
 
-static void tell_silence(struct qmp *q, const struct err *e)
+static void session_tell_silence(struct qmp *q, const struct err *e)
 {
 	if (q->silent || q->fd < 0)
 		return;
@@ -332,7 +332,7 @@ static void tell_silence(struct qmp *q, const struct err *e)
 }
 
 /* Callbacks may change the list as they like; what they call now is for another turn. */
-static void deliver(struct qmp *q)
+static void session_deliver(struct qmp *q)
 {
 	const unsigned end = q->calls.next_id;
 	struct call *c;
@@ -343,13 +343,13 @@ static void deliver(struct qmp *q)
 		err_clear(&e);
 		expired = c->outcome == CALL_EXPIRED;
 		call_describe(c, q->why, &e);
-		complete(q, c, NULL, &e);
+		session_complete(q, c, NULL, &e);
 		if (expired)
-			tell_silence(q, &e);
+			session_tell_silence(q, &e);
 	}
 }
 
-static void tell_closed(struct qmp *q)
+static void session_tell_closed(struct qmp *q)
 {
 	struct err e = ERR_INIT;
 	struct qmp_listener *l;
@@ -366,47 +366,47 @@ static void tell_closed(struct qmp *q)
 	}
 }
 
-static void turn(struct qmp *q)
+static void session_turn(struct qmp *q)
 {
 	/* before deadlines: an answer that lies in the socket is not late, we are */
-	read_input(q);
-	expire(q);
-	deliver(q);
+	session_read_input(q);
+	session_expire(q);
+	session_deliver(q);
 	if (q->fd < 0)
-		tell_closed(q);
+		session_tell_closed(q);
 	if (q->closing && !q->calls.first) {
 		loop_timer_stop(&q->timer);
 		free(q->why);
 		free(q);
 		return;
 	}
-	rearm(q);
+	session_rearm(q);
 }
 
 void qmp_take(struct qmp *q)
 {
-	turn(q);
+	session_turn(q);
 }
 
-static void on_readable(struct ev_loop *ev, ev_io *w, int revents)
+static void session_on_readable(struct ev_loop *ev, ev_io *w, int revents)
 {
 	(void)revents;
 	if (loop_turn(ev) < TURN_MAX)
-		turn(container_of(w, struct qmp, readable));
+		session_turn(container_of(w, struct qmp, readable));
 }
 
-static void on_writable(struct ev_loop *ev, ev_io *w, int revents)
+static void session_on_writable(struct ev_loop *ev, ev_io *w, int revents)
 {
 	(void)ev, (void)revents;
-	flush(container_of(w, struct qmp, writable));
+	session_flush(container_of(w, struct qmp, writable));
 }
 
-static void on_timer(void *data)
+static void session_on_timer(void *data)
 {
 	struct qmp *q = data;
 
 	q->due = INFINITY;
-	turn(q);
+	session_turn(q);
 }
 
 struct qmp *qmp_new(struct ev_loop *ev, int fd /* stolen */, double greeting_timeout,
@@ -424,12 +424,12 @@ struct qmp *qmp_new(struct ev_loop *ev, int fd /* stolen */, double greeting_tim
 	calls_init(&q->calls);
 	q->hello_id = calls_new_id(&q->calls);
 	codec_init(&q->in, QMP_REPLY_MAX);
-	queue_command(q, "qmp_capabilities", NULL, -1, q->hello_id);
-	ev_io_init(&q->readable, on_readable, fd, EV_READ);
-	ev_io_init(&q->writable, on_writable, fd, EV_WRITE);
-	loop_timer_init(&q->timer, ev, on_timer, q);
+	session_queue_command(q, "qmp_capabilities", NULL, -1, q->hello_id);
+	ev_io_init(&q->readable, session_on_readable, fd, EV_READ);
+	ev_io_init(&q->writable, session_on_writable, fd, EV_WRITE);
+	loop_timer_init(&q->timer, ev, session_on_timer, q);
 	ev_io_start(ev, &q->readable);
-	rearm(q);
+	session_rearm(q);
 	return q;
 }
 
@@ -449,10 +449,10 @@ unsigned qmp_call(struct qmp *q, const char *command, json_t *arguments /* stole
 		c->outcome = CALL_REFUSED;
 	if (c->outcome != CALL_WAITS)
 		json_decref(arguments);
-	else if (queue_command(q, command, arguments, fd, id) < 0)
+	else if (session_queue_command(q, command, arguments, fd, id) < 0)
 		c->outcome = CALL_NO_FD;
-	flush(q);
-	rearm(q);
+	session_flush(q);
+	session_rearm(q);
 	return id;
 }
 
@@ -464,7 +464,7 @@ void qmp_cancel(struct qmp *q, unsigned id)
 		return;
 	c->outcome = CALL_CANCELLED;
 	outq_drop(&q->out, id);
-	rearm(q);
+	session_rearm(q);
 }
 
 void qmp_forget(struct qmp *q, const void *data)
@@ -474,9 +474,9 @@ void qmp_forget(struct qmp *q, const void *data)
 		if (c->data != data)
 			continue;
 		c->reply = NULL;
-		complete(q, c, NULL, NULL);
+		session_complete(q, c, NULL, NULL);
 	}
-	rearm(q);
+	session_rearm(q);
 }
 
 void qmp_close(struct qmp *q)
@@ -485,7 +485,7 @@ void qmp_close(struct qmp *q)
 		return;
 	lose(q, ERR_UNREACHABLE, "the connection to QEMU was closed here");
 	q->closing = true;
-	rearm(q);
+	session_rearm(q);
 }
 
 bool qmp_is_ready(const struct qmp *q)

@@ -53,7 +53,7 @@
 #define PATH_OF_OURS "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* By the path that an upgrade will put the next one at. */
-static char *find_program(void)
+static char *daemon_find_program(void)
 {
 	char self[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
@@ -62,7 +62,7 @@ static char *find_program(void)
 }
 
 /* The control socket that our predecessor, whose pid we have, left us, or the service manager's. */
-static struct listener_heritage inherited_listener(void)
+static struct listener_heritage daemon_inherited_listener(void)
 {
 	const char *text = getenv(LISTENER_ENV);
 	int pid = 0, fd = 0, ours = 0, managers = service_listen_fd();
@@ -75,7 +75,7 @@ static struct listener_heritage inherited_listener(void)
 }
 
 /* Beside this very program when it stands in a build tree, else where it was installed. */
-static char *find_jail(void)
+static char *daemon_find_jail(void)
 {
 	char self[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 16);
@@ -91,14 +91,14 @@ static char *find_jail(void)
 	return xstrdup(VMKEEP_LIBEXECDIR "/vmkeep-jail");
 }
 
-static int make_image_dir(struct daemon *d, struct err *e)
+static int daemon_make_image_dir(struct daemon *d, struct err *e)
 {
 	free(d->image_dir);
 	d->image_dir = d->conf.image_dir ? xstrdup(d->conf.image_dir) : xasprintf("%s/images", d->dirs.state);
 	return d->conf.image_dir ? 0 : file_mkdir_private(d->dirs.state_fd, "images", e);
 }
 
-static bool owns_job(void *data, const struct request *r, json_int_t number)
+static bool daemon_owns_job(void *data, const struct request *r, json_int_t number)
 {
 	const struct job *j = job_find(data, number);
 
@@ -106,7 +106,7 @@ static bool owns_job(void *data, const struct request *r, json_int_t number)
 }
 
 /* A stop joins the one that is under way. */
-static unsigned jobs_of(void *data, const struct request *r, const char *vm)
+static unsigned daemon_jobs_of(void *data, const struct request *r, const char *vm)
 {
 	unsigned stops, all;
 
@@ -115,7 +115,7 @@ static unsigned jobs_of(void *data, const struct request *r, const char *vm)
 	return stops && streq(request_verb(r)->execute, "vm-stop") ? 0 : all;
 }
 
-static void network_changed(void *data, const char *network, enum networks_change change)
+static void daemon_network_changed(void *data, const char *network, enum networks_change change)
 {
 	struct daemon *d = data;
 
@@ -131,7 +131,7 @@ static void network_changed(void *data, const char *network, enum networks_chang
 	daemon_event(d, "NETWORK_LEASE", json_pack("{s:s}", "name", network));
 }
 
-static void emit(struct daemon *d, const char *name, json_t *data)
+static void daemon_emit(struct daemon *d, const char *name, json_t *data)
 {
 	if (d->server)
 		server_event(d->server, name, data);
@@ -139,7 +139,7 @@ static void emit(struct daemon *d, const char *name, json_t *data)
 		json_decref(data);
 }
 
-static void on_lost(void *data, double seconds)
+static void daemon_on_lost(void *data, double seconds)
 {
 	struct daemon *d = data;
 
@@ -149,26 +149,26 @@ static void on_lost(void *data, double seconds)
 		vms_lost(d->vms);
 }
 
-static void run_lost(struct daemon *d, bool networks_lost)
+static void daemon_run_lost(struct daemon *d, bool networks_lost)
 {
 	if (networks_lost)
 		networks_repair(d->networks, NULL);
 	vms_record_again(d->vms);
 }
 
-static void kept_lost(struct daemon *d)
+static void daemon_kept_lost(struct daemon *d)
 {
 	vms_revert_again(d->vms);
 }
 
-static const struct keep_calls keep_calls = { .run = run_lost, .kept = kept_lost };
+static const struct keep_calls keep_calls = { .run = daemon_run_lost, .kept = daemon_kept_lost };
 
-static int listen_for_clients(struct daemon *d, struct err *e)
+static int daemon_listen_for_clients(struct daemon *d, struct err *e)
 {
 	struct server_options o = { .run = verbs_run,
-		.inherited = inherited_listener(), .clients_max = (unsigned)d->conf.max_clients,
+		.inherited = daemon_inherited_listener(), .clients_max = (unsigned)d->conf.max_clients,
 		.clients_per_user_max = (unsigned)d->conf.max_clients_per_user, .owns = verbs_owns,
-		.owns_job = owns_job, .jobs = jobs_of, .accounts = &d->accounts, .data = d };
+		.owns_job = daemon_owns_job, .jobs = daemon_jobs_of, .accounts = &d->accounts, .data = d };
 	_cleanup_(free_ptr) char *path = xasprintf("%s/control.sock", d->dirs.run);
 
 	o.path = path;
@@ -179,18 +179,18 @@ static int listen_for_clients(struct daemon *d, struct err *e)
 	return 0;
 }
 
-static int build(struct daemon *d, struct err *e)
+static int daemon_build(struct daemon *d, struct err *e)
 {
 	struct conf_problems problems = { 0 };
 	struct networks_dirs dirs = { .config = d->dirs.config, .state = d->dirs.state, .run = d->dirs.run,
 		.log = d->dirs.log, .keep = keep_unwatched, .keep_data = d };
 	int r;
 
-	d->jail = find_jail();
-	d->program = find_program();
+	d->jail = daemon_find_jail();
+	d->program = daemon_find_program();
 	child_inherit(d->loop.ev, getenv(CHILDREN_ENV));
 	unsetenv(CHILDREN_ENV);
-	r = make_image_dir(d, e);
+	r = daemon_make_image_dir(d, e);
 	if (r < 0)
 		return r;
 	d->uids = uids_new(UIDS_CLAIMS, d->dirs.state_fd, d->dirs.state, e);
@@ -207,7 +207,7 @@ static int build(struct daemon *d, struct err *e)
 	dirs.jail = d->jail;
 	dirs.uids = d->uids;
 	d->networks = networks_new(d->loop.ev, &dirs);
-	networks_on_change(d->networks, network_changed, d);
+	networks_on_change(d->networks, daemon_network_changed, d);
 	networks_reload(d->networks, &problems);
 	r = networks_adopt(d->networks, e);
 	if (r < 0)
@@ -227,13 +227,13 @@ static int build(struct daemon *d, struct err *e)
 	verbs_take_up(d);
 	networks_sweep(d->networks);
 	d->service = service_new(d);
-	d->emit = emit;
-	d->loop.on_lost = on_lost;
+	d->emit = daemon_emit;
+	d->loop.on_lost = daemon_on_lost;
 	d->loop.data = d;
 	return 0;
 }
 
-static void unbuild(struct daemon *d)
+static void daemon_unbuild(struct daemon *d)
 {
 	d->emit = NULL;
 	d->loop.on_lost = NULL;
@@ -258,7 +258,7 @@ static void unbuild(struct daemon *d)
 	daemon_release(d);
 }
 
-static void on_term(struct ev_loop *ev, ev_signal *w, int revents)
+static void daemon_on_term(struct ev_loop *ev, ev_signal *w, int revents)
 {
 	(void)ev, (void)revents;
 	log_info(NULL, "ends; guests and networks go on");
@@ -266,7 +266,7 @@ static void on_term(struct ev_loop *ev, ev_signal *w, int revents)
 	loop_stop(w->data);
 }
 
-static void notify_reloading(void)
+static void daemon_notify_reloading(void)
 {
 	char text[96];
 
@@ -274,26 +274,26 @@ static void notify_reloading(void)
 	daemon_notify(text);
 }
 
-static void on_hup(struct ev_loop *ev, ev_signal *w, int revents)
+static void daemon_on_hup(struct ev_loop *ev, ev_signal *w, int revents)
 {
 	struct daemon *d = w->data;
 	struct conf_problems problems = { 0 };
 
 	(void)ev, (void)revents;
-	notify_reloading();
+	daemon_notify_reloading();
 	verbs_reload(d, &problems);
 	log_info(NULL, "configuration read again, %zu problems", problems.count);
 	conf_problems_release(&problems);
 	daemon_notify("READY=1");
 }
 
-static void run(struct daemon *d)
+static void daemon_run(struct daemon *d)
 {
 	ev_signal term, intr, hup;
 
-	ev_signal_init(&term, on_term, SIGTERM);
-	ev_signal_init(&intr, on_term, SIGINT);
-	ev_signal_init(&hup, on_hup, SIGHUP);
+	ev_signal_init(&term, daemon_on_term, SIGTERM);
+	ev_signal_init(&intr, daemon_on_term, SIGINT);
+	ev_signal_init(&hup, daemon_on_hup, SIGHUP);
 	term.data = intr.data = &d->loop;
 	hup.data = d;
 	ev_signal_start(d->loop.ev, &term);
@@ -310,7 +310,7 @@ static void run(struct daemon *d)
 
 /* The program that stands where ours stood goes on in our place. Returns only when it cannot be run:
  * the service manager then starts it as after a crash, and guests do not notice that either. */
-static int run_successor(struct daemon *d, char **argv)
+static int daemon_run_successor(struct daemon *d, char **argv)
 {
 	_cleanup_(free_ptr) char *program = xstrdup(d->program);
 	char text[48], pids[1024];
@@ -319,9 +319,9 @@ static int run_successor(struct daemon *d, char **argv)
 	snprintf(text, sizeof text, "%d:%d:%d", (int)getpid(), to.fd, to.ours);
 	setenv(LISTENER_ENV, text, 1);
 	service_hand_over(d->service);
-	notify_reloading();
+	daemon_notify_reloading();
 	dirs_hand_over(&d->dirs);
-	unbuild(d);
+	daemon_unbuild(d);
 	child_bequeath(pids, sizeof pids);
 	setenv(CHILDREN_ENV, pids, 1);
 	log_close();
@@ -330,7 +330,7 @@ static int run_successor(struct daemon *d, char **argv)
 	return 1;
 }
 
-static void raise_descriptor_limit(void)
+static void daemon_raise_descriptor_limit(void)
 {
 	struct rlimit l;
 
@@ -341,7 +341,7 @@ static void raise_descriptor_limit(void)
 }
 
 /* Started without one of them, a file of ours would get its number, and what is meant for it. */
-static void open_standard(void)
+static void daemon_open_standard(void)
 {
 	int fd;
 
@@ -375,13 +375,13 @@ int main(int argc, char **argv)
 	}
 	umask(022);
 	signal(SIGPIPE, SIG_IGN);
-	open_standard();
+	daemon_open_standard();
 	/* or the C library keeps larger and larger pieces for itself after they were freed */
 	mallopt(M_MMAP_THRESHOLD, 128 << 10);
 	mallopt(M_TRIM_THRESHOLD, 128 << 10);
 	setenv("PATH", PATH_OF_OURS, 1);
 	log_open(LOG_INFO_);
-	raise_descriptor_limit();
+	daemon_raise_descriptor_limit();
 	r = daemon_init(&d, &o.dirs, &e);
 	if (r == 0) {
 		d.log_level_given = o.log_level != NULL;
@@ -389,19 +389,19 @@ int main(int argc, char **argv)
 			log_open(level);
 		daemon_load_conf(&d, &problems);
 		conf_problems_release(&problems);
-		r = build(&d, &e);
+		r = daemon_build(&d, &e);
 	}
 	if (r == 0 && !o.shutdown)
-		r = listen_for_clients(&d, &e);
+		r = daemon_listen_for_clients(&d, &e);
 	if (r == 0 && o.shutdown)
 		down_run(&d, o.shutdown_ms);
 	else if (r == 0)
-		run(&d);
+		daemon_run(&d);
 	else
 		log_error(NULL, "%s%s%s", e.text, e.hint[0] ? "; " : "", e.hint);
 	if (r == 0 && d.reexec)
-		return run_successor(&d, argv);
-	unbuild(&d);
+		return daemon_run_successor(&d, argv);
+	daemon_unbuild(&d);
 	log_close();
 	return r == 0 ? 0 : api_class(e.class)->exit;
 }

@@ -24,7 +24,7 @@ static const char *const type_words[] = {
 static_assert(ARRAY_SIZE(type_words) == API_TYPES, "a type has no words");
 
 /* C0, DEL and, in UTF-8, C1: what could speak to a terminal or end a line of a file. */
-static bool has_controls(const char *s)
+static bool check_has_controls(const char *s)
 {
 	for (const unsigned char *p = (const unsigned char *)s; *p; p++)
 		if (*p < 0x20 || *p == 0x7f || (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0))
@@ -33,16 +33,16 @@ static bool has_controls(const char *s)
 }
 
 /* The text of a string without NUL and control characters, else NULL. */
-static const char *clean_text(const json_t *value)
+static const char *check_clean_text(const json_t *value)
 {
 	const char *s = json_string_value(value);
 
-	return s && strlen(s) == json_string_length(value) && !has_controls(s) ? s : NULL;
+	return s && strlen(s) == json_string_length(value) && !check_has_controls(s) ? s : NULL;
 }
 
-static json_t *size_from_text(const json_t *value)
+static json_t *check_size_from_text(const json_t *value)
 {
-	const char *s = clean_text(value);
+	const char *s = check_clean_text(value);
 	uint64_t bytes;
 
 	if (!s || text_parse_size(s, &bytes) < 0 || bytes > INT64_MAX)
@@ -50,9 +50,9 @@ static json_t *size_from_text(const json_t *value)
 	return json_integer((json_int_t)bytes);
 }
 
-static json_t *time_from_text(const json_t *value)
+static json_t *check_time_from_text(const json_t *value)
 {
-	const char *s = clean_text(value);
+	const char *s = check_clean_text(value);
 	uint64_t ms;
 
 	if (!s || text_parse_time(s, &ms) < 0)
@@ -62,7 +62,7 @@ static json_t *time_from_text(const json_t *value)
 	return json_real((double)ms / 1000);
 }
 
-static bool is_choice(const struct api_arg *arg, const char *s)
+static bool check_is_choice(const struct api_arg *arg, const char *s)
 {
 	if (!arg->choices[0])
 		return true;
@@ -73,7 +73,7 @@ static bool is_choice(const struct api_arg *arg, const char *s)
 }
 
 /* They are arguments of a program: lines and tabs may be among them. */
-static bool is_words(const json_t *value)
+static bool check_is_words(const json_t *value)
 {
 	const json_t *word;
 	size_t i;
@@ -84,16 +84,16 @@ static bool is_words(const json_t *value)
 	return json_array_size(value) > 0;
 }
 
-static bool fits(const struct api_arg *arg, const json_t *value)
+static bool check_fits(const struct api_arg *arg, const json_t *value)
 {
 	const char *s;
 
 	switch (arg->type) {
 	case API_STRING:
-		s = clean_text(value);
-		return s && is_choice(arg, s);
+		s = check_clean_text(value);
+		return s && check_is_choice(arg, s);
 	case API_NAME:
-		s = clean_text(value);
+		s = check_clean_text(value);
 		return s && conf_name_ok(s);
 	case API_SIZE:
 	case API_INT:
@@ -106,14 +106,14 @@ static bool fits(const struct api_arg *arg, const json_t *value)
 	case API_JSON:
 		return true;
 	case API_WORDS:
-		return is_words(value);
+		return check_is_words(value);
 	case API_TYPES:
 		break;
 	}
 	return false;
 }
 
-static int bad_value(const struct api_verb *v, const struct api_arg *arg, struct err *e)
+static int check_bad_value(const struct api_verb *v, const struct api_arg *arg, struct err *e)
 {
 	char list[128] = "";
 
@@ -130,7 +130,7 @@ static int bad_value(const struct api_verb *v, const struct api_arg *arg, struct
 		e, ERR_USAGE, "%s: argument '%s' is not one of: %s", v->execute, arg->name, list);
 }
 
-static int unknown(const struct api_verb *v, const char *key, struct err *e)
+static int check_unknown(const struct api_verb *v, const char *key, struct err *e)
 {
 	const char *names[ARGS_MAX] = { NULL }, *nearest;
 	const struct api_arg *arg;
@@ -155,14 +155,14 @@ static int check_value(
 					       v->execute, arg->name)
 				     : 0;
 	if (arg->type == API_SIZE)
-		number = size_from_text(value);
+		number = check_size_from_text(value);
 	else if (arg->type == API_TIME)
-		number = time_from_text(value);
+		number = check_time_from_text(value);
 	if (number) {
 		json_object_set_new(args, arg->name, number);
 		value = number;
 	}
-	return fits(arg, value) ? 0 : bad_value(v, arg, e);
+	return check_fits(arg, value) ? 0 : check_bad_value(v, arg, e);
 }
 
 int api_check_arguments(const struct api_verb *v, json_t *args, struct err *e)
@@ -178,7 +178,7 @@ int api_check_arguments(const struct api_verb *v, json_t *args, struct err *e)
 		while ((arg = api_verb_arg(v, i)) && !streq(arg->name, key))
 			i++;
 		if (!arg)
-			return unknown(v, key, e);
+			return check_unknown(v, key, e);
 	}
 	for (size_t i = 0; (arg = api_verb_arg(v, i)); i++) {
 		r = check_value(v, arg, args, e);

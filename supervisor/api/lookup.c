@@ -40,7 +40,7 @@ const char *api_verb_nearest(const char *execute)
 	return text_nearest(execute, names, n);
 }
 
-static const struct api_arg *target_arg(enum api_target t)
+static const struct api_arg *lookup_target_arg(enum api_target t)
 {
 	static const struct api_arg target[] = {
 		[API_VM] = {"name",  API_NAME, true, "NAME",	     "the VM",		       { NULL }},
@@ -58,7 +58,7 @@ const struct api_arg *api_verb_arg(const struct api_verb *v, size_t i)
 {
 	static const struct api_arg wait = { "wait", API_BOOL, false, "--no-wait",
 		"return at once with a job in place of the result", { NULL } };
-	const struct api_arg *target = target_arg(v->target);
+	const struct api_arg *target = lookup_target_arg(v->target);
 	size_t own = 0;
 
 	if (target && i-- == 0)

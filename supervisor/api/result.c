@@ -21,25 +21,25 @@ const struct api_result *api_result_of(const struct api_verb *v, const json_t *a
 
 /* --- the objects of --json --- */
 
-static const char *object_key(const struct api_field *f)
+static const char *result_object_key(const struct api_field *f)
 {
 	return f->as ? f->as : f->name;
 }
 
-static json_t *object_of(const struct api_field *fields, const json_t *wire);
+static json_t *result_object_of(const struct api_field *fields, const json_t *wire);
 
-static json_t *object_list(const struct api_field *f, const json_t *wire)
+static json_t *result_object_list(const struct api_field *f, const json_t *wire)
 {
 	json_t *list = json_array(), *v;
 	size_t i;
 
 	json_array_foreach (wire, i, v)
-		json_array_append_new(list, object_of(f->of, v));
+		json_array_append_new(list, result_object_of(f->of, v));
 	return list;
 }
 
 /* Each row as an object. The columns are found by name: those of another daemon may be others. */
-static json_t *object_rows(const struct api_field *fields, const json_t *table)
+static json_t *result_object_rows(const struct api_field *fields, const json_t *table)
 {
 	const json_t *columns = json_object_get(table, "columns");
 	json_t *list = json_array(), *row, *name;
@@ -50,13 +50,13 @@ static json_t *object_rows(const struct api_field *fields, const json_t *table)
 
 		json_array_foreach (columns, c, name)
 			json_object_set(members, json_string_value(name), json_array_get(row, c));
-		json_array_append_new(list, object_of(fields, members));
+		json_array_append_new(list, result_object_of(fields, members));
 		json_decref(members);
 	}
 	return list;
 }
 
-static json_t *object_value(const struct api_field *f, const json_t *v)
+static json_t *result_object_value(const struct api_field *f, const json_t *v)
 {
 	switch (f->type) {
 	case API_BYTES:
@@ -67,11 +67,11 @@ static json_t *object_value(const struct api_field *f, const json_t *v)
 	case API_FLAG:
 		return json_boolean(json_is_true(v));
 	case API_OBJECT:
-		return json_is_object(v) ? object_of(f->of, v) : json_null();
+		return json_is_object(v) ? result_object_of(f->of, v) : json_null();
 	case API_LIST:
-		return v && !json_is_array(v) ? json_null() : object_list(f, v);
+		return v && !json_is_array(v) ? json_null() : result_object_list(f, v);
 	case API_TABLE:
-		return object_rows(f->of, v);
+		return result_object_rows(f->of, v);
 	case API_TEXTS:
 		return v ? json_deep_copy(v) : json_array();
 	case API_TEXT:
@@ -84,17 +84,17 @@ static json_t *object_value(const struct api_field *f, const json_t *v)
 	return v ? json_deep_copy(v) : json_null();
 }
 
-static void object_add(json_t *o, const struct api_field *fields, const json_t *wire)
+static void result_object_add(json_t *o, const struct api_field *fields, const json_t *wire)
 {
 	for (const struct api_field *f = fields; f->name; f++)
-		json_object_set_new(o, object_key(f), object_value(f, json_object_get(wire, f->name)));
+		json_object_set_new(o, result_object_key(f), result_object_value(f, json_object_get(wire, f->name)));
 }
 
-static json_t *object_of(const struct api_field *fields, const json_t *wire)
+static json_t *result_object_of(const struct api_field *fields, const json_t *wire)
 {
 	json_t *o = json_object();
 
-	object_add(o, fields, wire);
+	result_object_add(o, fields, wire);
 	return o;
 }
 
@@ -104,25 +104,25 @@ bool api_is_array(const struct api_verb *v, const struct api_result *result)
 }
 
 /* What a row calls its target, which has rows of its own. */
-static const char *object_owner(const struct api_verb *v)
+static const char *result_object_owner(const struct api_verb *v)
 {
 	return v->target == API_NO_TARGET				? NULL
 	       : v->target == API_VM || v->target == API_VMS ? "vm"
 							     : "network";
 }
 
-static json_t *object_begin(const char *key, const char *target)
+static json_t *result_object_begin(const char *key, const char *target)
 {
 	return target ? json_pack("{s:s}", key, target) : json_object();
 }
 
-static json_t *object_named(const char *key, const char *target, json_t *rows /* stolen */)
+static json_t *result_object_named(const char *key, const char *target, json_t *rows /* stolen */)
 {
 	json_t *list = json_array(), *row;
 	size_t i;
 
 	json_array_foreach (rows, i, row) {
-		json_t *o = object_begin(key, target);
+		json_t *o = result_object_begin(key, target);
 
 		json_object_update(o, row);
 		json_array_append_new(list, o);
@@ -139,65 +139,65 @@ json_t *api_objects(const struct api_verb *v, const struct api_result *result, c
 	if (v->job && json_object_size(wire) == 1 && json_object_get(wire, "job")) /* was not waited for */
 		members = api_job;
 	else if (result->columns && !members)
-		return object_named(object_owner(v), target, object_rows(result->columns, wire));
+		return result_object_named(result_object_owner(v), target, result_object_rows(result->columns, wire));
 	if (!members && !target)
 		return json_pack("[O]", wire);
-	o = object_begin("name", target);
+	o = result_object_begin("name", target);
 	if (members)
-		object_add(o, members, wire);
+		result_object_add(o, members, wire);
 	else
 		json_object_set(o, "return", (json_t *)(uintptr_t)wire);
 	if (members != api_job && result->columns)
-		json_object_set_new(o, result->rows, object_rows(result->columns, wire));
+		json_object_set_new(o, result->rows, result_object_rows(result->columns, wire));
 	return json_pack("[o]", o);
 }
 
 /* --- JSON schemas --- */
 
-static json_t *schema_of(const struct api_field *fields);
+static json_t *result_schema_of(const struct api_field *fields);
 
-static json_t *schema_array(json_t *items /* stolen */)
+static json_t *result_schema_array(json_t *items /* stolen */)
 {
 	return json_pack("{s:s, s:o}", "type", "array", "items", items);
 }
 
-static json_t *schema_or_null(const char *type)
+static json_t *result_schema_or_null(const char *type)
 {
 	return json_pack("{s:[s, s]}", "type", type, "null");
 }
 
-static json_t *schema_type(const struct api_field *f)
+static json_t *result_schema_type(const struct api_field *f)
 {
 	json_t *o;
 
 	switch (f->type) {
 	case API_TEXT:
-		return schema_or_null("string");
+		return result_schema_or_null("string");
 	case API_ID:
 		return json_pack("{s:s}", "type", "string");
 	case API_BYTES:
 	case API_SECONDS:
 	case API_NUMBER:
 	case API_DATE:
-		return schema_or_null("integer");
+		return result_schema_or_null("integer");
 	case API_FRACTION:
-		return schema_or_null("number");
+		return result_schema_or_null("number");
 	case API_TRUTH:
-		return schema_or_null("boolean");
+		return result_schema_or_null("boolean");
 	case API_FLAG:
 		return json_pack("{s:s}", "type", "boolean");
 	case API_TEXTS:
-		return schema_array(json_pack("{s:s}", "type", "string"));
+		return result_schema_array(json_pack("{s:s}", "type", "string"));
 	case API_OBJECT:
-		o = schema_of(f->of);
+		o = result_schema_of(f->of);
 		json_object_set_new(o, "type", json_pack("[s, s]", "object", "null"));
 		return o;
 	case API_LIST:
-		o = schema_array(schema_of(f->of));
+		o = result_schema_array(result_schema_of(f->of));
 		json_object_set_new(o, "type", json_pack("[s, s]", "array", "null"));
 		return o;
 	case API_TABLE:
-		return schema_array(schema_of(f->of));
+		return result_schema_array(result_schema_of(f->of));
 	case API_VALUES:
 		break;
 	}
@@ -205,7 +205,7 @@ static json_t *schema_type(const struct api_field *f)
 }
 
 /* "bytes; what the guest has now" */
-static void schema_describe(json_t *o, const struct api_field *f)
+static void result_schema_describe(json_t *o, const struct api_field *f)
 {
 	const char *unit = f->type == API_BYTES   ? "bytes"
 			   : f->type == API_SECONDS ? "seconds"
@@ -218,84 +218,84 @@ static void schema_describe(json_t *o, const struct api_field *f)
 		json_object_set_new(o, "description", json_string(unit ? unit : f->help));
 }
 
-static void schema_property(json_t *o, const char *key, json_t *schema /* stolen */)
+static void result_schema_property(json_t *o, const char *key, json_t *schema /* stolen */)
 {
 	json_object_set_new(json_object_get(o, "properties"), key, schema);
 	json_array_append_new(json_object_get(o, "required"), json_string(key));
 }
 
-static json_t *schema_object(const char *target)
+static json_t *result_schema_object(const char *target)
 {
 	json_t *o = json_pack("{s:s, s:{}, s:[]}", "type", "object", "properties", "required");
 
 	if (target)
-		schema_property(o, target, json_pack("{s:s}", "type", "string"));
+		result_schema_property(o, target, json_pack("{s:s}", "type", "string"));
 	return o;
 }
 
-static void schema_add(json_t *o, const struct api_field *fields)
+static void result_schema_add(json_t *o, const struct api_field *fields)
 {
 	for (const struct api_field *f = fields; f->name; f++) {
-		json_t *type = schema_type(f);
+		json_t *type = result_schema_type(f);
 
-		schema_describe(type, f);
-		if (json_object_get(json_object_get(o, "properties"), object_key(f)))
-			json_object_set_new(json_object_get(o, "properties"), object_key(f), type);
+		result_schema_describe(type, f);
+		if (json_object_get(json_object_get(o, "properties"), result_object_key(f)))
+			json_object_set_new(json_object_get(o, "properties"), result_object_key(f), type);
 		else
-			schema_property(o, object_key(f), type);
+			result_schema_property(o, result_object_key(f), type);
 	}
 }
 
-static json_t *schema_of(const struct api_field *fields)
+static json_t *result_schema_of(const struct api_field *fields)
 {
-	json_t *o = schema_object(NULL);
+	json_t *o = result_schema_object(NULL);
 
-	schema_add(o, fields);
+	result_schema_add(o, fields);
 	return o;
 }
 
 /* Of one object that a result becomes. */
-static json_t *schema_item(const struct api_verb *v, const struct api_result *result)
+static json_t *result_schema_item(const struct api_verb *v, const struct api_result *result)
 {
 	const struct api_field *members = result->shown ? result->shown : result->members;
 	json_t *o;
 
 	if (!members && !result->columns && v->target == API_NO_TARGET)
 		return json_object();
-	o = schema_object(v->target == API_NO_TARGET ? NULL : members || !result->columns ? "name" : object_owner(v));
+	o = result_schema_object(v->target == API_NO_TARGET ? NULL : members || !result->columns ? "name" : result_object_owner(v));
 	if (members)
-		schema_add(o, members);
+		result_schema_add(o, members);
 	else if (result->columns)
-		schema_add(o, result->columns);
+		result_schema_add(o, result->columns);
 	else
-		schema_property(o, "return", json_object());
+		result_schema_property(o, "return", json_object());
 	if (members && result->columns)
-		schema_property(o, result->rows, schema_array(schema_of(result->columns)));
+		result_schema_property(o, result->rows, result_schema_array(result_schema_of(result->columns)));
 	return o;
 }
 
 /* Where a target failed, its error stands in place of its result. */
-static json_t *schema_items(const struct api_verb *v, const struct api_result *result)
+static json_t *result_schema_items(const struct api_verb *v, const struct api_result *result)
 {
 	const char *target = v->target != API_NO_TARGET ? "name" : NULL;
-	json_t *any = json_pack("[o]", schema_item(v, result)), *o;
+	json_t *any = json_pack("[o]", result_schema_item(v, result)), *o;
 
 	if (v->job && result == &v->returns) {
-		o = schema_object(target);
-		schema_add(o, api_job);
+		o = result_schema_object(target);
+		result_schema_add(o, api_job);
 		json_array_append_new(any, o);
 	}
-	o = schema_object(target);
-	schema_add(o, api_error);
+	o = result_schema_object(target);
+	result_schema_add(o, api_error);
 	json_array_append_new(any, o);
 	return json_pack("{s:o}", "anyOf", any);
 }
 
-static json_t *schema_document(const struct api_verb *v, const struct api_result *result)
+static json_t *result_schema_document(const struct api_verb *v, const struct api_result *result)
 {
-	json_t *items = schema_items(v, result);
+	json_t *items = result_schema_items(v, result);
 
-	return api_is_array(v, result) ? schema_array(items) : items;
+	return api_is_array(v, result) ? result_schema_array(items) : items;
 }
 
 json_t *api_json_schema(const struct api_verb *v)
@@ -304,9 +304,9 @@ json_t *api_json_schema(const struct api_verb *v)
 		json_sprintf("vmkeep --json %s", v->command), "description", v->help);
 
 	if (v->other.with)
-		json_object_set_new(o, "oneOf", json_pack("[o, o]", schema_document(v, &v->returns),
-							schema_document(v, &v->other)));
+		json_object_set_new(o, "oneOf", json_pack("[o, o]", result_schema_document(v, &v->returns),
+							result_schema_document(v, &v->other)));
 	else
-		json_object_update_new(o, schema_document(v, &v->returns));
+		json_object_update_new(o, result_schema_document(v, &v->returns));
 	return o;
 }

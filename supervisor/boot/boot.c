@@ -29,7 +29,7 @@ static void boot_fail(struct pending *p, struct vm *vm, const char *fmt, ...)
 	pending_finish(p, BOOT_FAILED);
 }
 
-static long on_the_way(const struct boot *b)
+static long boot_on_the_way(const struct boot *b)
 {
 	long n = 0;
 
@@ -41,7 +41,7 @@ static long on_the_way(const struct boot *b)
 	return n;
 }
 
-static void pending_begin(struct pending *p, struct vm *vm)
+static void boot_pending_begin(struct pending *p, struct vm *vm)
 {
 	struct err e = ERR_INIT;
 
@@ -51,7 +51,7 @@ static void pending_begin(struct pending *p, struct vm *vm)
 		boot_fail(p, NULL, "%s", e.text);
 }
 
-static bool check_waiting(struct pending *p, struct vm *vm)
+static bool boot_check_waiting(struct pending *p, struct vm *vm)
 {
 	struct err why = ERR_INIT;
 	enum dep_verdict v = deps_check(p, &why);
@@ -66,8 +66,8 @@ static bool check_waiting(struct pending *p, struct vm *vm)
 		v = DEP_HOLD;
 		err_set(&why, ERR_CONFLICT, "waits for %s", vm->busy);
 	}
-	if (v == DEP_GO && on_the_way(p->boot) < p->boot->starts_max) {
-		pending_begin(p, vm);
+	if (v == DEP_GO && boot_on_the_way(p->boot) < p->boot->starts_max) {
+		boot_pending_begin(p, vm);
 		return true;
 	}
 	if (v == DEP_HOLD && vm->st.state == VM_STOPPED)
@@ -75,7 +75,7 @@ static bool check_waiting(struct pending *p, struct vm *vm)
 	return false;
 }
 
-static bool check_starting(struct pending *p, struct vm *vm)
+static bool boot_check_starting(struct pending *p, struct vm *vm)
 {
 	double now = daemon_now();
 
@@ -94,7 +94,7 @@ static bool check_starting(struct pending *p, struct vm *vm)
 	return false;
 }
 
-static bool check_readying(struct pending *p, struct vm *vm)
+static bool boot_check_readying(struct pending *p, struct vm *vm)
 {
 	if (!vm_state_has_process(vm->st.state)) {
 		p->phase = BOOT_STARTING;
@@ -111,7 +111,7 @@ static bool check_readying(struct pending *p, struct vm *vm)
 	return true;
 }
 
-static bool pending_advance(struct pending *p)
+static bool boot_pending_advance(struct pending *p)
 {
 	struct vm *vm = pending_is_over(p) ? NULL : vms_find(p->boot->daemon->vms, p->name);
 
@@ -125,8 +125,8 @@ static bool pending_advance(struct pending *p)
 		daemon_now() - p->begun > (double)vm->proc.conf.timeout_ready_ms / 1000)
 		p->overdue = true;
 	if (p->phase == BOOT_WAITING)
-		return check_waiting(p, vm);
-	return p->phase == BOOT_STARTING ? check_starting(p, vm) : check_readying(p, vm);
+		return boot_check_waiting(p, vm);
+	return p->phase == BOOT_STARTING ? boot_check_starting(p, vm) : boot_check_readying(p, vm);
 }
 
 static void boot_advance(struct boot *b)
@@ -137,7 +137,7 @@ static void boot_advance(struct boot *b)
 	while (changed) {
 		changed = false;
 		for (size_t i = 0; i < b->n; i++)
-			changed |= pending_advance(&b->pending[i]);
+			changed |= boot_pending_advance(&b->pending[i]);
 	}
 	for (size_t i = 0; i < b->n; i++) {
 		over &= pending_is_over(&b->pending[i]);
@@ -195,7 +195,7 @@ static void boot_wish(void *data, struct vm *vm)
 
 /* --- which VMs start --- */
 
-static bool marked(const struct vms *vms, const bool *mark, const char *name)
+static bool boot_marked(const struct vms *vms, const bool *mark, const char *name)
 {
 	for (size_t i = 0; i < vms->n; i++)
 		if (mark[i] && streq(vms->vm[i]->name, name))
@@ -204,7 +204,7 @@ static bool marked(const struct vms *vms, const bool *mark, const char *name)
 }
 
 /* Enabled, and what these require. */
-static void mark_wanted(const struct vms *vms, const struct buf *left, bool *mark)
+static void boot_mark_wanted(const struct vms *vms, const struct buf *left, bool *mark)
 {
 	bool more = true;
 
@@ -216,14 +216,14 @@ static void mark_wanted(const struct vms *vms, const struct buf *left, bool *mar
 			for (size_t k = 0; mark[i] && k < vms->vm[i]->file.conf.requires.n; k++) {
 				const char *name = vms->vm[i]->file.conf.requires.item[k];
 
-				for (size_t o = 0; o < vms->n && !marked(vms, mark, name); o++)
+				for (size_t o = 0; o < vms->n && !boot_marked(vms, mark, name); o++)
 					if (streq(vms->vm[o]->name, name))
 						more = mark[o] = true;
 			}
 	}
 }
 
-static void fail_rings(struct boot *b, const struct vms *vms)
+static void boot_fail_rings(struct boot *b, const struct vms *vms)
 {
 	struct order_vm *order = boot_order(vms);
 
@@ -238,7 +238,7 @@ static void fail_rings(struct boot *b, const struct vms *vms)
 	free(order);
 }
 
-static long starts_at_once(void)
+static long boot_starts_at_once(void)
 {
 	long n = sysconf(_SC_NPROCESSORS_ONLN);
 
@@ -252,7 +252,7 @@ static struct boot *boot_new(struct daemon *d, const bool *mark)
 
 	b->daemon = d;
 	b->begun = daemon_now();
-	b->starts_max = starts_at_once();
+	b->starts_max = boot_starts_at_once();
 	b->pending = xcalloc(vms->n + 1, sizeof *b->pending);
 	for (size_t i = 0; i < vms->n; i++) {
 		struct pending *p = &b->pending[b->n];
@@ -279,12 +279,12 @@ void boot_begin(struct daemon *d)
 	bool again = boot_stamp_read(d, &text);
 	bool *mark = xcalloc(d->vms->n + 1, sizeof *mark);
 
-	mark_wanted(d->vms, again ? &text : NULL, mark);
+	boot_mark_wanted(d->vms, again ? &text : NULL, mark);
 	d->boot = boot_new(d, mark);
 	if (d->boot->n)
 		log_info(NULL, "%zu VMs %s with the host", d->boot->n,
 			again ? "are still to start" : "start");
-	fail_rings(d->boot, d->vms);
+	boot_fail_rings(d->boot, d->vms);
 	boot_stamp_write(d->boot);
 	if (d->boot->n)
 		boot_kick(d);

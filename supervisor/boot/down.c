@@ -12,7 +12,7 @@
 
 #define SLACK 30 /* seconds */
 
-static void print_shutdown(void *data, const struct shutdown_end *guest, size_t n)
+static void down_print_shutdown(void *data, const struct shutdown_end *guest, size_t n)
 {
 	struct daemon *d = data;
 
@@ -25,7 +25,7 @@ void down_run(struct daemon *d, uint64_t given)
 {
 	uint64_t ms = given ? given : d->conf.shutdown_ms;
 	struct shutdown_options o = { .budget = (double)ms / 1000, .who = "vmkeepd --shutdown-all",
-		.done = print_shutdown, .data = d };
+		.done = down_print_shutdown, .data = d };
 
 	/* nobody bounds us but we ourselves */
 	if (ms / 1000 < UINT_MAX - SLACK)

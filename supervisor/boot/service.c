@@ -17,7 +17,7 @@ struct service {
 	char told[128];
 };
 
-static bool is_for_us(const char *variable)
+static bool service_is_for_us(const char *variable)
 {
 	const char *pid = getenv(variable);
 
@@ -27,7 +27,7 @@ static bool is_for_us(const char *variable)
 int service_listen_fd(void)
 {
 	const char *n = getenv("LISTEN_FDS");
-	bool ours = n && streq(n, "1") && is_for_us("LISTEN_PID");
+	bool ours = n && streq(n, "1") && service_is_for_us("LISTEN_PID");
 
 	unsetenv("LISTEN_FDS");
 	unsetenv("LISTEN_PID");
@@ -35,13 +35,13 @@ int service_listen_fd(void)
 	return ours ? LISTEN_FIRST : 0;
 }
 
-static void on_watchdog(struct ev_loop *ev, ev_timer *w, int revents)
+static void service_on_watchdog(struct ev_loop *ev, ev_timer *w, int revents)
 {
 	(void)ev, (void)w, (void)revents;
 	daemon_notify("WATCHDOG=1");
 }
 
-static void on_status(void *data)
+static void service_on_status(void *data)
 {
 	struct service *s = data;
 	const struct vms *vms = s->daemon->vms;
@@ -87,10 +87,10 @@ struct service *service_new(struct daemon *d)
 	uint64_t us = 0;
 
 	s->daemon = d;
-	ev_timer_init(&s->watchdog, on_watchdog, 0, 0);
-	loop_timer_init(&s->status, d->loop.ev, on_status, s);
+	ev_timer_init(&s->watchdog, service_on_watchdog, 0, 0);
+	loop_timer_init(&s->status, d->loop.ev, service_on_status, s);
 	s->watchdog.data = s;
-	if (usec && (!getenv("WATCHDOG_PID") || is_for_us("WATCHDOG_PID")) &&
+	if (usec && (!getenv("WATCHDOG_PID") || service_is_for_us("WATCHDOG_PID")) &&
 		text_parse_uint(usec, 1, UINT64_MAX / 2, &us) == 0) {
 		s->watchdog.repeat = (double)us / 2e6;
 		ev_timer_again(d->loop.ev, &s->watchdog);

@@ -33,7 +33,7 @@ struct shutdown {
 
 static void shutdown_kick(struct shutdown *s);
 
-static void guest_note(struct guest *g, const char *result, const char *reason)
+static void shutdown_guest_note(struct guest *g, const char *result, const char *reason)
 {
 	g->step = DOWN;
 	g->result = result;
@@ -47,48 +47,48 @@ static void guest_note(struct guest *g, const char *result, const char *reason)
 	shutdown_kick(g->all);
 }
 
-static void guest_killed(void *data, const struct err *e)
+static void shutdown_guest_killed(void *data, const struct err *e)
 {
-	guest_note(data, e ? "left" : "killed", e ? e->text : "");
+	shutdown_guest_note(data, e ? "left" : "killed", e ? e->text : "");
 }
 
-static void guest_kill(struct guest *g, struct vm *vm, const char *why)
+static void shutdown_guest_kill(struct guest *g, struct vm *vm, const char *why)
 {
 	g->step = KILLED;
 	g->reason = xstrdup(why);
 	log_warning(g->name, "killed with the host's shutdown: %s", why);
 	vm_kill(vm, g->all->o.who, NULL);
-	vm_wait(vm, VM_GOAL_DOWN, KILL_PATIENCE, guest_killed, g);
+	vm_wait(vm, VM_GOAL_DOWN, KILL_PATIENCE, shutdown_guest_killed, g);
 }
 
 /* Somebody started it meanwhile. */
-static void guest_back(struct guest *g)
+static void shutdown_guest_back(struct guest *g)
 {
 	g->step = UP;
 	free(g->reason);
 	g->reason = NULL;
 }
 
-static void guest_down(void *data, const struct err *e)
+static void shutdown_guest_down(void *data, const struct err *e)
 {
 	struct guest *g = data;
 	struct vm *vm = vms_find(g->all->daemon->vms, g->name);
 
 	if (e && e->class == ERR_CONFLICT) {
 		/* somebody wants it up again: asked once more */
-		guest_back(g);
+		shutdown_guest_back(g);
 		shutdown_kick(g->all);
 	} else if (e && vm && vm_state_has_process(vm->st.state))
-		guest_kill(g, vm,
+		shutdown_guest_kill(g, vm,
 			e->class == ERR_GUEST_REFUSED ? "ignored the power button" : e->text);
 	else if (vm && vm->st.ending == VM_END_QUIT && g->asked > 0)
-		guest_note(g, "killed", "had not come up, or was killed by somebody");
+		shutdown_guest_note(g, "killed", "had not come up, or was killed by somebody");
 	else
-		guest_note(g, "stopped", vm ? vm->st.reason : "");
+		shutdown_guest_note(g, "stopped", vm ? vm->st.reason : "");
 }
 
 /* below: what those take that wait for it, milliseconds */
-static void guest_stop(struct guest *g, struct vm *vm, uint64_t below, unsigned levels)
+static void shutdown_guest_stop(struct guest *g, struct vm *vm, uint64_t below, unsigned levels)
 {
 	double left = g->all->deadline - daemon_now();
 	uint64_t own = vm->proc.conf.timeout_stop_ms;
@@ -102,12 +102,12 @@ static void guest_stop(struct guest *g, struct vm *vm, uint64_t below, unsigned 
 	g->step = ASKED;
 	g->asked = daemon_now();
 	if (vm_stop(vm, share, g->all->o.who, &e) < 0)
-		guest_kill(g, vm, e.text);
+		shutdown_guest_kill(g, vm, e.text);
 	else
-		vm_wait(vm, VM_GOAL_DOWN, share + KILL_PATIENCE, guest_down, g);
+		vm_wait(vm, VM_GOAL_DOWN, share + KILL_PATIENCE, shutdown_guest_down, g);
 }
 
-static struct guest *guest_find(const struct shutdown *s, const char *name)
+static struct guest *shutdown_guest_find(const struct shutdown *s, const char *name)
 {
 	for (size_t i = 0; i < s->n; i++)
 		if (streq(s->guest[i]->name, name))
@@ -124,12 +124,12 @@ static struct order_vm *shutdown_make_order(struct shutdown *s, size_t *n)
 	*n = 0;
 	for (size_t i = 0; i < vms->n; i++) {
 		struct vm *vm = vms->vm[i];
-		struct guest *g = guest_find(s, vm->name);
+		struct guest *g = shutdown_guest_find(s, vm->name);
 
 		if (!shutdown_is_up(vm) || (g && g->step == DOWN && streq(g->result, "left")))
 			continue;
 		if (g && g->step == DOWN)
-			guest_back(g);
+			shutdown_guest_back(g);
 		order[(*n)++] = shutdown_order(vm);
 		if (g)
 			continue;
@@ -141,7 +141,7 @@ static struct order_vm *shutdown_make_order(struct shutdown *s, size_t *n)
 	return order;
 }
 
-static bool guest_is_needed(const struct order_vm *order, size_t n, const char *name)
+static bool shutdown_guest_is_needed(const struct order_vm *order, size_t n, const char *name)
 {
 	for (size_t i = 0; i < n; i++)
 		if (!streq(order[i].name, name) && order_follows(&order[i], name))
@@ -240,11 +240,11 @@ static void shutdown_step(struct loop_task *t)
 	/* a second look only where nobody is on the way: then it is a ring, and all go at once */
 	for (int ring = 0; ring < 2 && !(ring && asked); ring++)
 		for (size_t i = 0; i < n; i++) {
-			struct guest *g = guest_find(s, order[i].name);
+			struct guest *g = shutdown_guest_find(s, order[i].name);
 
-			if (!g || g->step != UP || (!ring && guest_is_needed(order, n, g->name)))
+			if (!g || g->step != UP || (!ring && shutdown_guest_is_needed(order, n, g->name)))
 				continue;
-			guest_stop(g, vms_find(s->daemon->vms, g->name),
+			shutdown_guest_stop(g, vms_find(s->daemon->vms, g->name),
 				order_below(order, n, ms, i), level[i]);
 			asked++;
 		}

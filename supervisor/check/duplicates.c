@@ -39,23 +39,23 @@ struct claims {
 	size_t n, room;
 };
 
-static void add(struct claims *all, struct claim c)
+static void duplicates_add(struct claims *all, struct claim c)
 {
 	GROW(all->claim, all->n, all->room);
 	all->claim[all->n++] = c;
 }
 
-static void add_uuid(struct claims *all, size_t index, const struct conf_vm *c, const struct identity *id)
+static void duplicates_add_uuid(struct claims *all, size_t index, const struct conf_vm *c, const struct identity *id)
 {
 	char *uuid = arena_strdup(&all->arena, c->uuid ? c->uuid : id->uuid);
 
 	for (char *s = uuid; *s; s++)
 		*s = (char)tolower((unsigned char)*s);
 	if (*uuid)
-		add(all, (struct claim){ UUID, uuid, !c->uuid, index, &c->place, "UUID", NULL });
+		duplicates_add(all, (struct claim){ UUID, uuid, !c->uuid, index, &c->place, "UUID", NULL });
 }
 
-static void add_disk(
+static void duplicates_add_disk(
 	struct claims *all, size_t index, const struct conf_disk *d, const char *image_dir)
 {
 	const char *what = arena_printf(&all->arena, "%s '%s'", d->cdrom ? "cdrom" : "disk", d->id);
@@ -63,11 +63,11 @@ static void add_disk(
 
 	if (!d->path)
 		return;
-	add(all, (struct claim){ IMAGE,
+	duplicates_add(all, (struct claim){ IMAGE,
 			 arena_strdup(&all->arena, device_path(d->path, image_dir, path)),
 			 d->read_only || d->cdrom, index, &d->place, what, NULL });
 	for (size_t i = 0; i < d->base.n; i++)
-		add(all, (struct claim){ IMAGE,
+		duplicates_add(all, (struct claim){ IMAGE,
 				 arena_strdup(&all->arena,
 					 device_path(d->base.item[i], image_dir, path)),
 				 true, index, &d->place,
@@ -75,7 +75,7 @@ static void add_disk(
 }
 
 /* What the daemon chose is weak: it chooses anew where a file takes it. */
-static void add_nic(
+static void duplicates_add_nic(
 	struct claims *all, size_t index, const struct conf_nic *n, const struct identity *id)
 {
 	const struct identity_nic *known = identity_nic(id, n->id);
@@ -84,7 +84,7 @@ static void add_nic(
 	char address[INET_ADDRSTRLEN] = "", text[TEXT_MAC];
 
 	if (mac)
-		add(all, (struct claim){ MAC,
+		duplicates_add(all, (struct claim){ MAC,
 				 arena_strdup(&all->arena, text_mac(text, mac)),
 				 !n->mac.set, index, &n->place, what, NULL });
 	if (n->address)
@@ -93,44 +93,44 @@ static void add_nic(
 		inet_ntop(AF_INET, &(struct in_addr){ htonl(known->address) }, address,
 			sizeof address);
 	if (n->network && address[0])
-		add(all, (struct claim){ ADDRESS,
+		duplicates_add(all, (struct claim){ ADDRESS,
 				 arena_printf(
 					 &all->arena, "%s on network '%s'", address, n->network),
 				 !n->address, index, &n->place, what, NULL });
 }
 
-static void add_display(struct claims *all, size_t index, const struct conf_vm *c)
+static void duplicates_add_display(struct claims *all, size_t index, const struct conf_vm *c)
 {
 	if (c->display == CONF_DISPLAY_VNC && c->listen && !streq(c->listen, "unix") && c->port)
-		add(all,
+		duplicates_add(all,
 			(struct claim){ PORT,
 				arena_printf(&all->arena, "port %llu", (unsigned long long)c->port),
 				false, index, &c->place, "VNC", c->listen });
 }
 
-static void add_vsock(struct claims *all, size_t index, const struct conf_vm *c, const struct identity *id)
+static void duplicates_add_vsock(struct claims *all, size_t index, const struct conf_vm *c, const struct identity *id)
 {
 	uint32_t cid = device_cid(c, id);
 
 	if (cid)
-		add(all, (struct claim){ CID, arena_printf(&all->arena, "CID %u", cid), false, index, &c->place,
+		duplicates_add(all, (struct claim){ CID, arena_printf(&all->arena, "CID %u", cid), false, index, &c->place,
 				 "vsock", NULL });
 }
 
-static bool is_any(const char *listen)
+static bool duplicates_is_any(const char *listen)
 {
 	return streq(listen, "0.0.0.0") || streq(listen, "::");
 }
 
-static bool hurt(const struct claim *a, const struct claim *b)
+static bool duplicates_hurt(const struct claim *a, const struct claim *b)
 {
 	if (a->index == b->index || (a->weak && b->weak))
 		return false;
-	return a->kind != PORT || streq(a->listen, b->listen) || is_any(a->listen) ||
-	       is_any(b->listen);
+	return a->kind != PORT || streq(a->listen, b->listen) || duplicates_is_any(a->listen) ||
+	       duplicates_is_any(b->listen);
 }
 
-static int by_value(const void *a, const void *b)
+static int duplicates_by_value(const void *a, const void *b)
 {
 	const struct claim *x = a, *y = b;
 	int r = x->kind < y->kind ? -1 : x->kind > y->kind;
@@ -141,11 +141,11 @@ static int by_value(const void *a, const void *b)
 }
 
 /* The first of the group [from, to) that c cannot live with. */
-static const struct claim *other_of(
+static const struct claim *duplicates_other_of(
 	const struct claim *c, const struct claim *from, const struct claim *to)
 {
 	for (const struct claim *o = from; o < to; o++)
-		if (hurt(c, o))
+		if (duplicates_hurt(c, o))
 			return o;
 	return NULL;
 }
@@ -154,7 +154,7 @@ struct pair {
 	const struct claim *claim, *other;
 };
 
-static int by_vm(const void *a, const void *b)
+static int duplicates_by_vm(const void *a, const void *b)
 {
 	const struct claim *x = ((const struct pair *)a)->claim,
 			   *y = ((const struct pair *)b)->claim;
@@ -162,7 +162,7 @@ static int by_vm(const void *a, const void *b)
 	return x->index != y->index ? (x->index < y->index ? -1 : 1) : x < y ? -1 : x > y;
 }
 
-static size_t find_pairs(const struct claims *all, struct pair *pair)
+static size_t duplicates_find_pairs(const struct claims *all, struct pair *pair)
 {
 	const struct claim *end = all->claim + all->n, *to;
 	size_t n = 0;
@@ -172,7 +172,7 @@ static size_t find_pairs(const struct claims *all, struct pair *pair)
 			to < end && to->kind == from->kind && streq(to->value, from->value);)
 			to++;
 		for (const struct claim *c = from; c < to; c++) {
-			const struct claim *other = other_of(c, from, to);
+			const struct claim *other = duplicates_other_of(c, from, to);
 
 			if (other)
 				pair[n++] = (struct pair){ c, other };
@@ -191,19 +191,19 @@ void duplicates_find(const struct duplicates_vm *vm, size_t n, const char *image
 	for (size_t i = 0; i < n; i++) {
 		const struct conf_vm *c = vm[i].conf;
 
-		add_uuid(&all, i, c, vm[i].identity);
+		duplicates_add_uuid(&all, i, c, vm[i].identity);
 		for (size_t k = 0; k < c->disks; k++)
-			add_disk(&all, i, &c->disk[k], image_dir);
+			duplicates_add_disk(&all, i, &c->disk[k], image_dir);
 		for (size_t k = 0; k < c->nics; k++)
-			add_nic(&all, i, &c->nic[k], vm[i].identity);
-		add_display(&all, i, c);
-		add_vsock(&all, i, c, vm[i].identity);
+			duplicates_add_nic(&all, i, &c->nic[k], vm[i].identity);
+		duplicates_add_display(&all, i, c);
+		duplicates_add_vsock(&all, i, c, vm[i].identity);
 	}
 	if (all.n)
-		qsort(all.claim, all.n, sizeof *all.claim, by_value);
+		qsort(all.claim, all.n, sizeof *all.claim, duplicates_by_value);
 	pair = xcalloc(all.n, sizeof *pair);
-	pairs = find_pairs(&all, pair);
-	qsort(pair, pairs, sizeof *pair, by_vm);
+	pairs = duplicates_find_pairs(&all, pair);
+	qsort(pair, pairs, sizeof *pair, duplicates_by_vm);
 	for (size_t i = 0; i < pairs; i++) {
 		const struct claim *c = pair[i].claim, *o = pair[i].other;
 		_cleanup_(free_ptr) char *text = xasprintf("%s%sVM '%s' has %s too, as its %s",

@@ -9,7 +9,7 @@
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/dirs.h"
 
-static void read_state(struct vm *vm, int dir)
+static void files_read_state(struct vm *vm, int dir)
 {
 	struct err e = ERR_INIT;
 
@@ -20,7 +20,7 @@ static void read_state(struct vm *vm, int dir)
 	identity_make_uuid(&vm->identity);
 }
 
-static void read_conf(struct vm *vm, struct conf_problems *p)
+static void files_read_conf(struct vm *vm, struct conf_problems *p)
 {
 	const struct daemon *d = vm->daemon;
 	struct conf_daemon defaults = CONF_DAEMON_INIT;
@@ -46,13 +46,13 @@ struct vm *check_vm(struct daemon *d, const char *name, struct conf_problems *p)
 	_cleanup_(close_fd) int to_come = -1;
 
 	vm->st.state = real ? real->st.state : VM_STOPPED;
-	read_state(vm, dir);
-	read_conf(vm, &own);
+	files_read_state(vm, dir);
+	files_read_conf(vm, &own);
 	to_come = vm_state_to_come(vm);
 	if (to_come >= 0) {
-		read_state(vm, to_come);
+		files_read_state(vm, to_come);
 		conf_vm_release(&vm->file.conf);
-		read_conf(vm, &own);
+		files_read_conf(vm, &own);
 	}
 	if (real && real->revert) /* what is lost on disk is known all the same */
 		vm_revert_marked(vm, real->revert->snapshot, real->revert->disk);
@@ -61,7 +61,7 @@ struct vm *check_vm(struct daemon *d, const char *name, struct conf_problems *p)
 	return vm;
 }
 
-static void check_found(void *data, const char *name)
+static void files_check_found(void *data, const char *name)
 {
 	struct check_files *f = data;
 	struct vms *vms = f->daemon->vms;
@@ -75,7 +75,7 @@ static void check_found(void *data, const char *name)
 	conf_problems_release(&unused);
 }
 
-static void check_network(void *data, const char *name)
+static void files_check_network(void *data, const char *name)
 {
 	const struct check_files *f = data;
 	struct conf_network conf = CONF_NETWORK_INIT;
@@ -94,8 +94,8 @@ void check_files_read(struct check_files *f, struct daemon *d, struct conf_probl
 	conf_load_daemon(&f->conf, d->dirs.config, p ? p : &unused);
 	conf_problems_release(&unused);
 	if (p)
-		conf_list_networks(d->dirs.config, check_network, f, p);
-	conf_list_vms(d->dirs.config, check_found, f, p);
+		conf_list_networks(d->dirs.config, files_check_network, f, p);
+	conf_list_vms(d->dirs.config, files_check_found, f, p);
 	if (p)
 		boot_check(&f->vms, p);
 }

@@ -50,7 +50,7 @@ static const struct host_check {
 	{ "libvirt",            host_libvirt },
 };
 /* clang-format on */
-static json_t *words(const char *s)
+static json_t *host_words(const char *s)
 {
 	_cleanup_(free_ptr) char *safe = text_escape(s, strlen(s), true);
 
@@ -68,8 +68,8 @@ json_t *host_report(const struct host_facts *f)
 		if (row.verdict != HOST_SILENT)
 			json_array_append_new(
 				rows, json_pack("[s, s, o, o]", host_checks[i].name,
-					      host_verdict_name(row.verdict), words(row.text),
-					      row.cure[0] ? words(row.cure) : json_null()));
+					      host_verdict_name(row.verdict), host_words(row.text),
+					      row.cure[0] ? host_words(row.cure) : json_null()));
 	}
 	return api_table(api_host_row, rows);
 }
@@ -87,7 +87,7 @@ struct host_checking {
 	void *data;
 };
 
-static void checking_free(struct host_checking *h)
+static void host_checking_free(struct host_checking *h)
 {
 	loop_cancel(h->ev, &h->later);
 	close_fd(&h->facts.root);
@@ -95,12 +95,12 @@ static void checking_free(struct host_checking *h)
 	free(h);
 }
 
-static void one_less(struct host_checking *h)
+static void host_one_less(struct host_checking *h)
 {
 	if (--h->open)
 		return;
 	h->done(h->data, host_report(&h->facts));
-	checking_free(h);
+	host_checking_free(h);
 }
 
 void host_check_cancel(struct host_checking *h)
@@ -111,20 +111,20 @@ void host_check_cancel(struct host_checking *h)
 	child_cancel(h->nft);
 	child_cancel(h->df);
 	child_cancel(h->stat);
-	checking_free(h);
+	host_checking_free(h);
 }
 
-static void on_nft(void *data, const struct child_result *r)
+static void host_on_nft(void *data, const struct child_result *r)
 {
 	struct host_checking *h = data;
 
 	h->nft = NULL;
 	if (r->status == 0)
 		h->facts.ruleset = json_loadb(r->out, r->out_len, 0, NULL);
-	one_less(h);
+	host_one_less(h);
 }
 
-static void on_df(void *data, const struct child_result *r)
+static void host_on_df(void *data, const struct child_result *r)
 {
 	struct host_checking *h = data;
 	unsigned long long size, room;
@@ -134,10 +134,10 @@ static void on_df(void *data, const struct child_result *r)
 		h->facts.size = size;
 		h->facts.room = room;
 	}
-	one_less(h);
+	host_one_less(h);
 }
 
-static void on_stat(void *data, const struct child_result *r)
+static void host_on_stat(void *data, const struct child_result *r)
 {
 	struct host_checking *h = data;
 	unsigned mode;
@@ -145,38 +145,38 @@ static void on_stat(void *data, const struct child_result *r)
 	h->stat = NULL;
 	if (r->status == 0 && sscanf(r->out, "%o", &mode) == 1)
 		h->facts.mode = mode;
-	one_less(h);
+	host_one_less(h);
 }
 
-static void on_kvm(void *data, const struct err *e)
+static void host_on_kvm(void *data, const struct err *e)
 {
 	struct host_checking *h = data;
 
 	if (e)
 		err_copy(&h->facts.kvm_error, e);
-	one_less(h);
+	host_one_less(h);
 }
 
-static void on_probe(void *data, const struct probe *probe, const struct err *e)
+static void host_on_probe(void *data, const struct probe *probe, const struct err *e)
 {
 	struct host_checking *h = data;
 
 	h->facts.qemu = probe;
 	if (!e) {
-		probes_kvm(h->probes, probe, on_kvm, h);
+		probes_kvm(h->probes, probe, host_on_kvm, h);
 		return;
 	}
 	err_copy(&h->facts.qemu_error, e);
 	err_set(&h->facts.kvm_error, ERR_FAILED, "cannot be proved without QEMU");
-	one_less(h);
+	host_one_less(h);
 }
 
-static void on_later(struct loop_task *t)
+static void host_on_later(struct loop_task *t)
 {
-	one_less(container_of(t, struct host_checking, later));
+	host_one_less(container_of(t, struct host_checking, later));
 }
 
-static struct child *run(struct host_checking *h, const char *const *argv, size_t out_max,
+static struct child *host_run(struct host_checking *h, const char *const *argv, size_t out_max,
 	void (*done)(void *data, const struct child_result *r))
 {
 	struct child_options o = {
@@ -212,10 +212,10 @@ struct host_checking *host_check_run(
 	h->facts.image_dir = image_dir;
 	networks_each(d->networks, host_bridge_add, &h->facts);
 	h->open = 2;
-	loop_later(h->ev, &h->later, on_later);
-	h->nft = run(h, nft, RULESET_MAX, on_nft);
-	h->df = run(h, df, 0, on_df);
-	h->stat = run(h, stat, 0, on_stat);
-	probes_get(h->probes, conf_vm_binary(&(struct conf_vm){ 0 }), on_probe, h);
+	loop_later(h->ev, &h->later, host_on_later);
+	h->nft = host_run(h, nft, RULESET_MAX, host_on_nft);
+	h->df = host_run(h, df, 0, host_on_df);
+	h->stat = host_run(h, stat, 0, host_on_stat);
+	probes_get(h->probes, conf_vm_binary(&(struct conf_vm){ 0 }), host_on_probe, h);
 	return h;
 }

@@ -110,7 +110,7 @@ void host_qemu(const struct host_facts *f, struct host_row *row)
 			q->micro);
 }
 
-static bool is_installed(const struct host_facts *f, const char *program)
+static bool host_cpu_is_installed(const struct host_facts *f, const char *program)
 {
 	static const char *const dirs[] = { "usr/local/sbin", "usr/local/bin", "usr/sbin",
 		"usr/bin", "sbin", "bin" };
@@ -136,7 +136,7 @@ void host_programs(const struct host_facts *f, struct host_row *row)
 	for (size_t i = 0; i < ARRAY_SIZE(programs); i++) {
 		size_t m = strlen(missing), c = strlen(cure);
 
-		if (is_installed(f, programs[i][0]))
+		if (host_cpu_is_installed(f, programs[i][0]))
 			continue;
 		snprintf(missing + m, sizeof missing - m, "%s%s", m ? ", " : "", programs[i][0]);
 		snprintf(cure + c, sizeof cure - c, " %s", programs[i][1]);

@@ -18,12 +18,12 @@ enum { TABLE_TEXT = 64 << 10 };
 
 static const char usual_bridge[] = "virbr0"; /* of the network default, before it was ever raised */
 
-static size_t bridges(const struct host_facts *f)
+static size_t host_net_bridges(const struct host_facts *f)
 {
 	return f->bridges ? f->bridges : 1;
 }
 
-static const char *bridge(const struct host_facts *f, size_t i)
+static const char *host_net_bridge(const struct host_facts *f, size_t i)
 {
 	return f->bridges ? f->bridge[i] : usual_bridge;
 }
@@ -38,7 +38,7 @@ void host_tun(const struct host_facts *f, struct host_row *row)
 		host_row(row, HOST_FAIL, "modprobe tun", "there is no /dev/net/tun");
 }
 
-static bool can_be_loaded(const struct host_facts *f)
+static bool host_net_can_be_loaded(const struct host_facts *f)
 {
 	static const char *const endings[] = { "", ".xz", ".zst", ".gz" };
 	struct utsname host;
@@ -54,7 +54,7 @@ static bool can_be_loaded(const struct host_facts *f)
 	return false;
 }
 
-static bool is_builtin(const struct host_facts *f)
+static bool host_net_is_builtin(const struct host_facts *f)
 {
 	char *text = xcalloc(1, TABLE_TEXT), path[128];
 	struct utsname host;
@@ -72,7 +72,7 @@ void host_bridge(const struct host_facts *f, struct host_row *row)
 	if (f->bridges || host_exists(f, "sys/module/bridge") ||
 		host_exists(f, "proc/sys/net/bridge"))
 		host_row(row, HOST_PASS, NULL, "in use or loaded");
-	else if (can_be_loaded(f) || is_builtin(f))
+	else if (host_net_can_be_loaded(f) || host_net_is_builtin(f))
 		host_row(row, HOST_PASS, NULL, "the kernel has them");
 	else
 		host_row(row, HOST_WARN,
@@ -83,7 +83,7 @@ void host_bridge(const struct host_facts *f, struct host_row *row)
 /* --- firewalls --- */
 
 /* The interface of the default route, "" where there is none. */
-static void uplink(const struct host_facts *f, char name[16])
+static void host_net_uplink(const struct host_facts *f, char name[16])
 {
 	char *text = xcalloc(1, TABLE_TEXT), iface[16];
 	unsigned long to;
@@ -96,7 +96,7 @@ static void uplink(const struct host_facts *f, char name[16])
 	free(text);
 }
 
-static void cure_drop(const struct host_facts *f, const struct ruleset_drop *by, const char *br,
+static void host_net_cure_drop(const struct host_facts *f, const struct ruleset_drop *by, const char *br,
 	bool input, char cure[512])
 {
 	const char *rule = input ? "udp dport { 53, 67 } accept" : "accept";
@@ -119,18 +119,18 @@ static void cure_drop(const struct host_facts *f, const struct ruleset_drop *by,
 			by->chain, br, rule);
 }
 
-static void tell_drop(const struct host_facts *f, struct host_row *row,
+static void host_net_tell_drop(const struct host_facts *f, struct host_row *row,
 	const struct ruleset_drop *by, const char *br, bool input, const char *what)
 {
 	char cure[512];
 
-	cure_drop(f, by, br, input, cure);
+	host_net_cure_drop(f, by, br, input, cure);
 	host_row(row, HOST_FAIL, cure, "%s chain '%s' of table %s %s drops %s",
 		by->policy ? "by its policy," : "a rule in", by->chain, by->family, by->table,
 		what);
 }
 
-static bool no_ruleset(const struct host_facts *f, struct host_row *row)
+static bool host_net_no_ruleset(const struct host_facts *f, struct host_row *row)
 {
 	if (!f->ruleset)
 		host_row(row, HOST_WARN, "nft list ruleset shows why",
@@ -143,11 +143,11 @@ void host_forward(const struct host_facts *f, struct host_row *row)
 	struct ruleset_drop by;
 	char out[16];
 
-	if (no_ruleset(f, row))
+	if (host_net_no_ruleset(f, row))
 		return;
-	uplink(f, out);
-	for (size_t i = 0; i < bridges(f); i++) {
-		const char *br = bridge(f, i), *other = out[0] ? out : NULL;
+	host_net_uplink(f, out);
+	for (size_t i = 0; i < host_net_bridges(f); i++) {
+		const char *br = host_net_bridge(f, i), *other = out[0] ? out : NULL;
 		const struct ruleset_packet there = { .hook = "forward",
 			.routed = true,
 			.field = { { "iifname", br }, { "ct state", "new" },
@@ -159,7 +159,7 @@ void host_forward(const struct host_facts *f, struct host_row *row)
 
 		if (ruleset_drops(f->ruleset, &there, &by) ||
 			ruleset_drops(f->ruleset, &back, &by)) {
-			tell_drop(f, row, &by, br, false,
+			host_net_tell_drop(f, row, &by, br, false,
 				"what guests send to or get from other networks");
 			return;
 		}
@@ -173,15 +173,15 @@ void host_firewall_dhcp(const struct host_facts *f, struct host_row *row)
 
 	if (!f->ruleset)
 		return; /* said above */
-	for (size_t i = 0; i < bridges(f); i++) {
+	for (size_t i = 0; i < host_net_bridges(f); i++) {
 		const struct ruleset_packet ask = { .hook = "input",
 			.routed = true,
-			.field = { { "iifname", bridge(f, i) }, { "ct state", "new" },
+			.field = { { "iifname", host_net_bridge(f, i) }, { "ct state", "new" },
 				{ "l4proto", "udp" }, { "udp dport", "67" },
 				{ "th dport", "67" } } };
 
 		if (ruleset_drops(f->ruleset, &ask, &by)) {
-			tell_drop(f, row, &by, bridge(f, i), true,
+			host_net_tell_drop(f, row, &by, host_net_bridge(f, i), true,
 				"guests' requests for an address (DHCP)");
 			return;
 		}
@@ -208,8 +208,8 @@ void host_bridge_filter(const struct host_facts *f, struct host_row *row)
 	bool on = host_read(f, "proc/sys/net/bridge/bridge-nf-call-iptables", text, sizeof text) &&
 		  text[0] == '1';
 
-	for (size_t i = 0; f->ruleset && i < bridges(f); i++) {
-		const char *br = bridge(f, i);
+	for (size_t i = 0; f->ruleset && i < host_net_bridges(f); i++) {
+		const char *br = host_net_bridge(f, i);
 		const struct ruleset_packet between = { .hook = "forward",
 			.routed = on,
 			.bridged = true,
@@ -217,7 +217,7 @@ void host_bridge_filter(const struct host_facts *f, struct host_row *row)
 
 		if (!ruleset_drops(f->ruleset, &between, &by))
 			continue;
-		tell_drop(f, row, &by, br, false, "what guests on one bridge send to each other");
+		host_net_tell_drop(f, row, &by, br, false, "what guests on one bridge send to each other");
 		if (!streq(by.family, "bridge"))
 			snprintf(row->cure, sizeof row->cure,
 				"sysctl net.bridge.bridge-nf-call-iptables=0, or let them pass there");
@@ -241,7 +241,7 @@ void host_ip_forward(const struct host_facts *f, struct host_row *row)
 /* --- ports --- */
 
 /* Is the port taken on all addresses? */
-static bool is_taken(const struct host_facts *f, unsigned port, char who[HOST_WHO])
+static bool host_net_is_taken(const struct host_facts *f, unsigned port, char who[HOST_WHO])
 {
 	static const char *const tables[] = { "proc/net/udp", "proc/net/udp6", "proc/net/tcp",
 		"proc/net/tcp6" };
@@ -271,7 +271,7 @@ void host_port_dns(const struct host_facts *f, struct host_row *row)
 {
 	char who[HOST_WHO];
 
-	if (is_taken(f, 53, who))
+	if (host_net_is_taken(f, 53, who))
 		host_row(row, HOST_WARN,
 			"let it listen on addresses of its own (listen-on, interface=), or write DNS=no in the network",
 			"%s has it on all addresses: networks cannot offer DNS", who);
@@ -284,7 +284,7 @@ void host_port_dhcp(const struct host_facts *f, struct host_row *row)
 	char who[HOST_WHO];
 
 	/* dnsmasq, ours or another, shares it by interface */
-	if (is_taken(f, 67, who) && strncmp(who, "dnsmasq ", 8) != 0)
+	if (host_net_is_taken(f, 67, who) && strncmp(who, "dnsmasq ", 8) != 0)
 		host_row(row, HOST_WARN, "let it serve interfaces of its own, or stop it",
 			"%s has it on all addresses: networks cannot offer DHCP", who);
 	else

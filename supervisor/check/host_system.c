@@ -43,7 +43,7 @@ void host_cgroups(const struct host_facts *f, struct host_row *row)
 		host_row(row, HOST_PASS, NULL, "version 2");
 }
 
-static bool memory_of(const struct host_facts *f, struct meminfo *m)
+static bool host_system_memory_of(const struct host_facts *f, struct meminfo *m)
 {
 	char text[MEMINFO_TEXT];
 	bool there = host_read(f, "proc/meminfo", text, sizeof text);
@@ -57,7 +57,7 @@ void host_memory(const struct host_facts *f, struct host_row *row)
 	char available[16], total[16];
 	struct meminfo m;
 
-	if (!memory_of(f, &m))
+	if (!host_system_memory_of(f, &m))
 		return;
 	text_size(available, sizeof available, m.available);
 	text_size(total, sizeof total, m.total);
@@ -73,7 +73,7 @@ void host_huge_pages(const struct host_facts *f, struct host_row *row)
 	struct meminfo m;
 	char size[16];
 
-	if (!memory_of(f, &m))
+	if (!host_system_memory_of(f, &m))
 		return;
 	if (m.huge_pages)
 		host_row(row, HOST_PASS, NULL, "%llu of %llu free, %s each",

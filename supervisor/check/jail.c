@@ -41,7 +41,7 @@ static void jail_free(struct check_jail *j)
 	free(j);
 }
 
-static void take_line(void *data, const json_t *doc)
+static void check_jail_take_line(void *data, const json_t *doc)
 {
 	struct check_jail *j = data;
 	const json_t *problem = json_object_get(doc, "problem"), *growth = json_object_get(doc, "growth"),
@@ -60,13 +60,13 @@ static void take_line(void *data, const json_t *doc)
 		j->tell(j->data, problem ? problem : growth, NULL);
 }
 
-static void drain(struct check_jail *j)
+static void jail_drain(struct check_jail *j)
 {
-	if (!confine_read(j->jail.sock, &j->text, take_line, j))
+	if (!confine_read(j->jail.sock, &j->text, check_jail_take_line, j))
 		ev_io_stop(j->ev, &j->answers);
 }
 
-static void tell_end(struct check_jail *j, const struct err *e)
+static void jail_tell_end(struct check_jail *j, const struct err *e)
 {
 	check_jail_fn *tell = j->tell;
 
@@ -75,28 +75,28 @@ static void tell_end(struct check_jail *j, const struct err *e)
 		tell(j->data, NULL, e);
 }
 
-static void on_answers(struct ev_loop *ev, ev_io *w, int revents)
+static void jail_on_answers(struct ev_loop *ev, ev_io *w, int revents)
 {
 	(void)ev, (void)revents;
-	drain(w->data);
+	jail_drain(w->data);
 }
 
-static void on_exited(struct ev_loop *ev, ev_io *w, int revents)
+static void jail_on_exited(struct ev_loop *ev, ev_io *w, int revents)
 {
 	struct check_jail *j = w->data;
 	siginfo_t info;
 
 	(void)ev, (void)revents;
 	waitid(P_PIDFD, (id_t)j->jail.pidfd, &info, WEXITED | WNOHANG);
-	drain(j);
+	jail_drain(j);
 	if (!j->complete && !j->error.number)
 		err_set(&j->error, ERR_FAILED,
 			"vmkeep-jail ended before it had looked at all files");
-	tell_end(j, j->error.number ? &j->error : NULL);
+	jail_tell_end(j, j->error.number ? &j->error : NULL);
 	jail_free(j);
 }
 
-static void on_deadline(void *data)
+static void jail_on_deadline(void *data)
 {
 	struct check_jail *j = data;
 
@@ -104,7 +104,7 @@ static void on_deadline(void *data)
 		j->looking ? j->looking : "its files", patience);
 	err_hint(&j->error, "is a file server down, or a disk failing?");
 	pidfd_send_signal(j->jail.pidfd, SIGKILL, NULL, 0);
-	tell_end(j, &j->error);
+	jail_tell_end(j, &j->error);
 }
 
 void check_jail_cancel(struct check_jail *j)
@@ -125,9 +125,9 @@ struct check_jail *check_jail_run(
 		.text = BUF_MAX(ANSWER_MAX),
 		.tell = tell,
 		.data = data };
-	ev_init(&j->answers, on_answers);
-	ev_init(&j->exited, on_exited);
-	loop_timer_init(&j->deadline, j->ev, on_deadline, j);
+	ev_init(&j->answers, jail_on_answers);
+	ev_init(&j->exited, jail_on_exited);
+	loop_timer_init(&j->deadline, j->ev, jail_on_deadline, j);
 	if (confine_spawn(&j->jail, (const char *[]){ d->jail, name, NULL }, plan, NULL, 0, -1, e) < 0) {
 		jail_free(j);
 		return NULL;

@@ -18,7 +18,7 @@ struct walk {
 	unsigned *steps; /* gone */
 };
 
-static const char *text(const json_t *o, const char *key)
+static const char *ruleset_text(const json_t *o, const char *key)
 {
 	return json_string_value(json_object_get(o, key));
 }
@@ -26,23 +26,23 @@ static const char *text(const json_t *o, const char *key)
 /* --- matches --- */
 
 /* What a rule calls the left side: "iifname", "ct state", "udp dport"; NULL: something else. */
-static const char *field_name(const json_t *left, char buf[64])
+static const char *ruleset_field_name(const json_t *left, char buf[64])
 {
 	const json_t *meta = json_object_get(left, "meta"), *ct = json_object_get(left, "ct"),
 		     *payload = json_object_get(left, "payload");
 
 	if (meta)
-		return text(meta, "key");
-	if (ct && text(ct, "key"))
-		snprintf(buf, 64, "ct %.40s", text(ct, "key"));
-	else if (payload && text(payload, "protocol") && text(payload, "field"))
-		snprintf(buf, 64, "%.30s %.30s", text(payload, "protocol"), text(payload, "field"));
+		return ruleset_text(meta, "key");
+	if (ct && ruleset_text(ct, "key"))
+		snprintf(buf, 64, "ct %.40s", ruleset_text(ct, "key"));
+	else if (payload && ruleset_text(payload, "protocol") && ruleset_text(payload, "field"))
+		snprintf(buf, 64, "%.30s %.30s", ruleset_text(payload, "protocol"), ruleset_text(payload, "field"));
 	else
 		return NULL;
 	return buf;
 }
 
-static const char *field_value(const struct ruleset_packet *p, const char *name)
+static const char *ruleset_field_value(const struct ruleset_packet *p, const char *name)
 {
 	for (size_t i = 0; name && i < RULESET_FIELDS_MAX && p->field[i].name; i++)
 		if (streq(p->field[i].name, name))
@@ -50,7 +50,7 @@ static const char *field_value(const struct ruleset_packet *p, const char *name)
 	return NULL;
 }
 
-static bool in_range(const json_t *range, const char *value)
+static bool ruleset_in_range(const json_t *range, const char *value)
 {
 	long long v = strtoll(value, NULL, 10);
 
@@ -60,7 +60,7 @@ static bool in_range(const json_t *range, const char *value)
 }
 
 /* A word, a number, "virbr*", a range, or a set of these. */
-static bool fits(const json_t *right, const char *value)
+static bool ruleset_fits(const json_t *right, const char *value)
 {
 	const json_t *set = json_object_get(right, "set"), *range = json_object_get(right, "range"),
 		     *one;
@@ -77,40 +77,40 @@ static bool fits(const json_t *right, const char *value)
 		return len && s[len - 1] == '*' ? strncmp(s, value, len - 1) == 0 : streq(s, value);
 	}
 	if (range)
-		return in_range(range, value);
+		return ruleset_in_range(range, value);
 	json_array_foreach (set ? set : right, i, one)
-		if (fits(one, value))
+		if (ruleset_fits(one, value))
 			return true;
-	return set && !json_is_array(set) ? fits(set, value) : false;
+	return set && !json_is_array(set) ? ruleset_fits(set, value) : false;
 }
 
-static bool is_met(const json_t *match, const struct ruleset_packet *p)
+static bool ruleset_is_met(const json_t *match, const struct ruleset_packet *p)
 {
-	const char *op = text(match, "op"), *value;
+	const char *op = ruleset_text(match, "op"), *value;
 	char buf[64];
 
-	value = field_value(p, field_name(json_object_get(match, "left"), buf));
+	value = ruleset_field_value(p, ruleset_field_name(json_object_get(match, "left"), buf));
 	if (!value || !op)
 		return false;
 	if (streq(op, "!="))
-		return !fits(json_object_get(match, "right"), value);
-	return (streq(op, "==") || streq(op, "in")) && fits(json_object_get(match, "right"), value);
+		return !ruleset_fits(json_object_get(match, "right"), value);
+	return (streq(op, "==") || streq(op, "in")) && ruleset_fits(json_object_get(match, "right"), value);
 }
 
 /* --- chains --- */
 
-static enum verdict walk_chain(const struct walk *w, const char *chain, unsigned depth);
+static enum verdict ruleset_walk_chain(const struct walk *w, const char *chain, unsigned depth);
 
-static enum verdict walk_jump(const struct walk *w, const json_t *jump, bool back, unsigned depth)
+static enum verdict ruleset_walk_jump(const struct walk *w, const json_t *jump, bool back, unsigned depth)
 {
-	enum verdict v = walk_chain(w, text(jump, "target"), depth + 1);
+	enum verdict v = ruleset_walk_chain(w, ruleset_text(jump, "target"), depth + 1);
 
 	/* from a goto there is no way back: the rest of this chain is not looked at */
 	return v == NEXT || v == RETURN ? (back ? NEXT : RETURN) : v;
 }
 
 /* What an expression decides, if it is one that does. */
-static bool decides(const struct walk *w, const json_t *expr, unsigned depth, enum verdict *v)
+static bool ruleset_decides(const struct walk *w, const json_t *expr, unsigned depth, enum verdict *v)
 {
 	const json_t *o;
 
@@ -121,16 +121,16 @@ static bool decides(const struct walk *w, const json_t *expr, unsigned depth, en
 	else if (json_object_get(expr, "return"))
 		*v = RETURN;
 	else if ((o = json_object_get(expr, "jump")))
-		*v = walk_jump(w, o, true, depth);
+		*v = ruleset_walk_jump(w, o, true, depth);
 	else if ((o = json_object_get(expr, "goto")))
-		*v = walk_jump(w, o, false, depth);
+		*v = ruleset_walk_jump(w, o, false, depth);
 	else
 		return false;
 	return true;
 }
 
 /* ct state vmap { established : accept, invalid : drop } */
-static enum verdict walk_map(const struct walk *w, const json_t *map, unsigned depth)
+static enum verdict ruleset_walk_map(const struct walk *w, const json_t *map, unsigned depth)
 {
 	const json_t *pairs = json_object_get(json_object_get(map, "data"), "set"), *pair;
 	enum verdict v = NEXT;
@@ -138,16 +138,16 @@ static enum verdict walk_map(const struct walk *w, const json_t *map, unsigned d
 	char buf[64];
 	size_t i;
 
-	value = field_value(w->packet, field_name(json_object_get(map, "key"), buf));
+	value = ruleset_field_value(w->packet, ruleset_field_name(json_object_get(map, "key"), buf));
 	json_array_foreach (pairs, i, pair)
-		if (value && fits(json_array_get(pair, 0), value)) {
-			decides(w, json_array_get(pair, 1), depth, &v);
+		if (value && ruleset_fits(json_array_get(pair, 0), value)) {
+			ruleset_decides(w, json_array_get(pair, 1), depth, &v);
 			break;
 		}
 	return v;
 }
 
-static bool is_silent(const json_t *expr)
+static bool ruleset_is_silent(const json_t *expr)
 {
 	static const char *const silent[] = { "counter", "log", "mangle" };
 
@@ -157,7 +157,7 @@ static bool is_silent(const json_t *expr)
 	return false;
 }
 
-static enum verdict walk_rule(const struct walk *w, const json_t *exprs, unsigned depth)
+static enum verdict ruleset_walk_rule(const struct walk *w, const json_t *exprs, unsigned depth)
 {
 	const json_t *expr, *match;
 	enum verdict v;
@@ -165,21 +165,21 @@ static enum verdict walk_rule(const struct walk *w, const json_t *exprs, unsigne
 
 	json_array_foreach (exprs, i, expr) {
 		match = json_object_get(expr, "match");
-		if (match ? is_met(match, w->packet) : is_silent(expr))
+		if (match ? ruleset_is_met(match, w->packet) : ruleset_is_silent(expr))
 			continue;
 		if (json_object_get(expr, "vmap"))
-			return walk_map(w, json_object_get(expr, "vmap"), depth);
-		return !match && decides(w, expr, depth, &v) ? v : NEXT;
+			return ruleset_walk_map(w, json_object_get(expr, "vmap"), depth);
+		return !match && ruleset_decides(w, expr, depth, &v) ? v : NEXT;
 	}
 	return NEXT;
 }
 
-static bool is_in(const json_t *o, const char *family, const char *table)
+static bool ruleset_is_in(const json_t *o, const char *family, const char *table)
 {
-	return streq(text(o, "family"), family) && streq(text(o, "table"), table);
+	return streq(ruleset_text(o, "family"), family) && streq(ruleset_text(o, "table"), table);
 }
 
-static enum verdict walk_chain(const struct walk *w, const char *chain, unsigned depth)
+static enum verdict ruleset_walk_chain(const struct walk *w, const char *chain, unsigned depth)
 {
 	const json_t *entry;
 	size_t i;
@@ -192,21 +192,21 @@ static enum verdict walk_chain(const struct walk *w, const char *chain, unsigned
 
 		if (++*w->steps > STEPS_MAX)
 			break;
-		if (!rule || !is_in(rule, w->family, w->table) ||
-			!streq(text(rule, "chain"), chain))
+		if (!rule || !ruleset_is_in(rule, w->family, w->table) ||
+			!streq(ruleset_text(rule, "chain"), chain))
 			continue;
-		v = walk_rule(w, json_object_get(rule, "expr"), depth);
+		v = ruleset_walk_rule(w, json_object_get(rule, "expr"), depth);
 		if (v != NEXT)
 			return v;
 	}
 	return NEXT;
 }
 
-static bool is_met_by(const struct ruleset_packet *p, const json_t *chain)
+static bool ruleset_is_met_by(const struct ruleset_packet *p, const json_t *chain)
 {
-	const char *family = text(chain, "family"), *table = text(chain, "table");
+	const char *family = ruleset_text(chain, "family"), *table = ruleset_text(chain, "table");
 
-	if (!streq(text(chain, "type"), "filter") || !streq(text(chain, "hook"), p->hook) ||
+	if (!streq(ruleset_text(chain, "type"), "filter") || !streq(ruleset_text(chain, "hook"), p->hook) ||
 		!table || strncmp(table, "vmkeep", 6) == 0)
 		return false;
 	if (streq(family, "bridge"))
@@ -225,15 +225,15 @@ bool ruleset_drops(const json_t *doc, const struct ruleset_packet *p, struct rul
 		const json_t *chain = json_object_get(entry, "chain");
 		enum verdict v;
 
-		if (!chain || !is_met_by(p, chain))
+		if (!chain || !ruleset_is_met_by(p, chain))
 			continue;
-		struct walk w = { list, p, text(chain, "family"), text(chain, "table"), &steps };
+		struct walk w = { list, p, ruleset_text(chain, "family"), ruleset_text(chain, "table"), &steps };
 
-		v = walk_chain(&w, text(chain, "name"), 0);
-		*by = (struct ruleset_drop){ w.family, w.table, text(chain, "name"), v != DROP };
+		v = ruleset_walk_chain(&w, ruleset_text(chain, "name"), 0);
+		*by = (struct ruleset_drop){ w.family, w.table, ruleset_text(chain, "name"), v != DROP };
 		if (steps > STEPS_MAX)
 			return false; /* nobody knows */
-		if (v == DROP || (v != ACCEPT && streq(text(chain, "policy"), "drop")))
+		if (v == DROP || (v != ACCEPT && streq(ruleset_text(chain, "policy"), "drop")))
 			return true;
 	}
 	return false;
@@ -247,7 +247,7 @@ bool ruleset_has_chain(const json_t *doc, const char *family, const char *table,
 	json_array_foreach (json_object_get(doc, "nftables"), i, entry) {
 		const json_t *o = json_object_get(entry, "chain");
 
-		if (o && is_in(o, family, table) && streq(text(o, "name"), chain))
+		if (o && ruleset_is_in(o, family, table) && streq(ruleset_text(o, "name"), chain))
 			return true;
 	}
 	return false;

@@ -17,7 +17,7 @@
 #include "supervisor/check/security_private.h"
 
 /* The rest of the line that begins with key, blanks in front skipped; NULL: no such line. */
-static const char *line_of(const char *text, const char *key, char value[160])
+static const char *security_line_of(const char *text, const char *key, char value[160])
 {
 	size_t len = strlen(key);
 
@@ -35,14 +35,14 @@ static const char *line_of(const char *text, const char *key, char value[160])
 	return NULL;
 }
 
-static const char *status_of(const struct look *l, const char *key, char value[160])
+static const char *security_status_of(const struct look *l, const char *key, char value[160])
 {
-	return line_of(l->status.data ? l->status.data : "", key, value);
+	return security_line_of(l->status.data ? l->status.data : "", key, value);
 }
 
 /* --- the rules: what was found, and does it do? --- */
 
-static bool own_uid(struct look *l)
+static bool security_own_uid(struct look *l)
 {
 	unsigned id[4], want = (unsigned)l->vm->identity.uid;
 	static const char *const keys[] = { "Uid:", "Gid:" };
@@ -51,7 +51,7 @@ static bool own_uid(struct look *l)
 	pid_t other;
 
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-		const char *s = status_of(l, keys[i], value);
+		const char *s = security_status_of(l, keys[i], value);
 
 		good &= s && sscanf(s, "%u %u %u %u", &id[0], &id[1], &id[2], &id[3]) == 4;
 		for (size_t k = 0; good && k < 4; k++)
@@ -67,22 +67,22 @@ static bool own_uid(struct look *l)
 	return good && want != 0 && !other;
 }
 
-static bool no_groups(struct look *l)
+static bool security_no_groups(struct look *l)
 {
 	char value[160];
-	const char *s = status_of(l, "Groups:", value);
+	const char *s = security_status_of(l, "Groups:", value);
 
 	buf_adds(&l->found, s && *s ? s : "none");
 	return s && !*s;
 }
 
-static bool no_capabilities(struct look *l)
+static bool security_no_capabilities(struct look *l)
 {
 	static const char *const sets[] = { "CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:" };
 	char value[160];
 
 	for (size_t i = 0; i < ARRAY_SIZE(sets); i++) {
-		const char *s = status_of(l, sets[i], value);
+		const char *s = security_status_of(l, sets[i], value);
 
 		if (!s || strspn(s, "0") != strlen(s)) {
 			buf_printf(&l->found, "%s %s", sets[i], s ? s : "?");
@@ -93,43 +93,43 @@ static bool no_capabilities(struct look *l)
 	return true;
 }
 
-static bool number_is(struct look *l, const char *key, int least)
+static bool security_number_is(struct look *l, const char *key, int least)
 {
 	char value[160];
-	const char *s = status_of(l, key, value);
+	const char *s = security_status_of(l, key, value);
 
 	buf_adds(&l->found, s ? s : "?");
 	return s && atoi(s) >= least;
 }
 
-static bool no_new_privileges(struct look *l)
+static bool security_no_new_privileges(struct look *l)
 {
-	return number_is(l, "NoNewPrivs:", 1);
+	return security_number_is(l, "NoNewPrivs:", 1);
 }
 
 /* Ours and QEMU's own. */
-static bool filters(struct look *l)
+static bool security_filters(struct look *l)
 {
 	char value[160];
-	const char *mode = status_of(l, "Seccomp:", value);
+	const char *mode = security_status_of(l, "Seccomp:", value);
 
 	if (!streq(mode, "2")) {
 		buf_adds(&l->found, "none");
 		return false;
 	}
-	return number_is(l, "Seccomp_filters:", 2);
+	return security_number_is(l, "Seccomp_filters:", 2);
 }
 
-static bool no_tracer(struct look *l)
+static bool security_no_tracer(struct look *l)
 {
 	char value[160];
-	const char *s = status_of(l, "TracerPid:", value);
+	const char *s = security_status_of(l, "TracerPid:", value);
 
 	buf_adds(&l->found, streq(s, "0") ? "none" : s ? s : "?");
 	return streq(s, "0");
 }
 
-static bool namespaces(struct look *l)
+static bool security_namespaces(struct look *l)
 {
 	static const char *const names[] = { "mnt", "net", "ipc", "uts" };
 	bool all = true;
@@ -150,7 +150,7 @@ static bool namespaces(struct look *l)
 }
 
 /* Lines behind the first in a table of the process's network. */
-static unsigned table_lines(const struct look *l, const char *name)
+static unsigned security_table_lines(const struct look *l, const char *name)
 {
 	_cleanup_(free_ptr) char *text = security_proc(l, name);
 	unsigned n = 0;
@@ -160,7 +160,7 @@ static unsigned table_lines(const struct look *l, const char *name)
 	return n;
 }
 
-static bool no_network(struct look *l)
+static bool security_no_network(struct look *l)
 {
 	static const char *const tables[] = { "net/tcp", "net/tcp6", "net/udp", "net/udp6", "net/raw",
 		"net/raw6", "net/packet" };
@@ -172,13 +172,13 @@ static bool no_network(struct look *l)
 	for (const char *at = devices; (at = strchr(at, '\n')); at++)
 		links++;
 	for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
-		sockets += table_lines(l, tables[i]);
+		sockets += security_table_lines(l, tables[i]);
 	buf_printf(&l->found, "%u sockets, %s", sockets,
-		links == 3 && line_of(devices, "    lo:", value) ? "only lo" : "interfaces");
+		links == 3 && security_line_of(devices, "    lo:", value) ? "only lo" : "interfaces");
 	return security_no_foreign_socket(l) && sockets == 0 && streq(l->found.data, "0 sockets, only lo");
 }
 
-static bool limits(struct look *l)
+static bool security_limits(struct look *l)
 {
 	static const struct {
 		const char *line, *name;
@@ -193,7 +193,7 @@ static bool limits(struct look *l)
 
 	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
 		char value[160], hard[32] = "?";
-		const char *s = line_of(text, wanted[i].line, value);
+		const char *s = security_line_of(text, wanted[i].line, value);
 		uint64_t n;
 
 		all &= s && sscanf(s, "%*s %31s", hard) == 1 &&
@@ -204,7 +204,7 @@ static bool limits(struct look *l)
 }
 
 /* Under pressure the kernel takes a guest before it takes what runs the host. */
-static bool oom_first(struct look *l)
+static bool security_oom_first(struct look *l)
 {
 	_cleanup_(free_ptr) char *text = security_proc(l, "oom_score_adj");
 
@@ -213,7 +213,7 @@ static bool oom_first(struct look *l)
 	return atoi(text) > 0;
 }
 
-static bool bounded_output(struct look *l)
+static bool security_bounded_output(struct look *l)
 {
 	_cleanup_(close_fd) int fd = l->vm->proc.run_fd < 0 ? -1 :
 							 openat(l->vm->proc.run_fd, "out",
@@ -230,7 +230,7 @@ static bool bounded_output(struct look *l)
 	return good;
 }
 
-static bool own_cgroup(struct look *l)
+static bool security_own_cgroup(struct look *l)
 {
 	_cleanup_(free_ptr) char *theirs = security_proc(l, "cgroup");
 	struct buf ours = BUF_MAX(PROC_MAX);
@@ -251,23 +251,23 @@ static const struct {
 	bool optional; /* holds as far as the host offers it */
 } rules[] = {
 	/* clang-format off */
-	{ "own uid",             own_uid, false },
-	{ "no groups",           no_groups, false },
-	{ "no capabilities",     no_capabilities, false },
-	{ "no new privileges",   no_new_privileges, false },
-	{ "system call filters", filters, false },
-	{ "not traced",          no_tracer, false },
-	{ "own namespaces",      namespaces, false },
+	{ "own uid",             security_own_uid, false },
+	{ "no groups",           security_no_groups, false },
+	{ "no capabilities",     security_no_capabilities, false },
+	{ "no new privileges",   security_no_new_privileges, false },
+	{ "system call filters", security_filters, false },
+	{ "not traced",          security_no_tracer, false },
+	{ "own namespaces",      security_namespaces, false },
 	{ "private root",        security_private_root, false },
 	{ "mounts",              security_mounts, false },
-	{ "no network",          no_network, false },
+	{ "no network",          security_no_network, false },
 	{ "sockets",             security_sockets, false },
 	{ "devices",             security_devices, false },
 	{ "directories",         security_directories, false },
-	{ "limits",              limits, false },
-	{ "dies first",          oom_first, false },
-	{ "bounded output",      bounded_output, false },
-	{ "own cgroup",          own_cgroup, true },
+	{ "limits",              security_limits, false },
+	{ "dies first",          security_oom_first, false },
+	{ "bounded output",      security_bounded_output, false },
+	{ "own cgroup",          security_own_cgroup, true },
 	/* clang-format on */
 };
 

@@ -170,18 +170,18 @@ static void space_end(struct check_space *s)
 
 /* --- looking --- */
 
-static uint64_t number_of(const json_t *growth, const char *key)
+static uint64_t space_number_of(const json_t *growth, const char *key)
 {
 	json_int_t n = json_integer_value(json_object_get(growth, key));
 
 	return n > 0 ? (uint64_t)n : 0;
 }
 
-static void on_growth(void *data, const json_t *growth, const struct err *e)
+static void space_on_growth(void *data, const json_t *growth, const struct err *e)
 {
 	struct check_space *s = data;
 	struct space_image *i;
-	uint64_t index = number_of(growth, "file");
+	uint64_t index = space_number_of(growth, "file");
 
 	if (!growth) {
 		s->jail = NULL;
@@ -196,9 +196,9 @@ static void on_growth(void *data, const json_t *growth, const struct err *e)
 		return;
 	i = &s->image[s->at[index]];
 	i->known = true;
-	i->dev = number_of(growth, "dev");
-	i->grows = number_of(growth, "grows");
-	i->room = number_of(growth, "room");
+	i->dev = space_number_of(growth, "dev");
+	i->grows = space_number_of(growth, "grows");
+	i->room = space_number_of(growth, "room");
 }
 
 /* Of one VM alone the others' in the image directory count; what lies elsewhere may be anywhere. */
@@ -257,7 +257,7 @@ static void space_next(struct check_space *s)
 		"root", "/run", "image_dir", s->daemon->image_dir, "check", 1, "space", 1, "files",
 		files);
 	if (plan)
-		s->jail = check_jail_run(s->daemon, "space", plan, on_growth, s, &e);
+		s->jail = check_jail_run(s->daemon, "space", plan, space_on_growth, s, &e);
 	if (!s->jail)
 		space_end(s);
 }

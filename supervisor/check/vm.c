@@ -28,7 +28,7 @@ struct vm_check {
 	bool all;
 };
 
-static void check_tell(void *data, const struct conf_place *place, const char *key, const char *severity,
+static void vm_check_tell(void *data, const struct conf_place *place, const char *key, const char *severity,
 	const char *reason, const char *hint)
 {
 	const struct vm_check *c = data;
@@ -36,7 +36,7 @@ static void check_tell(void *data, const struct conf_place *place, const char *k
 	check_row(c->rows, place, key, severity, reason, hint);
 }
 
-static void add_error(
+static void vm_add_error(
 	const struct vm_check *c, const struct vm *vm, const char *key, const struct err *e)
 {
 	check_row(c->rows, &vm->file.conf.place, key, "error", e->text, e->hint);
@@ -50,7 +50,7 @@ struct found {
 };
 
 /* Its number among those asked for; how many there are: it is none of them. */
-static size_t asked(const struct vm_check *c, const char *name)
+static size_t check_vm_asked(const struct vm_check *c, const char *name)
 {
 	size_t i = 0;
 
@@ -59,11 +59,11 @@ static size_t asked(const struct vm_check *c, const char *name)
 	return i;
 }
 
-static void found_duplicate(void *data, size_t index, const struct conf_place *place,
+static void vm_found_duplicate(void *data, size_t index, const struct conf_place *place,
 	const char *key, const char *text, const char *hint)
 {
 	const struct found *f = data;
-	size_t i = asked(f->c, f->vm[index]->name);
+	size_t i = check_vm_asked(f->c, f->vm[index]->name);
 
 	if (i == f->c->n)
 		return;
@@ -71,7 +71,7 @@ static void found_duplicate(void *data, size_t index, const struct conf_place *p
 	f->c->twice[i] |= streq(key, "UUID");
 }
 
-static void check_duplicates(struct vm_check *c, const struct vms *vms)
+static void vm_check_duplicates(struct vm_check *c, const struct vms *vms)
 {
 	struct duplicates_vm *all = xcalloc(vms->n, sizeof *all);
 	struct found f = { c, xcalloc(vms->n, sizeof(struct vm *)) };
@@ -83,18 +83,18 @@ static void check_duplicates(struct vm_check *c, const struct vms *vms)
 			all[n++] =
 				(struct duplicates_vm){ &vms->vm[i]->file.conf, &vms->vm[i]->identity };
 		}
-	duplicates_find(all, n, c->daemon->image_dir, found_duplicate, &f);
+	duplicates_find(all, n, c->daemon->image_dir, vm_found_duplicate, &f);
 	free(f.vm);
 	free(all);
 }
 
-static void found_short(void *data, const struct conf_place *place, const char *key,
+static void vm_found_short(void *data, const struct conf_place *place, const char *key,
 	const char *reason, const char *hint)
 {
 	check_row(data, place, key, "warning", reason, hint);
 }
 
-static void check_budget(const struct vm_check *c, const struct check_files *f)
+static void vm_check_budget(const struct vm_check *c, const struct check_files *f)
 {
 	const struct conf_vm **conf = xcalloc(f->vms.n + 1, sizeof(struct conf_vm *));
 	size_t n = 0;
@@ -102,13 +102,13 @@ static void check_budget(const struct vm_check *c, const struct check_files *f)
 	for (size_t i = 0; i < f->vms.n; i++)
 		if (f->vms.vm[i]->file.have_conf)
 			conf[n++] = &f->vms.vm[i]->file.conf;
-	budget_check(&f->conf, conf, n, c->all ? NULL : c->name[0], found_short, c->rows);
+	budget_check(&f->conf, conf, n, c->all ? NULL : c->name[0], vm_found_short, c->rows);
 	free(conf);
 }
 
 /* --- files --- */
 
-static const struct conf_place *place_of(const struct vm *vm, const char *id)
+static const struct conf_place *vm_place_of(const struct vm *vm, const char *id)
 {
 	for (size_t i = 0; id && i < vm->file.conf.disks; i++)
 		if (streq(vm->file.conf.disk[i].id, id))
@@ -116,25 +116,25 @@ static const struct conf_place *place_of(const struct vm *vm, const char *id)
 	return &vm->file.conf.place;
 }
 
-static const char *member(const json_t *problem, const char *name)
+static const char *vm_member(const json_t *problem, const char *name)
 {
 	const char *s = json_string_value(json_object_get(problem, name));
 
 	return s ? s : "";
 }
 
-static void on_file(void *data, const json_t *problem, const struct err *e)
+static void vm_on_file(void *data, const json_t *problem, const struct err *e)
 {
 	struct vm_check *c = data;
 	const struct vm *vm = c->start.vm;
-	const char *id = member(problem, "id");
+	const char *id = vm_member(problem, "id");
 
 	if (vm && problem)
-		check_row(c->rows, place_of(vm, id), *id ? "Path" : NULL,
-			member(problem, "severity"), member(problem, "desc"),
-			member(problem, "hint"));
+		check_row(c->rows, vm_place_of(vm, id), *id ? "Path" : NULL,
+			vm_member(problem, "severity"), vm_member(problem, "desc"),
+			vm_member(problem, "hint"));
 	else if (vm && e)
-		add_error(c, vm, NULL, e);
+		vm_add_error(c, vm, NULL, e);
 	if (problem)
 		return;
 	if (e)
@@ -143,7 +143,7 @@ static void on_file(void *data, const json_t *problem, const struct err *e)
 	start_check_next(&c->start);
 }
 
-static json_t *make_plan(const struct vm_check *c, struct vm *vm, struct err *e)
+static json_t *vm_make_plan(const struct vm_check *c, struct vm *vm, struct err *e)
 {
 	const struct daemon *d = c->daemon;
 	struct argv_context ctx = { .image_dir = d->image_dir };
@@ -178,7 +178,7 @@ static json_t *make_plan(const struct vm_check *c, struct vm *vm, struct err *e)
 	return plan;
 }
 
-static enum step_result look_at_files(void *data)
+static enum step_result vm_look_at_files(void *data)
 {
 	struct vm_check *c = data;
 	struct vm *vm = c->start.vm;
@@ -188,19 +188,19 @@ static enum step_result look_at_files(void *data)
 
 	/* what is said about rights is said about a uid: one that was never started gets none for good */
 	if (vm_complete_identity(vm, &vm->file.conf, &e) == 0)
-		plan = make_plan(c, vm, &e);
+		plan = vm_make_plan(c, vm, &e);
 	vm->daemon->vms->uid_next = uid_next;
 	if (plan)
-		c->jail = check_jail_run(c->daemon, vm->name, plan, on_file, c, &e);
+		c->jail = check_jail_run(c->daemon, vm->name, plan, vm_on_file, c, &e);
 	if (!c->jail)
-		add_error(c, vm, NULL, &e);
+		vm_add_error(c, vm, NULL, &e);
 	return c->jail ? STEP_WAITS : STEP_DONE;
 }
 
 /* --- one after the other --- */
 
 /* The next whose files are right, as they are now; false: there is none. */
-static bool take_next(struct vm_check *c)
+static bool vm_take_next(struct vm_check *c)
 {
 	struct conf_problems told = { 0 };
 
@@ -215,9 +215,9 @@ static bool take_next(struct vm_check *c)
 	return c->next < c->n;
 }
 
-static void check_next(struct vm_check *c)
+static void vm_check_next(struct vm_check *c)
 {
-	if (!take_next(c)) {
+	if (!vm_take_next(c)) {
 		check_space_run(c->space, c->rows, c->done, c->data);
 		return;
 	}
@@ -225,12 +225,12 @@ static void check_next(struct vm_check *c)
 	vm_start_check(&c->start);
 }
 
-static void check_done(void *data)
+static void vm_check_done(void *data)
 {
 	struct vm_check *c = data;
 
 	c->next++;
-	check_next(c);
+	vm_check_next(c);
 }
 
 struct vm_check *vm_check_new(struct daemon *d, const char *name, struct conf_problems *p,
@@ -239,7 +239,7 @@ struct vm_check *vm_check_new(struct daemon *d, const char *name, struct conf_pr
 	struct vm_check *c = xcalloc(1, sizeof *c);
 
 	*c = (struct vm_check){ .daemon = d, .rows = p, .done = done, .data = data, .all = !name };
-	c->start = (struct start_check){ .tell = check_tell, .files = look_at_files, .done = check_done, .data = c };
+	c->start = (struct start_check){ .tell = vm_check_tell, .files = vm_look_at_files, .done = vm_check_done, .data = c };
 	check_files_read(&c->files, d, name ? NULL : p);
 	if (name)
 		vm_free(check_vm(d, name, p));
@@ -255,12 +255,12 @@ struct vm_check *vm_check_new(struct daemon *d, const char *name, struct conf_pr
 
 void vm_check_run(struct vm_check *c)
 {
-	check_duplicates(c, &c->files.vms);
-	check_budget(c, &c->files);
+	vm_check_duplicates(c, &c->files.vms);
+	vm_check_budget(c, &c->files);
 	if (c->all)
 		check_forgettable(c->daemon, &c->files.vms, c->rows);
 	check_files_release(&c->files);
-	check_next(c);
+	vm_check_next(c);
 }
 
 void vm_check_free(struct vm_check *c)

@@ -19,7 +19,7 @@ struct parser {
 	size_t operands;
 };
 
-static const char *option_of(const struct api_verb *verb, size_t i)
+static const char *args_option_of(const struct api_verb *verb, size_t i)
 {
 	if (i < ARGS_COMMONS)
 		return args_common[i].option;
@@ -28,7 +28,7 @@ static const char *option_of(const struct api_verb *verb, size_t i)
 		       : NULL;
 }
 
-static void usage_hint(struct err *e, const struct api_verb *verb)
+static void args_usage_hint(struct err *e, const struct api_verb *verb)
 {
 	struct buf b = BUF_INIT;
 
@@ -38,7 +38,7 @@ static void usage_hint(struct err *e, const struct api_verb *verb)
 }
 
 /* Long options are compared without their dashes, which would make all of them alike. */
-static const char *nearest_option(const struct parser *p, const char *word)
+static const char *args_nearest_option(const struct parser *p, const char *word)
 {
 	static char found[64];
 	char *name[OPTIONS_MAX];
@@ -46,7 +46,7 @@ static const char *nearest_option(const struct parser *p, const char *word)
 	size_t n = 0, len;
 
 	for (size_t i = 0; i < OPTIONS_MAX; i++) {
-		const char *rest = option_of(p->a->verb, i), *s;
+		const char *rest = args_option_of(p->a->verb, i), *s;
 
 		while (n < ARRAY_SIZE(name) && (s = option_spelling(&rest, &len)))
 			if (strncmp(s, "--", 2) == 0)
@@ -59,21 +59,21 @@ static const char *nearest_option(const struct parser *p, const char *word)
 	return near ? found : NULL;
 }
 
-static int unknown_option(const struct parser *p, const struct option *o, struct err *e)
+static int args_unknown_option(const struct parser *p, const struct option *o, struct err *e)
 {
 	_cleanup_(free_ptr) char *word = xstrndup(o->word, o->len);
-	const char *near = nearest_option(p, word + strspn(word, "-"));
+	const char *near = args_nearest_option(p, word + strspn(word, "-"));
 
 	err_set(e, ERR_USAGE, "unknown option '%s'", word);
 	if (near)
 		return err_hint(e, "did you mean '%s'?", near);
 	if (p->a->verb)
-		usage_hint(e, p->a->verb);
+		args_usage_hint(e, p->a->verb);
 	return -EINVAL;
 }
 
 /* The value of an option: attached, or the next word, which is then used up. */
-static int take_value(
+static int args_take_value(
 	struct parser *p, const char *option, struct option *o, size_t *i, struct err *e)
 {
 	const char *name = option_value_name(option);
@@ -88,7 +88,7 @@ static int take_value(
 	return 0;
 }
 
-static int set_argument(struct args *a, const struct api_arg *arg, const char *text, struct err *e)
+static int args_set_argument(struct args *a, const struct api_arg *arg, const char *text, struct err *e)
 {
 	json_t *v = option_value(arg, text, e);
 
@@ -103,19 +103,19 @@ static int set_argument(struct args *a, const struct api_arg *arg, const char *t
 }
 
 /* "--no-wait" sets "wait" to false. */
-static const char *switch_value(const struct option *o)
+static const char *args_switch_value(const struct option *o)
 {
 	return strncmp(o->word, "--no-", strlen("--no-")) == 0 ? "no" : "yes";
 }
 
-static int parse_common(
+static int args_parse_common(
 	struct parser *p, enum args_common_id id, struct option *o, size_t *i, struct err *e)
 {
 	bool takes = option_value_name(args_common[id].option);
 
 	if (o->value && !takes)
 		return err_set(e, ERR_USAGE, "option '%.*s' takes no value", (int)o->len, o->word);
-	if (takes && take_value(p, args_common[id].option, o, i, e) < 0)
+	if (takes && args_take_value(p, args_common[id].option, o, i, e) < 0)
 		return -EINVAL;
 	p->a->given[id] = true;
 	if (id == ARGS_RUN)
@@ -123,7 +123,7 @@ static int parse_common(
 	return 0;
 }
 
-static int parse_option(struct parser *p, size_t *i, struct err *e)
+static int args_parse_option(struct parser *p, size_t *i, struct err *e)
 {
 	struct option o = option_split(p->word[*i]);
 	const struct api_verb *verb = p->a->verb;
@@ -132,23 +132,23 @@ static int parse_option(struct parser *p, size_t *i, struct err *e)
 	for (size_t k = 0; verb && (arg = api_verb_arg(verb, k)); k++) {
 		if (!arg->option || !option_is(arg->option, &o))
 			continue;
-		if (take_value(p, arg->option, &o, i, e) < 0)
+		if (args_take_value(p, arg->option, &o, i, e) < 0)
 			return -EINVAL;
-		return set_argument(p->a, arg, o.value ? o.value : switch_value(&o), e);
+		return args_set_argument(p->a, arg, o.value ? o.value : args_switch_value(&o), e);
 	}
 	for (unsigned id = 0; id < ARGS_COMMONS; id++)
 		if (option_is(args_common[id].option, &o))
-			return parse_common(p, (enum args_common_id)id, &o, i, e);
-	return unknown_option(p, &o, e);
+			return args_parse_common(p, (enum args_common_id)id, &o, i, e);
+	return args_unknown_option(p, &o, e);
 }
 
-static bool is_option(const char *word)
+static bool args_is_option(const char *word)
 {
 	return word[0] == '-' && word[1];
 }
 
 /* Is there a two-word command that begins so? */
-static bool is_group(const char *word)
+static bool args_is_group(const char *word)
 {
 	size_t len = strlen(word);
 
@@ -161,13 +161,13 @@ static bool is_group(const char *word)
 	return false;
 }
 
-static int unknown_verb(const char *word, const char *second, struct err *e)
+static int args_unknown_verb(const char *word, const char *second, struct err *e)
 {
 	_cleanup_(free_ptr) char *both = NULL;
 	const char **name = xcalloc(api_verbs_n * (1 + API_ALIASES_MAX), sizeof *name), *near;
 	size_t n = 0;
 
-	if (is_group(word) && second)
+	if (args_is_group(word) && second)
 		word = both = xasprintf("%s %s", word, second);
 	for (size_t i = 0; i < api_verbs_n; i++) {
 		if (!api_verbs[i].command)
@@ -177,7 +177,7 @@ static int unknown_verb(const char *word, const char *second, struct err *e)
 			name[n++] = api_verbs[i].aliases[k];
 	}
 	near = text_nearest(word, name, n);
-	if (!both && is_group(word)) {
+	if (!both && args_is_group(word)) {
 		err_set(e, ERR_USAGE, "'%s' needs one more word", word);
 		err_hint(e, "'vmkeep help %s' lists them", word);
 	} else {
@@ -193,14 +193,14 @@ static int unknown_verb(const char *word, const char *second, struct err *e)
 
 /* Finds the verb's words and leaves the others as they stand. Options of a verb stand behind it or
  * carry their value with '=': before the verb is known, nobody knows which options take one. */
-static int find_verb(struct parser *p, const char **rest, size_t *n, struct err *e)
+static int args_find_verb(struct parser *p, const char **rest, size_t *n, struct err *e)
 {
 	struct args *a = p->a;
 	const char *first = NULL, *second = NULL;
 	size_t at[3] = { 0 }, found = 0, used = 0;
 
 	for (size_t i = 0; i < p->words && found < 3 && strcmp(p->word[i], "--") != 0; i++) {
-		if (is_option(p->word[i])) {
+		if (args_is_option(p->word[i])) {
 			i += strcmp(p->word[i], "--run") == 0;
 			continue;
 		}
@@ -225,10 +225,10 @@ static int find_verb(struct parser *p, const char **rest, size_t *n, struct err 
 		free(a->spelling);
 		a->spelling = xstrdup(first);
 		a->verb = api_verb_by_command(first);
-		if (!a->verb && a->given[ARGS_HELP] && is_group(first) && !second)
+		if (!a->verb && a->given[ARGS_HELP] && args_is_group(first) && !second)
 			a->topic = first;
 		else if (!a->verb)
-			return unknown_verb(first, second, e);
+			return args_unknown_verb(first, second, e);
 		used++;
 	}
 	for (size_t i = 0, k = 0; i < p->words; i++) {
@@ -242,7 +242,7 @@ static int find_verb(struct parser *p, const char **rest, size_t *n, struct err 
 
 /* Which operands are targets and which are positional arguments: with several targets the
  * arguments stand last. */
-static int share_operands(struct parser *p, struct err *e)
+static int args_share_operands(struct parser *p, struct err *e)
 {
 	struct args *a = p->a;
 	const struct api_verb *verb = a->verb;
@@ -266,7 +266,7 @@ static int share_operands(struct parser *p, struct err *e)
 		if (!option_is_positional(arg) || left == 0)
 			continue;
 		do {
-			if (set_argument(a, arg, p->operand[next++], e) < 0)
+			if (args_set_argument(a, arg, p->operand[next++], e) < 0)
 				return -EINVAL;
 			left--;
 		} while (left && arg->type == API_WORDS);
@@ -274,11 +274,11 @@ static int share_operands(struct parser *p, struct err *e)
 	if (left == 0)
 		return 0;
 	err_set(e, ERR_USAGE, "%s: one word too many: '%s'", verb->command, p->operand[next]);
-	usage_hint(e, verb);
+	args_usage_hint(e, verb);
 	return -EINVAL;
 }
 
-static int check_complete(const struct args *a, struct err *e)
+static int args_check_complete(const struct args *a, struct err *e)
 {
 	const struct api_verb *verb = a->verb;
 	const struct api_arg *arg;
@@ -298,7 +298,7 @@ static int check_complete(const struct args *a, struct err *e)
 		if (given || !arg->required || !arg->option)
 			continue;
 		err_set(e, ERR_USAGE, "%s: %s is missing", verb->command, arg->option);
-		usage_hint(e, verb);
+		args_usage_hint(e, verb);
 		return -EINVAL;
 	}
 	return 0;
@@ -314,14 +314,14 @@ int args_parse(struct args *a, size_t argc, const char *const *argv, struct err 
 
 	a->arguments = json_object();
 	a->words = p.operand = xcalloc(argc, sizeof *p.operand);
-	r = find_verb(&p, rest, &n, e);
+	r = args_find_verb(&p, rest, &n, e);
 	p.word = rest;
 	p.words = n;
 	for (size_t i = 0; r >= 0 && i < n; i++) {
 		if (!only_operands && strcmp(rest[i], "--") == 0)
 			only_operands = true;
-		else if (!only_operands && is_option(rest[i]))
-			r = parse_option(&p, &i, e);
+		else if (!only_operands && args_is_option(rest[i]))
+			r = args_parse_option(&p, &i, e);
 		else
 			p.operand[p.operands++] = rest[i];
 	}
@@ -332,8 +332,8 @@ int args_parse(struct args *a, size_t argc, const char *const *argv, struct err 
 		a->given[ARGS_HELP] = true;
 	if (a->given[ARGS_HELP] || a->given[ARGS_VERSION])
 		return 0;
-	r = share_operands(&p, e);
-	return r < 0 ? r : check_complete(a, e);
+	r = args_share_operands(&p, e);
+	return r < 0 ? r : args_check_complete(a, e);
 }
 
 void args_release(struct args *a)

@@ -28,16 +28,16 @@ struct calls {
 
 static volatile sig_atomic_t interrupted;
 
-static void on_interrupt(int signal_number)
+static void calls_on_interrupt(int signal_number)
 {
 	(void)signal_number;
 	interrupted = 1;
 }
 
 /* SIGINT comes through only while we wait for the daemon, so that no moment is missed. */
-static void catch_interrupt(sigset_t *while_waiting)
+static void calls_catch_interrupt(sigset_t *while_waiting)
 {
-	struct sigaction a = { .sa_handler = on_interrupt };
+	struct sigaction a = { .sa_handler = calls_on_interrupt };
 	sigset_t block;
 
 	sigemptyset(&block);
@@ -56,7 +56,7 @@ json_t *calls_arguments(const struct command *c, const char *target)
 	return arguments;
 }
 
-static int send_more(struct calls *s, struct err *e)
+static int calls_send_more(struct calls *s, struct err *e)
 {
 	while (s->sent < s->n && s->sent - s->answered < CONN_IN_FLIGHT) {
 		struct call *call = &s->call[s->sent];
@@ -71,45 +71,45 @@ static int send_more(struct calls *s, struct err *e)
 	return 0;
 }
 
-static void note_exit(struct calls *s, int code)
+static void calls_note_exit(struct calls *s, int code)
 {
 	if (!s->exit)
 		s->exit = code;
 }
 
-static void print_reply(struct calls *s, const struct call *call, json_t *result)
+static void calls_print_reply(struct calls *s, const struct call *call, json_t *result)
 {
 	const struct command_form *form = s->c->form;
 
 	if (form->status)
-		note_exit(s, form->status(result));
+		calls_note_exit(s, form->status(result));
 	if (s->c->json)
 		command_add_json(s->c, call->target, result);
 	else if (!s->c->quiet)
 		(form->print ? form->print : command_print)(s->c, call->target, result);
 }
 
-static void print_error(struct calls *s, const struct call *call, const struct err *e)
+static void calls_print_error(struct calls *s, const struct call *call, const struct err *e)
 {
-	note_exit(s, errors_print(call->target, e));
+	calls_note_exit(s, errors_print(call->target, e));
 	if (s->c->json)
 		command_add_json_error(s->c, call->target, e);
 }
 
-static void print_call(struct calls *s, const struct call *call)
+static void calls_print_call(struct calls *s, const struct call *call)
 {
 	struct err e = ERR_INIT;
 	json_t *result = conn_result(call->reply, &e);
 
 	progress_erase(&s->progress);
 	if (result)
-		print_reply(s, call, result);
+		calls_print_reply(s, call, result);
 	else
-		print_error(s, call, &e);
+		calls_print_error(s, call, &e);
 	command_flush(s->c);
 }
 
-static struct call *call_by_id(struct calls *s, json_int_t id)
+static struct call *calls_call_by_id(struct calls *s, json_int_t id)
 {
 	/* ids were given in a row */
 	json_int_t i = s->n && id ? id - s->call[0].id : -1;
@@ -119,7 +119,7 @@ static struct call *call_by_id(struct calls *s, json_int_t id)
 
 /* JOB_STARTED comes to who asked for the job, before all else of it; progress to all subscribers.
  */
-static void on_event(struct calls *s, const json_t *event)
+static void calls_on_event(struct calls *s, const json_t *event)
 {
 	const char *what = json_string_value(json_object_get(event, "event"));
 	const json_t *data = json_object_get(event, "data");
@@ -138,13 +138,13 @@ static void on_event(struct calls *s, const json_t *event)
 	}
 }
 
-static void take_message(struct calls *s, json_t *message /* stolen */)
+static void calls_take_message(struct calls *s, json_t *message /* stolen */)
 {
 	struct call *call;
 
 	if (json_object_get(message, "event"))
-		on_event(s, message);
-	call = call_by_id(s, json_integer_value(json_object_get(message, "id")));
+		calls_on_event(s, message);
+	call = calls_call_by_id(s, json_integer_value(json_object_get(message, "id")));
 	if (!call || call->reply) {
 		json_decref(message);
 		return;
@@ -152,11 +152,11 @@ static void take_message(struct calls *s, json_t *message /* stolen */)
 	call->reply = message;
 	s->answered++;
 	while (s->printed < s->sent && s->call[s->printed].reply)
-		print_call(s, &s->call[s->printed++]);
+		calls_print_call(s, &s->call[s->printed++]);
 }
 
 /* What still goes on, after Ctrl-C. */
-static void print_left(struct calls *s)
+static void calls_print_left(struct calls *s)
 {
 	progress_erase(&s->progress);
 	for (size_t i = 0; i < s->sent; i++) {
@@ -175,21 +175,21 @@ static void print_left(struct calls *s)
 }
 
 /* The connection is gone: what was answered is printed, and one error for the rest. */
-static void fail_rest(struct calls *s, const struct err *e)
+static void calls_fail_rest(struct calls *s, const struct err *e)
 {
 	progress_erase(&s->progress);
 	for (size_t i = s->printed; i < s->n; i++)
 		if (s->call[i].reply)
-			print_call(s, &s->call[i]);
+			calls_print_call(s, &s->call[i]);
 	for (size_t i = s->printed; i < s->n; i++)
 		if (!s->call[i].reply) {
-			print_error(s, &s->call[i], e);
+			calls_print_error(s, &s->call[i], e);
 			return;
 		}
 }
 
 /* Only who draws progress asks for it; a refusal does no harm. */
-static int ask_for_progress(struct calls *s, struct err *e)
+static int calls_ask_for_progress(struct calls *s, struct err *e)
 {
 	json_int_t id;
 
@@ -198,7 +198,7 @@ static int ask_for_progress(struct calls *s, struct err *e)
 	return conn_send(&s->c->conn, "subscribe", NULL, &id, e);
 }
 
-static void wait_for_all(struct calls *s)
+static void calls_wait_for_all(struct calls *s)
 {
 	const sigset_t *mask = NULL;
 	sigset_t while_waiting;
@@ -206,33 +206,33 @@ static void wait_for_all(struct calls *s)
 	json_t *message;
 
 	if (s->c->verb->job) {
-		catch_interrupt(&while_waiting);
+		calls_catch_interrupt(&while_waiting);
 		mask = &while_waiting;
 	}
-	if (ask_for_progress(s, &e) < 0) {
-		fail_rest(s, &e);
+	if (calls_ask_for_progress(s, &e) < 0) {
+		calls_fail_rest(s, &e);
 		return;
 	}
 	while (s->answered < s->n) {
 		int tick = progress_tick(&s->progress, progress_now_ms());
 
-		if (send_more(s, &e) < 0) {
-			fail_rest(s, &e);
+		if (calls_send_more(s, &e) < 0) {
+			calls_fail_rest(s, &e);
 			return;
 		}
 		switch (conn_receive(&s->c->conn, tick, mask, &message, &e)) {
 		case CONN_MESSAGE:
-			take_message(s, message);
+			calls_take_message(s, message);
 			break;
 		case CONN_TIMEOUT:
 			break;
 		case CONN_INTERRUPTED:
 			if (!interrupted)
 				break;
-			print_left(s);
+			calls_print_left(s);
 			return;
 		case CONN_FAILED:
-			fail_rest(s, &e);
+			calls_fail_rest(s, &e);
 			return;
 		}
 	}
@@ -251,7 +251,7 @@ int calls_run(struct command *c)
 		s.call[i].target = c->target[i];
 	progress_init(&s.progress, !c->quiet && isatty(STDERR_FILENO));
 	progress_text(&s.progress, s.n == 1 ? s.call[0].target : NULL, c->verb->command);
-	wait_for_all(&s);
+	calls_wait_for_all(&s);
 	progress_erase(&s.progress);
 	command_flush_json(c);
 	for (size_t i = 0; i < s.n; i++)

@@ -15,16 +15,16 @@
 #include "supervisor/client/command.h"
 #include "supervisor/client/errors.h"
 
-static const char *ending(const char *path)
+static const char *check_ending(const char *path)
 {
 	const char *dot = strrchr(path, '.');
 
 	return dot && !strchr(dot, '/') ? dot : "";
 }
 
-static bool is_file(const char *word)
+static bool check_is_file(const char *word)
 {
-	const char *end = ending(word);
+	const char *end = check_ending(word);
 
 	if (strchr(word, '/'))
 		return true;
@@ -32,7 +32,7 @@ static bool is_file(const char *word)
 	       access(word, F_OK) == 0;
 }
 
-static int read_source(const char *path, struct buf *text, struct conf_source *src, struct err *e)
+static int check_read_source(const char *path, struct buf *text, struct conf_source *src, struct err *e)
 {
 	int r = file_read(AT_FDCWD, path, text, e);
 
@@ -41,7 +41,7 @@ static int read_source(const char *path, struct buf *text, struct conf_source *s
 }
 
 /* vmkeep.conf beside the file has the [Defaults]; its own problems are its own check's. */
-static void read_defaults(const char *path, struct conf_daemon *defaults)
+static void check_read_defaults(const char *path, struct conf_daemon *defaults)
 {
 	const char *slash = strrchr(path, '/');
 	_cleanup_(free_ptr) char *beside =
@@ -50,12 +50,12 @@ static void read_defaults(const char *path, struct conf_daemon *defaults)
 	struct conf_problems ignored = { 0 };
 	struct conf_source src;
 
-	if (read_source(beside, &text, &src, NULL) == 0)
+	if (check_read_source(beside, &text, &src, NULL) == 0)
 		conf_daemon_parse(defaults, &src, 1, &ignored);
 	conf_problems_release(&ignored);
 }
 
-static void parse_vm(
+static void check_parse_vm(
 	const char *path, const char *name, const struct conf_source *src, struct conf_problems *p)
 {
 	struct conf_daemon defaults = CONF_DAEMON_INIT;
@@ -66,15 +66,15 @@ static void parse_vm(
 		.state_dir = "/var/lib/vmkeep",
 	};
 
-	read_defaults(path, &defaults);
+	check_read_defaults(path, &defaults);
 	conf_vm_parse(&vm, name, src, 1, &context, p);
 	conf_vm_release(&vm);
 	conf_daemon_release(&defaults);
 }
 
-static void parse(const char *path, const struct conf_source *src, struct conf_problems *p)
+static void check_parse(const char *path, const struct conf_source *src, struct conf_problems *p)
 {
-	const char *slash = strrchr(path, '/'), *end = ending(path);
+	const char *slash = strrchr(path, '/'), *end = check_ending(path);
 	const char *base = slash ? slash + 1 : path;
 	_cleanup_(free_ptr) char *name = xstrndup(base, strlen(base) - strlen(end));
 	struct conf_network network = CONF_NETWORK_INIT;
@@ -85,7 +85,7 @@ static void parse(const char *path, const struct conf_source *src, struct conf_p
 	else if (streq(base, "vmkeep.conf"))
 		conf_daemon_parse(&daemon, src, 1, p);
 	else
-		parse_vm(path, name, src, p);
+		check_parse_vm(path, name, src, p);
 	conf_network_release(&network);
 	conf_daemon_release(&daemon);
 }
@@ -99,7 +99,7 @@ struct beside {
 	size_t n;
 };
 
-static void beside_found(void *data, const char *name)
+static void check_beside_found(void *data, const char *name)
 {
 	struct beside *b = data;
 	const struct conf_context ctx = { .defaults = &b->daemon,
@@ -119,7 +119,7 @@ static void beside_found(void *data, const char *name)
 	conf_problems_release(&ignored);
 }
 
-static void beside_row(void *data, const struct conf_place *place, const char *key,
+static void check_beside_row(void *data, const struct conf_place *place, const char *key,
 	const char *reason, const char *hint)
 {
 	conf_problem_add(data, &(struct conf_problem){ *place, key, reason, hint, true });
@@ -130,7 +130,7 @@ static void beside_row(void *data, const struct conf_place *place, const char *k
 static void check_beside(const char *path, struct conf_problems *p)
 {
 	const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path,
-		   *end = ending(path);
+		   *end = check_ending(path);
 	_cleanup_(free_ptr) char *dir =
 		slash ? xstrndup(path, (size_t)(slash - path) + !(slash - path)) : xstrdup(".");
 	_cleanup_(free_ptr) char *name = xstrndup(base, strlen(base) - strlen(end));
@@ -142,9 +142,9 @@ static void check_beside(const char *path, struct conf_problems *p)
 		return;
 	conf_load_daemon(&b.daemon, dir, &ignored);
 	if (!ignored.count) {
-		conf_list_vms(dir, beside_found, &b, &ignored);
+		conf_list_vms(dir, check_beside_found, &b, &ignored);
 		budget_check(&b.daemon, (const struct conf_vm *const *)b.vm, b.n, all ? NULL : name,
-			beside_row, p);
+			check_beside_row, p);
 	}
 	for (size_t i = 0; i < b.n; i++) {
 		conf_vm_release(b.vm[i]);
@@ -165,10 +165,10 @@ static int check_file(struct command *c, const char *path)
 	json_t *result;
 	int code;
 
-	if (read_source(path, &text, &src, &e) < 0)
+	if (check_read_source(path, &text, &src, &e) < 0)
 		return errors_print(NULL, &e);
 	src.file = safe;
-	parse(path, &src, &problems);
+	check_parse(path, &src, &problems);
 	if (!problems.count)
 		check_beside(path, &problems);
 	result = api_problems(&problems, true);
@@ -188,5 +188,5 @@ int check_run(struct command *c)
 {
 	const char *word = json_string_value(json_object_get(c->args->arguments, "name"));
 
-	return word && is_file(word) ? check_file(c, word) : calls_run(c);
+	return word && check_is_file(word) ? check_file(c, word) : calls_run(c);
 }

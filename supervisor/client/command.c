@@ -32,7 +32,7 @@ void command_flush(struct command *c)
 	}
 }
 
-static int add_text(const char *text, size_t len, void *out)
+static int command_add_text(const char *text, size_t len, void *out)
 {
 	return buf_add(out, text, len);
 }
@@ -69,12 +69,12 @@ void command_flush_json(struct command *c)
 
 void command_print_json(struct command *c, const json_t *value)
 {
-	json_dump_callback(value, add_text, &c->out, JSON_INDENT(2) | JSON_ENCODE_ANY);
+	json_dump_callback(value, command_add_text, &c->out, JSON_INDENT(2) | JSON_ENCODE_ANY);
 	buf_addc(&c->out, '\n');
 }
 
 /* "web1: disk root created, 20G", a line each. */
-static void print_notes(struct command *c, const char *target, const json_t *notes)
+static void command_print_notes(struct command *c, const char *target, const json_t *notes)
 {
 	size_t i;
 	json_t *note;
@@ -87,13 +87,13 @@ static void print_notes(struct command *c, const char *target, const json_t *not
 }
 
 /* "web1: already stopped (guest-shutdown)", "web1: running, address 10.0.0.2". */
-static void print_line(struct command *c, const char *target, const json_t *result)
+static void command_print_line(struct command *c, const char *target, const json_t *result)
 {
 	_cleanup_(free_ptr) char *safe = text_escape(target, strlen(target), false);
 	const char *gap = "", *key;
 	json_t *v;
 
-	print_notes(c, safe, json_object_get(result, "notes"));
+	command_print_notes(c, safe, json_object_get(result, "notes"));
 	buf_printf(&c->out, "%s:", safe);
 	if (json_is_false(json_object_get(result, "changed")))
 		buf_adds(&c->out, " already");
@@ -113,7 +113,7 @@ static void print_line(struct command *c, const char *target, const json_t *resu
 	buf_adds(&c->out, json_object_size(result) ? "\n" : " done\n");
 }
 
-static bool is_line(const json_t *result)
+static bool command_is_line(const json_t *result)
 {
 	size_t members = json_object_size(result);
 	const char *key;
@@ -128,7 +128,7 @@ static bool is_line(const json_t *result)
 }
 
 /* Between the results of several targets, where they do not name themselves. */
-static void print_heading(struct command *c, const char *target, const json_t *result)
+static void command_print_heading(struct command *c, const char *target, const json_t *result)
 {
 	_cleanup_(free_ptr) char *safe = text_escape(target, strlen(target), false);
 
@@ -146,11 +146,11 @@ void command_print(struct command *c, const char *target, const json_t *result)
 		buf_add(&c->out, json_string_value(text), json_string_length(text));
 		if (c->out.len && c->out.data[c->out.len - 1] != '\n')
 			buf_addc(&c->out, '\n');
-	} else if (target && is_line(result)) {
-		print_line(c, target, result);
+	} else if (target && command_is_line(result)) {
+		command_print_line(c, target, result);
 	} else if (!json_is_object(result) || json_object_size(result)) {
 		if (target && c->targets > 1)
-			print_heading(c, target, result);
+			command_print_heading(c, target, result);
 		print_result(&c->out, value_is_table(result) ? c->result->columns : c->result->members,
 			result, c->width);
 	}

@@ -25,7 +25,7 @@ struct line {
 	size_t last_len;
 };
 
-static void add(struct buf *b, const struct line *l, const char *word, size_t len)
+static void complete_add(struct buf *b, const struct line *l, const char *word, size_t len)
 {
 	if (len >= l->last_len && strncmp(word, l->last, l->last_len) == 0) {
 		buf_add(b, word, len);
@@ -33,7 +33,7 @@ static void add(struct buf *b, const struct line *l, const char *word, size_t le
 	}
 }
 
-static void read_option(struct line *l, const char *word, bool next_is_last)
+static void complete_read_option(struct line *l, const char *word, bool next_is_last)
 {
 	struct option o = option_split(word);
 	const struct api_arg *arg;
@@ -50,15 +50,15 @@ static void read_option(struct line *l, const char *word, bool next_is_last)
 					 next_is_last;
 }
 
-static bool takes_next(const struct line *l, const char *word)
+static bool complete_takes_next(const struct line *l, const char *word)
 {
 	struct line probe = { .verb = l->verb };
 
-	read_option(&probe, word, true);
+	complete_read_option(&probe, word, true);
 	return probe.wants_value;
 }
 
-static void read_word(struct line *l, const char *word)
+static void complete_read_word(struct line *l, const char *word)
 {
 	if (l->verb) {
 		if (l->operands++ == 0)
@@ -73,21 +73,21 @@ static void read_word(struct line *l, const char *word)
 	}
 }
 
-static void read_line(struct line *l, const char *const *words, size_t n)
+static void complete_read_line(struct line *l, const char *const *words, size_t n)
 {
 	l->last = n ? words[n - 1] : "";
 	l->last_len = strlen(l->last);
 	for (size_t i = 0; i + 1 < n; i++) {
 		if (words[i][0] != '-')
-			read_word(l, words[i]);
+			complete_read_word(l, words[i]);
 		else if (i + 2 < n)
-			i += takes_next(l, words[i]);
+			i += complete_takes_next(l, words[i]);
 		else
-			read_option(l, words[i], true);
+			complete_read_option(l, words[i], true);
 	}
 }
 
-static void add_options(struct buf *b, const struct line *l)
+static void complete_add_options(struct buf *b, const struct line *l)
 {
 	const struct api_arg *arg;
 	const char *rest, *s;
@@ -95,19 +95,19 @@ static void add_options(struct buf *b, const struct line *l)
 
 	for (size_t i = 0; l->verb && (arg = api_verb_arg(l->verb, i)); i++)
 		for (rest = arg->option; (s = option_spelling(&rest, &len));)
-			add(b, l, s, len);
+			complete_add(b, l, s, len);
 	for (size_t i = 0; i < ARGS_COMMONS; i++)
 		for (rest = args_common[i].option; (s = option_spelling(&rest, &len));)
-			add(b, l, s, len);
+			complete_add(b, l, s, len);
 }
 
 /* First words, each once; or the second words of a group. */
-static void add_commands(struct buf *b, const struct line *l)
+static void complete_add_commands(struct buf *b, const struct line *l)
 {
 	const char *before = "";
 
 	if (!l->group)
-		add(b, l, "help", strlen("help"));
+		complete_add(b, l, "help", strlen("help"));
 	for (size_t i = 0; i < api_verbs_n; i++) {
 		const char *word = api_verbs[i].command;
 		size_t len = word ? strcspn(word, " ") : 0;
@@ -117,22 +117,22 @@ static void add_commands(struct buf *b, const struct line *l)
 		if (l->group) {
 			if (word[len] == ' ' && strlen(l->group) == len &&
 				strncmp(word, l->group, len) == 0)
-				add(b, l, word + len + 1, strlen(word + len + 1));
+				complete_add(b, l, word + len + 1, strlen(word + len + 1));
 		} else if (strncmp(word, before, len) != 0 || before[len] != ' ') {
-			add(b, l, word, len);
+			complete_add(b, l, word, len);
 		}
 		before = word;
 	}
 }
 
-static void add_choices(struct buf *b, const struct line *l, const struct api_arg *arg)
+static void complete_add_choices(struct buf *b, const struct line *l, const struct api_arg *arg)
 {
 	for (size_t i = 0; i < API_CHOICES_MAX && arg->choices[i]; i++)
-		add(b, l, arg->choices[i], strlen(arg->choices[i]));
+		complete_add(b, l, arg->choices[i], strlen(arg->choices[i]));
 }
 
 /* The positional argument that the last word is, or NULL when there is one too many. */
-static const struct api_arg *current_operand(const struct line *l)
+static const struct api_arg *complete_current_operand(const struct line *l)
 {
 	bool many = l->verb->target == API_VMS || l->verb->target == API_NETWORKS;
 	size_t skip = many ? 0 : l->operands;
@@ -144,16 +144,16 @@ static const struct api_arg *current_operand(const struct line *l)
 	return NULL;
 }
 
-static void add_operands(struct buf *b, const struct line *l, complete_names_fn *names, void *data)
+static void complete_add_operands(struct buf *b, const struct line *l, complete_names_fn *names, void *data)
 {
-	const struct api_arg *arg = current_operand(l);
+	const struct api_arg *arg = complete_current_operand(l);
 	enum api_target target = l->verb->target;
 	struct buf found = BUF_INIT;
 
 	if (!arg)
 		return;
 	if (arg->choices[0])
-		add_choices(b, l, arg);
+		complete_add_choices(b, l, arg);
 	else if (streq(arg->name, "name") && (target == API_NETWORK || target == API_NETWORKS))
 		names(data, "net-list", NULL, "name", &found);
 	else if (streq(arg->name, "name") || streq(arg->name, "pattern"))
@@ -163,7 +163,7 @@ static void add_operands(struct buf *b, const struct line *l, complete_names_fn 
 	for (const char *p = found.data; p && *p;) {
 		size_t len = strcspn(p, "\n");
 
-		add(b, l, p, len);
+		complete_add(b, l, p, len);
 		p += len + (p[len] == '\n');
 	}
 	buf_release(&found);
@@ -174,21 +174,21 @@ void complete_words(
 {
 	struct line l = { 0 };
 
-	read_line(&l, words, n);
+	complete_read_line(&l, words, n);
 	if (l.wants_value) {
 		if (l.value_of)
-			add_choices(b, &l, l.value_of);
+			complete_add_choices(b, &l, l.value_of);
 	} else if (l.last[0] == '-') {
-		add_options(b, &l);
+		complete_add_options(b, &l);
 	} else if (!l.verb) {
-		add_commands(b, &l);
+		complete_add_commands(b, &l);
 	} else {
-		add_operands(b, &l, names, data);
+		complete_add_operands(b, &l, names, data);
 	}
 }
 
 /* Names of the daemon; a completion has no place for its errors. */
-static void ask_names(
+static void complete_ask_names(
 	void *data, const char *execute, const char *target, const char *column, struct buf *b)
 {
 	json_t *arguments = json_object(), *list = NULL, *row;
@@ -219,7 +219,7 @@ int complete_run(const char *const *words, size_t n)
 	for (size_t i = 0; i + 1 < n; i++)
 		if (strcmp(words[i], "--run") == 0)
 			run = words[i + 1];
-	complete_words(&b, words, n, ask_names, (void *)(uintptr_t)run);
+	complete_words(&b, words, n, complete_ask_names, (void *)(uintptr_t)run);
 	file_write_all(STDOUT_FILENO, b.data, b.len);
 	buf_release(&b);
 	return EXIT_SUCCESS;

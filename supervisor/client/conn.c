@@ -30,7 +30,7 @@ const char *conn_run_dir(const char *option)
 	return env && *env ? env : RUN_DIR;
 }
 
-static int connect_error(const char *run, struct err *e)
+static int conn_connect_error(const char *run, struct err *e)
 {
 	if (errno == EACCES || errno == EPERM)
 		return err_errno(e, "connect to '%s/" SOCKET_NAME "'", run);
@@ -55,14 +55,14 @@ int conn_open(struct conn *c, const char *run, struct err *e)
 	if (n < 0 || (size_t)n >= sizeof a.sun_path) {
 		dir = open(run, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (dir < 0)
-			return connect_error(run, e);
+			return conn_connect_error(run, e);
 		file_socket_address(&a, dir, SOCKET_NAME);
 	}
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return err_errno(e, "make a socket");
 	if (connect(fd, (struct sockaddr *)&a, sizeof a) < 0)
-		return connect_error(run, e);
+		return conn_connect_error(run, e);
 	codec_init(&c->codec, CONN_REPLY_MAX);
 	c->fd = steal_fd(&fd);
 	return 0;
@@ -75,7 +75,7 @@ void conn_release(struct conn *c)
 	close_fd(&c->fd);
 }
 
-static int gone(struct err *e)
+static int conn_gone(struct err *e)
 {
 	err_set(e, ERR_UNREACHABLE, "vmkeepd closed the connection before it answered");
 	return err_hint(e, "it was stopped or restarted, which no guest notices; vmkeep list and jobs tell what goes on");
@@ -99,11 +99,11 @@ int conn_send(struct conn *c, const char *execute, json_t *arguments, json_int_t
 	/* what the daemon said before it hung up tells more than our EPIPE does */
 	if (r == -EPIPE || r == -ECONNRESET)
 		return 0;
-	return r < 0 ? gone(e) : 0;
+	return r < 0 ? conn_gone(e) : 0;
 }
 
 /* Greetings and the daemon's last words are not for the caller. */
-static bool is_for_caller(const json_t *message, struct err *e)
+static bool conn_is_for_caller(const json_t *message, struct err *e)
 {
 	const json_t *api = json_object_get(json_object_get(message, "vmkeep"), "api");
 
@@ -121,7 +121,7 @@ static bool is_for_caller(const json_t *message, struct err *e)
 	return false;
 }
 
-static enum conn_result read_more(
+static enum conn_result conn_read_more(
 	struct conn *c, int timeout_ms, const sigset_t *mask, struct err *e)
 {
 	struct timespec t = { timeout_ms / 1000, timeout_ms % 1000 * 1000000L };
@@ -138,7 +138,7 @@ static enum conn_result read_more(
 	codec_commit(&c->codec, n > 0 ? (size_t)n : 0);
 	if (n > 0 || (n < 0 && errno == EINTR))
 		return CONN_MESSAGE;
-	gone(e);
+	conn_gone(e);
 	return CONN_FAILED;
 }
 
@@ -151,7 +151,7 @@ enum conn_result conn_receive(
 	for (;;) {
 		switch (codec_next(&c->codec, message, e)) {
 		case CODEC_MESSAGE:
-			if (is_for_caller(*message, e))
+			if (conn_is_for_caller(*message, e))
 				return CONN_MESSAGE;
 			json_decref(*message);
 			*message = NULL;
@@ -164,7 +164,7 @@ enum conn_result conn_receive(
 		case CODEC_NONE:
 			break;
 		}
-		r = read_more(c, timeout_ms, mask, e);
+		r = conn_read_more(c, timeout_ms, mask, e);
 		if (r != CONN_MESSAGE)
 			return r;
 	}

@@ -39,7 +39,7 @@ struct console {
 	struct buf typed; /* for the guest */
 };
 
-static enum ending from_guest(struct console *s)
+static enum ending console_from_guest(struct console *s)
 {
 	static char chunk[CHUNK];
 	ssize_t n = recv(s->c->conn.fd, chunk, sizeof chunk, MSG_DONTWAIT);
@@ -54,24 +54,24 @@ static enum ending from_guest(struct console *s)
 }
 
 /* Everything was typed: the daemon hangs up once the guest has taken it. */
-static enum ending say_end(const struct console *s)
+static enum ending console_say_end(const struct console *s)
 {
 	if (!s->input && !s->raw && !s->watch && !s->typed.len)
 		shutdown(s->c->conn.fd, SHUT_WR);
 	return GOES_ON;
 }
 
-static enum ending to_guest(struct console *s)
+static enum ending console_to_guest(struct console *s)
 {
 	ssize_t n = send(s->c->conn.fd, s->typed.data, s->typed.len, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? GOES_ON : DISCONNECTED;
 	buf_drop(&s->typed, (size_t)n);
-	return say_end(s);
+	return console_say_end(s);
 }
 
-static enum ending from_keyboard(struct console *s)
+static enum ending console_from_keyboard(struct console *s)
 {
 	char chunk[4096];
 	ssize_t n = read(STDIN_FILENO, chunk, sizeof chunk);
@@ -83,7 +83,7 @@ static enum ending from_keyboard(struct console *s)
 	if (n <= 0) {
 		/* a window that was closed leaves; of a pipe the daemon says when the guest has all */
 		s->input = false;
-		return s->raw ? LEFT : say_end(s);
+		return s->raw ? LEFT : console_say_end(s);
 	}
 	if (!s->raw) {
 		buf_add(&s->typed, chunk, (size_t)n);
@@ -95,7 +95,7 @@ static enum ending from_keyboard(struct console *s)
 	return leave ? LEFT : GOES_ON;
 }
 
-static enum ending turn(struct console *s, const sigset_t *mask)
+static enum ending console_turn(struct console *s, const sigset_t *mask)
 {
 	/* a terminal is always read: the keys that leave work with a guest that does not read */
 	bool read_input = s->input && (s->raw || s->typed.len < CHUNK);
@@ -111,16 +111,16 @@ static enum ending turn(struct console *s, const sigset_t *mask)
 	if (p[2].revents & POLLERR)
 		return NO_READER;
 	if (p[1].revents)
-		r = from_keyboard(s);
+		r = console_from_keyboard(s);
 	if (r == GOES_ON && p[0].revents & POLLOUT)
-		r = to_guest(s);
+		r = console_to_guest(s);
 	if (r == GOES_ON && p[0].revents & (POLLIN | POLLHUP | POLLERR))
-		r = from_guest(s);
+		r = console_from_guest(s);
 	return r;
 }
 
 /* Why the daemon ended it; the guest's end is the usual reason. */
-static int tell_disconnected(const struct console *s)
+static int console_tell_disconnected(const struct console *s)
 {
 	struct conn conn = CONN_INIT;
 	json_t *arguments = json_pack("{s:s}", "name", s->name), *info = NULL;
@@ -142,7 +142,7 @@ static int tell_disconnected(const struct console *s)
 	return info ? EXIT_SUCCESS : api_class(e.class)->exit;
 }
 
-static int finish(const struct console *s, enum ending ending)
+static int console_finish(const struct console *s, enum ending ending)
 {
 	static const char plain[] = "\033[0m\033[?25h";
 	sigset_t all;
@@ -159,11 +159,11 @@ static int finish(const struct console *s, enum ending ending)
 	if (s->raw && ending == LEFT)
 		fprintf(stderr, "\nLeft %s; it goes on.\n", s->name);
 	else if (s->raw && ending == DISCONNECTED)
-		return tell_disconnected(s);
+		return console_tell_disconnected(s);
 	return ending == NO_READER ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-static int attach(struct console *s)
+static int client_console_attach(struct console *s)
 {
 	enum ending ending = GOES_ON;
 	struct err e = ERR_INIT;
@@ -179,8 +179,8 @@ static int attach(struct console *s)
 	}
 	command_flush(s->c);
 	while (ending == GOES_ON)
-		ending = turn(s, mask);
-	return finish(s, ending);
+		ending = console_turn(s, mask);
+	return console_finish(s, ending);
 }
 
 int console_run(struct command *c)
@@ -202,7 +202,7 @@ int console_run(struct command *c)
 	if (!result)
 		return errors_print(s.name, &e);
 	json_decref(result);
-	r = attach(&s);
+	r = client_console_attach(&s);
 	buf_release(&s.typed);
 	return r;
 }

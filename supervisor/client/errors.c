@@ -12,7 +12,7 @@
 #include "base/text.h"
 #include "supervisor/api/api.h"
 
-static bool stderr_has_colour(void)
+static bool errors_stderr_has_colour(void)
 {
 	const char *no = getenv("NO_COLOR");
 
@@ -20,7 +20,7 @@ static bool stderr_has_colour(void)
 }
 
 /* The daemon's text may quote QEMU or a guest. */
-static void add_lines(struct buf *b, const char *text, size_t indent)
+static void errors_add_lines(struct buf *b, const char *text, size_t indent)
 {
 	for (bool first = true;; first = false) {
 		size_t len = strcspn(text, "\n");
@@ -46,10 +46,10 @@ void errors_format(struct buf *b, const char *target, const struct err *e, bool 
 		buf_printf(b, "%s: ", safe);
 		indent += strlen(safe) + 2;
 	}
-	add_lines(b, e->text[0] ? e->text : "failed without a reason", indent);
+	errors_add_lines(b, e->text[0] ? e->text : "failed without a reason", indent);
 	if (e->hint[0]) {
 		buf_printf(b, "%shint:%s ", colour ? "\033[1m" : "", colour ? "\033[0m" : "");
-		add_lines(b, e->hint, strlen("hint: "));
+		errors_add_lines(b, e->hint, strlen("hint: "));
 	}
 }
 
@@ -57,7 +57,7 @@ int errors_print(const char *target, const struct err *e)
 {
 	struct buf b = BUF_INIT;
 
-	errors_format(&b, target, e, stderr_has_colour());
+	errors_format(&b, target, e, errors_stderr_has_colour());
 	file_write_all(STDERR_FILENO, b.data, b.len);
 	buf_release(&b);
 	return api_class(e->class)->exit;

@@ -10,7 +10,7 @@
 #include "supervisor/client/errors.h"
 #include "supervisor/client/value.h"
 
-static void add_time(struct buf *b, const json_t *stamp)
+static void events_add_time(struct buf *b, const json_t *stamp)
 {
 	time_t when = (time_t)json_integer_value(json_object_get(stamp, "seconds"));
 	int ms = (int)(json_integer_value(json_object_get(stamp, "microseconds")) / 1000);
@@ -23,7 +23,7 @@ static void add_time(struct buf *b, const json_t *stamp)
 }
 
 /* "2026-01-02 03:04:05.678  VM_STATE  web1  state=running from=starting" */
-static void add_event(struct buf *b, const json_t *event)
+static void events_add_event(struct buf *b, const json_t *event)
 {
 	const json_t *what = json_object_get(event, "event");
 	json_t *data = json_object_get(event, "data"), *v;
@@ -31,7 +31,7 @@ static void add_event(struct buf *b, const json_t *event)
 	_cleanup_(free_ptr) char *object = value_text(NULL, json_object_get(data, "name"));
 	const char *key;
 
-	add_time(b, json_object_get(event, "timestamp"));
+	events_add_time(b, json_object_get(event, "timestamp"));
 	buf_printf(b, "  %-13s  %s", name, object);
 	json_object_foreach (data, key, v) {
 		_cleanup_(free_ptr) char *text = value_text(value_field(api_memory, key), v);
@@ -43,16 +43,16 @@ static void add_event(struct buf *b, const json_t *event)
 	buf_addc(b, '\n');
 }
 
-static void print_event(struct command *c, const json_t *event)
+static void events_print_event(struct command *c, const json_t *event)
 {
 	if (c->json)
 		codec_encode(event, &c->out);
 	else if (!c->quiet)
-		add_event(&c->out, event);
+		events_add_event(&c->out, event);
 	command_flush(c);
 }
 
-static bool is_followed(const struct command *c)
+static bool events_is_followed(const struct command *c)
 {
 	return json_is_true(json_object_get(c->args->arguments, "follow"));
 }
@@ -63,7 +63,7 @@ int events_run(struct command *c)
 	struct err e = ERR_INIT;
 	bool last = false;
 
-	if (!is_followed(c))
+	if (!events_is_followed(c))
 		json_object_set_new(arguments, "follow", json_false());
 	if (command_open(c, &e) == 0)
 		result = conn_call(&c->conn, c->verb->execute, arguments, &e);
@@ -75,8 +75,8 @@ int events_run(struct command *c)
 		switch (conn_receive(&c->conn, -1, NULL, &message, &e)) {
 		case CONN_MESSAGE:
 			if (json_object_get(message, "event")) {
-				print_event(c, message);
-				last = !is_followed(c);
+				events_print_event(c, message);
+				last = !events_is_followed(c);
 			}
 			json_decref(message);
 			break;

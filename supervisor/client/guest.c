@@ -22,7 +22,7 @@ int guest_exec_status(const json_t *result)
 }
 
 /* On a terminal the guest's bytes are escaped. */
-static void put(const json_t *data, bool tty, struct buf *out)
+static void guest_put(const json_t *data, bool tty, struct buf *out)
 {
 	struct buf raw = BUF_INIT;
 
@@ -40,9 +40,9 @@ void guest_exec_print(struct command *c, const char *target, const json_t *resul
 	const json_t *code = json_object_get(result, "exit"), *sig = json_object_get(result, "signal");
 	struct buf err = BUF_INIT;
 
-	put(json_object_get(result, "out-data"), c->tty, &c->out);
+	guest_put(json_object_get(result, "out-data"), c->tty, &c->out);
 	command_flush(c);
-	put(json_object_get(result, "err-data"), isatty(STDERR_FILENO), &err);
+	guest_put(json_object_get(result, "err-data"), isatty(STDERR_FILENO), &err);
 	file_write_all(STDERR_FILENO, err.data, err.len);
 	buf_release(&err);
 	if (json_is_true(json_object_get(result, "truncated")))
@@ -54,7 +54,7 @@ void guest_exec_print(struct command *c, const char *target, const json_t *resul
 }
 
 /* One line; of a terminal without echo. */
-static int read_password(char *line, struct err *e)
+static int guest_read_password(char *line, struct err *e)
 {
 	struct termios was, silent;
 	bool tty = tcgetattr(STDIN_FILENO, &was) == 0;
@@ -85,7 +85,7 @@ int guest_passwd_run(struct command *c)
 	struct err e = ERR_INIT;
 	int r;
 
-	if (read_password(line, &e) < 0)
+	if (guest_read_password(line, &e) < 0)
 		return errors_print(NULL, &e);
 	r = json_object_set_new(c->args->arguments, "password", json_string(line));
 	explicit_bzero(line, sizeof line);

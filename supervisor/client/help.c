@@ -9,7 +9,7 @@
 
 enum { TEXT_COLUMN = 26, LINE_WIDTH = 78 };
 
-static void add_word(struct buf *b, const char *word, bool required)
+static void help_add_word(struct buf *b, const char *word, bool required)
 {
 	buf_printf(b, required ? " %s" : " [%s]", word);
 }
@@ -22,11 +22,11 @@ void help_usage(struct buf *b, const struct api_verb *verb)
 	for (int positional = 1; positional >= 0; positional--)
 		for (size_t i = 0; (arg = api_verb_arg(verb, i)); i++)
 			if (arg->option && option_is_positional(arg) == positional)
-				add_word(b, arg->option, arg->required);
+				help_add_word(b, arg->option, arg->required);
 }
 
 /* Text in a column of its own, broken at spaces. */
-static void add_text(struct buf *b, const char *text, size_t column, size_t at)
+static void help_add_text(struct buf *b, const char *text, size_t column, size_t at)
 {
 	while (*text) {
 		size_t len = 0, room = LINE_WIDTH - column;
@@ -46,7 +46,7 @@ static void add_text(struct buf *b, const char *text, size_t column, size_t at)
 	}
 }
 
-static void add_row(struct buf *b, const char *left, const char *text)
+static void help_add_row(struct buf *b, const char *left, const char *text)
 {
 	size_t width = strlen(left) + 2;
 
@@ -55,10 +55,10 @@ static void add_row(struct buf *b, const char *left, const char *text)
 		buf_addc(b, '\n');
 		width = 0;
 	}
-	add_text(b, text, TEXT_COLUMN, width);
+	help_add_text(b, text, TEXT_COLUMN, width);
 }
 
-static void add_aliases(struct buf *b, const struct api_verb *verb)
+static void help_add_aliases(struct buf *b, const struct api_verb *verb)
 {
 	if (!verb->aliases[0])
 		return;
@@ -76,18 +76,18 @@ void help_verb(struct buf *b, const struct api_verb *verb)
 	buf_adds(b, "vmkeep ");
 	help_usage(b, verb);
 	buf_adds(b, "\n\n");
-	add_text(b, verb->help, 0, 0);
+	help_add_text(b, verb->help, 0, 0);
 	if (verb->text) {
 		buf_addc(b, '\n');
-		add_text(b, verb->text, 0, 0);
+		help_add_text(b, verb->text, 0, 0);
 	}
 	for (size_t i = 0; (arg = api_verb_arg(verb, i)); i++)
 		if (arg->option) {
 			buf_adds(b, first ? "\n" : "");
 			first = false;
-			add_row(b, arg->option, arg->help);
+			help_add_row(b, arg->option, arg->help);
 		}
-	add_aliases(b, verb);
+	help_add_aliases(b, verb);
 	if (verb->role != API_ROLE_NONE)
 		buf_printf(
 			b, "\nNeeds the role '%s' or a higher one.\n", api_role_name(verb->role));
@@ -107,7 +107,7 @@ static const struct topic {
 	/* clang-format on */
 };
 
-static const struct topic *topic_of(const struct api_verb *verb)
+static const struct topic *help_topic_of(const struct api_verb *verb)
 {
 	const struct topic *t = topics;
 
@@ -116,7 +116,7 @@ static const struct topic *topic_of(const struct api_verb *verb)
 	return t;
 }
 
-static bool in_group(const struct api_verb *verb, const char *group)
+static bool help_in_group(const struct api_verb *verb, const char *group)
 {
 	size_t len = group ? strlen(group) : 0;
 
@@ -125,7 +125,7 @@ static bool in_group(const struct api_verb *verb, const char *group)
 }
 
 /* "snapshot create NAME TAG": the overview shows what must be given, the verb's help the rest. */
-static void add_verb(struct buf *b, const struct api_verb *verb)
+static void help_add_verb(struct buf *b, const struct api_verb *verb)
 {
 	const struct api_arg *arg;
 	struct buf left = BUF_INIT;
@@ -133,8 +133,8 @@ static void add_verb(struct buf *b, const struct api_verb *verb)
 	buf_adds(&left, verb->command);
 	for (size_t i = 0; (arg = api_verb_arg(verb, i)); i++)
 		if (option_is_positional(arg) && arg->required)
-			add_word(&left, arg->option, true);
-	add_row(b, left.data, verb->help);
+			help_add_word(&left, arg->option, true);
+	help_add_row(b, left.data, verb->help);
 	buf_release(&left);
 }
 
@@ -147,16 +147,16 @@ void help_overview(struct buf *b, const char *group)
 		for (size_t i = 0; i < api_verbs_n; i++) {
 			const struct api_verb *verb = &api_verbs[i];
 
-			if (!in_group(verb, group) || topic_of(verb) != &topics[t])
+			if (!help_in_group(verb, group) || help_topic_of(verb) != &topics[t])
 				continue;
 			if (first)
 				buf_printf(b, "\n%s\n", topics[t].heading);
 			first = false;
-			add_verb(b, verb);
+			help_add_verb(b, verb);
 		}
 	}
 	buf_adds(b, "\nOptions\n");
 	for (size_t i = 0; i < ARGS_COMMONS; i++)
-		add_row(b, args_common[i].option, args_common[i].help);
+		help_add_row(b, args_common[i].option, args_common[i].help);
 	buf_adds(b, "\n'vmkeep help COMMAND' tells more; virsh's names are understood too.\n");
 }

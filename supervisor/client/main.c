@@ -12,7 +12,7 @@
 #include "supervisor/client/errors.h"
 #include "supervisor/client/help.h"
 
-static int print(struct buf *b)
+static int main_print(struct buf *b)
 {
 	int r = file_write_all(STDOUT_FILENO, b->data, b->len);
 
@@ -20,7 +20,7 @@ static int print(struct buf *b)
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-static int run(struct args *a, size_t argc, const char *const *argv)
+static int main_run(struct args *a, size_t argc, const char *const *argv)
 {
 	struct err e = ERR_INIT;
 	struct buf b = BUF_INIT;
@@ -29,7 +29,7 @@ static int run(struct args *a, size_t argc, const char *const *argv)
 		return errors_print(NULL, &e);
 	if (a->given[ARGS_VERSION]) {
 		buf_adds(&b, "vmkeep " VMKEEP_VERSION "\n");
-		return print(&b);
+		return main_print(&b);
 	}
 	if (!a->given[ARGS_HELP])
 		return command_run(a);
@@ -37,12 +37,12 @@ static int run(struct args *a, size_t argc, const char *const *argv)
 		help_verb(&b, a->verb);
 	else
 		help_overview(&b, a->topic);
-	return print(&b);
+	return main_print(&b);
 }
 
 /* What we open must not become a standard descriptor that was closed. To write to one is no failure: a
  * service whose stop command has no output must not fail for that. */
-static void fill_standard_descriptors(void)
+static void main_fill_standard_descriptors(void)
 {
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
 		if (fcntl(fd, F_GETFD) < 0)
@@ -56,11 +56,11 @@ int main(int argc, char **argv)
 	struct args a = ARGS_INIT;
 	int code;
 
-	fill_standard_descriptors();
+	main_fill_standard_descriptors();
 	signal(SIGPIPE, SIG_IGN);
 	if (n && streq(words[0], COMPLETE_WORD))
 		return complete_run(words + 1, n - 1);
-	code = run(&a, n, words);
+	code = main_run(&a, n, words);
 	args_release(&a);
 	return code;
 }

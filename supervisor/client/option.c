@@ -79,7 +79,7 @@ struct option option_split(const char *word)
 }
 
 /* JSON text, or a bare word for a command without arguments. */
-static json_t *json_or_word(const char *text, struct err *e)
+static json_t *option_json_or_word(const char *text, struct err *e)
 {
 	json_error_t why;
 	json_t *v = json_loads(text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &why);
@@ -92,7 +92,7 @@ static json_t *json_or_word(const char *text, struct err *e)
 	return NULL;
 }
 
-static json_t *string_value(const char *text, struct err *e)
+static json_t *option_string_value(const char *text, struct err *e)
 {
 	json_t *v = json_string(text);
 
@@ -101,7 +101,7 @@ static json_t *string_value(const char *text, struct err *e)
 	return v;
 }
 
-static json_t *choice_value(const struct api_arg *arg, const char *text, struct err *e)
+static json_t *option_choice_value(const struct api_arg *arg, const char *text, struct err *e)
 {
 	struct buf list = BUF_INIT;
 	size_t i;
@@ -127,20 +127,20 @@ json_t *option_value(const struct api_arg *arg, const char *text, struct err *e)
 	bool yes;
 
 	if (arg->choices[0])
-		return choice_value(arg, text, e);
+		return option_choice_value(arg, text, e);
 	switch (arg->type) {
 	case API_STRING:
 	case API_NAME:
-		return string_value(text, e);
+		return option_string_value(text, e);
 	case API_SIZE:
 		if (text_parse_size(text, &number) == 0)
-			return string_value(text, e);
+			return option_string_value(text, e);
 		err_set(e, ERR_USAGE, "'%s' is not a size", text);
 		err_hint(e, "write a whole number with K, M, G or T, such as 512M");
 		return NULL;
 	case API_TIME:
 		if (text_parse_time(text, &number) == 0)
-			return string_value(text, e);
+			return option_string_value(text, e);
 		err_set(e, ERR_USAGE, "'%s' is not a time", text);
 		err_hint(e, "write seconds, or a number with a unit, such as 2min");
 		return NULL;
@@ -155,9 +155,9 @@ json_t *option_value(const struct api_arg *arg, const char *text, struct err *e)
 		err_set(e, ERR_USAGE, "'%s' is neither yes nor no", text);
 		return NULL;
 	case API_JSON:
-		return json_or_word(text, e);
+		return option_json_or_word(text, e);
 	case API_WORDS:
-		return json_pack("[o]", string_value(text, e));
+		return json_pack("[o]", option_string_value(text, e));
 	case API_TYPES:
 		break;
 	}

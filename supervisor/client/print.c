@@ -21,13 +21,13 @@ size_t print_width(void)
 	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col ? w.ws_col : 80;
 }
 
-static bool is_text(const json_t *v)
+static bool print_is_text(const json_t *v)
 {
 	return json_is_string(v) && strchr(json_string_value(v), '\n');
 }
 
 /* [{"a": 1}, {"a": 2, "b": 3}] as a table; NULL when it is no array of objects. */
-static json_t *table_of(const json_t *list)
+static json_t *print_table_of(const json_t *list)
 {
 	json_t *columns, *rows, *object, *row, *v;
 	size_t i;
@@ -69,11 +69,11 @@ static bool print_nested(struct buf *b, const struct api_field *fields, const js
 
 	if (value_is_table(v))
 		print_table(b, fields, v, NULL, indent, width);
-	else if (is_text(v))
+	else if (print_is_text(v))
 		print_lines(b, json_string_value(v), indent);
 	else if (json_is_object(v) && json_object_size(v))
 		print_object(b, fields, v, indent, width);
-	else if ((table = table_of(v)))
+	else if ((table = print_table_of(v)))
 		print_table(b, fields, table, NULL, indent, width);
 	else
 		return false;
@@ -81,9 +81,9 @@ static bool print_nested(struct buf *b, const struct api_field *fields, const js
 	return true;
 }
 
-static bool is_nested(const json_t *v)
+static bool print_is_nested(const json_t *v)
 {
-	return is_text(v) || (json_is_object(v) && json_object_size(v)) ||
+	return print_is_text(v) || (json_is_object(v) && json_object_size(v)) ||
 	       json_is_object(json_array_get(v, 0));
 }
 
@@ -107,14 +107,14 @@ static void print_object(struct buf *b, const struct api_field *fields, const js
 	const char *key;
 
 	json_object_foreach (o, key, v)
-		if (!is_nested(v) && strlen(key) > widest)
+		if (!print_is_nested(v) && strlen(key) > widest)
 			widest = strlen(key);
 	json_object_foreach (o, key, v) {
 		_cleanup_(free_ptr) char *safe = text_escape(key, strlen(key), false);
 		_cleanup_(free_ptr) char *text = NULL;
 		const struct api_field *f = value_field(fields, key);
 
-		if (is_nested(v)) {
+		if (print_is_nested(v)) {
 			buf_printf(b, "%*s%s:\n", (int)indent, "", safe);
 			print_nested(b, f ? f->of : NULL, v, indent + INDENT, width);
 			continue;
@@ -135,7 +135,7 @@ void print_result(struct buf *b, const struct api_field *fields, const json_t *r
 }
 
 /* Bytes at the end that may begin a character whose rest has not come. */
-static size_t unfinished(const char *data, size_t len)
+static size_t print_unfinished(const char *data, size_t len)
 {
 	for (size_t back = 1; back <= 3 && back <= len; back++) {
 		unsigned char c = (unsigned char)data[len - back];
@@ -152,7 +152,7 @@ static size_t unfinished(const char *data, size_t len)
 void print_bytes(struct buf *held, bool end, struct buf *out)
 {
 	_cleanup_(free_ptr) char *plain = NULL, *safe = NULL;
-	size_t len = held->len - (end ? 0 : unfinished(held->data, held->len)), n = 0;
+	size_t len = held->len - (end ? 0 : print_unfinished(held->data, held->len)), n = 0;
 
 	if (len == 0)
 		return;

@@ -66,7 +66,7 @@ void progress_line(struct buf *b, const struct progress *p, int64_t now_ms, size
 	buf_printf(b, "%.*s%s", (int)room, p->text, tail);
 }
 
-static size_t stderr_width(void)
+static size_t progress_stderr_width(void)
 {
 	struct winsize w;
 
@@ -83,7 +83,7 @@ int progress_tick(struct progress *p, int64_t now_ms)
 	if (now_ms < due)
 		return (int)(due - now_ms);
 	buf_adds(&b, "\r");
-	progress_line(&b, p, now_ms, stderr_width());
+	progress_line(&b, p, now_ms, progress_stderr_width());
 	buf_adds(&b, "\033[K");
 	file_write_all(STDERR_FILENO, b.data, b.len);
 	buf_release(&b);

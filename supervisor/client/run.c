@@ -10,48 +10,48 @@
 #include "supervisor/client/print.h"
 #include "supervisor/client/value.h"
 
-static bool has_rows(const json_t *result)
+static bool run_has_rows(const json_t *result)
 {
 	return json_array_size(json_object_get(result, "rows")) > 0;
 }
 
-static const char *cell(const json_t *table, const json_t *row, const char *column)
+static const char *run_cell(const json_t *table, const json_t *row, const char *column)
 {
 	return json_string_value(value_cell(table, row, column));
 }
 
 /* Does any row say so? */
-static bool has_cell(const json_t *table, const char *column, const char *value)
+static bool run_has_cell(const json_t *table, const char *column, const char *value)
 {
 	size_t i;
 	json_t *row;
 
 	json_array_foreach (json_object_get(table, "rows"), i, row)
-		if (streq(cell(table, row, column), value))
+		if (streq(run_cell(table, row, column), value))
 			return true;
 	return false;
 }
 
-static int problems_status(const json_t *result)
+static int run_problems_status(const json_t *result)
 {
 	const json_t *dry = json_object_get(result, "problems");
 
 	result = dry ? dry : result;
-	return has_rows(result) ? api_class(ERR_INVALID_CONFIG)->exit : 0;
+	return run_has_rows(result) ? api_class(ERR_INVALID_CONFIG)->exit : 0;
 }
 
-static int check_status(const json_t *result)
+static int run_check_status(const json_t *result)
 {
-	return has_cell(result, "severity", "error") ? api_class(ERR_INVALID_CONFIG)->exit : 0;
+	return run_has_cell(result, "severity", "error") ? api_class(ERR_INVALID_CONFIG)->exit : 0;
 }
 
-static int diff_status(const json_t *result)
+static int run_diff_status(const json_t *result)
 {
-	return has_rows(result) ? api_class(ERR_DIFFERS)->exit : 0;
+	return run_has_rows(result) ? api_class(ERR_DIFFERS)->exit : 0;
 }
 
 /* info --security: a rule that does not hold. */
-static int info_status(const json_t *result)
+static int run_info_status(const json_t *result)
 {
 	json_t *row;
 	size_t i;
@@ -63,13 +63,13 @@ static int info_status(const json_t *result)
 }
 
 /* The host goes down in any case; whoever types it wants to know. */
-static int shutdown_status(const json_t *result)
+static int run_shutdown_status(const json_t *result)
 {
 	size_t i;
 	json_t *row;
 
 	json_array_foreach (json_object_get(result, "rows"), i, row) {
-		const char *what = cell(result, row, "result");
+		const char *what = run_cell(result, row, "result");
 
 		/* a dry run has no results */
 		if (what && !streq(what, "stopped"))
@@ -78,25 +78,25 @@ static int shutdown_status(const json_t *result)
 	return 0;
 }
 
-static void shutdown_print(struct command *c, const char *target, const json_t *result)
+static void run_shutdown_print(struct command *c, const char *target, const json_t *result)
 {
 	if (json_object_get(result, "budget"))
 		dry_shutdown_print(c, result);
-	else if (has_rows(result))
+	else if (run_has_rows(result))
 		command_print(c, target, result);
 	else
 		buf_adds(&c->out, "no VM runs\n");
 }
 
 /* "file:line: key: reason", as compilers write it and editors read it; below it what mends it. */
-static void problems_print(struct command *c, const char *target, const json_t *result)
+static void run_problems_print(struct command *c, const char *target, const json_t *result)
 {
 	const json_t *columns = json_object_get(result, "columns");
 	size_t i, k;
 	json_t *row, *v;
 
 	json_array_foreach (json_object_get(result, "rows"), i, row) {
-		const char *hint = cell(result, row, "hint");
+		const char *hint = run_cell(result, row, "hint");
 		_cleanup_(free_ptr) char *safe = hint ? text_escape(hint, strlen(hint), false) : NULL;
 		bool first = true;
 
@@ -107,7 +107,7 @@ static void problems_print(struct command *c, const char *target, const json_t *
 
 			if (streq(name, "severity") || streq(name, "hint"))
 				continue;
-			if (streq(name, "reason") && streq(cell(result, row, "severity"), "warning")) {
+			if (streq(name, "reason") && streq(run_cell(result, row, "severity"), "warning")) {
 				buf_printf(&c->out, "%swarning", first ? "" : ": ");
 				first = false;
 			}
@@ -120,27 +120,27 @@ static void problems_print(struct command *c, const char *target, const json_t *
 		if (safe)
 			buf_printf(&c->out, "  hint: %s\n", safe);
 	}
-	if (!has_rows(result))
+	if (!run_has_rows(result))
 		buf_printf(&c->out, "%s%sno problems\n", target ? target : "", target ? ": " : "");
 }
 
-static void reload_print(struct command *c, const char *target, const json_t *result)
+static void run_reload_print(struct command *c, const char *target, const json_t *result)
 {
 	const json_t *problems = json_object_get(result, "problems");
 
 	if (problems)
 		dry_reload_print(c, result);
-	if (!problems || has_rows(problems))
-		problems_print(c, target, problems ? problems : result);
+	if (!problems || run_has_rows(problems))
+		run_problems_print(c, target, problems ? problems : result);
 }
 
-static int host_status(const json_t *result)
+static int run_host_status(const json_t *result)
 {
-	return has_cell(result, "verdict", "FAIL") ? api_class(ERR_FAILED)->exit : 0;
+	return run_has_cell(result, "verdict", "FAIL") ? api_class(ERR_FAILED)->exit : 0;
 }
 
 /* "PASS  QEMU: ...", and below what does not pass its cure. */
-static void host_print(struct command *c, const char *target, const json_t *result)
+static void run_host_print(struct command *c, const char *target, const json_t *result)
 {
 	static const char *const columns[] = { "verdict", "check", "text" }, *const gaps[] = { "  ", ": ", "\n" };
 	size_t i;
@@ -148,10 +148,10 @@ static void host_print(struct command *c, const char *target, const json_t *resu
 
 	(void)target;
 	json_array_foreach (json_object_get(result, "rows"), i, row) {
-		const char *cure = cell(result, row, "cure");
+		const char *cure = run_cell(result, row, "cure");
 
 		for (size_t k = 0; k < ARRAY_SIZE(columns); k++) {
-			const char *text = cell(result, row, columns[k]);
+			const char *text = run_cell(result, row, columns[k]);
 
 			buf_printf(&c->out, "%s%s", text ? text : "-", gaps[k]);
 		}
@@ -160,19 +160,19 @@ static void host_print(struct command *c, const char *target, const json_t *resu
 	}
 }
 
-static void diff_print(struct command *c, const char *target, const json_t *result)
+static void run_diff_print(struct command *c, const char *target, const json_t *result)
 {
-	if (has_rows(result))
+	if (run_has_rows(result))
 		command_print(c, target, result);
 }
 
-static void json_print(struct command *c, const char *target, const json_t *result)
+static void run_json_print(struct command *c, const char *target, const json_t *result)
 {
 	(void)target;
 	command_print_json(c, result);
 }
 
-static void reset_failed_print(struct command *c, const char *target, const json_t *result)
+static void run_reset_failed_print(struct command *c, const char *target, const json_t *result)
 {
 	_cleanup_(free_ptr) char *state = value_text(NULL, json_object_get(result, "state"));
 
@@ -182,7 +182,7 @@ static void reset_failed_print(struct command *c, const char *target, const json
 		command_print(c, target, result);
 }
 
-static void forget_print(struct command *c, const char *target, const json_t *result)
+static void run_forget_print(struct command *c, const char *target, const json_t *result)
 {
 	const json_t *disks = json_object_get(result, "disks");
 
@@ -193,7 +193,7 @@ static void forget_print(struct command *c, const char *target, const json_t *re
 }
 
 /* virsh's domstate says one word. */
-static void info_print(struct command *c, const char *target, const json_t *result)
+static void run_info_print(struct command *c, const char *target, const json_t *result)
 {
 	_cleanup_(free_ptr) char *state = NULL;
 
@@ -209,7 +209,7 @@ static void info_print(struct command *c, const char *target, const json_t *resu
 }
 
 /* Columns that say nothing where all rows hold what goes without saying. */
-static bool is_silent(const char *column, const json_t *v)
+static bool run_is_silent(const char *column, const json_t *v)
 {
 	const char *s = json_string_value(v);
 
@@ -222,7 +222,7 @@ static bool is_silent(const char *column, const json_t *v)
 	       ((streq(column, "outdated") || streq(column, "enabled")) && json_is_false(v));
 }
 
-static void list_print(struct command *c, const char *target, const json_t *result)
+static void run_list_print(struct command *c, const char *target, const json_t *result)
 {
 	const json_t *columns = json_object_get(result, "columns");
 	const json_t *rows = json_object_get(result, "rows");
@@ -234,7 +234,7 @@ static void list_print(struct command *c, const char *target, const json_t *resu
 	json_array_foreach (columns, k, name) {
 		hidden[k] = json_array_size(rows) > 0;
 		json_array_foreach (rows, i, row) {
-			hidden[k] = is_silent(json_string_value(name), json_array_get(row, k));
+			hidden[k] = run_is_silent(json_string_value(name), json_array_get(row, k));
 			if (!hidden[k])
 				break;
 		}
@@ -244,7 +244,7 @@ static void list_print(struct command *c, const char *target, const json_t *resu
 }
 
 /* The client's own version is told in any case. */
-static int version_run(struct command *c)
+static int run_version_run(struct command *c)
 {
 	struct err e = ERR_INIT;
 	json_t *daemon = NULL, *both;
@@ -267,26 +267,26 @@ static int version_run(struct command *c)
 /* clang-format off */
 static const struct command_form forms[] = {
 	/*                     run               status             print */
-	{ "vm-list",           NULL,             NULL,              list_print },
-	{ "vm-info",           NULL,             info_status,       info_print },
-	{ "vm-reset-failed",   NULL,             NULL,              reset_failed_print },
-	{ "vm-forget",         NULL,             NULL,              forget_print },
+	{ "vm-list",           NULL,             NULL,              run_list_print },
+	{ "vm-info",           NULL,             run_info_status,       run_info_print },
+	{ "vm-reset-failed",   NULL,             NULL,              run_reset_failed_print },
+	{ "vm-forget",         NULL,             NULL,              run_forget_print },
 	{ "vm-console",        console_run,      NULL,              NULL },
 	{ "vm-log",            stream_run,       NULL,              NULL },
 	{ "subscribe",         events_run,       NULL,              NULL },
-	{ "vm-check",          check_run,        check_status,      problems_print },
-	{ "vm-diff",           NULL,             diff_status,       diff_print },
-	{ "vms-shutdown",      NULL,             shutdown_status,   shutdown_print },
+	{ "vm-check",          check_run,        run_check_status,      run_problems_print },
+	{ "vm-diff",           NULL,             run_diff_status,       run_diff_print },
+	{ "vms-shutdown",      NULL,             run_shutdown_status,   run_shutdown_print },
 	{ "snapshot-revert",   NULL,             dry_status,        dry_revert_print },
 	{ "net-stop",          NULL,             dry_status,        dry_net_stop_print },
 	{ "guest-exec",        NULL,             guest_exec_status, guest_exec_print },
 	{ "guest-passwd",      guest_passwd_run, NULL,              NULL },
-	{ "guest-command",     NULL,             NULL,              json_print },
-	{ "vm-qmp",            NULL,             NULL,              json_print },
-	{ "host-check",        NULL,             host_status,       host_print },
-	{ "reload",            NULL,             problems_status,   reload_print },
-	{ "query-version",     version_run,      NULL,              NULL },
-	{ "query-schema",      NULL,             NULL,              json_print },
+	{ "guest-command",     NULL,             NULL,              run_json_print },
+	{ "vm-qmp",            NULL,             NULL,              run_json_print },
+	{ "host-check",        NULL,             run_host_status,       run_host_print },
+	{ "reload",            NULL,             run_problems_status,   run_reload_print },
+	{ "query-version",     run_version_run,      NULL,              NULL },
+	{ "query-schema",      NULL,             NULL,              run_json_print },
 };
 /* clang-format on */
 

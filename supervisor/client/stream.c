@@ -12,7 +12,7 @@
 enum { CHUNK = 64 << 10 };
 
 /* On a terminal the guest's bytes are escaped; half a character stays in b. */
-static void put(struct command *c, struct buf *b, bool end)
+static void stream_put(struct command *c, struct buf *b, bool end)
 {
 	if (c->tty) {
 		print_bytes(b, end, &c->out);
@@ -25,7 +25,7 @@ static void put(struct command *c, struct buf *b, bool end)
 	command_flush(c);
 }
 
-static int copy(struct command *c, struct err *e)
+static int stream_copy(struct command *c, struct err *e)
 {
 	_cleanup_(buf_release) struct buf b = BUF_INIT;
 	struct pollfd p[2] = {
@@ -37,7 +37,7 @@ static int copy(struct command *c, struct err *e)
 	for (;;) {
 		ssize_t n;
 
-		put(c, &b, false);
+		stream_put(c, &b, false);
 		if (poll(p, 2, -1) < 0 && errno != EINTR)
 			return err_errno(e, "wait for the stream");
 		if (p[1].revents & POLLERR)
@@ -49,7 +49,7 @@ static int copy(struct command *c, struct err *e)
 			break;
 		buf_commit(&b, n > 0 ? (size_t)n : 0);
 	}
-	put(c, &b, true);
+	stream_put(c, &b, true);
 	return 0;
 }
 
@@ -69,6 +69,6 @@ int stream_run(struct command *c)
 	if (!result)
 		return errors_print(target, &e);
 	json_decref(result);
-	r = copy(c, &e);
+	r = stream_copy(c, &e);
 	return r < 0 ? errors_print(target, &e) : r;
 }

@@ -26,7 +26,7 @@ struct table {
 };
 
 /* Terminal columns: what is not ASCII is one per code point, which suits what people name VMs. */
-static size_t text_width(const char *s)
+static size_t table_text_width(const char *s)
 {
 	size_t n = 0;
 
@@ -46,7 +46,7 @@ static void table_head(struct table *t, const struct api_field *fields, const js
 
 		col->name = json_string_value(name) ? json_string_value(name) : "";
 		col->field = value_field(fields, col->name);
-		col->width = text_width(col->name);
+		col->width = table_text_width(col->name);
 		col->hidden = hidden && hidden[c];
 		if (!col->hidden)
 			t->last = c;
@@ -67,7 +67,7 @@ static void table_fill(struct table *t, const json_t *rows)
 			if (col->hidden)
 				continue;
 			value_add(&t->text, col->field, v);
-			width = text_width(t->text.data + at);
+			width = table_text_width(t->text.data + at);
 			buf_addc(&t->text, '\0');
 			t->cell[r * t->columns + c] = at;
 			if (width > col->width)
@@ -104,7 +104,7 @@ static void table_fit(struct table *t, size_t indent, size_t width)
 		t->column[widest].width -= sum;
 }
 
-static void add_blanks(struct buf *b, size_t n)
+static void table_add_blanks(struct buf *b, size_t n)
 {
 	char *p = buf_reserve(b, n);
 
@@ -114,12 +114,12 @@ static void add_blanks(struct buf *b, size_t n)
 	buf_commit(b, n);
 }
 
-static void add_cell(struct buf *b, const struct column *c, const char *text, bool last)
+static void table_add_cell(struct buf *b, const struct column *c, const char *text, bool last)
 {
-	size_t width = text_width(text), pad = width < c->width ? c->width - width : 0;
+	size_t width = table_text_width(text), pad = width < c->width ? c->width - width : 0;
 
 	if (c->right)
-		add_blanks(b, pad);
+		table_add_blanks(b, pad);
 	if (width > c->width) {
 		size_t keep = c->width - 3;
 
@@ -134,10 +134,10 @@ static void add_cell(struct buf *b, const struct column *c, const char *text, bo
 		buf_adds(b, text);
 	}
 	if (!last)
-		add_blanks(b, (c->right ? 0 : pad) + GAP);
+		table_add_blanks(b, (c->right ? 0 : pad) + GAP);
 }
 
-static void add_heading(struct buf *b, const struct table *t)
+static void table_add_heading(struct buf *b, const struct table *t)
 {
 	for (size_t c = 0; c < t->columns; c++) {
 		_cleanup_(free_ptr) char *name = xstrdup(t->column[c].name);
@@ -146,7 +146,7 @@ static void add_heading(struct buf *b, const struct table *t)
 			continue;
 		for (char *p = name; *p; p++)
 			*p = *p == '_' || *p == '-' ? ' ' : (char)toupper((unsigned char)*p);
-		add_cell(b, &t->column[c], name, c == t->last);
+		table_add_cell(b, &t->column[c], name, c == t->last);
 	}
 	buf_addc(b, '\n');
 }
@@ -164,13 +164,13 @@ void print_table(struct buf *b, const struct api_field *fields, const json_t *ta
 	buf_adds(&t.text, ""); /* cells point into it, also where there are none */
 	table_fill(&t, rows);
 	table_fit(&t, indent, width);
-	add_blanks(b, indent);
-	add_heading(b, &t);
+	table_add_blanks(b, indent);
+	table_add_heading(b, &t);
 	for (size_t r = 0; r < t.rows; r++) {
-		add_blanks(b, indent);
+		table_add_blanks(b, indent);
 		for (size_t c = 0; c < t.columns; c++)
 			if (!t.column[c].hidden)
-				add_cell(b, &t.column[c], t.text.data + t.cell[r * t.columns + c],
+				table_add_cell(b, &t.column[c], t.text.data + t.cell[r * t.columns + c],
 					c == t.last);
 		buf_addc(b, '\n');
 	}

@@ -9,12 +9,12 @@
 #include "supervisor/client/command.h"
 #include "supervisor/client/value.h"
 
-static bool is_of_networks(const struct api_verb *verb)
+static bool targets_is_of_networks(const struct api_verb *verb)
 {
 	return verb->target == API_NETWORK || verb->target == API_NETWORKS;
 }
 
-static void add(struct command *c, const char *name)
+static void targets_add(struct command *c, const char *name)
 {
 	for (size_t i = 0; i < c->targets; i++)
 		if (streq(c->target[i], name))
@@ -23,7 +23,7 @@ static void add(struct command *c, const char *name)
 	c->target[c->targets++] = xstrdup(name);
 }
 
-static int add_matches(struct command *c, const char *glob, const json_t *list, struct err *e)
+static int targets_add_matches(struct command *c, const char *glob, const json_t *list, struct err *e)
 {
 	size_t before = c->targets, i;
 	bool found = false;
@@ -33,13 +33,13 @@ static int add_matches(struct command *c, const char *glob, const json_t *list, 
 		const char *name = json_string_value(value_cell(list, row, "name"));
 
 		if (name && fnmatch(glob, name, 0) == 0) {
-			add(c, name);
+			targets_add(c, name);
 			found = true;
 		}
 	}
 	if (!found)
 		return err_set(e, ERR_NOT_FOUND, "no %s matches '%s'",
-			is_of_networks(c->verb) ? "network" : "VM", glob);
+			targets_is_of_networks(c->verb) ? "network" : "VM", glob);
 	if ((c->verb->target == API_VM || c->verb->target == API_NETWORK) &&
 		c->targets > before + 1)
 		return err_set(e, ERR_USAGE, "'%s' matches %zu, and %s takes one", glob,
@@ -56,14 +56,14 @@ int targets_resolve(struct command *c, struct err *e)
 	c->several = a->targets > 1;
 	for (size_t i = 0; r >= 0 && i < a->targets; i++) {
 		if (!text_is_glob(a->target[i])) {
-			add(c, a->target[i]);
+			targets_add(c, a->target[i]);
 			continue;
 		}
 		c->several = true;
 		if (!list)
-			list = conn_call(&c->conn, is_of_networks(c->verb) ? "net-list" : "vm-list",
+			list = conn_call(&c->conn, targets_is_of_networks(c->verb) ? "net-list" : "vm-list",
 				NULL, e);
-		r = list ? add_matches(c, a->target[i], list, e) : -EIO;
+		r = list ? targets_add_matches(c, a->target[i], list, e) : -EIO;
 	}
 	json_decref(list);
 	return r;

@@ -34,7 +34,7 @@ int terminal_raw(struct err *e)
 	return 0;
 }
 
-static void on_signal(int signal_number)
+static void terminal_on_signal(int signal_number)
 {
 	caught = signal_number;
 }
@@ -43,7 +43,7 @@ const sigset_t *terminal_catch(void)
 {
 	static const int ends[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 	static sigset_t mask;
-	struct sigaction a = { .sa_handler = on_signal };
+	struct sigaction a = { .sa_handler = terminal_on_signal };
 	sigset_t block;
 
 	sigemptyset(&block);

@@ -15,7 +15,7 @@ enum { READ_CHUNK = 16 << 10 }; /* per turn and client, so that a busy one does 
 
 /* --- the end of the turn ----------------------------------------------------------------- */
 
-static void make_due(struct connection *c)
+static void connection_make_due(struct connection *c)
 {
 	struct connections *cs = c->all;
 
@@ -54,7 +54,7 @@ static void connection_evict(void *data, const struct err *e)
 /* --- in and out -------------------------------------------------------------------------- */
 
 /* Sooner where the user holds much already, so that who reads slowly is slowed down, not thrown out. */
-static bool must_pause(const struct connection *c)
+static bool connection_must_pause(const struct connection *c)
 {
 	bool much = c->account->bytes > account_bounds(c->role)->bytes / 2;
 
@@ -62,9 +62,9 @@ static bool must_pause(const struct connection *c)
 }
 
 /* Takes requests while there is room for answers. */
-static void watch(struct connection *c)
+static void connection_watch(struct connection *c)
 {
-	int events = (must_pause(c) ? 0 : EV_READ) | (c->out.len ? EV_WRITE : 0);
+	int events = (connection_must_pause(c) ? 0 : EV_READ) | (c->out.len ? EV_WRITE : 0);
 
 	if (c->closed || (c->io.events & (EV_READ | EV_WRITE)) == events)
 		return;
@@ -73,19 +73,19 @@ static void watch(struct connection *c)
 	ev_io_start(c->all->ev, &c->io);
 }
 
-static void write_out(struct connection *c)
+static void connection_write_out(struct connection *c)
 {
 	if (!c->closed && outbox_flush(&c->out, c->io.fd) < 0)
 		connection_close(c);
 }
 
 /* Hands over messages, as many as the turn has time for; true when there may be more. */
-static bool take_messages(struct connection *c)
+static bool connection_take_messages(struct connection *c)
 {
 	struct err e = ERR_INIT;
 	json_t *message;
 
-	while (!c->closed && !must_pause(c) && loop_turn(c->all->ev) < TURN_MAX) {
+	while (!c->closed && !connection_must_pause(c) && loop_turn(c->all->ev) < TURN_MAX) {
 		switch (codec_next(&c->in, &message, &e)) {
 		case CODEC_NONE:
 			return false;
@@ -102,24 +102,24 @@ static bool take_messages(struct connection *c)
 	return !c->closed;
 }
 
-static void run(struct connection *c)
+static void connection_run(struct connection *c)
 {
 	bool more;
 
 	c->running = true;
 	do {
-		more = take_messages(c);
-		write_out(c);
-	} while (more && !must_pause(c) && loop_turn(c->all->ev) < TURN_MAX);
+		more = connection_take_messages(c);
+		connection_write_out(c);
+	} while (more && !connection_must_pause(c) && loop_turn(c->all->ev) < TURN_MAX);
 	c->running = false;
 	connection_count(c);
-	watch(c);
-	if (more && !must_pause(c))
-		make_due(c);
+	connection_watch(c);
+	if (more && !connection_must_pause(c))
+		connection_make_due(c);
 }
 
 /* recv() without room for descriptors: the kernel drops those that a client sends. */
-static void read_in(struct connection *c)
+static void connection_read_in(struct connection *c)
 {
 	char chunk[READ_CHUNK];
 	ssize_t n = recv(c->io.fd, chunk, sizeof chunk, MSG_DONTWAIT);
@@ -132,21 +132,21 @@ static void read_in(struct connection *c)
 		codec_feed(&c->in, chunk, (size_t)n);
 }
 
-static void io_ready(struct ev_loop *ev, ev_io *w, int revents)
+static void connection_io_ready(struct ev_loop *ev, ev_io *w, int revents)
 {
 	struct connection *c = container_of(w, struct connection, io);
 
 	(void)ev;
-	if ((revents & EV_READ) && !must_pause(c))
-		read_in(c);
+	if ((revents & EV_READ) && !connection_must_pause(c))
+		connection_read_in(c);
 	else
-		write_out(c);
+		connection_write_out(c);
 	if (!c->closed)
-		run(c);
+		connection_run(c);
 }
 
 /* Callbacks may make others due, or close those that wait here. */
-static void turn_ends(struct ev_loop *ev, ev_idle *w, int revents)
+static void connection_turn_ends(struct ev_loop *ev, ev_idle *w, int revents)
 {
 	struct connections *cs = container_of(w, struct connections, turn);
 	struct connection *due = cs->due, *c;
@@ -160,7 +160,7 @@ static void turn_ends(struct ev_loop *ev, ev_idle *w, int revents)
 		if (c->closed)
 			connection_free(c);
 		else
-			run(c);
+			connection_run(c);
 	}
 }
 
@@ -169,7 +169,7 @@ static void turn_ends(struct ev_loop *ev, ev_idle *w, int revents)
 void connections_init(struct connections *cs, struct ev_loop *ev)
 {
 	cs->ev = ev;
-	ev_idle_init(&cs->turn, turn_ends);
+	ev_idle_init(&cs->turn, connection_turn_ends);
 	ev_set_priority(&cs->turn, EV_MAXPRI);
 }
 
@@ -178,7 +178,7 @@ void connections_release(struct connections *cs)
 	while (cs->first || cs->due) {
 		while (cs->first)
 			connection_close(cs->first);
-		turn_ends(cs->ev, &cs->turn, 0);
+		connection_turn_ends(cs->ev, &cs->turn, 0);
 	}
 }
 
@@ -199,7 +199,7 @@ struct connection *connection_new(struct connections *cs, int fd, struct peer *p
 		c->next->prev = c;
 	cs->first = c;
 	cs->n++;
-	ev_io_init(&c->io, io_ready, fd, EV_READ);
+	ev_io_init(&c->io, connection_io_ready, fd, EV_READ);
 	ev_io_start(cs->ev, &c->io);
 	connection_count(c);
 	return c;
@@ -211,7 +211,7 @@ void connection_set_role(struct connection *c, enum api_role role)
 	c->subscribed = c->subscribed && role >= API_ROLE_VIEW;
 }
 
-static void leave(struct connection *c)
+static void connection_leave(struct connection *c)
 {
 	struct connections *cs = c->all;
 
@@ -226,7 +226,7 @@ static void leave(struct connection *c)
 	cs->n--;
 	codec_release(&c->in);
 	outbox_release(&c->out);
-	make_due(c);
+	connection_make_due(c);
 }
 
 void connection_close(struct connection *c)
@@ -235,7 +235,7 @@ void connection_close(struct connection *c)
 
 	if (c->closed)
 		return;
-	leave(c);
+	connection_leave(c);
 	close(fd);
 	hold_free(c->hold);
 	c->hold = NULL;
@@ -246,12 +246,12 @@ void connection_fail(struct connection *c, const struct err *e)
 {
 	log_debug(NULL, "control: %s: %s", c->peer->who, e->text);
 	connection_put_error(c, e, NULL);
-	write_out(c);
+	connection_write_out(c);
 	connection_close(c);
 }
 
 /* What follows the line of the last message. */
-static int take_leftover(struct connection *c, struct buf *leftover)
+static int connection_take_leftover(struct connection *c, struct buf *leftover)
 {
 	size_t len = codec_pending(&c->in);
 	const char *rest;
@@ -270,14 +270,14 @@ int connection_take(struct connection *c, struct buf *leftover, struct hold **ho
 {
 	int fd = c->io.fd;
 
-	write_out(c);
+	connection_write_out(c);
 	if (c->closed)
 		return -1;
-	if (c->out.len || take_leftover(c, leftover) < 0) {
+	if (c->out.len || connection_take_leftover(c, leftover) < 0) {
 		connection_close(c);
 		return -1;
 	}
-	leave(c);
+	connection_leave(c);
 	*hold = c->hold;
 	c->hold = NULL;
 	return fd;
@@ -295,11 +295,11 @@ void connection_put_line(struct connection *c, struct line *l)
 		return;
 	}
 	outbox_add(&c->out, l);
-	make_due(c);
+	connection_make_due(c);
 	connection_count(c);
 }
 
-static void put_too_long(struct connection *c, const json_t *message)
+static void connection_put_too_long(struct connection *c, const json_t *message)
 {
 	struct err e = ERR_INIT;
 
@@ -316,7 +316,7 @@ void connection_put(struct connection *c, const json_t *message)
 	if (c->closed)
 		return;
 	if (codec_encode(message, &text) < 0) {
-		put_too_long(c, message);
+		connection_put_too_long(c, message);
 		return;
 	}
 	l = line_new(text.data, text.len);

@@ -10,12 +10,12 @@
 
 /* --- what the server answers itself ------------------------------------------------------ */
 
-static void run_capabilities(struct request *r)
+static void dispatch_run_capabilities(struct request *r)
 {
 	request_return(r, NULL);
 }
 
-static void run_subscribe(struct request *r)
+static void dispatch_run_subscribe(struct request *r)
 {
 	r->connection->subscribed = true;
 	r->connection->once = !request_bool(r, "follow", true);
@@ -23,7 +23,7 @@ static void run_subscribe(struct request *r)
 }
 
 /* All, or the JSON schema of what --json prints for a verb. */
-static void run_schema(struct request *r)
+static void dispatch_run_schema(struct request *r)
 {
 	const char *name = request_string(r, "verb");
 	const struct api_verb *v = api_verb_by_command(name);
@@ -43,13 +43,13 @@ static const struct {
 	const char *execute;
 	void (*run)(struct request *r);
 } own[] = {
-	{ "qmp_capabilities", run_capabilities },
-	{ "subscribe",        run_subscribe },
-	{ "query-schema",     run_schema },
+	{ "qmp_capabilities", dispatch_run_capabilities },
+	{ "subscribe",        dispatch_run_subscribe },
+	{ "query-schema",     dispatch_run_schema },
 };
 /* clang-format on */
 
-static size_t find_own(const char *execute)
+static size_t dispatch_find_own(const char *execute)
 {
 	size_t i = 0;
 
@@ -60,13 +60,13 @@ static size_t find_own(const char *execute)
 
 bool server_answers(const char *execute)
 {
-	return find_own(execute) < ARRAY_SIZE(own);
+	return dispatch_find_own(execute) < ARRAY_SIZE(own);
 }
 
 static void dispatch_run(void *data, struct request *r)
 {
 	const struct dispatch *d = data;
-	size_t i = find_own(r->message.verb->execute);
+	size_t i = dispatch_find_own(r->message.verb->execute);
 
 	if (i < ARRAY_SIZE(own))
 		own[i].run(r);
@@ -96,7 +96,7 @@ static const char *const hint[] = {
 };
 static_assert(ARRAY_SIZE(hint) == API_ROLES, "a role has no hint");
 
-static bool owns(const struct dispatch *d, const struct request *r)
+static bool dispatch_owns(const struct dispatch *d, const struct request *r)
 {
 	const struct server_options *o = d->options;
 	const struct api_verb *v = r->message.verb;
@@ -111,13 +111,13 @@ static bool owns(const struct dispatch *d, const struct request *r)
 	return job >= 0 && o->owns_job && o->owns_job(o->data, r, job);
 }
 
-static bool may(const struct dispatch *d, struct request *r, struct err *e)
+static bool dispatch_may(const struct dispatch *d, struct request *r, struct err *e)
 {
 	const struct api_verb *v = r->message.verb;
 
 	if (r->role >= v->role)
 		return true;
-	if (owns(d, r)) {
+	if (dispatch_owns(d, r)) {
 		r->role = API_ROLE_OWNER;
 		return true;
 	}
@@ -128,19 +128,19 @@ static bool may(const struct dispatch *d, struct request *r, struct err *e)
 
 /* --- a message --------------------------------------------------------------------------- */
 
-static bool is_dry(const struct request *r)
+static bool dispatch_is_dry(const struct request *r)
 {
 	return request_bool(r, "dry-run", false);
 }
 
 /* One line for each verb that changes something. */
-static void log_verb(const struct request *r)
+static void dispatch_log_verb(const struct request *r)
 {
 	const struct api_verb *v = r->message.verb;
 	const char *name = request_string(r, "name");
 	bool vm = v->target == API_VM || v->target == API_VMS;
 
-	if (v->role < API_ROLE_OWNER || is_dry(r))
+	if (v->role < API_ROLE_OWNER || dispatch_is_dry(r))
 		return;
 	if (vm || !name)
 		log_info(vm ? name : NULL, "%s by %s", v->execute, r->peer->who);
@@ -149,28 +149,28 @@ static void log_verb(const struct request *r)
 }
 
 /* Is there room for the job that it would begin? */
-static bool has_room(const struct dispatch *d, const struct request *r, struct err *e)
+static bool dispatch_has_room(const struct dispatch *d, const struct request *r, struct err *e)
 {
 	const struct server_options *o = d->options;
 	const char *vm = request_string(r, "name");
 
 	vm = vm ? vm : "";
-	return !r->message.verb->job || is_dry(r) || !o->jobs ||
+	return !r->message.verb->job || dispatch_is_dry(r) || !o->jobs ||
 	       account_may_work(r->account, r->role, vm, o->jobs(o->data, r, vm), e) == 0;
 }
 
-static void run(struct dispatch *d, struct connection *c, struct message *m)
+static void control_dispatch_run(struct dispatch *d, struct connection *c, struct message *m)
 {
 	struct request *r = request_new(c, m);
 	struct err e = ERR_INIT;
 
-	if (!may(d, r, &e) || !has_room(d, r, &e)) {
+	if (!dispatch_may(d, r, &e) || !dispatch_has_room(d, r, &e)) {
 		request_error(r, &e);
 		return;
 	}
-	log_verb(r);
+	dispatch_log_verb(r);
 	/* what would be done to a VM is seen in its images, by qemu-img */
-	if (r->message.verb->programs || (is_dry(r) && r->message.verb->target == API_VM))
+	if (r->message.verb->programs || (dispatch_is_dry(r) && r->message.verb->target == API_VM))
 		turns_take(&d->turns, r);
 	else
 		dispatch_run(d, r);
@@ -189,7 +189,7 @@ void dispatch_message(struct dispatch *d, struct connection *c, const json_t *me
 	} else if (r < 0 || account_may_request(c->account, c->role, &e) < 0) {
 		connection_put_error(c, &e, m.id);
 	} else {
-		run(d, c, &m);
+		control_dispatch_run(d, c, &m);
 	}
 	message_release(&m);
 }

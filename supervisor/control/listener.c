@@ -14,7 +14,7 @@
 #include "base/mem.h"
 #include "supervisor/core/aside.h"
 
-static int open_directory(struct listener *l, const char *path, struct err *e)
+static int listener_open_directory(struct listener *l, const char *path, struct err *e)
 {
 	const char *slash = strrchr(path, '/');
 	_cleanup_(free_ptr) char *dir = NULL;
@@ -26,7 +26,7 @@ static int open_directory(struct listener *l, const char *path, struct err *e)
 }
 
 /* The path itself where it fits, so that ss(8) shows it. */
-static int address(const struct listener *l, const char *path, struct sockaddr_un *a, struct err *e)
+static int listener_address(const struct listener *l, const char *path, struct sockaddr_un *a, struct err *e)
 {
 	int n = snprintf(a->sun_path, sizeof a->sun_path, "%s", path);
 
@@ -37,7 +37,7 @@ static int address(const struct listener *l, const char *path, struct sockaddr_u
 		0 : err_set(e, ERR_INVALID_CONFIG, "name '%s' is too long for a socket", l->name);
 }
 
-static int set_aside(const struct listener *l, struct err *e)
+static int listener_set_aside(const struct listener *l, struct err *e)
 {
 	char aside[PATH_MAX];
 
@@ -48,7 +48,7 @@ static int set_aside(const struct listener *l, struct err *e)
 }
 
 /* Makes room for a new socket: removes one that nobody listens on. */
-static int clear_path(const struct listener *l, const struct sockaddr_un *a, struct err *e)
+static int listener_clear_path(const struct listener *l, const struct sockaddr_un *a, struct err *e)
 {
 	_cleanup_(close_fd) int fd = -1;
 	struct stat st;
@@ -56,7 +56,7 @@ static int clear_path(const struct listener *l, const struct sockaddr_un *a, str
 	if (fstatat(l->dirfd, l->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : err_errno(e, "look at '%s'", l->name);
 	if (!S_ISSOCK(st.st_mode))
-		return set_aside(l, e);
+		return listener_set_aside(l, e);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return err_errno(e, "make a socket");
@@ -72,7 +72,7 @@ static int clear_path(const struct listener *l, const struct sockaddr_un *a, str
 	return 0;
 }
 
-static int note_path(struct listener *l, struct err *e)
+static int listener_note_path(struct listener *l, struct err *e)
 {
 	struct stat st;
 
@@ -83,13 +83,13 @@ static int note_path(struct listener *l, struct err *e)
 	return 0;
 }
 
-static int bind_path(struct listener *l, const struct sockaddr_un *a, struct err *e)
+static int listener_bind_path(struct listener *l, const struct sockaddr_un *a, struct err *e)
 {
 	int r;
 
 	if (bind(l->fd, (const struct sockaddr *)a, sizeof *a) < 0)
 		return err_errno(e, "bind");
-	r = note_path(l, e);
+	r = listener_note_path(l, e);
 	if (r < 0)
 		return r;
 	l->ours = true;
@@ -100,24 +100,24 @@ static int bind_path(struct listener *l, const struct sockaddr_un *a, struct err
 	return 0;
 }
 
-static int open_listener(struct listener *l, const char *path, struct err *e)
+static int listener_open_listener(struct listener *l, const char *path, struct err *e)
 {
 	struct sockaddr_un a = { 0 };
 	int r;
 
-	r = open_directory(l, path, e);
+	r = listener_open_directory(l, path, e);
 	if (r < 0)
 		return r;
-	r = address(l, path, &a, e);
+	r = listener_address(l, path, &a, e);
 	if (r < 0)
 		return r;
-	r = clear_path(l, &a, e);
+	r = listener_clear_path(l, &a, e);
 	if (r < 0)
 		return r;
 	l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (l->fd < 0)
 		return err_errno(e, "make a socket");
-	return bind_path(l, &a, e);
+	return listener_bind_path(l, &a, e);
 }
 
 int listener_open(struct listener *l, const char *path, struct err *e)
@@ -125,7 +125,7 @@ int listener_open(struct listener *l, const char *path, struct err *e)
 	int r;
 
 	*l = (struct listener)LISTENER_INIT;
-	r = open_listener(l, path, e);
+	r = listener_open_listener(l, path, e);
 	if (r == 0)
 		return 0;
 	listener_close(l);
@@ -133,12 +133,12 @@ int listener_open(struct listener *l, const char *path, struct err *e)
 }
 
 /* By whoever; we are a client then, which is greeted and gone. */
-static bool is_answered(const struct listener *l, const char *path)
+static bool listener_is_answered(const struct listener *l, const char *path)
 {
 	_cleanup_(close_fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	struct sockaddr_un a = { 0 };
 
-	return fd >= 0 && address(l, path, &a, NULL) == 0 &&
+	return fd >= 0 && listener_address(l, path, &a, NULL) == 0 &&
 	       (connect(fd, (const struct sockaddr *)&a, sizeof a) == 0 || errno == EAGAIN);
 }
 
@@ -155,10 +155,10 @@ int listener_inherit(
 	fcntl(l->fd, F_SETFD, FD_CLOEXEC);
 	fcntl(l->fd, F_SETFL, fcntl(l->fd, F_GETFL) | O_NONBLOCK);
 	l->ours = from->ours;
-	r = open_directory(l, path, e);
+	r = listener_open_directory(l, path, e);
 	/* one that is not there, or another's, is found lost */
-	if (r == 0 && is_answered(l, path))
-		note_path(l, NULL);
+	if (r == 0 && listener_is_answered(l, path))
+		listener_note_path(l, NULL);
 	if (r == 0)
 		return 0;
 	listener_close(l);

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-static int check_members(const json_t *json, struct err *e)
+static int message_check_members(const json_t *json, struct err *e)
 {
 	const char *key;
 	json_t *value;
@@ -21,7 +21,7 @@ static int check_members(const json_t *json, struct err *e)
 	return 0;
 }
 
-static int find_verb(struct message *m, const json_t *json, struct err *e)
+static int message_find_verb(struct message *m, const json_t *json, struct err *e)
 {
 	const json_t *execute = json_object_get(json, "execute");
 	const char *name = json_string_value(execute), *nearest;
@@ -55,10 +55,10 @@ int message_parse(struct message *m, const json_t *json, struct err *e)
 		return err_set(e, ERR_USAGE, "the id of a request has at most %d bytes",
 			MESSAGE_ID_MAX);
 	}
-	r = check_members(json, e);
+	r = message_check_members(json, e);
 	if (r < 0)
 		return r;
-	r = find_verb(m, json, e);
+	r = message_find_verb(m, json, e);
 	if (r < 0)
 		return r;
 	if (arguments && !json_is_object(arguments))

@@ -72,7 +72,7 @@ struct names {
 	size_t next; /* to be replaced */
 };
 
-static int64_t names_read_user(FILE *f, const char *name)
+static int64_t peer_names_read_user(FILE *f, const char *name)
 {
 	const struct passwd *row;
 
@@ -82,7 +82,7 @@ static int64_t names_read_user(FILE *f, const char *name)
 	return NOBODY_KNOWN;
 }
 
-static int64_t names_read_group(FILE *f, const char *name)
+static int64_t peer_names_read_group(FILE *f, const char *name)
 {
 	const struct group *row;
 
@@ -92,14 +92,14 @@ static int64_t names_read_group(FILE *f, const char *name)
 	return NOBODY_KNOWN;
 }
 
-static bool names_same(const struct stat *a, const struct stat *b)
+static bool peer_names_same(const struct stat *a, const struct stat *b)
 {
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
 	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
 	       a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
-static int64_t names_find(
+static int64_t peer_names_find(
 	struct names *n, const char *name, int64_t (*read_id)(FILE *f, const char *name))
 {
 	_cleanup_(close_file) FILE *f = NULL;
@@ -107,7 +107,7 @@ static int64_t names_find(
 	int64_t id;
 
 	stat(n->path, &st);
-	if (!names_same(&st, &n->st))
+	if (!peer_names_same(&st, &n->st))
 		*n = (struct names){ .path = n->path, .st = st };
 	for (size_t i = 0; i < NAMES_KEPT; i++)
 		if (*name && streq(n->kept[i].name, name))
@@ -122,29 +122,29 @@ static int64_t names_find(
 	return id;
 }
 
-static int64_t user_named(const char *name)
+static int64_t peer_user_named(const char *name)
 {
 	static struct names names = { .path = "/etc/passwd" };
 
-	return names_find(&names, name, names_read_user);
+	return peer_names_find(&names, name, peer_names_read_user);
 }
 
-static int64_t group_named(const char *name)
+static int64_t peer_group_named(const char *name)
 {
 	static struct names names = { .path = "/etc/group" };
 
-	return names_find(&names, name, names_read_group);
+	return peer_names_find(&names, name, peer_names_read_group);
 }
 
 /* --- roles --- */
 
 void peer_groups_load(struct peer_groups *g)
 {
-	g->operator= (gid_t)group_named("vmkeep");
-	g->view = (gid_t)group_named("vmkeep-view");
+	g->operator= (gid_t)peer_group_named("vmkeep");
+	g->view = (gid_t)peer_group_named("vmkeep-view");
 }
 
-static bool in_group(const struct peer *p, gid_t gid)
+static bool peer_in_group(const struct peer *p, gid_t gid)
 {
 	for (size_t i = 0; gid != (gid_t)-1 && i < p->groups; i++)
 		if (p->group[i] == gid)
@@ -156,9 +156,9 @@ enum api_role peer_role(const struct peer *p, const struct peer_groups *g)
 {
 	if (p->uid == 0 || p->uid == geteuid())
 		return API_ROLE_ROOT;
-	if (in_group(p, g->operator))
+	if (peer_in_group(p, g->operator))
 		return API_ROLE_OPERATOR;
-	if (in_group(p, g->view))
+	if (peer_in_group(p, g->view))
 		return API_ROLE_VIEW;
 	return API_ROLE_NONE;
 }
@@ -175,8 +175,8 @@ bool peer_is(const struct peer *p, const char *owner)
 
 	owner += group;
 	if (text_parse_uint(owner, 0, UINT32_MAX - 1, &number) == 0)
-		return group ? in_group(p, (gid_t)number) : p->uid == (uid_t)number;
+		return group ? peer_in_group(p, (gid_t)number) : p->uid == (uid_t)number;
 	if (group)
-		return in_group(p, (gid_t)group_named(owner));
-	return user_named(owner) == (int64_t)p->uid;
+		return peer_in_group(p, (gid_t)peer_group_named(owner));
+	return peer_user_named(owner) == (int64_t)p->uid;
 }

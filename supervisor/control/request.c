@@ -5,7 +5,7 @@
 #include "conf/vm.h"
 #include "supervisor/control/request_private.h"
 
-static void unlink_request(struct request *r)
+static void request_unlink_request(struct request *r)
 {
 	struct connection *c = r->connection;
 
@@ -43,11 +43,11 @@ struct request *request_new(struct connection *c, struct message *m)
 	return r;
 }
 
-static void free_request(struct request *r)
+static void request_free_request(struct request *r)
 {
 	if (r->ending)
 		return;
-	unlink_request(r);
+	request_unlink_request(r);
 	message_release(&r->message);
 	peer_unref(r->peer);
 	account_discharge(r->account, r->cost);
@@ -60,18 +60,18 @@ static void free_request(struct request *r)
 
 void request_orphan(struct request *r)
 {
-	unlink_request(r);
+	request_unlink_request(r);
 	if (!r->gone)
 		return;
 	r->ending = true;
 	r->gone(r->gone_data);
 	r->ending = false;
-	free_request(r);
+	request_free_request(r);
 }
 
 /* --- completion -------------------------------------------------------------------------- */
 
-static void put_result(struct request *r, json_t *result)
+static void request_put_result(struct request *r, json_t *result)
 {
 	json_t *reply = json_object();
 
@@ -85,15 +85,15 @@ static void put_result(struct request *r, json_t *result)
 
 void request_return(struct request *r, json_t *result)
 {
-	put_result(r, result);
-	free_request(r);
+	request_put_result(r, result);
+	request_free_request(r);
 }
 
 void request_error(struct request *r, const struct err *e)
 {
 	if (r->connection)
 		connection_put_error(r->connection, e, r->message.id);
-	free_request(r);
+	request_free_request(r);
 }
 
 int request_stream(
@@ -107,8 +107,8 @@ int request_stream(
 		request_error(r, &e);
 		return -1;
 	}
-	put_result(r, result);
-	free_request(r);
+	request_put_result(r, result);
+	request_free_request(r);
 	return c && !c->closed ? connection_take(c, leftover, hold) : -1;
 }
 

@@ -30,7 +30,7 @@ struct server {
 /* --- who may come in --------------------------------------------------------------------- */
 
 /* A socket that has just been made takes a line. */
-static void refuse(int fd, const struct err *e)
+static void server_refuse(int fd, const struct err *e)
 {
 	struct buf line = BUF_INIT;
 	json_t *o = json_object();
@@ -43,7 +43,7 @@ static void refuse(int fd, const struct err *e)
 	close(fd);
 }
 
-static void welcome(struct acceptor *acceptor, int fd)
+static void server_welcome(struct acceptor *acceptor, int fd)
 {
 	struct server *s = container_of(acceptor, struct server, acceptor);
 	struct err e = ERR_INIT;
@@ -57,7 +57,7 @@ static void welcome(struct acceptor *acceptor, int fd)
 		account_may_connect(a, role, &e);
 	if (e.number) {
 		peer_unref(p);
-		refuse(fd, &e);
+		server_refuse(fd, &e);
 	} else {
 		connection_put_line(
 			connection_new(&s->connections, fd, p, a, role), s->greeting);
@@ -65,28 +65,28 @@ static void welcome(struct acceptor *acceptor, int fd)
 	account_unref(a);
 }
 
-static void no_descriptors(struct acceptor *a, int fd)
+static void server_no_descriptors(struct acceptor *a, int fd)
 {
 	struct err e = ERR_INIT;
 
 	(void)a;
 	err_set(&e, ERR_NO_RESOURCES, "no descriptors left for a client");
-	refuse(fd, &e);
+	server_refuse(fd, &e);
 }
 
 /* --- connections ------------------------------------------------------------------------- */
 
-static void message_came(struct connections *cs, struct connection *c, const json_t *message)
+static void server_message_came(struct connections *cs, struct connection *c, const json_t *message)
 {
 	dispatch_message(&container_of(cs, struct server, connections)->dispatch, c, message);
 }
 
-static void client_left(struct connections *cs)
+static void server_client_left(struct connections *cs)
 {
 	acceptor_retry(&container_of(cs, struct server, connections)->acceptor);
 }
 
-static struct line *encode(json_t *message /* stolen */)
+static struct line *server_encode(json_t *message /* stolen */)
 {
 	struct buf text = BUF_INIT;
 	struct line *l;
@@ -100,7 +100,7 @@ static struct line *encode(json_t *message /* stolen */)
 
 void server_event(struct server *s, const char *name, json_t *data)
 {
-	struct line *l = encode(message_event(name, data));
+	struct line *l = server_encode(message_event(name, data));
 
 	/* one that closes stays in memory, with its next, until the turn ends */
 	for (struct connection *c = s->connections.first; c; c = c->next) {
@@ -120,17 +120,17 @@ size_t server_clients(const struct server *s)
 /* --- life -------------------------------------------------------------------------------- */
 
 /* QMP tools read version.qemu and print it. */
-static struct line *make_greeting(void)
+static struct line *server_make_greeting(void)
 {
 	int major = 0, minor = 0, micro = 0;
 
 	sscanf(VMKEEP_VERSION, "%d.%d.%d", &major, &minor, &micro);
-	return encode(json_pack("{s:{s:{s:{s:i,s:i,s:i},s:s},s:[]},s:{s:s,s:i}}", "QMP", "version", "qemu",
+	return server_encode(json_pack("{s:{s:{s:{s:i,s:i,s:i},s:s},s:[]},s:{s:s,s:i}}", "QMP", "version", "qemu",
 		"major", major, "minor", minor, "micro", micro, "package", "vmkeep " VMKEEP_VERSION,
 		"capabilities", "vmkeep", "version", VMKEEP_VERSION, "api", API_VERSION));
 }
 
-static void set_limits(struct server *s, unsigned clients_max, unsigned clients_per_user_max)
+static void server_set_limits(struct server *s, unsigned clients_max, unsigned clients_per_user_max)
 {
 	s->accounts->clients_max = clients_max ? clients_max : SERVER_CLIENTS_MAX;
 	s->accounts->clients_per_user_max =
@@ -152,14 +152,14 @@ struct server *server_new(struct ev_loop *ev, const struct server_options *o, st
 	s->path = xstrdup(o->path);
 	s->options.path = s->path;
 	s->accounts = o->accounts;
-	s->connections.message = message_came;
+	s->connections.message = server_message_came;
 	s->connections.orphaned = request_orphan;
-	s->connections.left = client_left;
+	s->connections.left = server_client_left;
 	connections_init(&s->connections, ev);
 	dispatch_init(&s->dispatch, ev, &s->options);
-	s->greeting = make_greeting();
+	s->greeting = server_make_greeting();
 	server_reload(s, o->clients_max, o->clients_per_user_max);
-	acceptor_init(&s->acceptor, ev, s->listener.fd, ACCEPT_PER_TURN, welcome, no_descriptors);
+	acceptor_init(&s->acceptor, ev, s->listener.fd, ACCEPT_PER_TURN, server_welcome, server_no_descriptors);
 	acceptor_start(&s->acceptor);
 	return s;
 }
@@ -185,12 +185,12 @@ int server_look(struct server *s, struct err *e)
 		fd = accept4(s->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd < 0)
 			break;
-		welcome(&s->acceptor, fd);
+		server_welcome(&s->acceptor, fd);
 	}
 	acceptor_stop(&s->acceptor);
 	listener_close(&s->listener);
 	s->listener = fresh;
-	acceptor_init(&s->acceptor, s->ev, s->listener.fd, ACCEPT_PER_TURN, welcome, no_descriptors);
+	acceptor_init(&s->acceptor, s->ev, s->listener.fd, ACCEPT_PER_TURN, server_welcome, server_no_descriptors);
 	acceptor_start(&s->acceptor);
 	return 1;
 }
@@ -215,7 +215,7 @@ void server_free(struct server *s)
 
 void server_reload(struct server *s, unsigned clients_max, unsigned clients_per_user_max)
 {
-	set_limits(s, clients_max, clients_per_user_max);
+	server_set_limits(s, clients_max, clients_per_user_max);
 	peer_groups_load(&s->groups);
 	for (struct connection *c = s->connections.first; c; c = c->next)
 		connection_set_role(c, peer_role(c->peer, &s->groups));

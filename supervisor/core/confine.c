@@ -162,7 +162,7 @@ int confine_answer(int sock, struct err *e)
 	return e->number;
 }
 
-static void on_done(void *data, const struct child_result *r)
+static void confine_on_done(void *data, const struct child_result *r)
 {
 	struct confined *c = data;
 	struct err e = ERR_INIT;
@@ -189,7 +189,7 @@ struct confined *confine_run_with(struct ev_loop *ev, const char *jail, json_t *
 	if (text && confine_pair(&c->sock, &theirs.from, text, strlen(text), fds, n_fds, e) == 0) {
 		o.argv = argv;
 		o.more = &theirs;
-		o.done = on_done;
+		o.done = confine_on_done;
 		o.data = c;
 		confine_go(c->sock);
 		c->child = child_run(ev, &o, e);

@@ -20,7 +20,7 @@ enum { LOCK_TRIES = 15, LOCK_WAIT_US = 20000, LOCK_FILE_MAX = PATH_MAX + 32, LOC
 
 static const char lock_name[] = "lock";
 
-static bool is_same(const struct stat *a, const struct stat *b)
+static bool dirs_is_same(const struct stat *a, const struct stat *b)
 {
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
@@ -39,7 +39,7 @@ void dirs_hand_over(const struct daemon_dirs *d)
 	setenv(HERITAGE_ENV, text, 1);
 }
 
-static void heritage_read(int fd[HERITAGE])
+static void dirs_heritage_read(int fd[HERITAGE])
 {
 	const char *text = getenv(HERITAGE_ENV);
 	int pid = 0;
@@ -57,17 +57,17 @@ static void heritage_read(int fd[HERITAGE])
 }
 
 /* The same file, with the lock that it has already. */
-static void heritage_take(const int from[HERITAGE], int fd)
+static void dirs_heritage_take(const int from[HERITAGE], int fd)
 {
 	struct stat here, there;
 
 	for (size_t i = 0; i < HERITAGE; i++)
-		if (from[i] >= 0 && fstat(from[i], &there) == 0 && fstat(fd, &here) == 0 && is_same(&there, &here))
+		if (from[i] >= 0 && fstat(from[i], &there) == 0 && fstat(fd, &here) == 0 && dirs_is_same(&there, &here))
 			dup3(from[i], fd, O_CLOEXEC);
 }
 
 /* The pid of the process that holds this flock, as the kernel tells it; 0: it does not. */
-static int lock_holder(int fd)
+static int dirs_lock_holder(int fd)
 {
 	struct buf text = BUF_MAX(LOCKS_MAX);
 	struct stat st;
@@ -91,7 +91,7 @@ static int lock_holder(int fd)
 }
 
 /* What its lock file says of another daemon: pid and run directory, as far as it can be believed. */
-static void lock_read(int dirfd, int *pid, char **run)
+static void dirs_lock_read(int dirfd, int *pid, char **run)
 {
 	struct buf text = BUF_MAX(LOCK_FILE_MAX);
 	char *second, *end;
@@ -108,13 +108,13 @@ static void lock_read(int dirfd, int *pid, char **run)
 	buf_release(&text);
 }
 
-static int lock_taken(int dirfd, int fd, const char *path, const char *option, struct err *e)
+static int dirs_lock_taken(int dirfd, int fd, const char *path, const char *option, struct err *e)
 {
-	int pid = lock_holder(fd);
+	int pid = dirs_lock_holder(fd);
 	char who[32] = "";
 	char *run;
 
-	lock_read(dirfd, &pid, &run);
+	dirs_lock_read(dirfd, &pid, &run);
 	if (pid > 0)
 		snprintf(who, sizeof who, "pid %d", pid);
 	err_set(e, ERR_CONFLICT, "another vmkeepd%s%s%s%s%s uses '%s'", pid > 0 || run ? " (" : "", who,
@@ -124,7 +124,7 @@ static int lock_taken(int dirfd, int fd, const char *path, const char *option, s
 }
 
 /* 0: locked. 1: this cannot be locked. */
-static int lock_one(int dirfd, int fd, const char *path, const char *option, struct err *e)
+static int dirs_lock_one(int dirfd, int fd, const char *path, const char *option, struct err *e)
 {
 	/* one that was just killed may still be on its way out */
 	for (int tries = 0; flock(fd, LOCK_EX | LOCK_NB) < 0;) {
@@ -133,13 +133,13 @@ static int lock_one(int dirfd, int fd, const char *path, const char *option, str
 		if (errno != EWOULDBLOCK)
 			return 1;
 		if (tries++ == LOCK_TRIES)
-			return lock_taken(dirfd, fd, path, option, e);
+			return dirs_lock_taken(dirfd, fd, path, option, e);
 		usleep(LOCK_WAIT_US);
 	}
 	return 0;
 }
 
-static int set_aside(int dirfd, const char *name, const char *shown, struct err *e)
+static int dirs_set_aside(int dirfd, const char *name, const char *shown, struct err *e)
 {
 	char aside[PATH_MAX];
 
@@ -150,7 +150,7 @@ static int set_aside(int dirfd, const char *name, const char *shown, struct err 
 }
 
 /* Whatever else stands in its place is set aside. */
-static int lock_open(int dirfd, const char *path, struct err *e)
+static int dirs_lock_open(int dirfd, const char *path, struct err *e)
 {
 	const int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
 	_cleanup_(free_ptr) char *shown = xasprintf("%s/%s", path, lock_name);
@@ -158,23 +158,23 @@ static int lock_open(int dirfd, const char *path, struct err *e)
 	int fd;
 
 	if (fstatat(dirfd, lock_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode) &&
-		set_aside(dirfd, lock_name, shown, e) < 0)
+		dirs_set_aside(dirfd, lock_name, shown, e) < 0)
 		return e->number;
 	fd = openat(dirfd, lock_name, flags, 0600);
 	return fd < 0 ? err_errno(e, "open '%s/%s'", path, lock_name) : fd;
 }
 
 /* The file that tells whose a directory is. It stays open, for the lock. */
-static int lock_file(int dirfd, const char *path, const char *option, const char *run, bool alone, int *keep,
+static int dirs_lock_file(int dirfd, const char *path, const char *option, const char *run, bool alone, int *keep,
 	const int heritage[HERITAGE], struct err *e)
 {
 	_cleanup_(free_ptr) char *text = xasprintf("%d\n%s\n", (int)getpid(), run);
-	_cleanup_(close_fd) int fd = lock_open(dirfd, path, e);
+	_cleanup_(close_fd) int fd = dirs_lock_open(dirfd, path, e);
 	int r;
 
 	if (fd >= 0 && heritage)
-		heritage_take(heritage, fd);
-	r = fd < 0 ? 1 : lock_one(dirfd, fd, path, option, e);
+		dirs_heritage_take(heritage, fd);
+	r = fd < 0 ? 1 : dirs_lock_one(dirfd, fd, path, option, e);
 	if (r < 0)
 		return r;
 	if (r > 0 && !alone)
@@ -190,25 +190,25 @@ static int lock_file(int dirfd, const char *path, const char *option, const char
 	return 0;
 }
 
-static int lock_state(struct daemon_dirs *d, const int heritage[HERITAGE], struct err *e)
+static int dirs_lock_state(struct daemon_dirs *d, const int heritage[HERITAGE], struct err *e)
 {
-	int r = lock_one(d->state_fd, d->state_fd, d->state, "--state", e);
+	int r = dirs_lock_one(d->state_fd, d->state_fd, d->state, "--state", e);
 
-	return r < 0 ? r : lock_file(d->state_fd, d->state, "--state", d->run, r == 0, &d->state_lock, heritage, e);
+	return r < 0 ? r : dirs_lock_file(d->state_fd, d->state, "--state", d->run, r == 0, &d->state_lock, heritage, e);
 }
 
-static int lock_run(struct daemon_dirs *d, const int heritage[HERITAGE], struct err *e)
+static int dirs_lock_run(struct daemon_dirs *d, const int heritage[HERITAGE], struct err *e)
 {
-	return lock_file(d->run_fd, d->run, "--run", d->run, false, &d->run_lock, heritage, e);
+	return dirs_lock_file(d->run_fd, d->run, "--run", d->run, false, &d->run_lock, heritage, e);
 }
 
 /* A link that leads nowhere is somebody's word where the directory is, and most likely not mounted. */
-static int make_way(const char *path, struct err *e)
+static int dirs_make_way(const char *path, struct err *e)
 {
 	struct stat st;
 
 	if (stat(path, &st) == 0)
-		return S_ISDIR(st.st_mode) ? 0 : set_aside(AT_FDCWD, path, path, e);
+		return S_ISDIR(st.st_mode) ? 0 : dirs_set_aside(AT_FDCWD, path, path, e);
 	if (lstat(path, &st) < 0 || !S_ISLNK(st.st_mode))
 		return 0;
 	err_set(e, ERR_NOT_FOUND, "'%s' is a link that leads nowhere", path);
@@ -216,18 +216,18 @@ static int make_way(const char *path, struct err *e)
 }
 
 /* Not refused, as it was not by earlier versions: guests are worth more than their logs. */
-static void lock_log(const struct daemon_dirs *d)
+static void dirs_lock_log(const struct daemon_dirs *d)
 {
 	struct err e = ERR_INIT;
 
 	/* it may be one of the others */
-	if (lock_holder(d->log_fd) != getpid() && lock_one(d->log_fd, d->log_fd, d->log, "--log", &e) < 0)
+	if (dirs_lock_holder(d->log_fd) != getpid() && dirs_lock_one(d->log_fd, d->log_fd, d->log, "--log", &e) < 0)
 		log_warning(NULL, "%s: logs of VMs with the same name are mixed; %s", e.text, e.hint);
 }
 
-static int open_one(const char *path, mode_t mode, char **absolute, int *fd, struct err *e)
+static int dirs_open_one(const char *path, mode_t mode, char **absolute, int *fd, struct err *e)
 {
-	int r = fd ? make_way(path, e) : 0;
+	int r = fd ? dirs_make_way(path, e) : 0;
 
 	if (r == 0)
 		r = file_mkdirs(path, mode, e);
@@ -260,19 +260,19 @@ int dirs_open(struct daemon_dirs *d, const struct daemon_options *o, struct err 
 	int r = 0, heritage[HERITAGE];
 
 	*d = (struct daemon_dirs)DIRS_INIT;
-	heritage_read(heritage);
+	dirs_heritage_read(heritage);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(dirs); i++) {
-		r = open_one(dirs[i].path, dirs[i].mode, dirs[i].absolute, dirs[i].fd, e);
+		r = dirs_open_one(dirs[i].path, dirs[i].mode, dirs[i].absolute, dirs[i].fd, e);
 		if (r == 0 && dirs[i].fd)
-			heritage_take(heritage, *dirs[i].fd);
+			dirs_heritage_take(heritage, *dirs[i].fd);
 	}
 	/* in this order: who shares STATE leaves RUN as it is */
 	if (r == 0)
-		r = lock_state(d, heritage, e);
+		r = dirs_lock_state(d, heritage, e);
 	if (r == 0)
-		r = lock_run(d, heritage, e);
+		r = dirs_lock_run(d, heritage, e);
 	if (r == 0)
-		lock_log(d);
+		dirs_lock_log(d);
 	for (size_t i = 0; i < HERITAGE; i++)
 		close_fd(&heritage[i]);
 	return r;
@@ -283,18 +283,18 @@ static bool dirs_is_lost(const char *path, int fd)
 {
 	struct stat there, here;
 
-	return stat(path, &there) < 0 || fstat(fd, &here) < 0 || !is_same(&there, &here);
+	return stat(path, &there) < 0 || fstat(fd, &here) < 0 || !dirs_is_same(&there, &here);
 }
 
 /* Opens what the path leads to, a directory of ours; fd keeps its number. */
-static int reopen(const char *path, mode_t mode, int fd, struct err *e)
+static int dirs_reopen(const char *path, mode_t mode, int fd, struct err *e)
 {
 	_cleanup_(close_fd) int fresh = -1;
 	struct stat st;
 	int r;
 
 	if ((stat(path, &st) < 0 ? lstat(path, &st) == 0 : !S_ISDIR(st.st_mode)) &&
-		set_aside(AT_FDCWD, path, path, e) < 0)
+		dirs_set_aside(AT_FDCWD, path, path, e) < 0)
 		return e->number;
 	r = file_mkdirs(path, mode, e);
 	if (r < 0)
@@ -305,25 +305,25 @@ static int reopen(const char *path, mode_t mode, int fd, struct err *e)
 	return 0;
 }
 
-static bool lock_is_lost(int dirfd, int lock)
+static bool dirs_lock_is_lost(int dirfd, int lock)
 {
 	struct stat there, here;
 
 	return fstatat(dirfd, lock_name, &there, AT_SYMLINK_NOFOLLOW) < 0 || fstat(lock, &here) < 0 ||
-	       !is_same(&there, &here);
+	       !dirs_is_same(&there, &here);
 }
 
 int dirs_run_again(struct daemon_dirs *d, struct err *e)
 {
 	bool lost = dirs_is_lost(d->run, d->run_fd);
-	int r = lost ? reopen(d->run, 0755, d->run_fd, e) : 0;
+	int r = lost ? dirs_reopen(d->run, 0755, d->run_fd, e) : 0;
 
-	if (r == 0 && lock_is_lost(d->run_fd, d->run_lock))
-		r = lock_run(d, NULL, e);
+	if (r == 0 && dirs_lock_is_lost(d->run_fd, d->run_lock))
+		r = dirs_lock_run(d, NULL, e);
 	return r < 0 ? r : lost;
 }
 
-static int kept_again(const char *path, mode_t mode, int fd, struct err *e)
+static int core_dirs_kept_again(const char *path, mode_t mode, int fd, struct err *e)
 {
 	struct stat st, here;
 
@@ -331,23 +331,23 @@ static int kept_again(const char *path, mode_t mode, int fd, struct err *e)
 		return 0;
 	if ((stat(path, &st) < 0 || !S_ISDIR(st.st_mode)) && (fstat(fd, &here) < 0 || here.st_nlink > 0))
 		return err_set(e, ERR_NOT_FOUND, "directory '%s' was moved away: move it back", path);
-	return reopen(path, mode, fd, e) < 0 ? e->number : 1;
+	return dirs_reopen(path, mode, fd, e) < 0 ? e->number : 1;
 }
 
 int dirs_kept_again(struct daemon_dirs *d, struct err *e)
 {
-	int state = kept_again(d->state, 0700, d->state_fd, e), log;
+	int state = core_dirs_kept_again(d->state, 0700, d->state_fd, e), log;
 
-	if (state == 1 && lock_state(d, NULL, e) < 0)
+	if (state == 1 && dirs_lock_state(d, NULL, e) < 0)
 		state = e->number;
 	if (state >= 0 && mkdirat(d->state_fd, "vms", 0700) < 0 && errno != EEXIST)
 		state = err_errno(e, "make directory '%s/vms'", d->state);
-	log = kept_again(d->log, 0750, d->log_fd, e);
+	log = core_dirs_kept_again(d->log, 0750, d->log_fd, e);
 	return state < 0 ? state : log < 0 ? log : state + log;
 }
 
 /* 1: it was missing. */
-static int need_part(const struct daemon_dirs *d, const char *name, struct err *e)
+static int dirs_need_part(const struct daemon_dirs *d, const char *name, struct err *e)
 {
 	_cleanup_(free_ptr) char *shown = xasprintf("%s/%s", d->run, name);
 	struct stat st;
@@ -355,7 +355,7 @@ static int need_part(const struct daemon_dirs *d, const char *name, struct err *
 	if (fstatat(d->run_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
 		if (S_ISDIR(st.st_mode))
 			return 0;
-		if (set_aside(d->run_fd, name, shown, e) < 0)
+		if (dirs_set_aside(d->run_fd, name, shown, e) < 0)
 			return e->number;
 	}
 	if (mkdirat(d->run_fd, name, 0700) < 0)
@@ -365,7 +365,7 @@ static int need_part(const struct daemon_dirs *d, const char *name, struct err *
 
 int dirs_run_parts(struct daemon_dirs *d, struct err *e)
 {
-	int vms = need_part(d, "vms", e), gone = vms < 0 ? vms : need_part(d, "gone", e);
+	int vms = dirs_need_part(d, "vms", e), gone = vms < 0 ? vms : dirs_need_part(d, "gone", e);
 
 	return gone < 0 ? gone : vms || gone;
 }

@@ -15,7 +15,7 @@
 enum { FIELDS = 4, READ_MAX = 2 * HISTORY_MAX };
 static const char version[] = "vmkeep-history 1\n";
 
-static void add_field(struct buf *out, const char *text)
+static void history_add_field(struct buf *out, const char *text)
 {
 	size_t len = text ? strlen(text) : 0;
 	_cleanup_(free_ptr) char *safe = text_escape(
@@ -28,9 +28,9 @@ static void add_field(struct buf *out, const char *text)
 void history_line(const struct history_record *r, struct buf *out)
 {
 	buf_printf(out, "%.3f", r->time);
-	add_field(out, r->event);
-	add_field(out, r->who);
-	add_field(out, r->why);
+	history_add_field(out, r->event);
+	history_add_field(out, r->who);
+	history_add_field(out, r->why);
 	buf_addc(out, '\n');
 }
 
@@ -151,7 +151,7 @@ int history_append(int dirfd, const char *path, const struct history_record *r, 
 }
 
 /* Splits a line in place; false: no record. */
-static bool split(char *line, char *field[FIELDS])
+static bool history_split(char *line, char *field[FIELDS])
 {
 	size_t n = 0;
 	char *p = line;
@@ -177,7 +177,7 @@ json_t *history_table(const char *text, size_t len, size_t last)
 		char *field[FIELDS];
 		json_t *row = NULL;
 
-		if (split(line, field))
+		if (history_split(line, field))
 			row = json_pack("[f, s, s, s]", strtod(field[0], NULL), field[1], field[2],
 				field[3]);
 		/* bytes that are no UTF-8 were not written by us */

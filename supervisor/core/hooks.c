@@ -35,7 +35,7 @@ struct hooks {
 	unsigned n, running;
 };
 
-static void run_waiting(struct hooks *h);
+static void hooks_run_waiting(struct hooks *h);
 
 struct hooks *hooks_new(struct daemon *d)
 {
@@ -45,7 +45,7 @@ struct hooks *hooks_new(struct daemon *d)
 	return h;
 }
 
-static void hook_free(struct hook *k)
+static void hooks_hook_free(struct hook *k)
 {
 	free(k->program);
 	free(k->vm);
@@ -64,7 +64,7 @@ void hooks_free(struct hooks *h)
 
 		h->first = k->next;
 		child_cancel(k->child);
-		hook_free(k);
+		hooks_hook_free(k);
 	}
 	free(h);
 }
@@ -74,7 +74,7 @@ bool hooks_idle(const struct hooks *h)
 	return !h->first;
 }
 
-static void drop(struct hook *k)
+static void hooks_drop(struct hook *k)
 {
 	struct hook **p = &k->all->first;
 
@@ -82,10 +82,10 @@ static void drop(struct hook *k)
 		p = &(*p)->next;
 	*p = k->next;
 	k->all->n--;
-	hook_free(k);
+	hooks_hook_free(k);
 }
 
-static void tell(
+static void hooks_tell(
 	const struct hook *k, enum log_level level, const char *how, const char *said, size_t len)
 {
 	_cleanup_(free_ptr) char *safe = text_escape(said, len, false);
@@ -94,7 +94,7 @@ static void tell(
 		*safe ? ": " : "", safe);
 }
 
-static void on_done(void *data, const struct child_result *r)
+static void hooks_on_done(void *data, const struct child_result *r)
 {
 	struct hook *k = data;
 	struct hooks *h = k->all;
@@ -110,13 +110,13 @@ static void on_done(void *data, const struct child_result *r)
 		snprintf(how, sizeof how, "failed with %d", r->status);
 	else
 		snprintf(how, sizeof how, "is done");
-	tell(k, r->status ? LOG_WARNING_ : LOG_INFO_, how, said, len);
-	drop(k);
+	hooks_tell(k, r->status ? LOG_WARNING_ : LOG_INFO_, how, said, len);
+	hooks_drop(k);
 	h->running--;
-	run_waiting(h);
+	hooks_run_waiting(h);
 }
 
-static int start(struct hook *k, struct err *e)
+static int hooks_start(struct hook *k, struct err *e)
 {
 	const char *argv[] = { "/bin/sh", "-c", script, "hook", k->all->daemon->dirs.run,
 		k->program, k->vm, k->event, k->reason, NULL };
@@ -124,14 +124,14 @@ static int start(struct hook *k, struct err *e)
 		.input = k->input,
 		.out_max = OUTPUT_MAX,
 		.timeout = SECONDS,
-		.done = on_done,
+		.done = hooks_on_done,
 		.data = k };
 
 	k->child = child_run(k->all->daemon->loop.ev, &o, e);
 	return k->child ? 0 : e->number;
 }
 
-static void run_waiting(struct hooks *h)
+static void hooks_run_waiting(struct hooks *h)
 {
 	struct hook *next;
 	struct err e = ERR_INIT;
@@ -140,17 +140,17 @@ static void run_waiting(struct hooks *h)
 		next = k->next;
 		if (k->child)
 			continue;
-		if (start(k, &e) == 0) {
+		if (hooks_start(k, &e) == 0) {
 			h->running++;
 		} else {
-			tell(k, LOG_WARNING_, "did not start", e.text, strlen(e.text));
-			drop(k);
+			hooks_tell(k, LOG_WARNING_, "did not start", e.text, strlen(e.text));
+			hooks_drop(k);
 		}
 	}
 }
 
 /* One that waits for the same: it tells the newest, so that no VM fills the line. */
-static bool renew(
+static bool hooks_renew(
 	struct hooks *h, const char *program, const struct hooks_event *event, const char *input)
 {
 	for (struct hook *k = h->first; k; k = k->next)
@@ -165,12 +165,12 @@ static bool renew(
 	return false;
 }
 
-static void add(
+static void hooks_add(
 	struct hooks *h, const char *program, const struct hooks_event *event, const char *input)
 {
 	struct hook *k, **end = &h->first;
 
-	if (renew(h, program, event, input))
+	if (hooks_renew(h, program, event, input))
 		return;
 	if (h->n == HOOKS_WAITING_MAX) {
 		log_warning(event->vm, "hook '%s' for %s dropped: %u wait already", program,
@@ -191,7 +191,7 @@ static void add(
 }
 
 /* Editors' and package managers' leftovers. */
-static int is_hook_name(const struct dirent *d)
+static int hooks_is_hook_name(const struct dirent *d)
 {
 	static const char *const ends[] = { "~", ".bak", ".swp" };
 	size_t len = strlen(d->d_name);
@@ -208,7 +208,7 @@ static int is_hook_name(const struct dirent *d)
 }
 
 /* NULL: fit to be trusted. What others than root may write runs their programs as root. */
-static const char *objection(const char *path, mode_t type)
+static const char *hooks_objection(const char *path, mode_t type)
 {
 	struct stat st;
 
@@ -223,23 +223,23 @@ static const char *objection(const char *path, mode_t type)
 	return st.st_mode & S_IXUSR ? NULL : "is not executable";
 }
 
-static void add_directory(struct hooks *h, const struct hooks_event *event, const char *input)
+static void hooks_add_directory(struct hooks *h, const struct hooks_event *event, const char *input)
 {
 	_cleanup_(free_ptr) char *dir = xasprintf("%s/hooks.d", h->daemon->dirs.config);
 	struct dirent **name = NULL;
-	int n = scandir(dir, &name, is_hook_name, alphasort);
-	const char *why = n > 0 ? objection(dir, S_IFDIR) : NULL;
+	int n = scandir(dir, &name, hooks_is_hook_name, alphasort);
+	const char *why = n > 0 ? hooks_objection(dir, S_IFDIR) : NULL;
 
 	if (why)
 		log_warning(event->vm, "hooks skipped: '%s' %s", dir, why);
 	for (int i = 0; i < n && !why; i++) {
 		_cleanup_(free_ptr) char *path = xasprintf("%s/%s", dir, name[i]->d_name);
-		const char *bad = objection(path, S_IFREG);
+		const char *bad = hooks_objection(path, S_IFREG);
 
 		if (bad)
 			log_warning(event->vm, "hook skipped: '%s' %s", path, bad);
 		else
-			add(h, path, event, input);
+			hooks_add(h, path, event, input);
 	}
 	while (n-- > 0)
 		free(name[n]);
@@ -257,8 +257,8 @@ void hooks_run(struct hooks *h, const struct hooks_event *event)
 	if (!input) /* a reason that is no UTF-8 */
 		input = xstrdup("{}");
 	if (event->program)
-		add(h, event->program, event, input);
-	add_directory(h, event, input);
+		hooks_add(h, event->program, event, input);
+	hooks_add_directory(h, event, input);
 	free(input);
-	run_waiting(h);
+	hooks_run_waiting(h);
 }

@@ -28,7 +28,7 @@ static void job_unlink(struct jobs *js, struct job *j)
 }
 
 /* Forgets the oldest finished ones. */
-static void trim(struct jobs *js)
+static void job_trim(struct jobs *js)
 {
 	unsigned kept = 0;
 
@@ -46,7 +46,7 @@ struct job *job_new(struct daemon *d, const char *verb, const char *vm, const ch
 {
 	struct job *j = xcalloc(1, sizeof *j);
 
-	trim(&d->jobs);
+	job_trim(&d->jobs);
 	j->daemon = d;
 	j->id = ++d->jobs.last_id;
 	j->verb = verb;
@@ -62,7 +62,7 @@ struct job *job_new(struct daemon *d, const char *verb, const char *vm, const ch
 }
 
 /* 0 to 100, or null where nobody knows. */
-static json_t *percent(const struct job *j)
+static json_t *job_percent(const struct job *j)
 {
 	return j->total ? json_integer((json_int_t)((double)j->current * 100 / (double)j->total)) :
 			  json_null();
@@ -83,7 +83,7 @@ void job_progress(struct job *j, uint64_t current, uint64_t total, const char *t
 	j->told = now;
 	daemon_event(j->daemon, "JOB_PROGRESS",
 		json_pack("{s:i, s:s, s:s, s:o, s:s?}", "job", (int)j->id, "verb", j->verb, "name", j->vm,
-			"percent", percent(j), "text", j->text));
+			"percent", job_percent(j), "text", j->text));
 }
 
 void job_finish(struct job *j, json_t *result, const struct err *e)
@@ -154,7 +154,7 @@ json_t *jobs_list(struct daemon *d)
 	for (struct job *j = d->jobs.last; j; j = j->prev)
 		if (j->ended <= 0)
 			json_array_append_new(rows,
-				json_pack("[i, s, s, o, s, f, s]", (int)j->id, j->verb, j->vm, percent(j),
+				json_pack("[i, s, s, o, s, f, s]", (int)j->id, j->verb, j->vm, job_percent(j),
 					job_text(j), clock_boot() - j->started, j->who));
 	return api_table(api_job_row, rows);
 }

@@ -32,7 +32,7 @@ struct kept {
 
 static struct kept *first; /* of those that are not done, in their order */
 
-static void link_last(struct kept *k)
+static void keep_link_last(struct kept *k)
 {
 	struct kept **at = &first;
 
@@ -41,7 +41,7 @@ static void link_last(struct kept *k)
 	*at = k;
 }
 
-static void unlink_kept(struct kept *k)
+static void keep_unlink_kept(struct kept *k)
 {
 	struct kept **at = &first;
 
@@ -50,7 +50,7 @@ static void unlink_kept(struct kept *k)
 	*at = k->next;
 }
 
-static struct kept *first_of(const char *path)
+static struct kept *keep_first_of(const char *path)
 {
 	struct kept *k = first;
 
@@ -59,16 +59,16 @@ static struct kept *first_of(const char *path)
 	return k;
 }
 
-static void kept_free(struct kept *k)
+static void keep_kept_free(struct kept *k)
 {
-	unlink_kept(k);
+	keep_unlink_kept(k);
 	free(k->text);
 	free(k);
 }
 
-static void on_done(void *data, const struct child_result *r);
+static void keep_on_done(void *data, const struct child_result *r);
 
-static int begin(struct kept *k, struct err *e)
+static int keep_begin(struct kept *k, struct err *e)
 {
 	struct daemon *d = k->daemon;
 	_cleanup_(free_ptr) char *len = xasprintf("%zu", k->text ? strlen(k->text) : 0);
@@ -78,7 +78,7 @@ static int begin(struct kept *k, struct err *e)
 		.input = k->text,
 		.timeout = KEEP_SECONDS,
 		.while_idle = true,
-		.done = on_done,
+		.done = keep_on_done,
 		.data = k };
 
 	k->begun = true;
@@ -86,19 +86,19 @@ static int begin(struct kept *k, struct err *e)
 }
 
 /* What came for this file meanwhile, one after another. */
-static void begin_next(const char *path)
+static void keep_begin_next(const char *path)
 {
 	struct kept *k;
 	struct err e = ERR_INIT;
 
-	while ((k = first_of(path)) && !k->begun && begin(k, &e) < 0) {
+	while ((k = keep_first_of(path)) && !k->begun && keep_begin(k, &e) < 0) {
 		k->done(k->data, &e);
-		kept_free(k);
+		keep_kept_free(k);
 		e = (struct err)ERR_INIT;
 	}
 }
 
-static void on_done(void *data, const struct child_result *r)
+static void keep_on_done(void *data, const struct child_result *r)
 {
 	struct kept *k = data;
 	_cleanup_(free_ptr) char *said = text_escape(r->err, strcspn(r->err, "\n"), false);
@@ -111,25 +111,25 @@ static void on_done(void *data, const struct child_result *r)
 		err_set(&e, strstr(r->err, strerror(ENOSPC)) ? ERR_NO_RESOURCES : ERR_FAILED, "keep '%s': %s",
 			k->path, *said ? said : "the child was killed");
 	k->done(k->data, r->status ? &e : NULL);
-	kept_free(k);
-	begin_next(path);
+	keep_kept_free(k);
+	keep_begin_next(path);
 }
 
 int keep(struct daemon *d, const char *path, const char *text, keep_fn *done, void *data, struct err *e)
 {
 	struct kept *k = xcalloc(1, sizeof *k + strlen(path) + 1);
-	bool alone = !first_of(path);
+	bool alone = !keep_first_of(path);
 
 	*k = (struct kept){ .daemon = d, .done = done, .data = data, .text = xstrdup(text) };
 	memcpy(k->path, path, strlen(path));
-	link_last(k);
-	if (!alone || begin(k, e) == 0)
+	keep_link_last(k);
+	if (!alone || keep_begin(k, e) == 0)
 		return 0;
-	kept_free(k);
+	keep_kept_free(k);
 	return e->number;
 }
 
-static void on_unwatched(void *data, const struct err *e)
+static void keep_on_unwatched(void *data, const struct err *e)
 {
 	(void)data;
 	if (e)
@@ -140,13 +140,13 @@ void keep_unwatched(void *data, const char *path, const char *text)
 {
 	struct err e = ERR_INIT;
 
-	if (keep(data, path, text, on_unwatched, NULL, &e) < 0)
-		on_unwatched(NULL, &e);
+	if (keep(data, path, text, keep_on_unwatched, NULL, &e) < 0)
+		keep_on_unwatched(NULL, &e);
 }
 
 /* --- the child --- */
 
-static int read_all(struct buf *b, struct err *e)
+static int keep_read_all(struct buf *b, struct err *e)
 {
 	char chunk[65536];
 	ssize_t n;
@@ -157,7 +157,7 @@ static int read_all(struct buf *b, struct err *e)
 	return n < 0 ? err_errno(e, "read") : 0;
 }
 
-static int sync_directory_of(int fd, const char *file, struct err *e)
+static int keep_sync_directory_of(int fd, const char *file, struct err *e)
 {
 	_cleanup_(free_ptr) char *dir = xstrdup(file);
 	char *slash = strrchr(dir, '/');
@@ -171,7 +171,7 @@ static int sync_directory_of(int fd, const char *file, struct err *e)
 
 /* A directory is the one thing in the way of a file that neither rename() nor unlink() takes away.
  */
-static void set_directory_aside(int fd, const char *file)
+static void keep_set_directory_aside(int fd, const char *file)
 {
 	_cleanup_(free_ptr) char *aside =
 		xasprintf("%s.damaged-%lld", file, (long long)clock_wall());
@@ -189,18 +189,18 @@ int keep_main(const char *dir, const char *file, const char *len)
 	bool removes = streq(len, "none");
 	int r;
 
-	r = fd < 0 ? err_errno(&e, "open '%s'", dir) : read_all(&text, &e);
+	r = fd < 0 ? err_errno(&e, "open '%s'", dir) : keep_read_all(&text, &e);
 	/* the daemon died before it had said all: an end of input says nothing */
 	if (r == 0 && text.len != (removes ? 0 : strtoull(len, NULL, 10)))
 		r = err_set(&e, ERR_FAILED, "the text was cut short");
 	if (r == 0)
-		set_directory_aside(fd, file);
+		keep_set_directory_aside(fd, file);
 	if (r == 0 && !removes)
 		r = file_replace(fd, file, 0600, text.data, text.len, true, &e);
 	else if (r == 0 && unlinkat(fd, file, 0) < 0 && errno != ENOENT)
 		r = err_errno(&e, "remove");
 	else if (r == 0)
-		r = sync_directory_of(fd, file, &e);
+		r = keep_sync_directory_of(fd, file, &e);
 	buf_release(&text);
 	if (r == 0)
 		return 0;

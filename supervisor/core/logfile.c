@@ -13,7 +13,7 @@
 
 enum { TAIL_CHUNK = 16 << 10 };
 
-static int open_end(struct logfile *l)
+static int logfile_open_end(struct logfile *l)
 {
 	struct stat st;
 
@@ -41,13 +41,13 @@ int logfile_open(struct logfile *l, int log_fd, const char *vm, const char *name
 	l->name = xstrdup(name);
 	l->max = max;
 	l->keep = keep;
-	if (l->dirfd < 0 || open_end(l) < 0)
+	if (l->dirfd < 0 || logfile_open_end(l) < 0)
 		return err_errno(e, "open log '%s/%s'", vm, name);
 	return 0;
 }
 
 /* name.KEEP-1 -> name.KEEP, .. , name -> name.1 */
-static void rotate(struct logfile *l)
+static void logfile_rotate(struct logfile *l)
 {
 	for (unsigned i = l->keep; i > 0; i--) {
 		_cleanup_(free_ptr) char *from =
@@ -59,7 +59,7 @@ static void rotate(struct logfile *l)
 	if (l->keep == 0)
 		unlinkat(l->dirfd, l->name, 0);
 	close_fd(&l->fd);
-	if (open_end(l) < 0)
+	if (logfile_open_end(l) < 0)
 		log_warning(NULL, "open log '%s': %s", l->name, strerror(errno));
 }
 
@@ -68,7 +68,7 @@ void logfile_append(struct logfile *l, const void *data, size_t len)
 	if (l->fd < 0)
 		return;
 	if (l->max && l->size && l->size + len > l->max)
-		rotate(l);
+		logfile_rotate(l);
 	/* a full disk costs the log, nothing else */
 	if (l->fd >= 0 && file_write_all(l->fd, data, len) == 0)
 		l->size += len;
@@ -85,7 +85,7 @@ void logfile_release(struct logfile *l)
 /* --- the last lines ---------------------------------------------------------------------- */
 
 /* Where the last lines of data begin, or 0. The newline that ends the last one counts for none. */
-static ssize_t logtail_begin(const char *data, ssize_t n, unsigned *lines, bool last)
+static ssize_t logfile_logtail_begin(const char *data, ssize_t n, unsigned *lines, bool last)
 {
 	ssize_t at = last ? n - 1 : n;
 
@@ -115,7 +115,7 @@ void logtail_open(struct logtail *t, int log_fd, const char *vm, const char *nam
 
 		if (n < len)
 			break;
-		t->from -= len - logtail_begin(chunk, n, &lines, t->from == t->to);
+		t->from -= len - logfile_logtail_begin(chunk, n, &lines, t->from == t->to);
 	}
 }
 

@@ -16,9 +16,9 @@
 
 enum { TRIES_MAX = 16 }; /* several file systems may be mounted on one directory */
 
-static int remove_in(int dirfd, const char *name, struct err *e);
+static int sweep_remove_in(int dirfd, const char *name, struct err *e);
 
-static int unmount(int dirfd, const char *name, struct err *e)
+static int sweep_unmount(int dirfd, const char *name, struct err *e)
 {
 	_cleanup_(free_ptr) char *where = xasprintf("/proc/self/fd/%d/%s", dirfd, name);
 
@@ -28,7 +28,7 @@ static int unmount(int dirfd, const char *name, struct err *e)
 	return 0;
 }
 
-static int remove_one(int dirfd, const char *name, struct err *e)
+static int sweep_remove_one(int dirfd, const char *name, struct err *e)
 {
 	int r = 0;
 
@@ -38,16 +38,16 @@ static int remove_one(int dirfd, const char *name, struct err *e)
 		if (unlinkat(dirfd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
 			return 0;
 		if (errno == EBUSY)
-			r = unmount(dirfd, name, e);
+			r = sweep_unmount(dirfd, name, e);
 		else if (errno == ENOTEMPTY)
-			r = remove_in(dirfd, name, e);
+			r = sweep_remove_in(dirfd, name, e);
 		else
 			r = err_errno(e, "remove '%s'", name);
 	}
 	return r < 0 ? r : err_set(e, ERR_FAILED, "remove '%s': it fills again and again", name);
 }
 
-static int remove_in(int dirfd, const char *name, struct err *e)
+static int sweep_remove_in(int dirfd, const char *name, struct err *e)
 {
 	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), r = 0;
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
@@ -56,7 +56,7 @@ static int remove_in(int dirfd, const char *name, struct err *e)
 		return errno == ENOENT ? 0 : err_errno(e, "open '%s'", name);
 	for (struct dirent *d; r == 0 && (d = readdir(dir));)
 		if (!streq(d->d_name, ".") && !streq(d->d_name, ".."))
-			r = remove_one(fd, d->d_name, e);
+			r = sweep_remove_one(fd, d->d_name, e);
 	closedir(dir);
 	return r < 0 ? err_wrap(e, r, "in '%s'", name) : 0;
 }
@@ -65,7 +65,7 @@ int sweep(const char *dir)
 {
 	struct err e = ERR_INIT;
 
-	if (remove_in(AT_FDCWD, dir, &e) == 0)
+	if (sweep_remove_in(AT_FDCWD, dir, &e) == 0)
 		return 0;
 	fprintf(stderr, "%s\n", e.text);
 	return 1;

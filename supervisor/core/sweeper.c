@@ -27,9 +27,9 @@ struct sweeper {
 	bool more; /* came since the child began */
 };
 
-static void begin(struct loop_task *t);
+static void sweeper_begin(struct loop_task *t);
 
-static void done(void *data, const struct child_result *r)
+static void sweeper_done(void *data, const struct child_result *r)
 {
 	struct sweeper *s = data;
 
@@ -38,16 +38,16 @@ static void done(void *data, const struct child_result *r)
 		log_warning(NULL, "remove what is left in %s/%s: %s", s->daemon->dirs.run, place,
 			r->err_len ? r->err : "failed");
 	if (s->more)
-		loop_later(s->daemon->loop.ev, &s->task, begin);
+		loop_later(s->daemon->loop.ev, &s->task, sweeper_begin);
 }
 
-static void begin(struct loop_task *t)
+static void sweeper_begin(struct loop_task *t)
 {
 	struct sweeper *s = container_of(t, struct sweeper, task);
 	_cleanup_(free_ptr) char *dir = xasprintf("%s/%s", s->daemon->dirs.run, place);
 	_cleanup_(free_ptr) char *kept = xasprintf("%s/%s", s->daemon->dirs.state, place);
 	const char *argv[] = { "/proc/self/exe", "--sweep", dir, kept, NULL };
-	struct child_options o = { .argv = argv, .done = done, .data = s };
+	struct child_options o = { .argv = argv, .done = sweeper_done, .data = s };
 	struct err e = ERR_INIT;
 
 	s->more = false;
@@ -59,22 +59,22 @@ static void begin(struct loop_task *t)
 	loop_timer_start(&s->again, AGAIN_SECONDS);
 }
 
-static void on_again(void *data)
+static void sweeper_on_again(void *data)
 {
 	struct sweeper *s = data;
 
 	if (!s->child)
-		loop_later(s->daemon->loop.ev, &s->task, begin);
+		loop_later(s->daemon->loop.ev, &s->task, sweeper_begin);
 }
 
-static void want(struct sweeper *s)
+static void sweeper_want(struct sweeper *s)
 {
 	s->more = true;
 	if (!s->child)
-		loop_later(s->daemon->loop.ev, &s->task, begin);
+		loop_later(s->daemon->loop.ev, &s->task, sweeper_begin);
 }
 
-static int take(struct sweeper *s, int fd, const char *top, const char *path, struct err *e)
+static int core_sweeper_take(struct sweeper *s, int fd, const char *top, const char *path, struct err *e)
 {
 	const char *name = strrchr(path, '/');
 	char to[96];
@@ -82,7 +82,7 @@ static int take(struct sweeper *s, int fd, const char *top, const char *path, st
 	do {
 		snprintf(to, sizeof to, "%s/%.64s.%u", place, name ? name + 1 : path, s->serial++);
 		if (renameat(fd, path, fd, to) == 0) {
-			want(s);
+			sweeper_want(s);
 			return 0;
 		}
 		/* the number is a former daemon's */
@@ -92,7 +92,7 @@ static int take(struct sweeper *s, int fd, const char *top, const char *path, st
 
 int sweeper_take(struct sweeper *s, const char *path, struct err *e)
 {
-	return take(s, s->daemon->dirs.run_fd, s->daemon->dirs.run, path, e);
+	return core_sweeper_take(s, s->daemon->dirs.run_fd, s->daemon->dirs.run, path, e);
 }
 
 int sweeper_take_state(struct sweeper *s, const char *path, struct err *e)
@@ -101,7 +101,7 @@ int sweeper_take_state(struct sweeper *s, const char *path, struct err *e)
 
 	if (mkdirat(d->state_fd, place, 0700) < 0 && errno != EEXIST)
 		return err_errno(e, "make directory '%s/%s'", d->state, place);
-	return take(s, d->state_fd, d->state, path, e);
+	return core_sweeper_take(s, d->state_fd, d->state, path, e);
 }
 
 struct sweeper *sweeper_new(struct daemon *d, struct err *e)
@@ -114,14 +114,14 @@ struct sweeper *sweeper_new(struct daemon *d, struct err *e)
 	}
 	s = xcalloc(1, sizeof *s);
 	s->daemon = d;
-	loop_timer_init(&s->again, d->loop.ev, on_again, s);
+	loop_timer_init(&s->again, d->loop.ev, sweeper_on_again, s);
 	/* removed only when it is empty: then there is nothing to do */
 	if (unlinkat(d->dirs.run_fd, place, AT_REMOVEDIR) < 0)
-		want(s);
+		sweeper_want(s);
 	else
 		mkdirat(d->dirs.run_fd, place, 0700);
 	if (unlinkat(d->dirs.state_fd, place, AT_REMOVEDIR) < 0 && errno != ENOENT)
-		want(s);
+		sweeper_want(s);
 	return s;
 }
 

@@ -31,7 +31,7 @@ struct watches {
 };
 
 /* Moved to the front: who floods is found at once. */
-static struct watch *find(struct watches *ws, int handle)
+static struct watch *watch_find(struct watches *ws, int handle)
 {
 	for (struct watch **p = &ws->head; *p; p = &(*p)->next)
 		if ((*p)->handle == handle) {
@@ -44,7 +44,7 @@ static struct watch *find(struct watches *ws, int handle)
 	return NULL;
 }
 
-static void collect(struct watches *ws, ssize_t len)
+static void watch_collect(struct watches *ws, ssize_t len)
 {
 	const struct inotify_event *i;
 
@@ -52,7 +52,7 @@ static void collect(struct watches *ws, ssize_t len)
 		struct watch *w;
 
 		i = (const void *)(ws->chunk + at);
-		w = find(ws, i->wd);
+		w = watch_find(ws, i->wd);
 		if (w)
 			w->hit = true;
 		/* too much at once: whose events were dropped nobody knows */
@@ -62,14 +62,14 @@ static void collect(struct watches *ws, ssize_t len)
 }
 
 /* However many events there are, each is told once, and nobody waits behind those of another. */
-static void on_event(struct ev_loop *ev, ev_io *io, int revents)
+static void watch_on_event(struct ev_loop *ev, ev_io *io, int revents)
 {
 	struct watches *ws = io->data;
 	ssize_t n;
 
 	(void)revents;
 	for (unsigned i = 0; i < READS && (n = read(ws->fd, ws->chunk, READ_SIZE)) > 0; i++)
-		collect(ws, n);
+		watch_collect(ws, n);
 	for (struct watch *w = ws->head; w; w = ws->next) {
 		ws->next = w->next;
 		if (!w->hit)
@@ -81,7 +81,7 @@ static void on_event(struct ev_loop *ev, ev_io *io, int revents)
 	loop_timer_start(&ws->away, LOOK_AWAY);
 }
 
-static void on_back(void *data)
+static void watch_on_back(void *data)
 {
 	struct watches *ws = data;
 
@@ -95,8 +95,8 @@ struct watches *watches_new(struct ev_loop *ev)
 	ws->ev = ev;
 	ws->chunk = xcalloc(1, READ_SIZE);
 	ws->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	ev_io_init(&ws->io, on_event, ws->fd, EV_READ);
-	loop_timer_init(&ws->away, ev, on_back, ws);
+	ev_io_init(&ws->io, watch_on_event, ws->fd, EV_READ);
+	loop_timer_init(&ws->away, ev, watch_on_back, ws);
 	ws->io.data = ws;
 	if (ws->fd >= 0)
 		ev_io_start(ev, &ws->io);

@@ -35,7 +35,7 @@ static struct vm_agent *agent_of(const struct vm *vm)
 
 /* --- thawing --- */
 
-static void thawed(struct vm_agent *a)
+static void agent_thawed(struct vm_agent *a)
 {
 	loop_timer_stop(&a->thaw);
 	frozen_unmark(a->vm);
@@ -44,7 +44,7 @@ static void thawed(struct vm_agent *a)
 	a->frozen = a->thawing = false;
 }
 
-static void on_thawed(void *data, const json_t *result, const struct err *e)
+static void agent_on_thawed(void *data, const json_t *result, const struct err *e)
 {
 	struct vm_agent *a = data;
 
@@ -52,7 +52,7 @@ static void on_thawed(void *data, const json_t *result, const struct err *e)
 	if (!a->frozen)
 		return;
 	if (!e) {
-		thawed(a);
+		agent_thawed(a);
 		return;
 	}
 	/* a guest that stands still cannot answer: its time begins when it goes on */
@@ -67,22 +67,22 @@ static void on_thawed(void *data, const json_t *result, const struct err *e)
 		e->text);
 }
 
-static void try_thaw(struct vm_agent *a)
+static void agent_try_thaw(struct vm_agent *a)
 {
 	struct err e = ERR_INIT;
 
-	if (vm_agent_call(a->vm, "guest-fsfreeze-thaw", NULL, AGENT_SECONDS, on_thawed, a, &e) < 0)
-		on_thawed(a, NULL, &e);
+	if (vm_agent_call(a->vm, "guest-fsfreeze-thaw", NULL, AGENT_SECONDS, agent_on_thawed, a, &e) < 0)
+		agent_on_thawed(a, NULL, &e);
 }
 
-static void begin_thaw(struct vm_agent *a)
+static void agent_begin_thaw(struct vm_agent *a)
 {
 	a->thawing = true;
 	a->give_up = daemon_now() + VM_AGENT_THAW_SECONDS;
-	try_thaw(a);
+	agent_try_thaw(a);
 }
 
-static void on_freeze(void *data, const json_t *result, const struct err *e)
+static void agent_on_freeze(void *data, const json_t *result, const struct err *e)
 {
 	struct vm_agent *a = data;
 	agent_reply_fn *reply = a->on_frozen;
@@ -98,21 +98,21 @@ static void on_freeze(void *data, const json_t *result, const struct err *e)
 		a->frozen = false;
 		frozen_unmark(a->vm);
 	} else if (e) {
-		begin_thaw(a);
+		agent_begin_thaw(a);
 	}
 	reply(a->on_frozen_data, result, e);
 }
 
-static void on_time(void *data)
+static void agent_on_time(void *data)
 {
 	struct vm_agent *a = data;
 
 	if (a->thawing) {
-		try_thaw(a);
+		agent_try_thaw(a);
 		return;
 	}
 	log_info(a->vm->name, "the time for which the guest was frozen is over");
-	begin_thaw(a);
+	agent_begin_thaw(a);
 }
 
 /* Not for a guest that waits to be thawed. */
@@ -128,7 +128,7 @@ static void agent_lost(struct vm *vm, void *state)
 
 /* --- a mark that may be lost --- */
 
-static void on_freeze_status(void *data, const json_t *result, const struct err *e)
+static void agent_on_freeze_status(void *data, const json_t *result, const struct err *e)
 {
 	struct vm_agent *a = data;
 	struct err own = ERR_INIT;
@@ -141,20 +141,20 @@ static void on_freeze_status(void *data, const json_t *result, const struct err 
 	if (frozen_mark(a->vm, &own) < 0)
 		log_warning(a->vm->name, "%s", own.text);
 	a->frozen = true;
-	begin_thaw(a);
+	agent_begin_thaw(a);
 }
 
-static void ask_if_frozen(struct vm_agent *a)
+static void agent_ask_if_frozen(struct vm_agent *a)
 {
 	if (a->unsure && a->open && vm_agent_call(a->vm, "guest-fsfreeze-status", NULL, AGENT_SECONDS,
-					    on_freeze_status, a, NULL) == 0)
+					    agent_on_freeze_status, a, NULL) == 0)
 		a->unsure = false;
 }
 
 /* --- the port --- */
 
 /* What we had asked for ourselves gets no answer any more. */
-static void disconnect(struct vm_agent *a)
+static void agent_disconnect(struct vm_agent *a)
 {
 	struct err e = ERR_INIT;
 
@@ -166,12 +166,12 @@ static void disconnect(struct vm_agent *a)
 	a->pinged = a->answers = false;
 	err_set(&e, ERR_UNREACHABLE, "the guest agent went away");
 	if (a->on_frozen)
-		on_freeze(a, NULL, &e);
+		agent_on_freeze(a, NULL, &e);
 	else if (a->thawing)
 		loop_timer_start(&a->thaw, THAW_EVERY);
 }
 
-static int connect_agent(struct vm_agent *a, struct err *e)
+static int agent_connect_agent(struct vm_agent *a, struct err *e)
 {
 	int fd = vm_socket_connect(a->vm, "agent.sock", e);
 
@@ -181,7 +181,7 @@ static int connect_agent(struct vm_agent *a, struct err *e)
 	return 0;
 }
 
-static void set_open(struct vm_agent *a, bool open)
+static void agent_set_open(struct vm_agent *a, bool open)
 {
 	struct vm *vm = a->vm;
 	struct err e = ERR_INIT;
@@ -189,19 +189,19 @@ static void set_open(struct vm_agent *a, bool open)
 	if (open == a->open)
 		return;
 	a->open = open;
-	disconnect(a);
-	if (open && !a->conn && connect_agent(a, &e) < 0)
+	agent_disconnect(a);
+	if (open && !a->conn && agent_connect_agent(a, &e) < 0)
 		log_warning(vm->name, "%s", e.text);
 	else
 		log_info(vm->name, "guest agent %s", open ? "is there" : "went away");
 	daemon_event(vm->daemon, "AGENT_CHANGE", json_pack("{s:s, s:b}", "name", vm->name, "open", open));
 	if (open && a->frozen && (a->thawing || !loop_timer_is_active(&a->thaw)))
-		begin_thaw(a);
-	ask_if_frozen(a);
+		agent_begin_thaw(a);
+	agent_ask_if_frozen(a);
 	vm_waits_look(vm);
 }
 
-static void on_chardevs(void *data, const json_t *result, const struct err *e)
+static void agent_on_chardevs(void *data, const json_t *result, const struct err *e)
 {
 	struct vm_agent *a = agent_of(data);
 	json_t *c;
@@ -209,8 +209,8 @@ static void on_chardevs(void *data, const json_t *result, const struct err *e)
 
 	json_array_foreach (result, i, c)
 		if (!e && a && streq(json_string_value(json_object_get(c, "label")), "agent")) {
-			set_open(a, json_is_true(json_object_get(c, "frontend-open")));
-			ask_if_frozen(a);
+			agent_set_open(a, json_is_true(json_object_get(c, "frontend-open")));
+			agent_ask_if_frozen(a);
 		}
 }
 
@@ -218,7 +218,7 @@ static void agent_greeted(struct vm *vm, void *state)
 {
 	/* of a guest that has not run yet all is known; of others events were missed */
 	if (state && vm->st.state != VM_JOINING)
-		vm_call(vm, "query-chardev", NULL, on_chardevs);
+		vm_call(vm, "query-chardev", NULL, agent_on_chardevs);
 }
 
 static void agent_event(struct vm *vm, void *state, const char *name, const json_t *data)
@@ -227,9 +227,9 @@ static void agent_event(struct vm *vm, void *state, const char *name, const json
 
 	if (streq(name, "VSERPORT_CHANGE") && vm_event_bearable(vm) && a &&
 		streq(json_string_value(json_object_get(data, "id")), "agent0"))
-		set_open(a, json_is_true(json_object_get(data, "open")));
+		agent_set_open(a, json_is_true(json_object_get(data, "open")));
 	else if (streq(name, "RESUME") && a)
-		ask_if_frozen(a);
+		agent_ask_if_frozen(a);
 }
 
 bool vm_agent_is_open(const struct vm *vm)
@@ -271,7 +271,7 @@ static void agent_attach(struct vm *vm, void **state, enum vm_attach how)
 		return;
 	a = *state = xcalloc(1, sizeof *a);
 	a->vm = vm;
-	loop_timer_init(&a->thaw, vm->daemon->loop.ev, on_time, a);
+	loop_timer_init(&a->thaw, vm->daemon->loop.ev, agent_on_time, a);
 	a->unsure = adopted && !frozen_is_marked(vm);
 	if (a->unsure || !frozen_is_marked(vm))
 		return;
@@ -281,7 +281,7 @@ static void agent_attach(struct vm *vm, void **state, enum vm_attach how)
 	}
 	log_warning(vm->name, "file systems of the guest were left frozen");
 	a->frozen = true;
-	begin_thaw(a);
+	agent_begin_thaw(a);
 }
 
 /* What was frozen has ended with its process, also while no daemon looked. */
@@ -297,7 +297,7 @@ static void agent_end(struct vm *vm, void **state, bool ended)
 	if (a->frozen)
 		log_warning(vm->name, "file systems of the guest are left frozen: the next daemon thaws them");
 	a->open = false;
-	disconnect(a);
+	agent_disconnect(a);
 	loop_timer_stop(&a->thaw);
 	free(a);
 	*state = NULL;
@@ -316,7 +316,7 @@ static void agent_info(const struct vm *vm, void *state, json_t *out)
 /* --- calls --- */
 
 /* The connection, when there is an agent that could answer; else e says why not. */
-static struct agent *connection(struct vm *vm, struct err *e)
+static struct agent *agent_connection(struct vm *vm, struct err *e)
 {
 	struct vm_agent *a = agent_of(vm);
 
@@ -336,9 +336,9 @@ static struct agent *connection(struct vm *vm, struct err *e)
 		return NULL;
 	}
 	if (a->conn && agent_is_lost(a->conn))
-		disconnect(a);
+		agent_disconnect(a);
 	if (!a->conn)
-		connect_agent(a, e);
+		agent_connect_agent(a, e);
 	return a->conn;
 }
 
@@ -346,7 +346,7 @@ int vm_agent_call(struct vm *vm, const char *command, json_t *arguments /* stole
 	agent_reply_fn *reply, void *data, struct err *e)
 {
 	struct err why = ERR_INIT;
-	struct agent *conn = connection(vm, &why);
+	struct agent *conn = agent_connection(vm, &why);
 
 	if (conn) {
 		agent_call(conn, command, arguments, timeout, reply, data);
@@ -371,7 +371,7 @@ int vm_agent_freeze(struct vm *vm, double seconds, agent_reply_fn *reply, void *
 		if (r < 0)
 			return r;
 	}
-	r = vm_agent_call(vm, "guest-fsfreeze-freeze", NULL, VM_AGENT_FREEZE_SECONDS, on_freeze, a, e);
+	r = vm_agent_call(vm, "guest-fsfreeze-freeze", NULL, VM_AGENT_FREEZE_SECONDS, agent_on_freeze, a, e);
 	if (r < 0 || !a) {
 		if (a && a->open)
 			frozen_unmark(vm);
@@ -385,7 +385,7 @@ int vm_agent_freeze(struct vm *vm, double seconds, agent_reply_fn *reply, void *
 	return 0;
 }
 
-static void on_ping(void *data, const json_t *result, const struct err *e)
+static void agent_on_ping(void *data, const json_t *result, const struct err *e)
 {
 	struct vm_agent *a = data;
 
@@ -401,7 +401,7 @@ bool vm_agent_answers(struct vm *vm)
 	if (!vm_agent_is_open(vm))
 		return false;
 	if (!a->answers && !a->pinged)
-		a->pinged = vm_agent_call(vm, "guest-ping", NULL, AGENT_SECONDS, on_ping, a, NULL) == 0;
+		a->pinged = vm_agent_call(vm, "guest-ping", NULL, AGENT_SECONDS, agent_on_ping, a, NULL) == 0;
 	return a->answers;
 }
 
@@ -412,13 +412,13 @@ struct thaw { /* one that somebody asked for; the VM may go away meanwhile */
 	void *data;
 };
 
-static void on_thaw_asked(void *data, const json_t *result, const struct err *e)
+static void agent_on_thaw_asked(void *data, const json_t *result, const struct err *e)
 {
 	struct thaw *t = data;
 	struct vm *vm = vms_find(t->daemon->vms, t->vm);
 
 	if (!e && vm && agent_of(vm))
-		thawed(agent_of(vm));
+		agent_thawed(agent_of(vm));
 	t->reply(t->data, result, e);
 	free(t);
 }
@@ -430,7 +430,7 @@ int vm_agent_thaw(struct vm *vm, agent_reply_fn *reply, void *data, struct err *
 
 	*t = (struct thaw){ .daemon = vm->daemon, .reply = reply, .data = data };
 	snprintf(t->vm, sizeof t->vm, "%s", vm->name);
-	r = vm_agent_call(vm, "guest-fsfreeze-thaw", NULL, AGENT_SECONDS, on_thaw_asked, t, e);
+	r = vm_agent_call(vm, "guest-fsfreeze-thaw", NULL, AGENT_SECONDS, agent_on_thaw_asked, t, e);
 	if (r < 0)
 		free(t);
 	return r;
@@ -439,7 +439,7 @@ int vm_agent_thaw(struct vm *vm, agent_reply_fn *reply, void *data, struct err *
 /* --- stop --- */
 
 /* Success has no reply: only the guest's end tells. */
-static void on_shutdown(void *data, const json_t *result, const struct err *e)
+static void agent_on_shutdown(void *data, const json_t *result, const struct err *e)
 {
 	struct vm_agent *a = data;
 
@@ -459,9 +459,9 @@ static bool agent_power_off(struct vm *vm, void *state, bool ask)
 		return a && a->open;
 	/* a frozen agent knows no shutdown */
 	if (a->frozen)
-		begin_thaw(a);
+		agent_begin_thaw(a);
 	return vm_agent_call(vm, "guest-shutdown", json_pack("{s:s}", "mode", "powerdown"), AGENT_SECONDS,
-		       on_shutdown, a, NULL) == 0;
+		       agent_on_shutdown, a, NULL) == 0;
 }
 
 const struct vm_part agent_part = {

@@ -45,7 +45,7 @@ json_int_t balloon_actual(const struct vm *vm)
 	return s ? s->actual : 0;
 }
 
-static void set_actual(struct vm *vm, json_int_t bytes)
+static void balloon_set_actual(struct vm *vm, json_int_t bytes)
 {
 	struct balloon_state *s = vm_part_state(vm, &balloon_part);
 
@@ -88,7 +88,7 @@ int memory_check(const struct conf_vm *c, uint64_t bytes, bool force, struct err
 	return err_hint(e, "--force goes below it, down to 16M; [Memory] Min= moves it");
 }
 
-static int refused(
+static int balloon_refused(
 	const struct vm *vm, uint64_t bytes, bool force, const struct job *j, struct err *e)
 {
 	if (vm->busy)
@@ -117,14 +117,14 @@ static int refused(
 
 /* --- the operation --- */
 
-static struct vm *vm_of(const struct balloon *b)
+static struct vm *balloon_vm_of(const struct balloon *b)
 {
 	struct vm *vm = vms_find(b->daemon->vms, b->job->vm);
 
 	return vm && vm->mon.qmp == b->q ? vm : NULL;
 }
 
-static void send_stats_interval(struct qmp *q, int seconds)
+static void balloon_send_stats_interval(struct qmp *q, int seconds)
 {
 	qmp_call(q, "qom-set",
 		json_pack("{s:s, s:s, s:i}", "path", balloon_path, "property",
@@ -133,7 +133,7 @@ static void send_stats_interval(struct qmp *q, int seconds)
 }
 
 /* Zero: there is nothing to go back to. */
-static void set_back(struct vm *vm, uint64_t bytes)
+static void balloon_set_back(struct vm *vm, uint64_t bytes)
 {
 	if (vm->mon.balloon_back == (json_int_t)bytes)
 		return;
@@ -141,22 +141,22 @@ static void set_back(struct vm *vm, uint64_t bytes)
 	vm_record_write(vm);
 }
 
-static void on_back(void *data, const json_t *result, const struct err *e)
+static void balloon_on_back(void *data, const json_t *result, const struct err *e)
 {
 	(void)result;
 	/* a session that ended before it said so is asked again by the next */
 	if (!e || (e->class != ERR_UNREACHABLE && e->class != ERR_TIMEOUT))
-		set_back(data, 0);
+		balloon_set_back(data, 0);
 }
 
-static void go_back(struct vm *vm)
+static void balloon_go_back(struct vm *vm)
 {
-	send_stats_interval(vm->mon.qmp, 0);
-	vm_call(vm, "balloon", json_pack("{s:I}", "value", vm->mon.balloon_back), on_back);
+	balloon_send_stats_interval(vm->mon.qmp, 0);
+	vm_call(vm, "balloon", json_pack("{s:I}", "value", vm->mon.balloon_back), balloon_on_back);
 }
 
 /* What was cut short is taken back, perhaps by another daemon. */
-static void take_back(struct vm *vm)
+static void balloon_take_back(struct vm *vm)
 {
 	char size[16];
 	unsigned n;
@@ -165,32 +165,32 @@ static void take_back(struct vm *vm)
 		return;
 	log_warning(vm->name, "a change of its memory was cut short: it goes back to %s",
 		text_size(size, sizeof size, (uint64_t)vm->mon.balloon_back));
-	go_back(vm);
+	balloon_go_back(vm);
 }
 
-static void finish(struct balloon *b, const struct err *e)
+static void balloon_finish(struct balloon *b, const struct err *e)
 {
-	struct vm *vm = vm_of(b);
+	struct vm *vm = balloon_vm_of(b);
 	json_t *result = e ? NULL : json_pack("{s:I}", "actual", (json_int_t)b->actual);
 
 	if (vm && b->actual)
-		set_actual(vm, (json_int_t)b->actual);
+		balloon_set_actual(vm, (json_int_t)b->actual);
 	loop_timer_stop(&b->poll);
 	qmp_unlisten(b->q, &b->listener);
 	qmp_forget(b->q, b);
 	b->job->cancel = NULL;
 	if (vm && e && vm->mon.balloon_back) {
-		go_back(vm);
+		balloon_go_back(vm);
 	} else if (vm) {
-		send_stats_interval(vm->mon.qmp, 0);
-		set_back(vm, 0);
+		balloon_send_stats_interval(vm->mon.qmp, 0);
+		balloon_set_back(vm, 0);
 	}
 	job_finish(b->job, result, e);
 	free(b);
 }
 
 /* A session that is gone needs no calls any more. */
-static void lost(struct balloon *b, const struct err *e)
+static void balloon_lost(struct balloon *b, const struct err *e)
 {
 	struct err own = ERR_INIT;
 
@@ -198,10 +198,10 @@ static void lost(struct balloon *b, const struct err *e)
 		err_set(&own, ERR_QEMU_FAILED, "its QEMU went away meanwhile");
 	else
 		err_copy(&own, e);
-	finish(b, &own);
+	balloon_finish(b, &own);
 }
 
-static void give_up(struct balloon *b, bool has_driver)
+static void balloon_give_up(struct balloon *b, bool has_driver)
 {
 	struct err e = ERR_INIT;
 	char target[16], actual[16];
@@ -219,42 +219,42 @@ static void give_up(struct balloon *b, bool has_driver)
 			actual);
 		err_hint(&e, "a guest that still boots has none yet; Linux's is virtio_balloon");
 	}
-	vm = vm_of(b);
+	vm = balloon_vm_of(b);
 	if (vm)
-		set_back(vm, b->actual);
-	finish(b, &e);
+		balloon_set_back(vm, b->actual);
+	balloon_finish(b, &e);
 }
 
-static void later(struct balloon *b)
+static void balloon_later(struct balloon *b)
 {
 	loop_timer_start(&b->poll, b->every);
 	b->every = b->every * poll_growth < poll_last ? b->every * poll_growth : poll_last;
 }
 
 /* A driver fills in the statistics as soon as it is asked; one that never did is not there. */
-static void on_stats(void *data, const json_t *result, const struct err *e)
+static void balloon_on_stats(void *data, const json_t *result, const struct err *e)
 {
 	struct balloon *b = data;
 	bool has_driver = json_integer_value(json_object_get(result, "last-update")) > 0;
 
 	if (e)
-		lost(b, e);
+		balloon_lost(b, e);
 	else if (!has_driver || b->late)
-		give_up(b, has_driver);
+		balloon_give_up(b, has_driver);
 	else {
 		b->moved = daemon_now();
-		later(b);
+		balloon_later(b);
 	}
 }
 
-static bool arrived(const struct balloon *b)
+static bool balloon_arrived(const struct balloon *b)
 {
 	uint64_t off = b->actual > b->target ? b->actual - b->target : b->target - b->actual;
 
 	return off <= TOLERANCE;
 }
 
-static void tell_progress(const struct balloon *b)
+static void balloon_tell_progress(const struct balloon *b)
 {
 	uint64_t all = b->target > b->before ? b->target - b->before : b->before - b->target;
 	uint64_t left = b->target > b->actual ? b->target - b->actual : b->actual - b->target;
@@ -264,33 +264,33 @@ static void tell_progress(const struct balloon *b)
 	job_progress(b->job, left < all ? all - left : 0, all, text);
 }
 
-static void look(struct balloon *b)
+static void balloon_look(struct balloon *b)
 {
-	const struct vm *vm = vm_of(b);
+	const struct vm *vm = balloon_vm_of(b);
 	double now = daemon_now();
 
 	/* time that it stands still is not held against the driver */
 	if (vm && vm->st.state != VM_RUNNING)
 		b->moved = now;
 	b->late = now >= b->deadline;
-	if (arrived(b))
-		finish(b, NULL);
+	if (balloon_arrived(b))
+		balloon_finish(b, NULL);
 	else if (b->late || now - b->moved >= silence_max)
 		qmp_call(b->q, "qom-get",
 			json_pack("{s:s, s:s}", "path", balloon_path, "property", "guest-stats"),
-			-1, VM_QMP_SECONDS, on_stats, b);
+			-1, VM_QMP_SECONDS, balloon_on_stats, b);
 	else
-		later(b);
+		balloon_later(b);
 }
 
-static uint64_t actual_of(const struct balloon *b, const json_t *result)
+static uint64_t balloon_actual_of(const struct balloon *b, const json_t *result)
 {
-	const struct vm *vm = vm_of(b);
+	const struct vm *vm = balloon_vm_of(b);
 
 	return vm ? (uint64_t)balloon_parse(&vm->proc.conf, result) : 0;
 }
 
-static struct err nonsense_of(const json_t *result)
+static struct err balloon_nonsense_of(const json_t *result)
 {
 	struct err e = ERR_INIT;
 	_cleanup_(free_ptr) char *text = json_dumps(json_object_get(result, "actual"), JSON_ENCODE_ANY);
@@ -300,87 +300,87 @@ static struct err nonsense_of(const json_t *result)
 	return e;
 }
 
-static void on_size(void *data, const json_t *result, const struct err *e)
+static void balloon_on_size(void *data, const json_t *result, const struct err *e)
 {
 	struct balloon *b = data;
-	uint64_t actual = e ? 0 : actual_of(b, result);
-	struct err nonsense = nonsense_of(result);
+	uint64_t actual = e ? 0 : balloon_actual_of(b, result);
+	struct err nonsense = balloon_nonsense_of(result);
 
 	b->asking = false;
 	if (e || !actual) {
-		lost(b, e ? e : &nonsense);
+		balloon_lost(b, e ? e : &nonsense);
 		return;
 	}
 	if (actual != b->actual)
 		b->moved = daemon_now();
 	b->actual = actual;
-	tell_progress(b);
-	look(b);
+	balloon_tell_progress(b);
+	balloon_look(b);
 }
 
-static void ask(struct balloon *b)
+static void balloon_ask(struct balloon *b)
 {
 	loop_timer_stop(&b->poll);
 	b->asking = true;
-	qmp_call(b->q, "query-balloon", NULL, -1, VM_QMP_SECONDS, on_size, b);
+	qmp_call(b->q, "query-balloon", NULL, -1, VM_QMP_SECONDS, balloon_on_size, b);
 }
 
-static void on_poll(void *data)
+static void balloon_on_poll(void *data)
 {
-	ask(data);
+	balloon_ask(data);
 }
 
 /* At most one a second comes, so that asking is usually faster; not while something is in flight.
  */
-static void on_event(struct qmp_listener *l, const char *name, const json_t *data)
+static void balloon_on_event(struct qmp_listener *l, const char *name, const json_t *data)
 {
 	struct balloon *b = container_of(l, struct balloon, listener);
 
 	(void)data;
 	if (streq(name, "BALLOON_CHANGE") && loop_timer_is_active(&b->poll))
-		ask(b);
+		balloon_ask(b);
 }
 
-static void on_gone(struct qmp_listener *l, const struct err *e)
+static void balloon_on_gone(struct qmp_listener *l, const struct err *e)
 {
-	lost(container_of(l, struct balloon, listener), e);
+	balloon_lost(container_of(l, struct balloon, listener), e);
 }
 
-static void on_target(void *data, const json_t *result, const struct err *e)
+static void balloon_on_target(void *data, const json_t *result, const struct err *e)
 {
 	(void)result;
 	if (e)
-		lost(data, e);
+		balloon_lost(data, e);
 	else
-		later(data);
+		balloon_later(data);
 }
 
-static void on_before(void *data, const json_t *result, const struct err *e)
+static void balloon_on_before(void *data, const json_t *result, const struct err *e)
 {
 	struct balloon *b = data;
-	struct vm *vm = vm_of(b);
-	struct err nonsense = nonsense_of(result);
+	struct vm *vm = balloon_vm_of(b);
+	struct err nonsense = balloon_nonsense_of(result);
 
-	b->before = b->actual = e ? 0 : actual_of(b, result);
+	b->before = b->actual = e ? 0 : balloon_actual_of(b, result);
 	if (!b->actual) {
-		lost(b, e ? e : &nonsense);
+		balloon_lost(b, e ? e : &nonsense);
 		return;
 	}
 	if (vm)
-		set_back(vm, b->before);
-	send_stats_interval(b->q, STATS_SECONDS);
+		balloon_set_back(vm, b->before);
+	balloon_send_stats_interval(b->q, STATS_SECONDS);
 	qmp_call(b->q, "balloon", json_pack("{s:I}", "value", (json_int_t)b->target), -1, VM_QMP_SECONDS,
-		on_target, b);
+		balloon_on_target, b);
 }
 
-static int on_cancel(void *data, struct err *refused)
+static int balloon_on_cancel(void *data, struct err *refused)
 {
 	struct balloon *b = data;
 	struct err e = ERR_INIT;
 
 	(void)refused;
 	err_set(&e, ERR_FAILED, "cancelled; the guest goes back to what it had");
-	finish(b, &e);
+	balloon_finish(b, &e);
 	return 0;
 }
 
@@ -389,7 +389,7 @@ void memory_set(struct vm *vm, uint64_t bytes, bool force, double timeout, struc
 	struct err e = ERR_INIT;
 	struct balloon *b;
 
-	if (refused(vm, bytes, force, j, &e) < 0) {
+	if (balloon_refused(vm, bytes, force, j, &e) < 0) {
 		job_finish(j, NULL, &e);
 		return;
 	}
@@ -397,18 +397,18 @@ void memory_set(struct vm *vm, uint64_t bytes, bool force, double timeout, struc
 	vm->mon.balloon_back = 0;
 	b = xcalloc(1, sizeof *b);
 	*b = (struct balloon){ .q = vm->mon.qmp,
-		.listener = { .event = on_event, .gone = on_gone },
+		.listener = { .event = balloon_on_event, .gone = balloon_on_gone },
 		.daemon = vm->daemon,
 		.job = j,
 		.every = poll_first,
 		.deadline = daemon_now() + timeout,
 		.moved = daemon_now(),
 		.target = bytes };
-	loop_timer_init(&b->poll, qmp_loop(b->q), on_poll, b);
+	loop_timer_init(&b->poll, qmp_loop(b->q), balloon_on_poll, b);
 	qmp_listen(b->q, &b->listener);
-	j->cancel = on_cancel;
+	j->cancel = balloon_on_cancel;
 	j->cancel_data = b;
-	qmp_call(b->q, "query-balloon", NULL, -1, VM_QMP_SECONDS, on_before, b);
+	qmp_call(b->q, "query-balloon", NULL, -1, VM_QMP_SECONDS, balloon_on_before, b);
 }
 
 /* --- the part --- */
@@ -419,25 +419,25 @@ static void balloon_attach(struct vm *vm, void **state, enum vm_attach how)
 		*state = xcalloc(1, sizeof(struct balloon_state));
 }
 
-static void on_queried(void *data, const json_t *result, const struct err *e)
+static void balloon_on_queried(void *data, const json_t *result, const struct err *e)
 {
 	struct vm *vm = data;
 
 	if (!e)
-		set_actual(vm, balloon_parse(&vm->proc.conf, result));
+		balloon_set_actual(vm, balloon_parse(&vm->proc.conf, result));
 }
 
 static void balloon_greeted(struct vm *vm, void *state)
 {
 	if (state && !vm->proc.is_child)
-		vm_call(vm, "query-balloon", NULL, on_queried);
+		vm_call(vm, "query-balloon", NULL, balloon_on_queried);
 }
 
 static void balloon_joined(struct vm *vm, void *state, bool fresh)
 {
 	(void)state;
 	if (!fresh)
-		take_back(vm);
+		balloon_take_back(vm);
 	else if (vm->proc.conf.memory_max > vm->proc.conf.memory)
 		vm_call(vm, "balloon", json_pack("{s:I}", "value", (json_int_t)vm->proc.conf.memory), NULL);
 }

@@ -56,20 +56,20 @@ struct console {
 	struct port port[];
 };
 
-static struct ev_loop *loop_of(const struct port *p)
+static struct ev_loop *console_loop_of(const struct port *p)
 {
 	return p->vm->daemon->loop.ev;
 }
 
 /* --- typing --- */
 
-static void typed_close(struct port *p)
+static void console_typed_close(struct port *p)
 {
 	if (p->typed_fd < 0)
 		return;
-	ev_io_stop(loop_of(p), &p->typed_in);
-	ev_io_stop(loop_of(p), &p->typed_out);
-	ev_timer_stop(loop_of(p), &p->taken);
+	ev_io_stop(console_loop_of(p), &p->typed_in);
+	ev_io_stop(console_loop_of(p), &p->typed_out);
+	ev_timer_stop(console_loop_of(p), &p->taken);
 	loop_timer_stop(&p->calm);
 	close_fd(&p->typed_fd);
 	buf_clear(&p->typed);
@@ -77,7 +77,7 @@ static void typed_close(struct port *p)
 
 /* The same bytes reach the output file: here they are only taken off the guest's hands, at 6 MiB a
  * second, so that one that floods does not keep the loop awake. */
-static void on_typed_in(struct ev_loop *ev, ev_io *w, int revents)
+static void console_on_typed_in(struct ev_loop *ev, ev_io *w, int revents)
 {
 	struct port *p = w->data;
 	char chunk[64 << 10];
@@ -85,21 +85,21 @@ static void on_typed_in(struct ev_loop *ev, ev_io *w, int revents)
 
 	(void)revents;
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
-		typed_close(p);
+		console_typed_close(p);
 		return;
 	}
 	ev_io_stop(ev, w);
 	loop_timer_start(&p->calm, CALM);
 }
 
-static void on_calm(void *data)
+static void console_on_calm(void *data)
 {
 	struct port *p = data;
 
-	ev_io_start(loop_of(p), &p->typed_in);
+	ev_io_start(console_loop_of(p), &p->typed_in);
 }
 
-static void on_typed_out(struct ev_loop *ev, ev_io *w, int revents)
+static void console_on_typed_out(struct ev_loop *ev, ev_io *w, int revents)
 {
 	struct port *p = w->data;
 	ssize_t n = write(p->typed_fd, p->typed.data, p->typed.len);
@@ -111,7 +111,7 @@ static void on_typed_out(struct ev_loop *ev, ev_io *w, int revents)
 		ev_io_stop(ev, w);
 }
 
-static void type(struct port *p, const char *data, size_t len)
+static void console_type(struct port *p, const char *data, size_t len)
 {
 	struct err e = ERR_INIT;
 
@@ -125,20 +125,20 @@ static void type(struct port *p, const char *data, size_t len)
 			p->typed_fd = -1;
 			return;
 		}
-		ev_io_init(&p->typed_in, on_typed_in, p->typed_fd, EV_READ);
-		ev_io_init(&p->typed_out, on_typed_out, p->typed_fd, EV_WRITE);
+		ev_io_init(&p->typed_in, console_on_typed_in, p->typed_fd, EV_READ);
+		ev_io_init(&p->typed_out, console_on_typed_out, p->typed_fd, EV_WRITE);
 		p->typed_in.data = p->typed_out.data = p;
-		ev_io_start(loop_of(p), &p->typed_in);
+		ev_io_start(console_loop_of(p), &p->typed_in);
 	}
 	/* a guest that takes no input loses what no longer fits, as a real UART would */
 	if (buf_add(&p->typed, data, len) == 0)
-		ev_io_start(loop_of(p), &p->typed_out);
+		ev_io_start(console_loop_of(p), &p->typed_out);
 }
 
 /* --- watchers --- */
 
 /* What all have is forgotten. */
-static void forget_shown(struct port *p)
+static void console_forget_shown(struct port *p)
 {
 	uint64_t least = p->shown.end;
 
@@ -147,7 +147,7 @@ static void forget_shown(struct port *p)
 	backlog_forget(&p->shown, least);
 }
 
-static void watcher_free(struct watcher *w)
+static void console_watcher_free(struct watcher *w)
 {
 	struct port *p = w->port;
 	bool typist = false;
@@ -157,21 +157,21 @@ static void watcher_free(struct watcher *w)
 			*q = w->next;
 			break;
 		}
-	ev_io_stop(loop_of(p), &w->in);
-	ev_io_stop(loop_of(p), &w->out);
+	ev_io_stop(console_loop_of(p), &w->in);
+	ev_io_stop(console_loop_of(p), &w->out);
 	close(w->fd);
 	logtail_release(&w->tail);
 	hold_free(w->hold);
 	free(w);
-	forget_shown(p);
+	console_forget_shown(p);
 	for (w = p->watchers; w; w = w->next)
 		typist |= w->typing;
 	if (!typist)
-		typed_close(p);
+		console_typed_close(p);
 }
 
 /* QEMU throws away what it has not read when its client hangs up, so ours waits until it has. */
-static bool all_taken(const struct port *p)
+static bool console_all_taken(const struct port *p)
 {
 	int unread = 0;
 
@@ -179,32 +179,32 @@ static bool all_taken(const struct port *p)
 		(p->typed.len == 0 && (ioctl(p->typed_fd, SIOCOUTQ, &unread) < 0 || unread == 0));
 }
 
-static void on_taken(struct ev_loop *ev, ev_timer *t, int revents)
+static void console_on_taken(struct ev_loop *ev, ev_timer *t, int revents)
 {
 	struct port *p = t->data;
 
 	(void)revents;
-	if (!all_taken(p) && clock_now() < p->patience)
+	if (!console_all_taken(p) && clock_now() < p->patience)
 		return;
 	ev_timer_stop(ev, t);
 	for (struct watcher *w = p->watchers, *next; w; w = next) {
 		next = w->next;
 		if (w->leaving)
-			watcher_free(w);
+			console_watcher_free(w);
 	}
 }
 
-static void leave(struct watcher *w)
+static void console_leave(struct watcher *w)
 {
 	struct port *p = w->port;
 
 	w->leaving = true;
-	ev_io_stop(loop_of(p), &w->in);
+	ev_io_stop(console_loop_of(p), &w->in);
 	p->patience = clock_now() + TAKEN_PATIENCE;
-	ev_timer_again(loop_of(p), &p->taken);
+	ev_timer_again(console_loop_of(p), &p->taken);
 }
 
-static void on_watcher_in(struct ev_loop *ev, ev_io *io, int revents)
+static void console_on_watcher_in(struct ev_loop *ev, ev_io *io, int revents)
 {
 	struct watcher *w = io->data;
 	char chunk[1024];
@@ -212,20 +212,20 @@ static void on_watcher_in(struct ev_loop *ev, ev_io *io, int revents)
 
 	(void)ev, (void)revents;
 	if (n > 0 && w->typing)
-		type(w->port, chunk, (size_t)n);
+		console_type(w->port, chunk, (size_t)n);
 	else if (n == 0 && w->typing)
-		leave(w);
+		console_leave(w);
 	else if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-		watcher_free(w);
+		console_watcher_free(w);
 }
 
-static bool watcher_is_behind(const struct watcher *w)
+static bool console_watcher_is_behind(const struct watcher *w)
 {
 	return w->tail.from < w->tail.to || w->pos < w->port->shown.end;
 }
 
 /* False: it went away, or is to go. */
-static bool watcher_flush(struct watcher *w)
+static bool console_watcher_flush(struct watcher *w)
 {
 	const struct backlog *shown = &w->port->shown;
 	ssize_t n = w->evicted ? -1 : 0;
@@ -239,27 +239,27 @@ static bool watcher_flush(struct watcher *w)
 		w->pos += (uint64_t)n;
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
 		return false;
-	if (watcher_is_behind(w))
-		ev_io_start(loop_of(w->port), &w->out);
+	if (console_watcher_is_behind(w))
+		ev_io_start(console_loop_of(w->port), &w->out);
 	else
-		ev_io_stop(loop_of(w->port), &w->out);
+		ev_io_stop(console_loop_of(w->port), &w->out);
 	hold_set(w->hold, sizeof *w + (size_t)(shown->end - w->pos));
 	return !w->evicted;
 }
 
-static void on_watcher_out(struct ev_loop *ev, ev_io *io, int revents)
+static void console_on_watcher_out(struct ev_loop *ev, ev_io *io, int revents)
 {
 	struct watcher *w = io->data;
 
 	(void)ev, (void)revents;
-	if (watcher_flush(w))
-		forget_shown(w->port);
+	if (console_watcher_flush(w))
+		console_forget_shown(w->port);
 	else
-		watcher_free(w);
+		console_watcher_free(w);
 }
 
 /* It may be anywhere in the list that is being walked: the hang-up is heard from the loop. */
-static void watcher_evict(void *data, const struct err *e)
+static void console_watcher_evict(void *data, const struct err *e)
 {
 	struct watcher *w = data;
 
@@ -269,10 +269,10 @@ static void watcher_evict(void *data, const struct err *e)
 	w->pos = w->port->shown.end;
 	shutdown(w->fd, SHUT_RDWR);
 	hold_set(w->hold, sizeof *w);
-	ev_io_start(loop_of(w->port), &w->out);
+	ev_io_start(console_loop_of(w->port), &w->out);
 }
 
-static void show(struct port *p, const char *data, size_t len)
+static void console_show(struct port *p, const char *data, size_t len)
 {
 	if (p->watchers)
 		backlog_add(&p->shown, data, len);
@@ -280,33 +280,33 @@ static void show(struct port *p, const char *data, size_t len)
 
 /* Once it has left the file: whoever has seen it may end this daemon, and the next one shows no byte
  * twice. */
-static void port_done(void *data)
+static void console_port_done(void *data)
 {
 	struct port *p = data;
 
 	for (struct watcher *w = p->watchers, *next; w; w = next) {
 		next = w->next;
 		/* the slow one is dropped, never the guest */
-		if (!watcher_flush(w) || p->shown.end - w->pos > CONSOLE_WATCHER_MAX)
-			watcher_free(w);
+		if (!console_watcher_flush(w) || p->shown.end - w->pos > CONSOLE_WATCHER_MAX)
+			console_watcher_free(w);
 	}
-	forget_shown(p);
+	console_forget_shown(p);
 }
 
 /* --- draining --- */
 
-static size_t port_take(void *data, char *bytes, size_t len)
+static size_t console_port_take(void *data, char *bytes, size_t len)
 {
 	struct port *p = data;
 
 	logfile_append(&p->log, bytes, len);
-	show(p, bytes, len);
+	console_show(p, bytes, len);
 	if (p->first)
 		ready_feed(p->vm, bytes, len);
 	return len;
 }
 
-static void port_lost(void *data, uint64_t bytes)
+static void console_port_lost(void *data, uint64_t bytes)
 {
 	struct port *p = data;
 	char line[96];
@@ -314,14 +314,14 @@ static void port_lost(void *data, uint64_t bytes)
 	snprintf(line, sizeof line, "\r\n--- at least %llu bytes before this were dropped ---\r\n",
 		(unsigned long long)bytes);
 	logfile_append(&p->log, line, strlen(line));
-	show(p, line, strlen(line));
+	console_show(p, line, strlen(line));
 }
 
 static const struct spool_kind port_kind = {
-	.take = port_take, .lost = port_lost, .done = port_done
+	.take = console_port_take, .lost = console_port_lost, .done = console_port_done
 };
 
-static const char *log_name(const struct conf_serial *s, bool first, char buf[80])
+static const char *console_log_name(const struct conf_serial *s, bool first, char buf[80])
 {
 	if (first)
 		return "console.log";
@@ -329,7 +329,7 @@ static const char *log_name(const struct conf_serial *s, bool first, char buf[80
 	return buf;
 }
 
-static void port_open(struct port *p, bool first)
+static void console_port_open(struct port *p, bool first)
 {
 	struct vm *vm = p->vm;
 	struct err e = ERR_INIT;
@@ -337,7 +337,7 @@ static void port_open(struct port *p, bool first)
 
 	p->first = first;
 	if (p->conf->log &&
-		logfile_open(&p->log, vm->daemon->dirs.log_fd, vm->name, log_name(p->conf, first, name),
+		logfile_open(&p->log, vm->daemon->dirs.log_fd, vm->name, console_log_name(p->conf, first, name),
 			p->conf->log_size, (unsigned)p->conf->log_keep, &e) < 0)
 		log_warning(vm->name, "%s", e.text);
 	snprintf(p->title, sizeof p->title, "console '%s'", p->conf->id);
@@ -384,10 +384,10 @@ static void console_attach(struct vm *vm, void **state, enum vm_attach how)
 	for (size_t i = 0; i < n; i++) {
 		c->port[i] = (struct port){ .vm = vm, .conf = &vm->proc.conf.serial[i],
 			.spool = SPOOL_INIT, .typed_fd = -1, .log = LOGFILE_INIT, .typed = BUF_MAX(CONSOLE_TYPED_MAX) };
-		ev_timer_init(&c->port[i].taken, on_taken, 0, TAKEN_LOOK);
-		loop_timer_init(&c->port[i].calm, vm->daemon->loop.ev, on_calm, &c->port[i]);
+		ev_timer_init(&c->port[i].taken, console_on_taken, 0, TAKEN_LOOK);
+		loop_timer_init(&c->port[i].calm, vm->daemon->loop.ev, console_on_calm, &c->port[i]);
 		c->port[i].taken.data = &c->port[i];
-		port_open(&c->port[i], i == 0);
+		console_port_open(&c->port[i], i == 0);
 	}
 }
 
@@ -405,9 +405,9 @@ static void console_close(struct vm *vm, void **state, bool ended)
 
 		spool_close(&p->spool, !vm_state_has_process(vm->st.state));
 		while (p->watchers)
-			watcher_free(p->watchers);
-		ev_timer_stop(loop_of(p), &p->taken);
-		typed_close(p);
+			console_watcher_free(p->watchers);
+		ev_timer_stop(console_loop_of(p), &p->taken);
+		console_typed_close(p);
 		backlog_release(&p->shown);
 		logfile_release(&p->log);
 	}
@@ -423,7 +423,7 @@ const struct vm_part console_part = {
 
 /* --- what verbs ask for --- */
 
-static struct port *find_port(const struct vm *vm, const char *serial, struct err *e)
+static struct port *console_find_port(const struct vm *vm, const char *serial, struct err *e)
 {
 	struct console *c = vm_part_state(vm, &console_part);
 
@@ -441,10 +441,10 @@ static struct port *find_port(const struct vm *vm, const char *serial, struct er
 
 int console_check(const struct vm *vm, const char *serial, struct err *e)
 {
-	return find_port(vm, serial, e) ? 0 : e->number;
+	return console_find_port(vm, serial, e) ? 0 : e->number;
 }
 
-static void open_tail(
+static void console_open_tail(
 	struct logtail *t, const struct vm *vm, const char *serial, unsigned lines)
 {
 	const struct conf_vm *c = vm_state_has_process(vm->st.state) ? &vm->proc.conf : &vm->file.conf;
@@ -454,18 +454,18 @@ static void open_tail(
 	for (size_t i = 0; i < c->serials; i++)
 		if (!serial ? i == 0 : streq(c->serial[i].id, serial))
 			logtail_open(t, vm->daemon->dirs.log_fd, vm->name,
-				log_name(&c->serial[i], i == 0, name), lines, CONSOLE_TAIL_MAX);
+				console_log_name(&c->serial[i], i == 0, name), lines, CONSOLE_TAIL_MAX);
 }
 
 void console_tail(struct logtail *t, const struct vm *vm, unsigned lines)
 {
-	open_tail(t, vm, NULL, lines);
+	console_open_tail(t, vm, NULL, lines);
 }
 
 int console_watch(struct vm *vm, const char *serial, int fd, struct hold *hold, unsigned lines,
 	bool typing, const struct buf *leftover, struct err *e)
 {
-	struct port *p = find_port(vm, serial, e);
+	struct port *p = console_find_port(vm, serial, e);
 	struct watcher *w;
 
 	if (!p) {
@@ -476,17 +476,17 @@ int console_watch(struct vm *vm, const char *serial, int fd, struct hold *hold, 
 	spool_read(&p->spool);
 	w = xcalloc(1, sizeof *w);
 	*w = (struct watcher){ .port = p, .fd = fd, .hold = hold, .pos = p->shown.end, .typing = typing };
-	hold_stream(hold, watcher_evict, w);
-	ev_io_init(&w->in, on_watcher_in, fd, EV_READ);
-	ev_io_init(&w->out, on_watcher_out, fd, EV_WRITE);
+	hold_stream(hold, console_watcher_evict, w);
+	ev_io_init(&w->in, console_on_watcher_in, fd, EV_READ);
+	ev_io_init(&w->out, console_on_watcher_out, fd, EV_WRITE);
 	w->in.data = w->out.data = w;
 	w->next = p->watchers;
 	p->watchers = w;
-	ev_io_start(loop_of(p), &w->in);
-	open_tail(&w->tail, vm, serial, lines);
+	ev_io_start(console_loop_of(p), &w->in);
+	console_open_tail(&w->tail, vm, serial, lines);
 	if (typing && leftover->len)
-		type(p, leftover->data, leftover->len);
-	if (!watcher_flush(w))
-		watcher_free(w);
+		console_type(p, leftover->data, leftover->len);
+	if (!console_watcher_flush(w))
+		console_watcher_free(w);
 	return 0;
 }

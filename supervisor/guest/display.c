@@ -67,7 +67,7 @@ static int display_listen_unix(struct vm *vm, char **address, struct err *e)
 /* --- connections --- */
 
 /* In RFB 3.3 the server decides alone, so that all can be said at once and nobody is waited for. */
-static void refuse(int fd, const char *why)
+static void display_refuse(int fd, const char *why)
 {
 	char text[256];
 	uint32_t words[2] = { 0, htonl((uint32_t)strlen(why)) };
@@ -89,7 +89,7 @@ struct client {
 	unsigned waits; /* for QEMU's answer, for the relay */
 };
 
-static void client_unwait(void *data)
+static void display_client_unwait(void *data)
 {
 	struct client *c = data;
 
@@ -102,29 +102,29 @@ static void client_unwait(void *data)
 }
 
 /* The VM may be gone, and its display closed. */
-static bool client_refused(struct client *c, const struct err *e)
+static bool display_client_refused(struct client *c, const struct err *e)
 {
 	if (!e)
 		return false;
 	if (c->display->fd >= 0)
 		log_warning(c->display->vm->name, "display: a connection was not taken: %s", e->text);
-	refuse(c->fd, "the guest's QEMU does not take the connection");
+	display_refuse(c->fd, "the guest's QEMU does not take the connection");
 	return true;
 }
 
-static void on_added(void *data, const json_t *result, const struct err *e)
+static void display_on_added(void *data, const json_t *result, const struct err *e)
 {
 	struct client *c = data;
 
 	(void)result;
-	if (client_refused(c, e) && c->display->fd >= 0 && c->display->vm->mon.qmp)
+	if (display_client_refused(c, e) && c->display->fd >= 0 && c->display->vm->mon.qmp)
 		qmp_call(c->display->vm->mon.qmp, "closefd", json_pack("{s:s}", "fdname", c->name), -1, VM_QMP_SECONDS,
 			NULL, NULL);
-	client_unwait(c);
+	display_client_unwait(c);
 }
 
 /* getfd and add_client go out together: when the first fails, so does the second. */
-static void hand_over(struct client *c)
+static void display_hand_over(struct client *c)
 {
 	struct vm *vm = c->display->vm;
 
@@ -132,65 +132,65 @@ static void hand_over(struct client *c)
 	qmp_call(vm->mon.qmp, "getfd", json_pack("{s:s}", "fdname", c->name), c->fd, VM_QMP_SECONDS, NULL, NULL);
 	qmp_call(vm->mon.qmp, "add_client",
 		json_pack("{s:s, s:s, s:b}", "protocol", "vnc", "fdname", c->name, "skipauth", !vm->proc.conf.password),
-		-1, VM_QMP_SECONDS, on_added, c);
+		-1, VM_QMP_SECONDS, display_on_added, c);
 }
 
 /* How many it has it alone knows; one that lies about it has what it asked for. */
-static void on_counted(void *data, const json_t *result, const struct err *e)
+static void display_on_counted(void *data, const json_t *result, const struct err *e)
 {
 	struct client *c = data;
 	const size_t n = json_array_size(json_object_get(json_array_get(result, 0), "clients"));
 	struct vm *vm = c->display->fd >= 0 ? c->display->vm : NULL;
 
-	if (!client_refused(c, e)) {
+	if (!display_client_refused(c, e)) {
 		if (vm && vm->mon.qmp && n < VNC_CLIENTS_MAX) {
-			hand_over(c);
+			display_hand_over(c);
 			return;
 		}
-		refuse(c->fd, vm && vm->mon.qmp ? "too many clients are connected" : "the guest is gone");
+		display_refuse(c->fd, vm && vm->mon.qmp ? "too many clients are connected" : "the guest is gone");
 	}
-	client_unwait(c);
+	display_client_unwait(c);
 }
 
-static const char *not_now(const struct display *d)
+static const char *display_not_now(const struct display *d)
 {
 	if (!d->vm->mon.qmp || !qmp_is_ready(d->vm->mon.qmp))
 		return "the guest's QEMU does not answer at present";
 	return d->pending >= VNC_PENDING_MAX ? "too many connections at once" : NULL;
 }
 
-static void on_local(struct client *c, int fd)
+static void display_on_local(struct client *c, int fd)
 {
 	c->fd = fd;
 	/* query-vnc tells of none where there is no listener */
-	qmp_call(c->display->vm->mon.qmp, "query-vnc-servers", NULL, -1, VM_QMP_SECONDS, on_counted, c);
+	qmp_call(c->display->vm->mon.qmp, "query-vnc-servers", NULL, -1, VM_QMP_SECONDS, display_on_counted, c);
 }
 
 /* QEMU never has the TCP connection: with it it could be anywhere in the host's network. */
-static void on_remote(struct client *c, int fd)
+static void display_on_remote(struct client *c, int fd)
 {
 	struct err e = ERR_INIT;
 
 	c->waits++;
-	c->fd = relay_start(c->display->vm, &c->display->peers, fd, client_unwait, c, &e);
+	c->fd = relay_start(c->display->vm, &c->display->peers, fd, display_client_unwait, c, &e);
 	if (c->fd >= 0) {
-		hand_over(c);
+		display_hand_over(c);
 	} else {
-		refuse(fd, e.text);
+		display_refuse(fd, e.text);
 		c->waits--;
-		client_unwait(c);
+		display_client_unwait(c);
 	}
 	close(fd);
 }
 
-static void on_connect(struct acceptor *a, int fd)
+static void display_on_connect(struct acceptor *a, int fd)
 {
 	struct display *d = container_of(a, struct display, acceptor);
-	const char *why = not_now(d);
+	const char *why = display_not_now(d);
 	struct client *c;
 
 	if (why) {
-		refuse(fd, why);
+		display_refuse(fd, why);
 		close(fd);
 		return;
 	}
@@ -198,13 +198,13 @@ static void on_connect(struct acceptor *a, int fd)
 	*c = (struct client){ .display = d, .fd = -1, .waits = 1 };
 	d->refs++;
 	d->pending++;
-	(d->local ? on_local : on_remote)(c, fd);
+	(d->local ? display_on_local : display_on_remote)(c, fd);
 }
 
-static void on_shortage(struct acceptor *a, int fd)
+static void display_on_shortage(struct acceptor *a, int fd)
 {
 	(void)a;
-	refuse(fd, "the daemon has no descriptors left");
+	display_refuse(fd, "the daemon has no descriptors left");
 	close(fd);
 }
 
@@ -253,7 +253,7 @@ static int display_listen(struct vm *vm, struct display_state *s, struct err *e)
 	d = s->display = xcalloc(1, sizeof *d);
 	*d = (struct display){ .vm = vm, .fd = fd, .address = address, .local = local, .refs = 1 };
 	address = NULL;
-	acceptor_init(&d->acceptor, vm->daemon->loop.ev, fd, VNC_PER_TURN, on_connect, on_shortage);
+	acceptor_init(&d->acceptor, vm->daemon->loop.ev, fd, VNC_PER_TURN, display_on_connect, display_on_shortage);
 	acceptor_start(&d->acceptor);
 	return 0;
 }
@@ -342,7 +342,7 @@ static void display_info(const struct vm *vm, void *state, json_t *out)
 /* --- password --- */
 
 /* The first line; "" when there is none. */
-static int read_password(const struct vm *vm, char word[VNC_PASSWORD_MAX + 1], struct err *e)
+static int display_read_password(const struct vm *vm, char word[VNC_PASSWORD_MAX + 1], struct err *e)
 {
 	_cleanup_(free_ptr) char *path =
 		xasprintf("%s/%s", vm->daemon->dirs.config, vm->proc.conf.password);
@@ -374,7 +374,7 @@ static void display_joined(struct vm *vm, void *state, bool fresh)
 	(void)state, (void)fresh;
 	if (vm->proc.conf.display == CONF_DISPLAY_NONE || !vm->proc.conf.password)
 		return;
-	if (read_password(vm, word, &e) < 0) {
+	if (display_read_password(vm, word, &e) < 0) {
 		/* QEMU lets nobody in until there is one */
 		log_error(vm->name, "display: password: %s; nobody can connect", e.text);
 		return;

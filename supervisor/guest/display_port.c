@@ -24,7 +24,7 @@ struct endpoint {
 	socklen_t len;
 };
 
-static int endpoint_parse(struct endpoint *at, const char *listen, struct err *e)
+static int port_endpoint_parse(struct endpoint *at, const char *listen, struct err *e)
 {
 	struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)&at->address;
 	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)&at->address;
@@ -43,7 +43,7 @@ static int endpoint_parse(struct endpoint *at, const char *listen, struct err *e
 }
 
 /* The port stands at the same place in both. */
-static int endpoint_bind(struct endpoint *at, unsigned port)
+static int port_endpoint_bind(struct endpoint *at, unsigned port)
 {
 	_cleanup_(close_fd) int fd =
 		socket(at->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -56,7 +56,7 @@ static int endpoint_bind(struct endpoint *at, unsigned port)
 	return steal_fd(&fd);
 }
 
-static char *tcp_address(const char *listen, unsigned port)
+static char *port_tcp_address(const char *listen, unsigned port)
 {
 	bool v6 = strchr(listen, ':');
 
@@ -81,7 +81,7 @@ static int display_refused(int error, const char *address, const char *listen, s
 }
 
 /* The port of before, after a restart of the daemon; 0: a fresh start. */
-static unsigned remembered_port(const struct vm *vm)
+static unsigned port_remembered_port(const struct vm *vm)
 {
 	struct buf text = BUF_MAX(16);
 	uint64_t port = 0;
@@ -92,7 +92,7 @@ static unsigned remembered_port(const struct vm *vm)
 	return (unsigned)port;
 }
 
-static void remember_port(const struct vm *vm, unsigned port)
+static void port_remember_port(const struct vm *vm, unsigned port)
 {
 	char text[16];
 	struct err e = ERR_INIT;
@@ -105,9 +105,9 @@ static void remember_port(const struct vm *vm, unsigned port)
 int display_listen_tcp(struct vm *vm, char **address, struct err *e)
 {
 	const struct conf_vm *c = &vm->proc.conf;
-	unsigned port = remembered_port(vm), last;
+	unsigned port = port_remembered_port(vm), last;
 	struct endpoint at;
-	int fd, r = endpoint_parse(&at, c->listen, e);
+	int fd, r = port_endpoint_parse(&at, c->listen, e);
 
 	if (r < 0)
 		return r;
@@ -116,26 +116,26 @@ int display_listen_tcp(struct vm *vm, char **address, struct err *e)
 	last = port ? port : VNC_PORT_FIRST + VNC_PORTS - 1;
 	if (!port)
 		port = VNC_PORT_FIRST;
-	while ((fd = endpoint_bind(&at, port)) == -EADDRINUSE && port < last)
+	while ((fd = port_endpoint_bind(&at, port)) == -EADDRINUSE && port < last)
 		port++;
-	*address = tcp_address(c->listen, port);
+	*address = port_tcp_address(c->listen, port);
 	if (fd == -EADDRINUSE)
 		return port_taken(&at, *address, e);
 	if (fd < 0)
 		return display_refused(-fd, *address, c->listen, e);
-	remember_port(vm, port);
+	port_remember_port(vm, port);
 	return fd;
 }
 
 int display_port_check(const struct conf_vm *c, char **address, struct err *e)
 {
 	struct endpoint at;
-	int fd, r = endpoint_parse(&at, c->listen, e);
+	int fd, r = port_endpoint_parse(&at, c->listen, e);
 
 	if (r < 0)
 		return r;
-	*address = tcp_address(c->listen, (unsigned)c->port);
-	fd = endpoint_bind(&at, (unsigned)c->port);
+	*address = port_tcp_address(c->listen, (unsigned)c->port);
+	fd = port_endpoint_bind(&at, (unsigned)c->port);
 	if (fd == -EADDRINUSE)
 		return port_taken(&at, *address, e);
 	if (fd < 0)

@@ -56,7 +56,7 @@ static void health_arm(struct health *h)
 		loop_timer_start(&h->timer, left);
 }
 
-static void on_timer(void *data)
+static void health_on_timer(void *data)
 {
 	struct health *h = data;
 	struct vms *vms = h->vms;
@@ -102,7 +102,7 @@ struct health *health_new(struct vms *vms)
 
 	h->vms = vms;
 	h->begun = daemon_now();
-	loop_timer_init(&h->timer, vms->daemon->loop.ev, on_timer, h);
+	loop_timer_init(&h->timer, vms->daemon->loop.ev, health_on_timer, h);
 	h->observer = (struct vm_observer){ .state = health_state, .reload = health_reload, .data = h };
 	vms_observe(vms, &h->observer);
 	return h;

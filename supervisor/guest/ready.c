@@ -12,7 +12,7 @@
 
 #define CONNECT_PATIENCE 3.0 /* seconds until another connection is tried */
 
-static bool has_lease(const struct vm *vm)
+static bool ready_has_lease(const struct vm *vm)
 {
 	uint32_t address;
 
@@ -23,7 +23,7 @@ static bool has_lease(const struct vm *vm)
 	return false;
 }
 
-static void try_connection(struct ready *r, const struct vm *vm, const char *port)
+static void ready_try_connection(struct ready *r, const struct vm *vm, const char *port)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port)) };
 
@@ -37,7 +37,7 @@ static void try_connection(struct ready *r, const struct vm *vm, const char *por
 		(void)!connect(r->fd, (struct sockaddr *)&to, sizeof to);
 }
 
-static bool takes_connections(struct ready *r, const struct vm *vm, const char *port)
+static bool ready_takes_connections(struct ready *r, const struct vm *vm, const char *port)
 {
 	struct pollfd p = { .fd = r->fd, .events = POLLOUT };
 	int error = 0;
@@ -52,7 +52,7 @@ static bool takes_connections(struct ready *r, const struct vm *vm, const char *
 	if (r->fd >= 0 && daemon_now() - r->since > CONNECT_PATIENCE)
 		ready_release(r);
 	if (r->fd < 0)
-		try_connection(r, vm, port);
+		ready_try_connection(r, vm, port);
 	return false;
 }
 
@@ -63,11 +63,11 @@ bool ready_look(struct ready *r, struct vm *vm)
 	if (!when || streq(when, "started"))
 		return true;
 	if (streq(when, "lease"))
-		return has_lease(vm);
+		return ready_has_lease(vm);
 	if (streq(when, "agent"))
 		return vm_agent_answers(vm);
 	if (strncmp(when, "tcp:", 4) == 0)
-		return takes_connections(r, vm, when + 4);
+		return ready_takes_connections(r, vm, when + 4);
 	return vm->ready_seen; /* log:, notify */
 }
 

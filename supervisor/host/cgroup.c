@@ -8,13 +8,13 @@
 #include "base/mem.h"
 
 /* systemd's own hierarchy, where a scope is below its slice. */
-static bool has_scopes(const struct mntent *m)
+static bool cgroup_has_scopes(const struct mntent *m)
 {
 	return streq(m->mnt_type, "cgroup2") ||
 	       (streq(m->mnt_type, "cgroup") && hasmntopt(m, "name=systemd"));
 }
 
-static bool is_useful(const struct mntent *m)
+static bool cgroup_is_useful(const struct mntent *m)
 {
 	static const char *const controllers[] = { "memory", "cpu", "blkio", "pids" };
 	bool useful = streq(m->mnt_type, "cgroup2");
@@ -36,9 +36,9 @@ void cgroups_find(
 	while (f && c->n < CGROUP_DIRS_MAX && getmntent_r(f, &m, line, sizeof line)) {
 		_cleanup_(free_ptr) char *procs = NULL;
 
-		if (systemd && has_scopes(&m) && c->scopes < CGROUP_DIRS_MAX)
+		if (systemd && cgroup_has_scopes(&m) && c->scopes < CGROUP_DIRS_MAX)
 			c->scope[c->scopes++] = xasprintf("%s/vmkeep.slice", m.mnt_dir);
-		if (!is_useful(&m))
+		if (!cgroup_is_useful(&m))
 			continue;
 		/* a mount may be hidden by a later one */
 		procs = xasprintf("%s/cgroup.procs", m.mnt_dir);

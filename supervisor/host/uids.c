@@ -81,7 +81,7 @@ bool uids_keeps_vm(const struct uids *u, uid_t uid)
 }
 
 /* Files, not getpwuid(): a directory server that hangs would stop the loop. */
-static bool in_accounts(const char *path, bool range, uid_t from, uid_t n)
+static bool uids_in_accounts(const char *path, bool range, uid_t from, uid_t n)
 {
 	struct buf text = BUF_MAX(ACCOUNTS_MAX);
 	bool found = false;
@@ -106,7 +106,7 @@ static bool in_accounts(const char *path, bool range, uid_t from, uid_t n)
 static bool uids_are_of_host(uid_t from, uid_t n)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(accounts); i++)
-		if (in_accounts(accounts[i].path, accounts[i].range, from, n))
+		if (uids_in_accounts(accounts[i].path, accounts[i].range, from, n))
 			return true;
 	return false;
 }

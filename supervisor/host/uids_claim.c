@@ -29,7 +29,7 @@ static bool claim_is_ours(const char *text, const char *state)
 	return strncmp(text, state, len) == 0 && text[len] == '\n';
 }
 
-static bool same_file(const struct stat *a, const struct stat *b)
+static bool uids_claim_same_file(const struct stat *a, const struct stat *b)
 {
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
@@ -50,7 +50,7 @@ static bool claim_is_left(const char *text, const char *state)
 		return true;
 	if (stat(path, &theirs) < 0)
 		return errno == ENOENT;
-	return stat(state, &ours) == 0 && same_file(&theirs, &ours);
+	return stat(state, &ours) == 0 && uids_claim_same_file(&theirs, &ours);
 }
 
 static char *claim_read(int dirfd, unsigned block)
@@ -96,7 +96,7 @@ static bool claim_take(struct uids *u, int dirfd, unsigned block, int flags, cla
 	return true;
 }
 
-static int claims_open(const char *path, struct err *e)
+static int uids_claim_claims_open(const char *path, struct err *e)
 {
 	int fd;
 
@@ -108,7 +108,7 @@ static int claims_open(const char *path, struct err *e)
 
 /* --- which one --- */
 
-static void note_block(void *data, uid_t uid)
+static void uids_claim_note_block(void *data, uid_t uid)
 {
 	unsigned *of = data;
 
@@ -116,7 +116,7 @@ static void note_block(void *data, uid_t uid)
 		of[uids_block(uid)]++;
 }
 
-static void note_living(unsigned of[UIDS_BLOCKS])
+static void uids_claim_note_living(unsigned of[UIDS_BLOCKS])
 {
 	DIR *dir = opendir("/proc");
 	struct stat st;
@@ -124,7 +124,7 @@ static void note_living(unsigned of[UIDS_BLOCKS])
 	for (const struct dirent *d; dir && (d = readdir(dir));)
 		if (isdigit((unsigned char)d->d_name[0]) &&
 			fstatat(dirfd(dir), d->d_name, &st, 0) == 0)
-			note_block(of, st.st_uid);
+			uids_claim_note_block(of, st.st_uid);
 	if (dir)
 		closedir(dir);
 }
@@ -147,7 +147,7 @@ static bool claim_again(struct uids *u, int dirfd)
 
 /* Of several, as after another daemon had ours, the one that most of them have. 0: none that can be
  * claimed. */
-static unsigned most_kept(const unsigned kept[UIDS_BLOCKS])
+static unsigned uids_claim_most_kept(const unsigned kept[UIDS_BLOCKS])
 {
 	unsigned most = UIDS_SHARED;
 
@@ -163,7 +163,7 @@ static bool claim_kept(
 	unsigned left[UIDS_BLOCKS];
 
 	memcpy(left, kept, sizeof left);
-	for (unsigned most; (most = most_kept(left)); left[most] = 0)
+	for (unsigned most; (most = uids_claim_most_kept(left)); left[most] = 0)
 		if (claim_take(u, dirfd, most, 0, fits))
 			return true;
 	return false;
@@ -176,7 +176,7 @@ static bool claim_any(struct uids *u, int dirfd, claim_fits *fits)
 	const unsigned n = UIDS_BLOCKS - UIDS_SHARED, first = host_hash(u->state) % n;
 	unsigned lives[UIDS_BLOCKS] = { 0 };
 
-	note_living(lives);
+	uids_claim_note_living(lives);
 	for (unsigned i = 0; i < 2 * n; i++) {
 		unsigned block = UIDS_SHARED + (first + i) % n;
 		bool fresh = i < n;
@@ -190,18 +190,18 @@ static bool claim_any(struct uids *u, int dirfd, claim_fits *fits)
 	return false;
 }
 
-static bool is_default(int state_fd)
+static bool uids_claim_is_default(int state_fd)
 {
 	struct stat first, ours;
 
 	return stat(UIDS_STATE, &first) == 0 && fstat(state_fd, &ours) == 0 &&
-	       same_file(&first, &ours);
+	       uids_claim_same_file(&first, &ours);
 }
 
 /* Without a claim, as when /run is full. */
 static int claim_nothing(struct uids *u, const unsigned kept[UIDS_BLOCKS], struct err *e)
 {
-	unsigned block = most_kept(kept);
+	unsigned block = uids_claim_most_kept(kept);
 
 	if (!block && !kept[0] && !kept[1])
 		return err_wrap(e, e->number, "uids");
@@ -216,12 +216,12 @@ static int claim_first(struct uids *u, int state_fd, struct err *e)
 	_cleanup_(close_fd) int dirfd = -1;
 	unsigned kept[UIDS_BLOCKS] = { 0 };
 
-	if (is_default(state_fd))
+	if (uids_claim_is_default(state_fd))
 		return 0;
-	dirfd = claims_open(u->claims, e);
+	dirfd = uids_claim_claims_open(u->claims, e);
 	if (dirfd >= 0 && claim_again(u, dirfd))
 		return 0;
-	uids_kept(state_fd, note_block, kept);
+	uids_kept(state_fd, uids_claim_note_block, kept);
 	if (dirfd < 0)
 		return claim_nothing(u, kept, e);
 	if (!claim_kept(u, dirfd, kept, claim_is_left) && !claim_any(u, dirfd, claim_is_left)) {
@@ -241,7 +241,7 @@ static bool claim_stands(const struct uids *u)
 	struct stat there, ours;
 
 	return u->claim >= 0 && lstat(path, &there) == 0 && fstat(u->claim, &ours) == 0 &&
-	       same_file(&there, &ours);
+	       uids_claim_same_file(&there, &ours);
 }
 
 void uids_look(struct uids *u)
@@ -252,7 +252,7 @@ void uids_look(struct uids *u)
 
 	if (had < UIDS_SHARED || claim_stands(u))
 		return;
-	dirfd = claims_open(u->claims, NULL);
+	dirfd = uids_claim_claims_open(u->claims, NULL);
 	kept[had] = 1;
 	if (dirfd < 0 || (!claim_again(u, dirfd) && !claim_kept(u, dirfd, kept, claim_is_nobodys) &&
 				 !claim_any(u, dirfd, claim_is_nobodys)))

@@ -25,7 +25,7 @@ static const char image_inside[] = "/image";
 
 /* A private root with nothing in it but the system's directories and this one file. How large that gets qemu-img is
  * told: it needs no limit. */
-static int confine(const struct jail *j, int fd, struct err *e)
+static int create_confine(const struct jail *j, int fd, struct err *e)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC };
 	struct jail_role role = *role_named("tool");
@@ -52,16 +52,16 @@ static int confine(const struct jail *j, int fd, struct err *e)
 	return r == 0 ? limits_set(&own, e) : r;
 }
 
-static void child_run(const struct jail *j, int fd, int out, const char *const *argv)
+static void create_child_run(const struct jail *j, int fd, int out, const char *const *argv)
 	__attribute__((noreturn));
-static void child_run(const struct jail *j, int fd, int out, const char *const *argv)
+static void create_child_run(const struct jail *j, int fd, int out, const char *const *argv)
 {
 	static const char *const env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C", NULL };
 	struct err e = ERR_INIT;
 
 	if (dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0)
 		err_errno(&e, "place descriptors");
-	else if (confine(j, fd, &e) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0) {
+	else if (create_confine(j, fd, &e) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0) {
 		execvpe(argv[0], jail_words(argv), jail_words(env));
 		err_errno(&e, "run %s", argv[0]);
 	}
@@ -70,7 +70,7 @@ static void child_run(const struct jail *j, int fd, int out, const char *const *
 }
 
 /* Runs argv with fd; returns its exit status, or -1 with what it said in text. */
-static int tool_run(const struct jail *j, int fd, const char *const *argv, char *text)
+static int create_tool_run(const struct jail *j, int fd, const char *const *argv, char *text)
 {
 	_cleanup_(close_fd) int in = -1;
 	char rest[TOOL_TEXT_MAX];
@@ -85,7 +85,7 @@ static int tool_run(const struct jail *j, int fd, const char *const *argv, char 
 	in = pipes[0];
 	pid = fork();
 	if (pid == 0)
-		child_run(j, fd, pipes[1], argv);
+		create_child_run(j, fd, pipes[1], argv);
 	close(pipes[1]);
 	if (pid < 0)
 		return -1;
@@ -102,7 +102,7 @@ static int tool_run(const struct jail *j, int fd, const char *const *argv, char 
 	return WEXITSTATUS(status);
 }
 
-static bool is_full(int dir)
+static bool create_is_full(int dir)
 {
 	struct statvfs v;
 
@@ -111,7 +111,7 @@ static bool is_full(int dir)
 
 /* What it said last, without its name and that of the file, which is none that people know: before that
  * comes that it could not remove the file, which is ours to do. */
-static const char *message(char *text)
+static const char *create_message(char *text)
 {
 	const char *const before[] = { "qemu-img: ", image_inside, ": " };
 	char *end = text + strlen(text), *newline;
@@ -126,7 +126,7 @@ static const char *message(char *text)
 	return *text ? text : "qemu-img failed";
 }
 
-static int fill(const struct jail *j, const struct jail_file *f, int dir, int fd, struct err *e)
+static int create_fill(const struct jail *j, const struct jail_file *f, int dir, int fd, struct err *e)
 {
 	char text[TOOL_TEXT_MAX] = "", size[24];
 	const char *argv[] = { "qemu-img", "create", "-q", "-f", jail_format_names[f->format], image_inside, size,
@@ -135,18 +135,18 @@ static int fill(const struct jail *j, const struct jail_file *f, int dir, int fd
 	const char *last;
 
 	snprintf(size, sizeof size, "%llu", (unsigned long long)f->create);
-	if (tool_run(j, fd, argv, text) == 0)
+	if (create_tool_run(j, fd, argv, text) == 0)
 		return 0;
-	last = message(text);
+	last = create_message(text);
 	said = text_escape(last, strlen(last), false);
-	err_set(e, is_full(dir) ? ERR_NO_RESOURCES : ERR_FAILED, "%s: create %s: %s", f->what,
+	err_set(e, create_is_full(dir) ? ERR_NO_RESOURCES : ERR_FAILED, "%s: create %s: %s", f->what,
 		f->shown_path, said);
 	if (e->class == ERR_NO_RESOURCES)
 		return err_hint(e, "make room on the file system of %s", j->image_dir);
 	return e->number;
 }
 
-static int make(const struct jail *j, const struct jail_file *f, int dir, const char *temporary,
+static int create_make(const struct jail *j, const struct jail_file *f, int dir, const char *temporary,
 	struct err *e)
 {
 	_cleanup_(close_fd) int fd =
@@ -156,14 +156,14 @@ static int make(const struct jail *j, const struct jail_file *f, int dir, const 
 
 	if (fd < 0 || fstat(fd, &st) < 0 || fchown(fd, j->uid, j->uid) < 0)
 		return err_errno(e, "%s: create %s", f->what, f->shown_path);
-	r = fill(j, f, dir, fd, e);
+	r = create_fill(j, f, dir, fd, e);
 	if (r == 0 && (fchown(fd, st.st_uid, st.st_gid) < 0 || fsync(fd) < 0))
 		r = err_errno(e, "%s: create %s", f->what, f->shown_path);
 	return r;
 }
 
 /* File systems without RENAME_NOREPLACE have hard links, which do not replace either. */
-static int move_new(int dir, const char *from, const char *to)
+static int create_move_new(int dir, const char *from, const char *to)
 {
 	if (renameat2(dir, from, dir, to, RENAME_NOREPLACE) == 0)
 		return 0;
@@ -204,9 +204,9 @@ int image_create(struct jail *j, struct jail_file *f, struct err *e)
 	/* short, because the name itself may have all of the 255 bytes */
 	snprintf(temporary, sizeof temporary, ".vmkeep-new-%d", getpid());
 	unlinkat(dir, temporary, 0); /* of one with our pid that was killed here */
-	r = make(j, f, dir, temporary, e);
+	r = create_make(j, f, dir, temporary, e);
 	if (r == 0) {
-		r = move_new(dir, temporary, name);
+		r = create_move_new(dir, temporary, name);
 		errno = -r;
 		/* the name too: what the identity says was made must be there after a power cut */
 		if (r < 0 || fsync(dir) < 0)

@@ -56,7 +56,7 @@ int fds_check(struct jail *j, struct err *e)
 }
 
 /* Asked for twice, for a change of uid forgets it. A daemon that is gone before is seen from the socket. */
-static int end_with_daemon(const struct jail *j, struct err *e)
+static int drop_end_with_daemon(const struct jail *j, struct err *e)
 {
 	if ((j->check || j->role->ends_with_daemon) && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
 		return err_errno(e, "ask for the end with the daemon");
@@ -67,7 +67,7 @@ int session_reset(struct jail *j, struct err *e)
 {
 	sigset_t none;
 
-	if (end_with_daemon(j, e) < 0)
+	if (drop_end_with_daemon(j, e) < 0)
 		return e->number;
 	for (int s = 1; s < NSIG; s++)
 		signal(s, SIG_DFL); /* KILL and STOP refuse, which is no harm */
@@ -83,20 +83,20 @@ int session_reset(struct jail *j, struct err *e)
 }
 
 /* Regular file or block device; 0 where nothing is known. */
-static uint64_t size_of(const struct jail_file *f)
+static uint64_t drop_size_of(const struct jail_file *f)
 {
 	off_t end = f->data >= 0 ? lseek(f->data, 0, SEEK_END) : 0;
 
 	return end > 0 ? (uint64_t)end : 0;
 }
 
-static uint64_t file_limit(const struct jail *j)
+static uint64_t drop_file_limit(const struct jail *j)
 {
 	uint64_t most = 0;
 
 	for (size_t i = 0; j->role->growth && i < j->n_files; i++)
-		if (j->file[i].write && size_of(&j->file[i]) > most)
-			most = size_of(&j->file[i]);
+		if (j->file[i].write && drop_size_of(&j->file[i]) > most)
+			most = drop_size_of(&j->file[i]);
 	return j->role->growth ? most + j->role->growth : j->role->file;
 }
 
@@ -122,7 +122,7 @@ int limits_set(struct jail *j, struct err *e)
 		{ RLIMIT_NPROC, role->nproc },
 		{ RLIMIT_CPU, role->cpu_seconds },
 		{ RLIMIT_AS, role->memory },
-		{ RLIMIT_FSIZE, file_limit(j) },
+		{ RLIMIT_FSIZE, drop_file_limit(j) },
 	};
 	const struct rlimit none = { 0, 0 };
 
@@ -137,7 +137,7 @@ int limits_set(struct jail *j, struct err *e)
 }
 
 /* Those that the role keeps go on through exec, as ambient ones: the program has no other way to them. */
-static int capabilities_keep(uint64_t keep)
+static int drop_capabilities_keep(uint64_t keep)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	const uint32_t low = (uint32_t)keep, high = (uint32_t)(keep >> 32);
@@ -163,11 +163,11 @@ int privileges_drop(struct jail *j, struct err *e)
 	if (prctl(PR_SET_KEEPCAPS, keep != 0, 0, 0, 0) < 0 || setresgid(j->uid, j->uid, j->uid) < 0 ||
 		setresuid(j->uid, j->uid, j->uid) < 0)
 		return err_errno(e, "become uid %u", j->uid);
-	if (capabilities_keep(keep) < 0)
+	if (drop_capabilities_keep(keep) < 0)
 		return err_errno(e, "drop capabilities");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_errno(e, "set no_new_privs");
-	return end_with_daemon(j, e);
+	return drop_end_with_daemon(j, e);
 }
 
 /* Before "prepared" is said, because the daemon counts on exec then. */
@@ -191,7 +191,7 @@ int program_check(struct jail *j, struct err *e)
 	return err_hint(e, "%s", j->role->install);
 }
 
-static int move_above(int *fd, int above, struct err *e)
+static int drop_move_above(int *fd, int above, struct err *e)
 {
 	int new = fcntl(*fd, F_DUPFD_CLOEXEC, above);
 
@@ -211,14 +211,14 @@ int fds_place(struct jail *j, struct err *e)
 	for (size_t i = 0; i < j->n_fds; i++)
 		if (j->to[i] >= above)
 			above = j->to[i] + 1;
-	r = move_above(&j->sock, above, e);
+	r = drop_move_above(&j->sock, above, e);
 	if (r == 0 && null >= 0)
-		r = move_above(&null, above, e);
+		r = drop_move_above(&null, above, e);
 	for (size_t i = 0; r == 0 && i < j->n_fds; i++)
-		r = move_above(&j->fd[i], above, e);
+		r = drop_move_above(&j->fd[i], above, e);
 	for (size_t i = 0; r == 0 && i < j->n_files; i++)
 		if (j->file[i].keep) {
-			r = move_above(&j->file[i].data, above, e);
+			r = drop_move_above(&j->file[i].data, above, e);
 			if (r == 0)
 				fcntl(j->file[i].data, F_SETFD, 0);
 		}

@@ -15,7 +15,7 @@
 
 enum { LEASE_TRIES = 150, LEASE_PAUSE_US = 20000 };
 
-static const char *type_name(mode_t mode)
+static const char *files_type_name(mode_t mode)
 {
 	switch (mode & S_IFMT) {
 	case S_IFREG:
@@ -35,7 +35,7 @@ static const char *type_name(mode_t mode)
 	}
 }
 
-static int check_type(const struct jail_file *f, struct err *e)
+static int files_check_type(const struct jail_file *f, struct err *e)
 {
 	bool device_ok = f->kind == JAIL_DISK || f->kind == JAIL_BASE || f->kind == JAIL_CDROM;
 
@@ -43,7 +43,7 @@ static int check_type(const struct jail_file *f, struct err *e)
 		return 0;
 	if (!S_ISREG(f->st.st_mode)) {
 		err_set(e, ERR_INVALID_CONFIG, "%s: %s is a %s", f->what, f->shown_path,
-			type_name(f->st.st_mode));
+			files_type_name(f->st.st_mode));
 		return err_hint(
 			e, device_ok ? "name an image file or a block device" : "name a file");
 	}
@@ -59,7 +59,7 @@ static int check_type(const struct jail_file *f, struct err *e)
 
 /* Root may name a file in a place where others may put links. What a link leads to must be its owner's own,
  * or somebody has his guest read and write what he may not. */
-static int check_links(const struct jail_file *f, uid_t link, struct err *e)
+static int files_check_links(const struct jail_file *f, uid_t link, struct err *e)
 {
 	char whose[24];
 
@@ -71,17 +71,17 @@ static int check_links(const struct jail_file *f, uid_t link, struct err *e)
 	return err_hint(e, "name the file itself, or make the link root's: chown -h root");
 }
 
-static bool same_thing(const struct stat *a, const struct stat *b)
+static bool files_same_thing(const struct stat *a, const struct stat *b)
 {
 	if (S_ISBLK(a->st_mode) && S_ISBLK(b->st_mode))
 		return a->st_rdev == b->st_rdev;
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-static int check_twice(const struct jail *j, struct jail_file *f, struct err *e)
+static int files_check_twice(const struct jail *j, struct jail_file *f, struct err *e)
 {
 	for (const struct jail_file *g = j->file; g < j->file + j->n_files; g++) {
-		if (g == f || g->fd < 0 || !same_thing(&g->st, &f->st))
+		if (g == f || g->fd < 0 || !files_same_thing(&g->st, &f->st))
 			continue;
 		if (g->write || f->write) {
 			err_set(e, ERR_CONFLICT, "%s: %s is the same file as %s", f->what,
@@ -94,7 +94,7 @@ static int check_twice(const struct jail *j, struct jail_file *f, struct err *e)
 	return 0;
 }
 
-static int open_data(const struct jail_file *f, int flags)
+static int files_open_data(const struct jail_file *f, int flags)
 {
 	char path[32];
 
@@ -104,11 +104,11 @@ static int open_data(const struct jail_file *f, int flags)
 
 /* The kernel's exclusive claim finds file systems, volume groups, swap and other guests. A writer
  * keeps it as long as QEMU lives: QEMU's own locks are per device node, and each jail has one. */
-static int open_device(const struct jail *j, struct jail_file *f, struct err *e)
+static int files_open_device(const struct jail *j, struct jail_file *f, struct err *e)
 {
 	/* its own QEMU has the claim already where a guest that runs is checked */
 	if (f->kind != JAIL_CDROM && !j->running) {
-		f->data = open_data(f, (f->write ? O_RDWR : O_RDONLY) | O_EXCL);
+		f->data = files_open_data(f, (f->write ? O_RDWR : O_RDONLY) | O_EXCL);
 		if (f->data < 0 && errno == EBUSY)
 			return lock_device_busy(f, e);
 		if (f->data < 0)
@@ -117,41 +117,41 @@ static int open_device(const struct jail *j, struct jail_file *f, struct err *e)
 	}
 	if (!f->write || f->data < 0) {
 		close_fd(&f->data);
-		f->data = open_data(f, O_RDONLY);
+		f->data = files_open_data(f, O_RDONLY);
 	}
 	return f->data < 0 ? err_errno(e, "%s: open %s", f->what, f->shown_path) : 0;
 }
 
 /* Its owner may have a lease on it, which keeps others waiting for as long as the host lets it. */
-static int open_leased(const struct jail_file *f, int flags)
+static int files_open_leased(const struct jail_file *f, int flags)
 {
-	int fd = open_data(f, flags);
+	int fd = files_open_data(f, flags);
 
 	for (int tries = 0; fd < 0 && errno == EWOULDBLOCK && tries < LEASE_TRIES; tries++) {
 		usleep(LEASE_PAUSE_US);
-		fd = open_data(f, flags);
+		fd = files_open_data(f, flags);
 	}
 	return fd;
 }
 
 /* QEMU would wait within its open, and be told of as one that does not start. */
-static int check_lease(const struct jail *j, const struct jail_file *f, struct err *e)
+static int files_check_lease(const struct jail *j, const struct jail_file *f, struct err *e)
 {
 	_cleanup_(close_fd) int fd = -1;
 
 	if (!f->write || j->check || j->running)
 		return 0;
-	fd = open_leased(f, O_WRONLY);
+	fd = files_open_leased(f, O_WRONLY);
 	return fd < 0 && errno == EWOULDBLOCK ? lock_leased(f, e) : 0;
 }
 
 /* On a network file system root may be nobody, and the guest's uid the one that was let in. */
-static int open_regular(const struct jail *j, struct jail_file *f, struct err *e)
+static int files_open_regular(const struct jail *j, struct jail_file *f, struct err *e)
 {
-	f->data = open_leased(f, O_RDONLY);
+	f->data = files_open_leased(f, O_RDONLY);
 	if (f->data < 0 && errno == EACCES) {
 		guest_begin(j);
-		f->data = open_leased(f, O_RDONLY);
+		f->data = files_open_leased(f, O_RDONLY);
 		guest_end();
 		if (f->data < 0 && errno != EWOULDBLOCK)
 			return file_refused(j, f, e);
@@ -159,10 +159,10 @@ static int open_regular(const struct jail *j, struct jail_file *f, struct err *e
 	if (f->data < 0)
 		return errno == EWOULDBLOCK ? lock_leased(f, e) :
 					      err_errno(e, "%s: open %s", f->what, f->shown_path);
-	return check_lease(j, f, e);
+	return files_check_lease(j, f, e);
 }
 
-static int open_image_dir(struct jail *j, const struct jail_file *f, struct err *e)
+static int files_open_image_dir(struct jail *j, const struct jail_file *f, struct err *e)
 {
 	if (!f->beneath || !j->image_dir || j->image_dir_fd >= 0)
 		return 0;
@@ -178,7 +178,7 @@ int file_open(struct jail *j, struct jail_file *f, struct err *e)
 {
 	const char *rest = f->beneath ? path_in_image_dir(j, f) : f->path;
 	uid_t link = PATH_ROOT;
-	int r = open_image_dir(j, f, e);
+	int r = files_open_image_dir(j, f, e);
 
 	if (r < 0)
 		return r;
@@ -194,16 +194,16 @@ int file_open(struct jail *j, struct jail_file *f, struct err *e)
 		return path_blame(j, f, errno, e);
 	if (fstat(f->fd, &f->st) < 0)
 		return err_errno(e, "%s: look at %s", f->what, f->shown_path);
-	r = check_links(f, link, e);
+	r = files_check_links(f, link, e);
 	if (r == 0)
-		r = check_type(f, e);
+		r = files_check_type(f, e);
 	if (r == 0)
-		r = check_twice(j, f, e);
+		r = files_check_twice(j, f, e);
 	if (r == 0)
 		r = found_refuse(f, e);
 	if (r < 0)
 		return r;
-	return S_ISBLK(f->st.st_mode) ? open_device(j, f, e) : open_regular(j, f, e);
+	return S_ISBLK(f->st.st_mode) ? files_open_device(j, f, e) : files_open_regular(j, f, e);
 }
 
 int nodes_find(struct jail *j, struct err *e)

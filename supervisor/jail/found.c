@@ -28,12 +28,12 @@ enum { ACL_HEAD = 4, ACL_ENTRY = 8, ACL_TAG_USER = 0x02, ACL_TAG_GROUP = 0x08, A
 static const char *const harmless[] = { "user.xdg.", "user.DOSATTRIB", "user.com.apple.",
 	"user.mime_type" };
 
-static bool begins(const char *s, const char *with)
+static bool found_begins(const char *s, const char *with)
 {
 	return strncmp(s, with, strlen(with)) == 0;
 }
 
-static uint32_t le32(const uint8_t *p)
+static uint32_t found_le32(const uint8_t *p)
 {
 	return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
@@ -58,10 +58,10 @@ static bool found_acl(
 		unsigned tag = p[0] | (unsigned)p[1] << 8, may = p[2] | (unsigned)p[3] << 8;
 
 		if ((tag != ACL_TAG_USER && tag != ACL_TAG_GROUP) ||
-			found_is_fine(j, f, tag, may, le32(p + 4)))
+			found_is_fine(j, f, tag, may, found_le32(p + 4)))
 			continue;
 		*kind = tag == ACL_TAG_USER ? "uid" : "gid";
-		*id = le32(p + 4);
+		*id = found_le32(p + 4);
 		return true;
 	}
 	return false;
@@ -70,7 +70,7 @@ static bool found_acl(
 static bool found_is_harmless(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(harmless); i++)
-		if (begins(name, harmless[i]))
+		if (found_begins(name, harmless[i]))
 			return true;
 	return false;
 }
@@ -79,7 +79,7 @@ static bool found_is_harmless(const char *name)
 static const char *found_attribute(const struct jail_file *f, const char *names, ssize_t len)
 {
 	for (const char *s = names; f->write && len > 0 && s < names + len; s += strlen(s) + 1)
-		if (begins(s, "user.") && !found_is_harmless(s))
+		if (found_begins(s, "user.") && !found_is_harmless(s))
 			return s;
 	return NULL;
 }

@@ -17,7 +17,7 @@
 #include "base/text.h"
 
 /* Reads a small file of /proc or /sys; an empty text where it is gone. */
-static void slurp(int dir, const char *path, char *text, size_t room)
+static void holder_slurp(int dir, const char *path, char *text, size_t room)
 {
 	_cleanup_(close_fd) int fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd < 0 ? 0 : read(fd, text, room - 1);
@@ -25,7 +25,7 @@ static void slurp(int dir, const char *path, char *text, size_t room)
 	text[n > 0 ? n : 0] = '\0';
 }
 
-static void put_escaped(
+static void holder_put_escaped(
 	char who[HOLDER_TEXT], const char *before, const char *name, const char *after)
 {
 	_cleanup_(free_ptr) char *safe = text_escape(name, strcspn(name, "\n"), false);
@@ -36,20 +36,20 @@ static void put_escaped(
 /* In rising order. Readers without a lock are bystanders. */
 enum use { HOLDER_NONE, HOLDER_LOCKS, HOLDER_WRITES };
 
-static enum use use_of(int process, const char *fd)
+static enum use holder_use_of(int process, const char *fd)
 {
 	char path[64], text[1024];
 	const char *flags;
 
 	snprintf(path, sizeof path, "fdinfo/%.32s", fd);
-	slurp(process, path, text, sizeof text);
+	holder_slurp(process, path, text, sizeof text);
 	flags = strstr(text, "flags:");
 	if (flags && strtoul(flags + 6, NULL, 8) & O_ACCMODE)
 		return HOLDER_WRITES;
 	return strstr(text, "lock:") ? HOLDER_LOCKS : HOLDER_NONE;
 }
 
-static bool same(int dir, const char *name, const struct stat *st)
+static bool holder_same(int dir, const char *name, const struct stat *st)
 {
 	struct statx x;
 
@@ -62,7 +62,7 @@ static bool same(int dir, const char *name, const struct stat *st)
 	return x.stx_ino == st->st_ino && makedev(x.stx_dev_major, x.stx_dev_minor) == st->st_dev;
 }
 
-static enum use process_use(int process, const struct stat *st)
+static enum use holder_process_use(int process, const struct stat *st)
 {
 	int fd = openat(process, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -70,9 +70,9 @@ static enum use process_use(int process, const struct stat *st)
 	const struct dirent *entry;
 
 	while (d && most != HOLDER_WRITES && (entry = readdir(d))) {
-		if (!isdigit((unsigned char)entry->d_name[0]) || !same(dirfd(d), entry->d_name, st))
+		if (!isdigit((unsigned char)entry->d_name[0]) || !holder_same(dirfd(d), entry->d_name, st))
 			continue;
-		use = use_of(process, entry->d_name);
+		use = holder_use_of(process, entry->d_name);
 		most = use > most ? use : most;
 	}
 	if (d)
@@ -81,12 +81,12 @@ static enum use process_use(int process, const struct stat *st)
 }
 
 /* A guest of ours by its whole name, which the kernel cuts: from the words -name guest=NAME,... */
-static bool is_guest(int process, const char *comm, char *name, size_t room)
+static bool holder_is_guest(int process, const char *comm, char *name, size_t room)
 {
 	static const char before[] = "guest=";
 	char words[4096 + sizeof before] = "";
 
-	slurp(process, "cmdline", words, 4096);
+	holder_slurp(process, "cmdline", words, 4096);
 	for (const char *w = words; strncmp(comm, "vmkeep:", 7) == 0 && *w; w += strlen(w) + 1)
 		if (streq(w, "-name") && strncmp(w + 6, before, strlen(before)) == 0) {
 			w += 6 + strlen(before);
@@ -96,22 +96,22 @@ static bool is_guest(int process, const char *comm, char *name, size_t room)
 	return false;
 }
 
-static void put_process(char who[HOLDER_TEXT], int process, const char *pid)
+static void holder_put_process(char who[HOLDER_TEXT], int process, const char *pid)
 {
 	char comm[64], name[64], after[64];
 
-	slurp(process, "comm", comm, sizeof comm);
-	if (is_guest(process, comm, name, sizeof name)) {
+	holder_slurp(process, "comm", comm, sizeof comm);
+	if (holder_is_guest(process, comm, name, sizeof name)) {
 		snprintf(after, sizeof after, "' (pid %.20s)", pid);
-		put_escaped(who, "VM '", name, after);
+		holder_put_escaped(who, "VM '", name, after);
 	} else {
 		snprintf(after, sizeof after, " (pid %.20s)", pid);
-		put_escaped(who, "", comm, after);
+		holder_put_escaped(who, "", comm, after);
 	}
 }
 
 /* The first that writes it, else the first that has locked it; less than least does not count. */
-static bool find_process(const struct stat *st, enum use least, char who[HOLDER_TEXT])
+static bool holder_find_process(const struct stat *st, enum use least, char who[HOLDER_TEXT])
 {
 	DIR *d = opendir("/proc");
 	enum use most = HOLDER_NONE, use;
@@ -123,10 +123,10 @@ static bool find_process(const struct stat *st, enum use least, char who[HOLDER_
 		if (!isdigit((unsigned char)entry->d_name[0]) || atoi(entry->d_name) == getpid())
 			continue;
 		process = openat(dirfd(d), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		use = process < 0 ? HOLDER_NONE : process_use(process, st);
+		use = process < 0 ? HOLDER_NONE : holder_process_use(process, st);
 		if (use < least || use <= most)
 			continue;
-		put_process(who, process, entry->d_name);
+		holder_put_process(who, process, entry->d_name);
 		most = use;
 	}
 	if (d)
@@ -135,7 +135,7 @@ static bool find_process(const struct stat *st, enum use least, char who[HOLDER_
 }
 
 /* mountinfo: id parent MAJOR:MINOR root MOUNTPOINT ... */
-static bool find_mount(const struct stat *st, char who[HOLDER_TEXT])
+static bool holder_find_mount(const struct stat *st, char who[HOLDER_TEXT])
 {
 	_cleanup_(close_file) FILE *f = fopen("/proc/self/mountinfo", "re");
 	_cleanup_(free_ptr) char *line = NULL;
@@ -148,12 +148,12 @@ static bool find_mount(const struct stat *st, char who[HOLDER_TEXT])
 		found = sscanf(line, "%*d %*d %u:%u %*s %399s", &major, &minor, where) == 3 &&
 			makedev(major, minor) == st->st_rdev;
 	if (found)
-		put_escaped(who, "a file system mounted on ", where, "");
+		holder_put_escaped(who, "a file system mounted on ", where, "");
 	return found;
 }
 
 /* Logical volumes, RAID and the like stand in the holders directory. */
-static bool find_stacked(const struct stat *st, char who[HOLDER_TEXT])
+static bool holder_find_stacked(const struct stat *st, char who[HOLDER_TEXT])
 {
 	const struct dirent *entry;
 	char path[64];
@@ -165,7 +165,7 @@ static bool find_stacked(const struct stat *st, char who[HOLDER_TEXT])
 	d = opendir(path);
 	while (d && !found && (entry = readdir(d)))
 		if (entry->d_name[0] != '.') {
-			put_escaped(who, "the device ", entry->d_name, "");
+			holder_put_escaped(who, "the device ", entry->d_name, "");
 			found = true;
 		}
 	if (d)
@@ -173,7 +173,7 @@ static bool find_stacked(const struct stat *st, char who[HOLDER_TEXT])
 	return found;
 }
 
-static bool find_loop(const struct stat *st, char who[HOLDER_TEXT])
+static bool holder_find_loop(const struct stat *st, char who[HOLDER_TEXT])
 {
 	DIR *d = opendir("/sys/block");
 	const struct dirent *entry;
@@ -184,11 +184,11 @@ static bool find_loop(const struct stat *st, char who[HOLDER_TEXT])
 		if (strncmp(entry->d_name, "loop", 4) != 0)
 			continue;
 		snprintf(path, sizeof path, "%.255s/loop/backing_file", entry->d_name);
-		slurp(dirfd(d), path, file, sizeof file);
+		holder_slurp(dirfd(d), path, file, sizeof file);
 		file[strcspn(file, "\n")] = '\0';
-		found = file[0] && same(AT_FDCWD, file, st);
+		found = file[0] && holder_same(AT_FDCWD, file, st);
 		if (found)
-			put_escaped(who, "the device ", entry->d_name, "");
+			holder_put_escaped(who, "the device ", entry->d_name, "");
 	}
 	if (d)
 		closedir(d);
@@ -199,16 +199,16 @@ bool holder_writes(const struct stat *st)
 {
 	char who[HOLDER_TEXT];
 
-	return find_process(st, HOLDER_WRITES, who) || find_loop(st, who);
+	return holder_find_process(st, HOLDER_WRITES, who) || holder_find_loop(st, who);
 }
 
 void holder_find(const struct stat *st, bool writers, char who[HOLDER_TEXT])
 {
 	bool device = S_ISBLK(st->st_mode);
 
-	if (find_process(st, writers ? HOLDER_WRITES : HOLDER_LOCKS, who))
+	if (holder_find_process(st, writers ? HOLDER_WRITES : HOLDER_LOCKS, who))
 		return;
-	if (device ? find_mount(st, who) || find_stacked(st, who) : find_loop(st, who))
+	if (device ? holder_find_mount(st, who) || holder_find_stacked(st, who) : holder_find_loop(st, who))
 		return;
 	snprintf(who, HOLDER_TEXT,
 		device ? "the kernel (swap, RAID or a mounted partition)"

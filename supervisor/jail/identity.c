@@ -18,7 +18,7 @@
 enum { DAY = 86400 };
 
 /* In the document too: a disk that we made is never made again. Those made, for the daemon. */
-static json_t *mark_made(const struct jail *j, json_int_t now)
+static json_t *identity_mark_made(const struct jail *j, json_int_t now)
 {
 	json_t *made = json_array(), *disk;
 	size_t n;
@@ -34,13 +34,13 @@ static json_t *mark_made(const struct jail *j, json_int_t now)
 	return made;
 }
 
-static bool is_day(json_int_t a, json_int_t b)
+static bool identity_is_day(json_int_t a, json_int_t b)
 {
 	return a / DAY == b / DAY;
 }
 
 /* To the day: most starts of a day write nothing. */
-static void saw(struct jail *j, json_t *images, const char *path, json_int_t now)
+static void jail_identity_saw(struct jail *j, json_t *images, const char *path, json_int_t now)
 {
 	json_t *image, *known = NULL;
 	size_t n;
@@ -48,7 +48,7 @@ static void saw(struct jail *j, json_t *images, const char *path, json_int_t now
 	json_array_foreach (images, n, image)
 		if (streq(json_string_value(json_object_get(image, "path")), path))
 			known = image;
-	if (known && is_day(json_integer_value(json_object_get(known, "seen")), now))
+	if (known && identity_is_day(json_integer_value(json_object_get(known, "seen")), now))
 		return;
 	if (known)
 		json_object_set_new(known, "seen", json_integer(now));
@@ -58,7 +58,7 @@ static void saw(struct jail *j, json_t *images, const char *path, json_int_t now
 }
 
 /* Whoever made it: a disk that was there is missed when it is gone. */
-static void mark_seen(struct jail *j, json_int_t now)
+static void identity_mark_seen(struct jail *j, json_int_t now)
 {
 	json_t *images = json_object_get(j->identity.document, "images");
 
@@ -68,10 +68,10 @@ static void mark_seen(struct jail *j, json_int_t now)
 	}
 	for (size_t i = 0; i < j->n_files; i++)
 		if (j->file[i].kind == JAIL_DISK && j->file[i].fd >= 0)
-			saw(j, images, j->file[i].path, now);
+			jail_identity_saw(j, images, j->file[i].path, now);
 }
 
-static int write_out(const struct jail_identity *id, struct err *e)
+static int identity_write_out(const struct jail_identity *id, struct err *e)
 {
 	_cleanup_(close_fd) int dir = open(id->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	_cleanup_(free_ptr) char *text = json_dumps(id->document, JSON_INDENT(1));
@@ -91,14 +91,14 @@ int identity_keep(struct jail *j, struct err *e)
 
 	if (!j->identity.dir)
 		return 0;
-	made = mark_made(j, now);
-	mark_seen(j, now);
+	made = identity_mark_made(j, now);
+	identity_mark_seen(j, now);
 	if (!j->identity.changed && json_array_size(made) == 0) {
 		json_decref(made);
 		marks_set(j);
 		return 0;
 	}
-	r = write_out(&j->identity, e);
+	r = identity_write_out(&j->identity, e);
 	if (r < 0) {
 		json_decref(made);
 		return err_wrap(e, r, "%s", j->identity.dir);

@@ -34,7 +34,7 @@ void guest_end(void)
 }
 
 /* Asks the file system, which knows of access lists and servers, rather than the mode. */
-static bool guest_may(const struct jail *j, const struct jail_file *f, int fd)
+static bool idmap_guest_may(const struct jail *j, const struct jail_file *f, int fd)
 {
 	bool may;
 
@@ -57,7 +57,7 @@ int file_refused(const struct jail *j, const struct jail_file *f, struct err *e)
 	return err_hint(e, "setfacl -m u:%u:%s %s", j->uid, rights, quoted);
 }
 
-static int write_map(pid_t pid, const char *map, unsigned int inside, unsigned int outside)
+static int idmap_write_map(pid_t pid, const char *map, unsigned int inside, unsigned int outside)
 {
 	_cleanup_(close_fd) int fd = -1;
 	char path[48], text[48];
@@ -88,7 +88,7 @@ _Noreturn static void live_in_namespace(int parent)
 
 /* A user namespace exists only with a process in it: one lives in it until the descriptor is open.
  * It ends when our end of the pair closes, so also if we are killed. */
-static int user_namespace(const struct stat *owner, uid_t uid)
+static int idmap_user_namespace(const struct stat *owner, uid_t uid)
 {
 	int pair[2], number, r = 0;
 	char path[32];
@@ -106,9 +106,9 @@ static int user_namespace(const struct stat *owner, uid_t uid)
 	if (r == 0)
 		r = read(pair[0], &number, sizeof number) == sizeof number ? -number : -EIO;
 	if (r == 0)
-		r = write_map(pid, "uid_map", owner->st_uid, uid);
+		r = idmap_write_map(pid, "uid_map", owner->st_uid, uid);
 	if (r == 0)
-		r = write_map(pid, "gid_map", owner->st_gid, uid);
+		r = idmap_write_map(pid, "gid_map", owner->st_gid, uid);
 	if (r == 0) {
 		snprintf(path, sizeof path, "/proc/%d/ns/user", pid);
 		r = open(path, O_RDONLY | O_CLOEXEC);
@@ -122,7 +122,7 @@ static int user_namespace(const struct stat *owner, uid_t uid)
 }
 
 /* One namespace serves all files of one owner; a VM has few owners, so the last one is enough. */
-static int map_owner(const struct jail *j, const struct jail_file *f, struct mount_attr *attr)
+static int idmap_map_owner(const struct jail *j, const struct jail_file *f, struct mount_attr *attr)
 {
 	static int last = -1;
 	static uid_t uid;
@@ -130,7 +130,7 @@ static int map_owner(const struct jail *j, const struct jail_file *f, struct mou
 
 	if (last < 0 || uid != f->st.st_uid || gid != f->st.st_gid) {
 		close_fd(&last);
-		last = user_namespace(&f->st, j->uid);
+		last = idmap_user_namespace(&f->st, j->uid);
 		uid = f->st.st_uid;
 		gid = f->st.st_gid;
 	}
@@ -147,13 +147,13 @@ int mount_prepare(struct jail *j, struct jail_file *f, struct err *e)
 
 	if (!S_ISREG(f->st.st_mode) || f->again)
 		return 0;
-	plain = guest_may(j, f, f->fd);
+	plain = idmap_guest_may(j, f, f->fd);
 	f->tree = open_tree(f->fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	if (f->tree < 0)
 		return err_errno(e, "%s: mount %s", f->what, f->shown_path);
 	if (!f->write)
 		attr.attr_set |= MOUNT_ATTR_RDONLY;
-	if (!plain && map_owner(j, f, &attr) < 0)
+	if (!plain && idmap_map_owner(j, f, &attr) < 0)
 		return err_errno(
 			e, "%s: user namespace for the owner of %s", f->what, f->shown_path);
 	if (mount_setattr(f->tree, "", AT_EMPTY_PATH, &attr, sizeof attr) < 0) {
@@ -161,5 +161,5 @@ int mount_prepare(struct jail *j, struct jail_file *f, struct err *e)
 			return err_errno(e, "%s: mount %s", f->what, f->shown_path);
 		return file_refused(j, f, e); /* NFS, FUSE and others have no id-mapped mounts */
 	}
-	return guest_may(j, f, f->tree) ? 0 : file_refused(j, f, e);
+	return idmap_guest_may(j, f, f->tree) ? 0 : file_refused(j, f, e);
 }

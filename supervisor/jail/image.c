@@ -24,7 +24,7 @@ enum {
 	QCOW2_DATA_FILE = 1 << 2,
 };
 
-static uint64_t be(const uint8_t *p, size_t len)
+static uint64_t image_be(const uint8_t *p, size_t len)
 {
 	uint64_t v = 0;
 
@@ -33,17 +33,17 @@ static uint64_t be(const uint8_t *p, size_t len)
 	return v;
 }
 
-static bool is_qcow2(const uint8_t *head, size_t len)
+static bool image_is_qcow2(const uint8_t *head, size_t len)
 {
 	return len >= 4 && memcmp(head, "QFI\xfb", 4) == 0;
 }
 
-static int check_raw(const struct jail_file *f, const uint8_t *head, size_t len, struct err *e)
+static int image_check_raw(const struct jail_file *f, const uint8_t *head, size_t len, struct err *e)
 {
 	if (f->has_base)
 		return err_set(e, ERR_INVALID_CONFIG, "%s: a raw image like %s has no backing file",
 			f->what, f->shown_path);
-	if (f->format_written || !is_qcow2(head, len))
+	if (f->format_written || !image_is_qcow2(head, len))
 		return 0;
 	err_set(e, ERR_INVALID_CONFIG, "%s: %s begins like a qcow2 image, but would be used as raw",
 		f->what, f->shown_path);
@@ -51,7 +51,7 @@ static int check_raw(const struct jail_file *f, const uint8_t *head, size_t len,
 }
 
 /* The backing file's name as a person would write it after Base=, or NULL. */
-static char *backing_name(
+static char *image_backing_name(
 	const struct jail_file *f, const uint8_t *head, size_t len, uint64_t at, size_t size)
 {
 	char name[QCOW2_BACKING_MAX];
@@ -63,9 +63,9 @@ static char *backing_name(
 	return text_escape(name, size, false);
 }
 
-static int check_backing(const struct jail_file *f, const uint8_t *head, size_t len, struct err *e)
+static int image_check_backing(const struct jail_file *f, const uint8_t *head, size_t len, struct err *e)
 {
-	uint64_t at = be(head + QCOW2_BACKING_OFFSET, 8), size = be(head + QCOW2_BACKING_SIZE, 4);
+	uint64_t at = image_be(head + QCOW2_BACKING_OFFSET, 8), size = image_be(head + QCOW2_BACKING_SIZE, 4);
 	_cleanup_(free_ptr) char *name = NULL;
 
 	if (!at && f->has_base) {
@@ -76,7 +76,7 @@ static int check_backing(const struct jail_file *f, const uint8_t *head, size_t 
 	if (!at || f->has_base)
 		return 0;
 	if (size > 0 && size <= QCOW2_BACKING_MAX && at <= INT64_MAX - QCOW2_BACKING_MAX)
-		name = backing_name(f, head, len, at, size);
+		name = image_backing_name(f, head, len, at, size);
 	if (!name)
 		return err_set(e, ERR_INVALID_CONFIG, "%s: %s has a damaged header", f->what,
 			f->shown_path);
@@ -87,30 +87,30 @@ static int check_backing(const struct jail_file *f, const uint8_t *head, size_t 
 	return err_hint(e, "write Base=%s if it is to be used", name);
 }
 
-static int check_qcow2(const struct jail_file *f, const uint8_t *head, size_t len, struct err *e)
+static int image_check_qcow2(const struct jail_file *f, const uint8_t *head, size_t len, struct err *e)
 {
 	uint64_t version;
 
 	if (len == 0)
 		return err_set(e, ERR_INVALID_CONFIG, "%s: %s is not a qcow2 image: it is empty", f->what, f->shown_path);
-	if (!is_qcow2(head, len) || len < QCOW2_HEADER_2) {
+	if (!image_is_qcow2(head, len) || len < QCOW2_HEADER_2) {
 		err_set(e, ERR_INVALID_CONFIG, "%s: %s is not a qcow2 image", f->what,
 			f->shown_path);
 		return err_hint(e, "write Format=raw if it is a raw image");
 	}
-	version = be(head + QCOW2_VERSION, 4);
+	version = image_be(head + QCOW2_VERSION, 4);
 	if (version == 3 && len < QCOW2_HEADER_3)
 		return err_set(e, ERR_INVALID_CONFIG, "%s: %s is cut short: %zu bytes of a qcow2 image are left",
 			f->what, f->shown_path, len);
 	if (version < 2 || version > 3)
 		return err_set(e, ERR_INVALID_CONFIG, "%s: %s is qcow2 of version %llu, not 2 or 3",
 			f->what, f->shown_path, (unsigned long long)version);
-	if (version == 3 && be(head + QCOW2_INCOMPATIBLE, 8) & QCOW2_DATA_FILE) {
+	if (version == 3 && image_be(head + QCOW2_INCOMPATIBLE, 8) & QCOW2_DATA_FILE) {
 		err_set(e, ERR_INVALID_CONFIG, "%s: %s keeps its data in another file", f->what,
 			f->shown_path);
 		return err_hint(e, "convert it: qemu-img convert -O qcow2");
 	}
-	return check_backing(f, head, len, e);
+	return image_check_backing(f, head, len, e);
 }
 
 int image_check_header(const struct jail_file *f, const uint8_t *head, size_t len, struct err *e)
@@ -119,9 +119,9 @@ int image_check_header(const struct jail_file *f, const uint8_t *head, size_t le
 	case JAIL_ANY:
 		return 0;
 	case JAIL_RAW:
-		return check_raw(f, head, len, e);
+		return image_check_raw(f, head, len, e);
 	case JAIL_QCOW2:
-		return check_qcow2(f, head, len, e);
+		return image_check_qcow2(f, head, len, e);
 	case JAIL_FORMATS:
 		break;
 	}
@@ -148,5 +148,5 @@ uint64_t image_size(const struct jail_file *f)
 
 	if (f->format != JAIL_QCOW2)
 		return (uint64_t)f->st.st_size;
-	return pread(f->data, size, sizeof size, QCOW2_VIRTUAL_SIZE) == sizeof size ? be(size, sizeof size) : 0;
+	return pread(f->data, size, sizeof size, QCOW2_VIRTUAL_SIZE) == sizeof size ? image_be(size, sizeof size) : 0;
 }

@@ -54,7 +54,7 @@ static const struct step {
 	/* clang-format on */
 };
 
-static int fail(struct jail *j, const char *step, const struct err *e)
+static int main_fail(struct jail *j, const char *step, const struct err *e)
 {
 	if (answer_error(j->sock, step, e) < 0)
 		fprintf(stderr, "vmkeep-jail: %s: %s (is started by vmkeepd, not by hand)\n", step,
@@ -64,7 +64,7 @@ static int fail(struct jail *j, const char *step, const struct err *e)
 }
 
 /* What is wrong with a file hides what comes behind; what does not exist yet has nothing behind. */
-static void check_file(struct jail *j, struct jail_file *f)
+static void main_check_file(struct jail *j, struct jail_file *f)
 {
 	struct err e = ERR_INIT;
 
@@ -81,7 +81,7 @@ static void check_file(struct jail *j, struct jail_file *f)
 	}
 }
 
-static int run_step(const struct step *s, struct jail *j, struct err *e)
+static int main_run_step(const struct step *s, struct jail *j, struct err *e)
 {
 	int r = s->run ? s->run(j, e) : 0;
 
@@ -90,7 +90,7 @@ static int run_step(const struct step *s, struct jail *j, struct err *e)
 	return r;
 }
 
-static void tell_looking(const struct jail *j, const struct jail_file *f)
+static void main_tell_looking(const struct jail *j, const struct jail_file *f)
 {
 	_cleanup_(free_ptr) char *text = xasprintf("%s: %s", f->what, f->shown_path);
 
@@ -98,19 +98,19 @@ static void tell_looking(const struct jail *j, const struct jail_file *f)
 }
 
 /* What is wrong with it is told elsewhere. */
-static void tell_growth(struct jail *j, size_t i)
+static void main_tell_growth(struct jail *j, size_t i)
 {
 	struct err e = ERR_INIT;
 	struct growth g;
 
-	tell_looking(j, &j->file[i]);
+	main_tell_looking(j, &j->file[i]);
 	if (file_open(j, &j->file[i], &e) == 0 && space_growth(j, &j->file[i], &g))
 		answer(j->sock, json_pack("{s:{s:I, s:I, s:I, s:I}}", "growth", "file", (json_int_t)i, "dev",
 					(json_int_t)g.dev, "grows", (json_int_t)g.bytes, "room", (json_int_t)g.room));
 }
 
 /* Of one that starts with the host. */
-static void check_uncreated(const struct jail *j, const struct jail_file *f)
+static void main_check_uncreated(const struct jail *j, const struct jail_file *f)
 {
 	struct err e = ERR_INIT;
 
@@ -120,16 +120,16 @@ static void check_uncreated(const struct jail *j, const struct jail_file *f)
 	answer_warning(j, "new images", f->id, &e);
 }
 
-static int check(struct jail *j)
+static int main_check(struct jail *j)
 {
 	for (size_t i = 0; j->space && i < j->n_files; i++)
-		tell_growth(j, i);
+		main_tell_growth(j, i);
 	for (size_t i = 0; !j->space && i < j->n_files; i++) {
-		tell_looking(j, &j->file[i]);
-		check_file(j, &j->file[i]);
+		main_tell_looking(j, &j->file[i]);
+		main_check_file(j, &j->file[i]);
 		found_check(j, &j->file[i], answer_warning);
 		found_replaced(j, &j->file[i], answer_warning);
-		check_uncreated(j, &j->file[i]);
+		main_check_uncreated(j, &j->file[i]);
 	}
 	if (!j->space)
 		space_check(j, answer_warning);
@@ -146,11 +146,11 @@ int main(void)
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
 		if (j.check && (!steps[i].check || steps[i].file))
 			continue;
-		if (run_step(&steps[i], &j, &e) < 0)
-			return fail(&j, steps[i].name, &e);
+		if (main_run_step(&steps[i], &j, &e) < 0)
+			return main_fail(&j, steps[i].name, &e);
 	}
 	if (j.check)
-		return check(&j);
+		return main_check(&j);
 	if (answer(j.sock, json_pack("{s:{}}", "prepared")) < 0)
 		return 1; /* nobody is there who would look after QEMU */
 	if (j.role->run) {
@@ -163,5 +163,5 @@ int main(void)
 	err_errno(&e, "run '%s'", j.argv[0]);
 	if (!j.role->own_output)
 		err_class(&e, ERR_QEMU_FAILED);
-	return fail(&j, "program", &e);
+	return main_fail(&j, "program", &e);
 }

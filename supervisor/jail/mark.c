@@ -22,7 +22,7 @@ enum { UUID_LEN = 36, IDENTITY_MAX = 1 << 20 };
 
 static const char mark_name[] = "trusted.vmkeep";
 
-static bool is_markable(const struct jail_file *f)
+static bool mark_is_markable(const struct jail_file *f)
 {
 	return f->kind == JAIL_DISK && f->write && !f->again && f->data >= 0 && S_ISREG(f->st.st_mode);
 }
@@ -41,7 +41,7 @@ static bool mark_read(const struct jail_file *f, char uuid[UUID_LEN + 1])
 	return true;
 }
 
-static const char *own_uuid(const struct jail *j)
+static const char *mark_own_uuid(const struct jail *j)
 {
 	const char *uuid = json_string_value(json_object_get(j->identity.document, "uuid"));
 
@@ -50,19 +50,19 @@ static const char *own_uuid(const struct jail *j)
 
 void marks_set(const struct jail *j)
 {
-	const char *uuid = own_uuid(j);
+	const char *uuid = mark_own_uuid(j);
 	char is[UUID_LEN + 1];
 
 	for (size_t i = 0; uuid && i < j->n_files; i++) {
 		const struct jail_file *f = &j->file[i];
 
-		if (is_markable(f) && (!mark_read(f, is) || !streq(is, uuid)))
+		if (mark_is_markable(f) && (!mark_read(f, is) || !streq(is, uuid)))
 			(void)!fsetxattr(f->data, mark_name, uuid, UUID_LEN, 0);
 	}
 }
 
 /* The directory that holds all VMs' states. */
-static int open_states(const struct jail *j)
+static int mark_open_states(const struct jail *j)
 {
 	const char *slash = strrchr(j->identity.dir, '/');
 	_cleanup_(free_ptr) char *path = xasprintf("%.*s/", (int)(slash - j->identity.dir), j->identity.dir);
@@ -70,7 +70,7 @@ static int open_states(const struct jail *j)
 	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-static json_t *load_identity(int states, const char *vm)
+static json_t *mark_load_identity(int states, const char *vm)
 {
 	_cleanup_(free_ptr) char *path = xasprintf("%s/identity.json", vm);
 	struct buf text = BUF_MAX(IDENTITY_MAX);
@@ -83,14 +83,14 @@ static json_t *load_identity(int states, const char *vm)
 }
 
 /* Some VM's that is known here: its image was copied, or its disk given on. */
-static bool is_known(const struct jail *j, const char *uuid)
+static bool mark_is_known(const struct jail *j, const char *uuid)
 {
-	int states = open_states(j);
+	int states = mark_open_states(j);
 	DIR *dir = states >= 0 ? fdopendir(states) : NULL;
 	bool known = false;
 
 	for (struct dirent *d; !known && dir && (d = readdir(dir));) {
-		json_t *doc = d->d_name[0] == '.' ? NULL : load_identity(states, d->d_name);
+		json_t *doc = d->d_name[0] == '.' ? NULL : mark_load_identity(states, d->d_name);
 		const char *is = json_string_value(json_object_get(doc, "uuid"));
 
 		known = is && strcasecmp(is, uuid) == 0 &&
@@ -104,11 +104,11 @@ static bool is_known(const struct jail *j, const char *uuid)
 
 int mark_check(struct jail *j, struct jail_file *f, struct err *e)
 {
-	const char *own = own_uuid(j);
+	const char *own = mark_own_uuid(j);
 	char uuid[UUID_LEN + 1];
 
-	if (!j->identity.dir || !j->identity.fresh || !is_markable(f) || !mark_read(f, uuid) ||
-		(own && strcasecmp(own, uuid) == 0) || is_known(j, uuid))
+	if (!j->identity.dir || !j->identity.fresh || !mark_is_markable(f) || !mark_read(f, uuid) ||
+		(own && strcasecmp(own, uuid) == 0) || mark_is_known(j, uuid))
 		return 0;
 	err_set(e, ERR_CONFLICT,
 		"%s: %s is the disk of a VM with UUID %s, whose state is lost: with a new identity its guest "
@@ -130,7 +130,7 @@ int mark_lost(struct jail *j, struct err *e)
 }
 
 /* The path with the VM's name, where it stands the n-th time, replaced by another's; NULL: it does not. */
-static char *with_name(const char *path, const char *name, const char *other, size_t n)
+static char *mark_with_name(const char *path, const char *name, const char *other, size_t n)
 {
 	const char *at = strstr(path, name);
 
@@ -139,7 +139,7 @@ static char *with_name(const char *path, const char *name, const char *other, si
 	return at ? xasprintf("%.*s%s%s", (int)(at - path), path, other, at + strlen(name)) : NULL;
 }
 
-static bool lists(const json_t *doc, const char *list, const char *path)
+static bool mark_lists(const json_t *doc, const char *list, const char *path)
 {
 	size_t i;
 	json_t *row;
@@ -150,7 +150,7 @@ static bool lists(const json_t *doc, const char *list, const char *path)
 	return false;
 }
 
-static bool is_there(const struct jail *j, const char *path)
+static bool mark_is_there(const struct jail *j, const char *path)
 {
 	struct jail_file f = { .path = path };
 	const char *rest = path_in_image_dir(j, &f);
@@ -160,18 +160,18 @@ static bool is_there(const struct jail *j, const char *path)
 }
 
 /* What this disk was called while the VM had that name; NULL: there was none, or it is gone. Caller frees. */
-static char *left_behind(const struct jail *j, const struct jail_file *f, const json_t *doc, const char *name)
+static char *mark_left_behind(const struct jail *j, const struct jail_file *f, const json_t *doc, const char *name)
 {
 	for (size_t n = 0;; n++) {
-		char *path = with_name(f->path, j->name, name, n);
+		char *path = mark_with_name(f->path, j->name, name, n);
 
-		if (!path || ((lists(doc, "images", path) || lists(doc, "disks", path)) && is_there(j, path)))
+		if (!path || ((mark_lists(doc, "images", path) || mark_lists(doc, "disks", path)) && mark_is_there(j, path)))
 			return path;
 		free(path);
 	}
 }
 
-static int refuse_vanished(const struct jail *j, const struct jail_file *f, const char *vm, const char *path,
+static int mark_refuse_vanished(const struct jail *j, const struct jail_file *f, const char *vm, const char *path,
 	struct err *e)
 {
 	err_set(e, ERR_CONFLICT, "%s would be new and empty, while VM '%s', whose file is gone, has left %s",
@@ -181,7 +181,7 @@ static int refuse_vanished(const struct jail *j, const struct jail_file *f, cons
 		"or 'vmkeep forget %s'", vm, path + strlen(j->image_dir) + 1, vm);
 }
 
-static int refuse_renamed(const struct jail *j, const struct jail_file *f, const char *vm, const char *path,
+static int mark_refuse_renamed(const struct jail *j, const struct jail_file *f, const char *vm, const char *path,
 	struct err *e)
 {
 	err_set(e, ERR_CONFLICT, "%s would be new and empty, while %s is its disk from when the VM was called '%s'",
@@ -191,25 +191,25 @@ static int refuse_renamed(const struct jail *j, const struct jail_file *f, const
 
 int mark_new(const struct jail *j, const struct jail_file *f, struct err *e)
 {
-	_cleanup_(close_fd) int states = j->identity.dir ? open_states(j) : -1;
+	_cleanup_(close_fd) int states = j->identity.dir ? mark_open_states(j) : -1;
 	json_t *name;
 	size_t i;
 	int r = 0;
 
 	json_array_foreach (j->identity.former, i, name) {
 		const char *vm = json_string_value(name);
-		_cleanup_(free_ptr) char *path = vm ? left_behind(j, f, j->identity.document, vm) : NULL;
+		_cleanup_(free_ptr) char *path = vm ? mark_left_behind(j, f, j->identity.document, vm) : NULL;
 
 		if (path)
-			return refuse_renamed(j, f, vm, path, e);
+			return mark_refuse_renamed(j, f, vm, path, e);
 	}
 	json_array_foreach (j->identity.vanished, i, name) {
 		const char *vm = json_string_value(name);
-		json_t *doc = vm && states >= 0 ? load_identity(states, vm) : NULL;
-		_cleanup_(free_ptr) char *path = doc ? left_behind(j, f, doc, vm) : NULL;
+		json_t *doc = vm && states >= 0 ? mark_load_identity(states, vm) : NULL;
+		_cleanup_(free_ptr) char *path = doc ? mark_left_behind(j, f, doc, vm) : NULL;
 
 		if (path)
-			r = refuse_vanished(j, f, vm, path, e);
+			r = mark_refuse_vanished(j, f, vm, path, e);
 		json_decref(doc);
 		if (r < 0)
 			return r;

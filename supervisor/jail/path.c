@@ -152,7 +152,7 @@ int path_openat2(int dir, const char *path, int flags, uint64_t resolve)
 	return fd < 0 && errno == ENOSYS ? path_walk(dir, path, flags, resolve) : fd;
 }
 
-static void note_owner(uid_t *link, uid_t owner)
+static void path_note_owner(uid_t *link, uid_t owner)
 {
 	if (*link == PATH_ROOT)
 		*link = owner;
@@ -176,7 +176,7 @@ int path_open_outside(const char *path, uid_t *link)
 		if (next >= 0 && fstat(next, &st) == 0)
 			is_link = S_ISLNK(st.st_mode);
 		if (is_link) {
-			note_owner(link, st.st_uid);
+			path_note_owner(link, st.st_uid);
 			if (++links > LINKS_MAX)
 				errno = ELOOP;
 			if (links > LINKS_MAX || path_follow(next, &rest, at + len) < 0)
@@ -218,7 +218,7 @@ int path_parent(const struct jail *j, const struct jail_file *f, const char **na
 
 /* Opens ever longer beginnings of the path; the first that fails, or is a symbolic link where none
  * may be, is *bad (NULL: all can be opened), and *last is what held it. Both are the caller's. */
-static void first_bad(
+static void path_first_bad(
 	const struct jail *j, const struct jail_file *f, char **bad, char **last, struct stat *st)
 {
 	const char *rest = f->beneath ? path_in_image_dir(j, f) : f->path + 1;
@@ -264,7 +264,7 @@ bool path_was_there(const struct jail_file *f)
 }
 
 /* Never an empty one in its place: what is mounted, or put back, is what its guest wrote. */
-static int blame_gone(const struct jail_file *f, const char *where, struct err *e)
+static int path_blame_gone(const struct jail_file *f, const char *where, struct err *e)
 {
 	const char *word = f->created[0] ? "created" : "that was there";
 	_cleanup_(free_ptr) char *quoted = text_shell_quote(f->shown_path);
@@ -279,13 +279,13 @@ static int blame_gone(const struct jail_file *f, const char *where, struct err *
 		f->shown_path, jail_format_names[f->format], quoted, f->create);
 }
 
-static int blame_missing(
+static int path_blame_missing(
 	const struct jail_file *f, const char *bad, const char *last, struct err *e)
 {
 	bool dir_missing = bad && strcmp(bad, f->path) != 0;
 
 	if (path_was_there(f))
-		return blame_gone(f, dir_missing ? bad : last, e);
+		return path_blame_gone(f, dir_missing ? bad : last, e);
 	if (dir_missing) {
 		err_set(e, ERR_NOT_FOUND, "%s: %s: directory %s does not exist", f->what,
 			f->shown_path, path_shown(bad));
@@ -304,10 +304,10 @@ int path_blame(const struct jail *j, const struct jail_file *f, int error, struc
 	_cleanup_(free_ptr) char *bad = NULL, *last = NULL, *quoted = NULL;
 	struct stat st;
 
-	first_bad(j, f, &bad, &last, &st);
+	path_first_bad(j, f, &bad, &last, &st);
 	switch (error) {
 	case ENOENT:
-		return blame_missing(f, bad, last, e);
+		return path_blame_missing(f, bad, last, e);
 	case ENOTDIR:
 		return err_set(e, ERR_NOT_FOUND, "%s: %s: %s is not a directory", f->what,
 			f->shown_path, path_shown(last));

@@ -26,7 +26,7 @@ static const char *const kind_names[] = {
 };
 static_assert(ARRAY_SIZE(kind_names) == JAIL_KINDS, "a kind has no name");
 
-static int find_name(const char *s, const char *const *names, size_t n)
+static int plan_find_name(const char *s, const char *const *names, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (streq(s, names[i]))
@@ -34,7 +34,7 @@ static int find_name(const char *s, const char *const *names, size_t n)
 	return -1;
 }
 
-static bool path_is_plain(const char *path)
+static bool plan_path_is_plain(const char *path)
 {
 	if (path[0] != '/' || !path[1])
 		return false;
@@ -48,15 +48,15 @@ static bool path_is_plain(const char *path)
 	return true;
 }
 
-static int parse_path(const char *path, const char *what, struct err *e)
+static int plan_parse_path(const char *path, const char *what, struct err *e)
 {
-	if (!path_is_plain(path))
+	if (!plan_path_is_plain(path))
 		return err_set(
 			e, ERR_USAGE, "plan: %s: '%s' is not an absolute, plain path", what, path);
 	return 0;
 }
 
-static int parse_file(struct jail_file *f, json_t *o, struct err *e)
+static int plan_parse_file(struct jail_file *f, json_t *o, struct err *e)
 {
 	const char *kind, *format = "";
 	int beneath = 0, write = 0, written = 0, has_base = 0, k, fmt;
@@ -70,8 +70,8 @@ static int parse_file(struct jail_file *f, json_t *o, struct err *e)
 		    "has_base", &has_base, "create", &create, "created", &f->created,
 		    "seen", &f->seen) < 0)
 		return err_set(e, ERR_USAGE, "plan: file: %s", je.text);
-	k = find_name(kind, kind_names, JAIL_KINDS);
-	fmt = find_name(format, jail_format_names, JAIL_FORMATS);
+	k = plan_find_name(kind, kind_names, JAIL_KINDS);
+	fmt = plan_find_name(format, jail_format_names, JAIL_FORMATS);
 	if (k < 0 || fmt < 0 || create < 0)
 		return err_set(e, ERR_USAGE,
 			"plan: %s: kind '%s', format '%s' or size is not known", f->what, kind,
@@ -84,10 +84,10 @@ static int parse_file(struct jail_file *f, json_t *o, struct err *e)
 	f->has_base = has_base;
 	f->create = (uint64_t)create;
 	f->shown_path = path_shown(f->path);
-	return parse_path(f->path, f->what, e);
+	return plan_parse_path(f->path, f->what, e);
 }
 
-static int parse_argv(struct jail *j, json_t *list, struct err *e)
+static int plan_parse_argv(struct jail *j, json_t *list, struct err *e)
 {
 	size_t n = json_array_size(list);
 
@@ -101,10 +101,10 @@ static int parse_argv(struct jail *j, json_t *list, struct err *e)
 		if (!j->argv[i])
 			return err_set(e, ERR_USAGE, "plan: argv[%zu] is not a string", i);
 	}
-	return parse_path(j->argv[0], "program", e);
+	return plan_parse_path(j->argv[0], "program", e);
 }
 
-static int parse_fds(struct jail *j, json_t *list, struct err *e)
+static int plan_parse_fds(struct jail *j, json_t *list, struct err *e)
 {
 	size_t n = json_array_size(list);
 	bool taken[FD_NUMBER_MAX + 1] = { false };
@@ -124,28 +124,28 @@ static int parse_fds(struct jail *j, json_t *list, struct err *e)
 	return 0;
 }
 
-static int add_node(struct jail *j, const char *path, struct err *e)
+static int plan_add_node(struct jail *j, const char *path, struct err *e)
 {
 	if (!path)
 		return err_set(e, ERR_USAGE, "plan: a device node is not a string");
 	if (j->n_nodes == JAIL_NODES_MAX)
 		return err_set(e, ERR_USAGE, "plan: more than %d device nodes", JAIL_NODES_MAX);
 	j->node[j->n_nodes++].path = path;
-	return parse_path(path, "device node", e);
+	return plan_parse_path(path, "device node", e);
 }
 
-static int parse_nodes(struct jail *j, bool kvm, json_t *list, struct err *e)
+static int plan_parse_nodes(struct jail *j, bool kvm, json_t *list, struct err *e)
 {
 	int r = 0;
 
 	if (kvm)
-		r = add_node(j, "/dev/kvm", e);
+		r = plan_add_node(j, "/dev/kvm", e);
 	for (size_t i = 0; r == 0 && i < json_array_size(list); i++)
-		r = add_node(j, json_string_value(json_array_get(list, i)), e);
+		r = plan_add_node(j, json_string_value(json_array_get(list, i)), e);
 	return r;
 }
 
-static int parse_group(struct jail *j, json_t *o, struct err *e)
+static int plan_parse_group(struct jail *j, json_t *o, struct err *e)
 {
 	struct jail_group *g = &j->group;
 	json_int_t quota = 0, cpu = 0, io = 0, tasks = 0, memory = 0;
@@ -170,13 +170,13 @@ static int parse_group(struct jail *j, json_t *o, struct err *e)
 		const char *dir = json_string_value(json_array_get(dirs, i));
 
 		g->dir[g->n++] = dir;
-		r = dir ? parse_path(dir, "control group", e) :
+		r = dir ? plan_parse_path(dir, "control group", e) :
 			  err_set(e, ERR_USAGE, "plan: a control group is not a string");
 	}
 	return r;
 }
 
-static int parse_paths(struct jail *j, json_t *list, struct err *e)
+static int plan_parse_paths(struct jail *j, json_t *list, struct err *e)
 {
 	int r = 0;
 
@@ -193,12 +193,12 @@ static int parse_paths(struct jail *j, json_t *list, struct err *e)
 			return err_set(e, ERR_USAGE, "plan: path: %s", je.text);
 		p->write = write;
 		p->optional = optional;
-		r = parse_path(p->path, "path", e);
+		r = plan_parse_path(p->path, "path", e);
 	}
 	return r;
 }
 
-static int parse_identity(struct jail *j, json_t *o, struct err *e)
+static int plan_parse_identity(struct jail *j, json_t *o, struct err *e)
 {
 	int changed = 0, fresh = 0;
 	json_t *document, *vanished = NULL, *former = NULL;
@@ -215,10 +215,10 @@ static int parse_identity(struct jail *j, json_t *o, struct err *e)
 	j->identity.document = document;
 	j->identity.vanished = vanished;
 	j->identity.former = former;
-	return parse_path(j->identity.dir, "identity", e);
+	return plan_parse_path(j->identity.dir, "identity", e);
 }
 
-static int parse_files(struct jail *j, json_t *list, struct err *e)
+static int plan_parse_files(struct jail *j, json_t *list, struct err *e)
 {
 	int r = 0;
 
@@ -227,7 +227,7 @@ static int parse_files(struct jail *j, json_t *list, struct err *e)
 		return err_set(e, ERR_USAGE, "plan: more than %d files", JAIL_FILES_MAX);
 	j->file = xcalloc(j->n_files + 1, sizeof *j->file);
 	for (size_t i = 0; r == 0 && i < j->n_files; i++)
-		r = parse_file(&j->file[i], json_array_get(list, i), e);
+		r = plan_parse_file(&j->file[i], json_array_get(list, i), e);
 	return r;
 }
 
@@ -277,29 +277,29 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 	j->running = running;
 	j->io_uring = io_uring;
 	j->may_create = may_create;
-	r = parse_argv(j, argv, e);
+	r = plan_parse_argv(j, argv, e);
 	if (r == 0)
-		r = parse_fds(j, fds, e);
+		r = plan_parse_fds(j, fds, e);
 	if (r == 0)
-		r = parse_path(j->root, "root", e);
+		r = plan_parse_path(j->root, "root", e);
 	if (r == 0 && j->image_dir)
-		r = parse_path(j->image_dir, "image directory", e);
+		r = plan_parse_path(j->image_dir, "image directory", e);
 	if (r == 0 && j->modules)
-		r = parse_path(j->modules, "modules", e);
+		r = plan_parse_path(j->modules, "modules", e);
 	if (r == 0)
-		r = parse_nodes(j, kvm, dev, e);
+		r = plan_parse_nodes(j, kvm, dev, e);
 	if (r == 0)
-		r = parse_paths(j, paths, e);
+		r = plan_parse_paths(j, paths, e);
 	if (r == 0)
-		r = parse_group(j, group, e);
+		r = plan_parse_group(j, group, e);
 	if (r == 0)
-		r = parse_identity(j, identity, e);
+		r = plan_parse_identity(j, identity, e);
 	if (r == 0)
-		r = parse_files(j, files, e);
+		r = plan_parse_files(j, files, e);
 	return r;
 }
 
-static int take_fds(struct jail *j, struct msghdr *m, struct err *e)
+static int plan_take_fds(struct jail *j, struct msghdr *m, struct err *e)
 {
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
 		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -344,7 +344,7 @@ int plan_receive(struct jail *j, struct err *e)
 		if (n == 0)
 			return err_set(e, ERR_USAGE, "plan: ends early");
 		buf_commit(&b, (size_t)n);
-		r = take_fds(j, &m, e);
+		r = plan_take_fds(j, &m, e);
 		if (r < 0)
 			return r;
 	} while (b.data[b.len - 1] != '\n');

@@ -52,15 +52,15 @@ int namespaces_enter(struct jail *j, struct err *e)
 }
 
 /* Every path inside is resolved as if the new root were already the root. */
-static int open_inside(int root, const char *path)
+static int root_open_inside(int root, const char *path)
 {
 	return path_openat2(root, path, O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 }
 
 /* The directory that path stands in, made as far as it is missing; name points into path. */
-static int open_parent(int root, const char *path, const char **name)
+static int root_open_parent(int root, const char *path, const char **name)
 {
-	int dir = open_inside(root, "/"), next;
+	int dir = root_open_inside(root, "/"), next;
 
 	*name = path + 1;
 	for (const char *slash; dir >= 0 && (slash = strchr(*name, '/'));
@@ -68,34 +68,34 @@ static int open_parent(int root, const char *path, const char **name)
 		_cleanup_(free_ptr) char *part = xstrndup(*name, (size_t)(slash - *name));
 		_cleanup_(free_ptr) char *whole = xstrndup(path, (size_t)(slash - path));
 
-		next = open_inside(root, whole);
+		next = root_open_inside(root, whole);
 		if (next < 0 && errno == ENOENT && mkdirat(dir, part, 0755) == 0)
-			next = open_inside(root, whole);
+			next = root_open_inside(root, whole);
 		close(dir);
 	}
 	return dir;
 }
 
 /* Something for a mount to stand on. */
-static int open_place(int root, const char *path, bool is_dir)
+static int root_open_place(int root, const char *path, bool is_dir)
 {
-	int place = open_inside(root, path);
+	int place = root_open_inside(root, path);
 	const char *name;
 
 	if (place < 0 && errno == ENOENT) {
-		_cleanup_(close_fd) int dir = open_parent(root, path, &name);
+		_cleanup_(close_fd) int dir = root_open_parent(root, path, &name);
 
 		if (dir < 0 ||
 			(is_dir ? mkdirat(dir, name, 0755) : mknodat(dir, name, S_IFREG, 0)) < 0)
 			return -1;
-		place = open_inside(root, path);
+		place = root_open_inside(root, path);
 	}
 	return place;
 }
 
-static int put_tree(int root, int tree, const char *path, bool is_dir, struct err *e)
+static int root_put_tree(int root, int tree, const char *path, bool is_dir, struct err *e)
 {
-	_cleanup_(close_fd) int place = open_place(root, path, is_dir);
+	_cleanup_(close_fd) int place = root_open_place(root, path, is_dir);
 
 	if (place < 0 || move_mount(tree, "", place, "",
 				 MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
@@ -103,11 +103,11 @@ static int put_tree(int root, int tree, const char *path, bool is_dir, struct er
 	return 0;
 }
 
-static int put_node(
+static int root_put_node(
 	int root, const char *path, mode_t mode, dev_t device, uid_t owner, struct err *e)
 {
 	const char *name;
-	_cleanup_(close_fd) int dir = open_parent(root, path, &name);
+	_cleanup_(close_fd) int dir = root_open_parent(root, path, &name);
 
 	if (dir < 0 || mknodat(dir, name, mode, device) < 0 ||
 		fchownat(dir, name, owner, owner, AT_SYMLINK_NOFOLLOW) < 0)
@@ -116,7 +116,7 @@ static int put_node(
 }
 
 /* The host's path as it is there; as: where it is to be seen. */
-static int put_system_path(int root, const char *path, const char *as, struct err *e)
+static int root_put_system_path(int root, const char *path, const char *as, struct err *e)
 {
 	struct mount_attr attr = { .attr_set = READ_ONLY };
 	_cleanup_(close_fd) int tree = -1;
@@ -137,18 +137,18 @@ static int put_system_path(int root, const char *path, const char *as, struct er
 	if (tree < 0 ||
 		mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof attr) < 0)
 		return err_errno(e, "mount %s read-only", path);
-	return put_tree(root, tree, as, S_ISDIR(st.st_mode), e);
+	return root_put_tree(root, tree, as, S_ISDIR(st.st_mode), e);
 }
 
-static int put_file(const struct jail *j, int root, const struct jail_file *f, struct err *e)
+static int root_put_file(const struct jail *j, int root, const struct jail_file *f, struct err *e)
 {
 	mode_t mode = S_IFBLK | (f->write ? 0600 : 0400);
 	int r = 0;
 
 	if (f->tree >= 0)
-		r = put_tree(root, f->tree, f->path, false, e);
+		r = root_put_tree(root, f->tree, f->path, false, e);
 	else if (!f->again)
-		r = put_node(root, f->path, mode, f->st.st_rdev, j->uid, e);
+		r = root_put_node(root, f->path, mode, f->st.st_rdev, j->uid, e);
 	return r < 0 ? err_wrap(e, r, "%s", f->what) : 0;
 }
 
@@ -183,20 +183,20 @@ int root_build(struct jail *j, struct err *e)
 	if (root < 0 || fchdir(root) < 0)
 		return err_errno(e, "enter %s", j->root);
 	for (const char *const *p = root_system_paths; r == 0 && !j->role->bare && *p; p++)
-		r = put_system_path(root, *p, *p, e);
+		r = root_put_system_path(root, *p, *p, e);
 	if (r == 0 && j->modules)
-		r = put_system_path(root, kept_modules, modules_place, e);
+		r = root_put_system_path(root, kept_modules, modules_place, e);
 	for (size_t i = 0; r == 0 && !j->role->bare && i < ARRAY_SIZE(devices); i++)
-		r = put_node(root, devices[i].path, S_IFCHR | devices[i].mode,
+		r = root_put_node(root, devices[i].path, S_IFCHR | devices[i].mode,
 			makedev(devices[i].major, devices[i].minor), 0, e);
 	for (size_t i = 0; r == 0 && i < j->n_nodes; i++)
-		r = put_node(root, j->node[i].path, j->node[i].type | 0600, j->node[i].device,
+		r = root_put_node(root, j->node[i].path, j->node[i].type | 0600, j->node[i].device,
 			j->uid, e);
 	for (size_t i = 0; r == 0 && i < j->n_paths; i++)
 		if (j->path[i].tree >= 0)
-			r = put_tree(root, j->path[i].tree, j->path[i].path, j->path[i].is_dir, e);
+			r = root_put_tree(root, j->path[i].tree, j->path[i].path, j->path[i].is_dir, e);
 	for (size_t i = 0; r == 0 && i < j->n_files; i++)
-		r = put_file(j, root, &j->file[i], e);
+		r = root_put_file(j, root, &j->file[i], e);
 	return r;
 }
 

@@ -21,7 +21,7 @@ enum outcome { JOINED, REFUSED, UNREACHABLE };
 
 /* --- systemd --- */
 
-static int append_limits(sd_bus_message *m, const struct jail_group *g)
+static int scope_append_limits(sd_bus_message *m, const struct jail_group *g)
 {
 	const struct {
 		const char *property;
@@ -44,7 +44,7 @@ static int append_limits(sd_bus_message *m, const struct jail_group *g)
 
 /* Stopped after vmkeep-guests.service, which asks the guest: what a scope gets from systemd is
  * TERM, and that is QEMU's plug. */
-static int make_message(sd_bus *bus, const struct jail *j, sd_bus_message **m)
+static int scope_make_message(sd_bus *bus, const struct jail *j, sd_bus_message **m)
 {
 	_cleanup_(free_ptr) char *description = xasprintf("Virtual machine %s", j->name);
 	int r = sd_bus_message_new_method_call(bus, m, "org.freedesktop.systemd1",
@@ -61,7 +61,7 @@ static int make_message(sd_bus *bus, const struct jail *j, sd_bus_message **m)
 			"inactive-or-failed", "Before", "as", 1, "vmkeep-guests.service", "PIDs",
 			"au", 1, 0 /* who asks */);
 	if (r >= 0)
-		r = append_limits(*m, &j->group);
+		r = scope_append_limits(*m, &j->group);
 	if (r >= 0)
 		r = sd_bus_message_close_container(*m);
 	if (r >= 0)
@@ -69,7 +69,7 @@ static int make_message(sd_bus *bus, const struct jail *j, sd_bus_message **m)
 	return r;
 }
 
-static bool is_inside(const char *unit)
+static bool scope_is_inside(const char *unit)
 {
 	_cleanup_(close_file) FILE *f = fopen("/proc/self/cgroup", "re");
 	char line[4096], *slash;
@@ -84,10 +84,10 @@ static bool is_inside(const char *unit)
 }
 
 /* The reply says that the job is queued. */
-static enum outcome wait_inside(const char *unit, struct err *e)
+static enum outcome scope_wait_inside(const char *unit, struct err *e)
 {
 	for (int tries = 0; tries < TRIES; tries++) {
-		if (is_inside(unit))
+		if (scope_is_inside(unit))
 			return JOINED;
 		usleep(TRY_USEC / 4);
 	}
@@ -96,7 +96,7 @@ static enum outcome wait_inside(const char *unit, struct err *e)
 	return REFUSED;
 }
 
-static enum outcome ask(sd_bus *bus, const struct jail *j, struct err *e)
+static enum outcome scope_ask(sd_bus *bus, const struct jail *j, struct err *e)
 {
 	sd_bus_error error = SD_BUS_ERROR_NULL;
 	sd_bus_message *m = NULL;
@@ -108,7 +108,7 @@ static enum outcome ask(sd_bus *bus, const struct jail *j, struct err *e)
 		if (tries)
 			usleep(TRY_USEC);
 		sd_bus_error_free(&error);
-		r = make_message(bus, j, &m);
+		r = scope_make_message(bus, j, &m);
 		if (r >= 0)
 			r = sd_bus_call(bus, m, CALL_USEC, &error, NULL);
 		sd_bus_message_unref(m);
@@ -123,10 +123,10 @@ static enum outcome ask(sd_bus *bus, const struct jail *j, struct err *e)
 			err_hint(e, "systemctl status %s shows whose it is", j->group.unit);
 	}
 	sd_bus_error_free(&error);
-	return r < 0 ? REFUSED : wait_inside(j->group.unit, e);
+	return r < 0 ? REFUSED : scope_wait_inside(j->group.unit, e);
 }
 
-static sd_bus *connect_private(void)
+static sd_bus *scope_connect_private(void)
 {
 	sd_bus *bus = NULL;
 
@@ -137,21 +137,21 @@ static sd_bus *connect_private(void)
 	return sd_bus_unref(bus);
 }
 
-static enum outcome join_scope(const struct jail *j, struct err *e)
+static enum outcome scope_join_scope(const struct jail *j, struct err *e)
 {
-	sd_bus *bus = connect_private();
+	sd_bus *bus = scope_connect_private();
 	enum outcome outcome = UNREACHABLE;
 
 	if (!bus && sd_bus_open_system(&bus) < 0)
 		return UNREACHABLE;
-	outcome = ask(bus, j, e);
+	outcome = scope_ask(bus, j, e);
 	sd_bus_flush_close_unref(bus);
 	return outcome;
 }
 
 /* --- directories --- */
 
-static bool write_in(const char *dir, const char *file, const char *text)
+static bool scope_write_in(const char *dir, const char *file, const char *text)
 {
 	_cleanup_(free_ptr) char *path = xasprintf("%s/%s", dir, file);
 	_cleanup_(close_fd) int fd = open(path, O_WRONLY | O_CLOEXEC);
@@ -159,34 +159,34 @@ static bool write_in(const char *dir, const char *file, const char *text)
 	return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
 }
 
-static char *parent_of(const char *dir)
+static char *scope_parent_of(const char *dir)
 {
 	return xstrndup(dir, (size_t)(strrchr(dir, '/') - dir));
 }
 
 /* In v2 a controller reaches as far down as it is passed on, one by one since any may be missing.
  */
-static void pass_controllers(const char *dir)
+static void scope_pass_controllers(const char *dir)
 {
 	static const char *const controllers[] = { "+cpu", "+io", "+memory", "+pids" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(controllers); i++)
-		write_in(dir, "cgroup.subtree_control", controllers[i]);
+		scope_write_in(dir, "cgroup.subtree_control", controllers[i]);
 }
 
-static bool make_dir(const char *dir)
+static bool scope_make_dir(const char *dir)
 {
-	_cleanup_(free_ptr) char *ours = parent_of(dir);
-	_cleanup_(free_ptr) char *top = parent_of(ours);
+	_cleanup_(free_ptr) char *ours = scope_parent_of(dir);
+	_cleanup_(free_ptr) char *top = scope_parent_of(ours);
 
 	if (mkdir(ours, 0755) < 0 && errno != EEXIST)
 		return false;
-	pass_controllers(top);
-	pass_controllers(ours);
+	scope_pass_controllers(top);
+	scope_pass_controllers(ours);
 	return mkdir(dir, 0755) == 0 || errno == EEXIST;
 }
 
-static int set_limits(const struct jail_group *g, struct err *e)
+static int scope_set_limits(const struct jail_group *g, struct err *e)
 {
 	/* v2's file, then v1's; v1 counts weights from 1024 and 500 where v2 has 100 */
 	const struct {
@@ -217,7 +217,7 @@ static int set_limits(const struct jail_group *g, struct err *e)
 		snprintf(text, sizeof text, limits[i].more ? "%llu %llu" : "%llu",
 			(unsigned long long)limits[i].value, (unsigned long long)limits[i].more);
 		for (size_t d = 0; limits[i].value && d < g->n; d++)
-			set |= write_in(g->dir[d], limits[i].file, text);
+			set |= scope_write_in(g->dir[d], limits[i].file, text);
 		if (!last || set)
 			continue;
 		err_set(e, ERR_NO_RESOURCES, "%s=: there is no control group that can hold it",
@@ -228,27 +228,27 @@ static int set_limits(const struct jail_group *g, struct err *e)
 	return 0;
 }
 
-static int join_directories(struct jail_group *g, struct err *e)
+static int scope_join_directories(struct jail_group *g, struct err *e)
 {
 	size_t n = 0;
 	int r;
 
 	for (size_t i = 0; i < g->n; i++)
-		if (make_dir(g->dir[i]))
+		if (scope_make_dir(g->dir[i]))
 			g->dir[n++] = g->dir[i];
 	g->n = n;
-	r = set_limits(g, e);
+	r = scope_set_limits(g, e);
 	for (size_t i = 0; r == 0 && i < n; i++)
-		if (!write_in(g->dir[i], "cgroup.procs", "0"))
+		if (!scope_write_in(g->dir[i], "cgroup.procs", "0"))
 			return err_errno(e, "enter the control group %s", g->dir[i]);
 	return r;
 }
 
 int group_join(struct jail *j, struct err *e)
 {
-	enum outcome outcome = j->group.unit && *j->group.unit ? join_scope(j, e) : UNREACHABLE;
+	enum outcome outcome = j->group.unit && *j->group.unit ? scope_join_scope(j, e) : UNREACHABLE;
 
 	if (outcome == JOINED)
 		return 0;
-	return outcome == REFUSED ? e->number : join_directories(&j->group, e);
+	return outcome == REFUSED ? e->number : scope_join_directories(&j->group, e);
 }

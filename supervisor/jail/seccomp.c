@@ -100,7 +100,7 @@ const char *filter_calls(size_t i)
 }
 
 /* A name that means nothing would be a hole that nobody sees. */
-static int refuse(scmp_filter_ctx ctx, int error, const char *calls)
+static int seccomp_refuse(scmp_filter_ctx ctx, int error, const char *calls)
 {
 	int r = 0;
 
@@ -114,35 +114,35 @@ static int refuse(scmp_filter_ctx ctx, int error, const char *calls)
 }
 
 /* One more call that fails, where its argument compares so. */
-static int refuse_argument(scmp_filter_ctx ctx, int error, int call, struct scmp_arg_cmp argument)
+static int seccomp_refuse_argument(scmp_filter_ctx ctx, int error, int call, struct scmp_arg_cmp argument)
 {
 	return seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO((unsigned)error), call, 1, &argument);
 }
 
-static int refuse_kind(scmp_filter_ctx ctx, int error, int call, enum scmp_compare op, uint64_t a, uint64_t b)
+static int seccomp_refuse_kind(scmp_filter_ctx ctx, int error, int call, enum scmp_compare op, uint64_t a, uint64_t b)
 {
-	return refuse_argument(ctx, error, call,
+	return seccomp_refuse_argument(ctx, error, call,
 		(struct scmp_arg_cmp){ .arg = 0, .op = op, .datum_a = a, .datum_b = b });
 }
 
 /* Of local sockets QEMU has use; all networks come as descriptors. Datagrams reach whoever listens for them, and
  * are of no use without connect() and bind(). */
-static int refuse_all_but_unix(scmp_filter_ctx ctx)
+static int seccomp_refuse_all_but_unix(scmp_filter_ctx ctx)
 {
 	const int calls[] = { SCMP_SYS(socket), SCMP_SYS(socketpair) };
-	int r = refuse_kind(ctx, EAFNOSUPPORT, SCMP_SYS(socket), SCMP_CMP_NE, AF_UNIX, 0);
+	int r = seccomp_refuse_kind(ctx, EAFNOSUPPORT, SCMP_SYS(socket), SCMP_CMP_NE, AF_UNIX, 0);
 
 	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
 		for (uint64_t type = 0; r == 0 && type <= SOCKET_TYPES; type++)
 			if (type != SOCK_STREAM)
-				r = refuse_argument(ctx, EAFNOSUPPORT, calls[i],
+				r = seccomp_refuse_argument(ctx, EAFNOSUPPORT, calls[i],
 					(struct scmp_arg_cmp){ .arg = 1, .op = SCMP_CMP_MASKED_EQ,
 						.datum_a = SOCKET_TYPES, .datum_b = type });
 	return r;
 }
 
 /* Who serves the host's network needs IP, and of netlink the part that lists addresses. */
-static int refuse_odd_networks(scmp_filter_ctx ctx)
+static int seccomp_refuse_odd_networks(scmp_filter_ctx ctx)
 {
 	const struct scmp_arg_cmp netfilter[] = {
 		{ .arg = 0, .op = SCMP_CMP_EQ, .datum_a = AF_NETLINK },
@@ -153,62 +153,62 @@ static int refuse_odd_networks(scmp_filter_ctx ctx)
 
 	for (uint64_t family = 0; r == 0 && family < AF_NETLINK; family++)
 		if (family != AF_UNIX && family != AF_INET && family != AF_INET6)
-			r = refuse_kind(ctx, EAFNOSUPPORT, SCMP_SYS(socket), SCMP_CMP_EQ, family, 0);
+			r = seccomp_refuse_kind(ctx, EAFNOSUPPORT, SCMP_SYS(socket), SCMP_CMP_EQ, family, 0);
 	if (r == 0)
-		r = refuse_kind(ctx, EAFNOSUPPORT, SCMP_SYS(socket), SCMP_CMP_GT, AF_NETLINK, 0);
+		r = seccomp_refuse_kind(ctx, EAFNOSUPPORT, SCMP_SYS(socket), SCMP_CMP_GT, AF_NETLINK, 0);
 	return r;
 }
 
 /* A process that the daemon does not know would outlive its guest, with all that it holds. */
-static int refuse_processes(scmp_filter_ctx ctx)
+static int seccomp_refuse_processes(scmp_filter_ctx ctx)
 {
-	int r = refuse(ctx, EPERM, fork_calls);
+	int r = seccomp_refuse(ctx, EPERM, fork_calls);
 
-	return r == 0 ? refuse_kind(ctx, EPERM, SCMP_SYS(clone), SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0) : r;
+	return r == 0 ? seccomp_refuse_kind(ctx, EPERM, SCMP_SYS(clone), SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0) : r;
 }
 
 /* fcntl()'s that reach beyond the descriptor: a lease makes others wait who open the file, the others have
  * signals sent. The kernel compares 32 bits. */
-static int refuse_leases(scmp_filter_ctx ctx)
+static int seccomp_refuse_leases(scmp_filter_ctx ctx)
 {
 	static const int commands[] = { F_SETLEASE, F_NOTIFY, F_SETOWN, F_SETOWN_EX, F_SETSIG };
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(commands); i++)
-		r = refuse_argument(ctx, EPERM, SCMP_SYS(fcntl),
+		r = seccomp_refuse_argument(ctx, EPERM, SCMP_SYS(fcntl),
 			(struct scmp_arg_cmp){ .arg = 1, .op = SCMP_CMP_MASKED_EQ, .datum_a = UINT32_MAX,
 				.datum_b = (uint64_t)commands[i] });
 	return r;
 }
 
-static int refuse_kinds(scmp_filter_ctx ctx, const struct jail_role *role)
+static int seccomp_refuse_kinds(scmp_filter_ctx ctx, const struct jail_role *role)
 {
-	int r = role->host_network ? refuse_odd_networks(ctx) : refuse_all_but_unix(ctx);
+	int r = role->host_network ? seccomp_refuse_odd_networks(ctx) : seccomp_refuse_all_but_unix(ctx);
 
 	if (r == 0)
-		r = refuse_kind(ctx, EAFNOSUPPORT, SCMP_SYS(socketpair), SCMP_CMP_NE, AF_UNIX, 0);
+		r = seccomp_refuse_kind(ctx, EAFNOSUPPORT, SCMP_SYS(socketpair), SCMP_CMP_NE, AF_UNIX, 0);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(clone_flags); i++)
-		r = refuse_kind(ctx, EPERM, SCMP_SYS(clone), SCMP_CMP_MASKED_EQ, clone_flags[i], clone_flags[i]);
+		r = seccomp_refuse_kind(ctx, EPERM, SCMP_SYS(clone), SCMP_CMP_MASKED_EQ, clone_flags[i], clone_flags[i]);
 	if (r == 0)
-		r = refuse_leases(ctx);
-	return r == 0 && !role->forks ? refuse_processes(ctx) : r;
+		r = seccomp_refuse_leases(ctx);
+	return r == 0 && !role->forks ? seccomp_refuse_processes(ctx) : r;
 }
 
-static int filter_make(scmp_filter_ctx ctx, const struct jail *j)
+static int seccomp_filter_make(scmp_filter_ctx ctx, const struct jail *j)
 {
 	/* calls in the manner of i386 or x32 carry other numbers, past the list */
 	int r = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS));
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(refused); i++)
 		if (refused[i].who == ALL || !j->role->host_network)
-			r = refuse(ctx, refused[i].error, refused[i].calls);
+			r = seccomp_refuse(ctx, refused[i].error, refused[i].calls);
 	if (r == 0 && !j->io_uring)
-		r = refuse(ctx, ENOSYS, io_uring);
-	return r == 0 ? refuse_kinds(ctx, j->role) : r;
+		r = seccomp_refuse(ctx, ENOSYS, io_uring);
+	return r == 0 ? seccomp_refuse_kinds(ctx, j->role) : r;
 }
 
 /* What libseccomp made, put behind the gate. */
-static int filter_append(scmp_filter_ctx ctx, struct gate *g)
+static int seccomp_filter_append(scmp_filter_ctx ctx, struct gate *g)
 {
 	_cleanup_(close_fd) int fd = memfd_create("filter", MFD_CLOEXEC);
 	const size_t room = (FILTER_OPS - g->n) * sizeof *g->op;
@@ -229,11 +229,11 @@ int filter_load(struct jail *j, struct err *e)
 {
 	static struct gate g;
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
-	int r = ctx ? filter_make(ctx, j) : -ENOMEM;
+	int r = ctx ? seccomp_filter_make(ctx, j) : -ENOMEM;
 
 	gate_write(&g, j);
 	if (r == 0)
-		r = filter_append(ctx, &g);
+		r = seccomp_filter_append(ctx, &g);
 	seccomp_release(ctx);
 	if (r == 0 && syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0,
 			      &(struct sock_fprog){ .len = g.n, .filter = g.op }) < 0)

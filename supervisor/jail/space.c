@@ -19,7 +19,7 @@ struct space_sum {
 	const struct jail_file *first;
 };
 
-static uint64_t may_grow(const struct jail_file *f)
+static uint64_t space_may_grow(const struct jail_file *f)
 {
 	uint64_t size, has;
 
@@ -42,11 +42,11 @@ bool space_growth(const struct jail *j, const struct jail_file *f, struct growth
 
 	if (fd < 0 || fstat(fd, &st) < 0 || fstatvfs(fd, &v) < 0)
 		return false;
-	*g = (struct growth){ st.st_dev, may_grow(f), (uint64_t)v.f_bavail * v.f_frsize };
+	*g = (struct growth){ st.st_dev, space_may_grow(f), (uint64_t)v.f_bavail * v.f_frsize };
 	return true;
 }
 
-static void add(struct space_sum *sum, size_t *n, const struct jail *j, const struct jail_file *f)
+static void jail_space_add(struct space_sum *sum, size_t *n, const struct jail *j, const struct jail_file *f)
 {
 	struct growth g;
 	size_t i = 0;
@@ -69,7 +69,7 @@ void space_check(const struct jail *j, jail_warn *warn)
 	size_t n = 0;
 
 	for (size_t i = 0; i < j->n_files; i++)
-		add(sum, &n, j, &j->file[i]);
+		jail_space_add(sum, &n, j, &j->file[i]);
 	for (size_t i = 0; i < n; i++) {
 		const struct jail_file *f = sum[i].first;
 		struct err e = ERR_INIT;

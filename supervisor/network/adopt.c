@@ -12,7 +12,7 @@
 #include "supervisor/network/private.h"
 
 /* The bridge's own address, rather than any that is remembered: guests have theirs from it. */
-static struct net_choice choice_of(
+static struct net_choice adopt_choice_of(
 	const struct network *n, const struct net_link *l, const struct net_facts *facts)
 {
 	struct net_choice c = n->choice;
@@ -38,7 +38,7 @@ static struct net_choice choice_of(
 }
 
 /* A running one has the port, and knows whether it has. */
-static bool answers_dns(const struct network *n)
+static bool adopt_answers_dns(const struct network *n)
 {
 	_cleanup_(free_ptr) char *path = xasprintf("%s/dnsmasq.conf", n->dir);
 	struct buf b = BUF_MAX(65536);
@@ -52,9 +52,9 @@ static bool answers_dns(const struct network *n)
 	return n->conf.dns && (runs ? !no_dns : dnsmasq_port_free(n->plan.choice.address));
 }
 
-static void take_bridge_back(struct network *n, const struct net_link *l, const struct net_facts *facts)
+static void adopt_take_bridge_back(struct network *n, const struct net_link *l, const struct net_facts *facts)
 {
-	const struct net_choice c = choice_of(n, l, facts);
+	const struct net_choice c = adopt_choice_of(n, l, facts);
 	struct err e = ERR_INIT;
 
 	n->choice = c;
@@ -64,14 +64,14 @@ static void take_bridge_back(struct network *n, const struct net_link *l, const 
 	}
 	log_warning(NULL, "network %s: bridge '%s' stands and its record is lost", n->name, l->name);
 	net_plan_again(&n->plan, &n->conf, &c, facts);
-	n->dns = answers_dns(n);
+	n->dns = adopt_answers_dns(n);
 	network_need_uid(n, true);
 	if (choice_save(n, &e) < 0 || record_save(n, &e) < 0)
 		log_error(NULL, "network %s: %s", n->name, e.text);
 	network_adopt(n, 0, 0);
 }
 
-static void take_bridges_back(struct networks *ns)
+static void adopt_take_bridges_back(struct networks *ns)
 {
 	struct net_facts facts = NET_FACTS_INIT;
 	struct rtnl *rtnl = networks_rtnl(ns, NULL);
@@ -88,14 +88,14 @@ static void take_bridges_back(struct networks *ns)
 				continue;
 			n = networks_add(ns, name);
 			if (n->state == NETWORK_DOWN)
-				take_bridge_back(n, l, &facts);
+				adopt_take_bridge_back(n, l, &facts);
 		}
 	}
 	net_facts_release(&facts);
 }
 
 /* One without its bridge serves nobody; of two for one network, one is nobody's. */
-static void end_strays(struct networks *ns)
+static void adopt_end_strays(struct networks *ns)
 {
 	for (const struct dnsmasq_seen *one = ns->seen; one; one = one->next) {
 		const struct network *n = networks_find(ns, one->network);
@@ -107,13 +107,13 @@ static void end_strays(struct networks *ns)
 
 void networks_find_again(struct networks *ns)
 {
-	take_bridges_back(ns);
-	end_strays(ns);
+	adopt_take_bridges_back(ns);
+	adopt_end_strays(ns);
 }
 
 /* ---- while the daemon is up ---- */
 
-static void write_again(struct network *n)
+static void adopt_write_again(struct network *n)
 {
 	struct err e = ERR_INIT;
 	bool lost;
@@ -141,7 +141,7 @@ void networks_write_again(struct networks *ns)
 	networks_watch_files(ns);
 	door_mark_again(ns);
 	for (struct network *n = ns->list; n; n = n->next)
-		write_again(n);
+		adopt_write_again(n);
 }
 
 void networks_settled(void *data)

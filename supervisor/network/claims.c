@@ -10,7 +10,7 @@
 #include "conf/load.h"
 #include "supervisor/network/private.h"
 
-static void claim_free(struct claim *c)
+static void claims_claim_free(struct claim *c)
 {
 	free(c->vm);
 	free(c->nic);
@@ -26,11 +26,11 @@ void claims_free(struct networks *ns)
 		struct claim *c = ns->claims;
 
 		ns->claims = c->next;
-		claim_free(c);
+		claims_claim_free(c);
 	}
 }
 
-static struct claim *by_address(
+static struct claim *claims_by_address(
 	struct networks *ns, const char *network, uint32_t address, const struct claim *but)
 {
 	for (struct claim *c = ns->claims; c; c = c->next)
@@ -40,27 +40,27 @@ static struct claim *by_address(
 }
 
 /* Its VM's file is gone and it does not run: it keeps what it has, for the file may come back. */
-static bool has_vanished(const struct networks *ns, const struct claim *c)
+static bool claims_has_vanished(const struct networks *ns, const struct claim *c)
 {
 	return !c->attached && !conf_vm_stamp(ns->config, c->vm);
 }
 
 /* Who holds what was asked for is said in e already; returns r. */
-static int hint_at_holder(const struct networks *ns, const struct claim *holder, int r, struct err *e)
+static int claims_hint_at_holder(const struct networks *ns, const struct claim *holder, int r, struct err *e)
 {
-	if (has_vanished(ns, holder))
+	if (claims_has_vanished(ns, holder))
 		err_hint(e, "no file tells of VM '%s': put it back, or vmkeep forget %s", holder->vm, holder->vm);
 	return r;
 }
 
-static bool lent_to_another(const struct network *n, const struct claim *c, uint32_t address)
+static bool claims_lent_to_another(const struct network *n, const struct claim *c, uint32_t address)
 {
 	const struct dnsmasq_lease *l = leases_by_address(n, address);
 
 	return l && memcmp(l->mac, c->mac, ETH_ALEN) != 0;
 }
 
-static int check_fixed(struct network *n, const struct claim *c, struct err *e)
+static int claims_check_fixed(struct network *n, const struct claim *c, struct err *e)
 {
 	uint32_t host, first, last, net;
 	char ip[NET_IP_TEXT], sub[NET_IP_TEXT];
@@ -68,9 +68,9 @@ static int check_fixed(struct network *n, const struct claim *c, struct err *e)
 	unsigned prefix;
 
 	net_ip(ip, c->address, 0);
-	o = by_address(n->ns, n->name, c->address, c);
+	o = claims_by_address(n->ns, n->name, c->address, c);
 	if (o)
-		return hint_at_holder(n->ns, o,
+		return claims_hint_at_holder(n->ns, o,
 			err_set(e, ERR_CONFLICT, "address %s belongs to NIC '%s' of VM '%s'", ip, o->nic, o->vm), e);
 	if (!network_pool(n, &host, &prefix, &first, &last))
 		return 0;
@@ -87,23 +87,23 @@ static int check_fixed(struct network *n, const struct claim *c, struct err *e)
 }
 
 /* A remembered address stays as long as it can be had. */
-static bool still_fits(
+static bool claims_still_fits(
 	struct network *n, const struct claim *c, uint32_t host, uint32_t first, uint32_t last)
 {
 	return c->address >= first && c->address <= last && c->address != host &&
-	       !by_address(n->ns, n->name, c->address, c);
+	       !claims_by_address(n->ns, n->name, c->address, c);
 }
 
 enum { NAMED_MAX = 5 };
 
-static void hint_at_full(struct network *n, struct err *e)
+static void claims_hint_at_full(struct network *n, struct err *e)
 {
 	struct buf names = BUF_MAX(1024);
 	const char *one = NULL;
 	unsigned count = 0;
 
 	for (const struct claim *c = n->ns->claims; c; c = c->next) {
-		if (!c->address || !streq(c->network, n->name) || !has_vanished(n->ns, c))
+		if (!c->address || !streq(c->network, n->name) || !claims_has_vanished(n->ns, c))
 			continue;
 		one = c->vm;
 		if (count < NAMED_MAX)
@@ -118,7 +118,7 @@ static void hint_at_full(struct network *n, struct err *e)
 	buf_release(&names);
 }
 
-static int choose(struct network *n, struct claim *c, struct err *e)
+static int claims_choose(struct network *n, struct claim *c, struct err *e)
 {
 	uint32_t host, first, last, size, start;
 	char from[NET_IP_TEXT], to[NET_IP_TEXT];
@@ -127,15 +127,15 @@ static int choose(struct network *n, struct claim *c, struct err *e)
 
 	if (!network_pool(n, &host, &prefix, &first, &last))
 		return 0;
-	if (still_fits(n, c, host, first, last))
+	if (claims_still_fits(n, c, host, first, last))
 		return 0;
 	size = last - first + 1;
 	start = text_hash32(c->mac, ETH_ALEN) % size;
 	for (uint32_t i = 0; i < size; i++) {
 		const uint32_t address = first + (start + i) % size;
 
-		if (address == host || by_address(n->ns, n->name, address, c) ||
-			lent_to_another(n, c, address))
+		if (address == host || claims_by_address(n->ns, n->name, address, c) ||
+			claims_lent_to_another(n, c, address))
 			continue;
 		c->address = address;
 		return 0;
@@ -143,23 +143,23 @@ static int choose(struct network *n, struct claim *c, struct err *e)
 	c->address = 0;
 	r = err_set(e, ERR_NO_RESOURCES, "network '%s' has no free address from %s to %s", n->name,
 		net_ip(from, first, 0), net_ip(to, last, 0));
-	hint_at_full(n, e);
+	claims_hint_at_full(n, e);
 	return r;
 }
 
-static int check_mac(struct networks *ns, const struct claim *c, struct err *e)
+static int claims_check_mac(struct networks *ns, const struct claim *c, struct err *e)
 {
 	char mac[TEXT_MAC];
 
 	for (const struct claim *o = ns->claims; o; o = o->next)
 		if (o != c && memcmp(o->mac, c->mac, ETH_ALEN) == 0)
-			return hint_at_holder(ns, o,
+			return claims_hint_at_holder(ns, o,
 				err_set(e, ERR_CONFLICT, "MAC %s belongs to NIC '%s' of VM '%s'", text_mac(mac, c->mac),
 					o->nic, o->vm), e);
 	return 0;
 }
 
-static const struct claim *by_name(struct networks *ns, const struct claim *c)
+static const struct claim *claims_by_name(struct networks *ns, const struct claim *c)
 {
 	for (const struct claim *o = ns->claims; o; o = o->next)
 		if (o != c && streq(o->network, c->network) && *c->hostname &&
@@ -169,9 +169,9 @@ static const struct claim *by_name(struct networks *ns, const struct claim *c)
 }
 
 /* A second NIC of a VM in the same network is VM-NIC, unless it has a name of its own. */
-static int check_name(struct networks *ns, struct claim *c, struct err *e)
+static int claims_check_name(struct networks *ns, struct claim *c, struct err *e)
 {
-	const struct claim *o = by_name(ns, c);
+	const struct claim *o = claims_by_name(ns, c);
 
 	if (o && streq(o->vm, c->vm)) {
 		char *name = xasprintf("%.40s-%.22s", c->hostname, c->nic);
@@ -180,19 +180,19 @@ static int check_name(struct networks *ns, struct claim *c, struct err *e)
 			*p = isalnum((unsigned char)*p) ? (char)tolower((unsigned char)*p) : '-';
 		free(c->hostname);
 		c->hostname = name;
-		o = by_name(ns, c);
+		o = claims_by_name(ns, c);
 	}
 	if (!o)
 		return 0;
-	return hint_at_holder(ns, o,
+	return claims_hint_at_holder(ns, o,
 		err_set(e, ERR_CONFLICT, "the name '%s' belongs to NIC '%s' of VM '%s' in network '%s'", c->hostname, o->nic,
 			o->vm, c->network), e);
 }
 
-static int check(struct networks *ns, struct claim *c, struct err *e)
+static int claims_check(struct networks *ns, struct claim *c, struct err *e)
 {
 	struct network *n = c->network ? networks_find(ns, c->network) : NULL;
-	int r = check_mac(ns, c, e);
+	int r = claims_check_mac(ns, c, e);
 
 	if (r < 0 || !c->network)
 		return r;
@@ -200,16 +200,16 @@ static int check(struct networks *ns, struct claim *c, struct err *e)
 		err_set(e, ERR_NOT_FOUND, "no network '%s'", c->network);
 		return err_hint(e, "its file would be %s/%s.network", ns->config, c->network);
 	}
-	r = check_name(ns, c, e);
+	r = claims_check_name(ns, c, e);
 	if (r == 0 && c->fixed)
-		r = check_fixed(n, c, e);
+		r = claims_check_fixed(n, c, e);
 	else if (r == 0 && n->conf.dhcp)
-		r = choose(n, c, e);
+		r = claims_choose(n, c, e);
 	return r;
 }
 
 /* What the NIC asks for, in the place of what it had; attachment stays. */
-static void fill(struct claim *c, const struct network_nic *nic)
+static void claims_fill(struct claim *c, const struct network_nic *nic)
 {
 	free(c->hostname);
 	free(c->network);
@@ -232,7 +232,7 @@ void claim_remove(struct networks *ns, const struct claim *gone)
 		if (c != gone)
 			continue;
 		*at = c->next;
-		claim_free(c);
+		claims_claim_free(c);
 		return;
 	}
 }
@@ -254,8 +254,8 @@ int networks_claim(
 	} else if (!streq(c->network, nic->network)) {
 		c->address = 0;
 	}
-	fill(c, nic);
-	r = check(ns, c, e);
+	claims_fill(c, nic);
+	r = claims_check(ns, c, e);
 	if (r < 0) {
 		/* a NIC that runs keeps what it has; nobody else may take it */
 		if (!c->attached)

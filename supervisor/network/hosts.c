@@ -8,12 +8,12 @@
 #include "supervisor/network/files.h"
 #include "supervisor/network/private.h"
 
-static char *line_path(const struct network *n, const struct claim *c)
+static char *hosts_line_path(const struct network *n, const struct claim *c)
 {
 	return xasprintf("%s/hosts/%s:%s", n->dir, c->vm, c->nic);
 }
 
-static bool line_stands(const char *path, const struct buf *line)
+static bool hosts_line_stands(const char *path, const struct buf *line)
 {
 	struct buf b = BUF_MAX(1024);
 	const bool same = file_read(AT_FDCWD, path, &b, NULL) == 0 && streq(b.data, line->data);
@@ -24,13 +24,13 @@ static bool line_stands(const char *path, const struct buf *line)
 
 /* Written beside the directory, because dnsmasq would read a temporary file in it; closed before it
  * is moved there, because closing is another event. It grumbles at what it has read already. */
-static int line_put(
+static int hosts_line_put(
 	const struct network *n, const char *path, const struct buf *line, struct err *e)
 {
 	_cleanup_(free_ptr) char *tmp = xasprintf("%s/host.tmp", n->dir);
 	int r, fd;
 
-	if (line_stands(path, line))
+	if (hosts_line_stands(path, line))
 		return 0;
 	unlink(tmp);
 	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
@@ -57,7 +57,7 @@ int host_dirs_make(const struct network *n, bool *anew, struct err *e)
 
 int host_line_write(const struct network *n, const struct claim *c, struct err *e)
 {
-	_cleanup_(free_ptr) char *path = line_path(n, c);
+	_cleanup_(free_ptr) char *path = hosts_line_path(n, c);
 	struct buf b = BUF_INIT;
 	bool anew;
 	int r;
@@ -65,11 +65,11 @@ int host_line_write(const struct network *n, const struct claim *c, struct err *
 	if (!c->address || !n->conf.dhcp || !n->plan.step[NET_STEP_DNSMASQ])
 		return 0;
 	dnsmasq_host(&b, c->mac, c->address, c->hostname);
-	r = line_put(n, path, &b, e);
+	r = hosts_line_put(n, path, &b, e);
 	/* lost with its directory, and dnsmasq is not back yet: no reason to end a guest */
 	if (r == -ENOENT && host_dirs_make(n, &anew, NULL) == 0) {
 		err_clear(e);
-		r = line_put(n, path, &b, e);
+		r = hosts_line_put(n, path, &b, e);
 	}
 	buf_release(&b);
 	return r;
@@ -79,7 +79,7 @@ int host_line_write(const struct network *n, const struct claim *c, struct err *
  * same address. */
 void host_line_remove(struct network *n, const struct claim *c)
 {
-	_cleanup_(free_ptr) char *path = line_path(n, c);
+	_cleanup_(free_ptr) char *path = hosts_line_path(n, c);
 
 	if (unlink(path) == 0)
 		dnsmasq_reread(&n->dnsmasq);

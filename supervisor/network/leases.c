@@ -9,7 +9,7 @@
 #include "supervisor/network/files.h"
 #include "supervisor/network/private.h"
 
-static int compare(const void *a, const void *b)
+static int leases_compare(const void *a, const void *b)
 {
 	const struct dnsmasq_lease *x = a, *y = b;
 
@@ -17,7 +17,7 @@ static int compare(const void *a, const void *b)
 }
 
 /* What was lent in another subnet, before Address= changed or by somebody's editor, is no lease here. */
-static size_t of_subnet(const struct network *n, struct dnsmasq_lease *l, size_t count)
+static size_t leases_of_subnet(const struct network *n, struct dnsmasq_lease *l, size_t count)
 {
 	uint32_t host, first, last;
 	unsigned prefix;
@@ -42,16 +42,16 @@ void leases_read(struct network *n)
 	if (file_read(AT_FDCWD, n->lease_file, &b, &e) < 0 && e.class != ERR_NOT_FOUND)
 		log_warning(NULL, "network %s: %s", n->name, e.text);
 	if (b.data)
-		n->leases = of_subnet(n, n->lease, dnsmasq_leases(b.data, b.len, &n->lease));
+		n->leases = leases_of_subnet(n, n->lease, dnsmasq_leases(b.data, b.len, &n->lease));
 	if (n->leases)
-		qsort(n->lease, n->leases, sizeof *n->lease, compare);
+		qsort(n->lease, n->leases, sizeof *n->lease, leases_compare);
 	buf_release(&b);
 }
 
 /* ---- where they stand ---- */
 
 /* The one thing that dnsmasq writes to: there before it is, and its own. */
-static int own_file(const char *path, uid_t uid, bool *wrong, struct err *e)
+static int leases_own_file(const char *path, uid_t uid, bool *wrong, struct err *e)
 {
 	_cleanup_(close_fd) int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 	struct stat st;
@@ -65,19 +65,19 @@ static int own_file(const char *path, uid_t uid, bool *wrong, struct err *e)
 	return fchown(fd, uid, uid) < 0 ? err_errno(e, "make '%s' dnsmasq's own", path) : 0;
 }
 
-static int own_or_new(const char *path, uid_t uid, struct err *e)
+static int leases_own_or_new(const char *path, uid_t uid, struct err *e)
 {
 	bool wrong;
-	int r = own_file(path, uid, &wrong, e);
+	int r = leases_own_file(path, uid, &wrong, e);
 
 	if (r < 0 && wrong && network_set_aside(path, "no lease file")) {
 		err_clear(e);
-		r = own_file(path, uid, &wrong, e);
+		r = leases_own_file(path, uid, &wrong, e);
 	}
 	return r;
 }
 
-static bool copy(const char *from, const char *to)
+static bool leases_copy(const char *from, const char *to)
 {
 	struct buf b = BUF_MAX(DNSMASQ_LEASES_BYTES);
 	const bool done = file_read(AT_FDCWD, from, &b, NULL) == 0 &&
@@ -95,16 +95,16 @@ int leases_place(struct network *n, struct err *e)
 
 	free(n->leases_problem);
 	n->leases_problem = NULL;
-	if (own_or_new(n->leases_state, n->uid, &mine) == 0) {
-		if (was_run && copy(n->leases_run, n->leases_state) && own_or_new(n->leases_state, n->uid, &mine) == 0)
+	if (leases_own_or_new(n->leases_state, n->uid, &mine) == 0) {
+		if (was_run && leases_copy(n->leases_run, n->leases_state) && leases_own_or_new(n->leases_state, n->uid, &mine) == 0)
 			unlink(n->leases_run);
 		n->lease_file = n->dnsmasq.lease_file = n->leases_state;
 		return 0;
 	}
 	if (!was_run)
-		copy(n->leases_state, n->leases_run);
+		leases_copy(n->leases_state, n->leases_run);
 	n->lease_file = n->dnsmasq.lease_file = n->leases_run;
-	if (own_or_new(n->leases_run, n->uid, e) < 0)
+	if (leases_own_or_new(n->leases_run, n->uid, e) < 0)
 		return err_class(e, ERR_FAILED);
 	log_warning(NULL, "network %s: leases are kept until the host boots, no longer: %s", n->name, mine.text);
 	n->leases_problem = xasprintf("leases are kept until the host boots, no longer: %s", mine.text);
@@ -125,7 +125,7 @@ bool leases_rescue(struct network *n)
 		n->lease_file = path[i];
 		seen = dnsmasq_sees(&n->dnsmasq, path[i]);
 		if (!seen)
-			copy(theirs, path[i]);
+			leases_copy(theirs, path[i]);
 	}
 	return !seen;
 }
@@ -139,7 +139,7 @@ const struct dnsmasq_lease *leases_by_mac(const struct network *n, const uint8_t
 	if (!n->leases)
 		return NULL;
 	memcpy(key.mac, mac, ETH_ALEN);
-	return bsearch(&key, n->lease, n->leases, sizeof key, compare);
+	return bsearch(&key, n->lease, n->leases, sizeof key, leases_compare);
 }
 
 const struct dnsmasq_lease *leases_by_address(const struct network *n, uint32_t address)

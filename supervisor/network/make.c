@@ -13,7 +13,7 @@
 #include "supervisor/network/files.h"
 #include "supervisor/network/private.h"
 
-static int write_proc(const char *path, const char *value)
+static int make_write_proc(const char *path, const char *value)
 {
 	_cleanup_(close_fd) int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 
@@ -22,7 +22,7 @@ static int write_proc(const char *path, const char *value)
 
 int network_ip_forward(bool on, struct err *e)
 {
-	const int r = write_proc("/proc/sys/net/ipv4/ip_forward", on ? "1" : "0");
+	const int r = make_write_proc("/proc/sys/net/ipv4/ip_forward", on ? "1" : "0");
 
 	errno = -r;
 	return r < 0 ? err_errno(e, "set ip_forward to %d", on) : 0;
@@ -30,14 +30,14 @@ int network_ip_forward(bool on, struct err *e)
 
 /* No IPv6 on the host's side of the bridge: it would take router advertisements from guests. ARP is
  * answered for the bridge's own address: the host's others are none of a guest's business. */
-static void set_sysctls(const char *bridge)
+static void make_set_sysctls(const char *bridge)
 {
 	_cleanup_(free_ptr) char *ipv6 =
 		xasprintf("/proc/sys/net/ipv6/conf/%s/disable_ipv6", bridge);
 	_cleanup_(free_ptr) char *arp = xasprintf("/proc/sys/net/ipv4/conf/%s/arp_ignore", bridge);
 
-	write_proc(ipv6, "1");
-	write_proc(arp, "1");
+	make_write_proc(ipv6, "1");
+	make_write_proc(arp, "1");
 }
 
 int network_make_bridge(struct network *n, struct err *e)
@@ -54,7 +54,7 @@ int network_make_bridge(struct network *n, struct err *e)
 	r = rtnl_alias(rtnl, n->bridge_index, n->plan.alias, e);
 	if (r == 0)
 		r = rtnl_address(rtnl, n->bridge_index, c->address, c->prefix, e);
-	set_sysctls(c->bridge);
+	make_set_sysctls(c->bridge);
 	return r < 0 ? err_wrap(e, r, "bridge '%s'", c->bridge) : 0;
 }
 
@@ -94,7 +94,7 @@ void network_delete_bridge(struct network *n)
 	n->bridge_index = 0;
 }
 
-static int run_nft(struct network *n, const char *text,
+static int make_run_nft(struct network *n, const char *text,
 	void (*done)(void *data, const struct child_result *r), struct err *e)
 {
 	network_nft_cancel(n->nft);
@@ -117,7 +117,7 @@ int network_load_rules(
 	memcpy(rules.mac, n->plan.choice.mac, ETH_ALEN);
 	door_put(n->ns, &text);
 	nft_rules(&text, &rules);
-	r = run_nft(n, text.data, done, e);
+	r = make_run_nft(n, text.data, done, e);
 	buf_release(&text);
 	if (r < 0)
 		door_not_loaded(n->ns);
@@ -133,7 +133,7 @@ int network_drop_rules(
 
 	nft_delete(&text, n->plan.table);
 	last = door_take(n, &text);
-	r = run_nft(n, text.data, done, e);
+	r = make_run_nft(n, text.data, done, e);
 	buf_release(&text);
 	if (r < 0 && last)
 		door_taken(n->ns, e);
@@ -141,7 +141,7 @@ int network_drop_rules(
 }
 
 /* What guests are told to ask when dnsmasq does not answer DNS. */
-static size_t other_resolvers(struct network *n, char text[][NET_IP_TEXT], const char **server)
+static size_t make_other_resolvers(struct network *n, char text[][NET_IP_TEXT], const char **server)
 {
 	uint32_t address[DNSMASQ_SERVERS_MAX];
 	struct buf b = BUF_MAX(65536);
@@ -157,7 +157,7 @@ static size_t other_resolvers(struct network *n, char text[][NET_IP_TEXT], const
 	return found;
 }
 
-static bool uid_taken(const struct network *n, uid_t uid)
+static bool make_uid_taken(const struct network *n, uid_t uid)
 {
 	for (const struct network *o = n->ns->list; o; o = o->next)
 		if (o != n && o->uid == uid)
@@ -170,10 +170,10 @@ bool network_need_uid(struct network *n, bool stands)
 	const struct uids *u = n->ns->uids;
 	bool keep = n->uid && (stands || (n->uid >= u->networks && n->uid < u->networks_end));
 
-	keep = keep && !uid_taken(n, n->uid);
+	keep = keep && !make_uid_taken(n, n->uid);
 	if (!keep)
 		n->uid = u->networks;
-	while (!keep && uid_taken(n, n->uid))
+	while (!keep && make_uid_taken(n, n->uid))
 		n->uid++;
 	n->dnsmasq.uid = n->uid;
 	return !keep;
@@ -209,7 +209,7 @@ int network_write_dnsmasq(struct network *n, struct err *e)
 	c.lease_file = n->lease_file;
 	network_pool(n, &c.address, &prefix, &c.first, &c.last);
 	if (!c.dns && !c.servers) {
-		c.servers = other_resolvers(n, text, others);
+		c.servers = make_other_resolvers(n, text, others);
 		c.server = others;
 	}
 	dnsmasq_conf(&b, &c);

@@ -67,7 +67,7 @@ void networks_free(struct networks *ns)
 	free(ns);
 }
 
-static void take_back(struct networks *ns, const char *name)
+static void networks_take_back(struct networks *ns, const char *name)
 {
 	struct network *n = networks_add(ns, name);
 	bool same_boot;
@@ -101,7 +101,7 @@ int networks_adopt(struct networks *ns, struct err *e)
 			continue;
 		name = xstrndup(d->d_name, len - 5);
 		if (conf_name_ok(name))
-			take_back(ns, name);
+			networks_take_back(ns, name);
 	}
 	closedir(dir);
 	networks_find_again(ns);
@@ -110,7 +110,7 @@ int networks_adopt(struct networks *ns, struct err *e)
 	return 0;
 }
 
-static struct network_wait *refuse(
+static struct network_wait *networks_refuse(
 	struct networks *ns, const struct err *e, network_done_fn *done, void *data)
 {
 	struct network_wait *w = wait_new(ns, NULL, true, done, data);
@@ -119,7 +119,7 @@ static struct network_wait *refuse(
 	return w;
 }
 
-static struct network *wanted(struct networks *ns, const char *network, struct err *e)
+static struct network *networks_wanted(struct networks *ns, const char *network, struct err *e)
 {
 	struct network *n = networks_get(ns, network);
 
@@ -148,11 +148,11 @@ struct network_wait *networks_need(
 	struct networks *ns, const char *network, network_done_fn *done, void *data)
 {
 	struct err e = ERR_INIT;
-	struct network *n = network ? wanted(ns, network, &e) : NULL;
+	struct network *n = network ? networks_wanted(ns, network, &e) : NULL;
 	struct network_wait *w;
 
 	if (network && !n)
-		return refuse(ns, &e, done, data);
+		return networks_refuse(ns, &e, done, data);
 	if (n)
 		network_repair(n, false);
 	w = wait_new(ns, n ? &n->waits : &ns->door.waits, true, done, data);
@@ -190,10 +190,10 @@ struct network_wait *networks_stop(
 
 	if (!n) {
 		err_set(&e, ERR_NOT_FOUND, "no network '%s'", network);
-		return refuse(ns, &e, done, data);
+		return networks_refuse(ns, &e, done, data);
 	}
 	if (network_may_stop(n, force, &e) < 0)
-		return refuse(ns, &e, done, data);
+		return networks_refuse(ns, &e, done, data);
 	w = wait_new(ns, &n->waits, false, done, data);
 	if (n->state == NETWORK_DOWN)
 		wait_answer(w, NULL);

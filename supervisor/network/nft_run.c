@@ -22,7 +22,7 @@ struct nft_run {
 	void *data;
 };
 
-static void begin_next(struct networks *ns, const char *whose);
+static void nft_run_begin_next(struct networks *ns, const char *whose);
 
 static void nft_free(struct nft_run *run)
 {
@@ -41,7 +41,7 @@ static void nft_unlink(struct nft_run *run)
 	*at = run->next;
 }
 
-static struct nft_run *first_of(struct networks *ns, const char *whose)
+static struct nft_run *nft_run_first_of(struct networks *ns, const char *whose)
 {
 	struct nft_run *run = ns->nft;
 
@@ -50,34 +50,34 @@ static struct nft_run *first_of(struct networks *ns, const char *whose)
 	return run;
 }
 
-static void end(struct nft_run *run, const struct child_result *r)
+static void nft_run_end(struct nft_run *run, const struct child_result *r)
 {
 	nft_unlink(run);
-	begin_next(run->ns, run->whose);
+	nft_run_begin_next(run->ns, run->whose);
 	if (run->done)
 		run->done(run->data, r);
 	nft_free(run);
 }
 
-static void on_end(void *data, const struct child_result *r)
+static void nft_run_on_end(void *data, const struct child_result *r)
 {
-	end(data, r);
+	nft_run_end(data, r);
 }
 
-static void on_patience(void *data)
+static void nft_run_on_patience(void *data)
 {
 	const struct child_result r = { .status = -ETIMEDOUT, .out = "", .err = "" };
 
-	end(data, &r);
+	nft_run_end(data, &r);
 }
 
-static int begin(struct nft_run *run, struct err *e)
+static int nft_run_begin(struct nft_run *run, struct err *e)
 {
 	const char *const argv[] = { "nft", "-f", "-", NULL };
 	const struct child_options o = { .argv = argv,
 		.input = run->text,
 		.timeout = NFT_SECONDS,
-		.done = on_end,
+		.done = nft_run_on_end,
 		.data = run };
 
 	loop_timer_stop(&run->patience);
@@ -87,17 +87,17 @@ static int begin(struct nft_run *run, struct err *e)
 	return run->child ? 0 : e->number;
 }
 
-static void begin_next(struct networks *ns, const char *whose)
+static void nft_run_begin_next(struct networks *ns, const char *whose)
 {
-	struct nft_run *run = first_of(ns, whose);
+	struct nft_run *run = nft_run_first_of(ns, whose);
 	struct err e = ERR_INIT;
 
-	if (run && !run->child && begin(run, &e) < 0) {
+	if (run && !run->child && nft_run_begin(run, &e) < 0) {
 		const struct child_result r = {
 			.status = CHILD_NOT_RUN, .out = "", .err = e.text, .err_len = strlen(e.text)
 		};
 
-		end(run, &r);
+		nft_run_end(run, &r);
 	}
 }
 
@@ -105,18 +105,18 @@ struct nft_run *network_run_nft(struct networks *ns, const char *whose, const ch
 	void (*done)(void *data, const struct child_result *r), void *data, struct err *e)
 {
 	struct nft_run *run = xcalloc(1, sizeof *run), **at = &ns->nft;
-	bool alone = !first_of(ns, whose);
+	bool alone = !nft_run_first_of(ns, whose);
 
 	*run = (struct nft_run){ .ns = ns, .done = done, .data = data };
 	run->whose = xstrdup(whose);
 	run->text = xstrdup(text);
-	loop_timer_init(&run->patience, ns->ev, on_patience, run);
+	loop_timer_init(&run->patience, ns->ev, nft_run_on_patience, run);
 	while (*at)
 		at = &(*at)->next;
 	*at = run;
 	if (!alone) {
 		loop_timer_start(&run->patience, NFT_SECONDS);
-	} else if (begin(run, e) < 0) {
+	} else if (nft_run_begin(run, e) < 0) {
 		nft_unlink(run);
 		nft_free(run);
 		return NULL;

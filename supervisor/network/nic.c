@@ -10,20 +10,20 @@ char *nic_alias(const char *vm, const char *nic)
 }
 
 /* From its tap on a network is in use, also while the guest is not on it yet. */
-static void hold(struct claim *c, struct network *n, const struct tap *tap)
+static void nic_hold(struct claim *c, struct network *n, const struct tap *tap)
 {
 	c->on = n;
 	c->tap = *tap;
 }
 
-static void attach(struct claim *c, struct network *n, const struct tap *tap)
+static void nic_attach(struct claim *c, struct network *n, const struct tap *tap)
 {
-	hold(c, n, tap);
+	nic_hold(c, n, tap);
 	c->attached = true;
 }
 
 /* The claim, with an address now that the network stands. */
-static struct claim *claim_of(struct networks *ns, const struct network_nic *nic, struct err *e)
+static struct claim *nic_claim_of(struct networks *ns, const struct network_nic *nic, struct err *e)
 {
 	struct network_nic again = *nic;
 	struct claim *c = claims_find(ns, nic->vm, nic->nic);
@@ -40,14 +40,14 @@ void networks_hold(struct networks *ns, const struct network_nic *nic, struct ta
 {
 	_cleanup_(free_ptr) char *alias = nic_alias(nic->vm, nic->nic);
 	struct rtnl *rtnl = networks_rtnl(ns, NULL);
-	struct claim *c = claim_of(ns, nic, NULL);
+	struct claim *c = nic_claim_of(ns, nic, NULL);
 
 	if (rtnl && !tap->index) {
 		tap_find(rtnl, alias, tap);
 		tap_quiet(tap);
 	}
 	if (c)
-		hold(c, nic->network ? networks_find(ns, nic->network) : NULL, tap);
+		nic_hold(c, nic->network ? networks_find(ns, nic->network) : NULL, tap);
 }
 
 int networks_tap(
@@ -69,7 +69,7 @@ int networks_tap(
 }
 
 /* Somebody else's bridge is used as it is. */
-static int foreign_bridge(struct networks *ns, const char *bridge, int *index, struct err *e)
+static int nic_foreign_bridge(struct networks *ns, const char *bridge, int *index, struct err *e)
 {
 	struct rtnl *rtnl = networks_rtnl(ns, e);
 	struct net_link l;
@@ -87,14 +87,14 @@ static int foreign_bridge(struct networks *ns, const char *bridge, int *index, s
 	return 0;
 }
 
-static int bridge_of(struct networks *ns, const struct claim *c, struct network **n, int *index,
+static int nic_bridge_of(struct networks *ns, const struct claim *c, struct network **n, int *index,
 	unsigned *mtu, struct err *e)
 {
 	*index = 0;
 	*mtu = 0;
 	*n = NULL;
 	if (!c->network)
-		return foreign_bridge(ns, c->bridge, index, e);
+		return nic_foreign_bridge(ns, c->bridge, index, e);
 	*n = networks_find(ns, c->network);
 	if (*n)
 		network_repair(*n, false);
@@ -108,7 +108,7 @@ static int bridge_of(struct networks *ns, const struct claim *c, struct network 
 int networks_join(
 	struct networks *ns, const struct network_nic *nic, const struct tap *tap, struct err *e)
 {
-	struct claim *c = claim_of(ns, nic, e);
+	struct claim *c = nic_claim_of(ns, nic, e);
 	const struct dnsmasq_lease *l;
 	struct network *n;
 	unsigned mtu;
@@ -116,7 +116,7 @@ int networks_join(
 
 	if (!c)
 		return e->number;
-	r = bridge_of(ns, c, &n, &bridge, &mtu, e);
+	r = nic_bridge_of(ns, c, &n, &bridge, &mtu, e);
 	if (r == 0 && n)
 		r = host_line_write(n, c, e);
 	if (r == 0)
@@ -125,14 +125,14 @@ int networks_join(
 		return r;
 	l = n ? leases_by_mac(n, c->mac) : NULL;
 	c->expires_before = l ? l->expires : 0;
-	attach(c, n, tap);
+	nic_attach(c, n, tap);
 	return 0;
 }
 
 void networks_rejoin(struct networks *ns, const struct network_nic *nic, struct tap *tap)
 {
 	struct err e = ERR_INIT;
-	struct claim *c = claim_of(ns, nic, &e);
+	struct claim *c = nic_claim_of(ns, nic, &e);
 	struct network *n;
 	unsigned mtu;
 	int bridge, r;
@@ -143,14 +143,14 @@ void networks_rejoin(struct networks *ns, const struct network_nic *nic, struct 
 		log_error(nic->vm, "nic %s: %s", nic->nic, e.text);
 		return;
 	}
-	r = bridge_of(ns, c, &n, &bridge, &mtu, &e);
+	r = nic_bridge_of(ns, c, &n, &bridge, &mtu, &e);
 	if (r == 0 && n)
 		r = host_line_write(n, c, &e);
 	if (r == 0)
 		r = port_join_again(ns, c, tap, bridge, mtu, &e);
 	if (r < 0)
 		log_error(nic->vm, "nic %s: %s", nic->nic, e.text);
-	attach(c, n, tap);
+	nic_attach(c, n, tap);
 }
 
 const char *networks_tap_name(struct networks *ns, const struct tap *tap, char name[IFNAMSIZ])
@@ -163,7 +163,7 @@ const char *networks_tap_name(struct networks *ns, const struct tap *tap, char n
 	return l.index ? memcpy(name, l.name, IFNAMSIZ) : NULL;
 }
 
-static void remove_tap(struct networks *ns, const char *vm, const char *nic, const struct tap *tap)
+static void nic_remove_tap(struct networks *ns, const char *vm, const char *nic, const struct tap *tap)
 {
 	_cleanup_(free_ptr) char *alias = nic_alias(vm, nic);
 	struct err e = ERR_INIT;
@@ -182,7 +182,7 @@ void networks_leave(struct networks *ns, const char *vm, const char *nic, const 
 	struct network *n;
 
 	if (tap->name[0])
-		remove_tap(ns, vm, nic, tap);
+		nic_remove_tap(ns, vm, nic, tap);
 	if (!c)
 		return;
 	/* also a line that was written before this daemon came */

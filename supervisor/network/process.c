@@ -23,14 +23,14 @@ static const double START_TIMEOUT = 10, TERM_PATIENCE = 2, FIRST_PAUSE = 0.1, LO
 
 enum { WORDS_MAX = 16384, READS = 64 /* in a turn */ };
 
-static void spawn(struct dnsmasq *d);
+static void process_spawn(struct dnsmasq *d);
 
-static char *path_of(const struct dnsmasq *d, const char *name)
+static char *process_path_of(const struct dnsmasq *d, const char *name)
 {
 	return xasprintf("%s/%s", d->dir, name);
 }
 
-static void stop_listening(struct dnsmasq *d)
+static void process_stop_listening(struct dnsmasq *d)
 {
 	ev_io_stop(d->ev, &d->said);
 	close_fd(&d->words_fd);
@@ -38,18 +38,18 @@ static void stop_listening(struct dnsmasq *d)
 	buf_release(&d->words);
 }
 
-static void forget_process(struct dnsmasq *d)
+static void process_forget_process(struct dnsmasq *d)
 {
 	ev_io_stop(d->ev, &d->exited);
 	loop_timer_stop(&d->timer);
-	stop_listening(d);
+	process_stop_listening(d);
 	close_fd(&d->pidfd);
 	d->pid = 0;
 	d->start = 0;
 }
 
 /* Takes what is there, one that floods us in many turns; true at its end. */
-static bool drain(struct dnsmasq *d)
+static bool process_drain(struct dnsmasq *d)
 {
 	char chunk[1024];
 	ssize_t n = -1;
@@ -60,7 +60,7 @@ static bool drain(struct dnsmasq *d)
 }
 
 /* Why it did not come to listen: vmkeep-jail's error, or its own last line. */
-static void last_words(struct dnsmasq *d, char *out, size_t len)
+static void process_last_words(struct dnsmasq *d, char *out, size_t len)
 {
 	_cleanup_(free_ptr) char *safe = NULL;
 	struct err e = ERR_INIT;
@@ -72,7 +72,7 @@ static void last_words(struct dnsmasq *d, char *out, size_t len)
 		snprintf(out, len, "%.250s", e.text);
 		return;
 	}
-	drain(d);
+	process_drain(d);
 	while (b->len && b->data[b->len - 1] == '\n')
 		b->data[--b->len] = '\0';
 	if (!b->len)
@@ -85,7 +85,7 @@ static void last_words(struct dnsmasq *d, char *out, size_t len)
 	snprintf(out, len, "%s", safe);
 }
 
-static void pause_and_retry(struct dnsmasq *d)
+static void process_pause_and_retry(struct dnsmasq *d)
 {
 	double pause = 0;
 
@@ -101,7 +101,7 @@ static void pause_and_retry(struct dnsmasq *d)
 	loop_timer_start(&d->timer, pause);
 }
 
-static void ended(struct dnsmasq *d, int status)
+static void process_ended(struct dnsmasq *d, int status)
 {
 	const bool steady = d->state == DNSMASQ_UP && clock_now() - d->spawned > STEADY_AFTER;
 	const bool starting = d->state == DNSMASQ_STARTING;
@@ -109,12 +109,12 @@ static void ended(struct dnsmasq *d, int status)
 	char words[sizeof d->problem];
 	struct err e = ERR_INIT;
 
-	last_words(d, words, sizeof words);
-	forget_process(d);
+	process_last_words(d, words, sizeof words);
+	process_forget_process(d);
 	if (d->state == DNSMASQ_STOPPING) {
 		d->state = DNSMASQ_OFF;
 		if (d->again)
-			spawn(d);
+			process_spawn(d);
 		else
 			d->event(d->data, DNSMASQ_STOPPED, NULL);
 		return;
@@ -139,10 +139,10 @@ static void ended(struct dnsmasq *d, int status)
 	}
 	log_warning(NULL, "network %s: dnsmasq (pid %d) %s, it is started again", d->network,
 		(int)pid, d->problem);
-	pause_and_retry(d);
+	process_pause_and_retry(d);
 }
 
-static void on_exited(struct ev_loop *ev, ev_io *w, int revents)
+static void process_on_exited(struct ev_loop *ev, ev_io *w, int revents)
 {
 	struct dnsmasq *d = w->data;
 	siginfo_t info = { 0 };
@@ -155,12 +155,12 @@ static void on_exited(struct ev_loop *ev, ev_io *w, int revents)
 			return;
 		status = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
 	}
-	ended(d, status);
+	process_ended(d, status);
 }
 
-static void became_ready(struct dnsmasq *d)
+static void process_became_ready(struct dnsmasq *d)
 {
-	stop_listening(d);
+	process_stop_listening(d);
 	loop_timer_stop(&d->timer);
 	d->state = DNSMASQ_UP;
 	d->problem[0] = '\0';
@@ -174,7 +174,7 @@ static void became_ready(struct dnsmasq *d)
 }
 
 /* Its standard error came to an end. A process that ends has no descriptors any more by then. */
-static bool let_go_of_stderr(const struct dnsmasq *d)
+static bool process_let_go_of_stderr(const struct dnsmasq *d)
 {
 	_cleanup_(free_ptr) char *path = xasprintf("/proc/%d/fd/2", (int)d->pid);
 	char to[16];
@@ -182,31 +182,31 @@ static bool let_go_of_stderr(const struct dnsmasq *d)
 	return readlink(path, to, sizeof to) > 0;
 }
 
-static void on_said(struct ev_loop *ev, ev_io *w, int revents)
+static void process_on_said(struct ev_loop *ev, ev_io *w, int revents)
 {
 	struct dnsmasq *d = w->data;
 
 	(void)revents;
-	if (!drain(d))
+	if (!process_drain(d))
 		return;
 	ev_io_stop(ev, w);
-	if (d->state == DNSMASQ_STARTING && let_go_of_stderr(d))
-		became_ready(d);
+	if (d->state == DNSMASQ_STARTING && process_let_go_of_stderr(d))
+		process_became_ready(d);
 }
 
-static void on_timer(void *data)
+static void process_on_timer(void *data)
 {
 	struct dnsmasq *d = data;
 
 	switch (d->state) {
 	case DNSMASQ_WAITING:
-		spawn(d);
+		process_spawn(d);
 		return;
 	case DNSMASQ_STARTING:
 	case DNSMASQ_STOPPING:
 		d->overdue = d->state == DNSMASQ_STARTING;
 		if (d->pidfd < 0)
-			ended(d, 0); /* there was nothing to stop */
+			process_ended(d, 0); /* there was nothing to stop */
 		else
 			pidfd_send_signal(d->pidfd, SIGKILL, NULL, 0);
 		return;
@@ -221,25 +221,25 @@ static void on_timer(void *data)
 void dnsmasq_init(struct dnsmasq *d)
 {
 	d->pidfd = d->jail_fd = d->words_fd = -1;
-	ev_init(&d->exited, on_exited);
-	ev_init(&d->said, on_said);
-	loop_timer_init(&d->timer, d->ev, on_timer, d);
+	ev_init(&d->exited, process_on_exited);
+	ev_init(&d->said, process_on_said);
+	loop_timer_init(&d->timer, d->ev, process_on_timer, d);
 	d->exited.data = d->said.data = d;
 }
 
 void dnsmasq_release(struct dnsmasq *d)
 {
-	forget_process(d);
+	process_forget_process(d);
 	d->state = DNSMASQ_OFF;
 }
 
-static void watch_process(struct dnsmasq *d)
+static void process_watch_process(struct dnsmasq *d)
 {
 	ev_io_set(&d->exited, d->pidfd, EV_READ);
 	ev_io_start(d->ev, &d->exited);
 }
 
-static json_t *plan_of(const struct dnsmasq *d, const char *conf, struct err *e)
+static json_t *process_plan_of(const struct dnsmasq *d, const char *conf, struct err *e)
 {
 	const char *argv[] = { "dnsmasq", "--keep-in-foreground", conf, NULL };
 	json_t *plan = confine_plan("dnsmasq", d->network, d->uid, d->dir, argv, e);
@@ -252,21 +252,21 @@ static json_t *plan_of(const struct dnsmasq *d, const char *conf, struct err *e)
 }
 
 /* So that it is found also when the record is lost. dnsmasq's own pid file would be its to write. */
-static void write_pid_file(const struct dnsmasq *d)
+static void process_write_pid_file(const struct dnsmasq *d)
 {
-	_cleanup_(free_ptr) char *path = path_of(d, "dnsmasq.pid"), *text = xasprintf("%d\n", (int)d->pid);
+	_cleanup_(free_ptr) char *path = process_path_of(d, "dnsmasq.pid"), *text = xasprintf("%d\n", (int)d->pid);
 
 	network_put(path, 0600, text, strlen(text), NULL);
 }
 
 /* vmkeep-jail has the same word on its command line, so that it is known from the first moment on. */
-static int run(struct dnsmasq *d, struct err *e)
+static int process_run(struct dnsmasq *d, struct err *e)
 {
 	_cleanup_(free_ptr) char *conf = xasprintf("--conf-file=%s/dnsmasq.conf", d->dir);
 	const char *argv[] = { d->jail, d->network, conf, NULL };
 	struct confine_process jail = { .pidfd = -1, .sock = -1 };
 	int words[2] = { -1, -1 }, r = d->prepare(d->data, e);
-	json_t *plan = r == 0 ? plan_of(d, conf, e) : NULL;
+	json_t *plan = r == 0 ? process_plan_of(d, conf, e) : NULL;
 
 	if (!plan)
 		return e->number;
@@ -285,28 +285,28 @@ static int run(struct dnsmasq *d, struct err *e)
 		fcntl(d->words_fd, F_SETFL, O_NONBLOCK);
 		ev_io_set(&d->said, d->words_fd, EV_READ);
 		ev_io_start(d->ev, &d->said);
-		write_pid_file(d);
+		process_write_pid_file(d);
 	}
 	return r;
 }
 
-static void spawn(struct dnsmasq *d)
+static void process_spawn(struct dnsmasq *d)
 {
 	struct err e = ERR_INIT;
 
 	d->again = false;
-	if (run(d, &e) == 0) {
+	if (process_run(d, &e) == 0) {
 		d->state = DNSMASQ_STARTING;
 		d->overdue = false;
 		d->start = proc_starttime(d->pid);
 		d->spawned = clock_now();
-		watch_process(d);
+		process_watch_process(d);
 		loop_timer_start(&d->timer, START_TIMEOUT);
 		d->event(d->data, DNSMASQ_NEW_PID, NULL);
 		confine_go(d->jail_fd); /* it is written down, so it may run */
 		return;
 	}
-	forget_process(d);
+	process_forget_process(d);
 	snprintf(d->problem, sizeof d->problem, "%.250s", e.text);
 	if (e.class == ERR_NOT_FOUND) {
 		d->state = DNSMASQ_MISSING;
@@ -322,7 +322,7 @@ static void spawn(struct dnsmasq *d)
 		d->event(d->data, DNSMASQ_FAILED, &e);
 	} else {
 		log_warning(NULL, "network %s: %s", d->network, e.text);
-		pause_and_retry(d);
+		process_pause_and_retry(d);
 	}
 }
 
@@ -330,7 +330,7 @@ void dnsmasq_start(struct dnsmasq *d)
 {
 	d->first = true;
 	d->failures = 0;
-	spawn(d);
+	process_spawn(d);
 }
 
 void dnsmasq_took(struct dnsmasq *d, pid_t pid, uint64_t start)
@@ -340,7 +340,7 @@ void dnsmasq_took(struct dnsmasq *d, pid_t pid, uint64_t start)
 	d->state = DNSMASQ_UP;
 	d->first = false;
 	d->spawned = clock_now();
-	watch_process(d);
+	process_watch_process(d);
 }
 
 void dnsmasq_stop(struct dnsmasq *d)
@@ -358,7 +358,7 @@ void dnsmasq_restart(struct dnsmasq *d)
 {
 	d->first = false;
 	if (d->pidfd < 0) {
-		spawn(d);
+		process_spawn(d);
 		return;
 	}
 	dnsmasq_stop(d);

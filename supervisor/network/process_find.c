@@ -21,7 +21,7 @@
 enum { CMDLINE_MAX = 16384 };
 
 /* The network whose configuration its command line names, as a word of its own. */
-static bool works_for(pid_t pid, const char *run, char network[64])
+static bool find_works_for(pid_t pid, const char *run, char network[64])
 {
 	_cleanup_(free_ptr) char *path = xasprintf("/proc/%d/cmdline", (int)pid);
 	_cleanup_(free_ptr) char *head = xasprintf("--conf-file=%s/", run);
@@ -45,16 +45,16 @@ static bool works_for(pid_t pid, const char *run, char network[64])
 	return found;
 }
 
-static bool works_for_us(const struct dnsmasq *d, pid_t pid)
+static bool find_works_for_us(const struct dnsmasq *d, pid_t pid)
 {
 	_cleanup_(free_ptr) char *run = xstrdup(d->dir);
 	char network[64];
 
 	*strrchr(run, '/') = '\0';
-	return works_for(pid, run, network) && streq(network, d->network);
+	return find_works_for(pid, run, network) && streq(network, d->network);
 }
 
-static pid_t pid_in_file(const struct dnsmasq *d)
+static pid_t find_pid_in_file(const struct dnsmasq *d)
 {
 	_cleanup_(free_ptr) char *path = xasprintf("%s/dnsmasq.pid", d->dir);
 	struct buf b = BUF_MAX(32);
@@ -67,7 +67,7 @@ static pid_t pid_in_file(const struct dnsmasq *d)
 }
 
 /* pidfd first, then the look at who it is: the number cannot change hands in between. */
-static bool adopt(struct dnsmasq *d, pid_t pid, uint64_t start)
+static bool find_adopt(struct dnsmasq *d, pid_t pid, uint64_t start)
 {
 	uint64_t found;
 
@@ -77,7 +77,7 @@ static bool adopt(struct dnsmasq *d, pid_t pid, uint64_t start)
 	if (d->pidfd < 0)
 		return false;
 	found = proc_starttime(pid);
-	if (found && (!start || found == start) && works_for_us(d, pid)) {
+	if (found && (!start || found == start) && find_works_for_us(d, pid)) {
 		dnsmasq_took(d, pid, found);
 		return true;
 	}
@@ -87,15 +87,15 @@ static bool adopt(struct dnsmasq *d, pid_t pid, uint64_t start)
 
 bool dnsmasq_adopt(struct dnsmasq *d, pid_t pid, uint64_t start, const struct dnsmasq_seen *seen)
 {
-	if ((start && adopt(d, pid, start)) || adopt(d, pid_in_file(d), 0))
+	if ((start && find_adopt(d, pid, start)) || find_adopt(d, find_pid_in_file(d), 0))
 		return true;
 	for (; seen; seen = seen->next)
-		if (streq(seen->network, d->network) && adopt(d, seen->pid, 0))
+		if (streq(seen->network, d->network) && find_adopt(d, seen->pid, 0))
 			return true;
 	return false;
 }
 
-static bool same_file(const char *a, const char *b)
+static bool find_same_file(const char *a, const char *b)
 {
 	struct stat x, y;
 
@@ -106,13 +106,13 @@ bool dnsmasq_sees(const struct dnsmasq *d, const char *path)
 {
 	_cleanup_(free_ptr) char *theirs = xasprintf("/proc/%d/root%s", (int)d->pid, path);
 
-	return d->pid && same_file(theirs, path);
+	return d->pid && find_same_file(theirs, path);
 }
 
 /* ---- among the host's processes ---- */
 
 /* One that became dnsmasq has a uid of ours, one on its way there is vmkeep-jail. */
-static bool is_ours(pid_t pid, const char *jail)
+static bool find_is_ours(pid_t pid, const char *jail)
 {
 	char path[64], exe[4096];
 	struct stat st;
@@ -122,7 +122,7 @@ static bool is_ours(pid_t pid, const char *jail)
 	if (stat(path, &st) < 0 || (st.st_uid != 0 && !uids_is_network(st.st_uid)))
 		return false;
 	snprintf(path, sizeof path, "/proc/%d/ns/net", (int)pid);
-	if (!same_file(path, "/proc/self/ns/net"))
+	if (!find_same_file(path, "/proc/self/ns/net"))
 		return false;
 	snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
 	n = readlink(path, exe, sizeof exe - 1);
@@ -143,7 +143,7 @@ struct dnsmasq_seen *dnsmasq_look(const char *run, const char *jail)
 		const pid_t pid = (pid_t)strtol(d->d_name, NULL, 10);
 
 		/* cheapest first */
-		if (pid <= 1 || !is_ours(pid, jail) || !works_for(pid, run, network))
+		if (pid <= 1 || !find_is_ours(pid, jail) || !find_works_for(pid, run, network))
 			continue;
 		one = xcalloc(1, sizeof *one);
 		one->pid = pid;
@@ -171,7 +171,7 @@ void dnsmasq_end_stray(const struct dnsmasq_seen *one, const char *run, const ch
 	_cleanup_(close_fd) int pidfd = pidfd_open(one->pid, PIDFD_NONBLOCK);
 	char network[64];
 
-	if (pidfd < 0 || !is_ours(one->pid, jail) || !works_for(one->pid, run, network))
+	if (pidfd < 0 || !find_is_ours(one->pid, jail) || !find_works_for(one->pid, run, network))
 		return;
 	log_warning(NULL, "network %s: a dnsmasq (pid %d) of which nobody knew is ended", network, (int)one->pid);
 	pidfd_send_signal(pidfd, SIGKILL, NULL, 0);

@@ -24,12 +24,12 @@ static char *record_path(const struct network *n)
 	return xasprintf("%s/%s.json", n->ns->run, n->name);
 }
 
-static char *choice_path(const struct network *n)
+static char *record_choice_path(const struct network *n)
 {
 	return xasprintf("%s/%s.json", n->ns->state, n->name);
 }
 
-static char *text_of(json_t *o /* stolen */)
+static char *record_text_of(json_t *o /* stolen */)
 {
 	char *text = json_dumps(o, JSON_INDENT(1) | JSON_SORT_KEYS);
 
@@ -38,7 +38,7 @@ static char *text_of(json_t *o /* stolen */)
 }
 
 /* A file that makes no sense is set aside and named, never fatal. NULL: none to be used. */
-static json_t *load(const char *path)
+static json_t *network_record_load(const char *path)
 {
 	struct buf b = BUF_MAX(RECORD_MAX);
 	struct err e = ERR_INIT;
@@ -56,7 +56,7 @@ static json_t *load(const char *path)
 	return NULL;
 }
 
-static json_t *choice_json(const struct net_choice *c)
+static json_t *record_choice_json(const struct net_choice *c)
 {
 	char ip[NET_IP_TEXT], mac[TEXT_MAC];
 
@@ -65,7 +65,7 @@ static json_t *choice_json(const struct net_choice *c)
 		"prefix", (int)c->prefix);
 }
 
-static bool choice_parse(json_t *o, struct net_choice *c)
+static bool record_choice_parse(json_t *o, struct net_choice *c)
 {
 	const char *bridge = json_string_value(json_object_get(o, "bridge"));
 	const char *mac = json_string_value(json_object_get(o, "mac"));
@@ -83,12 +83,12 @@ static bool choice_parse(json_t *o, struct net_choice *c)
 
 void choice_load(struct network *n)
 {
-	_cleanup_(free_ptr) char *path = choice_path(n);
-	json_t *o = load(path);
+	_cleanup_(free_ptr) char *path = record_choice_path(n);
+	json_t *o = network_record_load(path);
 	json_int_t uid = 0;
 	uint8_t random[3];
 
-	if (o && !choice_parse(o, &n->choice))
+	if (o && !record_choice_parse(o, &n->choice))
 		log_error(NULL, "'%s' makes no sense: chosen anew", path);
 	else
 		uid = json_integer_value(json_object_get(o, "uid"));
@@ -105,12 +105,12 @@ void choice_load(struct network *n)
 
 int choice_save(const struct network *n, struct err *e)
 {
-	_cleanup_(free_ptr) char *path = choice_path(n), *text = NULL, *below = NULL;
-	json_t *o = choice_json(&n->choice);
+	_cleanup_(free_ptr) char *path = record_choice_path(n), *text = NULL, *below = NULL;
+	json_t *o = record_choice_json(&n->choice);
 	int r;
 
 	json_object_set_new(o, "uid", json_integer(n->uid));
-	text = text_of(o);
+	text = record_text_of(o);
 	r = network_put(path, 0600, text, strlen(text), e);
 	if (r < 0 || !n->ns->keep)
 		return r;
@@ -122,7 +122,7 @@ int choice_save(const struct network *n, struct err *e)
 
 bool choice_stands(const struct network *n)
 {
-	_cleanup_(free_ptr) char *path = choice_path(n);
+	_cleanup_(free_ptr) char *path = record_choice_path(n);
 	struct stat st;
 
 	return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0;
@@ -132,7 +132,7 @@ int record_save(const struct network *n, struct err *e)
 {
 	_cleanup_(free_ptr) char *path = record_path(n);
 	_cleanup_(free_ptr) char *text = NULL;
-	json_t *o = choice_json(&n->plan.choice), *steps = json_array();
+	json_t *o = record_choice_json(&n->plan.choice), *steps = json_array();
 	char boot[PROC_BOOT_ID];
 
 	proc_boot_id(boot);
@@ -149,7 +149,7 @@ int record_save(const struct network *n, struct err *e)
 		json_object_set_new(o, "dnsmasq",
 			json_pack("{s:i, s:I}", "pid", (int)n->dnsmasq.pid, "start",
 				(json_int_t)n->dnsmasq.start));
-	text = text_of(o);
+	text = record_text_of(o);
 	return network_put(path, 0600, text, strlen(text), e);
 }
 
@@ -163,14 +163,14 @@ void record_remove(const struct network *n)
 		log_error(NULL, "network %s: %s", n->name, e.text);
 }
 
-static bool plan_parse(struct network *n, json_t *o)
+static bool record_plan_parse(struct network *n, json_t *o)
 {
 	const char *table = json_string_value(json_object_get(o, "table"));
 	json_t *step;
 	size_t i;
 
 	n->plan = (struct net_plan){ 0 };
-	if (!table || strlen(table) >= sizeof n->plan.table || !choice_parse(o, &n->plan.choice))
+	if (!table || strlen(table) >= sizeof n->plan.table || !record_choice_parse(o, &n->plan.choice))
 		return false;
 	memcpy(n->plan.table, table, strlen(table) + 1);
 	net_alias(n->plan.alias, n->name, n->ns->owner);
@@ -185,14 +185,14 @@ static bool plan_parse(struct network *n, json_t *o)
 bool record_load(struct network *n, pid_t *pid, uint64_t *start, bool *same_boot)
 {
 	_cleanup_(free_ptr) char *path = record_path(n);
-	json_t *o = load(path), *process = json_object_get(o, "dnsmasq");
+	json_t *o = network_record_load(path), *process = json_object_get(o, "dnsmasq");
 	char boot[PROC_BOOT_ID];
 	bool ok;
 
 	if (!o)
 		return false;
 	proc_boot_id(boot);
-	ok = plan_parse(n, o);
+	ok = record_plan_parse(n, o);
 	if (!ok)
 		log_error(NULL, "'%s' makes no sense: what it says is left alone", path);
 	*pid = (pid_t)json_integer_value(json_object_get(process, "pid"));

@@ -5,7 +5,7 @@
 
 /* A file with problems keeps its old meaning; one that never had any is broken. What stands keeps
  * its meaning when the file goes. */
-static void read_conf(struct network *n, struct conf_problems *p)
+static void registry_read_conf(struct network *n, struct conf_problems *p)
 {
 	struct conf_network conf = CONF_NETWORK_INIT;
 	struct conf_problems found = { 0 };
@@ -47,13 +47,13 @@ struct network *networks_add(struct networks *ns, const char *name)
 		.prepare = network_prepare_dnsmasq, .event = network_dnsmasq_event, .data = n };
 	dnsmasq_init(&n->dnsmasq);
 	choice_load(n);
-	read_conf(n, NULL);
+	registry_read_conf(n, NULL);
 	n->next = *at;
 	*at = n;
 	return n;
 }
 
-static void network_free(struct network *n)
+static void registry_network_free(struct network *n)
 {
 	while (n->waits)
 		network_wait_cancel(n->waits);
@@ -77,17 +77,17 @@ struct network *networks_get(struct networks *ns, const char *name)
 	if (!n && conf_network_stamp(ns->config, name))
 		n = networks_add(ns, name);
 	if (n && n->stamp != conf_network_stamp(ns->config, name))
-		read_conf(n, NULL);
+		registry_read_conf(n, NULL);
 	return n && (n->has_file || n->state != NETWORK_DOWN || streq(name, "default")) ? n : NULL;
 }
 
-static void add_listed(void *data, const char *name)
+static void registry_add_listed(void *data, const char *name)
 {
 	networks_add(data, name);
 }
 
 /* A network whose file is gone goes too, unless it stands; `default` is built in. */
-static void drop_gone(struct networks *ns)
+static void registry_drop_gone(struct networks *ns)
 {
 	for (struct network **at = &ns->list; *at;) {
 		struct network *n = *at;
@@ -98,26 +98,26 @@ static void drop_gone(struct networks *ns)
 			continue;
 		}
 		*at = n->next;
-		network_free(n);
+		registry_network_free(n);
 	}
 }
 
 void networks_reload(struct networks *ns, struct conf_problems *p)
 {
 	networks_add(ns, "default");
-	conf_list_networks(ns->config, add_listed, ns, p);
+	conf_list_networks(ns->config, registry_add_listed, ns, p);
 	for (struct network *n = ns->list; n; n = n->next)
-		read_conf(n, p);
-	drop_gone(ns);
+		registry_read_conf(n, p);
+	registry_drop_gone(ns);
 }
 
 void networks_look(struct networks *ns)
 {
-	conf_list_networks(ns->config, add_listed, ns, NULL);
+	conf_list_networks(ns->config, registry_add_listed, ns, NULL);
 	for (struct network *n = ns->list; n; n = n->next)
 		if (n->stamp != conf_network_stamp(ns->config, n->name))
-			read_conf(n, NULL);
-	drop_gone(ns);
+			registry_read_conf(n, NULL);
+	registry_drop_gone(ns);
 }
 
 void networks_drop_all(struct networks *ns)
@@ -126,6 +126,6 @@ void networks_drop_all(struct networks *ns)
 		struct network *n = ns->list;
 
 		ns->list = n->next;
-		network_free(n);
+		registry_network_free(n);
 	}
 }

@@ -19,33 +19,33 @@ const char *network_state_name(enum network_state s)
 	return state_names[s];
 }
 
-static json_t *ip_json(uint32_t address, unsigned prefix)
+static json_t *report_ip_json(uint32_t address, unsigned prefix)
 {
 	char text[NET_IP_TEXT];
 
 	return address ? json_string(net_ip(text, address, prefix)) : json_null();
 }
 
-static json_t *text_json(const char *s)
+static json_t *report_text_json(const char *s)
 {
 	return s && s[0] ? json_string(s) : json_null();
 }
 
-static json_t *mac_json(const uint8_t mac[ETH_ALEN])
+static json_t *report_mac_json(const uint8_t mac[ETH_ALEN])
 {
 	char text[TEXT_MAC];
 
 	return json_string(text_mac(text, mac));
 }
 
-static json_t *subnet_json(const struct network *n)
+static json_t *report_subnet_json(const struct network *n)
 {
 	uint32_t host, first, last;
 	unsigned prefix;
 
 	if (!network_pool(n, &host, &prefix, &first, &last))
 		return json_null();
-	return ip_json(host & net_mask(prefix), prefix);
+	return report_ip_json(host & net_mask(prefix), prefix);
 }
 
 /* "": none yet. */
@@ -72,7 +72,7 @@ bool networks_exists(struct networks *ns, const char *network, struct err *e)
 }
 
 /* Anything that keeps the network from doing its work. */
-static const char *health(const struct network *n, char trouble[TROUBLE_MAX])
+static const char *report_health(const struct network *n, char trouble[TROUBLE_MAX])
 {
 	if (n->broken)
 		return "its file has problems";
@@ -98,7 +98,7 @@ static const char *health(const struct network *n, char trouble[TROUBLE_MAX])
 	return network_is_outdated(n) ? "its file has changed: net stop and net start make it so" : "ok";
 }
 
-static json_t *pid_json(const struct network *n)
+static json_t *report_pid_json(const struct network *n)
 {
 	return n->dnsmasq.pid ? json_integer(n->dnsmasq.pid) : json_null();
 }
@@ -112,22 +112,22 @@ json_t *networks_list(struct networks *ns)
 	for (const struct network *n = ns->list; n; n = n->next)
 		json_array_append_new(
 			rows, json_pack("[s, s, s, o, o, I, o, s]", n->name, state_names[n->state],
-				      conf_network_mode_name(n->conf.mode), text_json(report_bridge(n)), subnet_json(n),
-				      (json_int_t)network_attached(n), pid_json(n), health(n, trouble)));
+				      conf_network_mode_name(n->conf.mode), report_text_json(report_bridge(n)), report_subnet_json(n),
+				      (json_int_t)network_attached(n), report_pid_json(n), report_health(n, trouble)));
 	return api_table(api_network_row, rows);
 }
 
-static json_t *nic_json(const struct claim *c, const struct network *n)
+static json_t *report_nic_json(const struct claim *c, const struct network *n)
 {
 	char tap[IFNAMSIZ];
 
 	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:b, s:b}", "vm", c->vm, "nic", c->nic,
-		"name", c->hostname, "mac", mac_json(c->mac), "address", ip_json(c->address, 0),
-		"tap", text_json(networks_tap_name(n->ns, &c->tap, tap)), "attached", c->attached, "seen",
+		"name", c->hostname, "mac", report_mac_json(c->mac), "address", report_ip_json(c->address, 0),
+		"tap", report_text_json(networks_tap_name(n->ns, &c->tap, tap)), "attached", c->attached, "seen",
 		claim_seen(c, leases_by_mac(n, c->mac)));
 }
 
-static json_t *dhcp_json(const struct network *n)
+static json_t *report_dhcp_json(const struct network *n)
 {
 	uint32_t host, first = 0, last = 0;
 	unsigned prefix;
@@ -135,12 +135,12 @@ static json_t *dhcp_json(const struct network *n)
 	if (!n->conf.dhcp)
 		return json_null();
 	network_pool(n, &host, &prefix, &first, &last);
-	return json_pack("{s:o, s:o, s:I, s:s}", "first", ip_json(first, 0), "last",
-		ip_json(last, 0), "lease_seconds", (json_int_t)(n->conf.lease_ms / 1000), "domain",
+	return json_pack("{s:o, s:o, s:I, s:s}", "first", report_ip_json(first, 0), "last",
+		report_ip_json(last, 0), "lease_seconds", (json_int_t)(n->conf.lease_ms / 1000), "domain",
 		n->conf.domain);
 }
 
-static json_t *dns_json(const struct network *n)
+static json_t *report_dns_json(const struct network *n)
 {
 	json_t *forward = json_array();
 
@@ -164,23 +164,23 @@ json_t *networks_show(struct networks *ns, const char *network, struct err *e)
 	}
 	for (const struct claim *c = ns->claims; c; c = c->next)
 		if (streq(c->network, n->name))
-			json_array_append_new(nics, nic_json(c, n));
+			json_array_append_new(nics, report_nic_json(c, n));
 	network_pool(n, &host, &prefix, &first, &last);
 	o = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "name", n->name, "state",
-		state_names[n->state], "health", health(n, trouble), "mode", conf_network_mode_name(n->conf.mode),
-		"bridge", text_json(report_bridge(n)), "address", ip_json(host, prefix), "subnet",
-		subnet_json(n), "dhcp", dhcp_json(n), "dns", dns_json(n));
-	json_object_set_new(o, "file", text_json(n->conf.place.file));
+		state_names[n->state], "health", report_health(n, trouble), "mode", conf_network_mode_name(n->conf.mode),
+		"bridge", report_text_json(report_bridge(n)), "address", report_ip_json(host, prefix), "subnet",
+		report_subnet_json(n), "dhcp", report_dhcp_json(n), "dns", report_dns_json(n));
+	json_object_set_new(o, "file", report_text_json(n->conf.place.file));
 	json_object_set_new(
 		o, "mtu", n->conf.mtu ? json_integer((json_int_t)n->conf.mtu) : json_null());
-	json_object_set_new(o, "mac", mac_json(n->choice.mac));
-	json_object_set_new(o, "table", text_json(n->plan.table));
-	json_object_set_new(o, "dnsmasq", pid_json(n));
+	json_object_set_new(o, "mac", report_mac_json(n->choice.mac));
+	json_object_set_new(o, "table", report_text_json(n->plan.table));
+	json_object_set_new(o, "dnsmasq", report_pid_json(n));
 	json_object_set_new(o, "nics", nics);
 	return o;
 }
 
-static const struct claim *owner(const struct network *n, const uint8_t mac[ETH_ALEN])
+static const struct claim *report_owner(const struct network *n, const uint8_t mac[ETH_ALEN])
 {
 	for (const struct claim *c = n->ns->claims; c; c = c->next)
 		if (streq(c->network, n->name) && memcmp(c->mac, mac, ETH_ALEN) == 0)
@@ -188,12 +188,12 @@ static const struct claim *owner(const struct network *n, const uint8_t mac[ETH_
 	return NULL;
 }
 
-static json_t *lease_row(uint32_t address, const uint8_t mac[ETH_ALEN], const struct claim *c,
+static json_t *report_lease_row(uint32_t address, const uint8_t mac[ETH_ALEN], const struct claim *c,
 	const struct dnsmasq_lease *l)
 {
-	return json_pack("[o, o, o, o, o, o, b]", ip_json(address, 0), mac_json(mac),
-		text_json(c ? c->vm : NULL), text_json(c ? c->nic : NULL),
-		text_json(c   ? c->hostname
+	return json_pack("[o, o, o, o, o, o, b]", report_ip_json(address, 0), report_mac_json(mac),
+		report_text_json(c ? c->vm : NULL), report_text_json(c ? c->nic : NULL),
+		report_text_json(c   ? c->hostname
 			  : l ? l->name
 			      : NULL),
 		l && l->expires ? json_integer((json_int_t)l->expires) : json_null(),
@@ -214,10 +214,10 @@ json_t *networks_leases(struct networks *ns, const char *network, struct err *e)
 	for (size_t i = 0; i < n->leases; i++) {
 		const struct dnsmasq_lease *l = &n->lease[i];
 
-		json_array_append_new(rows, lease_row(l->address, l->mac, owner(n, l->mac), l));
+		json_array_append_new(rows, report_lease_row(l->address, l->mac, report_owner(n, l->mac), l));
 	}
 	for (const struct claim *c = ns->claims; c; c = c->next)
 		if (streq(c->network, n->name) && !leases_by_mac(n, c->mac) && c->address)
-			json_array_append_new(rows, lease_row(c->address, c->mac, c, NULL));
+			json_array_append_new(rows, report_lease_row(c->address, c->mac, c, NULL));
 	return api_table(api_lease_row, rows);
 }

@@ -38,7 +38,7 @@ int resolv_copy(const struct network *n, struct err *e)
 	return r;
 }
 
-static int watch_dir_of(const struct networks *ns, const char *file)
+static int resolv_watch_dir_of(const struct networks *ns, const char *file)
 {
 	_cleanup_(free_ptr) char *dir = xstrdup(file);
 
@@ -52,8 +52,8 @@ void resolv_watch(struct networks *ns)
 	char *real = realpath(host_file, NULL);
 	const int before = ns->watching_resolv[1];
 
-	ns->watching_resolv[0] = watch_dir_of(ns, host_file);
-	ns->watching_resolv[1] = real ? watch_dir_of(ns, real) : 0;
+	ns->watching_resolv[0] = resolv_watch_dir_of(ns, host_file);
+	ns->watching_resolv[1] = real ? resolv_watch_dir_of(ns, real) : 0;
 	if (before > 0 && before != ns->watching_resolv[0] && before != ns->watching_resolv[1])
 		inotify_rm_watch(ns->inotify, before);
 	free(real);

@@ -15,7 +15,7 @@ struct held {
 	void *data;
 };
 
-static void on_held(void *data, const char *name)
+static void taps_on_held(void *data, const char *name)
 {
 	const struct held *h = data;
 	const size_t len = strlen(h->alias);
@@ -43,14 +43,14 @@ void networks_taps(struct networks *ns, const char *vm, pid_t pid,
 	struct rtnl *rtnl = networks_rtnl(ns, &e);
 
 	if (rtnl && rtnl_facts(rtnl, &h.facts, &e) == 0)
-		tap_held(pid, on_held, &h);
+		tap_held(pid, taps_on_held, &h);
 	net_facts_release(&h.facts);
 	free(h.alias);
 	if (e.number)
 		log_error(vm, "its taps: %s", e.text);
 }
 
-static bool is_claimed(const struct networks *ns, int index)
+static bool taps_is_claimed(const struct networks *ns, int index)
 {
 	for (const struct claim *c = ns->claims; c; c = c->next)
 		if (c->tap.index == index)
@@ -69,7 +69,7 @@ void networks_sweep(struct networks *ns)
 	for (size_t i = 0; i < facts.links; i++) {
 		const struct net_link *l = &facts.link[i];
 
-		if (tap_is_left(l) && !is_claimed(ns, l->index) &&
+		if (tap_is_left(l) && !taps_is_claimed(ns, l->index) &&
 			rtnl_delete(rtnl, l->index, &e) == 0)
 			log_warning(NULL, "tap '%s' (%s) was left by a VM that is gone: deleted",
 				l->name, l->alias);

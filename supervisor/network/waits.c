@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/network/private.h"
 
-static void unlink_wait(struct network_wait *w)
+static void waits_unlink_wait(struct network_wait *w)
 {
 	struct network_wait **at = w->list;
 
@@ -12,11 +12,11 @@ static void unlink_wait(struct network_wait *w)
 	w->list = NULL;
 }
 
-static void on_answer(struct loop_task *task)
+static void waits_on_answer(struct loop_task *task)
 {
 	struct network_wait *w = container_of(task, struct network_wait, answer);
 
-	unlink_wait(w);
+	waits_unlink_wait(w);
 	w->done(w->data, w->result.number ? &w->result : NULL);
 	free(w);
 }
@@ -40,12 +40,12 @@ struct network_wait *wait_new(struct networks *ns, struct network_wait **list, b
 
 void wait_answer(struct network_wait *w, const struct err *e)
 {
-	unlink_wait(w);
+	waits_unlink_wait(w);
 	w->list = &w->ns->answered;
 	err_copy(&w->result, e);
 	w->next = w->ns->answered;
 	w->ns->answered = w;
-	loop_later(w->ns->ev, &w->answer, on_answer);
+	loop_later(w->ns->ev, &w->answer, waits_on_answer);
 }
 
 void waits_answer(struct network *n, bool up, const struct err *e)
@@ -69,7 +69,7 @@ void network_wait_cancel(struct network_wait *w)
 {
 	if (!w)
 		return;
-	unlink_wait(w);
+	waits_unlink_wait(w);
 	loop_cancel(w->ns->ev, &w->answer);
 	free(w);
 }

@@ -15,13 +15,13 @@ enum {
 static const double SETTLE = 0.05;
 static const char suffix[] = ".leases";
 
-static void settle(struct networks *ns)
+static void watch_settle(struct networks *ns)
 {
 	if (!loop_timer_is_active(&ns->settle))
 		loop_timer_start(&ns->settle, SETTLE);
 }
 
-static void file_changed(struct networks *ns, const char *file)
+static void watch_file_changed(struct networks *ns, const char *file)
 {
 	const size_t len = strlen(file), tail = sizeof suffix - 1;
 
@@ -31,20 +31,20 @@ static void file_changed(struct networks *ns, const char *file)
 		if (strlen(n->name) != len - tail || strncmp(n->name, file, len - tail) != 0)
 			continue;
 		n->leases_changed = true;
-		settle(ns);
+		watch_settle(ns);
 	}
 }
 
-static void all_changed(struct networks *ns)
+static void watch_all_changed(struct networks *ns)
 {
 	ns->resolv_changed = ns->files_lost = true;
 	for (struct network *n = ns->list; n; n = n->next)
 		n->leases_changed = true;
-	settle(ns);
+	watch_settle(ns);
 }
 
 /* What we replace goes by a name that ends in .tmp; what dnsmasq writes it keeps open. */
-static bool is_loss(const struct networks *ns, const struct inotify_event *i)
+static bool watch_is_loss(const struct networks *ns, const struct inotify_event *i)
 {
 	const size_t len = i->len ? strlen(i->name) : 0;
 
@@ -55,7 +55,7 @@ static bool is_loss(const struct networks *ns, const struct inotify_event *i)
 	return i->mask & LOSSES;
 }
 
-static void on_changes(struct ev_loop *ev, ev_io *w, int revents)
+static void watch_on_changes(struct ev_loop *ev, ev_io *w, int revents)
 {
 	char data[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
 	struct networks *ns = w->data;
@@ -67,17 +67,17 @@ static void on_changes(struct ev_loop *ev, ev_io *w, int revents)
 			const struct inotify_event *i = (const struct inotify_event *)(void *)p;
 
 			if (i->mask & IN_Q_OVERFLOW) { /* what was dropped nobody knows */
-				all_changed(ns);
+				watch_all_changed(ns);
 			} else if (i->len && resolv_is_meant(ns, i->wd, i->name)) {
 				ns->resolv_changed = true;
-				settle(ns);
+				watch_settle(ns);
 			} else {
-				if (is_loss(ns, i)) {
+				if (watch_is_loss(ns, i)) {
 					ns->files_lost = true;
-					settle(ns);
+					watch_settle(ns);
 				}
 				if (i->len)
-					file_changed(ns, i->name);
+					watch_file_changed(ns, i->name);
 			}
 			p += sizeof *i + i->len;
 		}
@@ -100,7 +100,7 @@ void network_watch_files(const struct network *n)
 
 int watch_start(struct networks *ns, void (*settled)(void *ns), struct err *e)
 {
-	ev_init(&ns->changes, on_changes);
+	ev_init(&ns->changes, watch_on_changes);
 	loop_timer_init(&ns->settle, ns->ev, settled, ns);
 	ns->changes.data = ns;
 	ns->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);

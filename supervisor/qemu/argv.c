@@ -15,7 +15,7 @@ enum { VNC_FIRST_PORT = 5900 };
 
 /* The machine */
 
-static int choose_machine(struct argv_build *b)
+static int argv_choose_machine(struct argv_build *b)
 {
 	struct identity *id = b->bus.id;
 	bool kept = id->machine && streq(id->machine_wish, b->c->machine);
@@ -37,7 +37,7 @@ static int choose_machine(struct argv_build *b)
 	return 0;
 }
 
-static void add_machine(struct argv_build *b)
+static void argv_add_machine(struct argv_build *b)
 {
 	const struct conf_vm *c = b->c;
 	const struct argv_context *ctx = b->ctx;
@@ -65,7 +65,7 @@ static void add_machine(struct argv_build *b)
 }
 
 /* conf/ has seen that what is given divides CPUs. What is not is derived: cores, else sockets. */
-static void add_smp(struct argv_build *b)
+static void argv_add_smp(struct argv_build *b)
 {
 	const struct conf_vm *c = b->c;
 	uint64_t sockets = c->sockets, cores = c->cores, threads = c->threads;
@@ -84,7 +84,7 @@ static void add_smp(struct argv_build *b)
 		c->cpus, sockets, cores, threads);
 }
 
-static void add_memory(struct argv_build *b)
+static void argv_add_memory(struct argv_build *b)
 {
 	uint64_t bytes = b->c->memory_max > b->c->memory ? b->c->memory_max : b->c->memory;
 
@@ -92,7 +92,7 @@ static void add_memory(struct argv_build *b)
 	argv_option(b, "-m", "%" PRIu64 "M", bytes >> 20);
 }
 
-static void add_boot(struct argv_build *b)
+static void argv_add_boot(struct argv_build *b)
 {
 	const struct conf_vm *c = b->c;
 	struct buf append = BUF_INIT;
@@ -114,7 +114,7 @@ static void add_boot(struct argv_build *b)
 }
 
 /* Without descriptors: what the daemon would offer, at the same paths. */
-static void add_pasted_vnc(struct argv_build *b)
+static void argv_add_pasted_vnc(struct argv_build *b)
 {
 	const struct conf_vm *c = b->c;
 	const char *password = c->password ? ",password=on" : "";
@@ -128,7 +128,7 @@ static void add_pasted_vnc(struct argv_build *b)
 			c->port ? "" : ",to=99", password);
 }
 
-static void add_display(struct argv_build *b)
+static void argv_add_display(struct argv_build *b)
 {
 	const struct conf_vm *c = b->c;
 
@@ -136,7 +136,7 @@ static void add_display(struct argv_build *b)
 	if (c->display == CONF_DISPLAY_NONE)
 		return;
 	if (b->ctx->paste)
-		add_pasted_vnc(b);
+		argv_add_pasted_vnc(b);
 	else
 		argv_option(b, "-vnc", "none%s", c->password ? ",password=on" : "");
 	if (c->keymap)
@@ -145,14 +145,14 @@ static void add_display(struct argv_build *b)
 
 /* Monitor */
 
-static void add_monitor(struct argv_build *b)
+static void argv_add_monitor(struct argv_build *b)
 {
 	argv_socket(b, "qmp", ARGV_FD_QMP);
 	argv_option(b, "-mon", "chardev=qmp,mode=control");
 }
 
 /* Each line is a word, or an option and its argument. */
-static void add_own_words(struct argv_build *b)
+static void argv_add_own_words(struct argv_build *b)
 {
 	for (size_t i = 0; i < b->c->args.n; i++) {
 		const char *line = b->c->args.item[i];
@@ -168,7 +168,7 @@ static void add_own_words(struct argv_build *b)
 	}
 }
 
-static int check_counts(struct argv_build *b)
+static int argv_check_counts(struct argv_build *b)
 {
 	if (b->c->serials > ARGV_SERIALS_MAX)
 		return err_set(
@@ -178,7 +178,7 @@ static int check_counts(struct argv_build *b)
 	return 0;
 }
 
-static void add_all(struct argv_build *b)
+static void argv_add_all(struct argv_build *b)
 {
 	const struct conf_vm *c = b->c;
 	const char *name = argv_comma(b, c->name);
@@ -193,15 +193,15 @@ static void add_all(struct argv_build *b)
 	argv_option(b, "-action", "panic=pause,watchdog=pause");
 	argv_option(b, "-sandbox",
 		"on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
-	add_machine(b);
-	add_smp(b);
-	add_memory(b);
+	argv_add_machine(b);
+	argv_add_smp(b);
+	argv_add_memory(b);
 	argv_option(b, "-uuid", "%s", b->bus.id->uuid);
-	add_boot(b);
-	add_display(b);
-	add_monitor(b);
+	argv_add_boot(b);
+	argv_add_display(b);
+	argv_add_monitor(b);
 	argv_devices(b);
-	add_own_words(b);
+	argv_add_own_words(b);
 }
 
 int argv_build(struct argv *out, const struct conf_vm *c, struct identity *id,
@@ -210,10 +210,10 @@ int argv_build(struct argv *out, const struct conf_vm *c, struct identity *id,
 	struct argv_build b = { .out = out, .c = c, .p = p, .ctx = ctx, .bus = { .id = id } };
 
 	assert(!ctx->paste || !c->nics || ctx->tap);
-	if (check_counts(&b) < 0 || choose_machine(&b) < 0)
+	if (argv_check_counts(&b) < 0 || argv_choose_machine(&b) < 0)
 		argv_failed(&b);
 	else
-		add_all(&b);
+		argv_add_all(&b);
 	if (b.r < 0 && e)
 		err_copy(e, &b.first);
 	if (b.r < 0)

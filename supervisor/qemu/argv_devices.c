@@ -6,7 +6,7 @@
 
 enum { UARTS_MAX = 4 };
 
-static void add_serial_socket(struct argv_build *b, size_t i)
+static void devices_add_serial_socket(struct argv_build *b, size_t i)
 {
 	const struct conf_serial *s = &b->c->serial[i];
 	const char *run = b->ctx->paste ? argv_comma(b, b->ctx->run_dir) : NULL;
@@ -26,7 +26,7 @@ static void add_serial_socket(struct argv_build *b, size_t i)
 	buf_release(&where);
 }
 
-static void add_serials(struct argv_build *b)
+static void devices_add_serials(struct argv_build *b)
 {
 	unsigned uarts = 0, consoles = 0;
 
@@ -34,7 +34,7 @@ static void add_serials(struct argv_build *b)
 		const struct conf_serial *s = &b->c->serial[i];
 		bool virtio = s->type == CONF_SERIAL_VIRTIO;
 
-		add_serial_socket(b, i);
+		devices_add_serial_socket(b, i);
 		if (virtio && consoles == 0)
 			argv_json(b, "-device", device_virtio_serial(&b->bus, &b->e));
 		argv_json(b, "-device", device_serial(s, virtio ? consoles++ : uarts++));
@@ -48,7 +48,7 @@ static void add_serials(struct argv_build *b)
 }
 
 /* A file, as of a serial port's output: what the guest says while no daemon runs is not lost. */
-static void add_notify(struct argv_build *b)
+static void devices_add_notify(struct argv_build *b)
 {
 	bool paste = b->ctx->paste;
 
@@ -60,7 +60,7 @@ static void add_notify(struct argv_build *b)
 	argv_json(b, "-device", device_notify());
 }
 
-static void add_guest_ports(struct argv_build *b)
+static void devices_add_guest_ports(struct argv_build *b)
 {
 	const struct conf_vm *c = b->c;
 	bool notify = argv_wants_notify(c), has_controller = false;
@@ -74,14 +74,14 @@ static void add_guest_ports(struct argv_build *b)
 		argv_json(b, "-device", device_agent());
 	}
 	if (notify)
-		add_notify(b);
+		devices_add_notify(b);
 }
 
 /* Disks and NICs */
 
 /* The place in [Boot] Order, from 1; without that: disks, CDs, NICs as written. 0: not booted from.
  */
-static unsigned boot_index(const struct conf_vm *c, const char *id, size_t by_default)
+static unsigned devices_boot_index(const struct conf_vm *c, const char *id, size_t by_default)
 {
 	for (size_t i = 0; i < c->order.n; i++)
 		if (streq(c->order.item[i], id))
@@ -90,7 +90,7 @@ static unsigned boot_index(const struct conf_vm *c, const char *id, size_t by_de
 }
 
 /* Back ends go out at once, front ends are collected: their ports must come before them. */
-static void add_drives(struct argv_build *b, json_t *front)
+static void devices_add_drives(struct argv_build *b, json_t *front)
 {
 	const struct conf_vm *c = b->c;
 	size_t plain = 0, cds = 0, disks = 0;
@@ -100,7 +100,7 @@ static void add_drives(struct argv_build *b, json_t *front)
 	for (size_t i = 0; b->r == 0 && i < c->disks; i++) {
 		const struct conf_disk *d = &c->disk[i];
 		size_t nth = d->cdrom ? disks + cds++ : plain++;
-		json_t *dev = device_disk(d, &b->bus, boot_index(c, d->id, nth), &b->e);
+		json_t *dev = device_disk(d, &b->bus, devices_boot_index(c, d->id, nth), &b->e);
 
 		json_array_append_new(front, dev);
 		if (!dev)
@@ -112,13 +112,13 @@ static void add_drives(struct argv_build *b, json_t *front)
 	}
 }
 
-static void add_nics(struct argv_build *b, json_t *front)
+static void devices_add_nics(struct argv_build *b, json_t *front)
 {
 	const struct conf_vm *c = b->c;
 
 	for (size_t i = 0; b->r == 0 && i < c->nics; i++) {
 		json_t *dev = device_nic(
-			&c->nic[i], &b->bus, boot_index(c, c->nic[i].id, c->disks + i), &b->e);
+			&c->nic[i], &b->bus, devices_boot_index(c, c->nic[i].id, c->disks + i), &b->e);
 		char fd[16];
 
 		json_array_append_new(front, dev);
@@ -131,7 +131,7 @@ static void add_nics(struct argv_build *b, json_t *front)
 	}
 }
 
-static void add_ports(struct argv_build *b)
+static void devices_add_ports(struct argv_build *b)
 {
 	unsigned n = device_ports_used(b->bus.id) + DEVICE_SPARE_PORTS;
 
@@ -141,7 +141,7 @@ static void add_ports(struct argv_build *b)
 		argv_json(b, "-device", device_root_port(i));
 }
 
-static void add_video(struct argv_build *b)
+static void devices_add_video(struct argv_build *b)
 {
 	argv_json(b, "-device", device_video(b->c, &b->bus));
 	if (b->c->display == CONF_DISPLAY_NONE || !b->c->tablet)
@@ -150,13 +150,13 @@ static void add_video(struct argv_build *b)
 	argv_json(b, "-device", device_tablet());
 }
 
-static void add_balloon(struct argv_build *b)
+static void devices_add_balloon(struct argv_build *b)
 {
 	if (b->c->balloon)
 		argv_json(b, "-device", device_balloon(b->c, &b->bus, &b->e));
 }
 
-static void add_rng(struct argv_build *b)
+static void devices_add_rng(struct argv_build *b)
 {
 	if (streq(b->c->rng_source, "none"))
 		return;
@@ -164,12 +164,12 @@ static void add_rng(struct argv_build *b)
 	argv_json(b, "-device", device_rng(b->c, &b->bus, &b->e));
 }
 
-static void add_pvpanic(struct argv_build *b)
+static void devices_add_pvpanic(struct argv_build *b)
 {
 	argv_json(b, "-device", device_pvpanic(&b->bus, &b->e));
 }
 
-static void add_watchdog(struct argv_build *b)
+static void devices_add_watchdog(struct argv_build *b)
 {
 	if (b->c->watchdog == CONF_WATCHDOG_ITCO) /* a function of the chipset, which older machines leave unwired */
 		argv_option(b, "-global", "driver=ICH9-LPC,property=noreboot,value=off");
@@ -177,12 +177,12 @@ static void add_watchdog(struct argv_build *b)
 		argv_json(b, "-device", device_watchdog(&b->bus, &b->e));
 }
 
-static void add_generation(struct argv_build *b)
+static void devices_add_generation(struct argv_build *b)
 {
 	argv_json(b, "-device", device_generation(b->c, b->bus.id));
 }
 
-static void add_vsock(struct argv_build *b)
+static void devices_add_vsock(struct argv_build *b)
 {
 	char fd[16];
 
@@ -193,15 +193,15 @@ static void add_vsock(struct argv_build *b)
 
 /* What hangs on the guest. A new VM gives out its slots in this order: a new row stands last. */
 static void (*const parts[])(struct argv_build *b) = {
-	add_serials,
-	add_video,
-	add_balloon,
-	add_rng,
-	add_pvpanic,
-	add_guest_ports, /* behind these, so that none of a VM that had no controller yet moves */
-	add_watchdog,
-	add_generation,
-	add_vsock,
+	devices_add_serials,
+	devices_add_video,
+	devices_add_balloon,
+	devices_add_rng,
+	devices_add_pvpanic,
+	devices_add_guest_ports, /* behind these, so that none of a VM that had no controller yet moves */
+	devices_add_watchdog,
+	devices_add_generation,
+	devices_add_vsock,
 };
 
 /* Disks and NICs find their slots first, so that what is optional stands behind them. */
@@ -210,9 +210,9 @@ void argv_devices(struct argv_build *b)
 	json_t *front = json_array(), *dev;
 	size_t i;
 
-	add_drives(b, front);
-	add_nics(b, front);
-	add_ports(b);
+	devices_add_drives(b, front);
+	devices_add_nics(b, front);
+	devices_add_ports(b);
 	if (argv_wants_scsi(b->c))
 		argv_json(b, "-device", device_scsi_controller(&b->bus, &b->e));
 	json_array_foreach (front, i, dev)

@@ -12,7 +12,7 @@ static const struct range pc_slots = { 3, 32 };
 static const struct range q35_slots = { 16, 29 };
 static const struct range port_slots = { 33, 33 + DEVICE_PORTS_MAX };
 
-static bool within(unsigned slot, struct range r)
+static bool device_within(unsigned slot, struct range r)
 {
 	return slot >= r.first && slot < r.end;
 }
@@ -22,7 +22,7 @@ unsigned device_ports_used(const struct identity *id)
 	unsigned used = 0;
 
 	for (size_t i = 0; i < id->slots; i++)
-		if (within(id->slot[i].slot, port_slots) &&
+		if (device_within(id->slot[i].slot, port_slots) &&
 			id->slot[i].slot - port_slots.first >= used)
 			used = id->slot[i].slot - port_slots.first + 1;
 	return used;
@@ -50,7 +50,7 @@ json_t *device_place(json_t *dev /* stolen */, struct device_bus *bus, const cha
 	unsigned slot = identity_slot(bus->id, name, r.first, r.end);
 	char where[16], addr[8] = "0";
 
-	if (!within(slot, r)) {
+	if (!device_within(slot, r)) {
 		json_decref(dev);
 		err_set(e, ERR_NO_RESOURCES, "no free PCI slot for '%s'", name);
 		err_hint(e, "put disks on Bus=scsi%s",

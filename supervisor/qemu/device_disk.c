@@ -11,7 +11,7 @@
 enum { AHCI_FIRST = 100, AHCI_END = 106, PIIX_FIRST = 106, PIIX_END = 110, SCSI_FIRST = 110 };
 
 /* A text too long for buf keeps its beginning and gets a hash in place of the rest. */
-static const char *fit(const char *text, char *buf, size_t room)
+static const char *device_disk_fit(const char *text, char *buf, size_t room)
 {
 	if (strlen(text) < room)
 		return strcpy(buf, text);
@@ -21,7 +21,7 @@ static const char *fit(const char *text, char *buf, size_t room)
 }
 
 /* level 0 is the top of the chain */
-static const char *node_name(char kind, size_t level, const char *id, char buf[DEVICE_NODE_MAX])
+static const char *device_disk_node_name(char kind, size_t level, const char *id, char buf[DEVICE_NODE_MAX])
 {
 	char number[8] = "", name[128];
 
@@ -29,12 +29,12 @@ static const char *node_name(char kind, size_t level, const char *id, char buf[D
 	if (level)
 		snprintf(number, sizeof number, "%zu", level);
 	snprintf(name, sizeof name, "%c%s-%s", kind, number, id);
-	return fit(name, buf, DEVICE_NODE_MAX);
+	return device_disk_fit(name, buf, DEVICE_NODE_MAX);
 }
 
 const char *device_node_name(const struct conf_disk *d, char buf[DEVICE_NODE_MAX])
 {
-	return node_name('d', 0, d->id, buf);
+	return device_disk_node_name('d', 0, d->id, buf);
 }
 
 static const char *device_disk_id(const struct conf_disk *d, char buf[80])
@@ -43,7 +43,7 @@ static const char *device_disk_id(const struct conf_disk *d, char buf[80])
 	return buf;
 }
 
-static void thread_id(const struct conf_disk *d, char buf[80])
+static void device_disk_thread_id(const struct conf_disk *d, char buf[80])
 {
 	snprintf(buf, 80, "io-%s", d->id);
 }
@@ -67,7 +67,7 @@ enum conf_format device_disk_format(const struct conf_disk *d, const struct iden
 
 /* Nodes */
 
-static json_t *cache_of(const struct conf_disk *d)
+static json_t *device_disk_cache_of(const struct conf_disk *d)
 {
 	/* write-through is the front end's business: write-cache=off */
 	bool direct = d->cache == CONF_CACHE_AUTO || d->cache == CONF_CACHE_NONE ||
@@ -76,7 +76,7 @@ static json_t *cache_of(const struct conf_disk *d)
 	return json_pack("{s:b, s:b}", "direct", direct, "no-flush", d->cache == CONF_CACHE_UNSAFE);
 }
 
-static const char *aio_of(const struct conf_disk *d, const char *path)
+static const char *device_disk_aio_of(const struct conf_disk *d, const char *path)
 {
 	if (d->aio != CONF_AIO_AUTO)
 		return conf_aio_name(d->aio);
@@ -91,26 +91,26 @@ static const char *aio_of(const struct conf_disk *d, const char *path)
  * that is only read is opened without locks, because everybody who may read it could lock it too:
  * vmkeep-jail holds those that writers must see. (That cannot be changed later: what a job is to write
  * one day must be opened with them.) */
-static json_t *file_node(const struct conf_disk *d, size_t level, const char *path, bool read_only)
+static json_t *device_disk_file_node(const struct conf_disk *d, size_t level, const char *path, bool read_only)
 {
 	char name[DEVICE_NODE_MAX];
 
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "driver",
 		device_path_is_block(path) ? "host_device" : "file", "node-name",
-		node_name('f', level, d->id, name), "filename", path, "aio", aio_of(d, path),
+		device_disk_node_name('f', level, d->id, name), "filename", path, "aio", device_disk_aio_of(d, path),
 		"locking", read_only ? "off" : "on", "discard", d->discard == CONF_DISCARD_UNMAP ? "unmap" : "ignore",
-		"cache", cache_of(d));
+		"cache", device_disk_cache_of(d));
 }
 
-static json_t *format_node(const struct conf_disk *d, size_t level, const char *path,
+static json_t *device_disk_format_node(const struct conf_disk *d, size_t level, const char *path,
 	enum conf_format format, bool read_only)
 {
 	char name[DEVICE_NODE_MAX];
 
 	return json_pack("{s:s, s:s, s:b, s:s, s:o, s:o}", "driver", conf_format_name(format),
-		"node-name", node_name('d', level, d->id, name), "read-only", read_only, "discard",
-		d->discard == CONF_DISCARD_UNMAP ? "unmap" : "ignore", "cache", cache_of(d), "file",
-		file_node(d, level, path, read_only));
+		"node-name", device_disk_node_name('d', level, d->id, name), "read-only", read_only, "discard",
+		d->discard == CONF_DISCARD_UNMAP ? "unmap" : "ignore", "cache", device_disk_cache_of(d), "file",
+		device_disk_file_node(d, level, path, read_only));
 }
 
 json_t *device_disk_node(
@@ -121,7 +121,7 @@ json_t *device_disk_node(
 	json_t *top, *node;
 
 	device_disk_path(d, image_dir, path);
-	node = top = format_node(d, 0, path, format, d->read_only || d->cdrom);
+	node = top = device_disk_format_node(d, 0, path, format, d->read_only || d->cdrom);
 	if (d->detect_zeroes != CONF_ZEROES_OFF)
 		json_object_set_new(top, "detect-zeroes",
 			json_string(d->detect_zeroes == CONF_ZEROES_ON ? "on" : "unmap"));
@@ -140,7 +140,7 @@ json_t *device_disk_node(
 			err_hint(e, "name base files .qcow2, .raw or .img");
 			return NULL;
 		}
-		json_object_set_new(node, "backing", format_node(d, i + 1, path, format, true));
+		json_object_set_new(node, "backing", device_disk_format_node(d, i + 1, path, format, true));
 		node = json_object_get(node, "backing");
 	}
 	/* never the one that the header names: the chain is what is written here */
@@ -166,13 +166,13 @@ json_t *device_disk_iothread(const struct conf_disk *d)
 
 	if (!d->iothread)
 		return NULL;
-	thread_id(d, id);
+	device_disk_thread_id(d, id);
 	return json_pack("{s:s, s:s}", "qom-type", "iothread", "id", id);
 }
 
 /* Front ends */
 
-static void set_errors(json_t *dev, const struct conf_disk *d)
+static void device_disk_set_errors(json_t *dev, const struct conf_disk *d)
 {
 	static const struct {
 		const char *write, *read;
@@ -189,7 +189,7 @@ static void set_errors(json_t *dev, const struct conf_disk *d)
 }
 
 /* The slot of a disk that is no PCI device; another Bus= is another slot. */
-static int unit(const struct conf_disk *d, struct device_bus *bus, const char *kind, unsigned first,
+static int device_disk_unit(const struct conf_disk *d, struct device_bus *bus, const char *kind, unsigned first,
 	unsigned end, struct err *e)
 {
 	char id[80], name[96];
@@ -204,28 +204,28 @@ static int unit(const struct conf_disk *d, struct device_bus *bus, const char *k
 	return err_hint(e, "use Bus=scsi or Bus=virtio for some disks");
 }
 
-static json_t *virtio_disk(
+static json_t *device_disk_virtio_disk(
 	json_t *dev /* stolen */, const struct conf_disk *d, struct device_bus *bus, struct err *e)
 {
 	char id[80], thread[80];
 
 	json_object_set_new(dev, "driver", json_string("virtio-blk-pci"));
 	if (d->iothread) {
-		thread_id(d, thread);
+		device_disk_thread_id(d, thread);
 		json_object_set_new(dev, "iothread", json_string(thread));
 	}
 	return device_place(dev, bus, device_disk_id(d, id), true, e);
 }
 
-static json_t *unit_disk(
+static json_t *device_disk_unit_disk(
 	json_t *dev /* stolen */, const struct conf_disk *d, struct device_bus *bus, struct err *e)
 {
 	enum conf_bus kind = device_disk_bus(d, bus->board);
 	const char *name = conf_bus_name(kind);
 	char where[16];
-	int n = kind == CONF_BUS_SCSI	? unit(d, bus, name, SCSI_FIRST, IDENTITY_SLOTS_MAX, e)
-		: kind == CONF_BUS_SATA ? unit(d, bus, name, AHCI_FIRST, AHCI_END, e)
-					: unit(d, bus, name, PIIX_FIRST, PIIX_END, e);
+	int n = kind == CONF_BUS_SCSI	? device_disk_unit(d, bus, name, SCSI_FIRST, IDENTITY_SLOTS_MAX, e)
+		: kind == CONF_BUS_SATA ? device_disk_unit(d, bus, name, AHCI_FIRST, AHCI_END, e)
+					: device_disk_unit(d, bus, name, PIIX_FIRST, PIIX_END, e);
 
 	if (n < 0) {
 		json_decref(dev);
@@ -251,7 +251,7 @@ static json_t *unit_disk(
 }
 
 /* What QEMU would refuse with words that name no key of ours. */
-static int check_bus(const struct conf_disk *d, enum conf_bus bus, struct err *e)
+static int device_disk_check_bus(const struct conf_disk *d, enum conf_bus bus, struct err *e)
 {
 	if (d->iothread && bus != CONF_BUS_VIRTIO)
 		return err_set(
@@ -269,25 +269,25 @@ json_t *device_disk(
 	char id[80], node[DEVICE_NODE_MAX], serial[21]; /* what virtio-blk has room for */
 	json_t *dev;
 
-	if (check_bus(d, kind, e) < 0)
+	if (device_disk_check_bus(d, kind, e) < 0)
 		return NULL;
 	/* driver comes first for the reader's eye */
 	dev = json_pack("{s:s, s:s}", "driver", "", "id", device_disk_id(d, id));
 	if (d->path)
 		json_object_set_new(dev, "drive", json_string(device_node_name(d, node)));
-	dev = kind == CONF_BUS_VIRTIO ? virtio_disk(dev, d, bus, e) : unit_disk(dev, d, bus, e);
+	dev = kind == CONF_BUS_VIRTIO ? device_disk_virtio_disk(dev, d, bus, e) : device_disk_unit_disk(dev, d, bus, e);
 	if (!dev)
 		return NULL;
 	if (bootindex)
 		json_object_set_new(dev, "bootindex", json_integer((json_int_t)bootindex));
 	json_object_set_new(dev, "serial",
-		json_string(fit(d->serial ? d->serial : d->id, serial, sizeof serial)));
+		json_string(device_disk_fit(d->serial ? d->serial : d->id, serial, sizeof serial)));
 	if (d->cdrom)
 		return dev;
 	json_object_set_new(dev, "write-cache",
 		json_string(d->cache == CONF_CACHE_WRITETHROUGH || d->cache == CONF_CACHE_DIRECTSYNC
 				    ? "off"
 				    : "on"));
-	set_errors(dev, d);
+	device_disk_set_errors(dev, d);
 	return dev;
 }

@@ -58,7 +58,7 @@ json_t *device_nic(
 
 /* Controllers */
 
-static json_t *controller(
+static json_t *other_controller(
 	const char *driver, const char *id, const char *name, struct device_bus *bus, struct err *e)
 {
 	return device_place(
@@ -67,22 +67,22 @@ static json_t *controller(
 
 json_t *device_scsi_controller(struct device_bus *bus, struct err *e)
 {
-	return controller("virtio-scsi-pci", "scsi0", "scsi", bus, e);
+	return other_controller("virtio-scsi-pci", "scsi0", "scsi", bus, e);
 }
 
 json_t *device_virtio_serial(struct device_bus *bus, struct err *e)
 {
-	return controller("virtio-serial-pci", "vserial0", "virtio-serial", bus, e);
+	return other_controller("virtio-serial-pci", "vserial0", "virtio-serial", bus, e);
 }
 
 json_t *device_pvpanic(struct device_bus *bus, struct err *e)
 {
-	return controller("pvpanic-pci", "pvpanic0", "pvpanic", bus, e);
+	return other_controller("pvpanic-pci", "pvpanic0", "pvpanic", bus, e);
 }
 
 json_t *device_watchdog(struct device_bus *bus, struct err *e)
 {
-	return controller("i6300esb", "watchdog0", "watchdog", bus, e);
+	return other_controller("i6300esb", "watchdog0", "watchdog", bus, e);
 }
 
 /* On pc it is a function of the chipset, as on the real board. */
@@ -91,7 +91,7 @@ json_t *device_usb(struct device_bus *bus, struct err *e)
 	if (bus->board == DEVICE_PC)
 		return json_pack("{s:s, s:s, s:s, s:s}", "driver", "piix3-usb-uhci", "id", "usb",
 			"bus", "pci.0", "addr", "1.2");
-	return controller("qemu-xhci", "usb", "usb", bus, e);
+	return other_controller("qemu-xhci", "usb", "usb", bus, e);
 }
 
 json_t *device_tablet(void)
@@ -104,7 +104,7 @@ json_t *device_tablet(void)
 
 json_t *device_balloon(const struct conf_vm *c, struct device_bus *bus, struct err *e)
 {
-	json_t *dev = controller("virtio-balloon-pci", "balloon0", "balloon", bus, e);
+	json_t *dev = other_controller("virtio-balloon-pci", "balloon0", "balloon", bus, e);
 
 	if (dev) {
 		json_object_set_new(dev, "deflate-on-oom", json_boolean(c->deflate_on_oom));
@@ -125,7 +125,7 @@ json_t *device_rng_source(const struct conf_vm *c)
 
 json_t *device_rng(const struct conf_vm *c, struct device_bus *bus, struct err *e)
 {
-	json_t *dev = controller("virtio-rng-pci", "rng0", "rng", bus, e);
+	json_t *dev = other_controller("virtio-rng-pci", "rng0", "rng", bus, e);
 
 	if (!dev)
 		return NULL;
@@ -146,7 +146,7 @@ json_t *device_generation(const struct conf_vm *c, const struct identity *id)
 
 json_t *device_vsock(const struct conf_vm *c, const char *fd, struct device_bus *bus, struct err *e)
 {
-	json_t *dev = controller("vhost-vsock-pci", "vsock0", "vsock", bus, e);
+	json_t *dev = other_controller("vhost-vsock-pci", "vsock0", "vsock", bus, e);
 
 	if (dev)
 		json_object_set_new(dev, "guest-cid", json_integer((json_int_t)device_cid(c, bus->id)));

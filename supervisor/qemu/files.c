@@ -12,7 +12,7 @@ struct list {
 };
 
 /* The rest of f is filled in from the path as it was written. */
-static void add(struct list *l, struct argv_file f, const char *written)
+static void files_add(struct list *l, struct argv_file f, const char *written)
 {
 	char path[PATH_MAX];
 
@@ -22,13 +22,13 @@ static void add(struct list *l, struct argv_file f, const char *written)
 		l->file[l->n++] = f;
 }
 
-static void add_disk(struct list *l, const struct conf_disk *d, const struct identity *id)
+static void files_add_disk(struct list *l, const struct conf_disk *d, const struct identity *id)
 {
 	const char *what = arena_printf(l->a, "%s '%s'", d->cdrom ? "cdrom" : "disk", d->id);
 
 	if (!d->path)
 		return;
-	add(l,
+	files_add(l,
 		(struct argv_file){ .kind = d->cdrom ? ARGV_FILE_CDROM : ARGV_FILE_DISK,
 			.what = what,
 			.id = d->id,
@@ -38,7 +38,7 @@ static void add_disk(struct list *l, const struct conf_disk *d, const struct ide
 			.create = d->size },
 		d->path);
 	for (size_t i = 0; i < d->base.n; i++)
-		add(l,
+		files_add(l,
 			(struct argv_file){ .kind = ARGV_FILE_BASE,
 				.what = arena_printf(l->a, "base of disk '%s'", d->id),
 				.id = d->id,
@@ -53,20 +53,20 @@ size_t argv_files(const struct conf_vm *c, const struct identity *id,
 	struct list l = { .ctx = ctx, .a = a, .file = file, .max = max };
 
 	for (size_t i = 0; i < c->disks; i++)
-		add_disk(&l, &c->disk[i], id);
+		files_add_disk(&l, &c->disk[i], id);
 	if (c->kernel)
-		add(&l, (struct argv_file){ .kind = ARGV_FILE_KERNEL, .what = "kernel" },
+		files_add(&l, (struct argv_file){ .kind = ARGV_FILE_KERNEL, .what = "kernel" },
 			c->kernel);
 	if (c->kernel && c->initrd)
-		add(&l, (struct argv_file){ .kind = ARGV_FILE_KERNEL, .what = "initrd" },
+		files_add(&l, (struct argv_file){ .kind = ARGV_FILE_KERNEL, .what = "initrd" },
 			c->initrd);
 	if (ctx->firmware && ctx->nvram) {
-		add(&l,
+		files_add(&l,
 			(struct argv_file){ .kind = ARGV_FILE_FIRMWARE,
 				.what = "UEFI firmware",
 				.format = ctx->firmware->code_format },
 			ctx->firmware->code);
-		add(&l,
+		files_add(&l,
 			(struct argv_file){ .kind = ARGV_FILE_NVRAM,
 				.what = "UEFI variables",
 				.write = true,

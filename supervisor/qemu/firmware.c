@@ -13,7 +13,7 @@
 
 enum { DESCRIPTOR_MAX = 64 << 10, DESCRIPTORS_MAX = 256 };
 
-static bool has(const json_t *descriptor, const char *list, const char *word)
+static bool firmware_has(const json_t *descriptor, const char *list, const char *word)
 {
 	json_t *item;
 	size_t i;
@@ -24,7 +24,7 @@ static bool has(const json_t *descriptor, const char *list, const char *word)
 	return false;
 }
 
-static bool runs_on(const json_t *descriptor, const char *machine)
+static bool firmware_runs_on(const json_t *descriptor, const char *machine)
 {
 	json_t *target, *glob;
 	size_t i, j;
@@ -40,25 +40,25 @@ static bool runs_on(const json_t *descriptor, const char *machine)
 	return false;
 }
 
-static bool read_format(const char *name, enum conf_format *format)
+static bool firmware_read_format(const char *name, enum conf_format *format)
 {
 	*format = streq(name, "qcow2") ? CONF_FORMAT_QCOW2 : CONF_FORMAT_RAW;
 	return *format == CONF_FORMAT_QCOW2 || streq(name, "raw");
 }
 
 /* Two flash images, in formats that we attach; NULL for anything else. */
-static struct firmware *read_mapping(const json_t *descriptor)
+static struct firmware *firmware_read_mapping(const json_t *descriptor)
 {
 	const char *device, *mode = "split", *code, *code_format, *vars, *vars_format;
-	struct firmware f = { .needs_smm = has(descriptor, "features", "requires-smm") }, *out;
+	struct firmware f = { .needs_smm = firmware_has(descriptor, "features", "requires-smm") }, *out;
 
 	if (json_unpack((json_t *)(uintptr_t)descriptor,
 		    "{s:{s:s, s?s, s:{s:s, s:s}, s:{s:s, s:s}}}", "mapping", "device", &device,
 		    "mode", &mode, "executable", "filename", &code, "format", &code_format,
 		    "nvram-template", "filename", &vars, "format", &vars_format) < 0 ||
 		!streq(device, "flash") || !streq(mode, "split") ||
-		!read_format(code_format, &f.code_format) ||
-		!read_format(vars_format, &f.vars_format))
+		!firmware_read_format(code_format, &f.code_format) ||
+		!firmware_read_format(vars_format, &f.vars_format))
 		return NULL;
 	f.code = xstrdup(code);
 	f.vars = xstrdup(vars);
@@ -67,14 +67,14 @@ static struct firmware *read_mapping(const json_t *descriptor)
 	return out;
 }
 
-static bool suits(const json_t *descriptor, const char *machine, bool secure_boot)
+static bool firmware_suits(const json_t *descriptor, const char *machine, bool secure_boot)
 {
 	/* without keys secure boot checks nothing; with them an unsigned system does not boot */
-	bool smm = has(descriptor, "features", "requires-smm"),
-	     keys = has(descriptor, "features", "secure-boot") &&
-		    has(descriptor, "features", "enrolled-keys");
+	bool smm = firmware_has(descriptor, "features", "requires-smm"),
+	     keys = firmware_has(descriptor, "features", "secure-boot") &&
+		    firmware_has(descriptor, "features", "enrolled-keys");
 
-	return has(descriptor, "interface-types", "uefi") && runs_on(descriptor, machine) &&
+	return firmware_has(descriptor, "interface-types", "uefi") && firmware_runs_on(descriptor, machine) &&
 	       (secure_boot ? keys : !smm && !keys);
 }
 
@@ -89,12 +89,12 @@ struct found {
 	const char *dir;
 };
 
-static int by_name(const void *a, const void *b)
+static int firmware_by_name(const void *a, const void *b)
 {
 	return strcmp(((const struct found *)a)->name, ((const struct found *)b)->name);
 }
 
-static bool is_masked(const struct found *list, size_t n, const char *name)
+static bool firmware_is_masked(const struct found *list, size_t n, const char *name)
 {
 	for (size_t i = 0; i < n; i++)
 		if (streq(list[i].name, name))
@@ -102,7 +102,7 @@ static bool is_masked(const struct found *list, size_t n, const char *name)
 	return false;
 }
 
-static size_t find_in(const char *dir, struct found *list, size_t n)
+static size_t firmware_find_in(const char *dir, struct found *list, size_t n)
 {
 	DIR *d = opendir(dir);
 
@@ -110,7 +110,7 @@ static size_t find_in(const char *dir, struct found *list, size_t n)
 		size_t len = strlen(entry->d_name);
 
 		if (len > 5 && streq(entry->d_name + len - 5, ".json") &&
-			!is_masked(list, n, entry->d_name))
+			!firmware_is_masked(list, n, entry->d_name))
 			list[n++] = (struct found){ xstrdup(entry->d_name), dir };
 	}
 	if (d)
@@ -118,7 +118,7 @@ static size_t find_in(const char *dir, struct found *list, size_t n)
 	return n;
 }
 
-static json_t *read_descriptor(const struct found *f)
+static json_t *firmware_read_descriptor(const struct found *f)
 {
 	_cleanup_(free_ptr) char *path = xasprintf("%s/%s", f->dir, f->name);
 	struct buf text = BUF_MAX(DESCRIPTOR_MAX);
@@ -142,13 +142,13 @@ int firmware_choose_in(struct firmware **out, const char *const *dirs, size_t n,
 
 	*out = NULL;
 	for (size_t i = 0; i < n; i++)
-		count = find_in(dirs[i], list, count);
-	qsort(list, count, sizeof *list, by_name);
+		count = firmware_find_in(dirs[i], list, count);
+	qsort(list, count, sizeof *list, firmware_by_name);
 	for (size_t i = 0; i < count; i++) {
-		json_t *doc = *out ? NULL : read_descriptor(&list[i]);
+		json_t *doc = *out ? NULL : firmware_read_descriptor(&list[i]);
 
-		if (doc && suits(doc, machine, secure_boot))
-			*out = read_mapping(doc);
+		if (doc && firmware_suits(doc, machine, secure_boot))
+			*out = firmware_read_mapping(doc);
 		json_decref(doc);
 		free(list[i].name);
 	}

@@ -54,7 +54,7 @@ void identity_add_slot(struct identity *id, const char *device, unsigned slot)
 	id->slot[id->slots++] = (struct identity_slot){ xstrdup(device), slot };
 }
 
-static void drop_slots(struct identity *id)
+static void identity_drop_slots(struct identity *id)
 {
 	for (size_t i = 0; i < id->slots; i++)
 		free(id->slot[i].device);
@@ -63,7 +63,7 @@ static void drop_slots(struct identity *id)
 	id->slots = 0;
 }
 
-static void drop_nics(struct identity *id)
+static void identity_drop_nics(struct identity *id)
 {
 	for (size_t i = 0; i < id->nics; i++) {
 		free(id->nic[i].id);
@@ -75,7 +75,7 @@ static void drop_nics(struct identity *id)
 	id->nics = 0;
 }
 
-static void drop_images(struct identity *id)
+static void identity_drop_images(struct identity *id)
 {
 	for (size_t i = 0; i < id->images; i++)
 		free(id->image[i].path);
@@ -90,9 +90,9 @@ void identity_release(struct identity *id)
 		free(id->disk[i].id);
 		free(id->disk[i].path);
 	}
-	drop_slots(id);
-	drop_images(id);
-	drop_nics(id);
+	identity_drop_slots(id);
+	identity_drop_images(id);
+	identity_drop_nics(id);
 	free(id->disk);
 	free(id->machine);
 	free(id->machine_wish);
@@ -124,7 +124,7 @@ void identity_set_mac(struct identity *id, const char *nic, const char *mac)
 
 /* What is missing */
 
-static void make_uuid(char uuid[37])
+static void qemu_identity_make_uuid(char uuid[37])
 {
 	uint8_t b[16];
 	char *p = uuid;
@@ -144,16 +144,16 @@ void identity_make_uuid(struct identity *id)
 {
 	if (id->uuid[0])
 		return;
-	make_uuid(id->uuid);
+	qemu_identity_make_uuid(id->uuid);
 	id->dirty = true;
 }
 
 /* One that ran without keeps that: its hardware does not change by itself. */
-static void complete_generation(struct identity *id, const struct conf_vm *c)
+static void identity_complete_generation(struct identity *id, const struct conf_vm *c)
 {
 	if (id->generation[0] || c->vmgenid == CONF_VMGENID_NO || (c->vmgenid == CONF_VMGENID_AUTO && id->kept))
 		return;
-	make_uuid(id->generation);
+	qemu_identity_make_uuid(id->generation);
 	id->dirty = true;
 }
 
@@ -161,12 +161,12 @@ bool identity_renew_generation(struct identity *id)
 {
 	if (!id->generation[0])
 		return false;
-	make_uuid(id->generation);
+	qemu_identity_make_uuid(id->generation);
 	return id->dirty = true;
 }
 
 /* A hash, mixed: neighbouring ids must differ in the 24 bits that are taken. */
-static uint32_t hash24(const char *uuid, const char *nic, unsigned attempt)
+static uint32_t identity_hash24(const char *uuid, const char *nic, unsigned attempt)
 {
 	char text[128 + PATH_MAX];
 	uint64_t h;
@@ -181,7 +181,7 @@ static uint32_t hash24(const char *uuid, const char *nic, unsigned attempt)
 void identity_complete_cid(struct identity *id, bool (*taken)(void *data, uint32_t cid), void *data)
 {
 	for (unsigned i = 0; id->cid == 0; i++) {
-		uint32_t cid = 3 + hash24(id->uuid, "vsock", i); /* those before are the host's */
+		uint32_t cid = 3 + identity_hash24(id->uuid, "vsock", i); /* those before are the host's */
 
 		if (i < MAC_TRIES && taken(data, cid))
 			continue;
@@ -190,7 +190,7 @@ void identity_complete_cid(struct identity *id, bool (*taken)(void *data, uint32
 	}
 }
 
-static int complete_nic(struct identity *id, const struct conf_nic *c,
+static int identity_complete_nic(struct identity *id, const struct conf_nic *c,
 	bool (*taken)(void *data, const uint8_t mac[ETH_ALEN]), void *data, struct err *e)
 {
 	uint8_t mac[ETH_ALEN] = { 0x52, 0x54, 0x00 };
@@ -198,7 +198,7 @@ static int complete_nic(struct identity *id, const struct conf_nic *c,
 	if (identity_nic(id, c->id))
 		return 0;
 	for (unsigned i = 0;; i++) {
-		uint32_t h = hash24(id->uuid, c->id, i);
+		uint32_t h = identity_hash24(id->uuid, c->id, i);
 
 		if (i == MAC_TRIES)
 			return err_set(e, ERR_CONFLICT, "nic '%s': no free MAC address", c->id);
@@ -218,7 +218,7 @@ enum conf_format identity_format_of(const char *path)
 	return conf_disk_format(&(struct conf_disk){ .path = path });
 }
 
-static int complete_disk(
+static int identity_complete_disk(
 	struct identity *id, const struct conf_disk *c, const char *image_dir, struct err *e)
 {
 	struct identity_disk *d = identity_disk(id, c->id);
@@ -257,16 +257,16 @@ int identity_complete(struct identity *id, const struct conf_vm *c, const char *
 	if (c->uuid && strlen(c->uuid) != sizeof id->uuid - 1)
 		return err_set(e, ERR_INVALID_CONFIG, "'%s' is not a UUID", c->uuid);
 	if (c->uuid && !id->kept && !streq(id->uuid, c->uuid)) {
-		drop_nics(id); /* of a draft: their MACs were made from another UUID */
+		identity_drop_nics(id); /* of a draft: their MACs were made from another UUID */
 		memcpy(id->uuid, c->uuid, sizeof id->uuid);
 		id->dirty = true;
 	}
 	identity_make_uuid(id);
-	complete_generation(id, c);
+	identity_complete_generation(id, c);
 	for (size_t i = 0; r == 0 && i < c->nics; i++)
-		r = complete_nic(id, &c->nic[i], mac_taken, data, e);
+		r = identity_complete_nic(id, &c->nic[i], mac_taken, data, e);
 	for (size_t i = 0; r == 0 && i < c->disks; i++)
-		r = complete_disk(id, &c->disk[i], image_dir, e);
+		r = identity_complete_disk(id, &c->disk[i], image_dir, e);
 	return r;
 }
 
@@ -278,7 +278,7 @@ void identity_pin_machine(struct identity *id, const char *wish, const char *mac
 		return;
 	if (id->machine && (!device_board_of(id->machine, &was) || !device_board_of(machine, &is) ||
 				   was != is))
-		drop_slots(id);
+		identity_drop_slots(id);
 	identity_set_text(id, &id->machine, machine);
 	identity_set_text(id, &id->machine_wish, wish);
 }

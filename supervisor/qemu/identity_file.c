@@ -70,7 +70,7 @@ int identity_draft(const struct identity *id, int dirfd, struct err *e)
 	return r;
 }
 
-static bool read_nic(struct identity *id, json_t *row)
+static bool file_read_nic(struct identity *id, json_t *row)
 {
 	const char *name, *mac, *network = NULL, *address = NULL, *hostname = NULL;
 	struct in_addr a = { 0 };
@@ -88,7 +88,7 @@ static bool read_nic(struct identity *id, json_t *row)
 		       &n->mac[2], &n->mac[3], &n->mac[4], &n->mac[5]) == ETH_ALEN;
 }
 
-static bool read_disk(struct identity *id, json_t *row)
+static bool file_read_disk(struct identity *id, json_t *row)
 {
 	const char *name, *format, *path = NULL;
 	struct identity_disk *d;
@@ -109,7 +109,7 @@ static bool read_disk(struct identity *id, json_t *row)
 	return false;
 }
 
-static bool read_slots(struct identity *id, json_t *slots)
+static bool file_read_slots(struct identity *id, json_t *slots)
 {
 	bool used[IDENTITY_SLOTS_MAX] = { false };
 	const char *device;
@@ -126,7 +126,7 @@ static bool read_slots(struct identity *id, json_t *slots)
 	return true;
 }
 
-static bool from_json(struct identity *id, json_t *doc)
+static bool file_from_json(struct identity *id, json_t *doc)
 {
 	const char *uuid, *machine = NULL, *wish = NULL, *generation = "";
 	json_t *nics, *disks, *slots, *row;
@@ -147,23 +147,23 @@ static bool from_json(struct identity *id, json_t *doc)
 	id->machine = xstrdup(machine);
 	id->machine_wish = xstrdup(wish);
 	json_array_foreach (nics, i, row)
-		if (!read_nic(id, row))
+		if (!file_read_nic(id, row))
 			return false;
 	json_array_foreach (disks, i, row)
-		if (!read_disk(id, row))
+		if (!file_read_disk(id, row))
 			return false;
 	id->dirty = json_is_true(json_object_get(doc, "draft"));
 	id->kept = !id->dirty || json_is_true(json_object_get(doc, "ran"));
-	return read_slots(id, slots) && identity_images_read(id, json_object_get(doc, "images"));
+	return file_read_slots(id, slots) && identity_images_read(id, json_object_get(doc, "images"));
 }
 
 bool identity_parse(struct identity *id, json_t *doc)
 {
 	identity_release(id);
-	return json_integer_value(json_object_get(doc, "version")) == IDENTITY_VERSION && from_json(id, doc);
+	return json_integer_value(json_object_get(doc, "version")) == IDENTITY_VERSION && file_from_json(id, doc);
 }
 
-static int set_aside(int dirfd, const char *why, struct err *e)
+static int file_set_aside(int dirfd, const char *why, struct err *e)
 {
 	char aside[PATH_MAX];
 
@@ -174,14 +174,14 @@ static int set_aside(int dirfd, const char *why, struct err *e)
 	return 0;
 }
 
-static bool is_no_file(int dirfd)
+static bool file_is_no_file(int dirfd)
 {
 	struct stat st;
 
 	return fstatat(dirfd, file_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode);
 }
 
-static int load(struct identity *id, int dirfd, struct err *e)
+static int file_load(struct identity *id, int dirfd, struct err *e)
 {
 	struct buf text = BUF_MAX(IDENTITY_FILE_MAX);
 	json_error_t why = { .text = "unexpected content" };
@@ -196,7 +196,7 @@ static int load(struct identity *id, int dirfd, struct err *e)
 		doc = json_loadb(
 			text.data ? text.data : "", text.len, JSON_REJECT_DUPLICATES, &why);
 		if (doc && json_unpack(doc, "{s:I}", "version", &version) == 0)
-			good = version == IDENTITY_VERSION && from_json(id, doc);
+			good = version == IDENTITY_VERSION && file_from_json(id, doc);
 	}
 	buf_release(&text);
 	json_decref(doc);
@@ -204,9 +204,9 @@ static int load(struct identity *id, int dirfd, struct err *e)
 		err_clear(e);
 		return 0;
 	}
-	if (r < 0 && is_no_file(dirfd)) {
+	if (r < 0 && file_is_no_file(dirfd)) {
 		err_clear(e);
-		return set_aside(dirfd, "not a regular file", e);
+		return file_set_aside(dirfd, "not a regular file", e);
 	}
 	if (r < 0 || good)
 		return r;
@@ -215,12 +215,12 @@ static int load(struct identity *id, int dirfd, struct err *e)
 		return err_set(e, ERR_FAILED,
 			"'%s' has version %" JSON_INTEGER_FORMAT ", this vmkeep knows %d",
 			file_name, version, IDENTITY_VERSION);
-	return set_aside(dirfd, why.text, e);
+	return file_set_aside(dirfd, why.text, e);
 }
 
 int identity_load(struct identity *id, int dirfd, struct err *e)
 {
-	int r = load(id, dirfd, e);
+	int r = file_load(id, dirfd, e);
 
 	if (r == 0 && !id->kept)
 		identity_look_damaged(id, dirfd);

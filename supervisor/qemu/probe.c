@@ -78,7 +78,7 @@ bool probe_has_device(const struct probe *p, const char *driver)
 }
 
 /* "pc-q35-" of "pc-q35-9.9", "q3" of "q3": what machines of the same family begin with. */
-static size_t family_len(const char *name)
+static size_t probe_family_len(const char *name)
 {
 	size_t n = strlen(name);
 
@@ -87,7 +87,7 @@ static size_t family_len(const char *name)
 	return n && name[n - 1] == '-' ? n : strlen(name);
 }
 
-static int newest_first(const void *a, const void *b)
+static int probe_newest_first(const void *a, const void *b)
 {
 	return strverscmp(*(const char *const *)b, *(const char *const *)a);
 }
@@ -99,13 +99,13 @@ void probe_machines(const struct probe *p, const char *wish, char *buf, size_t l
 	size_t n = 0, at = 0;
 
 	json_object_foreach (machines, name, m)
-		if (strncmp(name, wish, family_len(wish)) == 0)
+		if (strncmp(name, wish, probe_family_len(wish)) == 0)
 			names[n++] = name;
 	if (n == 0) /* nothing like it: what people type */
 		json_object_foreach (machines, name, m)
 			if (json_object_get(m, "alias"))
 				names[n++] = name;
-	qsort(names, n, sizeof *names, newest_first);
+	qsort(names, n, sizeof *names, probe_newest_first);
 	buf[0] = '\0';
 	for (size_t i = 0; i < n && i < NAMES_MAX && at < len; i++) {
 		int w = snprintf(buf + at, len - at, "%s%s", i ? ", " : "", names[i]);
@@ -117,7 +117,7 @@ void probe_machines(const struct probe *p, const char *wish, char *buf, size_t l
 
 /* Building the document */
 
-static json_t *machines_of(const json_t *reply)
+static json_t *probe_machines_of(const json_t *reply)
 {
 	json_t *machines = json_object(), *row, *alias, *m;
 	const char *name;
@@ -138,7 +138,7 @@ static json_t *machines_of(const json_t *reply)
 	return machines;
 }
 
-static json_t *devices_of(const json_t *reply)
+static json_t *probe_devices_of(const json_t *reply)
 {
 	json_t *devices = json_object(), *row;
 	size_t i;
@@ -153,7 +153,7 @@ static json_t *devices_of(const json_t *reply)
 	return devices;
 }
 
-static json_t *combine(const char *binary, const json_t *replies)
+static json_t *probe_combine(const char *binary, const json_t *replies)
 {
 	json_t *version = json_object_get(replies, "version"),
 	       *qemu = json_object_get(version, "qemu");
@@ -165,8 +165,8 @@ static json_t *combine(const char *binary, const json_t *replies)
 	return json_pack("{s:i, s:s, s:[O,O,O], s:O*, s:o, s:o}", "version", PROBE_VERSION,
 		"binary", binary, "qemu", json_object_get(qemu, "major"),
 		json_object_get(qemu, "minor"), json_object_get(qemu, "micro"), "package",
-		json_object_get(version, "package"), "machines", machines_of(machines), "devices",
-		devices_of(devices));
+		json_object_get(version, "package"), "machines", probe_machines_of(machines), "devices",
+		probe_devices_of(devices));
 }
 
 json_t *probe_from_replies(const char *binary, const char *text, size_t len, struct err *e)
@@ -184,7 +184,7 @@ json_t *probe_from_replies(const char *binary, const char *text, size_t len, str
 		json_decref(reply);
 		at += (size_t)why.position; /* with that flag: the bytes that were read */
 	}
-	doc = combine(binary, replies);
+	doc = probe_combine(binary, replies);
 	json_decref(replies);
 	if (!doc)
 		err_set(e, ERR_QEMU_FAILED, "'%s' did not say what it can do", binary);

@@ -51,7 +51,7 @@ struct probes {
 };
 
 
-static struct known *known_get(struct probes *ps, const char *path)
+static struct known *probe_cache_known_get(struct probes *ps, const char *path)
 {
 	struct known *k = ps->known;
 
@@ -69,63 +69,63 @@ static struct known *known_get(struct probes *ps, const char *path)
 
 /* Finding the binary */
 
-static int64_t mtime_of(const struct stat *st)
+static int64_t probe_cache_mtime_of(const struct stat *st)
 {
 	return st->st_mtim.tv_sec * INT64_C(1000000000) + st->st_mtim.tv_nsec;
 }
 
 /* Devices may come as modules from packages of their own, which leave the binary alone. */
-static int64_t newest(const struct stat *binary)
+static int64_t probe_cache_newest(const struct stat *binary)
 {
 	static const char *const modules[] = { "/usr/lib/x86_64-linux-gnu/qemu", "/usr/lib64/qemu",
 		"/usr/lib64/qemu-kvm", "/usr/lib/qemu" };
-	int64_t t = mtime_of(binary);
+	int64_t t = probe_cache_mtime_of(binary);
 	struct stat st;
 
 	for (size_t i = 0; i < ARRAY_SIZE(modules); i++)
-		if (stat(modules[i], &st) == 0 && mtime_of(&st) > t)
-			t = mtime_of(&st);
+		if (stat(modules[i], &st) == 0 && probe_cache_mtime_of(&st) > t)
+			t = probe_cache_mtime_of(&st);
 	return t;
 }
 
-static bool is_program(const char *path, struct stat *st)
+static bool probe_cache_is_program(const char *path, struct stat *st)
 {
 	return access(path, X_OK) == 0 && stat(path, st) == 0 && S_ISREG(st->st_mode);
 }
 
-static bool find_binary(const char *name, char path[PATH_MAX], struct stat *st)
+static bool probe_cache_find_binary(const char *name, char path[PATH_MAX], struct stat *st)
 {
 	const char *dirs = getenv("PATH");
 	int n;
 
 	if (strchr(name, '/')) {
 		snprintf(path, PATH_MAX, "%s", name);
-		return is_program(path, st);
+		return probe_cache_is_program(path, st);
 	}
 	if (!dirs)
 		dirs = "/usr/local/bin:/usr/bin:/bin";
 	for (; *dirs; dirs += dirs[n] == ':' ? n + 1 : n) {
 		n = (int)strcspn(dirs, ":");
 		if (n && snprintf(path, PATH_MAX, "%.*s/%s", n, dirs, name) < PATH_MAX &&
-			is_program(path, st))
+			probe_cache_is_program(path, st))
 			return true;
 	}
 	snprintf(path, PATH_MAX, "%s", name);
 	return false;
 }
 
-static bool is_current(const struct known *k, const struct stat *st)
+static bool probe_cache_is_current(const struct known *k, const struct stat *st)
 {
 	json_int_t size, mtime;
 
 	return k->probe.doc &&
 	       json_unpack(k->probe.doc, "{s:I, s:I}", "size", &size, "mtime", &mtime) == 0 &&
-	       size == st->st_size && mtime == newest(st);
+	       size == st->st_size && mtime == probe_cache_newest(st);
 }
 
 /* The file */
 
-static void load(struct probes *ps)
+static void probe_cache_load(struct probes *ps)
 {
 	struct buf text = BUF_MAX(CACHE_MAX);
 	struct err e = ERR_INIT;
@@ -139,7 +139,7 @@ static void load(struct probes *ps)
 		version == CACHE_VERSION)
 		json_array_foreach (list, i, row) {
 			const char *path = json_string_value(json_object_get(row, "binary"));
-			struct known *k = path ? known_get(ps, path) : NULL;
+			struct known *k = path ? probe_cache_known_get(ps, path) : NULL;
 
 			if (k && !k->probe.doc)
 				probe_from_json(&k->probe, row, NULL);
@@ -149,7 +149,7 @@ static void load(struct probes *ps)
 }
 
 /* Losing it costs a probe, so it is not synced and a failure is only mentioned. */
-static void save(struct probes *ps)
+static void probe_cache_save(struct probes *ps)
 {
 	json_t *list = json_array(), *doc;
 	struct err e = ERR_INIT;
@@ -168,7 +168,7 @@ static void save(struct probes *ps)
 
 /* Asking */
 
-static void answer(struct known *k, const struct err *e)
+static void probe_cache_answer(struct known *k, const struct err *e)
 {
 	k->answering = k->waiting;
 	k->waiting = NULL;
@@ -181,19 +181,19 @@ static void answer(struct known *k, const struct err *e)
 	}
 }
 
-static void on_later(struct loop_task *t)
+static void probe_cache_on_later(struct loop_task *t)
 {
 	struct known *k = container_of(t, struct known, later);
 
-	answer(k, &k->err);
+	probe_cache_answer(k, &k->err);
 }
 
-static void fail_later(struct known *k)
+static void probe_cache_fail_later(struct known *k)
 {
-	loop_later(k->ps->ev, &k->later, on_later);
+	loop_later(k->ps->ev, &k->later, probe_cache_on_later);
 }
 
-static int describe_end(struct known *k, const struct child_result *r)
+static int probe_cache_describe_end(struct known *k, const struct child_result *r)
 {
 	_cleanup_(free_ptr) char *said = text_escape(r->err, r->err_len, true);
 	size_t n = strlen(said);
@@ -211,7 +211,7 @@ static int describe_end(struct known *k, const struct child_result *r)
 		n ? "\n" : "", said);
 }
 
-static void on_answered(void *data, const struct child_result *r, const struct err *jail)
+static void probe_cache_on_answered(void *data, const struct child_result *r, const struct err *jail)
 {
 	struct known *k = data;
 	struct probe fresh = PROBE_INIT;
@@ -223,26 +223,26 @@ static void on_answered(void *data, const struct child_result *r, const struct e
 		err_copy(&k->err, jail);
 		rc = err_class(&k->err, ERR_QEMU_FAILED);
 	} else if (r->status != 0)
-		rc = describe_end(k, r);
+		rc = probe_cache_describe_end(k, r);
 	else if (!(doc = probe_from_replies(k->path, r->out, r->out_len, &k->err)))
 		rc = k->err.number;
 	if (rc == 0) {
 		json_object_set_new(doc, "size", json_integer(k->st.st_size));
-		json_object_set_new(doc, "mtime", json_integer(newest(&k->st)));
+		json_object_set_new(doc, "mtime", json_integer(probe_cache_newest(&k->st)));
 		rc = probe_from_json(&fresh, doc, &k->err);
 	}
 	json_decref(doc);
 	if (rc == 0) {
 		probe_release(&k->probe);
 		k->probe = fresh;
-		save(k->ps);
+		probe_cache_save(k->ps);
 		log_info(NULL, "%s is QEMU %u.%u.%u", k->path, fresh.major, fresh.minor,
 			fresh.micro);
 	}
-	answer(k, rc == 0 ? NULL : &k->err);
+	probe_cache_answer(k, rc == 0 ? NULL : &k->err);
 }
 
-static void ask(struct known *k)
+static void probe_cache_ask(struct known *k)
 {
 	const char *argv[] = { k->path, "-machine", "none", "-nodefaults", "-no-user-config",
 		"-display", "none", "-qmp", "stdio", NULL };
@@ -251,11 +251,11 @@ static void ask(struct known *k)
 		.timeout = probe_seconds };
 	json_t *plan = confine_plan("probe", PROBE_NAME, k->ps->uids->probe, k->ps->root, argv, &k->err);
 
-	k->asked = plan ? confine_run(k->ps->ev, k->ps->jail, plan, &options, on_answered, k, &k->err) : NULL;
+	k->asked = plan ? confine_run(k->ps->ev, k->ps->jail, plan, &options, probe_cache_on_answered, k, &k->err) : NULL;
 	if (k->asked)
 		return;
 	err_class(&k->err, ERR_QEMU_FAILED);
-	fail_later(k);
+	probe_cache_fail_later(k);
 }
 
 void probes_get(struct probes *ps, const char *binary,
@@ -263,11 +263,11 @@ void probes_get(struct probes *ps, const char *binary,
 {
 	char path[PATH_MAX];
 	struct stat st;
-	bool found = find_binary(binary, path, &st);
-	struct known *k = known_get(ps, path);
+	bool found = probe_cache_find_binary(binary, path, &st);
+	struct known *k = probe_cache_known_get(ps, path);
 	struct waiter *w, **at = &k->waiting;
 
-	if (found && is_current(k, &st)) {
+	if (found && probe_cache_is_current(k, &st)) {
 		done(data, &k->probe, NULL);
 		return;
 	}
@@ -281,7 +281,7 @@ void probes_get(struct probes *ps, const char *binary,
 		return;
 	if (found) {
 		k->st = st;
-		ask(k);
+		probe_cache_ask(k);
 		return;
 	}
 	if (strchr(binary, '/') && stat(binary, &st) == 0)
@@ -290,10 +290,10 @@ void probes_get(struct probes *ps, const char *binary,
 	else
 		err_set(&k->err, ERR_QEMU_FAILED, "there is no program '%s'", binary);
 	err_hint(&k->err, "install the package qemu-system-x86, or write Binary= in [QEMU]");
-	fail_later(k);
+	probe_cache_fail_later(k);
 }
 
-static void drop(struct waiter **list, const void *data, bool all)
+static void probe_cache_drop(struct waiter **list, const void *data, bool all)
 {
 	while (*list) {
 		struct waiter *w = *list;
@@ -310,8 +310,8 @@ static void drop(struct waiter **list, const void *data, bool all)
 void probes_forget(struct probes *ps, const void *data)
 {
 	for (struct known *k = ps->known; k; k = k->next) {
-		drop(&k->waiting, data, false);
-		drop(&k->answering, data, false);
+		probe_cache_drop(&k->waiting, data, false);
+		probe_cache_drop(&k->answering, data, false);
 	}
 	kvm_forget(ps->kvm, data);
 }
@@ -333,7 +333,7 @@ struct probes *probes_new(struct ev_loop *ev, int state_dirfd, const char *jail,
 	ps->root = root;
 	ps->uids = uids;
 	ps->kvm = kvm_new(ev, "kvm", jail, root, uids);
-	load(ps);
+	probe_cache_load(ps);
 	return ps;
 }
 
@@ -345,8 +345,8 @@ void probes_free(struct probes *ps)
 		next = k->next;
 		confine_cancel(k->asked);
 		loop_cancel(ps->ev, &k->later);
-		drop(&k->waiting, NULL, true);
-		drop(&k->answering, NULL, true);
+		probe_cache_drop(&k->waiting, NULL, true);
+		probe_cache_drop(&k->answering, NULL, true);
 		probe_release(&k->probe);
 		free(k->path);
 		free(k);

@@ -47,7 +47,7 @@ struct kvm {
 };
 
 /* A disk whose boot sector writes to the exit device; memory, so that nothing is left behind. */
-static int boot_disk(struct err *e)
+static int probe_kvm_boot_disk(struct err *e)
 {
 	static const uint8_t code[] = {
 		0xb0, EXIT_VALUE, /* mov $EXIT_VALUE, %al */
@@ -66,7 +66,7 @@ static int boot_disk(struct err *e)
 	return fd;
 }
 
-static void answer(struct kvm *k)
+static void probe_kvm_answer(struct kvm *k)
 {
 	k->answering = k->waiting;
 	k->waiting = NULL;
@@ -79,19 +79,19 @@ static void answer(struct kvm *k)
 	}
 }
 
-static void on_later(struct loop_task *t)
+static void probe_kvm_on_later(struct loop_task *t)
 {
-	answer(container_of(t, struct kvm, later));
+	probe_kvm_answer(container_of(t, struct kvm, later));
 }
 
-static void fail_later(struct kvm *k)
+static void probe_kvm_fail_later(struct kvm *k)
 {
 	err_class(&k->err, ERR_NO_RESOURCES);
-	loop_later(k->ev, &k->later, on_later);
+	loop_later(k->ev, &k->later, probe_kvm_on_later);
 }
 
 /* Whether the processor says that it can: "vmx" or "svm" among its flags. */
-static bool cpu_can(void)
+static bool probe_kvm_cpu_can(void)
 {
 	_cleanup_(close_file) FILE *f = fopen("/proc/cpuinfo", "re");
 	_cleanup_(free_ptr) char *line = NULL;
@@ -103,7 +103,7 @@ static bool cpu_can(void)
 	return flags && (strstr(line, " vmx") || strstr(line, " svm"));
 }
 
-static int check_device(struct err *e)
+static int probe_kvm_check_device(struct err *e)
 {
 	_cleanup_(close_fd) int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 
@@ -114,7 +114,7 @@ static int check_device(struct err *e)
 			"KVM cannot be used: no permission to open '/dev/kvm'");
 	else if (errno != ENOENT)
 		err_errno(e, "KVM cannot be used: open '/dev/kvm'");
-	else if (cpu_can())
+	else if (probe_kvm_cpu_can())
 		err_set(e, ERR_NO_RESOURCES,
 			"KVM cannot be used: there is no '/dev/kvm', the module kvm_intel or kvm_amd is not loaded");
 	else
@@ -124,16 +124,16 @@ static int check_device(struct err *e)
 	return err_hint(e, "write Accel=tcg or Accel=auto in [VM] to go on without KVM");
 }
 
-static void start_try(struct kvm *k);
+static void probe_kvm_start_try(struct kvm *k);
 
-static void on_booted(void *data, const struct child_result *r, const struct err *jail)
+static void probe_kvm_on_booted(void *data, const struct child_result *r, const struct err *jail)
 {
 	struct kvm *k = data;
 
 	k->asked = NULL;
 	k->proved = r->status == EXIT_STATUS;
 	if (!k->proved && ++k->tries < TRIES) {
-		start_try(k);
+		probe_kvm_start_try(k);
 		return;
 	}
 	if (!k->proved && jail) {
@@ -154,10 +154,10 @@ static void on_booted(void *data, const struct child_result *r, const struct err
 	}
 	if (!k->proved)
 		err_hint(&k->err, "write Accel=tcg or Accel=auto in [VM] to go on without KVM");
-	answer(k);
+	probe_kvm_answer(k);
 }
 
-static void start_try(struct kvm *k)
+static void probe_kvm_start_try(struct kvm *k)
 {
 	const bool kvm = streq(k->accel, "kvm");
 	char disk[24], port[64];
@@ -174,10 +174,10 @@ static void start_try(struct kvm *k)
 		json_object_set_new(plan, "kvm", json_boolean(kvm));
 		json_object_set_new(plan, "fds", json_pack("[i]", DISK_FD));
 		k->asked = confine_run_with(k->ev, k->jail, plan, &k->disk, 1,
-			&(struct child_options){ .timeout = try_seconds }, on_booted, k, &k->err);
+			&(struct child_options){ .timeout = try_seconds }, probe_kvm_on_booted, k, &k->err);
 	}
 	if (!k->asked)
-		fail_later(k);
+		probe_kvm_fail_later(k);
 }
 
 void kvm_prove(struct kvm *k, const char *binary, void (*done)(void *data, const struct err *e),
@@ -201,14 +201,14 @@ void kvm_prove(struct kvm *k, const char *binary, void (*done)(void *data, const
 	free(k->binary);
 	k->binary = xstrdup(binary);
 	if (k->disk < 0)
-		k->disk = boot_disk(&k->err);
-	if (k->disk < 0 || (streq(k->accel, "kvm") && check_device(&k->err) < 0))
-		fail_later(k);
+		k->disk = probe_kvm_boot_disk(&k->err);
+	if (k->disk < 0 || (streq(k->accel, "kvm") && probe_kvm_check_device(&k->err) < 0))
+		probe_kvm_fail_later(k);
 	else
-		start_try(k);
+		probe_kvm_start_try(k);
 }
 
-static void drop(struct waiter **list, const void *data, bool all)
+static void probe_kvm_drop(struct waiter **list, const void *data, bool all)
 {
 	while (*list) {
 		struct waiter *w = *list;
@@ -224,8 +224,8 @@ static void drop(struct waiter **list, const void *data, bool all)
 
 void kvm_forget(struct kvm *k, const void *data)
 {
-	drop(&k->waiting, data, false);
-	drop(&k->answering, data, false);
+	probe_kvm_drop(&k->waiting, data, false);
+	probe_kvm_drop(&k->answering, data, false);
 }
 
 struct kvm *kvm_new(struct ev_loop *ev, const char *accel, const char *jail, const char *root,
@@ -248,8 +248,8 @@ void kvm_free(struct kvm *k)
 		return;
 	confine_cancel(k->asked);
 	loop_cancel(k->ev, &k->later);
-	drop(&k->waiting, NULL, true);
-	drop(&k->answering, NULL, true);
+	probe_kvm_drop(&k->waiting, NULL, true);
+	probe_kvm_drop(&k->answering, NULL, true);
 	close_fd(&k->disk);
 	free(k->binary);
 	free(k);

@@ -6,14 +6,14 @@
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/vms.h"
 
-static bool is_guest(const struct vm *vm)
+static bool snapshot_is_guest(const struct vm *vm)
 {
 	return vm_state_is_up(vm->st.state);
 }
 
 /* --- beginning --- */
 
-static int refuse(const struct vm *vm, const struct snapshot_op *op, struct err *e)
+static int snapshot_refuse(const struct vm *vm, const struct snapshot_op *op, struct err *e)
 {
 	if (op->verb != SNAPSHOT_LIST && snapshot_check_name(op->name, e) < 0)
 		return e->number;
@@ -32,20 +32,20 @@ static int refuse(const struct vm *vm, const struct snapshot_op *op, struct err 
 	if (op->verb == SNAPSHOT_DELETE && vm->revert &&
 		(!vm->revert->snapshot[0] || streq(vm->revert->snapshot, op->name)))
 		return vm_revert_check(vm, e);
-	if (!is_guest(vm) && vm->st.state != VM_STOPPED && vm->st.state != VM_FAILED) {
+	if (!snapshot_is_guest(vm) && vm->st.state != VM_STOPPED && vm->st.state != VM_FAILED) {
 		err_set(e, ERR_WRONG_STATE, "is %s%s%s%s", vm_state_name(vm->st.state),
 			vm->st.reason[0] ? " (" : "", vm->st.reason, vm->st.reason[0] ? ")" : "");
 		return err_hint(e, "wait until it runs or is stopped");
 	}
-	if (is_guest(vm) && (!vm->mon.qmp || !qmp_is_ready(vm->mon.qmp)))
+	if (snapshot_is_guest(vm) && (!vm->mon.qmp || !qmp_is_ready(vm->mon.qmp)))
 		return err_set(e, ERR_TIMEOUT, "its monitor does not answer");
-	if (!is_guest(vm) && vm->file.problems)
+	if (!snapshot_is_guest(vm) && vm->file.problems)
 		return err_set(e, ERR_INVALID_CONFIG, "%s", vm->file.problems);
 	return 0;
 }
 
 /* Made at the first start of a guest with UEFI. The daemon's own file, so it may be looked for. */
-static char *nvram_path(struct vm *vm, const struct conf_vm *c)
+static char *snapshot_nvram_path(struct vm *vm, const struct conf_vm *c)
 {
 	int dir = firmware_wanted(c) ? vm_state_dir(vm, NULL) : -1;
 
@@ -54,9 +54,9 @@ static char *nvram_path(struct vm *vm, const struct conf_vm *c)
 	return vm_state_path(vm, VM_NVRAM);
 }
 
-static void begin(struct snapshot_op *op, struct vm *vm, const char *name)
+static void snapshot_begin(struct snapshot_op *op, struct vm *vm, const char *name)
 {
-	const struct conf_vm *c = is_guest(vm) ? &vm->proc.conf : &vm->file.conf;
+	const struct conf_vm *c = snapshot_is_guest(vm) ? &vm->proc.conf : &vm->file.conf;
 	_cleanup_(free_ptr) char *nvram = NULL;
 	struct err e = ERR_INIT;
 
@@ -68,7 +68,7 @@ static void begin(struct snapshot_op *op, struct vm *vm, const char *name)
 	if (strlen(name) >= sizeof op->name)
 		err_set(&e, ERR_USAGE, "the name of a snapshot has at most 63 characters");
 	else
-		refuse(vm, op, &e);
+		snapshot_refuse(vm, op, &e);
 	if (e.number) {
 		snapshot_end(op, NULL, &e);
 		return;
@@ -78,9 +78,9 @@ static void begin(struct snapshot_op *op, struct vm *vm, const char *name)
 		vm->busy = op->busy;
 		log_info(vm->name, "%s by %s", op->busy, op->job->who);
 	}
-	nvram = nvram_path(vm, c);
+	nvram = snapshot_nvram_path(vm, c);
 	snapshot_disks_init(&op->disks, c, &vm->identity, vm->daemon->image_dir, nvram);
-	if (is_guest(vm)) {
+	if (snapshot_is_guest(vm)) {
 		op->q = vm->mon.qmp;
 		op->running = vm->st.state == VM_RUNNING;
 		snapshot_live(op);
@@ -89,7 +89,7 @@ static void begin(struct snapshot_op *op, struct vm *vm, const char *name)
 	}
 }
 
-static void begin_job(enum snapshot_verb verb, struct vm *vm, const char *name, struct job *j)
+static void snapshot_begin_job(enum snapshot_verb verb, struct vm *vm, const char *name, struct job *j)
 {
 	struct snapshot_op *op = xcalloc(1, sizeof *op);
 
@@ -97,22 +97,22 @@ static void begin_job(enum snapshot_verb verb, struct vm *vm, const char *name, 
 	op->job = j;
 	j->cancel = snapshot_cancel;
 	j->cancel_data = op;
-	begin(op, vm, name);
+	snapshot_begin(op, vm, name);
 }
 
 void snapshot_create(struct vm *vm, const char *name, struct job *j)
 {
-	begin_job(SNAPSHOT_CREATE, vm, name, j);
+	snapshot_begin_job(SNAPSHOT_CREATE, vm, name, j);
 }
 
 void snapshot_revert(struct vm *vm, const char *name, struct job *j)
 {
-	begin_job(SNAPSHOT_REVERT, vm, name, j);
+	snapshot_begin_job(SNAPSHOT_REVERT, vm, name, j);
 }
 
 void snapshot_delete(struct vm *vm, const char *name, struct job *j)
 {
-	begin_job(SNAPSHOT_DELETE, vm, name, j);
+	snapshot_begin_job(SNAPSHOT_DELETE, vm, name, j);
 }
 
 void snapshot_list(
@@ -123,7 +123,7 @@ void snapshot_list(
 	op->verb = SNAPSHOT_LIST;
 	op->listed = done;
 	op->data = data;
-	begin(op, vm, "");
+	snapshot_begin(op, vm, "");
 }
 
 void snapshot_revert_plan(struct vm *vm, const char *name,
@@ -134,5 +134,5 @@ void snapshot_revert_plan(struct vm *vm, const char *name,
 	op->verb = SNAPSHOT_REVERT;
 	op->listed = done;
 	op->data = data;
-	begin(op, vm, name);
+	snapshot_begin(op, vm, name);
 }

@@ -11,7 +11,7 @@ enum { NAME_MAX_BYTES = 63 };
 
 static const char nvram_id[] = "uefi", nvram_node[] = "pflash1";
 
-static struct snapshot_disk *add(
+static struct snapshot_disk *disks_add(
 	struct snapshot_disks *s, const char *id, const char *node, const char *path, bool qcow2)
 {
 	struct snapshot_disk *d = &s->disk[s->n++];
@@ -21,7 +21,7 @@ static struct snapshot_disk *add(
 	return d;
 }
 
-static bool is_qcow2(const struct conf_disk *d, const struct identity *id)
+static bool disks_is_qcow2(const struct conf_disk *d, const struct identity *id)
 {
 	enum conf_format format = device_disk_format(d, id);
 
@@ -40,15 +40,15 @@ void snapshot_disks_init(struct snapshot_disks *s, const struct conf_vm *c,
 
 		if (!d->path || d->cdrom || d->read_only)
 			continue;
-		added = add(s, d->id, device_node_name(d, node), device_disk_path(d, image_dir, path),
-			is_qcow2(d, id));
+		added = disks_add(s, d->id, device_node_name(d, node), device_disk_path(d, image_dir, path),
+			disks_is_qcow2(d, id));
 		added->beneath = d->path[0] != '/';
 		added->has_base = d->base.n > 0;
 		identity_disk_day(id, d->id, added->created);
 	}
 	/* last: the first one gets the memory */
 	if (nvram)
-		add(s, nvram_id, nvram_node, nvram, true)->nvram = true;
+		disks_add(s, nvram_id, nvram_node, nvram, true)->nvram = true;
 }
 
 void snapshot_disks_release(struct snapshot_disks *s)
@@ -62,7 +62,7 @@ void snapshot_disks_release(struct snapshot_disks *s)
 	*s = (struct snapshot_disks){ 0 };
 }
 
-static struct snapshot_disk *by_node(struct snapshot_disks *s, const char *node)
+static struct snapshot_disk *disks_by_node(struct snapshot_disks *s, const char *node)
 {
 	for (size_t i = 0; i < s->n; i++)
 		if (streq(s->disk[i].node, node))
@@ -100,7 +100,7 @@ int snapshot_disks_take_nodes(struct snapshot_disks *s, const json_t *nodes, str
 		s->disk[i].snapshots = NULL;
 	}
 	json_array_foreach (nodes, i, node) {
-		d = by_node(s, json_string_value(json_object_get(node, "node-name")));
+		d = disks_by_node(s, json_string_value(json_object_get(node, "node-name")));
 		if (r == 0 && d && !d->snapshots)
 			r = snapshot_disk_take(d, json_object_get(node, "image"), e);
 	}
@@ -110,12 +110,12 @@ int snapshot_disks_take_nodes(struct snapshot_disks *s, const json_t *nodes, str
 	return r;
 }
 
-static const char *name_of(const json_t *snapshot)
+static const char *disks_name_of(const json_t *snapshot)
 {
 	return json_string_value(json_object_get(snapshot, "name"));
 }
 
-static json_int_t number(const json_t *snapshot, const char *key)
+static json_int_t disks_number(const json_t *snapshot, const char *key)
 {
 	return json_integer_value(json_object_get(snapshot, key));
 }
@@ -126,7 +126,7 @@ const json_t *snapshot_find(const struct snapshot_disk *d, const char *name)
 	size_t i;
 
 	json_array_foreach (d->snapshots, i, snapshot)
-		if (streq(name_of(snapshot), name))
+		if (streq(disks_name_of(snapshot), name))
 			return snapshot;
 	return NULL;
 }
@@ -136,7 +136,7 @@ json_int_t snapshot_memory(const struct snapshot_disks *s, const char *name)
 	json_int_t most = 0;
 
 	for (size_t i = 0; i < s->n; i++) {
-		json_int_t size = number(snapshot_find(&s->disk[i], name), "vm-state-size");
+		json_int_t size = disks_number(snapshot_find(&s->disk[i], name), "vm-state-size");
 
 		most = size > most ? size : most;
 	}
@@ -146,7 +146,7 @@ json_int_t snapshot_memory(const struct snapshot_disks *s, const char *name)
 const char *snapshot_memory_node(const struct snapshot_disks *s, const char *name)
 {
 	for (size_t i = 0; i < s->n; i++)
-		if (number(snapshot_find(&s->disk[i], name), "vm-state-size") > 0)
+		if (disks_number(snapshot_find(&s->disk[i], name), "vm-state-size") > 0)
 			return s->disk[i].node;
 	return NULL;
 }
@@ -156,7 +156,7 @@ json_int_t snapshot_created(const struct snapshot_disks *s, const char *name)
 	json_int_t first = 0;
 
 	for (size_t i = 0; i < s->n; i++) {
-		json_int_t t = number(snapshot_find(&s->disk[i], name), "date-sec");
+		json_int_t t = disks_number(snapshot_find(&s->disk[i], name), "date-sec");
 
 		first = t && (!first || t < first) ? t : first;
 	}
@@ -171,7 +171,7 @@ struct entry {
 	json_int_t created, memory;
 };
 
-static int entry_by_name(const void *a, const void *b)
+static int disks_entry_by_name(const void *a, const void *b)
 {
 	const struct entry *x = a, *y = b;
 	int order = strcmp(x->name, y->name);
@@ -181,7 +181,7 @@ static int entry_by_name(const void *a, const void *b)
 	return order ? order : (x->at > y->at) - (x->at < y->at);
 }
 
-static int row_by_time(const void *a, const void *b)
+static int disks_row_by_time(const void *a, const void *b)
 {
 	const json_t *x = *(json_t *const *)a, *y = *(json_t *const *)b;
 	json_int_t at = json_integer_value(json_array_get(x, 1)),
@@ -193,23 +193,23 @@ static int row_by_time(const void *a, const void *b)
 		json_string_value(json_array_get(y, 0)));
 }
 
-static size_t entries_of(const struct snapshot_disks *s, struct entry *all)
+static size_t disks_entries_of(const struct snapshot_disks *s, struct entry *all)
 {
 	json_t *snapshot;
 	size_t n = 0, k;
 
 	for (size_t i = 0; i < s->n; i++)
 		json_array_foreach (s->disk[i].snapshots, k, snapshot)
-			if (name_of(snapshot))
-				all[n++] = (struct entry){ name_of(snapshot), i, k,
-					number(snapshot, "date-sec"),
-					number(snapshot, "vm-state-size") };
-	qsort(all, n, sizeof *all, entry_by_name);
+			if (disks_name_of(snapshot))
+				all[n++] = (struct entry){ disks_name_of(snapshot), i, k,
+					disks_number(snapshot, "date-sec"),
+					disks_number(snapshot, "vm-state-size") };
+	qsort(all, n, sizeof *all, disks_entry_by_name);
 	return n;
 }
 
 /* From the entries of one name, at first; *next: behind them. */
-static json_t *row_of(const struct snapshot_disks *s, const struct entry *first,
+static json_t *disks_row_of(const struct snapshot_disks *s, const struct entry *first,
 	const struct entry *end, const struct entry **next)
 {
 	json_t *disks = json_array();
@@ -239,9 +239,9 @@ json_t *snapshot_table(const struct snapshot_disks *s)
 		most += json_array_size(s->disk[i].snapshots);
 	all = xcalloc(most + 1, sizeof *all);
 	row = xcalloc(most + 1, sizeof(json_t *));
-	for (e = all, end = all + entries_of(s, all); e < end;)
-		row[n++] = row_of(s, e, end, &e);
-	qsort(row, n, sizeof(json_t *), row_by_time);
+	for (e = all, end = all + disks_entries_of(s, all); e < end;)
+		row[n++] = disks_row_of(s, e, end, &e);
+	qsort(row, n, sizeof(json_t *), disks_row_by_time);
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(rows, row[i]);
 	free(row);

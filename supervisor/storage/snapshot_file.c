@@ -17,13 +17,13 @@
 
 enum { INFO_SECONDS = 30, ACT_SECONDS = 600, INFO_MAX = 1 << 20 };
 
-static void look_next(struct snapshot_op *op);
-static void act(struct snapshot_op *op);
-static void act_next(struct snapshot_op *op);
+static void file_look_next(struct snapshot_op *op);
+static void file_act(struct snapshot_op *op);
+static void file_act_next(struct snapshot_op *op);
 
 /* All characters that a path may have are fine in JSON. Who only looks needs no locks, and can be kept off
  * by nobody's. */
-static char *image_spec(const struct snapshot_disk *d, bool write)
+static char *file_image_spec(const struct snapshot_disk *d, bool write)
 {
 	json_t *spec = json_pack("{s:s, s:n, s:{s:s, s:s, s:s}}", "driver", d->qcow2 ? "qcow2" : "raw",
 		"backing", "file", "driver", device_path_is_block(d->path) ? "host_device" : "file", "filename",
@@ -40,7 +40,7 @@ static char *image_spec(const struct snapshot_disk *d, bool write)
 }
 
 /* What qemu-img said, without the path in JSON that it repeats; or why it did not come to run. */
-static void explain(const struct snapshot_disk *d, const struct child_result *r, const struct err *jail, struct err *e)
+static void file_explain(const struct snapshot_disk *d, const struct child_result *r, const struct err *jail, struct err *e)
 {
 	const char *last = strstr(r->err, "': "), *from = last ? last + 3 : r->err;
 	_cleanup_(free_ptr) char *said = text_escape(from, strcspn(from, "\n"), false);
@@ -66,7 +66,7 @@ static void explain(const struct snapshot_disk *d, const struct child_result *r,
 }
 
 /* As the guest's QEMU sees it, but without its chain. Who only looks may do so while others use it. */
-static json_t *plan_of(const struct snapshot_op *op, const char *const *argv, bool write, struct err *e)
+static json_t *file_plan_of(const struct snapshot_op *op, const char *const *argv, bool write, struct err *e)
 {
 	const struct snapshot_disk *d = &op->disks.disk[op->at];
 	_cleanup_(free_ptr) char *what = d->nvram ? xstrdup("UEFI variables") : xasprintf("disk '%s'", d->id);
@@ -84,10 +84,10 @@ static json_t *plan_of(const struct snapshot_op *op, const char *const *argv, bo
 }
 
 /* flag: of `qemu-img snapshot`, NULL: `qemu-img info`; on the disk under way. */
-static int run(struct snapshot_op *op, const char *flag, confined_fn *done, struct err *e)
+static int file_run(struct snapshot_op *op, const char *flag, confined_fn *done, struct err *e)
 {
 	const struct snapshot_disk *d = &op->disks.disk[op->at];
-	_cleanup_(free_ptr) char *spec = image_spec(d, flag);
+	_cleanup_(free_ptr) char *spec = file_image_spec(d, flag);
 	const char *const info[] = { "qemu-img", "info", "-U", "--output=json", spec, NULL };
 	const char *const act[] = { "qemu-img", "snapshot", flag, op->name, spec, NULL };
 	struct child_options o = { .out_max = INFO_MAX, .timeout = flag ? ACT_SECONDS : INFO_SECONDS,
@@ -96,13 +96,13 @@ static int run(struct snapshot_op *op, const char *flag, confined_fn *done, stru
 
 	if (!spec)
 		return err_set(e, ERR_INVALID_CONFIG, "disk '%s': its path is not UTF-8", d->id);
-	plan = plan_of(op, flag ? act : info, flag, e);
+	plan = file_plan_of(op, flag ? act : info, flag, e);
 	if (plan)
 		op->tool = confine_run(op->daemon->loop.ev, op->daemon->jail, plan, &o, done, op, e);
 	return op->tool ? 0 : e->number;
 }
 
-static bool is_cancelled(const struct snapshot_op *op, struct err *e)
+static bool file_is_cancelled(const struct snapshot_op *op, struct err *e)
 {
 	if (op->cancelled)
 		err_set(e, ERR_FAILED, "cancelled, and nothing is changed");
@@ -111,7 +111,7 @@ static bool is_cancelled(const struct snapshot_op *op, struct err *e)
 
 /* --- looking --- */
 
-static void on_info(void *data, const struct child_result *r, const struct err *jail)
+static void file_on_info(void *data, const struct child_result *r, const struct err *jail)
 {
 	struct snapshot_op *op = data;
 	struct snapshot_disk *d = &op->disks.disk[op->at];
@@ -119,12 +119,12 @@ static void on_info(void *data, const struct child_result *r, const struct err *
 	json_t *info;
 
 	op->tool = NULL;
-	if (is_cancelled(op, &e)) {
+	if (file_is_cancelled(op, &e)) {
 		snapshot_end(op, NULL, &e);
 		return;
 	}
 	if (jail || r->status != 0) {
-		explain(d, r, jail, &e);
+		file_explain(d, r, jail, &e);
 		snapshot_end(op, NULL, &e);
 		return;
 	}
@@ -143,24 +143,24 @@ static void on_info(void *data, const struct child_result *r, const struct err *
 		return;
 	}
 	op->at++;
-	look_next(op);
+	file_look_next(op);
 }
 
-static void look_next(struct snapshot_op *op)
+static void file_look_next(struct snapshot_op *op)
 {
 	struct err e = ERR_INIT;
 
 	while (op->at < op->disks.n && !op->disks.disk[op->at].qcow2)
 		op->at++;
 	if (op->at == op->disks.n)
-		act(op);
-	else if (run(op, NULL, on_info, &e) < 0)
+		file_act(op);
+	else if (file_run(op, NULL, file_on_info, &e) < 0)
 		snapshot_end(op, NULL, &e);
 }
 
 /* --- back into memory --- */
 
-static void on_up(void *data, const struct err *e)
+static void file_on_up(void *data, const struct err *e)
 {
 	struct snapshot_op *op = data;
 	struct vm *vm = snapshot_vm(op);
@@ -182,7 +182,7 @@ static void on_up(void *data, const struct err *e)
 }
 
 /* A revert that is only asked about: what would keep it from coming up again is looked at, too. */
-static void plan(struct snapshot_op *op, struct vm *vm)
+static void file_plan(struct snapshot_op *op, struct vm *vm)
 {
 	struct snapshot_machine m = { .conf = &vm->file.conf, .machine = vm->identity.machine };
 	struct err e = ERR_INIT;
@@ -201,7 +201,7 @@ static void plan(struct snapshot_op *op, struct vm *vm)
 }
 
 /* Started paused: nothing runs before the memory is the snapshot's. */
-static void boot(struct snapshot_op *op, struct vm *vm)
+static void file_boot(struct snapshot_op *op, struct vm *vm)
 {
 	struct snapshot_machine m = { .conf = &vm->file.conf, .machine = vm->identity.machine };
 	struct err e = ERR_INIT;
@@ -214,7 +214,7 @@ static void boot(struct snapshot_op *op, struct vm *vm)
 		vm_start_for(vm, op->job->who, &e) < 0)
 		snapshot_end(op, NULL, &e);
 	else
-		vm_wait(vm, VM_GOAL_UP, 0, on_up, op);
+		vm_wait(vm, VM_GOAL_UP, 0, file_on_up, op);
 }
 
 /* --- the deed --- */
@@ -226,7 +226,7 @@ static const char *const flags[] = {
 	[SNAPSHOT_LIST] = NULL,
 };
 
-static void on_undone(void *data, const struct child_result *r, const struct err *jail)
+static void file_on_undone(void *data, const struct child_result *r, const struct err *jail)
 {
 	struct snapshot_op *op = data;
 	struct err e = ERR_INIT;
@@ -237,14 +237,14 @@ static void on_undone(void *data, const struct child_result *r, const struct err
 		op->killed = false;
 	} else if (jail || r->status != 0) {
 		err_hint(&op->error, "what vmkeep snapshot list still tells of it, snapshot delete takes away");
-		explain(&op->disks.disk[op->at], r, jail, &e);
+		file_explain(&op->disks.disk[op->at], r, jail, &e);
 		log_error(op->vm, "undo of %s: %s", op->busy, e.text);
 	}
-	act_next(op);
+	file_act_next(op);
 }
 
 /* A failed create takes back what it made, from the disk before the one that failed. */
-static void undo_next(struct snapshot_op *op)
+static void file_undo_next(struct snapshot_op *op)
 {
 	struct err e = ERR_INIT;
 
@@ -253,14 +253,14 @@ static void undo_next(struct snapshot_op *op)
 		return;
 	}
 	op->at--;
-	if (run(op, flags[SNAPSHOT_DELETE], on_undone, &e) == 0)
+	if (file_run(op, flags[SNAPSHOT_DELETE], file_on_undone, &e) == 0)
 		return;
 	log_error(op->vm, "undo of %s: %s", op->busy, e.text);
 	snapshot_end(op, NULL, &op->error);
 }
 
 /* A disk that was taken back already stays so, and the mark that says it. */
-static void act_failed(struct snapshot_op *op, const struct err *e)
+static void file_act_failed(struct snapshot_op *op, const struct err *e)
 {
 	err_copy(&op->error, e);
 	if (op->verb == SNAPSHOT_REVERT)
@@ -268,105 +268,105 @@ static void act_failed(struct snapshot_op *op, const struct err *e)
 			"some disks may be those of the snapshot already, and it does not start: "
 			"vmkeep snapshot revert %s %s again, when this is cured", op->vm, op->name);
 	if (op->verb == SNAPSHOT_CREATE)
-		undo_next(op);
+		file_undo_next(op);
 	else
 		snapshot_end(op, NULL, &op->error);
 }
 
-static void end_failed(struct snapshot_op *op)
+static void file_end_failed(struct snapshot_op *op)
 {
 	snapshot_end(op, NULL, &op->error);
 }
 
 /* qemu-img said that the first disk is what it was: so are all. */
-static void act_refused(struct snapshot_op *op, const struct err *e)
+static void file_act_refused(struct snapshot_op *op, const struct err *e)
 {
 	err_copy(&op->error, e);
-	snapshot_mark(op, NULL, end_failed, act_failed);
+	snapshot_mark(op, NULL, file_end_failed, file_act_failed);
 }
 
 /* Whether the disk under way has it, nobody knows. */
-static void act_killed(struct snapshot_op *op, struct err *e)
+static void file_act_killed(struct snapshot_op *op, struct err *e)
 {
 	op->killed = true;
 	op->killed_at = op->at;
 	op->at++;
 	if (op->cancelled)
 		err_set(e, ERR_FAILED, "cancelled, and what was made is taken back");
-	act_failed(op, e);
+	file_act_failed(op, e);
 }
 
-static void on_acted(void *data, const struct child_result *r, const struct err *jail)
+static void file_on_acted(void *data, const struct child_result *r, const struct err *jail)
 {
 	struct snapshot_op *op = data;
 	struct err e = ERR_INIT;
 
 	op->tool = NULL;
 	if (jail || r->status != 0)
-		explain(&op->disks.disk[op->at], r, jail, &e);
+		file_explain(&op->disks.disk[op->at], r, jail, &e);
 	if (op->verb == SNAPSHOT_CREATE && (op->cancelled || (!jail && r->status < 0)))
-		act_killed(op, &e);
+		file_act_killed(op, &e);
 	else if (e.number && op->verb == SNAPSHOT_REVERT && op->at == 0 && !op->marked && (jail || r->status > 0))
-		act_refused(op, &e);
+		file_act_refused(op, &e);
 	else if (e.number)
-		act_failed(op, &e);
+		file_act_failed(op, &e);
 	else {
 		op->at++;
-		act_next(op);
+		file_act_next(op);
 	}
 }
 
-static void on_recorded(void *data)
+static void file_on_recorded(void *data)
 {
 	snapshot_end_well(data);
 }
 
-static void acted(struct snapshot_op *op)
+static void file_acted(struct snapshot_op *op)
 {
 	struct vm *vm = snapshot_vm(op);
 
 	if (vm && op->verb == SNAPSHOT_DELETE)
-		snapshot_record_save(vm, op->name, NULL, on_recorded, op);
+		snapshot_record_save(vm, op->name, NULL, file_on_recorded, op);
 	else if (op->verb == SNAPSHOT_REVERT)
-		snapshot_mark(op, NULL, snapshot_end_well, act_failed);
+		snapshot_mark(op, NULL, snapshot_end_well, file_act_failed);
 	else
 		snapshot_end_well(op);
 }
 
-static void act_on(struct snapshot_op *op)
+static void file_act_on(struct snapshot_op *op)
 {
 	struct err e = ERR_INIT;
 
-	if (!op->acting && is_cancelled(op, &e)) {
-		(op->verb == SNAPSHOT_REVERT && !op->marked ? act_refused : act_failed)(op, &e);
+	if (!op->acting && file_is_cancelled(op, &e)) {
+		(op->verb == SNAPSHOT_REVERT && !op->marked ? file_act_refused : file_act_failed)(op, &e);
 		return;
 	}
 	op->acting = true;
-	if (run(op, flags[op->verb], on_acted, &e) < 0)
-		act_failed(op, &e);
+	if (file_run(op, flags[op->verb], file_on_acted, &e) < 0)
+		file_act_failed(op, &e);
 }
 
-static void act_next(struct snapshot_op *op)
+static void file_act_next(struct snapshot_op *op)
 {
 	if (op->error.number) {
-		undo_next(op);
+		file_undo_next(op);
 		return;
 	}
 	while (op->at < op->disks.n && op->verb == SNAPSHOT_DELETE &&
 		!snapshot_find(&op->disks.disk[op->at], op->name))
 		op->at++;
 	if (op->at == op->disks.n) {
-		acted(op);
+		file_acted(op);
 		return;
 	}
 	job_progress(op->job, op->at, op->disks.n, op->disks.disk[op->at].id);
 	if (op->verb == SNAPSHOT_REVERT)
-		snapshot_mark(op, op->disks.disk[op->at].id, act_on, act_failed);
+		snapshot_mark(op, op->disks.disk[op->at].id, file_act_on, file_act_failed);
 	else
-		act_on(op);
+		file_act_on(op);
 }
 
-static int check(const struct snapshot_op *op, struct err *e)
+static int file_check(const struct snapshot_op *op, struct err *e)
 {
 	int r = 0;
 
@@ -386,18 +386,18 @@ static int check(const struct snapshot_op *op, struct err *e)
 	return r;
 }
 
-static void on_renewed(void *data, const struct err *e)
+static void file_on_renewed(void *data, const struct err *e)
 {
 	struct snapshot_op *op = data;
 
 	if (e) /* the next start writes it */
 		log_warning(op->vm, "%s", e->text);
-	act_next(op);
+	file_act_next(op);
 }
 
 /* The guest goes back in time, and knows it by another generation ID: on disk before the images change. A start
  * writes it by itself. */
-static void revert(struct snapshot_op *op, struct vm *vm)
+static void file_revert(struct snapshot_op *op, struct vm *vm)
 {
 	_cleanup_(free_ptr) char *path = xasprintf("vms/%s/identity.json", vm->name), *text = NULL;
 	bool renewed = identity_renew_generation(&vm->identity);
@@ -405,17 +405,17 @@ static void revert(struct snapshot_op *op, struct vm *vm)
 	json_t *doc;
 
 	if (snapshot_memory(&op->disks, op->name) > 0) {
-		boot(op, vm);
+		file_boot(op, vm);
 		return;
 	}
 	doc = renewed && vm->identity.kept ? identity_json(&vm->identity) : NULL;
 	text = doc ? json_dumps(doc, JSON_INDENT(1)) : NULL;
 	json_decref(doc);
-	if (!text || keep(vm->daemon, path, text, on_renewed, op, &e) < 0)
-		on_renewed(op, e.number ? &e : NULL);
+	if (!text || keep(vm->daemon, path, text, file_on_renewed, op, &e) < 0)
+		file_on_renewed(op, e.number ? &e : NULL);
 }
 
-static void act(struct snapshot_op *op)
+static void file_act(struct snapshot_op *op)
 {
 	struct vm *vm = snapshot_vm(op);
 	struct err e = ERR_INIT;
@@ -426,16 +426,16 @@ static void act(struct snapshot_op *op)
 		snapshot_end(op, NULL, &e);
 		return;
 	}
-	if (check(op, &e) < 0)
+	if (file_check(op, &e) < 0)
 		snapshot_end(op, NULL, &e);
 	else if (op->verb == SNAPSHOT_LIST)
 		snapshot_end(op, snapshot_table(&op->disks), NULL);
 	else if (op->listed)
-		plan(op, vm);
+		file_plan(op, vm);
 	else if (op->verb == SNAPSHOT_REVERT)
-		revert(op, vm);
+		file_revert(op, vm);
 	else
-		act_next(op);
+		file_act_next(op);
 }
 
 /* One that was never started has no uid yet. */
@@ -451,5 +451,5 @@ void snapshot_file(struct snapshot_op *op)
 	}
 	op->uid = vm->identity.uid;
 	op->at = 0;
-	look_next(op);
+	file_look_next(op);
 }

@@ -12,12 +12,12 @@
 
 static const char job_id[] = "vmkeep-snapshot";
 
-static void next_step(struct snapshot_op *op);
-static void act(struct snapshot_op *op);
+static void live_next_step(struct snapshot_op *op);
+static void live_act(struct snapshot_op *op);
 
 /* --- ends --- */
 
-static void end_gone(void *data, const struct err *e)
+static void live_end_gone(void *data, const struct err *e)
 {
 	struct snapshot_op *op = data;
 
@@ -27,7 +27,7 @@ static void end_gone(void *data, const struct err *e)
 }
 
 /* The process is ended first: what it holds is half loaded, or was only started for the load. */
-static void end_process(struct snapshot_op *op, const struct err *e)
+static void live_end_process(struct snapshot_op *op, const struct err *e)
 {
 	struct vm *vm;
 
@@ -39,10 +39,10 @@ static void end_process(struct snapshot_op *op, const struct err *e)
 		return;
 	}
 	vm_kill(vm, op->busy, NULL);
-	vm_wait(vm, VM_GOAL_DOWN, 0, end_gone, op);
+	vm_wait(vm, VM_GOAL_DOWN, 0, live_end_gone, op);
 }
 
-static void fail(struct snapshot_op *op, const struct err *e)
+static void live_fail(struct snapshot_op *op, const struct err *e)
 {
 	struct err own = ERR_INIT;
 
@@ -51,7 +51,7 @@ static void fail(struct snapshot_op *op, const struct err *e)
 	else
 		err_copy(&own, e);
 	if (op->booted)
-		end_process(op, &own);
+		live_end_process(op, &own);
 	else
 		snapshot_end(op, NULL, &own);
 }
@@ -59,7 +59,7 @@ static void fail(struct snapshot_op *op, const struct err *e)
 /* --- looking --- */
 
 /* One of before the daemon's restart: its result is known by what the disks hold. */
-static int take_jobs(struct snapshot_op *op, const json_t *jobs, struct err *e)
+static int live_take_jobs(struct snapshot_op *op, const json_t *jobs, struct err *e)
 {
 	json_t *job;
 	size_t i;
@@ -87,7 +87,7 @@ static int take_jobs(struct snapshot_op *op, const json_t *jobs, struct err *e)
 
 /* RunState of QEMU's qapi/run-state.json: a guest that has ended has no state worth keeping, and
  * goes on only after a reset. */
-static int take_status(struct snapshot_op *op, const json_t *result, struct err *e)
+static int live_take_status(struct snapshot_op *op, const json_t *result, struct err *e)
 {
 	static const char *const good[] = { "running", "paused", "prelaunch" };
 	const char *status = json_string_value(json_object_get(result, "status"));
@@ -101,7 +101,7 @@ static int take_status(struct snapshot_op *op, const json_t *result, struct err 
 	return err_hint(e, "stop or kill it first; its disks alone can be kept and taken back");
 }
 
-static int take_version(struct snapshot_op *op, const json_t *result, struct err *e)
+static int live_take_version(struct snapshot_op *op, const json_t *result, struct err *e)
 {
 	int major = 0, minor = 0, micro = 0;
 
@@ -112,7 +112,7 @@ static int take_version(struct snapshot_op *op, const json_t *result, struct err
 	return 0;
 }
 
-static int take_nodes(struct snapshot_op *op, const json_t *result, struct err *e)
+static int live_take_nodes(struct snapshot_op *op, const json_t *result, struct err *e)
 {
 	return snapshot_disks_take_nodes(&op->disks, result, e);
 }
@@ -123,51 +123,51 @@ static const struct {
 	const char *command;
 	int (*take)(struct snapshot_op *op, const json_t *result, struct err *e);
 } steps[] = {
-	{ "query-jobs", take_jobs },
-	{ "query-status", take_status },
-	{ "query-version", take_version },
-	{ "query-named-block-nodes", take_nodes },
+	{ "query-jobs", live_take_jobs },
+	{ "query-status", live_take_status },
+	{ "query-version", live_take_version },
+	{ "query-named-block-nodes", live_take_nodes },
 };
 _Static_assert(ARRAY_SIZE(steps) == STEP_NODES + 1, "the look at the disks is the last step");
 
-static void on_step(void *data, const json_t *result, const struct err *e)
+static void live_on_step(void *data, const json_t *result, const struct err *e)
 {
 	struct snapshot_op *op = data;
 	struct err own = ERR_INIT;
 
 	if (e) {
-		fail(op, e);
+		live_fail(op, e);
 	} else if (steps[op->at].take(op, result, &own) < 0) {
-		fail(op, &own);
+		live_fail(op, &own);
 	} else if (++op->at < ARRAY_SIZE(steps)) {
-		next_step(op);
+		live_next_step(op);
 	} else {
-		act(op);
+		live_act(op);
 	}
 }
 
-static bool is_lost(struct snapshot_op *op)
+static bool live_is_lost(struct snapshot_op *op)
 {
 	struct err e = ERR_INIT;
 
 	if (snapshot_vm(op))
 		return false;
 	err_set(&e, ERR_UNREACHABLE, "its monitor was lost");
-	fail(op, &e);
+	live_fail(op, &e);
 	return true;
 }
 
-static void next_step(struct snapshot_op *op)
+static void live_next_step(struct snapshot_op *op)
 {
-	if (!is_lost(op))
+	if (!live_is_lost(op))
 		qmp_call(op->q, steps[op->at].command,
 			op->at == STEP_NODES ? json_pack("{s:b}", "flat", true) : NULL, -1,
-			VM_QMP_SECONDS, on_step, op);
+			VM_QMP_SECONDS, live_on_step, op);
 }
 
 /* --- what follows a deed --- */
 
-static struct snapshot_machine machine_of(const struct snapshot_op *op, const struct vm *vm)
+static struct snapshot_machine live_machine_of(const struct snapshot_op *op, const struct vm *vm)
 {
 	return (struct snapshot_machine){ .conf = &vm->proc.conf,
 		.machine = vm->identity.machine,
@@ -175,39 +175,39 @@ static struct snapshot_machine machine_of(const struct snapshot_op *op, const st
 		.qemu = op->qemu };
 }
 
-static void on_recorded(void *data)
+static void live_on_recorded(void *data)
 {
 	snapshot_end_well(data);
 }
 
-static void prove_created(struct snapshot_op *op, struct vm *vm)
+static void live_prove_created(struct snapshot_op *op, struct vm *vm)
 {
-	struct snapshot_machine m = machine_of(op, vm);
+	struct snapshot_machine m = live_machine_of(op, vm);
 	struct err e = ERR_INIT;
 
 	if (snapshot_check_there(&op->disks, op->name, true, &e) < 0) {
 		err_class(&e, ERR_FAILED);
 		err_wrap(&e, 0, "QEMU says that it is saved, but");
-		fail(op, &e);
+		live_fail(op, &e);
 		return;
 	}
 	op->record = snapshot_record_new(&m, op->running, snapshot_created(&op->disks, op->name));
-	snapshot_record_save(vm, op->name, op->record, on_recorded, op);
+	snapshot_record_save(vm, op->name, op->record, live_on_recorded, op);
 }
 
-static void prove_deleted(struct snapshot_op *op, struct vm *vm)
+static void live_prove_deleted(struct snapshot_op *op, struct vm *vm)
 {
 	struct err e = ERR_INIT;
 
 	if (snapshot_check_there(&op->disks, op->name, false, NULL) == 0) {
 		err_set(&e, ERR_FAILED, "QEMU says that it is deleted, but a disk still has it");
-		fail(op, &e);
+		live_fail(op, &e);
 		return;
 	}
-	snapshot_record_save(vm, op->name, NULL, on_recorded, op);
+	snapshot_record_save(vm, op->name, NULL, live_on_recorded, op);
 }
 
-static void on_runs(void *data, const struct err *e)
+static void live_on_runs(void *data, const struct err *e)
 {
 	struct snapshot_op *op = data;
 
@@ -217,46 +217,46 @@ static void on_runs(void *data, const struct err *e)
 		snapshot_end_well(op);
 }
 
-static void on_cont(void *data, const json_t *result, const struct err *e)
+static void live_on_cont(void *data, const json_t *result, const struct err *e)
 {
 	struct snapshot_op *op = data;
 
 	(void)result;
 	if (e)
-		fail(op, e);
-	else if (!is_lost(op))
-		vm_wait(snapshot_vm(op), VM_GOAL_RUNNING, VM_QMP_SECONDS, on_runs, op);
+		live_fail(op, e);
+	else if (!live_is_lost(op))
+		vm_wait(snapshot_vm(op), VM_GOAL_RUNNING, VM_QMP_SECONDS, live_on_runs, op);
 }
 
 /* One that ran before goes on by itself; one that was started for this is let go when it ran then.
  */
-static void go_on(struct snapshot_op *op)
+static void live_go_on(struct snapshot_op *op)
 {
-	if (is_lost(op))
+	if (live_is_lost(op))
 		return;
 	if (op->booted)
 		snapshot_vm(op)->st.paused_start = false;
 	if (op->booted && op->running)
-		qmp_call(op->q, "cont", NULL, -1, VM_QMP_SECONDS, on_cont, op);
+		qmp_call(op->q, "cont", NULL, -1, VM_QMP_SECONDS, live_on_cont, op);
 	else if (op->running)
-		vm_wait(snapshot_vm(op), VM_GOAL_RUNNING, VM_QMP_SECONDS, on_runs, op);
+		vm_wait(snapshot_vm(op), VM_GOAL_RUNNING, VM_QMP_SECONDS, live_on_runs, op);
 	else
 		snapshot_end_well(op);
 }
 
 /* The memory is the snapshot's and so are the disks: that is so even where the mark cannot be taken away. */
-static void not_unmarked(struct snapshot_op *op, const struct err *e)
+static void live_not_unmarked(struct snapshot_op *op, const struct err *e)
 {
 	log_error(op->vm, "%s", e->text);
-	go_on(op);
+	live_go_on(op);
 }
 
-static void loaded(struct snapshot_op *op)
+static void live_loaded(struct snapshot_op *op)
 {
-	snapshot_mark(op, NULL, go_on, not_unmarked);
+	snapshot_mark(op, NULL, live_go_on, live_not_unmarked);
 }
 
-static void load_failed(struct snapshot_op *op, const struct err *e)
+static void live_load_failed(struct snapshot_op *op, const struct err *e)
 {
 	struct err own = ERR_INIT;
 
@@ -274,63 +274,63 @@ static void load_failed(struct snapshot_op *op, const struct err *e)
 		err_set(&own, ERR_FAILED, "it was cut short: %s", e->text);
 		err_hint(&own, "vmkeep list tells what became of it");
 	}
-	end_process(op, &own);
+	live_end_process(op, &own);
 }
 
 /* QEMU says "Input/output error" also where space ran out. */
-static void save_failed(struct snapshot_op *op, const struct err *e)
+static void live_save_failed(struct snapshot_op *op, const struct err *e)
 {
 	struct err own;
 
 	err_copy(&own, e);
 	err_hint(&own, "the guest's memory goes into '%s': is there room for it?",
 		op->disks.disk[0].path);
-	fail(op, &own);
+	live_fail(op, &own);
 }
 
-static void on_job(void *data, const struct err *e)
+static void live_on_job(void *data, const struct err *e)
 {
 	struct snapshot_op *op = data;
 
 	op->done = true;
 	op->at = STEP_NODES;
 	if (op->verb == SNAPSHOT_REVERT && e)
-		load_failed(op, e);
+		live_load_failed(op, e);
 	else if (op->verb == SNAPSHOT_CREATE && e)
-		save_failed(op, e);
+		live_save_failed(op, e);
 	else if (e)
-		fail(op, e);
+		live_fail(op, e);
 	else if (op->verb == SNAPSHOT_REVERT)
-		loaded(op);
+		live_loaded(op);
 	else
-		next_step(op);
+		live_next_step(op);
 }
 
-static void end_refused(struct snapshot_op *op)
+static void live_end_refused(struct snapshot_op *op)
 {
 	struct err e = ERR_INIT;
 
 	err_copy(&e, &op->error);
-	fail(op, &e);
+	live_fail(op, &e);
 }
 
 /* Nothing was begun: a guest that ran goes on as it was. */
-static void on_refused(void *data, const struct err *e)
+static void live_on_refused(void *data, const struct err *e)
 {
 	struct snapshot_op *op = data;
 
 	if (op->verb != SNAPSHOT_REVERT || op->marked) {
-		fail(op, e);
+		live_fail(op, e);
 		return;
 	}
 	err_copy(&op->error, e);
-	snapshot_mark(op, NULL, end_refused, fail);
+	snapshot_mark(op, NULL, live_end_refused, live_fail);
 }
 
 /* --- the deed --- */
 
 /* Those that have it, or all. */
-static json_t *nodes(const struct snapshot_op *op, bool all)
+static json_t *live_nodes(const struct snapshot_op *op, bool all)
 {
 	json_t *list = json_array();
 
@@ -340,12 +340,12 @@ static json_t *nodes(const struct snapshot_op *op, bool all)
 	return list;
 }
 
-static void run(struct snapshot_op *op, const char *command, json_t *arguments, const char *text)
+static void live_run(struct snapshot_op *op, const char *command, json_t *arguments, const char *text)
 {
 	/* the guest is ended first: should we be, the next daemon knows by the job that it was half
 	 * loaded */
 	const struct qmp_job_handlers handlers = {
-		.done = on_job, .refused = on_refused, .keeps_failed = op->verb == SNAPSHOT_REVERT
+		.done = live_on_job, .refused = live_on_refused, .keeps_failed = op->verb == SNAPSHOT_REVERT
 	};
 
 	json_object_set_new(arguments, "job-id", json_string(job_id));
@@ -354,29 +354,29 @@ static void run(struct snapshot_op *op, const char *command, json_t *arguments, 
 	qmp_job_run(op->q, command, arguments, job_id, &handlers, op);
 }
 
-static void create(struct snapshot_op *op, struct err *e)
+static void live_create(struct snapshot_op *op, struct err *e)
 {
 	if (snapshot_check_disks(&op->disks, e) < 0 ||
 		snapshot_check_free(&op->disks, op->name, e) < 0)
 		return;
-	run(op, "snapshot-save",
+	live_run(op, "snapshot-save",
 		json_pack("{s:s, s:o}", "vmstate", op->disks.disk[0].node, "devices",
-			nodes(op, true)),
+			live_nodes(op, true)),
 		"writes memory; the guest stands still");
 }
 
-static void load(struct snapshot_op *op)
+static void live_load(struct snapshot_op *op)
 {
 	op->acting = true;
-	run(op, "snapshot-load",
+	live_run(op, "snapshot-load",
 		json_pack("{s:s, s:o}", "vmstate", snapshot_memory_node(&op->disks, op->name),
-			"devices", nodes(op, true)),
+			"devices", live_nodes(op, true)),
 		"reads memory; the guest stands still");
 }
 
-static void revert(struct snapshot_op *op, struct vm *vm, struct err *e)
+static void live_revert(struct snapshot_op *op, struct vm *vm, struct err *e)
 {
-	struct snapshot_machine m = machine_of(op, vm);
+	struct snapshot_machine m = live_machine_of(op, vm);
 
 	if (snapshot_check_there(&op->disks, op->name, true, e) < 0)
 		return;
@@ -394,22 +394,22 @@ static void revert(struct snapshot_op *op, struct vm *vm, struct err *e)
 	if (op->listed)
 		snapshot_end(op, snapshot_plan(op, vm), NULL);
 	else
-		snapshot_mark(op, "", load, fail);
+		snapshot_mark(op, "", live_load, live_fail);
 }
 
 static void delete (struct snapshot_op *op, struct err *e)
 {
 	if (snapshot_check_there(&op->disks, op->name, false, e) == 0)
-		run(op, "snapshot-delete", json_pack("{s:o}", "devices", nodes(op, false)),
+		live_run(op, "snapshot-delete", json_pack("{s:o}", "devices", live_nodes(op, false)),
 			"deletes");
 }
 
-static void act(struct snapshot_op *op)
+static void live_act(struct snapshot_op *op)
 {
 	struct vm *vm = snapshot_vm(op);
 	struct err e = ERR_INIT;
 
-	if (is_lost(op))
+	if (live_is_lost(op))
 		return;
 	switch (op->verb) {
 	case SNAPSHOT_LIST:
@@ -417,29 +417,29 @@ static void act(struct snapshot_op *op)
 		return;
 	case SNAPSHOT_CREATE:
 		if (op->done) {
-			prove_created(op, vm);
+			live_prove_created(op, vm);
 			return;
 		}
-		create(op, &e);
+		live_create(op, &e);
 		break;
 	case SNAPSHOT_REVERT:
-		revert(op, vm, &e);
+		live_revert(op, vm, &e);
 		break;
 	case SNAPSHOT_DELETE:
 		if (op->done) {
-			prove_deleted(op, vm);
+			live_prove_deleted(op, vm);
 			return;
 		}
 		delete (op, &e);
 		break;
 	}
 	if (e.number)
-		fail(op, &e);
+		live_fail(op, &e);
 }
 
 void snapshot_live(struct snapshot_op *op)
 {
 	op->at = op->verb == SNAPSHOT_LIST ? STEP_NODES : 0;
 	op->done = false;
-	next_step(op);
+	live_next_step(op);
 }

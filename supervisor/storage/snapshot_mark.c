@@ -17,13 +17,13 @@ struct marking {
 	char disk[64];
 };
 
-static void marking_failed(struct marking *m, const struct err *e)
+static void mark_marking_failed(struct marking *m, const struct err *e)
 {
 	m->failed(m->op, e);
 	free(m);
 }
 
-static void on_taken_back(void *data, const struct err *e)
+static void mark_on_taken_back(void *data, const struct err *e)
 {
 	struct marking *m = data;
 	struct err gone = ERR_INIT;
@@ -31,24 +31,24 @@ static void on_taken_back(void *data, const struct err *e)
 	if (e)
 		log_error(m->op->vm, "%s", e->text);
 	err_set(&gone, ERR_NOT_FOUND, "the VM, or its QEMU, went away meanwhile");
-	marking_failed(m, &gone);
+	mark_marking_failed(m, &gone);
 }
 
 /* Marked, and then its QEMU was gone: where nothing was begun the mark goes again. */
-static void went_away(struct marking *m, struct vm *vm)
+static void mark_went_away(struct marking *m, struct vm *vm)
 {
 	struct err e = ERR_INIT;
 
 	if (!vm || m->op->marked || m->op->acting) {
-		on_taken_back(m, NULL);
+		mark_on_taken_back(m, NULL);
 		return;
 	}
 	vm_revert_marked(vm, NULL, NULL);
-	if (vm_revert_mark(vm, NULL, NULL, on_taken_back, m, &e) < 0)
-		on_taken_back(m, &e);
+	if (vm_revert_mark(vm, NULL, NULL, mark_on_taken_back, m, &e) < 0)
+		mark_on_taken_back(m, &e);
 }
 
-static void on_marked(void *data, const struct err *e)
+static void mark_on_marked(void *data, const struct err *e)
 {
 	struct marking *m = data;
 	struct snapshot_op *op = m->op;
@@ -58,9 +58,9 @@ static void on_marked(void *data, const struct err *e)
 	if (!e && vm)
 		vm_revert_marked(vm, op->name, m->takes_away ? NULL : m->disk);
 	if (e) {
-		marking_failed(m, e);
+		mark_marking_failed(m, e);
 	} else if (!snapshot_vm(op)) {
-		went_away(m, vm);
+		mark_went_away(m, vm);
 	} else {
 		m->next(op);
 		free(m);
@@ -77,7 +77,7 @@ void snapshot_mark(struct snapshot_op *op, const char *disk, snapshot_step_fn *n
 	snprintf(m->disk, sizeof m->disk, "%s", disk ? disk : "");
 	if (!vm)
 		err_set(&e, ERR_NOT_FOUND, "the VM, or its QEMU, went away meanwhile");
-	else if (vm_revert_mark(vm, op->name, disk, on_marked, m, &e) == 0)
+	else if (vm_revert_mark(vm, op->name, disk, mark_on_marked, m, &e) == 0)
 		return;
 	free(m);
 	failed(op, &e);

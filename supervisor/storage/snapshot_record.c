@@ -58,7 +58,7 @@ struct changes {
 	size_t n;
 };
 
-static void add_change(struct changes *c, const char *what, const char *from, const char *to)
+static void record_add_change(struct changes *c, const char *what, const char *from, const char *to)
 {
 	size_t len = strlen(c->text);
 
@@ -67,7 +67,7 @@ static void add_change(struct changes *c, const char *what, const char *from, co
 		what, from ? from : "not there", to ? to : "not there");
 }
 
-static bool is_visible(const struct conf_change *c)
+static bool record_is_visible(const struct conf_change *c)
 {
 	for (size_t i = 0; c->key && i < ARRAY_SIZE(visible); i++)
 		for (size_t k = 0; visible[i].key[k]; k++)
@@ -77,21 +77,21 @@ static bool is_visible(const struct conf_change *c)
 	return !c->key;
 }
 
-static void on_change(void *data, const struct conf_change *c)
+static void record_on_change(void *data, const struct conf_change *c)
 {
 	char what[192];
 
-	if (!is_visible(c))
+	if (!record_is_visible(c))
 		return;
 	snprintf(what, sizeof what, "[%s%s%s]%s%s", c->section, c->id ? " " : "",
 		c->id ? c->id : "", c->key ? " " : "", c->key ? c->key : "");
 	if (c->key)
-		add_change(data, what, c->from, c->to);
+		record_add_change(data, what, c->from, c->to);
 	else
-		add_change(data, what, c->from ? "there" : NULL, c->to ? "there" : NULL);
+		record_add_change(data, what, c->from ? "there" : NULL, c->to ? "there" : NULL);
 }
 
-static void compare_conf(struct changes *changes, const json_t *record, const struct conf_vm *now)
+static void record_compare_conf(struct changes *changes, const json_t *record, const struct conf_vm *now)
 {
 	const char *text = json_string_value(json_object_get(record, "config"));
 	struct conf_source source = {
@@ -106,22 +106,22 @@ static void compare_conf(struct changes *changes, const json_t *record, const st
 	conf_vm_parse(&then, now->name, &source, 1, &ctx, &problems);
 	/* a record that no longer parses is of a former version of ours: QEMU will have to tell */
 	if (!problems.count)
-		conf_vm_diff(&then, now, on_change, changes);
+		conf_vm_diff(&then, now, record_on_change, changes);
 	conf_problems_release(&problems);
 	conf_vm_release(&then);
 }
 
-static void compare_word(
+static void record_compare_word(
 	struct changes *changes, const json_t *record, const char *key, const char *now)
 {
 	const char *then = json_string_value(json_object_get(record, key));
 
 	if (then && now && !streq(then, now))
-		add_change(changes, key, then, now);
+		record_add_change(changes, key, then, now);
 }
 
 /* A newer QEMU loads what an older one saved, by its versioned machine; not the other way round. */
-static void compare_qemu(struct changes *changes, const json_t *record, const char *now)
+static void record_compare_qemu(struct changes *changes, const json_t *record, const char *now)
 {
 	const char *then = json_string_value(json_object_get(record, "qemu"));
 	unsigned a[2], b[2];
@@ -129,7 +129,7 @@ static void compare_qemu(struct changes *changes, const json_t *record, const ch
 	if (then && now && sscanf(then, "%u.%u", &a[0], &a[1]) == 2 &&
 		sscanf(now, "%u.%u", &b[0], &b[1]) == 2 &&
 		(b[0] < a[0] || (b[0] == a[0] && b[1] < a[1])))
-		add_change(changes, "qemu", then, now);
+		record_add_change(changes, "qemu", then, now);
 }
 
 int snapshot_record_check(const json_t *record, const struct snapshot_machine *m, struct err *e)
@@ -138,10 +138,10 @@ int snapshot_record_check(const json_t *record, const struct snapshot_machine *m
 
 	if (!record)
 		return 0;
-	compare_conf(&changes, record, m->conf);
-	compare_word(&changes, record, "machine", m->machine);
-	compare_word(&changes, record, "accel", m->accel);
-	compare_qemu(&changes, record, m->qemu);
+	record_compare_conf(&changes, record, m->conf);
+	record_compare_word(&changes, record, "machine", m->machine);
+	record_compare_word(&changes, record, "accel", m->accel);
+	record_compare_qemu(&changes, record, m->qemu);
 	if (!changes.n)
 		return 0;
 	err_set(e, ERR_CONFLICT,
@@ -151,7 +151,7 @@ int snapshot_record_check(const json_t *record, const struct snapshot_machine *m
 
 /* --- file --- */
 
-static void set_aside(const struct vm *vm, int dir, const char *why)
+static void record_set_aside(const struct vm *vm, int dir, const char *why)
 {
 	char aside[PATH_MAX];
 	struct err e = ERR_INIT;
@@ -162,7 +162,7 @@ static void set_aside(const struct vm *vm, int dir, const char *why)
 		log_error(vm->name, "%s: %s; set aside as %s", file_name, why, aside);
 }
 
-static bool is_ours(const json_t *doc)
+static bool record_is_ours(const json_t *doc)
 {
 	return json_integer_value(json_object_get(doc, "version")) == RECORDS_VERSION &&
 	       json_is_object(json_object_get(doc, "snapshots"));
@@ -178,13 +178,13 @@ static json_t *load(const struct vm *vm, int dir)
 
 	if (r == 0) {
 		doc = json_loadb(text.data ? text.data : "", text.len, 0, &je);
-		if (!is_ours(doc))
-			set_aside(vm, dir, doc ? "not of version 1" : je.text);
+		if (!record_is_ours(doc))
+			record_set_aside(vm, dir, doc ? "not of version 1" : je.text);
 	} else if (e.class != ERR_NOT_FOUND) {
-		set_aside(vm, dir, e.text);
+		record_set_aside(vm, dir, e.text);
 	}
 	buf_release(&text);
-	if (is_ours(doc))
+	if (record_is_ours(doc))
 		return doc;
 	json_decref(doc);
 	return json_pack("{s:i, s:{}}", "version", RECORDS_VERSION, "snapshots");
@@ -213,7 +213,7 @@ struct saving {
 	char vm[64];
 };
 
-static void on_saved(void *data, const struct err *e)
+static void record_on_saved(void *data, const struct err *e)
 {
 	struct saving *s = data;
 
@@ -233,11 +233,11 @@ static void save(struct vm *vm, const json_t *doc, void (*done)(void *data), voi
 
 	*s = (struct saving){ .done = done, .data = data };
 	snprintf(s->vm, sizeof s->vm, "%s", vm->name);
-	r = text ? keep(vm->daemon, path, text, on_saved, s, &e)
+	r = text ? keep(vm->daemon, path, text, record_on_saved, s, &e)
 		 : err_set(&e, ERR_FAILED, "%s: cannot be written as JSON", file_name);
 	free(text);
 	if (r < 0)
-		on_saved(s, &e);
+		record_on_saved(s, &e);
 }
 
 void snapshot_record_save(struct vm *vm, const char *name, json_t *record, void (*done)(void *data), void *data)

@@ -16,24 +16,24 @@ struct check { /* a request that waits until all was looked at */
 	struct vm_check *check;
 };
 
-static void check_free(struct check *c)
+static void verb_conf_check_free(struct check *c)
 {
 	vm_check_free(c->check);
 	conf_problems_release(&c->problems);
 	free(c);
 }
 
-static void check_gone(void *data)
+static void verb_conf_check_gone(void *data)
 {
-	check_free(data);
+	verb_conf_check_free(data);
 }
 
-static void check_done(void *data)
+static void verb_conf_check_done(void *data)
 {
 	struct check *c = data;
 
 	request_return(c->r, api_problems(&c->problems, true));
-	check_free(c);
+	verb_conf_check_free(c);
 }
 
 /* What the files say comes first, then whether it can work. */
@@ -50,8 +50,8 @@ void verb_check(struct daemon *d, struct vm *vm, struct request *r)
 	}
 	c = xcalloc(1, sizeof *c);
 	c->r = r;
-	request_on_gone(r, check_gone, c);
-	c->check = vm_check_new(d, name, &c->problems, check_done, c);
+	request_on_gone(r, verb_conf_check_gone, c);
+	c->check = vm_check_new(d, name, &c->problems, verb_conf_check_done, c);
 	vm_check_run(c->check);
 }
 
@@ -76,7 +76,7 @@ void verb_cat(struct daemon *d, struct vm *vm, struct request *r)
 	buf_release(&text);
 }
 
-static void add_change(void *data, const struct conf_change *c)
+static void verb_conf_add_change(void *data, const struct conf_change *c)
 {
 	json_array_append_new(data, json_pack("[s, s?, s?, s?, s?, s]", c->section, c->id, c->key,
 					    c->from, c->to, conf_apply_name(c->apply)));
@@ -96,7 +96,7 @@ void verb_diff(struct daemon *d, struct vm *vm, struct request *r)
 	}
 	rows = json_array();
 	if (vm_state_has_process(vm->st.state) && vm->file.have_conf)
-		conf_vm_diff(&vm->proc.conf, &vm->file.conf, add_change, rows);
+		conf_vm_diff(&vm->proc.conf, &vm->file.conf, verb_conf_add_change, rows);
 	request_return(r, api_table(api_diff_row, rows));
 }
 
@@ -108,7 +108,7 @@ struct cmdline {
 	char *name;
 };
 
-static void cmdline_gone(void *data)
+static void verb_conf_cmdline_gone(void *data)
 {
 	struct cmdline *c = data;
 
@@ -117,7 +117,7 @@ static void cmdline_gone(void *data)
 	free(c);
 }
 
-static int build(struct vm *vm, const struct probe *probe, char **text, struct err *e)
+static int verb_conf_build(struct vm *vm, const struct probe *probe, char **text, struct err *e)
 {
 	bool up = vm_state_has_process(vm->st.state);
 	const struct conf_vm *conf = up ? &vm->proc.conf : &vm->file.conf;
@@ -152,7 +152,7 @@ static int build(struct vm *vm, const struct probe *probe, char **text, struct e
 	return r;
 }
 
-static void on_probe(void *data, const struct probe *probe, const struct err *e)
+static void verb_conf_on_probe(void *data, const struct probe *probe, const struct err *e)
 {
 	struct cmdline *c = data;
 	struct vm *vm = vms_find(c->d->vms, c->name);
@@ -164,7 +164,7 @@ static void on_probe(void *data, const struct probe *probe, const struct err *e)
 	else if (e)
 		err_copy(&own, e);
 	else
-		build(vm, probe, &text, &own);
+		verb_conf_build(vm, probe, &text, &own);
 	if (text)
 		request_return(c->r, json_pack("{s:s}", "text", text));
 	else
@@ -188,6 +188,6 @@ void verb_cmdline(struct daemon *d, struct vm *vm, struct request *r)
 	conf = vm_state_has_process(vm->st.state) ? &vm->proc.conf : &vm->file.conf;
 	c = xcalloc(1, sizeof *c);
 	*c = (struct cmdline){ .d = d, .r = r, .name = xstrdup(vm->name) };
-	request_on_gone(r, cmdline_gone, c);
-	probes_get(d->probes, conf_vm_binary(conf), on_probe, c);
+	request_on_gone(r, verb_conf_cmdline_gone, c);
+	probes_get(d->probes, conf_vm_binary(conf), verb_conf_on_probe, c);
 }

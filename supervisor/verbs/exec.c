@@ -21,7 +21,7 @@ struct exec {
 	struct loop_timer look;
 };
 
-static void finish(struct exec *x, json_t *result /* stolen */, const struct err *e)
+static void verb_exec_finish(struct exec *x, json_t *result /* stolen */, const struct err *e)
 {
 	struct err own;
 
@@ -30,7 +30,7 @@ static void finish(struct exec *x, json_t *result /* stolen */, const struct err
 	free(x);
 }
 
-static void add_output(json_t *out, const char *key, const json_t *status)
+static void verb_exec_add_output(json_t *out, const char *key, const json_t *status)
 {
 	json_t *v = json_object_get(status, key);
 
@@ -38,7 +38,7 @@ static void add_output(json_t *out, const char *key, const json_t *status)
 		json_object_set(out, key, v);
 }
 
-static json_t *ended(const json_t *status)
+static json_t *verb_exec_ended(const json_t *status)
 {
 	const json_t *signal_number = json_object_get(status, "signal");
 	json_t *out = json_object();
@@ -48,39 +48,39 @@ static json_t *ended(const json_t *status)
 	else
 		json_object_set_new(out, "exit",
 			json_integer(json_integer_value(json_object_get(status, "exitcode"))));
-	add_output(out, "out-data", status);
-	add_output(out, "err-data", status);
+	verb_exec_add_output(out, "out-data", status);
+	verb_exec_add_output(out, "err-data", status);
 	if (json_is_true(json_object_get(status, "out-truncated")) ||
 		json_is_true(json_object_get(status, "err-truncated")))
 		json_object_set_new(out, "truncated", json_true());
 	return out;
 }
 
-static void look_again(struct exec *x)
+static void verb_exec_look_again(struct exec *x)
 {
 	loop_timer_start(&x->look, x->every);
 	x->every = x->every * look_growth < look_last ? x->every * look_growth : look_last;
 }
 
-static void on_status(void *data, const json_t *result, const struct err *e)
+static void verb_exec_on_status(void *data, const json_t *result, const struct err *e)
 {
 	struct exec *x = data;
 	struct err late = ERR_INIT;
 
 	if (e) {
-		finish(x, NULL, e);
+		verb_exec_finish(x, NULL, e);
 	} else if (json_is_true(json_object_get(result, "exited"))) {
-		finish(x, ended(result), NULL);
+		verb_exec_finish(x, verb_exec_ended(result), NULL);
 	} else if (daemon_now() >= x->deadline) {
 		err_set(&late, ERR_TIMEOUT, "it still runs in the guest, as process %" JSON_INTEGER_FORMAT, x->pid);
 		err_hint(&late, "--timeout gives it longer");
-		finish(x, NULL, &late);
+		verb_exec_finish(x, NULL, &late);
 	} else {
-		look_again(x);
+		verb_exec_look_again(x);
 	}
 }
 
-static void look(struct exec *x)
+static void verb_exec_look(struct exec *x)
 {
 	struct vm *vm = vms_find(x->daemon->vms, x->vm);
 	struct err e = ERR_INIT;
@@ -88,18 +88,18 @@ static void look(struct exec *x)
 	if (!vm)
 		err_set(&e, ERR_NOT_FOUND, "is gone");
 	else
-		vm_agent_call(vm, "guest-exec-status", json_pack("{s:I}", "pid", x->pid), AGENT_SECONDS, on_status,
+		vm_agent_call(vm, "guest-exec-status", json_pack("{s:I}", "pid", x->pid), AGENT_SECONDS, verb_exec_on_status,
 			x, &e);
 	if (e.number)
-		finish(x, NULL, &e);
+		verb_exec_finish(x, NULL, &e);
 }
 
-static void on_look(void *data)
+static void verb_exec_on_look(void *data)
 {
-	look(data);
+	verb_exec_look(data);
 }
 
-static void on_begun(void *data, const json_t *result, const struct err *e)
+static void verb_exec_on_begun(void *data, const json_t *result, const struct err *e)
 {
 	struct exec *x = data;
 	const json_t *pid = json_object_get(result, "pid");
@@ -108,11 +108,11 @@ static void on_begun(void *data, const json_t *result, const struct err *e)
 	if (!e && !json_is_integer(pid))
 		err_set(&own, ERR_FAILED, "the guest agent's answer to guest-exec has no pid");
 	if (e || own.number) {
-		finish(x, NULL, e ? e : &own);
+		verb_exec_finish(x, NULL, e ? e : &own);
 		return;
 	}
 	x->pid = json_integer_value(pid);
-	look_again(x);
+	verb_exec_look_again(x);
 }
 
 void verb_guest_exec(struct daemon *d, struct vm *vm, struct request *r)
@@ -129,8 +129,8 @@ void verb_guest_exec(struct daemon *d, struct vm *vm, struct request *r)
 	*x = (struct exec){ .daemon = d, .every = look_first,
 		.deadline = daemon_now() + request_time(r, "timeout", EXEC_SECONDS) };
 	snprintf(x->vm, sizeof x->vm, "%s", vm->name);
-	loop_timer_init(&x->look, x->daemon->loop.ev, on_look, x);
+	loop_timer_init(&x->look, x->daemon->loop.ev, verb_exec_on_look, x);
 	x->job = verb_job(d, r, vm);
-	if (vm_agent_call(vm, "guest-exec", arguments, AGENT_SECONDS, on_begun, x, &e) < 0)
-		finish(x, NULL, &e);
+	if (vm_agent_call(vm, "guest-exec", arguments, AGENT_SECONDS, verb_exec_on_begun, x, &e) < 0)
+		verb_exec_finish(x, NULL, &e);
 }

@@ -54,7 +54,7 @@ const struct err *verb_guest_error(const struct err *e, struct err *own)
 	return own;
 }
 
-static void fail(struct request *r, const struct err *e)
+static void verb_guest_fail(struct request *r, const struct err *e)
 {
 	struct err own;
 
@@ -73,11 +73,11 @@ static void guest_call(struct vm *vm, struct request *r, const char *command, js
 
 /* --- ping, passwd --- */
 
-static void on_ping(void *data, const json_t *result, const struct err *e)
+static void verb_guest_on_ping(void *data, const json_t *result, const struct err *e)
 {
 	(void)result;
 	if (e)
-		fail(data, e);
+		verb_guest_fail(data, e);
 	else
 		request_return(data, json_pack("{s:s}", "agent", "answers"));
 }
@@ -85,14 +85,14 @@ static void on_ping(void *data, const json_t *result, const struct err *e)
 void verb_guest_ping(struct daemon *d, struct vm *vm, struct request *r)
 {
 	(void)d;
-	guest_call(vm, r, "guest-ping", NULL, AGENT_SECONDS, on_ping);
+	guest_call(vm, r, "guest-ping", NULL, AGENT_SECONDS, verb_guest_on_ping);
 }
 
-static void on_done(void *data, const json_t *result, const struct err *e)
+static void verb_guest_on_done(void *data, const json_t *result, const struct err *e)
 {
 	(void)result;
 	if (e)
-		fail(data, e);
+		verb_guest_fail(data, e);
 	else
 		request_return(data, NULL);
 }
@@ -113,24 +113,24 @@ void verb_guest_passwd(struct daemon *d, struct vm *vm, struct request *r)
 	guest_call(vm, r, "guest-set-user-password",
 		json_pack("{s:s, s:s, s:b}", "username", request_string(r, "user"), "password",
 			encoded, "crypted", request_bool(r, "crypted", false)),
-		AGENT_SECONDS, on_done);
+		AGENT_SECONDS, verb_guest_on_done);
 }
 
 /* --- freeze, thaw --- */
 
-static void on_frozen(void *data, const json_t *result, const struct err *e)
+static void verb_guest_on_frozen(void *data, const json_t *result, const struct err *e)
 {
 	if (e)
-		fail(data, e);
+		verb_guest_fail(data, e);
 	else
 		request_return(data, json_pack("{s:I, s:f}", "frozen", json_integer_value(result), "seconds",
 					     request_time(data, "timeout", FREEZE_SECONDS)));
 }
 
-static void on_thawed(void *data, const json_t *result, const struct err *e)
+static void verb_guest_on_thawed(void *data, const json_t *result, const struct err *e)
 {
 	if (e)
-		fail(data, e);
+		verb_guest_fail(data, e);
 	else
 		request_return(data, json_pack("{s:I}", "thawed", json_integer_value(result)));
 }
@@ -141,7 +141,7 @@ void verb_guest_freeze(struct daemon *d, struct vm *vm, struct request *r)
 	struct err e = ERR_INIT;
 
 	(void)d;
-	if (vm_agent_freeze(vm, seconds, on_frozen, r, &e) < 0)
+	if (vm_agent_freeze(vm, seconds, verb_guest_on_frozen, r, &e) < 0)
 		request_error(r, &e);
 }
 
@@ -150,41 +150,41 @@ void verb_guest_thaw(struct daemon *d, struct vm *vm, struct request *r)
 	struct err e = ERR_INIT;
 
 	(void)d;
-	if (vm_agent_thaw(vm, on_thawed, r, &e) < 0)
+	if (vm_agent_thaw(vm, verb_guest_on_thawed, r, &e) < 0)
 		request_error(r, &e);
 }
 
 /* --- file systems --- */
 
-static json_t *fs_row(const json_t *fs)
+static json_t *verb_guest_fs_row(const json_t *fs)
 {
 	return json_pack("[o, o, o, o, o]", guest_member(fs, "mountpoint"), guest_member(fs, "type"),
 		guest_member(fs, "name"), guest_number(fs, "total-bytes"), guest_number(fs, "used-bytes"));
 }
 
-static void on_fs(void *data, const json_t *result, const struct err *e)
+static void verb_guest_on_fs(void *data, const json_t *result, const struct err *e)
 {
 	json_t *rows, *fs;
 	size_t i;
 
 	if (e) {
-		fail(data, e);
+		verb_guest_fail(data, e);
 		return;
 	}
 	rows = json_array();
 	json_array_foreach (result, i, fs)
 		if (i < ROWS_MAX)
-			json_array_append_new(rows, fs_row(fs));
+			json_array_append_new(rows, verb_guest_fs_row(fs));
 	request_return(data, api_table(api_fs_row, rows));
 }
 
 void verb_guest_fs(struct daemon *d, struct vm *vm, struct request *r)
 {
 	(void)d;
-	guest_call(vm, r, "guest-get-fsinfo", NULL, AGENT_SECONDS, on_fs);
+	guest_call(vm, r, "guest-get-fsinfo", NULL, AGENT_SECONDS, verb_guest_on_fs);
 }
 
-static void on_trim(void *data, const json_t *result, const struct err *e)
+static void verb_guest_on_trim(void *data, const json_t *result, const struct err *e)
 {
 	json_t *rows, *fs;
 	struct err own;
@@ -210,18 +210,18 @@ void verb_guest_trim(struct daemon *d, struct vm *vm, struct request *r)
 	struct job *j;
 
 	j = verb_job(d, r, vm);
-	if (vm_agent_call(vm, "guest-fstrim", NULL, timeout, on_trim, j, &e) < 0)
+	if (vm_agent_call(vm, "guest-fstrim", NULL, timeout, verb_guest_on_trim, j, &e) < 0)
 		job_finish(j, NULL, &e);
 }
 
 /* --- time --- */
 
-static void on_time(void *data, const json_t *result, const struct err *e)
+static void verb_guest_on_time(void *data, const json_t *result, const struct err *e)
 {
 	double now = clock_wall(), guest = (double)json_integer_value(result) / 1e9;
 
 	if (e)
-		fail(data, e);
+		verb_guest_fail(data, e);
 	else
 		request_return(data, json_pack("{s:f, s:f}", "time", guest, "skew", guest - now));
 }
@@ -232,7 +232,7 @@ struct time_set { /* a request whose guest gets our time, and is then asked for 
 	char vm[64];
 };
 
-static void on_time_set(void *data, const json_t *result, const struct err *e)
+static void verb_guest_on_time_set(void *data, const json_t *result, const struct err *e)
 {
 	struct time_set *t = data;
 	struct vm *vm = vms_find(t->daemon->vms, t->vm);
@@ -242,9 +242,9 @@ static void on_time_set(void *data, const json_t *result, const struct err *e)
 	if (!e && !vm)
 		err_set(&own, ERR_NOT_FOUND, "is gone");
 	else if (!e)
-		vm_agent_call(vm, "guest-get-time", NULL, AGENT_SECONDS, on_time, t->r, &own);
+		vm_agent_call(vm, "guest-get-time", NULL, AGENT_SECONDS, verb_guest_on_time, t->r, &own);
 	if (e || own.number)
-		fail(t->r, e ? e : &own);
+		verb_guest_fail(t->r, e ? e : &own);
 	free(t);
 }
 
@@ -254,14 +254,14 @@ void verb_guest_time(struct daemon *d, struct vm *vm, struct request *r)
 	struct err e = ERR_INIT;
 
 	if (!request_bool(r, "sync", false)) {
-		guest_call(vm, r, "guest-get-time", NULL, AGENT_SECONDS, on_time);
+		guest_call(vm, r, "guest-get-time", NULL, AGENT_SECONDS, verb_guest_on_time);
 		return;
 	}
 	t = xcalloc(1, sizeof *t);
 	*t = (struct time_set){ .daemon = d, .r = r };
 	snprintf(t->vm, sizeof t->vm, "%s", vm->name);
 	if (vm_agent_call(vm, "guest-set-time", json_pack("{s:I}", "time", (json_int_t)(clock_wall() * 1e9)),
-		    TIME_SECONDS, on_time_set, t, &e) < 0) {
+		    TIME_SECONDS, verb_guest_on_time_set, t, &e) < 0) {
 		free(t);
 		request_error(r, &e);
 	}
@@ -277,29 +277,29 @@ struct info {
 	json_t *out;
 };
 
-static void take_version(json_t *out, const json_t *result)
+static void verb_guest_take_version(json_t *out, const json_t *result)
 {
 	json_object_set_new(out, "version", guest_member(result, "version"));
 }
 
-static void take_host(json_t *out, const json_t *result)
+static void verb_guest_take_host(json_t *out, const json_t *result)
 {
 	json_object_set_new(out, "hostname", guest_member(result, "host-name"));
 }
 
-static void take_os(json_t *out, const json_t *result)
+static void verb_guest_take_os(json_t *out, const json_t *result)
 {
 	json_object_set_new(out, "os", guest_member(result, "pretty-name"));
 	json_object_set_new(out, "kernel", guest_member(result, "kernel-release"));
 	json_object_set_new(out, "arch", guest_member(result, "machine"));
 }
 
-static void take_zone(json_t *out, const json_t *result)
+static void verb_guest_take_zone(json_t *out, const json_t *result)
 {
 	json_object_set_new(out, "timezone", guest_member(result, "zone"));
 }
 
-static void take_users(json_t *out, const json_t *result)
+static void verb_guest_take_users(json_t *out, const json_t *result)
 {
 	json_t *users = json_array(), *u;
 	size_t i;
@@ -310,7 +310,7 @@ static void take_users(json_t *out, const json_t *result)
 	json_object_set_new(out, "users", users);
 }
 
-static void take_interfaces(json_t *out, const json_t *result)
+static void verb_guest_take_interfaces(json_t *out, const json_t *result)
 {
 	json_t *rows = json_array(), *nic, *ip;
 	size_t i, k;
@@ -331,55 +331,55 @@ static const struct {
 	const char *command;
 	void (*take)(json_t *out, const json_t *result);
 } questions[] = {
-	{ "guest-info",			  take_version	  },
-	{ "guest-get-host-name",	  take_host	  },
-	{ "guest-get-osinfo",		  take_os	  },
-	{ "guest-get-timezone",		  take_zone	  },
-	{ "guest-get-users",		  take_users	  },
-	{ "guest-network-get-interfaces", take_interfaces },
+	{ "guest-info",			  verb_guest_take_version	  },
+	{ "guest-get-host-name",	  verb_guest_take_host	  },
+	{ "guest-get-osinfo",		  verb_guest_take_os	  },
+	{ "guest-get-timezone",		  verb_guest_take_zone	  },
+	{ "guest-get-users",		  verb_guest_take_users	  },
+	{ "guest-network-get-interfaces", verb_guest_take_interfaces },
 };
 
-static void info_end(struct info *i, const struct err *e)
+static void verb_guest_info_end(struct info *i, const struct err *e)
 {
 	if (e)
-		fail(i->r, e);
+		verb_guest_fail(i->r, e);
 	else
 		request_return(i->r, json_incref(i->out));
 	json_decref(i->out);
 	free(i);
 }
 
-static void on_answer(void *data, const json_t *result, const struct err *e);
+static void verb_guest_on_answer(void *data, const json_t *result, const struct err *e);
 
-static void ask(struct info *i)
+static void verb_guest_ask(struct info *i)
 {
 	struct vm *vm = vms_find(i->daemon->vms, i->vm);
 	struct err e = ERR_INIT;
 
 	if (i->step == ARRAY_SIZE(questions)) {
-		info_end(i, NULL);
+		verb_guest_info_end(i, NULL);
 		return;
 	}
 	if (!vm)
 		err_set(&e, ERR_NOT_FOUND, "is gone");
 	else
-		vm_agent_call(vm, questions[i->step].command, NULL, AGENT_SECONDS, on_answer, i, &e);
+		vm_agent_call(vm, questions[i->step].command, NULL, AGENT_SECONDS, verb_guest_on_answer, i, &e);
 	if (e.number)
-		info_end(i, &e);
+		verb_guest_info_end(i, &e);
 }
 
-static void on_answer(void *data, const json_t *result, const struct err *e)
+static void verb_guest_on_answer(void *data, const json_t *result, const struct err *e)
 {
 	struct info *i = data;
 
 	if (e && e->class != ERR_GUEST_REFUSED) {
-		info_end(i, e);
+		verb_guest_info_end(i, e);
 		return;
 	}
 	if (result)
 		questions[i->step].take(i->out, result);
 	i->step++;
-	ask(i);
+	verb_guest_ask(i);
 }
 
 void verb_guest_info(struct daemon *d, struct vm *vm, struct request *r)
@@ -388,17 +388,17 @@ void verb_guest_info(struct daemon *d, struct vm *vm, struct request *r)
 
 	*i = (struct info){ .daemon = d, .r = r, .out = json_object() };
 	snprintf(i->vm, sizeof i->vm, "%s", vm->name);
-	ask(i);
+	verb_guest_ask(i);
 }
 
 /* --- any command --- */
 
-static void on_raw(void *data, const json_t *result, const struct err *e)
+static void verb_guest_on_raw(void *data, const json_t *result, const struct err *e)
 {
 	struct err own = ERR_INIT;
 
 	if (e) {
-		fail(data, e);
+		verb_guest_fail(data, e);
 	} else if (json_dumpb(result, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY) > AGENT_REPLY_MAX) {
 		err_set(&own, ERR_FAILED, "the guest agent's answer is too long");
 		request_error(data, &own);
@@ -436,5 +436,5 @@ void verb_guest_command(struct daemon *d, struct vm *vm, struct request *r)
 		request_error(r, &e);
 	else
 		guest_call(vm, r, execute, arguments ? json_deep_copy(arguments) : NULL,
-			request_time(r, "timeout", AGENT_SECONDS), on_raw);
+			request_time(r, "timeout", AGENT_SECONDS), verb_guest_on_raw);
 }

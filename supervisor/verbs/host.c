@@ -9,7 +9,7 @@ struct asking { /* a request that waits for the checks */
 	struct host_checking *checking;
 };
 
-static void asking_gone(void *data)
+static void verb_host_asking_gone(void *data)
 {
 	struct asking *a = data;
 
@@ -17,7 +17,7 @@ static void asking_gone(void *data)
 	free(a);
 }
 
-static void asking_done(void *data, json_t *table)
+static void verb_host_asking_done(void *data, json_t *table)
 {
 	struct asking *a = data;
 
@@ -31,6 +31,6 @@ void verb_host_check(struct daemon *d, struct vm *vm, struct request *r)
 
 	(void)vm;
 	a->r = r;
-	request_on_gone(r, asking_gone, a);
-	a->checking = host_check_run(d, asking_done, a);
+	request_on_gone(r, verb_host_asking_gone, a);
+	a->checking = host_check_run(d, verb_host_asking_done, a);
 }

@@ -9,7 +9,7 @@ struct life { /* a verb that waits for a state */
 	bool changed, down;
 };
 
-static json_t *result_of(const char *state, const char *reason, bool is_changed)
+static json_t *verb_life_result_of(const char *state, const char *reason, bool is_changed)
 {
 	json_t *result = json_pack("{s:s, s:b}", "state", state, "changed", is_changed);
 
@@ -24,8 +24,8 @@ static json_t *life_result(struct vm *vm, bool down, bool is_changed)
 	json_t *result, *notes;
 
 	if (down && vm->st.state != VM_STOPPED)
-		return result_of(vm_state_name(VM_STOPPED), "", is_changed);
-	result = result_of(vm_state_name(vm->st.state), vm->st.reason, is_changed);
+		return verb_life_result_of(vm_state_name(VM_STOPPED), "", is_changed);
+	result = verb_life_result_of(vm_state_name(vm->st.state), vm->st.reason, is_changed);
 	notes = vm_take_notes(vm);
 	if (notes)
 		json_object_set_new(result, "notes", notes);
@@ -46,7 +46,7 @@ struct join { /* a request that waits for a stop under way */
 	struct vm_wait *wait;
 };
 
-static void join_gone(void *data)
+static void verb_life_join_gone(void *data)
 {
 	struct join *join = data;
 
@@ -54,7 +54,7 @@ static void join_gone(void *data)
 	free(join);
 }
 
-static void join_done(void *data, const struct err *e)
+static void verb_life_join_done(void *data, const struct err *e)
 {
 	struct join *join = data;
 
@@ -66,7 +66,7 @@ static void join_done(void *data, const struct err *e)
 }
 
 /* One job per VM: the timeout of the stop that was asked for last counts for all who wait. */
-static void join_stop(struct vm *vm, struct request *r, const struct job *j)
+static void verb_life_join_stop(struct vm *vm, struct request *r, const struct job *j)
 {
 	struct join *join;
 
@@ -76,9 +76,9 @@ static void join_stop(struct vm *vm, struct request *r, const struct job *j)
 	}
 	join = xcalloc(1, sizeof *join);
 	*join = (struct join){ .r = r, .vm = vm };
-	request_on_gone(r, join_gone, join);
+	request_on_gone(r, verb_life_join_gone, join);
 	verb_job_started(r, j);
-	join->wait = vm_wait(vm, VM_GOAL_DOWN, 0, join_done, join);
+	join->wait = vm_wait(vm, VM_GOAL_DOWN, 0, verb_life_join_done, join);
 }
 
 static const char *life_step(const struct job *j)
@@ -110,7 +110,7 @@ void verb_life(struct daemon *d, struct vm *vm, struct request *r, verb_act_fn *
 	if (joins)
 		before = job_running(d, request_verb(r)->execute, vm->name, &n);
 	if (before) {
-		join_stop(vm, r, before);
+		verb_life_join_stop(vm, r, before);
 		return;
 	}
 	l = xcalloc(1, sizeof *l);
@@ -159,7 +159,7 @@ struct wait { /* a request that waits for a state or an address */
 	enum vm_goal goal;
 };
 
-static void wait_gone(void *data)
+static void verb_life_wait_gone(void *data)
 {
 	struct wait *p = data;
 
@@ -167,7 +167,7 @@ static void wait_gone(void *data)
 	free(p);
 }
 
-static void wait_done(void *data, const struct err *e)
+static void verb_life_wait_done(void *data, const struct err *e)
 {
 	struct wait *p = data;
 	uint32_t address;
@@ -205,6 +205,6 @@ void verb_wait(struct daemon *d, struct vm *vm, struct request *r)
 	for (size_t i = 0; i < ARRAY_SIZE(goals); i++)
 		if (streq(goals[i].word, request_string(r, "condition")))
 			p->goal = goals[i].goal;
-	request_on_gone(r, wait_gone, p);
-	p->wait = vm_wait(vm, p->goal, request_time(r, "timeout", 0), wait_done, p);
+	request_on_gone(r, verb_life_wait_gone, p);
+	p->wait = vm_wait(vm, p->goal, request_time(r, "timeout", 0), verb_life_wait_done, p);
 }

@@ -8,7 +8,7 @@ void verb_net_list(struct daemon *d, struct vm *vm, struct request *r)
 	request_return(r, networks_list(d->networks));
 }
 
-static void net_answer(struct request *r, json_t *result, const struct err *e)
+static void verb_network_net_answer(struct request *r, json_t *result, const struct err *e)
 {
 	if (result)
 		request_return(r, result);
@@ -21,7 +21,7 @@ void verb_net_show(struct daemon *d, struct vm *vm, struct request *r)
 	struct err e = ERR_INIT;
 
 	(void)vm;
-	net_answer(r, networks_show(d->networks, request_string(r, "name"), &e), &e);
+	verb_network_net_answer(r, networks_show(d->networks, request_string(r, "name"), &e), &e);
 }
 
 void verb_net_leases(struct daemon *d, struct vm *vm, struct request *r)
@@ -29,28 +29,28 @@ void verb_net_leases(struct daemon *d, struct vm *vm, struct request *r)
 	struct err e = ERR_INIT;
 
 	(void)vm;
-	net_answer(r, networks_leases(d->networks, request_string(r, "name"), &e), &e);
+	verb_network_net_answer(r, networks_leases(d->networks, request_string(r, "name"), &e), &e);
 }
 
-static void net_done(struct request *r, const char *state, const struct err *e)
+static void verb_network_net_done(struct request *r, const char *state, const struct err *e)
 {
-	net_answer(r, e ? NULL : json_pack("{s:s}", "state", state), e);
+	verb_network_net_answer(r, e ? NULL : json_pack("{s:s}", "state", state), e);
 }
 
-static void net_started(void *data, const struct err *e)
+static void verb_network_net_started(void *data, const struct err *e)
 {
-	net_done(data, "up", e);
+	verb_network_net_done(data, "up", e);
 }
 
-static void net_stopped(void *data, const struct err *e)
+static void verb_network_net_stopped(void *data, const struct err *e)
 {
-	net_done(data, "down", e);
+	verb_network_net_done(data, "down", e);
 }
 
 void verb_net_start(struct daemon *d, struct vm *vm, struct request *r)
 {
 	(void)vm;
-	networks_need(d->networks, request_string(r, "name"), net_started, r);
+	networks_need(d->networks, request_string(r, "name"), verb_network_net_started, r);
 }
 
 void verb_net_stop(struct daemon *d, struct vm *vm, struct request *r)
@@ -61,7 +61,7 @@ void verb_net_stop(struct daemon *d, struct vm *vm, struct request *r)
 
 	(void)vm;
 	if (request_bool(r, "dry-run", false))
-		net_answer(r, networks_stop_plan(d->networks, name, force, &e), &e);
+		verb_network_net_answer(r, networks_stop_plan(d->networks, name, force, &e), &e);
 	else
-		networks_stop(d->networks, name, force, net_stopped, r);
+		networks_stop(d->networks, name, force, verb_network_net_stopped, r);
 }

@@ -119,7 +119,7 @@ static void press(struct vm *vm, struct request *r, const char *command, enum vm
 }
 
 /* OnReboot= is about the guest's own: this one is a person's. See vm/reset.c. */
-static void let_reset(struct vm *vm)
+static void verb_press_let_reset(struct vm *vm)
 {
 	vm_call(vm, "set-action", json_pack("{s:s}", "reboot", "reset"), NULL);
 	/* whether the reset comes or not: it counts again after that. RESET makes the time shorter. */
@@ -130,7 +130,7 @@ void verb_reset(struct daemon *d, struct vm *vm, struct request *r)
 {
 	(void)d;
 	vm_history(vm, "reset", request_who(r), NULL);
-	let_reset(vm);
+	verb_press_let_reset(vm);
 	press(vm, r, "system_reset", vm->st.state == VM_PAUSED ? VM_GOAL_PAUSED : VM_GOAL_RUNNING, true);
 	if (vm->st.state != VM_PAUSED)
 		return;
@@ -150,7 +150,7 @@ void verb_resume(struct daemon *d, struct vm *vm, struct request *r)
 {
 	(void)d;
 	if (vm_is_tombstone(vm)) {
-		let_reset(vm);
+		verb_press_let_reset(vm);
 		vm_call(vm, "system_reset", NULL, NULL);
 	}
 	press(vm, r, "cont", VM_GOAL_RUNNING, vm->st.state != VM_RUNNING);

@@ -106,7 +106,7 @@ void verb_reboot(struct daemon *d, struct vm *vm, struct request *r)
 
 /* --- what a former daemon began --- */
 
-static void took_up_done(void *data, const struct err *e)
+static void verb_reboot_took_up_done(void *data, const struct err *e)
 {
 	job_finish(data, NULL, e);
 }
@@ -125,7 +125,7 @@ void verbs_take_up(struct daemon *d)
 			continue;
 		j = job_new(d, again ? "vm-reboot" : vm->st.state == VM_STOPPING ? "vm-stop" : "vm-kill", vm->name,
 			who, root);
-		vm_wait(vm, again ? VM_GOAL_AGAIN : VM_GOAL_DOWN, 0, took_up_done, j);
+		vm_wait(vm, again ? VM_GOAL_AGAIN : VM_GOAL_DOWN, 0, verb_reboot_took_up_done, j);
 	}
 	account_unref(root);
 }

@@ -39,7 +39,7 @@ static void reexec_fail(struct reexec *x, const struct err *e)
 }
 
 /* What a successor could not go on with; false: nothing. */
-static bool is_half_way(struct daemon *d, struct err *e)
+static bool verb_reexec_is_half_way(struct daemon *d, struct err *e)
 {
 	for (const struct job *j = d->jobs.head; j; j = j->next)
 		if (j->ended <= 0) {
@@ -65,7 +65,7 @@ static bool is_half_way(struct daemon *d, struct err *e)
 }
 
 /* Replies are out by now. */
-static void replace(void *data)
+static void verb_reexec_replace(void *data)
 {
 	struct reexec *x = data;
 	struct daemon *d = x->daemon;
@@ -75,11 +75,11 @@ static void replace(void *data)
 	loop_stop(&d->loop);
 }
 
-static void look(void *data)
+static void verb_reexec_look(void *data)
 {
 	struct reexec *x = data;
 	struct err e = ERR_INIT;
-	bool wait = is_half_way(x->daemon, &e);
+	bool wait = verb_reexec_is_half_way(x->daemon, &e);
 
 	if (wait && daemon_now() >= x->deadline) {
 		reexec_fail(x, &e);
@@ -94,13 +94,13 @@ static void look(void *data)
 		request_return(
 			x->r, json_pack("{s:s, s:i}", "version", x->version, "pid", (int)getpid()));
 		x->r = NULL;
-		x->timer.run = replace;
+		x->timer.run = verb_reexec_replace;
 	}
 	loop_timer_start(&x->timer, LOOK_AGAIN);
 }
 
 /* A successor that cannot even say its version never gets the chance. */
-static void trial_done(void *data, const struct child_result *result)
+static void verb_reexec_trial_done(void *data, const struct child_result *result)
 {
 	struct reexec *x = data;
 	_cleanup_(free_ptr) char *said =
@@ -115,21 +115,21 @@ static void trial_done(void *data, const struct child_result *result)
 		return;
 	}
 	x->version = text_escape(result->out + 8, strcspn(result->out + 8, "\n"), false);
-	look(x);
+	verb_reexec_look(x);
 }
 
 void verb_reexec(struct daemon *d, struct vm *vm, struct request *r)
 {
 	struct reexec *x = xcalloc(1, sizeof *x);
 	const char *argv[] = { d->program, "--version", NULL };
-	struct child_options o = { .argv = argv, .timeout = TRIAL, .done = trial_done, .data = x };
+	struct child_options o = { .argv = argv, .timeout = TRIAL, .done = verb_reexec_trial_done, .data = x };
 	struct err e = ERR_INIT;
 
 	(void)vm;
 	x->daemon = d;
 	x->r = r;
 	x->deadline = daemon_now() + request_time(r, "timeout", PATIENCE);
-	loop_timer_init(&x->timer, d->loop.ev, look, x);
+	loop_timer_init(&x->timer, d->loop.ev, verb_reexec_look, x);
 	x->trial = child_run(d->loop.ev, &o, &e);
 	if (!x->trial) {
 		reexec_fail(x, &e);

@@ -49,13 +49,13 @@ struct plan {
 	const char *what, *name, *applies; /* applies NULL: as the key's row says */
 };
 
-static void plan_row(const struct plan *p, const char *change, const char *to, const char *applies)
+static void verb_reload_plan_row(const struct plan *p, const char *change, const char *to, const char *applies)
 {
 	json_array_append_new(p->rows,
 		json_pack("[s, s, s, n, n, n, n, s?, s]", p->what, p->name, change, to, applies));
 }
 
-static void plan_change(void *data, const struct conf_change *c)
+static void verb_reload_plan_change(void *data, const struct conf_change *c)
 {
 	const struct plan *p = data;
 
@@ -66,55 +66,55 @@ static void plan_change(void *data, const struct conf_change *c)
 }
 
 /* One that runs is compared with what it runs with, as by diff. */
-static void plan_vm(json_t *rows, const struct vm *real, const struct vm *fresh)
+static void verb_reload_plan_vm(json_t *rows, const struct vm *real, const struct vm *fresh)
 {
 	struct plan p = { rows, "vm", fresh->name, NULL };
 	bool up = real && vm_state_has_process(real->st.state);
 
 	if (!real)
-		plan_row(&p, "new", fresh->predecessor, "now");
+		verb_reload_plan_row(&p, "new", fresh->predecessor, "now");
 	else if (fresh->file.have_conf && up && !real->proc.conf_lost)
-		conf_vm_diff(&real->proc.conf, &fresh->file.conf, plan_change, &p);
+		conf_vm_diff(&real->proc.conf, &fresh->file.conf, verb_reload_plan_change, &p);
 	else if (fresh->file.have_conf && real->file.have_conf && !up)
-		conf_vm_diff(&real->file.conf, &fresh->file.conf, plan_change, &p);
+		conf_vm_diff(&real->file.conf, &fresh->file.conf, verb_reload_plan_change, &p);
 }
 
-static void plan_vms(struct daemon *d, const struct check_files *f, json_t *rows)
+static void verb_reload_plan_vms(struct daemon *d, const struct check_files *f, json_t *rows)
 {
 	for (size_t i = 0; i < f->vms.n; i++)
-		plan_vm(rows, vms_find(d->vms, f->vms.vm[i]->name), f->vms.vm[i]);
+		verb_reload_plan_vm(rows, vms_find(d->vms, f->vms.vm[i]->name), f->vms.vm[i]);
 	for (size_t i = 0; i < d->vms->n; i++) {
 		const struct vm *vm = d->vms->vm[i];
 		struct plan p = { rows, "vm", vm->name, NULL };
 
 		if (vm->file.orphan || conf_vm_stamp(d->dirs.config, vm->name))
 			continue;
-		plan_row(&p, "gone", NULL,
+		verb_reload_plan_row(&p, "gone", NULL,
 			vm_state_has_process(vm->st.state) ? "when it has ended" : "now");
 	}
 }
 
-static void plan_daemon(const struct daemon *d, const struct conf_daemon *fresh, json_t *rows)
+static void verb_reload_plan_daemon(const struct daemon *d, const struct conf_daemon *fresh, json_t *rows)
 {
 	struct plan p = { rows, "daemon", "vmkeep.conf", NULL };
 
 	/* ImageDir= is the one that is not read again: what counts is with what the daemon was
 	 * started */
-	conf_daemon_diff(&d->conf, fresh, plan_change, &p);
+	conf_daemon_diff(&d->conf, fresh, verb_reload_plan_change, &p);
 }
 
-static void plan_network(void *data, const char *name, const char *change,
+static void verb_reload_plan_network(void *data, const char *name, const char *change,
 	const struct conf_change *c, const char *to, bool up)
 {
 	struct plan p = { data, "network", name, up ? "its next start" : "now" };
 
 	if (c)
-		plan_change(&p, c);
+		verb_reload_plan_change(&p, c);
 	else
-		plan_row(&p, change, to, streq(change, "again") || !up ? "now" : "its next stop");
+		verb_reload_plan_row(&p, change, to, streq(change, "again") || !up ? "now" : "its next stop");
 }
 
-static json_t *plan_make(struct daemon *d)
+static json_t *verb_reload_plan_make(struct daemon *d)
 {
 	json_t *rows = json_array();
 	struct conf_problems problems = { 0 }, own = { 0 };
@@ -126,12 +126,12 @@ static json_t *plan_make(struct daemon *d)
 	check_files_read(&f, d, &problems);
 	/* a broken vmkeep.conf is not taken, and what [Defaults] are is not known */
 	if (!own.count) {
-		plan_daemon(d, &fresh, rows);
-		plan_vms(d, &f, rows);
+		verb_reload_plan_daemon(d, &fresh, rows);
+		verb_reload_plan_vms(d, &f, rows);
 	}
-	networks_reload_plan(d->networks, plan_network, rows);
+	networks_reload_plan(d->networks, verb_reload_plan_network, rows);
 	if (server_reload_plan(d->server))
-		plan_row(&(struct plan){ rows, "daemon", "/etc/group", NULL }, "changed", NULL,
+		verb_reload_plan_row(&(struct plan){ rows, "daemon", "/etc/group", NULL }, "changed", NULL,
 			"now");
 	if (!own.count)
 		reload_image_dir(d, &fresh, &problems);
@@ -150,7 +150,7 @@ void verb_reload(struct daemon *d, struct vm *vm, struct request *r)
 
 	(void)vm;
 	if (request_bool(r, "dry-run", false)) {
-		request_return(r, plan_make(d));
+		request_return(r, verb_reload_plan_make(d));
 		return;
 	}
 	verbs_reload(d, &problems);

@@ -13,19 +13,19 @@
 #include "supervisor/check/security.h"
 #include "supervisor/vm/part.h"
 
-static json_t *mac_text(const uint8_t mac[ETH_ALEN])
+static json_t *verb_show_mac_text(const uint8_t mac[ETH_ALEN])
 {
 	char text[TEXT_MAC];
 
 	return json_string(text_mac(text, mac));
 }
 
-static const struct conf_vm *conf_now(const struct vm *vm)
+static const struct conf_vm *verb_show_conf_now(const struct vm *vm)
 {
 	return vm_state_has_process(vm->st.state) ? &vm->proc.conf : &vm->file.conf;
 }
 
-static uint32_t first_address(const struct vm *vm)
+static uint32_t verb_show_first_address(const struct vm *vm)
 {
 	for (size_t i = 0; i < vm->proc.nics; i++)
 		if (vm->proc.nic[i].address)
@@ -33,29 +33,29 @@ static uint32_t first_address(const struct vm *vm)
 	return 0;
 }
 
-static json_t *uptime(const struct vm *vm)
+static json_t *verb_show_uptime(const struct vm *vm)
 {
 	return vm_state_has_process(vm->st.state) ? json_integer((json_int_t)(clock_boot() - vm->proc.started_boot)) :
 						 json_null();
 }
 
 /* Its run record was lost, and what it was started with is not known. */
-static bool is_unknown(const struct vm *vm)
+static bool verb_show_is_unknown(const struct vm *vm)
 {
 	return vm_state_has_process(vm->st.state) && vm->proc.conf_lost;
 }
 
-static json_t *if_known(const struct vm *vm, json_t *value /* stolen */)
+static json_t *verb_show_if_known(const struct vm *vm, json_t *value /* stolen */)
 {
-	if (!is_unknown(vm))
+	if (!verb_show_is_unknown(vm))
 		return value;
 	json_decref(value);
 	return json_null();
 }
 
-static const char *accel_text(const struct vm *vm)
+static const char *verb_show_accel_text(const struct vm *vm)
 {
-	const struct conf_vm *c = conf_now(vm);
+	const struct conf_vm *c = verb_show_conf_now(vm);
 
 	return conf_accel_name(vm_state_has_process(vm->st.state) ? vm->proc.accel : c->accel);
 }
@@ -66,7 +66,7 @@ struct words {
 	json_t *word[16];
 };
 
-static json_t *word(struct words *w, const char *text)
+static json_t *verb_show_word(struct words *w, const char *text)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(w->text); i++) {
 		if (!w->text[i]) {
@@ -79,22 +79,22 @@ static json_t *word(struct words *w, const char *text)
 	return json_string(text);
 }
 
-static void words_release(struct words *w)
+static void verb_show_words_release(struct words *w)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(w->text); i++)
 		json_decref(w->word[i]);
 }
 
-static json_t *list_row(struct vm *vm, struct words *w)
+static json_t *verb_show_list_row(struct vm *vm, struct words *w)
 {
-	const struct conf_vm *c = conf_now(vm);
+	const struct conf_vm *c = verb_show_conf_now(vm);
 
-	return json_pack("[s, o, o, o, o, o, o, o, o, o, b, b]", vm->name, word(w, vm_state_name(vm->st.state)),
-		vm->st.reason[0] ? json_string(vm->st.reason) : word(w, ""), word(w, vm_health_text(vm)),
-		word(w, vm_want_name(vm->st.want)),
-		if_known(vm, json_integer((json_int_t)c->cpus)),
-		balloon_actual(vm) ? json_integer(balloon_actual(vm)) : if_known(vm, json_integer((json_int_t)c->memory)),
-		verb_address(first_address(vm)), uptime(vm), if_known(vm, word(w, accel_text(vm))), vm->file.conf.enable,
+	return json_pack("[s, o, o, o, o, o, o, o, o, o, b, b]", vm->name, verb_show_word(w, vm_state_name(vm->st.state)),
+		vm->st.reason[0] ? json_string(vm->st.reason) : verb_show_word(w, ""), verb_show_word(w, vm_health_text(vm)),
+		verb_show_word(w, vm_want_name(vm->st.want)),
+		verb_show_if_known(vm, json_integer((json_int_t)c->cpus)),
+		balloon_actual(vm) ? json_integer(balloon_actual(vm)) : verb_show_if_known(vm, json_integer((json_int_t)c->memory)),
+		verb_address(verb_show_first_address(vm)), verb_show_uptime(vm), verb_show_if_known(vm, verb_show_word(w, verb_show_accel_text(vm))), vm->file.conf.enable,
 		vm_outdated(vm));
 }
 
@@ -116,15 +116,15 @@ void verb_list(struct daemon *d, struct vm *vm, struct request *r)
 		if (request_role(r) == API_ROLE_OWNER && !verb_owns(d, r, vm))
 			continue;
 		if (!running || vm_state_has_process(vm->st.state))
-			json_array_append_new(rows, list_row(vm, &words));
+			json_array_append_new(rows, verb_show_list_row(vm, &words));
 	}
-	words_release(&words);
+	verb_show_words_release(&words);
 	request_return(r, api_table(api_vm_row, rows));
 }
 
-static json_t *address_rows(const struct vm *vm)
+static json_t *verb_show_address_rows(const struct vm *vm)
 {
-	const struct conf_vm *c = conf_now(vm);
+	const struct conf_vm *c = verb_show_conf_now(vm);
 	json_t *rows = json_array();
 
 	for (size_t i = 0; i < c->nics; i++) {
@@ -137,16 +137,16 @@ static json_t *address_rows(const struct vm *vm)
 				known = &vm->identity.nic[k];
 		json_array_append_new(rows,
 			json_pack("[s, s, o, o, b]", n->id, n->bridge ? n->bridge : n->network,
-				n->mac.set ? mac_text(n->mac.byte) : known ? mac_text(known->mac) : json_null(),
+				n->mac.set ? verb_show_mac_text(n->mac.byte) : known ? verb_show_mac_text(known->mac) : json_null(),
 				verb_address(known ? known->address : 0),
 				networks_address_seen(vm->daemon->networks, vm->name, n->id, &seen)));
 	}
 	return rows;
 }
 
-static json_t *address_table(const struct vm *vm)
+static json_t *verb_show_address_table(const struct vm *vm)
 {
-	return api_table(api_address_row, address_rows(vm));
+	return api_table(api_address_row, verb_show_address_rows(vm));
 }
 
 struct ip { /* a request that waits for an address */
@@ -155,7 +155,7 @@ struct ip { /* a request that waits for an address */
 	struct vm_wait *wait;
 };
 
-static void ip_gone(void *data)
+static void verb_show_ip_gone(void *data)
 {
 	struct ip *ip = data;
 
@@ -163,14 +163,14 @@ static void ip_gone(void *data)
 	free(ip);
 }
 
-static void ip_done(void *data, const struct err *e)
+static void verb_show_ip_done(void *data, const struct err *e)
 {
 	struct ip *ip = data;
 
 	if (e)
 		request_error(ip->r, e);
 	else
-		request_return(ip->r, address_table(ip->vm));
+		request_return(ip->r, verb_show_address_table(ip->vm));
 	free(ip);
 }
 
@@ -180,18 +180,18 @@ void verb_ip(struct daemon *d, struct vm *vm, struct request *r)
 
 	(void)d;
 	if (!request_bool(r, "wait", false)) {
-		request_return(r, address_table(vm));
+		request_return(r, verb_show_address_table(vm));
 		return;
 	}
 	ip = xcalloc(1, sizeof *ip);
 	*ip = (struct ip){ .r = r, .vm = vm };
-	request_on_gone(r, ip_gone, ip);
-	ip->wait = vm_wait(vm, VM_GOAL_IP, request_time(r, "timeout", 0), ip_done, ip);
+	request_on_gone(r, verb_show_ip_gone, ip);
+	ip->wait = vm_wait(vm, VM_GOAL_IP, request_time(r, "timeout", 0), verb_show_ip_done, ip);
 }
 
 /* --- info --- */
 
-static json_t *disk_rows(const struct conf_vm *c)
+static json_t *verb_show_disk_rows(const struct conf_vm *c)
 {
 	json_t *rows = json_array();
 
@@ -205,7 +205,7 @@ static json_t *disk_rows(const struct conf_vm *c)
 	return rows;
 }
 
-static json_t *nic_rows(const struct vm *vm)
+static json_t *verb_show_nic_rows(const struct vm *vm)
 {
 	json_t *rows = json_array();
 
@@ -215,24 +215,24 @@ static json_t *nic_rows(const struct vm *vm)
 
 		json_array_append_new(rows,
 			json_pack("{s:s, s:s, s:o, s:o, s:s?}", "nic", n->id, "network",
-				n->bridge ? n->bridge : n->network, "mac", mac_text(n->mac), "address",
+				n->bridge ? n->bridge : n->network, "mac", verb_show_mac_text(n->mac), "address",
 				verb_address(n->address), "interface",
 				n->tap.name[0] ? networks_tap_name(vm->daemon->networks, &n->tap, name) : name));
 	}
 	return rows;
 }
 
-static void add_process(json_t *o, struct vm *vm)
+static void verb_show_add_process(json_t *o, struct vm *vm)
 {
 	const char *command;
 	double age;
 
 	json_object_set_new(o, "pid", json_integer(vm->proc.pid));
 	json_object_set_new(o, "started", json_real(clock_shown(vm->proc.started, vm->proc.started_boot)));
-	json_object_set_new(o, "uptime", uptime(vm));
-	json_object_set_new(o, "accel", if_known(vm, json_string(conf_accel_name(vm->proc.accel))));
+	json_object_set_new(o, "uptime", verb_show_uptime(vm));
+	json_object_set_new(o, "accel", verb_show_if_known(vm, json_string(conf_accel_name(vm->proc.accel))));
 	json_object_set_new(o, "uid", json_integer((json_int_t)vm->identity.uid));
-	json_object_set_new(o, "resets", if_known(vm, json_integer(vm->log.resets.n)));
+	json_object_set_new(o, "resets", verb_show_if_known(vm, json_integer(vm->log.resets.n)));
 	if (vm->log.resets.n)
 		json_object_set_new(o, "last_reset",
 			json_real(clock_shown(vm->log.resets.last, vm->log.resets.last_boot)));
@@ -248,10 +248,10 @@ static void add_process(json_t *o, struct vm *vm)
 		json_object_set_new(o, "outdated", json_true());
 	if (vm->busy)
 		json_object_set_new(o, "busy", json_string(vm->busy));
-	json_object_set_new(o, "nics", nic_rows(vm));
+	json_object_set_new(o, "nics", verb_show_nic_rows(vm));
 }
 
-static void count_change(void *data, const struct conf_change *c)
+static void verb_show_count_change(void *data, const struct conf_change *c)
 {
 	unsigned *n = data;
 
@@ -275,22 +275,22 @@ void verb_info(struct daemon *d, struct vm *vm, struct request *r)
 			request_error(r, &e);
 		return;
 	}
-	c = conf_now(vm);
+	c = verb_show_conf_now(vm);
 	o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:n, s:s?, s:s, s:o, s:o, s:s?, s:o}", "name", vm->name,
 		"state", vm_state_name(vm->st.state), "reason", vm->st.reason, "want",
 		vm_want_name(vm->st.want), "health",
 		vm_health_text(vm), "since", clock_shown(vm->st.since, vm->st.since_boot), "pid",
 		"description", c->description,
 		"uuid", c->uuid ? c->uuid : vm->identity.uuid, "cpus",
-		if_known(vm, json_integer((json_int_t)c->cpus)), "memory",
-		if_known(vm, json_integer((json_int_t)c->memory)), "machine",
-		vm->identity.machine || is_unknown(vm) ? vm->identity.machine : c->machine, "disks",
-		if_known(vm, disk_rows(c)));
+		verb_show_if_known(vm, json_integer((json_int_t)c->cpus)), "memory",
+		verb_show_if_known(vm, json_integer((json_int_t)c->memory)), "machine",
+		vm->identity.machine || verb_show_is_unknown(vm) ? vm->identity.machine : c->machine, "disks",
+		verb_show_if_known(vm, verb_show_disk_rows(c)));
 	if (vm_state_has_process(vm->st.state)) {
-		add_process(o, vm);
+		verb_show_add_process(o, vm);
 		if (vm->file.have_conf && !vm->proc.conf_lost)
-			conf_vm_diff(&vm->proc.conf, &vm->file.conf, count_change, &changes);
-		json_object_set_new(o, "changes", if_known(vm, json_integer(changes)));
+			conf_vm_diff(&vm->proc.conf, &vm->file.conf, verb_show_count_change, &changes);
+		json_object_set_new(o, "changes", verb_show_if_known(vm, json_integer(changes)));
 	} else if (vm->start_error) {
 		json_object_set_new(o, "error", json_string(vm->start_error->text));
 	}

@@ -24,7 +24,7 @@ void verb_snapshot_create(struct daemon *d, struct vm *vm, struct request *r)
 }
 
 /* What would refuse it is an answer, not an error. */
-static void on_revert_plan(void *data, json_t *result, const struct err *e)
+static void verb_snapshot_on_revert_plan(void *data, json_t *result, const struct err *e)
 {
 	struct request *r = data;
 
@@ -38,7 +38,7 @@ static void on_revert_plan(void *data, json_t *result, const struct err *e)
 void verb_snapshot_revert(struct daemon *d, struct vm *vm, struct request *r)
 {
 	if (request_bool(r, "dry-run", false))
-		snapshot_revert_plan(vm, request_string(r, "snapshot"), on_revert_plan, r);
+		snapshot_revert_plan(vm, request_string(r, "snapshot"), verb_snapshot_on_revert_plan, r);
 	else
 		snapshot_verb(d, vm, r, snapshot_revert);
 }
@@ -48,7 +48,7 @@ void verb_snapshot_delete(struct daemon *d, struct vm *vm, struct request *r)
 	snapshot_verb(d, vm, r, snapshot_delete);
 }
 
-static void on_list(void *data, json_t *result, const struct err *e)
+static void verb_snapshot_on_list(void *data, json_t *result, const struct err *e)
 {
 	struct request *r = data;
 
@@ -61,5 +61,5 @@ static void on_list(void *data, json_t *result, const struct err *e)
 void verb_snapshot_list(struct daemon *d, struct vm *vm, struct request *r)
 {
 	(void)d;
-	snapshot_list(vm, on_list, r);
+	snapshot_list(vm, verb_snapshot_on_list, r);
 }

@@ -45,7 +45,7 @@ struct outflow {
 	ev_timer patience;
 };
 
-static void outflow_free(struct outflow *o)
+static void verb_stream_outflow_free(struct outflow *o)
 {
 	ev_io_stop(o->ev, &o->out);
 	ev_timer_stop(o->ev, &o->patience);
@@ -55,28 +55,28 @@ static void outflow_free(struct outflow *o)
 	free(o);
 }
 
-static void outflow_evict(void *data, const struct err *e)
+static void verb_stream_outflow_evict(void *data, const struct err *e)
 {
 	(void)e;
-	outflow_free(data);
+	verb_stream_outflow_free(data);
 }
 
-static void on_out(struct ev_loop *ev, ev_io *w, int revents)
+static void verb_stream_on_out(struct ev_loop *ev, ev_io *w, int revents)
 {
 	struct outflow *o = w->data;
 
 	(void)ev, (void)revents;
 	if (logtail_flush(&o->tail, o->fd) < 0 || o->tail.from == o->tail.to)
-		outflow_free(o);
+		verb_stream_outflow_free(o);
 }
 
-static void on_patience(struct ev_loop *ev, ev_timer *w, int revents)
+static void verb_stream_on_patience(struct ev_loop *ev, ev_timer *w, int revents)
 {
 	(void)ev, (void)revents;
-	outflow_free(w->data);
+	verb_stream_outflow_free(w->data);
 }
 
-static void outflow(struct ev_loop *ev, int fd, struct hold *hold, const struct logtail *tail)
+static void verb_stream_outflow(struct ev_loop *ev, int fd, struct hold *hold, const struct logtail *tail)
 {
 	struct outflow *o = xcalloc(1, sizeof *o);
 
@@ -84,12 +84,12 @@ static void outflow(struct ev_loop *ev, int fd, struct hold *hold, const struct 
 	o->fd = fd;
 	o->hold = hold;
 	o->tail = *tail;
-	ev_io_init(&o->out, on_out, fd, EV_WRITE);
-	ev_timer_init(&o->patience, on_patience, FLUSH_SECONDS, 0);
+	ev_io_init(&o->out, verb_stream_on_out, fd, EV_WRITE);
+	ev_timer_init(&o->patience, verb_stream_on_patience, FLUSH_SECONDS, 0);
 	o->out.data = o->patience.data = o;
 	ev_io_start(ev, &o->out);
 	ev_timer_start(ev, &o->patience);
-	hold_stream(hold, outflow_evict, o);
+	hold_stream(hold, verb_stream_outflow_evict, o);
 	hold_set(hold, sizeof *o);
 }
 
@@ -124,5 +124,5 @@ void verb_log(struct daemon *d, struct vm *vm, struct request *r)
 		logtail_open(&tail, d->dirs.log_fd, vm->name, "qemu.log", lines, LOG_BYTES_MAX);
 	else
 		console_tail(&tail, vm, lines);
-	outflow(d->loop.ev, fd, hold, &tail);
+	verb_stream_outflow(d->loop.ev, fd, hold, &tail);
 }

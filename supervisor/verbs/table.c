@@ -61,7 +61,7 @@ const struct verb_row verb_table[] = {
 /* clang-format on */
 const size_t verb_table_n = ARRAY_SIZE(verb_table);
 
-static verb_fn *handler_of(const char *execute)
+static verb_fn *verb_table_handler_of(const char *execute)
 {
 	for (size_t i = 0; i < verb_table_n; i++)
 		if (streq(verb_table[i].execute, execute))
@@ -72,7 +72,7 @@ static verb_fn *handler_of(const char *execute)
 void verbs_run(void *data, struct request *r)
 {
 	const struct api_verb *v = request_verb(r);
-	verb_fn *run = handler_of(v->execute);
+	verb_fn *run = verb_table_handler_of(v->execute);
 	struct vm *vm = NULL;
 
 	assert(run);

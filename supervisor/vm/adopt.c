@@ -19,7 +19,7 @@
 #include "supervisor/vm/part.h"
 #include "supervisor/vm/record.h"
 
-static bool take_process(struct vm *vm, const struct record_process *p)
+static bool adopt_take_process(struct vm *vm, const struct record_process *p)
 {
 	if (!p->same_boot || p->pid <= 0)
 		return false;
@@ -36,7 +36,7 @@ static bool take_process(struct vm *vm, const struct record_process *p)
 }
 
 /* Nobody but an operation wanted that process, and the operation went with the daemon that did it. */
-static void end_servant(struct vm *vm)
+static void adopt_end_servant(struct vm *vm)
 {
 	_cleanup_(free_ptr) char *serves = xstrdup(vm->st.serves);
 
@@ -47,7 +47,7 @@ static void end_servant(struct vm *vm)
 }
 
 /* Whether they are on their bridges is looked at when the monitor answers, which may take long. */
-static void hold_nics(struct vm *vm)
+static void adopt_hold_nics(struct vm *vm)
 {
 	for (size_t i = 0; i < vm->proc.nics; i++) {
 		struct network_nic nic = vm_network_nic(vm, &vm->proc.nic[i]);
@@ -65,7 +65,7 @@ static void adopt_running(struct vm *vm, const struct record_process *p)
 	if (!vm->proc.quit_sent)
 		vm->st.ending = VM_END_NONE;
 	vm_watch_process(vm);
-	hold_nics(vm);
+	adopt_hold_nics(vm);
 	vm->adopting = true;
 	vm_event(vm,
 		p->early	  ? VM_EV_ADOPT_EARLY
@@ -78,13 +78,13 @@ static void adopt_running(struct vm *vm, const struct record_process *p)
 	if (p->state == VM_QUITTING)
 		vm_event(vm, VM_EV_KILL, NULL);
 	else if (vm->st.serves[0])
-		end_servant(vm);
+		adopt_end_servant(vm);
 	else if (p->state == VM_STOPPING || vm->st.want == VM_WANT_RESTART)
 		vm_event(vm, VM_EV_STOP, NULL);
 }
 
 /* Nobody saw its end: a power-off leaves a tombstone, so this was a crash, a kill, or our own quit. */
-static void tell_end(struct vm *vm, const struct record_process *p)
+static void adopt_tell_end(struct vm *vm, const struct record_process *p)
 {
 	if (!p->same_boot) {
 		/* whether it comes up with the host is Enable='s */
@@ -129,12 +129,12 @@ static bool adopt_newer(struct vm *vm, const struct record_process *p, const str
 	_cleanup_(free_ptr) char *why = xasprintf("%s: this one can only kill it", e->text);
 
 	close_fd(&vm->proc.run_fd);
-	if (!take_process(vm, &process))
+	if (!adopt_take_process(vm, &process))
 		return false;
 	log_error(vm->name, "%s, and its process %d runs: left alone", e->text, (int)vm->proc.pid);
 	lost_unknown(vm);
 	vm_watch_process(vm);
-	hold_nics(vm);
+	adopt_hold_nics(vm);
 	vm->st.want = VM_WANT_RUNNING;
 	vm->adopting = true;
 	vm_event(vm, VM_EV_ADOPT, why);
@@ -144,7 +144,7 @@ static bool adopt_newer(struct vm *vm, const struct record_process *p, const str
 }
 
 /* It is alive, but nothing else says that it is its own: nothing is done to it, nor started beside it. */
-static void hold(struct vm *vm, const struct record_process *p, const struct err *e)
+static void adopt_hold(struct vm *vm, const struct record_process *p, const struct err *e)
 {
 	vm->held.why = xasprintf("%s, and its process %d runs", e->text, (int)p->pid);
 	vm->held.pid = p->pid;
@@ -172,7 +172,7 @@ static void adopt_lost(struct vm *vm, const struct found_process *p)
 			p->is.uuid);
 		vm_hostile(vm, &hostile);
 	}
-	if (take_process(vm, &process)) {
+	if (adopt_take_process(vm, &process)) {
 		adopt_running(vm, &process);
 		return;
 	}
@@ -213,7 +213,7 @@ static void adopt_ended(struct vm *vm, const struct record_process *p, const str
 	} else if (p->state == VM_BACKOFF || p->state == VM_FAILED) {
 		adopt_resting(vm, p);
 	} else {
-		tell_end(vm, p);
+		adopt_tell_end(vm, p);
 	}
 }
 
@@ -248,7 +248,7 @@ static void adopt_one(struct adopt *a, struct vm *vm, int run_fd)
 	rest.missing = faccessat(run_fd, "record.json", F_OK, AT_SYMLINK_NOFOLLOW) < 0;
 	if (!rest.missing)
 		vm_record_read(vm, &rest.p, &rest.e);
-	if (rest.missing || rest.e.number || rest.p.state == VM_BACKOFF || rest.p.state == VM_FAILED || !take_process(vm, &rest.p)) {
+	if (rest.missing || rest.e.number || rest.p.state == VM_BACKOFF || rest.p.state == VM_FAILED || !adopt_take_process(vm, &rest.p)) {
 		adopt_rest(a, &rest);
 	} else {
 		found_known(&a->found, vm->proc.pid);
@@ -258,7 +258,7 @@ static void adopt_one(struct adopt *a, struct vm *vm, int run_fd)
 }
 
 /* One that its daemon did not live to put in its place. */
-static void sweep_new(struct vms *vms, const char *name)
+static void adopt_sweep_new(struct vms *vms, const char *name)
 {
 	_cleanup_(free_ptr) char *path = vm_path(name, NULL);
 	struct err e = ERR_INIT;
@@ -290,7 +290,7 @@ static void adopt_records(struct adopt *a)
 		int run_fd;
 
 		if (!conf_name_ok(d->d_name)) {
-			sweep_new(a->vms, d->d_name);
+			adopt_sweep_new(a->vms, d->d_name);
 			continue;
 		}
 		run_fd = openat(fd, d->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -326,7 +326,7 @@ static void adopt_rests(struct adopt *a)
 			vm_run_dir_remove(rest->vm);
 		else if (rest->e.number && proc_is(rest->p.pid, rest->p.starttime) &&
 			!found_is_known(&a->found, rest->p.pid))
-			hold(rest->vm, &rest->p, &rest->e); /* nothing else says that it is its own */
+			adopt_hold(rest->vm, &rest->p, &rest->e); /* nothing else says that it is its own */
 		else
 			adopt_ended(rest->vm, &rest->p, &rest->e);
 	}

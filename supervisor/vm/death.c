@@ -14,7 +14,7 @@
 enum { CORE_PLACE = 48 };
 
 /* "KEY NUMBER" in a file of such lines; false: there is no such file. */
-static bool counter(const char *path, const char *key, uint64_t *value)
+static bool death_counter(const char *path, const char *key, uint64_t *value)
 {
 	struct buf b = BUF_MAX(64 << 10);
 	size_t len = strlen(key);
@@ -33,7 +33,7 @@ static bool counter(const char *path, const char *key, uint64_t *value)
 }
 
 /* Where the kernel counts what it killed in the process's memory cgroup, version 1 or 2. */
-static char *counters_of(pid_t pid)
+static char *death_counters_of(pid_t pid)
 {
 	struct buf b = BUF_MAX(16 << 10);
 	char path[64], *file = NULL;
@@ -61,10 +61,10 @@ static char *counters_of(pid_t pid)
 void oom_watch_begin(struct oom_watch *w, pid_t pid)
 {
 	oom_watch_release(w);
-	w->file = counters_of(pid);
-	if (w->file && !counter(w->file, "oom_kill", &w->cgroup))
+	w->file = death_counters_of(pid);
+	if (w->file && !death_counter(w->file, "oom_kill", &w->cgroup))
 		oom_watch_release(w);
-	w->host_known = counter("/proc/vmstat", "oom_kill", &w->host);
+	w->host_known = death_counter("/proc/vmstat", "oom_kill", &w->host);
 }
 
 void oom_watch_release(struct oom_watch *w)
@@ -79,9 +79,9 @@ enum oom oom_watch_look(const struct oom_watch *w)
 
 	/* a scope of its own may be gone with its last process: then only the host's counter is
 	 * left */
-	if (w->file && counter(w->file, "oom_kill", &now))
+	if (w->file && death_counter(w->file, "oom_kill", &now))
 		return now > w->cgroup ? OOM_YES : OOM_NO;
-	return w->host_known && counter("/proc/vmstat", "oom_kill", &now) && now > w->host ? OOM_MAYBE : OOM_NO;
+	return w->host_known && death_counter("/proc/vmstat", "oom_kill", &now) && now > w->host ? OOM_MAYBE : OOM_NO;
 }
 
 void death_read(struct death *d, int pidfd, const struct oom_watch *w, bool by_us)
@@ -99,7 +99,7 @@ void death_read(struct death *d, int pidfd, const struct oom_watch *w, bool by_u
 }
 
 /* core(5)'s pattern says which file, or which program took it. */
-static const char *core_place(char place[CORE_PLACE])
+static const char *death_core_place(char place[CORE_PLACE])
 {
 	struct buf b = BUF_MAX(4096);
 
@@ -124,7 +124,7 @@ void death_how(const struct death *d, char *buf, size_t len)
 		name = sigabbrev_np(d->status);
 		snprintf(buf, len, "signal %d (SIG%s)%s%s", d->status, name ? name : "?",
 			d->code == CLD_DUMPED ? ", core dumped to " : "",
-			d->code == CLD_DUMPED ? core_place(place) : "");
+			d->code == CLD_DUMPED ? death_core_place(place) : "");
 	}
 }
 
@@ -143,7 +143,7 @@ void death_text(const struct death *d, char *buf, size_t len)
 
 /* --- one that does not end --- */
 
-static char read_state(pid_t thread)
+static char death_read_state(pid_t thread)
 {
 	struct proc_stat s;
 
@@ -151,7 +151,7 @@ static char read_state(pid_t thread)
 }
 
 /* The thread that holds it up: the first that neither runs to its end nor has reached it. */
-static char find_culprit(pid_t pid, char *task, size_t len)
+static char death_find_culprit(pid_t pid, char *task, size_t len)
 {
 	char dir[48], state = '?', first = '?';
 	DIR *d;
@@ -163,7 +163,7 @@ static char find_culprit(pid_t pid, char *task, size_t len)
 		if (e->d_name[0] == '.')
 			continue;
 		snprintf(task, len, "%s/%.16s", dir, e->d_name);
-		state = read_state(atoi(e->d_name));
+		state = death_read_state(atoi(e->d_name));
 		first = first == '?' ? state : first;
 	}
 	if (d)
@@ -185,7 +185,7 @@ void death_refused(pid_t pid, char *buf, size_t len)
 		{ 'Z', "dead, its threads are not" },
 	};
 	struct buf where = BUF_MAX(128);
-	char task[80] = "", path[96], state = find_culprit(pid, task, sizeof task);
+	char task[80] = "", path[96], state = death_find_culprit(pid, task, sizeof task);
 	const char *meaning = "state unknown";
 
 	for (size_t i = 0; i < ARRAY_SIZE(meanings); i++)

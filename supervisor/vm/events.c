@@ -19,41 +19,41 @@ bool vm_event_bearable(struct vm *vm)
 	return false;
 }
 
-static bool event_is(const json_t *data, const char *key, const char *value)
+static bool events_event_is(const json_t *data, const char *key, const char *value)
 {
 	return streq(json_string_value(json_object_get(data, key)), value);
 }
 
-static void on_shutdown(struct vm *vm, const json_t *data)
+static void events_on_shutdown(struct vm *vm, const json_t *data)
 {
 	if (!vm_event_bearable(vm))
 		return;
-	if (vm->st.state == VM_STOPPING && event_is(data, "reason", "guest-shutdown"))
+	if (vm->st.state == VM_STOPPING && events_event_is(data, "reason", "guest-shutdown"))
 		vm_tell_step(vm);
-	if (event_is(data, "reason", "guest-shutdown"))
+	if (events_event_is(data, "reason", "guest-shutdown"))
 		vm_ended(vm, VM_END_POWER_OFF);
-	else if (event_is(data, "reason", "guest-reset"))
+	else if (events_event_is(data, "reason", "guest-reset"))
 		vm_ended(vm, VM_END_REBOOT);
-	else if (event_is(data, "reason", "host-signal") && vm->st.ending == VM_END_NONE)
+	else if (events_event_is(data, "reason", "host-signal") && vm->st.ending == VM_END_NONE)
 		vm->st.ending = VM_END_HOST_SIGNAL;
-	else if (event_is(data, "reason", "host-qmp-quit") && vm->st.ending == VM_END_NONE)
+	else if (events_event_is(data, "reason", "host-qmp-quit") && vm->st.ending == VM_END_NONE)
 		vm->st.ending = VM_END_QMP_QUIT;
 }
 
-static void on_panic(struct vm *vm, const json_t *data)
+static void events_on_panic(struct vm *vm, const json_t *data)
 {
 	(void)data;
 	if (vm_event_bearable(vm))
 		vm_ended(vm, VM_END_PANIC);
 }
 
-static void on_watchdog(struct vm *vm, const json_t *data)
+static void events_on_watchdog(struct vm *vm, const json_t *data)
 {
-	if (!event_is(data, "action", "none") && !event_is(data, "action", "reset") && vm_event_bearable(vm))
+	if (!events_event_is(data, "action", "none") && !events_event_is(data, "action", "reset") && vm_event_bearable(vm))
 		vm_ended(vm, VM_END_WATCHDOG);
 }
 
-static void on_stop(struct vm *vm, const json_t *data)
+static void events_on_stop(struct vm *vm, const json_t *data)
 {
 	char reason[160];
 
@@ -66,7 +66,7 @@ static void on_stop(struct vm *vm, const json_t *data)
 }
 
 /* One that resets for ever looks like any other that runs: how often it did is told. */
-static void count_reset(struct vm *vm, const json_t *data)
+static void events_count_reset(struct vm *vm, const json_t *data)
 {
 	struct vm_resets *r = &vm->log.resets;
 
@@ -78,13 +78,13 @@ static void count_reset(struct vm *vm, const json_t *data)
 	}
 }
 
-static void on_reset(struct vm *vm, const json_t *data)
+static void events_on_reset(struct vm *vm, const json_t *data)
 {
-	count_reset(vm, data);
+	events_count_reset(vm, data);
 	vm_spare_reset(vm, VM_RESET_SECONDS);
 }
 
-static void on_resume(struct vm *vm, const json_t *data)
+static void events_on_resume(struct vm *vm, const json_t *data)
 {
 	(void)data;
 	if (!vm_event_bearable(vm))
@@ -106,13 +106,13 @@ char *vm_io_error_text(bool space, const char *node)
 }
 
 /* STOP follows when action is stop; whether space ran out or the disk broke is said only here. */
-static void on_io_error(struct vm *vm, const json_t *data)
+static void events_on_io_error(struct vm *vm, const json_t *data)
 {
 	const char *node = json_string_value(json_object_get(data, "node-name"));
 	bool space = json_is_true(json_object_get(data, "nospace"));
 
 	/* all requests that were under way fail at once: the first one says why */
-	if (!event_is(data, "action", "stop") || vm->mon.io_error)
+	if (!events_event_is(data, "action", "stop") || vm->mon.io_error)
 		return;
 	vm->mon.io_error = vm_io_error_text(space, node);
 	log_error(vm->name, "guest stopped by an i/o error: %s", vm->mon.io_error);
@@ -124,13 +124,13 @@ void vm_qmp_event(void *data, const char *name, const json_t *event_data)
 		const char *name;
 		void (*run)(struct vm *vm, const json_t *data);
 	} events[] = {
-		{ "SHUTDOWN", on_shutdown },
-		{ "GUEST_PANICKED", on_panic },
-		{ "WATCHDOG", on_watchdog },
-		{ "RESET", on_reset },
-		{ "STOP", on_stop },
-		{ "RESUME", on_resume },
-		{ "BLOCK_IO_ERROR", on_io_error },
+		{ "SHUTDOWN", events_on_shutdown },
+		{ "GUEST_PANICKED", events_on_panic },
+		{ "WATCHDOG", events_on_watchdog },
+		{ "RESET", events_on_reset },
+		{ "STOP", events_on_stop },
+		{ "RESUME", events_on_resume },
+		{ "BLOCK_IO_ERROR", events_on_io_error },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(events); i++)

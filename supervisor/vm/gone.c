@@ -13,7 +13,7 @@
 
 enum { SETTLED_SECONDS = 600 };
 
-static void set_end_reason(struct vm *vm, const struct policy_verdict *v)
+static void gone_set_end_reason(struct vm *vm, const struct policy_verdict *v)
 {
 	bool told = vm->st.ending == VM_END_CRASH || vm->st.ending == VM_END_START_FAILED ||
 		vm->st.ending == VM_END_HOST_CAUSE;
@@ -29,7 +29,7 @@ static void set_end_reason(struct vm *vm, const struct policy_verdict *v)
 }
 
 /* What was asked for while it went down comes before policy. */
-static struct policy_verdict decide(struct vm *vm)
+static struct policy_verdict gone_decide(struct vm *vm)
 {
 	/* without a file there is nothing to start again, what served an operation is nobody's guest
 	 * unless somebody asked for one since, and nothing starts on disks of two times */
@@ -49,8 +49,8 @@ void vm_gone(struct vm *vm)
 
 	if (vm_state_has_process(vm->st.state) && clock_boot() - vm->proc.started_boot > SETTLED_SECONDS)
 		policy_settled(&vm->st.policy);
-	v = decide(vm);
-	set_end_reason(vm, &v);
+	v = gone_decide(vm);
+	gone_set_end_reason(vm, &v);
 	if (vm->st.want == VM_WANT_RESTART && v.event != VM_EV_GONE_RESTART) {
 		_cleanup_(free_ptr) char *last = xstrdup(vm->st.reason);
 

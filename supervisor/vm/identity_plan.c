@@ -5,7 +5,7 @@
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/vanished.h"
 
-static bool may_make_disks(const struct conf_vm *c)
+static bool plan_may_make_disks(const struct conf_vm *c)
 {
 	for (size_t i = 0; i < c->disks; i++)
 		if (c->disk[i].size)
@@ -21,7 +21,7 @@ json_t *vm_identity_plan(const struct vm *vm, const struct conf_vm *c)
 
 	return json_pack("{s:s, s:b, s:b, s:s*, s:o, s:o, s:o}", "dir", dir, "changed", vm->identity.dirty, "fresh", fresh,
 		"damaged", vm->identity.damaged[0] ? vm->identity.damaged : NULL,
-		"vanished", fresh && may_make_disks(c) ? vanished_names(d->vms) : json_array(),
-		"former", vm->identity.kept && may_make_disks(c) ? vanished_former(vm) : json_array(),
+		"vanished", fresh && plan_may_make_disks(c) ? vanished_names(d->vms) : json_array(),
+		"former", vm->identity.kept && plan_may_make_disks(c) ? vanished_former(vm) : json_array(),
 		"document", identity_json(&vm->identity));
 }

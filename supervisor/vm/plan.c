@@ -54,7 +54,7 @@ int vm_argv_context(struct vm *vm, const struct conf_vm *c, const struct probe *
 }
 
 /* Did the operator write Format= himself? Then raw may look like anything. */
-static bool format_written(const struct conf_vm *c, const char *disk)
+static bool plan_format_written(const struct conf_vm *c, const char *disk)
 {
 	for (size_t i = 0; disk && i < c->disks; i++)
 		if (streq(c->disk[i].id, disk))
@@ -93,12 +93,12 @@ json_t *vm_plan_files(
 				own ? identity_disk_day(&vm->identity, f->id, date) : "", "seen",
 				own ? identity_image_day(&vm->identity, f->path, written, seen) : "",
 				"format_written",
-				own && format_written(c, f->id)));
+				own && plan_format_written(c, f->id)));
 	}
 	return files;
 }
 
-static json_t *words_to_json(const struct argv *argv)
+static json_t *plan_words_to_json(const struct argv *argv)
 {
 	json_t *words = json_array();
 
@@ -108,7 +108,7 @@ static json_t *words_to_json(const struct argv *argv)
 }
 
 /* QEMU's own name for it (util/module.c), NULL: its build has no version of a package. */
-static const char *modules_of(const struct probe *p, struct arena *a)
+static const char *plan_modules_of(const struct probe *p, struct arena *a)
 {
 	char *version = arena_strdup(a, probe_package(p));
 
@@ -136,13 +136,13 @@ static int plan_make(struct vm_start *s, struct err *e)
 	if (r == 0) {
 		plan = json_pack("{s:i, s:s, s:i, s:o, s:O, s:o, s:s, s:b, s:i, s:b, s:b, s:o}", "version",
 			PLAN_VERSION, "name", vm->name, "uid", (int)vm->identity.uid, "argv",
-			words_to_json(&argv), "fds", fds, "root",
+			plan_words_to_json(&argv), "fds", fds, "root",
 			json_string(arena_printf(&a, "%s/vms/%s/root", vm->daemon->dirs.run, vm->name)),
 			"image_dir", vm->daemon->image_dir, "kvm",
 			vm->proc.accel == CONF_ACCEL_KVM, "oom_score_adj", OOM_SCORE_ADJ,
 			"io_uring", argv_wants_io_uring(&vm->proc.conf), "may_create", !vm->st.by_policy, "files",
 			vm_plan_files(vm, &vm->proc.conf, &ctx, &a));
-		modules = modules_of(s->probe, &a);
+		modules = plan_modules_of(s->probe, &a);
 		if (modules)
 			json_object_set_new(plan, "modules", json_string(modules));
 		json_object_set_new(plan, "paths", inside_paths(vm));

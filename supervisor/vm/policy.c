@@ -82,7 +82,7 @@ enum conf_ending policy_ended(const struct conf_vm *c, enum vm_ending ending)
 }
 
 /* Does this ending ask for another start? */
-static bool wants_restart(const struct conf_vm *c, enum vm_ending ending, bool by_policy)
+static bool policy_wants_restart(const struct conf_vm *c, enum vm_ending ending, bool by_policy)
 {
 	switch (ending) {
 	case VM_END_POWER_OFF:
@@ -107,7 +107,7 @@ static bool wants_restart(const struct conf_vm *c, enum vm_ending ending, bool b
 	return false;
 }
 
-static unsigned restarts_since(const struct policy_memory *m, double from)
+static unsigned policy_restarts_since(const struct policy_memory *m, double from)
 {
 	unsigned n = 0;
 
@@ -140,7 +140,7 @@ static void policy_remember(struct policy_memory *m, double now, double horizon)
 	m->past[m->n++] = (struct policy_past){ now, 1 };
 }
 
-static double doubled(const struct conf_vm *c, unsigned in_row)
+static double policy_doubled(const struct conf_vm *c, unsigned in_row)
 {
 	double delay = (double)c->restart_ms / 1000;
 
@@ -158,19 +158,19 @@ struct policy_verdict policy_gone(const struct conf_vm *c, enum vm_ending ending
 	/* a start that was typed while it was quitting */
 	if (wanted && ending == VM_END_QUIT)
 		return (struct policy_verdict){ .event = VM_EV_GONE_RESTART };
-	if (!wanted || !wants_restart(c, ending, by_policy))
+	if (!wanted || !policy_wants_restart(c, ending, by_policy))
 		return (struct policy_verdict){ .event = VM_EV_GONE_STOP };
 	if (ending == VM_END_HOST_CAUSE)
 		return (struct policy_verdict){ .event = VM_EV_GONE_RESTART, .delay = DELAY_MAX };
-	if (restarts_since(m, now - interval) + 1 >= c->start_limit_burst)
+	if (policy_restarts_since(m, now - interval) + 1 >= c->start_limit_burst)
 		return (struct policy_verdict){ .event = VM_EV_GONE_FAIL,
 			.why = "restart limit of StartLimitBurst= reached" };
-	if (restarts_since(m, now - DAY) + 1 >= c->start_limit_per_day)
+	if (policy_restarts_since(m, now - DAY) + 1 >= c->start_limit_per_day)
 		return (struct policy_verdict){ .event = VM_EV_GONE_FAIL,
 			.why = "restart limit of StartLimitPerDay= reached" };
 	policy_remember(m, now, interval > DAY ? interval : DAY);
 	return (struct policy_verdict){ .event = VM_EV_GONE_RESTART,
-		.delay = asked ? 0 : doubled(c, m->in_row++) };
+		.delay = asked ? 0 : policy_doubled(c, m->in_row++) };
 }
 
 void policy_settled(struct policy_memory *m)

@@ -18,7 +18,7 @@
 #include "supervisor/vm/record_table.h"
 
 /* Nothing when it says what it said before: most events after an adoption. */
-static int replace(struct vm *vm, const char *text, struct err *e)
+static int record_replace(struct vm *vm, const char *text, struct err *e)
 {
 	size_t len = strlen(text);
 	uint64_t hash = text_hash64(text, len);
@@ -38,7 +38,7 @@ int vm_record_save(struct vm *vm, struct err *e)
 	int r;
 
 	vm_run_dir_clear(vm, "record.json");
-	r = text ? replace(vm, text, e) : err_set(e, ERR_FAILED, "cannot be written as JSON");
+	r = text ? record_replace(vm, text, e) : err_set(e, ERR_FAILED, "cannot be written as JSON");
 	free(text);
 	json_decref(doc);
 	return r < 0 ? err_wrap(e, r, "run record") : 0;
@@ -58,7 +58,7 @@ int vm_record_save_conf(struct vm *vm, struct err *e)
 }
 
 /* What somebody removed of it is there again with the next change. */
-static int write_again(struct vm *vm, struct err *e)
+static int record_write_again(struct vm *vm, struct err *e)
 {
 	int r = vm_run_dir(vm, e);
 
@@ -78,12 +78,12 @@ void vm_record_write(struct vm *vm)
 
 	if (vm->proc.run_fd < 0 || vm_record_save(vm, &e) == 0)
 		return;
-	if (!up || write_again(vm, &e) < 0)
+	if (!up || record_write_again(vm, &e) < 0)
 		log_error(vm->name, "%s", e.text);
 }
 
 /* Its hash is as its record says, 0: an older one's. What was cut short may still make sense. */
-static void read_conf(struct vm *vm)
+static void record_read_conf(struct vm *vm)
 {
 	uint64_t hash = vm->proc.conf_hash;
 	struct buf text = BUF_MAX(CONF_TEXT_MAX);
@@ -133,7 +133,7 @@ int vm_record_read(struct vm *vm, struct record_process *p, struct err *e)
 	if (r == 0)
 		vm->proc.recorded = text_hash64(text.data, text.len);
 	if (r == 0 && p->state != VM_BACKOFF && p->state != VM_FAILED && !vm->proc.conf_lost) /* it went with its process */
-		read_conf(vm);
+		record_read_conf(vm);
 	json_decref(doc);
 	buf_release(&text);
 	return r;

@@ -12,7 +12,7 @@
 
 /* A guest ran with it and does no more, and its UUID is this one. Whether it runs is asked of the kernel: this is
  * read before anything is adopted, and records may be lost. */
-static bool is_of(int states, const char *name, const char *uuid)
+static bool renamed_is_of(int states, const char *name, const char *uuid)
 {
 	_cleanup_(free_ptr) char *path = xasprintf("%s/identity.json", name);
 	struct buf text = BUF_MAX(1 << 20);
@@ -32,7 +32,7 @@ static bool is_of(int states, const char *name, const char *uuid)
 }
 
 /* What one that never ran was told, and how its starts failed: of no use to anybody. */
-static void drop_draft(int states, const char *name)
+static void renamed_drop_draft(int states, const char *name)
 {
 	static const char *const files[] = { "identity.json", "history", "history.1", "nvram.new" };
 
@@ -44,7 +44,7 @@ static void drop_draft(int states, const char *name)
 }
 
 /* The state goes last: until then all of this is done again by a daemon that comes after a sudden end. */
-static int move_state(struct vm *vm, int states, const char *from, struct err *e)
+static int renamed_move_state(struct vm *vm, int states, const char *from, struct err *e)
 {
 	const struct vm old = { .daemon = vm->daemon, .name = (char *)(uintptr_t)from };
 	json_t *names = vanished_former(&old);
@@ -57,7 +57,7 @@ static int move_state(struct vm *vm, int states, const char *from, struct err *e
 	if (r < 0)
 		return r;
 	close_fd(&vm->state_fd);
-	drop_draft(states, vm->name);
+	renamed_drop_draft(states, vm->name);
 	/* console.log of failed starts may be there, which is no reason to keep the state */
 	(void)!renameat(vm->daemon->dirs.log_fd, from, vm->daemon->dirs.log_fd, vm->name);
 	if (renameat(states, from, states, vm->name) < 0)
@@ -65,32 +65,32 @@ static int move_state(struct vm *vm, int states, const char *from, struct err *e
 	return 0;
 }
 
-static bool wants_state(const struct vm *vm)
+static bool renamed_wants_state(const struct vm *vm)
 {
 	return vm->file.have_conf && vm->file.conf.uuid && !vm->identity.kept && !vm->identity.damaged[0] &&
 	       !vm->identity_problem && !vm->busy && vm_state_is_down(vm->st.state);
 }
 
 /* The VM whose state is to be this one's; NULL: there is none. */
-static const char *predecessor(struct vms *vms, const struct vm *vm, DIR *dir, bool looked)
+static const char *renamed_predecessor(struct vms *vms, const struct vm *vm, DIR *dir, bool looked)
 {
 	const char *name;
 
 	rewinddir(dir);
-	while ((name = vanished_next(dir, vms, !looked)) && !is_of(dirfd(dir), name, vm->file.conf.uuid))
+	while ((name = vanished_next(dir, vms, !looked)) && !renamed_is_of(dirfd(dir), name, vm->file.conf.uuid))
 		;
 	return name && !uuid_holder(vm, vm->file.conf.uuid) ? name : NULL;
 }
 
 int vm_state_to_come(struct vm *vm)
 {
-	DIR *dir = wants_state(vm) ? vanished_open(vm->daemon) : NULL;
+	DIR *dir = renamed_wants_state(vm) ? vanished_open(vm->daemon) : NULL;
 	const char *name;
 	int fd = -1;
 
 	if (!dir)
 		return -1;
-	name = predecessor(vm->daemon->vms, vm, dir, false);
+	name = renamed_predecessor(vm->daemon->vms, vm, dir, false);
 	if (name)
 		fd = openat(dirfd(dir), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd >= 0)
@@ -99,14 +99,14 @@ int vm_state_to_come(struct vm *vm)
 	return fd;
 }
 
-static bool follow(struct vms *vms, struct vm *vm, DIR *dir)
+static bool renamed_follow(struct vms *vms, struct vm *vm, DIR *dir)
 {
 	struct err e = ERR_INIT;
-	const char *name = predecessor(vms, vm, dir, true);
+	const char *name = renamed_predecessor(vms, vm, dir, true);
 
 	if (!name)
 		return false;
-	if (move_state(vm, dirfd(dir), name, &e) < 0) {
+	if (renamed_move_state(vm, dirfd(dir), name, &e) < 0) {
 		log_error(vm->name, "%s", e.text);
 		return false;
 	}
@@ -123,11 +123,11 @@ bool vms_follow_uuid(struct vms *vms)
 	for (size_t i = 0; i < vms->n; i++) {
 		struct vm *vm = vms->vm[i];
 
-		if (!wants_state(vm))
+		if (!renamed_wants_state(vm))
 			continue;
 		if (!dir)
 			dir = vanished_open(vms->daemon);
-		if (dir && follow(vms, vm, dir)) {
+		if (dir && renamed_follow(vms, vm, dir)) {
 			vms_read_identity(vms, vm);
 			vm->file.stamp = 0; /* %u has another meaning now */
 			some = true;

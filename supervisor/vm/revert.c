@@ -14,7 +14,7 @@ enum { MARK_VERSION = 1, MARK_MAX = 64 << 10 };
 
 static const char file_name[] = "revert.json";
 
-static void set_mark(struct vm *vm, const char *snapshot, const char *disk)
+static void revert_set_mark(struct vm *vm, const char *snapshot, const char *disk)
 {
 	if (!vm->revert)
 		vm->revert = xcalloc(1, sizeof *vm->revert);
@@ -24,7 +24,7 @@ static void set_mark(struct vm *vm, const char *snapshot, const char *disk)
 
 /* False: there is no file. One that cannot be read says "". What stands there as a link is no file
  * of ours, but it took its place. */
-static bool read_mark(int dir, struct vm_revert *mark)
+static bool revert_read_mark(int dir, struct vm_revert *mark)
 {
 	struct buf text = BUF_MAX(MARK_MAX);
 	const char *snapshot = "", *disk = "";
@@ -51,15 +51,15 @@ bool vm_revert_there(int dir)
 {
 	struct vm_revert mark;
 
-	return read_mark(dir, &mark);
+	return revert_read_mark(dir, &mark);
 }
 
 void vm_revert_look(struct vm *vm, int dir)
 {
 	struct vm_revert mark;
 
-	if (read_mark(dir, &mark))
-		set_mark(vm, mark.snapshot, mark.disk);
+	if (revert_read_mark(dir, &mark))
+		revert_set_mark(vm, mark.snapshot, mark.disk);
 }
 
 int vm_revert_check(const struct vm *vm, struct err *e)
@@ -107,7 +107,7 @@ int vm_revert_mark(struct vm *vm, const char *snapshot, const char *disk, keep_f
 }
 
 /* Its reason may be another: how its process ended. */
-static bool is_told(const struct vm *vm)
+static bool revert_is_told(const struct vm *vm)
 {
 	struct err e = ERR_INIT;
 
@@ -117,10 +117,10 @@ static bool is_told(const struct vm *vm)
 
 void vm_revert_marked(struct vm *vm, const char *snapshot, const char *disk)
 {
-	bool told = is_told(vm);
+	bool told = revert_is_told(vm);
 
 	if (disk) {
-		set_mark(vm, snapshot, disk);
+		revert_set_mark(vm, snapshot, disk);
 		if (told)
 			vm_revert_tell(vm);
 		return;
@@ -168,7 +168,7 @@ void vm_revert_again(struct vm *vm)
 		log_error(vm->name, "%s", e.text);
 		return;
 	}
-	if (read_mark(dir, &there) && streq(there.snapshot, known->snapshot) &&
+	if (revert_read_mark(dir, &there) && streq(there.snapshot, known->snapshot) &&
 		streq(there.disk, known->disk))
 		return;
 	log_warning(vm->name, "the mark of its revert was lost or damaged, and is written again");

@@ -40,7 +40,7 @@ static int join_networks(struct vm *vm, bool again, struct err *e)
 }
 
 /* The command line cannot say that a cable is out. */
-static void set_links(struct vm *vm)
+static void start_join_set_links(struct vm *vm)
 {
 	char id[80];
 
@@ -55,7 +55,7 @@ enum step_result start_bridges(struct vm_start *s, struct err *e)
 {
 	if (join_networks(s->vm, false, e) < 0)
 		return STEP_FAILED;
-	set_links(s->vm);
+	start_join_set_links(s->vm);
 	return STEP_DONE;
 }
 
@@ -84,7 +84,7 @@ enum step_result start_run(struct vm_start *s, struct err *e)
 	return STEP_WAITS;
 }
 
-static void paused_because(struct vm *vm, const char *why)
+static void start_join_paused_because(struct vm *vm, const char *why)
 {
 	if (vm->st.state != VM_PAUSED || !vm->st.reason[0])
 		vm_event(vm, VM_EV_JOINED_PAUSED, why);
@@ -93,7 +93,7 @@ static void paused_because(struct vm *vm, const char *why)
 }
 
 /* What BLOCK_IO_ERROR said was said to a former daemon, or to nobody: the drives still know. */
-static void on_blocks(void *data, const json_t *result, const struct err *e)
+static void start_join_on_blocks(void *data, const json_t *result, const struct err *e)
 {
 	struct vm *vm = data;
 	char why[160];
@@ -118,7 +118,7 @@ static void on_blocks(void *data, const json_t *result, const struct err *e)
 	found_before = vm->st.state == VM_PAUSED && !streq(vm->st.reason, why);
 	vm_set_reason(vm, "%s", why);
 	start_free(vm);
-	paused_because(vm, why);
+	start_join_paused_because(vm, why);
 	/* it stood still already, but not for that */
 	if (found_before)
 		vm_tell_state(vm, VM_PAUSED);
@@ -150,7 +150,7 @@ static void join_found(struct vm *vm, const char *status)
 	join_networks(vm, true, NULL);
 	vm_set_reboot_action(vm);
 	if (streq(status, "io-error") && !vm->mon.io_error) {
-		vm_call(vm, "query-block", NULL, on_blocks);
+		vm_call(vm, "query-block", NULL, start_join_on_blocks);
 		return;
 	}
 	start_free(vm);
@@ -168,16 +168,16 @@ static void join_found(struct vm *vm, const char *status)
 		vm->st.ending = VM_END_CRASH;
 		vm_event(vm, VM_EV_ENDED, "crashed: a snapshot's load failed half way");
 	} else if (streq(status, "io-error")) {
-		paused_because(vm, "io-error");
+		start_join_paused_because(vm, "io-error");
 	} else {
 		/* it was asked to stop, and its daemon died before it let it go on for that */
 		if (vm->st.state == VM_STOPPING && streq(status, "paused"))
 			vm_call(vm, "cont", NULL, NULL);
-		paused_because(vm, streq(status, "paused") ? "paused" : status);
+		start_join_paused_because(vm, streq(status, "paused") ? "paused" : status);
 	}
 }
 
-static void on_status(void *data, const json_t *result, const struct err *e)
+static void start_join_on_status(void *data, const json_t *result, const struct err *e)
 {
 	struct vm *vm = data;
 	const char *status = json_string_value(json_object_get(result, "status"));
@@ -186,7 +186,7 @@ static void on_status(void *data, const json_t *result, const struct err *e)
 		join_found(vm, status ? status : "");
 }
 
-static void on_uuid(void *data, const json_t *result, const struct err *e)
+static void start_join_on_uuid(void *data, const json_t *result, const struct err *e)
 {
 	struct vm *vm = data;
 	const char *uuid = json_string_value(json_object_get(result, "UUID"));
@@ -220,8 +220,8 @@ enum step_result start_status(struct vm_start *s, struct err *e)
 	/* all at once: a guest that has to be woken for each answer takes that much longer to adopt */
 	vm->mon.proved = vm->proc.is_child;
 	if (!vm->mon.proved)
-		vm_call(vm, "query-uuid", NULL, on_uuid);
-	vm_call(vm, "query-status", NULL, on_status);
+		vm_call(vm, "query-uuid", NULL, start_join_on_uuid);
+	vm_call(vm, "query-status", NULL, start_join_on_status);
 	vm_parts_greeted(vm);
 	if (!vm->proc.is_child)
 		vm_revert_ask(vm);

@@ -85,7 +85,7 @@ enum step_result start_record(struct vm_start *s, struct err *e)
 
 /* --- the jail --- */
 
-static void jail_take_error(struct vm *vm, const json_t *error)
+static void start_spawn_jail_take_error(struct vm *vm, const json_t *error)
 {
 	struct err e = ERR_INIT;
 
@@ -93,7 +93,7 @@ static void jail_take_error(struct vm *vm, const json_t *error)
 	vm_start_failed(vm, VM_END_HOST_CAUSE, &e);
 }
 
-static void jail_tell_created(struct vm *vm, const char *id)
+static void start_spawn_jail_tell_created(struct vm *vm, const char *id)
 {
 	char size[24];
 
@@ -104,7 +104,7 @@ static void jail_tell_created(struct vm *vm, const char *id)
 }
 
 /* The jail has it safely on disk, with the time at which it made images, and saw all. */
-static void jail_take_kept(struct vm_start *s, const json_t *kept)
+static void start_spawn_jail_take_kept(struct vm_start *s, const json_t *kept)
 {
 	struct vm *vm = s->vm;
 	char path[PATH_MAX];
@@ -117,7 +117,7 @@ static void jail_take_kept(struct vm_start *s, const json_t *kept)
 
 		if (d)
 			d->created = json_integer_value(json_object_get(disk, "created"));
-		jail_tell_created(vm, id);
+		start_spawn_jail_tell_created(vm, id);
 	}
 	for (i = 0; i < vm->proc.conf.disks; i++)
 		if (vm->proc.conf.disk[i].path && !vm->proc.conf.disk[i].cdrom)
@@ -132,7 +132,7 @@ static void jail_take_kept(struct vm_start *s, const json_t *kept)
 
 /* The jail says what it kept, and why it failed or that exec comes next; end of file without an error
  * means that it happened. */
-static void jail_take_line(void *data, const json_t *doc)
+static void start_spawn_jail_take_line(void *data, const json_t *doc)
 {
 	const json_t *error = json_object_get(doc, "error"), *kept = json_object_get(doc, "kept");
 	struct vm_start *s = data;
@@ -142,29 +142,29 @@ static void jail_take_line(void *data, const json_t *doc)
 		s->refused = json_deep_copy(error);
 	}
 	if (kept)
-		jail_take_kept(s, kept);
+		start_spawn_jail_take_kept(s, kept);
 	s->prepared = !error && (s->prepared || json_object_get(doc, "prepared"));
 }
 
-static void jail_finish(struct vm_start *s)
+static void start_spawn_jail_finish(struct vm_start *s)
 {
-	if (s->plan_fd < 0 || confine_read(s->plan_fd, &s->reply, jail_take_line, s))
+	if (s->plan_fd < 0 || confine_read(s->plan_fd, &s->reply, start_spawn_jail_take_line, s))
 		return;
 	if (s->refused)
-		jail_take_error(s->vm, s->refused);
+		start_spawn_jail_take_error(s->vm, s->refused);
 	start_close_jail(s);
 	/* a monitor that answered in the same turn is ahead of it */
 	if (s->prepared && s->step->run == start_jail)
 		start_next(s);
 }
 
-static void jail_on_reply(struct ev_loop *ev, ev_io *w, int revents)
+static void start_spawn_jail_on_reply(struct ev_loop *ev, ev_io *w, int revents)
 {
 	(void)ev, (void)revents;
-	jail_finish(w->data);
+	start_spawn_jail_finish(w->data);
 }
 
-static int jail_run(struct vm_start *s, struct err *e)
+static int start_spawn_jail_run(struct vm_start *s, struct err *e)
 {
 	struct vm *vm = s->vm;
 	const char *argv[] = { vm->daemon->jail, vm->name, NULL };
@@ -191,8 +191,8 @@ static int jail_run(struct vm_start *s, struct err *e)
 	confine_go(s->plan_fd);
 	s->unkept = vm->identity.dirty;
 	vm->identity.dirty = false; /* what changes from now on is not in the plan */
-	s->on_exit = jail_finish;
-	ev_io_init(&s->plan_io, jail_on_reply, s->plan_fd, EV_READ);
+	s->on_exit = start_spawn_jail_finish;
+	ev_io_init(&s->plan_io, start_spawn_jail_on_reply, s->plan_fd, EV_READ);
 	s->plan_io.data = s;
 	ev_io_start(vm->daemon->loop.ev, &s->plan_io);
 	return 0;
@@ -201,7 +201,7 @@ static int jail_run(struct vm_start *s, struct err *e)
 enum step_result start_jail(struct vm_start *s, struct err *e)
 {
 	struct vm *vm = s->vm;
-	int r = jail_run(s, e);
+	int r = start_spawn_jail_run(s, e);
 
 	fd_list_release(&s->fds);
 	if (vm->proc.pidfd >= 0)

@@ -88,7 +88,7 @@ void vm_kill_process(struct vm *vm)
 }
 
 /* Its monitor lives, or ended after the answer: the disks are being flushed. */
-static void on_quit(void *data, const json_t *result, const struct err *e)
+static void stop_on_quit(void *data, const json_t *result, const struct err *e)
 {
 	struct vm *vm = data;
 
@@ -109,7 +109,7 @@ void vm_quit(struct vm *vm)
 	if (vm->st.ending == VM_END_NONE)
 		vm->st.ending = VM_END_QUIT;
 	vm_record_write(vm);
-	vm_call(vm, "quit", NULL, on_quit);
+	vm_call(vm, "quit", NULL, stop_on_quit);
 	/* a guest whose plug is pulled has flushed what it cares for; one that powered itself off, and a
 	 * snapshot that is being written, get the longer time even from a QEMU that is silent */
 	vm_arm(vm, lives ? VM_QUIT_REPLY_SECONDS : VM_QUIT_SECONDS);
@@ -127,7 +127,7 @@ void vm_expire(struct vm *vm)
 
 /* The last lines that QEMU wrote, made harmless; caller frees. "" when it was silent. *why: the one that says why
  * it did not start. */
-static char *stderr_tail(struct vm *vm, char **why)
+static char *stop_stderr_tail(struct vm *vm, char **why)
 {
 	char tail[STDERR_TAIL], *text, *from;
 	size_t n = vm_parts_last_words(vm, tail, sizeof tail);
@@ -145,10 +145,10 @@ static char *stderr_tail(struct vm *vm, char **why)
 }
 
 /* Nobody asked it to end, and it did not say that it would. */
-static void explain_end(struct vm *vm)
+static void stop_explain_end(struct vm *vm)
 {
 	_cleanup_(free_ptr) char *why = NULL;
-	_cleanup_(free_ptr) char *tail = stderr_tail(vm, &why);
+	_cleanup_(free_ptr) char *tail = stop_stderr_tail(vm, &why);
 	struct err e = ERR_INIT;
 	struct death death;
 	char how[128];
@@ -178,7 +178,7 @@ static void explain_end(struct vm *vm)
 	}
 }
 
-static void on_exit_(struct ev_loop *ev, ev_io *w, int revents)
+static void stop_on_exit(struct ev_loop *ev, ev_io *w, int revents)
 {
 	struct vm *vm = w->data;
 
@@ -190,13 +190,13 @@ static void on_exit_(struct ev_loop *ev, ev_io *w, int revents)
 	/* up to its end, which closes it: that a guest powered off may stand behind many other events */
 	for (int i = 0; vm->mon.qmp && i < LAST_TURNS; i++)
 		qmp_take(vm->mon.qmp);
-	explain_end(vm);
+	stop_explain_end(vm);
 	vm_gone(vm);
 }
 
 void vm_watch_process(struct vm *vm)
 {
-	ev_io_init(&vm->proc.exited, on_exit_, vm->proc.pidfd, EV_READ);
+	ev_io_init(&vm->proc.exited, stop_on_exit, vm->proc.pidfd, EV_READ);
 	vm->proc.exited.data = vm;
 	ev_io_start(vm->daemon->loop.ev, &vm->proc.exited);
 }

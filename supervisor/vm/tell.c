@@ -87,7 +87,7 @@ void vm_asked(struct vm *vm, const char *who)
 	snprintf(vm->who, sizeof vm->who, "%s", who ? who : "");
 }
 
-static void alert(const struct vm *vm, const char *event, const char *reason)
+static void tell_alert(const struct vm *vm, const char *event, const char *reason)
 {
 	const struct conf_vm *c = vm->file.have_conf ? &vm->file.conf : &vm->proc.conf;
 
@@ -100,7 +100,7 @@ static void alert(const struct vm *vm, const char *event, const char *reason)
 }
 
 /* Did it end by itself, and not well? */
-static bool went_wrong(const struct vm *vm)
+static bool tell_went_wrong(const struct vm *vm)
 {
 	switch (vm->st.ending) {
 	case VM_END_PANIC:
@@ -122,21 +122,21 @@ static bool went_wrong(const struct vm *vm)
 }
 
 /* A start that a person typed and saw fail needs no alarm. */
-static void alert_state(const struct vm *vm, enum vm_state from)
+static void tell_alert_state(const struct vm *vm, enum vm_state from)
 {
 	bool given_up =
 		vm->st.state == VM_STOPPED && vm->st.ending == VM_END_CRASH && vm_state_has_process(from);
 
 	if (vm->st.state == VM_FAILED || given_up)
-		alert(vm, "failed", vm->st.reason);
-	else if (vm->st.state == VM_BACKOFF && went_wrong(vm))
-		alert(vm, "crash-restart", vm->st.reason);
+		tell_alert(vm, "failed", vm->st.reason);
+	else if (vm->st.state == VM_BACKOFF && tell_went_wrong(vm))
+		tell_alert(vm, "crash-restart", vm->st.reason);
 	else if (vm->st.state == VM_PAUSED && vm->mon.io_error)
-		alert(vm, "io-error", vm->st.reason);
+		tell_alert(vm, "io-error", vm->st.reason);
 }
 
 /* NULL: a step on the way that nobody will ask about. */
-static const char *event_of(const struct vm *vm, enum vm_state from)
+static const char *tell_event_of(const struct vm *vm, enum vm_state from)
 {
 	switch (vm->st.state) {
 	case VM_STOPPED:
@@ -156,7 +156,7 @@ static const char *event_of(const struct vm *vm, enum vm_state from)
 			return NULL;
 		return vm->st.want == VM_WANT_RESTART ? "reboot" : "kill";
 	case VM_BACKOFF:
-		return went_wrong(vm) ? "crashed" : "restart";
+		return tell_went_wrong(vm) ? "crashed" : "restart";
 	case VM_FAILED:
 		return "failed";
 	case VM_SPAWNING:
@@ -168,9 +168,9 @@ static const char *event_of(const struct vm *vm, enum vm_state from)
 	return NULL;
 }
 
-static void write_history(struct vm *vm, enum vm_state from)
+static void tell_write_history(struct vm *vm, enum vm_state from)
 {
-	const char *event = event_of(vm, from);
+	const char *event = tell_event_of(vm, from);
 	char why[sizeof vm->st.reason + 48];
 	double left = vm->st.due - clock_boot();
 
@@ -198,8 +198,8 @@ void vm_tell_state(struct vm *vm, enum vm_state from)
 			"want", vm_want_name(vm->st.want)));
 	if (vm->adopting || vm->log.quiet)
 		return;
-	write_history(vm, from);
-	alert_state(vm, from);
+	tell_write_history(vm, from);
+	tell_alert_state(vm, from);
 }
 
 void vm_tell_health(struct vm *vm, bool well, const char *why)
@@ -213,7 +213,7 @@ void vm_tell_health(struct vm *vm, bool well, const char *why)
 			well ? "ok" : "unresponsive", "reason", why ? why : ""));
 	vm_history(vm, well ? "responsive" : "unresponsive", NULL, why);
 	if (!well)
-		alert(vm, "unresponsive", why ? why : "");
+		tell_alert(vm, "unresponsive", why ? why : "");
 }
 
 /* A guest may reset as often as it likes: each that is told says how many there were. */

@@ -23,7 +23,7 @@ struct had {
 	bool at[UIDS_BLOCK];
 };
 
-static void note_had(void *data, uid_t uid)
+static void uids_note_had(void *data, uid_t uid)
 {
 	struct had *h = data;
 
@@ -34,15 +34,15 @@ static void note_had(void *data, uid_t uid)
 		h->most = uid;
 }
 
-static void look_for_had(const struct vms *vms, struct had *h)
+static void uids_look_for_had(const struct vms *vms, struct had *h)
 {
 	*h = (struct had){ .ours = vms->daemon->uids, .most = vms->daemon->uids->vms - 1 };
-	uids_kept(vms->daemon->dirs.state_fd, note_had, h);
+	uids_kept(vms->daemon->dirs.state_fd, uids_note_had, h);
 }
 
 /* The first free one from this one on; 0: there is none. had: NULL where it is above all of them.
  */
-static uid_t free_from(const struct vms *vms, uid_t uid, const struct had *had)
+static uid_t uids_free_from(const struct vms *vms, uid_t uid, const struct had *had)
 {
 	const struct uids *u = vms->daemon->uids;
 
@@ -53,24 +53,24 @@ static uid_t free_from(const struct vms *vms, uid_t uid, const struct had *had)
 	return 0;
 }
 
-static uid_t free_uid(struct vms *vms)
+static uid_t uids_free_uid(struct vms *vms)
 {
 	const struct uids *u = vms->daemon->uids;
 	struct had had;
 	uid_t uid;
 
 	if (vms->uid_next < u->vms || vms->uid_next > u->vms_end) {
-		look_for_had(vms, &had);
+		uids_look_for_had(vms, &had);
 		vms->uid_next = had.most + 1;
 	}
-	uid = free_from(vms, vms->uid_next, NULL);
+	uid = uids_free_from(vms, vms->uid_next, NULL);
 	if (uid) {
 		vms->uid_next = uid + 1;
 		return uid;
 	}
 	/* the last one was given: those between that are free again */
-	look_for_had(vms, &had);
-	return free_from(vms, u->vms, &had);
+	uids_look_for_had(vms, &had);
+	return uids_free_from(vms, u->vms, &had);
 }
 
 int vm_need_uid(struct vm *vm, struct err *e)
@@ -82,7 +82,7 @@ int vm_need_uid(struct vm *vm, struct err *e)
 	if (vm_state_has_process(vm->st.state) ||
 		(uids_keeps_vm(ours, had) && !found_others(vm->daemon->vms, had)))
 		return 0;
-	vm->identity.uid = free_uid(vm->daemon->vms);
+	vm->identity.uid = uids_free_uid(vm->daemon->vms);
 	if (!vm->identity.uid) {
 		err_set(e, ERR_NO_RESOURCES, "no uid is left of those from %u on", ours->vms);
 		return err_hint(e, "vmkeep forget frees that of a VM whose file is gone");

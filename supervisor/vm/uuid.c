@@ -34,7 +34,7 @@ const struct vm *uuid_holder(const struct vm *vm, const char *uuid)
 
 /* --- may it run? --- */
 
-static int check_uuid(const struct vm *vm, const struct conf_vm *c, struct err *e)
+static int uuid_check_uuid(const struct vm *vm, const struct conf_vm *c, struct err *e)
 {
 	const struct vm *other;
 
@@ -58,7 +58,7 @@ static int check_uuid(const struct vm *vm, const struct conf_vm *c, struct err *
 			"take UUID= out of the copy; where a VM was renamed, remove the old file");
 }
 
-static int check_disks_of(const struct identity *id, const char *name, const char *why, const char *hint,
+static int uuid_check_disks_of(const struct identity *id, const char *name, const char *why, const char *hint,
 	const struct vm *vm, const struct conf_vm *c, struct err *e)
 {
 	char path[PATH_MAX];
@@ -75,7 +75,7 @@ static int check_disks_of(const struct identity *id, const char *name, const cha
 }
 
 /* Of VMs that are there, and of one whose file is gone: a new VM may be that one, by another name. */
-static int check_torn(const struct vm *vm, const struct conf_vm *c, struct err *e)
+static int uuid_check_torn(const struct vm *vm, const struct conf_vm *c, struct err *e)
 {
 	struct vms *vms = vm->daemon->vms;
 	DIR *dir = vm->identity.kept ? NULL : vanished_open(vm->daemon);
@@ -83,7 +83,7 @@ static int check_torn(const struct vm *vm, const struct conf_vm *c, struct err *
 
 	for (size_t i = 0; r == 0 && i < vms->n; i++)
 		if (vms->vm[i]->revert && !streq(vms->vm[i]->name, vm->name))
-			r = check_disks_of(&vms->vm[i]->identity, vms->vm[i]->name, "whose revert", "", vm, c, e);
+			r = uuid_check_disks_of(&vms->vm[i]->identity, vms->vm[i]->name, "whose revert", "", vm, c, e);
 	for (const char *name; dir && r == 0 && (name = vanished_next(dir, vms, true));) {
 		_cleanup_(close_fd) int fd =
 			openat(dirfd(dir), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -91,7 +91,7 @@ static int check_torn(const struct vm *vm, const struct conf_vm *c, struct err *
 		struct identity id = IDENTITY_INIT;
 
 		if (fd >= 0 && vm_revert_there(fd) && identity_load(&id, fd, NULL) == 0)
-			r = check_disks_of(&id, name, "whose file is gone and whose revert", hint, vm, c, e);
+			r = uuid_check_disks_of(&id, name, "whose file is gone and whose revert", hint, vm, c, e);
 		identity_release(&id);
 	}
 	if (dir)
@@ -103,10 +103,10 @@ int vm_identity_check(const struct vm *vm, const struct conf_vm *c, struct err *
 {
 	const struct identity *id = &vm->identity;
 
-	if (check_torn(vm, c, e) < 0)
+	if (uuid_check_torn(vm, c, e) < 0)
 		return e->number;
 	if (c->uuid)
-		return check_uuid(vm, c, e);
+		return uuid_check_uuid(vm, c, e);
 	/* where it tells no UUID the images may, which vmkeep-jail looks at */
 	if (id->kept || !id->damaged_uuid[0])
 		return 0;

@@ -16,7 +16,7 @@
 #include "supervisor/vm/start.h"
 #include "supervisor/vm/vms.h"
 
-static void set_since(struct vm *vm)
+static void vm_set_since(struct vm *vm)
 {
 	vm->st.since = clock_wall();
 	vm->st.since_boot = clock_boot();
@@ -37,7 +37,7 @@ struct vm *vm_new(struct daemon *d, const char *name)
 	vm->daemon = d;
 	vm->name = xstrdup(name);
 	vm->state_fd = vm->proc.run_fd = vm->proc.pidfd = -1;
-	set_since(vm);
+	vm_set_since(vm);
 	vm_limits_init(vm);
 	loop_timer_init(&vm->timer, d->loop.ev, vm_on_timer, vm);
 	ev_init(&vm->proc.exited, NULL);
@@ -100,7 +100,7 @@ void vm_event(struct vm *vm, enum vm_event ev, const char *reason)
 		if (!reason && !vm_state_is_down(vm->st.state) && vm->st.state != VM_QUITTING)
 			vm->st.reason[0] = '\0';
 		if (!vm->adopting)
-			set_since(vm);
+			vm_set_since(vm);
 		vm_arm(vm, 0);
 		vm_tell_state(vm, from);
 		vm_observed_state(vm);
@@ -173,7 +173,7 @@ bool vm_is_tombstone(const struct vm *vm)
 	return vm->st.state == VM_PAUSED && vm->st.ending != VM_END_NONE;
 }
 
-static void log_reply(void *data, const json_t *result, const struct err *e)
+static void vm_log_reply(void *data, const json_t *result, const struct err *e)
 {
 	struct vm *vm = data;
 
@@ -188,7 +188,7 @@ void vm_call(struct vm *vm, const char *command, json_t *arguments, qmp_reply_fn
 		json_decref(arguments);
 		return;
 	}
-	qmp_call(vm->mon.qmp, command, arguments, -1, VM_QMP_SECONDS, reply ? reply : log_reply, vm);
+	qmp_call(vm->mon.qmp, command, arguments, -1, VM_QMP_SECONDS, reply ? reply : vm_log_reply, vm);
 }
 
 void vm_monitor_close(struct vm *vm)

@@ -14,7 +14,7 @@
 #include "supervisor/vm/renamed.h"
 #include "supervisor/vm/dirs.h"
 
-static void changed(void *data)
+static void vms_changed(void *data)
 {
 	struct vms *vms = data;
 
@@ -29,7 +29,7 @@ struct vms *vms_new(struct daemon *d)
 	vms->daemon = d;
 	vms->changed = true;
 	vms->watch = watch_add(d->watches, fd,
-		IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE, changed, vms, NULL);
+		IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE, vms_changed, vms, NULL);
 	return vms;
 }
 
@@ -54,7 +54,7 @@ void vms_free(struct vms *vms)
 }
 
 /* Of all that a VM's configuration is made from; 0: it has no file. */
-static uint64_t stamp_of(const struct vms *vms, const char *name)
+static uint64_t vms_stamp_of(const struct vms *vms, const char *name)
 {
 	uint64_t own = conf_vm_stamp(vms->daemon->dirs.config, name);
 	uint64_t all = own * 31 + vms->daemon->conf_stamp;
@@ -99,7 +99,7 @@ void vms_forget(struct vms *vms, struct vm *vm)
 	vm_free(vm);
 }
 
-static void claim_addresses(struct vm *vm)
+static void vms_claim_addresses(struct vm *vm)
 {
 	for (size_t i = 0; i < vm->file.conf.nics; i++) {
 		const struct conf_nic *n = &vm->file.conf.nic[i];
@@ -122,7 +122,7 @@ static void claim_addresses(struct vm *vm)
 }
 
 /* Reads this VM's files, whose stamp was this before. A file that no longer parses keeps its old meaning. */
-static void refresh(struct vms *vms, struct vm *vm, uint64_t stamp, struct conf_problems *p)
+static void vm_vms_refresh(struct vms *vms, struct vm *vm, uint64_t stamp, struct conf_problems *p)
 {
 	struct daemon *d = vms->daemon;
 	struct conf_context ctx = { .defaults = &d->conf, .uuid = vm->identity.uuid,
@@ -151,13 +151,13 @@ static void refresh(struct vms *vms, struct vm *vm, uint64_t stamp, struct conf_
 		vm->file.conf = fresh;
 		vm->file.have_conf = true;
 		vm_keep_disk_names(vm, &vm->file.conf);
-		claim_addresses(vm);
+		vms_claim_addresses(vm);
 	}
 	conf_problems_release(&own);
 }
 
 /* Editors, git and Ansible replace files: one may be gone for a moment, and that releases nothing. */
-static void gone_from_disk(struct vms *vms, struct vm *vm)
+static void vms_gone_from_disk(struct vms *vms, struct vm *vm)
 {
 	bool down = vm_state_is_down(vm->st.state);
 
@@ -180,16 +180,16 @@ struct found {
 	struct conf_problems *problems;
 };
 
-static void found_file(void *data, const char *name)
+static void vms_found_file(void *data, const char *name)
 {
 	struct found *f = data;
 	struct vm *vm = vms_find(f->vms, name);
-	uint64_t stamp = vm ? vm->file.stamp_now : stamp_of(f->vms, name);
+	uint64_t stamp = vm ? vm->file.stamp_now : vms_stamp_of(f->vms, name);
 
 	if (!vm)
 		vm = vms_add(f->vms, name);
 	if (vm->file.stamp != stamp || vm->file.problems)
-		refresh(f->vms, vm, stamp, f->problems);
+		vm_vms_refresh(f->vms, vm, stamp, f->problems);
 }
 
 void vms_reload(struct vms *vms, struct conf_problems *p)
@@ -201,13 +201,13 @@ void vms_reload(struct vms *vms, struct conf_problems *p)
 	for (size_t i = vms->n; i-- > 0;) {
 		struct vm *vm = vms->vm[i];
 
-		vm->file.stamp_now = stamp_of(vms, vm->name);
+		vm->file.stamp_now = vms_stamp_of(vms, vm->name);
 		if (!vm->file.stamp_now)
-			gone_from_disk(vms, vm);
+			vms_gone_from_disk(vms, vm);
 	}
-	conf_list_vms(vms->daemon->dirs.config, found_file, &f, p);
+	conf_list_vms(vms->daemon->dirs.config, vms_found_file, &f, p);
 	if (vms_follow_uuid(vms))
-		conf_list_vms(vms->daemon->dirs.config, found_file, &f, p);
+		conf_list_vms(vms->daemon->dirs.config, vms_found_file, &f, p);
 	vms_observed_reload(vms);
 }
 
@@ -227,7 +227,7 @@ void vms_close_idle(struct vms *vms)
 			close_fd(&vms->vm[i]->state_fd);
 }
 
-static const char *nearest(const struct vms *vms, const char *name)
+static const char *vms_nearest(const struct vms *vms, const char *name)
 {
 	const char **names = xcalloc(vms->n, sizeof *names), *near;
 
@@ -238,9 +238,9 @@ static const char *nearest(const struct vms *vms, const char *name)
 	return near;
 }
 
-static void not_found(const struct vms *vms, const char *name, struct err *e)
+static void vms_not_found(const struct vms *vms, const char *name, struct err *e)
 {
-	const char *near = nearest(vms, name);
+	const char *near = vms_nearest(vms, name);
 
 	err_set(e, ERR_NOT_FOUND, "no such VM '%s'", name);
 	if (near)
@@ -258,22 +258,22 @@ struct vm *vms_get(struct vms *vms, const char *name, struct err *e)
 	daemon_look_conf(vms->daemon);
 	if (vm && !vm->identity.kept && vm_state_is_down(vm->st.state))
 		vms_read_identity_again(vms, vm);
-	stamp = stamp_of(vms, name);
+	stamp = vms_stamp_of(vms, name);
 	if (vm && !stamp)
-		gone_from_disk(vms, vm);
+		vms_gone_from_disk(vms, vm);
 	/* a new file may clash with another's name, or be another's that was renamed: only the whole
 	 * directory tells */
 	if (stamp && (!vm || (vms->changed && !vm->identity.kept)))
 		vms_reload(vms, &problems);
 	vm = vms_find(vms, name);
 	if (vm && stamp && stamp != vm->file.stamp)
-		refresh(vms, vm, stamp, NULL);
+		vm_vms_refresh(vms, vm, stamp, NULL);
 	if (!vm && stamp)
 		conf_problems_err(&problems, e);
 	conf_problems_release(&problems);
 	if (vm || stamp)
 		return vm;
-	not_found(vms, name, e);
+	vms_not_found(vms, name, e);
 	return NULL;
 }
 
@@ -281,7 +281,7 @@ bool vms_exists(struct vms *vms, const char *name, struct err *e)
 {
 	if (conf_vm_stamp(vms->daemon->dirs.config, name) || vms_find(vms, name))
 		return true;
-	not_found(vms, name, e);
+	vms_not_found(vms, name, e);
 	return false;
 }
 
@@ -289,7 +289,7 @@ bool vms_is_current(const struct vms *vms, const struct vm *vm)
 {
 	const char *config = vms->daemon->dirs.config;
 
-	return !vm->file.problems && vm->file.have_conf && vm->file.stamp == stamp_of(vms, vm->name) &&
+	return !vm->file.problems && vm->file.have_conf && vm->file.stamp == vms_stamp_of(vms, vm->name) &&
 	       conf_daemon_stamp(config) == vms->daemon->conf_stamp;
 }
 

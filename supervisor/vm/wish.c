@@ -12,7 +12,7 @@
 /* --- what keeps it from starting --- */
 
 /* A process that only its record knows may still run: see adopt.c. */
-static int check_unread(struct vm *vm, struct err *e)
+static int wish_check_unread(struct vm *vm, struct err *e)
 {
 	if (vm->held.why && proc_is(vm->held.pid, vm->held.starttime)) {
 		err_set(e, ERR_CONFLICT, "%s", vm->held.why);
@@ -28,7 +28,7 @@ int vm_may_start(struct vm *vm, bool asked, struct err *e)
 	/* the operation's own start; a process that outlived its operation is no excuse for the next one */
 	bool own = vm->busy && streq(vm->busy, vm->st.serves);
 
-	if (check_unread(vm, e) < 0)
+	if (wish_check_unread(vm, e) < 0)
 		return e->number;
 	if (vm->busy && !own) {
 		err_set(e, ERR_CONFLICT, "%s is under way", vm->busy);
@@ -53,7 +53,7 @@ static void wish_set(struct vm *vm, enum vm_want want)
 
 /* --- up --- */
 
-static void take_start(struct vm *vm, bool paused, bool by_policy, const char *who)
+static void wish_take_start(struct vm *vm, bool paused, bool by_policy, const char *who)
 {
 	log_info(vm->name, "start by %s", who);
 	vm_asked(vm, who);
@@ -64,7 +64,7 @@ static void take_start(struct vm *vm, bool paused, bool by_policy, const char *w
 	vm->st.by_policy = by_policy;
 }
 
-static int start(struct vm *vm, bool paused, bool by_policy, const char *who, struct err *e)
+static int wish_start(struct vm *vm, bool paused, bool by_policy, const char *who, struct err *e)
 {
 	bool up;
 
@@ -78,7 +78,7 @@ static int start(struct vm *vm, bool paused, bool by_policy, const char *who, st
 	if ((!up || vm->busy) && vm_may_start(vm, true, e) < 0)
 		return e->number;
 	if (vm->st.want == VM_WANT_STOPPED || !up)
-		take_start(vm, paused, by_policy, who);
+		wish_take_start(vm, paused, by_policy, who);
 	/* however it comes to its end, this start follows it */
 	wish_set(vm, vm->st.state == VM_QUITTING ? VM_WANT_RESTART : VM_WANT_RUNNING);
 	if (vm->st.want == VM_WANT_RESTART)
@@ -90,12 +90,12 @@ static int start(struct vm *vm, bool paused, bool by_policy, const char *who, st
 
 int vm_start(struct vm *vm, bool paused, const char *who, struct err *e)
 {
-	return start(vm, paused, false, who, e);
+	return wish_start(vm, paused, false, who, e);
 }
 
 int vm_start_at_boot(struct vm *vm, struct err *e)
 {
-	return start(vm, false, true, "Enable=yes", e);
+	return wish_start(vm, false, true, "Enable=yes", e);
 }
 
 int vm_start_for(struct vm *vm, const char *who, struct err *e)
@@ -103,7 +103,7 @@ int vm_start_for(struct vm *vm, const char *who, struct err *e)
 	int r;
 
 	snprintf(vm->st.serves, sizeof vm->st.serves, "%s", vm->busy);
-	r = start(vm, true, false, who, e);
+	r = wish_start(vm, true, false, who, e);
 	if (r < 0)
 		vm->st.serves[0] = '\0';
 	return r;
@@ -127,7 +127,7 @@ void vm_idle(struct vm *vm)
 /* --- down --- */
 
 /* Neither by its monitor nor by its agent: what nobody hears is not asked for. */
-static int check_monitor(struct vm *vm, struct err *e)
+static int wish_check_monitor(struct vm *vm, struct err *e)
 {
 	if (!vm_state_is_up(vm->st.state) || vm->mon.hostile_since > 0 || vm_is_tombstone(vm))
 		return 0;
@@ -139,10 +139,10 @@ static int check_monitor(struct vm *vm, struct err *e)
 	return err_hint(e, "vmkeep kill %s ends it; or shut it down from within", vm->name);
 }
 
-static int check_can_power_off(struct vm *vm, struct err *e)
+static int wish_check_can_power_off(struct vm *vm, struct err *e)
 {
 	adopt_unrecorded(vm);
-	if (check_unread(vm, e) < 0 || check_monitor(vm, e) < 0)
+	if (wish_check_unread(vm, e) < 0 || wish_check_monitor(vm, e) < 0)
 		return e->number;
 	if (vm->st.state != VM_PAUSED || !vm->mon.io_error)
 		return 0;
@@ -151,7 +151,7 @@ static int check_can_power_off(struct vm *vm, struct err *e)
 		vm->name);
 }
 
-static void ask_to_power_off(struct vm *vm, enum vm_want want, double timeout, const char *who)
+static void wish_ask_to_power_off(struct vm *vm, enum vm_want want, double timeout, const char *who)
 {
 	uint64_t ms = vm->proc.conf.timeout_stop_ms;
 
@@ -175,28 +175,28 @@ static void ask_to_power_off(struct vm *vm, enum vm_want want, double timeout, c
 
 int vm_stop(struct vm *vm, double timeout, const char *who, struct err *e)
 {
-	if (check_can_power_off(vm, e) < 0)
+	if (wish_check_can_power_off(vm, e) < 0)
 		return e->number;
 	log_info(vm->name, "stop by %s", who);
-	ask_to_power_off(vm, VM_WANT_STOPPED, timeout, who);
+	wish_ask_to_power_off(vm, VM_WANT_STOPPED, timeout, who);
 	return 0;
 }
 
 int vm_reboot(struct vm *vm, double timeout, const char *who, struct err *e)
 {
-	if (check_can_power_off(vm, e) < 0)
+	if (wish_check_can_power_off(vm, e) < 0)
 		return e->number;
 	log_info(vm->name, "reboot by %s", who);
 	snprintf(vm->st.again, sizeof vm->st.again, "%s", who);
 	vm->st.by_policy = vm->st.paused_start = false;
-	ask_to_power_off(vm, VM_WANT_RESTART, timeout, who);
+	wish_ask_to_power_off(vm, VM_WANT_RESTART, timeout, who);
 	return 0;
 }
 
 int vm_kill(struct vm *vm, const char *who, struct err *e)
 {
 	adopt_unrecorded(vm);
-	if (check_unread(vm, e) < 0)
+	if (wish_check_unread(vm, e) < 0)
 		return e->number;
 	log_info(vm->name, "kill by %s", who);
 	vm_asked(vm, who);
