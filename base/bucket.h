@@ -16,10 +16,7 @@ struct bucket {
 };
 
 /* Full. */
-#define BUCKET(a_second, at_once)                                          \
-	{                                                                  \
-		.rate = (a_second), .burst = (at_once), .level = (at_once) \
-	}
+#define BUCKET(a_second, at_once) { .rate = (a_second), .burst = (at_once), .level = (at_once) }
 
 /* What is in it now. */
 double bucket_level(struct bucket *b, double now);

@@ -17,7 +17,7 @@ struct buf {
 	size_t max;  /* limit of len in bytes, 0: none */
 };
 
-#define BUF_INIT { 0 }
+#define BUF_INIT       { 0 }
 #define BUF_MAX(bytes) { .max = (bytes) }
 
 int buf_add(struct buf *b, const void *data, size_t len); /* 0 or -E2BIG */

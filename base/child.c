@@ -232,7 +232,8 @@ struct child *child_run(struct ev_loop *ev, const struct child_options *o, struc
 	} else {
 		if (o->more)
 			fds[3] = *o->more;
-		r = child_spawn_mortal(o->argv, NULL, fds, o->more ? 4 : 3, true, &c->pid, &c->pidfd, e);
+		r = child_spawn_mortal(
+			o->argv, NULL, fds, o->more ? 4 : 3, true, &c->pid, &c->pidfd, e);
 	}
 	for (int i = 0; i < 3; i++)
 		close_fd(&fds[i].from);
@@ -280,7 +281,9 @@ static void child_adopt(struct ev_loop *ev, pid_t pid)
 {
 	struct child *c = xcalloc(1, sizeof *c);
 
-	*c = (struct child){ .ev = ev, .pid = pid, .in = -1, .stream = { { .fd = -1 }, { .fd = -1 } } };
+	*c = (struct child){
+		.ev = ev, .pid = pid, .in = -1, .stream = { { .fd = -1 }, { .fd = -1 } }
+	};
 	ev_init(&c->exited, child_on_exit);
 	ev_init(&c->writable, child_on_writable);
 	ev_timer_init(&c->deadline, child_on_deadline, 0, 0);
@@ -289,7 +292,8 @@ static void child_adopt(struct ev_loop *ev, pid_t pid)
 	c->exited.data = c;
 	/* a number that is no child of ours cannot be waited for */
 	c->pidfd = pidfd_open(pid, PIDFD_NONBLOCK);
-	if (c->pidfd < 0 || waitid(P_PIDFD, (id_t)c->pidfd, &(siginfo_t){ 0 }, WEXITED | WNOHANG | WNOWAIT) < 0) {
+	if (c->pidfd < 0 || waitid(P_PIDFD, (id_t)c->pidfd, &(siginfo_t){ 0 },
+				    WEXITED | WNOHANG | WNOWAIT) < 0) {
 		child_free(c);
 		return;
 	}

@@ -26,21 +26,22 @@ struct child_fd {
 };
 
 struct child_result {
-	int status;	   /* exit code (CHILD_NOT_RUN), or -signal; -ETIMEDOUT when killed by us */
-	const char *out;   /* stdout, NUL terminated, cut at out_max */
+	int status;	 /* exit code (CHILD_NOT_RUN), or -signal; -ETIMEDOUT when killed by us */
+	const char *out; /* stdout, NUL terminated, cut at out_max */
 	size_t out_len;
-	const char *err;   /* stderr likewise */
+	const char *err; /* stderr likewise */
 	size_t err_len;
 };
 
 struct child_options {
 	const char *const *argv; /* argv[0] is looked up in PATH */
 	const char *input;	 /* text for stdin, NULL: /dev/null */
-	size_t out_max;		 /* bytes kept of stdout and stderr each; 0: 64 KiB; the rest is drained */
-	double timeout;		 /* seconds, 0: 30; then it is killed */
-	bool while_idle;	 /* only those count in which it neither computes nor reads nor writes */
+	size_t out_max;	 /* bytes kept of stdout and stderr each; 0: 64 KiB; the rest is drained */
+	double timeout;	 /* seconds, 0: 30; then it is killed */
+	bool while_idle; /* only those count in which it neither computes nor reads nor writes */
 	void (*done)(void *data, const struct child_result *r);
-	void (*output)(void *data, const char *text, size_t len); /* stdout as it comes, may be NULL */
+	void (*output)(
+		void *data, const char *text, size_t len); /* stdout as it comes, may be NULL */
 	void *data;
 	const struct child_fd *more; /* descriptor beside 0, 1 and 2; NULL: none */
 };
@@ -71,7 +72,7 @@ enum { CHILD_NOT_RUN = 127 };
 int child_spawn(const char *const *argv, const char *const *envp, const struct child_fd *fds,
 	size_t n_fds, pid_t *pid, int *pidfd, struct err *e);
 /* ends_with_us: SIGKILL when this process goes. */
-int child_spawn_mortal(const char *const *argv, const char *const *envp, const struct child_fd *fds, size_t n_fds,
-	bool ends_with_us, pid_t *pid, int *pidfd, struct err *e);
+int child_spawn_mortal(const char *const *argv, const char *const *envp, const struct child_fd *fds,
+	size_t n_fds, bool ends_with_us, pid_t *pid, int *pidfd, struct err *e);
 
 #endif

@@ -125,8 +125,8 @@ bool child_find(const char *name, char *path, size_t max)
  * with guests that takes as long as it takes to get a processor (40 ms, where a fork of our few
  * megabytes takes 0.3).
  */
-static pid_t child_spawn_fork_into(const char *const *argv, const char *const *envp, const struct child_fd *fds,
-	size_t n_fds, bool ends_with_us)
+static pid_t child_spawn_fork_into(const char *const *argv, const char *const *envp,
+	const struct child_fd *fds, size_t n_fds, bool ends_with_us)
 {
 	const pid_t parent = ends_with_us ? getpid() : 0;
 	sigset_t all, before;
@@ -142,8 +142,8 @@ static pid_t child_spawn_fork_into(const char *const *argv, const char *const *e
 	return pid;
 }
 
-int child_spawn_mortal(const char *const *argv, const char *const *envp, const struct child_fd *fds, size_t n_fds,
-	bool ends_with_us, pid_t *pid, int *pidfd, struct err *e)
+int child_spawn_mortal(const char *const *argv, const char *const *envp, const struct child_fd *fds,
+	size_t n_fds, bool ends_with_us, pid_t *pid, int *pidfd, struct err *e)
 {
 	_cleanup_(free_ptr) struct child_fd *high = NULL;
 	char path[4096];

@@ -4,7 +4,8 @@
 #include <math.h>
 #include <time.h>
 
-#define SET_BY 2.0 /* seconds between two clocks that somebody's hand explains, and slewing does not */
+#define SET_BY \
+	2.0 /* seconds between two clocks that somebody's hand explains, and slewing does not */
 
 static struct {
 	bool watched;

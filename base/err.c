@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+/* clang-format off */
 static const int class_errno[] = {
 	[ERR_FAILED]	     = EIO,
 	[ERR_USAGE]	     = EINVAL,
@@ -20,6 +21,7 @@ static const int class_errno[] = {
 	[ERR_NO_RESOURCES]   = ENOMEM,
 	[ERR_DIFFERS]	     = EEXIST,
 };
+/* clang-format on */
 _Static_assert(sizeof class_errno / sizeof *class_errno == ERR_CLASSES, "a class has no errno");
 
 static enum err_class err_class_of(int number)
@@ -48,8 +50,8 @@ static enum err_class err_class_of(int number)
 	}
 }
 
-__attribute__((format(printf, 5, 0))) static void err_vset(
-	struct err *e, int number, enum err_class class, const char *tail, const char *fmt, va_list ap)
+__attribute__((format(printf, 5, 0))) static void err_vset(struct err *e, int number,
+	enum err_class class, const char *tail, const char *fmt, va_list ap)
 {
 	int n;
 
@@ -100,7 +102,8 @@ int err_wrap(struct err *e, int r, const char *fmt, ...)
 	va_end(ap);
 	memcpy(old, e->text, sizeof old);
 	/* the context is short; a text that no longer fits loses its tail */
-	snprintf(e->text, sizeof e->text, "%s: %.*s", context, (int)(sizeof old - sizeof context - 2), old);
+	snprintf(e->text, sizeof e->text, "%s: %.*s", context,
+		(int)(sizeof old - sizeof context - 2), old);
 	return r;
 }
 

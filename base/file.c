@@ -30,7 +30,8 @@ int file_read(int dirfd, const char *path, struct buf *b, struct err *e)
 		if (n == 0)
 			return 0;
 		if (buf_add(b, chunk, (size_t)n) < 0)
-			return err_set(e, ERR_FAILED, "read '%s': larger than %zu bytes", path, b->max);
+			return err_set(
+				e, ERR_FAILED, "read '%s': larger than %zu bytes", path, b->max);
 	}
 }
 
@@ -58,8 +59,8 @@ int file_write_all(int fd, const void *data, size_t len)
 	return 0;
 }
 
-int file_replace(
-	int dirfd, const char *path, mode_t mode, const void *data, size_t len, bool sync, struct err *e)
+int file_replace(int dirfd, const char *path, mode_t mode, const void *data, size_t len, bool sync,
+	struct err *e)
 {
 	_cleanup_(free_ptr) char *tmp = xasprintf("%s.tmp", path);
 	_cleanup_(close_fd) int fd = -1;
@@ -119,7 +120,8 @@ int file_mkdir_private(int dirfd, const char *name, struct err *e)
 	if (mkdirat(dirfd, name, 0700) < 0 && errno != EEXIST)
 		return err_errno(e, "make directory '%s'", name);
 	/* what lies behind a mount may not answer: it is neither asked nor entered */
-	if (statx(dirfd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, 0, &sx) < 0 ||
+	if (statx(dirfd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, 0, &sx) <
+			0 ||
 		(sx.stx_attributes & STATX_ATTR_MOUNT_ROOT))
 		return 0;
 	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

@@ -17,8 +17,8 @@
 int file_read(int dirfd, const char *path, struct buf *b, struct err *e);
 
 /* Writes path.tmp, then renames. sync: fsync file and directory (identity only). */
-int file_replace(
-	int dirfd, const char *path, mode_t mode, const void *data, size_t len, bool sync, struct err *e);
+int file_replace(int dirfd, const char *path, mode_t mode, const void *data, size_t len, bool sync,
+	struct err *e);
 
 /* mkdir -p with this mode for what is new. */
 int file_mkdirs(const char *path, mode_t mode, struct err *e);

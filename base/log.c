@@ -37,10 +37,11 @@ _Static_assert(ARRAY_SIZE(levels) == LOG_LEVELS, "a level has no name");
 struct line {
 	struct line *next;
 	enum log_level level;
-	size_t size;	    /* of all this */
-	unsigned long lost; /* lines that are missing when this one is: itself, or those that it counts */
-	char *vm;	    /* or NULL; within text */
-	char text[];	    /* the line, NUL, the VM's name, NUL */
+	size_t size; /* of all this */
+	unsigned long
+		lost; /* lines that are missing when this one is: itself, or those that it counts */
+	char *vm;     /* or NULL; within text */
+	char text[];  /* the line, NUL, the VM's name, NUL */
 };
 
 /* The only state of the program that belongs to no object: where its one log goes. */
@@ -74,7 +75,7 @@ static bool log_stderr_is_journal(void)
 	struct stat st;
 
 	return stream && sscanf(stream, "%llu:%llu", &dev, &ino) == 2 &&
-		fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
+	       fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
 }
 
 /* Whether a descriptor blocks is a matter of its description, which others have as well: a shell
@@ -105,16 +106,19 @@ static bool log_send_journal(enum log_level level, const char *vm, const char *l
 		.sun_path = "/run/systemd/journal/socket" };
 	char head[160];
 	uint64_t len = htole64(strlen(line));
-	int n = snprintf(head, sizeof head, "PRIORITY=%d\nSYSLOG_IDENTIFIER=vmkeepd\n%s%s%sMESSAGE\n",
-		levels[level].priority, vm ? "VMKEEP_VM=" : "", vm ? vm : "", vm ? "\n" : "");
+	int n = snprintf(head, sizeof head,
+		"PRIORITY=%d\nSYSLOG_IDENTIFIER=vmkeepd\n%s%s%sMESSAGE\n", levels[level].priority,
+		vm ? "VMKEEP_VM=" : "", vm ? vm : "", vm ? "\n" : "");
 	struct iovec part[] = {
 		{ head, (size_t)n },
 		{ &len, sizeof len },
 		{ (void *)(uintptr_t)line, strlen(line) },
-		{ (void *)(uintptr_t) "\n", 1 },
+		{ (void *)(uintptr_t)"\n", 1 },
 	};
-	struct msghdr m = { .msg_name = (void *)(uintptr_t)&journal, .msg_namelen = sizeof journal,
-		.msg_iov = part, .msg_iovlen = ARRAY_SIZE(part) };
+	struct msghdr m = { .msg_name = (void *)(uintptr_t)&journal,
+		.msg_namelen = sizeof journal,
+		.msg_iov = part,
+		.msg_iovlen = ARRAY_SIZE(part) };
 
 	return sink.journal >= 0 && sendmsg(sink.journal, &m, MSG_NOSIGNAL) >= 0;
 }
@@ -138,7 +142,8 @@ static ssize_t log_write_stderr(const char *text, size_t len)
 }
 
 /* done: bytes of the line that were written before, and now. */
-static enum outcome log_deliver(enum log_level level, const char *vm, const char *text, size_t *done)
+static enum outcome log_deliver(
+	enum log_level level, const char *vm, const char *text, size_t *done)
 {
 	char line[PIPE_BUF];
 	int len = snprintf(line, sizeof line, "vmkeepd: %s: %s\n", levels[level].name, text);
@@ -160,7 +165,8 @@ static enum outcome log_deliver(enum log_level level, const char *vm, const char
 	return OUT;
 }
 
-static void log_backlog_add(enum log_level level, const char *vm, const char *text, unsigned long lost)
+static void log_backlog_add(
+	enum log_level level, const char *vm, const char *text, unsigned long lost)
 {
 	size_t len = strlen(text) + 1, size = sizeof(struct line) + len + (vm ? strlen(vm) + 1 : 0);
 	struct line *l = xcalloc(1, size);

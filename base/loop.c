@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define LOG_FLUSH 0.25 /* seconds between two tries */
+#define LOG_FLUSH 0.25	/* seconds between two tries */
 #define TASKS_MAX 0.001 /* seconds into a turn: tasks that come later wait for the next */
 
 static void loop_far_away(struct ev_loop *ev, ev_periodic *w, int revents)

@@ -40,7 +40,8 @@ struct loop {
 	 * they stand still by themselves): here is the place for what must not wait that long. */
 	void (*on_lost)(void *data, double seconds);
 	void *data;
-	double lost, given_back; /* clock_lost() at the last turn, clock_left_out() that timers got back */
+	double lost,
+		given_back; /* clock_lost() at the last turn, clock_left_out() that timers got back */
 	int schedstat;
 	ev_prepare prepare;
 	ev_check check;

@@ -15,14 +15,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ARRAY_SIZE(a)	   (sizeof(a) / sizeof *(a))
-#define container_of(p, t, m) ((t *)(void *)((char *)(p)-offsetof(t, m)))
+#define ARRAY_SIZE(a)	      (sizeof(a) / sizeof *(a))
+#define container_of(p, t, m) ((t *)(void *)((char *)(p) - offsetof(t, m)))
 
 /* Makes room for one more element in an array of n that has memory for cap. */
-#define GROW(array, n, cap)                                                                        \
-	((n) < (cap) ? (void)0 :                                                                   \
-		       (void)((array) = xrealloc(                                                  \
-				      (array), (cap) = (cap) ? (cap)*2 : 16, sizeof(__typeof__(*(array))))))
+#define GROW(array, n, cap)                                                               \
+	((n) < (cap) ? (void)0                                                            \
+		     : (void)((array) = xrealloc((array), (cap) = (cap) ? (cap) * 2 : 16, \
+				      sizeof(__typeof__(*(array))))))
 
 void *xcalloc(size_t n, size_t size);
 void *xrealloc(void *p, size_t n, size_t size);

@@ -134,7 +134,8 @@ const char *text_size(char *buf, size_t len, uint64_t bytes)
 	while (u + 1 < ARRAY_SIZE(size_units) && bytes >= size_units[u + 1].factor)
 		u++;
 	if (bytes % size_units[u].factor == 0)
-		snprintf(buf, len, "%" PRIu64 "%s", bytes / size_units[u].factor, size_units[u].name);
+		snprintf(buf, len, "%" PRIu64 "%s", bytes / size_units[u].factor,
+			size_units[u].name);
 	else
 		snprintf(buf, len, "%.1f%s", (double)bytes / (double)size_units[u].factor,
 			size_units[u].name);
@@ -230,7 +231,7 @@ char *text_escape(const char *data, size_t len, bool keep_lines)
 		if (p[i] == '\\')
 			buf_adds(&b, "\\\\");
 		else if ((p[i] >= 0x20 && p[i] < 0x7f) ||
-			(keep_lines && (p[i] == '\n' || p[i] == '\t')))
+			 (keep_lines && (p[i] == '\n' || p[i] == '\t')))
 			buf_addc(&b, (char)p[i]);
 		else if ((n = text_utf8_printable(p + i, len - i)))
 			buf_add(&b, p + i, n);
@@ -275,8 +276,8 @@ void text_shorten(char *to, size_t size, const char *from)
 
 const char *text_mac(char buf[TEXT_MAC], const uint8_t mac[6])
 {
-	snprintf(buf, TEXT_MAC, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
-		mac[5]);
+	snprintf(buf, TEXT_MAC, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3],
+		mac[4], mac[5]);
 	return buf;
 }
 
@@ -331,7 +332,8 @@ static size_t text_distance(const char *a, const char *b)
 		row[0] = i;
 		for (size_t j = 1; j <= lb; j++) {
 			size_t above = row[j];
-			bool same = tolower((unsigned char)a[i - 1]) == tolower((unsigned char)b[j - 1]);
+			bool same = tolower((unsigned char)a[i - 1]) ==
+				    tolower((unsigned char)b[j - 1]);
 			size_t best = diagonal + !same;
 
 			if (above + 1 < best)

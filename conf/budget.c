@@ -189,7 +189,8 @@ static void budget_chains(const struct budget *b, const char *only)
 	budget_chains_init(&c, b);
 	for (size_t i = 0; i < b->n; i++)
 		if ((only ? streq(only, b->vm[i]->name) : !c.before[i]) &&
-			budget_chains_counts(b, &c, i) && (longest == b->n || c.down[i] > c.down[longest]))
+			budget_chains_counts(b, &c, i) &&
+			(longest == b->n || c.down[i] > c.down[longest]))
 			longest = i;
 	if (longest < b->n)
 		budget_chains_tell(b, &c, longest, only);

@@ -12,8 +12,8 @@ struct check {
 };
 
 /* The line that wrote the key, else the one that began its section, else the file. */
-static const struct conf_place *check_place_of(const struct check *k, const char *section, const char *id,
-	const char *key, const struct conf_place *begin)
+static const struct conf_place *check_place_of(const struct check *k, const char *section,
+	const char *id, const char *key, const struct conf_place *begin)
 {
 	const struct conf_mark *m = conf_mark_find(k->marks, section, id, key);
 
@@ -24,8 +24,8 @@ static const struct conf_place *check_place_of(const struct check *k, const char
 
 #define VM_PROBLEM(k, section, key, ...) \
 	conf_problem((k)->problems, check_place_of(k, section, NULL, key, NULL), key, __VA_ARGS__)
-#define DISK_PROBLEM(k, d, key, ...)                                                        \
-	conf_problem((k)->problems,                                                         \
+#define DISK_PROBLEM(k, d, key, ...)                                                              \
+	conf_problem((k)->problems,                                                               \
 		check_place_of(k, (d)->cdrom ? "CDROM" : "Disk", (d)->id, key, &(d)->place), key, \
 		__VA_ARGS__)
 
@@ -258,8 +258,8 @@ static void check_nic(const struct check *k, const struct conf_nic *nic)
 		if (nic->address && streq(nic->address, o->address) &&
 			streq(nic->network, o->network))
 			conf_problem(k->problems,
-				check_place_of(k, "NIC", nic->id, "Address", &nic->place), "Address",
-				"NIC '%s' has the same", o->id);
+				check_place_of(k, "NIC", nic->id, "Address", &nic->place),
+				"Address", "NIC '%s' has the same", o->id);
 	}
 }
 
@@ -272,7 +272,8 @@ static void check_ready(const struct check *k)
 static void check_watchdog(const struct check *k)
 {
 	if (k->c->watchdog == CONF_WATCHDOG_ITCO && check_is_pc(k->c->machine))
-		VM_PROBLEM(k, "Watchdog", "Model", "itco needs a q35 machine; i6300esb works on both");
+		VM_PROBLEM(
+			k, "Watchdog", "Model", "itco needs a q35 machine; i6300esb works on both");
 }
 
 static void check_display(const struct check *k)
@@ -335,7 +336,8 @@ void conf_network_check(
 		return;
 	if (!c->subnet.set)
 		conf_problem(p, place, "Range", "needs [Network] Address=");
-	else if (!check_in_subnet(&c->subnet, c->range.first) || !check_in_subnet(&c->subnet, c->range.last))
+	else if (!check_in_subnet(&c->subnet, c->range.first) ||
+		 !check_in_subnet(&c->subnet, c->range.last))
 		conf_problem(p, place, "Range", "not within [Network] Address=");
 	else if (c->range.first <= c->subnet.address && c->subnet.address <= c->range.last)
 		conf_problem(p, place, "Range", "holds the host's own address");

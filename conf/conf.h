@@ -22,7 +22,7 @@ struct conf_source {
 	size_t len;
 };
 
-struct conf_problem { /* the strings are the list's */
+struct conf_problem {		 /* the strings are the list's */
 	struct conf_place place; /* no file: of none; no line: of all of it */
 	const char *key;	 /* NULL: of none */
 	const char *reason;
@@ -31,7 +31,7 @@ struct conf_problem { /* the strings are the list's */
 };
 
 struct conf_problems { /* zero it before use */
-	size_t count; /* also of those that are not kept, beyond CONF_PROBLEMS_MAX of one load */
+	size_t count;  /* also of those that are not kept, beyond CONF_PROBLEMS_MAX of one load */
 	struct conf_problem *item;
 	size_t n, cap;
 	struct arena arena;
@@ -51,8 +51,8 @@ int conf_problems_err(const struct conf_problems *p, struct err *e);
 
 struct conf_context { /* for specifiers and defaults; all borrowed for the call */
 	const struct conf_daemon *defaults; /* may be NULL */
-	const char *uuid;	/* %u; NULL: an error where it is used */
-	const char *state_dir;	/* %s */
+	const char *uuid;		    /* %u; NULL: an error where it is used */
+	const char *state_dir;		    /* %s */
 };
 
 /* The out structs start as ..._INIT and are valid, fully defaulted, even when problems were found.
@@ -61,8 +61,8 @@ void conf_vm_parse(struct conf_vm *out, const char *name, const struct conf_sour
 	const struct conf_context *ctx, struct conf_problems *p);
 void conf_network_parse(struct conf_network *out, const char *name, const struct conf_source *src,
 	size_t n, struct conf_problems *p);
-void conf_daemon_parse(struct conf_daemon *out, const struct conf_source *src, size_t n,
-	struct conf_problems *p);
+void conf_daemon_parse(
+	struct conf_daemon *out, const struct conf_source *src, size_t n, struct conf_problems *p);
 
 /* Canonical text that parses back to the same (where there are no [Defaults]), implicit sections
  * and X- keys included. all: also keys that stand at their default; unset ones as "Key=". Literal %

@@ -25,7 +25,7 @@ struct conf_daemon {
 	uint64_t max_clients, max_clients_per_user;
 	uint64_t health_check_ms; /* UINT64_MAX: only when somebody looks */
 	/* [Shutdown] */
-	uint64_t shutdown_ms; /* for all guests together */
+	uint64_t shutdown_ms;		  /* for all guests together */
 	struct conf_place shutdown_place; /* where that stands; no file: nowhere */
 
 	struct conf_default *defaults;

@@ -4,8 +4,9 @@
 #include "conf/value.h"
 
 /* Tries the value on an object that nobody will use. */
-static bool default_value_ok(const struct conf_section *s, const struct conf_key *k, const char *value,
-	const struct conf_place *place, const char *name, struct conf_problems *p)
+static bool default_value_ok(const struct conf_section *s, const struct conf_key *k,
+	const char *value, const struct conf_place *place, const char *name,
+	struct conf_problems *p)
 {
 	static const struct conf_specifiers any = { "name", "00000000-0000-4000-8000-000000000000",
 		"/" };
@@ -23,8 +24,8 @@ static bool default_value_ok(const struct conf_section *s, const struct conf_key
 	return ok;
 }
 
-static void default_keep(struct conf_daemon *c, const struct conf_section *s, const struct conf_key *k,
-	const char *value, const struct conf_place *place)
+static void default_keep(struct conf_daemon *c, const struct conf_section *s,
+	const struct conf_key *k, const char *value, const struct conf_place *place)
 {
 	if ((c->n_defaults & (c->n_defaults - 1)) == 0) {
 		size_t room = c->n_defaults ? c->n_defaults * 2 : 1;

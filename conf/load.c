@@ -188,7 +188,8 @@ static void load_texts_read(struct texts *t, const char *dir, const char *name, 
 {
 	load_find_files(&t->path, dir, name, suffix, p);
 	t->source = xcalloc(t->path.n, sizeof *t->source);
-	t->main = load_is_trusted_dir(dir, p) ? load_texts_add(t, t->path.name[0], p) : READ_REFUSED;
+	t->main =
+		load_is_trusted_dir(dir, p) ? load_texts_add(t, t->path.name[0], p) : READ_REFUSED;
 	for (size_t i = 1; i < t->path.n && t->main == READ_DONE; i++)
 		load_texts_add(t, t->path.name[i], p);
 }

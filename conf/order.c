@@ -26,7 +26,11 @@ static const char *order_nth(const struct order_vm *vm, size_t k)
 	if (k < vm->after->n)
 		return vm->after->item[k];
 	k -= vm->after->n;
-	return k < vm->requires->n ? vm->requires->item[k] : NULL;
+	return k < vm->
+			   requires
+		       ->n ? vm->
+				     requires
+		       ->item[k] : NULL;
 }
 
 bool order_follows(const struct order_vm *vm, const char *other)
@@ -93,7 +97,8 @@ bool order_ring(const struct order_vm *vm, size_t n, size_t i, struct buf *ring)
 typedef bool relax_fn(const struct order_vm *vm, size_t n, void *values, size_t i, size_t other);
 
 /* Until nothing changes any more, or so many times, where there are rings. */
-static void order_relax(const struct order_vm *vm, size_t n, size_t passes, relax_fn *change, void *values)
+static void order_relax(
+	const struct order_vm *vm, size_t n, size_t passes, relax_fn *change, void *values)
 {
 	bool changed = true;
 	const char *name;
@@ -128,7 +133,8 @@ void order_levels(const struct order_vm *vm, size_t n, unsigned *level)
 	order_relax(vm, n, n, order_lift, level);
 }
 
-static bool order_put_later(const struct order_vm *vm, size_t n, void *values, size_t i, size_t other)
+static bool order_put_later(
+	const struct order_vm *vm, size_t n, void *values, size_t i, size_t other)
 {
 	unsigned *step = values;
 
@@ -159,7 +165,8 @@ static bool order_raise_to(uint64_t *ms, uint64_t least)
 	return true;
 }
 
-static bool order_add_below(const struct order_vm *vm, size_t n, void *values, size_t i, size_t other)
+static bool order_add_below(
+	const struct order_vm *vm, size_t n, void *values, size_t i, size_t other)
 {
 	uint64_t *ms = values;
 
@@ -174,7 +181,8 @@ void order_times(const struct order_vm *vm, size_t n, uint64_t *ms)
 	order_relax(vm, n, n, order_add_below, ms);
 }
 
-static bool order_add_before(const struct order_vm *vm, size_t n, void *values, size_t i, size_t other)
+static bool order_add_before(
+	const struct order_vm *vm, size_t n, void *values, size_t i, size_t other)
 {
 	uint64_t *ms = values;
 

@@ -282,7 +282,8 @@ static void parse_keep(
 		conf_problem(p->problems, place, key, "more than %d X- keys", CONF_LIST_MAX);
 }
 
-static void parse_on_key(void *data, const struct conf_place *place, const char *key, const char *value)
+static void parse_on_key(
+	void *data, const struct conf_place *place, const char *key, const char *value)
 {
 	struct parse *p = data;
 	const struct conf_key *k;

@@ -33,9 +33,11 @@ void conf_problem(struct conf_problems *p, const struct conf_place *place, const
 		reason = NULL;
 	va_end(ap);
 	if (p->count == CONF_PROBLEMS_MAX)
-		conf_problem_add(p, &(struct conf_problem){ .reason = "more problems follow; cure these first" });
+		conf_problem_add(p, &(struct conf_problem){
+					    .reason = "more problems follow; cure these first" });
 	else
-		conf_problem_add(p, &(struct conf_problem){ *place, key, reason ? reason : fmt, NULL, false });
+		conf_problem_add(p,
+			&(struct conf_problem){ *place, key, reason ? reason : fmt, NULL, false });
 }
 
 void conf_problems_add(struct conf_problems *to, const struct conf_problems *from)
@@ -93,5 +95,6 @@ int conf_problems_err(const struct conf_problems *p, struct err *e)
 	}
 	if (shown >= p->count)
 		return err_set(e, ERR_INVALID_CONFIG, "%.*s", (int)fit, b.data);
-	return err_set(e, ERR_INVALID_CONFIG, "%.*s\nand %zu more", (int)fit, b.data, p->count - shown);
+	return err_set(
+		e, ERR_INVALID_CONFIG, "%.*s\nand %zu more", (int)fit, b.data, p->count - shown);
 }

@@ -31,7 +31,8 @@ static const char *const types[] = {
 	[CONF_TYPE_BOOL] = "yes or no",
 	[CONF_TYPE_ENUM] = NULL,
 	[CONF_TYPE_MAC] = "a MAC address such as 52:54:00:12:34:56",
-	[CONF_TYPE_SUBNET] = "auto or an address of the host with its prefix such as 192.168.122.1/24",
+	[CONF_TYPE_SUBNET] =
+		"auto or an address of the host with its prefix such as 192.168.122.1/24",
 	[CONF_TYPE_RANGE] = "a range of addresses such as 192.168.122.10-192.168.122.99",
 };
 _Static_assert(ARRAY_SIZE(types) == CONF_TYPES, "a type has no name");
@@ -102,7 +103,8 @@ static void schema_type_names(const struct conf_key *k, struct buf *b)
 	}
 }
 
-static void schema_type_limit(const struct conf_key *k, const char *words, uint64_t v, struct buf *b)
+static void schema_type_limit(
+	const struct conf_key *k, const char *words, uint64_t v, struct buf *b)
 {
 	char text[32];
 

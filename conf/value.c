@@ -235,7 +235,8 @@ static bool value_set_range(struct conf_range *to, const char *text)
 	return true;
 }
 
-static bool value_set_string(const struct conf_key *k, const char **to, const char *text, struct arena *a)
+static bool value_set_string(
+	const struct conf_key *k, const char **to, const char *text, struct arena *a)
 {
 	if (!value_string_ok(k, text))
 		return false;
@@ -278,7 +279,8 @@ enum conf_set conf_value_set(
 {
 	if (k->list)
 		return value_set_list(k, conf_value_field(k, object), text, a);
-	return value_set_scalar(k, conf_value_field(k, object), text, a) ? CONF_SET_OK : CONF_SET_BAD;
+	return value_set_scalar(k, conf_value_field(k, object), text, a) ? CONF_SET_OK
+									 : CONF_SET_BAD;
 }
 
 void conf_value_refuse(const struct conf_key *k, const char *text, const struct conf_place *place,

@@ -35,8 +35,8 @@ static void value_text_network_text(const struct conf_key *k, const void *f, str
 	const struct conf_range *range = f;
 
 	if (k->type == CONF_TYPE_RANGE)
-		buf_printf(
-			b, "%s-%s", value_text_ipv4_text(first, range->first), value_text_ipv4_text(last, range->last));
+		buf_printf(b, "%s-%s", value_text_ipv4_text(first, range->first),
+			value_text_ipv4_text(last, range->last));
 	else if (net->set)
 		buf_printf(b, "%s/%u", value_text_ipv4_text(first, net->address), net->prefix);
 	else

@@ -57,7 +57,12 @@ enum conf_nic_model {
 };
 enum conf_display { CONF_DISPLAY_VNC, CONF_DISPLAY_NONE, CONF_DISPLAYS };
 enum conf_vmgenid { CONF_VMGENID_AUTO, CONF_VMGENID_YES, CONF_VMGENID_NO, CONF_VMGENIDS };
-enum conf_watchdog { CONF_WATCHDOG_NONE, CONF_WATCHDOG_I6300ESB, CONF_WATCHDOG_ITCO, CONF_WATCHDOGS };
+enum conf_watchdog {
+	CONF_WATCHDOG_NONE,
+	CONF_WATCHDOG_I6300ESB,
+	CONF_WATCHDOG_ITCO,
+	CONF_WATCHDOGS
+};
 enum conf_video {
 	CONF_VIDEO_STD,
 	CONF_VIDEO_VIRTIO,
@@ -96,7 +101,7 @@ struct conf_disk { /* [Disk ID] and [CDROM ID] */
 	/* as written, specifiers expanded; relative: in the image directory; NULL: empty CD */
 	const char *path;
 	struct conf_list base; /* the backing chain, spelled out from the top */
-	bool unnamed; /* nobody wrote Path=: the path is NAME-ID.qcow2 */
+	bool unnamed;	       /* nobody wrote Path=: the path is NAME-ID.qcow2 */
 	uint64_t size;	       /* bytes, 0: do not create */
 	enum conf_format format;
 	enum conf_bus bus;
@@ -139,17 +144,17 @@ struct conf_vm {
 	/* [VM] */
 	const char *description;
 	uint64_t cpus;
-	uint64_t memory; /* bytes */
+	uint64_t memory;     /* bytes */
 	const char *machine; /* q35, pc, or a versioned name */
 	enum conf_accel accel;
-	const char *uuid; /* NULL: from the identity */
+	const char *uuid;	/* NULL: from the identity */
 	struct conf_list owner; /* user names or @group */
 	enum conf_networks networks;
 	bool enable; /* start with the host */
 
 	/* [CPU] */
-	const char *cpu_model; /* NULL: host with KVM, max with TCG */
-	struct conf_list cpu_features; /* +x or -x */
+	const char *cpu_model;		  /* NULL: host with KVM, max with TCG */
+	struct conf_list cpu_features;	  /* +x or -x */
 	uint64_t sockets, cores, threads; /* 0: derived */
 
 	/* [Memory] */
@@ -169,8 +174,8 @@ struct conf_vm {
 
 	/* [Display] */
 	enum conf_display display;
-	const char *listen; /* "unix" or an IP address */
-	uint64_t port;	    /* 0: auto, the first free from 5900 */
+	const char *listen;   /* "unix" or an IP address */
+	uint64_t port;	      /* 0: auto, the first free from 5900 */
 	const char *password; /* file name in the configuration directory */
 	bool allow_no_password;
 	enum conf_video video;
@@ -200,8 +205,9 @@ struct conf_vm {
 	enum conf_restart restart;
 	uint64_t restart_ms;
 	uint64_t start_limit_burst, start_limit_interval_ms, start_limit_per_day;
-	struct conf_list after, requires; /* names of VMs or networks */
-	const char *ready_when;		  /* started, lease, agent, notify, tcp:PORT, log:TEXT */
+	struct conf_list after,
+		requires;	/* names of VMs or networks */
+	const char *ready_when; /* started, lease, agent, notify, tcp:PORT, log:TEXT */
 	uint64_t timeout_ready_ms;
 	enum conf_host_suspend host_suspend;
 
@@ -214,7 +220,7 @@ struct conf_vm {
 	const char *hook_failed;
 
 	/* [QEMU]: anything here taints the VM */
-	const char *binary; /* NULL: qemu-system-x86_64 */
+	const char *binary;    /* NULL: qemu-system-x86_64 */
 	struct conf_list args; /* one word, or an option and its argument, per line */
 
 	struct conf_disk *disk;

@@ -110,7 +110,8 @@ bool conf_word_machine(const char *s)
 {
 	if (strcmp(s, "q35") == 0 || strcmp(s, "pc") == 0)
 		return true;
-	return word(s, "._-", 63) && (word_has_prefix(s, "pc-q35-") || word_has_prefix(s, "pc-i440fx-"));
+	return word(s, "._-", 63) &&
+	       (word_has_prefix(s, "pc-q35-") || word_has_prefix(s, "pc-i440fx-"));
 }
 
 bool conf_word_owner(const char *s)

@@ -23,7 +23,8 @@ static int dnsmasq_dns_lines(struct buf *b, const struct dnsmasq_conf *c)
 		"local=/%s/\n",
 		c->domain, c->domain);
 	if (r == 0)
-		r = c->servers ? buf_adds(b, "no-resolv\n") : buf_printf(b, "resolv-file=%s\n", c->resolv_file);
+		r = c->servers ? buf_adds(b, "no-resolv\n")
+			       : buf_printf(b, "resolv-file=%s\n", c->resolv_file);
 	for (size_t i = 0; r == 0 && i < c->servers; i++)
 		r = buf_printf(b, "server=%s\n", c->server[i]);
 	return r;

@@ -55,7 +55,8 @@ void net_alias(char alias[NET_ALIAS_MAX], const char *network, const char *owner
 {
 	const bool owned = owner && *owner;
 
-	snprintf(alias, NET_ALIAS_MAX, "%s%s%s%s", alias_head, network, owned ? ":" : "", owned ? owner : "");
+	snprintf(alias, NET_ALIAS_MAX, "%s%s%s%s", alias_head, network, owned ? ":" : "",
+		owned ? owner : "");
 }
 
 bool net_alias_network(const char *alias, const char *owner, char *network, size_t size)

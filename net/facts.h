@@ -40,13 +40,11 @@ struct net_facts {
 	struct net_prefix *prefix;
 	size_t prefixes;
 	bool ip_forward;
-	const char *owner; /* which of the daemons on this host looks, borrowed; NULL or "": the usual one */
+	const char *
+		owner; /* which of the daemons on this host looks, borrowed; NULL or "": the usual one */
 };
 
-#define NET_FACTS_INIT \
-	{              \
-		0      \
-	}
+#define NET_FACTS_INIT { 0 }
 
 void net_facts_release(struct net_facts *f);
 void net_facts_add_link(struct net_facts *f, const struct net_link *l);

@@ -86,14 +86,15 @@ int nft_taps(struct buf *b, const char *table)
 
 int nft_rules(struct buf *b, const struct nft_network *n)
 {
-	const char *const part[] = { nat, prerouting, forward, input, n->dhcp ? input_dhcp : "", input_limit,
-		n->dns ? input_dns : "", input_rest, "}\n" };
+	const char *const part[] = { nat, prerouting, forward, input, n->dhcp ? input_dhcp : "",
+		input_limit, n->dns ? input_dns : "", input_rest, "}\n" };
 	char net[NET_IP_TEXT], host[NET_IP_TEXT], mac[TEXT_MAC];
 	int r;
 
 	net_ip(net, n->address & net_mask(n->prefix), n->prefix);
 	net_ip(host, n->address, 0);
-	r = buf_printf(b, "define br = \"%s\"\ndefine mac = %s\ndefine subnet = %s\ndefine self = %s\n",
+	r = buf_printf(b,
+		"define br = \"%s\"\ndefine mac = %s\ndefine subnet = %s\ndefine self = %s\n",
 		n->bridge, text_mac(mac, n->mac), net, host);
 	if (r == 0)
 		r = nft_delete(b, n->table);

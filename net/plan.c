@@ -121,7 +121,7 @@ static const struct net_prefix *plan_overlap(
 bool net_choice_equal(const struct net_choice *a, const struct net_choice *b)
 {
 	return streq(a->bridge, b->bridge) && memcmp(a->mac, b->mac, sizeof a->mac) == 0 &&
-		a->address == b->address && a->prefix == b->prefix;
+	       a->address == b->address && a->prefix == b->prefix;
 }
 
 static const char *plan_describe_holder(
@@ -202,7 +202,8 @@ static void plan_note(struct net_plan *p, const struct net_choice *before, const
 /* Another vmkeepd on this host may have a network of this name: then the bridge, which is ours
  * alone, makes the table's name unique. It must come out the same when the record is lost, so only a
  * daemon of an older version, which wrote no owner, makes a difference. */
-static void plan_name_table(struct net_plan *p, const struct conf_network *c, const struct net_facts *f)
+static void plan_name_table(
+	struct net_plan *p, const struct conf_network *c, const struct net_facts *f)
 {
 	bool longer = f->owner && *f->owner;
 
@@ -240,8 +241,8 @@ int net_plan(struct net_plan *p, const struct conf_network *c, const struct net_
 	return 0;
 }
 
-void net_plan_again(struct net_plan *p, const struct conf_network *c, const struct net_choice *standing,
-	const struct net_facts *f)
+void net_plan_again(struct net_plan *p, const struct conf_network *c,
+	const struct net_choice *standing, const struct net_facts *f)
 {
 	*p = (struct net_plan){ .choice = *standing, .mtu = (unsigned)c->mtu };
 	net_alias(p->alias, c->name, f->owner);

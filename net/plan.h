@@ -50,8 +50,8 @@ int net_plan(struct net_plan *p, const struct conf_network *c, const struct net_
 	const struct net_facts *f, struct err *e);
 
 /* For one that stands, with guests on it perhaps, while nothing tells how it was made: all of it stays. */
-void net_plan_again(struct net_plan *p, const struct conf_network *c, const struct net_choice *standing,
-	const struct net_facts *f);
+void net_plan_again(struct net_plan *p, const struct conf_network *c,
+	const struct net_choice *standing, const struct net_facts *f);
 
 /* 52:54:00 and three of these bytes. */
 void net_choice_mac(struct net_choice *c, const uint8_t random[3]);

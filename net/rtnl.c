@@ -290,8 +290,8 @@ int rtnl_link(struct rtnl *r, const char *name, struct net_link *l, struct err *
 
 int rtnl_link_at(struct rtnl *r, int index, struct net_link *l, struct err *e)
 {
-	struct nl_msg *m =
-		rtnl_link_message(RTM_GETLINK, NLM_F_ACK, &(struct ifinfomsg){ .ifi_index = index });
+	struct nl_msg *m = rtnl_link_message(
+		RTM_GETLINK, NLM_F_ACK, &(struct ifinfomsg){ .ifi_index = index });
 	int code;
 
 	*l = (struct net_link){ 0 };
@@ -355,13 +355,14 @@ int rtnl_address(struct rtnl *r, int index, uint32_t address, unsigned prefix, s
 	nla_put(m, IFA_ADDRESS, sizeof local, &local);
 	nla_put(m, IFA_BROADCAST, sizeof all, &all);
 	code = rtnl_talk(r, m, NULL, NULL);
-	return code < 0 ? rtnl_fail(r, code, e, "set address %s", net_ip(text, address, prefix)) : 0;
+	return code < 0 ? rtnl_fail(r, code, e, "set address %s", net_ip(text, address, prefix))
+			: 0;
 }
 
 int rtnl_alias(struct rtnl *r, int index, const char *alias, struct err *e)
 {
-	struct nl_msg *m =
-		rtnl_link_message(RTM_NEWLINK, NLM_F_ACK, &(struct ifinfomsg){ .ifi_index = index });
+	struct nl_msg *m = rtnl_link_message(
+		RTM_NEWLINK, NLM_F_ACK, &(struct ifinfomsg){ .ifi_index = index });
 	int code;
 
 	nla_put(m, IFLA_IFALIAS, (int)strlen(alias), alias);
@@ -371,8 +372,8 @@ int rtnl_alias(struct rtnl *r, int index, const char *alias, struct err *e)
 
 int rtnl_no_addrgen(struct rtnl *r, int index, struct err *e)
 {
-	struct nl_msg *m =
-		rtnl_link_message(RTM_NEWLINK, NLM_F_ACK, &(struct ifinfomsg){ .ifi_index = index });
+	struct nl_msg *m = rtnl_link_message(
+		RTM_NEWLINK, NLM_F_ACK, &(struct ifinfomsg){ .ifi_index = index });
 	struct nlattr *spec = nla_nest_start(m, IFLA_AF_SPEC);
 	struct nlattr *inet6 = nla_nest_start(m, AF_INET6);
 	int code;
@@ -412,8 +413,8 @@ int rtnl_rename(struct rtnl *r, int index, const char *name, struct err *e)
 int rtnl_enslave(struct rtnl *r, int index, int master, const uint8_t mac[ETH_ALEN], unsigned mtu,
 	bool up, struct err *e)
 {
-	struct nl_msg *m =
-		rtnl_link_message(RTM_NEWLINK, NLM_F_ACK, &(struct ifinfomsg){ .ifi_index = index });
+	struct nl_msg *m = rtnl_link_message(
+		RTM_NEWLINK, NLM_F_ACK, &(struct ifinfomsg){ .ifi_index = index });
 	int code;
 
 	nla_put(m, IFLA_ADDRESS, ETH_ALEN, mac);
@@ -428,8 +429,8 @@ int rtnl_enslave(struct rtnl *r, int index, int master, const uint8_t mac[ETH_AL
 
 int rtnl_delete(struct rtnl *r, int index, struct err *e)
 {
-	struct nl_msg *m =
-		rtnl_link_message(RTM_DELLINK, NLM_F_ACK, &(struct ifinfomsg){ .ifi_index = index });
+	struct nl_msg *m = rtnl_link_message(
+		RTM_DELLINK, NLM_F_ACK, &(struct ifinfomsg){ .ifi_index = index });
 	int code = rtnl_talk(r, m, NULL, NULL);
 
 	return code < 0 && code != -ENODEV ? rtnl_fail(r, code, e, "delete link") : 0;

@@ -81,7 +81,8 @@ void tap_held(pid_t pid, void (*with)(void *data, const char *name), void *data)
 		const char *at = NULL;
 		char name[IFNAMSIZ];
 
-		if (d->d_name[0] != '.' && file_read(dirfd(dir), d->d_name, &text, NULL) == 0 && text.data)
+		if (d->d_name[0] != '.' && file_read(dirfd(dir), d->d_name, &text, NULL) == 0 &&
+			text.data)
 			at = strstr(text.data, "\niff:\t");
 		if (at && sscanf(at, "\niff:\t%15s", name) == 1)
 			with(data, name);

@@ -198,8 +198,9 @@ static void agent_refuse(struct agent *a, const json_t *error)
 {
 	const json_t *desc = json_object_get(error, "desc");
 	size_t len = json_string_length(desc);
-	_cleanup_(free_ptr) char *safe = text_escape(json_is_string(desc) ? json_string_value(desc) : "",
-		len < REASON_MAX ? len : REASON_MAX, false);
+	_cleanup_(free_ptr) char *safe =
+		text_escape(json_is_string(desc) ? json_string_value(desc) : "",
+			len < REASON_MAX ? len : REASON_MAX, false);
 	struct err e = ERR_INIT;
 
 	err_set(&e, ERR_GUEST_REFUSED, "the guest agent refused %s: %s", a->first->command,
@@ -325,13 +326,16 @@ struct agent *agent_new(struct ev_loop *ev, int fd /* stolen */, double patience
 	return a;
 }
 
-void agent_call(struct agent *a, const char *command, json_t *arguments /* stolen */, double timeout,
-	agent_reply_fn *reply, void *data)
+void agent_call(struct agent *a, const char *command, json_t *arguments /* stolen */,
+	double timeout, agent_reply_fn *reply, void *data)
 {
 	struct agent_call *c = xcalloc(1, sizeof *c);
 
-	*c = (struct agent_call){ .command = xstrdup(command), .line = BUF_INIT, .timeout = timeout,
-		.due = clock_now() + (a->n < AGENT_CALLS_MAX ? a->patience : 0), .reply = reply,
+	*c = (struct agent_call){ .command = xstrdup(command),
+		.line = BUF_INIT,
+		.timeout = timeout,
+		.due = clock_now() + (a->n < AGENT_CALLS_MAX ? a->patience : 0),
+		.reply = reply,
 		.data = data };
 	agent_encode(command, arguments, &c->line);
 	*a->end = c;

@@ -116,7 +116,8 @@ void call_describe(const struct call *c, const char *why, struct err *e)
 	case CALL_WAITS:
 		break;
 	case CALL_EXPIRED:
-		err_set(e, ERR_TIMEOUT, "QEMU did not answer '%s' within %g s%s", c->command, c->timeout,
+		err_set(e, ERR_TIMEOUT, "QEMU did not answer '%s' within %g s%s", c->command,
+			c->timeout,
 			calls_call_only_asks(c->command) ? "" : "; it may still take effect");
 		break;
 	case CALL_CANCELLED:

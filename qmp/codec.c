@@ -287,7 +287,8 @@ int codec_encode(const json_t *message, struct buf *out)
 {
 	size_t before = out->len;
 
-	if (json_dump_callback(message, codec_add, out, JSON_COMPACT) == 0 && buf_addc(out, '\n') == 0)
+	if (json_dump_callback(message, codec_add, out, JSON_COMPACT) == 0 &&
+		buf_addc(out, '\n') == 0)
 		return 0;
 	if (before == 0) {
 		buf_clear(out);

@@ -25,7 +25,7 @@
 
 enum {
 	CODEC_DEPTH_MAX = 64,
-	CODEC_VALUE_MEMORY = 300, /* bytes that jansson needs at most for a value such as "{}" */
+	CODEC_VALUE_MEMORY = 300,   /* bytes that jansson needs at most for a value such as "{}" */
 	CODEC_BYTES_PER_VALUE = 32, /* one value per this many bytes of the limit is allowed */
 };
 
@@ -37,11 +37,11 @@ enum codec_result {
 
 struct codec {
 	struct buf in;
-	size_t start; /* first byte of the message under way */
-	size_t pos;   /* next byte to look at */
-	size_t max;   /* bytes of one message */
+	size_t start;		   /* first byte of the message under way */
+	size_t pos;		   /* next byte to look at */
+	size_t max;		   /* bytes of one message */
 	size_t values, values_max; /* of one message; max 0: as many as max bytes allow */
-	size_t cost; /* of the last message */
+	size_t cost;		   /* of the last message */
 	unsigned depth;
 	bool in_string, escaped, bad;
 };
@@ -67,6 +67,7 @@ size_t codec_pending(const struct codec *c);
 /* Appends the message on one line. -E2BIG: over out's limit, out is as before. */
 int codec_encode(const json_t *message, struct buf *out);
 /* The same of a command; arguments may be NULL. */
-int codec_command(const char *execute, json_t *arguments /* stolen */, unsigned id, struct buf *out);
+int codec_command(
+	const char *execute, json_t *arguments /* stolen */, unsigned id, struct buf *out);
 
 #endif

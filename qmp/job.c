@@ -61,7 +61,9 @@ static void job_dismiss(struct qmp_job *job, const json_t *entry)
 	job->dismissing = true;
 	/* QEMU tells no class here, but it puts the system's own words last */
 	if (error)
-		err_set(&job->result, strstr(error, strerror(ENOSPC)) ? ERR_NO_RESOURCES : ERR_FAILED, "%s", error);
+		err_set(&job->result,
+			strstr(error, strerror(ENOSPC)) ? ERR_NO_RESOURCES : ERR_FAILED, "%s",
+			error);
 	if (error && job->h.keeps_failed)
 		qmp_job_finish(job, &job->result);
 	else

@@ -33,7 +33,8 @@ static bool outq_may_pass(int fd)
 	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0)
 		return errno == ENOTSOCK;
 	len = sizeof(int);
-	return domain == AF_UNIX && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
+	return domain == AF_UNIX && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
+	       type == SOCK_STREAM;
 }
 
 int outq_add(struct outq *o, struct buf *bytes, int fd, unsigned tag, struct err *e)

@@ -19,10 +19,7 @@ struct outq {
 	struct outq_frame *first, *last;
 	size_t bytes; /* not written yet */
 };
-#define OUTQ_INIT \
-	{         \
-		0 \
-	}
+#define OUTQ_INIT { 0 }
 
 enum outq_result {
 	OUTQ_EMPTY,

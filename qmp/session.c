@@ -19,7 +19,8 @@
 #include "qmp/outq.h"
 #include "qmp/rate.h"
 
-#define TURN_MAX 0.003 /* seconds: monitors that are looked at later in a turn wait for the next one */
+#define TURN_MAX \
+	0.003 /* seconds: monitors that are looked at later in a turn wait for the next one */
 
 enum {
 	READ_SIZE = (16 << 10) - 1, /* with the buffer's NUL a power of two */
@@ -77,8 +78,8 @@ static void session_rearm(struct qmp *q)
 }
 
 /* The connection is gone. What follows from it is done at the end of the turn. */
-static void __attribute__((format(printf, 3, 4)))
-lose(struct qmp *q, enum err_class class, const char *fmt, ...)
+static void __attribute__((format(printf, 3, 4))) session_lose(
+	struct qmp *q, enum err_class class, const char *fmt, ...)
 {
 	char why[ERR_TEXT_MAX];
 	va_list ap;
@@ -131,7 +132,8 @@ static int session_queue_command(
 	return outq_add(&q->out, &line, fd, id, NULL);
 }
 
-static void session_complete(struct qmp *q, struct call *c, const json_t *result, const struct err *e)
+static void session_complete(
+	struct qmp *q, struct call *c, const json_t *result, const struct err *e)
 {
 	calls_remove(&q->calls, c);
 	if (c->reply)
@@ -142,7 +144,7 @@ static void session_complete(struct qmp *q, struct call *c, const json_t *result
 static void session_take_greeting(struct qmp *q, json_t *message)
 {
 	if (q->greeted) {
-		lose(q, ERR_QEMU_FAILED, "QEMU sent a second greeting");
+		session_lose(q, ERR_QEMU_FAILED, "QEMU sent a second greeting");
 		return;
 	}
 	q->greeted = true;
@@ -156,7 +158,7 @@ static void session_take_event(struct qmp *q, const json_t *message)
 	const json_t *data = json_object_get(message, "data");
 
 	if (!name) {
-		lose(q, ERR_QEMU_FAILED, "QEMU sent an event without a name");
+		session_lose(q, ERR_QEMU_FAILED, "QEMU sent an event without a name");
 		return;
 	}
 	for (struct qmp_listener *l = q->listeners; l; l = q->next_listener) {
@@ -174,7 +176,7 @@ static void session_become_ready(struct qmp *q, const json_t *error)
 
 	if (error) {
 		call_refused(error, &e);
-		lose(q, ERR_QEMU_FAILED, "QEMU refused qmp_capabilities: %s", e.text);
+		session_lose(q, ERR_QEMU_FAILED, "QEMU refused qmp_capabilities: %s", e.text);
 		return;
 	}
 	q->ready = true;
@@ -186,7 +188,7 @@ static void session_become_ready(struct qmp *q, const json_t *error)
 
 void qmp_give_up(struct qmp *q, const char *what)
 {
-	lose(q, ERR_QEMU_FAILED, "QEMU floods us with %s", what);
+	session_lose(q, ERR_QEMU_FAILED, "QEMU floods us with %s", what);
 }
 
 bool qmp_was_asked(struct qmp *q)
@@ -249,7 +251,7 @@ static void session_take(struct qmp *q, json_t *message)
 	} else if (json_object_get(message, "QMP")) {
 		session_take_greeting(q, message);
 	} else {
-		lose(q, ERR_QEMU_FAILED, "QEMU sent what is no greeting, reply or event");
+		session_lose(q, ERR_QEMU_FAILED, "QEMU sent what is no greeting, reply or event");
 	}
 }
 
@@ -268,7 +270,7 @@ static bool session_take_messages(struct qmp *q, unsigned *messages)
 		case CODEC_NONE:
 			return true;
 		case CODEC_BAD:
-			lose(q, ERR_QEMU_FAILED, "QEMU broke the protocol: %s", e.text);
+			session_lose(q, ERR_QEMU_FAILED, "QEMU broke the protocol: %s", e.text);
 			return false;
 		case CODEC_MESSAGE:
 			++*messages;
@@ -301,9 +303,9 @@ static void session_read_input(struct qmp *q)
 			error = q->write_error;
 		}
 		if (n == 0 || error == ECONNRESET || error == EPIPE)
-			lose(q, ERR_UNREACHABLE, "QEMU closed the monitor connection");
+			session_lose(q, ERR_UNREACHABLE, "QEMU closed the monitor connection");
 		else
-			lose(q, ERR_UNREACHABLE, "monitor connection: %s", strerror(error));
+			session_lose(q, ERR_UNREACHABLE, "monitor connection: %s", strerror(error));
 	}
 }
 
@@ -317,7 +319,7 @@ static void session_expire(struct qmp *q)
 		outq_drop(&q->out, c->id);
 	}
 	if (q->fd >= 0 && !q->ready && q->made + q->greeting_timeout <= now)
-		lose(q, ERR_TIMEOUT,
+		session_lose(q, ERR_TIMEOUT,
 			"no greeting from QEMU within %g s: its monitor serves somebody else, or it hangs",
 			q->greeting_timeout);
 }
@@ -483,7 +485,7 @@ void qmp_close(struct qmp *q)
 {
 	if (!q || q->closing)
 		return;
-	lose(q, ERR_UNREACHABLE, "the connection to QEMU was closed here");
+	session_lose(q, ERR_UNREACHABLE, "the connection to QEMU was closed here");
 	q->closing = true;
 	session_rearm(q);
 }

@@ -94,7 +94,8 @@ static char *daemon_find_jail(void)
 static int daemon_make_image_dir(struct daemon *d, struct err *e)
 {
 	free(d->image_dir);
-	d->image_dir = d->conf.image_dir ? xstrdup(d->conf.image_dir) : xasprintf("%s/images", d->dirs.state);
+	d->image_dir = d->conf.image_dir ? xstrdup(d->conf.image_dir)
+					 : xasprintf("%s/images", d->dirs.state);
 	return d->conf.image_dir ? 0 : file_mkdir_private(d->dirs.state_fd, "images", e);
 }
 
@@ -121,7 +122,8 @@ static void daemon_network_changed(void *data, const char *network, enum network
 
 	if (change != NETWORKS_LEASE) {
 		daemon_event(d, "NETWORK_STATE",
-			json_pack("{s:s, s:s}", "name", network, "state", change == NETWORKS_UP ? "up" : "down"));
+			json_pack("{s:s, s:s}", "name", network, "state",
+				change == NETWORKS_UP ? "up" : "down"));
 		return;
 	}
 
@@ -143,7 +145,8 @@ static void daemon_on_lost(void *data, double seconds)
 {
 	struct daemon *d = data;
 
-	log_info(NULL, "%.0f s went by in which nothing could be done: they count against nobody", seconds);
+	log_info(NULL, "%.0f s went by in which nothing could be done: they count against nobody",
+		seconds);
 	service_lives(d->service);
 	if (d->vms)
 		vms_lost(d->vms);
@@ -166,9 +169,14 @@ static const struct keep_calls keep_calls = { .run = daemon_run_lost, .kept = da
 static int daemon_listen_for_clients(struct daemon *d, struct err *e)
 {
 	struct server_options o = { .run = verbs_run,
-		.inherited = daemon_inherited_listener(), .clients_max = (unsigned)d->conf.max_clients,
-		.clients_per_user_max = (unsigned)d->conf.max_clients_per_user, .owns = verbs_owns,
-		.owns_job = daemon_owns_job, .jobs = daemon_jobs_of, .accounts = &d->accounts, .data = d };
+		.inherited = daemon_inherited_listener(),
+		.clients_max = (unsigned)d->conf.max_clients,
+		.clients_per_user_max = (unsigned)d->conf.max_clients_per_user,
+		.owns = verbs_owns,
+		.owns_job = daemon_owns_job,
+		.jobs = daemon_jobs_of,
+		.accounts = &d->accounts,
+		.data = d };
 	_cleanup_(free_ptr) char *path = xasprintf("%s/control.sock", d->dirs.run);
 
 	o.path = path;
@@ -182,8 +190,12 @@ static int daemon_listen_for_clients(struct daemon *d, struct err *e)
 static int daemon_build(struct daemon *d, struct err *e)
 {
 	struct conf_problems problems = { 0 };
-	struct networks_dirs dirs = { .config = d->dirs.config, .state = d->dirs.state, .run = d->dirs.run,
-		.log = d->dirs.log, .keep = keep_unwatched, .keep_data = d };
+	struct networks_dirs dirs = { .config = d->dirs.config,
+		.state = d->dirs.state,
+		.run = d->dirs.run,
+		.log = d->dirs.log,
+		.keep = keep_unwatched,
+		.keep_data = d };
 	int r;
 
 	d->jail = daemon_find_jail();
@@ -202,7 +214,8 @@ static int daemon_build(struct daemon *d, struct err *e)
 	d->hooks = hooks_new(d);
 	d->watches = watches_new(d->loop.ev);
 	d->cgroups = xcalloc(1, sizeof *d->cgroups);
-	cgroups_find(d->cgroups, d->loop.ev, d->dirs.run, "/proc/self/mounts", access("/run/systemd/system", F_OK) == 0);
+	cgroups_find(d->cgroups, d->loop.ev, d->dirs.run, "/proc/self/mounts",
+		access("/run/systemd/system", F_OK) == 0);
 	d->probes = probes_new(d->loop.ev, d->dirs.state_fd, d->jail, d->dirs.run, d->uids);
 	dirs.jail = d->jail;
 	dirs.uids = d->uids;
@@ -220,7 +233,8 @@ static int daemon_build(struct daemon *d, struct err *e)
 	vms_reload(d->vms, &problems);
 	boot_check(d->vms, &problems);
 	if (problems.count)
-		log_warning(NULL, "%zu problems in the configuration; vmkeep check tells them", problems.count);
+		log_warning(NULL, "%zu problems in the configuration; vmkeep check tells them",
+			problems.count);
 	conf_problems_release(&problems);
 	vms_adopt(d->vms);
 	vms_claim_vanished(d->vms);
@@ -299,7 +313,8 @@ static void daemon_run(struct daemon *d)
 	ev_signal_start(d->loop.ev, &term);
 	ev_signal_start(d->loop.ev, &intr);
 	ev_signal_start(d->loop.ev, &hup);
-	log_info(NULL, "ready, version " VMKEEP_VERSION ", pid %d, %zu VMs", (int)getpid(), d->vms->n);
+	log_info(NULL, "ready, version " VMKEEP_VERSION ", pid %d, %zu VMs", (int)getpid(),
+		d->vms->n);
 	daemon_notify("READY=1");
 	boot_begin(d);
 	loop_run(&d->loop);

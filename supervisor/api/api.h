@@ -35,7 +35,7 @@ enum api_type {
 	API_TIME,   /* seconds as a number, or "2min" */
 	API_INT,    /* not negative */
 	API_BOOL,
-	API_JSON, /* any value */
+	API_JSON,  /* any value */
 	API_WORDS, /* strings, one at least; on the command line all words that are left */
 	API_TYPES
 };
@@ -80,8 +80,8 @@ const char *api_value_name(enum api_value v);
 struct api_field {
 	const char *name; /* on the wire */
 	enum api_value type;
-	const char *help;	    /* where the name does not say it all */
-	const char *as;		    /* its name in --json, where that on the wire is none for all time */
+	const char *help; /* where the name does not say it all */
+	const char *as;	  /* its name in --json, where that on the wire is none for all time */
 	const struct api_field *of; /* OBJECT, LIST, TABLE: ends with a NULL name */
 };
 
@@ -98,8 +98,8 @@ struct api_result {
 enum api_needs {
 	API_NOT_BUSY = 1,    /* no operation under way holds the VM: Conflict */
 	API_NEEDS_GUEST = 2, /* it runs or is paused: WrongState */
-	API_JOINS = 4,	     /* but for a request that joins one under way, which the handler sees */
-	API_NAME_ONLY = 8,   /* the VM itself may be gone: nothing is looked up */
+	API_JOINS = 4,	   /* but for a request that joins one under way, which the handler sees */
+	API_NAME_ONLY = 8, /* the VM itself may be gone: nothing is looked up */
 };
 
 struct api_verb {
@@ -107,12 +107,12 @@ struct api_verb {
 	const char *command; /* "start"; "net list"; NULL: not on the command line */
 	const char *aliases[API_ALIASES_MAX]; /* virsh's and others' spellings; ends with NULL */
 	enum api_role role;
-	enum api_target target;		  /* its argument is "name" */
-	unsigned needs;			  /* enum api_needs */
-	bool job;			  /* takes time; "wait": false returns {"job": N} at once */
-	bool programs;			  /* runs programs of ours: a few of a user's at a time */
-	bool own_rows;			  /* who owns a VM may it too, and sees the rows of own ones */
-	bool stream;			  /* replies, then the connection is raw bytes */
+	enum api_target target; /* its argument is "name" */
+	unsigned needs;		/* enum api_needs */
+	bool job;		/* takes time; "wait": false returns {"job": N} at once */
+	bool programs;		/* runs programs of ours: a few of a user's at a time */
+	bool own_rows;		/* who owns a VM may it too, and sees the rows of own ones */
+	bool stream;		/* replies, then the connection is raw bytes */
 	struct api_arg arg[API_ARGS_MAX]; /* ends with a NULL name */
 	const char *result;		  /* what "return" holds, one sentence */
 	struct api_result returns, other; /* other: for one with an argument */

@@ -79,7 +79,8 @@ static bool check_is_words(const json_t *value)
 	size_t i;
 
 	json_array_foreach (value, i, word)
-		if (!json_is_string(word) || strlen(json_string_value(word)) != json_string_length(word))
+		if (!json_is_string(word) ||
+			strlen(json_string_value(word)) != json_string_length(word))
 			return false;
 	return json_array_size(value) > 0;
 }

@@ -43,12 +43,12 @@ const char *api_verb_nearest(const char *execute)
 static const struct api_arg *lookup_target_arg(enum api_target t)
 {
 	static const struct api_arg target[] = {
-		[API_VM] = {"name",  API_NAME, true, "NAME",	     "the VM",		       { NULL }},
-		[API_VMS] = { "name", API_NAME, true, "NAME...",	 "the VMs; globs are allowed",
-			    { NULL }								     },
-		[API_NETWORK] = { "name", API_NAME, true, "NETWORK",    "the network",		    { NULL }},
+		[API_VM] = { "name", API_NAME, true, "NAME", "the VM", { NULL } },
+		[API_VMS] = { "name", API_NAME, true, "NAME...", "the VMs; globs are allowed",
+			{ NULL } },
+		[API_NETWORK] = { "name", API_NAME, true, "NETWORK", "the network", { NULL } },
 		[API_NETWORKS] = { "name", API_NAME, true, "NETWORK...",
-			    "the networks; globs are allowed",				   { NULL }},
+			"the networks; globs are allowed", { NULL } },
 	};
 
 	return t == API_NO_TARGET ? NULL : &target[t];

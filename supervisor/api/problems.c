@@ -11,10 +11,11 @@ json_t *api_problems(const struct conf_problems *p, bool whole)
 		json_t *line = i->place.line ? json_integer(i->place.line) : json_null();
 		const char *severity = i->warning ? "warning" : "error";
 
-		json_array_append_new(rows,
-			whole ? json_pack("[s?, o, s?, s, s, s?]", i->place.file, line, i->key, i->reason, severity,
-					i->hint) :
-				json_pack("[s?, o, s?, s]", i->place.file, line, i->key, i->reason));
+		json_array_append_new(
+			rows, whole ? json_pack("[s?, o, s?, s, s, s?]", i->place.file, line,
+					      i->key, i->reason, severity, i->hint)
+				    : json_pack("[s?, o, s?, s]", i->place.file, line, i->key,
+					      i->reason));
 	}
 	return api_table(whole ? api_check_row : api_problem_row, rows);
 }

@@ -16,7 +16,9 @@ json_t *api_table(const struct api_field *columns, json_t *rows)
 
 const struct api_result *api_result_of(const struct api_verb *v, const json_t *arguments)
 {
-	return v->other.with && json_is_true(json_object_get(arguments, v->other.with)) ? &v->other : &v->returns;
+	return v->other.with && json_is_true(json_object_get(arguments, v->other.with))
+		       ? &v->other
+		       : &v->returns;
 }
 
 /* --- the objects of --json --- */
@@ -63,7 +65,8 @@ static json_t *result_object_value(const struct api_field *f, const json_t *v)
 	case API_SECONDS:
 	case API_NUMBER:
 	case API_DATE:
-		return json_is_number(v) ? json_integer((json_int_t)json_number_value(v)) : json_null();
+		return json_is_number(v) ? json_integer((json_int_t)json_number_value(v))
+					 : json_null();
 	case API_FLAG:
 		return json_boolean(json_is_true(v));
 	case API_OBJECT:
@@ -87,7 +90,8 @@ static json_t *result_object_value(const struct api_field *f, const json_t *v)
 static void result_object_add(json_t *o, const struct api_field *fields, const json_t *wire)
 {
 	for (const struct api_field *f = fields; f->name; f++)
-		json_object_set_new(o, result_object_key(f), result_object_value(f, json_object_get(wire, f->name)));
+		json_object_set_new(o, result_object_key(f),
+			result_object_value(f, json_object_get(wire, f->name)));
 }
 
 static json_t *result_object_of(const struct api_field *fields, const json_t *wire)
@@ -106,7 +110,7 @@ bool api_is_array(const struct api_verb *v, const struct api_result *result)
 /* What a row calls its target, which has rows of its own. */
 static const char *result_object_owner(const struct api_verb *v)
 {
-	return v->target == API_NO_TARGET				? NULL
+	return v->target == API_NO_TARGET		     ? NULL
 	       : v->target == API_VM || v->target == API_VMS ? "vm"
 							     : "network";
 }
@@ -131,15 +135,18 @@ static json_t *result_object_named(const char *key, const char *target, json_t *
 	return list;
 }
 
-json_t *api_objects(const struct api_verb *v, const struct api_result *result, const char *target, const json_t *wire)
+json_t *api_objects(const struct api_verb *v, const struct api_result *result, const char *target,
+	const json_t *wire)
 {
 	const struct api_field *members = result->shown ? result->shown : result->members;
 	json_t *o;
 
-	if (v->job && json_object_size(wire) == 1 && json_object_get(wire, "job")) /* was not waited for */
+	if (v->job && json_object_size(wire) == 1 &&
+		json_object_get(wire, "job")) /* was not waited for */
 		members = api_job;
 	else if (result->columns && !members)
-		return result_object_named(result_object_owner(v), target, result_object_rows(result->columns, wire));
+		return result_object_named(
+			result_object_owner(v), target, result_object_rows(result->columns, wire));
 	if (!members && !target)
 		return json_pack("[O]", wire);
 	o = result_object_begin("name", target);
@@ -207,10 +214,10 @@ static json_t *result_schema_type(const struct api_field *f)
 /* "bytes; what the guest has now" */
 static void result_schema_describe(json_t *o, const struct api_field *f)
 {
-	const char *unit = f->type == API_BYTES   ? "bytes"
+	const char *unit = f->type == API_BYTES	    ? "bytes"
 			   : f->type == API_SECONDS ? "seconds"
-			   : f->type == API_DATE ? "Unix time, in seconds"
-						 : NULL;
+			   : f->type == API_DATE    ? "Unix time, in seconds"
+						    : NULL;
 
 	if (unit && f->help)
 		json_object_set_new(o, "description", json_sprintf("%s; %s", unit, f->help));
@@ -240,7 +247,8 @@ static void result_schema_add(json_t *o, const struct api_field *fields)
 
 		result_schema_describe(type, f);
 		if (json_object_get(json_object_get(o, "properties"), result_object_key(f)))
-			json_object_set_new(json_object_get(o, "properties"), result_object_key(f), type);
+			json_object_set_new(
+				json_object_get(o, "properties"), result_object_key(f), type);
 		else
 			result_schema_property(o, result_object_key(f), type);
 	}
@@ -262,7 +270,9 @@ static json_t *result_schema_item(const struct api_verb *v, const struct api_res
 
 	if (!members && !result->columns && v->target == API_NO_TARGET)
 		return json_object();
-	o = result_schema_object(v->target == API_NO_TARGET ? NULL : members || !result->columns ? "name" : result_object_owner(v));
+	o = result_schema_object(v->target == API_NO_TARGET    ? NULL
+				 : members || !result->columns ? "name"
+							       : result_object_owner(v));
 	if (members)
 		result_schema_add(o, members);
 	else if (result->columns)
@@ -270,7 +280,8 @@ static json_t *result_schema_item(const struct api_verb *v, const struct api_res
 	else
 		result_schema_property(o, "return", json_object());
 	if (members && result->columns)
-		result_schema_property(o, result->rows, result_schema_array(result_schema_of(result->columns)));
+		result_schema_property(
+			o, result->rows, result_schema_array(result_schema_of(result->columns)));
 	return o;
 }
 
@@ -300,12 +311,14 @@ static json_t *result_schema_document(const struct api_verb *v, const struct api
 
 json_t *api_json_schema(const struct api_verb *v)
 {
-	json_t *o = json_pack("{s:s, s:o, s:s}", "$schema", "https://json-schema.org/draft/2020-12/schema", "title",
+	json_t *o = json_pack("{s:s, s:o, s:s}", "$schema",
+		"https://json-schema.org/draft/2020-12/schema", "title",
 		json_sprintf("vmkeep --json %s", v->command), "description", v->help);
 
 	if (v->other.with)
-		json_object_set_new(o, "oneOf", json_pack("[o, o]", result_schema_document(v, &v->returns),
-							result_schema_document(v, &v->other)));
+		json_object_set_new(o, "oneOf",
+			json_pack("[o, o]", result_schema_document(v, &v->returns),
+				result_schema_document(v, &v->other)));
 	else
 		json_object_update_new(o, result_schema_document(v, &v->returns));
 	return o;

@@ -5,7 +5,8 @@
  */
 #include "supervisor/api/result.h"
 
-#pragma GCC diagnostic ignored "-Wmissing-field-initializers" /* rows end where they have no more to say */
+#pragma GCC diagnostic ignored \
+	"-Wmissing-field-initializers" /* rows end where they have no more to say */
 
 /* clang-format off */
 #define END { NULL }

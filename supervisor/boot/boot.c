@@ -89,7 +89,8 @@ static bool boot_check_starting(struct pending *p, struct vm *vm)
 	}
 	/* the host is still getting up, too */
 	if (vm->st.state == VM_BACKOFF && vm->st.ending == VM_END_HOST_CAUSE &&
-		now - p->boot->begun < EAGER_SECONDS && clock_boot() - vm->st.since_boot >= RETRY_SECONDS)
+		now - p->boot->begun < EAGER_SECONDS &&
+		clock_boot() - vm->st.since_boot >= RETRY_SECONDS)
 		vm_event(vm, VM_EV_TIMER, NULL);
 	return false;
 }
@@ -121,7 +122,8 @@ static bool boot_pending_advance(struct pending *p)
 		boot_fail(p, NULL, "its file is gone");
 		return true;
 	}
-	if (p->phase != BOOT_WAITING && !p->overdue && vm->proc.conf.timeout_ready_ms != UINT64_MAX &&
+	if (p->phase != BOOT_WAITING && !p->overdue &&
+		vm->proc.conf.timeout_ready_ms != UINT64_MAX &&
 		daemon_now() - p->begun > (double)vm->proc.conf.timeout_ready_ms / 1000)
 		p->overdue = true;
 	if (p->phase == BOOT_WAITING)
@@ -141,7 +143,8 @@ static void boot_advance(struct boot *b)
 	}
 	for (size_t i = 0; i < b->n; i++) {
 		over &= pending_is_over(&b->pending[i]);
-		moving |= b->pending[i].phase == BOOT_STARTING || b->pending[i].phase == BOOT_READYING;
+		moving |= b->pending[i].phase == BOOT_STARTING ||
+			  b->pending[i].phase == BOOT_READYING;
 	}
 	if (!moving)
 		loop_timer_stop(&b->tick);
@@ -209,12 +212,15 @@ static void boot_mark_wanted(const struct vms *vms, const struct buf *left, bool
 	bool more = true;
 
 	for (size_t i = 0; i < vms->n; i++)
-		mark[i] = left ? boot_stamp_names(left, vms->vm[i]->name) : vms->vm[i]->file.conf.enable;
+		mark[i] = left ? boot_stamp_names(left, vms->vm[i]->name)
+			       : vms->vm[i]->file.conf.enable;
 	while (more) {
 		more = false;
 		for (size_t i = 0; i < vms->n; i++)
 			for (size_t k = 0; mark[i] && k < vms->vm[i]->file.conf.requires.n; k++) {
-				const char *name = vms->vm[i]->file.conf.requires.item[k];
+				const char *name = vms->vm[i]->file.conf.
+							   requires
+					.item[k];
 
 				for (size_t o = 0; o < vms->n && !boot_marked(vms, mark, name); o++)
 					if (streq(vms->vm[o]->name, name))
@@ -232,7 +238,8 @@ static void boot_fail_rings(struct boot *b, const struct vms *vms)
 		struct buf ring = BUF_INIT;
 
 		if (p && order_ring(order, vms->n, i, &ring))
-			boot_fail(p, vms->vm[i], "After= and Requires= go in a ring: %s", ring.data);
+			boot_fail(
+				p, vms->vm[i], "After= and Requires= go in a ring: %s", ring.data);
 		buf_release(&ring);
 	}
 	free(order);

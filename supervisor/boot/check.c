@@ -21,7 +21,8 @@ static void check_names(struct vms *vms, const struct vm *vm, const struct conf_
 		const char *name = names->item[i];
 
 		if (!vms_find(vms, name) && !networks_exists(vms->daemon->networks, name, NULL))
-			conf_problem(p, &vm->file.conf.place, key, "there is no VM or network '%s'", name);
+			conf_problem(p, &vm->file.conf.place, key, "there is no VM or network '%s'",
+				name);
 	}
 }
 
@@ -36,8 +37,9 @@ void boot_check(struct vms *vms, struct conf_problems *p)
 		check_names(vms, vm, &vm->file.conf.after, "After", p);
 		check_names(vms, vm, &vm->file.conf.requires, "Requires", p);
 		if (order_ring(order, vms->n, i, &ring))
-			conf_problem(p, &vm->file.conf.place, vm->file.conf.after.n ? "After" : "Requires",
-				"goes in a ring: %s", ring.data);
+			conf_problem(p, &vm->file.conf.place,
+				vm->file.conf.after.n ? "After" : "Requires", "goes in a ring: %s",
+				ring.data);
 		buf_release(&ring);
 	}
 	free(order);

@@ -22,7 +22,8 @@ void deps_release(struct pending *p)
 	free(p->dep);
 }
 
-static enum dep_verdict deps_dep_pending(const struct dep *dep, const struct pending *other, struct err *why)
+static enum dep_verdict deps_dep_pending(
+	const struct dep *dep, const struct pending *other, struct err *why)
 {
 	switch (other->phase) {
 	case BOOT_READY:

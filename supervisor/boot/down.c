@@ -24,8 +24,10 @@ static void down_print_shutdown(void *data, const struct shutdown_end *guest, si
 void down_run(struct daemon *d, uint64_t given)
 {
 	uint64_t ms = given ? given : d->conf.shutdown_ms;
-	struct shutdown_options o = { .budget = (double)ms / 1000, .who = "vmkeepd --shutdown-all",
-		.done = down_print_shutdown, .data = d };
+	struct shutdown_options o = { .budget = (double)ms / 1000,
+		.who = "vmkeepd --shutdown-all",
+		.done = down_print_shutdown,
+		.data = d };
 
 	/* nobody bounds us but we ourselves */
 	if (ms / 1000 < UINT_MAX - SLACK)

@@ -12,8 +12,8 @@ enum { LISTEN_FIRST = 3 };
 struct service {
 	struct daemon *daemon;
 	struct vm_observer observer;
-	ev_timer watchdog; /* half of $WATCHDOG_USEC, where it is set for this process */
-	struct loop_timer status;   /* a moment after a change */
+	ev_timer watchdog;	  /* half of $WATCHDOG_USEC, where it is set for this process */
+	struct loop_timer status; /* a moment after a change */
 	char told[128];
 };
 

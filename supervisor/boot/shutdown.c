@@ -242,7 +242,8 @@ static void shutdown_step(struct loop_task *t)
 		for (size_t i = 0; i < n; i++) {
 			struct guest *g = shutdown_guest_find(s, order[i].name);
 
-			if (!g || g->step != UP || (!ring && shutdown_guest_is_needed(order, n, g->name)))
+			if (!g || g->step != UP ||
+				(!ring && shutdown_guest_is_needed(order, n, g->name)))
 				continue;
 			shutdown_guest_stop(g, vms_find(s->daemon->vms, g->name),
 				order_below(order, n, ms, i), level[i]);

@@ -183,8 +183,8 @@ json_t *shutdown_plan(struct daemon *d, double budget)
 		order_chain(p.order, p.n, p.ms, longest, &chain);
 	plan = api_table(api_shutdown_dry_row, plan_rows(&p));
 	json_object_update_new(plan,
-		json_pack("{s:f, s:o, s:b, s:s, s:o}", "budget", budget, "sum", plan_seconds(sum), "fits",
-			sum <= ms, "chain", chain.data ? chain.data : "", "networks",
+		json_pack("{s:f, s:o, s:b, s:s, s:o}", "budget", budget, "sum", plan_seconds(sum),
+			"fits", sum <= ms, "chain", chain.data ? chain.data : "", "networks",
 			plan_networks(d->networks)));
 	buf_release(&chain);
 	plan_release(&p);

@@ -14,7 +14,8 @@ enum kind { UUID, IMAGE, MAC, ADDRESS, PORT, CID, KINDS };
 static const struct {
 	const char *key, *hint;
 } kinds[] = {
-	[UUID] = { "UUID", "take UUID= out of the copy; where a VM was renamed, remove the old file" },
+	[UUID] = { "UUID",
+		"take UUID= out of the copy; where a VM was renamed, remove the old file" },
 	[IMAGE] = { "Path", "give each VM an image of its own, or write ReadOnly=yes in both" },
 	[MAC] = { "MACAddress", "without MACAddress= each NIC has one of its own" },
 	[ADDRESS] = { "Address", "without Address= each NIC has one of its own" },
@@ -45,14 +46,16 @@ static void duplicates_add(struct claims *all, struct claim c)
 	all->claim[all->n++] = c;
 }
 
-static void duplicates_add_uuid(struct claims *all, size_t index, const struct conf_vm *c, const struct identity *id)
+static void duplicates_add_uuid(
+	struct claims *all, size_t index, const struct conf_vm *c, const struct identity *id)
 {
 	char *uuid = arena_strdup(&all->arena, c->uuid ? c->uuid : id->uuid);
 
 	for (char *s = uuid; *s; s++)
 		*s = (char)tolower((unsigned char)*s);
 	if (*uuid)
-		duplicates_add(all, (struct claim){ UUID, uuid, !c->uuid, index, &c->place, "UUID", NULL });
+		duplicates_add(all,
+			(struct claim){ UUID, uuid, !c->uuid, index, &c->place, "UUID", NULL });
 }
 
 static void duplicates_add_disk(
@@ -63,15 +66,16 @@ static void duplicates_add_disk(
 
 	if (!d->path)
 		return;
-	duplicates_add(all, (struct claim){ IMAGE,
-			 arena_strdup(&all->arena, device_path(d->path, image_dir, path)),
-			 d->read_only || d->cdrom, index, &d->place, what, NULL });
+	duplicates_add(
+		all, (struct claim){ IMAGE,
+			     arena_strdup(&all->arena, device_path(d->path, image_dir, path)),
+			     d->read_only || d->cdrom, index, &d->place, what, NULL });
 	for (size_t i = 0; i < d->base.n; i++)
 		duplicates_add(all, (struct claim){ IMAGE,
-				 arena_strdup(&all->arena,
-					 device_path(d->base.item[i], image_dir, path)),
-				 true, index, &d->place,
-				 arena_printf(&all->arena, "base of %s", what), NULL });
+					    arena_strdup(&all->arena,
+						    device_path(d->base.item[i], image_dir, path)),
+					    true, index, &d->place,
+					    arena_printf(&all->arena, "base of %s", what), NULL });
 }
 
 /* What the daemon chose is weak: it chooses anew where a file takes it. */
@@ -84,9 +88,9 @@ static void duplicates_add_nic(
 	char address[INET_ADDRSTRLEN] = "", text[TEXT_MAC];
 
 	if (mac)
-		duplicates_add(all, (struct claim){ MAC,
-				 arena_strdup(&all->arena, text_mac(text, mac)),
-				 !n->mac.set, index, &n->place, what, NULL });
+		duplicates_add(
+			all, (struct claim){ MAC, arena_strdup(&all->arena, text_mac(text, mac)),
+				     !n->mac.set, index, &n->place, what, NULL });
 	if (n->address)
 		snprintf(address, sizeof address, "%s", n->address);
 	else if (known && known->address && streq(known->network, n->network))
@@ -94,9 +98,9 @@ static void duplicates_add_nic(
 			sizeof address);
 	if (n->network && address[0])
 		duplicates_add(all, (struct claim){ ADDRESS,
-				 arena_printf(
-					 &all->arena, "%s on network '%s'", address, n->network),
-				 !n->address, index, &n->place, what, NULL });
+					    arena_printf(&all->arena, "%s on network '%s'", address,
+						    n->network),
+					    !n->address, index, &n->place, what, NULL });
 }
 
 static void duplicates_add_display(struct claims *all, size_t index, const struct conf_vm *c)
@@ -108,13 +112,14 @@ static void duplicates_add_display(struct claims *all, size_t index, const struc
 				false, index, &c->place, "VNC", c->listen });
 }
 
-static void duplicates_add_vsock(struct claims *all, size_t index, const struct conf_vm *c, const struct identity *id)
+static void duplicates_add_vsock(
+	struct claims *all, size_t index, const struct conf_vm *c, const struct identity *id)
 {
 	uint32_t cid = device_cid(c, id);
 
 	if (cid)
-		duplicates_add(all, (struct claim){ CID, arena_printf(&all->arena, "CID %u", cid), false, index, &c->place,
-				 "vsock", NULL });
+		duplicates_add(all, (struct claim){ CID, arena_printf(&all->arena, "CID %u", cid),
+					    false, index, &c->place, "vsock", NULL });
 }
 
 static bool duplicates_is_any(const char *listen)

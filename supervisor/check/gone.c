@@ -11,14 +11,16 @@
 /* Its state goes to a file with its UUID, or did. */
 static bool gone_moved(const struct vms *files, int states, const char *name)
 {
-	_cleanup_(close_fd) int fd = openat(states, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_(close_fd) int fd =
+		openat(states, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct identity id = IDENTITY_INIT;
 	struct err unread = ERR_INIT;
 	bool yes = false;
 
 	if (fd >= 0 && identity_load(&id, fd, &unread) == 0)
 		for (size_t i = 0; !yes && i < files->n; i++)
-			yes = files->vm[i]->identity.kept && streq(files->vm[i]->identity.uuid, id.uuid);
+			yes = files->vm[i]->identity.kept &&
+			      streq(files->vm[i]->identity.uuid, id.uuid);
 	identity_release(&id);
 	return yes;
 }
@@ -33,10 +35,12 @@ void check_forgettable(struct daemon *d, const struct vms *files, struct conf_pr
 		const struct vm *vm = vms_find(d->vms, f->d_name);
 
 		if (!conf_name_ok(f->d_name) || conf_vm_stamp(d->dirs.config, f->d_name) ||
-			(vm && vm_state_has_process(vm->st.state)) || gone_moved(files, dirfd(dir), f->d_name))
+			(vm && vm_state_has_process(vm->st.state)) ||
+			gone_moved(files, dirfd(dir), f->d_name))
 			continue;
 		err_clear(&e);
-		err_set(&e, ERR_NOT_FOUND, "the file of VM '%s' is gone; its identity and history are kept in %s/vms/%s",
+		err_set(&e, ERR_NOT_FOUND,
+			"the file of VM '%s' is gone; its identity and history are kept in %s/vms/%s",
 			f->d_name, d->dirs.state, f->d_name);
 		err_hint(&e, "put the file back, or: vmkeep forget %s", f->d_name);
 		check_row(rows, NULL, NULL, "warning", e.text, e.hint);

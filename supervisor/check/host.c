@@ -18,6 +18,7 @@
 enum { RULESET_MAX = 1 << 20 };
 
 /* clang-format off */
+/* clang-format off */
 static const struct host_check {
 	const char *name;
 	void (*fn)(const struct host_facts *f, struct host_row *row);
@@ -49,6 +50,7 @@ static const struct host_check {
 	{ "port 67",            host_port_dhcp },
 	{ "libvirt",            host_libvirt },
 };
+/* clang-format on */
 /* clang-format on */
 static json_t *host_words(const char *s)
 {
@@ -82,7 +84,7 @@ struct host_checking {
 	struct host_facts facts;
 	struct child *nft, *df, *stat;
 	struct loop_task later; /* nothing is told before host_check_run() has returned */
-	unsigned open;	/* what is still awaited */
+	unsigned open;		/* what is still awaited */
 	void (*done)(void *data, json_t *table);
 	void *data;
 };
@@ -207,7 +209,9 @@ struct host_checking *host_check_run(
 	const char *stat[] = { "stat", "-L", "-c", "%a", "--", image_dir, NULL };
 	struct host_checking *h = xcalloc(1, sizeof *h);
 
-	*h = (struct host_checking){ .ev = d->loop.ev, .probes = d->probes, .done = done, .data = data };
+	*h = (struct host_checking){
+		.ev = d->loop.ev, .probes = d->probes, .done = done, .data = data
+	};
 	h->facts.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	h->facts.image_dir = image_dir;
 	networks_each(d->networks, host_bridge_add, &h->facts);

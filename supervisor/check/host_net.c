@@ -96,8 +96,8 @@ static void host_net_uplink(const struct host_facts *f, char name[16])
 	free(text);
 }
 
-static void host_net_cure_drop(const struct host_facts *f, const struct ruleset_drop *by, const char *br,
-	bool input, char cure[512])
+static void host_net_cure_drop(const struct host_facts *f, const struct ruleset_drop *by,
+	const char *br, bool input, char cure[512])
 {
 	const char *rule = input ? "udp dport { 53, 67 } accept" : "accept";
 
@@ -217,7 +217,8 @@ void host_bridge_filter(const struct host_facts *f, struct host_row *row)
 
 		if (!ruleset_drops(f->ruleset, &between, &by))
 			continue;
-		host_net_tell_drop(f, row, &by, br, false, "what guests on one bridge send to each other");
+		host_net_tell_drop(
+			f, row, &by, br, false, "what guests on one bridge send to each other");
 		if (!streq(by.family, "bridge"))
 			snprintf(row->cure, sizeof row->cure,
 				"sysctl net.bridge.bridge-nf-call-iptables=0, or let them pass there");

@@ -44,7 +44,8 @@ static void jail_free(struct check_jail *j)
 static void check_jail_take_line(void *data, const json_t *doc)
 {
 	struct check_jail *j = data;
-	const json_t *problem = json_object_get(doc, "problem"), *growth = json_object_get(doc, "growth"),
+	const json_t *problem = json_object_get(doc, "problem"),
+		     *growth = json_object_get(doc, "growth"),
 		     *error = json_object_get(doc, "error");
 	const char *looking = json_string_value(json_object_get(doc, "looking"));
 
@@ -115,8 +116,8 @@ void check_jail_cancel(struct check_jail *j)
 	pidfd_send_signal(j->jail.pidfd, SIGKILL, NULL, 0);
 }
 
-struct check_jail *check_jail_run(
-	struct daemon *d, const char *name, json_t *plan, check_jail_fn *tell, void *data, struct err *e)
+struct check_jail *check_jail_run(struct daemon *d, const char *name, json_t *plan,
+	check_jail_fn *tell, void *data, struct err *e)
 {
 	struct check_jail *j = xcalloc(1, sizeof *j);
 
@@ -128,7 +129,8 @@ struct check_jail *check_jail_run(
 	ev_init(&j->answers, jail_on_answers);
 	ev_init(&j->exited, jail_on_exited);
 	loop_timer_init(&j->deadline, j->ev, jail_on_deadline, j);
-	if (confine_spawn(&j->jail, (const char *[]){ d->jail, name, NULL }, plan, NULL, 0, -1, e) < 0) {
+	if (confine_spawn(&j->jail, (const char *[]){ d->jail, name, NULL }, plan, NULL, 0, -1, e) <
+		0) {
 		jail_free(j);
 		return NULL;
 	}

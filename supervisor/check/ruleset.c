@@ -36,7 +36,8 @@ static const char *ruleset_field_name(const json_t *left, char buf[64])
 	if (ct && ruleset_text(ct, "key"))
 		snprintf(buf, 64, "ct %.40s", ruleset_text(ct, "key"));
 	else if (payload && ruleset_text(payload, "protocol") && ruleset_text(payload, "field"))
-		snprintf(buf, 64, "%.30s %.30s", ruleset_text(payload, "protocol"), ruleset_text(payload, "field"));
+		snprintf(buf, 64, "%.30s %.30s", ruleset_text(payload, "protocol"),
+			ruleset_text(payload, "field"));
 	else
 		return NULL;
 	return buf;
@@ -94,14 +95,16 @@ static bool ruleset_is_met(const json_t *match, const struct ruleset_packet *p)
 		return false;
 	if (streq(op, "!="))
 		return !ruleset_fits(json_object_get(match, "right"), value);
-	return (streq(op, "==") || streq(op, "in")) && ruleset_fits(json_object_get(match, "right"), value);
+	return (streq(op, "==") || streq(op, "in")) &&
+	       ruleset_fits(json_object_get(match, "right"), value);
 }
 
 /* --- chains --- */
 
 static enum verdict ruleset_walk_chain(const struct walk *w, const char *chain, unsigned depth);
 
-static enum verdict ruleset_walk_jump(const struct walk *w, const json_t *jump, bool back, unsigned depth)
+static enum verdict ruleset_walk_jump(
+	const struct walk *w, const json_t *jump, bool back, unsigned depth)
 {
 	enum verdict v = ruleset_walk_chain(w, ruleset_text(jump, "target"), depth + 1);
 
@@ -110,7 +113,8 @@ static enum verdict ruleset_walk_jump(const struct walk *w, const json_t *jump, 
 }
 
 /* What an expression decides, if it is one that does. */
-static bool ruleset_decides(const struct walk *w, const json_t *expr, unsigned depth, enum verdict *v)
+static bool ruleset_decides(
+	const struct walk *w, const json_t *expr, unsigned depth, enum verdict *v)
 {
 	const json_t *o;
 
@@ -138,7 +142,8 @@ static enum verdict ruleset_walk_map(const struct walk *w, const json_t *map, un
 	char buf[64];
 	size_t i;
 
-	value = ruleset_field_value(w->packet, ruleset_field_name(json_object_get(map, "key"), buf));
+	value = ruleset_field_value(
+		w->packet, ruleset_field_name(json_object_get(map, "key"), buf));
 	json_array_foreach (pairs, i, pair)
 		if (value && ruleset_fits(json_array_get(pair, 0), value)) {
 			ruleset_decides(w, json_array_get(pair, 1), depth, &v);
@@ -206,8 +211,9 @@ static bool ruleset_is_met_by(const struct ruleset_packet *p, const json_t *chai
 {
 	const char *family = ruleset_text(chain, "family"), *table = ruleset_text(chain, "table");
 
-	if (!streq(ruleset_text(chain, "type"), "filter") || !streq(ruleset_text(chain, "hook"), p->hook) ||
-		!table || strncmp(table, "vmkeep", 6) == 0)
+	if (!streq(ruleset_text(chain, "type"), "filter") ||
+		!streq(ruleset_text(chain, "hook"), p->hook) || !table ||
+		strncmp(table, "vmkeep", 6) == 0)
 		return false;
 	if (streq(family, "bridge"))
 		return p->bridged;
@@ -227,10 +233,12 @@ bool ruleset_drops(const json_t *doc, const struct ruleset_packet *p, struct rul
 
 		if (!chain || !ruleset_is_met_by(p, chain))
 			continue;
-		struct walk w = { list, p, ruleset_text(chain, "family"), ruleset_text(chain, "table"), &steps };
+		struct walk w = { list, p, ruleset_text(chain, "family"),
+			ruleset_text(chain, "table"), &steps };
 
 		v = ruleset_walk_chain(&w, ruleset_text(chain, "name"), 0);
-		*by = (struct ruleset_drop){ w.family, w.table, ruleset_text(chain, "name"), v != DROP };
+		*by = (struct ruleset_drop){ w.family, w.table, ruleset_text(chain, "name"),
+			v != DROP };
 		if (steps > STEPS_MAX)
 			return false; /* nobody knows */
 		if (v == DROP || (v != ACCEPT && streq(ruleset_text(chain, "policy"), "drop")))

@@ -162,8 +162,8 @@ static unsigned security_table_lines(const struct look *l, const char *name)
 
 static bool security_no_network(struct look *l)
 {
-	static const char *const tables[] = { "net/tcp", "net/tcp6", "net/udp", "net/udp6", "net/raw",
-		"net/raw6", "net/packet" };
+	static const char *const tables[] = { "net/tcp", "net/tcp6", "net/udp", "net/udp6",
+		"net/raw", "net/raw6", "net/packet" };
 	_cleanup_(free_ptr) char *devices = security_proc(l, "net/dev");
 	unsigned sockets = 0, links = 0;
 	char value[160];
@@ -174,8 +174,10 @@ static bool security_no_network(struct look *l)
 	for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
 		sockets += security_table_lines(l, tables[i]);
 	buf_printf(&l->found, "%u sockets, %s", sockets,
-		links == 3 && security_line_of(devices, "    lo:", value) ? "only lo" : "interfaces");
-	return security_no_foreign_socket(l) && sockets == 0 && streq(l->found.data, "0 sockets, only lo");
+		links == 3 && security_line_of(devices, "    lo:", value) ? "only lo"
+									  : "interfaces");
+	return security_no_foreign_socket(l) && sockets == 0 &&
+	       streq(l->found.data, "0 sockets, only lo");
 }
 
 static bool security_limits(struct look *l)
@@ -197,7 +199,7 @@ static bool security_limits(struct look *l)
 		uint64_t n;
 
 		all &= s && sscanf(s, "%*s %31s", hard) == 1 &&
-			text_parse_uint(hard, 0, wanted[i].most, &n) == 0;
+		       text_parse_uint(hard, 0, wanted[i].most, &n) == 0;
 		buf_printf(&l->found, "%s%s %s", i ? ", " : "", wanted[i].name, hard);
 	}
 	return all;
@@ -215,14 +217,16 @@ static bool security_oom_first(struct look *l)
 
 static bool security_bounded_output(struct look *l)
 {
-	_cleanup_(close_fd) int fd = l->vm->proc.run_fd < 0 ? -1 :
-							 openat(l->vm->proc.run_fd, "out",
-								 O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_(close_fd) int fd =
+		l->vm->proc.run_fd < 0 ? -1
+				       : openat(l->vm->proc.run_fd, "out",
+						 O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct statfs fs;
 	struct stat own, run;
 	char size[16];
 	bool good = fd >= 0 && fstatfs(fd, &fs) == 0 && fstat(fd, &own) == 0 &&
-		fstat(l->vm->proc.run_fd, &run) == 0 && fs.f_type == TMPFS_MAGIC && own.st_dev != run.st_dev;
+		    fstat(l->vm->proc.run_fd, &run) == 0 && fs.f_type == TMPFS_MAGIC &&
+		    own.st_dev != run.st_dev;
 
 	if (good)
 		text_size(size, sizeof size, (uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize);
@@ -235,16 +239,18 @@ static bool security_own_cgroup(struct look *l)
 	_cleanup_(free_ptr) char *theirs = security_proc(l, "cgroup");
 	struct buf ours = BUF_MAX(PROC_MAX);
 	bool own = file_read(AT_FDCWD, "/proc/self/cgroup", &ours, NULL) == 0 && *theirs &&
-		!streq(theirs, ours.data);
+		   !streq(theirs, ours.data);
 	const char *last = strrchr(theirs, '/');
 
-	buf_printf(&l->found, "%.*s", own && last ? (int)strcspn(last + 1, "\n") : 0, last ? last + 1 : "");
+	buf_printf(&l->found, "%.*s", own && last ? (int)strcspn(last + 1, "\n") : 0,
+		last ? last + 1 : "");
 	if (!own)
 		buf_adds(&l->found, "none");
 	buf_release(&ours);
 	return own;
 }
 
+/* clang-format off */
 static const struct {
 	const char *name;
 	bool (*holds)(struct look *l);
@@ -270,6 +276,7 @@ static const struct {
 	{ "own cgroup",          security_own_cgroup, true },
 	/* clang-format on */
 };
+/* clang-format on */
 
 json_t *security_report(const struct vm *vm, struct err *e)
 {
@@ -280,9 +287,11 @@ json_t *security_report(const struct vm *vm, struct err *e)
 	snprintf(path, sizeof path, "/proc/%d/status", (int)vm->proc.pid);
 	/* "starting" may still be vmkeep-jail at work, to which half of the rules do not apply yet */
 	if (!vm_state_has_process(vm->st.state) || vm->st.state == VM_SPAWNING ||
-		file_read(AT_FDCWD, path, &l.status, NULL) < 0 || !proc_is(vm->proc.pid, vm->proc.starttime)) {
+		file_read(AT_FDCWD, path, &l.status, NULL) < 0 ||
+		!proc_is(vm->proc.pid, vm->proc.starttime)) {
 		buf_release(&l.status);
-		err_set(e, ERR_WRONG_STATE, "is %s: there is no process to look at", vm_state_name(vm->st.state));
+		err_set(e, ERR_WRONG_STATE, "is %s: there is no process to look at",
+			vm_state_name(vm->st.state));
 		return NULL;
 	}
 	rows = json_array();

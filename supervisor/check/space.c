@@ -253,16 +253,17 @@ static void space_next(struct check_space *s)
 		return;
 	}
 	plan = json_pack("{s:i, s:s, s:i, s:[s], s:s, s:s, s:b, s:b, s:o}", "version", PLAN_VERSION,
-		"name", "space", "uid", (int)s->daemon->uids->probe, "argv", "/usr/bin/qemu-system-x86_64",
-		"root", "/run", "image_dir", s->daemon->image_dir, "check", 1, "space", 1, "files",
-		files);
+		"name", "space", "uid", (int)s->daemon->uids->probe, "argv",
+		"/usr/bin/qemu-system-x86_64", "root", "/run", "image_dir", s->daemon->image_dir,
+		"check", 1, "space", 1, "files", files);
 	if (plan)
 		s->jail = check_jail_run(s->daemon, "space", plan, space_on_growth, s, &e);
 	if (!s->jail)
 		space_end(s);
 }
 
-void check_space_run(struct check_space *s, struct conf_problems *rows, void (*done)(void *data), void *data)
+void check_space_run(
+	struct check_space *s, struct conf_problems *rows, void (*done)(void *data), void *data)
 {
 	s->rows = rows;
 	s->done = done;

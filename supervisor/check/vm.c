@@ -28,8 +28,8 @@ struct vm_check {
 	bool all;
 };
 
-static void vm_check_tell(void *data, const struct conf_place *place, const char *key, const char *severity,
-	const char *reason, const char *hint)
+static void vm_check_tell(void *data, const struct conf_place *place, const char *key,
+	const char *severity, const char *reason, const char *hint)
 {
 	const struct vm_check *c = data;
 
@@ -80,8 +80,8 @@ static void vm_check_duplicates(struct vm_check *c, const struct vms *vms)
 	for (size_t i = 0; i < vms->n; i++)
 		if (vms->vm[i]->file.have_conf) {
 			f.vm[n] = vms->vm[i];
-			all[n++] =
-				(struct duplicates_vm){ &vms->vm[i]->file.conf, &vms->vm[i]->identity };
+			all[n++] = (struct duplicates_vm){ &vms->vm[i]->file.conf,
+				&vms->vm[i]->identity };
 		}
 	duplicates_find(all, n, c->daemon->image_dir, vm_found_duplicate, &f);
 	free(f.vm);
@@ -165,10 +165,10 @@ static json_t *vm_make_plan(const struct vm_check *c, struct vm *vm, struct err 
 	}
 	plan = json_pack("{s:i, s:s, s:i, s:[s], s:s, s:s, s:b, s:b, s:b, s:o, s:o}", "version",
 		PLAN_VERSION, "name", vm->name, "uid", (int)vm->identity.uid, "argv",
-		"/usr/bin/qemu-system-x86_64", "root", "/run", "image_dir", d->image_dir,
-		"check", 1, "running", vm_state_has_process(vm->st.state), "may_create", !vm->file.conf.enable,
-		"identity", vm_identity_plan(vm, &vm->file.conf),
-		"files", vm_plan_files(vm, &vm->file.conf, &ctx, &a));
+		"/usr/bin/qemu-system-x86_64", "root", "/run", "image_dir", d->image_dir, "check",
+		1, "running", vm_state_has_process(vm->st.state), "may_create",
+		!vm->file.conf.enable, "identity", vm_identity_plan(vm, &vm->file.conf), "files",
+		vm_plan_files(vm, &vm->file.conf, &ctx, &a));
 	if (plan && real && vm_state_has_process(real->st.state))
 		json_object_set_new(plan, "qemu", json_integer(real->proc.pid));
 	if (!plan)
@@ -239,7 +239,9 @@ struct vm_check *vm_check_new(struct daemon *d, const char *name, struct conf_pr
 	struct vm_check *c = xcalloc(1, sizeof *c);
 
 	*c = (struct vm_check){ .daemon = d, .rows = p, .done = done, .data = data, .all = !name };
-	c->start = (struct start_check){ .tell = vm_check_tell, .files = vm_look_at_files, .done = vm_check_done, .data = c };
+	c->start = (struct start_check){
+		.tell = vm_check_tell, .files = vm_look_at_files, .done = vm_check_done, .data = c
+	};
 	check_files_read(&c->files, d, name ? NULL : p);
 	if (name)
 		vm_free(check_vm(d, name, p));

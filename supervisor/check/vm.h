@@ -15,8 +15,8 @@
 #include "supervisor/vm/vms.h"
 
 /* severity: "error", "warning"; place and key may be NULL, hint empty. */
-void check_row(struct conf_problems *rows, const struct conf_place *place, const char *key, const char *severity,
-	const char *reason, const char *hint);
+void check_row(struct conf_problems *rows, const struct conf_place *place, const char *key,
+	const char *severity, const char *reason, const char *hint);
 
 struct vm_check;
 /* Adds to p (borrowed) what is wrong with this VM, or with all where name is NULL, as the files are
@@ -54,20 +54,21 @@ struct check_jail;
 /* problem: an object as in jail/plan.h, or a growth where that was asked for; NULL at the end, then e says what kept it from looking, if
  * anything did. The jail is gone with the last call. */
 typedef void check_jail_fn(void *data, const json_t *problem, const struct err *e);
-struct check_jail *check_jail_run(
-	struct daemon *d, const char *name, json_t *plan /* stolen */, check_jail_fn *tell, void *data,
-	struct err *e);
+struct check_jail *check_jail_run(struct daemon *d, const char *name, json_t *plan /* stolen */,
+	check_jail_fn *tell, void *data, struct err *e);
 void check_jail_cancel(struct check_jail *j);
 
 /* --- check_space.c: what images may still grow by, in sum --- */
 
 struct check_space;
 /* Of these VMs, whose files may change meanwhile. only: the one that is checked, NULL: all are. */
-struct check_space *check_space_new(struct daemon *d, struct vm *const *vm, size_t n, const char *only);
+struct check_space *check_space_new(
+	struct daemon *d, struct vm *const *vm, size_t n, const char *only);
 /* The images of this VM are not looked at: something of it did not answer. */
 void check_space_skip(struct check_space *s, const char *vm);
 /* Adds a row for each file system that is too small for all; then done, from the loop or at once. */
-void check_space_run(struct check_space *s, struct conf_problems *rows, void (*done)(void *data), void *data);
+void check_space_run(
+	struct check_space *s, struct conf_problems *rows, void (*done)(void *data), void *data);
 void check_space_free(struct check_space *s); /* NULL is fine; done is not called any more */
 
 #endif

@@ -88,7 +88,8 @@ static int args_take_value(
 	return 0;
 }
 
-static int args_set_argument(struct args *a, const struct api_arg *arg, const char *text, struct err *e)
+static int args_set_argument(
+	struct args *a, const struct api_arg *arg, const char *text, struct err *e)
 {
 	json_t *v = option_value(arg, text, e);
 

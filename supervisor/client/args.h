@@ -28,10 +28,7 @@ struct args {
 	const char **words; /* what target points into */
 };
 
-#define ARGS_INIT \
-	{         \
-		0 \
-	}
+#define ARGS_INIT { 0 }
 
 /* argv without the program's name. ERR_USAGE with a hint that says how it is written. */
 int args_parse(struct args *a, size_t argc, const char *const *argv, struct err *e);

@@ -22,7 +22,7 @@ struct calls {
 	struct command *c;
 	struct call *call;
 	size_t n, sent, answered, printed;
-	int exit;	  /* of the first that failed */
+	int exit; /* of the first that failed */
 	struct progress progress;
 };
 

@@ -32,7 +32,8 @@ static bool check_is_file(const char *word)
 	       access(word, F_OK) == 0;
 }
 
-static int check_read_source(const char *path, struct buf *text, struct conf_source *src, struct err *e)
+static int check_read_source(
+	const char *path, struct buf *text, struct conf_source *src, struct err *e)
 {
 	int r = file_read(AT_FDCWD, path, text, e);
 

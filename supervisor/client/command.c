@@ -61,7 +61,8 @@ void command_flush_json(struct command *c)
 {
 	if (!c->document)
 		return;
-	command_print_json(c, api_is_array(c->verb, c->result) ? c->document : json_array_get(c->document, 0));
+	command_print_json(
+		c, api_is_array(c->verb, c->result) ? c->document : json_array_get(c->document, 0));
 	json_decref(c->document);
 	c->document = NULL;
 	command_flush(c);
@@ -98,7 +99,8 @@ static void command_print_line(struct command *c, const char *target, const json
 	if (json_is_false(json_object_get(result, "changed")))
 		buf_adds(&c->out, " already");
 	json_object_foreach ((json_t *)(uintptr_t)result, key, v) {
-		_cleanup_(free_ptr) char *text = value_text(value_field(c->result->members, key), v);
+		_cleanup_(free_ptr) char *text =
+			value_text(value_field(c->result->members, key), v);
 
 		if (streq(key, "changed") || streq(key, "notes") || streq(text, "-"))
 			continue;
@@ -151,8 +153,9 @@ void command_print(struct command *c, const char *target, const json_t *result)
 	} else if (!json_is_object(result) || json_object_size(result)) {
 		if (target && c->targets > 1)
 			command_print_heading(c, target, result);
-		print_result(&c->out, value_is_table(result) ? c->result->columns : c->result->members,
-			result, c->width);
+		print_result(&c->out,
+			value_is_table(result) ? c->result->columns : c->result->members, result,
+			c->width);
 	}
 }
 

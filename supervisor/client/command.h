@@ -27,9 +27,9 @@ struct command {
 	size_t width;	     /* of it, 0: no limit */
 	const char **target; /* names, globs resolved; owned, as are the strings */
 	size_t targets;
-	bool several;	 /* targets were named by more than one word or by a glob */
-	struct buf out;	 /* not yet written */
-	size_t headings; /* printed between results */
+	bool several;	  /* targets were named by more than one word or by a glob */
+	struct buf out;	  /* not yet written */
+	size_t headings;  /* printed between results */
 	json_t *document; /* of --json, an array; NULL: nothing yet */
 };
 

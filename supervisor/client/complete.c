@@ -144,7 +144,8 @@ static const struct api_arg *complete_current_operand(const struct line *l)
 	return NULL;
 }
 
-static void complete_add_operands(struct buf *b, const struct line *l, complete_names_fn *names, void *data)
+static void complete_add_operands(
+	struct buf *b, const struct line *l, complete_names_fn *names, void *data)
 {
 	const struct api_arg *arg = complete_current_operand(l);
 	enum api_target target = l->verb->target;

@@ -78,7 +78,8 @@ void conn_release(struct conn *c)
 static int conn_gone(struct err *e)
 {
 	err_set(e, ERR_UNREACHABLE, "vmkeepd closed the connection before it answered");
-	return err_hint(e, "it was stopped or restarted, which no guest notices; vmkeep list and jobs tell what goes on");
+	return err_hint(e,
+		"it was stopped or restarted, which no guest notices; vmkeep list and jobs tell what goes on");
 }
 
 int conn_send(struct conn *c, const char *execute, json_t *arguments, json_int_t *id, struct err *e)

@@ -26,10 +26,7 @@ struct conn {
 	json_int_t last_id;
 };
 
-#define CONN_INIT        \
-	{                \
-		.fd = -1 \
-	}
+#define CONN_INIT { .fd = -1 }
 
 /* --run, VMKEEP_RUN or /run/vmkeep. */
 const char *conn_run_dir(const char *option);

@@ -99,11 +99,13 @@ static enum ending console_turn(struct console *s, const sigset_t *mask)
 {
 	/* a terminal is always read: the keys that leave work with a guest that does not read */
 	bool read_input = s->input && (s->raw || s->typed.len < CHUNK);
+	/* clang-format off */
 	struct pollfd p[3] = {
 		{s->c->conn.fd,			 (short)(POLLIN | (s->typed.len ? POLLOUT : 0)), 0},
 		{ read_input ? STDIN_FILENO : -1, POLLIN,					  0},
 		{ STDOUT_FILENO,			 0,					      0},
 	};
+	/* clang-format on */
 	enum ending r = GOES_ON;
 
 	if (ppoll(p, 3, NULL, mask) < 0)

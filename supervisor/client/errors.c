@@ -92,6 +92,6 @@ int errors_from_json(const json_t *error, struct err *e)
 
 json_t *errors_to_json(const struct err *e)
 {
-	return json_pack("{s:s, s:s, s:s?}", "class", api_class(e->class)->name, "desc", e->text, "hint",
-		e->hint[0] ? e->hint : NULL);
+	return json_pack("{s:s, s:s, s:s?}", "class", api_class(e->class)->name, "desc", e->text,
+		"hint", e->hint[0] ? e->hint : NULL);
 }

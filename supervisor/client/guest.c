@@ -18,7 +18,8 @@ int guest_exec_status(const json_t *result)
 {
 	const json_t *code = json_object_get(result, "exit");
 
-	return json_is_integer(code) && json_integer_value(code) == 0 ? 0 : api_class(ERR_FAILED)->exit;
+	return json_is_integer(code) && json_integer_value(code) == 0 ? 0
+								      : api_class(ERR_FAILED)->exit;
 }
 
 /* On a terminal the guest's bytes are escaped. */
@@ -37,7 +38,8 @@ static void guest_put(const json_t *data, bool tty, struct buf *out)
 
 void guest_exec_print(struct command *c, const char *target, const json_t *result)
 {
-	const json_t *code = json_object_get(result, "exit"), *sig = json_object_get(result, "signal");
+	const json_t *code = json_object_get(result, "exit"),
+		     *sig = json_object_get(result, "signal");
 	struct buf err = BUF_INIT;
 
 	guest_put(json_object_get(result, "out-data"), c->tty, &c->out);

@@ -94,6 +94,7 @@ void help_verb(struct buf *b, const struct api_verb *verb)
 }
 
 /* Headings of the overview: what a verb is called on the wire tells where it belongs. */
+/* clang-format off */
 static const struct topic {
 	const char *prefix, *heading;
 } topics[] = {
@@ -106,6 +107,7 @@ static const struct topic {
 	{ "",          "Daemon" },
 	/* clang-format on */
 };
+/* clang-format on */
 
 static const struct topic *help_topic_of(const struct api_verb *verb)
 {

@@ -62,8 +62,8 @@ static void print_object(struct buf *b, const struct api_field *fields, const js
 static void print_lines(struct buf *b, const char *text, size_t indent);
 
 /* What stands below "key:" in lines of its own. Returns false when it fits on the key's line. */
-static bool print_nested(struct buf *b, const struct api_field *fields, const json_t *v,
-	size_t indent, size_t width)
+static bool print_nested(
+	struct buf *b, const struct api_field *fields, const json_t *v, size_t indent, size_t width)
 {
 	json_t *table = NULL;
 

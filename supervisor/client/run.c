@@ -97,7 +97,8 @@ static void run_problems_print(struct command *c, const char *target, const json
 
 	json_array_foreach (json_object_get(result, "rows"), i, row) {
 		const char *hint = run_cell(result, row, "hint");
-		_cleanup_(free_ptr) char *safe = hint ? text_escape(hint, strlen(hint), false) : NULL;
+		_cleanup_(free_ptr) char *safe =
+			hint ? text_escape(hint, strlen(hint), false) : NULL;
 		bool first = true;
 
 		json_array_foreach (row, k, v) {
@@ -107,7 +108,8 @@ static void run_problems_print(struct command *c, const char *target, const json
 
 			if (streq(name, "severity") || streq(name, "hint"))
 				continue;
-			if (streq(name, "reason") && streq(run_cell(result, row, "severity"), "warning")) {
+			if (streq(name, "reason") &&
+				streq(run_cell(result, row, "severity"), "warning")) {
 				buf_printf(&c->out, "%swarning", first ? "" : ": ");
 				first = false;
 			}
@@ -142,7 +144,8 @@ static int run_host_status(const json_t *result)
 /* "PASS  QEMU: ...", and below what does not pass its cure. */
 static void run_host_print(struct command *c, const char *target, const json_t *result)
 {
-	static const char *const columns[] = { "verdict", "check", "text" }, *const gaps[] = { "  ", ": ", "\n" };
+	static const char *const columns[] = { "verdict", "check", "text" }, *const gaps[] = { "  ",
+		": ", "\n" };
 	size_t i;
 	json_t *row;
 
@@ -265,6 +268,7 @@ static int run_version_run(struct command *c)
 }
 
 /* clang-format off */
+/* clang-format off */
 static const struct command_form forms[] = {
 	/*                     run               status             print */
 	{ "vm-list",           NULL,             NULL,              run_list_print },
@@ -289,6 +293,7 @@ static const struct command_form forms[] = {
 	{ "query-schema",      NULL,             NULL,              run_json_print },
 };
 /* clang-format on */
+/* clang-format on */
 
 static const struct command_form *run_form(const char *execute)
 {
@@ -303,6 +308,7 @@ static const struct command_form *run_form(const char *execute)
 /* Tells on stderr what an inherited spelling means here, where that may surprise. */
 static void run_note(const char *spelling)
 {
+	/* clang-format off */
 	static const struct {
 		const char *spelling, *note;
 	} notes[] = {
@@ -314,6 +320,7 @@ static void run_note(const char *spelling)
 		{ "define",      "a file in the configuration directory is a VM already: this only checks it" },
 		/* clang-format on */
 	};
+	/* clang-format on */
 
 	for (size_t i = 0; i < ARRAY_SIZE(notes); i++)
 		if (streq(notes[i].spelling, spelling))

@@ -29,8 +29,8 @@ static int stream_copy(struct command *c, struct err *e)
 {
 	_cleanup_(buf_release) struct buf b = BUF_INIT;
 	struct pollfd p[2] = {
-		{.fd = c->conn.fd, .events = POLLIN },
-		{ .fd = STDOUT_FILENO	      }, /* tells POLLERR when nobody reads us any more */
+		{ .fd = c->conn.fd, .events = POLLIN },
+		{ .fd = STDOUT_FILENO }, /* tells POLLERR when nobody reads us any more */
 	};
 
 	conn_stream(&c->conn, &b);

@@ -35,8 +35,8 @@ static size_t table_text_width(const char *s)
 	return n;
 }
 
-static void table_head(struct table *t, const struct api_field *fields, const json_t *columns,
-	const bool *hidden)
+static void table_head(
+	struct table *t, const struct api_field *fields, const json_t *columns, const bool *hidden)
 {
 	size_t c;
 	json_t *name;
@@ -170,8 +170,8 @@ void print_table(struct buf *b, const struct api_field *fields, const json_t *ta
 		table_add_blanks(b, indent);
 		for (size_t c = 0; c < t.columns; c++)
 			if (!t.column[c].hidden)
-				table_add_cell(b, &t.column[c], t.text.data + t.cell[r * t.columns + c],
-					c == t.last);
+				table_add_cell(b, &t.column[c],
+					t.text.data + t.cell[r * t.columns + c], c == t.last);
 		buf_addc(b, '\n');
 	}
 	buf_release(&t.text);

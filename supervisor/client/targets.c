@@ -23,7 +23,8 @@ static void targets_add(struct command *c, const char *name)
 	c->target[c->targets++] = xstrdup(name);
 }
 
-static int targets_add_matches(struct command *c, const char *glob, const json_t *list, struct err *e)
+static int targets_add_matches(
+	struct command *c, const char *glob, const json_t *list, struct err *e)
 {
 	size_t before = c->targets, i;
 	bool found = false;
@@ -61,8 +62,8 @@ int targets_resolve(struct command *c, struct err *e)
 		}
 		c->several = true;
 		if (!list)
-			list = conn_call(&c->conn, targets_is_of_networks(c->verb) ? "net-list" : "vm-list",
-				NULL, e);
+			list = conn_call(&c->conn,
+				targets_is_of_networks(c->verb) ? "net-list" : "vm-list", NULL, e);
 		r = list ? targets_add_matches(c, a->target[i], list, e) : -EIO;
 	}
 	json_decref(list);

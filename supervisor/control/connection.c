@@ -11,7 +11,8 @@
 
 enum { READ_CHUNK = 16 << 10 }; /* per turn and client, so that a busy one does not starve others */
 
-#define TURN_MAX 0.001 /* seconds: requests that come later in a turn wait; guests may take longer */
+#define TURN_MAX \
+	0.001 /* seconds: requests that come later in a turn wait; guests may take longer */
 
 /* --- the end of the turn ----------------------------------------------------------------- */
 
@@ -42,8 +43,8 @@ static void connection_free(struct connection *c)
 static void connection_count(struct connection *c)
 {
 	if (c->hold)
-		hold_set(c->hold, sizeof *c + peer_bytes(c->peer) + c->in.in.len +
-					  outbox_bytes(&c->out));
+		hold_set(c->hold,
+			sizeof *c + peer_bytes(c->peer) + c->in.in.len + outbox_bytes(&c->out));
 }
 
 static void connection_evict(void *data, const struct err *e)

@@ -41,7 +41,8 @@ static void keep_watch(struct keep *k, enum keep_place place, int fd)
 
 static void keep_watch_run(struct keep *k)
 {
-	_cleanup_(close_fd) int vms = openat(k->d->dirs.run_fd, "vms", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_(close_fd) int vms =
+		openat(k->d->dirs.run_fd, "vms", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	keep_watch(k, KEEP_RUN, k->d->dirs.run_fd);
 	keep_watch(k, KEEP_VMS, vms);
@@ -62,10 +63,12 @@ static int keep_check_run(struct keep *k, struct err *e)
 		return lost;
 	parts = dirs_run_parts(&d->dirs, e);
 	if (lost || parts > 0) {
-		log_warning(NULL, "'%s%s' was lost and is made anew", d->dirs.run, lost ? "" : "/vms");
+		log_warning(
+			NULL, "'%s%s' was lost and is made anew", d->dirs.run, lost ? "" : "/vms");
 		keep_watch_run(k);
 	}
-	k->calls->run(d, lost || faccessat(d->dirs.run_fd, "networks", F_OK, AT_SYMLINK_NOFOLLOW) < 0);
+	k->calls->run(
+		d, lost || faccessat(d->dirs.run_fd, "networks", F_OK, AT_SYMLINK_NOFOLLOW) < 0);
 	return parts < 0 ? parts : 0;
 }
 
@@ -83,7 +86,8 @@ static int keep_check_kept(struct keep *k, struct err *e)
 	int r = dirs_kept_again(&k->d->dirs, e);
 
 	if (r > 0) {
-		log_warning(NULL, "'%s' or '%s' was replaced; what VMs keep there is written with their next start",
+		log_warning(NULL,
+			"'%s' or '%s' was replaced; what VMs keep there is written with their next start",
 			k->d->dirs.state, k->d->dirs.log);
 		keep_watch_kept(k);
 		k->calls->kept(k->d);
@@ -93,7 +97,8 @@ static int keep_check_kept(struct keep *k, struct err *e)
 
 static void keep_check(struct keep *k)
 {
-	int (*const parts[])(struct keep *k, struct err *e) = { keep_check_run, keep_check_socket, keep_check_kept };
+	int (*const parts[])(struct keep *k, struct err *e) = { keep_check_run, keep_check_socket,
+		keep_check_kept };
 	struct err e = ERR_INIT, one;
 
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {

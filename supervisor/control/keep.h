@@ -14,7 +14,7 @@
 struct daemon;
 struct keep;
 
-struct keep_calls { /* for what others keep there */
+struct keep_calls {					   /* for what others keep there */
 	void (*run)(struct daemon *d, bool networks_lost); /* something in RUN may be lost */
 	void (*kept)(struct daemon *d);			   /* STATE or LOG was replaced */
 };

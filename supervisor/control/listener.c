@@ -26,15 +26,18 @@ static int listener_open_directory(struct listener *l, const char *path, struct 
 }
 
 /* The path itself where it fits, so that ss(8) shows it. */
-static int listener_address(const struct listener *l, const char *path, struct sockaddr_un *a, struct err *e)
+static int listener_address(
+	const struct listener *l, const char *path, struct sockaddr_un *a, struct err *e)
 {
 	int n = snprintf(a->sun_path, sizeof a->sun_path, "%s", path);
 
 	a->sun_family = AF_UNIX;
 	if (n < (int)sizeof a->sun_path)
 		return 0;
-	return file_socket_address(a, l->dirfd, l->name) ?
-		0 : err_set(e, ERR_INVALID_CONFIG, "name '%s' is too long for a socket", l->name);
+	return file_socket_address(a, l->dirfd, l->name)
+		       ? 0
+		       : err_set(e, ERR_INVALID_CONFIG, "name '%s' is too long for a socket",
+				 l->name);
 }
 
 static int listener_set_aside(const struct listener *l, struct err *e)
@@ -170,9 +173,10 @@ bool listener_is_lost(const struct listener *l, const char *path)
 	_cleanup_(free_ptr) char *dir = xstrndup(path, (size_t)(strrchr(path, '/') - path));
 	struct stat st, there, here;
 
-	return !l->ino || fstatat(l->dirfd, l->name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_dev != l->dev ||
-	       st.st_ino != l->ino || stat(dir, &there) < 0 || fstat(l->dirfd, &here) < 0 ||
-	       there.st_dev != here.st_dev || there.st_ino != here.st_ino;
+	return !l->ino || fstatat(l->dirfd, l->name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	       st.st_dev != l->dev || st.st_ino != l->ino || stat(dir, &there) < 0 ||
+	       fstat(l->dirfd, &here) < 0 || there.st_dev != here.st_dev ||
+	       there.st_ino != here.st_ino;
 }
 
 struct listener_heritage listener_hand_over(struct listener *l)

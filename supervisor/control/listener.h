@@ -22,10 +22,7 @@ struct listener {
 	bool ours; /* removed at the end */
 };
 
-#define LISTENER_INIT                 \
-	{                             \
-		.fd = -1, .dirfd = -1 \
-	}
+#define LISTENER_INIT { .fd = -1, .dirfd = -1 }
 
 /* A socket that listens at the path already: our predecessor's, or the service manager's. */
 struct listener_heritage {

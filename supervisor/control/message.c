@@ -52,8 +52,8 @@ int message_parse(struct message *m, const json_t *json, struct err *e)
 	if (json_dumpb(m->id, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY) > MESSAGE_ID_MAX) {
 		json_decref(m->id);
 		m->id = NULL;
-		return err_set(e, ERR_USAGE, "the id of a request has at most %d bytes",
-			MESSAGE_ID_MAX);
+		return err_set(
+			e, ERR_USAGE, "the id of a request has at most %d bytes", MESSAGE_ID_MAX);
 	}
 	r = message_check_members(json, e);
 	if (r < 0)
@@ -81,7 +81,8 @@ json_t *message_event(const char *name, json_t *data)
 	json_int_t seconds = (json_int_t)now;
 
 	json_object_set_new(stamp, "seconds", json_integer(seconds));
-	json_object_set_new(stamp, "microseconds", json_integer((json_int_t)((now - (double)seconds) * 1e6)));
+	json_object_set_new(
+		stamp, "microseconds", json_integer((json_int_t)((now - (double)seconds) * 1e6)));
 	json_object_set_new(o, "event", json_string(name));
 	json_object_set_new(o, "data", data ? data : json_object());
 	json_object_set_new(o, "timestamp", stamp);

@@ -10,7 +10,9 @@
 #include "base/err.h"
 #include "supervisor/api/api.h"
 
-enum { MESSAGE_ID_MAX = 1024 }; /* bytes of an id: it is kept as long as the request, and repeated */
+enum {
+	MESSAGE_ID_MAX = 1024
+}; /* bytes of an id: it is kept as long as the request, and repeated */
 
 struct message {
 	const struct api_verb *verb;

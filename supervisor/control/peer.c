@@ -140,7 +140,7 @@ static int64_t peer_group_named(const char *name)
 
 void peer_groups_load(struct peer_groups *g)
 {
-	g->operator= (gid_t)peer_group_named("vmkeep");
+	g->operator=(gid_t) peer_group_named("vmkeep");
 	g->view = (gid_t)peer_group_named("vmkeep-view");
 }
 

@@ -26,7 +26,7 @@ struct peer { /* shared by a connection and its requests */
 /* NULL on failure. */
 struct peer *peer_new(int fd, struct err *e);
 struct peer *peer_ref(struct peer *p);
-void peer_unref(struct peer *p); /* NULL is fine */
+void peer_unref(struct peer *p);	 /* NULL is fine */
 size_t peer_bytes(const struct peer *p); /* in memory: there may be 65536 groups */
 
 /* The groups whose members have a role. */

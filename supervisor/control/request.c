@@ -96,8 +96,7 @@ void request_error(struct request *r, const struct err *e)
 	request_free_request(r);
 }
 
-int request_stream(
-	struct request *r, json_t *result, struct buf *leftover, struct hold **hold)
+int request_stream(struct request *r, json_t *result, struct buf *leftover, struct hold **hold)
 {
 	struct connection *c = r->connection;
 	struct err e = ERR_INIT;

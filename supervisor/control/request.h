@@ -29,8 +29,8 @@ void request_error(struct request *r, const struct err *e);
  * many streams. Other requests of this client are gone too. */
 struct buf;
 struct hold;
-int request_stream(struct request *r, json_t *result /* stolen */, struct buf *leftover,
-	struct hold **hold);
+int request_stream(
+	struct request *r, json_t *result /* stolen */, struct buf *leftover, struct hold **hold);
 
 /* An event for this client only, e.g. progress of the job that it waits for. */
 void request_event(struct request *r, const char *name, json_t *data /* stolen */);

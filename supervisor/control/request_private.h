@@ -17,7 +17,7 @@ struct request {
 	struct message message;
 	struct peer *peer;
 	struct account *account;
-	size_t cost; /* bytes charged to it */
+	size_t cost;	 /* bytes charged to it */
 	bool is_program; /* counted among those of its account */
 	enum api_role role;
 	void (*gone)(void *data);

@@ -59,8 +59,7 @@ static void server_welcome(struct acceptor *acceptor, int fd)
 		peer_unref(p);
 		server_refuse(fd, &e);
 	} else {
-		connection_put_line(
-			connection_new(&s->connections, fd, p, a, role), s->greeting);
+		connection_put_line(connection_new(&s->connections, fd, p, a, role), s->greeting);
 	}
 	account_unref(a);
 }
@@ -125,9 +124,10 @@ static struct line *server_make_greeting(void)
 	int major = 0, minor = 0, micro = 0;
 
 	sscanf(VMKEEP_VERSION, "%d.%d.%d", &major, &minor, &micro);
-	return server_encode(json_pack("{s:{s:{s:{s:i,s:i,s:i},s:s},s:[]},s:{s:s,s:i}}", "QMP", "version", "qemu",
-		"major", major, "minor", minor, "micro", micro, "package", "vmkeep " VMKEEP_VERSION,
-		"capabilities", "vmkeep", "version", VMKEEP_VERSION, "api", API_VERSION));
+	return server_encode(json_pack("{s:{s:{s:{s:i,s:i,s:i},s:s},s:[]},s:{s:s,s:i}}", "QMP",
+		"version", "qemu", "major", major, "minor", minor, "micro", micro, "package",
+		"vmkeep " VMKEEP_VERSION, "capabilities", "vmkeep", "version", VMKEEP_VERSION,
+		"api", API_VERSION));
 }
 
 static void server_set_limits(struct server *s, unsigned clients_max, unsigned clients_per_user_max)
@@ -159,7 +159,8 @@ struct server *server_new(struct ev_loop *ev, const struct server_options *o, st
 	dispatch_init(&s->dispatch, ev, &s->options);
 	s->greeting = server_make_greeting();
 	server_reload(s, o->clients_max, o->clients_per_user_max);
-	acceptor_init(&s->acceptor, ev, s->listener.fd, ACCEPT_PER_TURN, server_welcome, server_no_descriptors);
+	acceptor_init(&s->acceptor, ev, s->listener.fd, ACCEPT_PER_TURN, server_welcome,
+		server_no_descriptors);
 	acceptor_start(&s->acceptor);
 	return s;
 }
@@ -190,7 +191,8 @@ int server_look(struct server *s, struct err *e)
 	acceptor_stop(&s->acceptor);
 	listener_close(&s->listener);
 	s->listener = fresh;
-	acceptor_init(&s->acceptor, s->ev, s->listener.fd, ACCEPT_PER_TURN, server_welcome, server_no_descriptors);
+	acceptor_init(&s->acceptor, s->ev, s->listener.fd, ACCEPT_PER_TURN, server_welcome,
+		server_no_descriptors);
 	acceptor_start(&s->acceptor);
 	return 1;
 }

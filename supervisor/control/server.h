@@ -38,7 +38,7 @@ bool server_answers(const char *execute);
 
 struct server_options {
 	const char *path; /* of the socket, of any length; replaced when nobody listens there */
-	struct listener_heritage inherited; /* stands at path already, stolen */
+	struct listener_heritage inherited;	    /* stands at path already, stolen */
 	void (*run)(void *data, struct request *r); /* completes all other requests */
 	struct accounts *accounts; /* of the users; streams and requests may outlive the server */
 	unsigned clients_max, clients_per_user_max; /* 0: defaults */

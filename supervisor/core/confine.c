@@ -10,7 +10,10 @@
 #include "supervisor/api/api.h"
 #include "supervisor/jail/plan.h"
 
-enum { ANSWER_MAX = 16 << 10, READS = 64 /* in a turn, more than a socket holds: one that still writes is cut off there */ };
+enum {
+	ANSWER_MAX = 16 << 10,
+	READS = 64 /* in a turn, more than a socket holds: one that still writes is cut off there */
+};
 
 struct confined {
 	struct child *child;
@@ -62,8 +65,9 @@ static int confine_write(int sock, char *text, size_t len, const int *fds, size_
 	if (sent < 0)
 		return err_errno(e, "hand the plan to vmkeep-jail");
 	if ((size_t)sent < len)
-		return err_set(e, ERR_NO_RESOURCES, "hand the plan to vmkeep-jail: its socket takes %zd of %zu bytes",
-			sent, len);
+		return err_set(e, ERR_NO_RESOURCES,
+			"hand the plan to vmkeep-jail: its socket takes %zd of %zu bytes", sent,
+			len);
 	return 0;
 }
 
@@ -78,7 +82,8 @@ static char *confine_text(json_t *plan /* stolen */, struct err *e)
 }
 
 /* Ours does not block. */
-static int confine_pair(int *ours, int *theirs, char *text, size_t len, const int *fds, size_t n, struct err *e)
+static int confine_pair(
+	int *ours, int *theirs, char *text, size_t len, const int *fds, size_t n, struct err *e)
 {
 	int pair[2], r;
 
@@ -91,13 +96,15 @@ static int confine_pair(int *ours, int *theirs, char *text, size_t len, const in
 	return r;
 }
 
-int confine_spawn(struct confine_process *p, const char *const *argv, json_t *plan /* stolen */, const int *fds,
-	size_t n_fds, int output, struct err *e)
+int confine_spawn(struct confine_process *p, const char *const *argv, json_t *plan /* stolen */,
+	const int *fds, size_t n_fds, int output, struct err *e)
 {
 	_cleanup_(free_ptr) char *text = confine_text(plan, e);
 	_cleanup_(close_fd) int null = open("/dev/null", O_RDWR | O_CLOEXEC), theirs = -1;
-	int r = text ? confine_pair(&p->sock, &theirs, text, strlen(text), fds, n_fds, e) : e->number;
-	const struct child_fd std[] = { { null, 0 }, { null, 1 }, { output < 0 ? null : output, 2 }, { theirs, PLAN_FD } };
+	int r = text ? confine_pair(&p->sock, &theirs, text, strlen(text), fds, n_fds, e)
+		     : e->number;
+	const struct child_fd std[] = { { null, 0 }, { null, 1 }, { output < 0 ? null : output, 2 },
+		{ theirs, PLAN_FD } };
 
 	if (r == 0)
 		r = child_spawn(argv, NULL, std, ARRAY_SIZE(std), &p->pid, &p->pidfd, e);
@@ -130,7 +137,8 @@ bool confine_read(int sock, struct buf *said, confine_line_fn *line, void *data)
 	bool over = false;
 	ssize_t n = 1;
 
-	for (int i = 0; !over && i < READS && (n = recv(sock, chunk, sizeof chunk, MSG_DONTWAIT)) > 0; i++)
+	for (int i = 0;
+		!over && i < READS && (n = recv(sock, chunk, sizeof chunk, MSG_DONTWAIT)) > 0; i++)
 		over = buf_add(said, chunk, (size_t)n) < 0;
 	over |= n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
 	while (said->len && ((end = memchr(said->data, '\n', said->len)) || over)) {
@@ -175,8 +183,9 @@ static void confine_on_done(void *data, const struct child_result *r)
 	done(theirs, r, refused ? &e : NULL);
 }
 
-struct confined *confine_run_with(struct ev_loop *ev, const char *jail, json_t *plan, const int *fds,
-	size_t n_fds, const struct child_options *options, confined_fn *done, void *data, struct err *e)
+struct confined *confine_run_with(struct ev_loop *ev, const char *jail, json_t *plan,
+	const int *fds, size_t n_fds, const struct child_options *options, confined_fn *done,
+	void *data, struct err *e)
 {
 	_cleanup_(free_ptr) char *name = xstrdup(json_string_value(json_object_get(plan, "name")));
 	_cleanup_(free_ptr) char *text = confine_text(plan, e);

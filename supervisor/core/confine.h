@@ -52,8 +52,8 @@ struct confined *confine_run(struct ev_loop *ev, const char *jail, /* stolen */ 
 	const struct child_options *options, confined_fn *done, void *data, struct err *e);
 /* The same with descriptors for the plan's "fds", borrowed. */
 struct confined *confine_run_with(struct ev_loop *ev, const char *jail, /* stolen */ json_t *plan,
-	const int *fds, size_t n_fds, const struct child_options *options, confined_fn *done, void *data,
-	struct err *e);
+	const int *fds, size_t n_fds, const struct child_options *options, confined_fn *done,
+	void *data, struct err *e);
 void confine_cancel(struct confined *c); /* NULL is fine */
 /* Kills it; done is still called. */
 void confine_kill(struct confined *c);

@@ -51,8 +51,8 @@ int daemon_load_conf(struct daemon *d, struct conf_problems *p)
 	if (text) {
 		bool kept = d->conf.arena.head && !d->conf_problem;
 
-		log_error(NULL, "vmkeep.conf %s: %s", kept ? "kept as it was" : "has problems, no VM is started",
-			text);
+		log_error(NULL, "vmkeep.conf %s: %s",
+			kept ? "kept as it was" : "has problems, no VM is started", text);
 		if (kept) {
 			conf_daemon_release(&fresh);
 			return -EINVAL;

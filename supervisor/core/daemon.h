@@ -40,12 +40,12 @@ struct daemon {
 	struct daemon_dirs dirs;
 	struct conf_daemon conf;
 	uint64_t conf_stamp; /* of the file that conf, or the complaint about it, came from */
-	char *conf_problem;  /* why conf is made of defaults alone: nothing is started with it; else NULL */
-	char *image_dir; /* absolute */
-	char *jail;	 /* path of vmkeep-jail */
-	char *program;	 /* of this daemon, as it was found at its start */
-	bool reexec;	 /* the loop was stopped to run program in our place */
-	double started;	 /* clock_boot() */
+	char *conf_problem; /* why conf is made of defaults alone: nothing is started with it; else NULL */
+	char *image_dir;	  /* absolute */
+	char *jail;		  /* path of vmkeep-jail */
+	char *program;		  /* of this daemon, as it was found at its start */
+	bool reexec;		  /* the loop was stopped to run program in our place */
+	double started;		  /* clock_boot() */
 	struct accounts accounts; /* of local users */
 	struct jobs jobs;
 	struct uids *uids; /* that it gives to guests and helpers */
@@ -55,7 +55,7 @@ struct daemon {
 	struct vms *vms;
 	struct health *health;
 	void (*const *actions)(struct vm *vm); /* by enum vm_action */
-	const struct vm_part *const *parts; /* what hangs on a guest: guest/parts.c */
+	const struct vm_part *const *parts;    /* what hangs on a guest: guest/parts.c */
 	size_t n_parts;
 	struct watches *watches;
 	struct hooks *hooks;

@@ -33,8 +33,9 @@ enum { HERITAGE = 5 };
 void dirs_hand_over(const struct daemon_dirs *d)
 {
 	/* not those numbers themselves: they are closed with everything else */
-	_cleanup_(free_ptr) char *text = xasprintf("%d:%d:%d:%d:%d:%d", (int)getpid(), dup(d->state_fd), dup(d->run_fd),
-		dup(d->log_fd), dup(d->state_lock), dup(d->run_lock));
+	_cleanup_(free_ptr) char *text =
+		xasprintf("%d:%d:%d:%d:%d:%d", (int)getpid(), dup(d->state_fd), dup(d->run_fd),
+			dup(d->log_fd), dup(d->state_lock), dup(d->run_lock));
 
 	setenv(HERITAGE_ENV, text, 1);
 }
@@ -46,7 +47,9 @@ static void dirs_heritage_read(int fd[HERITAGE])
 
 	for (size_t i = 0; i < HERITAGE; i++)
 		fd[i] = -1;
-	if (!text || sscanf(text, "%d:%d:%d:%d:%d:%d", &pid, &fd[0], &fd[1], &fd[2], &fd[3], &fd[4]) != 6 ||
+	if (!text ||
+		sscanf(text, "%d:%d:%d:%d:%d:%d", &pid, &fd[0], &fd[1], &fd[2], &fd[3], &fd[4]) !=
+			6 ||
 		pid != (int)getpid())
 		for (size_t i = 0; i < HERITAGE; i++)
 			fd[i] = -1;
@@ -62,7 +65,8 @@ static void dirs_heritage_take(const int from[HERITAGE], int fd)
 	struct stat here, there;
 
 	for (size_t i = 0; i < HERITAGE; i++)
-		if (from[i] >= 0 && fstat(from[i], &there) == 0 && fstat(fd, &here) == 0 && dirs_is_same(&there, &here))
+		if (from[i] >= 0 && fstat(from[i], &there) == 0 && fstat(fd, &here) == 0 &&
+			dirs_is_same(&there, &here))
 			dup3(from[i], fd, O_CLOEXEC);
 }
 
@@ -81,7 +85,8 @@ static int dirs_lock_holder(int fd)
 		unsigned major = 0, minor = 0;
 		int pid = 0;
 
-		if (sscanf(line, "%*d: FLOCK %*s WRITE %d %x:%x:%llu ", &pid, &major, &minor, &ino) == 4 &&
+		if (sscanf(line, "%*d: FLOCK %*s WRITE %d %x:%x:%llu ", &pid, &major, &minor,
+			    &ino) == 4 &&
 			ino == st.st_ino && makedev(major, minor) == st.st_dev)
 			found = pid;
 		line = *end ? end + 1 : end;
@@ -117,8 +122,9 @@ static int dirs_lock_taken(int dirfd, int fd, const char *path, const char *opti
 	dirs_lock_read(dirfd, &pid, &run);
 	if (pid > 0)
 		snprintf(who, sizeof who, "pid %d", pid);
-	err_set(e, ERR_CONFLICT, "another vmkeepd%s%s%s%s%s uses '%s'", pid > 0 || run ? " (" : "", who,
-		run ? (pid > 0 ? ", --run " : "--run ") : "", run ? run : "", pid > 0 || run ? ")" : "", path);
+	err_set(e, ERR_CONFLICT, "another vmkeepd%s%s%s%s%s uses '%s'", pid > 0 || run ? " (" : "",
+		who, run ? (pid > 0 ? ", --run " : "--run ") : "", run ? run : "",
+		pid > 0 || run ? ")" : "", path);
 	free(run);
 	return err_hint(e, "systemctl status vmkeepd, or start this one with another %s", option);
 }
@@ -165,8 +171,8 @@ static int dirs_lock_open(int dirfd, const char *path, struct err *e)
 }
 
 /* The file that tells whose a directory is. It stays open, for the lock. */
-static int dirs_lock_file(int dirfd, const char *path, const char *option, const char *run, bool alone, int *keep,
-	const int heritage[HERITAGE], struct err *e)
+static int dirs_lock_file(int dirfd, const char *path, const char *option, const char *run,
+	bool alone, int *keep, const int heritage[HERITAGE], struct err *e)
 {
 	_cleanup_(free_ptr) char *text = xasprintf("%d\n%s\n", (int)getpid(), run);
 	_cleanup_(close_fd) int fd = dirs_lock_open(dirfd, path, e);
@@ -194,7 +200,9 @@ static int dirs_lock_state(struct daemon_dirs *d, const int heritage[HERITAGE], 
 {
 	int r = dirs_lock_one(d->state_fd, d->state_fd, d->state, "--state", e);
 
-	return r < 0 ? r : dirs_lock_file(d->state_fd, d->state, "--state", d->run, r == 0, &d->state_lock, heritage, e);
+	return r < 0 ? r
+		     : dirs_lock_file(d->state_fd, d->state, "--state", d->run, r == 0,
+			       &d->state_lock, heritage, e);
 }
 
 static int dirs_lock_run(struct daemon_dirs *d, const int heritage[HERITAGE], struct err *e)
@@ -212,7 +220,8 @@ static int dirs_make_way(const char *path, struct err *e)
 	if (lstat(path, &st) < 0 || !S_ISLNK(st.st_mode))
 		return 0;
 	err_set(e, ERR_NOT_FOUND, "'%s' is a link that leads nowhere", path);
-	return err_hint(e, "is what it leads to mounted? Where it is lost for good, remove the link");
+	return err_hint(
+		e, "is what it leads to mounted? Where it is lost for good, remove the link");
 }
 
 /* Not refused, as it was not by earlier versions: guests are worth more than their logs. */
@@ -221,8 +230,10 @@ static void dirs_lock_log(const struct daemon_dirs *d)
 	struct err e = ERR_INIT;
 
 	/* it may be one of the others */
-	if (dirs_lock_holder(d->log_fd) != getpid() && dirs_lock_one(d->log_fd, d->log_fd, d->log, "--log", &e) < 0)
-		log_warning(NULL, "%s: logs of VMs with the same name are mixed; %s", e.text, e.hint);
+	if (dirs_lock_holder(d->log_fd) != getpid() &&
+		dirs_lock_one(d->log_fd, d->log_fd, d->log, "--log", &e) < 0)
+		log_warning(
+			NULL, "%s: logs of VMs with the same name are mixed; %s", e.text, e.hint);
 }
 
 static int dirs_open_one(const char *path, mode_t mode, char **absolute, int *fd, struct err *e)
@@ -309,8 +320,8 @@ static bool dirs_lock_is_lost(int dirfd, int lock)
 {
 	struct stat there, here;
 
-	return fstatat(dirfd, lock_name, &there, AT_SYMLINK_NOFOLLOW) < 0 || fstat(lock, &here) < 0 ||
-	       !dirs_is_same(&there, &here);
+	return fstatat(dirfd, lock_name, &there, AT_SYMLINK_NOFOLLOW) < 0 ||
+	       fstat(lock, &here) < 0 || !dirs_is_same(&there, &here);
 }
 
 int dirs_run_again(struct daemon_dirs *d, struct err *e)
@@ -329,8 +340,10 @@ static int core_dirs_kept_again(const char *path, mode_t mode, int fd, struct er
 
 	if (!dirs_is_lost(path, fd))
 		return 0;
-	if ((stat(path, &st) < 0 || !S_ISDIR(st.st_mode)) && (fstat(fd, &here) < 0 || here.st_nlink > 0))
-		return err_set(e, ERR_NOT_FOUND, "directory '%s' was moved away: move it back", path);
+	if ((stat(path, &st) < 0 || !S_ISDIR(st.st_mode)) &&
+		(fstat(fd, &here) < 0 || here.st_nlink > 0))
+		return err_set(
+			e, ERR_NOT_FOUND, "directory '%s' was moved away: move it back", path);
 	return dirs_reopen(path, mode, fd, e) < 0 ? e->number : 1;
 }
 

@@ -25,10 +25,7 @@ struct daemon_options {
 	const char *config, *state, *run, *log;
 };
 
-#define DIRS_INIT                                          \
-	{                                                  \
-		.state_fd = -1, .run_fd = -1, .log_fd = -1, .state_lock = -1, .run_lock = -1 \
-	}
+#define DIRS_INIT { .state_fd = -1, .run_fd = -1, .log_fd = -1, .state_lock = -1, .run_lock = -1 }
 
 /* Makes what is missing. ERR_CONFLICT names the daemon that has one of them. */
 int dirs_open(struct daemon_dirs *d, const struct daemon_options *o, struct err *e);

@@ -88,7 +88,8 @@ static void history_newest(const char *text, size_t len, struct buf *out)
 static int history_load(int dirfd, const char *path, struct buf *out, struct err *e)
 {
 	enum { HALF = READ_MAX / 2 };
-	_cleanup_(close_fd) int fd = openat(dirfd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	_cleanup_(close_fd) int fd =
+		openat(dirfd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	_cleanup_(free_ptr) char *half = NULL;
 	const char *cut;
 	struct stat st;

@@ -64,8 +64,8 @@ struct job *job_new(struct daemon *d, const char *verb, const char *vm, const ch
 /* 0 to 100, or null where nobody knows. */
 static json_t *job_percent(const struct job *j)
 {
-	return j->total ? json_integer((json_int_t)((double)j->current * 100 / (double)j->total)) :
-			  json_null();
+	return j->total ? json_integer((json_int_t)((double)j->current * 100 / (double)j->total))
+			: json_null();
 }
 
 void job_progress(struct job *j, uint64_t current, uint64_t total, const char *text)
@@ -82,8 +82,8 @@ void job_progress(struct job *j, uint64_t current, uint64_t total, const char *t
 		return;
 	j->told = now;
 	daemon_event(j->daemon, "JOB_PROGRESS",
-		json_pack("{s:i, s:s, s:s, s:o, s:s?}", "job", (int)j->id, "verb", j->verb, "name", j->vm,
-			"percent", job_percent(j), "text", j->text));
+		json_pack("{s:i, s:s, s:s, s:o, s:s?}", "job", (int)j->id, "verb", j->verb, "name",
+			j->vm, "percent", job_percent(j), "text", j->text));
 }
 
 void job_finish(struct job *j, json_t *result, const struct err *e)
@@ -102,8 +102,8 @@ void job_finish(struct job *j, json_t *result, const struct err *e)
 		j->current = j->total;
 	}
 	daemon_event(j->daemon, "JOB_DONE",
-		json_pack("{s:i, s:s, s:s, s:o}", "job", (int)j->id, "verb", j->verb, "name", j->vm, "error",
-			e ? api_error_json(e) : json_null()));
+		json_pack("{s:i, s:s, s:s, s:o}", "job", (int)j->id, "verb", j->verb, "name", j->vm,
+			"error", e ? api_error_json(e) : json_null()));
 	if (j->done) {
 		void (*done)(void *, struct job *) = j->done;
 
@@ -153,9 +153,10 @@ json_t *jobs_list(struct daemon *d)
 	/* newest first in memory, oldest first for people */
 	for (struct job *j = d->jobs.last; j; j = j->prev)
 		if (j->ended <= 0)
-			json_array_append_new(rows,
-				json_pack("[i, s, s, o, s, f, s]", (int)j->id, j->verb, j->vm, job_percent(j),
-					job_text(j), clock_boot() - j->started, j->who));
+			json_array_append_new(
+				rows, json_pack("[i, s, s, o, s, f, s]", (int)j->id, j->verb, j->vm,
+					      job_percent(j), job_text(j),
+					      clock_boot() - j->started, j->who));
 	return api_table(api_job_row, rows);
 }
 

@@ -27,10 +27,11 @@ struct job {
 	const char *verb; /* static */
 	char vm[64];
 	char *who;
-	double started, ended; /* clock_boot(), 0: runs */
+	double started, ended;	 /* clock_boot(), 0: runs */
 	uint64_t current, total; /* in the unit of the work, 0 of 0: unknown */
-	char *text; /* error, or what it does now */
-	const char *(*step)(const struct job *j); /* the same, asked when somebody looks; NULL, also by it: text */
+	char *text;		 /* error, or what it does now */
+	const char *(*step)(const struct job
+			*j); /* the same, asked when somebody looks; NULL, also by it: text */
 	json_t *result;
 	struct err *error;
 	void (*done)(void *data, struct job *j);

@@ -108,14 +108,15 @@ static void keep_on_done(void *data, const struct child_result *r)
 	if (r->status == -ETIMEDOUT)
 		err_set(&e, ERR_TIMEOUT, "keep '%s': its file system does not answer", k->path);
 	else if (r->status)
-		err_set(&e, strstr(r->err, strerror(ENOSPC)) ? ERR_NO_RESOURCES : ERR_FAILED, "keep '%s': %s",
-			k->path, *said ? said : "the child was killed");
+		err_set(&e, strstr(r->err, strerror(ENOSPC)) ? ERR_NO_RESOURCES : ERR_FAILED,
+			"keep '%s': %s", k->path, *said ? said : "the child was killed");
 	k->done(k->data, r->status ? &e : NULL);
 	keep_kept_free(k);
 	keep_begin_next(path);
 }
 
-int keep(struct daemon *d, const char *path, const char *text, keep_fn *done, void *data, struct err *e)
+int keep(struct daemon *d, const char *path, const char *text, keep_fn *done, void *data,
+	struct err *e)
 {
 	struct kept *k = xcalloc(1, sizeof *k + strlen(path) + 1);
 	bool alone = !keep_first_of(path);

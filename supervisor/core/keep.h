@@ -17,7 +17,8 @@ typedef void keep_fn(void *data, const struct err *e);
 
 /* path: below the state directory, whose directory exists. text NULL: the file goes away. -errno: done is not
  * called. Whoever cannot wait for it any more finds out in done. */
-int keep(struct daemon *d, const char *path, const char *text, keep_fn *done, void *data, struct err *e);
+int keep(struct daemon *d, const char *path, const char *text, keep_fn *done, void *data,
+	struct err *e);
 
 /* The same where nobody waits for it: what fails is logged. data: the struct daemon. */
 void keep_unwatched(void *data, const char *path, const char *text);

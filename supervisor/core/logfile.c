@@ -95,8 +95,8 @@ static ssize_t logfile_logtail_begin(const char *data, ssize_t n, unsigned *line
 	return at;
 }
 
-void logtail_open(struct logtail *t, int log_fd, const char *vm, const char *name, unsigned lines,
-	size_t max)
+void logtail_open(
+	struct logtail *t, int log_fd, const char *vm, const char *name, unsigned lines, size_t max)
 {
 	_cleanup_(free_ptr) char *path = xasprintf("%s/%s", vm, name);
 	char chunk[TAIL_CHUNK];

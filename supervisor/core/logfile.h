@@ -15,7 +15,7 @@
 #include "base/err.h"
 
 struct logfile {
-	int dirfd; /* LOG/NAME */
+	int dirfd;  /* LOG/NAME */
 	char *name; /* "console.log" */
 	int fd;
 	uint64_t size, max; /* bytes */
@@ -37,10 +37,7 @@ struct logtail {
 	off_t from, to; /* what is still to go */
 };
 
-#define LOGTAIL_INIT    \
-	{               \
-		.fd = -1 \
-	}
+#define LOGTAIL_INIT { .fd = -1 }
 
 /* At most max bytes; nothing to go when there is no such file. */
 void logtail_open(struct logtail *t, int log_fd, const char *vm, const char *name, unsigned lines,

@@ -53,7 +53,8 @@ int options_parse(struct options *o, int argc, char **argv)
 			o->shutdown = true;
 			if (!optarg && optind < argc && argv[optind][0] != '-')
 				optarg = argv[optind++];
-			if (!optarg || (text_parse_time(optarg, &o->shutdown_ms) == 0 && o->shutdown_ms))
+			if (!optarg ||
+				(text_parse_time(optarg, &o->shutdown_ms) == 0 && o->shutdown_ms))
 				break;
 			fprintf(stderr, "vmkeepd: --shutdown-all takes a time such as 5min\n");
 			return 3;

@@ -12,16 +12,16 @@
 struct options {
 	struct daemon_options dirs;
 	const char *log_level;
-	bool shutdown; /* no daemon: only all guests down */
+	bool shutdown;	      /* no daemon: only all guests down */
 	uint64_t shutdown_ms; /* 0: as vmkeep.conf says */
 	bool print_time;
 };
 
-#define OPTIONS_INIT                                                                       \
-	{                                                                                  \
-		.dirs = { .config = "/etc/vmkeep", .state = "/var/lib/vmkeep",             \
-			.run = "/run/vmkeep", .log = "/var/log/vmkeep" }                   \
-	}
+#define OPTIONS_INIT                          \
+	{ .dirs = { .config = "/etc/vmkeep",  \
+		  .state = "/var/lib/vmkeep", \
+		  .run = "/run/vmkeep",       \
+		  .log = "/var/log/vmkeep" } }
 
 /* 0: go on; else the exit code + 1. */
 int options_parse(struct options *o, int argc, char **argv);

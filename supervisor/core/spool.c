@@ -219,9 +219,10 @@ static void spool_share(struct spool *s, off_t end, double now)
 	s->next = now + (got ? s->kind->pause : 0);
 	/* more, and not only the beginning of a line */
 	if ((got || !max) && spool_piece(s, end, &from, &to))
-		loop_timer_start(&s->timer, spool_allowed(s, now)
-				     ? s->kind->pause
-				     : (CHUNK - s->bucket->level) / s->bucket->rate + 0.001);
+		loop_timer_start(
+			&s->timer, spool_allowed(s, now)
+					   ? s->kind->pause
+					   : (CHUNK - s->bucket->level) / s->bucket->rate + 0.001);
 }
 
 void spool_read(struct spool *s)

@@ -74,10 +74,7 @@ struct spool {
 	double told;	/* when the log was */
 };
 
-#define SPOOL_INIT       \
-	{                \
-		.fd = -1 \
-	}
+#define SPOOL_INIT { .fd = -1 }
 
 /* kind .. bucket are set; fd is open for reading and writing. Finds where a former daemon stopped,
  * and reads what is there. An error says that the file is not watched. */

@@ -74,7 +74,8 @@ static void sweeper_want(struct sweeper *s)
 		loop_later(s->daemon->loop.ev, &s->task, sweeper_begin);
 }
 
-static int core_sweeper_take(struct sweeper *s, int fd, const char *top, const char *path, struct err *e)
+static int core_sweeper_take(
+	struct sweeper *s, int fd, const char *top, const char *path, struct err *e)
 {
 	const char *name = strrchr(path, '/');
 	char to[96];

@@ -15,11 +15,11 @@ enum { THAW_EVERY = 1 /* seconds */ };
 struct vm_agent {
 	struct vm *vm;
 	bool open;
-	struct agent *conn; /* while it is open */
+	struct agent *conn;   /* while it is open */
 	bool pinged, answers; /* of this connection: was asked, and has answered */
-	bool frozen;	    /* by us, and not thawed yet */
+	bool frozen;	      /* by us, and not thawed yet */
 	bool thawing;
-	bool unsure; /* taken back without a mark, which may be lost: its agent knows */
+	bool unsure;	/* taken back without a mark, which may be lost: its agent knows */
 	double give_up; /* daemon_now() until which a thaw is tried */
 	struct loop_timer thaw;
 	agent_reply_fn *on_frozen; /* who asked for the freeze under way */
@@ -63,15 +63,16 @@ static void agent_on_thawed(void *data, const json_t *result, const struct err *
 		return;
 	}
 	a->thawing = false;
-	log_error(a->vm->name, "file systems of the guest stay frozen, its agent does not thaw them: %s",
-		e->text);
+	log_error(a->vm->name,
+		"file systems of the guest stay frozen, its agent does not thaw them: %s", e->text);
 }
 
 static void agent_try_thaw(struct vm_agent *a)
 {
 	struct err e = ERR_INIT;
 
-	if (vm_agent_call(a->vm, "guest-fsfreeze-thaw", NULL, AGENT_SECONDS, agent_on_thawed, a, &e) < 0)
+	if (vm_agent_call(
+		    a->vm, "guest-fsfreeze-thaw", NULL, AGENT_SECONDS, agent_on_thawed, a, &e) < 0)
 		agent_on_thawed(a, NULL, &e);
 }
 
@@ -89,7 +90,8 @@ static void agent_on_freeze(void *data, const json_t *result, const struct err *
 
 	a->on_frozen = NULL;
 	if (!e && a->frozen) {
-		log_info(a->vm->name, "file systems of the guest are frozen, for %.0f s at most", a->hold);
+		log_info(a->vm->name, "file systems of the guest are frozen, for %.0f s at most",
+			a->hold);
 		a->thaw_at = clock_boot() + a->hold;
 		loop_timer_start(&a->thaw, a->hold);
 	} else if (e && e->class == ERR_GUEST_REFUSED) {
@@ -146,8 +148,9 @@ static void agent_on_freeze_status(void *data, const json_t *result, const struc
 
 static void agent_ask_if_frozen(struct vm_agent *a)
 {
-	if (a->unsure && a->open && vm_agent_call(a->vm, "guest-fsfreeze-status", NULL, AGENT_SECONDS,
-					    agent_on_freeze_status, a, NULL) == 0)
+	if (a->unsure && a->open &&
+		vm_agent_call(a->vm, "guest-fsfreeze-status", NULL, AGENT_SECONDS,
+			agent_on_freeze_status, a, NULL) == 0)
 		a->unsure = false;
 }
 
@@ -194,7 +197,8 @@ static void agent_set_open(struct vm_agent *a, bool open)
 		log_warning(vm->name, "%s", e.text);
 	else
 		log_info(vm->name, "guest agent %s", open ? "is there" : "went away");
-	daemon_event(vm->daemon, "AGENT_CHANGE", json_pack("{s:s, s:b}", "name", vm->name, "open", open));
+	daemon_event(vm->daemon, "AGENT_CHANGE",
+		json_pack("{s:s, s:b}", "name", vm->name, "open", open));
 	if (open && a->frozen && (a->thawing || !loop_timer_is_active(&a->thaw)))
 		agent_begin_thaw(a);
 	agent_ask_if_frozen(a);
@@ -295,7 +299,8 @@ static void agent_end(struct vm *vm, void **state, bool ended)
 		return;
 	a->frozen &= !ended;
 	if (a->frozen)
-		log_warning(vm->name, "file systems of the guest are left frozen: the next daemon thaws them");
+		log_warning(vm->name,
+			"file systems of the guest are left frozen: the next daemon thaws them");
 	a->open = false;
 	agent_disconnect(a);
 	loop_timer_stop(&a->thaw);
@@ -342,8 +347,8 @@ static struct agent *agent_connection(struct vm *vm, struct err *e)
 	return a->conn;
 }
 
-int vm_agent_call(struct vm *vm, const char *command, json_t *arguments /* stolen */, double timeout,
-	agent_reply_fn *reply, void *data, struct err *e)
+int vm_agent_call(struct vm *vm, const char *command, json_t *arguments /* stolen */,
+	double timeout, agent_reply_fn *reply, void *data, struct err *e)
 {
 	struct err why = ERR_INIT;
 	struct agent *conn = agent_connection(vm, &why);
@@ -365,13 +370,15 @@ int vm_agent_freeze(struct vm *vm, double seconds, agent_reply_fn *reply, void *
 
 	if (vm_agent_is_frozen(vm))
 		return err_hint(e, "vmkeep guest thaw %s",
-			(err_set(e, ERR_WRONG_STATE, "its file systems are frozen already"), vm->name));
+			(err_set(e, ERR_WRONG_STATE, "its file systems are frozen already"),
+				vm->name));
 	if (a && a->open && vm->st.state == VM_RUNNING) {
 		r = frozen_mark(vm, e);
 		if (r < 0)
 			return r;
 	}
-	r = vm_agent_call(vm, "guest-fsfreeze-freeze", NULL, VM_AGENT_FREEZE_SECONDS, agent_on_freeze, a, e);
+	r = vm_agent_call(
+		vm, "guest-fsfreeze-freeze", NULL, VM_AGENT_FREEZE_SECONDS, agent_on_freeze, a, e);
 	if (r < 0 || !a) {
 		if (a && a->open)
 			frozen_unmark(vm);
@@ -401,7 +408,8 @@ bool vm_agent_answers(struct vm *vm)
 	if (!vm_agent_is_open(vm))
 		return false;
 	if (!a->answers && !a->pinged)
-		a->pinged = vm_agent_call(vm, "guest-ping", NULL, AGENT_SECONDS, agent_on_ping, a, NULL) == 0;
+		a->pinged = vm_agent_call(vm, "guest-ping", NULL, AGENT_SECONDS, agent_on_ping, a,
+				    NULL) == 0;
 	return a->answers;
 }
 
@@ -430,7 +438,8 @@ int vm_agent_thaw(struct vm *vm, agent_reply_fn *reply, void *data, struct err *
 
 	*t = (struct thaw){ .daemon = vm->daemon, .reply = reply, .data = data };
 	snprintf(t->vm, sizeof t->vm, "%s", vm->name);
-	r = vm_agent_call(vm, "guest-fsfreeze-thaw", NULL, AGENT_SECONDS, agent_on_thaw_asked, t, e);
+	r = vm_agent_call(
+		vm, "guest-fsfreeze-thaw", NULL, AGENT_SECONDS, agent_on_thaw_asked, t, e);
 	if (r < 0)
 		free(t);
 	return r;
@@ -444,7 +453,8 @@ static void agent_on_shutdown(void *data, const json_t *result, const struct err
 	struct vm_agent *a = data;
 
 	(void)result;
-	if (!e || e->class == ERR_TIMEOUT || e->class == ERR_UNREACHABLE || a->vm->st.state != VM_STOPPING)
+	if (!e || e->class == ERR_TIMEOUT || e->class == ERR_UNREACHABLE ||
+		a->vm->st.state != VM_STOPPING)
 		return;
 	log_info(a->vm->name, "%s", e->text);
 	vm_event(a->vm, VM_EV_STOP, NULL);
@@ -460,8 +470,8 @@ static bool agent_power_off(struct vm *vm, void *state, bool ask)
 	/* a frozen agent knows no shutdown */
 	if (a->frozen)
 		agent_begin_thaw(a);
-	return vm_agent_call(vm, "guest-shutdown", json_pack("{s:s}", "mode", "powerdown"), AGENT_SECONDS,
-		       agent_on_shutdown, a, NULL) == 0;
+	return vm_agent_call(vm, "guest-shutdown", json_pack("{s:s}", "mode", "powerdown"),
+		       AGENT_SECONDS, agent_on_shutdown, a, NULL) == 0;
 }
 
 const struct vm_part agent_part = {

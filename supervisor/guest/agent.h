@@ -29,11 +29,12 @@ bool vm_agent_is_frozen(const struct vm *vm);
 bool vm_agent_answers(struct vm *vm);
 
 /* An agent_call(); without an agent ERR_WRONG_STATE in words, and no callback. */
-int vm_agent_call(struct vm *vm, const char *command, json_t *arguments /* stolen */, double timeout,
-	agent_reply_fn *reply, void *data, struct err *e);
+int vm_agent_call(struct vm *vm, const char *command, json_t *arguments /* stolen */,
+	double timeout, agent_reply_fn *reply, void *data, struct err *e);
 
 /* Freezes for that many seconds at most; result: how many file systems. -errno: no callback. */
-int vm_agent_freeze(struct vm *vm, double seconds, agent_reply_fn *reply, void *data, struct err *e);
+int vm_agent_freeze(
+	struct vm *vm, double seconds, agent_reply_fn *reply, void *data, struct err *e);
 int vm_agent_thaw(struct vm *vm, agent_reply_fn *reply, void *data, struct err *e);
 
 #endif

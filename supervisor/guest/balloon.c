@@ -161,7 +161,8 @@ static void balloon_take_back(struct vm *vm)
 	char size[16];
 	unsigned n;
 
-	if (!vm->mon.balloon_back || !vm->mon.qmp || job_running(vm->daemon, "vm-set-memory", vm->name, &n))
+	if (!vm->mon.balloon_back || !vm->mon.qmp ||
+		job_running(vm->daemon, "vm-set-memory", vm->name, &n))
 		return;
 	log_warning(vm->name, "a change of its memory was cut short: it goes back to %s",
 		text_size(size, sizeof size, (uint64_t)vm->mon.balloon_back));
@@ -293,10 +294,11 @@ static uint64_t balloon_actual_of(const struct balloon *b, const json_t *result)
 static struct err balloon_nonsense_of(const json_t *result)
 {
 	struct err e = ERR_INIT;
-	_cleanup_(free_ptr) char *text = json_dumps(json_object_get(result, "actual"), JSON_ENCODE_ANY);
+	_cleanup_(free_ptr) char *text =
+		json_dumps(json_object_get(result, "actual"), JSON_ENCODE_ANY);
 
-	err_set(&e, ERR_QEMU_FAILED, "its QEMU says that the guest has %.40s bytes, which cannot be",
-		text ? text : "?");
+	err_set(&e, ERR_QEMU_FAILED,
+		"its QEMU says that the guest has %.40s bytes, which cannot be", text ? text : "?");
 	return e;
 }
 
@@ -369,8 +371,8 @@ static void balloon_on_before(void *data, const json_t *result, const struct err
 	if (vm)
 		balloon_set_back(vm, b->before);
 	balloon_send_stats_interval(b->q, STATS_SECONDS);
-	qmp_call(b->q, "balloon", json_pack("{s:I}", "value", (json_int_t)b->target), -1, VM_QMP_SECONDS,
-		balloon_on_target, b);
+	qmp_call(b->q, "balloon", json_pack("{s:I}", "value", (json_int_t)b->target), -1,
+		VM_QMP_SECONDS, balloon_on_target, b);
 }
 
 static int balloon_on_cancel(void *data, struct err *refused)
@@ -439,7 +441,8 @@ static void balloon_joined(struct vm *vm, void *state, bool fresh)
 	if (!fresh)
 		balloon_take_back(vm);
 	else if (vm->proc.conf.memory_max > vm->proc.conf.memory)
-		vm_call(vm, "balloon", json_pack("{s:I}", "value", (json_int_t)vm->proc.conf.memory), NULL);
+		vm_call(vm, "balloon",
+			json_pack("{s:I}", "value", (json_int_t)vm->proc.conf.memory), NULL);
 }
 
 static void balloon_event(struct vm *vm, void *state, const char *name, const json_t *data)

@@ -19,7 +19,7 @@
 #include "supervisor/vm/part.h"
 
 #define TAKEN_LOOK     0.05 /* seconds between looks whether QEMU has read what was typed */
-#define CALM           0.01 /* seconds between two reads of what the guest sends to who types */
+#define CALM	       0.01 /* seconds between two reads of what the guest sends to who types */
 #define TAKEN_PATIENCE 10.0 /* seconds until what it does not read is given up */
 
 struct watcher {
@@ -43,7 +43,7 @@ struct port {
 	struct logfile log;
 	struct watcher *watchers;
 	struct backlog shown; /* what not all watchers have yet */
-	int typed_fd; /* the serial socket, while somebody types */
+	int typed_fd;	      /* the serial socket, while somebody types */
 	ev_io typed_in, typed_out;
 	struct loop_timer calm; /* until more of it is read */
 	ev_timer taken;
@@ -176,7 +176,7 @@ static bool console_all_taken(const struct port *p)
 	int unread = 0;
 
 	return p->typed_fd < 0 ||
-		(p->typed.len == 0 && (ioctl(p->typed_fd, SIOCOUTQ, &unread) < 0 || unread == 0));
+	       (p->typed.len == 0 && (ioctl(p->typed_fd, SIOCOUTQ, &unread) < 0 || unread == 0));
 }
 
 static void console_on_taken(struct ev_loop *ev, ev_timer *t, int revents)
@@ -336,9 +336,9 @@ static void console_port_open(struct port *p, bool first)
 	char name[96];
 
 	p->first = first;
-	if (p->conf->log &&
-		logfile_open(&p->log, vm->daemon->dirs.log_fd, vm->name, console_log_name(p->conf, first, name),
-			p->conf->log_size, (unsigned)p->conf->log_keep, &e) < 0)
+	if (p->conf->log && logfile_open(&p->log, vm->daemon->dirs.log_fd, vm->name,
+				    console_log_name(p->conf, first, name), p->conf->log_size,
+				    (unsigned)p->conf->log_keep, &e) < 0)
 		log_warning(vm->name, "%s", e.text);
 	snprintf(p->title, sizeof p->title, "console '%s'", p->conf->id);
 	p->spool = (struct spool){ .kind = &port_kind, .data = p, .name = p->title };
@@ -382,10 +382,15 @@ static void console_attach(struct vm *vm, void **state, enum vm_attach how)
 	c->n = n;
 	*state = c;
 	for (size_t i = 0; i < n; i++) {
-		c->port[i] = (struct port){ .vm = vm, .conf = &vm->proc.conf.serial[i],
-			.spool = SPOOL_INIT, .typed_fd = -1, .log = LOGFILE_INIT, .typed = BUF_MAX(CONSOLE_TYPED_MAX) };
+		c->port[i] = (struct port){ .vm = vm,
+			.conf = &vm->proc.conf.serial[i],
+			.spool = SPOOL_INIT,
+			.typed_fd = -1,
+			.log = LOGFILE_INIT,
+			.typed = BUF_MAX(CONSOLE_TYPED_MAX) };
 		ev_timer_init(&c->port[i].taken, console_on_taken, 0, TAKEN_LOOK);
-		loop_timer_init(&c->port[i].calm, vm->daemon->loop.ev, console_on_calm, &c->port[i]);
+		loop_timer_init(
+			&c->port[i].calm, vm->daemon->loop.ev, console_on_calm, &c->port[i]);
 		c->port[i].taken.data = &c->port[i];
 		console_port_open(&c->port[i], i == 0);
 	}
@@ -431,7 +436,8 @@ static struct port *console_find_port(const struct vm *vm, const char *serial, s
 		if (!serial || streq(c->port[i].conf->id, serial))
 			return &c->port[i];
 	if (!c)
-		err_set(e, ERR_WRONG_STATE, "is %s: it has no console now", vm_state_name(vm->st.state));
+		err_set(e, ERR_WRONG_STATE, "is %s: it has no console now",
+			vm_state_name(vm->st.state));
 	else if (serial)
 		err_set(e, ERR_NOT_FOUND, "has no serial port '%s'", serial);
 	else
@@ -447,14 +453,16 @@ int console_check(const struct vm *vm, const char *serial, struct err *e)
 static void console_open_tail(
 	struct logtail *t, const struct vm *vm, const char *serial, unsigned lines)
 {
-	const struct conf_vm *c = vm_state_has_process(vm->st.state) ? &vm->proc.conf : &vm->file.conf;
+	const struct conf_vm *c =
+		vm_state_has_process(vm->st.state) ? &vm->proc.conf : &vm->file.conf;
 	char name[80];
 
 	*t = (struct logtail)LOGTAIL_INIT;
 	for (size_t i = 0; i < c->serials; i++)
 		if (!serial ? i == 0 : streq(c->serial[i].id, serial))
 			logtail_open(t, vm->daemon->dirs.log_fd, vm->name,
-				console_log_name(&c->serial[i], i == 0, name), lines, CONSOLE_TAIL_MAX);
+				console_log_name(&c->serial[i], i == 0, name), lines,
+				CONSOLE_TAIL_MAX);
 }
 
 void console_tail(struct logtail *t, const struct vm *vm, unsigned lines)
@@ -475,7 +483,9 @@ int console_watch(struct vm *vm, const char *serial, int fd, struct hold *hold, 
 	}
 	spool_read(&p->spool);
 	w = xcalloc(1, sizeof *w);
-	*w = (struct watcher){ .port = p, .fd = fd, .hold = hold, .pos = p->shown.end, .typing = typing };
+	*w = (struct watcher){
+		.port = p, .fd = fd, .hold = hold, .pos = p->shown.end, .typing = typing
+	};
 	hold_stream(hold, console_watcher_evict, w);
 	ev_io_init(&w->in, console_on_watcher_in, fd, EV_READ);
 	ev_io_init(&w->out, console_on_watcher_out, fd, EV_WRITE);

@@ -107,7 +107,8 @@ static bool display_client_refused(struct client *c, const struct err *e)
 	if (!e)
 		return false;
 	if (c->display->fd >= 0)
-		log_warning(c->display->vm->name, "display: a connection was not taken: %s", e->text);
+		log_warning(
+			c->display->vm->name, "display: a connection was not taken: %s", e->text);
 	display_refuse(c->fd, "the guest's QEMU does not take the connection");
 	return true;
 }
@@ -118,8 +119,8 @@ static void display_on_added(void *data, const json_t *result, const struct err 
 
 	(void)result;
 	if (display_client_refused(c, e) && c->display->fd >= 0 && c->display->vm->mon.qmp)
-		qmp_call(c->display->vm->mon.qmp, "closefd", json_pack("{s:s}", "fdname", c->name), -1, VM_QMP_SECONDS,
-			NULL, NULL);
+		qmp_call(c->display->vm->mon.qmp, "closefd", json_pack("{s:s}", "fdname", c->name),
+			-1, VM_QMP_SECONDS, NULL, NULL);
 	display_client_unwait(c);
 }
 
@@ -129,9 +130,11 @@ static void display_hand_over(struct client *c)
 	struct vm *vm = c->display->vm;
 
 	snprintf(c->name, sizeof c->name, "vnc-%u", ++c->display->serial);
-	qmp_call(vm->mon.qmp, "getfd", json_pack("{s:s}", "fdname", c->name), c->fd, VM_QMP_SECONDS, NULL, NULL);
+	qmp_call(vm->mon.qmp, "getfd", json_pack("{s:s}", "fdname", c->name), c->fd, VM_QMP_SECONDS,
+		NULL, NULL);
 	qmp_call(vm->mon.qmp, "add_client",
-		json_pack("{s:s, s:s, s:b}", "protocol", "vnc", "fdname", c->name, "skipauth", !vm->proc.conf.password),
+		json_pack("{s:s, s:s, s:b}", "protocol", "vnc", "fdname", c->name, "skipauth",
+			!vm->proc.conf.password),
 		-1, VM_QMP_SECONDS, display_on_added, c);
 }
 
@@ -147,7 +150,8 @@ static void display_on_counted(void *data, const json_t *result, const struct er
 			display_hand_over(c);
 			return;
 		}
-		display_refuse(c->fd, vm && vm->mon.qmp ? "too many clients are connected" : "the guest is gone");
+		display_refuse(c->fd,
+			vm && vm->mon.qmp ? "too many clients are connected" : "the guest is gone");
 	}
 	display_client_unwait(c);
 }
@@ -163,7 +167,8 @@ static void display_on_local(struct client *c, int fd)
 {
 	c->fd = fd;
 	/* query-vnc tells of none where there is no listener */
-	qmp_call(c->display->vm->mon.qmp, "query-vnc-servers", NULL, -1, VM_QMP_SECONDS, display_on_counted, c);
+	qmp_call(c->display->vm->mon.qmp, "query-vnc-servers", NULL, -1, VM_QMP_SECONDS,
+		display_on_counted, c);
 }
 
 /* QEMU never has the TCP connection: with it it could be anywhere in the host's network. */
@@ -220,10 +225,12 @@ static void display_name_holder(const struct vm *vm, const char *address, struct
 
 	for (size_t i = 0; e->class == ERR_CONFLICT && i < vms->n; i++)
 		if (streq(display_address(vms->vm[i]), address))
-			err_set(e, ERR_CONFLICT, "display: %s is taken by VM '%s'", address, vms->vm[i]->name);
+			err_set(e, ERR_CONFLICT, "display: %s is taken by VM '%s'", address,
+				vms->vm[i]->name);
 }
 
-static int display_check(const struct vm *vm, const struct conf_vm *c, const char **key, struct err *e)
+static int display_check(
+	const struct vm *vm, const struct conf_vm *c, const char **key, struct err *e)
 {
 	_cleanup_(free_ptr) char *address = NULL;
 	int r;
@@ -253,7 +260,8 @@ static int display_listen(struct vm *vm, struct display_state *s, struct err *e)
 	d = s->display = xcalloc(1, sizeof *d);
 	*d = (struct display){ .vm = vm, .fd = fd, .address = address, .local = local, .refs = 1 };
 	address = NULL;
-	acceptor_init(&d->acceptor, vm->daemon->loop.ev, fd, VNC_PER_TURN, display_on_connect, display_on_shortage);
+	acceptor_init(&d->acceptor, vm->daemon->loop.ev, fd, VNC_PER_TURN, display_on_connect,
+		display_on_shortage);
 	acceptor_start(&d->acceptor);
 	return 0;
 }
@@ -285,7 +293,8 @@ static void display_attach(struct vm *vm, void **state, enum vm_attach how)
 		return;
 	*state = xcalloc(1, sizeof(struct display_state));
 	if (!display_take_back(vm, *state, &e))
-		log_warning(vm->name, "%s: it has no display until vmkeep reload finds it free", e.text);
+		log_warning(vm->name, "%s: it has no display until vmkeep reload finds it free",
+			e.text);
 }
 
 void displays_mend(struct vms *vms, struct conf_problems *p)
@@ -342,7 +351,8 @@ static void display_info(const struct vm *vm, void *state, json_t *out)
 /* --- password --- */
 
 /* The first line; "" when there is none. */
-static int display_read_password(const struct vm *vm, char word[VNC_PASSWORD_MAX + 1], struct err *e)
+static int display_read_password(
+	const struct vm *vm, char word[VNC_PASSWORD_MAX + 1], struct err *e)
 {
 	_cleanup_(free_ptr) char *path =
 		xasprintf("%s/%s", vm->daemon->dirs.config, vm->proc.conf.password);

@@ -75,7 +75,8 @@ static int port_taken(const struct endpoint *at, const char *address, struct err
 static int display_refused(int error, const char *address, const char *listen, struct err *e)
 {
 	if (error == EADDRNOTAVAIL)
-		return err_set(e, ERR_INVALID_CONFIG, "display: this host does not have the address %s", listen);
+		return err_set(e, ERR_INVALID_CONFIG,
+			"display: this host does not have the address %s", listen);
 	errno = error;
 	return err_errno(e, "display: listen on %s", address);
 }

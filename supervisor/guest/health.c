@@ -37,7 +37,8 @@ static bool health_ask(struct vm *vm)
 	bool up = vm_state_is_live(vm->st.state);
 	double age;
 
-	if (!up || !vm->mon.qmp || vm->busy || vm->mon.unresponsive > 0 || qmp_oldest_call(vm->mon.qmp, &age))
+	if (!up || !vm->mon.qmp || vm->busy || vm->mon.unresponsive > 0 ||
+		qmp_oldest_call(vm->mon.qmp, &age))
 		return false;
 	vm_call(vm, "query-status", NULL, health_answered);
 	return true;
@@ -103,7 +104,8 @@ struct health *health_new(struct vms *vms)
 	h->vms = vms;
 	h->begun = daemon_now();
 	loop_timer_init(&h->timer, vms->daemon->loop.ev, health_on_timer, h);
-	h->observer = (struct vm_observer){ .state = health_state, .reload = health_reload, .data = h };
+	h->observer =
+		(struct vm_observer){ .state = health_state, .reload = health_reload, .data = h };
 	vms_observe(vms, &h->observer);
 	return h;
 }

@@ -9,7 +9,8 @@
 #include "supervisor/guest/ready.h"
 #include "supervisor/vm/part.h"
 
-#define PAUSE 0.1 /* seconds between two looks: what a guest says is written down at most so often */
+#define PAUSE \
+	0.1 /* seconds between two looks: what a guest says is written down at most so often */
 
 struct notify {
 	struct vm *vm;
@@ -86,7 +87,9 @@ static void notify_attach(struct vm *vm, void **state, enum vm_attach how)
 		return;
 	n = *state = xcalloc(1, sizeof *n);
 	n->vm = vm;
-	n->spool = (struct spool){ .kind = &notify_kind, .data = n, .name = "what the guest says of itself" };
+	n->spool = (struct spool){
+		.kind = &notify_kind, .data = n, .name = "what the guest says of itself"
+	};
 	if (output_read(vm, &n->spool, NOTIFY_FILE, &e) < 0)
 		log_warning(vm->name, "%s: %s", n->spool.name, e.text);
 }

@@ -19,7 +19,8 @@
 enum {
 	LOG_MAX = 1 << 20,
 	LOG_KEEP = 3,
-	STDERR_RESERVE = 4 * SPOOL_PAGE, /* last words are heard although consoles filled the rest */
+	STDERR_RESERVE =
+		4 * SPOOL_PAGE,	  /* last words are heard although consoles filled the rest */
 	STDERR_RATE = 64 << 10,	  /* bytes a second that the log takes */
 	STDERR_BURST = 512 << 10, /* and at once */
 };
@@ -27,9 +28,9 @@ enum {
 struct output {
 	struct vm *vm;
 	struct spool spool;
-	struct bucket bucket; /* of its own: consoles may empty theirs */
-	struct logfile log;   /* open within a turn */
-	bool over, partial;   /* partial: the last line has not ended */
+	struct bucket bucket;	/* of its own: consoles may empty theirs */
+	struct logfile log;	/* open within a turn */
+	bool over, partial;	/* partial: the last line has not ended */
 	struct bucket consoles; /* bytes of all of them */
 };
 
@@ -44,13 +45,15 @@ static int output_mount(struct vm *vm, struct err *e)
 		return err_errno(e, "make directory 'out'");
 	if (mount("vmkeep-out", where, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
 		    "size=" BOUND ",nr_inodes=64,mode=700") < 0)
-		log_warning(vm->name, "its output has no bound: mount a tmpfs: %s", strerror(errno));
+		log_warning(
+			vm->name, "its output has no bound: mount a tmpfs: %s", strerror(errno));
 	return 0;
 }
 
 int output_make(const struct vm *vm, const char *name, struct err *e)
 {
-	int fd = openat(vm->proc.run_fd, name, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int fd = openat(
+		vm->proc.run_fd, name, O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
 	return fd < 0 ? err_errno(e, "make '%s'", name) : fd;
 }
@@ -72,7 +75,8 @@ int output_read(struct vm *vm, struct spool *s, const char *file, struct err *e)
 
 /* --- stderr --- */
 
-static void output_line(struct output *o, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void output_line(struct output *o, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 static void output_line(struct output *o, const char *fmt, ...)
 {
 	char line[320];
@@ -96,7 +100,8 @@ static void output_log_open(struct output *o)
 	if (o->log.fd >= 0)
 		return;
 	strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", localtime_r(&now, &tm));
-	if (logfile_open(&o->log, vm->daemon->dirs.log_fd, vm->name, "qemu.log", LOG_MAX, LOG_KEEP, &e) < 0)
+	if (logfile_open(&o->log, vm->daemon->dirs.log_fd, vm->name, "qemu.log", LOG_MAX, LOG_KEEP,
+		    &e) < 0)
 		log_warning(vm->name, "%s", e.text);
 	output_line(o, "--- %s: %s\n", when, o->over ? vm->st.reason : "QEMU goes on");
 }
@@ -114,7 +119,8 @@ static size_t output_take(void *data, char *bytes, size_t len)
 static void output_lost(void *data, uint64_t bytes)
 {
 	output_log_open(data);
-	output_line(data, "--- at least %llu bytes before this were dropped\n", (unsigned long long)bytes);
+	output_line(data, "--- at least %llu bytes before this were dropped\n",
+		(unsigned long long)bytes);
 }
 
 static void output_settle(void *data)
@@ -160,9 +166,13 @@ static void output_attach(struct vm *vm, void **state, enum vm_attach how)
 	if (vm->proc.run_fd < 0)
 		return;
 	o = *state = xcalloc(1, sizeof *o);
-	*o = (struct output){ .vm = vm, .log = LOGFILE_INIT, .bucket = BUCKET(STDERR_RATE, STDERR_BURST),
+	*o = (struct output){ .vm = vm,
+		.log = LOGFILE_INIT,
+		.bucket = BUCKET(STDERR_RATE, STDERR_BURST),
 		.consoles = BUCKET(SPOOL_RATE, SPOOL_BURST) };
-	o->spool = (struct spool){ .kind = &stderr_kind, .data = o, .name = "stderr", .bucket = &o->bucket };
+	o->spool = (struct spool){
+		.kind = &stderr_kind, .data = o, .name = "stderr", .bucket = &o->bucket
+	};
 	if (output_read(vm, &o->spool, OUTPUT_STDERR, &e) < 0)
 		log_warning(vm->name, "stderr: %s", e.text);
 }

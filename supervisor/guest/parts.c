@@ -25,4 +25,5 @@ const struct vm_part *const guest_parts[] = {
 	&vsock_part,
 };
 const size_t guest_parts_n = sizeof guest_parts / sizeof(void *);
-_Static_assert(sizeof guest_parts / sizeof(void *) <= VM_PARTS_MAX, "a VM has no slot for each part");
+_Static_assert(
+	sizeof guest_parts / sizeof(void *) <= VM_PARTS_MAX, "a VM has no slot for each part");

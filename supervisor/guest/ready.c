@@ -18,7 +18,7 @@ static bool ready_has_lease(const struct vm *vm)
 
 	for (size_t i = 0; i < vm->proc.nics; i++)
 		if (vm->proc.nic[i].network && networks_address_seen(vm->daemon->networks, vm->name,
-						  vm->proc.nic[i].id, &address))
+						       vm->proc.nic[i].id, &address))
 			return true;
 	return false;
 }
@@ -120,4 +120,6 @@ static void ready_close(struct vm *vm, void **state, bool ended)
 	*state = NULL;
 }
 
-const struct vm_part ready_part = { .name = "readiness", .attach = ready_attach, .close = ready_close };
+const struct vm_part ready_part = {
+	.name = "readiness", .attach = ready_attach, .close = ready_close
+};

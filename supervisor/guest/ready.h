@@ -19,10 +19,7 @@ struct ready {
 	double since;
 };
 
-#define READY_INIT       \
-	{                \
-		.fd = -1 \
-	}
+#define READY_INIT { .fd = -1 }
 
 /* Of a VM that runs. */
 bool ready_look(struct ready *r, struct vm *vm);

@@ -118,8 +118,8 @@ static json_t *relay_plan(const struct vm *vm)
 	_cleanup_(free_ptr) char *root = vm_run_path(vm, "root");
 
 	return json_pack("{s:i, s:s, s:s, s:I, s:s, s:i, s:[i,i,i]}", "version", PLAN_VERSION,
-		"role", "relay", "name", vm->name, "uid", (json_int_t)vm->daemon->uids->relay, "root", root,
-		"oom_score_adj", RELAY_OOM_SCORE, "fds", 0, 1, 2);
+		"role", "relay", "name", vm->name, "uid", (json_int_t)vm->daemon->uids->relay,
+		"root", root, "oom_score_adj", RELAY_OOM_SCORE, "fds", 0, 1, 2);
 }
 
 int relay_start(struct vm *vm, struct relay_peers *peers, int client, void (*done)(void *data),

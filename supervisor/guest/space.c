@@ -28,7 +28,8 @@ struct space {
 
 static bool space_is_wanted(const struct vm *vm)
 {
-	return vm->st.state == VM_PAUSED && vm->mon.io_error && strncmp(vm->mon.io_error, "nospace", 7) == 0;
+	return vm->st.state == VM_PAUSED && vm->mon.io_error &&
+	       strncmp(vm->mon.io_error, "nospace", 7) == 0;
 }
 
 /* seconds 0: no timer. */

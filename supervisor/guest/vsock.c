@@ -22,7 +22,8 @@ static int vsock_open(struct err *e)
 	return err_hint(e, "modprobe vhost_vsock, or take [VSock] CID= out");
 }
 
-static int vsock_check(const struct vm *vm, const struct conf_vm *c, const char **key, struct err *e)
+static int vsock_check(
+	const struct vm *vm, const struct conf_vm *c, const char **key, struct err *e)
 {
 	int fd;
 
@@ -53,7 +54,8 @@ static void vsock_info(const struct vm *vm, void *state, json_t *out)
 {
 	(void)state;
 	if (vm->proc.conf.vsock_cid)
-		json_object_set_new(out, "cid", json_integer(device_cid(&vm->proc.conf, &vm->identity)));
+		json_object_set_new(
+			out, "cid", json_integer(device_cid(&vm->proc.conf, &vm->identity)));
 }
 
 const struct vm_part vsock_part = {

@@ -24,8 +24,8 @@ static bool cgroup_is_useful(const struct mntent *m)
 	return useful;
 }
 
-void cgroups_find(
-	struct cgroups *c, struct ev_loop *ev, const char *run_dir, const char *mounts, bool systemd)
+void cgroups_find(struct cgroups *c, struct ev_loop *ev, const char *run_dir, const char *mounts,
+	bool systemd)
 {
 	FILE *f = setmntent(mounts, "re");
 	struct mntent m;

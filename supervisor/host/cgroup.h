@@ -33,7 +33,8 @@ struct cgroups {
 };
 
 /* mounts: /proc/self/mounts, or a file like it. */
-void cgroups_find(struct cgroups *c, struct ev_loop *ev, const char *run_dir, const char *mounts, bool systemd);
+void cgroups_find(struct cgroups *c, struct ev_loop *ev, const char *run_dir, const char *mounts,
+	bool systemd);
 void cgroups_release(struct cgroups *c);
 /* The plan's "group", see supervisor/jail/plan.h; from now on it is not ended. */
 json_t *cgroups_plan(struct cgroups *c, const char *vm, const struct conf_vm *conf);

@@ -60,7 +60,8 @@ void host_socket_holder(int root, unsigned long inode, char who[HOST_WHO])
 
 		if (!isdigit((unsigned char)p->d_name[0]))
 			continue;
-		found = port_has_socket(openat(dirfd(proc), fds, O_RDONLY | O_DIRECTORY | O_CLOEXEC), wanted);
+		found = port_has_socket(
+			openat(dirfd(proc), fds, O_RDONLY | O_DIRECTORY | O_CLOEXEC), wanted);
 		if (found)
 			port_name_process(dirfd(proc), p->d_name, who);
 	}
@@ -101,10 +102,12 @@ static unsigned long port_inode(const char *table, const char *address, unsigned
 	for (bool head = true; f && !inode && fgets(line, sizeof line, f); head = false) {
 		if (head)
 			continue;
-		if (sscanf(line, " %*u: %32[0-9A-F]:%x %*s %x %*s %*s %*s %*s %*s %lu", there, &at, &state, &found) != 4 ||
+		if (sscanf(line, " %*u: %32[0-9A-F]:%x %*s %x %*s %*s %*s %*s %*s %lu", there, &at,
+			    &state, &found) != 4 ||
 			state != PORT_LISTENS)
 			break;
-		if (at == port && (streq(there, address) || port_is_any(there) || port_is_any(address)))
+		if (at == port &&
+			(streq(there, address) || port_is_any(there) || port_is_any(address)))
 			inode = found;
 	}
 	if (f)

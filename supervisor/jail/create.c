@@ -27,9 +27,12 @@ static const char image_inside[] = "/image";
  * told: it needs no limit. */
 static int create_confine(const struct jail *j, int fd, struct err *e)
 {
-	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC };
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+					       MOUNT_ATTR_NOEXEC };
 	struct jail_role role = *role_named("tool");
-	struct jail own = { .name = j->name, .root = j->root, .uid = j->uid, .role = &role, .n_paths = 1 };
+	struct jail own = {
+		.name = j->name, .root = j->root, .uid = j->uid, .role = &role, .n_paths = 1
+	};
 	int r;
 
 	role.growth = 0;
@@ -126,11 +129,12 @@ static const char *create_message(char *text)
 	return *text ? text : "qemu-img failed";
 }
 
-static int create_fill(const struct jail *j, const struct jail_file *f, int dir, int fd, struct err *e)
+static int create_fill(
+	const struct jail *j, const struct jail_file *f, int dir, int fd, struct err *e)
 {
 	char text[TOOL_TEXT_MAX] = "", size[24];
-	const char *argv[] = { "qemu-img", "create", "-q", "-f", jail_format_names[f->format], image_inside, size,
-		NULL };
+	const char *argv[] = { "qemu-img", "create", "-q", "-f", jail_format_names[f->format],
+		image_inside, size, NULL };
 	_cleanup_(free_ptr) char *said = NULL;
 	const char *last;
 
@@ -139,15 +143,15 @@ static int create_fill(const struct jail *j, const struct jail_file *f, int dir,
 		return 0;
 	last = create_message(text);
 	said = text_escape(last, strlen(last), false);
-	err_set(e, create_is_full(dir) ? ERR_NO_RESOURCES : ERR_FAILED, "%s: create %s: %s", f->what,
-		f->shown_path, said);
+	err_set(e, create_is_full(dir) ? ERR_NO_RESOURCES : ERR_FAILED, "%s: create %s: %s",
+		f->what, f->shown_path, said);
 	if (e->class == ERR_NO_RESOURCES)
 		return err_hint(e, "make room on the file system of %s", j->image_dir);
 	return e->number;
 }
 
-static int create_make(const struct jail *j, const struct jail_file *f, int dir, const char *temporary,
-	struct err *e)
+static int create_make(const struct jail *j, const struct jail_file *f, int dir,
+	const char *temporary, struct err *e)
 {
 	_cleanup_(close_fd) int fd =
 		openat(dir, temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -174,8 +178,10 @@ static int create_move_new(int dir, const char *from, const char *to)
 
 int image_uncreated(const struct jail *j, const struct jail_file *f, struct err *e)
 {
-	err_set(e, ERR_NOT_FOUND, "%s does not exist yet: 'vmkeep start %s' creates it", f->what, j->name);
-	return err_hint(e, "only a person's start or reboot makes %s, never the host's start or Restart=",
+	err_set(e, ERR_NOT_FOUND, "%s does not exist yet: 'vmkeep start %s' creates it", f->what,
+		j->name);
+	return err_hint(e,
+		"only a person's start or reboot makes %s, never the host's start or Restart=",
 		f->shown_path);
 }
 

@@ -41,7 +41,8 @@ int fds_check(struct jail *j, struct err *e)
 		if (fstat(j->fd[i], &st) < 0)
 			return err_errno(e, "descriptor %d", j->to[i]);
 		if (S_ISDIR(st.st_mode))
-			return err_set(e, ERR_USAGE, "plan: descriptor %d is a directory", j->to[i]);
+			return err_set(
+				e, ERR_USAGE, "plan: descriptor %d is a directory", j->to[i]);
 		if (!S_ISSOCK(st.st_mode))
 			continue;
 		if (getsockopt(j->fd[i], SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 ||
@@ -58,7 +59,8 @@ int fds_check(struct jail *j, struct err *e)
 /* Asked for twice, for a change of uid forgets it. A daemon that is gone before is seen from the socket. */
 static int drop_end_with_daemon(const struct jail *j, struct err *e)
 {
-	if ((j->check || j->role->ends_with_daemon) && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+	if ((j->check || j->role->ends_with_daemon) &&
+		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
 		return err_errno(e, "ask for the end with the daemon");
 	return 0;
 }
@@ -130,8 +132,9 @@ int limits_set(struct jail *j, struct err *e)
 	if (setrlimit(RLIMIT_CORE, &none) < 0)
 		return err_errno(e, "set limits");
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
-		if (limits[i].most && setrlimit((__rlimit_resource_t)limits[i].which,
-					      &(struct rlimit){ limits[i].most, limits[i].most }) < 0)
+		if (limits[i].most &&
+			setrlimit((__rlimit_resource_t)limits[i].which,
+				&(struct rlimit){ limits[i].most, limits[i].most }) < 0)
 			return err_errno(e, "set limits");
 	return 0;
 }
@@ -160,8 +163,8 @@ int privileges_drop(struct jail *j, struct err *e)
 	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
 		if (!(keep >> cap & 1) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
 			return err_errno(e, "drop capability %d", cap);
-	if (prctl(PR_SET_KEEPCAPS, keep != 0, 0, 0, 0) < 0 || setresgid(j->uid, j->uid, j->uid) < 0 ||
-		setresuid(j->uid, j->uid, j->uid) < 0)
+	if (prctl(PR_SET_KEEPCAPS, keep != 0, 0, 0, 0) < 0 ||
+		setresgid(j->uid, j->uid, j->uid) < 0 || setresuid(j->uid, j->uid, j->uid) < 0)
 		return err_errno(e, "become uid %u", j->uid);
 	if (drop_capabilities_keep(keep) < 0)
 		return err_errno(e, "drop capabilities");
@@ -223,7 +226,8 @@ int fds_place(struct jail *j, struct err *e)
 				fcntl(j->file[i].data, F_SETFD, 0);
 		}
 	for (int fd = STDIN_FILENO; r == 0 && null >= 0 && fd <= STDERR_FILENO; fd++)
-		if (!(fd == STDIN_FILENO ? j->role->own_input : j->role->own_output) && dup2(null, fd) < 0)
+		if (!(fd == STDIN_FILENO ? j->role->own_input : j->role->own_output) &&
+			dup2(null, fd) < 0)
 			r = err_errno(e, "place descriptor %d", fd);
 	for (size_t i = 0; r == 0 && i < j->n_fds; i++)
 		if (dup2(j->fd[i], j->to[i]) < 0)

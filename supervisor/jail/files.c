@@ -66,8 +66,8 @@ static int files_check_links(const struct jail_file *f, uid_t link, struct err *
 	if (link == PATH_ROOT || link == f->st.st_uid)
 		return 0;
 	snprintf(whose, sizeof whose, link == PATH_SEVERAL ? "several users" : "uid %u", link);
-	err_set(e, ERR_PERMISSION, "%s: %s leads by a symbolic link of %s to a file of uid %u", f->what, f->shown_path,
-		whose, f->st.st_uid);
+	err_set(e, ERR_PERMISSION, "%s: %s leads by a symbolic link of %s to a file of uid %u",
+		f->what, f->shown_path, whose, f->st.st_uid);
 	return err_hint(e, "name the file itself, or make the link root's: chown -h root");
 }
 
@@ -157,8 +157,8 @@ static int files_open_regular(const struct jail *j, struct jail_file *f, struct 
 			return file_refused(j, f, e);
 	}
 	if (f->data < 0)
-		return errno == EWOULDBLOCK ? lock_leased(f, e) :
-					      err_errno(e, "%s: open %s", f->what, f->shown_path);
+		return errno == EWOULDBLOCK ? lock_leased(f, e)
+					    : err_errno(e, "%s: open %s", f->what, f->shown_path);
 	return files_check_lease(j, f, e);
 }
 
@@ -186,8 +186,8 @@ int file_open(struct jail *j, struct jail_file *f, struct err *e)
 		return err_set(e, ERR_INVALID_CONFIG, "%s: %s is not in the image directory",
 			f->what, f->shown_path);
 	/* outside, where only root may name a file, LVM's and by-id links are followed */
-	f->fd = f->beneath ? path_openat2(j->image_dir_fd, rest, O_PATH, path_beneath) :
-			     path_open_outside(f->path, &link);
+	f->fd = f->beneath ? path_openat2(j->image_dir_fd, rest, O_PATH, path_beneath)
+			   : path_open_outside(f->path, &link);
 	if (f->fd < 0 && errno == ENOENT && f->create && !path_was_there(f))
 		return 0;
 	if (f->fd < 0)

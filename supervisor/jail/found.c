@@ -174,14 +174,18 @@ void found_replaced(const struct jail *j, const struct jail_file *f, jail_warn *
 	snprintf(path, sizeof path, "/proc/%d/root", j->qemu);
 	root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	/* in its root an image has the path that it has on the host; one that came into the file later has not */
-	fd = root < 0 ? -1 : path_openat2(root, f->path + 1, O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
+	fd = root < 0 ? -1
+		      : path_openat2(
+				root, f->path + 1, O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return;
-	if (S_ISBLK(st.st_mode) ? S_ISBLK(f->st.st_mode) && st.st_rdev == f->st.st_rdev :
-				  st.st_dev == f->st.st_dev && st.st_ino == f->st.st_ino)
+	if (S_ISBLK(st.st_mode) ? S_ISBLK(f->st.st_mode) && st.st_rdev == f->st.st_rdev
+				: st.st_dev == f->st.st_dev && st.st_ino == f->st.st_ino)
 		return;
-	err_set(&e, ERR_CONFLICT, "%s: %s is another file than the one that its guest runs with", f->what, f->shown_path);
-	err_hint(&e, "it was replaced, or something is mounted over it: what the guest writes does not go there, and is lost "
+	err_set(&e, ERR_CONFLICT, "%s: %s is another file than the one that its guest runs with",
+		f->what, f->shown_path);
+	err_hint(&e,
+		"it was replaced, or something is mounted over it: what the guest writes does not go there, and is lost "
 		"with its end where the old file has no name any more");
 	warn(j, "replaced", f->id, &e);
 }

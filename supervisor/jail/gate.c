@@ -30,6 +30,7 @@
 /* file_setattr, of Linux 6.17. Since 403 a call has the same number on all processors. */
 enum { GATE_HIGHEST = 469 };
 
+/* clang-format off */
 static const struct {
 	unsigned who; /* IOCTL_... of a role */
 	uint32_t request;
@@ -84,6 +85,7 @@ static const struct {
 	{ IOCTL_INTERFACE, SIOCSARP },
 	/* clang-format on */
 };
+/* clang-format on */
 
 /* Large families of a device of its own: all of them, to who was given the node. */
 static const struct {

@@ -70,7 +70,8 @@ static enum use holder_process_use(int process, const struct stat *st)
 	const struct dirent *entry;
 
 	while (d && most != HOLDER_WRITES && (entry = readdir(d))) {
-		if (!isdigit((unsigned char)entry->d_name[0]) || !holder_same(dirfd(d), entry->d_name, st))
+		if (!isdigit((unsigned char)entry->d_name[0]) ||
+			!holder_same(dirfd(d), entry->d_name, st))
 			continue;
 		use = holder_use_of(process, entry->d_name);
 		most = use > most ? use : most;
@@ -208,7 +209,8 @@ void holder_find(const struct stat *st, bool writers, char who[HOLDER_TEXT])
 
 	if (holder_find_process(st, writers ? HOLDER_WRITES : HOLDER_LOCKS, who))
 		return;
-	if (device ? holder_find_mount(st, who) || holder_find_stacked(st, who) : holder_find_loop(st, who))
+	if (device ? holder_find_mount(st, who) || holder_find_stacked(st, who)
+		   : holder_find_loop(st, who))
 		return;
 	snprintf(who, HOLDER_TEXT,
 		device ? "the kernel (swap, RAID or a mounted partition)"

@@ -26,7 +26,8 @@ static json_t *identity_mark_made(const struct jail *j, json_int_t now)
 	for (size_t i = 0; i < j->n_files; i++) {
 		if (!j->file[i].made)
 			continue;
-		json_array_append_new(made, json_pack("{s:s, s:I}", "id", j->file[i].id, "created", now));
+		json_array_append_new(
+			made, json_pack("{s:s, s:I}", "id", j->file[i].id, "created", now));
 		json_array_foreach (json_object_get(j->identity.document, "disks"), n, disk)
 			if (streq(json_string_value(json_object_get(disk, "id")), j->file[i].id))
 				json_object_set_new(disk, "created", json_integer(now));
@@ -73,7 +74,8 @@ static void identity_mark_seen(struct jail *j, json_int_t now)
 
 static int identity_write_out(const struct jail_identity *id, struct err *e)
 {
-	_cleanup_(close_fd) int dir = open(id->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_(close_fd) int dir =
+		open(id->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	_cleanup_(free_ptr) char *text = json_dumps(id->document, JSON_INDENT(1));
 
 	if (dir < 0)

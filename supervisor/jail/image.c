@@ -38,7 +38,8 @@ static bool image_is_qcow2(const uint8_t *head, size_t len)
 	return len >= 4 && memcmp(head, "QFI\xfb", 4) == 0;
 }
 
-static int image_check_raw(const struct jail_file *f, const uint8_t *head, size_t len, struct err *e)
+static int image_check_raw(
+	const struct jail_file *f, const uint8_t *head, size_t len, struct err *e)
 {
 	if (f->has_base)
 		return err_set(e, ERR_INVALID_CONFIG, "%s: a raw image like %s has no backing file",
@@ -63,9 +64,11 @@ static char *image_backing_name(
 	return text_escape(name, size, false);
 }
 
-static int image_check_backing(const struct jail_file *f, const uint8_t *head, size_t len, struct err *e)
+static int image_check_backing(
+	const struct jail_file *f, const uint8_t *head, size_t len, struct err *e)
 {
-	uint64_t at = image_be(head + QCOW2_BACKING_OFFSET, 8), size = image_be(head + QCOW2_BACKING_SIZE, 4);
+	uint64_t at = image_be(head + QCOW2_BACKING_OFFSET, 8),
+		 size = image_be(head + QCOW2_BACKING_SIZE, 4);
 	_cleanup_(free_ptr) char *name = NULL;
 
 	if (!at && f->has_base) {
@@ -87,12 +90,14 @@ static int image_check_backing(const struct jail_file *f, const uint8_t *head, s
 	return err_hint(e, "write Base=%s if it is to be used", name);
 }
 
-static int image_check_qcow2(const struct jail_file *f, const uint8_t *head, size_t len, struct err *e)
+static int image_check_qcow2(
+	const struct jail_file *f, const uint8_t *head, size_t len, struct err *e)
 {
 	uint64_t version;
 
 	if (len == 0)
-		return err_set(e, ERR_INVALID_CONFIG, "%s: %s is not a qcow2 image: it is empty", f->what, f->shown_path);
+		return err_set(e, ERR_INVALID_CONFIG, "%s: %s is not a qcow2 image: it is empty",
+			f->what, f->shown_path);
 	if (!image_is_qcow2(head, len) || len < QCOW2_HEADER_2) {
 		err_set(e, ERR_INVALID_CONFIG, "%s: %s is not a qcow2 image", f->what,
 			f->shown_path);
@@ -100,8 +105,9 @@ static int image_check_qcow2(const struct jail_file *f, const uint8_t *head, siz
 	}
 	version = image_be(head + QCOW2_VERSION, 4);
 	if (version == 3 && len < QCOW2_HEADER_3)
-		return err_set(e, ERR_INVALID_CONFIG, "%s: %s is cut short: %zu bytes of a qcow2 image are left",
-			f->what, f->shown_path, len);
+		return err_set(e, ERR_INVALID_CONFIG,
+			"%s: %s is cut short: %zu bytes of a qcow2 image are left", f->what,
+			f->shown_path, len);
 	if (version < 2 || version > 3)
 		return err_set(e, ERR_INVALID_CONFIG, "%s: %s is qcow2 of version %llu, not 2 or 3",
 			f->what, f->shown_path, (unsigned long long)version);
@@ -148,5 +154,7 @@ uint64_t image_size(const struct jail_file *f)
 
 	if (f->format != JAIL_QCOW2)
 		return (uint64_t)f->st.st_size;
-	return pread(f->data, size, sizeof size, QCOW2_VIRTUAL_SIZE) == sizeof size ? image_be(size, sizeof size) : 0;
+	return pread(f->data, size, sizeof size, QCOW2_VIRTUAL_SIZE) == sizeof size
+		       ? image_be(size, sizeof size)
+		       : 0;
 }

@@ -47,9 +47,9 @@ struct jail_file {
 
 	/* found out */
 	int fd; /* O_PATH: the thing itself, whatever its name may mean later; -1: not there yet */
-	int data; /* open for reading; a writable block device: the exclusive claim */
+	int data;  /* open for reading; a writable block device: the exclusive claim */
 	bool keep; /* data goes on through exec: the claim, or the locks that a writer must see */
-	int tree; /* detached mount, -1 for a device, which gets a node instead */
+	int tree;  /* detached mount, -1 for a device, which gets a node instead */
 	struct stat st;
 	const char *shown_path; /* for messages */
 	bool again;		/* an earlier entry has the same path */
@@ -75,12 +75,12 @@ enum { JAIL_GROUP_DIRS_MAX = 8 };
 struct jail_identity { /* NULL: none to keep */
 	const char *dir;
 	bool changed, fresh;
-	void *document; /* JSON, part of the plan */
+	void *document;		 /* JSON, part of the plan */
 	void *vanished, *former; /* likewise: lists of names, or NULL */
 	const char *damaged;	 /* NULL: none is */
 };
 
-struct jail_group { /* the control group; limits of 0 are none */
+struct jail_group {	  /* the control group; limits of 0 are none */
 	const char *unit; /* "vmkeep-web1.scope", "" without systemd */
 	const char *dir[JAIL_GROUP_DIRS_MAX];
 	size_t n;
@@ -98,20 +98,20 @@ enum { IOCTL_ANY = 1, IOCTL_DISK = 2, IOCTL_TAP = 4, IOCTL_INTERFACE = 8 };
 /* What the program is decides what it may; the plan only names it. Limits of 0 are none. */
 struct jail_role {
 	const char *name;
-	const char *install;  /* the cure where it is missing */
-	uint64_t keep;	      /* capabilities, as bits */
-	int (*run)(void); /* our own, in place of a program: its exit status */
-	bool bare;	      /* a private root with nothing in it at all */
-	bool host_network;    /* else a network namespace with nothing in it, and nothing to connect to */
+	const char *install; /* the cure where it is missing */
+	uint64_t keep;	     /* capabilities, as bits */
+	int (*run)(void);    /* our own, in place of a program: its exit status */
+	bool bare;	     /* a private root with nothing in it at all */
+	bool host_network; /* else a network namespace with nothing in it, and nothing to connect to */
 	bool network_sockets; /* among what it is given; else local streams only */
 	bool forks;
-	unsigned ioctls; /* IOCTL_... */
-	bool own_input;	      /* 0 stays what vmkeep-jail was started with; else /dev/null */
-	bool own_output;      /* 1 and 2 stay what vmkeep-jail was started with; else /dev/null */
+	unsigned ioctls;       /* IOCTL_... */
+	bool own_input;	       /* 0 stays what vmkeep-jail was started with; else /dev/null */
+	bool own_output;       /* 1 and 2 stay what vmkeep-jail was started with; else /dev/null */
 	bool ends_with_daemon; /* else it outlives it, and a later one takes it back */
-	bool keeps_locks;     /* others may not write what it reads as long as it runs */
+	bool keeps_locks;      /* others may not write what it reads as long as it runs */
 	uint64_t nofile, nproc, cpu_seconds, memory;
-	uint64_t file;	/* no file beyond this size */
+	uint64_t file;	 /* no file beyond this size */
 	uint64_t growth; /* no file beyond that of the largest in the plan by more than this */
 };
 
@@ -119,15 +119,15 @@ struct jail {
 	int sock;
 	void *plan; /* the JSON tree that all strings live in */
 	const char *name;
-	uid_t uid; /* and gid */
-	bool check;   /* look at everything, make nothing, become nothing */
-	bool space;   /* with check: only what the files may grow by */
-	bool running; /* with check: its own QEMU holds the files */
-	int qemu;     /* and is this process; 0: not known */
+	uid_t uid;	 /* and gid */
+	bool check;	 /* look at everything, make nothing, become nothing */
+	bool space;	 /* with check: only what the files may grow by */
+	bool running;	 /* with check: its own QEMU holds the files */
+	int qemu;	 /* and is this process; 0: not known */
 	bool may_create; /* images that are to be made */
 	const char **argv;
 	int oom_score_adj;
-	bool io_uring; /* some disk wants it */
+	bool io_uring;	     /* some disk wants it */
 	const char *modules; /* where QEMU looks for those of its own version, NULL: nowhere */
 	const char *root;
 	const char *image_dir;
@@ -183,20 +183,22 @@ int path_walk(int root, const char *path, int flags, uint64_t resolve);
 /* Opens (O_PATH) what root named outside of the image directory. *link: who owns the symbolic links that
  * were followed, PATH_ROOT where only root's were; PATH_SEVERAL is nobody. -1 with errno on failure. */
 int path_open_outside(const char *path, uid_t *link);
-#define PATH_ROOT 0u
+#define PATH_ROOT    0u
 #define PATH_SEVERAL UINT32_MAX
 /* Says why f's path could not be opened (error: an errno), by its first part that fails. */
 int path_blame(const struct jail *j, const struct jail_file *f, int error, struct err *e);
 /* A bare file name's directory below the image directory; name points into f->path. */
 int path_parent(const struct jail *j, const struct jail_file *f, const char **name);
-bool path_was_there(const struct jail_file *f); /* at an earlier start: it is missed, and not made */
+bool path_was_there(
+	const struct jail_file *f); /* at an earlier start: it is missed, and not made */
 extern const uint64_t path_beneath; /* how names in the image directory are resolved */
 const char *path_in_image_dir(
 	const struct jail *j, const struct jail_file *f); /* NULL: not in it */
 
 /* create.c */
 int image_create(struct jail *j, struct jail_file *f, struct err *e);
-int image_uncreated(const struct jail *j, const struct jail_file *f, struct err *e); /* says who would make it */
+int image_uncreated(const struct jail *j, const struct jail_file *f,
+	struct err *e); /* says who would make it */
 
 /* image.c */
 int image_check(struct jail *j, struct jail_file *f, struct err *e);
@@ -211,9 +213,11 @@ uint64_t image_size(const struct jail_file *f);
 int identity_keep(struct jail *j, struct err *e);
 
 /* mark.c */
-int mark_check(struct jail *j, struct jail_file *f, struct err *e); /* is it a disk of a VM whose state is lost? */
+int mark_check(struct jail *j, struct jail_file *f,
+	struct err *e);			      /* is it a disk of a VM whose state is lost? */
 int mark_lost(struct jail *j, struct err *e); /* its identity is, and no disk told whose it is */
-int mark_new(const struct jail *j, const struct jail_file *f, struct err *e); /* is another meant than a new one? */
+int mark_new(const struct jail *j, const struct jail_file *f,
+	struct err *e); /* is another meant than a new one? */
 void marks_set(const struct jail *j);
 
 /* answer.c: one line to the daemon */
@@ -232,18 +236,21 @@ struct growth {
 	dev_t dev;
 	uint64_t bytes, room; /* it may still grow by; its file system has left */
 };
-bool space_growth(const struct jail *j, const struct jail_file *f, struct growth *g); /* false: unknown */
+bool space_growth(
+	const struct jail *j, const struct jail_file *f, struct growth *g); /* false: unknown */
 
 /* found.c */
 void found_check(const struct jail *j, const struct jail_file *f, jail_warn *warn);
 /* The guest that runs has another file than the one that stands there by now. */
 void found_replaced(const struct jail *j, const struct jail_file *f, jail_warn *warn);
-int found_refuse(const struct jail_file *f, struct err *e); /* what keeps everybody from writing it */
+int found_refuse(
+	const struct jail_file *f, struct err *e); /* what keeps everybody from writing it */
 
 /* lock.c */
 int lock_check(struct jail *j, struct jail_file *f, struct err *e);
 int lock_device_busy(const struct jail_file *f, struct err *e); /* says who has claimed it */
-int lock_leased(const struct jail_file *f, struct err *e);	/* says who keeps all others from opening it */
+int lock_leased(
+	const struct jail_file *f, struct err *e); /* says who keeps all others from opening it */
 
 /* idmap.c */
 int mount_prepare(struct jail *j, struct jail_file *f, struct err *e);
@@ -275,7 +282,8 @@ int fds_place(struct jail *j, struct err *e);
 /* seccomp.c */
 int filter_load(struct jail *j, struct err *e);
 const char *filter_calls(size_t i); /* what is refused, a line of the table; NULL behind the last */
-int filter_number(const char *call); /* of the first word in such a line; __NR_SCMP_ERROR (-1): unknown */
+int filter_number(
+	const char *call); /* of the first word in such a line; __NR_SCMP_ERROR (-1): unknown */
 
 /* gate.c */
 enum { GATE_OPS = 128, FILTER_OPS = 4096 /* the kernel's limit */ };

@@ -87,7 +87,8 @@ int landlock_enter(struct jail *j, struct err *e)
 
 	if (version < 1)
 		return 0; /* a kernel without it, or that was told not to use it */
-	for (size_t i = 0; i < ARRAY_SIZE(landlock_versions) && landlock_versions[i].version <= version; i++) {
+	for (size_t i = 0;
+		i < ARRAY_SIZE(landlock_versions) && landlock_versions[i].version <= version; i++) {
 		all.fs |= landlock_versions[i].added.fs;
 		all.net |= j->role->host_network ? 0 : landlock_versions[i].added.net;
 		all.scoped |= landlock_versions[i].added.scoped;

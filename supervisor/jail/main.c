@@ -19,6 +19,7 @@
 #include "supervisor/api/api.h"
 #include "supervisor/jail/jail.h"
 
+/* clang-format off */
 static const struct step {
 	const char *name;
 	int (*run)(struct jail *j, struct err *e);
@@ -53,6 +54,7 @@ static const struct step {
 	{ "limits",          limits_set,       NULL,          false },
 	/* clang-format on */
 };
+/* clang-format on */
 
 static int main_fail(struct jail *j, const char *step, const struct err *e)
 {
@@ -105,8 +107,9 @@ static void main_tell_growth(struct jail *j, size_t i)
 
 	main_tell_looking(j, &j->file[i]);
 	if (file_open(j, &j->file[i], &e) == 0 && space_growth(j, &j->file[i], &g))
-		answer(j->sock, json_pack("{s:{s:I, s:I, s:I, s:I}}", "growth", "file", (json_int_t)i, "dev",
-					(json_int_t)g.dev, "grows", (json_int_t)g.bytes, "room", (json_int_t)g.room));
+		answer(j->sock, json_pack("{s:{s:I, s:I, s:I, s:I}}", "growth", "file",
+					(json_int_t)i, "dev", (json_int_t)g.dev, "grows",
+					(json_int_t)g.bytes, "room", (json_int_t)g.room));
 }
 
 /* Of one that starts with the host. */

@@ -24,7 +24,8 @@ static const char mark_name[] = "trusted.vmkeep";
 
 static bool mark_is_markable(const struct jail_file *f)
 {
-	return f->kind == JAIL_DISK && f->write && !f->again && f->data >= 0 && S_ISREG(f->st.st_mode);
+	return f->kind == JAIL_DISK && f->write && !f->again && f->data >= 0 &&
+	       S_ISREG(f->st.st_mode);
 }
 
 /* False: it has none, or not one of ours. */
@@ -65,7 +66,8 @@ void marks_set(const struct jail *j)
 static int mark_open_states(const struct jail *j)
 {
 	const char *slash = strrchr(j->identity.dir, '/');
-	_cleanup_(free_ptr) char *path = xasprintf("%.*s/", (int)(slash - j->identity.dir), j->identity.dir);
+	_cleanup_(free_ptr) char *path =
+		xasprintf("%.*s/", (int)(slash - j->identity.dir), j->identity.dir);
 
 	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
@@ -94,7 +96,8 @@ static bool mark_is_known(const struct jail *j, const char *uuid)
 		const char *is = json_string_value(json_object_get(doc, "uuid"));
 
 		known = is && strcasecmp(is, uuid) == 0 &&
-			(!json_is_true(json_object_get(doc, "draft")) || json_is_true(json_object_get(doc, "ran")));
+			(!json_is_true(json_object_get(doc, "draft")) ||
+				json_is_true(json_object_get(doc, "ran")));
 		json_decref(doc);
 	}
 	if (dir)
@@ -112,10 +115,12 @@ int mark_check(struct jail *j, struct jail_file *f, struct err *e)
 		return 0;
 	err_set(e, ERR_CONFLICT,
 		"%s: %s is the disk of a VM with UUID %s, whose state is lost: with a new identity its guest "
-		"would find another machine and other MAC addresses", f->what, f->shown_path, uuid);
+		"would find another machine and other MAC addresses",
+		f->what, f->shown_path, uuid);
 	return err_hint(e,
 		"put %s back from a backup, or write UUID=%s in [VM] to go on as that machine; for a new one "
-		"write another UUID=", j->identity.dir, uuid);
+		"write another UUID=",
+		j->identity.dir, uuid);
 }
 
 /* Also where no image is marked: a damaged identity was one. */
@@ -125,8 +130,10 @@ int mark_lost(struct jail *j, struct err *e)
 		return 0;
 	err_set(e, ERR_CONFLICT,
 		"its identity is lost (damaged: %s/%s): with a new one its guest would find another machine and other "
-		"MAC addresses", j->identity.dir, j->identity.damaged);
-	return err_hint(e, "put identity.json back there from a backup, or write UUID= in [VM], its own or a new one");
+		"MAC addresses",
+		j->identity.dir, j->identity.damaged);
+	return err_hint(e,
+		"put identity.json back there from a backup, or write UUID= in [VM], its own or a new one");
 }
 
 /* The path with the VM's name, where it stands the n-th time, replaced by another's; NULL: it does not. */
@@ -154,39 +161,46 @@ static bool mark_is_there(const struct jail *j, const char *path)
 {
 	struct jail_file f = { .path = path };
 	const char *rest = path_in_image_dir(j, &f);
-	_cleanup_(close_fd) int fd = rest ? path_openat2(j->image_dir_fd, rest, O_PATH, path_beneath) : -1;
+	_cleanup_(close_fd) int fd =
+		rest ? path_openat2(j->image_dir_fd, rest, O_PATH, path_beneath) : -1;
 
 	return fd >= 0;
 }
 
 /* What this disk was called while the VM had that name; NULL: there was none, or it is gone. Caller frees. */
-static char *mark_left_behind(const struct jail *j, const struct jail_file *f, const json_t *doc, const char *name)
+static char *mark_left_behind(
+	const struct jail *j, const struct jail_file *f, const json_t *doc, const char *name)
 {
 	for (size_t n = 0;; n++) {
 		char *path = mark_with_name(f->path, j->name, name, n);
 
-		if (!path || ((mark_lists(doc, "images", path) || mark_lists(doc, "disks", path)) && mark_is_there(j, path)))
+		if (!path || ((mark_lists(doc, "images", path) || mark_lists(doc, "disks", path)) &&
+				     mark_is_there(j, path)))
 			return path;
 		free(path);
 	}
 }
 
-static int mark_refuse_vanished(const struct jail *j, const struct jail_file *f, const char *vm, const char *path,
-	struct err *e)
+static int mark_refuse_vanished(const struct jail *j, const struct jail_file *f, const char *vm,
+	const char *path, struct err *e)
 {
-	err_set(e, ERR_CONFLICT, "%s would be new and empty, while VM '%s', whose file is gone, has left %s",
+	err_set(e, ERR_CONFLICT,
+		"%s would be new and empty, while VM '%s', whose file is gone, has left %s",
 		f->what, vm, path_shown(path));
 	return err_hint(e,
 		"rename the file back to %s.vm, or write Path=%s; if it is another VM, Path= with another name, "
-		"or 'vmkeep forget %s'", vm, path + strlen(j->image_dir) + 1, vm);
+		"or 'vmkeep forget %s'",
+		vm, path + strlen(j->image_dir) + 1, vm);
 }
 
-static int mark_refuse_renamed(const struct jail *j, const struct jail_file *f, const char *vm, const char *path,
-	struct err *e)
+static int mark_refuse_renamed(const struct jail *j, const struct jail_file *f, const char *vm,
+	const char *path, struct err *e)
 {
-	err_set(e, ERR_CONFLICT, "%s would be new and empty, while %s is its disk from when the VM was called '%s'",
+	err_set(e, ERR_CONFLICT,
+		"%s would be new and empty, while %s is its disk from when the VM was called '%s'",
 		f->what, path_shown(path), vm);
-	return err_hint(e, "rename the image to %s, or write Path=%s", f->shown_path, path + strlen(j->image_dir) + 1);
+	return err_hint(e, "rename the image to %s, or write Path=%s", f->shown_path,
+		path + strlen(j->image_dir) + 1);
 }
 
 int mark_new(const struct jail *j, const struct jail_file *f, struct err *e)
@@ -198,7 +212,8 @@ int mark_new(const struct jail *j, const struct jail_file *f, struct err *e)
 
 	json_array_foreach (j->identity.former, i, name) {
 		const char *vm = json_string_value(name);
-		_cleanup_(free_ptr) char *path = vm ? mark_left_behind(j, f, j->identity.document, vm) : NULL;
+		_cleanup_(free_ptr) char *path =
+			vm ? mark_left_behind(j, f, j->identity.document, vm) : NULL;
 
 		if (path)
 			return mark_refuse_renamed(j, f, vm, path, e);

@@ -41,7 +41,8 @@ static bool path_is_same(int a, int b)
 {
 	struct stat x, y;
 
-	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev &&
+	       x.st_ino == y.st_ino;
 }
 
 static int path_fail(int *dir, int error)
@@ -100,7 +101,7 @@ int path_walk(int root, const char *path, int flags, uint64_t resolve)
 	_cleanup_(close_fd) int top = inside || beneath ? openat(root, ".", O_PATH | O_CLOEXEC)
 							: open("/", O_PATH | O_CLOEXEC);
 	int dir = !inside && !beneath && *path != '/' ? openat(root, ".", O_PATH | O_CLOEXEC)
-						       : fcntl(top, F_DUPFD_CLOEXEC, 0);
+						      : fcntl(top, F_DUPFD_CLOEXEC, 0);
 	_cleanup_(free_ptr) char *rest = xstrdup(path), *done = xcalloc(1, strlen(path) + 2);
 	int links = 0;
 

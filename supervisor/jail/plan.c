@@ -63,12 +63,14 @@ static int plan_parse_file(struct jail_file *f, json_t *o, struct err *e)
 	json_int_t create = 0;
 	json_error_t je;
 
-	*f = (struct jail_file){ .id = "", .created = "", .seen = "", .fd = -1, .data = -1, .tree = -1 };
-	if (json_unpack_ex(o, &je, 0, "{s:s, s:s, s?s, s:s, s?b, s?b, s?s, s?b, s?b, s?I, s?s, s?s !}",
-		    "kind", &kind, "what", &f->what, "id", &f->id, "path", &f->path, "beneath",
-		    &beneath, "write", &write, "format", &format, "format_written", &written,
-		    "has_base", &has_base, "create", &create, "created", &f->created,
-		    "seen", &f->seen) < 0)
+	*f = (struct jail_file){
+		.id = "", .created = "", .seen = "", .fd = -1, .data = -1, .tree = -1
+	};
+	if (json_unpack_ex(o, &je, 0,
+		    "{s:s, s:s, s?s, s:s, s?b, s?b, s?s, s?b, s?b, s?I, s?s, s?s !}", "kind", &kind,
+		    "what", &f->what, "id", &f->id, "path", &f->path, "beneath", &beneath, "write",
+		    &write, "format", &format, "format_written", &written, "has_base", &has_base,
+		    "create", &create, "created", &f->created, "seen", &f->seen) < 0)
 		return err_set(e, ERR_USAGE, "plan: file: %s", je.text);
 	k = plan_find_name(kind, kind_names, JAIL_KINDS);
 	fmt = plan_find_name(format, jail_format_names, JAIL_FORMATS);
@@ -92,7 +94,8 @@ static int plan_parse_argv(struct jail *j, json_t *list, struct err *e)
 	size_t n = json_array_size(list);
 
 	if (j->role->run)
-		return n ? err_set(e, ERR_USAGE, "plan: role '%s' runs no program", j->role->name) : 0;
+		return n ? err_set(e, ERR_USAGE, "plan: role '%s' runs no program", j->role->name)
+			 : 0;
 	if (n == 0 || n > FILES_ARGV_MAX)
 		return err_set(e, ERR_USAGE, "plan: argv has %zu words", n);
 	j->argv = xcalloc(n + 1, sizeof *j->argv);
@@ -155,9 +158,9 @@ static int plan_parse_group(struct jail *j, json_t *o, struct err *e)
 
 	if (!o)
 		return 0;
-	if (json_unpack_ex(o, &je, 0, "{s?s, s?o, s?I, s?I, s?I, s?I, s?I !}", "unit", &g->unit, "dirs", &dirs,
-		    "cpu_quota", &quota, "cpu_weight", &cpu, "io_weight", &io, "tasks_max", &tasks,
-		    "memory_max", &memory) < 0)
+	if (json_unpack_ex(o, &je, 0, "{s?s, s?o, s?I, s?I, s?I, s?I, s?I !}", "unit", &g->unit,
+		    "dirs", &dirs, "cpu_quota", &quota, "cpu_weight", &cpu, "io_weight", &io,
+		    "tasks_max", &tasks, "memory_max", &memory) < 0)
 		return err_set(e, ERR_USAGE, "plan: group: %s", je.text);
 	g->cpu_quota = (uint64_t)quota;
 	g->cpu_weight = (uint64_t)cpu;
@@ -165,13 +168,14 @@ static int plan_parse_group(struct jail *j, json_t *o, struct err *e)
 	g->tasks_max = (uint64_t)tasks;
 	g->memory_max = (uint64_t)memory;
 	if (json_array_size(dirs) > JAIL_GROUP_DIRS_MAX)
-		return err_set(e, ERR_USAGE, "plan: more than %d control groups", JAIL_GROUP_DIRS_MAX);
+		return err_set(
+			e, ERR_USAGE, "plan: more than %d control groups", JAIL_GROUP_DIRS_MAX);
 	for (size_t i = 0; r == 0 && i < json_array_size(dirs); i++) {
 		const char *dir = json_string_value(json_array_get(dirs, i));
 
 		g->dir[g->n++] = dir;
-		r = dir ? plan_parse_path(dir, "control group", e) :
-			  err_set(e, ERR_USAGE, "plan: a control group is not a string");
+		r = dir ? plan_parse_path(dir, "control group", e)
+			: err_set(e, ERR_USAGE, "plan: a control group is not a string");
 	}
 	return r;
 }
@@ -188,8 +192,8 @@ static int plan_parse_paths(struct jail *j, json_t *list, struct err *e)
 		json_error_t je;
 
 		*p = (struct jail_path){ .tree = -1 };
-		if (json_unpack_ex(json_array_get(list, i), &je, 0, "{s:s, s?b, s?b !}", "path", &p->path, "write",
-			    &write, "optional", &optional) < 0)
+		if (json_unpack_ex(json_array_get(list, i), &je, 0, "{s:s, s?b, s?b !}", "path",
+			    &p->path, "write", &write, "optional", &optional) < 0)
 			return err_set(e, ERR_USAGE, "plan: path: %s", je.text);
 		p->write = write;
 		p->optional = optional;
@@ -206,9 +210,9 @@ static int plan_parse_identity(struct jail *j, json_t *o, struct err *e)
 
 	if (!o)
 		return 0;
-	if (json_unpack_ex(o, &je, 0, "{s:s, s:b, s:o, s?b, s?o, s?o, s?s !}", "dir", &j->identity.dir, "changed", &changed,
-		    "document", &document, "fresh", &fresh, "vanished", &vanished, "former", &former, "damaged",
-		    &j->identity.damaged) < 0)
+	if (json_unpack_ex(o, &je, 0, "{s:s, s:b, s:o, s?b, s?o, s?o, s?s !}", "dir",
+		    &j->identity.dir, "changed", &changed, "document", &document, "fresh", &fresh,
+		    "vanished", &vanished, "former", &former, "damaged", &j->identity.damaged) < 0)
 		return err_set(e, ERR_USAGE, "plan: identity: %s", je.text);
 	j->identity.changed = changed;
 	j->identity.fresh = fresh;
@@ -244,7 +248,8 @@ void plan_release(struct jail *j)
 
 int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 {
-	json_t *argv = NULL, *fds = NULL, *dev = NULL, *paths = NULL, *files = NULL, *group = NULL, *identity = NULL, *o;
+	json_t *argv = NULL, *fds = NULL, *dev = NULL, *paths = NULL, *files = NULL, *group = NULL,
+	       *identity = NULL, *o;
 	const char *role = "qemu";
 	int version, kvm = 0, check = 0, space = 0, running = 0, io_uring = 0, may_create = 0, r;
 	json_int_t uid;
@@ -256,12 +261,12 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 	j->plan = o;
 	if (json_unpack_ex(o, &je, 0,
 		    "{s:i, s:s, s?s, s:I, s?o, s?o, s:s, s?s, s?b, s?i, s?b, s?b, s?b, s?s, s?o, s?o, s?o, s?o, s?o, s?b, s?b, s?i !}",
-		    "version", &version, "name", &j->name, "role", &role, "uid", &uid, "argv", &argv, "fds",
-		    &fds, "root", &j->root, "image_dir", &j->image_dir, "kvm", &kvm,
-		    "oom_score_adj", &j->oom_score_adj, "check", &check, "running", &running, "io_uring",
-		    &io_uring, "modules", &j->modules, "dev", &dev, "paths", &paths, "files", &files, "group", &group,
-		    "identity", &identity, "space", &space, "may_create", &may_create,
-		    "qemu", &j->qemu) < 0)
+		    "version", &version, "name", &j->name, "role", &role, "uid", &uid, "argv",
+		    &argv, "fds", &fds, "root", &j->root, "image_dir", &j->image_dir, "kvm", &kvm,
+		    "oom_score_adj", &j->oom_score_adj, "check", &check, "running", &running,
+		    "io_uring", &io_uring, "modules", &j->modules, "dev", &dev, "paths", &paths,
+		    "files", &files, "group", &group, "identity", &identity, "space", &space,
+		    "may_create", &may_create, "qemu", &j->qemu) < 0)
 		return err_set(e, ERR_USAGE, "plan: %s", je.text);
 	if (version != PLAN_VERSION)
 		return err_set(e, ERR_USAGE, "plan: version %d, this vmkeep-jail speaks %d",

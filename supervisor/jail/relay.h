@@ -13,7 +13,8 @@ enum {
 	RELAY_CLIENT, /* descriptor 0: the TCP connection */
 	RELAY_QEMU,   /* descriptor 1: one end of the socket pair */
 	RELAY_ENDS,
-	RELAY_SLOT = RELAY_ENDS, /* descriptor 2: holds the lock that counts it, see guest/relay.c */
+	RELAY_SLOT =
+		RELAY_ENDS, /* descriptor 2: holds the lock that counts it, see guest/relay.c */
 	RELAY_FDS,
 	RELAY_BUFFER = 64 << 10, /* bytes on their way, in each direction */
 	RELAY_LINGER = 10, /* seconds from the end of one direction to the end of the process */

@@ -20,8 +20,8 @@
 enum { READ_ONLY = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV };
 
 /* From the host as they are there: where /usr is merged these are links into it. */
-const char *const root_system_paths[] = { "/usr", "/lib", "/lib32", "/lib64", "/libx32", "/bin", "/sbin",
-	"/etc/ld.so.cache", NULL };
+const char *const root_system_paths[] = { "/usr", "/lib", "/lib32", "/lib64", "/libx32", "/bin",
+	"/sbin", "/etc/ld.so.cache", NULL };
 
 /* Where packages keep the modules of a QEMU that an upgrade replaces under its guests, in a directory that is
  * made then; and the name by which a QEMU knows it. */
@@ -156,7 +156,8 @@ int paths_open(struct jail *j, struct err *e)
 {
 	for (size_t i = 0; i < j->n_paths; i++) {
 		struct jail_path *p = &j->path[i];
-		struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
+		struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+						       MOUNT_ATTR_NOEXEC |
 						       (p->write ? 0 : MOUNT_ATTR_RDONLY) };
 		struct stat st;
 
@@ -194,7 +195,8 @@ int root_build(struct jail *j, struct err *e)
 			j->uid, e);
 	for (size_t i = 0; r == 0 && i < j->n_paths; i++)
 		if (j->path[i].tree >= 0)
-			r = root_put_tree(root, j->path[i].tree, j->path[i].path, j->path[i].is_dir, e);
+			r = root_put_tree(
+				root, j->path[i].tree, j->path[i].path, j->path[i].is_dir, e);
 	for (size_t i = 0; r == 0 && i < j->n_files; i++)
 		r = root_put_file(j, root, &j->file[i], e);
 	return r;

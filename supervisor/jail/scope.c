@@ -189,6 +189,7 @@ static bool scope_make_dir(const char *dir)
 static int scope_set_limits(const struct jail_group *g, struct err *e)
 {
 	/* v2's file, then v1's; v1 counts weights from 1024 and 500 where v2 has 100 */
+	/* clang-format off */
 	const struct {
 		const char *key, *file;
 		uint64_t value, more;
@@ -206,6 +207,7 @@ static int scope_set_limits(const struct jail_group *g, struct err *e)
 		{ "MemoryMax", "memory.limit_in_bytes", g->memory_max, 0 },
 		/* clang-format on */
 	};
+	/* clang-format on */
 	bool set = true;
 
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
@@ -246,7 +248,8 @@ static int scope_join_directories(struct jail_group *g, struct err *e)
 
 int group_join(struct jail *j, struct err *e)
 {
-	enum outcome outcome = j->group.unit && *j->group.unit ? scope_join_scope(j, e) : UNREACHABLE;
+	enum outcome outcome =
+		j->group.unit && *j->group.unit ? scope_join_scope(j, e) : UNREACHABLE;
 
 	if (outcome == JOINED)
 		return 0;

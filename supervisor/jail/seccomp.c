@@ -26,6 +26,7 @@
 
 /* A call's name, where need be with its number on all processors: "fchmodat2=452" for a libseccomp that is older
  * than the call. A later one than the kernel's costs nothing. */
+/* clang-format off */
 static const struct {
 	int error;
 	enum { ALL, GUESTS } who; /* GUESTS: roles that serve no network, and get all they need opened */
@@ -74,6 +75,7 @@ static const struct {
 	{ ENOSYS, ALL, "uselib ustat sysfs _sysctl nfsservctl lookup_dcookie get_kernel_syms query_module" },
 	/* clang-format on */
 };
+/* clang-format on */
 
 static const char fork_calls[] = "fork vfork"; /* and clone() without CLONE_THREAD */
 
@@ -107,19 +109,22 @@ static int seccomp_refuse(scmp_filter_ctx ctx, int error, const char *calls)
 	for (; r == 0 && *calls; calls += strcspn(calls, " "), calls += *calls == ' ') {
 		int nr = filter_number(calls);
 
-		r = nr == __NR_SCMP_ERROR ? -EINVAL :
-					    seccomp_rule_add(ctx, SCMP_ACT_ERRNO((unsigned)error), nr, 0);
+		r = nr == __NR_SCMP_ERROR
+			    ? -EINVAL
+			    : seccomp_rule_add(ctx, SCMP_ACT_ERRNO((unsigned)error), nr, 0);
 	}
 	return r;
 }
 
 /* One more call that fails, where its argument compares so. */
-static int seccomp_refuse_argument(scmp_filter_ctx ctx, int error, int call, struct scmp_arg_cmp argument)
+static int seccomp_refuse_argument(
+	scmp_filter_ctx ctx, int error, int call, struct scmp_arg_cmp argument)
 {
 	return seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO((unsigned)error), call, 1, &argument);
 }
 
-static int seccomp_refuse_kind(scmp_filter_ctx ctx, int error, int call, enum scmp_compare op, uint64_t a, uint64_t b)
+static int seccomp_refuse_kind(
+	scmp_filter_ctx ctx, int error, int call, enum scmp_compare op, uint64_t a, uint64_t b)
 {
 	return seccomp_refuse_argument(ctx, error, call,
 		(struct scmp_arg_cmp){ .arg = 0, .op = op, .datum_a = a, .datum_b = b });
@@ -136,8 +141,10 @@ static int seccomp_refuse_all_but_unix(scmp_filter_ctx ctx)
 		for (uint64_t type = 0; r == 0 && type <= SOCKET_TYPES; type++)
 			if (type != SOCK_STREAM)
 				r = seccomp_refuse_argument(ctx, EAFNOSUPPORT, calls[i],
-					(struct scmp_arg_cmp){ .arg = 1, .op = SCMP_CMP_MASKED_EQ,
-						.datum_a = SOCKET_TYPES, .datum_b = type });
+					(struct scmp_arg_cmp){ .arg = 1,
+						.op = SCMP_CMP_MASKED_EQ,
+						.datum_a = SOCKET_TYPES,
+						.datum_b = type });
 	return r;
 }
 
@@ -148,14 +155,16 @@ static int seccomp_refuse_odd_networks(scmp_filter_ctx ctx)
 		{ .arg = 0, .op = SCMP_CMP_EQ, .datum_a = AF_NETLINK },
 		{ .arg = 2, .op = SCMP_CMP_NE, .datum_a = NETLINK_ROUTE },
 	};
-	int r = seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), ARRAY_SIZE(netfilter),
-		netfilter);
+	int r = seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket),
+		ARRAY_SIZE(netfilter), netfilter);
 
 	for (uint64_t family = 0; r == 0 && family < AF_NETLINK; family++)
 		if (family != AF_UNIX && family != AF_INET && family != AF_INET6)
-			r = seccomp_refuse_kind(ctx, EAFNOSUPPORT, SCMP_SYS(socket), SCMP_CMP_EQ, family, 0);
+			r = seccomp_refuse_kind(
+				ctx, EAFNOSUPPORT, SCMP_SYS(socket), SCMP_CMP_EQ, family, 0);
 	if (r == 0)
-		r = seccomp_refuse_kind(ctx, EAFNOSUPPORT, SCMP_SYS(socket), SCMP_CMP_GT, AF_NETLINK, 0);
+		r = seccomp_refuse_kind(
+			ctx, EAFNOSUPPORT, SCMP_SYS(socket), SCMP_CMP_GT, AF_NETLINK, 0);
 	return r;
 }
 
@@ -164,7 +173,9 @@ static int seccomp_refuse_processes(scmp_filter_ctx ctx)
 {
 	int r = seccomp_refuse(ctx, EPERM, fork_calls);
 
-	return r == 0 ? seccomp_refuse_kind(ctx, EPERM, SCMP_SYS(clone), SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0) : r;
+	return r == 0 ? seccomp_refuse_kind(
+				ctx, EPERM, SCMP_SYS(clone), SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0)
+		      : r;
 }
 
 /* fcntl()'s that reach beyond the descriptor: a lease makes others wait who open the file, the others have
@@ -176,19 +187,24 @@ static int seccomp_refuse_leases(scmp_filter_ctx ctx)
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(commands); i++)
 		r = seccomp_refuse_argument(ctx, EPERM, SCMP_SYS(fcntl),
-			(struct scmp_arg_cmp){ .arg = 1, .op = SCMP_CMP_MASKED_EQ, .datum_a = UINT32_MAX,
+			(struct scmp_arg_cmp){ .arg = 1,
+				.op = SCMP_CMP_MASKED_EQ,
+				.datum_a = UINT32_MAX,
 				.datum_b = (uint64_t)commands[i] });
 	return r;
 }
 
 static int seccomp_refuse_kinds(scmp_filter_ctx ctx, const struct jail_role *role)
 {
-	int r = role->host_network ? seccomp_refuse_odd_networks(ctx) : seccomp_refuse_all_but_unix(ctx);
+	int r = role->host_network ? seccomp_refuse_odd_networks(ctx)
+				   : seccomp_refuse_all_but_unix(ctx);
 
 	if (r == 0)
-		r = seccomp_refuse_kind(ctx, EAFNOSUPPORT, SCMP_SYS(socketpair), SCMP_CMP_NE, AF_UNIX, 0);
+		r = seccomp_refuse_kind(
+			ctx, EAFNOSUPPORT, SCMP_SYS(socketpair), SCMP_CMP_NE, AF_UNIX, 0);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(clone_flags); i++)
-		r = seccomp_refuse_kind(ctx, EPERM, SCMP_SYS(clone), SCMP_CMP_MASKED_EQ, clone_flags[i], clone_flags[i]);
+		r = seccomp_refuse_kind(ctx, EPERM, SCMP_SYS(clone), SCMP_CMP_MASKED_EQ,
+			clone_flags[i], clone_flags[i]);
 	if (r == 0)
 		r = seccomp_refuse_leases(ctx);
 	return r == 0 && !role->forks ? seccomp_refuse_processes(ctx) : r;

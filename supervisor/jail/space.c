@@ -46,7 +46,8 @@ bool space_growth(const struct jail *j, const struct jail_file *f, struct growth
 	return true;
 }
 
-static void jail_space_add(struct space_sum *sum, size_t *n, const struct jail *j, const struct jail_file *f)
+static void jail_space_add(
+	struct space_sum *sum, size_t *n, const struct jail *j, const struct jail_file *f)
 {
 	struct growth g;
 	size_t i = 0;

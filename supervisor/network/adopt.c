@@ -52,7 +52,8 @@ static bool adopt_answers_dns(const struct network *n)
 	return n->conf.dns && (runs ? !no_dns : dnsmasq_port_free(n->plan.choice.address));
 }
 
-static void adopt_take_bridge_back(struct network *n, const struct net_link *l, const struct net_facts *facts)
+static void adopt_take_bridge_back(
+	struct network *n, const struct net_link *l, const struct net_facts *facts)
 {
 	const struct net_choice c = adopt_choice_of(n, l, facts);
 	struct err e = ERR_INIT;
@@ -62,7 +63,8 @@ static void adopt_take_bridge_back(struct network *n, const struct net_link *l, 
 		network_up(n);
 		return;
 	}
-	log_warning(NULL, "network %s: bridge '%s' stands and its record is lost", n->name, l->name);
+	log_warning(
+		NULL, "network %s: bridge '%s' stands and its record is lost", n->name, l->name);
 	net_plan_again(&n->plan, &n->conf, &c, facts);
 	n->dns = adopt_answers_dns(n);
 	network_need_uid(n, true);
@@ -83,7 +85,8 @@ static void adopt_take_bridges_back(struct networks *ns)
 			const struct net_link *l = &facts.link[i];
 			struct network *n;
 
-			if (!streq(l->kind, "bridge") || !net_alias_network(l->alias, ns->owner, name, sizeof name) ||
+			if (!streq(l->kind, "bridge") ||
+				!net_alias_network(l->alias, ns->owner, name, sizeof name) ||
 				!conf_name_ok(name))
 				continue;
 			n = networks_add(ns, name);

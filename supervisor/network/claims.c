@@ -46,10 +46,12 @@ static bool claims_has_vanished(const struct networks *ns, const struct claim *c
 }
 
 /* Who holds what was asked for is said in e already; returns r. */
-static int claims_hint_at_holder(const struct networks *ns, const struct claim *holder, int r, struct err *e)
+static int claims_hint_at_holder(
+	const struct networks *ns, const struct claim *holder, int r, struct err *e)
 {
 	if (claims_has_vanished(ns, holder))
-		err_hint(e, "no file tells of VM '%s': put it back, or vmkeep forget %s", holder->vm, holder->vm);
+		err_hint(e, "no file tells of VM '%s': put it back, or vmkeep forget %s",
+			holder->vm, holder->vm);
 	return r;
 }
 
@@ -71,7 +73,9 @@ static int claims_check_fixed(struct network *n, const struct claim *c, struct e
 	o = claims_by_address(n->ns, n->name, c->address, c);
 	if (o)
 		return claims_hint_at_holder(n->ns, o,
-			err_set(e, ERR_CONFLICT, "address %s belongs to NIC '%s' of VM '%s'", ip, o->nic, o->vm), e);
+			err_set(e, ERR_CONFLICT, "address %s belongs to NIC '%s' of VM '%s'", ip,
+				o->nic, o->vm),
+			e);
 	if (!network_pool(n, &host, &prefix, &first, &last))
 		return 0;
 	net = host & net_mask(prefix);
@@ -113,8 +117,9 @@ static void claims_hint_at_full(struct network *n, struct err *e)
 	if (!one)
 		err_hint(e, "give it a larger Address= or Range=");
 	else
-		err_hint(e, "%s%s hold%s addresses, and no file tells of them: vmkeep forget %s", names.data,
-			count > NAMED_MAX ? " and others" : "", count == 1 ? "s" : "", one);
+		err_hint(e, "%s%s hold%s addresses, and no file tells of them: vmkeep forget %s",
+			names.data, count > NAMED_MAX ? " and others" : "", count == 1 ? "s" : "",
+			one);
 	buf_release(&names);
 }
 
@@ -154,8 +159,9 @@ static int claims_check_mac(struct networks *ns, const struct claim *c, struct e
 	for (const struct claim *o = ns->claims; o; o = o->next)
 		if (o != c && memcmp(o->mac, c->mac, ETH_ALEN) == 0)
 			return claims_hint_at_holder(ns, o,
-				err_set(e, ERR_CONFLICT, "MAC %s belongs to NIC '%s' of VM '%s'", text_mac(mac, c->mac),
-					o->nic, o->vm), e);
+				err_set(e, ERR_CONFLICT, "MAC %s belongs to NIC '%s' of VM '%s'",
+					text_mac(mac, c->mac), o->nic, o->vm),
+				e);
 	return 0;
 }
 
@@ -185,8 +191,10 @@ static int claims_check_name(struct networks *ns, struct claim *c, struct err *e
 	if (!o)
 		return 0;
 	return claims_hint_at_holder(ns, o,
-		err_set(e, ERR_CONFLICT, "the name '%s' belongs to NIC '%s' of VM '%s' in network '%s'", c->hostname, o->nic,
-			o->vm, c->network), e);
+		err_set(e, ERR_CONFLICT,
+			"the name '%s' belongs to NIC '%s' of VM '%s' in network '%s'", c->hostname,
+			o->nic, o->vm, c->network),
+		e);
 }
 
 static int claims_check(struct networks *ns, struct claim *c, struct err *e)

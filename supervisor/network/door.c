@@ -191,7 +191,8 @@ void door_repair(struct networks *ns)
 	}
 }
 
-void door_init(struct networks *ns, const char *run_dir, void (*moved)(struct network *n, const struct err *e))
+void door_init(struct networks *ns, const char *run_dir,
+	void (*moved)(struct network *n, const struct err *e))
 {
 	_cleanup_(free_ptr) char *path = door_path(ns);
 

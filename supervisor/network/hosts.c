@@ -37,9 +37,10 @@ static int hosts_line_put(
 	r = fd < 0 || fchmod(fd, 0644) < 0 ? -errno : file_write_all(fd, line->data, line->len);
 	close_fd(&fd);
 	if (r == 0 && rename(tmp, path) < 0)
-		r = errno == EISDIR && file_remove_tree(AT_FDCWD, path, NULL) == 0 && rename(tmp, path) == 0
-			? 0
-			: -errno;
+		r = errno == EISDIR && file_remove_tree(AT_FDCWD, path, NULL) == 0 &&
+				    rename(tmp, path) == 0
+			    ? 0
+			    : -errno;
 	errno = -r;
 	return r < 0 ? err_errno(e, "write '%s'", path) : 0;
 }

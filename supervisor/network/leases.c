@@ -53,7 +53,8 @@ void leases_read(struct network *n)
 /* The one thing that dnsmasq writes to: there before it is, and its own. */
 static int leases_own_file(const char *path, uid_t uid, bool *wrong, struct err *e)
 {
-	_cleanup_(close_fd) int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	_cleanup_(close_fd) int fd =
+		open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 	struct stat st;
 
 	*wrong = fd < 0 && (errno == EISDIR || errno == ELOOP || errno == ENXIO);
@@ -96,7 +97,8 @@ int leases_place(struct network *n, struct err *e)
 	free(n->leases_problem);
 	n->leases_problem = NULL;
 	if (leases_own_or_new(n->leases_state, n->uid, &mine) == 0) {
-		if (was_run && leases_copy(n->leases_run, n->leases_state) && leases_own_or_new(n->leases_state, n->uid, &mine) == 0)
+		if (was_run && leases_copy(n->leases_run, n->leases_state) &&
+			leases_own_or_new(n->leases_state, n->uid, &mine) == 0)
 			unlink(n->leases_run);
 		n->lease_file = n->dnsmasq.lease_file = n->leases_state;
 		return 0;
@@ -106,8 +108,10 @@ int leases_place(struct network *n, struct err *e)
 	n->lease_file = n->dnsmasq.lease_file = n->leases_run;
 	if (leases_own_or_new(n->leases_run, n->uid, e) < 0)
 		return err_class(e, ERR_FAILED);
-	log_warning(NULL, "network %s: leases are kept until the host boots, no longer: %s", n->name, mine.text);
-	n->leases_problem = xasprintf("leases are kept until the host boots, no longer: %s", mine.text);
+	log_warning(NULL, "network %s: leases are kept until the host boots, no longer: %s",
+		n->name, mine.text);
+	n->leases_problem =
+		xasprintf("leases are kept until the host boots, no longer: %s", mine.text);
 	return 0;
 }
 
@@ -118,7 +122,8 @@ bool leases_rescue(struct network *n)
 	bool seen = false;
 
 	for (size_t i = 0; i < ARRAY_SIZE(path); i++) {
-		_cleanup_(free_ptr) char *theirs = xasprintf("/proc/%d/root%s", (int)n->dnsmasq.pid, path[i]);
+		_cleanup_(free_ptr) char *theirs =
+			xasprintf("/proc/%d/root%s", (int)n->dnsmasq.pid, path[i]);
 
 		if (access(theirs, F_OK) < 0)
 			continue;

@@ -65,11 +65,13 @@ int network_look(struct network *n, struct net_link *l, struct err *e)
 	struct rtnl *rtnl = networks_rtnl(n->ns, e);
 	int r = rtnl ? rtnl_link(rtnl, c->bridge, l, e) : e->number;
 
-	if (r < 0 || (l->index && (memcmp(l->mac, c->mac, ETH_ALEN) == 0 || streq(l->alias, n->plan.alias))))
+	if (r < 0 || (l->index && (memcmp(l->mac, c->mac, ETH_ALEN) == 0 ||
+					  streq(l->alias, n->plan.alias))))
 		return r;
 	r = rtnl_facts(rtnl, &facts, e);
 	for (size_t i = 0; r == 0 && i < facts.links; i++)
-		if (streq(facts.link[i].kind, "bridge") && streq(facts.link[i].alias, n->plan.alias) &&
+		if (streq(facts.link[i].kind, "bridge") &&
+			streq(facts.link[i].alias, n->plan.alias) &&
 			memcmp(facts.link[i].mac, c->mac, ETH_ALEN) == 0)
 			*l = facts.link[i];
 	net_facts_release(&facts);
@@ -78,7 +80,8 @@ int network_look(struct network *n, struct net_link *l, struct err *e)
 
 bool network_is_ours(const struct network *n, const struct net_link *l)
 {
-	return l->index && (memcmp(l->mac, n->plan.choice.mac, ETH_ALEN) == 0 || streq(l->alias, n->plan.alias));
+	return l->index && (memcmp(l->mac, n->plan.choice.mac, ETH_ALEN) == 0 ||
+				   streq(l->alias, n->plan.alias));
 }
 
 void network_delete_bridge(struct network *n)

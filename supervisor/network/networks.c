@@ -20,7 +20,8 @@ void networks_repair(struct networks *ns, struct conf_problems *p)
 		network_join_all(n);
 		network_tap_trouble(n, trouble, sizeof trouble);
 		if (trouble[0] && p)
-			conf_problem(p, &(struct conf_place){ 0 }, NULL, "network %s: %s", n->name, trouble);
+			conf_problem(p, &(struct conf_place){ 0 }, NULL, "network %s: %s", n->name,
+				trouble);
 	}
 	door_repair(ns);
 }
@@ -140,7 +141,8 @@ bool network_is_outdated(const struct network *n)
 	if (n->broken)
 		return false;
 	return (n->raised_stamp && n->raised_stamp != n->stamp) ||
-	       (n->conf.subnet.set && (n->conf.subnet.address != c->address || n->conf.subnet.prefix != c->prefix)) ||
+	       (n->conf.subnet.set && (n->conf.subnet.address != c->address ||
+					      n->conf.subnet.prefix != c->prefix)) ||
 	       (n->conf.bridge && !streq(n->conf.bridge, c->bridge));
 }
 

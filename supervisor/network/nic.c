@@ -163,7 +163,8 @@ const char *networks_tap_name(struct networks *ns, const struct tap *tap, char n
 	return l.index ? memcpy(name, l.name, IFNAMSIZ) : NULL;
 }
 
-static void nic_remove_tap(struct networks *ns, const char *vm, const char *nic, const struct tap *tap)
+static void nic_remove_tap(
+	struct networks *ns, const char *vm, const char *nic, const struct tap *tap)
 {
 	_cleanup_(free_ptr) char *alias = nic_alias(vm, nic);
 	struct err e = ERR_INIT;

@@ -58,7 +58,8 @@ void network_taps_down(struct network *n)
 		struct net_link l;
 		struct err e = ERR_INIT;
 
-		if (rtnl && c->tap.index && rtnl_link_at(rtnl, c->tap.index, &l, &e) == 0 && l.index)
+		if (rtnl && c->tap.index && rtnl_link_at(rtnl, c->tap.index, &l, &e) == 0 &&
+			l.index)
 			rtnl_up(rtnl, l.index, false, &e);
 		if (e.number)
 			log_error(c->vm, "nic %s: tap '%s': %s", c->nic, c->tap.name, e.text);
@@ -79,10 +80,12 @@ void network_tap_trouble(const struct network *n, char *out, size_t len)
 		if (c->on != n || !c->attached || !c->tap.index)
 			continue;
 		if (!l)
-			snprintf(out, len, "the tap of NIC '%.63s' of VM '%.63s' is gone from this host's network", c->nic,
-				c->vm);
+			snprintf(out, len,
+				"the tap of NIC '%.63s' of VM '%.63s' is gone from this host's network",
+				c->nic, c->vm);
 		else if (l->master != n->bridge_index)
-			snprintf(out, len, "the tap of NIC '%.63s' of VM '%.63s' is not on its bridge: vmkeep reload",
+			snprintf(out, len,
+				"the tap of NIC '%.63s' of VM '%.63s' is not on its bridge: vmkeep reload",
 				c->nic, c->vm);
 	}
 	net_facts_release(&facts);

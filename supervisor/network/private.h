@@ -25,8 +25,9 @@ struct network {
 	struct network *next;
 	struct networks *ns;
 	char *name;
-	char *dir;		  /* RUN/networks/NAME.d */
-	char *leases_state, *leases_run; /* STATE/networks/NAME.leases; where that cannot be, RUN's */
+	char *dir; /* RUN/networks/NAME.d */
+	char *leases_state,
+		*leases_run;	  /* STATE/networks/NAME.leases; where that cannot be, RUN's */
 	const char *lease_file;	  /* the one of both that is used */
 	char *leases_problem;	  /* why it is RUN's, or NULL */
 	struct conf_network conf; /* fully defaulted, also when it never parsed */
@@ -54,7 +55,7 @@ struct network_wait {
 	struct network_wait *next;
 	struct network_wait **list; /* that it is in: a network's, the door's, or those answered */
 	struct networks *ns;
-	bool up;		 /* for it to stand, else for it to be gone */
+	bool up; /* for it to stand, else for it to be gone */
 	struct err result;
 	network_done_fn *done;
 	void *data;
@@ -80,7 +81,7 @@ enum door_state { DOOR_OPEN, DOOR_SHUTTING, DOOR_SHUT, DOOR_OPENING };
 
 struct door {
 	enum door_state state;
-	bool marked; /* by RUN/networks/door */
+	bool marked;			 /* by RUN/networks/door */
 	char table[HOST_PREFIX_MAX + 8]; /* no network's: those begin with "vmkeep_" */
 	struct nft_run *nft;
 	struct network_wait *waits; /* of NICs on foreign bridges */
@@ -97,14 +98,14 @@ struct networks {
 	const struct uids *uids;
 	char owner[HOST_PREFIX_MAX]; /* in the aliases of our bridges, see net_alias() */
 	struct dnsmasq_seen *seen;   /* while networks are taken back */
-	struct rtnl *rtnl;	    /* opened at first use */
+	struct rtnl *rtnl;	     /* opened at first use */
 	struct network *list;
 	struct claim *claims;
 	struct door door;
 	struct nft_run *nft;	       /* under way or to come, in their order */
 	struct network_wait *answered; /* waits on their way to their owner */
 	int inotify;
-	int watching_state; /* inotify handle */
+	int watching_state;	/* inotify handle */
 	int watching_resolv[2]; /* inotify handles, see resolv.c */
 	bool resolv_changed, files_lost;
 	ev_io changes;
@@ -127,7 +128,7 @@ bool network_pool(
 struct network *networks_add(struct networks *ns, const char *name);
 /* Any verb looks again at the file that it needs. NULL: there is no such network. */
 struct network *networks_get(struct networks *ns, const char *name);
-void networks_look(struct networks *ns);		 /* at all of them */
+void networks_look(struct networks *ns); /* at all of them */
 void networks_drop_all(struct networks *ns);
 
 /* networks.c */
@@ -211,10 +212,11 @@ void resolv_changed(struct networks *ns); /* for all that stand */
 
 /* door.c */
 /* moved: it is shut for this network, or could not be. */
-void door_init(struct networks *ns, const char *run_dir, void (*moved)(struct network *n, const struct err *e));
+void door_init(struct networks *ns, const char *run_dir,
+	void (*moved)(struct network *n, const struct err *e));
 void door_need(struct networks *ns);  /* is shut when its state says so, see network_door_moved() */
 void door_leave(struct networks *ns); /* a network or tap is gone: opens it if that was the last */
-void door_repair(struct networks *ns);  /* sets or removes the table, whatever it is said to be */
+void door_repair(struct networks *ns); /* sets or removes the table, whatever it is said to be */
 void door_put(struct networks *ns, struct buf *text); /* for a network's load; then door_loaded() */
 void door_loaded(struct networks *ns);
 void door_not_loaded(struct networks *ns); /* nft did not even start */

@@ -122,7 +122,8 @@ static void process_ended(struct dnsmasq *d, int status)
 	if (steady)
 		d->failures = 0;
 	if (starting && d->overdue)
-		snprintf(d->problem, sizeof d->problem, "does not listen after %g s", START_TIMEOUT);
+		snprintf(
+			d->problem, sizeof d->problem, "does not listen after %g s", START_TIMEOUT);
 	else if (status > 0)
 		snprintf(d->problem, sizeof d->problem, "ended with status %d", status);
 	else if (status < 0)
@@ -246,15 +247,16 @@ static json_t *process_plan_of(const struct dnsmasq *d, const char *conf, struct
 
 	if (plan)
 		json_object_set_new(plan, "paths",
-			json_pack("[{s:s}, {s:s, s:b}, {s:s, s:b}]", "path", d->dir, "path", d->lease_file, "write", 1,
-				"path", "/dev/log", "optional", 1));
+			json_pack("[{s:s}, {s:s, s:b}, {s:s, s:b}]", "path", d->dir, "path",
+				d->lease_file, "write", 1, "path", "/dev/log", "optional", 1));
 	return plan;
 }
 
 /* So that it is found also when the record is lost. dnsmasq's own pid file would be its to write. */
 static void process_write_pid_file(const struct dnsmasq *d)
 {
-	_cleanup_(free_ptr) char *path = process_path_of(d, "dnsmasq.pid"), *text = xasprintf("%d\n", (int)d->pid);
+	_cleanup_(free_ptr) char *path = process_path_of(d, "dnsmasq.pid"),
+				 *text = xasprintf("%d\n", (int)d->pid);
 
 	network_put(path, 0600, text, strlen(text), NULL);
 }

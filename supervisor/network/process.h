@@ -40,8 +40,8 @@ enum dnsmasq_event {
 
 struct dnsmasq {
 	struct ev_loop *ev;
-	const char *jail, *network, *dir; /* borrowed */
-	const char *lease_file; /* borrowed, set by prepare */
+	const char *jail, *network, *dir;	   /* borrowed */
+	const char *lease_file;			   /* borrowed, set by prepare */
 	int (*prepare)(void *data, struct err *e); /* before each start: its files, all of them */
 	void (*event)(void *data, enum dnsmasq_event event, const struct err *e);
 	void *data;
@@ -56,14 +56,14 @@ struct dnsmasq {
 	uint64_t start; /* field 22 of /proc/PID/stat */
 	double spawned; /* clock_now() */
 	int pidfd;
-	int jail_fd;	   /* what vmkeep-jail has to say, while it starts */
-	int words_fd;	   /* its standard error, likewise */
+	int jail_fd;  /* what vmkeep-jail has to say, while it starts */
+	int words_fd; /* its standard error, likewise */
 	struct buf words;
 	ev_io exited, said;
 	struct loop_timer timer; /* readiness, pause, or patience with SIGTERM: one at a time */
 };
 
-void dnsmasq_init(struct dnsmasq *d); /* what is borrowed, ev, event and data are set */
+void dnsmasq_init(struct dnsmasq *d);	 /* what is borrowed, ev, event and data are set */
 void dnsmasq_release(struct dnsmasq *d); /* leaves the process running */
 
 /* Starts it with dnsmasq.conf in dir. One event follows: READY, or FAILED. */

@@ -173,6 +173,7 @@ void dnsmasq_end_stray(const struct dnsmasq_seen *one, const char *run, const ch
 
 	if (pidfd < 0 || !find_is_ours(one->pid, jail) || !find_works_for(one->pid, run, network))
 		return;
-	log_warning(NULL, "network %s: a dnsmasq (pid %d) of which nobody knew is ended", network, (int)one->pid);
+	log_warning(NULL, "network %s: a dnsmasq (pid %d) of which nobody knew is ended", network,
+		(int)one->pid);
 	pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
 }

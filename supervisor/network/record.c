@@ -170,7 +170,8 @@ static bool record_plan_parse(struct network *n, json_t *o)
 	size_t i;
 
 	n->plan = (struct net_plan){ 0 };
-	if (!table || strlen(table) >= sizeof n->plan.table || !record_choice_parse(o, &n->plan.choice))
+	if (!table || strlen(table) >= sizeof n->plan.table ||
+		!record_choice_parse(o, &n->plan.choice))
 		return false;
 	memcpy(n->plan.table, table, strlen(table) + 1);
 	net_alias(n->plan.alias, n->name, n->ns->owner);

@@ -43,8 +43,13 @@ struct network *networks_add(struct networks *ns, const char *name)
 	n->leases_state = xasprintf("%s/%s.leases", ns->state, name);
 	n->leases_run = xasprintf("%s/%s.leases", ns->run, name);
 	n->lease_file = n->leases_state;
-	n->dnsmasq = (struct dnsmasq){ .ev = ns->ev, .jail = ns->jail, .network = n->name, .dir = n->dir,
-		.prepare = network_prepare_dnsmasq, .event = network_dnsmasq_event, .data = n };
+	n->dnsmasq = (struct dnsmasq){ .ev = ns->ev,
+		.jail = ns->jail,
+		.network = n->name,
+		.dir = n->dir,
+		.prepare = network_prepare_dnsmasq,
+		.event = network_dnsmasq_event,
+		.data = n };
 	dnsmasq_init(&n->dnsmasq);
 	choice_load(n);
 	registry_read_conf(n, NULL);

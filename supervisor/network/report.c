@@ -95,7 +95,8 @@ static const char *report_health(const struct network *n, char trouble[TROUBLE_M
 		return n->leases_problem;
 	if (!n->has_file && !streq(n->name, "default"))
 		return "its file is gone: it stays until net stop";
-	return network_is_outdated(n) ? "its file has changed: net stop and net start make it so" : "ok";
+	return network_is_outdated(n) ? "its file has changed: net stop and net start make it so"
+				      : "ok";
 }
 
 static json_t *report_pid_json(const struct network *n)
@@ -112,8 +113,10 @@ json_t *networks_list(struct networks *ns)
 	for (const struct network *n = ns->list; n; n = n->next)
 		json_array_append_new(
 			rows, json_pack("[s, s, s, o, o, I, o, s]", n->name, state_names[n->state],
-				      conf_network_mode_name(n->conf.mode), report_text_json(report_bridge(n)), report_subnet_json(n),
-				      (json_int_t)network_attached(n), report_pid_json(n), report_health(n, trouble)));
+				      conf_network_mode_name(n->conf.mode),
+				      report_text_json(report_bridge(n)), report_subnet_json(n),
+				      (json_int_t)network_attached(n), report_pid_json(n),
+				      report_health(n, trouble)));
 	return api_table(api_network_row, rows);
 }
 
@@ -122,9 +125,10 @@ static json_t *report_nic_json(const struct claim *c, const struct network *n)
 	char tap[IFNAMSIZ];
 
 	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:b, s:b}", "vm", c->vm, "nic", c->nic,
-		"name", c->hostname, "mac", report_mac_json(c->mac), "address", report_ip_json(c->address, 0),
-		"tap", report_text_json(networks_tap_name(n->ns, &c->tap, tap)), "attached", c->attached, "seen",
-		claim_seen(c, leases_by_mac(n, c->mac)));
+		"name", c->hostname, "mac", report_mac_json(c->mac), "address",
+		report_ip_json(c->address, 0), "tap",
+		report_text_json(networks_tap_name(n->ns, &c->tap, tap)), "attached", c->attached,
+		"seen", claim_seen(c, leases_by_mac(n, c->mac)));
 }
 
 static json_t *report_dhcp_json(const struct network *n)
@@ -136,8 +140,8 @@ static json_t *report_dhcp_json(const struct network *n)
 		return json_null();
 	network_pool(n, &host, &prefix, &first, &last);
 	return json_pack("{s:o, s:o, s:I, s:s}", "first", report_ip_json(first, 0), "last",
-		report_ip_json(last, 0), "lease_seconds", (json_int_t)(n->conf.lease_ms / 1000), "domain",
-		n->conf.domain);
+		report_ip_json(last, 0), "lease_seconds", (json_int_t)(n->conf.lease_ms / 1000),
+		"domain", n->conf.domain);
 }
 
 static json_t *report_dns_json(const struct network *n)
@@ -167,9 +171,10 @@ json_t *networks_show(struct networks *ns, const char *network, struct err *e)
 			json_array_append_new(nics, report_nic_json(c, n));
 	network_pool(n, &host, &prefix, &first, &last);
 	o = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "name", n->name, "state",
-		state_names[n->state], "health", report_health(n, trouble), "mode", conf_network_mode_name(n->conf.mode),
-		"bridge", report_text_json(report_bridge(n)), "address", report_ip_json(host, prefix), "subnet",
-		report_subnet_json(n), "dhcp", report_dhcp_json(n), "dns", report_dns_json(n));
+		state_names[n->state], "health", report_health(n, trouble), "mode",
+		conf_network_mode_name(n->conf.mode), "bridge", report_text_json(report_bridge(n)),
+		"address", report_ip_json(host, prefix), "subnet", report_subnet_json(n), "dhcp",
+		report_dhcp_json(n), "dns", report_dns_json(n));
 	json_object_set_new(o, "file", report_text_json(n->conf.place.file));
 	json_object_set_new(
 		o, "mtu", n->conf.mtu ? json_integer((json_int_t)n->conf.mtu) : json_null());
@@ -188,14 +193,14 @@ static const struct claim *report_owner(const struct network *n, const uint8_t m
 	return NULL;
 }
 
-static json_t *report_lease_row(uint32_t address, const uint8_t mac[ETH_ALEN], const struct claim *c,
-	const struct dnsmasq_lease *l)
+static json_t *report_lease_row(uint32_t address, const uint8_t mac[ETH_ALEN],
+	const struct claim *c, const struct dnsmasq_lease *l)
 {
 	return json_pack("[o, o, o, o, o, o, b]", report_ip_json(address, 0), report_mac_json(mac),
 		report_text_json(c ? c->vm : NULL), report_text_json(c ? c->nic : NULL),
 		report_text_json(c   ? c->hostname
-			  : l ? l->name
-			      : NULL),
+				 : l ? l->name
+				     : NULL),
 		l && l->expires ? json_integer((json_int_t)l->expires) : json_null(),
 		c ? claim_seen(c, l) : true);
 }
@@ -214,7 +219,8 @@ json_t *networks_leases(struct networks *ns, const char *network, struct err *e)
 	for (size_t i = 0; i < n->leases; i++) {
 		const struct dnsmasq_lease *l = &n->lease[i];
 
-		json_array_append_new(rows, report_lease_row(l->address, l->mac, report_owner(n, l->mac), l));
+		json_array_append_new(
+			rows, report_lease_row(l->address, l->mac, report_owner(n, l->mac), l));
 	}
 	for (const struct claim *c = ns->claims; c; c = c->next)
 		if (streq(c->network, n->name) && !leases_by_mac(n, c->mac) && c->address)

@@ -43,7 +43,8 @@ static int resolv_watch_dir_of(const struct networks *ns, const char *file)
 	_cleanup_(free_ptr) char *dir = xstrdup(file);
 
 	*strrchr(dir, '/') = '\0';
-	return inotify_add_watch(ns->inotify, dir, IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE | IN_ONLYDIR);
+	return inotify_add_watch(ns->inotify, dir,
+		IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE | IN_ONLYDIR);
 }
 
 /* Watching a directory again changes nothing; one that the link no longer leads to is let go. */
@@ -74,6 +75,7 @@ void resolv_changed(struct networks *ns)
 	ns->resolv_changed = false;
 	resolv_watch(ns);
 	for (struct network *n = ns->list; n; n = n->next)
-		if (n->state == NETWORK_UP && n->plan.step[NET_STEP_DNSMASQ] && resolv_copy(n, &e) < 0)
+		if (n->state == NETWORK_UP && n->plan.step[NET_STEP_DNSMASQ] &&
+			resolv_copy(n, &e) < 0)
 			log_error(NULL, "network %s: resolv.conf: %s", n->name, e.text);
 }

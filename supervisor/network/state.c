@@ -17,7 +17,8 @@ static void state_check_up(struct network *n)
 
 	if (n->state != NETWORK_RAISING || n->nft || n->ns->door.state != DOOR_SHUT)
 		return;
-	if (n->dnsmasq.state == DNSMASQ_STOPPING) /* nothing is made before its predecessor has ended */
+	if (n->dnsmasq.state ==
+		DNSMASQ_STOPPING) /* nothing is made before its predecessor has ended */
 		return;
 	if (n->plan.step[NET_STEP_DNSMASQ] && n->dnsmasq.state != DNSMASQ_UP &&
 		n->dnsmasq.state != DNSMASQ_MISSING)
@@ -94,8 +95,8 @@ static int state_plan(struct network *n, struct err *e)
 
 		/* no reason to keep guests from it; leases have the same trouble, which health tells */
 		if (choice_save(n, &mine) < 0)
-			log_error(NULL, "network %s: what was chosen for it is not remembered: %s", n->name,
-				mine.text);
+			log_error(NULL, "network %s: what was chosen for it is not remembered: %s",
+				n->name, mine.text);
 	}
 	n->raised_stamp = n->stamp;
 	return 0;
@@ -307,7 +308,8 @@ static int state_rename_back(struct network *n, const struct net_link *l, struct
 {
 	const char *bridge = n->plan.choice.bridge;
 
-	log_warning(NULL, "network %s: bridge '%s' is called '%s' now: renamed", n->name, bridge, l->name);
+	log_warning(NULL, "network %s: bridge '%s' is called '%s' now: renamed", n->name, bridge,
+		l->name);
 	if (rtnl_rename(n->ns->rtnl, l->index, bridge, e) < 0)
 		return err_class(e, ERR_CONFLICT);
 	return 0;
@@ -347,7 +349,8 @@ bool network_serve_files(struct network *n)
 	struct err e = ERR_INIT;
 	bool anew = false;
 
-	if (host_dirs_make(n, &anew, &e) < 0 || host_lines_write(n, &e) < 0 || network_write_dnsmasq(n, &e) < 0)
+	if (host_dirs_make(n, &anew, &e) < 0 || host_lines_write(n, &e) < 0 ||
+		network_write_dnsmasq(n, &e) < 0)
 		log_error(NULL, "network %s: %s", n->name, e.text);
 	return anew || n->lease_file != before || !dnsmasq_sees(&n->dnsmasq, hosts);
 }

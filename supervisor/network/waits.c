@@ -21,8 +21,8 @@ static void waits_on_answer(struct loop_task *task)
 	free(w);
 }
 
-struct network_wait *wait_new(struct networks *ns, struct network_wait **list, bool up,
-	network_done_fn *done, void *data)
+struct network_wait *wait_new(
+	struct networks *ns, struct network_wait **list, bool up, network_done_fn *done, void *data)
 {
 	struct network_wait *w = xcalloc(1, sizeof *w);
 

@@ -85,8 +85,8 @@ static void watch_on_changes(struct ev_loop *ev, ev_io *w, int revents)
 
 void networks_watch_files(struct networks *ns)
 {
-	ns->watching_state = inotify_add_watch(
-		ns->inotify, ns->state, IN_MODIFY | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_ONLYDIR);
+	ns->watching_state = inotify_add_watch(ns->inotify, ns->state,
+		IN_MODIFY | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_ONLYDIR);
 	inotify_add_watch(ns->inotify, ns->run, IN_MODIFY | LOSSES | IN_ONLYDIR);
 }
 

@@ -50,7 +50,8 @@ static void argv_add_machine(struct argv_build *b)
 		argv_json(b, "-blockdev",
 			device_flash_node(
 				0, ctx->firmware->code, ctx->firmware->code_format, false));
-		argv_json(b, "-blockdev", device_flash_node(1, ctx->nvram, CONF_FORMAT_QCOW2, true));
+		argv_json(
+			b, "-blockdev", device_flash_node(1, ctx->nvram, CONF_FORMAT_QCOW2, true));
 	}
 	if (smm) /* else the guest could write the variables past the firmware */
 		argv_option(b, "-global", "driver=cfi.pflash01,property=secure,value=on");
@@ -121,7 +122,8 @@ static void argv_add_pasted_vnc(struct argv_build *b)
 	bool v6 = strchr(c->listen, ':') != NULL;
 
 	if (streq(c->listen, "unix") || (c->port && c->port < VNC_FIRST_PORT))
-		argv_option(b, "-vnc", "unix:%s/vnc.sock%s", argv_comma(b, b->ctx->run_dir), password);
+		argv_option(
+			b, "-vnc", "unix:%s/vnc.sock%s", argv_comma(b, b->ctx->run_dir), password);
 	else
 		argv_option(b, "-vnc", "%s%s%s:%" PRIu64 "%s%s", v6 ? "[" : "", c->listen,
 			v6 ? "]" : "", c->port ? c->port - VNC_FIRST_PORT : 0,

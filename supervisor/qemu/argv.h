@@ -24,9 +24,9 @@ enum {
 	ARGV_FD_QMP = 3,
 	ARGV_FD_SERIAL_FIRST = 4,
 	ARGV_FD_AGENT = 20,
-	ARGV_FD_NOTIFY = 21, /* O_WRONLY|O_APPEND, becomes /dev/fdset/ and this: */
+	ARGV_FD_NOTIFY = 21,  /* O_WRONLY|O_APPEND, becomes /dev/fdset/ and this: */
 #define ARGV_FDSET_NOTIFY "9" /* behind the serial ports' */
-	ARGV_FD_VSOCK = 22, /* /dev/vhost-vsock */
+	ARGV_FD_VSOCK = 22,   /* /dev/vhost-vsock */
 	ARGV_FD_TAP_FIRST = 40,
 	ARGV_SERIALS_MAX = 8,
 	ARGV_NICS_MAX = 32,
@@ -60,10 +60,7 @@ struct argv {
 	const char **word; /* NULL terminated, word[0] is the binary */
 	size_t n;
 };
-#define ARGV_INIT                   \
-	{                           \
-		.arena = ARENA_INIT \
-	}
+#define ARGV_INIT { .arena = ARENA_INIT }
 
 int argv_build(struct argv *out, const struct conf_vm *c, struct identity *id,
 	const struct probe *p, const struct argv_context *ctx, struct err *e);

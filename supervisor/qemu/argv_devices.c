@@ -117,8 +117,8 @@ static void devices_add_nics(struct argv_build *b, json_t *front)
 	const struct conf_vm *c = b->c;
 
 	for (size_t i = 0; b->r == 0 && i < c->nics; i++) {
-		json_t *dev = device_nic(
-			&c->nic[i], &b->bus, devices_boot_index(c, c->nic[i].id, c->disks + i), &b->e);
+		json_t *dev = device_nic(&c->nic[i], &b->bus,
+			devices_boot_index(c, c->nic[i].id, c->disks + i), &b->e);
 		char fd[16];
 
 		json_array_append_new(front, dev);
@@ -171,7 +171,8 @@ static void devices_add_pvpanic(struct argv_build *b)
 
 static void devices_add_watchdog(struct argv_build *b)
 {
-	if (b->c->watchdog == CONF_WATCHDOG_ITCO) /* a function of the chipset, which older machines leave unwired */
+	if (b->c->watchdog ==
+		CONF_WATCHDOG_ITCO) /* a function of the chipset, which older machines leave unwired */
 		argv_option(b, "-global", "driver=ICH9-LPC,property=noreboot,value=off");
 	else if (b->c->watchdog == CONF_WATCHDOG_I6300ESB)
 		argv_json(b, "-device", device_watchdog(&b->bus, &b->e));
@@ -188,7 +189,8 @@ static void devices_add_vsock(struct argv_build *b)
 
 	snprintf(fd, sizeof fd, "%d", ARGV_FD_VSOCK);
 	if (b->c->vsock_cid)
-		argv_json(b, "-device", device_vsock(b->c, b->ctx->paste ? NULL : fd, &b->bus, &b->e));
+		argv_json(b, "-device",
+			device_vsock(b->c, b->ctx->paste ? NULL : fd, &b->bus, &b->e));
 }
 
 /* What hangs on the guest. A new VM gives out its slots in this order: a new row stands last. */

@@ -53,7 +53,7 @@ unsigned device_ports_used(const struct identity *id);
 /* Names */
 
 const char *device_node_name(const struct conf_disk *d, char buf[DEVICE_NODE_MAX]); /* "d-ID" */
-const char *device_nic_id(const struct conf_nic *n, char buf[80]); /* "nic-ID" */
+const char *device_nic_id(const struct conf_nic *n, char buf[80]);		    /* "nic-ID" */
 
 /* Its address by vsock(7), 0: none. */
 uint32_t device_cid(const struct conf_vm *c, const struct identity *id);
@@ -99,13 +99,14 @@ json_t *device_watchdog(struct device_bus *bus, struct err *e); /* an i6300esb *
 /* NULL: none; on no bus */
 json_t *device_generation(const struct conf_vm *c, const struct identity *id);
 /* fd: number of a descriptor of /dev/vhost-vsock, NULL: QEMU opens it. */
-json_t *device_vsock(const struct conf_vm *c, const char *fd, struct device_bus *bus, struct err *e);
+json_t *device_vsock(
+	const struct conf_vm *c, const char *fd, struct device_bus *bus, struct err *e);
 json_t *device_video(const struct conf_vm *c, const struct device_bus *bus); /* NULL: none */
 json_t *device_usb(struct device_bus *bus, struct err *e);
 json_t *device_tablet(void);
 json_t *device_virtio_serial(struct device_bus *bus, struct err *e);
 json_t *device_serial(const struct conf_serial *s, unsigned index); /* among those of its type */
-json_t *device_agent(void);					     /* on the virtio serial controller */
-json_t *device_notify(void);					     /* likewise */
+json_t *device_agent(void);  /* on the virtio serial controller */
+json_t *device_notify(void); /* likewise */
 
 #endif

@@ -21,7 +21,8 @@ static const char *device_disk_fit(const char *text, char *buf, size_t room)
 }
 
 /* level 0 is the top of the chain */
-static const char *device_disk_node_name(char kind, size_t level, const char *id, char buf[DEVICE_NODE_MAX])
+static const char *device_disk_node_name(
+	char kind, size_t level, const char *id, char buf[DEVICE_NODE_MAX])
 {
 	char number[8] = "", name[128];
 
@@ -91,15 +92,17 @@ static const char *device_disk_aio_of(const struct conf_disk *d, const char *pat
  * that is only read is opened without locks, because everybody who may read it could lock it too:
  * vmkeep-jail holds those that writers must see. (That cannot be changed later: what a job is to write
  * one day must be opened with them.) */
-static json_t *device_disk_file_node(const struct conf_disk *d, size_t level, const char *path, bool read_only)
+static json_t *device_disk_file_node(
+	const struct conf_disk *d, size_t level, const char *path, bool read_only)
 {
 	char name[DEVICE_NODE_MAX];
 
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "driver",
 		device_path_is_block(path) ? "host_device" : "file", "node-name",
-		device_disk_node_name('f', level, d->id, name), "filename", path, "aio", device_disk_aio_of(d, path),
-		"locking", read_only ? "off" : "on", "discard", d->discard == CONF_DISCARD_UNMAP ? "unmap" : "ignore",
-		"cache", device_disk_cache_of(d));
+		device_disk_node_name('f', level, d->id, name), "filename", path, "aio",
+		device_disk_aio_of(d, path), "locking", read_only ? "off" : "on", "discard",
+		d->discard == CONF_DISCARD_UNMAP ? "unmap" : "ignore", "cache",
+		device_disk_cache_of(d));
 }
 
 static json_t *device_disk_format_node(const struct conf_disk *d, size_t level, const char *path,
@@ -108,9 +111,9 @@ static json_t *device_disk_format_node(const struct conf_disk *d, size_t level, 
 	char name[DEVICE_NODE_MAX];
 
 	return json_pack("{s:s, s:s, s:b, s:s, s:o, s:o}", "driver", conf_format_name(format),
-		"node-name", device_disk_node_name('d', level, d->id, name), "read-only", read_only, "discard",
-		d->discard == CONF_DISCARD_UNMAP ? "unmap" : "ignore", "cache", device_disk_cache_of(d), "file",
-		device_disk_file_node(d, level, path, read_only));
+		"node-name", device_disk_node_name('d', level, d->id, name), "read-only", read_only,
+		"discard", d->discard == CONF_DISCARD_UNMAP ? "unmap" : "ignore", "cache",
+		device_disk_cache_of(d), "file", device_disk_file_node(d, level, path, read_only));
 }
 
 json_t *device_disk_node(
@@ -140,7 +143,8 @@ json_t *device_disk_node(
 			err_hint(e, "name base files .qcow2, .raw or .img");
 			return NULL;
 		}
-		json_object_set_new(node, "backing", device_disk_format_node(d, i + 1, path, format, true));
+		json_object_set_new(
+			node, "backing", device_disk_format_node(d, i + 1, path, format, true));
 		node = json_object_get(node, "backing");
 	}
 	/* never the one that the header names: the chain is what is written here */
@@ -155,9 +159,9 @@ json_t *device_flash_node(unsigned n, const char *path, enum conf_format format,
 
 	snprintf(name, sizeof name, "pflash%u", n);
 	snprintf(file, sizeof file, "pflash%u-f", n);
-	return json_pack("{s:s, s:s, s:b, s:{s:s, s:s, s:s, s:s}}", "driver", conf_format_name(format),
-		"node-name", name, "read-only", !write, "file", "driver", "file", "node-name", file,
-		"filename", path, "locking", write ? "auto" : "off");
+	return json_pack("{s:s, s:s, s:b, s:{s:s, s:s, s:s, s:s}}", "driver",
+		conf_format_name(format), "node-name", name, "read-only", !write, "file", "driver",
+		"file", "node-name", file, "filename", path, "locking", write ? "auto" : "off");
 }
 
 json_t *device_disk_iothread(const struct conf_disk *d)
@@ -174,6 +178,7 @@ json_t *device_disk_iothread(const struct conf_disk *d)
 
 static void device_disk_set_errors(json_t *dev, const struct conf_disk *d)
 {
+	/* clang-format off */
 	static const struct {
 		const char *write, *read;
 	} policy[] = {
@@ -182,6 +187,7 @@ static void device_disk_set_errors(json_t *dev, const struct conf_disk *d)
 		[CONF_ON_ERROR_REPORT] = { "report", "report"},
 		[CONF_ON_ERROR_IGNORE] = { "ignore", "ignore"},
 	};
+	/* clang-format on */
 	_Static_assert(ARRAY_SIZE(policy) == CONF_ON_ERRORS, "an OnError= has no policy");
 
 	json_object_set_new(dev, "werror", json_string(policy[d->on_error].write));
@@ -189,8 +195,8 @@ static void device_disk_set_errors(json_t *dev, const struct conf_disk *d)
 }
 
 /* The slot of a disk that is no PCI device; another Bus= is another slot. */
-static int device_disk_unit(const struct conf_disk *d, struct device_bus *bus, const char *kind, unsigned first,
-	unsigned end, struct err *e)
+static int device_disk_unit(const struct conf_disk *d, struct device_bus *bus, const char *kind,
+	unsigned first, unsigned end, struct err *e)
 {
 	char id[80], name[96];
 	unsigned slot;
@@ -223,7 +229,8 @@ static json_t *device_disk_unit_disk(
 	enum conf_bus kind = device_disk_bus(d, bus->board);
 	const char *name = conf_bus_name(kind);
 	char where[16];
-	int n = kind == CONF_BUS_SCSI	? device_disk_unit(d, bus, name, SCSI_FIRST, IDENTITY_SLOTS_MAX, e)
+	int n = kind == CONF_BUS_SCSI
+			? device_disk_unit(d, bus, name, SCSI_FIRST, IDENTITY_SLOTS_MAX, e)
 		: kind == CONF_BUS_SATA ? device_disk_unit(d, bus, name, AHCI_FIRST, AHCI_END, e)
 					: device_disk_unit(d, bus, name, PIIX_FIRST, PIIX_END, e);
 
@@ -275,7 +282,8 @@ json_t *device_disk(
 	dev = json_pack("{s:s, s:s}", "driver", "", "id", device_disk_id(d, id));
 	if (d->path)
 		json_object_set_new(dev, "drive", json_string(device_node_name(d, node)));
-	dev = kind == CONF_BUS_VIRTIO ? device_disk_virtio_disk(dev, d, bus, e) : device_disk_unit_disk(dev, d, bus, e);
+	dev = kind == CONF_BUS_VIRTIO ? device_disk_virtio_disk(dev, d, bus, e)
+				      : device_disk_unit_disk(dev, d, bus, e);
 	if (!dev)
 		return NULL;
 	if (bootindex)

@@ -32,6 +32,7 @@ json_t *device_netdev(const struct conf_nic *n, const char *fd, const char *tap)
 json_t *device_nic(
 	const struct conf_nic *n, struct device_bus *bus, unsigned bootindex, struct err *e)
 {
+	/* clang-format off */
 	static const struct {
 		const char *driver;
 		bool express; /* may stand behind a PCI Express port */
@@ -41,6 +42,7 @@ json_t *device_nic(
 		[CONF_NIC_E1000E] = { "e1000e",	true },
 		[CONF_NIC_RTL8139] = { "rtl8139",	  false},
 	};
+	/* clang-format on */
 	_Static_assert(ARRAY_SIZE(model) == CONF_NIC_MODELS, "a Model= has no driver");
 	const struct identity_nic *known = identity_nic(bus->id, n->id);
 	const uint8_t *m = n->mac.set || !known ? n->mac.byte : known->mac;
@@ -141,7 +143,8 @@ json_t *device_generation(const struct conf_vm *c, const struct identity *id)
 {
 	if (c->vmgenid == CONF_VMGENID_NO || !id->generation[0])
 		return NULL;
-	return json_pack("{s:s, s:s, s:s}", "driver", "vmgenid", "id", "generation0", "guid", id->generation);
+	return json_pack("{s:s, s:s, s:s}", "driver", "vmgenid", "id", "generation0", "guid",
+		id->generation);
 }
 
 json_t *device_vsock(const struct conf_vm *c, const char *fd, struct device_bus *bus, struct err *e)
@@ -149,7 +152,8 @@ json_t *device_vsock(const struct conf_vm *c, const char *fd, struct device_bus 
 	json_t *dev = other_controller("vhost-vsock-pci", "vsock0", "vsock", bus, e);
 
 	if (dev)
-		json_object_set_new(dev, "guest-cid", json_integer((json_int_t)device_cid(c, bus->id)));
+		json_object_set_new(
+			dev, "guest-cid", json_integer((json_int_t)device_cid(c, bus->id)));
 	if (dev && fd)
 		json_object_set_new(dev, "vhostfd", json_string(fd));
 	return dev;
@@ -191,13 +195,15 @@ json_t *device_serial(const struct conf_serial *s, unsigned index)
  * nobody that the guest has opened it. */
 json_t *device_agent(void)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "driver", "virtserialport", "id", "agent0",
-		"chardev", "agent", "bus", "vserial0.0", "nr", 30, "name", "org.qemu.guest_agent.0");
+	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "driver", "virtserialport", "id",
+		"agent0", "chardev", "agent", "bus", "vserial0.0", "nr", 30, "name",
+		"org.qemu.guest_agent.0");
 }
 
 /* The one before the agent's. */
 json_t *device_notify(void)
 {
-	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "driver", "virtserialport", "id", "notify0",
-		"chardev", "notify", "bus", "vserial0.0", "nr", 29, "name", "org.vmkeep.notify.0");
+	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "driver", "virtserialport", "id",
+		"notify0", "chardev", "notify", "bus", "vserial0.0", "nr", 29, "name",
+		"org.vmkeep.notify.0");
 }

@@ -50,7 +50,8 @@ static bool firmware_read_format(const char *name, enum conf_format *format)
 static struct firmware *firmware_read_mapping(const json_t *descriptor)
 {
 	const char *device, *mode = "split", *code, *code_format, *vars, *vars_format;
-	struct firmware f = { .needs_smm = firmware_has(descriptor, "features", "requires-smm") }, *out;
+	struct firmware f = { .needs_smm = firmware_has(descriptor, "features", "requires-smm") },
+			*out;
 
 	if (json_unpack((json_t *)(uintptr_t)descriptor,
 		    "{s:{s:s, s?s, s:{s:s, s:s}, s:{s:s, s:s}}}", "mapping", "device", &device,
@@ -74,8 +75,8 @@ static bool firmware_suits(const json_t *descriptor, const char *machine, bool s
 	     keys = firmware_has(descriptor, "features", "secure-boot") &&
 		    firmware_has(descriptor, "features", "enrolled-keys");
 
-	return firmware_has(descriptor, "interface-types", "uefi") && firmware_runs_on(descriptor, machine) &&
-	       (secure_boot ? keys : !smm && !keys);
+	return firmware_has(descriptor, "interface-types", "uefi") &&
+	       firmware_runs_on(descriptor, machine) && (secure_boot ? keys : !smm && !keys);
 }
 
 bool firmware_wanted(const struct conf_vm *c)

@@ -113,8 +113,8 @@ void identity_set_mac(struct identity *id, const char *nic, const char *mac)
 	uint8_t byte[ETH_ALEN];
 	struct identity_nic *n;
 
-	if (sscanf(mac, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &byte[0], &byte[1], &byte[2], &byte[3], &byte[4],
-		    &byte[5]) != ETH_ALEN)
+	if (sscanf(mac, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &byte[0], &byte[1], &byte[2],
+		    &byte[3], &byte[4], &byte[5]) != ETH_ALEN)
 		return;
 	n = identity_nic(id, nic);
 	if (!n)
@@ -151,7 +151,8 @@ void identity_make_uuid(struct identity *id)
 /* One that ran without keeps that: its hardware does not change by itself. */
 static void identity_complete_generation(struct identity *id, const struct conf_vm *c)
 {
-	if (id->generation[0] || c->vmgenid == CONF_VMGENID_NO || (c->vmgenid == CONF_VMGENID_AUTO && id->kept))
+	if (id->generation[0] || c->vmgenid == CONF_VMGENID_NO ||
+		(c->vmgenid == CONF_VMGENID_AUTO && id->kept))
 		return;
 	qemu_identity_make_uuid(id->generation);
 	id->dirty = true;
@@ -181,7 +182,8 @@ static uint32_t identity_hash24(const char *uuid, const char *nic, unsigned atte
 void identity_complete_cid(struct identity *id, bool (*taken)(void *data, uint32_t cid), void *data)
 {
 	for (unsigned i = 0; id->cid == 0; i++) {
-		uint32_t cid = 3 + identity_hash24(id->uuid, "vsock", i); /* those before are the host's */
+		uint32_t cid =
+			3 + identity_hash24(id->uuid, "vsock", i); /* those before are the host's */
 
 		if (i < MAC_TRIES && taken(data, cid))
 			continue;

@@ -52,9 +52,9 @@ struct identity {
 	char uuid[37];
 	uid_t uid;
 	char generation[37]; /* VM generation ID, "": none */
-	uint32_t cid; /* of [VSock] CID=auto, 0: none yet */
-	char *machine;	    /* "pc-q35-7.2" */
-	char *machine_wish; /* the Machine= it came from: another wish resolves anew */
+	uint32_t cid;	     /* of [VSock] CID=auto, 0: none yet */
+	char *machine;	     /* "pc-q35-7.2" */
+	char *machine_wish;  /* the Machine= it came from: another wish resolves anew */
 	struct identity_nic *nic;
 	size_t nics;
 	struct identity_disk *disk;
@@ -65,14 +65,11 @@ struct identity {
 	size_t slots;
 	bool dirty; /* differs from what is safely on disk */
 	bool kept;  /* a guest ran with it, or was about to: who it is does not change any more */
-	char damaged[64];	/* where it is not kept: the file that was set aside; "": there is none */
-	char damaged_uuid[37];	/* what can still be read there, or "" */
+	char damaged[64]; /* where it is not kept: the file that was set aside; "": there is none */
+	char damaged_uuid[37]; /* what can still be read there, or "" */
 };
 
-#define IDENTITY_INIT \
-	{             \
-		0     \
-	}
+#define IDENTITY_INIT { 0 }
 
 /* 0 also when there is none yet (uuid is then empty). A damaged file is set aside as
  * identity.json.damaged-TIME, named in the log and found again by later loads, as long as no other is
@@ -102,7 +99,8 @@ void identity_make_uuid(struct identity *id);
 /* Another generation ID, where it has one: the guest is back in time. False: it has none. */
 bool identity_renew_generation(struct identity *id);
 /* What CID=auto is: from the UUID, and another one while taken() says so. */
-void identity_complete_cid(struct identity *id, bool (*taken)(void *data, uint32_t cid), void *data);
+void identity_complete_cid(
+	struct identity *id, bool (*taken)(void *data, uint32_t cid), void *data);
 
 /* Keeps the versioned machine that Machine= was resolved to, until the wish changes: as long as it
  * is the same, the machine kept stays. From q35 to pc or back all slots are given anew. */
@@ -122,7 +120,8 @@ struct identity_nic *identity_add_nic(struct identity *id, const char *nic);
 struct identity_disk *identity_add_disk(struct identity *id, const char *disk);
 void identity_add_slot(struct identity *id, const char *device, unsigned slot);
 
-void identity_look_damaged(struct identity *id, int dirfd); /* identity_load()'s, in identity_damaged.c */
+void identity_look_damaged(
+	struct identity *id, int dirfd); /* identity_load()'s, in identity_damaged.c */
 
 /* --- identity_image.c --- */
 /* "2026-11-23", when vmkeep made it; "": it did not. Returns day. */
@@ -133,6 +132,7 @@ const char *identity_image_day(
 	const struct identity *id, const char *path, const char *written, char day[16]);
 void identity_saw(struct identity *id, const char *path, int64_t seen);
 json_t *identity_images_json(const struct identity *id);
-bool identity_images_read(struct identity *id, const json_t *images); /* NULL: written by an earlier version */
+bool identity_images_read(
+	struct identity *id, const json_t *images); /* NULL: written by an earlier version */
 
 #endif

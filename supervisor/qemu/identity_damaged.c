@@ -36,7 +36,8 @@ void identity_look_damaged(struct identity *id, int dirfd)
 
 	for (struct dirent *d; dir && (d = readdir(dir));) {
 		if (strncmp(d->d_name, "identity.json.damaged-", 22) != 0 ||
-			strlen(d->d_name) >= sizeof id->damaged || strcmp(d->d_name, id->damaged) <= 0)
+			strlen(d->d_name) >= sizeof id->damaged ||
+			strcmp(d->d_name, id->damaged) <= 0)
 			continue;
 		strcpy(id->damaged, d->d_name);
 	}

@@ -29,9 +29,10 @@ json_t *identity_json(const struct identity *id)
 		char mac[TEXT_MAC], address[INET_ADDRSTRLEN];
 
 		inet_ntop(AF_INET, &a, address, sizeof address);
-		json_array_append_new(nics,
-			json_pack("{s:s, s:s, s:s*, s:s*, s:s*}", "id", n->id, "mac", text_mac(mac, n->mac), "network",
-				n->network, "address", n->address ? address : NULL, "hostname", n->hostname));
+		json_array_append_new(
+			nics, json_pack("{s:s, s:s, s:s*, s:s*, s:s*}", "id", n->id, "mac",
+				      text_mac(mac, n->mac), "network", n->network, "address",
+				      n->address ? address : NULL, "hostname", n->hostname));
 	}
 	for (size_t i = 0; i < id->disks; i++) {
 		const struct identity_disk *d = &id->disk[i];
@@ -42,11 +43,12 @@ json_t *identity_json(const struct identity *id)
 	}
 	for (size_t i = 0; i < id->slots; i++)
 		json_object_set_new(slots, id->slot[i].device, json_integer(id->slot[i].slot));
-	return json_pack("{s:i, s:s, s:I, s:s*, s:o*, s:s*, s:s*, s:o, s:o, s:o, s:o}", "version", IDENTITY_VERSION,
-		"uuid", id->uuid, "uid", (json_int_t)id->uid, "generation", id->generation[0] ? id->generation : NULL,
-		"cid", id->cid ? json_integer(id->cid) : NULL, "machine", id->machine,
-		"machine_wish", id->machine_wish, "nics", nics, "disks", disks, "slots", slots,
-		"images", identity_images_json(id));
+	return json_pack("{s:i, s:s, s:I, s:s*, s:o*, s:s*, s:s*, s:o, s:o, s:o, s:o}", "version",
+		IDENTITY_VERSION, "uuid", id->uuid, "uid", (json_int_t)id->uid, "generation",
+		id->generation[0] ? id->generation : NULL, "cid",
+		id->cid ? json_integer(id->cid) : NULL, "machine", id->machine, "machine_wish",
+		id->machine_wish, "nics", nics, "disks", disks, "slots", slots, "images",
+		identity_images_json(id));
 }
 
 int identity_draft(const struct identity *id, int dirfd, struct err *e)
@@ -65,7 +67,8 @@ int identity_draft(const struct identity *id, int dirfd, struct err *e)
 	if (text)
 		r = file_replace(dirfd, file_name, 0600, text, strlen(text), false, e);
 	else
-		r = err_set(e, ERR_INVALID_CONFIG, "keep the identity: a name or path is not UTF-8");
+		r = err_set(
+			e, ERR_INVALID_CONFIG, "keep the identity: a name or path is not UTF-8");
 	free(text);
 	return r;
 }
@@ -76,8 +79,8 @@ static bool file_read_nic(struct identity *id, json_t *row)
 	struct in_addr a = { 0 };
 	struct identity_nic *n;
 
-	if (json_unpack(row, "{s:s, s:s, s?s, s?s, s?s}", "id", &name, "mac", &mac, "network", &network,
-		    "address", &address, "hostname", &hostname) < 0 ||
+	if (json_unpack(row, "{s:s, s:s, s?s, s?s, s?s}", "id", &name, "mac", &mac, "network",
+		    &network, "address", &address, "hostname", &hostname) < 0 ||
 		identity_nic(id, name) || (address && inet_pton(AF_INET, address, &a) != 1))
 		return false;
 	n = identity_add_nic(id, name);
@@ -133,10 +136,11 @@ static bool file_from_json(struct identity *id, json_t *doc)
 	json_int_t uid, cid = 0;
 	size_t i;
 
-	if (json_unpack(doc, "{s:s, s:I, s?s, s?I, s?s, s?s, s:o, s:o, s:o}", "uuid", &uuid, "uid", &uid,
-		    "generation", &generation, "cid", &cid, "machine", &machine, "machine_wish", &wish, "nics", &nics, "disks", &disks,
-		    "slots", &slots) < 0 ||
-		strlen(uuid) != sizeof id->uuid - 1 || uid < 0 || uid > UINT32_MAX || cid < 0 || cid > UINT32_MAX ||
+	if (json_unpack(doc, "{s:s, s:I, s?s, s?I, s?s, s?s, s:o, s:o, s:o}", "uuid", &uuid, "uid",
+		    &uid, "generation", &generation, "cid", &cid, "machine", &machine,
+		    "machine_wish", &wish, "nics", &nics, "disks", &disks, "slots", &slots) < 0 ||
+		strlen(uuid) != sizeof id->uuid - 1 || uid < 0 || uid > UINT32_MAX || cid < 0 ||
+		cid > UINT32_MAX ||
 		(*generation && strlen(generation) != sizeof id->generation - 1) ||
 		!json_is_array(nics) || !json_is_array(disks) || !json_is_object(slots))
 		return false;
@@ -154,13 +158,15 @@ static bool file_from_json(struct identity *id, json_t *doc)
 			return false;
 	id->dirty = json_is_true(json_object_get(doc, "draft"));
 	id->kept = !id->dirty || json_is_true(json_object_get(doc, "ran"));
-	return file_read_slots(id, slots) && identity_images_read(id, json_object_get(doc, "images"));
+	return file_read_slots(id, slots) &&
+	       identity_images_read(id, json_object_get(doc, "images"));
 }
 
 bool identity_parse(struct identity *id, json_t *doc)
 {
 	identity_release(id);
-	return json_integer_value(json_object_get(doc, "version")) == IDENTITY_VERSION && file_from_json(id, doc);
+	return json_integer_value(json_object_get(doc, "version")) == IDENTITY_VERSION &&
+	       file_from_json(id, doc);
 }
 
 static int file_set_aside(int dirfd, const char *why, struct err *e)
@@ -169,8 +175,7 @@ static int file_set_aside(int dirfd, const char *why, struct err *e)
 
 	if (aside_move(dirfd, file_name, aside, e) < 0)
 		return err_wrap(e, e->number, "damaged");
-	log_error(NULL, "%s is damaged (%s): kept as '%s'", file_name, why,
-		aside);
+	log_error(NULL, "%s is damaged (%s): kept as '%s'", file_name, why, aside);
 	return 0;
 }
 
@@ -178,7 +183,8 @@ static bool file_is_no_file(int dirfd)
 {
 	struct stat st;
 
-	return fstatat(dirfd, file_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode);
+	return fstatat(dirfd, file_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode) &&
+	       !S_ISLNK(st.st_mode);
 }
 
 static int file_load(struct identity *id, int dirfd, struct err *e)

@@ -32,10 +32,12 @@ static bool image_is_below(const char *path, const char *written)
 {
 	size_t len = strlen(path), tail = strlen(written);
 
-	return written[0] != '/' && len > tail && path[len - tail - 1] == '/' && streq(path + len - tail, written);
+	return written[0] != '/' && len > tail && path[len - tail - 1] == '/' &&
+	       streq(path + len - tail, written);
 }
 
-const char *identity_image_day(const struct identity *id, const char *path, const char *written, char day[16])
+const char *identity_image_day(
+	const struct identity *id, const char *path, const char *written, char day[16])
 {
 	int64_t seen = 0;
 
@@ -74,8 +76,8 @@ json_t *identity_images_json(const struct identity *id)
 	json_t *images = json_array();
 
 	for (size_t i = 0; i < id->images; i++)
-		json_array_append_new(images, json_pack("{s:s, s:I}", "path", id->image[i].path, "seen",
-						      (json_int_t)id->image[i].seen));
+		json_array_append_new(images, json_pack("{s:s, s:I}", "path", id->image[i].path,
+						      "seen", (json_int_t)id->image[i].seen));
 	return images;
 }
 

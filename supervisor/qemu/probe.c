@@ -165,8 +165,8 @@ static json_t *probe_combine(const char *binary, const json_t *replies)
 	return json_pack("{s:i, s:s, s:[O,O,O], s:O*, s:o, s:o}", "version", PROBE_VERSION,
 		"binary", binary, "qemu", json_object_get(qemu, "major"),
 		json_object_get(qemu, "minor"), json_object_get(qemu, "micro"), "package",
-		json_object_get(version, "package"), "machines", probe_machines_of(machines), "devices",
-		probe_devices_of(devices));
+		json_object_get(version, "package"), "machines", probe_machines_of(machines),
+		"devices", probe_devices_of(devices));
 }
 
 json_t *probe_from_replies(const char *binary, const char *text, size_t len, struct err *e)

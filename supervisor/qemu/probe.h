@@ -26,10 +26,7 @@ struct probe { /* borrowed views into one JSON document */
 	unsigned major, minor, micro;
 };
 
-#define PROBE_INIT \
-	{          \
-		0  \
-	}
+#define PROBE_INIT { 0 }
 
 /* Takes a reference of doc after checking it. */
 int probe_from_json(struct probe *p, json_t *doc, struct err *e);

@@ -50,7 +50,6 @@ struct probes {
 	struct known *known;
 };
 
-
 static struct known *probe_cache_known_get(struct probes *ps, const char *path)
 {
 	struct known *k = ps->known;
@@ -211,7 +210,8 @@ static int probe_cache_describe_end(struct known *k, const struct child_result *
 		n ? "\n" : "", said);
 }
 
-static void probe_cache_on_answered(void *data, const struct child_result *r, const struct err *jail)
+static void probe_cache_on_answered(
+	void *data, const struct child_result *r, const struct err *jail)
 {
 	struct known *k = data;
 	struct probe fresh = PROBE_INIT;
@@ -246,12 +246,15 @@ static void probe_cache_ask(struct known *k)
 {
 	const char *argv[] = { k->path, "-machine", "none", "-nodefaults", "-no-user-config",
 		"-display", "none", "-qmp", "stdio", NULL };
-	const struct child_options options = { .input = probe_questions,
-		.out_max = ANSWER_MAX,
-		.timeout = probe_seconds };
-	json_t *plan = confine_plan("probe", PROBE_NAME, k->ps->uids->probe, k->ps->root, argv, &k->err);
+	const struct child_options options = {
+		.input = probe_questions, .out_max = ANSWER_MAX, .timeout = probe_seconds
+	};
+	json_t *plan =
+		confine_plan("probe", PROBE_NAME, k->ps->uids->probe, k->ps->root, argv, &k->err);
 
-	k->asked = plan ? confine_run(k->ps->ev, k->ps->jail, plan, &options, probe_cache_on_answered, k, &k->err) : NULL;
+	k->asked = plan ? confine_run(k->ps->ev, k->ps->jail, plan, &options,
+				  probe_cache_on_answered, k, &k->err)
+			: NULL;
 	if (k->asked)
 		return;
 	err_class(&k->err, ERR_QEMU_FAILED);

@@ -161,10 +161,11 @@ static void probe_kvm_start_try(struct kvm *k)
 {
 	const bool kvm = streq(k->accel, "kvm");
 	char disk[24], port[64];
-	const char *argv[] = { k->binary, "-machine", "pc", "-accel", k->accel, "-cpu", kvm ? "host" : "max", "-m",
-		"16", "-nodefaults", "-no-user-config", "-display", "none", "-add-fd", disk, "-blockdev",
-		"driver=raw,node-name=boot,file.driver=file,file.locking=off,file.filename=/dev/fdset/1", "-device",
-		"ide-hd,drive=boot", "-device", port, NULL };
+	const char *argv[] = { k->binary, "-machine", "pc", "-accel", k->accel, "-cpu",
+		kvm ? "host" : "max", "-m", "16", "-nodefaults", "-no-user-config", "-display",
+		"none", "-add-fd", disk, "-blockdev",
+		"driver=raw,node-name=boot,file.driver=file,file.locking=off,file.filename=/dev/fdset/1",
+		"-device", "ide-hd,drive=boot", "-device", port, NULL };
 	json_t *plan;
 
 	snprintf(disk, sizeof disk, "fd=%d,set=1", DISK_FD);
@@ -174,7 +175,8 @@ static void probe_kvm_start_try(struct kvm *k)
 		json_object_set_new(plan, "kvm", json_boolean(kvm));
 		json_object_set_new(plan, "fds", json_pack("[i]", DISK_FD));
 		k->asked = confine_run_with(k->ev, k->jail, plan, &k->disk, 1,
-			&(struct child_options){ .timeout = try_seconds }, probe_kvm_on_booted, k, &k->err);
+			&(struct child_options){ .timeout = try_seconds }, probe_kvm_on_booted, k,
+			&k->err);
 	}
 	if (!k->asked)
 		probe_kvm_fail_later(k);

@@ -19,7 +19,8 @@ static int snapshot_refuse(const struct vm *vm, const struct snapshot_op *op, st
 		return e->number;
 	/* its disks are taken to be those of its file, which may have changed since */
 	if (op->verb != SNAPSHOT_LIST && vm_state_has_process(vm->st.state) && vm->proc.conf_lost) {
-		err_set(e, ERR_WRONG_STATE, "which disks it runs with is not known any more: its run record was lost");
+		err_set(e, ERR_WRONG_STATE,
+			"which disks it runs with is not known any more: its run record was lost");
 		return err_hint(e, "shut it down first");
 	}
 	if (op->verb != SNAPSHOT_LIST && vm->busy) {
@@ -89,7 +90,8 @@ static void snapshot_begin(struct snapshot_op *op, struct vm *vm, const char *na
 	}
 }
 
-static void snapshot_begin_job(enum snapshot_verb verb, struct vm *vm, const char *name, struct job *j)
+static void snapshot_begin_job(
+	enum snapshot_verb verb, struct vm *vm, const char *name, struct job *j)
 {
 	struct snapshot_op *op = xcalloc(1, sizeof *op);
 

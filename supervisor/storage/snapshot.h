@@ -25,6 +25,7 @@ void snapshot_delete(struct vm *vm, const char *name, struct job *j);
 void snapshot_revert_plan(struct vm *vm, const char *name,
 	void (*done)(void *data, json_t *result, const struct err *e), void *data);
 /* result: columns and rows (stolen by the callee), or e. Called once, from the loop. */
-void snapshot_list(struct vm *vm, void (*done)(void *data, json_t *result, const struct err *e), void *data);
+void snapshot_list(
+	struct vm *vm, void (*done)(void *data, json_t *result, const struct err *e), void *data);
 
 #endif

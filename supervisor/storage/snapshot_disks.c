@@ -40,8 +40,8 @@ void snapshot_disks_init(struct snapshot_disks *s, const struct conf_vm *c,
 
 		if (!d->path || d->cdrom || d->read_only)
 			continue;
-		added = disks_add(s, d->id, device_node_name(d, node), device_disk_path(d, image_dir, path),
-			disks_is_qcow2(d, id));
+		added = disks_add(s, d->id, device_node_name(d, node),
+			device_disk_path(d, image_dir, path), disks_is_qcow2(d, id));
 		added->beneath = d->path[0] != '/';
 		added->has_base = d->base.n > 0;
 		identity_disk_day(id, d->id, added->created);
@@ -106,7 +106,8 @@ int snapshot_disks_take_nodes(struct snapshot_disks *s, const json_t *nodes, str
 	}
 	for (i = 0; r == 0 && i < s->n; i++)
 		if (!s->disk[i].snapshots)
-			r = err_set(e, ERR_FAILED, "QEMU tells nothing of disk '%s'", s->disk[i].id);
+			r = err_set(
+				e, ERR_FAILED, "QEMU tells nothing of disk '%s'", s->disk[i].id);
 	return r;
 }
 
@@ -189,8 +190,8 @@ static int disks_row_by_time(const void *a, const void *b)
 
 	if (at != other)
 		return at > other ? 1 : -1;
-	return strcmp(json_string_value(json_array_get(x, 0)),
-		json_string_value(json_array_get(y, 0)));
+	return strcmp(
+		json_string_value(json_array_get(x, 0)), json_string_value(json_array_get(y, 0)));
 }
 
 static size_t disks_entries_of(const struct snapshot_disks *s, struct entry *all)

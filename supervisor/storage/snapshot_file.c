@@ -25,9 +25,10 @@ static void file_act_next(struct snapshot_op *op);
  * by nobody's. */
 static char *file_image_spec(const struct snapshot_disk *d, bool write)
 {
-	json_t *spec = json_pack("{s:s, s:n, s:{s:s, s:s, s:s}}", "driver", d->qcow2 ? "qcow2" : "raw",
-		"backing", "file", "driver", device_path_is_block(d->path) ? "host_device" : "file", "filename",
-		d->path, "locking", write ? "auto" : "off");
+	json_t *spec = json_pack("{s:s, s:n, s:{s:s, s:s, s:s}}", "driver",
+		d->qcow2 ? "qcow2" : "raw", "backing", "file", "driver",
+		device_path_is_block(d->path) ? "host_device" : "file", "filename", d->path,
+		"locking", write ? "auto" : "off");
 	char *text, *result;
 
 	if (!d->qcow2)
@@ -40,7 +41,8 @@ static char *file_image_spec(const struct snapshot_disk *d, bool write)
 }
 
 /* What qemu-img said, without the path in JSON that it repeats; or why it did not come to run. */
-static void file_explain(const struct snapshot_disk *d, const struct child_result *r, const struct err *jail, struct err *e)
+static void file_explain(const struct snapshot_disk *d, const struct child_result *r,
+	const struct err *jail, struct err *e)
 {
 	const char *last = strstr(r->err, "': "), *from = last ? last + 3 : r->err;
 	_cleanup_(free_ptr) char *said = text_escape(from, strcspn(from, "\n"), false);
@@ -54,22 +56,25 @@ static void file_explain(const struct snapshot_disk *d, const struct child_resul
 			"disk '%s': qemu-img did not come to an end: does '%s' hang?", d->id,
 			d->path);
 	else if (r->status < 0)
-		err_set(e, ERR_FAILED, "disk '%s': qemu-img was ended: %s", d->id, strsignal(-r->status));
+		err_set(e, ERR_FAILED, "disk '%s': qemu-img was ended: %s", d->id,
+			strsignal(-r->status));
 	else if (strstr(r->err, " lock"))
 		err_set(e, ERR_CONFLICT, "disk '%s' is in use by another process: %s", d->id,
 			d->path);
 	else if (strstr(r->err, strerror(ENOSPC)))
-		err_set(e, ERR_NO_RESOURCES, "disk '%s': no space is left in the file system of '%s'",
-			d->id, d->path);
+		err_set(e, ERR_NO_RESOURCES,
+			"disk '%s': no space is left in the file system of '%s'", d->id, d->path);
 	else
 		err_set(e, ERR_FAILED, "disk '%s': %s", d->id, *said ? said : "qemu-img failed");
 }
 
 /* As the guest's QEMU sees it, but without its chain. Who only looks may do so while others use it. */
-static json_t *file_plan_of(const struct snapshot_op *op, const char *const *argv, bool write, struct err *e)
+static json_t *file_plan_of(
+	const struct snapshot_op *op, const char *const *argv, bool write, struct err *e)
 {
 	const struct snapshot_disk *d = &op->disks.disk[op->at];
-	_cleanup_(free_ptr) char *what = d->nvram ? xstrdup("UEFI variables") : xasprintf("disk '%s'", d->id);
+	_cleanup_(free_ptr) char *what =
+		d->nvram ? xstrdup("UEFI variables") : xasprintf("disk '%s'", d->id);
 	json_t *plan = confine_plan("tool", op->vm, op->uid, op->daemon->dirs.run, argv, e);
 
 	if (!plan)
@@ -77,9 +82,10 @@ static json_t *file_plan_of(const struct snapshot_op *op, const char *const *arg
 	json_object_set_new(plan, "image_dir", json_string(op->daemon->image_dir));
 	json_object_set_new(plan, "running", json_boolean(!write));
 	json_object_set_new(plan, "files",
-		json_pack("[{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:s, s:s}]", "kind", d->nvram ? "nvram" : "disk",
-			"what", what, "id", d->id, "path", d->path, "beneath", d->beneath, "write", write, "has_base",
-			d->has_base, "format", "qcow2", "created", d->created));
+		json_pack("[{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:s, s:s}]", "kind",
+			d->nvram ? "nvram" : "disk", "what", what, "id", d->id, "path", d->path,
+			"beneath", d->beneath, "write", write, "has_base", d->has_base, "format",
+			"qcow2", "created", d->created));
 	return plan;
 }
 
@@ -90,7 +96,8 @@ static int file_run(struct snapshot_op *op, const char *flag, confined_fn *done,
 	_cleanup_(free_ptr) char *spec = file_image_spec(d, flag);
 	const char *const info[] = { "qemu-img", "info", "-U", "--output=json", spec, NULL };
 	const char *const act[] = { "qemu-img", "snapshot", flag, op->name, spec, NULL };
-	struct child_options o = { .out_max = INFO_MAX, .timeout = flag ? ACT_SECONDS : INFO_SECONDS,
+	struct child_options o = { .out_max = INFO_MAX,
+		.timeout = flag ? ACT_SECONDS : INFO_SECONDS,
 		.while_idle = true };
 	json_t *plan;
 
@@ -98,7 +105,8 @@ static int file_run(struct snapshot_op *op, const char *flag, confined_fn *done,
 		return err_set(e, ERR_INVALID_CONFIG, "disk '%s': its path is not UTF-8", d->id);
 	plan = file_plan_of(op, flag ? act : info, flag, e);
 	if (plan)
-		op->tool = confine_run(op->daemon->loop.ev, op->daemon->jail, plan, &o, done, op, e);
+		op->tool =
+			confine_run(op->daemon->loop.ev, op->daemon->jail, plan, &o, done, op, e);
 	return op->tool ? 0 : e->number;
 }
 
@@ -130,8 +138,9 @@ static void file_on_info(void *data, const struct child_result *r, const struct 
 	}
 	info = r->out_len < INFO_MAX ? json_loadb(r->out, r->out_len, 0, NULL) : NULL;
 	if (r->out_len >= INFO_MAX) {
-		err_set(&e, ERR_FAILED, "disk '%s': its header holds more than %d bytes of snapshots",
-			d->id, INFO_MAX);
+		err_set(&e, ERR_FAILED,
+			"disk '%s': its header holds more than %d bytes of snapshots", d->id,
+			INFO_MAX);
 		err_hint(&e, "the header is hostile or damaged; qemu-img convert copies what the "
 			     "disk holds now");
 	} else {
@@ -210,8 +219,7 @@ static void file_boot(struct snapshot_op *op, struct vm *vm)
 	op->running = snapshot_record_running(op->record);
 	op->booted = true;
 	job_progress(op->job, 0, 0, "starts it, paused");
-	if (snapshot_record_check(op->record, &m, &e) < 0 ||
-		vm_start_for(vm, op->job->who, &e) < 0)
+	if (snapshot_record_check(op->record, &m, &e) < 0 || vm_start_for(vm, op->job->who, &e) < 0)
 		snapshot_end(op, NULL, &e);
 	else
 		vm_wait(vm, VM_GOAL_UP, 0, file_on_up, op);
@@ -236,7 +244,8 @@ static void file_on_undone(void *data, const struct child_result *r, const struc
 	if ((jail || r->status != 0) && op->killed && op->at == op->killed_at) {
 		op->killed = false;
 	} else if (jail || r->status != 0) {
-		err_hint(&op->error, "what vmkeep snapshot list still tells of it, snapshot delete takes away");
+		err_hint(&op->error,
+			"what vmkeep snapshot list still tells of it, snapshot delete takes away");
 		file_explain(&op->disks.disk[op->at], r, jail, &e);
 		log_error(op->vm, "undo of %s: %s", op->busy, e.text);
 	}
@@ -266,7 +275,8 @@ static void file_act_failed(struct snapshot_op *op, const struct err *e)
 	if (op->verb == SNAPSHOT_REVERT)
 		err_hint(&op->error,
 			"some disks may be those of the snapshot already, and it does not start: "
-			"vmkeep snapshot revert %s %s again, when this is cured", op->vm, op->name);
+			"vmkeep snapshot revert %s %s again, when this is cured",
+			op->vm, op->name);
 	if (op->verb == SNAPSHOT_CREATE)
 		file_undo_next(op);
 	else
@@ -306,7 +316,8 @@ static void file_on_acted(void *data, const struct child_result *r, const struct
 		file_explain(&op->disks.disk[op->at], r, jail, &e);
 	if (op->verb == SNAPSHOT_CREATE && (op->cancelled || (!jail && r->status < 0)))
 		file_act_killed(op, &e);
-	else if (e.number && op->verb == SNAPSHOT_REVERT && op->at == 0 && !op->marked && (jail || r->status > 0))
+	else if (e.number && op->verb == SNAPSHOT_REVERT && op->at == 0 && !op->marked &&
+		 (jail || r->status > 0))
 		file_act_refused(op, &e);
 	else if (e.number)
 		file_act_failed(op, &e);
@@ -338,7 +349,8 @@ static void file_act_on(struct snapshot_op *op)
 	struct err e = ERR_INIT;
 
 	if (!op->acting && file_is_cancelled(op, &e)) {
-		(op->verb == SNAPSHOT_REVERT && !op->marked ? file_act_refused : file_act_failed)(op, &e);
+		(op->verb == SNAPSHOT_REVERT && !op->marked ? file_act_refused : file_act_failed)(
+			op, &e);
 		return;
 	}
 	op->acting = true;

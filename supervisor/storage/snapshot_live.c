@@ -340,13 +340,14 @@ static json_t *live_nodes(const struct snapshot_op *op, bool all)
 	return list;
 }
 
-static void live_run(struct snapshot_op *op, const char *command, json_t *arguments, const char *text)
+static void live_run(
+	struct snapshot_op *op, const char *command, json_t *arguments, const char *text)
 {
 	/* the guest is ended first: should we be, the next daemon knows by the job that it was half
 	 * loaded */
-	const struct qmp_job_handlers handlers = {
-		.done = live_on_job, .refused = live_on_refused, .keeps_failed = op->verb == SNAPSHOT_REVERT
-	};
+	const struct qmp_job_handlers handlers = { .done = live_on_job,
+		.refused = live_on_refused,
+		.keeps_failed = op->verb == SNAPSHOT_REVERT };
 
 	json_object_set_new(arguments, "job-id", json_string(job_id));
 	json_object_set_new(arguments, "tag", json_string(op->name));
@@ -397,11 +398,11 @@ static void live_revert(struct snapshot_op *op, struct vm *vm, struct err *e)
 		snapshot_mark(op, "", live_load, live_fail);
 }
 
-static void delete (struct snapshot_op *op, struct err *e)
+static void live_delete(struct snapshot_op *op, struct err *e)
 {
 	if (snapshot_check_there(&op->disks, op->name, false, e) == 0)
-		live_run(op, "snapshot-delete", json_pack("{s:o}", "devices", live_nodes(op, false)),
-			"deletes");
+		live_run(op, "snapshot-delete",
+			json_pack("{s:o}", "devices", live_nodes(op, false)), "deletes");
 }
 
 static void live_act(struct snapshot_op *op)
@@ -430,7 +431,7 @@ static void live_act(struct snapshot_op *op)
 			live_prove_deleted(op, vm);
 			return;
 		}
-		delete (op, &e);
+		live_delete(op, &e);
 		break;
 	}
 	if (e.number)

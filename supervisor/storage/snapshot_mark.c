@@ -67,7 +67,8 @@ static void mark_on_marked(void *data, const struct err *e)
 	}
 }
 
-void snapshot_mark(struct snapshot_op *op, const char *disk, snapshot_step_fn *next, snapshot_failed_fn *failed)
+void snapshot_mark(struct snapshot_op *op, const char *disk, snapshot_step_fn *next,
+	snapshot_failed_fn *failed)
 {
 	struct marking *m = xcalloc(1, sizeof *m);
 	struct vm *vm = snapshot_vm(op);
@@ -89,10 +90,12 @@ int snapshot_cancel(void *data, struct err *e)
 
 	if (op->q || op->booted) {
 		err_set(e, ERR_WRONG_STATE, "QEMU is at it, and hears nothing before it is done");
-		return err_hint(e, "vmkeep kill %s ends the guest, with its disks as they are then", op->vm);
+		return err_hint(e, "vmkeep kill %s ends the guest, with its disks as they are then",
+			op->vm);
 	}
 	if (op->acting && op->verb != SNAPSHOT_CREATE)
-		return err_set(e, ERR_WRONG_STATE, "disk '%s' is being changed: what was begun is brought to its end",
+		return err_set(e, ERR_WRONG_STATE,
+			"disk '%s' is being changed: what was begun is brought to its end",
 			op->disks.disk[op->at < op->disks.n ? op->at : op->disks.n - 1].id);
 	op->cancelled = true;
 	if (op->tool && !op->error.number)

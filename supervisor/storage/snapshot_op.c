@@ -39,7 +39,8 @@ void snapshot_end(struct snapshot_op *op, json_t *result, const struct err *e)
 		job_finish(op->job, result, e);
 	if (!op->listed)
 		log_write(e ? LOG_WARNING_ : LOG_INFO_, op->vm, "%s '%s' %s%s",
-			snapshot_verbs[op->verb], op->name, e ? "failed: " : "done", e ? e->text : "");
+			snapshot_verbs[op->verb], op->name, e ? "failed: " : "done",
+			e ? e->text : "");
 	snapshot_disks_release(&op->disks);
 	json_decref(op->record);
 	free(op);

@@ -33,9 +33,9 @@ json_t *snapshot_plan(const struct snapshot_op *op, const struct vm *vm)
 				      json_integer_value(json_object_get(s, "date-sec"))));
 	}
 	plan = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:n}", "snapshot", op->name, "state",
-		vm_state_name(vm->st.state), "after", vm_state_name(after), "guest", guest, "created",
-		snapshot_created(&op->disks, op->name), "memory", snapshot_memory(&op->disks, op->name),
-		"refused");
+		vm_state_name(vm->st.state), "after", vm_state_name(after), "guest", guest,
+		"created", snapshot_created(&op->disks, op->name), "memory",
+		snapshot_memory(&op->disks, op->name), "refused");
 	json_object_update_new(plan, api_table(api_revert_row, rows));
 	return plan;
 }

@@ -24,7 +24,7 @@ struct snapshot_disk { /* one that the guest can write */
 	char *id, *path;
 	char node[DEVICE_NODE_MAX]; /* in QEMU */
 	bool qcow2, nvram;
-	bool beneath;  /* named as a file of the image directory */
+	bool beneath; /* named as a file of the image directory */
 	bool has_base;
 	char created[16]; /* the day, "": not by us */
 	json_t *snapshots; /* QEMU's SnapshotInfo, as QMP and qemu-img tell it; NULL: not looked at */
@@ -81,7 +81,8 @@ int snapshot_record_check(const json_t *record, const struct snapshot_machine *m
 /* created: a record of another snapshot of the same name does not count. New reference or NULL. */
 json_t *snapshot_record_load(struct vm *vm, const char *name, json_int_t created);
 /* record NULL: forgets it. Problems are logged. done: it is on disk, or will never be; maybe at once. */
-void snapshot_record_save(struct vm *vm, const char *name, json_t *record, void (*done)(void *data), void *data);
+void snapshot_record_save(
+	struct vm *vm, const char *name, json_t *record, void (*done)(void *data), void *data);
 
 /* --- one operation --- */
 
@@ -100,17 +101,17 @@ struct snapshot_op {
 	void (*listed)(void *data, json_t *result, const struct err *e);
 	void *data;
 	struct snapshot_disks disks;
-	size_t at;     /* disk or step under way */
-	bool running;  /* the guest ran before; after a revert: it shall run */
-	bool acting;   /* the first image is being changed, or QEMU was told to */
-	bool marked;   /* the VM was marked as half reverted before */
+	size_t at;    /* disk or step under way */
+	bool running; /* the guest ran before; after a revert: it shall run */
+	bool acting;  /* the first image is being changed, or QEMU was told to */
+	bool marked;  /* the VM was marked as half reverted before */
 	bool cancelled;
 	bool killed; /* qemu-img, while it made one on the disk killed_at */
 	size_t killed_at;
 	struct confined *tool; /* qemu-img at work */
-	bool booted;   /* we started the process, to load memory into it */
-	bool done;     /* the deed is done, what follows only proves it */
-	char qemu[32]; /* its version */
+	bool booted;	       /* we started the process, to load memory into it */
+	bool done;	       /* the deed is done, what follows only proves it */
+	char qemu[32];	       /* its version */
 	json_t *record;
 	struct err error;
 };
@@ -123,7 +124,8 @@ struct vm *snapshot_vm(const struct snapshot_op *op);
  * and failed is called with why. */
 typedef void snapshot_step_fn(struct snapshot_op *op);
 typedef void snapshot_failed_fn(struct snapshot_op *op, const struct err *e);
-void snapshot_mark(struct snapshot_op *op, const char *disk, snapshot_step_fn *next, snapshot_failed_fn *failed);
+void snapshot_mark(struct snapshot_op *op, const char *disk, snapshot_step_fn *next,
+	snapshot_failed_fn *failed);
 /* Answers, takes the mark off the VM and frees. e NULL: well done. */
 void snapshot_end(struct snapshot_op *op, json_t *result /* stolen */, const struct err *e);
 /* The end of a create, revert or delete that went well. */

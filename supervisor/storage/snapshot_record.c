@@ -91,7 +91,8 @@ static void record_on_change(void *data, const struct conf_change *c)
 		record_add_change(data, what, c->from ? "there" : NULL, c->to ? "there" : NULL);
 }
 
-static void record_compare_conf(struct changes *changes, const json_t *record, const struct conf_vm *now)
+static void record_compare_conf(
+	struct changes *changes, const json_t *record, const struct conf_vm *now)
 {
 	const char *text = json_string_value(json_object_get(record, "config"));
 	struct conf_source source = {
@@ -168,7 +169,7 @@ static bool record_is_ours(const json_t *doc)
 	       json_is_object(json_object_get(doc, "snapshots"));
 }
 
-static json_t *load(const struct vm *vm, int dir)
+static json_t *record_load_doc(const struct vm *vm, int dir)
 {
 	struct buf text = BUF_MAX(RECORDS_MAX);
 	struct err e = ERR_INIT;
@@ -198,7 +199,7 @@ json_t *snapshot_record_load(struct vm *vm, const char *name, json_int_t created
 
 	if (dir < 0)
 		return NULL;
-	doc = load(vm, dir);
+	doc = record_load_doc(vm, dir);
 	record = json_object_get(json_object_get(doc, "snapshots"), name);
 	if (json_integer_value(json_object_get(record, "created")) != created)
 		record = NULL;
@@ -223,7 +224,7 @@ static void record_on_saved(void *data, const struct err *e)
 	free(s);
 }
 
-static void save(struct vm *vm, const json_t *doc, void (*done)(void *data), void *data)
+static void record_save_doc(struct vm *vm, const json_t *doc, void (*done)(void *data), void *data)
 {
 	_cleanup_(free_ptr) char *path = vm_path(vm->name, file_name);
 	struct saving *s = xcalloc(1, sizeof *s);
@@ -240,7 +241,8 @@ static void save(struct vm *vm, const json_t *doc, void (*done)(void *data), voi
 		record_on_saved(s, &e);
 }
 
-void snapshot_record_save(struct vm *vm, const char *name, json_t *record, void (*done)(void *data), void *data)
+void snapshot_record_save(
+	struct vm *vm, const char *name, json_t *record, void (*done)(void *data), void *data)
 {
 	struct err e = ERR_INIT;
 	int dir = vm_state_dir(vm, &e);
@@ -251,12 +253,12 @@ void snapshot_record_save(struct vm *vm, const char *name, json_t *record, void 
 		done(data);
 		return;
 	}
-	doc = load(vm, dir);
+	doc = record_load_doc(vm, dir);
 	all = json_object_get(doc, "snapshots");
 	if (record)
 		json_object_set(all, name, record);
 	if (record || json_object_del(all, name) == 0)
-		save(vm, doc, done, data);
+		record_save_doc(vm, doc, done, data);
 	else
 		done(data);
 	json_decref(doc);

@@ -64,7 +64,8 @@ void verb_cat(struct daemon *d, struct vm *vm, struct request *r)
 	if (request_bool(r, "effective", false))
 		conf_vm_dump(&vm->file.conf, true, &text);
 	else if (vm->file.orphan && vm->proc.conf_lost)
-		rc = err_set(&e, ERR_NOT_FOUND, "its file is gone, and what it was started with is not known any more");
+		rc = err_set(&e, ERR_NOT_FOUND,
+			"its file is gone, and what it was started with is not known any more");
 	else if (vm->file.orphan)
 		conf_vm_dump(&vm->proc.conf, false, &text);
 	else
@@ -89,7 +90,8 @@ void verb_diff(struct daemon *d, struct vm *vm, struct request *r)
 
 	(void)d;
 	if (vm_state_has_process(vm->st.state) && vm->proc.conf_lost) {
-		err_set(&e, ERR_WRONG_STATE, "runs with what is not known any more: its run record was lost");
+		err_set(&e, ERR_WRONG_STATE,
+			"runs with what is not known any more: its run record was lost");
 		err_hint(&e, "it is known again after its next start");
 		request_error(r, &e);
 		return;
@@ -130,16 +132,16 @@ static int verb_conf_build(struct vm *vm, const struct probe *probe, char **text
 	int r;
 
 	if (!machine)
-		return err_set(e, ERR_INVALID_CONFIG, "Machine: '%s' is unknown to '%s'", conf->machine,
-			probe->binary);
+		return err_set(e, ERR_INVALID_CONFIG, "Machine: '%s' is unknown to '%s'",
+			conf->machine, probe->binary);
 	if (!up) {
 		identity_pin_machine(&vm->identity, conf->machine, machine);
 		r = vm_complete_identity(vm, conf, e);
 		if (r < 0)
 			return r;
 	}
-	r = vm_argv_context(vm, conf, probe, accel == CONF_ACCEL_AUTO ? CONF_ACCEL_KVM : accel, true, &a, &ctx,
-		&firmware, e);
+	r = vm_argv_context(vm, conf, probe, accel == CONF_ACCEL_AUTO ? CONF_ACCEL_KVM : accel,
+		true, &a, &ctx, &firmware, e);
 	if (r == 0)
 		r = argv_build(&argv, conf, &vm->identity, probe, &ctx, e);
 	if (r == 0)

@@ -6,15 +6,16 @@
 void verb_version(struct daemon *d, struct vm *vm, struct request *r)
 {
 	(void)vm;
-	request_return(r, json_pack("{s:s, s:i, s:i, s:f}", "package", VMKEEP_VERSION, "api", API_VERSION, "pid",
-				  (int)getpid(), "uptime", clock_boot() - d->started));
+	request_return(
+		r, json_pack("{s:s, s:i, s:i, s:f}", "package", VMKEEP_VERSION, "api", API_VERSION,
+			   "pid", (int)getpid(), "uptime", clock_boot() - d->started));
 }
 
 void verb_debug_loop(struct daemon *d, struct vm *vm, struct request *r)
 {
 	(void)vm;
-	request_return(r, json_pack("{s:f, s:f}", "longest_turn", d->loop.longest_turn, "longest_turn_elapsed",
-				  d->loop.longest_elapsed));
+	request_return(r, json_pack("{s:f, s:f}", "longest_turn", d->loop.longest_turn,
+				  "longest_turn_elapsed", d->loop.longest_elapsed));
 }
 
 void verb_jobs(struct daemon *d, struct vm *vm, struct request *r)

@@ -72,7 +72,8 @@ static void verb_exec_on_status(void *data, const json_t *result, const struct e
 	} else if (json_is_true(json_object_get(result, "exited"))) {
 		verb_exec_finish(x, verb_exec_ended(result), NULL);
 	} else if (daemon_now() >= x->deadline) {
-		err_set(&late, ERR_TIMEOUT, "it still runs in the guest, as process %" JSON_INTEGER_FORMAT, x->pid);
+		err_set(&late, ERR_TIMEOUT,
+			"it still runs in the guest, as process %" JSON_INTEGER_FORMAT, x->pid);
 		err_hint(&late, "--timeout gives it longer");
 		verb_exec_finish(x, NULL, &late);
 	} else {
@@ -88,8 +89,8 @@ static void verb_exec_look(struct exec *x)
 	if (!vm)
 		err_set(&e, ERR_NOT_FOUND, "is gone");
 	else
-		vm_agent_call(vm, "guest-exec-status", json_pack("{s:I}", "pid", x->pid), AGENT_SECONDS, verb_exec_on_status,
-			x, &e);
+		vm_agent_call(vm, "guest-exec-status", json_pack("{s:I}", "pid", x->pid),
+			AGENT_SECONDS, verb_exec_on_status, x, &e);
 	if (e.number)
 		verb_exec_finish(x, NULL, &e);
 }
@@ -126,11 +127,13 @@ void verb_guest_exec(struct daemon *d, struct vm *vm, struct request *r)
 	json_array_remove(words, 0);
 	json_object_set_new(arguments, "arg", words);
 	x = xcalloc(1, sizeof *x);
-	*x = (struct exec){ .daemon = d, .every = look_first,
+	*x = (struct exec){ .daemon = d,
+		.every = look_first,
 		.deadline = daemon_now() + request_time(r, "timeout", EXEC_SECONDS) };
 	snprintf(x->vm, sizeof x->vm, "%s", vm->name);
 	loop_timer_init(&x->look, x->daemon->loop.ev, verb_exec_on_look, x);
 	x->job = verb_job(d, r, vm);
-	if (vm_agent_call(vm, "guest-exec", arguments, AGENT_SECONDS, verb_exec_on_begun, x, &e) < 0)
+	if (vm_agent_call(vm, "guest-exec", arguments, AGENT_SECONDS, verb_exec_on_begun, x, &e) <
+		0)
 		verb_exec_finish(x, NULL, &e);
 }

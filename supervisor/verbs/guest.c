@@ -62,8 +62,8 @@ static void verb_guest_fail(struct request *r, const struct err *e)
 }
 
 /* reply gets the request; without an agent the request is answered here. */
-static void guest_call(struct vm *vm, struct request *r, const char *command, json_t *arguments /* stolen */,
-	double timeout, agent_reply_fn *reply)
+static void guest_call(struct vm *vm, struct request *r, const char *command,
+	json_t *arguments /* stolen */, double timeout, agent_reply_fn *reply)
 {
 	struct err e = ERR_INIT;
 
@@ -123,8 +123,9 @@ static void verb_guest_on_frozen(void *data, const json_t *result, const struct 
 	if (e)
 		verb_guest_fail(data, e);
 	else
-		request_return(data, json_pack("{s:I, s:f}", "frozen", json_integer_value(result), "seconds",
-					     request_time(data, "timeout", FREEZE_SECONDS)));
+		request_return(
+			data, json_pack("{s:I, s:f}", "frozen", json_integer_value(result),
+				      "seconds", request_time(data, "timeout", FREEZE_SECONDS)));
 }
 
 static void verb_guest_on_thawed(void *data, const json_t *result, const struct err *e)
@@ -158,8 +159,9 @@ void verb_guest_thaw(struct daemon *d, struct vm *vm, struct request *r)
 
 static json_t *verb_guest_fs_row(const json_t *fs)
 {
-	return json_pack("[o, o, o, o, o]", guest_member(fs, "mountpoint"), guest_member(fs, "type"),
-		guest_member(fs, "name"), guest_number(fs, "total-bytes"), guest_number(fs, "used-bytes"));
+	return json_pack("[o, o, o, o, o]", guest_member(fs, "mountpoint"),
+		guest_member(fs, "type"), guest_member(fs, "name"), guest_number(fs, "total-bytes"),
+		guest_number(fs, "used-bytes"));
 }
 
 static void verb_guest_on_fs(void *data, const json_t *result, const struct err *e)
@@ -197,9 +199,9 @@ static void verb_guest_on_trim(void *data, const json_t *result, const struct er
 	rows = json_array();
 	json_array_foreach (json_object_get(result, "paths"), i, fs)
 		if (i < ROWS_MAX)
-			json_array_append_new(rows, json_pack("[o, o, o]", guest_member(fs, "path"),
-							    guest_number(fs, "trimmed"),
-							    guest_member(fs, "error")));
+			json_array_append_new(rows,
+				json_pack("[o, o, o]", guest_member(fs, "path"),
+					guest_number(fs, "trimmed"), guest_member(fs, "error")));
 	job_finish(data, api_table(api_trim_row, rows), NULL);
 }
 
@@ -242,7 +244,8 @@ static void verb_guest_on_time_set(void *data, const json_t *result, const struc
 	if (!e && !vm)
 		err_set(&own, ERR_NOT_FOUND, "is gone");
 	else if (!e)
-		vm_agent_call(vm, "guest-get-time", NULL, AGENT_SECONDS, verb_guest_on_time, t->r, &own);
+		vm_agent_call(
+			vm, "guest-get-time", NULL, AGENT_SECONDS, verb_guest_on_time, t->r, &own);
 	if (e || own.number)
 		verb_guest_fail(t->r, e ? e : &own);
 	free(t);
@@ -260,8 +263,9 @@ void verb_guest_time(struct daemon *d, struct vm *vm, struct request *r)
 	t = xcalloc(1, sizeof *t);
 	*t = (struct time_set){ .daemon = d, .r = r };
 	snprintf(t->vm, sizeof t->vm, "%s", vm->name);
-	if (vm_agent_call(vm, "guest-set-time", json_pack("{s:I}", "time", (json_int_t)(clock_wall() * 1e9)),
-		    TIME_SECONDS, verb_guest_on_time_set, t, &e) < 0) {
+	if (vm_agent_call(vm, "guest-set-time",
+		    json_pack("{s:I}", "time", (json_int_t)(clock_wall() * 1e9)), TIME_SECONDS,
+		    verb_guest_on_time_set, t, &e) < 0) {
 		free(t);
 		request_error(r, &e);
 	}
@@ -318,15 +322,16 @@ static void verb_guest_take_interfaces(json_t *out, const json_t *result)
 	json_array_foreach (result, i, nic)
 		json_array_foreach (json_object_get(nic, "ip-addresses"), k, ip)
 			if (json_array_size(rows) < ROWS_MAX)
-				json_array_append_new(rows,
-					json_pack("{s:o, s:o, s:o, s:o}", "interface",
-						guest_member(nic, "name"), "mac",
-						guest_member(nic, "hardware-address"), "address",
-						guest_member(ip, "ip-address"), "prefix",
-						guest_number(ip, "prefix")));
+				json_array_append_new(
+					rows, json_pack("{s:o, s:o, s:o, s:o}", "interface",
+						      guest_member(nic, "name"), "mac",
+						      guest_member(nic, "hardware-address"),
+						      "address", guest_member(ip, "ip-address"),
+						      "prefix", guest_number(ip, "prefix")));
 	json_object_set_new(out, "addresses", rows);
 }
 
+/* clang-format off */
 static const struct {
 	const char *command;
 	void (*take)(json_t *out, const json_t *result);
@@ -338,6 +343,7 @@ static const struct {
 	{ "guest-get-users",		  verb_guest_take_users	  },
 	{ "guest-network-get-interfaces", verb_guest_take_interfaces },
 };
+/* clang-format on */
 
 static void verb_guest_info_end(struct info *i, const struct err *e)
 {
@@ -363,7 +369,8 @@ static void verb_guest_ask(struct info *i)
 	if (!vm)
 		err_set(&e, ERR_NOT_FOUND, "is gone");
 	else
-		vm_agent_call(vm, questions[i->step].command, NULL, AGENT_SECONDS, verb_guest_on_answer, i, &e);
+		vm_agent_call(vm, questions[i->step].command, NULL, AGENT_SECONDS,
+			verb_guest_on_answer, i, &e);
 	if (e.number)
 		verb_guest_info_end(i, &e);
 }
@@ -410,6 +417,7 @@ static void verb_guest_on_raw(void *data, const json_t *result, const struct err
 void verb_guest_command(struct daemon *d, struct vm *vm, struct request *r)
 {
 	/* what has to be remembered, or has no answer */
+	/* clang-format off */
 	static const struct {
 		const char *prefix, *instead;
 	} ours[] = {
@@ -418,10 +426,11 @@ void verb_guest_command(struct daemon *d, struct vm *vm, struct request *r)
 		{ "guest-suspend",	   "vmkeep pause" },
 		{ "guest-sync",		   "vmkeep guest ping" },
 	};
+	/* clang-format on */
 	const json_t *command = json_object_get(request_arguments(r), "command");
 	const json_t *arguments = json_object_get(command, "arguments");
-	const char *execute =
-		json_string_value(json_is_string(command) ? command : json_object_get(command, "execute"));
+	const char *execute = json_string_value(
+		json_is_string(command) ? command : json_object_get(command, "execute"));
 	struct err e = ERR_INIT;
 
 	(void)d;

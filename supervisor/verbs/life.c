@@ -95,7 +95,8 @@ static bool life_is_there(const struct vm *vm, enum vm_goal goal)
 	return goal != VM_GOAL_AGAIN && vm->st.state == VM_STOPPED;
 }
 
-void verb_life(struct daemon *d, struct vm *vm, struct request *r, verb_act_fn *act, enum vm_goal goal, bool joins)
+void verb_life(struct daemon *d, struct vm *vm, struct request *r, verb_act_fn *act,
+	enum vm_goal goal, bool joins)
 {
 	const struct job *before = NULL;
 	bool was = life_is_there(vm, goal);
@@ -114,8 +115,9 @@ void verb_life(struct daemon *d, struct vm *vm, struct request *r, verb_act_fn *
 		return;
 	}
 	l = xcalloc(1, sizeof *l);
-	*l = (struct life){ .vm = vm, .job = verb_job(d, r, vm), .changed = !was,
-		.down = goal == VM_GOAL_DOWN };
+	*l = (struct life){
+		.vm = vm, .job = verb_job(d, r, vm), .changed = !was, .down = goal == VM_GOAL_DOWN
+	};
 	l->job->step = life_step;
 	vm_wait(vm, goal, 0, life_done, l);
 }
@@ -181,7 +183,8 @@ static void verb_life_wait_done(void *data, const struct err *e)
 
 	for (size_t i = 0; p->goal == VM_GOAL_IP && i < p->vm->proc.nics; i++)
 		if (p->vm->proc.nic[i].network &&
-			networks_address_seen(p->vm->daemon->networks, p->vm->name, p->vm->proc.nic[i].id, &address))
+			networks_address_seen(p->vm->daemon->networks, p->vm->name,
+				p->vm->proc.nic[i].id, &address))
 			json_object_set_new(result, "address", verb_address(address));
 	request_return(p->r, result);
 	free(p);
@@ -189,6 +192,7 @@ static void verb_life_wait_done(void *data, const struct err *e)
 
 void verb_wait(struct daemon *d, struct vm *vm, struct request *r)
 {
+	/* clang-format off */
 	static const struct {
 		const char *word;
 		enum vm_goal goal;
@@ -198,6 +202,7 @@ void verb_wait(struct daemon *d, struct vm *vm, struct request *r)
 		{ "paused",  VM_GOAL_PAUSED },
 		{ "ip",	     VM_GOAL_IP },
 	};
+	/* clang-format on */
 	struct wait *p = xcalloc(1, sizeof *p);
 
 	(void)d;

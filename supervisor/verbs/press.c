@@ -28,8 +28,9 @@ static void press_end(struct press *p, const struct err *e)
 	if (p->r && e)
 		request_error(p->r, e);
 	else if (p->r)
-		request_return(p->r, json_pack("{s:s, s:b}", "state", vm_state_name(p->vm->st.state), "changed",
-						   p->changed));
+		request_return(
+			p->r, json_pack("{s:s, s:b}", "state", vm_state_name(p->vm->st.state),
+				      "changed", p->changed));
 	free(p);
 }
 
@@ -44,7 +45,8 @@ static void press_settled(void *data, const struct err *e)
 		return;
 	}
 	err_set(&own, ERR_FAILED, "stopped again: %s", p->vm->st.reason);
-	err_hint(&own, "what was wrong still is; where space ran out, it goes on by itself once there is some");
+	err_hint(&own,
+		"what was wrong still is; where space ran out, it goes on by itself once there is some");
 	press_end(p, &own);
 }
 
@@ -73,7 +75,8 @@ static void press_reply(void *data, const json_t *result, const struct err *e)
 		e = &own;
 	}
 	if (e) {
-		const bool there = e->class != ERR_UNREACHABLE; /* else the session ends, with its VM perhaps */
+		const bool there = e->class !=
+				   ERR_UNREACHABLE; /* else the session ends, with its VM perhaps */
 
 		if (there)
 			vm_asked(p->vm, NULL);
@@ -93,15 +96,16 @@ static void press_refused(struct vm *vm, struct request *r)
 	struct err e = ERR_INIT;
 
 	if (vm->mon.unresponsive > 0)
-		err_set(&e, ERR_TIMEOUT, "does not answer since %.0f s: %s", clock_boot() - vm->mon.unresponsive,
-			vm->mon.trouble);
+		err_set(&e, ERR_TIMEOUT, "does not answer since %.0f s: %s",
+			clock_boot() - vm->mon.unresponsive, vm->mon.trouble);
 	else
 		err_set(&e, ERR_TIMEOUT, "its monitor does not answer");
 	err_hint(&e, "vmkeep kill %s ends it", vm->name);
 	request_error(r, &e);
 }
 
-static void press(struct vm *vm, struct request *r, const char *command, enum vm_goal goal, bool changed)
+static void press(
+	struct vm *vm, struct request *r, const char *command, enum vm_goal goal, bool changed)
 {
 	struct press *p;
 
@@ -110,8 +114,12 @@ static void press(struct vm *vm, struct request *r, const char *command, enum vm
 		return;
 	}
 	p = xcalloc(1, sizeof *p);
-	*p = (struct press){ .r = r, .vm = vm, .goal = goal, .changed = changed,
-		.reset = streq(command, "system_reset"), .settle = vm->mon.io_error && goal == VM_GOAL_RUNNING };
+	*p = (struct press){ .r = r,
+		.vm = vm,
+		.goal = goal,
+		.changed = changed,
+		.reset = streq(command, "system_reset"),
+		.settle = vm->mon.io_error && goal == VM_GOAL_RUNNING };
 	request_on_gone(r, press_gone, p);
 	if (changed && !p->reset)
 		vm_asked(vm, request_who(r));
@@ -131,7 +139,8 @@ void verb_reset(struct daemon *d, struct vm *vm, struct request *r)
 	(void)d;
 	vm_history(vm, "reset", request_who(r), NULL);
 	verb_press_let_reset(vm);
-	press(vm, r, "system_reset", vm->st.state == VM_PAUSED ? VM_GOAL_PAUSED : VM_GOAL_RUNNING, true);
+	press(vm, r, "system_reset", vm->st.state == VM_PAUSED ? VM_GOAL_PAUSED : VM_GOAL_RUNNING,
+		true);
 	if (vm->st.state != VM_PAUSED)
 		return;
 	/* QEMU then takes it for one that never ran; a later daemon must not let it go for that */

@@ -23,7 +23,8 @@ void verb_qmp(struct daemon *d, struct vm *vm, struct request *r)
 
 	(void)d;
 	command = json_object_get(request_arguments(r), "command");
-	execute = json_string_value(json_is_string(command) ? command : json_object_get(command, "execute"));
+	execute = json_string_value(
+		json_is_string(command) ? command : json_object_get(command, "execute"));
 	if (!execute || !vm->mon.qmp) {
 		if (!execute)
 			err_set(&e, ERR_USAGE, "not a QMP command: it has no \"execute\"");

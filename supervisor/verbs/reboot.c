@@ -50,7 +50,8 @@ static int reboot_refused(const struct reboot *b, struct err *e)
 	err_set(e, ERR_INVALID_CONFIG, "would not start again: %s", text.data);
 	if (n > 1)
 		err_wrap(e, 0, "%zu problems, the first", n);
-	return err_hint(e, "it is left running; vmkeep check tells all, and stop and start do not ask");
+	return err_hint(
+		e, "it is left running; vmkeep check tells all, and stop and start do not ask");
 }
 
 static void reboot_checked(void *data)
@@ -123,8 +124,11 @@ void verbs_take_up(struct daemon *d)
 
 		if (vm->st.state != VM_STOPPING && vm->st.state != VM_QUITTING)
 			continue;
-		j = job_new(d, again ? "vm-reboot" : vm->st.state == VM_STOPPING ? "vm-stop" : "vm-kill", vm->name,
-			who, root);
+		j = job_new(d,
+			again			      ? "vm-reboot"
+			: vm->st.state == VM_STOPPING ? "vm-stop"
+						      : "vm-kill",
+			vm->name, who, root);
 		vm_wait(vm, again ? VM_GOAL_AGAIN : VM_GOAL_DOWN, 0, verb_reboot_took_up_done, j);
 	}
 	account_unref(root);

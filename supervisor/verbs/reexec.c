@@ -122,7 +122,9 @@ void verb_reexec(struct daemon *d, struct vm *vm, struct request *r)
 {
 	struct reexec *x = xcalloc(1, sizeof *x);
 	const char *argv[] = { d->program, "--version", NULL };
-	struct child_options o = { .argv = argv, .timeout = TRIAL, .done = verb_reexec_trial_done, .data = x };
+	struct child_options o = {
+		.argv = argv, .timeout = TRIAL, .done = verb_reexec_trial_done, .data = x
+	};
 	struct err e = ERR_INIT;
 
 	(void)vm;

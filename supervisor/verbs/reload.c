@@ -49,7 +49,8 @@ struct plan {
 	const char *what, *name, *applies; /* applies NULL: as the key's row says */
 };
 
-static void verb_reload_plan_row(const struct plan *p, const char *change, const char *to, const char *applies)
+static void verb_reload_plan_row(
+	const struct plan *p, const char *change, const char *to, const char *applies)
 {
 	json_array_append_new(p->rows,
 		json_pack("[s, s, s, n, n, n, n, s?, s]", p->what, p->name, change, to, applies));
@@ -94,7 +95,8 @@ static void verb_reload_plan_vms(struct daemon *d, const struct check_files *f, 
 	}
 }
 
-static void verb_reload_plan_daemon(const struct daemon *d, const struct conf_daemon *fresh, json_t *rows)
+static void verb_reload_plan_daemon(
+	const struct daemon *d, const struct conf_daemon *fresh, json_t *rows)
 {
 	struct plan p = { rows, "daemon", "vmkeep.conf", NULL };
 
@@ -111,7 +113,8 @@ static void verb_reload_plan_network(void *data, const char *name, const char *c
 	if (c)
 		verb_reload_plan_change(&p, c);
 	else
-		verb_reload_plan_row(&p, change, to, streq(change, "again") || !up ? "now" : "its next stop");
+		verb_reload_plan_row(
+			&p, change, to, streq(change, "again") || !up ? "now" : "its next stop");
 }
 
 static json_t *verb_reload_plan_make(struct daemon *d)
@@ -131,8 +134,8 @@ static json_t *verb_reload_plan_make(struct daemon *d)
 	}
 	networks_reload_plan(d->networks, verb_reload_plan_network, rows);
 	if (server_reload_plan(d->server))
-		verb_reload_plan_row(&(struct plan){ rows, "daemon", "/etc/group", NULL }, "changed", NULL,
-			"now");
+		verb_reload_plan_row(&(struct plan){ rows, "daemon", "/etc/group", NULL },
+			"changed", NULL, "now");
 	if (!own.count)
 		reload_image_dir(d, &fresh, &problems);
 	result = api_table(api_reload_row, rows);

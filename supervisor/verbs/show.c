@@ -35,8 +35,9 @@ static uint32_t verb_show_first_address(const struct vm *vm)
 
 static json_t *verb_show_uptime(const struct vm *vm)
 {
-	return vm_state_has_process(vm->st.state) ? json_integer((json_int_t)(clock_boot() - vm->proc.started_boot)) :
-						 json_null();
+	return vm_state_has_process(vm->st.state)
+		       ? json_integer((json_int_t)(clock_boot() - vm->proc.started_boot))
+		       : json_null();
 }
 
 /* Its run record was lost, and what it was started with is not known. */
@@ -89,13 +90,16 @@ static json_t *verb_show_list_row(struct vm *vm, struct words *w)
 {
 	const struct conf_vm *c = verb_show_conf_now(vm);
 
-	return json_pack("[s, o, o, o, o, o, o, o, o, o, b, b]", vm->name, verb_show_word(w, vm_state_name(vm->st.state)),
-		vm->st.reason[0] ? json_string(vm->st.reason) : verb_show_word(w, ""), verb_show_word(w, vm_health_text(vm)),
-		verb_show_word(w, vm_want_name(vm->st.want)),
+	return json_pack("[s, o, o, o, o, o, o, o, o, o, b, b]", vm->name,
+		verb_show_word(w, vm_state_name(vm->st.state)),
+		vm->st.reason[0] ? json_string(vm->st.reason) : verb_show_word(w, ""),
+		verb_show_word(w, vm_health_text(vm)), verb_show_word(w, vm_want_name(vm->st.want)),
 		verb_show_if_known(vm, json_integer((json_int_t)c->cpus)),
-		balloon_actual(vm) ? json_integer(balloon_actual(vm)) : verb_show_if_known(vm, json_integer((json_int_t)c->memory)),
-		verb_address(verb_show_first_address(vm)), verb_show_uptime(vm), verb_show_if_known(vm, verb_show_word(w, verb_show_accel_text(vm))), vm->file.conf.enable,
-		vm_outdated(vm));
+		balloon_actual(vm) ? json_integer(balloon_actual(vm))
+				   : verb_show_if_known(vm, json_integer((json_int_t)c->memory)),
+		verb_address(verb_show_first_address(vm)), verb_show_uptime(vm),
+		verb_show_if_known(vm, verb_show_word(w, verb_show_accel_text(vm))),
+		vm->file.conf.enable, vm_outdated(vm));
 }
 
 void verb_list(struct daemon *d, struct vm *vm, struct request *r)
@@ -137,9 +141,12 @@ static json_t *verb_show_address_rows(const struct vm *vm)
 				known = &vm->identity.nic[k];
 		json_array_append_new(rows,
 			json_pack("[s, s, o, o, b]", n->id, n->bridge ? n->bridge : n->network,
-				n->mac.set ? verb_show_mac_text(n->mac.byte) : known ? verb_show_mac_text(known->mac) : json_null(),
+				n->mac.set ? verb_show_mac_text(n->mac.byte)
+				: known	   ? verb_show_mac_text(known->mac)
+					   : json_null(),
 				verb_address(known ? known->address : 0),
-				networks_address_seen(vm->daemon->networks, vm->name, n->id, &seen)));
+				networks_address_seen(
+					vm->daemon->networks, vm->name, n->id, &seen)));
 	}
 	return rows;
 }
@@ -198,9 +205,9 @@ static json_t *verb_show_disk_rows(const struct conf_vm *c)
 	for (size_t i = 0; i < c->disks; i++) {
 		const struct conf_disk *d = &c->disk[i];
 
-		json_array_append_new(rows,
-			json_pack("{s:s, s:s, s:s?, s:b}", "disk", d->id, "type", d->cdrom ? "cdrom" : "disk",
-				"path", d->path, "read_only", d->read_only));
+		json_array_append_new(rows, json_pack("{s:s, s:s, s:s?, s:b}", "disk", d->id,
+						    "type", d->cdrom ? "cdrom" : "disk", "path",
+						    d->path, "read_only", d->read_only));
 	}
 	return rows;
 }
@@ -215,9 +222,12 @@ static json_t *verb_show_nic_rows(const struct vm *vm)
 
 		json_array_append_new(rows,
 			json_pack("{s:s, s:s, s:o, s:o, s:s?}", "nic", n->id, "network",
-				n->bridge ? n->bridge : n->network, "mac", verb_show_mac_text(n->mac), "address",
-				verb_address(n->address), "interface",
-				n->tap.name[0] ? networks_tap_name(vm->daemon->networks, &n->tap, name) : name));
+				n->bridge ? n->bridge : n->network, "mac",
+				verb_show_mac_text(n->mac), "address", verb_address(n->address),
+				"interface",
+				n->tap.name[0]
+					? networks_tap_name(vm->daemon->networks, &n->tap, name)
+					: name));
 	}
 	return rows;
 }
@@ -228,9 +238,11 @@ static void verb_show_add_process(json_t *o, struct vm *vm)
 	double age;
 
 	json_object_set_new(o, "pid", json_integer(vm->proc.pid));
-	json_object_set_new(o, "started", json_real(clock_shown(vm->proc.started, vm->proc.started_boot)));
+	json_object_set_new(
+		o, "started", json_real(clock_shown(vm->proc.started, vm->proc.started_boot)));
 	json_object_set_new(o, "uptime", verb_show_uptime(vm));
-	json_object_set_new(o, "accel", verb_show_if_known(vm, json_string(conf_accel_name(vm->proc.accel))));
+	json_object_set_new(
+		o, "accel", verb_show_if_known(vm, json_string(conf_accel_name(vm->proc.accel))));
 	json_object_set_new(o, "uid", json_integer((json_int_t)vm->identity.uid));
 	json_object_set_new(o, "resets", verb_show_if_known(vm, json_integer(vm->log.resets.n)));
 	if (vm->log.resets.n)
@@ -238,7 +250,8 @@ static void verb_show_add_process(json_t *o, struct vm *vm)
 			json_real(clock_shown(vm->log.resets.last, vm->log.resets.last_boot)));
 	vm_parts_info(vm, o);
 	if (vm->mon.unresponsive > 0)
-		json_object_set_new(o, "unresponsive_since", json_real(clock_shown(vm->mon.unresponsive_wall, vm->mon.unresponsive)));
+		json_object_set_new(o, "unresponsive_since",
+			json_real(clock_shown(vm->mon.unresponsive_wall, vm->mon.unresponsive)));
 	if (vm->mon.trouble)
 		json_object_set_new(o, "unresponsive_reason", json_string(vm->mon.trouble));
 	command = vm->mon.qmp ? qmp_oldest_call(vm->mon.qmp, &age) : NULL;
@@ -276,20 +289,21 @@ void verb_info(struct daemon *d, struct vm *vm, struct request *r)
 		return;
 	}
 	c = verb_show_conf_now(vm);
-	o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:n, s:s?, s:s, s:o, s:o, s:s?, s:o}", "name", vm->name,
-		"state", vm_state_name(vm->st.state), "reason", vm->st.reason, "want",
-		vm_want_name(vm->st.want), "health",
-		vm_health_text(vm), "since", clock_shown(vm->st.since, vm->st.since_boot), "pid",
-		"description", c->description,
+	o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:n, s:s?, s:s, s:o, s:o, s:s?, s:o}", "name",
+		vm->name, "state", vm_state_name(vm->st.state), "reason", vm->st.reason, "want",
+		vm_want_name(vm->st.want), "health", vm_health_text(vm), "since",
+		clock_shown(vm->st.since, vm->st.since_boot), "pid", "description", c->description,
 		"uuid", c->uuid ? c->uuid : vm->identity.uuid, "cpus",
 		verb_show_if_known(vm, json_integer((json_int_t)c->cpus)), "memory",
 		verb_show_if_known(vm, json_integer((json_int_t)c->memory)), "machine",
-		vm->identity.machine || verb_show_is_unknown(vm) ? vm->identity.machine : c->machine, "disks",
-		verb_show_if_known(vm, verb_show_disk_rows(c)));
+		vm->identity.machine || verb_show_is_unknown(vm) ? vm->identity.machine
+								 : c->machine,
+		"disks", verb_show_if_known(vm, verb_show_disk_rows(c)));
 	if (vm_state_has_process(vm->st.state)) {
 		verb_show_add_process(o, vm);
 		if (vm->file.have_conf && !vm->proc.conf_lost)
-			conf_vm_diff(&vm->proc.conf, &vm->file.conf, verb_show_count_change, &changes);
+			conf_vm_diff(
+				&vm->proc.conf, &vm->file.conf, verb_show_count_change, &changes);
 		json_object_set_new(o, "changes", verb_show_if_known(vm, json_integer(changes)));
 	} else if (vm->start_error) {
 		json_object_set_new(o, "error", json_string(vm->start_error->text));

@@ -14,8 +14,9 @@ static void shutdown_done(void *data, const struct shutdown_end *guest, size_t n
 	json_t *rows = json_array();
 
 	for (size_t i = 0; i < n; i++)
-		json_array_append_new(rows, json_pack("[s, s, s, f]", guest[i].name, guest[i].result,
-						    guest[i].reason, guest[i].seconds));
+		json_array_append_new(
+			rows, json_pack("[s, s, s, f]", guest[i].name, guest[i].result,
+				      guest[i].reason, guest[i].seconds));
 	job_finish(data, api_table(api_shutdown_row, rows), NULL);
 }
 

@@ -38,7 +38,8 @@ static void verb_snapshot_on_revert_plan(void *data, json_t *result, const struc
 void verb_snapshot_revert(struct daemon *d, struct vm *vm, struct request *r)
 {
 	if (request_bool(r, "dry-run", false))
-		snapshot_revert_plan(vm, request_string(r, "snapshot"), verb_snapshot_on_revert_plan, r);
+		snapshot_revert_plan(
+			vm, request_string(r, "snapshot"), verb_snapshot_on_revert_plan, r);
 	else
 		snapshot_verb(d, vm, r, snapshot_revert);
 }

@@ -76,7 +76,8 @@ static void verb_stream_on_patience(struct ev_loop *ev, ev_timer *w, int revents
 	verb_stream_outflow_free(w->data);
 }
 
-static void verb_stream_outflow(struct ev_loop *ev, int fd, struct hold *hold, const struct logtail *tail)
+static void verb_stream_outflow(
+	struct ev_loop *ev, int fd, struct hold *hold, const struct logtail *tail)
 {
 	struct outflow *o = xcalloc(1, sizeof *o);
 

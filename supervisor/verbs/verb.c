@@ -31,7 +31,8 @@ static bool verb_verb_owns(struct daemon *d, const struct request *r, const char
 /* Only those that may be own ones are looked at again: there may be a thousand. */
 bool verb_owns(struct daemon *d, const struct request *r, const struct vm *vm)
 {
-	return (vm->file.problems || request_owns(r, &vm->file.conf.owner)) && verb_verb_owns(d, r, vm->name);
+	return (vm->file.problems || request_owns(r, &vm->file.conf.owner)) &&
+	       verb_verb_owns(d, r, vm->name);
 }
 
 bool verbs_owns(void *data, const struct request *r, const char *name)
@@ -67,7 +68,8 @@ static void verb_verb_client_gone(void *data)
 
 struct job *verb_job(struct daemon *d, struct request *r, const struct vm *vm)
 {
-	struct job *j = job_new(d, request_verb(r)->execute, vm ? vm->name : "", request_who(r), request_account(r));
+	struct job *j = job_new(d, request_verb(r)->execute, vm ? vm->name : "", request_who(r),
+		request_account(r));
 
 	if (!request_bool(r, "wait", true)) {
 		request_return(r, json_pack("{s:i}", "job", (int)j->id));
@@ -91,8 +93,8 @@ static bool verb_verb_has_guest(struct request *r, const struct vm *vm)
 
 	if (vm_state_is_up(vm->st.state))
 		return true;
-	err_set(&e, ERR_WRONG_STATE, "is %s%s%s%s", vm_state_name(vm->st.state), vm->st.reason[0] ? " (" : "",
-		vm->st.reason, vm->st.reason[0] ? ")" : "");
+	err_set(&e, ERR_WRONG_STATE, "is %s%s%s%s", vm_state_name(vm->st.state),
+		vm->st.reason[0] ? " (" : "", vm->st.reason, vm->st.reason[0] ? ")" : "");
 	if (!vm_state_has_process(vm->st.state))
 		err_hint(&e, "vmkeep start %s", vm->name);
 	request_error(r, &e);
@@ -116,7 +118,8 @@ bool verb_may(struct request *r, const struct vm *vm)
 {
 	unsigned needs = request_verb(r)->needs;
 
-	return (!(needs & API_NOT_BUSY) || verb_verb_is_free(r, vm)) && (!(needs & API_NEEDS_GUEST) || verb_verb_has_guest(r, vm));
+	return (!(needs & API_NOT_BUSY) || verb_verb_is_free(r, vm)) &&
+	       (!(needs & API_NEEDS_GUEST) || verb_verb_has_guest(r, vm));
 }
 
 json_t *verb_address(uint32_t address)

@@ -39,8 +39,8 @@ void verb_job_started(struct request *r, const struct job *j);
 /* Acts, then answers with a job that ends when the VM is there, or cannot get there. act may be NULL: it
  * was done already. joins: a job of this verb that is under way is waited for in place of a new one. */
 typedef int verb_act_fn(struct vm *vm, const struct request *r, struct err *e);
-void verb_life(struct daemon *d, struct vm *vm, struct request *r, verb_act_fn *act, enum vm_goal goal,
-	bool joins);
+void verb_life(struct daemon *d, struct vm *vm, struct request *r, verb_act_fn *act,
+	enum vm_goal goal, bool joins);
 
 /* An agent_call()'s error, for a client: to that one unreachable would be the daemon. */
 const struct err *verb_guest_error(const struct err *e, struct err *own);
@@ -52,8 +52,8 @@ verb_fn verb_check, verb_cat, verb_diff, verb_cmdline;
 /* daemon.c */
 verb_fn verb_version, verb_debug_loop, verb_jobs, verb_job_cancel;
 /* exec.c, guest.c */
-verb_fn verb_guest_exec, verb_guest_ping, verb_guest_info, verb_guest_fs, verb_guest_trim, verb_guest_freeze,
-	verb_guest_thaw, verb_guest_time, verb_guest_passwd, verb_guest_command;
+verb_fn verb_guest_exec, verb_guest_ping, verb_guest_info, verb_guest_fs, verb_guest_trim,
+	verb_guest_freeze, verb_guest_thaw, verb_guest_time, verb_guest_passwd, verb_guest_command;
 /* host.c */
 verb_fn verb_host_check;
 /* life.c */

@@ -68,9 +68,9 @@ static void adopt_running(struct vm *vm, const struct record_process *p)
 	adopt_hold_nics(vm);
 	vm->adopting = true;
 	vm_event(vm,
-		p->early	  ? VM_EV_ADOPT_EARLY
-			: p->state == VM_PAUSED ? VM_EV_ADOPT_PAUSED
-				    : VM_EV_ADOPT,
+		p->early		? VM_EV_ADOPT_EARLY
+		: p->state == VM_PAUSED ? VM_EV_ADOPT_PAUSED
+					: VM_EV_ADOPT,
 		reason);
 	vm->adopting = false;
 	vm_history(vm, "adopted", NULL, NULL);
@@ -125,7 +125,9 @@ static void adopt_resting(struct vm *vm, const struct record_process *p)
  * it is read or written, but that it runs is known, and it can be killed. */
 static bool adopt_newer(struct vm *vm, const struct record_process *p, const struct err *e)
 {
-	const struct record_process process = { .pid = p->pid, .starttime = p->starttime, .same_boot = true };
+	const struct record_process process = {
+		.pid = p->pid, .starttime = p->starttime, .same_boot = true
+	};
 	_cleanup_(free_ptr) char *why = xasprintf("%s: this one can only kill it", e->text);
 
 	close_fd(&vm->proc.run_fd);
@@ -157,19 +159,21 @@ static void adopt_hold(struct vm *vm, const struct record_process *p, const stru
 /* A process that no record names, under the record that its VM has from now on. */
 static void adopt_lost(struct vm *vm, const struct found_process *p)
 {
-	const struct record_process process = { .pid = p->pid, .starttime = p->starttime, .same_boot = true,
-		.early = p->early };
+	const struct record_process process = {
+		.pid = p->pid, .starttime = p->starttime, .same_boot = true, .early = p->early
+	};
 	struct err e = ERR_INIT, hostile = ERR_INIT;
 
 	if (vm_run_dir(vm, &e) < 0)
 		log_error(vm->name, "%s", e.text);
-	log_error(vm->name, "its run record is lost, and its process %d runs: taken back by that", (int)p->pid);
+	log_error(vm->name, "its run record is lost, and its process %d runs: taken back by that",
+		(int)p->pid);
 	vm->proc.pid = p->pid;
 	vm->proc.starttime = p->starttime;
 	lost_record(vm);
 	if (p->hostile) {
-		err_set(&hostile, ERR_QEMU_FAILED, "its QEMU claims to be VM '%s' (uuid %s)", p->is.name,
-			p->is.uuid);
+		err_set(&hostile, ERR_QEMU_FAILED, "its QEMU claims to be VM '%s' (uuid %s)",
+			p->is.name, p->is.uuid);
 		vm_hostile(vm, &hostile);
 	}
 	if (adopt_take_process(vm, &process)) {
@@ -248,7 +252,8 @@ static void adopt_one(struct adopt *a, struct vm *vm, int run_fd)
 	rest.missing = faccessat(run_fd, "record.json", F_OK, AT_SYMLINK_NOFOLLOW) < 0;
 	if (!rest.missing)
 		vm_record_read(vm, &rest.p, &rest.e);
-	if (rest.missing || rest.e.number || rest.p.state == VM_BACKOFF || rest.p.state == VM_FAILED || !adopt_take_process(vm, &rest.p)) {
+	if (rest.missing || rest.e.number || rest.p.state == VM_BACKOFF ||
+		rest.p.state == VM_FAILED || !adopt_take_process(vm, &rest.p)) {
 		adopt_rest(a, &rest);
 	} else {
 		found_known(&a->found, vm->proc.pid);
@@ -263,7 +268,8 @@ static void adopt_sweep_new(struct vms *vms, const char *name)
 	_cleanup_(free_ptr) char *path = vm_path(name, NULL);
 	struct err e = ERR_INIT;
 
-	if (strncmp(name, VM_RUN_NEW, strlen(VM_RUN_NEW)) != 0 || streq(name, ".") || streq(name, ".."))
+	if (strncmp(name, VM_RUN_NEW, strlen(VM_RUN_NEW)) != 0 || streq(name, ".") ||
+		streq(name, ".."))
 		return;
 	if (sweeper_take(vms->daemon->sweeper, path, &e) < 0)
 		log_warning(NULL, "%s", e.text);
@@ -275,7 +281,8 @@ static int adopt_open_all(struct daemon *d)
 	int fd = openat(d->dirs.run_fd, "vms", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct err e = ERR_INIT;
 
-	if (fd >= 0 || sweeper_take(d->sweeper, "vms", &e) < 0 || mkdirat(d->dirs.run_fd, "vms", 0700) < 0)
+	if (fd >= 0 || sweeper_take(d->sweeper, "vms", &e) < 0 ||
+		mkdirat(d->dirs.run_fd, "vms", 0700) < 0)
 		return fd;
 	return openat(d->dirs.run_fd, "vms", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
@@ -312,7 +319,8 @@ static void adopt_rests(struct adopt *a)
 		struct adopt_rest *rest = &a->rest[i];
 		struct found_process *p = found_of(&a->found, rest->vm->name);
 
-		if (p && rest->p.newer && p->pid == rest->p.pid && p->starttime == rest->p.starttime &&
+		if (p && rest->p.newer && p->pid == rest->p.pid &&
+			p->starttime == rest->p.starttime &&
 			adopt_newer(rest->vm, &rest->p, &rest->e)) {
 			p->known = true;
 			continue;
@@ -325,8 +333,9 @@ static void adopt_rests(struct adopt *a)
 		if (rest->missing)
 			vm_run_dir_remove(rest->vm);
 		else if (rest->e.number && proc_is(rest->p.pid, rest->p.starttime) &&
-			!found_is_known(&a->found, rest->p.pid))
-			adopt_hold(rest->vm, &rest->p, &rest->e); /* nothing else says that it is its own */
+			 !found_is_known(&a->found, rest->p.pid))
+			adopt_hold(rest->vm, &rest->p,
+				&rest->e); /* nothing else says that it is its own */
 		else
 			adopt_ended(rest->vm, &rest->p, &rest->e);
 	}
@@ -344,7 +353,8 @@ static void adopt_found(struct adopt *a)
 		if (!vm)
 			vm = vms_add(a->vms, p->owner);
 		if (vm_state_has_process(vm->st.state) || vm->held.why) {
-			log_error(vm->name, "has a second process %d, which is left alone", (int)p->pid);
+			log_error(vm->name, "has a second process %d, which is left alone",
+				(int)p->pid);
 			continue;
 		}
 		vm->file.orphan = !vm->file.stamp;

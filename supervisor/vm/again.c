@@ -36,7 +36,8 @@ static int again_directory(struct vm *vm, const char *path, struct err *e)
 	struct stat there, here;
 
 	if (fstatat(run, path, &there, AT_SYMLINK_NOFOLLOW) == 0) {
-		if (fstat(vm->proc.run_fd, &here) == 0 && there.st_dev == here.st_dev && there.st_ino == here.st_ino)
+		if (fstat(vm->proc.run_fd, &here) == 0 && there.st_dev == here.st_dev &&
+			there.st_ino == here.st_ino)
 			return 0;
 		if (!S_ISDIR(there.st_mode) && sweeper_take(vm->daemon->sweeper, path, e) < 0)
 			return e->number;
@@ -78,7 +79,8 @@ void vms_record_again(struct vms *vms)
 		if (vm->proc.run_fd >= 0 && vm_state_has_process(vm->st.state)) {
 			r = again_guest(vm, path, &e);
 		} else if (vm_state_is_resting(vm->st.state) &&
-			   faccessat(vm->daemon->dirs.run_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0) {
+			   faccessat(vm->daemon->dirs.run_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) <
+				   0) {
 			vm->proc.recorded = 0;
 			vm_record_write_resting(vm);
 		}

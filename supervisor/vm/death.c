@@ -81,7 +81,9 @@ enum oom oom_watch_look(const struct oom_watch *w)
 	 * left */
 	if (w->file && death_counter(w->file, "oom_kill", &now))
 		return now > w->cgroup ? OOM_YES : OOM_NO;
-	return w->host_known && death_counter("/proc/vmstat", "oom_kill", &now) && now > w->host ? OOM_MAYBE : OOM_NO;
+	return w->host_known && death_counter("/proc/vmstat", "oom_kill", &now) && now > w->host
+		       ? OOM_MAYBE
+		       : OOM_NO;
 }
 
 void death_read(struct death *d, int pidfd, const struct oom_watch *w, bool by_us)
@@ -105,7 +107,8 @@ static const char *death_core_place(char place[CORE_PLACE])
 
 	file_read(AT_FDCWD, "/proc/sys/kernel/core_pattern", &b, NULL);
 	/* of a program the name, of a file all */
-	snprintf(place, CORE_PLACE, "%.*s", b.data ? (int)strcspn(b.data, *b.data == '|' ? " \n" : "\n") : 1,
+	snprintf(place, CORE_PLACE, "%.*s",
+		b.data ? (int)strcspn(b.data, *b.data == '|' ? " \n" : "\n") : 1,
 		b.data ? b.data : "?");
 	buf_release(&b);
 	return place;

@@ -21,7 +21,8 @@ char *vm_path(const char *name, const char *file)
 
 char *vm_state_path(const struct vm *vm, const char *file)
 {
-	return xasprintf("%s/vms/%s%s%s", vm->daemon->dirs.state, vm->name, file ? "/" : "", file ? file : "");
+	return xasprintf("%s/vms/%s%s%s", vm->daemon->dirs.state, vm->name, file ? "/" : "",
+		file ? file : "");
 }
 
 char *vm_run_path(const struct vm *vm, const char *file)
@@ -61,11 +62,14 @@ int vm_run_dir(struct vm *vm, struct err *e)
 	vm->proc.recorded = 0;
 	for (int tries = 0; vm->proc.run_fd < 0 && tries < 2; tries++) {
 		mkdirat(run, path, 0700);
-		vm->proc.run_fd = openat(run, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		vm->proc.run_fd =
+			openat(run, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (vm->proc.run_fd < 0 && sweeper_take(vm->daemon->sweeper, path, e) < 0)
 			return e->number;
 	}
-	return vm->proc.run_fd < 0 ? err_errno(e, "open directory '%s/%s'", vm->daemon->dirs.run, path) : 0;
+	return vm->proc.run_fd < 0
+		       ? err_errno(e, "open directory '%s/%s'", vm->daemon->dirs.run, path)
+		       : 0;
 }
 
 static char *dirs_new_path(const struct vm *vm)
@@ -85,7 +89,9 @@ int vm_run_dir_new(struct vm *vm, struct err *e)
 	if (mkdirat(run, path, 0700) < 0)
 		return err_errno(e, "make directory '%s/%s'", vm->daemon->dirs.run, path);
 	vm->proc.run_fd = openat(run, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return vm->proc.run_fd < 0 ? err_errno(e, "open directory '%s/%s'", vm->daemon->dirs.run, path) : 0;
+	return vm->proc.run_fd < 0
+		       ? err_errno(e, "open directory '%s/%s'", vm->daemon->dirs.run, path)
+		       : 0;
 }
 
 int vm_run_dir_place(struct vm *vm, struct err *e)

@@ -17,7 +17,8 @@ char *vm_path(const char *name, const char *file);
 char *vm_state_path(const struct vm *vm, const char *file); /* absolute */
 char *vm_run_path(const struct vm *vm, const char *file);
 
-int vm_state_dir(struct vm *vm, struct err *e); /* made where it is missing; stays open as vm->state_fd */
+int vm_state_dir(
+	struct vm *vm, struct err *e); /* made where it is missing; stays open as vm->state_fd */
 int vm_state_open(const struct daemon *d, const char *name); /* the caller's; -1: there is none */
 
 /* Before the name of a VM: its next run directory, not in its place yet. No VM's name begins so. */

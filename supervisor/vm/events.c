@@ -49,7 +49,8 @@ static void events_on_panic(struct vm *vm, const json_t *data)
 
 static void events_on_watchdog(struct vm *vm, const json_t *data)
 {
-	if (!events_event_is(data, "action", "none") && !events_event_is(data, "action", "reset") && vm_event_bearable(vm))
+	if (!events_event_is(data, "action", "none") && !events_event_is(data, "action", "reset") &&
+		vm_event_bearable(vm))
 		vm_ended(vm, VM_END_WATCHDOG);
 }
 

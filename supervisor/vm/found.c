@@ -32,12 +32,14 @@ void found_pass(struct found *f, struct vms *vms, uid_t uid)
 	for (const struct dirent *d; dir && (d = readdir(dir));) {
 		struct stat st;
 
-		if (!isdigit((unsigned char)d->d_name[0]) || fstatat(dirfd(dir), d->d_name, &st, 0) < 0)
+		if (!isdigit((unsigned char)d->d_name[0]) ||
+			fstatat(dirfd(dir), d->d_name, &st, 0) < 0)
 			continue;
 		if (uid ? st.st_uid != uid : !uids_is_vm(st.st_uid))
 			continue;
 		f->at = xrealloc(f->at, f->n + 1, sizeof *f->at);
-		f->at[f->n++] = (struct found_process){ .pid = atoi(d->d_name), .is = { .uid = st.st_uid } };
+		f->at[f->n++] = (struct found_process){ .pid = atoi(d->d_name),
+			.is = { .uid = st.st_uid } };
 	}
 	if (dir)
 		closedir(dir);
@@ -118,7 +120,8 @@ static bool found_is_others(const struct found *f, const struct whose_process *p
 {
 	const unsigned block = uids_block(p->uid);
 
-	return block >= UIDS_SHARED && block != f->vms->daemon->uids->block && !p->group[0] && !p->root[0];
+	return block >= UIDS_SHARED && block != f->vms->daemon->uids->block && !p->group[0] &&
+	       !p->root[0];
 }
 
 void found_choose(struct found *f)
@@ -138,13 +141,15 @@ void found_choose(struct found *f)
 		if (!found_matters(p))
 			continue;
 		found_look(f, p);
-		verdict = found_is_others(f, &p->is) ? WHOSE_NOBODYS : whose(&p->is, list, vms->n, false, p->owner);
+		verdict = found_is_others(f, &p->is) ? WHOSE_NOBODYS
+						     : whose(&p->is, list, vms->n, false, p->owner);
 		p->hostile = verdict == WHOSE_HOSTILE;
 		p->others = verdict == WHOSE_NOBODYS;
 		/* as a rule another vmkeepd's */
 		if (verdict == WHOSE_NOBODYS)
 			log_debug(vms_find(f->vms, p->is.name) ? p->is.name : NULL,
-				"process %d has a guest's uid (%u), and no VM has that: left alone", (int)p->pid, p->is.uid);
+				"process %d has a guest's uid (%u), and no VM has that: left alone",
+				(int)p->pid, p->is.uid);
 	}
 	free(list);
 }
@@ -155,7 +160,8 @@ struct found_process *found_of(struct found *f, const char *vm)
 	struct found_process *best = NULL;
 
 	for (size_t i = 0; i < f->n; i++)
-		if (!f->at[i].known && streq(f->at[i].owner, vm) && (!best || (best->early && !f->at[i].early)))
+		if (!f->at[i].known && streq(f->at[i].owner, vm) &&
+			(!best || (best->early && !f->at[i].early)))
 			best = &f->at[i];
 	return best;
 }

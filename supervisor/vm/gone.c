@@ -16,7 +16,7 @@ enum { SETTLED_SECONDS = 600 };
 static void gone_set_end_reason(struct vm *vm, const struct policy_verdict *v)
 {
 	bool told = vm->st.ending == VM_END_CRASH || vm->st.ending == VM_END_START_FAILED ||
-		vm->st.ending == VM_END_HOST_CAUSE;
+		    vm->st.ending == VM_END_HOST_CAUSE;
 	char old[sizeof vm->st.reason];
 
 	if (!told)
@@ -40,14 +40,16 @@ static struct policy_verdict gone_decide(struct vm *vm)
 		vm->st.policy = (struct policy_memory){ .n = 0 };
 		return (struct policy_verdict){ .event = VM_EV_GONE_RESTART };
 	}
-	return policy_gone(&vm->proc.conf, vm->st.ending, wanted, vm->st.by_policy, &vm->st.policy, clock_boot());
+	return policy_gone(&vm->proc.conf, vm->st.ending, wanted, vm->st.by_policy, &vm->st.policy,
+		clock_boot());
 }
 
 void vm_gone(struct vm *vm)
 {
 	struct policy_verdict v;
 
-	if (vm_state_has_process(vm->st.state) && clock_boot() - vm->proc.started_boot > SETTLED_SECONDS)
+	if (vm_state_has_process(vm->st.state) &&
+		clock_boot() - vm->proc.started_boot > SETTLED_SECONDS)
 		policy_settled(&vm->st.policy);
 	v = gone_decide(vm);
 	gone_set_end_reason(vm, &v);
@@ -88,7 +90,8 @@ void vm_clean(struct vm *vm)
 	vm_monitor_release(vm);
 	vm_parts_close(vm, true);
 	for (size_t i = 0; i < vm->proc.nics; i++)
-		networks_leave(vm->daemon->networks, vm->name, vm->proc.nic[i].id, &vm->proc.nic[i].tap);
+		networks_leave(
+			vm->daemon->networks, vm->name, vm->proc.nic[i].id, &vm->proc.nic[i].tap);
 	/* what was done by this process has ended with it; what is done while there is none goes on */
 	if (vm->proc.pidfd >= 0)
 		vm->busy = NULL;

@@ -19,9 +19,10 @@ json_t *vm_identity_plan(const struct vm *vm, const struct conf_vm *c)
 	_cleanup_(free_ptr) char *dir = vm_state_path(vm, NULL);
 	bool fresh = !vm->identity.kept && !c->uuid;
 
-	return json_pack("{s:s, s:b, s:b, s:s*, s:o, s:o, s:o}", "dir", dir, "changed", vm->identity.dirty, "fresh", fresh,
-		"damaged", vm->identity.damaged[0] ? vm->identity.damaged : NULL,
-		"vanished", fresh && plan_may_make_disks(c) ? vanished_names(d->vms) : json_array(),
-		"former", vm->identity.kept && plan_may_make_disks(c) ? vanished_former(vm) : json_array(),
+	return json_pack("{s:s, s:b, s:b, s:s*, s:o, s:o, s:o}", "dir", dir, "changed",
+		vm->identity.dirty, "fresh", fresh, "damaged",
+		vm->identity.damaged[0] ? vm->identity.damaged : NULL, "vanished",
+		fresh && plan_may_make_disks(c) ? vanished_names(d->vms) : json_array(), "former",
+		vm->identity.kept && plan_may_make_disks(c) ? vanished_former(vm) : json_array(),
 		"document", identity_json(&vm->identity));
 }

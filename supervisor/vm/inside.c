@@ -13,8 +13,8 @@
 
 static json_t *inside_path(const struct vm *vm, const char *file)
 {
-	return json_pack("{s:o, s:b}", "path", json_sprintf("%s/vms/%s/%s", vm->daemon->dirs.run, vm->name, file),
-		"optional", 1);
+	return json_pack("{s:o, s:b}", "path",
+		json_sprintf("%s/vms/%s/%s", vm->daemon->dirs.run, vm->name, file), "optional", 1);
 }
 
 json_t *inside_paths(const struct vm *vm)
@@ -45,7 +45,8 @@ static int inside_root_of(const char *process)
  * but its others have not. */
 static int inside_root(pid_t pid)
 {
-	_cleanup_(free_ptr) char *process = xasprintf("/proc/%d", (int)pid), *tasks = xasprintf("%s/task", process);
+	_cleanup_(free_ptr) char *process = xasprintf("/proc/%d", (int)pid),
+				 *tasks = xasprintf("%s/task", process);
 	int root = inside_root_of(process);
 	DIR *dir = root < 0 ? opendir(tasks) : NULL;
 
@@ -70,7 +71,8 @@ static int inside_beneath(int root, const char *path, int flags)
 
 int inside_open(const struct vm *vm, const char *file)
 {
-	_cleanup_(free_ptr) char *path = xasprintf("%s/vms/%s/%s", vm->daemon->dirs.run, vm->name, file);
+	_cleanup_(free_ptr) char *path =
+		xasprintf("%s/vms/%s/%s", vm->daemon->dirs.run, vm->name, file);
 	_cleanup_(close_fd) int root = vm->proc.pid > 0 ? inside_root(vm->proc.pid) : -1;
 
 	if (root < 0 || !proc_is(vm->proc.pid, vm->proc.starttime))

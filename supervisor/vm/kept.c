@@ -26,13 +26,13 @@ int kept_save(struct vm *vm, struct err *e)
 	int r;
 
 	conf_vm_dump(&vm->proc.conf, false, &conf);
-	doc = json_pack("{s:i, s:s, s:s, s:s, s:o, s:o}", "version", KEPT_VERSION, "name", vm->name, "accel",
-		conf_accel_name(vm->proc.accel), "conf", conf.data ? conf.data : "", "identity",
-		identity_json(&vm->identity), "nics", vm_nics_json(vm));
+	doc = json_pack("{s:i, s:s, s:s, s:s, s:o, s:o}", "version", KEPT_VERSION, "name", vm->name,
+		"accel", conf_accel_name(vm->proc.accel), "conf", conf.data ? conf.data : "",
+		"identity", identity_json(&vm->identity), "nics", vm_nics_json(vm));
 	text = doc ? json_dumps(doc, JSON_INDENT(1)) : NULL;
 	vm_run_dir_clear(vm, INSIDE_KEPT);
-	r = text ? file_replace(vm->proc.run_fd, INSIDE_KEPT, 0600, text, strlen(text), false, e) :
-		   err_set(e, ERR_FAILED, "cannot be written as JSON");
+	r = text ? file_replace(vm->proc.run_fd, INSIDE_KEPT, 0600, text, strlen(text), false, e)
+		 : err_set(e, ERR_FAILED, "cannot be written as JSON");
 	free(text);
 	json_decref(doc);
 	buf_release(&conf);

@@ -87,7 +87,8 @@ static void lost_identity(struct vm *vm, uid_t uid, json_t *kept)
 		lost_read_words(&id, vm->proc.pid);
 		id.uid = uid;
 	}
-	log_warning(vm->name, "its identity is lost or damaged: taken from its process %d", (int)vm->proc.pid);
+	log_warning(vm->name, "its identity is lost or damaged: taken from its process %d",
+		(int)vm->proc.pid);
 	identity_release(&vm->identity);
 	vm->identity = id;
 	identity_make_uuid(&vm->identity);
@@ -104,7 +105,8 @@ static void lost_identity(struct vm *vm, uid_t uid, json_t *kept)
 
 static void lost_started(struct vm *vm)
 {
-	vm->proc.started_boot = vm->st.since_boot = (double)vm->proc.starttime / (double)sysconf(_SC_CLK_TCK);
+	vm->proc.started_boot = vm->st.since_boot =
+		(double)vm->proc.starttime / (double)sysconf(_SC_CLK_TCK);
 	vm->proc.started = vm->st.since = clock_wall() - (clock_boot() - vm->proc.started_boot);
 	vm->proc.begun = daemon_now();
 }
@@ -115,8 +117,8 @@ static void lost_started(struct vm *vm)
 static void lost_assume(struct vm *vm)
 {
 	struct err e = ERR_INIT;
-	int r = vm->file.have_conf ? conf_vm_copy(&vm->proc.conf, &vm->file.conf, &e) :
-				     conf_vm_read(&vm->proc.conf, vm->name, "", 0, &e);
+	int r = vm->file.have_conf ? conf_vm_copy(&vm->proc.conf, &vm->file.conf, &e)
+				   : conf_vm_read(&vm->proc.conf, vm->name, "", 0, &e);
 
 	if (r < 0)
 		log_warning(vm->name, "%s", e.text);
@@ -136,7 +138,8 @@ static void lost_conf(struct vm *vm, json_t *kept)
 	const char *accel = json_string_value(json_object_get(kept, "accel"));
 	struct err e = ERR_INIT;
 
-	vm->proc.conf_lost = !text || conf_vm_read(&vm->proc.conf, vm->name, text, strlen(text), &e) < 0;
+	vm->proc.conf_lost =
+		!text || conf_vm_read(&vm->proc.conf, vm->name, text, strlen(text), &e) < 0;
 	if (e.number)
 		log_warning(vm->name, "%s", e.text);
 	if (vm->proc.conf_lost) {
@@ -167,7 +170,9 @@ static void lost_nic(void *data, const char *id, const struct tap *tap)
 	*n = (struct vm_nic){ .id = xstrdup(id), .tap = *tap, .link = !c || c->link };
 	n->bridge = xstrdup(c ? c->bridge : NULL);
 	if (!n->bridge)
-		n->network = xstrdup(known && known->network ? known->network : c ? c->network : "default");
+		n->network = xstrdup(known && known->network ? known->network
+				     : c		     ? c->network
+							     : "default");
 	n->hostname = xstrdup(c && c->hostname ? c->hostname : conf_dns_name(vm->name, dns));
 	if (known) {
 		memcpy(n->mac, known->mac, ETH_ALEN);

@@ -79,7 +79,9 @@ const struct qmp_handlers vm_qmp_handlers = {
 void vm_connect_monitor(struct vm *vm)
 {
 	double patience = vm->st.state == VM_GREETING ? vm_start_left(vm) : VM_QMP_SECONDS;
-	double penance = vm->mon.hostile_since > 0 ? vm->mon.hostile_since + VM_HOSTILE_SECONDS - daemon_now() : 0;
+	double penance = vm->mon.hostile_since > 0
+				 ? vm->mon.hostile_since + VM_HOSTILE_SECONDS - daemon_now()
+				 : 0;
 	struct err e = ERR_INIT;
 	int fd;
 

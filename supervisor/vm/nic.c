@@ -41,10 +41,10 @@ json_t *vm_nics_json(const struct vm *vm)
 		const struct vm_nic *n = &vm->proc.nic[i];
 
 		json_array_append_new(nics,
-			json_pack("{s:s, s:s, s:i, s:s?, s:s?, s:s, s:I, s:b, s:b}", "id", n->id, "ifname",
-				n->tap.name, "ifindex", n->tap.index, "network", n->network, "bridge", n->bridge, "hostname",
-				n->hostname, "address", (json_int_t)n->address, "fixed", n->fixed, "link",
-				n->link));
+			json_pack("{s:s, s:s, s:i, s:s?, s:s?, s:s, s:I, s:b, s:b}", "id", n->id,
+				"ifname", n->tap.name, "ifindex", n->tap.index, "network",
+				n->network, "bridge", n->bridge, "hostname", n->hostname, "address",
+				(json_int_t)n->address, "fixed", n->fixed, "link", n->link));
 	}
 	return nics;
 }
@@ -65,7 +65,8 @@ void vm_nics_read(struct vm *vm, const json_t *nics)
 
 		n->id = xstrdup(id ? id : "");
 		snprintf(n->tap.name, sizeof n->tap.name, "%s", ifname ? ifname : "");
-		n->tap.index = (int)json_integer_value(json_object_get(j, "ifindex")); /* 0: an older one's */
+		n->tap.index = (int)json_integer_value(
+			json_object_get(j, "ifindex")); /* 0: an older one's */
 		n->network = xstrdup(json_string_value(json_object_get(j, "network")));
 		n->bridge = xstrdup(json_string_value(json_object_get(j, "bridge")));
 		n->hostname = xstrdup(json_string_value(json_object_get(j, "hostname")));

@@ -12,9 +12,10 @@ struct vm;
 struct vms;
 
 struct vm_observer { /* the observer's memory; members may be NULL */
-	void (*state)(void *data, struct vm *vm); /* changed; or the operation that kept it busy is over */
-	void (*wish)(void *data, struct vm *vm);  /* somebody asked for vm->st.want */
-	void (*reload)(void *data);		  /* all files were read again */
+	void (*state)(void *data,
+		struct vm *vm); /* changed; or the operation that kept it busy is over */
+	void (*wish)(void *data, struct vm *vm); /* somebody asked for vm->st.want */
+	void (*reload)(void *data);		 /* all files were read again */
 	void *data;
 	struct vm_observer *next;
 };

@@ -25,9 +25,9 @@ struct fd_list {
 };
 
 enum vm_attach {
-	VM_ATTACH_FRESH,	 /* made by this start */
+	VM_ATTACH_FRESH,   /* made by this start */
 	VM_ATTACH_ADOPTED, /* of a process that a former daemon started */
-	VM_ATTACH_LEFT,	 /* of one that ended while no daemon ran: what it left is read, then it is closed */
+	VM_ATTACH_LEFT, /* of one that ended while no daemon ran: what it left is read, then it is closed */
 };
 
 struct vm_part {
@@ -73,7 +73,8 @@ struct vm_part {
 
 	/* A key of it changed while the guest runs: brings it in as now says, or takes it out. What has to wait for
 	 * QEMU or the guest waits in the job; what fails leaves the part as it was. */
-	int (*plug)(struct vm *vm, void **state, const struct conf_vm *now, struct job *j, struct err *e);
+	int (*plug)(struct vm *vm, void **state, const struct conf_vm *now, struct job *j,
+		struct err *e);
 	int (*unplug)(struct vm *vm, void **state, struct job *j, struct err *e);
 
 	/* ended: the process is gone. Otherwise the daemon goes, and leaves the guest as it is. */

@@ -17,7 +17,8 @@
 
 enum { FILES_MAX = 512, OOM_SCORE_ADJ = 500 };
 
-int vm_firmware(const struct conf_vm *c, const struct probe *p, struct firmware **out, struct err *e)
+int vm_firmware(
+	const struct conf_vm *c, const struct probe *p, struct firmware **out, struct err *e)
 {
 	const char *machine = probe_machine(p, c->machine);
 	int r;
@@ -29,8 +30,9 @@ int vm_firmware(const struct conf_vm *c, const struct probe *p, struct firmware 
 	return r < 0 ? err_wrap(e, r, "UEFI firmware") : 0;
 }
 
-int vm_argv_context(struct vm *vm, const struct conf_vm *c, const struct probe *p, enum conf_accel accel,
-	bool paste, struct arena *a, struct argv_context *ctx, struct firmware **firmware, struct err *e)
+int vm_argv_context(struct vm *vm, const struct conf_vm *c, const struct probe *p,
+	enum conf_accel accel, bool paste, struct arena *a, struct argv_context *ctx,
+	struct firmware **firmware, struct err *e)
 {
 	const struct daemon *d = vm->daemon;
 	char(*tap)[16] = arena_alloc(a, (c->nics ? c->nics : 1) * sizeof *tap);
@@ -47,7 +49,9 @@ int vm_argv_context(struct vm *vm, const struct conf_vm *c, const struct probe *
 		.accel = accel,
 		.image_dir = d->image_dir,
 		.run_dir = arena_printf(a, "%s/vms/%s", d->dirs.run, vm->name),
-		.nvram = *firmware ? arena_printf(a, "%s/vms/%s/nvram.qcow2", d->dirs.state, vm->name) : NULL,
+		.nvram = *firmware
+				 ? arena_printf(a, "%s/vms/%s/nvram.qcow2", d->dirs.state, vm->name)
+				 : NULL,
 		.firmware = *firmware,
 		.tap = (const char(*)[16])tap };
 	return 0;
@@ -85,15 +89,16 @@ json_t *vm_plan_files(
 		const char *written = f->in_image_dir ? f->path + below : f->path;
 
 		json_array_append_new(files,
-			json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:s, s:b, s:I, s:s, s:s, s:b}", "kind",
-				kinds[f->kind], "what", f->what, "id", f->id ? f->id : "", "path",
-				f->path, "beneath", f->in_image_dir, "write", f->write, "format",
+			json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:s, s:b, s:I, s:s, s:s, s:b}",
+				"kind", kinds[f->kind], "what", f->what, "id", f->id ? f->id : "",
+				"path", f->path, "beneath", f->in_image_dir, "write", f->write,
+				"format",
 				f->format == CONF_FORMAT_AUTO ? "" : conf_format_name(f->format),
 				"has_base", f->has_base, "create", (json_int_t)f->create, "created",
 				own ? identity_disk_day(&vm->identity, f->id, date) : "", "seen",
-				own ? identity_image_day(&vm->identity, f->path, written, seen) : "",
-				"format_written",
-				own && plan_format_written(c, f->id)));
+				own ? identity_image_day(&vm->identity, f->path, written, seen)
+				    : "",
+				"format_written", own && plan_format_written(c, f->id)));
 	}
 	return files;
 }
@@ -127,31 +132,35 @@ static int plan_make(struct vm_start *s, struct err *e)
 	struct firmware *firmware = NULL;
 	json_t *fds = json_array(), *plan = NULL;
 	const char *modules;
-	int r = vm_argv_context(vm, &vm->proc.conf, s->probe, vm->proc.accel, false, &a, &ctx, &firmware, e);
+	int r = vm_argv_context(
+		vm, &vm->proc.conf, s->probe, vm->proc.accel, false, &a, &ctx, &firmware, e);
 
 	if (r == 0)
 		r = argv_build(&argv, &vm->proc.conf, &vm->identity, s->probe, &ctx, e);
 	for (size_t i = 0; i < s->fds.n; i++)
 		json_array_append_new(fds, json_integer(s->fds.number[i]));
 	if (r == 0) {
-		plan = json_pack("{s:i, s:s, s:i, s:o, s:O, s:o, s:s, s:b, s:i, s:b, s:b, s:o}", "version",
-			PLAN_VERSION, "name", vm->name, "uid", (int)vm->identity.uid, "argv",
-			plan_words_to_json(&argv), "fds", fds, "root",
-			json_string(arena_printf(&a, "%s/vms/%s/root", vm->daemon->dirs.run, vm->name)),
-			"image_dir", vm->daemon->image_dir, "kvm",
-			vm->proc.accel == CONF_ACCEL_KVM, "oom_score_adj", OOM_SCORE_ADJ,
-			"io_uring", argv_wants_io_uring(&vm->proc.conf), "may_create", !vm->st.by_policy, "files",
-			vm_plan_files(vm, &vm->proc.conf, &ctx, &a));
+		plan = json_pack("{s:i, s:s, s:i, s:o, s:O, s:o, s:s, s:b, s:i, s:b, s:b, s:o}",
+			"version", PLAN_VERSION, "name", vm->name, "uid", (int)vm->identity.uid,
+			"argv", plan_words_to_json(&argv), "fds", fds, "root",
+			json_string(
+				arena_printf(&a, "%s/vms/%s/root", vm->daemon->dirs.run, vm->name)),
+			"image_dir", vm->daemon->image_dir, "kvm", vm->proc.accel == CONF_ACCEL_KVM,
+			"oom_score_adj", OOM_SCORE_ADJ, "io_uring",
+			argv_wants_io_uring(&vm->proc.conf), "may_create", !vm->st.by_policy,
+			"files", vm_plan_files(vm, &vm->proc.conf, &ctx, &a));
 		modules = plan_modules_of(s->probe, &a);
 		if (modules)
 			json_object_set_new(plan, "modules", json_string(modules));
 		json_object_set_new(plan, "paths", inside_paths(vm));
 		json_object_set_new(plan, "identity", vm_identity_plan(vm, &vm->proc.conf));
-		json_object_set_new(plan, "group", cgroups_plan(vm->daemon->cgroups, vm->name, &vm->proc.conf));
+		json_object_set_new(
+			plan, "group", cgroups_plan(vm->daemon->cgroups, vm->name, &vm->proc.conf));
 		if (!plan)
 			r = err_set(e, ERR_INVALID_CONFIG, "a value is not valid UTF-8");
 		else if (json_dumpb(plan, NULL, 0, JSON_COMPACT) > PLAN_MAX)
-			r = err_set(e, ERR_INVALID_CONFIG, "its command line takes more than %d bytes", PLAN_MAX);
+			r = err_set(e, ERR_INVALID_CONFIG,
+				"its command line takes more than %d bytes", PLAN_MAX);
 	}
 	s->plan = plan;
 	json_decref(fds);

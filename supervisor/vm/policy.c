@@ -7,6 +7,7 @@
 
 enum { DELAY_MAX = 300, DAY = 86400 }; /* seconds */
 
+/* clang-format off */
 static const char *const endings[] = {
 	[VM_END_NONE]	      = "",
 	[VM_END_POWER_OFF]    = "guest-shutdown",
@@ -20,8 +21,10 @@ static const char *const endings[] = {
 	[VM_END_HOST_CAUSE]   = "start failed",
 	[VM_END_QMP_QUIT]     = "host-qmp-quit",
 };
+/* clang-format on */
 _Static_assert(ARRAY_SIZE(endings) == VM_ENDINGS, "an ending has no name");
 
+/* clang-format off */
 static const char *const ending_words[] = {
 	[VM_END_NONE]	      = "none",
 	[VM_END_POWER_OFF]    = "power-off",
@@ -35,6 +38,7 @@ static const char *const ending_words[] = {
 	[VM_END_HOST_CAUSE]   = "host-cause",
 	[VM_END_QMP_QUIT]     = "qmp-quit",
 };
+/* clang-format on */
 _Static_assert(ARRAY_SIZE(ending_words) == VM_ENDINGS, "an ending has no word");
 
 const char *vm_ending_name(enum vm_ending ending)
@@ -132,7 +136,8 @@ static void policy_remember(struct policy_memory *m, double now, double horizon)
 		policy_drop(m, 0);
 	if (m->n == POLICY_PAST) {
 		for (unsigned i = 1; i + 1 < m->n; i++)
-			if (m->past[i].n + m->past[i + 1].n < m->past[fewest].n + m->past[fewest + 1].n)
+			if (m->past[i].n + m->past[i + 1].n <
+				m->past[fewest].n + m->past[fewest + 1].n)
 				fewest = i;
 		m->past[fewest + 1].n += m->past[fewest].n;
 		policy_drop(m, fewest);

@@ -14,9 +14,9 @@
 #include "supervisor/vm/state.h"
 
 enum vm_ending {
-	VM_END_NONE,	     /* still there, or not known why */
-	VM_END_POWER_OFF,    /* the guest powered off */
-	VM_END_REBOOT,	     /* the guest rebooted and OnReboot= ends it */
+	VM_END_NONE,	  /* still there, or not known why */
+	VM_END_POWER_OFF, /* the guest powered off */
+	VM_END_REBOOT,	  /* the guest rebooted and OnReboot= ends it */
 	VM_END_PANIC,
 	VM_END_WATCHDOG,
 	VM_END_HOST_SIGNAL,  /* somebody sent QEMU a TERM, INT or HUP */

@@ -38,7 +38,8 @@ int vm_record_save(struct vm *vm, struct err *e)
 	int r;
 
 	vm_run_dir_clear(vm, "record.json");
-	r = text ? record_replace(vm, text, e) : err_set(e, ERR_FAILED, "cannot be written as JSON");
+	r = text ? record_replace(vm, text, e)
+		 : err_set(e, ERR_FAILED, "cannot be written as JSON");
 	free(text);
 	json_decref(doc);
 	return r < 0 ? err_wrap(e, r, "run record") : 0;
@@ -52,7 +53,8 @@ int vm_record_save_conf(struct vm *vm, struct err *e)
 	vm_run_dir_clear(vm, "effective.vm");
 	conf_vm_dump(&vm->proc.conf, false, &text);
 	vm->proc.conf_hash = text_hash64(text.data ? text.data : "", text.len);
-	r = file_replace(vm->proc.run_fd, "effective.vm", 0600, text.data ? text.data : "", text.len, false, e);
+	r = file_replace(vm->proc.run_fd, "effective.vm", 0600, text.data ? text.data : "",
+		text.len, false, e);
 	buf_release(&text);
 	return r < 0 ? err_wrap(e, r, "run record") : 0;
 }
@@ -94,7 +96,8 @@ static void record_read_conf(struct vm *vm)
 	if (r == 0 && (hash ? hash != vm->proc.conf_hash : !text.len))
 		r = err_set(&e, ERR_FAILED, "'effective.vm' is damaged");
 	if (r == 0)
-		r = conf_vm_read(&vm->proc.conf, vm->name, text.data ? text.data : "", text.len, &e);
+		r = conf_vm_read(
+			&vm->proc.conf, vm->name, text.data ? text.data : "", text.len, &e);
 	if (r < 0)
 		log_warning(vm->name, "%s", e.text);
 	vm->proc.conf_lost |= r < 0;
@@ -116,7 +119,8 @@ static int record_parse(struct vm *vm, struct record_process *p, const json_t *d
 		return err_set(e, ERR_FAILED, "run record is damaged");
 	/* as far as they are what they were: nobody else's taps are taken for strangers */
 	vm_nics_read(vm, json_object_get(doc, "nics"));
-	return err_set(e, ERR_FAILED, "run record is of a newer vmkeep (version %lld)", (long long)version);
+	return err_set(e, ERR_FAILED, "run record is of a newer vmkeep (version %lld)",
+		(long long)version);
 }
 
 int vm_record_read(struct vm *vm, struct record_process *p, struct err *e)
@@ -132,7 +136,8 @@ int vm_record_read(struct vm *vm, struct record_process *p, struct err *e)
 	}
 	if (r == 0)
 		vm->proc.recorded = text_hash64(text.data, text.len);
-	if (r == 0 && p->state != VM_BACKOFF && p->state != VM_FAILED && !vm->proc.conf_lost) /* it went with its process */
+	if (r == 0 && p->state != VM_BACKOFF && p->state != VM_FAILED &&
+		!vm->proc.conf_lost) /* it went with its process */
 		record_read_conf(vm);
 	json_decref(doc);
 	buf_release(&text);

@@ -11,10 +11,10 @@
 enum { RECORD_VERSION = 1, RECORD_MAX = 1 << 20 };
 
 struct record_process { /* what a record says, and no struct vm may before the process is found */
-	pid_t pid; /* 0: died before the spawn */
+	pid_t pid;	/* 0: died before the spawn */
 	uint64_t starttime;
-	enum vm_state state; /* VM_BACKOFF, VM_FAILED: no process, policy waits or gave up */
-	bool newer; /* of a newer vmkeep */
+	enum vm_state state;   /* VM_BACKOFF, VM_FAILED: no process, policy waits or gave up */
+	bool newer;	       /* of a newer vmkeep */
 	bool same_boot, early; /* early: its guest has not run */
 	/* which go into struct vm as other members */
 	char boot_id[PROC_BOOT_ID];

@@ -37,7 +37,8 @@ static void record_read_restarts(struct vm *vm, const json_t *restarts)
 
 	vm->st.policy.n = n < POLICY_PAST ? (unsigned)n : POLICY_PAST;
 	for (unsigned i = 0; i < vm->st.policy.n; i++)
-		vm->st.policy.past[i] = (struct policy_past){ json_number_value(json_array_get(restarts, i)), 1 };
+		vm->st.policy.past[i] =
+			(struct policy_past){ json_number_value(json_array_get(restarts, i)), 1 };
 }
 
 static void record_read_numbers(struct vm *vm, const json_t *numbers)
@@ -52,11 +53,13 @@ static void record_read_numbers(struct vm *vm, const json_t *numbers)
 
 /* --- the table --- */
 
-#define VM(member) .at = offsetof(struct vm, member), .size = sizeof ((struct vm *)0)->member
-#define PROCESS(member) \
-	.process = true, .at = offsetof(struct record_process, member), .size = sizeof ((struct record_process *)0)->member
+#define VM(member) .at = offsetof(struct vm, member), .size = sizeof((struct vm *)0)->member
+#define PROCESS(member)                                                 \
+	.process = true, .at = offsetof(struct record_process, member), \
+	.size = sizeof((struct record_process *)0)->member
 #define BOOT(name, member) .boot_name = (name), .boot = offsetof(struct vm, member)
 
+/* clang-format off */
 /* clang-format off */
 const struct record_row record_rows[] = {
 	{ "want_running",  RECORD_BOOL,   PROCESS(wanted),           .required = true },
@@ -94,6 +97,7 @@ const struct record_row record_rows[] = {
 	{ "conf_hash",     RECORD_HEX,    VM(proc.conf_hash) },
 	{ "conf_lost",     RECORD_BOOL,   VM(proc.conf_lost) },
 };
+/* clang-format on */
 /* clang-format on */
 const size_t record_rows_count = ARRAY_SIZE(record_rows);
 
@@ -158,8 +162,9 @@ static bool record_fits(const struct record_row *row, const json_t *value)
 	case RECORD_BOOL:
 		return json_is_boolean(value);
 	case RECORD_INT:
-		return json_is_integer(value) && (!row->max || (json_integer_value(value) >= 0 &&
-			json_integer_value(value) <= row->max));
+		return json_is_integer(value) &&
+		       (!row->max || (json_integer_value(value) >= 0 &&
+					     json_integer_value(value) <= row->max));
 	case RECORD_REAL:
 		return json_is_number(value);
 	case RECORD_HEX:
@@ -183,7 +188,8 @@ static void record_set_word(const struct record_row *row, unsigned *at, const ch
 /* The same moment by the boot-time clock: as it was recorded, or what follows from the wall clock. */
 static double record_boot_time(const json_t *known, double wall)
 {
-	double now = clock_boot(), boot = known ? json_number_value(known) : now - (clock_wall() - wall);
+	double now = clock_boot(),
+	       boot = known ? json_number_value(known) : now - (clock_wall() - wall);
 
 	return boot > now ? now : boot < 0 ? 0 : boot;
 }
@@ -224,7 +230,8 @@ static void record_set(const struct record_row *row, struct vm *vm, void *at, co
 
 /* --- all of them --- */
 
-static int record_add(json_t *doc, const struct record_row *row, const struct vm *vm, const struct record_process *p)
+static int record_add(json_t *doc, const struct record_row *row, const struct vm *vm,
+	const struct record_process *p)
 {
 	const void *at = (const char *)(row->process ? (const void *)p : vm) + row->at;
 	const void *boot = (const char *)vm + row->boot;
@@ -244,10 +251,13 @@ json_t *record_write(const struct vm *vm)
 		.state = vm->st.state,
 		.wanted = vm->st.want != VM_WANT_STOPPED,
 		/* as a daemon reads it that does not know the word beside it */
-		.ending = vm->st.ending == VM_END_QMP_QUIT ? VM_END_HOST_SIGNAL : (int)vm->st.ending,
+		.ending =
+			vm->st.ending == VM_END_QMP_QUIT ? VM_END_HOST_SIGNAL : (int)vm->st.ending,
 		.stop_left = stopping ? (left > 0 ? (json_int_t)left : 0) + 1 : 0,
 		/* for one that knows no stop_left: by the boot-time clock, and the same each time that it is written */
-		.stop_deadline = stopping ? (double)(json_int_t)(vm->stop.deadline + clock_lost() + 0.5) : 0 };
+		.stop_deadline =
+			stopping ? (double)(json_int_t)(vm->stop.deadline + clock_lost() + 0.5)
+				 : 0 };
 	json_t *doc = json_pack("{s:i, s:s}", "version", RECORD_VERSION, "name", vm->name);
 	int r = doc ? 0 : -1;
 
@@ -281,14 +291,16 @@ static void record_settle(struct vm *vm, struct record_process *p)
 	record_sort_restarts(&vm->st.policy);
 	/* while there was no daemon nobody could act */
 	vm->proc.begun = daemon_now();
-	vm->stop.deadline = daemon_now() +
-		(p->stop_left ? (double)p->stop_left : old > VM_PRESS_SECONDS ? old : VM_PRESS_SECONDS);
+	vm->stop.deadline = daemon_now() + (p->stop_left		    ? (double)p->stop_left
+						   : old > VM_PRESS_SECONDS ? old
+									    : VM_PRESS_SECONDS);
 }
 
 bool record_read(struct vm *vm, struct record_process *p, const json_t *doc)
 {
 	for (size_t i = 0; i < record_rows_count; i++)
-		if (record_rows[i].required && !record_fits(&record_rows[i], json_object_get(doc, record_rows[i].name)))
+		if (record_rows[i].required &&
+			!record_fits(&record_rows[i], json_object_get(doc, record_rows[i].name)))
 			return false;
 	*p = (struct record_process){ .state = VM_RUNNING };
 	vm->st.ending = VM_ENDINGS;
@@ -300,8 +312,8 @@ bool record_read(struct vm *vm, struct record_process *p, const json_t *doc)
 
 		record_set(row, vm, at, record_fits(row, value) ? value : NULL);
 		if (row->boot_name)
-			*(double *)boot = record_boot_time(
-				json_object_get(doc, row->boot_name), json_number_value(json_object_get(doc, row->name)));
+			*(double *)boot = record_boot_time(json_object_get(doc, row->boot_name),
+				json_number_value(json_object_get(doc, row->name)));
 	}
 	record_settle(vm, p);
 	return true;

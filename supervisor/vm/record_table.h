@@ -13,8 +13,8 @@
 
 enum record_type {
 	RECORD_BOOL,
-	RECORD_INT,    /* of 4 or 8 bytes */
-	RECORD_HEX,    /* uint64_t, as 16 digits of text */
+	RECORD_INT, /* of 4 or 8 bytes */
+	RECORD_HEX, /* uint64_t, as 16 digits of text */
 	RECORD_REAL,
 	RECORD_TEXT,   /* char[] */
 	RECORD_STRING, /* char *, owned; NULL: left out */
@@ -26,12 +26,12 @@ struct record_row {
 	const char *name;
 	enum record_type type;
 	bool required;
-	bool process;	    /* at is in struct record_process, not in struct vm */
+	bool process; /* at is in struct record_process, not in struct vm */
 	size_t at, size;
 	const char *boot_name; /* beside a moment of the wall clock: the same by clock_boot() */
 	size_t boot;
-	json_int_t max;	    /* of an INT that may not be anything */
-	unsigned words;	    /* of a WORD */
+	json_int_t max; /* of an INT that may not be anything */
+	unsigned words; /* of a WORD */
 	const char *(*word)(unsigned value);
 	json_t *(*write)(const struct vm *vm);
 	void (*read)(struct vm *vm, const json_t *value); /* NULL: there is none */

@@ -24,7 +24,8 @@ static bool renamed_is_of(int states, const char *name, const char *uuid)
 		doc = json_loadb(text.data, text.len, 0, NULL);
 	is = json_string_value(json_object_get(doc, "uuid"));
 	yes = is && strcasecmp(is, uuid) == 0 &&
-	      (!json_is_true(json_object_get(doc, "draft")) || json_is_true(json_object_get(doc, "ran"))) &&
+	      (!json_is_true(json_object_get(doc, "draft")) ||
+		      json_is_true(json_object_get(doc, "ran"))) &&
 	      !found_uid_lives((uid_t)json_integer_value(json_object_get(doc, "uid")));
 	json_decref(doc);
 	buf_release(&text);
@@ -67,8 +68,9 @@ static int renamed_move_state(struct vm *vm, int states, const char *from, struc
 
 static bool renamed_wants_state(const struct vm *vm)
 {
-	return vm->file.have_conf && vm->file.conf.uuid && !vm->identity.kept && !vm->identity.damaged[0] &&
-	       !vm->identity_problem && !vm->busy && vm_state_is_down(vm->st.state);
+	return vm->file.have_conf && vm->file.conf.uuid && !vm->identity.kept &&
+	       !vm->identity.damaged[0] && !vm->identity_problem && !vm->busy &&
+	       vm_state_is_down(vm->st.state);
 }
 
 /* The VM whose state is to be this one's; NULL: there is none. */
@@ -77,7 +79,8 @@ static const char *renamed_predecessor(struct vms *vms, const struct vm *vm, DIR
 	const char *name;
 
 	rewinddir(dir);
-	while ((name = vanished_next(dir, vms, !looked)) && !renamed_is_of(dirfd(dir), name, vm->file.conf.uuid))
+	while ((name = vanished_next(dir, vms, !looked)) &&
+		!renamed_is_of(dirfd(dir), name, vm->file.conf.uuid))
 		;
 	return name && !uuid_holder(vm, vm->file.conf.uuid) ? name : NULL;
 }
@@ -111,7 +114,9 @@ static bool renamed_follow(struct vms *vms, struct vm *vm, DIR *dir)
 		return false;
 	}
 	networks_unclaim(vms->daemon->networks, name);
-	vm_note(vm, "renamed", "goes on as what was VM '%s', whose file had this UUID=: identity, history and snapshots", name);
+	vm_note(vm, "renamed",
+		"goes on as what was VM '%s', whose file had this UUID=: identity, history and snapshots",
+		name);
 	return true;
 }
 
@@ -149,8 +154,9 @@ void vm_keep_disk_names(const struct vm *vm, struct conf_vm *c)
 		size_t has = known && known->path ? strlen(known->path) : 0;
 
 		/* only a name of the same making: Path= may have stood there, and was taken away */
-		if (c->disk[i].unnamed && has > len + strlen(end) && strncmp(known->path, dir, len) == 0 &&
-			known->path[len] == '/' && !strchr(known->path + len + 1, '/') &&
+		if (c->disk[i].unnamed && has > len + strlen(end) &&
+			strncmp(known->path, dir, len) == 0 && known->path[len] == '/' &&
+			!strchr(known->path + len + 1, '/') &&
 			streq(known->path + has - strlen(end), end))
 			c->disk[i].path = arena_strdup(&c->arena, known->path + len + 1);
 	}

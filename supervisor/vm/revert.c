@@ -69,9 +69,11 @@ int vm_revert_check(const struct vm *vm, struct err *e)
 	if (!r)
 		return 0;
 	if (!r->snapshot[0]) {
-		err_set(e, ERR_WRONG_STATE, "a revert did not come to its end, and its mark revert.json is damaged");
-		return err_hint(e, "vmkeep snapshot revert %s SNAPSHOT finishes it, to any that vmkeep snapshot list "
-				   "%s tells",
+		err_set(e, ERR_WRONG_STATE,
+			"a revert did not come to its end, and its mark revert.json is damaged");
+		return err_hint(e,
+			"vmkeep snapshot revert %s SNAPSHOT finishes it, to any that vmkeep snapshot list "
+			"%s tells",
 			vm->name, vm->name);
 	}
 	err_set(e, ERR_WRONG_STATE, "revert to '%s' did not come to its end%s%s%s", r->snapshot,
@@ -87,7 +89,8 @@ void vm_revert_tell(struct vm *vm)
 		vm_set_reason(vm, "%s; %s", e.text, e.hint);
 }
 
-int vm_revert_mark(struct vm *vm, const char *snapshot, const char *disk, keep_fn *done, void *data, struct err *e)
+int vm_revert_mark(struct vm *vm, const char *snapshot, const char *disk, keep_fn *done, void *data,
+	struct err *e)
 {
 	_cleanup_(free_ptr) char *path = vm_path(vm->name, file_name);
 	json_t *doc;
@@ -98,10 +101,12 @@ int vm_revert_mark(struct vm *vm, const char *snapshot, const char *disk, keep_f
 		return e->number;
 	if (!disk)
 		return keep(vm->daemon, path, NULL, done, data, e);
-	doc = json_pack("{s:i, s:s, s:s}", "version", MARK_VERSION, "snapshot", snapshot, "disk", disk);
+	doc = json_pack(
+		"{s:i, s:s, s:s}", "version", MARK_VERSION, "snapshot", snapshot, "disk", disk);
 	text = json_dumps(doc, JSON_INDENT(1));
 	json_decref(doc);
-	r = text ? keep(vm->daemon, path, text, done, data, e) : err_set(e, ERR_FAILED, "mark the revert: not UTF-8");
+	r = text ? keep(vm->daemon, path, text, done, data, e)
+		 : err_set(e, ERR_FAILED, "mark the revert: not UTF-8");
 	free(text);
 	return r;
 }

@@ -28,7 +28,8 @@ int vm_revert_check(const struct vm *vm, struct err *e);
 /* The same in one line, as the reason of a VM that is off. */
 void vm_revert_tell(struct vm *vm);
 /* Marks it; disk as above, NULL: takes the mark away. It counts when done says so. */
-int vm_revert_mark(struct vm *vm, const char *snapshot, const char *disk, keep_fn *done, void *data, struct err *e);
+int vm_revert_mark(struct vm *vm, const char *snapshot, const char *disk, keep_fn *done, void *data,
+	struct err *e);
 /* done said that it is on disk: from now on it counts here too. */
 void vm_revert_marked(struct vm *vm, const char *snapshot, const char *disk);
 /* It came to its end: takes the mark away, as one that nobody waits for. */

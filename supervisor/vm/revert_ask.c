@@ -38,7 +38,8 @@ static void revert_on_status(void *data, const json_t *result, const struct err 
 		return;
 	if (streq(status, "prelaunch") && !vm->st.paused_start)
 		revert_end_torn(vm, "was cut short");
-	else if (!streq(status, "restore-vm")) /* which is known, and ended, as it is: start_join.c */
+	else if (!streq(status,
+			 "restore-vm")) /* which is known, and ended, as it is: start_join.c */
 		revert_unmark(vm, "came to its end or never began, while no daemon looked");
 }
 
@@ -58,14 +59,16 @@ static void revert_on_loaded(void *data, const struct err *e)
 		vm->revert->followed = false;
 	if (vm && vm->mon.qmp == f->q && !e)
 		revert_unmark(vm, "came to its end");
-	else if (vm && vm->mon.qmp == f->q && (e->class == ERR_FAILED || e->class == ERR_NO_RESOURCES))
+	else if (vm && vm->mon.qmp == f->q &&
+		 (e->class == ERR_FAILED || e->class == ERR_NO_RESOURCES))
 		revert_end_torn(vm, "failed");
 	free(f);
 }
 
 static void revert_follow(struct vm *vm)
 {
-	static const struct qmp_job_handlers handlers = { .done = revert_on_loaded, .keeps_failed = true };
+	static const struct qmp_job_handlers handlers = { .done = revert_on_loaded,
+		.keeps_failed = true };
 	struct follower *f;
 
 	if (!vm->mon.qmp || vm->revert->followed)

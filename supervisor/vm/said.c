@@ -45,7 +45,8 @@ static const char *said_after_option(const char *line, const char *end, char **a
 	if (!brace || brace[-1] != ' ')
 		return line;
 	option = json_loadb(brace, (size_t)(end - brace), JSON_DISABLE_EOF_CHECK, &where);
-	if (!option || end - brace < where.position + 2 || strncmp(brace + where.position, ": ", 2) != 0) {
+	if (!option || end - brace < where.position + 2 ||
+		strncmp(brace + where.position, ": ", 2) != 0) {
 		json_decref(option);
 		return line;
 	}
@@ -66,7 +67,8 @@ static const char *said_in_line(const char *line, const char *end, char **about)
 {
 	const char *colon = memchr(line, ':', (size_t)(end - line)), *why;
 
-	if (!colon || end - colon < 3 || colon[1] != ' ' || memchr(line, ' ', (size_t)(colon - line)))
+	if (!colon || end - colon < 3 || colon[1] != ' ' ||
+		memchr(line, ' ', (size_t)(colon - line)))
 		return NULL;
 	why = said_after_option(colon + 2, end, about);
 	if (!said_begins(why, end, "warning: ") && !said_begins(why, end, "info: "))

@@ -13,6 +13,7 @@
 #define HOST VM_END_HOST_CAUSE
 #define OWN  VM_END_START_FAILED
 
+/* clang-format off */
 static const struct start_step steps[] = {
 	/* clang-format off */
 	{ "permission",    VM_PREPARING, start_permission,    start_check_permission, OWN,  false },
@@ -38,6 +39,7 @@ static const struct start_step steps[] = {
 	{ NULL,            VM_RUNNING,   NULL,                NULL,                   OWN,  false },
 	/* clang-format on */
 };
+/* clang-format on */
 
 static void start_enter(struct vm *vm, enum vm_state state)
 {

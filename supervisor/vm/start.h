@@ -27,9 +27,10 @@ struct start_step {
 	const char *name;    /* for people */
 	enum vm_state state; /* the VM's meanwhile; an event leads from one to the next */
 	enum step_result (*run)(struct vm_start *s, struct err *e);
-	enum step_result (*check)(struct start_check *c); /* start_check.h; NULL: nothing is known beforehand */
-	enum vm_ending fault; /* whose a failure is */
-	bool later;	      /* in a turn of the loop of its own, as many may have waited for the same */
+	enum step_result (*check)(
+		struct start_check *c); /* start_check.h; NULL: nothing is known beforehand */
+	enum vm_ending fault;		/* whose a failure is */
+	bool later; /* in a turn of the loop of its own, as many may have waited for the same */
 };
 
 struct vm_start {
@@ -48,10 +49,10 @@ struct vm_start {
 	int plan_fd;	    /* where it answers */
 	ev_io plan_io;
 	struct buf reply;
-	bool prepared; /* it said that exec comes next */
+	bool prepared;	 /* it said that exec comes next */
 	json_t *refused; /* or why not: told when it ends, which is when the VM's state changes */
 	void (*on_exit)(struct vm_start *s); /* the process ended: what it still had to say */
-	bool unkept;   /* the identity had changed, and the jail has not said yet that it is on disk */
+	bool unkept; /* the identity had changed, and the jail has not said yet that it is on disk */
 };
 
 /* --- start_state.c --- */

@@ -67,8 +67,9 @@ enum step_result start_check_memory(struct start_check *c)
 static void check_machine(const struct start_check *c)
 {
 	const struct vm *vm = c->vm;
-	const char *pinned =
-		streq(vm->identity.machine_wish, vm->file.conf.machine) ? vm->identity.machine : NULL;
+	const char *pinned = streq(vm->identity.machine_wish, vm->file.conf.machine)
+				     ? vm->identity.machine
+				     : NULL;
 	const char *wish = pinned ? pinned : vm->file.conf.machine,
 		   *machine = probe_machine(c->probe, wish);
 	struct err e = ERR_INIT;
@@ -117,8 +118,8 @@ static void check_tell_kvm(const struct start_check *c)
 	bool must = c->vm->file.conf.accel == CONF_ACCEL_KVM;
 
 	if (c->kvm.number)
-		c->tell(c->data, &c->vm->file.conf.place, "Accel", must ? "error" : "warning", c->kvm.text,
-			must ? c->kvm.hint : "it would run without KVM, slowly");
+		c->tell(c->data, &c->vm->file.conf.place, "Accel", must ? "error" : "warning",
+			c->kvm.text, must ? c->kvm.hint : "it would run without KVM, slowly");
 }
 
 static void check_on_kvm(void *data, const struct err *e)
@@ -155,8 +156,9 @@ enum step_result start_check_identity(struct start_check *c)
 		if (!c->uuid_told)
 			check_error(c, vm->file.conf.uuid ? "UUID" : NULL, &e);
 	} else if (vm_is_forgotten(vm, &vm->file.conf)) {
-		c->tell(c->data, &vm->file.conf.place, NULL, vm->identity.damaged[0] ? "error" : "warning",
-			VM_FORGOTTEN, VM_FORGOTTEN_HINT);
+		c->tell(c->data, &vm->file.conf.place, NULL,
+			vm->identity.damaged[0] ? "error" : "warning", VM_FORGOTTEN,
+			VM_FORGOTTEN_HINT);
 	}
 	return STEP_DONE;
 }
@@ -219,7 +221,8 @@ enum step_result start_check_parts(struct start_check *c)
 		const char *key = NULL;
 		struct err e = ERR_INIT;
 
-		if (d->parts[i]->check && d->parts[i]->check(c->vm, &c->vm->file.conf, &key, &e) < 0)
+		if (d->parts[i]->check &&
+			d->parts[i]->check(c->vm, &c->vm->file.conf, &key, &e) < 0)
 			check_error(c, key, &e);
 	}
 	return STEP_DONE;

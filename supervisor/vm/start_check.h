@@ -18,8 +18,8 @@ struct start_check {
 	bool kvm_asked;		   /* once for many VMs, for a failure takes seconds */
 	struct err kvm;
 	/* One row. severity: "error", "warning"; key may be NULL, hint empty. */
-	void (*tell)(void *data, const struct conf_place *place, const char *key, const char *severity,
-		const char *reason, const char *hint);
+	void (*tell)(void *data, const struct conf_place *place, const char *key,
+		const char *severity, const char *reason, const char *hint);
 	/* Has vmkeep-jail look at all files, and goes on then; STEP_DONE where it cannot, which was told. */
 	enum step_result (*files)(void *data);
 	void (*done)(void *data); /* after the last one */

@@ -38,10 +38,10 @@ static void start_later(struct loop_task *t)
 /* The event that leads from the steps of one state to those of the next. */
 static enum vm_event start_event(enum vm_state to)
 {
-	return to == VM_SPAWNING ? VM_EV_PREPARED :
-	       to == VM_GREETING ? VM_EV_EXECUTED :
-	       to == VM_JOINING	 ? VM_EV_GREETED :
-				   VM_EV_JOINED;
+	return to == VM_SPAWNING   ? VM_EV_PREPARED
+	       : to == VM_GREETING ? VM_EV_EXECUTED
+	       : to == VM_JOINING  ? VM_EV_GREETED
+				   : VM_EV_JOINED;
 }
 
 void start_next(struct vm_start *s)

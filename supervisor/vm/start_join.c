@@ -12,13 +12,15 @@
 /* A lost connection and silence are told by the session; the look is taken again after either. */
 static bool join_failed(struct vm *vm, const struct err *e)
 {
-	if (e && e->class != ERR_UNREACHABLE && e->class != ERR_TIMEOUT && vm->st.state == VM_JOINING)
+	if (e && e->class != ERR_UNREACHABLE && e->class != ERR_TIMEOUT &&
+		vm->st.state == VM_JOINING)
 		start_failed(vm->start, e);
 	return e != NULL;
 }
 
 /* Unless the start has come further, or begun to ask anew. */
-static struct vm_start *join_waits_at(const struct vm *vm, enum step_result (*run)(struct vm_start *s, struct err *e))
+static struct vm_start *join_waits_at(
+	const struct vm *vm, enum step_result (*run)(struct vm_start *s, struct err *e))
 {
 	return vm->start && vm->start->step->run == run ? vm->start : NULL;
 }
@@ -47,7 +49,9 @@ static void start_join_set_links(struct vm *vm)
 	for (size_t i = 0; i < vm->proc.conf.nics; i++)
 		if (!vm->proc.conf.nic[i].link)
 			vm_call(vm, "set_link",
-				json_pack("{s:s, s:b}", "name", device_nic_id(&vm->proc.conf.nic[i], id), "up", 0), NULL);
+				json_pack("{s:s, s:b}", "name",
+					device_nic_id(&vm->proc.conf.nic[i], id), "up", 0),
+				NULL);
 }
 
 /* Of a QEMU that has not run yet: fresh, or its daemon died between greeting and cont. */
@@ -143,7 +147,8 @@ static void join_found(struct vm *vm, const char *status)
 	}
 	if (streq(status, "prelaunch")) {
 		/* its record is lost: it was started for a revert, which revert.c finds out */
-		if (join_waits_at(vm, start_status) && (vm->proc.is_child || !vm->revert || vm->st.paused_start))
+		if (join_waits_at(vm, start_status) &&
+			(vm->proc.is_child || !vm->revert || vm->st.paused_start))
 			start_next(vm->start);
 		return;
 	}
@@ -198,7 +203,8 @@ static void start_join_on_uuid(void *data, const json_t *result, const struct er
 	if (vm->mon.proved)
 		return;
 	/* somebody else's QEMU sits at our socket: never act on it */
-	err_set(&own, ERR_CONFLICT, "its monitor belongs to another QEMU (uuid %s)", uuid ? uuid : "?");
+	err_set(&own, ERR_CONFLICT, "its monitor belongs to another QEMU (uuid %s)",
+		uuid ? uuid : "?");
 	vm_health(vm, false, own.text);
 	vm_monitor_close(vm);
 	if (vm_state_is_up(vm->st.state))

@@ -75,7 +75,8 @@ static void prepare_on_probe(void *data, const struct probe *probe, const struct
 
 		probe_machines(probe, vm->proc.conf.machine, known, sizeof known);
 		err_set(&own, ERR_INVALID_CONFIG, "%s:%u: Machine: '%s' is unknown to '%s'",
-			vm->file.conf.place.file, vm->file.conf.place.line, vm->proc.conf.machine, probe->binary);
+			vm->file.conf.place.file, vm->file.conf.place.line, vm->proc.conf.machine,
+			probe->binary);
 		err_hint(&own, "known are %s", known);
 		start_failed(s, &own);
 		return;
@@ -130,8 +131,9 @@ static bool prepare_cid_taken(void *data, uint32_t cid)
 	const struct vms *vms = vm->daemon->vms;
 
 	for (size_t i = 0; i < vms->n; i++)
-		if (vms->vm[i] != vm && (vms->vm[i]->identity.cid == cid ||
-						device_cid(&vms->vm[i]->file.conf, &vms->vm[i]->identity) == cid))
+		if (vms->vm[i] != vm &&
+			(vms->vm[i]->identity.cid == cid ||
+				device_cid(&vms->vm[i]->file.conf, &vms->vm[i]->identity) == cid))
 			return true;
 	return false;
 }
@@ -142,7 +144,8 @@ int vm_complete_identity(struct vm *vm, const struct conf_vm *c, struct err *e)
 		return err_set(e, ERR_FAILED, "identity: %s", vm->identity_problem);
 	if (vm_need_uid(vm, e) < 0)
 		return e->number;
-	if (identity_complete(&vm->identity, c, vm->daemon->image_dir, prepare_mac_taken, vm, e) < 0)
+	if (identity_complete(&vm->identity, c, vm->daemon->image_dir, prepare_mac_taken, vm, e) <
+		0)
 		return e->number;
 	if (streq(c->vsock_cid, "auto"))
 		identity_complete_cid(&vm->identity, prepare_cid_taken, vm);
@@ -180,7 +183,8 @@ enum step_result start_identity(struct vm_start *s, struct err *e)
 {
 	struct vm *vm = s->vm;
 
-	if (vm_identity_check(vm, &vm->file.conf, e) < 0 || vm_complete_identity(vm, &vm->proc.conf, e) < 0)
+	if (vm_identity_check(vm, &vm->file.conf, e) < 0 ||
+		vm_complete_identity(vm, &vm->proc.conf, e) < 0)
 		return STEP_FAILED;
 	prepare_nics(vm);
 	return STEP_DONE;
@@ -216,7 +220,8 @@ static char *prepare_nvram_spec(const struct firmware *firmware)
 	json_t *spec = json_pack("{s:s, s:{s:s, s:s, s:s}}", "driver",
 		conf_format_name(firmware->vars_format), "file", "driver", "file", "locking", "off",
 		"filename", firmware_vars(firmware));
-	char *text = json_dumps(spec, JSON_COMPACT), *result = text ? xasprintf("json:%s", text) : NULL;
+	char *text = json_dumps(spec, JSON_COMPACT),
+	     *result = text ? xasprintf("json:%s", text) : NULL;
 
 	free(text);
 	json_decref(spec);
@@ -227,12 +232,13 @@ static char *prepare_nvram_spec(const struct firmware *firmware)
 static int prepare_nvram(struct vm_start *s, const struct firmware *firmware, struct err *e)
 {
 	struct vm *vm = s->vm;
-	_cleanup_(free_ptr) char *path = xasprintf("%s/vms/%s/nvram.new", vm->daemon->dirs.state, vm->name);
+	_cleanup_(free_ptr) char *path =
+		xasprintf("%s/vms/%s/nvram.new", vm->daemon->dirs.state, vm->name);
 	_cleanup_(free_ptr) char *spec = prepare_nvram_spec(firmware);
 	const char *vars = firmware_vars(firmware);
 	const char *argv[] = { "qemu-img", "convert", "-O", "qcow2", spec, path, NULL };
-	_cleanup_(close_fd) int fd = openat(
-		vm->state_fd, "nvram.new", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	_cleanup_(close_fd) int fd = openat(vm->state_fd, "nvram.new",
+		O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 	const struct child_options o = { .out_max = 4096 };
 	json_t *plan;
 
@@ -244,9 +250,11 @@ static int prepare_nvram(struct vm_start *s, const struct firmware *firmware, st
 	if (!plan)
 		return e->number;
 	json_object_set_new(plan, "files",
-		json_pack("[{s:s, s:s, s:s}, {s:s, s:s, s:s, s:b}]", "kind", "firmware", "what", "UEFI firmware", "path",
-			vars, "kind", "nvram", "what", "UEFI variables", "path", path, "write", 1));
-	s->tool = confine_run(vm->daemon->loop.ev, vm->daemon->jail, plan, &o, prepare_on_nvram, s, e);
+		json_pack("[{s:s, s:s, s:s}, {s:s, s:s, s:s, s:b}]", "kind", "firmware", "what",
+			"UEFI firmware", "path", vars, "kind", "nvram", "what", "UEFI variables",
+			"path", path, "write", 1));
+	s->tool = confine_run(
+		vm->daemon->loop.ev, vm->daemon->jail, plan, &o, prepare_on_nvram, s, e);
 	return s->tool ? 0 : e->number;
 }
 
@@ -295,7 +303,8 @@ enum step_result start_networks(struct vm_start *s, struct err *e)
 	(void)e;
 	if (s->nic == vm->proc.nics)
 		return STEP_DONE;
-	s->net = networks_need(vm->daemon->networks, vm->proc.nic[s->nic].network, prepare_on_network, s);
+	s->net = networks_need(
+		vm->daemon->networks, vm->proc.nic[s->nic].network, prepare_on_network, s);
 	return STEP_WAITS;
 }
 

@@ -17,6 +17,7 @@ _Static_assert(ARRAY_SIZE(wants) == VM_WANTS, "a wish has no name");
 #define RESTING	  (S(BACKOFF) | S(FAILED))
 #define DOWN	  (S(STOPPED) | RESTING)
 
+/* clang-format off */
 static const struct {
 	const char *name, *inner;
 } states[] = {
@@ -32,8 +33,10 @@ static const struct {
 	[VM_BACKOFF]   = { "backoff",  "backoff" },
 	[VM_FAILED]    = { "failed",   "failed" },
 };
+/* clang-format on */
 _Static_assert(ARRAY_SIZE(states) == VM_STATES, "a state has no name");
 
+/* clang-format off */
 static const char *const events[] = {
 	[VM_EV_START]	      = "start",
 	[VM_EV_STOP]	      = "stop",
@@ -58,8 +61,10 @@ static const char *const events[] = {
 	[VM_EV_STOP_KILL]     = "stop-kill",
 	[VM_EV_TIMER]	      = "timer",
 };
+/* clang-format on */
 _Static_assert(ARRAY_SIZE(events) == VM_EVENTS, "an event has no name");
 
+/* clang-format off */
 static const char *const actions[] = {
 	[VM_DO_NOTHING] = "nothing",
 	[VM_DO_PREPARE] = "prepare",
@@ -73,8 +78,10 @@ static const char *const actions[] = {
 	[VM_DO_CLEAN]	= "clean",
 	[VM_DO_EXPIRE]	= "expire",
 };
+/* clang-format on */
 _Static_assert(ARRAY_SIZE(actions) == VM_ACTIONS, "an action has no name");
 
+/* clang-format off */
 /* clang-format off */
 const struct vm_rule vm_rules[] = {
 	/* verbs and policy. A start while it quits is kept as the wish until the process is gone. */
@@ -128,6 +135,7 @@ const struct vm_rule vm_rules[] = {
 	{ VM_EV_TIMER,         S(QUITTING),                   VM_QUITTING,  VM_DO_KILL },
 	{ VM_EV_TIMER,         S(BACKOFF),                    VM_PREPARING, VM_DO_PREPARE },
 };
+/* clang-format on */
 /* clang-format on */
 const size_t vm_rules_count = ARRAY_SIZE(vm_rules);
 

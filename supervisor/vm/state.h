@@ -49,14 +49,14 @@ enum vm_event {
 	VM_EV_JOINED_ENDED,  /* found as a tombstone */
 	VM_EV_RESUMED,	     /* QEMU said RESUME */
 	VM_EV_PAUSED,	     /* QEMU said STOP */
-	VM_EV_ENDED,	     /* guest powered off, panicked or was bitten: only the tombstone is left */
-	VM_EV_BROKEN,	     /* starting went wrong while a process exists */
-	VM_EV_GONE_STOP,     /* no process (any more); stays down */
-	VM_EV_GONE_RESTART,  /* no process; policy starts it again */
-	VM_EV_GONE_FAIL,     /* no process; the budget is used up */
-	VM_EV_STOP_LEAVE,    /* stop timed out, policy leaves it running */
-	VM_EV_STOP_KILL,     /* stop timed out, policy ends it */
-	VM_EV_TIMER,	     /* the state's timer */
+	VM_EV_ENDED,	 /* guest powered off, panicked or was bitten: only the tombstone is left */
+	VM_EV_BROKEN,	 /* starting went wrong while a process exists */
+	VM_EV_GONE_STOP, /* no process (any more); stays down */
+	VM_EV_GONE_RESTART, /* no process; policy starts it again */
+	VM_EV_GONE_FAIL,    /* no process; the budget is used up */
+	VM_EV_STOP_LEAVE,   /* stop timed out, policy leaves it running */
+	VM_EV_STOP_KILL,    /* stop timed out, policy ends it */
+	VM_EV_TIMER,	    /* the state's timer */
 	VM_EVENTS
 };
 
@@ -68,9 +68,9 @@ enum vm_action {
 	VM_DO_JOIN,
 	VM_DO_PRESS,  /* the power button */
 	VM_DO_INSIST, /* press again, until the stop's deadline: then policy decides */
-	VM_DO_QUIT,  /* QMP quit, then the clock */
-	VM_DO_KILL,  /* SIGKILL */
-	VM_DO_CLEAN, /* unmake what was made, or is being prepared */
+	VM_DO_QUIT,   /* QMP quit, then the clock */
+	VM_DO_KILL,   /* SIGKILL */
+	VM_DO_CLEAN,  /* unmake what was made, or is being prepared */
 	VM_DO_EXPIRE, /* a start that took too long: tell why, then SIGKILL */
 	VM_ACTIONS
 };

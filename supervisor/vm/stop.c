@@ -28,11 +28,14 @@ void vm_press(struct vm *vm)
 		vm->stop.agent_asked = true;
 		log_info(vm->name, "guest agent is asked to shut down");
 		/* a short time is shared with the button */
-		vm_arm(vm, left < 0.01 ? 0.01 : left / 2 < VM_AGENT_STOP_SECONDS ? left / 2 : VM_AGENT_STOP_SECONDS);
+		vm_arm(vm, left < 0.01			      ? 0.01
+			   : left / 2 < VM_AGENT_STOP_SECONDS ? left / 2
+							      : VM_AGENT_STOP_SECONDS);
 		return;
 	}
 	if (vm->stop.agent_asked && !vm->stop.presses)
-		log_info(vm->name, "guest agent's shutdown had no effect, the power button is pressed");
+		log_info(vm->name,
+			"guest agent's shutdown had no effect, the power button is pressed");
 	vm->stop.presses++;
 	/* success only means that the button was pressed; a press before the guest listens is lost */
 	vm_call(vm, "system_powerdown", NULL, NULL);
@@ -58,7 +61,8 @@ void vm_insist(struct vm *vm)
 		return;
 	}
 	if (daemon_now() >= vm->stop.deadline) {
-		log_info(vm->name, "is asked once more: this daemon was stopped, or the host slept");
+		log_info(
+			vm->name, "is asked once more: this daemon was stopped, or the host slept");
 		vm->stop.deadline = daemon_now() + VM_PRESS_SECONDS;
 	}
 	vm_press(vm);
@@ -164,11 +168,15 @@ static void stop_explain_end(struct vm *vm)
 		vm_start_failed(vm, VM_END_HOST_CAUSE, &e);
 	} else if (vm_state_is_starting(vm->st.state)) {
 		death_how(&death, how, sizeof how);
-		err_set(&e, ERR_QEMU_FAILED, "QEMU did not start: %s%s%s", how, *tail ? "\n" : "", tail);
-		vm_start_failed(vm, said_known(why, &e) ? VM_END_HOST_CAUSE : VM_END_START_FAILED, &e);
+		err_set(&e, ERR_QEMU_FAILED, "QEMU did not start: %s%s%s", how, *tail ? "\n" : "",
+			tail);
+		vm_start_failed(
+			vm, said_known(why, &e) ? VM_END_HOST_CAUSE : VM_END_START_FAILED, &e);
 		/* the cure stands there too, but not in the place of the cause */
-		hinted = *e.hint && strlen(why) + strlen(e.hint) + sizeof "start failed: ; " < sizeof vm->st.reason;
-		vm_set_reason(vm, "start failed: %s%s%s", *why ? why : how, hinted ? "; " : "", hinted ? e.hint : "");
+		hinted = *e.hint && strlen(why) + strlen(e.hint) + sizeof "start failed: ; " <
+					    sizeof vm->st.reason;
+		vm_set_reason(vm, "start failed: %s%s%s", *why ? why : how, hinted ? "; " : "",
+			hinted ? e.hint : "");
 	} else {
 		vm->st.ending = VM_END_CRASH;
 		death_text(&death, how, sizeof how);

@@ -22,13 +22,16 @@ void vm_limits_init(struct vm *vm)
 {
 	vm->log.changes = (struct bucket)BUCKET(VM_CHANGES_A_SECOND, VM_CHANGES_AT_ONCE);
 	vm->log.records = (struct bucket)BUCKET(1.0 / VM_RECORDS_SECONDS, VM_RECORDS_AT_ONCE);
-	vm->log.resets.told = (struct bucket)BUCKET(1.0 / VM_RESET_EVENT_SECONDS, VM_RESETS_AT_ONCE);
-	vm->log.resets.written = (struct bucket)BUCKET(1.0 / VM_RESET_RECORD_SECONDS, VM_RESETS_AT_ONCE);
+	vm->log.resets.told =
+		(struct bucket)BUCKET(1.0 / VM_RESET_EVENT_SECONDS, VM_RESETS_AT_ONCE);
+	vm->log.resets.written =
+		(struct bucket)BUCKET(1.0 / VM_RESET_RECORD_SECONDS, VM_RESETS_AT_ONCE);
 }
 
 static void tell_record(struct vm *vm, const struct history_record *r)
 {
-	_cleanup_(free_ptr) char *dir = vm_path(vm->name, NULL), *path = vm_path(vm->name, VM_HISTORY);
+	_cleanup_(free_ptr) char *dir = vm_path(vm->name, NULL),
+				 *path = vm_path(vm->name, VM_HISTORY);
 	int fd = vm->daemon->dirs.state_fd;
 	struct err e = ERR_INIT;
 
@@ -46,9 +49,11 @@ void vm_history_flush(struct vm *vm)
 	loop_timer_stop(&u->timer);
 	if (!u->n)
 		return;
-	snprintf(why, sizeof why, "%s%s%u more in the seconds before", u->why, u->why[0] ? "; " : "", u->n - 1);
-	tell_record(vm, &(struct history_record){
-				.time = u->time, .event = u->event, .why = u->n > 1 ? why : u->why });
+	snprintf(why, sizeof why, "%s%s%u more in the seconds before", u->why,
+		u->why[0] ? "; " : "", u->n - 1);
+	tell_record(
+		vm, &(struct history_record){
+			    .time = u->time, .event = u->event, .why = u->n > 1 ? why : u->why });
 	u->n = 0;
 }
 
@@ -91,12 +96,13 @@ static void tell_alert(const struct vm *vm, const char *event, const char *reaso
 {
 	const struct conf_vm *c = vm->file.have_conf ? &vm->file.conf : &vm->proc.conf;
 
-	hooks_run(vm->daemon->hooks, &(struct hooks_event){ .vm = vm->name,
-					     .event = event,
-					     .state = vm_state_name(vm->st.state),
-					     .reason = reason,
-					     .pid = vm_state_has_process(vm->st.state) ? vm->proc.pid : 0,
-					     .program = c->hook_failed });
+	hooks_run(vm->daemon->hooks,
+		&(struct hooks_event){ .vm = vm->name,
+			.event = event,
+			.state = vm_state_name(vm->st.state),
+			.reason = reason,
+			.pid = vm_state_has_process(vm->st.state) ? vm->proc.pid : 0,
+			.program = c->hook_failed });
 }
 
 /* Did it end by itself, and not well? */
@@ -124,8 +130,8 @@ static bool tell_went_wrong(const struct vm *vm)
 /* A start that a person typed and saw fail needs no alarm. */
 static void tell_alert_state(const struct vm *vm, enum vm_state from)
 {
-	bool given_up =
-		vm->st.state == VM_STOPPED && vm->st.ending == VM_END_CRASH && vm_state_has_process(from);
+	bool given_up = vm->st.state == VM_STOPPED && vm->st.ending == VM_END_CRASH &&
+			vm_state_has_process(from);
 
 	if (vm->st.state == VM_FAILED || given_up)
 		tell_alert(vm, "failed", vm->st.reason);
@@ -194,8 +200,8 @@ void vm_tell_state(struct vm *vm, enum vm_state from)
 		vm->st.reason[0] ? ")" : "");
 	daemon_event(vm->daemon, "VM_STATE",
 		json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", vm->name, "state",
-			vm_state_name(vm->st.state), "from", vm_state_name(from), "reason", vm->st.reason,
-			"want", vm_want_name(vm->st.want)));
+			vm_state_name(vm->st.state), "from", vm_state_name(from), "reason",
+			vm->st.reason, "want", vm_want_name(vm->st.want)));
 	if (vm->adopting || vm->log.quiet)
 		return;
 	tell_write_history(vm, from);
@@ -238,7 +244,8 @@ void vm_tell_reset(struct vm *vm)
 void vm_tell_step(const struct vm *vm)
 {
 	if (vm->stop.presses)
-		log_info(vm->name, "guest shut down after %u presses of the power button", vm->stop.presses);
+		log_info(vm->name, "guest shut down after %u presses of the power button",
+			vm->stop.presses);
 	else if (vm->stop.agent_asked)
 		log_info(vm->name, "guest shut down by its agent");
 }

@@ -7,7 +7,8 @@
 
 #include "supervisor/vm/vm.h"
 
-#define STOP_TICK 1.0 /* seconds: what is left of a stop is recorded so often, for the next daemon to go on with */
+#define STOP_TICK \
+	1.0 /* seconds: what is left of a stop is recorded so often, for the next daemon to go on with */
 
 void vm_arm(struct vm *vm, double seconds)
 {
@@ -15,7 +16,8 @@ void vm_arm(struct vm *vm, double seconds)
 	if (seconds <= 0)
 		return;
 	vm->timer_due = daemon_now() + seconds;
-	loop_timer_start(&vm->timer, vm->st.state == VM_STOPPING && seconds > STOP_TICK ? STOP_TICK : seconds);
+	loop_timer_start(&vm->timer,
+		vm->st.state == VM_STOPPING && seconds > STOP_TICK ? STOP_TICK : seconds);
 }
 
 bool vm_timer_is_over(struct vm *vm)
@@ -33,7 +35,8 @@ bool vm_timer_is_over(struct vm *vm)
 
 double vm_start_left(const struct vm *vm)
 {
-	double left = (double)vm->proc.conf.timeout_start_ms / 1000 - (daemon_now() - vm->proc.begun);
+	double left =
+		(double)vm->proc.conf.timeout_start_ms / 1000 - (daemon_now() - vm->proc.begun);
 
 	if (vm->proc.conf.timeout_start_ms == UINT64_MAX)
 		return INFINITY;

@@ -23,9 +23,11 @@ const struct vm *uuid_holder(const struct vm *vm, const char *uuid)
 	for (size_t i = 0; i < vms->n; i++) {
 		const struct vm *o = vms->vm[i];
 
-		if (streq(o->name, vm->name) || (uuid_file_is_gone(o) && !vm_state_has_process(o->st.state)))
+		if (streq(o->name, vm->name) ||
+			(uuid_file_is_gone(o) && !vm_state_has_process(o->st.state)))
 			continue;
-		if ((o->file.have_conf && o->file.conf.uuid && strcasecmp(o->file.conf.uuid, uuid) == 0) ||
+		if ((o->file.have_conf && o->file.conf.uuid &&
+			    strcasecmp(o->file.conf.uuid, uuid) == 0) ||
 			(o->identity.kept && strcasecmp(o->identity.uuid, uuid) == 0))
 			return o;
 	}
@@ -41,25 +43,31 @@ static int uuid_check_uuid(const struct vm *vm, const struct conf_vm *c, struct 
 	if (vm->identity.kept && strcasecmp(vm->identity.uuid, c->uuid) == 0)
 		return 0;
 	if (vm->identity.kept) {
-		err_set(e, ERR_CONFLICT, "UUID=%s is not this VM's, which is %s since its first start", c->uuid,
+		err_set(e, ERR_CONFLICT,
+			"UUID=%s is not this VM's, which is %s since its first start", c->uuid,
 			vm->identity.uuid);
-		return err_hint(e, "write UUID=%s, or take the line away; another machine needs a file of another name",
+		return err_hint(e,
+			"write UUID=%s, or take the line away; another machine needs a file of another name",
 			vm->identity.uuid);
 	}
 	other = uuid_holder(vm, c->uuid);
 	if (!other)
 		return 0;
 	if (uuid_file_is_gone(other))
-		err_set(e, ERR_CONFLICT, "UUID=%s is VM '%s', whose file is gone and which still runs", c->uuid, other->name);
+		err_set(e, ERR_CONFLICT,
+			"UUID=%s is VM '%s', whose file is gone and which still runs", c->uuid,
+			other->name);
 	else
-		err_set(e, ERR_CONFLICT, "UUID=%s is VM '%s' already (%s/%s.vm)", c->uuid, other->name,
-			vm->daemon->dirs.config, other->name);
-	return err_hint(e, uuid_file_is_gone(other) ? "stop that one first, and its state comes here" :
-			"take UUID= out of the copy; where a VM was renamed, remove the old file");
+		err_set(e, ERR_CONFLICT, "UUID=%s is VM '%s' already (%s/%s.vm)", c->uuid,
+			other->name, vm->daemon->dirs.config, other->name);
+	return err_hint(e,
+		uuid_file_is_gone(other)
+			? "stop that one first, and its state comes here"
+			: "take UUID= out of the copy; where a VM was renamed, remove the old file");
 }
 
-static int uuid_check_disks_of(const struct identity *id, const char *name, const char *why, const char *hint,
-	const struct vm *vm, const struct conf_vm *c, struct err *e)
+static int uuid_check_disks_of(const struct identity *id, const char *name, const char *why,
+	const char *hint, const struct vm *vm, const struct conf_vm *c, struct err *e)
 {
 	char path[PATH_MAX];
 
@@ -67,9 +75,11 @@ static int uuid_check_disks_of(const struct identity *id, const char *name, cons
 		for (size_t k = 0; c->disk[i].path && !c->disk[i].read_only && k < id->disks; k++)
 			if (streq(id->disk[k].path,
 				    device_disk_path(&c->disk[i], vm->daemon->image_dir, path))) {
-				err_set(e, ERR_WRONG_STATE, "disk '%s' is one of VM '%s', %s did not come to its end",
+				err_set(e, ERR_WRONG_STATE,
+					"disk '%s' is one of VM '%s', %s did not come to its end",
 					c->disk[i].id, name, why);
-				return err_hint(e, "%svmkeep start %s tells what helps", hint, name);
+				return err_hint(
+					e, "%svmkeep start %s tells what helps", hint, name);
 			}
 	return 0;
 }
@@ -83,7 +93,8 @@ static int uuid_check_torn(const struct vm *vm, const struct conf_vm *c, struct 
 
 	for (size_t i = 0; r == 0 && i < vms->n; i++)
 		if (vms->vm[i]->revert && !streq(vms->vm[i]->name, vm->name))
-			r = uuid_check_disks_of(&vms->vm[i]->identity, vms->vm[i]->name, "whose revert", "", vm, c, e);
+			r = uuid_check_disks_of(&vms->vm[i]->identity, vms->vm[i]->name,
+				"whose revert", "", vm, c, e);
 	for (const char *name; dir && r == 0 && (name = vanished_next(dir, vms, true));) {
 		_cleanup_(close_fd) int fd =
 			openat(dirfd(dir), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -91,7 +102,8 @@ static int uuid_check_torn(const struct vm *vm, const struct conf_vm *c, struct 
 		struct identity id = IDENTITY_INIT;
 
 		if (fd >= 0 && vm_revert_there(fd) && identity_load(&id, fd, NULL) == 0)
-			r = uuid_check_disks_of(&id, name, "whose file is gone and whose revert", hint, vm, c, e);
+			r = uuid_check_disks_of(
+				&id, name, "whose file is gone and whose revert", hint, vm, c, e);
 		identity_release(&id);
 	}
 	if (dir)
@@ -112,8 +124,10 @@ int vm_identity_check(const struct vm *vm, const struct conf_vm *c, struct err *
 		return 0;
 	err_set(e, ERR_CONFLICT,
 		"its identity is lost (damaged: %s/vms/%s/%s): with a new one its guest would find another machine and "
-		"other MAC addresses", vm->daemon->dirs.state, vm->name, id->damaged);
-	return err_hint(e, "put identity.json back there from a backup, or write UUID=%s in [VM] to go on as that machine",
+		"other MAC addresses",
+		vm->daemon->dirs.state, vm->name, id->damaged);
+	return err_hint(e,
+		"put identity.json back there from a backup, or write UUID=%s in [VM] to go on as that machine",
 		id->damaged_uuid);
 }
 
@@ -125,6 +139,7 @@ bool vm_is_forgotten(const struct vm *vm, const struct conf_vm *c)
 	if (vm->identity.kept || c->uuid)
 		return false;
 	/* a log that has something in it was written by a guest: a start that fails writes none */
-	return vm->identity.damaged[0] || (fstatat(vm->daemon->dirs.log_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       S_ISREG(st.st_mode) && st.st_size > 0);
+	return vm->identity.damaged[0] ||
+	       (fstatat(vm->daemon->dirs.log_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		       S_ISREG(st.st_mode) && st.st_size > 0);
 }

@@ -15,7 +15,9 @@ const struct vm *uuid_holder(const struct vm *vm, const char *uuid);
 int vm_identity_check(const struct vm *vm, const struct conf_vm *c, struct err *e);
 /* It ran before, but nothing is known of it: to be told, for it gets another UUID and other MACs. */
 bool vm_is_forgotten(const struct vm *vm, const struct conf_vm *c);
-#define VM_FORGOTTEN "it ran before, but its state is lost: it gets a new UUID and new MAC addresses"
-#define VM_FORGOTTEN_HINT "put the state directory back from a backup, or write UUID= in [VM]: MAC addresses are made from it"
+#define VM_FORGOTTEN \
+	"it ran before, but its state is lost: it gets a new UUID and new MAC addresses"
+#define VM_FORGOTTEN_HINT \
+	"put the state directory back from a backup, or write UUID= in [VM]: MAC addresses are made from it"
 
 #endif

@@ -122,7 +122,7 @@ void vm_event(struct vm *vm, enum vm_event ev, const char *reason)
 void vm_ended(struct vm *vm, enum vm_ending ending)
 {
 	bool stay = policy_ended(&vm->proc.conf, ending) == CONF_ENDING_PAUSE &&
-		vm->st.want == VM_WANT_RUNNING;
+		    vm->st.want == VM_WANT_RUNNING;
 
 	vm->st.ending = ending;
 	vm_event(vm, stay ? VM_EV_JOINED_PAUSED : VM_EV_ENDED, vm_ending_name(ending));
@@ -188,7 +188,8 @@ void vm_call(struct vm *vm, const char *command, json_t *arguments, qmp_reply_fn
 		json_decref(arguments);
 		return;
 	}
-	qmp_call(vm->mon.qmp, command, arguments, -1, VM_QMP_SECONDS, reply ? reply : vm_log_reply, vm);
+	qmp_call(vm->mon.qmp, command, arguments, -1, VM_QMP_SECONDS, reply ? reply : vm_log_reply,
+		vm);
 }
 
 void vm_monitor_close(struct vm *vm)

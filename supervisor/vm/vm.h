@@ -58,19 +58,19 @@ struct vm_wait;
 
 enum {
 	VM_AGENT_STOP_SECONDS = 3, /* until a shutdown by the agent counts as without effect */
-	VM_PRESS_SECONDS = 5,	/* a press during boot is lost: press again */
-	VM_QUIT_SECONDS = 10,	/* QEMU flushes its disks after it answered quit */
+	VM_PRESS_SECONDS = 5,	   /* a press during boot is lost: press again */
+	VM_QUIT_SECONDS = 10,	   /* QEMU flushes its disks after it answered quit */
 	VM_QUIT_REPLY_SECONDS = 2, /* until one that does not answer it counts as stuck */
-	VM_KILL_SECONDS = 10,	/* until a killed process counts as unkillable */
-	VM_QMP_SECONDS = 10,	/* deadline of an ordinary command */
+	VM_KILL_SECONDS = 10,	   /* until a killed process counts as unkillable */
+	VM_QMP_SECONDS = 10,	   /* deadline of an ordinary command */
 	VM_RECONNECT_SECONDS = 5,
-	VM_HOSTILE_SECONDS = 60, /* until one that broke the protocol is listened to again */
-	VM_RESET_SECONDS = 2,	/* after a reset by hand the firmware may reset again */
+	VM_HOSTILE_SECONDS = 60,  /* until one that broke the protocol is listened to again */
+	VM_RESET_SECONDS = 2,	  /* after a reset by hand the firmware may reset again */
 	VM_CHANGES_A_SECOND = 10, /* of its state, that nobody asked for */
 	VM_CHANGES_AT_ONCE = 30,
-	VM_RECORDS_AT_ONCE = 30, /* of its history */
-	VM_RECORDS_SECONDS = 2,	 /* until there may be one more */
-	VM_RESETS_AT_ONCE = 5, /* of the guest by itself, in its history and in events */
+	VM_RECORDS_AT_ONCE = 30,    /* of its history */
+	VM_RECORDS_SECONDS = 2,	    /* until there may be one more */
+	VM_RESETS_AT_ONCE = 5,	    /* of the guest by itself, in its history and in events */
 	VM_RESET_EVENT_SECONDS = 1, /* until there may be one more */
 	VM_RESET_RECORD_SECONDS = 300,
 	VM_NOTES_MAX = 64,
@@ -99,7 +99,7 @@ struct vm_resets { /* of the running guest by itself */
 	struct bucket told, written;
 };
 
-struct vm_file { /* what the operator wrote */
+struct vm_file {	     /* what the operator wrote */
 	struct conf_vm conf; /* empty when orphan or never parsed */
 	bool have_conf, orphan;
 	char *problems;	    /* of a file that no longer parses; its old meaning stays */
@@ -109,7 +109,7 @@ struct vm_file { /* what the operator wrote */
 
 struct vm_status { /* wish and fact */
 	enum vm_want want;
-	char again[64]; /* who wants it up again; until that start begins, or another wish */
+	char again[64];	 /* who wants it up again; until that start begins, or another wish */
 	char serves[96]; /* operation that had its process started and ends it; "": a guest's own */
 	enum vm_state state;
 	char reason[192];
@@ -123,7 +123,7 @@ struct vm_status { /* wish and fact */
 	struct policy_memory policy;
 };
 
-struct vm_process { /* valid while vm_state_has_process() */
+struct vm_process {	     /* valid while vm_state_has_process() */
 	struct conf_vm conf; /* effective configuration that it was started with */
 	bool conf_lost; /* ... is not known: conf is what its file says, to go on with, and shown to nobody */
 	uint64_t conf_hash; /* of effective.vm in run_fd */
@@ -131,7 +131,8 @@ struct vm_process { /* valid while vm_state_has_process() */
 	int run_fd;	    /* RUN/vms/NAME, while there is a process */
 	enum conf_accel accel;
 	pid_t pid;
-	uint64_t starttime; /* of /proc/PID/stat: with pid and boot id it names one process for ever */
+	uint64_t
+		starttime; /* of /proc/PID/stat: with pid and boot id it names one process for ever */
 	int pidfd;
 	bool is_child; /* exit status can be had */
 	ev_io exited;
@@ -150,8 +151,9 @@ struct vm_monitor { /* what QEMU says, and how it does */
 	double unresponsive_wall;
 	char *trouble;	      /* what is wrong then */
 	double hostile_since; /* daemon_now() when its QEMU last passed a limit, 0: never */
-	json_int_t balloon_back; /* bytes it is to have again where a change is cut short; 0: none is under way */
-	char *io_error;	      /* disk and reason while paused by one */
+	json_int_t
+		balloon_back; /* bytes it is to have again where a change is cut short; 0: none is under way */
+	char *io_error;			    /* disk and reason while paused by one */
 	struct loop_timer reconnect, reset; /* reset.c */
 };
 
@@ -169,8 +171,8 @@ struct vm_held { /* a run record that cannot be read, while the process that it 
 	uint64_t starttime;
 };
 
-struct vm_journal { /* what is told of it, and how often */
-	bool quiet; /* policy tries whether it can go on: told once that is known */
+struct vm_journal {	       /* what is told of it, and how often */
+	bool quiet;	       /* policy tries whether it can go on: told once that is known */
 	struct bucket changes; /* of its state, that nobody asked for */
 	struct bucket records; /* of its history, likewise */
 	struct vm_untold untold;
@@ -185,7 +187,7 @@ struct vm {
 	struct identity identity;
 	char *predecessor; /* a check's copy: the VM, whose file is gone, whose state this is; NULL: its own */
 	char *identity_problem; /* it could not be read, and is never written over; NULL: well */
-	int state_fd; /* STATE/vms/NAME, opened on demand */
+	int state_fd;		/* STATE/vms/NAME, opened on demand */
 
 	struct vm_status st;
 	struct vm_process proc;
@@ -195,20 +197,21 @@ struct vm {
 	struct vm_journal log;
 
 	struct loop_timer timer; /* of its state */
-	double timer_due; /* daemon_now() */
-	char who[64];	  /* who asked for what happens next; "": nobody */
-	bool adopting;	  /* taken back, not changed */
-	const char *busy; /* operation that excludes others and any start, or NULL: vm_idle() ends it */
+	double timer_due;	 /* daemon_now() */
+	char who[64];		 /* who asked for what happens next; "": nobody */
+	bool adopting;		 /* taken back, not changed */
+	const char *
+		busy; /* operation that excludes others and any start, or NULL: vm_idle() ends it */
 
 	struct vm_revert *revert; /* one that has not come to its end: revert.h; NULL: none */
-	struct vm_start *start;   /* one under way: start.h */
-	struct err *start_error; /* why the last start failed */
+	struct vm_start *start;	  /* one under way: start.h */
+	struct err *start_error;  /* why the last start failed */
 	json_t *notes; /* what its start did beside, for whoever typed it; NULL: nothing */
 	struct vm_wait *waits;
 
-	void *part[VM_PARTS_MAX];  /* their state: part.h */
-	bool ready_seen;	   /* what ReadyWhen=log: and notify wait for */
-	char ready_status[128];	   /* what the guest said of itself, clean */
+	void *part[VM_PARTS_MAX]; /* their state: part.h */
+	bool ready_seen;	  /* what ReadyWhen=log: and notify wait for */
+	char ready_status[128];	  /* what the guest said of itself, clean */
 };
 
 /* --- vm.c: the fact --- */
@@ -224,7 +227,8 @@ const char *vm_health_text(const struct vm *vm);
 /* Its QEMU broke the protocol or floods us: its connection is closed, and made again after
  * VM_HOSTILE_SECONDS at the earliest. The guest is left alone. */
 void vm_hostile(struct vm *vm, const struct err *e);
-int vm_draft_identity(struct vm *vm, struct err *e); /* what was told of it stays true: identity.h */
+int vm_draft_identity(
+	struct vm *vm, struct err *e); /* what was told of it stays true: identity.h */
 /* The guest ended, and policy keeps it as it stands (On...=pause): it goes on only after a reset. */
 bool vm_is_tombstone(const struct vm *vm);
 
@@ -275,12 +279,14 @@ void vm_ended(struct vm *vm, enum vm_ending ending);
 void vm_qmp_event(void *data, const char *name, const json_t *event_data);
 /* What a command of ours brings about is free. False: that was too much, and the monitor is closed. */
 bool vm_event_bearable(struct vm *vm);
-void vm_limits_init(struct vm *vm); /* of what its QEMU may bring about, for as long as the VM is known */
+void vm_limits_init(
+	struct vm *vm); /* of what its QEMU may bring about, for as long as the VM is known */
 /* "nospace on root"; caller frees. */
 char *vm_io_error_text(bool space, const char *node);
 
 /* --- start_*.c --- */
-const char *vm_start_step(const struct vm *vm); /* that a start is at, for people; NULL: none is under way */
+const char *vm_start_step(
+	const struct vm *vm); /* that a start is at, for people; NULL: none is under way */
 /* Remembers why a start failed, for `start` and `info`, and whose fault that is. What is left of the
  * start ends by itself, or the caller ends it. */
 void vm_start_failed(struct vm *vm, enum vm_ending whose, const struct err *e);
@@ -303,18 +309,27 @@ struct network_nic vm_network_nic(const struct vm *vm, const struct vm_nic *n);
 void vm_free_nics(struct vm *vm);
 
 /* --- wait.c --- */
-enum vm_goal { VM_GOAL_UP, VM_GOAL_AGAIN /* after vm_reboot() */, VM_GOAL_DOWN, VM_GOAL_RUNNING, VM_GOAL_STOPPED, VM_GOAL_PAUSED, VM_GOAL_IP };
+enum vm_goal {
+	VM_GOAL_UP,
+	VM_GOAL_AGAIN /* after vm_reboot() */,
+	VM_GOAL_DOWN,
+	VM_GOAL_RUNNING,
+	VM_GOAL_STOPPED,
+	VM_GOAL_PAUSED,
+	VM_GOAL_IP
+};
 typedef void vm_wait_fn(void *data, const struct err *e);
 /* timeout in seconds, 0: none. done is called from the loop, once. */
-struct vm_wait *vm_wait(struct vm *vm, enum vm_goal goal, double timeout, vm_wait_fn *done, void *data);
+struct vm_wait *vm_wait(
+	struct vm *vm, enum vm_goal goal, double timeout, vm_wait_fn *done, void *data);
 void vm_wait_cancel(struct vm_wait *w);
 void vm_waits_look(struct vm *vm); /* after any change */
 void vm_waits_end(struct vm *vm);  /* the VM goes away */
 
 /* --- timer.c --- */
 void vm_arm(struct vm *vm, double seconds); /* 0 disarms */
-bool vm_timer_is_over(struct vm *vm); /* it fired; false: too early, and armed again */
-double vm_start_left(const struct vm *vm); /* of TimeoutStartSec=, INFINITY: no limit */
+bool vm_timer_is_over(struct vm *vm);	    /* it fired; false: too early, and armed again */
+double vm_start_left(const struct vm *vm);  /* of TimeoutStartSec=, INFINITY: no limit */
 void vm_arm_start(struct vm *vm);
 
 /* --- reset.c --- */
@@ -331,7 +346,8 @@ void vm_tell_health(struct vm *vm, bool well, const char *why);
  * many: the last one is written in any case, a few seconds later, and says how many they were. */
 void vm_history(struct vm *vm, const char *event, const char *who, const char *why);
 /* What a start did beside: to log and history, and to the next answer to a verb, see vm_take_notes(). */
-void vm_note(struct vm *vm, const char *event, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void vm_note(struct vm *vm, const char *event, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 json_t *vm_take_notes(struct vm *vm); /* an array of texts, the caller's; NULL: none */
 void vm_history_flush(struct vm *vm); /* and stops its timer */
 /* Whom the next change of state is put down to; NULL: nobody. */

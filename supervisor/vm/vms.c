@@ -29,7 +29,8 @@ struct vms *vms_new(struct daemon *d)
 	vms->daemon = d;
 	vms->changed = true;
 	vms->watch = watch_add(d->watches, fd,
-		IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE, vms_changed, vms, NULL);
+		IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE, vms_changed,
+		vms, NULL);
 	return vms;
 }
 
@@ -125,8 +126,9 @@ static void vms_claim_addresses(struct vm *vm)
 static void vm_vms_refresh(struct vms *vms, struct vm *vm, uint64_t stamp, struct conf_problems *p)
 {
 	struct daemon *d = vms->daemon;
-	struct conf_context ctx = { .defaults = &d->conf, .uuid = vm->identity.uuid,
-		.state_dir = d->dirs.state };
+	struct conf_context ctx = {
+		.defaults = &d->conf, .uuid = vm->identity.uuid, .state_dir = d->dirs.state
+	};
 	struct conf_problems own = { 0 };
 	struct conf_vm fresh = CONF_VM_INIT;
 
@@ -289,7 +291,8 @@ bool vms_is_current(const struct vms *vms, const struct vm *vm)
 {
 	const char *config = vms->daemon->dirs.config;
 
-	return !vm->file.problems && vm->file.have_conf && vm->file.stamp == vms_stamp_of(vms, vm->name) &&
+	return !vm->file.problems && vm->file.have_conf &&
+	       vm->file.stamp == vms_stamp_of(vms, vm->name) &&
 	       conf_daemon_stamp(config) == vms->daemon->conf_stamp;
 }
 

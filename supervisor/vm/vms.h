@@ -15,8 +15,8 @@ struct vms {
 	struct daemon *daemon;
 	struct vm **vm; /* sorted by name */
 	size_t n, room;
-	int watch; /* of the configuration directory */
-	bool changed; /* a file there was written, made or removed since vms_reload() */
+	int watch;	   /* of the configuration directory */
+	bool changed;	   /* a file there was written, made or removed since vms_reload() */
 	uint32_t uid_next; /* 0: not known yet */
 	struct vm_observer *observers; /* observe.h */
 };

@@ -27,19 +27,22 @@ static enum verdict wait_check_ip(const struct vm *vm, struct err *e)
 		if (!vm->proc.nic[i].network)
 			continue;
 		any = true;
-		if (networks_address_seen(vm->daemon->networks, vm->name, vm->proc.nic[i].id, &address))
+		if (networks_address_seen(
+			    vm->daemon->networks, vm->name, vm->proc.nic[i].id, &address))
 			return MET;
 	}
 	if (any)
 		return PENDING;
-	err_set(e, ERR_WRONG_STATE, "has no NIC on a network of vmkeep's own: nobody gives it an address");
+	err_set(e, ERR_WRONG_STATE,
+		"has no NIC on a network of vmkeep's own: nobody gives it an address");
 	return MISSED;
 }
 
 static enum verdict wait_missed_start(const struct vm *vm, struct err *e)
 {
 	/* a guest that came up and powered itself off at once did start */
-	if (!vm->st.again[0] && (vm->st.ending == VM_END_POWER_OFF || vm->st.ending == VM_END_REBOOT))
+	if (!vm->st.again[0] &&
+		(vm->st.ending == VM_END_POWER_OFF || vm->st.ending == VM_END_REBOOT))
 		return MET;
 	if (vm->start_error)
 		err_copy(e, vm->start_error);
@@ -75,7 +78,8 @@ static enum verdict wait_check_up(const struct vm *vm, struct err *e)
 /* What was asked for last counts: whoever asked before is told. */
 static enum verdict wait_overtaken(const struct vm *vm, const char *verb, struct err *e)
 {
-	err_set(e, ERR_CONFLICT, "a later %s%s%s overtook it", verb, vm->who[0] ? " by " : "", vm->who);
+	err_set(e, ERR_CONFLICT, "a later %s%s%s overtook it", verb, vm->who[0] ? " by " : "",
+		vm->who);
 	return MISSED;
 }
 
@@ -83,12 +87,14 @@ static enum verdict wait_overtaken(const struct vm *vm, const char *verb, struct
 static enum verdict wait_check_ending(const struct vm *vm, struct err *e)
 {
 	if (vm->stop.left) {
-		err_set(e, ERR_GUEST_REFUSED, "the guest ignored the power button; it is left running");
+		err_set(e, ERR_GUEST_REFUSED,
+			"the guest ignored the power button; it is left running");
 		err_hint(e, "vmkeep kill %s pulls the plug", vm->name);
 		return MISSED;
 	}
 	if (vm->proc.unkillable) {
-		err_set(e, ERR_TIMEOUT, "%s", vm->mon.trouble ? vm->mon.trouble : "does not end after SIGKILL");
+		err_set(e, ERR_TIMEOUT, "%s",
+			vm->mon.trouble ? vm->mon.trouble : "does not end after SIGKILL");
 		return MISSED;
 	}
 	return PENDING;
@@ -181,11 +187,13 @@ static void wait_timed_out(void *data)
 {
 	struct vm_wait *w = data;
 
-	err_set(&w->error, ERR_TIMEOUT, "still %s after %.0f s", vm_state_name(w->vm->st.state), w->timeout);
+	err_set(&w->error, ERR_TIMEOUT, "still %s after %.0f s", vm_state_name(w->vm->st.state),
+		w->timeout);
 	wait_decide(w);
 }
 
-struct vm_wait *vm_wait(struct vm *vm, enum vm_goal goal, double timeout, vm_wait_fn *done, void *data)
+struct vm_wait *vm_wait(
+	struct vm *vm, enum vm_goal goal, double timeout, vm_wait_fn *done, void *data)
 {
 	struct vm_wait *w = xcalloc(1, sizeof *w);
 

@@ -74,7 +74,8 @@ static bool whose_in_path(char *path, const char *prefix, char name[WHOSE_NAME])
 	if (streq(above, "vmkeep.slice") && len > before + strlen(end) + 1 &&
 		strncmp(last, prefix, before) == 0 && last[before] == '-' &&
 		streq(last + len - strlen(end), end))
-		snprintf(name, WHOSE_NAME, "%.*s", (int)(len - strlen(end) - before - 1), last + before + 1);
+		snprintf(name, WHOSE_NAME, "%.*s", (int)(len - strlen(end) - before - 1),
+			last + before + 1);
 	else if (streq(above, prefix))
 		snprintf(name, WHOSE_NAME, "%s", last);
 	return conf_name_ok(name);
@@ -106,7 +107,8 @@ void whose_claims(const char *words, size_t len, struct whose_process *p)
 	for (const char *w = words; w < end; w += strnlen(w, (size_t)(end - w)) + 1) {
 		size_t n = strnlen(w, (size_t)(end - w));
 
-		if (streq(before, "-name") && n > strlen(guest) && strncmp(w, guest, strlen(guest)) == 0)
+		if (streq(before, "-name") && n > strlen(guest) &&
+			strncmp(w, guest, strlen(guest)) == 0)
 			snprintf(p->name, sizeof p->name, "%.*s",
 				(int)(strcspn(w + strlen(guest), ",")), w + strlen(guest));
 		else if (streq(before, "-uuid") && n == sizeof p->uuid - 1)

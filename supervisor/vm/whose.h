@@ -16,8 +16,8 @@
 
 enum { WHOSE_NAME = 64 };
 
-struct whose_process { /* texts are "" where nothing is known */
-	uid_t uid;	   /* in the range of guests */
+struct whose_process {		/* texts are "" where nothing is known */
+	uid_t uid;		/* in the range of guests */
 	char group[WHOSE_NAME]; /* the VM that its control group is named after */
 	char root[WHOSE_NAME];	/* the VM whose run directory its private root shows */
 	char name[WHOSE_NAME];	/* what its command line says */

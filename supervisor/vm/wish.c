@@ -16,7 +16,8 @@ static int wish_check_unread(struct vm *vm, struct err *e)
 {
 	if (vm->held.why && proc_is(vm->held.pid, vm->held.starttime)) {
 		err_set(e, ERR_CONFLICT, "%s", vm->held.why);
-		return err_hint(e, "install the vmkeep that started it, or shut the guest down from within");
+		return err_hint(e,
+			"install the vmkeep that started it, or shut the guest down from within");
 	}
 	free(vm->held.why);
 	vm->held.why = NULL;
@@ -135,7 +136,8 @@ static int wish_check_monitor(struct vm *vm, struct err *e)
 		vm_connect_monitor(vm);
 	if (vm->mon.qmp || vm_parts_power_off(vm, false))
 		return 0;
-	err_set(e, ERR_WRONG_STATE, "its monitor cannot be reached, so it cannot be asked to power off");
+	err_set(e, ERR_WRONG_STATE,
+		"its monitor cannot be reached, so it cannot be asked to power off");
 	return err_hint(e, "vmkeep kill %s ends it; or shut it down from within", vm->name);
 }
 
@@ -146,8 +148,10 @@ static int wish_check_can_power_off(struct vm *vm, struct err *e)
 		return e->number;
 	if (vm->st.state != VM_PAUSED || !vm->mon.io_error)
 		return 0;
-	err_set(e, ERR_WRONG_STATE, "is paused by an i/o error (%s): the guest cannot power off", vm->mon.io_error);
-	return err_hint(e, "vmkeep kill %s pulls the plug; what the guest wrote is on disk as far as it got",
+	err_set(e, ERR_WRONG_STATE, "is paused by an i/o error (%s): the guest cannot power off",
+		vm->mon.io_error);
+	return err_hint(e,
+		"vmkeep kill %s pulls the plug; what the guest wrote is on disk as far as it got",
 		vm->name);
 }
 

@@ -94,18 +94,20 @@ static void look_at_event(struct ours *o, const json_t *message, double when)
 }
 
 /* What the reply returns; the caller frees it. when: it was here. */
-static json_t *ours_call(struct ours *o, const char *execute, /* stolen */ json_t *arguments, double *when)
+static json_t *ours_call(
+	struct ours *o, const char *execute, /* stolen */ json_t *arguments, double *when)
 {
 	json_t *message, *result = NULL;
 	int id = ++o->serial;
 
 	wire_send(&o->wire, json_pack("{s:s, s:o, s:i}", "execute", execute, "arguments",
-				arguments ? arguments : json_object(), "id", id));
+				    arguments ? arguments : json_object(), "id", id));
 	while (!result) {
 		message = wire_receive(&o->wire, when);
 		if (json_object_get(message, "error"))
 			give_up("%s: %s", execute,
-				json_string_value(json_object_get(json_object_get(message, "error"), "desc")));
+				json_string_value(json_object_get(
+					json_object_get(message, "error"), "desc")));
 		look_at_event(o, message, *when);
 		if (json_integer_value(json_object_get(message, "id")) == id)
 			result = json_incref(json_object_get(message, "return"));
@@ -236,7 +238,8 @@ static void life(char **arg, int n)
 	ours_connect(&l.ours, arg[0], arg[1]);
 	json_decref(ours_call(&l.ours, "subscribe", NULL, &when));
 	for (size_t i = 0; i < ARRAY_SIZE(ways); i++)
-		for (int rounds = streq(ways[i].name, arg[5]) ? number(arg[6]) : 0; rounds; rounds--)
+		for (int rounds = streq(ways[i].name, arg[5]) ? number(arg[6]) : 0; rounds;
+			rounds--)
 			ways[i].run(&l);
 	wire_close(&l.ours.wire);
 	words_release(&l.words);
@@ -331,8 +334,9 @@ static int notify_socket(void)
 
 	memcpy(at.sun_path + 1, name + 1, strlen(name) - 1);
 	setenv("NOTIFY_SOCKET", name, 1);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&at,
-			      (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name))) < 0)
+	if (fd < 0 ||
+		bind(fd, (struct sockaddr *)&at,
+			(socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name))) < 0)
 		give_up("the socket for READY: %s", strerror(errno));
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
 	return fd;
@@ -356,7 +360,7 @@ static void ask_guest(struct ours *o, int guest)
 	_cleanup_(free_ptr) char *name = xasprintf("g%d", guest);
 
 	wire_send(&o->wire, json_pack("{s:s, s:{s:s, s:s}, s:i}", "execute", "vm-qmp", "arguments",
-				"name", name, "command", "query-status", "id", guest));
+				    "name", name, "command", "query-status", "id", guest));
 }
 
 /* Guests g1 to gN, asked through the daemon, a few at once. */
@@ -425,12 +429,14 @@ static void ready(char **arg, int n)
 
 static bool is_answer(const json_t *message, int id)
 {
-	return json_integer_value(json_object_get(message, "id")) == id && json_object_get(message, "return");
+	return json_integer_value(json_object_get(message, "id")) == id &&
+	       json_object_get(message, "return");
 }
 
 static void monitors(char **arg, int n)
 {
-	static const char *const questions[] = { "qmp_capabilities", "query-uuid", "query-status", "query-balloon" };
+	static const char *const questions[] = { "qmp_capabilities", "query-uuid", "query-status",
+		"query-balloon" };
 	enum { LAST = ARRAY_SIZE(questions) };
 	int guests = number(arg[1]);
 	struct wire *w = xcalloc((size_t)guests, sizeof *w);
@@ -442,7 +448,8 @@ static void monitors(char **arg, int n)
 
 		wire_connect(&w[i], path);
 		for (int k = 0; k < LAST; k++)
-			wire_send(&w[i], json_pack("{s:s, s:i}", "execute", questions[k], "id", k + 1));
+			wire_send(&w[i],
+				json_pack("{s:s, s:i}", "execute", questions[k], "id", k + 1));
 	}
 	for (int i = 0; i < guests; i++) {
 		for (bool answered = false; !answered;) {

@@ -21,8 +21,8 @@
 #include <unistd.h>
 
 struct clocks {
-	int64_t wall, boot;	      /* seconds that are added */
-	int64_t left;		      /* renames until those below are added too; 0: none is coming */
+	int64_t wall, boot; /* seconds that are added */
+	int64_t left;	    /* renames until those below are added too; 0: none is coming */
 	int64_t wall_then, boot_then;
 };
 
@@ -87,7 +87,8 @@ time_t time(time_t *t)
 
 int rename(const char *from, const char *to)
 {
-	int (*real)(const char *, const char *) = (int (*)(const char *, const char *))dlsym(RTLD_NEXT, "rename");
+	int (*real)(const char *, const char *) =
+		(int (*)(const char *, const char *))dlsym(RTLD_NEXT, "rename");
 
 	step();
 	return real(from, to);
@@ -105,7 +106,8 @@ int renameat(int a, const char *from, int b, const char *to)
 /* Only a daemon that is replaced calls this: a clock does not jump back for its successor. */
 int execv(const char *path, char *const argv[])
 {
-	int (*real)(const char *, char *const[]) = (int (*)(const char *, char *const[]))dlsym(RTLD_NEXT, "execv");
+	int (*real)(const char *, char *const[]) =
+		(int (*)(const char *, char *const[]))dlsym(RTLD_NEXT, "execv");
 
 	if (clocks && getpid() == owner)
 		setenv("LD_PRELOAD", library, 1);

@@ -15,7 +15,8 @@ pid_t fork(void)
 	pid_t (*real)(void) = (pid_t(*)(void))dlsym(RTLD_NEXT, "fork");
 	const char *file = getenv("NOFORK");
 
-	if (file && strcmp(program_invocation_short_name, "vmkeepd") == 0 && access(file, F_OK) == 0) {
+	if (file && strcmp(program_invocation_short_name, "vmkeepd") == 0 &&
+		access(file, F_OK) == 0) {
 		errno = EAGAIN;
 		return -1;
 	}

@@ -66,13 +66,13 @@ static void step(void)
 		_exit(1); /* where a filter refuses kill() */
 }
 
-#define STEP(type, name, parameters, arguments)                                                    \
-	type name parameters                                                                       \
-	{                                                                                          \
-		type(*real) parameters = (type(*) parameters)dlsym(RTLD_NEXT, #name);              \
-                                                                                                   \
-		step();                                                                            \
-		return real arguments;                                                             \
+#define STEP(type, name, parameters, arguments)                                       \
+	type name parameters                                                          \
+	{                                                                             \
+		type(*real) parameters = (type(*) parameters)dlsym(RTLD_NEXT, #name); \
+                                                                                      \
+		step();                                                               \
+		return real arguments;                                                \
 	}
 
 STEP(ssize_t, write, (int fd, const void *p, size_t n), (fd, p, n))
@@ -93,7 +93,8 @@ STEP(int, rename, (const char *from, const char *to), (from, to))
 STEP(int, renameat, (int a, const char *from, int b, const char *to), (a, from, b, to))
 STEP(int, renameat2, (int a, const char *from, int b, const char *to, unsigned flags),
 	(a, from, b, to, flags))
-STEP(int, linkat, (int a, const char *from, int b, const char *to, int flags), (a, from, b, to, flags))
+STEP(int, linkat, (int a, const char *from, int b, const char *to, int flags),
+	(a, from, b, to, flags))
 STEP(int, symlinkat, (const char *to, int at, const char *path), (to, at, path))
 STEP(int, unlink, (const char *path), (path))
 STEP(int, unlinkat, (int at, const char *path, int flags), (at, path, flags))
@@ -142,20 +143,20 @@ int ioctl(int fd, unsigned long request, ...)
 }
 
 /* Only where it makes or empties a file. */
-#define OPEN(name, parameters, arguments)                                                          \
-	int name parameters                                                                        \
-	{                                                                                          \
-		int (*real) parameters = (int (*) parameters)dlsym(RTLD_NEXT, #name);              \
-		mode_t mode = 0;                                                                   \
-		va_list ap;                                                                        \
-                                                                                                   \
-		if (flags & (O_CREAT | O_TRUNC) || (flags & O_TMPFILE) == O_TMPFILE) {             \
-			va_start(ap, flags);                                                       \
-			mode = va_arg(ap, mode_t);                                                 \
-			va_end(ap);                                                                \
-			step();                                                                    \
-		}                                                                                  \
-		return real arguments;                                                             \
+#define OPEN(name, parameters, arguments)                                              \
+	int name parameters                                                            \
+	{                                                                              \
+		int(*real) parameters = (int(*) parameters)dlsym(RTLD_NEXT, #name);    \
+		mode_t mode = 0;                                                       \
+		va_list ap;                                                            \
+                                                                                       \
+		if (flags & (O_CREAT | O_TRUNC) || (flags & O_TMPFILE) == O_TMPFILE) { \
+			va_start(ap, flags);                                           \
+			mode = va_arg(ap, mode_t);                                     \
+			va_end(ap);                                                    \
+			step();                                                        \
+		}                                                                      \
+		return real arguments;                                                 \
 	}
 
 OPEN(open, (const char *path, int flags, ...), (path, flags, mode))

@@ -34,6 +34,7 @@ static int check(const char *execute, const char *arguments, json_t **out, struc
 
 static void good_arguments_pass_and_become_numbers(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *execute, *arguments, *after;
 	} rows[] = {
@@ -64,6 +65,7 @@ static void good_arguments_pass_and_become_numbers(void **state)
 		{ "vm-info",
 			"{\"name\":\"a23456789012345678901234567890123456789012345678901234567890123\"}",	NULL},
 	};
+	/* clang-format on */
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -81,6 +83,7 @@ static void good_arguments_pass_and_become_numbers(void **state)
 
 static void bad_arguments_are_refused_with_words(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *execute, *arguments, *text, *hint;
 	} rows[] = {
@@ -137,6 +140,7 @@ static void bad_arguments_are_refused_with_words(void **state)
 			"'condition' is not one of: stopped, running, paused, ip",								   ""		      },
 		{ "vm-qmp",	    "{\"name\":\"a\"}",						"argument 'command' is missing",	 ""			    },
 	};
+	/* clang-format on */
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -167,6 +171,7 @@ static void a_long_name_is_cut(void **state)
 /* Texts that QEMU had a hand in may be cut inside a character, or hold anything. */
 static void an_error_can_always_be_said(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *text, *hint, *desc;
 	} rows[] = {
@@ -174,6 +179,7 @@ static void an_error_can_always_be_said(void **state)
 		{ "caf\xc3\xa9 \xe2\x82", "",	      "caf\xc3\xa9 \\xe2\\x82"},
 		{ "two\nlines \xff",	     "\xff",     "two\nlines \\xff"	},
 	};
+	/* clang-format on */
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

@@ -68,7 +68,8 @@ static void results_become_objects(void **state)
 		const char *execute, *with, *target, *wire, *json;
 	} rows[] = {
 		/* a row each, whatever the order and number of the columns */
-		{ "vm-ip", NULL, "a", "{'columns': ['address', 'nic', 'new'], 'rows': [['10.0.0.2', 'lan', 1]]}",
+		{ "vm-ip", NULL, "a",
+			"{'columns': ['address', 'nic', 'new'], 'rows': [['10.0.0.2', 'lan', 1]]}",
 			"[{'vm': 'a', 'nic': 'lan', 'network': null, 'mac': null, 'address': '10.0.0.2', 'seen': null}]" },
 		{ "vm-diff", NULL, "a", "{'columns': ['section'], 'rows': []}", "[]" },
 		/* what the wire leaves out is there; fractions of seconds are not */
@@ -81,11 +82,13 @@ static void results_become_objects(void **state)
 		{ "guest-exec", NULL, "a", "{'exit': 0, 'out-data': 'aGk='}",
 			"[{'name': 'a', 'exit': 0, 'signal': null, 'out_base64': 'aGk=', 'err_base64': null,"
 			" 'truncated': false}]" },
-		{ "net-leases", NULL, "default", "{'columns': ['name', 'expires'], 'rows': [['a', 5]]}",
+		{ "net-leases", NULL, "default",
+			"{'columns': ['name', 'expires'], 'rows': [['a', 5]]}",
 			"[{'network': 'default', 'address': null, 'mac': null, 'vm': null, 'nic': null,"
 			" 'hostname': 'a', 'expires': 5, 'seen': null}]" },
 		/* a table beside members */
-		{ "net-stop", "dry-run", "lan", "{'state': 'up', 'refused': {'class': 'Conflict', 'desc': 'no'},"
+		{ "net-stop", "dry-run", "lan",
+			"{'state': 'up', 'refused': {'class': 'Conflict', 'desc': 'no'},"
 			" 'columns': ['what'], 'rows': [['nic']]}",
 			"[{'name': 'lan', 'state': 'up', 'refused': {'class': 'Conflict', 'desc': 'no', 'hint': null},"
 			" 'parts': [{'what': 'nic', 'name': null, 'vm': null, 'nic': null, 'address': null}]}]" },

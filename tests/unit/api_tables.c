@@ -35,6 +35,7 @@ static void every_verb_is_found_by_each_spelling(void **state)
 
 static void spellings_lead_where_their_users_expect(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *typed, *execute;
 	} rows[] = {
@@ -106,6 +107,7 @@ static void spellings_lead_where_their_users_expect(void **state)
 		{ "domtime",		  "guest-time"	     },
 		{ "set-user-password",	  "guest-passwd"     },
 	};
+	/* clang-format on */
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -204,6 +206,7 @@ static void a_job_can_be_sent_off(void **state)
 
 static void exit_codes_are_the_contract(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		enum err_class class;
 		const char *name;
@@ -223,6 +226,7 @@ static void exit_codes_are_the_contract(void **state)
 		{ ERR_NO_RESOURCES,   "NoResources",   11},
 		{ ERR_DIFFERS,	      "Differs",       12},
 	};
+	/* clang-format on */
 	enum err_class c;
 
 	(void)state;

@@ -87,8 +87,9 @@ static void idle_deadline(void **state)
 	const uint64_t before = proc_work(getpid());
 	struct loop loop;
 	int status = 1;
-	struct child_options o = { .argv = argv, .timeout = 0.1, .while_idle = true, .done = one_done,
-		.data = &status };
+	struct child_options o = {
+		.argv = argv, .timeout = 0.1, .while_idle = true, .done = one_done, .data = &status
+	};
 	struct err e = ERR_INIT;
 
 	(void)state;

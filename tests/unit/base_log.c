@@ -71,7 +71,9 @@ static void assert_complete(char *text, unsigned long *dropped)
 static void flood(int from, int to)
 {
 	for (int i = from; i < to; i++)
-		log_info(NULL, "line %d of a flood that nobody reads, and that is longer than any pipe", i);
+		log_info(NULL,
+			"line %d of a flood that nobody reads, and that is longer than any pipe",
+			i);
 }
 
 enum kind { PIPE, PIPE_NOT_OPENED, STREAM };
@@ -204,11 +206,13 @@ static void nobody_there(void **state)
 
 int main(void)
 {
+	/* clang-format off */
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pipe_full),   cmocka_unit_test(pipe_not_opened),
 		cmocka_unit_test(stream_full), cmocka_unit_test(loop_flushes),
 		cmocka_unit_test(to_a_file),   cmocka_unit_test(nobody_there),
 	};
+	/* clang-format on */
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -173,8 +173,11 @@ static void children(void **state)
 		const char *argv[] = { "sh", "-c", cases[i].script, NULL };
 		struct loop loop;
 		struct run run = { .loop = &loop };
-		struct child_options o = { .argv = argv, .input = cases[i].input,
-			.timeout = cases[i].timeout, .out_max = cases[i].out_max, .done = done,
+		struct child_options o = { .argv = argv,
+			.input = cases[i].input,
+			.timeout = cases[i].timeout,
+			.out_max = cases[i].out_max,
+			.done = done,
 			.data = &run };
 		struct err e = ERR_INIT;
 

@@ -46,7 +46,9 @@ static void sizes(void **state)
 		assert_int_equal(text_parse_size(cases[i].text, &bytes), cases[i].result);
 		assert_int_equal(bytes, cases[i].bytes);
 		if (cases[i].result == 0) {
-			assert_int_equal(text_parse_size(text_size_exact(buf, sizeof buf, bytes), &again), 0);
+			assert_int_equal(
+				text_parse_size(text_size_exact(buf, sizeof buf, bytes), &again),
+				0);
 			assert_int_equal(again, bytes);
 		}
 	}
@@ -84,7 +86,8 @@ static void times(void **state)
 		assert_int_equal(text_parse_time(cases[i].text, &ms), cases[i].result);
 		assert_int_equal(ms, cases[i].ms);
 		if (cases[i].result == 0) {
-			assert_int_equal(text_parse_time(text_time_exact(buf, sizeof buf, ms), &again), 0);
+			assert_int_equal(
+				text_parse_time(text_time_exact(buf, sizeof buf, ms), &again), 0);
 			assert_int_equal(again, ms);
 		}
 	}
@@ -250,7 +253,9 @@ static void shortens(void **state)
 	assert_string_equal(to, "12345...0123456");
 	for (size_t n = 4; n < 30; n++) {
 		memset(long_one, 'x', n);
-		memcpy(long_one + n, "\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80", 19);
+		memcpy(long_one + n,
+			"\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80\xc3\xa4\xe2\x82\xac\xf0\x9f\x98\x80",
+			19);
 		text_shorten(to, sizeof to, long_one);
 		assert_true(strlen(to) < sizeof to && strstr(to, "..."));
 		text_clean(to);

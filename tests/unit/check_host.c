@@ -111,8 +111,9 @@ static void test_image_access(void **state)
 	static const struct {
 		unsigned mode;
 		enum host_verdict verdict;
-	} rows[] = { { 0, HOST_SILENT }, { 0700, HOST_PASS }, { 0500, HOST_PASS }, { 0701, HOST_WARN }, { 0711, HOST_WARN },
-		{ 0750, HOST_WARN }, { 01777, HOST_WARN } };
+	} rows[] = { { 0, HOST_SILENT }, { 0700, HOST_PASS }, { 0500, HOST_PASS },
+		{ 0701, HOST_WARN }, { 0711, HOST_WARN }, { 0750, HOST_WARN },
+		{ 01777, HOST_WARN } };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

@@ -54,6 +54,7 @@
 		}                                              \
 	}
 
+/* clang-format off */
 static const struct {
 	const char *file;
 	struct ruleset_packet packet;
@@ -79,6 +80,7 @@ static const struct {
 	{ "ours",      OUT,     NULL },
 	/* clang-format on */
 };
+/* clang-format on */
 
 static void test_recorded(void **state)
 {

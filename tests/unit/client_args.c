@@ -77,6 +77,7 @@ static void hold(const struct row *rows, size_t n)
 
 static void a_line_becomes_a_request(void **state)
 {
+	/* clang-format off */
 	static const struct row rows[] = {
 		{"list",			       "vm-list"				    },
 		{ "ls",				"vm-list"				   },
@@ -126,6 +127,7 @@ static void a_line_becomes_a_request(void **state)
 		{ "list --run=/tmp/x",		       "vm-list +2=/tmp/x"			   },
 		{ "--run list list",		     "vm-list +2=list"			       },
 	};
+	/* clang-format on */
 
 	(void)state;
 	hold(rows, ARRAY_SIZE(rows));
@@ -133,6 +135,7 @@ static void a_line_becomes_a_request(void **state)
 
 static void help_needs_nothing_else(void **state)
 {
+	/* clang-format off */
 	static const struct row rows[] = {
 		{"",		      "- +3"							},
 		{ "help",		  "- +3"							},
@@ -148,6 +151,7 @@ static void help_needs_nothing_else(void **state)
 		{ "--version",	       "- +4"							},
 		{ "help nothing",	  "unknown command 'nothing' | 'vmkeep help' lists the commands"},
 	};
+	/* clang-format on */
 
 	(void)state;
 	hold(rows, ARRAY_SIZE(rows));
@@ -157,38 +161,38 @@ static void a_wrong_line_is_told_the_cure(void **state)
 {
 #define STOP "usage: vmkeep stop NAME... [--timeout TIME] [--no-wait]"
 	static const struct row rows[] = {
-		{"lst",			 "unknown command 'lst' | did you mean 'list'?"						},
-		{ "_",			 "unknown command '' | 'vmkeep help' lists the commands"				       },
+		{ "lst", "unknown command 'lst' | did you mean 'list'?" },
+		{ "_", "unknown command '' | 'vmkeep help' lists the commands" },
 		{ "frobnicate web1",
-			"unknown command 'frobnicate' | 'vmkeep help' lists the commands"							  },
-		{ "net",			 "'net' needs one more word | 'vmkeep help net' lists them"				    },
-		{ "net lst",		     "unknown command 'net lst' | did you mean 'net list'?"				    },
-		{ "stop",			  "stop: NAME... is missing | " STOP							     },
-		{ "stop --timout 5 web1",	  "unknown option '--timout' | did you mean '--timeout'?"					  },
-		{ "stop --frob web1",	      "unknown option '--frob' | " STOP								},
-		{ "stop -x web1",		  "unknown option '-x' | " STOP								},
+			"unknown command 'frobnicate' | 'vmkeep help' lists the commands" },
+		{ "net", "'net' needs one more word | 'vmkeep help net' lists them" },
+		{ "net lst", "unknown command 'net lst' | did you mean 'net list'?" },
+		{ "stop", "stop: NAME... is missing | " STOP },
+		{ "stop --timout 5 web1", "unknown option '--timout' | did you mean '--timeout'?" },
+		{ "stop --frob web1", "unknown option '--frob' | " STOP },
+		{ "stop -x web1", "unknown option '-x' | " STOP },
 		{ "stop web1 --timeout",
-			"option '--timeout' needs a value | write --timeout TIME"								  },
+			"option '--timeout' needs a value | write --timeout TIME" },
 		{ "stop web1 --timeout soon",
 			"--timeout TIME: 'soon' is not a time | "
-			"write seconds, or a number with a unit, such as 2min"							       },
-		{ "stop web1 --no-wait=maybe", "--no-wait: 'maybe' is neither yes nor no | "					     },
-		{ "list --json=yes",	     "option '--json' takes no value | "							 },
-		{ "list --no-wait",	    "unknown option '--no-wait' | "
-				    "usage: vmkeep list [GLOB] [-r, --running] [-a, --all]"	    },
-		{ "list a b",		      "list: one word too many: 'b' | "
-			      "usage: vmkeep list [GLOB] [-r, --running] [-a, --all]"			      },
-		{ "cat a b",		     "cat: one word too many: 'b' | usage: vmkeep cat NAME [--effective]"			  },
+			"write seconds, or a number with a unit, such as 2min" },
+		{ "stop web1 --no-wait=maybe", "--no-wait: 'maybe' is neither yes nor no | " },
+		{ "list --json=yes", "option '--json' takes no value | " },
+		{ "list --no-wait", "unknown option '--no-wait' | "
+				    "usage: vmkeep list [GLOB] [-r, --running] [-a, --all]" },
+		{ "list a b", "list: one word too many: 'b' | "
+			      "usage: vmkeep list [GLOB] [-r, --running] [-a, --all]" },
+		{ "cat a b", "cat: one word too many: 'b' | usage: vmkeep cat NAME [--effective]" },
 		{ "wait web1 gone",
-			"CONDITION: 'gone' is not one of: stopped, running, paused, ip | "							   },
-		{ "wait web1",		       "wait: CONDITION is missing | "
-			       "usage: vmkeep wait NAME CONDITION [--timeout TIME]"			    },
-		{ "set-memory web1 lots",	  "SIZE: 'lots' is not a size | "
-					  "write a whole number with K, M, G or T, such as 512M"},
-		{ "job cancel x",		  "JOB: 'x' is not a whole number | "							      },
-		{ "job cancel -1",		   "unknown option '-1' | usage: vmkeep job cancel JOB"					},
-		{ "cat \xff",		      "NAME: not valid UTF-8 | "								},
-		{ "list \xff",		       "GLOB: not valid UTF-8 | "								},
+			"CONDITION: 'gone' is not one of: stopped, running, paused, ip | " },
+		{ "wait web1", "wait: CONDITION is missing | "
+			       "usage: vmkeep wait NAME CONDITION [--timeout TIME]" },
+		{ "set-memory web1 lots", "SIZE: 'lots' is not a size | "
+					  "write a whole number with K, M, G or T, such as 512M" },
+		{ "job cancel x", "JOB: 'x' is not a whole number | " },
+		{ "job cancel -1", "unknown option '-1' | usage: vmkeep job cancel JOB" },
+		{ "cat \xff", "NAME: not valid UTF-8 | " },
+		{ "list \xff", "GLOB: not valid UTF-8 | " },
 	};
 #undef STOP
 

@@ -20,26 +20,26 @@ static void answer(int fd, const json_t *request)
 	const char *name = json_string_value(json_object_get(arguments, "name"));
 
 	if (streq(json_string_value(json_object_get(request, "execute")), "vm-list"))
-		line_reply(fd, json_pack("{s:{s:[s, s], s:[[i, s], [i, s], [i, s]]}, s:O}", "return",
-				  "columns", "cpus", "name", "rows", 1, "web1", 2, "db1", 3, "web2",
-				  "id", id));
+		line_reply(fd, json_pack("{s:{s:[s, s], s:[[i, s], [i, s], [i, s]]}, s:O}",
+				       "return", "columns", "cpus", "name", "rows", 1, "web1", 2,
+				       "db1", 3, "web2", "id", id));
 	else if (json_is_false(json_object_get(arguments, "wait")))
 		line_reply(fd, json_pack("{s:{s:i}, s:O}", "return", "job", 7, "id", id));
 	else if (streq(name, "bad1"))
-		line_reply(fd, json_pack("{s:{s:s, s:s}, s:O}", "error", "class", "WrongState", "desc",
-				  "it is paused", "id", id));
+		line_reply(fd, json_pack("{s:{s:s, s:s}, s:O}", "error", "class", "WrongState",
+				       "desc", "it is paused", "id", id));
 	else if (streq(name, "bad2"))
 		line_reply(fd, json_pack("{s:{s:s, s:s, s:s}, s:O}", "error", "class", "NotFound",
-				  "desc", "no such VM", "hint", "look", "id", id));
+				       "desc", "no such VM", "hint", "look", "id", id));
 	else if (streq(name, "gone"))
 		_exit(0);
 	else if (streq(name, "long")) {
 		line_reply(fd, json_pack("{s:s, s:{s:i, s:s, s:s}}", "event", "JOB_STARTED", "data",
-				  "job", 12, "name", name, "verb", "vm-start"));
+				       "job", 12, "name", name, "verb", "vm-start"));
 		kill(getppid(), SIGINT);
 	} else
-		line_reply(fd, json_pack("{s:{s:s, s:b}, s:O}", "return", "state", "running", "changed",
-				  name && name[0] == 'w', "id", id));
+		line_reply(fd, json_pack("{s:{s:s, s:b}, s:O}", "return", "state", "running",
+				       "changed", name && name[0] == 'w', "id", id));
 }
 
 struct work {
@@ -92,6 +92,7 @@ static pid_t daemon_start(size_t total, size_t batch)
 
 static void order_and_exit_code_are_the_lines(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *line;
 		size_t requests, batch;
@@ -127,6 +128,7 @@ static void order_and_exit_code_are_the_lines(void **state)
 		{ "start web1 long",	     2, 1, 130, "web1: running\n",
 			"long: job 12 goes on; 'vmkeep jobs' shows it\n"									 },
 	};
+	/* clang-format on */
 	char out[LINE_OUTPUT_MAX], err[LINE_OUTPUT_MAX];
 
 	(void)state;

@@ -41,6 +41,7 @@ static struct conn said(const char *text, int *daemon, bool goes)
 
 static void a_call_has_its_result_or_words(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *said;
 		const char *result; /* NULL: an error */
@@ -66,6 +67,7 @@ static void a_call_has_its_result_or_words(void **state)
 		{ "",											       NULL,	    ERR_UNREACHABLE,  "vmkeepd closed the connection before it answered"},
 		{ "HTTP/1.1 400 Bad Request\r\n",								   NULL,	ERR_FAILED,	    NULL						 },
 	};
+	/* clang-format on */
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

@@ -102,7 +102,8 @@ static void answers_are_shown_as_ever(void **state)
 	(void)state;
 	for (size_t i = 0; i < n; i++) {
 		_cleanup_(free_ptr) char *path = xasprintf(GOLDEN_DIR "/%s.in", names[i]);
-		json_t *doc = json_load_file(path, 0, NULL), *result = json_object_get(doc, "return");
+		json_t *doc = json_load_file(path, 0, NULL),
+		       *result = json_object_get(doc, "return");
 		const char *line = json_string_value(json_object_get(doc, "line"));
 		_cleanup_(free_ptr) char *json = xasprintf("--json %s", line ? line : "");
 		_cleanup_(free_ptr) char *text = NULL, *object = NULL;
@@ -123,7 +124,8 @@ static bool has_case(char *const names[], size_t n, const char *execute)
 	size_t len = strlen(execute);
 
 	for (size_t i = 0; i < n; i++)
-		if (strncmp(names[i], execute, len) == 0 && (!names[i][len] || names[i][len] == '+'))
+		if (strncmp(names[i], execute, len) == 0 &&
+			(!names[i][len] || names[i][len] == '+'))
 			return true;
 	return false;
 }

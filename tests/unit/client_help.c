@@ -123,6 +123,7 @@ static void names(
 
 static void each_place_has_its_candidates(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *word[WORDS_MAX];
 		const char *want;
@@ -156,6 +157,7 @@ static void each_place_has_its_candidates(void **state)
 		{ { "--js" },			      "--json\n"			 },
 		{ { "nothing", "" },		     ""					},
 	};
+	/* clang-format on */
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "supervisor/client/keys.h"
 
+/* clang-format off */
 static const struct {
 	const char *typed, *sent;
 	bool leave;
@@ -32,6 +33,7 @@ static const struct {
 	{ "\x03\x04\x1a\x11\x13\x1b[A", "\x03\x04\x1a\x11\x13\x1b[A", false},
 	{ "\r~\x1d",		     "\r",			   true },
 };
+/* clang-format on */
 
 static void keys_leave_or_pass(void **state)
 {

@@ -28,7 +28,9 @@ static json_t *parse(const char *text)
 
 static void a_value_reads_as_its_type_says(void **state)
 {
-	static const struct api_field of[] = { { .name = "size", .type = API_BYTES }, { .name = NULL } };
+	static const struct api_field of[] = { { .name = "size", .type = API_BYTES },
+		{ .name = NULL } };
+	/* clang-format off */
 	/* clang-format off */
 	static const struct {
 		enum api_value type;
@@ -60,6 +62,7 @@ static void a_value_reads_as_its_type_says(void **state)
 		{ API_TEXT,     "\"a\\nb\\\\\"",      "a\\x0ab\\\\" },
 		{ API_TEXT,     "\"\\u009b31m\"",     "\\xc2\\x9b31m" },
 	};
+	/* clang-format on */
 	/* clang-format on */
 
 	(void)state;
@@ -94,28 +97,32 @@ static void a_result_is_laid_out_by_its_shape(void **state)
 		size_t width;
 		const char *want;
 	} rows[] = {
-		{"{\"columns\": [\"name\", \"mac_address\", \"memory\", \"uptime\"], \"rows\": ["
+		{ "{\"columns\": [\"name\", \"mac_address\", \"memory\", \"uptime\"], \"rows\": ["
 		  "[\"web1\", \"52:54:00:00:00:01\", 536870912, 60],"
-		  "[\"caf\\u00e9-long\", null, 1073741824, null]]}",			0,
+		  "[\"caf\\u00e9-long\", null, 1073741824, null]]}",
+			0,
 			"NAME       MAC ADDRESS        MEMORY   UPTIME\n"
 			"web1       52:54:00:00:00:01    512M  1min 0s\n"
-			"caf\xc3\xa9-long  -                      1G        -\n"						 },
-		{ "{\"columns\": [\"name\", \"cpus\"], \"rows\": []}",				       0,  "NAME  CPUS\n"},
+			"caf\xc3\xa9-long  -                      1G        -\n" },
+		{ "{\"columns\": [\"name\", \"cpus\"], \"rows\": []}", 0, "NAME  CPUS\n" },
 		{ "{\"columns\": [\"name\", \"text\", \"n\"], \"rows\": ["
-		  "[\"web1\", \"a text that is much too long for this\", 1]]}",	30,
+		  "[\"web1\", \"a text that is much too long for this\", 1]]}",
+			30,
 			"NAME  TEXT                   N\n"
-			"web1  a text that is muc...  1\n"								},
+			"web1  a text that is muc...  1\n" },
 		{ "{\"columns\": [\"name\", \"text\"], \"rows\": [[\"web1\", \"caf\\u00e9s and more of "
-		  "them\"]]}",							 18,
+		  "them\"]]}",
+			18,
 			"NAME  TEXT\n"
-			"web1  caf\xc3\xa9s and...\n"								     },
-		{ "{\"columns\": [\"name\", \"n\"], \"rows\": [[\"a\"], [\"b\", 1, 2]]}",		  0,
+			"web1  caf\xc3\xa9s and...\n" },
+		{ "{\"columns\": [\"name\", \"n\"], \"rows\": [[\"a\"], [\"b\", 1, 2]]}", 0,
 			"NAME  N\n"
 			"a     -\n"
-			"b     1\n"										       },
+			"b     1\n" },
 		{ "{\"name\": \"web1\", \"balloon\": {\"size\": 1024, \"actual\": null}, \"a\": [],"
 		  " \"disks\": [{\"id\": \"root\", \"size\": 1048576}, {\"id\": \"data\", \"raw\": true}],"
-		  " \"leases\": {\"columns\": [\"ip\"], \"rows\": [[\"10.0.0.1\"]]}}", 0,
+		  " \"leases\": {\"columns\": [\"ip\"], \"rows\": [[\"10.0.0.1\"]]}}",
+			0,
 			"name: web1\n"
 			"balloon:\n"
 			"  size:   1K\n"
@@ -127,10 +134,10 @@ static void a_result_is_laid_out_by_its_shape(void **state)
 			"  data     -  yes\n"
 			"leases:\n"
 			"  IP\n"
-			"  10.0.0.1\n"										    },
-		{ "\"one\"",									    0,	"one\n"	},
-		{ "[1, 2]",									     0,  "1, 2\n"	},
-		{ "{}",										 0,  "-\n"	 },
+			"  10.0.0.1\n" },
+		{ "\"one\"", 0, "one\n" },
+		{ "[1, 2]", 0, "1, 2\n" },
+		{ "{}", 0, "-\n" },
 	};
 
 	(void)state;
@@ -160,6 +167,7 @@ static void hidden_columns_leave_no_gap(void **state)
 
 static void an_error_says_who_what_and_the_cure(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *target, *text, *hint;
 		bool colour;
@@ -175,6 +183,7 @@ static void an_error_says_who_what_and_the_cure(void **state)
 		{ "a\x1b", "",				"",	   false, "vmkeep: a\\x1b: failed without a reason\n"	      },
 		{ NULL,	"x",			       "y",	  true,	"\033[1;31mvmkeep:\033[0m x\n\033[1mhint:\033[0m y\n"},
 	};
+	/* clang-format on */
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -214,6 +223,7 @@ static void an_error_survives_the_wire(void **state)
 
 static void progress_fits_the_line(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *data;
 		int64_t ms;
@@ -229,6 +239,7 @@ static void progress_fits_the_line(void **state)
 		{ "{\"job\": 3, \"text\": \"a long text\"}",					     1300, 12, "a long / 1s"					     },
 		{ "{\"job\": 3, \"text\": \"a long text\"}",					     1300, 3,  " / 1s"					      },
 	};
+	/* clang-format on */
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

@@ -141,7 +141,8 @@ static void drop_ins_override_and_lists_accumulate(void **state)
 	conf_vm_release(&c);
 
 	conf_vm_parse(&c, "web1", src, 3, &conf_case_context, &p);
-	problems_are(&p, "web1.vm.d/20-b.conf:4: [Disk Root]: its id is taken by 'root' (web1.vm:7)\n");
+	problems_are(
+		&p, "web1.vm.d/20-b.conf:4: [Disk Root]: its id is taken by 'root' (web1.vm:7)\n");
 	assert_int_equal(c.owner.n, 1);
 	assert_string_equal(c.owner.item[0], "d");
 	conf_problems_release(&p);
@@ -289,7 +290,8 @@ static void problems_are_kept_apart(void **state)
 	assert_string_equal(all.item[1].reason, "reason: 0");
 	assert_null(all.item[CONF_PROBLEMS_MAX + 1].place.file);
 	assert_true(conf_problems_err(&all, &e) < 0);
-	assert_true(strncmp(e.text, "a:1: b.vm:7: xxx", 16) == 0 && strlen(e.text) < ERR_TEXT_MAX - 1);
+	assert_true(
+		strncmp(e.text, "a:1: b.vm:7: xxx", 16) == 0 && strlen(e.text) < ERR_TEXT_MAX - 1);
 	assert_non_null(strstr(e.text, "x\nand 105 more"));
 	conf_problems_release(&all);
 }
@@ -316,7 +318,8 @@ int main(void)
 		cmocka_unit_test(sections_nobody_wrote),
 		cmocka_unit_test(disks_stand_before_cds),
 		cmocka_unit_test(limits),
-		cmocka_unit_test(problems_become_an_error), cmocka_unit_test(problems_are_kept_apart),
+		cmocka_unit_test(problems_become_an_error),
+		cmocka_unit_test(problems_are_kept_apart),
 		cmocka_unit_test(foreign_keys_are_kept),
 	};
 

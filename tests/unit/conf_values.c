@@ -194,8 +194,8 @@ static void specifiers(void **state)
 
 	conf_vm_parse(&c, "a", &src, 1, &bare, &p);
 	problems_are(&p, "a.vm:2: Path: %u is not known here\n"
-					 "a.vm:4: HostName: %s has no meaning here\n"
-					 "a.vm:6: Description: %u is not known here\n");
+			 "a.vm:4: HostName: %s has no meaning here\n"
+			 "a.vm:6: Description: %u is not known here\n");
 	conf_problems_release(&p);
 	conf_vm_release(&c);
 }
@@ -249,7 +249,8 @@ static void names(void **state)
 		assert_string_equal(conf_dns_name(cases[i].name, dns), cases[i].dns);
 	}
 	conf_vm_parse(&c, "a b", &src, 1, &conf_case_context, &p);
-	problems_are(&p, "a b.vm: the name must be letters, digits, '.', '_' and '-', at most 63, and begin with "
+	problems_are(&p,
+		"a b.vm: the name must be letters, digits, '.', '_' and '-', at most 63, and begin with "
 		"a letter or digit\n");
 	conf_problems_release(&p);
 	conf_vm_release(&c);

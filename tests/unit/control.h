@@ -39,7 +39,7 @@ static size_t n_kept, n_gone;
 static bool careless; /* the handler of vm-wait does not ask to be told when its client goes */
 static size_t list_bytes;
 static unsigned vm_jobs; /* under way for any VM */
-static int stream = -2; /* descriptor of vm-console, -1: refused */
+static int stream = -2;	 /* descriptor of vm-console, -1: refused */
 static struct buf stream_leftover;
 static struct hold *stream_hold;
 

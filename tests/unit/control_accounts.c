@@ -106,7 +106,8 @@ static void programs_take_turns(void **state)
 		uid_t uid;
 		gid_t group;
 		size_t begun; /* by then */
-	} who[] = { { 2000, VIEWERS, 2 }, { 2001, VIEWERS, 4 }, { 2002, VIEWERS, 4 }, { 0, 0, 14 } };
+	} who[] = { { 2000, VIEWERS, 2 }, { 2001, VIEWERS, 4 }, { 2002, VIEWERS, 4 },
+		{ 0, 0, 14 } };
 	struct client c[ARRAY_SIZE(who)];
 
 	(void)state;

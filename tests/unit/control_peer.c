@@ -28,6 +28,7 @@ static struct peer *person(uid_t uid, gid_t first, gid_t second)
 
 static void roles_follow_uid_and_groups(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		uid_t uid;
 		gid_t first, second;
@@ -44,6 +45,7 @@ static void roles_follow_uid_and_groups(void **state)
  /* no such groups on this host */
 		{ 1000, 7,  (gid_t)-1, { (gid_t)-1, (gid_t)-1 }, API_ROLE_NONE    },
 	};
+	/* clang-format on */
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -56,6 +58,7 @@ static void roles_follow_uid_and_groups(void **state)
 
 static void guests_are_known_by_uid(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		uid_t uid;
 		bool jail;
@@ -75,6 +78,7 @@ static void guests_are_known_by_uid(void **state)
 		{ 1895825408,	       false},
 		{ UINT32_MAX,	      false},
 	};
+	/* clang-format on */
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
@@ -87,6 +91,7 @@ static void guests_are_known_by_uid(void **state)
 
 static void owners_are_named_in_several_ways(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *owner;
 		bool is;
@@ -108,6 +113,7 @@ static void owners_are_named_in_several_ways(void **state)
 		{ "4294967295",		false},
 		{ "1x",			false},
 	};
+	/* clang-format on */
 	struct peer *p = person(1, 1, 3);
 	const struct passwd *user = getpwnam("daemon");
 	const struct group *group = getgrnam("sys");

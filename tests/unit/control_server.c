@@ -126,6 +126,7 @@ static void answers_come_in_order_of_completion(void **state)
 
 static void a_bad_request_is_answered_and_the_next_works(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *text, *desc, *hint;
 	} rows[] = {
@@ -143,6 +144,7 @@ static void a_bad_request_is_answered_and_the_next_works(void **state)
 			"vm-list: unknown argument 'patern'",								    "did you mean 'pattern'?"},
 		{ "{\"execute\":\"vm-start\"}",					"vm-start: argument 'name' is missing",	NULL		     },
 	};
+	/* clang-format on */
 	struct client c;
 
 	(void)state;
@@ -189,6 +191,7 @@ static void what_is_no_json_ends_the_connection(void **state)
 
 static void who_connects_decides_what_he_may(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *request;
 		enum api_role least;
@@ -205,6 +208,8 @@ static void who_connects_decides_what_he_may(void **state)
 		{ "{\"execute\":\"vm-qmp\",\"arguments\":{\"name\":\"x\",\"command\":1}}",
 			API_ROLE_ROOT									      },
 	};
+	/* clang-format on */
+	/* clang-format off */
 	static const struct {
 		uid_t uid;
 		gid_t group;
@@ -217,6 +222,7 @@ static void who_connects_decides_what_he_may(void **state)
 		{ NOBODY, 0,	     API_ROLE_NONE,	    NULL},
 		{ 1234,	0,	   API_ROLE_NONE,	  NULL},
 	};
+	/* clang-format on */
 
 	(void)state;
 	need_root();
@@ -242,6 +248,7 @@ static void who_connects_decides_what_he_may(void **state)
 
 static void an_owner_may_with_his_own_vm(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *request;
 		bool allowed;
@@ -257,6 +264,7 @@ static void an_owner_may_with_his_own_vm(void **state)
 		{ "{\"execute\":\"job-cancel\",\"arguments\":{\"job\":8}}",		    false},
 		{ "{\"execute\":\"vm-list\"}",					       false},
 	};
+	/* clang-format on */
 	struct client c;
 
 	(void)state;
@@ -278,8 +286,9 @@ static void an_owner_may_with_his_own_vm(void **state)
 
 static void a_guest_is_turned_away(void **state)
 {
-	static const uid_t guests[] = { 1879048192, 1879048192 + 65535, 1879048192 + 69631 /* a dnsmasq */,
-		1879048192 + 131072 /* another daemon's */, 1879048192 + 69632 /* a relay */, 1879048192 + 69633 /* a QEMU that is asked */ };
+	static const uid_t guests[] = { 1879048192, 1879048192 + 65535,
+		1879048192 + 69631 /* a dnsmasq */, 1879048192 + 131072 /* another daemon's */,
+		1879048192 + 69632 /* a relay */, 1879048192 + 69633 /* a QEMU that is asked */ };
 	struct client c;
 	json_t *o;
 

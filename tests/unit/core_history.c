@@ -161,7 +161,8 @@ static void what_people_asked_for_stays(void **state)
 	assert_int_equal(write(fd, "\n", 1), 1);
 	close(fd);
 	for (int i = 0; i < 100000; i++) {
-		r = (struct history_record){ i + 10, i % 2 ? "paused" : "resumed", own[i % 3], "x" };
+		r = (struct history_record){ i + 10, i % 2 ? "paused" : "resumed", own[i % 3],
+			"x" };
 		if (i % 1000 == 7)
 			r = (struct history_record){ i + 10, "stop", "uid 1000 (pid 7)", "please" };
 		assert_int_equal(history_append(dirfd_, "people", &r, &e), 0);
@@ -185,7 +186,8 @@ static void what_people_asked_for_stays(void **state)
 /* With blanks in it, or another file, it is far beyond its limit: what is left counts, and it is written on. */
 static void far_too_long(void **state)
 {
-	const struct history_record old = { 1, "start", "root", NULL }, new = { 2, "stop", "root", NULL };
+	const struct history_record old = { 1, "start", "root", NULL },
+				    new = { 2, "stop", "root", NULL };
 	_cleanup_(close_fd) int fd = -1;
 	struct err e = ERR_INIT;
 	json_t *t;
@@ -236,7 +238,8 @@ int main(void)
 		cmocka_unit_test(the_last_ones),
 		cmocka_unit_test(stays_below_its_limit),
 		cmocka_unit_test(what_people_asked_for_stays),
-		cmocka_unit_test(far_too_long), cmocka_unit_test(no_file_no_records),
+		cmocka_unit_test(far_too_long),
+		cmocka_unit_test(no_file_no_records),
 	};
 
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);

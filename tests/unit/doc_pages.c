@@ -19,8 +19,7 @@
 #include "supervisor/api/api.h"
 
 static const char *const names[] = { "vmkeep.1", "vmkeepd.8", "vmkeep.vm.5", "vmkeep.network.5",
-	"vmkeep-api.7",
-	"vmkeep-security.7" };
+	"vmkeep-api.7", "vmkeep-security.7" };
 
 /* BUILD/man, where this program is BUILD/tests/unit/doc_pages. */
 static char *page_path(const char *name)

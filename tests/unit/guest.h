@@ -116,7 +116,7 @@ static inline int guest_left(const struct timespec *since, int wait_ms)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return wait_ms - (int)((now.tv_sec - since->tv_sec) * 1000 +
-				       (now.tv_nsec - since->tv_nsec) / 1000000);
+				 (now.tv_nsec - since->tv_nsec) / 1000000);
 }
 
 /* The next IP packet of this protocol that take() says is the one; false: none came. */

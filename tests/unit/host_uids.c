@@ -109,6 +109,7 @@ static int teardown(void **state)
 
 static void blocks(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		uid_t uid;
 		bool confined, vm, network;
@@ -135,6 +136,7 @@ static void blocks(void **state)
 		{ UINT32_MAX,           false, false, false, 0 },
 		/* clang-format on */
 	};
+	/* clang-format on */
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

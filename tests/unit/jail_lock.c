@@ -63,6 +63,7 @@ int fcntl(int fd, int cmd, ...)
 
 enum { WRITER = 1 << 0, WRITER_QCOW2 = 1 << 1 };
 
+/* clang-format off */
 static const struct {
 	const char *name;
 	int byte[6];
@@ -81,6 +82,7 @@ static const struct {
 	{ "other bytes",               { 99, 104, 199, 204, 1 },    0 },
 	/* clang-format on */
 };
+/* clang-format on */
 
 static const struct jail_role qemu = { .name = "qemu", .keeps_locks = true };
 
@@ -188,6 +190,7 @@ static void end(pid_t pid)
 	waitpid(pid, NULL, 0);
 }
 
+/* clang-format off */
 static const struct {
 	const char *name;
 	long type;				  /* of the file system */
@@ -209,6 +212,7 @@ static const struct {
 	{ "a pid of another world",  EXT4_SUPER_MAGIC, 0,      0, false, false, true },
 	/* clang-format on */
 };
+/* clang-format on */
 
 static void test_places(void **state)
 {

@@ -49,7 +49,8 @@ static void test_whole(void **state)
 	assert_string_equal(j.modules, "/var/run/qemu/1");
 	assert_string_equal(j.role->name, "tool");
 	assert_int_equal(j.n_paths, 2);
-	assert_true(!j.path[0].write && !j.path[0].optional && j.path[1].write && j.path[1].optional);
+	assert_true(
+		!j.path[0].write && !j.path[0].optional && j.path[1].write && j.path[1].optional);
 	assert_int_equal(j.n_nodes, 2);
 	assert_string_equal(j.node[0].path, "/dev/kvm");
 	assert_string_equal(j.node[1].path, "/dev/hwrng");

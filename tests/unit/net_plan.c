@@ -236,7 +236,8 @@ static void test_owners(void **state)
 	net_plan_again(&again, &c, &chosen, &f);
 	assert_string_equal(again.table, "vmkeep_default");
 	assert_false(again.step[NET_STEP_FORWARD]);
-	assert_true(again.step[NET_STEP_BRIDGE] && again.step[NET_STEP_RULES] && again.step[NET_STEP_DNSMASQ]);
+	assert_true(again.step[NET_STEP_BRIDGE] && again.step[NET_STEP_RULES] &&
+		    again.step[NET_STEP_DNSMASQ]);
 	net_facts_release(&f);
 }
 

@@ -36,8 +36,9 @@ static void write_file(const char *name, const char *text)
 
 static int setup(void **state)
 {
-	const struct networks_dirs dirs = { .config = dir, .state = dir, .run = dir, .log = dir,
-		.jail = "", .uids = &uids };
+	const struct networks_dirs dirs = {
+		.config = dir, .state = dir, .run = dir, .log = dir, .jail = "", .uids = &uids
+	};
 
 	(void)state;
 	snprintf(dir, sizeof dir, "/tmp/vmkeep-netXXXXXX");
@@ -137,7 +138,8 @@ static void test_range(void **state)
 /* Of a full network the vanished are named, with the way out. */
 static void test_full(void **state)
 {
-	struct network_nic a = nic_of("gone1", "tiny", 1), b = nic_of("web1", "tiny", 2), c = nic_of("c", "tiny", 3);
+	struct network_nic a = nic_of("gone1", "tiny", 1), b = nic_of("web1", "tiny", 2),
+			   c = nic_of("c", "tiny", 3);
 	struct err e = ERR_INIT;
 	uint32_t address;
 
@@ -146,7 +148,8 @@ static void test_full(void **state)
 	claim(&b);
 	assert_int_not_equal(networks_claim(ns, &c, &address, NULL), 0);
 	assert_int_not_equal(networks_claim(ns, &c, &address, &e), 0);
-	assert_string_equal(e.hint, "'gone1' holds addresses, and no file tells of them: vmkeep forget gone1");
+	assert_string_equal(
+		e.hint, "'gone1' holds addresses, and no file tells of them: vmkeep forget gone1");
 	networks_unclaim(ns, "gone1");
 	claim(&c);
 }
@@ -204,7 +207,8 @@ static void test_vanished(void **state)
 	assert_int_not_equal(networks_claim(ns, &b, &address, &e), 0);
 	assert_non_null(strstr(e.text, "the name 'gone' belongs to NIC 'lan' of VM 'gone'"));
 	assert_non_null(strstr(e.hint, "vmkeep forget gone"));
-	assert_int_not_equal(networks_claim(ns, &b, &address, NULL), 0); /* what nobody wants to know is not told */
+	assert_int_not_equal(networks_claim(ns, &b, &address, NULL),
+		0); /* what nobody wants to know is not told */
 	assert_true(networks_claimed(ns, "gone"));
 	networks_unclaim(ns, "gone");
 	assert_false(networks_claimed(ns, "gone"));

@@ -130,7 +130,8 @@ static void test_force(void **state)
 	assert_int_not_equal(sh("ip link show virbr0 2>/dev/null"), 0);
 	assert_int_equal(sh("ip -o link show vk0 | grep -vq '[<,]UP[,>]'"), 0);
 	assert_int_equal(sh("test \"$(nft list tables)\" = \"table inet $(nft list tables | "
-			    "sed -n 's/^table inet \\(vmkeep.*-taps\\)$/\\1/p')\""), 0);
+			    "sed -n 's/^table inet \\(vmkeep.*-taps\\)$/\\1/p')\""),
+		0);
 	assert_int_equal(up("default"), 0);
 	assert_true(guest_dhcp(&a.guest, NULL));
 	assert_int_equal(a.guest.address, a.nic.address);

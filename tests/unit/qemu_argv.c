@@ -21,6 +21,7 @@ static bool has_word(const struct argv *a, const char *word)
 
 static void test_topology(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *keys, *smp;
 	} cases[] = {
@@ -33,6 +34,7 @@ static void test_topology(void **state)
 		{ "[CPU]\nSockets=2\nCores=2\n",		 "8,sockets=2,cores=2,threads=2"},
 		{ "[CPU]\nSockets=4\nCores=2\nThreads=1\n", "8,sockets=4,cores=2,threads=1"},
 	};
+	/* clang-format on */
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -52,6 +54,7 @@ static void test_boot_order(void **state)
 {
 	static const char devs[] =
 		"[NIC n]\n[CDROM c]\n[Disk b]\nPath=b.raw\n[Disk a]\nPath=a.raw\n";
+	/* clang-format off */
 	static const struct {
 		const char *order;
 		int b, a, c, n; /* 0: not booted from */
@@ -60,6 +63,7 @@ static void test_boot_order(void **state)
 		{ "[Boot]\nOrder=a\nOrder=n\n", 0, 1, 0, 2},
 		{ "[Boot]\nOrder=c\n",	       0, 0, 1, 0},
 	};
+	/* clang-format on */
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -69,12 +73,8 @@ static void test_boot_order(void **state)
 		const struct {
 			const char *id;
 			int index;
-		} want[] = {
-			{"disk-b",  cases[i].b},
-			  { "disk-a", cases[i].a},
-			    { "cd-c",   cases[i].c},
-			{ "nic-n",  cases[i].n}
-		};
+		} want[] = { { "disk-b", cases[i].b }, { "disk-a", cases[i].a },
+			{ "cd-c", cases[i].c }, { "nic-n", cases[i].n } };
 
 		for (size_t j = 0; j < ARRAY_SIZE(want); j++)
 			assert_int_equal(json_integer_value(json_object_get(
@@ -126,6 +126,7 @@ static void test_paste(void **state)
 
 static void test_pasted_vnc(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *keys, *vnc;
 	} cases[] = {
@@ -134,6 +135,7 @@ static void test_pasted_vnc(void **state)
 		{ "Listen=::1\nPort=5907\nPassword=p\n",		 "[::1]:7,password=on"},
 		{ "Listen=127.0.0.1\nPort=80\nAllowNoPassword=yes\n", "unix:/r/vnc.sock"	 },
 	};
+	/* clang-format on */
 	struct argv_context ctx = usual;
 
 	(void)state;
@@ -173,6 +175,7 @@ static void test_own_words(void **state)
 
 static void test_refused(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *text, *kept, *says;
 		enum err_class class;
@@ -196,6 +199,7 @@ static void test_refused(void **state)
 			NULL,												"a machine has 4 serial ports, 5 are wanted; use Type=virtio for some",
 			ERR_INVALID_CONFIG																					     },
 	};
+	/* clang-format on */
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -235,6 +239,7 @@ static void test_files(void **state)
 		"[Boot]\nKernel=/k\nInitrd=sub/i\n"
 		"[Disk root]\nPath=r.qcow2\nBase=/b/1.qcow2\nBase=2.raw\nSize=1G\n"
 		"[Disk seed]\nPath=/dev/x\nReadOnly=yes\n[CDROM cd]\nPath=a.iso\n[CDROM no]\n";
+	/* clang-format off */
 	static const struct argv_file want[] = {
 		{ARGV_FILE_DISK,	  "disk 'root'",	 "root", "/i/r.qcow2", true,  true,
 			CONF_FORMAT_QCOW2,										true,	 1 << 30},
@@ -255,6 +260,7 @@ static void test_files(void **state)
 		{ ARGV_FILE_NVRAM,	   "UEFI variables",	     NULL,   "/n.qcow2",   false, true,
 			CONF_FORMAT_QCOW2,										false, 0	    },
 	};
+	/* clang-format on */
 	static char code[] = "/c.fd", vars[] = "/v.fd";
 	const struct firmware firmware = { code, vars, CONF_FORMAT_RAW, CONF_FORMAT_RAW, false };
 	struct argv_context ctx = usual;

@@ -85,18 +85,22 @@ static size_t damaged(struct fixture *f)
 	return n;
 }
 
+/* clang-format off */
 static struct conf_disk disks[] = {
 	{.id = "root",	.path = "web1.qcow2"	     },
 	{ .id = "data", .path = "/dev/vg0/data"	},
 	{ .id = "odd",  .path = "/srv/odd, \"x\".bin", .format = CONF_FORMAT_RAW },
 	{ .id = "cd",	      .cdrom = true				    },
 };
+/* clang-format on */
 
+/* clang-format off */
 static struct conf_nic nics[] = {
 	{.id = "lan",					   .network = "default"},
 	{	   .id = "wan",				 .network = "default"		    },
 	{ .id = "own", .network = "default",		     .mac = { true, { 0x52, 0x54, 0, 0xb5, 0xac, 0x8f } } },
 };
+/* clang-format on */
 
 static const struct conf_vm vm = {
 	.name = "web1",
@@ -276,13 +280,18 @@ static void test_no_file(void **state)
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		assert_int_equal(kinds[i] == S_IFDIR ? mkdirat(f->dirfd, "identity.json", 0700) :
-				mknodat(f->dirfd, "identity.json", kinds[i] | 0600, 0), 0);
+		assert_int_equal(kinds[i] == S_IFDIR
+					 ? mkdirat(f->dirfd, "identity.json", 0700)
+					 : mknodat(f->dirfd, "identity.json", kinds[i] | 0600, 0),
+			0);
 		assert_int_equal(identity_load(&f->id, f->dirfd, &f->e), 0);
 		assert_int_equal(f->e.number, 0);
 		assert_memory_equal(f->id.damaged, "identity.json.damaged-", 22);
-		assert_int_equal(faccessat(f->dirfd, "identity.json", F_OK, AT_SYMLINK_NOFOLLOW), -1);
-		assert_int_equal(unlinkat(f->dirfd, f->id.damaged, kinds[i] == S_IFDIR ? AT_REMOVEDIR : 0), 0);
+		assert_int_equal(
+			faccessat(f->dirfd, "identity.json", F_OK, AT_SYMLINK_NOFOLLOW), -1);
+		assert_int_equal(
+			unlinkat(f->dirfd, f->id.damaged, kinds[i] == S_IFDIR ? AT_REMOVEDIR : 0),
+			0);
 	}
 }
 
@@ -380,6 +389,7 @@ static void test_changes(void **state)
 
 static void test_machine(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *wish, *machine, *kept;
 		unsigned slot; /* of a device that asks for one from 10 up */
@@ -389,6 +399,7 @@ static void test_machine(void **state)
 		{ "pc-q35-9.0", "pc-q35-9.0",    "pc-q35-9.0",    10}, /* asked for */
 		{ "pc",		"pc-i440fx-9.0", "pc-i440fx-9.0", 20}, /* another board: all anew */
 	};
+	/* clang-format on */
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -428,9 +439,12 @@ static void test_images(void **state)
 	assert_true(f->id.kept);
 	assert_int_equal(f->id.images, 2);
 	assert_int_equal(f->id.image[0].seen, INT64_C(1795501793));
-	assert_int_equal(strlen(identity_image_day(&f->id, "/images/web1.qcow2", "web1.qcow2", day)), 10);
-	assert_int_equal(strlen(identity_image_day(&f->id, "/other/web1.qcow2", "web1.qcow2", day)), 10);
-	assert_string_equal(identity_image_day(&f->id, "/other/web1.qcow2", "/other/web1.qcow2", day), "");
+	assert_int_equal(
+		strlen(identity_image_day(&f->id, "/images/web1.qcow2", "web1.qcow2", day)), 10);
+	assert_int_equal(
+		strlen(identity_image_day(&f->id, "/other/web1.qcow2", "web1.qcow2", day)), 10);
+	assert_string_equal(
+		identity_image_day(&f->id, "/other/web1.qcow2", "/other/web1.qcow2", day), "");
 	assert_string_equal(identity_image_day(&f->id, "/images/1.qcow2", "1.qcow2", day), "");
 	for (int i = 0; i < IDENTITY_IMAGES_MAX; i++) {
 		char path[32];
@@ -439,8 +453,10 @@ static void test_images(void **state)
 		identity_saw(&f->id, path, 100 + i);
 	}
 	assert_int_equal(f->id.images, IDENTITY_IMAGES_MAX);
-	assert_string_equal(identity_image_day(&f->id, "/srv/x", "/srv/x", day), ""); /* the oldest went */
-	assert_int_equal(strlen(identity_image_day(&f->id, "/images/web1.qcow2", "web1.qcow2", day)), 10);
+	assert_string_equal(
+		identity_image_day(&f->id, "/srv/x", "/srv/x", day), ""); /* the oldest went */
+	assert_int_equal(
+		strlen(identity_image_day(&f->id, "/images/web1.qcow2", "web1.qcow2", day)), 10);
 }
 
 /* What was set aside is found again as long as nothing else is kept, and its UUID where it can be read. */
@@ -467,7 +483,8 @@ static void test_damaged_is_remembered(void **state)
 	keep(f);
 	assert_int_equal(identity_load(&f->id, f->dirfd, &f->e), 0);
 	assert_string_equal(f->id.damaged, "");
-	named.uuid = "00000000-7c3b-4a69-9f0e-0d8f1a2b3c4d"; /* refused at a start: who it is does not change */
+	named.uuid =
+		"00000000-7c3b-4a69-9f0e-0d8f1a2b3c4d"; /* refused at a start: who it is does not change */
 	assert_int_equal(complete(f, &named), 0);
 	assert_string_equal(f->id.uuid, uuid);
 }

@@ -145,6 +145,7 @@ static const char replies[] =
 
 static void test_document(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *wish, *machine;
 		bool deprecated;
@@ -157,6 +158,7 @@ static void test_document(void **state)
 		{ "pc-q35-9.9", NULL,	      false, "pc-q35-9.0, pc-q35-8.10, pc-q35-8.2, pc-q35-2.4"},
 		{ "virt",	  NULL,		false, "pc-q35-9.0, pc-i440fx-9.0"			   },
 	};
+	/* clang-format on */
 	struct err e = ERR_INIT;
 	struct probe p = PROBE_INIT;
 	json_t *doc = probe_from_replies("/q", replies, sizeof replies - 1, &e);
@@ -219,6 +221,7 @@ static void test_missing(void **state)
 
 static void test_broken(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *name, *rest, *says;
 	} cases[] = {
@@ -228,6 +231,7 @@ static void test_broken(void **state)
 		{ "garbage", "echo hello",				   "did not say what it can do"},
 		{ "killed",  "kill -9 $$",				  "Killed"			   },
 	};
+	/* clang-format on */
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -357,6 +361,7 @@ static void test_boot_proof(void **state)
 
 static void test_no_proof(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *accel, *rest, *says;
 		size_t runs;
@@ -365,6 +370,7 @@ static void test_no_proof(void **state)
 		{ "tcg",	 "exec sleep 60",		  "does not boot 512 bytes",     3},
 		{ "tcg",	 "exit 0",			   "ended with status 0",	  3},
 	};
+	/* clang-format on */
 	struct fixture *f = *state;
 	size_t before = 0;
 
@@ -393,6 +399,7 @@ static void test_no_proof(void **state)
 
 static void test_firmware(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *machine;
 		bool secure;
@@ -405,6 +412,7 @@ static void test_firmware(void **state)
 		{ "pc-i440fx-7.2", true,	 NULL,		       NULL,		     false},
 		{ "microvm",	     false, NULL,		  NULL,			false},
 	};
+	/* clang-format on */
 	const char *const dirs[] = { "tests/golden/firmware" };
 
 	(void)state;

@@ -77,7 +77,8 @@ static void check_unique(json_t *all)
 		if (json_object_get(seen, where))
 			fail_msg("'%s' and '%s' are both at %s", id,
 				json_string_value(json_object_get(seen, where)), where);
-		if (!json_object_get(dev, "bus") && strncmp(id, "serial-", 7) != 0 && strcmp(id, "generation0") != 0)
+		if (!json_object_get(dev, "bus") && strncmp(id, "serial-", 7) != 0 &&
+			strcmp(id, "generation0") != 0)
 			fail_msg("'%s' has no place of its own", id);
 		json_object_set_new(seen, where, json_string(id));
 		free(where);
@@ -228,7 +229,7 @@ int main(void)
 {
 	static char q35[] = "q35", pc[] = "pc";
 	const struct CMUnitTest tests[] = {
-		{"nothing moves on q35", test_nothing_moves, NULL, NULL, q35},
+		{ "nothing moves on q35", test_nothing_moves, NULL, NULL, q35 },
 		{ "nothing moves on pc", test_nothing_moves, NULL, NULL, pc },
 		cmocka_unit_test(test_disks_first),
 		cmocka_unit_test(test_ports),

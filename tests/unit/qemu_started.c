@@ -120,11 +120,8 @@ static void make_kernel(int fd)
 		const char *bytes;
 		int len;
 		off_t at;
-	} part[] = {
-		{"HdrS",		  4, 0x202},
-		      { "\x0c\x02",	    2, 0x206},
-		{ "\xff\xff\xff\x37", 4, 0x22c}
-	};
+	} part[] = { { "HdrS", 4, 0x202 }, { "\x0c\x02", 2, 0x206 },
+		{ "\xff\xff\xff\x37", 4, 0x22c } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(part); i++)
 		assert_int_equal(
@@ -213,7 +210,8 @@ static void give_all(struct golden *g, struct fds *f)
 	give(f, listener("agent"), ARGV_FD_AGENT);
 	if (argv_wants_notify(&g->conf)) {
 		snprintf(name, sizeof name, "%s/notify", dir);
-		give(f, open(name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600), ARGV_FD_NOTIFY);
+		give(f, open(name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600),
+			ARGV_FD_NOTIFY);
 	}
 	for (size_t i = 0; i < g->conf.serials; i++) {
 		snprintf(name, sizeof name, "serial-%zu", i);

@@ -42,8 +42,8 @@ struct lab {
 	struct buf out;
 	size_t flood; /* bytes still to be sent of one and the same */
 	guest_fn *guest;
-	unsigned commands;	/* that came, without syncs */
-	struct buf told;	/* a word for each callback */
+	unsigned commands; /* that came, without syncs */
+	struct buf told;   /* a word for each callback */
 	unsigned answered, wanted;
 	bool inside;
 };
@@ -118,7 +118,8 @@ static void setup(struct lab *lab, guest_fn *guest)
 	int pair[2];
 
 	*lab = (struct lab){ .ev = ev_loop_new(0), .guest = guest };
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+	assert_int_equal(
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
 	lab->fd = pair[1];
 	codec_init(&lab->in, 1 << 16);
 	lab->agent = agent_new(lab->ev, pair[0], patience);
@@ -192,7 +193,8 @@ static void honest(struct lab *lab, const char *command, json_int_t id)
 	if (id >= 0)
 		say_sync(lab, id);
 	else if (streq(command, "guest-bad"))
-		say(lab, "{\"error\": {\"class\": \"GenericError\", \"desc\": \"no\\u001b[31m\"}}\n");
+		say(lab,
+			"{\"error\": {\"class\": \"GenericError\", \"desc\": \"no\\u001b[31m\"}}\n");
 	else
 		say(lab, "{\"return\": {\"a\": 1}}\n");
 }
@@ -220,7 +222,8 @@ static void leftovers(struct lab *lab, const char *command, json_int_t id)
 {
 	/* half an answer, whole ones, another's sync, and marks between */
 	if (id >= 0)
-		say(lab, "{\"return\": \"begun } \xff\xff{\"return\": 5}\n{\"return\": 6}\xff[]\xff\"\xff");
+		say(lab,
+			"{\"return\": \"begun } \xff\xff{\"return\": 5}\n{\"return\": 6}\xff[]\xff\"\xff");
 	honest(lab, command, id);
 }
 
@@ -248,7 +251,8 @@ static void bad_utf8(struct lab *lab, const char *command, json_int_t id)
 	if (id >= 0)
 		say_sync(lab, id);
 	else
-		say(lab, "{\"return\": \"a\x80\xff" "b\"}\n");
+		say(lab, "{\"return\": \"a\x80\xff"
+			 "b\"}\n");
 }
 
 static void deep(struct lab *lab, const char *command, json_int_t id)
@@ -305,18 +309,24 @@ static void lies_end(void **state)
 	} rows[] = {
 		{ "mute", mute, "the guest agent does not answer;", 0, true },
 		{ "another sync", other_sync, "the guest agent does not answer;", 0, true },
-		{ "floods before the sync", floods_first, "the guest agent does not answer;", 0, true },
+		{ "floods before the sync", floods_first, "the guest agent does not answer;", 0,
+			true },
 		{ "mute after the sync", mute_after_sync,
 			"the guest agent did not finish guest-x in time;", 1, true },
 		{ "leftovers", leftovers, "{\"a\":1};", 1, false },
 		{ "floods in its answer", floods_answer,
-			"the guest agent's answer to guest-x: message is longer than 3145728 bytes;", 1,
-			false },
-		{ "no UTF-8", bad_utf8, "\"a\xef\xbf\xbd\xef\xbf\xbd" "b\";", 1, false },
+			"the guest agent's answer to guest-x: message is longer than 3145728 bytes;",
+			1, false },
+		{ "no UTF-8", bad_utf8,
+			"\"a\xef\xbf\xbd\xef\xbf\xbd"
+			"b\";",
+			1, false },
 		{ "deep", deep,
-			"the guest agent's answer to guest-x: message is nested deeper than 64;", 1, false },
+			"the guest agent's answer to guest-x: message is nested deeper than 64;", 1,
+			false },
 		{ "neither result nor error", neither,
-			"the guest agent's answer to guest-x: neither a result nor an error;", 1, false },
+			"the guest agent's answer to guest-x: neither a result nor an error;", 1,
+			false },
 	};
 	struct rusage before, after;
 

@@ -369,7 +369,8 @@ static void a_bad_descriptor(void **state)
 {
 	static const struct step steps[] = { HELLO, { 2, OK(1) }, { 0, NULL } };
 	const int bad[] = { 9999, socket(AF_INET, SOCK_STREAM, 0), socket(AF_INET, SOCK_DGRAM, 0),
-		socket(AF_NETLINK, SOCK_RAW, 0), socket(AF_UNIX, SOCK_DGRAM, 0), socket(AF_UNIX, SOCK_SEQPACKET, 0) };
+		socket(AF_NETLINK, SOCK_RAW, 0), socket(AF_UNIX, SOCK_DGRAM, 0),
+		socket(AF_UNIX, SOCK_SEQPACKET, 0) };
 	struct lab lab;
 
 	(void)state;

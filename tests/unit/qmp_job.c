@@ -256,7 +256,8 @@ static const char *real_job(struct lab *lab, const char *command, const char *js
 static void cancel_at_progress(struct lab *lab, const char *word)
 {
 	if (strchr(word, '/') && job)
-		qmp_call(lab->q, "job-cancel", json_pack("{s:s}", "id", "j"), -1, LAB_SECONDS, NULL, NULL);
+		qmp_call(lab->q, "job-cancel", json_pack("{s:s}", "id", "j"), -1, LAB_SECONDS, NULL,
+			NULL);
 }
 
 static void real_snapshots(void **state)

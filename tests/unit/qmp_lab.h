@@ -307,8 +307,9 @@ static inline void lab_on_guard(struct ev_loop *ev, ev_timer *w, int revents)
 
 static inline void lab_start(struct lab *lab, int session_fd, double greeting_timeout)
 {
-	static const struct qmp_handlers handlers = { .ready = lab_ready,
-		.event = lab_event, .closed = lab_closed };
+	static const struct qmp_handlers handlers = {
+		.ready = lab_ready, .event = lab_event, .closed = lab_closed
+	};
 
 	ev_timer_init(&lab->guard, lab_on_guard, LAB_SECONDS, 0);
 	ev_timer_start(lab->ev, &lab->guard);

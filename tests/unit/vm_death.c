@@ -122,7 +122,8 @@ static void a_core_is_named(void **state)
 		skip();
 	}
 	if (setrlimit(RLIMIT_CORE, &any) < 0) {
-		print_message("[  SKIP    ] cores are forbidden here, as by sudo, and may not be allowed again\n");
+		print_message(
+			"[  SKIP    ] cores are forbidden here, as by sudo, and may not be allowed again\n");
 		skip();
 	}
 	assert_non_null(mkdtemp(dir));

@@ -27,9 +27,9 @@ struct now {
 	enum vm_state state;
 	enum process process;
 	enum vm_want want;
-	bool alive;	/* the daemon */
-	bool monitor;	/* connected and greeted, or about to be by itself */
-	bool timer;	/* the state's is armed; while it is up: the one that connects its monitor again */
+	bool alive;   /* the daemon */
+	bool monitor; /* connected and greeted, or about to be by itself */
+	bool timer; /* the state's is armed; while it is up: the one that connects its monitor again */
 	bool preparing; /* a completion will come */
 	bool quit;	/* killed, or told and listening: its end comes */
 	bool record;	/* RUN/vms/NAME/record.json is there */
@@ -81,7 +81,7 @@ struct explorer {
 	bool unfair; /* may happen, but no wish may depend on it */
 	struct edge {
 		unsigned from, to;
-	} * edge; /* those that are sure to be open */
+	} *edge; /* those that are sure to be open */
 	size_t edges, room;
 };
 
@@ -245,7 +245,8 @@ static void operation(struct explorer *x, struct now n)
 {
 	struct now m = n;
 	bool off = n.state == VM_STOPPED || n.state == VM_FAILED;
-	bool begins = !n.busy && (off || ((n.state == VM_RUNNING || n.state == VM_PAUSED) && n.monitor));
+	bool begins =
+		!n.busy && (off || ((n.state == VM_RUNNING || n.state == VM_PAUSED) && n.monitor));
 
 	if (n.busy &&
 		(!n.torn || n.process == NONE)) { /* else it ends the process first, as below */
@@ -440,9 +441,9 @@ static void adopt(struct explorer *x, struct now n)
 	} else {
 		n.quit = false;
 		n = event(x, n,
-			was == VM_PAUSED				 ? VM_EV_ADOPT_PAUSED
+			was == VM_PAUSED			   ? VM_EV_ADOPT_PAUSED
 			: was == VM_SPAWNING || was == VM_GREETING ? VM_EV_ADOPT_EARLY
-								 : VM_EV_ADOPT);
+								   : VM_EV_ADOPT);
 		if (was != VM_QUITTING && n.serves)
 			n.want = VM_WANT_STOPPED;
 		if (was == VM_QUITTING || n.serves)
@@ -502,7 +503,7 @@ static bool settled(const struct now *n)
 	if (n->want == VM_WANT_RUNNING)
 		return n->state == VM_RUNNING || n->state == VM_PAUSED;
 	return n->want == VM_WANT_STOPPED && n->process == NONE &&
-		(n->state == VM_STOPPED || n->state == VM_FAILED);
+	       (n->state == VM_STOPPED || n->state == VM_FAILED);
 }
 
 static void explore(struct explorer *x)
@@ -553,7 +554,8 @@ static void everything_comes_home(void **state)
 	for (int s = 0; s < VM_STATES; s++)
 		for (int e = 0; e < VM_EVENTS; e++)
 			cells += x->used[s][e];
-	print_message("%u situations, %zu ways between them, %u of %d pairs of state and event used\n",
+	print_message(
+		"%u situations, %zu ways between them, %u of %d pairs of state and event used\n",
 		x->queued, x->edges, cells, (int)VM_STATES * (int)VM_EVENTS);
 	assert_true(x->queued > 100);
 	free(x->edge);

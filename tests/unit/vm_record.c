@@ -99,7 +99,8 @@ static void each_row_comes_back(void **state)
 	for (size_t i = 0; i < record_rows_count; i++) {
 		const struct record_row *row = &record_rows[i];
 
-		for (unsigned word = 0; !row->process && word < (row->words ? row->words : 1); word++) {
+		for (unsigned word = 0; !row->process && word < (row->words ? row->words : 1);
+			word++) {
 			struct vm *a = vm_make(), *b = vm_make();
 			struct record_process p;
 			json_t *doc;
@@ -165,8 +166,12 @@ static void arrays_come_back(void **state)
 		a->st.policy.past[i] = (struct policy_past){ 10 + i, 1 + i };
 	a->proc.nics = 1;
 	a->proc.nic = xcalloc(1, sizeof *a->proc.nic);
-	a->proc.nic[0] = (struct vm_nic){ .id = xstrdup("lan"), .tap = { .name = "vk-a.0", .index = 7 },
-		.network = xstrdup("default"), .hostname = xstrdup("a"), .address = 0xc0a80102, .fixed = true };
+	a->proc.nic[0] = (struct vm_nic){ .id = xstrdup("lan"),
+		.tap = { .name = "vk-a.0", .index = 7 },
+		.network = xstrdup("default"),
+		.hostname = xstrdup("a"),
+		.address = 0xc0a80102,
+		.fixed = true };
 	doc = record_write(a);
 	assert_true(record_read(b, &p, doc));
 	assert_memory_equal(&a->st.policy, &b->st.policy, sizeof a->st.policy);
@@ -181,7 +186,8 @@ static void arrays_come_back(void **state)
 	assert_true(record_read(b, &p, doc));
 	assert_int_equal(b->st.policy.n, 3);
 	for (unsigned i = 0; i < 3; i++)
-		assert_true(b->st.policy.past[i].at == 10.0 * (i + 1) && b->st.policy.past[i].n == 1);
+		assert_true(
+			b->st.policy.past[i].at == 10.0 * (i + 1) && b->st.policy.past[i].n == 1);
 	json_decref(doc);
 	vm_unmake(a);
 	vm_unmake(b);
@@ -203,12 +209,15 @@ static void an_older_daemon_reads_it(void **state)
 
 		a->st.ending = (enum vm_ending)ending;
 		doc = record_write(a);
-		assert_int_equal(json_unpack(doc,
-			"{s?s, s:i, s:b, s:s, s:s, s:F, s:F, s:i, s:I, s:s, s:s, s:b, s:b, s:F, s:i, s:o}", "name", &s[0],
-			"version", &version, "want_running", &want, "state", &s[1], "reason", &s[2], "since", &since,
-			"started", &started, "pid", &pid, "starttime", &starttime, "boot_id", &s[3], "accel", &s[4],
-			"quit_sent", &quit, "paused_start", &paused, "stop_deadline", &deadline, "ending", &number,
-			"nics", &nics), 0);
+		assert_int_equal(
+			json_unpack(doc,
+				"{s?s, s:i, s:b, s:s, s:s, s:F, s:F, s:i, s:I, s:s, s:s, s:b, s:b, s:F, s:i, s:o}",
+				"name", &s[0], "version", &version, "want_running", &want, "state",
+				&s[1], "reason", &s[2], "since", &since, "started", &started, "pid",
+				&pid, "starttime", &starttime, "boot_id", &s[3], "accel", &s[4],
+				"quit_sent", &quit, "paused_start", &paused, "stop_deadline",
+				&deadline, "ending", &number, "nics", &nics),
+			0);
 		assert_int_equal(version, 1);
 		assert_in_range(number, 0, FIRST_ENDINGS - 1);
 		assert_null(json_object_get(doc, "restart"));
@@ -269,7 +278,8 @@ static void damage(const struct record_row *row, json_t *value)
 
 static void damaged_members(void **state)
 {
-	static const char *const values[] = { "null", "true", "false", "\"x\"", "3", "1.5", "[]", "{}" };
+	static const char *const values[] = { "null", "true", "false", "\"x\"", "3", "1.5", "[]",
+		"{}" };
 	struct vm *a = vm_make(), *b = vm_make();
 	struct record_process p;
 	json_t *doc;

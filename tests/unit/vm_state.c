@@ -101,7 +101,8 @@ static void one_process(void **state)
 			struct vm_outcome c = at(s, e);
 			bool before = vm_state_has_process((enum vm_state)s);
 			bool after = vm_state_has_process(c.next);
-			bool gone = e == VM_EV_GONE_STOP || e == VM_EV_GONE_RESTART || e == VM_EV_GONE_FAIL;
+			bool gone = e == VM_EV_GONE_STOP || e == VM_EV_GONE_RESTART ||
+				    e == VM_EV_GONE_FAIL;
 
 			if (c.action == VM_DO_SPAWN || c.action == VM_DO_PREPARE)
 				assert_false(before);
@@ -111,8 +112,9 @@ static void one_process(void **state)
 				assert_false(after);
 			if (!before && after)
 				assert_true(e == VM_EV_PREPARED || e == VM_EV_ADOPT ||
-					e == VM_EV_ADOPT_EARLY || e == VM_EV_ADOPT_PAUSED);
-			if (c.action == VM_DO_KILL || c.action == VM_DO_QUIT || c.action == VM_DO_EXPIRE)
+					    e == VM_EV_ADOPT_EARLY || e == VM_EV_ADOPT_PAUSED);
+			if (c.action == VM_DO_KILL || c.action == VM_DO_QUIT ||
+				c.action == VM_DO_EXPIRE)
 				assert_int_equal(c.next, VM_QUITTING);
 		}
 }
@@ -124,7 +126,8 @@ static void stop_and_kill_always_count(void **state)
 	for (int s = 0; s < VM_STATES; s++) {
 		struct vm_outcome stop = at(s, VM_EV_STOP), kill = at(s, VM_EV_KILL);
 
-		assert_true(stop.next == VM_STOPPED || stop.next == VM_STOPPING || stop.next == VM_QUITTING);
+		assert_true(stop.next == VM_STOPPED || stop.next == VM_STOPPING ||
+			    stop.next == VM_QUITTING);
 		assert_true(kill.next == VM_STOPPED || kill.next == VM_QUITTING);
 	}
 	/* a guest that runs is asked, never killed, by stop and by every event of the monitor */
@@ -229,7 +232,8 @@ static unsigned crashes_until_failed(unsigned burst, unsigned per_day, double ap
 	c.start_limit_per_day = per_day;
 	c.start_limit_interval_ms = per_day < 100000 ? 1000 : 600000;
 	for (unsigned i = 1; i <= most; i++)
-		if (policy_gone(&c, VM_END_CRASH, true, true, &m, 1000 + apart * i).event == VM_EV_GONE_FAIL)
+		if (policy_gone(&c, VM_END_CRASH, true, true, &m, 1000 + apart * i).event ==
+			VM_EV_GONE_FAIL)
 			return i;
 	return 0;
 }

@@ -17,10 +17,12 @@
 #define UUID_C "cccccccc-0000-4000-8000-000000000003"
 
 /* c has lost its identity */
-static const struct whose_vm vms[] = { { "a", 1001, UUID_A }, { "b", 1002, UUID_B }, { "c", 0, "" } };
+static const struct whose_vm vms[] = { { "a", 1001, UUID_A }, { "b", 1002, UUID_B },
+	{ "c", 0, "" } };
 
 static void chosen(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		struct whose_process p; /* uid, group, root, name, uuid */
 		enum whose ours, shared; /* the uids are ours alone, or may be another daemon's too */
@@ -53,14 +55,17 @@ static void chosen(void **state)
 		{ { 1009, "",  "",  "",  ""     }, WHOSE_NOBODYS, WHOSE_NOBODYS, "" },
 		/* clang-format on */
 	};
+	/* clang-format on */
 	char owner[WHOSE_NAME];
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		print_message("case %zu\n", i);
-		assert_int_equal(whose(&cases[i].p, vms, ARRAY_SIZE(vms), true, owner), cases[i].ours);
+		assert_int_equal(
+			whose(&cases[i].p, vms, ARRAY_SIZE(vms), true, owner), cases[i].ours);
 		assert_string_equal(owner, cases[i].owner);
-		assert_int_equal(whose(&cases[i].p, vms, ARRAY_SIZE(vms), false, owner), cases[i].shared);
+		assert_int_equal(
+			whose(&cases[i].p, vms, ARRAY_SIZE(vms), false, owner), cases[i].shared);
 		assert_string_equal(owner, cases[i].shared == WHOSE_NOBODYS ? "" : cases[i].owner);
 	}
 }
@@ -75,7 +80,8 @@ static void groups(void **state)
 		{ "0::/vmkeep/web1\n", "web1" },
 		{ "12:pids:/vmkeep/web1\n1:name=systemd:/user.slice\n0::/\n", "web1" },
 		{ "0::/system.slice/docker.scope/vmkeep.slice/vmkeep-a.scope\n", "a" },
-		{ "0::/vmkeep.slice/vmkeep12345678-web1.scope\n", "" }, /* of another run directory */
+		{ "0::/vmkeep.slice/vmkeep12345678-web1.scope\n",
+			"" }, /* of another run directory */
 		{ "0::/vmkeep12345678/web1\n", "" },
 		{ "0::/user.slice/vmkeep-web1.scope\n", "" },
 		{ "0::/vmkeep.slice/vmkeep-.scope\n", "" },
@@ -97,7 +103,8 @@ static void groups(void **state)
 
 static void claims(void **state)
 {
-	static const char words[] = "qemu\0-name\0guest=web1,process=vmkeep:web1\0-uuid\0" UUID_A "\0-S";
+	static const char words[] =
+		"qemu\0-name\0guest=web1,process=vmkeep:web1\0-uuid\0" UUID_A "\0-S";
 	struct whose_process p = { 0 };
 
 	(void)state;
