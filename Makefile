@@ -89,7 +89,7 @@ DEB   := build/vmkeep_$(VERSION)_amd64.deb
 SUB   := @$(MAKE) --no-print-directory
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup guest check deps objects tidy lint fuzz fuzz-smoke system service chaos faults san demo bench bench-libvirt deb check-release install uninstall clean
+.PHONY: help setup guest check deps objects tidy format format-check lint fuzz fuzz-smoke system service chaos faults san demo bench bench-libvirt deb check-release install uninstall clean
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]*:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
@@ -142,7 +142,7 @@ bench-libvirt: all $(MEASURE) ## vmkeep beside libvirt, which is installed for t
 
 # Lint: both compilers with warnings as errors, then two checkers; clang-tidy looks at a file once per change.
 LINT_SRC := $(sort $(shell find base conf qmp net supervisor scripts -name '*.c'))
-lint: ## gcc and clang with -Werror, cppcheck, clang-tidy
+lint: format-check ## layout, gcc and clang with -Werror, cppcheck, clang-tidy
 	$(SUB) -j$(JOBS) B=build/lint/gcc CC=gcc WERROR=1 objects
 	$(SUB) -j$(JOBS) B=build/lint/clang CC=clang WERROR=1 objects
 	@mkdir -p build/lint/cppcheck
@@ -150,6 +150,12 @@ lint: ## gcc and clang with -Werror, cppcheck, clang-tidy
 		--suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches --library=scripts/cppcheck.cfg --cppcheck-build-dir=build/lint/cppcheck \
 		-D_GNU_SOURCE -DVMKEEP_VERSION='""' -DVMKEEP_LIBEXECDIR='""' -I. $(LINT_SRC)
 	$(SUB) -j$(JOBS) tidy
+FORMAT     = clang-format-19 # one version decides, on every Debian
+FORMAT_SRC = $(shell git ls-files '*.[ch]' 2>/dev/null || find base conf net qmp scripts supervisor tests -name '*.[ch]')
+format: ## lay out the sources by .clang-format
+	@echo $(FORMAT_SRC) | xargs -P$(JOBS) -n50 $(FORMAT) -i
+format-check: ## are they?
+	@echo $(FORMAT_SRC) | xargs -P$(JOBS) -n50 $(FORMAT) --dry-run -Werror
 objects: $(PROGRAMS) $(UNIT) $(B)/scripts/gendoc
 tidy: $(LINT_SRC:%.c=build/lint/tidy/%.ok)
 build/lint/tidy/%.ok: %.c .clang-tidy
