@@ -217,7 +217,7 @@ enum step_result start_check_parts(struct start_check *c)
 {
 	const struct daemon *d = c->vm->daemon;
 
-	for (size_t i = 0; !check_is_running(c) && i < d->n_parts; i++) {
+	for (size_t i = 0; i < d->n_parts; i++) {
 		const char *key = NULL;
 		struct err e = ERR_INIT;
 

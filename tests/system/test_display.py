@@ -143,6 +143,7 @@ def test_a_busy_port_names_its_holder(daemon, listen, host):
     daemon.fails(3, "start", "a")
     server.end()
     daemon.eventually(lambda: daemon.vmkeep("start", "a").code, lambda code: code == 0)
+    assert "no problems" in daemon.ok("check", "a")  # its own is not taken by another
 
 
 @pytest.mark.parametrize("listen", ["192.0.2.9", "2001:db8::9"])

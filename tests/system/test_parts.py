@@ -65,6 +65,13 @@ def test_vsock(daemon):
         assert "vhost-vsock" in daemon.vmkeep("check", "a").out
         first = daemon.ok("cmdline", "a")
         assert '"guest-cid":' in first and daemon.ok("cmdline", "a") == first
+        # of a guest that runs, too: a restart would lose it
+        daemon.micro("a", "deaf")
+        daemon.ok("start", "a")
+        daemon.micro("a", "deaf", extra="[VSock]\nCID=auto\n")
+        assert "vhost-vsock" in daemon.vmkeep("check", "a").out
+        assert "left running" in daemon.fails(2, "restart", "a")
+        assert daemon.info("a")["state"] == "running"
         return
     daemon.ok("start", "a")
     cid = daemon.info("a")["cid"]
