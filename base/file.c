@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/file.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include "base/mem.h"
 
@@ -130,38 +128,38 @@ int file_mkdir_private(int dirfd, const char *name, struct err *e)
 	return fchmod(fd, 0700) < 0 ? err_errno(e, "change the mode of directory '%s'", name) : 0;
 }
 
-static int file_remove_in(int fd /* stolen */, struct err *e)
+DIR *file_open_dir(int at, const char *path, int flags)
 {
-	DIR *dir = fdopendir(fd);
-	int r = 0;
+	int fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 
-	if (!dir) {
-		r = err_errno(e, "read directory");
-		close(fd);
-		return r;
-	}
-	for (struct dirent *d; r == 0 && (d = readdir(dir));)
-		if (!streq(d->d_name, ".") && !streq(d->d_name, ".."))
-			r = file_remove_tree(dirfd(dir), d->d_name, e);
-	closedir(dir);
-	return r;
+	if (!dir)
+		close_fd(&fd);
+	return dir;
 }
 
-int file_remove_tree(int dirfd, const char *path, struct err *e)
+bool file_same(const struct stat *a, const struct stat *b)
 {
-	int fd, r;
+	if (S_ISBLK(a->st_mode) && S_ISBLK(b->st_mode))
+		return a->st_rdev == b->st_rdev;
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
 
-	if (unlinkat(dirfd, path, 0) == 0 || errno == ENOENT)
+int file_remove_tree(int at, const char *path, struct err *e)
+{
+	_cleanup_(close_dir) DIR *dir = NULL;
+	int r = 0;
+
+	if (unlinkat(at, path, 0) == 0 || errno == ENOENT)
 		return 0;
-	if (errno != EISDIR && errno != EPERM)
+	if (errno == EISDIR || errno == EPERM)
+		dir = file_open_dir(at, path, O_NOFOLLOW);
+	if (!dir)
 		return err_errno(e, "remove '%s'", path);
-	fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return err_errno(e, "remove '%s'", path);
-	r = file_remove_in(fd, e);
+	for (const struct dirent *d; r == 0 && (d = readdir(dir));)
+		if (!streq(d->d_name, ".") && !streq(d->d_name, ".."))
+			r = file_remove_tree(dirfd(dir), d->d_name, e);
 	if (r < 0)
 		return err_wrap(e, r, "in '%s'", path);
-	if (unlinkat(dirfd, path, AT_REMOVEDIR) < 0)
-		return err_errno(e, "remove '%s'", path);
-	return 0;
+	return unlinkat(at, path, AT_REMOVEDIR) < 0 ? err_errno(e, "remove '%s'", path) : 0;
 }

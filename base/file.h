@@ -5,8 +5,10 @@
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/un.h>
 
@@ -27,8 +29,20 @@ int file_mkdirs(const char *path, mode_t mode, struct err *e);
  * version made it with another. A link or a mount in its place is somebody's decision and left as it is. */
 int file_mkdir_private(int dirfd, const char *name, struct err *e);
 
+/* Opens a directory to be read; flags: O_NOFOLLOW, or 0. NULL with errno. */
+DIR *file_open_dir(int dirfd, const char *path, int flags);
+static inline void close_dir(DIR **d)
+{
+	if (*d)
+		closedir(*d);
+	*d = NULL;
+}
+
+/* The same file, by whatever name; two nodes of one block device are. */
+bool file_same(const struct stat *a, const struct stat *b);
+
 /* Removes a directory of ours and what is in it; follows no symlink. 0 when it was not there. */
-int file_remove_tree(int dirfd, const char *path, struct err *e);
+int file_remove_tree(int at, const char *path, struct err *e);
 
 /* The address of a socket in a directory, through its descriptor: sun_path has 108 bytes, a path may have
  * more. name NULL: dirfd is the socket's own. False: even so it is too long. */

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "conf/load.h"
 #include "supervisor/check/vm.h"
@@ -27,8 +28,7 @@ static bool gone_moved(const struct vms *files, int states, const char *name)
 
 void check_forgettable(struct daemon *d, const struct vms *files, struct conf_problems *rows)
 {
-	int fd = openat(d->dirs.state_fd, "vms", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	_cleanup_(close_dir) DIR *dir = file_open_dir(d->dirs.state_fd, "vms", O_NOFOLLOW);
 	struct err e = ERR_INIT;
 
 	for (struct dirent *f; dir && (f = readdir(dir));) {
@@ -45,8 +45,4 @@ void check_forgettable(struct daemon *d, const struct vms *files, struct conf_pr
 		err_hint(&e, "put the file back, or: vmkeep forget %s", f->d_name);
 		check_row(rows, NULL, NULL, "warning", e.text, e.hint);
 	}
-	if (dir)
-		closedir(dir);
-	else
-		close_fd(&fd);
 }

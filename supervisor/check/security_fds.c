@@ -14,6 +14,7 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "supervisor/check/security_private.h"
 #include "supervisor/vm/vms.h"
@@ -53,7 +54,7 @@ static const struct security_fds *security_fds(struct look *l)
 {
 	_cleanup_(free_ptr) char *path = xasprintf("/proc/%d/fd", (int)l->vm->proc.pid);
 	struct security_fds *fds = &l->fds;
-	DIR *dir;
+	_cleanup_(close_dir) DIR *dir = NULL;
 
 	if (fds->read)
 		return fds;
@@ -72,7 +73,6 @@ static const struct security_fds *security_fds(struct look *l)
 		if (r == SECURITY_UNREADABLE || fds->n == SECURITY_FDS_MAX)
 			fds->root = 0;
 	}
-	closedir(dir);
 	return fds;
 }
 

@@ -20,11 +20,6 @@ enum { LOCK_TRIES = 15, LOCK_WAIT_US = 20000, LOCK_FILE_MAX = PATH_MAX + 32, LOC
 
 static const char lock_name[] = "lock";
 
-static bool dirs_is_same(const struct stat *a, const struct stat *b)
-{
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
-}
-
 /* --- what a daemon that was replaced left us: a lock that was let go for a moment could be another's then --- */
 
 #define HERITAGE_ENV "VMKEEP_DIRS"
@@ -66,7 +61,7 @@ static void dirs_heritage_take(const int from[HERITAGE], int fd)
 
 	for (size_t i = 0; i < HERITAGE; i++)
 		if (from[i] >= 0 && fstat(from[i], &there) == 0 && fstat(fd, &here) == 0 &&
-			dirs_is_same(&there, &here))
+			file_same(&there, &here))
 			dup3(from[i], fd, O_CLOEXEC);
 }
 
@@ -294,7 +289,7 @@ static bool dirs_is_lost(const char *path, int fd)
 {
 	struct stat there, here;
 
-	return stat(path, &there) < 0 || fstat(fd, &here) < 0 || !dirs_is_same(&there, &here);
+	return stat(path, &there) < 0 || fstat(fd, &here) < 0 || !file_same(&there, &here);
 }
 
 /* Opens what the path leads to, a directory of ours; fd keeps its number. */
@@ -321,7 +316,7 @@ static bool dirs_lock_is_lost(int dirfd, int lock)
 	struct stat there, here;
 
 	return fstatat(dirfd, lock_name, &there, AT_SYMLINK_NOFOLLOW) < 0 ||
-	       fstat(lock, &here) < 0 || !dirs_is_same(&there, &here);
+	       fstat(lock, &here) < 0 || !file_same(&there, &here);
 }
 
 int dirs_run_again(struct daemon_dirs *d, struct err *e)

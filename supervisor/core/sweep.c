@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <sys/mount.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 
 enum { TRIES_MAX = 16 }; /* several file systems may be mounted on one directory */
@@ -47,17 +48,16 @@ static int sweep_remove_one(int dirfd, const char *name, struct err *e)
 	return r < 0 ? r : err_set(e, ERR_FAILED, "remove '%s': it fills again and again", name);
 }
 
-static int sweep_remove_in(int dirfd, const char *name, struct err *e)
+static int sweep_remove_in(int at, const char *name, struct err *e)
 {
-	int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), r = 0;
-	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	_cleanup_(close_dir) DIR *dir = file_open_dir(at, name, O_NOFOLLOW);
+	int r = 0;
 
 	if (!dir)
 		return errno == ENOENT ? 0 : err_errno(e, "open '%s'", name);
 	for (struct dirent *d; r == 0 && (d = readdir(dir));)
 		if (!streq(d->d_name, ".") && !streq(d->d_name, ".."))
-			r = sweep_remove_one(fd, d->d_name, e);
-	closedir(dir);
+			r = sweep_remove_one(dirfd(dir), d->d_name, e);
 	return r < 0 ? err_wrap(e, r, "in '%s'", name) : 0;
 }
 

@@ -10,27 +10,27 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
 
 enum { PORT_LISTENS = 0x0a /* TCP_LISTEN in /proc/net/tcp */, PORT_ADDRESS = 33 };
 
-static bool port_has_socket(int fds, const char *wanted)
+static bool port_has_socket(int proc, const char *pid, const char *wanted)
 {
-	DIR *dir = fds < 0 ? NULL : fdopendir(fds);
+	_cleanup_(free_ptr) char *fds = xasprintf("%s/fd", pid);
+	_cleanup_(close_dir) DIR *dir = file_open_dir(proc, fds, 0);
 	const struct dirent *d;
 	char target[64];
-	bool found = false;
 
-	while (dir && !found && (d = readdir(dir))) {
+	while (dir && (d = readdir(dir))) {
 		ssize_t n = readlinkat(dirfd(dir), d->d_name, target, sizeof target - 1);
 
 		target[n > 0 ? n : 0] = '\0';
-		found = streq(target, wanted);
+		if (streq(target, wanted))
+			return true;
 	}
-	if (dir)
-		closedir(dir);
-	return found;
+	return false;
 }
 
 static void port_name_process(int proc, const char *pid, char who[HOST_WHO])
@@ -49,24 +49,16 @@ static void port_name_process(int proc, const char *pid, char who[HOST_WHO])
 void host_socket_holder(int root, unsigned long inode, char who[HOST_WHO])
 {
 	_cleanup_(free_ptr) char *wanted = xasprintf("socket:[%lu]", inode);
-	int fd = openat(root, "proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *proc = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_(close_dir) DIR *proc = file_open_dir(root, "proc", 0);
 	const struct dirent *p;
-	bool found = false;
 
 	snprintf(who, HOST_WHO, "somebody");
-	while (proc && !found && (p = readdir(proc))) {
-		_cleanup_(free_ptr) char *fds = xasprintf("%s/fd", p->d_name);
-
-		if (!isdigit((unsigned char)p->d_name[0]))
-			continue;
-		found = port_has_socket(
-			openat(dirfd(proc), fds, O_RDONLY | O_DIRECTORY | O_CLOEXEC), wanted);
-		if (found)
+	while (proc && (p = readdir(proc)))
+		if (isdigit((unsigned char)p->d_name[0]) &&
+			port_has_socket(dirfd(proc), p->d_name, wanted)) {
 			port_name_process(dirfd(proc), p->d_name, who);
-	}
-	if (proc)
-		closedir(proc);
+			return;
+		}
 }
 
 /* As the kernel writes it there: words of the host's byte order. */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -29,11 +28,6 @@ static bool claim_is_ours(const char *text, const char *state)
 	return strncmp(text, state, len) == 0 && text[len] == '\n';
 }
 
-static bool uids_claim_same_file(const struct stat *a, const struct stat *b)
-{
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
-}
-
 static bool claim_is_nobodys(const char *text, const char *state)
 {
 	return *text != '/' || claim_is_ours(text, state);
@@ -50,7 +44,7 @@ static bool claim_is_left(const char *text, const char *state)
 		return true;
 	if (stat(path, &theirs) < 0)
 		return errno == ENOENT;
-	return stat(state, &ours) == 0 && uids_claim_same_file(&theirs, &ours);
+	return stat(state, &ours) == 0 && file_same(&theirs, &ours);
 }
 
 static char *claim_read(int dirfd, unsigned block)
@@ -118,15 +112,13 @@ static void uids_claim_note_block(void *data, uid_t uid)
 
 static void uids_claim_note_living(unsigned of[UIDS_BLOCKS])
 {
-	DIR *dir = opendir("/proc");
+	_cleanup_(close_dir) DIR *dir = opendir("/proc");
 	struct stat st;
 
 	for (const struct dirent *d; dir && (d = readdir(dir));)
 		if (isdigit((unsigned char)d->d_name[0]) &&
 			fstatat(dirfd(dir), d->d_name, &st, 0) == 0)
 			uids_claim_note_block(of, st.st_uid);
-	if (dir)
-		closedir(dir);
 }
 
 /* The one that it had since the host booted. Its lock may still be with a daemon that was just
@@ -195,7 +187,7 @@ static bool uids_claim_is_default(int state_fd)
 	struct stat first, ours;
 
 	return stat(UIDS_STATE, &first) == 0 && fstat(state_fd, &ours) == 0 &&
-	       uids_claim_same_file(&first, &ours);
+	       file_same(&first, &ours);
 }
 
 /* Without a claim, as when /run is full. */
@@ -241,7 +233,7 @@ static bool claim_stands(const struct uids *u)
 	struct stat there, ours;
 
 	return u->claim >= 0 && lstat(path, &there) == 0 && fstat(u->claim, &ours) == 0 &&
-	       uids_claim_same_file(&there, &ours);
+	       file_same(&there, &ours);
 }
 
 void uids_look(struct uids *u)

@@ -32,8 +32,7 @@ void uids_kept(int state_fd, void (*with)(void *data, uid_t uid), void *data)
 	} places[] = { { "vms", "/identity.json" }, { "networks", "" } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
-		int fd = openat(state_fd, places[i].dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+		_cleanup_(close_dir) DIR *dir = file_open_dir(state_fd, places[i].dir, 0);
 
 		for (const struct dirent *d; dir && (d = readdir(dir));) {
 			_cleanup_(free_ptr) char *file =
@@ -41,9 +40,7 @@ void uids_kept(int state_fd, void (*with)(void *data, uid_t uid), void *data)
 			const char *end = strrchr(file, '.');
 
 			if (streq(end, ".json"))
-				kept_in(fd, file, with, data);
+				kept_in(dirfd(dir), file, with, data);
 		}
-		if (dir)
-			closedir(dir);
 	}
 }

@@ -10,6 +10,7 @@
 #include <linux/openat2.h>
 #include <stdio.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "supervisor/jail/jail.h"
 
@@ -71,17 +72,10 @@ static int files_check_links(const struct jail_file *f, uid_t link, struct err *
 	return err_hint(e, "name the file itself, or make the link root's: chown -h root");
 }
 
-static bool files_same_thing(const struct stat *a, const struct stat *b)
-{
-	if (S_ISBLK(a->st_mode) && S_ISBLK(b->st_mode))
-		return a->st_rdev == b->st_rdev;
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
-}
-
 static int files_check_twice(const struct jail *j, struct jail_file *f, struct err *e)
 {
 	for (const struct jail_file *g = j->file; g < j->file + j->n_files; g++) {
-		if (g == f || g->fd < 0 || !files_same_thing(&g->st, &f->st))
+		if (g == f || g->fd < 0 || !file_same(&g->st, &f->st))
 			continue;
 		if (g->write || f->write) {
 			err_set(e, ERR_CONFLICT, "%s: %s is the same file as %s", f->what,

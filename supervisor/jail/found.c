@@ -14,6 +14,7 @@
 #include <sys/ioctl.h>
 #include <sys/xattr.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/jail/jail.h"
@@ -177,10 +178,7 @@ void found_replaced(const struct jail *j, const struct jail_file *f, jail_warn *
 	fd = root < 0 ? -1
 		      : path_openat2(
 				root, f->path + 1, O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return;
-	if (S_ISBLK(st.st_mode) ? S_ISBLK(f->st.st_mode) && st.st_rdev == f->st.st_rdev
-				: st.st_dev == f->st.st_dev && st.st_ino == f->st.st_ino)
+	if (fd < 0 || fstat(fd, &st) < 0 || file_same(&st, &f->st))
 		return;
 	err_set(&e, ERR_CONFLICT, "%s: %s is another file than the one that its guest runs with",
 		f->what, f->shown_path);

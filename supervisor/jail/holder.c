@@ -7,12 +7,11 @@
 #include "supervisor/jail/holder.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/sysmacros.h>
 
-#include "base/buf.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
 
@@ -64,8 +63,7 @@ static bool holder_same(int dir, const char *name, const struct stat *st)
 
 static enum use holder_process_use(int process, const struct stat *st)
 {
-	int fd = openat(process, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_(close_dir) DIR *d = file_open_dir(process, "fd", 0);
 	enum use most = HOLDER_NONE, use;
 	const struct dirent *entry;
 
@@ -76,8 +74,6 @@ static enum use holder_process_use(int process, const struct stat *st)
 		use = holder_use_of(process, entry->d_name);
 		most = use > most ? use : most;
 	}
-	if (d)
-		closedir(d);
 	return most;
 }
 
@@ -114,7 +110,7 @@ static void holder_put_process(char who[HOLDER_TEXT], int process, const char *p
 /* The first that writes it, else the first that has locked it; less than least does not count. */
 static bool holder_find_process(const struct stat *st, enum use least, char who[HOLDER_TEXT])
 {
-	DIR *d = opendir("/proc");
+	_cleanup_(close_dir) DIR *d = opendir("/proc");
 	enum use most = HOLDER_NONE, use;
 	const struct dirent *entry;
 
@@ -130,8 +126,6 @@ static bool holder_find_process(const struct stat *st, enum use least, char who[
 		holder_put_process(who, process, entry->d_name);
 		most = use;
 	}
-	if (d)
-		closedir(d);
 	return most != HOLDER_NONE;
 }
 
@@ -156,44 +150,39 @@ static bool holder_find_mount(const struct stat *st, char who[HOLDER_TEXT])
 /* Logical volumes, RAID and the like stand in the holders directory. */
 static bool holder_find_stacked(const struct stat *st, char who[HOLDER_TEXT])
 {
+	_cleanup_(close_dir) DIR *d = NULL;
 	const struct dirent *entry;
 	char path[64];
-	DIR *d;
-	bool found = false;
 
 	snprintf(path, sizeof path, "/sys/dev/block/%u:%u/holders", major(st->st_rdev),
 		minor(st->st_rdev));
 	d = opendir(path);
-	while (d && !found && (entry = readdir(d)))
+	while (d && (entry = readdir(d)))
 		if (entry->d_name[0] != '.') {
 			holder_put_escaped(who, "the device ", entry->d_name, "");
-			found = true;
+			return true;
 		}
-	if (d)
-		closedir(d);
-	return found;
+	return false;
 }
 
 static bool holder_find_loop(const struct stat *st, char who[HOLDER_TEXT])
 {
-	DIR *d = opendir("/sys/block");
+	_cleanup_(close_dir) DIR *d = opendir("/sys/block");
 	const struct dirent *entry;
 	char path[300], file[4096];
-	bool found = false;
 
-	while (d && !found && (entry = readdir(d))) {
+	while (d && (entry = readdir(d))) {
 		if (strncmp(entry->d_name, "loop", 4) != 0)
 			continue;
 		snprintf(path, sizeof path, "%.255s/loop/backing_file", entry->d_name);
 		holder_slurp(dirfd(d), path, file, sizeof file);
 		file[strcspn(file, "\n")] = '\0';
-		found = file[0] && holder_same(AT_FDCWD, file, st);
-		if (found)
+		if (file[0] && holder_same(AT_FDCWD, file, st)) {
 			holder_put_escaped(who, "the device ", entry->d_name, "");
+			return true;
+		}
 	}
-	if (d)
-		closedir(d);
-	return found;
+	return false;
 }
 
 bool holder_writes(const struct stat *st)

@@ -8,7 +8,6 @@
  * such attributes there is no mark, and nothing fails for that.
  */
 #include <ctype.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <string.h>
@@ -63,13 +62,13 @@ void marks_set(const struct jail *j)
 }
 
 /* The directory that holds all VMs' states. */
-static int mark_open_states(const struct jail *j)
+static DIR *mark_open_states(const struct jail *j)
 {
 	const char *slash = strrchr(j->identity.dir, '/');
 	_cleanup_(free_ptr) char *path =
 		xasprintf("%.*s/", (int)(slash - j->identity.dir), j->identity.dir);
 
-	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return file_open_dir(AT_FDCWD, path, 0);
 }
 
 static json_t *mark_load_identity(int states, const char *vm)
@@ -87,12 +86,12 @@ static json_t *mark_load_identity(int states, const char *vm)
 /* Some VM's that is known here: its image was copied, or its disk given on. */
 static bool mark_is_known(const struct jail *j, const char *uuid)
 {
-	int states = mark_open_states(j);
-	DIR *dir = states >= 0 ? fdopendir(states) : NULL;
+	_cleanup_(close_dir) DIR *dir = mark_open_states(j);
 	bool known = false;
 
 	for (struct dirent *d; !known && dir && (d = readdir(dir));) {
-		json_t *doc = d->d_name[0] == '.' ? NULL : mark_load_identity(states, d->d_name);
+		json_t *doc =
+			d->d_name[0] == '.' ? NULL : mark_load_identity(dirfd(dir), d->d_name);
 		const char *is = json_string_value(json_object_get(doc, "uuid"));
 
 		known = is && strcasecmp(is, uuid) == 0 &&
@@ -100,8 +99,6 @@ static bool mark_is_known(const struct jail *j, const char *uuid)
 				json_is_true(json_object_get(doc, "ran")));
 		json_decref(doc);
 	}
-	if (dir)
-		closedir(dir);
 	return known;
 }
 
@@ -205,7 +202,7 @@ static int mark_refuse_renamed(const struct jail *j, const struct jail_file *f, 
 
 int mark_new(const struct jail *j, const struct jail_file *f, struct err *e)
 {
-	_cleanup_(close_fd) int states = j->identity.dir ? mark_open_states(j) : -1;
+	_cleanup_(close_dir) DIR *states = j->identity.dir ? mark_open_states(j) : NULL;
 	json_t *name;
 	size_t i;
 	int r = 0;
@@ -220,7 +217,7 @@ int mark_new(const struct jail *j, const struct jail_file *f, struct err *e)
 	}
 	json_array_foreach (j->identity.vanished, i, name) {
 		const char *vm = json_string_value(name);
-		json_t *doc = vm && states >= 0 ? mark_load_identity(states, vm) : NULL;
+		json_t *doc = vm && states ? mark_load_identity(dirfd(states), vm) : NULL;
 		_cleanup_(free_ptr) char *path = doc ? mark_left_behind(j, f, doc, vm) : NULL;
 
 		if (path)

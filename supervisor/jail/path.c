@@ -9,6 +9,7 @@
 #include <linux/openat2.h>
 #include <sys/syscall.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/jail/jail.h"
@@ -41,8 +42,7 @@ static bool path_is_same(int a, int b)
 {
 	struct stat x, y;
 
-	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev &&
-	       x.st_ino == y.st_ino;
+	return fstat(a, &x) == 0 && fstat(b, &y) == 0 && file_same(&x, &y);
 }
 
 static int path_fail(int *dir, int error)
