@@ -13,7 +13,7 @@ static struct {
 	double lost;
 } now;
 
-static double clock_read_clock(clockid_t which)
+static double clock_read(clockid_t which)
 {
 	struct timespec t;
 
@@ -23,17 +23,17 @@ static double clock_read_clock(clockid_t which)
 
 double clock_wall(void)
 {
-	return clock_read_clock(CLOCK_REALTIME);
+	return clock_read(CLOCK_REALTIME);
 }
 
 double clock_boot(void)
 {
-	return clock_read_clock(CLOCK_BOOTTIME);
+	return clock_read(CLOCK_BOOTTIME);
 }
 
 double clock_awake(void)
 {
-	return clock_read_clock(CLOCK_MONOTONIC);
+	return clock_read(CLOCK_MONOTONIC);
 }
 
 double clock_now(void)

@@ -7,14 +7,14 @@
 #include "base/text.h"
 #include "conf/value.h"
 
-static const char *value_text_ipv4_text(char buf[INET_ADDRSTRLEN], uint32_t address)
+static const char *value_text_ipv4(char buf[INET_ADDRSTRLEN], uint32_t address)
 {
 	struct in_addr in = { .s_addr = htonl(address) };
 
 	return inet_ntop(AF_INET, &in, buf, INET_ADDRSTRLEN);
 }
 
-static void value_text_number_text(const struct conf_key *k, uint64_t v, struct buf *b)
+static void value_text_number(const struct conf_key *k, uint64_t v, struct buf *b)
 {
 	char text[32];
 
@@ -28,17 +28,17 @@ static void value_text_number_text(const struct conf_key *k, uint64_t v, struct 
 		buf_printf(b, "%" PRIu64, v);
 }
 
-static void value_text_network_text(const struct conf_key *k, const void *f, struct buf *b)
+static void value_text_network(const struct conf_key *k, const void *f, struct buf *b)
 {
 	char first[INET_ADDRSTRLEN], last[INET_ADDRSTRLEN];
 	const struct conf_subnet *net = f;
 	const struct conf_range *range = f;
 
 	if (k->type == CONF_TYPE_RANGE)
-		buf_printf(b, "%s-%s", value_text_ipv4_text(first, range->first),
-			value_text_ipv4_text(last, range->last));
+		buf_printf(b, "%s-%s", value_text_ipv4(first, range->first),
+			value_text_ipv4(last, range->last));
 	else if (net->set)
-		buf_printf(b, "%s/%u", value_text_ipv4_text(first, net->address), net->prefix);
+		buf_printf(b, "%s/%u", value_text_ipv4(first, net->address), net->prefix);
 	else
 		buf_adds(b, "auto");
 }
@@ -64,7 +64,7 @@ void conf_value_text(const struct conf_key *k, const void *object, size_t i, str
 	case CONF_TYPE_SIZE:
 	case CONF_TYPE_TIME:
 	case CONF_TYPE_UINT:
-		value_text_number_text(k, *(const uint64_t *)f, b);
+		value_text_number(k, *(const uint64_t *)f, b);
 		break;
 	case CONF_TYPE_BOOL:
 		if (k->names)
@@ -80,7 +80,7 @@ void conf_value_text(const struct conf_key *k, const void *object, size_t i, str
 		break;
 	case CONF_TYPE_SUBNET:
 	case CONF_TYPE_RANGE:
-		value_text_network_text(k, f, b);
+		value_text_network(k, f, b);
 		break;
 	case CONF_TYPES:
 		break;

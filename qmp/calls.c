@@ -105,7 +105,7 @@ double calls_due(const struct calls *l)
 	return due;
 }
 
-static bool calls_call_only_asks(const char *command)
+static bool calls_only_ask(const char *command)
 {
 	return strncmp(command, "query-", 6) == 0 || strcmp(command, "qom-get") == 0;
 }
@@ -117,8 +117,7 @@ void call_describe(const struct call *c, const char *why, struct err *e)
 		break;
 	case CALL_EXPIRED:
 		err_set(e, ERR_TIMEOUT, "QEMU did not answer '%s' within %g s%s", c->command,
-			c->timeout,
-			calls_call_only_asks(c->command) ? "" : "; it may still take effect");
+			c->timeout, calls_only_ask(c->command) ? "" : "; it may still take effect");
 		break;
 	case CALL_CANCELLED:
 		err_set(e, ERR_FAILED, "cancelled");

@@ -22,7 +22,7 @@ void deps_release(struct pending *p)
 	free(p->dep);
 }
 
-static enum dep_verdict deps_dep_pending(
+static enum dep_verdict deps_pending(
 	const struct dep *dep, const struct pending *other, struct err *why)
 {
 	switch (other->phase) {
@@ -44,13 +44,13 @@ static enum dep_verdict deps_dep_pending(
 }
 
 /* A VM that is not enabled, or that a former daemon was done with. */
-static enum dep_verdict deps_dep_vm(const struct dep *dep, const struct vm *vm, struct err *why)
+static enum dep_verdict deps_vm(const struct dep *dep, const struct vm *vm, struct err *why)
 {
 	err_set(why, ERR_FAILED, "'%s' is not up", dep->name);
 	return dep->required && !vm_state_has_process(vm->st.state) ? DEP_REFUSE : DEP_GO;
 }
 
-static void deps_dep_network_done(void *data, const struct err *e)
+static void deps_network_done(void *data, const struct err *e)
 {
 	struct dep *dep = data;
 
@@ -61,7 +61,7 @@ static void deps_dep_network_done(void *data, const struct err *e)
 	boot_kick(dep->pending->boot->daemon);
 }
 
-static enum dep_verdict deps_dep_network(struct dep *dep, struct err *why)
+static enum dep_verdict deps_network(struct dep *dep, struct err *why)
 {
 	struct networks *ns = dep->pending->boot->daemon->networks;
 
@@ -73,7 +73,7 @@ static enum dep_verdict deps_dep_network(struct dep *dep, struct err *why)
 		return dep->required ? DEP_REFUSE : DEP_GO;
 	case DEP_UNKNOWN:
 		dep->network = DEP_REQUESTED;
-		dep->wait = networks_need(ns, dep->name, deps_dep_network_done, dep);
+		dep->wait = networks_need(ns, dep->name, deps_network_done, dep);
 		break;
 	case DEP_REQUESTED:
 		break;
@@ -82,15 +82,15 @@ static enum dep_verdict deps_dep_network(struct dep *dep, struct err *why)
 	return DEP_HOLD;
 }
 
-static enum dep_verdict deps_dep_check(struct dep *dep, struct err *why)
+static enum dep_verdict deps_check_one(struct dep *dep, struct err *why)
 {
 	struct boot *b = dep->pending->boot;
 	const struct pending *other = boot_find(b, dep->name);
 	const struct vm *vm = vms_find(b->daemon->vms, dep->name);
 
 	if (other)
-		return deps_dep_pending(dep, other, why);
-	return vm ? deps_dep_vm(dep, vm, why) : deps_dep_network(dep, why);
+		return deps_pending(dep, other, why);
+	return vm ? deps_vm(dep, vm, why) : deps_network(dep, why);
 }
 
 enum dep_verdict deps_check(struct pending *p, struct err *why)
@@ -99,7 +99,7 @@ enum dep_verdict deps_check(struct pending *p, struct err *why)
 
 	for (size_t i = 0; i < p->deps; i++) {
 		struct err one = ERR_INIT;
-		enum dep_verdict v = deps_dep_check(&p->dep[i], &one);
+		enum dep_verdict v = deps_check_one(&p->dep[i], &one);
 
 		if (v == DEP_REFUSE || (v == DEP_HOLD && all == DEP_GO))
 			err_copy(why, &one);

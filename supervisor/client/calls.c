@@ -109,7 +109,7 @@ static void calls_print_call(struct calls *s, const struct call *call)
 	command_flush(s->c);
 }
 
-static struct call *calls_call_by_id(struct calls *s, json_int_t id)
+static struct call *calls_by_id(struct calls *s, json_int_t id)
 {
 	/* ids were given in a row */
 	json_int_t i = s->n && id ? id - s->call[0].id : -1;
@@ -144,7 +144,7 @@ static void calls_take_message(struct calls *s, json_t *message /* stolen */)
 
 	if (json_object_get(message, "event"))
 		calls_on_event(s, message);
-	call = calls_call_by_id(s, json_integer_value(json_object_get(message, "id")));
+	call = calls_by_id(s, json_integer_value(json_object_get(message, "id")));
 	if (!call || call->reply) {
 		json_decref(message);
 		return;

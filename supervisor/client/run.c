@@ -247,7 +247,7 @@ static void run_list_print(struct command *c, const char *target, const json_t *
 }
 
 /* The client's own version is told in any case. */
-static int run_version_run(struct command *c)
+static int run_version(struct command *c)
 {
 	struct err e = ERR_INIT;
 	json_t *daemon = NULL, *both;
@@ -289,7 +289,7 @@ static const struct command_form forms[] = {
 	{ "vm-qmp",            NULL,             NULL,              run_json_print },
 	{ "host-check",        NULL,             run_host_status,       run_host_print },
 	{ "reload",            NULL,             run_problems_status,   run_reload_print },
-	{ "query-version",     run_version_run,      NULL,              NULL },
+	{ "query-version",     run_version,      NULL,              NULL },
 	{ "query-schema",      NULL,             NULL,              run_json_print },
 };
 /* clang-format on */

@@ -103,7 +103,7 @@ static int listener_bind_path(struct listener *l, const struct sockaddr_un *a, s
 	return 0;
 }
 
-static int listener_open_listener(struct listener *l, const char *path, struct err *e)
+static int listener_open_one(struct listener *l, const char *path, struct err *e)
 {
 	struct sockaddr_un a = { 0 };
 	int r;
@@ -128,7 +128,7 @@ int listener_open(struct listener *l, const char *path, struct err *e)
 	int r;
 
 	*l = (struct listener)LISTENER_INIT;
-	r = listener_open_listener(l, path, e);
+	r = listener_open_one(l, path, e);
 	if (r == 0)
 		return 0;
 	listener_close(l);

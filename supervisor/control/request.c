@@ -5,7 +5,7 @@
 #include "conf/vm.h"
 #include "supervisor/control/request_private.h"
 
-static void request_unlink_request(struct request *r)
+static void request_unlink(struct request *r)
 {
 	struct connection *c = r->connection;
 
@@ -43,11 +43,11 @@ struct request *request_new(struct connection *c, struct message *m)
 	return r;
 }
 
-static void request_free_request(struct request *r)
+static void request_free(struct request *r)
 {
 	if (r->ending)
 		return;
-	request_unlink_request(r);
+	request_unlink(r);
 	message_release(&r->message);
 	peer_unref(r->peer);
 	account_discharge(r->account, r->cost);
@@ -60,13 +60,13 @@ static void request_free_request(struct request *r)
 
 void request_orphan(struct request *r)
 {
-	request_unlink_request(r);
+	request_unlink(r);
 	if (!r->gone)
 		return;
 	r->ending = true;
 	r->gone(r->gone_data);
 	r->ending = false;
-	request_free_request(r);
+	request_free(r);
 }
 
 /* --- completion -------------------------------------------------------------------------- */
@@ -86,14 +86,14 @@ static void request_put_result(struct request *r, json_t *result)
 void request_return(struct request *r, json_t *result)
 {
 	request_put_result(r, result);
-	request_free_request(r);
+	request_free(r);
 }
 
 void request_error(struct request *r, const struct err *e)
 {
 	if (r->connection)
 		connection_put_error(r->connection, e, r->message.id);
-	request_free_request(r);
+	request_free(r);
 }
 
 int request_stream(struct request *r, json_t *result, struct buf *leftover, struct hold **hold)
@@ -107,7 +107,7 @@ int request_stream(struct request *r, json_t *result, struct buf *leftover, stru
 		return -1;
 	}
 	request_put_result(r, result);
-	request_free_request(r);
+	request_free(r);
 	return c && !c->closed ? connection_take(c, leftover, hold) : -1;
 }
 

@@ -12,7 +12,7 @@ struct turn { /* a request that waits */
 	struct request *request;
 };
 
-static void turns_turn_free(struct turn *turn)
+static void turns_free_one(struct turn *turn)
 {
 	struct turns *t = turn->turns;
 
@@ -26,9 +26,9 @@ static void turns_turn_free(struct turn *turn)
 	free(turn);
 }
 
-static void turns_turn_gone(void *data)
+static void turns_gone(void *data)
 {
-	turns_turn_free(data);
+	turns_free_one(data);
 }
 
 static void turns_run(struct turns *t, struct request *r)
@@ -48,7 +48,7 @@ static void turns_next(struct loop_task *task)
 
 		if (!account_may_run(r->account, r->role))
 			continue;
-		turns_turn_free(turn);
+		turns_free_one(turn);
 		request_on_gone(r, NULL, NULL);
 		loop_later(t->ev, &t->task, turns_next);
 		turns_run(t, r);
@@ -93,5 +93,5 @@ void turns_take(struct turns *t, struct request *r)
 	turn->request = r;
 	*t->end = turn;
 	t->end = &turn->next;
-	request_on_gone(r, turns_turn_gone, turn);
+	request_on_gone(r, turns_gone, turn);
 }

@@ -45,7 +45,7 @@ struct hooks *hooks_new(struct daemon *d)
 	return h;
 }
 
-static void hooks_hook_free(struct hook *k)
+static void hooks_free_one(struct hook *k)
 {
 	free(k->program);
 	free(k->vm);
@@ -64,7 +64,7 @@ void hooks_free(struct hooks *h)
 
 		h->first = k->next;
 		child_cancel(k->child);
-		hooks_hook_free(k);
+		hooks_free_one(k);
 	}
 	free(h);
 }
@@ -82,7 +82,7 @@ static void hooks_drop(struct hook *k)
 		p = &(*p)->next;
 	*p = k->next;
 	k->all->n--;
-	hooks_hook_free(k);
+	hooks_free_one(k);
 }
 
 static void hooks_tell(

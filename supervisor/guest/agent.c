@@ -174,7 +174,7 @@ static void agent_disconnect(struct vm_agent *a)
 		loop_timer_start(&a->thaw, THAW_EVERY);
 }
 
-static int agent_connect_agent(struct vm_agent *a, struct err *e)
+static int agent_connect(struct vm_agent *a, struct err *e)
 {
 	int fd = vm_socket_connect(a->vm, "agent.sock", e);
 
@@ -193,7 +193,7 @@ static void agent_set_open(struct vm_agent *a, bool open)
 		return;
 	a->open = open;
 	agent_disconnect(a);
-	if (open && !a->conn && agent_connect_agent(a, &e) < 0)
+	if (open && !a->conn && agent_connect(a, &e) < 0)
 		log_warning(vm->name, "%s", e.text);
 	else
 		log_info(vm->name, "guest agent %s", open ? "is there" : "went away");
@@ -343,7 +343,7 @@ static struct agent *agent_connection(struct vm *vm, struct err *e)
 	if (a->conn && agent_is_lost(a->conn))
 		agent_disconnect(a);
 	if (!a->conn)
-		agent_connect_agent(a, e);
+		agent_connect(a, e);
 	return a->conn;
 }
 

@@ -82,7 +82,7 @@ static int display_refused(int error, const char *address, const char *listen, s
 }
 
 /* The port of before, after a restart of the daemon; 0: a fresh start. */
-static unsigned port_remembered_port(const struct vm *vm)
+static unsigned port_remembered(const struct vm *vm)
 {
 	struct buf text = BUF_MAX(16);
 	uint64_t port = 0;
@@ -93,7 +93,7 @@ static unsigned port_remembered_port(const struct vm *vm)
 	return (unsigned)port;
 }
 
-static void port_remember_port(const struct vm *vm, unsigned port)
+static void port_remember(const struct vm *vm, unsigned port)
 {
 	char text[16];
 	struct err e = ERR_INIT;
@@ -106,7 +106,7 @@ static void port_remember_port(const struct vm *vm, unsigned port)
 int display_listen_tcp(struct vm *vm, char **address, struct err *e)
 {
 	const struct conf_vm *c = &vm->proc.conf;
-	unsigned port = port_remembered_port(vm), last;
+	unsigned port = port_remembered(vm), last;
 	struct endpoint at;
 	int fd, r = port_endpoint_parse(&at, c->listen, e);
 
@@ -124,7 +124,7 @@ int display_listen_tcp(struct vm *vm, char **address, struct err *e)
 		return port_taken(&at, *address, e);
 	if (fd < 0)
 		return display_refused(-fd, *address, c->listen, e);
-	port_remember_port(vm, port);
+	port_remember(vm, port);
 	return fd;
 }
 

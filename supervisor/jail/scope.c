@@ -137,7 +137,7 @@ static sd_bus *scope_connect_private(void)
 	return sd_bus_unref(bus);
 }
 
-static enum outcome scope_join_scope(const struct jail *j, struct err *e)
+static enum outcome scope_join(const struct jail *j, struct err *e)
 {
 	sd_bus *bus = scope_connect_private();
 	enum outcome outcome = UNREACHABLE;
@@ -248,8 +248,7 @@ static int scope_join_directories(struct jail_group *g, struct err *e)
 
 int group_join(struct jail *j, struct err *e)
 {
-	enum outcome outcome =
-		j->group.unit && *j->group.unit ? scope_join_scope(j, e) : UNREACHABLE;
+	enum outcome outcome = j->group.unit && *j->group.unit ? scope_join(j, e) : UNREACHABLE;
 
 	if (outcome == JOINED)
 		return 0;

@@ -10,7 +10,7 @@
 #include "conf/load.h"
 #include "supervisor/network/private.h"
 
-static void claims_claim_free(struct claim *c)
+static void claims_free_one(struct claim *c)
 {
 	free(c->vm);
 	free(c->nic);
@@ -26,7 +26,7 @@ void claims_free(struct networks *ns)
 		struct claim *c = ns->claims;
 
 		ns->claims = c->next;
-		claims_claim_free(c);
+		claims_free_one(c);
 	}
 }
 
@@ -240,7 +240,7 @@ void claim_remove(struct networks *ns, const struct claim *gone)
 		if (c != gone)
 			continue;
 		*at = c->next;
-		claims_claim_free(c);
+		claims_free_one(c);
 		return;
 	}
 }

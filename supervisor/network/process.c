@@ -38,7 +38,7 @@ static void process_stop_listening(struct dnsmasq *d)
 	buf_release(&d->words);
 }
 
-static void process_forget_process(struct dnsmasq *d)
+static void process_forget(struct dnsmasq *d)
 {
 	ev_io_stop(d->ev, &d->exited);
 	loop_timer_stop(&d->timer);
@@ -110,7 +110,7 @@ static void process_ended(struct dnsmasq *d, int status)
 	struct err e = ERR_INIT;
 
 	process_last_words(d, words, sizeof words);
-	process_forget_process(d);
+	process_forget(d);
 	if (d->state == DNSMASQ_STOPPING) {
 		d->state = DNSMASQ_OFF;
 		if (d->again)
@@ -230,11 +230,11 @@ void dnsmasq_init(struct dnsmasq *d)
 
 void dnsmasq_release(struct dnsmasq *d)
 {
-	process_forget_process(d);
+	process_forget(d);
 	d->state = DNSMASQ_OFF;
 }
 
-static void process_watch_process(struct dnsmasq *d)
+static void process_watch(struct dnsmasq *d)
 {
 	ev_io_set(&d->exited, d->pidfd, EV_READ);
 	ev_io_start(d->ev, &d->exited);
@@ -302,13 +302,13 @@ static void process_spawn(struct dnsmasq *d)
 		d->overdue = false;
 		d->start = proc_starttime(d->pid);
 		d->spawned = clock_now();
-		process_watch_process(d);
+		process_watch(d);
 		loop_timer_start(&d->timer, START_TIMEOUT);
 		d->event(d->data, DNSMASQ_NEW_PID, NULL);
 		confine_go(d->jail_fd); /* it is written down, so it may run */
 		return;
 	}
-	process_forget_process(d);
+	process_forget(d);
 	snprintf(d->problem, sizeof d->problem, "%.250s", e.text);
 	if (e.class == ERR_NOT_FOUND) {
 		d->state = DNSMASQ_MISSING;
@@ -342,7 +342,7 @@ void dnsmasq_took(struct dnsmasq *d, pid_t pid, uint64_t start)
 	d->state = DNSMASQ_UP;
 	d->first = false;
 	d->spawned = clock_now();
-	process_watch_process(d);
+	process_watch(d);
 }
 
 void dnsmasq_stop(struct dnsmasq *d)

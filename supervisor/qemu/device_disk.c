@@ -210,7 +210,7 @@ static int device_disk_unit(const struct conf_disk *d, struct device_bus *bus, c
 	return err_hint(e, "use Bus=scsi or Bus=virtio for some disks");
 }
 
-static json_t *device_disk_virtio_disk(
+static json_t *device_disk_virtio(
 	json_t *dev /* stolen */, const struct conf_disk *d, struct device_bus *bus, struct err *e)
 {
 	char id[80], thread[80];
@@ -223,7 +223,7 @@ static json_t *device_disk_virtio_disk(
 	return device_place(dev, bus, device_disk_id(d, id), true, e);
 }
 
-static json_t *device_disk_unit_disk(
+static json_t *device_disk_on_unit(
 	json_t *dev /* stolen */, const struct conf_disk *d, struct device_bus *bus, struct err *e)
 {
 	enum conf_bus kind = device_disk_bus(d, bus->board);
@@ -282,8 +282,8 @@ json_t *device_disk(
 	dev = json_pack("{s:s, s:s}", "driver", "", "id", device_disk_id(d, id));
 	if (d->path)
 		json_object_set_new(dev, "drive", json_string(device_node_name(d, node)));
-	dev = kind == CONF_BUS_VIRTIO ? device_disk_virtio_disk(dev, d, bus, e)
-				      : device_disk_unit_disk(dev, d, bus, e);
+	dev = kind == CONF_BUS_VIRTIO ? device_disk_virtio(dev, d, bus, e)
+				      : device_disk_on_unit(dev, d, bus, e);
 	if (!dev)
 		return NULL;
 	if (bootindex)

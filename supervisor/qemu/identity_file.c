@@ -179,7 +179,7 @@ static int file_set_aside(int dirfd, const char *why, struct err *e)
 	return 0;
 }
 
-static bool file_is_no_file(int dirfd)
+static bool file_is_none(int dirfd)
 {
 	struct stat st;
 
@@ -210,7 +210,7 @@ static int file_load(struct identity *id, int dirfd, struct err *e)
 		err_clear(e);
 		return 0;
 	}
-	if (r < 0 && file_is_no_file(dirfd)) {
+	if (r < 0 && file_is_none(dirfd)) {
 		err_clear(e);
 		return file_set_aside(dirfd, "not a regular file", e);
 	}

@@ -18,21 +18,21 @@ struct vm *verb_vm(struct daemon *d, struct request *r)
 	return vm;
 }
 
-static bool verb_verb_is_owner(void *data, const struct conf_list *owner)
+static bool verb_is_owner(void *data, const struct conf_list *owner)
 {
 	return request_owns(data, owner);
 }
 
-static bool verb_verb_owns(struct daemon *d, const struct request *r, const char *name)
+static bool verb_owns_name(struct daemon *d, const struct request *r, const char *name)
 {
-	return vms_owned(d->vms, name, verb_verb_is_owner, (void *)(uintptr_t)r);
+	return vms_owned(d->vms, name, verb_is_owner, (void *)(uintptr_t)r);
 }
 
 /* Only those that may be own ones are looked at again: there may be a thousand. */
 bool verb_owns(struct daemon *d, const struct request *r, const struct vm *vm)
 {
 	return (vm->file.problems || request_owns(r, &vm->file.conf.owner)) &&
-	       verb_verb_owns(d, r, vm->name);
+	       verb_owns_name(d, r, vm->name);
 }
 
 bool verbs_owns(void *data, const struct request *r, const char *name)
@@ -40,7 +40,7 @@ bool verbs_owns(void *data, const struct request *r, const char *name)
 	struct daemon *d = data;
 
 	if (name)
-		return verb_verb_owns(d, r, name);
+		return verb_owns_name(d, r, name);
 	vms_refresh(d->vms);
 	for (size_t i = 0; i < d->vms->n; i++)
 		if (verb_owns(d, r, d->vms->vm[i]))
@@ -48,7 +48,7 @@ bool verbs_owns(void *data, const struct request *r, const char *name)
 	return false;
 }
 
-static void verb_verb_job_done(void *data, struct job *j)
+static void verb_job_done(void *data, struct job *j)
 {
 	struct request *r = data;
 
@@ -59,7 +59,7 @@ static void verb_verb_job_done(void *data, struct job *j)
 }
 
 /* The job goes on; nobody is told. */
-static void verb_verb_client_gone(void *data)
+static void verb_client_gone(void *data)
 {
 	struct job *j = data;
 
@@ -75,8 +75,8 @@ struct job *verb_job(struct daemon *d, struct request *r, const struct vm *vm)
 		request_return(r, json_pack("{s:i}", "job", (int)j->id));
 		return j;
 	}
-	job_on_done(j, verb_verb_job_done, r);
-	request_on_gone(r, verb_verb_client_gone, j);
+	job_on_done(j, verb_job_done, r);
+	request_on_gone(r, verb_client_gone, j);
 	verb_job_started(r, j);
 	return j;
 }
@@ -87,7 +87,7 @@ void verb_job_started(struct request *r, const struct job *j)
 		json_pack("{s:i, s:s, s:s}", "job", (int)j->id, "verb", j->verb, "name", j->vm));
 }
 
-static bool verb_verb_has_guest(struct request *r, const struct vm *vm)
+static bool verb_has_guest(struct request *r, const struct vm *vm)
 {
 	struct err e = ERR_INIT;
 
@@ -102,7 +102,7 @@ static bool verb_verb_has_guest(struct request *r, const struct vm *vm)
 }
 
 /* A save or a load holds the disks: nothing but kill may tear it apart. */
-static bool verb_verb_is_free(struct request *r, const struct vm *vm)
+static bool verb_is_free(struct request *r, const struct vm *vm)
 {
 	struct err e = ERR_INIT;
 
@@ -118,8 +118,8 @@ bool verb_may(struct request *r, const struct vm *vm)
 {
 	unsigned needs = request_verb(r)->needs;
 
-	return (!(needs & API_NOT_BUSY) || verb_verb_is_free(r, vm)) &&
-	       (!(needs & API_NEEDS_GUEST) || verb_verb_has_guest(r, vm));
+	return (!(needs & API_NOT_BUSY) || verb_is_free(r, vm)) &&
+	       (!(needs & API_NEEDS_GUEST) || verb_has_guest(r, vm));
 }
 
 json_t *verb_address(uint32_t address)

@@ -19,7 +19,7 @@ bool vm_event_bearable(struct vm *vm)
 	return false;
 }
 
-static bool events_event_is(const json_t *data, const char *key, const char *value)
+static bool events_is(const json_t *data, const char *key, const char *value)
 {
 	return streq(json_string_value(json_object_get(data, key)), value);
 }
@@ -28,15 +28,15 @@ static void events_on_shutdown(struct vm *vm, const json_t *data)
 {
 	if (!vm_event_bearable(vm))
 		return;
-	if (vm->st.state == VM_STOPPING && events_event_is(data, "reason", "guest-shutdown"))
+	if (vm->st.state == VM_STOPPING && events_is(data, "reason", "guest-shutdown"))
 		vm_tell_step(vm);
-	if (events_event_is(data, "reason", "guest-shutdown"))
+	if (events_is(data, "reason", "guest-shutdown"))
 		vm_ended(vm, VM_END_POWER_OFF);
-	else if (events_event_is(data, "reason", "guest-reset"))
+	else if (events_is(data, "reason", "guest-reset"))
 		vm_ended(vm, VM_END_REBOOT);
-	else if (events_event_is(data, "reason", "host-signal") && vm->st.ending == VM_END_NONE)
+	else if (events_is(data, "reason", "host-signal") && vm->st.ending == VM_END_NONE)
 		vm->st.ending = VM_END_HOST_SIGNAL;
-	else if (events_event_is(data, "reason", "host-qmp-quit") && vm->st.ending == VM_END_NONE)
+	else if (events_is(data, "reason", "host-qmp-quit") && vm->st.ending == VM_END_NONE)
 		vm->st.ending = VM_END_QMP_QUIT;
 }
 
@@ -49,7 +49,7 @@ static void events_on_panic(struct vm *vm, const json_t *data)
 
 static void events_on_watchdog(struct vm *vm, const json_t *data)
 {
-	if (!events_event_is(data, "action", "none") && !events_event_is(data, "action", "reset") &&
+	if (!events_is(data, "action", "none") && !events_is(data, "action", "reset") &&
 		vm_event_bearable(vm))
 		vm_ended(vm, VM_END_WATCHDOG);
 }
@@ -113,7 +113,7 @@ static void events_on_io_error(struct vm *vm, const json_t *data)
 	bool space = json_is_true(json_object_get(data, "nospace"));
 
 	/* all requests that were under way fail at once: the first one says why */
-	if (!events_event_is(data, "action", "stop") || vm->mon.io_error)
+	if (!events_is(data, "action", "stop") || vm->mon.io_error)
 		return;
 	vm->mon.io_error = vm_io_error_text(space, node);
 	log_error(vm->name, "guest stopped by an i/o error: %s", vm->mon.io_error);

@@ -36,7 +36,7 @@ const struct vm *uuid_holder(const struct vm *vm, const char *uuid)
 
 /* --- may it run? --- */
 
-static int uuid_check_uuid(const struct vm *vm, const struct conf_vm *c, struct err *e)
+static int uuid_check(const struct vm *vm, const struct conf_vm *c, struct err *e)
 {
 	const struct vm *other;
 
@@ -118,7 +118,7 @@ int vm_identity_check(const struct vm *vm, const struct conf_vm *c, struct err *
 	if (uuid_check_torn(vm, c, e) < 0)
 		return e->number;
 	if (c->uuid)
-		return uuid_check_uuid(vm, c, e);
+		return uuid_check(vm, c, e);
 	/* where it tells no UUID the images may, which vmkeep-jail looks at */
 	if (id->kept || !id->damaged_uuid[0])
 		return 0;

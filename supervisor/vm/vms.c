@@ -123,7 +123,7 @@ static void vms_claim_addresses(struct vm *vm)
 }
 
 /* Reads this VM's files, whose stamp was this before. A file that no longer parses keeps its old meaning. */
-static void vm_vms_refresh(struct vms *vms, struct vm *vm, uint64_t stamp, struct conf_problems *p)
+static void vms_refresh_all(struct vms *vms, struct vm *vm, uint64_t stamp, struct conf_problems *p)
 {
 	struct daemon *d = vms->daemon;
 	struct conf_context ctx = {
@@ -191,7 +191,7 @@ static void vms_found_file(void *data, const char *name)
 	if (!vm)
 		vm = vms_add(f->vms, name);
 	if (vm->file.stamp != stamp || vm->file.problems)
-		vm_vms_refresh(f->vms, vm, stamp, f->problems);
+		vms_refresh_all(f->vms, vm, stamp, f->problems);
 }
 
 void vms_reload(struct vms *vms, struct conf_problems *p)
@@ -269,7 +269,7 @@ struct vm *vms_get(struct vms *vms, const char *name, struct err *e)
 		vms_reload(vms, &problems);
 	vm = vms_find(vms, name);
 	if (vm && stamp && stamp != vm->file.stamp)
-		vm_vms_refresh(vms, vm, stamp, NULL);
+		vms_refresh_all(vms, vm, stamp, NULL);
 	if (!vm && stamp)
 		conf_problems_err(&problems, e);
 	conf_problems_release(&problems);
