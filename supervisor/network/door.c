@@ -103,15 +103,12 @@ void door_taken(struct networks *ns, const struct err *e)
 		door_need(ns);
 }
 
-static void door_on_opened(void *data, const struct child_result *r)
+static void door_on_opened(void *data, const struct err *e)
 {
 	struct networks *ns = data;
-	struct err e = ERR_INIT;
 
 	ns->door.nft = NULL;
-	if (r->status != 0)
-		network_nft_error(r, &e);
-	door_taken(ns, r->status != 0 ? &e : NULL);
+	door_taken(ns, e);
 }
 
 void door_leave(struct networks *ns)
@@ -142,15 +139,12 @@ static void door_answer(struct networks *ns, const struct err *e)
 	door_leave(ns);
 }
 
-static void door_on_shut(void *data, const struct child_result *r)
+static void door_on_shut(void *data, const struct err *e)
 {
 	struct networks *ns = data;
-	struct err e = ERR_INIT;
 
 	ns->door.nft = NULL;
-	if (r->status != 0)
-		network_nft_error(r, &e);
-	door_answer(ns, r->status != 0 ? &e : NULL);
+	door_answer(ns, e);
 }
 
 static void door_shut(struct networks *ns)

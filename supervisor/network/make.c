@@ -97,16 +97,14 @@ void network_delete_bridge(struct network *n)
 	n->bridge_index = 0;
 }
 
-static int make_run_nft(struct network *n, const char *text,
-	void (*done)(void *data, const struct child_result *r), struct err *e)
+static int make_run_nft(struct network *n, const char *text, network_done_fn *done, struct err *e)
 {
 	network_nft_cancel(n->nft);
 	n->nft = network_run_nft(n->ns, n->name, text, done, n, e);
 	return n->nft ? 0 : e->number;
 }
 
-int network_load_rules(
-	struct network *n, void (*done)(void *data, const struct child_result *r), struct err *e)
+int network_load_rules(struct network *n, network_done_fn *done, struct err *e)
 {
 	struct nft_network rules = { .table = n->plan.table,
 		.bridge = n->plan.choice.bridge,
@@ -127,8 +125,7 @@ int network_load_rules(
 	return r;
 }
 
-int network_drop_rules(
-	struct network *n, void (*done)(void *data, const struct child_result *r), struct err *e)
+int network_drop_rules(struct network *n, network_done_fn *done, struct err *e)
 {
 	struct buf text = BUF_INIT;
 	bool last;

@@ -18,7 +18,7 @@ struct nft_run {
 	struct child *child; /* NULL: waits for the end of one before it */
 	struct loop_timer patience;
 	char *whose, *text;
-	void (*done)(void *data, const struct child_result *r); /* NULL: cancelled */
+	network_done_fn *done; /* NULL: cancelled */
 	void *data;
 };
 
@@ -50,25 +50,34 @@ static struct nft_run *nft_run_first_of(struct networks *ns, const char *whose)
 	return run;
 }
 
-static void nft_run_end(struct nft_run *run, const struct child_result *r)
+static void nft_run_end(struct nft_run *run, const struct err *e)
 {
 	nft_unlink(run);
 	nft_run_begin_next(run->ns, run->whose);
 	if (run->done)
-		run->done(run->data, r);
+		run->done(run->data, e);
 	nft_free(run);
-}
-
-static void nft_run_on_end(void *data, const struct child_result *r)
-{
-	nft_run_end(data, r);
 }
 
 static void nft_run_on_patience(void *data)
 {
-	const struct child_result r = { .status = -ETIMEDOUT, .out = "", .err = "" };
+	struct err e = ERR_INIT;
 
-	nft_run_end(data, &r);
+	err_set(&e, ERR_TIMEOUT, "nft did not end in time");
+	nft_run_end(data, &e);
+}
+
+static void nft_run_on_end(void *data, const struct child_result *r)
+{
+	_cleanup_(free_ptr) char *safe = text_escape(r->err, strcspn(r->err, "\n"), false);
+	struct err e = ERR_INIT;
+
+	if (r->status == -ETIMEDOUT) {
+		nft_run_on_patience(data);
+		return;
+	}
+	err_set(&e, ERR_FAILED, "nft failed: %s", safe[0] ? safe : "it does not say why");
+	nft_run_end(data, r->status ? &e : NULL);
 }
 
 static int nft_run_begin(struct nft_run *run, struct err *e)
@@ -93,16 +102,13 @@ static void nft_run_begin_next(struct networks *ns, const char *whose)
 	struct err e = ERR_INIT;
 
 	if (run && !run->child && nft_run_begin(run, &e) < 0) {
-		const struct child_result r = {
-			.status = CHILD_NOT_RUN, .out = "", .err = e.text, .err_len = strlen(e.text)
-		};
-
-		nft_run_end(run, &r);
+		err_wrap(&e, err_class(&e, ERR_FAILED), "nft failed");
+		nft_run_end(run, &e);
 	}
 }
 
 struct nft_run *network_run_nft(struct networks *ns, const char *whose, const char *text,
-	void (*done)(void *data, const struct child_result *r), void *data, struct err *e)
+	network_done_fn *done, void *data, struct err *e)
 {
 	struct nft_run *run = xcalloc(1, sizeof *run), **at = &ns->nft;
 	bool alone = !nft_run_first_of(ns, whose);
@@ -146,14 +152,4 @@ void network_nft_end(struct networks *ns)
 		ns->nft = run->next;
 		nft_free(run);
 	}
-}
-
-void network_nft_error(const struct child_result *r, struct err *e)
-{
-	_cleanup_(free_ptr) char *safe = text_escape(r->err, strcspn(r->err, "\n"), false);
-
-	if (r->status == -ETIMEDOUT)
-		err_set(e, ERR_TIMEOUT, "nft did not end in time");
-	else
-		err_set(e, ERR_FAILED, "nft failed: %s", safe[0] ? safe : "it does not say why");
 }

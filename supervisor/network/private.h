@@ -160,10 +160,9 @@ void network_dnsmasq_event(void *data, enum dnsmasq_event event, const struct er
 /* After what was run before for the same network, "": the door, has ended. NULL on failure, then
  * done is not called. */
 struct nft_run *network_run_nft(struct networks *ns, const char *whose, const char *text,
-	void (*done)(void *data, const struct child_result *r), void *data, struct err *e);
+	network_done_fn *done, void *data, struct err *e);
 void network_nft_cancel(struct nft_run *run); /* done is not called any more; NULL is fine */
 void network_nft_end(struct networks *ns);
-void network_nft_error(const struct child_result *r, struct err *e);
 
 /* make.c */
 int network_ip_forward(bool on, struct err *e);
@@ -177,10 +176,8 @@ int network_write_dnsmasq(struct network *n, struct err *e);
 int network_prepare_dnsmasq(
 	void *data, struct err *e); /* that, and its directories and host lines */
 /* Run nft; done is called once from the loop, and sets n->nft to NULL. */
-int network_load_rules(
-	struct network *n, void (*done)(void *data, const struct child_result *r), struct err *e);
-int network_drop_rules(
-	struct network *n, void (*done)(void *data, const struct child_result *r), struct err *e);
+int network_load_rules(struct network *n, network_done_fn *done, struct err *e);
+int network_drop_rules(struct network *n, network_done_fn *done, struct err *e);
 
 /* Chooses a uid for its dnsmasq, or keeps the one it has as long as that is nobody else's. stands: its dnsmasq may
  * run, with one that another daemon's may have too. True: it is another one, and the choice is to be saved. */

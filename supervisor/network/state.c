@@ -41,15 +41,13 @@ static void state_give_up(struct network *n, const struct err *e)
 	network_down(n);
 }
 
-static void state_on_rules(void *data, const struct child_result *r)
+static void state_on_rules(void *data, const struct err *e)
 {
 	struct network *n = data;
-	struct err e = ERR_INIT;
 
 	n->nft = NULL;
-	if (r->status != 0) {
-		network_nft_error(r, &e);
-		state_give_up(n, &e);
+	if (e) {
+		state_give_up(n, e);
 		return;
 	}
 	door_loaded(n->ns);
@@ -245,36 +243,29 @@ static void state_finish_down(struct network *n)
 		network_up(n);
 }
 
-static void state_on_rules_gone(void *data, const struct child_result *r)
+static void state_on_rules_gone(void *data, const struct err *e)
 {
 	struct network *n = data;
 	struct networks *ns = n->ns;
-	struct err e = ERR_INIT;
 
 	n->nft = NULL;
-	if (r->status != 0) {
-		network_nft_error(r, &e);
+	n->table_left = e;
+	if (e)
 		log_error(NULL, "network %s: table '%s' may be left: %s", n->name, n->plan.table,
-			e.text);
-	}
-	n->table_left = r->status != 0;
+			e->text);
 	state_finish_down(n);
 	if (ns->door.taker == n)
-		door_taken(ns, r->status != 0 ? &e : NULL);
+		door_taken(ns, e);
 }
 
 static void state_undo_rest(struct network *n)
 {
 	struct err e = ERR_INIT;
 
-	if (n->plan.step[NET_STEP_RULES]) {
-		if (network_drop_rules(n, state_on_rules_gone, &e) == 0)
-			return;
-		log_error(NULL, "network %s: table '%s' may be left: %s", n->name, n->plan.table,
-			e.text);
-		n->table_left = true;
-	}
-	state_finish_down(n);
+	if (!n->plan.step[NET_STEP_RULES])
+		state_finish_down(n);
+	else if (network_drop_rules(n, state_on_rules_gone, &e) < 0)
+		state_on_rules_gone(n, &e);
 }
 
 void network_down(struct network *n)
@@ -288,19 +279,18 @@ void network_down(struct network *n)
 
 /* ---- after a restart of the daemon ---- */
 
-static void state_on_rules_again(void *data, const struct child_result *r)
+static void state_on_rules_again(void *data, const struct err *e)
 {
 	struct network *n = data;
-	struct err e = ERR_INIT;
 
 	n->nft = NULL;
-	if (r->status == 0) {
-		door_loaded(n->ns);
-		network_door_moved(n, NULL);
+	if (e) {
+		log_error(
+			NULL, "network %s: its rules could not be set again: %s", n->name, e->text);
 		return;
 	}
-	network_nft_error(r, &e);
-	log_error(NULL, "network %s: its rules could not be set again: %s", n->name, e.text);
+	door_loaded(n->ns);
+	network_door_moved(n, NULL);
 }
 
 /* Its name stands in rules and in dnsmasq's configuration. */

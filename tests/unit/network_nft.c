@@ -39,7 +39,7 @@ static int setup(void **state)
 		return -1;
 	path = xasprintf("%s:%s", dir, getenv("PATH"));
 	ns = (struct networks){ .ev = loop.ev };
-	install("#!/bin/sh\nread -r word\n[ $word != hang ] || exec sleep 600\nexit ${word#exit}\n");
+	install("#!/bin/sh\nread -r word\n[ $word != hang ] || exec sleep 600\necho ${word#exit} >&2\nexit ${word#exit}\n");
 	return setenv("PATH", path, 1);
 }
 
@@ -57,21 +57,21 @@ static int teardown(void **state)
 struct told {
 	pid_t before; /* is gone by then */
 	unsigned n;
-	int status;
+	char why[64];
 };
 
-static void on_done(void *data, const struct child_result *r)
+static void on_done(void *data, const struct err *e)
 {
 	struct told *t = data;
 
 	t->n++;
-	t->status = r->status;
+	snprintf(t->why, sizeof t->why, "%.63s", e ? e->text : "");
 	assert_true(!t->before || (kill(t->before, 0) < 0 && errno == ESRCH));
 }
 
-static void never(void *data, const struct child_result *r)
+static void never(void *data, const struct err *e)
 {
-	(void)data, (void)r;
+	(void)data, (void)e;
 	fail_msg("a cancelled one is told");
 }
 
@@ -108,8 +108,8 @@ static void after_one_that_was_cancelled(void **state)
 	assert_non_null(other->child);
 	wait_for(&t);
 	wait_for(&u);
-	assert_int_equal(t.status, 3);
-	assert_int_equal(u.status, 4);
+	assert_string_equal(t.why, "nft failed: 3");
+	assert_string_equal(u.why, "nft failed: 4");
 	assert_null(ns.nft);
 }
 
@@ -127,7 +127,7 @@ static void cancelled_while_it_waits(void **state)
 	network_nft_cancel(hangs);
 	assert_non_null(network_run_nft(&ns, "a", "exit0\n", on_done, &t, &e));
 	wait_for(&t);
-	assert_int_equal(t.status, 0);
+	assert_string_equal(t.why, "");
 	assert_null(ns.nft);
 }
 
@@ -144,7 +144,7 @@ static void not_there(void **state)
 	install(NULL);
 	setenv("PATH", dir, 1);
 	wait_for(&t);
-	assert_int_equal(t.status, CHILD_NOT_RUN);
+	assert_non_null(strstr(t.why, "nft failed: "));
 	assert_null(network_run_nft(&ns, "a", "exit0\n", never, NULL, &e));
 	assert_int_equal(e.class, ERR_NOT_FOUND);
 	assert_non_null(strstr(e.hint, "apt install nftables"));
