@@ -114,14 +114,17 @@ static int rtnl_talk(struct rtnl *r, struct nl_msg *m /* stolen */, rtnl_each *e
 	}
 }
 
-static int rtnl_fail(struct rtnl *r, int code, struct err *e, const char *fmt, ...)
+/* What the kernel's answer is to the caller. */
+static int rtnl_result(struct rtnl *r, int code, struct err *e, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
-static int rtnl_fail(struct rtnl *r, int code, struct err *e, const char *fmt, ...)
+static int rtnl_result(struct rtnl *r, int code, struct err *e, const char *fmt, ...)
 {
 	char what[160];
 	va_list ap;
 
+	if (code >= 0)
+		return 0;
 	va_start(ap, fmt);
 	vsnprintf(what, sizeof what, fmt, ap);
 	va_end(ap);
@@ -131,13 +134,20 @@ static int rtnl_fail(struct rtnl *r, int code, struct err *e, const char *fmt, .
 	return err_errno(e, "%s", what);
 }
 
-static struct nl_msg *rtnl_link_message(int type, int flags, const struct ifinfomsg *head)
+static struct nl_msg *rtnl_message(int type, int flags, const void *head, size_t size)
 {
 	struct nl_msg *m = nlmsg_alloc_simple(type, NLM_F_REQUEST | flags);
 
-	if (!m || nlmsg_append(m, (void *)(uintptr_t)head, sizeof *head, NLMSG_ALIGNTO) < 0)
+	if (!m || nlmsg_append(m, (void *)(uintptr_t)head, size, NLMSG_ALIGNTO) < 0)
 		abort(); /* a page for a message: memory is gone */
 	return m;
+}
+
+static struct nl_msg *rtnl_of_link(int type, int index)
+{
+	const struct ifinfomsg head = { .ifi_index = index };
+
+	return rtnl_message(type, NLM_F_ACK, &head, sizeof head);
 }
 
 static void rtnl_copy_text(char *to, size_t room, struct nlattr *a)
@@ -214,41 +224,26 @@ static void rtnl_each_route(void *data, struct nlmsghdr *h)
 	net_facts_add_prefix(data, &p);
 }
 
-static struct nl_msg *rtnl_dump_links(void)
+/* size: of the type's header, each of which begins with the family. */
+static int rtnl_dump(struct rtnl *r, int type, size_t size, rtnl_each *each, struct net_facts *f)
 {
-	struct nl_msg *m = rtnl_link_message(RTM_GETLINK, NLM_F_DUMP, &(struct ifinfomsg){ 0 });
+	const uint8_t head[sizeof(struct ifinfomsg)] = { type == RTM_GETLINK ? AF_UNSPEC
+									     : AF_INET };
+	struct nl_msg *m = rtnl_message(type, NLM_F_DUMP, head, size);
 
-	nla_put_u32(m, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
-	return m;
-}
-
-static struct nl_msg *rtnl_dump_ipv4(int type)
-{
-	struct nl_msg *m = nlmsg_alloc_simple(type, NLM_F_REQUEST | NLM_F_DUMP);
-	union {
-		struct ifaddrmsg address;
-		struct rtmsg route;
-	} head = { 0 };
-
-	if (type == RTM_GETADDR)
-		head.address.ifa_family = AF_INET;
-	else
-		head.route.rtm_family = AF_INET;
-	if (!m || nlmsg_append(m, &head,
-			  type == RTM_GETADDR ? sizeof head.address : sizeof head.route,
-			  NLMSG_ALIGNTO) < 0)
-		abort();
-	return m;
+	if (type == RTM_GETLINK)
+		nla_put_u32(m, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+	return rtnl_talk(r, m, each, f);
 }
 
 static int rtnl_facts_once(struct rtnl *r, struct net_facts *f)
 {
-	int code = rtnl_talk(r, rtnl_dump_links(), rtnl_each_link, f);
+	int code = rtnl_dump(r, RTM_GETLINK, sizeof(struct ifinfomsg), rtnl_each_link, f);
 
 	if (code == 0)
-		code = rtnl_talk(r, rtnl_dump_ipv4(RTM_GETADDR), rtnl_each_address, f);
+		code = rtnl_dump(r, RTM_GETADDR, sizeof(struct ifaddrmsg), rtnl_each_address, f);
 	if (code == 0)
-		code = rtnl_talk(r, rtnl_dump_ipv4(RTM_GETROUTE), rtnl_each_route, f);
+		code = rtnl_dump(r, RTM_GETROUTE, sizeof(struct rtmsg), rtnl_each_route, f);
 	return code;
 }
 
@@ -268,38 +263,33 @@ int rtnl_facts(struct rtnl *r, struct net_facts *f, struct err *e)
 		net_facts_release(f);
 		code = rtnl_facts_once(r, f);
 	}
-	if (code < 0)
-		return rtnl_fail(r, code, e, "read the host's links, addresses and routes");
-	f->ip_forward = rtnl_ip_forward();
-	return 0;
+	f->ip_forward = code == 0 && rtnl_ip_forward();
+	return rtnl_result(r, code, e, "read the host's links, addresses and routes");
+}
+
+static int rtnl_look(struct rtnl *r, struct nl_msg *m /* stolen */, struct net_link *l)
+{
+	int code;
+
+	*l = (struct net_link){ 0 };
+	nla_put_u32(m, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+	code = rtnl_talk(r, m, rtnl_one_link, l);
+	return code == -ENODEV ? 0 : code;
 }
 
 int rtnl_link(struct rtnl *r, const char *name, struct net_link *l, struct err *e)
 {
-	struct nl_msg *m = rtnl_link_message(RTM_GETLINK, NLM_F_ACK, &(struct ifinfomsg){ 0 });
-	int code;
+	struct nl_msg *m = rtnl_of_link(RTM_GETLINK, 0);
 
-	*l = (struct net_link){ 0 };
 	nla_put_string(m, IFLA_IFNAME, name);
-	nla_put_u32(m, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
-	code = rtnl_talk(r, m, rtnl_one_link, l);
-	if (code < 0 && code != -ENODEV)
-		return rtnl_fail(r, code, e, "look up link '%s'", name);
-	return 0;
+	return rtnl_result(r, rtnl_look(r, m, l), e, "look up link '%s'", name);
 }
 
 int rtnl_link_at(struct rtnl *r, int index, struct net_link *l, struct err *e)
 {
-	struct nl_msg *m = rtnl_link_message(
-		RTM_GETLINK, NLM_F_ACK, &(struct ifinfomsg){ .ifi_index = index });
-	int code;
+	int code = rtnl_look(r, rtnl_of_link(RTM_GETLINK, index), l);
 
-	*l = (struct net_link){ 0 };
-	nla_put_u32(m, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
-	code = rtnl_talk(r, m, rtnl_one_link, l);
-	if (code < 0 && code != -ENODEV)
-		return rtnl_fail(r, code, e, "look up link %d", index);
-	return 0;
+	return rtnl_result(r, code, e, "look up link %d", index);
 }
 
 /* Nothing about VLANs: a kernel without VLAN filtering refuses the whole message. */
@@ -307,7 +297,7 @@ int rtnl_bridge(struct rtnl *r, const char *name, const uint8_t mac[ETH_ALEN], u
 	int *index, struct err *e)
 {
 	const struct ifinfomsg head = { .ifi_flags = IFF_UP, .ifi_change = IFF_UP };
-	struct nl_msg *m = rtnl_link_message(RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE, &head);
+	struct nl_msg *m = rtnl_message(RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE, &head, sizeof head);
 	struct nlattr *info, *data;
 	struct net_link l;
 	int code;
@@ -325,55 +315,49 @@ int rtnl_bridge(struct rtnl *r, const char *name, const uint8_t mac[ETH_ALEN], u
 	nla_nest_end(m, info);
 	code = rtnl_talk(r, m, NULL, NULL);
 	if (code == -EOPNOTSUPP) {
-		rtnl_fail(r, -EEXIST, e, "make bridge '%s'", name);
+		rtnl_result(r, -EEXIST, e, "make bridge '%s'", name);
 		return err_hint(
 			e, "a link of another kind may have that name: ip -d link show %s", name);
 	}
+	code = rtnl_result(r, code, e, "make bridge '%s'", name);
+	if (code == 0)
+		code = rtnl_link(r, name, &l, e);
 	if (code < 0)
-		return rtnl_fail(r, code, e, "make bridge '%s'", name);
-	code = rtnl_link(r, name, &l, e);
-	if (code == 0 && !l.index)
-		code = err_set(e, ERR_FAILED, "bridge '%s' vanished as soon as it was made", name);
+		return code;
+	if (!l.index)
+		return err_set(e, ERR_FAILED, "bridge '%s' vanished as soon as it was made", name);
 	*index = l.index;
-	return code;
+	return 0;
 }
 
 int rtnl_address(struct rtnl *r, int index, uint32_t address, unsigned prefix, struct err *e)
 {
-	struct nl_msg *m = nlmsg_alloc_simple(
-		RTM_NEWADDR, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE);
-	struct ifaddrmsg head = { .ifa_family = AF_INET,
+	const struct ifaddrmsg head = { .ifa_family = AF_INET,
 		.ifa_prefixlen = (uint8_t)prefix,
 		.ifa_index = (unsigned)index };
 	const uint32_t local = htonl(address), all = htonl(address | ~net_mask(prefix));
+	struct nl_msg *m = rtnl_message(
+		RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE, &head, sizeof head);
 	char text[NET_IP_TEXT];
-	int code;
 
-	if (!m || nlmsg_append(m, &head, sizeof head, NLMSG_ALIGNTO) < 0)
-		abort();
 	nla_put(m, IFA_LOCAL, sizeof local, &local);
 	nla_put(m, IFA_ADDRESS, sizeof local, &local);
 	nla_put(m, IFA_BROADCAST, sizeof all, &all);
-	code = rtnl_talk(r, m, NULL, NULL);
-	return code < 0 ? rtnl_fail(r, code, e, "set address %s", net_ip(text, address, prefix))
-			: 0;
+	return rtnl_result(
+		r, rtnl_talk(r, m, NULL, NULL), e, "set address %s", net_ip(text, address, prefix));
 }
 
 int rtnl_alias(struct rtnl *r, int index, const char *alias, struct err *e)
 {
-	struct nl_msg *m = rtnl_link_message(
-		RTM_NEWLINK, NLM_F_ACK, &(struct ifinfomsg){ .ifi_index = index });
-	int code;
+	struct nl_msg *m = rtnl_of_link(RTM_NEWLINK, index);
 
 	nla_put(m, IFLA_IFALIAS, (int)strlen(alias), alias);
-	code = rtnl_talk(r, m, NULL, NULL);
-	return code < 0 ? rtnl_fail(r, code, e, "set alias '%s'", alias) : 0;
+	return rtnl_result(r, rtnl_talk(r, m, NULL, NULL), e, "set alias '%s'", alias);
 }
 
 int rtnl_no_addrgen(struct rtnl *r, int index, struct err *e)
 {
-	struct nl_msg *m = rtnl_link_message(
-		RTM_NEWLINK, NLM_F_ACK, &(struct ifinfomsg){ .ifi_index = index });
+	struct nl_msg *m = rtnl_of_link(RTM_NEWLINK, index);
 	struct nlattr *spec = nla_nest_start(m, IFLA_AF_SPEC);
 	struct nlattr *inet6 = nla_nest_start(m, AF_INET6);
 	int code;
@@ -382,9 +366,9 @@ int rtnl_no_addrgen(struct rtnl *r, int index, struct err *e)
 	nla_nest_end(m, inet6);
 	nla_nest_end(m, spec);
 	code = rtnl_talk(r, m, NULL, NULL);
-	if (code < 0 && code != -EAFNOSUPPORT && code != -EOPNOTSUPP)
-		return rtnl_fail(r, code, e, "turn link-local addresses off");
-	return 0;
+	if (code == -EAFNOSUPPORT || code == -EOPNOTSUPP)
+		return 0;
+	return rtnl_result(r, code, e, "turn link-local addresses off");
 }
 
 int rtnl_up(struct rtnl *r, int index, bool up, struct err *e)
@@ -392,9 +376,9 @@ int rtnl_up(struct rtnl *r, int index, bool up, struct err *e)
 	const struct ifinfomsg head = {
 		.ifi_index = index, .ifi_flags = up ? IFF_UP : 0, .ifi_change = IFF_UP
 	};
-	const int code = rtnl_talk(r, rtnl_link_message(RTM_NEWLINK, NLM_F_ACK, &head), NULL, NULL);
+	struct nl_msg *m = rtnl_message(RTM_NEWLINK, NLM_F_ACK, &head, sizeof head);
 
-	return code < 0 ? rtnl_fail(r, code, e, "set link %s", up ? "up" : "down") : 0;
+	return rtnl_result(r, rtnl_talk(r, m, NULL, NULL), e, "set link %s", up ? "up" : "down");
 }
 
 int rtnl_rename(struct rtnl *r, int index, const char *name, struct err *e)
@@ -404,34 +388,28 @@ int rtnl_rename(struct rtnl *r, int index, const char *name, struct err *e)
 
 	if (code < 0)
 		return code;
-	m = rtnl_link_message(RTM_NEWLINK, NLM_F_ACK, &(struct ifinfomsg){ .ifi_index = index });
+	m = rtnl_of_link(RTM_NEWLINK, index);
 	nla_put_string(m, IFLA_IFNAME, name);
-	code = rtnl_talk(r, m, NULL, NULL);
-	return code < 0 ? rtnl_fail(r, code, e, "rename link to '%s'", name) : 0;
+	return rtnl_result(r, rtnl_talk(r, m, NULL, NULL), e, "rename link to '%s'", name);
 }
 
 int rtnl_enslave(struct rtnl *r, int index, int master, const uint8_t mac[ETH_ALEN], unsigned mtu,
 	bool up, struct err *e)
 {
-	struct nl_msg *m = rtnl_link_message(
-		RTM_NEWLINK, NLM_F_ACK, &(struct ifinfomsg){ .ifi_index = index });
+	struct nl_msg *m = rtnl_of_link(RTM_NEWLINK, index);
 	int code;
 
 	nla_put(m, IFLA_ADDRESS, ETH_ALEN, mac);
 	if (mtu)
 		nla_put_u32(m, IFLA_MTU, mtu);
 	nla_put_u32(m, IFLA_MASTER, (uint32_t)master);
-	code = rtnl_talk(r, m, NULL, NULL);
-	if (code < 0)
-		return rtnl_fail(r, code, e, "add to the bridge");
-	return up ? rtnl_up(r, index, true, e) : 0;
+	code = rtnl_result(r, rtnl_talk(r, m, NULL, NULL), e, "add to the bridge");
+	return code == 0 && up ? rtnl_up(r, index, true, e) : code;
 }
 
 int rtnl_delete(struct rtnl *r, int index, struct err *e)
 {
-	struct nl_msg *m = rtnl_link_message(
-		RTM_DELLINK, NLM_F_ACK, &(struct ifinfomsg){ .ifi_index = index });
-	int code = rtnl_talk(r, m, NULL, NULL);
+	int code = rtnl_talk(r, rtnl_of_link(RTM_DELLINK, index), NULL, NULL);
 
-	return code < 0 && code != -ENODEV ? rtnl_fail(r, code, e, "delete link") : 0;
+	return code == -ENODEV ? 0 : rtnl_result(r, code, e, "delete link");
 }
