@@ -9,46 +9,38 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-static int dnsmasq_dns_lines(struct buf *b, const struct dnsmasq_conf *c)
+static void dnsmasq_dns_lines(struct buf *b, const struct dnsmasq_conf *c)
 {
-	int r;
-
-	if (!c->dns)
-		return buf_adds(b, "port=0\n");
-	r = buf_printf(b,
+	if (!c->dns) {
+		buf_adds(b, "port=0\n");
+		return;
+	}
+	buf_printf(b,
 		"no-hosts\n"
 		"domain-needed\n"
 		"bogus-priv\n"
 		"domain=%s\n"
 		"local=/%s/\n",
 		c->domain, c->domain);
-	if (r == 0)
-		r = c->servers ? buf_adds(b, "no-resolv\n")
-			       : buf_printf(b, "resolv-file=%s\n", c->resolv_file);
-	for (size_t i = 0; r == 0 && i < c->servers; i++)
-		r = buf_printf(b, "server=%s\n", c->server[i]);
-	return r;
-}
-
-static int dnsmasq_lease_time(struct buf *b, uint64_t ms)
-{
-	if (ms == UINT64_MAX)
-		return buf_adds(b, ",infinite\n");
-	return buf_printf(b, ",%llu\n", (unsigned long long)(ms / 1000));
+	if (c->servers)
+		buf_adds(b, "no-resolv\n");
+	else
+		buf_printf(b, "resolv-file=%s\n", c->resolv_file);
+	for (size_t i = 0; i < c->servers; i++)
+		buf_printf(b, "server=%s\n", c->server[i]);
 }
 
 /* no-ping: without it a new guest waits 3 s. A name that a guest claims is never believed; wpad
  * would be asked for by browsers. */
-static int dnsmasq_dhcp_lines(struct buf *b, const struct dnsmasq_conf *c)
+static void dnsmasq_dhcp_lines(struct buf *b, const struct dnsmasq_conf *c)
 {
 	char first[NET_IP_TEXT], last[NET_IP_TEXT], mask[NET_IP_TEXT];
 	const uint32_t leases = ~net_mask(c->prefix) - 1; /* fixed ones may be outside the range */
-	int r;
 
 	net_ip(first, c->first, 0);
 	net_ip(last, c->last, 0);
 	net_ip(mask, net_mask(c->prefix), 0);
-	r = buf_printf(b,
+	buf_printf(b,
 		"dhcp-authoritative\n"
 		"dhcp-no-override\n"
 		"dhcp-ignore-names\n"
@@ -62,23 +54,24 @@ static int dnsmasq_dhcp_lines(struct buf *b, const struct dnsmasq_conf *c)
 		"dhcp-range=%s,%s,%s",
 		c->lease_file, c->hosts_dir,
 		leases < DNSMASQ_LEASES_MAX ? leases : DNSMASQ_LEASES_MAX, first, last, mask);
-	if (r == 0)
-		r = dnsmasq_lease_time(b, c->lease_ms);
-	if (r == 0 && c->mtu)
-		r = buf_printf(b, "dhcp-option=option:mtu,%u\n", c->mtu);
-	if (r == 0 && !c->dns && c->servers)
-		r = buf_adds(b, "dhcp-option=option:dns-server");
-	for (size_t i = 0; r == 0 && !c->dns && i < c->servers; i++)
-		r = buf_printf(b, ",%s", c->server[i]);
-	if (r == 0 && !c->dns && c->servers)
-		r = buf_addc(b, '\n');
-	return r;
+	if (c->lease_ms == UINT64_MAX)
+		buf_adds(b, ",infinite\n");
+	else
+		buf_printf(b, ",%llu\n", (unsigned long long)(c->lease_ms / 1000));
+	if (c->mtu)
+		buf_printf(b, "dhcp-option=option:mtu,%u\n", c->mtu);
+	if (c->dns || !c->servers)
+		return;
+	buf_adds(b, "dhcp-option=option:dns-server");
+	for (size_t i = 0; i < c->servers; i++)
+		buf_printf(b, ",%s", c->server[i]);
+	buf_addc(b, '\n');
 }
 
 /* It is started with the uid that it keeps, in a root where no names of users are. */
-int dnsmasq_conf(struct buf *b, const struct dnsmasq_conf *c)
+void dnsmasq_conf(struct buf *b, const struct dnsmasq_conf *c)
 {
-	int r = buf_printf(b,
+	buf_printf(b,
 		"user=\n"
 		"group=\n"
 		"pid-file=\n"
@@ -86,19 +79,16 @@ int dnsmasq_conf(struct buf *b, const struct dnsmasq_conf *c)
 		"except-interface=lo\n"
 		"bind-dynamic\n",
 		c->bridge);
-
-	if (r == 0)
-		r = dnsmasq_dns_lines(b, c);
-	if (r == 0 && c->dhcp)
-		r = dnsmasq_dhcp_lines(b, c);
-	return r;
+	dnsmasq_dns_lines(b, c);
+	if (c->dhcp)
+		dnsmasq_dhcp_lines(b, c);
 }
 
-int dnsmasq_host(struct buf *b, const uint8_t mac[ETH_ALEN], uint32_t address, const char *name)
+void dnsmasq_host(struct buf *b, const uint8_t mac[ETH_ALEN], uint32_t address, const char *name)
 {
 	char m[TEXT_MAC], ip[NET_IP_TEXT];
 
-	return buf_printf(b, "%s,%s,%s\n", text_mac(m, mac), net_ip(ip, address, 0), name);
+	buf_printf(b, "%s,%s,%s\n", text_mac(m, mac), net_ip(ip, address, 0), name);
 }
 
 static bool dnsmasq_name_ok(const char *name)

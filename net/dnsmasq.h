@@ -32,9 +32,9 @@ struct dnsmasq_conf {
 	size_t servers;
 };
 
-int dnsmasq_conf(struct buf *b, const struct dnsmasq_conf *c); /* 0 or -E2BIG */
+void dnsmasq_conf(struct buf *b, const struct dnsmasq_conf *c);
 /* "52:54:00:...,192.168.122.7,web1\n" */
-int dnsmasq_host(struct buf *b, const uint8_t mac[ETH_ALEN], uint32_t address, const char *name);
+void dnsmasq_host(struct buf *b, const uint8_t mac[ETH_ALEN], uint32_t address, const char *name);
 
 struct dnsmasq_lease {
 	uint64_t expires; /* Unix time, 0: never */

@@ -64,43 +64,36 @@ static const char input_dns[] = "\t\tip daddr $self meta l4proto { tcp, udp } th
 static const char input_rest[] = "\t\treject\n\t}\n";
 
 /* Adding first makes the delete succeed when there was no table. */
-int nft_delete(struct buf *b, const char *table)
+void nft_delete(struct buf *b, const char *table)
 {
-	return buf_printf(b, "table inet %s\ndelete table inet %s\n", table, table);
+	buf_printf(b, "table inet %s\ndelete table inet %s\n", table, table);
 }
 
-int nft_taps(struct buf *b, const char *table)
+void nft_taps(struct buf *b, const char *table)
 {
-	const int r = nft_delete(b, table);
-
-	return r < 0 ? r
-		     : buf_printf(b,
-			       "table inet %s {\n"
-			       "\tchain taps_prerouting {\n"
-			       "\t\ttype filter hook prerouting priority -450; policy accept;\n"
-			       "\t\tiifname \"vk*\" meta iifkind \"tun\" drop\n"
-			       "\t}\n"
-			       "}\n",
-			       table);
+	nft_delete(b, table);
+	buf_printf(b,
+		"table inet %s {\n"
+		"\tchain taps_prerouting {\n"
+		"\t\ttype filter hook prerouting priority -450; policy accept;\n"
+		"\t\tiifname \"vk*\" meta iifkind \"tun\" drop\n"
+		"\t}\n"
+		"}\n",
+		table);
 }
 
-int nft_rules(struct buf *b, const struct nft_network *n)
+void nft_rules(struct buf *b, const struct nft_network *n)
 {
 	const char *const part[] = { nat, prerouting, forward, input, n->dhcp ? input_dhcp : "",
 		input_limit, n->dns ? input_dns : "", input_rest, "}\n" };
 	char net[NET_IP_TEXT], host[NET_IP_TEXT], mac[TEXT_MAC];
-	int r;
 
 	net_ip(net, n->address & net_mask(n->prefix), n->prefix);
 	net_ip(host, n->address, 0);
-	r = buf_printf(b,
-		"define br = \"%s\"\ndefine mac = %s\ndefine subnet = %s\ndefine self = %s\n",
+	buf_printf(b, "define br = \"%s\"\ndefine mac = %s\ndefine subnet = %s\ndefine self = %s\n",
 		n->bridge, text_mac(mac, n->mac), net, host);
-	if (r == 0)
-		r = nft_delete(b, n->table);
-	if (r == 0)
-		r = buf_printf(b, "table inet %s {\n", n->table);
-	for (size_t i = 0; r == 0 && i < sizeof part / sizeof *part; i++)
-		r = buf_adds(b, part[i]);
-	return r;
+	nft_delete(b, n->table);
+	buf_printf(b, "table inet %s {\n", n->table);
+	for (size_t i = 0; i < sizeof part / sizeof *part; i++)
+		buf_adds(b, part[i]);
 }

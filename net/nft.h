@@ -25,9 +25,9 @@ struct nft_network {
  * it is dropped, before defragmentation and connection tracking. Frames on a bridge do not pass here, not
  * even with br_netfilter, for which they come in by the bridge. The kind is compared too, because bridges
  * of ours may be called vkbr-NAME and other people's interfaces anything. */
-int nft_taps(struct buf *b, const char *table);
-int nft_rules(struct buf *b, const struct nft_network *n); /* 0 or -E2BIG */
+void nft_taps(struct buf *b, const char *table);
+void nft_rules(struct buf *b, const struct nft_network *n);
 /* Deletes the table, and is content when there is none. */
-int nft_delete(struct buf *b, const char *table);
+void nft_delete(struct buf *b, const char *table);
 
 #endif
