@@ -318,12 +318,12 @@ static void verb(const struct api_verb *v)
 	puts(".");
 	result(&v->returns);
 	result(&v->other);
-	if (v->needs & API_NOT_BUSY)
+	if (v->traits & API_NOT_BUSY)
 		puts("Refused with Conflict while an operation such as a snapshot holds the VM.");
-	if (v->needs & API_NEEDS_GUEST)
+	if (v->traits & API_NEEDS_GUEST)
 		puts("Refused with WrongState unless the VM runs or is paused.");
-	printf("Role: %s%s%s.\n", api_role_name(v->role), v->job ? "; a job" : "",
-		v->stream ? "; a stream" : "");
+	printf("Role: %s%s%s.\n", api_role_name(v->role), v->traits & API_JOB ? "; a job" : "",
+		v->traits & API_STREAM ? "; a stream" : "");
 }
 
 static int verbs(const char *which)

@@ -94,30 +94,32 @@ struct api_result {
 	const struct api_field *shown; /* members of --json, where the client tells more */
 };
 
-/* What is refused before the handler runs, in this order, once the VM is found. */
-enum api_needs {
+enum api_trait {
+	/* What is refused before the handler runs, in this order, once the VM is found. */
 	API_NOT_BUSY = 1,    /* no operation under way holds the VM: Conflict */
 	API_NEEDS_GUEST = 2, /* it runs or is paused: WrongState */
 	API_JOINS = 4,	   /* but for a request that joins one under way, which the handler sees */
 	API_NAME_ONLY = 8, /* the VM itself may be gone: nothing is looked up */
+	API_NEEDS = 15,	   /* all of these */
+
+	API_JOB = 16,	   /* takes time; "wait": false returns {"job": N} at once */
+	API_PROGRAMS = 32, /* runs programs of ours: a few of a user's at a time */
+	API_OWN_ROWS = 64, /* who owns a VM may it too, and sees the rows of own ones */
+	API_STREAM = 128,  /* replies, then the connection is raw bytes */
 };
 
 struct api_verb {
 	const char *execute; /* "vm-start" */
 	const char *command; /* "start"; "net list"; NULL: not on the command line */
-	const char *aliases[API_ALIASES_MAX]; /* virsh's and others' spellings; ends with NULL */
 	enum api_role role;
-	enum api_target target; /* its argument is "name" */
-	unsigned needs;		/* enum api_needs */
-	bool job;		/* takes time; "wait": false returns {"job": N} at once */
-	bool programs;		/* runs programs of ours: a few of a user's at a time */
-	bool own_rows;		/* who owns a VM may it too, and sees the rows of own ones */
-	bool stream;		/* replies, then the connection is raw bytes */
-	struct api_arg arg[API_ARGS_MAX]; /* ends with a NULL name */
-	const char *result;		  /* what "return" holds, one sentence */
-	struct api_result returns, other; /* other: for one with an argument */
-	const char *help;		  /* one line, for people */
-	const char *text;		  /* a paragraph for the manual, may be NULL */
+	enum api_target target;		      /* its argument is "name" */
+	unsigned traits;		      /* enum api_trait */
+	const char *aliases[API_ALIASES_MAX]; /* virsh's and others' spellings; ends with NULL */
+	struct api_arg arg[API_ARGS_MAX];     /* ends with a NULL name */
+	const char *result;		      /* what "return" holds, one sentence */
+	struct api_result returns, other;     /* other: for one with an argument */
+	const char *help;		      /* one line, for people */
+	const char *text;		      /* a paragraph for the manual, may be NULL */
 };
 
 extern const struct api_verb api_verbs[];
@@ -138,8 +140,8 @@ int api_check_arguments(const struct api_verb *v, json_t *args, struct err *e);
 
 struct api_event {
 	const char *name; /* "VM_STATE" */
-	const char *data; /* "member: meaning; member: meaning" */
 	const char *help;
+	const char *data; /* "member: meaning; member: meaning" */
 };
 extern const struct api_event api_events[];
 extern const size_t api_events_n;

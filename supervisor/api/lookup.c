@@ -67,5 +67,5 @@ const struct api_arg *api_verb_arg(const struct api_verb *v, size_t i)
 		own++;
 	if (i < own)
 		return &v->arg[i];
-	return v->job && i == own ? &wait : NULL;
+	return (v->traits & API_JOB) && i == own ? &wait : NULL;
 }

@@ -141,7 +141,7 @@ json_t *api_objects(const struct api_verb *v, const struct api_result *result, c
 	const struct api_field *members = result->shown ? result->shown : result->members;
 	json_t *o;
 
-	if (v->job && json_object_size(wire) == 1 &&
+	if ((v->traits & API_JOB) && json_object_size(wire) == 1 &&
 		json_object_get(wire, "job")) /* was not waited for */
 		members = api_job;
 	else if (result->columns && !members)
@@ -291,7 +291,7 @@ static json_t *result_schema_items(const struct api_verb *v, const struct api_re
 	const char *target = v->target != API_NO_TARGET ? "name" : NULL;
 	json_t *any = json_pack("[o]", result_schema_item(v, result)), *o;
 
-	if (v->job && result == &v->returns) {
+	if ((v->traits & API_JOB) && result == &v->returns) {
 		o = result_schema_object(target);
 		result_schema_add(o, api_job);
 		json_array_append_new(any, o);

@@ -16,13 +16,13 @@ static json_t *schema_texts(const char *const *text, size_t max)
 	return a;
 }
 
-static json_t *schema_needs(unsigned needs)
+static json_t *schema_needs(unsigned traits)
 {
 	json_t *a = json_array();
 
-	if (needs & API_NOT_BUSY)
+	if (traits & API_NOT_BUSY)
 		json_array_append_new(a, json_string("not busy"));
-	if (needs & API_NEEDS_GUEST)
+	if (traits & API_NEEDS_GUEST)
 		json_array_append_new(a, json_string("guest"));
 	return a;
 }
@@ -90,9 +90,9 @@ static json_t *schema_verb(const struct api_verb *v)
 	if (v->aliases[0])
 		json_object_set_new(o, "aliases", schema_texts(v->aliases, API_ALIASES_MAX));
 	schema_set_text(o, "role", api_role_name(v->role));
-	json_object_set_new(o, "needs", schema_needs(v->needs));
-	json_object_set_new(o, "job", json_boolean(v->job));
-	json_object_set_new(o, "stream", json_boolean(v->stream));
+	json_object_set_new(o, "needs", schema_needs(v->traits));
+	json_object_set_new(o, "job", json_boolean(v->traits & API_JOB));
+	json_object_set_new(o, "stream", json_boolean(v->traits & API_STREAM));
 	json_object_set_new(o, "arguments", arguments);
 	schema_set_text(o, "result", v->result);
 	json_object_set_new(o, "returns", schema_returns(&v->returns));

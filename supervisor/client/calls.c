@@ -193,7 +193,7 @@ static int calls_ask_for_progress(struct calls *s, struct err *e)
 {
 	json_int_t id;
 
-	if (!s->progress.on || !s->c->verb->job)
+	if (!s->progress.on || !(s->c->verb->traits & API_JOB))
 		return 0;
 	return conn_send(&s->c->conn, "subscribe", NULL, &id, e);
 }
@@ -205,7 +205,7 @@ static void calls_wait_for_all(struct calls *s)
 	struct err e = ERR_INIT;
 	json_t *message;
 
-	if (s->c->verb->job) {
+	if (s->c->verb->traits & API_JOB) {
 		calls_catch_interrupt(&while_waiting);
 		mask = &while_waiting;
 	}

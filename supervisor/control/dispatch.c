@@ -108,7 +108,7 @@ static bool dispatch_owns(const struct dispatch *d, const struct request *r)
 		return false;
 	if (v->target == API_VM || v->target == API_VMS)
 		return o->owns && o->owns(o->data, r, request_string(r, "name"));
-	if (v->own_rows)
+	if (v->traits & API_OWN_ROWS)
 		return o->owns && o->owns(o->data, r, NULL);
 	return job >= 0 && o->owns_job && o->owns_job(o->data, r, job);
 }
@@ -157,7 +157,7 @@ static bool dispatch_has_room(const struct dispatch *d, const struct request *r,
 	const char *vm = request_string(r, "name");
 
 	vm = vm ? vm : "";
-	return !r->message.verb->job || dispatch_is_dry(r) || !o->jobs ||
+	return !(r->message.verb->traits & API_JOB) || dispatch_is_dry(r) || !o->jobs ||
 	       account_may_work(r->account, r->role, vm, o->jobs(o->data, r, vm), e) == 0;
 }
 
@@ -172,7 +172,8 @@ static void control_dispatch_run(struct dispatch *d, struct connection *c, struc
 	}
 	dispatch_log_verb(r);
 	/* what would be done to a VM is seen in its images, by qemu-img */
-	if (r->message.verb->programs || (dispatch_is_dry(r) && r->message.verb->target == API_VM))
+	if ((r->message.verb->traits & API_PROGRAMS) ||
+		(dispatch_is_dry(r) && r->message.verb->target == API_VM))
 		turns_take(&d->turns, r);
 	else
 		dispatch_run(d, r);

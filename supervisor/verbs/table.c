@@ -78,9 +78,9 @@ void verbs_run(void *data, struct request *r)
 	struct vm *vm = NULL;
 
 	assert(run);
-	if ((v->target == API_VM || v->target == API_VMS) && !(v->needs & API_NAME_ONLY)) {
+	if ((v->target == API_VM || v->target == API_VMS) && !(v->traits & API_NAME_ONLY)) {
 		vm = verb_vm(data, r);
-		if (!vm || (!(v->needs & API_JOINS) && !verb_may(r, vm)))
+		if (!vm || (!(v->traits & API_JOINS) && !verb_may(r, vm)))
 			return;
 	}
 	run(data, vm, r);

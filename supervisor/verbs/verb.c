@@ -116,7 +116,7 @@ static bool verb_is_free(struct request *r, const struct vm *vm)
 
 bool verb_may(struct request *r, const struct vm *vm)
 {
-	unsigned needs = request_verb(r)->needs;
+	unsigned needs = request_verb(r)->traits;
 
 	return (!(needs & API_NOT_BUSY) || verb_is_free(r, vm)) &&
 	       (!(needs & API_NEEDS_GUEST) || verb_has_guest(r, vm));

@@ -42,9 +42,12 @@ static void only_a_verb_with_a_vm_needs_something_of_it(void **state)
 	for (size_t i = 0; i < api_verbs_n; i++) {
 		const struct api_verb *v = &api_verbs[i];
 
-		assert_true(!v->needs || v->target == API_VM || v->target == API_VMS);
-		assert_true(!(v->needs & API_NAME_ONLY) || v->needs == API_NAME_ONLY);
-		assert_true(!(v->needs & API_JOINS) || v->needs & (API_NOT_BUSY | API_NEEDS_GUEST));
+		assert_true(
+			!(v->traits & API_NEEDS) || v->target == API_VM || v->target == API_VMS);
+		assert_true(
+			!(v->traits & API_NAME_ONLY) || (v->traits & API_NEEDS) == API_NAME_ONLY);
+		assert_true(
+			!(v->traits & API_JOINS) || v->traits & (API_NOT_BUSY | API_NEEDS_GUEST));
 	}
 }
 
