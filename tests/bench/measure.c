@@ -56,74 +56,6 @@ static int number(const char *text)
 	return n;
 }
 
-/* --- the control socket --- */
-
-/* Inner steps of a start, as VM_STATE tells them: preparing, spawning, executed, greeted. */
-enum { STEPS = 4, STEP_EXECUTED = 2, STEP_GREETED = 3 };
-
-struct ours {
-	struct wire wire;
-	const char *vm;
-	double step[STEPS];
-	int steps;
-	double ended; /* the VM ran no more */
-	int serial;
-};
-
-static void ours_connect(struct ours *o, const char *path, const char *vm)
-{
-	double when;
-
-	*o = (struct ours){ .vm = vm };
-	wire_connect(&o->wire, path);
-	json_decref(wire_receive(&o->wire, &when));
-}
-
-static void look_at_event(struct ours *o, const json_t *message, double when)
-{
-	const json_t *data = json_object_get(message, "data");
-	const char *state = json_string_value(json_object_get(data, "state"));
-
-	if (!streq(json_string_value(json_object_get(message, "event")), "VM_STATE") ||
-		!streq(json_string_value(json_object_get(data, "name")), o->vm))
-		return;
-	if (streq(state, "starting") && o->steps < STEPS)
-		o->step[o->steps++] = when;
-	if (streq(state, "stopped") || streq(state, "failed") || streq(state, "backoff"))
-		o->ended = when;
-}
-
-/* What the reply returns; the caller frees it. when: it was here. */
-static json_t *ours_call(
-	struct ours *o, const char *execute, /* stolen */ json_t *arguments, double *when)
-{
-	json_t *message, *result = NULL;
-	int id = ++o->serial;
-
-	wire_send(&o->wire, json_pack("{s:s, s:o, s:i}", "execute", execute, "arguments",
-				    arguments ? arguments : json_object(), "id", id));
-	while (!result) {
-		message = wire_receive(&o->wire, when);
-		if (json_object_get(message, "error"))
-			give_up("%s: %s", execute,
-				json_string_value(json_object_get(
-					json_object_get(message, "error"), "desc")));
-		look_at_event(o, message, *when);
-		if (json_integer_value(json_object_get(message, "id")) == id)
-			result = json_incref(json_object_get(message, "return"));
-		json_decref(message);
-	}
-	return result;
-}
-
-static double ours_do(struct ours *o, const char *execute)
-{
-	double when;
-
-	json_decref(ours_call(o, execute, json_pack("{s:s}", "name", o->vm), &when));
-	return when;
-}
-
 /* --- life: a VM of ours and the same by hand, in turn --- */
 
 struct life {
@@ -214,7 +146,7 @@ static void way_crash(struct life *l)
 	while (o->ended <= 0) {
 		json_t *message = wire_receive(&o->wire, &when);
 
-		look_at_event(o, message, when);
+		ours_look(o, message, when);
 		json_decref(message);
 	}
 	figure("crash", o->ended - begun);

@@ -32,6 +32,27 @@ void wire_send(struct wire *w, json_t *message /* stolen */);
 /* The next message, which the caller frees; when: its last byte was here. */
 json_t *wire_receive(struct wire *w, double *when);
 
+/* --- the control socket --- */
+
+/* Inner steps of a start, as VM_STATE tells them: preparing, spawning, executed, greeted. */
+enum { STEPS = 4, STEP_EXECUTED = 2, STEP_GREETED = 3 };
+
+struct ours {
+	struct wire wire;
+	const char *vm;
+	double step[STEPS];
+	int steps;
+	double ended; /* the VM ran no more */
+	int serial;
+};
+
+void ours_connect(struct ours *o, const char *path, const char *vm);
+/* What the reply returns; the caller frees it. when: it was here. */
+json_t *ours_call(
+	struct ours *o, const char *execute, json_t *arguments /* stolen */, double *when);
+double ours_do(struct ours *o, const char *execute); /* with the VM; when it was done */
+void ours_look(struct ours *o, const json_t *message, double when); /* is it an event of the VM? */
+
 /* QEMU's own command line, run by hand: the same argv and descriptors, no daemon, no jail. */
 struct hand {
 	pid_t pid;
