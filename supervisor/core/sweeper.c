@@ -16,18 +16,17 @@
 
 static const char place[] = "gone";
 
-enum { AGAIN_SECONDS = 5 };
+#define SOON_SECONDS \
+	0.1 /* who waits for the guest is told first, and those that go together are swept together */
+#define AGAIN_SECONDS 5.0
 
 struct sweeper {
 	struct daemon *daemon;
 	unsigned serial;
-	struct loop_task task;
-	struct loop_timer again; /* a child could not be had */
+	struct loop_timer timer;
 	struct child *child;
 	bool more; /* came since the child began */
 };
-
-static void sweeper_begin(struct loop_task *t);
 
 static void sweeper_done(void *data, const struct child_result *r)
 {
@@ -38,12 +37,12 @@ static void sweeper_done(void *data, const struct child_result *r)
 		log_warning(NULL, "remove what is left in %s/%s: %s", s->daemon->dirs.run, place,
 			r->err_len ? r->err : "failed");
 	if (s->more)
-		loop_later(s->daemon->loop.ev, &s->task, sweeper_begin);
+		loop_timer_start(&s->timer, SOON_SECONDS);
 }
 
-static void sweeper_begin(struct loop_task *t)
+static void sweeper_begin(void *data)
 {
-	struct sweeper *s = container_of(t, struct sweeper, task);
+	struct sweeper *s = data;
 	_cleanup_(free_ptr) char *dir = xasprintf("%s/%s", s->daemon->dirs.run, place);
 	_cleanup_(free_ptr) char *kept = xasprintf("%s/%s", s->daemon->dirs.state, place);
 	const char *argv[] = { "/proc/self/exe", "--sweep", dir, kept, NULL };
@@ -56,22 +55,14 @@ static void sweeper_begin(struct loop_task *t)
 		return;
 	log_warning(NULL, "remove what is left in %s: %s; it is tried again", dir, e.text);
 	s->more = true;
-	loop_timer_start(&s->again, AGAIN_SECONDS);
-}
-
-static void sweeper_on_again(void *data)
-{
-	struct sweeper *s = data;
-
-	if (!s->child)
-		loop_later(s->daemon->loop.ev, &s->task, sweeper_begin);
+	loop_timer_start(&s->timer, AGAIN_SECONDS);
 }
 
 static void sweeper_want(struct sweeper *s)
 {
 	s->more = true;
-	if (!s->child)
-		loop_later(s->daemon->loop.ev, &s->task, sweeper_begin);
+	if (!s->child && !loop_timer_is_active(&s->timer))
+		loop_timer_start(&s->timer, SOON_SECONDS);
 }
 
 static int core_sweeper_take(
@@ -115,7 +106,7 @@ struct sweeper *sweeper_new(struct daemon *d, struct err *e)
 	}
 	s = xcalloc(1, sizeof *s);
 	s->daemon = d;
-	loop_timer_init(&s->again, d->loop.ev, sweeper_on_again, s);
+	loop_timer_init(&s->timer, d->loop.ev, sweeper_begin, s);
 	/* removed only when it is empty: then there is nothing to do */
 	if (unlinkat(d->dirs.run_fd, place, AT_REMOVEDIR) < 0)
 		sweeper_want(s);
@@ -130,8 +121,7 @@ void sweeper_free(struct sweeper *s)
 {
 	if (!s)
 		return;
-	loop_cancel(s->daemon->loop.ev, &s->task);
-	loop_timer_stop(&s->again);
+	loop_timer_stop(&s->timer);
 	child_cancel(s->child);
 	free(s);
 }
