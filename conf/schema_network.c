@@ -44,13 +44,11 @@ static const struct conf_key dns_keys[] = {
 		  "own." },
 };
 
-/* clang-format off */
 static const struct conf_section sections[] = {
 	{ .name = "Network",    KEYS(network_keys), .help = "The bridge and its addresses." },
 	{ .name = "DHCPServer", KEYS(dhcp_keys),    .help = "Addresses for the guests." },
 	{ .name = "DNS",        KEYS(dns_keys),     .help = "Names for the guests." },
 };
-/* clang-format on */
 /* clang-format on */
 
 const struct conf_schema conf_network_schema = {

@@ -5,7 +5,6 @@
 #include "supervisor/api/api.h"
 
 /* clang-format off */
-/* clang-format off */
 static const struct api_class classes[] = {
 	[ERR_FAILED]         = { "Failed",        1,  "anything that has no class of its own" },
 	[ERR_USAGE]          = { "Usage",         2,  "unknown verb, or bad arguments" },
@@ -21,7 +20,6 @@ static const struct api_class classes[] = {
 	[ERR_NO_RESOURCES]   = { "NoResources",   11, "no memory, space, huge pages or KVM left" },
 	[ERR_DIFFERS]        = { "Differs",       12, "something differs, or would change; an answer, not an error" },
 };
-/* clang-format on */
 /* clang-format on */
 static_assert(ARRAY_SIZE(classes) == ERR_CLASSES, "an error class has no row");
 

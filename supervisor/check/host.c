@@ -18,7 +18,6 @@
 enum { RULESET_MAX = 1 << 20 };
 
 /* clang-format off */
-/* clang-format off */
 static const struct host_check {
 	const char *name;
 	void (*fn)(const struct host_facts *f, struct host_row *row);
@@ -50,7 +49,6 @@ static const struct host_check {
 	{ "port 67",            host_port_dhcp },
 	{ "libvirt",            host_libvirt },
 };
-/* clang-format on */
 /* clang-format on */
 static json_t *host_words(const char *s)
 {

@@ -256,7 +256,6 @@ static const struct {
 	bool (*holds)(struct look *l);
 	bool optional; /* holds as far as the host offers it */
 } rules[] = {
-	/* clang-format off */
 	{ "own uid",             security_own_uid, false },
 	{ "no groups",           security_no_groups, false },
 	{ "no capabilities",     security_no_capabilities, false },
@@ -274,7 +273,6 @@ static const struct {
 	{ "dies first",          security_oom_first, false },
 	{ "bounded output",      security_bounded_output, false },
 	{ "own cgroup",          security_own_cgroup, true },
-	/* clang-format on */
 };
 /* clang-format on */
 

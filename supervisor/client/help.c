@@ -98,14 +98,12 @@ void help_verb(struct buf *b, const struct api_verb *verb)
 static const struct topic {
 	const char *prefix, *heading;
 } topics[] = {
-	/* clang-format off */
 	{ "vm-",       "Virtual machines" },
 	{ "snapshot-", "Snapshots" },
 	{ "guest-",    "Guest agent" },
 	{ "net-",      "Networks" },
 	{ "job-",      "Jobs" },
 	{ "",          "Daemon" },
-	/* clang-format on */
 };
 /* clang-format on */
 

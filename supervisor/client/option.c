@@ -9,7 +9,6 @@
 #include "base/text.h"
 
 /* clang-format off */
-/* clang-format off */
 const struct args_common args_common[ARGS_COMMONS] = {
 	[ARGS_JSON]    = { "--json",      "print the daemon's answer as JSON" },
 	[ARGS_QUIET]   = { "-q, --quiet", "print errors only" },
@@ -17,7 +16,6 @@ const struct args_common args_common[ARGS_COMMONS] = {
 	[ARGS_HELP]    = { "-h, --help",  "print help, for a command when one is named" },
 	[ARGS_VERSION] = { "--version",   "print the version of this program" },
 };
-/* clang-format on */
 /* clang-format on */
 
 const char *option_spelling(const char **rest, size_t *len)

@@ -268,7 +268,6 @@ static int run_version(struct command *c)
 }
 
 /* clang-format off */
-/* clang-format off */
 static const struct command_form forms[] = {
 	/*                     run               status             print */
 	{ "vm-list",           NULL,             NULL,              run_list_print },
@@ -293,7 +292,6 @@ static const struct command_form forms[] = {
 	{ "query-schema",      NULL,             NULL,              run_json_print },
 };
 /* clang-format on */
-/* clang-format on */
 
 static const struct command_form *run_form(const char *execute)
 {
@@ -312,13 +310,11 @@ static void run_note(const char *spelling)
 	static const struct {
 		const char *spelling, *note;
 	} notes[] = {
-		/* clang-format off */
 		{ "destroy",     "'destroy' switches off at once, as in virsh, and deletes nothing" },
 		{ "net-destroy", "'net-destroy' takes the network down and deletes nothing" },
 		{ "dumpxml",     "there is no XML here: this is the configuration as 'vmkeep cat' prints it" },
 		{ "net-dumpxml", "there is no XML here: this is what 'vmkeep net show' prints" },
 		{ "define",      "a file in the configuration directory is a VM already: this only checks it" },
-		/* clang-format on */
 	};
 	/* clang-format on */
 

@@ -39,7 +39,6 @@ static void dispatch_run_schema(struct request *r)
 }
 
 /* clang-format off */
-/* clang-format off */
 static const struct {
 	const char *execute;
 	void (*run)(struct request *r);
@@ -48,7 +47,6 @@ static const struct {
 	{ "subscribe",        dispatch_run_subscribe },
 	{ "query-schema",     dispatch_run_schema },
 };
-/* clang-format on */
 /* clang-format on */
 
 static size_t dispatch_find_own(const char *execute)

@@ -11,7 +11,6 @@
 enum { GIVE_BACK = 1 << 20 }; /* bytes: when so much was held and three quarters of it went */
 
 /* clang-format off */
-/* clang-format off */
 static const struct account_bounds bounds[] = {
 	/*			streams	  requests  programs  jobs	VM's jobs  bytes */
 	[API_ROLE_NONE]	    = { 8,	  64,	    2,	      64,	16,	   512 << 10 },
@@ -20,7 +19,6 @@ static const struct account_bounds bounds[] = {
 	[API_ROLE_OPERATOR] = { UINT_MAX, 256,	    3,	      256,	32,	   2 << 20 },
 	[API_ROLE_ROOT]	    = { UINT_MAX, UINT_MAX, UINT_MAX, UINT_MAX, UINT_MAX,  4 << 20 },
 };
-/* clang-format on */
 /* clang-format on */
 static_assert(ARRAY_SIZE(bounds) == API_ROLES, "a role has no bounds");
 

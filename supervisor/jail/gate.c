@@ -35,7 +35,6 @@ static const struct {
 	unsigned who; /* IOCTL_... of a role */
 	uint32_t request;
 } gate_requests[] = {
-	/* clang-format off */
 	/* on any descriptor: flags that fcntl() changes as well, bytes that wait, is it a terminal */
 	{ IOCTL_ANY,       FIOCLEX },
 	{ IOCTL_ANY,       FIONCLEX },
@@ -83,7 +82,6 @@ static const struct {
 	{ IOCTL_INTERFACE, SIOCGIFHWADDR },
 	{ IOCTL_INTERFACE, 0x8906 }, /* SIOCGSTAMP, which has two numbers now */
 	{ IOCTL_INTERFACE, SIOCSARP },
-	/* clang-format on */
 };
 /* clang-format on */
 

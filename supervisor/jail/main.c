@@ -26,7 +26,6 @@ static const struct step {
 	int (*file)(struct jail *j, struct jail_file *f, struct err *e); /* once for each file */
 	bool check; /* also where the plan asks for no more than a check */
 } steps[] = {
-	/* clang-format off */
 	{ "own descriptors", fds_own_only,     NULL,          true },
 	{ "plan",            plan_receive,     NULL,          true },
 	{ "received",        fds_check,        NULL,          true },
@@ -52,7 +51,6 @@ static const struct step {
 	{ "descriptors",     fds_place,        NULL,          false },
 	{ "system calls",    filter_load,      NULL,          false },
 	{ "limits",          limits_set,       NULL,          false },
-	/* clang-format on */
 };
 /* clang-format on */
 

@@ -194,7 +194,6 @@ static int scope_set_limits(const struct jail_group *g, struct err *e)
 		const char *key, *file;
 		uint64_t value, more;
 	} limits[] = {
-		/* clang-format off */
 		{ "CPUQuota",  "cpu.max",               g->cpu_quota * PERIOD_USEC / 100, PERIOD_USEC },
 		{ "CPUQuota",  "cpu.cfs_quota_us",      g->cpu_quota * PERIOD_USEC / 100, 0 },
 		{ "CPUWeight", "cpu.weight",            g->cpu_weight, 0 },
@@ -205,7 +204,6 @@ static int scope_set_limits(const struct jail_group *g, struct err *e)
 		{ "TasksMax",  "pids.max",              g->tasks_max, 0 },
 		{ "MemoryMax", "memory.max",            g->memory_max, 0 },
 		{ "MemoryMax", "memory.limit_in_bytes", g->memory_max, 0 },
-		/* clang-format on */
 	};
 	/* clang-format on */
 	bool set = true;

@@ -32,7 +32,6 @@ static const struct {
 	enum { ALL, GUESTS } who; /* GUESTS: roles that serve no network, and get all they need opened */
 	const char *calls;
 } refused[] = {
-	/* clang-format off */
 	/* others' processes and their memory */
 	{ EPERM,  ALL, "ptrace process_vm_readv process_vm_writev process_madvise process_mrelease kcmp" },
 	{ EPERM,  ALL, "pidfd_open pidfd_getfd pidfd_send_signal" },
@@ -73,7 +72,6 @@ static const struct {
 	{ EPERM,  ALL, "settimeofday stime clock_settime clock_adjtime clock_adjtime64 clock_settime64 adjtimex" },
 	{ EPERM,  ALL, "iopl ioperm modify_ldt vm86 vm86old personality move_pages migrate_pages" },
 	{ ENOSYS, ALL, "uselib ustat sysfs _sysctl nfsservctl lookup_dcookie get_kernel_syms query_module" },
-	/* clang-format on */
 };
 /* clang-format on */
 

@@ -7,7 +7,6 @@
 #include "supervisor/verbs/verbs.h"
 
 /* clang-format off */
-/* clang-format off */
 const struct verb_row verb_table[] = {
 	{ "vm-start",            verb_start },
 	{ "vm-stop",             verb_stop },
@@ -59,7 +58,6 @@ const struct verb_row verb_table[] = {
 	{ "query-version",       verb_version },
 	{ "debug-loop",          verb_debug_loop },
 };
-/* clang-format on */
 /* clang-format on */
 const size_t verb_table_n = ARRAY_SIZE(verb_table);
 

@@ -60,7 +60,6 @@ static void record_read_numbers(struct vm *vm, const json_t *numbers)
 #define BOOT(name, member) .boot_name = (name), .boot = offsetof(struct vm, member)
 
 /* clang-format off */
-/* clang-format off */
 const struct record_row record_rows[] = {
 	{ "want_running",  RECORD_BOOL,   PROCESS(wanted),           .required = true },
 	{ "state",         RECORD_WORD,   PROCESS(state),            .required = true, .word = vm_state_inner_name, .words = VM_STATES },
@@ -97,7 +96,6 @@ const struct record_row record_rows[] = {
 	{ "conf_hash",     RECORD_HEX,    VM(proc.conf_hash) },
 	{ "conf_lost",     RECORD_BOOL,   VM(proc.conf_lost) },
 };
-/* clang-format on */
 /* clang-format on */
 const size_t record_rows_count = ARRAY_SIZE(record_rows);
 

@@ -15,7 +15,6 @@
 
 /* clang-format off */
 static const struct start_step steps[] = {
-	/* clang-format off */
 	{ "permission",    VM_PREPARING, start_permission,    start_check_permission, OWN,  false },
 	{ "configuration", VM_PREPARING, start_configuration, NULL,                   OWN,  false },
 	{ "memory",        VM_PREPARING, start_memory,        start_check_memory,     HOST, false },
@@ -37,7 +36,6 @@ static const struct start_step steps[] = {
 	{ "bridges",       VM_JOINING,   start_bridges,       NULL,                   OWN,  false },
 	{ "run",           VM_JOINING,   start_run,           NULL,                   OWN,  false }, /* waits */
 	{ NULL,            VM_RUNNING,   NULL,                NULL,                   OWN,  false },
-	/* clang-format on */
 };
 /* clang-format on */
 

@@ -82,7 +82,6 @@ static const char *const actions[] = {
 _Static_assert(ARRAY_SIZE(actions) == VM_ACTIONS, "an action has no name");
 
 /* clang-format off */
-/* clang-format off */
 const struct vm_rule vm_rules[] = {
 	/* verbs and policy. A start while it quits is kept as the wish until the process is gone. */
 	{ VM_EV_START,         DOWN,                          VM_PREPARING, VM_DO_PREPARE },
@@ -135,7 +134,6 @@ const struct vm_rule vm_rules[] = {
 	{ VM_EV_TIMER,         S(QUITTING),                   VM_QUITTING,  VM_DO_KILL },
 	{ VM_EV_TIMER,         S(BACKOFF),                    VM_PREPARING, VM_DO_PREPARE },
 };
-/* clang-format on */
 /* clang-format on */
 const size_t vm_rules_count = ARRAY_SIZE(vm_rules);
 

@@ -60,7 +60,6 @@ static const struct {
 	struct ruleset_packet packet;
 	const char *says; /* "family table chain", with policy where that drops; NULL: passes */
 } cases[] = {
-	/* clang-format off */
 	{ "docker",    OUT,     "ip filter FORWARD policy" },
 	{ "docker",    BACK,    NULL },
 	{ "docker",    DHCP,    NULL },
@@ -78,7 +77,6 @@ static const struct {
 	{ "map",       BACK,    NULL },
 	{ "map",       NEW_IN,  "inet my f policy" },
 	{ "ours",      OUT,     NULL },
-	/* clang-format on */
 };
 /* clang-format on */
 

@@ -31,7 +31,6 @@ static void a_value_reads_as_its_type_says(void **state)
 	static const struct api_field of[] = { { .name = "size", .type = API_BYTES },
 		{ .name = NULL } };
 	/* clang-format off */
-	/* clang-format off */
 	static const struct {
 		enum api_value type;
 		const char *value, *want;
@@ -62,7 +61,6 @@ static void a_value_reads_as_its_type_says(void **state)
 		{ API_TEXT,     "\"a\\nb\\\\\"",      "a\\x0ab\\\\" },
 		{ API_TEXT,     "\"\\u009b31m\"",     "\\xc2\\x9b31m" },
 	};
-	/* clang-format on */
 	/* clang-format on */
 
 	(void)state;

@@ -16,7 +16,6 @@
 static void test_bounds(void **state)
 {
 	/* clang-format off */
-	/* clang-format off */
 	static const struct {
 		uint64_t memory, max, min, bytes; /* MiB */
 		bool force;
@@ -45,7 +44,6 @@ static void test_bounds(void **state)
 		{ 32,	0,    0,   31,	 false, "floor of 32M"	},
 		{ 512,	0,    0,   UINT64_MAX / MIB, true, "more than" },
 	};
-	/* clang-format on */
 	/* clang-format on */
 
 	(void)state;

@@ -115,7 +115,6 @@ static void blocks(void **state)
 		bool confined, vm, network;
 		unsigned block;
 	} rows[] = {
-		/* clang-format off */
 		{ 1000,                 false, false, false, 0 },
 		{ 1879048191,           false, false, false, 0 },
 		{ 1879048192,           true,  true,  false, 0 },
@@ -134,7 +133,6 @@ static void blocks(void **state)
 		{ 1895825407,           true,  false, false, 255 },
 		{ 1895825408,           false, false, false, 0 },
 		{ UINT32_MAX,           false, false, false, 0 },
-		/* clang-format on */
 	};
 	/* clang-format on */
 

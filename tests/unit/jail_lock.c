@@ -69,7 +69,6 @@ static const struct {
 	int byte[6];
 	int refused; /* who of us that writes; a reader never */
 } cases[] = {
-	/* clang-format off */
 	{ "nobody",                    { 0 },                       0 },
 	{ "a writer",                  { 100, 101, 103, 201, 203 }, WRITER | WRITER_QCOW2 },
 	{ "a writer of raw",           { 100, 101, 201 },           WRITER | WRITER_QCOW2 },
@@ -80,7 +79,6 @@ static const struct {
 	{ "one that forbids resizing", { 203 },                     WRITER_QCOW2 },
 	{ "one that forbids reading",  { 200 },                     WRITER | WRITER_QCOW2 },
 	{ "other bytes",               { 99, 104, 199, 204, 1 },    0 },
-	/* clang-format on */
 };
 /* clang-format on */
 
@@ -198,7 +196,6 @@ static const struct {
 	pid_t pid;				  /* whose byte 101 is locked */
 	bool alone, beside_reader, beside_writer; /* refused? */
 } places[] = {
-	/* clang-format off */
 	{ "the real answer",         0,               0,      1, false, false, true },
 	{ "a writer in the kernel",  EXT4_SUPER_MAGIC, EAGAIN, 1, true,  true,  true },
 	{ "NFS, no delegation",      NFS_SUPER_MAGIC,  EAGAIN, 1, false, false, true },
@@ -210,7 +207,6 @@ static const struct {
 	{ "no leases at all",        CEPH_SUPER_MAGIC, EINVAL, 1, false, false, true },
 	{ "no right to leases",      EXT4_SUPER_MAGIC, EACCES, 1, false, false, true },
 	{ "a pid of another world",  EXT4_SUPER_MAGIC, 0,      0, false, false, true },
-	/* clang-format on */
 };
 /* clang-format on */
 

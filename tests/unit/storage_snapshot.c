@@ -116,7 +116,6 @@ static void test_there(void **state)
 {
 	enum { FINE = -1 };
 	/* clang-format off */
-	/* clang-format off */
 	static const struct {
 		const char *on[2];
 		int is_free, on_all, on_one; /* error class, or FINE */
@@ -129,7 +128,6 @@ static void test_there(void **state)
 		{ { "x:0:9", "x:0:8" },	      ERR_CONFLICT, FINE,	   FINE,	  0,   8 },
 		{ { "x:300:9", "y:0:1 x:0:9" }, ERR_CONFLICT, FINE,	   FINE,	  300, 9 },
 	};
-	/* clang-format on */
 	/* clang-format on */
 	struct identity id = IDENTITY_INIT;
 	struct snapshot_disks s;

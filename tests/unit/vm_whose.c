@@ -28,7 +28,6 @@ static void chosen(void **state)
 		enum whose ours, shared; /* the uids are ours alone, or may be another daemon's too */
 		const char *owner;
 	} cases[] = {
-		/* clang-format off */
 		/* group and root decide */
 		{ { 1001, "a", "",  "a", UUID_A }, WHOSE_OWN,     WHOSE_OWN,     "a" },
 		{ { 1001, "",  "a", "a", UUID_A }, WHOSE_OWN,     WHOSE_OWN,     "a" },
@@ -53,7 +52,6 @@ static void chosen(void **state)
 		{ { 1009, "",  "",  "a", UUID_A }, WHOSE_NOBODYS, WHOSE_NOBODYS, "" },
 		{ { 1009, "",  "",  "../a", "" },  WHOSE_NOBODYS, WHOSE_NOBODYS, "" },
 		{ { 1009, "",  "",  "",  ""     }, WHOSE_NOBODYS, WHOSE_NOBODYS, "" },
-		/* clang-format on */
 	};
 	/* clang-format on */
 	char owner[WHOSE_NAME];
