@@ -10,18 +10,25 @@
 
 enum { ARGS_MAX = API_ARGS_MAX + 2 /* name and wait */ };
 
-static const char *const type_words[] = {
-	[API_STRING] = "a text",
-	[API_NAME] =
-		"a name: letters, digits, '.', '_' and '-', at most 63, beginning with a letter or digit",
-	[API_SIZE] = "a size, as in 1073741824 or \"1G\"",
-	[API_TIME] = "a time, as in 90 or \"2min\"",
-	[API_INT] = "a whole number, not negative",
-	[API_BOOL] = "true or false",
-	[API_JSON] = "a value",
-	[API_WORDS] = "a list of texts, one at least",
+static const struct {
+	const char *name, *words;
+} types[] = {
+	[API_STRING] = { "string", "a text" },
+	[API_NAME] = { "name",
+		"a name: letters, digits, '.', '_' and '-', at most 63, beginning with a letter or digit" },
+	[API_SIZE] = { "size", "a size, as in 1073741824 or \"1G\"" },
+	[API_TIME] = { "time", "a time, as in 90 or \"2min\"" },
+	[API_INT] = { "int", "a whole number, not negative" },
+	[API_BOOL] = { "bool", "true or false" },
+	[API_JSON] = { "json", "a value" },
+	[API_WORDS] = { "list of strings", "a list of texts, one at least" },
 };
-static_assert(ARRAY_SIZE(type_words) == API_TYPES, "a type has no words");
+static_assert(ARRAY_SIZE(types) == API_TYPES, "a type has no words");
+
+const char *api_type_name(enum api_type t)
+{
+	return types[t].name;
+}
 
 /* C0, DEL and, in UTF-8, C1: what could speak to a terminal or end a line of a file. */
 static bool check_has_controls(const char *s)
@@ -121,7 +128,7 @@ static int check_bad_value(const struct api_verb *v, const struct api_arg *arg, 
 	assert(arg->type < API_TYPES);
 	if (!arg->choices[0])
 		return err_set(e, ERR_USAGE, "%s: argument '%s' is not %s", v->execute, arg->name,
-			type_words[arg->type]);
+			types[arg->type].words);
 	for (size_t i = 0; i < API_CHOICES_MAX && arg->choices[i]; i++) {
 		size_t len = strlen(list);
 

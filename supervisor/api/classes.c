@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include <assert.h>
+#include <string.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "supervisor/api/api.h"
 
 /* clang-format off */
@@ -38,6 +40,30 @@ bool api_class_parse(const char *name, enum err_class *c)
 	return false;
 }
 
+/* A text that a client or QEMU had a hand in may be cut inside a character. */
+json_t *api_text(const char *text)
+{
+	json_t *s = json_string(text);
+
+	if (!s) {
+		_cleanup_(free_ptr) char *safe = text_escape(text, strlen(text), true);
+
+		s = json_string(safe);
+	}
+	return s;
+}
+
+json_t *api_error_json(const struct err *e)
+{
+	json_t *o = json_object();
+
+	json_object_set_new(o, "class", json_string(api_class(e->class)->name));
+	json_object_set_new(o, "desc", api_text(e->text));
+	if (e->hint[0])
+		json_object_set_new(o, "hint", api_text(e->hint));
+	return o;
+}
+
 static const char *const role_name[] = {
 	[API_ROLE_NONE] = "none",
 	[API_ROLE_VIEW] = "view",
@@ -50,23 +76,6 @@ static_assert(ARRAY_SIZE(role_name) == API_ROLES, "a role has no name");
 const char *api_role_name(enum api_role r)
 {
 	return role_name[r];
-}
-
-static const char *const type_name[] = {
-	[API_STRING] = "string",
-	[API_NAME] = "name",
-	[API_SIZE] = "size",
-	[API_TIME] = "time",
-	[API_INT] = "int",
-	[API_BOOL] = "bool",
-	[API_JSON] = "json",
-	[API_WORDS] = "list of strings",
-};
-static_assert(ARRAY_SIZE(type_name) == API_TYPES, "a type has no name");
-
-const char *api_type_name(enum api_type t)
-{
-	return type_name[t];
 }
 
 static const char *const value_name[] = {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "supervisor/api/problems.h"
-
 #include "supervisor/api/result.h"
+
+#include "conf/conf.h"
 
 json_t *api_problems(const struct conf_problems *p, bool whole)
 {

@@ -168,47 +168,38 @@ static json_t *result_schema_array(json_t *items /* stolen */)
 	return json_pack("{s:s, s:o}", "type", "array", "items", items);
 }
 
-static json_t *result_schema_or_null(const char *type)
-{
-	return json_pack("{s:[s, s]}", "type", type, "null");
-}
-
 static json_t *result_schema_type(const struct api_field *f)
 {
-	json_t *o;
+	/* clang-format off */
+	static const struct {
+		const char *type;
+		bool always; /* there, and never null */
+	} types[API_VALUES] = {
+		[API_TEXT]     = { "string", false },
+		[API_ID]       = { "string", true },
+		[API_NUMBER]   = { "integer", false },
+		[API_FRACTION] = { "number", false },
+		[API_BYTES]    = { "integer", false },
+		[API_SECONDS]  = { "integer", false },
+		[API_DATE]     = { "integer", false },
+		[API_TRUTH]    = { "boolean", false },
+		[API_FLAG]     = { "boolean", true },
+		[API_TEXTS]    = { "array", true },
+		[API_OBJECT]   = { "object", false },
+		[API_LIST]     = { "array", false },
+		[API_TABLE]    = { "array", true },
+	};
+	/* clang-format on */
+	json_t *o = json_pack(types[f->type].always ? "{s:s}" : "{s:[s, s]}", "type",
+		types[f->type].type, "null");
 
-	switch (f->type) {
-	case API_TEXT:
-		return result_schema_or_null("string");
-	case API_ID:
-		return json_pack("{s:s}", "type", "string");
-	case API_BYTES:
-	case API_SECONDS:
-	case API_NUMBER:
-	case API_DATE:
-		return result_schema_or_null("integer");
-	case API_FRACTION:
-		return result_schema_or_null("number");
-	case API_TRUTH:
-		return result_schema_or_null("boolean");
-	case API_FLAG:
-		return json_pack("{s:s}", "type", "boolean");
-	case API_TEXTS:
-		return result_schema_array(json_pack("{s:s}", "type", "string"));
-	case API_OBJECT:
-		o = result_schema_of(f->of);
-		json_object_set_new(o, "type", json_pack("[s, s]", "object", "null"));
-		return o;
-	case API_LIST:
-		o = result_schema_array(result_schema_of(f->of));
-		json_object_set_new(o, "type", json_pack("[s, s]", "array", "null"));
-		return o;
-	case API_TABLE:
-		return result_schema_array(result_schema_of(f->of));
-	case API_VALUES:
-		break;
-	}
-	return json_object();
+	if (f->type == API_TEXTS)
+		json_object_set_new(o, "items", json_pack("{s:s}", "type", "string"));
+	else if (f->type == API_OBJECT)
+		json_object_update_missing_new(o, result_schema_of(f->of));
+	else if (f->of)
+		json_object_set_new(o, "items", result_schema_of(f->of));
+	return o;
 }
 
 /* "bytes; what the guest has now" */

@@ -13,6 +13,10 @@
 /* {"columns": [...], "rows": rows}; rows have their cells in this order. */
 json_t *api_table(const struct api_field *columns, json_t *rows /* stolen */);
 
+struct conf_problems;
+/* Columns file, line, key, reason, and rows; whole: severity and hint too. */
+json_t *api_problems(const struct conf_problems *p, bool whole);
+
 /* What a request with these arguments returns. */
 const struct api_result *api_result_of(const struct api_verb *v, const json_t *arguments);
 

@@ -20,10 +20,7 @@ const struct api_field api_life[] = {
 	{ "notes", API_TEXTS, "what else was done, such as disks created" },
 	END
 };
-const struct api_field api_state[] = {
-	{ "state", API_TEXT, "the state that it is in" },
-	END
-};
+const struct api_field api_state[] = { { "state", API_TEXT, "the state that it is in" }, END };
 const struct api_field api_state_changed[] = {
 	{ "state", API_TEXT, "the state that it is in" },
 	{ "changed", API_TRUTH, "false where it was so already" },
@@ -128,10 +125,7 @@ const struct api_field api_address_row[] = {
 	{ "seen", API_TRUTH, "the guest has taken it" },
 	END
 };
-const struct api_field api_serial[] = {
-	{ "serial", API_ID, "the id of the port" },
-	END
-};
+const struct api_field api_serial[] = { { "serial", API_ID, "the id of the port" }, END };
 const struct api_field api_history_row[] = {
 	{ "time", API_DATE },
 	{ "event", API_TEXT },
@@ -158,10 +152,7 @@ const struct api_field api_problem_row[] = {
 	{ "reason", API_TEXT },
 	END
 };
-const struct api_field api_plain[] = {
-	{ "text", API_TEXT },
-	END
-};
+const struct api_field api_plain[] = { { "text", API_TEXT }, END };
 const struct api_field api_diff_row[] = {
 	{ "section", API_TEXT },
 	{ "id", API_TEXT },
@@ -171,10 +162,7 @@ const struct api_field api_diff_row[] = {
 	{ "applies", API_TEXT, "live, guest or start" },
 	END
 };
-const struct api_field api_reload_dry[] = {
-	{ "problems", API_TABLE, .of = api_problem_row },
-	END
-};
+const struct api_field api_reload_dry[] = { { "problems", API_TABLE, .of = api_problem_row }, END };
 const struct api_field api_reload_row[] = {
 	{ "what", API_TEXT, "daemon, vm or network" },
 	{ "name", API_TEXT },
@@ -190,14 +178,8 @@ const struct api_field api_reload_row[] = {
 
 /* --- memory, snapshots --- */
 
-const struct api_field api_memory[] = {
-	{ "actual", API_BYTES, "what the guest has now" },
-	END
-};
-const struct api_field api_snapshot[] = {
-	{ "snapshot", API_ID },
-	END
-};
+const struct api_field api_memory[] = { { "actual", API_BYTES, "what the guest has now" }, END };
+const struct api_field api_snapshot[] = { { "snapshot", API_ID }, END };
 const struct api_field api_snapshot_row[] = {
 	{ "snapshot", API_TEXT },
 	{ "created", API_DATE },
@@ -231,10 +213,7 @@ const struct api_field api_revert_row[] = {
 
 /* --- guests --- */
 
-const struct api_field api_ping[] = {
-	{ "agent", API_TEXT, "answers" },
-	END
-};
+const struct api_field api_ping[] = { { "agent", API_TEXT, "answers" }, END };
 static const struct api_field guest_address[] = {
 	{ "interface", API_TEXT },
 	{ "mac", API_TEXT },
@@ -280,10 +259,7 @@ const struct api_field api_freeze[] = {
 	{ "seconds", API_SECONDS, "when they are thawed at the latest" },
 	END
 };
-const struct api_field api_thaw[] = {
-	{ "thawed", API_NUMBER, "how many file systems" },
-	END
-};
+const struct api_field api_thaw[] = { { "thawed", API_NUMBER, "how many file systems" }, END };
 const struct api_field api_time[] = {
 	{ "time", API_DATE, "the guest's" },
 	{ "skew", API_FRACTION, "seconds that it is ahead of the host's" },
@@ -443,11 +419,5 @@ const struct api_field api_nothing[] = { END };
 
 /* --- in place of a result --- */
 
-const struct api_field api_job[] = {
-	{ "job", API_NUMBER, "was not waited for" },
-	END
-};
-const struct api_field api_error[] = {
-	{ "error", API_OBJECT, .of = refusal },
-	END
-};
+const struct api_field api_job[] = { { "job", API_NUMBER, "was not waited for" }, END };
+const struct api_field api_error[] = { { "error", API_OBJECT, .of = refusal }, END };

@@ -11,7 +11,7 @@
 #include "base/text.h"
 #include "conf/budget.h"
 #include "conf/load.h"
-#include "supervisor/api/problems.h"
+#include "supervisor/api/result.h"
 #include "supervisor/client/command.h"
 #include "supervisor/client/errors.h"
 

@@ -3,7 +3,6 @@
 #include "base/mem.h"
 #include "conf/load.h"
 #include "conf/schema.h"
-#include "supervisor/api/problems.h"
 #include "supervisor/api/result.h"
 #include "supervisor/verbs/verb.h"
 #include "supervisor/qemu/probe.h"

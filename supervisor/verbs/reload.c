@@ -7,7 +7,6 @@
 #include "base/mem.h"
 #include "conf/load.h"
 #include "conf/schema.h"
-#include "supervisor/api/problems.h"
 #include "supervisor/api/result.h"
 #include "supervisor/boot/boot.h"
 #include "supervisor/control/server.h"
