@@ -178,7 +178,7 @@ static json_t *vm_make_plan(const struct vm_check *c, struct vm *vm, struct err 
 	return plan;
 }
 
-static enum step_result vm_look_at_files(void *data)
+static int vm_look_at_files(void *data)
 {
 	struct vm_check *c = data;
 	struct vm *vm = c->start.vm;

@@ -23,31 +23,12 @@ static const struct vm_part *part_at(const struct vm *vm, size_t i)
 	return i < vm->daemon->n_parts ? vm->daemon->parts[i] : NULL;
 }
 
-void **vm_part_slot(struct vm *vm, const struct vm_part *p)
-{
-	for (size_t i = 0; part_at(vm, i); i++)
-		if (part_at(vm, i) == p)
-			return &vm->part[i];
-	return NULL;
-}
-
 void *vm_part_state(const struct vm *vm, const struct vm_part *p)
 {
 	for (size_t i = 0; part_at(vm, i); i++)
 		if (part_at(vm, i) == p)
 			return vm->part[i];
 	return NULL;
-}
-
-int vm_parts_start(struct vm *vm, struct fd_list *fds, struct err *e)
-{
-	const struct vm_part *p;
-	int r = 0;
-
-	for (size_t i = 0; r == 0 && (p = part_at(vm, i)); i++)
-		if (p->start)
-			r = p->start(vm, &vm->part[i], fds, e);
-	return r;
 }
 
 void vm_parts_attach(struct vm *vm, enum vm_attach how)

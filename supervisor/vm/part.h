@@ -16,7 +16,11 @@
 #include "supervisor/jail/plan.h"
 #include "supervisor/vm/vm.h"
 
-struct job;
+/* What a step of a start returns, and a part's: these or -errno. */
+enum {
+	STEP_DONE,
+	STEP_WAITS /* a callback goes on, or did so already: the start may be gone */
+};
 
 /* Descriptors for QEMU, and the number that each has there. */
 struct fd_list {
@@ -30,6 +34,13 @@ enum vm_attach {
 	VM_ATTACH_LEFT, /* of one that ended while no daemon ran: what it left is read, then it is closed */
 };
 
+struct vm_part_file { /* qcow2 */
+	const char *name;
+	const char *id, *node; /* to people, to QEMU */
+};
+
+/* Devices that come and go while the guest runs will be two members more, beside start and close, which wait in a
+ * job. */
 struct vm_part {
 	const char *name;
 
@@ -37,7 +48,9 @@ struct vm_part {
 	 * nothing. key: which one it is about, where that is one. */
 	int (*check)(const struct vm *vm, const struct conf_vm *c, const char **key, struct err *e);
 
-	/* Before QEMU: files, sockets, what it listens on. Failing, it fails the start. */
+	/* Before QEMU: files, sockets, what it listens on. Failing, it fails the start, also by vm_part_started()
+	 * where it had to wait (STEP_WAITS): until then the start stands still, unless close() ends it. Without an
+	 * error it is called once more. */
 	int (*start)(struct vm *vm, void **state, struct fd_list *fds, struct err *e);
 
 	/* There is a process to look after. Nothing that fails here ends it. */
@@ -68,14 +81,9 @@ struct vm_part {
 	/* Adds keys to `info` of a VM that has a process. */
 	void (*info)(const struct vm *vm, void *state, json_t *out);
 
-	/* Its own files below STATE/vms/NAME, up to NULL: snapshots, backups and clones take them along. */
-	const char *const *state_files;
-
-	/* A key of it changed while the guest runs: brings it in as now says, or takes it out. What has to wait for
-	 * QEMU or the guest waits in the job; what fails leaves the part as it was. */
-	int (*plug)(struct vm *vm, void **state, const struct conf_vm *now, struct job *j,
-		struct err *e);
-	int (*unplug)(struct vm *vm, void **state, struct job *j, struct err *e);
+	/* Its image below STATE/vms/NAME that a guest of this configuration writes to, NULL: none. Snapshots, backups
+	 * and clones take it along. */
+	const struct vm_part_file *(*state_file)(const struct conf_vm *c);
 
 	/* ended: the process is gone. Otherwise the daemon goes, and leaves the guest as it is. */
 	void (*close)(struct vm *vm, void **state, bool ended);
@@ -84,13 +92,13 @@ struct vm_part {
 void fd_list_add(struct fd_list *l, int fd /* stolen */, int number);
 void fd_list_release(struct fd_list *l);
 
-/* The part's slot; NULL where this daemon has no such part. */
-void **vm_part_slot(struct vm *vm, const struct vm_part *p);
-/* What is in it. */
+/* What is in its slot. */
 void *vm_part_state(const struct vm *vm, const struct vm_part *p);
 
+/* What the part's start waited for is there, or has failed; not from within it. start_engine.c */
+void vm_part_started(struct vm *vm, const struct err *e);
+
 /* The walks. */
-int vm_parts_start(struct vm *vm, struct fd_list *fds, struct err *e);
 void vm_parts_attach(struct vm *vm, enum vm_attach how);
 void vm_parts_greeted(struct vm *vm);
 void vm_parts_joined(struct vm *vm, bool fresh);

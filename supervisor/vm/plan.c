@@ -49,9 +49,8 @@ int vm_argv_context(struct vm *vm, const struct conf_vm *c, const struct probe *
 		.accel = accel,
 		.image_dir = d->image_dir,
 		.run_dir = arena_printf(a, "%s/vms/%s", d->dirs.run, vm->name),
-		.nvram = *firmware
-				 ? arena_printf(a, "%s/vms/%s/nvram.qcow2", d->dirs.state, vm->name)
-				 : NULL,
+		.nvram = *firmware ? arena_printf(a, "%s/vms/%s/" VM_NVRAM, d->dirs.state, vm->name)
+				   : NULL,
 		.firmware = *firmware,
 		.tap = (const char(*)[16])tap };
 	return 0;
@@ -170,10 +169,10 @@ static int plan_make(struct vm_start *s, struct err *e)
 	return r;
 }
 
-enum step_result start_plan(struct vm_start *s, struct err *e)
+int start_plan(struct vm_start *s, struct err *e)
 {
 	/* where the jail keeps the identity */
-	if (vm_state_dir(s->vm, e) < 0 || plan_make(s, e) < 0)
-		return STEP_FAILED;
-	return STEP_DONE;
+	int r = vm_state_dir(s->vm, e);
+
+	return r < 0 ? r : plan_make(s, e);
 }

@@ -17,19 +17,12 @@
 struct start_check;
 struct vm_start;
 
-enum step_result {
-	STEP_DONE,
-	STEP_WAITS, /* a callback goes on, or did so already: the start may be gone */
-	STEP_FAILED,
-};
-
 struct start_step {
 	const char *name;    /* for people */
 	enum vm_state state; /* the VM's meanwhile; an event leads from one to the next */
-	enum step_result (*run)(struct vm_start *s, struct err *e);
-	enum step_result (*check)(
-		struct start_check *c); /* start_check.h; NULL: nothing is known beforehand */
-	enum vm_ending fault;		/* whose a failure is */
+	int (*run)(struct vm_start *s, struct err *e); /* as above, or -errno */
+	int (*check)(struct start_check *c); /* start_check.h; NULL: nothing is known beforehand */
+	enum vm_ending fault;		     /* whose a failure is */
 	bool later; /* in a turn of the loop of its own, as many may have waited for the same */
 };
 
@@ -40,7 +33,8 @@ struct vm_start {
 	struct loop_task task;
 
 	const struct probe *probe;
-	size_t nic; /* whose network is waited for */
+	size_t nic;  /* whose network is waited for */
+	size_t part; /* that starts */
 	struct network_wait *net;
 	struct confined *tool;
 
@@ -66,27 +60,27 @@ void start_next(struct vm_start *s);
 void start_failed(struct vm_start *s, const struct err *e);
 
 /* --- the steps --- */
-enum step_result start_permission(struct vm_start *s, struct err *e);
-enum step_result start_configuration(struct vm_start *s, struct err *e);
-enum step_result start_memory(struct vm_start *s, struct err *e);
-enum step_result start_qemu(struct vm_start *s, struct err *e);
-enum step_result start_kvm(struct vm_start *s, struct err *e);
-enum step_result start_identity(struct vm_start *s, struct err *e);
-enum step_result start_nvram(struct vm_start *s, struct err *e);
-enum step_result start_networks(struct vm_start *s, struct err *e);
-enum step_result start_addresses(struct vm_start *s, struct err *e);
+int start_permission(struct vm_start *s, struct err *e);
+int start_configuration(struct vm_start *s, struct err *e);
+int start_memory(struct vm_start *s, struct err *e);
+int start_qemu(struct vm_start *s, struct err *e);
+int start_kvm(struct vm_start *s, struct err *e);
+int start_identity(struct vm_start *s, struct err *e);
+int start_nvram(struct vm_start *s, struct err *e);
+int start_networks(struct vm_start *s, struct err *e);
+int start_addresses(struct vm_start *s, struct err *e);
 
-enum step_result start_run_dir(struct vm_start *s, struct err *e);
-enum step_result start_socket(struct vm_start *s, struct err *e);
-enum step_result start_parts(struct vm_start *s, struct err *e);
-enum step_result start_taps(struct vm_start *s, struct err *e);
-enum step_result start_plan(struct vm_start *s, struct err *e);
-enum step_result start_record(struct vm_start *s, struct err *e);
-enum step_result start_jail(struct vm_start *s, struct err *e);
+int start_run_dir(struct vm_start *s, struct err *e);
+int start_socket(struct vm_start *s, struct err *e);
+int start_parts(struct vm_start *s, struct err *e);
+int start_taps(struct vm_start *s, struct err *e);
+int start_plan(struct vm_start *s, struct err *e);
+int start_record(struct vm_start *s, struct err *e);
+int start_jail(struct vm_start *s, struct err *e);
 
-enum step_result start_monitor(struct vm_start *s, struct err *e);
-enum step_result start_status(struct vm_start *s, struct err *e);
-enum step_result start_bridges(struct vm_start *s, struct err *e);
-enum step_result start_run(struct vm_start *s, struct err *e);
+int start_monitor(struct vm_start *s, struct err *e);
+int start_status(struct vm_start *s, struct err *e);
+int start_bridges(struct vm_start *s, struct err *e);
+int start_run(struct vm_start *s, struct err *e);
 
 #endif

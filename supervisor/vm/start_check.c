@@ -36,7 +36,7 @@ static bool check_is_running(const struct start_check *c)
 	return vm_state_has_process(c->vm->st.state);
 }
 
-enum step_result start_check_permission(struct start_check *c)
+int start_check_permission(struct start_check *c)
 {
 	struct err e = ERR_INIT;
 
@@ -45,7 +45,7 @@ enum step_result start_check_permission(struct start_check *c)
 	return STEP_DONE;
 }
 
-enum step_result start_check_memory(struct start_check *c)
+int start_check_memory(struct start_check *c)
 {
 	const struct conf_vm *conf = &c->vm->file.conf;
 	struct err e = ERR_INIT;
@@ -106,7 +106,7 @@ static void check_on_probe(void *data, const struct probe *probe, const struct e
 	start_check_next(c);
 }
 
-enum step_result start_check_qemu(struct start_check *c)
+int start_check_qemu(struct start_check *c)
 {
 	c->probe = NULL;
 	probes_get(c->vm->daemon->probes, conf_vm_binary(&c->vm->file.conf), check_on_probe, c);
@@ -133,7 +133,7 @@ static void check_on_kvm(void *data, const struct err *e)
 	start_check_next(c);
 }
 
-enum step_result start_check_kvm(struct start_check *c)
+int start_check_kvm(struct start_check *c)
 {
 	if (!c->probe || c->vm->file.conf.accel == CONF_ACCEL_TCG || check_is_running(c))
 		return STEP_DONE;
@@ -147,7 +147,7 @@ enum step_result start_check_kvm(struct start_check *c)
 
 /* --- identity, networks, parts --- */
 
-enum step_result start_check_identity(struct start_check *c)
+int start_check_identity(struct start_check *c)
 {
 	struct vm *vm = c->vm;
 	struct err e = ERR_INIT;
@@ -163,7 +163,7 @@ enum step_result start_check_identity(struct start_check *c)
 	return STEP_DONE;
 }
 
-enum step_result start_check_nvram(struct start_check *c)
+int start_check_nvram(struct start_check *c)
 {
 	struct firmware *firmware = NULL;
 	struct err e = ERR_INIT;
@@ -206,14 +206,14 @@ static void check_nic(const struct start_check *c, const struct conf_nic *n)
 	}
 }
 
-enum step_result start_check_networks(struct start_check *c)
+int start_check_networks(struct start_check *c)
 {
 	for (size_t i = 0; i < c->vm->file.conf.nics; i++)
 		check_nic(c, &c->vm->file.conf.nic[i]);
 	return STEP_DONE;
 }
 
-enum step_result start_check_parts(struct start_check *c)
+int start_check_parts(struct start_check *c)
 {
 	const struct daemon *d = c->vm->daemon;
 
@@ -228,7 +228,7 @@ enum step_result start_check_parts(struct start_check *c)
 	return STEP_DONE;
 }
 
-enum step_result start_check_files(struct start_check *c)
+int start_check_files(struct start_check *c)
 {
 	return c->files(c->data);
 }

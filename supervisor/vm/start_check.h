@@ -21,7 +21,7 @@ struct start_check {
 	void (*tell)(void *data, const struct conf_place *place, const char *key,
 		const char *severity, const char *reason, const char *hint);
 	/* Has vmkeep-jail look at all files, and goes on then; STEP_DONE where it cannot, which was told. */
-	enum step_result (*files)(void *data);
+	int (*files)(void *data);
 	void (*done)(void *data); /* after the last one */
 	void *data;
 };
@@ -30,14 +30,14 @@ void vm_start_check(struct start_check *c); /* start.c: from the first step on *
 void start_check_at(struct start_check *c, const struct start_step *step);
 void start_check_next(struct start_check *c);
 
-enum step_result start_check_permission(struct start_check *c);
-enum step_result start_check_memory(struct start_check *c);
-enum step_result start_check_qemu(struct start_check *c);
-enum step_result start_check_kvm(struct start_check *c);
-enum step_result start_check_identity(struct start_check *c);
-enum step_result start_check_nvram(struct start_check *c);
-enum step_result start_check_networks(struct start_check *c);
-enum step_result start_check_parts(struct start_check *c);
-enum step_result start_check_files(struct start_check *c);
+int start_check_permission(struct start_check *c);
+int start_check_memory(struct start_check *c);
+int start_check_qemu(struct start_check *c);
+int start_check_kvm(struct start_check *c);
+int start_check_identity(struct start_check *c);
+int start_check_nvram(struct start_check *c);
+int start_check_networks(struct start_check *c);
+int start_check_parts(struct start_check *c);
+int start_check_files(struct start_check *c);
 
 #endif

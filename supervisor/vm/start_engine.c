@@ -65,17 +65,21 @@ void start_next(struct vm_start *s)
 void start_at(struct vm_start *s, const struct start_step *step)
 {
 	struct err e = ERR_INIT;
+	int r;
 
 	s->step = step;
 	s->fault = step->fault;
-	switch (step->run(s, &e)) {
-	case STEP_DONE:
-		start_next(s);
-		break;
-	case STEP_FAILED:
+	r = step->run(s, &e);
+	if (r < 0)
 		start_failed(s, &e);
-		break;
-	case STEP_WAITS:
-		break;
-	}
+	else if (r == STEP_DONE)
+		start_next(s);
+}
+
+void vm_part_started(struct vm *vm, const struct err *e)
+{
+	if (e)
+		start_failed(vm->start, e);
+	else
+		start_at(vm->start, vm->start->step);
 }

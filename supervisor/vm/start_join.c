@@ -20,7 +20,7 @@ static bool join_failed(struct vm *vm, const struct err *e)
 
 /* Unless the start has come further, or begun to ask anew. */
 static struct vm_start *join_waits_at(
-	const struct vm *vm, enum step_result (*run)(struct vm_start *s, struct err *e))
+	const struct vm *vm, int (*run)(struct vm_start *s, struct err *e))
 {
 	return vm->start && vm->start->step->run == run ? vm->start : NULL;
 }
@@ -55,12 +55,13 @@ static void start_join_set_links(struct vm *vm)
 }
 
 /* Of a QEMU that has not run yet: fresh, or its daemon died between greeting and cont. */
-enum step_result start_bridges(struct vm_start *s, struct err *e)
+int start_bridges(struct vm_start *s, struct err *e)
 {
-	if (join_networks(s->vm, false, e) < 0)
-		return STEP_FAILED;
-	start_join_set_links(s->vm);
-	return STEP_DONE;
+	int r = join_networks(s->vm, false, e);
+
+	if (r == STEP_DONE)
+		start_join_set_links(s->vm);
+	return r;
 }
 
 static void join_on_cont(void *data, const json_t *result, const struct err *e)
@@ -72,7 +73,7 @@ static void join_on_cont(void *data, const json_t *result, const struct err *e)
 		start_next(vm->start);
 }
 
-enum step_result start_run(struct vm_start *s, struct err *e)
+int start_run(struct vm_start *s, struct err *e)
 {
 	struct vm *vm = s->vm;
 
@@ -211,7 +212,7 @@ static void start_join_on_uuid(void *data, const json_t *result, const struct er
 		vm_reconnect(vm, VM_RECONNECT_SECONDS);
 }
 
-enum step_result start_status(struct vm_start *s, struct err *e)
+int start_status(struct vm_start *s, struct err *e)
 {
 	struct vm *vm = s->vm;
 
@@ -234,7 +235,7 @@ enum step_result start_status(struct vm_start *s, struct err *e)
 	return STEP_WAITS;
 }
 
-enum step_result start_monitor(struct vm_start *s, struct err *e)
+int start_monitor(struct vm_start *s, struct err *e)
 {
 	(void)e;
 	vm_arm_start(s->vm);

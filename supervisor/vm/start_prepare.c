@@ -20,7 +20,7 @@
 #include "supervisor/vm/uuid.h"
 #include "supervisor/vm/vms.h"
 
-enum step_result start_permission(struct vm_start *s, struct err *e)
+int start_permission(struct vm_start *s, struct err *e)
 {
 	struct vm *vm = s->vm;
 
@@ -34,11 +34,11 @@ enum step_result start_permission(struct vm_start *s, struct err *e)
 		return STEP_DONE;
 	if (e->class == ERR_CONFLICT)
 		s->fault = VM_END_HOST_CAUSE;
-	return STEP_FAILED;
+	return e->number;
 }
 
 /* The configuration that this process will have, apart from the file that may change under it. */
-enum step_result start_configuration(struct vm_start *s, struct err *e)
+int start_configuration(struct vm_start *s, struct err *e)
 {
 	struct vm *vm = s->vm;
 
@@ -47,14 +47,14 @@ enum step_result start_configuration(struct vm_start *s, struct err *e)
 	return STEP_DONE;
 }
 
-enum step_result start_memory(struct vm_start *s, struct err *e)
+int start_memory(struct vm_start *s, struct err *e)
 {
 	struct meminfo memory;
 	struct err unread = ERR_INIT;
 
 	if (meminfo_read(&memory, &unread) < 0)
 		return STEP_DONE;
-	return meminfo_fits(&memory, s->vm->proc.conf.memory, e) < 0 ? STEP_FAILED : STEP_DONE;
+	return meminfo_fits(&memory, s->vm->proc.conf.memory, e);
 }
 
 static void prepare_on_probe(void *data, const struct probe *probe, const struct err *e)
@@ -85,7 +85,7 @@ static void prepare_on_probe(void *data, const struct probe *probe, const struct
 	start_next(s);
 }
 
-enum step_result start_qemu(struct vm_start *s, struct err *e)
+int start_qemu(struct vm_start *s, struct err *e)
 {
 	(void)e;
 	probes_get(s->vm->daemon->probes, conf_vm_binary(&s->vm->proc.conf), prepare_on_probe, s);
@@ -107,7 +107,7 @@ static void prepare_on_kvm(void *data, const struct err *e)
 	start_next(s);
 }
 
-enum step_result start_kvm(struct vm_start *s, struct err *e)
+int start_kvm(struct vm_start *s, struct err *e)
 {
 	(void)e;
 	if (s->vm->proc.conf.accel == CONF_ACCEL_TCG) {
@@ -179,13 +179,13 @@ static void prepare_nics(struct vm *vm)
 	}
 }
 
-enum step_result start_identity(struct vm_start *s, struct err *e)
+int start_identity(struct vm_start *s, struct err *e)
 {
 	struct vm *vm = s->vm;
 
 	if (vm_identity_check(vm, &vm->file.conf, e) < 0 ||
 		vm_complete_identity(vm, &vm->proc.conf, e) < 0)
-		return STEP_FAILED;
+		return e->number;
 	prepare_nics(vm);
 	return STEP_DONE;
 }
@@ -203,7 +203,7 @@ static void prepare_on_nvram(void *data, const struct child_result *r, const str
 		_cleanup_(free_ptr) char *said = text_escape(r->err, strcspn(r->err, "\n"), false);
 
 		err_set(&e, ERR_FAILED, "%s", *said ? said : "qemu-img failed");
-	} else if (renameat(vm->state_fd, "nvram.new", vm->state_fd, "nvram.qcow2") < 0) {
+	} else if (renameat(vm->state_fd, "nvram.new", vm->state_fd, VM_NVRAM) < 0) {
 		err_errno(&e, "rename nvram.new");
 	}
 	if (!e.number) {
@@ -232,8 +232,7 @@ static char *prepare_nvram_spec(const struct firmware *firmware)
 static int prepare_nvram(struct vm_start *s, const struct firmware *firmware, struct err *e)
 {
 	struct vm *vm = s->vm;
-	_cleanup_(free_ptr) char *path =
-		xasprintf("%s/vms/%s/nvram.new", vm->daemon->dirs.state, vm->name);
+	_cleanup_(free_ptr) char *path = vm_state_path(vm, "nvram.new");
 	_cleanup_(free_ptr) char *spec = prepare_nvram_spec(firmware);
 	const char *vars = firmware_vars(firmware);
 	const char *argv[] = { "qemu-img", "convert", "-O", "qcow2", spec, path, NULL };
@@ -255,28 +254,23 @@ static int prepare_nvram(struct vm_start *s, const struct firmware *firmware, st
 			"path", path, "write", 1));
 	s->tool = confine_run(
 		vm->daemon->loop.ev, vm->daemon->jail, plan, &o, prepare_on_nvram, s, e);
-	return s->tool ? 0 : e->number;
+	return s->tool ? STEP_WAITS : e->number;
 }
 
 /* UEFI keeps its variables in a qcow2 of its own, so that internal snapshots can hold them too. */
-enum step_result start_nvram(struct vm_start *s, struct err *e)
+int start_nvram(struct vm_start *s, struct err *e)
 {
 	struct vm *vm = s->vm;
 	struct firmware *firmware;
-	bool there = false;
-	int r;
+	int r = vm_firmware(&vm->proc.conf, s->probe, &firmware, e);
 
-	if (vm_firmware(&vm->proc.conf, s->probe, &firmware, e) < 0)
-		return STEP_FAILED;
-	if (!firmware)
-		return STEP_DONE;
-	r = vm_state_dir(vm, e);
-	if (r >= 0)
-		there = faccessat(vm->state_fd, "nvram.qcow2", F_OK, 0) == 0;
-	if (r >= 0 && !there)
-		r = prepare_nvram(s, firmware, e);
+	if (firmware)
+		r = vm_state_dir(vm, e);
+	if (firmware && r >= 0)
+		r = faccessat(vm->state_fd, VM_NVRAM, F_OK, 0) == 0 ? STEP_DONE
+								    : prepare_nvram(s, firmware, e);
 	firmware_free(firmware);
-	return r < 0 ? STEP_FAILED : there ? STEP_DONE : STEP_WAITS;
+	return r;
 }
 
 static void prepare_on_network(void *data, const struct err *e)
@@ -296,7 +290,7 @@ static void prepare_on_network(void *data, const struct err *e)
 }
 
 /* One after the other. */
-enum step_result start_networks(struct vm_start *s, struct err *e)
+int start_networks(struct vm_start *s, struct err *e)
 {
 	struct vm *vm = s->vm;
 
@@ -326,10 +320,11 @@ static int prepare_claim(struct vm *vm, struct vm_nic *n, struct err *e)
 	return 0;
 }
 
-enum step_result start_addresses(struct vm_start *s, struct err *e)
+int start_addresses(struct vm_start *s, struct err *e)
 {
-	for (size_t i = 0; i < s->vm->proc.nics; i++)
-		if (prepare_claim(s->vm, &s->vm->proc.nic[i], e) < 0)
-			return STEP_FAILED;
-	return STEP_DONE;
+	int r = STEP_DONE;
+
+	for (size_t i = 0; r == STEP_DONE && i < s->vm->proc.nics; i++)
+		r = prepare_claim(s->vm, &s->vm->proc.nic[i], e);
+	return r;
 }

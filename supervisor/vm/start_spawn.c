@@ -24,7 +24,7 @@
 #include "supervisor/vm/record.h"
 #include "supervisor/vm/uuid.h"
 
-enum step_result start_run_dir(struct vm_start *s, struct err *e)
+int start_run_dir(struct vm_start *s, struct err *e)
 {
 	struct vm *vm = s->vm;
 
@@ -32,35 +32,42 @@ enum step_result start_run_dir(struct vm_start *s, struct err *e)
 	vm->proc.started_boot = clock_boot();
 	vm->proc.begun = daemon_now();
 	vm->proc.pid = 0;
+	vm_arm_start(vm);
 	if (vm_record_begin(vm, e) < 0)
-		return STEP_FAILED;
+		return e->number;
 	if (mkdirat(vm->proc.run_fd, "root", 0755) == 0)
 		return STEP_DONE;
-	err_errno(e, "make directory '%s/vms/%s/root'", vm->daemon->dirs.run, vm->name);
-	return STEP_FAILED;
+	return err_errno(e, "make directory '%s/vms/%s/root'", vm->daemon->dirs.run, vm->name);
 }
 
-enum step_result start_socket(struct vm_start *s, struct err *e)
+int start_socket(struct vm_start *s, struct err *e)
 {
 	struct vm *vm = s->vm;
 	int fd = vm_socket_listen(vm, "qmp.sock", e);
 
 	if (fd < 0)
-		return STEP_FAILED;
+		return fd;
 	fd_list_add(&s->fds, fd, ARGV_FD_QMP);
 	fd = vm_socket_connect(vm, "qmp.sock", e);
 	if (fd < 0)
-		return STEP_FAILED;
+		return fd;
 	vm->mon.qmp = qmp_new(vm->daemon->loop.ev, fd, vm_start_left(vm), &vm_qmp_handlers, vm);
 	return STEP_DONE;
 }
 
-enum step_result start_parts(struct vm_start *s, struct err *e)
+/* One after the other; those that waited once more. */
+int start_parts(struct vm_start *s, struct err *e)
 {
-	return vm_parts_start(s->vm, &s->fds, e) < 0 ? STEP_FAILED : STEP_DONE;
+	const struct daemon *d = s->vm->daemon;
+	int r = STEP_DONE;
+
+	for (; r == STEP_DONE && s->part < d->n_parts; s->part += r == STEP_DONE)
+		if (d->parts[s->part]->start)
+			r = d->parts[s->part]->start(s->vm, &s->vm->part[s->part], &s->fds, e);
+	return r;
 }
 
-enum step_result start_taps(struct vm_start *s, struct err *e)
+int start_taps(struct vm_start *s, struct err *e)
 {
 	struct vm *vm = s->vm;
 
@@ -68,19 +75,19 @@ enum step_result start_taps(struct vm_start *s, struct err *e)
 		struct network_nic nic = vm_network_nic(vm, &vm->proc.nic[i]);
 		int fd, r = networks_tap(vm->daemon->networks, &nic, &vm->proc.nic[i].tap, &fd, e);
 
-		if (r < 0) {
-			err_wrap(e, r, "nic '%s'", vm->proc.nic[i].id);
-			return STEP_FAILED;
-		}
+		if (r < 0)
+			return err_wrap(e, r, "nic '%s'", vm->proc.nic[i].id);
 		fd_list_add(&s->fds, fd, argv_fd_tap(i));
 	}
 	return STEP_DONE;
 }
 
 /* Before there is anything to record, so that the next daemon finds whatever comes to be. */
-enum step_result start_record(struct vm_start *s, struct err *e)
+int start_record(struct vm_start *s, struct err *e)
 {
-	return kept_save(s->vm, e) < 0 || vm_record_save(s->vm, e) < 0 ? STEP_FAILED : STEP_DONE;
+	int r = kept_save(s->vm, e);
+
+	return r < 0 ? r : vm_record_save(s->vm, e);
 }
 
 /* --- the jail --- */
@@ -199,7 +206,7 @@ static int start_spawn_jail_run(struct vm_start *s, struct err *e)
 	return 0;
 }
 
-enum step_result start_jail(struct vm_start *s, struct err *e)
+int start_jail(struct vm_start *s, struct err *e)
 {
 	struct vm *vm = s->vm;
 	int r = start_spawn_jail_run(s, e);
@@ -209,9 +216,8 @@ enum step_result start_jail(struct vm_start *s, struct err *e)
 		vm_watch_process(vm); /* also of a jail that got no whole plan */
 	if (r < 0) {
 		start_close_jail(s);
-		return STEP_FAILED;
+		return r;
 	}
 	vm_parts_attach(vm, VM_ATTACH_FRESH);
-	vm_arm_start(vm);
 	return STEP_WAITS;
 }

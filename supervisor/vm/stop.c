@@ -85,9 +85,12 @@ void vm_kill_process(struct vm *vm)
 	vm->proc.quit_sent = vm->proc.kill_sent = true;
 	if (vm->st.ending == VM_END_NONE)
 		vm->st.ending = VM_END_QUIT;
+	if (vm->proc.pidfd < 0) { /* a part is waited for */
+		vm_gone(vm);
+		return;
+	}
 	vm_record_write(vm);
-	if (vm->proc.pidfd >= 0)
-		pidfd_send_signal(vm->proc.pidfd, SIGKILL, NULL, 0);
+	pidfd_send_signal(vm->proc.pidfd, SIGKILL, NULL, 0);
 	vm_arm(vm, VM_KILL_SECONDS);
 }
 
