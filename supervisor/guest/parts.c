@@ -10,7 +10,19 @@
 #include "supervisor/guest/ready.h"
 #include "supervisor/guest/space.h"
 #include "supervisor/guest/vsock.h"
-#include "supervisor/vm/vm.h"
+#include "supervisor/qemu/firmware.h"
+#include "supervisor/vm/dirs.h"
+#include "supervisor/vm/part.h"
+
+/* The variables of UEFI, which the step "nvram" of a start makes. */
+static const struct vm_part_file *parts_nvram(const struct conf_vm *c)
+{
+	static const struct vm_part_file file = { VM_NVRAM, "uefi", "pflash1" };
+
+	return firmware_wanted(c) ? &file : NULL;
+}
+
+static const struct vm_part nvram_part = { .name = "nvram", .state_file = parts_nvram };
 
 /* In the order in which they are made; what others write to or report to stands before them. */
 const struct vm_part *const guest_parts[] = {
@@ -23,6 +35,7 @@ const struct vm_part *const guest_parts[] = {
 	&balloon_part,
 	&space_part,
 	&vsock_part,
+	&nvram_part,
 };
 const size_t guest_parts_n = sizeof guest_parts / sizeof(void *);
 _Static_assert(

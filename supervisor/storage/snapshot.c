@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/log.h"
 #include "base/mem.h"
-#include "supervisor/qemu/firmware.h"
 #include "supervisor/storage/snapshot_private.h"
 #include "supervisor/vm/dirs.h"
+#include "supervisor/vm/part.h"
 #include "supervisor/vm/vms.h"
 
 static bool snapshot_is_guest(const struct vm *vm)
@@ -45,20 +45,25 @@ static int snapshot_refuse(const struct vm *vm, const struct snapshot_op *op, st
 	return 0;
 }
 
-/* Made at the first start of a guest with UEFI. The daemon's own file, so it may be looked for. */
-static char *snapshot_nvram_path(struct vm *vm, const struct conf_vm *c)
+/* Made at a first start. The daemon's own files, so they may be looked for. Last: the first disk gets the memory. */
+static void snapshot_add_parts(struct snapshot_disks *s, struct vm *vm, const struct conf_vm *c)
 {
-	int dir = firmware_wanted(c) ? vm_state_dir(vm, NULL) : -1;
+	for (size_t i = 0; i < vm->daemon->n_parts; i++) {
+		const struct vm_part *p = vm->daemon->parts[i];
+		const struct vm_part_file *file = p->state_file ? p->state_file(c) : NULL;
+		int dir = file ? vm_state_dir(vm, NULL) : -1;
 
-	if (dir < 0 || faccessat(dir, VM_NVRAM, F_OK, 0) < 0)
-		return NULL;
-	return vm_state_path(vm, VM_NVRAM);
+		if (dir >= 0 && faccessat(dir, file->name, F_OK, 0) == 0) {
+			_cleanup_(free_ptr) char *path = vm_state_path(vm, file->name);
+
+			snapshot_disks_add(s, file->id, file->node, path, true)->nvram = true;
+		}
+	}
 }
 
 static void snapshot_begin(struct snapshot_op *op, struct vm *vm, const char *name)
 {
 	const struct conf_vm *c = snapshot_is_guest(vm) ? &vm->proc.conf : &vm->file.conf;
-	_cleanup_(free_ptr) char *nvram = NULL;
 	struct err e = ERR_INIT;
 
 	op->daemon = vm->daemon;
@@ -79,8 +84,8 @@ static void snapshot_begin(struct snapshot_op *op, struct vm *vm, const char *na
 		vm->busy = op->busy;
 		log_info(vm->name, "%s by %s", op->busy, op->job->who);
 	}
-	nvram = snapshot_nvram_path(vm, c);
-	snapshot_disks_init(&op->disks, c, &vm->identity, vm->daemon->image_dir, nvram);
+	snapshot_disks_init(&op->disks, c, &vm->identity, vm->daemon->image_dir);
+	snapshot_add_parts(&op->disks, vm, c);
 	if (snapshot_is_guest(vm)) {
 		op->q = vm->mon.qmp;
 		op->running = vm->st.state == VM_RUNNING;

@@ -9,13 +9,13 @@
 
 enum { NAME_MAX_BYTES = 63 };
 
-static const char nvram_id[] = "uefi", nvram_node[] = "pflash1";
-
-static struct snapshot_disk *disks_add(
+struct snapshot_disk *snapshot_disks_add(
 	struct snapshot_disks *s, const char *id, const char *node, const char *path, bool qcow2)
 {
-	struct snapshot_disk *d = &s->disk[s->n++];
+	struct snapshot_disk *d;
 
+	s->disk = xrealloc(s->disk, s->n + 1, sizeof *s->disk);
+	d = &s->disk[s->n++];
 	*d = (struct snapshot_disk){ .id = xstrdup(id), .path = xstrdup(path), .qcow2 = qcow2 };
 	snprintf(d->node, sizeof d->node, "%s", node);
 	return d;
@@ -29,26 +29,23 @@ static bool disks_is_qcow2(const struct conf_disk *d, const struct identity *id)
 }
 
 void snapshot_disks_init(struct snapshot_disks *s, const struct conf_vm *c,
-	const struct identity *id, const char *image_dir, const char *nvram)
+	const struct identity *id, const char *image_dir)
 {
 	char path[PATH_MAX], node[DEVICE_NODE_MAX];
 
-	*s = (struct snapshot_disks){ .disk = xcalloc(c->disks + 1, sizeof *s->disk) };
+	*s = (struct snapshot_disks){ .disk = NULL };
 	for (size_t i = 0; i < c->disks; i++) {
 		const struct conf_disk *d = &c->disk[i];
 		struct snapshot_disk *added;
 
 		if (!d->path || d->cdrom || d->read_only)
 			continue;
-		added = disks_add(s, d->id, device_node_name(d, node),
+		added = snapshot_disks_add(s, d->id, device_node_name(d, node),
 			device_disk_path(d, image_dir, path), disks_is_qcow2(d, id));
 		added->beneath = d->path[0] != '/';
 		added->has_base = d->base.n > 0;
 		identity_disk_day(id, d->id, added->created);
 	}
-	/* last: the first one gets the memory */
-	if (nvram)
-		disks_add(s, nvram_id, nvram_node, nvram, true)->nvram = true;
 }
 
 void snapshot_disks_release(struct snapshot_disks *s)

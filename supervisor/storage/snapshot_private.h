@@ -38,9 +38,11 @@ struct snapshot_disks {
 	size_t n;
 };
 
-/* nvram: path of the UEFI variables, which go with the disks; NULL: none. */
 void snapshot_disks_init(struct snapshot_disks *s, const struct conf_vm *c,
-	const struct identity *id, const char *image_dir, const char *nvram);
+	const struct identity *id, const char *image_dir);
+/* One that goes with them; borrowed until the next. */
+struct snapshot_disk *snapshot_disks_add(
+	struct snapshot_disks *s, const char *id, const char *node, const char *path, bool qcow2);
 void snapshot_disks_release(struct snapshot_disks *s);
 /* From what qemu-img info or a node's ImageInfo says. ERR_FAILED where that is no answer, or tells of
  * more than SNAPSHOTS_MAX: never "none". */

@@ -79,7 +79,9 @@ static void test_disks(void **state)
 		struct err e = ERR_INIT;
 
 		parse(&c, cases[i].conf);
-		snapshot_disks_init(&s, &c, &id, "/images", cases[i].nvram);
+		snapshot_disks_init(&s, &c, &id, "/images");
+		if (cases[i].nvram)
+			snapshot_disks_add(&s, "uefi", "pflash1", cases[i].nvram, true);
 		for (size_t k = 0; k < s.n; k++)
 			buf_printf(
 				&text, "%s %s %s; ", s.disk[k].id, s.disk[k].node, s.disk[k].path);
@@ -135,7 +137,7 @@ static void test_there(void **state)
 
 	(void)state;
 	parse(&c, three_disks);
-	snapshot_disks_init(&s, &c, &id, "/images", NULL);
+	snapshot_disks_init(&s, &c, &id, "/images");
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct err e = ERR_INIT;
 
@@ -165,7 +167,7 @@ static void test_table(void **state)
 
 	(void)state;
 	parse(&c, three_disks);
-	snapshot_disks_init(&s, &c, &id, "/images", NULL);
+	snapshot_disks_init(&s, &c, &id, "/images");
 	hold(&s, on);
 	table = snapshot_table(&s);
 	assert_true(json_equal(json_object_get(table, "rows"), wanted));
@@ -200,7 +202,7 @@ static void test_nodes(void **state)
 
 	(void)state;
 	parse(&c, three_disks);
-	snapshot_disks_init(&s, &c, &id, "/images", NULL);
+	snapshot_disks_init(&s, &c, &id, "/images");
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		json_t *nodes = json_loads(cases[i].answer, 0, NULL);
 		struct err e = ERR_INIT;
@@ -231,7 +233,7 @@ static void test_many(void **state)
 
 	(void)state;
 	parse(&c, three_disks);
-	snapshot_disks_init(&s, &c, &id, "/images", NULL);
+	snapshot_disks_init(&s, &c, &id, "/images");
 	for (i = 0; i < SNAPSHOTS_MAX; i++)
 		json_array_append_new(json_object_get(image, "snapshots"),
 			json_pack("{s:o, s:I, s:i}", "name", json_sprintf("s%zu", i * 1021 % 4096),
