@@ -202,29 +202,38 @@ void child_kill(struct child *c)
 	kill(-c->pid, SIGKILL);
 }
 
+/* seconds: of the deadline, 0: none. */
+static struct child *child_new(struct ev_loop *ev, size_t out_max, double seconds)
+{
+	struct child *c = xcalloc(1, sizeof *c);
+
+	*c = (struct child){ .ev = ev, .pidfd = -1, .in = -1 };
+	ev_init(&c->exited, child_on_exit);
+	ev_init(&c->writable, child_on_writable);
+	ev_timer_init(&c->deadline, child_on_deadline, 0, seconds);
+	c->exited.data = c->writable.data = c->deadline.data = c;
+	for (int i = 0; i < STREAMS; i++) {
+		ev_init(&c->stream[i].io, child_on_readable);
+		c->stream[i].io.data = c;
+		c->stream[i].max = out_max;
+		c->stream[i].fd = -1;
+	}
+	return c;
+}
+
 struct child *child_run(struct ev_loop *ev, const struct child_options *o, struct err *e)
 {
 	struct child_fd fds[4] = { { -1, 0 }, { -1, 1 }, { -1, 2 } };
-	struct child *c = xcalloc(1, sizeof *c);
+	struct child *c =
+		child_new(ev, o->out_max ? o->out_max : 65536, o->timeout > 0 ? o->timeout : 30);
 	int r;
 
-	c->ev = ev;
-	c->pidfd = c->in = c->stream[0].fd = c->stream[1].fd = -1;
 	c->input = xstrdup(o->input);
 	c->input_len = o->input ? strlen(o->input) : 0;
 	c->done = o->done;
 	c->output = o->output;
 	c->data = o->data;
-	ev_init(&c->exited, child_on_exit);
-	ev_init(&c->writable, child_on_writable);
 	c->while_idle = o->while_idle;
-	ev_timer_init(&c->deadline, child_on_deadline, 0, o->timeout > 0 ? o->timeout : 30);
-	c->exited.data = c->writable.data = c->deadline.data = c;
-	for (int i = 0; i < STREAMS; i++) {
-		ev_init(&c->stream[i].io, child_on_readable);
-		c->stream[i].io.data = c;
-		c->stream[i].max = o->out_max ? o->out_max : 65536;
-	}
 	r = child_open_pipes(c, fds);
 	if (r < 0) {
 		errno = -r;
@@ -232,8 +241,7 @@ struct child *child_run(struct ev_loop *ev, const struct child_options *o, struc
 	} else {
 		if (o->more)
 			fds[3] = *o->more;
-		r = child_spawn_mortal(
-			o->argv, NULL, fds, o->more ? 4 : 3, true, &c->pid, &c->pidfd, e);
+		r = child_spawn(o->argv, fds, o->more ? 4 : 3, true, &c->pid, &c->pidfd, e);
 	}
 	for (int i = 0; i < 3; i++)
 		close_fd(&fds[i].from);
@@ -279,17 +287,9 @@ void child_bequeath(char *text, size_t max)
 
 static void child_adopt(struct ev_loop *ev, pid_t pid)
 {
-	struct child *c = xcalloc(1, sizeof *c);
+	struct child *c = child_new(ev, 0, 0);
 
-	*c = (struct child){
-		.ev = ev, .pid = pid, .in = -1, .stream = { { .fd = -1 }, { .fd = -1 } }
-	};
-	ev_init(&c->exited, child_on_exit);
-	ev_init(&c->writable, child_on_writable);
-	ev_timer_init(&c->deadline, child_on_deadline, 0, 0);
-	for (int i = 0; i < STREAMS; i++)
-		ev_init(&c->stream[i].io, child_on_readable);
-	c->exited.data = c;
+	c->pid = pid;
 	/* a number that is no child of ours cannot be waited for */
 	c->pidfd = pidfd_open(pid, PIDFD_NONBLOCK);
 	if (c->pidfd < 0 || waitid(P_PIDFD, (id_t)c->pidfd, &(siginfo_t){ 0 },

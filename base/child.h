@@ -69,10 +69,8 @@ bool child_find(const char *name, char *path, size_t len);
  * that is not in PATH is an error here; that a path could not be run is seen from the exit status
  * CHILD_NOT_RUN, and said on the child's stderr. */
 enum { CHILD_NOT_RUN = 127 };
-int child_spawn(const char *const *argv, const char *const *envp, const struct child_fd *fds,
-	size_t n_fds, pid_t *pid, int *pidfd, struct err *e);
 /* ends_with_us: SIGKILL when this process goes. */
-int child_spawn_mortal(const char *const *argv, const char *const *envp, const struct child_fd *fds,
-	size_t n_fds, bool ends_with_us, pid_t *pid, int *pidfd, struct err *e);
+int child_spawn(const char *const *argv, const struct child_fd *fds, size_t n_fds,
+	bool ends_with_us, pid_t *pid, int *pidfd, struct err *e);
 
 #endif

@@ -13,8 +13,6 @@
 #include "base/child.h"
 #include "base/mem.h"
 
-extern char **environ;
-
 /* Numbers that dup2 must not overwrite before they were copied themselves. */
 static bool child_spawn_clashes(const struct child_fd *fds, size_t n)
 {
@@ -61,8 +59,8 @@ static void child_mortal(void)
 }
 
 /* What the child does before exec: system calls only. parent: it ends with that, 0: it does not. */
-_Noreturn static void become(const char *const *argv, const char *const *envp,
-	const struct child_fd *fds, size_t n_fds, pid_t parent)
+_Noreturn static void become(
+	const char *const *argv, const struct child_fd *fds, size_t n_fds, pid_t parent)
 {
 	const struct sigaction usual = { .sa_handler = SIG_DFL };
 	sigset_t none;
@@ -89,13 +87,11 @@ _Noreturn static void become(const char *const *argv, const char *const *envp,
 	}
 	/* ours are CLOEXEC; what we were started with may not be */
 	close_range((unsigned)last + 1, ~0U, 0);
-	/* execvpe() makes a shell read what is no program */
+	/* execvp() makes a shell read what is no program */
 	if (strchr(argv[0], '/'))
-		execve(argv[0], (char *const *)(uintptr_t)argv,
-			envp ? (char *const *)(uintptr_t)envp : environ);
+		execv(argv[0], (char *const *)(uintptr_t)argv);
 	else
-		execvpe(argv[0], (char *const *)(uintptr_t)argv,
-			envp ? (char *const *)(uintptr_t)envp : environ);
+		execvp(argv[0], (char *const *)(uintptr_t)argv);
 	dprintf(STDERR_FILENO, "run '%s': %s\n", argv[0], strerror(errno));
 	_exit(CHILD_NOT_RUN);
 }
@@ -125,8 +121,8 @@ bool child_find(const char *name, char *path, size_t max)
  * with guests that takes as long as it takes to get a processor (40 ms, where a fork of our few
  * megabytes takes 0.3).
  */
-static pid_t child_spawn_fork_into(const char *const *argv, const char *const *envp,
-	const struct child_fd *fds, size_t n_fds, bool ends_with_us)
+static pid_t child_spawn_fork_into(
+	const char *const *argv, const struct child_fd *fds, size_t n_fds, bool ends_with_us)
 {
 	const pid_t parent = ends_with_us ? getpid() : 0;
 	sigset_t all, before;
@@ -137,13 +133,13 @@ static pid_t child_spawn_fork_into(const char *const *argv, const char *const *e
 	sigprocmask(SIG_SETMASK, &all, &before);
 	pid = fork();
 	if (pid == 0)
-		become(argv, envp, fds, n_fds, parent);
+		become(argv, fds, n_fds, parent);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	return pid;
 }
 
-int child_spawn_mortal(const char *const *argv, const char *const *envp, const struct child_fd *fds,
-	size_t n_fds, bool ends_with_us, pid_t *pid, int *pidfd, struct err *e)
+int child_spawn(const char *const *argv, const struct child_fd *fds, size_t n_fds,
+	bool ends_with_us, pid_t *pid, int *pidfd, struct err *e)
 {
 	_cleanup_(free_ptr) struct child_fd *high = NULL;
 	char path[4096];
@@ -161,7 +157,7 @@ int child_spawn_mortal(const char *const *argv, const char *const *envp, const s
 			return err_errno(e, "run '%s'", argv[0]);
 		}
 	}
-	*pid = child_spawn_fork_into(argv, envp, high ? high : fds, n_fds, ends_with_us);
+	*pid = child_spawn_fork_into(argv, high ? high : fds, n_fds, ends_with_us);
 	r = *pid < 0 ? err_errno(e, "run '%s'", argv[0]) : 0;
 	for (size_t i = 0; high && i < n_fds; i++)
 		close(high[i].from);
@@ -176,10 +172,4 @@ int child_spawn_mortal(const char *const *argv, const char *const *envp, const s
 		return r;
 	}
 	return 0;
-}
-
-int child_spawn(const char *const *argv, const char *const *envp, const struct child_fd *fds,
-	size_t n_fds, pid_t *pid, int *pidfd, struct err *e)
-{
-	return child_spawn_mortal(argv, envp, fds, n_fds, false, pid, pidfd, e);
 }

@@ -7,10 +7,11 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/mem.h"
 
 bool proc_stat(pid_t pid, struct proc_stat *s)
 {
-	struct buf b = BUF_MAX(4096);
+	_cleanup_(buf_release) struct buf b = BUF_MAX(4096);
 	char path[64], *p;
 
 	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
@@ -33,7 +34,6 @@ bool proc_stat(pid_t pid, struct proc_stat *s)
 	}
 	if (p)
 		s->starttime = strtoull(p, NULL, 10);
-	buf_release(&b);
 	return p;
 }
 
@@ -53,29 +53,27 @@ bool proc_is(pid_t pid, uint64_t starttime)
 uint64_t proc_work(pid_t pid)
 {
 	static const char *const counters[] = { "rchar: ", "wchar: ", "syscr: ", "syscw: " };
-	struct buf b = BUF_MAX(4096);
+	_cleanup_(buf_release) struct buf b = BUF_MAX(4096);
 	struct proc_stat s = { 0 };
 	uint64_t sum = 0;
 	char path[64];
 
 	snprintf(path, sizeof path, "/proc/%d/io", (int)pid);
 	file_read(AT_FDCWD, path, &b, NULL);
-	for (size_t i = 0; b.data && i < sizeof counters / sizeof *counters; i++) {
+	for (size_t i = 0; b.data && i < ARRAY_SIZE(counters); i++) {
 		const char *at = strstr(b.data, counters[i]);
 
 		sum += at ? strtoull(at + strlen(counters[i]), NULL, 10) : 0;
 	}
-	buf_release(&b);
 	return sum + (proc_stat(pid, &s) ? s.ticks : 0);
 }
 
 void proc_boot_id(char id[PROC_BOOT_ID])
 {
-	struct buf b = BUF_MAX(64);
+	_cleanup_(buf_release) struct buf b = BUF_MAX(64);
 
 	file_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", &b, NULL);
 	snprintf(id, PROC_BOOT_ID, "%.36s", b.data ? b.data : "");
-	buf_release(&b);
 }
 
 bool proc_same_boot(const char *a, const char *b)

@@ -142,8 +142,7 @@ const char *text_size(char *buf, size_t len, uint64_t bytes)
 	return buf;
 }
 
-static const char *text_exact(
-	char *buf, size_t len, uint64_t v, const struct unit *units, size_t n, const char *zero)
+static const char *text_exact(char *buf, size_t len, uint64_t v, const struct unit *units, size_t n)
 {
 	const struct unit *best = NULL;
 
@@ -153,13 +152,13 @@ static const char *text_exact(
 	if (best)
 		snprintf(buf, len, "%" PRIu64 "%s", v / best->factor, best->name);
 	else
-		snprintf(buf, len, "%s", zero);
+		snprintf(buf, len, "0");
 	return buf;
 }
 
 const char *text_size_exact(char *buf, size_t len, uint64_t bytes)
 {
-	return text_exact(buf, len, bytes, size_units, ARRAY_SIZE(size_units), "0");
+	return text_exact(buf, len, bytes, size_units, ARRAY_SIZE(size_units));
 }
 
 const char *text_time_exact(char *buf, size_t len, uint64_t ms)
@@ -171,7 +170,7 @@ const char *text_time_exact(char *buf, size_t len, uint64_t ms)
 		snprintf(buf, len, "infinity");
 		return buf;
 	}
-	return text_exact(buf, len, ms, units, ARRAY_SIZE(units), "0");
+	return text_exact(buf, len, ms, units, ARRAY_SIZE(units));
 }
 
 const char *text_duration(char *buf, size_t len, uint64_t ms)

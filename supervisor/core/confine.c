@@ -107,7 +107,7 @@ int confine_spawn(struct confine_process *p, const char *const *argv, json_t *pl
 		{ theirs, PLAN_FD } };
 
 	if (r == 0)
-		r = child_spawn(argv, NULL, std, ARRAY_SIZE(std), &p->pid, &p->pidfd, e);
+		r = child_spawn(argv, std, ARRAY_SIZE(std), false, &p->pid, &p->pidfd, e);
 	if (r < 0)
 		close_fd(&p->sock);
 	return r;

@@ -353,7 +353,7 @@ static void spawn_descriptors(void **state)
 	assert_int_equal(dup3(b[1], 3 + 60, O_CLOEXEC), 63);
 	struct child_fd fds[] = { { 64, 63 }, { 63, 64 }, { 64, 3 }, { 63, 4 } };
 
-	assert_int_equal(child_spawn(argv, NULL, fds, ARRAY_SIZE(fds), &pid, &pidfd, &e), 0);
+	assert_int_equal(child_spawn(argv, fds, ARRAY_SIZE(fds), false, &pid, &pidfd, &e), 0);
 	assert_int_equal(write(a[1], "ping", 4), 4);
 	close(a[1]);
 	assert_int_equal(read(b[0], text, sizeof text), 4);

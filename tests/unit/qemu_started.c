@@ -106,7 +106,7 @@ static void run(const char *const *argv)
 	int pidfd, status;
 	pid_t pid;
 
-	if (child_spawn(argv, NULL, NULL, 0, &pid, &pidfd, &e) < 0)
+	if (child_spawn(argv, NULL, 0, false, &pid, &pidfd, &e) < 0)
 		fail_msg("%s", e.text);
 	close(pidfd);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -285,7 +285,7 @@ static void test_accepted(void **state)
 	}
 	give_all(&g, &fds);
 	qmp = connected("qmp");
-	if (child_spawn(g.argv.word, NULL, fds.fd, fds.n, &pid, &pidfd, &e) < 0)
+	if (child_spawn(g.argv.word, fds.fd, fds.n, false, &pid, &pidfd, &e) < 0)
 		fail_msg("%s", e.text);
 	for (size_t i = 0; i < fds.n; i++)
 		close(fds.fd[i].from);
@@ -394,7 +394,7 @@ static void test_pasted(void **state)
 	make_bootable(disk);
 	shell[2] = command = argv_shell(&g.argv);
 	give_all(&(struct golden){ 0 }, &fds);
-	if (child_spawn(shell, NULL, fds.fd, 3, &pid, &pidfd, &e) < 0)
+	if (child_spawn(shell, fds.fd, 3, false, &pid, &pidfd, &e) < 0)
 		fail_msg("%s", e.text);
 	for (size_t i = 0; i < fds.n; i++)
 		close(fds.fd[i].from);
