@@ -183,9 +183,9 @@ static void confine_on_done(void *data, const struct child_result *r)
 	done(theirs, r, refused ? &e : NULL);
 }
 
-struct confined *confine_run_with(struct ev_loop *ev, const char *jail, json_t *plan,
-	const int *fds, size_t n_fds, const struct child_options *options, confined_fn *done,
-	void *data, struct err *e)
+struct confined *confine_run(struct ev_loop *ev, const char *jail, json_t *plan, const int *fds,
+	size_t n_fds, const struct child_options *options, confined_fn *done, void *data,
+	struct err *e)
 {
 	_cleanup_(free_ptr) char *name = xstrdup(json_string_value(json_object_get(plan, "name")));
 	_cleanup_(free_ptr) char *text = confine_text(plan, e);
@@ -209,12 +209,6 @@ struct confined *confine_run_with(struct ev_loop *ev, const char *jail, json_t *
 	close_fd(&c->sock);
 	free(c);
 	return NULL;
-}
-
-struct confined *confine_run(struct ev_loop *ev, const char *jail, json_t *plan,
-	const struct child_options *options, confined_fn *done, void *data, struct err *e)
-{
-	return confine_run_with(ev, jail, plan, NULL, 0, options, done, data, e);
 }
 
 void confine_kill(struct confined *c)

@@ -44,14 +44,11 @@ int confine_answer(int sock, struct err *e);
 /* The object behind "error" or "problem": class, desc and hint. */
 void confine_error(const json_t *error, struct err *e);
 
-/* child_run() in the jail. e: vmkeep-jail's own error, else NULL and r is the program's. Called
+/* child_run() in the jail, with descriptors for the plan's "fds", borrowed. e: vmkeep-jail's own error, else NULL and r is the program's. Called
  * once, from the loop. options: argv, done, data and more are not looked at. NULL on failure. */
 struct confined;
 typedef void confined_fn(void *data, const struct child_result *r, const struct err *e);
 struct confined *confine_run(struct ev_loop *ev, const char *jail, /* stolen */ json_t *plan,
-	const struct child_options *options, confined_fn *done, void *data, struct err *e);
-/* The same with descriptors for the plan's "fds", borrowed. */
-struct confined *confine_run_with(struct ev_loop *ev, const char *jail, /* stolen */ json_t *plan,
 	const int *fds, size_t n_fds, const struct child_options *options, confined_fn *done,
 	void *data, struct err *e);
 void confine_cancel(struct confined *c); /* NULL is fine */

@@ -137,7 +137,7 @@ int relay_start(struct vm *vm, struct relay_peers *peers, int client, void (*don
 	relay_tune(client);
 	r = xcalloc(1, sizeof *r);
 	*r = (struct relay){ .vm = xstrdup(vm->name), .done = done, .data = data };
-	if (!confine_run_with(vm->daemon->loop.ev, vm->daemon->jail, relay_plan(vm),
+	if (!confine_run(vm->daemon->loop.ev, vm->daemon->jail, relay_plan(vm),
 		    (const int[]){ client, pair[1], slot }, 3, &options, relay_prepared, r, e)) {
 		close(pair[0]);
 		pair[0] = -EIO;

@@ -252,7 +252,7 @@ static void probe_cache_ask(struct known *k)
 	json_t *plan =
 		confine_plan("probe", PROBE_NAME, k->ps->uids->probe, k->ps->root, argv, &k->err);
 
-	k->asked = plan ? confine_run(k->ps->ev, k->ps->jail, plan, &options,
+	k->asked = plan ? confine_run(k->ps->ev, k->ps->jail, plan, NULL, 0, &options,
 				  probe_cache_on_answered, k, &k->err)
 			: NULL;
 	if (k->asked)

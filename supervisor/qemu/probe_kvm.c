@@ -174,7 +174,7 @@ static void probe_kvm_start_try(struct kvm *k)
 	if (plan) {
 		json_object_set_new(plan, "kvm", json_boolean(kvm));
 		json_object_set_new(plan, "fds", json_pack("[i]", DISK_FD));
-		k->asked = confine_run_with(k->ev, k->jail, plan, &k->disk, 1,
+		k->asked = confine_run(k->ev, k->jail, plan, &k->disk, 1,
 			&(struct child_options){ .timeout = try_seconds }, probe_kvm_on_booted, k,
 			&k->err);
 	}

@@ -105,8 +105,8 @@ static int file_run(struct snapshot_op *op, const char *flag, confined_fn *done,
 		return err_set(e, ERR_INVALID_CONFIG, "disk '%s': its path is not UTF-8", d->id);
 	plan = file_plan_of(op, flag ? act : info, flag, e);
 	if (plan)
-		op->tool =
-			confine_run(op->daemon->loop.ev, op->daemon->jail, plan, &o, done, op, e);
+		op->tool = confine_run(
+			op->daemon->loop.ev, op->daemon->jail, plan, NULL, 0, &o, done, op, e);
 	return op->tool ? 0 : e->number;
 }
 

@@ -253,7 +253,7 @@ static int prepare_nvram(struct vm_start *s, const struct firmware *firmware, st
 			"UEFI firmware", "path", vars, "kind", "nvram", "what", "UEFI variables",
 			"path", path, "write", 1));
 	s->tool = confine_run(
-		vm->daemon->loop.ev, vm->daemon->jail, plan, &o, prepare_on_nvram, s, e);
+		vm->daemon->loop.ev, vm->daemon->jail, plan, NULL, 0, &o, prepare_on_nvram, s, e);
 	return s->tool ? STEP_WAITS : e->number;
 }
 
