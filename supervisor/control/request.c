@@ -34,7 +34,7 @@ struct request *request_new(struct connection *c, struct message *m)
 	r->account = account_ref(c->account);
 	r->account->requests++;
 	r->cost = sizeof *r + codec_cost(&c->in);
-	account_charge(r->account, r->cost);
+	account_change(r->account, 0, r->cost);
 	r->next = c->request;
 	if (r->next)
 		r->next->prev = r;
@@ -50,7 +50,7 @@ static void request_free(struct request *r)
 	request_unlink(r);
 	message_release(&r->message);
 	peer_unref(r->peer);
-	account_discharge(r->account, r->cost);
+	account_change(r->account, r->cost, 0);
 	r->account->requests--;
 	if (r->is_program)
 		account_program(r->account, -1);

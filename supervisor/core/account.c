@@ -76,7 +76,7 @@ static void account_give_back(struct accounts *as)
 	malloc_trim(0);
 }
 
-static void account_change(struct account *a, size_t from, size_t to)
+void account_change(struct account *a, size_t from, size_t to)
 {
 	struct accounts *as = a->accounts;
 
@@ -143,16 +143,6 @@ static void account_enforce(struct account *a, size_t max)
 		account_evict_largest(account_richest(as), "all clients", ACCOUNTS_BYTES_MAX))
 		;
 	account_unref(a);
-}
-
-void account_charge(struct account *a, size_t bytes)
-{
-	account_change(a, 0, bytes);
-}
-
-void account_discharge(struct account *a, size_t bytes)
-{
-	account_change(a, bytes, 0);
 }
 
 /* --- work under way ---------------------------------------------------------------------- */

@@ -62,9 +62,8 @@ struct account *account_of(struct accounts *as, uid_t uid, bool is_root);
 struct account *account_ref(struct account *a);
 void account_unref(struct account *a); /* NULL is fine */
 
-/* Memory that belongs to no hold: parsed requests, which may outlive their connection. */
-void account_charge(struct account *a, size_t bytes);
-void account_discharge(struct account *a, size_t bytes);
+/* Other memory from now on, of no hold: parsed requests, which may outlive their connection. */
+void account_change(struct account *a, size_t from, size_t to);
 
 /* ERR_NO_RESOURCES with the bound. One request more; the caller counts it. */
 int account_may_request(const struct account *a, enum api_role role, struct err *e);
