@@ -57,6 +57,18 @@ int file_write_all(int fd, const void *data, size_t len)
 	return 0;
 }
 
+int file_sync_parent(int dirfd, const char *path)
+{
+	_cleanup_(free_ptr) char *dir = xstrdup(path);
+	char *slash = strrchr(dir, '/');
+	_cleanup_(close_fd) int fd = -1;
+
+	if (slash)
+		slash[slash == dir] = '\0';
+	fd = openat(dirfd, slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+}
+
 int file_replace(int dirfd, const char *path, mode_t mode, const void *data, size_t len, bool sync,
 	struct err *e)
 {
@@ -73,17 +85,8 @@ int file_replace(int dirfd, const char *path, mode_t mode, const void *data, siz
 		r = -errno;
 	if (r == 0 && renameat(dirfd, tmp, dirfd, path) < 0)
 		r = -errno;
-	if (r == 0 && sync) {
-		_cleanup_(free_ptr) char *dir = xstrdup(path);
-		char *slash = strrchr(dir, '/');
-		_cleanup_(close_fd) int dfd = -1;
-
-		if (slash)
-			slash[slash == dir] = '\0';
-		dfd = openat(dirfd, slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (dfd < 0 || fsync(dfd) < 0)
-			r = -errno;
-	}
+	if (r == 0 && sync)
+		r = file_sync_parent(dirfd, path);
 	if (r == 0)
 		return 0;
 	unlinkat(dirfd, tmp, 0);

@@ -22,6 +22,9 @@ int file_read(int dirfd, const char *path, struct buf *b, struct err *e);
 int file_replace(int dirfd, const char *path, mode_t mode, const void *data, size_t len, bool sync,
 	struct err *e);
 
+/* The directory that the file stands in, so that its name survives a power cut: 0 or -errno. */
+int file_sync_parent(int dirfd, const char *path);
+
 /* mkdir -p with this mode for what is new. */
 int file_mkdirs(const char *path, mode_t mode, struct err *e);
 

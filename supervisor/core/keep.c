@@ -32,24 +32,6 @@ struct kept {
 
 static struct kept *first; /* of those that are not done, in their order */
 
-static void keep_link_last(struct kept *k)
-{
-	struct kept **at = &first;
-
-	while (*at)
-		at = &(*at)->next;
-	*at = k;
-}
-
-static void keep_unlink_kept(struct kept *k)
-{
-	struct kept **at = &first;
-
-	while (*at != k)
-		at = &(*at)->next;
-	*at = k->next;
-}
-
 static struct kept *keep_first_of(const char *path)
 {
 	struct kept *k = first;
@@ -61,7 +43,11 @@ static struct kept *keep_first_of(const char *path)
 
 static void keep_kept_free(struct kept *k)
 {
-	keep_unlink_kept(k);
+	struct kept **at = &first;
+
+	while (*at != k)
+		at = &(*at)->next;
+	*at = k->next;
 	free(k->text);
 	free(k);
 }
@@ -120,10 +106,13 @@ int keep(struct daemon *d, const char *path, const char *text, keep_fn *done, vo
 {
 	struct kept *k = xcalloc(1, sizeof *k + strlen(path) + 1);
 	bool alone = !keep_first_of(path);
+	struct kept **end = &first;
 
 	*k = (struct kept){ .daemon = d, .done = done, .data = data, .text = xstrdup(text) };
 	memcpy(k->path, path, strlen(path));
-	keep_link_last(k);
+	while (*end)
+		end = &(*end)->next;
+	*end = k;
 	if (!alone || keep_begin(k, e) == 0)
 		return 0;
 	keep_kept_free(k);
@@ -158,18 +147,6 @@ static int keep_read_all(struct buf *b, struct err *e)
 	return n < 0 ? err_errno(e, "read") : 0;
 }
 
-static int keep_sync_directory_of(int fd, const char *file, struct err *e)
-{
-	_cleanup_(free_ptr) char *dir = xstrdup(file);
-	char *slash = strrchr(dir, '/');
-	_cleanup_(close_fd) int dirfd = -1;
-
-	if (slash)
-		*slash = '\0';
-	dirfd = openat(fd, slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return dirfd < 0 || fsync(dirfd) < 0 ? err_errno(e, "sync") : 0;
-}
-
 /* A directory is the one thing in the way of a file that neither rename() nor unlink() takes away.
  */
 static void keep_set_directory_aside(int fd, const char *file)
@@ -200,8 +177,8 @@ int keep_main(const char *dir, const char *file, const char *len)
 		r = file_replace(fd, file, 0600, text.data, text.len, true, &e);
 	else if (r == 0 && unlinkat(fd, file, 0) < 0 && errno != ENOENT)
 		r = err_errno(&e, "remove");
-	else if (r == 0)
-		r = keep_sync_directory_of(fd, file, &e);
+	else if (r == 0 && file_sync_parent(fd, file) < 0)
+		r = err_errno(&e, "sync");
 	buf_release(&text);
 	if (r == 0)
 		return 0;
