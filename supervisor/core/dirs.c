@@ -39,17 +39,13 @@ static void dirs_heritage_read(int fd[HERITAGE])
 {
 	const char *text = getenv(HERITAGE_ENV);
 	int pid = 0;
+	bool ours = text &&
+		    sscanf(text, "%d:%d:%d:%d:%d:%d", &pid, &fd[0], &fd[1], &fd[2], &fd[3],
+			    &fd[4]) == 6 &&
+		    pid == (int)getpid();
 
 	for (size_t i = 0; i < HERITAGE; i++)
-		fd[i] = -1;
-	if (!text ||
-		sscanf(text, "%d:%d:%d:%d:%d:%d", &pid, &fd[0], &fd[1], &fd[2], &fd[3], &fd[4]) !=
-			6 ||
-		pid != (int)getpid())
-		for (size_t i = 0; i < HERITAGE; i++)
-			fd[i] = -1;
-	for (size_t i = 0; i < HERITAGE; i++)
-		if (fd[i] <= STDERR_FILENO || fcntl(fd[i], F_SETFD, FD_CLOEXEC) < 0)
+		if (!ours || fd[i] <= STDERR_FILENO || fcntl(fd[i], F_SETFD, FD_CLOEXEC) < 0)
 			fd[i] = -1;
 	unsetenv(HERITAGE_ENV);
 }
@@ -68,7 +64,7 @@ static void dirs_heritage_take(const int from[HERITAGE], int fd)
 /* The pid of the process that holds this flock, as the kernel tells it; 0: it does not. */
 static int dirs_lock_holder(int fd)
 {
-	struct buf text = BUF_MAX(LOCKS_MAX);
+	_cleanup_(buf_release) struct buf text = BUF_MAX(LOCKS_MAX);
 	struct stat st;
 	int found = 0;
 
@@ -86,14 +82,13 @@ static int dirs_lock_holder(int fd)
 			found = pid;
 		line = *end ? end + 1 : end;
 	}
-	buf_release(&text);
 	return found > 0 ? found : 0;
 }
 
 /* What its lock file says of another daemon: pid and run directory, as far as it can be believed. */
 static void dirs_lock_read(int dirfd, int *pid, char **run)
 {
-	struct buf text = BUF_MAX(LOCK_FILE_MAX);
+	_cleanup_(buf_release) struct buf text = BUF_MAX(LOCK_FILE_MAX);
 	char *second, *end;
 
 	*run = NULL;
@@ -105,7 +100,6 @@ static void dirs_lock_read(int dirfd, int *pid, char **run)
 		end = strchrnul(second + 1, '\n');
 		*run = xstrndup(second + 1, (size_t)(end - second - 1));
 	}
-	buf_release(&text);
 }
 
 static int dirs_lock_taken(int dirfd, int fd, const char *path, const char *option, struct err *e)
@@ -284,12 +278,13 @@ int dirs_open(struct daemon_dirs *d, const struct daemon_options *o, struct err 
 	return r;
 }
 
-/* Whether the path no longer leads to the directory that is open as fd. */
-static bool dirs_is_lost(const char *path, int fd)
+/* Whether the path no longer leads to what is open as fd. */
+static bool dirs_is_lost(int dirfd, const char *path, int flags, int fd)
 {
 	struct stat there, here;
 
-	return stat(path, &there) < 0 || fstat(fd, &here) < 0 || !file_same(&there, &here);
+	return fstatat(dirfd, path, &there, flags) < 0 || fstat(fd, &here) < 0 ||
+	       !file_same(&there, &here);
 }
 
 /* Opens what the path leads to, a directory of ours; fd keeps its number. */
@@ -311,20 +306,12 @@ static int dirs_reopen(const char *path, mode_t mode, int fd, struct err *e)
 	return 0;
 }
 
-static bool dirs_lock_is_lost(int dirfd, int lock)
-{
-	struct stat there, here;
-
-	return fstatat(dirfd, lock_name, &there, AT_SYMLINK_NOFOLLOW) < 0 ||
-	       fstat(lock, &here) < 0 || !file_same(&there, &here);
-}
-
 int dirs_run_again(struct daemon_dirs *d, struct err *e)
 {
-	bool lost = dirs_is_lost(d->run, d->run_fd);
+	bool lost = dirs_is_lost(AT_FDCWD, d->run, 0, d->run_fd);
 	int r = lost ? dirs_reopen(d->run, 0755, d->run_fd, e) : 0;
 
-	if (r == 0 && dirs_lock_is_lost(d->run_fd, d->run_lock))
+	if (r == 0 && dirs_is_lost(d->run_fd, lock_name, AT_SYMLINK_NOFOLLOW, d->run_lock))
 		r = dirs_lock_run(d, NULL, e);
 	return r < 0 ? r : lost;
 }
@@ -333,7 +320,7 @@ static int core_dirs_kept_again(const char *path, mode_t mode, int fd, struct er
 {
 	struct stat st, here;
 
-	if (!dirs_is_lost(path, fd))
+	if (!dirs_is_lost(AT_FDCWD, path, 0, fd))
 		return 0;
 	if ((stat(path, &st) < 0 || !S_ISDIR(st.st_mode)) &&
 		(fstat(fd, &here) < 0 || here.st_nlink > 0))

@@ -39,17 +39,24 @@ bool history_is_asked(const char *who)
 	return who && *who && !streq(who, "policy");
 }
 
+/* Splits a line in place; false: no record. */
+static bool history_split(char *line, char *field[FIELDS])
+{
+	size_t n = 0;
+	char *p = line;
+
+	while (p && n < FIELDS)
+		field[n++] = strsep(&p, "\t");
+	return n == FIELDS && field[0][0] >= '0' && field[0][0] <= '9';
+}
+
 /* Did somebody ask for what this line tells? */
 static bool history_line_asked(const char *line, size_t len)
 {
-	const char *end = line + len, *event = memchr(line, '\t', len), *who, *behind;
-	_cleanup_(free_ptr) char *name = NULL;
+	_cleanup_(free_ptr) char *copy = xstrndup(line, len);
+	char *field[FIELDS];
 
-	who = event ? memchr(event + 1, '\t', (size_t)(end - event - 1)) : NULL;
-	behind = who ? memchr(who + 1, '\t', (size_t)(end - who - 1)) : NULL;
-	if (behind)
-		name = xstrndup(who + 1, (size_t)(behind - who - 1));
-	return history_is_asked(name);
+	return history_split(copy, field) && history_is_asked(field[2]);
 }
 
 /* The newest of both kinds, in their order. */
@@ -57,7 +64,8 @@ static void history_newest(const char *text, size_t len, struct buf *out)
 {
 	const char *end = text + len, *line;
 	size_t room[] = { HISTORY_OWN, HISTORY_ASKED };
-	struct buf dropped = BUF_INIT; /* a byte a line, from the last one on */
+	_cleanup_(buf_release) struct buf dropped =
+		BUF_INIT; /* a byte a line, from the last one on */
 
 	for (; end > text; end = line) {
 		size_t n;
@@ -81,7 +89,6 @@ static void history_newest(const char *text, size_t len, struct buf *out)
 		if (dropped.len && !dropped.data[--dropped.len])
 			buf_add(out, line, (size_t)(end - line));
 	}
-	buf_release(&dropped);
 }
 
 /* What is far too long was not written by us: its beginning and its end then, whole lines only. */
@@ -111,25 +118,21 @@ static int history_load(int dirfd, const char *path, struct buf *out, struct err
 
 static int history_drop_older(int dirfd, const char *path, struct err *e)
 {
-	struct buf text = BUF_MAX(READ_MAX), kept = BUF_INIT;
-	int r = history_load(dirfd, path, &text, e);
+	_cleanup_(buf_release) struct buf text = BUF_MAX(READ_MAX), kept = BUF_INIT;
 
-	if (r == 0) {
-		buf_adds(&kept, version);
-		if (text.len)
-			history_newest(text.data, text.len, &kept);
-		r = file_replace(dirfd, path, 0600, kept.data, kept.len, false, e);
-	}
-	buf_release(&text);
-	buf_release(&kept);
-	return r;
+	if (history_load(dirfd, path, &text, e) < 0)
+		return e->number;
+	buf_adds(&kept, version);
+	if (text.len)
+		history_newest(text.data, text.len, &kept);
+	return file_replace(dirfd, path, 0600, kept.data, kept.len, false, e);
 }
 
 int history_append(int dirfd, const char *path, const struct history_record *r, struct err *e)
 {
 	_cleanup_(close_fd) int fd = openat(dirfd, path,
 		O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
-	struct buf line = BUF_INIT;
+	_cleanup_(buf_release) struct buf line = BUF_INIT;
 	struct stat st;
 	int rc = 0;
 
@@ -147,19 +150,7 @@ int history_append(int dirfd, const char *path, const struct history_record *r, 
 	} else if ((uint64_t)st.st_size + line.len > HISTORY_MAX) {
 		rc = history_drop_older(dirfd, path, e);
 	}
-	buf_release(&line);
 	return rc;
-}
-
-/* Splits a line in place; false: no record. */
-static bool history_split(char *line, char *field[FIELDS])
-{
-	size_t n = 0;
-	char *p = line;
-
-	while (p && n < FIELDS)
-		field[n++] = strsep(&p, "\t");
-	return n == FIELDS && field[0][0] >= '0' && field[0][0] <= '9';
 }
 
 json_t *history_table(const char *text, size_t len, size_t last)
@@ -191,13 +182,11 @@ json_t *history_table(const char *text, size_t len, size_t last)
 
 json_t *history_read(int dirfd, const char *path, size_t last, struct err *e)
 {
-	struct buf text = BUF_MAX(READ_MAX);
-	json_t *table = NULL;
+	_cleanup_(buf_release) struct buf text = BUF_MAX(READ_MAX);
 
 	if (faccessat(dirfd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
-		table = history_table("", 0, last);
-	else if (history_load(dirfd, path, &text, e) == 0)
-		table = history_table(text.data ? text.data : "", text.len, last);
-	buf_release(&text);
-	return table;
+		return history_table("", 0, last);
+	if (history_load(dirfd, path, &text, e) < 0)
+		return NULL;
+	return history_table(text.data ? text.data : "", text.len, last);
 }

@@ -45,8 +45,14 @@ struct hooks *hooks_new(struct daemon *d)
 	return h;
 }
 
-static void hooks_free_one(struct hook *k)
+static void hooks_drop(struct hook *k)
 {
+	struct hook **p = &k->all->first;
+
+	while (*p != k)
+		p = &(*p)->next;
+	*p = k->next;
+	k->all->n--;
 	free(k->program);
 	free(k->vm);
 	free(k->event);
@@ -57,14 +63,9 @@ static void hooks_free_one(struct hook *k)
 
 void hooks_free(struct hooks *h)
 {
-	if (!h)
-		return;
-	while (h->first) {
-		struct hook *k = h->first;
-
-		h->first = k->next;
-		child_cancel(k->child);
-		hooks_free_one(k);
+	while (h && h->first) {
+		child_cancel(h->first->child);
+		hooks_drop(h->first);
 	}
 	free(h);
 }
@@ -72,17 +73,6 @@ void hooks_free(struct hooks *h)
 bool hooks_idle(const struct hooks *h)
 {
 	return !h->first;
-}
-
-static void hooks_drop(struct hook *k)
-{
-	struct hook **p = &k->all->first;
-
-	while (*p != k)
-		p = &(*p)->next;
-	*p = k->next;
-	k->all->n--;
-	hooks_free_one(k);
 }
 
 static void hooks_tell(

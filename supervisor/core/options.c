@@ -18,12 +18,14 @@ static void options_usage(FILE *out)
 
 int options_parse(struct options *o, int argc, char **argv)
 {
+	const char **const words[] = { &o->dirs.config, &o->dirs.state, &o->dirs.run, &o->dirs.log,
+		&o->log_level };
 	static const struct option longs[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "state", required_argument, NULL, 's' },
-		{ "run", required_argument, NULL, 'r' },
-		{ "log", required_argument, NULL, 'l' },
-		{ "log-level", required_argument, NULL, 'L' },
+		{ "config", required_argument, NULL, 0 }, /* numbers: of words[] */
+		{ "state", required_argument, NULL, 1 },
+		{ "run", required_argument, NULL, 2 },
+		{ "log", required_argument, NULL, 3 },
+		{ "log-level", required_argument, NULL, 4 },
 		{ "shutdown-all", optional_argument, NULL, 'S' },
 		{ "shutdown-time", no_argument, NULL, 'T' },
 		{ "version", no_argument, NULL, 'V' },
@@ -34,20 +36,12 @@ int options_parse(struct options *o, int argc, char **argv)
 
 	while ((c = getopt_long(argc, argv, "h", longs, NULL)) >= 0)
 		switch (c) {
-		case 'c':
-			o->dirs.config = optarg;
-			break;
-		case 's':
-			o->dirs.state = optarg;
-			break;
-		case 'r':
-			o->dirs.run = optarg;
-			break;
-		case 'l':
-			o->dirs.log = optarg;
-			break;
-		case 'L':
-			o->log_level = optarg;
+		case 0:
+		case 1:
+		case 2:
+		case 3:
+		case 4:
+			*words[c] = optarg;
 			break;
 		case 'S':
 			o->shutdown = true;

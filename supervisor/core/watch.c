@@ -30,18 +30,23 @@ struct watches {
 	char *chunk;
 };
 
-/* Moved to the front: who floods is found at once. */
-static struct watch *watch_find(struct watches *ws, int handle)
+/* Out of the list. */
+static struct watch *watch_take(struct watches *ws, int handle)
 {
 	for (struct watch **p = &ws->head; *p; p = &(*p)->next)
 		if ((*p)->handle == handle) {
 			struct watch *w = *p;
 
 			*p = w->next;
-			w->next = ws->head;
-			return ws->head = w;
+			return w;
 		}
 	return NULL;
+}
+
+static void watch_put_first(struct watches *ws, struct watch *w)
+{
+	w->next = ws->head;
+	ws->head = w;
 }
 
 static void watch_collect(struct watches *ws, ssize_t len)
@@ -52,9 +57,11 @@ static void watch_collect(struct watches *ws, ssize_t len)
 		struct watch *w;
 
 		i = (const void *)(ws->chunk + at);
-		w = watch_find(ws, i->wd);
-		if (w)
+		w = watch_take(ws, i->wd);
+		if (w) {
 			w->hit = true;
+			watch_put_first(ws, w); /* who floods is found at once */
+		}
 		/* too much at once: whose events were dropped nobody knows */
 		for (w = i->mask & IN_Q_OVERFLOW ? ws->head : NULL; w; w = w->next)
 			w->hit = true;
@@ -135,24 +142,18 @@ int watch_add(struct watches *ws, int fd, unsigned mask, void (*changed)(void *d
 	w->handle = handle;
 	w->changed = changed;
 	w->data = data;
-	w->next = ws->head;
-	ws->head = w;
+	watch_put_first(ws, w);
 	return handle;
 }
 
 void watch_remove(struct watches *ws, int handle)
 {
-	if (handle <= 0)
+	struct watch *w = handle > 0 ? watch_take(ws, handle) : NULL;
+
+	if (!w)
 		return;
 	inotify_rm_watch(ws->fd, handle);
-	for (struct watch **p = &ws->head; *p; p = &(*p)->next)
-		if ((*p)->handle == handle) {
-			struct watch *w = *p;
-
-			*p = w->next;
-			if (ws->next == w)
-				ws->next = w->next;
-			free(w);
-			return;
-		}
+	if (ws->next == w)
+		ws->next = w->next;
+	free(w);
 }
