@@ -138,7 +138,7 @@ static int create_fill(
 	_cleanup_(free_ptr) char *said = NULL;
 	const char *last;
 
-	snprintf(size, sizeof size, "%llu", (unsigned long long)f->create);
+	snprintf(size, sizeof size, "%lld", f->create);
 	if (create_tool_run(j, fd, argv, text) == 0)
 		return 0;
 	last = create_message(text);

@@ -31,18 +31,19 @@ enum jail_kind {
 enum jail_format { JAIL_ANY, JAIL_RAW, JAIL_QCOW2, JAIL_FORMATS };
 extern const char *const jail_format_names[JAIL_FORMATS];
 
+/* What the plan says of yes or no is an int and of numbers a long long, as json_unpack() writes them. */
 struct jail_file {
 	/* from the plan */
 	enum jail_kind kind;
 	const char *what; /* "disk 'root'", begins every message about it */
 	const char *id;
 	const char *path;
-	bool beneath; /* stays below the image directory, follows no symbolic link */
-	bool write;
+	int beneath; /* stays below the image directory, follows no symbolic link */
+	int write;
 	enum jail_format format;
-	bool format_written;
-	bool has_base;
-	uint64_t create;
+	int format_written;
+	int has_base;
+	long long create;
 	const char *created, *seen;
 
 	/* found out */
@@ -58,9 +59,9 @@ struct jail_file {
 
 struct jail_path { /* of the daemon's own, shown as it stands */
 	const char *path;
-	bool write;
-	bool optional; /* where it is not there, it is not there inside either */
-	int tree;      /* detached mount, -1: none */
+	int write;
+	int optional; /* where it is not there, it is not there inside either */
+	int tree;     /* detached mount, -1: none */
 	bool is_dir;
 };
 
@@ -74,18 +75,18 @@ enum { JAIL_GROUP_DIRS_MAX = 8 };
 
 struct jail_identity { /* NULL: none to keep */
 	const char *dir;
-	bool changed, fresh;
-	void *document;		 /* JSON, part of the plan */
-	void *vanished, *former; /* likewise: lists of names, or NULL */
-	const char *damaged;	 /* NULL: none is */
+	int changed, fresh;
+	struct json_t *document;	  /* part of the plan */
+	struct json_t *vanished, *former; /* likewise: lists of names, or NULL */
+	const char *damaged;		  /* NULL: none is */
 };
 
 struct jail_group {	  /* the control group; limits of 0 are none */
 	const char *unit; /* "vmkeep-web1.scope", "" without systemd */
 	const char *dir[JAIL_GROUP_DIRS_MAX];
 	size_t n;
-	uint64_t cpu_quota; /* percent of one processor */
-	uint64_t cpu_weight, io_weight, tasks_max, memory_max;
+	long long cpu_quota; /* percent of one processor */
+	long long cpu_weight, io_weight, tasks_max, memory_max;
 };
 
 enum { JAIL_FILES_MAX = 256, JAIL_NODES_MAX = 16, JAIL_PATHS_MAX = 32 };
@@ -117,17 +118,17 @@ struct jail_role {
 
 struct jail {
 	int sock;
-	void *plan; /* the JSON tree that all strings live in */
+	struct json_t *plan; /* that all strings live in */
 	const char *name;
-	uid_t uid;	 /* and gid */
-	bool check;	 /* look at everything, make nothing, become nothing */
-	bool space;	 /* with check: only what the files may grow by */
-	bool running;	 /* with check: its own QEMU holds the files */
-	int qemu;	 /* and is this process; 0: not known */
-	bool may_create; /* images that are to be made */
+	uid_t uid;	/* and gid */
+	int check;	/* look at everything, make nothing, become nothing */
+	int space;	/* with check: only what the files may grow by */
+	int running;	/* with check: its own QEMU holds the files */
+	int qemu;	/* and is this process; 0: not known */
+	int may_create; /* images that are to be made */
 	const char **argv;
 	int oom_score_adj;
-	bool io_uring;	     /* some disk wants it */
+	int io_uring;	     /* some disk wants it */
 	const char *modules; /* where QEMU looks for those of its own version, NULL: nowhere */
 	const char *root;
 	const char *image_dir;

@@ -4,7 +4,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <linux/openat2.h>
 #include <sys/syscall.h>
@@ -276,7 +275,7 @@ static int path_blame_gone(const struct jail_file *f, const char *where, struct 
 		return err_hint(e, "mount what holds %s, or put the image back", f->shown_path);
 	return err_hint(e,
 		"mount what holds %s, or put the image back; if it is lost for good, "
-		"qemu-img create -f %s %s %" PRIu64 " makes an empty one",
+		"qemu-img create -f %s %s %lld makes an empty one",
 		f->shown_path, jail_format_names[f->format], quoted, f->create);
 }
 

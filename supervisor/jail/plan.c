@@ -59,32 +59,27 @@ static int plan_parse_path(const char *path, const char *what, struct err *e)
 static int plan_parse_file(struct jail_file *f, json_t *o, struct err *e)
 {
 	const char *kind, *format = "";
-	int beneath = 0, write = 0, written = 0, has_base = 0, k, fmt;
-	json_int_t create = 0;
 	json_error_t je;
+	int k, fmt;
 
 	*f = (struct jail_file){
 		.id = "", .created = "", .seen = "", .fd = -1, .data = -1, .tree = -1
 	};
 	if (json_unpack_ex(o, &je, 0,
 		    "{s:s, s:s, s?s, s:s, s?b, s?b, s?s, s?b, s?b, s?I, s?s, s?s !}", "kind", &kind,
-		    "what", &f->what, "id", &f->id, "path", &f->path, "beneath", &beneath, "write",
-		    &write, "format", &format, "format_written", &written, "has_base", &has_base,
-		    "create", &create, "created", &f->created, "seen", &f->seen) < 0)
+		    "what", &f->what, "id", &f->id, "path", &f->path, "beneath", &f->beneath,
+		    "write", &f->write, "format", &format, "format_written", &f->format_written,
+		    "has_base", &f->has_base, "create", &f->create, "created", &f->created, "seen",
+		    &f->seen) < 0)
 		return err_set(e, ERR_USAGE, "plan: file: %s", je.text);
 	k = plan_find_name(kind, kind_names, JAIL_KINDS);
 	fmt = plan_find_name(format, jail_format_names, JAIL_FORMATS);
-	if (k < 0 || fmt < 0 || create < 0)
+	if (k < 0 || fmt < 0 || f->create < 0)
 		return err_set(e, ERR_USAGE,
 			"plan: %s: kind '%s', format '%s' or size is not known", f->what, kind,
 			format);
 	f->kind = (enum jail_kind)k;
 	f->format = (enum jail_format)fmt;
-	f->beneath = beneath;
-	f->write = write;
-	f->format_written = written;
-	f->has_base = has_base;
-	f->create = (uint64_t)create;
 	f->shown_path = path_shown(f->path);
 	return plan_parse_path(f->path, f->what, e);
 }
@@ -151,7 +146,6 @@ static int plan_parse_nodes(struct jail *j, bool kvm, json_t *list, struct err *
 static int plan_parse_group(struct jail *j, json_t *o, struct err *e)
 {
 	struct jail_group *g = &j->group;
-	json_int_t quota = 0, cpu = 0, io = 0, tasks = 0, memory = 0;
 	json_t *dirs = NULL;
 	json_error_t je;
 	int r = 0;
@@ -159,14 +153,10 @@ static int plan_parse_group(struct jail *j, json_t *o, struct err *e)
 	if (!o)
 		return 0;
 	if (json_unpack_ex(o, &je, 0, "{s?s, s?o, s?I, s?I, s?I, s?I, s?I !}", "unit", &g->unit,
-		    "dirs", &dirs, "cpu_quota", &quota, "cpu_weight", &cpu, "io_weight", &io,
-		    "tasks_max", &tasks, "memory_max", &memory) < 0)
+		    "dirs", &dirs, "cpu_quota", &g->cpu_quota, "cpu_weight", &g->cpu_weight,
+		    "io_weight", &g->io_weight, "tasks_max", &g->tasks_max, "memory_max",
+		    &g->memory_max) < 0)
 		return err_set(e, ERR_USAGE, "plan: group: %s", je.text);
-	g->cpu_quota = (uint64_t)quota;
-	g->cpu_weight = (uint64_t)cpu;
-	g->io_weight = (uint64_t)io;
-	g->tasks_max = (uint64_t)tasks;
-	g->memory_max = (uint64_t)memory;
 	if (json_array_size(dirs) > JAIL_GROUP_DIRS_MAX)
 		return err_set(
 			e, ERR_USAGE, "plan: more than %d control groups", JAIL_GROUP_DIRS_MAX);
@@ -188,15 +178,12 @@ static int plan_parse_paths(struct jail *j, json_t *list, struct err *e)
 		return err_set(e, ERR_USAGE, "plan: more than %d paths", JAIL_PATHS_MAX);
 	for (size_t i = 0; r == 0 && i < json_array_size(list); i++) {
 		struct jail_path *p = &j->path[j->n_paths++];
-		int write = 0, optional = 0;
 		json_error_t je;
 
 		*p = (struct jail_path){ .tree = -1 };
 		if (json_unpack_ex(json_array_get(list, i), &je, 0, "{s:s, s?b, s?b !}", "path",
-			    &p->path, "write", &write, "optional", &optional) < 0)
+			    &p->path, "write", &p->write, "optional", &p->optional) < 0)
 			return err_set(e, ERR_USAGE, "plan: path: %s", je.text);
-		p->write = write;
-		p->optional = optional;
 		r = plan_parse_path(p->path, "path", e);
 	}
 	return r;
@@ -204,22 +191,16 @@ static int plan_parse_paths(struct jail *j, json_t *list, struct err *e)
 
 static int plan_parse_identity(struct jail *j, json_t *o, struct err *e)
 {
-	int changed = 0, fresh = 0;
-	json_t *document, *vanished = NULL, *former = NULL;
+	struct jail_identity *id = &j->identity;
 	json_error_t je;
 
 	if (!o)
 		return 0;
-	if (json_unpack_ex(o, &je, 0, "{s:s, s:b, s:o, s?b, s?o, s?o, s?s !}", "dir",
-		    &j->identity.dir, "changed", &changed, "document", &document, "fresh", &fresh,
-		    "vanished", &vanished, "former", &former, "damaged", &j->identity.damaged) < 0)
+	if (json_unpack_ex(o, &je, 0, "{s:s, s:b, s:o, s?b, s?o, s?o, s?s !}", "dir", &id->dir,
+		    "changed", &id->changed, "document", &id->document, "fresh", &id->fresh,
+		    "vanished", &id->vanished, "former", &id->former, "damaged", &id->damaged) < 0)
 		return err_set(e, ERR_USAGE, "plan: identity: %s", je.text);
-	j->identity.changed = changed;
-	j->identity.fresh = fresh;
-	j->identity.document = document;
-	j->identity.vanished = vanished;
-	j->identity.former = former;
-	return plan_parse_path(j->identity.dir, "identity", e);
+	return plan_parse_path(id->dir, "identity", e);
 }
 
 static int plan_parse_files(struct jail *j, json_t *list, struct err *e)
@@ -251,7 +232,7 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 	json_t *argv = NULL, *fds = NULL, *dev = NULL, *paths = NULL, *files = NULL, *group = NULL,
 	       *identity = NULL, *o;
 	const char *role = "qemu";
-	int version, kvm = 0, check = 0, space = 0, running = 0, io_uring = 0, may_create = 0, r;
+	int version, kvm = 0, r;
 	json_int_t uid;
 	json_error_t je;
 
@@ -263,10 +244,10 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 		    "{s:i, s:s, s?s, s:I, s?o, s?o, s:s, s?s, s?b, s?i, s?b, s?b, s?b, s?s, s?o, s?o, s?o, s?o, s?o, s?b, s?b, s?i !}",
 		    "version", &version, "name", &j->name, "role", &role, "uid", &uid, "argv",
 		    &argv, "fds", &fds, "root", &j->root, "image_dir", &j->image_dir, "kvm", &kvm,
-		    "oom_score_adj", &j->oom_score_adj, "check", &check, "running", &running,
-		    "io_uring", &io_uring, "modules", &j->modules, "dev", &dev, "paths", &paths,
-		    "files", &files, "group", &group, "identity", &identity, "space", &space,
-		    "may_create", &may_create, "qemu", &j->qemu) < 0)
+		    "oom_score_adj", &j->oom_score_adj, "check", &j->check, "running", &j->running,
+		    "io_uring", &j->io_uring, "modules", &j->modules, "dev", &dev, "paths", &paths,
+		    "files", &files, "group", &group, "identity", &identity, "space", &j->space,
+		    "may_create", &j->may_create, "qemu", &j->qemu) < 0)
 		return err_set(e, ERR_USAGE, "plan: %s", je.text);
 	if (version != PLAN_VERSION)
 		return err_set(e, ERR_USAGE, "plan: version %d, this vmkeep-jail speaks %d",
@@ -277,11 +258,6 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 	if (!j->role)
 		return err_set(e, ERR_USAGE, "plan: no role '%s'", role);
 	j->uid = (uid_t)uid;
-	j->check = check;
-	j->space = space;
-	j->running = running;
-	j->io_uring = io_uring;
-	j->may_create = may_create;
 	r = plan_parse_argv(j, argv, e);
 	if (r == 0)
 		r = plan_parse_fds(j, fds, e);

@@ -25,7 +25,7 @@ static int scope_append_limits(sd_bus_message *m, const struct jail_group *g)
 {
 	const struct {
 		const char *property;
-		uint64_t value;
+		long long value;
 	} limits[] = {
 		{ "CPUQuotaPerSecUSec", g->cpu_quota * 10000 },
 		{ "CPUWeight", g->cpu_weight },
@@ -38,7 +38,7 @@ static int scope_append_limits(sd_bus_message *m, const struct jail_group *g)
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(limits); i++)
 		if (limits[i].value)
 			r = sd_bus_message_append(
-				m, "(sv)", limits[i].property, "t", limits[i].value);
+				m, "(sv)", limits[i].property, "t", (uint64_t)limits[i].value);
 	return r;
 }
 
@@ -192,7 +192,7 @@ static int scope_set_limits(const struct jail_group *g, struct err *e)
 	/* clang-format off */
 	const struct {
 		const char *key, *file;
-		uint64_t value, more;
+		long long value, more;
 	} limits[] = {
 		{ "CPUQuota",  "cpu.max",               g->cpu_quota * PERIOD_USEC / 100, PERIOD_USEC },
 		{ "CPUQuota",  "cpu.cfs_quota_us",      g->cpu_quota * PERIOD_USEC / 100, 0 },
@@ -214,8 +214,8 @@ static int scope_set_limits(const struct jail_group *g, struct err *e)
 		char text[64];
 
 		set = (set && !first) || !limits[i].value;
-		snprintf(text, sizeof text, limits[i].more ? "%llu %llu" : "%llu",
-			(unsigned long long)limits[i].value, (unsigned long long)limits[i].more);
+		snprintf(text, sizeof text, limits[i].more ? "%lld %lld" : "%lld", limits[i].value,
+			limits[i].more);
 		for (size_t d = 0; limits[i].value && d < g->n; d++)
 			set |= scope_write_in(g->dir[d], limits[i].file, text);
 		if (!last || set)

@@ -26,7 +26,7 @@ static uint64_t space_may_grow(const struct jail_file *f)
 	if (!f->write || f->kind != JAIL_DISK)
 		return 0;
 	if (f->fd < 0)
-		return f->create;
+		return (uint64_t)f->create;
 	if (!S_ISREG(f->st.st_mode) || f->data < 0)
 		return 0;
 	size = image_size(f);
