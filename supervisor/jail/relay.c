@@ -27,11 +27,8 @@ struct relay_flow {
 static int relay_confine(void)
 {
 	const struct scmp_arg_cmp plain[] = {
-		{ .arg = 3,
-			.op = SCMP_CMP_MASKED_EQ,
-			.datum_a = UINT32_MAX,
-			.datum_b = RELAY_SEND },
-		{ .arg = 4, .op = SCMP_CMP_EQ, .datum_a = 0 }, /* no address */
+		SCMP_A3(SCMP_CMP_MASKED_EQ, UINT32_MAX, RELAY_SEND),
+		SCMP_A4(SCMP_CMP_EQ, 0), /* no address */
 	};
 	static const int calls[] = {
 		/* clang-format off */

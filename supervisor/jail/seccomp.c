@@ -121,28 +121,19 @@ static int seccomp_refuse_argument(
 	return seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO((unsigned)error), call, 1, &argument);
 }
 
-static int seccomp_refuse_kind(
-	scmp_filter_ctx ctx, int error, int call, enum scmp_compare op, uint64_t a, uint64_t b)
-{
-	return seccomp_refuse_argument(ctx, error, call,
-		(struct scmp_arg_cmp){ .arg = 0, .op = op, .datum_a = a, .datum_b = b });
-}
-
 /* Of local sockets QEMU has use; all networks come as descriptors. Datagrams reach whoever listens for them, and
  * are of no use without connect() and bind(). */
 static int seccomp_refuse_all_but_unix(scmp_filter_ctx ctx)
 {
 	const int calls[] = { SCMP_SYS(socket), SCMP_SYS(socketpair) };
-	int r = seccomp_refuse_kind(ctx, EAFNOSUPPORT, SCMP_SYS(socket), SCMP_CMP_NE, AF_UNIX, 0);
+	int r = seccomp_refuse_argument(
+		ctx, EAFNOSUPPORT, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_NE, AF_UNIX));
 
 	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
 		for (uint64_t type = 0; r == 0 && type <= SOCKET_TYPES; type++)
 			if (type != SOCK_STREAM)
 				r = seccomp_refuse_argument(ctx, EAFNOSUPPORT, calls[i],
-					(struct scmp_arg_cmp){ .arg = 1,
-						.op = SCMP_CMP_MASKED_EQ,
-						.datum_a = SOCKET_TYPES,
-						.datum_b = type });
+					SCMP_A1(SCMP_CMP_MASKED_EQ, SOCKET_TYPES, type));
 	return r;
 }
 
@@ -150,19 +141,19 @@ static int seccomp_refuse_all_but_unix(scmp_filter_ctx ctx)
 static int seccomp_refuse_odd_networks(scmp_filter_ctx ctx)
 {
 	const struct scmp_arg_cmp netfilter[] = {
-		{ .arg = 0, .op = SCMP_CMP_EQ, .datum_a = AF_NETLINK },
-		{ .arg = 2, .op = SCMP_CMP_NE, .datum_a = NETLINK_ROUTE },
+		SCMP_A0(SCMP_CMP_EQ, AF_NETLINK),
+		SCMP_A2(SCMP_CMP_NE, NETLINK_ROUTE),
 	};
 	int r = seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket),
 		ARRAY_SIZE(netfilter), netfilter);
 
 	for (uint64_t family = 0; r == 0 && family < AF_NETLINK; family++)
 		if (family != AF_UNIX && family != AF_INET && family != AF_INET6)
-			r = seccomp_refuse_kind(
-				ctx, EAFNOSUPPORT, SCMP_SYS(socket), SCMP_CMP_EQ, family, 0);
+			r = seccomp_refuse_argument(
+				ctx, EAFNOSUPPORT, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, family));
 	if (r == 0)
-		r = seccomp_refuse_kind(
-			ctx, EAFNOSUPPORT, SCMP_SYS(socket), SCMP_CMP_GT, AF_NETLINK, 0);
+		r = seccomp_refuse_argument(
+			ctx, EAFNOSUPPORT, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_GT, AF_NETLINK));
 	return r;
 }
 
@@ -171,8 +162,8 @@ static int seccomp_refuse_processes(scmp_filter_ctx ctx)
 {
 	int r = seccomp_refuse(ctx, EPERM, fork_calls);
 
-	return r == 0 ? seccomp_refuse_kind(
-				ctx, EPERM, SCMP_SYS(clone), SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0)
+	return r == 0 ? seccomp_refuse_argument(ctx, EPERM, SCMP_SYS(clone),
+				SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0))
 		      : r;
 }
 
@@ -185,10 +176,7 @@ static int seccomp_refuse_leases(scmp_filter_ctx ctx)
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(commands); i++)
 		r = seccomp_refuse_argument(ctx, EPERM, SCMP_SYS(fcntl),
-			(struct scmp_arg_cmp){ .arg = 1,
-				.op = SCMP_CMP_MASKED_EQ,
-				.datum_a = UINT32_MAX,
-				.datum_b = (uint64_t)commands[i] });
+			SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint64_t)commands[i]));
 	return r;
 }
 
@@ -198,11 +186,11 @@ static int seccomp_refuse_kinds(scmp_filter_ctx ctx, const struct jail_role *rol
 				   : seccomp_refuse_all_but_unix(ctx);
 
 	if (r == 0)
-		r = seccomp_refuse_kind(
-			ctx, EAFNOSUPPORT, SCMP_SYS(socketpair), SCMP_CMP_NE, AF_UNIX, 0);
+		r = seccomp_refuse_argument(
+			ctx, EAFNOSUPPORT, SCMP_SYS(socketpair), SCMP_A0(SCMP_CMP_NE, AF_UNIX));
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(clone_flags); i++)
-		r = seccomp_refuse_kind(ctx, EPERM, SCMP_SYS(clone), SCMP_CMP_MASKED_EQ,
-			clone_flags[i], clone_flags[i]);
+		r = seccomp_refuse_argument(ctx, EPERM, SCMP_SYS(clone),
+			SCMP_A0(SCMP_CMP_MASKED_EQ, clone_flags[i], clone_flags[i]));
 	if (r == 0)
 		r = seccomp_refuse_leases(ctx);
 	return r == 0 && !role->forks ? seccomp_refuse_processes(ctx) : r;
