@@ -131,6 +131,14 @@ int file_mkdir_private(int dirfd, const char *name, struct err *e)
 	return fchmod(fd, 0700) < 0 ? err_errno(e, "change the mode of directory '%s'", name) : 0;
 }
 
+int file_reopen(int fd, int flags)
+{
+	char path[32];
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	return open(path, flags | O_CLOEXEC);
+}
+
 DIR *file_open_dir(int at, const char *path, int flags)
 {
 	int fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags);

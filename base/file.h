@@ -32,6 +32,9 @@ int file_mkdirs(const char *path, mode_t mode, struct err *e);
  * version made it with another. A link or a mount in its place is somebody's decision and left as it is. */
 int file_mkdir_private(int dirfd, const char *name, struct err *e);
 
+/* Opens what an O_PATH descriptor, or one with other rights, stands for. -1 with errno. */
+int file_reopen(int fd, int flags);
+
 /* Opens a directory to be read; flags: O_NOFOLLOW, or 0. NULL with errno. */
 DIR *file_open_dir(int dirfd, const char *path, int flags);
 static inline void close_dir(DIR **d)

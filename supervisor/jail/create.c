@@ -33,7 +33,9 @@ static int create_confine(const struct jail *j, int fd, struct err *e)
 	struct jail own = {
 		.name = j->name, .root = j->root, .uid = j->uid, .role = &role, .n_paths = 1
 	};
-	int r;
+	static int (*const steps[])(struct jail *j, struct err *e) = { namespaces_enter, root_build,
+		root_enter, privileges_drop, landlock_enter, filter_load, limits_set };
+	int r = 0;
 
 	role.growth = 0;
 	own.path[0] = (struct jail_path){ .path = image_inside, .write = true };
@@ -41,18 +43,9 @@ static int create_confine(const struct jail *j, int fd, struct err *e)
 	if (own.path[0].tree < 0 ||
 		mount_setattr(own.path[0].tree, "", AT_EMPTY_PATH, &attr, sizeof attr) < 0)
 		return err_errno(e, "mount the new image");
-	r = namespaces_enter(&own, e);
-	if (r == 0)
-		r = root_build(&own, e);
-	if (r == 0)
-		r = root_enter(&own, e);
-	if (r == 0)
-		r = privileges_drop(&own, e);
-	if (r == 0)
-		r = landlock_enter(&own, e);
-	if (r == 0)
-		r = filter_load(&own, e);
-	return r == 0 ? limits_set(&own, e) : r;
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(steps); i++)
+		r = steps[i](&own, e);
+	return r;
 }
 
 static void create_child_run(const struct jail *j, int fd, int out, const char *const *argv)

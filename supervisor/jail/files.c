@@ -88,30 +88,22 @@ static int files_check_twice(const struct jail *j, struct jail_file *f, struct e
 	return 0;
 }
 
-static int files_open_data(const struct jail_file *f, int flags)
-{
-	char path[32];
-
-	snprintf(path, sizeof path, "/proc/self/fd/%d", f->fd);
-	return open(path, flags | O_NONBLOCK | O_CLOEXEC);
-}
-
 /* The kernel's exclusive claim finds file systems, volume groups, swap and other guests. A writer
  * keeps it as long as QEMU lives: QEMU's own locks are per device node, and each jail has one. */
 static int files_open_device(const struct jail *j, struct jail_file *f, struct err *e)
 {
 	/* its own QEMU has the claim already where a guest that runs is checked */
 	if (f->kind != JAIL_CDROM && !j->running) {
-		f->data = files_open_data(f, (f->write ? O_RDWR : O_RDONLY) | O_EXCL);
+		f->data = file_reopen(f->fd, (f->write ? O_RDWR : O_RDONLY) | O_EXCL | O_NONBLOCK);
 		if (f->data < 0 && errno == EBUSY)
-			return lock_device_busy(f, e);
+			return lock_busy(f, false, e);
 		if (f->data < 0)
 			return err_errno(e, "%s: open %s", f->what, f->shown_path);
 		f->keep = f->write;
 	}
 	if (!f->write || f->data < 0) {
 		close_fd(&f->data);
-		f->data = files_open_data(f, O_RDONLY);
+		f->data = file_reopen(f->fd, O_RDONLY | O_NONBLOCK);
 	}
 	return f->data < 0 ? err_errno(e, "%s: open %s", f->what, f->shown_path) : 0;
 }
@@ -119,11 +111,11 @@ static int files_open_device(const struct jail *j, struct jail_file *f, struct e
 /* Its owner may have a lease on it, which keeps others waiting for as long as the host lets it. */
 static int files_open_leased(const struct jail_file *f, int flags)
 {
-	int fd = files_open_data(f, flags);
+	int fd = file_reopen(f->fd, flags | O_NONBLOCK);
 
 	for (int tries = 0; fd < 0 && errno == EWOULDBLOCK && tries < LEASE_TRIES; tries++) {
 		usleep(LEASE_PAUSE_US);
-		fd = files_open_data(f, flags);
+		fd = file_reopen(f->fd, flags | O_NONBLOCK);
 	}
 	return fd;
 }

@@ -88,23 +88,18 @@ static int identity_write_out(const struct jail_identity *id, struct err *e)
 int identity_keep(struct jail *j, struct err *e)
 {
 	json_int_t now = (json_int_t)clock_wall();
-	json_t *made;
-	int r;
+	json_auto_t *made = NULL;
+	bool told;
 
 	if (!j->identity.dir)
 		return 0;
 	made = identity_mark_made(j, now);
 	identity_mark_seen(j, now);
-	if (!j->identity.changed && json_array_size(made) == 0) {
-		json_decref(made);
-		marks_set(j);
-		return 0;
-	}
-	r = identity_write_out(&j->identity, e);
-	if (r < 0) {
-		json_decref(made);
-		return err_wrap(e, r, "%s", j->identity.dir);
-	}
+	told = j->identity.changed || json_array_size(made) > 0;
+	if (told && identity_write_out(&j->identity, e) < 0)
+		return err_wrap(e, e->number, "%s", j->identity.dir);
 	marks_set(j);
-	return answer(j->sock, json_pack("{s:{s:o, s:I}}", "kept", "disks", made, "seen", now));
+	return told ? answer(j->sock,
+			      json_pack("{s:{s:O, s:I}}", "kept", "disks", made, "seen", now))
+		    : 0;
 }

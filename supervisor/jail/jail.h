@@ -179,8 +179,8 @@ int paths_open(struct jail *j, struct err *e);
 const char *path_shown(const char *path); /* the end of a very long one, so that the reason fits */
 int path_openat2(int dir, const char *path, int flags, uint64_t resolve);
 /* The same by hand: O_PATH, or a directory for reading; links by their text; beneath a directory, in a
- * root, or neither. */
-int path_walk(int root, const char *path, int flags, uint64_t resolve);
+ * root, or neither. link: as path_open_outside() tells it, or NULL. */
+int path_walk(int root, const char *path, int flags, uint64_t resolve, uid_t *link);
 /* Opens (O_PATH) what root named outside of the image directory. *link: who owns the symbolic links that
  * were followed, PATH_ROOT where only root's were; PATH_SEVERAL is nobody. -1 with errno on failure. */
 int path_open_outside(const char *path, uid_t *link);
@@ -249,7 +249,8 @@ int found_refuse(
 
 /* lock.c */
 int lock_check(struct jail *j, struct jail_file *f, struct err *e);
-int lock_device_busy(const struct jail_file *f, struct err *e); /* says who has claimed it */
+/* Says who has it; writers: who only reads it does not count. */
+int lock_busy(const struct jail_file *f, bool writers, struct err *e);
 int lock_leased(
 	const struct jail_file *f, struct err *e); /* says who keeps all others from opening it */
 

@@ -22,6 +22,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "supervisor/jail/holder.h"
 #include "supervisor/jail/jail.h"
@@ -115,7 +116,7 @@ static bool lock_is_written(const struct jail_file *f)
 	return true;
 }
 
-static int lock_busy(const struct jail_file *f, bool writers, struct err *e)
+int lock_busy(const struct jail_file *f, bool writers, struct err *e)
 {
 	char who[HOLDER_TEXT];
 
@@ -123,11 +124,6 @@ static int lock_busy(const struct jail_file *f, bool writers, struct err *e)
 	err_set(e, ERR_CONFLICT, "%s: %s is in use by %s", f->what, f->shown_path, who);
 	return err_hint(
 		e, f->write ? "stop that one first" : "stop that one first, it writes to the file");
-}
-
-int lock_device_busy(const struct jail_file *f, struct err *e)
-{
-	return lock_busy(f, false, e);
 }
 
 int lock_leased(const struct jail_file *f, struct err *e)
@@ -146,14 +142,12 @@ int lock_leased(const struct jail_file *f, struct err *e)
  * do itself. A device's node is the host's, where others look for locks, and can be read only. */
 static int lock_open(const struct jail *j, struct jail_file *f, struct err *e)
 {
-	char path[32];
 	int fd;
 
 	if (f->tree < 0)
 		return 0;
-	snprintf(path, sizeof path, "/proc/self/fd/%d", f->tree);
 	guest_begin(j);
-	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	fd = file_reopen(f->tree, O_RDONLY | O_NONBLOCK);
 	guest_end();
 	if (fd < 0)
 		return err_errno(e, "%s: open %s", f->what, f->shown_path);

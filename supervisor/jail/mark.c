@@ -74,13 +74,11 @@ static DIR *mark_open_states(const struct jail *j)
 static json_t *mark_load_identity(int states, const char *vm)
 {
 	_cleanup_(free_ptr) char *path = xasprintf("%s/identity.json", vm);
-	struct buf text = BUF_MAX(IDENTITY_MAX);
-	json_t *doc = NULL;
+	_cleanup_(buf_release) struct buf text = BUF_MAX(IDENTITY_MAX);
 
-	if (file_read(states, path, &text, NULL) == 0 && text.data)
-		doc = json_loadb(text.data, text.len, 0, NULL);
-	buf_release(&text);
-	return doc;
+	if (file_read(states, path, &text, NULL) < 0 || !text.data)
+		return NULL;
+	return json_loadb(text.data, text.len, 0, NULL);
 }
 
 /* Some VM's that is known here: its image was copied, or its disk given on. */
@@ -90,14 +88,13 @@ static bool mark_is_known(const struct jail *j, const char *uuid)
 	bool known = false;
 
 	for (struct dirent *d; !known && dir && (d = readdir(dir));) {
-		json_t *doc =
+		json_auto_t *doc =
 			d->d_name[0] == '.' ? NULL : mark_load_identity(dirfd(dir), d->d_name);
 		const char *is = json_string_value(json_object_get(doc, "uuid"));
 
 		known = is && strcasecmp(is, uuid) == 0 &&
 			(!json_is_true(json_object_get(doc, "draft")) ||
 				json_is_true(json_object_get(doc, "ran")));
-		json_decref(doc);
 	}
 	return known;
 }
@@ -205,7 +202,6 @@ int mark_new(const struct jail *j, const struct jail_file *f, struct err *e)
 	_cleanup_(close_dir) DIR *states = j->identity.dir ? mark_open_states(j) : NULL;
 	json_t *name;
 	size_t i;
-	int r = 0;
 
 	json_array_foreach (j->identity.former, i, name) {
 		const char *vm = json_string_value(name);
@@ -217,14 +213,11 @@ int mark_new(const struct jail *j, const struct jail_file *f, struct err *e)
 	}
 	json_array_foreach (j->identity.vanished, i, name) {
 		const char *vm = json_string_value(name);
-		json_t *doc = vm && states ? mark_load_identity(dirfd(states), vm) : NULL;
+		json_auto_t *doc = vm && states ? mark_load_identity(dirfd(states), vm) : NULL;
 		_cleanup_(free_ptr) char *path = doc ? mark_left_behind(j, f, doc, vm) : NULL;
 
 		if (path)
-			r = mark_refuse_vanished(j, f, vm, path, e);
-		json_decref(doc);
-		if (r < 0)
-			return r;
+			return mark_refuse_vanished(j, f, vm, path, e);
 	}
 	return 0;
 }

@@ -89,12 +89,20 @@ static int path_step(int root, int dir, int top, const char *part, uint64_t reso
 	}
 	slash = strrchr(done, '/');
 	*(slash ? slash : done) = '\0';
-	return path_walk(root, *done ? done : ".", O_PATH | O_DIRECTORY, resolve);
+	return path_walk(root, *done ? done : ".", O_PATH | O_DIRECTORY, resolve, NULL);
+}
+
+static void path_note_owner(uid_t *link, uid_t owner)
+{
+	if (*link == PATH_ROOT)
+		*link = owner;
+	else if (owner != PATH_ROOT && owner != *link)
+		*link = PATH_SEVERAL;
 }
 
 /* Part by part: what is opened is never left again but by the links' own text, so nothing that is renamed
  * meanwhile leads elsewhere. */
-int path_walk(int root, const char *path, int flags, uint64_t resolve)
+int path_walk(int root, const char *path, int flags, uint64_t resolve, uid_t *link)
 {
 	const bool beneath = resolve & RESOLVE_BENEATH, inside = resolve & RESOLVE_IN_ROOT;
 	_cleanup_(close_fd) int top = inside || beneath ? openat(root, ".", O_PATH | O_CLOEXEC)
@@ -119,6 +127,8 @@ int path_walk(int root, const char *path, int flags, uint64_t resolve)
 		if (S_ISLNK(st.st_mode) && !(last && !at[len] && flags & O_NOFOLLOW)) {
 			if (resolve & RESOLVE_NO_SYMLINKS || ++links > LINKS_MAX)
 				return path_fail(&dir, ELOOP);
+			if (link)
+				path_note_owner(link, st.st_uid);
 			if (path_follow(next, &rest, at + len) < 0)
 				return path_fail(&dir, errno);
 			at = rest;
@@ -149,52 +159,13 @@ int path_openat2(int dir, const char *path, int flags, uint64_t resolve)
 	/* something was renamed or mounted somewhere on the host: openat2(2) asks for another try */
 	for (int tries = 0; fd < 0 && errno == EAGAIN && tries < RACES_MAX; tries++)
 		fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
-	return fd < 0 && errno == ENOSYS ? path_walk(dir, path, flags, resolve) : fd;
-}
-
-static void path_note_owner(uid_t *link, uid_t owner)
-{
-	if (*link == PATH_ROOT)
-		*link = owner;
-	else if (owner != PATH_ROOT && owner != *link)
-		*link = PATH_SEVERAL;
+	return fd < 0 && errno == ENOSYS ? path_walk(dir, path, flags, resolve, NULL) : fd;
 }
 
 int path_open_outside(const char *path, uid_t *link)
 {
-	_cleanup_(free_ptr) char *rest = xstrdup(path);
-	int dir = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), links = 0;
-
 	*link = PATH_ROOT;
-	for (char *at = rest + strspn(rest, "/"); dir >= 0 && *at;) {
-		size_t len = strcspn(at, "/");
-		_cleanup_(free_ptr) char *part = xstrndup(at, len);
-		int next = openat(dir, part, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-		bool is_link = false;
-		struct stat st;
-
-		if (next >= 0 && fstat(next, &st) == 0)
-			is_link = S_ISLNK(st.st_mode);
-		if (is_link) {
-			path_note_owner(link, st.st_uid);
-			if (++links > LINKS_MAX)
-				errno = ELOOP;
-			if (links > LINKS_MAX || path_follow(next, &rest, at + len) < 0)
-				close_fd(&dir);
-			close(next);
-			if (dir >= 0 && rest[0] == '/') {
-				close(dir);
-				dir = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-			}
-			at = rest;
-		} else {
-			close(dir);
-			dir = next;
-			at += len;
-		}
-		at += strspn(at, "/");
-	}
-	return dir;
+	return path_walk(AT_FDCWD, path, O_PATH, 0, link);
 }
 
 const char *path_in_image_dir(const struct jail *j, const struct jail_file *f)

@@ -66,7 +66,7 @@ static void compare(int root, const char *path, int flag, uint64_t way)
 		theirs = (int)syscall(SYS_openat2, root, path, &how, sizeof how);
 		error = errno;
 	} while (theirs < 0 && error == EAGAIN && ++tries < 1000);
-	ours = path_walk(root, path, flag, way);
+	ours = path_walk(root, path, flag, way, NULL);
 
 	if ((theirs < 0) != (ours < 0) || (ours < 0 && errno != error))
 		fail_msg("'%s' %#x %#jx: %s, not %s", path, (unsigned)flag, (uintmax_t)way,
