@@ -246,23 +246,10 @@ static bool host_net_is_taken(const struct host_facts *f, unsigned port, char wh
 {
 	static const char *const tables[] = { "proc/net/udp", "proc/net/udp6", "proc/net/tcp",
 		"proc/net/tcp6" };
-	char *text = xcalloc(1, TABLE_TEXT), address[40];
-	unsigned long inode = 0, state;
-	unsigned at;
+	unsigned long inode = 0;
 
-	for (size_t i = 0; !inode && i < ARRAY_SIZE(tables); i++) {
-		host_read(f, tables[i], text, TABLE_TEXT);
-		for (char *line = strchr(text, '\n'); line && !inode; line = strchr(line, '\n')) {
-			unsigned long found;
-
-			if (sscanf(++line, " %*u: %39[0-9A-F]:%x %*s %lx %*s %*s %*s %*s %*s %lu",
-				    address, &at, &state, &found) == 4 &&
-				at == port && strspn(address, "0") == strlen(address) &&
-				(i < 2 || state == 0x0a /* LISTEN */))
-				inode = found;
-		}
-	}
-	free(text);
+	for (size_t i = 0; !inode && i < ARRAY_SIZE(tables); i++)
+		inode = host_port_inode(f->root, tables[i], i >= 2, NULL, port);
 	if (inode)
 		host_socket_holder(f->root, inode, who);
 	return inode;

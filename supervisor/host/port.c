@@ -82,28 +82,27 @@ static bool port_is_any(const char *address)
 	return strspn(address, "0") == strlen(address);
 }
 
-/* Those that listen come first; of connections there may be very many. */
-static unsigned long port_inode(const char *table, const char *address, unsigned port)
+unsigned long host_port_inode(
+	int root, const char *table, bool listens, const char *address, unsigned port)
 {
-	int fd = open(table, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+	int fd = openat(root, table, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	_cleanup_(close_file) FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
 	char line[512], there[PORT_ADDRESS];
 	unsigned long inode = 0, found;
 	unsigned at, state;
 
-	for (bool head = true; f && !inode && fgets(line, sizeof line, f); head = false) {
-		if (head)
-			continue;
+	while (f && !inode && fgets(line, sizeof line, f)) {
 		if (sscanf(line, " %*u: %32[0-9A-F]:%x %*s %x %*s %*s %*s %*s %*s %lu", there, &at,
-			    &state, &found) != 4 ||
-			state != PORT_LISTENS)
+			    &state, &found) != 4)
+			continue; /* the head */
+		/* those that listen come first; of connections there may be very many */
+		if (listens && state != PORT_LISTENS)
 			break;
 		if (at == port &&
-			(streq(there, address) || port_is_any(there) || port_is_any(address)))
+			(port_is_any(there) ||
+				(address && (streq(there, address) || port_is_any(address)))))
 			inode = found;
 	}
-	if (f)
-		fclose(f);
 	return inode;
 }
 
@@ -112,10 +111,10 @@ void host_port_holder(const struct sockaddr *at, char who[HOST_WHO])
 	_cleanup_(close_fd) int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	char address[PORT_ADDRESS];
 	unsigned port = port_address(at, address);
-	unsigned long inode = port_inode("/proc/net/tcp", address, port);
+	unsigned long inode = host_port_inode(root, "proc/net/tcp", true, address, port);
 
 	if (!inode)
-		inode = port_inode("/proc/net/tcp6", address, port);
+		inode = host_port_inode(root, "proc/net/tcp6", true, address, port);
 	snprintf(who, HOST_WHO, "another program");
 	if (inode)
 		host_socket_holder(root, inode, who);
