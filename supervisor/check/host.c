@@ -20,7 +20,7 @@ enum { RULESET_MAX = 1 << 20 };
 /* clang-format off */
 static const struct host_check {
 	const char *name;
-	void (*fn)(const struct host_facts *f, struct host_row *row);
+	host_check_fn *fn;
 } host_checks[] = {
 	{ "CPU virtualisation", host_cpu },
 	{ "/dev/kvm",           host_kvm_device },

@@ -59,33 +59,18 @@ struct host_checking *host_check_run(
 	struct daemon *d, void (*done)(void *data, json_t *table), void *data);
 void host_check_cancel(struct host_checking *h);
 
-/* host_cpu.c, host_system.c, host_net.c */
-void host_cpu(const struct host_facts *f, struct host_row *row);
-void host_kvm_device(const struct host_facts *f, struct host_row *row);
-void host_kvm(const struct host_facts *f, struct host_row *row);
-void host_nested(const struct host_facts *f, struct host_row *row);
-void host_iommu(const struct host_facts *f, struct host_row *row);
-void host_qemu(const struct host_facts *f, struct host_row *row);
-void host_programs(const struct host_facts *f, struct host_row *row);
-void host_firmware(const struct host_facts *f, struct host_row *row);
-void host_cgroups(const struct host_facts *f, struct host_row *row);
-void host_memory(const struct host_facts *f, struct host_row *row);
-void host_huge_pages(const struct host_facts *f, struct host_row *row);
-void host_room(const struct host_facts *f, struct host_row *row);
-void host_image_access(const struct host_facts *f, struct host_row *row);
-void host_clock_source(const struct host_facts *f, struct host_row *row);
-void host_time_sync(const struct host_facts *f, struct host_row *row);
-void host_security(const struct host_facts *f, struct host_row *row);
-void host_tun(const struct host_facts *f, struct host_row *row);
-void host_bridge(const struct host_facts *f, struct host_row *row);
-void host_forward(const struct host_facts *f, struct host_row *row);
-void host_firewall_dhcp(const struct host_facts *f, struct host_row *row);
-void host_iptables(const struct host_facts *f, struct host_row *row);
-void host_bridge_filter(const struct host_facts *f, struct host_row *row);
-void host_ip_forward(const struct host_facts *f, struct host_row *row);
-void host_port_dns(const struct host_facts *f, struct host_row *row);
-void host_port_dhcp(const struct host_facts *f, struct host_row *row);
-void host_libvirt(const struct host_facts *f, struct host_row *row);
+/* One row of the report, or none where it does not apply. */
+typedef void host_check_fn(const struct host_facts *f, struct host_row *row);
+
+/* host_cpu.c */
+host_check_fn host_cpu, host_kvm_device, host_kvm, host_nested, host_iommu, host_qemu,
+	host_programs, host_firmware;
+/* host_system.c */
+host_check_fn host_cgroups, host_memory, host_huge_pages, host_room, host_image_access,
+	host_clock_source, host_time_sync, host_security;
+/* host_net.c */
+host_check_fn host_tun, host_bridge, host_forward, host_firewall_dhcp, host_iptables,
+	host_bridge_filter, host_ip_forward, host_port_dns, host_port_dhcp, host_libvirt;
 
 /* host_row.c, for those: the file's text cut to room, without the last newline; false: not there. */
 bool host_read(const struct host_facts *f, const char *path, char *text, size_t room);

@@ -17,8 +17,9 @@
 #include "supervisor/check/security_private.h"
 
 /* The rest of the line that begins with key, blanks in front skipped; NULL: no such line. */
-static const char *security_line_of(const char *text, const char *key, char value[160])
+static const char *security_line_of(struct look *l, const char *text, const char *key)
 {
+	char *value = l->value;
 	size_t len = strlen(key);
 
 	for (const char *at = text; at && *at; at = strchr(at, '\n')) {
@@ -26,7 +27,7 @@ static const char *security_line_of(const char *text, const char *key, char valu
 		if (strncmp(at, key, len) != 0)
 			continue;
 		at += len + strspn(at + len, " \t");
-		snprintf(value, 160, "%.*s", (int)strcspn(at, "\n"), at);
+		snprintf(value, sizeof l->value, "%.*s", (int)strcspn(at, "\n"), at);
 		value[strcspn(value, "\n")] = '\0';
 		for (size_t n = strlen(value); n && isspace((unsigned char)value[n - 1]);)
 			value[--n] = '\0';
@@ -35,9 +36,9 @@ static const char *security_line_of(const char *text, const char *key, char valu
 	return NULL;
 }
 
-static const char *security_status_of(const struct look *l, const char *key, char value[160])
+static const char *security_status_of(struct look *l, const char *key)
 {
-	return security_line_of(l->status.data ? l->status.data : "", key, value);
+	return security_line_of(l, l->status.data ? l->status.data : "", key);
 }
 
 /* --- the rules: what was found, and does it do? --- */
@@ -46,12 +47,11 @@ static bool security_own_uid(struct look *l)
 {
 	unsigned id[4], want = (unsigned)l->vm->identity.uid;
 	static const char *const keys[] = { "Uid:", "Gid:" };
-	char value[160];
 	bool good = true;
 	pid_t other;
 
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-		const char *s = security_status_of(l, keys[i], value);
+		const char *s = security_status_of(l, keys[i]);
 
 		good &= s && sscanf(s, "%u %u %u %u", &id[0], &id[1], &id[2], &id[3]) == 4;
 		for (size_t k = 0; good && k < 4; k++)
@@ -69,8 +69,7 @@ static bool security_own_uid(struct look *l)
 
 static bool security_no_groups(struct look *l)
 {
-	char value[160];
-	const char *s = security_status_of(l, "Groups:", value);
+	const char *s = security_status_of(l, "Groups:");
 
 	buf_adds(&l->found, s && *s ? s : "none");
 	return s && !*s;
@@ -79,10 +78,9 @@ static bool security_no_groups(struct look *l)
 static bool security_no_capabilities(struct look *l)
 {
 	static const char *const sets[] = { "CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:" };
-	char value[160];
 
 	for (size_t i = 0; i < ARRAY_SIZE(sets); i++) {
-		const char *s = security_status_of(l, sets[i], value);
+		const char *s = security_status_of(l, sets[i]);
 
 		if (!s || strspn(s, "0") != strlen(s)) {
 			buf_printf(&l->found, "%s %s", sets[i], s ? s : "?");
@@ -95,8 +93,7 @@ static bool security_no_capabilities(struct look *l)
 
 static bool security_number_is(struct look *l, const char *key, int least)
 {
-	char value[160];
-	const char *s = security_status_of(l, key, value);
+	const char *s = security_status_of(l, key);
 
 	buf_adds(&l->found, s ? s : "?");
 	return s && atoi(s) >= least;
@@ -110,8 +107,7 @@ static bool security_no_new_privileges(struct look *l)
 /* Ours and QEMU's own. */
 static bool security_filters(struct look *l)
 {
-	char value[160];
-	const char *mode = security_status_of(l, "Seccomp:", value);
+	const char *mode = security_status_of(l, "Seccomp:");
 
 	if (!streq(mode, "2")) {
 		buf_adds(&l->found, "none");
@@ -122,8 +118,7 @@ static bool security_filters(struct look *l)
 
 static bool security_no_tracer(struct look *l)
 {
-	char value[160];
-	const char *s = security_status_of(l, "TracerPid:", value);
+	const char *s = security_status_of(l, "TracerPid:");
 
 	buf_adds(&l->found, streq(s, "0") ? "none" : s ? s : "?");
 	return streq(s, "0");
@@ -166,7 +161,6 @@ static bool security_no_network(struct look *l)
 		"net/raw", "net/raw6", "net/packet" };
 	_cleanup_(free_ptr) char *devices = security_proc(l, "net/dev");
 	unsigned sockets = 0, links = 0;
-	char value[160];
 
 	/* two lines of heading; each other is an interface */
 	for (const char *at = devices; (at = strchr(at, '\n')); at++)
@@ -174,8 +168,7 @@ static bool security_no_network(struct look *l)
 	for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
 		sockets += security_table_lines(l, tables[i]);
 	buf_printf(&l->found, "%u sockets, %s", sockets,
-		links == 3 && security_line_of(devices, "    lo:", value) ? "only lo"
-									  : "interfaces");
+		links == 3 && security_line_of(l, devices, "    lo:") ? "only lo" : "interfaces");
 	return security_no_foreign_socket(l) && sockets == 0 &&
 	       streq(l->found.data, "0 sockets, only lo");
 }
@@ -194,8 +187,8 @@ static bool security_limits(struct look *l)
 	bool all = true;
 
 	for (size_t i = 0; i < ARRAY_SIZE(wanted); i++) {
-		char value[160], hard[32] = "?";
-		const char *s = security_line_of(text, wanted[i].line, value);
+		char hard[32] = "?";
+		const char *s = security_line_of(l, text, wanted[i].line);
 		uint64_t n;
 
 		all &= s && sscanf(s, "%*s %31s", hard) == 1 &&
@@ -237,7 +230,7 @@ static bool security_bounded_output(struct look *l)
 static bool security_own_cgroup(struct look *l)
 {
 	_cleanup_(free_ptr) char *theirs = security_proc(l, "cgroup");
-	struct buf ours = BUF_MAX(PROC_MAX);
+	_cleanup_(buf_release) struct buf ours = BUF_MAX(PROC_MAX);
 	bool own = file_read(AT_FDCWD, "/proc/self/cgroup", &ours, NULL) == 0 && *theirs &&
 		   !streq(theirs, ours.data);
 	const char *last = strrchr(theirs, '/');
@@ -246,7 +239,6 @@ static bool security_own_cgroup(struct look *l)
 		last ? last + 1 : "");
 	if (!own)
 		buf_adds(&l->found, "none");
-	buf_release(&ours);
 	return own;
 }
 

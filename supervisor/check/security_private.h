@@ -33,6 +33,7 @@ struct security_fds {
 struct look {
 	const struct vm *vm;
 	struct buf status;
+	char value[160];  /* of the line that was asked for last */
 	struct buf found; /* what the rule under way has seen, for people */
 	struct security_fds fds;
 };
