@@ -96,6 +96,16 @@ void request_error(struct request *r, const struct err *e)
 	request_free(r);
 }
 
+void request_answer(void *r, json_t *result, const struct err *e)
+{
+	if (!e || !e->number) {
+		request_return(r, result);
+		return;
+	}
+	json_decref(result);
+	request_error(r, e);
+}
+
 int request_stream(struct request *r, json_t *result, struct buf *leftover, struct hold **hold)
 {
 	struct connection *c = r->connection;

@@ -22,6 +22,9 @@ struct request;
 
 void request_return(struct request *r, json_t *result /* stolen; NULL: {} */);
 void request_error(struct request *r, const struct err *e);
+/* The one or the other: the error where there is one, else the result. r: the request, so that this
+ * is what it says to many a callback. */
+void request_answer(void *r, json_t *result /* stolen */, const struct err *e);
 /* Replies {"return": result} and hands over the connection: a non-blocking socket, now the
  * caller's, with the reply written. leftover: bytes the client already sent behind the request,
  * without the line's end. hold: the caller's too, to be freed when the descriptor is closed. Returns

@@ -9,30 +9,46 @@
 #include "supervisor/check/vm.h"
 #include "supervisor/vm/plan.h"
 
-struct check { /* a request that waits until all was looked at */
+struct look { /* a request that waits until all was looked at */
+	struct daemon *daemon;
 	struct request *r;
 	struct conf_problems problems;
 	struct vm_check *check;
+	verb_looked_fn *looked;
 };
 
-static void verb_conf_check_free(struct check *c)
+static void verb_conf_look_end(void *data)
 {
-	vm_check_free(c->check);
-	conf_problems_release(&c->problems);
-	free(c);
+	struct look *l = data;
+
+	vm_check_free(l->check);
+	conf_problems_release(&l->problems);
+	free(l);
 }
 
-static void verb_conf_check_gone(void *data)
+static void verb_conf_look_done(void *data)
 {
-	verb_conf_check_free(data);
+	struct look *l = data;
+
+	request_on_gone(l->r, NULL, NULL);
+	l->looked(l->daemon, l->r, &l->problems);
+	verb_conf_look_end(l);
 }
 
-static void verb_conf_check_done(void *data)
+void verb_look(struct daemon *d, struct request *r, const char *name, verb_looked_fn *looked)
 {
-	struct check *c = data;
+	struct look *l = xcalloc(1, sizeof *l);
 
-	request_return(c->r, api_problems(&c->problems, true));
-	verb_conf_check_free(c);
+	*l = (struct look){ .daemon = d, .r = r, .looked = looked };
+	request_on_gone(r, verb_conf_look_end, l);
+	l->check = vm_check_new(d, name, &l->problems, verb_conf_look_done, l);
+	vm_check_run(l->check);
+}
+
+static void verb_conf_checked(struct daemon *d, struct request *r, const struct conf_problems *p)
+{
+	(void)d;
+	request_return(r, api_problems(p, true));
 }
 
 /* What the files say comes first, then whether it can work. */
@@ -40,39 +56,29 @@ void verb_check(struct daemon *d, struct vm *vm, struct request *r)
 {
 	const char *name = request_string(r, "name");
 	struct err e = ERR_INIT;
-	struct check *c;
 
 	(void)vm;
-	if (name && !vms_exists(d->vms, name, &e)) {
+	if (name && !vms_exists(d->vms, name, &e))
 		request_error(r, &e);
-		return;
-	}
-	c = xcalloc(1, sizeof *c);
-	c->r = r;
-	request_on_gone(r, verb_conf_check_gone, c);
-	c->check = vm_check_new(d, name, &c->problems, verb_conf_check_done, c);
-	vm_check_run(c->check);
+	else
+		verb_look(d, r, name, verb_conf_checked);
 }
 
 void verb_cat(struct daemon *d, struct vm *vm, struct request *r)
 {
 	struct buf text = BUF_INIT;
 	struct err e = ERR_INIT;
-	int rc = 0;
 
 	if (request_bool(r, "effective", false))
 		conf_vm_dump(&vm->file.conf, true, &text);
 	else if (vm->file.orphan && vm->proc.conf_lost)
-		rc = err_set(&e, ERR_NOT_FOUND,
+		err_set(&e, ERR_NOT_FOUND,
 			"its file is gone, and what it was started with is not known any more");
 	else if (vm->file.orphan)
 		conf_vm_dump(&vm->proc.conf, false, &text);
 	else
-		rc = conf_load_vm_texts(&text, d->dirs.config, vm->name, &e);
-	if (rc < 0)
-		request_error(r, &e);
-	else
-		request_return(r, json_pack("{s:s}", "text", text.data ? text.data : ""));
+		conf_load_vm_texts(&text, d->dirs.config, vm->name, &e);
+	request_answer(r, json_pack("{s:s}", "text", text.data ? text.data : ""), &e);
 	buf_release(&text);
 }
 
@@ -166,10 +172,7 @@ static void verb_conf_on_probe(void *data, const struct probe *probe, const stru
 		err_copy(&own, e);
 	else
 		verb_conf_build(vm, probe, &text, &own);
-	if (text)
-		request_return(c->r, json_pack("{s:s}", "text", text));
-	else
-		request_error(c->r, &own);
+	request_answer(c->r, text ? json_pack("{s:s}", "text", text) : NULL, &own);
 	free(text);
 	free(c->name);
 	free(c);

@@ -30,30 +30,24 @@ static void verb_exec_finish(struct exec *x, json_t *result /* stolen */, const 
 	free(x);
 }
 
-static void verb_exec_add_output(json_t *out, const char *key, const json_t *status)
+static json_t *verb_exec_output(const json_t *status, const char *key)
 {
 	json_t *v = json_object_get(status, key);
 
-	if (json_is_string(v) && base64_is(json_string_value(v)))
-		json_object_set(out, key, v);
+	return json_is_string(v) && base64_is(json_string_value(v)) ? json_incref(v) : NULL;
 }
 
 static json_t *verb_exec_ended(const json_t *status)
 {
 	const json_t *signal_number = json_object_get(status, "signal");
-	json_t *out = json_object();
+	bool signalled = json_is_integer(signal_number);
+	bool truncated = json_is_true(json_object_get(status, "out-truncated")) ||
+			 json_is_true(json_object_get(status, "err-truncated"));
 
-	if (json_is_integer(signal_number))
-		json_object_set_new(out, "signal", json_integer(json_integer_value(signal_number)));
-	else
-		json_object_set_new(out, "exit",
-			json_integer(json_integer_value(json_object_get(status, "exitcode"))));
-	verb_exec_add_output(out, "out-data", status);
-	verb_exec_add_output(out, "err-data", status);
-	if (json_is_true(json_object_get(status, "out-truncated")) ||
-		json_is_true(json_object_get(status, "err-truncated")))
-		json_object_set_new(out, "truncated", json_true());
-	return out;
+	return json_pack("{s:I, s:o*, s:o*, s:o*}", signalled ? "signal" : "exit",
+		json_integer_value(signalled ? signal_number : json_object_get(status, "exitcode")),
+		"out-data", verb_exec_output(status, "out-data"), "err-data",
+		verb_exec_output(status, "err-data"), "truncated", truncated ? json_true() : NULL);
 }
 
 static void verb_exec_look_again(struct exec *x)

@@ -54,11 +54,11 @@ const struct err *verb_guest_error(const struct err *e, struct err *own)
 	return own;
 }
 
-static void verb_guest_fail(struct request *r, const struct err *e)
+static void verb_guest_answer(struct request *r, json_t *result /* stolen */, const struct err *e)
 {
 	struct err own;
 
-	request_error(r, verb_guest_error(e, &own));
+	request_answer(r, result, e ? verb_guest_error(e, &own) : NULL);
 }
 
 /* reply gets the request; without an agent the request is answered here. */
@@ -76,10 +76,7 @@ static void guest_call(struct vm *vm, struct request *r, const char *command,
 static void verb_guest_on_ping(void *data, const json_t *result, const struct err *e)
 {
 	(void)result;
-	if (e)
-		verb_guest_fail(data, e);
-	else
-		request_return(data, json_pack("{s:s}", "agent", "answers"));
+	verb_guest_answer(data, json_pack("{s:s}", "agent", "answers"), e);
 }
 
 void verb_guest_ping(struct daemon *d, struct vm *vm, struct request *r)
@@ -91,10 +88,7 @@ void verb_guest_ping(struct daemon *d, struct vm *vm, struct request *r)
 static void verb_guest_on_done(void *data, const json_t *result, const struct err *e)
 {
 	(void)result;
-	if (e)
-		verb_guest_fail(data, e);
-	else
-		request_return(data, NULL);
+	verb_guest_answer(data, NULL, e);
 }
 
 void verb_guest_passwd(struct daemon *d, struct vm *vm, struct request *r)
@@ -120,20 +114,15 @@ void verb_guest_passwd(struct daemon *d, struct vm *vm, struct request *r)
 
 static void verb_guest_on_frozen(void *data, const json_t *result, const struct err *e)
 {
-	if (e)
-		verb_guest_fail(data, e);
-	else
-		request_return(
-			data, json_pack("{s:I, s:f}", "frozen", json_integer_value(result),
-				      "seconds", request_time(data, "timeout", FREEZE_SECONDS)));
+	verb_guest_answer(data,
+		json_pack("{s:I, s:f}", "frozen", json_integer_value(result), "seconds",
+			request_time(data, "timeout", FREEZE_SECONDS)),
+		e);
 }
 
 static void verb_guest_on_thawed(void *data, const json_t *result, const struct err *e)
 {
-	if (e)
-		verb_guest_fail(data, e);
-	else
-		request_return(data, json_pack("{s:I}", "thawed", json_integer_value(result)));
+	verb_guest_answer(data, json_pack("{s:I}", "thawed", json_integer_value(result)), e);
 }
 
 void verb_guest_freeze(struct daemon *d, struct vm *vm, struct request *r)
@@ -157,27 +146,19 @@ void verb_guest_thaw(struct daemon *d, struct vm *vm, struct request *r)
 
 /* --- file systems --- */
 
-static json_t *verb_guest_fs_row(const json_t *fs)
-{
-	return json_pack("[o, o, o, o, o]", guest_member(fs, "mountpoint"),
-		guest_member(fs, "type"), guest_member(fs, "name"), guest_number(fs, "total-bytes"),
-		guest_number(fs, "used-bytes"));
-}
-
 static void verb_guest_on_fs(void *data, const json_t *result, const struct err *e)
 {
-	json_t *rows, *fs;
+	json_t *rows = json_array(), *fs;
 	size_t i;
 
-	if (e) {
-		verb_guest_fail(data, e);
-		return;
-	}
-	rows = json_array();
 	json_array_foreach (result, i, fs)
 		if (i < ROWS_MAX)
-			json_array_append_new(rows, verb_guest_fs_row(fs));
-	request_return(data, api_table(api_fs_row, rows));
+			json_array_append_new(
+				rows, json_pack("[o, o, o, o, o]", guest_member(fs, "mountpoint"),
+					      guest_member(fs, "type"), guest_member(fs, "name"),
+					      guest_number(fs, "total-bytes"),
+					      guest_number(fs, "used-bytes")));
+	verb_guest_answer(data, api_table(api_fs_row, rows), e);
 }
 
 void verb_guest_fs(struct daemon *d, struct vm *vm, struct request *r)
@@ -222,10 +203,7 @@ static void verb_guest_on_time(void *data, const json_t *result, const struct er
 {
 	double now = clock_wall(), guest = (double)json_integer_value(result) / 1e9;
 
-	if (e)
-		verb_guest_fail(data, e);
-	else
-		request_return(data, json_pack("{s:f, s:f}", "time", guest, "skew", guest - now));
+	verb_guest_answer(data, json_pack("{s:f, s:f}", "time", guest, "skew", guest - now), e);
 }
 
 struct time_set { /* a request whose guest gets our time, and is then asked for its own */
@@ -247,7 +225,7 @@ static void verb_guest_on_time_set(void *data, const json_t *result, const struc
 		vm_agent_call(
 			vm, "guest-get-time", NULL, AGENT_SECONDS, verb_guest_on_time, t->r, &own);
 	if (e || own.number)
-		verb_guest_fail(t->r, e ? e : &own);
+		verb_guest_answer(t->r, NULL, e ? e : &own);
 	free(t);
 }
 
@@ -281,28 +259,6 @@ struct info {
 	json_t *out;
 };
 
-static void verb_guest_take_version(json_t *out, const json_t *result)
-{
-	json_object_set_new(out, "version", guest_member(result, "version"));
-}
-
-static void verb_guest_take_host(json_t *out, const json_t *result)
-{
-	json_object_set_new(out, "hostname", guest_member(result, "host-name"));
-}
-
-static void verb_guest_take_os(json_t *out, const json_t *result)
-{
-	json_object_set_new(out, "os", guest_member(result, "pretty-name"));
-	json_object_set_new(out, "kernel", guest_member(result, "kernel-release"));
-	json_object_set_new(out, "arch", guest_member(result, "machine"));
-}
-
-static void verb_guest_take_zone(json_t *out, const json_t *result)
-{
-	json_object_set_new(out, "timezone", guest_member(result, "zone"));
-}
-
 static void verb_guest_take_users(json_t *out, const json_t *result)
 {
 	json_t *users = json_array(), *u;
@@ -332,25 +288,26 @@ static void verb_guest_take_interfaces(json_t *out, const json_t *result)
 }
 
 /* clang-format off */
-static const struct {
+static const struct question {
 	const char *command;
-	void (*take)(json_t *out, const json_t *result);
+	struct {
+		const char *as, *member;
+	} text[3]; /* of the answer, ends with a NULL name */
+	void (*take)(json_t *out, const json_t *result); /* what is more than a text */
 } questions[] = {
-	{ "guest-info",			  verb_guest_take_version	  },
-	{ "guest-get-host-name",	  verb_guest_take_host	  },
-	{ "guest-get-osinfo",		  verb_guest_take_os	  },
-	{ "guest-get-timezone",		  verb_guest_take_zone	  },
-	{ "guest-get-users",		  verb_guest_take_users	  },
-	{ "guest-network-get-interfaces", verb_guest_take_interfaces },
+	{ "guest-info", { { "version", "version" } }, NULL },
+	{ "guest-get-host-name", { { "hostname", "host-name" } }, NULL },
+	{ "guest-get-osinfo", { { "os", "pretty-name" }, { "kernel", "kernel-release" },
+	  { "arch", "machine" } }, NULL },
+	{ "guest-get-timezone", { { "timezone", "zone" } }, NULL },
+	{ "guest-get-users", { { NULL } }, verb_guest_take_users },
+	{ "guest-network-get-interfaces", { { NULL } }, verb_guest_take_interfaces },
 };
 /* clang-format on */
 
 static void verb_guest_info_end(struct info *i, const struct err *e)
 {
-	if (e)
-		verb_guest_fail(i->r, e);
-	else
-		request_return(i->r, json_incref(i->out));
+	verb_guest_answer(i->r, json_incref(i->out), e);
 	json_decref(i->out);
 	free(i);
 }
@@ -378,13 +335,16 @@ static void verb_guest_ask(struct info *i)
 static void verb_guest_on_answer(void *data, const json_t *result, const struct err *e)
 {
 	struct info *i = data;
+	const struct question *q = &questions[i->step];
 
 	if (e && e->class != ERR_GUEST_REFUSED) {
 		verb_guest_info_end(i, e);
 		return;
 	}
-	if (result)
-		questions[i->step].take(i->out, result);
+	for (size_t k = 0; result && k < ARRAY_SIZE(q->text) && q->text[k].as; k++)
+		json_object_set_new(i->out, q->text[k].as, guest_member(result, q->text[k].member));
+	if (result && q->take)
+		q->take(i->out, result);
 	i->step++;
 	verb_guest_ask(i);
 }
@@ -404,14 +364,11 @@ static void verb_guest_on_raw(void *data, const json_t *result, const struct err
 {
 	struct err own = ERR_INIT;
 
-	if (e) {
-		verb_guest_fail(data, e);
-	} else if (json_dumpb(result, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY) > AGENT_REPLY_MAX) {
+	if (!e && json_dumpb(result, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY) > AGENT_REPLY_MAX) {
 		err_set(&own, ERR_FAILED, "the guest agent's answer is too long");
-		request_error(data, &own);
-	} else {
-		request_return(data, json_deep_copy(result));
+		e = &own;
 	}
+	verb_guest_answer(data, e ? NULL : json_deep_copy(result), e);
 }
 
 void verb_guest_command(struct daemon *d, struct vm *vm, struct request *r)

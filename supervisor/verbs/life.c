@@ -40,45 +40,20 @@ static void life_done(void *data, const struct err *e)
 	free(l);
 }
 
-struct join { /* a request that waits for a stop under way */
-	struct request *r;
-	struct vm *vm;
-	struct vm_wait *wait;
-};
-
-static void verb_life_join_gone(void *data)
+static json_t *life_is_down(struct vm *vm)
 {
-	struct join *join = data;
-
-	vm_wait_cancel(join->wait);
-	free(join);
-}
-
-static void verb_life_join_done(void *data, const struct err *e)
-{
-	struct join *join = data;
-
-	if (e)
-		request_error(join->r, e);
-	else
-		request_return(join->r, life_result(join->vm, true, true));
-	free(join);
+	return life_result(vm, true, true);
 }
 
 /* One job per VM: the timeout of the stop that was asked for last counts for all who wait. */
 static void verb_life_join_stop(struct vm *vm, struct request *r, const struct job *j)
 {
-	struct join *join;
-
 	if (!request_bool(r, "wait", true)) {
 		request_return(r, json_pack("{s:i}", "job", (int)j->id));
 		return;
 	}
-	join = xcalloc(1, sizeof *join);
-	*join = (struct join){ .r = r, .vm = vm };
-	request_on_gone(r, verb_life_join_gone, join);
 	verb_job_started(r, j);
-	join->wait = vm_wait(vm, VM_GOAL_DOWN, 0, verb_life_join_done, join);
+	verb_wait_for(r, vm, VM_GOAL_DOWN, 0, life_is_down);
 }
 
 static const char *life_step(const struct job *j)
@@ -158,36 +133,50 @@ struct wait { /* a request that waits for a state or an address */
 	struct request *r;
 	struct vm *vm;
 	struct vm_wait *wait;
-	enum vm_goal goal;
+	verb_result_fn *result;
 };
 
 static void verb_life_wait_gone(void *data)
 {
-	struct wait *p = data;
+	struct wait *w = data;
 
-	vm_wait_cancel(p->wait);
-	free(p);
+	vm_wait_cancel(w->wait);
+	free(w);
 }
 
 static void verb_life_wait_done(void *data, const struct err *e)
 {
-	struct wait *p = data;
+	struct wait *w = data;
+
+	request_answer(w->r, e ? NULL : w->result(w->vm), e);
+	free(w);
+}
+
+void verb_wait_for(
+	struct request *r, struct vm *vm, enum vm_goal goal, double timeout, verb_result_fn *result)
+{
+	struct wait *w = xcalloc(1, sizeof *w);
+
+	*w = (struct wait){ .r = r, .vm = vm, .result = result };
+	request_on_gone(r, verb_life_wait_gone, w);
+	w->wait = vm_wait(vm, goal, timeout, verb_life_wait_done, w);
+}
+
+static json_t *life_state(struct vm *vm)
+{
+	return json_pack("{s:s}", "state", vm_state_name(vm->st.state));
+}
+
+static json_t *life_address(struct vm *vm)
+{
+	json_t *result = life_state(vm);
 	uint32_t address;
 
-	if (e) {
-		request_error(p->r, e);
-		free(p);
-		return;
-	}
-	json_t *result = json_pack("{s:s}", "state", vm_state_name(p->vm->st.state));
-
-	for (size_t i = 0; p->goal == VM_GOAL_IP && i < p->vm->proc.nics; i++)
-		if (p->vm->proc.nic[i].network &&
-			networks_address_seen(p->vm->daemon->networks, p->vm->name,
-				p->vm->proc.nic[i].id, &address))
+	for (size_t i = 0; i < vm->proc.nics; i++)
+		if (vm->proc.nic[i].network && networks_address_seen(vm->daemon->networks, vm->name,
+						       vm->proc.nic[i].id, &address))
 			json_object_set_new(result, "address", verb_address(address));
-	request_return(p->r, result);
-	free(p);
+	return result;
 }
 
 void verb_wait(struct daemon *d, struct vm *vm, struct request *r)
@@ -200,16 +189,14 @@ void verb_wait(struct daemon *d, struct vm *vm, struct request *r)
 		{ "stopped", VM_GOAL_STOPPED },
 		{ "running", VM_GOAL_RUNNING },
 		{ "paused",  VM_GOAL_PAUSED },
-		{ "ip",	     VM_GOAL_IP },
 	};
 	/* clang-format on */
-	struct wait *p = xcalloc(1, sizeof *p);
+	enum vm_goal goal = VM_GOAL_IP;
 
 	(void)d;
-	*p = (struct wait){ .r = r, .vm = vm };
 	for (size_t i = 0; i < ARRAY_SIZE(goals); i++)
 		if (streq(goals[i].word, request_string(r, "condition")))
-			p->goal = goals[i].goal;
-	request_on_gone(r, verb_life_wait_gone, p);
-	p->wait = vm_wait(vm, p->goal, request_time(r, "timeout", 0), verb_life_wait_done, p);
+			goal = goals[i].goal;
+	verb_wait_for(r, vm, goal, request_time(r, "timeout", 0),
+		goal == VM_GOAL_IP ? life_address : life_state);
 }

@@ -8,20 +8,12 @@ void verb_net_list(struct daemon *d, struct vm *vm, struct request *r)
 	request_return(r, networks_list(d->networks));
 }
 
-static void verb_network_net_answer(struct request *r, json_t *result, const struct err *e)
-{
-	if (result)
-		request_return(r, result);
-	else
-		request_error(r, e);
-}
-
 void verb_net_show(struct daemon *d, struct vm *vm, struct request *r)
 {
 	struct err e = ERR_INIT;
 
 	(void)vm;
-	verb_network_net_answer(r, networks_show(d->networks, request_string(r, "name"), &e), &e);
+	request_answer(r, networks_show(d->networks, request_string(r, "name"), &e), &e);
 }
 
 void verb_net_leases(struct daemon *d, struct vm *vm, struct request *r)
@@ -29,22 +21,17 @@ void verb_net_leases(struct daemon *d, struct vm *vm, struct request *r)
 	struct err e = ERR_INIT;
 
 	(void)vm;
-	verb_network_net_answer(r, networks_leases(d->networks, request_string(r, "name"), &e), &e);
-}
-
-static void verb_network_net_done(struct request *r, const char *state, const struct err *e)
-{
-	verb_network_net_answer(r, e ? NULL : json_pack("{s:s}", "state", state), e);
+	request_answer(r, networks_leases(d->networks, request_string(r, "name"), &e), &e);
 }
 
 static void verb_network_net_started(void *data, const struct err *e)
 {
-	verb_network_net_done(data, "up", e);
+	request_answer(data, e ? NULL : json_pack("{s:s}", "state", "up"), e);
 }
 
 static void verb_network_net_stopped(void *data, const struct err *e)
 {
-	verb_network_net_done(data, "down", e);
+	request_answer(data, e ? NULL : json_pack("{s:s}", "state", "down"), e);
 }
 
 void verb_net_start(struct daemon *d, struct vm *vm, struct request *r)
@@ -61,7 +48,7 @@ void verb_net_stop(struct daemon *d, struct vm *vm, struct request *r)
 
 	(void)vm;
 	if (request_bool(r, "dry-run", false))
-		verb_network_net_answer(r, networks_stop_plan(d->networks, name, force, &e), &e);
+		request_answer(r, networks_stop_plan(d->networks, name, force, &e), &e);
 	else
 		networks_stop(d->networks, name, force, verb_network_net_stopped, r);
 }

@@ -14,14 +14,9 @@ void verb_history(struct daemon *d, struct vm *vm, struct request *r)
 	size_t last = (size_t)request_int(r, "lines", HISTORY_RECORDS);
 	_cleanup_(free_ptr) char *path = vm_path(vm->name, VM_HISTORY);
 	struct err e = ERR_INIT;
-	json_t *table;
 
 	aside_clear(d->dirs.state_fd, path, vm->name);
-	table = history_read(d->dirs.state_fd, path, last, &e);
-	if (table)
-		request_return(r, table);
-	else
-		request_error(r, &e);
+	request_answer(r, history_read(d->dirs.state_fd, path, last, &e), &e);
 }
 
 void verb_reset_failed(struct daemon *d, struct vm *vm, struct request *r)

@@ -8,10 +8,7 @@
 
 static void qmp_reply(void *data, const json_t *result, const struct err *e)
 {
-	if (e)
-		request_error(data, e);
-	else
-		request_return(data, result ? json_deep_copy(result) : NULL);
+	request_answer(data, result ? json_deep_copy(result) : NULL, e);
 }
 
 void verb_qmp(struct daemon *d, struct vm *vm, struct request *r)

@@ -6,26 +6,6 @@
 #include "base/mem.h"
 #include "supervisor/verbs/verb.h"
 #include "supervisor/verbs/verbs.h"
-#include "supervisor/check/vm.h"
-
-struct reboot { /* a request that waits until all was looked at */
-	struct daemon *daemon;
-	struct request *r;
-	struct conf_problems problems;
-	struct vm_check *check;
-};
-
-static void reboot_free(struct reboot *b)
-{
-	vm_check_free(b->check);
-	conf_problems_release(&b->problems);
-	free(b);
-}
-
-static void reboot_gone(void *data)
-{
-	reboot_free(data);
-}
 
 static int reboot_begin(struct vm *vm, const struct request *r, struct err *e)
 {
@@ -33,15 +13,15 @@ static int reboot_begin(struct vm *vm, const struct request *r, struct err *e)
 }
 
 /* The first row that would keep it from starting, in words; 0: there is none. */
-static int reboot_refused(const struct reboot *b, struct err *e)
+static int reboot_refused(const struct conf_problems *p, struct err *e)
 {
 	_cleanup_(buf_release) struct buf text = BUF_INIT;
 	const struct conf_problem *first = NULL;
 	size_t n = 0;
 
-	for (size_t i = b->problems.n; i-- > 0;)
-		if (!b->problems.item[i].warning) {
-			first = &b->problems.item[i];
+	for (size_t i = p->n; i-- > 0;)
+		if (!p->item[i].warning) {
+			first = &p->item[i];
 			n++;
 		}
 	if (!first)
@@ -54,18 +34,12 @@ static int reboot_refused(const struct reboot *b, struct err *e)
 		e, "it is left running; vmkeep check tells all, and stop and start do not ask");
 }
 
-static void reboot_checked(void *data)
+static void reboot_checked(struct daemon *d, struct request *r, const struct conf_problems *p)
 {
-	struct reboot *b = data;
-	struct request *r = b->r;
-	struct daemon *d = b->daemon;
 	struct err e = ERR_INIT;
 	struct vm *vm;
 
-	reboot_refused(b, &e);
-	request_on_gone(r, NULL, NULL);
-	reboot_free(b);
-	if (e.number) {
+	if (reboot_refused(p, &e) < 0) {
 		request_error(r, &e);
 		return;
 	}
@@ -73,16 +47,6 @@ static void reboot_checked(void *data)
 	vm = verb_vm(d, r);
 	if (vm && verb_may(r, vm))
 		verb_life(d, vm, r, reboot_begin, VM_GOAL_AGAIN, false);
-}
-
-static void reboot_check(struct daemon *d, struct request *r, const struct vm *vm)
-{
-	struct reboot *b = xcalloc(1, sizeof *b);
-
-	*b = (struct reboot){ .daemon = d, .r = r };
-	request_on_gone(r, reboot_gone, b);
-	b->check = vm_check_new(d, vm->name, &b->problems, reboot_checked, b);
-	vm_check_run(b->check);
 }
 
 void verb_reboot(struct daemon *d, struct vm *vm, struct request *r)
@@ -102,7 +66,7 @@ void verb_reboot(struct daemon *d, struct vm *vm, struct request *r)
 		request_error(r, &e);
 		return;
 	}
-	reboot_check(d, r, vm);
+	verb_look(d, r, vm->name, reboot_checked);
 }
 
 /* --- what a former daemon began --- */

@@ -126,7 +126,7 @@ void verb_list(struct daemon *d, struct vm *vm, struct request *r)
 	request_return(r, api_table(api_vm_row, rows));
 }
 
-static json_t *verb_show_address_rows(const struct vm *vm)
+static json_t *verb_show_addresses(struct vm *vm)
 {
 	const struct conf_vm *c = verb_show_conf_now(vm);
 	json_t *rows = json_array();
@@ -148,52 +148,17 @@ static json_t *verb_show_address_rows(const struct vm *vm)
 				networks_address_seen(
 					vm->daemon->networks, vm->name, n->id, &seen)));
 	}
-	return rows;
-}
-
-static json_t *verb_show_address_table(const struct vm *vm)
-{
-	return api_table(api_address_row, verb_show_address_rows(vm));
-}
-
-struct ip { /* a request that waits for an address */
-	struct request *r;
-	struct vm *vm;
-	struct vm_wait *wait;
-};
-
-static void verb_show_ip_gone(void *data)
-{
-	struct ip *ip = data;
-
-	vm_wait_cancel(ip->wait);
-	free(ip);
-}
-
-static void verb_show_ip_done(void *data, const struct err *e)
-{
-	struct ip *ip = data;
-
-	if (e)
-		request_error(ip->r, e);
-	else
-		request_return(ip->r, verb_show_address_table(ip->vm));
-	free(ip);
+	return api_table(api_address_row, rows);
 }
 
 void verb_ip(struct daemon *d, struct vm *vm, struct request *r)
 {
-	struct ip *ip;
-
 	(void)d;
-	if (!request_bool(r, "wait", false)) {
-		request_return(r, verb_show_address_table(vm));
-		return;
-	}
-	ip = xcalloc(1, sizeof *ip);
-	*ip = (struct ip){ .r = r, .vm = vm };
-	request_on_gone(r, verb_show_ip_gone, ip);
-	ip->wait = vm_wait(vm, VM_GOAL_IP, request_time(r, "timeout", 0), verb_show_ip_done, ip);
+	if (request_bool(r, "wait", false))
+		verb_wait_for(
+			r, vm, VM_GOAL_IP, request_time(r, "timeout", 0), verb_show_addresses);
+	else
+		request_return(r, verb_show_addresses(vm));
 }
 
 /* --- info --- */
@@ -237,31 +202,27 @@ static void verb_show_add_process(json_t *o, struct vm *vm)
 	const char *command;
 	double age;
 
-	json_object_set_new(o, "pid", json_integer(vm->proc.pid));
-	json_object_set_new(
-		o, "started", json_real(clock_shown(vm->proc.started, vm->proc.started_boot)));
-	json_object_set_new(o, "uptime", verb_show_uptime(vm));
-	json_object_set_new(
-		o, "accel", verb_show_if_known(vm, json_string(conf_accel_name(vm->proc.accel))));
-	json_object_set_new(o, "uid", json_integer((json_int_t)vm->identity.uid));
-	json_object_set_new(o, "resets", verb_show_if_known(vm, json_integer(vm->log.resets.n)));
-	if (vm->log.resets.n)
-		json_object_set_new(o, "last_reset",
-			json_real(clock_shown(vm->log.resets.last, vm->log.resets.last_boot)));
+	json_object_update_new(
+		o, json_pack("{s:i, s:f, s:o, s:o, s:I, s:o, s:o*}", "pid", (int)vm->proc.pid,
+			   "started", clock_shown(vm->proc.started, vm->proc.started_boot),
+			   "uptime", verb_show_uptime(vm), "accel",
+			   verb_show_if_known(vm, json_string(conf_accel_name(vm->proc.accel))),
+			   "uid", (json_int_t)vm->identity.uid, "resets",
+			   verb_show_if_known(vm, json_integer(vm->log.resets.n)), "last_reset",
+			   vm->log.resets.n ? json_real(clock_shown(vm->log.resets.last,
+						      vm->log.resets.last_boot))
+					    : NULL));
 	vm_parts_info(vm, o);
-	if (vm->mon.unresponsive > 0)
-		json_object_set_new(o, "unresponsive_since",
-			json_real(clock_shown(vm->mon.unresponsive_wall, vm->mon.unresponsive)));
-	if (vm->mon.trouble)
-		json_object_set_new(o, "unresponsive_reason", json_string(vm->mon.trouble));
 	command = vm->mon.qmp ? qmp_oldest_call(vm->mon.qmp, &age) : NULL;
-	if (command && age > 1)
-		json_object_set_new(o, "waits_for", json_sprintf("%s for %.0f s", command, age));
-	if (vm_outdated(vm))
-		json_object_set_new(o, "outdated", json_true());
-	if (vm->busy)
-		json_object_set_new(o, "busy", json_string(vm->busy));
-	json_object_set_new(o, "nics", verb_show_nic_rows(vm));
+	json_object_update_new(o,
+		json_pack("{s:o*, s:o*, s:o*, s:o*, s:o*, s:o}", "unresponsive_since",
+			vm->mon.unresponsive > 0 ? json_real(clock_shown(vm->mon.unresponsive_wall,
+							   vm->mon.unresponsive))
+						 : NULL,
+			"unresponsive_reason", json_string(vm->mon.trouble), "waits_for",
+			command && age > 1 ? json_sprintf("%s for %.0f s", command, age) : NULL,
+			"outdated", vm_outdated(vm) ? json_true() : NULL, "busy",
+			json_string(vm->busy), "nics", verb_show_nic_rows(vm)));
 }
 
 static void verb_show_count_change(void *data, const struct conf_change *c)
@@ -281,11 +242,7 @@ void verb_info(struct daemon *d, struct vm *vm, struct request *r)
 
 	health_kick(d->health);
 	if (request_bool(r, "security", false)) {
-		o = security_report(vm, &e);
-		if (o)
-			request_return(r, o);
-		else
-			request_error(r, &e);
+		request_answer(r, security_report(vm, &e), &e);
 		return;
 	}
 	c = verb_show_conf_now(vm);
@@ -308,12 +265,10 @@ void verb_info(struct daemon *d, struct vm *vm, struct request *r)
 	} else if (vm->start_error) {
 		json_object_set_new(o, "error", json_string(vm->start_error->text));
 	}
-	json_object_set_new(o, "enabled", json_boolean(vm->file.conf.enable));
-	if (vm->file.orphan)
-		json_object_set_new(o, "orphan", json_true());
-	if (vm->file.problems)
-		json_object_set_new(o, "problems", json_string(vm->file.problems));
-	if (c->args.n || c->binary)
-		json_object_set_new(o, "tainted", json_string("[QEMU]"));
+	json_object_update_new(
+		o, json_pack("{s:b, s:o*, s:o*, s:s*}", "enabled", vm->file.conf.enable, "orphan",
+			   vm->file.orphan ? json_true() : NULL, "problems",
+			   json_string(vm->file.problems), "tainted",
+			   c->args.n || c->binary ? "[QEMU]" : NULL));
 	request_return(r, o);
 }

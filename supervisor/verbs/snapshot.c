@@ -49,18 +49,8 @@ void verb_snapshot_delete(struct daemon *d, struct vm *vm, struct request *r)
 	snapshot_verb(d, vm, r, snapshot_delete);
 }
 
-static void verb_snapshot_on_list(void *data, json_t *result, const struct err *e)
-{
-	struct request *r = data;
-
-	if (e)
-		request_error(r, e);
-	else
-		request_return(r, result);
-}
-
 void verb_snapshot_list(struct daemon *d, struct vm *vm, struct request *r)
 {
 	(void)d;
-	snapshot_list(vm, verb_snapshot_on_list, r);
+	snapshot_list(vm, request_answer, r);
 }

@@ -42,6 +42,17 @@ typedef int verb_act_fn(struct vm *vm, const struct request *r, struct err *e);
 void verb_life(struct daemon *d, struct vm *vm, struct request *r, verb_act_fn *act,
 	enum vm_goal goal, bool joins);
 
+/* Answers with result(vm) when the VM is there, or cannot get there. One whose client leaves does not
+ * wait any more. */
+typedef json_t *verb_result_fn(struct vm *vm);
+void verb_wait_for(struct request *r, struct vm *vm, enum vm_goal goal, double timeout,
+	verb_result_fn *result);
+
+/* Looks at all that would keep the VM (NULL: any) from starting, then calls looked, unless the client
+ * left. */
+typedef void verb_looked_fn(struct daemon *d, struct request *r, const struct conf_problems *p);
+void verb_look(struct daemon *d, struct request *r, const char *name, verb_looked_fn *looked);
+
 /* An agent_call()'s error, for a client: to that one unreachable would be the daemon. */
 const struct err *verb_guest_error(const struct err *e, struct err *own);
 /* Host byte order to "192.168.122.7". */
