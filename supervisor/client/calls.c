@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* One request per target, sent ahead of replies, printed in the order of the command line. */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -9,6 +8,7 @@
 #include "supervisor/client/command.h"
 #include "supervisor/client/errors.h"
 #include "supervisor/client/progress.h"
+#include "supervisor/client/terminal.h"
 
 enum { EXIT_INTERRUPTED = 130 };
 
@@ -26,28 +26,7 @@ struct calls {
 	struct progress progress;
 };
 
-static volatile sig_atomic_t interrupted;
-
-static void calls_on_interrupt(int signal_number)
-{
-	(void)signal_number;
-	interrupted = 1;
-}
-
-/* SIGINT comes through only while we wait for the daemon, so that no moment is missed. */
-static void calls_catch_interrupt(sigset_t *while_waiting)
-{
-	struct sigaction a = { .sa_handler = calls_on_interrupt };
-	sigset_t block;
-
-	sigemptyset(&block);
-	sigaddset(&block, SIGINT);
-	sigprocmask(SIG_BLOCK, &block, while_waiting);
-	sigdelset(while_waiting, SIGINT);
-	sigaction(SIGINT, &a, NULL);
-}
-
-json_t *calls_arguments(const struct command *c, const char *target)
+static json_t *calls_arguments(const struct command *c, const char *target)
 {
 	json_t *arguments = json_copy(c->args->arguments);
 
@@ -77,18 +56,6 @@ static void calls_note_exit(struct calls *s, int code)
 		s->exit = code;
 }
 
-static void calls_print_reply(struct calls *s, const struct call *call, json_t *result)
-{
-	const struct command_form *form = s->c->form;
-
-	if (form->status)
-		calls_note_exit(s, form->status(result));
-	if (s->c->json)
-		command_add_json(s->c, call->target, result);
-	else if (!s->c->quiet)
-		(form->print ? form->print : command_print)(s->c, call->target, result);
-}
-
 static void calls_print_error(struct calls *s, const struct call *call, const struct err *e)
 {
 	calls_note_exit(s, errors_print(call->target, e));
@@ -103,7 +70,7 @@ static void calls_print_call(struct calls *s, const struct call *call)
 
 	progress_erase(&s->progress);
 	if (result)
-		calls_print_reply(s, call, result);
+		calls_note_exit(s, command_result(s->c, call->target, result));
 	else
 		calls_print_error(s, call, &e);
 	command_flush(s->c);
@@ -201,14 +168,11 @@ static int calls_ask_for_progress(struct calls *s, struct err *e)
 static void calls_wait_for_all(struct calls *s)
 {
 	const sigset_t *mask = NULL;
-	sigset_t while_waiting;
 	struct err e = ERR_INIT;
 	json_t *message;
 
-	if (s->c->verb->traits & API_JOB) {
-		calls_catch_interrupt(&while_waiting);
-		mask = &while_waiting;
-	}
+	if (s->c->verb->traits & API_JOB)
+		mask = terminal_catch(false);
 	if (calls_ask_for_progress(s, &e) < 0) {
 		calls_fail_rest(s, &e);
 		return;
@@ -227,7 +191,7 @@ static void calls_wait_for_all(struct calls *s)
 		case CONN_TIMEOUT:
 			break;
 		case CONN_INTERRUPTED:
-			if (!interrupted)
+			if (!terminal_signal())
 				break;
 			calls_print_left(s);
 			return;
@@ -236,6 +200,22 @@ static void calls_wait_for_all(struct calls *s)
 			return;
 		}
 	}
+}
+
+int calls_begin(struct command *c)
+{
+	json_t *arguments, *result;
+	struct err e = ERR_INIT;
+
+	if (command_open(c, &e) < 0)
+		return errors_print(NULL, &e);
+	arguments = calls_arguments(c, c->targets ? c->target[0] : NULL);
+	result = conn_call(&c->conn, c->verb->execute, arguments, &e);
+	json_decref(arguments);
+	if (!result)
+		return errors_print(c->targets ? c->target[0] : NULL, &e);
+	json_decref(result);
+	return 0;
 }
 
 int calls_run(struct command *c)

@@ -173,11 +173,7 @@ static int check_file(struct command *c, const char *path)
 	if (!problems.count)
 		check_beside(path, &problems);
 	result = api_problems(&problems, true);
-	code = c->form->status(result);
-	if (c->json)
-		command_add_json(c, NULL, result);
-	else if (!c->quiet)
-		c->form->print(c, NULL, result);
+	code = command_result(c, NULL, result);
 	command_flush_json(c);
 	command_flush(c);
 	json_decref(result);

@@ -159,6 +159,35 @@ void command_print(struct command *c, const char *target, const json_t *result)
 	}
 }
 
+/* Does any row say so? value NULL: is there any? */
+static bool command_has_row(const json_t *table, const char *column, const char *value)
+{
+	size_t i;
+	json_t *row;
+
+	json_array_foreach (json_object_get(table, "rows"), i, row) {
+		_cleanup_(free_ptr) char *text = value_text(NULL, value_cell(table, row, column));
+
+		if (!value || streq(text, value))
+			return true;
+	}
+	return false;
+}
+
+int command_result(struct command *c, const char *target, const json_t *result)
+{
+	const struct command_form *f = c->form;
+	bool dry = f->print_dry && c->result == &c->verb->other;
+
+	if (c->json)
+		command_add_json(c, target, result);
+	else if (!c->quiet)
+		(dry ? f->print_dry : f->print ? f->print : command_print)(c, target, result);
+	if (f->column)
+		return command_has_row(result, f->column, f->value) ? api_class(f->class)->exit : 0;
+	return f->status ? f->status(result) : 0;
+}
+
 int command_open(struct command *c, struct err *e)
 {
 	int r = conn_open(&c->conn, conn_run_dir(c->args->run), e);

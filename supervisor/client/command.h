@@ -36,9 +36,13 @@ struct command {
 /* What is not the usual way in a verb; NULL: as usual. */
 struct command_form {
 	const char *execute;
-	int (*run)(struct command *c);	     /* in place of calls_run(), returns the exit code */
-	int (*status)(const json_t *result); /* exit code of a result, in place of 0 */
+	int (*run)(struct command *c); /* in place of calls_run(), returns the exit code */
 	void (*print)(struct command *c, const char *target, const json_t *result);
+	void (*print_dry)(struct command *c, const char *target, const json_t *result);
+	int (*status)(const json_t *result); /* exit code of a result, in place of 0 */
+	const char *column,
+		*value; /* a row that has this, or any where value is NULL, ends with: */
+	enum err_class class;
 };
 
 /* Runs the verb and prints; returns the exit code. run.c */
@@ -46,6 +50,8 @@ int command_run(const struct args *a);
 /* Connects and resolves globs; what runs without the daemon does not call it. */
 int command_open(struct command *c, struct err *e);
 
+/* A result as the form of the verb, --json and --quiet have it; the exit code. */
+int command_result(struct command *c, const char *target, const json_t *result);
 /* A result for people, into c->out, by its shape. target NULL: the verb has none. */
 void command_print(struct command *c, const char *target, const json_t *result);
 /* What --json prints in the end, see api/result.h: an object per name or row, or the error in its
@@ -60,8 +66,9 @@ void command_flush(struct command *c);
 
 /* Opens, then sends the command's request for all its targets. calls.c */
 int calls_run(struct command *c);
-/* target may be NULL; given. */
-json_t *calls_arguments(const struct command *c, const char *target);
+/* Opens, then asks once, for the only target if there is one: 0, or the exit code of an error that was
+ * printed. What follows comes in c->conn. */
+int calls_begin(struct command *c);
 
 /* Runs of verbs that are not request and result; each opens by itself. */
 int check_run(struct command *c);   /* check.c */
@@ -74,10 +81,10 @@ int guest_passwd_run(struct command *c);
 int guest_exec_status(const json_t *result);
 void guest_exec_print(struct command *c, const char *target, const json_t *result);
 
-/* dry.c: what --dry-run prints; these know the verb's own results too, but for the first */
-void dry_shutdown_print(struct command *c, const json_t *result);
+/* dry.c: what --dry-run prints */
+void dry_shutdown_print(struct command *c, const char *target, const json_t *result);
 void dry_net_stop_print(struct command *c, const char *target, const json_t *result);
-void dry_reload_print(struct command *c, const json_t *result);
+void dry_reload_print(struct command *c, const char *target, const json_t *result);
 void dry_revert_print(struct command *c, const char *target, const json_t *result);
 /* That of the refusal, where there would be one. */
 int dry_status(const json_t *result);

@@ -171,7 +171,7 @@ static int client_console_attach(struct console *s)
 	struct err e = ERR_INIT;
 	const sigset_t *mask;
 
-	mask = terminal_catch();
+	mask = terminal_catch(true);
 	conn_stream(&s->c->conn, &s->c->out);
 	if (s->raw) {
 		fprintf(stderr, "%s %s. Leave with Ctrl-] or Enter ~ .\n",
@@ -188,22 +188,14 @@ static int client_console_attach(struct console *s)
 int console_run(struct command *c)
 {
 	struct console s = { .c = c, .typed = BUF_MAX(TYPED_MAX) };
-	struct err e = ERR_INIT;
-	json_t *arguments, *result;
-	int r;
+	int r = calls_begin(c);
 
-	if (command_open(c, &e) < 0)
-		return errors_print(NULL, &e);
+	if (r)
+		return r;
 	s.name = c->target[0];
 	s.watch = json_is_true(json_object_get(c->args->arguments, "watch"));
 	s.raw = isatty(STDIN_FILENO);
 	s.input = s.raw || !s.watch;
-	arguments = calls_arguments(c, s.name);
-	result = conn_call(&c->conn, c->verb->execute, arguments, &e);
-	json_decref(arguments);
-	if (!result)
-		return errors_print(s.name, &e);
-	json_decref(result);
 	r = client_console_attach(&s);
 	buf_release(&s.typed);
 	return r;

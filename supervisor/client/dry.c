@@ -18,7 +18,7 @@ static char *dry_value(struct command *c, const json_t *result, const char *key)
 	return value_text(value_field(c->result->members, key), json_object_get(result, key));
 }
 
-void dry_shutdown_print(struct command *c, const json_t *result)
+void dry_shutdown_print(struct command *c, const char *target, const json_t *result)
 {
 	_cleanup_(free_ptr) char *budget = dry_value(c, result, "budget");
 	_cleanup_(free_ptr) char *sum = dry_value(c, result, "sum");
@@ -26,6 +26,7 @@ void dry_shutdown_print(struct command *c, const json_t *result)
 	_cleanup_(free_ptr) char *networks = dry_value(c, result, "networks");
 	const char *at_most = json_is_null(json_object_get(result, "sum")) ? "without limit" : sum;
 
+	(void)target;
 	if (!dry_rows(result)) {
 		buf_adds(&c->out, "no VM runs\n");
 	} else {
@@ -69,10 +70,6 @@ void dry_net_stop_print(struct command *c, const char *target, const json_t *res
 {
 	_cleanup_(free_ptr) char *state = dry_value(c, result, "state");
 
-	if (!json_object_get(result, "rows")) {
-		command_print(c, target, result);
-		return;
-	}
 	dry_refused(c, target, result);
 	if (!dry_rows(result)) {
 		buf_printf(&c->out, "%s: %s, nothing would go\n", target, state);
@@ -83,26 +80,17 @@ void dry_net_stop_print(struct command *c, const char *target, const json_t *res
 }
 
 /* Columns that hold nothing are left out. */
-static void dry_table(struct command *c, const json_t *result)
+static bool dry_is_silent(const char *column, const json_t *v)
 {
-	const json_t *rows = json_object_get(result, "rows");
-	size_t n = json_array_size(json_object_get(result, "columns")), i, k;
-	bool *hidden = xcalloc(n + 1, sizeof *hidden);
-	json_t *row;
-
-	for (k = 0; k < n; k++) {
-		hidden[k] = true;
-		json_array_foreach (rows, i, row)
-			hidden[k] &= json_is_null(json_array_get(row, k));
-	}
-	print_table(&c->out, c->result->columns, result, hidden, 0, c->width);
-	free(hidden);
+	(void)column;
+	return json_is_null(v);
 }
 
-void dry_reload_print(struct command *c, const json_t *result)
+void dry_reload_print(struct command *c, const char *target, const json_t *result)
 {
+	(void)target;
 	if (dry_rows(result))
-		dry_table(c, result);
+		print_table(&c->out, c->result->columns, result, dry_is_silent, 0, c->width);
 	else
 		buf_adds(&c->out, "nothing would change\n");
 }
@@ -115,10 +103,6 @@ void dry_revert_print(struct command *c, const char *target, const json_t *resul
 	_cleanup_(free_ptr) char *guest = dry_value(c, result, "guest");
 	_cleanup_(free_ptr) char *after = dry_value(c, result, "after");
 
-	if (!json_object_get(result, "rows")) {
-		command_print(c, target, result);
-		return;
-	}
 	dry_refused(c, target, result);
 	if (!dry_rows(result))
 		return;

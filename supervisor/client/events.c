@@ -52,31 +52,23 @@ static void events_print_event(struct command *c, const json_t *event)
 	command_flush(c);
 }
 
-static bool events_is_followed(const struct command *c)
-{
-	return json_is_true(json_object_get(c->args->arguments, "follow"));
-}
-
 int events_run(struct command *c)
 {
-	json_t *arguments = json_copy(c->args->arguments), *message, *result = NULL;
+	bool follow = json_is_true(json_object_get(c->args->arguments, "follow")), last = false;
 	struct err e = ERR_INIT;
-	bool last = false;
+	json_t *message;
+	int r;
 
-	if (!events_is_followed(c))
-		json_object_set_new(arguments, "follow", json_false());
-	if (command_open(c, &e) == 0)
-		result = conn_call(&c->conn, c->verb->execute, arguments, &e);
-	json_decref(arguments);
-	if (!result)
-		return errors_print(NULL, &e);
-	json_decref(result);
+	json_object_set_new(c->args->arguments, "follow", json_boolean(follow));
+	r = calls_begin(c);
+	if (r)
+		return r;
 	while (!last) {
 		switch (conn_receive(&c->conn, -1, NULL, &message, &e)) {
 		case CONN_MESSAGE:
 			if (json_object_get(message, "event")) {
 				events_print_event(c, message);
-				last = !events_is_followed(c);
+				last = !follow;
 			}
 			json_decref(message);
 			break;

@@ -20,10 +20,11 @@
 void print_result(
 	struct buf *b, const struct api_field *fields, const json_t *result, size_t width);
 
-/* {"columns": [...], "rows": [[...]]} with a heading and aligned columns. hidden: true for each
- * that is left out, or NULL. */
+/* {"columns": [...], "rows": [[...]]} with a heading and aligned columns. One is left out where there are
+ * rows and each of them is silent; NULL: none is. */
+typedef bool print_silent_fn(const char *column, const json_t *cell);
 void print_table(struct buf *b, const struct api_field *fields, const json_t *table,
-	const bool *hidden, size_t indent, size_t width);
+	print_silent_fn *silent, size_t indent, size_t width);
 
 /* Bytes of a log for a terminal: escaped, CR LF as a plain end of line. What may be half a
  * character stays in held for the next time, unless this is the end. */

@@ -56,19 +56,10 @@ static int stream_copy(struct command *c, struct err *e)
 int stream_run(struct command *c)
 {
 	struct err e = ERR_INIT;
-	json_t *arguments = NULL, *result = NULL;
-	const char *target = NULL;
-	int r;
+	int r = calls_begin(c);
 
-	if (command_open(c, &e) < 0)
-		return errors_print(NULL, &e);
-	target = c->targets ? c->target[0] : NULL;
-	arguments = calls_arguments(c, target);
-	result = conn_call(&c->conn, c->verb->execute, arguments, &e);
-	json_decref(arguments);
-	if (!result)
-		return errors_print(target, &e);
-	json_decref(result);
+	if (r)
+		return r;
 	r = stream_copy(c, &e);
-	return r < 0 ? errors_print(target, &e) : r;
+	return r < 0 ? errors_print(c->target[0], &e) : r;
 }

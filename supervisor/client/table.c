@@ -35,19 +35,31 @@ static size_t table_text_width(const char *s)
 	return n;
 }
 
-static void table_head(
-	struct table *t, const struct api_field *fields, const json_t *columns, const bool *hidden)
+static bool table_is_silent(
+	const json_t *rows, size_t c, const char *column, print_silent_fn *silent)
+{
+	size_t r;
+	json_t *row;
+
+	json_array_foreach (rows, r, row)
+		if (!silent || !silent(column, json_array_get(row, c)))
+			return false;
+	return json_array_size(rows) > 0;
+}
+
+static void table_head(struct table *t, const struct api_field *fields, const json_t *table,
+	print_silent_fn *silent)
 {
 	size_t c;
 	json_t *name;
 
-	json_array_foreach (columns, c, name) {
+	json_array_foreach (json_object_get(table, "columns"), c, name) {
 		struct column *col = &t->column[c];
 
 		col->name = json_string_value(name) ? json_string_value(name) : "";
 		col->field = value_field(fields, col->name);
 		col->width = table_text_width(col->name);
-		col->hidden = hidden && hidden[c];
+		col->hidden = table_is_silent(json_object_get(table, "rows"), c, col->name, silent);
 		if (!col->hidden)
 			t->last = c;
 	}
@@ -152,15 +164,15 @@ static void table_add_heading(struct buf *b, const struct table *t)
 }
 
 void print_table(struct buf *b, const struct api_field *fields, const json_t *table,
-	const bool *hidden, size_t indent, size_t width)
+	print_silent_fn *silent, size_t indent, size_t width)
 {
-	const json_t *columns = json_object_get(table, "columns");
 	const json_t *rows = json_object_get(table, "rows");
-	struct table t = { .rows = json_array_size(rows), .columns = json_array_size(columns) };
+	struct table t = { .rows = json_array_size(rows),
+		.columns = json_array_size(json_object_get(table, "columns")) };
 
 	t.column = xcalloc(t.columns, sizeof *t.column);
 	t.cell = xcalloc(t.rows * t.columns, sizeof *t.cell);
-	table_head(&t, fields, columns, hidden);
+	table_head(&t, fields, table, silent);
 	buf_adds(&t.text, ""); /* cells point into it, also where there are none */
 	table_fill(&t, rows);
 	table_fit(&t, indent, width);

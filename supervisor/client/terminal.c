@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/client/terminal.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <termios.h>
 #include <unistd.h>
@@ -39,20 +38,21 @@ static void terminal_on_signal(int signal_number)
 	caught = signal_number;
 }
 
-const sigset_t *terminal_catch(void)
+const sigset_t *terminal_catch(bool all)
 {
 	static const int ends[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 	static sigset_t mask;
 	struct sigaction a = { .sa_handler = terminal_on_signal };
+	size_t n = all ? ARRAY_SIZE(ends) : 1;
 	sigset_t block;
 
 	sigemptyset(&block);
-	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+	for (size_t i = 0; i < n; i++) {
 		sigaddset(&block, ends[i]);
 		sigaction(ends[i], &a, NULL);
 	}
 	sigprocmask(SIG_BLOCK, &block, &mask);
-	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
+	for (size_t i = 0; i < n; i++)
 		sigdelset(&mask, ends[i]);
 	return &mask;
 }

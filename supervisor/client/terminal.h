@@ -6,6 +6,7 @@
 #define SUPERVISOR_CLIENT_TERMINAL_H
 
 #include <signal.h>
+#include <stdbool.h>
 
 #include "base/err.h"
 
@@ -13,9 +14,9 @@
 int terminal_raw(struct err *e);
 void terminal_restore(void);
 
-/* From here on the signals that would end us only come through while the returned mask is given to
- * ppoll(); terminal_signal() tells which one came, or 0. */
-const sigset_t *terminal_catch(void);
+/* From here on SIGINT, or all the signals that would end us, only come through while the returned mask is
+ * given to ppoll(), so that no moment is missed; terminal_signal() tells which one came, or 0. */
+const sigset_t *terminal_catch(bool all);
 int terminal_signal(void);
 
 #endif
