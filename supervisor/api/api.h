@@ -83,6 +83,7 @@ struct api_field {
 	const char *help; /* where the name does not say it all */
 	const char *as;	  /* its name in --json, where that on the wire is none for all time */
 	const struct api_field *of; /* OBJECT, LIST, TABLE: ends with a NULL name */
+	const char *head; /* over its column, where the name is too long for a line of 80 */
 };
 
 /* Columns: a table. Members: an object, which has a table beside them where there are columns too.

@@ -49,8 +49,8 @@ const struct api_field api_vm_row[] = {
 	{ "address", API_TEXT },
 	{ "uptime", API_SECONDS },
 	{ "accel", API_TEXT },
-	{ "enabled", API_TRUTH, "starts with the host" },
-	{ "outdated", API_TRUTH, "its QEMU was replaced on disk since it was started" },
+	{ "enabled", API_TRUTH, "starts with the host", .head = "boot" },
+	{ "outdated", API_TRUTH, "its QEMU was replaced on disk since it was started", .head = "old" },
 	END
 };
 

@@ -174,19 +174,34 @@ static bool run_is_silent(const char *column, const json_t *v)
 {
 	const char *s = json_string_value(v);
 
-	if (streq(column, "want"))
+	if (streq(column, "want") || streq(column, "health"))
 		return true; /* state and reason tell it; info has it */
 	if (streq(column, "address"))
 		return false; /* that there is none is worth knowing */
-	return json_is_null(v) || streq(s, "") || (streq(column, "health") && streq(s, "ok")) ||
-	       (streq(column, "accel") && streq(s, "kvm")) ||
+	return json_is_null(v) || streq(s, "") || (streq(column, "accel") && streq(s, "kvm")) ||
 	       ((streq(column, "outdated") || streq(column, "enabled")) && json_is_false(v));
 }
 
+/* What is wrong with the QEMU of one that runs stands with the reasons of the others: a line is short. */
 static void run_list_print(struct command *c, const char *target, const json_t *result)
 {
+	json_t *table = json_deep_copy(result), *row;
+	size_t i;
+
 	(void)target;
-	print_table(&c->out, c->result->columns, result, run_is_silent, 0, c->width);
+	json_array_foreach (json_object_get(table, "rows"), i, row) {
+		json_t *reason = (json_t *)(uintptr_t)value_cell(table, row, "reason");
+		const char *health = run_cell(table, row, "health"),
+			   *why = json_string_value(reason);
+		_cleanup_(free_ptr) char *both = NULL;
+
+		if (!health || !why || streq(health, "ok"))
+			continue;
+		both = xasprintf("%s%s%s", why, *why ? "; " : "", health);
+		json_string_set(reason, both);
+	}
+	print_table(&c->out, c->result->columns, table, run_is_silent, 0, c->width);
+	json_decref(table);
 }
 
 static void run_version_print(struct command *c, const char *target, const json_t *result)

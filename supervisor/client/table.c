@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "supervisor/client/value.h"
 
-enum { GAP = 2, CELL_MIN = 12 };
+enum { GAP = 2, CELL_MIN = 8, ADDRESS = 15 /* columns of one: it is never cut */ };
 
 struct column {
 	size_t width;
@@ -15,11 +15,11 @@ struct column {
 	bool right;	      /* numbers only */
 	bool hidden;
 	const struct api_field *field;
-	const char *name;
+	const char *heading;
 };
 
 struct table {
-	size_t rows, columns, last /* column that is shown */;
+	size_t rows, columns, last /* column that is shown */, gap;
 	struct column *column;
 	struct buf text; /* all cells, each with its NUL */
 	size_t *cell;	 /* rows * columns, where in text */
@@ -56,10 +56,12 @@ static void table_head(struct table *t, const struct api_field *fields, const js
 	json_array_foreach (json_object_get(table, "columns"), c, name) {
 		struct column *col = &t->column[c];
 
-		col->name = json_string_value(name) ? json_string_value(name) : "";
-		col->field = value_field(fields, col->name);
-		col->width = table_text_width(col->name);
-		col->hidden = table_is_silent(json_object_get(table, "rows"), c, col->name, silent);
+		const char *s = json_string_value(name) ? json_string_value(name) : "";
+
+		col->field = value_field(fields, s);
+		col->heading = col->field && col->field->head ? col->field->head : s;
+		col->width = table_text_width(col->heading);
+		col->hidden = table_is_silent(json_object_get(table, "rows"), c, s, silent);
 		if (!col->hidden)
 			t->last = c;
 	}
@@ -93,27 +95,33 @@ static void table_fill(struct table *t, const json_t *rows)
 		t->column[c].right = t->column[c].numbers && !t->column[c].others;
 }
 
-/* Too wide for the terminal: the widest column of text gives way. */
-static void table_fit(struct table *t, size_t indent, size_t width)
+static size_t table_width(const struct table *t)
 {
-	size_t sum = indent, widest = t->columns;
+	size_t sum = 0;
 
-	for (size_t c = 0; c < t->columns; c++) {
-		if (t->column[c].hidden)
-			continue;
-		sum += t->column[c].width + (c < t->last ? GAP : 0);
-		if (!t->column[c].right &&
-			(widest == t->columns || t->column[c].width >= t->column[widest].width))
-			widest = c;
+	for (size_t c = 0; c < t->columns; c++)
+		if (!t->column[c].hidden)
+			sum += t->column[c].width + (c < t->last ? t->gap : 0);
+	return sum;
+}
+
+/* Too wide for the terminal: the gaps become narrow, then the longest texts give way. */
+static void table_fit(struct table *t, size_t width)
+{
+	if (table_width(t) > width)
+		t->gap = 1;
+	for (;;) {
+		size_t now = table_width(t), cut = now - width;
+		struct column *widest = NULL;
+
+		for (struct column *c = t->column; c < t->column + t->columns; c++)
+			if (!c->hidden && !c->right && c->width > ADDRESS &&
+				(!widest || c->width >= widest->width))
+				widest = c;
+		if (now <= width || !widest)
+			return;
+		widest->width = widest->width < cut + CELL_MIN ? CELL_MIN : widest->width - cut;
 	}
-	if (!width || sum <= width || widest == t->columns)
-		return;
-	sum -= width;
-	if (t->column[widest].width < sum + CELL_MIN)
-		t->column[widest].width =
-			CELL_MIN < t->column[widest].width ? CELL_MIN : t->column[widest].width;
-	else
-		t->column[widest].width -= sum;
 }
 
 static void table_add_blanks(struct buf *b, size_t n)
@@ -126,8 +134,9 @@ static void table_add_blanks(struct buf *b, size_t n)
 	buf_commit(b, n);
 }
 
-static void table_add_cell(struct buf *b, const struct column *c, const char *text, bool last)
+static void table_add_cell(struct buf *b, const struct table *t, size_t column, const char *text)
 {
+	const struct column *c = &t->column[column];
 	size_t width = table_text_width(text), pad = width < c->width ? c->width - width : 0;
 
 	if (c->right)
@@ -145,20 +154,20 @@ static void table_add_cell(struct buf *b, const struct column *c, const char *te
 	} else {
 		buf_adds(b, text);
 	}
-	if (!last)
-		table_add_blanks(b, (c->right ? 0 : pad) + GAP);
+	if (column != t->last)
+		table_add_blanks(b, (c->right ? 0 : pad) + t->gap);
 }
 
 static void table_add_heading(struct buf *b, const struct table *t)
 {
 	for (size_t c = 0; c < t->columns; c++) {
-		_cleanup_(free_ptr) char *name = xstrdup(t->column[c].name);
+		_cleanup_(free_ptr) char *name = xstrdup(t->column[c].heading);
 
 		if (t->column[c].hidden)
 			continue;
 		for (char *p = name; *p; p++)
 			*p = *p == '_' || *p == '-' ? ' ' : (char)toupper((unsigned char)*p);
-		table_add_cell(b, &t->column[c], name, c == t->last);
+		table_add_cell(b, t, c, name);
 	}
 	buf_addc(b, '\n');
 }
@@ -167,7 +176,8 @@ void print_table(struct buf *b, const struct api_field *fields, const json_t *ta
 	print_silent_fn *silent, size_t indent, size_t width)
 {
 	const json_t *rows = json_object_get(table, "rows");
-	struct table t = { .rows = json_array_size(rows),
+	struct table t = { .gap = GAP,
+		.rows = json_array_size(rows),
 		.columns = json_array_size(json_object_get(table, "columns")) };
 
 	t.column = xcalloc(t.columns, sizeof *t.column);
@@ -175,15 +185,15 @@ void print_table(struct buf *b, const struct api_field *fields, const json_t *ta
 	table_head(&t, fields, table, silent);
 	buf_adds(&t.text, ""); /* cells point into it, also where there are none */
 	table_fill(&t, rows);
-	table_fit(&t, indent, width);
+	if (width)
+		table_fit(&t, width > indent ? width - indent : 0);
 	table_add_blanks(b, indent);
 	table_add_heading(b, &t);
 	for (size_t r = 0; r < t.rows; r++) {
 		table_add_blanks(b, indent);
 		for (size_t c = 0; c < t.columns; c++)
 			if (!t.column[c].hidden)
-				table_add_cell(b, &t.column[c],
-					t.text.data + t.cell[r * t.columns + c], c == t.last);
+				table_add_cell(b, &t, c, t.text.data + t.cell[r * t.columns + c]);
 		buf_addc(b, '\n');
 	}
 	buf_release(&t.text);

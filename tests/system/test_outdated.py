@@ -25,12 +25,12 @@ def test_after_an_upgrade(world):
         world.up("a")
         marked(world)
         assert not world.info("a")["outdated"]
-        assert "OUTDATED" not in world.ok("list"), "what goes without saying is not said"
+        assert " OLD" not in world.ok("list"), "what goes without saying is not said"
         world.exec("sh", "-c", "cp -p %s %s.new && mv %s.new %s" % (QEMU, QEMU, QEMU, QEMU))
         world.up("b")
         marked(world, "a")
         assert world.info("a")["outdated"] is True and not world.info("b")["outdated"]
-        assert world.ok("list").splitlines()[0].rstrip().endswith("OUTDATED")
+        assert world.ok("list").splitlines()[0].rstrip().endswith(" OLD")
         world.stop_daemon()
         world.start()
         marked(world, "a")  # also after adoption

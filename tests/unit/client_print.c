@@ -106,13 +106,13 @@ static void a_result_is_laid_out_by_its_shape(void **state)
 		{ "{\"columns\": [\"name\", \"text\", \"n\"], \"rows\": ["
 		  "[\"web1\", \"a text that is much too long for this\", 1]]}",
 			30,
-			"NAME  TEXT                   N\n"
-			"web1  a text that is muc...  1\n" },
+			"NAME TEXT                    N\n"
+			"web1 a text that is much ... 1\n" },
 		{ "{\"columns\": [\"name\", \"text\"], \"rows\": [[\"web1\", \"caf\\u00e9s and more of "
 		  "them\"]]}",
 			18,
-			"NAME  TEXT\n"
-			"web1  caf\xc3\xa9s and...\n" },
+			"NAME TEXT\n"
+			"web1 caf\xc3\xa9s and ...\n" },
 		{ "{\"columns\": [\"name\", \"n\"], \"rows\": [[\"a\"], [\"b\", 1, 2]]}", 0,
 			"NAME  N\n"
 			"a     -\n"
@@ -148,6 +148,27 @@ static void a_result_is_laid_out_by_its_shape(void **state)
 		buf_release(&b);
 		json_decref(v);
 	}
+}
+
+/* As list prints it where everything beyond the usual is worth a column. */
+static void a_full_list_fits_a_line_of_80(void **state)
+{
+	json_t *v = parse("{\"columns\": [\"name\", \"state\", \"reason\", \"cpus\", \"memory\", "
+			  "\"address\", \"uptime\", \"accel\", \"enabled\", \"outdated\"], \"rows\": ["
+			  "[\"web1\", \"running\", \"unresponsive\", 16, 1610612736, "
+			  "\"192.168.122.122\", 93600, \"tcg\", true, true],"
+			  "[\"database\", \"stopped\", \"crashed: signal 9 (SIGKILL)\", 2, 1073741824, "
+			  "null, null, \"kvm\", false, false]]}");
+	struct buf b = BUF_INIT;
+
+	(void)state;
+	print_table(&b, api_vm_row, v, NULL, 0, 80);
+	assert_string_equal(b.data,
+		"NAME     STATE   REASON        CPUS MEMORY ADDRESS         UPTIME ACCEL BOOT OLD\n"
+		"web1     running unresponsive    16   1.5G 192.168.122.122  1d 2h tcg   yes  yes\n"
+		"database stopped crashed: s...    2     1G -                    - kvm   no   no\n");
+	buf_release(&b);
+	json_decref(v);
 }
 
 static bool is_number(const char *column, const json_t *cell)
@@ -292,6 +313,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_value_reads_as_its_type_says),
 		cmocka_unit_test(a_result_is_laid_out_by_its_shape),
+		cmocka_unit_test(a_full_list_fits_a_line_of_80),
 		cmocka_unit_test(hidden_columns_leave_no_gap),
 		cmocka_unit_test(an_error_says_who_what_and_the_cure),
 		cmocka_unit_test(an_error_survives_the_wire),
