@@ -83,16 +83,6 @@ static void agent_flush(struct agent *a)
 		ev_io_stop(a->ev, &a->writable);
 }
 
-static void agent_encode(const char *command, json_t *arguments /* stolen */, struct buf *out)
-{
-	json_t *message = json_pack("{s:s}", "execute", command);
-
-	if (arguments)
-		json_object_set_new(message, "arguments", arguments);
-	codec_encode(message, out);
-	json_decref(message);
-}
-
 /* Begins the first call that waits. */
 static void agent_begin(struct agent *a)
 {
@@ -105,7 +95,7 @@ static void agent_begin(struct agent *a)
 	a->asked = true;
 	a->synced = a->marked = false;
 	buf_addc(&a->out, (char)RESYNC);
-	agent_encode("guest-sync-delimited", json_pack("{s:I}", "id", a->sync), &a->out);
+	codec_command("guest-sync-delimited", json_pack("{s:I}", "id", a->sync), NULL, &a->out);
 	ev_io_start(a->ev, &a->readable);
 	agent_flush(a);
 	agent_rearm(a);
@@ -337,7 +327,7 @@ void agent_call(struct agent *a, const char *command, json_t *arguments /* stole
 		.due = clock_now() + (a->n < AGENT_CALLS_MAX ? a->patience : 0),
 		.reply = reply,
 		.data = data };
-	agent_encode(command, arguments, &c->line);
+	codec_command(command, arguments, NULL, &c->line);
 	*a->end = c;
 	a->end = &c->next;
 	a->n++;

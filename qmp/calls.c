@@ -119,9 +119,6 @@ void call_describe(const struct call *c, const char *why, struct err *e)
 		err_set(e, ERR_TIMEOUT, "QEMU did not answer '%s' within %g s%s", c->command,
 			c->timeout, calls_only_ask(c->command) ? "" : "; it may still take effect");
 		break;
-	case CALL_CANCELLED:
-		err_set(e, ERR_FAILED, "cancelled");
-		break;
 	case CALL_LOST:
 		err_set(e, ERR_UNREACHABLE, "'%s' was not answered: %s", c->command, why);
 		break;
@@ -136,7 +133,7 @@ void call_describe(const struct call *c, const char *why, struct err *e)
 	}
 }
 
-const char *call_refused(const json_t *error, struct err *e)
+void call_refused(const json_t *error, struct err *e)
 {
 	const char *class = json_string_value(json_object_get(error, "class"));
 	const char *desc = json_string_value(json_object_get(error, "desc"));
@@ -146,5 +143,4 @@ const char *call_refused(const json_t *error, struct err *e)
 		: streq(class, "DeviceNotActive") ? ERR_WRONG_STATE
 						  : ERR_FAILED,
 		"%s", desc ? desc : "QEMU gave no reason");
-	return class;
 }

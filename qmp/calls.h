@@ -16,7 +16,6 @@
 enum call_outcome {
 	CALL_WAITS,
 	CALL_EXPIRED,
-	CALL_CANCELLED,
 	CALL_LOST,    /* the connection is gone */
 	CALL_REFUSED, /* too many in flight */
 	CALL_NO_FD,
@@ -61,7 +60,7 @@ double calls_due(const struct calls *l);
 
 /* why: what became of the connection. */
 void call_describe(const struct call *c, const char *why, struct err *e);
-/* QEMU's error object, in our words where its class says more than "failed". Returns that class. */
-const char *call_refused(const json_t *error, struct err *e);
+/* QEMU's error object, in our words where its class says more than "failed". */
+void call_refused(const json_t *error, struct err *e);
 
 #endif

@@ -299,16 +299,11 @@ int codec_encode(const json_t *message, struct buf *out)
 	return -E2BIG;
 }
 
-int codec_command(const char *execute, json_t *arguments, unsigned id, struct buf *out)
+void codec_command(const char *execute, json_t *arguments, json_t *id, struct buf *out)
 {
-	json_t *message = json_object();
-	int r;
+	json_t *message = json_pack(
+		"{s:s, s:o*, s:o*}", "execute", execute, "arguments", arguments, "id", id);
 
-	json_object_set_new(message, "execute", json_string(execute));
-	if (arguments)
-		json_object_set_new(message, "arguments", arguments);
-	json_object_set_new(message, "id", json_integer(id));
-	r = codec_encode(message, out);
+	codec_encode(message, out);
 	json_decref(message);
-	return r;
 }

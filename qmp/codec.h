@@ -66,8 +66,8 @@ size_t codec_pending(const struct codec *c);
 
 /* Appends the message on one line. -E2BIG: over out's limit, out is as before. */
 int codec_encode(const json_t *message, struct buf *out);
-/* The same of a command; arguments may be NULL. */
-int codec_command(
-	const char *execute, json_t *arguments /* stolen */, unsigned id, struct buf *out);
+/* The same of a command; arguments and id may be NULL. */
+void codec_command(const char *execute, json_t *arguments /* stolen */, json_t *id /* stolen */,
+	struct buf *out);
 
 #endif

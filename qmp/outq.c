@@ -37,7 +37,7 @@ static bool outq_may_pass(int fd)
 	       type == SOCK_STREAM;
 }
 
-int outq_add(struct outq *o, struct buf *bytes, int fd, unsigned tag, struct err *e)
+int outq_add(struct outq *o, struct buf *bytes, int fd, unsigned tag)
 {
 	struct outq_frame *f;
 	int copy = -1;
@@ -46,7 +46,7 @@ int outq_add(struct outq *o, struct buf *bytes, int fd, unsigned tag, struct err
 		copy = outq_may_pass(fd) ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : -1;
 		if (copy < 0) {
 			buf_release(bytes);
-			return err_errno(e, "duplicate descriptor %d", fd);
+			return -1;
 		}
 	}
 	f = xcalloc(1, sizeof *f);
@@ -54,7 +54,6 @@ int outq_add(struct outq *o, struct buf *bytes, int fd, unsigned tag, struct err
 	f->data = buf_steal(bytes);
 	f->tag = tag;
 	f->fd = copy;
-	o->bytes += f->len;
 	if (o->last)
 		o->last->next = f;
 	else
@@ -76,7 +75,6 @@ void outq_drop(struct outq *o, unsigned tag)
 			o->first = f->next;
 		if (o->last == f)
 			o->last = before;
-		o->bytes -= f->len;
 		outq_frame_free(f);
 		return;
 	}
@@ -122,7 +120,6 @@ enum outq_result outq_flush(struct outq *o, int socket)
 		if (n < 0)
 			return errno == EAGAIN || errno == EWOULDBLOCK ? OUTQ_FULL : OUTQ_FAILED;
 		left = (size_t)n;
-		o->bytes -= left;
 		while (o->first && left >= o->first->len - o->first->sent) {
 			struct outq_frame *f = o->first;
 

@@ -17,7 +17,6 @@ struct outq_frame;
 
 struct outq {
 	struct outq_frame *first, *last;
-	size_t bytes; /* not written yet */
 };
 #define OUTQ_INIT { 0 }
 
@@ -29,7 +28,7 @@ enum outq_result {
 
 /* Takes the bytes over. fd >= 0 is duplicated. Fails only when that does, or when it is a socket but no
  * local stream: nothing of the host's network is for QEMU, whoever passes it. tag: for outq_drop(). */
-int outq_add(struct outq *o, struct buf *bytes /* stolen */, int fd, unsigned tag, struct err *e);
+int outq_add(struct outq *o, struct buf *bytes /* stolen */, int fd, unsigned tag);
 
 /* Takes back a frame of which nothing was written yet; one that has begun goes on. */
 void outq_drop(struct outq *o, unsigned tag);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What happens to a session happens in session_turn(), which the loop starts for input and for the one
+ * What happens to a session happens in qmp_take(), which the loop starts for input and for the one
  * timer: read, expire, complete, tell. Functions that others call only mark and arm the timer.
  */
 #include "qmp/session.h"
@@ -53,8 +53,7 @@ struct qmp {
 	char *why; /* the connection is gone */
 	enum err_class why_class;
 	bool told, closing, silent;
-	bool more; /* messages are left that this turn did not take */
-	const char *error_class;
+	bool more;	/* messages are left that this turn did not take */
 	unsigned asked; /* events that our commands may bring about */
 	bool was_asked; /* the one in hand is one of those */
 };
@@ -128,8 +127,8 @@ static int session_queue_command(
 {
 	struct buf line = BUF_INIT;
 
-	codec_command(command, arguments, id, &line);
-	return outq_add(&q->out, &line, fd, id, NULL);
+	codec_command(command, arguments, json_integer(id), &line);
+	return outq_add(&q->out, &line, fd, id);
 }
 
 static void session_complete(
@@ -232,9 +231,8 @@ static void session_take_reply(struct qmp *q, const json_t *message)
 		return;
 	}
 	if (error) {
-		q->error_class = call_refused(error, &e);
+		call_refused(error, &e);
 		session_complete(q, c, NULL, &e);
-		q->error_class = NULL;
 	} else {
 		session_complete(q, c, json_object_get(message, "return"), NULL);
 	}
@@ -368,7 +366,7 @@ static void session_tell_closed(struct qmp *q)
 	}
 }
 
-static void session_turn(struct qmp *q)
+void qmp_take(struct qmp *q)
 {
 	/* before deadlines: an answer that lies in the socket is not late, we are */
 	session_read_input(q);
@@ -385,16 +383,11 @@ static void session_turn(struct qmp *q)
 	session_rearm(q);
 }
 
-void qmp_take(struct qmp *q)
-{
-	session_turn(q);
-}
-
 static void session_on_readable(struct ev_loop *ev, ev_io *w, int revents)
 {
 	(void)revents;
 	if (loop_turn(ev) < TURN_MAX)
-		session_turn(container_of(w, struct qmp, readable));
+		qmp_take(container_of(w, struct qmp, readable));
 }
 
 static void session_on_writable(struct ev_loop *ev, ev_io *w, int revents)
@@ -408,7 +401,7 @@ static void session_on_timer(void *data)
 	struct qmp *q = data;
 
 	q->due = INFINITY;
-	session_turn(q);
+	qmp_take(q);
 }
 
 struct qmp *qmp_new(struct ev_loop *ev, int fd /* stolen */, double greeting_timeout,
@@ -435,11 +428,10 @@ struct qmp *qmp_new(struct ev_loop *ev, int fd /* stolen */, double greeting_tim
 	return q;
 }
 
-unsigned qmp_call(struct qmp *q, const char *command, json_t *arguments /* stolen */, int fd,
+void qmp_call(struct qmp *q, const char *command, json_t *arguments /* stolen */, int fd,
 	double timeout, qmp_reply_fn *reply, void *data)
 {
 	struct call *c = calls_add(&q->calls, command, timeout);
-	unsigned id = c->id;
 
 	c->reply = reply;
 	c->data = data;
@@ -451,21 +443,9 @@ unsigned qmp_call(struct qmp *q, const char *command, json_t *arguments /* stole
 		c->outcome = CALL_REFUSED;
 	if (c->outcome != CALL_WAITS)
 		json_decref(arguments);
-	else if (session_queue_command(q, command, arguments, fd, id) < 0)
+	else if (session_queue_command(q, command, arguments, fd, c->id) < 0)
 		c->outcome = CALL_NO_FD;
 	session_flush(q);
-	session_rearm(q);
-	return id;
-}
-
-void qmp_cancel(struct qmp *q, unsigned id)
-{
-	struct call *c = calls_find(&q->calls, id);
-
-	if (!c)
-		return;
-	c->outcome = CALL_CANCELLED;
-	outq_drop(&q->out, id);
 	session_rearm(q);
 }
 
@@ -498,11 +478,6 @@ bool qmp_is_ready(const struct qmp *q)
 const char *qmp_oldest_call(const struct qmp *q, double *age)
 {
 	return calls_oldest(&q->calls, age);
-}
-
-const char *qmp_error_class(const struct qmp *q)
-{
-	return q->error_class;
 }
 
 void qmp_listen(struct qmp *q, struct qmp_listener *l)

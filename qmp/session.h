@@ -3,8 +3,8 @@
  * qmp/session.h - one QMP connection, the client's end
  *
  * Connects, negotiates, sends calls and hands out events. Knows nothing of VMs.
- * Every qmp_call() is answered once: reply, error, timeout, cancel or close. Callbacks run from the
- * loop only, never from inside qmp_call(). A callback may call, cancel or close anything.
+ * Every qmp_call() is answered once: reply, error, timeout or close. Callbacks run from the loop only,
+ * never from inside qmp_call(). A callback may call, forget or close anything.
  *
  * A session with nothing in flight has no timer and holds no buffer. Out-of-band execution is not
  * asked for: with it QEMU reads ahead, and descriptors of pipelined commands would mix.
@@ -49,21 +49,17 @@ struct qmp_handlers {
 struct qmp *qmp_new(struct ev_loop *ev, int fd /* stolen */, double greeting_timeout,
 	const struct qmp_handlers *h, void *data);
 
-/* result: "return" value, borrowed, NULL on error. e: NULL on success; text is QEMU's desc and
- * qmp_error_class() tells QEMU's class ("GenericError"); ERR_TIMEOUT when the deadline passed (a
- * late reply is dropped), ERR_UNREACHABLE when the connection went: also what quit may end with. */
+/* result: "return" value, borrowed, NULL on error. e: NULL on success; text is QEMU's desc; ERR_TIMEOUT
+ * when the deadline passed (a late reply is dropped), ERR_UNREACHABLE when the connection went: also what
+ * quit may end with. */
 typedef void qmp_reply_fn(void *data, const json_t *result, const struct err *e);
 
 /* arguments may be NULL, stolen. fd >= 0 travels with the command (SCM_RIGHTS, for getfd and
- * add-fd), borrowed for the call only: it is duplicated. Returns the id of the call, for
- * qmp_cancel(). Calls made before ready are kept and sent behind qmp_capabilities. reply may be
- * NULL. A command whose time is over before its first byte went out is never sent. */
-unsigned qmp_call(struct qmp *q, const char *command, json_t *arguments /* stolen */, int fd,
+ * add-fd), borrowed for the call only: it is duplicated. Calls made before ready are kept and sent behind
+ * qmp_capabilities. reply may be NULL. A command whose time is over before its first byte went out is
+ * never sent. */
+void qmp_call(struct qmp *q, const char *command, json_t *arguments /* stolen */, int fd,
 	double timeout, qmp_reply_fn *reply, void *data);
-
-/* The reply is dropped when it comes; the callback is called with ERR_FAILED "cancelled" from the
- * loop. An id that is not in flight is ignored. */
-void qmp_cancel(struct qmp *q, unsigned id);
 
 /* Was something sent that may bring about an event? Then that one is used up: each command that is no
  * query stands for two events, and not more than QMP_ASKED_MAX are kept. */
@@ -86,8 +82,6 @@ void qmp_close(struct qmp *q);
 bool qmp_is_ready(const struct qmp *q);
 /* The oldest call in flight: its command and age in seconds, or NULL. For messages. */
 const char *qmp_oldest_call(const struct qmp *q, double *age);
-/* QEMU's class of the error being delivered; only inside a qmp_reply_fn. */
-const char *qmp_error_class(const struct qmp *q);
 
 /* Who follows events without being the session's owner, as QEMU jobs do. Embedded by its user. */
 struct qmp_listener {

@@ -73,7 +73,6 @@ struct lab {
 	bool closed;	/* qmp_close() was called */
 	bool jobs_only; /* the owner's events make no words */
 	int calls, completed;
-	unsigned last_id;
 	struct lab_call *last_call;
 	void (*after)(struct lab *lab, const char *word); /* after each word */
 };
@@ -222,15 +221,13 @@ static inline void lab_reply(void *data, const json_t *result, const struct err 
 	lab->completed++;
 	memcpy(command, call->command, sizeof command);
 	free(call);
-	if (e && qmp_error_class(lab->q)) {
+	if (e) {
 		assert_null(result);
-		lab_word(lab, "%s!%s(%s:%s)", command, lab_class(e), qmp_error_class(lab->q),
-			e->text);
-	} else if (e) {
-		assert_null(result);
-		lab_word(lab, "%s!%s", command, lab_class(e));
+		if (strchr(e->text, ' '))
+			lab_word(lab, "%s!%s", command, lab_class(e));
+		else
+			lab_word(lab, "%s!%s(%s)", command, lab_class(e), e->text);
 	} else {
-		assert_null(qmp_error_class(lab->q));
 		text = json_dumps(result, JSON_COMPACT | JSON_ENCODE_ANY);
 		assert_non_null(text);
 		lab_word(lab, "%s=%s", command, strlen(text) < 100 ? text : "...");
@@ -238,22 +235,28 @@ static inline void lab_reply(void *data, const json_t *result, const struct err 
 	}
 }
 
-static inline unsigned lab_call_fd(struct lab *lab, const char *command, int fd, double timeout)
+static inline void lab_call_fd(struct lab *lab, const char *command, int fd, double timeout)
 {
 	struct lab_call *call = xcalloc(1, sizeof *call);
 	bool inside = lab->inside;
-	unsigned id;
 
 	call->lab = lab;
 	snprintf(call->command, sizeof call->command, "%s", command);
 	lab->calls++;
 	lab->inside = true;
-	id = qmp_call(lab->q, command, fd >= 0 ? json_pack("{s:s}", "fdname", "f") : NULL, fd,
-		timeout, lab_reply, call);
+	qmp_call(lab->q, command, fd >= 0 ? json_pack("{s:s}", "fdname", "f") : NULL, fd, timeout,
+		lab_reply, call);
 	lab->inside = inside;
-	lab->last_id = id;
 	lab->last_call = call;
-	return id;
+}
+
+/* The call made last completes unheard. */
+static inline void lab_forget(struct lab *lab)
+{
+	qmp_forget(lab->q, lab->last_call);
+	qmp_forget(lab->q, lab);
+	free(lab->last_call);
+	lab->calls--;
 }
 
 /* Words of COMMAND or COMMAND/MILLISECONDS. */

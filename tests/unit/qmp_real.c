@@ -73,11 +73,9 @@ static void scenario(struct lab *lab)
 	while (lab->completed < 47)
 		ev_run(lab->ev, EVRUN_ONCE);
 	lab_call(lab, "query-name");
-	qmp_cancel(lab->q, lab->last_id); /* its reply comes, and nobody hears it */
-	while (lab->completed < 48)
-		ev_run(lab->ev, EVRUN_ONCE);
+	lab_forget(lab); /* its reply comes, and nobody hears it */
 	lab_call(lab, "query-name");
-	while (lab->completed < 49)
+	while (lab->completed < 48)
 		ev_run(lab->ev, EVRUN_ONCE);
 }
 
@@ -87,7 +85,7 @@ static void quit(struct lab *lab)
 	lab_call(lab, "quit");
 	while (!strstr(lab->log.data, " closed!unreachable"))
 		ev_run(lab->ev, EVRUN_ONCE);
-	assert_int_equal(lab->completed, 50);
+	assert_int_equal(lab->completed, 49);
 }
 
 /* "QEMU emulator version 7.2.22 (...)" */

@@ -69,7 +69,7 @@ static const struct {
 	{ .name = "three replies in one write",
 		.steps = { HELLO, { 4, SAY(1, "x") NO(2, "bad-luck") EVENT("STOP") SAY(3, "z") } },
 		.calls = "a b c",
-		.log = "ready a=\"x\" b!failed(GenericError:bad-luck) STOP c=\"z\"" },
+		.log = "ready a=\"x\" b!failed(bad-luck) STOP c=\"z\"" },
 	{ .name = "answered out of order",
 		.steps = { HELLO, { 4, SAY(3, "z") SAY(1, "x") SAY(2, "y") } },
 		.calls = "a b c",
@@ -114,8 +114,7 @@ static const struct {
 			{ 4, "{\"error\":{\"class\":\"CommandNotFound\",\"desc\":\"d\"},\"id\":$3}" },
 			{ 5, "{\"error\":{},\"id\":$4}" } },
 		.calls = "a b c d",
-		.log = "ready a!not-found(DeviceNotFound:d) b!wrong-state(DeviceNotActive:d) "
-		       "c!failed(CommandNotFound:d) d!failed" },
+		.log = "ready a!not-found(d) b!wrong-state(d) c!failed(d) d!failed" },
 	{ .name = "an event's name is no string",
 		.steps = { HELLO, { 2, "{\"event\": 5}" } },
 		.calls = "a",
@@ -439,7 +438,7 @@ static void deadline_passes_while_we_are_away(void **state)
 	lab_init(&lab, steps, 0, SIZE_MAX, LAB_SECONDS);
 	lab_run_until(&lab, 1);
 	lab_call(&lab, "a/30");
-	snprintf(text, sizeof text, "{\"return\": 1, \"id\": %u}", lab.last_id);
+	snprintf(text, sizeof text, "{\"return\": 1, \"id\": %u}", (unsigned)lab.peer.ids[0] + 1);
 	assert_true(send(lab.peer.fd, text, strlen(text), 0) > 0);
 	usleep(60000);
 	lab_run_until(&lab, 2);
