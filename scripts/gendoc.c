@@ -268,6 +268,13 @@ static const char *argument_help(const struct api_verb *v, size_t i, const struc
 	return arg->help;
 }
 
+/* What --json calls it, where that is not its name on the wire. */
+static void own_name(const struct api_field *f)
+{
+	if (f->as)
+		printf(" [%s]", f->as);
+}
+
 /* "memory (bytes): what the guest has; nics (list of objects: nic, network, ...)." */
 static void fields(const char *what, const char *with, const struct api_field *f)
 {
@@ -279,8 +286,11 @@ static void fields(const char *what, const char *with, const struct api_field *f
 
 		word(".Ar", f->name);
 		printf(" Pq %s", api_value_name(f->type));
-		for (const struct api_field *m = f->of; m && m->name; m++)
+		own_name(f);
+		for (const struct api_field *m = f->of; m && m->name; m++) {
 			printf("%s %s", m == f->of ? " of" : ",", m->name);
+			own_name(m);
+		}
 		printf(" %s\n", f->help ? ":" : end);
 		if (f->help) {
 			fputs("\\&", stdout);

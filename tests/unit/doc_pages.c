@@ -175,6 +175,11 @@ static void has_verb(const char *command, const char *api, const struct api_verb
 			must_have("vmkeep.1", command, arg->option);
 	}
 	must_have("vmkeep-api.7", at, result);
+	for (const struct api_field *f = v->returns.columns ? v->returns.columns
+							    : v->returns.members;
+		f && f->name; f++)
+		if (f->as)
+			must_have("vmkeep-api.7", at, f->as);
 	if (v->command)
 		must_have("vmkeep.1", command, v->command);
 	for (size_t i = 0; v->command && i < API_ALIASES_MAX && v->aliases[i]; i++)
