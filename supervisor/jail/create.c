@@ -33,8 +33,8 @@ static int create_confine(const struct jail *j, int fd, struct err *e)
 	struct jail own = {
 		.name = j->name, .root = j->root, .uid = j->uid, .role = &role, .n_paths = 1
 	};
-	static int (*const steps[])(struct jail *j, struct err *e) = { namespaces_enter, root_build,
-		root_enter, privileges_drop, landlock_enter, filter_load, limits_set };
+	static jail_step *const steps[] = { namespaces_enter, root_build, root_enter,
+		privileges_drop, landlock_enter, filter_load, limits_set };
 	int r = 0;
 
 	role.growth = 0;

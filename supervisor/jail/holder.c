@@ -4,8 +4,6 @@
  *
  * Walks /proc and /sys, which takes milliseconds: only after a conflict is certain.
  */
-#include "supervisor/jail/holder.h"
-
 #include <ctype.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -14,6 +12,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "supervisor/jail/jail.h"
 
 /* Reads a small file of /proc or /sys; an empty text where it is gone. */
 static void holder_slurp(int dir, const char *path, char *text, size_t room)

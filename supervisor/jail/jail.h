@@ -159,8 +159,12 @@ static inline char *const *jail_words(const char *const *words)
 	return u.out;
 }
 
+/* The steps of main.c; of the second kind once for each file. */
+typedef int jail_step(struct jail *j, struct err *e);
+typedef int jail_file_step(struct jail *j, struct jail_file *f, struct err *e);
+
 /* plan.c */
-int plan_receive(struct jail *j, struct err *e);
+jail_step plan_receive;
 void plan_release(struct jail *j);
 int plan_parse(struct jail *j, const char *text, size_t len, struct err *e);
 
@@ -168,12 +172,11 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e);
 const struct jail_role *role_named(const char *name); /* NULL: there is none */
 
 /* scope.c */
-int group_join(struct jail *j, struct err *e);
+jail_step group_join;
 
 /* files.c: opens what the plan names and looks at what it is */
-int file_open(struct jail *j, struct jail_file *f, struct err *e);
-int nodes_find(struct jail *j, struct err *e);
-int paths_open(struct jail *j, struct err *e);
+jail_file_step file_open;
+jail_step nodes_find, paths_open;
 
 /* path.c */
 const char *path_shown(const char *path); /* the end of a very long one, so that the reason fits */
@@ -197,12 +200,12 @@ const char *path_in_image_dir(
 	const struct jail *j, const struct jail_file *f); /* NULL: not in it */
 
 /* create.c */
-int image_create(struct jail *j, struct jail_file *f, struct err *e);
+jail_file_step image_create;
 int image_uncreated(const struct jail *j, const struct jail_file *f,
 	struct err *e); /* says who would make it */
 
 /* image.c */
-int image_check(struct jail *j, struct jail_file *f, struct err *e);
+jail_file_step image_check;
 /* The first len bytes of f against what the plan says of it. */
 int image_check_header(const struct jail_file *f, const uint8_t *head, size_t len, struct err *e);
 enum { IMAGE_HEAD = 4096 }; /* a header and its backing file's name, as a rule */
@@ -211,12 +214,11 @@ enum { IMAGE_HEAD = 4096 }; /* a header and its backing file's name, as a rule *
 uint64_t image_size(const struct jail_file *f);
 
 /* identity.c */
-int identity_keep(struct jail *j, struct err *e);
+jail_step identity_keep;
 
 /* mark.c */
-int mark_check(struct jail *j, struct jail_file *f,
-	struct err *e);			      /* is it a disk of a VM whose state is lost? */
-int mark_lost(struct jail *j, struct err *e); /* its identity is, and no disk told whose it is */
+jail_file_step mark_check; /* is it a disk of a VM whose state is lost? */
+jail_step mark_lost;	   /* its identity is, and no disk told whose it is */
 int mark_new(const struct jail *j, const struct jail_file *f,
 	struct err *e); /* is another meant than a new one? */
 void marks_set(const struct jail *j);
@@ -247,15 +249,23 @@ void found_replaced(const struct jail *j, const struct jail_file *f, jail_warn *
 int found_refuse(
 	const struct jail_file *f, struct err *e); /* what keeps everybody from writing it */
 
+/* holder.c: who has a file or a block device in use */
+enum { HOLDER_TEXT = 512 };
+/* writers: who only reads it is no holder, whatever it locked.
+ * "VM 'web1' (pid 4711)", "busybox (pid 4712)", "a file system mounted on /mnt", "loop0", or a guess; in that order. */
+void holder_find(const struct stat *st, bool writers, char who[HOLDER_TEXT]);
+/* A process of this host has it open for writing, or a loop device has it. */
+bool holder_writes(const struct stat *st);
+
 /* lock.c */
-int lock_check(struct jail *j, struct jail_file *f, struct err *e);
+jail_file_step lock_check;
 /* Says who has it; writers: who only reads it does not count. */
 int lock_busy(const struct jail_file *f, bool writers, struct err *e);
 int lock_leased(
 	const struct jail_file *f, struct err *e); /* says who keeps all others from opening it */
 
 /* idmap.c */
-int mount_prepare(struct jail *j, struct jail_file *f, struct err *e);
+jail_file_step mount_prepare;
 /* Between these two, files are accessed with the guest's rights (groups are gone since the start).
  */
 void guest_begin(const struct jail *j);
@@ -263,26 +273,19 @@ void guest_end(void);
 int file_refused(const struct jail *j, const struct jail_file *f, struct err *e);
 
 /* root.c */
-int namespaces_enter(struct jail *j, struct err *e);
-int root_build(struct jail *j, struct err *e);
-int root_enter(struct jail *j, struct err *e);
+jail_step namespaces_enter, root_build, root_enter;
 extern const char *const root_system_paths[]; /* of the host's, where it has them; ends with NULL */
 
 /* landlock.c */
-int landlock_enter(struct jail *j, struct err *e);
+jail_step landlock_enter;
 
 /* drop.c */
-int fds_own_only(struct jail *j, struct err *e);
-int fds_check(struct jail *j, struct err *e); /* those that came with the plan */
-int session_reset(struct jail *j, struct err *e);
-int oom_score_set(struct jail *j, struct err *e);
-int limits_set(struct jail *j, struct err *e); /* the program's: the last thing before it */
-int privileges_drop(struct jail *j, struct err *e);
-int program_check(struct jail *j, struct err *e);
-int fds_place(struct jail *j, struct err *e);
+jail_step fds_own_only, session_reset, oom_score_set, privileges_drop, program_check, fds_place;
+jail_step fds_check;  /* those that came with the plan */
+jail_step limits_set; /* the program's: the last thing before it */
 
 /* seccomp.c */
-int filter_load(struct jail *j, struct err *e);
+jail_step filter_load;
 const char *filter_calls(size_t i); /* what is refused, a line of the table; NULL behind the last */
 int filter_number(
 	const char *call); /* of the first word in such a line; __NR_SCMP_ERROR (-1): unknown */

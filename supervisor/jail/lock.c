@@ -24,7 +24,6 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "supervisor/jail/holder.h"
 #include "supervisor/jail/jail.h"
 
 enum { LOCK_TAKEN = 100, LOCK_DENIED = 200 };

@@ -22,8 +22,8 @@
 /* clang-format off */
 static const struct step {
 	const char *name;
-	int (*run)(struct jail *j, struct err *e);
-	int (*file)(struct jail *j, struct jail_file *f, struct err *e); /* once for each file */
+	jail_step *run;
+	jail_file_step *file; /* once for each file */
 	bool check; /* also where the plan asks for no more than a check */
 } steps[] = {
 	{ "own descriptors", fds_own_only,     NULL,          true },
