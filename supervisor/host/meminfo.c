@@ -35,11 +35,10 @@ void meminfo_parse(struct meminfo *m, const char *text)
 
 int meminfo_read(struct meminfo *m, struct err *e)
 {
-	struct buf text = BUF_MAX(TEXT_MAX);
+	_cleanup_(buf_release) struct buf text = BUF_MAX(TEXT_MAX);
 	int r = file_read(AT_FDCWD, "/proc/meminfo", &text, e);
 
 	meminfo_parse(m, r == 0 && text.data ? text.data : "");
-	buf_release(&text);
 	return r;
 }
 

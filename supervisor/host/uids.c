@@ -83,7 +83,7 @@ bool uids_keeps_vm(const struct uids *u, uid_t uid)
 /* Files, not getpwuid(): a directory server that hangs would stop the loop. */
 static bool uids_in_accounts(const char *path, bool range, uid_t from, uid_t n)
 {
-	struct buf text = BUF_MAX(ACCOUNTS_MAX);
+	_cleanup_(buf_release) struct buf text = BUF_MAX(ACCOUNTS_MAX);
 	bool found = false;
 
 	file_read(AT_FDCWD, path, &text, NULL);
@@ -99,24 +99,13 @@ static bool uids_in_accounts(const char *path, bool range, uid_t from, uid_t n)
 				(first >= from || from - first < count);
 		line = *end ? end + 1 : end;
 	}
-	buf_release(&text);
 	return found;
 }
 
-static bool uids_are_of_host(uid_t from, uid_t n)
+bool uids_of_host(uid_t from, uid_t n)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(accounts); i++)
 		if (uids_in_accounts(accounts[i].path, accounts[i].range, from, n))
 			return true;
 	return false;
-}
-
-bool uids_of_host(uid_t uid)
-{
-	return uids_are_of_host(uid, 1);
-}
-
-bool uids_block_of_host(unsigned block)
-{
-	return uids_are_of_host(UIDS_FIRST + block * UIDS_BLOCK, UIDS_BLOCK);
 }

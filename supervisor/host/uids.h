@@ -53,8 +53,7 @@ unsigned uids_block(uid_t uid);
 bool uids_keeps_vm(const struct uids *u, uid_t uid);
 
 /* A user or group of this host has it, or may map it into a container. */
-bool uids_of_host(uid_t uid);
-bool uids_block_of_host(unsigned block);
+bool uids_of_host(uid_t from, uid_t n);
 
 /* -- uids_kept.c, uids_claim.c -- */
 

@@ -174,7 +174,7 @@ static bool claim_any(struct uids *u, int dirfd, claim_fits *fits)
 		bool fresh = i < n;
 
 		if (lives[block] || (fresh && claim_is_there(dirfd, block)) ||
-			uids_block_of_host(block))
+			uids_of_host(UIDS_FIRST + block * UIDS_BLOCK, UIDS_BLOCK))
 			continue;
 		if (claim_take(u, dirfd, block, fresh ? O_EXCL : 0, fits))
 			return true;

@@ -11,7 +11,7 @@ enum { FILE_MAX = 1 << 20 };
 
 static void kept_in(int dirfd, const char *file, void (*with)(void *data, uid_t uid), void *data)
 {
-	struct buf text = BUF_MAX(FILE_MAX);
+	_cleanup_(buf_release) struct buf text = BUF_MAX(FILE_MAX);
 	json_int_t uid = 0;
 	json_t *doc;
 
@@ -22,7 +22,6 @@ static void kept_in(int dirfd, const char *file, void (*with)(void *data, uid_t 
 	}
 	if (uid >= UIDS_FIRST && uid < UIDS_END)
 		with(data, (uid_t)uid);
-	buf_release(&text);
 }
 
 void uids_kept(int state_fd, void (*with)(void *data, uid_t uid), void *data)

@@ -162,7 +162,7 @@ static bool make_uid_taken(const struct network *n, uid_t uid)
 	for (const struct network *o = n->ns->list; o; o = o->next)
 		if (o != n && o->uid == uid)
 			return true;
-	return uids_of_host(uid);
+	return uids_of_host(uid, 1);
 }
 
 bool network_need_uid(struct network *n, bool stands)

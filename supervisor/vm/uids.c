@@ -48,7 +48,7 @@ static uid_t uids_free_from(const struct vms *vms, uid_t uid, const struct had *
 
 	for (; uid < u->vms_end; uid++)
 		if (!(had && had->at[uid - u->vms]) && !vms_uid_taken(vms, uid, NULL) &&
-			!uids_of_host(uid) && !found_uid_lives(uid))
+			!uids_of_host(uid, 1) && !found_uid_lives(uid))
 			return uid;
 	return 0;
 }
