@@ -40,7 +40,6 @@ struct child {
 	uint64_t work;	 /* that it had done at the last look */
 	int status;
 	void (*done)(void *data, const struct child_result *r);
-	void (*output)(void *data, const char *text, size_t len);
 	void *data;
 };
 
@@ -98,7 +97,7 @@ static void child_finish(struct child *c)
 
 /* Takes what is there, at most a pipe full: who writes faster than we read, or goes on writing when the
  * child has ended, keeps nobody waiting. False at end of file. */
-static bool child_stream_drain(struct child *c, struct stream *s)
+static bool child_stream_drain(struct stream *s)
 {
 	char chunk[16384];
 	ssize_t n = 1;
@@ -109,8 +108,6 @@ static bool child_stream_drain(struct child *c, struct stream *s)
 		n = read(s->fd, chunk, sizeof chunk);
 		if (n <= 0)
 			break;
-		if (c->output && s == &c->stream[STREAM_OUT])
-			c->output(c->data, chunk, (size_t)n);
 		buf_add(&s->kept, chunk, (size_t)n < room ? (size_t)n : room);
 	}
 	return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
@@ -118,10 +115,8 @@ static bool child_stream_drain(struct child *c, struct stream *s)
 
 static void child_on_readable(struct ev_loop *ev, ev_io *w, int revents)
 {
-	struct stream *s = container_of(w, struct stream, io);
-
 	(void)revents;
-	if (!child_stream_drain(w->data, s))
+	if (!child_stream_drain(container_of(w, struct stream, io)))
 		ev_io_stop(ev, w);
 }
 
@@ -151,7 +146,7 @@ static void child_on_exit(struct ev_loop *ev, ev_io *w, int revents)
 		return;
 	c->status = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
 	for (int i = 0; i < STREAMS; i++)
-		child_stream_drain(c, &c->stream[i]);
+		child_stream_drain(&c->stream[i]);
 	child_finish(c);
 }
 
@@ -214,7 +209,6 @@ static struct child *child_new(struct ev_loop *ev, size_t out_max, double second
 	c->exited.data = c->writable.data = c->deadline.data = c;
 	for (int i = 0; i < STREAMS; i++) {
 		ev_init(&c->stream[i].io, child_on_readable);
-		c->stream[i].io.data = c;
 		c->stream[i].max = out_max;
 		c->stream[i].fd = -1;
 	}
@@ -231,7 +225,6 @@ struct child *child_run(struct ev_loop *ev, const struct child_options *o, struc
 	c->input = xstrdup(o->input);
 	c->input_len = o->input ? strlen(o->input) : 0;
 	c->done = o->done;
-	c->output = o->output;
 	c->data = o->data;
 	c->while_idle = o->while_idle;
 	r = child_open_pipes(c, fds);
@@ -270,7 +263,6 @@ void child_cancel(struct child *c)
 	if (!c)
 		return;
 	c->done = NULL;
-	c->output = NULL;
 	child_kill(c);
 }
 

@@ -40,8 +40,6 @@ struct child_options {
 	double timeout;	 /* seconds, 0: 30; then it is killed */
 	bool while_idle; /* only those count in which it neither computes nor reads nor writes */
 	void (*done)(void *data, const struct child_result *r);
-	void (*output)(
-		void *data, const char *text, size_t len); /* stdout as it comes, may be NULL */
 	void *data;
 	const struct child_fd *more; /* descriptor beside 0, 1 and 2; NULL: none */
 };

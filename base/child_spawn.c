@@ -13,17 +13,7 @@
 #include "base/child.h"
 #include "base/mem.h"
 
-/* Numbers that dup2 must not overwrite before they were copied themselves. */
-static bool child_spawn_clashes(const struct child_fd *fds, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		for (size_t j = i + 1; j < n; j++)
-			if (fds[j].from == fds[i].to)
-				return true;
-	return false;
-}
-
-/* Copies every source above all targets, so that the order of dup2 no longer matters. */
+/* Copies every source above all targets: dup2 must not overwrite numbers before they were copied themselves. */
 static int child_spawn_move_high(const struct child_fd *fds, size_t n, struct child_fd *high)
 {
 	int above = 10;
@@ -78,10 +68,7 @@ _Noreturn static void become(
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	for (size_t i = 0; i < n_fds; i++) {
-		if (fds[i].from == fds[i].to)
-			fcntl(fds[i].to, F_SETFD, 0);
-		else
-			dup2(fds[i].from, fds[i].to);
+		dup2(fds[i].from, fds[i].to);
 		if (fds[i].to > last)
 			last = fds[i].to;
 	}
@@ -141,7 +128,7 @@ static pid_t child_spawn_fork_into(
 int child_spawn(const char *const *argv, const struct child_fd *fds, size_t n_fds,
 	bool ends_with_us, pid_t *pid, int *pidfd, struct err *e)
 {
-	_cleanup_(free_ptr) struct child_fd *high = NULL;
+	_cleanup_(free_ptr) struct child_fd *high = xcalloc(n_fds, sizeof *high);
 	char path[4096];
 	int r;
 
@@ -149,17 +136,14 @@ int child_spawn(const char *const *argv, const struct child_fd *fds, size_t n_fd
 		errno = ENOENT;
 		return err_errno(e, "run '%s'", argv[0]);
 	}
-	if (child_spawn_clashes(fds, n_fds)) {
-		high = xcalloc(n_fds, sizeof *high);
-		r = child_spawn_move_high(fds, n_fds, high);
-		if (r < 0) {
-			errno = -r;
-			return err_errno(e, "run '%s'", argv[0]);
-		}
+	r = child_spawn_move_high(fds, n_fds, high);
+	if (r < 0) {
+		errno = -r;
+		return err_errno(e, "run '%s'", argv[0]);
 	}
-	*pid = child_spawn_fork_into(argv, high ? high : fds, n_fds, ends_with_us);
+	*pid = child_spawn_fork_into(argv, high, n_fds, ends_with_us);
 	r = *pid < 0 ? err_errno(e, "run '%s'", argv[0]) : 0;
-	for (size_t i = 0; high && i < n_fds; i++)
+	for (size_t i = 0; i < n_fds; i++)
 		close(high[i].from);
 	if (r < 0)
 		return r;

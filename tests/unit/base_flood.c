@@ -2,6 +2,8 @@
 /* Proves that a child which writes without end holds up no turn of the loop, nor the child's own end. */
 #include <setjmp.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,13 +24,18 @@ struct flood {
 	int calls, status;
 };
 
-static void came(void *data, const char *text, size_t len)
-{
-	struct flood *f = data;
+static struct flood *now;
 
-	(void)text;
-	f->in_turn += len;
-	f->all += len;
+/* What base/child takes from the pipe, in pieces of this size. */
+ssize_t read(int fd, void *to, size_t room)
+{
+	ssize_t n = syscall(SYS_read, fd, to, room);
+
+	if (now && n > 0 && room == 16384) {
+		now->in_turn += (size_t)n;
+		now->all += (size_t)n;
+	}
+	return n;
 }
 
 static void turn_ended(struct ev_loop *ev, ev_prepare *w, int revents)
@@ -53,9 +60,10 @@ static void ended(void *data, const struct child_result *r)
 static void run(struct flood *f, const char *script)
 {
 	const char *argv[] = { "sh", "-c", script, NULL };
-	struct child_options o = { .argv = argv, .done = ended, .output = came, .data = f };
+	struct child_options o = { .argv = argv, .done = ended, .data = f };
 	struct err e = ERR_INIT;
 
+	now = f;
 	signal(SIGPIPE, SIG_IGN);
 	assert_int_equal(loop_init(&f->loop), 0);
 	ev_prepare_init(&f->sleeps, turn_ended);
@@ -67,6 +75,7 @@ static void run(struct flood *f, const char *script)
 	assert_int_equal(f->status, 0);
 	ev_prepare_stop(f->loop.ev, &f->sleeps);
 	loop_release(&f->loop);
+	now = NULL;
 }
 
 /* All of it arrives, a pipe full a turn; the turn in which the child's end is seen may have both. */
