@@ -84,6 +84,19 @@ bool network_is_ours(const struct network *n, const struct net_link *l)
 				   streq(l->alias, n->plan.alias));
 }
 
+bool network_others_stand(const struct network *n)
+{
+	struct net_facts facts = NET_FACTS_INIT;
+	bool found = false;
+
+	if (n->ns->rtnl && rtnl_facts(n->ns->rtnl, &facts, NULL) == 0)
+		for (size_t i = 0; i < facts.links; i++)
+			found |= facts.link[i].index != n->bridge_index &&
+				 strncmp(facts.link[i].alias, "vmkeep:network:", 15) == 0;
+	net_facts_release(&facts);
+	return found;
+}
+
 void network_delete_bridge(struct network *n)
 {
 	const struct net_choice *c = &n->plan.choice;

@@ -116,7 +116,7 @@ void networks_sweep(struct networks *ns);
 struct network_wait *networks_stop(
 	struct networks *ns, const char *network, bool force, network_done_fn *done, void *data);
 /* What a stop would do, and why it would be refused: state, refused (the error or null), columns,
- * rows. stop_plan.c */
+ * rows. */
 json_t *networks_stop_plan(struct networks *ns, const char *network, bool force, struct err *e);
 bool networks_exists(struct networks *ns, const char *network, struct err *e);
 /* All of them, by name. bridge: "" where it has no name yet. each may start and stop them. */

@@ -122,10 +122,9 @@ static struct network_wait *networks_refuse(
 
 static struct network *networks_wanted(struct networks *ns, const char *network, struct err *e)
 {
-	struct network *n = networks_get(ns, network);
+	struct network *n = networks_get(ns, network, e);
 
 	if (!n) {
-		err_set(e, ERR_NOT_FOUND, "no network '%s'", network);
 		err_hint(e, "its file would be %s/%s.network", ns->config, network);
 	} else if (n->broken && n->state == NETWORK_DOWN) {
 		err_set(e, ERR_INVALID_CONFIG, "%s", n->broken);
@@ -186,15 +185,11 @@ int network_may_stop(const struct network *n, bool force, struct err *e)
 struct network_wait *networks_stop(
 	struct networks *ns, const char *network, bool force, network_done_fn *done, void *data)
 {
-	struct network *n = networks_get(ns, network);
 	struct err e = ERR_INIT;
+	struct network *n = networks_get(ns, network, &e);
 	struct network_wait *w;
 
-	if (!n) {
-		err_set(&e, ERR_NOT_FOUND, "no network '%s'", network);
-		return networks_refuse(ns, &e, done, data);
-	}
-	if (network_may_stop(n, force, &e) < 0)
+	if (!n || network_may_stop(n, force, &e) < 0)
 		return networks_refuse(ns, &e, done, data);
 	w = wait_new(ns, &n->waits, false, done, data);
 	if (n->state == NETWORK_DOWN)

@@ -127,7 +127,7 @@ bool network_pool(
 /* registry.c */
 struct network *networks_add(struct networks *ns, const char *name);
 /* Any verb looks again at the file that it needs. NULL: there is no such network. */
-struct network *networks_get(struct networks *ns, const char *name);
+struct network *networks_get(struct networks *ns, const char *name, struct err *e);
 void networks_look(struct networks *ns); /* at all of them */
 void networks_drop_all(struct networks *ns);
 
@@ -172,6 +172,8 @@ int network_make_bridge(struct network *n, struct err *e);
 int network_look(struct network *n, struct net_link *l, struct err *e);
 bool network_is_ours(const struct network *n, const struct net_link *l);
 void network_delete_bridge(struct network *n);
+/* The bridge of another network, by its alias: of ours or of another vmkeepd. */
+bool network_others_stand(const struct network *n);
 int network_write_dnsmasq(struct network *n, struct err *e);
 int network_prepare_dnsmasq(
 	void *data, struct err *e); /* that, and its directories and host lines */
@@ -226,9 +228,6 @@ void door_release(struct networks *ns);
 /* claims.c */
 void claim_remove(struct networks *ns, const struct claim *gone);
 void claims_free(struct networks *ns);
-
-/* report.c */
-const char *network_state_name(enum network_state s);
 
 /* nic.c */
 char *nic_alias(const char *vm, const char *nic); /* of its tap: "vmkeep:VM:NIC" */

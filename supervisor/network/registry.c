@@ -75,7 +75,7 @@ static void registry_network_free(struct network *n)
 	free(n);
 }
 
-struct network *networks_get(struct networks *ns, const char *name)
+struct network *networks_get(struct networks *ns, const char *name, struct err *e)
 {
 	struct network *n = networks_find(ns, name);
 
@@ -83,7 +83,15 @@ struct network *networks_get(struct networks *ns, const char *name)
 		n = networks_add(ns, name);
 	if (n && n->stamp != conf_network_stamp(ns->config, name))
 		registry_read_conf(n, NULL);
-	return n && (n->has_file || n->state != NETWORK_DOWN || streq(name, "default")) ? n : NULL;
+	if (n && (n->has_file || n->state != NETWORK_DOWN || streq(name, "default")))
+		return n;
+	err_set(e, ERR_NOT_FOUND, "no network '%s'", name);
+	return NULL;
+}
+
+bool networks_exists(struct networks *ns, const char *network, struct err *e)
+{
+	return networks_get(ns, network, e) != NULL;
 }
 
 static void registry_add_listed(void *data, const char *name)

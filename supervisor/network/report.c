@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+/* What is told of networks: how they are, what is lent, and what a stop would take away. */
 #include "base/text.h"
 #include "conf/conf.h"
-#include "supervisor/network/private.h"
 #include "supervisor/api/result.h"
+#include "supervisor/network/private.h"
 
 enum { TROUBLE_MAX = 256 };
 
@@ -14,11 +15,6 @@ static const char *const state_names[] = {
 };
 _Static_assert(ARRAY_SIZE(state_names) == NETWORK_STATES, "a state has no name");
 
-const char *network_state_name(enum network_state s)
-{
-	return state_names[s];
-}
-
 static json_t *report_ip_json(uint32_t address, unsigned prefix)
 {
 	char text[NET_IP_TEXT];
@@ -29,6 +25,11 @@ static json_t *report_ip_json(uint32_t address, unsigned prefix)
 static json_t *report_text_json(const char *s)
 {
 	return s && s[0] ? json_string(s) : json_null();
+}
+
+static json_t *report_number_json(json_int_t n)
+{
+	return n ? json_integer(n) : json_null();
 }
 
 static json_t *report_mac_json(const uint8_t mac[ETH_ALEN])
@@ -63,14 +64,6 @@ void networks_each(struct networks *ns, networks_each_fn *each, void *data)
 		each(data, n->name, report_bridge(n), n->state == NETWORK_UP);
 }
 
-bool networks_exists(struct networks *ns, const char *network, struct err *e)
-{
-	if (networks_get(ns, network))
-		return true;
-	err_set(e, ERR_NOT_FOUND, "no network '%s'", network);
-	return false;
-}
-
 /* Anything that keeps the network from doing its work. */
 static const char *report_health(const struct network *n, char trouble[TROUBLE_MAX])
 {
@@ -99,11 +92,6 @@ static const char *report_health(const struct network *n, char trouble[TROUBLE_M
 				      : "ok";
 }
 
-static json_t *report_pid_json(const struct network *n)
-{
-	return n->dnsmasq.pid ? json_integer(n->dnsmasq.pid) : json_null();
-}
-
 json_t *networks_list(struct networks *ns)
 {
 	json_t *rows = json_array();
@@ -111,12 +99,12 @@ json_t *networks_list(struct networks *ns)
 
 	networks_look(ns);
 	for (const struct network *n = ns->list; n; n = n->next)
-		json_array_append_new(
-			rows, json_pack("[s, s, s, o, o, I, o, s]", n->name, state_names[n->state],
-				      conf_network_mode_name(n->conf.mode),
-				      report_text_json(report_bridge(n)), report_subnet_json(n),
-				      (json_int_t)network_attached(n), report_pid_json(n),
-				      report_health(n, trouble)));
+		json_array_append_new(rows,
+			json_pack("[s, s, s, o, o, I, o, s]", n->name, state_names[n->state],
+				conf_network_mode_name(n->conf.mode),
+				report_text_json(report_bridge(n)), report_subnet_json(n),
+				(json_int_t)network_attached(n), report_number_json(n->dnsmasq.pid),
+				report_health(n, trouble)));
 	return api_table(api_network_row, rows);
 }
 
@@ -156,33 +144,29 @@ static json_t *report_dns_json(const struct network *n)
 
 json_t *networks_show(struct networks *ns, const char *network, struct err *e)
 {
-	const struct network *n = networks_get(ns, network);
+	const struct network *n = networks_get(ns, network, e);
 	uint32_t host = 0, first, last;
-	json_t *o, *nics = json_array();
 	char trouble[TROUBLE_MAX];
 	unsigned prefix = 0;
+	json_t *nics;
 
-	if (!networks_exists(ns, network, e)) {
-		json_decref(nics);
+	if (!n)
 		return NULL;
-	}
+	nics = json_array();
 	for (const struct claim *c = ns->claims; c; c = c->next)
 		if (streq(c->network, n->name))
 			json_array_append_new(nics, report_nic_json(c, n));
 	network_pool(n, &host, &prefix, &first, &last);
-	o = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o}", "name", n->name, "state",
-		state_names[n->state], "health", report_health(n, trouble), "mode",
-		conf_network_mode_name(n->conf.mode), "bridge", report_text_json(report_bridge(n)),
-		"address", report_ip_json(host, prefix), "subnet", report_subnet_json(n), "dhcp",
-		report_dhcp_json(n), "dns", report_dns_json(n));
-	json_object_set_new(o, "file", report_text_json(n->conf.place.file));
-	json_object_set_new(
-		o, "mtu", n->conf.mtu ? json_integer((json_int_t)n->conf.mtu) : json_null());
-	json_object_set_new(o, "mac", report_mac_json(n->choice.mac));
-	json_object_set_new(o, "table", report_text_json(n->plan.table));
-	json_object_set_new(o, "dnsmasq", report_pid_json(n));
-	json_object_set_new(o, "nics", nics);
-	return o;
+	return json_pack(
+		"{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+		"name", n->name, "state", state_names[n->state], "health",
+		report_health(n, trouble), "mode", conf_network_mode_name(n->conf.mode), "bridge",
+		report_text_json(report_bridge(n)), "address", report_ip_json(host, prefix),
+		"subnet", report_subnet_json(n), "dhcp", report_dhcp_json(n), "dns",
+		report_dns_json(n), "file", report_text_json(n->conf.place.file), "mtu",
+		report_number_json((json_int_t)n->conf.mtu), "mac", report_mac_json(n->choice.mac),
+		"table", report_text_json(n->plan.table), "dnsmasq",
+		report_number_json(n->dnsmasq.pid), "nics", nics);
 }
 
 static const struct claim *report_owner(const struct network *n, const uint8_t mac[ETH_ALEN])
@@ -201,20 +185,17 @@ static json_t *report_lease_row(uint32_t address, const uint8_t mac[ETH_ALEN],
 		report_text_json(c   ? c->hostname
 				 : l ? l->name
 				     : NULL),
-		l && l->expires ? json_integer((json_int_t)l->expires) : json_null(),
-		c ? claim_seen(c, l) : true);
+		report_number_json(l ? (json_int_t)l->expires : 0), c ? claim_seen(c, l) : true);
 }
 
 /* What dnsmasq has lent, to whomever, and what is kept for NICs that have not asked yet. */
 json_t *networks_leases(struct networks *ns, const char *network, struct err *e)
 {
-	const struct network *n = networks_get(ns, network);
+	const struct network *n = networks_get(ns, network, e);
 	json_t *rows;
 
-	if (!n) {
-		err_set(e, ERR_NOT_FOUND, "no network '%s'", network);
+	if (!n)
 		return NULL;
-	}
 	rows = json_array();
 	for (size_t i = 0; i < n->leases; i++) {
 		const struct dnsmasq_lease *l = &n->lease[i];
@@ -226,4 +207,84 @@ json_t *networks_leases(struct networks *ns, const char *network, struct err *e)
 		if (streq(c->network, n->name) && !leases_by_mac(n, c->mac) && c->address)
 			json_array_append_new(rows, report_lease_row(c->address, c->mac, c, NULL));
 	return api_table(api_lease_row, rows);
+}
+
+/* --- a stop that is only asked about; see state.c for how it goes --- */
+
+static void report_stop_row(
+	json_t *rows, const char *what, const char *name, const struct claim *c, json_t *address)
+{
+	json_array_append_new(rows, json_pack("[s, o, o, o, o]", what, report_text_json(name),
+					    report_text_json(c ? c->vm : NULL),
+					    report_text_json(c ? c->nic : NULL), address));
+}
+
+static const struct claim *report_stop_attached(
+	const struct network *n, const uint8_t mac[ETH_ALEN])
+{
+	for (const struct claim *c = n->ns->claims; c; c = c->next)
+		if (c->on == n && memcmp(c->mac, mac, ETH_ALEN) == 0)
+			return c;
+	return NULL;
+}
+
+/* Who is cut off: NICs, and whoever else has an address of it. */
+static void report_stop_users(const struct network *n, json_t *rows)
+{
+	char tap[IFNAMSIZ], mac[TEXT_MAC];
+
+	for (const struct claim *c = n->ns->claims; c; c = c->next)
+		if (c->on == n)
+			report_stop_row(rows, "nic", networks_tap_name(n->ns, &c->tap, tap), c,
+				report_ip_json(c->address, 0));
+	for (size_t i = 0; i < n->leases; i++)
+		if (!report_stop_attached(n, n->lease[i].mac))
+			report_stop_row(rows, "lease", text_mac(mac, n->lease[i].mac), NULL,
+				report_ip_json(n->lease[i].address, 0));
+}
+
+/* Another network needs it still, of ours or of another vmkeepd. */
+static bool report_stop_keeps_forward(const struct network *n)
+{
+	for (const struct network *o = n->ns->list; o; o = o->next)
+		if (o != n && o->plan.step[NET_STEP_BRIDGE])
+			return true;
+	return network_others_stand(n);
+}
+
+static void report_stop_made(const struct network *n, json_t *rows)
+{
+	const struct net_choice *c = &n->plan.choice;
+	char pid[16];
+
+	snprintf(pid, sizeof pid, "%d", (int)n->dnsmasq.pid);
+	if (n->plan.step[NET_STEP_DNSMASQ] && n->dnsmasq.pid)
+		report_stop_row(rows, "dnsmasq", pid, NULL, json_null());
+	if (n->plan.step[NET_STEP_RULES])
+		report_stop_row(rows, "rules", n->plan.table, NULL, json_null());
+	if (n->plan.step[NET_STEP_BRIDGE])
+		report_stop_row(
+			rows, "bridge", c->bridge, NULL, report_ip_json(c->address, c->prefix));
+	if (n->plan.step[NET_STEP_FORWARD] && !report_stop_keeps_forward(n))
+		report_stop_row(rows, "ip_forward", "0", NULL, json_null());
+}
+
+json_t *networks_stop_plan(struct networks *ns, const char *network, bool force, struct err *e)
+{
+	const struct network *n = networks_get(ns, network, e);
+	struct err refused = ERR_INIT;
+	json_t *rows, *plan;
+
+	if (!n)
+		return NULL;
+	network_may_stop(n, force, &refused);
+	rows = json_array();
+	if (n->state != NETWORK_DOWN) {
+		report_stop_users(n, rows);
+		report_stop_made(n, rows);
+	}
+	plan = json_pack("{s:s, s:o}", "state", state_names[n->state], "refused",
+		refused.number ? api_error_json(&refused) : json_null());
+	json_object_update_new(plan, api_table(api_net_stop_row, rows));
+	return plan;
 }

@@ -192,19 +192,6 @@ static bool state_pass_forward_duty(struct network *n)
 	return false;
 }
 
-/* That of another daemon on this host, for tests perhaps. */
-static bool state_others_stand(struct network *n)
-{
-	struct net_facts facts = NET_FACTS_INIT;
-	bool found = false;
-
-	if (n->ns->rtnl && rtnl_facts(n->ns->rtnl, &facts, NULL) == 0)
-		for (size_t i = 0; i < facts.links; i++)
-			found |= strncmp(facts.link[i].alias, "vmkeep:network:", 15) == 0;
-	net_facts_release(&facts);
-	return found;
-}
-
 /* After the bridge is gone. */
 static void state_restore_forward(struct network *n)
 {
@@ -212,7 +199,7 @@ static void state_restore_forward(struct network *n)
 
 	if (state_pass_forward_duty(n))
 		return;
-	if (state_others_stand(n))
+	if (network_others_stand(n)) /* of another daemon on this host, for tests perhaps */
 		log_info(NULL, "network %s: ip_forward stays on for another vmkeepd", n->name);
 	else if (network_ip_forward(false, &e) < 0)
 		log_error(NULL, "network %s: %s", n->name, e.text);
