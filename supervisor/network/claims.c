@@ -10,24 +10,19 @@
 #include "conf/load.h"
 #include "supervisor/network/private.h"
 
-static void claims_free_one(struct claim *c)
+void claim_remove(struct networks *ns, struct claim *c)
 {
+	struct claim **at = &ns->claims;
+
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
 	free(c->vm);
 	free(c->nic);
 	free(c->hostname);
 	free(c->network);
 	free(c->bridge);
 	free(c);
-}
-
-void claims_free(struct networks *ns)
-{
-	while (ns->claims) {
-		struct claim *c = ns->claims;
-
-		ns->claims = c->next;
-		claims_free_one(c);
-	}
 }
 
 static struct claim *claims_by_address(
@@ -230,19 +225,6 @@ static void claims_fill(struct claim *c, const struct network_nic *nic)
 	c->link = nic->link;
 	if (nic->address)
 		c->address = nic->address;
-}
-
-void claim_remove(struct networks *ns, const struct claim *gone)
-{
-	for (struct claim **at = &ns->claims; *at; at = &(*at)->next) {
-		struct claim *c = *at;
-
-		if (c != gone)
-			continue;
-		*at = c->next;
-		claims_free_one(c);
-		return;
-	}
 }
 
 int networks_claim(

@@ -95,13 +95,3 @@ int host_lines_write(const struct network *n, struct err *e)
 			r = host_line_write(n, c, e);
 	return r;
 }
-
-int host_lines_prepare(struct network *n, struct err *e)
-{
-	bool anew;
-	int r = file_remove_tree(AT_FDCWD, n->dir, e);
-
-	if (r == 0)
-		r = host_dirs_make(n, &anew, e);
-	return r < 0 ? r : host_lines_write(n, e);
-}

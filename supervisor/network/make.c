@@ -192,7 +192,7 @@ bool network_need_uid(struct network *n, bool stands)
 	return !keep;
 }
 
-int network_write_dnsmasq(struct network *n, struct err *e)
+static int make_dnsmasq_conf(struct network *n, struct err *e)
 {
 	_cleanup_(free_ptr) char *path = xasprintf("%s/dnsmasq.conf", n->dir);
 	_cleanup_(free_ptr) char *hosts = xasprintf("%s/hosts", n->dir);
@@ -233,13 +233,18 @@ int network_write_dnsmasq(struct network *n, struct err *e)
 	return r;
 }
 
-int network_prepare_dnsmasq(void *data, struct err *e)
+int network_write_files(struct network *n, bool *anew, struct err *e)
 {
-	struct network *n = data;
-	bool anew;
-	int r = host_dirs_make(n, &anew, e);
+	int r = host_dirs_make(n, anew, e);
 
 	if (r == 0)
 		r = host_lines_write(n, e);
-	return r < 0 ? r : network_write_dnsmasq(n, e);
+	return r < 0 ? r : make_dnsmasq_conf(n, e);
+}
+
+int network_prepare_dnsmasq(void *data, struct err *e)
+{
+	bool anew;
+
+	return network_write_files(data, &anew, e);
 }

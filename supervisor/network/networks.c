@@ -53,7 +53,8 @@ void networks_free(struct networks *ns)
 {
 	if (!ns)
 		return;
-	claims_free(ns);
+	while (ns->claims)
+		claim_remove(ns, ns->claims);
 	networks_drop_all(ns);
 	door_release(ns);
 	network_nft_end(ns);

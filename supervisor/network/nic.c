@@ -105,24 +105,28 @@ static int nic_bridge_of(struct networks *ns, const struct claim *c, struct netw
 	return 0;
 }
 
+/* Its host line, then its port; n: the network, NULL: a foreign bridge. */
+static int nic_serve(struct networks *ns, const struct claim *c, const struct tap *tap,
+	port_fn *port, struct network **n, struct err *e)
+{
+	int bridge, r;
+	unsigned mtu;
+
+	r = nic_bridge_of(ns, c, n, &bridge, &mtu, e);
+	if (r == 0 && *n)
+		r = host_line_write(*n, c, e);
+	return r == 0 ? port(ns, c, tap, bridge, mtu, e) : r;
+}
+
 int networks_join(
 	struct networks *ns, const struct network_nic *nic, const struct tap *tap, struct err *e)
 {
 	struct claim *c = nic_claim_of(ns, nic, e);
 	const struct dnsmasq_lease *l;
 	struct network *n;
-	unsigned mtu;
-	int r, bridge;
 
-	if (!c)
+	if (!c || nic_serve(ns, c, tap, port_enslave, &n, e) < 0)
 		return e->number;
-	r = nic_bridge_of(ns, c, &n, &bridge, &mtu, e);
-	if (r == 0 && n)
-		r = host_line_write(n, c, e);
-	if (r == 0)
-		r = port_enslave(ns, c, tap, bridge, mtu, e);
-	if (r < 0)
-		return r;
 	l = n ? leases_by_mac(n, c->mac) : NULL;
 	c->expires_before = l ? l->expires : 0;
 	nic_attach(c, n, tap);
@@ -134,23 +138,13 @@ void networks_rejoin(struct networks *ns, const struct network_nic *nic, struct 
 	struct err e = ERR_INIT;
 	struct claim *c = nic_claim_of(ns, nic, &e);
 	struct network *n;
-	unsigned mtu;
-	int bridge, r;
 
 	if (!tap->index)
 		networks_hold(ns, nic, tap);
-	if (!c) {
+	if (!c || nic_serve(ns, c, tap, port_join_again, &n, &e) < 0)
 		log_error(nic->vm, "nic %s: %s", nic->nic, e.text);
-		return;
-	}
-	r = nic_bridge_of(ns, c, &n, &bridge, &mtu, &e);
-	if (r == 0 && n)
-		r = host_line_write(n, c, &e);
-	if (r == 0)
-		r = port_join_again(ns, c, tap, bridge, mtu, &e);
-	if (r < 0)
-		log_error(nic->vm, "nic %s: %s", nic->nic, e.text);
-	nic_attach(c, n, tap);
+	if (c)
+		nic_attach(c, n, tap);
 }
 
 const char *networks_tap_name(struct networks *ns, const struct tap *tap, char name[IFNAMSIZ])

@@ -174,9 +174,9 @@ bool network_is_ours(const struct network *n, const struct net_link *l);
 void network_delete_bridge(struct network *n);
 /* The bridge of another network, by its alias: of ours or of another vmkeepd. */
 bool network_others_stand(const struct network *n);
-int network_write_dnsmasq(struct network *n, struct err *e);
-int network_prepare_dnsmasq(
-	void *data, struct err *e); /* that, and its directories and host lines */
+/* All that its dnsmasq reads: directories, host lines, configuration. *anew: see host_dirs_make(). */
+int network_write_files(struct network *n, bool *anew, struct err *e);
+int network_prepare_dnsmasq(void *data, struct err *e); /* the same, before it starts */
 /* Run nft; done is called once from the loop, and sets n->nft to NULL. */
 int network_load_rules(struct network *n, network_done_fn *done, struct err *e);
 int network_drop_rules(struct network *n, network_done_fn *done, struct err *e);
@@ -226,24 +226,21 @@ void door_mark_again(struct networks *ns); /* its mark may have been deleted */
 void door_release(struct networks *ns);
 
 /* claims.c */
-void claim_remove(struct networks *ns, const struct claim *gone);
-void claims_free(struct networks *ns);
+void claim_remove(struct networks *ns, struct claim *c);
 
 /* nic.c */
 char *nic_alias(const char *vm, const char *nic); /* of its tap: "vmkeep:VM:NIC" */
 
 /* ports.c */
-int port_enslave(struct networks *ns, const struct claim *c, const struct tap *tap, int bridge,
+typedef int port_fn(struct networks *ns, const struct claim *c, const struct tap *tap, int bridge,
 	unsigned mtu, struct err *e);
-int port_join_again(struct networks *ns, const struct claim *c, const struct tap *tap, int bridge,
-	unsigned mtu, struct err *e);
+port_fn port_enslave, port_join_again;
 void network_join_all(struct network *n);  /* after the bridge was made anew */
 void network_taps_down(struct network *n); /* before it goes */
 /* What is wrong with the taps on it, in the words of health; "": nothing. */
 void network_tap_trouble(const struct network *n, char *out, size_t len);
 
 /* hosts.c */
-int host_lines_prepare(struct network *n, struct err *e); /* directory and all lines, anew */
 /* Where they stand, with nothing removed. *anew: they were not there, so no dnsmasq looks at them. */
 int host_dirs_make(const struct network *n, bool *anew, struct err *e);
 int host_lines_write(const struct network *n, struct err *e); /* those that are missing or wrong */

@@ -124,7 +124,7 @@ static int state_make(struct network *n, struct err *e)
 	if (r < 0 || !n->plan.step[NET_STEP_DNSMASQ])
 		return r;
 	leases_read(n);
-	r = host_lines_prepare(n, e);
+	r = file_remove_tree(AT_FDCWD, n->dir, e); /* what an earlier one read */
 	if (r == 0)
 		dnsmasq_start(&n->dnsmasq);
 	return r;
@@ -326,8 +326,7 @@ bool network_serve_files(struct network *n)
 	struct err e = ERR_INIT;
 	bool anew = false;
 
-	if (host_dirs_make(n, &anew, &e) < 0 || host_lines_write(n, &e) < 0 ||
-		network_write_dnsmasq(n, &e) < 0)
+	if (network_write_files(n, &anew, &e) < 0)
 		log_error(NULL, "network %s: %s", n->name, e.text);
 	return anew || n->lease_file != before || !dnsmasq_sees(&n->dnsmasq, hosts);
 }
