@@ -280,6 +280,17 @@ const char *text_mac(char buf[TEXT_MAC], const uint8_t mac[6])
 	return buf;
 }
 
+bool text_mac_parse(const char *s, uint8_t mac[6])
+{
+	for (int i = 0; i < 6; i++, s += 3) {
+		if (!isxdigit((unsigned char)s[0]) || !isxdigit((unsigned char)s[1]) ||
+			s[2] != (i < 5 ? ':' : '\0'))
+			return false;
+		mac[i] = (uint8_t)strtoul((const char[]){ s[0], s[1], '\0' }, NULL, 16);
+	}
+	return true;
+}
+
 uint32_t text_hash32(const void *data, size_t len)
 {
 	uint32_t h = UINT32_C(2166136261);

@@ -41,6 +41,7 @@ void text_shorten(char *to, size_t size, const char *from);
 /* "52:54:00:12:34:56". Returns buf. */
 enum { TEXT_MAC = 18 };
 const char *text_mac(char buf[TEXT_MAC], const uint8_t mac[6]);
+bool text_mac_parse(const char *s, uint8_t mac[6]);
 
 /* FNV-1a. Names, addresses and MACs that hosts know by now are made from it: it may not change. */
 uint32_t text_hash32(const void *data, size_t len);

@@ -162,28 +162,13 @@ static bool value_set_enum(const struct conf_key *k, unsigned *to, const char *t
 	return false;
 }
 
-static int value_hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static bool value_set_mac(struct conf_mac *to, const char *text)
 {
 	struct conf_mac mac = { .set = true };
-	bool zero = true;
+	static const uint8_t zero[ETH_ALEN];
 
-	for (size_t i = 0; i < ETH_ALEN; i++, text += 3) {
-		int high = value_hex(text[0]), low = high < 0 ? -1 : value_hex(text[1]);
-
-		if (low < 0 || text[2] != (i + 1 < ETH_ALEN ? ':' : '\0'))
-			return false;
-		mac.byte[i] = (uint8_t)(high << 4 | low);
-		zero = zero && !mac.byte[i];
-	}
-	if (zero || (mac.byte[0] & 1)) /* a group is no NIC's address */
+	if (!text_mac_parse(text, mac.byte) || memcmp(mac.byte, zero, ETH_ALEN) == 0 ||
+		(mac.byte[0] & 1)) /* a group is no NIC's address */
 		return false;
 	*to = mac;
 	return true;

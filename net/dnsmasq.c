@@ -111,7 +111,7 @@ static bool dnsmasq_lease_parse(char *line, struct dnsmasq_lease *l)
 	}
 	*l = (struct dnsmasq_lease){ 0 };
 	if (text_parse_uint(word[0], 0, UINT64_MAX, &l->expires) < 0 ||
-		!net_mac_parse(word[1], l->mac) || !net_ip_parse(word[2], &l->address))
+		!text_mac_parse(word[1], l->mac) || !net_ip_parse(word[2], &l->address))
 		return false;
 	if (!streq(word[3], "*") && strlen(word[3]) < sizeof l->name && dnsmasq_name_ok(word[3]))
 		memcpy(l->name, word[3], strlen(word[3]) + 1);

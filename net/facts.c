@@ -113,24 +113,3 @@ bool net_ip_parse(const char *s, uint32_t *address)
 	*address = ntohl(in.s_addr);
 	return true;
 }
-
-static int facts_hex(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-bool net_mac_parse(const char *s, uint8_t mac[ETH_ALEN])
-{
-	for (int i = 0; i < ETH_ALEN; i++, s += 3) {
-		int high = facts_hex(s[0]), low = high < 0 ? -1 : facts_hex(s[1]);
-
-		if (low < 0 || s[2] != (i < ETH_ALEN - 1 ? ':' : '\0'))
-			return false;
-		mac[i] = (uint8_t)(high << 4 | low);
-	}
-	return true;
-}

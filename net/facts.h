@@ -65,6 +65,5 @@ uint32_t net_mask(unsigned prefix); /* 0 for 0 */
 /* "192.168.122.1", or with /24 when prefix is not 0. Return buf. */
 const char *net_ip(char buf[NET_IP_TEXT], uint32_t address, unsigned prefix);
 bool net_ip_parse(const char *s, uint32_t *address);
-bool net_mac_parse(const char *s, uint8_t mac[ETH_ALEN]);
 
 #endif

@@ -99,7 +99,7 @@ static bool find_same_file(const char *a, const char *b)
 {
 	struct stat x, y;
 
-	return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+	return stat(a, &x) == 0 && stat(b, &y) == 0 && file_same(&x, &y);
 }
 
 bool dnsmasq_sees(const struct dnsmasq *d, const char *path)

@@ -67,14 +67,14 @@ static json_t *record_choice_json(const struct net_choice *c)
 
 static bool record_choice_parse(json_t *o, struct net_choice *c)
 {
-	const char *bridge = json_string_value(json_object_get(o, "bridge"));
-	const char *mac = json_string_value(json_object_get(o, "mac"));
-	const char *address = json_string_value(json_object_get(o, "address"));
-	const json_int_t prefix = json_integer_value(json_object_get(o, "prefix"));
+	const char *bridge, *mac, *address;
+	json_int_t prefix;
 
 	*c = (struct net_choice){ 0 };
-	if (!bridge || !mac || !address || strlen(bridge) >= sizeof c->bridge || prefix < 8 ||
-		prefix > 30 || !net_mac_parse(mac, c->mac) || !net_ip_parse(address, &c->address))
+	if (json_unpack(o, "{s:s, s:s, s:s, s:I}", "bridge", &bridge, "mac", &mac, "address",
+		    &address, "prefix", &prefix) < 0 ||
+		strlen(bridge) >= sizeof c->bridge || prefix < 8 || prefix > 30 ||
+		!text_mac_parse(mac, c->mac) || !net_ip_parse(address, &c->address))
 		return false;
 	memcpy(c->bridge, bridge, strlen(bridge) + 1);
 	c->prefix = (unsigned)prefix;
@@ -136,15 +136,12 @@ int record_save(const struct network *n, struct err *e)
 	char boot[PROC_BOOT_ID];
 
 	proc_boot_id(boot);
-	json_object_set_new(o, "network", json_string(n->name));
-	json_object_set_new(o, "boot", json_string(boot));
-	json_object_set_new(o, "table", json_string(n->plan.table));
-	json_object_set_new(o, "mtu", json_integer(n->plan.mtu));
-	json_object_set_new(o, "dns", json_boolean(n->dns));
 	for (enum net_step s = 0; s < NET_STEPS; s++)
 		if (n->plan.step[s])
 			json_array_append_new(steps, json_string(net_step_name(s)));
-	json_object_set_new(o, "steps", steps);
+	json_object_update_new(o, json_pack("{s:s, s:s, s:s, s:I, s:b, s:o}", "network", n->name,
+					  "boot", boot, "table", n->plan.table, "mtu",
+					  (json_int_t)n->plan.mtu, "dns", n->dns, "steps", steps));
 	if (n->dnsmasq.pid)
 		json_object_set_new(o, "dnsmasq",
 			json_pack("{s:i, s:I}", "pid", (int)n->dnsmasq.pid, "start",

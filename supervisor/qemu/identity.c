@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/qemu/identity.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -113,8 +112,7 @@ void identity_set_mac(struct identity *id, const char *nic, const char *mac)
 	uint8_t byte[ETH_ALEN];
 	struct identity_nic *n;
 
-	if (sscanf(mac, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &byte[0], &byte[1], &byte[2],
-		    &byte[3], &byte[4], &byte[5]) != ETH_ALEN)
+	if (!text_mac_parse(mac, byte))
 		return;
 	n = identity_nic(id, nic);
 	if (!n)

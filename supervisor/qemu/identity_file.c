@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* STATE/vms/NAME/identity.json. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -12,6 +11,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "conf/conf.h"
+#include "net/facts.h"
 #include "supervisor/core/aside.h"
 #include "supervisor/qemu/identity.h"
 
@@ -25,14 +25,13 @@ json_t *identity_json(const struct identity *id)
 
 	for (size_t i = 0; i < id->nics; i++) {
 		const struct identity_nic *n = &id->nic[i];
-		struct in_addr a = { htonl(n->address) };
-		char mac[TEXT_MAC], address[INET_ADDRSTRLEN];
+		char mac[TEXT_MAC], address[NET_IP_TEXT];
 
-		inet_ntop(AF_INET, &a, address, sizeof address);
 		json_array_append_new(
 			nics, json_pack("{s:s, s:s, s:s*, s:s*, s:s*}", "id", n->id, "mac",
 				      text_mac(mac, n->mac), "network", n->network, "address",
-				      n->address ? address : NULL, "hostname", n->hostname));
+				      n->address ? net_ip(address, n->address, 0) : NULL,
+				      "hostname", n->hostname));
 	}
 	for (size_t i = 0; i < id->disks; i++) {
 		const struct identity_disk *d = &id->disk[i];
@@ -76,19 +75,18 @@ int identity_draft(const struct identity *id, int dirfd, struct err *e)
 static bool file_read_nic(struct identity *id, json_t *row)
 {
 	const char *name, *mac, *network = NULL, *address = NULL, *hostname = NULL;
-	struct in_addr a = { 0 };
 	struct identity_nic *n;
+	uint32_t ip = 0;
 
 	if (json_unpack(row, "{s:s, s:s, s?s, s?s, s?s}", "id", &name, "mac", &mac, "network",
 		    &network, "address", &address, "hostname", &hostname) < 0 ||
-		identity_nic(id, name) || (address && inet_pton(AF_INET, address, &a) != 1))
+		identity_nic(id, name) || (address && !net_ip_parse(address, &ip)))
 		return false;
 	n = identity_add_nic(id, name);
 	n->network = xstrdup(network);
 	n->hostname = xstrdup(hostname);
-	n->address = ntohl(a.s_addr);
-	return sscanf(mac, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx", &n->mac[0], &n->mac[1],
-		       &n->mac[2], &n->mac[3], &n->mac[4], &n->mac[5]) == ETH_ALEN;
+	n->address = ip;
+	return text_mac_parse(mac, n->mac);
 }
 
 static bool file_read_disk(struct identity *id, json_t *row)
