@@ -148,10 +148,11 @@ static void host_on_stat(void *data, const struct child_result *r)
 	host_one_less(h);
 }
 
-static void host_on_kvm(void *data, const struct err *e)
+static void host_on_kvm(void *data, const struct probe *none, const struct err *e)
 {
 	struct host_checking *h = data;
 
+	(void)none;
 	if (e)
 		err_copy(&h->facts.kvm_error, e);
 	host_one_less(h);

@@ -19,6 +19,9 @@
 
 struct ev_loop;
 struct uids;
+struct probe;
+
+typedef void probe_done_fn(void *data, const struct probe *p, const struct err *e);
 
 struct probe { /* borrowed views into one JSON document */
 	json_t *doc;
@@ -57,15 +60,13 @@ void probes_free(struct probes *ps);
  * once when it is cached, else from the loop after about 50 ms. A binary that is missing or does
  * not answer in 10 s: ERR_QEMU_FAILED with its stderr. Binary is only ever named by root. The binary runs in the
  * jail as nobody's uid. The probe that is handed out lives as long as ps. */
-void probes_get(struct probes *ps, const char *binary,
-	void (*done)(void *data, const struct probe *p, const struct err *e), void *data);
+void probes_get(struct probes *ps, const char *binary, probe_done_fn *done, void *data);
 /* Forgets a caller that goes away. */
 void probes_forget(struct probes *ps, const void *data);
 
 /* KVM proved by booting 512 bytes (facts: an open and even a KVM_RUN succeed where kernels hang).
- * Three tries of 1 s; success is remembered for this run, failure never. e is NULL on success; done
+ * Three tries of 1 s; success is remembered for this run, failure never. e is NULL on success, p always; done
  * is called at once only when success is remembered, else from the loop. */
-void probes_kvm(struct probes *ps, const struct probe *p,
-	void (*done)(void *data, const struct err *e), void *data);
+void probes_kvm(struct probes *ps, const struct probe *p, probe_done_fn *done, void *data);
 
 #endif

@@ -7,14 +7,11 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#include "base/child.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "base/loop.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "supervisor/core/confine.h"
-#include "supervisor/qemu/probe.h"
+#include "supervisor/qemu/probe_ask.h"
 #include "supervisor/qemu/probe_kvm.h"
 #include "supervisor/host/uids.h"
 
@@ -23,30 +20,19 @@ enum { CACHE_VERSION = 1, CACHE_MAX = 4 << 20, ANSWER_MAX = 1 << 20 };
 static const char file_name[] = "qemu-probe.json";
 static const double probe_seconds = 10;
 
-struct waiter {
-	struct waiter *next;
-	void (*done)(void *data, const struct probe *p, const struct err *e);
-	void *data;
-};
-
 struct known { /* a binary */
 	struct known *next;
 	struct probes *ps;
 	char *path;	    /* absolute, or as asked when there is no such file */
 	struct probe probe; /* doc is NULL until the first one succeeded */
 	struct stat st;	    /* of the binary that is being asked */
-	struct confined *asked;
-	struct loop_task later; /* for what fails at once: callers hear of it from the loop */
-	struct waiter *waiting, *answering;
-	struct err err;
+	struct ask ask;
 };
 
 struct probes {
-	struct ev_loop *ev;
 	int dirfd;
-	const char *jail, *root;
-	const struct uids *uids;
-	struct kvm *kvm;
+	struct ask blank; /* how each begins */
+	struct kvm kvm;
 	struct known *known;
 };
 
@@ -60,6 +46,7 @@ static struct known *probe_cache_known_get(struct probes *ps, const char *path)
 		return k;
 	k = xcalloc(1, sizeof *k);
 	k->ps = ps;
+	k->ask = ps->blank;
 	k->path = xstrdup(path);
 	k->next = ps->known;
 	ps->known = k;
@@ -167,31 +154,6 @@ static void probe_cache_save(struct probes *ps)
 
 /* Asking */
 
-static void probe_cache_answer(struct known *k, const struct err *e)
-{
-	k->answering = k->waiting;
-	k->waiting = NULL;
-	while (k->answering) {
-		struct waiter *w = k->answering;
-
-		k->answering = w->next;
-		w->done(w->data, e ? NULL : &k->probe, e);
-		free(w);
-	}
-}
-
-static void probe_cache_on_later(struct loop_task *t)
-{
-	struct known *k = container_of(t, struct known, later);
-
-	probe_cache_answer(k, &k->err);
-}
-
-static void probe_cache_fail_later(struct known *k)
-{
-	loop_later(k->ps->ev, &k->later, probe_cache_on_later);
-}
-
 static int probe_cache_describe_end(struct known *k, const struct child_result *r)
 {
 	_cleanup_(free_ptr) char *said = text_escape(r->err, r->err_len, true);
@@ -206,8 +168,8 @@ static int probe_cache_describe_end(struct known *k, const struct child_result *
 		snprintf(how, sizeof how, "%s", strsignal(-r->status));
 	else
 		snprintf(how, sizeof how, "exit status %d", r->status);
-	return err_set(&k->err, ERR_QEMU_FAILED, "ask '%s' what it can do: %s%s%s", k->path, how,
-		n ? "\n" : "", said);
+	return err_set(&k->ask.err, ERR_QEMU_FAILED, "ask '%s' what it can do: %s%s%s", k->path,
+		how, n ? "\n" : "", said);
 }
 
 static void probe_cache_on_answered(
@@ -218,18 +180,18 @@ static void probe_cache_on_answered(
 	json_t *doc = NULL;
 	int rc = 0;
 
-	k->asked = NULL;
+	k->ask.asked = NULL;
 	if (jail) {
-		err_copy(&k->err, jail);
-		rc = err_class(&k->err, ERR_QEMU_FAILED);
+		err_copy(&k->ask.err, jail);
+		rc = err_class(&k->ask.err, ERR_QEMU_FAILED);
 	} else if (r->status != 0)
 		rc = probe_cache_describe_end(k, r);
-	else if (!(doc = probe_from_replies(k->path, r->out, r->out_len, &k->err)))
-		rc = k->err.number;
+	else if (!(doc = probe_from_replies(k->path, r->out, r->out_len, &k->ask.err)))
+		rc = k->ask.err.number;
 	if (rc == 0) {
 		json_object_set_new(doc, "size", json_integer(k->st.st_size));
 		json_object_set_new(doc, "mtime", json_integer(probe_cache_newest(&k->st)));
-		rc = probe_from_json(&fresh, doc, &k->err);
+		rc = probe_from_json(&fresh, doc, &k->ask.err);
 	}
 	json_decref(doc);
 	if (rc == 0) {
@@ -239,7 +201,7 @@ static void probe_cache_on_answered(
 		log_info(NULL, "%s is QEMU %u.%u.%u", k->path, fresh.major, fresh.minor,
 			fresh.micro);
 	}
-	probe_cache_answer(k, rc == 0 ? NULL : &k->err);
+	ask_answer(&k->ask, rc == 0 ? &k->probe : NULL, rc == 0 ? NULL : &k->ask.err);
 }
 
 static void probe_cache_ask(struct known *k)
@@ -249,38 +211,22 @@ static void probe_cache_ask(struct known *k)
 	const struct child_options options = {
 		.input = probe_questions, .out_max = ANSWER_MAX, .timeout = probe_seconds
 	};
-	json_t *plan =
-		confine_plan("probe", PROBE_NAME, k->ps->uids->probe, k->ps->root, argv, &k->err);
 
-	k->asked = plan ? confine_run(k->ps->ev, k->ps->jail, plan, NULL, 0, &options,
-				  probe_cache_on_answered, k, &k->err)
-			: NULL;
-	if (k->asked)
-		return;
-	err_class(&k->err, ERR_QEMU_FAILED);
-	probe_cache_fail_later(k);
+	ask_run(&k->ask, argv, NULL, NULL, 0, &options, probe_cache_on_answered, k);
 }
 
-void probes_get(struct probes *ps, const char *binary,
-	void (*done)(void *data, const struct probe *p, const struct err *e), void *data)
+void probes_get(struct probes *ps, const char *binary, probe_done_fn *done, void *data)
 {
 	char path[PATH_MAX];
 	struct stat st;
 	bool found = probe_cache_find_binary(binary, path, &st);
 	struct known *k = probe_cache_known_get(ps, path);
-	struct waiter *w, **at = &k->waiting;
 
 	if (found && probe_cache_is_current(k, &st)) {
 		done(data, &k->probe, NULL);
 		return;
 	}
-	w = xcalloc(1, sizeof *w);
-	w->done = done;
-	w->data = data;
-	while (*at)
-		at = &(*at)->next;
-	*at = w;
-	if (k->asked || k->later.waits)
+	if (!ask_wait(&k->ask, done, data))
 		return;
 	if (found) {
 		k->st = st;
@@ -288,41 +234,25 @@ void probes_get(struct probes *ps, const char *binary,
 		return;
 	}
 	if (strchr(binary, '/') && stat(binary, &st) == 0)
-		err_set(&k->err, ERR_QEMU_FAILED, "'%s' is no program that may be run: %s", binary,
-			strerror(S_ISDIR(st.st_mode) ? EISDIR : EACCES));
+		err_set(&k->ask.err, ERR_QEMU_FAILED, "'%s' is no program that may be run: %s",
+			binary, strerror(S_ISDIR(st.st_mode) ? EISDIR : EACCES));
 	else
-		err_set(&k->err, ERR_QEMU_FAILED, "there is no program '%s'", binary);
-	err_hint(&k->err, "install the package qemu-system-x86, or write Binary= in [QEMU]");
-	probe_cache_fail_later(k);
-}
-
-static void probe_cache_drop(struct waiter **list, const void *data, bool all)
-{
-	while (*list) {
-		struct waiter *w = *list;
-
-		if (!all && w->data != data) {
-			list = &w->next;
-			continue;
-		}
-		*list = w->next;
-		free(w);
-	}
+		err_set(&k->ask.err, ERR_QEMU_FAILED, "there is no program '%s'", binary);
+	err_hint(&k->ask.err, "install the package qemu-system-x86, or write Binary= in [QEMU]");
+	ask_failed(&k->ask);
 }
 
 void probes_forget(struct probes *ps, const void *data)
 {
 	for (struct known *k = ps->known; k; k = k->next) {
-		probe_cache_drop(&k->waiting, data, false);
-		probe_cache_drop(&k->answering, data, false);
+		ask_forget(&k->ask, data);
 	}
-	kvm_forget(ps->kvm, data);
+	ask_forget(&ps->kvm.ask, data);
 }
 
-void probes_kvm(struct probes *ps, const struct probe *p,
-	void (*done)(void *data, const struct err *e), void *data)
+void probes_kvm(struct probes *ps, const struct probe *p, probe_done_fn *done, void *data)
 {
-	kvm_prove(ps->kvm, p->binary, done, data);
+	kvm_prove(&ps->kvm, p->binary, done, data);
 }
 
 struct probes *probes_new(struct ev_loop *ev, int state_dirfd, const char *jail, const char *root,
@@ -330,12 +260,11 @@ struct probes *probes_new(struct ev_loop *ev, int state_dirfd, const char *jail,
 {
 	struct probes *ps = xcalloc(1, sizeof *ps);
 
-	ps->ev = ev;
 	ps->dirfd = state_dirfd;
-	ps->jail = jail;
-	ps->root = root;
-	ps->uids = uids;
-	ps->kvm = kvm_new(ev, "kvm", jail, root, uids);
+	ps->blank = (struct ask){
+		.ev = ev, .jail = jail, .root = root, .uids = uids, .class = ERR_QEMU_FAILED
+	};
+	kvm_init(&ps->kvm, &ps->blank, "kvm");
 	probe_cache_load(ps);
 	return ps;
 }
@@ -346,14 +275,11 @@ void probes_free(struct probes *ps)
 		return;
 	for (struct known *k = ps->known, *next; k; k = next) {
 		next = k->next;
-		confine_cancel(k->asked);
-		loop_cancel(ps->ev, &k->later);
-		probe_cache_drop(&k->waiting, NULL, true);
-		probe_cache_drop(&k->answering, NULL, true);
+		ask_release(&k->ask);
 		probe_release(&k->probe);
 		free(k->path);
 		free(k);
 	}
-	kvm_free(ps->kvm);
+	kvm_release(&ps->kvm);
 	free(ps);
 }

@@ -8,12 +8,8 @@
 #include <stdio.h>
 #include <sys/mman.h>
 
-#include "base/child.h"
-#include "base/loop.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "supervisor/core/confine.h"
-#include "supervisor/host/uids.h"
 
 enum {
 	TRIES = 3,
@@ -25,26 +21,6 @@ enum {
 };
 
 static const double try_seconds = 1;
-
-struct waiter {
-	struct waiter *next;
-	void (*done)(void *data, const struct err *e);
-	void *data;
-};
-
-struct kvm {
-	struct ev_loop *ev;
-	const char *accel, *jail, *root;
-	const struct uids *uids;
-	int disk; /* boot sector; QEMU gets it as DISK_FD */
-	bool proved;
-	unsigned tries;
-	char *binary;
-	struct confined *asked;
-	struct loop_task later; /* for what fails at once: callers hear of it from the loop */
-	struct err err;
-	struct waiter *waiting, *answering;
-};
 
 /* A disk whose boot sector writes to the exit device; memory, so that nothing is left behind. */
 static int probe_kvm_boot_disk(struct err *e)
@@ -64,30 +40,6 @@ static int probe_kvm_boot_disk(struct err *e)
 		close_fd(&fd);
 	}
 	return fd;
-}
-
-static void probe_kvm_answer(struct kvm *k)
-{
-	k->answering = k->waiting;
-	k->waiting = NULL;
-	while (k->answering) {
-		struct waiter *w = k->answering;
-
-		k->answering = w->next;
-		w->done(w->data, k->proved ? NULL : &k->err);
-		free(w);
-	}
-}
-
-static void probe_kvm_on_later(struct loop_task *t)
-{
-	probe_kvm_answer(container_of(t, struct kvm, later));
-}
-
-static void probe_kvm_fail_later(struct kvm *k)
-{
-	err_class(&k->err, ERR_NO_RESOURCES);
-	loop_later(k->ev, &k->later, probe_kvm_on_later);
 }
 
 /* Whether the processor says that it can: "vmx" or "svm" among its flags. */
@@ -130,16 +82,16 @@ static void probe_kvm_on_booted(void *data, const struct child_result *r, const 
 {
 	struct kvm *k = data;
 
-	k->asked = NULL;
+	k->ask.asked = NULL;
 	k->proved = r->status == EXIT_STATUS;
 	if (!k->proved && ++k->tries < TRIES) {
 		probe_kvm_start_try(k);
 		return;
 	}
 	if (!k->proved && jail) {
-		err_set(&k->err, ERR_NO_RESOURCES, "KVM cannot be used: %s", jail->text);
+		err_set(&k->ask.err, ERR_NO_RESOURCES, "KVM cannot be used: %s", jail->text);
 	} else if (!k->proved && r->status == -ETIMEDOUT) {
-		err_set(&k->err, ERR_NO_RESOURCES,
+		err_set(&k->ask.err, ERR_NO_RESOURCES,
 			"KVM cannot be used: it does not boot 512 bytes within %g s, in %d tries",
 			try_seconds, TRIES);
 	} else if (!k->proved) {
@@ -147,14 +99,14 @@ static void probe_kvm_on_booted(void *data, const struct child_result *r, const 
 
 		for (size_t n = strlen(said); n && said[n - 1] == '\n'; n--)
 			said[n - 1] = '\0';
-		err_set(&k->err, ERR_NO_RESOURCES,
+		err_set(&k->ask.err, ERR_NO_RESOURCES,
 			"KVM cannot be used: with '/dev/kvm' QEMU ended with %s %d: %.400s",
 			r->status < 0 ? "signal" : "status", r->status < 0 ? -r->status : r->status,
 			said);
 	}
 	if (!k->proved)
-		err_hint(&k->err, "write Accel=tcg or Accel=auto in [VM] to go on without KVM");
-	probe_kvm_answer(k);
+		err_hint(&k->ask.err, "write Accel=tcg or Accel=auto in [VM] to go on without KVM");
+	ask_answer(&k->ask, NULL, k->proved ? NULL : &k->ask.err);
 }
 
 static void probe_kvm_start_try(struct kvm *k)
@@ -166,93 +118,43 @@ static void probe_kvm_start_try(struct kvm *k)
 		"none", "-add-fd", disk, "-blockdev",
 		"driver=raw,node-name=boot,file.driver=file,file.locking=off,file.filename=/dev/fdset/1",
 		"-device", "ide-hd,drive=boot", "-device", port, NULL };
-	json_t *plan;
+	json_t *more;
 
 	snprintf(disk, sizeof disk, "fd=%d,set=1", DISK_FD);
 	snprintf(port, sizeof port, "isa-debug-exit,iobase=%#x,iosize=1", EXIT_PORT);
-	plan = confine_plan("probe", PROBE_NAME, k->uids->probe, k->root, argv, &k->err);
-	if (plan) {
-		json_object_set_new(plan, "kvm", json_boolean(kvm));
-		json_object_set_new(plan, "fds", json_pack("[i]", DISK_FD));
-		k->asked = confine_run(k->ev, k->jail, plan, &k->disk, 1,
-			&(struct child_options){ .timeout = try_seconds }, probe_kvm_on_booted, k,
-			&k->err);
-	}
-	if (!k->asked)
-		probe_kvm_fail_later(k);
+	more = json_pack("{s:b, s:[i]}", "kvm", kvm, "fds", DISK_FD);
+	ask_run(&k->ask, argv, more, &k->disk, 1, &(struct child_options){ .timeout = try_seconds },
+		probe_kvm_on_booted, k);
 }
 
-void kvm_prove(struct kvm *k, const char *binary, void (*done)(void *data, const struct err *e),
-	void *data)
+void kvm_prove(struct kvm *k, const char *binary, probe_done_fn *done, void *data)
 {
-	struct waiter *w, **at = &k->waiting;
-
 	if (k->proved) {
-		done(data, NULL);
+		done(data, NULL, NULL);
 		return;
 	}
-	w = xcalloc(1, sizeof *w);
-	w->done = done;
-	w->data = data;
-	while (*at)
-		at = &(*at)->next;
-	*at = w;
-	if (k->asked || k->later.waits)
+	if (!ask_wait(&k->ask, done, data))
 		return;
 	k->tries = 0;
 	free(k->binary);
 	k->binary = xstrdup(binary);
 	if (k->disk < 0)
-		k->disk = probe_kvm_boot_disk(&k->err);
-	if (k->disk < 0 || (streq(k->accel, "kvm") && probe_kvm_check_device(&k->err) < 0))
-		probe_kvm_fail_later(k);
+		k->disk = probe_kvm_boot_disk(&k->ask.err);
+	if (k->disk < 0 || (streq(k->accel, "kvm") && probe_kvm_check_device(&k->ask.err) < 0))
+		ask_failed(&k->ask);
 	else
 		probe_kvm_start_try(k);
 }
 
-static void probe_kvm_drop(struct waiter **list, const void *data, bool all)
+void kvm_init(struct kvm *k, const struct ask *blank, const char *accel)
 {
-	while (*list) {
-		struct waiter *w = *list;
-
-		if (!all && w->data != data) {
-			list = &w->next;
-			continue;
-		}
-		*list = w->next;
-		free(w);
-	}
+	*k = (struct kvm){ .ask = *blank, .accel = accel, .disk = -1 };
+	k->ask.class = ERR_NO_RESOURCES;
 }
 
-void kvm_forget(struct kvm *k, const void *data)
+void kvm_release(struct kvm *k)
 {
-	probe_kvm_drop(&k->waiting, data, false);
-	probe_kvm_drop(&k->answering, data, false);
-}
-
-struct kvm *kvm_new(struct ev_loop *ev, const char *accel, const char *jail, const char *root,
-	const struct uids *uids)
-{
-	struct kvm *k = xcalloc(1, sizeof *k);
-
-	k->ev = ev;
-	k->accel = accel;
-	k->jail = jail;
-	k->root = root;
-	k->uids = uids;
-	k->disk = -1;
-	return k;
-}
-
-void kvm_free(struct kvm *k)
-{
-	if (!k)
-		return;
-	confine_cancel(k->asked);
-	loop_cancel(k->ev, &k->later);
-	probe_kvm_drop(&k->waiting, NULL, true);
-	probe_kvm_drop(&k->answering, NULL, true);
+	ask_release(&k->ask);
 	close_fd(&k->disk);
 	free(k->binary);
-	free(k);
 }

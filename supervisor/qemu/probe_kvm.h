@@ -8,24 +8,23 @@
 #ifndef SUPERVISOR_QEMU_PROBE_KVM_H
 #define SUPERVISOR_QEMU_PROBE_KVM_H
 
-#include "base/err.h"
+#include "supervisor/qemu/probe_ask.h"
 
-struct ev_loop;
-struct kvm;
-struct uids;
+struct kvm {
+	struct ask ask;
+	const char *accel;
+	int disk; /* boot sector */
+	bool proved;
+	unsigned tries;
+	char *binary;
+};
 
-/* As which both kinds of probe run in the jail: no VM's name. */
-#define PROBE_NAME ".probe"
-
-/* accel: "kvm"; a test names another. jail, root: as of probes_new(). */
-struct kvm *kvm_new(struct ev_loop *ev, const char *accel, const char *jail, const char *root,
-	const struct uids *uids);
-void kvm_free(struct kvm *k);
+/* accel: "kvm"; a test names another. blank: whom to ask, and nothing yet. */
+void kvm_init(struct kvm *k, const struct ask *blank, const char *accel);
+void kvm_release(struct kvm *k);
 
 /* done once: at once when KVM was proved before, else from the loop. Whoever asks while a proof
  * runs gets its result. */
-void kvm_prove(struct kvm *k, const char *binary, void (*done)(void *data, const struct err *e),
-	void *data);
-void kvm_forget(struct kvm *k, const void *data);
+void kvm_prove(struct kvm *k, const char *binary, probe_done_fn *done, void *data);
 
 #endif

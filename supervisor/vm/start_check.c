@@ -122,10 +122,11 @@ static void check_tell_kvm(const struct start_check *c)
 			c->kvm.text, must ? c->kvm.hint : "it would run without KVM, slowly");
 }
 
-static void check_on_kvm(void *data, const struct err *e)
+static void check_on_kvm(void *data, const struct probe *none, const struct err *e)
 {
 	struct start_check *c = data;
 
+	(void)none;
 	c->kvm_asked = true;
 	if (e)
 		err_copy(&c->kvm, e);

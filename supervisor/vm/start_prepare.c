@@ -92,11 +92,12 @@ int start_qemu(struct vm_start *s, struct err *e)
 	return STEP_WAITS;
 }
 
-static void prepare_on_kvm(void *data, const struct err *e)
+static void prepare_on_kvm(void *data, const struct probe *none, const struct err *e)
 {
 	struct vm_start *s = data;
 	struct vm *vm = s->vm;
 
+	(void)none;
 	if (e && vm->proc.conf.accel == CONF_ACCEL_KVM) {
 		start_failed(s, e);
 		return;

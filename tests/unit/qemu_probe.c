@@ -88,8 +88,9 @@ static void on_probe(void *data, const struct probe *p, const struct err *e)
 	answered(f, e);
 }
 
-static void on_kvm(void *data, const struct err *e)
+static void on_kvm(void *data, const struct probe *none, const struct err *e)
 {
+	assert_null(none);
 	answered(data, e);
 }
 
@@ -344,19 +345,23 @@ static void test_recorded(void **state)
 static void test_boot_proof(void **state)
 {
 	struct fixture *f = *state;
-	struct kvm *k = kvm_new(f->loop.ev, "tcg", stand_in_jail(), f->dir, &uids);
+	const struct ask blank = {
+		.ev = f->loop.ev, .jail = stand_in_jail(), .root = f->dir, .uids = &uids
+	};
+	struct kvm k;
 
+	kvm_init(&k, &blank, "tcg");
 	/* a loaded machine may need more than the second that KVM gets: ask again */
 	for (unsigned i = 1; i <= 3 && !f->ok; i++) {
-		kvm_prove(k, qemu, on_kvm, f);
+		kvm_prove(&k, qemu, on_kvm, f);
 		wait_for(f, i);
 	}
 	if (!f->ok)
 		fail_msg("%s", f->err.text);
 	f->calls = 0;
-	kvm_prove(k, qemu, on_kvm, f);
+	kvm_prove(&k, qemu, on_kvm, f);
 	assert_int_equal(f->calls, 1); /* remembered */
-	kvm_free(k);
+	kvm_release(&k);
 }
 
 static void test_no_proof(void **state)
@@ -372,17 +377,21 @@ static void test_no_proof(void **state)
 	};
 	/* clang-format on */
 	struct fixture *f = *state;
+	const struct ask blank = {
+		.ev = f->loop.ev, .jail = stand_in_jail(), .root = f->dir, .uids = &uids
+	};
 	size_t before = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct kvm *k = kvm_new(f->loop.ev, cases[i].accel, stand_in_jail(), f->dir, &uids);
 		char *path = script(f, "qemu", cases[i].rest);
+		struct kvm k;
 
+		kvm_init(&k, &blank, cases[i].accel);
 		f->calls = 0;
-		kvm_prove(k, path, on_kvm, f);
-		kvm_prove(k, path, on_kvm, f);
-		kvm_prove(k, path, on_kvm, &f->calls);
-		kvm_forget(k, &f->calls);
+		kvm_prove(&k, path, on_kvm, f);
+		kvm_prove(&k, path, on_kvm, f);
+		kvm_prove(&k, path, on_kvm, &f->calls);
+		ask_forget(&k.ask, &f->calls);
 		assert_int_equal(f->calls, 0);
 		wait_for(f, 2);
 		assert_false(f->ok);
@@ -392,7 +401,7 @@ static void test_no_proof(void **state)
 		assert_non_null(strstr(f->err.hint, "Accel=tcg"));
 		assert_int_equal(runs(f) - before, cases[i].runs);
 		before = runs(f);
-		kvm_free(k);
+		kvm_release(&k);
 		free(path);
 	}
 }
