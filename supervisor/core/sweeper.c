@@ -6,7 +6,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/child.h"
 #include "base/log.h"
@@ -25,7 +27,8 @@ struct sweeper {
 	unsigned serial;
 	struct loop_timer timer;
 	struct child *child;
-	bool more; /* came since the child began */
+	bool more;  /* came since the child began */
+	int way[2]; /* to the next child: what it is to close is in this socket, and nobody takes it out; -1: nothing is */
 };
 
 static void sweeper_done(void *data, const struct child_result *r)
@@ -46,13 +49,19 @@ static void sweeper_begin(void *data)
 	_cleanup_(free_ptr) char *dir = xasprintf("%s/%s", s->daemon->dirs.run, place);
 	_cleanup_(free_ptr) char *kept = xasprintf("%s/%s", s->daemon->dirs.state, place);
 	const char *argv[] = { "/proc/self/exe", "--sweep", dir, kept, NULL };
-	struct child_options o = { .argv = argv, .done = sweeper_done, .data = s };
+	const struct child_fd way = { s->way[1], STDERR_FILENO + 1 };
+	struct child_options o = {
+		.argv = argv, .done = sweeper_done, .data = s, .more = way.from < 0 ? NULL : &way
+	};
 	struct err e = ERR_INIT;
 
 	s->more = false;
 	s->child = child_run(s->daemon->loop.ev, &o, &e);
-	if (s->child)
+	if (s->child) {
+		close_fd(&s->way[0]);
+		close_fd(&s->way[1]);
 		return;
+	}
 	log_warning(NULL, "remove what is left in %s: %s; it is tried again", dir, e.text);
 	s->more = true;
 	loop_timer_start(&s->timer, AGAIN_SECONDS);
@@ -96,6 +105,29 @@ int sweeper_take_state(struct sweeper *s, const char *path, struct err *e)
 	return core_sweeper_take(s, d->state_fd, d->state, path, e);
 }
 
+void sweeper_close(struct sweeper *s, int fd)
+{
+	struct iovec byte = { (char[]){ 0 }, 1 };
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof fd)];
+	} control = { .head = { .cmsg_len = CMSG_LEN(sizeof fd),
+			      .cmsg_level = SOL_SOCKET,
+			      .cmsg_type = SCM_RIGHTS } };
+	const struct msghdr m = { .msg_iov = &byte,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof control.room };
+
+	if (fd < 0)
+		return;
+	memcpy(CMSG_DATA(&control.head), &fd, sizeof fd);
+	if (s->way[0] >= 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, s->way) == 0)
+		sendmsg(s->way[0], &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+	close(fd);
+	sweeper_want(s);
+}
+
 struct sweeper *sweeper_new(struct daemon *d, struct err *e)
 {
 	struct sweeper *s;
@@ -106,6 +138,7 @@ struct sweeper *sweeper_new(struct daemon *d, struct err *e)
 	}
 	s = xcalloc(1, sizeof *s);
 	s->daemon = d;
+	s->way[0] = s->way[1] = -1;
 	loop_timer_init(&s->timer, d->loop.ev, sweeper_begin, s);
 	/* removed only when it is empty: then there is nothing to do */
 	if (unlinkat(d->dirs.run_fd, place, AT_REMOVEDIR) < 0)
@@ -123,5 +156,7 @@ void sweeper_free(struct sweeper *s)
 		return;
 	loop_timer_stop(&s->timer);
 	child_cancel(s->child);
+	close_fd(&s->way[0]);
+	close_fd(&s->way[1]);
 	free(s);
 }

@@ -23,6 +23,9 @@ int sweeper_take(struct sweeper *s, const char *path, struct err *e);
 /* The same below the state directory. */
 int sweeper_take_state(struct sweeper *s, const char *path, struct err *e);
 
+/* Closes what the kernel takes its time for, in that child: it need not be quick about it. -1 is fine. */
+void sweeper_close(struct sweeper *s, int fd /* stolen */);
+
 /* sweep.c: what that child does; its exit status. */
 int sweep(const char *dir);
 

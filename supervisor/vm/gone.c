@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "supervisor/core/sweeper.h"
 #include "supervisor/host/cgroup.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/revert.h"
@@ -95,6 +96,7 @@ void vm_clean(struct vm *vm)
 	/* what was done by this process has ended with it; what is done while there is none goes on */
 	if (vm->proc.pidfd >= 0)
 		vm->busy = NULL;
+	sweeper_close(vm->daemon->sweeper, steal_fd(&vm->proc.mounts));
 	vm_process_release(vm);
 	vm->st.serves[0] = '\0';
 	vm->log.resets.n = 0;

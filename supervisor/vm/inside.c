@@ -80,6 +80,17 @@ int inside_open(const struct vm *vm, const char *file)
 	return inside_beneath(root, path, O_PATH);
 }
 
+void inside_hold(struct vm *vm)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "/proc/%d/ns/mnt", (int)vm->proc.pid);
+	close_fd(&vm->proc.mounts);
+	vm->proc.mounts = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (!proc_is(vm->proc.pid, vm->proc.starttime))
+		close_fd(&vm->proc.mounts);
+}
+
 void inside_name(pid_t pid, const char *run, char name[64])
 {
 	_cleanup_(free_ptr) char *path = xasprintf("%s/vms", run);

@@ -26,4 +26,8 @@ int inside_open(const struct vm *vm, const char *file);
 /* The VM whose run directory this process' root shows; "": none. run: the daemon's run directory. */
 void inside_name(pid_t pid, const char *run, char name[64]);
 
+/* Holds the namespace in which that root is: the kernel takes it apart when it is let go, and not while the
+ * process ends, where it can last. */
+void inside_hold(struct vm *vm);
+
 #endif

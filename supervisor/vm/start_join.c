@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/qemu/device.h"
+#include "supervisor/vm/inside.h"
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/start.h"
 
@@ -222,6 +223,7 @@ int start_status(struct vm_start *s, struct err *e)
 		return STEP_WAITS;
 	}
 	oom_watch_begin(&vm->proc.oom, vm->proc.pid);
+	inside_hold(vm);
 	if (vm->st.state == VM_JOINING)
 		vm_arm_start(vm);
 	/* all at once: a guest that has to be woken for each answer takes that much longer to adopt */

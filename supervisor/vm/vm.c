@@ -36,7 +36,7 @@ struct vm *vm_new(struct daemon *d, const char *name)
 
 	vm->daemon = d;
 	vm->name = xstrdup(name);
-	vm->state_fd = vm->proc.run_fd = vm->proc.pidfd = -1;
+	vm->state_fd = vm->proc.run_fd = vm->proc.pidfd = vm->proc.mounts = -1;
 	vm_set_since(vm);
 	vm_limits_init(vm);
 	loop_timer_init(&vm->timer, d->loop.ev, vm_on_timer, vm);
@@ -214,6 +214,7 @@ void vm_process_release(struct vm *vm)
 {
 	ev_io_stop(vm->daemon->loop.ev, &vm->proc.exited);
 	close_fd(&vm->proc.pidfd);
+	close_fd(&vm->proc.mounts);
 	oom_watch_release(&vm->proc.oom);
 	vm_free_nics(vm);
 	vm->proc.pid = 0;

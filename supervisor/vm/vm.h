@@ -134,6 +134,7 @@ struct vm_process {	     /* valid while vm_state_has_process() */
 	uint64_t
 		starttime; /* of /proc/PID/stat: with pid and boot id it names one process for ever */
 	int pidfd;
+	int mounts; /* its mount namespace, held so that its end is seen before the kernel has taken that apart; -1 */
 	bool is_child; /* exit status can be had */
 	ev_io exited;
 	double started, started_boot; /* the spawn */
