@@ -18,8 +18,8 @@
 
 static const char place[] = "gone";
 
-#define SOON_SECONDS \
-	0.1 /* who waits for the guest is told first, and those that go together are swept together */
+/* Who waits for a guest is told first, and those that end together are swept together. */
+#define SOON_SECONDS  0.02
 #define AGAIN_SECONDS 5.0
 
 struct sweeper {
@@ -27,9 +27,20 @@ struct sweeper {
 	unsigned serial;
 	struct loop_timer timer;
 	struct child *child;
-	bool more;  /* came since the child began */
-	int way[2]; /* to the next child: what it is to close is in this socket, and nobody takes it out; -1: nothing is */
+	bool soon; /* the timer runs, and not for long */
+	bool more; /* came since the child began */
+	/* To the next child: what it is to close is in this socket, and nobody takes it out. -1: nothing is. */
+	int way[2];
 };
+
+static void sweeper_want(struct sweeper *s)
+{
+	s->more = true;
+	if (s->child || s->soon)
+		return;
+	s->soon = true;
+	loop_timer_start(&s->timer, SOON_SECONDS);
+}
 
 static void sweeper_done(void *data, const struct child_result *r)
 {
@@ -40,7 +51,7 @@ static void sweeper_done(void *data, const struct child_result *r)
 		log_warning(NULL, "remove what is left in %s/%s: %s", s->daemon->dirs.run, place,
 			r->err_len ? r->err : "failed");
 	if (s->more)
-		loop_timer_start(&s->timer, SOON_SECONDS);
+		sweeper_want(s);
 }
 
 static void sweeper_begin(void *data)
@@ -55,7 +66,7 @@ static void sweeper_begin(void *data)
 	};
 	struct err e = ERR_INIT;
 
-	s->more = false;
+	s->soon = s->more = false;
 	s->child = child_run(s->daemon->loop.ev, &o, &e);
 	if (s->child) {
 		close_fd(&s->way[0]);
@@ -65,13 +76,6 @@ static void sweeper_begin(void *data)
 	log_warning(NULL, "remove what is left in %s: %s; it is tried again", dir, e.text);
 	s->more = true;
 	loop_timer_start(&s->timer, AGAIN_SECONDS);
-}
-
-static void sweeper_want(struct sweeper *s)
-{
-	s->more = true;
-	if (!s->child && !loop_timer_is_active(&s->timer))
-		loop_timer_start(&s->timer, SOON_SECONDS);
 }
 
 static int core_sweeper_take(
