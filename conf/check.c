@@ -29,6 +29,10 @@ static const struct conf_place *check_place_of(const struct check *k, const char
 		check_place_of(k, (d)->cdrom ? "CDROM" : "Disk", (d)->id, key, &(d)->place), key, \
 		__VA_ARGS__)
 
+#define NIC_PROBLEM(k, n, key, ...)                                                           \
+	conf_problem((k)->problems, check_place_of(k, "NIC", (n)->id, key, &(n)->place), key, \
+		__VA_ARGS__)
+
 enum conf_format conf_disk_format(const struct conf_disk *d)
 {
 	static const struct {
@@ -242,24 +246,16 @@ static void check_ports(const struct check *k)
 
 static void check_nic(const struct check *k, const struct conf_nic *nic)
 {
-	const struct conf_place *place = check_place_of(k, "NIC", nic->id, "Bridge", &nic->place);
-
 	if (nic->bridge && nic->network)
-		conf_problem(k->problems, place, "Bridge",
-			"takes the place of Network=; write only one");
+		NIC_PROBLEM(k, nic, "Bridge", "takes the place of Network=; write only one");
 	if (nic->bridge && nic->address)
-		conf_problem(k->problems, check_place_of(k, "NIC", nic->id, "Address", &nic->place),
-			"Address", "a foreign bridge gives out its own addresses");
+		NIC_PROBLEM(k, nic, "Address", "a foreign bridge gives out its own addresses");
 	for (const struct conf_nic *o = k->c->nic; o < nic; o++) {
 		if (nic->mac.set && o->mac.set && memcmp(&o->mac, &nic->mac, sizeof o->mac) == 0)
-			conf_problem(k->problems,
-				check_place_of(k, "NIC", nic->id, "MACAddress", &nic->place),
-				"MACAddress", "NIC '%s' has the same", o->id);
+			NIC_PROBLEM(k, nic, "MACAddress", "NIC '%s' has the same", o->id);
 		if (nic->address && streq(nic->address, o->address) &&
 			streq(nic->network, o->network))
-			conf_problem(k->problems,
-				check_place_of(k, "NIC", nic->id, "Address", &nic->place),
-				"Address", "NIC '%s' has the same", o->id);
+			NIC_PROBLEM(k, nic, "Address", "NIC '%s' has the same", o->id);
 	}
 }
 

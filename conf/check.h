@@ -22,7 +22,7 @@ struct conf_marks {
 };
 
 /* NULL: nobody wrote it. */
-const struct conf_mark *conf_mark_find(
+struct conf_mark *conf_mark_find(
 	const struct conf_marks *m, const char *section, const char *id, const char *key);
 void conf_mark_set(struct conf_marks *m, const struct conf_mark *mark);
 void conf_mark_remove(struct conf_marks *m, const struct conf_section *section, const char *id,

@@ -27,14 +27,7 @@ static bool default_value_ok(const struct conf_section *s, const struct conf_key
 static void default_keep(struct conf_daemon *c, const struct conf_section *s,
 	const struct conf_key *k, const char *value, const struct conf_place *place)
 {
-	if ((c->n_defaults & (c->n_defaults - 1)) == 0) {
-		size_t room = c->n_defaults ? c->n_defaults * 2 : 1;
-		struct conf_default *more = arena_alloc(&c->arena, room * sizeof *more);
-
-		if (c->n_defaults)
-			memcpy(more, c->defaults, c->n_defaults * sizeof *more);
-		c->defaults = more;
-	}
+	c->defaults = conf_grow(&c->arena, c->defaults, c->n_defaults, sizeof *c->defaults);
 	c->defaults[c->n_defaults++] = (struct conf_default){
 		.place = *place,
 		.section = s->name,

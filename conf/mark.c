@@ -1,17 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "conf/check.h"
 
-static struct conf_mark *mark_find(const struct conf_marks *m, const struct conf_section *section,
-	const char *id, const struct conf_key *key)
-{
-	for (size_t i = 0; i < m->n; i++)
-		if (m->mark[i].key == key && m->mark[i].section == section &&
-			streq(m->mark[i].id, id))
-			return &m->mark[i];
-	return NULL;
-}
-
-const struct conf_mark *conf_mark_find(
+struct conf_mark *conf_mark_find(
 	const struct conf_marks *m, const char *section, const char *id, const char *key)
 {
 	for (size_t i = 0; i < m->n; i++)
@@ -23,7 +13,7 @@ const struct conf_mark *conf_mark_find(
 
 void conf_mark_set(struct conf_marks *m, const struct conf_mark *mark)
 {
-	struct conf_mark *old = mark_find(m, mark->section, mark->id, mark->key);
+	struct conf_mark *old = conf_mark_find(m, mark->section->name, mark->id, mark->key->name);
 
 	if (old) {
 		*old = *mark;
@@ -36,7 +26,7 @@ void conf_mark_set(struct conf_marks *m, const struct conf_mark *mark)
 void conf_mark_remove(struct conf_marks *m, const struct conf_section *section, const char *id,
 	const struct conf_key *key)
 {
-	struct conf_mark *old = mark_find(m, section, id, key);
+	struct conf_mark *old = conf_mark_find(m, section->name, id, key->name);
 
 	if (old)
 		*old = m->mark[--m->n];

@@ -111,14 +111,8 @@ static void *parse_insert(struct parse *p, const struct conf_section *s)
 	size_t n, at;
 	char *array = conf_elements(s, p->root, &n);
 
-	if ((n & (n - 1)) == 0) {
-		char *more = arena_alloc(p->arena, (n ? n * 2 : 1) * s->size);
-
-		if (n)
-			memcpy(more, array, n * s->size);
-		array = more;
-		memcpy((char *)p->root + s->array, &array, sizeof array);
-	}
+	array = conf_grow(p->arena, array, n, s->size);
+	memcpy((char *)p->root + s->array, &array, sizeof array);
 	for (at = n; at > 0 && s->variant && !s->is; at--)
 		if (conf_element_is(s, array + (at - 1) * s->size))
 			break;
@@ -201,11 +195,8 @@ static void parse_unknown_section(struct parse *p, const struct conf_place *plac
 {
 	const char *nearest = conf_section_nearest(p->schema, name);
 
-	if (nearest)
-		conf_problem(p->problems, place, p->header, "unknown section, did you mean [%s]?",
-			nearest);
-	else
-		conf_problem(p->problems, place, p->header, "unknown section");
+	conf_problem(p->problems, place, p->header,
+		nearest ? "unknown section, did you mean [%s]?" : "unknown section", nearest);
 }
 
 static void parse_enter_section(
@@ -263,11 +254,10 @@ static void parse_unknown_key(struct parse *p, const struct conf_place *place, c
 		conf_problem(p->problems, place, key,
 			"unknown key in [%s], did you mean it in [%s]?", p->section->name,
 			home->name);
-	else if (nearest)
-		conf_problem(p->problems, place, key, "unknown key in [%s], did you mean '%s'?",
-			p->section->name, nearest);
 	else
-		conf_problem(p->problems, place, key, "unknown key in [%s]", p->section->name);
+		conf_problem(p->problems, place, key,
+			nearest ? "unknown key in [%s], did you mean '%s'?" : "unknown key in [%s]",
+			p->section->name, nearest);
 }
 
 static void parse_keep(

@@ -135,29 +135,11 @@ void conf_key_type(const struct conf_key *k, struct buf *b)
 		schema_type_names(k, b);
 	else
 		buf_adds(b, types[k->type]);
-	switch (k->type) {
-	case CONF_TYPE_SIZE:
-	case CONF_TYPE_TIME:
-		schema_type_limits(k, b);
-		break;
-	case CONF_TYPE_UINT:
+	if (k->type == CONF_TYPE_UINT)
 		buf_printf(b, " from %llu to %llu", (unsigned long long)k->min,
 			(unsigned long long)k->max);
-		break;
-	case CONF_TYPE_TEXT:
-	case CONF_TYPE_WORD:
-	case CONF_TYPE_ID:
-	case CONF_TYPE_NAME:
-	case CONF_TYPE_PATH:
-	case CONF_TYPE_IPV4:
-	case CONF_TYPE_BOOL:
-	case CONF_TYPE_ENUM:
-	case CONF_TYPE_MAC:
-	case CONF_TYPE_SUBNET:
-	case CONF_TYPE_RANGE:
-	case CONF_TYPES:
-		break;
-	}
+	else if (conf_key_is_number(k))
+		schema_type_limits(k, b);
 }
 
 const char *conf_apply_name(enum conf_apply a)

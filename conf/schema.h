@@ -18,7 +18,7 @@
 
 enum { CONF_LIST_MAX = 256, CONF_KEY_MAX = 64, CONF_HEADER_MAX = 128 };
 
-/* What a value is, and the field that holds it. */
+/* What a value is, and the field that holds it: strings first, then numbers. */
 enum conf_type {
 	CONF_TYPE_TEXT,	  /* const char *: any line */
 	CONF_TYPE_WORD,	  /* const char *: no blanks */
@@ -112,6 +112,16 @@ static inline char *conf_elements(const struct conf_section *s, const void *root
 	memcpy(&array, (const char *)root + s->array, sizeof array);
 	memcpy(n, (const char *)root + s->count, sizeof *n);
 	return array;
+}
+
+static inline bool conf_key_is_string(const struct conf_key *k)
+{
+	return k->type <= CONF_TYPE_IPV4;
+}
+
+static inline bool conf_key_is_number(const struct conf_key *k)
+{
+	return k->type >= CONF_TYPE_SIZE && k->type <= CONF_TYPE_UINT;
 }
 
 /* Whether the element belongs to this section and not to its neighbour. */

@@ -29,18 +29,24 @@ static const void *value_const_field(const struct conf_key *k, const void *objec
 	return (const char *)object + k->offset;
 }
 
+/* Full at 0, 1, 2, 4, 8...: the room is always the next power of two. */
+void *conf_grow(struct arena *a, void *array, size_t n, size_t size)
+{
+	void *more;
+
+	if (n & (n - 1))
+		return array;
+	more = arena_alloc(a, (n ? n * 2 : 1) * size);
+	if (n)
+		memcpy(more, array, n * size);
+	return more;
+}
+
 bool conf_list_add(struct conf_list *l, struct arena *a, const char *item)
 {
 	if (l->n == CONF_LIST_MAX)
 		return false;
-	/* Full at 0, 1, 2, 4, 8...: the room is always the next power of two. */
-	if ((l->n & (l->n - 1)) == 0) {
-		const char **more = arena_alloc(a, (l->n ? l->n * 2 : 1) * sizeof *more);
-
-		if (l->n)
-			memcpy(more, l->item, l->n * sizeof *more);
-		l->item = more;
-	}
+	l->item = conf_grow(a, l->item, l->n, sizeof *l->item);
 	l->item[l->n++] = arena_strdup(a, item);
 	return true;
 }
@@ -61,34 +67,18 @@ static bool value_string_ok(const struct conf_key *k, const char *text)
 
 	if (k->check && !k->check(text))
 		return false;
-	switch (k->type) {
-	case CONF_TYPE_TEXT:
-		return true;
-	case CONF_TYPE_WORD:
-		for (size_t i = 0; i < k->n_names; i++)
-			if (strcmp(text, k->names[i]) == 0)
-				return true;
-		return !k->names && !strchr(text, ' ');
-	case CONF_TYPE_ID:
+	if (k->type == CONF_TYPE_ID)
 		return conf_id_ok(text);
-	case CONF_TYPE_NAME:
+	if (k->type == CONF_TYPE_NAME)
 		return conf_name_ok(text);
-	case CONF_TYPE_PATH:
+	if (k->type == CONF_TYPE_PATH)
 		return conf_path_ok(text);
-	case CONF_TYPE_IPV4:
+	if (k->type == CONF_TYPE_IPV4)
 		return value_parse_ipv4(text, &address);
-	case CONF_TYPE_SIZE:
-	case CONF_TYPE_TIME:
-	case CONF_TYPE_UINT:
-	case CONF_TYPE_BOOL:
-	case CONF_TYPE_ENUM:
-	case CONF_TYPE_MAC:
-	case CONF_TYPE_SUBNET:
-	case CONF_TYPE_RANGE:
-	case CONF_TYPES:
-		break;
-	}
-	return false;
+	for (size_t i = 0; i < k->n_names; i++)
+		if (strcmp(text, k->names[i]) == 0)
+			return true;
+	return k->type == CONF_TYPE_TEXT || (!k->names && !strchr(text, ' '));
 }
 
 /* A copy, a path in its plain form: the same file is always the same text. */
@@ -231,32 +221,17 @@ static bool value_set_string(
 
 static bool value_set_scalar(const struct conf_key *k, void *to, const char *text, struct arena *a)
 {
-	switch (k->type) {
-	case CONF_TYPE_TEXT:
-	case CONF_TYPE_WORD:
-	case CONF_TYPE_ID:
-	case CONF_TYPE_NAME:
-	case CONF_TYPE_PATH:
-	case CONF_TYPE_IPV4:
+	if (conf_key_is_string(k))
 		return value_set_string(k, to, text, a);
-	case CONF_TYPE_SIZE:
-	case CONF_TYPE_TIME:
-	case CONF_TYPE_UINT:
+	if (conf_key_is_number(k))
 		return value_set_number(k, to, text);
-	case CONF_TYPE_BOOL:
+	if (k->type == CONF_TYPE_BOOL)
 		return value_set_bool(k, to, text);
-	case CONF_TYPE_ENUM:
+	if (k->type == CONF_TYPE_ENUM)
 		return value_set_enum(k, to, text);
-	case CONF_TYPE_MAC:
+	if (k->type == CONF_TYPE_MAC)
 		return value_set_mac(to, text);
-	case CONF_TYPE_SUBNET:
-		return value_set_subnet(to, text);
-	case CONF_TYPE_RANGE:
-		return value_set_range(to, text);
-	case CONF_TYPES:
-		break;
-	}
-	return false;
+	return k->type == CONF_TYPE_SUBNET ? value_set_subnet(to, text) : value_set_range(to, text);
 }
 
 enum conf_set conf_value_set(
@@ -284,25 +259,19 @@ void conf_value_refuse(const struct conf_key *k, const char *text, const struct 
 
 static size_t value_field_size(const struct conf_key *k)
 {
-	static const size_t sizes[] = {
-		[CONF_TYPE_TEXT] = sizeof(char *),
-		[CONF_TYPE_WORD] = sizeof(char *),
-		[CONF_TYPE_ID] = sizeof(char *),
-		[CONF_TYPE_NAME] = sizeof(char *),
-		[CONF_TYPE_PATH] = sizeof(char *),
-		[CONF_TYPE_IPV4] = sizeof(char *),
-		[CONF_TYPE_SIZE] = sizeof(uint64_t),
-		[CONF_TYPE_TIME] = sizeof(uint64_t),
-		[CONF_TYPE_UINT] = sizeof(uint64_t),
+	static const size_t sizes[CONF_TYPES] = {
 		[CONF_TYPE_BOOL] = sizeof(bool),
 		[CONF_TYPE_ENUM] = sizeof(unsigned),
 		[CONF_TYPE_MAC] = sizeof(struct conf_mac),
 		[CONF_TYPE_SUBNET] = sizeof(struct conf_subnet),
 		[CONF_TYPE_RANGE] = sizeof(struct conf_range),
 	};
-	_Static_assert(ARRAY_SIZE(sizes) == CONF_TYPES, "a type has no size");
 
-	return k->list ? sizeof(struct conf_list) : sizes[k->type];
+	if (k->list)
+		return sizeof(struct conf_list);
+	return conf_key_is_string(k)   ? sizeof(char *)
+	       : conf_key_is_number(k) ? sizeof(uint64_t)
+				       : sizes[k->type];
 }
 
 void conf_value_reset(const struct conf_key *k, void *object, struct arena *a)
@@ -318,27 +287,11 @@ size_t conf_value_count(const struct conf_key *k, const void *object)
 
 	if (k->list)
 		return ((const struct conf_list *)f)->n;
-	switch (k->type) {
-	case CONF_TYPE_TEXT:
-	case CONF_TYPE_WORD:
-	case CONF_TYPE_ID:
-	case CONF_TYPE_NAME:
-	case CONF_TYPE_PATH:
-	case CONF_TYPE_IPV4:
+	if (conf_key_is_string(k))
 		return *(const char *const *)f != NULL;
-	case CONF_TYPE_SIZE:
-	case CONF_TYPE_TIME:
-	case CONF_TYPE_UINT:
+	if (conf_key_is_number(k))
 		return *(const uint64_t *)f || k->preset;
-	case CONF_TYPE_MAC:
+	if (k->type == CONF_TYPE_MAC)
 		return ((const struct conf_mac *)f)->set;
-	case CONF_TYPE_RANGE:
-		return ((const struct conf_range *)f)->set;
-	case CONF_TYPE_BOOL:
-	case CONF_TYPE_ENUM:
-	case CONF_TYPE_SUBNET:
-	case CONF_TYPES:
-		break;
-	}
-	return 1;
+	return k->type != CONF_TYPE_RANGE || ((const struct conf_range *)f)->set;
 }

@@ -28,6 +28,8 @@ void conf_value_text(const struct conf_key *k, const void *object, size_t i, str
 /* Whether the field of both would be written alike. */
 bool conf_value_same(const struct conf_key *k, const void *a, const void *b);
 
+/* Memory for one more in an array of n that only grows by this. */
+void *conf_grow(struct arena *a, void *array, size_t n, size_t size);
 bool conf_list_add(struct conf_list *l, struct arena *a, const char *item); /* false: full */
 
 /* Specifiers: %n, %u, %s; NULL where one has no meaning. */

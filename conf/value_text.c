@@ -52,39 +52,20 @@ void conf_value_text(const struct conf_key *k, const void *object, size_t i, str
 		buf_adds(b, ((const struct conf_list *)f)->item[i]);
 		return;
 	}
-	switch (k->type) {
-	case CONF_TYPE_TEXT:
-	case CONF_TYPE_WORD:
-	case CONF_TYPE_ID:
-	case CONF_TYPE_NAME:
-	case CONF_TYPE_PATH:
-	case CONF_TYPE_IPV4:
+	if (conf_key_is_string(k))
 		buf_adds(b, *(const char *const *)f);
-		break;
-	case CONF_TYPE_SIZE:
-	case CONF_TYPE_TIME:
-	case CONF_TYPE_UINT:
+	else if (conf_key_is_number(k))
 		value_text_number(k, *(const uint64_t *)f, b);
-		break;
-	case CONF_TYPE_BOOL:
-		if (k->names)
-			buf_adds(b, k->names[*(const bool *)f]);
-		else
-			buf_adds(b, *(const bool *)f ? "yes" : "no");
-		break;
-	case CONF_TYPE_ENUM:
+	else if (k->type == CONF_TYPE_BOOL)
+		buf_adds(b, k->names	       ? k->names[*(const bool *)f]
+			    : *(const bool *)f ? "yes"
+					       : "no");
+	else if (k->type == CONF_TYPE_ENUM)
 		buf_adds(b, k->names[*(const unsigned *)f]);
-		break;
-	case CONF_TYPE_MAC:
+	else if (k->type == CONF_TYPE_MAC)
 		buf_adds(b, text_mac(mac, ((const struct conf_mac *)f)->byte));
-		break;
-	case CONF_TYPE_SUBNET:
-	case CONF_TYPE_RANGE:
+	else
 		value_text_network(k, f, b);
-		break;
-	case CONF_TYPES:
-		break;
-	}
 }
 
 bool conf_value_same(const struct conf_key *k, const void *a, const void *b)
