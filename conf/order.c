@@ -26,11 +26,7 @@ static const char *order_nth(const struct order_vm *vm, size_t k)
 	if (k < vm->after->n)
 		return vm->after->item[k];
 	k -= vm->after->n;
-	return k < vm->
-			   requires
-		       ->n ? vm->
-				     requires
-		       ->item[k] : NULL;
+	return k < vm->requires->n ? vm->requires->item[k] : NULL;
 }
 
 bool order_follows(const struct order_vm *vm, const char *other)

@@ -18,8 +18,7 @@
 
 struct order_vm {
 	const char *name;
-	const struct conf_list *after, *
-		requires;
+	const struct conf_list *after, *requires;
 	uint64_t stop_ms; /* that it may take to go down; UINT64_MAX: no limit */
 };
 

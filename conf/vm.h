@@ -205,9 +205,8 @@ struct conf_vm {
 	enum conf_restart restart;
 	uint64_t restart_ms;
 	uint64_t start_limit_burst, start_limit_interval_ms, start_limit_per_day;
-	struct conf_list after,
-		requires;	/* names of VMs or networks */
-	const char *ready_when; /* started, lease, agent, notify, tcp:PORT, log:TEXT */
+	struct conf_list after, requires; /* names of VMs or networks */
+	const char *ready_when;		  /* started, lease, agent, notify, tcp:PORT, log:TEXT */
 	uint64_t timeout_ready_ms;
 	enum conf_host_suspend host_suspend;
 

@@ -218,9 +218,7 @@ static void boot_mark_wanted(const struct vms *vms, const struct buf *left, bool
 		more = false;
 		for (size_t i = 0; i < vms->n; i++)
 			for (size_t k = 0; mark[i] && k < vms->vm[i]->file.conf.requires.n; k++) {
-				const char *name = vms->vm[i]->file.conf.
-							   requires
-					.item[k];
+				const char *name = vms->vm[i]->file.conf.requires.item[k];
 
 				for (size_t o = 0; o < vms->n && !boot_marked(vms, mark, name); o++)
 					if (streq(vms->vm[o]->name, name))

@@ -140,7 +140,7 @@ static int64_t peer_group_named(const char *name)
 
 void peer_groups_load(struct peer_groups *g)
 {
-	g->operator=(gid_t) peer_group_named("vmkeep");
+	g->operators = (gid_t)peer_group_named("vmkeep");
 	g->view = (gid_t)peer_group_named("vmkeep-view");
 }
 
@@ -156,7 +156,7 @@ enum api_role peer_role(const struct peer *p, const struct peer_groups *g)
 {
 	if (p->uid == 0 || p->uid == geteuid())
 		return API_ROLE_ROOT;
-	if (peer_in_group(p, g->operator))
+	if (peer_in_group(p, g->operators))
 		return API_ROLE_OPERATOR;
 	if (peer_in_group(p, g->view))
 		return API_ROLE_VIEW;

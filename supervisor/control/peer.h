@@ -31,7 +31,7 @@ size_t peer_bytes(const struct peer *p); /* in memory: there may be 65536 groups
 
 /* The groups whose members have a role. */
 struct peer_groups {
-	gid_t operator, view; /* (gid_t)-1: there is no such group */
+	gid_t operators, view; /* (gid_t)-1: there is no such group */
 };
 /* From /etc/group only. */
 void peer_groups_load(struct peer_groups *g);

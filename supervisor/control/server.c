@@ -228,5 +228,5 @@ bool server_reload_plan(const struct server *s)
 	struct peer_groups fresh;
 
 	peer_groups_load(&fresh);
-	return fresh.operator!= s->groups.operator|| fresh.view != s->groups.view;
+	return fresh.operators != s->groups.operators || fresh.view != s->groups.view;
 }

@@ -153,12 +153,13 @@ static void a_result_is_laid_out_by_its_shape(void **state)
 /* As list prints it where everything beyond the usual is worth a column. */
 static void a_full_list_fits_a_line_of_80(void **state)
 {
-	json_t *v = parse("{\"columns\": [\"name\", \"state\", \"reason\", \"cpus\", \"memory\", "
-			  "\"address\", \"uptime\", \"accel\", \"enabled\", \"outdated\"], \"rows\": ["
-			  "[\"web1\", \"running\", \"unresponsive\", 16, 1610612736, "
-			  "\"192.168.122.122\", 93600, \"tcg\", true, true],"
-			  "[\"database\", \"stopped\", \"crashed: signal 9 (SIGKILL)\", 2, 1073741824, "
-			  "null, null, \"kvm\", false, false]]}");
+	json_t *v =
+		parse("{\"columns\": [\"name\", \"state\", \"reason\", \"cpus\", \"memory\", "
+		      "\"address\", \"uptime\", \"accel\", \"enabled\", \"outdated\"], \"rows\": ["
+		      "[\"web1\", \"running\", \"unresponsive\", 16, 1610612736, "
+		      "\"192.168.122.122\", 93600, \"tcg\", true, true],"
+		      "[\"database\", \"stopped\", \"crashed: signal 9 (SIGKILL)\", 2, 1073741824, "
+		      "null, null, \"kvm\", false, false]]}");
 	struct buf b = BUF_INIT;
 
 	(void)state;
