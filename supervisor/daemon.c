@@ -106,14 +106,15 @@ static bool daemon_owns_job(void *data, const struct request *r, json_int_t numb
 	return j && j->vm[0] && verbs_owns(data, r, j->vm);
 }
 
-/* A stop joins the one that is under way. */
 static unsigned daemon_jobs_of(void *data, const struct request *r, const char *vm)
 {
-	unsigned stops, all;
+	const struct api_verb *v = request_verb(r);
+	unsigned n;
 
-	job_running(data, "vm-stop", vm, &stops);
-	job_running(data, NULL, vm, &all);
-	return stops && streq(request_verb(r)->execute, "vm-stop") ? 0 : all;
+	if ((v->traits & API_SHARED) && job_running(data, v->execute, vm, &n))
+		return 0;
+	job_running(data, NULL, vm, &n);
+	return n;
 }
 
 static void daemon_network_changed(void *data, const char *network, enum networks_change change)

@@ -107,6 +107,7 @@ enum api_trait {
 	API_PROGRAMS = 32, /* runs programs of ours: a few of a user's at a time */
 	API_OWN_ROWS = 64, /* who owns a VM may it too, and sees the rows of own ones */
 	API_STREAM = 128,  /* replies, then the connection is raw bytes */
+	API_SHARED = 256,  /* a job of it for the same VM that is under way is joined */
 };
 
 struct api_verb {
@@ -134,6 +135,11 @@ const char *api_verb_nearest(const char *execute);
 /* All arguments of a verb in the order of the command line: its target's "name", its own, and
  * "wait" of a job. NULL after the last. */
 const struct api_arg *api_verb_arg(const struct api_verb *v, size_t i);
+
+/* Is it one of those that may be given, or may anything? */
+bool api_is_choice(const struct api_arg *arg, const char *s);
+/* "console, qemu"; buf of 128. */
+const char *api_choices(const struct api_arg *arg, char buf[128]);
 
 /* Holds the arguments of a request against the table: names, types, required ones, control
  * characters. Sizes and times that were given as text become numbers in args (bytes, seconds). */

@@ -69,14 +69,24 @@ static json_t *check_time_from_text(const json_t *value)
 	return json_real((double)ms / 1000);
 }
 
-static bool check_is_choice(const struct api_arg *arg, const char *s)
+bool api_is_choice(const struct api_arg *arg, const char *s)
 {
-	if (!arg->choices[0])
-		return true;
+	size_t i = 0;
+
+	while (i < API_CHOICES_MAX && arg->choices[i] && !streq(arg->choices[i], s))
+		i++;
+	return !arg->choices[0] || (i < API_CHOICES_MAX && arg->choices[i]);
+}
+
+const char *api_choices(const struct api_arg *arg, char buf[128])
+{
+	size_t len = 0;
+
 	for (size_t i = 0; i < API_CHOICES_MAX && arg->choices[i]; i++)
-		if (streq(arg->choices[i], s))
-			return true;
-	return false;
+		len += (size_t)snprintf(
+			buf + len, 128 - len, "%s%s", i ? ", " : "", arg->choices[i]);
+	assert(len < 128);
+	return buf;
 }
 
 /* They are arguments of a program: lines and tabs may be among them. */
@@ -99,7 +109,7 @@ static bool check_fits(const struct api_arg *arg, const json_t *value)
 	switch (arg->type) {
 	case API_STRING:
 		s = check_clean_text(value);
-		return s && check_is_choice(arg, s);
+		return s && api_is_choice(arg, s);
 	case API_NAME:
 		s = check_clean_text(value);
 		return s && conf_name_ok(s);
@@ -123,19 +133,14 @@ static bool check_fits(const struct api_arg *arg, const json_t *value)
 
 static int check_bad_value(const struct api_verb *v, const struct api_arg *arg, struct err *e)
 {
-	char list[128] = "";
+	char list[128];
 
 	assert(arg->type < API_TYPES);
-	if (!arg->choices[0])
-		return err_set(e, ERR_USAGE, "%s: argument '%s' is not %s", v->execute, arg->name,
-			types[arg->type].words);
-	for (size_t i = 0; i < API_CHOICES_MAX && arg->choices[i]; i++) {
-		size_t len = strlen(list);
-
-		snprintf(list + len, sizeof list - len, "%s%s", i ? ", " : "", arg->choices[i]);
-	}
-	return err_set(
-		e, ERR_USAGE, "%s: argument '%s' is not one of: %s", v->execute, arg->name, list);
+	if (arg->choices[0])
+		return err_set(e, ERR_USAGE, "%s: argument '%s' is not one of: %s", v->execute,
+			arg->name, api_choices(arg, list));
+	return err_set(e, ERR_USAGE, "%s: argument '%s' is not %s", v->execute, arg->name,
+		types[arg->type].words);
 }
 
 static int check_unknown(const struct api_verb *v, const char *key, struct err *e)

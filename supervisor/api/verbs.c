@@ -23,7 +23,7 @@ const struct api_verb api_verbs[] = {
 		"it is, which is no error; one that is paused stays paused. Networks that it needs "
 		"are raised first. Disks with Size= that do not exist yet are made, and named: "
 		"only start and reboot do that." },
-	{ "vm-stop", "stop", API_ROLE_OWNER, API_VMS, API_JOB | API_NOT_BUSY, { "shutdown" },
+	{ "vm-stop", "stop", API_ROLE_OWNER, API_VMS, API_JOB | API_SHARED | API_NOT_BUSY, { "shutdown" },
 	  .arg = { TIMEOUT("how long the guest may take, in place of TimeoutStopSec=") },
 	  .result = "the state reached", .returns = { .members = api_life },
 	  .help = "ask guests to shut down, and wait until they have",

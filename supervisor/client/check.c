@@ -22,6 +22,30 @@ static const char *check_ending(const char *path)
 	return dot && !strchr(dot, '/') ? dot : "";
 }
 
+struct file {
+	const char *base, *end; /* "web1.vm", ".vm" */
+	char *dir, *name;	/* "web1" */
+};
+
+static struct file check_split(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	struct file f = { .base = slash ? slash + 1 : path, .end = check_ending(path) };
+
+	f.dir = slash ? xstrndup(path, (size_t)(slash - path) + !(slash - path)) : xstrdup(".");
+	f.name = xstrndup(f.base, strlen(f.base) - strlen(f.end));
+	return f;
+}
+
+static struct conf_context check_context(const struct conf_daemon *defaults)
+{
+	return (struct conf_context){
+		.defaults = defaults,
+		.uuid = "00000000-0000-0000-0000-000000000000", /* the daemon's to give */
+		.state_dir = "/var/lib/vmkeep",
+	};
+}
+
 static bool check_is_file(const char *word)
 {
 	const char *end = check_ending(word);
@@ -42,11 +66,9 @@ static int check_read_source(
 }
 
 /* vmkeep.conf beside the file has the [Defaults]; its own problems are its own check's. */
-static void check_read_defaults(const char *path, struct conf_daemon *defaults)
+static void check_read_defaults(const char *dir, struct conf_daemon *defaults)
 {
-	const char *slash = strrchr(path, '/');
-	_cleanup_(free_ptr) char *beside =
-		xasprintf("%.*svmkeep.conf", (int)(slash ? slash - path + 1 : 0), path);
+	_cleanup_(free_ptr) char *beside = xasprintf("%s/vmkeep.conf", dir);
 	_cleanup_(buf_release) struct buf text = BUF_MAX(CONF_TEXT_MAX);
 	struct conf_problems ignored = { 0 };
 	struct conf_source src;
@@ -56,37 +78,23 @@ static void check_read_defaults(const char *path, struct conf_daemon *defaults)
 	conf_problems_release(&ignored);
 }
 
-static void check_parse_vm(
-	const char *path, const char *name, const struct conf_source *src, struct conf_problems *p)
+static void check_parse(
+	const struct file *f, const struct conf_source *src, struct conf_problems *p)
 {
-	struct conf_daemon defaults = CONF_DAEMON_INIT;
-	struct conf_vm vm = CONF_VM_INIT;
-	const struct conf_context context = {
-		.defaults = &defaults,
-		.uuid = "00000000-0000-0000-0000-000000000000", /* the daemon's to give */
-		.state_dir = "/var/lib/vmkeep",
-	};
-
-	check_read_defaults(path, &defaults);
-	conf_vm_parse(&vm, name, src, 1, &context, p);
-	conf_vm_release(&vm);
-	conf_daemon_release(&defaults);
-}
-
-static void check_parse(const char *path, const struct conf_source *src, struct conf_problems *p)
-{
-	const char *slash = strrchr(path, '/'), *end = check_ending(path);
-	const char *base = slash ? slash + 1 : path;
-	_cleanup_(free_ptr) char *name = xstrndup(base, strlen(base) - strlen(end));
 	struct conf_network network = CONF_NETWORK_INIT;
 	struct conf_daemon daemon = CONF_DAEMON_INIT;
+	struct conf_vm vm = CONF_VM_INIT;
+	const struct conf_context context = check_context(&daemon);
 
-	if (streq(end, ".network"))
-		conf_network_parse(&network, name, src, 1, p);
-	else if (streq(base, "vmkeep.conf"))
+	if (streq(f->end, ".network")) {
+		conf_network_parse(&network, f->name, src, 1, p);
+	} else if (streq(f->base, "vmkeep.conf")) {
 		conf_daemon_parse(&daemon, src, 1, p);
-	else
-		check_parse_vm(path, name, src, p);
+	} else {
+		check_read_defaults(f->dir, &daemon);
+		conf_vm_parse(&vm, f->name, src, 1, &context, p);
+	}
+	conf_vm_release(&vm);
 	conf_network_release(&network);
 	conf_daemon_release(&daemon);
 }
@@ -103,9 +111,7 @@ struct beside {
 static void check_beside_found(void *data, const char *name)
 {
 	struct beside *b = data;
-	const struct conf_context ctx = { .defaults = &b->daemon,
-		.uuid = "00000000-0000-0000-0000-000000000000",
-		.state_dir = "/var/lib/vmkeep" };
+	const struct conf_context ctx = check_context(&b->daemon);
 	struct conf_vm *vm = xcalloc(1, sizeof *vm);
 	struct conf_problems ignored = { 0 };
 
@@ -128,24 +134,19 @@ static void check_beside_row(void *data, const struct conf_place *place, const c
 
 /* Files that may not be read have problems of their own, and those are told where they are checked.
  */
-static void check_beside(const char *path, struct conf_problems *p)
+static void check_beside(const struct file *f, struct conf_problems *p)
 {
-	const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path,
-		   *end = check_ending(path);
-	_cleanup_(free_ptr) char *dir =
-		slash ? xstrndup(path, (size_t)(slash - path) + !(slash - path)) : xstrdup(".");
-	_cleanup_(free_ptr) char *name = xstrndup(base, strlen(base) - strlen(end));
-	struct beside b = { .dir = dir, .daemon = CONF_DAEMON_INIT };
+	struct beside b = { .dir = f->dir, .daemon = CONF_DAEMON_INIT };
 	struct conf_problems ignored = { 0 };
-	bool all = streq(base, "vmkeep.conf");
+	bool all = streq(f->base, "vmkeep.conf");
 
-	if (!all && !streq(end, ".vm"))
+	if (!all && !streq(f->end, ".vm"))
 		return;
-	conf_load_daemon(&b.daemon, dir, &ignored);
+	conf_load_daemon(&b.daemon, f->dir, &ignored);
 	if (!ignored.count) {
-		conf_list_vms(dir, check_beside_found, &b, &ignored);
-		budget_check(&b.daemon, (const struct conf_vm *const *)b.vm, b.n, all ? NULL : name,
-			check_beside_row, p);
+		conf_list_vms(f->dir, check_beside_found, &b, &ignored);
+		budget_check(&b.daemon, (const struct conf_vm *const *)b.vm, b.n,
+			all ? NULL : f->name, check_beside_row, p);
 	}
 	for (size_t i = 0; i < b.n; i++) {
 		conf_vm_release(b.vm[i]);
@@ -163,15 +164,19 @@ static int check_file(struct command *c, const char *path)
 	struct conf_problems problems = { 0 };
 	struct conf_source src;
 	struct err e = ERR_INIT;
+	struct file file;
 	json_t *result;
 	int code;
 
 	if (check_read_source(path, &text, &src, &e) < 0)
 		return errors_print(NULL, &e);
 	src.file = safe;
-	check_parse(path, &src, &problems);
+	file = check_split(path);
+	check_parse(&file, &src, &problems);
 	if (!problems.count)
-		check_beside(path, &problems);
+		check_beside(&file, &problems);
+	free(file.dir);
+	free(file.name);
 	result = api_problems(&problems, true);
 	code = command_result(c, NULL, result);
 	command_flush_json(c);

@@ -101,66 +101,43 @@ static json_t *option_string_value(const char *text, struct err *e)
 	return v;
 }
 
-static json_t *option_choice_value(const struct api_arg *arg, const char *text, struct err *e)
-{
-	struct buf list = BUF_INIT;
-	size_t i;
-
-	for (i = 0; i < API_CHOICES_MAX && arg->choices[i]; i++) {
-		if (streq(arg->choices[i], text))
-			break;
-		buf_printf(&list, "%s%s", i ? ", " : "", arg->choices[i]);
-	}
-	if (i < API_CHOICES_MAX && arg->choices[i]) {
-		buf_release(&list);
-		return json_string(text);
-	}
-	err_set(e, ERR_USAGE, "'%s' is not one of: %s", text, list.data);
-	buf_release(&list);
-	return NULL;
-}
-
 /* Sizes and times travel as typed, so that both ends speak of the same words. */
 json_t *option_value(const struct api_arg *arg, const char *text, struct err *e)
 {
+	static const struct {
+		const char *what, *hint;
+	} refusals[API_TYPES] = {
+		[API_SIZE] = { "not a size",
+			"write a whole number with K, M, G or T, such as 512M" },
+		[API_TIME] = { "not a time",
+			"write seconds, or a number with a unit, such as 2min" },
+		[API_INT] = { "not a whole number", NULL },
+		[API_BOOL] = { "neither yes nor no", NULL },
+	};
+	char list[128];
 	uint64_t number;
 	bool yes;
 
-	if (arg->choices[0])
-		return option_choice_value(arg, text, e);
-	switch (arg->type) {
-	case API_STRING:
-	case API_NAME:
-		return option_string_value(text, e);
-	case API_SIZE:
-		if (text_parse_size(text, &number) == 0)
-			return option_string_value(text, e);
-		err_set(e, ERR_USAGE, "'%s' is not a size", text);
-		err_hint(e, "write a whole number with K, M, G or T, such as 512M");
+	if (arg->choices[0]) {
+		if (api_is_choice(arg, text))
+			return json_string(text);
+		err_set(e, ERR_USAGE, "'%s' is not one of: %s", text, api_choices(arg, list));
 		return NULL;
-	case API_TIME:
-		if (text_parse_time(text, &number) == 0)
-			return option_string_value(text, e);
-		err_set(e, ERR_USAGE, "'%s' is not a time", text);
-		err_hint(e, "write seconds, or a number with a unit, such as 2min");
-		return NULL;
-	case API_INT:
-		if (text_parse_uint(text, 0, INT64_MAX, &number) == 0)
-			return json_integer((json_int_t)number);
-		err_set(e, ERR_USAGE, "'%s' is not a whole number", text);
-		return NULL;
-	case API_BOOL:
-		if (text_parse_bool(text, &yes) == 0)
-			return json_boolean(yes);
-		err_set(e, ERR_USAGE, "'%s' is neither yes nor no", text);
-		return NULL;
-	case API_JSON:
-		return option_json_or_word(text, e);
-	case API_WORDS:
-		return json_pack("[o]", option_string_value(text, e));
-	case API_TYPES:
-		break;
 	}
-	err_set(e, ERR_USAGE, "'%s' cannot be given here", text);
+	if (arg->type == API_JSON)
+		return option_json_or_word(text, e);
+	if (arg->type == API_WORDS)
+		return json_pack("[o]", option_string_value(text, e));
+	if (arg->type == API_INT && text_parse_uint(text, 0, INT64_MAX, &number) == 0)
+		return json_integer((json_int_t)number);
+	if (arg->type == API_BOOL && text_parse_bool(text, &yes) == 0)
+		return json_boolean(yes);
+	if (!refusals[arg->type].what ||
+		(arg->type == API_SIZE && text_parse_size(text, &number) == 0) ||
+		(arg->type == API_TIME && text_parse_time(text, &number) == 0))
+		return option_string_value(text, e);
+	err_set(e, ERR_USAGE, "'%s' is %s", text, refusals[arg->type].what);
+	if (refusals[arg->type].hint)
+		err_hint(e, "%s", refusals[arg->type].hint);
 	return NULL;
 }

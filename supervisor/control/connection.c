@@ -328,11 +328,8 @@ void connection_put(struct connection *c, const json_t *message)
 
 void connection_put_error(struct connection *c, const struct err *e, json_t *id)
 {
-	json_t *reply = json_object();
+	json_t *reply = json_pack("{s:o, s:O*}", "error", api_error_json(e), "id", id);
 
-	json_object_set_new(reply, "error", api_error_json(e));
-	if (id)
-		json_object_set(reply, "id", id);
 	connection_put(c, reply);
 	json_decref(reply);
 }

@@ -76,15 +76,10 @@ void message_release(struct message *m)
 
 json_t *message_event(const char *name, json_t *data)
 {
-	json_t *o = json_object(), *stamp = json_object();
 	double now = clock_wall();
 	json_int_t seconds = (json_int_t)now;
 
-	json_object_set_new(stamp, "seconds", json_integer(seconds));
-	json_object_set_new(
-		stamp, "microseconds", json_integer((json_int_t)((now - (double)seconds) * 1e6)));
-	json_object_set_new(o, "event", json_string(name));
-	json_object_set_new(o, "data", data ? data : json_object());
-	json_object_set_new(o, "timestamp", stamp);
-	return o;
+	return json_pack("{s:s, s:o, s:{s:I, s:I}}", "event", name, "data",
+		data ? data : json_object(), "timestamp", "seconds", seconds, "microseconds",
+		(json_int_t)((now - (double)seconds) * 1e6));
 }

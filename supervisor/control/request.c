@@ -73,11 +73,9 @@ void request_orphan(struct request *r)
 
 static void request_put_result(struct request *r, json_t *result)
 {
-	json_t *reply = json_object();
+	json_t *reply = json_pack(
+		"{s:o, s:O*}", "return", result ? result : json_object(), "id", r->message.id);
 
-	json_object_set_new(reply, "return", result ? result : json_object());
-	if (r->message.id)
-		json_object_set(reply, "id", r->message.id);
 	if (r->connection)
 		connection_put(r->connection, reply);
 	json_decref(reply);

@@ -33,9 +33,8 @@ struct server {
 static void server_refuse(int fd, const struct err *e)
 {
 	struct buf line = BUF_INIT;
-	json_t *o = json_object();
+	json_t *o = json_pack("{s:o}", "error", api_error_json(e));
 
-	json_object_set_new(o, "error", api_error_json(e));
 	codec_encode(o, &line);
 	json_decref(o);
 	(void)!send(fd, line.data, line.len, MSG_NOSIGNAL | MSG_DONTWAIT);

@@ -70,8 +70,8 @@ static bool life_is_there(const struct vm *vm, enum vm_goal goal)
 	return goal != VM_GOAL_AGAIN && vm->st.state == VM_STOPPED;
 }
 
-void verb_life(struct daemon *d, struct vm *vm, struct request *r, verb_act_fn *act,
-	enum vm_goal goal, bool joins)
+void verb_life(
+	struct daemon *d, struct vm *vm, struct request *r, verb_act_fn *act, enum vm_goal goal)
 {
 	const struct job *before = NULL;
 	bool was = life_is_there(vm, goal);
@@ -83,7 +83,7 @@ void verb_life(struct daemon *d, struct vm *vm, struct request *r, verb_act_fn *
 		request_error(r, &e);
 		return;
 	}
-	if (joins)
+	if (request_verb(r)->traits & API_SHARED)
 		before = job_running(d, request_verb(r)->execute, vm->name, &n);
 	if (before) {
 		verb_life_join_stop(vm, r, before);
@@ -104,7 +104,7 @@ static int life_start(struct vm *vm, const struct request *r, struct err *e)
 
 void verb_start(struct daemon *d, struct vm *vm, struct request *r)
 {
-	verb_life(d, vm, r, life_start, VM_GOAL_UP, false);
+	verb_life(d, vm, r, life_start, VM_GOAL_UP);
 }
 
 static int life_stop(struct vm *vm, const struct request *r, struct err *e)
@@ -114,7 +114,7 @@ static int life_stop(struct vm *vm, const struct request *r, struct err *e)
 
 void verb_stop(struct daemon *d, struct vm *vm, struct request *r)
 {
-	verb_life(d, vm, r, life_stop, VM_GOAL_DOWN, true);
+	verb_life(d, vm, r, life_stop, VM_GOAL_DOWN);
 }
 
 static int life_kill(struct vm *vm, const struct request *r, struct err *e)
@@ -124,7 +124,7 @@ static int life_kill(struct vm *vm, const struct request *r, struct err *e)
 
 void verb_kill(struct daemon *d, struct vm *vm, struct request *r)
 {
-	verb_life(d, vm, r, life_kill, VM_GOAL_DOWN, false);
+	verb_life(d, vm, r, life_kill, VM_GOAL_DOWN);
 }
 
 /* --- wait --- */

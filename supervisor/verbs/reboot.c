@@ -46,7 +46,7 @@ static void reboot_checked(struct daemon *d, struct request *r, const struct con
 	/* all may have changed meanwhile */
 	vm = verb_vm(d, r);
 	if (vm && verb_may(r, vm))
-		verb_life(d, vm, r, reboot_begin, VM_GOAL_AGAIN, false);
+		verb_life(d, vm, r, reboot_begin, VM_GOAL_AGAIN);
 }
 
 void verb_reboot(struct daemon *d, struct vm *vm, struct request *r)
@@ -55,7 +55,7 @@ void verb_reboot(struct daemon *d, struct vm *vm, struct request *r)
 
 	/* somebody asked for the same */
 	if (vm->st.want == VM_WANT_RESTART && vm_state_has_process(vm->st.state)) {
-		verb_life(d, vm, r, NULL, VM_GOAL_AGAIN, false);
+		verb_life(d, vm, r, NULL, VM_GOAL_AGAIN);
 		return;
 	}
 	if (!verb_may(r, vm))

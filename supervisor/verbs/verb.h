@@ -37,10 +37,10 @@ struct job *verb_job(struct daemon *d, struct request *r, const struct vm *vm);
 void verb_job_started(struct request *r, const struct job *j);
 
 /* Acts, then answers with a job that ends when the VM is there, or cannot get there. act may be NULL: it
- * was done already. joins: a job of this verb that is under way is waited for in place of a new one. */
+ * was done already. */
 typedef int verb_act_fn(struct vm *vm, const struct request *r, struct err *e);
-void verb_life(struct daemon *d, struct vm *vm, struct request *r, verb_act_fn *act,
-	enum vm_goal goal, bool joins);
+void verb_life(
+	struct daemon *d, struct vm *vm, struct request *r, verb_act_fn *act, enum vm_goal goal);
 
 /* Answers with result(vm) when the VM is there, or cannot get there. One whose client leaves does not
  * wait any more. */
