@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "supervisor/core/confine.h"
 #include "supervisor/vm/conflict.h"
 #include "supervisor/vm/start.h"
 #include "supervisor/vm/said.h"
@@ -124,11 +125,18 @@ void vm_quit(struct vm *vm)
 
 void vm_expire(struct vm *vm)
 {
+	const bool refused = vm->start->refused;
 	struct err e = ERR_INIT;
 
-	err_set(&e, ERR_QEMU_FAILED, "not up after %.0f s: still waiting for the %s",
-		(double)vm->proc.conf.timeout_start_ms / 1000, vm->start->step->name);
-	vm_start_failed(vm, VM_END_START_FAILED, &e);
+	/* a jail that has said why, and does not end */
+	if (refused)
+		confine_error(vm->start->refused, &e);
+	else
+		err_set(&e, ERR_QEMU_FAILED, "not up after %.0f s: still waiting for the %s",
+			(double)vm->proc.conf.timeout_start_ms / 1000, vm->start->step->name);
+	vm_start_failed(vm, refused ? VM_END_HOST_CAUSE : VM_END_START_FAILED, &e);
+	if (refused)
+		start_close_jail(vm->start);
 	vm_kill_process(vm);
 }
 

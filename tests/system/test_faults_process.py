@@ -4,6 +4,7 @@
 A jail that waits (a script in its place that opens a FIFO first) holds a start wherever a test wants it.
 """
 import contextlib
+import json
 import os
 import shutil
 
@@ -157,6 +158,19 @@ def test_start_that_takes_too_long(gate, world):
     said = world.fails(7, "start", "a")
     assert "not up after 1 s: still waiting for the jail" in said
     assert world.info("a")["state"] == "stopped"
+
+
+def test_jail_that_refuses_and_hangs(gate, world):
+    """Its own words are the reason, not that time ran out."""
+    said = {"error": {"class": "Conflict", "desc": "disk 'root': is taken", "hint": "look", "step": "locks"}}
+    jail = os.path.join(world.base, "vmkeep-jail")
+    with open(jail, "w", encoding="utf-8") as f:
+        f.write("#!/bin/sh\n[ \"$1\" = .probe ] && exec %s.real \"$@\"\ncat <<'E' >&3\n%s\nE\nexec sleep 1000\n"
+                % (jail, json.dumps(said)))
+    world.micro("a", "deaf", extra=LIFECYCLE % "TimeoutStartSec=1")
+    assert "disk 'root': is taken" in world.fails(3, "start", "a")
+    info = world.info("a")
+    assert info["state"] == "stopped" and "disk 'root': is taken" in info["reason"]
 
 
 def test_stop_while_it_is_prepared(world):
