@@ -18,8 +18,8 @@ struct duplicates_vm { /* borrowed */
 	const struct identity *identity;
 };
 
-/* A claim of vm[index] that another VM has too; text says who. Strings live for the call. */
-typedef void duplicates_fn(void *data, size_t index, const struct conf_place *place,
+/* A claim of this VM that another has too; text says who. Strings live for the call. */
+typedef void duplicates_fn(void *data, const char *vm, const struct conf_place *place,
 	const char *key, const char *text, const char *hint);
 
 /* Calls found once for each such claim, VM by VM in their order. */

@@ -44,11 +44,6 @@ static void vm_add_error(
 
 /* --- of all VMs together --- */
 
-struct found {
-	struct vm_check *c;
-	struct vm **vm; /* by the index that duplicates_find() tells */
-};
-
 /* Its number among those asked for; how many there are: it is none of them. */
 static size_t check_vm_asked(const struct vm_check *c, const char *name)
 {
@@ -59,32 +54,28 @@ static size_t check_vm_asked(const struct vm_check *c, const char *name)
 	return i;
 }
 
-static void vm_found_duplicate(void *data, size_t index, const struct conf_place *place,
+static void vm_found_duplicate(void *data, const char *vm, const struct conf_place *place,
 	const char *key, const char *text, const char *hint)
 {
-	const struct found *f = data;
-	size_t i = check_vm_asked(f->c, f->vm[index]->name);
+	struct vm_check *c = data;
+	size_t i = check_vm_asked(c, vm);
 
-	if (i == f->c->n)
+	if (i == c->n)
 		return;
-	check_row(f->c->rows, place, key, "error", text, hint);
-	f->c->twice[i] |= streq(key, "UUID");
+	check_row(c->rows, place, key, "error", text, hint);
+	c->twice[i] |= streq(key, "UUID");
 }
 
 static void vm_check_duplicates(struct vm_check *c, const struct vms *vms)
 {
 	struct duplicates_vm *all = xcalloc(vms->n, sizeof *all);
-	struct found f = { c, xcalloc(vms->n, sizeof(struct vm *)) };
 	size_t n = 0;
 
 	for (size_t i = 0; i < vms->n; i++)
-		if (vms->vm[i]->file.have_conf) {
-			f.vm[n] = vms->vm[i];
+		if (vms->vm[i]->file.have_conf)
 			all[n++] = (struct duplicates_vm){ &vms->vm[i]->file.conf,
 				&vms->vm[i]->identity };
-		}
-	duplicates_find(all, n, c->daemon->image_dir, vm_found_duplicate, &f);
-	free(f.vm);
+	duplicates_find(all, n, c->daemon->image_dir, vm_found_duplicate, c);
 	free(all);
 }
 

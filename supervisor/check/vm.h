@@ -28,7 +28,7 @@ void vm_check_run(struct vm_check *c);
 /* Also after done; done is not called any more. */
 void vm_check_free(struct vm_check *c);
 
-/* --- check_files.c: what the files say now --- */
+/* --- files.c: what the files say now --- */
 
 /* All VMs with a file, by name: those of the daemon where it knows the file as it is, else copies. */
 struct check_files {
@@ -48,7 +48,7 @@ struct vm *check_vm(struct daemon *d, const char *name, struct conf_problems *p)
 /* A row for each VM that is gone and not forgotten. files: the VMs as their files are now. */
 void check_forgettable(struct daemon *d, const struct vms *files, struct conf_problems *rows);
 
-/* --- check_jail.c: the child that looks at files --- */
+/* --- jail.c: the child that looks at files --- */
 
 struct check_jail;
 /* problem: an object as in jail/plan.h, or a growth where that was asked for; NULL at the end, then e says what kept it from looking, if
@@ -58,7 +58,7 @@ struct check_jail *check_jail_run(struct daemon *d, const char *name, json_t *pl
 	check_jail_fn *tell, void *data, struct err *e);
 void check_jail_cancel(struct check_jail *j);
 
-/* --- check_space.c: what images may still grow by, in sum --- */
+/* --- space.c: what images may still grow by, in sum --- */
 
 struct check_space;
 /* Of these VMs, whose files may change meanwhile. only: the one that is checked, NULL: all are. */

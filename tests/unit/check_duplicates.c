@@ -51,15 +51,15 @@ struct heard {
 	char first[256];
 };
 
-static void found(void *data, size_t index, const struct conf_place *place, const char *key,
+static void found(void *data, const char *vm, const struct conf_place *place, const char *key,
 	const char *text, const char *hint)
 {
 	struct heard *h = data;
 
 	assert_true(hint && *hint);
-	assert_true(index < 2);
 	if (!h->times++)
-		snprintf(h->first, sizeof h->first, "%zu:%u:%s: %s", index, place->line, key, text);
+		snprintf(h->first, sizeof h->first, "%d:%u:%s: %s", streq(vm, "two"), place->line,
+			key, text);
 }
 
 static void read_vm(struct conf_vm *c, const char *name, const char *parts)
