@@ -23,12 +23,6 @@ static int accept_next(const struct acceptor *a)
 	return accept4(a->io.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
-static void accept_suspend(struct acceptor *a)
-{
-	ev_io_stop(a->ev, &a->io);
-	loop_timer_start(&a->again, accept_pause);
-}
-
 /* Takes one client from the queue, with words. False: the socket would wake us again at once. */
 static bool accept_turn_away(struct acceptor *a)
 {
@@ -58,8 +52,10 @@ static void accept_ready(struct ev_loop *ev, ev_io *w, int revents)
 		if (fd >= 0) {
 			a->connected(a, fd);
 		} else if (errno != EINTR && errno != ECONNABORTED) {
-			if (errno != EAGAIN && !accept_turn_away(a))
-				accept_suspend(a);
+			if (errno != EAGAIN && !accept_turn_away(a)) {
+				ev_io_stop(a->ev, &a->io);
+				loop_timer_start(&a->again, accept_pause);
+			}
 			return;
 		}
 	}

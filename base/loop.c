@@ -18,12 +18,6 @@ static void loop_far_away(struct ev_loop *ev, ev_periodic *w, int revents)
 	(void)ev, (void)w, (void)revents;
 }
 
-static ev_tstamp base_loop_later(ev_periodic *w, ev_tstamp now)
-{
-	(void)w;
-	return now + 1e8; /* three years */
-}
-
 /* Seconds for which we were ready to run and others did; proc(5) on schedstat. 0 where it is not told. */
 static double loop_waited(const struct loop *l)
 {
@@ -213,7 +207,7 @@ int loop_init(struct loop *l)
 	l->lost = clock_lost();
 	l->given_back = clock_left_out();
 	ev_set_loop_release_cb(l->ev, loop_about_to_sleep, loop_slept);
-	ev_periodic_init(&l->far, loop_far_away, 0, 0, base_loop_later);
+	ev_periodic_init(&l->far, loop_far_away, 1e10, 0, NULL); /* in 300 years */
 	ev_periodic_start(l->ev, &l->far);
 	ev_check_init(&l->check, loop_woke_up);
 	ev_set_priority(&l->check, EV_MAXPRI);

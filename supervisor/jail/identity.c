@@ -35,11 +35,6 @@ static json_t *identity_mark_made(const struct jail *j, json_int_t now)
 	return made;
 }
 
-static bool identity_is_day(json_int_t a, json_int_t b)
-{
-	return a / DAY == b / DAY;
-}
-
 /* To the day: most starts of a day write nothing. */
 static void jail_identity_saw(struct jail *j, json_t *images, const char *path, json_int_t now)
 {
@@ -49,7 +44,7 @@ static void jail_identity_saw(struct jail *j, json_t *images, const char *path, 
 	json_array_foreach (images, n, image)
 		if (streq(json_string_value(json_object_get(image, "path")), path))
 			known = image;
-	if (known && identity_is_day(json_integer_value(json_object_get(known, "seen")), now))
+	if (known && json_integer_value(json_object_get(known, "seen")) / DAY == now / DAY)
 		return;
 	if (known)
 		json_object_set_new(known, "seen", json_integer(now));
