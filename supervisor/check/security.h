@@ -9,6 +9,7 @@
 #define SUPERVISOR_CHECK_SECURITY_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "base/err.h"
 
@@ -16,5 +17,9 @@ struct vm;
 
 /* {"columns": ["rule", "holds", "found"], "rows": [...]}, NULL where there is no process. */
 json_t *security_report(const struct vm *vm, struct err *e);
+
+/* Its QEMU was replaced on disk since it was started, as by an upgrade: it goes on with the old program until its
+ * next start. The kernel tells: the link /proc/PID/exe of a removed file ends in " (deleted)" (proc(5)). */
+bool vm_outdated(const struct vm *vm);
 
 #endif

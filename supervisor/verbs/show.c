@@ -9,7 +9,6 @@
 #include "supervisor/verbs/verb.h"
 #include "supervisor/guest/balloon.h"
 #include "supervisor/guest/health.h"
-#include "supervisor/check/outdated.h"
 #include "supervisor/check/security.h"
 #include "supervisor/vm/part.h"
 
