@@ -185,13 +185,13 @@ static bool run_is_silent(const char *column, const json_t *v)
 /* What is wrong with the QEMU of one that runs stands with the reasons of the others: a line is short. */
 static void run_list_print(struct command *c, const char *target, const json_t *result)
 {
-	json_t *table = json_deep_copy(result), *row;
 	size_t i;
+	json_t *row;
 
 	(void)target;
-	json_array_foreach (json_object_get(table, "rows"), i, row) {
-		json_t *reason = (json_t *)(uintptr_t)value_cell(table, row, "reason");
-		const char *health = run_cell(table, row, "health"),
+	json_array_foreach (json_object_get(result, "rows"), i, row) {
+		json_t *reason = (json_t *)(uintptr_t)value_cell(result, row, "reason");
+		const char *health = run_cell(result, row, "health"),
 			   *why = json_string_value(reason);
 		_cleanup_(free_ptr) char *both = NULL;
 
@@ -200,8 +200,7 @@ static void run_list_print(struct command *c, const char *target, const json_t *
 		both = xasprintf("%s%s%s", why, *why ? "; " : "", health);
 		json_string_set(reason, both);
 	}
-	print_table(&c->out, c->result->columns, table, run_is_silent, 0, c->width);
-	json_decref(table);
+	print_table(&c->out, c->result->columns, result, run_is_silent, 0, c->width);
 }
 
 static void run_version_print(struct command *c, const char *target, const json_t *result)
