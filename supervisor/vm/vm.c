@@ -105,8 +105,10 @@ void vm_event(struct vm *vm, enum vm_event ev, const char *reason)
 		vm_tell_state(vm, from);
 		vm_observed_state(vm);
 	}
-	/* what a former daemon wrote of one that was taken back holds until something happens */
-	if (vm_state_has_process(vm->st.state) && !(vm->adopting && vm->proc.recorded))
+	/* what a former daemon wrote of one that was taken back holds until something happens, and what is
+	 * asked of QEMU now writes it once more, first thing */
+	if (vm_state_has_process(vm->st.state) && !(vm->adopting && vm->proc.recorded) &&
+		to.action != VM_DO_PRESS && to.action != VM_DO_QUIT)
 		vm_record_write(vm);
 	else if (vm_state_is_resting(from) && vm->st.state == VM_STOPPED)
 		vm_run_dir_remove(vm);
