@@ -357,7 +357,8 @@ static void ready(char **arg, int n)
 	close(fd);
 }
 
-/* --- the least that taking guests back can cost: a connection to each monitor, and the same questions --- */
+/* --- the least that taking guests back can cost: a connection to each monitor, and the same questions,
+ * those of ask_guests() among them; all at once --- */
 
 static bool is_answer(const json_t *message, int id)
 {
@@ -368,7 +369,7 @@ static bool is_answer(const json_t *message, int id)
 static void monitors(char **arg, int n)
 {
 	static const char *const questions[] = { "qmp_capabilities", "query-uuid", "query-status",
-		"query-balloon" };
+		"query-chardev", "query-balloon", "query-status" };
 	enum { LAST = ARRAY_SIZE(questions) };
 	int guests = number(arg[1]);
 	struct wire *w = xcalloc((size_t)guests, sizeof *w);
