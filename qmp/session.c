@@ -6,18 +6,12 @@
 #include "qmp/session.h"
 
 #include <errno.h>
-#include <ev.h>
 #include <limits.h>
 #include <math.h>
-#include <stdarg.h>
 #include <sys/socket.h>
 
-#include "base/loop.h"
 #include "base/mem.h"
-#include "qmp/calls.h"
-#include "qmp/codec.h"
-#include "qmp/outq.h"
-#include "qmp/rate.h"
+#include "qmp/session_private.h"
 
 #define TURN_MAX \
 	0.003 /* seconds: monitors that are looked at later in a turn wait for the next one */
@@ -28,117 +22,6 @@ enum {
 	TURN_BYTES = 64 << 10,
 	TURN_MESSAGES = 64,
 };
-
-struct qmp {
-	struct ev_loop *ev;
-	ev_io readable, writable;
-	struct loop_timer timer;
-	double due; /* when the timer fires, INFINITY when it is off */
-	int fd;	    /* -1 when the connection is gone */
-	struct codec in;
-	struct outq out;
-	struct rate rate;
-	int write_error;
-
-	struct calls calls;
-	struct qmp_listener *listeners, *next_listener;
-	struct qmp_handlers h;
-	void *data;
-
-	unsigned hello_id; /* of qmp_capabilities, which is no call in the list */
-	double made, greeting_timeout;
-	json_t *greeting; /* from its arrival until ready */
-	bool greeted, ready;
-
-	char *why; /* the connection is gone */
-	enum err_class why_class;
-	bool told, closing, silent;
-	bool more;	/* messages are left that this turn did not take */
-	unsigned asked; /* events that our commands may bring about */
-	bool was_asked; /* the one in hand is one of those */
-};
-
-/* Sets the timer to when there is something to do. */
-static void session_rearm(struct qmp *q)
-{
-	double due = calls_due(&q->calls);
-
-	if (q->closing || q->more || (q->fd >= 0 && q->write_error))
-		due = 0;
-	else if (q->fd >= 0 && !q->ready && q->made + q->greeting_timeout < due)
-		due = q->made + q->greeting_timeout;
-	if (due == q->due)
-		return;
-	q->due = due;
-	if (isinf(due))
-		loop_timer_stop(&q->timer);
-	else
-		loop_timer_start(&q->timer, due - calls_now());
-}
-
-/* The connection is gone. What follows from it is done at the end of the turn. */
-static void __attribute__((format(printf, 3, 4))) session_lose(
-	struct qmp *q, enum err_class class, const char *fmt, ...)
-{
-	char why[ERR_TEXT_MAX];
-	va_list ap;
-
-	if (q->fd < 0)
-		return;
-	va_start(ap, fmt);
-	vsnprintf(why, sizeof why, fmt, ap);
-	va_end(ap);
-	q->why = xstrdup(why);
-	q->why_class = class;
-	ev_io_stop(q->ev, &q->readable);
-	ev_io_stop(q->ev, &q->writable);
-	close_fd(&q->fd);
-	codec_release(&q->in);
-	outq_release(&q->out);
-	json_decref(q->greeting);
-	q->greeting = NULL;
-	q->more = q->ready = false;
-	calls_lose(&q->calls);
-}
-
-static void session_flush(struct qmp *q)
-{
-	if (q->fd < 0 || !q->greeted)
-		return;
-	switch (outq_flush(&q->out, q->fd)) {
-	case OUTQ_EMPTY:
-		ev_io_stop(q->ev, &q->writable);
-		break;
-	case OUTQ_FULL:
-		ev_io_start(q->ev, &q->writable);
-		break;
-	case OUTQ_FAILED:
-		/* what QEMU said before it went is still to be read */
-		q->write_error = errno;
-		ev_io_stop(q->ev, &q->writable);
-		outq_release(&q->out);
-		session_rearm(q);
-		break;
-	}
-}
-
-static int session_queue_command(
-	struct qmp *q, const char *command, json_t *arguments /* stolen */, int fd, unsigned id)
-{
-	struct buf line = BUF_INIT;
-
-	codec_command(command, arguments, json_integer(id), &line);
-	return outq_add(&q->out, &line, fd, id);
-}
-
-static void session_complete(
-	struct qmp *q, struct call *c, const json_t *result, const struct err *e)
-{
-	calls_remove(&q->calls, c);
-	if (c->reply)
-		c->reply(c->data, result, e);
-	free(c);
-}
 
 static void session_take_greeting(struct qmp *q, json_t *message)
 {
