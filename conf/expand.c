@@ -1,20 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "conf/value.h"
 
-static const char *expand_expansion(char c, const struct conf_specifiers *s)
-{
-	switch (c) {
-	case 'n':
-		return s->name;
-	case 'u':
-		return s->uuid;
-	case 's':
-		return s->state;
-	default:
-		return NULL;
-	}
-}
-
 /* Adds what fits; takes off room what it costs to write it again. */
 static bool expand_add(char *out, size_t *len, const char *text, size_t *room)
 {
@@ -32,7 +18,14 @@ static bool expand_add(char *out, size_t *len, const char *text, size_t *room)
 const char *conf_expand(
 	char out[CONF_LINE_MAX + 1], const char *text, size_t room, const struct conf_specifiers *s)
 {
-	static const char too_long[] = "too long once its specifiers are expanded";
+	const struct {
+		char letter;
+		const char *text, *unknown;
+	} known[] = {
+		{ 'n', s->name, "%n has no meaning here" },
+		{ 'u', s->uuid, "%u is not known here" },
+		{ 's', s->state, "%s has no meaning here" },
+	};
 	size_t len = 0;
 
 	for (; *text; text++) {
@@ -41,16 +34,18 @@ const char *conf_expand(
 
 		/* at the end it is a percent sign: CPUQuota=50% */
 		if (*text == '%' && text[1] && *++text != '%') {
-			if (!strchr("nus", *text))
+			size_t i = 0;
+
+			while (i < ARRAY_SIZE(known) && known[i].letter != *text)
+				i++;
+			if (i == ARRAY_SIZE(known))
 				return "unknown specifier: %n, %u, %s and %% are known";
-			what = expand_expansion(*text, s);
+			what = known[i].text;
 			if (!what)
-				return *text == 'n'   ? "%n has no meaning here"
-				       : *text == 'u' ? "%u is not known here"
-						      : "%s has no meaning here";
+				return known[i].unknown;
 		}
 		if (!expand_add(out, &len, what, &room))
-			return too_long;
+			return "too long once its specifiers are expanded";
 	}
 	out[len] = '\0';
 	return NULL;

@@ -19,15 +19,6 @@ struct parser {
 	size_t operands;
 };
 
-static const char *args_option_of(const struct api_verb *verb, size_t i)
-{
-	if (i < ARGS_COMMONS)
-		return args_common[i].option;
-	return verb && api_verb_arg(verb, i - ARGS_COMMONS)
-		       ? api_verb_arg(verb, i - ARGS_COMMONS)->option
-		       : NULL;
-}
-
 static void args_usage_hint(struct err *e, const struct api_verb *verb)
 {
 	struct buf b = BUF_INIT;
@@ -41,17 +32,15 @@ static void args_usage_hint(struct err *e, const struct api_verb *verb)
 static const char *args_nearest_option(const struct parser *p, const char *word)
 {
 	static char found[64];
+	const char *near, *rest, *s;
+	const struct api_arg *arg;
 	char *name[OPTIONS_MAX];
-	const char *near;
 	size_t n = 0, len;
 
-	for (size_t i = 0; i < OPTIONS_MAX; i++) {
-		const char *rest = args_option_of(p->a->verb, i), *s;
-
+	for (size_t i = 0; (rest = option_at(p->a->verb, i, &arg)); i++)
 		while (n < ARRAY_SIZE(name) && (s = option_spelling(&rest, &len)))
 			if (strncmp(s, "--", 2) == 0)
 				name[n++] = xstrndup(s + 2, len - 2);
-	}
 	near = text_nearest(word, (const char *const *)name, n);
 	snprintf(found, sizeof found, "--%s", near ? near : "");
 	while (n)

@@ -37,7 +37,7 @@ static int command_add_text(const char *text, size_t len, void *out)
 	return buf_add(out, text, len);
 }
 
-void command_add_json(struct command *c, const char *target, const json_t *result)
+static void command_add_json(struct command *c, const char *target, const json_t *result)
 {
 	json_t *elements = api_objects(c->verb, c->result, target, result);
 

@@ -54,9 +54,7 @@ int command_open(struct command *c, struct err *e);
 int command_result(struct command *c, const char *target, const json_t *result);
 /* A result for people, into c->out, by its shape. target NULL: the verb has none. */
 void command_print(struct command *c, const char *target, const json_t *result);
-/* What --json prints in the end, see api/result.h: an object per name or row, or the error in its
- * place. */
-void command_add_json(struct command *c, const char *target, const json_t *result);
+/* In place of the result, in what --json prints in the end, see api/result.h. */
 void command_add_json_error(struct command *c, const char *target, const struct err *e);
 void command_flush_json(struct command *c);
 /* Any value as JSON text, into c->out. */

@@ -37,17 +37,14 @@ static void complete_read_option(struct line *l, const char *word, bool next_is_
 {
 	struct option o = option_split(word);
 	const struct api_arg *arg;
+	const char *option;
 
-	for (size_t i = 0; l->verb && (arg = api_verb_arg(l->verb, i)); i++)
-		if (arg->option && option_is(arg->option, &o)) {
-			l->wants_value = option_value_name(arg->option) && !o.value && next_is_last;
+	for (size_t i = 0; (option = option_at(l->verb, i, &arg)); i++)
+		if (option_is(option, &o)) {
+			l->wants_value = option_value_name(option) && !o.value && next_is_last;
 			l->value_of = arg;
 			return;
 		}
-	for (size_t i = 0; i < ARGS_COMMONS; i++)
-		if (option_is(args_common[i].option, &o))
-			l->wants_value = option_value_name(args_common[i].option) && !o.value &&
-					 next_is_last;
 }
 
 static bool complete_takes_next(const struct line *l, const char *word)
@@ -93,11 +90,8 @@ static void complete_add_options(struct buf *b, const struct line *l)
 	const char *rest, *s;
 	size_t len;
 
-	for (size_t i = 0; l->verb && (arg = api_verb_arg(l->verb, i)); i++)
-		for (rest = arg->option; (s = option_spelling(&rest, &len));)
-			complete_add(b, l, s, len);
-	for (size_t i = 0; i < ARGS_COMMONS; i++)
-		for (rest = args_common[i].option; (s = option_spelling(&rest, &len));)
+	for (size_t i = 0; (rest = option_at(l->verb, i, &arg)); i++)
+		while ((s = option_spelling(&rest, &len)))
 			complete_add(b, l, s, len);
 }
 

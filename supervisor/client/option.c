@@ -36,6 +36,15 @@ const char *option_spelling(const char **rest, size_t *len)
 	return NULL;
 }
 
+const char *option_at(const struct api_verb *verb, size_t i, const struct api_arg **arg)
+{
+	for (size_t k = 0; verb && (*arg = api_verb_arg(verb, k)); k++)
+		if ((*arg)->option && i-- == 0)
+			return (*arg)->option;
+	*arg = NULL;
+	return i < ARGS_COMMONS ? args_common[i].option : NULL;
+}
+
 const char *option_value_name(const char *option)
 {
 	const char *last = strrchr(option, ' ');

@@ -36,6 +36,9 @@ bool option_is(const char *option, const struct option *o);
 
 /* Each call gives the next spelling, or NULL. Start with *rest = option. */
 const char *option_spelling(const char **rest, size_t *len);
+/* The i-th of the verb's arguments on the command line, then the client's own options, of which arg is NULL;
+ * NULL after the last. verb may be NULL. */
+const char *option_at(const struct api_verb *verb, size_t i, const struct api_arg **arg);
 /* What stands for the value ("LINES"), or NULL for a switch. */
 const char *option_value_name(const char *option);
 bool option_is_positional(const struct api_arg *arg);

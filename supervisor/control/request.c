@@ -177,11 +177,6 @@ struct account *request_account(const struct request *r)
 	return r->account;
 }
 
-uid_t request_uid(const struct request *r)
-{
-	return r->peer->uid;
-}
-
 enum api_role request_role(const struct request *r)
 {
 	return r->role;

@@ -13,7 +13,6 @@
 
 #include <jansson.h>
 #include <stdbool.h>
-#include <sys/types.h>
 
 #include "base/err.h"
 #include "supervisor/api/api.h"
@@ -53,7 +52,6 @@ double request_time(const struct request *r, const char *arg, double otherwise);
 
 struct account;
 struct account *request_account(const struct request *r);
-uid_t request_uid(const struct request *r);
 /* What the request was let in with: API_ROLE_OWNER for an owner of the VM without a role. */
 enum api_role request_role(const struct request *r);
 /* "uid 1000 (pid 4711)", for logs and history. */

@@ -121,13 +121,13 @@ static inline void run_verb(void *data, struct request *r)
 static inline bool owns(void *data, const struct request *r, const char *vm)
 {
 	(void)data;
-	return request_uid(r) == NOBODY && vm && streq(vm, "his");
+	return request_account(r)->uid == NOBODY && vm && streq(vm, "his");
 }
 
 static inline bool owns_job(void *data, const struct request *r, json_int_t job)
 {
 	(void)data;
-	return request_uid(r) == NOBODY && job == 7;
+	return request_account(r)->uid == NOBODY && job == 7;
 }
 
 static inline unsigned jobs(void *data, const struct request *r, const char *vm)
