@@ -95,8 +95,7 @@ static void snapshot_begin(struct snapshot_op *op, struct vm *vm, const char *na
 	}
 }
 
-static void snapshot_begin_job(
-	enum snapshot_verb verb, struct vm *vm, const char *name, struct job *j)
+void snapshot_run(enum snapshot_verb verb, struct vm *vm, const char *name, struct job *j)
 {
 	struct snapshot_op *op = xcalloc(1, sizeof *op);
 
@@ -107,38 +106,12 @@ static void snapshot_begin_job(
 	snapshot_begin(op, vm, name);
 }
 
-void snapshot_create(struct vm *vm, const char *name, struct job *j)
-{
-	snapshot_begin_job(SNAPSHOT_CREATE, vm, name, j);
-}
-
-void snapshot_revert(struct vm *vm, const char *name, struct job *j)
-{
-	snapshot_begin_job(SNAPSHOT_REVERT, vm, name, j);
-}
-
-void snapshot_delete(struct vm *vm, const char *name, struct job *j)
-{
-	snapshot_begin_job(SNAPSHOT_DELETE, vm, name, j);
-}
-
-void snapshot_list(
-	struct vm *vm, void (*done)(void *data, json_t *result, const struct err *e), void *data)
+void snapshot_ask(enum snapshot_verb verb, struct vm *vm, const char *name,
+	snapshot_listed_fn *done, void *data)
 {
 	struct snapshot_op *op = xcalloc(1, sizeof *op);
 
-	op->verb = SNAPSHOT_LIST;
-	op->listed = done;
-	op->data = data;
-	snapshot_begin(op, vm, "");
-}
-
-void snapshot_revert_plan(struct vm *vm, const char *name,
-	void (*done)(void *data, json_t *result, const struct err *e), void *data)
-{
-	struct snapshot_op *op = xcalloc(1, sizeof *op);
-
-	op->verb = SNAPSHOT_REVERT;
+	op->verb = verb;
 	op->listed = done;
 	op->data = data;
 	snapshot_begin(op, vm, name);

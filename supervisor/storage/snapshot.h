@@ -15,17 +15,16 @@
 #include "supervisor/core/job.h"
 #include "supervisor/vm/vm.h"
 
-/* Each ends with job_finish(), also on the first failed check. ERR_CONFLICT: the name is taken, or
- * another operation on this VM is under way (it is named); ERR_NOT_FOUND: no such snapshot. */
-void snapshot_create(struct vm *vm, const char *name, struct job *j);
-void snapshot_revert(struct vm *vm, const char *name, struct job *j);
-void snapshot_delete(struct vm *vm, const char *name, struct job *j);
+enum snapshot_verb { SNAPSHOT_CREATE, SNAPSHOT_REVERT, SNAPSHOT_DELETE, SNAPSHOT_LIST };
 
-/* What a revert would do, or e: why it would be refused. Otherwise as snapshot_list(). */
-void snapshot_revert_plan(struct vm *vm, const char *name,
-	void (*done)(void *data, json_t *result, const struct err *e), void *data);
-/* result: columns and rows (stolen by the callee), or e. Called once, from the loop. */
-void snapshot_list(
-	struct vm *vm, void (*done)(void *data, json_t *result, const struct err *e), void *data);
+/* Ends with job_finish(), also on the first failed check. ERR_CONFLICT: the name is taken, or
+ * another operation on this VM is under way (it is named); ERR_NOT_FOUND: no such snapshot. */
+void snapshot_run(enum snapshot_verb verb, struct vm *vm, const char *name, struct job *j);
+
+/* A list, or what a revert would do. result: stolen by the callee, or e: why it is refused. Called once,
+ * from the loop. */
+typedef void snapshot_listed_fn(void *data, json_t *result, const struct err *e);
+void snapshot_ask(enum snapshot_verb verb, struct vm *vm, const char *name,
+	snapshot_listed_fn *done, void *data);
 
 #endif

@@ -161,89 +161,66 @@ json_int_t snapshot_created(const struct snapshot_disks *s, const char *name)
 	return first;
 }
 
-/* --- the table: sorted by name and disk, put together, sorted by time --- */
+/* --- the table: put together by name, sorted by time --- */
 
-struct entry {
-	const char *name;
-	size_t disk, at; /* at: index on the disk; the first of a name counts */
-	json_int_t created, memory;
-};
-
-static int disks_entry_by_name(const void *a, const void *b)
-{
-	const struct entry *x = a, *y = b;
-	int order = strcmp(x->name, y->name);
-
-	if (order == 0)
-		order = (x->disk > y->disk) - (x->disk < y->disk);
-	return order ? order : (x->at > y->at) - (x->at < y->at);
-}
+enum { ROW_NAME, ROW_CREATED, ROW_MEMORY, ROW_DISKS, ROW_LAST /* disk; not for the caller */ };
 
 static int disks_row_by_time(const void *a, const void *b)
 {
 	const json_t *x = *(json_t *const *)a, *y = *(json_t *const *)b;
-	json_int_t at = json_integer_value(json_array_get(x, 1)),
-		   other = json_integer_value(json_array_get(y, 1));
+	json_int_t at = json_integer_value(json_array_get(x, ROW_CREATED)),
+		   other = json_integer_value(json_array_get(y, ROW_CREATED));
 
 	if (at != other)
 		return at > other ? 1 : -1;
-	return strcmp(
-		json_string_value(json_array_get(x, 0)), json_string_value(json_array_get(y, 0)));
+	return strcmp(json_string_value(json_array_get(x, ROW_NAME)),
+		json_string_value(json_array_get(y, ROW_NAME)));
 }
 
-static size_t disks_entries_of(const struct snapshot_disks *s, struct entry *all)
+/* The first of a name on a disk counts. */
+static void disks_add_to_row(
+	json_t *rows, const struct snapshot_disk *d, size_t nth, const json_t *snapshot)
 {
-	json_t *snapshot;
+	const char *name = disks_name_of(snapshot);
+	json_int_t created = disks_number(snapshot, "date-sec"),
+		   memory = disks_number(snapshot, "vm-state-size"), before;
+	json_t *row = json_object_get(rows, name);
+
+	if (!row) {
+		row = json_pack("[s, i, i, [], i]", name, 0, 0, -1);
+		json_object_set_new(rows, name, row);
+	}
+	if (json_integer_value(json_array_get(row, ROW_LAST)) == (json_int_t)nth)
+		return;
+	json_array_set_new(row, ROW_LAST, json_integer((json_int_t)nth));
+	json_array_append_new(json_array_get(row, ROW_DISKS), json_string(d->id));
+	before = json_integer_value(json_array_get(row, ROW_CREATED));
+	if (created && (!before || created < before))
+		json_array_set_new(row, ROW_CREATED, json_integer(created));
+	if (memory > json_integer_value(json_array_get(row, ROW_MEMORY)))
+		json_array_set_new(row, ROW_MEMORY, json_integer(memory));
+}
+
+json_t *snapshot_table(const struct snapshot_disks *s)
+{
+	json_t *by_name = json_object(), *rows = json_array(), *snapshot, *r, **row;
+	const char *name;
 	size_t n = 0, k;
 
 	for (size_t i = 0; i < s->n; i++)
 		json_array_foreach (s->disk[i].snapshots, k, snapshot)
 			if (disks_name_of(snapshot))
-				all[n++] = (struct entry){ disks_name_of(snapshot), i, k,
-					disks_number(snapshot, "date-sec"),
-					disks_number(snapshot, "vm-state-size") };
-	qsort(all, n, sizeof *all, disks_entry_by_name);
-	return n;
-}
-
-/* From the entries of one name, at first; *next: behind them. */
-static json_t *disks_row_of(const struct snapshot_disks *s, const struct entry *first,
-	const struct entry *end, const struct entry **next)
-{
-	json_t *disks = json_array();
-	json_int_t created = 0, memory = 0;
-	const struct entry *e = first;
-
-	for (; e < end && streq(e->name, first->name); e++) {
-		if (e > first && e->disk == e[-1].disk)
-			continue;
-		if (e->created && (!created || e->created < created))
-			created = e->created;
-		memory = e->memory > memory ? e->memory : memory;
-		json_array_append_new(disks, json_string(s->disk[e->disk].id));
-	}
-	*next = e;
-	return json_pack("[s, I, I, o]", first->name, created, memory, disks);
-}
-
-json_t *snapshot_table(const struct snapshot_disks *s)
-{
-	json_t *rows = json_array(), **row;
-	const struct entry *e, *end;
-	struct entry *all;
-	size_t n = 0, most = 0;
-
-	for (size_t i = 0; i < s->n; i++)
-		most += json_array_size(s->disk[i].snapshots);
-	all = xcalloc(most + 1, sizeof *all);
-	row = xcalloc(most + 1, sizeof(json_t *));
-	for (e = all, end = all + disks_entries_of(s, all); e < end;)
-		row[n++] = disks_row_of(s, e, end, &e);
+				disks_add_to_row(by_name, &s->disk[i], i, snapshot);
+	row = xcalloc(json_object_size(by_name) + 1, sizeof(json_t *));
+	json_object_foreach (by_name, name, r)
+		row[n++] = r;
 	qsort(row, n, sizeof(json_t *), disks_row_by_time);
-	for (size_t i = 0; i < n; i++)
-		json_array_append_new(rows, row[i]);
+	for (size_t i = 0; i < n; i++) {
+		json_array_remove(row[i], ROW_LAST);
+		json_array_append(rows, row[i]);
+	}
 	free(row);
-	free(all);
+	json_decref(by_name);
 	return api_table(api_snapshot_row, rows);
 }
 

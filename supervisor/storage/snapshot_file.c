@@ -13,6 +13,7 @@
 #include "supervisor/core/confine.h"
 #include "supervisor/core/keep.h"
 #include "supervisor/storage/snapshot_private.h"
+#include "supervisor/vm/dirs.h"
 #include "supervisor/vm/vms.h"
 
 enum { INFO_SECONDS = 30, ACT_SECONDS = 600, INFO_MAX = 1 << 20 };
@@ -127,26 +128,19 @@ static void file_on_info(void *data, const struct child_result *r, const struct 
 	json_t *info;
 
 	op->tool = NULL;
-	if (file_is_cancelled(op, &e)) {
-		snapshot_end(op, NULL, &e);
-		return;
-	}
-	if (jail || r->status != 0) {
+	if (!file_is_cancelled(op, &e) && (jail || r->status != 0)) {
 		file_explain(d, r, jail, &e);
-		snapshot_end(op, NULL, &e);
-		return;
-	}
-	info = r->out_len < INFO_MAX ? json_loadb(r->out, r->out_len, 0, NULL) : NULL;
-	if (r->out_len >= INFO_MAX) {
+	} else if (!e.number && r->out_len >= INFO_MAX) {
 		err_set(&e, ERR_FAILED,
 			"disk '%s': its header holds more than %d bytes of snapshots", d->id,
 			INFO_MAX);
 		err_hint(&e, "the header is hostile or damaged; qemu-img convert copies what the "
 			     "disk holds now");
-	} else {
+	} else if (!e.number) {
+		info = json_loadb(r->out, r->out_len, 0, NULL);
 		snapshot_disk_take(d, info, &e);
+		json_decref(info);
 	}
-	json_decref(info);
 	if (e.number) {
 		snapshot_end(op, NULL, &e);
 		return;
@@ -193,16 +187,12 @@ static void file_on_up(void *data, const struct err *e)
 /* A revert that is only asked about: what would keep it from coming up again is looked at, too. */
 static void file_plan(struct snapshot_op *op, struct vm *vm)
 {
-	struct snapshot_machine m = { .conf = &vm->file.conf, .machine = vm->identity.machine };
 	struct err e = ERR_INIT;
 
-	if (snapshot_memory(&op->disks, op->name) > 0) {
-		op->record =
-			snapshot_record_load(vm, op->name, snapshot_created(&op->disks, op->name));
-		/* one that is half reverted may be started for this alone */
-		if (snapshot_record_check(op->record, &m, &e) == 0 && !vm->revert)
-			vm_may_start(vm, true, &e);
-	}
+	/* one that is half reverted may be started for this alone */
+	if (snapshot_memory(&op->disks, op->name) > 0 && snapshot_record_fits(op, vm, &e) == 0 &&
+		!vm->revert)
+		vm_may_start(vm, true, &e);
 	if (e.number)
 		snapshot_end(op, NULL, &e);
 	else
@@ -212,14 +202,13 @@ static void file_plan(struct snapshot_op *op, struct vm *vm)
 /* Started paused: nothing runs before the memory is the snapshot's. */
 static void file_boot(struct snapshot_op *op, struct vm *vm)
 {
-	struct snapshot_machine m = { .conf = &vm->file.conf, .machine = vm->identity.machine };
 	struct err e = ERR_INIT;
+	int r = snapshot_record_fits(op, vm, &e);
 
-	op->record = snapshot_record_load(vm, op->name, snapshot_created(&op->disks, op->name));
 	op->running = snapshot_record_running(op->record);
 	op->booted = true;
 	job_progress(op->job, 0, 0, "starts it, paused");
-	if (snapshot_record_check(op->record, &m, &e) < 0 || vm_start_for(vm, op->job->who, &e) < 0)
+	if (r < 0 || vm_start_for(vm, op->job->who, &e) < 0)
 		snapshot_end(op, NULL, &e);
 	else
 		vm_wait(vm, VM_GOAL_UP, 0, file_on_up, op);
@@ -262,10 +251,10 @@ static void file_undo_next(struct snapshot_op *op)
 		return;
 	}
 	op->at--;
-	if (file_run(op, flags[SNAPSHOT_DELETE], file_on_undone, &e) == 0)
-		return;
-	log_error(op->vm, "undo of %s: %s", op->busy, e.text);
-	snapshot_end(op, NULL, &op->error);
+	if (file_run(op, flags[SNAPSHOT_DELETE], file_on_undone, &e) < 0) {
+		log_error(op->vm, "undo of %s: %s", op->busy, e.text);
+		snapshot_end(op, NULL, &op->error);
+	}
 }
 
 /* A disk that was taken back already stays so, and the mark that says it. */
@@ -327,17 +316,12 @@ static void file_on_acted(void *data, const struct child_result *r, const struct
 	}
 }
 
-static void file_on_recorded(void *data)
-{
-	snapshot_end_well(data);
-}
-
 static void file_acted(struct snapshot_op *op)
 {
 	struct vm *vm = snapshot_vm(op);
 
 	if (vm && op->verb == SNAPSHOT_DELETE)
-		snapshot_record_save(vm, op->name, NULL, file_on_recorded, op);
+		snapshot_record_gone(op, vm);
 	else if (op->verb == SNAPSHOT_REVERT)
 		snapshot_mark(op, NULL, snapshot_end_well, file_act_failed);
 	else
@@ -378,26 +362,6 @@ static void file_act_next(struct snapshot_op *op)
 		file_act_on(op);
 }
 
-static int file_check(const struct snapshot_op *op, struct err *e)
-{
-	int r = 0;
-
-	switch (op->verb) {
-	case SNAPSHOT_LIST:
-		break;
-	case SNAPSHOT_CREATE:
-		r = snapshot_check_disks(&op->disks, e);
-		if (r == 0)
-			r = snapshot_check_free(&op->disks, op->name, e);
-		break;
-	case SNAPSHOT_REVERT:
-	case SNAPSHOT_DELETE:
-		r = snapshot_check_there(&op->disks, op->name, op->verb == SNAPSHOT_REVERT, e);
-		break;
-	}
-	return r;
-}
-
 static void file_on_renewed(void *data, const struct err *e)
 {
 	struct snapshot_op *op = data;
@@ -411,7 +375,7 @@ static void file_on_renewed(void *data, const struct err *e)
  * writes it by itself. */
 static void file_revert(struct snapshot_op *op, struct vm *vm)
 {
-	_cleanup_(free_ptr) char *path = xasprintf("vms/%s/identity.json", vm->name), *text = NULL;
+	_cleanup_(free_ptr) char *path = vm_path(vm->name, "identity.json"), *text = NULL;
 	bool renewed = identity_renew_generation(&vm->identity);
 	struct err e = ERR_INIT;
 	json_t *doc;
@@ -438,7 +402,7 @@ static void file_act(struct snapshot_op *op)
 		snapshot_end(op, NULL, &e);
 		return;
 	}
-	if (file_check(op, &e) < 0)
+	if (snapshot_check(op, &e) < 0)
 		snapshot_end(op, NULL, &e);
 	else if (op->verb == SNAPSHOT_LIST)
 		snapshot_end(op, snapshot_table(&op->disks), NULL);

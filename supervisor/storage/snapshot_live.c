@@ -167,44 +167,25 @@ static void live_next_step(struct snapshot_op *op)
 
 /* --- what follows a deed --- */
 
-static struct snapshot_machine live_machine_of(const struct snapshot_op *op, const struct vm *vm)
+/* Looked at once more. */
+static void live_prove(struct snapshot_op *op, struct vm *vm)
 {
-	return (struct snapshot_machine){ .conf = &vm->proc.conf,
-		.machine = vm->identity.machine,
-		.accel = conf_accel_name(vm->proc.accel),
-		.qemu = op->qemu };
-}
-
-static void live_on_recorded(void *data)
-{
-	snapshot_end_well(data);
-}
-
-static void live_prove_created(struct snapshot_op *op, struct vm *vm)
-{
-	struct snapshot_machine m = live_machine_of(op, vm);
+	const bool create = op->verb == SNAPSHOT_CREATE;
 	struct err e = ERR_INIT;
+	int r = snapshot_check_there(&op->disks, op->name, create, &e);
 
-	if (snapshot_check_there(&op->disks, op->name, true, &e) < 0) {
+	if (create && r < 0) {
 		err_class(&e, ERR_FAILED);
 		err_wrap(&e, 0, "QEMU says that it is saved, but");
 		live_fail(op, &e);
-		return;
-	}
-	op->record = snapshot_record_new(&m, op->running, snapshot_created(&op->disks, op->name));
-	snapshot_record_save(vm, op->name, op->record, live_on_recorded, op);
-}
-
-static void live_prove_deleted(struct snapshot_op *op, struct vm *vm)
-{
-	struct err e = ERR_INIT;
-
-	if (snapshot_check_there(&op->disks, op->name, false, NULL) == 0) {
+	} else if (create) {
+		snapshot_record_made(op, vm);
+	} else if (r == 0) {
 		err_set(&e, ERR_FAILED, "QEMU says that it is deleted, but a disk still has it");
 		live_fail(op, &e);
-		return;
+	} else {
+		snapshot_record_gone(op, vm);
 	}
-	snapshot_record_save(vm, op->name, NULL, live_on_recorded, op);
 }
 
 static void live_on_runs(void *data, const struct err *e)
@@ -355,17 +336,6 @@ static void live_run(
 	qmp_job_run(op->q, command, arguments, job_id, &handlers, op);
 }
 
-static void live_create(struct snapshot_op *op, struct err *e)
-{
-	if (snapshot_check_disks(&op->disks, e) < 0 ||
-		snapshot_check_free(&op->disks, op->name, e) < 0)
-		return;
-	live_run(op, "snapshot-save",
-		json_pack("{s:s, s:o}", "vmstate", op->disks.disk[0].node, "devices",
-			live_nodes(op, true)),
-		"writes memory; the guest stands still");
-}
-
 static void live_load(struct snapshot_op *op)
 {
 	op->acting = true;
@@ -377,10 +347,6 @@ static void live_load(struct snapshot_op *op)
 
 static void live_revert(struct snapshot_op *op, struct vm *vm, struct err *e)
 {
-	struct snapshot_machine m = live_machine_of(op, vm);
-
-	if (snapshot_check_there(&op->disks, op->name, true, e) < 0)
-		return;
 	if (!snapshot_memory_node(&op->disks, op->name)) {
 		err_set(e, ERR_WRONG_STATE,
 			"snapshot '%s' holds disks only: a guest that runs cannot be taken back to it",
@@ -388,21 +354,12 @@ static void live_revert(struct snapshot_op *op, struct vm *vm, struct err *e)
 		err_hint(e, "vmkeep stop %s first", op->vm);
 		return;
 	}
-	json_decref(op->record);
-	op->record = snapshot_record_load(vm, op->name, snapshot_created(&op->disks, op->name));
-	if (snapshot_record_check(op->record, &m, e) < 0)
+	if (snapshot_record_fits(op, vm, e) < 0)
 		return;
 	if (op->listed)
 		snapshot_end(op, snapshot_plan(op, vm), NULL);
 	else
 		snapshot_mark(op, "", live_load, live_fail);
-}
-
-static void live_delete(struct snapshot_op *op, struct err *e)
-{
-	if (snapshot_check_there(&op->disks, op->name, false, e) == 0)
-		live_run(op, "snapshot-delete",
-			json_pack("{s:o}", "devices", live_nodes(op, false)), "deletes");
 }
 
 static void live_act(struct snapshot_op *op)
@@ -412,28 +369,29 @@ static void live_act(struct snapshot_op *op)
 
 	if (live_is_lost(op))
 		return;
-	switch (op->verb) {
-	case SNAPSHOT_LIST:
-		snapshot_end(op, snapshot_table(&op->disks), NULL);
+	if (op->done) {
+		live_prove(op, vm);
 		return;
-	case SNAPSHOT_CREATE:
-		if (op->done) {
-			live_prove_created(op, vm);
-			return;
-		}
-		live_create(op, &e);
-		break;
-	case SNAPSHOT_REVERT:
-		live_revert(op, vm, &e);
-		break;
-	case SNAPSHOT_DELETE:
-		if (op->done) {
-			live_prove_deleted(op, vm);
-			return;
-		}
-		live_delete(op, &e);
-		break;
 	}
+	if (snapshot_check(op, &e) == 0)
+		switch (op->verb) {
+		case SNAPSHOT_LIST:
+			snapshot_end(op, snapshot_table(&op->disks), NULL);
+			return;
+		case SNAPSHOT_CREATE:
+			live_run(op, "snapshot-save",
+				json_pack("{s:s, s:o}", "vmstate", op->disks.disk[0].node,
+					"devices", live_nodes(op, true)),
+				"writes memory; the guest stands still");
+			break;
+		case SNAPSHOT_REVERT:
+			live_revert(op, vm, &e);
+			break;
+		case SNAPSHOT_DELETE:
+			live_run(op, "snapshot-delete",
+				json_pack("{s:o}", "devices", live_nodes(op, false)), "deletes");
+			break;
+		}
 	if (e.number)
 		live_fail(op, &e);
 }

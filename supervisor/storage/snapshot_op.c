@@ -12,6 +12,26 @@ const char *const snapshot_verbs[] = {
 	[SNAPSHOT_LIST] = "snapshot-list",
 };
 
+int snapshot_check(const struct snapshot_op *op, struct err *e)
+{
+	int r = 0;
+
+	switch (op->verb) {
+	case SNAPSHOT_LIST:
+		break;
+	case SNAPSHOT_CREATE:
+		r = snapshot_check_disks(&op->disks, e);
+		if (r == 0)
+			r = snapshot_check_free(&op->disks, op->name, e);
+		break;
+	case SNAPSHOT_REVERT:
+	case SNAPSHOT_DELETE:
+		r = snapshot_check_there(&op->disks, op->name, op->verb == SNAPSHOT_REVERT, e);
+		break;
+	}
+	return r;
+}
+
 struct vm *snapshot_vm(const struct snapshot_op *op)
 {
 	struct vm *vm = vms_find(op->daemon->vms, op->vm);
@@ -31,16 +51,15 @@ void snapshot_end(struct snapshot_op *op, json_t *result, const struct err *e)
 		vm_idle(vm);
 	if (vm && e && !op->listed && !vm_state_has_process(vm->st.state))
 		vm_revert_tell(vm);
-	if (op->listed)
+	if (op->listed) {
 		op->listed(op->data, result, e);
-	else
+	} else {
 		op->job->cancel = NULL;
-	if (!op->listed)
 		job_finish(op->job, result, e);
-	if (!op->listed)
 		log_write(e ? LOG_WARNING_ : LOG_INFO_, op->vm, "%s '%s' %s%s",
 			snapshot_verbs[op->verb], op->name, e ? "failed: " : "done",
 			e ? e->text : "");
+	}
 	snapshot_disks_release(&op->disks);
 	json_decref(op->record);
 	free(op);

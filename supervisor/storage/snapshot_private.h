@@ -80,15 +80,7 @@ bool snapshot_record_running(
 	const json_t *record); /* also true of a snapshot that nobody recorded */
 /* ERR_CONFLICT tells what changed. record NULL: made by others, nothing is known. */
 int snapshot_record_check(const json_t *record, const struct snapshot_machine *m, struct err *e);
-/* created: a record of another snapshot of the same name does not count. New reference or NULL. */
-json_t *snapshot_record_load(struct vm *vm, const char *name, json_int_t created);
-/* record NULL: forgets it. Problems are logged. done: it is on disk, or will never be; maybe at once. */
-void snapshot_record_save(
-	struct vm *vm, const char *name, json_t *record, void (*done)(void *data), void *data);
-
 /* --- one operation --- */
-
-enum snapshot_verb { SNAPSHOT_CREATE, SNAPSHOT_REVERT, SNAPSHOT_DELETE, SNAPSHOT_LIST };
 
 struct snapshot_op {
 	struct daemon *daemon;
@@ -100,7 +92,7 @@ struct snapshot_op {
 	struct qmp *q; /* the session it began with; NULL: off */
 	struct job *job;
 	/* it only looks, and there is no job: a list, or a revert that is only asked about */
-	void (*listed)(void *data, json_t *result, const struct err *e);
+	snapshot_listed_fn *listed;
 	void *data;
 	struct snapshot_disks disks;
 	size_t at;    /* disk or step under way */
@@ -120,6 +112,8 @@ struct snapshot_op {
 
 extern const char *const snapshot_verbs[]; /* as users know them */
 
+/* What must be so before it is done. */
+int snapshot_check(const struct snapshot_op *op, struct err *e);
 /* The VM, as long as it is still this operation's to work on; NULL: it went away. */
 struct vm *snapshot_vm(const struct snapshot_op *op);
 /* Marks the VM as half reverted, at this disk, "": at all; NULL: no longer. Then next; or it ended in failure,
@@ -132,6 +126,12 @@ void snapshot_mark(struct snapshot_op *op, const char *disk, snapshot_step_fn *n
 void snapshot_end(struct snapshot_op *op, json_t *result /* stolen */, const struct err *e);
 /* The end of a create, revert or delete that went well. */
 void snapshot_end_well(struct snapshot_op *op);
+
+/* Takes the snapshot's record; ERR_CONFLICT: its memory does not fit the machine of now. */
+int snapshot_record_fits(struct snapshot_op *op, struct vm *vm, struct err *e);
+/* Writes it, or that it is gone, and ends well: on disk, or problems are logged. */
+void snapshot_record_made(struct snapshot_op *op, struct vm *vm);
+void snapshot_record_gone(struct snapshot_op *op, struct vm *vm);
 
 /* Of a revert that is only asked about: snapshot_revert_plan()'s result. snapshot_plan.c */
 json_t *snapshot_plan(const struct snapshot_op *op, const struct vm *vm);

@@ -191,75 +191,76 @@ static json_t *record_load_doc(const struct vm *vm, int dir)
 	return json_pack("{s:i, s:{}}", "version", RECORDS_VERSION, "snapshots");
 }
 
-json_t *snapshot_record_load(struct vm *vm, const char *name, json_int_t created)
+static struct snapshot_machine record_machine_of(const struct snapshot_op *op, const struct vm *vm)
 {
-	struct err e = ERR_INIT;
-	int dir = vm_state_dir(vm, &e);
-	json_t *doc, *record;
-
-	if (dir < 0)
-		return NULL;
-	doc = record_load_doc(vm, dir);
-	record = json_object_get(json_object_get(doc, "snapshots"), name);
-	if (json_integer_value(json_object_get(record, "created")) != created)
-		record = NULL;
-	json_incref(record);
-	json_decref(doc);
-	return record;
+	return (struct snapshot_machine){ .conf = op->q ? &vm->proc.conf : &vm->file.conf,
+		.machine = vm->identity.machine,
+		.accel = op->q ? conf_accel_name(vm->proc.accel) : NULL,
+		.qemu = op->q ? op->qemu : NULL };
 }
 
-struct saving {
-	void (*done)(void *data);
-	void *data;
-	char vm[64];
-};
+/* One of another snapshot of the same name does not count. */
+int snapshot_record_fits(struct snapshot_op *op, struct vm *vm, struct err *e)
+{
+	const struct snapshot_machine m = record_machine_of(op, vm);
+	int dir = vm_state_dir(vm, NULL);
+	json_t *doc = dir < 0 ? NULL : record_load_doc(vm, dir),
+	       *record = json_object_get(json_object_get(doc, "snapshots"), op->name);
+
+	json_decref(op->record);
+	op->record = NULL;
+	if (json_integer_value(json_object_get(record, "created")) ==
+		snapshot_created(&op->disks, op->name))
+		op->record = json_incref(record);
+	json_decref(doc);
+	return snapshot_record_check(op->record, &m, e);
+}
 
 static void record_on_saved(void *data, const struct err *e)
 {
-	struct saving *s = data;
+	struct snapshot_op *op = data;
 
 	if (e)
-		log_error(s->vm, "%s", e->text);
-	s->done(s->data);
-	free(s);
+		log_error(op->vm, "%s", e->text);
+	snapshot_end_well(op);
 }
 
-static void record_save_doc(struct vm *vm, const json_t *doc, void (*done)(void *data), void *data)
+static int record_save(struct snapshot_op *op, struct vm *vm, const json_t *doc, struct err *e)
 {
 	_cleanup_(free_ptr) char *path = vm_path(vm->name, file_name);
-	struct saving *s = xcalloc(1, sizeof *s);
-	char *text = json_dumps(doc, JSON_INDENT(1));
-	struct err e = ERR_INIT;
-	int r;
+	_cleanup_(free_ptr) char *text = json_dumps(doc, JSON_INDENT(1));
 
-	*s = (struct saving){ .done = done, .data = data };
-	snprintf(s->vm, sizeof s->vm, "%s", vm->name);
-	r = text ? keep(vm->daemon, path, text, record_on_saved, s, &e)
-		 : err_set(&e, ERR_FAILED, "%s: cannot be written as JSON", file_name);
-	free(text);
-	if (r < 0)
-		record_on_saved(s, &e);
+	if (!text)
+		return err_set(e, ERR_FAILED, "%s: cannot be written as JSON", file_name);
+	return keep(vm->daemon, path, text, record_on_saved, op, e);
 }
 
-void snapshot_record_save(
-	struct vm *vm, const char *name, json_t *record, void (*done)(void *data), void *data)
+/* op->record is what it is from now on, NULL: there is none. */
+static void record_set(struct snapshot_op *op, struct vm *vm)
 {
 	struct err e = ERR_INIT;
 	int dir = vm_state_dir(vm, &e);
-	json_t *doc, *all;
+	json_t *doc = dir < 0 ? NULL : record_load_doc(vm, dir),
+	       *all = json_object_get(doc, "snapshots");
+	bool changed = doc && (op->record ? json_object_set(all, op->name, op->record)
+					  : json_object_del(all, op->name)) == 0;
 
-	if (dir < 0) {
-		log_error(vm->name, "%s", e.text);
-		done(data);
-		return;
-	}
-	doc = record_load_doc(vm, dir);
-	all = json_object_get(doc, "snapshots");
-	if (record)
-		json_object_set(all, name, record);
-	if (record || json_object_del(all, name) == 0)
-		record_save_doc(vm, doc, done, data);
-	else
-		done(data);
+	if (!changed || record_save(op, vm, doc, &e) < 0)
+		record_on_saved(op, e.number ? &e : NULL);
 	json_decref(doc);
+}
+
+void snapshot_record_made(struct snapshot_op *op, struct vm *vm)
+{
+	const struct snapshot_machine m = record_machine_of(op, vm);
+
+	op->record = snapshot_record_new(&m, op->running, snapshot_created(&op->disks, op->name));
+	record_set(op, vm);
+}
+
+void snapshot_record_gone(struct snapshot_op *op, struct vm *vm)
+{
+	json_decref(op->record);
+	op->record = NULL;
+	record_set(op, vm);
 }

@@ -5,22 +5,21 @@
 #include "supervisor/verbs/verb.h"
 #include "supervisor/storage/snapshot.h"
 
-typedef void snapshot_verb_fn(struct vm *vm, const char *name, struct job *j);
-
-static void snapshot_verb(struct daemon *d, struct vm *vm, struct request *r, snapshot_verb_fn *run)
+static void snapshot_verb(
+	struct daemon *d, struct vm *vm, struct request *r, enum snapshot_verb verb)
 {
 	/* a client that does not wait is answered by verb_job(), and its request is gone then */
 	char *name = xstrdup(request_string(r, "snapshot"));
 	struct job *j = verb_job(d, r, vm);
 
 	vm_history(vm, j->verb, j->who, name);
-	run(vm, name, j);
+	snapshot_run(verb, vm, name, j);
 	free(name);
 }
 
 void verb_snapshot_create(struct daemon *d, struct vm *vm, struct request *r)
 {
-	snapshot_verb(d, vm, r, snapshot_create);
+	snapshot_verb(d, vm, r, SNAPSHOT_CREATE);
 }
 
 /* What would refuse it is an answer, not an error. */
@@ -38,19 +37,19 @@ static void verb_snapshot_on_revert_plan(void *data, json_t *result, const struc
 void verb_snapshot_revert(struct daemon *d, struct vm *vm, struct request *r)
 {
 	if (request_bool(r, "dry-run", false))
-		snapshot_revert_plan(
-			vm, request_string(r, "snapshot"), verb_snapshot_on_revert_plan, r);
+		snapshot_ask(SNAPSHOT_REVERT, vm, request_string(r, "snapshot"),
+			verb_snapshot_on_revert_plan, r);
 	else
-		snapshot_verb(d, vm, r, snapshot_revert);
+		snapshot_verb(d, vm, r, SNAPSHOT_REVERT);
 }
 
 void verb_snapshot_delete(struct daemon *d, struct vm *vm, struct request *r)
 {
-	snapshot_verb(d, vm, r, snapshot_delete);
+	snapshot_verb(d, vm, r, SNAPSHOT_DELETE);
 }
 
 void verb_snapshot_list(struct daemon *d, struct vm *vm, struct request *r)
 {
 	(void)d;
-	snapshot_list(vm, request_answer, r);
+	snapshot_ask(SNAPSHOT_LIST, vm, "", request_answer, r);
 }
