@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a QEMU binary can do is read from its own answers, asked once per binary and kept; a binary
- * that is missing, broken or changed is told apart, and every caller hears exactly once. Firmware
- * is chosen from descriptors. KVM's proof is run with TCG in its place.
+ * that is missing, broken or changed is told apart, and every caller hears exactly once. KVM's proof is
+ * run with TCG in its place.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,7 +18,6 @@
 #include "base/file.h"
 #include "base/loop.h"
 #include "base/mem.h"
-#include "supervisor/qemu/firmware.h"
 #include "supervisor/qemu/probe.h"
 #include "supervisor/qemu/probe_kvm.h"
 #include "supervisor/host/uids.h"
@@ -406,71 +405,6 @@ static void test_no_proof(void **state)
 	}
 }
 
-static void test_firmware(void **state)
-{
-	/* clang-format off */
-	static const struct {
-		const char *machine;
-		bool secure;
-		const char *code, *vars;
-		bool smm;
-	} cases[] = {
-		{"pc-q35-7.2",	false, "OVMF_CODE_4M.fd",	  "OVMF_VARS_4M.fd",    false},
-		{ "pc-i440fx-7.2", false, "OVMF_CODE_4M.fd",    "OVMF_VARS_4M.fd",	false},
-		{ "pc-q35-7.2",	true,  "OVMF_CODE_4M.ms.fd", "OVMF_VARS_4M.ms.fd", true },
-		{ "pc-i440fx-7.2", true,	 NULL,		       NULL,		     false},
-		{ "microvm",	     false, NULL,		  NULL,			false},
-	};
-	/* clang-format on */
-	const char *const dirs[] = { "tests/golden/firmware" };
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct firmware *f;
-		struct err e = ERR_INIT;
-		int r = firmware_choose_in(&f, dirs, 1, cases[i].machine, cases[i].secure, &e);
-
-		if (!cases[i].code) {
-			assert_true(r < 0);
-			assert_int_equal(e.class, ERR_NOT_FOUND);
-			assert_string_equal(e.hint, "install the package ovmf");
-			continue;
-		}
-		assert_int_equal(r, 0);
-		assert_string_equal(strrchr(f->code, '/') + 1, cases[i].code);
-		assert_string_equal(strrchr(f->vars, '/') + 1, cases[i].vars);
-		assert_int_equal(f->needs_smm, cases[i].smm);
-		firmware_free(f);
-	}
-}
-
-/* As QEMU's specification has it: /etc masks /usr by name, an empty file removes. */
-static void test_firmware_masks(void **state)
-{
-	static const char own[] =
-		"{\"interface-types\": [\"uefi\"], \"mapping\": {\"device\": \"flash\","
-		" \"executable\": {\"filename\": \"/own/code\", \"format\": \"qcow2\"},"
-		" \"nvram-template\": {\"filename\": \"/own/vars\", \"format\": \"raw\"}},"
-		" \"targets\": [{\"architecture\": \"x86_64\", \"machines\": [\"pc-q35-*\"]}],"
-		" \"features\": []}";
-	static const char name[] = "60-edk2-x86_64.json";
-	struct fixture *f = *state;
-	const char *const dirs[] = { f->dir, "/no/such/dir", "tests/golden/firmware" };
-	struct firmware *found;
-	struct err e = ERR_INIT;
-
-	assert_int_equal(file_replace(f->dirfd, name, 0644, own, strlen(own), false, NULL), 0);
-	assert_int_equal(firmware_choose_in(&found, dirs, 3, "pc-q35-7.2", false, &e), 0);
-	assert_string_equal(found->code, "/own/code");
-	assert_int_equal(found->code_format, CONF_FORMAT_QCOW2);
-	assert_int_equal(found->vars_format, CONF_FORMAT_RAW);
-	firmware_free(found);
-	for (size_t cut = 0; cut < strlen(own); cut += 7) { /* damaged ones are passed over */
-		assert_int_equal(file_replace(f->dirfd, name, 0644, own, cut, false, NULL), 0);
-		assert_true(firmware_choose_in(&found, dirs, 3, "pc-q35-7.2", false, &e) < 0);
-	}
-}
-
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -482,8 +416,6 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_recorded),
 		cmocka_unit_test_setup_teardown(test_boot_proof, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_proof, setup, teardown),
-		cmocka_unit_test(test_firmware),
-		cmocka_unit_test_setup_teardown(test_firmware_masks, setup, teardown),
 	};
 
 	(void)argv;
