@@ -6,24 +6,21 @@
 #include "supervisor/vm/part.h"
 #include "supervisor/vm/vms.h"
 
-static bool snapshot_is_guest(const struct vm *vm)
-{
-	return vm_state_is_up(vm->st.state);
-}
-
 /* --- beginning --- */
 
 static int snapshot_refuse(const struct vm *vm, const struct snapshot_op *op, struct err *e)
 {
-	if (op->verb != SNAPSHOT_LIST && snapshot_check_name(op->name, e) < 0)
+	const bool lists = op->verb == SNAPSHOT_LIST, guest = vm_state_is_up(vm->st.state);
+
+	if (!lists && snapshot_check_name(op->name, e) < 0)
 		return e->number;
 	/* its disks are taken to be those of its file, which may have changed since */
-	if (op->verb != SNAPSHOT_LIST && vm_state_has_process(vm->st.state) && vm->proc.conf_lost) {
+	if (!lists && vm_state_has_process(vm->st.state) && vm->proc.conf_lost) {
 		err_set(e, ERR_WRONG_STATE,
 			"which disks it runs with is not known any more: its run record was lost");
 		return err_hint(e, "shut it down first");
 	}
-	if (op->verb != SNAPSHOT_LIST && vm->busy) {
+	if (!lists && vm->busy) {
 		err_set(e, ERR_CONFLICT, "%s is under way", vm->busy);
 		return err_hint(e, "vmkeep jobs shows how far it is");
 	}
@@ -33,14 +30,14 @@ static int snapshot_refuse(const struct vm *vm, const struct snapshot_op *op, st
 	if (op->verb == SNAPSHOT_DELETE && vm->revert &&
 		(!vm->revert->snapshot[0] || streq(vm->revert->snapshot, op->name)))
 		return vm_revert_check(vm, e);
-	if (!snapshot_is_guest(vm) && vm->st.state != VM_STOPPED && vm->st.state != VM_FAILED) {
+	if (!guest && vm->st.state != VM_STOPPED && vm->st.state != VM_FAILED) {
 		err_set(e, ERR_WRONG_STATE, "is %s%s%s%s", vm_state_name(vm->st.state),
 			vm->st.reason[0] ? " (" : "", vm->st.reason, vm->st.reason[0] ? ")" : "");
 		return err_hint(e, "wait until it runs or is stopped");
 	}
-	if (snapshot_is_guest(vm) && (!vm->mon.qmp || !qmp_is_ready(vm->mon.qmp)))
+	if (guest && (!vm->mon.qmp || !qmp_is_ready(vm->mon.qmp)))
 		return err_set(e, ERR_TIMEOUT, "its monitor does not answer");
-	if (!snapshot_is_guest(vm) && vm->file.problems)
+	if (!guest && vm->file.problems)
 		return err_set(e, ERR_INVALID_CONFIG, "%s", vm->file.problems);
 	return 0;
 }
@@ -63,7 +60,8 @@ static void snapshot_add_parts(struct snapshot_disks *s, struct vm *vm, const st
 
 static void snapshot_begin(struct snapshot_op *op, struct vm *vm, const char *name)
 {
-	const struct conf_vm *c = snapshot_is_guest(vm) ? &vm->proc.conf : &vm->file.conf;
+	const bool guest = vm_state_is_up(vm->st.state);
+	const struct conf_vm *c = guest ? &vm->proc.conf : &vm->file.conf;
 	struct err e = ERR_INIT;
 
 	op->daemon = vm->daemon;
@@ -86,7 +84,7 @@ static void snapshot_begin(struct snapshot_op *op, struct vm *vm, const char *na
 	}
 	snapshot_disks_init(&op->disks, c, &vm->identity, vm->daemon->image_dir);
 	snapshot_add_parts(&op->disks, vm, c);
-	if (snapshot_is_guest(vm)) {
+	if (guest) {
 		op->q = vm->mon.qmp;
 		op->running = vm->st.state == VM_RUNNING;
 		snapshot_live(op);

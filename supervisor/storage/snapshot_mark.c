@@ -4,83 +4,62 @@
  * be taken back, can be cancelled.
  */
 #include "base/log.h"
-#include "base/mem.h"
 #include "supervisor/core/confine.h"
 #include "supervisor/storage/snapshot_private.h"
 #include "supervisor/vm/vms.h"
 
-struct marking {
-	struct snapshot_op *op;
-	snapshot_step_fn *next;
-	snapshot_failed_fn *failed;
-	bool takes_away;
-	char disk[64];
-};
-
-static void mark_marking_failed(struct marking *m, const struct err *e)
-{
-	m->failed(m->op, e);
-	free(m);
-}
-
 static void mark_on_taken_back(void *data, const struct err *e)
 {
-	struct marking *m = data;
+	struct snapshot_op *op = data;
 	struct err gone = ERR_INIT;
 
 	if (e)
-		log_error(m->op->vm, "%s", e->text);
+		log_error(op->vm, "%s", e->text);
 	err_set(&gone, ERR_NOT_FOUND, "the VM, or its QEMU, went away meanwhile");
-	mark_marking_failed(m, &gone);
+	op->mark.failed(op, &gone);
 }
 
 /* Marked, and then its QEMU was gone: where nothing was begun the mark goes again. */
-static void mark_went_away(struct marking *m, struct vm *vm)
+static void mark_went_away(struct snapshot_op *op, struct vm *vm)
 {
 	struct err e = ERR_INIT;
 
-	if (!vm || m->op->marked || m->op->acting) {
-		mark_on_taken_back(m, NULL);
+	if (!vm || op->marked || op->acting) {
+		mark_on_taken_back(op, NULL);
 		return;
 	}
 	vm_revert_marked(vm, NULL, NULL);
-	if (vm_revert_mark(vm, NULL, NULL, mark_on_taken_back, m, &e) < 0)
-		mark_on_taken_back(m, &e);
+	if (vm_revert_mark(vm, NULL, NULL, mark_on_taken_back, op, &e) < 0)
+		mark_on_taken_back(op, &e);
 }
 
 static void mark_on_marked(void *data, const struct err *e)
 {
-	struct marking *m = data;
-	struct snapshot_op *op = m->op;
+	struct snapshot_op *op = data;
 	/* what is on disk counts, whosever the VM is by now */
 	struct vm *vm = vms_find(op->daemon->vms, op->vm);
 
 	if (!e && vm)
-		vm_revert_marked(vm, op->name, m->takes_away ? NULL : m->disk);
-	if (e) {
-		mark_marking_failed(m, e);
-	} else if (!snapshot_vm(op)) {
-		mark_went_away(m, vm);
-	} else {
-		m->next(op);
-		free(m);
-	}
+		vm_revert_marked(vm, op->name, op->mark.disk);
+	if (e)
+		op->mark.failed(op, e);
+	else if (!snapshot_vm(op))
+		mark_went_away(op, vm);
+	else
+		op->mark.next(op);
 }
 
 void snapshot_mark(struct snapshot_op *op, const char *disk, snapshot_step_fn *next,
 	snapshot_failed_fn *failed)
 {
-	struct marking *m = xcalloc(1, sizeof *m);
 	struct vm *vm = snapshot_vm(op);
 	struct err e = ERR_INIT;
 
-	*m = (struct marking){ .op = op, .next = next, .failed = failed, .takes_away = !disk };
-	snprintf(m->disk, sizeof m->disk, "%s", disk ? disk : "");
+	op->mark = (struct snapshot_marking){ disk, next, failed };
 	if (!vm)
 		err_set(&e, ERR_NOT_FOUND, "the VM, or its QEMU, went away meanwhile");
-	else if (vm_revert_mark(vm, op->name, disk, mark_on_marked, m, &e) == 0)
+	else if (vm_revert_mark(vm, op->name, disk, mark_on_marked, op, &e) == 0)
 		return;
-	free(m);
 	failed(op, &e);
 }
 

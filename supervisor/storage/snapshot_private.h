@@ -82,6 +82,10 @@ bool snapshot_record_running(
 int snapshot_record_check(const json_t *record, const struct snapshot_machine *m, struct err *e);
 /* --- one operation --- */
 
+struct snapshot_op;
+typedef void snapshot_step_fn(struct snapshot_op *op);
+typedef void snapshot_failed_fn(struct snapshot_op *op, const struct err *e);
+
 struct snapshot_op {
 	struct daemon *daemon;
 	enum snapshot_verb verb;
@@ -95,10 +99,15 @@ struct snapshot_op {
 	snapshot_listed_fn *listed;
 	void *data;
 	struct snapshot_disks disks;
-	size_t at;    /* disk or step under way */
-	bool running; /* the guest ran before; after a revert: it shall run */
-	bool acting;  /* the first image is being changed, or QEMU was told to */
-	bool marked;  /* the VM was marked as half reverted before */
+	size_t at;		  /* disk or step under way */
+	bool running;		  /* the guest ran before; after a revert: it shall run */
+	bool acting;		  /* the first image is being changed, or QEMU was told to */
+	bool marked;		  /* the VM was marked as half reverted before */
+	struct snapshot_marking { /* under way, see snapshot_mark() */
+		const char *disk;
+		snapshot_step_fn *next;
+		snapshot_failed_fn *failed;
+	} mark;
 	bool cancelled;
 	bool killed; /* qemu-img, while it made one on the disk killed_at */
 	size_t killed_at;
@@ -118,8 +127,6 @@ int snapshot_check(const struct snapshot_op *op, struct err *e);
 struct vm *snapshot_vm(const struct snapshot_op *op);
 /* Marks the VM as half reverted, at this disk, "": at all; NULL: no longer. Then next; or it ended in failure,
  * and failed is called with why. */
-typedef void snapshot_step_fn(struct snapshot_op *op);
-typedef void snapshot_failed_fn(struct snapshot_op *op, const struct err *e);
 void snapshot_mark(struct snapshot_op *op, const char *disk, snapshot_step_fn *next,
 	snapshot_failed_fn *failed);
 /* Answers, takes the mark off the VM and frees. e NULL: well done. */
