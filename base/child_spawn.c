@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "base/child.h"
@@ -87,16 +88,17 @@ _Noreturn static void become(
 bool child_find(const char *name, char *path, size_t max)
 {
 	const char *dirs = getenv("PATH");
+	struct stat st;
 
 	if (strchr(name, '/')) {
 		snprintf(path, max, "%s", name);
 		return access(path, X_OK) == 0;
 	}
-	for (const char *dir = dirs ? dirs : "/usr/bin:/bin"; *dir;) {
+	for (const char *dir = dirs ? dirs : "/usr/local/bin:/usr/bin:/bin"; *dir;) {
 		size_t len = strcspn(dir, ":");
 
 		snprintf(path, max, "%.*s/%s", (int)len, dir, name);
-		if (access(path, X_OK) == 0)
+		if (access(path, X_OK) == 0 && stat(path, &st) == 0 && S_ISREG(st.st_mode))
 			return true;
 		dir += len + (dir[len] == ':');
 	}

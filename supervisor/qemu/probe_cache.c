@@ -74,28 +74,10 @@ static int64_t probe_cache_newest(const struct stat *binary)
 	return t;
 }
 
-static bool probe_cache_is_program(const char *path, struct stat *st)
-{
-	return access(path, X_OK) == 0 && stat(path, st) == 0 && S_ISREG(st->st_mode);
-}
-
 static bool probe_cache_find_binary(const char *name, char path[PATH_MAX], struct stat *st)
 {
-	const char *dirs = getenv("PATH");
-	int n;
-
-	if (strchr(name, '/')) {
-		snprintf(path, PATH_MAX, "%s", name);
-		return probe_cache_is_program(path, st);
-	}
-	if (!dirs)
-		dirs = "/usr/local/bin:/usr/bin:/bin";
-	for (; *dirs; dirs += dirs[n] == ':' ? n + 1 : n) {
-		n = (int)strcspn(dirs, ":");
-		if (n && snprintf(path, PATH_MAX, "%.*s/%s", n, dirs, name) < PATH_MAX &&
-			probe_cache_is_program(path, st))
-			return true;
-	}
+	if (child_find(name, path, PATH_MAX))
+		return stat(path, st) == 0 && S_ISREG(st->st_mode);
 	snprintf(path, PATH_MAX, "%s", name);
 	return false;
 }
@@ -113,7 +95,7 @@ static bool probe_cache_is_current(const struct known *k, const struct stat *st)
 
 static void probe_cache_load(struct probes *ps)
 {
-	struct buf text = BUF_MAX(CACHE_MAX);
+	_cleanup_(buf_release) struct buf text = BUF_MAX(CACHE_MAX);
 	struct err e = ERR_INIT;
 	json_t *doc = NULL, *list = NULL, *row;
 	int version = 0;
@@ -131,7 +113,6 @@ static void probe_cache_load(struct probes *ps)
 				probe_from_json(&k->probe, row, NULL);
 		}
 	json_decref(doc);
-	buf_release(&text);
 }
 
 /* Losing it costs a probe, so it is not synced and a failure is only mentioned. */
