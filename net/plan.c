@@ -199,11 +199,10 @@ static void plan_note(struct net_plan *p, const struct net_choice *before, const
 		snprintf(p->note, sizeof p->note, "the subnet of %s is taken: uses %s", holder, ip);
 }
 
-/* Another vmkeepd on this host may have a network of this name: then the bridge, which is ours
+/* The table's name, and what is to be made. Another vmkeepd on this host may have a network of this name: then the bridge, which is ours
  * alone, makes the table's name unique. It must come out the same when the record is lost, so only a
  * daemon of an older version, which wrote no owner, makes a difference. */
-static void plan_name_table(
-	struct net_plan *p, const struct conf_network *c, const struct net_facts *f)
+static void plan_rest(struct net_plan *p, const struct conf_network *c, const struct net_facts *f)
 {
 	bool longer = f->owner && *f->owner;
 
@@ -214,6 +213,8 @@ static void plan_name_table(
 	}
 	snprintf(p->table, sizeof p->table, "vmkeep_%s%s%s", c->name, longer ? "_" : "",
 		longer ? p->choice.bridge : "");
+	p->step[NET_STEP_BRIDGE] = p->step[NET_STEP_ADDRESS] = p->step[NET_STEP_RULES] = true;
+	p->step[NET_STEP_DNSMASQ] = c->dhcp || c->dns;
 }
 
 int net_plan(struct net_plan *p, const struct conf_network *c, const struct net_choice *remembered,
@@ -234,10 +235,8 @@ int net_plan(struct net_plan *p, const struct conf_network *c, const struct net_
 	else
 		plan_auto_bridge(wished, c->name, 0);
 	plan_note(p, remembered, wished, !c->bridge, holder);
-	plan_name_table(p, c, f);
+	plan_rest(p, c, f);
 	p->step[NET_STEP_FORWARD] = !f->ip_forward;
-	p->step[NET_STEP_BRIDGE] = p->step[NET_STEP_ADDRESS] = p->step[NET_STEP_RULES] = true;
-	p->step[NET_STEP_DNSMASQ] = c->dhcp || c->dns;
 	return 0;
 }
 
@@ -246,8 +245,6 @@ void net_plan_again(struct net_plan *p, const struct conf_network *c,
 {
 	*p = (struct net_plan){ .choice = *standing, .mtu = (unsigned)c->mtu };
 	net_alias(p->alias, c->name, f->owner);
-	plan_name_table(p, c, f);
 	/* whether ip_forward was on before is not known: it stays as it is */
-	p->step[NET_STEP_BRIDGE] = p->step[NET_STEP_ADDRESS] = p->step[NET_STEP_RULES] = true;
-	p->step[NET_STEP_DNSMASQ] = c->dhcp || c->dns;
+	plan_rest(p, c, f);
 }

@@ -74,10 +74,10 @@ void tap_find(struct rtnl *r, const char *alias, struct tap *t)
 void tap_held(pid_t pid, void (*with)(void *data, const char *name), void *data)
 {
 	_cleanup_(free_ptr) char *path = xasprintf("/proc/%d/fdinfo", (int)pid);
-	DIR *dir = opendir(path);
+	_cleanup_(close_dir) DIR *dir = opendir(path);
 
 	for (const struct dirent *d; dir && (d = readdir(dir));) {
-		struct buf text = BUF_MAX(FDINFO_MAX);
+		_cleanup_(buf_release) struct buf text = BUF_MAX(FDINFO_MAX);
 		const char *at = NULL;
 		char name[IFNAMSIZ];
 
@@ -86,10 +86,7 @@ void tap_held(pid_t pid, void (*with)(void *data, const char *name), void *data)
 			at = strstr(text.data, "\niff:\t");
 		if (at && sscanf(at, "\niff:\t%15s", name) == 1)
 			with(data, name);
-		buf_release(&text);
 	}
-	if (dir)
-		closedir(dir);
 }
 
 int tap_remove(struct rtnl *r, const char *alias, const struct tap *t, struct err *e)

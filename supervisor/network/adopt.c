@@ -41,15 +41,15 @@ static struct net_choice adopt_choice_of(
 static bool adopt_answers_dns(const struct network *n)
 {
 	_cleanup_(free_ptr) char *path = xasprintf("%s/dnsmasq.conf", n->dir);
-	struct buf b = BUF_MAX(65536);
-	bool no_dns, runs = false;
+	_cleanup_(buf_release) struct buf b = BUF_MAX(65536);
+	bool runs = false;
 
 	for (const struct dnsmasq_seen *s = n->ns->seen; s; s = s->next)
 		runs |= streq(s->network, n->name);
 	file_read(AT_FDCWD, path, &b, NULL);
-	no_dns = b.data && strstr(b.data, "\nport=0\n");
-	buf_release(&b);
-	return n->conf.dns && (runs ? !no_dns : dnsmasq_port_free(n->plan.choice.address));
+	if (runs)
+		return n->conf.dns && !(b.data && strstr(b.data, "\nport=0\n"));
+	return n->conf.dns && dnsmasq_port_free(n->plan.choice.address);
 }
 
 static void adopt_take_bridge_back(
@@ -75,7 +75,7 @@ static void adopt_take_bridge_back(
 
 static void adopt_take_bridges_back(struct networks *ns)
 {
-	struct net_facts facts = NET_FACTS_INIT;
+	_cleanup_(net_facts_release) struct net_facts facts = NET_FACTS_INIT;
 	struct rtnl *rtnl = networks_rtnl(ns, NULL);
 	char name[64];
 
@@ -94,7 +94,6 @@ static void adopt_take_bridges_back(struct networks *ns)
 				adopt_take_bridge_back(n, l, &facts);
 		}
 	}
-	net_facts_release(&facts);
 }
 
 /* One without its bridge serves nobody; of two for one network, one is nobody's. */

@@ -97,7 +97,7 @@ enum { NAMED_MAX = 5 };
 
 static void claims_hint_at_full(struct network *n, struct err *e)
 {
-	struct buf names = BUF_MAX(1024);
+	_cleanup_(buf_release) struct buf names = BUF_MAX(1024);
 	const char *one = NULL;
 	unsigned count = 0;
 
@@ -115,7 +115,6 @@ static void claims_hint_at_full(struct network *n, struct err *e)
 		err_hint(e, "%s%s hold%s addresses, and no file tells of them: vmkeep forget %s",
 			names.data, count > NAMED_MAX ? " and others" : "", count == 1 ? "s" : "",
 			one);
-	buf_release(&names);
 }
 
 static int claims_choose(struct network *n, struct claim *c, struct err *e)

@@ -113,7 +113,7 @@ static void door_on_opened(void *data, const struct err *e)
 
 void door_leave(struct networks *ns)
 {
-	struct buf text = BUF_INIT;
+	_cleanup_(buf_release) struct buf text = BUF_INIT;
 	struct err e = ERR_INIT;
 
 	if (ns->door.state != DOOR_SHUT || door_is_needed(ns, NULL))
@@ -121,7 +121,6 @@ void door_leave(struct networks *ns)
 	ns->door.state = DOOR_OPENING;
 	nft_delete(&text, ns->door.table);
 	ns->door.nft = network_run_nft(ns, "", text.data, door_on_opened, ns, &e);
-	buf_release(&text);
 	if (!ns->door.nft)
 		door_taken(ns, &e);
 }
@@ -149,13 +148,12 @@ static void door_on_shut(void *data, const struct err *e)
 
 static void door_shut(struct networks *ns)
 {
-	struct buf text = BUF_INIT;
+	_cleanup_(buf_release) struct buf text = BUF_INIT;
 	struct err e = ERR_INIT;
 
 	ns->door.state = DOOR_SHUTTING;
 	door_put(ns, &text);
 	ns->door.nft = network_run_nft(ns, "", text.data, door_on_shut, ns, &e);
-	buf_release(&text);
 	if (ns->door.nft)
 		return;
 	ns->door.state = DOOR_OPEN;

@@ -15,11 +15,9 @@ static char *hosts_line_path(const struct network *n, const struct claim *c)
 
 static bool hosts_line_stands(const char *path, const struct buf *line)
 {
-	struct buf b = BUF_MAX(1024);
-	const bool same = file_read(AT_FDCWD, path, &b, NULL) == 0 && streq(b.data, line->data);
+	_cleanup_(buf_release) struct buf b = BUF_MAX(1024);
 
-	buf_release(&b);
-	return same;
+	return file_read(AT_FDCWD, path, &b, NULL) == 0 && streq(b.data, line->data);
 }
 
 /* Written beside the directory, because dnsmasq would read a temporary file in it; closed before it
@@ -59,7 +57,7 @@ int host_dirs_make(const struct network *n, bool *anew, struct err *e)
 int host_line_write(const struct network *n, const struct claim *c, struct err *e)
 {
 	_cleanup_(free_ptr) char *path = hosts_line_path(n, c);
-	struct buf b = BUF_INIT;
+	_cleanup_(buf_release) struct buf b = BUF_INIT;
 	bool anew;
 	int r;
 
@@ -72,7 +70,6 @@ int host_line_write(const struct network *n, const struct claim *c, struct err *
 		err_clear(e);
 		r = hosts_line_put(n, path, &b, e);
 	}
-	buf_release(&b);
 	return r;
 }
 

@@ -33,7 +33,7 @@ static size_t leases_of_subnet(const struct network *n, struct dnsmasq_lease *l,
 
 void leases_read(struct network *n)
 {
-	struct buf b = BUF_MAX(DNSMASQ_LEASES_BYTES);
+	_cleanup_(buf_release) struct buf b = BUF_MAX(DNSMASQ_LEASES_BYTES);
 	struct err e = ERR_INIT;
 
 	free(n->lease);
@@ -45,7 +45,6 @@ void leases_read(struct network *n)
 		n->leases = leases_of_subnet(n, n->lease, dnsmasq_leases(b.data, b.len, &n->lease));
 	if (n->leases)
 		qsort(n->lease, n->leases, sizeof *n->lease, leases_compare);
-	buf_release(&b);
 }
 
 /* ---- where they stand ---- */
@@ -80,12 +79,10 @@ static int leases_own_or_new(const char *path, uid_t uid, struct err *e)
 
 static bool leases_copy(const char *from, const char *to)
 {
-	struct buf b = BUF_MAX(DNSMASQ_LEASES_BYTES);
-	const bool done = file_read(AT_FDCWD, from, &b, NULL) == 0 &&
-			  network_put(to, 0600, b.data ? b.data : "", b.len, NULL) == 0;
+	_cleanup_(buf_release) struct buf b = BUF_MAX(DNSMASQ_LEASES_BYTES);
 
-	buf_release(&b);
-	return done;
+	return file_read(AT_FDCWD, from, &b, NULL) == 0 &&
+	       network_put(to, 0600, b.data ? b.data : "", b.len, NULL) == 0;
 }
 
 /* A disk that is read-only or full of trouble must not keep guests from their network. */

@@ -58,15 +58,20 @@ int network_make_bridge(struct network *n, struct err *e)
 	return r < 0 ? err_wrap(e, r, "bridge '%s'", c->bridge) : 0;
 }
 
+bool network_is_ours(const struct network *n, const struct net_link *l)
+{
+	return l->index && (memcmp(l->mac, n->plan.choice.mac, ETH_ALEN) == 0 ||
+				   streq(l->alias, n->plan.alias));
+}
+
 int network_look(struct network *n, struct net_link *l, struct err *e)
 {
 	const struct net_choice *c = &n->plan.choice;
-	struct net_facts facts = NET_FACTS_INIT;
+	_cleanup_(net_facts_release) struct net_facts facts = NET_FACTS_INIT;
 	struct rtnl *rtnl = networks_rtnl(n->ns, e);
 	int r = rtnl ? rtnl_link(rtnl, c->bridge, l, e) : e->number;
 
-	if (r < 0 || (l->index && (memcmp(l->mac, c->mac, ETH_ALEN) == 0 ||
-					  streq(l->alias, n->plan.alias))))
+	if (r < 0 || network_is_ours(n, l))
 		return r;
 	r = rtnl_facts(rtnl, &facts, e);
 	for (size_t i = 0; r == 0 && i < facts.links; i++)
@@ -74,27 +79,19 @@ int network_look(struct network *n, struct net_link *l, struct err *e)
 			streq(facts.link[i].alias, n->plan.alias) &&
 			memcmp(facts.link[i].mac, c->mac, ETH_ALEN) == 0)
 			*l = facts.link[i];
-	net_facts_release(&facts);
 	return r;
-}
-
-bool network_is_ours(const struct network *n, const struct net_link *l)
-{
-	return l->index && (memcmp(l->mac, n->plan.choice.mac, ETH_ALEN) == 0 ||
-				   streq(l->alias, n->plan.alias));
 }
 
 bool network_others_stand(const struct network *n)
 {
-	struct net_facts facts = NET_FACTS_INIT;
-	bool found = false;
+	_cleanup_(net_facts_release) struct net_facts facts = NET_FACTS_INIT;
 
 	if (n->ns->rtnl && rtnl_facts(n->ns->rtnl, &facts, NULL) == 0)
 		for (size_t i = 0; i < facts.links; i++)
-			found |= facts.link[i].index != n->bridge_index &&
-				 strncmp(facts.link[i].alias, "vmkeep:network:", 15) == 0;
-	net_facts_release(&facts);
-	return found;
+			if (facts.link[i].index != n->bridge_index &&
+				strncmp(facts.link[i].alias, "vmkeep:network:", 15) == 0)
+				return true;
+	return false;
 }
 
 void network_delete_bridge(struct network *n)
@@ -125,14 +122,13 @@ int network_load_rules(struct network *n, network_done_fn *done, struct err *e)
 		.prefix = n->plan.choice.prefix,
 		.dhcp = n->conf.dhcp,
 		.dns = n->dns };
-	struct buf text = BUF_INIT;
+	_cleanup_(buf_release) struct buf text = BUF_INIT;
 	int r;
 
 	memcpy(rules.mac, n->plan.choice.mac, ETH_ALEN);
 	door_put(n->ns, &text);
 	nft_rules(&text, &rules);
 	r = make_run_nft(n, text.data, done, e);
-	buf_release(&text);
 	if (r < 0)
 		door_not_loaded(n->ns);
 	return r;
@@ -140,14 +136,13 @@ int network_load_rules(struct network *n, network_done_fn *done, struct err *e)
 
 int network_drop_rules(struct network *n, network_done_fn *done, struct err *e)
 {
-	struct buf text = BUF_INIT;
+	_cleanup_(buf_release) struct buf text = BUF_INIT;
 	bool last;
 	int r;
 
 	nft_delete(&text, n->plan.table);
 	last = door_take(n, &text);
 	r = make_run_nft(n, text.data, done, e);
-	buf_release(&text);
 	if (r < 0 && last)
 		door_taken(n->ns, e);
 	return r;
@@ -157,12 +152,11 @@ int network_drop_rules(struct network *n, network_done_fn *done, struct err *e)
 static size_t make_other_resolvers(struct network *n, char text[][NET_IP_TEXT], const char **server)
 {
 	uint32_t address[DNSMASQ_SERVERS_MAX];
-	struct buf b = BUF_MAX(65536);
+	_cleanup_(buf_release) struct buf b = BUF_MAX(65536);
 	size_t found = 0;
 
 	if (file_read(AT_FDCWD, "/etc/resolv.conf", &b, NULL) == 0 && b.data)
 		found = dnsmasq_resolvers(b.data, address, DNSMASQ_SERVERS_MAX);
-	buf_release(&b);
 	if (!found)
 		log_warning(NULL, "network %s: guests are told no name server", n->name);
 	for (size_t i = 0; i < found; i++)
@@ -212,7 +206,7 @@ static int make_dnsmasq_conf(struct network *n, struct err *e)
 		.server = n->conf.forward.item,
 		.servers = n->conf.forward.n,
 	};
-	struct buf b = BUF_INIT;
+	_cleanup_(buf_release) struct buf b = BUF_INIT;
 	unsigned prefix;
 	int r;
 
@@ -227,10 +221,7 @@ static int make_dnsmasq_conf(struct network *n, struct err *e)
 	}
 	dnsmasq_conf(&b, &c);
 	r = network_put(path, 0644, b.data, b.len, e);
-	buf_release(&b);
-	if (r == 0)
-		r = resolv_copy(n, e);
-	return r;
+	return r < 0 ? r : resolv_copy(n, e);
 }
 
 int network_write_files(struct network *n, bool *anew, struct err *e)

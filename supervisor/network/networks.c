@@ -90,7 +90,7 @@ static void networks_take_back(struct networks *ns, const char *name)
 
 int networks_adopt(struct networks *ns, struct err *e)
 {
-	DIR *dir = opendir(ns->run);
+	_cleanup_(close_dir) DIR *dir = opendir(ns->run);
 
 	if (!dir)
 		return err_errno(e, "read '%s'", ns->run);
@@ -105,7 +105,6 @@ int networks_adopt(struct networks *ns, struct err *e)
 		if (conf_name_ok(name))
 			networks_take_back(ns, name);
 	}
-	closedir(dir);
 	networks_find_again(ns);
 	dnsmasq_seen_free(ns->seen);
 	ns->seen = NULL;

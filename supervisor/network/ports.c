@@ -70,7 +70,7 @@ void network_taps_down(struct network *n)
 void network_tap_trouble(const struct network *n, char *out, size_t len)
 {
 	struct rtnl *rtnl = network_attached(n) ? networks_rtnl(n->ns, NULL) : NULL;
-	struct net_facts facts = NET_FACTS_INIT;
+	_cleanup_(net_facts_release) struct net_facts facts = NET_FACTS_INIT;
 	const bool known = rtnl && rtnl_facts(rtnl, &facts, NULL) == 0;
 
 	out[0] = '\0';
@@ -88,5 +88,4 @@ void network_tap_trouble(const struct network *n, char *out, size_t len)
 				"the tap of NIC '%.63s' of VM '%.63s' is not on its bridge: vmkeep reload",
 				c->nic, c->vm);
 	}
-	net_facts_release(&facts);
 }

@@ -26,7 +26,7 @@ static bool find_works_for(pid_t pid, const char *run, char network[64])
 	_cleanup_(free_ptr) char *path = xasprintf("/proc/%d/cmdline", (int)pid);
 	_cleanup_(free_ptr) char *head = xasprintf("--conf-file=%s/", run);
 	static const char tail[] = ".d/dnsmasq.conf";
-	struct buf b = BUF_MAX(CMDLINE_MAX);
+	_cleanup_(buf_release) struct buf b = BUF_MAX(CMDLINE_MAX);
 	bool found = false;
 
 	if (file_read(AT_FDCWD, path, &b, NULL) == 0)
@@ -41,7 +41,6 @@ static bool find_works_for(pid_t pid, const char *run, char network[64])
 			if (found)
 				snprintf(network, 64, "%.*s", (int)(end - name), name);
 		}
-	buf_release(&b);
 	return found;
 }
 
@@ -57,12 +56,11 @@ static bool find_works_for_us(const struct dnsmasq *d, pid_t pid)
 static pid_t find_pid_in_file(const struct dnsmasq *d)
 {
 	_cleanup_(free_ptr) char *path = xasprintf("%s/dnsmasq.pid", d->dir);
-	struct buf b = BUF_MAX(32);
+	_cleanup_(buf_release) struct buf b = BUF_MAX(32);
 	pid_t pid = 0;
 
 	if (file_read(AT_FDCWD, path, &b, NULL) == 0 && b.data)
 		pid = (pid_t)strtol(b.data, NULL, 10);
-	buf_release(&b);
 	return pid > 1 ? pid : 0;
 }
 
@@ -136,7 +134,7 @@ static bool find_is_ours(pid_t pid, const char *jail)
 struct dnsmasq_seen *dnsmasq_look(const char *run, const char *jail)
 {
 	struct dnsmasq_seen *seen = NULL, *one;
-	DIR *dir = opendir("/proc");
+	_cleanup_(close_dir) DIR *dir = opendir("/proc");
 	char network[64];
 
 	for (struct dirent *d; dir && (d = readdir(dir));) {
@@ -151,8 +149,6 @@ struct dnsmasq_seen *dnsmasq_look(const char *run, const char *jail)
 		memcpy(one->network, network, sizeof network);
 		seen = one;
 	}
-	if (dir)
-		closedir(dir);
 	return seen;
 }
 

@@ -40,13 +40,12 @@ static char *record_text_of(json_t *o /* stolen */)
 /* A file that makes no sense is set aside and named, never fatal. NULL: none to be used. */
 static json_t *network_record_load(const char *path)
 {
-	struct buf b = BUF_MAX(RECORD_MAX);
+	_cleanup_(buf_release) struct buf b = BUF_MAX(RECORD_MAX);
 	struct err e = ERR_INIT;
 	json_t *o = NULL;
 
 	if (file_read(AT_FDCWD, path, &b, &e) == 0)
 		o = json_loadb(b.data ? b.data : "", b.len, JSON_REJECT_DUPLICATES, NULL);
-	buf_release(&b);
 	if (e.class == ERR_NOT_FOUND)
 		return NULL;
 	if (json_integer_value(json_object_get(o, "version")) == RECORD_VERSION)

@@ -25,17 +25,14 @@ char *resolv_path(const struct network *n)
 int resolv_copy(const struct network *n, struct err *e)
 {
 	_cleanup_(free_ptr) char *path = resolv_path(n);
-	struct buf host = BUF_MAX(RESOLV_MAX), copy = BUF_MAX(RESOLV_MAX);
-	int r = 0;
+	_cleanup_(buf_release) struct buf host = BUF_MAX(RESOLV_MAX), copy = BUF_MAX(RESOLV_MAX);
 
 	/* none at all is an empty one: there is nobody to ask then */
 	file_read(AT_FDCWD, host_file, &host, NULL);
-	if (file_read(AT_FDCWD, path, &copy, NULL) < 0 || copy.len != host.len ||
-		(host.len && memcmp(copy.data, host.data, host.len) != 0))
-		r = network_put(path, 0644, host.len ? host.data : "", host.len, e);
-	buf_release(&host);
-	buf_release(&copy);
-	return r;
+	if (file_read(AT_FDCWD, path, &copy, NULL) == 0 && copy.len == host.len &&
+		(!host.len || memcmp(copy.data, host.data, host.len) == 0))
+		return 0;
+	return network_put(path, 0644, host.len ? host.data : "", host.len, e);
 }
 
 static int resolv_watch_dir_of(const struct networks *ns, const char *file)

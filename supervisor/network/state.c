@@ -67,7 +67,7 @@ void network_door_moved(struct network *n, const struct err *e)
 static int state_plan(struct network *n, struct err *e)
 {
 	struct rtnl *rtnl = networks_rtnl(n->ns, e);
-	struct net_facts facts = NET_FACTS_INIT;
+	_cleanup_(net_facts_release) struct net_facts facts = NET_FACTS_INIT;
 	struct net_choice before = n->choice;
 	const bool another_uid = network_need_uid(n, false);
 	int r;
@@ -82,7 +82,6 @@ static int state_plan(struct network *n, struct err *e)
 				o->choice.prefix);
 	if (r == 0)
 		r = net_plan(&n->plan, &n->conf, &n->choice, &facts, e);
-	net_facts_release(&facts);
 	if (r < 0)
 		return r;
 	if (n->plan.note[0])
@@ -280,18 +279,6 @@ static void state_on_rules_again(void *data, const struct err *e)
 	network_door_moved(n, NULL);
 }
 
-/* Its name stands in rules and in dnsmasq's configuration. */
-static int state_rename_back(struct network *n, const struct net_link *l, struct err *e)
-{
-	const char *bridge = n->plan.choice.bridge;
-
-	log_warning(NULL, "network %s: bridge '%s' is called '%s' now: renamed", n->name, bridge,
-		l->name);
-	if (rtnl_rename(n->ns->rtnl, l->index, bridge, e) < 0)
-		return err_class(e, ERR_CONFLICT);
-	return 0;
-}
-
 /* *anew: it was gone, or had another name, and dnsmasq must be started again. */
 static int state_restore(struct network *n, bool *anew, struct err *e)
 {
@@ -307,11 +294,14 @@ static int state_restore(struct network *n, bool *anew, struct err *e)
 		return err_set(e, ERR_CONFLICT, "bridge '%s' is not ours any more", c->bridge);
 	}
 	if (l.index && !streq(l.name, c->bridge)) {
-		r = state_rename_back(n, &l, e);
+		/* its name stands in rules and in dnsmasq's configuration */
+		log_warning(NULL, "network %s: bridge '%s' is called '%s' now: renamed", n->name,
+			c->bridge, l.name);
 		*anew = true;
+		if (rtnl_rename(n->ns->rtnl, l.index, c->bridge, e) < 0)
+			return err_class(e, ERR_CONFLICT);
 	}
-	if (r == 0)
-		r = network_ip_forward(true, e);
+	r = network_ip_forward(true, e);
 	if (r == 0)
 		r = network_make_bridge(n, e);
 	if (r == 0)

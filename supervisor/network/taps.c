@@ -60,7 +60,7 @@ static bool taps_is_claimed(const struct networks *ns, int index)
 
 void networks_sweep(struct networks *ns)
 {
-	struct net_facts facts = NET_FACTS_INIT;
+	_cleanup_(net_facts_release) struct net_facts facts = NET_FACTS_INIT;
 	struct err e = ERR_INIT;
 	struct rtnl *rtnl = networks_rtnl(ns, &e);
 
@@ -74,7 +74,6 @@ void networks_sweep(struct networks *ns)
 			log_warning(NULL, "tap '%s' (%s) was left by a VM that is gone: deleted",
 				l->name, l->alias);
 	}
-	net_facts_release(&facts);
 	if (e.number)
 		log_error(NULL, "taps that may be left: %s", e.text);
 	door_repair(ns);

@@ -42,7 +42,7 @@ static void argv_add_machine(struct argv_build *b)
 	const struct conf_vm *c = b->c;
 	const struct argv_context *ctx = b->ctx;
 	bool uefi = ctx->firmware && ctx->nvram, smm = uefi && ctx->firmware->needs_smm;
-	struct buf cpu = BUF_INIT;
+	_cleanup_(buf_release) struct buf cpu = BUF_INIT;
 
 	argv_option(b, "-machine", "%s,dump-guest-core=off%s%s", b->bus.id->machine,
 		smm ? ",smm=on" : "", uefi ? ",pflash0=pflash0,pflash1=pflash1" : "");
@@ -62,7 +62,6 @@ static void argv_add_machine(struct argv_build *b)
 		buf_printf(&cpu, ",%s=%s", c->cpu_features.item[i] + 1,
 			c->cpu_features.item[i][0] == '-' ? "off" : "on");
 	argv_option(b, "-cpu", "%s", cpu.data);
-	buf_release(&cpu);
 }
 
 /* conf/ has seen that what is given divides CPUs. What is not is derived: cores, else sockets. */
@@ -96,7 +95,7 @@ static void argv_add_memory(struct argv_build *b)
 static void argv_add_boot(struct argv_build *b)
 {
 	const struct conf_vm *c = b->c;
-	struct buf append = BUF_INIT;
+	_cleanup_(buf_release) struct buf append = BUF_INIT;
 	char path[PATH_MAX];
 
 	/* strict: nothing is tried that is not in the order */
@@ -111,7 +110,6 @@ static void argv_add_boot(struct argv_build *b)
 		buf_printf(&append, "%s%s", i ? " " : "", c->append.item[i]);
 	if (append.len)
 		argv_option(b, "-append", "%s", append.data);
-	buf_release(&append);
 }
 
 /* Without descriptors: what the daemon would offer, at the same paths. */

@@ -10,7 +10,7 @@ static void devices_add_serial_socket(struct argv_build *b, size_t i)
 {
 	const struct conf_serial *s = &b->c->serial[i];
 	const char *run = b->ctx->paste ? argv_comma(b, b->ctx->run_dir) : NULL;
-	struct buf where = BUF_INIT;
+	_cleanup_(buf_release) struct buf where = BUF_INIT;
 
 	if (run)
 		buf_printf(&where, "path=%s/serial-%s.sock,server=on,wait=off", run, s->id);
@@ -23,7 +23,6 @@ static void devices_add_serial_socket(struct argv_build *b, size_t i)
 	if (s->log && !run)
 		argv_option(b, "-add-fd", "set=%zu,fd=%d", i + 1, argv_fd_serial_log(i));
 	argv_option(b, "-chardev", "socket,id=char-%s,%s", s->id, where.data);
-	buf_release(&where);
 }
 
 static void devices_add_serials(struct argv_build *b)

@@ -72,7 +72,7 @@ void argv_json(struct argv_build *b, const char *option, json_t *o /* stolen */)
 
 const char *argv_comma(struct argv_build *b, const char *value)
 {
-	struct buf t = BUF_INIT;
+	_cleanup_(buf_release) struct buf t = BUF_INIT;
 	const char *s;
 
 	for (const char *p = value; *p; p++) {
@@ -81,7 +81,6 @@ const char *argv_comma(struct argv_build *b, const char *value)
 			buf_addc(&t, ',');
 	}
 	s = arena_strdup(&b->out->arena, t.data ? t.data : "");
-	buf_release(&t);
 	return s;
 }
 
@@ -92,4 +91,17 @@ void argv_socket(struct argv_build *b, const char *id, int fd)
 			argv_comma(b, b->ctx->run_dir), id);
 	else
 		argv_option(b, "-chardev", "socket,id=%s,fd=%d,server=on,wait=off", id, fd);
+}
+
+char *argv_shell(const struct argv *a)
+{
+	struct buf t = BUF_INIT;
+
+	for (size_t i = 0; i < a->n; i++) {
+		char *word = text_shell_quote(a->word[i]);
+
+		buf_printf(&t, "%s%s", i == 0 ? "" : a->word[i][0] == '-' ? " \\\n  " : " ", word);
+		free(word);
+	}
+	return buf_steal(&t);
 }

@@ -105,7 +105,7 @@ static bool firmware_is_masked(const struct found *list, size_t n, const char *n
 
 static size_t firmware_find_in(const char *dir, struct found *list, size_t n)
 {
-	DIR *d = opendir(dir);
+	_cleanup_(close_dir) DIR *d = opendir(dir);
 
 	for (struct dirent *entry; d && n < DESCRIPTORS_MAX && (entry = readdir(d));) {
 		size_t len = strlen(entry->d_name);
@@ -114,15 +114,13 @@ static size_t firmware_find_in(const char *dir, struct found *list, size_t n)
 			!firmware_is_masked(list, n, entry->d_name))
 			list[n++] = (struct found){ xstrdup(entry->d_name), dir };
 	}
-	if (d)
-		closedir(d);
 	return n;
 }
 
 static json_t *firmware_read_descriptor(const struct found *f)
 {
 	_cleanup_(free_ptr) char *path = xasprintf("%s/%s", f->dir, f->name);
-	struct buf text = BUF_MAX(DESCRIPTOR_MAX);
+	_cleanup_(buf_release) struct buf text = BUF_MAX(DESCRIPTOR_MAX);
 	struct err e = ERR_INIT;
 	json_error_t why;
 	json_t *doc = NULL;
@@ -131,7 +129,6 @@ static json_t *firmware_read_descriptor(const struct found *f)
 		log_warning(NULL, "%s", e.text);
 	else if (text.len && !(doc = json_loadb(text.data, text.len, 0, &why)))
 		log_warning(NULL, "firmware descriptor '%s' line %d: %s", path, why.line, why.text);
-	buf_release(&text);
 	return doc;
 }
 
@@ -166,11 +163,6 @@ int firmware_choose(struct firmware **out, const char *machine, bool secure_boot
 	static const char *const dirs[] = { "/etc/qemu/firmware", "/usr/share/qemu/firmware" };
 
 	return firmware_choose_in(out, dirs, ARRAY_SIZE(dirs), machine, secure_boot, e);
-}
-
-const char *firmware_vars(const struct firmware *f)
-{
-	return f->vars;
 }
 
 void firmware_free(struct firmware *f)

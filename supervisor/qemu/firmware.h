@@ -33,6 +33,4 @@ int firmware_choose_in(struct firmware **out, const char *const *dirs, size_t n,
 int firmware_choose(struct firmware **out, const char *machine, bool secure_boot, struct err *e);
 void firmware_free(struct firmware *f);
 
-const char *firmware_vars(const struct firmware *f);
-
 #endif

@@ -120,9 +120,6 @@ struct identity_nic *identity_add_nic(struct identity *id, const char *nic);
 struct identity_disk *identity_add_disk(struct identity *id, const char *disk);
 void identity_add_slot(struct identity *id, const char *device, unsigned slot);
 
-void identity_look_damaged(
-	struct identity *id, int dirfd); /* identity_load()'s, in identity_damaged.c */
-
 /* --- identity_image.c --- */
 /* "2026-11-23", when vmkeep made it; "": it did not. Returns day. */
 const char *identity_disk_day(const struct identity *id, const char *disk, char day[16]);
@@ -131,8 +128,5 @@ const char *identity_disk_day(const struct identity *id, const char *disk, char 
 const char *identity_image_day(
 	const struct identity *id, const char *path, const char *written, char day[16]);
 void identity_saw(struct identity *id, const char *path, int64_t seen);
-json_t *identity_images_json(const struct identity *id);
-bool identity_images_read(
-	struct identity *id, const json_t *images); /* NULL: written by an earlier version */
 
 #endif

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "conf/conf.h"
+#include "conf/word.h"
 #include "net/facts.h"
 #include "supervisor/core/aside.h"
 #include "supervisor/qemu/identity.h"
@@ -18,6 +19,16 @@
 enum { IDENTITY_VERSION = 1, IDENTITY_FILE_MAX = 1 << 20 };
 
 static const char file_name[] = "identity.json";
+
+static json_t *file_images_json(const struct identity *id)
+{
+	json_t *images = json_array();
+
+	for (size_t i = 0; i < id->images; i++)
+		json_array_append_new(images, json_pack("{s:s, s:I}", "path", id->image[i].path,
+						      "seen", (json_int_t)id->image[i].seen));
+	return images;
+}
 
 json_t *identity_json(const struct identity *id)
 {
@@ -47,7 +58,7 @@ json_t *identity_json(const struct identity *id)
 		id->generation[0] ? id->generation : NULL, "cid",
 		id->cid ? json_integer(id->cid) : NULL, "machine", id->machine, "machine_wish",
 		id->machine_wish, "nics", nics, "disks", disks, "slots", slots, "images",
-		identity_images_json(id));
+		file_images_json(id));
 }
 
 int identity_draft(const struct identity *id, int dirfd, struct err *e)
@@ -127,6 +138,22 @@ static bool file_read_slots(struct identity *id, json_t *slots)
 	return true;
 }
 
+/* NULL: written by an earlier version. */
+static bool file_read_images(struct identity *id, const json_t *images)
+{
+	const char *path;
+	json_int_t seen;
+	json_t *row;
+	size_t i;
+
+	json_array_foreach (images, i, row) {
+		if (json_unpack(row, "{s:s, s:I}", "path", &path, "seen", &seen) < 0)
+			return false;
+		identity_saw(id, path, seen);
+	}
+	return !images || json_is_array(images);
+}
+
 static bool file_from_json(struct identity *id, json_t *doc)
 {
 	const char *uuid, *machine = NULL, *wish = NULL, *generation = "";
@@ -156,8 +183,7 @@ static bool file_from_json(struct identity *id, json_t *doc)
 			return false;
 	id->dirty = json_is_true(json_object_get(doc, "draft"));
 	id->kept = !id->dirty || json_is_true(json_object_get(doc, "ran"));
-	return file_read_slots(id, slots) &&
-	       identity_images_read(id, json_object_get(doc, "images"));
+	return file_read_slots(id, slots) && file_read_images(id, json_object_get(doc, "images"));
 }
 
 bool identity_parse(struct identity *id, json_t *doc)
@@ -187,7 +213,7 @@ static bool file_is_none(int dirfd)
 
 static int file_load(struct identity *id, int dirfd, struct err *e)
 {
-	struct buf text = BUF_MAX(IDENTITY_FILE_MAX);
+	_cleanup_(buf_release) struct buf text = BUF_MAX(IDENTITY_FILE_MAX);
 	json_error_t why = { .text = "unexpected content" };
 	json_int_t version = 0;
 	json_t *doc = NULL;
@@ -202,7 +228,6 @@ static int file_load(struct identity *id, int dirfd, struct err *e)
 		if (doc && json_unpack(doc, "{s:I}", "version", &version) == 0)
 			good = version == IDENTITY_VERSION && file_from_json(id, doc);
 	}
-	buf_release(&text);
 	json_decref(doc);
 	if (r == -ENOENT) {
 		err_clear(e);
@@ -222,11 +247,46 @@ static int file_load(struct identity *id, int dirfd, struct err *e)
 	return file_set_aside(dirfd, why.text, e);
 }
 
+/* --- what was set aside, and what of it can still be read: a VM whose identity is lost is no new one --- */
+
+/* Behind the key's name; a file that is cut or has other bytes in it may still have that line. */
+static void file_damaged_uuid(struct identity *id, int dirfd)
+{
+	static const char key[] = "\"uuid\"";
+	_cleanup_(buf_release) struct buf text = BUF_MAX(IDENTITY_FILE_MAX);
+	const char *at = NULL;
+
+	if (file_read(dirfd, id->damaged, &text, NULL) == 0 && text.data)
+		at = memmem(text.data, text.len, key, sizeof key - 1);
+	if (at) {
+		at += sizeof key - 1;
+		at += strspn(at, " :\"");
+		memcpy(id->damaged_uuid, at, strnlen(at, sizeof id->damaged_uuid - 1));
+		if (!conf_word_uuid(id->damaged_uuid))
+			id->damaged_uuid[0] = '\0';
+	}
+}
+
+static void file_look_damaged(struct identity *id, int dirfd)
+{
+	_cleanup_(close_dir) DIR *dir = file_open_dir(dirfd, ".", 0);
+
+	for (struct dirent *d; dir && (d = readdir(dir));) {
+		if (strncmp(d->d_name, "identity.json.damaged-", 22) != 0 ||
+			strlen(d->d_name) >= sizeof id->damaged ||
+			strcmp(d->d_name, id->damaged) <= 0)
+			continue;
+		strcpy(id->damaged, d->d_name);
+	}
+	if (id->damaged[0])
+		file_damaged_uuid(id, dirfd);
+}
+
 int identity_load(struct identity *id, int dirfd, struct err *e)
 {
 	int r = file_load(id, dirfd, e);
 
 	if (r == 0 && !id->kept)
-		identity_look_damaged(id, dirfd);
+		file_look_damaged(id, dirfd);
 	return r;
 }

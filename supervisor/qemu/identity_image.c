@@ -70,28 +70,3 @@ void identity_saw(struct identity *id, const char *path, int64_t seen)
 	id->image = xrealloc(id->image, id->images + 1, sizeof *id->image);
 	id->image[id->images++] = (struct identity_image){ xstrdup(path), seen };
 }
-
-json_t *identity_images_json(const struct identity *id)
-{
-	json_t *images = json_array();
-
-	for (size_t i = 0; i < id->images; i++)
-		json_array_append_new(images, json_pack("{s:s, s:I}", "path", id->image[i].path,
-						      "seen", (json_int_t)id->image[i].seen));
-	return images;
-}
-
-bool identity_images_read(struct identity *id, const json_t *images)
-{
-	const char *path;
-	json_int_t seen;
-	json_t *row;
-	size_t i;
-
-	json_array_foreach (images, i, row) {
-		if (json_unpack(row, "{s:s, s:I}", "path", &path, "seen", &seen) < 0)
-			return false;
-		identity_saw(id, path, seen);
-	}
-	return !images || json_is_array(images);
-}

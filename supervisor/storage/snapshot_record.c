@@ -35,14 +35,13 @@ static const struct {
 
 json_t *snapshot_record_new(const struct snapshot_machine *m, bool running, json_int_t created)
 {
-	struct buf text = BUF_INIT;
+	_cleanup_(buf_release) struct buf text = BUF_INIT;
 	json_t *record;
 
 	conf_vm_dump(m->conf, false, &text);
 	record = json_pack("{s:I, s:b, s:s?, s:s?, s:s?, s:s}", "created", created, "running",
 		running, "machine", m->machine, "accel", m->accel, "qemu", m->qemu, "config",
 		text.data ? text.data : "");
-	buf_release(&text);
 	return record;
 }
 
@@ -171,7 +170,7 @@ static bool record_is_ours(const json_t *doc)
 
 static json_t *record_load_doc(const struct vm *vm, int dir)
 {
-	struct buf text = BUF_MAX(RECORDS_MAX);
+	_cleanup_(buf_release) struct buf text = BUF_MAX(RECORDS_MAX);
 	struct err e = ERR_INIT;
 	json_error_t je;
 	json_t *doc = NULL;
@@ -184,7 +183,6 @@ static json_t *record_load_doc(const struct vm *vm, int dir)
 	} else if (e.class != ERR_NOT_FOUND) {
 		record_set_aside(vm, dir, e.text);
 	}
-	buf_release(&text);
 	if (record_is_ours(doc))
 		return doc;
 	json_decref(doc);

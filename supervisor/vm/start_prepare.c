@@ -220,7 +220,7 @@ static char *prepare_nvram_spec(const struct firmware *firmware)
 {
 	json_t *spec = json_pack("{s:s, s:{s:s, s:s, s:s}}", "driver",
 		conf_format_name(firmware->vars_format), "file", "driver", "file", "locking", "off",
-		"filename", firmware_vars(firmware));
+		"filename", firmware->vars);
 	char *text = json_dumps(spec, JSON_COMPACT),
 	     *result = text ? xasprintf("json:%s", text) : NULL;
 
@@ -235,7 +235,7 @@ static int prepare_nvram(struct vm_start *s, const struct firmware *firmware, st
 	struct vm *vm = s->vm;
 	_cleanup_(free_ptr) char *path = vm_state_path(vm, "nvram.new");
 	_cleanup_(free_ptr) char *spec = prepare_nvram_spec(firmware);
-	const char *vars = firmware_vars(firmware);
+	const char *vars = firmware->vars;
 	const char *argv[] = { "qemu-img", "convert", "-O", "qcow2", spec, path, NULL };
 	_cleanup_(close_fd) int fd = openat(vm->state_fd, "nvram.new",
 		O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
