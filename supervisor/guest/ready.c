@@ -17,8 +17,9 @@ static bool ready_has_lease(const struct vm *vm)
 	uint32_t address;
 
 	for (size_t i = 0; i < vm->proc.nics; i++)
-		if (vm->proc.nic[i].network && networks_address_seen(vm->daemon->networks, vm->name,
-						       vm->proc.nic[i].id, &address))
+		if (vm->proc.nic[i].net.network &&
+			networks_address_seen(
+				vm->daemon->networks, vm->name, vm->proc.nic[i].net.nic, &address))
 			return true;
 	return false;
 }
@@ -28,7 +29,7 @@ static void ready_try_connection(struct ready *r, const struct vm *vm, const cha
 	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port)) };
 
 	for (size_t i = 0; i < vm->proc.nics && !to.sin_addr.s_addr; i++)
-		to.sin_addr.s_addr = htonl(vm->proc.nic[i].address);
+		to.sin_addr.s_addr = htonl(vm->proc.nic[i].net.address);
 	if (!to.sin_addr.s_addr)
 		return;
 	r->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

@@ -173,8 +173,9 @@ static json_t *life_address(struct vm *vm)
 	uint32_t address;
 
 	for (size_t i = 0; i < vm->proc.nics; i++)
-		if (vm->proc.nic[i].network && networks_address_seen(vm->daemon->networks, vm->name,
-						       vm->proc.nic[i].id, &address))
+		if (vm->proc.nic[i].net.network &&
+			networks_address_seen(
+				vm->daemon->networks, vm->name, vm->proc.nic[i].net.nic, &address))
 			json_object_set_new(result, "address", verb_address(address));
 	return result;
 }

@@ -27,8 +27,8 @@ static const struct conf_vm *verb_show_conf_now(const struct vm *vm)
 static uint32_t verb_show_first_address(const struct vm *vm)
 {
 	for (size_t i = 0; i < vm->proc.nics; i++)
-		if (vm->proc.nic[i].address)
-			return vm->proc.nic[i].address;
+		if (vm->proc.nic[i].net.address)
+			return vm->proc.nic[i].net.address;
 	return 0;
 }
 
@@ -181,17 +181,17 @@ static json_t *verb_show_nic_rows(const struct vm *vm)
 	json_t *rows = json_array();
 
 	for (size_t i = 0; i < vm->proc.nics; i++) {
-		const struct vm_nic *n = &vm->proc.nic[i];
+		const struct network_nic *n = &vm->proc.nic[i].net;
+		const struct tap *tap = &vm->proc.nic[i].tap;
 		char name[IFNAMSIZ] = "";
 
 		json_array_append_new(rows,
-			json_pack("{s:s, s:s, s:o, s:o, s:s?}", "nic", n->id, "network",
+			json_pack("{s:s, s:s, s:o, s:o, s:s?}", "nic", n->nic, "network",
 				n->bridge ? n->bridge : n->network, "mac",
 				verb_show_mac_text(n->mac), "address", verb_address(n->address),
 				"interface",
-				n->tap.name[0]
-					? networks_tap_name(vm->daemon->networks, &n->tap, name)
-					: name));
+				tap->name[0] ? networks_tap_name(vm->daemon->networks, tap, name)
+					     : name));
 	}
 	return rows;
 }

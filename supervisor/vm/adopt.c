@@ -49,11 +49,8 @@ static void adopt_end_servant(struct vm *vm)
 /* Whether they are on their bridges is looked at when the monitor answers, which may take long. */
 static void adopt_hold_nics(struct vm *vm)
 {
-	for (size_t i = 0; i < vm->proc.nics; i++) {
-		struct network_nic nic = vm_network_nic(vm, &vm->proc.nic[i]);
-
-		networks_hold(vm->daemon->networks, &nic, &vm->proc.nic[i].tap);
-	}
+	for (size_t i = 0; i < vm->proc.nics; i++)
+		networks_hold(vm->daemon->networks, &vm->proc.nic[i].net, &vm->proc.nic[i].tap);
 }
 
 static void adopt_running(struct vm *vm, const struct record_process *p)

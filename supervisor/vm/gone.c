@@ -91,8 +91,8 @@ void vm_clean(struct vm *vm)
 	vm_monitor_release(vm);
 	vm_parts_close(vm, true);
 	for (size_t i = 0; i < vm->proc.nics; i++)
-		networks_leave(
-			vm->daemon->networks, vm->name, vm->proc.nic[i].id, &vm->proc.nic[i].tap);
+		networks_leave(vm->daemon->networks, vm->name, vm->proc.nic[i].net.nic,
+			&vm->proc.nic[i].tap);
 	/* what was done by this process has ended with it; what is done while there is none goes on */
 	if (vm->proc.pidfd >= 0)
 		vm->busy = NULL;

@@ -96,10 +96,11 @@ static void lost_identity(struct vm *vm, uid_t uid, json_t *kept)
 	if (vm_draft_identity(vm, &e) < 0)
 		log_error(vm->name, "%s", e.text);
 	for (size_t i = 0; i < vm->proc.nics; i++) {
-		const struct identity_nic *known = identity_nic(&vm->identity, vm->proc.nic[i].id);
+		struct network_nic *n = &vm->proc.nic[i].net;
+		const struct identity_nic *known = identity_nic(&vm->identity, n->nic);
 
 		if (known)
-			memcpy(vm->proc.nic[i].mac, known->mac, ETH_ALEN);
+			memcpy(n->mac, known->mac, ETH_ALEN);
 	}
 }
 
@@ -159,25 +160,22 @@ static void lost_nic(void *data, const char *id, const struct tap *tap)
 	struct vm *vm = data;
 	const struct identity_nic *known = identity_nic(&vm->identity, id);
 	const struct conf_nic *c = NULL;
-	struct vm_nic *n;
+	struct network_nic as = { .nic = id };
 	char dns[64];
 
 	for (size_t i = 0; i < vm->proc.conf.nics; i++)
 		if (streq(vm->proc.conf.nic[i].id, id))
 			c = &vm->proc.conf.nic[i];
-	vm->proc.nic = xrealloc(vm->proc.nic, vm->proc.nics + 1, sizeof *vm->proc.nic);
-	n = &vm->proc.nic[vm->proc.nics++];
-	*n = (struct vm_nic){ .id = xstrdup(id), .tap = *tap, .link = !c || c->link };
-	n->bridge = xstrdup(c ? c->bridge : NULL);
-	if (!n->bridge)
-		n->network = xstrdup(known && known->network ? known->network
-				     : c		     ? c->network
-							     : "default");
-	n->hostname = xstrdup(c && c->hostname ? c->hostname : conf_dns_name(vm->name, dns));
+	as.link = !c || c->link;
+	as.bridge = c ? c->bridge : NULL;
+	if (!as.bridge)
+		as.network = known && known->network ? known->network : c ? c->network : "default";
+	as.hostname = c && c->hostname ? c->hostname : conf_dns_name(vm->name, dns);
 	if (known) {
-		memcpy(n->mac, known->mac, ETH_ALEN);
-		n->address = known->address;
+		memcpy(as.mac, known->mac, ETH_ALEN);
+		as.address = known->address;
 	}
+	vm_add_nic(vm, &as)->tap = *tap;
 }
 
 /* Its taps, which root named, say which NICs it has. */

@@ -7,30 +7,26 @@
 
 void vm_free_nics(struct vm *vm)
 {
-	for (size_t i = 0; i < vm->proc.nics; i++) {
-		free(vm->proc.nic[i].id);
-		free(vm->proc.nic[i].network);
-		free(vm->proc.nic[i].bridge);
-		free(vm->proc.nic[i].hostname);
-	}
+	arena_release(&vm->proc.nic_names);
 	free(vm->proc.nic);
 	vm->proc.nic = NULL;
 	vm->proc.nics = 0;
 }
 
-struct network_nic vm_network_nic(const struct vm *vm, const struct vm_nic *n)
+struct vm_nic *vm_add_nic(struct vm *vm, const struct network_nic *as)
 {
-	struct network_nic nic = { .vm = vm->name,
-		.nic = n->id,
-		.network = n->network,
-		.bridge = n->bridge,
-		.hostname = n->hostname,
-		.address = n->address,
-		.fixed = n->fixed,
-		.link = n->link };
+	struct arena *names = &vm->proc.nic_names;
+	struct vm_nic *n;
 
-	memcpy(nic.mac, n->mac, sizeof nic.mac);
-	return nic;
+	vm->proc.nic = xrealloc(vm->proc.nic, vm->proc.nics + 1, sizeof *vm->proc.nic);
+	n = &vm->proc.nic[vm->proc.nics++];
+	*n = (struct vm_nic){ .net = *as };
+	n->net.vm = vm->name;
+	n->net.nic = arena_strdup(names, as->nic);
+	n->net.network = arena_strdup(names, as->network);
+	n->net.bridge = arena_strdup(names, as->bridge);
+	n->net.hostname = arena_strdup(names, as->hostname);
+	return n;
 }
 
 json_t *vm_nics_json(const struct vm *vm)
@@ -38,12 +34,13 @@ json_t *vm_nics_json(const struct vm *vm)
 	json_t *nics = json_array();
 
 	for (size_t i = 0; i < vm->proc.nics; i++) {
-		const struct vm_nic *n = &vm->proc.nic[i];
+		const struct network_nic *n = &vm->proc.nic[i].net;
+		const struct tap *tap = &vm->proc.nic[i].tap;
 
 		json_array_append_new(nics,
-			json_pack("{s:s, s:s, s:i, s:s?, s:s?, s:s, s:I, s:b, s:b}", "id", n->id,
-				"ifname", n->tap.name, "ifindex", n->tap.index, "network",
-				n->network, "bridge", n->bridge, "hostname", n->hostname, "address",
+			json_pack("{s:s, s:s, s:i, s:s?, s:s?, s:s, s:I, s:b, s:b}", "id", n->nic,
+				"ifname", tap->name, "ifindex", tap->index, "network", n->network,
+				"bridge", n->bridge, "hostname", n->hostname, "address",
 				(json_int_t)n->address, "fixed", n->fixed, "link", n->link));
 	}
 	return nics;
@@ -55,26 +52,24 @@ void vm_nics_read(struct vm *vm, const json_t *nics)
 	json_t *j;
 
 	vm_free_nics(vm);
-	vm->proc.nics = json_array_size(nics);
-	vm->proc.nic = xcalloc(vm->proc.nics, sizeof *vm->proc.nic);
 	json_array_foreach (nics, i, j) {
-		struct vm_nic *n = &vm->proc.nic[i];
-		const struct identity_nic *known;
 		const char *id = json_string_value(json_object_get(j, "id"));
 		const char *ifname = json_string_value(json_object_get(j, "ifname"));
+		struct network_nic as = { .nic = id ? id : "",
+			.network = json_string_value(json_object_get(j, "network")),
+			.bridge = json_string_value(json_object_get(j, "bridge")),
+			.hostname = json_string_value(json_object_get(j, "hostname")),
+			.address = (uint32_t)json_integer_value(json_object_get(j, "address")),
+			.fixed = json_is_true(json_object_get(j, "fixed")),
+			.link = json_is_true(json_object_get(j, "link")) };
+		const struct identity_nic *known = identity_nic(&vm->identity, as.nic);
+		struct tap *tap;
 
-		n->id = xstrdup(id ? id : "");
-		snprintf(n->tap.name, sizeof n->tap.name, "%s", ifname ? ifname : "");
-		n->tap.index = (int)json_integer_value(
-			json_object_get(j, "ifindex")); /* 0: an older one's */
-		n->network = xstrdup(json_string_value(json_object_get(j, "network")));
-		n->bridge = xstrdup(json_string_value(json_object_get(j, "bridge")));
-		n->hostname = xstrdup(json_string_value(json_object_get(j, "hostname")));
-		n->address = (uint32_t)json_integer_value(json_object_get(j, "address"));
-		n->fixed = json_is_true(json_object_get(j, "fixed"));
-		n->link = json_is_true(json_object_get(j, "link"));
-		known = identity_nic(&vm->identity, n->id);
 		if (known)
-			memcpy(n->mac, known->mac, ETH_ALEN);
+			memcpy(as.mac, known->mac, ETH_ALEN);
+		tap = &vm_add_nic(vm, &as)->tap;
+		snprintf(tap->name, sizeof tap->name, "%s", ifname ? ifname : "");
+		/* 0: an older one's */
+		tap->index = (int)json_integer_value(json_object_get(j, "ifindex"));
 	}
 }

@@ -8,6 +8,8 @@
 #include "supervisor/vm/vm.h"
 
 json_t *vm_nics_json(const struct vm *vm);
+/* Strings are copied. */
+struct vm_nic *vm_add_nic(struct vm *vm, const struct network_nic *as);
 /* In place of those that vm has; their MACs are in its identity. */
 void vm_nics_read(struct vm *vm, const json_t *nics);
 

@@ -29,15 +29,15 @@ static struct vm_start *join_waits_at(
 static int join_networks(struct vm *vm, bool again, struct err *e)
 {
 	for (size_t i = 0; i < vm->proc.nics; i++) {
-		struct network_nic nic = vm_network_nic(vm, &vm->proc.nic[i]);
+		struct vm_nic *n = &vm->proc.nic[i];
 		int r = 0;
 
 		if (again)
-			networks_rejoin(vm->daemon->networks, &nic, &vm->proc.nic[i].tap);
+			networks_rejoin(vm->daemon->networks, &n->net, &n->tap);
 		else
-			r = networks_join(vm->daemon->networks, &nic, &vm->proc.nic[i].tap, e);
+			r = networks_join(vm->daemon->networks, &n->net, &n->tap, e);
 		if (r < 0)
-			return err_wrap(e, r, "nic '%s'", vm->proc.nic[i].id);
+			return err_wrap(e, r, "nic '%s'", n->net.nic);
 	}
 	return 0;
 }

@@ -15,6 +15,7 @@
 #include "supervisor/qemu/firmware.h"
 #include "supervisor/host/meminfo.h"
 #include "supervisor/vm/dirs.h"
+#include "supervisor/vm/nic.h"
 #include "supervisor/vm/plan.h"
 #include "supervisor/vm/start.h"
 #include "supervisor/vm/uuid.h"
@@ -159,24 +160,22 @@ static void prepare_nics(struct vm *vm)
 	struct in_addr in;
 
 	vm_free_nics(vm);
-	vm->proc.nics = vm->proc.conf.nics;
-	vm->proc.nic = xcalloc(vm->proc.nics, sizeof *vm->proc.nic);
-	for (size_t i = 0; i < vm->proc.nics; i++) {
+	for (size_t i = 0; i < vm->proc.conf.nics; i++) {
 		const struct conf_nic *c = &vm->proc.conf.nic[i];
 		const struct identity_nic *known = identity_nic(&vm->identity, c->id);
-		struct vm_nic *n = &vm->proc.nic[i];
+		struct network_nic as = { .nic = c->id,
+			.network = c->bridge ? NULL : c->network,
+			.bridge = c->bridge,
+			.hostname = c->hostname ? c->hostname : conf_dns_name(vm->name, dns),
+			.address = known->address,
+			.link = c->link };
 
-		n->id = xstrdup(c->id);
-		n->network = c->bridge ? NULL : xstrdup(c->network);
-		n->bridge = xstrdup(c->bridge);
-		n->hostname = xstrdup(c->hostname ? c->hostname : conf_dns_name(vm->name, dns));
-		n->link = c->link;
-		memcpy(n->mac, c->mac.set ? c->mac.byte : known->mac, ETH_ALEN);
-		n->address = known->address;
+		memcpy(as.mac, c->mac.set ? c->mac.byte : known->mac, ETH_ALEN);
 		if (c->address && inet_pton(AF_INET, c->address, &in) == 1) {
-			n->fixed = true;
-			n->address = ntohl(in.s_addr);
+			as.fixed = true;
+			as.address = ntohl(in.s_addr);
 		}
+		vm_add_nic(vm, &as);
 	}
 }
 
@@ -282,7 +281,7 @@ static void prepare_on_network(void *data, const struct err *e)
 	s->net = NULL;
 	if (e) {
 		err_copy(&own, e);
-		err_wrap(&own, 0, "nic '%s'", s->vm->proc.nic[s->nic].id);
+		err_wrap(&own, 0, "nic '%s'", s->vm->proc.nic[s->nic].net.nic);
 		start_failed(s, &own);
 		return;
 	}
@@ -299,19 +298,20 @@ int start_networks(struct vm_start *s, struct err *e)
 	if (s->nic == vm->proc.nics)
 		return STEP_DONE;
 	s->net = networks_need(
-		vm->daemon->networks, vm->proc.nic[s->nic].network, prepare_on_network, s);
+		vm->daemon->networks, vm->proc.nic[s->nic].net.network, prepare_on_network, s);
 	return STEP_WAITS;
 }
 
 /* The address of each NIC is known before the guest runs. */
-static int prepare_claim(struct vm *vm, struct vm_nic *n, struct err *e)
+static int prepare_claim(struct vm *vm, struct network_nic *n, struct err *e)
 {
-	struct network_nic nic = vm_network_nic(vm, n);
-	struct identity_nic *known = identity_nic(&vm->identity, n->id);
-	int r = networks_claim(vm->daemon->networks, &nic, &n->address, e);
+	struct identity_nic *known = identity_nic(&vm->identity, n->nic);
+	uint32_t address;
+	int r = networks_claim(vm->daemon->networks, n, &address, e);
 
 	if (r < 0)
-		return err_wrap(e, r, "nic '%s'", n->id);
+		return err_wrap(e, r, "nic '%s'", n->nic);
+	n->address = address;
 	if (known->address != n->address || memcmp(known->mac, n->mac, ETH_ALEN) != 0)
 		vm->identity.dirty = true;
 	known->address = n->address;
@@ -326,6 +326,6 @@ int start_addresses(struct vm_start *s, struct err *e)
 	int r = STEP_DONE;
 
 	for (size_t i = 0; r == STEP_DONE && i < s->vm->proc.nics; i++)
-		r = prepare_claim(s->vm, &s->vm->proc.nic[i], e);
+		r = prepare_claim(s->vm, &s->vm->proc.nic[i].net, e);
 	return r;
 }

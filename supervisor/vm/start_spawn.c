@@ -72,11 +72,11 @@ int start_taps(struct vm_start *s, struct err *e)
 	struct vm *vm = s->vm;
 
 	for (size_t i = 0; i < vm->proc.nics; i++) {
-		struct network_nic nic = vm_network_nic(vm, &vm->proc.nic[i]);
-		int fd, r = networks_tap(vm->daemon->networks, &nic, &vm->proc.nic[i].tap, &fd, e);
+		struct vm_nic *n = &vm->proc.nic[i];
+		int fd, r = networks_tap(vm->daemon->networks, &n->net, &n->tap, &fd, e);
 
 		if (r < 0)
-			return err_wrap(e, r, "nic '%s'", vm->proc.nic[i].id);
+			return err_wrap(e, r, "nic '%s'", n->net.nic);
 		fd_list_add(&s->fds, fd, argv_fd_tap(i));
 	}
 	return STEP_DONE;

@@ -78,11 +78,8 @@ enum {
 };
 
 struct vm_nic { /* one NIC of the running process */
-	char *id, *network, *bridge, *hostname;
+	struct network_nic net;
 	struct tap tap;
-	uint8_t mac[ETH_ALEN];
-	uint32_t address;
-	bool fixed, link;
 };
 
 struct vm_untold { /* records that the history was spared */
@@ -141,6 +138,7 @@ struct vm_process {	     /* valid while vm_state_has_process() */
 	double begun;		      /* daemon_now() from which TimeoutStartSec= counts */
 	struct vm_nic *nic;
 	size_t nics;
+	struct arena nic_names; /* their strings */
 	struct oom_watch oom;
 	bool quit_sent, kill_sent, unkillable;
 };
@@ -305,8 +303,6 @@ void vm_monitor_release(struct vm *vm); /* and all that is known by it */
 /* Lets go of a process, which may go on. What it was started with stays known: policy goes by it. */
 void vm_process_release(struct vm *vm);
 
-/* The nth NIC as networks want it; strings are borrowed from vm. */
-struct network_nic vm_network_nic(const struct vm *vm, const struct vm_nic *n);
 void vm_free_nics(struct vm *vm);
 
 /* --- wait.c --- */

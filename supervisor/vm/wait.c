@@ -24,11 +24,11 @@ static enum verdict wait_check_ip(const struct vm *vm, struct err *e)
 	uint32_t address;
 
 	for (size_t i = 0; i < vm->proc.nics; i++) {
-		if (!vm->proc.nic[i].network)
+		if (!vm->proc.nic[i].net.network)
 			continue;
 		any = true;
 		if (networks_address_seen(
-			    vm->daemon->networks, vm->name, vm->proc.nic[i].id, &address))
+			    vm->daemon->networks, vm->name, vm->proc.nic[i].net.nic, &address))
 			return MET;
 	}
 	if (any)

@@ -164,22 +164,20 @@ static void arrays_come_back(void **state)
 	a->st.policy.n = POLICY_PAST;
 	for (unsigned i = 0; i < POLICY_PAST; i++)
 		a->st.policy.past[i] = (struct policy_past){ 10 + i, 1 + i };
-	a->proc.nics = 1;
-	a->proc.nic = xcalloc(1, sizeof *a->proc.nic);
-	a->proc.nic[0] = (struct vm_nic){ .id = xstrdup("lan"),
-		.tap = { .name = "vk-a.0", .index = 7 },
-		.network = xstrdup("default"),
-		.hostname = xstrdup("a"),
-		.address = 0xc0a80102,
-		.fixed = true };
+	vm_add_nic(a, &(struct network_nic){ .nic = "lan",
+			      .network = "default",
+			      .hostname = "a",
+			      .address = 0xc0a80102,
+			      .fixed = true })
+		->tap = (struct tap){ .name = "vk-a.0", .index = 7 };
 	doc = record_write(a);
 	assert_true(record_read(b, &p, doc));
 	assert_memory_equal(&a->st.policy, &b->st.policy, sizeof a->st.policy);
 	assert_int_equal(b->proc.nics, 1);
 	assert_string_equal(b->proc.nic[0].tap.name, "vk-a.0");
 	assert_int_equal(b->proc.nic[0].tap.index, 7);
-	assert_null(b->proc.nic[0].bridge);
-	assert_true(b->proc.nic[0].fixed && !b->proc.nic[0].link);
+	assert_null(b->proc.nic[0].net.bridge);
+	assert_true(b->proc.nic[0].net.fixed && !b->proc.nic[0].net.link);
 	/* an earlier version wrote them from where its ring began, and no numbers */
 	json_object_set_new(doc, "restarts", json_pack("[f, f, f]", 30.0, 10.0, 20.0));
 	json_object_del(doc, "restarts_n");
