@@ -73,7 +73,7 @@ void oom_watch_release(struct oom_watch *w)
 	*w = (struct oom_watch){ 0 };
 }
 
-enum oom oom_watch_look(const struct oom_watch *w)
+static enum oom death_watch_oom(const struct oom_watch *w)
 {
 	uint64_t now;
 
@@ -97,7 +97,7 @@ void death_read(struct death *d, int pidfd, const struct oom_watch *w, bool by_u
 		d->status = info.si_status;
 	}
 	if (!by_us && (!d->known || (d->code == CLD_KILLED && d->status == SIGKILL)))
-		d->oom = oom_watch_look(w);
+		d->oom = death_watch_oom(w);
 }
 
 /* core(5)'s pattern says which file, or which program took it. */

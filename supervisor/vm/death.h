@@ -21,14 +21,13 @@ void oom_watch_begin(struct oom_watch *w, pid_t pid);
 void oom_watch_release(struct oom_watch *w);
 
 enum oom { OOM_NO, OOM_MAYBE /* somebody on this host was killed for memory */, OOM_YES };
-/* Has the kernel killed for memory since? OOM_NO where it never began. */
-enum oom oom_watch_look(const struct oom_watch *w);
 
 struct death {
 	bool known; /* of a process that was our child */
 	int code;   /* CLD_EXITED, CLD_KILLED, CLD_DUMPED */
 	int status; /* exit status or signal */
-	enum oom oom;
+	enum oom
+		oom; /* has the kernel killed for memory since the watch began? OOM_NO where it never did */
 };
 
 /* Reaps it when it is our child. by_us: we sent SIGKILL. */

@@ -51,16 +51,6 @@ const char *vm_ending_word(enum vm_ending ending)
 	return ending_words[ending];
 }
 
-bool vm_ending_parse(const char *word, enum vm_ending *ending)
-{
-	for (size_t i = 0; word && i < ARRAY_SIZE(ending_words); i++)
-		if (streq(word, ending_words[i])) {
-			*ending = (enum vm_ending)i;
-			return true;
-		}
-	return false;
-}
-
 enum conf_ending policy_ended(const struct conf_vm *c, enum vm_ending ending)
 {
 	switch (ending) {

@@ -56,8 +56,7 @@ enum conf_ending policy_ended(const struct conf_vm *c, enum vm_ending ending);
 void policy_settled(struct policy_memory *m);
 /* "guest-shutdown", "guest-panicked": the contract's word. */
 const char *vm_ending_name(enum vm_ending ending);
-/* For run records: unlike the names above, no two are the same. False: no such word. */
+/* For run records: unlike the names above, no two are the same. */
 const char *vm_ending_word(enum vm_ending ending);
-bool vm_ending_parse(const char *word, enum vm_ending *ending);
 
 #endif

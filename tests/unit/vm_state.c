@@ -256,14 +256,9 @@ static void largest_budgets(void **state)
 static void ending_words(void **state)
 {
 	(void)state;
-	for (enum vm_ending i = 0; i < VM_ENDINGS; i++) {
-		enum vm_ending back = VM_ENDINGS;
-
-		assert_true(vm_ending_parse(vm_ending_word(i), &back));
-		assert_int_equal(back, i);
-	}
-	assert_false(vm_ending_parse("nonsense", &(enum vm_ending){ 0 }));
-	assert_false(vm_ending_parse(NULL, &(enum vm_ending){ 0 }));
+	for (enum vm_ending i = 0; i < VM_ENDINGS; i++)
+		for (enum vm_ending k = 0; k < i; k++)
+			assert_string_not_equal(vm_ending_word(i), vm_ending_word(k));
 }
 
 int main(void)
