@@ -34,7 +34,6 @@
 #include "supervisor/guest/health.h"
 #include "supervisor/guest/parts.h"
 #include "supervisor/boot/down.h"
-#include "supervisor/vm/actions.h"
 #include "supervisor/vm/adopt.h"
 #include "supervisor/vm/record.h"
 #include "supervisor/vm/renamed.h"

@@ -11,7 +11,6 @@
 #include "base/buf.h"
 #include "supervisor/boot/boot.h"
 #include "supervisor/guest/ready.h"
-#include "supervisor/vm/observe.h"
 #include "supervisor/vm/vms.h"
 
 enum boot_phase {

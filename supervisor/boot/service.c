@@ -3,7 +3,6 @@
 
 #include "base/mem.h"
 #include "base/text.h"
-#include "supervisor/vm/observe.h"
 #include "supervisor/vm/vms.h"
 
 enum { LISTEN_FIRST = 3 };

@@ -9,7 +9,6 @@
 #include "supervisor/jail/plan.h"
 #include "supervisor/check/duplicates.h"
 #include "supervisor/vm/dirs.h"
-#include "supervisor/vm/identity_plan.h"
 #include "supervisor/vm/plan.h"
 #include "supervisor/vm/start_check.h"
 

@@ -2,7 +2,6 @@
 #include "supervisor/guest/health.h"
 
 #include "base/mem.h"
-#include "supervisor/vm/observe.h"
 #include "supervisor/vm/vms.h"
 
 enum { ASKED_A_TURN = 8 };

@@ -12,7 +12,7 @@
 #include "supervisor/jail/plan.h"
 #include "supervisor/vm/inside.h"
 #include "supervisor/vm/dirs.h"
-#include "supervisor/vm/identity_plan.h"
+#include "supervisor/vm/vanished.h"
 #include "supervisor/vm/start.h"
 
 enum { FILES_MAX = 512, OOM_SCORE_ADJ = 500 };
@@ -120,6 +120,28 @@ static const char *plan_modules_of(const struct probe *p, struct arena *a)
 		if (!isalnum((unsigned char)*c) && !strchr("+-.~", *c))
 			*c = '_';
 	return *version && *version != '.' ? arena_printf(a, "/var/run/qemu/%s", version) : NULL;
+}
+
+static bool plan_may_make_disks(const struct conf_vm *c)
+{
+	for (size_t i = 0; i < c->disks; i++)
+		if (c->disk[i].size)
+			return true;
+	return false;
+}
+
+json_t *vm_identity_plan(const struct vm *vm, const struct conf_vm *c)
+{
+	const struct daemon *d = vm->daemon;
+	_cleanup_(free_ptr) char *dir = vm_state_path(vm, NULL);
+	bool fresh = !vm->identity.kept && !c->uuid;
+
+	return json_pack("{s:s, s:b, s:b, s:s*, s:o, s:o, s:o}", "dir", dir, "changed",
+		vm->identity.dirty, "fresh", fresh, "damaged",
+		vm->identity.damaged[0] ? vm->identity.damaged : NULL, "vanished",
+		fresh && plan_may_make_disks(c) ? vanished_names(d->vms) : json_array(), "former",
+		vm->identity.kept && plan_may_make_disks(c) ? vanished_former(vm) : json_array(),
+		"document", identity_json(&vm->identity));
 }
 
 static int plan_make(struct vm_start *s, struct err *e)

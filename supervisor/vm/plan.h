@@ -22,4 +22,7 @@ int vm_argv_context(struct vm *vm, const struct conf_vm *c, const struct probe *
 json_t *vm_plan_files(
 	struct vm *vm, const struct conf_vm *c, const struct argv_context *ctx, struct arena *a);
 
+/* The identity's part of it, see jail/plan.h. */
+json_t *vm_identity_plan(const struct vm *vm, const struct conf_vm *c);
+
 #endif

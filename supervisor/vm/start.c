@@ -48,28 +48,32 @@ static void start_enter(struct vm *vm, enum vm_state state)
 	start_at(vm->start ? vm->start : start_new(vm), step);
 }
 
-void vm_prepare(struct vm *vm)
+/* Of one that runs, its monitor came back. */
+static void start_enter_here(struct vm *vm)
 {
-	start_enter(vm, VM_PREPARING);
+	start_enter(vm, vm_state_is_live(vm->st.state) ? VM_JOINING : vm->st.state);
 }
 
-void vm_spawn(struct vm *vm)
-{
-	start_enter(vm, VM_SPAWNING);
-}
-
-void vm_greet(struct vm *vm)
+static void start_greet(struct vm *vm)
 {
 	if (vm->st.state == VM_GREETING)
-		start_enter(vm, VM_GREETING);
+		start_enter_here(vm);
 	else
 		vm_connect_monitor(vm);
 }
 
-void vm_join(struct vm *vm)
-{
-	start_enter(vm, VM_JOINING);
-}
+void (*const vm_actions[VM_ACTIONS])(struct vm *vm) = {
+	[VM_DO_PREPARE] = start_enter_here,
+	[VM_DO_SPAWN] = start_enter_here,
+	[VM_DO_GREET] = start_greet,
+	[VM_DO_JOIN] = start_enter_here,
+	[VM_DO_PRESS] = vm_press,
+	[VM_DO_INSIST] = vm_insist,
+	[VM_DO_QUIT] = vm_quit,
+	[VM_DO_KILL] = vm_kill_process,
+	[VM_DO_CLEAN] = vm_clean,
+	[VM_DO_EXPIRE] = vm_expire,
+};
 
 void vm_start_check(struct start_check *c)
 {

@@ -3,6 +3,7 @@
  * The ways down: power button, quit, kill; and what is known of why the process ended.
  */
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <sys/pidfd.h>
 
@@ -11,9 +12,10 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/core/confine.h"
-#include "supervisor/vm/conflict.h"
+#include "supervisor/qemu/device.h"
 #include "supervisor/vm/start.h"
 #include "supervisor/vm/said.h"
+#include "supervisor/vm/vms.h"
 
 enum { STDERR_TAIL = 4096, STDERR_LINES = 20, LAST_TURNS = 64 };
 
@@ -159,6 +161,65 @@ static char *stop_stderr_tail(struct vm *vm, char **why)
 	return text;
 }
 
+/* "Is another process using the image [PATH]?" */
+static char *stop_image_path(const char *said)
+{
+	static const char before[] = "using the image [";
+	const char *from = strstr(said, before), *end;
+
+	from = from ? from + strlen(before) : NULL;
+	end = from ? strstr(from, "]?") : NULL;
+	return end ? xstrndup(from, (size_t)(end - from)) : NULL;
+}
+
+static bool stop_image_is_of(
+	const struct conf_vm *c, const char *image_dir, const char *path, const char **disk)
+{
+	char buf[PATH_MAX];
+
+	for (size_t i = 0; i < c->disks; i++) {
+		const struct conf_disk *d = &c->disk[i];
+		bool has = d->path && streq(device_disk_path(d, image_dir, buf), path);
+
+		for (size_t k = 0; !has && k < d->base.n; k++)
+			has = streq(device_path(d->base.item[k], image_dir, buf), path);
+		if (has) {
+			*disk = d->id;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Are these words of QEMU that somebody else has an image? vmkeep-jail looks before, and names the holder; two that start
+ * at the same moment can both get past it. Then QEMU's own locks decide, and what it says is compared with what we
+ * know: nothing is opened. */
+static bool stop_is_conflict(const struct vm *vm, const char *said, struct err *e)
+{
+	const struct daemon *d = vm->daemon;
+	const char *lock = strstr(said, "Failed to get "), *disk = NULL, *ignored;
+	_cleanup_(free_ptr) char *path = NULL;
+
+	if (!lock || !strstr(lock, " lock"))
+		return false;
+	path = stop_image_path(lock);
+	if (!path || !stop_image_is_of(&vm->proc.conf, d->image_dir, path, &disk)) {
+		err_set(e, ERR_CONFLICT, "an image is in use by another process: %s", lock);
+		return true;
+	}
+	err_set(e, ERR_CONFLICT, "disk '%s': %s is in use by another process", disk, path);
+	for (size_t i = 0; i < d->vms->n; i++) {
+		const struct vm *other = d->vms->vm[i];
+
+		if (other != vm && other->proc.pid > 0 && vm_state_has_process(other->st.state) &&
+			stop_image_is_of(&other->proc.conf, d->image_dir, path, &ignored))
+			err_set(e, ERR_CONFLICT, "disk '%s': %s is in use by VM '%s' (pid %d)",
+				disk, path, other->name, (int)other->proc.pid);
+	}
+	err_hint(e, "stop that one first");
+	return true;
+}
+
 /* Nobody asked it to end, and it did not say that it would. */
 static void stop_explain_end(struct vm *vm)
 {
@@ -175,7 +236,7 @@ static void stop_explain_end(struct vm *vm)
 	if (vm->st.state == VM_GREETING && !vm->proc.is_child) {
 		/* a jail does not become QEMU without the daemon that began it: a new one is begun */
 		vm->st.ending = VM_END_QUIT;
-	} else if (vm->st.state == VM_GREETING && conflict_found(vm, tail, &e)) {
+	} else if (vm->st.state == VM_GREETING && stop_is_conflict(vm, tail, &e)) {
 		vm_start_failed(vm, VM_END_HOST_CAUSE, &e);
 	} else if (vm_state_is_starting(vm->st.state)) {
 		death_how(&death, how, sizeof how);

@@ -11,7 +11,6 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/vm/dirs.h"
-#include "supervisor/vm/observe.h"
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/start.h"
 #include "supervisor/vm/vms.h"

@@ -10,28 +10,26 @@
  *
  *   state.c        rules of states and events        policy.c        what an ending means
  *   death.c        how a process ended               said.c          why, in QEMU's own words
- *   whose.c        which VM a process belongs to     registry.c      VMs by name
+ *   whose.c        which VM a process belongs to     registry.c      VMs by name, and their observers
  *   nic.c          NICs of its process               part.c          what hangs on a guest
- *   observe.c      what other rooms learn            inside.c        RUN/vms/NAME in its private root
- *   dirs.c         directories, sockets in them      found.c         guests among the host's processes
- *   conflict.c     an image in use                   wait.c          requests that wait for a state
+ *   inside.c       RUN/vms/NAME in its private root  dirs.c          directories, sockets in them
+ *   found.c        guests among the host's processes wait.c          requests that wait for a state
  *   record.c       the run record, by record_table.c kept.c          what it can be rebuilt from
  *   vanished.c     states without a file             uids.c          the uid of a new VM
  *   timer.c        the timer of its state            tell.c          log, events, history, hooks
- *   again.c        records written again             identity_plan.c for the jail
- *   plan.c         what the jail is told             start_state.c   a start under way
- *   vm.c           the fact                          reset.c         OnReboot=, and resets by hand
- *   revert.c       the mark of a revert              lost.c          guests whose record is lost
- *   events.c       what QEMU says by itself          gone.c          what comes after the end
- *   uuid.c         may it run as who it is?          vms_identity.c  what its state directory says
- *   renamed.c      its state, under another name     start_engine.c  from step to step
- *   monitor.c      the connection to QEMU            start_check.c   what each step would refuse
- *   vms.c          files of VMs, and reload          forget.c        what is kept without a file
- *   stop.c         power button, quit, kill          adopt.c         processes of a former daemon
- *   start_spawn.c  steps: the jail                   wish.c          the wish; may it start?
- *   revert_ask.c   a load without its daemon         start_prepare.c steps: before a process
- *   start_join.c   steps: the monitor answers        start.c         the table of steps
- *   actions.c      what the rules order
+ *   again.c        records written again             plan.c          what the jail is told
+ *   start_state.c  a start under way                 vm.c            the fact
+ *   reset.c        OnReboot=, and resets by hand     revert.c        the mark of a revert
+ *   lost.c         guests whose record is lost       events.c        what QEMU says by itself
+ *   gone.c         what comes after the end          uuid.c          may it run as who it is?
+ *   vms_identity.c what its state directory says     renamed.c       its state, under another name
+ *   start_engine.c from step to step                 monitor.c       the connection to QEMU
+ *   start_check.c  what each step would refuse       vms.c           files of VMs, and reload
+ *   forget.c       what is kept without a file       stop.c          power button, quit, kill
+ *   adopt.c        processes of a former daemon      start_spawn.c   steps: the jail
+ *   wish.c         the wish; may it start?           revert_ask.c    a load without its daemon
+ *   start_prepare.c steps: before a process           start_join.c    steps: the monitor answers
+ *   start.c        the tables of steps and of actions
  */
 #ifndef SUPERVISOR_VM_VM_H
 #define SUPERVISOR_VM_VM_H
@@ -254,12 +252,11 @@ void vm_reset_failed(struct vm *vm, const char *who);
 void vm_idle(struct vm *vm);
 
 /* --- the actions that the rules name --- */
-void vm_prepare(struct vm *vm);
+/* Of start.c, on top of this room: the daemon hands the table to vm_event(), which calls none of its siblings.
+ * NULL: VM_DO_NOTHING. */
+extern void (*const vm_actions[VM_ACTIONS])(struct vm *vm);
 /* identity, effective configuration, argv's files; also for `cmdline` and `check`. */
 int vm_complete_identity(struct vm *vm, const struct conf_vm *c, struct err *e);
-void vm_spawn(struct vm *vm);
-void vm_greet(struct vm *vm);
-void vm_join(struct vm *vm);
 void vm_press(struct vm *vm);
 void vm_insist(struct vm *vm); /* presses again, or the deadline is over */
 /* The guest powered off while it was asked to: the log says which step worked. */

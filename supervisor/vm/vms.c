@@ -8,7 +8,6 @@
 #include "base/text.h"
 #include "conf/load.h"
 #include "supervisor/core/watch.h"
-#include "supervisor/vm/observe.h"
 #include "supervisor/vm/part.h"
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/renamed.h"

@@ -18,7 +18,7 @@ struct vms {
 	int watch;	   /* of the configuration directory */
 	bool changed;	   /* a file there was written, made or removed since vms_reload() */
 	uint32_t uid_next; /* 0: not known yet */
-	struct vm_observer *observers; /* observe.h */
+	struct vm_observer *observers;
 };
 
 struct vms *vms_new(struct daemon *d);
@@ -44,6 +44,25 @@ void vms_leased(struct vms *vms);
 struct vm *vms_find(struct vms *vms, const char *name);
 void vms_insert(struct vms *vms, struct vm *vm /* stolen */);
 void vms_remove(struct vms *vms, const struct vm *vm); /* the caller's again */
+
+/* Called in the middle of the change: it takes a note or arms a timer, and does its work from the loop. It neither
+ * changes VMs nor adds or removes observers meanwhile. */
+struct vm_observer { /* the observer's memory; members may be NULL */
+	void (*state)(void *data,
+		struct vm *vm); /* changed; or the operation that kept it busy is over */
+	void (*wish)(void *data, struct vm *vm); /* somebody asked for vm->st.want */
+	void (*reload)(void *data);		 /* all files were read again */
+	void *data;
+	struct vm_observer *next;
+};
+
+void vms_observe(struct vms *vms, struct vm_observer *o);
+void vms_unobserve(struct vms *vms, const struct vm_observer *o);
+
+/* for vm/ */
+void vm_observed_state(struct vm *vm);
+void vm_observed_wish(struct vm *vm);
+void vms_observed_reload(struct vms *vms);
 
 /* --- vms.c --- */
 /* As vms_find(), looking at the VM's files again: new, changed and removed ones count at once.

@@ -4,7 +4,6 @@
 #include "base/mem.h"
 #include "base/proc.h"
 #include "supervisor/vm/adopt.h"
-#include "supervisor/vm/observe.h"
 #include "supervisor/vm/part.h"
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/vms.h"

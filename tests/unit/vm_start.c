@@ -12,7 +12,6 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "supervisor/vm/actions.h"
 #include "supervisor/vm/start.h"
 #include "supervisor/vm/vms.h"
 
