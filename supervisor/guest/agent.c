@@ -5,9 +5,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/guest/frozen.h"
+#include "supervisor/guest/parts.h"
 #include "supervisor/qemu/argv.h"
 #include "supervisor/vm/dirs.h"
-#include "supervisor/vm/part.h"
 #include "supervisor/vm/vms.h"
 
 enum { THAW_EVERY = 1 /* seconds */ };
@@ -304,8 +304,6 @@ static void agent_end(struct vm *vm, void **state, bool ended)
 	a->open = false;
 	agent_disconnect(a);
 	loop_timer_stop(&a->thaw);
-	free(a);
-	*state = NULL;
 }
 
 static void agent_info(const struct vm *vm, void *state, json_t *out)

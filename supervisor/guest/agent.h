@@ -14,14 +14,10 @@
 #include "qmp/agent.h"
 #include "supervisor/vm/vm.h"
 
-struct vm_part;
-
 enum {
 	VM_AGENT_FREEZE_SECONDS = 5, /* that a guest may take to freeze */
 	VM_AGENT_THAW_SECONDS = 60,  /* that a thaw is tried again */
 };
-
-extern const struct vm_part agent_part;
 
 bool vm_agent_is_open(const struct vm *vm);
 bool vm_agent_is_frozen(const struct vm *vm);

@@ -4,8 +4,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "supervisor/vm/part.h"
 #include "supervisor/vm/vms.h"
+#include "supervisor/guest/parts.h"
 
 enum {
 	TOLERANCE = 1 << 20, /* bytes */
@@ -467,14 +467,6 @@ static void balloon_info(const struct vm *vm, void *state, json_t *out)
 		json_object_set_new(out, "balloon", json_integer(s->actual));
 }
 
-static void balloon_close(struct vm *vm, void **state, bool ended)
-{
-	if (ended)
-		vm->mon.balloon_back = 0;
-	free(*state);
-	*state = NULL;
-}
-
 const struct vm_part balloon_part = {
 	.name = "balloon",
 	.attach = balloon_attach,
@@ -482,5 +474,4 @@ const struct vm_part balloon_part = {
 	.joined = balloon_joined,
 	.event = balloon_event,
 	.info = balloon_info,
-	.close = balloon_close,
 };

@@ -24,9 +24,6 @@ enum {
  * when the guest did not follow within timeout seconds: target and actual are told. */
 void memory_set(struct vm *vm, uint64_t bytes, bool force, double timeout, struct job *j);
 
-struct vm_part;
-extern const struct vm_part balloon_part;
-
 json_int_t balloon_actual(const struct vm *vm); /* bytes that the guest has, 0: unknown */
 /* As QEMU says it; 0: something that cannot be, which is as good as nothing. */
 json_int_t balloon_parse(const struct conf_vm *c, const json_t *data);

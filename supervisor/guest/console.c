@@ -14,9 +14,9 @@
 #include "supervisor/core/logfile.h"
 #include "supervisor/guest/ready.h"
 #include "supervisor/guest/output.h"
+#include "supervisor/guest/parts.h"
 #include "supervisor/qemu/argv.h"
 #include "supervisor/vm/dirs.h"
-#include "supervisor/vm/part.h"
 
 #define TAKEN_LOOK     0.05 /* seconds between looks whether QEMU has read what was typed */
 #define CALM	       0.01 /* seconds between two reads of what the guest sends to who types */
@@ -402,10 +402,7 @@ static void console_close(struct vm *vm, void **state, bool ended)
 	struct console *c = *state;
 
 	(void)ended;
-	if (!c)
-		return;
-	*state = NULL;
-	for (size_t i = 0; i < c->n; i++) {
+	for (size_t i = 0; c && i < c->n; i++) {
 		struct port *p = &c->port[i];
 
 		spool_close(&p->spool, !vm_state_has_process(vm->st.state));
@@ -416,7 +413,6 @@ static void console_close(struct vm *vm, void **state, bool ended)
 		backlog_release(&p->shown);
 		logfile_release(&p->log);
 	}
-	free(c);
 }
 
 const struct vm_part console_part = {

@@ -18,7 +18,6 @@
 #include "base/err.h"
 
 struct vm;
-struct vm_part;
 struct hold;
 struct logtail;
 
@@ -27,8 +26,6 @@ enum {
 	CONSOLE_TYPED_MAX = 4096,	 /* bytes typed that the guest has not taken */
 	CONSOLE_TAIL_MAX = 256 << 10,
 };
-
-extern const struct vm_part console_part;
 
 /* fd: a client's non-blocking connection, stolen with the hold on its user's account. It gets the last
  * lines, then what comes; typing: what it sends goes to the guest. serial NULL: the first. */

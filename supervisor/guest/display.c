@@ -13,8 +13,8 @@
 #include "base/text.h"
 #include "supervisor/guest/display_port.h"
 #include "supervisor/guest/relay.h"
+#include "supervisor/guest/parts.h"
 #include "supervisor/vm/dirs.h"
-#include "supervisor/vm/part.h"
 #include "supervisor/vm/vms.h"
 
 enum {
@@ -333,8 +333,6 @@ static void display_close(struct vm *vm, void **state, bool ended)
 		display_unref(s->display);
 	}
 	free(s->lost);
-	free(s);
-	*state = NULL;
 }
 
 const char *display_address(const struct vm *vm)

@@ -14,10 +14,7 @@
 
 struct conf_problems;
 struct vm;
-struct vm_part;
 struct vms;
-
-extern const struct vm_part display_part;
 
 /* Where a VM was taken back without its display, tries again, for all; what is still not to be had is told in p. */
 void displays_mend(struct vms *vms, struct conf_problems *p);

@@ -1,5 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-#include "supervisor/guest/notify.h"
+/*
+ * ReadyWhen=notify: what the guest says of itself
+ *
+ * It writes lines as sd_notify(3) does to the virtio port org.vmkeep.notify.0. QEMU appends them to a
+ * file on the VM's tmpfs, as it does with consoles: what is said while no daemon runs waits there, and
+ * a guest that floods it stalls nobody. READY=1 and STATUS= count, all else is passed over.
+ * What was heard is in the run record before it leaves the file.
+ */
+#include "supervisor/guest/parts.h"
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -7,10 +15,11 @@
 #include "supervisor/qemu/argv.h"
 #include "supervisor/guest/output.h"
 #include "supervisor/guest/ready.h"
-#include "supervisor/vm/part.h"
 
 #define PAUSE \
 	0.1 /* seconds between two looks: what a guest says is written down at most so often */
+
+static const char notify_file[] = "out/notify"; /* in the run directory */
 
 struct notify {
 	struct vm *vm;
@@ -23,8 +32,8 @@ static void notify_hear_line(struct vm *vm, char *line, bool *changed)
 	if (streq(line, "READY=1")) {
 		ready_is(vm);
 	} else if (strncmp(line, "STATUS=", 7) == 0) {
-		snprintf(vm->ready_status, sizeof vm->ready_status, "%s", line + 7);
-		text_clean(vm->ready_status);
+		snprintf(vm->proc.ready_status, sizeof vm->proc.ready_status, "%s", line + 7);
+		text_clean(vm->proc.ready_status);
 		*changed = true;
 	}
 }
@@ -71,7 +80,7 @@ static int notify_start(struct vm *vm, void **state, struct fd_list *fds, struct
 	(void)state;
 	if (!argv_wants_notify(&vm->proc.conf))
 		return 0;
-	fd = output_make(vm, NOTIFY_FILE, e);
+	fd = output_make(vm, notify_file, e);
 	if (fd < 0)
 		return fd;
 	fd_list_add(fds, fd, ARGV_FD_NOTIFY);
@@ -90,7 +99,7 @@ static void notify_attach(struct vm *vm, void **state, enum vm_attach how)
 	n->spool = (struct spool){
 		.kind = &notify_kind, .data = n, .name = "what the guest says of itself"
 	};
-	if (output_read(vm, &n->spool, NOTIFY_FILE, &e) < 0)
+	if (output_read(vm, &n->spool, notify_file, &e) < 0)
 		log_warning(vm->name, "%s: %s", n->spool.name, e.text);
 }
 
@@ -99,11 +108,8 @@ static void notify_close(struct vm *vm, void **state, bool ended)
 	struct notify *n = *state;
 
 	(void)vm, (void)ended;
-	if (!n)
-		return;
-	spool_close(&n->spool, false);
-	free(n);
-	*state = NULL;
+	if (n)
+		spool_close(&n->spool, false);
 }
 
 /* The guest boots anew: what it said before is over. */
@@ -116,10 +122,10 @@ static void notify_event(struct vm *vm, void *state, const char *name, const jso
 		return;
 	/* QEMU wrote it before it told of the reset */
 	spool_read(&n->spool);
-	if (!vm->ready_seen && !vm->ready_status[0])
+	if (!vm->proc.ready_seen && !vm->proc.ready_status[0])
 		return;
-	vm->ready_seen = false;
-	vm->ready_status[0] = '\0';
+	vm->proc.ready_seen = false;
+	vm->proc.ready_status[0] = '\0';
 	vm_record_write(vm);
 	/* a guest may reset as often as it likes: only what is written for it counts */
 	vm_event_bearable(vm);
@@ -129,8 +135,8 @@ static void notify_info(const struct vm *vm, void *state, json_t *out)
 {
 	if (!state)
 		return;
-	json_object_set_new(out, "ready", json_boolean(vm->ready_seen));
-	json_object_set_new(out, "status", json_string(vm->ready_status));
+	json_object_set_new(out, "ready", json_boolean(vm->proc.ready_seen));
+	json_object_set_new(out, "status", json_string(vm->proc.ready_status));
 }
 
 const struct vm_part notify_part = {

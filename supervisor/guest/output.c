@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/core/logfile.h"
-#include "supervisor/vm/part.h"
+#include "supervisor/guest/parts.h"
 
 #define BOUND "4m" /* consoles and stderr together, while nobody drains them */
 
@@ -189,8 +189,6 @@ static void output_close(struct vm *vm, void **state, bool ended)
 		return;
 	o->over = ended;
 	spool_close(&o->spool, ended);
-	free(o);
-	*state = NULL;
 }
 
 static size_t output_last_words(struct vm *vm, void **state, char *bytes, size_t len)

@@ -16,14 +16,11 @@
 #include "supervisor/core/spool.h"
 
 struct vm;
-struct vm_part;
 
 #define OUTPUT_STDERR "out/qemu.err" /* below vm->run_fd */
 
 /* Makes the directory of a VM that is about to start, and mounts it. Where that is not possible there is a
  * warning and no bound; core/sweeper.h unmounts. Stands first in the table: others make files there. */
-extern const struct vm_part output_part;
-
 /* A descriptor for QEMU: name is below vm->run_fd and must be new. */
 int output_make(const struct vm *vm, const char *name, struct err *e);
 

@@ -1,18 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/guest/parts.h"
 
-#include "supervisor/guest/agent.h"
-#include "supervisor/guest/balloon.h"
-#include "supervisor/guest/console.h"
-#include "supervisor/guest/display.h"
-#include "supervisor/guest/notify.h"
-#include "supervisor/guest/output.h"
-#include "supervisor/guest/ready.h"
-#include "supervisor/guest/space.h"
-#include "supervisor/guest/vsock.h"
 #include "supervisor/qemu/firmware.h"
 #include "supervisor/vm/dirs.h"
-#include "supervisor/vm/part.h"
 
 /* The variables of UEFI, which the step "nvram" of a start makes. */
 static const struct vm_part_file *parts_nvram(const struct conf_vm *c)

@@ -5,9 +5,11 @@
 #ifndef SUPERVISOR_GUEST_PARTS_H
 #define SUPERVISOR_GUEST_PARTS_H
 
-#include <stddef.h>
+#include "supervisor/vm/part.h"
 
-struct vm_part;
+/* One a file. output stands first in the table: others make files in its directory. */
+extern const struct vm_part agent_part, balloon_part, console_part, display_part, notify_part,
+	output_part, ready_part, space_part, vsock_part;
 
 extern const struct vm_part *const guest_parts[];
 extern const size_t guest_parts_n;

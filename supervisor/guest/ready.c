@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/guest/agent.h"
-#include "supervisor/vm/part.h"
+#include "supervisor/guest/parts.h"
 
 #define CONNECT_PATIENCE 3.0 /* seconds until another connection is tried */
 
@@ -69,7 +69,7 @@ bool ready_look(struct ready *r, struct vm *vm)
 		return vm_agent_answers(vm);
 	if (strncmp(when, "tcp:", 4) == 0)
 		return ready_takes_connections(r, vm, when + 4);
-	return vm->ready_seen; /* log:, notify */
+	return vm->proc.ready_seen; /* log:, notify */
 }
 
 void ready_release(struct ready *r)
@@ -79,9 +79,9 @@ void ready_release(struct ready *r)
 
 void ready_is(struct vm *vm)
 {
-	if (vm->ready_seen)
+	if (vm->proc.ready_seen)
 		return;
-	vm->ready_seen = true;
+	vm->proc.ready_seen = true;
 	log_info(vm->name, "guest is ready");
 	vm_record_write(vm);
 }
@@ -92,7 +92,7 @@ void ready_feed(struct vm *vm, const char *data, size_t len)
 	struct buf *tail = vm_part_state(vm, &ready_part);
 	size_t want, keep;
 
-	if (!tail || vm->ready_seen || !when || strncmp(when, "log:", 4) != 0)
+	if (!tail || vm->proc.ready_seen || !when || strncmp(when, "log:", 4) != 0)
 		return;
 	text = when + 4;
 	want = strlen(text);
@@ -100,7 +100,7 @@ void ready_feed(struct vm *vm, const char *data, size_t len)
 	buf_add(tail, data, len);
 	if (memmem(tail->data, tail->len, text, want))
 		ready_is(vm);
-	keep = vm->ready_seen ? 0 : want - 1;
+	keep = vm->proc.ready_seen ? 0 : want - 1;
 	if (tail->len > keep)
 		buf_drop(tail, tail->len - keep);
 }
@@ -117,10 +117,9 @@ static void ready_close(struct vm *vm, void **state, bool ended)
 	(void)vm, (void)ended;
 	if (*state)
 		buf_release(*state);
-	free(*state);
-	*state = NULL;
 }
 
+/* Its state: the end of what the first serial port said, for ReadyWhen=log:. */
 const struct vm_part ready_part = {
 	.name = "readiness", .attach = ready_attach, .close = ready_close
 };

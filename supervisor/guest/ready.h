@@ -12,7 +12,6 @@
 #include <stddef.h>
 
 struct vm;
-struct vm_part;
 
 struct ready {
 	int fd; /* of a connection under way, or -1 */
@@ -25,8 +24,6 @@ struct ready {
 bool ready_look(struct ready *r, struct vm *vm);
 void ready_release(struct ready *r);
 
-/* Its state: the end of what the first serial port said, for ReadyWhen=log:. */
-extern const struct vm_part ready_part;
 /* What the guest wrote to its first serial port, in order. */
 void ready_feed(struct vm *vm, const char *data, size_t len);
 /* The guest said so; the record keeps it for a new daemon. */

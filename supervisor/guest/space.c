@@ -4,11 +4,10 @@
  * time to time, and its success proves nothing: QEMU stops the guest again at the next write. Only a
  * guest that still runs a second later counts. A broken disk is never tried.
  */
-#include "supervisor/guest/space.h"
+#include "supervisor/guest/parts.h"
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "supervisor/vm/part.h"
 
 static const double FIRST_TRY = 10, LONGEST_WAIT = 300, STEADY = 1; /* seconds */
 
@@ -122,8 +121,6 @@ static void space_close(struct vm *vm, void **state, bool ended)
 	(void)vm, (void)ended;
 	if (*state)
 		space_enter(*state, SPACE_IDLE, 0);
-	free(*state);
-	*state = NULL;
 }
 
 const struct vm_part space_part = {

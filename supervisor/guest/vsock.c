@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "supervisor/guest/vsock.h"
+/* [VSock]: sockets between guest and host. QEMU gets a descriptor of /dev/vhost-vsock, which is not in its jail. */
+#include "supervisor/guest/parts.h"
 
 #include <errno.h>
 #include <fcntl.h>
 
 #include "supervisor/qemu/argv.h"
 #include "supervisor/qemu/device.h"
-#include "supervisor/vm/part.h"
 
 static const char vsock_device[] = "/dev/vhost-vsock";
 

@@ -101,8 +101,6 @@ void vm_clean(struct vm *vm)
 	vm->st.serves[0] = '\0';
 	vm->log.resets.n = 0;
 	vm->log.resets.last = vm->log.resets.last_boot = vm->log.resets.spared = 0;
-	vm->ready_seen = false;
-	vm->ready_status[0] = '\0';
 	cgroups_end(vm->daemon->cgroups, vm->name);
 	if (vm_state_is_resting(vm->st.state))
 		vm_record_rest(vm);

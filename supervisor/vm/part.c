@@ -119,7 +119,10 @@ void vm_parts_close(struct vm *vm, bool ended)
 {
 	const struct vm_part *p;
 
-	for (size_t i = VM_PARTS_MAX; i-- > 0;)
+	for (size_t i = VM_PARTS_MAX; i-- > 0;) {
 		if ((p = part_at(vm, i)) && p->close)
 			p->close(vm, &vm->part[i], ended);
+		free(vm->part[i]);
+		vm->part[i] = NULL;
+	}
 }

@@ -85,7 +85,8 @@ struct vm_part {
 	 * and clones take it along. */
 	const struct vm_part_file *(*state_file)(const struct conf_vm *c);
 
-	/* ended: the process is gone. Otherwise the daemon goes, and leaves the guest as it is. */
+	/* ended: the process is gone. Otherwise the daemon goes, and leaves the guest as it is. The state itself is freed
+	 * after it. */
 	void (*close)(struct vm *vm, void **state, bool ended);
 };
 

@@ -220,5 +220,6 @@ void vm_process_release(struct vm *vm)
 	vm_free_nics(vm);
 	vm->proc.pid = 0;
 	vm->proc.starttime = 0;
-	vm->proc.is_child = vm->proc.conf_lost = false;
+	vm->proc.is_child = vm->proc.conf_lost = vm->proc.ready_seen = false;
+	vm->proc.ready_status[0] = '\0';
 }

@@ -139,6 +139,8 @@ struct vm_process {	     /* valid while vm_state_has_process() */
 	struct arena nic_names; /* their strings */
 	struct oom_watch oom;
 	bool quit_sent, kill_sent, unkillable;
+	bool ready_seen;	/* what ReadyWhen=log: and notify wait for */
+	char ready_status[128]; /* what the guest said of itself, clean */
 };
 
 struct vm_monitor { /* what QEMU says, and how it does */
@@ -207,8 +209,6 @@ struct vm {
 	struct vm_wait *waits;
 
 	void *part[VM_PARTS_MAX]; /* their state: part.h */
-	bool ready_seen;	  /* what ReadyWhen=log: and notify wait for */
-	char ready_status[128];	  /* what the guest said of itself, clean */
 };
 
 /* --- vm.c: the fact --- */
