@@ -229,7 +229,7 @@ static void boot_mark_wanted(const struct vms *vms, const struct buf *left, bool
 
 static void boot_fail_rings(struct boot *b, const struct vms *vms)
 {
-	struct order_vm *order = boot_order(vms);
+	_cleanup_(free_ptr) struct order_vm *order = boot_order(vms);
 
 	for (size_t i = 0; i < vms->n; i++) {
 		struct pending *p = boot_find(b, vms->vm[i]->name);
@@ -240,7 +240,6 @@ static void boot_fail_rings(struct boot *b, const struct vms *vms)
 				p, vms->vm[i], "After= and Requires= go in a ring: %s", ring.data);
 		buf_release(&ring);
 	}
-	free(order);
 }
 
 static long boot_starts_at_once(void)
@@ -280,9 +279,9 @@ static struct boot *boot_new(struct daemon *d, const bool *mark)
 
 void boot_begin(struct daemon *d)
 {
-	struct buf text = BUF_MAX(STAMP_MAX);
+	_cleanup_(buf_release) struct buf text = BUF_MAX(STAMP_MAX);
 	bool again = boot_stamp_read(d, &text);
-	bool *mark = xcalloc(d->vms->n + 1, sizeof *mark);
+	_cleanup_(free_ptr) bool *mark = xcalloc(d->vms->n + 1, sizeof *mark);
 
 	boot_mark_wanted(d->vms, again ? &text : NULL, mark);
 	d->boot = boot_new(d, mark);
@@ -295,8 +294,6 @@ void boot_begin(struct daemon *d)
 		boot_kick(d);
 	else
 		boot_end(d);
-	free(mark);
-	buf_release(&text);
 }
 
 void boot_end(struct daemon *d)

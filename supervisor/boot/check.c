@@ -28,7 +28,7 @@ static void check_names(struct vms *vms, const struct vm *vm, const struct conf_
 
 void boot_check(struct vms *vms, struct conf_problems *p)
 {
-	struct order_vm *order = boot_order(vms);
+	_cleanup_(free_ptr) struct order_vm *order = boot_order(vms);
 
 	for (size_t i = 0; i < vms->n; i++) {
 		const struct vm *vm = vms->vm[i];
@@ -42,5 +42,4 @@ void boot_check(struct vms *vms, struct conf_problems *p)
 				ring.data);
 		buf_release(&ring);
 	}
-	free(order);
 }

@@ -34,7 +34,7 @@ void boot_kick(struct daemon *d)
 void boot_stamp_write(const struct boot *b)
 {
 	const struct daemon *d = b->daemon;
-	struct buf text = BUF_INIT;
+	_cleanup_(buf_release) struct buf text = BUF_INIT;
 	struct err e = ERR_INIT;
 
 	buf_printf(&text, "%s\n", d->boot_id);
@@ -43,7 +43,6 @@ void boot_stamp_write(const struct boot *b)
 			buf_printf(&text, "%s\n", b->pending[i].name);
 	if (file_replace(d->dirs.run_fd, "boot", 0600, text.data, text.len, false, &e) < 0)
 		log_error(NULL, "stamp of this boot: %s", e.text);
-	buf_release(&text);
 }
 
 bool boot_stamp_read(const struct daemon *d, struct buf *text)

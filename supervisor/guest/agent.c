@@ -420,13 +420,12 @@ struct thaw { /* one that somebody asked for; the VM may go away meanwhile */
 
 static void agent_on_thaw_asked(void *data, const json_t *result, const struct err *e)
 {
-	struct thaw *t = data;
+	_cleanup_(free_ptr) struct thaw *t = data;
 	struct vm *vm = vms_find(t->daemon->vms, t->vm);
 
 	if (!e && vm && agent_of(vm))
 		agent_thawed(agent_of(vm));
 	t->reply(t->data, result, e);
-	free(t);
 }
 
 int vm_agent_thaw(struct vm *vm, agent_reply_fn *reply, void *data, struct err *e)

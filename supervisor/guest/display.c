@@ -360,7 +360,7 @@ static int display_read_password(
 {
 	_cleanup_(free_ptr) char *path =
 		xasprintf("%s/%s", vm->daemon->dirs.config, vm->proc.conf.password);
-	struct buf text = BUF_MAX(VNC_PASSWORD_FILE_MAX);
+	_cleanup_(buf_release) struct buf text = BUF_MAX(VNC_PASSWORD_FILE_MAX);
 	int r = file_read(AT_FDCWD, path, &text, e);
 	size_t len = text.data ? strcspn(text.data, "\r\n") : 0;
 
@@ -375,7 +375,6 @@ static int display_read_password(
 	word[len] = '\0';
 	if (text.data)
 		explicit_bzero(text.data, text.len);
-	buf_release(&text);
 	return r;
 }
 

@@ -84,12 +84,11 @@ static int display_refused(int error, const char *address, const char *listen, s
 /* The port of before, after a restart of the daemon; 0: a fresh start. */
 static unsigned port_remembered(const struct vm *vm)
 {
-	struct buf text = BUF_MAX(16);
+	_cleanup_(buf_release) struct buf text = BUF_MAX(16);
 	uint64_t port = 0;
 
 	if (file_read(vm->proc.run_fd, port_name, &text, NULL) == 0 && text.data)
 		text_parse_uint(text.data, 1, 65535, &port);
-	buf_release(&text);
 	return (unsigned)port;
 }
 

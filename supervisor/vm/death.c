@@ -16,7 +16,7 @@ enum { CORE_PLACE = 48 };
 /* "KEY NUMBER" in a file of such lines; false: there is no such file. */
 static bool death_counter(const char *path, const char *key, uint64_t *value)
 {
-	struct buf b = BUF_MAX(64 << 10);
+	_cleanup_(buf_release) struct buf b = BUF_MAX(64 << 10);
 	size_t len = strlen(key);
 	bool found = false;
 
@@ -28,14 +28,13 @@ static bool death_counter(const char *path, const char *key, uint64_t *value)
 			}
 			line = strchrnul(line, '\n');
 		}
-	buf_release(&b);
 	return found;
 }
 
 /* Where the kernel counts what it killed in the process's memory cgroup, version 1 or 2. */
 static char *death_counters_of(pid_t pid)
 {
-	struct buf b = BUF_MAX(16 << 10);
+	_cleanup_(buf_release) struct buf b = BUF_MAX(16 << 10);
 	char path[64], *file = NULL;
 
 	snprintf(path, sizeof path, "/proc/%d/cgroup", (int)pid);
@@ -54,7 +53,6 @@ static char *death_counters_of(pid_t pid)
 			file = xasprintf("/sys/fs/cgroup%s/memory.events", line + 3);
 		line = more ? end + 1 : end;
 	}
-	buf_release(&b);
 	return file;
 }
 
@@ -103,14 +101,13 @@ void death_read(struct death *d, int pidfd, const struct oom_watch *w, bool by_u
 /* core(5)'s pattern says which file, or which program took it. */
 static const char *death_core_place(char place[CORE_PLACE])
 {
-	struct buf b = BUF_MAX(4096);
+	_cleanup_(buf_release) struct buf b = BUF_MAX(4096);
 
 	file_read(AT_FDCWD, "/proc/sys/kernel/core_pattern", &b, NULL);
 	/* of a program the name, of a file all */
 	snprintf(place, CORE_PLACE, "%.*s",
 		b.data ? (int)strcspn(b.data, *b.data == '|' ? " \n" : "\n") : 1,
 		b.data ? b.data : "?");
-	buf_release(&b);
 	return place;
 }
 
@@ -187,7 +184,7 @@ void death_refused(pid_t pid, char *buf, size_t len)
 		{ 'S', "asleep" },
 		{ 'Z', "dead, its threads are not" },
 	};
-	struct buf where = BUF_MAX(128);
+	_cleanup_(buf_release) struct buf where = BUF_MAX(128);
 	char task[80] = "", path[96], state = death_find_culprit(pid, task, sizeof task);
 	const char *meaning = "state unknown";
 
@@ -199,5 +196,4 @@ void death_refused(pid_t pid, char *buf, size_t len)
 	snprintf(buf, len, "process %d does not end after SIGKILL: %s (state %c%s%s)", (int)pid,
 		meaning, state, where.len && !streq(where.data, "0") ? ", in " : "",
 		where.len && !streq(where.data, "0") ? where.data : "");
-	buf_release(&where);
 }

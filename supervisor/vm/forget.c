@@ -54,7 +54,7 @@ int vm_forget(struct vms *vms, const char *name, const char *who, json_t **disks
 {
 	struct daemon *d = vms->daemon;
 	_cleanup_(free_ptr) char *path = vm_path(name, NULL);
-	struct identity id = IDENTITY_INIT;
+	_cleanup_(identity_release) struct identity id = IDENTITY_INIT;
 	struct err unread = ERR_INIT;
 	struct vm *vm;
 	int fd, r;
@@ -87,6 +87,5 @@ int vm_forget(struct vms *vms, const char *name, const char *who, json_t **disks
 			vms_forget(vms, vm);
 		networks_unclaim(d->networks, name);
 	}
-	identity_release(&id);
 	return r;
 }

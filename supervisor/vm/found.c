@@ -127,7 +127,7 @@ static bool found_is_others(const struct found *f, const struct whose_process *p
 void found_choose(struct found *f)
 {
 	const struct vms *vms = f->vms;
-	struct whose_vm *list = xcalloc(vms->n + 1, sizeof *list);
+	_cleanup_(free_ptr) struct whose_vm *list = xcalloc(vms->n + 1, sizeof *list);
 
 	for (size_t i = 0; i < vms->n; i++) {
 		const struct identity *id = &vms->vm[i]->identity;
@@ -151,7 +151,6 @@ void found_choose(struct found *f)
 				"process %d has a guest's uid (%u), and no VM has that: left alone",
 				(int)p->pid, p->is.uid);
 	}
-	free(list);
 }
 
 /* QEMU rather than a jail that may never become it. */

@@ -20,9 +20,9 @@ enum { KEPT_VERSION = 1, KEPT_MAX = 4 << 20 };
 
 int kept_save(struct vm *vm, struct err *e)
 {
-	struct buf conf = BUF_INIT;
-	json_t *doc;
-	char *text;
+	_cleanup_(buf_release) struct buf conf = BUF_INIT;
+	json_auto_t *doc = NULL;
+	_cleanup_(free_ptr) char *text = NULL;
 	int r;
 
 	conf_vm_dump(&vm->proc.conf, false, &conf);
@@ -33,24 +33,19 @@ int kept_save(struct vm *vm, struct err *e)
 	vm_run_dir_clear(vm, INSIDE_KEPT);
 	r = text ? file_replace(vm->proc.run_fd, INSIDE_KEPT, 0600, text, strlen(text), false, e)
 		 : err_set(e, ERR_FAILED, "cannot be written as JSON");
-	free(text);
-	json_decref(doc);
-	buf_release(&conf);
 	return r < 0 ? err_wrap(e, r, "run record") : 0;
 }
 
 static json_t *kept_parse(const struct vm *vm, int dir, const char *path)
 {
-	struct buf text = BUF_MAX(KEPT_MAX);
-	json_t *doc = NULL;
+	_cleanup_(buf_release) struct buf text = BUF_MAX(KEPT_MAX);
+	json_auto_t *doc = NULL;
 
 	if (file_read(dir, path, &text, NULL) == 0 && text.data)
 		doc = json_loadb(text.data, text.len, 0, NULL);
-	buf_release(&text);
-	if (doc && json_integer_value(json_object_get(doc, "version")) == KEPT_VERSION &&
+	if (json_integer_value(json_object_get(doc, "version")) == KEPT_VERSION &&
 		streq(json_string_value(json_object_get(doc, "name")), vm->name))
-		return doc;
-	json_decref(doc);
+		return json_incref(doc);
 	return NULL;
 }
 

@@ -37,13 +37,12 @@ static uid_t lost_uid(pid_t pid)
 /* "nic-lan" and its MAC from a device's JSON. */
 static void lost_device(struct identity *id, const char *word)
 {
-	json_t *o = json_loads(word, 0, NULL);
+	json_auto_t *o = json_loads(word, 0, NULL);
 	const char *device = json_string_value(json_object_get(o, "id"));
 	const char *mac = json_string_value(json_object_get(o, "mac"));
 
 	if (device && mac && strncmp(device, "nic-", 4) == 0)
 		identity_set_mac(id, device + 4, mac);
-	json_decref(o);
 }
 
 static void lost_word(struct identity *id, const char *before, const char *word)
@@ -63,7 +62,7 @@ static void lost_word(struct identity *id, const char *before, const char *word)
 
 static void lost_read_words(struct identity *id, pid_t pid)
 {
-	struct buf text = BUF_MAX(CMDLINE_MAX);
+	_cleanup_(buf_release) struct buf text = BUF_MAX(CMDLINE_MAX);
 	const char *before = "", *end;
 	char path[48];
 
@@ -72,7 +71,6 @@ static void lost_read_words(struct identity *id, pid_t pid)
 	end = text.data ? text.data + text.len : NULL;
 	for (const char *w = text.data; w && w < end; before = w, w += strlen(w) + 1)
 		lost_word(id, before, w);
-	buf_release(&text);
 }
 
 /* -- identity -- */

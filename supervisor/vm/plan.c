@@ -147,7 +147,7 @@ json_t *vm_identity_plan(const struct vm *vm, const struct conf_vm *c)
 static int plan_make(struct vm_start *s, struct err *e)
 {
 	struct vm *vm = s->vm;
-	struct arena a = ARENA_INIT;
+	_cleanup_(arena_release) struct arena a = ARENA_INIT;
 	struct argv argv = ARGV_INIT;
 	struct argv_context ctx;
 	struct firmware *firmware = NULL;
@@ -187,7 +187,6 @@ static int plan_make(struct vm_start *s, struct err *e)
 	json_decref(fds);
 	argv_release(&argv);
 	firmware_free(firmware);
-	arena_release(&a);
 	return r;
 }
 

@@ -33,21 +33,19 @@ static int record_replace(struct vm *vm, const char *text, struct err *e)
 
 int vm_record_save(struct vm *vm, struct err *e)
 {
-	json_t *doc = record_write(vm);
-	char *text = doc ? json_dumps(doc, JSON_INDENT(1)) : NULL;
+	json_auto_t *doc = record_write(vm);
+	_cleanup_(free_ptr) char *text = doc ? json_dumps(doc, JSON_INDENT(1)) : NULL;
 	int r;
 
 	vm_run_dir_clear(vm, "record.json");
 	r = text ? record_replace(vm, text, e)
 		 : err_set(e, ERR_FAILED, "cannot be written as JSON");
-	free(text);
-	json_decref(doc);
 	return r < 0 ? err_wrap(e, r, "run record") : 0;
 }
 
 int vm_record_save_conf(struct vm *vm, struct err *e)
 {
-	struct buf text = BUF_INIT;
+	_cleanup_(buf_release) struct buf text = BUF_INIT;
 	int r;
 
 	vm_run_dir_clear(vm, "effective.vm");
@@ -55,7 +53,6 @@ int vm_record_save_conf(struct vm *vm, struct err *e)
 	vm->proc.conf_hash = text_hash64(text.data ? text.data : "", text.len);
 	r = file_replace(vm->proc.run_fd, "effective.vm", 0600, text.data ? text.data : "",
 		text.len, false, e);
-	buf_release(&text);
 	return r < 0 ? err_wrap(e, r, "run record") : 0;
 }
 
@@ -88,7 +85,7 @@ void vm_record_write(struct vm *vm)
 static void record_read_conf(struct vm *vm)
 {
 	uint64_t hash = vm->proc.conf_hash;
-	struct buf text = BUF_MAX(CONF_TEXT_MAX);
+	_cleanup_(buf_release) struct buf text = BUF_MAX(CONF_TEXT_MAX);
 	struct err e = ERR_INIT;
 	int r = file_read(vm->proc.run_fd, "effective.vm", &text, &e);
 
@@ -101,7 +98,6 @@ static void record_read_conf(struct vm *vm)
 	if (r < 0)
 		log_warning(vm->name, "%s", e.text);
 	vm->proc.conf_lost |= r < 0;
-	buf_release(&text);
 }
 
 static int record_parse(struct vm *vm, struct record_process *p, const json_t *doc, struct err *e)
@@ -125,8 +121,8 @@ static int record_parse(struct vm *vm, struct record_process *p, const json_t *d
 
 int vm_record_read(struct vm *vm, struct record_process *p, struct err *e)
 {
-	struct buf text = BUF_MAX(RECORD_MAX);
-	json_t *doc = NULL;
+	_cleanup_(buf_release) struct buf text = BUF_MAX(RECORD_MAX);
+	json_auto_t *doc = NULL;
 	int r = file_read(vm->proc.run_fd, "record.json", &text, e);
 
 	*p = (struct record_process){ 0 };
@@ -139,8 +135,6 @@ int vm_record_read(struct vm *vm, struct record_process *p, struct err *e)
 	if (r == 0 && p->state != VM_BACKOFF && p->state != VM_FAILED &&
 		!vm->proc.conf_lost) /* it went with its process */
 		record_read_conf(vm);
-	json_decref(doc);
-	buf_release(&text);
 	return r;
 }
 

@@ -256,7 +256,7 @@ json_t *record_write(const struct vm *vm)
 		.stop_deadline =
 			stopping ? (double)(json_int_t)(vm->stop.deadline + clock_lost() + 0.5)
 				 : 0 };
-	json_t *doc = json_pack("{s:i, s:s}", "version", RECORD_VERSION, "name", vm->name);
+	json_auto_t *doc = json_pack("{s:i, s:s}", "version", RECORD_VERSION, "name", vm->name);
 	int r = doc ? 0 : -1;
 
 	snprintf(p.boot_id, sizeof p.boot_id, "%s", vm->daemon->boot_id);
@@ -267,10 +267,7 @@ json_t *record_write(const struct vm *vm)
 		json_object_del(doc, "restart");
 	if (!stopping)
 		json_object_del(doc, "stop_left");
-	if (r == 0)
-		return doc;
-	json_decref(doc);
-	return NULL;
+	return r == 0 ? json_incref(doc) : NULL;
 }
 
 /* What follows from several of them. */

@@ -15,9 +15,9 @@
 static bool renamed_is_of(int states, const char *name, const char *uuid)
 {
 	_cleanup_(free_ptr) char *path = xasprintf("%s/identity.json", name);
-	struct buf text = BUF_MAX(1 << 20);
+	_cleanup_(buf_release) struct buf text = BUF_MAX(1 << 20);
 	const char *is;
-	json_t *doc = NULL;
+	json_auto_t *doc = NULL;
 	bool yes;
 
 	if (file_read(states, path, &text, NULL) == 0 && text.data)
@@ -27,8 +27,6 @@ static bool renamed_is_of(int states, const char *name, const char *uuid)
 	      (!json_is_true(json_object_get(doc, "draft")) ||
 		      json_is_true(json_object_get(doc, "ran"))) &&
 	      !found_uid_lives((uid_t)json_integer_value(json_object_get(doc, "uid")));
-	json_decref(doc);
-	buf_release(&text);
 	return yes;
 }
 

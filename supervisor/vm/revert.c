@@ -26,10 +26,10 @@ static void revert_set_mark(struct vm *vm, const char *snapshot, const char *dis
  * of ours, but it took its place. */
 static bool revert_read_mark(int dir, struct vm_revert *mark)
 {
-	struct buf text = BUF_MAX(MARK_MAX);
+	_cleanup_(buf_release) struct buf text = BUF_MAX(MARK_MAX);
 	const char *snapshot = "", *disk = "";
 	int version = 0;
-	json_t *doc = NULL;
+	json_auto_t *doc = NULL;
 
 	*mark = (struct vm_revert){ .snapshot = "" };
 	if (faccessat(dir, file_name, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
@@ -42,8 +42,6 @@ static bool revert_read_mark(int dir, struct vm_revert *mark)
 		snprintf(mark->snapshot, sizeof mark->snapshot, "%s", snapshot);
 		snprintf(mark->disk, sizeof mark->disk, "%s", disk);
 	}
-	json_decref(doc);
-	buf_release(&text);
 	return true;
 }
 
@@ -138,11 +136,10 @@ void vm_revert_marked(struct vm *vm, const char *snapshot, const char *disk)
 
 static void revert_kept(void *data, const struct err *e)
 {
-	char *name = data;
+	_cleanup_(free_ptr) char *name = data;
 
 	if (e)
 		log_error(name, "%s", e->text);
-	free(name);
 }
 
 void vm_revert_over(struct vm *vm)

@@ -51,7 +51,7 @@ struct follower {
 
 static void revert_on_loaded(void *data, const struct err *e)
 {
-	struct follower *f = data;
+	_cleanup_(free_ptr) struct follower *f = data;
 	struct vm *vm = vms_find(f->daemon->vms, f->vm);
 
 	/* a lost monitor is found again, and asked again */
@@ -62,7 +62,6 @@ static void revert_on_loaded(void *data, const struct err *e)
 	else if (vm && vm->mon.qmp == f->q &&
 		 (e->class == ERR_FAILED || e->class == ERR_NO_RESOURCES))
 		revert_end_torn(vm, "failed");
-	free(f);
 }
 
 static void revert_follow(struct vm *vm)

@@ -217,14 +217,13 @@ static void prepare_on_nvram(void *data, const struct child_result *r, const str
 /* In the format that the firmware's descriptor tells, and without locks, which anybody could hold. */
 static char *prepare_nvram_spec(const struct firmware *firmware)
 {
-	json_t *spec = json_pack("{s:s, s:{s:s, s:s, s:s}}", "driver",
+	json_auto_t *spec = json_pack("{s:s, s:{s:s, s:s, s:s}}", "driver",
 		conf_format_name(firmware->vars_format), "file", "driver", "file", "locking", "off",
 		"filename", firmware->vars);
 	char *text = json_dumps(spec, JSON_COMPACT),
 	     *result = text ? xasprintf("json:%s", text) : NULL;
 
 	free(text);
-	json_decref(spec);
 	return result;
 }
 

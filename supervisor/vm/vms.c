@@ -128,7 +128,7 @@ static void vms_refresh_all(struct vms *vms, struct vm *vm, uint64_t stamp, stru
 	struct conf_context ctx = {
 		.defaults = &d->conf, .uuid = vm->identity.uuid, .state_dir = d->dirs.state
 	};
-	struct conf_problems own = { 0 };
+	_cleanup_(conf_problems_release) struct conf_problems own = { 0 };
 	struct conf_vm fresh = CONF_VM_INIT;
 
 	/* %u may be used before the first start */
@@ -154,7 +154,6 @@ static void vms_refresh_all(struct vms *vms, struct vm *vm, uint64_t stamp, stru
 		vm_keep_disk_names(vm, &vm->file.conf);
 		vms_claim_addresses(vm);
 	}
-	conf_problems_release(&own);
 }
 
 /* Editors, git and Ansible replace files: one may be gone for a moment, and that releases nothing. */
@@ -214,11 +213,10 @@ void vms_reload(struct vms *vms, struct conf_problems *p)
 
 void vms_refresh(struct vms *vms)
 {
-	struct conf_problems problems = { 0 };
+	_cleanup_(conf_problems_release) struct conf_problems problems = { 0 };
 
 	if (vms->changed)
 		vms_reload(vms, &problems);
-	conf_problems_release(&problems);
 }
 
 void vms_close_idle(struct vms *vms)
