@@ -48,12 +48,14 @@ char *arena_strndup(struct arena *a, const char *s, size_t len);
 char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void arena_release(struct arena *a);
 
-/* Cleanup helpers: _cleanup_(close_fd) int fd = -1; _cleanup_(free_ptr) char *s = NULL; */
+/* Cleanup helpers: _cleanup_(close_fd) int fd = -1; _cleanup_(free_ptr) char *s = NULL. Also to be called: what is freed
+ * or closed is NULL or -1 then. */
 #define _cleanup_(f) __attribute__((cleanup(f)))
 
 static inline void free_ptr(void *p)
 {
 	free(*(void **)p);
+	memset(p, 0, sizeof(void *));
 }
 
 static inline void close_fd(int *fd)

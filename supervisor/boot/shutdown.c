@@ -65,8 +65,7 @@ static void shutdown_guest_kill(struct guest *g, struct vm *vm, const char *why)
 static void shutdown_guest_back(struct guest *g)
 {
 	g->step = UP;
-	free(g->reason);
-	g->reason = NULL;
+	free_ptr(&g->reason);
 }
 
 static void shutdown_guest_down(void *data, const struct err *e)

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <sys/pidfd.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/proc.h"
@@ -273,40 +274,34 @@ static void adopt_sweep_new(struct vms *vms, const char *name)
 }
 
 /* One that holds on to a file or a link of that name holds nothing of ours. */
-static int adopt_open_all(struct daemon *d)
+static DIR *adopt_open_all(struct daemon *d)
 {
-	int fd = openat(d->dirs.run_fd, "vms", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *dir = file_open_dir(d->dirs.run_fd, "vms", O_NOFOLLOW);
 	struct err e = ERR_INIT;
 
-	if (fd >= 0 || sweeper_take(d->sweeper, "vms", &e) < 0 ||
+	if (dir || sweeper_take(d->sweeper, "vms", &e) < 0 ||
 		mkdirat(d->dirs.run_fd, "vms", 0700) < 0)
-		return fd;
-	return openat(d->dirs.run_fd, "vms", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		return dir;
+	return file_open_dir(d->dirs.run_fd, "vms", O_NOFOLLOW);
 }
 
 static void adopt_records(struct adopt *a)
 {
-	int fd = adopt_open_all(a->vms->daemon);
-	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	_cleanup_(close_dir) DIR *dir = adopt_open_all(a->vms->daemon);
 
 	for (const struct dirent *d; dir && (d = readdir(dir));) {
-		struct vm *vm;
 		int run_fd;
 
 		if (!conf_name_ok(d->d_name)) {
 			adopt_sweep_new(a->vms, d->d_name);
 			continue;
 		}
-		run_fd = openat(fd, d->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		run_fd = openat(
+			dirfd(dir), d->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (run_fd < 0)
 			continue;
-		vm = vms_find(a->vms, d->d_name);
-		if (!vm)
-			vm = vms_add(a->vms, d->d_name);
-		adopt_one(a, vm, run_fd);
+		adopt_one(a, vms_add(a->vms, d->d_name), run_fd);
 	}
-	if (dir)
-		closedir(dir);
 }
 
 /* Whatever its record says, what runs counts. */
@@ -346,9 +341,7 @@ static void adopt_found(struct adopt *a)
 
 		if (!p->owner[0] || p->known || found_of(&a->found, p->owner) != p)
 			continue;
-		vm = vms_find(a->vms, p->owner);
-		if (!vm)
-			vm = vms_add(a->vms, p->owner);
+		vm = vms_add(a->vms, p->owner);
 		if (vm_state_has_process(vm->st.state) || vm->held.why) {
 			log_error(vm->name, "has a second process %d, which is left alone",
 				(int)p->pid);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/core/sweeper.h"
@@ -17,16 +18,11 @@
 /* Sockets and files of one that was only moved are led to from here as well. */
 static void again_link(int from, int to)
 {
-	int fd = openat(from, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	_cleanup_(close_dir) DIR *dir = file_open_dir(from, ".", 0);
 
 	for (struct dirent *d; dir && (d = readdir(dir));)
 		if (d->d_type == DT_SOCK || d->d_type == DT_REG)
 			(void)!linkat(from, d->d_name, to, d->d_name, 0);
-	if (dir)
-		closedir(dir);
-	else
-		close_fd(&fd);
 }
 
 /* 1: its directory was lost. */
@@ -36,8 +32,7 @@ static int again_directory(struct vm *vm, const char *path, struct err *e)
 	struct stat there, here;
 
 	if (fstatat(run, path, &there, AT_SYMLINK_NOFOLLOW) == 0) {
-		if (fstat(vm->proc.run_fd, &here) == 0 && there.st_dev == here.st_dev &&
-			there.st_ino == here.st_ino)
+		if (fstat(vm->proc.run_fd, &here) == 0 && file_same(&there, &here))
 			return 0;
 		if (!S_ISDIR(there.st_mode) && sweeper_take(vm->daemon->sweeper, path, e) < 0)
 			return e->number;

@@ -154,7 +154,7 @@ static char death_read_state(pid_t thread)
 static char death_find_culprit(pid_t pid, char *task, size_t len)
 {
 	char dir[48], state = '?', first = '?';
-	DIR *d;
+	_cleanup_(close_dir) DIR *d = NULL;
 
 	snprintf(dir, sizeof dir, "/proc/%d/task", (int)pid);
 	d = opendir(dir);
@@ -166,8 +166,6 @@ static char death_find_culprit(pid_t pid, char *task, size_t len)
 		state = death_read_state(atoi(e->d_name));
 		first = first == '?' ? state : first;
 	}
-	if (d)
-		closedir(d);
 	return state != '?' ? state : first;
 }
 

@@ -53,6 +53,15 @@ int vm_state_dir(struct vm *vm, struct err *e)
 
 /* --- RUN/vms/NAME --- */
 
+static int dirs_open_run(struct vm *vm, const char *path, struct err *e)
+{
+	vm->proc.run_fd = openat(
+		vm->daemon->dirs.run_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return vm->proc.run_fd < 0
+		       ? err_errno(e, "open directory '%s/%s'", vm->daemon->dirs.run, path)
+		       : 0;
+}
+
 int vm_run_dir(struct vm *vm, struct err *e)
 {
 	_cleanup_(free_ptr) char *path = vm_path(vm->name, NULL);
@@ -60,16 +69,13 @@ int vm_run_dir(struct vm *vm, struct err *e)
 
 	close_fd(&vm->proc.run_fd);
 	vm->proc.recorded = 0;
-	for (int tries = 0; vm->proc.run_fd < 0 && tries < 2; tries++) {
-		mkdirat(run, path, 0700);
-		vm->proc.run_fd =
-			openat(run, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (vm->proc.run_fd < 0 && sweeper_take(vm->daemon->sweeper, path, e) < 0)
-			return e->number;
-	}
-	return vm->proc.run_fd < 0
-		       ? err_errno(e, "open directory '%s/%s'", vm->daemon->dirs.run, path)
-		       : 0;
+	mkdirat(run, path, 0700);
+	if (dirs_open_run(vm, path, NULL) == 0)
+		return 0;
+	if (sweeper_take(vm->daemon->sweeper, path, e) < 0)
+		return e->number;
+	mkdirat(run, path, 0700);
+	return dirs_open_run(vm, path, e);
 }
 
 static char *dirs_new_path(const struct vm *vm)
@@ -88,10 +94,7 @@ int vm_run_dir_new(struct vm *vm, struct err *e)
 		return e->number;
 	if (mkdirat(run, path, 0700) < 0)
 		return err_errno(e, "make directory '%s/%s'", vm->daemon->dirs.run, path);
-	vm->proc.run_fd = openat(run, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return vm->proc.run_fd < 0
-		       ? err_errno(e, "open directory '%s/%s'", vm->daemon->dirs.run, path)
-		       : 0;
+	return dirs_open_run(vm, path, e);
 }
 
 int vm_run_dir_place(struct vm *vm, struct err *e)

@@ -90,8 +90,7 @@ static void events_on_resume(struct vm *vm, const json_t *data)
 	(void)data;
 	if (!vm_event_bearable(vm))
 		return;
-	free(vm->mon.io_error);
-	vm->mon.io_error = NULL;
+	free_ptr(&vm->mon.io_error);
 	vm->st.paused_start = false;
 	if (vm->st.state == VM_PAUSED)
 		vm->st.ending = VM_END_NONE;

@@ -26,7 +26,7 @@ bool found_uid_lives(uid_t uid)
 
 void found_pass(struct found *f, struct vms *vms, uid_t uid)
 {
-	DIR *dir = opendir("/proc");
+	_cleanup_(close_dir) DIR *dir = opendir("/proc");
 
 	*f = (struct found){ .vms = vms };
 	for (const struct dirent *d; dir && (d = readdir(dir));) {
@@ -41,8 +41,6 @@ void found_pass(struct found *f, struct vms *vms, uid_t uid)
 		f->at[f->n++] = (struct found_process){ .pid = atoi(d->d_name),
 			.is = { .uid = st.st_uid } };
 	}
-	if (dir)
-		closedir(dir);
 }
 
 void found_known(struct found *f, pid_t pid)
@@ -183,7 +181,6 @@ pid_t found_others(struct vms *vms, uid_t uid)
 
 void found_release(struct found *f)
 {
-	free(f->at);
-	f->at = NULL;
+	free_ptr(&f->at);
 	f->n = 0;
 }

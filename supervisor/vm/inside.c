@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/syscall.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/proc.h"
 #include "supervisor/vm/vm.h"
@@ -48,7 +49,7 @@ static int inside_root(pid_t pid)
 	_cleanup_(free_ptr) char *process = xasprintf("/proc/%d", (int)pid),
 				 *tasks = xasprintf("%s/task", process);
 	int root = inside_root_of(process);
-	DIR *dir = root < 0 ? opendir(tasks) : NULL;
+	_cleanup_(close_dir) DIR *dir = root < 0 ? opendir(tasks) : NULL;
 
 	for (const struct dirent *d; root < 0 && dir && (d = readdir(dir));) {
 		_cleanup_(free_ptr) char *task = xasprintf("%s/%s", tasks, d->d_name);
@@ -56,8 +57,6 @@ static int inside_root(pid_t pid)
 		if (d->d_name[0] != '.')
 			root = inside_root_of(task);
 	}
-	if (dir)
-		closedir(dir);
 	return root;
 }
 
@@ -96,7 +95,7 @@ void inside_name(pid_t pid, const char *run, char name[64])
 	_cleanup_(free_ptr) char *path = xasprintf("%s/vms", run);
 	_cleanup_(close_fd) int root = inside_root(pid);
 	int fd = root < 0 ? -1 : inside_beneath(root, path, O_RDONLY | O_DIRECTORY);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	_cleanup_(close_dir) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	unsigned n = 0;
 
 	name[0] = '\0';
@@ -105,8 +104,6 @@ void inside_name(pid_t pid, const char *run, char name[64])
 			snprintf(name, 64, "%.63s", d->d_name);
 	if (n > 1)
 		name[0] = '\0';
-	if (dir)
-		closedir(dir);
-	else
+	if (!dir)
 		close_fd(&fd);
 }

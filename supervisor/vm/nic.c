@@ -8,8 +8,7 @@
 void vm_free_nics(struct vm *vm)
 {
 	arena_release(&vm->proc.nic_names);
-	free(vm->proc.nic);
-	vm->proc.nic = NULL;
+	free_ptr(&vm->proc.nic);
 	vm->proc.nics = 0;
 }
 

@@ -122,7 +122,6 @@ void vm_parts_close(struct vm *vm, bool ended)
 	for (size_t i = VM_PARTS_MAX; i-- > 0;) {
 		if ((p = part_at(vm, i)) && p->close)
 			p->close(vm, &vm->part[i], ended);
-		free(vm->part[i]);
-		vm->part[i] = NULL;
+		free_ptr(&vm->part[i]);
 	}
 }

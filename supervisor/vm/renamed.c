@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "supervisor/vm/dirs.h"
 #include "supervisor/vm/found.h"
 #include "supervisor/vm/uuid.h"
 #include "supervisor/vm/vanished.h"
@@ -85,7 +86,8 @@ static const char *renamed_predecessor(struct vms *vms, const struct vm *vm, DIR
 
 int vm_state_to_come(struct vm *vm)
 {
-	DIR *dir = renamed_wants_state(vm) ? vanished_open(vm->daemon) : NULL;
+	_cleanup_(close_dir) DIR *dir =
+		renamed_wants_state(vm) ? file_open_dir(vm->daemon->dirs.state_fd, "vms", 0) : NULL;
 	const char *name;
 	int fd = -1;
 
@@ -93,10 +95,9 @@ int vm_state_to_come(struct vm *vm)
 		return -1;
 	name = renamed_predecessor(vm->daemon->vms, vm, dir, false);
 	if (name)
-		fd = openat(dirfd(dir), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		fd = vm_state_open(vm->daemon, name);
 	if (fd >= 0)
 		vm->predecessor = xstrdup(name);
-	closedir(dir);
 	return fd;
 }
 
@@ -120,7 +121,7 @@ static bool renamed_follow(struct vms *vms, struct vm *vm, DIR *dir)
 
 bool vms_follow_uuid(struct vms *vms)
 {
-	DIR *dir = NULL;
+	_cleanup_(close_dir) DIR *dir = NULL;
 	bool some = false;
 
 	for (size_t i = 0; i < vms->n; i++) {
@@ -129,15 +130,13 @@ bool vms_follow_uuid(struct vms *vms)
 		if (!renamed_wants_state(vm))
 			continue;
 		if (!dir)
-			dir = vanished_open(vms->daemon);
+			dir = file_open_dir(vms->daemon->dirs.state_fd, "vms", 0);
 		if (dir && renamed_follow(vms, vm, dir)) {
 			vms_read_identity(vms, vm);
 			vm->file.stamp = 0; /* %u has another meaning now */
 			some = true;
 		}
 	}
-	if (dir)
-		closedir(dir);
 	return some;
 }
 

@@ -128,8 +128,7 @@ void vm_revert_marked(struct vm *vm, const char *snapshot, const char *disk)
 			vm_revert_tell(vm);
 		return;
 	}
-	free(vm->revert);
-	vm->revert = NULL;
+	free_ptr(&vm->revert);
 	if (told)
 		vm_set_reason(vm, "%s", "");
 }

@@ -73,8 +73,7 @@ static const char *said_in_line(const char *line, const char *end, char **about)
 	why = said_after_option(colon + 2, end, about);
 	if (!said_begins(why, end, "warning: ") && !said_begins(why, end, "info: "))
 		return why;
-	free(*about);
-	*about = NULL;
+	free_ptr(about);
 	return NULL;
 }
 

@@ -108,8 +108,7 @@ static void start_join_on_blocks(void *data, const json_t *result, const struct 
 	json_t *drive;
 
 	(void)e;
-	free(vm->mon.io_error);
-	vm->mon.io_error = NULL;
+	free_ptr(&vm->mon.io_error);
 	json_array_foreach (result, i, drive) {
 		const char *status = json_string_value(json_object_get(drive, "io-status"));
 		const char *node = json_string_value(
@@ -144,8 +143,7 @@ static void join_found(struct vm *vm, const char *status)
 
 	vm_parts_joined(vm, streq(status, "prelaunch"));
 	if (!streq(status, "io-error")) {
-		free(vm->mon.io_error);
-		vm->mon.io_error = NULL;
+		free_ptr(&vm->mon.io_error);
 	}
 	if (streq(status, "prelaunch")) {
 		/* its record is lost: it was started for a revert, which revert.c finds out */

@@ -26,8 +26,7 @@ int start_permission(struct vm_start *s, struct err *e)
 	struct vm *vm = s->vm;
 
 	vm->st.again[0] = '\0';
-	free(vm->start_error);
-	vm->start_error = NULL;
+	free_ptr(&vm->start_error);
 	vm->st.ending = VM_END_NONE;
 	vm->proc.quit_sent = vm->proc.kill_sent = vm->proc.unkillable = false;
 	/* policy's own restart: the file may have gone meanwhile, or something forbids it */

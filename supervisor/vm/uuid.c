@@ -5,9 +5,11 @@
 #include <limits.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "conf/load.h"
 #include "supervisor/qemu/device.h"
+#include "supervisor/vm/dirs.h"
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/vanished.h"
 
@@ -88,7 +90,8 @@ static int uuid_check_disks_of(const struct identity *id, const char *name, cons
 static int uuid_check_torn(const struct vm *vm, const struct conf_vm *c, struct err *e)
 {
 	struct vms *vms = vm->daemon->vms;
-	DIR *dir = vm->identity.kept ? NULL : vanished_open(vm->daemon);
+	_cleanup_(close_dir) DIR *dir =
+		vm->identity.kept ? NULL : file_open_dir(vm->daemon->dirs.state_fd, "vms", 0);
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < vms->n; i++)
@@ -96,18 +99,14 @@ static int uuid_check_torn(const struct vm *vm, const struct conf_vm *c, struct 
 			r = uuid_check_disks_of(&vms->vm[i]->identity, vms->vm[i]->name,
 				"whose revert", "", vm, c, e);
 	for (const char *name; dir && r == 0 && (name = vanished_next(dir, vms, true));) {
-		_cleanup_(close_fd) int fd =
-			openat(dirfd(dir), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		_cleanup_(close_fd) int fd = vm_state_open(vm->daemon, name);
 		_cleanup_(free_ptr) char *hint = xasprintf("name the file %s.vm again: ", name);
-		struct identity id = IDENTITY_INIT;
+		_cleanup_(identity_release) struct identity id = IDENTITY_INIT;
 
 		if (fd >= 0 && vm_revert_there(fd) && identity_load(&id, fd, NULL) == 0)
 			r = uuid_check_disks_of(
 				&id, name, "whose file is gone and whose revert", hint, vm, c, e);
-		identity_release(&id);
 	}
-	if (dir)
-		closedir(dir);
 	return r;
 }
 

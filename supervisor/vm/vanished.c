@@ -22,22 +22,13 @@ const char *vanished_next(DIR *dir, struct vms *vms, bool orphans)
 	return NULL;
 }
 
-DIR *vanished_open(const struct daemon *d)
-{
-	int fd = openat(d->dirs.state_fd, "vms", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	return fd >= 0 ? fdopendir(fd) : NULL;
-}
-
 json_t *vanished_names(struct vms *vms)
 {
-	DIR *dir = vanished_open(vms->daemon);
+	_cleanup_(close_dir) DIR *dir = file_open_dir(vms->daemon->dirs.state_fd, "vms", 0);
 	json_t *names = json_array();
 
 	for (const char *name; (name = vanished_next(dir, vms, true));)
 		json_array_append_new(names, json_string(name));
-	if (dir)
-		closedir(dir);
 	return names;
 }
 
@@ -67,21 +58,17 @@ static void vanished_claim(struct networks *ns, const char *vm, const struct ide
 
 void vms_claim_vanished(struct vms *vms)
 {
-	DIR *dir = vanished_open(vms->daemon);
+	_cleanup_(close_dir) DIR *dir = file_open_dir(vms->daemon->dirs.state_fd, "vms", 0);
 
 	for (const char *name; (name = vanished_next(dir, vms, false));) {
-		int fd = openat(dirfd(dir), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		struct identity id = IDENTITY_INIT;
+		_cleanup_(close_fd) int fd = vm_state_open(vms->daemon, name);
+		_cleanup_(identity_release) struct identity id = IDENTITY_INIT;
 		struct err e = ERR_INIT;
 
 		if (fd >= 0 && identity_load(&id, fd, &e) == 0 && id.kept)
 			for (size_t i = 0; i < id.nics; i++)
 				vanished_claim(vms->daemon->networks, name, &id.nic[i]);
-		identity_release(&id);
-		close_fd(&fd);
 	}
-	if (dir)
-		closedir(dir);
 }
 
 json_t *vanished_former(const struct vm *vm)

@@ -11,8 +11,7 @@
 
 #include "supervisor/vm/vms.h"
 
-DIR *vanished_open(const struct daemon *d); /* STATE/vms; NULL: there is none */
-/* The next name; NULL at the end. Those that still run are not among them but where orphans is set. */
+/* The next name in STATE/vms; NULL at the end, or without dir. Those that still run are not among them but where orphans is set. */
 const char *vanished_next(DIR *dir, struct vms *vms, bool orphans);
 json_t *vanished_names(struct vms *vms);
 /* Addresses, MACs and DNS names of VMs whose files went while no daemon ran are still theirs. After vms_adopt(). */

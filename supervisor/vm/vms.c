@@ -81,8 +81,11 @@ void vms_leased(struct vms *vms)
 
 struct vm *vms_add(struct vms *vms, const char *name)
 {
-	struct vm *vm = vm_new(vms->daemon, name);
+	struct vm *vm = vms_find(vms, name);
 
+	if (vm)
+		return vm;
+	vm = vm_new(vms->daemon, name);
 	vms_insert(vms, vm);
 	vms_read_identity(vms, vm);
 	daemon_event(vms->daemon, "VM_ADDED", json_pack("{s:s}", "name", name));
@@ -136,8 +139,7 @@ static void vms_refresh_all(struct vms *vms, struct vm *vm, uint64_t stamp, stru
 	conf_load_vm(&fresh, d->dirs.config, vm->name, &ctx, &own);
 	vm->file.stamp = stamp;
 	vm->file.orphan = false;
-	free(vm->file.problems);
-	vm->file.problems = NULL;
+	free_ptr(&vm->file.problems);
 	if (own.count) {
 		vm->file.problems = conf_problems_text(&own);
 		log_warning(vm->name, "configuration kept as it was: %s", vm->file.problems);

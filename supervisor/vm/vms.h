@@ -80,7 +80,7 @@ bool vms_owned(struct vms *vms, const char *name,
 void vms_read_identity(struct vms *vms, struct vm *vm);
 /* One that was lost or damaged may have been put back from a backup. */
 void vms_read_identity_again(struct vms *vms, struct vm *vm);
-/* Empty, with the identity it had. */
+/* The VM of this name; where there is none a new one, empty, with the identity it had. */
 struct vm *vms_add(struct vms *vms, const char *name);
 
 /* For the end of an orphan: frees it when nothing is left of it. Not from inside its own event. */

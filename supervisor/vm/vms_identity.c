@@ -8,9 +8,18 @@
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/vms.h"
 
+static void vms_identity_settle(struct vms *vms, struct vm *vm, int fd)
+{
+	vm_revert_look(vm, fd);
+	vm_revert_tell(vm);
+	/* its file was away, and meanwhile another one got its uid: it gets a new one at its start */
+	if (vm->identity.uid && vms_uid_taken(vms, vm->identity.uid, vm))
+		vm->identity.uid = 0;
+}
+
 void vms_read_identity(struct vms *vms, struct vm *vm)
 {
-	int fd = vm_state_open(vms->daemon, vm->name);
+	_cleanup_(close_fd) int fd = vm_state_open(vms->daemon, vm->name);
 	struct err e = ERR_INIT;
 
 	if (fd < 0)
@@ -19,12 +28,7 @@ void vms_read_identity(struct vms *vms, struct vm *vm)
 		log_error(vm->name, "%s", e.text);
 		vm->identity_problem = xstrdup(e.text);
 	}
-	vm_revert_look(vm, fd);
-	vm_revert_tell(vm);
-	close(fd);
-	/* its file was away, and meanwhile another one got its uid: it gets a new one at its start */
-	if (vm->identity.uid && vms_uid_taken(vms, vm->identity.uid, vm))
-		vm->identity.uid = 0;
+	vms_identity_settle(vms, vm, fd);
 }
 
 void vms_read_identity_again(struct vms *vms, struct vm *vm)
@@ -40,11 +44,7 @@ void vms_read_identity_again(struct vms *vms, struct vm *vm)
 	log_info(vm->name, "its identity is there again");
 	identity_release(&vm->identity);
 	vm->identity = now;
-	free(vm->identity_problem);
-	vm->identity_problem = NULL;
-	vm_revert_look(vm, fd);
-	vm_revert_tell(vm);
-	if (vm->identity.uid && vms_uid_taken(vms, vm->identity.uid, vm))
-		vm->identity.uid = 0;
+	free_ptr(&vm->identity_problem);
+	vms_identity_settle(vms, vm, fd);
 	vm->file.stamp = 0; /* its file may speak of the UUID */
 }

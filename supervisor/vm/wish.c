@@ -18,8 +18,7 @@ static int wish_check_unread(struct vm *vm, struct err *e)
 		return err_hint(e,
 			"install the vmkeep that started it, or shut the guest down from within");
 	}
-	free(vm->held.why);
-	vm->held.why = NULL;
+	free_ptr(&vm->held.why);
 	return 0;
 }
 
@@ -57,8 +56,7 @@ static void wish_take_start(struct vm *vm, bool paused, bool by_policy, const ch
 {
 	log_info(vm->name, "start by %s", who);
 	vm_asked(vm, who);
-	free(vm->start_error);
-	vm->start_error = NULL;
+	free_ptr(&vm->start_error);
 	vm->st.paused_start = paused;
 	vm->st.policy = (struct policy_memory){ .n = 0 };
 	vm->st.by_policy = by_policy;
@@ -215,8 +213,7 @@ void vm_reset_failed(struct vm *vm, const char *who)
 	vm_history(vm, "reset-failed", who, NULL);
 	vm->st.policy = (struct policy_memory){ 0 };
 	if (vm->st.state == VM_FAILED) {
-		free(vm->start_error);
-		vm->start_error = NULL;
+		free_ptr(&vm->start_error);
 		vm_asked(vm, who);
 		vm_event(vm, VM_EV_STOP, "");
 	} else if (vm->st.state == VM_BACKOFF) {
