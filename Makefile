@@ -17,7 +17,8 @@ B       := build$(if $(SAN),/san)$(if $(VARIANT),/$(VARIANT))
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wvla -Wundef -Wformat=2 -Wstrict-prototypes \
 	-Wmissing-prototypes -Wold-style-definition -Wpointer-arith -Wcast-qual -Wwrite-strings \
 	-Wswitch-enum -Wimplicit-fallthrough -Wnull-dereference -Wconversion \
-	-Wno-enum-float-conversion # an enum names numbers here, seconds too: clang 18 would mind
+	-Wno-unused-parameter \
+	-Wno-enum-float-conversion # callbacks of one type need not all the same; an enum names numbers here, seconds too: clang 18 would mind
 CPPFLAGS += -D_GNU_SOURCE -DVMKEEP_VERSION='"$(VERSION)"' -DVMKEEP_LIBEXECDIR='"$(LIBEXECDIR)"' \
 	-I. -I$(B) -isystem /usr/include/libnl3 $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 CFLAGS  ?= -O2 -g

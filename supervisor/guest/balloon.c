@@ -1,445 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/guest/balloon.h"
 
-#include "base/log.h"
-#include "base/mem.h"
-#include "base/text.h"
-#include "supervisor/vm/vms.h"
 #include "supervisor/guest/parts.h"
-
-enum {
-	TOLERANCE = 1 << 20, /* bytes */
-	STATS_SECONDS = 1,   /* how often the driver is asked for statistics meanwhile */
-};
-
-static const double poll_first = 0.05, poll_last = 0.25, poll_growth = 1.5;
-static const double silence_max =
-	3; /* seconds without any movement, then is there a driver at all? */
-static const char balloon_path[] = "/machine/peripheral/balloon0";
-
-/*
- * One change under way. It lives as long as its session or shorter, and never keeps the VM: that
- * may be freed while the end of the connection is still to be told.
- */
-struct balloon {
-	struct qmp *q;
-	struct qmp_listener listener;
-	struct daemon *daemon;
-	struct job *job;
-	struct loop_timer poll;
-	double every, deadline, moved; /* daemon_now() */
-	uint64_t target, before, actual;
-	bool asking, late;
-};
-
-/* --- what the guest has --- */
-
-struct balloon_state {
-	json_int_t actual; /* bytes, 0: unknown */
-};
-
-json_int_t balloon_actual(const struct vm *vm)
-{
-	const struct balloon_state *s = vm_part_state(vm, &balloon_part);
-
-	return s ? s->actual : 0;
-}
-
-static void balloon_set_actual(struct vm *vm, json_int_t bytes)
-{
-	struct balloon_state *s = vm_part_state(vm, &balloon_part);
-
-	if (s)
-		s->actual = bytes;
-}
-
-json_int_t balloon_parse(const struct conf_vm *c, const json_t *data)
-{
-	json_int_t actual = json_integer_value(json_object_get(data, "actual"));
-	uint64_t most = c->memory_max > c->memory ? c->memory_max : c->memory;
-
-	return actual > 0 && (uint64_t)actual <= most ? actual : 0;
-}
-
-/* --- bounds --- */
-
-int memory_check(const struct conf_vm *c, uint64_t bytes, bool force, struct err *e)
-{
-	uint64_t most = c->memory_max > c->memory ? c->memory_max : c->memory;
-	uint64_t floor = c->memory_min ? c->memory_min : MEMORY_FLOOR;
-	char asked[16], bound[16];
-
-	if (floor > most)
-		floor = most;
-	if (force && floor > MEMORY_FORCED_FLOOR)
-		floor = MEMORY_FORCED_FLOOR;
-	text_size(asked, sizeof asked, bytes);
-	if (bytes > most) {
-		err_set(e, ERR_USAGE, "%s is more than the %s that the guest was started with",
-			asked, text_size(bound, sizeof bound, most));
-		return err_hint(e, "[Memory] Max= makes room for more, from the next start on");
-	}
-	if (bytes >= floor)
-		return 0;
-	err_set(e, ERR_USAGE, "%s is below the floor of %s", asked,
-		text_size(bound, sizeof bound, floor));
-	if (force)
-		return e->number;
-	return err_hint(e, "--force goes below it, down to 16M; [Memory] Min= moves it");
-}
-
-static int balloon_refused(
-	const struct vm *vm, uint64_t bytes, bool force, const struct job *j, struct err *e)
-{
-	if (vm->busy)
-		return err_set(e, ERR_CONFLICT, "%s is under way", vm->busy);
-	for (const struct job *other = j->next; other; other = other->next)
-		if (other->ended <= 0 && streq(other->verb, j->verb) && streq(other->vm, j->vm)) {
-			err_set(e, ERR_CONFLICT, "its memory is being changed already, by job %u",
-				other->id);
-			return err_hint(e, "vmkeep job cancel %u ends that", other->id);
-		}
-	if (memory_check(&vm->proc.conf, bytes, force, e) < 0)
-		return e->number;
-	if (!vm->proc.conf.balloon) {
-		err_set(e, ERR_GUEST_REFUSED, "it was started without a balloon device");
-		return err_hint(e, "[Memory] Balloon=yes gives it one, from the next start on");
-	}
-	if (vm->st.state == VM_PAUSED) {
-		err_set(e, ERR_WRONG_STATE,
-			"is paused: a guest that stands still gives and takes nothing");
-		return err_hint(e, "vmkeep resume %s", vm->name);
-	}
-	if (!vm->mon.qmp)
-		return err_set(e, ERR_TIMEOUT, "its monitor does not answer");
-	return 0;
-}
-
-/* --- the operation --- */
-
-static struct vm *balloon_vm_of(const struct balloon *b)
-{
-	struct vm *vm = vms_find(b->daemon->vms, b->job->vm);
-
-	return vm && vm->mon.qmp == b->q ? vm : NULL;
-}
-
-static void balloon_send_stats_interval(struct qmp *q, int seconds)
-{
-	qmp_call(q, "qom-set",
-		json_pack("{s:s, s:s, s:i}", "path", balloon_path, "property",
-			"guest-stats-polling-interval", "value", seconds),
-		-1, VM_QMP_SECONDS, NULL, NULL);
-}
-
-/* Zero: there is nothing to go back to. */
-static void balloon_set_back(struct vm *vm, uint64_t bytes)
-{
-	if (vm->mon.balloon_back == (json_int_t)bytes)
-		return;
-	vm->mon.balloon_back = (json_int_t)bytes;
-	vm_record_write(vm);
-}
-
-static void balloon_on_back(void *data, const json_t *result, const struct err *e)
-{
-	(void)result;
-	/* a session that ended before it said so is asked again by the next */
-	if (!e || (e->class != ERR_UNREACHABLE && e->class != ERR_TIMEOUT))
-		balloon_set_back(data, 0);
-}
-
-static void balloon_go_back(struct vm *vm)
-{
-	balloon_send_stats_interval(vm->mon.qmp, 0);
-	vm_call(vm, "balloon", json_pack("{s:I}", "value", vm->mon.balloon_back), balloon_on_back);
-}
-
-/* What was cut short is taken back, perhaps by another daemon. */
-static void balloon_take_back(struct vm *vm)
-{
-	char size[16];
-	unsigned n;
-
-	if (!vm->mon.balloon_back || !vm->mon.qmp ||
-		job_running(vm->daemon, "vm-set-memory", vm->name, &n))
-		return;
-	log_warning(vm->name, "a change of its memory was cut short: it goes back to %s",
-		text_size(size, sizeof size, (uint64_t)vm->mon.balloon_back));
-	balloon_go_back(vm);
-}
-
-static void balloon_finish(struct balloon *b, const struct err *e)
-{
-	struct vm *vm = balloon_vm_of(b);
-	json_t *result = e ? NULL : json_pack("{s:I}", "actual", (json_int_t)b->actual);
-
-	if (vm && b->actual)
-		balloon_set_actual(vm, (json_int_t)b->actual);
-	loop_timer_stop(&b->poll);
-	qmp_unlisten(b->q, &b->listener);
-	qmp_forget(b->q, b);
-	b->job->cancel = NULL;
-	if (vm && e && vm->mon.balloon_back) {
-		balloon_go_back(vm);
-	} else if (vm) {
-		balloon_send_stats_interval(vm->mon.qmp, 0);
-		balloon_set_back(vm, 0);
-	}
-	job_finish(b->job, result, e);
-	free(b);
-}
-
-/* A session that is gone needs no calls any more. */
-static void balloon_lost(struct balloon *b, const struct err *e)
-{
-	struct err own = ERR_INIT;
-
-	if (e->class == ERR_UNREACHABLE)
-		err_set(&own, ERR_QEMU_FAILED, "its QEMU went away meanwhile");
-	else
-		err_copy(&own, e);
-	balloon_finish(b, &own);
-}
-
-static void balloon_give_up(struct balloon *b, bool has_driver)
-{
-	struct err e = ERR_INIT;
-	char target[16], actual[16];
-	struct vm *vm;
-
-	text_size(target, sizeof target, b->target);
-	text_size(actual, sizeof actual, b->actual);
-	if (has_driver) {
-		err_set(&e, ERR_GUEST_REFUSED, "the guest has %s and did not get to %s in time",
-			actual, target);
-		err_hint(&e, "it stays there; --timeout gives it longer");
-	} else {
-		err_set(&e, ERR_GUEST_REFUSED,
-			"no balloon driver answers in the guest: it has %s and stays there",
-			actual);
-		err_hint(&e, "a guest that still boots has none yet; Linux's is virtio_balloon");
-	}
-	vm = balloon_vm_of(b);
-	if (vm)
-		balloon_set_back(vm, b->actual);
-	balloon_finish(b, &e);
-}
-
-static void balloon_later(struct balloon *b)
-{
-	loop_timer_start(&b->poll, b->every);
-	b->every = b->every * poll_growth < poll_last ? b->every * poll_growth : poll_last;
-}
-
-/* A driver fills in the statistics as soon as it is asked; one that never did is not there. */
-static void balloon_on_stats(void *data, const json_t *result, const struct err *e)
-{
-	struct balloon *b = data;
-	bool has_driver = json_integer_value(json_object_get(result, "last-update")) > 0;
-
-	if (e)
-		balloon_lost(b, e);
-	else if (!has_driver || b->late)
-		balloon_give_up(b, has_driver);
-	else {
-		b->moved = daemon_now();
-		balloon_later(b);
-	}
-}
-
-static bool balloon_arrived(const struct balloon *b)
-{
-	uint64_t off = b->actual > b->target ? b->actual - b->target : b->target - b->actual;
-
-	return off <= TOLERANCE;
-}
-
-static void balloon_tell_progress(const struct balloon *b)
-{
-	uint64_t all = b->target > b->before ? b->target - b->before : b->before - b->target;
-	uint64_t left = b->target > b->actual ? b->target - b->actual : b->actual - b->target;
-	char text[48], actual[16];
-
-	snprintf(text, sizeof text, "guest has %s", text_size(actual, sizeof actual, b->actual));
-	job_progress(b->job, left < all ? all - left : 0, all, text);
-}
-
-static void balloon_look(struct balloon *b)
-{
-	const struct vm *vm = balloon_vm_of(b);
-	double now = daemon_now();
-
-	/* time that it stands still is not held against the driver */
-	if (vm && vm->st.state != VM_RUNNING)
-		b->moved = now;
-	b->late = now >= b->deadline;
-	if (balloon_arrived(b))
-		balloon_finish(b, NULL);
-	else if (b->late || now - b->moved >= silence_max)
-		qmp_call(b->q, "qom-get",
-			json_pack("{s:s, s:s}", "path", balloon_path, "property", "guest-stats"),
-			-1, VM_QMP_SECONDS, balloon_on_stats, b);
-	else
-		balloon_later(b);
-}
-
-static uint64_t balloon_actual_of(const struct balloon *b, const json_t *result)
-{
-	const struct vm *vm = balloon_vm_of(b);
-
-	return vm ? (uint64_t)balloon_parse(&vm->proc.conf, result) : 0;
-}
-
-static struct err balloon_nonsense_of(const json_t *result)
-{
-	struct err e = ERR_INIT;
-	_cleanup_(free_ptr) char *text =
-		json_dumps(json_object_get(result, "actual"), JSON_ENCODE_ANY);
-
-	err_set(&e, ERR_QEMU_FAILED,
-		"its QEMU says that the guest has %.40s bytes, which cannot be", text ? text : "?");
-	return e;
-}
-
-static void balloon_on_size(void *data, const json_t *result, const struct err *e)
-{
-	struct balloon *b = data;
-	uint64_t actual = e ? 0 : balloon_actual_of(b, result);
-	struct err nonsense = balloon_nonsense_of(result);
-
-	b->asking = false;
-	if (e || !actual) {
-		balloon_lost(b, e ? e : &nonsense);
-		return;
-	}
-	if (actual != b->actual)
-		b->moved = daemon_now();
-	b->actual = actual;
-	balloon_tell_progress(b);
-	balloon_look(b);
-}
-
-static void balloon_ask(struct balloon *b)
-{
-	loop_timer_stop(&b->poll);
-	b->asking = true;
-	qmp_call(b->q, "query-balloon", NULL, -1, VM_QMP_SECONDS, balloon_on_size, b);
-}
-
-static void balloon_on_poll(void *data)
-{
-	balloon_ask(data);
-}
-
-/* At most one a second comes, so that asking is usually faster; not while something is in flight.
- */
-static void balloon_on_event(struct qmp_listener *l, const char *name, const json_t *data)
-{
-	struct balloon *b = container_of(l, struct balloon, listener);
-
-	(void)data;
-	if (streq(name, "BALLOON_CHANGE") && loop_timer_is_active(&b->poll))
-		balloon_ask(b);
-}
-
-static void balloon_on_gone(struct qmp_listener *l, const struct err *e)
-{
-	balloon_lost(container_of(l, struct balloon, listener), e);
-}
-
-static void balloon_on_target(void *data, const json_t *result, const struct err *e)
-{
-	(void)result;
-	if (e)
-		balloon_lost(data, e);
-	else
-		balloon_later(data);
-}
-
-static void balloon_on_before(void *data, const json_t *result, const struct err *e)
-{
-	struct balloon *b = data;
-	struct vm *vm = balloon_vm_of(b);
-	struct err nonsense = balloon_nonsense_of(result);
-
-	b->before = b->actual = e ? 0 : balloon_actual_of(b, result);
-	if (!b->actual) {
-		balloon_lost(b, e ? e : &nonsense);
-		return;
-	}
-	if (vm)
-		balloon_set_back(vm, b->before);
-	balloon_send_stats_interval(b->q, STATS_SECONDS);
-	qmp_call(b->q, "balloon", json_pack("{s:I}", "value", (json_int_t)b->target), -1,
-		VM_QMP_SECONDS, balloon_on_target, b);
-}
-
-static int balloon_on_cancel(void *data, struct err *refused)
-{
-	struct balloon *b = data;
-	struct err e = ERR_INIT;
-
-	(void)refused;
-	err_set(&e, ERR_FAILED, "cancelled; the guest goes back to what it had");
-	balloon_finish(b, &e);
-	return 0;
-}
-
-void memory_set(struct vm *vm, uint64_t bytes, bool force, double timeout, struct job *j)
-{
-	struct err e = ERR_INIT;
-	struct balloon *b;
-
-	if (balloon_refused(vm, bytes, force, j, &e) < 0) {
-		job_finish(j, NULL, &e);
-		return;
-	}
-	/* what this one finds is what it goes back to */
-	vm->mon.balloon_back = 0;
-	b = xcalloc(1, sizeof *b);
-	*b = (struct balloon){ .q = vm->mon.qmp,
-		.listener = { .event = balloon_on_event, .gone = balloon_on_gone },
-		.daemon = vm->daemon,
-		.job = j,
-		.every = poll_first,
-		.deadline = daemon_now() + timeout,
-		.moved = daemon_now(),
-		.target = bytes };
-	loop_timer_init(&b->poll, qmp_loop(b->q), balloon_on_poll, b);
-	qmp_listen(b->q, &b->listener);
-	j->cancel = balloon_on_cancel;
-	j->cancel_data = b;
-	qmp_call(b->q, "query-balloon", NULL, -1, VM_QMP_SECONDS, balloon_on_before, b);
-}
-
-/* --- the part --- */
-
-static void balloon_attach(struct vm *vm, void **state, enum vm_attach how)
-{
-	if (how != VM_ATTACH_LEFT && vm->proc.conf.balloon)
-		*state = xcalloc(1, sizeof(struct balloon_state));
-}
 
 static void balloon_on_queried(void *data, const json_t *result, const struct err *e)
 {
 	struct vm *vm = data;
 
 	if (!e)
-		balloon_set_actual(vm, balloon_parse(&vm->proc.conf, result));
+		vm->mon.balloon = memory_parse(&vm->proc.conf, result);
 }
 
 static void balloon_greeted(struct vm *vm, void *state)
 {
-	if (state && !vm->proc.is_child)
+	if (vm->proc.conf.balloon && !vm->proc.is_child)
 		vm_call(vm, "query-balloon", NULL, balloon_on_queried);
 }
 
 static void balloon_joined(struct vm *vm, void *state, bool fresh)
 {
-	(void)state;
 	if (!fresh)
-		balloon_take_back(vm);
+		memory_take_back(vm);
 	else if (vm->proc.conf.memory_max > vm->proc.conf.memory)
 		vm_call(vm, "balloon",
 			json_pack("{s:I}", "value", (json_int_t)vm->proc.conf.memory), NULL);
@@ -447,12 +28,12 @@ static void balloon_joined(struct vm *vm, void *state, bool fresh)
 
 static void balloon_event(struct vm *vm, void *state, const char *name, const json_t *data)
 {
-	struct balloon_state *s = state;
-	json_int_t actual = balloon_parse(&vm->proc.conf, data);
+	json_int_t actual = memory_parse(&vm->proc.conf, data);
 
-	if (!s || !streq(name, "BALLOON_CHANGE") || actual == s->actual || !vm_event_bearable(vm))
+	if (!vm->proc.conf.balloon || !streq(name, "BALLOON_CHANGE") || actual == vm->mon.balloon ||
+		!vm_event_bearable(vm))
 		return;
-	s->actual = actual;
+	vm->mon.balloon = actual;
 	if (actual)
 		daemon_event(vm->daemon, "BALLOON_CHANGE",
 			json_pack("{s:s, s:I}", "name", vm->name, "actual", actual));
@@ -460,16 +41,12 @@ static void balloon_event(struct vm *vm, void *state, const char *name, const js
 
 static void balloon_info(const struct vm *vm, void *state, json_t *out)
 {
-	const struct balloon_state *s = state;
-
-	(void)vm;
-	if (s && s->actual)
-		json_object_set_new(out, "balloon", json_integer(s->actual));
+	if (vm->mon.balloon)
+		json_object_set_new(out, "balloon", json_integer(vm->mon.balloon));
 }
 
 const struct vm_part balloon_part = {
 	.name = "balloon",
-	.attach = balloon_attach,
 	.greeted = balloon_greeted,
 	.joined = balloon_joined,
 	.event = balloon_event,

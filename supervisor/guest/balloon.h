@@ -10,9 +10,6 @@
 #ifndef SUPERVISOR_GUEST_BALLOON_H
 #define SUPERVISOR_GUEST_BALLOON_H
 
-#include <stdint.h>
-
-#include "supervisor/core/job.h"
 #include "supervisor/vm/vm.h"
 
 enum {
@@ -23,10 +20,11 @@ enum {
 /* Ends with job_finish(): {"actual": bytes}. ERR_USAGE outside floor and maximum, ERR_GUEST_REFUSED
  * when the guest did not follow within timeout seconds: target and actual are told. */
 void memory_set(struct vm *vm, uint64_t bytes, bool force, double timeout, struct job *j);
+/* What was cut short is taken back, perhaps by another daemon. */
+void memory_take_back(struct vm *vm);
 
-json_int_t balloon_actual(const struct vm *vm); /* bytes that the guest has, 0: unknown */
 /* As QEMU says it; 0: something that cannot be, which is as good as nothing. */
-json_int_t balloon_parse(const struct conf_vm *c, const json_t *data);
+json_int_t memory_parse(const struct conf_vm *c, const json_t *data);
 
 /* The bounds alone, pure; c is what the guest was started with. */
 int memory_check(const struct conf_vm *c, uint64_t bytes, bool force, struct err *e);

@@ -7,7 +7,6 @@
 #include "base/text.h"
 #include "supervisor/api/result.h"
 #include "supervisor/verbs/verb.h"
-#include "supervisor/guest/balloon.h"
 #include "supervisor/guest/health.h"
 #include "supervisor/check/security.h"
 #include "supervisor/vm/part.h"
@@ -94,8 +93,8 @@ static json_t *verb_show_list_row(struct vm *vm, struct words *w)
 		vm->st.reason[0] ? json_string(vm->st.reason) : verb_show_word(w, ""),
 		verb_show_word(w, vm_health_text(vm)), verb_show_word(w, vm_want_name(vm->st.want)),
 		verb_show_if_known(vm, json_integer((json_int_t)c->cpus)),
-		balloon_actual(vm) ? json_integer(balloon_actual(vm))
-				   : verb_show_if_known(vm, json_integer((json_int_t)c->memory)),
+		vm->mon.balloon ? json_integer(vm->mon.balloon)
+				: verb_show_if_known(vm, json_integer((json_int_t)c->memory)),
 		verb_address(verb_show_first_address(vm)), verb_show_uptime(vm),
 		verb_show_if_known(vm, verb_show_word(w, verb_show_accel_text(vm))),
 		vm->file.conf.enable, vm_outdated(vm));

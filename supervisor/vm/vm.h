@@ -34,21 +34,13 @@
 #ifndef SUPERVISOR_VM_VM_H
 #define SUPERVISOR_VM_VM_H
 
-#include <ev.h>
-#include <jansson.h>
-#include <stdbool.h>
-#include <sys/types.h>
-
 #include "base/bucket.h"
-#include "base/err.h"
-#include "conf/conf.h"
 #include "qmp/session.h"
 #include "supervisor/core/daemon.h"
 #include "supervisor/network/network.h"
 #include "supervisor/vm/death.h"
 #include "supervisor/qemu/identity.h"
 #include "supervisor/vm/policy.h"
-#include "supervisor/vm/state.h"
 
 struct vm_revert;
 struct vm_start;
@@ -150,6 +142,7 @@ struct vm_monitor { /* what QEMU says, and how it does */
 	double unresponsive_wall;
 	char *trouble;	      /* what is wrong then */
 	double hostile_since; /* daemon_now() when its QEMU last passed a limit, 0: never */
+	json_int_t balloon;   /* bytes that the guest has, 0: unknown */
 	json_int_t
 		balloon_back; /* bytes it is to have again where a change is cut short; 0: none is under way */
 	char *io_error;			    /* disk and reason while paused by one */

@@ -91,7 +91,7 @@ static void test_nonsense(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		json_t *data = json_loads(cases[i].says, 0, NULL);
 
-		assert_int_equal(balloon_parse(&c, data), cases[i].actual);
+		assert_int_equal(memory_parse(&c, data), cases[i].actual);
 		json_decref(data);
 	}
 }
