@@ -3,14 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "supervisor/core/logfile.h"
 #include "supervisor/guest/parts.h"
 
@@ -75,26 +73,13 @@ int output_read(struct vm *vm, struct spool *s, const char *file, struct err *e)
 
 /* --- stderr --- */
 
-static void output_line(struct output *o, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-static void output_line(struct output *o, const char *fmt, ...)
-{
-	char line[320];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(line, sizeof line, fmt, ap);
-	va_end(ap);
-	logfile_append(&o->log, line, strlen(line));
-}
-
 /* Under a line that says when and why. */
 static void output_log_open(struct output *o)
 {
 	struct vm *vm = o->vm;
 	struct err e = ERR_INIT;
 	time_t now = (time_t)clock_wall();
-	char when[32];
+	char when[32], line[320];
 	struct tm tm;
 
 	if (o->log.fd >= 0)
@@ -103,7 +88,8 @@ static void output_log_open(struct output *o)
 	if (logfile_open(&o->log, vm->daemon->dirs.log_fd, vm->name, "qemu.log", LOG_MAX, LOG_KEEP,
 		    &e) < 0)
 		log_warning(vm->name, "%s", e.text);
-	output_line(o, "--- %s: %s\n", when, o->over ? vm->st.reason : "QEMU goes on");
+	snprintf(line, sizeof line, "--- %s: %s\n", when, o->over ? vm->st.reason : "QEMU goes on");
+	logfile_append(&o->log, line, strlen(line));
 }
 
 static size_t output_take(void *data, char *bytes, size_t len)
@@ -118,9 +104,13 @@ static size_t output_take(void *data, char *bytes, size_t len)
 
 static void output_lost(void *data, uint64_t bytes)
 {
-	output_log_open(data);
-	output_line(data, "--- at least %llu bytes before this were dropped\n",
+	struct output *o = data;
+	char line[96];
+
+	output_log_open(o);
+	snprintf(line, sizeof line, "--- at least %llu bytes before this were dropped\n",
 		(unsigned long long)bytes);
+	logfile_append(&o->log, line, strlen(line));
 }
 
 static void output_settle(void *data)
@@ -147,7 +137,6 @@ static int output_start(struct vm *vm, void **state, struct fd_list *fds, struct
 {
 	int fd = output_mount(vm, e);
 
-	(void)state;
 	if (fd == 0)
 		fd = output_make(vm, OUTPUT_STDERR, e);
 	if (fd < 0)
@@ -162,7 +151,6 @@ static void output_attach(struct vm *vm, void **state, enum vm_attach how)
 	struct output *o;
 	struct err e = ERR_INIT;
 
-	(void)how;
 	if (vm->proc.run_fd < 0)
 		return;
 	o = *state = xcalloc(1, sizeof *o);

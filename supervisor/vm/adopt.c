@@ -5,14 +5,11 @@
  */
 #include "supervisor/vm/adopt.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/pidfd.h>
 
 #include "base/file.h"
 #include "base/log.h"
-#include "base/mem.h"
-#include "base/proc.h"
 #include "supervisor/core/sweeper.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/found.h"
@@ -243,6 +240,7 @@ static void adopt_rest(struct adopt *a, const struct adopt_rest *rest)
 static void adopt_one(struct adopt *a, struct vm *vm, int run_fd)
 {
 	struct adopt_rest rest = { .vm = vm, .e = ERR_INIT };
+	struct found_process *p;
 
 	vm->proc.run_fd = run_fd;
 	vm->file.orphan = !vm->file.stamp;
@@ -254,7 +252,9 @@ static void adopt_one(struct adopt *a, struct vm *vm, int run_fd)
 		rest.p.state == VM_FAILED || !adopt_take_process(vm, &rest.p)) {
 		adopt_rest(a, &rest);
 	} else {
-		found_known(&a->found, vm->proc.pid);
+		p = found_pid(&a->found, vm->proc.pid);
+		if (p)
+			p->known = true;
 		lost_mend(vm);
 		adopt_running(vm, &rest.p);
 	}
@@ -322,10 +322,11 @@ static void adopt_rests(struct adopt *a)
 				log_error(rest->vm->name, "%s", rest->e.text);
 			continue; /* with the others below */
 		}
+		p = found_pid(&a->found, rest->p.pid);
 		if (rest->missing)
 			vm_run_dir_remove(rest->vm);
 		else if (rest->e.number && proc_is(rest->p.pid, rest->p.starttime) &&
-			 !found_is_known(&a->found, rest->p.pid))
+			 !(p && p->known))
 			adopt_hold(rest->vm, &rest->p,
 				&rest->e); /* nothing else says that it is its own */
 		else

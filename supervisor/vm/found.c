@@ -2,16 +2,13 @@
 #include "supervisor/vm/found.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "supervisor/host/cgroup.h"
 #include "supervisor/host/uids.h"
 #include "supervisor/vm/inside.h"
@@ -43,18 +40,12 @@ void found_pass(struct found *f, struct vms *vms, uid_t uid)
 	}
 }
 
-void found_known(struct found *f, pid_t pid)
-{
-	for (size_t i = 0; i < f->n; i++)
-		f->at[i].known |= f->at[i].pid == pid;
-}
-
-bool found_is_known(const struct found *f, pid_t pid)
+struct found_process *found_pid(struct found *f, pid_t pid)
 {
 	for (size_t i = 0; i < f->n; i++)
 		if (f->at[i].pid == pid)
-			return f->at[i].known;
-	return false;
+			return &f->at[i];
+	return NULL;
 }
 
 static void found_read(pid_t pid, const char *file, struct buf *b)

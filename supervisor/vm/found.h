@@ -30,9 +30,7 @@ struct found {
 
 /* All processes with a guest's uid; uid: only these, 0: any. */
 void found_pass(struct found *f, struct vms *vms, uid_t uid);
-/* Its record names this one. */
-void found_known(struct found *f, pid_t pid);
-bool found_is_known(const struct found *f, pid_t pid);
+struct found_process *found_pid(struct found *f, pid_t pid);
 /* Whose the others are. */
 void found_choose(struct found *f);
 /* The one of this VM, NULL: none. */

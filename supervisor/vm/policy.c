@@ -1,104 +1,63 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/vm/policy.h"
 
-#include <string.h>
-
-#include "base/mem.h"
-
 enum { DELAY_MAX = 300, DAY = 86400 }; /* seconds */
 
 /* clang-format off */
-static const char *const endings[] = {
-	[VM_END_NONE]	      = "",
-	[VM_END_POWER_OFF]    = "guest-shutdown",
-	[VM_END_REBOOT]	      = "guest-reboot",
-	[VM_END_PANIC]	      = "guest-panicked",
-	[VM_END_WATCHDOG]     = "watchdog",
-	[VM_END_HOST_SIGNAL]  = "host-signal",
-	[VM_END_QUIT]	      = "killed",
-	[VM_END_CRASH]	      = "crashed",
-	[VM_END_START_FAILED] = "start failed",
-	[VM_END_HOST_CAUSE]   = "start failed",
-	[VM_END_QMP_QUIT]     = "host-qmp-quit",
+static const struct {
+	const char *name, *word;
+	bool wrong;
+} endings[] = {
+	[VM_END_NONE]	      = { "",                "none",         false },
+	[VM_END_POWER_OFF]    = { "guest-shutdown",  "power-off",    false },
+	[VM_END_REBOOT]	      = { "guest-reboot",    "reboot",       false },
+	[VM_END_PANIC]	      = { "guest-panicked",  "panic",        true },
+	[VM_END_WATCHDOG]     = { "watchdog",        "watchdog",     true },
+	[VM_END_HOST_SIGNAL]  = { "host-signal",     "host-signal",  false },
+	[VM_END_QUIT]	      = { "killed",          "quit",         false },
+	[VM_END_CRASH]	      = { "crashed",         "crash",        true },
+	[VM_END_START_FAILED] = { "start failed",    "start-failed", true },
+	[VM_END_HOST_CAUSE]   = { "start failed",    "host-cause",   true },
+	[VM_END_QMP_QUIT]     = { "host-qmp-quit",   "qmp-quit",     false },
 };
 /* clang-format on */
-_Static_assert(ARRAY_SIZE(endings) == VM_ENDINGS, "an ending has no name");
-
-/* clang-format off */
-static const char *const ending_words[] = {
-	[VM_END_NONE]	      = "none",
-	[VM_END_POWER_OFF]    = "power-off",
-	[VM_END_REBOOT]	      = "reboot",
-	[VM_END_PANIC]	      = "panic",
-	[VM_END_WATCHDOG]     = "watchdog",
-	[VM_END_HOST_SIGNAL]  = "host-signal",
-	[VM_END_QUIT]	      = "quit",
-	[VM_END_CRASH]	      = "crash",
-	[VM_END_START_FAILED] = "start-failed",
-	[VM_END_HOST_CAUSE]   = "host-cause",
-	[VM_END_QMP_QUIT]     = "qmp-quit",
-};
-/* clang-format on */
-_Static_assert(ARRAY_SIZE(ending_words) == VM_ENDINGS, "an ending has no word");
+_Static_assert(ARRAY_SIZE(endings) == VM_ENDINGS, "an ending has no row");
 
 const char *vm_ending_name(enum vm_ending ending)
 {
-	return endings[ending];
+	return endings[ending].name;
 }
 
 const char *vm_ending_word(enum vm_ending ending)
 {
-	return ending_words[ending];
+	return endings[ending].word;
+}
+
+bool vm_ending_is_wrong(enum vm_ending ending)
+{
+	return endings[ending].wrong;
 }
 
 enum conf_ending policy_ended(const struct conf_vm *c, enum vm_ending ending)
 {
-	switch (ending) {
-	case VM_END_POWER_OFF:
-		return c->on_power_off;
-	case VM_END_REBOOT:
-		return c->on_reboot;
-	case VM_END_PANIC:
-		return c->on_panic;
-	case VM_END_WATCHDOG:
-		return c->on_watchdog;
-	case VM_END_NONE:
-	case VM_END_HOST_SIGNAL:
-	case VM_END_QUIT:
-	case VM_END_CRASH:
-	case VM_END_START_FAILED:
-	case VM_END_HOST_CAUSE:
-	case VM_END_QMP_QUIT:
-	case VM_ENDINGS:
-		break;
-	}
-	return CONF_ENDING_STOP;
+	return ending == VM_END_POWER_OFF  ? c->on_power_off
+	       : ending == VM_END_REBOOT   ? c->on_reboot
+	       : ending == VM_END_PANIC	   ? c->on_panic
+	       : ending == VM_END_WATCHDOG ? c->on_watchdog
+					   : CONF_ENDING_STOP;
 }
 
 /* Does this ending ask for another start? */
 static bool policy_wants_restart(const struct conf_vm *c, enum vm_ending ending, bool by_policy)
 {
-	switch (ending) {
-	case VM_END_POWER_OFF:
-	case VM_END_REBOOT:
-	case VM_END_PANIC:
-	case VM_END_WATCHDOG:
-		return policy_ended(c, ending) == CONF_ENDING_RESTART;
-	case VM_END_HOST_SIGNAL:
-	case VM_END_QMP_QUIT:
+	if (ending == VM_END_HOST_SIGNAL || ending == VM_END_QMP_QUIT)
 		return c->restart == CONF_RESTART_ALWAYS;
-	case VM_END_CRASH:
+	if (ending == VM_END_CRASH)
 		return c->restart != CONF_RESTART_NO;
-	case VM_END_START_FAILED:
-	case VM_END_HOST_CAUSE:
-		/* the person who typed start reads the error; nobody reads it after a crash at night */
+	/* the person who typed start reads the error; nobody reads it after a crash at night */
+	if (ending == VM_END_START_FAILED || ending == VM_END_HOST_CAUSE)
 		return by_policy && c->restart != CONF_RESTART_NO;
-	case VM_END_NONE:
-	case VM_END_QUIT:
-	case VM_ENDINGS:
-		break;
-	}
-	return false;
+	return policy_ended(c, ending) == CONF_ENDING_RESTART;
 }
 
 static unsigned policy_restarts_since(const struct policy_memory *m, double from)

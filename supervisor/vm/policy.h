@@ -8,8 +8,6 @@
 #ifndef SUPERVISOR_VM_POLICY_H
 #define SUPERVISOR_VM_POLICY_H
 
-#include <stdbool.h>
-
 #include "conf/vm.h"
 #include "supervisor/vm/state.h"
 
@@ -58,5 +56,7 @@ void policy_settled(struct policy_memory *m);
 const char *vm_ending_name(enum vm_ending ending);
 /* For run records: unlike the names above, no two are the same. */
 const char *vm_ending_word(enum vm_ending ending);
+/* It ended by itself, and not well. */
+bool vm_ending_is_wrong(enum vm_ending ending);
 
 #endif

@@ -6,12 +6,9 @@
 #include "supervisor/vm/record.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "base/file.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/nic.h"
@@ -138,27 +135,27 @@ int vm_record_read(struct vm *vm, struct record_process *p, struct err *e)
 	return r;
 }
 
-int vm_record_begin(struct vm *vm, struct err *e)
+static int record_place(struct vm *vm, bool conf, struct err *e)
 {
 	int r = vm_run_dir_new(vm, e);
 
-	if (r == 0)
+	if (r == 0 && conf)
 		r = vm_record_save_conf(vm, e);
 	if (r == 0)
 		r = vm_record_save(vm, e);
 	return r == 0 ? vm_run_dir_place(vm, e) : r;
 }
 
+int vm_record_begin(struct vm *vm, struct err *e)
+{
+	return record_place(vm, true, e);
+}
+
 void vm_record_rest(struct vm *vm)
 {
 	struct err e = ERR_INIT;
-	int r = vm_run_dir_new(vm, &e);
 
-	if (r == 0)
-		r = vm_record_save(vm, &e);
-	if (r == 0)
-		r = vm_run_dir_place(vm, &e);
-	if (r < 0)
+	if (record_place(vm, false, &e) < 0)
 		log_error(vm->name, "%s", e.text);
 	close_fd(&vm->proc.run_fd);
 }

@@ -5,7 +5,6 @@
 #ifndef SUPERVISOR_VM_RECORD_H
 #define SUPERVISOR_VM_RECORD_H
 
-#include "base/proc.h"
 #include "supervisor/vm/vm.h"
 
 enum { RECORD_VERSION = 1, RECORD_MAX = 1 << 20 };

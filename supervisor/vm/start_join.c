@@ -4,7 +4,6 @@
  * put its NICs on their bridges, let it go if it has not gone yet.
  */
 #include "base/log.h"
-#include "base/mem.h"
 #include "supervisor/qemu/device.h"
 #include "supervisor/vm/inside.h"
 #include "supervisor/vm/revert.h"
@@ -26,22 +25,6 @@ static struct vm_start *join_waits_at(
 	return vm->start && vm->start->step->run == run ? vm->start : NULL;
 }
 
-static int join_networks(struct vm *vm, bool again, struct err *e)
-{
-	for (size_t i = 0; i < vm->proc.nics; i++) {
-		struct vm_nic *n = &vm->proc.nic[i];
-		int r = 0;
-
-		if (again)
-			networks_rejoin(vm->daemon->networks, &n->net, &n->tap);
-		else
-			r = networks_join(vm->daemon->networks, &n->net, &n->tap, e);
-		if (r < 0)
-			return err_wrap(e, r, "nic '%s'", n->net.nic);
-	}
-	return 0;
-}
-
 /* The command line cannot say that a cable is out. */
 static void start_join_set_links(struct vm *vm)
 {
@@ -58,8 +41,15 @@ static void start_join_set_links(struct vm *vm)
 /* Of a QEMU that has not run yet: fresh, or its daemon died between greeting and cont. */
 int start_bridges(struct vm_start *s, struct err *e)
 {
-	int r = join_networks(s->vm, false, e);
+	int r = STEP_DONE;
 
+	for (size_t i = 0; r == STEP_DONE && i < s->vm->proc.nics; i++) {
+		struct vm_nic *n = &s->vm->proc.nic[i];
+
+		r = networks_join(s->vm->daemon->networks, &n->net, &n->tap, e);
+		if (r < 0)
+			err_wrap(e, r, "nic '%s'", n->net.nic);
+	}
 	if (r == STEP_DONE)
 		start_join_set_links(s->vm);
 	return r;
@@ -69,7 +59,6 @@ static void join_on_cont(void *data, const json_t *result, const struct err *e)
 {
 	struct vm *vm = data;
 
-	(void)result;
 	if (!join_failed(vm, e) && join_waits_at(vm, start_run))
 		start_next(vm->start);
 }
@@ -78,7 +67,6 @@ int start_run(struct vm_start *s, struct err *e)
 {
 	struct vm *vm = s->vm;
 
-	(void)e;
 	vm_set_reboot_action(vm);
 	/* one that is to stop has to run for it */
 	if (vm->st.paused_start && vm->st.state != VM_STOPPING) {
@@ -107,7 +95,6 @@ static void start_join_on_blocks(void *data, const json_t *result, const struct 
 	size_t i;
 	json_t *drive;
 
-	(void)e;
 	free_ptr(&vm->mon.io_error);
 	json_array_foreach (result, i, drive) {
 		const char *status = json_string_value(json_object_get(drive, "io-status"));
@@ -152,7 +139,8 @@ static void join_found(struct vm *vm, const char *status)
 			start_next(vm->start);
 		return;
 	}
-	join_networks(vm, true, NULL);
+	for (size_t i = 0; i < vm->proc.nics; i++)
+		networks_rejoin(vm->daemon->networks, &vm->proc.nic[i].net, &vm->proc.nic[i].tap);
 	vm_set_reboot_action(vm);
 	if (streq(status, "io-error") && !vm->mon.io_error) {
 		vm_call(vm, "query-block", NULL, start_join_on_blocks);
@@ -215,7 +203,6 @@ int start_status(struct vm_start *s, struct err *e)
 {
 	struct vm *vm = s->vm;
 
-	(void)e;
 	if (!vm->mon.qmp) {
 		vm_connect_monitor(vm);
 		return STEP_WAITS;
@@ -237,7 +224,6 @@ int start_status(struct vm_start *s, struct err *e)
 
 int start_monitor(struct vm_start *s, struct err *e)
 {
-	(void)e;
 	vm_arm_start(s->vm);
 	vm_connect_monitor(s->vm);
 	return STEP_WAITS;

@@ -4,12 +4,10 @@
  * should wake up.
  */
 #include <errno.h>
-#include <stdarg.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/core/aside.h"
 #include "supervisor/core/history.h"
@@ -105,28 +103,6 @@ static void tell_alert(const struct vm *vm, const char *event, const char *reaso
 			.program = c->hook_failed });
 }
 
-/* Did it end by itself, and not well? */
-static bool tell_went_wrong(const struct vm *vm)
-{
-	switch (vm->st.ending) {
-	case VM_END_PANIC:
-	case VM_END_WATCHDOG:
-	case VM_END_CRASH:
-	case VM_END_START_FAILED:
-	case VM_END_HOST_CAUSE:
-		return true;
-	case VM_END_NONE:
-	case VM_END_POWER_OFF:
-	case VM_END_REBOOT:
-	case VM_END_HOST_SIGNAL:
-	case VM_END_QUIT:
-	case VM_END_QMP_QUIT:
-	case VM_ENDINGS:
-		break;
-	}
-	return false;
-}
-
 /* A start that a person typed and saw fail needs no alarm. */
 static void tell_alert_state(const struct vm *vm, enum vm_state from)
 {
@@ -135,7 +111,7 @@ static void tell_alert_state(const struct vm *vm, enum vm_state from)
 
 	if (vm->st.state == VM_FAILED || given_up)
 		tell_alert(vm, "failed", vm->st.reason);
-	else if (vm->st.state == VM_BACKOFF && tell_went_wrong(vm))
+	else if (vm->st.state == VM_BACKOFF && vm_ending_is_wrong(vm->st.ending))
 		tell_alert(vm, "crash-restart", vm->st.reason);
 	else if (vm->st.state == VM_PAUSED && vm->mon.io_error)
 		tell_alert(vm, "io-error", vm->st.reason);
@@ -162,7 +138,7 @@ static const char *tell_event_of(const struct vm *vm, enum vm_state from)
 			return NULL;
 		return vm->st.want == VM_WANT_RESTART ? "reboot" : "kill";
 	case VM_BACKOFF:
-		return tell_went_wrong(vm) ? "crashed" : "restart";
+		return vm_ending_is_wrong(vm->st.ending) ? "crashed" : "restart";
 	case VM_FAILED:
 		return "failed";
 	case VM_SPAWNING:

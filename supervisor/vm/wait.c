@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Who waits for a VM to get somewhere, and what they are told. */
-#include "base/mem.h"
 #include "supervisor/vm/vm.h"
 
 enum verdict { PENDING, MET, MISSED };
@@ -53,25 +52,11 @@ static enum verdict wait_missed_start(const struct vm *vm, struct err *e)
 
 static enum verdict wait_check_up(const struct vm *vm, struct err *e)
 {
-	switch (vm->st.state) {
-	case VM_RUNNING:
-	case VM_PAUSED:
+	if (vm_state_is_up(vm->st.state))
 		return MET;
-	case VM_STOPPED:
-	case VM_FAILED:
+	/* a start typed while it was quitting passes through backoff */
+	if (vm_state_is_down(vm->st.state) && (vm->st.state != VM_BACKOFF || vm->start_error))
 		return wait_missed_start(vm, e);
-	case VM_BACKOFF:
-		/* a start typed while it was quitting passes through here */
-		return vm->start_error ? wait_missed_start(vm, e) : PENDING;
-	case VM_PREPARING:
-	case VM_SPAWNING:
-	case VM_GREETING:
-	case VM_JOINING:
-	case VM_STOPPING:
-	case VM_QUITTING:
-	case VM_STATES:
-		break;
-	}
 	return PENDING;
 }
 
