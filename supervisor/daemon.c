@@ -8,22 +8,18 @@
 #include <limits.h>
 #include <malloc.h>
 #include <signal.h>
-#include <stdio.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 
 #include "base/child.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/control/keep.h"
 #include "supervisor/boot/service.h"
 #include "supervisor/control/server.h"
 #include "supervisor/verbs/verbs.h"
 #include "supervisor/core/hooks.h"
-#include "supervisor/core/keep.h"
 #include "supervisor/core/options.h"
 #include "supervisor/core/sweeper.h"
 #include "supervisor/core/watch.h"
@@ -274,7 +270,6 @@ static void daemon_unbuild(struct daemon *d)
 
 static void daemon_on_term(struct ev_loop *ev, ev_signal *w, int revents)
 {
-	(void)ev, (void)revents;
 	log_info(NULL, "ends; guests and networks go on");
 	daemon_notify("STOPPING=1");
 	loop_stop(w->data);
@@ -293,7 +288,6 @@ static void daemon_on_hup(struct ev_loop *ev, ev_signal *w, int revents)
 	struct daemon *d = w->data;
 	struct conf_problems problems = { 0 };
 
-	(void)ev, (void)revents;
 	daemon_notify_reloading();
 	verbs_reload(d, &problems);
 	log_info(NULL, "configuration read again, %zu problems", problems.count);

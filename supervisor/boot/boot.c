@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include <stdarg.h>
-#include <stdio.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "conf/order.h"
 #include "supervisor/boot/private.h"
 
@@ -183,7 +179,6 @@ void boot_cancel_all(struct daemon *d)
 
 static void boot_state(void *data, struct vm *vm)
 {
-	(void)data;
 	boot_kick(vm->daemon);
 }
 

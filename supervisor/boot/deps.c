@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* What a pending start waits for: After= and Requires=, which name VMs and networks. */
-#include "base/mem.h"
 #include "supervisor/boot/private.h"
 
 void deps_add(struct pending *p, const struct conf_list *names, bool required)

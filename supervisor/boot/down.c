@@ -3,8 +3,6 @@
 
 #include <inttypes.h>
 #include <limits.h>
-#include <stdio.h>
-#include <unistd.h>
 
 #include "conf/load.h"
 #include "supervisor/core/daemon.h"

@@ -8,7 +8,6 @@
 #ifndef SUPERVISOR_BOOT_PRIVATE_H
 #define SUPERVISOR_BOOT_PRIVATE_H
 
-#include "base/buf.h"
 #include "supervisor/boot/boot.h"
 #include "supervisor/guest/ready.h"
 #include "supervisor/vm/vms.h"

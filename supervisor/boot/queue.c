@@ -2,7 +2,6 @@
 /* The pending starts, and RUN/boot, which names them for the next daemon. */
 #include "base/file.h"
 #include "base/log.h"
-#include "base/proc.h"
 #include "supervisor/boot/private.h"
 
 struct pending *boot_find(struct boot *b, const char *name)

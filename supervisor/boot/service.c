@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/boot/service.h"
 
-#include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/vm/vms.h"
 
@@ -36,7 +35,6 @@ int service_listen_fd(void)
 
 static void service_on_watchdog(struct ev_loop *ev, ev_timer *w, int revents)
 {
-	(void)ev, (void)w, (void)revents;
 	daemon_notify("WATCHDOG=1");
 }
 
@@ -74,7 +72,6 @@ static void service_state(void *data, struct vm *vm)
 {
 	struct service *s = data;
 
-	(void)vm;
 	if (!loop_timer_is_active(&s->status) && getenv("NOTIFY_SOCKET"))
 		loop_timer_start(&s->status, STATUS_DELAY);
 }

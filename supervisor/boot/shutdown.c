@@ -201,7 +201,6 @@ static void shutdown_network(void *data, const char *network, const char *bridge
 {
 	struct shutdown *s = data;
 
-	(void)bridge;
 	if (!up)
 		return;
 	s->nets_left++;

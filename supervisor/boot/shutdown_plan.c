@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The way down as it would be, for who asks before it is gone. */
-#include <stdlib.h>
 
-#include "base/mem.h"
 #include "conf/order.h"
 #include "supervisor/api/result.h"
 #include "supervisor/guest/agent.h"
@@ -151,7 +149,6 @@ static json_t *plan_rows(const struct plan *p)
 
 static void plan_network(void *data, const char *network, const char *bridge, bool up)
 {
-	(void)bridge;
 	if (up)
 		json_array_append_new(data, json_string(network));
 }

@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "supervisor/guest/frozen.h"
 #include "supervisor/guest/parts.h"
 #include "supervisor/qemu/argv.h"
@@ -48,7 +47,6 @@ static void agent_on_thawed(void *data, const json_t *result, const struct err *
 {
 	struct vm_agent *a = data;
 
-	(void)result;
 	if (!a->frozen)
 		return;
 	if (!e) {
@@ -123,7 +121,6 @@ static void agent_lost(struct vm *vm, void *state)
 	struct vm_agent *a = state;
 	double left = a ? a->thaw_at - clock_boot() : 0;
 
-	(void)vm;
 	if (a && a->frozen && !a->thawing && loop_timer_is_active(&a->thaw))
 		loop_timer_start(&a->thaw, left > 0.001 ? left : 0.001);
 }
@@ -256,7 +253,6 @@ static int agent_start(struct vm *vm, void **state, struct fd_list *fds, struct 
 {
 	int fd;
 
-	(void)state;
 	if (!vm->proc.conf.agent)
 		return 0;
 	fd = vm_socket_listen(vm, "agent.sock", e);
@@ -394,7 +390,6 @@ static void agent_on_ping(void *data, const json_t *result, const struct err *e)
 {
 	struct vm_agent *a = data;
 
-	(void)result;
 	a->pinged = false; /* in vain: ask again */
 	a->answers = !e;
 }
@@ -449,7 +444,6 @@ static void agent_on_shutdown(void *data, const json_t *result, const struct err
 {
 	struct vm_agent *a = data;
 
-	(void)result;
 	if (!e || e->class == ERR_TIMEOUT || e->class == ERR_UNREACHABLE ||
 		a->vm->st.state != VM_STOPPING)
 		return;

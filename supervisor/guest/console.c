@@ -8,8 +8,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/mem.h"
-#include "supervisor/core/account.h"
 #include "supervisor/core/backlog.h"
 #include "supervisor/core/logfile.h"
 #include "supervisor/guest/ready.h"
@@ -83,7 +81,6 @@ static void console_on_typed_in(struct ev_loop *ev, ev_io *w, int revents)
 	char chunk[64 << 10];
 	ssize_t n = read(w->fd, chunk, sizeof chunk);
 
-	(void)revents;
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
 		console_typed_close(p);
 		return;
@@ -104,7 +101,6 @@ static void console_on_typed_out(struct ev_loop *ev, ev_io *w, int revents)
 	struct port *p = w->data;
 	ssize_t n = write(p->typed_fd, p->typed.data, p->typed.len);
 
-	(void)revents;
 	if (n > 0)
 		buf_drop(&p->typed, (size_t)n);
 	if (p->typed.len == 0)
@@ -183,7 +179,6 @@ static void console_on_taken(struct ev_loop *ev, ev_timer *t, int revents)
 {
 	struct port *p = t->data;
 
-	(void)revents;
 	if (!console_all_taken(p) && clock_now() < p->patience)
 		return;
 	ev_timer_stop(ev, t);
@@ -210,7 +205,6 @@ static void console_on_watcher_in(struct ev_loop *ev, ev_io *io, int revents)
 	char chunk[1024];
 	ssize_t n = read(w->fd, chunk, sizeof chunk);
 
-	(void)ev, (void)revents;
 	if (n > 0 && w->typing)
 		console_type(w->port, chunk, (size_t)n);
 	else if (n == 0 && w->typing)
@@ -251,7 +245,6 @@ static void console_on_watcher_out(struct ev_loop *ev, ev_io *io, int revents)
 {
 	struct watcher *w = io->data;
 
-	(void)ev, (void)revents;
 	if (console_watcher_flush(w))
 		console_forget_shown(w->port);
 	else
@@ -263,7 +256,6 @@ static void console_watcher_evict(void *data, const struct err *e)
 {
 	struct watcher *w = data;
 
-	(void)e;
 	w->evicted = true;
 	w->tail.from = w->tail.to;
 	w->pos = w->port->shown.end;
@@ -351,7 +343,6 @@ static int console_start(struct vm *vm, void **state, struct fd_list *fds, struc
 {
 	char name[96];
 
-	(void)state;
 	for (size_t i = 0; i < vm->proc.conf.serials; i++) {
 		int fd;
 
@@ -375,7 +366,6 @@ static void console_attach(struct vm *vm, void **state, enum vm_attach how)
 	size_t n = vm->proc.conf.serials;
 	struct console *c;
 
-	(void)how;
 	if (vm->proc.run_fd < 0)
 		return;
 	c = xcalloc(1, sizeof *c + n * sizeof *c->port);
@@ -401,7 +391,6 @@ static void console_close(struct vm *vm, void **state, bool ended)
 {
 	struct console *c = *state;
 
-	(void)ended;
 	for (size_t i = 0; c && i < c->n; i++) {
 		struct port *p = &c->port[i];
 

@@ -12,7 +12,6 @@
 #define SUPERVISOR_GUEST_CONSOLE_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
 #include "base/buf.h"
 #include "base/err.h"

@@ -9,7 +9,6 @@
 #include "base/accept.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/guest/display_port.h"
 #include "supervisor/guest/relay.h"
@@ -117,7 +116,6 @@ static void display_on_added(void *data, const json_t *result, const struct err 
 {
 	struct client *c = data;
 
-	(void)result;
 	if (display_client_refused(c, e) && c->display->fd >= 0 && c->display->vm->mon.qmp)
 		qmp_call(c->display->vm->mon.qmp, "closefd", json_pack("{s:s}", "fdname", c->name),
 			-1, VM_QMP_SECONDS, NULL, NULL);
@@ -208,7 +206,6 @@ static void display_on_connect(struct acceptor *a, int fd)
 
 static void display_on_shortage(struct acceptor *a, int fd)
 {
-	(void)a;
 	display_refuse(fd, "the daemon has no descriptors left");
 	close(fd);
 }
@@ -274,7 +271,6 @@ static int display_listen(struct vm *vm, struct display_state *s, struct err *e)
 
 static int display_start(struct vm *vm, void **state, struct fd_list *fds, struct err *e)
 {
-	(void)fds;
 	if (vm->proc.conf.display == CONF_DISPLAY_NONE)
 		return 0;
 	*state = xcalloc(1, sizeof(struct display_state));
@@ -324,7 +320,6 @@ static void display_close(struct vm *vm, void **state, bool ended)
 {
 	struct display_state *s = *state;
 
-	(void)vm, (void)ended;
 	if (!s)
 		return;
 	if (s->display) {
@@ -384,7 +379,6 @@ static void display_joined(struct vm *vm, void *state, bool fresh)
 	struct err e = ERR_INIT;
 	json_t *password;
 
-	(void)state, (void)fresh;
 	if (vm->proc.conf.display == CONF_DISPLAY_NONE || !vm->proc.conf.password)
 		return;
 	if (display_read_password(vm, word, &e) < 0) {

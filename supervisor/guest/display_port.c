@@ -4,12 +4,9 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <stdio.h>
-#include <sys/socket.h>
 
 #include "base/file.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/host/port.h"
 #include "supervisor/guest/display.h"

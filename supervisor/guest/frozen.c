@@ -3,11 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "supervisor/vm/dirs.h"
 
 static const char file_name[] = "frozen";

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/guest/health.h"
 
-#include "base/mem.h"
 #include "supervisor/vm/vms.h"
 
 enum { ASKED_A_TURN = 8 };
@@ -27,7 +26,6 @@ static void health_begin(struct health *h)
 /* Silence and the first word after it are told by the session. */
 static void health_answered(void *data, const json_t *result, const struct err *e)
 {
-	(void)data, (void)result, (void)e;
 }
 
 /* One that is being talked to will be found silent by that, and one that is busy is so by nature. */

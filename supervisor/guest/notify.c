@@ -10,7 +10,6 @@
 #include "supervisor/guest/parts.h"
 
 #include "base/log.h"
-#include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/qemu/argv.h"
 #include "supervisor/guest/output.h"
@@ -54,7 +53,6 @@ static size_t notify_take(void *data, char *chunk, size_t len)
 
 static void notify_lost(void *data, uint64_t bytes)
 {
-	(void)data, (void)bytes; /* the daemon's log says so */
 }
 
 static void notify_settle(void *data)
@@ -77,7 +75,6 @@ static int notify_start(struct vm *vm, void **state, struct fd_list *fds, struct
 {
 	int fd;
 
-	(void)state;
 	if (!argv_wants_notify(&vm->proc.conf))
 		return 0;
 	fd = output_make(vm, notify_file, e);
@@ -107,7 +104,6 @@ static void notify_close(struct vm *vm, void **state, bool ended)
 {
 	struct notify *n = *state;
 
-	(void)vm, (void)ended;
 	if (n)
 		spool_close(&n->spool, false);
 }
@@ -117,7 +113,6 @@ static void notify_event(struct vm *vm, void *state, const char *name, const jso
 {
 	struct notify *n = state;
 
-	(void)data;
 	if (!n || !streq(name, "RESET"))
 		return;
 	/* QEMU wrote it before it told of the reset */

@@ -10,9 +10,6 @@
 #ifndef SUPERVISOR_GUEST_OUTPUT_H
 #define SUPERVISOR_GUEST_OUTPUT_H
 
-#include <sys/types.h>
-
-#include "base/err.h"
 #include "supervisor/core/spool.h"
 
 struct vm;

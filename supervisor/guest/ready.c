@@ -6,7 +6,6 @@
 #include <sys/socket.h>
 
 #include "base/log.h"
-#include "base/mem.h"
 #include "supervisor/guest/agent.h"
 #include "supervisor/guest/parts.h"
 
@@ -107,14 +106,12 @@ void ready_feed(struct vm *vm, const char *data, size_t len)
 
 static void ready_attach(struct vm *vm, void **state, enum vm_attach how)
 {
-	(void)vm;
 	if (how != VM_ATTACH_LEFT)
 		*state = xcalloc(1, sizeof(struct buf));
 }
 
 static void ready_close(struct vm *vm, void **state, bool ended)
 {
-	(void)vm, (void)ended;
 	if (*state)
 		buf_release(*state);
 }

@@ -7,7 +7,6 @@
 #include <sys/socket.h>
 
 #include "base/log.h"
-#include "base/mem.h"
 #include "supervisor/core/confine.h"
 #include "supervisor/host/uids.h"
 #include "supervisor/jail/plan.h"

@@ -7,7 +7,6 @@
 #include "supervisor/guest/parts.h"
 
 #include "base/log.h"
-#include "base/mem.h"
 
 static const double FIRST_TRY = 10, LONGEST_WAIT = 300, STEADY = 1; /* seconds */
 
@@ -54,7 +53,6 @@ static void space_tried(void *data, const json_t *result, const struct err *e)
 {
 	struct space *s = vm_part_state(data, &space_part);
 
-	(void)result;
 	if (e && s && s->phase == SPACE_TRIES)
 		space_wait(s);
 }
@@ -118,7 +116,6 @@ static void space_attach(struct vm *vm, void **state, enum vm_attach how)
 
 static void space_close(struct vm *vm, void **state, bool ended)
 {
-	(void)vm, (void)ended;
 	if (*state)
 		space_enter(*state, SPACE_IDLE, 0);
 }

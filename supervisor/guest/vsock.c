@@ -27,7 +27,6 @@ static int vsock_check(
 {
 	int fd;
 
-	(void)vm;
 	if (!c->vsock_cid)
 		return 0;
 	*key = "CID";
@@ -40,7 +39,6 @@ static int vsock_start(struct vm *vm, void **state, struct fd_list *fds, struct 
 {
 	int fd;
 
-	(void)state;
 	if (!vm->proc.conf.vsock_cid)
 		return 0;
 	fd = vsock_open(e);
@@ -52,7 +50,6 @@ static int vsock_start(struct vm *vm, void **state, struct fd_list *fds, struct 
 
 static void vsock_info(const struct vm *vm, void *state, json_t *out)
 {
-	(void)state;
 	if (vm->proc.conf.vsock_cid)
 		json_object_set_new(
 			out, "cid", json_integer(device_cid(&vm->proc.conf, &vm->identity)));

@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Records of guests whose directory below RUN was removed, moved away or replaced while they run. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "supervisor/core/sweeper.h"
 #include "supervisor/vm/record.h"
 #include "supervisor/vm/vms.h"

@@ -7,9 +7,7 @@
 #include <limits.h>
 
 #include "base/log.h"
-#include "base/mem.h"
 #include "supervisor/vm/part.h"
-#include "supervisor/vm/vm.h"
 
 bool vm_event_bearable(struct vm *vm)
 {
@@ -42,7 +40,6 @@ static void events_on_shutdown(struct vm *vm, const json_t *data)
 
 static void events_on_panic(struct vm *vm, const json_t *data)
 {
-	(void)data;
 	if (vm_event_bearable(vm))
 		vm_ended(vm, VM_END_PANIC);
 }
@@ -58,7 +55,6 @@ static void events_on_stop(struct vm *vm, const json_t *data)
 {
 	char reason[160];
 
-	(void)data;
 	if (vm->st.state != VM_RUNNING || !vm_event_bearable(vm))
 		return;
 	snprintf(reason, sizeof reason, "%s%s", vm->mon.io_error ? "io-error: " : "",
@@ -87,7 +83,6 @@ static void events_on_reset(struct vm *vm, const json_t *data)
 
 static void events_on_resume(struct vm *vm, const json_t *data)
 {
-	(void)data;
 	if (!vm_event_bearable(vm))
 		return;
 	free_ptr(&vm->mon.io_error);

@@ -3,11 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/stat.h>
 
 #include "base/log.h"
-#include "base/mem.h"
 #include "conf/load.h"
 #include "supervisor/core/sweeper.h"
 #include "supervisor/vm/found.h"

@@ -8,8 +8,6 @@
 #ifndef SUPERVISOR_VM_FORGET_H
 #define SUPERVISOR_VM_FORGET_H
 
-#include <jansson.h>
-
 #include "supervisor/vm/vms.h"
 
 /* Moves STATE/vms/NAME away, for a child to remove, and frees what was reserved. disks: the paths of the

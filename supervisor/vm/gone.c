@@ -5,7 +5,6 @@
  */
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "supervisor/core/sweeper.h"
 #include "supervisor/host/cgroup.h"
 #include "supervisor/vm/dirs.h"

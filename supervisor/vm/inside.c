@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/vm/inside.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <stdio.h>
 #include <sys/syscall.h>
 
 #include "base/file.h"
-#include "base/mem.h"
-#include "base/proc.h"
 #include "supervisor/vm/vm.h"
 
 static json_t *inside_path(const struct vm *vm, const char *file)

@@ -7,11 +7,9 @@
 #include "supervisor/vm/kept.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 
 #include "base/file.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/inside.h"
 #include "supervisor/vm/nic.h"

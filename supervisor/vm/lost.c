@@ -7,14 +7,10 @@
 #include "supervisor/vm/lost.h"
 
 #include <fcntl.h>
-#include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "supervisor/host/uids.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/kept.h"

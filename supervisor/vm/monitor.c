@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The connection to QEMU's monitor: made, lost, silent, and made again. */
 #include "base/log.h"
-#include "base/mem.h"
 #include "supervisor/vm/dirs.h"
 
 static void monitor_connect_again(void *data)
@@ -22,7 +21,6 @@ void vm_reconnect(struct vm *vm, double seconds)
 
 static void monitor_ready(void *data, const json_t *greeting)
 {
-	(void)greeting;
 	vm_health(data, true, NULL);
 	vm_event(data, VM_EV_GREETED, NULL);
 }

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/vm/nic.h"
 
-#include <stdio.h>
-
-#include "base/mem.h"
-
 void vm_free_nics(struct vm *vm)
 {
 	arena_release(&vm->proc.nic_names);

@@ -2,7 +2,6 @@
 #include "supervisor/vm/part.h"
 
 #include <assert.h>
-#include <unistd.h>
 
 void fd_list_add(struct fd_list *l, int fd, int number)
 {

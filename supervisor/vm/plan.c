@@ -7,9 +7,7 @@
 
 #include <ctype.h>
 
-#include "base/mem.h"
 #include "supervisor/host/cgroup.h"
-#include "supervisor/jail/plan.h"
 #include "supervisor/vm/inside.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/vanished.h"

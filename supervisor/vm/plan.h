@@ -5,7 +5,6 @@
 #ifndef SUPERVISOR_VM_PLAN_H
 #define SUPERVISOR_VM_PLAN_H
 
-#include "supervisor/qemu/firmware.h"
 #include "supervisor/qemu/argv.h"
 #include "supervisor/vm/vm.h"
 

@@ -2,12 +2,8 @@
 #include "supervisor/vm/record_table.h"
 
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
-#include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/vm/nic.h"
 

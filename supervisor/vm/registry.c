@@ -2,8 +2,6 @@
 /* The VMs by name: what each file of this room may ask, below all of them. */
 #include "supervisor/vm/vms.h"
 
-#include "base/mem.h"
-
 /* Where the name stands, or would stand. */
 static size_t registry_place(const struct vms *vms, const char *name, bool *found)
 {

@@ -5,7 +5,6 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/found.h"
 #include "supervisor/vm/uuid.h"

@@ -6,7 +6,6 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/vms.h"
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A QEMU that was loading a snapshot when its daemon ended: it is asked how that went. */
 #include "base/log.h"
-#include "base/mem.h"
 #include "qmp/job.h"
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/vms.h"

@@ -2,7 +2,6 @@
 #include "supervisor/vm/said.h"
 
 #include <jansson.h>
-#include <string.h>
 
 #include "base/mem.h"
 #include "base/text.h"

@@ -9,8 +9,6 @@
 #ifndef SUPERVISOR_VM_START_H
 #define SUPERVISOR_VM_START_H
 
-#include "base/buf.h"
-#include "base/loop.h"
 #include "supervisor/qemu/probe.h"
 #include "supervisor/vm/part.h"
 

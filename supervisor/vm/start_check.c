@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/vm/start_check.h"
 
-#include <net/if.h>
 #include <sys/stat.h>
 
-#include "base/mem.h"
 #include "conf/load.h"
 #include "supervisor/host/meminfo.h"
 #include "supervisor/vm/plan.h"
@@ -126,7 +124,6 @@ static void check_on_kvm(void *data, const struct probe *none, const struct err 
 {
 	struct start_check *c = data;
 
-	(void)none;
 	c->kvm_asked = true;
 	if (e)
 		err_copy(&c->kvm, e);

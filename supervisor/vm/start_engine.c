@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/log.h"
-#include "base/mem.h"
 #include "supervisor/vm/start.h"
 
 void vm_start_failed(struct vm *vm, enum vm_ending whose, const struct err *e)

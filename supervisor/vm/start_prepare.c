@@ -7,19 +7,15 @@
 #include <fcntl.h>
 
 #include "base/log.h"
-#include "base/loop.h"
-#include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/core/confine.h"
 #include "supervisor/qemu/device.h"
-#include "supervisor/qemu/firmware.h"
 #include "supervisor/host/meminfo.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/nic.h"
 #include "supervisor/vm/plan.h"
 #include "supervisor/vm/start.h"
 #include "supervisor/vm/uuid.h"
-#include "supervisor/vm/vms.h"
 
 int start_permission(struct vm_start *s, struct err *e)
 {
@@ -87,7 +83,6 @@ static void prepare_on_probe(void *data, const struct probe *probe, const struct
 
 int start_qemu(struct vm_start *s, struct err *e)
 {
-	(void)e;
 	probes_get(s->vm->daemon->probes, conf_vm_binary(&s->vm->proc.conf), prepare_on_probe, s);
 	return STEP_WAITS;
 }
@@ -97,7 +92,6 @@ static void prepare_on_kvm(void *data, const struct probe *none, const struct er
 	struct vm_start *s = data;
 	struct vm *vm = s->vm;
 
-	(void)none;
 	if (e && vm->proc.conf.accel == CONF_ACCEL_KVM) {
 		start_failed(s, e);
 		return;
@@ -110,7 +104,6 @@ static void prepare_on_kvm(void *data, const struct probe *none, const struct er
 
 int start_kvm(struct vm_start *s, struct err *e)
 {
-	(void)e;
 	if (s->vm->proc.conf.accel == CONF_ACCEL_TCG) {
 		s->vm->proc.accel = CONF_ACCEL_TCG;
 		return STEP_DONE;
@@ -292,7 +285,6 @@ int start_networks(struct vm_start *s, struct err *e)
 {
 	struct vm *vm = s->vm;
 
-	(void)e;
 	if (s->nic == vm->proc.nics)
 		return STEP_DONE;
 	s->net = networks_need(

@@ -8,13 +8,10 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "base/mem.h"
-#include "base/proc.h"
 #include "base/text.h"
 #include "supervisor/core/confine.h"
 #include "supervisor/qemu/argv.h"
@@ -168,7 +165,6 @@ static void start_spawn_jail_finish(struct vm_start *s)
 
 static void start_spawn_jail_on_reply(struct ev_loop *ev, ev_io *w, int revents)
 {
-	(void)ev, (void)revents;
 	start_spawn_jail_finish(w->data);
 }
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/file.h"
-#include "base/mem.h"
 #include "supervisor/core/confine.h"
 #include "supervisor/vm/start.h"
 

@@ -9,7 +9,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/core/confine.h"
 #include "supervisor/qemu/device.h"
@@ -102,7 +101,6 @@ static void stop_on_quit(void *data, const json_t *result, const struct err *e)
 {
 	struct vm *vm = data;
 
-	(void)result;
 	if (vm->st.state == VM_QUITTING && !vm->proc.kill_sent && (!e || e->class != ERR_TIMEOUT))
 		vm_arm(vm, VM_QUIT_SECONDS);
 }
@@ -262,7 +260,6 @@ static void stop_on_exit(struct ev_loop *ev, ev_io *w, int revents)
 {
 	struct vm *vm = w->data;
 
-	(void)revents;
 	ev_io_stop(ev, w);
 	/* the last words of the jail and of QEMU may wait on their sockets, unread */
 	if (vm->start && vm->start->on_exit)

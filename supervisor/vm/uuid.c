@@ -3,10 +3,8 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <sys/stat.h>
 
 #include "base/file.h"
-#include "base/mem.h"
 #include "conf/load.h"
 #include "supervisor/qemu/device.h"
 #include "supervisor/vm/dirs.h"

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 
 #include "base/file.h"
-#include "base/mem.h"
 #include "conf/load.h"
 #include "supervisor/vm/dirs.h"
 

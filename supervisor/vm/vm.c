@@ -3,12 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/revert.h"
@@ -178,7 +176,6 @@ static void vm_log_reply(void *data, const json_t *result, const struct err *e)
 {
 	struct vm *vm = data;
 
-	(void)result;
 	if (e && e->class != ERR_UNREACHABLE)
 		log_warning(vm->name, "%s", e->text);
 }

@@ -7,8 +7,6 @@
 #ifndef SUPERVISOR_VM_VMS_H
 #define SUPERVISOR_VM_VMS_H
 
-#include <stdint.h>
-
 #include "supervisor/vm/vm.h"
 
 struct vms {

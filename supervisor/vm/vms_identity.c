@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a VM's state directory says of it: who it is, and whether a revert was cut short. */
-#include <unistd.h>
 
 #include "base/log.h"
-#include "base/mem.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/vms.h"

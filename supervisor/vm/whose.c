@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/vm/whose.h"
 
-#include <stdio.h>
-
-#include "base/mem.h"
 #include "conf/conf.h"
 
 static const struct whose_vm *whose_named(const struct whose_vm *vm, size_t n, const char *name)

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What is wanted of a VM, by whom, and what keeps it from starting. */
 #include "base/log.h"
-#include "base/mem.h"
-#include "base/proc.h"
 #include "supervisor/vm/adopt.h"
 #include "supervisor/vm/part.h"
 #include "supervisor/vm/revert.h"
-#include "supervisor/vm/vms.h"
 
 /* --- what keeps it from starting --- */
 
