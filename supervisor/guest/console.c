@@ -2,8 +2,6 @@
 #include "supervisor/guest/console.h"
 
 #include <errno.h>
-#include <linux/sockios.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
@@ -11,13 +9,13 @@
 #include "supervisor/core/backlog.h"
 #include "supervisor/core/logfile.h"
 #include "supervisor/guest/ready.h"
+#include "supervisor/guest/typing.h"
 #include "supervisor/guest/output.h"
 #include "supervisor/guest/parts.h"
 #include "supervisor/qemu/argv.h"
 #include "supervisor/vm/dirs.h"
 
 #define TAKEN_LOOK     0.05 /* seconds between looks whether QEMU has read what was typed */
-#define CALM	       0.01 /* seconds between two reads of what the guest sends to who types */
 #define TAKEN_PATIENCE 10.0 /* seconds until what it does not read is given up */
 
 struct watcher {
@@ -41,12 +39,9 @@ struct port {
 	struct logfile log;
 	struct watcher *watchers;
 	struct backlog shown; /* what not all watchers have yet */
-	int typed_fd;	      /* the serial socket, while somebody types */
-	ev_io typed_in, typed_out;
-	struct loop_timer calm; /* until more of it is read */
+	struct typing typing;
 	ev_timer taken;
 	double patience; /* clock_now() when it ends */
-	struct buf typed;
 };
 
 struct console {
@@ -57,78 +52,6 @@ struct console {
 static struct ev_loop *console_loop_of(const struct port *p)
 {
 	return p->vm->daemon->loop.ev;
-}
-
-/* --- typing --- */
-
-static void console_typed_close(struct port *p)
-{
-	if (p->typed_fd < 0)
-		return;
-	ev_io_stop(console_loop_of(p), &p->typed_in);
-	ev_io_stop(console_loop_of(p), &p->typed_out);
-	ev_timer_stop(console_loop_of(p), &p->taken);
-	loop_timer_stop(&p->calm);
-	close_fd(&p->typed_fd);
-	buf_clear(&p->typed);
-}
-
-/* The same bytes reach the output file: here they are only taken off the guest's hands, at 6 MiB a
- * second, so that one that floods does not keep the loop awake. */
-static void console_on_typed_in(struct ev_loop *ev, ev_io *w, int revents)
-{
-	struct port *p = w->data;
-	char chunk[64 << 10];
-	ssize_t n = read(w->fd, chunk, sizeof chunk);
-
-	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
-		console_typed_close(p);
-		return;
-	}
-	ev_io_stop(ev, w);
-	loop_timer_start(&p->calm, CALM);
-}
-
-static void console_on_calm(void *data)
-{
-	struct port *p = data;
-
-	ev_io_start(console_loop_of(p), &p->typed_in);
-}
-
-static void console_on_typed_out(struct ev_loop *ev, ev_io *w, int revents)
-{
-	struct port *p = w->data;
-	ssize_t n = write(p->typed_fd, p->typed.data, p->typed.len);
-
-	if (n > 0)
-		buf_drop(&p->typed, (size_t)n);
-	if (p->typed.len == 0)
-		ev_io_stop(ev, w);
-}
-
-static void console_type(struct port *p, const char *data, size_t len)
-{
-	struct err e = ERR_INIT;
-
-	if (p->typed_fd < 0) {
-		char name[80];
-
-		snprintf(name, sizeof name, "serial-%s.sock", p->conf->id);
-		p->typed_fd = vm_socket_connect(p->vm, name, &e);
-		if (p->typed_fd < 0) {
-			log_warning(p->vm->name, "console: %s", e.text);
-			p->typed_fd = -1;
-			return;
-		}
-		ev_io_init(&p->typed_in, console_on_typed_in, p->typed_fd, EV_READ);
-		ev_io_init(&p->typed_out, console_on_typed_out, p->typed_fd, EV_WRITE);
-		p->typed_in.data = p->typed_out.data = p;
-		ev_io_start(console_loop_of(p), &p->typed_in);
-	}
-	/* a guest that takes no input loses what no longer fits, as a real UART would */
-	if (buf_add(&p->typed, data, len) == 0)
-		ev_io_start(console_loop_of(p), &p->typed_out);
 }
 
 /* --- watchers --- */
@@ -163,23 +86,14 @@ static void console_watcher_free(struct watcher *w)
 	for (w = p->watchers; w; w = w->next)
 		typist |= w->typing;
 	if (!typist)
-		console_typed_close(p);
-}
-
-/* QEMU throws away what it has not read when its client hangs up, so ours waits until it has. */
-static bool console_all_taken(const struct port *p)
-{
-	int unread = 0;
-
-	return p->typed_fd < 0 ||
-	       (p->typed.len == 0 && (ioctl(p->typed_fd, SIOCOUTQ, &unread) < 0 || unread == 0));
+		typing_close(&p->typing);
 }
 
 static void console_on_taken(struct ev_loop *ev, ev_timer *t, int revents)
 {
 	struct port *p = t->data;
 
-	if (!console_all_taken(p) && clock_now() < p->patience)
+	if (!typing_is_taken(&p->typing) && clock_now() < p->patience)
 		return;
 	ev_timer_stop(ev, t);
 	for (struct watcher *w = p->watchers, *next; w; w = next) {
@@ -206,7 +120,7 @@ static void console_on_watcher_in(struct ev_loop *ev, ev_io *io, int revents)
 	ssize_t n = read(w->fd, chunk, sizeof chunk);
 
 	if (n > 0 && w->typing)
-		console_type(w->port, chunk, (size_t)n);
+		typing_send(&w->port->typing, chunk, (size_t)n);
 	else if (n == 0 && w->typing)
 		console_leave(w);
 	else if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
@@ -372,17 +286,16 @@ static void console_attach(struct vm *vm, void **state, enum vm_attach how)
 	c->n = n;
 	*state = c;
 	for (size_t i = 0; i < n; i++) {
-		c->port[i] = (struct port){ .vm = vm,
+		struct port *p = &c->port[i];
+
+		*p = (struct port){ .vm = vm,
 			.conf = &vm->proc.conf.serial[i],
 			.spool = SPOOL_INIT,
-			.typed_fd = -1,
-			.log = LOGFILE_INIT,
-			.typed = BUF_MAX(CONSOLE_TYPED_MAX) };
-		ev_timer_init(&c->port[i].taken, console_on_taken, 0, TAKEN_LOOK);
-		loop_timer_init(
-			&c->port[i].calm, vm->daemon->loop.ev, console_on_calm, &c->port[i]);
-		c->port[i].taken.data = &c->port[i];
-		console_port_open(&c->port[i], i == 0);
+			.log = LOGFILE_INIT };
+		typing_init(&p->typing, vm, p->conf->id);
+		ev_timer_init(&p->taken, console_on_taken, 0, TAKEN_LOOK);
+		p->taken.data = p;
+		console_port_open(p, i == 0);
 	}
 }
 
@@ -398,7 +311,7 @@ static void console_close(struct vm *vm, void **state, bool ended)
 		while (p->watchers)
 			console_watcher_free(p->watchers);
 		ev_timer_stop(console_loop_of(p), &p->taken);
-		console_typed_close(p);
+		typing_close(&p->typing);
 		backlog_release(&p->shown);
 		logfile_release(&p->log);
 	}
@@ -480,7 +393,7 @@ int console_watch(struct vm *vm, const char *serial, int fd, struct hold *hold, 
 	ev_io_start(console_loop_of(p), &w->in);
 	console_open_tail(&w->tail, vm, serial, lines);
 	if (typing && leftover->len)
-		console_type(p, leftover->data, leftover->len);
+		typing_send(&p->typing, leftover->data, leftover->len);
 	if (!console_watcher_flush(w))
 		console_watcher_free(w);
 	return 0;

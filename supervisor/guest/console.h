@@ -22,7 +22,6 @@ struct logtail;
 
 enum {
 	CONSOLE_WATCHER_MAX = 512 << 10, /* bytes a slow watcher may lag before it is dropped */
-	CONSOLE_TYPED_MAX = 4096,	 /* bytes typed that the guest has not taken */
 	CONSOLE_TAIL_MAX = 256 << 10,
 };
 
