@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "supervisor/guest/agent.h"
+#include "supervisor/guest/agent_private.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -7,34 +7,17 @@
 #include "supervisor/guest/parts.h"
 #include "supervisor/qemu/argv.h"
 #include "supervisor/vm/dirs.h"
-#include "supervisor/vm/vms.h"
 
 enum { THAW_EVERY = 1 /* seconds */ };
 
-struct vm_agent {
-	struct vm *vm;
-	bool open;
-	struct agent *conn;   /* while it is open */
-	bool pinged, answers; /* of this connection: was asked, and has answered */
-	bool frozen;	      /* by us, and not thawed yet */
-	bool thawing;
-	bool unsure;	/* taken back without a mark, which may be lost: its agent knows */
-	double give_up; /* daemon_now() until which a thaw is tried */
-	struct loop_timer thaw;
-	agent_reply_fn *on_frozen; /* who asked for the freeze under way */
-	void *on_frozen_data;
-	double hold;
-	double thaw_at; /* clock_boot(): nobody waits longer because we or the host slept */
-};
-
-static struct vm_agent *agent_of(const struct vm *vm)
+struct vm_agent *agent_of(const struct vm *vm)
 {
 	return vm_part_state(vm, &agent_part);
 }
 
 /* --- thawing --- */
 
-static void agent_thawed(struct vm_agent *a)
+void agent_thawed(struct vm_agent *a)
 {
 	loop_timer_stop(&a->thaw);
 	frozen_unmark(a->vm);
@@ -81,7 +64,7 @@ static void agent_begin_thaw(struct vm_agent *a)
 	agent_try_thaw(a);
 }
 
-static void agent_on_freeze(void *data, const json_t *result, const struct err *e)
+void agent_on_freeze(void *data, const json_t *result, const struct err *e)
 {
 	struct vm_agent *a = data;
 	agent_reply_fn *reply = a->on_frozen;
@@ -240,13 +223,6 @@ bool vm_agent_is_open(const struct vm *vm)
 	return a && a->open;
 }
 
-bool vm_agent_is_frozen(const struct vm *vm)
-{
-	const struct vm_agent *a = agent_of(vm);
-
-	return a && a->frozen;
-}
-
 /* --- its life --- */
 
 static int agent_start(struct vm *vm, void **state, struct fd_list *fds, struct err *e)
@@ -357,35 +333,6 @@ int vm_agent_call(struct vm *vm, const char *command, json_t *arguments /* stole
 	return why.number;
 }
 
-int vm_agent_freeze(struct vm *vm, double seconds, agent_reply_fn *reply, void *data, struct err *e)
-{
-	struct vm_agent *a = agent_of(vm);
-	int r;
-
-	if (vm_agent_is_frozen(vm))
-		return err_hint(e, "vmkeep guest thaw %s",
-			(err_set(e, ERR_WRONG_STATE, "its file systems are frozen already"),
-				vm->name));
-	if (a && a->open && vm->st.state == VM_RUNNING) {
-		r = frozen_mark(vm, e);
-		if (r < 0)
-			return r;
-	}
-	r = vm_agent_call(
-		vm, "guest-fsfreeze-freeze", NULL, VM_AGENT_FREEZE_SECONDS, agent_on_freeze, a, e);
-	if (r < 0 || !a) {
-		if (a && a->open)
-			frozen_unmark(vm);
-		return r;
-	}
-	a->frozen = true;
-	a->thawing = false;
-	a->hold = seconds;
-	a->on_frozen = reply;
-	a->on_frozen_data = data;
-	return 0;
-}
-
 static void agent_on_ping(void *data, const json_t *result, const struct err *e)
 {
 	struct vm_agent *a = data;
@@ -404,37 +351,6 @@ bool vm_agent_answers(struct vm *vm)
 		a->pinged = vm_agent_call(vm, "guest-ping", NULL, AGENT_SECONDS, agent_on_ping, a,
 				    NULL) == 0;
 	return a->answers;
-}
-
-struct thaw { /* one that somebody asked for; the VM may go away meanwhile */
-	struct daemon *daemon;
-	char vm[64];
-	agent_reply_fn *reply;
-	void *data;
-};
-
-static void agent_on_thaw_asked(void *data, const json_t *result, const struct err *e)
-{
-	_cleanup_(free_ptr) struct thaw *t = data;
-	struct vm *vm = vms_find(t->daemon->vms, t->vm);
-
-	if (!e && vm && agent_of(vm))
-		agent_thawed(agent_of(vm));
-	t->reply(t->data, result, e);
-}
-
-int vm_agent_thaw(struct vm *vm, agent_reply_fn *reply, void *data, struct err *e)
-{
-	struct thaw *t = xcalloc(1, sizeof *t);
-	int r;
-
-	*t = (struct thaw){ .daemon = vm->daemon, .reply = reply, .data = data };
-	snprintf(t->vm, sizeof t->vm, "%s", vm->name);
-	r = vm_agent_call(
-		vm, "guest-fsfreeze-thaw", NULL, AGENT_SECONDS, agent_on_thaw_asked, t, e);
-	if (r < 0)
-		free(t);
-	return r;
 }
 
 /* --- stop --- */

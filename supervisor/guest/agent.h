@@ -20,7 +20,6 @@ enum {
 };
 
 bool vm_agent_is_open(const struct vm *vm);
-bool vm_agent_is_frozen(const struct vm *vm);
 /* It has answered since its port was opened. Asks, when that is not known yet: look again. */
 bool vm_agent_answers(struct vm *vm);
 
@@ -28,7 +27,7 @@ bool vm_agent_answers(struct vm *vm);
 int vm_agent_call(struct vm *vm, const char *command, json_t *arguments /* stolen */,
 	double timeout, agent_reply_fn *reply, void *data, struct err *e);
 
-/* Freezes for that many seconds at most; result: how many file systems. -errno: no callback. */
+/* agent_freeze.c. Freezes for that many seconds at most; result: how many file systems. -errno: no callback. */
 int vm_agent_freeze(
 	struct vm *vm, double seconds, agent_reply_fn *reply, void *data, struct err *e);
 int vm_agent_thaw(struct vm *vm, agent_reply_fn *reply, void *data, struct err *e);
