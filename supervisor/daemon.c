@@ -70,19 +70,13 @@ static struct listener_heritage daemon_inherited_listener(void)
 }
 
 /* Beside this very program when it stands in a build tree, else where it was installed. */
-static char *daemon_find_jail(void)
+static char *daemon_find_jail(const char *program)
 {
-	char self[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof self - 16);
-	char *slash;
+	char *jail = xasprintf("%.*s/vmkeep-jail", (int)(strrchr(program, '/') - program), program);
 
-	if (n > 0) {
-		self[n] = '\0';
-		slash = strrchr(self, '/');
-		strcpy(slash + 1, "vmkeep-jail");
-		if (access(self, X_OK) == 0)
-			return xstrdup(self);
-	}
+	if (access(jail, X_OK) == 0)
+		return jail;
+	free(jail);
 	return xstrdup(VMKEEP_LIBEXECDIR "/vmkeep-jail");
 }
 
@@ -194,8 +188,8 @@ static int daemon_build(struct daemon *d, struct err *e)
 		.keep_data = d };
 	int r;
 
-	d->jail = daemon_find_jail();
 	d->program = daemon_find_program();
+	d->jail = daemon_find_jail(d->program);
 	child_inherit(d->loop.ev, getenv(CHILDREN_ENV));
 	unsetenv(CHILDREN_ENV);
 	r = daemon_make_image_dir(d, e);

@@ -193,33 +193,25 @@ static void boot_wish(void *data, struct vm *vm)
 
 /* --- which VMs start --- */
 
-static bool boot_marked(const struct vms *vms, const bool *mark, const char *name)
+/* It, and what it requires. */
+static void boot_mark(const struct vms *vms, bool *mark, const char *name)
 {
-	for (size_t i = 0; i < vms->n; i++)
-		if (mark[i] && streq(vms->vm[i]->name, name))
-			return true;
-	return false;
+	for (size_t i = 0; i < vms->n; i++) {
+		const struct conf_list *needs = &vms->vm[i]->file.conf.requires;
+
+		if (mark[i] || !streq(vms->vm[i]->name, name))
+			continue;
+		mark[i] = true;
+		for (size_t k = 0; k < needs->n; k++)
+			boot_mark(vms, mark, needs->item[k]);
+	}
 }
 
-/* Enabled, and what these require. */
 static void boot_mark_wanted(const struct vms *vms, const struct buf *left, bool *mark)
 {
-	bool more = true;
-
 	for (size_t i = 0; i < vms->n; i++)
-		mark[i] = left ? boot_stamp_names(left, vms->vm[i]->name)
-			       : vms->vm[i]->file.conf.enable;
-	while (more) {
-		more = false;
-		for (size_t i = 0; i < vms->n; i++)
-			for (size_t k = 0; mark[i] && k < vms->vm[i]->file.conf.requires.n; k++) {
-				const char *name = vms->vm[i]->file.conf.requires.item[k];
-
-				for (size_t o = 0; o < vms->n && !boot_marked(vms, mark, name); o++)
-					if (streq(vms->vm[o]->name, name))
-						more = mark[o] = true;
-			}
-	}
+		if (left ? boot_stamp_names(left, vms->vm[i]->name) : vms->vm[i]->file.conf.enable)
+			boot_mark(vms, mark, vms->vm[i]->name);
 }
 
 static void boot_fail_rings(struct boot *b, const struct vms *vms)

@@ -221,16 +221,12 @@ static void shutdown_step(struct loop_task *t)
 {
 	struct shutdown *s = container_of(t, struct shutdown, soon);
 	size_t n, asked = 0, left = 0;
-	struct order_vm *order = shutdown_make_order(s, &n);
-	unsigned *level = xcalloc(n + 1, sizeof *level);
-	uint64_t *ms = xcalloc(n + 1, sizeof *ms);
+	_cleanup_(free_ptr) struct order_vm *order = shutdown_make_order(s, &n);
+	_cleanup_(free_ptr) unsigned *level = xcalloc(n + 1, sizeof *level);
+	_cleanup_(free_ptr) uint64_t *ms = xcalloc(n + 1, sizeof *ms);
 
-	if (s->guests_down) {
-		free(ms);
-		free(level);
-		free(order);
+	if (s->guests_down)
 		return;
-	}
 	order_levels(order, n, level);
 	order_times(order, n, ms);
 	for (size_t i = 0; i < s->n; i++)
@@ -247,9 +243,6 @@ static void shutdown_step(struct loop_task *t)
 				order_below(order, n, ms, i), level[i]);
 			asked++;
 		}
-	free(ms);
-	free(level);
-	free(order);
 	for (size_t i = 0; i < s->n; i++)
 		left += s->guest[i]->step != DOWN;
 	shutdown_tell(s);
