@@ -52,19 +52,18 @@ static void verb_conf_checked(struct daemon *d, struct request *r, const struct 
 }
 
 /* What the files say comes first, then whether it can work. */
-void verb_check(struct daemon *d, struct vm *vm, struct request *r)
+void verb_check(struct daemon *d, struct request *r)
 {
 	const char *name = request_string(r, "name");
 	struct err e = ERR_INIT;
 
-	(void)vm;
 	if (name && !vms_exists(d->vms, name, &e))
 		request_error(r, &e);
 	else
 		verb_look(d, r, name, verb_conf_checked);
 }
 
-void verb_cat(struct daemon *d, struct vm *vm, struct request *r)
+void verb_cat(struct vm *vm, struct request *r)
 {
 	struct buf text = BUF_INIT;
 	struct err e = ERR_INIT;
@@ -77,7 +76,7 @@ void verb_cat(struct daemon *d, struct vm *vm, struct request *r)
 	else if (vm->file.orphan)
 		conf_vm_dump(&vm->proc.conf, false, &text);
 	else
-		conf_load_vm_texts(&text, d->dirs.config, vm->name, &e);
+		conf_load_vm_texts(&text, vm->daemon->dirs.config, vm->name, &e);
 	request_answer(r, json_pack("{s:s}", "text", text.data ? text.data : ""), &e);
 	buf_release(&text);
 }
@@ -88,12 +87,11 @@ static void verb_conf_add_change(void *data, const struct conf_change *c)
 					    c->from, c->to, conf_apply_name(c->apply)));
 }
 
-void verb_diff(struct daemon *d, struct vm *vm, struct request *r)
+void verb_diff(struct vm *vm, struct request *r)
 {
 	struct err e = ERR_INIT;
 	json_t *rows;
 
-	(void)d;
 	if (vm_state_has_process(vm->st.state) && vm->proc.conf_lost) {
 		err_set(&e, ERR_WRONG_STATE,
 			"runs with what is not known any more: its run record was lost");
@@ -178,7 +176,7 @@ static void verb_conf_on_probe(void *data, const struct probe *probe, const stru
 	free(c);
 }
 
-void verb_cmdline(struct daemon *d, struct vm *vm, struct request *r)
+void verb_cmdline(struct vm *vm, struct request *r)
 {
 	const struct conf_vm *conf;
 	struct err e = ERR_INIT;
@@ -191,7 +189,7 @@ void verb_cmdline(struct daemon *d, struct vm *vm, struct request *r)
 	}
 	conf = vm_state_has_process(vm->st.state) ? &vm->proc.conf : &vm->file.conf;
 	c = xcalloc(1, sizeof *c);
-	*c = (struct cmdline){ .d = d, .r = r, .name = xstrdup(vm->name) };
+	*c = (struct cmdline){ .d = vm->daemon, .r = r, .name = xstrdup(vm->name) };
 	request_on_gone(r, verb_conf_cmdline_gone, c);
-	probes_get(d->probes, conf_vm_binary(conf), verb_conf_on_probe, c);
+	probes_get(vm->daemon->probes, conf_vm_binary(conf), verb_conf_on_probe, c);
 }

@@ -3,33 +3,29 @@
 #include "base/clock.h"
 #include "supervisor/verbs/verb.h"
 
-void verb_version(struct daemon *d, struct vm *vm, struct request *r)
+void verb_version(struct daemon *d, struct request *r)
 {
-	(void)vm;
 	request_return(
 		r, json_pack("{s:s, s:i, s:i, s:f}", "package", VMKEEP_VERSION, "api", API_VERSION,
 			   "pid", (int)getpid(), "uptime", clock_boot() - d->started));
 }
 
-void verb_debug_loop(struct daemon *d, struct vm *vm, struct request *r)
+void verb_debug_loop(struct daemon *d, struct request *r)
 {
-	(void)vm;
 	request_return(r, json_pack("{s:f, s:f}", "longest_turn", d->loop.longest_turn,
 				  "longest_turn_elapsed", d->loop.longest_elapsed));
 }
 
-void verb_jobs(struct daemon *d, struct vm *vm, struct request *r)
+void verb_jobs(struct daemon *d, struct request *r)
 {
-	(void)vm;
 	request_return(r, jobs_list(d));
 }
 
-void verb_job_cancel(struct daemon *d, struct vm *vm, struct request *r)
+void verb_job_cancel(struct daemon *d, struct request *r)
 {
 	struct job *j = job_find(d, request_int(r, "job", 0));
 	struct err e = ERR_INIT;
 
-	(void)vm;
 	if (j && j->ended <= 0 && j->cancel) {
 		if (j->cancel(j->cancel_data, &e) < 0)
 			request_error(r, &e);

@@ -110,7 +110,7 @@ static void verb_exec_on_begun(void *data, const json_t *result, const struct er
 	verb_exec_look_again(x);
 }
 
-void verb_guest_exec(struct daemon *d, struct vm *vm, struct request *r)
+void verb_guest_exec(struct vm *vm, struct request *r)
 {
 	json_t *words, *arguments;
 	struct err e = ERR_INIT;
@@ -121,12 +121,12 @@ void verb_guest_exec(struct daemon *d, struct vm *vm, struct request *r)
 	json_array_remove(words, 0);
 	json_object_set_new(arguments, "arg", words);
 	x = xcalloc(1, sizeof *x);
-	*x = (struct exec){ .daemon = d,
+	*x = (struct exec){ .daemon = vm->daemon,
 		.every = look_first,
 		.deadline = daemon_now() + request_time(r, "timeout", EXEC_SECONDS) };
 	snprintf(x->vm, sizeof x->vm, "%s", vm->name);
 	loop_timer_init(&x->look, x->daemon->loop.ev, verb_exec_on_look, x);
-	x->job = verb_job(d, r, vm);
+	x->job = verb_job(vm->daemon, r, vm);
 	if (vm_agent_call(vm, "guest-exec", arguments, AGENT_SECONDS, verb_exec_on_begun, x, &e) <
 		0)
 		verb_exec_finish(x, NULL, &e);

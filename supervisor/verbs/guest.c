@@ -79,9 +79,8 @@ static void verb_guest_on_ping(void *data, const json_t *result, const struct er
 	verb_guest_answer(data, json_pack("{s:s}", "agent", "answers"), e);
 }
 
-void verb_guest_ping(struct daemon *d, struct vm *vm, struct request *r)
+void verb_guest_ping(struct vm *vm, struct request *r)
 {
-	(void)d;
 	guest_call(vm, r, "guest-ping", NULL, AGENT_SECONDS, verb_guest_on_ping);
 }
 
@@ -91,13 +90,12 @@ static void verb_guest_on_done(void *data, const json_t *result, const struct er
 	verb_guest_answer(data, NULL, e);
 }
 
-void verb_guest_passwd(struct daemon *d, struct vm *vm, struct request *r)
+void verb_guest_passwd(struct vm *vm, struct request *r)
 {
 	const char *password = request_string(r, "password");
 	_cleanup_(free_ptr) char *encoded = NULL;
 	struct err e = ERR_INIT;
 
-	(void)d;
 	if (!password) {
 		err_set(&e, ERR_USAGE, "guest-passwd: argument 'password' is missing");
 		request_error(r, &e);
@@ -125,21 +123,19 @@ static void verb_guest_on_thawed(void *data, const json_t *result, const struct 
 	verb_guest_answer(data, json_pack("{s:I}", "thawed", json_integer_value(result)), e);
 }
 
-void verb_guest_freeze(struct daemon *d, struct vm *vm, struct request *r)
+void verb_guest_freeze(struct vm *vm, struct request *r)
 {
 	double seconds = request_time(r, "timeout", FREEZE_SECONDS);
 	struct err e = ERR_INIT;
 
-	(void)d;
 	if (vm_agent_freeze(vm, seconds, verb_guest_on_frozen, r, &e) < 0)
 		request_error(r, &e);
 }
 
-void verb_guest_thaw(struct daemon *d, struct vm *vm, struct request *r)
+void verb_guest_thaw(struct vm *vm, struct request *r)
 {
 	struct err e = ERR_INIT;
 
-	(void)d;
 	if (vm_agent_thaw(vm, verb_guest_on_thawed, r, &e) < 0)
 		request_error(r, &e);
 }
@@ -161,9 +157,8 @@ static void verb_guest_on_fs(void *data, const json_t *result, const struct err 
 	verb_guest_answer(data, api_table(api_fs_row, rows), e);
 }
 
-void verb_guest_fs(struct daemon *d, struct vm *vm, struct request *r)
+void verb_guest_fs(struct vm *vm, struct request *r)
 {
-	(void)d;
 	guest_call(vm, r, "guest-get-fsinfo", NULL, AGENT_SECONDS, verb_guest_on_fs);
 }
 
@@ -186,13 +181,13 @@ static void verb_guest_on_trim(void *data, const json_t *result, const struct er
 	job_finish(data, api_table(api_trim_row, rows), NULL);
 }
 
-void verb_guest_trim(struct daemon *d, struct vm *vm, struct request *r)
+void verb_guest_trim(struct vm *vm, struct request *r)
 {
 	double timeout = request_time(r, "timeout", TRIM_SECONDS);
 	struct err e = ERR_INIT;
 	struct job *j;
 
-	j = verb_job(d, r, vm);
+	j = verb_job(vm->daemon, r, vm);
 	if (vm_agent_call(vm, "guest-fstrim", NULL, timeout, verb_guest_on_trim, j, &e) < 0)
 		job_finish(j, NULL, &e);
 }
@@ -229,7 +224,7 @@ static void verb_guest_on_time_set(void *data, const json_t *result, const struc
 	free(t);
 }
 
-void verb_guest_time(struct daemon *d, struct vm *vm, struct request *r)
+void verb_guest_time(struct vm *vm, struct request *r)
 {
 	struct time_set *t;
 	struct err e = ERR_INIT;
@@ -239,7 +234,7 @@ void verb_guest_time(struct daemon *d, struct vm *vm, struct request *r)
 		return;
 	}
 	t = xcalloc(1, sizeof *t);
-	*t = (struct time_set){ .daemon = d, .r = r };
+	*t = (struct time_set){ .daemon = vm->daemon, .r = r };
 	snprintf(t->vm, sizeof t->vm, "%s", vm->name);
 	if (vm_agent_call(vm, "guest-set-time",
 		    json_pack("{s:I}", "time", (json_int_t)(clock_wall() * 1e9)), TIME_SECONDS,
@@ -349,11 +344,11 @@ static void verb_guest_on_answer(void *data, const json_t *result, const struct 
 	verb_guest_ask(i);
 }
 
-void verb_guest_info(struct daemon *d, struct vm *vm, struct request *r)
+void verb_guest_info(struct vm *vm, struct request *r)
 {
 	struct info *i = xcalloc(1, sizeof *i);
 
-	*i = (struct info){ .daemon = d, .r = r, .out = json_object() };
+	*i = (struct info){ .daemon = vm->daemon, .r = r, .out = json_object() };
 	snprintf(i->vm, sizeof i->vm, "%s", vm->name);
 	verb_guest_ask(i);
 }
@@ -371,7 +366,7 @@ static void verb_guest_on_raw(void *data, const json_t *result, const struct err
 	verb_guest_answer(data, e ? NULL : json_deep_copy(result), e);
 }
 
-void verb_guest_command(struct daemon *d, struct vm *vm, struct request *r)
+void verb_guest_command(struct vm *vm, struct request *r)
 {
 	/* what has to be remembered, or has no answer */
 	/* clang-format off */
@@ -390,7 +385,6 @@ void verb_guest_command(struct daemon *d, struct vm *vm, struct request *r)
 		json_is_string(command) ? command : json_object_get(command, "execute"));
 	struct err e = ERR_INIT;
 
-	(void)d;
 	if (!execute)
 		err_set(&e, ERR_USAGE, "not an agent's command: it has no \"execute\"");
 	for (size_t i = 0; execute && i < ARRAY_SIZE(ours); i++)

@@ -25,11 +25,10 @@ static void verb_host_asking_done(void *data, json_t *table)
 	free(a);
 }
 
-void verb_host_check(struct daemon *d, struct vm *vm, struct request *r)
+void verb_host_check(struct daemon *d, struct request *r)
 {
 	struct asking *a = xcalloc(1, sizeof *a);
 
-	(void)vm;
 	a->r = r;
 	request_on_gone(r, verb_host_asking_gone, a);
 	a->checking = host_check_run(d, verb_host_asking_done, a);

@@ -70,8 +70,7 @@ static bool life_is_there(const struct vm *vm, enum vm_goal goal)
 	return goal != VM_GOAL_AGAIN && vm->st.state == VM_STOPPED;
 }
 
-void verb_life(
-	struct daemon *d, struct vm *vm, struct request *r, verb_act_fn *act, enum vm_goal goal)
+void verb_life(struct vm *vm, struct request *r, verb_act_fn *act, enum vm_goal goal)
 {
 	const struct job *before = NULL;
 	bool was = life_is_there(vm, goal);
@@ -84,15 +83,16 @@ void verb_life(
 		return;
 	}
 	if (request_verb(r)->traits & API_SHARED)
-		before = job_running(d, request_verb(r)->execute, vm->name, &n);
+		before = job_running(vm->daemon, request_verb(r)->execute, vm->name, &n);
 	if (before) {
 		verb_life_join_stop(vm, r, before);
 		return;
 	}
 	l = xcalloc(1, sizeof *l);
-	*l = (struct life){
-		.vm = vm, .job = verb_job(d, r, vm), .changed = !was, .down = goal == VM_GOAL_DOWN
-	};
+	*l = (struct life){ .vm = vm,
+		.job = verb_job(vm->daemon, r, vm),
+		.changed = !was,
+		.down = goal == VM_GOAL_DOWN };
 	l->job->step = life_step;
 	vm_wait(vm, goal, 0, life_done, l);
 }
@@ -102,9 +102,9 @@ static int life_start(struct vm *vm, const struct request *r, struct err *e)
 	return vm_start(vm, request_bool(r, "paused", false), request_who(r), e);
 }
 
-void verb_start(struct daemon *d, struct vm *vm, struct request *r)
+void verb_start(struct vm *vm, struct request *r)
 {
-	verb_life(d, vm, r, life_start, VM_GOAL_UP);
+	verb_life(vm, r, life_start, VM_GOAL_UP);
 }
 
 static int life_stop(struct vm *vm, const struct request *r, struct err *e)
@@ -112,9 +112,9 @@ static int life_stop(struct vm *vm, const struct request *r, struct err *e)
 	return vm_stop(vm, request_time(r, "timeout", -1), request_who(r), e);
 }
 
-void verb_stop(struct daemon *d, struct vm *vm, struct request *r)
+void verb_stop(struct vm *vm, struct request *r)
 {
-	verb_life(d, vm, r, life_stop, VM_GOAL_DOWN);
+	verb_life(vm, r, life_stop, VM_GOAL_DOWN);
 }
 
 static int life_kill(struct vm *vm, const struct request *r, struct err *e)
@@ -122,9 +122,9 @@ static int life_kill(struct vm *vm, const struct request *r, struct err *e)
 	return vm_kill(vm, request_who(r), e);
 }
 
-void verb_kill(struct daemon *d, struct vm *vm, struct request *r)
+void verb_kill(struct vm *vm, struct request *r)
 {
-	verb_life(d, vm, r, life_kill, VM_GOAL_DOWN);
+	verb_life(vm, r, life_kill, VM_GOAL_DOWN);
 }
 
 /* --- wait --- */
@@ -180,7 +180,7 @@ static json_t *life_address(struct vm *vm)
 	return result;
 }
 
-void verb_wait(struct daemon *d, struct vm *vm, struct request *r)
+void verb_wait(struct vm *vm, struct request *r)
 {
 	/* clang-format off */
 	static const struct {
@@ -194,7 +194,6 @@ void verb_wait(struct daemon *d, struct vm *vm, struct request *r)
 	/* clang-format on */
 	enum vm_goal goal = VM_GOAL_IP;
 
-	(void)d;
 	for (size_t i = 0; i < ARRAY_SIZE(goals); i++)
 		if (streq(goals[i].word, request_string(r, "condition")))
 			goal = goals[i].goal;

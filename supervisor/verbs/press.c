@@ -134,9 +134,8 @@ static void verb_press_let_reset(struct vm *vm)
 	vm_spare_reset(vm, VM_QMP_SECONDS + VM_RESET_SECONDS);
 }
 
-void verb_reset(struct daemon *d, struct vm *vm, struct request *r)
+void verb_reset(struct vm *vm, struct request *r)
 {
-	(void)d;
 	vm_history(vm, "reset", request_who(r), NULL);
 	verb_press_let_reset(vm);
 	press(vm, r, "system_reset", vm->st.state == VM_PAUSED ? VM_GOAL_PAUSED : VM_GOAL_RUNNING,
@@ -149,15 +148,13 @@ void verb_reset(struct daemon *d, struct vm *vm, struct request *r)
 	vm_record_write(vm);
 }
 
-void verb_pause(struct daemon *d, struct vm *vm, struct request *r)
+void verb_pause(struct vm *vm, struct request *r)
 {
-	(void)d;
 	press(vm, r, "stop", VM_GOAL_PAUSED, vm->st.state != VM_PAUSED);
 }
 
-void verb_resume(struct daemon *d, struct vm *vm, struct request *r)
+void verb_resume(struct vm *vm, struct request *r)
 {
-	(void)d;
 	if (vm_is_tombstone(vm)) {
 		verb_press_let_reset(vm);
 		vm_call(vm, "system_reset", NULL, NULL);

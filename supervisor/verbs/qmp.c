@@ -11,14 +11,13 @@ static void qmp_reply(void *data, const json_t *result, const struct err *e)
 	request_answer(data, result ? json_deep_copy(result) : NULL, e);
 }
 
-void verb_qmp(struct daemon *d, struct vm *vm, struct request *r)
+void verb_qmp(struct vm *vm, struct request *r)
 {
 	const json_t *command;
 	const char *execute;
 	json_t *arguments;
 	struct err e = ERR_INIT;
 
-	(void)d;
 	command = json_object_get(request_arguments(r), "command");
 	execute = json_string_value(
 		json_is_string(command) ? command : json_object_get(command, "execute"));

@@ -46,16 +46,16 @@ static void reboot_checked(struct daemon *d, struct request *r, const struct con
 	/* all may have changed meanwhile */
 	vm = verb_vm(d, r);
 	if (vm && verb_may(r, vm))
-		verb_life(d, vm, r, reboot_begin, VM_GOAL_AGAIN);
+		verb_life(vm, r, reboot_begin, VM_GOAL_AGAIN);
 }
 
-void verb_reboot(struct daemon *d, struct vm *vm, struct request *r)
+void verb_reboot(struct vm *vm, struct request *r)
 {
 	struct err e = ERR_INIT;
 
 	/* somebody asked for the same */
 	if (vm->st.want == VM_WANT_RESTART && vm_state_has_process(vm->st.state)) {
-		verb_life(d, vm, r, NULL, VM_GOAL_AGAIN);
+		verb_life(vm, r, NULL, VM_GOAL_AGAIN);
 		return;
 	}
 	if (!verb_may(r, vm))
@@ -66,7 +66,7 @@ void verb_reboot(struct daemon *d, struct vm *vm, struct request *r)
 		request_error(r, &e);
 		return;
 	}
-	verb_look(d, r, vm->name, reboot_checked);
+	verb_look(vm->daemon, r, vm->name, reboot_checked);
 }
 
 /* --- what a former daemon began --- */

@@ -118,7 +118,7 @@ static void verb_reexec_trial_done(void *data, const struct child_result *result
 	verb_reexec_look(x);
 }
 
-void verb_reexec(struct daemon *d, struct vm *vm, struct request *r)
+void verb_reexec(struct daemon *d, struct request *r)
 {
 	struct reexec *x = xcalloc(1, sizeof *x);
 	const char *argv[] = { d->program, "--version", NULL };
@@ -127,7 +127,6 @@ void verb_reexec(struct daemon *d, struct vm *vm, struct request *r)
 	};
 	struct err e = ERR_INIT;
 
-	(void)vm;
 	x->daemon = d;
 	x->r = r;
 	x->deadline = daemon_now() + request_time(r, "timeout", PATIENCE);

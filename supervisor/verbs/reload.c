@@ -146,11 +146,10 @@ static json_t *verb_reload_plan_make(struct daemon *d)
 	return result;
 }
 
-void verb_reload(struct daemon *d, struct vm *vm, struct request *r)
+void verb_reload(struct daemon *d, struct request *r)
 {
 	struct conf_problems problems = { 0 };
 
-	(void)vm;
 	if (request_bool(r, "dry-run", false)) {
 		request_return(r, verb_reload_plan_make(d));
 		return;

@@ -100,12 +100,13 @@ static json_t *verb_show_list_row(struct vm *vm, struct words *w)
 		vm->file.conf.enable, vm_outdated(vm));
 }
 
-void verb_list(struct daemon *d, struct vm *vm, struct request *r)
+void verb_list(struct daemon *d, struct request *r)
 {
 	const char *pattern = request_string(r, "pattern");
 	bool running = request_bool(r, "running", false);
 	json_t *rows = json_array();
 	struct words words = { 0 };
+	struct vm *vm;
 
 	vms_refresh(d->vms);
 	vms_close_idle(d->vms);
@@ -149,9 +150,8 @@ static json_t *verb_show_addresses(struct vm *vm)
 	return api_table(api_address_row, rows);
 }
 
-void verb_ip(struct daemon *d, struct vm *vm, struct request *r)
+void verb_ip(struct vm *vm, struct request *r)
 {
-	(void)d;
 	if (request_bool(r, "wait", false))
 		verb_wait_for(
 			r, vm, VM_GOAL_IP, request_time(r, "timeout", 0), verb_show_addresses);
@@ -231,14 +231,14 @@ static void verb_show_count_change(void *data, const struct conf_change *c)
 	++*n;
 }
 
-void verb_info(struct daemon *d, struct vm *vm, struct request *r)
+void verb_info(struct vm *vm, struct request *r)
 {
 	const struct conf_vm *c;
 	unsigned changes = 0;
 	struct err e = ERR_INIT;
 	json_t *o;
 
-	health_kick(d->health);
+	health_kick(vm->daemon->health);
 	if (request_bool(r, "security", false)) {
 		request_answer(r, security_report(vm, &e), &e);
 		return;

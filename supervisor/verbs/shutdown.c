@@ -20,12 +20,11 @@ static void shutdown_done(void *data, const struct shutdown_end *guest, size_t n
 	job_finish(data, api_table(api_shutdown_row, rows), NULL);
 }
 
-void verb_shutdown_all(struct daemon *d, struct vm *vm, struct request *r)
+void verb_shutdown_all(struct daemon *d, struct request *r)
 {
 	struct shutdown_options o = { .progress = shutdown_progress, .done = shutdown_done };
 	struct job *j;
 
-	(void)vm;
 	daemon_look_conf(d);
 	o.budget = request_time(r, "timeout", (double)d->conf.shutdown_ms / 1000);
 	if (request_bool(r, "dry-run", false)) {

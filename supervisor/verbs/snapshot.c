@@ -5,21 +5,20 @@
 #include "supervisor/verbs/verb.h"
 #include "supervisor/storage/snapshot.h"
 
-static void snapshot_verb(
-	struct daemon *d, struct vm *vm, struct request *r, enum snapshot_verb verb)
+static void snapshot_verb(struct vm *vm, struct request *r, enum snapshot_verb verb)
 {
 	/* a client that does not wait is answered by verb_job(), and its request is gone then */
 	char *name = xstrdup(request_string(r, "snapshot"));
-	struct job *j = verb_job(d, r, vm);
+	struct job *j = verb_job(vm->daemon, r, vm);
 
 	vm_history(vm, j->verb, j->who, name);
 	snapshot_run(verb, vm, name, j);
 	free(name);
 }
 
-void verb_snapshot_create(struct daemon *d, struct vm *vm, struct request *r)
+void verb_snapshot_create(struct vm *vm, struct request *r)
 {
-	snapshot_verb(d, vm, r, SNAPSHOT_CREATE);
+	snapshot_verb(vm, r, SNAPSHOT_CREATE);
 }
 
 /* What would refuse it is an answer, not an error. */
@@ -34,22 +33,21 @@ static void verb_snapshot_on_revert_plan(void *data, json_t *result, const struc
 	request_return(r, result);
 }
 
-void verb_snapshot_revert(struct daemon *d, struct vm *vm, struct request *r)
+void verb_snapshot_revert(struct vm *vm, struct request *r)
 {
 	if (request_bool(r, "dry-run", false))
 		snapshot_ask(SNAPSHOT_REVERT, vm, request_string(r, "snapshot"),
 			verb_snapshot_on_revert_plan, r);
 	else
-		snapshot_verb(d, vm, r, SNAPSHOT_REVERT);
+		snapshot_verb(vm, r, SNAPSHOT_REVERT);
 }
 
-void verb_snapshot_delete(struct daemon *d, struct vm *vm, struct request *r)
+void verb_snapshot_delete(struct vm *vm, struct request *r)
 {
-	snapshot_verb(d, vm, r, SNAPSHOT_DELETE);
+	snapshot_verb(vm, r, SNAPSHOT_DELETE);
 }
 
-void verb_snapshot_list(struct daemon *d, struct vm *vm, struct request *r)
+void verb_snapshot_list(struct vm *vm, struct request *r)
 {
-	(void)d;
 	snapshot_ask(SNAPSHOT_LIST, vm, "", request_answer, r);
 }

@@ -10,7 +10,7 @@
 
 enum { LINES_DEFAULT = 200, LINES_ALL = 1000000, LOG_BYTES_MAX = 4 << 20, FLUSH_SECONDS = 30 };
 
-void verb_console(struct daemon *d, struct vm *vm, struct request *r)
+void verb_console(struct vm *vm, struct request *r)
 {
 	const char *serial = request_string(r, "serial");
 	struct buf leftover = BUF_INIT;
@@ -18,7 +18,6 @@ void verb_console(struct daemon *d, struct vm *vm, struct request *r)
 	struct err e = ERR_INIT;
 	int fd;
 
-	(void)d;
 	if (console_check(vm, serial, &e) < 0) {
 		request_error(r, &e);
 		return;
@@ -94,7 +93,7 @@ static void verb_stream_outflow(
 	hold_set(hold, sizeof *o);
 }
 
-void verb_log(struct daemon *d, struct vm *vm, struct request *r)
+void verb_log(struct vm *vm, struct request *r)
 {
 	struct buf leftover = BUF_INIT;
 	struct hold *hold = NULL;
@@ -122,8 +121,9 @@ void verb_log(struct daemon *d, struct vm *vm, struct request *r)
 		return;
 	}
 	if (qemu)
-		logtail_open(&tail, d->dirs.log_fd, vm->name, "qemu.log", lines, LOG_BYTES_MAX);
+		logtail_open(
+			&tail, vm->daemon->dirs.log_fd, vm->name, "qemu.log", lines, LOG_BYTES_MAX);
 	else
 		console_tail(&tail, vm, lines);
-	verb_stream_outflow(d->loop.ev, fd, hold, &tail);
+	verb_stream_outflow(vm->daemon->loop.ev, fd, hold, &tail);
 }

@@ -8,78 +8,79 @@
 
 /* clang-format off */
 const struct verb_row verb_table[] = {
-	{ "vm-start",            verb_start },
-	{ "vm-stop",             verb_stop },
-	{ "vm-kill",             verb_kill },
-	{ "vm-reboot",           verb_reboot },
-	{ "vm-reset",            verb_reset },
-	{ "vm-pause",            verb_pause },
-	{ "vm-resume",           verb_resume },
-	{ "vm-wait",             verb_wait },
-	{ "vm-list",             verb_list },
-	{ "vm-info",             verb_info },
-	{ "vm-ip",               verb_ip },
-	{ "vm-console",          verb_console },
-	{ "vm-log",              verb_log },
-	{ "vm-check",            verb_check },
-	{ "vm-cat",              verb_cat },
-	{ "vm-diff",             verb_diff },
-	{ "vm-cmdline",          verb_cmdline },
-	{ "vm-set-memory",       verb_set_memory },
-	{ "vm-qmp",              verb_qmp },
-	{ "vm-history",          verb_history },
-	{ "vm-reset-failed",     verb_reset_failed },
-	{ "vm-forget",           verb_forget },
-	{ "snapshot-create",     verb_snapshot_create },
-	{ "snapshot-list",       verb_snapshot_list },
-	{ "snapshot-revert",     verb_snapshot_revert },
-	{ "snapshot-delete",     verb_snapshot_delete },
-	{ "vms-shutdown",        verb_shutdown_all },
-	{ "guest-ping",          verb_guest_ping },
-	{ "guest-info",          verb_guest_info },
-	{ "guest-exec",          verb_guest_exec },
-	{ "guest-fs",            verb_guest_fs },
-	{ "guest-trim",          verb_guest_trim },
-	{ "guest-freeze",        verb_guest_freeze },
-	{ "guest-thaw",          verb_guest_thaw },
-	{ "guest-time",          verb_guest_time },
-	{ "guest-passwd",        verb_guest_passwd },
-	{ "guest-command",       verb_guest_command },
-	{ "job-list",            verb_jobs },
-	{ "job-cancel",          verb_job_cancel },
-	{ "net-list",            verb_net_list },
-	{ "net-show",            verb_net_show },
-	{ "net-leases",          verb_net_leases },
-	{ "net-start",           verb_net_start },
-	{ "net-stop",            verb_net_stop },
-	{ "host-check",          verb_host_check },
-	{ "reload",              verb_reload },
-	{ "reexec",              verb_reexec },
-	{ "query-version",       verb_version },
-	{ "debug-loop",          verb_debug_loop },
+	{ "vm-start",            .on_vm = verb_start },
+	{ "vm-stop",             .on_vm = verb_stop },
+	{ "vm-kill",             .on_vm = verb_kill },
+	{ "vm-reboot",           .on_vm = verb_reboot },
+	{ "vm-reset",            .on_vm = verb_reset },
+	{ "vm-pause",            .on_vm = verb_pause },
+	{ "vm-resume",           .on_vm = verb_resume },
+	{ "vm-wait",             .on_vm = verb_wait },
+	{ "vm-list",             .on_daemon = verb_list },
+	{ "vm-info",             .on_vm = verb_info },
+	{ "vm-ip",               .on_vm = verb_ip },
+	{ "vm-console",          .on_vm = verb_console },
+	{ "vm-log",              .on_vm = verb_log },
+	{ "vm-check",            .on_daemon = verb_check },
+	{ "vm-cat",              .on_vm = verb_cat },
+	{ "vm-diff",             .on_vm = verb_diff },
+	{ "vm-cmdline",          .on_vm = verb_cmdline },
+	{ "vm-set-memory",       .on_vm = verb_set_memory },
+	{ "vm-qmp",              .on_vm = verb_qmp },
+	{ "vm-history",          .on_vm = verb_history },
+	{ "vm-reset-failed",     .on_vm = verb_reset_failed },
+	{ "vm-forget",           .on_daemon = verb_forget },
+	{ "snapshot-create",     .on_vm = verb_snapshot_create },
+	{ "snapshot-list",       .on_vm = verb_snapshot_list },
+	{ "snapshot-revert",     .on_vm = verb_snapshot_revert },
+	{ "snapshot-delete",     .on_vm = verb_snapshot_delete },
+	{ "vms-shutdown",        .on_daemon = verb_shutdown_all },
+	{ "guest-ping",          .on_vm = verb_guest_ping },
+	{ "guest-info",          .on_vm = verb_guest_info },
+	{ "guest-exec",          .on_vm = verb_guest_exec },
+	{ "guest-fs",            .on_vm = verb_guest_fs },
+	{ "guest-trim",          .on_vm = verb_guest_trim },
+	{ "guest-freeze",        .on_vm = verb_guest_freeze },
+	{ "guest-thaw",          .on_vm = verb_guest_thaw },
+	{ "guest-time",          .on_vm = verb_guest_time },
+	{ "guest-passwd",        .on_vm = verb_guest_passwd },
+	{ "guest-command",       .on_vm = verb_guest_command },
+	{ "job-list",            .on_daemon = verb_jobs },
+	{ "job-cancel",          .on_daemon = verb_job_cancel },
+	{ "net-list",            .on_daemon = verb_net_list },
+	{ "net-show",            .on_daemon = verb_net_show },
+	{ "net-leases",          .on_daemon = verb_net_leases },
+	{ "net-start",           .on_daemon = verb_net_start },
+	{ "net-stop",            .on_daemon = verb_net_stop },
+	{ "host-check",          .on_daemon = verb_host_check },
+	{ "reload",              .on_daemon = verb_reload },
+	{ "reexec",              .on_daemon = verb_reexec },
+	{ "query-version",       .on_daemon = verb_version },
+	{ "debug-loop",          .on_daemon = verb_debug_loop },
 };
 /* clang-format on */
 const size_t verb_table_n = ARRAY_SIZE(verb_table);
 
-static verb_fn *verb_table_handler_of(const char *execute)
+static const struct verb_row *verb_table_row(const char *execute)
 {
 	for (size_t i = 0; i < verb_table_n; i++)
 		if (streq(verb_table[i].execute, execute))
-			return verb_table[i].run;
+			return &verb_table[i];
 	return NULL;
 }
 
 void verbs_run(void *data, struct request *r)
 {
 	const struct api_verb *v = request_verb(r);
-	verb_fn *run = verb_table_handler_of(v->execute);
-	struct vm *vm = NULL;
+	const struct verb_row *row = verb_table_row(v->execute);
+	struct vm *vm;
 
-	assert(run);
-	if ((v->target == API_VM || v->target == API_VMS) && !(v->traits & API_NAME_ONLY)) {
-		vm = verb_vm(data, r);
-		if (!vm || (!(v->traits & API_JOINS) && !verb_may(r, vm)))
-			return;
+	assert(row);
+	if (!row->on_vm) {
+		row->on_daemon(data, r);
+		return;
 	}
-	run(data, vm, r);
+	vm = verb_vm(data, r);
+	if (vm && ((v->traits & API_JOINS) || verb_may(r, vm)))
+		row->on_vm(vm, r);
 }

@@ -13,14 +13,15 @@
 #include "supervisor/core/daemon.h"
 #include "supervisor/vm/vms.h"
 
-/* vm: the one that the request names, its files looked at again and what the verb's row needs held
- * against it; NULL for a verb without one. */
-typedef void verb_fn(struct daemon *d, struct vm *vm, struct request *r);
+/* Of a verb about one VM: its files looked at again, and what the verb's row needs held against it. */
+typedef void verb_vm_fn(struct vm *vm, struct request *r);
+typedef void verb_fn(struct daemon *d, struct request *r);
 
-/* Which handler answers which verb; those of the server itself are not in it. */
+/* Which handler answers which verb, one of the two; those of the server itself are not in it. */
 struct verb_row {
 	const char *execute;
-	verb_fn *run;
+	verb_vm_fn *on_vm;
+	verb_fn *on_daemon;
 };
 extern const struct verb_row verb_table[];
 extern const size_t verb_table_n;
@@ -39,8 +40,7 @@ void verb_job_started(struct request *r, const struct job *j);
 /* Acts, then answers with a job that ends when the VM is there, or cannot get there. act may be NULL: it
  * was done already. */
 typedef int verb_act_fn(struct vm *vm, const struct request *r, struct err *e);
-void verb_life(
-	struct daemon *d, struct vm *vm, struct request *r, verb_act_fn *act, enum vm_goal goal);
+void verb_life(struct vm *vm, struct request *r, verb_act_fn *act, enum vm_goal goal);
 
 /* Answers with result(vm) when the VM is there, or cannot get there. One whose client leaves does not
  * wait any more. */
@@ -59,35 +59,39 @@ const struct err *verb_guest_error(const struct err *e, struct err *own);
 json_t *verb_address(uint32_t address);
 
 /* conf.c */
-verb_fn verb_check, verb_cat, verb_diff, verb_cmdline;
+verb_vm_fn verb_cat, verb_diff, verb_cmdline;
+verb_fn verb_check;
 /* daemon.c */
 verb_fn verb_version, verb_debug_loop, verb_jobs, verb_job_cancel;
 /* exec.c, guest.c */
-verb_fn verb_guest_exec, verb_guest_ping, verb_guest_info, verb_guest_fs, verb_guest_trim,
+verb_vm_fn verb_guest_exec, verb_guest_ping, verb_guest_info, verb_guest_fs, verb_guest_trim,
 	verb_guest_freeze, verb_guest_thaw, verb_guest_time, verb_guest_passwd, verb_guest_command;
 /* host.c */
 verb_fn verb_host_check;
 /* life.c */
-verb_fn verb_start, verb_stop, verb_kill, verb_wait;
+verb_vm_fn verb_start, verb_stop, verb_kill, verb_wait;
 /* memory.c */
-verb_fn verb_set_memory;
+verb_vm_fn verb_set_memory;
 /* network.c */
 verb_fn verb_net_list, verb_net_show, verb_net_leases, verb_net_start, verb_net_stop;
 /* policy.c */
-verb_fn verb_history, verb_reset_failed, verb_forget;
+verb_vm_fn verb_history, verb_reset_failed;
+verb_fn verb_forget;
 /* press.c */
-verb_fn verb_reset, verb_pause, verb_resume;
+verb_vm_fn verb_reset, verb_pause, verb_resume;
 /* qmp.c */
-verb_fn verb_qmp;
+verb_vm_fn verb_qmp;
 /* reboot.c, reexec.c, reload.c */
-verb_fn verb_reboot, verb_reexec, verb_reload;
+verb_vm_fn verb_reboot;
+verb_fn verb_reexec, verb_reload;
 /* show.c */
-verb_fn verb_list, verb_info, verb_ip;
+verb_vm_fn verb_info, verb_ip;
+verb_fn verb_list;
 /* shutdown.c */
 verb_fn verb_shutdown_all;
 /* snapshot.c */
-verb_fn verb_snapshot_create, verb_snapshot_list, verb_snapshot_revert, verb_snapshot_delete;
+verb_vm_fn verb_snapshot_create, verb_snapshot_list, verb_snapshot_revert, verb_snapshot_delete;
 /* stream.c */
-verb_fn verb_console, verb_log;
+verb_vm_fn verb_console, verb_log;
 
 #endif

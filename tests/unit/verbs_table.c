@@ -18,7 +18,8 @@ static size_t handlers_of(const char *execute)
 	size_t n = 0;
 
 	for (size_t i = 0; i < verb_table_n; i++)
-		if (streq(verb_table[i].execute, execute) && verb_table[i].run)
+		if (streq(verb_table[i].execute, execute) &&
+			(verb_table[i].on_vm || verb_table[i].on_daemon))
 			n++;
 	return n;
 }
@@ -32,8 +33,16 @@ static void each_verb_has_one_handler(void **state)
 		if (handlers_of(execute) + server_answers(execute) != 1)
 			fail_msg("%s has %zu handlers", execute, handlers_of(execute));
 	}
-	for (size_t i = 0; i < verb_table_n; i++)
-		assert_non_null(api_verb_by_execute(verb_table[i].execute));
+	for (size_t i = 0; i < verb_table_n; i++) {
+		const struct verb_row *row = &verb_table[i];
+		const struct api_verb *v = api_verb_by_execute(row->execute);
+
+		assert_non_null(v);
+		assert_true(!row->on_vm == !!row->on_daemon);
+		assert_int_equal(
+			row->on_vm != NULL, (v->target == API_VM || v->target == API_VMS) &&
+						    !(v->traits & API_NAME_ONLY));
+	}
 }
 
 static void only_a_verb_with_a_vm_needs_something_of_it(void **state)
