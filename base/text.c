@@ -188,33 +188,34 @@ const char *text_duration(char *buf, size_t len, uint64_t ms)
 	return buf;
 }
 
-/* Length of the valid UTF-8 sequence at p (no C1 controls, no surrogates), or 0. */
-static size_t text_utf8_printable(const unsigned char *p, size_t left)
+size_t text_utf8(const char *s, size_t left, uint32_t *value)
 {
-	static const unsigned lowest[] = { 0, 0, 0xa0, 0x800, 0x10000 };
-	unsigned value;
-	size_t n;
+	static const uint32_t lowest[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	const unsigned char *p = (const unsigned char *)s;
+	size_t n = *p < 0x80 ? 1 : *p >= 0xf0 ? 4 : *p >= 0xe0 ? 3 : 2;
+	uint32_t v = n == 1 ? *p : *p & (0x7fU >> n);
 
-	if (*p >= 0xc2 && *p <= 0xdf)
-		n = 2, value = *p & 0x1fU;
-	else if (*p >= 0xe0 && *p <= 0xef)
-		n = 3, value = *p & 0x0fU;
-	else if (*p >= 0xf0 && *p <= 0xf4)
-		n = 4, value = *p & 0x07U;
-	else
-		return 0;
-	if (n > left)
+	if (n > left || (*p >= 0x80 && *p < 0xc2) || *p > 0xf4)
 		return 0;
 	for (size_t i = 1; i < n; i++) {
 		if ((p[i] & 0xc0) != 0x80)
 			return 0;
-		value = value << 6 | (p[i] & 0x3fU);
+		v = v << 6 | (p[i] & 0x3fU);
 	}
-	if (value < lowest[n] || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff))
+	if (v < lowest[n] || v > 0x10ffff || (v >= 0xd800 && v <= 0xdfff))
 		return 0;
-	/* direction marks reorder what a person reads */
-	if ((value >= 0x200e && value <= 0x200f) || (value >= 0x2028 && value <= 0x202e) ||
-		(value >= 0x2066 && value <= 0x2069))
+	*value = v;
+	return n;
+}
+
+/* Length of the character at s, or 0: none, ASCII, C1, or a direction mark, which reorders what a person reads. */
+static size_t text_utf8_printable(const char *s, size_t left)
+{
+	uint32_t v;
+	size_t n = text_utf8(s, left, &v);
+
+	if (n == 0 || v < 0xa0 || (v >= 0x200e && v <= 0x200f) || (v >= 0x2028 && v <= 0x202e) ||
+		(v >= 0x2066 && v <= 0x2069))
 		return 0;
 	return n;
 }
@@ -232,7 +233,7 @@ char *text_escape(const char *data, size_t len, bool keep_lines)
 		else if ((p[i] >= 0x20 && p[i] < 0x7f) ||
 			 (keep_lines && (p[i] == '\n' || p[i] == '\t')))
 			buf_addc(&b, (char)p[i]);
-		else if ((n = text_utf8_printable(p + i, len - i)))
+		else if ((n = text_utf8_printable(data + i, len - i)))
 			buf_add(&b, p + i, n);
 		else {
 			buf_printf(&b, "\\x%02x", p[i]);
@@ -248,7 +249,7 @@ void text_clean(char *s)
 	unsigned char *p = (unsigned char *)s;
 
 	for (size_t left = strlen(s), n; left > 0; p += n, left -= n) {
-		n = *p >= 0x20 && *p < 0x7f ? 1 : text_utf8_printable(p, left);
+		n = *p >= 0x20 && *p < 0x7f ? 1 : text_utf8_printable((char *)p, left);
 		if (n == 0) {
 			*p = *p == '\t' ? ' ' : '?';
 			n = 1;

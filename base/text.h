@@ -27,6 +27,10 @@ const char *text_time_exact(char *buf, size_t len, uint64_t ms);
 /* For people: "3d 4h", "12min", "5s". */
 const char *text_duration(char *buf, size_t len, uint64_t ms);
 
+/* Length of the UTF-8 character at s, of which left bytes are there, at least one; 0: it is none (overlong,
+ * surrogate, cut, too large). */
+size_t text_utf8(const char *s, size_t left, uint32_t *value);
+
 /* Bytes that somebody hostile chose, made safe for a terminal and a log line: C0, C1, DEL and bad
  * UTF-8 become \xNN, backslash \\; tab and newline stay when keep_lines. Caller frees. */
 char *text_escape(const char *data, size_t len, bool keep_lines);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "conf/schema.h"
 
 struct reader {
@@ -44,22 +45,12 @@ static char *reader_trim(char *s)
 /* Valid UTF-8 without control characters: what may go into JSON, a log line and an argument. */
 static bool reader_is_printable(const char *text)
 {
-	const unsigned char *s = (const unsigned char *)text;
+	const char *end = text + strlen(text);
+	uint32_t c;
 
-	while (*s) {
-		static const uint32_t lowest[] = { 0x20, 0xa0, 0x800, 0x10000 };
-		unsigned more = *s < 0x80 ? 0 : *s >= 0xf0 ? 3 : *s >= 0xe0 ? 2 : 1;
-		uint32_t c = more ? *s & (0x3fU >> more) : *s;
-
-		if (*s == 0x7f || (*s >= 0x80 && *s < 0xc2) || *s > 0xf4)
-			return false;
-		s++;
-		for (unsigned i = 0; i < more; i++, s++) {
-			if ((*s & 0xc0) != 0x80)
-				return false;
-			c = c << 6 | (*s & 0x3fU);
-		}
-		if (c < lowest[more] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
+	for (size_t n; text < end; text += n) {
+		n = text_utf8(text, (size_t)(end - text), &c);
+		if (n == 0 || c < 0x20 || (c >= 0x7f && c < 0xa0))
 			return false;
 	}
 	return true;

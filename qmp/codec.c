@@ -149,38 +149,6 @@ static enum codec_result codec_scan(struct codec *c, struct err *e)
 	return CODEC_NONE;
 }
 
-/* Length of the UTF-8 character at s, 0 when it is none (overlong, surrogate, cut, too large). */
-static size_t codec_utf8_len(const char *s, size_t len)
-{
-	static const struct {
-		unsigned char first, last, second_min, second_max;
-		size_t len;
-	} rows[] = {
-		{ 0x00, 0x7F, 0x00, 0x00, 1 },
-		{ 0xC2, 0xDF, 0x80, 0xBF, 2 },
-		{ 0xE0, 0xE0, 0xA0, 0xBF, 3 },
-		{ 0xE1, 0xEC, 0x80, 0xBF, 3 },
-		{ 0xED, 0xED, 0x80, 0x9F, 3 },
-		{ 0xEE, 0xEF, 0x80, 0xBF, 3 },
-		{ 0xF0, 0xF0, 0x90, 0xBF, 4 },
-		{ 0xF1, 0xF3, 0x80, 0xBF, 4 },
-		{ 0xF4, 0xF4, 0x80, 0x8F, 4 },
-	};
-	const unsigned char *u = (const unsigned char *)s;
-
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		if (u[0] < rows[i].first || u[0] > rows[i].last || rows[i].len > len)
-			continue;
-		if (rows[i].len > 1 && (u[1] < rows[i].second_min || u[1] > rows[i].second_max))
-			return 0;
-		for (size_t k = 2; k < rows[i].len; k++)
-			if (u[k] < 0x80 || u[k] > 0xBF)
-				return 0;
-		return rows[i].len;
-	}
-	return 0;
-}
-
 /* Copies a string with its quotes; returns the byte behind it. */
 static const char *codec_mend_string(struct buf *out, const char *s, const char *end)
 {
@@ -188,7 +156,8 @@ static const char *codec_mend_string(struct buf *out, const char *s, const char 
 
 	buf_addc(out, *s++);
 	while (s < end) {
-		size_t n = codec_utf8_len(s, (size_t)(end - s));
+		uint32_t c;
+		size_t n = text_utf8(s, (size_t)(end - s), &c);
 		bool last = *s == '"' && !escaped;
 
 		escaped = *s == '\\' && !escaped;
