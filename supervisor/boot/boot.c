@@ -97,7 +97,7 @@ static bool boot_check_readying(struct pending *p, struct vm *vm)
 		p->phase = BOOT_STARTING;
 		return true;
 	}
-	if (ready_look(&p->ready, vm)) {
+	if (ready_check(&p->ready, vm)) {
 		pending_finish(p, BOOT_READY);
 		return true;
 	}

@@ -148,7 +148,7 @@ static bool shutdown_guest_is_needed(const struct order_vm *order, size_t n, con
 	return false;
 }
 
-static void shutdown_tell(struct shutdown *s)
+static void shutdown_report(struct shutdown *s)
 {
 	char text[NAMED_MAX] = "waits for";
 	size_t down = 0, len = strlen(text);
@@ -245,7 +245,7 @@ static void shutdown_step(struct loop_task *t)
 		}
 	for (size_t i = 0; i < s->n; i++)
 		left += s->guest[i]->step != DOWN;
-	shutdown_tell(s);
+	shutdown_report(s);
 	if (!left)
 		shutdown_networks(s);
 }

@@ -16,7 +16,7 @@ static void files_read_state(struct vm *vm, int dir)
 	if (dir >= 0 && identity_load(&vm->identity, dir, &e) < 0)
 		vm->identity_problem = xstrdup(e.text);
 	if (dir >= 0)
-		vm_revert_look(vm, dir);
+		vm_revert_read(vm, dir);
 	identity_make_uuid(&vm->identity);
 }
 

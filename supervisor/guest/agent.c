@@ -182,7 +182,7 @@ static void agent_set_open(struct vm_agent *a, bool open)
 	if (open && a->frozen && (a->thawing || !loop_timer_is_active(&a->thaw)))
 		agent_begin_thaw(a);
 	agent_ask_if_frozen(a);
-	vm_waits_look(vm);
+	vm_waits_check(vm);
 }
 
 static void agent_on_chardevs(void *data, const json_t *result, const struct err *e)

@@ -20,7 +20,7 @@ static void balloon_greeted(struct vm *vm, void *state)
 static void balloon_joined(struct vm *vm, void *state, bool fresh)
 {
 	if (!fresh)
-		memory_take_back(vm);
+		memory_restore(vm);
 	else if (vm->proc.conf.memory_max > vm->proc.conf.memory)
 		vm_call(vm, "balloon",
 			json_pack("{s:I}", "value", (json_int_t)vm->proc.conf.memory), NULL);

@@ -21,7 +21,7 @@ enum {
  * when the guest did not follow within timeout seconds: target and actual are told. */
 void memory_set(struct vm *vm, uint64_t bytes, bool force, double timeout, struct job *j);
 /* What was cut short is taken back, perhaps by another daemon. */
-void memory_take_back(struct vm *vm);
+void memory_restore(struct vm *vm);
 
 /* As QEMU says it; 0: something that cannot be, which is as good as nothing. */
 json_int_t memory_parse(const struct conf_vm *c, const json_t *data);

@@ -278,7 +278,7 @@ static int display_start(struct vm *vm, void **state, struct fd_list *fds, struc
 }
 
 /* A display that the VM cannot have is no reason to let it go. */
-static bool display_take_back(struct vm *vm, struct display_state *s, struct err *e)
+static bool display_restore(struct vm *vm, struct display_state *s, struct err *e)
 {
 	int r = display_listen(vm, s, e);
 
@@ -294,12 +294,12 @@ static void display_attach(struct vm *vm, void **state, enum vm_attach how)
 	if (how != VM_ATTACH_ADOPTED || vm->proc.conf.display == CONF_DISPLAY_NONE)
 		return;
 	*state = xcalloc(1, sizeof(struct display_state));
-	if (!display_take_back(vm, *state, &e))
+	if (!display_restore(vm, *state, &e))
 		log_warning(vm->name, "%s: it has no display until vmkeep reload finds it free",
 			e.text);
 }
 
-void displays_mend(struct vms *vms, struct conf_problems *p)
+void displays_restore(struct vms *vms, struct conf_problems *p)
 {
 	for (size_t i = 0; i < vms->n; i++) {
 		struct vm *vm = vms->vm[i];
@@ -308,7 +308,7 @@ void displays_mend(struct vms *vms, struct conf_problems *p)
 
 		if (!s || !s->lost)
 			continue;
-		if (display_take_back(vm, s, &e)) {
+		if (display_restore(vm, s, &e)) {
 			log_info(vm->name, "display: %s is there again", display_address(vm));
 			continue;
 		}

@@ -17,7 +17,7 @@ struct vm;
 struct vms;
 
 /* Where a VM was taken back without its display, tries again, for all; what is still not to be had is told in p. */
-void displays_mend(struct vms *vms, struct conf_problems *p);
+void displays_restore(struct vms *vms, struct conf_problems *p);
 /* "127.0.0.1:5900" or the socket's path; NULL: none. */
 const char *display_address(const struct vm *vm);
 

@@ -132,7 +132,7 @@ static void memory_go_back(struct vm *vm)
 	vm_call(vm, "balloon", json_pack("{s:I}", "value", vm->mon.balloon_back), memory_on_back);
 }
 
-void memory_take_back(struct vm *vm)
+void memory_restore(struct vm *vm)
 {
 	char size[16];
 	unsigned n;
@@ -231,7 +231,7 @@ static bool memory_arrived(const struct balloon *b)
 	return off <= TOLERANCE;
 }
 
-static void memory_tell_progress(const struct balloon *b)
+static void memory_report_progress(const struct balloon *b)
 {
 	uint64_t all = b->target > b->before ? b->target - b->before : b->before - b->target;
 	uint64_t left = b->target > b->actual ? b->target - b->actual : b->actual - b->target;
@@ -292,7 +292,7 @@ static void memory_on_size(void *data, const json_t *result, const struct err *e
 	if (actual != b->actual)
 		b->moved = daemon_now();
 	b->actual = actual;
-	memory_tell_progress(b);
+	memory_report_progress(b);
 	memory_check_progress(b);
 }
 

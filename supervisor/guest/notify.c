@@ -26,7 +26,7 @@ struct notify {
 	bool changed; /* in this turn */
 };
 
-static void notify_hear_line(struct vm *vm, char *line, bool *changed)
+static void notify_parse_line(struct vm *vm, char *line, bool *changed)
 {
 	if (streq(line, "READY=1")) {
 		ready_is(vm);
@@ -45,7 +45,7 @@ static size_t notify_take(void *data, char *chunk, size_t len)
 
 	while ((end = memchr(line, '\n', len - (size_t)(line - chunk)))) {
 		*end = '\0';
-		notify_hear_line(n->vm, line, &n->changed);
+		notify_parse_line(n->vm, line, &n->changed);
 		line = end + 1;
 	}
 	return line == chunk && len >= SPOOL_PAGE ? len : (size_t)(line - chunk);

@@ -56,7 +56,7 @@ static bool ready_takes_connections(struct ready *r, const struct vm *vm, const 
 	return false;
 }
 
-bool ready_look(struct ready *r, struct vm *vm)
+bool ready_check(struct ready *r, struct vm *vm)
 {
 	const char *when = vm->proc.conf.ready_when;
 

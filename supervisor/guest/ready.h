@@ -21,7 +21,7 @@ struct ready {
 #define READY_INIT { .fd = -1 }
 
 /* Of a VM that runs. */
-bool ready_look(struct ready *r, struct vm *vm);
+bool ready_check(struct ready *r, struct vm *vm);
 void ready_release(struct ready *r);
 
 /* What the guest wrote to its first serial port, in order. */

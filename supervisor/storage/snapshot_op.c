@@ -50,7 +50,7 @@ void snapshot_end(struct snapshot_op *op, json_t *result, const struct err *e)
 	if (vm && vm->busy == op->busy)
 		vm_idle(vm);
 	if (vm && e && !op->listed && !vm_state_has_process(vm->st.state))
-		vm_revert_tell(vm);
+		vm_revert_report(vm);
 	if (op->listed) {
 		op->listed(op->data, result, e);
 	} else {

@@ -79,7 +79,7 @@ static void press_reply(void *data, const json_t *result, const struct err *e)
 				   ERR_UNREACHABLE; /* else the session ends, with its VM perhaps */
 
 		if (there)
-			vm_asked(p->vm, NULL);
+			vm_set_requester(p->vm, NULL);
 		if (there && p->reset)
 			vm_spare_reset(p->vm, VM_RESET_SECONDS);
 		press_end(p, e);
@@ -122,7 +122,7 @@ static void press(
 		.settle = vm->mon.io_error && goal == VM_GOAL_RUNNING };
 	request_on_gone(r, press_gone, p);
 	if (changed && !p->reset)
-		vm_asked(vm, request_who(r));
+		vm_set_requester(vm, request_who(r));
 	qmp_call(vm->mon.qmp, command, NULL, -1, VM_QMP_SECONDS, press_reply, p);
 }
 

@@ -32,7 +32,7 @@ void verb_qmp(struct vm *vm, struct request *r)
 	log_info(vm->name, "qmp %s by %s", execute, request_who(r));
 	/* these change its state, and the history says who did */
 	if (streq(execute, "quit") || streq(execute, "stop") || streq(execute, "cont"))
-		vm_asked(vm, request_who(r));
+		vm_set_requester(vm, request_who(r));
 	arguments = json_object_get(command, "arguments");
 	qmp_call(vm->mon.qmp, execute, arguments ? json_deep_copy(arguments) : NULL, -1,
 		request_time(r, "timeout", QMP_TIMEOUT), qmp_reply, r);

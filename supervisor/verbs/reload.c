@@ -37,7 +37,7 @@ void verbs_reload(struct daemon *d, struct conf_problems *p)
 	networks_repair(d->networks, p);
 	vms_reload(d->vms, p);
 	boot_check(d->vms, p);
-	displays_mend(d->vms, p);
+	displays_restore(d->vms, p);
 	reload_image_dir(d, &d->conf, p);
 }
 

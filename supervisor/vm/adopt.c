@@ -17,7 +17,7 @@
 #include "supervisor/vm/part.h"
 #include "supervisor/vm/record.h"
 
-static bool adopt_take_process(struct vm *vm, const struct record_process *p)
+static bool adopt_process(struct vm *vm, const struct record_process *p)
 {
 	if (!p->same_boot || p->pid <= 0)
 		return false;
@@ -79,7 +79,7 @@ static void adopt_running(struct vm *vm, const struct record_process *p)
 }
 
 /* Nobody saw its end: a power-off leaves a tombstone, so this was a crash, a kill, or our own quit. */
-static void adopt_tell_end(struct vm *vm, const struct record_process *p)
+static void adopt_explain_end(struct vm *vm, const struct record_process *p)
 {
 	if (!p->same_boot) {
 		/* whether it comes up with the host is Enable='s */
@@ -98,7 +98,7 @@ static void adopt_tell_end(struct vm *vm, const struct record_process *p)
 	/* what it wrote meanwhile */
 	if (p->same_boot && !p->early)
 		vm_parts_attach(vm, VM_ATTACH_LEFT);
-	vm_gone(vm);
+	vm_exited(vm);
 }
 
 /* Without a process: policy goes on where it was. */
@@ -113,7 +113,7 @@ static void adopt_resting(struct vm *vm, const struct record_process *p)
 	vm->adopting = true;
 	vm_event(vm, p->state == VM_FAILED ? VM_EV_GONE_FAIL : VM_EV_GONE_RESTART, NULL);
 	vm->adopting = false;
-	vm_rest(vm);
+	vm_enter_backoff(vm);
 }
 
 /* As after a downgrade. Its monitor and its files are the newer vmkeep's, which will take it back: nothing of
@@ -126,7 +126,7 @@ static bool adopt_newer(struct vm *vm, const struct record_process *p, const str
 	_cleanup_(free_ptr) char *why = xasprintf("%s: this one can only kill it", e->text);
 
 	close_fd(&vm->proc.run_fd);
-	if (!adopt_take_process(vm, &process))
+	if (!adopt_process(vm, &process))
 		return false;
 	log_error(vm->name, "%s, and its process %d runs: left alone", e->text, (int)vm->proc.pid);
 	lost_unknown(vm);
@@ -169,9 +169,9 @@ static void adopt_lost(struct vm *vm, const struct found_process *p)
 	if (p->hostile) {
 		err_set(&hostile, ERR_QEMU_FAILED, "its QEMU claims to be VM '%s' (uuid %s)",
 			p->is.name, p->is.uuid);
-		vm_hostile(vm, &hostile);
+		vm_quarantine(vm, &hostile);
 	}
-	if (adopt_take_process(vm, &process)) {
+	if (adopt_process(vm, &process)) {
 		adopt_running(vm, &process);
 		return;
 	}
@@ -212,7 +212,7 @@ static void adopt_ended(struct vm *vm, const struct record_process *p, const str
 	} else if (p->state == VM_BACKOFF || p->state == VM_FAILED) {
 		adopt_resting(vm, p);
 	} else {
-		adopt_tell_end(vm, p);
+		adopt_explain_end(vm, p);
 	}
 }
 
@@ -249,13 +249,13 @@ static void adopt_one(struct adopt *a, struct vm *vm, int run_fd)
 	if (!rest.missing)
 		vm_record_read(vm, &rest.p, &rest.e);
 	if (rest.missing || rest.e.number || rest.p.state == VM_BACKOFF ||
-		rest.p.state == VM_FAILED || !adopt_take_process(vm, &rest.p)) {
+		rest.p.state == VM_FAILED || !adopt_process(vm, &rest.p)) {
 		adopt_rest(a, &rest);
 	} else {
 		p = found_pid(&a->found, vm->proc.pid);
 		if (p)
 			p->known = true;
-		lost_mend(vm);
+		lost_repair(vm);
 		adopt_running(vm, &rest.p);
 	}
 }

@@ -150,7 +150,7 @@ static char death_read_state(pid_t thread)
 }
 
 /* The thread that holds it up: the first that neither runs to its end nor has reached it. */
-static char death_find_culprit(pid_t pid, char *task, size_t len)
+static char death_find_blocked_thread(pid_t pid, char *task, size_t len)
 {
 	char dir[48], state = '?', first = '?';
 	_cleanup_(close_dir) DIR *d = NULL;
@@ -182,7 +182,7 @@ void death_refused(pid_t pid, char *buf, size_t len)
 		{ 'Z', "dead, its threads are not" },
 	};
 	_cleanup_(buf_release) struct buf where = BUF_MAX(128);
-	char task[80] = "", path[96], state = death_find_culprit(pid, task, sizeof task);
+	char task[80] = "", path[96], state = death_find_blocked_thread(pid, task, sizeof task);
 	const char *meaning = "state unknown";
 
 	for (size_t i = 0; i < ARRAY_SIZE(meanings); i++)

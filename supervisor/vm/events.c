@@ -2,7 +2,7 @@
 /*
  * What QEMU says by itself. Each change that follows is logged, written down and told to others, so
  * there is a limit to those that nobody asked for: a QEMU that changes its state for ever loses its
- * monitor, see vm_hostile().
+ * monitor, see vm_quarantine().
  */
 #include <limits.h>
 
@@ -27,7 +27,7 @@ static void events_on_shutdown(struct vm *vm, const json_t *data)
 	if (!vm_event_bearable(vm))
 		return;
 	if (vm->st.state == VM_STOPPING && events_is(data, "reason", "guest-shutdown"))
-		vm_tell_step(vm);
+		vm_log_shutdown_method(vm);
 	if (events_is(data, "reason", "guest-shutdown"))
 		vm_ended(vm, VM_END_POWER_OFF);
 	else if (events_is(data, "reason", "guest-reset"))
@@ -71,7 +71,7 @@ static void events_count_reset(struct vm *vm, const json_t *data)
 		r->spared = daemon_now() + VM_RESET_SECONDS;
 	} else if (daemon_now() >= r->spared) {
 		r->n += r->n < INT_MAX;
-		vm_tell_reset(vm);
+		vm_report_reset(vm);
 	}
 }
 

@@ -87,7 +87,7 @@ static bool found_matters(struct found_process *p)
 	return !streq(program, "qemu-img") && !(p->early && s.parent == getpid());
 }
 
-static void found_look(struct found *f, struct found_process *p)
+static void found_inspect(struct found *f, struct found_process *p)
 {
 	const struct daemon *d = f->vms->daemon;
 	struct buf text = BUF_MAX(CGROUP_MAX);
@@ -129,7 +129,7 @@ void found_choose(struct found *f)
 
 		if (!found_matters(p))
 			continue;
-		found_look(f, p);
+		found_inspect(f, p);
 		verdict = found_is_others(f, &p->is) ? WHOSE_NOBODYS
 						     : whose(&p->is, list, vms->n, false, p->owner);
 		p->hostile = verdict == WHOSE_HOSTILE;

@@ -25,7 +25,7 @@ static void gone_set_end_reason(struct vm *vm, const struct policy_verdict *v)
 		memcpy(old, vm->st.reason, sizeof old);
 		vm_set_reason(vm, "%s; last: %s", v->why, old);
 	}
-	vm_revert_tell(vm);
+	vm_revert_report(vm);
 }
 
 /* What was asked for while it went down comes before policy. */
@@ -44,7 +44,7 @@ static struct policy_verdict gone_decide(struct vm *vm)
 		clock_boot());
 }
 
-void vm_gone(struct vm *vm)
+void vm_exited(struct vm *vm)
 {
 	struct policy_verdict v;
 
@@ -71,10 +71,10 @@ void vm_gone(struct vm *vm)
 		vm->st.want = VM_WANT_RUNNING;
 	vm->st.due = clock_boot() + v.delay;
 	vm_event(vm, v.event, NULL);
-	vm_rest(vm);
+	vm_enter_backoff(vm);
 }
 
-void vm_rest(struct vm *vm)
+void vm_enter_backoff(struct vm *vm)
 {
 	double left = vm->st.due - clock_boot();
 

@@ -187,7 +187,7 @@ static void lost_nics(struct vm *vm, json_t *kept)
 
 /* -- all of it -- */
 
-void lost_mend(struct vm *vm)
+void lost_repair(struct vm *vm)
 {
 	uid_t uid = lost_uid(vm->proc.pid);
 	bool identity = uids_is_vm(uid) && uid != vm->identity.uid;
@@ -208,7 +208,7 @@ void lost_record(struct vm *vm)
 	json_t *kept;
 
 	vm->proc.conf_lost = true;
-	lost_mend(vm);
+	lost_repair(vm);
 	kept = kept_read(vm);
 	lost_nics(vm, kept);
 	json_decref(kept);

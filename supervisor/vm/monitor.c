@@ -53,7 +53,7 @@ static void monitor_closed(void *data, const struct err *e)
 	vm_monitor_close(vm);
 	log_debug(vm->name, "monitor lost: %s", e->text);
 	if (e->class == ERR_QEMU_FAILED) {
-		vm_hostile(vm, e);
+		vm_quarantine(vm, e);
 		if (vm_state_is_starting(vm->st.state)) {
 			vm_start_fail(vm, VM_END_START_FAILED, e);
 			return;
@@ -77,7 +77,7 @@ const struct qmp_handlers vm_qmp_handlers = {
 void vm_connect_monitor(struct vm *vm)
 {
 	double patience = vm->st.state == VM_GREETING ? vm_start_left(vm) : VM_QMP_SECONDS;
-	double penance = vm->mon.hostile_since > 0
+	double holdoff = vm->mon.hostile_since > 0
 				 ? vm->mon.hostile_since + VM_HOSTILE_SECONDS - daemon_now()
 				 : 0;
 	struct err e = ERR_INIT;
@@ -85,9 +85,9 @@ void vm_connect_monitor(struct vm *vm)
 
 	if (vm->mon.qmp || vm->proc.run_fd < 0)
 		return;
-	if (penance > 0) {
+	if (holdoff > 0) {
 		if (vm_state_is_up(vm->st.state))
-			vm_reconnect(vm, penance);
+			vm_reconnect(vm, holdoff);
 		return;
 	}
 	vm->mon.hostile_since = 0;

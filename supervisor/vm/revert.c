@@ -51,7 +51,7 @@ bool vm_revert_there(int dir)
 	return revert_read_mark(dir, &mark);
 }
 
-void vm_revert_look(struct vm *vm, int dir)
+void vm_revert_read(struct vm *vm, int dir)
 {
 	struct vm_revert mark;
 
@@ -78,7 +78,7 @@ int vm_revert_check(const struct vm *vm, struct err *e)
 	return err_hint(e, "vmkeep snapshot revert %s %s finishes it", vm->name, r->snapshot);
 }
 
-void vm_revert_tell(struct vm *vm)
+void vm_revert_report(struct vm *vm)
 {
 	struct err e = ERR_INIT;
 
@@ -124,7 +124,7 @@ void vm_revert_marked(struct vm *vm, const char *snapshot, const char *disk)
 	if (disk) {
 		revert_set_mark(vm, snapshot, disk);
 		if (told)
-			vm_revert_tell(vm);
+			vm_revert_report(vm);
 		return;
 	}
 	free_ptr(&vm->revert);

@@ -21,12 +21,12 @@ struct vm_revert {
 };
 
 /* In the state directory. What is known stays known where the file is gone. */
-void vm_revert_look(struct vm *vm, int dir);
+void vm_revert_read(struct vm *vm, int dir);
 bool vm_revert_there(int dir);
 /* 0: there is no mark; else says what to do. ERR_WRONG_STATE. */
 int vm_revert_check(const struct vm *vm, struct err *e);
 /* The same in one line, as the reason of a VM that is off. */
-void vm_revert_tell(struct vm *vm);
+void vm_revert_report(struct vm *vm);
 /* Marks it; disk as above, NULL: takes the mark away. It counts when done says so. */
 int vm_revert_mark(struct vm *vm, const char *snapshot, const char *disk, keep_fn *done, void *data,
 	struct err *e);

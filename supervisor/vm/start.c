@@ -67,12 +67,12 @@ void (*const vm_actions[VM_ACTIONS])(struct vm *vm) = {
 	[VM_DO_SPAWN] = start_enter_here,
 	[VM_DO_GREET] = start_greet,
 	[VM_DO_JOIN] = start_enter_here,
-	[VM_DO_PRESS] = vm_press,
-	[VM_DO_INSIST] = vm_insist,
+	[VM_DO_PRESS] = vm_power_button,
+	[VM_DO_INSIST] = vm_power_button_again,
 	[VM_DO_QUIT] = vm_quit,
 	[VM_DO_KILL] = vm_kill_process,
 	[VM_DO_CLEAN] = vm_clean,
-	[VM_DO_EXPIRE] = vm_expire,
+	[VM_DO_EXPIRE] = vm_start_timeout,
 };
 
 void vm_start_check(struct start_check *c)

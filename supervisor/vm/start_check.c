@@ -111,7 +111,7 @@ int start_check_qemu(struct start_check *c)
 	return STEP_WAITS;
 }
 
-static void check_tell_kvm(const struct start_check *c)
+static void check_report_kvm(const struct start_check *c)
 {
 	bool must = c->vm->file.conf.accel == CONF_ACCEL_KVM;
 
@@ -127,7 +127,7 @@ static void check_on_kvm(void *data, const struct probe *none, const struct err 
 	c->kvm_asked = true;
 	if (e)
 		err_copy(&c->kvm, e);
-	check_tell_kvm(c);
+	check_report_kvm(c);
 	start_check_next(c);
 }
 
@@ -136,7 +136,7 @@ int start_check_kvm(struct start_check *c)
 	if (!c->probe || c->vm->file.conf.accel == CONF_ACCEL_TCG || check_is_running(c))
 		return STEP_DONE;
 	if (c->kvm_asked) {
-		check_tell_kvm(c);
+		check_report_kvm(c);
 		return STEP_DONE;
 	}
 	probes_kvm(c->vm->daemon->probes, c->probe, check_on_kvm, c);

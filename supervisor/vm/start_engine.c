@@ -17,7 +17,7 @@ void vm_start_fail(struct vm *vm, enum vm_ending whose, const struct err *e)
 {
 	vm_start_failed(vm, whose, e);
 	if (vm->proc.pidfd < 0)
-		vm_gone(vm);
+		vm_exited(vm);
 	else
 		vm_event(vm, VM_EV_BROKEN, NULL);
 }

@@ -113,7 +113,7 @@ static void start_join_on_blocks(void *data, const json_t *result, const struct 
 	start_join_paused_because(vm, why);
 	/* it stood still already, but not for that */
 	if (found_before)
-		vm_tell_state(vm, VM_PAUSED);
+		vm_report_state(vm, VM_PAUSED);
 }
 
 /* The RunState of QEMU's qapi/run-state.json, and what it means here. */

@@ -89,7 +89,7 @@ int start_record(struct vm_start *s, struct err *e)
 
 /* --- the jail --- */
 
-static void start_spawn_jail_take_error(struct vm *vm, const json_t *error)
+static void start_spawn_jail_on_error(struct vm *vm, const json_t *error)
 {
 	struct err e = ERR_INIT;
 
@@ -97,7 +97,7 @@ static void start_spawn_jail_take_error(struct vm *vm, const json_t *error)
 	vm_start_failed(vm, VM_END_HOST_CAUSE, &e);
 }
 
-static void start_spawn_jail_tell_created(struct vm *vm, const char *id)
+static void start_spawn_jail_note_created(struct vm *vm, const char *id)
 {
 	char size[24];
 
@@ -108,7 +108,7 @@ static void start_spawn_jail_tell_created(struct vm *vm, const char *id)
 }
 
 /* The jail has it safely on disk, with the time at which it made images, and saw all. */
-static void start_spawn_jail_take_kept(struct vm_start *s, const json_t *kept)
+static void start_spawn_jail_on_kept(struct vm_start *s, const json_t *kept)
 {
 	struct vm *vm = s->vm;
 	char path[PATH_MAX];
@@ -121,7 +121,7 @@ static void start_spawn_jail_take_kept(struct vm_start *s, const json_t *kept)
 
 		if (d)
 			d->created = json_integer_value(json_object_get(disk, "created"));
-		start_spawn_jail_tell_created(vm, id);
+		start_spawn_jail_note_created(vm, id);
 	}
 	for (i = 0; i < vm->proc.conf.disks; i++)
 		if (vm->proc.conf.disk[i].path && !vm->proc.conf.disk[i].cdrom)
@@ -137,7 +137,7 @@ static void start_spawn_jail_take_kept(struct vm_start *s, const json_t *kept)
 
 /* The jail says what it kept, and why it failed or that exec comes next; end of file without an error
  * means that it happened. */
-static void start_spawn_jail_take_line(void *data, const json_t *doc)
+static void start_spawn_jail_parse_line(void *data, const json_t *doc)
 {
 	const json_t *error = json_object_get(doc, "error"), *kept = json_object_get(doc, "kept");
 	struct vm_start *s = data;
@@ -147,16 +147,16 @@ static void start_spawn_jail_take_line(void *data, const json_t *doc)
 		s->refused = json_deep_copy(error);
 	}
 	if (kept)
-		start_spawn_jail_take_kept(s, kept);
+		start_spawn_jail_on_kept(s, kept);
 	s->prepared = !error && (s->prepared || json_object_get(doc, "prepared"));
 }
 
 static void start_spawn_jail_finish(struct vm_start *s)
 {
-	if (s->plan_fd < 0 || confine_read(s->plan_fd, &s->reply, start_spawn_jail_take_line, s))
+	if (s->plan_fd < 0 || confine_read(s->plan_fd, &s->reply, start_spawn_jail_parse_line, s))
 		return;
 	if (s->refused)
-		start_spawn_jail_take_error(s->vm, s->refused);
+		start_spawn_jail_on_error(s->vm, s->refused);
 	start_close_jail(s);
 	/* a monitor that answered in the same turn is ahead of it */
 	if (s->prepared && s->step->run == start_jail)

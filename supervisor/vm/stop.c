@@ -18,7 +18,7 @@
 
 enum { STDERR_TAIL = 4096, STDERR_LINES = 20, LAST_TURNS = 64 };
 
-void vm_press(struct vm *vm)
+void vm_power_button(struct vm *vm)
 {
 	double left = vm->stop.deadline - daemon_now();
 
@@ -50,7 +50,7 @@ static bool stop_lost_time(const struct vm *vm)
 	return clock_lost() - vm->stop.pressed > CLOCK_GAP;
 }
 
-void vm_insist(struct vm *vm)
+void vm_power_button_again(struct vm *vm)
 {
 	bool leave = vm->proc.conf.on_stop_timeout == CONF_STOP_TIMEOUT_LEAVE;
 
@@ -67,7 +67,7 @@ void vm_insist(struct vm *vm)
 			vm->name, "is asked once more: this daemon was stopped, or the host slept");
 		vm->stop.deadline = daemon_now() + VM_PRESS_SECONDS;
 	}
-	vm_press(vm);
+	vm_power_button(vm);
 }
 
 void vm_kill_process(struct vm *vm)
@@ -88,7 +88,7 @@ void vm_kill_process(struct vm *vm)
 	if (vm->st.ending == VM_END_NONE)
 		vm->st.ending = VM_END_QUIT;
 	if (vm->proc.pidfd < 0) { /* a part is waited for */
-		vm_gone(vm);
+		vm_exited(vm);
 		return;
 	}
 	vm_record_write(vm);
@@ -123,7 +123,7 @@ void vm_quit(struct vm *vm)
 	vm_arm(vm, lives ? VM_QUIT_REPLY_SECONDS : VM_QUIT_SECONDS);
 }
 
-void vm_expire(struct vm *vm)
+void vm_start_timeout(struct vm *vm)
 {
 	const bool refused = vm->start->refused;
 	struct err e = ERR_INIT;
@@ -268,7 +268,7 @@ static void stop_on_exit(struct ev_loop *ev, ev_io *w, int revents)
 	for (int i = 0; vm->mon.qmp && i < LAST_TURNS; i++)
 		qmp_take(vm->mon.qmp);
 	stop_explain_end(vm);
-	vm_gone(vm);
+	vm_exited(vm);
 }
 
 void vm_watch_process(struct vm *vm)

@@ -85,7 +85,7 @@ void vm_history(struct vm *vm, const char *event, const char *who, const char *w
 				.time = clock_wall(), .event = event, .who = who, .why = why });
 }
 
-void vm_asked(struct vm *vm, const char *who)
+void vm_set_requester(struct vm *vm, const char *who)
 {
 	snprintf(vm->who, sizeof vm->who, "%s", who ? who : "");
 }
@@ -164,12 +164,12 @@ static void tell_write_history(struct vm *vm, enum vm_state from)
 	else
 		snprintf(why, sizeof why, "%s", vm->st.reason);
 	if (!vm->who[0] && (vm->st.state == VM_BACKOFF || from == VM_BACKOFF))
-		vm_asked(vm, vm->st.again[0] ? vm->st.again : "policy");
+		vm_set_requester(vm, vm->st.again[0] ? vm->st.again : "policy");
 	vm_history(vm, event, vm->who, why);
 	vm->who[0] = '\0';
 }
 
-void vm_tell_state(struct vm *vm, enum vm_state from)
+void vm_report_state(struct vm *vm, enum vm_state from)
 {
 	log_info(vm->name, "%s -> %s%s%s%s", vm_state_inner_name(from),
 		vm_state_inner_name(vm->st.state), vm->st.reason[0] ? " (" : "", vm->st.reason,
@@ -184,7 +184,7 @@ void vm_tell_state(struct vm *vm, enum vm_state from)
 	tell_alert_state(vm, from);
 }
 
-void vm_tell_health(struct vm *vm, bool well, const char *why)
+void vm_report_health(struct vm *vm, bool well, const char *why)
 {
 	if (well)
 		log_info(vm->name, "answers again");
@@ -199,7 +199,7 @@ void vm_tell_health(struct vm *vm, bool well, const char *why)
 }
 
 /* A guest may reset as often as it likes: each that is told says how many there were. */
-void vm_tell_reset(struct vm *vm)
+void vm_report_reset(struct vm *vm)
 {
 	struct vm_resets *r = &vm->log.resets;
 	char why[64];
@@ -217,7 +217,7 @@ void vm_tell_reset(struct vm *vm)
 	vm_record_write(vm);
 }
 
-void vm_tell_step(const struct vm *vm)
+void vm_log_shutdown_method(const struct vm *vm)
 {
 	if (vm->stop.presses)
 		log_info(vm->name, "guest shut down after %u presses of the power button",

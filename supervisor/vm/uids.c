@@ -34,7 +34,7 @@ static void uids_note_had(void *data, uid_t uid)
 		h->most = uid;
 }
 
-static void uids_look_for_had(const struct vms *vms, struct had *h)
+static void uids_find_had(const struct vms *vms, struct had *h)
 {
 	*h = (struct had){ .ours = vms->daemon->uids, .most = vms->daemon->uids->vms - 1 };
 	uids_kept(vms->daemon->dirs.state_fd, uids_note_had, h);
@@ -60,7 +60,7 @@ static uid_t uids_free_uid(struct vms *vms)
 	uid_t uid;
 
 	if (vms->uid_next < u->vms || vms->uid_next > u->vms_end) {
-		uids_look_for_had(vms, &had);
+		uids_find_had(vms, &had);
 		vms->uid_next = had.most + 1;
 	}
 	uid = uids_free_from(vms, vms->uid_next, NULL);
@@ -69,7 +69,7 @@ static uid_t uids_free_uid(struct vms *vms)
 		return uid;
 	}
 	/* the last one was given: those between that are free again */
-	uids_look_for_had(vms, &had);
+	uids_find_had(vms, &had);
 	return uids_free_from(vms, u->vms, &had);
 }
 

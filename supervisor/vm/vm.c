@@ -99,7 +99,7 @@ void vm_event(struct vm *vm, enum vm_event ev, const char *reason)
 		if (!vm->adopting)
 			vm_set_since(vm);
 		vm_arm(vm, 0);
-		vm_tell_state(vm, from);
+		vm_report_state(vm, from);
 		vm_observed_state(vm);
 	}
 	/* what a former daemon wrote of one that was taken back holds until something happens, and what is
@@ -112,7 +112,7 @@ void vm_event(struct vm *vm, enum vm_event ev, const char *reason)
 	if (to.action != VM_DO_NOTHING)
 		vm->daemon->actions[to.action](vm);
 	vm_parts_state(vm);
-	vm_waits_look(vm);
+	vm_waits_check(vm);
 	/* nothing is left of it: the next look at the files forgets it */
 	if (vm->file.orphan && !vm_state_has_process(vm->st.state))
 		vm->daemon->vms->changed = true;
@@ -138,7 +138,7 @@ void vm_health(struct vm *vm, bool well, const char *why)
 	if (!well)
 		text_clean(vm->mon.trouble);
 	vm_record_write(vm);
-	vm_tell_health(vm, well, vm->mon.trouble);
+	vm_report_health(vm, well, vm->mon.trouble);
 }
 
 const char *vm_health_text(const struct vm *vm)
@@ -148,7 +148,7 @@ const char *vm_health_text(const struct vm *vm)
 	return vm->mon.hostile_since > 0 ? "unresponsive: hostile" : "unresponsive";
 }
 
-void vm_hostile(struct vm *vm, const struct err *e)
+void vm_quarantine(struct vm *vm, const struct err *e)
 {
 	_cleanup_(free_ptr) char *why = xasprintf("hostile: %s", e->text);
 

@@ -216,7 +216,7 @@ void vm_health(struct vm *vm, bool well, const char *why);
 const char *vm_health_text(const struct vm *vm);
 /* Its QEMU broke the protocol or floods us: its connection is closed, and made again after
  * VM_HOSTILE_SECONDS at the earliest. The guest is left alone. */
-void vm_hostile(struct vm *vm, const struct err *e);
+void vm_quarantine(struct vm *vm, const struct err *e);
 int vm_draft_identity(
 	struct vm *vm, struct err *e); /* what was told of it stays true: identity.h */
 /* The guest ended, and policy keeps it as it stands (On...=pause): it goes on only after a reset. */
@@ -250,19 +250,19 @@ void vm_idle(struct vm *vm);
 extern void (*const vm_actions[VM_ACTIONS])(struct vm *vm);
 /* identity, effective configuration, argv's files; also for `cmdline` and `check`. */
 int vm_complete_identity(struct vm *vm, const struct conf_vm *c, struct err *e);
-void vm_press(struct vm *vm);
-void vm_insist(struct vm *vm); /* presses again, or the deadline is over */
+void vm_power_button(struct vm *vm);
+void vm_power_button_again(struct vm *vm); /* presses again, or the deadline is over */
 /* The guest powered off while it was asked to: the log says which step worked. */
-void vm_tell_step(const struct vm *vm);
+void vm_log_shutdown_method(const struct vm *vm);
 void vm_quit(struct vm *vm);
 void vm_kill_process(struct vm *vm);
-void vm_expire(struct vm *vm);
+void vm_start_timeout(struct vm *vm);
 void vm_clean(struct vm *vm); /* unmakes what the record says was made */
 void vm_watch_process(struct vm *vm);
 /* A process ended, or preparing failed: policy picks the event. */
-void vm_gone(struct vm *vm);
+void vm_exited(struct vm *vm);
 /* Nothing to do until vm->due, or until somebody asks; writes that down. */
-void vm_rest(struct vm *vm);
+void vm_enter_backoff(struct vm *vm);
 /* The guest ended by itself; only a tombstone is left. */
 void vm_ended(struct vm *vm, enum vm_ending ending);
 void vm_qmp_event(void *data, const char *name, const json_t *event_data);
@@ -310,8 +310,8 @@ typedef void vm_wait_fn(void *data, const struct err *e);
 struct vm_wait *vm_wait(
 	struct vm *vm, enum vm_goal goal, double timeout, vm_wait_fn *done, void *data);
 void vm_wait_cancel(struct vm_wait *w);
-void vm_waits_look(struct vm *vm); /* after any change */
-void vm_waits_end(struct vm *vm);  /* the VM goes away */
+void vm_waits_check(struct vm *vm); /* after any change */
+void vm_waits_end(struct vm *vm);   /* the VM goes away */
 
 /* --- timer.c --- */
 void vm_arm(struct vm *vm, double seconds); /* 0 disarms */
@@ -325,10 +325,10 @@ void vm_set_reboot_action(struct vm *vm); /* by OnReboot= */
 void vm_spare_reset(struct vm *vm, double seconds);
 
 /* --- tell.c --- */
-void vm_tell_state(struct vm *vm, enum vm_state from);
+void vm_report_state(struct vm *vm, enum vm_state from);
 /* The guest reset itself: vm->resets. */
-void vm_tell_reset(struct vm *vm);
-void vm_tell_health(struct vm *vm, bool well, const char *why);
+void vm_report_reset(struct vm *vm);
+void vm_report_health(struct vm *vm, bool well, const char *why);
 /* One record; who and why may be NULL. Of those that nobody asked for, some are spared when there are
  * many: the last one is written in any case, a few seconds later, and says how many they were. */
 void vm_history(struct vm *vm, const char *event, const char *who, const char *why);
@@ -338,7 +338,7 @@ void vm_note(struct vm *vm, const char *event, const char *fmt, ...)
 json_t *vm_take_notes(struct vm *vm); /* an array of texts, the caller's; NULL: none */
 void vm_history_flush(struct vm *vm); /* and stops its timer */
 /* Whom the next change of state is put down to; NULL: nobody. */
-void vm_asked(struct vm *vm, const char *who);
+void vm_set_requester(struct vm *vm, const char *who);
 
 /* --- record.c --- */
 void vm_record_write(struct vm *vm);

@@ -69,14 +69,14 @@ void vms_lost(struct vms *vms)
 
 		vm_parts_lost(vm);
 		if (vm->st.state == VM_BACKOFF)
-			vm_rest(vm);
+			vm_enter_backoff(vm);
 	}
 }
 
 void vms_leased(struct vms *vms)
 {
 	for (size_t i = 0; i < vms->n; i++)
-		vm_waits_look(vms->vm[i]);
+		vm_waits_check(vms->vm[i]);
 }
 
 struct vm *vms_add(struct vms *vms, const char *name)

@@ -8,8 +8,8 @@
 
 static void vms_identity_settle(struct vms *vms, struct vm *vm, int fd)
 {
-	vm_revert_look(vm, fd);
-	vm_revert_tell(vm);
+	vm_revert_read(vm, fd);
+	vm_revert_report(vm);
 	/* its file was away, and meanwhile another one got its uid: it gets a new one at its start */
 	if (vm->identity.uid && vms_uid_taken(vms, vm->identity.uid, vm))
 		vm->identity.uid = 0;

@@ -148,7 +148,7 @@ void vm_wait_cancel(struct vm_wait *w)
 	wait_free(w);
 }
 
-static void wait_tell(struct loop_task *task)
+static void wait_report(struct loop_task *task)
 {
 	struct vm_wait *w = container_of(task, struct vm_wait, verdict);
 	struct err error;
@@ -165,7 +165,7 @@ static void wait_decide(struct vm_wait *w)
 {
 	w->decided = true;
 	loop_timer_stop(&w->timer);
-	loop_later(w->vm->daemon->loop.ev, &w->verdict, wait_tell);
+	loop_later(w->vm->daemon->loop.ev, &w->verdict, wait_report);
 }
 
 static void wait_timed_out(void *data)
@@ -192,11 +192,11 @@ struct vm_wait *vm_wait(
 	vm->waits = w;
 	if (timeout > 0)
 		loop_timer_start(&w->timer, timeout);
-	vm_waits_look(vm);
+	vm_waits_check(vm);
 	return w;
 }
 
-void vm_waits_look(struct vm *vm)
+void vm_waits_check(struct vm *vm)
 {
 	for (struct vm_wait *w = vm->waits; w; w = w->next)
 		if (!w->decided && wait_check(vm, w->goal, &w->error) != PENDING)

@@ -49,10 +49,10 @@ static void wish_set(struct vm *vm, enum vm_want want)
 
 /* --- up --- */
 
-static void wish_take_start(struct vm *vm, bool paused, bool by_policy, const char *who)
+static void wish_begin_start(struct vm *vm, bool paused, bool by_policy, const char *who)
 {
 	log_info(vm->name, "start by %s", who);
-	vm_asked(vm, who);
+	vm_set_requester(vm, who);
 	free_ptr(&vm->start_error);
 	vm->st.paused_start = paused;
 	vm->st.policy = (struct policy_memory){ .n = 0 };
@@ -73,7 +73,7 @@ static int wish_start(struct vm *vm, bool paused, bool by_policy, const char *wh
 	if ((!up || vm->busy) && vm_may_start(vm, true, e) < 0)
 		return e->number;
 	if (vm->st.want == VM_WANT_STOPPED || !up)
-		wish_take_start(vm, paused, by_policy, who);
+		wish_begin_start(vm, paused, by_policy, who);
 	/* however it comes to its end, this start follows it */
 	wish_set(vm, vm->st.state == VM_QUITTING ? VM_WANT_RESTART : VM_WANT_RUNNING);
 	if (vm->st.want == VM_WANT_RESTART)
@@ -155,7 +155,7 @@ static void wish_ask_to_power_off(struct vm *vm, enum vm_want want, double timeo
 
 	if (timeout < 0)
 		timeout = ms == UINT64_MAX ? 1e9 : (double)ms / 1000;
-	vm_asked(vm, who);
+	vm_set_requester(vm, who);
 	wish_set(vm, want);
 	vm->stop.left = false;
 	vm->stop.deadline = daemon_now() + timeout;
@@ -197,7 +197,7 @@ int vm_kill(struct vm *vm, const char *who, struct err *e)
 	if (wish_check_unread(vm, e) < 0)
 		return e->number;
 	log_info(vm->name, "kill by %s", who);
-	vm_asked(vm, who);
+	vm_set_requester(vm, who);
 	wish_set(vm, VM_WANT_STOPPED);
 	vm->stop.left = false;
 	vm_event(vm, VM_EV_KILL, vm_state_has_process(vm->st.state) ? "killed" : NULL);
@@ -211,7 +211,7 @@ void vm_reset_failed(struct vm *vm, const char *who)
 	vm->st.policy = (struct policy_memory){ 0 };
 	if (vm->st.state == VM_FAILED) {
 		free_ptr(&vm->start_error);
-		vm_asked(vm, who);
+		vm_set_requester(vm, who);
 		vm_event(vm, VM_EV_STOP, "");
 	} else if (vm->st.state == VM_BACKOFF) {
 		vm_record_write_resting(vm);
