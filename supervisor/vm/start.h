@@ -15,12 +15,18 @@
 struct start_check;
 struct vm_start;
 
+/* STEP_DONE, STEP_WAITS or -errno */
+typedef int start_step_fn(struct vm_start *s, struct err *e);
+
+/* STEP_DONE or STEP_WAITS */
+typedef int start_check_fn(struct start_check *c);
+
 struct start_step {
 	const char *name;    /* for people */
 	enum vm_state state; /* the VM's meanwhile; an event leads from one to the next */
-	int (*run)(struct vm_start *s, struct err *e); /* as above, or -errno */
-	int (*check)(struct start_check *c); /* start_check.h; NULL: nothing is known beforehand */
-	enum vm_ending fault;		     /* whose a failure is */
+	start_step_fn *run;
+	start_check_fn *check; /* start_check.h; NULL: nothing is known beforehand */
+	enum vm_ending fault;  /* whose a failure is */
 	bool later; /* in a turn of the loop of its own, as many may have waited for the same */
 };
 
@@ -58,27 +64,9 @@ void start_next(struct vm_start *s);
 void start_failed(struct vm_start *s, const struct err *e);
 
 /* --- the steps --- */
-int start_permission(struct vm_start *s, struct err *e);
-int start_configuration(struct vm_start *s, struct err *e);
-int start_memory(struct vm_start *s, struct err *e);
-int start_qemu(struct vm_start *s, struct err *e);
-int start_kvm(struct vm_start *s, struct err *e);
-int start_identity(struct vm_start *s, struct err *e);
-int start_nvram(struct vm_start *s, struct err *e);
-int start_networks(struct vm_start *s, struct err *e);
-int start_addresses(struct vm_start *s, struct err *e);
-
-int start_run_dir(struct vm_start *s, struct err *e);
-int start_socket(struct vm_start *s, struct err *e);
-int start_parts(struct vm_start *s, struct err *e);
-int start_taps(struct vm_start *s, struct err *e);
-int start_plan(struct vm_start *s, struct err *e);
-int start_record(struct vm_start *s, struct err *e);
-int start_jail(struct vm_start *s, struct err *e);
-
-int start_monitor(struct vm_start *s, struct err *e);
-int start_status(struct vm_start *s, struct err *e);
-int start_bridges(struct vm_start *s, struct err *e);
-int start_run(struct vm_start *s, struct err *e);
+start_step_fn start_permission, start_configuration, start_memory, start_qemu, start_kvm,
+	start_identity, start_nvram, start_networks, start_addresses, start_run_dir, start_socket,
+	start_parts, start_taps, start_plan, start_record, start_jail, start_monitor, start_status,
+	start_bridges, start_run;
 
 #endif

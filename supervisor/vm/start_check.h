@@ -30,14 +30,8 @@ void vm_start_check(struct start_check *c); /* start.c: from the first step on *
 void start_check_at(struct start_check *c, const struct start_step *step);
 void start_check_next(struct start_check *c);
 
-int start_check_permission(struct start_check *c);
-int start_check_memory(struct start_check *c);
-int start_check_qemu(struct start_check *c);
-int start_check_kvm(struct start_check *c);
-int start_check_identity(struct start_check *c);
-int start_check_nvram(struct start_check *c);
-int start_check_networks(struct start_check *c);
-int start_check_parts(struct start_check *c);
-int start_check_files(struct start_check *c);
+start_check_fn start_check_permission, start_check_memory, start_check_qemu, start_check_kvm,
+	start_check_identity, start_check_nvram, start_check_networks, start_check_parts,
+	start_check_files;
 
 #endif
