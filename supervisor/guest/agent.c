@@ -227,15 +227,9 @@ bool vm_agent_is_open(const struct vm *vm)
 
 static int agent_start(struct vm *vm, void **state, struct fd_list *fds, struct err *e)
 {
-	int fd;
-
 	if (!vm->proc.conf.agent)
 		return 0;
-	fd = vm_socket_listen(vm, "agent.sock", e);
-	if (fd < 0)
-		return fd;
-	fd_list_add(fds, fd, ARGV_FD_AGENT);
-	return 0;
+	return fd_list_add(fds, vm_socket_listen(vm, "agent.sock", e), ARGV_FD_AGENT);
 }
 
 static void agent_attach(struct vm *vm, void **state, enum vm_attach how)

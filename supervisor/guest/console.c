@@ -256,22 +256,17 @@ static void console_port_open(struct port *p, bool first)
 static int console_start(struct vm *vm, void **state, struct fd_list *fds, struct err *e)
 {
 	char name[96];
+	int r = 0;
 
-	for (size_t i = 0; i < vm->proc.conf.serials; i++) {
-		int fd;
-
+	for (size_t i = 0; r == 0 && i < vm->proc.conf.serials; i++) {
 		snprintf(name, sizeof name, "serial-%s.sock", vm->proc.conf.serial[i].id);
-		fd = vm_socket_listen(vm, name, e);
-		if (fd < 0)
-			return fd;
-		fd_list_add(fds, fd, argv_fd_serial(i));
+		r = fd_list_add(fds, vm_socket_listen(vm, name, e), argv_fd_serial(i));
+		if (r < 0)
+			break;
 		snprintf(name, sizeof name, "out/serial-%s", vm->proc.conf.serial[i].id);
-		fd = output_make(vm, name, e);
-		if (fd < 0)
-			return fd;
-		fd_list_add(fds, fd, argv_fd_serial_log(i));
+		r = fd_list_add(fds, output_make(vm, name, e), argv_fd_serial_log(i));
 	}
-	return 0;
+	return r;
 }
 
 /* After adoption it goes on without loss. */

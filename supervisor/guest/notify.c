@@ -73,15 +73,9 @@ static const struct spool_kind notify_kind = {
 
 static int notify_start(struct vm *vm, void **state, struct fd_list *fds, struct err *e)
 {
-	int fd;
-
 	if (!argv_wants_notify(&vm->proc.conf))
 		return 0;
-	fd = output_make(vm, notify_file, e);
-	if (fd < 0)
-		return fd;
-	fd_list_add(fds, fd, ARGV_FD_NOTIFY);
-	return 0;
+	return fd_list_add(fds, output_make(vm, notify_file, e), ARGV_FD_NOTIFY);
 }
 
 static void notify_attach(struct vm *vm, void **state, enum vm_attach how)

@@ -37,15 +37,9 @@ static int vsock_check(
 
 static int vsock_start(struct vm *vm, void **state, struct fd_list *fds, struct err *e)
 {
-	int fd;
-
 	if (!vm->proc.conf.vsock_cid)
 		return 0;
-	fd = vsock_open(e);
-	if (fd < 0)
-		return fd;
-	fd_list_add(fds, fd, ARGV_FD_VSOCK);
-	return 0;
+	return fd_list_add(fds, vsock_open(e), ARGV_FD_VSOCK);
 }
 
 static void vsock_info(const struct vm *vm, void *state, json_t *out)

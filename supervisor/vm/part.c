@@ -3,11 +3,14 @@
 
 #include <assert.h>
 
-void fd_list_add(struct fd_list *l, int fd, int number)
+int fd_list_add(struct fd_list *l, int fd, int number)
 {
+	if (fd < 0)
+		return fd;
 	assert(l->n < PLAN_FDS_MAX);
 	l->fd[l->n] = fd;
 	l->number[l->n++] = number;
+	return 0;
 }
 
 void fd_list_release(struct fd_list *l)

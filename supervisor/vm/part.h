@@ -90,7 +90,8 @@ struct vm_part {
 	void (*close)(struct vm *vm, void **state, bool ended);
 };
 
-void fd_list_add(struct fd_list *l, int fd /* stolen */, int number);
+/* fd: stolen, or the -errno why there is none, which comes back; else 0. */
+int fd_list_add(struct fd_list *l, int fd, int number);
 void fd_list_release(struct fd_list *l);
 
 /* What is in its slot. */

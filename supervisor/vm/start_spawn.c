@@ -40,12 +40,10 @@ int start_run_dir(struct vm_start *s, struct err *e)
 int start_socket(struct vm_start *s, struct err *e)
 {
 	struct vm *vm = s->vm;
-	int fd = vm_socket_listen(vm, "qmp.sock", e);
+	int fd = fd_list_add(&s->fds, vm_socket_listen(vm, "qmp.sock", e), ARGV_FD_QMP);
 
-	if (fd < 0)
-		return fd;
-	fd_list_add(&s->fds, fd, ARGV_FD_QMP);
-	fd = vm_socket_connect(vm, "qmp.sock", e);
+	if (fd == 0)
+		fd = vm_socket_connect(vm, "qmp.sock", e);
 	if (fd < 0)
 		return fd;
 	vm->mon.qmp = qmp_new(vm->daemon->loop.ev, fd, vm_start_left(vm), &vm_qmp_handlers, vm);
