@@ -33,6 +33,18 @@ int file_read(int dirfd, const char *path, struct buf *b, struct err *e)
 	}
 }
 
+ssize_t file_peek(int dirfd, const char *path, char *text, size_t room)
+{
+	_cleanup_(close_fd) int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	ssize_t n = fd < 0 ? -1 : 1;
+	size_t len = 0;
+
+	for (; n > 0 && len < room - 1; len += n > 0 ? (size_t)n : 0)
+		n = read(fd, text + len, room - 1 - len);
+	text[len] = '\0';
+	return n < 0 ? -1 : (ssize_t)len;
+}
+
 bool file_socket_address(struct sockaddr_un *a, int dirfd, const char *name)
 {
 	*a = (struct sockaddr_un){ .sun_family = AF_UNIX };

@@ -18,6 +18,9 @@
 /* Reads the whole of a regular file of at most b->max bytes; dirfd may be AT_FDCWD. */
 int file_read(int dirfd, const char *path, struct buf *b, struct err *e);
 
+/* What a small file of the kernel's holds, cut to room; its length, or -1 and "" where it is gone. */
+ssize_t file_peek(int dirfd, const char *path, char *text, size_t room);
+
 /* Writes path.tmp, then renames. sync: fsync file and directory (identity only). */
 int file_replace(int dirfd, const char *path, mode_t mode, const void *data, size_t len, bool sync,
 	struct err *e);

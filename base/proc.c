@@ -11,13 +11,12 @@
 
 bool proc_stat(pid_t pid, struct proc_stat *s)
 {
-	_cleanup_(buf_release) struct buf b = BUF_MAX(4096);
-	char path[64], *p;
+	char path[64], text[4096], *p;
 
 	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-	file_read(AT_FDCWD, path, &b, NULL);
+	file_peek(AT_FDCWD, path, text, sizeof text);
 	/* the name in brackets may hold anything: fields count from behind it, the state is the third */
-	p = b.data ? strrchr(b.data, ')') : NULL;
+	p = strrchr(text, ')');
 	p = p && p[1] == ' ' ? p + 2 : NULL;
 	if (p)
 		s->state = *p;
@@ -53,15 +52,14 @@ bool proc_is(pid_t pid, uint64_t starttime)
 uint64_t proc_work(pid_t pid)
 {
 	static const char *const counters[] = { "rchar: ", "wchar: ", "syscr: ", "syscw: " };
-	_cleanup_(buf_release) struct buf b = BUF_MAX(4096);
 	struct proc_stat s = { 0 };
 	uint64_t sum = 0;
-	char path[64];
+	char path[64], text[4096];
 
 	snprintf(path, sizeof path, "/proc/%d/io", (int)pid);
-	file_read(AT_FDCWD, path, &b, NULL);
-	for (size_t i = 0; b.data && i < ARRAY_SIZE(counters); i++) {
-		const char *at = strstr(b.data, counters[i]);
+	file_peek(AT_FDCWD, path, text, sizeof text);
+	for (size_t i = 0; i < ARRAY_SIZE(counters); i++) {
+		const char *at = strstr(text, counters[i]);
 
 		sum += at ? strtoull(at + strlen(counters[i]), NULL, 10) : 0;
 	}
@@ -70,10 +68,7 @@ uint64_t proc_work(pid_t pid)
 
 void proc_boot_id(char id[PROC_BOOT_ID])
 {
-	_cleanup_(buf_release) struct buf b = BUF_MAX(64);
-
-	file_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", &b, NULL);
-	snprintf(id, PROC_BOOT_ID, "%.36s", b.data ? b.data : "");
+	file_peek(AT_FDCWD, "/proc/sys/kernel/random/boot_id", id, PROC_BOOT_ID);
 }
 
 bool proc_same_boot(const char *a, const char *b)

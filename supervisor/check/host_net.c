@@ -119,15 +119,23 @@ static void host_net_cure_drop(const struct host_facts *f, const struct ruleset_
 			by->chain, br, rule);
 }
 
-static void host_net_tell_drop(const struct host_facts *f, struct host_row *row,
-	const struct ruleset_drop *by, const char *br, bool input, const char *what)
+/* Tells of a foreign rule that drops what the packet stands for. */
+static bool host_net_drops(const struct host_facts *f, struct host_row *row,
+	const struct ruleset_packet *p, const char *br, const char *what)
 {
+	struct ruleset_drop by;
 	char cure[512];
 
-	host_net_cure_drop(f, by, br, input, cure);
+	if (!ruleset_drops(f->ruleset, p, &by))
+		return false;
+	if (p->bridged && !streq(by.family, "bridge"))
+		snprintf(cure, sizeof cure,
+			"sysctl net.bridge.bridge-nf-call-iptables=0, or let them pass there");
+	else
+		host_net_cure_drop(f, &by, br, streq(p->hook, "input"), cure);
 	host_row(row, HOST_FAIL, cure, "%s chain '%s' of table %s %s drops %s",
-		by->policy ? "by its policy," : "a rule in", by->chain, by->family, by->table,
-		what);
+		by.policy ? "by its policy," : "a rule in", by.chain, by.family, by.table, what);
+	return true;
 }
 
 static bool host_net_no_ruleset(const struct host_facts *f, struct host_row *row)
@@ -140,7 +148,7 @@ static bool host_net_no_ruleset(const struct host_facts *f, struct host_row *row
 
 void host_forward(const struct host_facts *f, struct host_row *row)
 {
-	struct ruleset_drop by;
+	static const char what[] = "what guests send to or get from other networks";
 	char out[16];
 
 	if (host_net_no_ruleset(f, row))
@@ -157,20 +165,15 @@ void host_forward(const struct host_facts *f, struct host_row *row)
 			.field = { { "oifname", br }, { "ct state", "established" },
 				{ other ? "iifname" : NULL, other } } };
 
-		if (ruleset_drops(f->ruleset, &there, &by) ||
-			ruleset_drops(f->ruleset, &back, &by)) {
-			host_net_tell_drop(f, row, &by, br, false,
-				"what guests send to or get from other networks");
+		if (host_net_drops(f, row, &there, br, what) ||
+			host_net_drops(f, row, &back, br, what))
 			return;
-		}
 	}
 	host_row(row, HOST_PASS, NULL, "no foreign rule drops what guests send and get");
 }
 
 void host_firewall_dhcp(const struct host_facts *f, struct host_row *row)
 {
-	struct ruleset_drop by;
-
 	if (!f->ruleset)
 		return; /* said above */
 	for (size_t i = 0; i < host_net_bridges(f); i++) {
@@ -180,11 +183,9 @@ void host_firewall_dhcp(const struct host_facts *f, struct host_row *row)
 				{ "l4proto", "udp" }, { "udp dport", "67" },
 				{ "th dport", "67" } } };
 
-		if (ruleset_drops(f->ruleset, &ask, &by)) {
-			host_net_tell_drop(f, row, &by, host_net_bridge(f, i), true,
-				"guests' requests for an address (DHCP)");
+		if (host_net_drops(f, row, &ask, host_net_bridge(f, i),
+			    "guests' requests for an address (DHCP)"))
 			return;
-		}
 	}
 	host_row(row, HOST_PASS, NULL, "no foreign rule drops requests for an address");
 }
@@ -203,7 +204,6 @@ void host_iptables(const struct host_facts *f, struct host_row *row)
 
 void host_bridge_filter(const struct host_facts *f, struct host_row *row)
 {
-	struct ruleset_drop by;
 	char text[8] = "";
 	bool on = host_read(f, "proc/sys/net/bridge/bridge-nf-call-iptables", text, sizeof text) &&
 		  text[0] == '1';
@@ -215,14 +215,9 @@ void host_bridge_filter(const struct host_facts *f, struct host_row *row)
 			.bridged = true,
 			.field = { { "iifname", br }, { "oifname", br }, { "ct state", "new" } } };
 
-		if (!ruleset_drops(f->ruleset, &between, &by))
-			continue;
-		host_net_tell_drop(
-			f, row, &by, br, false, "what guests on one bridge send to each other");
-		if (!streq(by.family, "bridge"))
-			snprintf(row->cure, sizeof row->cure,
-				"sysctl net.bridge.bridge-nf-call-iptables=0, or let them pass there");
-		return;
+		if (host_net_drops(
+			    f, row, &between, br, "what guests on one bridge send to each other"))
+			return;
 	}
 	host_row(row, HOST_PASS, NULL,
 		on ? "meet the firewall's rules (bridge-nf-call-iptables=1), which let them pass"

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "supervisor/check/host.h"
 
@@ -43,14 +44,9 @@ bool host_exists(const struct host_facts *f, const char *path)
 
 bool host_read(const struct host_facts *f, const char *path, char *text, size_t room)
 {
-	_cleanup_(close_fd) int fd = openat(f->root, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	size_t len = 0;
-	ssize_t n = 0;
+	ssize_t len = file_peek(f->root, path, text, room);
 
-	while (fd >= 0 && len < room - 1 && (n = read(fd, text + len, room - 1 - len)) > 0)
-		len += (size_t)n;
-	while (len && text[len - 1] == '\n')
-		len--;
-	text[len] = '\0';
-	return fd >= 0 && n >= 0;
+	for (ssize_t end = len; end > 0 && text[end - 1] == '\n';)
+		text[--end] = '\0';
+	return len >= 0;
 }

@@ -45,17 +45,17 @@ static const char *security_status_of(struct look *l, const char *key)
 
 static bool security_own_uid(struct look *l)
 {
-	unsigned id[4], want = (unsigned)l->vm->identity.uid;
 	static const char *const keys[] = { "Uid:", "Gid:" };
+	const unsigned want = (unsigned)l->vm->identity.uid;
+	char four[64];
 	bool good = true;
 	pid_t other;
 
+	snprintf(four, sizeof four, "%u\t%u\t%u\t%u", want, want, want, want);
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
 		const char *s = security_status_of(l, keys[i]);
 
-		good &= s && sscanf(s, "%u %u %u %u", &id[0], &id[1], &id[2], &id[3]) == 4;
-		for (size_t k = 0; good && k < 4; k++)
-			good = id[k] == want;
+		good &= streq(s, four);
 		if (i == 0 || !good)
 			buf_printf(&l->found, "%s%s", i ? ", gid " : "", good ? "" : s ? s : "?");
 	}

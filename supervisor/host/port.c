@@ -36,11 +36,9 @@ static bool port_has_socket(int proc, const char *pid, const char *wanted)
 static void port_name_process(int proc, const char *pid, char who[HOST_WHO])
 {
 	_cleanup_(free_ptr) char *path = xasprintf("%s/comm", pid);
-	_cleanup_(close_fd) int fd = openat(proc, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	char comm[32];
-	ssize_t n = fd < 0 ? 0 : read(fd, comm, sizeof comm - 1);
 
-	comm[n > 0 ? n : 0] = '\0';
+	file_peek(proc, path, comm, sizeof comm);
 	comm[strcspn(comm, "\n")] = '\0';
 	text_clean(comm);
 	snprintf(who, HOST_WHO, "%s (pid %.20s)", comm, pid);

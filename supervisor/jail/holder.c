@@ -14,15 +14,6 @@
 #include "base/text.h"
 #include "supervisor/jail/jail.h"
 
-/* Reads a small file of /proc or /sys; an empty text where it is gone. */
-static void holder_slurp(int dir, const char *path, char *text, size_t room)
-{
-	_cleanup_(close_fd) int fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? 0 : read(fd, text, room - 1);
-
-	text[n > 0 ? n : 0] = '\0';
-}
-
 static void holder_put_escaped(
 	char who[HOLDER_TEXT], const char *before, const char *name, const char *after)
 {
@@ -40,7 +31,7 @@ static enum use holder_use_of(int process, const char *fd)
 	const char *flags;
 
 	snprintf(path, sizeof path, "fdinfo/%.32s", fd);
-	holder_slurp(process, path, text, sizeof text);
+	file_peek(process, path, text, sizeof text);
 	flags = strstr(text, "flags:");
 	if (flags && strtoul(flags + 6, NULL, 8) & O_ACCMODE)
 		return HOLDER_WRITES;
@@ -82,7 +73,7 @@ static bool holder_is_guest(int process, const char *comm, char *name, size_t ro
 	static const char before[] = "guest=";
 	char words[4096 + sizeof before] = "";
 
-	holder_slurp(process, "cmdline", words, 4096);
+	file_peek(process, "cmdline", words, 4096);
 	for (const char *w = words; strncmp(comm, "vmkeep:", 7) == 0 && *w; w += strlen(w) + 1)
 		if (streq(w, "-name") && strncmp(w + 6, before, strlen(before)) == 0) {
 			w += 6 + strlen(before);
@@ -96,7 +87,7 @@ static void holder_put_process(char who[HOLDER_TEXT], int process, const char *p
 {
 	char comm[64], name[64], after[64];
 
-	holder_slurp(process, "comm", comm, sizeof comm);
+	file_peek(process, "comm", comm, sizeof comm);
 	if (holder_is_guest(process, comm, name, sizeof name)) {
 		snprintf(after, sizeof after, "' (pid %.20s)", pid);
 		holder_put_escaped(who, "VM '", name, after);
@@ -174,7 +165,7 @@ static bool holder_find_loop(const struct stat *st, char who[HOLDER_TEXT])
 		if (strncmp(entry->d_name, "loop", 4) != 0)
 			continue;
 		snprintf(path, sizeof path, "%.255s/loop/backing_file", entry->d_name);
-		holder_slurp(dirfd(d), path, file, sizeof file);
+		file_peek(dirfd(d), path, file, sizeof file);
 		file[strcspn(file, "\n")] = '\0';
 		if (file[0] && holder_same(AT_FDCWD, file, st)) {
 			holder_put_escaped(who, "the device ", entry->d_name, "");
