@@ -226,16 +226,6 @@ int loop_init(struct loop *l)
 	return 0;
 }
 
-void loop_run(struct loop *l)
-{
-	ev_run(l->ev, 0);
-}
-
-void loop_stop(struct loop *l)
-{
-	ev_break(l->ev, EVBREAK_ALL);
-}
-
 static void loop_stop_own(struct loop *l)
 {
 	ev_periodic_stop(l->ev, &l->far);

@@ -51,8 +51,6 @@ struct loop {
 };
 
 int loop_init(struct loop *l);
-void loop_run(struct loop *l);
-void loop_stop(struct loop *l);
 /* Runs on until nothing is under way, at most patience seconds: what was closed or cancelled ends from
  * the loop. Only loop_release() may follow. */
 void loop_finish(struct loop *l, double patience);

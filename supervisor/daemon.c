@@ -266,7 +266,7 @@ static void daemon_on_term(struct ev_loop *ev, ev_signal *w, int revents)
 {
 	log_info(NULL, "ends; guests and networks go on");
 	daemon_notify("STOPPING=1");
-	loop_stop(w->data);
+	ev_break(ev, EVBREAK_ALL);
 }
 
 static void daemon_notify_reloading(void)
@@ -296,7 +296,6 @@ static void daemon_run(struct daemon *d)
 	ev_signal_init(&term, daemon_on_term, SIGTERM);
 	ev_signal_init(&intr, daemon_on_term, SIGINT);
 	ev_signal_init(&hup, daemon_on_hup, SIGHUP);
-	term.data = intr.data = &d->loop;
 	hup.data = d;
 	ev_signal_start(d->loop.ev, &term);
 	ev_signal_start(d->loop.ev, &intr);
@@ -305,7 +304,7 @@ static void daemon_run(struct daemon *d)
 		d->vms->n);
 	daemon_notify("READY=1");
 	boot_begin(d);
-	loop_run(&d->loop);
+	ev_run(d->loop.ev, 0);
 	ev_signal_stop(d->loop.ev, &term);
 	ev_signal_stop(d->loop.ev, &intr);
 	ev_signal_stop(d->loop.ev, &hup);

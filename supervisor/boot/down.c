@@ -16,7 +16,7 @@ static void down_print_shutdown(void *data, const struct shutdown_end *guest, si
 
 	for (size_t i = 0; i < n; i++)
 		printf("%s: %s\n", guest[i].name, guest[i].result);
-	loop_stop(&d->loop);
+	ev_break(d->loop.ev, EVBREAK_ALL);
 }
 
 void down_run(struct daemon *d, uint64_t given)
@@ -31,7 +31,7 @@ void down_run(struct daemon *d, uint64_t given)
 	if (ms / 1000 < UINT_MAX - SLACK)
 		alarm((unsigned)(ms / 1000) + SLACK);
 	shutdown_all(d, &o);
-	loop_run(&d->loop);
+	ev_run(d->loop.ev, 0);
 	alarm(0);
 }
 

@@ -72,7 +72,7 @@ static void verb_reexec_replace(void *data)
 
 	reexec_free(x);
 	d->reexec = true;
-	loop_stop(&d->loop);
+	ev_break(d->loop.ev, EVBREAK_ALL);
 }
 
 static void verb_reexec_look(void *data)

@@ -54,7 +54,7 @@ static void ended(void *data, const struct child_result *r)
 
 	f->calls++;
 	f->status = r->status;
-	loop_stop(&f->loop);
+	ev_break(f->loop.ev, EVBREAK_ALL);
 }
 
 static void run(struct flood *f, const char *script)
@@ -70,7 +70,7 @@ static void run(struct flood *f, const char *script)
 	f->sleeps.data = f;
 	ev_prepare_start(f->loop.ev, &f->sleeps);
 	assert_non_null(child_run(f->loop.ev, &o, &e));
-	loop_run(&f->loop);
+	ev_run(f->loop.ev, 0);
 	assert_int_equal(f->calls, 1);
 	assert_int_equal(f->status, 0);
 	ev_prepare_stop(f->loop.ev, &f->sleeps);

@@ -144,7 +144,7 @@ static void done(void *data, const struct child_result *r)
 	run->out_len = r->out_len;
 	snprintf(run->out, sizeof run->out, "%s", r->out);
 	snprintf(run->err, sizeof run->err, "%s", r->err);
-	loop_stop(run->loop);
+	ev_break(run->loop->ev, EVBREAK_ALL);
 }
 
 static void children(void **state)
@@ -184,7 +184,7 @@ static void children(void **state)
 		assert_int_equal(loop_init(&loop), 0);
 		assert_non_null(child_run(loop.ev, &o, &e));
 		assert_int_equal(run.calls, 0);
-		loop_run(&loop);
+		ev_run(loop.ev, 0);
 		assert_int_equal(run.calls, 1);
 		assert_int_equal(run.status, cases[i].status);
 		assert_string_equal(run.out, cases[i].out);
@@ -215,7 +215,7 @@ static void turn_ended(struct ev_loop *ev, ev_prepare *w, int revents)
 	(void)ev, (void)revents;
 	tell(t, "|");
 	if (!t->loop.first)
-		loop_stop(&t->loop);
+		ev_break(t->loop.ev, EVBREAK_ALL);
 }
 
 static void other_runs(struct loop_task *task)
@@ -257,7 +257,7 @@ static void tasks(void **state)
 	loop_later(t.loop.ev, &t.never, never_runs);
 	loop_later(t.loop.ev, &t.other, other_runs);
 	loop_later(t.loop.ev, &t.slow, slow_runs);
-	loop_run(&t.loop);
+	ev_run(t.loop.ev, 0);
 	/* the first end of a turn is the loop's start */
 	assert_string_equal(t.told, "|s|os|");
 	ev_prepare_stop(t.loop.ev, &t.sleeps);
@@ -275,7 +275,7 @@ static void timer_second(void *data)
 	struct timed *t = data;
 
 	t->fired++;
-	loop_stop(&t->loop);
+	ev_break(t->loop.ev, EVBREAK_ALL);
 }
 
 static void timer_first(void *data)
@@ -304,7 +304,7 @@ static void timers(void **state)
 	loop_timer_start(&t.never, 1000);
 	loop_timer_start(&t.first, 1000);
 	loop_timer_start(&t.first, 0.001);
-	loop_run(&t.loop);
+	ev_run(t.loop.ev, 0);
 	assert_int_equal(t.fired, 2);
 	loop_release(&t.loop);
 
@@ -328,7 +328,7 @@ static void no_such_program(void **state)
 	(void)state;
 	assert_int_equal(loop_init(&loop), 0);
 	assert_non_null(child_run(loop.ev, &o, &e));
-	loop_run(&loop);
+	ev_run(loop.ev, 0);
 	assert_int_equal(run.calls, 1);
 	assert_int_equal(run.status, CHILD_NOT_RUN);
 	assert_string_equal(run.err, "run '/no/such/program': No such file or directory\n");

@@ -72,7 +72,7 @@ static void answered(struct fixture *f, const struct err *e)
 	f->ok = !e;
 	if (e)
 		err_copy(&f->err, e);
-	loop_stop(&f->loop);
+	ev_break(f->loop.ev, EVBREAK_ALL);
 }
 
 static void on_probe(void *data, const struct probe *p, const struct err *e)
@@ -95,8 +95,8 @@ static void on_kvm(void *data, const struct probe *none, const struct err *e)
 
 static void give_up(struct ev_loop *ev, ev_timer *t, int revents)
 {
-	(void)ev, (void)revents;
-	loop_stop(t->data);
+	(void)t, (void)revents;
+	ev_break(ev, EVBREAK_ALL);
 }
 
 static void wait_for(struct fixture *f, unsigned calls)
@@ -107,7 +107,7 @@ static void wait_for(struct fixture *f, unsigned calls)
 	t.data = &f->loop;
 	ev_timer_start(f->loop.ev, &t);
 	while (f->calls < calls && ev_is_active(&t))
-		loop_run(&f->loop);
+		ev_run(f->loop.ev, 0);
 	assert_int_equal(f->calls, calls);
 	ev_timer_stop(f->loop.ev, &t);
 }
