@@ -373,8 +373,3 @@ const char *text_nearest(const char *s, const char *const *names, size_t n)
 	}
 	return found;
 }
-
-bool text_is_glob(const char *s)
-{
-	return strpbrk(s, "*?[") != NULL;
-}

@@ -57,7 +57,4 @@ char *text_shell_quote(const char *s);
 /* The nearest of n names by edit distance (at most 3, and under half the length), or NULL. */
 const char *text_nearest(const char *s, const char *const *names, size_t n);
 
-/* fnmatch(3)-like test whether s is a glob rather than a name. */
-bool text_is_glob(const char *s);
-
 #endif

@@ -2,10 +2,10 @@
 /* Globs are resolved here, with one list of the daemon: its verbs take one name. */
 #include <errno.h>
 #include <fnmatch.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/text.h"
 #include "supervisor/client/command.h"
 #include "supervisor/client/value.h"
 
@@ -56,7 +56,7 @@ int targets_resolve(struct command *c, struct err *e)
 
 	c->several = a->targets > 1;
 	for (size_t i = 0; r >= 0 && i < a->targets; i++) {
-		if (!text_is_glob(a->target[i])) {
+		if (!strpbrk(a->target[i], "*?[")) {
 			targets_add(c, a->target[i]);
 			continue;
 		}

@@ -8,17 +8,13 @@
 
 #define RUN_DIR "/run/vmkeep"
 
-uint32_t host_hash(const char *path)
-{
-	return text_hash32(path, strlen(path));
-}
-
 void host_prefix(char prefix[HOST_PREFIX_MAX], const char *run_dir)
 {
 	if (streq(run_dir, RUN_DIR))
 		snprintf(prefix, HOST_PREFIX_MAX, "vmkeep");
 	else
-		snprintf(prefix, HOST_PREFIX_MAX, "vmkeep%08x", host_hash(run_dir));
+		snprintf(prefix, HOST_PREFIX_MAX, "vmkeep%08x",
+			text_hash32(run_dir, strlen(run_dir)));
 }
 
 const char *host_owner(const char *run_dir)

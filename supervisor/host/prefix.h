@@ -16,7 +16,4 @@ enum { HOST_PREFIX_MAX = 32 };
 const char *host_owner(const char *run_dir);
 void host_prefix(char prefix[HOST_PREFIX_MAX], const char *run_dir);
 
-/* FNV-1a of a directory's path. */
-uint32_t host_hash(const char *path);
-
 #endif

@@ -12,7 +12,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "supervisor/host/prefix.h"
+#include "base/text.h"
 #include "supervisor/host/uids.h"
 
 enum { CLAIM_MAX = PATH_MAX + 2, NAME_SIZE = 16 };
@@ -165,7 +165,8 @@ static bool claim_kept(
  * one had. Those that are left come last. */
 static bool claim_any(struct uids *u, int dirfd, claim_fits *fits)
 {
-	const unsigned n = UIDS_BLOCKS - UIDS_SHARED, first = host_hash(u->state) % n;
+	const unsigned n = UIDS_BLOCKS - UIDS_SHARED,
+		       first = text_hash32(u->state, strlen(u->state)) % n;
 	unsigned lives[UIDS_BLOCKS] = { 0 };
 
 	uids_claim_note_living(lives);
