@@ -18,22 +18,23 @@ enum { LEASE_TRIES = 150, LEASE_PAUSE_US = 20000 };
 
 static const char *files_type_name(mode_t mode)
 {
-	switch (mode & S_IFMT) {
-	case S_IFREG:
-		return "regular file";
-	case S_IFDIR:
-		return "directory";
-	case S_IFBLK:
-		return "block device";
-	case S_IFCHR:
-		return "character device";
-	case S_IFIFO:
-		return "FIFO";
-	case S_IFSOCK:
-		return "socket";
-	default:
-		return "special file";
-	}
+	static const struct {
+		mode_t type;
+		const char *name;
+	} types[] = {
+		/* clang-format off */
+		{ S_IFDIR,  "directory" },
+		{ S_IFBLK,  "block device" },
+		{ S_IFCHR,  "character device" },
+		{ S_IFIFO,  "FIFO" },
+		{ S_IFSOCK, "socket" },
+		/* clang-format on */
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+		if ((mode & S_IFMT) == types[i].type)
+			return types[i].name;
+	return "special file";
 }
 
 static int files_check_type(const struct jail_file *f, struct err *e)

@@ -121,17 +121,9 @@ static int image_check_qcow2(
 
 int image_check_header(const struct jail_file *f, const uint8_t *head, size_t len, struct err *e)
 {
-	switch (f->format) {
-	case JAIL_ANY:
-		return 0;
-	case JAIL_RAW:
-		return image_check_raw(f, head, len, e);
-	case JAIL_QCOW2:
-		return image_check_qcow2(f, head, len, e);
-	case JAIL_FORMATS:
-		break;
-	}
-	abort();
+	return f->format == JAIL_RAW	 ? image_check_raw(f, head, len, e)
+	       : f->format == JAIL_QCOW2 ? image_check_qcow2(f, head, len, e)
+					 : 0;
 }
 
 int image_check(struct jail *j, struct jail_file *f, struct err *e)
