@@ -38,49 +38,53 @@ struct claims {
 	struct arena arena;
 	struct claim *claim;
 	size_t n, room;
+	size_t index; /* of the VM that is looked at */
+	const char *image_dir;
 };
 
-static void duplicates_add(struct claims *all, struct claim c)
+static struct claim *duplicates_add(struct claims *all, enum kind kind, const char *value,
+	bool weak, const struct conf_place *place, const char *what)
 {
 	GROW(all->claim, all->n, all->room);
-	all->claim[all->n++] = c;
+	all->claim[all->n] = (struct claim){ kind, value, weak, all->index, place, what, NULL };
+	return &all->claim[all->n++];
 }
 
 static void duplicates_add_uuid(
-	struct claims *all, size_t index, const struct conf_vm *c, const struct identity *id)
+	struct claims *all, const struct conf_vm *c, const struct identity *id)
 {
 	char *uuid = arena_strdup(&all->arena, c->uuid ? c->uuid : id->uuid);
 
 	for (char *s = uuid; *s; s++)
 		*s = (char)tolower((unsigned char)*s);
 	if (*uuid)
-		duplicates_add(all,
-			(struct claim){ UUID, uuid, !c->uuid, index, &c->place, "UUID", NULL });
+		duplicates_add(all, UUID, uuid, !c->uuid, &c->place, "UUID");
 }
 
-static void duplicates_add_disk(
-	struct claims *all, size_t index, const struct conf_disk *d, const char *image_dir)
+static void duplicates_add_image(struct claims *all, const char *image, bool weak,
+	const struct conf_disk *d, const char *what)
+{
+	char path[PATH_MAX];
+
+	device_path(image, all->image_dir, path);
+	duplicates_add(all, IMAGE, arena_strdup(&all->arena, path), weak, &d->place, what);
+}
+
+static void duplicates_add_disk(struct claims *all, const struct conf_disk *d)
 {
 	const char *what = arena_printf(&all->arena, "%s '%s'", d->cdrom ? "cdrom" : "disk", d->id);
-	char path[PATH_MAX];
 
 	if (!d->path)
 		return;
-	duplicates_add(
-		all, (struct claim){ IMAGE,
-			     arena_strdup(&all->arena, device_path(d->path, image_dir, path)),
-			     d->read_only || d->cdrom, index, &d->place, what, NULL });
+	duplicates_add_image(all, d->path, d->read_only || d->cdrom, d, what);
 	for (size_t i = 0; i < d->base.n; i++)
-		duplicates_add(all, (struct claim){ IMAGE,
-					    arena_strdup(&all->arena,
-						    device_path(d->base.item[i], image_dir, path)),
-					    true, index, &d->place,
-					    arena_printf(&all->arena, "base of %s", what), NULL });
+		duplicates_add_image(all, d->base.item[i], true, d,
+			arena_printf(&all->arena, "base of %s", what));
 }
 
 /* What the daemon chose is weak: it chooses anew where a file takes it. */
 static void duplicates_add_nic(
-	struct claims *all, size_t index, const struct conf_nic *n, const struct identity *id)
+	struct claims *all, const struct conf_nic *n, const struct identity *id)
 {
 	const struct identity_nic *known = identity_nic(id, n->id);
 	const uint8_t *mac = n->mac.set ? n->mac.byte : known ? known->mac : NULL;
@@ -88,38 +92,36 @@ static void duplicates_add_nic(
 	char address[INET_ADDRSTRLEN] = "", text[TEXT_MAC];
 
 	if (mac)
-		duplicates_add(
-			all, (struct claim){ MAC, arena_strdup(&all->arena, text_mac(text, mac)),
-				     !n->mac.set, index, &n->place, what, NULL });
+		duplicates_add(all, MAC, arena_strdup(&all->arena, text_mac(text, mac)),
+			!n->mac.set, &n->place, what);
 	if (n->address)
 		snprintf(address, sizeof address, "%s", n->address);
 	else if (known && known->address && streq(known->network, n->network))
 		inet_ntop(AF_INET, &(struct in_addr){ htonl(known->address) }, address,
 			sizeof address);
 	if (n->network && address[0])
-		duplicates_add(all, (struct claim){ ADDRESS,
-					    arena_printf(&all->arena, "%s on network '%s'", address,
-						    n->network),
-					    !n->address, index, &n->place, what, NULL });
+		duplicates_add(all, ADDRESS,
+			arena_printf(&all->arena, "%s on network '%s'", address, n->network),
+			!n->address, &n->place, what);
 }
 
-static void duplicates_add_display(struct claims *all, size_t index, const struct conf_vm *c)
+static void duplicates_add_display(struct claims *all, const struct conf_vm *c)
 {
 	if (c->display == CONF_DISPLAY_VNC && c->listen && !streq(c->listen, "unix") && c->port)
-		duplicates_add(all,
-			(struct claim){ PORT,
-				arena_printf(&all->arena, "port %llu", (unsigned long long)c->port),
-				false, index, &c->place, "VNC", c->listen });
+		duplicates_add(all, PORT,
+			arena_printf(&all->arena, "port %llu", (unsigned long long)c->port), false,
+			&c->place, "VNC")
+			->listen = c->listen;
 }
 
 static void duplicates_add_vsock(
-	struct claims *all, size_t index, const struct conf_vm *c, const struct identity *id)
+	struct claims *all, const struct conf_vm *c, const struct identity *id)
 {
 	uint32_t cid = device_cid(c, id);
 
 	if (cid)
-		duplicates_add(all, (struct claim){ CID, arena_printf(&all->arena, "CID %u", cid),
-					    false, index, &c->place, "vsock", NULL });
+		duplicates_add(all, CID, arena_printf(&all->arena, "CID %u", cid), false, &c->place,
+			"vsock");
 }
 
 static bool duplicates_is_any(const char *listen)
@@ -189,20 +191,21 @@ static size_t duplicates_find_pairs(const struct claims *all, struct pair *pair)
 void duplicates_find(const struct duplicates_vm *vm, size_t n, const char *image_dir,
 	duplicates_fn *found, void *data)
 {
-	struct claims all = { .arena = ARENA_INIT };
+	struct claims all = { .arena = ARENA_INIT, .image_dir = image_dir };
 	struct pair *pair;
 	size_t pairs;
 
 	for (size_t i = 0; i < n; i++) {
 		const struct conf_vm *c = vm[i].conf;
 
-		duplicates_add_uuid(&all, i, c, vm[i].identity);
+		all.index = i;
+		duplicates_add_uuid(&all, c, vm[i].identity);
 		for (size_t k = 0; k < c->disks; k++)
-			duplicates_add_disk(&all, i, &c->disk[k], image_dir);
+			duplicates_add_disk(&all, &c->disk[k]);
 		for (size_t k = 0; k < c->nics; k++)
-			duplicates_add_nic(&all, i, &c->nic[k], vm[i].identity);
-		duplicates_add_display(&all, i, c);
-		duplicates_add_vsock(&all, i, c, vm[i].identity);
+			duplicates_add_nic(&all, &c->nic[k], vm[i].identity);
+		duplicates_add_display(&all, c);
+		duplicates_add_vsock(&all, c, vm[i].identity);
 	}
 	if (all.n)
 		qsort(all.claim, all.n, sizeof *all.claim, duplicates_by_value);

@@ -80,7 +80,7 @@ struct host_checking {
 	struct ev_loop *ev;
 	struct probes *probes;
 	struct host_facts facts;
-	struct child *nft, *df, *stat;
+	struct child *nft, *dir;
 	struct loop_task later; /* nothing is told before host_check_run() has returned */
 	unsigned open;		/* what is still awaited */
 	void (*done)(void *data, json_t *table);
@@ -109,8 +109,7 @@ void host_check_cancel(struct host_checking *h)
 		return;
 	probes_forget(h->probes, h);
 	child_cancel(h->nft);
-	child_cancel(h->df);
-	child_cancel(h->stat);
+	child_cancel(h->dir);
 	host_checking_free(h);
 }
 
@@ -124,27 +123,21 @@ static void host_on_nft(void *data, const struct child_result *r)
 	host_one_less(h);
 }
 
-static void host_on_df(void *data, const struct child_result *r)
+/* Of what did not answer in time that which came before. */
+static void host_on_dir(void *data, const struct child_result *r)
 {
 	struct host_checking *h = data;
 	unsigned long long size, room;
+	unsigned mode;
+	int n = sscanf(r->out, "%o %*[^\n] %llu %llu", &mode, &size, &room);
 
-	h->df = NULL;
-	if (r->status == 0 && sscanf(r->out, "%*[^\n] %llu %llu", &size, &room) == 2) {
+	h->dir = NULL;
+	if (n >= 1)
+		h->facts.mode = mode;
+	if (n == 3) {
 		h->facts.size = size;
 		h->facts.room = room;
 	}
-	host_one_less(h);
-}
-
-static void host_on_stat(void *data, const struct child_result *r)
-{
-	struct host_checking *h = data;
-	unsigned mode;
-
-	h->stat = NULL;
-	if (r->status == 0 && sscanf(r->out, "%o", &mode) == 1)
-		h->facts.mode = mode;
 	host_one_less(h);
 }
 
@@ -204,8 +197,9 @@ struct host_checking *host_check_run(
 {
 	const char *image_dir = d->image_dir;
 	const char *nft[] = { "nft", "-j", "list", "ruleset", NULL };
-	const char *df[] = { "df", "-B1", "--output=size,avail", "--", image_dir, NULL };
-	const char *stat[] = { "stat", "-L", "-c", "%a", "--", image_dir, NULL };
+	const char *dir[] = { "/bin/sh", "-c",
+		"stat -L -c %a -- \"$1\" && exec df -B1 --output=size,avail -- \"$1\"", "dir",
+		image_dir, NULL };
 	struct host_checking *h = xcalloc(1, sizeof *h);
 
 	*h = (struct host_checking){
@@ -217,8 +211,7 @@ struct host_checking *host_check_run(
 	h->open = 2;
 	loop_later(h->ev, &h->later, host_on_later);
 	h->nft = host_run(h, nft, RULESET_MAX, host_on_nft);
-	h->df = host_run(h, df, 0, host_on_df);
-	h->stat = host_run(h, stat, 0, host_on_stat);
+	h->dir = host_run(h, dir, 0, host_on_dir);
 	probes_get(h->probes, conf_vm_binary(&(struct conf_vm){ 0 }), host_on_probe, h);
 	return h;
 }

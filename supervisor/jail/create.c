@@ -48,9 +48,8 @@ static int create_confine(const struct jail *j, int fd, struct err *e)
 	return r;
 }
 
-static void create_child_run(const struct jail *j, int fd, int out, const char *const *argv)
-	__attribute__((noreturn));
-static void create_child_run(const struct jail *j, int fd, int out, const char *const *argv)
+_Noreturn static void create_child_run(
+	const struct jail *j, int fd, int out, const char *const *argv)
 {
 	static const char *const env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C", NULL };
 	struct err e = ERR_INIT;
@@ -58,7 +57,7 @@ static void create_child_run(const struct jail *j, int fd, int out, const char *
 	if (dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0)
 		err_errno(&e, "place descriptors");
 	else if (create_confine(j, fd, &e) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0) {
-		execvpe(argv[0], jail_words(argv), jail_words(env));
+		execvpe(argv[0], (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)env);
 		err_errno(&e, "run %s", argv[0]);
 	}
 	dprintf(STDERR_FILENO, "%s", e.text);

@@ -105,11 +105,9 @@ static uint64_t drop_file_limit(const struct jail *j)
 int oom_score_set(struct jail *j, struct err *e)
 {
 	_cleanup_(close_fd) int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-	char text[16];
-	int len = snprintf(text, sizeof text, "%d", j->oom_score_adj);
 
-	if (fd < 0 || write(fd, text, (size_t)len) != len)
-		return err_errno(e, "set oom_score_adj to %s", text);
+	if (fd < 0 || dprintf(fd, "%d", j->oom_score_adj) < 0)
+		return err_errno(e, "set oom_score_adj to %d", j->oom_score_adj);
 	return 0;
 }
 

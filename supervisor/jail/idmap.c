@@ -60,13 +60,11 @@ int file_refused(const struct jail *j, const struct jail_file *f, struct err *e)
 static int idmap_write_map(pid_t pid, const char *map, unsigned int inside, unsigned int outside)
 {
 	_cleanup_(close_fd) int fd = -1;
-	char path[48], text[48];
-	int len;
+	char path[48];
 
 	snprintf(path, sizeof path, "/proc/%d/%s", pid, map);
-	len = snprintf(text, sizeof text, "%u %u 1\n", inside, outside);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
-	return fd >= 0 && write(fd, text, (size_t)len) == len ? 0 : -errno;
+	return fd >= 0 && dprintf(fd, "%u %u 1\n", inside, outside) > 0 ? 0 : -errno;
 }
 
 /*

@@ -148,17 +148,6 @@ struct jail {
 	struct jail_identity identity;
 };
 
-/* exec's prototype has no const, although exec changes nothing. */
-static inline char *const *jail_words(const char *const *words)
-{
-	const union {
-		const char *const *in;
-		char *const *out;
-	} u = { .in = words };
-
-	return u.out;
-}
-
 /* The steps of main.c; of the second kind once for each file. */
 typedef int jail_step(struct jail *j, struct err *e);
 typedef int jail_file_step(struct jail *j, struct jail_file *f, struct err *e);

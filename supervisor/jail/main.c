@@ -160,7 +160,7 @@ int main(void)
 	}
 	if (j.modules)
 		env[4] = xasprintf("QEMU_MODULE_DIR=%s", j.modules);
-	execve(j.argv[0], jail_words(j.argv), jail_words(env));
+	execve(j.argv[0], (char *const *)(uintptr_t)j.argv, (char *const *)(uintptr_t)env);
 	err_errno(&e, "run '%s'", j.argv[0]);
 	if (!j.role->own_output)
 		err_class(&e, ERR_QEMU_FAILED);

@@ -104,7 +104,6 @@ static void wait_for(struct fixture *f, unsigned calls)
 	ev_timer t;
 
 	ev_timer_init(&t, give_up, stretched(30), 0);
-	t.data = &f->loop;
 	ev_timer_start(f->loop.ev, &t);
 	while (f->calls < calls && ev_is_active(&t))
 		ev_run(f->loop.ev, 0);
