@@ -18,8 +18,8 @@
 
 static const char place[] = "gone";
 
-/* Who waits for a guest is told first, and those that end together are swept together. */
-#define SOON_SECONDS  0.02
+/* Who waits for a guest is told first; but soon: until then its file systems are in use. */
+#define SOON_SECONDS  0.002
 #define AGAIN_SECONDS 5.0
 
 struct sweeper {
