@@ -44,11 +44,6 @@ static const char *device_disk_id(const struct conf_disk *d, char buf[80])
 	return buf;
 }
 
-static void device_disk_thread_id(const struct conf_disk *d, char buf[80])
-{
-	snprintf(buf, 80, "io-%s", d->id);
-}
-
 /* What the VM goes on: Bus= or the board's default. */
 static enum conf_bus device_disk_bus(const struct conf_disk *d, enum device_board board)
 {
@@ -166,12 +161,9 @@ json_t *device_flash_node(unsigned n, const char *path, enum conf_format format,
 
 json_t *device_disk_iothread(const struct conf_disk *d)
 {
-	char id[80];
-
 	if (!d->iothread)
 		return NULL;
-	device_disk_thread_id(d, id);
-	return json_pack("{s:s, s:s}", "qom-type", "iothread", "id", id);
+	return json_pack("{s:s, s:s+}", "qom-type", "iothread", "id", "io-", d->id);
 }
 
 /* Front ends */
@@ -213,13 +205,11 @@ static int device_disk_unit(const struct conf_disk *d, struct device_bus *bus, c
 static json_t *device_disk_virtio(
 	json_t *dev /* stolen */, const struct conf_disk *d, struct device_bus *bus, struct err *e)
 {
-	char id[80], thread[80];
+	char id[80];
 
 	json_object_set_new(dev, "driver", json_string("virtio-blk-pci"));
-	if (d->iothread) {
-		device_disk_thread_id(d, thread);
-		json_object_set_new(dev, "iothread", json_string(thread));
-	}
+	if (d->iothread)
+		json_object_set_new(dev, "iothread", json_pack("s+", "io-", d->id));
 	return device_place(dev, bus, device_disk_id(d, id), true, e);
 }
 

@@ -12,21 +12,12 @@ const char *device_nic_id(const struct conf_nic *n, char buf[80])
 	return buf;
 }
 
-static const char *device_netdev_id(const struct conf_nic *n, char buf[80])
-{
-	snprintf(buf, 80, "net-%s", n->id);
-	return buf;
-}
-
 json_t *device_netdev(const struct conf_nic *n, const char *fd, const char *tap)
 {
-	char id[80];
-
-	device_netdev_id(n, id);
 	if (fd) /* QEMU wants the number as a string */
-		return json_pack("{s:s, s:s, s:s}", "type", "tap", "id", id, "fd", fd);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s}", "type", "tap", "id", id, "ifname", tap,
-		"script", "no", "downscript", "no");
+		return json_pack("{s:s, s:s+, s:s}", "type", "tap", "id", "net-", n->id, "fd", fd);
+	return json_pack("{s:s, s:s+, s:s, s:s, s:s}", "type", "tap", "id", "net-", n->id, "ifname",
+		tap, "script", "no", "downscript", "no");
 }
 
 json_t *device_nic(
@@ -46,12 +37,11 @@ json_t *device_nic(
 	_Static_assert(ARRAY_SIZE(model) == CONF_NIC_MODELS, "a Model= has no driver");
 	const struct identity_nic *known = identity_nic(bus->id, n->id);
 	const uint8_t *m = n->mac.set || !known ? n->mac.byte : known->mac;
-	char id[80], netdev[80], mac[TEXT_MAC];
+	char id[80], mac[TEXT_MAC];
 	json_t *dev;
 
-	dev = json_pack("{s:s, s:s, s:s, s:s}", "driver", model[n->model].driver, "id",
-		device_nic_id(n, id), "netdev", device_netdev_id(n, netdev), "mac",
-		text_mac(mac, m));
+	dev = json_pack("{s:s, s:s, s:s+, s:s}", "driver", model[n->model].driver, "id",
+		device_nic_id(n, id), "netdev", "net-", n->id, "mac", text_mac(mac, m));
 	dev = device_place(dev, bus, id, model[n->model].express, e);
 	if (dev && bootindex)
 		json_object_set_new(dev, "bootindex", json_integer((json_int_t)bootindex));
@@ -180,15 +170,12 @@ json_t *device_video(const struct conf_vm *c, const struct device_bus *bus)
 
 json_t *device_serial(const struct conf_serial *s, unsigned index)
 {
-	char id[80], chardev[80];
-
-	snprintf(id, sizeof id, "serial-%s", s->id);
-	snprintf(chardev, sizeof chardev, "char-%s", s->id);
 	if (s->type == CONF_SERIAL_VIRTIO)
-		return json_pack("{s:s, s:s, s:s, s:s, s:I}", "driver", "virtconsole", "id", id,
-			"chardev", chardev, "bus", "vserial0.0", "nr", (json_int_t)index);
-	return json_pack("{s:s, s:s, s:s, s:I}", "driver", "isa-serial", "id", id, "chardev",
-		chardev, "index", (json_int_t)index);
+		return json_pack("{s:s, s:s+, s:s+, s:s, s:I}", "driver", "virtconsole", "id",
+			"serial-", s->id, "chardev", "char-", s->id, "bus", "vserial0.0", "nr",
+			(json_int_t)index);
+	return json_pack("{s:s, s:s+, s:s+, s:I}", "driver", "isa-serial", "id", "serial-", s->id,
+		"chardev", "char-", s->id, "index", (json_int_t)index);
 }
 
 /* The last port that a controller has: consoles count from the first one on. Without an id QEMU tells
