@@ -183,7 +183,6 @@ static int daemon_build(struct daemon *d, struct err *e)
 	struct networks_dirs dirs = { .config = d->dirs.config,
 		.state = d->dirs.state,
 		.run = d->dirs.run,
-		.log = d->dirs.log,
 		.keep = keep_unwatched,
 		.keep_data = d };
 	int r;

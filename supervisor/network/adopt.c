@@ -103,7 +103,7 @@ static void adopt_end_strays(struct networks *ns)
 		const struct network *n = networks_find(ns, one->network);
 
 		if (!n || n->dnsmasq.pid != one->pid)
-			dnsmasq_end_stray(one, ns->run, ns->jail);
+			dnsmasq_end_stray(one, ns->run, ns->dirs.jail);
 	}
 }
 

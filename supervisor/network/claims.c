@@ -37,7 +37,7 @@ static struct claim *claims_by_address(
 /* Its VM's file is gone and it does not run: it keeps what it has, for the file may come back. */
 static bool claims_has_vanished(const struct networks *ns, const struct claim *c)
 {
-	return !c->attached && !conf_vm_stamp(ns->config, c->vm);
+	return !c->attached && !conf_vm_stamp(ns->dirs.config, c->vm);
 }
 
 /* Who holds what was asked for is said in e already; returns r. */
@@ -200,7 +200,7 @@ static int claims_check(struct networks *ns, struct claim *c, struct err *e)
 		return r;
 	if (!n) {
 		err_set(e, ERR_NOT_FOUND, "no network '%s'", c->network);
-		return err_hint(e, "its file would be %s/%s.network", ns->config, c->network);
+		return err_hint(e, "its file would be %s/%s.network", ns->dirs.config, c->network);
 	}
 	r = claims_check_name(ns, c, e);
 	if (r == 0 && c->fixed)

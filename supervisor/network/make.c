@@ -174,7 +174,7 @@ static bool make_uid_taken(const struct network *n, uid_t uid)
 
 bool network_need_uid(struct network *n, bool stands)
 {
-	const struct uids *u = n->ns->uids;
+	const struct uids *u = n->ns->dirs.uids;
 	bool keep = n->uid && (stands || (n->uid >= u->networks && n->uid < u->networks_end));
 
 	keep = keep && !make_uid_taken(n, n->uid);

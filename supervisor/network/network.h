@@ -25,8 +25,8 @@ struct networks;
 struct network_wait;
 struct uids;
 
-struct networks_dirs { /* borrowed, absolute, exist */
-	const char *config, *state, *run, *log;
+struct networks_dirs { /* borrowed as long as the networks live; absolute, exist */
+	const char *config, *state, *run;
 	const char *jail; /* the program vmkeep-jail */
 	const struct uids *uids;
 	/* puts a file onto the disk, some time later; path below state. NULL: nobody does. */

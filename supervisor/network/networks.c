@@ -32,13 +32,9 @@ struct networks *networks_new(struct ev_loop *ev, const struct networks_dirs *di
 	struct err e = ERR_INIT;
 
 	ns->ev = ev;
-	ns->config = xstrdup(dirs->config);
+	ns->dirs = *dirs;
 	ns->state = xasprintf("%s/networks", dirs->state);
 	ns->run = xasprintf("%s/networks", dirs->run);
-	ns->jail = xstrdup(dirs->jail);
-	ns->uids = dirs->uids;
-	ns->keep = dirs->keep;
-	ns->keep_data = dirs->keep_data;
 	door_init(ns, dirs->run, network_door_moved);
 	snprintf(ns->owner, sizeof ns->owner, "%s", host_owner(dirs->run));
 	ns->inotify = -1;
@@ -62,10 +58,8 @@ void networks_free(struct networks *ns)
 		network_wait_cancel(ns->answered);
 	watch_stop(ns);
 	rtnl_free(ns->rtnl);
-	free(ns->config);
 	free(ns->state);
 	free(ns->run);
-	free(ns->jail);
 	free(ns);
 }
 
@@ -94,7 +88,7 @@ int networks_adopt(struct networks *ns, struct err *e)
 
 	if (!dir)
 		return err_errno(e, "read '%s'", ns->run);
-	ns->seen = dnsmasq_look(ns->run, ns->jail);
+	ns->seen = dnsmasq_look(ns->run, ns->dirs.jail);
 	for (struct dirent *d; (d = readdir(dir));) {
 		const size_t len = strlen(d->d_name);
 		_cleanup_(free_ptr) char *name = NULL;
@@ -125,7 +119,7 @@ static struct network *networks_wanted(struct networks *ns, const char *network,
 	struct network *n = networks_get(ns, network, e);
 
 	if (!n) {
-		err_hint(e, "its file would be %s/%s.network", ns->config, network);
+		err_hint(e, "its file would be %s/%s.network", ns->dirs.config, network);
 	} else if (n->broken && n->state == NETWORK_DOWN) {
 		err_set(e, ERR_INVALID_CONFIG, "%s", n->broken);
 		n = NULL;

@@ -91,11 +91,8 @@ struct door {
 
 struct networks {
 	struct ev_loop *ev;
-	char *config, *state, *run; /* directories; state and run: the networks folder in it */
-	char *jail;
-	void (*keep)(void *data, const char *path, const char *text);
-	void *keep_data;
-	const struct uids *uids;
+	struct networks_dirs dirs;
+	char *state, *run;	     /* the networks folders there */
 	char owner[HOST_PREFIX_MAX]; /* in the aliases of our bridges, see net_alias() */
 	struct dnsmasq_seen *seen;   /* while networks are taken back */
 	struct rtnl *rtnl;	     /* opened at first use */

@@ -25,11 +25,6 @@ enum { WORDS_MAX = 16384, READS = 64 /* in a turn */ };
 
 static void process_spawn(struct dnsmasq *d);
 
-static char *process_path_of(const struct dnsmasq *d, const char *name)
-{
-	return xasprintf("%s/%s", d->dir, name);
-}
-
 static void process_stop_listening(struct dnsmasq *d)
 {
 	ev_io_stop(d->ev, &d->said);
@@ -255,7 +250,7 @@ static json_t *process_plan_of(const struct dnsmasq *d, const char *conf, struct
 /* So that it is found also when the record is lost. dnsmasq's own pid file would be its to write. */
 static void process_write_pid_file(const struct dnsmasq *d)
 {
-	_cleanup_(free_ptr) char *path = process_path_of(d, "dnsmasq.pid"),
+	_cleanup_(free_ptr) char *path = xasprintf("%s/dnsmasq.pid", d->dir),
 				 *text = xasprintf("%d\n", (int)d->pid);
 
 	network_put(path, 0600, text, strlen(text), NULL);

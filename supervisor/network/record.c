@@ -111,11 +111,11 @@ int choice_save(const struct network *n, struct err *e)
 	json_object_set_new(o, "uid", json_integer(n->uid));
 	text = record_text_of(o);
 	r = network_put(path, 0600, text, strlen(text), e);
-	if (r < 0 || !n->ns->keep)
+	if (r < 0 || !n->ns->dirs.keep)
 		return r;
 	/* the next daemon finds it; for the next boot a child writes it once more, onto the disk */
 	below = xasprintf("networks/%s.json", n->name);
-	n->ns->keep(n->ns->keep_data, below, text);
+	n->ns->dirs.keep(n->ns->dirs.keep_data, below, text);
 	return 0;
 }
 

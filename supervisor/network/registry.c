@@ -10,8 +10,8 @@ static void registry_read_conf(struct network *n, struct conf_problems *p)
 	struct conf_network conf = CONF_NETWORK_INIT;
 	struct conf_problems found = { 0 };
 
-	n->stamp = conf_network_stamp(n->ns->config, n->name);
-	n->has_file = conf_load_network(&conf, n->ns->config, n->name, &found);
+	n->stamp = conf_network_stamp(n->ns->dirs.config, n->name);
+	n->has_file = conf_load_network(&conf, n->ns->dirs.config, n->name, &found);
 	if (!n->parsed || (!found.count && (n->has_file || n->state == NETWORK_DOWN))) {
 		const struct conf_network old = n->conf;
 
@@ -44,7 +44,7 @@ struct network *networks_add(struct networks *ns, const char *name)
 	n->leases_run = xasprintf("%s/%s.leases", ns->run, name);
 	n->lease_file = n->leases_state;
 	n->dnsmasq = (struct dnsmasq){ .ev = ns->ev,
-		.jail = ns->jail,
+		.jail = ns->dirs.jail,
 		.network = n->name,
 		.dir = n->dir,
 		.prepare = network_prepare_dnsmasq,
@@ -79,9 +79,9 @@ struct network *networks_get(struct networks *ns, const char *name, struct err *
 {
 	struct network *n = networks_find(ns, name);
 
-	if (!n && conf_network_stamp(ns->config, name))
+	if (!n && conf_network_stamp(ns->dirs.config, name))
 		n = networks_add(ns, name);
-	if (n && n->stamp != conf_network_stamp(ns->config, name))
+	if (n && n->stamp != conf_network_stamp(ns->dirs.config, name))
 		registry_read_conf(n, NULL);
 	if (n && (n->has_file || n->state != NETWORK_DOWN || streq(name, "default")))
 		return n;
@@ -115,22 +115,24 @@ static void registry_drop_gone(struct networks *ns)
 	}
 }
 
+static void registry_read(struct networks *ns, bool all, struct conf_problems *p)
+{
+	conf_list_networks(ns->dirs.config, registry_add_listed, ns, p);
+	for (struct network *n = ns->list; n; n = n->next)
+		if (all || n->stamp != conf_network_stamp(ns->dirs.config, n->name))
+			registry_read_conf(n, p);
+	registry_drop_gone(ns);
+}
+
 void networks_reload(struct networks *ns, struct conf_problems *p)
 {
 	networks_add(ns, "default");
-	conf_list_networks(ns->config, registry_add_listed, ns, p);
-	for (struct network *n = ns->list; n; n = n->next)
-		registry_read_conf(n, p);
-	registry_drop_gone(ns);
+	registry_read(ns, true, p);
 }
 
 void networks_look(struct networks *ns)
 {
-	conf_list_networks(ns->config, registry_add_listed, ns, NULL);
-	for (struct network *n = ns->list; n; n = n->next)
-		if (n->stamp != conf_network_stamp(ns->config, n->name))
-			registry_read_conf(n, NULL);
-	registry_drop_gone(ns);
+	registry_read(ns, false, NULL);
 }
 
 void networks_drop_all(struct networks *ns)

@@ -27,7 +27,7 @@ static void plan_file(void *data, const char *name)
 	p->n = networks_find(p->ns, name);
 	if (!p->n)
 		p->tell(p->data, name, "new", NULL, NULL, false);
-	else if (conf_load_network(&fresh, p->ns->config, name, &problems) && !problems.count)
+	else if (conf_load_network(&fresh, p->ns->dirs.config, name, &problems) && !problems.count)
 		conf_network_diff(&p->n->conf, &fresh, plan_key, p);
 	conf_network_release(&fresh);
 	conf_problems_release(&problems);
@@ -46,9 +46,9 @@ void networks_reload_plan(struct networks *ns, networks_plan_fn *tell, void *dat
 {
 	struct plan p = { ns, tell, data, NULL };
 
-	conf_list_networks(ns->config, plan_file, &p, NULL);
+	conf_list_networks(ns->dirs.config, plan_file, &p, NULL);
 	for (const struct network *n = ns->list; n; n = n->next) {
-		if (n->has_file && !conf_network_stamp(ns->config, n->name))
+		if (n->has_file && !conf_network_stamp(ns->dirs.config, n->name))
 			tell(data, n->name, "gone", NULL, NULL, n->state != NETWORK_DOWN);
 		if (n->state == NETWORK_UP)
 			plan_again(&p, n);

@@ -13,7 +13,6 @@ enum {
 };
 
 static const double SETTLE = 0.05;
-static const char suffix[] = ".leases";
 
 static void watch_settle(struct networks *ns)
 {
@@ -23,12 +22,8 @@ static void watch_settle(struct networks *ns)
 
 static void watch_file_changed(struct networks *ns, const char *file)
 {
-	const size_t len = strlen(file), tail = sizeof suffix - 1;
-
-	if (len <= tail || !streq(file + len - tail, suffix))
-		return;
 	for (struct network *n = ns->list; n; n = n->next) {
-		if (strlen(n->name) != len - tail || strncmp(n->name, file, len - tail) != 0)
+		if (!streq(strrchr(n->leases_state, '/') + 1, file))
 			continue;
 		n->leases_changed = true;
 		watch_settle(ns);

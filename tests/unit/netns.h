@@ -110,13 +110,10 @@ static inline int sh(const char *command)
 static inline void daemon_starts(void)
 {
 	static struct uids uids;
-	char jail[PATH_MAX + 16] = "";
-	const struct networks_dirs dirs = { .config = w.config,
-		.state = w.state,
-		.run = w.run,
-		.log = w.run,
-		.jail = jail,
-		.uids = &uids };
+	static char jail[PATH_MAX + 16] = "";
+	const struct networks_dirs dirs = {
+		.config = w.config, .state = w.state, .run = w.run, .jail = jail, .uids = &uids
+	};
 
 	/* BUILD/tests/unit/THIS; /proc/self/exe tells another path in a chroot with mounts of our own */
 	assert_non_null(realpath(program_invocation_name, jail));

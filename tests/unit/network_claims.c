@@ -37,7 +37,7 @@ static void write_file(const char *name, const char *text)
 static int setup(void **state)
 {
 	const struct networks_dirs dirs = {
-		.config = dir, .state = dir, .run = dir, .log = dir, .jail = "", .uids = &uids
+		.config = dir, .state = dir, .run = dir, .jail = "", .uids = &uids
 	};
 
 	(void)state;
