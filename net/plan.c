@@ -19,12 +19,6 @@ const char *net_step_name(enum net_step s)
 	return step_names[s];
 }
 
-void net_choice_mac(struct net_choice *c, const uint8_t random[3])
-{
-	memcpy(c->mac, (const uint8_t[ETH_ALEN]){ 0x52, 0x54, 0, random[0], random[1], random[2] },
-		ETH_ALEN);
-}
-
 static bool plan_ours(const struct net_plan *p, const struct net_link *l)
 {
 	return l->index && streq(l->kind, "bridge") &&

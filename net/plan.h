@@ -19,7 +19,7 @@ enum { NET_TABLE_MAX = 96, NET_NOTE_MAX = 256 };
 /* What was chosen for a network and must not move without need. */
 struct net_choice {
 	char bridge[IFNAMSIZ]; /* empty: not yet */
-	uint8_t mac[ETH_ALEN]; /* always set, net_choice_mac() */
+	uint8_t mac[ETH_ALEN]; /* always set */
 	uint32_t address;
 	unsigned prefix; /* 0: not yet */
 };
@@ -53,8 +53,6 @@ int net_plan(struct net_plan *p, const struct conf_network *c, const struct net_
 void net_plan_again(struct net_plan *p, const struct conf_network *c,
 	const struct net_choice *standing, const struct net_facts *f);
 
-/* 52:54:00 and three of these bytes. */
-void net_choice_mac(struct net_choice *c, const uint8_t random[3]);
 const char *net_step_name(enum net_step s);
 
 #endif

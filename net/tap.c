@@ -13,11 +13,10 @@
 
 enum { FDINFO_MAX = 65536 };
 
-/* Best effort: /proc/sys may be read-only in a container, and a host may have no IPv6. */
-static void tap_sysctl(const struct tap *t, const char *family, const char *key, const char *value)
+void tap_sysctl(const char *link, const char *family, const char *key, const char *value)
 {
 	_cleanup_(free_ptr) char *path =
-		xasprintf("/proc/sys/net/%s/conf/%s/%s", family, t->name, key);
+		xasprintf("/proc/sys/net/%s/conf/%s/%s", family, link, key);
 	_cleanup_(close_fd) int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 
 	if (fd >= 0 && write(fd, value, strlen(value)) < 0)
@@ -26,8 +25,8 @@ static void tap_sysctl(const struct tap *t, const char *family, const char *key,
 
 void tap_quiet(const struct tap *t)
 {
-	tap_sysctl(t, "ipv6", "disable_ipv6", "1");
-	tap_sysctl(t, "ipv4", "arp_ignore", "8"); /* no reply for any address of the host */
+	tap_sysctl(t->name, "ipv6", "disable_ipv6", "1");
+	tap_sysctl(t->name, "ipv4", "arp_ignore", "8"); /* no reply for any address of the host */
 }
 
 int tap_open(struct rtnl *r, const char *alias, struct tap *t, struct err *e)

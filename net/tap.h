@@ -24,6 +24,8 @@ struct tap {
  * tap_quiet(). Returns its descriptor (CLOEXEC, non-blocking) or -errno. */
 int tap_open(struct rtnl *r, const char *alias, struct tap *t, struct err *e);
 
+/* Of any link. Best effort: /proc/sys may be read-only in a container, and a host may have no IPv6. */
+void tap_sysctl(const char *link, const char *family, const char *key, const char *value);
 /* The host takes no IPv6 from it and answers no ARP on it, so that it is of no use off its bridge. */
 void tap_quiet(const struct tap *t);
 

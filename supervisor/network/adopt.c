@@ -141,7 +141,7 @@ void networks_write_again(struct networks *ns)
 	if (network_dir(ns->run, 0700, &e) < 0 || network_dir(ns->state, 0700, &e) < 0)
 		log_error(NULL, "networks: %s", e.text);
 	networks_watch_files(ns);
-	door_mark_again(ns);
+	door_mark(ns);
 	for (struct network *n = ns->list; n; n = n->next)
 		adopt_write_again(n);
 }

@@ -33,26 +33,20 @@ static char *door_path(const struct networks *ns)
 	return xasprintf("%s/door", ns->run);
 }
 
-static void door_mark(struct networks *ns)
+void door_mark(struct networks *ns)
 {
 	_cleanup_(free_ptr) char *path = door_path(ns);
 	struct err e = ERR_INIT;
 
-	if (network_put(path, 0600, "", 0, &e) < 0)
+	if (ns->door.marked && network_put(path, 0600, "", 0, &e) < 0)
 		log_error(NULL, "%s", e.text);
 }
 
 void door_put(struct networks *ns, struct buf *text)
 {
-	door_mark(ns);
 	ns->door.marked = true;
+	door_mark(ns);
 	nft_taps(text, ns->door.table);
-}
-
-void door_mark_again(struct networks *ns)
-{
-	if (ns->door.marked)
-		door_mark(ns);
 }
 
 static void door_unmark(struct networks *ns)

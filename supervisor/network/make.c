@@ -13,31 +13,14 @@
 #include "supervisor/network/files.h"
 #include "supervisor/network/private.h"
 
-static int make_write_proc(const char *path, const char *value)
-{
-	_cleanup_(close_fd) int fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
-
-	return fd < 0 ? -errno : file_write_all(fd, value, strlen(value));
-}
-
 int network_ip_forward(bool on, struct err *e)
 {
-	const int r = make_write_proc("/proc/sys/net/ipv4/ip_forward", on ? "1" : "0");
+	_cleanup_(close_fd) int fd =
+		open("/proc/sys/net/ipv4/ip_forward", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 
-	errno = -r;
-	return r < 0 ? err_errno(e, "set ip_forward to %d", on) : 0;
-}
-
-/* No IPv6 on the host's side of the bridge: it would take router advertisements from guests. ARP is
- * answered for the bridge's own address: the host's others are none of a guest's business. */
-static void make_set_sysctls(const char *bridge)
-{
-	_cleanup_(free_ptr) char *ipv6 =
-		xasprintf("/proc/sys/net/ipv6/conf/%s/disable_ipv6", bridge);
-	_cleanup_(free_ptr) char *arp = xasprintf("/proc/sys/net/ipv4/conf/%s/arp_ignore", bridge);
-
-	make_write_proc(ipv6, "1");
-	make_write_proc(arp, "1");
+	if (fd < 0 || write(fd, on ? "1" : "0", 1) != 1)
+		return err_errno(e, "set ip_forward to %d", on);
+	return 0;
 }
 
 int network_make_bridge(struct network *n, struct err *e)
@@ -54,7 +37,10 @@ int network_make_bridge(struct network *n, struct err *e)
 	r = rtnl_alias(rtnl, n->bridge_index, n->plan.alias, e);
 	if (r == 0)
 		r = rtnl_address(rtnl, n->bridge_index, c->address, c->prefix, e);
-	make_set_sysctls(c->bridge);
+	/* No IPv6 on the host's side of the bridge: it would take router advertisements from guests. ARP is
+	 * answered for the bridge's own address: the host's others are none of a guest's business. */
+	tap_sysctl(c->bridge, "ipv6", "disable_ipv6", "1");
+	tap_sysctl(c->bridge, "ipv4", "arp_ignore", "1");
 	return r < 0 ? err_wrap(e, r, "bridge '%s'", c->bridge) : 0;
 }
 

@@ -219,7 +219,7 @@ void door_not_loaded(struct networks *ns); /* nft did not even start */
 /* Its removal for the network that is the last: true, then door_taken() follows. */
 bool door_take(struct network *n, struct buf *text);
 void door_taken(struct networks *ns, const struct err *e);
-void door_mark_again(struct networks *ns); /* its mark may have been deleted */
+void door_mark(struct networks *ns); /* again: it may have been deleted */
 void door_release(struct networks *ns);
 
 /* claims.c */

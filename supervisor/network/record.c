@@ -85,7 +85,6 @@ void choice_load(struct network *n)
 	_cleanup_(free_ptr) char *path = record_choice_path(n);
 	json_t *o = network_record_load(path);
 	json_int_t uid = 0;
-	uint8_t random[3];
 
 	if (o && !record_choice_parse(o, &n->choice))
 		log_error(NULL, "'%s' makes no sense: chosen anew", path);
@@ -96,10 +95,9 @@ void choice_load(struct network *n)
 	json_decref(o);
 	if (n->choice.prefix)
 		return;
-	n->choice = (struct net_choice){ 0 };
-	while (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+	n->choice = (struct net_choice){ .mac = { 0x52, 0x54, 0 } };
+	while (getrandom(n->choice.mac + 3, 3, 0) != 3)
 		;
-	net_choice_mac(&n->choice, random);
 }
 
 int choice_save(const struct network *n, struct err *e)

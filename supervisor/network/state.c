@@ -379,14 +379,6 @@ bool network_stands(const struct network *n)
 	       memcmp(l.mac, c->mac, ETH_ALEN) == 0;
 }
 
-/* The old one took dnsmasq's socket and all taps along. */
-static void state_serve_again(struct network *n)
-{
-	if (n->plan.step[NET_STEP_DNSMASQ])
-		dnsmasq_restart(&n->dnsmasq);
-	network_join_all(n);
-}
-
 void network_repair(struct network *n, bool all)
 {
 	struct err e = ERR_INIT;
@@ -402,8 +394,11 @@ void network_repair(struct network *n, bool all)
 			n->name, n->plan.choice.bridge);
 	}
 	if (state_restore(n, &anew, &e) == 0) {
+		/* the old one took dnsmasq's socket and all taps along */
+		if (anew && n->plan.step[NET_STEP_DNSMASQ])
+			dnsmasq_restart(&n->dnsmasq);
 		if (anew)
-			state_serve_again(n);
+			network_join_all(n);
 	} else if (e.class == ERR_CONFLICT) {
 		state_give_up(n, &e);
 	} else {

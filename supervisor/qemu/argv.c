@@ -143,14 +143,6 @@ static void argv_add_display(struct argv_build *b)
 		argv_option(b, "-k", "%s", c->keymap);
 }
 
-/* Monitor */
-
-static void argv_add_monitor(struct argv_build *b)
-{
-	argv_socket(b, "qmp", ARGV_FD_QMP);
-	argv_option(b, "-mon", "chardev=qmp,mode=control");
-}
-
 /* Each line is a word, or an option and its argument. */
 static void argv_add_own_words(struct argv_build *b)
 {
@@ -199,7 +191,8 @@ static void argv_add_all(struct argv_build *b)
 	argv_option(b, "-uuid", "%s", b->bus.id->uuid);
 	argv_add_boot(b);
 	argv_add_display(b);
-	argv_add_monitor(b);
+	argv_socket(b, "qmp", ARGV_FD_QMP);
+	argv_option(b, "-mon", "chardev=qmp,mode=control");
 	argv_devices(b);
 	argv_add_own_words(b);
 }

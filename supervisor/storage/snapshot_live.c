@@ -232,11 +232,6 @@ static void live_not_unmarked(struct snapshot_op *op, const struct err *e)
 	live_go_on(op);
 }
 
-static void live_loaded(struct snapshot_op *op)
-{
-	snapshot_mark(op, NULL, live_go_on, live_not_unmarked);
-}
-
 static void live_load_failed(struct snapshot_op *op, const struct err *e)
 {
 	struct err own = ERR_INIT;
@@ -282,7 +277,7 @@ static void live_on_job(void *data, const struct err *e)
 	else if (e)
 		live_fail(op, e);
 	else if (op->verb == SNAPSHOT_REVERT)
-		live_loaded(op);
+		snapshot_mark(op, NULL, live_go_on, live_not_unmarked);
 	else
 		live_next_step(op);
 }
