@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What stands though no record tells of it: RUN may be lost while guests run. A bridge says by its alias
- * whose it is, its address is the network's, and a dnsmasq is known by who runs it.
+ * What stands, by its record, or though none tells of it: RUN may be lost while guests run. A bridge says by its
+ * alias whose it is, its address is the network's, and a dnsmasq is known by who runs it.
  */
+#include <dirent.h>
 #include <fcntl.h>
 
 #include "base/file.h"
@@ -107,10 +108,47 @@ static void adopt_end_strays(struct networks *ns)
 	}
 }
 
-void networks_find_again(struct networks *ns)
+static void adopt_take_back(struct networks *ns, const char *name)
 {
+	struct network *n = networks_add(ns, name);
+	bool same_boot;
+	uint64_t start;
+	pid_t pid;
+
+	if (n->state != NETWORK_DOWN || !record_load(n, &pid, &start, &same_boot))
+		return;
+	if (same_boot) {
+		n->choice = n->plan.choice;
+		network_adopt(n, pid, start);
+		return;
+	}
+	/* the host has booted since: nothing of it stands */
+	record_remove(n);
+	file_remove_tree(AT_FDCWD, n->dir, NULL);
+}
+
+int networks_adopt(struct networks *ns, struct err *e)
+{
+	_cleanup_(close_dir) DIR *dir = opendir(ns->run);
+
+	if (!dir)
+		return err_errno(e, "read '%s'", ns->run);
+	ns->seen = dnsmasq_look(ns->run, ns->dirs.jail);
+	for (struct dirent *d; (d = readdir(dir));) {
+		const size_t len = strlen(d->d_name);
+		_cleanup_(free_ptr) char *name = NULL;
+
+		if (len <= 5 || !streq(d->d_name + len - 5, ".json"))
+			continue;
+		name = xstrndup(d->d_name, len - 5);
+		if (conf_name_ok(name))
+			adopt_take_back(ns, name);
+	}
 	adopt_take_bridges_back(ns);
 	adopt_end_strays(ns);
+	dnsmasq_seen_free(ns->seen);
+	ns->seen = NULL;
+	return 0;
 }
 
 /* ---- while the daemon is up ---- */

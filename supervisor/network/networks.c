@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -61,48 +58,6 @@ void networks_free(struct networks *ns)
 	free(ns->state);
 	free(ns->run);
 	free(ns);
-}
-
-static void networks_take_back(struct networks *ns, const char *name)
-{
-	struct network *n = networks_add(ns, name);
-	bool same_boot;
-	uint64_t start;
-	pid_t pid;
-
-	if (n->state != NETWORK_DOWN || !record_load(n, &pid, &start, &same_boot))
-		return;
-	if (same_boot) {
-		n->choice = n->plan.choice;
-		network_adopt(n, pid, start);
-		return;
-	}
-	/* the host has booted since: nothing of it stands */
-	record_remove(n);
-	file_remove_tree(AT_FDCWD, n->dir, NULL);
-}
-
-int networks_adopt(struct networks *ns, struct err *e)
-{
-	_cleanup_(close_dir) DIR *dir = opendir(ns->run);
-
-	if (!dir)
-		return err_errno(e, "read '%s'", ns->run);
-	ns->seen = dnsmasq_look(ns->run, ns->dirs.jail);
-	for (struct dirent *d; (d = readdir(dir));) {
-		const size_t len = strlen(d->d_name);
-		_cleanup_(free_ptr) char *name = NULL;
-
-		if (len <= 5 || !streq(d->d_name + len - 5, ".json"))
-			continue;
-		name = xstrndup(d->d_name, len - 5);
-		if (conf_name_ok(name))
-			networks_take_back(ns, name);
-	}
-	networks_find_again(ns);
-	dnsmasq_seen_free(ns->seen);
-	ns->seen = NULL;
-	return 0;
 }
 
 static struct network_wait *networks_refuse(

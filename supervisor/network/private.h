@@ -194,8 +194,7 @@ bool choice_stands(const struct network *n); /* there is such a file */
 /* What its dnsmasq reads, all of it. True: the one that runs does not see it. */
 bool network_serve_files(struct network *n);
 
-/* adopt.c: bridges by their alias, of which no record tells; and dnsmasqs of which nobody knows */
-void networks_find_again(struct networks *ns);
+/* adopt.c */
 void networks_settled(void *ns); /* files have changed, and nothing more does */
 
 /* resolv.c: dnsmasq's copy of the host's resolv.conf, which it does not see */
