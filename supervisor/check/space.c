@@ -55,7 +55,7 @@ static void space_add(struct check_space *s, const struct vm *vm, const struct c
 	struct space_image *i;
 	char path[PATH_MAX];
 
-	device_disk_path(d, s->daemon->image_dir, path);
+	device_path(d->path, s->daemon->image_dir, path);
 	GROW(s->image, s->n, s->room);
 	i = &s->image[s->n++];
 	*i = (struct space_image){ .vm = arena_strdup(&s->arena, vm->name),

@@ -62,7 +62,6 @@ uint32_t device_cid(const struct conf_vm *c, const struct identity *id);
 
 /* Absolute path of what an operator wrote; buf of PATH_MAX. */
 const char *device_path(const char *path, const char *image_dir, char *buf);
-const char *device_disk_path(const struct conf_disk *d, const char *image_dir, char *buf);
 /* A block device by its name: nothing is opened. */
 bool device_path_is_block(const char *path);
 /* Kept in the identity, else what Format= says. */

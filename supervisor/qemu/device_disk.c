@@ -118,7 +118,7 @@ json_t *device_disk_node(
 	char path[PATH_MAX];
 	json_t *top, *node;
 
-	device_disk_path(d, image_dir, path);
+	device_path(d->path, image_dir, path);
 	node = top = device_disk_format_node(d, 0, path, format, d->read_only || d->cdrom);
 	if (d->detect_zeroes != CONF_ZEROES_OFF)
 		json_object_set_new(top, "detect-zeroes",
