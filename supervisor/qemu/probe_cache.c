@@ -12,7 +12,6 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/qemu/probe_ask.h"
-#include "supervisor/qemu/probe_kvm.h"
 #include "supervisor/host/uids.h"
 
 enum { CACHE_VERSION = 1, CACHE_MAX = 4 << 20, ANSWER_MAX = 1 << 20 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "supervisor/qemu/probe_kvm.h"
+#include "supervisor/qemu/probe_ask.h"
 
 #include <errno.h>
 #include <ev.h>

@@ -19,7 +19,7 @@
 #include "base/loop.h"
 #include "base/mem.h"
 #include "supervisor/qemu/probe.h"
-#include "supervisor/qemu/probe_kvm.h"
+#include "supervisor/qemu/probe_ask.h"
 #include "supervisor/host/uids.h"
 #include "tests/unit/slow.h"
 #include "tests/unit/stand_in_jail.h"
