@@ -299,7 +299,7 @@ int rtnl_bridge(struct rtnl *r, const char *name, const uint8_t mac[ETH_ALEN], u
 	const struct ifinfomsg head = { .ifi_flags = IFF_UP, .ifi_change = IFF_UP };
 	struct nl_msg *m = rtnl_message(RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE, &head, sizeof head);
 	struct nlattr *info, *data;
-	struct net_link l;
+	struct net_link l = { 0 };
 	int code;
 
 	nla_put_string(m, IFLA_IFNAME, name);
