@@ -140,7 +140,7 @@ int snapshot_record_fits(struct snapshot_op *op, struct vm *vm, struct err *e);
 void snapshot_record_made(struct snapshot_op *op, struct vm *vm);
 void snapshot_record_gone(struct snapshot_op *op, struct vm *vm);
 
-/* Of a revert that is only asked about: snapshot_revert_plan()'s result. snapshot_plan.c */
+/* Of a revert that is only asked about: snapshot_ask()'s result. snapshot_plan.c */
 json_t *snapshot_plan(const struct snapshot_op *op, const struct vm *vm);
 
 /* For the job: struct job's cancel. */
