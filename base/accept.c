@@ -45,7 +45,6 @@ static void accept_ready(struct ev_loop *ev, ev_io *w, int revents)
 {
 	struct acceptor *a = container_of(w, struct acceptor, io);
 
-	(void)ev, (void)revents;
 	for (unsigned i = 0; i < a->per_turn; i++) {
 		int fd = accept_next(a);
 

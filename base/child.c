@@ -115,7 +115,6 @@ static bool child_stream_drain(struct stream *s)
 
 static void child_on_readable(struct ev_loop *ev, ev_io *w, int revents)
 {
-	(void)revents;
 	if (!child_stream_drain(container_of(w, struct stream, io)))
 		ev_io_stop(ev, w);
 }
@@ -125,7 +124,6 @@ static void child_on_writable(struct ev_loop *ev, ev_io *w, int revents)
 	struct child *c = w->data;
 	ssize_t n = write(c->in, c->input + c->input_done, c->input_len - c->input_done);
 
-	(void)revents;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n > 0)
@@ -141,7 +139,6 @@ static void child_on_exit(struct ev_loop *ev, ev_io *w, int revents)
 	struct child *c = w->data;
 	siginfo_t info = { 0 };
 
-	(void)ev, (void)revents;
 	if (waitid(P_PIDFD, (id_t)c->pidfd, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
 		return;
 	c->status = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
@@ -155,7 +152,6 @@ static void child_on_deadline(struct ev_loop *ev, ev_timer *w, int revents)
 	struct child *c = w->data;
 	const uint64_t work = c->while_idle ? proc_work(c->pid) : 0;
 
-	(void)revents;
 	if (work > c->work) {
 		c->work = work;
 		ev_timer_again(ev, w);

@@ -15,7 +15,6 @@
 
 static void loop_far_away(struct ev_loop *ev, ev_periodic *w, int revents)
 {
-	(void)ev, (void)w, (void)revents;
 }
 
 /* Seconds for which we were ready to run and others did; proc(5) on schedstat. 0 where it is not told. */
@@ -42,7 +41,6 @@ static void loop_give_back(struct loop *l)
 
 static void loop_about_to_sleep(struct ev_loop *ev)
 {
-	(void)ev;
 	clock_now();
 	errno = 0;
 }
@@ -66,7 +64,6 @@ static void loop_woke_up(struct ev_loop *ev, ev_check *w, int revents)
 	struct loop *l = w->data;
 	double lost = clock_lost();
 
-	(void)ev, (void)revents;
 	l->waited = loop_waited(l);
 	l->woke = clock_awake();
 	if (l->on_lost && lost - l->lost > CLOCK_GAP)
@@ -79,7 +76,6 @@ static void loop_goes_to_sleep(struct ev_loop *ev, ev_prepare *w, int revents)
 	struct loop *l = w->data;
 	double turn = l->woke > 0 ? clock_awake() - l->woke : 0;
 
-	(void)ev, (void)revents;
 	loop_give_back(l);
 	if (turn > l->longest_elapsed)
 		l->longest_elapsed = turn;
@@ -129,7 +125,6 @@ static void loop_run_tasks(struct ev_loop *ev, ev_idle *w, int revents)
 	struct loop *l = w->data;
 	struct loop_task *t;
 
-	(void)revents;
 	do {
 		t = l->first;
 		if (t) {
@@ -145,7 +140,6 @@ static void loop_timer_fires(struct ev_loop *ev, ev_timer *w, int revents)
 {
 	struct loop_timer *t = w->data;
 
-	(void)ev, (void)revents;
 	t->run(t->data);
 }
 
@@ -179,7 +173,6 @@ bool loop_timer_is_active(struct loop_timer *t)
 
 static void loop_flush_log(struct ev_loop *ev, ev_timer *w, int revents)
 {
-	(void)revents;
 	if (!log_flush())
 		return;
 	ev_ref(ev);
@@ -240,7 +233,6 @@ static void loop_stop_own(struct loop *l)
 
 static void loop_no_longer(struct ev_loop *ev, ev_timer *w, int revents)
 {
-	(void)w, (void)revents;
 	ev_break(ev, EVBREAK_ALL);
 }
 

@@ -115,7 +115,6 @@ static bool order_lift(const struct order_vm *vm, size_t n, void *values, size_t
 {
 	unsigned *level = values;
 
-	(void)vm;
 	if (level[i] > level[other] || level[i] >= n)
 		return false;
 	level[i] = level[other] + 1;
@@ -134,7 +133,6 @@ static bool order_put_later(
 {
 	unsigned *step = values;
 
-	(void)vm;
 	if (other == i || step[other] > step[i] || step[other] > n)
 		return false;
 	step[other] = step[i] < n ? step[i] + 1 : (unsigned)n + 1;
@@ -166,7 +164,6 @@ static bool order_add_below(
 {
 	uint64_t *ms = values;
 
-	(void)n;
 	return other != i && order_raise_to(&ms[i], order_sum(vm[i].stop_ms, ms[other]));
 }
 
@@ -182,7 +179,6 @@ static bool order_add_before(
 {
 	uint64_t *ms = values;
 
-	(void)n;
 	return other != i && order_raise_to(&ms[other], order_sum(vm[i].stop_ms, ms[i]));
 }
 

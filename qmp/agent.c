@@ -287,7 +287,6 @@ static void agent_on_readable(struct ev_loop *ev, ev_io *w, int revents)
 	struct agent *a = w->data;
 	ssize_t n = recv(a->fd, chunk, sizeof chunk, 0);
 
-	(void)ev, (void)revents;
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 		agent_lose(a);
 	else if (n > 0 && a->synced)
@@ -299,7 +298,6 @@ static void agent_on_readable(struct ev_loop *ev, ev_io *w, int revents)
 
 static void agent_on_writable(struct ev_loop *ev, ev_io *w, int revents)
 {
-	(void)ev, (void)revents;
 	agent_flush(w->data);
 }
 

@@ -49,7 +49,6 @@ static void job_dismissed(void *data, const json_t *result, const struct err *e)
 {
 	struct qmp_job *job = data;
 
-	(void)result;
 	(void)e; /* the job's own result is known, whatever came of this */
 	qmp_job_finish(job, job->result.number ? &job->result : NULL);
 }
@@ -141,7 +140,6 @@ static void job_started(void *data, const json_t *result, const struct err *e)
 {
 	struct qmp_job *job = data;
 
-	(void)result;
 	if (e && e->class != ERR_TIMEOUT && e->class != ERR_UNREACHABLE && job->h.refused)
 		job->h.done = job->h.refused;
 	if (e && e->class != ERR_TIMEOUT)

@@ -268,14 +268,12 @@ void qmp_take(struct qmp *q)
 
 static void session_on_readable(struct ev_loop *ev, ev_io *w, int revents)
 {
-	(void)revents;
 	if (loop_turn(ev) < TURN_MAX)
 		qmp_take(container_of(w, struct qmp, readable));
 }
 
 static void session_on_writable(struct ev_loop *ev, ev_io *w, int revents)
 {
-	(void)ev, (void)revents;
 	session_flush(container_of(w, struct qmp, writable));
 }
 

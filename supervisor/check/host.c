@@ -145,7 +145,6 @@ static void host_on_kvm(void *data, const struct probe *none, const struct err *
 {
 	struct host_checking *h = data;
 
-	(void)none;
 	if (e)
 		err_copy(&h->facts.kvm_error, e);
 	host_one_less(h);
@@ -187,7 +186,6 @@ static void host_bridge_add(void *data, const char *network, const char *bridge,
 {
 	struct host_facts *f = data;
 
-	(void)network, (void)up;
 	if (bridge[0] && f->bridges < HOST_BRIDGES_MAX)
 		snprintf(f->bridge[f->bridges++], sizeof f->bridge[0], "%.15s", bridge);
 }

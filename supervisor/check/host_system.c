@@ -139,7 +139,6 @@ void host_time_sync(const struct host_facts *f, struct host_row *row)
 {
 	struct timex t = { 0 };
 
-	(void)f;
 	if (adjtimex(&t) == TIME_ERROR || t.status & STA_UNSYNC)
 		host_row(row, HOST_WARN,
 			"apt install chrony, or systemctl enable --now systemd-timesyncd",

@@ -78,7 +78,6 @@ static void jail_tell_end(struct check_jail *j, const struct err *e)
 
 static void jail_on_answers(struct ev_loop *ev, ev_io *w, int revents)
 {
-	(void)ev, (void)revents;
 	jail_drain(w->data);
 }
 
@@ -87,7 +86,6 @@ static void jail_on_exited(struct ev_loop *ev, ev_io *w, int revents)
 	struct check_jail *j = w->data;
 	siginfo_t info;
 
-	(void)ev, (void)revents;
 	waitid(P_PIDFD, (id_t)j->jail.pidfd, &info, WEXITED | WNOHANG);
 	jail_drain(j);
 	if (!j->complete && !j->error.number)

@@ -26,7 +26,6 @@ void dry_shutdown_print(struct command *c, const char *target, const json_t *res
 	_cleanup_(free_ptr) char *networks = dry_value(c, result, "networks");
 	const char *at_most = json_is_null(json_object_get(result, "sum")) ? "without limit" : sum;
 
-	(void)target;
 	if (!dry_rows(result)) {
 		buf_adds(&c->out, "no VM runs\n");
 	} else {
@@ -82,13 +81,11 @@ void dry_net_stop_print(struct command *c, const char *target, const json_t *res
 /* Columns that hold nothing are left out. */
 static bool dry_is_silent(const char *column, const json_t *v)
 {
-	(void)column;
 	return json_is_null(v);
 }
 
 void dry_reload_print(struct command *c, const char *target, const json_t *result)
 {
-	(void)target;
 	if (dry_rows(result))
 		print_table(&c->out, c->result->columns, result, dry_is_silent, 0, c->width);
 	else

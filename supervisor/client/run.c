@@ -107,7 +107,6 @@ static void run_host_print(struct command *c, const char *target, const json_t *
 	size_t i;
 	json_t *row;
 
-	(void)target;
 	json_array_foreach (json_object_get(result, "rows"), i, row) {
 		const char *cure = run_cell(result, row, "cure");
 
@@ -129,7 +128,6 @@ static void run_diff_print(struct command *c, const char *target, const json_t *
 
 static void run_json_print(struct command *c, const char *target, const json_t *result)
 {
-	(void)target;
 	command_print_json(c, result);
 }
 
@@ -188,7 +186,6 @@ static void run_list_print(struct command *c, const char *target, const json_t *
 	size_t i;
 	json_t *row;
 
-	(void)target;
 	json_array_foreach (json_object_get(result, "rows"), i, row) {
 		json_t *reason = (json_t *)(uintptr_t)value_cell(result, row, "reason");
 		const char *health = run_cell(result, row, "health"),
@@ -205,7 +202,6 @@ static void run_list_print(struct command *c, const char *target, const json_t *
 
 static void run_version_print(struct command *c, const char *target, const json_t *result)
 {
-	(void)target;
 	print_result(&c->out, c->result->shown, result, c->width);
 }
 

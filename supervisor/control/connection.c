@@ -137,7 +137,6 @@ static void connection_io_ready(struct ev_loop *ev, ev_io *w, int revents)
 {
 	struct connection *c = container_of(w, struct connection, io);
 
-	(void)ev;
 	if ((revents & EV_READ) && !connection_must_pause(c))
 		connection_read_in(c);
 	else
@@ -152,7 +151,6 @@ static void connection_turn_ends(struct ev_loop *ev, ev_idle *w, int revents)
 	struct connections *cs = container_of(w, struct connections, turn);
 	struct connection *due = cs->due, *c;
 
-	(void)revents;
 	ev_idle_stop(ev, w);
 	cs->due = NULL;
 	while ((c = due)) {

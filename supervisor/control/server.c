@@ -67,7 +67,6 @@ static void server_no_descriptors(struct acceptor *a, int fd)
 {
 	struct err e = ERR_INIT;
 
-	(void)a;
 	err_set(&e, ERR_NO_RESOURCES, "no descriptors left for a client");
 	server_refuse(fd, &e);
 }

@@ -121,7 +121,6 @@ int keep(struct daemon *d, const char *path, const char *text, keep_fn *done, vo
 
 static void keep_on_unwatched(void *data, const struct err *e)
 {
-	(void)data;
 	if (e)
 		log_error(NULL, "%s", e->text);
 }

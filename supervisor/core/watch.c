@@ -74,7 +74,6 @@ static void watch_on_event(struct ev_loop *ev, ev_io *io, int revents)
 	struct watches *ws = io->data;
 	ssize_t n;
 
-	(void)revents;
 	for (unsigned i = 0; i < READS && (n = read(ws->fd, ws->chunk, READ_SIZE)) > 0; i++)
 		watch_collect(ws, n);
 	for (struct watch *w = ws->head; w; w = ws->next) {

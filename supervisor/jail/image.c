@@ -131,7 +131,6 @@ int image_check(struct jail *j, struct jail_file *f, struct err *e)
 	uint8_t head[IMAGE_HEAD];
 	ssize_t n;
 
-	(void)j;
 	if (f->kind != JAIL_DISK && f->kind != JAIL_BASE && f->kind != JAIL_NVRAM)
 		return 0;
 	n = pread(f->data, head, sizeof head, 0);

@@ -206,7 +206,6 @@ int root_enter(struct jail *j, struct err *e)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
 
-	(void)j;
 	/* with both the same the old root comes to lie over the new one and is taken off at once */
 	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
 		return err_errno(e, "change to the private root");

@@ -144,7 +144,6 @@ static void process_on_exited(struct ev_loop *ev, ev_io *w, int revents)
 	siginfo_t info = { 0 };
 	int status = 0;
 
-	(void)ev, (void)revents;
 	/* ECHILD: started by a daemon before us */
 	if (waitid(P_PIDFD, (id_t)d->pidfd, &info, WEXITED | WNOHANG) == 0) {
 		if (info.si_pid == 0)
@@ -182,7 +181,6 @@ static void process_on_said(struct ev_loop *ev, ev_io *w, int revents)
 {
 	struct dnsmasq *d = w->data;
 
-	(void)revents;
 	if (!process_drain(d))
 		return;
 	ev_io_stop(ev, w);

@@ -56,7 +56,6 @@ static void watch_on_changes(struct ev_loop *ev, ev_io *w, int revents)
 	struct networks *ns = w->data;
 	ssize_t n;
 
-	(void)ev, (void)revents;
 	for (int turn = 0; turn < READS && (n = read(ns->inotify, data, sizeof data)) > 0; turn++)
 		for (char *p = data; p < data + n;) {
 			const struct inotify_event *i = (const struct inotify_event *)(void *)p;

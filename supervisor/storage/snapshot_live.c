@@ -105,7 +105,6 @@ static int live_take_version(struct snapshot_op *op, const json_t *result, struc
 {
 	int major = 0, minor = 0, micro = 0;
 
-	(void)e;
 	json_unpack((json_t *)(uintptr_t)result, "{s:{s:i, s:i, s:i}}", "qemu", "major", &major,
 		"minor", &minor, "micro", &micro);
 	snprintf(op->qemu, sizeof op->qemu, "%d.%d.%d", major, minor, micro);
@@ -202,7 +201,6 @@ static void live_on_cont(void *data, const json_t *result, const struct err *e)
 {
 	struct snapshot_op *op = data;
 
-	(void)result;
 	if (e)
 		live_fail(op, e);
 	else if (!live_is_lost(op))

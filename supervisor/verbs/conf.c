@@ -47,7 +47,6 @@ void verb_look(struct daemon *d, struct request *r, const char *name, verb_looke
 
 static void verb_conf_checked(struct daemon *d, struct request *r, const struct conf_problems *p)
 {
-	(void)d;
 	request_return(r, api_problems(p, true));
 }
 

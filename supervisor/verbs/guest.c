@@ -75,7 +75,6 @@ static void guest_call(struct vm *vm, struct request *r, const char *command,
 
 static void verb_guest_on_ping(void *data, const json_t *result, const struct err *e)
 {
-	(void)result;
 	verb_guest_answer(data, json_pack("{s:s}", "agent", "answers"), e);
 }
 
@@ -86,7 +85,6 @@ void verb_guest_ping(struct vm *vm, struct request *r)
 
 static void verb_guest_on_done(void *data, const json_t *result, const struct err *e)
 {
-	(void)result;
 	verb_guest_answer(data, NULL, e);
 }
 
@@ -213,7 +211,6 @@ static void verb_guest_on_time_set(void *data, const json_t *result, const struc
 	struct vm *vm = vms_find(t->daemon->vms, t->vm);
 	struct err own = ERR_INIT;
 
-	(void)result;
 	if (!e && !vm)
 		err_set(&own, ERR_NOT_FOUND, "is gone");
 	else if (!e)

@@ -69,7 +69,6 @@ static void press_reply(void *data, const json_t *result, const struct err *e)
 	struct press *p = data;
 	struct err own = ERR_INIT;
 
-	(void)result;
 	if (e && !p->reset && streq(e->text, ended_meanwhile)) {
 		err_set(&own, ERR_WRONG_STATE, "its guest powered off meanwhile");
 		e = &own;

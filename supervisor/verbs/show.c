@@ -227,7 +227,6 @@ static void verb_show_count_change(void *data, const struct conf_change *c)
 {
 	unsigned *n = data;
 
-	(void)c;
 	++*n;
 }
 

@@ -56,7 +56,6 @@ static void verb_stream_outflow_free(struct outflow *o)
 
 static void verb_stream_outflow_evict(void *data, const struct err *e)
 {
-	(void)e;
 	verb_stream_outflow_free(data);
 }
 
@@ -64,14 +63,12 @@ static void verb_stream_on_out(struct ev_loop *ev, ev_io *w, int revents)
 {
 	struct outflow *o = w->data;
 
-	(void)ev, (void)revents;
 	if (logtail_flush(&o->tail, o->fd) < 0 || o->tail.from == o->tail.to)
 		verb_stream_outflow_free(o);
 }
 
 static void verb_stream_on_patience(struct ev_loop *ev, ev_timer *w, int revents)
 {
-	(void)ev, (void)revents;
 	verb_stream_outflow_free(w->data);
 }
 
