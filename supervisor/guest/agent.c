@@ -36,7 +36,7 @@ static void agent_on_thawed(void *data, const json_t *result, const struct err *
 		agent_thawed(a);
 		return;
 	}
-	/* a guest that stands still cannot answer: its time begins when it goes on */
+	/* a paused guest cannot answer: restart the timeout */
 	if (a->vm->st.state == VM_PAUSED)
 		a->give_up = daemon_now() + VM_AGENT_THAW_SECONDS;
 	if (daemon_now() < a->give_up) {
@@ -76,7 +76,7 @@ void agent_on_freeze(void *data, const json_t *result, const struct err *e)
 		a->thaw_at = clock_boot() + a->hold;
 		loop_timer_start(&a->thaw, a->hold);
 	} else if (e && e->class == ERR_GUEST_REFUSED) {
-		/* the agent undid what it had begun; this is for one that did not */
+		/* the agent should have undone a partial freeze; thaw in case it did not */
 		vm_agent_call(a->vm, "guest-fsfreeze-thaw", NULL, AGENT_SECONDS, NULL, NULL, NULL);
 		a->frozen = false;
 		frozen_unmark(a->vm);
@@ -98,7 +98,7 @@ static void agent_on_time(void *data)
 	agent_begin_thaw(a);
 }
 
-/* Not for a guest that waits to be thawed. */
+/* Time was lost: rearm the timer from thaw_at. Not while already thawing. */
 static void agent_lost(struct vm *vm, void *state)
 {
 	struct vm_agent *a = state;
@@ -108,14 +108,14 @@ static void agent_lost(struct vm *vm, void *state)
 		loop_timer_start(&a->thaw, left > 0.001 ? left : 0.001);
 }
 
-/* --- a mark that may be lost --- */
+/* --- a mark that may have been lost --- */
 
 static void agent_on_freeze_status(void *data, const json_t *result, const struct err *e)
 {
 	struct vm_agent *a = data;
 	struct err own = ERR_INIT;
 
-	/* an answer, also that it does not know */
+	/* any answer settles it, even "not supported" */
 	a->unsure = e && e->class != ERR_GUEST_REFUSED;
 	if (a->frozen || !streq(json_string_value(result), "frozen"))
 		return;
@@ -136,7 +136,7 @@ static void agent_ask_if_frozen(struct vm_agent *a)
 
 /* --- the port --- */
 
-/* What we had asked for ourselves gets no answer any more. */
+/* Fails the freeze or thaw in flight, which will not be answered. */
 static void agent_disconnect(struct vm_agent *a)
 {
 	struct err e = ERR_INIT;
@@ -200,7 +200,7 @@ static void agent_on_chardevs(void *data, const json_t *result, const struct err
 
 static void agent_greeted(struct vm *vm, void *state)
 {
-	/* of a guest that has not run yet all is known; of others events were missed */
+	/* a guest that has not run yet is in a known state; otherwise events were missed */
 	if (state && vm->st.state != VM_JOINING)
 		vm_call(vm, "query-chardev", NULL, agent_on_chardevs);
 }
@@ -223,7 +223,7 @@ bool vm_agent_is_open(const struct vm *vm)
 	return a && a->open;
 }
 
-/* --- its life --- */
+/* --- lifecycle --- */
 
 static int agent_start(struct vm *vm, void **state, struct fd_list *fds, struct err *e)
 {
@@ -254,7 +254,7 @@ static void agent_attach(struct vm *vm, void **state, enum vm_attach how)
 	agent_begin_thaw(a);
 }
 
-/* What was frozen has ended with its process, also while no daemon looked. */
+/* The freeze ends with the process, even if it ended while no daemon ran. */
 static void agent_end(struct vm *vm, void **state, bool ended)
 {
 	struct vm_agent *a = *state;
@@ -284,7 +284,7 @@ static void agent_info(const struct vm *vm, void *state, json_t *out)
 
 /* --- calls --- */
 
-/* The connection, when there is an agent that could answer; else e says why not. */
+/* Returns the connection if an agent could answer; otherwise e says why not. */
 static struct agent *agent_connection(struct vm *vm, struct err *e)
 {
 	struct vm_agent *a = agent_of(vm);
@@ -331,7 +331,7 @@ static void agent_on_ping(void *data, const json_t *result, const struct err *e)
 {
 	struct vm_agent *a = data;
 
-	a->pinged = false; /* in vain: ask again */
+	a->pinged = false; /* on failure, ping again */
 	a->answers = !e;
 }
 
@@ -349,7 +349,7 @@ bool vm_agent_answers(struct vm *vm)
 
 /* --- stop --- */
 
-/* Success has no reply: only the guest's end tells. */
+/* guest-shutdown sends no reply on success: the only sign is the guest powering off. */
 static void agent_on_shutdown(void *data, const json_t *result, const struct err *e)
 {
 	struct vm_agent *a = data;
@@ -361,14 +361,14 @@ static void agent_on_shutdown(void *data, const json_t *result, const struct err
 	vm_event(a->vm, VM_EV_STOP, NULL);
 }
 
-/* A refusal presses the button. */
+/* If the agent refuses, agent_on_shutdown() falls back to the power button. */
 static bool agent_power_off(struct vm *vm, void *state, bool ask)
 {
 	struct vm_agent *a = state;
 
 	if (!a || !a->open || !ask)
 		return a && a->open;
-	/* a frozen agent knows no shutdown */
+	/* a frozen agent refuses guest-shutdown */
 	if (a->frozen)
 		agent_begin_thaw(a);
 	return vm_agent_call(vm, "guest-shutdown", json_pack("{s:s}", "mode", "powerdown"),

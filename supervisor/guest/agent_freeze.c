@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Freezing and thawing that somebody asks for; the thaw that nobody does is agent.c's. */
+/* Freeze and thaw on request; agent.c does the automatic thaw. */
 #include "supervisor/guest/agent_private.h"
 
 #include "supervisor/guest/frozen.h"
@@ -34,7 +34,7 @@ int vm_agent_freeze(struct vm *vm, double seconds, agent_reply_fn *reply, void *
 	return 0;
 }
 
-struct thaw { /* one that somebody asked for; the VM may go away meanwhile */
+struct thaw { /* a requested thaw; the VM may go away meanwhile */
 	struct daemon *daemon;
 	char vm[64];
 	agent_reply_fn *reply;

@@ -10,22 +10,22 @@
 struct vm_agent {
 	struct vm *vm;
 	bool open;
-	struct agent *conn;   /* while it is open */
-	bool pinged, answers; /* of this connection: was asked, and has answered */
-	bool frozen;	      /* by us, and not thawed yet */
+	struct agent *conn;   /* NULL while closed */
+	bool pinged, answers; /* a ping is in flight; the agent has answered. Both per connection */
+	bool frozen;	      /* by us and not thawed yet */
 	bool thawing;
-	bool unsure;	/* taken back without a mark, which may be lost: its agent knows */
-	double give_up; /* daemon_now() until which a thaw is tried */
+	bool unsure;	/* adopted without a mark, which may have been lost: ask the agent */
+	double give_up; /* daemon_now() after which the thaw is no longer retried */
 	struct loop_timer thaw;
-	agent_reply_fn *on_frozen; /* who asked for the freeze under way */
+	agent_reply_fn *on_frozen; /* caller of the freeze in flight */
 	void *on_frozen_data;
 	double hold;
-	double thaw_at; /* clock_boot(): nobody waits longer because we or the host slept */
+	double thaw_at; /* clock_boot(): keeps counting while we or the host sleep */
 };
 
-/* NULL: the VM has no such port now. */
+/* NULL if the VM has no agent port now. */
 struct vm_agent *agent_of(const struct vm *vm);
-/* How the freeze ended that agent_freeze.c asked for. */
+/* Completion of the freeze sent by agent_freeze.c. */
 void agent_on_freeze(void *data, const json_t *result, const struct err *e);
 void agent_thawed(struct vm_agent *a);
 

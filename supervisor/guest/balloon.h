@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/guest/balloon.h - the balloon: a guest's memory while it runs
+ * supervisor/guest/balloon.h - memory ballooning of a running guest
  *
- * QEMU answers success at once and for every size; done here means that the guest's actual size
- * moved to the target. A floor keeps the guest alive; a guest without driver is told as such. What
- * failed has no later effect: the target becomes what the guest has then, and after a cancel, or where
- * the daemon or the monitor went away, what it had before.
+ * QEMU reports success at once, for any size; we report it only when the guest's actual size has
+ * reached the target. A floor keeps the guest alive; a guest without a balloon driver gets its own
+ * error. A failed change must have no later effect: on timeout the target is set to the size
+ * reached so far; after a cancel, or if the daemon or the monitor went away, to the size before the
+ * change.
  */
 #ifndef SUPERVISOR_GUEST_BALLOON_H
 #define SUPERVISOR_GUEST_BALLOON_H
@@ -13,20 +14,20 @@
 #include "supervisor/vm/vm.h"
 
 enum {
-	MEMORY_FLOOR = 64 << 20,       /* bytes, where [Memory] Min= says nothing else */
-	MEMORY_FORCED_FLOOR = 16 << 20 /* below it no guest lives */
+	MEMORY_FLOOR = 64 << 20,       /* bytes, unless [Memory] Min= is set */
+	MEMORY_FORCED_FLOOR = 16 << 20 /* no guest survives below this */
 };
 
-/* Ends with job_finish(): {"actual": bytes}. ERR_USAGE outside floor and maximum, ERR_GUEST_REFUSED
- * when the guest did not follow within timeout seconds: target and actual are told. */
+/* Ends with job_finish(): {"actual": bytes}. ERR_USAGE outside floor and maximum; ERR_GUEST_REFUSED
+ * if the guest did not follow within timeout seconds (the text has target and actual size). */
 void memory_set(struct vm *vm, uint64_t bytes, bool force, double timeout, struct job *j);
-/* What was cut short is taken back, perhaps by another daemon. */
+/* Reverts a change that was cut short, possibly under a previous daemon. */
 void memory_restore(struct vm *vm);
 
-/* As QEMU says it; 0: something that cannot be, which is as good as nothing. */
+/* The size that QEMU reported; 0 if it is impossible, which is treated as unknown. */
 json_int_t memory_parse(const struct conf_vm *c, const json_t *data);
 
-/* The bounds alone, pure; c is what the guest was started with. */
+/* Checks the bounds only; pure. c is the configuration the guest was started with. */
 int memory_check(const struct conf_vm *c, uint64_t bytes, bool force, struct err *e);
 
 #endif

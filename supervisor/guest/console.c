@@ -15,19 +15,19 @@
 #include "supervisor/qemu/argv.h"
 #include "supervisor/vm/dirs.h"
 
-#define TAKEN_LOOK     0.05 /* seconds between looks whether QEMU has read what was typed */
-#define TAKEN_PATIENCE 10.0 /* seconds until what it does not read is given up */
+#define TAKEN_LOOK     0.05 /* seconds between checks whether QEMU has read what was typed */
+#define TAKEN_PATIENCE 10.0 /* seconds before unread input is given up */
 
 struct watcher {
 	struct watcher *next;
 	struct port *port;
 	int fd;
 	ev_io in, out;
-	struct logtail tail; /* comes first */
-	uint64_t pos;	     /* in shown: what it has */
+	struct logtail tail; /* sent first */
+	uint64_t pos;	     /* next byte to send, in port.shown */
 	struct hold *hold;
-	bool typing, leaving; /* leaving: goes once the guest has what it typed */
-	bool evicted;	      /* goes when the loop comes to it */
+	bool typing, leaving; /* leaving: freed once the guest has read what was typed */
+	bool evicted;	      /* freed on the next loop event */
 };
 
 struct port {
@@ -38,10 +38,10 @@ struct port {
 	struct spool spool;
 	struct logfile log;
 	struct watcher *watchers;
-	struct backlog shown; /* what not all watchers have yet */
+	struct backlog shown; /* output that not all watchers have been sent yet */
 	struct typing typing;
 	ev_timer taken;
-	double patience; /* clock_now() when it ends */
+	double patience; /* clock_now() deadline */
 };
 
 struct console {
@@ -56,7 +56,7 @@ static struct ev_loop *console_loop_of(const struct port *p)
 
 /* --- watchers --- */
 
-/* What all have is forgotten. */
+/* Drops what all watchers have been sent. */
 static void console_forget_shown(struct port *p)
 {
 	uint64_t least = p->shown.end;
@@ -132,7 +132,7 @@ static bool console_watcher_is_behind(const struct watcher *w)
 	return w->tail.from < w->tail.to || w->pos < w->port->shown.end;
 }
 
-/* False: it went away, or is to go. */
+/* False if it disconnected or must be freed. */
 static bool console_watcher_flush(struct watcher *w)
 {
 	const struct backlog *shown = &w->port->shown;
@@ -165,7 +165,8 @@ static void console_on_watcher_out(struct ev_loop *ev, ev_io *io, int revents)
 		console_watcher_free(w);
 }
 
-/* It may be anywhere in the list that is being walked: the hang-up is heard from the loop. */
+/* May be called while the watcher list is being walked, so only mark it and let the loop free
+ * it. */
 static void console_watcher_evict(void *data, const struct err *e)
 {
 	struct watcher *w = data;
@@ -184,15 +185,15 @@ static void console_show(struct port *p, const char *data, size_t len)
 		backlog_add(&p->shown, data, len);
 }
 
-/* Once it has left the file: whoever has seen it may end this daemon, and the next one shows no byte
- * twice. */
+/* Runs after the bytes have been punched out of the file: if a client sees output and ends this
+ * daemon, the next one shows no byte twice. */
 static void console_port_done(void *data)
 {
 	struct port *p = data;
 
 	for (struct watcher *w = p->watchers, *next; w; w = next) {
 		next = w->next;
-		/* the slow one is dropped, never the guest */
+		/* drop a slow watcher rather than stall the guest */
 		if (!console_watcher_flush(w) || p->shown.end - w->pos > CONSOLE_WATCHER_MAX)
 			console_watcher_free(w);
 	}
@@ -269,7 +270,7 @@ static int console_start(struct vm *vm, void **state, struct fd_list *fds, struc
 	return r;
 }
 
-/* After adoption it goes on without loss. */
+/* After adoption, output continues without loss. */
 static void console_attach(struct vm *vm, void **state, enum vm_attach how)
 {
 	size_t n = vm->proc.conf.serials;
@@ -294,7 +295,7 @@ static void console_attach(struct vm *vm, void **state, enum vm_attach how)
 	}
 }
 
-/* Drains the rest, tells watchers the end. */
+/* Drains the rest and disconnects the watchers. */
 static void console_close(struct vm *vm, void **state, bool ended)
 {
 	struct console *c = *state;
@@ -319,7 +320,7 @@ const struct vm_part console_part = {
 	.close = console_close,
 };
 
-/* --- what verbs ask for --- */
+/* --- called by verbs --- */
 
 static struct port *console_find_port(const struct vm *vm, const char *serial, struct err *e)
 {

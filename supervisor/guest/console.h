@@ -2,11 +2,11 @@
 /*
  * supervisor/guest/console.h - the serial ports of one running guest
  *
- * QEMU appends what a guest prints to RUN/vms/NAME/out/serial-ID (output.h). It is drained from there
- * to the log and to whoever watches, and the drained part is punched out of the file, so that nothing
- * grows while nobody looks and nothing is lost while somebody does. The serial socket is connected
- * only while somebody types: a client that does not read stalls the guest after 279 characters, and
- * ours always reads. All bytes are the guest's: whoever shows them on a terminal decides to escape.
+ * QEMU appends guest output to RUN/vms/NAME/out/serial-ID (output.h). We drain it from there to the
+ * log and to all watchers, then punch it out of the file: the file does not grow while nobody
+ * watches, and nothing is lost while somebody does. The serial socket is connected only while
+ * somebody types: a client that does not read stalls the guest after 279 characters, and ours
+ * always reads. Output is passed on raw; escaping for a terminal is up to the client.
  */
 #ifndef SUPERVISOR_GUEST_CONSOLE_H
 #define SUPERVISOR_GUEST_CONSOLE_H
@@ -25,14 +25,15 @@ enum {
 	CONSOLE_TAIL_MAX = 256 << 10,
 };
 
-/* fd: a client's non-blocking connection, stolen with the hold on its user's account. It gets the last
- * lines, then what comes; typing: what it sends goes to the guest. serial NULL: the first. */
+/* fd: a client's non-blocking connection, stolen together with hold, which charges it to the
+ * client's user. The client gets the last lines, then new output; if typing, its input goes to the
+ * guest. serial NULL: the first port. */
 int console_watch(struct vm *vm, const char *serial, int fd, struct hold *hold, unsigned lines,
 	bool typing, const struct buf *leftover, struct err *e);
-/* Is there such a port? For a check before the connection is handed over. */
+/* Does the port exist? For use before the connection is handed over. */
 int console_check(const struct vm *vm, const char *serial, struct err *e);
 
-/* The last lines of the log of the first port, also of a VM that is off. */
+/* The last lines of the first port's log; works for a VM that is off, too. */
 void console_tail(struct logtail *t, const struct vm *vm, unsigned lines);
 
 #endif

@@ -17,10 +17,10 @@
 #include "supervisor/vm/vms.h"
 
 enum {
-	VNC_PER_TURN = 4,     /* accepted before others get their turn */
-	VNC_PENDING_MAX = 8,  /* on their way to QEMU */
-	VNC_CLIENTS_MAX = 32, /* that QEMU has of the unix socket */
-	VNC_PASSWORD_MAX = 8, /* RFB takes no more */
+	VNC_PER_TURN = 4,     /* accepted per loop iteration */
+	VNC_PENDING_MAX = 8,  /* connections on their way to QEMU */
+	VNC_CLIENTS_MAX = 32, /* that QEMU may have on the unix socket */
+	VNC_PASSWORD_MAX = 8, /* RFB limit */
 	VNC_PASSWORD_FILE_MAX = 4096,
 };
 
@@ -32,14 +32,14 @@ struct display {
 	struct acceptor acceptor;
 	char *address;
 	bool local;
-	unsigned refs; /* the VM's own, and one for each connection on its way */
+	unsigned refs; /* the VM's own, and one per connection on its way to QEMU */
 	unsigned pending, serial;
 	struct relay_peers peers;
 };
 
-struct display_state { /* of a VM that is to have one */
+struct display_state { /* of a VM that is configured to have a display */
 	struct display *display;
-	char *lost; /* why there is none, which another try may mend; NULL: nothing */
+	char *lost; /* why there is none, if a retry may succeed; else NULL */
 };
 
 static void display_unref(struct display *d)
@@ -65,7 +65,8 @@ static int display_listen_unix(struct vm *vm, char **address, struct err *e)
 
 /* --- connections --- */
 
-/* In RFB 3.3 the server decides alone, so that all can be said at once and nobody is waited for. */
+/* In RFB 3.3 the server alone picks the security type, so everything is sent at once without
+ * waiting. */
 static void display_refuse(int fd, const char *why)
 {
 	char text[256];
@@ -80,12 +81,13 @@ static void display_refuse(int fd, const char *why)
 		shutdown(fd, SHUT_WR);
 }
 
-/* What QEMU gets, until it has it: the daemon may still say why not. */
+/* A connection on its way to QEMU. Until QEMU has it, the daemon can still refuse it with a
+ * reason. */
 struct client {
 	struct display *display;
 	int fd;
-	char name[32];	/* that QEMU knows it by in between */
-	unsigned waits; /* for QEMU's answer, for the relay */
+	char name[32];	/* fdname in QEMU between getfd and add_client */
+	unsigned waits; /* outstanding completions: QEMU's answer, the relay */
 };
 
 static void display_client_unwait(void *data)
@@ -100,7 +102,7 @@ static void display_client_unwait(void *data)
 	free(c);
 }
 
-/* The VM may be gone, and its display closed. */
+/* The VM may be gone and its display closed. */
 static bool display_client_refused(struct client *c, const struct err *e)
 {
 	if (!e)
@@ -122,7 +124,7 @@ static void display_on_added(void *data, const json_t *result, const struct err 
 	display_client_unwait(c);
 }
 
-/* getfd and add_client go out together: when the first fails, so does the second. */
+/* getfd and add_client are sent together: if the first fails, so does the second. */
 static void display_hand_over(struct client *c)
 {
 	struct vm *vm = c->display->vm;
@@ -136,7 +138,7 @@ static void display_hand_over(struct client *c)
 		-1, VM_QMP_SECONDS, display_on_added, c);
 }
 
-/* How many it has it alone knows; one that lies about it has what it asked for. */
+/* Only QEMU knows its number of clients. A QEMU that lies about it hurts only itself. */
 static void display_on_counted(void *data, const json_t *result, const struct err *e)
 {
 	struct client *c = data;
@@ -164,12 +166,13 @@ static const char *display_not_now(const struct display *d)
 static void display_on_local(struct client *c, int fd)
 {
 	c->fd = fd;
-	/* query-vnc tells of none where there is no listener */
+	/* query-vnc reports no clients if there is no listener */
 	qmp_call(c->display->vm->mon.qmp, "query-vnc-servers", NULL, -1, VM_QMP_SECONDS,
 		display_on_counted, c);
 }
 
-/* QEMU never has the TCP connection: with it it could be anywhere in the host's network. */
+/* QEMU never gets the TCP connection itself: an AF_INET socket would give it access to the host's
+ * network. */
 static void display_on_remote(struct client *c, int fd)
 {
 	struct err e = ERR_INIT;
@@ -215,7 +218,7 @@ static struct display_state *display_of(const struct vm *vm)
 	return vm_part_state(vm, &display_part);
 }
 
-/* A fixed TCP port that another VM has is told by that one's name. */
+/* If another VM holds the fixed TCP port, names that VM in the error. */
 static void display_name_holder(const struct vm *vm, const char *address, struct err *e)
 {
 	const struct vms *vms = vm->daemon->vms;
@@ -230,7 +233,7 @@ static int display_check(
 	const struct vm *vm, const struct conf_vm *c, const char **key, struct err *e)
 {
 	const struct vm *real =
-		vms_find(vm->daemon->vms, vm->name); /* vm may be a trial of its file */
+		vms_find(vm->daemon->vms, vm->name); /* vm may be a trial copy of its file */
 	_cleanup_(free_ptr) char *address = NULL;
 	int r;
 
@@ -247,8 +250,8 @@ static int display_check(
 	return r;
 }
 
-/* A taken port is ERR_CONFLICT and names the holder; Port=auto takes the first free one from 5900. After
- * adoption the port of before is used. */
+/* A port in use is ERR_CONFLICT and names the holder; Port=auto takes the first free one from 5900.
+ * After adoption the previous port is used again. */
 static int display_listen(struct vm *vm, struct display_state *s, struct err *e)
 {
 	bool local = streq(vm->proc.conf.listen, "unix");
@@ -277,7 +280,7 @@ static int display_start(struct vm *vm, void **state, struct fd_list *fds, struc
 	return display_listen(vm, *state, e);
 }
 
-/* A display that the VM cannot have is no reason to let it go. */
+/* Failing to restore the display is no reason to give up the VM. */
 static bool display_restore(struct vm *vm, struct display_state *s, struct err *e)
 {
 	int r = display_listen(vm, s, e);
@@ -349,7 +352,7 @@ static void display_info(const struct vm *vm, void *state, json_t *out)
 
 /* --- password --- */
 
-/* The first line; "" when there is none. */
+/* Reads the first line; "" on error. */
 static int display_read_password(
 	const struct vm *vm, char word[VNC_PASSWORD_MAX + 1], struct err *e)
 {
@@ -382,7 +385,7 @@ static void display_joined(struct vm *vm, void *state, bool fresh)
 	if (vm->proc.conf.display == CONF_DISPLAY_NONE || !vm->proc.conf.password)
 		return;
 	if (display_read_password(vm, word, &e) < 0) {
-		/* QEMU lets nobody in until there is one */
+		/* QEMU rejects all clients until a password is set */
 		log_error(vm->name, "display: password: %s; nobody can connect", e.text);
 		return;
 	}

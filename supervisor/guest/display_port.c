@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where a display listens for TCP: which port, and who has it already. */
+/* TCP listening: choosing the port, and finding out who holds it. */
 #include "supervisor/guest/display_port.h"
 
 #include <arpa/inet.h>
@@ -39,7 +39,7 @@ static int port_endpoint_parse(struct endpoint *at, const char *listen, struct e
 	return 0;
 }
 
-/* The port stands at the same place in both. */
+/* sin_port and sin6_port are at the same offset. */
 static int port_endpoint_bind(struct endpoint *at, unsigned port)
 {
 	_cleanup_(close_fd) int fd =
@@ -78,7 +78,7 @@ static int display_refused(int error, const char *address, const char *listen, s
 	return err_errno(e, "display: listen on %s", address);
 }
 
-/* The port of before, after a restart of the daemon; 0: a fresh start. */
+/* The port used by a previous daemon; 0 on a fresh start. */
 static unsigned port_remembered(const struct vm *vm)
 {
 	_cleanup_(buf_release) struct buf text = BUF_MAX(16);

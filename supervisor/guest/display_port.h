@@ -10,9 +10,10 @@
 struct conf_vm;
 struct vm;
 
-/* A listening descriptor for vm->running; *address as people write it, also where it fails. */
+/* Returns a listening fd for vm->running; *address is in display form, and is set on failure
+ * too. */
 int display_listen_tcp(struct vm *vm, char **address, struct err *e);
-/* Whether the fixed port that c asks for could be had now. */
+/* Checks whether the fixed port in c is free now. */
 int display_port_check(const struct conf_vm *c, char **address, struct err *e);
 
 #endif

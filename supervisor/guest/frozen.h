@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/guest/frozen.h - the mark of a guest whose file systems were frozen by us: STATE/vms/NAME/frozen
+ * supervisor/guest/frozen.h - the mark of a guest whose file systems we froze:
+ * STATE/vms/NAME/frozen
  *
- * It is there before the guest is asked to freeze, and for the next daemon; a guest that the host takes
- * down with itself is not frozen any more, so that it need not be on the disk.
+ * It is written before the guest is asked to freeze, for the next daemon. It is not synced to disk:
+ * a host crash takes the frozen guest down too.
  */
 #ifndef SUPERVISOR_GUEST_FROZEN_H
 #define SUPERVISOR_GUEST_FROZEN_H

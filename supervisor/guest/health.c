@@ -4,15 +4,15 @@
 #include "supervisor/vm/vms.h"
 
 enum { ASKED_A_TURN = 8 };
-#define PAUSE 0.005 /* seconds, in which others have their turn */
+#define PAUSE 0.005 /* seconds between batches, so that other work gets its turn */
 
 struct health {
 	struct vms *vms;
 	struct vm_observer observer;
 	struct loop_timer timer;
-	size_t next; /* VM to ask in the round under way */
+	size_t next; /* next VM to poll in this round */
 	bool round;
-	double begun; /* daemon_now() of the last round */
+	double begun; /* daemon_now() at the start of the last round */
 };
 
 static void health_begin(struct health *h)
@@ -23,12 +23,13 @@ static void health_begin(struct health *h)
 	loop_timer_start(&h->timer, 0);
 }
 
-/* Silence and the first word after it are told by the session. */
+/* The session itself reports silence, and the first answer after it. */
 static void health_answered(void *data, const json_t *result, const struct err *e)
 {
 }
 
-/* One that is being talked to will be found silent by that, and one that is busy is so by nature. */
+/* Skips VMs with a call in flight (its timeout reports the hang) and busy ones (expected to be
+ * slow). */
 static bool health_ask(struct vm *vm)
 {
 	bool up = vm_state_is_live(vm->st.state);
@@ -41,7 +42,7 @@ static bool health_ask(struct vm *vm)
 	return true;
 }
 
-/* When the next round is due; HealthCheckSec= may have changed. */
+/* Arms the timer for the next round; HealthCheckSec= may have changed. */
 static void health_arm(struct health *h)
 {
 	uint64_t ms = h->vms->daemon->conf.health_check_ms;

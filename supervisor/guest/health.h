@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/guest/health.h - whether each QEMU is still there for us
+ * supervisor/guest/health.h - polls each QEMU for signs of life
  *
- * A QEMU that was stopped, or hangs on a dead disk, says nothing about it, so it is asked: all of them
- * every HealthCheckSec=, and all of them when somebody looks and the last round is HEALTH_LOOK_SECONDS
- * ago. Nobody waits for the answers, and a turn of the loop asks only a few. What a missing answer means
- * is said by the QMP session (vm_qmp_silent()).
+ * A stopped or hung QEMU sends no event, so poll it: all of them every HealthCheckSec=, and when a
+ * client looks and the last round is more than HEALTH_LOOK_SECONDS old. Nothing waits for the
+ * answers, and one loop iteration polls only a few. The QMP session reports a missing answer
+ * (vm_qmp_silent()).
  */
 #ifndef SUPERVISOR_GUEST_HEALTH_H
 #define SUPERVISOR_GUEST_HEALTH_H
@@ -15,9 +15,9 @@ struct vms;
 
 enum { HEALTH_LOOK_SECONDS = 10 };
 
-struct health *health_new(struct vms *vms); /* observes them */
+struct health *health_new(struct vms *vms); /* registers an observer */
 void health_free(struct health *h);
-/* Somebody looks at the VMs: what is told next time is no older than from now on. */
+/* A client is looking at the VMs: starts a new round unless the last one is recent. */
 void health_kick(struct health *h);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A change of a guest's memory while it runs: asked of the balloon, and followed until the guest is there. */
+/* Changes a guest's memory while it runs: sets the balloon target and polls until the guest reaches
+ * it. */
 #include "supervisor/guest/balloon.h"
 
 #include "base/log.h"
@@ -8,17 +9,17 @@
 
 enum {
 	TOLERANCE = 1 << 20, /* bytes */
-	STATS_SECONDS = 1,   /* how often the driver is asked for statistics meanwhile */
+	STATS_SECONDS = 1,   /* how often the driver is asked for statistics during a change */
 };
 
 static const double poll_first = 0.05, poll_last = 0.25, poll_growth = 1.5;
 static const double silence_max =
-	3; /* seconds without any movement, then is there a driver at all? */
+	3; /* seconds without progress before checking whether there is a driver at all */
 static const char balloon_path[] = "/machine/peripheral/balloon0";
 
 /*
- * One change under way. It lives as long as its session or shorter, and never keeps the VM: that
- * may be freed while the end of the connection is still to be told.
+ * One change in progress. It lives at most as long as its QMP session and holds no pointer to the
+ * VM, which may be freed before the session reports its end.
  */
 struct balloon {
 	struct qmp *q;
@@ -110,7 +111,7 @@ static void memory_send_stats_interval(struct qmp *q, int seconds)
 		-1, VM_QMP_SECONDS, NULL, NULL);
 }
 
-/* Zero: there is nothing to go back to. */
+/* The size to go back to if the change fails; 0: none. */
 static void memory_set_back(struct vm *vm, uint64_t bytes)
 {
 	if (vm->mon.balloon_back == (json_int_t)bytes)
@@ -121,7 +122,7 @@ static void memory_set_back(struct vm *vm, uint64_t bytes)
 
 static void memory_on_back(void *data, const json_t *result, const struct err *e)
 {
-	/* a session that ended before it said so is asked again by the next */
+	/* if the session ended before QEMU answered, the next one retries */
 	if (!e || (e->class != ERR_UNREACHABLE && e->class != ERR_TIMEOUT))
 		memory_set_back(data, 0);
 }
@@ -166,7 +167,7 @@ static void memory_finish(struct balloon *b, const struct err *e)
 	free(b);
 }
 
-/* A session that is gone needs no calls any more. */
+/* memory_finish() sends nothing on a session that is gone. */
 static void memory_lost(struct balloon *b, const struct err *e)
 {
 	struct err own = ERR_INIT;
@@ -208,7 +209,8 @@ static void memory_later(struct balloon *b)
 	b->every = b->every * poll_growth < poll_last ? b->every * poll_growth : poll_last;
 }
 
-/* A driver fills in the statistics as soon as it is asked; one that never did is not there. */
+/* A driver fills in the statistics as soon as it is asked; if last-update was never set there is
+ * none. */
 static void memory_on_stats(void *data, const json_t *result, const struct err *e)
 {
 	struct balloon *b = data;
@@ -246,7 +248,7 @@ static void memory_check_progress(struct balloon *b)
 	const struct vm *vm = memory_vm_of(b);
 	double now = daemon_now();
 
-	/* time that it stands still is not held against the driver */
+	/* time spent paused does not count against the driver */
 	if (vm && vm->st.state != VM_RUNNING)
 		b->moved = now;
 	b->late = now >= b->deadline;
@@ -308,8 +310,8 @@ static void memory_on_poll(void *data)
 	memory_ask(data);
 }
 
-/* At most one a second comes, so that asking is usually faster; not while something is in flight.
- */
+/* QEMU sends at most one event a second, so polling is usually faster. Ignored while a query is in
+ * flight. */
 static void memory_on_event(struct qmp_listener *l, const char *name, const json_t *data)
 {
 	struct balloon *b = container_of(l, struct balloon, listener);
@@ -368,7 +370,7 @@ void memory_set(struct vm *vm, uint64_t bytes, bool force, double timeout, struc
 		job_finish(j, NULL, &e);
 		return;
 	}
-	/* what this one finds is what it goes back to */
+	/* the size found by this change is the one to go back to */
 	vm->mon.balloon_back = 0;
 	b = xcalloc(1, sizeof *b);
 	*b = (struct balloon){ .q = vm->mon.qmp,

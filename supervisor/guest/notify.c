@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ReadyWhen=notify: what the guest says of itself
+ * ReadyWhen=notify: status messages from the guest
  *
- * It writes lines as sd_notify(3) does to the virtio port org.vmkeep.notify.0. QEMU appends them to a
- * file on the VM's tmpfs, as it does with consoles: what is said while no daemon runs waits there, and
- * a guest that floods it stalls nobody. READY=1 and STATUS= count, all else is passed over.
- * What was heard is in the run record before it leaves the file.
+ * The guest writes lines as for sd_notify(3) to the virtio port org.vmkeep.notify.0. QEMU appends
+ * them to a file on the VM's tmpfs, as it does for consoles: messages sent while no daemon runs
+ * wait there, and a guest that floods the port stalls nothing. READY=1 and STATUS= are used,
+ * everything else is ignored. A message is in the run record before it leaves the file.
  */
 #include "supervisor/guest/parts.h"
 
@@ -16,14 +16,14 @@
 #include "supervisor/guest/ready.h"
 
 #define PAUSE \
-	0.1 /* seconds between two looks: what a guest says is written down at most so often */
+	0.1 /* seconds between two reads: limits how often a guest can make us write the run record */
 
-static const char notify_file[] = "out/notify"; /* in the run directory */
+static const char notify_file[] = "out/notify"; /* relative to the run directory */
 
 struct notify {
 	struct vm *vm;
 	struct spool spool;
-	bool changed; /* in this turn */
+	bool changed; /* in this loop iteration */
 };
 
 static void notify_parse_line(struct vm *vm, char *line, bool *changed)
@@ -37,7 +37,7 @@ static void notify_parse_line(struct vm *vm, char *line, bool *changed)
 	}
 }
 
-/* Whole lines only, but for one that is too long. */
+/* Parses whole lines only, and discards a line longer than SPOOL_PAGE. */
 static size_t notify_take(void *data, char *chunk, size_t len)
 {
 	struct notify *n = data;
@@ -102,21 +102,21 @@ static void notify_close(struct vm *vm, void **state, bool ended)
 		spool_close(&n->spool, false);
 }
 
-/* The guest boots anew: what it said before is over. */
+/* The guest reboots: discard what it reported before. */
 static void notify_event(struct vm *vm, void *state, const char *name, const json_t *data)
 {
 	struct notify *n = state;
 
 	if (!n || !streq(name, "RESET"))
 		return;
-	/* QEMU wrote it before it told of the reset */
+	/* whatever the guest wrote before the reset is already in the file */
 	spool_read(&n->spool);
 	if (!vm->proc.ready_seen && !vm->proc.ready_status[0])
 		return;
 	vm->proc.ready_seen = false;
 	vm->proc.ready_status[0] = '\0';
 	vm_record_write(vm);
-	/* a guest may reset as often as it likes: only what is written for it counts */
+	/* resets are free, the writes they cause are limited */
 	vm_event_bearable(vm);
 }
 

@@ -12,31 +12,32 @@
 #include "supervisor/core/logfile.h"
 #include "supervisor/guest/parts.h"
 
-#define BOUND "4m" /* consoles and stderr together, while nobody drains them */
+#define BOUND "4m" /* for consoles and stderr together, while no daemon drains them */
 
 enum {
 	LOG_MAX = 1 << 20,
 	LOG_KEEP = 3,
 	STDERR_RESERVE =
-		4 * SPOOL_PAGE,	  /* last words are heard although consoles filled the rest */
-	STDERR_RATE = 64 << 10,	  /* bytes a second that the log takes */
-	STDERR_BURST = 512 << 10, /* and at once */
+		4 * SPOOL_PAGE,	  /* so that QEMU's last message fits even if consoles have filled
+                                   * the rest */
+	STDERR_RATE = 64 << 10,	  /* bytes a second written to the log */
+	STDERR_BURST = 512 << 10, /* bytes of burst */
 };
 
 struct output {
 	struct vm *vm;
 	struct spool spool;
-	struct bucket bucket;	/* of its own: consoles may empty theirs */
-	struct logfile log;	/* open within a turn */
-	bool over, partial;	/* partial: the last line has not ended */
-	struct bucket consoles; /* bytes of all of them */
+	struct bucket bucket;	/* separate, as consoles may empty theirs */
+	struct logfile log;	/* open for one loop iteration */
+	bool over, partial;	/* partial: the last line has no newline yet */
+	struct bucket consoles; /* shared by all consoles */
 };
 
 /* --- the tmpfs --- */
 
 static int output_mount(struct vm *vm, struct err *e)
 {
-	/* through the descriptor: whatever the path became meanwhile, this is the run directory */
+	/* through the fd: this is the run directory, whatever the path points to by now */
 	_cleanup_(free_ptr) char *where = xasprintf("/proc/self/fd/%d/out", vm->proc.run_fd);
 
 	if (mkdirat(vm->proc.run_fd, "out", 0700) < 0)
@@ -73,7 +74,7 @@ int output_read(struct vm *vm, struct spool *s, const char *file, struct err *e)
 
 /* --- stderr --- */
 
-/* Under a line that says when and why. */
+/* Starts a log section with a line that says when and why. */
 static void output_log_open(struct output *o)
 {
 	struct vm *vm = o->vm;
@@ -123,7 +124,7 @@ static void output_settle(void *data)
 	logfile_release(&o->log);
 }
 
-/* The last page stays for whoever wants to know why QEMU died, and there is always room for it. */
+/* The last page stays in the file to explain why QEMU died, and space for it is always reserved. */
 static const struct spool_kind stderr_kind = {
 	.patience = 256 << 10,
 	.tail = SPOOL_PAGE,
@@ -165,12 +166,13 @@ static void output_attach(struct vm *vm, void **state, enum vm_attach how)
 		log_warning(vm->name, "stderr: %s", e.text);
 }
 
-/* What is left of a process that ended goes to LOG/NAME/qemu.log under a line that says why. */
+/* After the process has ended, the rest of stderr goes to LOG/NAME/qemu.log with a line that says
+ * why. */
 static void output_close(struct vm *vm, void **state, bool ended)
 {
 	struct output *o;
 
-	if (!*state && ended) /* the VM was not started after all, or ended while no daemon ran */
+	if (!*state && ended) /* the start was aborted, or the VM ended while no daemon ran */
 		output_attach(vm, state, VM_ATTACH_LEFT);
 	o = *state;
 	if (!o)
@@ -183,7 +185,7 @@ static size_t output_last_words(struct vm *vm, void **state, char *bytes, size_t
 {
 	struct output *o;
 
-	if (!*state) /* the jail got no whole plan */
+	if (!*state) /* the jail failed before it had the whole plan */
 		output_attach(vm, state, VM_ATTACH_LEFT);
 	o = *state;
 	return o ? spool_tail(&o->spool, bytes, len) : 0;

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/guest/output.h - RUN/vms/NAME/out: what a guest and its QEMU write
+ * supervisor/guest/output.h - RUN/vms/NAME/out: output of a guest and its QEMU
  *
- * A small tmpfs of their own, so that neither can fill the run directory, also while no daemon drains
- * it: at the bound the text stops and QEMU goes on. QEMU holds descriptors to write, no path. How they
- * are read, and how much of them, is core/spool.h's business. stderr is kept short: when much has come,
- * it goes to LOG/NAME/qemu.log; the last page stays for whoever wants to know why QEMU died.
+ * A small tmpfs per VM, so that neither can fill the run directory, even while no daemon drains it:
+ * when it is full, output is lost and QEMU keeps running. The start hook makes the directory and
+ * mounts the tmpfs; if the mount fails it logs a warning and output is unbounded. core/sweeper.h
+ * unmounts it. QEMU holds write fds, no path. core/spool.h decides how the files are read, and how
+ * much of them.
+ *
+ * stderr is kept short: when much has accumulated, it moves to LOG/NAME/qemu.log. The last page
+ * stays, to explain why QEMU died.
  */
 #ifndef SUPERVISOR_GUEST_OUTPUT_H
 #define SUPERVISOR_GUEST_OUTPUT_H
@@ -14,15 +18,14 @@
 
 struct vm;
 
-#define OUTPUT_STDERR "out/qemu.err" /* below vm->run_fd */
+#define OUTPUT_STDERR "out/qemu.err" /* relative to vm->run_fd */
 
-/* Makes the directory of a VM that is about to start, and mounts it. Where that is not possible there is a
- * warning and no bound; core/sweeper.h unmounts. Stands first in the table: others make files there. */
-/* A descriptor for QEMU: name is below vm->run_fd and must be new. */
+/* Creates a file for QEMU to write and returns its fd. name is relative to vm->run_fd and must be
+ * new. */
 int output_make(const struct vm *vm, const char *name, struct err *e);
 
-/* Reads one from now on, also after adoption: s has its kind, data and name, and the consoles' bucket
- * when it has none of its own. */
+/* Starts reading a file, after adoption too. The caller has set s->kind, data and name, and
+ * s->bucket unless it shares the consoles' bucket. */
 int output_read(struct vm *vm, struct spool *s, const char *name, struct err *e);
 
 #endif

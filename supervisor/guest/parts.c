@@ -4,7 +4,7 @@
 #include "supervisor/qemu/firmware.h"
 #include "supervisor/vm/dirs.h"
 
-/* The variables of UEFI, which the step "nvram" of a start makes. */
+/* The UEFI variables; the start step "nvram" creates the file. */
 static const struct vm_part_file *parts_nvram(const struct conf_vm *c)
 {
 	static const struct vm_part_file file = { VM_NVRAM, "uefi", "pflash1" };
@@ -14,7 +14,7 @@ static const struct vm_part_file *parts_nvram(const struct conf_vm *c)
 
 static const struct vm_part nvram_part = { .name = "nvram", .state_file = parts_nvram };
 
-/* In the order in which they are made; what others write to or report to stands before them. */
+/* In start order: a part comes after those whose files or functions it uses. */
 const struct vm_part *const guest_parts[] = {
 	&output_part,
 	&ready_part,

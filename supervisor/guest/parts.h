@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/guest/parts.h - all that can hang on a guest, see vm/part.h
+ * supervisor/guest/parts.h - everything attached to a guest, see vm/part.h
  */
 #ifndef SUPERVISOR_GUEST_PARTS_H
 #define SUPERVISOR_GUEST_PARTS_H
 
 #include "supervisor/vm/part.h"
 
-/* One a file. output stands first in the table: others make files in its directory. */
+/* One per file. output comes first in the table: the others create files in its directory. */
 extern const struct vm_part agent_part, balloon_part, console_part, display_part, notify_part,
 	output_part, ready_part, space_part, vsock_part;
 

@@ -9,7 +9,7 @@
 #include "supervisor/guest/agent.h"
 #include "supervisor/guest/parts.h"
 
-#define CONNECT_PATIENCE 3.0 /* seconds until another connection is tried */
+#define CONNECT_PATIENCE 3.0 /* seconds until a connection attempt is retried */
 
 static bool ready_has_lease(const struct vm *vm)
 {
@@ -95,7 +95,7 @@ void ready_feed(struct vm *vm, const char *data, size_t len)
 		return;
 	text = when + 4;
 	want = strlen(text);
-	/* the text may have begun in what came before */
+	/* the text may span two chunks */
 	buf_add(tail, data, len);
 	if (memmem(tail->data, tail->len, text, want))
 		ready_is(vm);
@@ -116,7 +116,7 @@ static void ready_close(struct vm *vm, void **state, bool ended)
 		buf_release(*state);
 }
 
-/* Its state: the end of what the first serial port said, for ReadyWhen=log:. */
+/* State: the end of the first serial port's output, for ReadyWhen=log:. */
 const struct vm_part ready_part = {
 	.name = "readiness", .attach = ready_attach, .close = ready_close
 };

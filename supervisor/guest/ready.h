@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/guest/ready.h - ReadyWhen=: may those that come after this VM start?
+ * supervisor/guest/ready.h - ReadyWhen=: is this VM ready, so that its dependents may start?
  *
- * Asked again and again by who waits, a few times a second; a connection that is tried is looked at
- * the next time.
+ * Polled by the waiter, a few times a second; the result of a connection attempt is read on the
+ * next poll.
  */
 #ifndef SUPERVISOR_GUEST_READY_H
 #define SUPERVISOR_GUEST_READY_H
@@ -14,19 +14,19 @@
 struct vm;
 
 struct ready {
-	int fd; /* of a connection under way, or -1 */
+	int fd; /* connection attempt in flight, or -1 */
 	double since;
 };
 
 #define READY_INIT { .fd = -1 }
 
-/* Of a VM that runs. */
+/* For a running VM. */
 bool ready_check(struct ready *r, struct vm *vm);
 void ready_release(struct ready *r);
 
-/* What the guest wrote to its first serial port, in order. */
+/* Output of the guest's first serial port, in order. */
 void ready_feed(struct vm *vm, const char *data, size_t len);
-/* The guest said so; the record keeps it for a new daemon. */
+/* The guest reported that it is ready; saved in the run record for a new daemon. */
 void ready_is(struct vm *vm);
 
 #endif

@@ -14,10 +14,10 @@
 #include "supervisor/vm/vms.h"
 
 enum {
-	RELAY_SECONDS = 30, /* for vmkeep-jail to get ready */
+	RELAY_SECONDS = 30, /* for vmkeep-jail to set up */
 	RELAY_OOM_SCORE = 500,
-	/* A client whose host is gone is given up after KEEP_IDLE + KEEP_TRIES * KEEP_INTERVAL
-	   seconds. */
+	/* A client whose host is gone is dropped after KEEP_IDLE + KEEP_TRIES * KEEP_INTERVAL
+	 * seconds. */
 	RELAY_KEEP_IDLE = 60,
 	RELAY_KEEP_INTERVAL = 20,
 	RELAY_KEEP_TRIES = 6,
@@ -31,9 +31,9 @@ struct relay {
 	void *data;
 };
 
-/* --- how many there are --- */
+/* --- counting --- */
 
-/* The lock is held by whoever has the same open file, and goes with the last of its descriptors. */
+/* An OFD lock belongs to the open file description and is dropped with its last fd. */
 static bool relay_slot_free(int fd, off_t slot)
 {
 	struct flock lock = {
@@ -43,7 +43,7 @@ static bool relay_slot_free(int fd, off_t slot)
 	return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_UNLCK;
 }
 
-/* A descriptor that holds a free slot. */
+/* Returns an fd that holds a free slot. */
 static int relay_slot(const struct vm *vm, struct relay_peers *peers, int client, struct err *e)
 {
 	_cleanup_(close_fd) int fd = openat(vm->proc.run_fd, relay_slots,
@@ -72,9 +72,9 @@ static int relay_slot(const struct vm *vm, struct relay_peers *peers, int client
 	return steal_fd(&fd);
 }
 
-/* --- starting one --- */
+/* --- starting a relay --- */
 
-/* Small updates go out at once, as QEMU would have them; a host that vanished is noticed. */
+/* Sends small updates at once, as QEMU would, and detects a client host that vanished. */
 static void relay_tune(int client)
 {
 	static const struct {

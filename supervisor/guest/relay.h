@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/guest/relay.h - a TCP client of a guest's screen, kept outside of the guest's jail
+ * supervisor/guest/relay.h - relays a TCP client of a guest's screen, outside the guest's jail
  *
- * Each gets a process, vmkeep-jail in its role "relay", which alone has the TCP connection; QEMU
- * has one end of a socket pair. The process belongs to nobody: a new daemon need not know of it.
- * What counts it is a lock on a byte of RUN/vms/NAME/relays that its descriptor holds, so the
- * kernel keeps the count.
+ * Each client gets a process, vmkeep-jail in its role "relay", which alone holds the TCP
+ * connection; QEMU holds one end of a socket pair. The process is not tracked: a new daemon need
+ * not know about it. Relays are counted by a lock on one byte of RUN/vms/NAME/relays, held through
+ * the process's fd, so the kernel keeps the count.
  */
 #ifndef SUPERVISOR_GUEST_RELAY_H
 #define SUPERVISOR_GUEST_RELAY_H
@@ -18,20 +18,20 @@
 
 struct vm;
 
-enum { RELAYS_MAX = 32, RELAYS_PER_PEER = 8 }; /* of one VM */
+enum { RELAYS_MAX = 32, RELAYS_PER_PEER = 8 }; /* per VM */
 
 struct relay_peer {
 	bool known, is_user;
-	uint32_t who[4]; /* an uid, or an address */
+	uint32_t who[4]; /* a uid or an address */
 };
 
-/* Who has which slot, as far as this daemon gave it. */
+/* The peer in each slot, for slots that this daemon assigned. */
 struct relay_peers {
 	struct relay_peer slot[RELAYS_MAX];
 };
 
-/* client: the accepted connection, borrowed. Returns the descriptor for QEMU, or -errno with words
- * for the client. done is called once the process stands or has failed, which is logged. */
+/* client: the accepted connection, borrowed. Returns the fd for QEMU, or -errno with a text for the
+ * client. done is called once the process is up or has failed; a failure is logged. */
 int relay_start(struct vm *vm, struct relay_peers *peers, int client, void (*done)(void *data),
 	void *data, struct err *e);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who is at the other end of a TCP connection: the user, when it is this host's own, else the
+ * Identifies the peer of a TCP connection: by user for a connection from this host, otherwise by
  * address.
  */
 #include <errno.h>
@@ -26,8 +26,8 @@ static void relay_address_fill(const union relay_address *at, __be16 *port, __be
 	memcpy(words, v4 ? (const void *)&at->v4.sin_addr : &at->v6.sin6_addr, v4 ? 4 : 16);
 }
 
-/* Asks the kernel for the one socket that is bound to from and connected to to: no list of all.
- * False: none of this network name space, or this kernel does not tell. */
+/* Asks the kernel for the one socket bound to from and connected to to, without listing all
+ * sockets. False if it is not in this network namespace or the kernel cannot tell. */
 static bool relay_socket_uid(
 	const union relay_address *from, const union relay_address *to, uint32_t *uid)
 {
@@ -63,7 +63,7 @@ static bool relay_socket_uid(
 	return true;
 }
 
-/* A kernel without this would try to load a module for each question. */
+/* Asks once only: a kernel without sock_diag would try to load a module for each query. */
 static bool relay_kernel_tells(const union relay_address *ours, const union relay_address *theirs)
 {
 	static enum { NOT_ASKED, TELLS, TELLS_NOT } answer;

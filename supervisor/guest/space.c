@@ -12,9 +12,9 @@ static const double FIRST_TRY = 10, LONGEST_WAIT = 300, STEADY = 1; /* seconds *
 
 enum space_phase {
 	SPACE_IDLE,
-	SPACE_WAITS,  /* paused for want of space: the next try is due when the timer ends */
-	SPACE_TRIES,  /* cont is under way */
-	SPACE_STEADY, /* it runs: until the timer ends that proves nothing */
+	SPACE_WAITS,  /* paused for lack of space; the timer ends with the next try */
+	SPACE_TRIES,  /* cont is in flight */
+	SPACE_STEADY, /* running, which proves nothing until the timer ends */
 };
 
 struct space {
@@ -64,7 +64,8 @@ static void space_try(struct space *s)
 		return;
 	}
 	s->tries++;
-	space_enter(s, SPACE_TRIES, 2 * VM_QMP_SECONDS); /* the answer is lost with the monitor */
+	space_enter(s, SPACE_TRIES, 2 * VM_QMP_SECONDS); /* the reply is lost if the monitor goes
+                                                          * away */
 	vm_call(s->vm, "cont", NULL, space_tried);
 }
 
@@ -99,7 +100,7 @@ static void space_state(struct vm *vm, void *state)
 		space_enter(s, SPACE_IDLE, 0);
 	}
 	if (vm->st.state == VM_RUNNING && s->phase == SPACE_IDLE)
-		s->tries = 0; /* somebody else made it go on */
+		s->tries = 0; /* resumed by something else */
 }
 
 static void space_attach(struct vm *vm, void **state, enum vm_attach how)

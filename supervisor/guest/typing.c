@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "supervisor/vm/dirs.h"
 
-#define CALM 0.01 /* seconds between two reads of what the guest sends */
+#define CALM 0.01 /* seconds between two reads from the guest */
 
 static struct ev_loop *typing_loop(const struct typing *t)
 {
@@ -26,8 +26,8 @@ void typing_close(struct typing *t)
 	buf_clear(&t->bytes);
 }
 
-/* The same bytes reach the output file: here they are only taken off the guest's hands, at 6 MiB a
- * second, so that one that floods does not keep the loop awake. */
+/* The same bytes go to the output file. Here they are only drained, at 6 MiB a second, so that a
+ * guest that floods the port does not keep the loop busy. */
 static void typing_on_in(struct ev_loop *ev, ev_io *w, int revents)
 {
 	struct typing *t = w->data;

@@ -1,30 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/guest/typing.h - what somebody types into a serial port of a guest
+ * supervisor/guest/typing.h - input typed into a guest's serial port
  *
- * Its socket is connected while somebody does: a client that does not read stalls the guest after 279
- * characters, and this one always reads.
+ * The port's socket is connected only while somebody types: a client that does not read stalls the
+ * guest after 279 characters, and this one always reads.
  */
 #ifndef SUPERVISOR_GUEST_TYPING_H
 #define SUPERVISOR_GUEST_TYPING_H
 
 #include "supervisor/vm/vm.h"
 
-enum { TYPING_MAX = 4096 }; /* bytes typed that the guest has not taken */
+enum { TYPING_MAX = 4096 }; /* bytes typed that the guest has not read yet */
 
 struct typing {
 	struct vm *vm;
-	const char *serial; /* its name, borrowed */
-	int fd;		    /* -1: nobody types */
+	const char *serial; /* port name, borrowed */
+	int fd;		    /* -1: not connected */
 	ev_io in, out;
-	struct loop_timer calm; /* until more of what the guest sends is read */
+	struct loop_timer calm; /* pause before the next read from the guest */
 	struct buf bytes;
 };
 
 void typing_init(struct typing *t, struct vm *vm, const char *serial);
-/* A guest that takes no input loses what no longer fits, as a real UART would. */
+/* If the guest reads no input, bytes that no longer fit are dropped, as on a real UART. */
 void typing_send(struct typing *t, const char *data, size_t len);
-/* QEMU throws away what it has not read when its client hangs up: has it read all? */
+/* True if QEMU has read everything: it discards unread input when the client disconnects. */
 bool typing_is_taken(const struct typing *t);
 void typing_close(struct typing *t);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* [VSock]: sockets between guest and host. QEMU gets a descriptor of /dev/vhost-vsock, which is not in its jail. */
+/* [VSock]: sockets between guest and host. QEMU gets an fd of /dev/vhost-vsock, which does not
+ * exist in its jail. */
 #include "supervisor/guest/parts.h"
 
 #include <errno.h>
