@@ -10,7 +10,7 @@
 
 static const double accept_pause = 1; /* seconds */
 
-static int accept_reserve = -1; /* a descriptor of no use but to be closed */
+static int accept_reserve = -1; /* spare descriptor, closed to accept and refuse one client */
 
 static void accept_refill(void)
 {
@@ -23,7 +23,7 @@ static int accept_next(const struct acceptor *a)
 	return accept4(a->io.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
-/* Takes one client from the queue, with words. False: the socket would wake us again at once. */
+/* Accepts and refuses one client. False if the socket would wake us again at once. */
 static bool accept_turn_away(struct acceptor *a)
 {
 	bool nobody;
@@ -33,7 +33,7 @@ static bool accept_turn_away(struct acceptor *a)
 		return false;
 	close_fd(&accept_reserve);
 	fd = accept_next(a);
-	/* accept4() says EMFILE also when nobody waits */
+	/* accept4() fails with EMFILE even if no client is waiting */
 	nobody = fd < 0 && errno == EAGAIN;
 	if (fd >= 0)
 		a->refused(a, fd);

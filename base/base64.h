@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * base/base64.h - bytes as text, RFC 4648 section 4
+ * base/base64.h - base64, RFC 4648 section 4
  */
 #ifndef BASE_BASE64_H
 #define BASE_BASE64_H
@@ -11,9 +11,9 @@
 #include "base/buf.h"
 
 char *base64_encode(const void *data, size_t len); /* caller frees */
-/* Stops at the first character that is not base64, padding included. */
+/* Stops at the first character outside the alphabet, '=' included. */
 void base64_decode(const char *s, struct buf *out);
-/* Nothing but base64 and padding? */
+/* True if s is nothing but base64 and padding. */
 bool base64_is(const char *s);
 
 #endif

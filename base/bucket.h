@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * base/bucket.h - a token bucket: so much a second, so much at once
+ * base/bucket.h - token bucket: a rate and a burst
  *
- * Fills at its rate up to its burst. The caller tells the time, in seconds of a clock that nobody
- * can set. Pure.
+ * The caller passes the time, in seconds of a monotonic clock. Pure.
  */
 #ifndef BASE_BUCKET_H
 #define BASE_BUCKET_H
@@ -11,16 +10,16 @@
 #include <stdbool.h>
 
 struct bucket {
-	double rate, burst;  /* a second; at most */
-	double level, since; /* what was in it, and when */
+	double rate, burst;  /* tokens per second; capacity */
+	double level, since; /* tokens at the last update, and its time */
 };
 
-/* Full. */
+/* Starts full. */
 #define BUCKET(a_second, at_once) { .rate = (a_second), .burst = (at_once), .level = (at_once) }
 
-/* What is in it now. */
+/* Tokens available now. */
 double bucket_level(struct bucket *b, double now);
-/* Takes n out, or all when there is less: false then. */
+/* Takes n tokens. If there are fewer, takes them all and returns false. */
 bool bucket_take(struct bucket *b, double n, double now);
 
 #endif

@@ -16,7 +16,7 @@
 #include "base/proc.h"
 
 enum { STREAM_OUT, STREAM_ERR, STREAMS };
-enum { PIPE_FULL = 65536 }; /* bytes: what a pipe holds, pipe(7) */
+enum { PIPE_FULL = 65536 }; /* bytes, the capacity of a pipe, pipe(7) */
 
 struct stream {
 	ev_io io;
@@ -36,8 +36,8 @@ struct child {
 	char *input;
 	size_t input_len, input_done;
 	bool timed_out;
-	bool while_idle; /* the deadline counts from the last progress */
-	uint64_t work;	 /* that it had done at the last look */
+	bool while_idle; /* the timeout restarts on progress */
+	uint64_t work;	 /* proc_work() when the timer last expired */
 	int status;
 	void (*done)(void *data, const struct child_result *r);
 	void *data;
@@ -95,8 +95,8 @@ static void child_finish(struct child *c)
 	child_free(c);
 }
 
-/* Takes what is there, at most a pipe full: who writes faster than we read, or goes on writing when the
- * child has ended, keeps nobody waiting. False at end of file. */
+/* Reads what is there, at most one pipe's capacity: a child that writes faster than we read, or a
+ * grandchild that keeps writing after it, must not hold up the loop. False at end of file. */
 static bool child_stream_drain(struct stream *s)
 {
 	char chunk[16384];
@@ -161,7 +161,7 @@ static void child_on_deadline(struct ev_loop *ev, ev_timer *w, int revents)
 	child_kill(c);
 }
 
-/* Pipes for 0, 1, 2; ours are non-blocking. */
+/* Pipes for 0, 1, 2; our ends are non-blocking. */
 static int child_open_pipes(struct child *c, struct child_fd fds[3])
 {
 	int p[2];
@@ -185,15 +185,15 @@ static int child_open_pipes(struct child *c, struct child_fd fds[3])
 	return 0;
 }
 
-/* Until setsid() there is no group to be killed, and nobody in it. Afterwards what it started ends with it: it
- * is killed itself first, so that it starts nothing more meanwhile. */
+/* Before setsid() there is no such process group and kill(-pid) does nothing. Later the group
+ * contains what the child started. The child is killed first so that it starts nothing more. */
 void child_kill(struct child *c)
 {
 	pidfd_send_signal(c->pidfd, SIGKILL, NULL, 0);
 	kill(-c->pid, SIGKILL);
 }
 
-/* seconds: of the deadline, 0: none. */
+/* seconds: timeout, 0: none */
 static struct child *child_new(struct ev_loop *ev, size_t out_max, double seconds)
 {
 	struct child *c = xcalloc(1, sizeof *c);
@@ -253,7 +253,7 @@ struct child *child_run(struct ev_loop *ev, const struct child_options *o, struc
 	return c;
 }
 
-/* The process is reaped by the loop: nobody waits for one that cannot die. */
+/* The loop reaps the process later: nothing here waits for a child that cannot die. */
 void child_cancel(struct child *c)
 {
 	if (!c)
@@ -262,7 +262,7 @@ void child_cancel(struct child *c)
 	child_kill(c);
 }
 
-/* --- those that a program that runs in our place has to reap --- */
+/* --- reaping across exec --- */
 
 void child_bequeath(char *text, size_t max)
 {
@@ -278,7 +278,7 @@ static void child_adopt(struct ev_loop *ev, pid_t pid)
 	struct child *c = child_new(ev, 0, 0);
 
 	c->pid = pid;
-	/* a number that is no child of ours cannot be waited for */
+	/* a pid that is not our child cannot be waited for */
 	c->pidfd = pidfd_open(pid, PIDFD_NONBLOCK);
 	if (c->pidfd < 0 || waitid(P_PIDFD, (id_t)c->pidfd, &(siginfo_t){ 0 },
 				    WEXITED | WNOHANG | WNOWAIT) < 0) {

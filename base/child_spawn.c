@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A process with exactly these descriptors, from fork to exec. */
+/* Spawns a process with exactly the given descriptors, from fork to exec. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -14,7 +14,8 @@
 #include "base/child.h"
 #include "base/mem.h"
 
-/* Copies every source above all targets: dup2 must not overwrite numbers before they were copied themselves. */
+/* Copies every source above all targets: dup2 must not overwrite a descriptor that is still to be
+ * copied. */
 static int child_spawn_move_high(const struct child_fd *fds, size_t n, struct child_fd *high)
 {
 	int above = 10;
@@ -36,7 +37,7 @@ static int child_spawn_move_high(const struct child_fd *fds, size_t n, struct ch
 	return 0;
 }
 
-/* A daemon that memory pressure spares starts helpers that it does not. */
+/* Resets a negative oom_score_adj: helpers do not inherit the daemon's protection. */
 static void child_mortal(void)
 {
 	const int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
@@ -49,7 +50,7 @@ static void child_mortal(void)
 	close(fd);
 }
 
-/* What the child does before exec: system calls only. parent: it ends with that, 0: it does not. */
+/* Runs in the child until exec: system calls only. parent: die with that process; 0: do not. */
 _Noreturn static void become(
 	const char *const *argv, const struct child_fd *fds, size_t n_fds, pid_t parent)
 {
@@ -61,7 +62,7 @@ _Noreturn static void become(
 		_exit(CHILD_NOT_RUN);
 	setsid();
 	child_mortal();
-	/* where we were started may be gone, or not be there for a helper to see */
+	/* our working directory may be gone, or not visible to a helper */
 	if (chdir("/") < 0)
 		_exit(CHILD_NOT_RUN);
 	for (int sig = 1; sig < NSIG; sig++)
@@ -73,9 +74,9 @@ _Noreturn static void become(
 		if (fds[i].to > last)
 			last = fds[i].to;
 	}
-	/* ours are CLOEXEC; what we were started with may not be */
+	/* ours are CLOEXEC; inherited ones may not be */
 	close_range((unsigned)last + 1, ~0U, 0);
-	/* execvp() makes a shell read what is no program */
+	/* execvp() would run a file that is not a program with the shell */
 	if (strchr(argv[0], '/'))
 		execv(argv[0], (char *const *)(uintptr_t)argv);
 	else
@@ -84,7 +85,8 @@ _Noreturn static void become(
 	_exit(CHILD_NOT_RUN);
 }
 
-/* Only for names without a slash: PATH is ours, but a path that an operator wrote may hang. */
+/* Checks the file type only for names without a slash: PATH is ours, but stat() of a path an
+ * operator wrote may hang. */
 bool child_find(const char *name, char *path, size_t max)
 {
 	const char *dirs = getenv("PATH");
@@ -106,8 +108,8 @@ bool child_find(const char *name, char *path, size_t max)
 }
 
 /*
- * fork() and not posix_spawn(), which waits for the child's exec: on a host whose processors are busy
- * with guests that takes as long as it takes to get a processor (40 ms, where a fork of our few
+ * fork(), not posix_spawn(): the latter waits for the child's exec, and on a host whose CPUs are
+ * busy with guests that takes as long as it takes to get a CPU (40 ms; a fork of our few
  * megabytes takes 0.3).
  */
 static pid_t child_spawn_fork_into(
@@ -117,7 +119,7 @@ static pid_t child_spawn_fork_into(
 	sigset_t all, before;
 	pid_t pid;
 
-	/* no handler of ours may run in the child */
+	/* none of our signal handlers may run in the child */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &before);
 	pid = fork();
@@ -149,7 +151,7 @@ int child_spawn(const char *const *argv, const struct child_fd *fds, size_t n_fd
 		close(high[i].from);
 	if (r < 0)
 		return r;
-	/* not reaped yet, so the number cannot be anybody else's */
+	/* not reaped yet, so the pid cannot have been reused */
 	*pidfd = pidfd_open(*pid, PIDFD_NONBLOCK);
 	if (*pidfd < 0) {
 		r = err_errno(e, "pidfd of '%s'", argv[0]);

@@ -5,7 +5,7 @@
 #include <time.h>
 
 #define SET_BY \
-	2.0 /* seconds between two clocks that somebody's hand explains, and slewing does not */
+	2.0 /* seconds: a larger difference means that the clock was set and not merely slewed */
 
 static struct {
 	bool watched;

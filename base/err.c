@@ -101,7 +101,7 @@ int err_wrap(struct err *e, int r, const char *fmt, ...)
 	vsnprintf(context, sizeof context, fmt, ap);
 	va_end(ap);
 	memcpy(old, e->text, sizeof old);
-	/* the context is short; a text that no longer fits loses its tail */
+	/* the context is short; a text that no longer fits is truncated */
 	snprintf(e->text, sizeof e->text, "%s: %.*s", context,
 		(int)(sizeof old - sizeof context - 2), old);
 	return r;

@@ -132,7 +132,7 @@ int file_mkdir_private(int dirfd, const char *name, struct err *e)
 
 	if (mkdirat(dirfd, name, 0700) < 0 && errno != EEXIST)
 		return err_errno(e, "make directory '%s'", name);
-	/* what lies behind a mount may not answer: it is neither asked nor entered */
+	/* a mounted file system may hang: neither query nor enter it */
 	if (statx(dirfd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, 0, &sx) <
 			0 ||
 		(sx.stx_attributes & STATX_ATTR_MOUNT_ROOT))

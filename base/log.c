@@ -19,12 +19,12 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-/* A whole line fits what a pipe takes at once or not at all. */
+/* A line fits into one atomic pipe write. */
 enum { LOG_TEXT_MAX = PIPE_BUF - 32, BACKLOG_MAX = 64 << 10, LAST_WORDS_MS = 500 };
 
 static const struct {
 	const char *name;
-	int priority; /* syslog(3)'s, as the journal wants it */
+	int priority; /* syslog(3) priority, as the journal expects it */
 } levels[] = {
 	[LOG_ERROR_] = { "error", 3 },
 	[LOG_WARNING_] = { "warning", 4 },
@@ -33,23 +33,23 @@ static const struct {
 };
 _Static_assert(ARRAY_SIZE(levels) == LOG_LEVELS, "a level has no name");
 
-/* A line that waits for somebody to read those before it. */
+/* A line waiting for earlier ones to be written. */
 struct line {
 	struct line *next;
 	enum log_level level;
-	size_t size; /* of all this */
+	size_t size; /* of the whole struct */
 	unsigned long
-		lost; /* lines that are missing when this one is: itself, or those that it counts */
-	char *vm;     /* or NULL; within text */
+		lost; /* log lines lost if this one is dropped: itself, or the number it reports */
+	char *vm;     /* or NULL; points into text */
 	char text[];  /* the line, NUL, the VM's name, NUL */
 };
 
-/* The only state of the program that belongs to no object: where its one log goes. */
+/* The only global state of the program: its one log sink. */
 static struct {
 	enum log_level level;
-	int journal, own; /* own: stderr's pipe or terminal, opened again without blocking; or -1 */
+	int journal, own; /* own: stderr's pipe or terminal, reopened non-blocking; or -1 */
 	struct line *first, *last;
-	size_t used, done; /* bytes of all lines; bytes of the first one that are out */
+	size_t used, done; /* bytes of all lines; bytes of the first one already written */
 	unsigned long dropped;
 	void (*stuck)(void *data);
 	void *stuck_data;
@@ -78,8 +78,8 @@ static bool log_stderr_is_journal(void)
 	       fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
 }
 
-/* Whether a descriptor blocks is a matter of its description, which others have as well: a shell
- * whose terminal we made non-blocking would stumble. So pipes and terminals get one of our own. */
+/* O_NONBLOCK belongs to the open file description, which other processes share: a shell whose
+ * terminal we made non-blocking would misbehave. So reopen pipes and terminals. */
 static int log_open_own(void)
 {
 	struct stat st;
@@ -98,7 +98,7 @@ void log_open(enum log_level level)
 		sink.own = log_open_own();
 }
 
-/* The journal's native protocol: KEY=value lines; a value with newlines is KEY, newline, 64 bit
+/* The journal's native protocol: KEY=value lines; a value with newlines is KEY, newline, 64-bit
  * little-endian length, value. We always use the second form for the message. */
 static bool log_send_journal(enum log_level level, const char *vm, const char *line)
 {
@@ -123,8 +123,8 @@ static bool log_send_journal(enum log_level level, const char *vm, const char *l
 	return sink.journal >= 0 && sendmsg(sink.journal, &m, MSG_NOSIGNAL) >= 0;
 }
 
-/* Never waits: a socket can be told so with each message, files do not wait for readers, and what could
- * not be opened again is asked first. */
+/* Never blocks: sockets take MSG_DONTWAIT, regular files do not block, and anything that could
+ * not be reopened is polled first. */
 static ssize_t log_write_stderr(const char *text, size_t len)
 {
 	struct pollfd p = { STDERR_FILENO, POLLOUT, 0 };
@@ -141,7 +141,7 @@ static ssize_t log_write_stderr(const char *text, size_t len)
 	return -1;
 }
 
-/* done: bytes of the line that were written before, and now. */
+/* done: bytes of the line already written, updated. */
 static enum outcome log_deliver(
 	enum log_level level, const char *vm, const char *text, size_t *done)
 {
@@ -150,7 +150,7 @@ static enum outcome log_deliver(
 
 	if (*done == 0 && log_send_journal(level, vm, text))
 		return OUT;
-	/* a journal that only does not keep up takes the rest later; one that is not there never will */
+	/* a journal that is only slow takes the rest later; one that is missing never will */
 	if (*done == 0 && sink.journal >= 0 && (errno == EAGAIN || errno == ENOBUFS))
 		return STUCK;
 	while (*done < (size_t)len) {
@@ -197,7 +197,7 @@ static void log_backlog_drop_first(void)
 	free(l);
 }
 
-/* Where lines are missing, a line says how many. */
+/* Logs how many lines were dropped at this point. */
 static void log_tell_dropped(void)
 {
 	char text[80];
@@ -225,7 +225,7 @@ bool log_flush(void)
 		if (how == LOST)
 			sink.dropped += sink.first->lost;
 		log_backlog_drop_first();
-		/* told with the next line, if that gets through */
+		/* reported with the next line, if that one gets through */
 		if (how == LOST && !sink.first)
 			return true;
 	}
@@ -262,7 +262,7 @@ void log_write(enum log_level level, const char *vm, const char *fmt, ...)
 	for (char *p = line; *p; p++)
 		if (*p == '\n')
 			*p = '|';
-	text_clean(line); /* a guest's or a QEMU's words may be in it */
+	text_clean(line); /* may contain text from a guest or QEMU */
 	log_line(level, vm, line);
 	errno = error;
 }
@@ -275,7 +275,8 @@ void log_on_stuck(void (*stuck)(void *data), void *data)
 		stuck(data);
 }
 
-/* Somebody who reads slowly gets the last words; who does not read at all is not waited for. */
+/* Gives a slow reader half a second to take the final lines; does not wait for one that reads
+ * nothing. */
 void log_close(void)
 {
 	struct pollfd p = { sink.own >= 0 ? sink.own : STDERR_FILENO, POLLOUT, 0 };

@@ -10,14 +10,14 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#define LOG_FLUSH 0.25	/* seconds between two tries */
-#define TASKS_MAX 0.001 /* seconds into a turn: tasks that come later wait for the next */
+#define LOG_FLUSH 0.25	/* seconds between two attempts */
+#define TASKS_MAX 0.001 /* seconds into an iteration; later tasks wait for the next */
 
 static void loop_far_away(struct ev_loop *ev, ev_periodic *w, int revents)
 {
 }
 
-/* Seconds for which we were ready to run and others did; proc(5) on schedstat. 0 where it is not told. */
+/* Seconds we were runnable but waiting for a CPU; proc(5), schedstat. 0 if unavailable. */
 static double loop_waited(const struct loop *l)
 {
 	char text[96], *end;
@@ -30,7 +30,7 @@ static double loop_waited(const struct loop *l)
 	return (double)strtoull(end, NULL, 10) / 1e9;
 }
 
-/* Every timer gets the time back that libev has not seen pass, as ev_suspend(3) has it. */
+/* Extends every timer by the time lost, see ev_suspend() in ev(3). */
 static void loop_give_back(struct loop *l)
 {
 	clock_now();
@@ -45,9 +45,9 @@ static void loop_about_to_sleep(struct ev_loop *ev)
 	errno = 0;
 }
 
-/* Between the kernel's answer and libev's look at its timers. No signal interrupts our sleep but those that
- * end the daemon or make it read its files: it was stopped, frozen or traced. How much of the sleep that
- * took nobody tells: it is given back whole. */
+/* Called between the poll's return and libev's processing of timers. Apart from the signals that
+ * end the daemon or reload its files, nothing interrupts the poll but a stop, a freezer or a
+ * tracer. How much of the sleep that took is unknown, so all of it is given back. */
 static void loop_slept(struct ev_loop *ev)
 {
 	int error = errno;
@@ -119,7 +119,7 @@ void loop_cancel(struct ev_loop *ev, struct loop_task *t)
 	t->waits = false;
 }
 
-/* One at least, however much else there is to do. */
+/* Runs at least one, however busy the loop is. */
 static void loop_run_tasks(struct ev_loop *ev, ev_idle *w, int revents)
 {
 	struct loop *l = w->data;
@@ -169,7 +169,7 @@ bool loop_timer_is_active(struct loop_timer *t)
 	return ev_is_active(&t->timer);
 }
 
-/* --- the log, while nobody reads it --- */
+/* --- the log, while its reader is stuck --- */
 
 static void loop_flush_log(struct ev_loop *ev, ev_timer *w, int revents)
 {
@@ -186,7 +186,7 @@ static void loop_log_stuck(void *data)
 	if (ev_is_active(&l->log))
 		return;
 	ev_timer_again(l->ev, &l->log);
-	ev_unref(l->ev); /* nothing that loop_finish() has to wait for */
+	ev_unref(l->ev); /* loop_finish() must not wait for it */
 }
 
 int loop_init(struct loop *l)

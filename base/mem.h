@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * base/mem.h - memory that cannot run out by halves
+ * base/mem.h - allocation that aborts on failure
  *
- * Small allocations end the program when memory is gone: guests go on and are adopted by the next
- * daemon. Sizes that come from outside are limited before they reach this.
+ * Small allocations exit the program when out of memory: guests keep running and the next daemon
+ * adopts them. Sizes that come from outside are limited before they get here.
  */
 #ifndef BASE_MEM_H
 #define BASE_MEM_H
@@ -18,7 +18,7 @@
 #define ARRAY_SIZE(a)	      (sizeof(a) / sizeof *(a))
 #define container_of(p, t, m) ((t *)(void *)((char *)(p) - offsetof(t, m)))
 
-/* Makes room for one more element in an array of n that has memory for cap. */
+/* Ensures capacity for one more element in an array of n elements, allocated for cap. */
 #define GROW(array, n, cap)                                                               \
 	((n) < (cap) ? (void)0                                                            \
 		     : (void)((array) = xrealloc((array), (cap) = (cap) ? (cap) * 2 : 16, \
@@ -33,8 +33,8 @@ char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 bool streq(const char *a, const char *b); /* NULL equals only NULL */
 
 /*
- * An arena: many small things that die together. Memory comes back zeroed. Nothing is freed
- * before arena_release(), which is safe on ARENA_INIT and leaves an empty arena.
+ * An arena: many small allocations with one lifetime, zeroed. Nothing is freed before
+ * arena_release(), which is safe on ARENA_INIT and leaves an empty arena.
  */
 struct arena_block;
 struct arena {
@@ -48,8 +48,8 @@ char *arena_strndup(struct arena *a, const char *s, size_t len);
 char *arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void arena_release(struct arena *a);
 
-/* Cleanup helpers: _cleanup_(close_fd) int fd = -1; _cleanup_(free_ptr) char *s = NULL. Also to be called: what is freed
- * or closed is NULL or -1 then. */
+/* Cleanup helpers: _cleanup_(close_fd) int fd = -1; _cleanup_(free_ptr) char *s = NULL. Can also
+ * be called directly: they reset the variable to NULL or -1. */
 #define _cleanup_(f) __attribute__((cleanup(f)))
 
 static inline void free_ptr(void *p)

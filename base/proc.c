@@ -15,7 +15,8 @@ bool proc_stat(pid_t pid, struct proc_stat *s)
 
 	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
 	file_peek(AT_FDCWD, path, text, sizeof text);
-	/* the name in brackets may hold anything: fields count from behind it, the state is the third */
+	/* the name in parentheses may contain anything, so fields count from after it; the state
+	 * is field 3 */
 	p = strrchr(text, ')');
 	p = p && p[1] == ' ' ? p + 2 : NULL;
 	if (p)
@@ -40,7 +41,7 @@ uint64_t proc_starttime(pid_t pid)
 {
 	struct proc_stat s;
 
-	/* a zombie runs no guest, but while it has threads they have its files and their locks */
+	/* a zombie runs no guest, but its remaining threads hold its files and locks */
 	return proc_stat(pid, &s) && (!strchr("ZX", s.state) || s.threads > 1) ? s.starttime : 0;
 }
 

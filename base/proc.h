@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * base/proc.h - what the kernel tells of a process, in proc(5)
+ * base/proc.h - process information from proc(5)
  *
- * Pid, start time and boot id together name one process for ever. These files are the kernel's memory:
+ * Pid, start time and boot id together identify a process forever. These files are kernel memory:
  * reading them does not block.
  */
 #ifndef BASE_PROC_H
@@ -16,25 +16,26 @@ struct proc_stat {
 	char state; /* R, S, D, T, t, Z, X */
 	pid_t parent;
 	unsigned long threads;
-	uint64_t starttime; /* clock ticks since the boot */
-	uint64_t ticks;	    /* of a processor that it used */
+	uint64_t starttime; /* clock ticks since boot */
+	uint64_t ticks;	    /* CPU time used, in clock ticks */
 };
 
-/* Of a process or a thread; false: there is none. */
+/* Of a process or a thread; false if there is none. */
 bool proc_stat(pid_t pid, struct proc_stat *s);
 
-/* 0: it has ended. */
+/* 0 if it has exited. */
 uint64_t proc_starttime(pid_t pid);
-/* Is this pid still the process that started then? */
+/* True if pid is still the process with that start time. */
 bool proc_is(pid_t pid, uint64_t starttime);
 
-/* Grows while the process computes, reads or writes; 0: nothing is known of it. */
+/* Grows while the process uses CPU time or does I/O; 0 if unknown. */
 uint64_t proc_work(pid_t pid);
 
 enum { PROC_BOOT_ID = 37 };
-/* "" where it cannot be read. */
+/* "" if it cannot be read. */
 void proc_boot_id(char id[PROC_BOOT_ID]);
-/* Are these two the same boot, as far as one can tell? Where one of them is "" pid and start time say it. */
+/* The same boot, as far as known? An unknown id ("") matches any: pid and start time must do
+ * then. */
 bool proc_same_boot(const char *a, const char *b);
 
 #endif

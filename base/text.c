@@ -36,7 +36,7 @@ static const struct unit time_units[] = {
 	{ "w", 604800000 },
 };
 
-/* Digits, then letters: one number with its unit. Returns the rest, or NULL. */
+/* Parses digits, then letters: one number with its unit. Returns the rest, or NULL. */
 static const char *text_number_unit(
 	const char *s, const struct unit *units, size_t n, uint64_t *value, bool *overflow)
 {
@@ -208,7 +208,8 @@ size_t text_utf8(const char *s, size_t left, uint32_t *value)
 	return n;
 }
 
-/* Length of the character at s, or 0: none, ASCII, C1, or a direction mark, which reorders what a person reads. */
+/* Length of the character at s, or 0 for invalid, ASCII, C1, and direction marks, which reorder
+ * what a person reads. */
 static size_t text_utf8_printable(const char *s, size_t left)
 {
 	uint32_t v;
@@ -328,7 +329,7 @@ char *text_shell_quote(const char *s)
 	return buf_steal(&b);
 }
 
-/* Levenshtein distance without regard to case; names longer than the row are never near. */
+/* Levenshtein distance, ignoring case; names too long for row are never near. */
 static size_t text_distance(const char *a, const char *b)
 {
 	size_t row[65], la = strlen(a), lb = strlen(b);
