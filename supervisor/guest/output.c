@@ -18,8 +18,7 @@ enum {
 	LOG_MAX = 1 << 20,
 	LOG_KEEP = 3,
 	STDERR_RESERVE =
-		4 * SPOOL_PAGE,	  /* so that QEMU's last message fits even if consoles have filled
-                                   * the rest */
+		4 * SPOOL_PAGE,	  /* so that QEMU's last message fits even beside full consoles */
 	STDERR_RATE = 64 << 10,	  /* bytes a second written to the log */
 	STDERR_BURST = 512 << 10, /* bytes of burst */
 };

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guest that ran out of space on the host stays paused until space is freed. Policy tries `cont` from
- * time to time, and its success proves nothing: QEMU stops the guest again at the next write. Only a
- * guest that still runs a second later counts. A broken disk is never tried.
+ * A guest that ran out of space on the host stays paused until space is freed. Policy tries `cont`
+ * from time to time, but its success proves nothing: QEMU pauses the guest again at the next write.
+ * Only a guest that still runs a second later counts as resumed. A guest paused by any other disk
+ * error is never retried.
  */
 #include "supervisor/guest/parts.h"
 
@@ -64,8 +65,7 @@ static void space_try(struct space *s)
 		return;
 	}
 	s->tries++;
-	space_enter(s, SPACE_TRIES, 2 * VM_QMP_SECONDS); /* the reply is lost if the monitor goes
-                                                          * away */
+	space_enter(s, SPACE_TRIES, 2 * VM_QMP_SECONDS); /* the reply may be lost */
 	vm_call(s->vm, "cont", NULL, space_tried);
 }
 

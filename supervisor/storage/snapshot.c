@@ -6,7 +6,7 @@
 #include "supervisor/vm/part.h"
 #include "supervisor/vm/vms.h"
 
-/* --- beginning --- */
+/* --- starting --- */
 
 static int snapshot_refuse(const struct vm *vm, const struct snapshot_op *op, struct err *e)
 {
@@ -14,7 +14,7 @@ static int snapshot_refuse(const struct vm *vm, const struct snapshot_op *op, st
 
 	if (!lists && snapshot_check_name(op->name, e) < 0)
 		return e->number;
-	/* its disks are taken to be those of its file, which may have changed since */
+	/* its disks were taken from the VM file, which may have changed since the start */
 	if (!lists && vm_state_has_process(vm->st.state) && vm->proc.conf_lost) {
 		err_set(e, ERR_WRONG_STATE,
 			"which disks it runs with is not known any more: its run record was lost");
@@ -26,7 +26,7 @@ static int snapshot_refuse(const struct vm *vm, const struct snapshot_op *op, st
 	}
 	if (op->verb == SNAPSHOT_CREATE && vm_revert_check(vm, e) < 0)
 		return e->number;
-	/* it is what makes the disks whole again */
+	/* an unfinished revert needs its snapshot to make the disks consistent again */
 	if (op->verb == SNAPSHOT_DELETE && vm->revert &&
 		(!vm->revert->snapshot[0] || streq(vm->revert->snapshot, op->name)))
 		return vm_revert_check(vm, e);
@@ -42,7 +42,8 @@ static int snapshot_refuse(const struct vm *vm, const struct snapshot_op *op, st
 	return 0;
 }
 
-/* Made at a first start. The daemon's own files, so they may be looked for. Last: the first disk gets the memory. */
+/* Adds the parts' state files, such as UEFI variables, which exist after a first start. They are
+ * our own files, so testing for them is safe. They come last: memory goes to the first disk. */
 static void snapshot_add_parts(struct snapshot_disks *s, struct vm *vm, const struct conf_vm *c)
 {
 	for (size_t i = 0; i < vm->daemon->n_parts; i++) {
@@ -67,7 +68,6 @@ static void snapshot_begin(struct snapshot_op *op, struct vm *vm, const char *na
 	op->daemon = vm->daemon;
 	op->marked = vm->revert;
 	snprintf(op->vm, sizeof op->vm, "%s", vm->name);
-	/* one byte too many is kept, for the check to see */
 	snprintf(op->name, sizeof op->name, "%s", name);
 	if (strlen(name) >= sizeof op->name)
 		err_set(&e, ERR_USAGE, "the name of a snapshot has at most 63 characters");

@@ -161,9 +161,9 @@ json_int_t snapshot_created(const struct snapshot_disks *s, const char *name)
 	return first;
 }
 
-/* --- the table: put together by name, sorted by time --- */
+/* --- the table: merged by name, sorted by time --- */
 
-enum { ROW_NAME, ROW_CREATED, ROW_MEMORY, ROW_DISKS, ROW_LAST /* disk; not for the caller */ };
+enum { ROW_NAME, ROW_CREATED, ROW_MEMORY, ROW_DISKS, ROW_LAST /* disk; not in the output */ };
 
 static int disks_row_by_time(const void *a, const void *b)
 {
@@ -177,7 +177,7 @@ static int disks_row_by_time(const void *a, const void *b)
 		json_string_value(json_array_get(y, ROW_NAME)));
 }
 
-/* The first of a name on a disk counts. */
+/* If a disk has several snapshots of one name, only the first counts. */
 static void disks_add_to_row(
 	json_t *rows, const struct snapshot_disk *d, size_t nth, const json_t *snapshot)
 {

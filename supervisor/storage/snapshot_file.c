@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * In images that nobody uses: one qemu-img per disk, one after the other, each in a jail that shows it that
- * one file and nothing else, with the guest's uid. The format is given, never probed, and a backing file is
- * not opened: what an image's header names is not acted on. qemu-img takes the same lock as QEMU, so that an
- * image in use elsewhere is refused.
+ * Snapshots of a stopped guest: one qemu-img per disk, one after the other, each in a jail with
+ * nothing but that file and with the guest's uid. The format is given, never probed, and backing
+ * files are not opened, so nothing in an image header is acted on. qemu-img takes the same lock as
+ * QEMU, so an image in use elsewhere is refused.
  */
 #include <errno.h>
 
@@ -22,8 +22,8 @@ static void file_look_next(struct snapshot_op *op);
 static void file_act(struct snapshot_op *op);
 static void file_act_next(struct snapshot_op *op);
 
-/* All characters that a path may have are fine in JSON. Who only looks needs no locks, and can be kept off
- * by nobody's. */
+/* JSON, so that a path may contain any character. A read-only look takes no locks, so that nobody
+ * else's lock can block it. */
 static char *file_image_spec(const struct snapshot_disk *d, bool write)
 {
 	json_t *spec = json_pack("{s:s, s:n, s:{s:s, s:s, s:s}}", "driver",
@@ -41,7 +41,8 @@ static char *file_image_spec(const struct snapshot_disk *d, bool write)
 	return result;
 }
 
-/* What qemu-img said, without the path in JSON that it repeats; or why it did not come to run. */
+/* Explains a failure: qemu-img's message without the JSON path that it repeats, or why it did not
+ * run. */
 static void file_explain(const struct snapshot_disk *d, const struct child_result *r,
 	const struct err *jail, struct err *e)
 {
@@ -69,7 +70,8 @@ static void file_explain(const struct snapshot_disk *d, const struct child_resul
 		err_set(e, ERR_FAILED, "disk '%s': %s", d->id, *said ? said : "qemu-img failed");
 }
 
-/* As the guest's QEMU sees it, but without its chain. Who only looks may do so while others use it. */
+/* The image as the guest's QEMU sees it, but without its backing chain. A read-only look is allowed
+ * while others use the image. */
 static json_t *file_plan_of(
 	const struct snapshot_op *op, const char *const *argv, bool write, struct err *e)
 {
@@ -90,7 +92,7 @@ static json_t *file_plan_of(
 	return plan;
 }
 
-/* flag: of `qemu-img snapshot`, NULL: `qemu-img info`; on the disk under way. */
+/* Runs qemu-img on the current disk. flag: of `qemu-img snapshot`; NULL: `qemu-img info`. */
 static int file_run(struct snapshot_op *op, const char *flag, confined_fn *done, struct err *e)
 {
 	const struct snapshot_disk *d = &op->disks.disk[op->at];
@@ -161,7 +163,7 @@ static void file_look_next(struct snapshot_op *op)
 		snapshot_end(op, NULL, &e);
 }
 
-/* --- back into memory --- */
+/* --- a revert with memory --- */
 
 static void file_on_up(void *data, const struct err *e)
 {
@@ -177,19 +179,19 @@ static void file_on_up(void *data, const struct err *e)
 		err_copy(&op->error, e);
 	else
 		err_set(&op->error, ERR_QEMU_FAILED, "its QEMU went away meanwhile");
-	/* policy must not start it later, with the disks as they are now */
+	/* policy must not restart it later with the disks in their present state */
 	vm = vms_find(op->daemon->vms, op->vm);
 	if (vm)
 		vm_kill(vm, op->busy, NULL);
 	snapshot_end(op, NULL, &op->error);
 }
 
-/* A revert that is only asked about: what would keep it from coming up again is looked at, too. */
+/* Answers what a revert would do, including what would prevent the VM from starting again. */
 static void file_plan(struct snapshot_op *op, struct vm *vm)
 {
 	struct err e = ERR_INIT;
 
-	/* one that is half reverted may be started for this alone */
+	/* a half-reverted VM may be started only for a revert, so vm_may_start() does not apply */
 	if (snapshot_memory(&op->disks, op->name) > 0 && snapshot_record_fits(op, vm, &e) == 0 &&
 		!vm->revert)
 		vm_may_start(vm, true, &e);
@@ -199,7 +201,7 @@ static void file_plan(struct snapshot_op *op, struct vm *vm)
 		snapshot_end(op, snapshot_plan(op, vm), NULL);
 }
 
-/* Started paused: nothing runs before the memory is the snapshot's. */
+/* Starts the VM paused, so that nothing runs before the snapshot's memory is loaded. */
 static void file_boot(struct snapshot_op *op, struct vm *vm)
 {
 	struct err e = ERR_INIT;
@@ -214,7 +216,7 @@ static void file_boot(struct snapshot_op *op, struct vm *vm)
 		vm_wait(vm, VM_GOAL_UP, 0, file_on_up, op);
 }
 
-/* --- the deed --- */
+/* --- the operation --- */
 
 static const char *const flags[] = {
 	[SNAPSHOT_CREATE] = "-c",
@@ -229,7 +231,7 @@ static void file_on_undone(void *data, const struct child_result *r, const struc
 	struct err e = ERR_INIT;
 
 	op->tool = NULL;
-	/* one that was killed may not have come to make it */
+	/* the killed qemu-img may not have created it */
 	if ((jail || r->status != 0) && op->killed && op->at == op->killed_at) {
 		op->killed = false;
 	} else if (jail || r->status != 0) {
@@ -241,7 +243,7 @@ static void file_on_undone(void *data, const struct child_result *r, const struc
 	file_act_next(op);
 }
 
-/* A failed create takes back what it made, from the disk before the one that failed. */
+/* Undoes a failed create, backwards from the last disk that has or may have the snapshot. */
 static void file_undo_next(struct snapshot_op *op)
 {
 	struct err e = ERR_INIT;
@@ -257,7 +259,7 @@ static void file_undo_next(struct snapshot_op *op)
 	}
 }
 
-/* A disk that was taken back already stays so, and the mark that says it. */
+/* Disks that were already reverted stay reverted, and the mark stays. */
 static void file_act_failed(struct snapshot_op *op, const struct err *e)
 {
 	err_copy(&op->error, e);
@@ -277,14 +279,14 @@ static void file_end_failed(struct snapshot_op *op)
 	snapshot_end(op, NULL, &op->error);
 }
 
-/* qemu-img said that the first disk is what it was: so are all. */
+/* qemu-img reported that it did not change the first disk, so no disk has changed. */
 static void file_act_refused(struct snapshot_op *op, const struct err *e)
 {
 	err_copy(&op->error, e);
 	snapshot_mark(op, NULL, file_end_failed, file_act_failed);
 }
 
-/* Whether the disk under way has it, nobody knows. */
+/* qemu-img was killed: the current disk may or may not have the snapshot. */
 static void file_act_killed(struct snapshot_op *op, struct err *e)
 {
 	op->killed = true;
@@ -371,8 +373,8 @@ static void file_on_renewed(void *data, const struct err *e)
 	file_act_next(op);
 }
 
-/* The guest goes back in time, and knows it by another generation ID: on disk before the images change. A start
- * writes it by itself. */
+/* A revert gives the guest a new generation ID, so that it notices; it must be on disk before the
+ * images change. With memory the VM is started, and a start saves the ID itself. */
 static void file_revert(struct snapshot_op *op, struct vm *vm)
 {
 	_cleanup_(free_ptr) char *path = vm_path(vm->name, "identity.json"), *text = NULL;
@@ -414,7 +416,7 @@ static void file_act(struct snapshot_op *op)
 		file_act_next(op);
 }
 
-/* One that was never started has no uid yet. */
+/* The identity is completed first: a VM that was never started has no uid yet. */
 void snapshot_file(struct snapshot_op *op)
 {
 	struct vm *vm = snapshot_vm(op);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * In a QEMU that runs. A snapshot job answers success before it has done anything; a load of a tag
- * that is missing stops the guest, a deletion of one succeeds. So everything is looked up first,
- * and looked up again afterwards. While QEMU writes memory its monitor is silent, which is no
- * illness.
+ * Snapshots of a running guest. A snapshot job reports success before it has done anything; loading
+ * a tag that does not exist stops the guest, deleting one succeeds. So everything is checked before
+ * and verified afterwards. While QEMU writes memory its monitor is silent, which is not a fault.
  */
 #include "base/log.h"
 #include "base/mem.h"
@@ -15,7 +14,7 @@ static const char job_id[] = "vmkeep-snapshot";
 static void live_next_step(struct snapshot_op *op);
 static void live_act(struct snapshot_op *op);
 
-/* --- ends --- */
+/* --- endings --- */
 
 static void live_end_gone(void *data, const struct err *e)
 {
@@ -26,13 +25,13 @@ static void live_end_gone(void *data, const struct err *e)
 	snapshot_end(op, NULL, &op->error);
 }
 
-/* The process is ended first: what it holds is half loaded, or was only started for the load. */
+/* Kills the process first: it is half loaded, or was only started for the load. */
 static void live_end_process(struct snapshot_op *op, const struct err *e)
 {
 	struct vm *vm;
 
 	err_copy(&op->error, e);
-	op->q = NULL; /* its process is ours whatever became of its monitor */
+	op->q = NULL; /* the process is ours whatever became of its monitor */
 	vm = snapshot_vm(op);
 	if (!vm) {
 		snapshot_end(op, NULL, &op->error);
@@ -56,9 +55,9 @@ static void live_fail(struct snapshot_op *op, const struct err *e)
 		snapshot_end(op, NULL, &own);
 }
 
-/* --- looking --- */
+/* --- checking --- */
 
-/* One of before the daemon's restart: its result is known by what the disks hold. */
+/* A job from before a daemon restart: what the disks hold shows its result. */
 static int live_take_jobs(struct snapshot_op *op, const json_t *jobs, struct err *e)
 {
 	json_t *job;
@@ -73,7 +72,7 @@ static int live_take_jobs(struct snapshot_op *op, const json_t *jobs, struct err
 		if (json_object_get(job, "error") &&
 			streq(json_string_value(json_object_get(job, "type")), "snapshot-load")) {
 			op->booted =
-				!op->listed; /* it is as good as one that was started for a load */
+				!op->listed; /* treat it like a process that was started for a load */
 			return err_set(e, ERR_FAILED,
 				"its last revert failed half way, its guest is ended");
 		}
@@ -85,8 +84,8 @@ static int live_take_jobs(struct snapshot_op *op, const json_t *jobs, struct err
 	return 0;
 }
 
-/* RunState of QEMU's qapi/run-state.json: a guest that has ended has no state worth keeping, and
- * goes on only after a reset. */
+/* RunState, see QEMU's qapi/run-state.json: a guest that has shut down or crashed has no state
+ * worth saving and can only continue after a reset. */
 static int live_take_status(struct snapshot_op *op, const json_t *result, struct err *e)
 {
 	static const char *const good[] = { "running", "paused", "prelaunch" };
@@ -164,9 +163,9 @@ static void live_next_step(struct snapshot_op *op)
 			VM_QMP_SECONDS, live_on_step, op);
 }
 
-/* --- what follows a deed --- */
+/* --- after the job --- */
 
-/* Looked at once more. */
+/* The disks have been read again: verifies the result. */
 static void live_prove(struct snapshot_op *op, struct vm *vm)
 {
 	const bool create = op->verb == SNAPSHOT_CREATE;
@@ -207,8 +206,8 @@ static void live_on_cont(void *data, const json_t *result, const struct err *e)
 		vm_wait(snapshot_vm(op), VM_GOAL_RUNNING, VM_QMP_SECONDS, live_on_runs, op);
 }
 
-/* One that ran before goes on by itself; one that was started for this is let go when it ran then.
- */
+/* A guest that ran before resumes by itself. One started for the load is resumed here if it was
+ * running when the snapshot was made. */
 static void live_go_on(struct snapshot_op *op)
 {
 	if (live_is_lost(op))
@@ -223,7 +222,7 @@ static void live_go_on(struct snapshot_op *op)
 		snapshot_end_well(op);
 }
 
-/* The memory is the snapshot's and so are the disks: that is so even where the mark cannot be taken away. */
+/* Memory and disks have been reverted, even if the mark cannot be removed. */
 static void live_not_unmarked(struct snapshot_op *op, const struct err *e)
 {
 	log_error(op->vm, "%s", e->text);
@@ -234,7 +233,7 @@ static void live_load_failed(struct snapshot_op *op, const struct err *e)
 {
 	struct err own = ERR_INIT;
 
-	/* with the monitor gone nobody knows how far it came: it must not go on either */
+	/* if the monitor is gone we cannot know how much was loaded: it must not resume either */
 	err_set(&own, ERR_FAILED,
 		"it could not be loaded: %s; the guest was ended, for half of it was loaded",
 		e->text);
@@ -244,14 +243,14 @@ static void live_load_failed(struct snapshot_op *op, const struct err *e)
 	if (e->class == ERR_UNREACHABLE)
 		op->q = NULL;
 	if (!snapshot_vm(op)) {
-		/* we end, or it did */
+		/* the daemon is stopping, or the process has exited */
 		err_set(&own, ERR_FAILED, "it was cut short: %s", e->text);
 		err_hint(&own, "vmkeep list tells what became of it");
 	}
 	live_end_process(op, &own);
 }
 
-/* QEMU says "Input/output error" also where space ran out. */
+/* QEMU says "Input/output error" even if it ran out of space. */
 static void live_save_failed(struct snapshot_op *op, const struct err *e)
 {
 	struct err own;
@@ -288,7 +287,7 @@ static void live_end_refused(struct snapshot_op *op)
 	live_fail(op, &e);
 }
 
-/* Nothing was begun: a guest that ran goes on as it was. */
+/* Nothing has started, so a running guest continues unchanged. */
 static void live_on_refused(void *data, const struct err *e)
 {
 	struct snapshot_op *op = data;
@@ -301,9 +300,9 @@ static void live_on_refused(void *data, const struct err *e)
 	snapshot_mark(op, NULL, live_end_refused, live_fail);
 }
 
-/* --- the deed --- */
+/* --- the operation --- */
 
-/* Those that have it, or all. */
+/* The nodes of all disks, or of those that have the snapshot. */
 static json_t *live_nodes(const struct snapshot_op *op, bool all)
 {
 	json_t *list = json_array();
@@ -317,8 +316,8 @@ static json_t *live_nodes(const struct snapshot_op *op, bool all)
 static void live_run(
 	struct snapshot_op *op, const char *command, json_t *arguments, const char *text)
 {
-	/* the guest is ended first: should we be, the next daemon knows by the job that it was half
-	 * loaded */
+	/* keep the job of a failed load until the guest has been killed: if we die first, it tells
+	 * the next daemon that the guest is half loaded */
 	const struct qmp_job_handlers handlers = { .done = live_on_job,
 		.refused = live_on_refused,
 		.keeps_failed = op->verb == SNAPSHOT_REVERT };

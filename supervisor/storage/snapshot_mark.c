@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A revert is marked on disk before the first image is changed, see vm/revert.h; what changes nothing yet, or can
- * be taken back, can be cancelled.
+ * A revert is marked on disk before the first image is changed, see vm/revert.h. An operation can
+ * be cancelled while it has changed nothing, or can be undone.
  */
 #include "base/log.h"
 #include "supervisor/core/confine.h"
@@ -19,7 +19,8 @@ static void mark_on_taken_back(void *data, const struct err *e)
 	op->mark.failed(op, &gone);
 }
 
-/* Marked, and then its QEMU was gone: where nothing was begun the mark goes again. */
+/* The VM's QEMU went away while the mark was being written: if nothing has been changed, remove it
+ * again. */
 static void mark_went_away(struct snapshot_op *op, struct vm *vm)
 {
 	struct err e = ERR_INIT;
@@ -36,7 +37,7 @@ static void mark_went_away(struct snapshot_op *op, struct vm *vm)
 static void mark_on_marked(void *data, const struct err *e)
 {
 	struct snapshot_op *op = data;
-	/* what is on disk counts, whosever the VM is by now */
+	/* the mark is on disk, so it counts even if the VM is no longer ours */
 	struct vm *vm = vms_find(op->daemon->vms, op->vm);
 
 	if (!e && vm)

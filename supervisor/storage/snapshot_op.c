@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What every operation has: its VM, as long as it may work on it, and its end. */
+/* Shared by all operations: finding the VM they may work on, and finishing. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/storage/snapshot_private.h"
@@ -38,8 +38,7 @@ struct vm *snapshot_vm(const struct snapshot_op *op)
 
 	if (!vm || (op->q && vm->mon.qmp != op->q))
 		return NULL;
-	/* whoever cleans up after a process takes the mark away, and then it is not ours any more
-	 */
+	/* cleanup after a process exit clears vm->busy; then the VM is no longer ours */
 	return op->listed || vm->busy == op->busy ? vm : NULL;
 }
 

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What a revert that passed all its checks would do, for who asks before the disks are those of
- * then. */
+/* What a revert that passed all checks would do, for a user who asks before reverting. */
 #include "supervisor/storage/snapshot_private.h"
 #include "supervisor/api/result.h"
 
-/* What becomes of the guest, and its state then. */
+/* What happens to the guest, and its state afterwards. */
 static const char *plan_guest(const struct snapshot_op *op, enum vm_state *after)
 {
 	bool runs = op->q ? op->running : snapshot_record_running(op->record);

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/storage/snapshot_private.h - between the files of snapshots
+ * supervisor/storage/snapshot_private.h - internals of snapshots
  *
- *   snapshot.c       one operation: its checks and its beginning
- *   snapshot_file.c  in images that nobody uses, by qemu-img
- *   snapshot_live.c  in a QEMU that runs, by QMP
+ *   snapshot.c       starts an operation and makes the first checks
+ *   snapshot_file.c  images of a stopped guest, with qemu-img
+ *   snapshot_live.c  a running QEMU, over QMP
  *   snapshot_mark.c  the mark of a revert, and cancelling
- *   snapshot_op.c    what all of these share: the VM, and the end
- *   snapshot_disks.c the disks and what they hold; pure
- *   snapshot_plan.c  a revert that is only asked about
- *   snapshot_record.c what the machine was when a snapshot with memory was made
+ *   snapshot_op.c    shared by all operations: finding the VM, finishing
+ *   snapshot_disks.c the disks and their snapshots; pure
+ *   snapshot_plan.c  what a revert would do, without doing it
+ *   snapshot_record.c the machine's configuration when a snapshot with memory was made
  */
 #ifndef SUPERVISOR_STORAGE_SNAPSHOT_PRIVATE_H
 #define SUPERVISOR_STORAGE_SNAPSHOT_PRIVATE_H
@@ -20,17 +20,17 @@
 
 /* --- disks, pure --- */
 
-struct snapshot_disk { /* one that the guest can write */
+struct snapshot_disk { /* a disk that the guest can write to */
 	char *id, *path;
-	char node[DEVICE_NODE_MAX]; /* in QEMU */
+	char node[DEVICE_NODE_MAX]; /* node name in QEMU */
 	bool qcow2, nvram;
-	bool beneath; /* named as a file of the image directory */
+	bool beneath; /* the path is relative to the image directory */
 	bool has_base;
-	char created[16]; /* the day, "": not by us */
-	json_t *snapshots; /* QEMU's SnapshotInfo, as QMP and qemu-img tell it; NULL: not looked at */
+	char created[16];  /* date; "" if not created by vmkeep */
+	json_t *snapshots; /* QEMU's SnapshotInfo, from QMP or qemu-img; NULL: not read yet */
 };
 
-/* On one disk. qcow2 allows 65536, and who writes an image's header chooses. */
+/* Per disk. qcow2 allows 65536, and the number comes from an untrusted image header. */
 enum { SNAPSHOTS_MAX = 2048 };
 
 struct snapshot_disks {
@@ -40,45 +40,47 @@ struct snapshot_disks {
 
 void snapshot_disks_init(struct snapshot_disks *s, const struct conf_vm *c,
 	const struct identity *id, const char *image_dir);
-/* One that goes with them; borrowed until the next. */
+/* Adds another file to the snapshots. The result is valid until the next call. */
 struct snapshot_disk *snapshot_disks_add(
 	struct snapshot_disks *s, const char *id, const char *node, const char *path, bool qcow2);
 void snapshot_disks_release(struct snapshot_disks *s);
-/* From what qemu-img info or a node's ImageInfo says. ERR_FAILED where that is no answer, or tells of
- * more than SNAPSHOTS_MAX: never "none". */
+/* Reads the snapshot list from the output of qemu-img info or a node's ImageInfo. ERR_FAILED if it
+ * is malformed or lists more than SNAPSHOTS_MAX: it never counts as an empty list. */
 int snapshot_disk_take(struct snapshot_disk *d, const json_t *image, struct err *e);
-/* From the answer to query-named-block-nodes. ERR_FAILED also where a disk is missing in it. */
+/* The same for all disks, from the reply to query-named-block-nodes. ERR_FAILED if a disk is
+ * missing. */
 int snapshot_disks_take_nodes(struct snapshot_disks *s, const json_t *nodes, struct err *e);
-/* SnapshotInfo of this name, or NULL. */
+/* The SnapshotInfo of this name, or NULL. */
 const json_t *snapshot_find(const struct snapshot_disk *d, const char *name);
-/* Bytes of guest memory that the snapshot holds, on whichever disk; 0: disks only. */
+/* Bytes of guest memory in the snapshot, on whichever disk; 0: disks only. */
 json_int_t snapshot_memory(const struct snapshot_disks *s, const char *name);
-/* The node that holds it, which need not be today's first; NULL: disks only. */
+/* The node that holds the memory, which need not be the first one today; NULL: disks only. */
 const char *snapshot_memory_node(const struct snapshot_disks *s, const char *name);
-/* When it was made, Unix time; 0: nowhere. */
+/* Creation time in Unix time; 0 if no disk has the snapshot. */
 json_int_t snapshot_created(const struct snapshot_disks *s, const char *name);
 /* Columns and rows for `snapshot list`. */
 json_t *snapshot_table(const struct snapshot_disks *s);
 
 /* [A-Za-z_][A-Za-z0-9_.-]{0,62}: QEMU would take a leading digit for an id. ERR_USAGE. */
 int snapshot_check_name(const char *name, struct err *e);
-/* All are qcow2, and there is one at least. ERR_INVALID_CONFIG names the disk and the cure. */
+/* Checks that there is a disk and all are qcow2. ERR_INVALID_CONFIG names the disk and the fix. */
 int snapshot_check_disks(const struct snapshot_disks *s, struct err *e);
 int snapshot_check_free(const struct snapshot_disks *s, const char *name, struct err *e);
-/* all: on every disk, else on one at least. ERR_NOT_FOUND; ERR_CONFLICT when only some have it. */
+/* all: must be on every disk, else on at least one. ERR_NOT_FOUND; ERR_CONFLICT if only some have
+ * it. */
 int snapshot_check_there(const struct snapshot_disks *s, const char *name, bool all, struct err *e);
 
 /* --- record: STATE/vms/NAME/snapshots.json, version 1 --- */
 
-struct snapshot_machine { /* what must be the same for memory to fit; NULL: not known yet */
+struct snapshot_machine { /* must match for the memory to load; a NULL member is not known yet */
 	const struct conf_vm *conf;
-	const char *machine, *accel, *qemu; /* versioned machine, accelerator, QEMU's "7.2.22" */
+	const char *machine, *accel, *qemu; /* versioned machine, accelerator, QEMU ("7.2.22") */
 };
 
 json_t *snapshot_record_new(const struct snapshot_machine *m, bool running, json_int_t created);
 bool snapshot_record_running(
-	const json_t *record); /* also true of a snapshot that nobody recorded */
-/* ERR_CONFLICT tells what changed. record NULL: made by others, nothing is known. */
+	const json_t *record); /* also true if nothing was recorded for the snapshot */
+/* ERR_CONFLICT lists what changed. record NULL: not made by vmkeep, so nothing can be checked. */
 int snapshot_record_check(const json_t *record, const struct snapshot_machine *m, struct err *e);
 /* --- one operation --- */
 
@@ -90,63 +92,64 @@ struct snapshot_op {
 	struct daemon *daemon;
 	enum snapshot_verb verb;
 	char vm[64];
-	uid_t uid; /* with which qemu-img works in its images */
+	uid_t uid; /* runs qemu-img on the images */
 	char name[64];
-	char busy[96]; /* what vm->busy points to: while it does, the VM is ours */
-	struct qmp *q; /* the session it began with; NULL: off */
+	char busy[96]; /* vm->busy points here while this operation owns the VM */
+	struct qmp *q; /* QMP session at the start; NULL if the guest is off */
 	struct job *job;
-	/* it only looks, and there is no job: a list, or a revert that is only asked about */
+	/* read-only, without a job: a list, or what a revert would do */
 	snapshot_listed_fn *listed;
 	void *data;
 	struct snapshot_disks disks;
-	size_t at;		  /* disk or step under way */
-	bool running;		  /* the guest ran before; after a revert: it shall run */
-	bool acting;		  /* the first image is being changed, or QEMU was told to */
-	bool marked;		  /* the VM was marked as half reverted before */
-	struct snapshot_marking { /* under way, see snapshot_mark() */
+	size_t at;		  /* current disk or step */
+	bool running;		  /* the guest was running; for a revert: shall run afterwards */
+	bool acting;		  /* the first image is being changed, or QEMU has been told to */
+	bool marked;		  /* the VM was already marked as half reverted */
+	struct snapshot_marking { /* in progress, see snapshot_mark() */
 		const char *disk;
 		snapshot_step_fn *next;
 		snapshot_failed_fn *failed;
 	} mark;
 	bool cancelled;
-	bool killed; /* qemu-img, while it made one on the disk killed_at */
+	bool killed; /* qemu-img was killed while creating on disk killed_at */
 	size_t killed_at;
-	struct confined *tool; /* qemu-img at work */
-	bool booted;	       /* we started the process, to load memory into it */
-	bool done;	       /* the deed is done, what follows only proves it */
+	struct confined *tool; /* running qemu-img */
+	bool booted;	       /* we started the process in order to load memory into it */
+	bool done;	       /* the job has finished; what follows only verifies it */
 	char qemu[32];	       /* its version */
 	json_t *record;
 	struct err error;
 };
 
-extern const char *const snapshot_verbs[]; /* as users know them */
+extern const char *const snapshot_verbs[]; /* user-visible names */
 
-/* What must be so before it is done. */
+/* Checks the verb's preconditions against the disks. */
 int snapshot_check(const struct snapshot_op *op, struct err *e);
-/* The VM, as long as it is still this operation's to work on; NULL: it went away. */
+/* The VM, while this operation may still work on it; NULL if not. */
 struct vm *snapshot_vm(const struct snapshot_op *op);
-/* Marks the VM as half reverted, at this disk, "": at all; NULL: no longer. Then next; or it ended in failure,
- * and failed is called with why. */
+/* Marks the VM as half reverted, currently at this disk; "": QEMU has all of them; NULL removes the
+ * mark. Then calls next, or failed with the error. */
 void snapshot_mark(struct snapshot_op *op, const char *disk, snapshot_step_fn *next,
 	snapshot_failed_fn *failed);
-/* Answers, takes the mark off the VM and frees. e NULL: well done. */
+/* Reports the result, releases the VM and frees op. e NULL: success. */
 void snapshot_end(struct snapshot_op *op, json_t *result /* stolen */, const struct err *e);
-/* The end of a create, revert or delete that went well. */
+/* Ends a successful create, revert or delete. */
 void snapshot_end_well(struct snapshot_op *op);
 
-/* Takes the snapshot's record; ERR_CONFLICT: its memory does not fit the machine of now. */
+/* Loads the snapshot's record into op; ERR_CONFLICT if its memory does not fit the current
+ * machine. */
 int snapshot_record_fits(struct snapshot_op *op, struct vm *vm, struct err *e);
-/* Writes it, or that it is gone, and ends well: on disk, or problems are logged. */
+/* Saves or removes the record, then ends with success: failures to write it are only logged. */
 void snapshot_record_made(struct snapshot_op *op, struct vm *vm);
 void snapshot_record_gone(struct snapshot_op *op, struct vm *vm);
 
-/* Of a revert that is only asked about: snapshot_ask()'s result. snapshot_plan.c */
+/* snapshot_plan.c. What the revert would do, as the result of snapshot_ask(). */
 json_t *snapshot_plan(const struct snapshot_op *op, const struct vm *vm);
 
-/* For the job: struct job's cancel. */
+/* struct job's cancel. */
 int snapshot_cancel(void *op, struct err *e);
 
-/* Each looks first, then does what op->verb says. */
+/* Each looks at the disks first, then does what op->verb says. */
 void snapshot_live(struct snapshot_op *op);
 void snapshot_file(struct snapshot_op *op);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the guest saw when its memory was saved. QEMU itself notices a mismatch in the middle of a
- * load only, when the disks are rolled back already; some it does not notice at all.
+ * The machine as the guest saw it when its memory was saved. QEMU notices some mismatches only in
+ * the middle of a load, when the disks are already rolled back, and others not at all.
  */
 
 #include "supervisor/core/aside.h"
@@ -16,7 +16,7 @@ enum { RECORDS_VERSION = 1, RECORDS_MAX = 16 << 20 };
 
 static const char file_name[] = "snapshots.json";
 
-/* Keys of which a guest sees something; a whole device that came or went always counts. */
+/* Keys whose values a guest can see. Adding or removing a whole device always counts. */
 static const struct {
 	const char *section, *key[8];
 } visible[] = {
@@ -104,7 +104,7 @@ static void record_compare_conf(
 	if (!text)
 		return;
 	conf_vm_parse(&then, now->name, &source, 1, &ctx, &problems);
-	/* a record that no longer parses is of a former version of ours: QEMU will have to tell */
+	/* a record that no longer parses is from an older vmkeep: leave the check to QEMU */
 	if (!problems.count)
 		conf_vm_diff(&then, now, record_on_change, changes);
 	conf_problems_release(&problems);
@@ -120,7 +120,8 @@ static void record_compare_word(
 		record_add_change(changes, key, then, now);
 }
 
-/* A newer QEMU loads what an older one saved, by its versioned machine; not the other way round. */
+/* A newer QEMU can load what an older one saved, thanks to versioned machines; not the other way
+ * round. */
 static void record_compare_qemu(struct changes *changes, const json_t *record, const char *now)
 {
 	const char *then = json_string_value(json_object_get(record, "qemu"));
@@ -197,7 +198,7 @@ static struct snapshot_machine record_machine_of(const struct snapshot_op *op, c
 		.qemu = op->q ? op->qemu : NULL };
 }
 
-/* One of another snapshot of the same name does not count. */
+/* Ignores the record of another snapshot of the same name, by creation time. */
 int snapshot_record_fits(struct snapshot_op *op, struct vm *vm, struct err *e)
 {
 	const struct snapshot_machine m = record_machine_of(op, vm);
@@ -233,7 +234,7 @@ static int record_save(struct snapshot_op *op, struct vm *vm, const json_t *doc,
 	return keep(vm->daemon, path, text, record_on_saved, op, e);
 }
 
-/* op->record is what it is from now on, NULL: there is none. */
+/* Saves op->record, or removes the entry if NULL. */
 static void record_set(struct snapshot_op *op, struct vm *vm)
 {
 	struct err e = ERR_INIT;
