@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/vm/part.h - what hangs on a guest, as this room sees it
+ * supervisor/vm/part.h - the parts of a guest, as seen from vm/
  *
- * A part is one thing beside the process: consoles, a display, the guest agent. vm/ walks over
- * daemon->parts, which main() sets to guest/parts.c's table, and knows none of them by name. Each
- * row there is one file in guest/; the devices that go with it are a row in qemu/argv_devices.c.
+ * A part is one thing beside the process: consoles, a display, the guest agent. vm/ walks
+ * daemon->parts, which main() sets to the table in guest/parts.c, and knows no part by name.
+ * Each row of that table is one file in guest/; the devices that belong to it are a row in
+ * qemu/argv_devices.c.
  *
- * A part keeps its state in a slot of its own (vm_part_state()), which stays NULL while it has none.
- * Every member may be NULL. They are called in the order of the table, close in the reverse order.
- * Calls end as those of any callback: none of them frees the VM.
+ * Each part keeps its state in its own slot (vm_part_state()), NULL while it has none. Every
+ * member may be NULL. Parts are called in table order, close in reverse. As with any callback,
+ * none of the calls may free the VM.
  */
 #ifndef SUPERVISOR_VM_PART_H
 #define SUPERVISOR_VM_PART_H
@@ -16,91 +17,94 @@
 #include "supervisor/jail/plan.h"
 #include "supervisor/vm/vm.h"
 
-/* What a step of a start returns, and a part's: these or -errno. */
+/* Result of a start step, and of a part's start: one of these, or -errno. */
 enum {
 	STEP_DONE,
-	STEP_WAITS /* a callback goes on, or did so already: the start may be gone */
+	STEP_WAITS /* a callback continues, or already has: the start may be gone */
 };
 
-/* Descriptors for QEMU, and the number that each has there. */
+/* fds for QEMU, and the number of each in QEMU. */
 struct fd_list {
 	int fd[PLAN_FDS_MAX], number[PLAN_FDS_MAX];
 	size_t n;
 };
 
 enum vm_attach {
-	VM_ATTACH_FRESH,   /* made by this start */
-	VM_ATTACH_ADOPTED, /* of a process that a former daemon started */
-	VM_ATTACH_LEFT, /* of one that ended while no daemon ran: what it left is read, then it is closed */
+	VM_ATTACH_FRESH,   /* created by this start */
+	VM_ATTACH_ADOPTED, /* started by a previous daemon */
+	VM_ATTACH_LEFT,	   /* ended while no daemon ran: read what it left, then close */
 };
 
 struct vm_part_file { /* qcow2 */
 	const char *name;
-	const char *id, *node; /* to people, to QEMU */
+	const char *id, *node; /* the name shown to people, and QEMU's */
 };
 
-/* Devices that come and go while the guest runs will be two members more, beside start and close, which wait in a
- * job. */
+/* Hotplug will add two members that wait in a job, next to start and close. */
 struct vm_part {
 	const char *name;
 
-	/* Preflight, also of a VM that never ran: what start() would refuse of this configuration. Changes
-	 * nothing. key: which one it is about, where that is one. */
+	/* Preflight, also for a VM that never ran: what start() would refuse in this
+	 * configuration. Changes nothing. key: the configuration key at fault, if there is one. */
 	int (*check)(const struct vm *vm, const struct conf_vm *c, const char **key, struct err *e);
 
-	/* Before QEMU: files, sockets, what it listens on. Failing, it fails the start, also by vm_part_started()
-	 * where it had to wait (STEP_WAITS): until then the start stands still, unless close() ends it. Without an
-	 * error it is called once more. */
+	/* Before QEMU: files, sockets, listeners. A failure fails the start. STEP_WAITS suspends
+	 * the start until vm_part_started(), or until close() ends it; after a wait that
+	 * succeeded, start is called again. */
 	int (*start)(struct vm *vm, void **state, struct fd_list *fds, struct err *e);
 
-	/* There is a process to look after. Nothing that fails here ends it. */
+	/* The process is up. Nothing that fails here ends it. */
 	void (*attach)(struct vm *vm, void **state, enum vm_attach how);
 
-	/* The monitor answers: at the end of a start or an adoption, and after each reconnection. greeted: what is
-	 * asked here is asked together with QEMU's status. joined: that is known; fresh: the guest has not run yet. */
+	/* The monitor answers: at the end of a start or adoption, and after each reconnection.
+	 * greeted: its queries are sent together with query-status. joined: the status is known;
+	 * fresh: the guest has not run yet. */
 	void (*greeted)(struct vm *vm, void *state);
 	void (*joined)(struct vm *vm, void *state, bool fresh);
 
-	/* After each event of the state table, whether or not its state is another one now. */
+	/* After each event of the state table, even if the state did not change. */
 	void (*state)(struct vm *vm, void *state);
 
-	/* An event of QEMU, after vm/ acted on it. One that leads to anything that is written down asks
-	 * vm_event_bearable() first. */
+	/* A QMP event, after vm/ handled it. Call vm_event_bearable() before writing anything to
+	 * disk or log because of it. */
 	void (*event)(struct vm *vm, void *state, const char *name, const json_t *data);
 
-	/* Asks the guest to power off by another way than the button; false: it cannot. A refusal that comes
-	 * later is VM_EV_STOP, which presses the button. ask false: only, could it? */
+	/* Asks the guest to power off by other means than the power button; false: cannot. A
+	 * later refusal is VM_EV_STOP, which presses the button. ask false: only tell whether it
+	 * could. */
 	bool (*power_off)(struct vm *vm, void *state, bool ask);
 
-	/* Its last bytes, at most len, when it ends: 0 by all parts but the one that has QEMU's stderr. */
+	/* Its last bytes, at most len, when the process ends. Only the part that reads QEMU's
+	 * stderr has any. */
 	size_t (*last_words)(struct vm *vm, void **state, char *bytes, size_t len);
 
-	/* Time was lost, ours or the host's: deadlines by the host's clock are set anew. */
+	/* The daemon or the host was suspended: recompute deadlines that use the host's clock. */
 	void (*lost)(struct vm *vm, void *state);
 
-	/* Adds keys to `info` of a VM that has a process. */
+	/* Adds keys to `info` of a VM with a process. */
 	void (*info)(const struct vm *vm, void *state, json_t *out);
 
-	/* Its image below STATE/vms/NAME that a guest of this configuration writes to, NULL: none. Snapshots, backups
-	 * and clones take it along. */
+	/* The image below STATE/vms/NAME that a guest of this configuration writes, NULL: none.
+	 * Snapshots, backups and clones include it. */
 	const struct vm_part_file *(*state_file)(const struct conf_vm *c);
 
-	/* ended: the process is gone. Otherwise the daemon goes, and leaves the guest as it is. The state itself is freed
-	 * after it. */
+	/* ended: the process is gone; otherwise the daemon exits and the guest keeps running.
+	 * The caller frees the state afterwards. */
 	void (*close)(struct vm *vm, void **state, bool ended);
 };
 
-/* fd: stolen, or the -errno why there is none, which comes back; else 0. */
+/* fd is stolen; a negative fd (-errno) is returned as is. Otherwise 0. */
 int fd_list_add(struct fd_list *l, int fd, int number);
 void fd_list_release(struct fd_list *l);
 
-/* What is in its slot. */
+/* The content of its slot. */
 void *vm_part_state(const struct vm *vm, const struct vm_part *p);
 
-/* What the part's start waited for is there, or has failed; not from within it. start_engine.c */
+/* What the part's start waited for is ready, or failed. Not from within that start.
+ * start_engine.c */
 void vm_part_started(struct vm *vm, const struct err *e);
 
-/* The walks. */
+/* Calls to all parts. */
 void vm_parts_attach(struct vm *vm, enum vm_attach how);
 void vm_parts_greeted(struct vm *vm);
 void vm_parts_joined(struct vm *vm, bool fresh);

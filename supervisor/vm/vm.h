@@ -1,35 +1,36 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/vm/vm.h - one VM: wish, fact, process
+ * supervisor/vm/vm.h - one VM: desired state, actual state, process
  *
- * Wish (want) and fact (state) are two variables. Only verbs and policy write the wish; only
- * vm_event() the fact, by the rules of state.h. Every change writes one log line and one event, the
- * run record while there is a process, and looks at who waits.
+ * Desired state (want) and actual state (state) are two variables. Only verbs and policy write
+ * want; only vm_event() writes state, by the rules of state.h. Every state change writes one log
+ * line, sends one event, saves the run record while there is a process, and checks the pending
+ * waits.
  *
- * The files of this room, bottom first: each calls only those that stand before it.
+ * The files of this folder, bottom first; each calls only files listed before it.
  *
- *   state.c        rules of states and events        policy.c        what an ending means
- *   death.c        how a process ended               said.c          why, in QEMU's own words
- *   whose.c        which VM a process belongs to     registry.c      VMs by name, and their observers
- *   nic.c          NICs of its process               part.c          what hangs on a guest
- *   inside.c       RUN/vms/NAME in its private root  dirs.c          directories, sockets in them
- *   found.c        guests among the host's processes wait.c          requests that wait for a state
- *   record.c       the run record, by record_table.c kept.c          what it can be rebuilt from
- *   vanished.c     states without a file             uids.c          the uid of a new VM
- *   timer.c        the timer of its state            tell.c          log, events, history, hooks
- *   again.c        records written again             plan.c          what the jail is told
- *   start_state.c  a start under way                 vm.c            the fact
- *   reset.c        OnReboot=, and resets by hand     revert.c        the mark of a revert
- *   lost.c         guests whose record is lost       events.c        what QEMU says by itself
- *   gone.c         what comes after the end          uuid.c          may it run as who it is?
- *   vms_identity.c what its state directory says     renamed.c       its state, under another name
- *   start_engine.c from step to step                 monitor.c       the connection to QEMU
- *   start_check.c  what each step would refuse       vms.c           files of VMs, and reload
- *   forget.c       what is kept without a file       stop.c          power button, quit, kill
- *   adopt.c        processes of a former daemon      start_spawn.c   steps: the jail
- *   wish.c         the wish; may it start?           revert_ask.c    a load without its daemon
- *   start_prepare.c steps: before a process           start_join.c    steps: the monitor answers
- *   start.c        the tables of steps and of actions
+ *   state.c        state table                      policy.c        what an ending leads to
+ *   death.c        how a process ended              said.c          why, in QEMU's own words
+ *   whose.c        which VM owns a process          registry.c      VMs by name, and observers
+ *   nic.c          NICs of the running process      part.c          walks the parts of a guest
+ *   inside.c       RUN/vms/NAME in the private root dirs.c          directories, sockets in them
+ *   found.c        guests among host processes      wait.c          requests that wait for a state
+ *   record.c       run record, by record_table.c    kept.c          what a record is rebuilt from
+ *   vanished.c     state without a VM file          uids.c          the uid of a new VM
+ *   timer.c        the timer of the state           tell.c          log, events, history, hooks
+ *   again.c        rewrites lost run records        plan.c          the plan for the jail
+ *   start_state.c  a start in progress              vm.c            the actual state
+ *   reset.c        OnReboot=, and manual resets     revert.c        the mark of a revert
+ *   lost.c         guests whose record is lost      events.c        QMP events
+ *   gone.c         what happens after the end       uuid.c          may this identity run?
+ *   vms_identity.c reads the state directory        renamed.c       moves state to a renamed VM
+ *   start_engine.c from step to step                monitor.c       the connection to QEMU
+ *   start_check.c  preflight of each step           vms.c           VM files, and reload
+ *   forget.c       deletes what a VM left           stop.c          power button, quit, kill
+ *   adopt.c        processes of a previous daemon   start_spawn.c   steps: the jail
+ *   wish.c         desired state; may it start?     revert_ask.c    a load that lost its daemon
+ *   start_prepare.c steps: before the process       start_join.c    steps: the monitor answers
+ *   start.c        the tables of steps and actions
  */
 #ifndef SUPERVISOR_VM_VM_H
 #define SUPERVISOR_VM_VM_H
@@ -47,21 +48,21 @@ struct vm_start;
 struct vm_wait;
 
 enum {
-	VM_AGENT_STOP_SECONDS = 3, /* until a shutdown by the agent counts as without effect */
+	VM_AGENT_STOP_SECONDS = 3, /* before we give up on a shutdown by the agent */
 	VM_PRESS_SECONDS = 5,	   /* a press during boot is lost: press again */
-	VM_QUIT_SECONDS = 10,	   /* QEMU flushes its disks after it answered quit */
-	VM_QUIT_REPLY_SECONDS = 2, /* until one that does not answer it counts as stuck */
-	VM_KILL_SECONDS = 10,	   /* until a killed process counts as unkillable */
-	VM_QMP_SECONDS = 10,	   /* deadline of an ordinary command */
+	VM_QUIT_SECONDS = 10,	   /* QEMU flushes its disks after it replies to quit */
+	VM_QUIT_REPLY_SECONDS = 2, /* before a QEMU that does not reply to quit counts as hung */
+	VM_KILL_SECONDS = 10,	   /* before a killed process counts as unkillable */
+	VM_QMP_SECONDS = 10,	   /* timeout of an ordinary command */
 	VM_RECONNECT_SECONDS = 5,
-	VM_HOSTILE_SECONDS = 60,  /* until one that broke the protocol is listened to again */
-	VM_RESET_SECONDS = 2,	  /* after a reset by hand the firmware may reset again */
-	VM_CHANGES_A_SECOND = 10, /* of its state, that nobody asked for */
+	VM_HOSTILE_SECONDS = 60,  /* how long a misbehaving QEMU is kept disconnected */
+	VM_RESET_SECONDS = 2,	  /* after a manual reset the firmware may reset again */
+	VM_CHANGES_A_SECOND = 10, /* rate limit of state changes that nobody requested */
 	VM_CHANGES_AT_ONCE = 30,
-	VM_RECORDS_AT_ONCE = 30,    /* of its history */
-	VM_RECORDS_SECONDS = 2,	    /* until there may be one more */
-	VM_RESETS_AT_ONCE = 5,	    /* of the guest by itself, in its history and in events */
-	VM_RESET_EVENT_SECONDS = 1, /* until there may be one more */
+	VM_RECORDS_AT_ONCE = 30,    /* history records */
+	VM_RECORDS_SECONDS = 2,	    /* per additional record */
+	VM_RESETS_AT_ONCE = 5,	    /* resets by the guest itself, in history and events */
+	VM_RESET_EVENT_SECONDS = 1, /* per additional event */
 	VM_RESET_RECORD_SECONDS = 300,
 	VM_NOTES_MAX = 64,
 	VM_PARTS_MAX = 16,
@@ -72,84 +73,89 @@ struct vm_nic { /* one NIC of the running process */
 	struct tap tap;
 };
 
-struct vm_untold { /* records that the history was spared */
+struct vm_untold { /* history records suppressed by the rate limit */
 	unsigned n;
 	double time; /* of the last one */
 	char event[24], why[256];
 	struct loop_timer timer;
 };
 
-struct vm_resets { /* of the running guest by itself */
+struct vm_resets { /* resets by the running guest itself */
 	unsigned n;
 	double last, last_boot;
-	double spared; /* daemon_now() until which the firmware's own are not the guest's */
+	double spared; /* daemon_now() until which resets are the firmware's, not the guest's */
 	struct bucket told, written;
 };
 
 struct vm_file {	     /* what the operator wrote */
-	struct conf_vm conf; /* empty when orphan or never parsed */
+	struct conf_vm conf; /* empty if orphan or never parsed */
 	bool have_conf, orphan;
-	char *problems;	    /* of a file that no longer parses; its old meaning stays */
-	uint64_t stamp;	    /* of the files that conf was read from */
-	uint64_t stamp_now; /* as vms_reload() finds them */
+	char *problems;	    /* of a file that no longer parses; conf keeps its last valid content */
+	uint64_t stamp;	    /* hash of the files that conf was read from */
+	uint64_t stamp_now; /* as found by vms_reload() */
 };
 
-struct vm_status { /* wish and fact */
+struct vm_status { /* desired and actual state */
 	enum vm_want want;
-	char again[64];	 /* who wants it up again; until that start begins, or another wish */
-	char serves[96]; /* operation that had its process started and ends it; "": a guest's own */
+	/* who requested the restart; kept until that start begins or want changes */
+	char again[64];
+	char serves[96]; /* operation that started the process and ends it; "": an ordinary guest */
 	enum vm_state state;
 	char reason[192];
-	/* Of the last change of state. What happened at some time is kept by two clocks: the wall clock
-	 * to be shown, by way of clock_shown(), and clock_boot() to reckon with. */
+	/* Time of the last state change. Every moment is kept on two clocks: the wall clock for
+	 * display (see clock_shown()), and clock_boot() for arithmetic. */
 	double since, since_boot;
 	bool paused_start;     /* start --paused */
-	bool by_policy;	       /* the last start was policy's, not a verb's */
-	double due;	       /* clock_boot() of the next start, while it backs off */
-	enum vm_ending ending; /* NONE while the guest lives */
+	bool by_policy;	       /* the last start was requested by policy, not by a verb */
+	double due;	       /* clock_boot() of the next start, while in backoff */
+	enum vm_ending ending; /* NONE while the guest is alive */
 	struct policy_memory policy;
 };
 
 struct vm_process {	     /* valid while vm_state_has_process() */
 	struct conf_vm conf; /* effective configuration that it was started with */
-	bool conf_lost; /* ... is not known: conf is what its file says, to go on with, and shown to nobody */
+	/* that configuration is unknown: conf is what the file says now, used internally and
+	 * never shown */
+	bool conf_lost;
 	uint64_t conf_hash; /* of effective.vm in run_fd */
-	uint64_t recorded;  /* hash of the run record there; 0: none */
+	uint64_t recorded;  /* hash of the run record in run_fd; 0: none */
 	int run_fd;	    /* RUN/vms/NAME, while there is a process */
 	enum conf_accel accel;
 	pid_t pid;
 	uint64_t
-		starttime; /* of /proc/PID/stat: with pid and boot id it names one process for ever */
+		starttime; /* from /proc/PID/stat: with pid and boot id it identifies one process */
 	int pidfd;
-	int mounts; /* its mount namespace, held so that its end is seen before the kernel has taken that apart; -1 */
-	bool is_child; /* exit status can be had */
+	/* its mount namespace, kept open so that we see the exit before the kernel tears it
+	 * down; -1: none */
+	int mounts;
+	bool is_child; /* we can read its exit status */
 	ev_io exited;
-	double started, started_boot; /* the spawn */
-	double begun;		      /* daemon_now() from which TimeoutStartSec= counts */
+	double started, started_boot; /* time of the spawn */
+	double begun;		      /* daemon_now() at which TimeoutStartSec= begins */
 	struct vm_nic *nic;
 	size_t nics;
-	struct arena nic_names; /* their strings */
+	struct arena nic_names; /* the strings of nic */
 	struct oom_watch oom;
 	bool quit_sent, kill_sent, unkillable;
-	bool ready_seen;	/* what ReadyWhen=log: and notify wait for */
-	char ready_status[128]; /* what the guest said of itself, clean */
+	bool ready_seen;	/* for ReadyWhen=log: and notify */
+	char ready_status[128]; /* status text sent by the guest, cleaned */
 };
 
-struct vm_monitor { /* what QEMU says, and how it does */
+struct vm_monitor { /* the QMP connection, and what it tells */
 	struct qmp *qmp;
-	bool proved; /* it is ours: a child's is from before its exec, others tell their UUID */
-	double unresponsive; /* clock_boot() since when, 0: well */
+	bool proved; /* it is our VM's: a child connected before exec, any other by its UUID */
+	double unresponsive; /* clock_boot() since when; 0: ok */
 	double unresponsive_wall;
-	char *trouble;	      /* what is wrong then */
-	double hostile_since; /* daemon_now() when its QEMU last passed a limit, 0: never */
-	json_int_t balloon;   /* bytes that the guest has, 0: unknown */
+	char *trouble;	      /* why it is unresponsive */
+	double hostile_since; /* daemon_now() when its QEMU last exceeded a limit; 0: never */
+	json_int_t balloon;   /* bytes the guest has; 0: unknown */
 	json_int_t
-		balloon_back; /* bytes it is to have again where a change is cut short; 0: none is under way */
-	char *io_error;			    /* disk and reason while paused by one */
+		balloon_back; /* bytes to restore if a change is interrupted; 0: none in progress */
+	char *io_error;	      /* reason and disk, while paused by an I/O error */
 	struct loop_timer reconnect, reset; /* reset.c */
 };
 
-struct vm_stop { /* one that is under way */
+struct vm_stop { /* a stop in progress */
 	bool left;
 	double deadline; /* daemon_now() */
 	double pressed;	 /* clock_lost() at the last press of the power button */
@@ -157,16 +163,17 @@ struct vm_stop { /* one that is under way */
 	unsigned presses; /* of the power button */
 };
 
-struct vm_held { /* a run record that cannot be read, while the process that it names runs */
+struct vm_held { /* a run record that cannot be read, although its process is running */
 	char *why;
 	pid_t pid;
 	uint64_t starttime;
 };
 
-struct vm_journal {	       /* what is told of it, and how often */
-	bool quiet;	       /* policy tries whether it can go on: told once that is known */
-	struct bucket changes; /* of its state, that nobody asked for */
-	struct bucket records; /* of its history, likewise */
+struct vm_journal { /* rate limits for log and history */
+	/* policy is testing whether the guest can resume: report only the result */
+	bool quiet;
+	struct bucket changes; /* of state, not requested by anybody */
+	struct bucket records; /* of history, likewise */
 	struct vm_untold untold;
 	struct vm_resets resets;
 };
@@ -177,9 +184,11 @@ struct vm {
 	struct vm_file file;
 
 	struct identity identity;
-	char *predecessor; /* a check's copy: the VM, whose file is gone, whose state this is; NULL: its own */
-	char *identity_problem; /* it could not be read, and is never written over; NULL: well */
-	int state_fd;		/* STATE/vms/NAME, opened on demand */
+	/* in the copy used by a check: the vanished VM whose state this is; NULL: its own */
+	char *predecessor;
+	/* why identity.json cannot be read (it is never overwritten then); NULL: ok */
+	char *identity_problem;
+	int state_fd; /* STATE/vms/NAME, opened on demand */
 
 	struct vm_status st;
 	struct vm_process proc;
@@ -188,109 +197,115 @@ struct vm {
 	struct vm_held held;
 	struct vm_journal log;
 
-	struct loop_timer timer; /* of its state */
+	struct loop_timer timer; /* of the current state */
 	double timer_due;	 /* daemon_now() */
-	char who[64];		 /* who asked for what happens next; "": nobody */
-	bool adopting;		 /* taken back, not changed */
+	char who[64];		 /* requester of the next state change; "": none */
+	/* restores a recorded state: keeps its timestamp, no history, no alert */
+	bool adopting;
 	const char *
-		busy; /* operation that excludes others and any start, or NULL: vm_idle() ends it */
+		busy; /* operation that excludes others and any start, or NULL; ends in vm_idle() */
 
-	struct vm_revert *revert; /* one that has not come to its end: revert.h; NULL: none */
-	struct vm_start *start;	  /* one under way: start.h */
+	struct vm_revert *revert; /* a revert that did not finish: revert.h; NULL: none */
+	struct vm_start *start;	  /* in progress: start.h; NULL: none */
 	struct err *start_error;  /* why the last start failed */
-	json_t *notes; /* what its start did beside, for whoever typed it; NULL: nothing */
+	json_t *notes; /* side effects of the last start, for its requester; NULL: none */
 	struct vm_wait *waits;
 
-	void *part[VM_PARTS_MAX]; /* their state: part.h */
+	void *part[VM_PARTS_MAX]; /* state of each part: part.h */
 };
 
-/* --- vm.c: the fact --- */
+/* --- vm.c: the actual state --- */
 struct vm *vm_new(struct daemon *d, const char *name);
 void vm_free(struct vm *vm); /* leaves a running process alone */
-/* The only writer of vm->state. reason may be NULL: the old one stays when the state does. */
+/* The only writer of vm->st.state. reason NULL: keeps the old one if the state does not change. */
 void vm_event(struct vm *vm, enum vm_event ev, const char *reason);
 void vm_set_reason(struct vm *vm, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* The monitor timed out, or answered again. */
+/* The monitor timed out, or answers again. */
 void vm_health(struct vm *vm, bool well, const char *why);
 /* "ok", "unresponsive", "unresponsive: hostile" */
 const char *vm_health_text(const struct vm *vm);
-/* Its QEMU broke the protocol or floods us: its connection is closed, and made again after
- * VM_HOSTILE_SECONDS at the earliest. The guest is left alone. */
+/* QEMU violated the protocol or floods us: closes the monitor for at least VM_HOSTILE_SECONDS.
+ * The guest is left alone. */
 void vm_quarantine(struct vm *vm, const struct err *e);
 int vm_draft_identity(
-	struct vm *vm, struct err *e); /* what was told of it stays true: identity.h */
-/* The guest ended, and policy keeps it as it stands (On...=pause): it goes on only after a reset. */
+	struct vm *vm, struct err *e); /* before the first start, so that it stays: identity.h */
+/* The guest ended, and policy keeps its process paused (On...=pause); only a reset lets it run
+ * again. */
 bool vm_is_tombstone(const struct vm *vm);
 
-/* --- wish.c: the verbs. who: for log and history. --- */
-/* The one place that knows what keeps a VM from starting, whoever wants it: a person, the host's boot,
- * policy. asked: not policy, which goes on with what a broken file meant before. ERR_CONFLICT: it may go
- * by itself, later. */
+/* --- wish.c: verbs. who: requester, for log and history. --- */
+/* The only function that decides whether a VM may start: for a verb, for the boot of the host,
+ * for policy. asked is false for policy, which may use the last valid configuration of a broken
+ * file. ERR_CONFLICT: the obstacle may go away without intervention. */
 int vm_may_start(struct vm *vm, bool asked, struct err *e);
 int vm_start(struct vm *vm, bool paused, const char *who, struct err *e);
-/* As vm_start(), but nobody reads the error: policy tries again where the cause is the host's. */
+/* As vm_start(), but nobody reads the error: policy retries when the host is the cause. */
 int vm_start_at_boot(struct vm *vm, struct err *e);
-/* Paused, for the operation that is vm->busy, which calls vm_keep() when the guest may have the process, or
- * ends it. If it can do neither, for its daemon is gone, the next one ends it. */
+/* Starts the VM paused for the operation named by vm->busy. The operation either hands the
+ * process to the guest with vm_keep() or ends it. If the daemon dies first, the next daemon ends
+ * it. */
 int vm_start_for(struct vm *vm, const char *who, struct err *e);
 void vm_keep(struct vm *vm);
 int vm_stop(struct vm *vm, double timeout, const char *who, struct err *e); /* < 0: as configured */
-/* Down as by vm_stop(), and up again. The wish is in the record before the first step. */
+/* Stops it as vm_stop() does, then starts it again. The record has the desired state before the
+ * first step. */
 int vm_reboot(struct vm *vm, double timeout, const char *who, struct err *e);
-/* Also while an operation is under way: whatever it leaves half done, it has marked. */
+/* Works during an operation too: whatever that leaves unfinished is already marked. */
 int vm_kill(struct vm *vm, const char *who, struct err *e);
-/* Forgets past failures; one that gave up is stopped then. */
+/* Forgets past failures; a VM in FAILED becomes STOPPED. */
 void vm_reset_failed(struct vm *vm, const char *who);
-/* The operation is over that vm->busy told: who waited for it may go on. */
+/* The operation named by vm->busy is finished: wakes its waiters. */
 void vm_idle(struct vm *vm);
 
-/* --- the actions that the rules name --- */
-/* Of start.c, on top of this room: the daemon hands the table to vm_event(), which calls none of its siblings.
- * NULL: VM_DO_NOTHING. */
+/* --- actions of the state table --- */
+/* Defined in start.c, at the top of this folder. The daemon passes the table to vm_event(),
+ * which calls none of the actions by name. NULL: VM_DO_NOTHING. */
 extern void (*const vm_actions[VM_ACTIONS])(struct vm *vm);
-/* identity, effective configuration, argv's files; also for `cmdline` and `check`. */
+/* Fills in what is missing (uid, UUID, MAC addresses, ...); also for `cmdline` and `check`. */
 int vm_complete_identity(struct vm *vm, const struct conf_vm *c, struct err *e);
 void vm_power_button(struct vm *vm);
-void vm_power_button_again(struct vm *vm); /* presses again, or the deadline is over */
-/* The guest powered off while it was asked to: the log says which step worked. */
+/* presses again, or applies OnStopTimeout= at the deadline */
+void vm_power_button_again(struct vm *vm);
+/* Logs which method (agent or power button) shut the guest down. */
 void vm_log_shutdown_method(const struct vm *vm);
 void vm_quit(struct vm *vm);
 void vm_kill_process(struct vm *vm);
 void vm_start_timeout(struct vm *vm);
-void vm_clean(struct vm *vm); /* unmakes what the record says was made */
+void vm_clean(struct vm *vm); /* undoes what the record says was made */
 void vm_watch_process(struct vm *vm);
-/* A process ended, or preparing failed: policy picks the event. */
+/* The process exited, or preparation failed: policy picks the event. */
 void vm_exited(struct vm *vm);
-/* Nothing to do until vm->due, or until somebody asks; writes that down. */
+/* Enters backoff: arms the restart timer and saves the record. */
 void vm_enter_backoff(struct vm *vm);
-/* The guest ended by itself; only a tombstone is left. */
+/* The guest ended by itself and left only a tombstone. */
 void vm_ended(struct vm *vm, enum vm_ending ending);
 void vm_qmp_event(void *data, const char *name, const json_t *event_data);
-/* What a command of ours brings about is free. False: that was too much, and the monitor is closed. */
+/* Changes caused by our own commands are free. False: rate limit exceeded, and the monitor is
+ * closed. */
 bool vm_event_bearable(struct vm *vm);
 void vm_limits_init(
-	struct vm *vm); /* of what its QEMU may bring about, for as long as the VM is known */
-/* "nospace on root"; caller frees. */
+	struct vm *vm); /* rate limits of what its QEMU may cause; as long-lived as struct vm */
+/* "nospace on root"; the caller frees it. */
 char *vm_io_error_text(bool space, const char *node);
 
 /* --- start_*.c --- */
 const char *vm_start_step(
-	const struct vm *vm); /* that a start is at, for people; NULL: none is under way */
-/* Remembers why a start failed, for `start` and `info`, and whose fault that is. What is left of the
- * start ends by itself, or the caller ends it. */
+	const struct vm *vm); /* current step, for people; NULL: no start in progress */
+/* Records why a start failed, for `start` and `info`, and who is at fault. The rest of the start
+ * ends by itself, or the caller ends it. */
 void vm_start_failed(struct vm *vm, enum vm_ending whose, const struct err *e);
-/* The same, and ends it. */
+/* The same, and ends the start. */
 void vm_start_fail(struct vm *vm, enum vm_ending whose, const struct err *e);
 
 /* --- monitor.c --- */
 extern const struct qmp_handlers vm_qmp_handlers;
-void vm_connect_monitor(struct vm *vm); /* when it is not, and later again where that fails */
+void vm_connect_monitor(struct vm *vm); /* if not connected; on failure retries later */
 void vm_reconnect(struct vm *vm, double seconds);
-/* qmp_call() with the usual deadline; reply may be NULL (errors are logged). */
+/* qmp_call() with the usual timeout; reply may be NULL (errors are logged). */
 void vm_call(struct vm *vm, const char *command, json_t *arguments, qmp_reply_fn *reply);
 void vm_monitor_close(struct vm *vm);
-void vm_monitor_release(struct vm *vm); /* and all that is known by it */
-/* Lets go of a process, which may go on. What it was started with stays known: policy goes by it. */
+void vm_monitor_release(struct vm *vm); /* and forgets all that it told */
+/* Lets go of a process, which may keep running. Keeps its configuration, which policy needs. */
 void vm_process_release(struct vm *vm);
 
 void vm_free_nics(struct vm *vm);
@@ -306,45 +321,48 @@ enum vm_goal {
 	VM_GOAL_IP
 };
 typedef void vm_wait_fn(void *data, const struct err *e);
-/* timeout in seconds, 0: none. done is called from the loop, once. */
+/* timeout in seconds, 0: none. done is called once, from the loop. */
 struct vm_wait *vm_wait(
 	struct vm *vm, enum vm_goal goal, double timeout, vm_wait_fn *done, void *data);
 void vm_wait_cancel(struct vm_wait *w);
 void vm_waits_check(struct vm *vm); /* after any change */
-void vm_waits_end(struct vm *vm);   /* the VM goes away */
+void vm_waits_end(struct vm *vm);   /* the VM is being freed */
 
 /* --- timer.c --- */
 void vm_arm(struct vm *vm, double seconds); /* 0 disarms */
-bool vm_timer_is_over(struct vm *vm);	    /* it fired; false: too early, and armed again */
-double vm_start_left(const struct vm *vm);  /* of TimeoutStartSec=, INFINITY: no limit */
+/* it has expired; false: fired early, and armed again */
+bool vm_timer_is_over(struct vm *vm);
+double vm_start_left(const struct vm *vm); /* seconds of TimeoutStartSec=, INFINITY: no limit */
 void vm_arm_start(struct vm *vm);
 
 /* --- reset.c --- */
 void vm_set_reboot_action(struct vm *vm); /* by OnReboot= */
-/* So many seconds from now a reset is the guest's own again: somebody, or the firmware, does one. */
+/* For this many seconds, resets are ours or the firmware's; then OnReboot= applies again. */
 void vm_spare_reset(struct vm *vm, double seconds);
 
 /* --- tell.c --- */
 void vm_report_state(struct vm *vm, enum vm_state from);
-/* The guest reset itself: vm->resets. */
+/* The guest reset itself: reports vm->log.resets. */
 void vm_report_reset(struct vm *vm);
 void vm_report_health(struct vm *vm, bool well, const char *why);
-/* One record; who and why may be NULL. Of those that nobody asked for, some are spared when there are
- * many: the last one is written in any case, a few seconds later, and says how many they were. */
+/* Appends one record; who and why may be NULL. Records that nobody requested are rate-limited:
+ * the last one suppressed is written some seconds later with their number. */
 void vm_history(struct vm *vm, const char *event, const char *who, const char *why);
-/* What a start did beside: to log and history, and to the next answer to a verb, see vm_take_notes(). */
+/* Reports a side effect of a start: in log and history, and in the next reply to a verb
+ * (vm_take_notes()). */
 void vm_note(struct vm *vm, const char *event, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-json_t *vm_take_notes(struct vm *vm); /* an array of texts, the caller's; NULL: none */
+json_t *vm_take_notes(struct vm *vm); /* array of texts, owned by the caller; NULL: none */
 void vm_history_flush(struct vm *vm); /* and stops its timer */
-/* Whom the next change of state is put down to; NULL: nobody. */
+/* Who requested the next state change, for log and history; NULL if nobody. */
 void vm_set_requester(struct vm *vm, const char *who);
 
 /* --- record.c --- */
 void vm_record_write(struct vm *vm);
-/* In place of a process's directory, one that only says how policy goes on: there is always one. */
+/* Replaces the run directory of a process by one that only has the state of policy, without a
+ * gap. */
 void vm_record_rest(struct vm *vm);
-/* Of a VM without a process, so that a new daemon goes on where this one was. */
+/* For a VM without a process, so that a new daemon continues its backoff. */
 void vm_record_write_resting(struct vm *vm);
 
 #endif
