@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/vm/forget.h - VMs whose file is gone: what is kept of them, until somebody says forget
+ * supervisor/vm/forget.h - deletes what is kept of a VM whose file is gone
  *
- * A file that is gone may come back (an editor, git, Ansible), so its VM's state directory stays, with
- * UUID, uid, MACs and addresses that nobody else gets.
+ * A missing file may come back (editor, git, Ansible). Until `forget`, its VM keeps the state
+ * directory, with UUID, uid, MACs and addresses, and no other VM gets these.
  */
 #ifndef SUPERVISOR_VM_FORGET_H
 #define SUPERVISOR_VM_FORGET_H
 
 #include "supervisor/vm/vms.h"
 
-/* Moves STATE/vms/NAME away, for a child to remove, and frees what was reserved. disks: the paths of the
- * disks that it had, new; they stay. Refused while its file is there, or a process. */
+/* Moves STATE/vms/NAME away for a child process to remove, and frees everything reserved. disks
+ * (new array): paths of its disks, which are kept. Refused while the VM has a file or a process. */
 int vm_forget(struct vms *vms, const char *name, const char *who, json_t **disks, struct err *e);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/vm/found.h - guests among the host's processes
+ * supervisor/vm/found.h - finds guests among the host's processes
  *
- * For those whose run record is lost. One pass over /proc that looks at uids only; more is looked at of
- * processes in the range of guests that no record names.
+ * For guests whose run record is lost. One pass over /proc reads uids only; more is read only of
+ * processes in our uid range that no record names.
  */
 #ifndef SUPERVISOR_VM_FOUND_H
 #define SUPERVISOR_VM_FOUND_H
@@ -15,11 +15,11 @@ struct found_process {
 	pid_t pid;
 	uint64_t starttime;
 	struct whose_process is;
-	char owner[WHOSE_NAME]; /* "": nobody's, or not looked at yet */
-	bool hostile;		/* it claims to be another VM's */
-	bool others;		/* a guest of another daemon, as a rule */
-	bool early;		/* vmkeep-jail still */
-	bool known;		/* by its record */
+	char owner[WHOSE_NAME]; /* "": no VM, or not decided yet */
+	bool hostile;		/* it claims to be another VM */
+	bool others;		/* usually a guest of another daemon */
+	bool early;		/* still vmkeep-jail */
+	bool known;		/* from its record */
 };
 
 struct found {
@@ -28,18 +28,18 @@ struct found {
 	size_t n;
 };
 
-/* All processes with a guest's uid; uid: only these, 0: any. */
+/* All processes with a guest's uid. uid: only this one, 0: any. */
 void found_pass(struct found *f, struct vms *vms, uid_t uid);
 struct found_process *found_pid(struct found *f, pid_t pid);
-/* Whose the others are. */
+/* Decides which VM each of the unknown ones belongs to. */
 void found_choose(struct found *f);
-/* The one of this VM, NULL: none. */
+/* The process of this VM, NULL: none. */
 struct found_process *found_of(struct found *f, const char *vm);
 void found_release(struct found *f);
 
-/* Does any process have this uid? Takes no time where none has. */
+/* Does any process have this uid? One system call, no scan of /proc. */
 bool found_uid_lives(uid_t uid);
-/* Another daemon's guest with this uid; 0: there is none. */
+/* A process of another daemon's guest with this uid; 0: none. */
 pid_t found_others(struct vms *vms, uid_t uid);
 
 #endif

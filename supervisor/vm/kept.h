@@ -8,8 +8,8 @@
 #include "supervisor/vm/vm.h"
 
 int kept_save(struct vm *vm, struct err *e);
-/* {accel, conf: text of effective.vm, identity, nics}, of the VM's process; NULL: lost, or an older daemon
- * started it. */
+/* {accel, conf: text of effective.vm, identity, nics} of the VM's process; NULL: lost, or
+ * started by an older daemon. */
 json_t *kept_read(const struct vm *vm);
 
 #endif

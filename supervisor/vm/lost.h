@@ -7,11 +7,11 @@
 
 #include "supervisor/vm/vm.h"
 
-/* All that its record would say. vm->proc.pid and its starttime are set. */
+/* Rebuilds everything a record would have. vm->proc.pid and starttime are set. */
 void lost_record(struct vm *vm);
-/* Completes what its record did not tell. vm->proc.pid is set. */
+/* Fills in what the record lacks. vm->proc.pid is set. */
 void lost_repair(struct vm *vm);
-/* What it runs with is not to be had: its conf_lost, with what its file says to go on with. */
+/* Its configuration cannot be recovered: sets conf_lost and uses the current file instead. */
 void lost_unknown(struct vm *vm);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/vm/nic.h - the NICs of a running process, as records have them
+ * supervisor/vm/nic.h - the NICs of a running process, and their form in records
  */
 #ifndef SUPERVISOR_VM_NIC_H
 #define SUPERVISOR_VM_NIC_H
@@ -8,9 +8,9 @@
 #include "supervisor/vm/vm.h"
 
 json_t *vm_nics_json(const struct vm *vm);
-/* Strings are copied. */
+/* Copies the strings. */
 struct vm_nic *vm_add_nic(struct vm *vm, const struct network_nic *as);
-/* In place of those that vm has; their MACs are in its identity. */
+/* Replaces the NICs of vm; the MACs come from its identity. */
 void vm_nics_read(struct vm *vm, const json_t *nics);
 
 #endif

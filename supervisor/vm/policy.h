@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/vm/policy.h - what an ending means, pure
+ * supervisor/vm/policy.h - what an ending leads to, pure
  *
- * QEMU's exit status cannot tell a power-off from a panic or a quit; events and queries did. Here the
- * ending and the configuration become the event for the rules.
+ * QEMU's exit status does not distinguish a power-off from a panic or a quit; events and queries
+ * do. This file maps ending and configuration to an event for the state table.
  */
 #ifndef SUPERVISOR_VM_POLICY_H
 #define SUPERVISOR_VM_POLICY_H
@@ -12,51 +12,54 @@
 #include "supervisor/vm/state.h"
 
 enum vm_ending {
-	VM_END_NONE,	  /* still there, or not known why */
+	VM_END_NONE,	  /* still running, or cause unknown */
 	VM_END_POWER_OFF, /* the guest powered off */
-	VM_END_REBOOT,	  /* the guest rebooted and OnReboot= ends it */
+	VM_END_REBOOT,	  /* the guest rebooted, and OnReboot= makes that an ending */
 	VM_END_PANIC,
 	VM_END_WATCHDOG,
-	VM_END_HOST_SIGNAL,  /* somebody sent QEMU a TERM, INT or HUP */
+	VM_END_HOST_SIGNAL,  /* QEMU got TERM, INT or HUP */
 	VM_END_QUIT,	     /* our quit, or kill */
-	VM_END_CRASH,	     /* vanished by itself, or killed by somebody else */
+	VM_END_CRASH,	     /* exited on its own, or killed from outside */
 	VM_END_START_FAILED, /* QEMU or the jail did not come up */
 	VM_END_HOST_CAUSE,   /* path, network, memory, lock: the host's fault */
-	VM_END_QMP_QUIT,     /* a quit that somebody sent by hand */
+	VM_END_QMP_QUIT,     /* somebody sent a quit over QMP */
 	VM_ENDINGS
 };
 
-enum { POLICY_PAST = 64, POLICY_MANY = 100000 /* the most StartLimitPerDay= can be */ };
+enum { POLICY_PAST = 64, POLICY_MANY = 100000 /* maximum of StartLimitPerDay= */ };
 
-/* Restarts. Up to POLICY_PAST each has its time; of more, some that followed each other have the time
- * of the last of them: none is forgotten within a day, whatever StartLimitPerDay= is. */
+/* History of restarts. Up to POLICY_PAST entries; beyond that, neighbouring restarts are merged
+ * under the time of the last one, so that the count of a day is complete for any
+ * StartLimitPerDay=. */
 struct policy_memory {
 	struct policy_past {
 		double at; /* boot-time seconds */
 		unsigned n;
 	} past[POLICY_PAST]; /* oldest first */
 	unsigned n;
-	unsigned in_row; /* for the doubling delay */
+	unsigned in_row; /* exponent of the restart delay */
 };
 
 struct policy_verdict {
 	enum vm_event event; /* VM_EV_GONE_* */
 	double delay;	     /* seconds until the restart */
-	const char *why;     /* of a failure: "5 restarts in 10min", else NULL */
+	/* of a failure: "restart limit of StartLimitBurst= reached", else NULL */
+	const char *why;
 };
 
-/* wanted: the wish is still to run. by_policy: the start that ended was not asked for by a verb. */
+/* wanted: the VM is still wanted running. by_policy: the start that ended was not requested by a
+ * verb. */
 struct policy_verdict policy_gone(const struct conf_vm *c, enum vm_ending ending, bool wanted,
 	bool by_policy, struct policy_memory *m, double now);
 /* What to do with the tombstone of a guest that ended by itself. */
 enum conf_ending policy_ended(const struct conf_vm *c, enum vm_ending ending);
-/* It has been up long enough: a later crash starts with the short delay again. */
+/* It has been up long enough: the delay after the next crash is short again. */
 void policy_settled(struct policy_memory *m);
-/* "guest-shutdown", "guest-panicked": the contract's word. */
+/* "guest-shutdown", "guest-panicked": the name in the API. */
 const char *vm_ending_name(enum vm_ending ending);
-/* For run records: unlike the names above, no two are the same. */
+/* For run records: unlike the names above, unique. */
 const char *vm_ending_word(enum vm_ending ending);
-/* It ended by itself, and not well. */
+/* It ended by itself, and abnormally. */
 bool vm_ending_is_wrong(enum vm_ending ending);
 
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/vm/record_table.h - what a run record holds, one row a member
+ * supervisor/vm/record_table.h - the members of a run record, one row each
  *
- * Writing, reading and the test walk the same rows. Version 1 has been released: older daemons ask for
- * each required member, so that none goes, and none comes; of the others any may be missing or of
- * another type, which is the same. A member that nothing knows is passed over.
+ * Writing, reading and the test use the same rows. Version 1 is released: older daemons insist
+ * on each required member, so the set of required members is fixed. Any other member may be
+ * missing or have a wrong type, which means the same. Unknown members are ignored.
  */
 #ifndef SUPERVISOR_VM_RECORD_TABLE_H
 #define SUPERVISOR_VM_RECORD_TABLE_H
@@ -13,36 +13,37 @@
 
 enum record_type {
 	RECORD_BOOL,
-	RECORD_INT, /* of 4 or 8 bytes */
+	RECORD_INT, /* 4 or 8 bytes */
 	RECORD_HEX, /* uint64_t, as 16 digits of text */
 	RECORD_REAL,
 	RECORD_TEXT,   /* char[] */
-	RECORD_STRING, /* char *, owned; NULL: left out */
-	RECORD_WORD,   /* an enum, by name; an unknown name leaves what was there */
-	RECORD_ARRAY,  /* by functions of its own */
+	RECORD_STRING, /* char *, owned; NULL: omitted */
+	RECORD_WORD,   /* an enum, by name; an unknown name changes nothing */
+	RECORD_ARRAY,  /* read and write functions in the row */
 };
 
 struct record_row {
 	const char *name;
 	enum record_type type;
 	bool required;
-	bool process; /* at is in struct record_process, not in struct vm */
+	bool process; /* at is an offset into struct record_process, not struct vm */
 	size_t at, size;
-	const char *boot_name; /* beside a moment of the wall clock: the same by clock_boot() */
+	/* name of the same moment by clock_boot(); the row itself is wall clock */
+	const char *boot_name;
 	size_t boot;
-	json_int_t max; /* of an INT that may not be anything */
-	unsigned words; /* of a WORD */
+	json_int_t max; /* upper limit of an INT, 0: none */
+	unsigned words; /* number of values of a WORD */
 	const char *(*word)(unsigned value);
 	json_t *(*write)(const struct vm *vm);
-	void (*read)(struct vm *vm, const json_t *value); /* NULL: there is none */
+	void (*read)(struct vm *vm, const json_t *value); /* value NULL: missing */
 };
 
 extern const struct record_row record_rows[];
 extern const size_t record_rows_count;
 
-/* The caller's; NULL: something required cannot be written. */
+/* Owned by the caller; NULL: a required member cannot be written. */
 json_t *record_write(const struct vm *vm);
-/* False: damaged, and nothing of vm is changed. */
+/* False: damaged, and vm is unchanged. */
 bool record_read(struct vm *vm, struct record_process *p, const json_t *doc);
 
 #endif

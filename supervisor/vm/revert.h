@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/vm/revert.h - the mark of a revert that has not come to its end
+ * supervisor/vm/revert.h - the mark of an unfinished revert
  *
- * STATE/vms/NAME/revert.json is on disk before the first image is changed and goes after the last. While it is
- * there the disks may be of two times, and nothing starts the VM. One that cannot be read is a mark too. A QEMU
- * that was loading when its daemon ended is asked how that went, by the next one.
+ * STATE/vms/NAME/revert.json is on disk before the first image changes and is removed after the
+ * last. While it exists, the disks may be from two points in time, and the VM does not start. An
+ * unreadable mark counts too. If a daemon ends while QEMU loads a snapshot, the next daemon asks
+ * QEMU for the result.
  */
 #ifndef SUPERVISOR_VM_REVERT_H
 #define SUPERVISOR_VM_REVERT_H
@@ -16,28 +17,28 @@ struct vms;
 
 struct vm_revert {
 	char snapshot[64]; /* "": the mark is damaged */
-	char disk[64];	   /* the one under way, "": QEMU has all of them */
-	bool followed;	   /* QEMU still loads, for a former daemon */
+	char disk[64];	   /* the one being reverted, "": all of them, by QEMU */
+	bool followed;	   /* QEMU is still loading, on behalf of a previous daemon */
 };
 
-/* In the state directory. What is known stays known where the file is gone. */
+/* dir: the state directory. If the file is missing, vm->revert stays as it is. */
 void vm_revert_read(struct vm *vm, int dir);
 bool vm_revert_there(int dir);
-/* 0: there is no mark; else says what to do. ERR_WRONG_STATE. */
+/* 0: no mark; otherwise the error says what to do. ERR_WRONG_STATE. */
 int vm_revert_check(const struct vm *vm, struct err *e);
-/* The same in one line, as the reason of a VM that is off. */
+/* The same on one line, as the reason of a stopped VM. */
 void vm_revert_report(struct vm *vm);
-/* Marks it; disk as above, NULL: takes the mark away. It counts when done says so. */
+/* Writes the mark; disk as above, NULL: removes the mark. It is on disk when done is called. */
 int vm_revert_mark(struct vm *vm, const char *snapshot, const char *disk, keep_fn *done, void *data,
 	struct err *e);
-/* done said that it is on disk: from now on it counts here too. */
+/* done reported that it is on disk: applies it to vm->revert. */
 void vm_revert_marked(struct vm *vm, const char *snapshot, const char *disk);
-/* It came to its end: takes the mark away, as one that nobody waits for. */
+/* The revert finished: removes the mark, without waiting. */
 void vm_revert_over(struct vm *vm);
-/* Where its file was lost or damaged under us. */
+/* Rewrites the file if it was lost or damaged. */
 void vm_revert_again(struct vm *vm);
 void vms_revert_again(struct vms *vms);
-/* Of a process of a former daemon, whose monitor answers. revert_ask.c */
+/* For an adopted process whose monitor answers. revert_ask.c */
 void vm_revert_ask(struct vm *vm);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/vm/said.h - why QEMU did not start, from what it wrote
+ * supervisor/vm/said.h - why QEMU did not start, from its stderr. Pure.
  *
- * QEMU puts the whole option before what is wrong with it, and warnings before that. Pure.
+ * QEMU prints the whole option before the error, and warnings before that.
  */
 #ifndef SUPERVISOR_VM_SAID_H
 #define SUPERVISOR_VM_SAID_H
@@ -12,10 +12,10 @@
 
 #include "base/err.h"
 
-/* The one line that says why, made harmless: of the option only the file or device remains. Caller frees;
- * "" when there is none. */
+/* The line that tells the cause, escaped, with the option reduced to its file or device. The
+ * caller frees it; "" if there is none. */
 char *said_why(const char *said, size_t len);
-/* What is known of such words: the cure becomes e's hint. True: the host's doing, which may pass by itself. */
+/* Known messages: adds the fix as e's hint. True: the host is the cause, and it may go away. */
 bool said_known(const char *why, struct err *e);
 
 #endif

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/vm/start.h - a start under way: the steps of start.c's table, and what they hold
+ * supervisor/vm/start.h - a start in progress: the steps of the table in start.c, and their data
  *
- * A step does its work, or asks for it and waits; then a callback goes on with start_next() or
- * start_failed(). vm->start is there from the first step to the last, and while a monitor that came back
- * is asked. start_free() cancels whatever is waited for, at any time.
+ * A step does its work, or sends a request and waits; then a callback calls start_next() or
+ * start_failed(). vm->start exists from the first step to the last, and while a reconnected
+ * monitor is queried. start_free() cancels any pending request, at any time.
  */
 #ifndef SUPERVISOR_VM_START_H
 #define SUPERVISOR_VM_START_H
@@ -22,44 +22,48 @@ typedef int start_step_fn(struct vm_start *s, struct err *e);
 typedef int start_check_fn(struct start_check *c);
 
 struct start_step {
-	const char *name;    /* for people */
-	enum vm_state state; /* the VM's meanwhile; an event leads from one to the next */
+	const char *name; /* for people */
+	/* state of the VM during the step; an event leads from one state to the next */
+	enum vm_state state;
 	start_step_fn *run;
-	start_check_fn *check; /* start_check.h; NULL: nothing is known beforehand */
-	enum vm_ending fault;  /* whose a failure is */
-	bool later; /* in a turn of the loop of its own, as many may have waited for the same */
+	start_check_fn *check; /* start_check.h; NULL: nothing to check in advance */
+	enum vm_ending fault;  /* who is at fault if it fails */
+	/* run from a new loop iteration, since many may have waited for the same thing */
+	bool later;
 };
 
 struct vm_start {
 	struct vm *vm;
 	const struct start_step *step;
-	enum vm_ending fault; /* the step's, unless it knows better */
+	enum vm_ending fault; /* of the step, unless it sets another */
 	struct loop_task task;
 
 	const struct probe *probe;
-	size_t nic;  /* whose network is waited for */
-	size_t part; /* that starts */
+	size_t nic;  /* the NIC whose network we wait for */
+	size_t part; /* being started */
 	struct network_wait *net;
 	struct confined *tool;
 
 	struct fd_list fds; /* for QEMU */
 	json_t *plan;	    /* for the jail */
-	int plan_fd;	    /* where it answers */
+	int plan_fd;	    /* socket on which it answers */
 	ev_io plan_io;
 	struct buf reply;
-	bool prepared;	 /* it said that exec comes next */
-	json_t *refused; /* or why not: told when it ends, which is when the VM's state changes */
-	void (*on_exit)(struct vm_start *s); /* the process ended: what it still had to say */
-	bool unkept; /* the identity had changed, and the jail has not said yet that it is on disk */
+	bool prepared; /* the jail announced its exec */
+	/* or its error: reported when it exits, since that changes the VM's state */
+	json_t *refused;
+	void (*on_exit)(struct vm_start *s); /* the process exited: reads its remaining messages */
+	/* the identity changed, and the jail has not confirmed yet that it is on disk */
+	bool unkept;
 };
 
 /* --- start_state.c --- */
 struct vm_start *start_new(struct vm *vm); /* becomes vm->start */
-void start_free(struct vm *vm);		   /* NULL afterwards */
-void start_close_jail(struct vm_start *s); /* its answer is read, or nobody waits for it */
+void start_free(struct vm *vm);		   /* sets vm->start to NULL */
+void start_close_jail(struct vm_start *s); /* its answer is complete, or no longer wanted */
 
 /* --- start_engine.c --- */
-void start_at(struct vm_start *s, const struct start_step *step); /* goes on from there */
+void start_at(struct vm_start *s, const struct start_step *step); /* continues there */
 void start_next(struct vm_start *s);
 void start_failed(struct vm_start *s, const struct err *e);
 

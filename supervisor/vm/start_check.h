@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/vm/start_check.h - what each step of a start would refuse, told beforehand: the check column
- * of start.c's table
+ * supervisor/vm/start_check.h - preflight: what each step of a start would refuse; the check
+ * column of the table in start.c
  *
- * Nothing is made and nothing is kept. A check that waits goes on with start_check_next(), as steps do.
+ * Creates nothing and stores nothing. A check that waits continues with start_check_next(), like
+ * a step.
  */
 #ifndef SUPERVISOR_VM_START_CHECK_H
 #define SUPERVISOR_VM_START_CHECK_H
@@ -13,20 +14,21 @@
 struct start_check {
 	struct vm *vm; /* a copy, with its files as they are now */
 	const struct start_step *step;
-	const struct probe *probe; /* of its QEMU; NULL: there is none */
-	bool uuid_told;		   /* that another file has its UUID */
-	bool kvm_asked;		   /* once for many VMs, for a failure takes seconds */
+	const struct probe *probe; /* of its QEMU; NULL: none */
+	bool uuid_told;		   /* a duplicate UUID was reported already */
+	bool kvm_asked;		   /* once for many VMs, since a failure takes seconds */
 	struct err kvm;
-	/* One row. severity: "error", "warning"; key may be NULL, hint empty. */
+	/* Reports one row. severity: "error", "warning"; key may be NULL, hint empty. */
 	void (*tell)(void *data, const struct conf_place *place, const char *key,
 		const char *severity, const char *reason, const char *hint);
-	/* Has vmkeep-jail look at all files, and goes on then; STEP_DONE where it cannot, which was told. */
+	/* Lets vmkeep-jail check all files and continues then; STEP_DONE: it could not, which
+	 * was reported. */
 	int (*files)(void *data);
-	void (*done)(void *data); /* after the last one */
+	void (*done)(void *data); /* after the last check */
 	void *data;
 };
 
-void vm_start_check(struct start_check *c); /* start.c: from the first step on */
+void vm_start_check(struct start_check *c); /* start.c: from the first step */
 void start_check_at(struct start_check *c, const struct start_step *step);
 void start_check_next(struct start_check *c);
 

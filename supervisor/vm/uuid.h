@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/vm/uuid.h - may a VM run as who it is?
+ * supervisor/vm/uuid.h - may a VM run with its identity?
  */
 #ifndef SUPERVISOR_VM_UUID_H
 #define SUPERVISOR_VM_UUID_H
@@ -8,12 +8,12 @@
 #include "supervisor/vm/vms.h"
 
 bool uuid_file_is_gone(const struct vm *vm);
-/* Another file that says this UUID, or a VM that ran as such. One that the next look at the files forgets is
- * none. */
+/* Another VM whose file has this UUID, or that ran with it; NULL: none. Ignores VMs that the
+ * next refresh will forget. */
 const struct vm *uuid_holder(const struct vm *vm, const char *uuid);
-/* Not with the UUID of another VM, nor as somebody new where its identity was damaged. */
+/* Refuses the UUID of another VM, and a new identity in place of a damaged one. */
 int vm_identity_check(const struct vm *vm, const struct conf_vm *c, struct err *e);
-/* It ran before, but nothing is known of it: to be told, for it gets another UUID and other MACs. */
+/* It ran before, but its state is lost: must be reported, since it gets a new UUID and new MACs. */
 bool vm_is_forgotten(const struct vm *vm, const struct conf_vm *c);
 #define VM_FORGOTTEN \
 	"it ran before, but its state is lost: it gets a new UUID and new MAC addresses"
