@@ -13,11 +13,11 @@ struct budget {
 	size_t n;
 	budget_row_fn *tell;
 	void *data;
-	struct conf_place place; /* of TimeoutSec=, or the file where it would stand */
+	struct conf_place place; /* of TimeoutSec=, or the file where it would be */
 };
 
-/* "write TimeoutSec=10min below [Shutdown] in vmkeep.conf, or ..."; what is longer than a day
- * cannot be written. */
+/* "write TimeoutSec=10min below [Shutdown] in vmkeep.conf, or ..."; more than a day is not a
+ * valid value. */
 static void budget_hint(uint64_t wanted, const char *or_else, struct buf *hint)
 {
 	char time[TIME_TEXT];
@@ -53,7 +53,7 @@ static void budget_own(const struct budget *b, const struct conf_vm *c)
 	buf_release(&hint);
 }
 
-/* Those whose files say nothing have one time, the default, and get one row. */
+/* All VMs whose own files do not set the key share the default and get one row. */
 static void budget_defaults(const struct budget *b, const char *only)
 {
 	struct buf names = BUF_INIT, reason = BUF_INIT, hint = BUF_INIT;
@@ -88,11 +88,11 @@ static void budget_defaults(const struct budget *b, const char *only)
 	buf_release(&hint);
 }
 
-/* --- one after the other --- */
+/* --- chains: one VM after the other --- */
 
 struct chains {
 	struct order_vm *vm;
-	uint64_t *down, *before; /* order_times(), order_times_before() */
+	uint64_t *down, *before; /* from order_times() and order_times_before() */
 	size_t n;
 };
 
@@ -116,7 +116,7 @@ static void budget_chains_release(struct chains *c)
 	free(c->before);
 }
 
-/* The one that goes right before this one in the longest chain; n: none. */
+/* The VM that stops right before this one in the longest chain; n: none. */
 static size_t budget_chains_above(const struct chains *c, size_t i)
 {
 	for (size_t k = 0; k < c->n; k++)
@@ -126,8 +126,8 @@ static size_t budget_chains_above(const struct chains *c, size_t i)
 	return c->n;
 }
 
-/* "web -> app -> db", all that go before it and all that go after it; returns how many, and the
- * first of them. */
+/* "web -> app -> db": everything that stops before it, it, and everything after. Returns the
+ * length, and the first VM in *first. */
 static size_t budget_chains_text(const struct chains *c, size_t i, struct buf *text, size_t *first)
 {
 	struct buf above = BUF_INIT, longer = BUF_INIT;
@@ -171,7 +171,7 @@ static void budget_chains_tell(const struct budget *b, const struct chains *c, s
 	buf_release(&hint);
 }
 
-/* Rings are errors by themselves, and one without limit was told of already. */
+/* Cycles are errors of their own, and a VM without a limit has been reported already. */
 static bool budget_chains_counts(const struct budget *b, const struct chains *c, size_t i)
 {
 	uint64_t total =

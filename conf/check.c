@@ -8,10 +8,10 @@ struct check {
 	const struct conf_vm *c;
 	const struct conf_marks *marks;
 	struct conf_problems *problems;
-	bool whole; /* what is missing is missing, not misspelt */
+	bool whole; /* an unset value is missing, not misspelt */
 };
 
-/* The line that wrote the key, else the one that began its section, else the file. */
+/* The line that sets the key, else the section's first line, else the file. */
 static const struct conf_place *check_place_of(const struct check *k, const char *section,
 	const char *id, const char *key, const struct conf_place *begin)
 {
@@ -65,7 +65,7 @@ const char *conf_vm_binary(const struct conf_vm *c)
 	return c->binary ? c->binary : "qemu-system-x86_64";
 }
 
-/* pc and its versions, which have IDE; else q35, which has SATA. */
+/* pc and its versions have IDE; q35 has SATA. */
 static bool check_is_pc(const char *machine)
 {
 	return strcmp(machine, "pc") == 0 || strncmp(machine, "pc-i440fx-", 10) == 0;
@@ -224,7 +224,7 @@ static void check_disk(const struct check *k, const struct conf_disk *d)
 	check_file(k, d);
 }
 
-/* q35's AHCI has six ports, pc's IDE four; CDs are there unless on scsi. */
+/* q35's AHCI has six ports, pc's IDE four; CDs are attached there unless on scsi. */
 static void check_ports(const struct check *k)
 {
 	bool pc = check_is_pc(k->c->machine);

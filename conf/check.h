@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * conf/check.h - what no single key can tell: values that do not go together
+ * conf/check.h - cross-key validation
  */
 #ifndef CONF_CHECK_H
 #define CONF_CHECK_H
 
 #include "conf/schema.h"
 
-/* Where each key was written, for as long as a parse lasts. */
+/* Where each key was set, kept during a parse. */
 struct conf_mark {
 	const struct conf_section *section;
 	const char *id; /* NULL: not a named section */
 	const struct conf_key *key;
 	struct conf_place place;
-	bool by_default; /* in [Defaults] */
+	bool by_default; /* set in [Defaults] */
 };
 
 struct conf_marks {
@@ -21,21 +21,21 @@ struct conf_marks {
 	size_t n, room;
 };
 
-/* NULL: nobody wrote it. */
+/* NULL if not set anywhere. */
 struct conf_mark *conf_mark_find(
 	const struct conf_marks *m, const char *section, const char *id, const char *key);
 void conf_mark_set(struct conf_marks *m, const struct conf_mark *mark);
 void conf_mark_remove(struct conf_marks *m, const struct conf_section *section, const char *id,
 	const struct conf_key *key);
-/* Of a key in a section without id; no file: nobody wrote it. */
+/* Of a key in a section without id; file NULL if not set anywhere. */
 struct conf_place conf_marks_place(
 	const struct conf_marks *m, const char *section, const char *key);
-/* Where the keys stand whose problems only all VMs together have. */
+/* Records where keys were set that only a comparison of all VMs can check. */
 void conf_marks_note(const struct conf_marks *m, struct conf_vm *c);
 void conf_marks_release(struct conf_marks *m);
 
 void conf_check_name(const char *name, const struct conf_place *place, struct conf_problems *p);
-/* whole: nothing was wrong so far, so that what is missing is missing and not misspelt. */
+/* whole: no problems so far, so an unset value is really missing and not just misspelt. */
 void conf_vm_check(
 	const struct conf_vm *c, const struct conf_marks *m, bool whole, struct conf_problems *p);
 void conf_network_check(

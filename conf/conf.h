@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * conf/conf.h - text in, typed structs out; typed structs in, text out
+ * conf/conf.h - configuration text to typed structs, and back
  *
- * Pure: the caller gives the texts (conf/load.h reads files). All problems of all texts are
- * collected in one run. One table (conf/schema.h) drives parsing, checks, dump and diff.
+ * Pure: the caller supplies the texts (conf/load.h reads files). One run collects all problems of
+ * all texts. One table (conf/schema.h) drives parsing, checks, dump and diff.
  */
 #ifndef CONF_CONF_H
 #define CONF_CONF_H
@@ -22,16 +22,16 @@ struct conf_source {
 	size_t len;
 };
 
-struct conf_problem {		 /* the strings are the list's */
-	struct conf_place place; /* no file: of none; no line: of all of it */
-	const char *key;	 /* NULL: of none */
+struct conf_problem {		 /* the list owns the strings */
+	struct conf_place place; /* no file: applies to none; no line: to the whole file */
+	const char *key;	 /* NULL: no key */
 	const char *reason;
-	const char *hint; /* what mends it, may be NULL */
-	bool warning;	  /* it can work all the same */
+	const char *hint; /* the fix, may be NULL */
+	bool warning;	  /* works all the same */
 };
 
 struct conf_problems { /* zero it before use */
-	size_t count;  /* also of those that are not kept, beyond CONF_PROBLEMS_MAX of one load */
+	size_t count;  /* includes those not kept, beyond CONF_PROBLEMS_MAX per load */
 	struct conf_problem *item;
 	size_t n, cap;
 	struct arena arena;
@@ -44,19 +44,19 @@ void conf_problems_add(struct conf_problems *to, const struct conf_problems *fro
 void conf_problems_release(struct conf_problems *p);
 /* "file:line: key: reason" */
 void conf_problem_print(const struct conf_problem *p, struct buf *b);
-/* One per line; "" when there are none. The caller frees it. */
+/* One per line; "" if there are none. Caller frees. */
 char *conf_problems_text(const struct conf_problems *p);
-/* ERR_INVALID_CONFIG with the whole list as its text when there are problems, else 0. */
+/* If there are problems, ERR_INVALID_CONFIG with the list as its text; else 0. */
 int conf_problems_err(const struct conf_problems *p, struct err *e);
 
 struct conf_context { /* for specifiers and defaults; all borrowed for the call */
 	const struct conf_daemon *defaults; /* may be NULL */
-	const char *uuid;		    /* %u; NULL: an error where it is used */
+	const char *uuid;		    /* %u; NULL: using it is an error */
 	const char *state_dir;		    /* %s */
 };
 
-/* The out structs start as ..._INIT and are valid, fully defaulted, even when problems were found.
- * Of several sources later ones override: the file, then its drop-ins. */
+/* The out structs start as ..._INIT. They are valid and fully defaulted even if problems were
+ * found. Later sources override earlier ones: the file, then its drop-ins. */
 void conf_vm_parse(struct conf_vm *out, const char *name, const struct conf_source *src, size_t n,
 	const struct conf_context *ctx, struct conf_problems *p);
 void conf_network_parse(struct conf_network *out, const char *name, const struct conf_source *src,
@@ -64,41 +64,41 @@ void conf_network_parse(struct conf_network *out, const char *name, const struct
 void conf_daemon_parse(
 	struct conf_daemon *out, const struct conf_source *src, size_t n, struct conf_problems *p);
 
-/* Canonical text that parses back to the same (where there are no [Defaults]), implicit sections
- * and X- keys included. all: also keys that stand at their default; unset ones as "Key=". Literal %
- * is written as %%. */
+/* Canonical text that parses back to the same struct (without [Defaults]), including implicit
+ * sections and X- keys. all: also keys at their default, and unset ones as "Key=". A literal % is
+ * written as %%. */
 void conf_vm_dump(const struct conf_vm *c, bool all, struct buf *b);
-/* What a dump says, in place of what was there: it holds no specifiers and needs no defaults. */
+/* Replaces *to with the contents of a dump, which has no specifiers and needs no defaults. */
 int conf_vm_read(struct conf_vm *to, const char *name, const char *text, size_t len, struct err *e);
 int conf_vm_copy(struct conf_vm *to, const struct conf_vm *from, struct err *e);
 void conf_network_dump(const struct conf_network *c, bool all, struct buf *b);
 
-/* When a change of a key takes effect. */
+/* When a changed key takes effect. */
 enum conf_apply { CONF_APPLY_START, CONF_APPLY_LIVE, CONF_APPLY_GUEST, CONF_APPLIES };
 
 struct conf_change {
-	const char *section, *id, *key; /* id NULL: the section has none; key NULL: all of it */
-	const char *from, *to;		/* NULL: not there; of a whole section "[Disk root]" */
+	const char *section, *id, *key; /* id NULL: none; key NULL: the whole section */
+	const char *from, *to;		/* NULL: absent; for a whole section "[Disk root]" */
 	enum conf_apply apply;
 };
 
-/* Calls f for each difference, in the order of the tables; the strings live only for the call.
- * Lists are shown joined by ", ". */
+/* Calls f for each difference, in table order; the strings are valid only during the call. Lists
+ * are joined by ", ". */
 void conf_vm_diff(const struct conf_vm *from, const struct conf_vm *to,
 	void (*f)(void *data, const struct conf_change *c), void *data);
 
 void conf_network_diff(const struct conf_network *from, const struct conf_network *to,
 	void (*f)(void *data, const struct conf_change *c), void *data);
-/* Without [Defaults], which are seen in the VMs. */
+/* Without [Defaults]: their effect shows in the VMs. */
 void conf_daemon_diff(const struct conf_daemon *from, const struct conf_daemon *to,
 	void (*f)(void *data, const struct conf_change *c), void *data);
 
 /* [A-Za-z0-9][A-Za-z0-9._-]{0,62} */
 bool conf_name_ok(const char *name);
-/* Lower case, others to '-', for DNS; buf of 64. */
+/* Lower case, all but letters and digits become '-', for DNS; buf of 64 bytes. */
 const char *conf_dns_name(const char *name, char buf[64]);
 
-/* The names behind an enum value of a key, for argv and messages ("writeback"). */
+/* The names of a key's enum values, for argv and messages ("writeback"). */
 const char *conf_format_name(enum conf_format v);
 const char *conf_bus_name(enum conf_bus v);
 const char *conf_accel_name(enum conf_accel v);

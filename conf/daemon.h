@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * conf/daemon.h - vmkeep.conf: [Daemon], and [Defaults] for all VMs
+ * conf/daemon.h - vmkeep.conf: [Daemon], [Shutdown], and [Defaults] for all VMs
  */
 #ifndef CONF_DAEMON_H
 #define CONF_DAEMON_H
@@ -12,7 +12,7 @@
 
 #define CONF_SHUTDOWN_MAX_MS (UINT64_C(24) * 3600 * 1000)
 
-struct conf_default { /* [Defaults] Section.Key=value; applied to every section of that kind */
+struct conf_default { /* [Defaults] Section.Key=value; applies to every section of that kind */
 	struct conf_place place;
 	const char *section, *key, *value;
 };
@@ -23,10 +23,10 @@ struct conf_daemon {
 	const char *image_dir; /* NULL: STATE/images */
 	const char *log_level; /* error, warning, info, debug */
 	uint64_t max_clients, max_clients_per_user;
-	uint64_t health_check_ms; /* UINT64_MAX: only when somebody looks */
+	uint64_t health_check_ms; /* UINT64_MAX: only on request */
 	/* [Shutdown] */
 	uint64_t shutdown_ms;		  /* for all guests together */
-	struct conf_place shutdown_place; /* where that stands; no file: nowhere */
+	struct conf_place shutdown_place; /* where it was set; no file: default */
 
 	struct conf_default *defaults;
 	size_t n_defaults;

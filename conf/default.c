@@ -3,7 +3,7 @@
 
 #include "conf/value.h"
 
-/* Tries the value on an object that nobody will use. */
+/* Tries the value on a scratch object. */
 static bool default_value_ok(const struct conf_section *s, const struct conf_key *k,
 	const char *value, const struct conf_place *place, const char *name,
 	struct conf_problems *p)

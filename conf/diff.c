@@ -10,7 +10,7 @@ struct diff {
 	const char *id;
 };
 
-/* For people; the elements of a list in a row. NULL when unset. */
+/* For people; list elements joined by ", ". NULL if unset. */
 static const char *diff_text_of(const struct conf_key *k, const void *object, struct buf *b)
 {
 	size_t n = conf_value_count(k, object);
@@ -78,7 +78,7 @@ static const char *diff_find(const struct conf_section *s, const void *root, con
 	return NULL;
 }
 
-/* The gone ones, then those that are there. */
+/* First the removed elements, then the added and changed ones. */
 static void diff_elements(struct diff *d, const void *from, const void *to)
 {
 	const struct conf_section *s = d->section;

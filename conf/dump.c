@@ -9,7 +9,7 @@ struct dump {
 	bool all;
 	struct buf *out;
 	char header[CONF_HEADER_MAX + 1]; /* "Disk root" */
-	bool begun;			  /* the header is out */
+	bool begun;			  /* the header was written */
 };
 
 static const struct conf_list *conf_dump_ignored(const struct dump *d)
@@ -24,7 +24,7 @@ static void dump_begin(struct dump *d)
 	d->begun = true;
 }
 
-/* A literal % is written twice: the parser takes one for a specifier. */
+/* Doubles a literal %, which the parser would take for a specifier. */
 static void dump_add_value(struct buf *out, const char *text)
 {
 	for (; *text; text++) {
@@ -56,7 +56,7 @@ static void dump_key(struct dump *d, const struct conf_key *k, const void *objec
 	}
 }
 
-/* The "Key=value" of an X- item when it belongs to this section, or NULL. */
+/* The "Key=value" of an X- item if it belongs to this section, or NULL. */
 static const char *dump_ignored_key(const char *item, const char *header)
 {
 	size_t len = strlen(header);
@@ -64,7 +64,7 @@ static const char *dump_ignored_key(const char *item, const char *header)
 
 	if (strncmp(item, header, len) != 0 || item[len] != '.')
 		return NULL;
-	/* A dot before '=': the header goes on, as in [Disk a] and [Disk a.b]. */
+	/* A dot before '=': the item's header is longer, as with [Disk a] and [Disk a.b]. */
 	return strcspn(key, ".") < strcspn(key, "=") ? NULL : key;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "conf/value.h"
 
-/* Adds what fits; takes off room what it costs to write it again. */
+/* Adds what fits; subtracts from room what writing it again would take. */
 static bool expand_add(char *out, size_t *len, const char *text, size_t *room)
 {
 	for (; *text; text++) {
@@ -32,7 +32,7 @@ const char *conf_expand(
 		const char one[2] = { *text, '\0' };
 		const char *what = one;
 
-		/* at the end it is a percent sign: CPUQuota=50% */
+		/* a final % is literal: CPUQuota=50% */
 		if (*text == '%' && text[1] && *++text != '%') {
 			size_t i = 0;
 

@@ -8,7 +8,7 @@
 
 #include "base/text.h"
 
-/* Sorted names, or the paths of the files that make up one thing. */
+/* Sorted names, or the paths of the files that make up one object. */
 struct names {
 	char **name;
 	size_t n, room;
@@ -34,7 +34,7 @@ static bool load_has_suffix(const char *name, const char *suffix)
 	return len > n && strcmp(name + len - n, suffix) == 0;
 }
 
-/* Leftovers of editors and packages. */
+/* Leftovers of editors and package managers. */
 static bool load_is_leftover(const char *name)
 {
 	return *name == '.' || load_has_suffix(name, "~") || load_has_suffix(name, ".bak") ||
@@ -46,7 +46,7 @@ static int load_by_name(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* The names in the directory that have the suffix, sorted; -errno when it cannot be read. */
+/* The names in the directory with this suffix, sorted; -errno if it cannot be read. */
 static int load_read_names(struct names *l, const char *dir, const char *suffix)
 {
 	const struct dirent *entry;
@@ -70,7 +70,7 @@ static void load_complain(struct conf_problems *p, const char *path, const char 
 	conf_problem(p, &place, NULL, "%s", why);
 }
 
-/* Who may write it decides what runs as root. */
+/* Whoever can write it decides what runs as root. */
 static bool load_is_trusted(const struct stat *st, const char *path, struct conf_problems *p)
 {
 	if (st->st_uid != 0 && st->st_uid != geteuid())
@@ -89,7 +89,7 @@ static bool load_is_trusted_dir(const char *path, struct conf_problems *p)
 	return stat(path, &st) < 0 || load_is_trusted(&st, path, p);
 }
 
-/* "A/BC" and what follows; a thousand files are looked at before a list is answered, and printf is slow. */
+/* "DIR/NAME", suffix and end. Not printf, which is slow: a list stats a thousand files first. */
 static char *load_join(const char *dir, const char *name, const char *suffix, const char *end)
 {
 	size_t size = strlen(dir) + strlen(name) + strlen(suffix) + strlen(end) + 2;
@@ -147,7 +147,7 @@ static enum read_result load_read_file(const char *path, struct buf *b, struct c
 		n = read(fd, to, 8192);
 		if (n > 0)
 			buf_commit(b, (size_t)n);
-	} while (n > 0 && b->len <= CONF_TEXT_MAX); /* the reader tells what is larger */
+	} while (n > 0 && b->len <= CONF_TEXT_MAX); /* the reader reports larger files */
 	if (n >= 0)
 		return READ_DONE;
 	load_complain(p, path, strerror(errno));
@@ -156,7 +156,7 @@ static enum read_result load_read_file(const char *path, struct buf *b, struct c
 
 struct texts {
 	struct names path, text;
-	struct conf_source *source; /* of what could be read, in order */
+	struct conf_source *source; /* of the files that could be read, in order */
 	size_t n;
 	enum read_result main; /* of the first file */
 };
@@ -205,7 +205,7 @@ bool conf_load_vm(struct conf_vm *out, const char *dir, const char *name,
 		return false;
 	load_texts_read(&t, dir, name, ".vm", p);
 	there = t.main != READ_ABSENT;
-	/* Of a file that is not read nothing else can be said; out is made valid all the same. */
+	/* An unreadable file has no other problems to report, but out must be valid. */
 	if (there)
 		conf_vm_parse(out, name, t.source, t.n, ctx, t.n ? p : &unheard);
 	conf_problems_release(&unheard);
@@ -272,7 +272,7 @@ static uint64_t load_mix_time(uint64_t hash, const struct timespec *t)
 	return load_mix(load_mix(hash, (uint64_t)t->tv_sec), (uint64_t)t->tv_nsec);
 }
 
-/* The time of change (ctime) is in it, for who may write a file matters too. */
+/* Includes ctime, because permissions matter too. */
 static uint64_t load_stamp(const char *dir, const char *name, const char *suffix)
 {
 	struct conf_problems unheard = { 0 };
@@ -336,7 +336,7 @@ static void load_refuse(struct entry *e, const char *dir, struct conf_problems *
 	load_complain(p, path, why);
 }
 
-/* Fills names and tells which are none. Those sort first, with an empty DNS name. */
+/* Fills in the names and reports invalid ones. Those sort first, with an empty DNS name. */
 static void load_entry_fill(
 	struct entry *e, const char *file, size_t len, const char *dir, struct conf_problems *p)
 {

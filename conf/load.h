@@ -2,12 +2,13 @@
 /*
  * conf/load.h - the configuration directory
  *
- *   vmkeep.conf          the daemon; may be absent
- *   NAME.vm              a VM, and NAME.vm.d/(any).conf over it, in the order of their names
+ *   vmkeep.conf          the daemon; optional
+ *   NAME.vm              a VM, overridden by NAME.vm.d/(any).conf in name order
  *   NAME.network         a network
  *
- * Dot files, (any)~, .bak and .dpkg-(any) are ignored. A file or directory that others than root
- * and we ourselves may write is refused: who writes it decides what runs. Nothing is ever written.
+ * Ignores dot files, (any)~, .bak and .dpkg-(any). Refuses a file or directory that anyone but
+ * root and the daemon's own user can write: whoever writes it decides what runs. Never writes
+ * anything.
  */
 #ifndef CONF_LOAD_H
 #define CONF_LOAD_H
@@ -16,26 +17,28 @@
 
 enum { CONF_DROPINS_MAX = 64 };
 
-/* False: there is no such file, and out is as it was. Everything else that is wrong, also an
+/* False if there is no such file; out is unchanged. Everything else that is wrong, including an
  * unreadable file, is in p. */
 bool conf_load_vm(struct conf_vm *out, const char *dir, const char *name,
 	const struct conf_context *ctx, struct conf_problems *p);
-/* False: there is no such file, and out holds the defaults. */
+/* False if there is no such file; out then holds the defaults. */
 bool conf_load_network(
 	struct conf_network *out, const char *dir, const char *name, struct conf_problems *p);
 bool conf_load_daemon(struct conf_daemon *out, const char *dir, struct conf_problems *p);
 
-/* The texts of a VM's files as they are, each after a line "# PATH". ERR_NOT_FOUND without file. */
+/* The raw text of a VM's files, each preceded by a line "# PATH". ERR_NOT_FOUND if there is no
+ * file. */
 int conf_load_vm_texts(struct buf *b, const char *dir, const char *name, struct err *e);
 
-/* Changes whenever the file or a drop-in may have; 0: there is no such file. Reads no content. */
+/* Changes whenever the file or a drop-in may have changed; 0 if there is no such file. Reads no
+ * contents. */
 uint64_t conf_vm_stamp(const char *dir, const char *name);
 uint64_t conf_network_stamp(const char *dir, const char *name);
 uint64_t conf_daemon_stamp(const char *dir);
 
-/* Calls f for each NAME of NAME.vm or NAME.network that can be used, in order. Names that are none,
- * and all of those that clash (equal but for case, or as DNS names), are told in p, which may be
- * NULL: f is not called for them, for who came first is not ours to guess. */
+/* Calls f for each usable NAME of NAME.vm or NAME.network, in order. Invalid names, and all names
+ * that clash (equal except for case, or as DNS names), are reported in p, which may be NULL. f is
+ * not called for any of these, because we cannot tell which was first. */
 typedef void conf_name_fn(void *data, const char *name);
 void conf_list_vms(const char *dir, conf_name_fn *f, void *data, struct conf_problems *p);
 void conf_list_networks(const char *dir, conf_name_fn *f, void *data, struct conf_problems *p);

@@ -54,7 +54,7 @@ void conf_marks_note(const struct conf_marks *m, struct conf_vm *c)
 	c->stop_place = stop ? stop->place : c->place;
 	c->stop_written = stop && !stop->by_default;
 	c->order_place = order ? order->place : (struct conf_place){ 0 };
-	/* those of [Defaults] live elsewhere */
+	/* the file names of [Defaults] have another lifetime */
 	if (c->stop_place.file)
 		c->stop_place.file = arena_strdup(&c->arena, c->stop_place.file);
 	if (c->order_place.file)

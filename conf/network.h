@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * conf/network.h - one network as its operator wrote it: NAME.network
+ * conf/network.h - one network as configured: NAME.network
  *
  * `default` needs no file. Tables: conf/schema_network.c. Addresses are in host byte order.
  */
@@ -17,12 +17,12 @@ enum conf_network_mode { CONF_NETWORK_NAT, CONF_NETWORK_MODES };
 
 struct conf_subnet {
 	bool set;	  /* false: auto */
-	uint32_t address; /* of the host in it */
+	uint32_t address; /* the host's address in it */
 	unsigned prefix;  /* 8 to 30 */
 };
 
 struct conf_range {
-	bool set; /* false: all of the subnet but the host */
+	bool set; /* false: the whole subnet but the host */
 	uint32_t first, last;
 };
 
@@ -35,7 +35,7 @@ struct conf_network {
 	enum conf_network_mode mode;
 	const char *bridge; /* NULL: virbr0 for `default`, else vkbr-NAME cut to 15 bytes */
 	struct conf_subnet subnet;
-	uint64_t mtu; /* bytes, 0: the kernel's */
+	uint64_t mtu; /* bytes, 0: the kernel's default */
 
 	/* [DHCPServer] */
 	bool dhcp;

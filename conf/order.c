@@ -44,7 +44,7 @@ static void order_write_ring(
 {
 	struct buf text = BUF_INIT, longer = BUF_INIT;
 
-	/* walked backwards: each one is put in front */
+	/* the path is walked backwards, so prepend each name */
 	buf_adds(&text, vm[start].name);
 	for (size_t i = last; i != start; i = from[i]) {
 		buf_printf(&longer, "%s -> %s", vm[i].name, text.data);
@@ -89,10 +89,11 @@ bool order_ring(const struct order_vm *vm, size_t n, size_t i, struct buf *ring)
 	return found;
 }
 
-/* Of i, which comes right after other, one of the two may have to change; true: it did. */
+/* Called for i and a direct dependency, other: updates the value of one of them. True if it
+ * changed. */
 typedef bool relax_fn(const struct order_vm *vm, size_t n, void *values, size_t i, size_t other);
 
-/* Until nothing changes any more, or so many times, where there are rings. */
+/* Repeats until nothing changes, or for the given number of passes if there are cycles. */
 static void order_relax(
 	const struct order_vm *vm, size_t n, size_t passes, relax_fn *change, void *values)
 {
@@ -189,7 +190,7 @@ void order_times_before(const struct order_vm *vm, size_t n, uint64_t *ms)
 	order_relax(vm, n, n, order_add_before, ms);
 }
 
-/* The one of those that it comes after which takes longest; n: none. */
+/* The direct dependency that takes longest; n: none. */
 static size_t order_longest_below(const struct order_vm *vm, size_t n, const uint64_t *ms, size_t i)
 {
 	size_t longest = n;

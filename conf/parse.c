@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Texts to structs, by the tables. One parse goes: presets and [Defaults] of the single sections;
- * each source in turn, later ones override; what nobody wrote but every VM has; checks.
+ * Text to structs, driven by the tables. One parse: presets and [Defaults] of the unnamed
+ * sections; each source in turn, later ones override; implicit values that every VM has; checks.
  */
 #include "conf/conf.h"
 
@@ -32,7 +32,7 @@ struct parse {
 	struct seen seen[SECTIONS_MAX]; /* in this source */
 	size_t n_seen;
 
-	/* Where the reader is. header NULL: keys are skipped; section NULL too: kept. */
+	/* The current position. header NULL: skip keys; section NULL too: keep them. */
 	const char *header; /* "[Disk root]" */
 	const struct conf_section *section;
 	const char *id;
@@ -44,7 +44,7 @@ static struct arena *parse_root_arena(void *root)
 	return root; /* conf/schema.c asserts that */
 }
 
-/* X-... is somebody else's: kept, never interpreted. */
+/* X-... belongs to other software: kept, never interpreted. */
 static bool parse_is_ignored(const char *name)
 {
 	return strncmp(name, "X-", 2) == 0;
@@ -55,7 +55,7 @@ static struct conf_list *parse_ignored(struct parse *p)
 	return (struct conf_list *)(void *)((char *)p->root + p->schema->ignored);
 }
 
-/* Key=value in the current section, written by a source or by [Defaults]. */
+/* Key=value in the current section, from a source or from [Defaults]. */
 static void parse_assign(struct parse *p, const struct conf_key *k, const char *value,
 	const struct conf_place *place, bool by_default)
 {
@@ -86,7 +86,7 @@ static void parse_assign(struct parse *p, const struct conf_key *k, const char *
 	}
 }
 
-/* Presets and [Defaults] for the section that p stands in. */
+/* Presets and [Defaults] for the current section. */
 static void parse_begin_object(struct parse *p)
 {
 	const struct conf_section *s = p->section;
@@ -105,7 +105,7 @@ static void parse_begin_object(struct parse *p)
 	}
 }
 
-/* Room for one more in front of the elements of later sections that share the array. */
+/* Inserts one element before those of later sections that share the array. */
 static void *parse_insert(struct parse *p, const struct conf_section *s)
 {
 	size_t n, at;
@@ -138,7 +138,7 @@ static void parse_add_element(struct parse *p, const struct conf_section *s, con
 	parse_begin_object(p);
 }
 
-/* The element with this id, made if need be and if there can be one. */
+/* Enters the element with this id, creating it if possible. */
 static void parse_enter_element(struct parse *p, const struct conf_section *s, const char *id,
 	const struct conf_place *place)
 {
@@ -174,7 +174,7 @@ static void parse_enter_element(struct parse *p, const struct conf_section *s, c
 	parse_add_element(p, s, id, place);
 }
 
-/* Whether the header is new in this source. */
+/* True if the header is new in this source. */
 static bool parse_note_header(struct parse *p, const struct conf_place *place)
 {
 	for (size_t i = 0; i < p->n_seen; i++)
@@ -313,7 +313,8 @@ static void parse_release(struct parse *p)
 	arena_release(&p->scratch);
 }
 
-/* Reads all sources; what they name stays valid with the root. Returns the place of the first. */
+/* Reads all sources; the file names they refer to live as long as the root. Returns the place of
+ * the first. */
 static struct conf_place parse_run(struct parse *p, const struct conf_source *src, size_t n)
 {
 	static const struct conf_reader_calls calls = { parse_on_section, parse_on_key };
@@ -338,7 +339,7 @@ static struct conf_place parse_run(struct parse *p, const struct conf_source *sr
 	return first;
 }
 
-/* [Defaults] give way to what the VM's own files say. */
+/* False for values from [Defaults], which yield to the VM's own files. */
 static bool parse_is_written(struct parse *p, const char *section, const char *id, const char *key)
 {
 	const struct conf_mark *m = conf_mark_find(&p->marks, section, id, key);
@@ -346,7 +347,7 @@ static bool parse_is_written(struct parse *p, const char *section, const char *i
 	return m && !m->by_default;
 }
 
-/* What nobody wrote but every VM has. */
+/* Adds what every VM has even if it is not configured. */
 static void parse_complete(struct parse *p, struct conf_vm *c)
 {
 	static const struct conf_place nobody = { 0 };

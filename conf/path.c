@@ -3,7 +3,7 @@
 
 #include <limits.h>
 
-/* Writes the plain form to out, which has room for the path itself; false: there is none. */
+/* Writes the normalised path to out, which is as large as path; false if there is none. */
 static bool path_write(const char *path, char *out)
 {
 	char *to = out;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * conf/path.h - paths as people write them, in the one form in which they are compared
+ * conf/path.h - normalised paths, for comparison
  */
 #ifndef CONF_PATH_H
 #define CONF_PATH_H
@@ -9,9 +9,9 @@
 
 #include "base/mem.h"
 
-/* Without "//", "/./" and a slash at the end: "/a//b/./c/" is "/a/b/c", "./a" is "a". NULL for what is
- * too long, goes up by "..", or names nothing ("", ".", "/"). */
+/* Without "//", "/./" and a trailing slash: "/a//b/./c/" becomes "/a/b/c", "./a" becomes "a".
+ * NULL if the path is too long, contains "..", or names nothing ("", ".", "/"). */
 const char *conf_path_plain(const char *path, struct arena *a);
-bool conf_path_ok(const char *path); /* there is such a form */
+bool conf_path_ok(const char *path); /* it has such a form */
 
 #endif

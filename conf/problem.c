@@ -84,7 +84,7 @@ int conf_problems_err(const struct conf_problems *p, struct err *e)
 
 	if (!p->count)
 		return 0;
-	/* whole lines, and of the first one what fits */
+	/* whole lines; the first one is truncated if it does not fit */
 	for (; shown < p->n; shown++) {
 		if (shown)
 			buf_addc(&b, '\n');

@@ -12,13 +12,13 @@ struct reader {
 	const struct conf_reader_calls *calls;
 	void *data;
 	struct conf_problems *problems;
-	size_t before;		 /* problems of others */
+	size_t before;		 /* problems found before this source */
 	struct conf_place place; /* of the line in text */
 	const char *next, *end;
 	char text[CONF_LINE_MAX + 1];
-	const char *header; /* in text; NULL: malformed */
-	const char *value;  /* in text */
-	bool begun;	    /* a header was handed out, its section not yet announced */
+	const char *header; /* points into text; NULL: malformed */
+	const char *value;  /* points into text */
+	bool begun;	    /* the header was passed to inih, its section not yet announced */
 };
 
 static const char key_chars[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.";
@@ -28,7 +28,7 @@ static bool reader_is_blank(char c)
 	return c == ' ' || c == '\t';
 }
 
-/* Cuts blanks off both ends, in place. */
+/* Trims blanks at both ends, in place. */
 static char *reader_trim(char *s)
 {
 	size_t len;
@@ -42,7 +42,7 @@ static char *reader_trim(char *s)
 	return s;
 }
 
-/* Valid UTF-8 without control characters: what may go into JSON, a log line and an argument. */
+/* Valid UTF-8 without control characters: safe in JSON, a log line and an argument. */
 static bool reader_is_printable(const char *text)
 {
 	const char *end = text + strlen(text);
@@ -56,8 +56,8 @@ static bool reader_is_printable(const char *text)
 	return true;
 }
 
-/* The next line that can be one, into r->text; false at the end. What has more problems than are
- * shown is read no further: a megabyte of nonsense would hold up the loop. */
+/* Reads the next valid line into r->text; false at the end. Stops once there are more problems
+ * than are shown: a megabyte of garbage would hold up the loop. */
 static bool reader_take_line(struct reader *r)
 {
 	while (r->next < r->end && r->problems->count - r->before <= CONF_PROBLEMS_MAX) {
@@ -140,8 +140,8 @@ static const char *reader_take_key(struct reader *r, char *s)
 	return key;
 }
 
-/* inih's fgets: one line that it cannot misread for each of ours that says something. A section is
- * announced by a key of its own, "@", since inih keeps quiet about empty ones. */
+/* inih's fgets: for each non-empty line of ours, one line that it cannot misread. A section is
+ * announced by a key of its own, "@", because inih does not report empty ones. */
 static char *reader_feed(char *line, int size, void *stream)
 {
 	struct reader *r = stream;
@@ -176,7 +176,7 @@ static int reader_handle(void *user, const char *section, const char *name, cons
 {
 	struct reader *r = user;
 
-	(void)value; /* the line number: that of r->place, for inih reads no further ahead */
+	(void)value; /* the line number: same as r->place, because inih does not read ahead */
 	if (strcmp(name, "@") == 0)
 		r->calls->section(r->data, &r->place, r->header);
 	else if (*section)

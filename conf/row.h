@@ -2,7 +2,7 @@
 /*
  * conf/row.h - shorthand for the rows in conf/schema_*.c
  *
- * Each gives type and offset of a row; the compiler refuses a field of another type.
+ * Each macro sets a row's type and offset; the compiler rejects a field of another type.
  */
 #ifndef CONF_ROW_H
 #define CONF_ROW_H

@@ -2,8 +2,9 @@
 /*
  * conf/schema.h - the table of sections and keys
  *
- * Parser, checks, dump, diff, manual pages, completion and the `schema` verb all walk these rows. A
- * new key is one row here and one field in conf/vm.h. Rows are constant; nothing here allocates.
+ * Parser, checks, dump, diff, manual pages, completion and the `schema` verb all walk these rows.
+ * A new key is one row here and one field in conf/vm.h. Rows are constant; nothing here
+ * allocates.
  */
 #ifndef CONF_SCHEMA_H
 #define CONF_SCHEMA_H
@@ -18,7 +19,7 @@
 
 enum { CONF_LIST_MAX = 256, CONF_KEY_MAX = 64, CONF_HEADER_MAX = 128 };
 
-/* What a value is, and the field that holds it: strings first, then numbers. */
+/* The type of a value and of its field: strings first, then numbers. */
 enum conf_type {
 	CONF_TYPE_TEXT,	  /* const char *: any line */
 	CONF_TYPE_WORD,	  /* const char *: no blanks */
@@ -42,18 +43,18 @@ struct conf_key {
 	enum conf_type type;
 	bool list;	       /* the field is a struct conf_list of strings of this type */
 	bool root;	       /* only root may set it */
-	bool own;	       /* says which VM it is: cannot stand in [Defaults] */
+	bool own;	       /* part of the VM's identity: not allowed in [Defaults] */
 	enum conf_apply apply; /* when a change takes effect */
 	size_t offset;	       /* of the field */
 	uint64_t min, max;     /* numbers, sizes, times; max 0: no limit */
-	uint64_t step;	       /* sizes: only multiples of it, 0: any */
+	uint64_t step;	       /* sizes: must be a multiple of it, 0: any */
 	const char *zero;      /* the word for number 0, "auto" */
-	/* enum: by value, NULL: not with this key; bool: its two; word: all that it may be */
+	/* enum: by value, NULL: invalid for this key; bool: its two names; word: all valid ones */
 	const char *const *names;
 	size_t n_names;
-	bool (*check)(const char *value); /* strings: what the type alone does not tell */
-	const char *what;		  /* "a CPU model of QEMU": what check wants */
-	const char *preset;		  /* the default as it would be written; NULL: unset */
+	bool (*check)(const char *value); /* strings: a check beyond the type's */
+	const char *what;		  /* what check accepts: "a CPU model of QEMU" */
+	const char *preset;		  /* the default, as text; NULL: unset */
 	const char *help;		  /* for the manual */
 };
 
@@ -63,20 +64,21 @@ struct conf_section {
 	const struct conf_key *key;
 	size_t keys;
 
-	/* A named section ([Disk root]) is an element of an array in the root struct; size is 0 for
-	 * the others, whose fields are the root's own. Sections that share an array are neighbours
-	 * here and told apart by a bool in the element; they stand in this order in the array. */
+	/* A named section ([Disk root]) is an element of an array in the root struct. size is 0
+	 * for the others, whose fields are in the root itself. Sections that share an array are
+	 * adjacent here, are told apart by a bool in the element, and keep this order in the
+	 * array. */
 	size_t size;	       /* of an element; it begins with a struct conf_element */
 	size_t array, count;   /* offsets of pointer and size_t in the root */
 	size_t max;	       /* elements in the array */
-	size_t variant;	       /* offset of the bool, 0: there is none */
-	bool is;	       /* its value here */
-	enum conf_apply apply; /* adding or removing a whole one */
+	size_t variant;	       /* offset of the bool, 0: none */
+	bool is;	       /* the bool's value for this section */
+	enum conf_apply apply; /* when adding or removing one takes effect */
 
-	bool defaults; /* [Defaults]: its keys are Section.Key of the VM's schema */
+	bool defaults; /* [Defaults]: its keys are Section.Key of the VM schema */
 };
 
-/* How every element of a named section begins; may_alias, for it is read as its own struct too. */
+/* The first members of every named section; may_alias because it is also read as its own struct. */
 struct conf_element {
 	const char *id;
 	struct conf_place place;
@@ -85,7 +87,7 @@ struct conf_element {
 struct conf_schema {
 	const struct conf_section *section;
 	size_t sections;
-	size_t size;	/* of the root struct; it begins with its arena */
+	size_t size;	/* of the root struct, which begins with its arena */
 	size_t ignored; /* offset of the conf_list for X- keys */
 };
 
@@ -93,18 +95,18 @@ extern const struct conf_schema conf_vm_schema, conf_network_schema, conf_daemon
 
 const struct conf_section *conf_section_find(const struct conf_schema *s, const char *name);
 const struct conf_key *conf_key_find(const struct conf_section *s, const char *name);
-/* The nearest name, regardless of case first; NULL when nothing is near. */
+/* The nearest name, first ignoring case; NULL if none is near. */
 const char *conf_section_nearest(const struct conf_schema *s, const char *name);
 const char *conf_key_nearest(const struct conf_section *s, const char *name);
-/* The first section with exactly this key, or NULL: for keys that stand in the wrong section. */
+/* The first section with exactly this key, or NULL: for keys in the wrong section. */
 const struct conf_section *conf_key_home(const struct conf_schema *s, const char *name);
 
 /* What a value must be: "kvm, tcg or auto", "a size such as 512M, at least 1M". */
 void conf_key_type(const struct conf_key *k, struct buf *b);
 const char *conf_apply_name(enum conf_apply a); /* "start", "live", "guest" */
 
-/* The elements of a named section; *n counts those of all sections that share the array. The
- * pointer has another type there: copied, not read through a cast. */
+/* The elements of a named section; *n includes those of all sections that share the array. The
+ * array pointer has another type, so it is copied rather than read through a cast. */
 static inline char *conf_elements(const struct conf_section *s, const void *root, size_t *n)
 {
 	char *array;
@@ -124,7 +126,7 @@ static inline bool conf_key_is_number(const struct conf_key *k)
 	return k->type >= CONF_TYPE_SIZE && k->type <= CONF_TYPE_UINT;
 }
 
-/* Whether the element belongs to this section and not to its neighbour. */
+/* True if the element belongs to this section and not to one that shares the array. */
 static inline bool conf_element_is(const struct conf_section *s, const void *element)
 {
 	return !s->variant || *((const bool *)element + s->variant) == s->is;

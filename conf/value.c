@@ -13,7 +13,7 @@ _Static_assert(sizeof(enum conf_bus) == sizeof(unsigned), "enums are not unsigne
 
 static const char separators[] = " ,";
 
-/* Items in words can be told apart on one line; texts and paths may hold blanks and commas. */
+/* Words can be split on one line; texts and paths may contain blanks and commas. */
 static bool value_splits(const struct conf_key *k)
 {
 	return k->type != CONF_TYPE_TEXT && k->type != CONF_TYPE_PATH;
@@ -29,7 +29,7 @@ static const void *value_const_field(const struct conf_key *k, const void *objec
 	return (const char *)object + k->offset;
 }
 
-/* Full at 0, 1, 2, 4, 8...: the room is always the next power of two. */
+/* Full at 0, 1, 2, 4, 8...: the capacity is always the next power of two. */
 void *conf_grow(struct arena *a, void *array, size_t n, size_t size)
 {
 	void *more;
@@ -81,7 +81,7 @@ static bool value_string_ok(const struct conf_key *k, const char *text)
 	return k->type == CONF_TYPE_TEXT || (!k->names && !strchr(text, ' '));
 }
 
-/* A copy, a path in its plain form: the same file is always the same text. */
+/* A copy; a path in its normalised form, so that the same file has the same text. */
 static const char *value_stored(const struct conf_key *k, const char *text, struct arena *a)
 {
 	return k->type == CONF_TYPE_PATH ? conf_path_plain(text, a) : arena_strdup(a, text);
@@ -158,7 +158,7 @@ static bool value_set_mac(struct conf_mac *to, const char *text)
 	static const uint8_t zero[ETH_ALEN];
 
 	if (!text_mac_parse(text, mac.byte) || memcmp(mac.byte, zero, ETH_ALEN) == 0 ||
-		(mac.byte[0] & 1)) /* a group is no NIC's address */
+		(mac.byte[0] & 1)) /* a multicast address is not valid for a NIC */
 		return false;
 	*to = mac;
 	return true;

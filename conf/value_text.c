@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Values of the schema as text, from which the same values are read. */
+/* Values of the schema as text that parses back to the same values. */
 #include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * conf/vm.h - one VM as its operator wrote it: NAME.vm, its drop-ins and [Defaults]
+ * conf/vm.h - one VM as configured: NAME.vm, its drop-ins and [Defaults]
  *
  * Everything in a struct conf_vm lives in its arena; conf_vm_release() frees it at once. Strings
- * are NULL when the key is unset. Specifiers are expanded. Keys, types, defaults, and when a
- * change applies: the tables in conf/schema_vm.c.
+ * are NULL if the key is unset. Specifiers are expanded. For keys, types, defaults, and when a
+ * change applies, see the tables in conf/schema_vm.c.
  */
 #ifndef CONF_VM_H
 #define CONF_VM_H
@@ -77,7 +77,7 @@ enum conf_restart { CONF_RESTART_ON_FAILURE, CONF_RESTART_NO, CONF_RESTART_ALWAY
 enum conf_host_suspend { CONF_HOST_SUSPEND_PAUSE, CONF_HOST_SUSPEND_IGNORE, CONF_HOST_SUSPENDS };
 enum conf_stop_timeout { CONF_STOP_TIMEOUT_LEAVE, CONF_STOP_TIMEOUT_KILL, CONF_STOP_TIMEOUTS };
 
-/* Where something was written, for messages; file is NULL for what nobody wrote. */
+/* Where something was set, for messages; file is NULL if it was not set anywhere. */
 struct conf_place {
 	const char *file;
 	unsigned line;
@@ -98,10 +98,10 @@ struct conf_disk { /* [Disk ID] and [CDROM ID] */
 	const char *id;
 	struct conf_place place;
 	bool cdrom;
-	/* as written, specifiers expanded; relative: in the image directory; NULL: empty CD */
+	/* as configured, specifiers expanded; relative: to the image directory; NULL: empty CD */
 	const char *path;
-	struct conf_list base; /* the backing chain, spelled out from the top */
-	bool unnamed;	       /* nobody wrote Path=: the path is NAME-ID.qcow2 */
+	struct conf_list base; /* the backing chain, in full, from the top */
+	bool unnamed;	       /* no Path= given: the path is NAME-ID.qcow2 */
 	uint64_t size;	       /* bytes, 0: do not create */
 	enum conf_format format;
 	enum conf_bus bus;
@@ -119,7 +119,7 @@ struct conf_nic { /* [NIC ID] */
 	const char *id;
 	struct conf_place place;
 	const char *network; /* a .network file's name, or NULL when bridge is set */
-	const char *bridge;  /* an existing bridge of somebody else's */
+	const char *bridge;  /* an existing bridge that vmkeep does not manage */
 	enum conf_nic_model model;
 	struct conf_mac mac;  /* unset: from the identity */
 	const char *address;  /* IPv4, NULL: from the identity */
@@ -150,7 +150,7 @@ struct conf_vm {
 	const char *uuid;	/* NULL: from the identity */
 	struct conf_list owner; /* user names or @group */
 	enum conf_networks networks;
-	bool enable; /* start with the host */
+	bool enable; /* start at host boot */
 
 	/* [CPU] */
 	const char *cpu_model;		  /* NULL: host with KVM, max with TCG */
@@ -158,7 +158,7 @@ struct conf_vm {
 	uint64_t sockets, cores, threads; /* 0: derived */
 
 	/* [Memory] */
-	uint64_t memory_max; /* bytes, 0: as memory */
+	uint64_t memory_max; /* bytes, 0: same as memory */
 	uint64_t memory_min; /* bytes, 0: 64 MiB or less */
 	bool balloon, deflate_on_oom, free_page_reporting;
 
@@ -193,7 +193,7 @@ struct conf_vm {
 	enum conf_watchdog watchdog;
 
 	/* [VSock] */
-	const char *vsock_cid; /* "auto" or a number, NULL: no such device */
+	const char *vsock_cid; /* "auto" or a number, NULL: no device */
 
 	/* [Lifecycle]; times in milliseconds, UINT64_MAX: no limit */
 	uint64_t timeout_start_ms, timeout_stop_ms;
@@ -211,7 +211,7 @@ struct conf_vm {
 	enum conf_host_suspend host_suspend;
 
 	/* [Limits]; 0 or NULL: none */
-	const char *cpu_quota; /* "150%" of one processor */
+	const char *cpu_quota; /* "150%" of one CPU */
 	uint64_t cpu_weight, io_weight, tasks_max;
 	uint64_t limit_memory; /* bytes, MemoryMax= */
 
@@ -235,10 +235,10 @@ struct conf_vm {
 
 void conf_vm_release(struct conf_vm *c);
 
-/* The format as written, or what the name tells; AUTO: it tells nothing, or there is no path. A
- * configuration without problems has no disk with a path that gives AUTO. */
+/* The format as configured, or as implied by the name. AUTO if the name implies nothing or there
+ * is no path; in a configuration without problems, no disk with a path gives AUTO. */
 enum conf_format conf_disk_format(const struct conf_disk *d);
-/* Binary=, or the one that a VM has without it. */
+/* Binary=, or the default. */
 const char *conf_vm_binary(const struct conf_vm *c);
 
 #endif

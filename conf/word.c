@@ -11,7 +11,7 @@
 
 static const char alnum[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 
-/* Begins with a letter or digit, goes on with these or one of more, has at most max bytes. */
+/* Starts with a letter or digit, continues with these or any of more, at most max bytes. */
 static bool word(const char *s, const char *more, size_t max)
 {
 	size_t len = strlen(s);
@@ -118,7 +118,7 @@ bool conf_word_owner(const char *s)
 {
 	if (*s == '@')
 		s++;
-	/* adduser's NAME_REGEX allows an underscore in front. */
+	/* adduser's NAME_REGEX allows a leading underscore. */
 	return word(*s == '_' ? s + 1 : s, "._-$", 32);
 }
 
