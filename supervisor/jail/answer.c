@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What vmkeep-jail tells the daemon, line by line; see plan.h. */
+/* Sends vmkeep-jail's messages to the daemon, one line each; see plan.h. */
 #include <errno.h>
 #include <jansson.h>
 #include <sys/socket.h>

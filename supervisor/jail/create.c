@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/jail/create.c - makes the images that Size= asks for, once, when a person wants the VM to run
+ * supervisor/jail/create.c - creates the images that Size= asks for, once, when a person starts the
+ * VM
  *
- * Only below the image directory, only where nothing is: made under a temporary name and moved into
- * place without replacing, so that the name appears whole or not at all. qemu-img fills it in a jail of its own, without
- * any right but to that file, which is lent to the guest's uid for as long.
+ * Only below the image directory, and only if nothing is there: the image is created under a
+ * temporary name and renamed without replacing, so the name appears with a complete file or not at
+ * all. qemu-img fills it in a jail of its own that can access nothing but that file; the file
+ * belongs to the guest's uid while it runs.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,8 +25,8 @@ enum { TOOL_TEXT_MAX = 1024 };
 
 static const char image_inside[] = "/image";
 
-/* A private root with nothing in it but the system's directories and this one file. How large that gets qemu-img is
- * told: it needs no limit. */
+/* A private root with nothing but the system directories and this one file. qemu-img is given the
+ * size, so it needs no limit. */
 static int create_confine(const struct jail *j, int fd, struct err *e)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
@@ -64,7 +66,7 @@ _Noreturn static void create_child_run(
 	_exit(127);
 }
 
-/* Runs argv with fd; returns its exit status, or -1 with what it said in text. */
+/* Runs argv with fd. Returns its exit status or -1; text gets its output. */
 static int create_tool_run(const struct jail *j, int fd, const char *const *argv, char *text)
 {
 	_cleanup_(close_fd) int in = -1;
@@ -104,8 +106,8 @@ static bool create_is_full(int dir)
 	return fstatvfs(dir, &v) == 0 && (v.f_bavail < 64 || (v.f_files && !v.f_favail));
 }
 
-/* What it said last, without its name and that of the file, which is none that people know: before that
- * comes that it could not remove the file, which is ours to do. */
+/* The last line of its output, without its name and the file's internal one. An earlier line may
+ * say that it could not remove the file, which is our job. */
 static const char *create_message(char *text)
 {
 	const char *const before[] = { "qemu-img: ", image_inside, ": " };
@@ -158,7 +160,7 @@ static int create_make(const struct jail *j, const struct jail_file *f, int dir,
 	return r;
 }
 
-/* File systems without RENAME_NOREPLACE have hard links, which do not replace either. */
+/* Where a file system lacks RENAME_NOREPLACE, link() does not replace either. */
 static int create_move_new(int dir, const char *from, const char *to)
 {
 	if (renameat2(dir, from, dir, to, RENAME_NOREPLACE) == 0)
@@ -199,14 +201,15 @@ int image_create(struct jail *j, struct jail_file *f, struct err *e)
 		return r;
 	if (!j->may_create)
 		return image_uncreated(j, f, e);
-	/* short, because the name itself may have all of the 255 bytes */
+	/* short, because the final name may already take all 255 bytes */
 	snprintf(temporary, sizeof temporary, ".vmkeep-new-%d", getpid());
-	unlinkat(dir, temporary, 0); /* of one with our pid that was killed here */
+	unlinkat(dir, temporary, 0); /* left by a process with our pid that was killed here */
 	r = create_make(j, f, dir, temporary, e);
 	if (r == 0) {
 		r = create_move_new(dir, temporary, name);
 		errno = -r;
-		/* the name too: what the identity says was made must be there after a power cut */
+		/* sync the name too: what the identity records as created must survive a power
+		 * cut */
 		if (r < 0 || fsync(dir) < 0)
 			r = err_errno(e, "%s: create %s", f->what, f->shown_path);
 	}

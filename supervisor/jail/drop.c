@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/jail/drop.c - what a process carries: descriptors, signals, limits, rights
+ * supervisor/jail/drop.c - process attributes: descriptors, signals, limits, credentials
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,8 +29,8 @@ int fds_own_only(struct jail *j, struct err *e)
 	return 0;
 }
 
-/* A socket of the host's network is all of that network, once disconnected; a directory is a way around the private
- * root. Streams between processes of this host are neither. */
+/* A network socket gives access to the host's whole network once it is disconnected, and a
+ * directory is a way around the private root. Streams between local processes are neither. */
 int fds_check(struct jail *j, struct err *e)
 {
 	for (size_t i = 0; i < j->n_fds; i++) {
@@ -56,7 +56,8 @@ int fds_check(struct jail *j, struct err *e)
 	return 0;
 }
 
-/* Asked for twice, for a change of uid forgets it. A daemon that is gone before is seen from the socket. */
+/* Called twice, because a uid change clears the setting. If the daemon died earlier, the socket
+ * shows it. */
 static int drop_end_with_daemon(const struct jail *j, struct err *e)
 {
 	if ((j->check || j->role->ends_with_daemon) &&
@@ -72,11 +73,11 @@ int session_reset(struct jail *j, struct err *e)
 	if (drop_end_with_daemon(j, e) < 0)
 		return e->number;
 	for (int s = 1; s < NSIG; s++)
-		signal(s, SIG_DFL); /* KILL and STOP refuse, which is no harm */
+		signal(s, SIG_DFL); /* fails for KILL and STOP, which is harmless */
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	setsid(); /* fails where the daemon has done it */
-	umask(0); /* modes in the private root are spelled out */
+	setsid(); /* fails if the daemon has already done it */
+	umask(0); /* modes in the private root are given explicitly */
 	if (setgroups(0, NULL) < 0) {
 		err_errno(e, "drop groups");
 		return err_hint(e, "vmkeep-jail needs root");
@@ -84,7 +85,7 @@ int session_reset(struct jail *j, struct err *e)
 	return 0;
 }
 
-/* Regular file or block device; 0 where nothing is known. */
+/* Size of a regular file or block device; 0 if unknown. */
 static uint64_t drop_size_of(const struct jail_file *f)
 {
 	off_t end = f->data >= 0 ? lseek(f->data, 0, SEEK_END) : 0;
@@ -116,7 +117,7 @@ int limits_set(struct jail *j, struct err *e)
 	const struct jail_role *role = j->role;
 	const struct {
 		int which;
-		rlim_t most; /* 0: as it is */
+		rlim_t most; /* 0: unchanged */
 	} limits[] = {
 		{ RLIMIT_NOFILE, role->nofile },
 		{ RLIMIT_NPROC, role->nproc },
@@ -126,7 +127,7 @@ int limits_set(struct jail *j, struct err *e)
 	};
 	const struct rlimit none = { 0, 0 };
 
-	/* a core would hold the guest's memory */
+	/* a core dump would contain the guest's memory */
 	if (setrlimit(RLIMIT_CORE, &none) < 0)
 		return err_errno(e, "set limits");
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
@@ -137,7 +138,8 @@ int limits_set(struct jail *j, struct err *e)
 	return 0;
 }
 
-/* Those that the role keeps go on through exec, as ambient ones: the program has no other way to them. */
+/* Keeps the role's capabilities across exec as ambient ones: the program cannot get them in any
+ * other way. */
 static int drop_capabilities_keep(uint64_t keep)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -171,7 +173,7 @@ int privileges_drop(struct jail *j, struct err *e)
 	return drop_end_with_daemon(j, e);
 }
 
-/* Before "prepared" is said, because the daemon counts on exec then. */
+/* Must run before "prepared" is sent, because then the daemon counts on exec. */
 int program_check(struct jail *j, struct err *e)
 {
 	const char *path = j->role->run ? NULL : j->argv[0];
@@ -182,7 +184,7 @@ int program_check(struct jail *j, struct err *e)
 	if (stat(path, &st) == 0) {
 		if (S_ISREG(st.st_mode) && access(path, X_OK) == 0)
 			return 0;
-		errno = EACCES; /* or a directory, say */
+		errno = EACCES; /* or it is a directory, for example */
 	}
 	err_errno(e, "run '%s'", path);
 	if (!j->role->own_output)
@@ -202,7 +204,7 @@ static int drop_move_above(int *fd, int above, struct err *e)
 	return 0;
 }
 
-/* First all out of the way, then each to its number; what is not placed goes with exec. */
+/* Moves all fds out of the way first, then each to its number. exec closes the rest. */
 int fds_place(struct jail *j, struct err *e)
 {
 	int null = -1, above = STDERR_FILENO + 1, r;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/jail/files.c - opens what the plan names and looks at what it is
+ * supervisor/jail/files.c - opens what the plan names and determines its type
  *
- * First O_PATH, which neither blocks on a FIFO nor touches a device; only what has the right type
- * is then opened through that same descriptor, so that a name changed meanwhile changes nothing.
+ * Opens with O_PATH first, which neither blocks on a FIFO nor touches a device. Only if the type is
+ * right is it opened for real, through that same fd, so a rename meanwhile makes no difference.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -49,7 +49,7 @@ static int files_check_type(const struct jail_file *f, struct err *e)
 		return err_hint(
 			e, device_ok ? "name an image file or a block device" : "name a file");
 	}
-	/* a second name may be another VM's disk, or a file of the host's somebody linked to */
+	/* another name may be another VM's disk, or a file of the host that somebody linked to */
 	if (f->beneath && f->st.st_nlink != 1) {
 		err_set(e, ERR_INVALID_CONFIG,
 			"%s: %s has %lu names (hard links) and must have one", f->what,
@@ -59,8 +59,9 @@ static int files_check_type(const struct jail_file *f, struct err *e)
 	return 0;
 }
 
-/* Root may name a file in a place where others may put links. What a link leads to must be its owner's own,
- * or somebody has his guest read and write what he may not. */
+/* Root may configure a path in a place where others can create links. A link's owner must also own
+ * its target; otherwise that user could have a guest read and write files that the user may not
+ * access. */
 static int files_check_links(const struct jail_file *f, uid_t link, struct err *e)
 {
 	char whose[24];
@@ -89,11 +90,12 @@ static int files_check_twice(const struct jail *j, struct jail_file *f, struct e
 	return 0;
 }
 
-/* The kernel's exclusive claim finds file systems, volume groups, swap and other guests. A writer
- * keeps it as long as QEMU lives: QEMU's own locks are per device node, and each jail has one. */
+/* The kernel's exclusive claim conflicts with file systems, volume groups, swap and other guests. A
+ * writer keeps it as long as QEMU lives: QEMU's own locks are per device node, and each jail has
+ * its own node. */
 static int files_open_device(const struct jail *j, struct jail_file *f, struct err *e)
 {
-	/* its own QEMU has the claim already where a guest that runs is checked */
+	/* when a running guest is checked, its own QEMU has the claim already */
 	if (f->kind != JAIL_CDROM && !j->running) {
 		f->data = file_reopen(f->fd, (f->write ? O_RDWR : O_RDONLY) | O_EXCL | O_NONBLOCK);
 		if (f->data < 0 && errno == EBUSY)
@@ -109,7 +111,7 @@ static int files_open_device(const struct jail *j, struct jail_file *f, struct e
 	return f->data < 0 ? err_errno(e, "%s: open %s", f->what, f->shown_path) : 0;
 }
 
-/* Its owner may have a lease on it, which keeps others waiting for as long as the host lets it. */
+/* The file's owner may hold a lease on it, which makes others wait as long as the host permits. */
 static int files_open_leased(const struct jail_file *f, int flags)
 {
 	int fd = file_reopen(f->fd, flags | O_NONBLOCK);
@@ -121,7 +123,7 @@ static int files_open_leased(const struct jail_file *f, int flags)
 	return fd;
 }
 
-/* QEMU would wait within its open, and be told of as one that does not start. */
+/* Otherwise QEMU would block in open() and be reported as not starting. */
 static int files_check_lease(const struct jail *j, const struct jail_file *f, struct err *e)
 {
 	_cleanup_(close_fd) int fd = -1;
@@ -132,7 +134,7 @@ static int files_check_lease(const struct jail *j, const struct jail_file *f, st
 	return fd < 0 && errno == EWOULDBLOCK ? lock_leased(f, e) : 0;
 }
 
-/* On a network file system root may be nobody, and the guest's uid the one that was let in. */
+/* On a network file system, root may be mapped to nobody while the guest's uid has access. */
 static int files_open_regular(const struct jail *j, struct jail_file *f, struct err *e)
 {
 	f->data = files_open_leased(f, O_RDONLY);
@@ -172,7 +174,8 @@ int file_open(struct jail *j, struct jail_file *f, struct err *e)
 	if (!rest)
 		return err_set(e, ERR_INVALID_CONFIG, "%s: %s is not in the image directory",
 			f->what, f->shown_path);
-	/* outside, where only root may name a file, LVM's and by-id links are followed */
+	/* outside the image directory only root can configure a path, so LVM and by-id links are
+	 * followed */
 	f->fd = f->beneath ? path_openat2(j->image_dir_fd, rest, O_PATH, path_beneath)
 			   : path_open_outside(f->path, &link);
 	if (f->fd < 0 && errno == ENOENT && f->create && !path_was_there(f))

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/jail/found.c - what lies on an image that vmkeep never puts there
+ * supervisor/jail/found.c - suspicious attributes of an image that vmkeep never sets
  *
- * A guest that got out of an earlier version's jail owned its images, as far as it could see: it
- * may have made one set-uid, let others in by an access list, or moved it out of its directory's
- * quota. None of that keeps a guest from running, and nothing is taken off unasked: check names it.
+ * A guest that escaped from an earlier version's jail had its images as owner: it may have made one
+ * set-uid, granted others access by an ACL, or moved one out of its directory's quota. None of that
+ * keeps a guest from running, and nothing is removed unasked: check reports it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,10 +21,10 @@
 
 enum { FOUND_NAMES_MAX = 64 << 10, FOUND_ACL_MAX = 4096 };
 
-/* system.posix_acl_access, as the kernel gives it out (linux/posix_acl_xattr.h), little endian. */
+/* system.posix_acl_access as the kernel returns it (linux/posix_acl_xattr.h), little endian. */
 enum { ACL_HEAD = 4, ACL_ENTRY = 8, ACL_TAG_USER = 0x02, ACL_TAG_GROUP = 0x08, ACL_MAY_WRITE = 2 };
 
-/* Put there by browsers, file servers and desktops, on CDs and bases above all; nobody acts on
+/* Set by browsers, file servers and desktops, mostly on CDs and base images; nothing acts on
  * them. */
 static const char *const harmless[] = { "user.xdg.", "user.DOSATTRIB", "user.com.apple.",
 	"user.mime_type" };
@@ -39,15 +39,15 @@ static uint32_t found_le32(const uint8_t *p)
 	return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-/* The VM's own uid is what vmkeep asks for where a file system cannot map; that others read what is
- * only read is no harm. */
+/* vmkeep itself asks for access for the VM's uid where a file system has no id-mapped mounts. Read
+ * access to files that are only read is harmless. */
 static bool found_is_fine(
 	const struct jail *j, const struct jail_file *f, unsigned tag, unsigned may, uint32_t id)
 {
 	return (tag == ACL_TAG_USER && id == j->uid) || (!f->write && !(may & ACL_MAY_WRITE));
 }
 
-/* Who is let in by an access list beside owner, group and others: the first; false: nobody. */
+/* Finds the first entry of an ACL besides owner, group and others; false: none. */
 static bool found_acl(
 	const struct jail *j, const struct jail_file *f, const char **kind, uint32_t *id)
 {
@@ -76,7 +76,7 @@ static bool found_is_harmless(const char *name)
 	return false;
 }
 
-/* The first user attribute of a file that a guest writes; NULL: none. */
+/* The first user attribute of a file that the guest writes; NULL: none. */
 static const char *found_attribute(const struct jail_file *f, const char *names, ssize_t len)
 {
 	for (const char *s = names; f->write && len > 0 && s < names + len; s += strlen(s) + 1)
@@ -85,8 +85,8 @@ static const char *found_attribute(const struct jail_file *f, const char *names,
 	return NULL;
 }
 
-/* A project that the directory hands to what is made in it, and the file has not. 0: all is well.
- */
+/* A project id that the directory passes on to new files but this file does not have. 0: no
+ * mismatch. */
 static uint32_t found_project(const struct jail_file *f, uint32_t *has)
 {
 	_cleanup_(free_ptr) char *path = xstrdup(f->path);
@@ -174,7 +174,8 @@ void found_replaced(const struct jail *j, const struct jail_file *f, jail_warn *
 		return;
 	snprintf(path, sizeof path, "/proc/%d/root", j->qemu);
 	root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	/* in its root an image has the path that it has on the host; one that came into the file later has not */
+	/* an image has the same path in QEMU's root as on the host; one added to the VM's file
+	 * later is missing there */
 	fd = root < 0 ? -1
 		      : path_openat2(
 				root, f->path + 1, O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);

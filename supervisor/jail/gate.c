@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/jail/gate.c - the front of the filter: calls younger than this list, and ioctl by
- * allow list
+ * supervisor/jail/gate.c - the front of the seccomp filter: denies calls newer than this list, and
+ * allows only listed ioctls
  *
- * Written in BPF, because libseccomp has no words for either, and put before what libseccomp makes
- * of seccomp.c's table: one filter. A call with a number above the highest that was looked at when
- * this was written is answered as by a kernel that does not have it. Of ioctl's second argument the
- * kernel takes 32 bits, and so does this: with the upper half of the register set, as a negative
- * int or by intent, a request is the same request. What ioctl may is what QEMU 7.2 and 10 were seen
- * to call and what stands in their sources; the rest fails with EPERM.
+ * Written in BPF, because libseccomp can express neither, and placed before the code that
+ * libseccomp generates from seccomp.c's table: together they are one filter. A call with a number
+ * above the highest known when this was written fails as on a kernel that lacks it. The kernel uses
+ * 32 bits of ioctl's second argument, and so does this: with the upper half of the register set, as
+ * for a negative int or on purpose, a request is still the same request. The allowed ioctls are
+ * those that QEMU 7.2 and 10 were seen to make or that are in their sources; all others fail with
+ * EPERM.
  */
 #include <assert.h>
 #include <errno.h>
@@ -27,21 +28,21 @@
 #include "base/mem.h"
 #include "supervisor/jail/jail.h"
 
-/* file_setattr, of Linux 6.17. Since 403 a call has the same number on all processors. */
+/* file_setattr, of Linux 6.17. From 403 on, a call has the same number on all architectures. */
 enum { GATE_HIGHEST = 469 };
 
 /* clang-format off */
 static const struct {
-	unsigned who; /* IOCTL_... of a role */
+	unsigned who; /* IOCTL_* of a role */
 	uint32_t request;
 } gate_requests[] = {
-	/* on any descriptor: flags that fcntl() changes as well, bytes that wait, is it a terminal */
+	/* on any fd: flags that fcntl() can change too, number of readable bytes, terminal check */
 	{ IOCTL_ANY,       FIOCLEX },
 	{ IOCTL_ANY,       FIONCLEX },
 	{ IOCTL_ANY,       FIONBIO },
 	{ IOCTL_ANY,       FIONREAD },
 	{ IOCTL_ANY,       TCGETS },
-	/* a disk's size, geometry and limits, and what trims it: block/file-posix.c */
+	/* a disk's size, geometry, limits and discard: block/file-posix.c */
 	{ IOCTL_DISK,      BLKGETSIZE },
 	{ IOCTL_DISK,      BLKGETSIZE64 },
 	{ IOCTL_DISK,      BLKSSZGET },
@@ -57,13 +58,15 @@ static const struct {
 	{ IOCTL_DISK,      BLKDISCARDZEROES },
 	{ IOCTL_DISK,      BLKZEROOUT },
 	{ IOCTL_DISK,      HDIO_GETGEO },
-	{ IOCTL_DISK,      _IOR('X', 30, uint32_t[3]) }, /* XFS_IOC_DIOINFO: how direct reads are aligned */
-	/* the host's CD drive: is there a disc, hold its tray, open and close it */
+	/* XFS_IOC_DIOINFO: alignment of direct I/O */
+	{ IOCTL_DISK,      _IOR('X', 30, uint32_t[3]) },
+	/* the host's CD drive: disc present? lock, open and close the tray */
 	{ IOCTL_DISK,      CDROM_DRIVE_STATUS },
 	{ IOCTL_DISK,      CDROM_LOCKDOOR },
 	{ IOCTL_DISK,      CDROMEJECT },
 	{ IOCTL_DISK,      CDROMCLOSETRAY },
-	/* a tap that came open: net/tap-linux.c. Not its name, address, link, owner, life after us, filter */
+	/* an open tap: net/tap-linux.c. Not its name, address, link state, owner, persistence or
+	 * filter */
 	{ IOCTL_TAP,       TUNGETFEATURES },
 	{ IOCTL_TAP,       TUNGETIFF },
 	{ IOCTL_TAP,       TUNSETOFFLOAD },
@@ -73,21 +76,22 @@ static const struct {
 	{ IOCTL_TAP,       TUNSETVNETBE },
 	{ IOCTL_TAP,       TUNSETSNDBUF },
 	{ IOCTL_TAP,       TUNSETQUEUE },
-	/* interfaces' names, flags and addresses, when a packet came, and a new guest's MAC for the answer */
+	/* interface names, flags and addresses, when a packet arrived, and setting a new guest's
+	 * MAC for the reply */
 	{ IOCTL_INTERFACE, SIOCGIFNAME },
 	{ IOCTL_INTERFACE, SIOCGIFINDEX },
 	{ IOCTL_INTERFACE, SIOCGIFFLAGS },
 	{ IOCTL_INTERFACE, SIOCGIFADDR },
 	{ IOCTL_INTERFACE, SIOCGIFMTU },
 	{ IOCTL_INTERFACE, SIOCGIFHWADDR },
-	{ IOCTL_INTERFACE, 0x8906 }, /* SIOCGSTAMP, which has two numbers now */
+	{ IOCTL_INTERFACE, 0x8906 }, /* SIOCGSTAMP, which has two numbers by now */
 	{ IOCTL_INTERFACE, SIOCSARP },
 };
 /* clang-format on */
 
-/* Large families of a device of its own: all of them, to who was given the node. */
+/* Large ioctl families of one device: all of them allowed if the role was given the node. */
 static const struct {
-	const char *nodes; /* begin so */
+	const char *nodes; /* prefix of the path */
 	uint8_t type;
 } gate_types[] = {
 	{ "/dev/kvm", 0xae },
@@ -109,14 +113,14 @@ static void gate_read(struct gate *g, size_t at)
 	gate_add(g, BPF_LD | BPF_W | BPF_ABS, (uint32_t)at, 0, 0);
 }
 
-/* When what was read compares so: the answer. */
+/* Returns the answer if the value just read matches. */
 static void gate_answer(struct gate *g, uint16_t compare, uint32_t k, uint32_t answer)
 {
 	gate_add(g, BPF_JMP | compare | BPF_K, k, 0, 1);
 	gate_add(g, BPF_RET | BPF_K, answer, 0, 0);
 }
 
-/* To what follows the gate; where that is, is known at its end. */
+/* Jumps to what follows the gate; the offset is filled in at the end. */
 static unsigned short gate_leave(struct gate *g)
 {
 	gate_add(g, BPF_JMP | BPF_JA, 0, 0, 0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/jail/holder.c - who has a file or a block device in use
+ * supervisor/jail/holder.c - finds out who is using a file or a block device
  *
- * Walks /proc and /sys, which takes milliseconds: only after a conflict is certain.
+ * Walks /proc and /sys, which takes milliseconds, so only call it after a conflict is certain.
  */
 #include <ctype.h>
 #include <fcntl.h>
@@ -22,7 +22,7 @@ static void holder_put_escaped(
 	snprintf(who, HOLDER_TEXT, "%s%.400s%s", before, safe, after);
 }
 
-/* In rising order. Readers without a lock are bystanders. */
+/* In ascending order. Readers without a lock do not count. */
 enum use { HOLDER_NONE, HOLDER_LOCKS, HOLDER_WRITES };
 
 static enum use holder_use_of(int process, const char *fd)
@@ -42,7 +42,7 @@ static bool holder_same(int dir, const char *name, const struct stat *st)
 {
 	struct statx x;
 
-	/* what the kernel knows without asking a file server */
+	/* use cached attributes, without asking a file server */
 	if (statx(dir, name, AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO, &x) < 0)
 		return false;
 	if (S_ISBLK(st->st_mode))
@@ -67,7 +67,8 @@ static enum use holder_process_use(int process, const struct stat *st)
 	return most;
 }
 
-/* A guest of ours by its whole name, which the kernel cuts: from the words -name guest=NAME,... */
+/* Is it one of our guests? Gets the full name, which comm truncates, from the arguments -name
+ * guest=NAME,... */
 static bool holder_is_guest(int process, const char *comm, char *name, size_t room)
 {
 	static const char before[] = "guest=";
@@ -97,7 +98,8 @@ static void holder_put_process(char who[HOLDER_TEXT], int process, const char *p
 	}
 }
 
-/* The first that writes it, else the first that has locked it; less than least does not count. */
+/* Finds the first process that writes the file, else the first that locks it; ignores uses below
+ * least. */
 static bool holder_find_process(const struct stat *st, enum use least, char who[HOLDER_TEXT])
 {
 	_cleanup_(close_dir) DIR *d = opendir("/proc");
@@ -137,7 +139,7 @@ static bool holder_find_mount(const struct stat *st, char who[HOLDER_TEXT])
 	return found;
 }
 
-/* Logical volumes, RAID and the like stand in the holders directory. */
+/* Logical volumes, RAID etc. are listed in the holders directory. */
 static bool holder_find_stacked(const struct stat *st, char who[HOLDER_TEXT])
 {
 	_cleanup_(close_dir) DIR *d = NULL;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/jail/identity.c - keeps the VM's identity before its guest can run
+ * supervisor/jail/identity.c - saves the VM's identity before its guest can run
  *
- * UUID, uid, MACs and addresses of a guest that ran must be the same after a power cut, so the file is
- * fsynced, and its directory too. The daemon cannot wait for that, we can. While nothing changed,
+ * UUID, uid, MACs and addresses of a guest that ran must be the same after a power cut, so the file
+ * and its directory are fsynced. The daemon cannot wait for that, we can. If nothing changed,
  * nothing is written.
  */
 #include <fcntl.h>
@@ -17,7 +17,8 @@
 
 enum { DAY = 86400 };
 
-/* In the document too: a disk that we made is never made again. Those made, for the daemon. */
+/* Records in the document which disks we created, so that they are never created again. Returns
+ * them for the daemon. */
 static json_t *identity_mark_made(const struct jail *j, json_int_t now)
 {
 	json_t *made = json_array(), *disk;
@@ -35,7 +36,7 @@ static json_t *identity_mark_made(const struct jail *j, json_int_t now)
 	return made;
 }
 
-/* To the day: most starts of a day write nothing. */
+/* Recorded once per day, so that most starts write nothing. */
 static void jail_identity_saw(struct jail *j, json_t *images, const char *path, json_int_t now)
 {
 	json_t *image, *known = NULL;
@@ -53,7 +54,7 @@ static void jail_identity_saw(struct jail *j, json_t *images, const char *path, 
 	j->identity.changed = true;
 }
 
-/* Whoever made it: a disk that was there is missed when it is gone. */
+/* Records every disk, whoever created it: if it is gone later, it is reported as missing. */
 static void identity_mark_seen(struct jail *j, json_int_t now)
 {
 	json_t *images = json_object_get(j->identity.document, "images");

@@ -2,10 +2,10 @@
 /*
  * supervisor/jail/idmap.c - each file as a detached mount that the guest's uid can use
  *
- * Nothing is chowned. Where the guest's uid may already do what it must, the file is mounted as it
- * is; else through an id-mapped mount, on which the file's owner is the guest's uid and nobody else
- * exists. Where the file system cannot do that, the operator is told the line that lets the guest
- * in. Outside the jail file, owner and mode stay as they are.
+ * Nothing is chowned. If the guest's uid already has the access it needs, the file is mounted
+ * plainly; else through an id-mapped mount, on which the file's owner becomes the guest's uid and
+ * no other id is mapped. If the file system does not support that, the operator gets the command
+ * that grants the guest access. Outside the jail, the file's owner and mode do not change.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +24,8 @@
 void guest_begin(const struct jail *j)
 {
 	setfsgid(j->uid);
-	setfsuid(j->uid); /* from 0 to another: the capabilities over files are off as well */
+	/* changing it from 0 also disables the file capabilities (CAP_DAC_OVERRIDE etc.) */
+	setfsuid(j->uid);
 }
 
 void guest_end(void)
@@ -33,7 +34,7 @@ void guest_end(void)
 	setfsgid(0);
 }
 
-/* Asks the file system, which knows of access lists and servers, rather than the mode. */
+/* Asks the file system, which knows about ACLs and servers, instead of judging by the mode. */
 static bool idmap_guest_may(const struct jail *j, const struct jail_file *f, int fd)
 {
 	bool may;
@@ -68,9 +69,10 @@ static int idmap_write_map(pid_t pid, const char *map, unsigned int inside, unsi
 }
 
 /*
- * The kernel makes no user namespace for a process whose root is not its mount namespace's own
- * (user_namespaces(7): EPERM in a chroot), and people install from within one: entering its own
- * mount namespace anew gives a process the right root. Answers 0 or an errno, then waits.
+ * Child: the kernel creates no user namespace for a process whose root is not the root of its mount
+ * namespace (user_namespaces(7): EPERM in a chroot), and people install from within a chroot:
+ * re-entering its own mount namespace gives the process the right root. Sends 0 or an errno, then
+ * waits.
  */
 _Noreturn static void live_in_namespace(int parent)
 {
@@ -84,8 +86,8 @@ _Noreturn static void live_in_namespace(int parent)
 	_exit(read(parent, &number, 1) == 0 ? 0 : 1);
 }
 
-/* A user namespace exists only with a process in it: one lives in it until the descriptor is open.
- * It ends when our end of the pair closes, so also if we are killed. */
+/* A user namespace needs a process in it: a child stays in it until its fd is open. The child exits
+ * when our end of the socketpair closes, so also if we are killed. */
 static int idmap_user_namespace(const struct stat *owner, uid_t uid)
 {
 	int pair[2], number, r = 0;
@@ -119,7 +121,8 @@ static int idmap_user_namespace(const struct stat *owner, uid_t uid)
 	return r;
 }
 
-/* One namespace serves all files of one owner; a VM has few owners, so the last one is enough. */
+/* One namespace serves all files of one owner; a VM's files have few owners, so caching the last is
+ * enough. */
 static int idmap_map_owner(const struct jail *j, const struct jail_file *f, struct mount_attr *attr)
 {
 	static int last = -1;

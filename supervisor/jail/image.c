@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/jail/image.c - what an image's header says, against what the plan says
+ * supervisor/jail/image.c - checks an image's header against the plan
  *
- * A header names nothing that we act on: it is compared with the plan and, escaped, shown to
- * people. Layout: QEMU's docs/interop/qcow2.txt.
+ * Nothing in a header is ever acted on: it is compared with the plan and, escaped, shown to people.
+ * Layout: QEMU's docs/interop/qcow2.txt.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -17,7 +17,7 @@ enum {
 	QCOW2_BACKING_OFFSET = 8,
 	QCOW2_BACKING_SIZE = 16,
 	QCOW2_VIRTUAL_SIZE = 24,
-	QCOW2_INCOMPATIBLE = 72, /* from version 3 on */
+	QCOW2_INCOMPATIBLE = 72, /* since version 3 */
 	QCOW2_HEADER_2 = 72,
 	QCOW2_HEADER_3 = 104,
 	QCOW2_BACKING_MAX = 1023,
@@ -51,7 +51,7 @@ static int image_check_raw(
 	return err_hint(e, "write Format=qcow2, or Format=raw if raw is really meant");
 }
 
-/* The backing file's name as a person would write it after Base=, or NULL. */
+/* The backing file's name as a person would write it in Base=, or NULL. */
 static char *image_backing_name(
 	const struct jail_file *f, const uint8_t *head, size_t len, uint64_t at, size_t size)
 {

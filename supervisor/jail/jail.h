@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/jail/jail.h - what vmkeep-jail knows while it prepares the ground
+ * supervisor/jail/jail.h - shared state of vmkeep-jail's set-up steps
  *
- * One struct jail, filled by the plan and by the steps of main.c in their order. The program blocks
- * wherever it must (a dead file server stops only itself) and ends by exec or by exit. Every
- * descriptor is CLOEXEC; only fds_place() makes those that QEMU gets.
+ * One struct jail, filled by the plan and then by the steps of main.c in order. The process may
+ * block anywhere (a dead file server stalls only itself) and ends by exec or exit. Every fd is
+ * CLOEXEC; only fds_place() creates those that QEMU inherits.
  */
 #ifndef SUPERVISOR_JAIL_JAIL_H
 #define SUPERVISOR_JAIL_JAIL_H
@@ -31,14 +31,14 @@ enum jail_kind {
 enum jail_format { JAIL_ANY, JAIL_RAW, JAIL_QCOW2, JAIL_FORMATS };
 extern const char *const jail_format_names[JAIL_FORMATS];
 
-/* What the plan says of yes or no is an int and of numbers a long long, as json_unpack() writes them. */
+/* Plan booleans are ints and plan numbers are long longs, as json_unpack() stores them. */
 struct jail_file {
 	/* from the plan */
 	enum jail_kind kind;
-	const char *what; /* "disk 'root'", begins every message about it */
+	const char *what; /* "disk 'root'", the prefix of every message about it */
 	const char *id;
 	const char *path;
-	int beneath; /* stays below the image directory, follows no symbolic link */
+	int beneath; /* must be below the image directory; no symbolic links are followed */
 	int write;
 	enum jail_format format;
 	int format_written;
@@ -46,22 +46,23 @@ struct jail_file {
 	long long create;
 	const char *created, *seen;
 
-	/* found out */
-	int fd; /* O_PATH: the thing itself, whatever its name may mean later; -1: not there yet */
-	int data;  /* open for reading; a writable block device: the exclusive claim */
-	bool keep; /* data goes on through exec: the claim, or the locks that a writer must see */
-	int tree;  /* detached mount, -1 for a device, which gets a node instead */
+	/* determined by the steps */
+	/* O_PATH: the object itself, whatever the name refers to later; -1: does not exist yet */
+	int fd;
+	int data;  /* open for reading; for a writable block device, the exclusive claim */
+	bool keep; /* data stays open across exec: the claim, or the locks that a writer must see */
+	int tree;  /* detached mount; -1 for a device, which gets a device node instead */
 	struct stat st;
 	const char *shown_path; /* for messages */
 	bool again;		/* an earlier entry has the same path */
 	bool made;
 };
 
-struct jail_path { /* of the daemon's own, shown as it stands */
+struct jail_path { /* the daemon's own paths, bind-mounted unchanged */
 	const char *path;
 	int write;
-	int optional; /* where it is not there, it is not there inside either */
-	int tree;     /* detached mount, -1: none */
+	int optional; /* if missing on the host, left out inside too */
+	int tree;     /* detached mount; -1: none */
 	bool is_dir;
 };
 
@@ -73,19 +74,19 @@ struct jail_node {
 
 enum { JAIL_GROUP_DIRS_MAX = 8 };
 
-struct jail_identity { /* NULL: none to keep */
+struct jail_identity { /* dir NULL: no identity to keep */
 	const char *dir;
 	int changed, fresh;
-	struct json_t *document;	  /* part of the plan */
-	struct json_t *vanished, *former; /* likewise: lists of names, or NULL */
-	const char *damaged;		  /* NULL: none is */
+	struct json_t *document;	  /* owned by the plan */
+	struct json_t *vanished, *former; /* owned by the plan: lists of names, or NULL */
+	const char *damaged;		  /* NULL: not damaged */
 };
 
-struct jail_group {	  /* the control group; limits of 0 are none */
+struct jail_group {	  /* the control group; a limit of 0 means no limit */
 	const char *unit; /* "vmkeep-web1.scope", "" without systemd */
 	const char *dir[JAIL_GROUP_DIRS_MAX];
 	size_t n;
-	long long cpu_quota; /* percent of one processor */
+	long long cpu_quota; /* percent of one CPU */
 	long long cpu_weight, io_weight, tasks_max, memory_max;
 };
 
@@ -93,50 +94,52 @@ enum { JAIL_FILES_MAX = 256, JAIL_NODES_MAX = 16, JAIL_PATHS_MAX = 32 };
 
 struct jail;
 
-/* What it may ask of descriptors by ioctl(), beside what all may; see gate.c. */
+/* ioctls allowed on top of the common set; see gate.c */
 enum { IOCTL_ANY = 1, IOCTL_DISK = 2, IOCTL_TAP = 4, IOCTL_INTERFACE = 8 };
 
-/* What the program is decides what it may; the plan only names it. Limits of 0 are none. */
+/* The role decides what the program may do; the plan only names the role. A limit of 0 means no
+ * limit. */
 struct jail_role {
 	const char *name;
-	const char *install; /* the cure where it is missing */
-	uint64_t keep;	     /* capabilities, as bits */
-	int (*run)(void);    /* our own, in place of a program: its exit status */
-	bool bare;	     /* a private root with nothing in it at all */
-	bool host_network; /* else a network namespace with nothing in it, and nothing to connect to */
-	bool network_sockets; /* among what it is given; else local streams only */
+	const char *install;  /* the hint if the program is missing */
+	uint64_t keep;	      /* capability bit mask */
+	int (*run)(void);     /* runs this instead of exec; returns the exit status */
+	bool bare;	      /* the private root is empty */
+	bool host_network;    /* else an empty network namespace with no access to the network */
+	bool network_sockets; /* inherited fds may be network sockets; else local streams only */
 	bool forks;
 	unsigned ioctls;       /* IOCTL_... */
-	bool own_input;	       /* 0 stays what vmkeep-jail was started with; else /dev/null */
-	bool own_output;       /* 1 and 2 stay what vmkeep-jail was started with; else /dev/null */
-	bool ends_with_daemon; /* else it outlives it, and a later one takes it back */
-	bool keeps_locks;      /* others may not write what it reads as long as it runs */
+	bool own_input;	       /* keep fd 0 as vmkeep-jail got it; else /dev/null */
+	bool own_output;       /* keep fds 1 and 2 as vmkeep-jail got them; else /dev/null */
+	bool ends_with_daemon; /* else it outlives the daemon and is adopted by the next one */
+	bool keeps_locks;      /* nobody may write the files it reads while it runs */
 	uint64_t nofile, nproc, cpu_seconds, memory;
-	uint64_t file;	 /* no file beyond this size */
-	uint64_t growth; /* no file beyond that of the largest in the plan by more than this */
+	uint64_t file;	 /* maximum file size */
+	uint64_t growth; /* maximum file size, relative to the largest file in the plan */
 };
 
 struct jail {
 	int sock;
-	struct json_t *plan; /* that all strings live in */
+	struct json_t *plan; /* owns all strings below */
 	const char *name;
-	uid_t uid;	/* and gid */
-	int check;	/* look at everything, make nothing, become nothing */
-	int space;	/* with check: only what the files may grow by */
-	int running;	/* with check: its own QEMU holds the files */
-	int qemu;	/* and is this process; 0: not known */
-	int may_create; /* images that are to be made */
+	uid_t uid;	/* also the gid */
+	int check;	/* inspect everything, change nothing, exec nothing */
+	int space;	/* with check: report only how much the files may grow */
+	int running;	/* with check: the VM's own QEMU holds the files */
+	int qemu;	/* with running: that QEMU's pid; 0: unknown */
+	int may_create; /* missing images may be created */
 	const char **argv;
 	int oom_score_adj;
-	int io_uring;	     /* some disk wants it */
-	const char *modules; /* where QEMU looks for those of its own version, NULL: nowhere */
+	int io_uring; /* at least one disk uses it */
+	/* where QEMU looks for modules of its own version; NULL: default only */
+	const char *modules;
 	const char *root;
 	const char *image_dir;
-	int image_dir_fd; /* -1 until needed */
+	int image_dir_fd; /* -1: not opened yet */
 	const struct jail_role *role;
 
 	int fd[PLAN_FDS_MAX]; /* received */
-	int to[PLAN_FDS_MAX]; /* their numbers in QEMU */
+	int to[PLAN_FDS_MAX]; /* fd numbers in QEMU */
 	size_t n_fds;
 	struct jail_file *file;
 	size_t n_files;
@@ -148,7 +151,7 @@ struct jail {
 	struct jail_identity identity;
 };
 
-/* The steps of main.c; of the second kind once for each file. */
+/* The steps of main.c. A jail_file_step runs once per file. */
 typedef int jail_step(struct jail *j, struct err *e);
 typedef int jail_file_step(struct jail *j, struct jail_file *f, struct err *e);
 
@@ -163,128 +166,135 @@ const struct jail_role *role_named(const char *name); /* NULL: there is none */
 /* scope.c */
 jail_step group_join;
 
-/* files.c: opens what the plan names and looks at what it is */
+/* files.c: opens what the plan names and determines its type */
 jail_file_step file_open;
 jail_step nodes_find, paths_open;
 
 /* path.c */
-const char *path_shown(const char *path); /* the end of a very long one, so that the reason fits */
+/* Shortens a very long path to its end, so that the reason still fits in the message. */
+const char *path_shown(const char *path);
 int path_openat2(int dir, const char *path, int flags, uint64_t resolve);
-/* The same by hand: O_PATH, or a directory for reading; links by their text; beneath a directory, in a
- * root, or neither. link: as path_open_outside() tells it, or NULL. */
+/* The same in user space: O_PATH, or a directory for reading; links are read and followed by hand;
+ * beneath a directory, in a root, or unrestricted. link: as for path_open_outside(), or NULL. */
 int path_walk(int root, const char *path, int flags, uint64_t resolve, uid_t *link);
-/* Opens (O_PATH) what root named outside of the image directory. *link: who owns the symbolic links that
- * were followed, PATH_ROOT where only root's were; PATH_SEVERAL is nobody. -1 with errno on failure. */
+/* Opens (O_PATH) a path outside the image directory that root configured. *link: the owner of the
+ * symbolic links that were followed, PATH_ROOT if only root's were; PATH_SEVERAL matches no user.
+ * Returns -1 with errno on failure. */
 int path_open_outside(const char *path, uid_t *link);
 #define PATH_ROOT    0u
 #define PATH_SEVERAL UINT32_MAX
-/* Says why f's path could not be opened (error: an errno), by its first part that fails. */
+/* Explains why f's path could not be opened (error: an errno): finds the first component that
+ * fails. */
 int path_blame(const struct jail *j, const struct jail_file *f, int error, struct err *e);
-/* A bare file name's directory below the image directory; name points into f->path. */
+/* Opens the directory of a bare file name below the image directory; name points into f->path. */
 int path_parent(const struct jail *j, const struct jail_file *f, const char **name);
 bool path_was_there(
-	const struct jail_file *f); /* at an earlier start: it is missed, and not made */
+	const struct jail_file *f); /* an earlier start saw it, so it is missing, not new */
 extern const uint64_t path_beneath; /* how names in the image directory are resolved */
 const char *path_in_image_dir(
-	const struct jail *j, const struct jail_file *f); /* NULL: not in it */
+	const struct jail *j, const struct jail_file *f); /* NULL if not in the image directory */
 
 /* create.c */
 jail_file_step image_create;
 int image_uncreated(const struct jail *j, const struct jail_file *f,
-	struct err *e); /* says who would make it */
+	struct err *e); /* fails; the hint says how the image gets created */
 
 /* image.c */
 jail_file_step image_check;
-/* The first len bytes of f against what the plan says of it. */
+/* Checks the first len bytes of f against what the plan says about it. */
 int image_check_header(const struct jail_file *f, const uint8_t *head, size_t len, struct err *e);
-enum { IMAGE_HEAD = 4096 }; /* a header and its backing file's name, as a rule */
+enum { IMAGE_HEAD = 4096 }; /* usually fits a header and its backing file's name */
 
-/* The size that the guest sees, from the image's header; 0: not known. */
+/* Guest-visible size according to the image header; 0: unknown. */
 uint64_t image_size(const struct jail_file *f);
 
 /* identity.c */
 jail_step identity_keep;
 
 /* mark.c */
-jail_file_step mark_check; /* is it a disk of a VM whose state is lost? */
-jail_step mark_lost;	   /* its identity is, and no disk told whose it is */
+/* Does the disk belong to a VM whose state is lost? */
+jail_file_step mark_check;
+/* This VM's identity is lost, and no disk tells which VM it was. */
+jail_step mark_lost;
 int mark_new(const struct jail *j, const struct jail_file *f,
-	struct err *e); /* is another meant than a new one? */
+	struct err *e); /* fails if an existing disk is probably meant instead of a new one */
 void marks_set(const struct jail *j);
 
-/* answer.c: one line to the daemon */
+/* answer.c: replies to the daemon, one line each */
 int answer(int sock, void *json /* stolen */);
 int answer_error(int sock, const char *step, const struct err *e);
 void answer_problem(const struct jail *j, const char *severity, const char *step, const char *id,
 	const struct err *e);
 void answer_warning(const struct jail *j, const char *step, const char *id, const struct err *e);
 
-/* Where a check finds something that keeps no guest from starting. */
+/* For findings of a check that do not keep a guest from starting. */
 typedef void jail_warn(const struct jail *j, const char *step, const char *id, const struct err *e);
 
-/* space.c: one for each file system that is too small for what may still be written */
+/* space.c: one warning per file system with too little space for what may still be written */
 void space_check(const struct jail *j, jail_warn *warn);
 struct growth {
 	dev_t dev;
-	uint64_t bytes, room; /* it may still grow by; its file system has left */
+	uint64_t bytes, room; /* how much it may still grow; free space on its file system */
 };
 bool space_growth(
 	const struct jail *j, const struct jail_file *f, struct growth *g); /* false: unknown */
 
 /* found.c */
 void found_check(const struct jail *j, const struct jail_file *f, jail_warn *warn);
-/* The guest that runs has another file than the one that stands there by now. */
+/* Warns if the running guest has a different file open than the one now at that path. */
 void found_replaced(const struct jail *j, const struct jail_file *f, jail_warn *warn);
 int found_refuse(
-	const struct jail_file *f, struct err *e); /* what keeps everybody from writing it */
+	const struct jail_file *f, struct err *e); /* fails if an attribute makes it unwritable */
 
-/* holder.c: who has a file or a block device in use */
+/* holder.c: who is using a file or block device */
 enum { HOLDER_TEXT = 512 };
-/* writers: who only reads it is no holder, whatever it locked.
- * "VM 'web1' (pid 4711)", "busybox (pid 4712)", "a file system mounted on /mnt", "loop0", or a guess; in that order. */
+/* writers: ignore readers, even if they hold locks. Reports, in order of preference: "VM 'web1'
+ * (pid 4711)", "busybox (pid 4712)", "a file system mounted on /mnt", "loop0", or a guess. */
 void holder_find(const struct stat *st, bool writers, char who[HOLDER_TEXT]);
-/* A process of this host has it open for writing, or a loop device has it. */
+/* True if a process on this host has it open for writing, or a loop device uses it. */
 bool holder_writes(const struct stat *st);
 
 /* lock.c */
 jail_file_step lock_check;
-/* Says who has it; writers: who only reads it does not count. */
+/* Names the holder in e; writers: ignore readers. */
 int lock_busy(const struct jail_file *f, bool writers, struct err *e);
 int lock_leased(
-	const struct jail_file *f, struct err *e); /* says who keeps all others from opening it */
+	const struct jail_file *f, struct err *e); /* names the program that has a lease on it */
 
 /* idmap.c */
 jail_file_step mount_prepare;
-/* Between these two, files are accessed with the guest's rights (groups are gone since the start).
- */
+/* Between these two calls, files are accessed with the guest's credentials (supplementary groups
+ * were dropped at the start). */
 void guest_begin(const struct jail *j);
 void guest_end(void);
 int file_refused(const struct jail *j, const struct jail_file *f, struct err *e);
 
 /* root.c */
 jail_step namespaces_enter, root_build, root_enter;
-extern const char *const root_system_paths[]; /* of the host's, where it has them; ends with NULL */
+/* Host paths shown inside if they exist; NULL-terminated. */
+extern const char *const root_system_paths[];
 
 /* landlock.c */
 jail_step landlock_enter;
 
 /* drop.c */
 jail_step fds_own_only, session_reset, oom_score_set, privileges_drop, program_check, fds_place;
-jail_step fds_check;  /* those that came with the plan */
-jail_step limits_set; /* the program's: the last thing before it */
+jail_step fds_check;  /* checks the fds received with the plan */
+jail_step limits_set; /* the program's limits; the last step before exec */
 
 /* seccomp.c */
 jail_step filter_load;
-const char *filter_calls(size_t i); /* what is refused, a line of the table; NULL behind the last */
+/* The denied calls, one table line each; NULL past the end. */
+const char *filter_calls(size_t i);
 int filter_number(
-	const char *call); /* of the first word in such a line; __NR_SCMP_ERROR (-1): unknown */
+	const char *call); /* of the first name in such a line; __NR_SCMP_ERROR (-1): unknown */
 
 /* gate.c */
-enum { GATE_OPS = 128, FILTER_OPS = 4096 /* the kernel's limit */ };
+enum { GATE_OPS = 128, FILTER_OPS = 4096 /* FILTER_OPS: the kernel's limit */ };
 struct gate {
 	unsigned short n;
 	struct sock_filter op[FILTER_OPS];
 };
-void gate_write(struct gate *g, const struct jail *j); /* not more than GATE_OPS */
+void gate_write(struct gate *g, const struct jail *j); /* at most GATE_OPS instructions */
 
 #endif

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/jail/landlock.c - rules that hold on every path, where the kernel has Landlock
+ * supervisor/jail/landlock.c - path rules, if the kernel has Landlock
  *
- * One more wall behind the private root, for who finds a way past it (a directory's descriptor that somebody
- * passed in, say): what is not below the root cannot be opened, programs are run from the system's directories
- * only, nothing is made, removed, linked or renamed, no TCP, no abstract socket and no signal leave. Rules stand
- * on directories: what is mounted into them later is let in, which a rule on a file would not do. Cannot be
- * loosened afterwards, and its own calls, left to the program, can only narrow it.
+ * One more barrier behind the private root, in case somebody gets past it (with a directory fd that
+ * was passed in, for example): nothing outside the root can be opened, programs can only be run
+ * from the system directories, nothing can be created, removed, linked or renamed (in writable
+ * directories of the plan, files can be created and removed); no TCP (unless the role uses the
+ * host's network), and no connections to abstract sockets or signals to processes outside. Rules
+ * are set on directories: they include what is mounted into them later, which a rule on a file
+ * would not. The rules cannot be loosened afterwards; Landlock's own calls, which the program may
+ * use, can only tighten them.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,10 +19,11 @@
 #include "base/mem.h"
 #include "supervisor/jail/jail.h"
 
-/* linux/landlock.h, of which Debian 12's ends with the second version. */
+/* From linux/landlock.h, whose copy in Debian 12 ends with version 2. */
 enum {
 	FS_EXECUTE = 1 << 0,
-	FS_OPEN = 1 << 1 | 1 << 2 | 1 << 3, /* files to write and to read, directories */
+	/* open files for writing and reading, list directories */
+	FS_OPEN = 1 << 1 | 1 << 2 | 1 << 3,
 	FS_REMOVE_DIR = 1 << 4,
 	FS_REMOVE_FILE = 1 << 5,
 	FS_MAKE_REG = 1 << 8,
@@ -38,7 +42,7 @@ struct landlock_rules {
 	uint64_t fs, net, scoped;
 };
 
-/* What each version of the interface added. */
+/* What each ABI version added. */
 static const struct {
 	int version;
 	struct landlock_rules added;
@@ -86,7 +90,7 @@ int landlock_enter(struct jail *j, struct err *e)
 	size_t size = sizeof all.fs;
 
 	if (version < 1)
-		return 0; /* a kernel without it, or that was told not to use it */
+		return 0; /* a kernel without Landlock, or with Landlock disabled */
 	for (size_t i = 0;
 		i < ARRAY_SIZE(landlock_versions) && landlock_versions[i].version <= version; i++) {
 		all.fs |= landlock_versions[i].added.fs;

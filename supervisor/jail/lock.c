@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/jail/lock.c - whether somebody else uses a file, and what others see of our use
+ * supervisor/jail/lock.c - whether anybody else uses a file, and locks that make our use visible
  *
- * QEMU's protocol (block/file-posix.c, raw_check_lock_bytes): a user holds read locks on 100 + n
- * for each permission it takes and on 200 + n for each that it grants to nobody else. Whoever may
- * read a file can take these, so they prove nothing about a file that nobody should write: a
- * reader's locks keep no guest from reading. What cannot be faked without an open for writing is
- * asked of the kernel: a read lease is not to be had while there is one. QEMU opens such files
- * without locks, and we hold the bytes in its place, on a descriptor that lives as long as it does,
- * so that writers see them.
+ * QEMU's protocol (block/file-posix.c, raw_check_lock_bytes): a user holds read locks on byte 100 +
+ * n for each permission it takes and on 200 + n for each permission that it denies to others.
+ * Anyone who may read a file can take these locks, so for a file that nobody should write they
+ * prove nothing: a reader's locks do not keep a guest from reading. Instead we ask the kernel for
+ * what cannot be faked without opening the file for writing: a read lease is refused while there is
+ * a writer. QEMU opens such files without locks, so we hold the lock bytes for it, on an fd that
+ * lives as long as QEMU, to make them visible to writers.
  *
- * For a file that the VM writes all locks count, as they do for QEMU, which could not name the
- * holder. Processes are looked through only after a conflict, and where the file system cannot
- * tell.
+ * For a file that the VM writes, all locks count, as they do for QEMU, which could not name the
+ * holder. Processes are searched only after a conflict, or if the file system cannot tell.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,12 +31,12 @@ enum {
 	WRITE = 1 << 1,
 	RESIZE = 1 << 3,
 	PERMISSIONS = 4
-}; /* QEMU's BLK_PERM_ */
+}; /* QEMU's BLK_PERM_* */
 
 enum { LEASE_TRIES = 50, LEASE_PAUSE_US = 2000 };
 
-/* Their servers know of writers on other hosts, and may grant no lease although there is no writer.
- */
+/* Their servers know of writers on other hosts, and may refuse a lease although there is no
+ * writer. */
 static const long remote_types[] = { NFS_SUPER_MAGIC, SMB_SUPER_MAGIC, CIFS_SUPER_MAGIC,
 	SMB2_SUPER_MAGIC, CEPH_SUPER_MAGIC, V9FS_MAGIC, FUSE_SUPER_MAGIC, OCFS2_SUPER_MAGIC,
 	AFS_FS_MAGIC, CODA_SUPER_MAGIC, 0x01161970 /* GFS2 */, 0x0bd00bd0 /* Lustre */ };
@@ -52,8 +51,8 @@ static bool lock_is_remote(int fd)
 	return false;
 }
 
-/* The pid of who has this byte (-1: of an open file, 0 or less otherwise: on another host), if
- * anybody. */
+/* Is this byte locked? *pid: the holder's pid (-1: an open file description; other values <= 0:
+ * another host). */
 static bool lock_of(int fd, int byte, pid_t *pid)
 {
 	struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
@@ -65,11 +64,11 @@ static bool lock_of(int fd, int byte, pid_t *pid)
 	return true;
 }
 
-/* As QEMU would see it: for what it writes. */
+/* Would QEMU, opening the file for writing, see a conflicting lock? */
 static bool lock_denies(const struct jail_file *f)
 {
 	int resize =
-		f->format == JAIL_QCOW2 ? RESIZE : 0; /* raw disks of a fixed size share this one */
+		f->format == JAIL_QCOW2 ? RESIZE : 0; /* raw disks of fixed size share this one */
 	int take = CONSISTENT_READ | WRITE | resize, deny = WRITE | resize;
 	pid_t pid;
 
@@ -80,8 +79,7 @@ static bool lock_denies(const struct jail_file *f)
 	return false;
 }
 
-/* A writer on another host is known by its locks alone; that a process of this one writes is seen
- * here. */
+/* A writer on another host is known only by its locks; local writers are found otherwise. */
 static bool lock_written_elsewhere(const struct jail_file *f)
 {
 	static const int bytes[] = { LOCK_TAKEN + 1, LOCK_TAKEN + 3 };
@@ -93,15 +91,15 @@ static bool lock_written_elsewhere(const struct jail_file *f)
 	return false;
 }
 
-/* Somebody has it open for writing. A guest that tries to open a base for writing is refused, but
- * counts as a writer while the kernel looks, so that it must be one every time. */
+/* True if anybody has it open for writing. A guest that tries to open a base image for writing
+ * fails, but counts as a writer for a moment, so only a writer seen in every try counts. */
 static bool lock_is_written(const struct jail_file *f)
 {
 	bool remote = lock_is_remote(f->data);
 
 	if (remote && lock_written_elsewhere(f))
 		return true;
-	/* one who opens meanwhile breaks the lease: nothing to die of */
+	/* opening the file meanwhile breaks the lease: get a harmless signal for that */
 	fcntl(f->data, F_SETSIG, SIGURG);
 	for (int tries = 0; tries < LEASE_TRIES; tries++) {
 		if (fcntl(f->data, F_SETLEASE, F_RDLCK) == 0) {
@@ -137,8 +135,9 @@ int lock_leased(const struct jail_file *f, struct err *e)
 		"end that program, or keep the file where its owner is root: only its owner can lease it");
 }
 
-/* Opened by the guest's uid, on the read-only mount that it is shown: nothing that QEMU could not
- * do itself. A device's node is the host's, where others look for locks, and can be read only. */
+/* Opens the file with the guest's uid, on the read-only mount that the guest gets: nothing that
+ * QEMU could not do itself. A device keeps the host's node, where others look for locks; its fd is
+ * read-only. */
 static int lock_open(const struct jail *j, struct jail_file *f, struct err *e)
 {
 	int fd;
@@ -155,7 +154,8 @@ static int lock_open(const struct jail *j, struct jail_file *f, struct err *e)
 	return 0;
 }
 
-/* Before anything is looked at: of two that begin at once, each sees the other or is seen by it. */
+/* Takes the locks before checking anything: of two concurrent starts, at least one sees the
+ * other. */
 static int lock_hold(const struct jail *j, struct jail_file *f, struct err *e)
 {
 	static const int bytes[] = { LOCK_TAKEN + 0, LOCK_DENIED + 1, LOCK_DENIED + 3 };
@@ -166,8 +166,8 @@ static int lock_hold(const struct jail *j, struct jail_file *f, struct err *e)
 			.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = bytes[i], .l_len = 1
 		};
 
-		/* only a writer's lock is in the way of a reader's; without locks there is nothing
-		 * to hold */
+		/* only a writer's lock conflicts with a reader's; on a file system without locks
+		 * there is nothing to hold */
 		if (fcntl(f->data, F_OFD_SETLK, &l) < 0 && (errno == EAGAIN || errno == EACCES))
 			return lock_busy(f, true, e);
 	}
@@ -180,10 +180,10 @@ int lock_check(struct jail *j, struct jail_file *f, struct err *e)
 	bool regular = S_ISREG(f->st.st_mode);
 	int r = 0;
 
-	/* the locks of a guest that runs are its own; a device was claimed when it was opened */
+	/* a running guest holds its own locks; a device was claimed when it was opened */
 	if (j->running || f->again)
 		return 0;
-	/* a kernel is read once */
+	/* a kernel is read only once */
 	if (!f->write && j->role->keeps_locks && !j->check && f->kind != JAIL_KERNEL)
 		r = lock_hold(j, f, e);
 	if (r < 0)

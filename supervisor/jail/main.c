@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/jail/main.c - vmkeep-jail: prepares the ground, then becomes QEMU (or a program that helps)
+ * supervisor/jail/main.c - vmkeep-jail: sets up the sandbox, then becomes QEMU (or a helper
+ * program)
  *
- * The steps run in this order in the one process whose pid QEMU will have. The first that fails
- * tells the daemon why, and nothing runs. Until "namespaces" the host's own paths are seen, until
- * "privileges" we are root; what a step needs of either it must have opened before. A plan that asks
- * for a check runs the same steps up to there, and of those that look at files none hides what is wrong
- * with the next file.
+ * The steps run in this order in the process whose pid QEMU will have. If one fails, the daemon is
+ * told why, and nothing is executed. Before "namespaces", paths are the host's; before
+ * "privileges", we are root: whatever a step needs of either must have been opened by then. A plan
+ * that asks for a check runs only the steps marked so; file steps run per file, so a problem with
+ * one file does not hide problems with the next.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -23,8 +24,8 @@
 static const struct step {
 	const char *name;
 	jail_step *run;
-	jail_file_step *file; /* once for each file */
-	bool check; /* also where the plan asks for no more than a check */
+	jail_file_step *file; /* runs once per file */
+	bool check; /* also runs when the plan asks for a check only */
 } steps[] = {
 	{ "own descriptors", fds_own_only,     NULL,          true },
 	{ "plan",            plan_receive,     NULL,          true },
@@ -63,7 +64,8 @@ static int main_fail(struct jail *j, const char *step, const struct err *e)
 	return 1;
 }
 
-/* What is wrong with a file hides what comes behind; what does not exist yet has nothing behind. */
+/* Reports the first problem of a file; later steps depend on it. Most steps do not apply to a file
+ * that does not exist yet. */
 static void main_check_file(struct jail *j, struct jail_file *f)
 {
 	struct err e = ERR_INIT;
@@ -97,7 +99,7 @@ static void main_tell_looking(const struct jail *j, const struct jail_file *f)
 	answer(j->sock, json_pack("{s:o}", "looking", api_text(text)));
 }
 
-/* What is wrong with it is told elsewhere. */
+/* Problems with the file are reported elsewhere. */
 static void main_tell_growth(struct jail *j, size_t i)
 {
 	struct err e = ERR_INIT;
@@ -110,7 +112,7 @@ static void main_tell_growth(struct jail *j, size_t i)
 					(json_int_t)g.bytes, "room", (json_int_t)g.room));
 }
 
-/* Of one that starts with the host. */
+/* Warns about an image that does not exist and that a start at boot would not create. */
 static void main_check_uncreated(const struct jail *j, const struct jail_file *f)
 {
 	struct err e = ERR_INIT;
@@ -139,7 +141,7 @@ static int main_check(struct jail *j)
 
 int main(void)
 {
-	/* nothing of the daemon's environment; no home and no place for temporary files either */
+	/* pass on nothing of the daemon's environment, and no home or temporary directory */
 	const char *env[] = { "PATH=/usr/bin", "LANG=C", "HOME=/", "TMPDIR=/", NULL, NULL };
 	static struct jail j = { .sock = PLAN_FD, .image_dir_fd = -1 };
 	struct err e = ERR_INIT;
@@ -153,7 +155,7 @@ int main(void)
 	if (j.check)
 		return main_check(&j);
 	if (answer(j.sock, json_pack("{s:{}}", "prepared")) < 0)
-		return 1; /* nobody is there who would look after QEMU */
+		return 1; /* the daemon is gone, so nobody would supervise QEMU */
 	if (j.role->run) {
 		plan_release(&j);
 		return j.role->run();

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/jail/mark.c - whose an image is, where the state may be lost
+ * supervisor/jail/mark.c - tells which VM an image belongs to, even if the state is lost
  *
- * The state directory knows each VM's images; the images that a guest writes carry its UUID, in an attribute
- * that only the host's root can set. So a VM whose state is lost is not taken for a new one, and what a VM
- * left behind whose file was renamed is not passed over for an empty disk. Where a file system keeps no
- * such attributes there is no mark, and nothing fails for that.
+ * The state directory lists each VM's images, and the images that a guest writes carry its UUID in
+ * an attribute that only the host's root can set. So a VM whose state is lost is not mistaken for a
+ * new one, and the disk of a VM whose file was renamed is not ignored in favor of a new empty one.
+ * File systems without such attributes have no marks; nothing fails because of that.
  */
 #include <ctype.h>
 #include <fcntl.h>
@@ -27,7 +27,7 @@ static bool mark_is_markable(const struct jail_file *f)
 	       S_ISREG(f->st.st_mode);
 }
 
-/* False: it has none, or not one of ours. */
+/* False: no mark, or not a valid one. */
 static bool mark_read(const struct jail_file *f, char uuid[UUID_LEN + 1])
 {
 	ssize_t n = fgetxattr(f->data, mark_name, uuid, UUID_LEN);
@@ -61,7 +61,7 @@ void marks_set(const struct jail *j)
 	}
 }
 
-/* The directory that holds all VMs' states. */
+/* The directory with the state of all VMs. */
 static DIR *mark_open_states(const struct jail *j)
 {
 	const char *slash = strrchr(j->identity.dir, '/');
@@ -81,7 +81,7 @@ static json_t *mark_load_identity(int states, const char *vm)
 	return json_loadb(text.data, text.len, 0, NULL);
 }
 
-/* Some VM's that is known here: its image was copied, or its disk given on. */
+/* The UUID belongs to a VM known here: the image was copied, or the disk passed on. */
 static bool mark_is_known(const struct jail *j, const char *uuid)
 {
 	_cleanup_(close_dir) DIR *dir = mark_open_states(j);
@@ -117,7 +117,7 @@ int mark_check(struct jail *j, struct jail_file *f, struct err *e)
 		j->identity.dir, uuid);
 }
 
-/* Also where no image is marked: a damaged identity was one. */
+/* Applies even if no image is marked: the damaged file itself proves that there was an identity. */
 int mark_lost(struct jail *j, struct err *e)
 {
 	if (!j->identity.dir || !j->identity.fresh || !j->identity.damaged)
@@ -130,7 +130,7 @@ int mark_lost(struct jail *j, struct err *e)
 		"put identity.json back there from a backup, or write UUID= in [VM], its own or a new one");
 }
 
-/* The path with the VM's name, where it stands the n-th time, replaced by another's; NULL: it does not. */
+/* Replaces the n-th occurrence of the VM's name in path by another name; NULL: there is none. */
 static char *mark_with_name(const char *path, const char *name, const char *other, size_t n)
 {
 	const char *at = strstr(path, name);
@@ -161,7 +161,8 @@ static bool mark_is_there(const struct jail *j, const char *path)
 	return fd >= 0;
 }
 
-/* What this disk was called while the VM had that name; NULL: there was none, or it is gone. Caller frees. */
+/* The path that this disk had under the VM's other name; NULL: none known, or it is gone. Caller
+ * frees. */
 static char *mark_left_behind(
 	const struct jail *j, const struct jail_file *f, const json_t *doc, const char *name)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/jail/path.c - names of files: how they are resolved, and why that failed
+ * supervisor/jail/path.c - path resolution, and explaining why it failed
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,7 @@ const char *const jail_format_names[JAIL_FORMATS] = {
 	[JAIL_ANY] = "", [JAIL_RAW] = "raw", [JAIL_QCOW2] = "qcow2"
 };
 
-/* Goes on with where a link leads: its text, then what came behind it in *rest. The new *rest or -1. */
+/* Prepends a link's target to the rest of the path. Replaces *rest; returns 0 or -1. */
 static int path_follow(int link, char **rest, const char *behind)
 {
 	char target[PATH_MAX];
@@ -51,7 +51,8 @@ static int path_fail(int *dir, int error)
 	return -1;
 }
 
-/* The descriptor that a path ends in, as flags want it: for reading, only directories. */
+/* Turns the fd at the end of a path into the kind that flags ask for: only directories can be
+ * opened for reading. */
 static int path_finish(int *dir, int flags)
 {
 	struct stat st;
@@ -68,8 +69,9 @@ static int path_finish(int *dir, int flags)
 	return fd;
 }
 
-/* One part further, "" for none of them so far; without links the way up is the way down again, but for the
- * last part. */
+/* Resolves one component. done: the path so far, "" at the start. Beneath a directory, ".." is
+ * resolved by walking down again to all but the last component: without links, that leads to the
+ * same place. */
 static int path_step(int root, int dir, int top, const char *part, uint64_t resolve, char *done)
 {
 	const bool up = streq(part, "..");
@@ -100,8 +102,8 @@ static void path_note_owner(uid_t *link, uid_t owner)
 		*link = PATH_SEVERAL;
 }
 
-/* Part by part: what is opened is never left again but by the links' own text, so nothing that is renamed
- * meanwhile leads elsewhere. */
+/* Component by component: once a directory is open, only the text of a link leads out of it, so a
+ * concurrent rename cannot redirect the walk. */
 int path_walk(int root, const char *path, int flags, uint64_t resolve, uid_t *link)
 {
 	const bool beneath = resolve & RESOLVE_BENEATH, inside = resolve & RESOLVE_IN_ROOT;
@@ -149,14 +151,14 @@ int path_walk(int root, const char *path, int flags, uint64_t resolve, uid_t *li
 	return dir < 0 ? -1 : path_finish(&dir, flags);
 }
 
-/* A service manager's filter may refuse it to all it starts, as systemd's RestrictSUIDSGID= does, because
- * it cannot look into its argument. */
+/* A service manager's seccomp filter may make openat2() fail with ENOSYS in all its services, as
+ * systemd's RestrictSUIDSGID= does, because a filter cannot look into its argument struct. */
 int path_openat2(int dir, const char *path, int flags, uint64_t resolve)
 {
 	struct open_how how = { .flags = (unsigned int)(flags | O_CLOEXEC), .resolve = resolve };
 	int fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
 
-	/* something was renamed or mounted somewhere on the host: openat2(2) asks for another try */
+	/* something on the host was renamed or mounted meanwhile: openat2(2) says to try again */
 	for (int tries = 0; fd < 0 && errno == EAGAIN && tries < RACES_MAX; tries++)
 		fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
 	return fd < 0 && errno == ENOSYS ? path_walk(dir, path, flags, resolve, NULL) : fd;
@@ -187,8 +189,9 @@ int path_parent(const struct jail *j, const struct jail_file *f, const char **na
 	return path_openat2(j->image_dir_fd, dir, O_RDONLY | O_DIRECTORY, path_beneath);
 }
 
-/* Opens ever longer beginnings of the path; the first that fails, or is a symbolic link where none
- * may be, is *bad (NULL: all can be opened), and *last is what held it. Both are the caller's. */
+/* Opens ever longer prefixes of the path. *bad: the first one that fails, or that is a symbolic
+ * link where none are allowed (NULL: all can be opened); *last: the prefix before it. The caller
+ * frees both. */
 static void path_first_bad(
 	const struct jail *j, const struct jail_file *f, char **bad, char **last, struct stat *st)
 {
@@ -219,7 +222,7 @@ static void path_first_bad(
 
 const char *path_shown(const char *path)
 {
-	static struct arena texts; /* they live as long as the program */
+	static struct arena texts; /* live as long as the process */
 	size_t len = strlen(path);
 	const char *tail;
 
@@ -234,7 +237,7 @@ bool path_was_there(const struct jail_file *f)
 	return f->created[0] || f->seen[0];
 }
 
-/* Never an empty one in its place: what is mounted, or put back, is what its guest wrote. */
+/* Never creates an empty image instead: the one to be mounted or restored has the guest's data. */
 static int path_blame_gone(const struct jail_file *f, const char *where, struct err *e)
 {
 	const char *word = f->created[0] ? "created" : "that was there";
@@ -286,7 +289,8 @@ int path_blame(const struct jail *j, const struct jail_file *f, int error, struc
 		return err_set(e, ERR_INVALID_CONFIG, "%s: %s leaves the image directory", f->what,
 			f->shown_path);
 	case EACCES:
-		/* it is the search of what was passed last that failed, not the name behind it */
+		/* the search of the last directory that was opened failed, not the lookup of the
+		 * next name */
 		quoted = text_shell_quote(last);
 		err_set(e, ERR_PERMISSION,
 			"%s: %s: no permission to enter %s (owner uid %u, mode %04o)", f->what,

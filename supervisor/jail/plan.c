@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/jail/plan.c - receives and reads the plan
+ * supervisor/jail/plan.c - receives and parses the plan
  *
- * Strict: an unknown member or kind means that daemon and jail are of different versions.
+ * Strict: an unknown member or kind means that the daemon and vmkeep-jail are of different
+ * versions.
  */
 #include <assert.h>
 #include <errno.h>

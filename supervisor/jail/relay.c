@@ -14,16 +14,16 @@ enum { RELAY_SEND = MSG_NOSIGNAL | MSG_DONTWAIT };
 
 struct relay_flow {
 	int from, to;
-	bool ended; /* nothing more comes from there */
-	bool done;  /* and nothing more goes out */
+	bool ended; /* EOF: nothing more will be read */
+	bool done;  /* and everything was written */
 	size_t start, len;
 	char data[RELAY_BUFFER];
 };
 
 /* --- the filter --- */
 
-/* All that relay_copy() calls: no socket can be connected, bound or had, no descriptor received.
- * Anything else ends the process, which harms one connection. */
+/* Allows only what relay_copy() calls: no socket can be connected, bound or created, no fd
+ * received. Anything else kills the process, which affects one connection. */
 static int relay_confine(void)
 {
 	const struct scmp_arg_cmp plain[] = {
@@ -58,7 +58,7 @@ static bool relay_again(void)
 	return errno == EAGAIN || errno == EINTR;
 }
 
-/* Takes what is there if the last of it has gone out, and passes on what it can. */
+/* Reads if the buffer is empty, and writes what the other end accepts. */
 static void relay_move(struct relay_flow *f)
 {
 	ssize_t n;
@@ -85,8 +85,8 @@ static void relay_move(struct relay_flow *f)
 	}
 }
 
-/* The alarm ends the process: a client behind a QEMU that does not read cannot even be seen to
- * leave. */
+/* The alarm kills the process: while QEMU does not read, not even the client's disconnect can be
+ * seen. */
 static void relay_watch_stall(const struct relay_flow *f, size_t *before)
 {
 	if (f->len != *before)
@@ -94,8 +94,8 @@ static void relay_watch_stall(const struct relay_flow *f, size_t *before)
 	*before = f->len;
 }
 
-/* An end that is gone, or will say no more, gives the other direction RELAY_LINGER seconds. Once
- * that was seen an end is polled only for what can move, which always moves: nothing here spins. */
+/* If one end is gone or sent EOF, the other direction gets RELAY_LINGER seconds. From then on, that
+ * end is polled only for transfers that are possible, so this never spins. */
 static void relay_copy(struct relay_flow flow[RELAY_ENDS])
 {
 	bool leaving[RELAY_ENDS] = { false, false };
@@ -121,7 +121,7 @@ static void relay_copy(struct relay_flow flow[RELAY_ENDS])
 					alarm(RELAY_LINGER);
 			}
 			if (p[i].revents & (POLLHUP | POLLERR)) {
-				flow[!i].len = 0; /* nobody is there to read it */
+				flow[!i].len = 0; /* nobody is left to read it */
 				flow[!i].ended = true;
 			}
 		}
@@ -135,7 +135,7 @@ static void relay_copy(struct relay_flow flow[RELAY_ENDS])
 int relay_run(void)
 {
 	static struct relay_flow
-		flow[RELAY_ENDS]; /* filled here, or its buffers are in the program's file */
+		flow[RELAY_ENDS]; /* no initializer: its buffers would be in the program file */
 	pid_t pid;
 
 	flow[RELAY_CLIENT].from = flow[RELAY_QEMU].to = RELAY_CLIENT;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/jail/role.c - what each kind of program may, beyond what all are refused
+ * supervisor/jail/role.c - what each kind of program may do beyond the common restrictions
  */
 #include <linux/capability.h>
 
@@ -11,16 +11,16 @@
 enum { MIB = 1 << 20 };
 
 static const struct jail_role roles[] = {
-	/* Processes and threads: one per processor and up to 64 for each of its I/O threads. What a fork bomb
-	 * gets is nobody else's. */
+	/* nproc: one thread per vCPU and up to 64 for each of its I/O threads. A fork bomb is
+	 * limited to this. */
 	{ .name = "qemu",
 		.install = "install qemu-system-x86, or correct Binary=",
 		.keeps_locks = true,
 		.ioctls = IOCTL_DISK | IOCTL_TAP, /* disks and NICs may be plugged in later */
 		.nofile = 4096,
 		.nproc = 1024 },
-	/* Reads headers that a guest wrote: no longer, no larger than any honest image needs. Metadata is all
-	 * that it adds to an image: 1 GiB of it describes 8 TiB. */
+	/* Reads headers that a guest wrote, so time and memory are limited to what any honest image
+	 * needs. It adds only metadata to an image: 1 GiB of metadata describes 8 TiB. */
 	{ .name = "tool",
 		.ends_with_daemon = true,
 		.install = "install qemu-utils",
@@ -31,7 +31,7 @@ static const struct jail_role roles[] = {
 		.cpu_seconds = 600,
 		.memory = 2048ULL * MIB,
 		.growth = 1024ULL * MIB },
-	/* A QEMU that runs no guest: asked on its standard input what it can, or booting 512 bytes. */
+	/* A QEMU without a guest: queried on its standard input, or booting 512 bytes. */
 	{ .name = "probe",
 		.ends_with_daemon = true,
 		.install = "install qemu-system-x86, or correct Binary=",
@@ -41,8 +41,9 @@ static const struct jail_role roles[] = {
 		.nofile = 256,
 		.nproc = 128,
 		.cpu_seconds = 60 },
-	/* Binds ports 53 and 67, and answers those who have no address yet, for which it must tell the kernel
-	 * their MAC. Up to 20 processes serve DNS over TCP. Its leases are read up to 4 MiB. */
+	/* Binds ports 53 and 67, and replies to clients without an address yet, for which it must
+	 * give the kernel their MAC. Up to 20 processes serve DNS over TCP. Its lease file is read
+	 * up to 4 MiB. */
 	{ .name = "dnsmasq",
 		.install = "install dnsmasq-base",
 		.keep = 1ULL << CAP_NET_ADMIN | 1ULL << CAP_NET_BIND_SERVICE,
@@ -55,8 +56,8 @@ static const struct jail_role roles[] = {
 		.nproc = 64,
 		.memory = 512ULL * MIB,
 		.file = 8ULL * MIB },
-	/* Copies between two sockets, as a child that the daemon need not wait for; its own filter leaves it nothing
-	 * else. */
+	/* Copies between two sockets in a child that the daemon need not wait for; its own filter
+	 * denies it anything else. */
 	{ .name = "relay",
 		.run = relay_run,
 		.bare = true,

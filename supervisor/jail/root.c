@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/jail/root.c - namespaces, and the private root with nothing in it that is not needed
+ * supervisor/jail/root.c - namespaces, and a private root with only what is needed
  *
- * Seen inside: /usr, the linker's cache and QEMU's kept modules, read-only; the device nodes named here
- * and in the plan; the plan's files and paths where the host has them. Writable: those that the plan says
- * so of. No /proc, no /sys, no /tmp. No pid namespace (thread ids would be others than outside) and no user namespace.
+ * Visible inside: /usr, the linker's cache and QEMU's saved modules, read-only; the device nodes
+ * listed here and in the plan; the plan's files and paths that exist on the host, writable only if
+ * the plan says so. No /proc, no /sys, no /tmp. No pid namespace (thread ids would differ from
+ * those outside) and no user namespace.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,12 +20,12 @@
 
 enum { READ_ONLY = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV };
 
-/* From the host as they are there: where /usr is merged these are links into it. */
+/* Copied from the host as they are: with a merged /usr, these are links into it. */
 const char *const root_system_paths[] = { "/usr", "/lib", "/lib32", "/lib64", "/libx32", "/bin",
 	"/sbin", "/etc/ld.so.cache", NULL };
 
-/* Where packages keep the modules of a QEMU that an upgrade replaces under its guests, in a directory that is
- * made then; and the name by which a QEMU knows it. */
+/* Where packages save the modules of a QEMU that an upgrade replaces under running guests (the
+ * upgrade creates that directory), and the path under which QEMU looks for them. */
 static const char kept_modules[] = "/run/qemu", modules_place[] = "/var/run/qemu";
 
 static const struct {
@@ -51,13 +52,13 @@ int namespaces_enter(struct jail *j, struct err *e)
 	return 0;
 }
 
-/* Every path inside is resolved as if the new root were already the root. */
+/* Resolves every path as if the new root were already the root. */
 static int root_open_inside(int root, const char *path)
 {
 	return path_openat2(root, path, O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 }
 
-/* The directory that path stands in, made as far as it is missing; name points into path. */
+/* Opens the parent directory of path, creating missing parts; name points into path. */
 static int root_open_parent(int root, const char *path, const char **name)
 {
 	int dir = root_open_inside(root, "/"), next;
@@ -76,7 +77,7 @@ static int root_open_parent(int root, const char *path, const char **name)
 	return dir;
 }
 
-/* Something for a mount to stand on. */
+/* Opens a mount point, creating it if necessary. */
 static int root_open_place(int root, const char *path, bool is_dir)
 {
 	int place = root_open_inside(root, path);
@@ -115,7 +116,7 @@ static int root_put_node(
 	return 0;
 }
 
-/* The host's path as it is there; as: where it is to be seen. */
+/* Copies a link or mounts the host's path read-only; as: its path inside. */
 static int root_put_system_path(int root, const char *path, const char *as, struct err *e)
 {
 	struct mount_attr attr = { .attr_set = READ_ONLY };
@@ -177,7 +178,8 @@ int root_build(struct jail *j, struct err *e)
 	_cleanup_(close_fd) int root = -1;
 	int r = 0;
 
-	/* no nodev: a block device may be named outside /dev; nobody inside can make a node */
+	/* without nodev, because a block device may be configured outside /dev; nobody inside can
+	 * create a node */
 	if (mount("vmkeep", j->root, "tmpfs", MS_NOSUID | MS_NOEXEC, "size=1m,mode=755") < 0)
 		return err_errno(e, "mount a private root on %s", j->root);
 	root = open(j->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -206,7 +208,8 @@ int root_enter(struct jail *j, struct err *e)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
 
-	/* with both the same the old root comes to lie over the new one and is taken off at once */
+	/* with the same directory for both, the old root ends up mounted over the new one, to be
+	 * unmounted at once */
 	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
 		return err_errno(e, "change to the private root");
 	if (mount_setattr(AT_FDCWD, "/", 0, &attr, sizeof attr) < 0)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/jail/scope.c - a control group of its own
+ * supervisor/jail/scope.c - the VM's own control group
  *
- * Under systemd a transient scope that this process asks for itself, so that the group is neither
- * the daemon's nor the service's and outlives both. systemd's own socket is asked first, which root
- * may use and which works without a D-Bus daemon. Where systemd cannot be reached, and where there
- * is none, directories in the mounted hierarchies. A limit that cannot be set ends the start.
+ * Under systemd, a transient scope that this process requests itself, so that the group belongs
+ * neither to the daemon nor to its service and outlives both. systemd's private socket is tried
+ * first: root may use it, and it works without a D-Bus daemon. If systemd cannot be reached, or
+ * there is none, the group consists of directories in the mounted hierarchies. If a limit cannot be
+ * set, the start fails.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -42,8 +43,8 @@ static int scope_append_limits(sd_bus_message *m, const struct jail_group *g)
 	return r;
 }
 
-/* Stopped after vmkeep-guests.service, which asks the guest: what a scope gets from systemd is
- * TERM, and that is QEMU's plug. */
+/* The scope must be stopped after vmkeep-guests.service, which shuts the guest down cleanly:
+ * systemd sends a scope SIGTERM, and that makes QEMU quit at once. */
 static int scope_make_message(sd_bus *bus, const struct jail *j, sd_bus_message **m)
 {
 	_cleanup_(free_ptr) char *description = xasprintf("Virtual machine %s", j->name);
@@ -59,7 +60,7 @@ static int scope_make_message(sd_bus *bus, const struct jail *j, sd_bus_message 
 		r = sd_bus_message_append(*m, "(sv)(sv)(sv)(sv)(sv)", "Description", "s",
 			description, "Slice", "s", "vmkeep.slice", "CollectMode", "s",
 			"inactive-or-failed", "Before", "as", 1, "vmkeep-guests.service", "PIDs",
-			"au", 1, 0 /* who asks */);
+			"au", 1, 0 /* 0: the caller */);
 	if (r >= 0)
 		r = scope_append_limits(*m, &j->group);
 	if (r >= 0)
@@ -83,7 +84,7 @@ static bool scope_is_inside(const char *unit)
 	return inside;
 }
 
-/* The reply says that the job is queued. */
+/* The reply only means that the job is queued. */
 static enum outcome scope_wait_inside(const char *unit, struct err *e)
 {
 	for (int tries = 0; tries < TRIES; tries++) {
@@ -103,7 +104,7 @@ static enum outcome scope_ask(sd_bus *bus, const struct jail *j, struct err *e)
 	bool exists = true;
 	int r = -EIO;
 
-	/* the scope of the process before this one goes as soon as systemd has noticed its end */
+	/* the previous process's scope disappears once systemd has noticed its exit */
 	for (int tries = 0; exists && tries < TRIES; tries++) {
 		if (tries)
 			usleep(TRY_USEC);
@@ -164,8 +165,8 @@ static char *scope_parent_of(const char *dir)
 	return xstrndup(dir, (size_t)(strrchr(dir, '/') - dir));
 }
 
-/* In v2 a controller reaches as far down as it is passed on, one by one since any may be missing.
- */
+/* In v2, controllers must be enabled level by level; one at a time, since any of them may be
+ * missing. */
 static void scope_pass_controllers(const char *dir)
 {
 	static const char *const controllers[] = { "+cpu", "+io", "+memory", "+pids" };
@@ -188,7 +189,7 @@ static bool scope_make_dir(const char *dir)
 
 static int scope_set_limits(const struct jail_group *g, struct err *e)
 {
-	/* v2's file, then v1's; v1 counts weights from 1024 and 500 where v2 has 100 */
+	/* v2's file, then v1's; the default weight is 100 in v2, 1024 or 500 in v1 */
 	/* clang-format off */
 	const struct {
 		const char *key, *file;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/jail/seccomp.c - system calls that no guest's QEMU needs
+ * supervisor/jail/seccomp.c - denies system calls that no guest's QEMU needs
  *
- * A second wall behind uid, namespaces and QEMU's own -sandbox, which lets io_uring, keyctl, pidfd_open
- * and all kinds of sockets through and which a program put in QEMU's place would not raise at all.
- * What is refused here fails with an error and kills nobody. ENOSYS where libraries try a newer call
- * first and then fall back to an older one.
+ * A second barrier behind uid, namespaces and QEMU's own -sandbox, which allows io_uring, keyctl,
+ * pidfd_open and all kinds of sockets, and which a program that replaces QEMU would not set up at
+ * all. A denied call fails with an error and kills nobody. The error is ENOSYS where libraries try
+ * a newer call first and then fall back to an older one.
  *
- * A list of what is refused, not of what is allowed: QEMU with its libraries uses over a hundred calls,
- * other ones with each release, and one that is forgotten shows itself in the middle of a guest's life.
- * What is younger than the list, and ioctl, are gate.c's.
+ * A deny list, not an allow list: QEMU and its libraries use over a hundred calls, and others with
+ * each release; a forgotten one would show up in the middle of a guest's life. Calls newer than
+ * this list, and ioctl, are handled by gate.c.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,46 +24,48 @@
 #include "base/mem.h"
 #include "supervisor/jail/jail.h"
 
-/* A call's name, where need be with its number on all processors: "fchmodat2=452" for a libseccomp that is older
- * than the call. A later one than the kernel's costs nothing. */
+/* A call's name, with its number (the same on all architectures) if libseccomp may be older than
+ * the call: "fchmodat2=452". A call newer than the kernel does no harm. */
 /* clang-format off */
 static const struct {
 	int error;
-	enum { ALL, GUESTS } who; /* GUESTS: roles that serve no network, and get all they need opened */
+	/* GUESTS: roles that serve no network and get everything opened for them */
+	enum { ALL, GUESTS } who;
 	const char *calls;
 } refused[] = {
-	/* others' processes and their memory */
+	/* other processes and their memory */
 	{ EPERM,  ALL, "ptrace process_vm_readv process_vm_writev process_madvise process_mrelease kcmp" },
 	{ EPERM,  ALL, "pidfd_open pidfd_getfd pidfd_send_signal" },
-	/* namespaces and mounts: the way out of the private root */
+	/* namespaces and mounts: ways out of the private root */
 	{ EPERM,  ALL, "unshare setns mount umount umount2 pivot_root chroot move_mount open_tree open_tree_attr=467" },
 	{ EPERM,  ALL, "fsopen fsconfig fsmount fspick mount_setattr statmount=457 listmount=458" },
-	{ ENOSYS, ALL, "clone3" /* its flags lie in memory, where no filter can look */ },
-	/* a file's mode, owner, attributes, flags and times stay when the guest is gone: set-uid on a disk's image
-	 * was a way to root */
+	{ ENOSYS, ALL, "clone3" /* its flags are in memory, which no filter can read */ },
+	/* a file's mode, owner, attributes, flags and times outlive the guest: set-uid on a disk
+	 * image was a way to root */
 	{ EPERM,  ALL, "chmod fchmod fchmodat fchmodat2=452" },
 	{ EPERM,  ALL, "chown fchown lchown fchownat chown32 fchown32 lchown32" },
 	{ EPERM,  ALL, "setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr" },
 	{ EPERM,  ALL, "setxattrat=463 getxattrat=464 listxattrat=465 removexattrat=466" },
 	{ EPERM,  ALL, "file_getattr=468 file_setattr=469" },
 	{ EPERM,  ALL, "utime utimes futimesat utimensat utimensat_time64" },
-	/* all sockets come opened, and those that listen are bound. listen() stays: QEMU calls it on each of them */
+	/* all sockets come open, and listening ones come bound. listen() is allowed: QEMU calls it
+	 * on each of them */
 	{ EPERM,  GUESTS, "bind connect" },
-	/* descriptors to things that have no path here */
+	/* descriptors for things that have no path here */
 	{ EPERM,  ALL, "open_by_handle_at name_to_handle_at fanotify_init fanotify_mark quotactl quotactl_fd" },
-	/* large and young parts of the kernel, where most of its holes were found */
+	/* large or new parts of the kernel, where most vulnerabilities were found */
 	{ EPERM,  ALL, "bpf perf_event_open userfaultfd keyctl add_key request_key" },
 	{ ENOSYS, ALL, "lsm_get_self_attr=459 lsm_set_self_attr=460 lsm_list_modules=461" },
 	{ EPERM,  ALL, "splice tee vmsplice" },
-	/* memory that no limit of the guest's counts, or that nobody else can read */
+	/* memory that none of the guest's limits counts, or that nobody else can read */
 	{ EPERM,  ALL, "memfd_secret mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify mq_getsetattr" },
 	{ EPERM,  ALL, "mq_timedsend_time64 mq_timedreceive_time64" },
 	{ EPERM,  ALL, "shmget shmat shmctl shmdt semget semop semctl semtimedop semtimedop_time64" },
 	{ EPERM,  ALL, "msgget msgsnd msgrcv msgctl ipc" },
-	/* where and when it runs is the daemon's to say, and the host's disks are not flushed for a guest */
+	/* the daemon decides where and when it runs, and no guest flushes the host's disks */
 	{ EPERM,  ALL, "sched_setaffinity sched_setscheduler sched_setparam sched_setattr setpriority ioprio_set" },
 	{ EPERM,  ALL, "sync syncfs" },
-	/* what others do with files that it may see */
+	/* what others do with files that it can see */
 	{ ENOSYS, ALL, "cachestat" },
 	{ EPERM,  GUESTS, "inotify_init inotify_init1 inotify_add_watch" },
 	/* the host itself */
@@ -79,9 +81,9 @@ static const char fork_calls[] = "fork vfork"; /* and clone() without CLONE_THRE
 
 static const char io_uring[] = "io_uring_setup io_uring_enter io_uring_register";
 
-enum { SOCKET_TYPES = 0xf }; /* the rest of socket()'s second argument are flags */
+enum { SOCKET_TYPES = 0xf }; /* the other bits of socket()'s second argument are flags */
 
-/* CLONE_NEWTIME is none of clone()'s: its bit belongs to the signal number there. */
+/* CLONE_NEWTIME is not a flag of clone(): its bit is part of the signal number there. */
 static const uint64_t clone_flags[] = { CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER,
 	CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWCGROUP };
 
@@ -99,7 +101,7 @@ const char *filter_calls(size_t i)
 	return i < ARRAY_SIZE(refused) ? refused[i].calls : NULL;
 }
 
-/* A name that means nothing would be a hole that nobody sees. */
+/* Fails on unknown names: silently skipping one would leave a hole. */
 static int seccomp_refuse(scmp_filter_ctx ctx, int error, const char *calls)
 {
 	int r = 0;
@@ -114,15 +116,15 @@ static int seccomp_refuse(scmp_filter_ctx ctx, int error, const char *calls)
 	return r;
 }
 
-/* One more call that fails, where its argument compares so. */
+/* Denies a call if its argument matches. */
 static int seccomp_refuse_argument(
 	scmp_filter_ctx ctx, int error, int call, struct scmp_arg_cmp argument)
 {
 	return seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO((unsigned)error), call, 1, &argument);
 }
 
-/* Of local sockets QEMU has use; all networks come as descriptors. Datagrams reach whoever listens for them, and
- * are of no use without connect() and bind(). */
+/* QEMU needs local sockets; network sockets are passed in as fds. Datagrams would reach anyone who
+ * listens, and are useless without connect() and bind(). */
 static int seccomp_refuse_all_but_unix(scmp_filter_ctx ctx)
 {
 	const int calls[] = { SCMP_SYS(socket), SCMP_SYS(socketpair) };
@@ -137,7 +139,8 @@ static int seccomp_refuse_all_but_unix(scmp_filter_ctx ctx)
 	return r;
 }
 
-/* Who serves the host's network needs IP, and of netlink the part that lists addresses. */
+/* A program that serves the host's network needs IP, and the part of netlink that lists
+ * addresses. */
 static int seccomp_refuse_odd_networks(scmp_filter_ctx ctx)
 {
 	const struct scmp_arg_cmp netfilter[] = {
@@ -157,7 +160,7 @@ static int seccomp_refuse_odd_networks(scmp_filter_ctx ctx)
 	return r;
 }
 
-/* A process that the daemon does not know would outlive its guest, with all that it holds. */
+/* A process unknown to the daemon would outlive its guest, with everything it holds. */
 static int seccomp_refuse_processes(scmp_filter_ctx ctx)
 {
 	int r = seccomp_refuse(ctx, EPERM, fork_calls);
@@ -167,8 +170,8 @@ static int seccomp_refuse_processes(scmp_filter_ctx ctx)
 		      : r;
 }
 
-/* fcntl()'s that reach beyond the descriptor: a lease makes others wait who open the file, the others have
- * signals sent. The kernel compares 32 bits. */
+/* fcntl() commands with effects beyond the fd: a lease blocks others that open the file, the rest
+ * make the kernel send signals. The kernel compares 32 bits. */
 static int seccomp_refuse_leases(scmp_filter_ctx ctx)
 {
 	static const int commands[] = { F_SETLEASE, F_NOTIFY, F_SETOWN, F_SETOWN_EX, F_SETSIG };
@@ -198,7 +201,7 @@ static int seccomp_refuse_kinds(scmp_filter_ctx ctx, const struct jail_role *rol
 
 static int seccomp_filter_make(scmp_filter_ctx ctx, const struct jail *j)
 {
-	/* calls in the manner of i386 or x32 carry other numbers, past the list */
+	/* i386 and x32 calls have different numbers, which would bypass the list */
 	int r = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS));
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(refused); i++)
@@ -209,7 +212,7 @@ static int seccomp_filter_make(scmp_filter_ctx ctx, const struct jail *j)
 	return r == 0 ? seccomp_refuse_kinds(ctx, j->role) : r;
 }
 
-/* What libseccomp made, put behind the gate. */
+/* Appends the program that libseccomp generated to the gate. */
 static int seccomp_filter_append(scmp_filter_ctx ctx, struct gate *g)
 {
 	_cleanup_(close_fd) int fd = memfd_create("filter", MFD_CLOEXEC);

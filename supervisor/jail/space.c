@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/jail/space.c - whether the disks' file systems have room for what the guest may write
+ * supervisor/jail/space.c - whether the disks' file systems have space for what the guest may write
  *
- * An image that is not fully allocated grows, and a guest whose disk cannot grow stands still.
- * Counted by file system, because the disks of a VM share it. Others write there too: no promise, a
- * warning.
+ * An image that is not fully allocated grows, and a guest whose disk cannot grow is paused. Summed
+ * per file system, because a VM's disks share it. Others write there too, so this is a warning, not
+ * a guarantee.
  */
 #include <sys/statvfs.h>
 
