@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { GIVE_BACK = 1 << 20 }; /* bytes: when so much was held and three quarters of it went */
+enum { GIVE_BACK = 1 << 20 }; /* bytes; see account_give_back() */
 
 /* clang-format off */
 static const struct account_bounds bounds[] = {
@@ -66,7 +66,8 @@ void account_unref(struct account *a)
 
 /* --- memory ------------------------------------------------------------------------------ */
 
-/* The kernel sees what was freed only when the C library is asked to hand it back. */
+/* malloc returns freed memory to the kernel only when asked. Done once GIVE_BACK bytes were held
+ * and three quarters of them were freed. */
 static void account_give_back(struct accounts *as)
 {
 	as->most = as->all > as->most ? as->all : as->most;
@@ -105,7 +106,7 @@ static void account_evict(struct hold *h, const struct err *e)
 	evict(h->data, e);
 }
 
-/* False: there is nothing to gain. */
+/* False: nothing to gain. */
 static bool account_evict_largest(const struct account *a, const char *whose, size_t max)
 {
 	struct hold *h = account_largest(a);
@@ -202,7 +203,8 @@ static bool account_is_lesser(const struct hold *h, const struct hold *than, enu
 	return h->account->clients > than->account->clients;
 }
 
-/* The lowest role below this one, and of those the user with most. */
+/* The hold with the lowest role below this one, and among those, of the user with the most
+ * clients. */
 static struct hold *account_lesser(const struct accounts *as, enum api_role role)
 {
 	struct hold *found = NULL;
@@ -291,7 +293,7 @@ void hold_stream(struct hold *h, void (*evict)(void *data, const struct err *e),
 {
 	h->account->streams += !h->is_stream;
 	h->is_stream = true;
-	/* one that was evicted already stays so */
+	/* an evicted hold stays evicted */
 	if (h->evict)
 		h->evict = evict;
 	h->data = data;

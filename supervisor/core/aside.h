@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/core/aside.h - what is damaged, or stands in the place of a file of ours, is kept and named
+ * supervisor/core/aside.h - sets damaged or misplaced files aside instead of deleting them
  */
 #ifndef SUPERVISOR_CORE_ASIDE_H
 #define SUPERVISOR_CORE_ASIDE_H
@@ -10,10 +10,10 @@
 
 #include "base/err.h"
 
-/* Renames path to PATH.damaged-TIME, which name gets. */
+/* Renames path to PATH.damaged-TIME, stored in name. */
 int aside_move(int dirfd, const char *path, char name[PATH_MAX], struct err *e);
-/* The same for whatever is no regular file, also a link: true when path is free or a file now. Tells it with the
- * VM's name, NULL: none. */
+/* Sets aside anything that is not a regular file, including a link. True: path is free or a regular
+ * file now. Logs it with the VM's name (NULL: none). */
 bool aside_clear(int dirfd, const char *path, const char *vm);
 
 #endif

@@ -16,7 +16,7 @@ const char *backlog_at(const struct backlog *b, uint64_t pos, size_t *len)
 	return *len ? b->bytes.data + (b->bytes.len - *len) : "";
 }
 
-/* Only when more goes than stays, so that a byte is moved once at most on average. */
+/* Only if more is dropped than kept, so that on average each byte is moved at most once. */
 void backlog_forget(struct backlog *b, uint64_t pos)
 {
 	size_t stay = (size_t)(b->end - pos);

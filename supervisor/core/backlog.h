@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/core/backlog.h - the last bytes of a stream, once for all who have not read them yet
+ * supervisor/core/backlog.h - the last bytes of a stream, stored once for all readers
  *
- * Readers keep a position each, counted from the stream's first byte. Holds nothing while all have
- * read all.
+ * Each reader keeps its own position, counted from the first byte of the stream. The backlog is
+ * empty while all readers are up to date.
  */
 #ifndef SUPERVISOR_CORE_BACKLOG_H
 #define SUPERVISOR_CORE_BACKLOG_H
@@ -14,13 +14,13 @@
 
 struct backlog {
 	struct buf bytes;
-	uint64_t end; /* position behind the last byte */
+	uint64_t end; /* position after the last byte */
 };
 
 void backlog_add(struct backlog *b, const void *data, size_t len);
-/* From this position to the end: *len bytes. pos was not forgotten. */
+/* The bytes from this position to the end; *len is their number. pos must not be forgotten yet. */
 const char *backlog_at(const struct backlog *b, uint64_t pos, size_t *len);
-/* Nobody needs what is before this position any more. */
+/* Bytes before this position are no longer needed. */
 void backlog_forget(struct backlog *b, uint64_t pos);
 void backlog_release(struct backlog *b);
 

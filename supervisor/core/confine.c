@@ -12,7 +12,7 @@
 
 enum {
 	ANSWER_MAX = 16 << 10,
-	READS = 64 /* in a turn, more than a socket holds: one that still writes is cut off there */
+	READS = 64 /* per call, more than a socket holds; limits a process that keeps writing */
 };
 
 struct confined {
@@ -41,10 +41,10 @@ json_t *confine_plan(const char *role, const char *name, uid_t uid, const char *
 		"name", name, "uid", (json_int_t)uid, "root", root, "argv", words);
 }
 
-/* A fresh socket pair takes 200 kB at once: it is told to take the largest plan. */
+/* A new socketpair accepts 200 kB at once: enlarge the buffer for the largest plan. */
 static int confine_write(int sock, char *text, size_t len, const int *fds, size_t n, struct err *e)
 {
-	const int room = 4 * PLAN_MAX; /* the kernel counts what the bytes lie in */
+	const int room = 4 * PLAN_MAX; /* the kernel also counts its overhead */
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(PLAN_FDS_MAX * sizeof(int))] = { 0 };
 	struct iovec part = { text, len };
 	struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1 };
@@ -81,7 +81,7 @@ static char *confine_text(json_t *plan /* stolen */, struct err *e)
 	return text;
 }
 
-/* Ours does not block. */
+/* Our end is non-blocking. */
 static int confine_pair(
 	int *ours, int *theirs, char *text, size_t len, const int *fds, size_t n, struct err *e)
 {

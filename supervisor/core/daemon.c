@@ -22,7 +22,7 @@ int daemon_init(struct daemon *d, const struct daemon_options *o, struct err *e)
 	r = dirs_open(&d->dirs, o, e);
 	if (r < 0)
 		return r;
-	/* an earlier version let everybody pass through */
+	/* an earlier version gave everybody search permission */
 	if (fchmod(d->dirs.state_fd, 0700) < 0)
 		log_warning(NULL, "change the mode of '%s': %s", d->dirs.state, strerror(errno));
 	if (mkdirat(d->dirs.state_fd, "vms", 0700) < 0 && errno != EEXIST)

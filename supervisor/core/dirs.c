@@ -20,14 +20,15 @@ enum { LOCK_TRIES = 15, LOCK_WAIT_US = 20000, LOCK_FILE_MAX = PATH_MAX + 32, LOC
 
 static const char lock_name[] = "lock";
 
-/* --- what a daemon that was replaced left us: a lock that was let go for a moment could be another's then --- */
+/* --- locks inherited from the daemon that we replace: a lock released even briefly could be lost
+ * --- */
 
 #define HERITAGE_ENV "VMKEEP_DIRS"
 enum { HERITAGE = 5 };
 
 void dirs_hand_over(const struct daemon_dirs *d)
 {
-	/* not those numbers themselves: they are closed with everything else */
+	/* duplicates, because the originals are CLOEXEC */
 	_cleanup_(free_ptr) char *text =
 		xasprintf("%d:%d:%d:%d:%d:%d", (int)getpid(), dup(d->state_fd), dup(d->run_fd),
 			dup(d->log_fd), dup(d->state_lock), dup(d->run_lock));
@@ -50,7 +51,7 @@ static void dirs_heritage_read(int fd[HERITAGE])
 	unsetenv(HERITAGE_ENV);
 }
 
-/* The same file, with the lock that it has already. */
+/* If fd refers to the same file as an inherited fd, replaces it with that one, to get its lock. */
 static void dirs_heritage_take(const int from[HERITAGE], int fd)
 {
 	struct stat here, there;
@@ -61,7 +62,7 @@ static void dirs_heritage_take(const int from[HERITAGE], int fd)
 			dup3(from[i], fd, O_CLOEXEC);
 }
 
-/* The pid of the process that holds this flock, as the kernel tells it; 0: it does not. */
+/* The pid of the process that holds this flock, according to the kernel; 0: unknown. */
 static int dirs_lock_holder(int fd)
 {
 	_cleanup_(buf_release) struct buf text = BUF_MAX(LOCKS_MAX);
@@ -85,7 +86,7 @@ static int dirs_lock_holder(int fd)
 	return found > 0 ? found : 0;
 }
 
-/* What its lock file says of another daemon: pid and run directory, as far as it can be believed. */
+/* What the lock file says about the other daemon: pid and run directory, if plausible. */
 static void dirs_lock_read(int dirfd, int *pid, char **run)
 {
 	_cleanup_(buf_release) struct buf text = BUF_MAX(LOCK_FILE_MAX);
@@ -121,7 +122,7 @@ static int dirs_lock_taken(int dirfd, int fd, const char *path, const char *opti
 /* 0: locked. 1: this cannot be locked. */
 static int dirs_lock_one(int dirfd, int fd, const char *path, const char *option, struct err *e)
 {
-	/* one that was just killed may still be on its way out */
+	/* a daemon that was just killed may still be exiting */
 	for (int tries = 0; flock(fd, LOCK_EX | LOCK_NB) < 0;) {
 		if (errno == EINTR)
 			continue;
@@ -144,7 +145,7 @@ static int dirs_set_aside(int dirfd, const char *name, const char *shown, struct
 	return 0;
 }
 
-/* Whatever else stands in its place is set aside. */
+/* Anything else in its place is set aside. */
 static int dirs_lock_open(int dirfd, const char *path, struct err *e)
 {
 	const int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
@@ -159,7 +160,7 @@ static int dirs_lock_open(int dirfd, const char *path, struct err *e)
 	return fd < 0 ? err_errno(e, "open '%s/%s'", path, lock_name) : fd;
 }
 
-/* The file that tells whose a directory is. It stays open, for the lock. */
+/* The file that tells who owns a directory. It stays open for the lock. */
 static int dirs_lock_file(int dirfd, const char *path, const char *option, const char *run,
 	bool alone, int *keep, const int heritage[HERITAGE], struct err *e)
 {
@@ -174,7 +175,7 @@ static int dirs_lock_file(int dirfd, const char *path, const char *option, const
 		return r;
 	if (r > 0 && !alone)
 		return fd < 0 ? e->number : err_errno(e, "lock '%s/%s'", path, lock_name);
-	/* it only tells: a full disk must not keep a daemon from its guests */
+	/* the content is only informative: a full disk must not keep a daemon from its guests */
 	if (fd < 0)
 		log_warning(NULL, "%s", e->text);
 	else if (ftruncate(fd, 0) < 0 || pwrite(fd, text, strlen(text), 0) < 0)
@@ -199,7 +200,7 @@ static int dirs_lock_run(struct daemon_dirs *d, const int heritage[HERITAGE], st
 	return dirs_lock_file(d->run_fd, d->run, "--run", d->run, false, &d->run_lock, heritage, e);
 }
 
-/* A link that leads nowhere is somebody's word where the directory is, and most likely not mounted. */
+/* A dangling link tells where the directory should be; most likely that is not mounted. */
 static int dirs_make_way(const char *path, struct err *e)
 {
 	struct stat st;
@@ -213,12 +214,12 @@ static int dirs_make_way(const char *path, struct err *e)
 		e, "is what it leads to mounted? Where it is lost for good, remove the link");
 }
 
-/* Not refused, as it was not by earlier versions: guests are worth more than their logs. */
+/* Not refused, as in earlier versions: guests matter more than their logs. */
 static void dirs_lock_log(const struct daemon_dirs *d)
 {
 	struct err e = ERR_INIT;
 
-	/* it may be one of the others */
+	/* it may be the same directory as one of the others */
 	if (dirs_lock_holder(d->log_fd) != getpid() &&
 		dirs_lock_one(d->log_fd, d->log_fd, d->log, "--log", &e) < 0)
 		log_warning(
@@ -266,7 +267,7 @@ int dirs_open(struct daemon_dirs *d, const struct daemon_options *o, struct err 
 		if (r == 0 && dirs[i].fd)
 			dirs_heritage_take(heritage, *dirs[i].fd);
 	}
-	/* in this order: who shares STATE leaves RUN as it is */
+	/* in this order, so that a daemon with the same STATE does not touch RUN */
 	if (r == 0)
 		r = dirs_lock_state(d, heritage, e);
 	if (r == 0)
@@ -278,7 +279,7 @@ int dirs_open(struct daemon_dirs *d, const struct daemon_options *o, struct err 
 	return r;
 }
 
-/* Whether the path no longer leads to what is open as fd. */
+/* Does the path no longer lead to what is open as fd? */
 static bool dirs_is_lost(int dirfd, const char *path, int flags, int fd)
 {
 	struct stat there, here;
@@ -287,7 +288,7 @@ static bool dirs_is_lost(int dirfd, const char *path, int flags, int fd)
 	       !file_same(&there, &here);
 }
 
-/* Opens what the path leads to, a directory of ours; fd keeps its number. */
+/* Opens, or creates, our directory at path; fd keeps its number. */
 static int dirs_reopen(const char *path, mode_t mode, int fd, struct err *e)
 {
 	_cleanup_(close_fd) int fresh = -1;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/core/dirs.h - the daemon's own directories, and that it is alone in them
+ * supervisor/core/dirs.h - the daemon's own directories, locked against other daemons
  *
- * STATE is locked by its descriptor (flock), so that no file in it must be there or be what it was, and
- * another path to the same directory leads to the same lock. (RUN is not: who may read a directory may
- * lock it.) The files "lock" in both tell whose they are; they are locked as well: RUN's against another
- * there, STATE's where a file system cannot lock directories. LOG is locked too, but another daemon there is only told of.
- * Locks end with the process; no child inherits them past its exec, but the daemon that takes our place does.
+ * The directory STATE itself is locked (flock), so that the lock does not depend on any file in it,
+ * and another path to the same directory leads to the same lock. (RUN is not: anyone who may read a
+ * directory may lock it.) The files "lock" in both tell who owns them. They are locked as well:
+ * RUN's against another daemon there, STATE's for file systems that cannot lock directories. LOG is
+ * locked too, but another daemon there only causes a warning. Locks end with the process; no child
+ * inherits them across exec, except a successor that replaces us.
  */
 #ifndef SUPERVISOR_CORE_DIRS_H
 #define SUPERVISOR_CORE_DIRS_H
@@ -15,10 +16,10 @@
 
 #include "base/err.h"
 
-struct daemon_dirs { /* absolute paths, and descriptors of directories of ours */
+struct daemon_dirs { /* absolute paths, and fds of our directories */
 	char *config, *state, *run, *log;
 	int state_fd, run_fd, log_fd;
-	int state_lock, run_lock; /* the files */
+	int state_lock, run_lock; /* the lock files */
 };
 
 struct daemon_options {
@@ -27,17 +28,19 @@ struct daemon_options {
 
 #define DIRS_INIT { .state_fd = -1, .run_fd = -1, .log_fd = -1, .state_lock = -1, .run_lock = -1 }
 
-/* Makes what is missing. ERR_CONFLICT names the daemon that has one of them. */
+/* Creates what is missing. ERR_CONFLICT names the daemon that uses one of them. */
 int dirs_open(struct daemon_dirs *d, const struct daemon_options *o, struct err *e);
-/* RUN is made anew where it is lost, and what must be in it; what else stands in its place is set aside.
- * The number of its descriptor stays. 1: it was lost; 0: it was not. */
+/* Recreates RUN and its lock file if they are lost; anything else in their place is set aside. The
+ * fd number does not change. 1: RUN was lost; 0: it was not. */
 int dirs_run_again(struct daemon_dirs *d, struct err *e);
-/* The same for STATE and LOG, but only where they are removed, or the path leads to another directory by
- * now: one that was moved may be on its way to elsewhere, and still serves. */
+/* The same for STATE and LOG, but only if they were deleted, or the path leads to a different
+ * directory now: a directory that was moved away may be on its way elsewhere, and still works. The
+ * result is the number of lost directories. */
 int dirs_kept_again(struct daemon_dirs *d, struct err *e);
-/* Makes RUN/vms and RUN/gone where they are missing. 1: one was. */
+/* Creates RUN/vms and RUN/gone if they are missing. 1: one was. */
 int dirs_run_parts(struct daemon_dirs *d, struct err *e);
-/* Before exec of a successor, in the environment: locks that are held all the time. dirs_open() takes them. */
+/* Before exec of a successor: passes the locks on in the environment, without releasing them.
+ * dirs_open() picks them up. */
 void dirs_hand_over(const struct daemon_dirs *d);
 void dirs_release(struct daemon_dirs *d);
 

@@ -39,7 +39,7 @@ bool history_is_asked(const char *who)
 	return who && *who && !streq(who, "policy");
 }
 
-/* Splits a line in place; false: no record. */
+/* Splits a line in place; false: not a record. */
 static bool history_split(char *line, char *field[FIELDS])
 {
 	size_t n = 0;
@@ -50,7 +50,7 @@ static bool history_split(char *line, char *field[FIELDS])
 	return n == FIELDS && field[0][0] >= '0' && field[0][0] <= '9';
 }
 
-/* Did somebody ask for what this line tells? */
+/* Does this line record a requested event? */
 static bool history_line_asked(const char *line, size_t len)
 {
 	_cleanup_(free_ptr) char *copy = xstrndup(line, len);
@@ -59,13 +59,13 @@ static bool history_line_asked(const char *line, size_t len)
 	return history_split(copy, field) && history_is_asked(field[2]);
 }
 
-/* The newest of both kinds, in their order. */
+/* Keeps the newest records of both kinds, in file order. */
 static void history_newest(const char *text, size_t len, struct buf *out)
 {
 	const char *end = text + len, *line;
 	size_t room[] = { HISTORY_OWN, HISTORY_ASKED };
 	_cleanup_(buf_release) struct buf dropped =
-		BUF_INIT; /* a byte a line, from the last one on */
+		BUF_INIT; /* one byte per line, starting with the last line */
 
 	for (; end > text; end = line) {
 		size_t n;
@@ -79,7 +79,7 @@ static void history_newest(const char *text, size_t len, struct buf *out)
 			buf_addc(&dropped, 1);
 			continue;
 		}
-		/* one that does not fit takes all older ones with it */
+		/* a record that does not fit causes all older ones to be dropped too */
 		room[asked] = n <= room[asked] ? room[asked] - n : 0;
 		buf_addc(&dropped, room[asked] == 0);
 	}
@@ -91,7 +91,8 @@ static void history_newest(const char *text, size_t len, struct buf *out)
 	}
 }
 
-/* What is far too long was not written by us: its beginning and its end then, whole lines only. */
+/* A file that is far too long was not written by us: read only its beginning and end, in whole
+ * lines. */
 static int history_load(int dirfd, const char *path, struct buf *out, struct err *e)
 {
 	enum { HALF = READ_MAX / 2 };
@@ -145,7 +146,7 @@ int history_append(int dirfd, const char *path, const struct history_record *r, 
 	history_line(r, &line);
 	if (file_write_all(fd, line.data, line.len) < 0) {
 		rc = err_errno(e, "write '%s'", path);
-		/* half a line would spoil the next one */
+		/* a partial line would corrupt the next one */
 		(void)!ftruncate(fd, st.st_size);
 	} else if ((uint64_t)st.st_size + line.len > HISTORY_MAX) {
 		rc = history_drop_older(dirfd, path, e);
@@ -158,7 +159,7 @@ json_t *history_table(const char *text, size_t len, size_t last)
 	json_t *rows = json_array();
 	const char *from = text + len;
 
-	/* the newline that ends the last line counts for none */
+	/* the newline at the end of the last line does not count */
 	for (size_t lines = 0; from > text; from--)
 		if (from < text + len && from[-1] == '\n' && ++lines == last)
 			break;
@@ -172,7 +173,7 @@ json_t *history_table(const char *text, size_t len, size_t last)
 		if (history_split(line, field))
 			row = json_pack("[f, s, s, s]", strtod(field[0], NULL), field[1], field[2],
 				field[3]);
-		/* bytes that are no UTF-8 were not written by us */
+		/* invalid UTF-8 was not written by us */
 		if (row)
 			json_array_append_new(rows, row);
 		from = end ? end + 1 : text + len;

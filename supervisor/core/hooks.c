@@ -16,8 +16,8 @@
 enum { SECONDS = 30, OUTPUT_MAX = 2048, NAME_MAX_LEN = 64 };
 
 /*
- * The shell executes the program: a path on a dead file server then stops the shell and not the
- * daemon, which spawning waits for. It also says which daemon vmkeep is to talk to.
+ * The shell executes the program, because spawning waits for exec: a path on a dead file server
+ * then blocks the shell, not the daemon. The script also tells vmkeep which daemon to talk to.
  */
 static const char script[] =
 	"VMKEEP_RUN=$1; export VMKEEP_RUN; unset NOTIFY_SOCKET; shift; exec \"$@\"";
@@ -31,7 +31,7 @@ struct hook { /* one program, waiting or running */
 
 struct hooks {
 	struct daemon *daemon;
-	struct hook *first; /* oldest first; those that run stand anywhere */
+	struct hook *first; /* oldest first, running or waiting */
 	unsigned n, running;
 };
 
@@ -139,7 +139,7 @@ static void hooks_run_waiting(struct hooks *h)
 	}
 }
 
-/* One that waits for the same: it tells the newest, so that no VM fills the line. */
+/* If the same hook already waits, updates it, so that no VM can fill the queue. */
 static bool hooks_renew(
 	struct hooks *h, const char *program, const struct hooks_event *event, const char *input)
 {
@@ -180,7 +180,7 @@ static void hooks_add(
 	h->n++;
 }
 
-/* Editors' and package managers' leftovers. */
+/* Skips leftovers of editors and package managers. */
 static int hooks_is_hook_name(const struct dirent *d)
 {
 	static const char *const ends[] = { "~", ".bak", ".swp" };
@@ -197,7 +197,7 @@ static int hooks_is_hook_name(const struct dirent *d)
 	return len < NAME_MAX_LEN;
 }
 
-/* NULL: fit to be trusted. What others than root may write runs their programs as root. */
+/* NULL: trusted. A file that others than root may write would run their code as root. */
 static const char *hooks_objection(const char *path, mode_t type)
 {
 	struct stat st;
@@ -244,7 +244,7 @@ void hooks_run(struct hooks *h, const struct hooks_event *event)
 	char *input = json_dumps(doc, 0);
 
 	json_decref(doc);
-	if (!input) /* a reason that is no UTF-8 */
+	if (!input) /* a reason that is not UTF-8 */
 		input = xstrdup("{}");
 	if (event->program)
 		hooks_add(h, event->program, event, input);

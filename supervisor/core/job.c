@@ -61,7 +61,7 @@ struct job *job_new(struct daemon *d, const char *verb, const char *vm, const ch
 	return j;
 }
 
-/* 0 to 100, or null where nobody knows. */
+/* 0 to 100, or null if unknown. */
 static json_t *job_percent(const struct job *j)
 {
 	return j->total ? json_integer((json_int_t)((double)j->current * 100 / (double)j->total))
@@ -150,7 +150,7 @@ json_t *jobs_list(struct daemon *d)
 {
 	json_t *rows = json_array();
 
-	/* newest first in memory, oldest first for people */
+	/* the list is newest first, people want oldest first */
 	for (struct job *j = d->jobs.last; j; j = j->prev)
 		if (j->ended <= 0)
 			json_array_append_new(

@@ -30,7 +30,7 @@ struct kept {
 	char path[];
 };
 
-static struct kept *first; /* of those that are not done, in their order */
+static struct kept *first; /* not done yet, in order */
 
 static struct kept *keep_first_of(const char *path)
 {
@@ -71,7 +71,7 @@ static int keep_begin(struct kept *k, struct err *e)
 	return child_run(d->loop.ev, &o, e) ? 0 : err_wrap(e, e->number, "keep '%s'", k->path);
 }
 
-/* What came for this file meanwhile, one after another. */
+/* Starts the next write queued for this file; reports those that fail to start. */
 static void keep_begin_next(const char *path)
 {
 	struct kept *k;
@@ -146,8 +146,7 @@ static int keep_read_all(struct buf *b, struct err *e)
 	return n < 0 ? err_errno(e, "read") : 0;
 }
 
-/* A directory is the one thing in the way of a file that neither rename() nor unlink() takes away.
- */
+/* A directory in a file's place is the only thing that neither rename() nor unlink() removes. */
 static void keep_set_directory_aside(int fd, const char *file)
 {
 	_cleanup_(free_ptr) char *aside =
@@ -167,7 +166,7 @@ int keep_main(const char *dir, const char *file, const char *len)
 	int r;
 
 	r = fd < 0 ? err_errno(&e, "open '%s'", dir) : keep_read_all(&text, &e);
-	/* the daemon died before it had said all: an end of input says nothing */
+	/* EOF does not tell whether the daemon died before it had sent everything */
 	if (r == 0 && text.len != (removes ? 0 : strtoull(len, NULL, 10)))
 		r = err_set(&e, ERR_FAILED, "the text was cut short");
 	if (r == 0)

@@ -17,12 +17,12 @@ static int logfile_open_end(struct logfile *l)
 {
 	struct stat st;
 
-	/* non-blocking: a pipe in its place fails instead of waiting for a reader */
+	/* non-blocking: a FIFO in its place fails instead of waiting for a reader */
 	l->fd = openat(l->dirfd, l->name,
 		O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0640);
 	if (l->fd < 0 || fstat(l->fd, &st) < 0)
 		return -errno;
-	/* a device, or a pipe that has a reader: not what a log is */
+	/* a device, or a FIFO with a reader, is not a log */
 	if (!S_ISREG(st.st_mode)) {
 		close_fd(&l->fd);
 		errno = ENXIO;
@@ -69,7 +69,7 @@ void logfile_append(struct logfile *l, const void *data, size_t len)
 		return;
 	if (l->max && l->size && l->size + len > l->max)
 		logfile_rotate(l);
-	/* a full disk costs the log, nothing else */
+	/* a full disk only loses log output */
 	if (l->fd >= 0 && file_write_all(l->fd, data, len) == 0)
 		l->size += len;
 }
@@ -84,7 +84,8 @@ void logfile_release(struct logfile *l)
 
 /* --- the last lines ---------------------------------------------------------------------- */
 
-/* Where the last lines of data begin, or 0. The newline that ends the last one counts for none. */
+/* The start of the last lines in data, or 0. The newline at the end of the last line does not
+ * count. */
 static ssize_t logfile_logtail_begin(const char *data, ssize_t n, unsigned *lines, bool last)
 {
 	ssize_t at = last ? n - 1 : n;

@@ -21,7 +21,7 @@ int options_parse(struct options *o, int argc, char **argv)
 	const char **const words[] = { &o->dirs.config, &o->dirs.state, &o->dirs.run, &o->dirs.log,
 		&o->log_level };
 	static const struct option longs[] = {
-		{ "config", required_argument, NULL, 0 }, /* numbers: of words[] */
+		{ "config", required_argument, NULL, 0 }, /* val: index into words[] */
 		{ "state", required_argument, NULL, 1 },
 		{ "run", required_argument, NULL, 2 },
 		{ "log", required_argument, NULL, 3 },

@@ -12,8 +12,8 @@
 struct options {
 	struct daemon_options dirs;
 	const char *log_level;
-	bool shutdown;	      /* no daemon: only all guests down */
-	uint64_t shutdown_ms; /* 0: as vmkeep.conf says */
+	bool shutdown;	      /* shut down all guests instead of running the daemon */
+	uint64_t shutdown_ms; /* 0: the default from vmkeep.conf */
 	bool print_time;
 };
 
@@ -23,7 +23,7 @@ struct options {
 		  .run = "/run/vmkeep",       \
 		  .log = "/var/log/vmkeep" } }
 
-/* 0: go on; else the exit code + 1. */
+/* 0: continue; else exit code + 1. */
 int options_parse(struct options *o, int argc, char **argv);
 
 #endif

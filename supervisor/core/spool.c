@@ -27,7 +27,8 @@ static size_t spool_least(size_t a, size_t b)
 
 /* --- the file --- */
 
-/* Where a former daemon stopped reading: behind the hole it punched and the zeros at its end. */
+/* Where the previous daemon stopped reading: after the hole that it punched, and the zeros after
+ * that. */
 static off_t spool_first_data(int fd)
 {
 	off_t at = lseek(fd, 0, SEEK_DATA);
@@ -42,7 +43,7 @@ static off_t spool_first_data(int fd)
 	return at + zeros;
 }
 
-/* Looks at the file again; its blocks are the kernel's to tell, and mean something. */
+/* Updates the size. *held: the allocated bytes, which the kernel counts and QEMU cannot fake. */
 static bool spool_stat(struct spool *s, size_t *held)
 {
 	struct stat st;
@@ -52,8 +53,8 @@ static bool spool_stat(struct spool *s, size_t *held)
 		return false;
 	s->size = st.st_size;
 	*held = (size_t)st.st_blocks * 512;
-	/* its writer cut it, and may have written as much again: all that lay before had been given back, so
-	 * whatever is there is new */
+	/* the writer truncated the file, and may have written as much again: everything before at
+	 * had been freed, so any data there is new */
 	if (s->size < s->at || !s->solid) {
 		first = spool_first_data(s->fd);
 		if (first < s->at)
@@ -62,7 +63,7 @@ static bool spool_stat(struct spool *s, size_t *held)
 	return true;
 }
 
-/* The next data before end. */
+/* The next piece of data before end. */
 static bool spool_piece(const struct spool *s, off_t end, off_t *from, off_t *to)
 {
 	*from = lseek(s->fd, s->at, SEEK_DATA);
@@ -72,7 +73,7 @@ static bool spool_piece(const struct spool *s, off_t end, off_t *from, off_t *to
 	return *from >= 0 && *from < *to;
 }
 
-/* Steps over at most max bytes of data; returns how many. */
+/* Skips at most max bytes of data; returns how many. */
 static uint64_t spool_skip(struct spool *s, off_t end, uint64_t max)
 {
 	uint64_t n = 0;
@@ -87,7 +88,7 @@ static uint64_t spool_skip(struct spool *s, off_t end, uint64_t max)
 	return n;
 }
 
-/* Hands over at most max bytes of data; returns how many. */
+/* Passes on at most max bytes of data; returns how many. */
 static size_t spool_take(struct spool *s, off_t end, size_t max)
 {
 	char chunk[CHUNK];
@@ -103,7 +104,7 @@ static size_t spool_take(struct spool *s, off_t end, size_t max)
 				want = (size_t)(to - s->at);
 			n = pread(s->fd, chunk, want, s->at);
 			used = n > 0 ? s->kind->take(s->data, chunk, (size_t)n) : 0;
-			/* what ends in a hole is not going on */
+			/* data before a hole will not be continued */
 			if (n > 0 && !used && to < s->size)
 				used = (size_t)n;
 			if (!used)
@@ -112,7 +113,7 @@ static size_t spool_take(struct spool *s, off_t end, size_t max)
 	return got;
 }
 
-/* From the start: a page is given back only as a whole, and this may be the rest of one. */
+/* Punches from the start of the file: only whole pages are freed, and this may complete one. */
 static void spool_give_back(struct spool *s)
 {
 	if (s->at > 0 && fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, s->at) < 0)
@@ -177,7 +178,7 @@ static void spool_begin_flood(struct spool *s, double now)
 		(struct bucket){ .rate = s->bucket->rate, .burst = s->bucket->rate, .since = now };
 }
 
-/* Drops what is there but for the end of it. True: the flood is over. */
+/* Drops everything but the last SPOOL_KEEP bytes. True: the flood is over. */
 static bool spool_drop(struct spool *s, double now)
 {
 	uint64_t n = spool_skip(s, s->size - SPOOL_KEEP, UINT64_MAX);
@@ -198,7 +199,7 @@ static bool spool_drop(struct spool *s, double now)
 	return true;
 }
 
-/* --- turns --- */
+/* --- reading --- */
 
 static size_t spool_allowed(struct spool *s, double now)
 {
@@ -217,7 +218,7 @@ static void spool_share(struct spool *s, off_t end, double now)
 		spool_settle(s);
 	}
 	s->next = now + (got ? s->kind->pause : 0);
-	/* more, and not only the beginning of a line */
+	/* there is more, not just an incomplete line */
 	if ((got || !max) && spool_piece(s, end, &from, &to))
 		loop_timer_start(
 			&s->timer, spool_allowed(s, now)
@@ -271,7 +272,7 @@ int spool_open(struct spool *s, int fd /* stolen */, struct err *e)
 	return s->watch < 0 ? s->watch : 0;
 }
 
-/* The last bytes are those that count. */
+/* Reads the rest; if that is too much, drops all but the last bytes, which matter most. */
 static void spool_finish(struct spool *s)
 {
 	size_t held, room = (size_t)bucket_level(s->bucket, daemon_now());

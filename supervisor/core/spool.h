@@ -2,16 +2,16 @@
 /*
  * supervisor/core/spool.h - a file that a QEMU writes and the daemon reads
  *
- * Serial output, notify lines and stderr are files on a small tmpfs of the VM's: what is written
- * while no daemon runs waits there, and a writer never waits for a reader. What was read is punched
+ * Serial output, notify lines and stderr are files on a small per-VM tmpfs: output written while no
+ * daemon runs waits there, and a writer never waits for a reader. Data that was read is punched
  * out.
  *
- * QEMU holds the descriptor and can do to the file what it likes: cut it, stretch it to 2^62, punch
- * it, write anywhere. So no size that it set counts for anything: only data is read, holes are
- * stepped over, a turn of the loop has a bound, and so has what is handed on: the spools of a VM
- * share a token bucket. Whatever comes faster, for so long that neither the bucket nor a part of
- * the tmpfs holds it, is dropped and counted, but for the last 64 KiB, until the writer has been
- * slow enough for a second. Nothing wakes up while nothing is written.
+ * QEMU holds the fd and can do anything to the file: truncate it, extend it to 2^62, punch holes,
+ * write anywhere. So its size is never trusted: only data is read, holes are skipped, the work per
+ * loop iteration is bounded, and so is what is passed on: the spools of a VM share a token bucket.
+ * If data arrives faster for longer than the bucket and part of the tmpfs can absorb, everything
+ * but the last 64 KiB is dropped and counted until the writer has been slow enough for a second.
+ * Nothing wakes up while nothing is written.
  */
 #ifndef SUPERVISOR_CORE_SPOOL_H
 #define SUPERVISOR_CORE_SPOOL_H
@@ -27,10 +27,10 @@
 #include "base/loop.h"
 
 enum {
-	SPOOL_RATE = 1 << 20,	/* bytes a second of one VM */
-	SPOOL_BURST = 8 << 20,	/* and at once */
-	SPOOL_BOUND = 4 << 20,	/* of the tmpfs */
-	SPOOL_HOLD = 512 << 10, /* bytes that wait for the bucket before it counts as a flood */
+	SPOOL_RATE = 1 << 20,	/* bytes per second per VM */
+	SPOOL_BURST = 8 << 20,	/* bytes at once */
+	SPOOL_BOUND = 4 << 20,	/* size of the tmpfs */
+	SPOOL_HOLD = 512 << 10, /* bytes waiting for the bucket before it counts as a flood */
 	SPOOL_KEEP = 64 << 10,	/* last bytes of a flood, which are not dropped */
 	SPOOL_PAGE = 4096,
 };
@@ -39,18 +39,18 @@ struct watches;
 
 /* How a file is read. */
 struct spool_kind {
-	size_t patience; /* bytes that may lie there unread */
-	size_t tail;	 /* bytes at the end that stay unread until the end */
-	size_t reserve;	 /* bytes that stay allocated behind what is read */
-	double pause;	 /* seconds between two turns */
-	/* Returns how many of the bytes it used: the others come again, and more with them. It uses
-	 * some of SPOOL_PAGE or more. */
+	size_t patience; /* unread bytes that are not worth a read */
+	size_t tail;	 /* bytes at the end that are not read before the end of the stream */
+	size_t reserve;	 /* bytes kept allocated after the read position */
+	double pause;	 /* seconds between two reads */
+	/* Returns how many bytes it used: the rest is passed again, with more appended. Must use
+	 * some if given SPOOL_PAGE or more. */
 	size_t (*take)(void *data, char *bytes, size_t len);
-	/* Before the next bytes so many were dropped. */
+	/* This many bytes were dropped before the next ones. */
 	void (*lost)(void *data, uint64_t bytes);
-	/* After some of these, before the bytes leave the file; NULL: nothing. */
+	/* Called after take(), before the bytes are removed from the file; may be NULL. */
 	void (*settle)(void *data);
-	/* And after they have left it; NULL: nothing. */
+	/* Called after they were removed; may be NULL. */
 	void (*done)(void *data);
 };
 
@@ -63,28 +63,28 @@ struct spool {
 	struct bucket *bucket; /* borrowed */
 
 	int fd, watch;
-	off_t at, size; /* next byte; size as it was in this turn */
-	double next;	/* not before */
+	off_t at, size; /* position of the next byte; size at the last check */
+	double next;	/* earliest time of the next read */
 	struct loop_timer timer;
-	bool flood, over;   /* over: nobody writes any more */
-	bool solid;	    /* its file system gives nothing back: what was read stays there */
-	struct bucket calm; /* in a flood; it is over when this is full */
+	bool flood, over;   /* over: the writer has ended */
+	bool solid;	    /* the file system cannot punch holes: data that was read stays */
+	struct bucket calm; /* during a flood, which ends when this is full */
 	uint64_t dropped,
-		untold; /* bytes that neither the file nor the log was told of; only the log */
-	double told;	/* when the log was */
+		untold; /* bytes not yet passed to lost(); bytes passed to it but not yet logged */
+	double told;	/* time of the last log line */
 };
 
 #define SPOOL_INIT { .fd = -1 }
 
-/* kind .. bucket are set; fd is open for reading and writing. Finds where a former daemon stopped,
- * and reads what is there. An error says that the file is not watched. */
+/* kind .. bucket must be set; fd is open for reading and writing. Finds where the previous daemon
+ * stopped, and reads what is there. An error means that the file is not watched. */
 int spool_open(struct spool *s, int fd /* stolen */, struct err *e);
-/* over: nobody writes any more, and the rest is read, at most what the bucket has; else it stays
- * there. */
+/* over: the writer has ended; reads the rest, up to the bucket's limit. Otherwise the rest stays in
+ * the file. */
 void spool_close(struct spool *s, bool over);
-/* Reads a share of what is there, now. */
+/* Reads a share of the data now. */
 void spool_read(struct spool *s);
-/* The last bytes of it that have not been read, at most len. */
+/* Copies the last unread bytes, at most len. */
 size_t spool_tail(const struct spool *s, char *bytes, size_t len);
 
 #endif

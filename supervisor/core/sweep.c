@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The child's side of sweeper.h. To unmount a file system the kernel waits until no processor can see
- * it any more: milliseconds, and a hundred times that where a hundred guests end at once. Two at the
- * same place do each other no harm.
+ * The child's side of sweeper.h. Unmounting a file system waits until no CPU can see it any more:
+ * milliseconds, and a hundred times that if a hundred guests end at once. Concurrent sweeps of the
+ * same directory are harmless.
  */
 #include "supervisor/core/sweeper.h"
 
@@ -23,7 +23,7 @@ static int sweep_unmount(int dirfd, const char *name, struct err *e)
 {
 	_cleanup_(free_ptr) char *where = xasprintf("/proc/self/fd/%d/%s", dirfd, name);
 
-	/* detached: guests that are about to end may still have files open there */
+	/* lazily: guests that are exiting may still have files open there */
 	if (umount2(where, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL)
 		return err_errno(e, "unmount '%s'", name);
 	return 0;

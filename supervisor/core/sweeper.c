@@ -18,7 +18,8 @@
 
 static const char place[] = "gone";
 
-/* Who waits for a guest is told first; but soon: until then its file systems are in use. */
+/* A delay, so that clients waiting for a guest are answered first; short, because the guest's file
+ * systems are in use until then. */
 #define SOON_SECONDS  0.002
 #define AGAIN_SECONDS 5.0
 
@@ -27,9 +28,10 @@ struct sweeper {
 	unsigned serial;
 	struct loop_timer timer;
 	struct child *child;
-	bool soon; /* the timer runs, and not for long */
-	bool more; /* came since the child began */
-	/* To the next child: what it is to close is in this socket, and nobody takes it out. -1: nothing is. */
+	bool soon; /* the timer runs with the short delay */
+	bool more; /* more work came since the child started */
+	/* The fds to close are queued in this socketpair. The next child inherits it and never
+	 * reads it, so they are closed when it exits. -1: nothing is queued. */
 	int way[2];
 };
 
@@ -90,7 +92,7 @@ static int core_sweeper_take(
 			sweeper_want(s);
 			return 0;
 		}
-		/* the number is a former daemon's */
+		/* the number was used by a previous daemon */
 	} while (errno == EEXIST || errno == ENOTEMPTY);
 	return errno == ENOENT ? 0 : err_errno(e, "move '%s/%s' away", top, path);
 }
@@ -144,7 +146,7 @@ struct sweeper *sweeper_new(struct daemon *d, struct err *e)
 	s->daemon = d;
 	s->way[0] = s->way[1] = -1;
 	loop_timer_init(&s->timer, d->loop.ev, sweeper_begin, s);
-	/* removed only when it is empty: then there is nothing to do */
+	/* rmdir succeeds only if it is empty: then there is nothing to do */
 	if (unlinkat(d->dirs.run_fd, place, AT_REMOVEDIR) < 0)
 		sweeper_want(s);
 	else

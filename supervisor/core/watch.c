@@ -26,11 +26,11 @@ struct watches {
 	int fd;
 	ev_io io;
 	struct loop_timer away;
-	struct watch *head, *next; /* next: to be told, in a round */
+	struct watch *head, *next; /* next: the iterator in watch_on_event() */
 	char *chunk;
 };
 
-/* Out of the list. */
+/* Unlinks it from the list. */
 static struct watch *watch_take(struct watches *ws, int handle)
 {
 	for (struct watch **p = &ws->head; *p; p = &(*p)->next)
@@ -60,15 +60,16 @@ static void watch_collect(struct watches *ws, ssize_t len)
 		w = watch_take(ws, i->wd);
 		if (w) {
 			w->hit = true;
-			watch_put_first(ws, w); /* who floods is found at once */
+			/* move to front: a flooding file is found at once */
+			watch_put_first(ws, w);
 		}
-		/* too much at once: whose events were dropped nobody knows */
+		/* the queue overflowed: any watch may have lost events */
 		for (w = i->mask & IN_Q_OVERFLOW ? ws->head : NULL; w; w = w->next)
 			w->hit = true;
 	}
 }
 
-/* However many events there are, each is told once, and nobody waits behind those of another. */
+/* However many events there are, each watch is notified once, so none waits for another's flood. */
 static void watch_on_event(struct ev_loop *ev, ev_io *io, int revents)
 {
 	struct watches *ws = io->data;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/core/watch.h - one inotify for all files that grow
+ * supervisor/core/watch.h - one inotify instance for all files that grow
  *
- * (A user may have 128 inotify instances, so not one per VM.) After it woke up it looks away for
- * 10 ms, and then reads all events before it tells each file's owner once: a guest that floods its
- * console costs 100 wake-ups a second and nobody else's time, an idle one none.
+ * (A user may have 128 inotify instances, so not one per VM.) After each wakeup it ignores events
+ * for 10 ms, then reads all of them and notifies each file's owner once: a guest that floods its
+ * console costs 100 wakeups a second and nobody else's time, an idle guest none.
  */
 #ifndef SUPERVISOR_CORE_WATCH_H
 #define SUPERVISOR_CORE_WATCH_H
@@ -17,8 +17,8 @@ struct watches;
 struct watches *watches_new(struct ev_loop *ev);
 void watches_free(struct watches *ws);
 
-/* changed is called from the loop after one of these inotify(7) events on the open file or directory;
- * fd may be closed then. Returns a handle > 0. */
+/* changed is called from the loop after one of these inotify(7) events on the open file or
+ * directory; fd may be closed after this call. Returns a handle > 0. */
 int watch_add(struct watches *ws, int fd, unsigned mask, void (*changed)(void *data), void *data,
 	struct err *e);
 void watch_remove(struct watches *ws, int handle); /* 0 is fine */
