@@ -15,37 +15,38 @@
 #include "base/text.h"
 #include "qmp/codec.h"
 
-/* TURN_BYTES: one turn's share of a guest that floods; each may be a message of its own. */
+/* TURN_BYTES: read per loop iteration, since a guest that floods can send a message every few
+ * bytes. */
 enum { RESYNC = 0xFF, TURN_BYTES = 16 << 10, REASON_MAX = 512 };
 
 struct agent_call {
 	struct agent_call *next;
 	char *command;
-	struct buf line; /* the command as it is sent */
-	double due;	 /* clock_now() when its time is over */
-	double timeout;	 /* seconds, once it was sent */
+	struct buf line; /* the command, encoded */
+	double due;	 /* clock_now() at the deadline */
+	double timeout;	 /* seconds, from when it was sent */
 	agent_reply_fn *reply;
 	void *data;
 };
 
 struct agent {
 	struct ev_loop *ev;
-	int fd; /* -1: gone */
+	int fd; /* -1: lost */
 	double patience;
 	ev_io readable, writable;
 	struct loop_timer timer;
-	struct agent_call *first, **end; /* first: the one under way */
+	struct agent_call *first, **end; /* first: the one in flight */
 	unsigned n;
 	struct codec in;
 	struct buf out;
 	json_int_t sync;
-	bool asked;  /* the sync of the first call was sent */
-	bool synced; /* and answered: what comes now is its reply */
-	bool marked; /* 0xFF came: an answer to the sync may follow */
+	bool asked;  /* the first call's sync was sent */
+	bool synced; /* and answered: the next message is the reply */
+	bool marked; /* 0xFF arrived: an answer to the sync may follow */
 	bool closing;
 };
 
-/* Sets the timer to when there is something to do. */
+/* Arms the timer for the next thing to do. */
 static void agent_rearm(struct agent *a)
 {
 	bool now = a->closing || (a->first && (a->fd < 0 || !a->asked));
@@ -83,7 +84,7 @@ static void agent_flush(struct agent *a)
 		ev_io_stop(a->ev, &a->writable);
 }
 
-/* Begins the first call that waits. */
+/* Starts the first waiting call. */
 static void agent_begin(struct agent *a)
 {
 	uint32_t number = 0;
@@ -101,7 +102,7 @@ static void agent_begin(struct agent *a)
 	agent_rearm(a);
 }
 
-/* What the agent still says to it is dropped by the next sync. */
+/* Ends the call in flight. The next sync discards what the agent still sends for it. */
 static void agent_settle(struct agent *a)
 {
 	a->asked = a->synced = false;
@@ -153,7 +154,7 @@ static void agent_describe(const struct agent *a, const struct agent_call *c, st
 		err_set(e, ERR_TIMEOUT, "the guest agent does not answer");
 }
 
-/* All that are lost, or whose time is over. */
+/* The next call that is lost or overdue. */
 static struct agent_call **agent_overdue(struct agent *a)
 {
 	bool lost = a->fd < 0 || a->closing;
@@ -183,7 +184,7 @@ static void agent_on_timer(void *data)
 	agent_rearm(a);
 }
 
-/* The agent's words are the guest's: escaped and short. */
+/* The agent's text comes from the guest: escape it and keep it short. */
 static void agent_refuse(struct agent *a, const json_t *error)
 {
 	const json_t *desc = json_object_get(error, "desc");
@@ -214,7 +215,7 @@ static void agent_bad(struct agent *a, const struct err *why)
 	struct err e = ERR_INIT;
 
 	if (!a->synced) {
-		/* rubbish from before: the next mark begins anew */
+		/* stale garbage: wait for the next mark */
 		a->marked = false;
 		codec_release(&a->in);
 		return;
@@ -245,7 +246,7 @@ static void agent_take(struct agent *a, const json_t *message)
 	}
 }
 
-/* Bytes without a mark among them, of an answer. */
+/* Input without a resync mark, part of an answer. */
 static void agent_feed(struct agent *a, const char *data, size_t len)
 {
 	struct err e = ERR_INIT;
@@ -255,7 +256,7 @@ static void agent_feed(struct agent *a, const char *data, size_t len)
 	codec_feed(&a->in, data, len);
 	while (a->asked && (a->synced || a->marked) &&
 		(r = codec_next(&a->in, &message, &e)) == CODEC_MESSAGE) {
-		/* what follows the answer in the same breath was not asked for */
+		/* anything behind the reply is unsolicited */
 		agent_take(a, message);
 		json_decref(message);
 	}
@@ -263,7 +264,7 @@ static void agent_feed(struct agent *a, const char *data, size_t len)
 		agent_bad(a, &e);
 }
 
-/* While the sync is awaited: all up to a mark is from before, and each mark begins anew. */
+/* While waiting for the sync: all input before a mark is stale, and each mark starts over. */
 static void agent_feed_until_synced(struct agent *a, const char *data, size_t len)
 {
 	while (len && !a->synced && a->asked) {

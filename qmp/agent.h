@@ -2,14 +2,14 @@
 /*
  * qmp/agent.h - one connection to a guest agent, the host's end
  *
- * Speaks the dialect of qemu-ga. What the guest sends is hostile input, and what is written while
- * no agent listens is kept by QEMU and answered whenever one comes. So every call begins with 0xFF
- * and guest-sync-delimited with a number of its own; until the answer to that has come all else is
- * thrown away unread, and the command is not sent. One call at a time, the others wait.
+ * Speaks qemu-ga's dialect. Guest input is hostile, and QEMU keeps what was written while no
+ * agent was listening and delivers it whenever one starts. So every call begins with 0xFF and a
+ * guest-sync-delimited with a number of its own. Until the answer to that arrives, all other
+ * input is discarded unread and the command is not sent. One call at a time, the others wait.
  *
- * Every agent_call() is answered once: reply, error, timeout or close, from the loop and never from
- * inside agent_call(). A callback may call or close. Between calls nothing is read: a guest that
- * floods its port stalls itself.
+ * Every agent_call() is answered once: reply, error, timeout or close, from the loop and never
+ * from inside agent_call(). A callback may call or close. Nothing is read between calls: a guest
+ * that floods its port only stalls itself.
  */
 #ifndef QMP_AGENT_H
 #define QMP_AGENT_H
@@ -32,23 +32,24 @@ enum {
  * ordinary command, usually AGENT_SECONDS. */
 struct agent *agent_new(struct ev_loop *ev, int fd /* stolen */, double patience);
 
-/* result: "return" value, borrowed, NULL on error. ERR_GUEST_REFUSED: the agent's own error, escaped;
- * ERR_TIMEOUT: no answer in time; ERR_UNREACHABLE: the connection is gone; ERR_FAILED: no answer that
- * can be read. */
+/* result: "return" value, borrowed, NULL on error. ERR_GUEST_REFUSED: the agent's own error,
+ * escaped; ERR_TIMEOUT: no answer in time; ERR_UNREACHABLE: the connection is lost; ERR_FAILED:
+ * malformed answer. */
 typedef void agent_reply_fn(void *data, const json_t *result, const struct err *e);
 
-/* The whole takes the patience at most, waiting for its turn included; timeout in seconds, where it
- * is longer, is what the command itself may take beyond. */
+/* Waiting, sync and command share patience seconds. If timeout, in seconds, is longer, the
+ * command gets that much from when it is sent. */
 void agent_call(struct agent *a, const char *command, json_t *arguments /* stolen, may be NULL */,
 	double timeout, agent_reply_fn *reply, void *data);
 
-/* Drops all callbacks of calls made with this data pointer; what is under way is still finished. */
+/* Drops all callbacks of calls made with this data pointer; a command in flight still completes. */
 void agent_forget(struct agent *a, const void *data);
 
-/* Found out by calls only: nothing is read between them. Such a one answers no more. */
+/* Only detected during a call, since nothing is read in between. A lost connection answers no
+ * more. */
 bool agent_is_lost(const struct agent *a);
 
-/* Completes what waits (from the loop), then frees. NULL is fine. */
+/* Completes all pending calls (from the loop), then frees. NULL is fine. */
 void agent_close(struct agent *a);
 
 #endif

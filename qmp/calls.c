@@ -12,8 +12,8 @@ double calls_now(void)
 	return clock_now();
 }
 
-/* Ids begin somewhere: when a client goes, QEMU 7.2 gives the reply it was waiting for to the next
- * one, and what we asked before a restart must not answer what we ask after it. */
+/* Ids start at a random number. When a client disconnects, QEMU 7.2 sends the reply due to it to
+ * the next one, and a reply to a call from before our restart must not match one of ours. */
 void calls_init(struct calls *l)
 {
 	*l = (struct calls){ .end = &l->first };

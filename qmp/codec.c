@@ -26,7 +26,8 @@ void codec_release(struct codec *c)
 
 char *codec_reserve(struct codec *c, size_t len)
 {
-	/* only when more goes than stays, so that a byte is moved once at most on average */
+	/* only if more bytes are dropped than moved, so that a byte is moved at most once on
+	 * average */
 	if (c->start > c->in.len - c->start) {
 		buf_drop(&c->in, c->start);
 		c->pos -= c->start;
@@ -72,7 +73,7 @@ static bool codec_is_space(unsigned char b)
 	return b == ' ' || b == '\t' || b == '\r' || b == '\n';
 }
 
-/* A byte of a message, the first included; true when it is the last. */
+/* Scans one byte of a message, including the first; true at its last. */
 static bool codec_step(struct codec *c, unsigned char b)
 {
 	if (c->in_string) {
@@ -122,7 +123,7 @@ static bool codec_within_limits(const struct codec *c, struct err *e)
 	return false;
 }
 
-/* Moves on to the end of a message, which is then start to pos. */
+/* Advances to the end of a message, which is then start to pos. */
 static enum codec_result codec_scan(struct codec *c, struct err *e)
 {
 	while (c->pos < c->in.len) {
@@ -149,7 +150,7 @@ static enum codec_result codec_scan(struct codec *c, struct err *e)
 	return CODEC_NONE;
 }
 
-/* Copies a string with its quotes; returns the byte behind it. */
+/* Copies a string with its quotes; returns the byte after it. */
 static const char *codec_mend_string(struct buf *out, const char *s, const char *end)
 {
 	bool escaped = false;
@@ -172,7 +173,7 @@ static const char *codec_mend_string(struct buf *out, const char *s, const char 
 	return s;
 }
 
-/* Copies a number; "e0" makes a real of an integer that is too large. */
+/* Copies a number; appending "e0" makes an integer that is too large a real. */
 static const char *codec_mend_number(struct buf *out, const char *s, const char *end)
 {
 	size_t n = 1;
@@ -188,7 +189,7 @@ static const char *codec_mend_number(struct buf *out, const char *s, const char 
 	return s + n;
 }
 
-/* The message as jansson takes it. */
+/* Rewrites the message so that jansson accepts it. */
 static void codec_mend(struct buf *out, const char *s, const char *end)
 {
 	while (s < end)

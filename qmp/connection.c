@@ -58,7 +58,7 @@ void session_flush(struct qmp *q)
 		ev_io_start(q->ev, &q->writable);
 		break;
 	case OUTQ_FAILED:
-		/* what QEMU said before it went is still to be read */
+		/* still read what QEMU sent before it exited */
 		q->write_error = errno;
 		ev_io_stop(q->ev, &q->writable);
 		outq_release(&q->out);

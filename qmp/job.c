@@ -10,9 +10,9 @@
 #include "base/mem.h"
 #include "qmp/session.h"
 
-/* Seconds; not const because the test has less time. */
+/* Seconds; not const so that the test can shorten it. */
 static double poll_every = 0.25;
-static double patience = 60; /* for one answer, then it is asked again */
+static double patience = 60; /* for one answer, then query again */
 
 struct qmp_job {
 	struct qmp *q;
@@ -22,7 +22,7 @@ struct qmp_job {
 	void *data;
 	uint64_t current, total;
 	bool asking;	 /* query-jobs is in flight */
-	bool ended;	 /* an event said so since the last query-jobs */
+	bool ended;	 /* reported by an event since the last query-jobs */
 	bool dismissing; /* the result is known */
 	struct err result;
 	char id[];
@@ -38,8 +38,8 @@ static void qmp_job_finish(struct qmp_job *job, const struct err *e)
 	free(job);
 }
 
-/* A question that was answered too late, or not put for all that waits already, says nothing; one
- * that cannot be answered ends the job. */
+/* A query that timed out, or was not sent because too many are pending, proves nothing; any other
+ * error ends the job. */
 static bool job_is_late(const struct err *e)
 {
 	return e && (e->class == ERR_TIMEOUT || e->class == ERR_NO_RESOURCES);
@@ -49,7 +49,7 @@ static void job_dismissed(void *data, const json_t *result, const struct err *e)
 {
 	struct qmp_job *job = data;
 
-	(void)e; /* the job's own result is known, whatever came of this */
+	(void)e; /* the job's own result is known regardless */
 	qmp_job_finish(job, job->result.number ? &job->result : NULL);
 }
 
@@ -58,7 +58,7 @@ static void job_dismiss(struct qmp_job *job, const json_t *entry)
 	const char *error = json_string_value(json_object_get(entry, "error"));
 
 	job->dismissing = true;
-	/* QEMU tells no class here, but it puts the system's own words last */
+	/* QEMU gives no class here, but its text ends with strerror() */
 	if (error)
 		err_set(&job->result,
 			strstr(error, strerror(ENOSPC)) ? ERR_NO_RESOURCES : ERR_FAILED, "%s",
@@ -161,7 +161,7 @@ static void job_on_event(struct qmp_listener *l, const char *name, const json_t 
 	if (job->dismissing || !streq(name, "JOB_STATUS_CHANGE") ||
 		!streq(json_string_value(json_object_get(data, "id")), job->id))
 		return;
-	/* "null" before our job-dismiss: it dismissed itself */
+	/* "null" before our job-dismiss: the job dismissed itself */
 	if (streq(status, "concluded") || streq(status, "null")) {
 		job_ask(job);
 		job->ended = true;

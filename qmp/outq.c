@@ -80,7 +80,7 @@ void outq_drop(struct outq *o, unsigned tag)
 	}
 }
 
-/* One system call for the first frames. Returns the bytes that went out, or -1. */
+/* One system call for the first frames. Returns the bytes sent, or -1. */
 static ssize_t outq_write_some(const struct outq *o, int socket)
 {
 	struct iovec iov[FRAMES_PER_WRITE];
@@ -131,7 +131,7 @@ enum outq_result outq_flush(struct outq *o, int socket)
 			o->last = NULL;
 		} else if (left) {
 			o->first->sent += left;
-			close_fd(&o->first->fd); /* it went with the first byte */
+			close_fd(&o->first->fd); /* it was sent with the first byte */
 		}
 	}
 	return OUTQ_EMPTY;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * qmp/outq.h - bytes on their way to a stream socket, descriptors at the right byte
+ * qmp/outq.h - output queue of a stream socket, with descriptors at the right byte
  *
- * Frames go out in order, many in one system call; a frame with a descriptor begins a call of its
- * own, so that SCM_RIGHTS arrives with its first byte.
+ * Frames are sent in order, many per system call. A frame with a descriptor starts a new call, so
+ * that SCM_RIGHTS arrives with its first byte.
  */
 #ifndef QMP_OUTQ_H
 #define QMP_OUTQ_H
@@ -22,15 +22,16 @@ struct outq {
 
 enum outq_result {
 	OUTQ_EMPTY,
-	OUTQ_FULL,   /* the socket takes no more at present */
-	OUTQ_FAILED, /* errno says why; the peer is gone */
+	OUTQ_FULL,   /* the socket buffer is full */
+	OUTQ_FAILED, /* see errno; the peer is gone */
 };
 
-/* Takes the bytes over. fd >= 0 is duplicated. Fails only when that does, or when it is a socket but no
- * local stream: nothing of the host's network is for QEMU, whoever passes it. tag: for outq_drop(). */
+/* Queues the bytes. fd >= 0 is duplicated. Fails only if that fails, or if fd is a socket other
+ * than a Unix stream: QEMU must never get a socket of the host's network, whoever passes it. tag:
+ * for outq_drop(). */
 int outq_add(struct outq *o, struct buf *bytes /* stolen */, int fd, unsigned tag);
 
-/* Takes back a frame of which nothing was written yet; one that has begun goes on. */
+/* Removes the frame with this tag if none of it was sent yet. */
 void outq_drop(struct outq *o, unsigned tag);
 
 enum outq_result outq_flush(struct outq *o, int socket);

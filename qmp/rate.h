@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * qmp/rate.h - how much a QEMU may say in a second
+ * qmp/rate.h - limits on what a QEMU may send per second
  *
- * A QEMU in order sends a few events and what it was asked for. One that was taken over may send
- * whatever costs its reader most; who passes these limits is given up. Pure.
+ * A healthy QEMU sends a few events and its replies. A compromised one may send whatever costs
+ * the reader most; beyond these limits it is disconnected. Pure.
  */
 #ifndef QMP_RATE_H
 #define QMP_RATE_H
@@ -12,18 +12,18 @@
 #include <stddef.h>
 
 enum {
-	/* messages a second that answer no call: stray replies, and events but for those asked for */
+	/* messages per second that answer no call: stray replies and unsolicited events */
 	QMP_RATE_UNASKED = 1000,
-	QMP_RATE_BYTES = 16 << 20, /* bytes a second, of all */
+	QMP_RATE_BYTES = 16 << 20, /* total bytes per second */
 };
 
 struct rate {
-	double since; /* when the second under way began */
+	double since; /* start of the current second */
 	unsigned unasked;
 	size_t bytes;
 };
 
-/* Counts; now in seconds, never back. What it was too much of, NULL: fine. */
+/* Counts; now in seconds, monotonic. Returns what there was too much of, NULL: within limits. */
 const char *rate_count(struct rate *r, double now, unsigned unasked, size_t bytes);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What happens to a session happens in qmp_take(), which the loop starts for input and for the one
- * timer: read, expire, complete, tell. Functions that others call only mark and arm the timer.
+ * Everything in a session happens in qmp_take(), which the loop calls for input and for the one
+ * timer: read, expire, complete, report. Other functions only set state and arm the timer.
  */
 #include "qmp/session.h"
 
@@ -14,11 +14,12 @@
 #include "qmp/session_private.h"
 
 #define TURN_MAX \
-	0.003 /* seconds: monitors that are looked at later in a turn wait for the next one */
+	0.003 /* seconds into an iteration; monitors that come later are read in the next one */
 
 enum {
-	READ_SIZE = (16 << 10) - 1, /* with the buffer's NUL a power of two */
-	/* One turn's share of a QEMU that floods; the rest waits until all others had theirs. */
+	READ_SIZE = (16 << 10) - 1, /* plus the buffer's NUL a power of two */
+	/* Per iteration, for a QEMU that floods; the rest waits until all other sessions were
+	 * read. */
 	TURN_BYTES = 64 << 10,
 	TURN_MESSAGES = 64,
 };
@@ -80,7 +81,7 @@ bool qmp_was_asked(struct qmp *q)
 	return q->was_asked;
 }
 
-/* Ends the session of a QEMU that says more than one in order would. */
+/* Ends the session of a QEMU that sends more than a healthy one would. */
 static void session_count(struct qmp *q, unsigned unasked, size_t bytes)
 {
 	const char *what = rate_count(&q->rate, calls_now(), unasked, bytes);
@@ -89,7 +90,7 @@ static void session_count(struct qmp *q, unsigned unasked, size_t bytes)
 		qmp_give_up(q, what);
 }
 
-/* A reply that nobody waits for is no breach: it is late, or an earlier client's. */
+/* An unexpected reply is no violation: it is late, or was meant for an earlier client. */
 static void session_take_reply(struct qmp *q, const json_t *message)
 {
 	const json_t *error = json_object_get(message, "error");
@@ -136,7 +137,7 @@ static void session_take(struct qmp *q, json_t *message)
 	}
 }
 
-/* Messages that are here already; false when the turn has had enough of them. */
+/* Processes messages that have arrived; false once this iteration's limit is reached. */
 static bool session_take_messages(struct qmp *q, unsigned *messages)
 {
 	struct err e = ERR_INIT;
@@ -214,7 +215,7 @@ static void session_tell_silence(struct qmp *q, const struct err *e)
 		q->h.silent(q->data, e);
 }
 
-/* Callbacks may change the list as they like; what they call now is for another turn. */
+/* Callbacks may change the list at will; calls that they make are delivered in a later iteration. */
 static void session_deliver(struct qmp *q)
 {
 	const unsigned end = q->calls.next_id;
@@ -251,7 +252,7 @@ static void session_tell_closed(struct qmp *q)
 
 void qmp_take(struct qmp *q)
 {
-	/* before deadlines: an answer that lies in the socket is not late, we are */
+	/* before deadlines: an answer already in the socket is not late, we are */
 	session_read_input(q);
 	session_expire(q);
 	session_deliver(q);

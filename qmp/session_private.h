@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * qmp/session_private.h - what a session is, and what is under it: the connection, its timer, its calls
+ * qmp/session_private.h - the session struct, and its lower parts: connection, timer, calls
  */
 #ifndef QMP_SESSION_PRIVATE_H
 #define QMP_SESSION_PRIVATE_H
@@ -18,8 +18,8 @@ struct qmp {
 	struct ev_loop *ev;
 	ev_io readable, writable;
 	struct loop_timer timer;
-	double due; /* when the timer fires, INFINITY when it is off */
-	int fd;	    /* -1 when the connection is gone */
+	double due; /* when the timer fires, INFINITY if it is off */
+	int fd;	    /* -1 if the connection is lost */
 	struct codec in;
 	struct outq out;
 	struct rate rate;
@@ -30,29 +30,29 @@ struct qmp {
 	struct qmp_handlers h;
 	void *data;
 
-	unsigned hello_id; /* of qmp_capabilities, which is no call in the list */
+	unsigned hello_id; /* of qmp_capabilities, which is not in the list of calls */
 	double made, greeting_timeout;
 	json_t *greeting; /* from its arrival until ready */
 	bool greeted, ready;
 
-	char *why; /* the connection is gone */
+	char *why; /* why the connection was lost; NULL: it was not */
 	enum err_class why_class;
 	bool told, closing, silent;
-	bool more;	/* messages are left that this turn did not take */
-	unsigned asked; /* events that our commands may bring about */
-	bool was_asked; /* the one in hand is one of those */
+	bool more;	/* messages left for the next iteration */
+	unsigned asked; /* pending events that our commands may have caused */
+	bool was_asked; /* the current event is one of those */
 };
 
-/* Sets the timer to when there is something to do. */
+/* Arms the timer for the next thing to do. */
 void session_rearm(struct qmp *q);
-/* The connection is gone. What follows from it is done at the end of the turn. */
+/* Marks the connection as lost. The consequences follow at the end of qmp_take(). */
 void session_lose(struct qmp *q, enum err_class class, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-/* Sends what waits, as far as the socket takes it. */
+/* Sends queued output, as far as the socket takes it. */
 void session_flush(struct qmp *q);
 int session_queue_command(
 	struct qmp *q, const char *command, json_t *arguments /* stolen */, int fd, unsigned id);
-/* Calls back, and forgets the call. */
+/* Calls back and frees the call. */
 void session_complete(struct qmp *q, struct call *c, const json_t *result, const struct err *e);
 
 #endif
