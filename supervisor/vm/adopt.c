@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Processes of a former daemon: pid, start time and boot id name one process for ever; a pidfd holds
- * it; its monitor says how it does. What ended meanwhile is told and unmade like any other end.
+ * Adoption of processes started by a previous daemon. Pid, start time and boot id identify one
+ * process forever; a pidfd keeps hold of it; its state is queried over QMP. Guests that exited
+ * in the meantime are reported and cleaned up as usual.
  */
 #include "supervisor/vm/adopt.h"
 
@@ -22,7 +23,7 @@ static bool adopt_process(struct vm *vm, const struct record_process *p)
 	if (!p->same_boot || p->pid <= 0)
 		return false;
 	vm->proc.pidfd = pidfd_open(p->pid, PIDFD_NONBLOCK);
-	/* looked at afterwards: a process to which the number went meanwhile would have started since */
+	/* check after opening: a process that reused the pid would have a later start time */
 	if (vm->proc.pidfd < 0 || !proc_is(p->pid, p->starttime)) {
 		close_fd(&vm->proc.pidfd);
 		return false;
@@ -33,7 +34,7 @@ static bool adopt_process(struct vm *vm, const struct record_process *p)
 	return true;
 }
 
-/* Nobody but an operation wanted that process, and the operation went with the daemon that did it. */
+/* Only an operation wanted that process, and the operation died with its daemon. */
 static void adopt_end_servant(struct vm *vm)
 {
 	_cleanup_(free_ptr) char *serves = xstrdup(vm->st.serves);
@@ -44,7 +45,8 @@ static void adopt_end_servant(struct vm *vm)
 	vm_event(vm, VM_EV_KILL, "killed");
 }
 
-/* Whether they are on their bridges is looked at when the monitor answers, which may take long. */
+/* Whether the taps are on their bridges is checked once the monitor answers, which may take
+ * long. */
 static void adopt_hold_nics(struct vm *vm)
 {
 	for (size_t i = 0; i < vm->proc.nics; i++)
@@ -56,7 +58,7 @@ static void adopt_running(struct vm *vm, const struct record_process *p)
 	_cleanup_(free_ptr) char *reason = vm->st.reason[0] ? xstrdup(vm->st.reason) : NULL;
 
 	log_info(vm->name, "adopted, pid %d", (int)vm->proc.pid);
-	/* its end, unless we asked for it, is found by looking */
+	/* unless we asked for the end, the status query will find it */
 	if (!vm->proc.quit_sent)
 		vm->st.ending = VM_END_NONE;
 	vm_watch_process(vm);
@@ -78,16 +80,17 @@ static void adopt_running(struct vm *vm, const struct record_process *p)
 		vm_event(vm, VM_EV_STOP, NULL);
 }
 
-/* Nobody saw its end: a power-off leaves a tombstone, so this was a crash, a kill, or our own quit. */
+/* Nobody saw how it ended. A power-off leaves a tombstone, so this was a crash, a kill, or our
+ * own quit. */
 static void adopt_explain_end(struct vm *vm, const struct record_process *p)
 {
 	if (!p->same_boot) {
-		/* whether it comes up with the host is Enable='s */
+		/* Enable= decides whether it starts at boot */
 		vm->st.want = VM_WANT_STOPPED;
 		vm->st.ending = VM_END_QUIT;
 		log_info(vm->name, "was running when the host went down");
 	} else if (vm->proc.quit_sent || p->early) {
-		/* a start that was cut short is begun anew, and nobody waits for it any more */
+		/* an interrupted start is repeated, with no requester left */
 		vm->st.by_policy |= p->early;
 		if (vm->st.ending == VM_END_NONE)
 			vm->st.ending = VM_END_QUIT;
@@ -95,13 +98,13 @@ static void adopt_explain_end(struct vm *vm, const struct record_process *p)
 		vm->st.ending = VM_END_CRASH;
 		vm_set_reason(vm, "crashed: it ended while no daemon could see how");
 	}
-	/* what it wrote meanwhile */
+	/* output written in the meantime */
 	if (p->same_boot && !p->early)
 		vm_parts_attach(vm, VM_ATTACH_LEFT);
 	vm_exited(vm);
 }
 
-/* Without a process: policy goes on where it was. */
+/* No process: policy continues where it was. */
 static void adopt_resting(struct vm *vm, const struct record_process *p)
 {
 	if (!p->same_boot || vm->file.orphan) {
@@ -116,8 +119,8 @@ static void adopt_resting(struct vm *vm, const struct record_process *p)
 	vm_enter_backoff(vm);
 }
 
-/* As after a downgrade. Its monitor and its files are the newer vmkeep's, which will take it back: nothing of
- * it is read or written, but that it runs is known, and it can be killed. */
+/* After a downgrade. Monitor and files belong to the newer vmkeep, which will adopt the process
+ * later. We neither read nor write anything of it, but report it as running and can kill it. */
 static bool adopt_newer(struct vm *vm, const struct record_process *p, const struct err *e)
 {
 	const struct record_process process = {
@@ -140,7 +143,8 @@ static bool adopt_newer(struct vm *vm, const struct record_process *p, const str
 	return true;
 }
 
-/* It is alive, but nothing else says that it is its own: nothing is done to it, nor started beside it. */
+/* It is alive, but nothing except the record says that it belongs to the VM: leave it alone, and
+ * start nothing beside it. */
 static void adopt_hold(struct vm *vm, const struct record_process *p, const struct err *e)
 {
 	vm->held.why = xasprintf("%s, and its process %d runs", e->text, (int)p->pid);
@@ -151,7 +155,7 @@ static void adopt_hold(struct vm *vm, const struct record_process *p, const stru
 	close_fd(&vm->proc.run_fd);
 }
 
-/* A process that no record names, under the record that its VM has from now on. */
+/* Adopts a process without a record, and writes one. */
 static void adopt_lost(struct vm *vm, const struct found_process *p)
 {
 	const struct record_process process = {
@@ -188,7 +192,7 @@ void adopt_unrecorded(struct vm *vm)
 
 	if (!vm_state_is_down(vm->st.state) || !uid || !found_uid_lives(uid))
 		return;
-	/* that of a newer vmkeep is left to it: see adopt_newer() */
+	/* a newer vmkeep owns that process: see adopt_newer() */
 	if (vm->held.why && proc_is(vm->held.pid, vm->held.starttime))
 		return;
 	found_pass(&f, vm->daemon->vms, uid);
@@ -202,7 +206,7 @@ void adopt_unrecorded(struct vm *vm)
 	found_release(&f);
 }
 
-/* What its record says where no process is to be found. */
+/* Acts on a record without a process. */
 static void adopt_ended(struct vm *vm, const struct record_process *p, const struct err *e)
 {
 	if (e->number) {
@@ -216,12 +220,12 @@ static void adopt_ended(struct vm *vm, const struct record_process *p, const str
 	}
 }
 
-/* A record that names no living process: looked at again when all that do are known. */
+/* A record without a living process: decided once all records with one are known. */
 struct adopt_rest {
 	struct vm *vm;
 	struct record_process p;
 	struct err e;
-	bool missing; /* there is no record */
+	bool missing; /* no record */
 };
 
 struct adopt {
@@ -244,7 +248,7 @@ static void adopt_one(struct adopt *a, struct vm *vm, int run_fd)
 
 	vm->proc.run_fd = run_fd;
 	vm->file.orphan = !vm->file.stamp;
-	/* made, and then its daemon died before there was anything to record; or it was lost */
+	/* its daemon died before there was anything to record, or the record was lost */
 	rest.missing = faccessat(run_fd, "record.json", F_OK, AT_SYMLINK_NOFOLLOW) < 0;
 	if (!rest.missing)
 		vm_record_read(vm, &rest.p, &rest.e);
@@ -260,7 +264,7 @@ static void adopt_one(struct adopt *a, struct vm *vm, int run_fd)
 	}
 }
 
-/* One that its daemon did not live to put in its place. */
+/* A new run directory that its daemon did not live to put in place. */
 static void adopt_sweep_new(struct vms *vms, const char *name)
 {
 	_cleanup_(free_ptr) char *path = vm_path(name, NULL);
@@ -273,7 +277,7 @@ static void adopt_sweep_new(struct vms *vms, const char *name)
 		log_warning(NULL, "%s", e.text);
 }
 
-/* One that holds on to a file or a link of that name holds nothing of ours. */
+/* If RUN/vms is a file or a link, it contains nothing of ours: replaced. */
 static DIR *adopt_open_all(struct daemon *d)
 {
 	DIR *dir = file_open_dir(d->dirs.run_fd, "vms", O_NOFOLLOW);
@@ -304,7 +308,7 @@ static void adopt_records(struct adopt *a)
 	}
 }
 
-/* Whatever its record says, what runs counts. */
+/* A running process outweighs any record. */
 static void adopt_rests(struct adopt *a)
 {
 	for (size_t i = 0; i < a->n; i++) {
@@ -320,7 +324,7 @@ static void adopt_rests(struct adopt *a)
 		if (p) {
 			if (rest->e.number)
 				log_error(rest->vm->name, "%s", rest->e.text);
-			continue; /* with the others below */
+			continue; /* handled by adopt_found() */
 		}
 		p = found_pid(&a->found, rest->p.pid);
 		if (rest->missing)
@@ -328,7 +332,7 @@ static void adopt_rests(struct adopt *a)
 		else if (rest->e.number && proc_is(rest->p.pid, rest->p.starttime) &&
 			 !(p && p->known))
 			adopt_hold(rest->vm, &rest->p,
-				&rest->e); /* nothing else says that it is its own */
+				&rest->e); /* nothing but its record claims the process */
 		else
 			adopt_ended(rest->vm, &rest->p, &rest->e);
 	}
@@ -364,6 +368,6 @@ void vms_adopt(struct vms *vms)
 	adopt_found(&a);
 	found_release(&a.found);
 	free(a.rest);
-	/* an orphan that has ended is forgotten at the first look */
+	/* orphans that have ended are removed at the next refresh */
 	vms->changed = true;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Records of guests whose directory below RUN was removed, moved away or replaced while they run. */
+/* Rewrites records of guests whose directory below RUN was removed, moved or replaced while they
+ * run. */
 #include <errno.h>
 #include <fcntl.h>
 
@@ -10,7 +11,7 @@
 #include "supervisor/vm/vms.h"
 #include "supervisor/vm/dirs.h"
 
-/* Sockets and files of one that was only moved are led to from here as well. */
+/* If the directory was only moved: links its sockets and files into the new one. */
 static void again_link(int from, int to)
 {
 	_cleanup_(close_dir) DIR *dir = file_open_dir(from, ".", 0);
@@ -20,7 +21,7 @@ static void again_link(int from, int to)
 			(void)!linkat(from, d->d_name, to, d->d_name, 0);
 }
 
-/* 1: its directory was lost. */
+/* 1: the directory was lost. */
 static int again_directory(struct vm *vm, const char *path, struct err *e)
 {
 	int run = vm->daemon->dirs.run_fd, fd;

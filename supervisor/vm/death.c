@@ -12,7 +12,7 @@
 
 enum { CORE_PLACE = 48 };
 
-/* "KEY NUMBER" in a file of such lines; false: there is no such file. */
+/* Reads "KEY NUMBER" from a file of such lines; false: no such line. */
 static bool death_counter(const char *path, const char *key, uint64_t *value)
 {
 	_cleanup_(buf_release) struct buf b = BUF_MAX(64 << 10);
@@ -30,7 +30,7 @@ static bool death_counter(const char *path, const char *key, uint64_t *value)
 	return found;
 }
 
-/* Where the kernel counts what it killed in the process's memory cgroup, version 1 or 2. */
+/* The file with the OOM kill counter of the process's memory cgroup, version 1 or 2. */
 static char *death_counters_of(pid_t pid)
 {
 	_cleanup_(buf_release) struct buf b = BUF_MAX(16 << 10);
@@ -74,8 +74,7 @@ static enum oom death_watch_oom(const struct oom_watch *w)
 {
 	uint64_t now;
 
-	/* a scope of its own may be gone with its last process: then only the host's counter is
-	 * left */
+	/* a scope disappears with its last process; then only the counter of the host is left */
 	if (w->file && death_counter(w->file, "oom_kill", &now))
 		return now > w->cgroup ? OOM_YES : OOM_NO;
 	return w->host_known && death_counter("/proc/vmstat", "oom_kill", &now) && now > w->host
@@ -97,13 +96,13 @@ void death_read(struct death *d, int pidfd, const struct oom_watch *w, bool by_u
 		d->oom = death_watch_oom(w);
 }
 
-/* core(5)'s pattern says which file, or which program took it. */
+/* The pattern in core(5): a file name, or the program that received the dump. */
 static const char *death_core_place(char place[CORE_PLACE])
 {
 	_cleanup_(buf_release) struct buf b = BUF_MAX(4096);
 
 	file_read(AT_FDCWD, "/proc/sys/kernel/core_pattern", &b, NULL);
-	/* of a program the name, of a file all */
+	/* the name of a program, or the whole file name */
 	snprintf(place, CORE_PLACE, "%.*s",
 		b.data ? (int)strcspn(b.data, *b.data == '|' ? " \n" : "\n") : 1,
 		b.data ? b.data : "?");
@@ -140,7 +139,7 @@ void death_text(const struct death *d, char *buf, size_t len)
 		snprintf(buf, len, "crashed: %s", how);
 }
 
-/* --- one that does not end --- */
+/* --- unkillable processes --- */
 
 static char death_read_state(pid_t thread)
 {
@@ -149,7 +148,7 @@ static char death_read_state(pid_t thread)
 	return proc_stat(thread, &s) ? s.state : '?';
 }
 
-/* The thread that holds it up: the first that neither runs to its end nor has reached it. */
+/* The thread that blocks the exit: the first in state D, t or T. */
 static char death_find_blocked_thread(pid_t pid, char *task, size_t len)
 {
 	char dir[48], state = '?', first = '?';

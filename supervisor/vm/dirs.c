@@ -100,7 +100,7 @@ int vm_run_dir_place(struct vm *vm, struct err *e)
 
 	if (renameat2(run, from, run, path, RENAME_EXCHANGE) == 0)
 		return sweeper_take(vm->daemon->sweeper, from, e);
-	/* not every file system can exchange */
+	/* not every file system supports RENAME_EXCHANGE */
 	if (errno != ENOENT && sweeper_take(vm->daemon->sweeper, path, e) < 0)
 		return e->number;
 	if (renameat(run, from, run, path) < 0)
@@ -119,7 +119,7 @@ void vm_run_dir_remove(struct vm *vm)
 		log_warning(vm->name, "%s", e.text);
 }
 
-/* What is no file of ours stands in the way of one; sweeper_take() moves anything. */
+/* sweeper_take() moves any type of file. */
 void vm_run_dir_clear(struct vm *vm, const char *file)
 {
 	_cleanup_(free_ptr) char *path = vm_path(vm->name, file);
@@ -144,7 +144,7 @@ int vm_socket_connect(const struct vm *vm, const char *name, struct err *e)
 	if (fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof to) == 0)
 		return steal_fd(&fd);
 	r = err_errno(e, "connect to '%s'", name);
-	/* gone from the run directory, or another thing stands there: the guest's private root shows it too */
+	/* missing or replaced in the run directory: try the guest's private root */
 	inside = fd >= 0 && errno != EAGAIN ? inside_open(vm, name) : -1;
 	if (inside < 0)
 		return r;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What QEMU says by itself. Each change that follows is logged, written down and told to others, so
- * there is a limit to those that nobody asked for: a QEMU that changes its state for ever loses its
- * monitor, see vm_quarantine().
+ * QMP events. Every resulting state change is logged, saved and reported, so unrequested changes
+ * are rate-limited: a QEMU that keeps changing state loses its monitor, see vm_quarantine().
  */
 #include <limits.h>
 
@@ -62,7 +61,7 @@ static void events_on_stop(struct vm *vm, const json_t *data)
 	vm_event(vm, VM_EV_PAUSED, reason);
 }
 
-/* One that resets for ever looks like any other that runs: how often it did is told. */
+/* A guest in a reset loop looks like any running guest, so count its resets. */
 static void events_count_reset(struct vm *vm, const json_t *data)
 {
 	struct vm_resets *r = &vm->log.resets;
@@ -90,7 +89,7 @@ static void events_on_resume(struct vm *vm, const json_t *data)
 	if (vm->st.state == VM_PAUSED)
 		vm->st.ending = VM_END_NONE;
 	vm_event(vm, VM_EV_RESUMED, NULL);
-	/* it may have been reset while it stood still */
+	/* it may have been reset while paused */
 	vm_spare_reset(vm, VM_RESET_SECONDS);
 }
 
@@ -100,13 +99,13 @@ char *vm_io_error_text(bool space, const char *node)
 		node ? node + (strncmp(node, "d-", 2) == 0 ? 2 : 0) : "");
 }
 
-/* STOP follows when action is stop; whether space ran out or the disk broke is said only here. */
+/* STOP follows if action is stop; only this event tells ENOSPC from other disk errors. */
 static void events_on_io_error(struct vm *vm, const json_t *data)
 {
 	const char *node = json_string_value(json_object_get(data, "node-name"));
 	bool space = json_is_true(json_object_get(data, "nospace"));
 
-	/* all requests that were under way fail at once: the first one says why */
+	/* all requests in flight fail at once: the first one has the cause */
 	if (!events_is(data, "action", "stop") || vm->mon.io_error)
 		return;
 	vm->mon.io_error = vm_io_error_text(space, node);

@@ -11,7 +11,7 @@
 #include "supervisor/vm/found.h"
 #include "supervisor/vm/dirs.h"
 
-/* Its file, or the directory of drop-ins that is left of it. */
+/* Refuses if the VM's file, or its drop-in directory, still exists. */
 static int forget_file(const struct daemon *d, const char *name, struct err *e)
 {
 	_cleanup_(free_ptr) char *file = xasprintf("%s/%s.vm", d->dirs.config, name);
@@ -71,7 +71,7 @@ int vm_forget(struct vms *vms, const char *name, const char *who, json_t **disks
 		return err_hint(e, "vmkeep check names those whose file is gone");
 	}
 	if (fd >= 0)
-		identity_load(&id, fd, &unread); /* damaged: there is nothing to ask for */
+		identity_load(&id, fd, &unread); /* damaged: no uid to check */
 	close_fd(&fd);
 	r = forget_process(vm, &id, e);
 	if (r == 0)
@@ -79,7 +79,7 @@ int vm_forget(struct vms *vms, const char *name, const char *who, json_t **disks
 	if (r == 0) {
 		log_info(name, "forgotten by %s", who);
 		*disks = forget_disks(&id);
-		/* only where nothing was logged */
+		/* only if empty: logs are kept */
 		(void)!unlinkat(d->dirs.log_fd, name, AT_REMOVEDIR);
 		if (vm)
 			vms_forget(vms, vm);

@@ -56,7 +56,7 @@ static void found_read(pid_t pid, const char *file, struct buf *b)
 	file_read(AT_FDCWD, path, b, NULL);
 }
 
-/* The program's file name: the kernel's word for it, which the process cannot change. "": a zombie. */
+/* File name of the executable, from the kernel, so the process cannot fake it. "": a zombie. */
 static void found_program(pid_t pid, char name[64])
 {
 	char link[32], path[PATH_MAX];
@@ -71,14 +71,14 @@ static void found_program(pid_t pid, char name[64])
 	snprintf(name, 64, "%.63s", last ? last + 1 : path);
 }
 
-/* Is it a guest's, or on its way there? Not qemu-img with the uid of a VM, nor a jail that is our own
- * child: that one is known, or makes a tool. */
+/* Is it a guest, or about to become one? Excludes qemu-img with a VM's uid, and a vmkeep-jail
+ * that is our child: that one is known, or runs a tool. */
 static bool found_matters(struct found_process *p)
 {
 	struct proc_stat s;
 	char program[64];
 
-	/* a zombie runs no guest, but while it has threads they have its files and their locks */
+	/* a zombie runs no guest, but while it has threads they hold its files and locks */
 	if (p->known || !proc_stat(p->pid, &s) || (strchr("ZX", s.state) && s.threads <= 1))
 		return false;
 	found_program(p->pid, program);
@@ -103,8 +103,8 @@ static void found_inspect(struct found *f, struct found_process *p)
 	buf_release(&text);
 }
 
-/* By its uid another daemon's, whatever else it has in common with a VM: a copy of a state directory has the same
- * UUIDs. All daemons gave uids of the first block before there were others. */
+/* The uid belongs to another daemon, whatever else matches: a copied state directory has the
+ * same UUIDs. Before there were blocks, all daemons used uids of the first one. */
 static bool found_is_others(const struct found *f, const struct whose_process *p)
 {
 	const unsigned block = uids_block(p->uid);
@@ -134,7 +134,7 @@ void found_choose(struct found *f)
 						     : whose(&p->is, list, vms->n, false, p->owner);
 		p->hostile = verdict == WHOSE_HOSTILE;
 		p->others = verdict == WHOSE_NOBODYS;
-		/* as a rule another vmkeepd's */
+		/* usually of another vmkeepd */
 		if (verdict == WHOSE_NOBODYS)
 			log_debug(vms_find(f->vms, p->is.name) ? p->is.name : NULL,
 				"process %d has a guest's uid (%u), and no VM has that: left alone",
@@ -142,7 +142,7 @@ void found_choose(struct found *f)
 	}
 }
 
-/* QEMU rather than a jail that may never become it. */
+/* Prefers QEMU to a jail that may never become one. */
 struct found_process *found_of(struct found *f, const char *vm)
 {
 	struct found_process *best = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guest that ended, or a start that came to nothing: policy decides what comes next, and what was made
- * for the process is unmade.
+ * A guest ended, or a start failed: policy decides what comes next, and everything made for the
+ * process is undone.
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -28,11 +28,11 @@ static void gone_set_end_reason(struct vm *vm, const struct policy_verdict *v)
 	vm_revert_report(vm);
 }
 
-/* What was asked for while it went down comes before policy. */
+/* A request made during the shutdown overrides policy. */
 static struct policy_verdict gone_decide(struct vm *vm)
 {
-	/* without a file there is nothing to start again, what served an operation is nobody's guest
-	 * unless somebody asked for one since, and nothing starts on disks of two times */
+	/* not wanted any more: a VM without a file; a process started for an operation, unless
+	 * somebody has requested a start since; disks from two points in time */
 	bool served = vm->st.serves[0] && vm->st.want != VM_WANT_RESTART;
 	bool wanted = vm->st.want != VM_WANT_STOPPED && !vm->file.orphan && !served && !vm->revert;
 
@@ -56,7 +56,7 @@ void vm_exited(struct vm *vm)
 	if (vm->st.want == VM_WANT_RESTART && v.event != VM_EV_GONE_RESTART) {
 		_cleanup_(free_ptr) char *last = xstrdup(vm->st.reason);
 
-		/* a torn revert's own words tell the rest */
+		/* the reason already has the text of the unfinished revert */
 		vm_set_reason(vm, "not started again: %s%s",
 			vm->revert ? "" : "its file is gone; last: ", last);
 		log_error(vm->name, "%s", vm->st.reason);
@@ -92,7 +92,7 @@ void vm_clean(struct vm *vm)
 	for (size_t i = 0; i < vm->proc.nics; i++)
 		networks_leave(vm->daemon->networks, vm->name, vm->proc.nic[i].net.nic,
 			&vm->proc.nic[i].tap);
-	/* what was done by this process has ended with it; what is done while there is none goes on */
+	/* an operation on this process ended with it; one that needs no process continues */
 	if (vm->proc.pidfd >= 0)
 		vm->busy = NULL;
 	sweeper_close(vm->daemon->sweeper, steal_fd(&vm->proc.mounts));

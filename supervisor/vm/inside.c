@@ -38,8 +38,8 @@ static int inside_root_of(const char *process)
 	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* The process' root, held before anything in it is looked at. One whose first thread has ended has lost it,
- * but its others have not. */
+/* Opens the root of the process before anything in it is checked. If the first thread has
+ * exited, /proc/PID/root is gone, but that of the other threads is not. */
 static int inside_root(pid_t pid)
 {
 	_cleanup_(free_ptr) char *process = xasprintf("/proc/%d", (int)pid),

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * RUN/vms/NAME/kept.json: what of a running guest cannot be found out again when its record, its effective
- * configuration or its identity are lost. Written once per process, before the jail, which shows it inside:
- * it is there as long as the process, and only root can read or write it. Version 1.
+ * RUN/vms/NAME/kept.json: everything about a running guest that cannot be found out again if its
+ * record, effective configuration or identity is lost. Written once per process, before the
+ * jail, which mounts it in the private root: it exists as long as the process, and only root can
+ * read or write it. Version 1.
  */
 #include "supervisor/vm/kept.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A living guest without a usable record. What it runs with is taken from kept.json; where there is none
- * (an older daemon's guest, or that is lost too) the host and its command line say what they can, and the
- * rest is unknown: vm->conf_lost. Its identity is never invented while it runs.
+ * A running guest without a usable record. Its configuration comes from kept.json. If there is
+ * none (started by an older daemon, or lost too), the host and the command line supply what they
+ * can and the rest is unknown: vm->proc.conf_lost. No identity is invented while the guest runs.
  */
 #include "supervisor/vm/lost.h"
 
@@ -28,9 +28,9 @@ static uid_t lost_uid(pid_t pid)
 	return stat(path, &st) == 0 ? st.st_uid : 0;
 }
 
-/* -- from its command line -- */
+/* -- command line -- */
 
-/* "nic-lan" and its MAC from a device's JSON. */
+/* "nic-lan" and its MAC, from the JSON of a device. */
 static void lost_device(struct identity *id, const char *word)
 {
 	json_auto_t *o = json_loads(word, 0, NULL);
@@ -108,7 +108,7 @@ static void lost_started(struct vm *vm)
 
 /* -- configuration -- */
 
-/* To go on with: its file is what it was started from, as a rule. */
+/* Best guess: usually the VM file is what it was started from. */
 static void lost_assume(struct vm *vm)
 {
 	struct err e = ERR_INIT;
@@ -172,7 +172,7 @@ static void lost_nic(void *data, const char *id, const struct tap *tap)
 	vm_add_nic(vm, &as)->tap = *tap;
 }
 
-/* Its taps, which root named, say which NICs it has. */
+/* Its taps, which only root can name, tell which NICs it has. */
 static void lost_nics(struct vm *vm, json_t *kept)
 {
 	const json_t *nics = json_object_get(kept, "nics");
@@ -185,7 +185,7 @@ static void lost_nics(struct vm *vm, json_t *kept)
 	networks_taps(vm->daemon->networks, vm->name, vm->proc.pid, lost_nic, vm);
 }
 
-/* -- all of it -- */
+/* -- everything -- */
 
 void lost_repair(struct vm *vm)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The connection to QEMU's monitor: made, lost, silent, and made again. */
+/* The connection to QEMU's monitor: connect, loss, silence, reconnect. */
 #include "base/log.h"
 #include "supervisor/vm/dirs.h"
 
@@ -7,7 +7,7 @@ static void monitor_connect_again(void *data)
 {
 	struct vm *vm = data;
 
-	/* while it stops, each press of the power button tries */
+	/* in STOPPING, each press of the power button connects */
 	if (vm_state_is_up(vm->st.state))
 		vm_connect_monitor(vm);
 }
@@ -25,7 +25,7 @@ static void monitor_ready(void *data, const json_t *greeting)
 	vm_event(data, VM_EV_GREETED, NULL);
 }
 
-/* While a snapshot is written the monitor is silent by nature. */
+/* While QEMU writes a snapshot, its monitor is expected to be silent. */
 static void monitor_silent(void *data, const struct err *e)
 {
 	struct vm *vm = data;
@@ -34,7 +34,7 @@ static void monitor_silent(void *data, const struct err *e)
 		vm_health(vm, false, e->text);
 }
 
-/* What was asked in vain is asked again. */
+/* Repeats the queries that got no answer. */
 static void monitor_heard(void *data)
 {
 	struct vm *vm = data;
@@ -49,7 +49,7 @@ static void monitor_closed(void *data, const struct err *e)
 {
 	struct vm *vm = data;
 
-	/* calls that were made from the last replies end after this */
+	/* ends the calls made from the last replies */
 	vm_monitor_close(vm);
 	log_debug(vm->name, "monitor lost: %s", e->text);
 	if (e->class == ERR_QEMU_FAILED) {
@@ -59,7 +59,7 @@ static void monitor_closed(void *data, const struct err *e)
 			return;
 		}
 	}
-	/* usually the process ends in the same turn; only if not, connect again */
+	/* usually the process exits in the same loop iteration; if not, reconnect */
 	if (vm_state_is_up(vm->st.state))
 		vm_reconnect(vm, vm->mon.unresponsive > 0 ? VM_RECONNECT_SECONDS : 0.2);
 	if (e->class == ERR_TIMEOUT)
@@ -95,7 +95,7 @@ void vm_connect_monitor(struct vm *vm)
 	if (fd >= 0) {
 		vm->mon.qmp = qmp_new(vm->daemon->loop.ev, fd, patience, &vm_qmp_handlers, vm);
 	} else if (vm->st.state != VM_GREETING) {
-		/* a lost monitor never kills a guest */
+		/* losing the monitor never kills a guest */
 		err_wrap(&e, 0, "its monitor cannot be reached, only vmkeep kill ends it");
 		vm_health(vm, false, e.text);
 		vm_reconnect(vm, VM_RECONNECT_SECONDS);

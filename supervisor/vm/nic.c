@@ -64,7 +64,7 @@ void vm_nics_read(struct vm *vm, const json_t *nics)
 			memcpy(as.mac, known->mac, ETH_ALEN);
 		tap = &vm_add_nic(vm, &as)->tap;
 		snprintf(tap->name, sizeof tap->name, "%s", ifname ? ifname : "");
-		/* 0: an older one's */
+		/* 0: record of an older daemon */
 		tap->index = (int)json_integer_value(json_object_get(j, "ifindex"));
 	}
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What vmkeep-jail is told: command line, descriptors and every host path that QEMU opens, as
- * jail/plan.h says. Pure but for the clock's zone: a plan opens nothing.
+ * The plan for vmkeep-jail: command line, fds and every host path that QEMU opens, as described
+ * in jail/plan.h. Pure except for the clock's time zone: a plan opens nothing.
  */
 #include "supervisor/vm/plan.h"
 
@@ -54,7 +54,7 @@ int vm_argv_context(struct vm *vm, const struct conf_vm *c, const struct probe *
 	return 0;
 }
 
-/* Did the operator write Format= himself? Then raw may look like anything. */
+/* Did the operator write Format=? Then a raw image may contain anything. */
 static bool plan_format_written(const struct conf_vm *c, const char *disk)
 {
 	for (size_t i = 0; disk && i < c->disks; i++)
@@ -109,7 +109,8 @@ static json_t *plan_words_to_json(const struct argv *argv)
 	return words;
 }
 
-/* QEMU's own name for it (util/module.c), NULL: its build has no version of a package. */
+/* QEMU's own name for the directory of its modules (util/module.c), NULL: built without a
+ * package version. */
 static const char *plan_modules_of(const struct probe *p, struct arena *a)
 {
 	char *version = arena_strdup(a, probe_package(p));
@@ -190,7 +191,7 @@ static int plan_make(struct vm_start *s, struct err *e)
 
 int start_plan(struct vm_start *s, struct err *e)
 {
-	/* where the jail keeps the identity */
+	/* the jail saves the identity there */
 	int r = vm_state_dir(s->vm, e);
 
 	return r < 0 ? r : plan_make(s, e);

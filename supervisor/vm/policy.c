@@ -47,14 +47,14 @@ enum conf_ending policy_ended(const struct conf_vm *c, enum vm_ending ending)
 					   : CONF_ENDING_STOP;
 }
 
-/* Does this ending ask for another start? */
+/* Does policy restart after this ending? */
 static bool policy_wants_restart(const struct conf_vm *c, enum vm_ending ending, bool by_policy)
 {
 	if (ending == VM_END_HOST_SIGNAL || ending == VM_END_QMP_QUIT)
 		return c->restart == CONF_RESTART_ALWAYS;
 	if (ending == VM_END_CRASH)
 		return c->restart != CONF_RESTART_NO;
-	/* the person who typed start reads the error; nobody reads it after a crash at night */
+	/* whoever typed start reads the error; nobody reads it after a crash at night */
 	if (ending == VM_END_START_FAILED || ending == VM_END_HOST_CAUSE)
 		return by_policy && c->restart != CONF_RESTART_NO;
 	return policy_ended(c, ending) == CONF_ENDING_RESTART;
@@ -75,8 +75,9 @@ static void policy_drop(struct policy_memory *m, unsigned i)
 	memmove(&m->past[i], &m->past[i + 1], (m->n - i) * sizeof m->past[0]);
 }
 
-/* Where there is no room, the two neighbours that are the fewest become one: so all stand for about the
- * same part of the day, and what was in it is counted a little too long rather than too short. */
+/* If full, merges the two adjacent entries with the smallest sum, so that all entries cover
+ * about the same part of the day. Merged restarts are forgotten a little late rather than too
+ * early. */
 static void policy_remember(struct policy_memory *m, double now, double horizon)
 {
 	unsigned fewest = 0;
@@ -109,7 +110,7 @@ struct policy_verdict policy_gone(const struct conf_vm *c, enum vm_ending ending
 	double interval = (double)c->start_limit_interval_ms / 1000;
 	bool asked = ending == VM_END_POWER_OFF || ending == VM_END_REBOOT;
 
-	/* a start that was typed while it was quitting */
+	/* a start requested in QUITTING */
 	if (wanted && ending == VM_END_QUIT)
 		return (struct policy_verdict){ .event = VM_EV_GONE_RESTART };
 	if (!wanted || !policy_wants_restart(c, ending, by_policy))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * RUN/vms/NAME/record.json: what a new daemon must know to take the process back, and to unmake what
- * was made for it. Version 1. The effective configuration stands beside it in effective.vm.
+ * RUN/vms/NAME/record.json: what a new daemon needs to adopt the process, and to undo what was
+ * made for it. Version 1. The effective configuration is in effective.vm beside it.
  */
 #include "supervisor/vm/record.h"
 
@@ -14,7 +14,7 @@
 #include "supervisor/vm/nic.h"
 #include "supervisor/vm/record_table.h"
 
-/* Nothing when it says what it said before: most events after an adoption. */
+/* Skips the write if nothing changed, as for most events after an adoption. */
 static int record_replace(struct vm *vm, const char *text, struct err *e)
 {
 	size_t len = strlen(text);
@@ -53,7 +53,7 @@ int vm_record_save_conf(struct vm *vm, struct err *e)
 	return r < 0 ? err_wrap(e, r, "run record") : 0;
 }
 
-/* What somebody removed of it is there again with the next change. */
+/* The run directory was removed: recreates it with everything in it. */
 static int record_write_again(struct vm *vm, struct err *e)
 {
 	int r = vm_run_dir(vm, e);
@@ -78,7 +78,7 @@ void vm_record_write(struct vm *vm)
 		log_error(vm->name, "%s", e.text);
 }
 
-/* Its hash is as its record says, 0: an older one's. What was cut short may still make sense. */
+/* Checks the hash in the record (0: older daemon), since a truncated file may still parse. */
 static void record_read_conf(struct vm *vm)
 {
 	uint64_t hash = vm->proc.conf_hash;
@@ -110,7 +110,7 @@ static int record_parse(struct vm *vm, struct record_process *p, const json_t *d
 		.newer = version > RECORD_VERSION };
 	if (!p->newer)
 		return err_set(e, ERR_FAILED, "run record is damaged");
-	/* as far as they are what they were: nobody else's taps are taken for strangers */
+	/* whatever still has the known form, so that its taps are not treated as strays */
 	vm_nics_read(vm, json_object_get(doc, "nics"));
 	return err_set(e, ERR_FAILED, "run record is of a newer vmkeep (version %lld)",
 		(long long)version);
@@ -130,7 +130,7 @@ int vm_record_read(struct vm *vm, struct record_process *p, struct err *e)
 	if (r == 0)
 		vm->proc.recorded = text_hash64(text.data, text.len);
 	if (r == 0 && p->state != VM_BACKOFF && p->state != VM_FAILED &&
-		!vm->proc.conf_lost) /* it went with its process */
+		!vm->proc.conf_lost) /* resting: the configuration went with the process */
 		record_read_conf(vm);
 	return r;
 }

@@ -7,7 +7,7 @@
 #include "base/text.h"
 #include "supervisor/vm/nic.h"
 
-/* --- restarts: two arrays, for older daemons know only the first --- */
+/* --- restarts: two arrays, since older daemons know only the first --- */
 
 static json_t *record_write_restarts(const struct vm *vm)
 {
@@ -71,9 +71,9 @@ const struct record_row record_rows[] = {
 	{ "stop_deadline", RECORD_REAL,   PROCESS(stop_deadline),    .required = true },
 	{ "ending",        RECORD_INT,    PROCESS(ending),           .required = true, .max = VM_ENDINGS - 1 },
 	{ "nics",          RECORD_ARRAY,  .required = true,          .write = vm_nics_json, .read = vm_nics_read },
-	/* younger than version 1's first daemon */
+	/* added after the first daemon of version 1 */
 	{ "ending_word",   RECORD_WORD,   VM(st.ending),             .word = vm_ending_word, .words = VM_ENDINGS },
-	{ "restart",       RECORD_TEXT,   VM(st.again) }, /* only of VM_WANT_RESTART */
+	{ "restart",       RECORD_TEXT,   VM(st.again) }, /* only with VM_WANT_RESTART */
 	{ "restarts",      RECORD_ARRAY,  .write = record_write_restarts, .read = record_read_restarts },
 	{ "restarts_n",    RECORD_ARRAY,  .write = record_write_numbers,  .read = record_read_numbers },
 	{ "in_row",        RECORD_INT,    VM(st.policy.in_row) },
@@ -95,7 +95,7 @@ const struct record_row record_rows[] = {
 /* clang-format on */
 const size_t record_rows_count = ARRAY_SIZE(record_rows);
 
-/* An earlier version wrote them from where its ring began. */
+/* An earlier version wrote them in the order of its ring buffer. */
 static void record_sort_restarts(struct policy_memory *m)
 {
 	for (unsigned i = 1; i < m->n; i++) {
@@ -179,7 +179,7 @@ static void record_set_word(const struct record_row *row, unsigned *at, const ch
 			*at = i;
 }
 
-/* The same moment by the boot-time clock: as it was recorded, or what follows from the wall clock. */
+/* The same moment by clock_boot(): as recorded, or derived from the wall clock. */
 static double record_boot_time(const json_t *known, double wall)
 {
 	double now = clock_boot(),
@@ -188,7 +188,7 @@ static double record_boot_time(const json_t *known, double wall)
 	return boot > now ? now : boot < 0 ? 0 : boot;
 }
 
-/* value: NULL where there is none that fits, which stands for 0. */
+/* value NULL: missing or wrong type, which means 0. */
 static void record_set(const struct record_row *row, struct vm *vm, void *at, const json_t *value)
 {
 	const char *text = json_string_value(value);
@@ -222,7 +222,7 @@ static void record_set(const struct record_row *row, struct vm *vm, void *at, co
 	}
 }
 
-/* --- all of them --- */
+/* --- the whole record --- */
 
 static int record_add(json_t *doc, const struct record_row *row, const struct vm *vm,
 	const struct record_process *p)
@@ -244,11 +244,12 @@ json_t *record_write(const struct vm *vm)
 		.starttime = vm->proc.starttime,
 		.state = vm->st.state,
 		.wanted = vm->st.want != VM_WANT_STOPPED,
-		/* as a daemon reads it that does not know the word beside it */
+		/* for a daemon that does not know ending_word */
 		.ending =
 			vm->st.ending == VM_END_QMP_QUIT ? VM_END_HOST_SIGNAL : (int)vm->st.ending,
 		.stop_left = stopping ? (left > 0 ? (json_int_t)left : 0) + 1 : 0,
-		/* for one that knows no stop_left: by the boot-time clock, and the same each time that it is written */
+		/* for a daemon that does not know stop_left: by clock_boot(), and the same in
+		 * every write */
 		.stop_deadline =
 			stopping ? (double)(json_int_t)(vm->stop.deadline + clock_lost() + 0.5)
 				 : 0 };
@@ -258,7 +259,8 @@ json_t *record_write(const struct vm *vm)
 	snprintf(p.boot_id, sizeof p.boot_id, "%s", vm->daemon->boot_id);
 	for (size_t i = 0; r == 0 && i < record_rows_count; i++)
 		r = record_add(doc, &record_rows[i], vm, &p);
-	/* an older daemon takes it for one that is to run: it goes down, and up where that is sure */
+	/* an older daemon ignores "restart" and sees a VM wanted running: after the stop, policy
+	 * decides */
 	if (vm->st.want != VM_WANT_RESTART)
 		json_object_del(doc, "restart");
 	if (!stopping)
@@ -266,7 +268,7 @@ json_t *record_write(const struct vm *vm)
 	return r == 0 ? json_incref(doc) : NULL;
 }
 
-/* What follows from several of them. */
+/* Derives what depends on several members. */
 static void record_settle(struct vm *vm, struct record_process *p)
 {
 	double old = p->stop_deadline - clock_boot();
@@ -277,10 +279,10 @@ static void record_settle(struct vm *vm, struct record_process *p)
 	if (vm->st.ending == VM_ENDINGS)
 		vm->st.ending = (enum vm_ending)p->ending;
 	vm->st.want = again ? VM_WANT_RESTART : p->wanted ? VM_WANT_RUNNING : VM_WANT_STOPPED;
-	/* whoever asked for it waits no more: where the host is the cause it is tried again */
+	/* the requester no longer waits: policy retries if the host is the cause */
 	vm->st.by_policy |= again;
 	record_sort_restarts(&vm->st.policy);
-	/* while there was no daemon nobody could act */
+	/* nobody could act while there was no daemon */
 	vm->proc.begun = daemon_now();
 	vm->stop.deadline = daemon_now() + (p->stop_left		    ? (double)p->stop_left
 						   : old > VM_PRESS_SECONDS ? old

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The VMs by name: what each file of this room may ask, below all of them. */
+/* VMs by name, and observers; at the bottom of this folder, for every file. */
 #include "supervisor/vm/vms.h"
 
-/* Where the name stands, or would stand. */
+/* The index of name, or where it would be inserted. */
 static size_t registry_place(const struct vms *vms, const char *name, bool *found)
 {
 	size_t from = 0, to = vms->n;

@@ -10,8 +10,8 @@
 #include "supervisor/vm/uuid.h"
 #include "supervisor/vm/vanished.h"
 
-/* A guest ran with it and does no more, and its UUID is this one. Whether it runs is asked of the kernel: this is
- * read before anything is adopted, and records may be lost. */
+/* Is this the state of a guest that ran and no longer does, with this UUID? Asks the kernel
+ * whether it runs, because this is called before adoption and records may be lost. */
 static bool renamed_is_of(int states, const char *name, const char *uuid)
 {
 	_cleanup_(free_ptr) char *path = xasprintf("%s/identity.json", name);
@@ -30,7 +30,8 @@ static bool renamed_is_of(int states, const char *name, const char *uuid)
 	return yes;
 }
 
-/* What one that never ran was told, and how its starts failed: of no use to anybody. */
+/* What users were told about a VM that never ran, and the history of its failed starts: of no
+ * use any more. */
 static void renamed_drop_draft(int states, const char *name)
 {
 	static const char *const files[] = { "identity.json", "history", "history.1", "nvram.new" };
@@ -42,7 +43,7 @@ static void renamed_drop_draft(int states, const char *name)
 	}
 }
 
-/* The state goes last: until then all of this is done again by a daemon that comes after a sudden end. */
+/* Moves the state last: a daemon that starts after a crash repeats everything before that. */
 static int renamed_move_state(struct vm *vm, int states, const char *from, struct err *e)
 {
 	const struct vm old = { .daemon = vm->daemon, .name = (char *)(uintptr_t)from };
@@ -57,7 +58,7 @@ static int renamed_move_state(struct vm *vm, int states, const char *from, struc
 		return r;
 	close_fd(&vm->state_fd);
 	renamed_drop_draft(states, vm->name);
-	/* console.log of failed starts may be there, which is no reason to keep the state */
+	/* failed starts may have left console.log there, which must not prevent the move */
 	(void)!renameat(vm->daemon->dirs.log_fd, from, vm->daemon->dirs.log_fd, vm->name);
 	if (renameat(states, from, states, vm->name) < 0)
 		return err_errno(e, "move the state of VM '%s' here", from);
@@ -71,7 +72,7 @@ static bool renamed_wants_state(const struct vm *vm)
 	       vm_state_is_down(vm->st.state);
 }
 
-/* The VM whose state is to be this one's; NULL: there is none. */
+/* The VM whose state belongs to vm now; NULL: none. */
 static const char *renamed_predecessor(struct vms *vms, const struct vm *vm, DIR *dir, bool looked)
 {
 	const char *name;
@@ -132,7 +133,7 @@ bool vms_follow_uuid(struct vms *vms)
 			dir = file_open_dir(vms->daemon->dirs.state_fd, "vms", 0);
 		if (dir && renamed_follow(vms, vm, dir)) {
 			vms_read_identity(vms, vm);
-			vm->file.stamp = 0; /* %u has another meaning now */
+			vm->file.stamp = 0; /* %u has a new value */
 			some = true;
 		}
 	}
@@ -149,7 +150,7 @@ void vm_keep_disk_names(const struct vm *vm, struct conf_vm *c)
 		_cleanup_(free_ptr) char *end = xasprintf("-%s.qcow2", c->disk[i].id);
 		size_t has = known && known->path ? strlen(known->path) : 0;
 
-		/* only a name of the same making: Path= may have stood there, and was taken away */
+		/* only a name that we generated: Path= may have been there and was removed */
 		if (c->disk[i].unnamed && has > len + strlen(end) &&
 			strncmp(known->path, dir, len) == 0 && known->path[len] == '/' &&
 			!strchr(known->path + len + 1, '/') &&

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * OnReboot= is about resets that the guest does by itself: a reboot that does not go on in place leaves
- * a tombstone, as a power-off does. After a reset by hand SeaBIOS resets once more, for its code in RAM
- * is not fresh. Only after some seconds is a reset the guest's own again.
+ * OnReboot= applies to resets by the guest itself: unless the reboot continues in place, it
+ * leaves a tombstone like a power-off. After a manual reset SeaBIOS resets once more, because
+ * its code in RAM is not pristine. Only some seconds later does a reset count as the guest's
+ * own.
  */
 #include "supervisor/vm/vm.h"
 
@@ -12,7 +13,7 @@ void vm_set_reboot_action(struct vm *vm)
 		vm_call(vm, "set-action", json_pack("{s:s}", "reboot", "shutdown"), NULL);
 }
 
-/* While it is paused it cannot reset: it gets the time once it is resumed. */
+/* A paused guest cannot reset: the delay starts again when it resumes. */
 static void reset_spared(void *data)
 {
 	struct vm *vm = data;

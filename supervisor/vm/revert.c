@@ -21,8 +21,8 @@ static void revert_set_mark(struct vm *vm, const char *snapshot, const char *dis
 	snprintf(vm->revert->disk, sizeof vm->revert->disk, "%s", disk);
 }
 
-/* False: there is no file. One that cannot be read says "". What stands there as a link is no file
- * of ours, but it took its place. */
+/* False: no such file. An unreadable mark has snapshot "". A symlink in its place is not our
+ * file, but counts as an unreadable mark. */
 static bool revert_read_mark(int dir, struct vm_revert *mark)
 {
 	_cleanup_(buf_release) struct buf text = BUF_MAX(MARK_MAX);
@@ -108,7 +108,7 @@ int vm_revert_mark(struct vm *vm, const char *snapshot, const char *disk, keep_f
 	return r;
 }
 
-/* Its reason may be another: how its process ended. */
+/* Is the unfinished revert the current reason? It may be how the process ended instead. */
 static bool revert_is_told(const struct vm *vm)
 {
 	struct err e = ERR_INIT;
@@ -160,7 +160,7 @@ void vm_revert_again(struct vm *vm)
 
 	if (!known || vm->busy)
 		return;
-	/* the directory may be another by now */
+	/* the directory may have been replaced */
 	if (!vm_state_has_process(vm->st.state))
 		close_fd(&vm->state_fd);
 	dir = vm_state_dir(vm, &e);

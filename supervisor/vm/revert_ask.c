@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* A QEMU that was loading a snapshot when its daemon ended: it is asked how that went. */
+/* A QEMU that was loading a snapshot when its daemon ended: asks it for the result. */
 #include "base/log.h"
 #include "qmp/job.h"
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/vms.h"
 
-static const char job_id[] = "vmkeep-snapshot"; /* of storage/snapshot_live.c */
+static const char job_id[] = "vmkeep-snapshot"; /* from storage/snapshot_live.c */
 
 static void revert_end_torn(struct vm *vm, const char *why)
 {
@@ -24,10 +24,10 @@ static void revert_unmark(struct vm *vm, const char *why)
 	vm_revert_over(vm);
 }
 
-/* QEMU was not told to load, or loaded well and was told to forget that: a load that failed stays
- * among its jobs until it is ended. So a guest that is there, running or paused, is whole. One that
- * has not run yet, and that nobody is known to have started so, was only started for this, maybe on
- * disks of two times. */
+/* Without a job, either QEMU was never told to load, or the load succeeded and its job was
+ * dismissed: a failed load keeps its job until the process ends. So a guest that is running or
+ * paused is intact. One that has not run yet, and was not started with --paused, was started
+ * only for this revert, perhaps on disks from two points in time. */
 static void revert_on_status(void *data, const json_t *result, const struct err *e)
 {
 	struct vm *vm = data;
@@ -38,7 +38,7 @@ static void revert_on_status(void *data, const json_t *result, const struct err 
 	if (streq(status, "prelaunch") && !vm->st.paused_start)
 		revert_end_torn(vm, "was cut short");
 	else if (!streq(status,
-			 "restore-vm")) /* which is known, and ended, as it is: start_join.c */
+			 "restore-vm")) /* a load that failed half way: start_join.c ends that */
 		revert_unmark(vm, "came to its end or never began, while no daemon looked");
 }
 
@@ -53,7 +53,7 @@ static void revert_on_loaded(void *data, const struct err *e)
 	_cleanup_(free_ptr) struct follower *f = data;
 	struct vm *vm = vms_find(f->daemon->vms, f->vm);
 
-	/* a lost monitor is found again, and asked again */
+	/* if the monitor was lost, this is repeated after reconnecting */
 	if (vm && vm->mon.qmp == f->q && vm->revert)
 		vm->revert->followed = false;
 	if (vm && vm->mon.qmp == f->q && !e)

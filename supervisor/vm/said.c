@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-/* The words are QEMU's, from 7.2 to 10. */
+/* Messages of QEMU 7.2 to 10. */
 static const struct {
 	const char *words;
 	bool host;
@@ -33,8 +33,8 @@ static const struct {
 	/* clang-format on */
 };
 
-/* Of "-blockdev {...}: why" only why; *about: the file or device of the option, or NULL. Options that are
- * not JSON are short, and stay. */
+/* Returns the error in "-blockdev {...}: error". *about: file or device of the option, or NULL.
+ * Options that are not JSON are short and are kept. */
 static const char *said_after_option(const char *line, const char *end, char **about)
 {
 	const char *brace = *line == '-' ? memchr(line, '{', (size_t)(end - line)) : NULL, *name;
@@ -61,7 +61,7 @@ static bool said_begins(const char *line, const char *end, const char *with)
 	return (size_t)(end - line) >= strlen(with) && strncmp(line, with, strlen(with)) == 0;
 }
 
-/* What is wrong in a line "qemu-system-x86_64: [option: ]why"; NULL: this one does not say. */
+/* The error in a line "qemu-system-x86_64: [option: ]error"; NULL: this line has none. */
 static const char *said_in_line(const char *line, const char *end, char **about)
 {
 	const char *colon = memchr(line, ':', (size_t)(end - line)), *why;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A start, step by step, in this order. Four events enter the table, each where its state begins: a
- * wish to run at the top; a monitor that answers at "status", and so does every adoption, since what QEMU
- * is must be asked in any case. Until "run directory" nothing was made that a cancel must unmake but
- * networks, which stand for all; from "jail" on there is a process.
+ * A start, step by step, in this order. Four events enter the table, each at the first step of
+ * its state: a start at the top, a monitor that answers at "status". Adoption enters there as
+ * well, since QEMU's status must be queried anyway. Before "run directory" nothing has been made
+ * that a cancel must undo, except networks, which are shared; from "jail" on there is a process.
  *
- * The check column says beforehand what the step would refuse: `check` runs it.
+ * The check column tells in advance what the step would refuse: `check` runs it.
  */
 #include "supervisor/vm/start_check.h"
 
-/* Whose fault a failure is: the host's, which may be another one soon, or the VM's own. */
+/* Who is at fault: the host, whose state may change soon, or the VM itself. */
 #define HOST VM_END_HOST_CAUSE
 #define OWN  VM_END_START_FAILED
 
@@ -48,7 +48,7 @@ static void start_enter(struct vm *vm, enum vm_state state)
 	start_at(vm->start ? vm->start : start_new(vm), step);
 }
 
-/* Of one that runs, its monitor came back. */
+/* An active VM re-enters when its monitor is connected again. */
 static void start_enter_here(struct vm *vm)
 {
 	start_enter(vm, vm_state_is_live(vm->st.state) ? VM_JOINING : vm->st.state);

@@ -50,7 +50,7 @@ struct vm_start {
 	ev_io plan_io;
 	struct buf reply;
 	bool prepared; /* the jail announced its exec */
-	/* or its error: reported when it exits, since that changes the VM's state */
+	/* the error it sent instead; reported when it exits, since that changes the VM's state */
 	json_t *refused;
 	void (*on_exit)(struct vm_start *s); /* the process exited: reads its remaining messages */
 	/* the identity changed, and the jail has not confirmed yet that it is on disk */

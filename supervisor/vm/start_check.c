@@ -197,7 +197,7 @@ static void check_nic(const struct start_check *c, const struct conf_nic *n)
 			n->bridge);
 		c->tell(c->data, &n->place, "Bridge", "error", e.text, e.hint);
 	} else if (n->network) {
-		/* one that the daemon does not know yet has its own rows */
+		/* a network unknown to the daemon but with a file has its own rows */
 		if (!networks_exists(d->networks, n->network, &e) &&
 			!conf_network_stamp(d->dirs.config, n->network))
 			c->tell(c->data, &n->place, "Network", "error", e.text, e.hint);

@@ -34,7 +34,7 @@ static void start_later(struct loop_task *t)
 	start_at(s, s->step);
 }
 
-/* The event that leads from the steps of one state to those of the next. */
+/* The event from the steps of one state to those of the next. */
 static enum vm_event start_event(enum vm_state to)
 {
 	return to == VM_SPAWNING   ? VM_EV_PREPARED

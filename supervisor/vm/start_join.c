@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The steps of a start once the monitor answers. Fresh start and adoption are one path: ask what QEMU is,
- * put its NICs on their bridges, let it go if it has not gone yet.
+ * The steps of a start once the monitor answers. A fresh start and an adoption take the same
+ * path: query QEMU's status, attach the NICs to their bridges, resume the guest unless it
+ * already runs.
  */
 #include "base/log.h"
 #include "supervisor/qemu/device.h"
@@ -9,7 +10,7 @@
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/start.h"
 
-/* A lost connection and silence are told by the session; the look is taken again after either. */
+/* The session reports lost connections and silence; the queries are repeated after either. */
 static bool join_failed(struct vm *vm, const struct err *e)
 {
 	if (e && e->class != ERR_UNREACHABLE && e->class != ERR_TIMEOUT &&
@@ -18,14 +19,14 @@ static bool join_failed(struct vm *vm, const struct err *e)
 	return e != NULL;
 }
 
-/* Unless the start has come further, or begun to ask anew. */
+/* NULL if the start is past that step, or was restarted. */
 static struct vm_start *join_waits_at(
 	const struct vm *vm, int (*run)(struct vm_start *s, struct err *e))
 {
 	return vm->start && vm->start->step->run == run ? vm->start : NULL;
 }
 
-/* The command line cannot say that a cable is out. */
+/* The command line cannot express an unplugged cable. */
 static void start_join_set_links(struct vm *vm)
 {
 	char id[80];
@@ -38,7 +39,7 @@ static void start_join_set_links(struct vm *vm)
 				NULL);
 }
 
-/* Of a QEMU that has not run yet: fresh, or its daemon died between greeting and cont. */
+/* QEMU has not run yet: fresh, or its daemon died between greeting and cont. */
 int start_bridges(struct vm_start *s, struct err *e)
 {
 	int r = STEP_DONE;
@@ -68,7 +69,7 @@ int start_run(struct vm_start *s, struct err *e)
 	struct vm *vm = s->vm;
 
 	vm_set_reboot_action(vm);
-	/* one that is to stop has to run for it */
+	/* a guest must run to act on its shutdown */
 	if (vm->st.paused_start && vm->st.state != VM_STOPPING) {
 		start_free(vm);
 		vm_event(vm, VM_EV_JOINED_PAUSED, "start --paused");
@@ -86,7 +87,7 @@ static void start_join_paused_because(struct vm *vm, const char *why)
 		vm_event(vm, VM_EV_JOINED_PAUSED, NULL);
 }
 
-/* What BLOCK_IO_ERROR said was said to a former daemon, or to nobody: the drives still know. */
+/* BLOCK_IO_ERROR went to a previous daemon, or to nobody; the drives still know. */
 static void start_join_on_blocks(void *data, const json_t *result, const struct err *e)
 {
 	struct vm *vm = data;
@@ -111,12 +112,12 @@ static void start_join_on_blocks(void *data, const json_t *result, const struct 
 	vm_set_reason(vm, "%s", why);
 	start_free(vm);
 	start_join_paused_because(vm, why);
-	/* it stood still already, but not for that */
+	/* it was paused before, but not for that reason */
 	if (found_before)
 		vm_report_state(vm, VM_PAUSED);
 }
 
-/* The RunState of QEMU's qapi/run-state.json, and what it means here. */
+/* Maps the RunState in QEMU's qapi/run-state.json. */
 static void join_found(struct vm *vm, const char *status)
 {
 	static const struct {
@@ -133,7 +134,8 @@ static void join_found(struct vm *vm, const char *status)
 		free_ptr(&vm->mon.io_error);
 	}
 	if (streq(status, "prelaunch")) {
-		/* its record is lost: it was started for a revert, which revert.c finds out */
+		/* otherwise the process was started for a revert and its record is lost: see
+		 * revert_ask.c */
 		if (join_waits_at(vm, start_status) &&
 			(vm->proc.is_child || !vm->revert || vm->st.paused_start))
 			start_next(vm->start);
@@ -157,13 +159,13 @@ static void join_found(struct vm *vm, const char *status)
 			return;
 		}
 	if (streq(status, "restore-vm")) {
-		/* the daemon that had the load done died before it could end what it left */
+		/* the daemon that started the load died before it could end the process */
 		vm->st.ending = VM_END_CRASH;
 		vm_event(vm, VM_EV_ENDED, "crashed: a snapshot's load failed half way");
 	} else if (streq(status, "io-error")) {
 		start_join_paused_because(vm, "io-error");
 	} else {
-		/* it was asked to stop, and its daemon died before it let it go on for that */
+		/* it was told to stop, and its daemon died before resuming it for that */
 		if (vm->st.state == VM_STOPPING && streq(status, "paused"))
 			vm_call(vm, "cont", NULL, NULL);
 		start_join_paused_because(vm, streq(status, "paused") ? "paused" : status);
@@ -190,7 +192,7 @@ static void start_join_on_uuid(void *data, const json_t *result, const struct er
 	vm->mon.proved = streq(uuid, vm->proc.conf.uuid ? vm->proc.conf.uuid : vm->identity.uuid);
 	if (vm->mon.proved)
 		return;
-	/* somebody else's QEMU sits at our socket: never act on it */
+	/* another QEMU answers on our socket: never act on it */
 	err_set(&own, ERR_CONFLICT, "its monitor belongs to another QEMU (uuid %s)",
 		uuid ? uuid : "?");
 	vm_health(vm, false, own.text);
@@ -211,7 +213,8 @@ int start_status(struct vm_start *s, struct err *e)
 	inside_hold(vm);
 	if (vm->st.state == VM_JOINING)
 		vm_arm_start(vm);
-	/* all at once: a guest that has to be woken for each answer takes that much longer to adopt */
+	/* all queries at once: a QEMU that must be woken for each reply takes that much longer to
+	 * adopt */
 	vm->mon.proved = vm->proc.is_child;
 	if (!vm->mon.proved)
 		vm_call(vm, "query-uuid", NULL, start_join_on_uuid);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The steps of a start before there is a process: effective configuration, probe of the binary, KVM
- * proved, identity, UEFI variables, networks.
+ * The steps of a start before there is a process: effective configuration, probe of the binary,
+ * KVM proof, identity, UEFI variables, networks.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -25,7 +25,8 @@ int start_permission(struct vm_start *s, struct err *e)
 	free_ptr(&vm->start_error);
 	vm->st.ending = VM_END_NONE;
 	vm->proc.quit_sent = vm->proc.kill_sent = vm->proc.unkillable = false;
-	/* policy's own restart: the file may have gone meanwhile, or something forbids it */
+	/* a restart by policy: in the meantime the file may be gone, or something else may
+	 * forbid it */
 	if (vm_may_start(vm, false, e) == 0)
 		return STEP_DONE;
 	if (e->class == ERR_CONFLICT)
@@ -33,7 +34,7 @@ int start_permission(struct vm_start *s, struct err *e)
 	return e->number;
 }
 
-/* The configuration that this process will have, apart from the file that may change under it. */
+/* The configuration of this process, independent of later changes to the file. */
 int start_configuration(struct vm_start *s, struct err *e)
 {
 	struct vm *vm = s->vm;
@@ -206,7 +207,7 @@ static void prepare_on_nvram(void *data, const struct child_result *r, const str
 	start_failed(s, &e);
 }
 
-/* In the format that the firmware's descriptor tells, and without locks, which anybody could hold. */
+/* Uses the format given in the firmware descriptor, and no locks, which any process could hold. */
 static char *prepare_nvram_spec(const struct firmware *firmware)
 {
 	json_auto_t *spec = json_pack("{s:s, s:{s:s, s:s, s:s}}", "driver",
@@ -219,7 +220,7 @@ static char *prepare_nvram_spec(const struct firmware *firmware)
 	return result;
 }
 
-/* qemu-img gets an empty file to write to, and the firmware's own variables to read. */
+/* qemu-img may write an empty file and read the template of the firmware. */
 static int prepare_nvram(struct vm_start *s, const struct firmware *firmware, struct err *e)
 {
 	struct vm *vm = s->vm;
@@ -248,7 +249,7 @@ static int prepare_nvram(struct vm_start *s, const struct firmware *firmware, st
 	return s->tool ? STEP_WAITS : e->number;
 }
 
-/* UEFI keeps its variables in a qcow2 of its own, so that internal snapshots can hold them too. */
+/* The UEFI variables are in a qcow2 of their own, so that internal snapshots include them. */
 int start_nvram(struct vm_start *s, struct err *e)
 {
 	struct vm *vm = s->vm;
@@ -292,7 +293,7 @@ int start_networks(struct vm_start *s, struct err *e)
 	return STEP_WAITS;
 }
 
-/* The address of each NIC is known before the guest runs. */
+/* Each NIC's address is known before the guest runs. */
 static int prepare_claim(struct vm *vm, struct network_nic *n, struct err *e)
 {
 	struct identity_nic *known = identity_nic(&vm->identity, n->nic);

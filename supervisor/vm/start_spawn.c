@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The steps of a start that make the process: sockets that we bind, our own QMP connection before QEMU
- * exists, taps, and vmkeep-jail with its plan. They are synchronous and short; then the daemon holds a
- * deadline and three descriptors, nothing else.
+ * The steps of a start that create the process: sockets that we bind, a QMP connection before
+ * QEMU exists, taps, and vmkeep-jail with its plan. They are short and synchronous. Afterwards
+ * the start holds only a timeout and three fds.
  */
 #include "supervisor/vm/start.h"
 
@@ -50,7 +50,7 @@ int start_socket(struct vm_start *s, struct err *e)
 	return STEP_DONE;
 }
 
-/* One after the other; those that waited once more. */
+/* One after the other; a part that had to wait is called again. */
 int start_parts(struct vm_start *s, struct err *e)
 {
 	const struct daemon *d = s->vm->daemon;
@@ -77,7 +77,7 @@ int start_taps(struct vm_start *s, struct err *e)
 	return STEP_DONE;
 }
 
-/* Before there is anything to record, so that the next daemon finds whatever comes to be. */
+/* Before there is a process, so that the next daemon finds whatever is created. */
 int start_record(struct vm_start *s, struct err *e)
 {
 	int r = kept_save(s->vm, e);
@@ -105,7 +105,8 @@ static void start_spawn_jail_note_created(struct vm *vm, const char *id)
 				text_size_exact(size, sizeof size, vm->proc.conf.disk[i].size));
 }
 
-/* The jail has it safely on disk, with the time at which it made images, and saw all. */
+/* The jail reports that the identity is safely on disk, with the creation time of new images and
+ * the time at which it saw all of them. */
 static void start_spawn_jail_on_kept(struct vm_start *s, const json_t *kept)
 {
 	struct vm *vm = s->vm;
@@ -133,8 +134,8 @@ static void start_spawn_jail_on_kept(struct vm_start *s, const json_t *kept)
 	s->unkept = false;
 }
 
-/* The jail says what it kept, and why it failed or that exec comes next; end of file without an error
- * means that it happened. */
+/* The jail reports what it saved, then an error or its upcoming exec; end of file without an
+ * error means that the exec happened. */
 static void start_spawn_jail_parse_line(void *data, const json_t *doc)
 {
 	const json_t *error = json_object_get(doc, "error"), *kept = json_object_get(doc, "kept");
@@ -156,7 +157,8 @@ static void start_spawn_jail_finish(struct vm_start *s)
 	if (s->refused)
 		start_spawn_jail_on_error(s->vm, s->refused);
 	start_close_jail(s);
-	/* a monitor that answered in the same turn is ahead of it */
+	/* if the monitor answered in the same loop iteration, the start is already past this
+	 * step */
 	if (s->prepared && s->step->run == start_jail)
 		start_next(s);
 }
@@ -185,14 +187,14 @@ static int start_spawn_jail_run(struct vm_start *s, struct err *e)
 	vm->proc.pidfd = jail.pidfd;
 	vm->proc.is_child = true;
 	vm->proc.starttime = proc_starttime(vm->proc.pid);
-	/* A daemon that dies before the jail may go leaves no process that nobody knows of. A jail that is
-	 * gone already is told by its pidfd. */
+	/* The jail waits for confine_go(), so a daemon that dies here leaves no unrecorded
+	 * process. If the jail is gone already, its pidfd tells. */
 	r = vm_record_save(vm, e);
 	if (r < 0)
 		return r;
 	confine_go(s->plan_fd);
 	s->unkept = vm->identity.dirty;
-	vm->identity.dirty = false; /* what changes from now on is not in the plan */
+	vm->identity.dirty = false; /* later changes are not in the plan */
 	s->on_exit = start_spawn_jail_finish;
 	ev_io_init(&s->plan_io, start_spawn_jail_on_reply, s->plan_fd, EV_READ);
 	s->plan_io.data = s;
@@ -207,7 +209,7 @@ int start_jail(struct vm_start *s, struct err *e)
 
 	fd_list_release(&s->fds);
 	if (vm->proc.pidfd >= 0)
-		vm_watch_process(vm); /* also of a jail that got no whole plan */
+		vm_watch_process(vm); /* even if the jail did not get the whole plan */
 	if (r < 0) {
 		start_close_jail(s);
 		return r;

@@ -83,7 +83,7 @@ _Static_assert(ARRAY_SIZE(actions) == VM_ACTIONS, "an action has no name");
 
 /* clang-format off */
 const struct vm_rule vm_rules[] = {
-	/* verbs and policy. A start while it quits is kept as the wish until the process is gone. */
+	/* verbs and policy. A start in QUITTING only sets want, until the process is gone. */
 	{ VM_EV_START,         DOWN,                          VM_PREPARING, VM_DO_PREPARE },
 	{ VM_EV_STOP,          LIVE,                          VM_STOPPING,  VM_DO_PRESS },
 	{ VM_EV_STOP,          STARTING,                      VM_QUITTING,  VM_DO_KILL },
@@ -96,13 +96,13 @@ const struct vm_rule vm_rules[] = {
 	{ VM_EV_STOP_LEAVE,    S(STOPPING),                   VM_RUNNING,   VM_DO_JOIN },
 	{ VM_EV_STOP_KILL,     S(STOPPING),                   VM_QUITTING,  VM_DO_QUIT },
 
-	/* adoption: as the record says, until the monitor answers */
+	/* adoption: the recorded state, until the monitor answers */
 	{ VM_EV_ADOPT,         S(STOPPED),                    VM_RUNNING,   VM_DO_GREET },
 	{ VM_EV_ADOPT_EARLY,   S(STOPPED),                    VM_GREETING,  VM_DO_GREET },
 	{ VM_EV_ADOPT_PAUSED,  S(STOPPED),                    VM_PAUSED,    VM_DO_GREET },
 
-	/* a start, step by step. GREETED: both descriptors may become readable in one turn of the loop,
-	 * and a monitor that was lost comes back in any state. */
+	/* a start, step by step. GREETED: both fds may become readable in one loop iteration,
+	 * and a lost monitor may come back in any state. */
 	{ VM_EV_PREPARED,      S(PREPARING),                  VM_SPAWNING,  VM_DO_SPAWN },
 	{ VM_EV_EXECUTED,      S(SPAWNING),                   VM_GREETING,  VM_DO_GREET },
 	{ VM_EV_GREETED,       STARTING,                      VM_JOINING,   VM_DO_JOIN },
@@ -116,19 +116,19 @@ const struct vm_rule vm_rules[] = {
 	{ VM_EV_BROKEN,        STARTING,                      VM_QUITTING,  VM_DO_KILL },
 	{ VM_EV_BROKEN,        LIVE,                          VM_QUITTING,  VM_DO_QUIT },
 
-	/* QEMU by itself */
+	/* QMP events */
 	{ VM_EV_RESUMED,       S(PAUSED),                     VM_RUNNING,   VM_DO_NOTHING },
 	{ VM_EV_PAUSED,        S(RUNNING),                    VM_PAUSED,    VM_DO_NOTHING },
 	{ VM_EV_ENDED,         S(JOINING) | LIVE,             VM_QUITTING,  VM_DO_QUIT },
 
-	/* the process is gone; STOPPED: while no daemon was there */
+	/* the process is gone; in STOPPED: it ended while there was no daemon */
 	{ VM_EV_GONE_STOP,     ~RESTING,                      VM_STOPPED,   VM_DO_CLEAN },
 	{ VM_EV_GONE_STOP,     RESTING,                       VM_STOPPED,   VM_DO_NOTHING },
 	{ VM_EV_GONE_RESTART,  ~RESTING,                      VM_BACKOFF,   VM_DO_CLEAN },
 	{ VM_EV_GONE_FAIL,     ~RESTING,                      VM_FAILED,    VM_DO_CLEAN },
 	{ VM_EV_GONE_FAIL,     S(BACKOFF),                    VM_FAILED,    VM_DO_NOTHING },
 
-	/* the state's timer; each step of preparing has a deadline of its own */
+	/* the timer of the state; each step in PREPARING has its own timeout */
 	{ VM_EV_TIMER,         STARTING,                      VM_QUITTING,  VM_DO_EXPIRE },
 	{ VM_EV_TIMER,         S(STOPPING),                   VM_STOPPING,  VM_DO_INSIST },
 	{ VM_EV_TIMER,         S(QUITTING),                   VM_QUITTING,  VM_DO_KILL },

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The ways down: power button, quit, kill; and what is known of why the process ended.
+ * The ways down: power button, quit, kill; and why the process ended.
  */
 #include <errno.h>
 #include <limits.h>
@@ -23,13 +23,13 @@ void vm_power_button(struct vm *vm)
 	double left = vm->stop.deadline - daemon_now();
 
 	vm->stop.pressed = clock_lost();
-	vm_record_write(vm); /* the time left */
+	vm_record_write(vm); /* for stop_left */
 	if (!vm->mon.qmp)
 		vm_connect_monitor(vm);
 	if (!vm->stop.agent_asked && vm_parts_power_off(vm, true)) {
 		vm->stop.agent_asked = true;
 		log_info(vm->name, "guest agent is asked to shut down");
-		/* a short time is shared with the button */
+		/* if little time is left, half of it is for the button */
 		vm_arm(vm, left < 0.01			      ? 0.01
 			   : left / 2 < VM_AGENT_STOP_SECONDS ? left / 2
 							      : VM_AGENT_STOP_SECONDS);
@@ -39,12 +39,13 @@ void vm_power_button(struct vm *vm)
 		log_info(vm->name,
 			"guest agent's shutdown had no effect, the power button is pressed");
 	vm->stop.presses++;
-	/* success only means that the button was pressed; a press before the guest listens is lost */
+	/* success only means that the button was pressed; before the guest listens, a press is
+	 * lost */
 	vm_call(vm, "system_powerdown", NULL, NULL);
 	vm_arm(vm, left < 0.01 ? 0.01 : left < VM_PRESS_SECONDS ? left : VM_PRESS_SECONDS);
 }
 
-/* The guest may have had no time to act on it, or was away itself. */
+/* The guest may have had no time to react, or was suspended itself. */
 static bool stop_lost_time(const struct vm *vm)
 {
 	return clock_lost() - vm->stop.pressed > CLOCK_GAP;
@@ -72,7 +73,7 @@ void vm_power_button_again(struct vm *vm)
 
 void vm_kill_process(struct vm *vm)
 {
-	/* asked for once more: the clock of the first time runs */
+	/* repeated request: the timer of the first one is still running */
 	if (vm->proc.kill_sent && loop_timer_is_active(&vm->timer))
 		return;
 	if (vm->proc.kill_sent && !vm->proc.unkillable) {
@@ -81,13 +82,13 @@ void vm_kill_process(struct vm *vm)
 		vm->proc.unkillable = true;
 		death_refused(vm->proc.pid, why, sizeof why);
 		log_error(vm->name, "%s", why);
-		vm->mon.unresponsive = 0; /* worse than what may have been told before */
+		vm->mon.unresponsive = 0; /* worse than what may have been reported before */
 		vm_health(vm, false, why);
 	}
 	vm->proc.quit_sent = vm->proc.kill_sent = true;
 	if (vm->st.ending == VM_END_NONE)
 		vm->st.ending = VM_END_QUIT;
-	if (vm->proc.pidfd < 0) { /* a part is waited for */
+	if (vm->proc.pidfd < 0) { /* a part is still starting */
 		vm_exited(vm);
 		return;
 	}
@@ -96,7 +97,7 @@ void vm_kill_process(struct vm *vm)
 	vm_arm(vm, VM_KILL_SECONDS);
 }
 
-/* Its monitor lives, or ended after the answer: the disks are being flushed. */
+/* A reply, or a lost connection: QEMU is flushing the disks. */
 static void stop_on_quit(void *data, const json_t *result, const struct err *e)
 {
 	struct vm *vm = data;
@@ -118,8 +119,8 @@ void vm_quit(struct vm *vm)
 		vm->st.ending = VM_END_QUIT;
 	vm_record_write(vm);
 	vm_call(vm, "quit", NULL, stop_on_quit);
-	/* a guest whose plug is pulled has flushed what it cares for; one that powered itself off, and a
-	 * snapshot that is being written, get the longer time even from a QEMU that is silent */
+	/* a live guest that is cut off has flushed what it cares about; one that powered itself
+	 * off, and a snapshot being written, get the longer timeout even if QEMU is silent */
 	vm_arm(vm, lives ? VM_QUIT_REPLY_SECONDS : VM_QUIT_SECONDS);
 }
 
@@ -128,7 +129,7 @@ void vm_start_timeout(struct vm *vm)
 	const bool refused = vm->start->refused;
 	struct err e = ERR_INIT;
 
-	/* a jail that has said why, and does not end */
+	/* the jail reported an error but does not exit */
 	if (refused)
 		confine_error(vm->start->refused, &e);
 	else
@@ -140,8 +141,8 @@ void vm_start_timeout(struct vm *vm)
 	vm_kill_process(vm);
 }
 
-/* The last lines that QEMU wrote, made harmless; caller frees. "" when it was silent. *why: the one that says why
- * it did not start. */
+/* The last lines of QEMU's stderr, escaped; the caller frees them. "" if there are none. *why:
+ * the line that tells why it did not start. */
 static char *stop_stderr_tail(struct vm *vm, char **why)
 {
 	char tail[STDERR_TAIL], *text, *from;
@@ -159,7 +160,7 @@ static char *stop_stderr_tail(struct vm *vm, char **why)
 	return text;
 }
 
-/* "Is another process using the image [PATH]?" */
+/* The path in "Is another process using the image [PATH]?" */
 static char *stop_image_path(const char *said)
 {
 	static const char before[] = "using the image [";
@@ -189,9 +190,9 @@ static bool stop_image_is_of(
 	return false;
 }
 
-/* Are these words of QEMU that somebody else has an image? vmkeep-jail looks before, and names the holder; two that start
- * at the same moment can both get past it. Then QEMU's own locks decide, and what it says is compared with what we
- * know: nothing is opened. */
+/* Does QEMU report that an image is in use? vmkeep-jail checks before and names the holder, but
+ * two VMs that start at the same moment can both pass. Then QEMU's own locks decide, and its
+ * message is compared with what we know; no image is opened. */
 static bool stop_is_conflict(const struct vm *vm, const char *said, struct err *e)
 {
 	const struct daemon *d = vm->daemon;
@@ -218,7 +219,7 @@ static bool stop_is_conflict(const struct vm *vm, const char *said, struct err *
 	return true;
 }
 
-/* Nobody asked it to end, and it did not say that it would. */
+/* The process exited unexpectedly: find out why. */
 static void stop_explain_end(struct vm *vm)
 {
 	_cleanup_(free_ptr) char *why = NULL;
@@ -232,7 +233,7 @@ static void stop_explain_end(struct vm *vm)
 	if (vm->st.ending != VM_END_NONE)
 		return;
 	if (vm->st.state == VM_GREETING && !vm->proc.is_child) {
-		/* a jail does not become QEMU without the daemon that began it: a new one is begun */
+		/* a jail does not become QEMU without the daemon that spawned it: start again */
 		vm->st.ending = VM_END_QUIT;
 	} else if (vm->st.state == VM_GREETING && stop_is_conflict(vm, tail, &e)) {
 		vm_start_failed(vm, VM_END_HOST_CAUSE, &e);
@@ -242,7 +243,7 @@ static void stop_explain_end(struct vm *vm)
 			tail);
 		vm_start_failed(
 			vm, said_known(why, &e) ? VM_END_HOST_CAUSE : VM_END_START_FAILED, &e);
-		/* the cure stands there too, but not in the place of the cause */
+		/* the reason also has the fix, but not at the expense of the cause */
 		hinted = *e.hint && strlen(why) + strlen(e.hint) + sizeof "start failed: ; " <
 					    sizeof vm->st.reason;
 		vm_set_reason(vm, "start failed: %s%s%s", *why ? why : how, hinted ? "; " : "",
@@ -261,10 +262,10 @@ static void stop_on_exit(struct ev_loop *ev, ev_io *w, int revents)
 	struct vm *vm = w->data;
 
 	ev_io_stop(ev, w);
-	/* the last words of the jail and of QEMU may wait on their sockets, unread */
+	/* drain both sockets: final messages of the jail and QEMU may still be queued */
 	if (vm->start && vm->start->on_exit)
 		vm->start->on_exit(vm->start);
-	/* up to its end, which closes it: that a guest powered off may stand behind many other events */
+	/* until end of file, which closes it: SHUTDOWN may be queued behind many other events */
 	for (int i = 0; vm->mon.qmp && i < LAST_TURNS; i++)
 		qmp_take(vm->mon.qmp);
 	stop_explain_end(vm);

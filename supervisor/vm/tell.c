@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who is told of what happens to a VM: the log, subscribers, its history, and hooks where somebody
- * should wake up.
+ * Reports what happens to a VM: log, subscribers, history, and hooks for events that need a
+ * person.
  */
 #include <errno.h>
 #include <sys/stat.h>
@@ -33,7 +33,7 @@ static void tell_record(struct vm *vm, const struct history_record *r)
 	int fd = vm->daemon->dirs.state_fd;
 	struct err e = ERR_INIT;
 
-	mkdirat(fd, dir, 0700); /* there already, as a rule; if not, the next line says why */
+	mkdirat(fd, dir, 0700); /* usually exists; other failures show up below */
 	aside_clear(fd, path, vm->name);
 	if (history_append(fd, path, r, &e) < 0)
 		log_warning(vm->name, "history: %s", e.text);
@@ -103,7 +103,7 @@ static void tell_alert(const struct vm *vm, const char *event, const char *reaso
 			.program = c->hook_failed });
 }
 
-/* A start that a person typed and saw fail needs no alarm. */
+/* A start that its requester saw fail needs no alert. */
 static void tell_alert_state(const struct vm *vm, enum vm_state from)
 {
 	bool given_up = vm->st.state == VM_STOPPED && vm->st.ending == VM_END_CRASH &&
@@ -117,7 +117,7 @@ static void tell_alert_state(const struct vm *vm, enum vm_state from)
 		tell_alert(vm, "io-error", vm->st.reason);
 }
 
-/* NULL: a step on the way that nobody will ask about. */
+/* NULL: an intermediate state, not worth a record. */
 static const char *tell_event_of(const struct vm *vm, enum vm_state from)
 {
 	switch (vm->st.state) {
@@ -198,7 +198,7 @@ void vm_report_health(struct vm *vm, bool well, const char *why)
 		tell_alert(vm, "unresponsive", why ? why : "");
 }
 
-/* A guest may reset as often as it likes: each that is told says how many there were. */
+/* A guest may reset as often as it likes: each report has the total. */
 void vm_report_reset(struct vm *vm)
 {
 	struct vm_resets *r = &vm->log.resets;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The one timer of a VM's state. A deadline of it is over when we and the guest had all of its time:
- * what was lost meanwhile (base/clock.h) is given back.
+ * The one timer of a VM's state. A deadline only expires once we and the guest had all of its
+ * time: lost time (base/clock.h) is given back.
  */
 #include <math.h>
 
 #include "supervisor/vm/vm.h"
 
 #define STOP_TICK \
-	1.0 /* seconds: what is left of a stop is recorded so often, for the next daemon to go on with */
+	1.0 /* seconds: how often the time left of a stop is recorded, for the next daemon */
 
 void vm_arm(struct vm *vm, double seconds)
 {
@@ -24,7 +24,7 @@ bool vm_timer_is_over(struct vm *vm)
 {
 	double early = vm->timer_due - daemon_now();
 
-	/* a tick; or something held us up, which is nobody's fault */
+	/* a tick, or time was lost */
 	if (early <= 0.001)
 		return true;
 	if (vm->st.state == VM_STOPPING)

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which uid a new VM gets: one that nobody on this host has or had. It is kept with the VM's
- * identity, also when its file is gone, because files, a process or a file that comes back may
- * still be its own.
+ * The uid of a new VM: one that nobody on this host has or had. It stays in the VM's identity
+ * even when the file is gone, because files, a process or a returning file may still need it.
  */
 #include "base/log.h"
 #include "supervisor/host/uids.h"
@@ -16,10 +15,10 @@ bool vms_uid_taken(const struct vms *vms, uid_t uid, const struct vm *but)
 	return false;
 }
 
-/* What identities in the state directory have, also those of VMs whose file is gone. */
+/* Uids in the state directory, including those of VMs whose file is gone. */
 struct had {
 	const struct uids *ours;
-	uid_t most; /* or the one before the first */
+	uid_t most; /* the highest, or one below the first */
 	bool at[UIDS_BLOCK];
 };
 
@@ -40,8 +39,7 @@ static void uids_find_had(const struct vms *vms, struct had *h)
 	uids_kept(vms->daemon->dirs.state_fd, uids_note_had, h);
 }
 
-/* The first free one from this one on; 0: there is none. had: NULL where it is above all of them.
- */
+/* The first free uid from here; 0: none. had may be NULL if uid is above all of them. */
 static uid_t uids_free_from(const struct vms *vms, uid_t uid, const struct had *had)
 {
 	const struct uids *u = vms->daemon->uids;
@@ -68,7 +66,7 @@ static uid_t uids_free_uid(struct vms *vms)
 		vms->uid_next = uid + 1;
 		return uid;
 	}
-	/* the last one was given: those between that are free again */
+	/* the end of the range is reached: look for uids freed in between */
 	uids_find_had(vms, &had);
 	return uids_free_from(vms, u->vms, &had);
 }

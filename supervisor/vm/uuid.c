@@ -84,7 +84,7 @@ static int uuid_check_disks_of(const struct identity *id, const char *name, cons
 	return 0;
 }
 
-/* Of VMs that are there, and of one whose file is gone: a new VM may be that one, by another name. */
+/* Checks existing VMs and vanished ones: a new VM may be a vanished one under another name. */
 static int uuid_check_torn(const struct vm *vm, const struct conf_vm *c, struct err *e)
 {
 	struct vms *vms = vm->daemon->vms;
@@ -116,7 +116,7 @@ int vm_identity_check(const struct vm *vm, const struct conf_vm *c, struct err *
 		return e->number;
 	if (c->uuid)
 		return uuid_check(vm, c, e);
-	/* where it tells no UUID the images may, which vmkeep-jail looks at */
+	/* without damaged_uuid the images may have it, which vmkeep-jail checks */
 	if (id->kept || !id->damaged_uuid[0])
 		return 0;
 	err_set(e, ERR_CONFLICT,
@@ -135,7 +135,7 @@ bool vm_is_forgotten(const struct vm *vm, const struct conf_vm *c)
 
 	if (vm->identity.kept || c->uuid)
 		return false;
-	/* a log that has something in it was written by a guest: a start that fails writes none */
+	/* only a running guest writes this log: a failed start leaves it empty */
 	return vm->identity.damaged[0] ||
 	       (fstatat(vm->daemon->dirs.log_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 		       S_ISREG(st.st_mode) && st.st_size > 0);

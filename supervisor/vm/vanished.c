@@ -31,7 +31,7 @@ json_t *vanished_names(struct vms *vms)
 	return names;
 }
 
-/* As much of it as nobody else has by now. */
+/* Claims as much as nobody else has by now. */
 static void vanished_claim(struct networks *ns, const char *vm, const struct identity_nic *n)
 {
 	struct network_nic nic = { .vm = vm, .nic = n->id };
@@ -42,7 +42,7 @@ static void vanished_claim(struct networks *ns, const char *vm, const struct ide
 	if (n->network && n->address) {
 		nic.network = n->network;
 		nic.address = n->address;
-		nic.fixed = true; /* this one or none */
+		nic.fixed = true; /* this address or none */
 		nic.hostname = n->hostname ? n->hostname : conf_dns_name(vm, dns);
 		if (networks_claim(ns, &nic, &address, NULL) == 0)
 			return;

@@ -80,8 +80,8 @@ void vm_set_reason(struct vm *vm, const char *fmt, ...)
 }
 
 /*
- * An action may cause the next event at once (spawn fails, nothing to prepare): the nested call finds
- * the new state already in place, and whoever waits is asked once all has settled.
+ * An action may cause the next event at once (spawn fails, nothing to prepare): the nested call
+ * finds the new state already in place, and waits are checked once all has settled.
  */
 void vm_event(struct vm *vm, enum vm_event ev, const char *reason)
 {
@@ -102,8 +102,8 @@ void vm_event(struct vm *vm, enum vm_event ev, const char *reason)
 		vm_report_state(vm, from);
 		vm_observed_state(vm);
 	}
-	/* what a former daemon wrote of one that was taken back holds until something happens, and what is
-	 * asked of QEMU now writes it once more, first thing */
+	/* after adoption, the record of the previous daemon holds until something changes; a
+	 * press or a quit writes the record itself */
 	if (vm_state_has_process(vm->st.state) && !(vm->adopting && vm->proc.recorded) &&
 		to.action != VM_DO_PRESS && to.action != VM_DO_QUIT)
 		vm_record_write(vm);
@@ -113,7 +113,7 @@ void vm_event(struct vm *vm, enum vm_event ev, const char *reason)
 		vm->daemon->actions[to.action](vm);
 	vm_parts_state(vm);
 	vm_waits_check(vm);
-	/* nothing is left of it: the next look at the files forgets it */
+	/* nothing is left of it: the next refresh removes it */
 	if (vm->file.orphan && !vm_state_has_process(vm->st.state))
 		vm->daemon->vms->changed = true;
 }
@@ -153,7 +153,7 @@ void vm_quarantine(struct vm *vm, const struct err *e)
 	_cleanup_(free_ptr) char *why = xasprintf("hostile: %s", e->text);
 
 	vm->mon.hostile_since = daemon_now();
-	vm->mon.unresponsive = 0; /* what was wrong before is told no more */
+	vm->mon.unresponsive = 0; /* so that vm_health() reports the new problem */
 	vm_health(vm, false, why);
 }
 

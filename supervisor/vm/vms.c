@@ -53,7 +53,7 @@ void vms_free(struct vms *vms)
 	free(vms);
 }
 
-/* Of all that a VM's configuration is made from; 0: it has no file. */
+/* Hash of everything a VM's configuration is made from; 0: no file. */
 static uint64_t vms_stamp_of(const struct vms *vms, const char *name)
 {
 	uint64_t own = conf_vm_stamp(vms->daemon->dirs.config, name);
@@ -124,7 +124,8 @@ static void vms_claim_addresses(struct vm *vm)
 	}
 }
 
-/* Reads this VM's files, whose stamp was this before. A file that no longer parses keeps its old meaning. */
+/* Reads the VM's files. stamp was computed before. A file that no longer parses keeps the last
+ * valid configuration. */
 static void vms_refresh_all(struct vms *vms, struct vm *vm, uint64_t stamp, struct conf_problems *p)
 {
 	struct daemon *d = vms->daemon;
@@ -158,7 +159,8 @@ static void vms_refresh_all(struct vms *vms, struct vm *vm, uint64_t stamp, stru
 	}
 }
 
-/* Editors, git and Ansible replace files: one may be gone for a moment, and that releases nothing. */
+/* Editors, git and Ansible replace files: a file may be missing for a moment, so nothing is
+ * released. */
 static void vms_gone_from_disk(struct vms *vms, struct vm *vm)
 {
 	bool down = vm_state_is_down(vm->st.state);
@@ -172,7 +174,7 @@ static void vms_gone_from_disk(struct vms *vms, struct vm *vm)
 	vm->file.orphan = true;
 	vm->file.have_conf = false;
 	vm->file.stamp = 0;
-	/* the end of what it is busy with is no event of its own */
+	/* the end of the operation in vm->busy sends no event */
 	if (down)
 		vms->changed = true;
 }
@@ -262,8 +264,8 @@ struct vm *vms_get(struct vms *vms, const char *name, struct err *e)
 	stamp = vms_stamp_of(vms, name);
 	if (vm && !stamp)
 		vms_gone_from_disk(vms, vm);
-	/* a new file may clash with another's name, or be another's that was renamed: only the whole
-	 * directory tells */
+	/* a new file may conflict with another VM, or be a renamed one: only the whole directory
+	 * tells */
 	if (stamp && (!vm || (vms->changed && !vm->identity.kept)))
 		vms_reload(vms, &problems);
 	vm = vms_find(vms, name);

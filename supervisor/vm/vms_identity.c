@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a VM's state directory says of it: who it is, and whether a revert was cut short. */
+/* Reads a VM's state directory: identity, and the mark of an unfinished revert. */
 
 #include "base/log.h"
 #include "supervisor/vm/dirs.h"
@@ -10,7 +10,7 @@ static void vms_identity_settle(struct vms *vms, struct vm *vm, int fd)
 {
 	vm_revert_read(vm, fd);
 	vm_revert_report(vm);
-	/* its file was away, and meanwhile another one got its uid: it gets a new one at its start */
+	/* its file was gone and another VM got its uid: it gets a new one when it starts */
 	if (vm->identity.uid && vms_uid_taken(vms, vm->identity.uid, vm))
 		vm->identity.uid = 0;
 }
@@ -44,5 +44,5 @@ void vms_read_identity_again(struct vms *vms, struct vm *vm)
 	vm->identity = now;
 	free_ptr(&vm->identity_problem);
 	vms_identity_settle(vms, vm, fd);
-	vm->file.stamp = 0; /* its file may speak of the UUID */
+	vm->file.stamp = 0; /* its file may refer to the UUID */
 }

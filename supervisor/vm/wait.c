@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who waits for a VM to get somewhere, and what they are told. */
+/* Requests that wait for a VM to reach a state, and their results. */
 #include "supervisor/vm/vm.h"
 
 enum verdict { PENDING, MET, MISSED };
@@ -39,7 +39,7 @@ static enum verdict wait_check_ip(const struct vm *vm, struct err *e)
 
 static enum verdict wait_missed_start(const struct vm *vm, struct err *e)
 {
-	/* a guest that came up and powered itself off at once did start */
+	/* a guest that came up and powered off at once did start */
 	if (!vm->st.again[0] &&
 		(vm->st.ending == VM_END_POWER_OFF || vm->st.ending == VM_END_REBOOT))
 		return MET;
@@ -54,13 +54,13 @@ static enum verdict wait_check_up(const struct vm *vm, struct err *e)
 {
 	if (vm_state_is_up(vm->st.state))
 		return MET;
-	/* a start typed while it was quitting passes through backoff */
+	/* a start in QUITTING passes through backoff */
 	if (vm_state_is_down(vm->st.state) && (vm->st.state != VM_BACKOFF || vm->start_error))
 		return wait_missed_start(vm, e);
 	return PENDING;
 }
 
-/* What was asked for last counts: whoever asked before is told. */
+/* The latest request wins; earlier requesters get an error. */
 static enum verdict wait_overtaken(const struct vm *vm, const char *verb, struct err *e)
 {
 	err_set(e, ERR_CONFLICT, "a later %s%s%s overtook it", verb, vm->who[0] ? " by " : "",
@@ -68,7 +68,7 @@ static enum verdict wait_overtaken(const struct vm *vm, const char *verb, struct
 	return MISSED;
 }
 
-/* Still up: does its end take place? */
+/* Still up: will it end? */
 static enum verdict wait_check_ending(const struct vm *vm, struct err *e)
 {
 	if (vm->stop.left) {
@@ -205,7 +205,7 @@ void vm_waits_check(struct vm *vm)
 
 void vm_waits_end(struct vm *vm)
 {
-	/* who is told may want to start it again */
+	/* a callback may want to start it again */
 	vm->file.orphan = true;
 	while (vm->waits) {
 		struct vm_wait *w = vm->waits;

@@ -24,7 +24,7 @@ static bool whose_lies(const char *claim, const char *truth)
 	return *claim && *truth && !streq(claim, truth);
 }
 
-/* Nothing but its command line is left. A VM that has another uid is not this one. */
+/* Only the command line is left. A VM with another uid is not the owner. */
 static enum whose whose_claimed(const struct whose_process *p, const struct whose_vm *vm, size_t n,
 	bool ours, char owner[WHOSE_NAME])
 {
@@ -46,7 +46,7 @@ enum whose whose(const struct whose_process *p, const struct whose_vm *vm, size_
 	v = named ? whose_named(vm, n, p->group[0] ? p->group : p->root) : whose_uid(vm, n, p->uid);
 	if (!named && !v)
 		return whose_claimed(p, vm, n, ours, owner);
-	/* another daemon may have given the same uid: only the UUID tells then */
+	/* another daemon may use the same uid: only the UUID can tell */
 	if (!named && !ours && !streq(p->uuid, v->uuid))
 		return WHOSE_NOBODYS;
 	snprintf(owner, WHOSE_NAME, "%s", v ? v->name : p->group[0] ? p->group : p->root);
@@ -55,7 +55,7 @@ enum whose whose(const struct whose_process *p, const struct whose_vm *vm, size_
 	return WHOSE_OWN;
 }
 
-/* The last part of one path, where the part before it is as expected. */
+/* The last component of path, if its parent is the expected one. */
 static bool whose_in_path(char *path, const char *prefix, char name[WHOSE_NAME])
 {
 	static const char end[] = ".scope";

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* What is wanted of a VM, by whom, and what keeps it from starting. */
+/* The desired state of a VM, its requester, and what prevents a start. */
 #include "base/log.h"
 #include "supervisor/vm/adopt.h"
 #include "supervisor/vm/part.h"
 #include "supervisor/vm/revert.h"
 
-/* --- what keeps it from starting --- */
+/* --- what prevents a start --- */
 
-/* A process that only its record knows may still run: see adopt.c. */
+/* A process known only from an unreadable record may still be running: see adopt.c. */
 static int wish_check_unread(struct vm *vm, struct err *e)
 {
 	if (vm->held.why && proc_is(vm->held.pid, vm->held.starttime)) {
@@ -21,7 +21,8 @@ static int wish_check_unread(struct vm *vm, struct err *e)
 
 int vm_may_start(struct vm *vm, bool asked, struct err *e)
 {
-	/* the operation's own start; a process that outlived its operation is no excuse for the next one */
+	/* the operation's own start; a process left over from an earlier operation does not
+	 * excuse the next */
 	bool own = vm->busy && streq(vm->busy, vm->st.serves);
 
 	if (wish_check_unread(vm, e) < 0)
@@ -65,7 +66,7 @@ static int wish_start(struct vm *vm, bool paused, bool by_policy, const char *wh
 
 	adopt_unrecorded(vm);
 	up = vm_state_has_process(vm->st.state) && vm->st.state != VM_QUITTING;
-	/* it comes up again anyway */
+	/* it will start again anyway */
 	if (vm->st.state == VM_STOPPING && vm->st.want == VM_WANT_RESTART)
 		return 0;
 	if (vm->st.state == VM_STOPPING)
@@ -74,7 +75,7 @@ static int wish_start(struct vm *vm, bool paused, bool by_policy, const char *wh
 		return e->number;
 	if (vm->st.want == VM_WANT_STOPPED || !up)
 		wish_begin_start(vm, paused, by_policy, who);
-	/* however it comes to its end, this start follows it */
+	/* however the process ends, a start follows */
 	wish_set(vm, vm->st.state == VM_QUITTING ? VM_WANT_RESTART : VM_WANT_RUNNING);
 	if (vm->st.want == VM_WANT_RESTART)
 		snprintf(vm->st.again, sizeof vm->st.again, "%s", who);
@@ -113,7 +114,7 @@ void vm_keep(struct vm *vm)
 void vm_idle(struct vm *vm)
 {
 	vm->busy = NULL;
-	/* its file went meanwhile */
+	/* its file disappeared in the meantime */
 	if (vm->file.orphan && !vm_state_has_process(vm->st.state))
 		vm->daemon->vms->changed = true;
 	vm_observed_state(vm);
@@ -121,7 +122,7 @@ void vm_idle(struct vm *vm)
 
 /* --- down --- */
 
-/* Neither by its monitor nor by its agent: what nobody hears is not asked for. */
+/* If neither the monitor nor the agent can be reached, nothing can ask the guest. */
 static int wish_check_monitor(struct vm *vm, struct err *e)
 {
 	if (!vm_state_is_up(vm->st.state) || vm->mon.hostile_since > 0 || vm_is_tombstone(vm))
