@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vmkeepd: builds the daemon object from the bottom up, says READY, runs the loop. SIGTERM ends the
- * daemon and leaves guests and networks alone; SIGHUP reads all files again.
+ * vmkeepd: builds the daemon object from the bottom up, reports READY, runs the loop. SIGTERM
+ * ends the daemon and leaves guests and networks running; SIGHUP rereads all files.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -36,18 +36,18 @@
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/vanished.h"
 
-#define FINISH_SECONDS 1.0 /* for children that were killed and connections that were closed */
+#define FINISH_SECONDS 1.0 /* to reap killed children and flush closed connections */
 
-/* PID:DESCRIPTOR:OURS, the latter as in struct listener_heritage */
+/* PID:FD:OURS, the last as in struct listener_heritage */
 #define LISTENER_ENV "VMKEEP_LISTENER"
 
-/* Helpers that were killed and have not ended yet */
+/* helpers that were killed but not reaped yet */
 #define CHILDREN_ENV "VMKEEP_CHILDREN"
 
-/* nft, dnsmasq and qemu-img are looked up here, whatever shell started us */
+/* where nft, dnsmasq and qemu-img are found, whatever shell started us */
 #define PATH_OF_OURS "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-/* By the path that an upgrade will put the next one at. */
+/* The path at which an upgrade installs the next version. */
 static char *daemon_find_program(void)
 {
 	char self[PATH_MAX];
@@ -56,7 +56,8 @@ static char *daemon_find_program(void)
 	return n > 0 ? xstrndup(self, (size_t)n) : xstrdup("/usr/sbin/vmkeepd");
 }
 
-/* The control socket that our predecessor, whose pid we have, left us, or the service manager's. */
+/* The control socket inherited from our predecessor, which had the same pid, or from the service
+ * manager. */
 static struct listener_heritage daemon_inherited_listener(void)
 {
 	const char *text = getenv(LISTENER_ENV);
@@ -69,7 +70,7 @@ static struct listener_heritage daemon_inherited_listener(void)
 		    : (struct listener_heritage){ managers, false };
 }
 
-/* Beside this very program when it stands in a build tree, else where it was installed. */
+/* Next to this program in a build tree, otherwise where it is installed. */
 static char *daemon_find_jail(const char *program)
 {
 	char *jail = xasprintf("%.*s/vmkeep-jail", (int)(strrchr(program, '/') - program), program);
@@ -309,8 +310,8 @@ static void daemon_run(struct daemon *d)
 	ev_signal_stop(d->loop.ev, &hup);
 }
 
-/* The program that stands where ours stood goes on in our place. Returns only when it cannot be run:
- * the service manager then starts it as after a crash, and guests do not notice that either. */
+/* Executes the program now installed at our path, in our process. Returns only on failure: then
+ * the service manager restarts us as after a crash, which guests do not notice either. */
 static int daemon_run_successor(struct daemon *d, char **argv)
 {
 	_cleanup_(free_ptr) char *program = xstrdup(d->program);
@@ -341,7 +342,7 @@ static void daemon_raise_descriptor_limit(void)
 	}
 }
 
-/* Started without one of them, a file of ours would get its number, and what is meant for it. */
+/* If one of them is closed, a file of ours would get its number, and the output meant for it. */
 static void daemon_open_standard(void)
 {
 	int fd;
@@ -377,7 +378,7 @@ int main(int argc, char **argv)
 	umask(022);
 	signal(SIGPIPE, SIG_IGN);
 	daemon_open_standard();
-	/* or the C library keeps larger and larger pieces for itself after they were freed */
+	/* or malloc raises these thresholds and keeps ever larger freed blocks */
 	mallopt(M_MMAP_THRESHOLD, 128 << 10);
 	mallopt(M_TRIM_THRESHOLD, 128 << 10);
 	setenv("PATH", PATH_OF_OURS, 1);

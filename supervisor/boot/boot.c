@@ -6,7 +6,7 @@
 #include "supervisor/boot/private.h"
 
 enum { STARTS_MAX = 4, STAMP_MAX = 1 << 20, EAGER_SECONDS = 600, RETRY_SECONDS = 5 };
-#define TICK 0.25 /* seconds; only while somebody is on the way */
+#define TICK 0.25 /* seconds; only while a start is in progress */
 
 static void boot_fail(struct pending *p, struct vm *vm, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -57,7 +57,7 @@ static bool boot_check_waiting(struct pending *p, struct vm *vm)
 		return true;
 	}
 	if (vm_state_has_process(vm->st.state)) {
-		v = DEP_GO; /* somebody started it by hand, or it was adopted */
+		v = DEP_GO; /* started manually, or adopted */
 	} else if (vm->busy && v == DEP_GO) {
 		v = DEP_HOLD;
 		err_set(&why, ERR_CONFLICT, "waits for %s", vm->busy);
@@ -83,7 +83,7 @@ static bool boot_check_starting(struct pending *p, struct vm *vm)
 		boot_fail(p, vm, "%s", vm->st.reason);
 		return true;
 	}
-	/* the host is still getting up, too */
+	/* the host is still booting, too */
 	if (vm->st.state == VM_BACKOFF && vm->st.ending == VM_END_HOST_CAUSE &&
 		now - p->boot->begun < EAGER_SECONDS &&
 		clock_boot() - vm->st.since_boot >= RETRY_SECONDS)
@@ -182,7 +182,7 @@ static void boot_state(void *data, struct vm *vm)
 	boot_kick(vm->daemon);
 }
 
-/* Stopped or killed by somebody: its pending start is cancelled. */
+/* A verb stopped or killed the VM: cancels its pending start. */
 static void boot_wish(void *data, struct vm *vm)
 {
 	struct pending *p = vm->st.want == VM_WANT_STOPPED ? boot_find(data, vm->name) : NULL;
@@ -193,7 +193,7 @@ static void boot_wish(void *data, struct vm *vm)
 
 /* --- which VMs start --- */
 
-/* It, and what it requires. */
+/* Marks it and what it requires. */
 static void boot_mark(const struct vms *vms, bool *mark, const char *name)
 {
 	for (size_t i = 0; i < vms->n; i++) {

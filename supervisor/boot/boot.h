@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/boot/boot.h - starts the VMs with Enable=yes once per boot of the host, in their order
+ * supervisor/boot/boot.h - starts the VMs with Enable=yes once per boot of the host, in order
  *
- * RUN/boot holds the boot's id and the names whose turn has not come yet: a daemon that dies in
- * between is followed by one that goes on, and one that starts later starts nothing. Owned by the
- * daemon object while there is something to do; a few starts at a time. Failures that are the
- * host's fault (a path that is not mounted yet) are tried again every few seconds for a while,
- * then as policy has it.
+ * RUN/boot contains the boot id and the names of the pending starts: if the daemon dies in
+ * between, the next one continues; a daemon started later starts nothing. The daemon object owns
+ * it while starts are pending; a few run at a time. Failures caused by the host (a path that is
+ * not mounted yet) are retried every few seconds for a while, then as policy says.
  */
 #ifndef SUPERVISOR_BOOT_BOOT_H
 #define SUPERVISOR_BOOT_BOOT_H
@@ -19,15 +18,15 @@ struct vms;
 
 /* After adoption. */
 void boot_begin(struct daemon *d);
-void boot_end(struct daemon *d); /* those to come are left to the next daemon */
-/* An address was leased: somebody may wait for it. VMs are observed. */
+void boot_end(struct daemon *d); /* leaves pending starts to the next daemon */
+/* An address was leased, which somebody may wait for. State changes of VMs arrive by observer. */
 void boot_kick(struct daemon *d);
-/* All pending starts; stopping or killing a VM cancels its own. */
+/* Cancels all pending starts; stopping or killing a VM cancels its own. */
 void boot_cancel_all(struct daemon *d);
 
 /* After= and Requires= of all VMs, sorted by name; the caller frees it. */
 struct order_vm *boot_order(const struct vms *vms);
-/* Rings and unknown names in After= and Requires=. */
+/* Reports dependency cycles and unknown names in After= and Requires=. */
 void boot_check(struct vms *vms, struct conf_problems *p);
 
 #endif

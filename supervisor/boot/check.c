@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is wrong with After= and Requires= is seen only where all VMs are. */
+/* Checks After= and Requires=, which takes all VMs. */
 #include "supervisor/boot/boot.h"
 #include "conf/order.h"
 #include "supervisor/vm/vms.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a pending start waits for: After= and Requires=, which name VMs and networks. */
+/* Dependencies of a pending start: After= and Requires=, which name VMs and networks. */
 #include "supervisor/boot/private.h"
 
 void deps_add(struct pending *p, const struct conf_list *names, bool required)
@@ -42,7 +42,7 @@ static enum dep_verdict deps_pending(
 	return other->overdue && !dep->required ? DEP_GO : DEP_HOLD;
 }
 
-/* A VM that is not enabled, or that a former daemon was done with. */
+/* A VM that is not enabled, or whose start a previous daemon finished. */
 static enum dep_verdict deps_vm(const struct dep *dep, const struct vm *vm, struct err *why)
 {
 	err_set(why, ERR_FAILED, "'%s' is not up", dep->name);

@@ -27,7 +27,7 @@ void down_run(struct daemon *d, uint64_t given)
 		.done = down_print_shutdown,
 		.data = d };
 
-	/* nobody bounds us but we ourselves */
+	/* nothing else limits our run time */
 	if (ms / 1000 < UINT_MAX - SLACK)
 		alarm((unsigned)(ms / 1000) + SLACK);
 	shutdown_all(d, &o);
@@ -35,7 +35,7 @@ void down_run(struct daemon *d, uint64_t given)
 	alarm(0);
 }
 
-/* A file with problems does not keep the host from going down. */
+/* A file with problems does not prevent the shutdown of the host. */
 int down_print_time(const char *config)
 {
 	struct conf_daemon conf = CONF_DAEMON_INIT;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/boot/down.h - vmkeepd as no daemon: the host is on its way down, and ours is gone
+ * supervisor/boot/down.h - vmkeepd --shutdown-all: the host is shutting down, and the daemon is
+ * not running
  */
 #ifndef SUPERVISOR_BOOT_DOWN_H
 #define SUPERVISOR_BOOT_DOWN_H
@@ -9,11 +10,11 @@
 
 struct daemon;
 
-/* All guests down, then networks; a line for each on standard output. Nobody is listened to. ms: 0 is what
- * vmkeep.conf says. Ends the process where it is not over long after that. */
+/* Shuts down all guests, then the networks, and prints one line per guest. No control socket. ms
+ * 0: the time in vmkeep.conf. Kills the process if it takes much longer than that. */
 void down_run(struct daemon *d, uint64_t ms);
 
-/* What vmkeep.conf says, in seconds, for vmkeep-shutdown. Returns the exit code. */
+/* Prints the time in vmkeep.conf, in seconds, for vmkeep-shutdown. Returns the exit code. */
 int down_print_time(const char *config);
 
 #endif

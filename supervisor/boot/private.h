@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/boot/private.h - the pending starts of this boot, for the files of boot.h
+ * supervisor/boot/private.h - pending starts of this boot, shared by the files of this folder
  *
- *   boot.c    advances them          deps.c  what they wait for
+ *   boot.c    advances them          deps.c  their dependencies
  *   queue.c   the list, and RUN/boot
  */
 #ifndef SUPERVISOR_BOOT_PRIVATE_H
@@ -13,11 +13,11 @@
 #include "supervisor/vm/vms.h"
 
 enum boot_phase {
-	BOOT_WAITING,  /* for others */
-	BOOT_STARTING, /* also while the start is retried */
-	BOOT_READYING, /* it runs; ReadyWhen= is not met yet */
+	BOOT_WAITING,  /* for dependencies */
+	BOOT_STARTING, /* also between retries of the start */
+	BOOT_READYING, /* runs; ReadyWhen= is not met yet */
 	BOOT_READY,
-	BOOT_LATE, /* runs, and was not ready in time */
+	BOOT_LATE, /* runs, but was not ready in time */
 	BOOT_FAILED
 };
 
@@ -29,7 +29,7 @@ struct dep { /* one name in After= or Requires= */
 	struct pending *pending;
 	char *name;
 	bool required;
-	/* where the name is a network's */
+	/* if the name is a network's */
 	enum dep_network network;
 	struct network_wait *wait; /* of DEP_REQUESTED */
 	char *problem;		   /* of DEP_DOWN */
@@ -41,7 +41,7 @@ struct pending { /* one VM's start */
 	enum boot_phase phase;
 	char *why; /* of BOOT_FAILED */
 	double begun;
-	bool overdue; /* TimeoutReadySec= has passed since it was begun */
+	bool overdue; /* TimeoutReadySec= has passed since begun */
 	struct ready ready;
 	struct dep *dep;
 	size_t deps;
@@ -64,7 +64,7 @@ struct pending *boot_find(struct boot *b, const char *name);
 bool pending_is_over(const struct pending *p);
 void pending_finish(struct pending *p, enum boot_phase phase);
 void boot_stamp_write(const struct boot *b);
-/* What was left to do of this boot; false: the stamp is of another boot, or there is none. */
+/* Reads what was pending in this boot; false: no stamp, or of another boot. */
 bool boot_stamp_read(const struct daemon *d, struct buf *text);
 bool boot_stamp_names(const struct buf *text, const char *name);
 
@@ -72,7 +72,8 @@ bool boot_stamp_names(const struct buf *text, const char *name);
 enum dep_verdict { DEP_GO, DEP_HOLD, DEP_REFUSE };
 void deps_add(struct pending *p, const struct conf_list *names, bool required);
 void deps_release(struct pending *p);
-/* why: of DEP_HOLD, the first that it waits for; of DEP_REFUSE. Requests the networks that it needs. */
+/* why: for DEP_HOLD the first unmet dependency, for DEP_REFUSE the reason. Brings up the
+ * networks it needs. */
 enum dep_verdict deps_check(struct pending *p, struct err *why);
 
 #endif

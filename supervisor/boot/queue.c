@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The pending starts, and RUN/boot, which names them for the next daemon. */
+/* The list of pending starts, and RUN/boot, which passes it on to the next daemon. */
 #include "base/file.h"
 #include "base/log.h"
 #include "supervisor/boot/private.h"

@@ -5,13 +5,13 @@
 #include "supervisor/vm/vms.h"
 
 enum { LISTEN_FIRST = 3 };
-#define STATUS_DELAY 0.2 /* seconds: many VMs change together */
+#define STATUS_DELAY 0.2 /* seconds: state changes come in bursts */
 
 struct service {
 	struct daemon *daemon;
 	struct vm_observer observer;
-	ev_timer watchdog;	  /* half of $WATCHDOG_USEC, where it is set for this process */
-	struct loop_timer status; /* a moment after a change */
+	ev_timer watchdog;	  /* half of $WATCHDOG_USEC, if that is set for this process */
+	struct loop_timer status; /* shortly after a change */
 	char told[128];
 };
 
@@ -48,7 +48,7 @@ static void service_on_status(void *data)
 
 	for (size_t i = 0; i < vms->n; i++)
 		n[vms->vm[i]->st.state]++;
-	/* neighbours in the table share a word */
+	/* adjacent states may have the same name */
 	for (int state = VM_STATES - 1; state >= 0; state--) {
 		const char *name = vm_state_name((enum vm_state)state);
 

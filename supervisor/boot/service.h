@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/boot/service.h - what a service manager gives, and is told
+ * supervisor/boot/service.h - the interface to the service manager
  *
- * The protocol is systemd's (sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3)): datagrams and
- * environment variables, no library. Without a manager nothing of it happens.
+ * The protocol is systemd's (sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3)): datagrams
+ * and environment variables, no library. Without a manager it does nothing.
  */
 #ifndef SUPERVISOR_BOOT_SERVICE_H
 #define SUPERVISOR_BOOT_SERVICE_H
@@ -11,15 +11,15 @@
 struct daemon;
 struct service;
 
-/* The listening socket that the manager made, 0: none. Once. */
+/* The listening socket passed by the manager, 0: none. Call once. */
 int service_listen_fd(void);
 
-/* From now on STATUS= follows the states of the VMs. */
+/* Keeps STATUS= up to date with the states of the VMs. */
 struct service *service_new(struct daemon *d);
 void service_free(struct service *s);
-/* Tells the manager's watchdog that we live, out of turn. */
+/* Sends an extra keep-alive to the manager's watchdog. */
 void service_lives(struct service *s);
-/* A successor by exec goes on for the same manager. */
+/* Passes the watchdog on to the successor we are about to exec. */
 void service_hand_over(const struct service *s);
 
 #endif

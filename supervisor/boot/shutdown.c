@@ -7,7 +7,7 @@
 #include "supervisor/vm/vms.h"
 
 enum { KILL_PATIENCE = VM_QUIT_SECONDS + VM_KILL_SECONDS + 5, NAMED_MAX = 160 };
-#define LEAST 0.05 /* seconds that a guest gets when the budget is used up */
+#define LEAST 0.05 /* seconds; minimum for a guest when the budget is used up */
 
 enum step { UP, ASKED, KILLED, DOWN };
 
@@ -24,9 +24,9 @@ struct shutdown {
 	struct daemon *daemon;
 	struct shutdown_options o;
 	double deadline;
-	struct guest **guest; /* by themselves: waits point to them */
+	struct guest **guest; /* allocated one by one: waits point to them */
 	size_t n;
-	bool guests_down; /* networks go */
+	bool guests_down; /* networks are going down */
 	size_t nets_left;
 	struct loop_task soon;
 };
@@ -61,7 +61,7 @@ static void shutdown_guest_kill(struct guest *g, struct vm *vm, const char *why)
 	vm_wait(vm, VM_GOAL_DOWN, KILL_PATIENCE, shutdown_guest_killed, g);
 }
 
-/* Somebody started it meanwhile. */
+/* It was started again in the meantime. */
 static void shutdown_guest_back(struct guest *g)
 {
 	g->step = UP;
@@ -74,7 +74,7 @@ static void shutdown_guest_down(void *data, const struct err *e)
 	struct vm *vm = vms_find(g->all->daemon->vms, g->name);
 
 	if (e && e->class == ERR_CONFLICT) {
-		/* somebody wants it up again: asked once more */
+		/* a start overtook our stop: stop it again */
 		shutdown_guest_back(g);
 		shutdown_kick(g->all);
 	} else if (e && vm && vm_state_has_process(vm->st.state))
@@ -86,7 +86,7 @@ static void shutdown_guest_down(void *data, const struct err *e)
 		shutdown_guest_note(g, "stopped", vm ? vm->st.reason : "");
 }
 
-/* below: what those take that wait for it, milliseconds */
+/* below: time of the VMs that wait for this one, in milliseconds */
 static void shutdown_guest_stop(struct guest *g, struct vm *vm, uint64_t below, unsigned levels)
 {
 	double left = g->all->deadline - daemon_now();
@@ -114,7 +114,7 @@ static struct guest *shutdown_guest_find(const struct shutdown *s, const char *n
 	return NULL;
 }
 
-/* All that run, sorted; also those that somebody started meanwhile. */
+/* All running VMs, sorted, including those started in the meantime. */
 static struct order_vm *shutdown_make_order(struct shutdown *s, size_t *n)
 {
 	const struct vms *vms = s->daemon->vms;
@@ -215,7 +215,7 @@ static void shutdown_networks(struct shutdown *s)
 		shutdown_finish(s);
 }
 
-/* --- the way down --- */
+/* --- guests --- */
 
 static void shutdown_step(struct loop_task *t)
 {
@@ -231,7 +231,8 @@ static void shutdown_step(struct loop_task *t)
 	order_times(order, n, ms);
 	for (size_t i = 0; i < s->n; i++)
 		asked += s->guest[i]->step == ASKED || s->guest[i]->step == KILLED;
-	/* a second look only where nobody is on the way: then it is a ring, and all go at once */
+	/* a second pass only if no stop is in progress: then there is a dependency cycle, and
+	 * all go at once */
 	for (int ring = 0; ring < 2 && !(ring && asked); ring++)
 		for (size_t i = 0; i < n; i++) {
 			struct guest *g = shutdown_guest_find(s, order[i].name);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The way down as it would be, for who asks before it is gone. */
+/* The shutdown as it would happen, for `shutdown-all --dry-run`. */
 
 #include "conf/order.h"
 #include "supervisor/api/result.h"
@@ -18,7 +18,7 @@ struct order_vm shutdown_order(const struct vm *vm)
 		vm->proc.conf.timeout_stop_ms };
 }
 
-/* NULL: it is asked, and gets its time. */
+/* NULL: it is asked to power off, and gets its timeout. */
 static const char *plan_at_once(const struct vm *vm)
 {
 	if (vm->st.state == VM_BACKOFF)
@@ -47,9 +47,9 @@ static const char *plan_how(const struct vm *vm)
 
 struct turn {
 	const struct vm *vm;
-	size_t i; /* in order */
+	size_t i; /* index in order */
 	unsigned step;
-	uint64_t begin, share; /* when it is asked at the latest, and what it gets, milliseconds */
+	uint64_t begin, share; /* latest time of the request, and its timeout, in milliseconds */
 };
 
 struct plan {
@@ -103,7 +103,7 @@ static void plan_release(struct plan *p)
 	free(p->ms);
 }
 
-/* When all that it waits for are down at the latest; those in a ring wait for all others. */
+/* When everything it waits for is down, at the latest. VMs in a cycle wait for all others. */
 static uint64_t plan_begin(const struct plan *p, const struct turn *t)
 {
 	uint64_t begin = 0;
