@@ -32,7 +32,7 @@ struct death {
 
 /* Reaps the process if it is our child. by_us: we sent SIGKILL. */
 void death_read(struct death *d, int pidfd, const struct oom_watch *w, bool by_us);
-/* "crashed: signal 6 (SIGABRT), core dumped", "killed: out of memory". */
+/* "crashed: signal 6 (SIGABRT), core dumped to core", "killed: out of memory". */
 void death_text(const struct death *d, char *buf, size_t len);
 /* The cause alone: "signal 9 (SIGKILL)", "exit status 1". */
 void death_how(const struct death *d, char *buf, size_t len);

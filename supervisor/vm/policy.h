@@ -47,8 +47,8 @@ struct policy_verdict {
 	const char *why;
 };
 
-/* wanted: the VM is still wanted running. by_policy: the start that ended was not requested by a
- * verb. */
+/* wanted: the VM is still supposed to run. by_policy: the start that ended was not requested by
+ * a verb. */
 struct policy_verdict policy_gone(const struct conf_vm *c, enum vm_ending ending, bool wanted,
 	bool by_policy, struct policy_memory *m, double now);
 /* What to do with the tombstone of a guest that ended by itself. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A start, step by step, in this order. Four events enter the table, each at the first step of
- * its state: a start at the top, a monitor that answers at "status". Adoption enters there as
- * well, since QEMU's status must be queried anyway. Before "run directory" nothing has been made
- * that a cancel must undo, except networks, which are shared; from "jail" on there is a process.
+ * the state it leads to; among them a start at the top, and a monitor that answers at "status".
+ * Adoption enters there as well, since QEMU's status must be queried anyway. Before "run
+ * directory" nothing has been made that a cancel must undo, except networks, which are shared;
+ * from "jail" on there is a process.
  *
  * The check column tells in advance what the step would refuse: `check` runs it.
  */

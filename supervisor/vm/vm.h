@@ -60,9 +60,9 @@ enum {
 	VM_CHANGES_A_SECOND = 10, /* rate limit of state changes that nobody requested */
 	VM_CHANGES_AT_ONCE = 30,
 	VM_RECORDS_AT_ONCE = 30,    /* history records */
-	VM_RECORDS_SECONDS = 2,	    /* per additional record */
+	VM_RECORDS_SECONDS = 2,	    /* until one more record is allowed */
 	VM_RESETS_AT_ONCE = 5,	    /* resets by the guest itself, in history and events */
-	VM_RESET_EVENT_SECONDS = 1, /* per additional event */
+	VM_RESET_EVENT_SECONDS = 1, /* until one more event is allowed */
 	VM_RESET_RECORD_SECONDS = 300,
 	VM_NOTES_MAX = 64,
 	VM_PARTS_MAX = 16,

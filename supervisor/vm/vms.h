@@ -90,7 +90,7 @@ void vms_forget(struct vms *vms, struct vm *vm);
  * Keeps an existing uid, since ACLs may name it, unless it belongs to another daemon (after a
  * copied state directory) or another daemon's guest runs with it. uids.c */
 int vm_need_uid(struct vm *vm, struct err *e);
-/* A VM other than but has this uid. */
+/* A VM other than `but` has this uid. */
 bool vms_uid_taken(const struct vms *vms, uid_t uid, const struct vm *but);
 
 #endif
