@@ -3,7 +3,7 @@
  * supervisor/api/api.h - the contract with clients, as tables
  *
  * Verbs, arguments, results, roles, events, error classes and exit codes. Server, client, help,
- * completion, vmkeep(1) and vmkeep-api(7) are drawn from these.
+ * completion, vmkeep(1) and vmkeep-api(7) are all generated from these.
  */
 #ifndef SUPERVISOR_API_API_H
 #define SUPERVISOR_API_API_H
@@ -16,7 +16,7 @@
 
 enum { API_VERSION = 1 };
 
-/* Ordered: who has one has those before it. An owner's reaches as far as his own VMs. */
+/* Ordered: each role includes those above. The owner role applies to the user's own VMs only. */
 enum api_role {
 	API_ROLE_NONE,
 	API_ROLE_VIEW,
@@ -27,21 +27,21 @@ enum api_role {
 };
 const char *api_role_name(enum api_role r);
 
-/* How an argument is given, checked by the server before the handler runs and by the client. */
+/* The type of an argument, checked by the server before the handler runs, and by the client. */
 enum api_type {
 	API_STRING, /* without control characters */
-	API_NAME,   /* of a VM, network, snapshot: [A-Za-z0-9][A-Za-z0-9._-]{0,62} */
+	API_NAME,   /* of a VM, network or snapshot: [A-Za-z0-9][A-Za-z0-9._-]{0,62} */
 	API_SIZE,   /* bytes, or "512M" */
 	API_TIME,   /* seconds as a number, or "2min" */
 	API_INT,    /* not negative */
 	API_BOOL,
 	API_JSON,  /* any value */
-	API_WORDS, /* strings, one at least; on the command line all words that are left */
+	API_WORDS, /* strings, at least one; on the command line all remaining words */
 	API_TYPES
 };
 const char *api_type_name(enum api_type t);
 
-/* "infinity", as a number of seconds; no more than this is accepted. */
+/* "infinity", in seconds; also the largest value accepted. */
 enum { API_TIME_MAX = 1000 * 1000 * 1000 };
 
 enum { API_ARGS_MAX = 8, API_ALIASES_MAX = 6, API_CHOICES_MAX = 6 };
@@ -50,27 +50,26 @@ struct api_arg {
 	const char *name; /* in "arguments" */
 	enum api_type type;
 	bool required;
-	const char *option; /* "--timeout TIME", "-f, --follow", or "NAME" for a positional one;
-			       NULL: not on the command line */
+	const char *option; /* "--timeout TIME", "-f, --follow", or positional "NAME"; NULL: none */
 	const char *help;
-	const char *choices[API_CHOICES_MAX]; /* where only these are taken; ends with NULL */
+	const char *choices[API_CHOICES_MAX]; /* if only these are valid; ends with NULL */
 };
 
 enum api_target { API_NO_TARGET, API_VM, API_VMS /* several, globs */, API_NETWORK, API_NETWORKS };
 
-/* What a member of a result is, or a column of a table. One that is not known is null, or missing. */
+/* The type of a member of a result, or of a table column. An unknown value is null or absent. */
 enum api_value {
 	API_TEXT,
-	API_ID, /* a text that is always there */
+	API_ID, /* text, always present */
 	API_NUMBER,
 	API_FRACTION,
 	API_BYTES,
-	API_SECONDS, /* how long */
+	API_SECONDS, /* a duration */
 	API_DATE,    /* Unix time, in seconds */
 	API_TRUTH,
-	API_FLAG, /* a truth; false where it is missing */
+	API_FLAG, /* boolean; false if absent */
 	API_TEXTS,
-	API_OBJECT, /* with members of its own */
+	API_OBJECT, /* with its own members */
 	API_LIST,   /* of such objects */
 	API_TABLE,  /* columns and rows */
 	API_VALUES
@@ -80,34 +79,34 @@ const char *api_value_name(enum api_value v);
 struct api_field {
 	const char *name; /* on the wire */
 	enum api_value type;
-	const char *help; /* where the name does not say it all */
-	const char *as;	  /* its name in --json, where that on the wire is none for all time */
+	const char *help;	    /* if the name is not enough */
+	const char *as;		    /* its name in --json, if the wire's is not a stable one */
 	const struct api_field *of; /* OBJECT, LIST, TABLE: ends with a NULL name */
-	const char *head; /* over its column, where the name is too long for a line of 80 */
+	const char *head;	    /* column heading, if the name is too long for 80 columns */
 };
 
-/* Columns: a table. Members: an object, which has a table beside them where there are columns too.
+/* Columns: a table. Members: an object, with a table beside them if there are columns too.
  * Neither: any JSON. All end with a NULL name. */
 struct api_result {
 	const struct api_field *members, *columns;
-	const char *rows; /* with both: what --json calls the table */
-	const char *with; /* returned in place of the usual where this argument is true */
-	const struct api_field *shown; /* members of --json, where the client tells more */
+	const char *rows;	       /* with both: the table's key in --json */
+	const char *with;	       /* replaces the usual result if this argument is true */
+	const struct api_field *shown; /* members in --json, if the client adds to them */
 };
 
 enum api_trait {
-	/* What is refused before the handler runs, in this order, once the VM is found. */
-	API_NOT_BUSY = 1,    /* no operation under way holds the VM: Conflict */
-	API_NEEDS_GUEST = 2, /* it runs or is paused: WrongState */
-	API_JOINS = 4,	   /* but for a request that joins one under way, which the handler sees */
-	API_NAME_ONLY = 8, /* the VM itself may be gone: nothing is looked up */
-	API_NEEDS = 15,	   /* all of these */
+	/* Preconditions, checked in this order before the handler runs, once the VM is found. */
+	API_NOT_BUSY = 1,    /* no running operation may hold the VM: Conflict */
+	API_NEEDS_GUEST = 2, /* it is running or paused: WrongState */
+	API_JOINS = 4,	     /* a request may join a running operation, so the handler checks */
+	API_NAME_ONLY = 8,   /* the VM itself may be gone: no lookup */
+	API_NEEDS = 15,	     /* all of these */
 
 	API_JOB = 16,	   /* takes time; "wait": false returns {"job": N} at once */
-	API_PROGRAMS = 32, /* runs programs of ours: a few of a user's at a time */
-	API_OWN_ROWS = 64, /* who owns a VM may it too, and sees the rows of own ones */
+	API_PROGRAMS = 32, /* runs helper programs: a few at a time per user */
+	API_OWN_ROWS = 64, /* owners of VMs may call it too, and see their own VMs' rows */
 	API_STREAM = 128,  /* replies, then the connection is raw bytes */
-	API_SHARED = 256,  /* a job of it for the same VM that is under way is joined */
+	API_SHARED = 256,  /* joins a running job of this verb for the same VM */
 };
 
 struct api_verb {
@@ -116,10 +115,10 @@ struct api_verb {
 	enum api_role role;
 	enum api_target target;		      /* its argument is "name" */
 	unsigned traits;		      /* enum api_trait */
-	const char *aliases[API_ALIASES_MAX]; /* virsh's and others' spellings; ends with NULL */
+	const char *aliases[API_ALIASES_MAX]; /* as spelt by virsh and others; ends with NULL */
 	struct api_arg arg[API_ARGS_MAX];     /* ends with a NULL name */
-	const char *result;		      /* what "return" holds, one sentence */
-	struct api_result returns, other;     /* other: for one with an argument */
+	const char *result;		      /* the meaning of "return", one sentence */
+	struct api_result returns, other;     /* other: selected by an argument */
 	const char *help;		      /* one line, for people */
 	const char *text;		      /* a paragraph for the manual, may be NULL */
 };
@@ -132,17 +131,17 @@ const struct api_verb *api_verb_by_command(const char *command);
 /* The nearest "execute" name, for "did you mean", or NULL. */
 const char *api_verb_nearest(const char *execute);
 
-/* All arguments of a verb in the order of the command line: its target's "name", its own, and
- * "wait" of a job. NULL after the last. */
+/* All arguments of a verb in command line order: its target's "name", its own, and "wait" for a
+ * job. NULL after the last. */
 const struct api_arg *api_verb_arg(const struct api_verb *v, size_t i);
 
-/* Is it one of those that may be given, or may anything? */
+/* True if s is one of the choices, or if any value is valid. */
 bool api_is_choice(const struct api_arg *arg, const char *s);
-/* "console, qemu"; buf of 128. */
+/* "console, qemu"; buf of 128 bytes. */
 const char *api_choices(const struct api_arg *arg, char buf[128]);
 
-/* Holds the arguments of a request against the table: names, types, required ones, control
- * characters. Sizes and times that were given as text become numbers in args (bytes, seconds). */
+/* Checks a request's arguments against the table: names, types, required ones, control
+ * characters. Sizes and times given as text become numbers in args (bytes, seconds). */
 int api_check_arguments(const struct api_verb *v, json_t *args, struct err *e);
 
 struct api_event {
@@ -160,12 +159,12 @@ struct api_class {
 };
 const struct api_class *api_class(enum err_class c);
 bool api_class_parse(const char *name, enum err_class *c);
-/* {"class", "desc", "hint"}, as in an error reply and JOB_DONE; what is no UTF-8 is escaped. */
+/* {"class", "desc", "hint"}, as in an error reply and JOB_DONE; invalid UTF-8 is escaped. */
 json_t *api_error_json(const struct err *e);
-/* A string, whatever the bytes: what is not UTF-8 is escaped. */
+/* A string from any bytes: invalid UTF-8 is escaped. */
 json_t *api_text(const char *text);
 
-/* What query-schema returns, from all of the above. */
+/* The result of query-schema, from all of the above. */
 json_t *api_schema(void);
 
 #endif

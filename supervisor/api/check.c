@@ -30,7 +30,7 @@ const char *api_type_name(enum api_type t)
 	return types[t].name;
 }
 
-/* C0, DEL and, in UTF-8, C1: what could speak to a terminal or end a line of a file. */
+/* C0, DEL and, in UTF-8, C1: anything that could control a terminal or end a line of a file. */
 static bool check_has_controls(const char *s)
 {
 	for (const unsigned char *p = (const unsigned char *)s; *p; p++)
@@ -39,7 +39,7 @@ static bool check_has_controls(const char *s)
 	return false;
 }
 
-/* The text of a string without NUL and control characters, else NULL. */
+/* The string if it has no NUL and no control characters, else NULL. */
 static const char *check_clean_text(const json_t *value)
 {
 	const char *s = json_string_value(value);
@@ -89,7 +89,7 @@ const char *api_choices(const struct api_arg *arg, char buf[128])
 	return buf;
 }
 
-/* They are arguments of a program: lines and tabs may be among them. */
+/* Program arguments, which may contain newlines and tabs. */
 static bool check_is_words(const json_t *value)
 {
 	const json_t *word;

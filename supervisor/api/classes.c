@@ -40,7 +40,7 @@ bool api_class_parse(const char *name, enum err_class *c)
 	return false;
 }
 
-/* A text that a client or QEMU had a hand in may be cut inside a character. */
+/* Text from a client or QEMU may be cut inside a character. */
 json_t *api_text(const char *text)
 {
 	json_t *s = json_string(text);

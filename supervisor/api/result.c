@@ -40,7 +40,7 @@ static json_t *result_object_list(const struct api_field *f, const json_t *wire)
 	return list;
 }
 
-/* Each row as an object. The columns are found by name: those of another daemon may be others. */
+/* Each row as an object. Columns are matched by name: another daemon version may have others. */
 static json_t *result_object_rows(const struct api_field *fields, const json_t *table)
 {
 	const json_t *columns = json_object_get(table, "columns");
@@ -107,7 +107,7 @@ bool api_is_array(const struct api_verb *v, const struct api_result *result)
 	return v->target != API_NO_TARGET || (result->columns && !result->members);
 }
 
-/* What a row calls its target, which has rows of its own. */
+/* The key for the target in its rows. */
 static const char *result_object_owner(const struct api_verb *v)
 {
 	return v->target == API_NO_TARGET		     ? NULL
@@ -142,7 +142,7 @@ json_t *api_objects(const struct api_verb *v, const struct api_result *result, c
 	json_t *o;
 
 	if ((v->traits & API_JOB) && json_object_size(wire) == 1 &&
-		json_object_get(wire, "job")) /* was not waited for */
+		json_object_get(wire, "job")) /* not waited for */
 		members = api_job;
 	else if (result->columns && !members)
 		return result_object_named(
@@ -173,7 +173,7 @@ static json_t *result_schema_type(const struct api_field *f)
 	/* clang-format off */
 	static const struct {
 		const char *type;
-		bool always; /* there, and never null */
+		bool always; /* present and never null */
 	} types[API_VALUES] = {
 		[API_TEXT]     = { "string", false },
 		[API_ID]       = { "string", true },
@@ -253,7 +253,7 @@ static json_t *result_schema_of(const struct api_field *fields)
 	return o;
 }
 
-/* Of one object that a result becomes. */
+/* The schema of one object of a result. */
 static json_t *result_schema_item(const struct api_verb *v, const struct api_result *result)
 {
 	const struct api_field *members = result->shown ? result->shown : result->members;
@@ -276,7 +276,7 @@ static json_t *result_schema_item(const struct api_verb *v, const struct api_res
 	return o;
 }
 
-/* Where a target failed, its error stands in place of its result. */
+/* A failed target has its error in place of its result. */
 static json_t *result_schema_items(const struct api_verb *v, const struct api_result *result)
 {
 	const char *target = v->target != API_NO_TARGET ? "name" : NULL;

@@ -2,32 +2,33 @@
 /*
  * supervisor/api/result.h - what the verbs return: on the wire, and as the objects of --json
  *
- * Written once, in api/results.c. From it come a table's columns on the wire, what query-schema and
- * the manual tell, the headings and units of the client, its --json and the JSON schemas.
+ * Defined once, in api/results.c. It drives the columns of tables on the wire, query-schema and
+ * the manual, the client's headings and units, its --json and the JSON schemas.
  */
 #ifndef SUPERVISOR_API_RESULT_H
 #define SUPERVISOR_API_RESULT_H
 
 #include "supervisor/api/api.h"
 
-/* {"columns": [...], "rows": rows}; rows have their cells in this order. */
+/* {"columns": [...], "rows": rows}; the cells of rows are in this order. */
 json_t *api_table(const struct api_field *columns, json_t *rows /* stolen */);
 
 struct conf_problems;
 /* Columns file, line, key, reason, and rows; whole: severity and hint too. */
 json_t *api_problems(const struct conf_problems *p, bool whole);
 
-/* What a request with these arguments returns. */
+/* The result type of a request with these arguments. */
 const struct api_result *api_result_of(const struct api_verb *v, const json_t *arguments);
 
-/* A result as the objects that --json prints, in an array: a row each, or one. Each has all keys in
- * their order, null for what is not known, and its target first: as "name", in a row as "vm" or
- * "network". Where the verb has no target and returns no table, the array's only object is printed alone. */
+/* A result as the objects that --json prints, in an array: one per row, or just one. Each has all
+ * keys in order, null for unknown values, and its target first: as "name", in a row as "vm" or
+ * "network". If the verb has no target and returns no table, the array's only object is printed
+ * alone. */
 json_t *api_objects(const struct api_verb *v, const struct api_result *result, const char *target,
 	const json_t *wire);
 bool api_is_array(const struct api_verb *v, const struct api_result *result);
 
-/* Of what --json prints for this verb (JSON Schema 2020-12). */
+/* The JSON Schema (2020-12) of this verb's --json output. */
 json_t *api_json_schema(const struct api_verb *v);
 
 extern const struct api_field api_life[], api_state[], api_state_changed[], api_wait[],

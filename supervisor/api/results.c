@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The members of results and the columns of tables, in their order on the wire; api/verbs.c says
- * which verb returns what. The words after a type are for the manual and the JSON schemas.
+ * The members of results and the columns of tables, in wire order; api/verbs.c says which verb
+ * returns what. The strings after a type are for the manual and the JSON schemas.
  */
 #include "supervisor/api/result.h"
 
 #pragma GCC diagnostic ignored \
-	"-Wmissing-field-initializers" /* rows end where they have no more to say */
+	"-Wmissing-field-initializers" /* rows leave out members that they do not need */
 
 /* clang-format off */
 #define END { NULL }
@@ -36,7 +36,7 @@ const struct api_field api_forget[] = {
 	END
 };
 
-/* --- looking at VMs --- */
+/* --- VM queries --- */
 
 const struct api_field api_vm_row[] = {
 	{ "name", API_ID },
@@ -417,7 +417,7 @@ const struct api_field api_versions[] = {
 };
 const struct api_field api_nothing[] = { END };
 
-/* --- in place of a result --- */
+/* --- instead of a result --- */
 
 const struct api_field api_job[] = { { "job", API_NUMBER, "was not waited for" }, END };
 const struct api_field api_error[] = { { "error", API_OBJECT, .of = refusal }, END };

@@ -41,7 +41,7 @@ static json_t *schema_fields(const struct api_field *field)
 	return a;
 }
 
-/* {"members", "columns"}; with neither any JSON is returned. */
+/* {"members", "columns"}; without both, the verb returns any JSON. */
 static json_t *schema_returns(const struct api_result *r)
 {
 	return json_pack("{s:s*, s:o*, s:o*, s:s*}", "with", r->with, "members",

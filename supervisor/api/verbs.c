@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* In the order of manual and help: a VM's life, looking at it, its parts, networks, the daemon. */
+/* In the order of the manual and help: a VM's life, queries, parts of a VM, networks, the daemon. */
 #include "base/mem.h"
 #include "supervisor/api/result.h"
 
 #pragma GCC diagnostic ignored \
-	"-Wmissing-field-initializers" /* rows end where they have no more to say */
+	"-Wmissing-field-initializers" /* rows leave out members that they do not need */
 
 /* clang-format off */
 #define TIMEOUT(text) { "timeout", API_TIME, false, "--timeout TIME", text }
