@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 
-/* systemd's own hierarchy, where a scope is below its slice. */
+/* Hierarchies of systemd itself, where a scope is below its slice. */
 static bool cgroup_has_scopes(const struct mntent *m)
 {
 	return streq(m->mnt_type, "cgroup2") ||
@@ -40,7 +40,7 @@ void cgroups_find(struct cgroups *c, struct ev_loop *ev, const char *run_dir, co
 			c->scope[c->scopes++] = xasprintf("%s/vmkeep.slice", m.mnt_dir);
 		if (!cgroup_is_useful(&m))
 			continue;
-		/* a mount may be hidden by a later one */
+		/* may be hidden by a later mount */
 		procs = xasprintf("%s/cgroup.procs", m.mnt_dir);
 		if (access(procs, W_OK) == 0)
 			c->dir[c->n++] = xasprintf("%s/%s", m.mnt_dir, c->prefix);

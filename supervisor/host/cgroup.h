@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/host/cgroup.h - where a guest's control group is, and its end
+ * supervisor/host/cgroup.h - a guest's cgroup: where it is, and cleaning it up
  *
- * Under systemd a scope of its own below vmkeep.slice; else directories vmkeep/NAME in the
- * hierarchies that are mounted, v1 or v2; or none. Decided here, joined by vmkeep-jail, which also
- * makes them; what is left in one when its guest has ended is killed, and the directory removed, here. A daemon with another run directory uses other names.
+ * Under systemd, a scope below vmkeep.slice; otherwise directories vmkeep/NAME in the mounted
+ * hierarchies, v1 or v2; or none. Chosen here; vmkeep-jail creates and joins it. After the guest
+ * has ended, remaining processes are killed and the directory is removed, here. A daemon with
+ * another run directory uses other names.
  */
 #ifndef SUPERVISOR_HOST_CGROUP_H
 #define SUPERVISOR_HOST_CGROUP_H
@@ -27,19 +28,20 @@ struct cgroups {
 	char prefix[HOST_PREFIX_MAX]; /* "vmkeep" */
 	char *dir[CGROUP_DIRS_MAX];
 	size_t n;
-	char *scope[CGROUP_DIRS_MAX]; /* where systemd keeps the scopes */
+	char *scope[CGROUP_DIRS_MAX]; /* where systemd creates the scopes */
 	size_t scopes;
 	struct cgroup_end *ends;
 };
 
-/* mounts: /proc/self/mounts, or a file like it. */
+/* mounts: /proc/self/mounts, or a file in that format. */
 void cgroups_find(struct cgroups *c, struct ev_loop *ev, const char *run_dir, const char *mounts,
 	bool systemd);
 void cgroups_release(struct cgroups *c);
-/* The plan's "group", see supervisor/jail/plan.h; from now on it is not ended. */
+/* The plan's "group", see supervisor/jail/plan.h. Calls off a cleanup in progress. */
 json_t *cgroups_plan(struct cgroups *c, const char *vm, const struct conf_vm *conf);
-/* The process is gone: nothing outlives it in its group. Does not wait for that. */
+/* The VM's process is gone: starts killing whatever is left in its cgroup, without waiting for
+ * it. */
 void cgroups_end(struct cgroups *c, const char *vm);
-void cgroups_forget(struct cgroups *c, const char *vm); /* calls it off, NULL: all */
+void cgroups_forget(struct cgroups *c, const char *vm); /* calls off the cleanup; NULL: of all */
 
 #endif

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guest's process has ended: whatever else is in its control group is killed, and the group
- * removed. Killing is over at once where the kernel has cgroup.kill (v2, 5.14); elsewhere process
- * by process, again until none is left. Those who die take a moment, so a timer looks again; the
- * next start calls it off.
+ * A guest's process has ended: kill whatever else is in its cgroup and remove the cgroup. With
+ * cgroup.kill (v2, Linux 5.14) one write kills everything; otherwise kill process by process until
+ * none is left. Processes take a moment to die, so a timer checks again; the next start calls this
+ * off.
  *
- * Only ever a group that is named after the VM, see cgroups_find(), and never one that we are in.
+ * Only touches cgroups named after the VM, see cgroups_find(), and never the daemon's own.
  */
 #include <errno.h>
 #include <ev.h>
@@ -35,7 +35,7 @@ struct end_pids {
 	size_t n;
 };
 
-/* 0 is one that our pid namespace does not see. */
+/* A pid of 0 is a process outside our pid namespace. */
 static void end_read_pids(int dir, struct end_pids *p)
 {
 	const int fd = openat(dir, "cgroup.procs", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -59,8 +59,8 @@ static bool end_has(const struct end_pids *p, pid_t pid)
 	return false;
 }
 
-/* A number that was listed before its pidfd was opened and still is after it is no other process's.
- */
+/* A pid that was listed both before and after its pidfd was opened has not been reused in
+ * between. */
 static void end_kill_each(int dir, const struct end_pids *p)
 {
 	int pidfd[END_PIDS_MAX];
@@ -85,7 +85,7 @@ static bool end_kill_group(int dir)
 	return fd >= 0 && write(fd, "1", 1) == 1;
 }
 
-/* True: nobody is in there, as far as we see. */
+/* True if no process that we can see is in it. */
 static bool end_kill(const char *vm, const char *path, bool first)
 {
 	_cleanup_(close_fd) int dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -107,7 +107,7 @@ static bool end_kill(const char *vm, const char *path, bool first)
 	return false;
 }
 
-/* The last one takes the parent along. */
+/* Also removes the parent, if this was the last child. */
 static bool end_remove(const char *parent, const char *path)
 {
 	if (rmdir(path) < 0)
@@ -116,7 +116,7 @@ static bool end_remove(const char *parent, const char *path)
 	return true;
 }
 
-/* True: all of it is gone. */
+/* True if everything is gone. */
 static bool end_try(const struct cgroups *c, const char *vm, bool first)
 {
 	bool done = true;
@@ -127,7 +127,7 @@ static bool end_try(const struct cgroups *c, const char *vm, bool first)
 		done &= end_kill(vm, path, first);
 		done &= end_remove(c->dir[i], path);
 	}
-	/* systemd removes it */
+	/* systemd removes these directories */
 	for (size_t i = 0; i < c->scopes; i++) {
 		_cleanup_(free_ptr) char *path =
 			xasprintf("%s/%s-%s.scope", c->scope[i], c->prefix, vm);

@@ -59,7 +59,7 @@ void host_socket_holder(int root, unsigned long inode, char who[HOST_WHO])
 		}
 }
 
-/* As the kernel writes it there: words of the host's byte order. */
+/* In the kernel's notation: words in host byte order. */
 static unsigned port_address(const struct sockaddr *at, char text[PORT_ADDRESS])
 {
 	const struct sockaddr_in *v4 = (const void *)at;
@@ -92,8 +92,8 @@ unsigned long host_port_inode(
 	while (f && !inode && fgets(line, sizeof line, f)) {
 		if (sscanf(line, " %*u: %32[0-9A-F]:%x %*s %x %*s %*s %*s %*s %*s %lu", there, &at,
 			    &state, &found) != 4)
-			continue; /* the head */
-		/* those that listen come first; of connections there may be very many */
+			continue; /* the heading */
+		/* listening sockets come first; there may be very many connections */
 		if (listens && state != PORT_LISTENS)
 			break;
 		if (at == port &&

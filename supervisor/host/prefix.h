@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/host/prefix.h - how this daemon's things are called where those of others are too
+ * supervisor/host/prefix.h - prefix of host-wide names: cgroups, nft tables
  *
- * "vmkeep", and with another run directory than /run/vmkeep something of it behind: two daemons on one
- * host must not meet in a control group or a table of nft.
+ * "vmkeep", followed by a hash of the run directory unless that is /run/vmkeep: two daemons on one
+ * host must not share a cgroup or nft table.
  */
 #ifndef SUPERVISOR_HOST_PREFIX_H
 #define SUPERVISOR_HOST_PREFIX_H
@@ -12,7 +12,7 @@
 
 enum { HOST_PREFIX_MAX = 32 };
 
-/* Only what is behind "vmkeep" in it: "" for the usual run directory. Static memory. */
+/* The part after "vmkeep" only: "" for the default run directory. Static memory. */
 const char *host_owner(const char *run_dir);
 void host_prefix(char prefix[HOST_PREFIX_MAX], const char *run_dir);
 

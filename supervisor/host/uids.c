@@ -15,14 +15,14 @@ static const struct {
 } accounts[] = {
 	{ "/etc/passwd", false },
 	{ "/etc/group", false },
-	{ "/etc/subuid", true }, /* what containers of users may map */
+	{ "/etc/subuid", true }, /* ids that user containers may map */
 	{ "/etc/subgid", true },
 };
 
-/* In a block: VMs first, and the rest of it behind them. */
+/* Within a block: VMs first, then networks. */
 enum { OF_VMS = 60 << 10, OF_RELAY = UIDS_BLOCK - 2, OF_PROBE };
 
-/* In the second block, as in earlier versions: networks' dnsmasq, and behind them these two. */
+/* In the second block, as in earlier versions: dnsmasq of networks, followed by these two. */
 enum { FIRST_NETWORKS = UIDS_FIRST + UIDS_BLOCK, FIRST_RELAY = FIRST_NETWORKS + 4096, FIRST_PROBE };
 
 void uids_of_block(struct uids *u, unsigned block)
@@ -80,7 +80,7 @@ bool uids_keeps_vm(const struct uids *u, uid_t uid)
 	return uids_is_vm(uid) && (uids_block(uid) == u->block || uids_block(uid) < UIDS_SHARED);
 }
 
-/* Files, not getpwuid(): a directory server that hangs would stop the loop. */
+/* Reads files instead of calling getpwuid(): a hung directory server would block the loop. */
 static bool uids_in_accounts(const char *path, bool range, uid_t from, uid_t n)
 {
 	_cleanup_(buf_release) struct buf text = BUF_MAX(ACCOUNTS_MAX);

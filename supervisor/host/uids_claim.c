@@ -33,8 +33,8 @@ static bool claim_is_nobodys(const char *text, const char *state)
 	return *text != '/' || claim_is_ours(text, state);
 }
 
-/* Or its state directory was moved away or removed, or is ours by another path. Looks at paths of
- * others: only before the loop runs. */
+/* Also true if its state directory was moved or removed, or is ours under another path. Accesses
+ * other daemons' paths, so use it only before the loop runs. */
 static bool claim_is_left(const char *text, const char *state)
 {
 	_cleanup_(free_ptr) char *path = xstrndup(text, strcspn(text, "\n"));
@@ -65,7 +65,7 @@ static bool claim_is_there(int dirfd, unsigned block)
 	return faccessat(dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* Locked first, then looked at: who has the lock is alone with the file. */
+/* Takes the lock before reading: its holder has the file to itself. */
 static bool claim_take(struct uids *u, int dirfd, unsigned block, int flags, claim_fits *fits)
 {
 	_cleanup_(free_ptr) char *text = NULL, *line = xasprintf("%s\n", u->state);
@@ -100,7 +100,7 @@ static int uids_claim_claims_open(const char *path, struct err *e)
 	return fd < 0 ? err_errno(e, "open directory '%s'", path) : fd;
 }
 
-/* --- which one --- */
+/* --- choosing a block --- */
 
 static void uids_claim_note_block(void *data, uid_t uid)
 {
@@ -121,8 +121,8 @@ static void uids_claim_note_living(unsigned of[UIDS_BLOCKS])
 			uids_claim_note_block(of, st.st_uid);
 }
 
-/* The one that it had since the host booted. Its lock may still be with a daemon that was just
- * killed, and the state directory's, which we have, says enough. */
+/* Claims the block that this daemon has had since boot. A daemon that was just killed may still
+ * hold its lock; but we hold the lock of the state directory, which is enough. */
 static bool claim_again(struct uids *u, int dirfd)
 {
 	for (unsigned block = UIDS_SHARED; block < UIDS_BLOCKS; block++) {
@@ -137,8 +137,8 @@ static bool claim_again(struct uids *u, int dirfd)
 	return false;
 }
 
-/* Of several, as after another daemon had ours, the one that most of them have. 0: none that can be
- * claimed. */
+/* If there are several, as after another daemon took ours, the one that most files use. 0: none
+ * that can be claimed. */
 static unsigned uids_claim_most_kept(const unsigned kept[UIDS_BLOCKS])
 {
 	unsigned most = UIDS_SHARED;
@@ -161,8 +161,8 @@ static bool claim_kept(
 	return false;
 }
 
-/* From a place of its own on: a daemon that comes first after a boot shall not take what another
- * one had. Those that are left come last. */
+/* Starts at a block chosen by hash, so that the first daemon after a reboot does not take a block
+ * that another daemon had. Blocks with stale claims come last. */
 static bool claim_any(struct uids *u, int dirfd, claim_fits *fits)
 {
 	const unsigned n = UIDS_BLOCKS - UIDS_SHARED,
@@ -191,7 +191,7 @@ static bool uids_claim_is_default(int state_fd)
 	       file_same(&first, &ours);
 }
 
-/* Without a claim, as when /run is full. */
+/* Runs without a claim, for example if /run is full. */
 static int claim_nothing(struct uids *u, const unsigned kept[UIDS_BLOCKS], struct err *e)
 {
 	unsigned block = uids_claim_most_kept(kept);
