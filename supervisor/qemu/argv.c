@@ -53,7 +53,7 @@ static void argv_add_machine(struct argv_build *b)
 		argv_json(
 			b, "-blockdev", device_flash_node(1, ctx->nvram, CONF_FORMAT_QCOW2, true));
 	}
-	if (smm) /* else the guest could write the variables past the firmware */
+	if (smm) /* else the guest could write the variables behind the firmware's back */
 		argv_option(b, "-global", "driver=cfi.pflash01,property=secure,value=on");
 	argv_option(b, "-accel", "%s", ctx->accel == CONF_ACCEL_KVM ? "kvm" : "tcg");
 
@@ -64,7 +64,8 @@ static void argv_add_machine(struct argv_build *b)
 	argv_option(b, "-cpu", "%s", cpu.data);
 }
 
-/* conf/ has seen that what is given divides CPUs. What is not is derived: cores, else sockets. */
+/* conf/ has checked that the given values divide CPUs. Derives the missing ones: cores, else
+ * sockets. */
 static void argv_add_smp(struct argv_build *b)
 {
 	const struct conf_vm *c = b->c;
@@ -98,7 +99,7 @@ static void argv_add_boot(struct argv_build *b)
 	_cleanup_(buf_release) struct buf append = BUF_INIT;
 	char path[PATH_MAX];
 
-	/* strict: nothing is tried that is not in the order */
+	/* strict: boot only from devices in the boot order */
 	argv_option(b, "-boot", "strict=on%s", c->menu ? ",menu=on" : "");
 	argv_option(b, "-rtc", "base=%s", c->clock == CONF_CLOCK_LOCALTIME ? "localtime" : "utc");
 	if (!c->kernel)
@@ -112,7 +113,7 @@ static void argv_add_boot(struct argv_build *b)
 		argv_option(b, "-append", "%s", append.data);
 }
 
-/* Without descriptors: what the daemon would offer, at the same paths. */
+/* VNC for `cmdline`: QEMU itself listens where the daemon would. */
 static void argv_add_pasted_vnc(struct argv_build *b)
 {
 	const struct conf_vm *c = b->c;
@@ -143,7 +144,7 @@ static void argv_add_display(struct argv_build *b)
 		argv_option(b, "-k", "%s", c->keymap);
 }
 
-/* Each line is a word, or an option and its argument. */
+/* Each line is one word, or an option and its argument. */
 static void argv_add_own_words(struct argv_build *b)
 {
 	for (size_t i = 0; i < b->c->args.n; i++) {

@@ -3,7 +3,7 @@
  * supervisor/qemu/argv.h - configuration to QEMU command line
  *
  * argv = f(effective configuration, identity, probe). Devices come from qemu/device.h, each
- * described once as JSON. The only thing written is the identity: its machine and slots.
+ * described once as JSON. The only output besides argv goes to the identity: its machine and slots.
  */
 #ifndef SUPERVISOR_QEMU_ARGV_H
 #define SUPERVISOR_QEMU_ARGV_H
@@ -18,14 +18,13 @@
 #include "supervisor/qemu/probe.h"
 #include "supervisor/qemu/identity.h"
 
-/* Descriptor numbers inside QEMU; the jail puts them there. 0 and 1 are /dev/null, 2 stderr's file.
- */
+/* Descriptor numbers inside QEMU, set up by the jail. 0 and 1 are /dev/null, 2 is stderr's file. */
 enum {
 	ARGV_FD_QMP = 3,
 	ARGV_FD_SERIAL_FIRST = 4,
 	ARGV_FD_AGENT = 20,
-	ARGV_FD_NOTIFY = 21,  /* O_WRONLY|O_APPEND, becomes /dev/fdset/ and this: */
-#define ARGV_FDSET_NOTIFY "9" /* behind the serial ports' */
+	ARGV_FD_NOTIFY = 21,  /* O_WRONLY|O_APPEND, passed as /dev/fdset/ plus: */
+#define ARGV_FDSET_NOTIFY "9" /* a set after those of the serial ports */
 	ARGV_FD_VSOCK = 22,   /* /dev/vhost-vsock */
 	ARGV_FD_TAP_FIRST = 40,
 	ARGV_SERIALS_MAX = 8,
@@ -35,7 +34,7 @@ static inline int argv_fd_serial(size_t i) /* listening socket */
 {
 	return ARGV_FD_SERIAL_FIRST + 2 * (int)i;
 }
-static inline int argv_fd_serial_log(size_t i) /* O_WRONLY|O_APPEND, becomes /dev/fdset/(i + 1) */
+static inline int argv_fd_serial_log(size_t i) /* O_WRONLY|O_APPEND, passed as /dev/fdset/(i + 1) */
 {
 	return ARGV_FD_SERIAL_FIRST + 2 * (int)i + 1;
 }
@@ -45,14 +44,14 @@ static inline int argv_fd_tap(size_t nic)
 }
 
 struct argv_context {
-	bool paste; /* for `cmdline`: sockets by path and taps by name, no descriptors, no -S */
-	enum conf_accel accel; /* decided: KVM or TCG */
+	bool paste;	       /* for `cmdline`: sockets by path and taps by name, no fds, no -S */
+	enum conf_accel accel; /* resolved: KVM or TCG */
 	const char *image_dir; /* for relative disk paths */
 	const char *run_dir;   /* RUN/vms/NAME, for paste: qmp.sock, agent.sock, serial-ID.sock,
 				  serial-ID.log, notify.log, vnc.sock */
 	const char *nvram;     /* absolute path of the UEFI variables (qcow2), NULL: BIOS */
 	const struct firmware *firmware; /* the chosen descriptor, NULL: BIOS */
-	const char (*tap)[16];		 /* names of the taps by NIC, for paste */
+	const char (*tap)[16];		 /* tap names by NIC, for paste */
 };
 
 struct argv {
@@ -66,10 +65,10 @@ int argv_build(struct argv *out, const struct conf_vm *c, struct identity *id,
 	const struct probe *p, const struct argv_context *ctx, struct err *e);
 void argv_release(struct argv *a);
 
-/* One shell command, options one per line joined by " \\\n"; caller frees. */
+/* As one shell command, one option per line, joined by " \\\n"; the caller frees it. */
 char *argv_shell(const struct argv *a);
 
-/* Every host path that this VM's QEMU opens, for the jail; the order is stable. */
+/* Every host path that this VM's QEMU opens, for the jail; in stable order. */
 enum argv_file_kind {
 	ARGV_FILE_DISK,
 	ARGV_FILE_BASE,
@@ -83,20 +82,20 @@ struct argv_file {
 	const char *what;  /* "disk 'root'" for messages */
 	const char *id;	   /* disk id, or NULL */
 	const char *path;  /* absolute */
-	bool in_image_dir; /* written relative: must stay beneath it, no symlinks */
+	bool in_image_dir; /* given as a relative path: must stay below it, no symlinks */
 	bool write;
-	enum conf_format format; /* raw or qcow2; AUTO where it does not matter */
-	bool has_base;		 /* a further file of the chain follows */
+	enum conf_format format; /* raw or qcow2; AUTO if it does not matter */
+	bool has_base;		 /* the next file of the chain follows */
 	uint64_t create;	 /* bytes, 0: must exist */
 };
 /* Returns the number of files, at most max; strings live in the arena. */
 size_t argv_files(const struct conf_vm *c, const struct identity *id,
 	const struct argv_context *ctx, struct arena *a, struct argv_file *file, size_t max);
-/* Some disk has AIO=io_uring: only then does the system call filter let it through. */
+/* True if some disk has AIO=io_uring: only then does the seccomp filter allow it. */
 bool argv_wants_io_uring(const struct conf_vm *c);
-/* There is a SCSI controller. */
+/* True if a SCSI controller is needed. */
 bool argv_wants_scsi(const struct conf_vm *c);
-/* ReadyWhen=notify: there is a port at which the guest says so. */
+/* ReadyWhen=notify: the guest gets a port to report its status. */
 bool argv_wants_notify(const struct conf_vm *c);
 
 #endif

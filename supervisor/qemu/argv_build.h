@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/qemu/argv_build.h - a command line in the making
+ * supervisor/qemu/argv_build.h - building a command line
  *
- * argv.c puts it together, argv_devices.c has the devices, argv_words.c the words.
+ * argv.c assembles it, argv_devices.c adds the devices, argv_words.c the words.
  */
 #ifndef SUPERVISOR_QEMU_ARGV_BUILD_H
 #define SUPERVISOR_QEMU_ARGV_BUILD_H
@@ -12,7 +12,7 @@
 #include "supervisor/qemu/argv.h"
 #include "supervisor/qemu/device.h"
 
-/* The first failure stays in r and first; adding goes on harmlessly. */
+/* r and first keep the first failure; calls after it are harmless. */
 struct argv_build {
 	struct argv *out;
 	const struct conf_vm *c;
@@ -21,21 +21,21 @@ struct argv_build {
 	struct device_bus bus;
 	size_t room;
 	int r;
-	struct err e, first; /* e: of the call just made */
+	struct err e, first; /* e: of the latest call */
 };
 
 void argv_failed(struct argv_build *b);
 void argv_word(struct argv_build *b, const char *word);
 void argv_option(struct argv_build *b, const char *option, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-/* A NULL that came without an error is a device that this VM does not have. */
+/* If o is NULL and no error is set, this VM does not have the device. */
 void argv_json(struct argv_build *b, const char *option, json_t *o /* stolen */);
-/* QEMU's own option syntax ends a value at a comma unless that is doubled. */
+/* Doubles commas: QEMU's option syntax ends a value at a single one. */
 const char *argv_comma(struct argv_build *b, const char *value);
-/* A chardev that listens. */
+/* Adds a listening chardev. */
 void argv_socket(struct argv_build *b, const char *id, int fd);
 
-/* All devices, but those that machine and display are made of. */
+/* All devices except machine and display options. */
 void argv_devices(struct argv_build *b);
 
 #endif

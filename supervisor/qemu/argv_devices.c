@@ -46,7 +46,7 @@ static void devices_add_serials(struct argv_build *b)
 	}
 }
 
-/* A file, as of a serial port's output: what the guest says while no daemon runs is not lost. */
+/* A file, as for serial output: messages sent while no daemon runs are not lost. */
 static void devices_add_notify(struct argv_build *b)
 {
 	bool paste = b->ctx->paste;
@@ -78,8 +78,8 @@ static void devices_add_guest_ports(struct argv_build *b)
 
 /* Disks and NICs */
 
-/* The place in [Boot] Order, from 1; without that: disks, CDs, NICs as written. 0: not booted from.
- */
+/* The position in [Boot] Order, from 1; without Order: disks, CDs, NICs as listed. 0: not
+ * bootable. */
 static unsigned devices_boot_index(const struct conf_vm *c, const char *id, size_t by_default)
 {
 	for (size_t i = 0; i < c->order.n; i++)
@@ -88,7 +88,7 @@ static unsigned devices_boot_index(const struct conf_vm *c, const char *id, size
 	return c->order.n ? 0 : (unsigned)by_default + 1;
 }
 
-/* Back ends go out at once, front ends are collected: their ports must come before them. */
+/* Adds back ends at once and collects front ends, whose root ports must come before them. */
 static void devices_add_drives(struct argv_build *b, json_t *front)
 {
 	const struct conf_vm *c = b->c;
@@ -171,7 +171,7 @@ static void devices_add_pvpanic(struct argv_build *b)
 static void devices_add_watchdog(struct argv_build *b)
 {
 	if (b->c->watchdog ==
-		CONF_WATCHDOG_ITCO) /* a function of the chipset, which older machines leave unwired */
+		CONF_WATCHDOG_ITCO) /* part of the chipset; older machines disable its reset */
 		argv_option(b, "-global", "driver=ICH9-LPC,property=noreboot,value=off");
 	else if (b->c->watchdog == CONF_WATCHDOG_I6300ESB)
 		argv_json(b, "-device", device_watchdog(&b->bus, &b->e));
@@ -192,20 +192,20 @@ static void devices_add_vsock(struct argv_build *b)
 			device_vsock(b->c, b->ctx->paste ? NULL : fd, &b->bus, &b->e));
 }
 
-/* What hangs on the guest. A new VM gives out its slots in this order: a new row stands last. */
+/* Optional devices. A new VM assigns its slots in this order, so add new rows at the end. */
 static void (*const parts[])(struct argv_build *b) = {
 	devices_add_serials,
 	devices_add_video,
 	devices_add_balloon,
 	devices_add_rng,
 	devices_add_pvpanic,
-	devices_add_guest_ports, /* behind these, so that none of a VM that had no controller yet moves */
+	devices_add_guest_ports, /* after the above, which a later virtio-serial must not move */
 	devices_add_watchdog,
 	devices_add_generation,
 	devices_add_vsock,
 };
 
-/* Disks and NICs find their slots first, so that what is optional stands behind them. */
+/* Disks and NICs get their slots first, before optional devices. */
 void argv_devices(struct argv_build *b)
 {
 	json_t *front = json_array(), *dev;

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-struct range { /* of identity slots, see the header */
+struct range { /* of identity slots, see device.h */
 	unsigned first, end;
 };
 

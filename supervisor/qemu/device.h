@@ -1,24 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/qemu/device.h - each device of a VM as the JSON that QEMU takes
+ * supervisor/qemu/device.h - each device of a VM as QEMU's JSON
  *
- * One function per device; it writes nothing but the device's slot, once, into the identity. -device prints
- * it, device_add sends it; -blockdev likewise and blockdev-add. Names: disk "disk-ID" or "cd-ID" with the
- * nodes "d-ID" (format) and "f-ID" (file), the n-th file of its backing chain "dn-ID" and "fn-ID"; "nic-ID"
- * with netdev "net-ID"; "serial-ID" with chardev "char-ID"; "agent0" with chardev "agent", "notify0" with
- * "notify". QEMU takes at most 31 bytes for a node name: a longer id is cut and made unique by a hash.
+ * One function per device. Its only side effect is to assign the device's slot, once, in the
+ * identity. The same JSON works for -device and device_add, and for -blockdev and blockdev-add.
+ * Names: disk "disk-ID" or "cd-ID" with the nodes "d-ID" (format) and "f-ID" (file), the n-th file
+ * of its backing chain "dn-ID" and "fn-ID"; "nic-ID" with netdev "net-ID"; "serial-ID" with
+ * chardev "char-ID"; "agent0" with chardev "agent", "notify0" with "notify". QEMU limits node
+ * names to 31 bytes: a longer one is cut and made unique by a hash.
  *
- * Every device has an explicit place from the identity. Numbers of identity slots:
+ * Every device has an explicit address, from the identity. Slot numbers:
  *
  *    3-31   pc    device on pci.0
  *   16-28   q35   device on pcie.0 that is never unplugged
- *   33-96   q35   behind root port "rp1".."rp64", so that it can be unplugged; the ports are functions of
- *                 the devices 2-9 of pcie.0
+ *   33-96   q35   behind root port "rp1".."rp64", so that it can be unplugged; the ports are
+ *                 functions of devices 2-9 of pcie.0
  *  100-105  q35   port of the AHCI controller
  *  106-109  pc    unit of the PIIX IDE controller
  *  110-249        target of the SCSI controller
  *
- * All return a new reference, or NULL with e set. What an operator wrote is UTF-8 here (conf/).
+ * All functions return a new reference, or NULL with e set. Operator input is known to be UTF-8
+ * (checked by conf/).
  */
 #ifndef SUPERVISOR_QEMU_DEVICE_H
 #define SUPERVISOR_QEMU_DEVICE_H
@@ -33,21 +35,20 @@
 enum device_board { DEVICE_Q35, DEVICE_PC };
 enum { DEVICE_PORTS_MAX = 64, DEVICE_SPARE_PORTS = 4, DEVICE_NODE_MAX = 32 };
 
-/* Of a versioned machine name; false: a machine that we cannot lay out. */
+/* From a versioned machine name; false: a board that we do not support. */
 bool device_board_of(const char *machine, enum device_board *board);
 
-struct device_bus { /* where devices find their places; slots that are new are kept in the identity
-		     */
+struct device_bus { /* assigns device addresses; new slots are saved in the identity */
 	enum device_board board;
 	struct identity *id;
 };
 
-/* Gives a PCI device its bus and address; plug: it may be unplugged one day. name: in the identity.
- */
+/* Sets the bus and address of a PCI device. plug: it may be unplugged later. name: its key in the
+ * identity. */
 json_t *device_place(json_t *dev /* stolen */, struct device_bus *bus, const char *name, bool plug,
 	struct err *e);
 json_t *device_root_port(unsigned port); /* from 1 */
-/* Root ports in use: the highest that the identity gave away. */
+/* The number of root ports in use, that is, the highest one assigned in the identity. */
 unsigned device_ports_used(const struct identity *id);
 
 /* Names */
@@ -55,39 +56,39 @@ unsigned device_ports_used(const struct identity *id);
 const char *device_node_name(const struct conf_disk *d, char buf[DEVICE_NODE_MAX]); /* "d-ID" */
 const char *device_nic_id(const struct conf_nic *n, char buf[80]);		    /* "nic-ID" */
 
-/* Its address by vsock(7), 0: none. */
+/* The VM's vsock(7) CID, 0: none. */
 uint32_t device_cid(const struct conf_vm *c, const struct identity *id);
 
 /* Files */
 
-/* Absolute path of what an operator wrote; buf of PATH_MAX. */
+/* The absolute form of an operator's path; buf has PATH_MAX bytes. */
 const char *device_path(const char *path, const char *image_dir, char *buf);
-/* A block device by its name: nothing is opened. */
+/* Decided by the name alone, without opening it. */
 bool device_path_is_block(const char *path);
-/* Kept in the identity, else what Format= says. */
+/* From the identity, else from Format=. */
 enum conf_format device_disk_format(const struct conf_disk *d, const struct identity *id);
 
 /* Disks */
 
-/* For blockdev-add: the whole chain. Not for an empty CD. */
+/* For blockdev-add: the whole backing chain. Not for an empty CD. */
 json_t *device_disk_node(
 	const struct conf_disk *d, const struct identity *id, const char *image_dir, struct err *e);
-/* For object-add; NULL and no error when this disk has no thread of its own. */
+/* For object-add; NULL without an error if this disk has no iothread. */
 json_t *device_disk_iothread(const struct conf_disk *d);
-/* For device_add; bootindex 0: none. */
+/* For device_add; bootindex 0: not set. */
 json_t *device_disk(
 	const struct conf_disk *d, struct device_bus *bus, unsigned bootindex, struct err *e);
-/* The pair of flash chips that UEFI lives in: nodes "pflash0" and "pflash1". */
+/* The two flash images of UEFI: nodes "pflash0" and "pflash1". */
 json_t *device_flash_node(unsigned n, const char *path, enum conf_format format, bool write);
 
 /* NICs */
 
-/* For netdev_add; fd: number or name of a descriptor, or NULL and the tap's name. */
+/* For netdev_add. fd: number or name of an fd, or NULL, then the tap's name is used. */
 json_t *device_netdev(const struct conf_nic *n, const char *fd, const char *tap);
 json_t *device_nic(
 	const struct conf_nic *n, struct device_bus *bus, unsigned bootindex, struct err *e);
 
-/* The rest; a VM has at most one of each but serial ports. */
+/* The rest; a VM has at most one of each, except serial ports. */
 
 json_t *device_scsi_controller(struct device_bus *bus, struct err *e);
 json_t *device_balloon(const struct conf_vm *c, struct device_bus *bus, struct err *e);
@@ -95,16 +96,16 @@ json_t *device_rng_source(const struct conf_vm *c); /* -object */
 json_t *device_rng(const struct conf_vm *c, struct device_bus *bus, struct err *e);
 json_t *device_pvpanic(struct device_bus *bus, struct err *e);
 json_t *device_watchdog(struct device_bus *bus, struct err *e); /* an i6300esb */
-/* NULL: none; on no bus */
+/* NULL: none; not on a PCI bus */
 json_t *device_generation(const struct conf_vm *c, const struct identity *id);
-/* fd: number of a descriptor of /dev/vhost-vsock, NULL: QEMU opens it. */
+/* fd: number of an fd of /dev/vhost-vsock; NULL: QEMU opens it. */
 json_t *device_vsock(
 	const struct conf_vm *c, const char *fd, struct device_bus *bus, struct err *e);
 json_t *device_video(const struct conf_vm *c, const struct device_bus *bus); /* NULL: none */
 json_t *device_usb(struct device_bus *bus, struct err *e);
 json_t *device_tablet(void);
 json_t *device_virtio_serial(struct device_bus *bus, struct err *e);
-json_t *device_serial(const struct conf_serial *s, unsigned index); /* among those of its type */
+json_t *device_serial(const struct conf_serial *s, unsigned index); /* index: per type */
 json_t *device_agent(void);  /* on the virtio serial controller */
 json_t *device_notify(void); /* likewise */
 

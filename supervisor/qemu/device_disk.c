@@ -10,7 +10,7 @@
 
 enum { AHCI_FIRST = 100, AHCI_END = 106, PIIX_FIRST = 106, PIIX_END = 110, SCSI_FIRST = 110 };
 
-/* A text too long for buf keeps its beginning and gets a hash in place of the rest. */
+/* Cuts a text that does not fit in buf and appends a hash. */
 static const char *device_disk_fit(const char *text, char *buf, size_t room)
 {
 	if (strlen(text) < room)
@@ -44,7 +44,7 @@ static const char *device_disk_id(const struct conf_disk *d, char buf[80])
 	return buf;
 }
 
-/* What the VM goes on: Bus= or the board's default. */
+/* Bus=, or the board's default. */
 static enum conf_bus device_disk_bus(const struct conf_disk *d, enum device_board board)
 {
 	if (d->bus != CONF_BUS_AUTO)
@@ -65,7 +65,7 @@ enum conf_format device_disk_format(const struct conf_disk *d, const struct iden
 
 static json_t *device_disk_cache_of(const struct conf_disk *d)
 {
-	/* write-through is the front end's business: write-cache=off */
+	/* write-through is set on the front end: write-cache=off */
 	bool direct = d->cache == CONF_CACHE_AUTO || d->cache == CONF_CACHE_NONE ||
 		      d->cache == CONF_CACHE_DIRECTSYNC;
 
@@ -76,17 +76,17 @@ static const char *device_disk_aio_of(const struct conf_disk *d, const char *pat
 {
 	if (d->aio != CONF_AIO_AUTO)
 		return conf_aio_name(d->aio);
-	/* native needs O_DIRECT and blocks QEMU's main loop where a sparse file allocates */
+	/* native needs O_DIRECT, and blocks QEMU's main loop while a sparse file allocates */
 	return device_path_is_block(path) && d->cache != CONF_CACHE_WRITEBACK &&
 			       d->cache != CONF_CACHE_WRITETHROUGH && d->cache != CONF_CACHE_UNSAFE
 		       ? "native"
 		       : "threads";
 }
 
-/* No read-only here: the file follows its format node, also when a job reopens that for writing. A file
- * that is only read is opened without locks, because everybody who may read it could lock it too:
- * vmkeep-jail holds those that writers must see. (That cannot be changed later: what a job is to write
- * one day must be opened with them.) */
+/* No read-only here: the file follows its format node, also when a job reopens that for writing. A
+ * read-only file is opened without locks, because anybody with read permission could lock it too;
+ * vmkeep-jail holds the locks that writers must see. (Locking cannot be changed later: a file that
+ * a job may write to one day must be opened with it.) */
 static json_t *device_disk_file_node(
 	const struct conf_disk *d, size_t level, const char *path, bool read_only)
 {
@@ -142,7 +142,7 @@ json_t *device_disk_node(
 			node, "backing", device_disk_format_node(d, i + 1, path, format, true));
 		node = json_object_get(node, "backing");
 	}
-	/* never the one that the header names: the chain is what is written here */
+	/* never follow the image header: the chain is exactly the configured one */
 	if (format == CONF_FORMAT_QCOW2)
 		json_object_set_new(node, "backing", json_null());
 	return top;
@@ -186,7 +186,7 @@ static void device_disk_set_errors(json_t *dev, const struct conf_disk *d)
 	json_object_set_new(dev, "rerror", json_string(policy[d->on_error].read));
 }
 
-/* The slot of a disk that is no PCI device; another Bus= is another slot. */
+/* The slot of a disk that is not a PCI device; each bus has its own. */
 static int device_disk_unit(const struct conf_disk *d, struct device_bus *bus, const char *kind,
 	unsigned first, unsigned end, struct err *e)
 {
@@ -247,7 +247,7 @@ static json_t *device_disk_on_unit(
 	return dev;
 }
 
-/* What QEMU would refuse with words that name no key of ours. */
+/* Rejects what QEMU would refuse with a message that names no key of ours. */
 static int device_disk_check_bus(const struct conf_disk *d, enum conf_bus bus, struct err *e)
 {
 	if (d->iothread && bus != CONF_BUS_VIRTIO)
@@ -263,12 +263,12 @@ json_t *device_disk(
 	const struct conf_disk *d, struct device_bus *bus, unsigned bootindex, struct err *e)
 {
 	enum conf_bus kind = device_disk_bus(d, bus->board);
-	char id[80], node[DEVICE_NODE_MAX], serial[21]; /* what virtio-blk has room for */
+	char id[80], node[DEVICE_NODE_MAX], serial[21]; /* virtio-blk takes 20 bytes */
 	json_t *dev;
 
 	if (device_disk_check_bus(d, kind, e) < 0)
 		return NULL;
-	/* driver comes first for the reader's eye */
+	/* driver first, for readability */
 	dev = json_pack("{s:s, s:s}", "driver", "", "id", device_disk_id(d, id));
 	if (d->path)
 		json_object_set_new(dev, "drive", json_string(device_node_name(d, node)));

@@ -26,7 +26,7 @@ json_t *device_nic(
 	/* clang-format off */
 	static const struct {
 		const char *driver;
-		bool express; /* may stand behind a PCI Express port */
+		bool express; /* works behind a PCI Express port */
 	} model[] = {
 		[CONF_NIC_VIRTIO] = {"virtio-net-pci", true },
 		[CONF_NIC_E1000] = { "e1000",	      false},
@@ -77,7 +77,7 @@ json_t *device_watchdog(struct device_bus *bus, struct err *e)
 	return other_controller("i6300esb", "watchdog0", "watchdog", bus, e);
 }
 
-/* On pc it is a function of the chipset, as on the real board. */
+/* On pc it is a function of the chipset, as on real boards. */
 json_t *device_usb(struct device_bus *bus, struct err *e)
 {
 	if (bus->board == DEVICE_PC)
@@ -108,7 +108,7 @@ json_t *device_balloon(const struct conf_vm *c, struct device_bus *bus, struct e
 
 json_t *device_rng_source(const struct conf_vm *c)
 {
-	/* the kernel's pool needs no device node in the jail: QEMU asks getrandom(2) */
+	/* no device node needed in the jail: QEMU calls getrandom(2) */
 	if (streq(c->rng_source, "/dev/urandom"))
 		return json_pack("{s:s, s:s}", "qom-type", "rng-builtin", "id", "rng-source");
 	return json_pack("{s:s, s:s, s:s}", "qom-type", "rng-random", "id", "rng-source",
@@ -149,7 +149,7 @@ json_t *device_vsock(const struct conf_vm *c, const char *fd, struct device_bus 
 	return dev;
 }
 
-/* Where real boards have it, and QEMU's default: guests look there. */
+/* At the address used by real boards and by QEMU's defaults; guests expect it there. */
 json_t *device_video(const struct conf_vm *c, const struct device_bus *bus)
 {
 	static const char *const driver[] = {
@@ -178,8 +178,8 @@ json_t *device_serial(const struct conf_serial *s, unsigned index)
 		"chardev", "char-", s->id, "index", (json_int_t)index);
 }
 
-/* The last port that a controller has: consoles count from the first one on. Without an id QEMU tells
- * nobody that the guest has opened it. */
+/* Uses the controller's last port, because consoles are numbered from the first. Without an id QEMU
+ * does not report when the guest opens the port. */
 json_t *device_agent(void)
 {
 	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "driver", "virtserialport", "id",
@@ -187,7 +187,7 @@ json_t *device_agent(void)
 		"org.qemu.guest_agent.0");
 }
 
-/* The one before the agent's. */
+/* Uses the port before the agent's. */
 json_t *device_notify(void)
 {
 	return json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "driver", "virtserialport", "id",

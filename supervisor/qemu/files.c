@@ -11,7 +11,7 @@ struct list {
 	size_t n, max;
 };
 
-/* The rest of f is filled in from the path as it was written. */
+/* Completes f with the path as written in the configuration. */
 static void files_add(struct list *l, struct argv_file f, const char *written)
 {
 	char path[PATH_MAX];

@@ -46,7 +46,7 @@ static bool firmware_read_format(const char *name, enum conf_format *format)
 	return *format == CONF_FORMAT_QCOW2 || streq(name, "raw");
 }
 
-/* Two flash images, in formats that we attach; NULL for anything else. */
+/* Two flash images in formats that we support; NULL for anything else. */
 static struct firmware *firmware_read_mapping(const json_t *descriptor)
 {
 	const char *device, *mode = "split", *code, *code_format, *vars, *vars_format;
@@ -70,7 +70,7 @@ static struct firmware *firmware_read_mapping(const json_t *descriptor)
 
 static bool firmware_suits(const json_t *descriptor, const char *machine, bool secure_boot)
 {
-	/* without keys secure boot checks nothing; with them an unsigned system does not boot */
+	/* without keys secure boot verifies nothing; with keys an unsigned OS does not boot */
 	bool smm = firmware_has(descriptor, "features", "requires-smm"),
 	     keys = firmware_has(descriptor, "features", "secure-boot") &&
 		    firmware_has(descriptor, "features", "enrolled-keys");

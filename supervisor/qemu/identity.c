@@ -120,14 +120,14 @@ void identity_set_mac(struct identity *id, const char *nic, const char *mac)
 	memcpy(n->mac, byte, ETH_ALEN);
 }
 
-/* What is missing */
+/* Filling in what is missing */
 
 static void qemu_identity_make_uuid(char uuid[37])
 {
 	uint8_t b[16];
 	char *p = uuid;
 
-	if (getrandom(b, sizeof b, 0) != sizeof b) /* cannot fail for so few, says getrandom(2) */
+	if (getrandom(b, sizeof b, 0) != sizeof b) /* cannot fail for 16 bytes: getrandom(2) */
 		abort();
 	b[6] = (uint8_t)((b[6] & 0x0f) | 0x40); /* RFC 4122, 4.4: version 4 */
 	b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
@@ -146,7 +146,8 @@ void identity_make_uuid(struct identity *id)
 	id->dirty = true;
 }
 
-/* One that ran without keeps that: its hardware does not change by itself. */
+/* A VM that already ran without a generation ID gets none by default: its hardware must not
+ * change. */
 static void identity_complete_generation(struct identity *id, const struct conf_vm *c)
 {
 	if (id->generation[0] || c->vmgenid == CONF_VMGENID_NO ||
@@ -164,7 +165,7 @@ bool identity_renew_generation(struct identity *id)
 	return id->dirty = true;
 }
 
-/* A hash, mixed: neighbouring ids must differ in the 24 bits that are taken. */
+/* Mixes the hash, so that similar ids differ in the 24 bits used. */
 static uint32_t identity_hash24(const char *uuid, const char *nic, unsigned attempt)
 {
 	char text[128 + PATH_MAX];
@@ -181,7 +182,7 @@ void identity_complete_cid(struct identity *id, bool (*taken)(void *data, uint32
 {
 	for (unsigned i = 0; id->cid == 0; i++) {
 		uint32_t cid =
-			3 + identity_hash24(id->uuid, "vsock", i); /* those before are the host's */
+			3 + identity_hash24(id->uuid, "vsock", i); /* 0 to 2 are reserved CIDs */
 
 		if (i < MAC_TRIES && taken(data, cid))
 			continue;
@@ -239,7 +240,7 @@ static int identity_complete_disk(
 		d = identity_add_disk(id, c->id);
 		id->dirty = true;
 	}
-	if (!streq(d->path, path)) /* another file: when we made the old one no longer matters */
+	if (!streq(d->path, path)) /* another file: the old one's creation time no longer applies */
 		d->created = 0;
 	identity_set_text(id, &d->path, path);
 	if (d->format != format) {
@@ -257,7 +258,7 @@ int identity_complete(struct identity *id, const struct conf_vm *c, const char *
 	if (c->uuid && strlen(c->uuid) != sizeof id->uuid - 1)
 		return err_set(e, ERR_INVALID_CONFIG, "'%s' is not a UUID", c->uuid);
 	if (c->uuid && !id->kept && !streq(id->uuid, c->uuid)) {
-		identity_drop_nics(id); /* of a draft: their MACs were made from another UUID */
+		identity_drop_nics(id); /* only a draft: its MACs were derived from another UUID */
 		memcpy(id->uuid, c->uuid, sizeof id->uuid);
 		id->dirty = true;
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* STATE/vms/NAME/identity.json. */
+/* Reading and writing STATE/vms/NAME/identity.json. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -138,7 +138,7 @@ static bool file_read_slots(struct identity *id, json_t *slots)
 	return true;
 }
 
-/* NULL: written by an earlier version. */
+/* images NULL: written by an earlier version. */
 static bool file_read_images(struct identity *id, const json_t *images)
 {
 	const char *path;
@@ -247,9 +247,9 @@ static int file_load(struct identity *id, int dirfd, struct err *e)
 	return file_set_aside(dirfd, why.text, e);
 }
 
-/* --- what was set aside, and what of it can still be read: a VM whose identity is lost is no new one --- */
+/* --- damaged files: a VM whose identity was lost must not be treated as new --- */
 
-/* Behind the key's name; a file that is cut or has other bytes in it may still have that line. */
+/* Finds the UUID by its key: even a truncated or corrupted file may still contain that line. */
 static void file_damaged_uuid(struct identity *id, int dirfd)
 {
 	static const char key[] = "\"uuid\"";

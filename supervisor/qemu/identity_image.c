@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which images a VM had, by path: one that was there at a start and is gone is missed, and never made
- * anew. By path, for a disk may get another id, or another disk its path.
+ * The images a VM has used: one that existed at a start and is gone is reported as missing, and
+ * never created again. Tracked by path, because a disk may get another id, or another disk its
+ * path.
  */
 #include <stdio.h>
 #include <time.h>
@@ -27,7 +28,8 @@ const char *identity_disk_day(const struct identity *id, const char *disk, char 
 	return image_day(d ? d->created : 0, day);
 }
 
-/* Was it this relative path, below another image directory? ImageDir= may have changed. */
+/* True if this was the same relative path below another image directory: ImageDir= may have
+ * changed. */
 static bool image_is_below(const char *path, const char *written)
 {
 	size_t len = strlen(path), tail = strlen(written);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a name alone tells: the board of a machine, the path of a disk. */
+/* What a name alone tells: a machine's board, a disk's path. */
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>

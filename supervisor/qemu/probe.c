@@ -9,7 +9,7 @@
 
 enum { PROBE_VERSION = 1, NAMES_MAX = 5 };
 
-/* Asked in one go; the answers come in the same order. */
+/* All sent at once; the replies come in the same order. */
 const char probe_questions[] =
 	"{\"execute\": \"qmp_capabilities\"}\n"
 	"{\"execute\": \"query-version\", \"id\": \"version\"}\n"
@@ -77,7 +77,8 @@ bool probe_has_device(const struct probe *p, const char *driver)
 	return json_object_get(json_object_get(p->doc, "devices"), driver) != NULL;
 }
 
-/* "pc-q35-" of "pc-q35-9.9", "q3" of "q3": what machines of the same family begin with. */
+/* Length of the prefix that machines of one family share: "pc-q35-" of "pc-q35-9.9", "q3" of
+ * "q3". */
 static size_t probe_family_len(const char *name)
 {
 	size_t n = strlen(name);
@@ -101,7 +102,7 @@ void probe_machines(const struct probe *p, const char *wish, char *buf, size_t l
 	json_object_foreach (machines, name, m)
 		if (strncmp(name, wish, probe_family_len(wish)) == 0)
 			names[n++] = name;
-	if (n == 0) /* nothing like it: what people type */
+	if (n == 0) /* no match: list the aliased ones */
 		json_object_foreach (machines, name, m)
 			if (json_object_get(m, "alias"))
 				names[n++] = name;
@@ -182,7 +183,7 @@ json_t *probe_from_replies(const char *binary, const char *text, size_t len, str
 		if (id)
 			json_object_set(replies, id, json_object_get(reply, "return"));
 		json_decref(reply);
-		at += (size_t)why.position; /* with that flag: the bytes that were read */
+		at += (size_t)why.position; /* bytes consumed */
 	}
 	doc = probe_combine(binary, replies);
 	json_decref(replies);

@@ -50,7 +50,7 @@ void ask_failed(struct ask *a)
 void ask_run(struct ask *a, const char *const *argv, json_t *more, const int *fds, size_t n_fds,
 	const struct child_options *options, confined_fn *done, void *data)
 {
-	/* no VM's name */
+	/* not a possible VM name */
 	json_t *plan = confine_plan("probe", ".probe", a->uids->probe, a->root, argv, &a->err);
 
 	if (plan) {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/qemu/probe_ask.h - a QEMU that is asked something in the jail, and who waits for the answer
+ * supervisor/qemu/probe_ask.h - runs a QEMU in the jail to query it, for any number of waiters
  *
- * Whoever asks while it is asked already gets the same answer. Nobody is called before the loop turns.
+ * Callers that arrive while a query is in flight share its result. Results and failures are
+ * delivered from the loop.
  */
 #ifndef SUPERVISOR_QEMU_PROBE_ASK_H
 #define SUPERVISOR_QEMU_PROBE_ASK_H
@@ -15,29 +16,29 @@ struct ask {
 	struct ev_loop *ev;
 	const char *jail, *root; /* see probes_new() */
 	const struct uids *uids;
-	enum err_class class; /* of whatever fails */
+	enum err_class class; /* class of all errors */
 	struct confined *asked;
-	struct loop_task later; /* for what fails at once: callers hear of it from the loop */
+	struct loop_task later; /* delivers an immediate failure from the loop */
 	struct ask_waiter *waiting, *answering;
 	struct err err;
 };
 
-/* True: nothing is under way, and the caller is to begin. */
+/* Adds a waiter. True: nothing is in flight, and the caller must start the query. */
 bool ask_wait(struct ask *a, probe_done_fn *done, void *data);
-/* more: what the plan has beyond that of any probe, NULL: nothing; stolen. The rest as for confine_run(). */
+/* more: additions to the plan, or NULL; stolen. The rest as for confine_run(). */
 void ask_run(struct ask *a, const char *const *argv, json_t *more, const int *fds, size_t n_fds,
 	const struct child_options *options, confined_fn *done, void *data);
-/* It cannot be asked, as err says. */
+/* The query could not be started; err says why. */
 void ask_failed(struct ask *a);
-/* All who wait by now; e NULL: well done. */
+/* Calls all current waiters; e NULL: success. */
 void ask_answer(struct ask *a, const struct probe *p, const struct err *e);
 void ask_forget(struct ask *a, const void *data); /* NULL: all */
 void ask_release(struct ask *a);
 
-/* --- probe_kvm.c: whether KVM runs guests here ---
+/* --- probe_kvm.c: whether KVM can run guests here ---
  *
  * Opening /dev/kvm, its API version and even one KVM_RUN succeed on hosts where every kernel hangs
- * (facts/qmp.md 13), so 512 bytes are booted: they tell QEMU to exit with a status of our own. */
+ * (facts/qmp.md 13), so boot 512 bytes of code that makes QEMU exit with a status of our own. */
 struct kvm {
 	struct ask ask;
 	const char *accel;
@@ -47,12 +48,12 @@ struct kvm {
 	char *binary;
 };
 
-/* accel: "kvm"; a test names another. blank: whom to ask, and nothing yet. */
+/* accel: "kvm", or another one in a test. blank: a template for the query. */
 void kvm_init(struct kvm *k, const struct ask *blank, const char *accel);
 void kvm_release(struct kvm *k);
 
-/* done once: at once when KVM was proved before, else from the loop. Whoever asks while a proof
- * runs gets its result. */
+/* done is called once: immediately if KVM was proved before, else from the loop. Callers that
+ * arrive during a test share its result. */
 void kvm_prove(struct kvm *k, const char *binary, probe_done_fn *done, void *data);
 
 #endif

@@ -19,18 +19,18 @@ enum { CACHE_VERSION = 1, CACHE_MAX = 4 << 20, ANSWER_MAX = 1 << 20 };
 static const char file_name[] = "qemu-probe.json";
 static const double probe_seconds = 10;
 
-struct known { /* a binary */
+struct known { /* one binary */
 	struct known *next;
 	struct probes *ps;
-	char *path;	    /* absolute, or as asked when there is no such file */
-	struct probe probe; /* doc is NULL until the first one succeeded */
-	struct stat st;	    /* of the binary that is being asked */
+	char *path;	    /* absolute, or the name as given if not found */
+	struct probe probe; /* doc is NULL until a query has succeeded */
+	struct stat st;	    /* of the binary being queried */
 	struct ask ask;
 };
 
 struct probes {
 	int dirfd;
-	struct ask blank; /* how each begins */
+	struct ask blank; /* template for known.ask */
 	struct kvm kvm;
 	struct known *known;
 };
@@ -59,7 +59,7 @@ static int64_t probe_cache_mtime_of(const struct stat *st)
 	return st->st_mtim.tv_sec * INT64_C(1000000000) + st->st_mtim.tv_nsec;
 }
 
-/* Devices may come as modules from packages of their own, which leave the binary alone. */
+/* Devices may be modules in separate packages, whose installation does not touch the binary. */
 static int64_t probe_cache_newest(const struct stat *binary)
 {
 	static const char *const modules[] = { "/usr/lib/x86_64-linux-gnu/qemu", "/usr/lib64/qemu",
@@ -114,7 +114,7 @@ static void probe_cache_load(struct probes *ps)
 	json_decref(doc);
 }
 
-/* Losing it costs a probe, so it is not synced and a failure is only mentioned. */
+/* Losing the file costs one probe, so it is not synced and a failure is only logged. */
 static void probe_cache_save(struct probes *ps)
 {
 	json_t *list = json_array(), *doc;
@@ -132,7 +132,7 @@ static void probe_cache_save(struct probes *ps)
 	json_decref(doc);
 }
 
-/* Asking */
+/* Querying */
 
 static int probe_cache_describe_end(struct known *k, const struct child_result *r)
 {

@@ -22,13 +22,13 @@ enum {
 
 static const double try_seconds = 1;
 
-/* A disk whose boot sector writes to the exit device; memory, so that nothing is left behind. */
+/* A disk whose boot sector writes to the exit device; in memory, so that nothing is left behind. */
 static int probe_kvm_boot_disk(struct err *e)
 {
 	static const uint8_t code[] = {
 		0xb0, EXIT_VALUE, /* mov $EXIT_VALUE, %al */
 		0xe6, EXIT_PORT,  /* out %al, $EXIT_PORT */
-		0xf4, 0xeb, 0xfd, /* hlt, for ever */
+		0xf4, 0xeb, 0xfd, /* hlt in a loop */
 	};
 	static const uint8_t mark[] = { 0x55, 0xaa };
 	int fd = memfd_create("vmkeep-boot", MFD_CLOEXEC);
@@ -42,7 +42,7 @@ static int probe_kvm_boot_disk(struct err *e)
 	return fd;
 }
 
-/* Whether the processor says that it can: "vmx" or "svm" among its flags. */
+/* True if the CPU flags include "vmx" or "svm". */
 static bool probe_kvm_cpu_can(void)
 {
 	_cleanup_(close_file) FILE *f = fopen("/proc/cpuinfo", "re");
