@@ -30,8 +30,8 @@ static void dnsmasq_dns_lines(struct buf *b, const struct dnsmasq_conf *c)
 		buf_printf(b, "server=%s\n", c->server[i]);
 }
 
-/* no-ping: without it a new guest waits 3 s. A name that a guest claims is never believed; wpad
- * would be asked for by browsers. */
+/* no-ping: otherwise a new guest waits 3 s. Names claimed by guests are never trusted; browsers
+ * would look up wpad. */
 static void dnsmasq_dhcp_lines(struct buf *b, const struct dnsmasq_conf *c)
 {
 	char first[NET_IP_TEXT], last[NET_IP_TEXT], mask[NET_IP_TEXT];
@@ -68,7 +68,7 @@ static void dnsmasq_dhcp_lines(struct buf *b, const struct dnsmasq_conf *c)
 	buf_addc(b, '\n');
 }
 
-/* It is started with the uid that it keeps, in a root where no names of users are. */
+/* It is started with its final uid, in a root without user names. */
 void dnsmasq_conf(struct buf *b, const struct dnsmasq_conf *c)
 {
 	buf_printf(b,
@@ -99,7 +99,7 @@ static bool dnsmasq_name_ok(const char *name)
 	return true;
 }
 
-/* "1700000000 52:54:00:.. 192.168.122.7 web1 01:52:54:..", name and client id may be "*". */
+/* "1700000000 52:54:00:.. 192.168.122.7 web1 01:52:54..", name and client id may be "*". */
 static bool dnsmasq_lease_parse(char *line, struct dnsmasq_lease *l)
 {
 	char *word[4], *save = NULL;
@@ -128,7 +128,7 @@ size_t dnsmasq_leases(const char *text, size_t len, struct dnsmasq_lease **out)
 		const char *stop = memchr(text, '\n', (size_t)(end - text));
 		char line[1024];
 
-		/* a line without its end is still being written */
+		/* an unterminated line is still being written */
 		if (!stop)
 			break;
 		if ((size_t)(stop - text) < sizeof line) {
@@ -175,7 +175,7 @@ bool dnsmasq_port_free(uint32_t address)
 		if (fd < 0)
 			return false;
 		setsockopt(fd, SOL_IP, IP_FREEBIND, &one, sizeof one);
-		/* connections of a former dnsmasq in TIME_WAIT do not count, a listener does */
+		/* connections of a previous dnsmasq in TIME_WAIT do not count, a listener does */
 		if (types[i] == SOCK_STREAM)
 			setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
 		if (bind(fd, (const struct sockaddr *)(const void *)&sa, sizeof sa) < 0)

@@ -12,7 +12,7 @@ void net_facts_release(struct net_facts *f)
 	*f = (struct net_facts)NET_FACTS_INIT;
 }
 
-/* Room doubles, so that a host with a thousand taps is read in one go. */
+/* The capacity doubles, so that a host with a thousand taps is handled efficiently. */
 static void *facts_grow(void *list, size_t n, size_t size)
 {
 	if (n & (n - 1))

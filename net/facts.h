@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * net/facts.h - what stands in the host's network, as far as a plan must know it
+ * net/facts.h - the state of the host's network, as far as a plan depends on it
  *
- * Filled by rtnl_facts() or by a test. Addresses are in host byte order everywhere in this room.
+ * Filled by rtnl_facts() or by a test. Addresses are in host byte order everywhere in net/.
  */
 #ifndef NET_FACTS_H
 #define NET_FACTS_H
@@ -16,10 +16,10 @@
 enum { NET_IP_TEXT = 20, NET_KIND_MAX = 16, NET_ALIAS_MAX = 256 };
 
 struct net_link {
-	int index; /* 0: none; in facts: a name that another network of ours remembers */
+	int index; /* 0: none; in facts: a name reserved for another network of ours */
 	int master;
 	unsigned flags; /* IFF_UP ... */
-	bool carrier;	/* of a tap: some process has it open */
+	bool carrier;	/* for a tap: some process has it open */
 	char name[IFNAMSIZ];
 	char kind[NET_KIND_MAX]; /* "bridge", "tun"; empty for hardware */
 	char alias[NET_ALIAS_MAX];
@@ -31,7 +31,7 @@ struct net_prefix { /* an address on a link, or a route */
 	unsigned prefix;
 	int index; /* the link, 0: none */
 	bool route;
-	const char *network; /* kept for this other network of ours, borrowed; else NULL */
+	const char *network; /* reserved for this other network of ours, borrowed; else NULL */
 };
 
 struct net_facts {
@@ -41,7 +41,7 @@ struct net_facts {
 	size_t prefixes;
 	bool ip_forward;
 	const char *
-		owner; /* which of the daemons on this host looks, borrowed; NULL or "": the usual one */
+		owner; /* which daemon on this host is looking, borrowed; NULL or "": the default */
 };
 
 #define NET_FACTS_INIT { 0 }
@@ -49,20 +49,20 @@ struct net_facts {
 void net_facts_release(struct net_facts *f);
 void net_facts_add_link(struct net_facts *f, const struct net_link *l);
 void net_facts_add_prefix(struct net_facts *f, const struct net_prefix *p);
-/* Name and subnet that another network of ours has chosen, whether it stands or not. */
+/* Reserves the name and subnet that another network of ours has chosen, whether it is up or not. */
 void net_facts_reserve(struct net_facts *f, const char *network, const char *bridge,
 	uint32_t address, unsigned prefix);
 
-/* The alias of a network's bridge, "vmkeep:network:NAME", and ":OWNER" behind it where there is one. */
+/* The alias of a network's bridge: "vmkeep:network:NAME", followed by ":OWNER" if there is one. */
 void net_alias(char alias[NET_ALIAS_MAX], const char *network, const char *owner);
-/* Whether it is that of a network of this owner, and of which. */
+/* Is this the alias of a network of this owner, and of which one? */
 bool net_alias_network(const char *alias, const char *owner, char *network, size_t size);
 
 const struct net_link *net_facts_link(const struct net_facts *f, const char *name);
 const struct net_link *net_facts_index(const struct net_facts *f, int index);
 
 uint32_t net_mask(unsigned prefix); /* 0 for 0 */
-/* "192.168.122.1", or with /24 when prefix is not 0. Return buf. */
+/* "192.168.122.1", or with /24 if prefix is not 0. Returns buf. */
 const char *net_ip(char buf[NET_IP_TEXT], uint32_t address, unsigned prefix);
 bool net_ip_parse(const char *s, uint32_t *address);
 

@@ -11,10 +11,11 @@ static const char nat[] =
 	"\t\tip saddr $subnet ip daddr != $subnet masquerade\n"
 	"\t}\n";
 
-/* A source that is not of this network is never answered, not even by a refusal: it would go to whom
- * the source belongs to. Here, since what has no route is refused before any other hook; by the bridge's
- * MAC, since with br_netfilter frames from guest to guest pass here too. And with that, what goes to all
- * would become a connection before any rule can refuse it. */
+/* Packets with a source outside this network never get a reply, not even a reject: it would go to
+ * the real owner of that address. This is done in prerouting, because packets without a route are
+ * rejected before any later hook; and by the bridge's MAC, because with br_netfilter frames between
+ * guests pass here too. Also, broadcasts and multicasts would be tracked as connections before any
+ * rule could reject them. */
 static const char prerouting[] =
 	"\tchain filter_prerouting {\n"
 	"\t\ttype filter hook prerouting priority raw; policy accept;\n"
@@ -23,8 +24,8 @@ static const char prerouting[] =
 	"\t\tiifname $br ether daddr $mac ip saddr != { 0.0.0.0, $subnet } drop\n"
 	"\t}\n";
 
-/* 8192 connections with and through the host for each guest address. With br_netfilter frames from guest to
- * guest pass here too: bridge to bridge comes first. */
+/* Up to 8192 connections to and through the host per guest address. With br_netfilter, frames
+ * between guests pass here too: so bridge to bridge comes first. */
 static const char forward[] =
 	"\tset connections {\n"
 	"\t\ttype ipv4_addr\n"
@@ -51,8 +52,9 @@ static const char input[] = "\tchain filter_input {\n"
 			    "\t\tip saddr != { 0.0.0.0, $subnet } drop\n"
 			    "\t\tct state established,related accept\n";
 
-/* A client asks everybody, and to renew only the host; who has no address may do nothing else. Before the
- * limit: all without an address are one to it. */
+/* A client broadcasts its request, and renews with the host only. Without an address it may do
+ * nothing else. This comes before the limit, which would count all clients without an address as
+ * one. */
 static const char input_dhcp[] =
 	"\t\tip daddr { 255.255.255.255, $self } udp sport 68 udp dport 67 accept\n";
 static const char input_limit[] =
@@ -63,7 +65,7 @@ static const char input_limit[] =
 static const char input_dns[] = "\t\tip daddr $self meta l4proto { tcp, udp } th dport 53 accept\n";
 static const char input_rest[] = "\t\treject\n\t}\n";
 
-/* Adding first makes the delete succeed when there was no table. */
+/* Adding it first makes the delete succeed even if there was no table. */
 void nft_delete(struct buf *b, const char *table)
 {
 	buf_printf(b, "table inet %s\ndelete table inet %s\n", table, table);

@@ -44,7 +44,7 @@ static const char *plan_describe_link(char *buf, size_t len, const struct net_li
 	return buf;
 }
 
-/* The n-th name for a bridge that nobody named: virbr0, virbr1; vkbr-lab, vkbr-lab1. */
+/* The n-th automatic name for a bridge: virbr0, virbr1; vkbr-lab, vkbr-lab1. */
 static void plan_auto_bridge(char name[IFNAMSIZ], const char *network, unsigned n)
 {
 	char tail[4] = "";
@@ -89,8 +89,8 @@ static int plan_choose_bridge(
 	return err_set(e, ERR_CONFLICT, "no free name for a bridge from '%s' on", first);
 }
 
-/* Default routes count for nothing, nor do the halves and quarters of one that VPNs write. Another
- * network of ours is named rather than its bridge. */
+/* Finds what overlaps with this subnet. Ignores default routes, and the halves and quarters of one
+ * that VPNs set. Prefers naming another network of ours over naming its bridge. */
 static const struct net_prefix *plan_overlap(
 	const struct net_plan *p, const struct net_facts *f, uint32_t address, unsigned prefix)
 {
@@ -193,9 +193,10 @@ static void plan_note(struct net_plan *p, const struct net_choice *before, const
 		snprintf(p->note, sizeof p->note, "the subnet of %s is taken: uses %s", holder, ip);
 }
 
-/* The table's name, and what is to be made. Another vmkeepd on this host may have a network of this name: then the bridge, which is ours
- * alone, makes the table's name unique. It must come out the same when the record is lost, so only a
- * daemon of an older version, which wrote no owner, makes a difference. */
+/* Sets the table's name, and the steps. Another vmkeepd on this host may have a network of the same
+ * name: then the bridge's name, which is ours alone, makes the table's name unique. The result must
+ * be the same if the record is lost, so it depends on the owner only, or on a bridge of an older
+ * version's daemon, whose alias has no owner. */
 static void plan_rest(struct net_plan *p, const struct conf_network *c, const struct net_facts *f)
 {
 	bool longer = f->owner && *f->owner;
@@ -239,6 +240,6 @@ void net_plan_again(struct net_plan *p, const struct conf_network *c,
 {
 	*p = (struct net_plan){ .choice = *standing, .mtu = (unsigned)c->mtu };
 	net_alias(p->alias, c->name, f->owner);
-	/* whether ip_forward was on before is not known: it stays as it is */
+	/* whether ip_forward was on before is unknown: leave it as it is */
 	plan_rest(p, c, f);
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * net/plan.h - what is to be made for a network, decided from facts; touches nothing
+ * net/plan.h - decides, from facts, what must be made for a network; changes nothing
  *
- * A bridge is ours when name and MAC are the remembered ones and its alias is that of the network, see
- * net_alias(), or still empty (we died between the two). Everything else that has the name or overlaps with the
- * subnet is somebody else's and is never touched: what nobody wrote moves aside to the next free
- * name and the next free /24; what the operator wrote is ERR_CONFLICT and names the holder.
+ * A bridge is ours if its name and MAC are the saved ones and its alias is that of the network, see
+ * net_alias(), or still empty (we died between the two). Anything else with that name or an
+ * overlapping subnet is somebody else's and is never touched: automatic choices move to the next
+ * free name and the next free /24; for what the operator configured, the result is ERR_CONFLICT and
+ * names the holder.
  */
 #ifndef NET_PLAN_H
 #define NET_PLAN_H
@@ -16,7 +17,7 @@
 
 enum { NET_TABLE_MAX = 96, NET_NOTE_MAX = 256 };
 
-/* What was chosen for a network and must not move without need. */
+/* Chosen for a network once, and kept as long as possible. */
 struct net_choice {
 	char bridge[IFNAMSIZ]; /* empty: not yet */
 	uint8_t mac[ETH_ALEN]; /* always set */
@@ -26,11 +27,11 @@ struct net_choice {
 
 bool net_choice_equal(const struct net_choice *a, const struct net_choice *b);
 
-/* In the order in which they are made; undone the other way round. */
+/* In the order in which they are made; undone in reverse. */
 enum net_step {
 	NET_STEP_FORWARD, /* ip_forward = 1 */
 	NET_STEP_BRIDGE,
-	NET_STEP_ADDRESS, /* goes with the bridge */
+	NET_STEP_ADDRESS, /* removed together with the bridge */
 	NET_STEP_RULES,
 	NET_STEP_DNSMASQ,
 	NET_STEPS
@@ -39,17 +40,17 @@ enum net_step {
 struct net_plan {
 	struct net_choice choice;
 	char alias[NET_ALIAS_MAX];
-	char table[NET_TABLE_MAX]; /* of nft, family inet */
-	unsigned mtu;		   /* 0: the kernel's */
+	char table[NET_TABLE_MAX]; /* nft table, family inet */
+	unsigned mtu;		   /* 0: the kernel's default */
 	bool step[NET_STEPS];
-	char note[NET_NOTE_MAX]; /* what moved aside for whom, for the log; empty when nothing did
-				  */
+	char note[NET_NOTE_MAX]; /* what moved and why, for the log; empty: nothing */
 };
 
 int net_plan(struct net_plan *p, const struct conf_network *c, const struct net_choice *remembered,
 	const struct net_facts *f, struct err *e);
 
-/* For one that stands, with guests on it perhaps, while nothing tells how it was made: all of it stays. */
+/* For a network that is up, perhaps with guests on it, without a record of how it was made: keeps
+ * all of it. */
 void net_plan_again(struct net_plan *p, const struct conf_network *c,
 	const struct net_choice *standing, const struct net_facts *f);
 

@@ -20,7 +20,7 @@ enum { ANSWER_MAX = 65536, DUMP_TRIES = 5 };
 
 struct rtnl {
 	struct nl_sock *sock;
-	char why[128]; /* the kernel's own text for the last failure, or empty */
+	char why[128]; /* the kernel's text for the last failure, or empty */
 	char answer[ANSWER_MAX] __attribute__((aligned(NLMSG_ALIGNTO)));
 };
 
@@ -75,8 +75,8 @@ static void rtnl_keep_why(struct rtnl *r, struct nlmsghdr *h)
 			snprintf(r->why, sizeof r->why, "%.*s", nla_len(a), (char *)nla_data(a));
 }
 
-/* Sends and reads the whole answer. 0 or the kernel's -errno; -EINTR: a dump that changed under us.
- */
+/* Sends a request and reads the whole answer. 0 or the kernel's -errno; -EINTR: the dump was
+ * inconsistent, because something changed meanwhile. */
 static int rtnl_talk(struct rtnl *r, struct nl_msg *m /* stolen */, rtnl_each *each, void *data)
 {
 	bool torn = false;
@@ -114,7 +114,7 @@ static int rtnl_talk(struct rtnl *r, struct nl_msg *m /* stolen */, rtnl_each *e
 	}
 }
 
-/* What the kernel's answer is to the caller. */
+/* Turns the kernel's answer into the caller's result. */
 static int rtnl_result(struct rtnl *r, int code, struct err *e, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
@@ -139,7 +139,7 @@ static struct nl_msg *rtnl_message(int type, int flags, const void *head, size_t
 	struct nl_msg *m = nlmsg_alloc_simple(type, NLM_F_REQUEST | flags);
 
 	if (!m || nlmsg_append(m, (void *)(uintptr_t)head, size, NLMSG_ALIGNTO) < 0)
-		abort(); /* a page for a message: memory is gone */
+		abort(); /* a page for a message: out of memory */
 	return m;
 }
 
@@ -224,7 +224,7 @@ static void rtnl_each_route(void *data, struct nlmsghdr *h)
 	net_facts_add_prefix(data, &p);
 }
 
-/* size: of the type's header, each of which begins with the family. */
+/* size: of the type's header; each of them begins with the family. */
 static int rtnl_dump(struct rtnl *r, int type, size_t size, rtnl_each *each, struct net_facts *f)
 {
 	const uint8_t head[sizeof(struct ifinfomsg)] = { type == RTM_GETLINK ? AF_UNSPEC
@@ -292,7 +292,7 @@ int rtnl_link_at(struct rtnl *r, int index, struct net_link *l, struct err *e)
 	return rtnl_result(r, code, e, "look up link %d", index);
 }
 
-/* Nothing about VLANs: a kernel without VLAN filtering refuses the whole message. */
+/* No VLAN options: a kernel without VLAN filtering would reject the whole message. */
 int rtnl_bridge(struct rtnl *r, const char *name, const uint8_t mac[ETH_ALEN], unsigned mtu,
 	int *index, struct err *e)
 {

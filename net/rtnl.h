@@ -2,9 +2,9 @@
 /*
  * net/rtnl.h - links and addresses by rtnetlink, one synchronous request at a time
  *
- * The kernel answers in the same call (0.05 to 0.5 ms), so nothing here waits for anybody. libnl
- * builds and sends; the answer is read here, because libnl folds errnos into codes of its own and
- * loses the kernel's text. libnl-route has no setter for a bridge's options and is not used.
+ * The kernel answers within the call (0.05 to 0.5 ms), so nothing here blocks on another process.
+ * libnl builds and sends requests; the answer is parsed here, because libnl maps errnos to its own
+ * codes and loses the kernel's text. libnl-route is not used: it has no setter for bridge options.
  */
 #ifndef NET_RTNL_H
 #define NET_RTNL_H
@@ -14,32 +14,33 @@
 
 struct rtnl;
 
-struct rtnl *rtnl_new(struct err *e); /* for the network namespace of the moment */
+struct rtnl *rtnl_new(struct err *e); /* in the current network namespace */
 void rtnl_free(struct rtnl *r);
 
-/* All links, IPv4 addresses and routes but default ones, and ip_forward. */
+/* All links, IPv4 addresses, IPv4 routes except default routes, and ip_forward. */
 int rtnl_facts(struct rtnl *r, struct net_facts *f, struct err *e);
 
-/* One link; index 0 and no error when there is none of that name. */
+/* One link; index 0 and no error if there is none of that name. */
 int rtnl_link(struct rtnl *r, const char *name, struct net_link *l, struct err *e);
 int rtnl_link_at(struct rtnl *r, int index, struct net_link *l, struct err *e); /* likewise */
 
-/* A bridge with this fixed MAC, STP off, no forward delay, up; mtu 0: the kernel's. Also when it
- * stands already, then it is set right. A link of another kind with that name is ERR_CONFLICT. */
+/* Makes a bridge with this fixed MAC, STP off, no forward delay, up; mtu 0: the kernel's default.
+ * An existing bridge gets these settings. ERR_CONFLICT if a link of another kind has that name. */
 int rtnl_bridge(struct rtnl *r, const char *name, const uint8_t mac[ETH_ALEN], unsigned mtu,
 	int *index, struct err *e);
 int rtnl_address(struct rtnl *r, int index, uint32_t address, unsigned prefix, struct err *e);
 int rtnl_alias(struct rtnl *r, int index, const char *alias, struct err *e);
-/* No fe80:: address when it comes up; to be called before. Nothing on a host without IPv6. */
+/* Disables the fe80:: address; call before setting the link up. No-op on a host without IPv6. */
 int rtnl_no_addrgen(struct rtnl *r, int index, struct err *e);
 int rtnl_up(struct rtnl *r, int index, bool up, struct err *e);
-/* It is down afterwards. */
+/* The link is down afterwards. */
 int rtnl_rename(struct rtnl *r, int index, const char *name, struct err *e);
-/* MAC and master, and only then, when up is set, IFF_UP: in one message the kernel sets it up first, and
- * leaves it so where the master is refused. mtu 0: left alone. Where it fails, part of it may be done. */
+/* Sets MAC and master first, then IFF_UP if up is set: in a single message the kernel would set it
+ * up first, and leave it up if the master is refused. mtu 0: unchanged. On failure, part of it may
+ * be done. */
 int rtnl_enslave(struct rtnl *r, int index, int master, const uint8_t mac[ETH_ALEN], unsigned mtu,
 	bool up, struct err *e);
-/* 0 also when it was gone. */
+/* 0 also if it was gone. */
 int rtnl_delete(struct rtnl *r, int index, struct err *e);
 
 #endif

@@ -26,7 +26,8 @@ void tap_sysctl(const char *link, const char *family, const char *key, const cha
 void tap_quiet(const struct tap *t)
 {
 	tap_sysctl(t->name, "ipv6", "disable_ipv6", "1");
-	tap_sysctl(t->name, "ipv4", "arp_ignore", "8"); /* no reply for any address of the host */
+	/* no ARP reply for any address of the host */
+	tap_sysctl(t->name, "ipv4", "arp_ignore", "8");
 }
 
 int tap_open(struct rtnl *r, const char *alias, struct tap *t, struct err *e)
