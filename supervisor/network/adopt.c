@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What stands, by its record, or though none tells of it: RUN may be lost while guests run. A bridge says by its
- * alias whose it is, its address is the network's, and a dnsmasq is known by who runs it.
+ * Adopts what is up, by its record or without one: RUN may be lost while guests run. A bridge's
+ * alias tells whose it is, its address is the network's, and a dnsmasq is identified by its uid and
+ * program.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -12,7 +13,8 @@
 #include "supervisor/network/files.h"
 #include "supervisor/network/private.h"
 
-/* The bridge's own address, rather than any that is remembered: guests have theirs from it. */
+/* Prefers the bridge's actual address over a saved one, because the guests' addresses come from
+ * it. */
 static struct net_choice adopt_choice_of(
 	const struct network *n, const struct net_link *l, const struct net_facts *facts)
 {
@@ -38,7 +40,7 @@ static struct net_choice adopt_choice_of(
 	return c;
 }
 
-/* A running one has the port, and knows whether it has. */
+/* A running dnsmasq already has the port, so read from its configuration whether it answers DNS. */
 static bool adopt_answers_dns(const struct network *n)
 {
 	_cleanup_(free_ptr) char *path = xasprintf("%s/dnsmasq.conf", n->dir);
@@ -60,7 +62,7 @@ static void adopt_take_bridge_back(
 	struct err e = ERR_INIT;
 
 	n->choice = c;
-	if (!c.prefix) { /* made, and no more than that */
+	if (!c.prefix) { /* the bridge was made, but nothing else yet */
 		network_up(n);
 		return;
 	}
@@ -97,7 +99,8 @@ static void adopt_take_bridges_back(struct networks *ns)
 	}
 }
 
-/* One without its bridge serves nobody; of two for one network, one is nobody's. */
+/* Kills every dnsmasq that belongs to no network: one without its bridge is useless, and of two for
+ * the same network, one is superfluous. */
 static void adopt_end_strays(struct networks *ns)
 {
 	for (const struct dnsmasq_seen *one = ns->seen; one; one = one->next) {
@@ -122,7 +125,7 @@ static void adopt_take_back(struct networks *ns, const char *name)
 		network_adopt(n, pid, start);
 		return;
 	}
-	/* the host has booted since: nothing of it stands */
+	/* the host has rebooted: nothing of it is left */
 	record_remove(n);
 	file_remove_tree(AT_FDCWD, n->dir, NULL);
 }
@@ -151,7 +154,7 @@ int networks_adopt(struct networks *ns, struct err *e)
 	return 0;
 }
 
-/* ---- while the daemon is up ---- */
+/* ---- at run time ---- */
 
 static void adopt_write_again(struct network *n)
 {
@@ -163,7 +166,7 @@ static void adopt_write_again(struct network *n)
 	if (record_save(n, &e) < 0 || (!choice_stands(n) && choice_save(n, &e) < 0))
 		log_error(NULL, "network %s: %s", n->name, e.text);
 	if (n->dnsmasq.state != DNSMASQ_UP)
-		return; /* its next start brings all of it along */
+		return; /* its next start writes everything */
 	lost = leases_rescue(n);
 	lost |= network_serve_files(n);
 	if (!lost)

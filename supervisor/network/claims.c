@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who has which MAC, name and address. An address is found from the MAC by a hash and kept; it is
- * never the network's, the host's, another NIC's, or one that dnsmasq has lent to a stranger.
+ * Which NIC has which MAC, name and address. An address is derived from the MAC by a hash and then
+ * kept. It is never the network's, the host's, another NIC's, or one that dnsmasq has leased to
+ * somebody else.
  */
 #include <ctype.h>
 #include <strings.h>
@@ -34,13 +35,14 @@ static struct claim *claims_by_address(
 	return NULL;
 }
 
-/* Its VM's file is gone and it does not run: it keeps what it has, for the file may come back. */
+/* Its VM's file is gone and it does not run: it keeps its claims, because the file may come
+ * back. */
 static bool claims_has_vanished(const struct networks *ns, const struct claim *c)
 {
 	return !c->attached && !conf_vm_stamp(ns->dirs.config, c->vm);
 }
 
-/* Who holds what was asked for is said in e already; returns r. */
+/* Adds a hint if the holder's file is gone; e names the holder already. Returns r. */
 static int claims_hint_at_holder(
 	const struct networks *ns, const struct claim *holder, int r, struct err *e)
 {
@@ -85,7 +87,7 @@ static int claims_check_fixed(struct network *n, const struct claim *c, struct e
 	return 0;
 }
 
-/* A remembered address stays as long as it can be had. */
+/* Keeps a saved address as long as it is available. */
 static bool claims_still_fits(
 	struct network *n, const struct claim *c, uint32_t host, uint32_t first, uint32_t last)
 {
@@ -168,7 +170,7 @@ static const struct claim *claims_by_name(struct networks *ns, const struct clai
 	return NULL;
 }
 
-/* A second NIC of a VM in the same network is VM-NIC, unless it has a name of its own. */
+/* The second NIC of a VM in the same network is named VM-NIC, unless it has a name of its own. */
 static int claims_check_name(struct networks *ns, struct claim *c, struct err *e)
 {
 	const struct claim *o = claims_by_name(ns, c);
@@ -210,7 +212,7 @@ static int claims_check(struct networks *ns, struct claim *c, struct err *e)
 	return r;
 }
 
-/* What the NIC asks for, in the place of what it had; attachment stays. */
+/* Replaces the claim's data by what the NIC asks for; does not change its attachment. */
 static void claims_fill(struct claim *c, const struct network_nic *nic)
 {
 	free(c->hostname);
@@ -246,7 +248,7 @@ int networks_claim(
 	claims_fill(c, nic);
 	r = claims_check(ns, c, e);
 	if (r < 0) {
-		/* a NIC that runs keeps what it has; nobody else may take it */
+		/* a running NIC keeps its claim, so that nobody else gets it */
 		if (!c->attached)
 			claim_remove(ns, c);
 		return r;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What all files of this room use, and that uses none of them. */
+/* Used by all files in this directory; uses none of them. */
 #include "supervisor/network/private.h"
 
 struct network *networks_find(struct networks *ns, const char *name)

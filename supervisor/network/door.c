@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The door: a tap of ours that is on no bridge is an interface of the host, and one rule drops what
- * comes in by it (net/nft.h). Its table is there before a tap can be up, as long as one is there or
- * a network stands, so that a start waits for it once, and goes with the last; it stays while no
- * daemon runs.
+ * The door: a tap of ours that is on no bridge is an interface of the host, and one rule drops
+ * everything that comes in by it (net/nft.h). Its table exists before any tap can be up, and as
+ * long as there is a tap or a network is up: a start waits for it once, and it is removed with the
+ * last of them. It stays while no daemon runs.
  *
- * A network's own load brings the table along, a network that is the last takes it along. Otherwise
- * one nft at a time runs here. RUN/networks/door says that there may be a table to remove.
+ * A network's rules load the table along with their own; the last network to stop removes it along
+ * with its own. Otherwise nft runs here, one at a time. The file RUN/networks/door says that there
+ * may be a table to remove.
  */
 #include <fcntl.h>
 #include <unistd.h>
@@ -92,7 +93,7 @@ void door_taken(struct networks *ns, const struct err *e)
 		log_error(NULL, "table '%s' may be left: %s", ns->door.table, e->text);
 	else
 		door_unmark(ns);
-	/* wished for meanwhile */
+	/* may have been requested meanwhile */
 	if (door_is_needed(ns, NULL))
 		door_need(ns);
 }
@@ -119,7 +120,7 @@ void door_leave(struct networks *ns)
 		door_taken(ns, &e);
 }
 
-/* Those who wait for the door are networks being raised, and VMs. */
+/* Answers those waiting for the door: networks being brought up, and VMs. */
 static void door_answer(struct networks *ns, const struct err *e)
 {
 	ns->door.state = e ? DOOR_OPEN : DOOR_SHUT;
@@ -164,14 +165,14 @@ void door_need(struct networks *ns)
 void door_repair(struct networks *ns)
 {
 	for (const struct network *n = ns->list; n; n = n->next)
-		if (n->state == NETWORK_UP) /* its own load brings it along */
+		if (n->state == NETWORK_UP) /* its own rules load the table */
 			return;
 	if (ns->door.state != DOOR_OPEN && ns->door.state != DOOR_SHUT)
 		return;
 	if (door_is_needed(ns, NULL)) {
 		door_shut(ns);
 	} else if (ns->door.marked) {
-		/* of a daemon that did not come to it */
+		/* left by a daemon that did not get to remove it */
 		ns->door.state = DOOR_SHUT;
 		door_leave(ns);
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/network/files.h - writing our own files, whatever is in their place
+ * supervisor/network/files.h - writes our own files, whatever is in their place
  */
 #ifndef SUPERVISOR_NETWORK_FILES_H
 #define SUPERVISOR_NETWORK_FILES_H
@@ -10,11 +10,12 @@
 
 #include "base/err.h"
 
-/* file_replace(), also where a directory is in the way: it is set aside, and named in the log. */
+/* Like file_replace(), but a directory in the way is set aside, and logged. */
 int network_put(const char *path, mode_t mode, const void *data, size_t len, struct err *e);
-/* Renamed to PATH.damaged-TIME. False: it could not be. */
+/* Renames it to PATH.damaged-TIME. False: failed. */
 bool network_set_aside(const char *path, const char *why);
-/* A directory of this mode, whatever our umask; what else is in its place goes. 1: it was not there. */
+/* Creates a directory with this mode, regardless of our umask; removes a file in its place. 1: it
+ * was missing. */
 int network_dir(const char *path, mode_t mode, struct err *e);
 
 #endif

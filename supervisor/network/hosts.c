@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Host lines: one file per NIC, VM:NIC, which dnsmasq reads as soon as it is moved there. */
+/* Host lines: one file per NIC, VM:NIC, which dnsmasq reads as soon as it is moved into place. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -20,8 +20,9 @@ static bool hosts_line_stands(const char *path, const struct buf *line)
 	return file_read(AT_FDCWD, path, &b, NULL) == 0 && streq(b.data, line->data);
 }
 
-/* Written beside the directory, because dnsmasq would read a temporary file in it; closed before it
- * is moved there, because closing is another event. It grumbles at what it has read already. */
+/* The temporary file is outside the directory, because dnsmasq would read it there. It is closed
+ * before it is renamed, because closing is another inotify event, and dnsmasq warns when it
+ * re-reads an entry. */
 static int hosts_line_put(
 	const struct network *n, const char *path, const struct buf *line, struct err *e)
 {
@@ -43,7 +44,7 @@ static int hosts_line_put(
 	return r < 0 ? err_errno(e, "write '%s'", path) : 0;
 }
 
-/* Open to all: dnsmasq is not root when it looks. Nobody else gets that far. */
+/* World-readable, because dnsmasq is not root when it reads them. Nobody else can get that far. */
 int host_dirs_make(const struct network *n, bool *anew, struct err *e)
 {
 	_cleanup_(free_ptr) char *hosts = xasprintf("%s/hosts", n->dir);
@@ -65,7 +66,7 @@ int host_line_write(const struct network *n, const struct claim *c, struct err *
 		return 0;
 	dnsmasq_host(&b, c->mac, c->address, c->hostname);
 	r = hosts_line_put(n, path, &b, e);
-	/* lost with its directory, and dnsmasq is not back yet: no reason to end a guest */
+	/* lost with its directory, before dnsmasq is back: no reason to fail the guest */
 	if (r == -ENOENT && host_dirs_make(n, &anew, NULL) == 0) {
 		err_clear(e);
 		r = hosts_line_put(n, path, &b, e);
@@ -73,8 +74,8 @@ int host_line_write(const struct network *n, const struct claim *c, struct err *
 	return r;
 }
 
-/* dnsmasq forgets a line only when it reads all anew, and until then refuses another one with the
- * same address. */
+/* dnsmasq forgets a line only when it re-reads everything; until then it rejects another line with
+ * the same address. */
 void host_line_remove(struct network *n, const struct claim *c)
 {
 	_cleanup_(free_ptr) char *path = hosts_line_path(n, c);

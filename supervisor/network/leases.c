@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What dnsmasq has lent. */
+/* The leases that dnsmasq gave. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -16,7 +16,7 @@ static int leases_compare(const void *a, const void *b)
 	return memcmp(x->mac, y->mac, ETH_ALEN);
 }
 
-/* What was lent in another subnet, before Address= changed or by somebody's editor, is no lease here. */
+/* Ignores leases in another subnet, left from before Address= changed, or edited in by hand. */
 static size_t leases_of_subnet(const struct network *n, struct dnsmasq_lease *l, size_t count)
 {
 	uint32_t host, first, last;
@@ -47,9 +47,9 @@ void leases_read(struct network *n)
 		qsort(n->lease, n->leases, sizeof *n->lease, leases_compare);
 }
 
-/* ---- where they stand ---- */
+/* ---- their location ---- */
 
-/* The one thing that dnsmasq writes to: there before it is, and its own. */
+/* The only file that dnsmasq writes: created before it starts, with dnsmasq as owner. */
 static int leases_own_file(const char *path, uid_t uid, bool *wrong, struct err *e)
 {
 	_cleanup_(close_fd) int fd =
@@ -85,7 +85,7 @@ static bool leases_copy(const char *from, const char *to)
 	       network_put(to, 0600, b.data ? b.data : "", b.len, NULL) == 0;
 }
 
-/* A disk that is read-only or full of trouble must not keep guests from their network. */
+/* A read-only or broken disk must not keep guests from their network: RUN is the fallback. */
 int leases_place(struct network *n, struct err *e)
 {
 	const bool was_run = access(n->leases_run, F_OK) == 0;
@@ -112,7 +112,8 @@ int leases_place(struct network *n, struct err *e)
 	return 0;
 }
 
-/* It has its lease file at the path that it was told, also when that is another one by now. */
+/* The running dnsmasq has its lease file at the path that it was given, even if the preferred path
+ * has changed since. */
 bool leases_rescue(struct network *n)
 {
 	const char *const path[] = { n->leases_state, n->leases_run };
@@ -132,7 +133,7 @@ bool leases_rescue(struct network *n)
 	return !seen;
 }
 
-/* ---- who has which ---- */
+/* ---- lookup ---- */
 
 const struct dnsmasq_lease *leases_by_mac(const struct network *n, const uint8_t mac[ETH_ALEN])
 {
@@ -152,8 +153,8 @@ const struct dnsmasq_lease *leases_by_address(const struct network *n, uint32_t 
 	return NULL;
 }
 
-/* A lease from a former life of the guest does not show that this one has asked. What has run out dnsmasq
- * strikes, by the clock that it gave it by. */
+/* A lease from a previous run of the guest does not prove that this run has asked for it. dnsmasq
+ * removes expired leases itself, by its own clock. */
 bool claim_seen(const struct claim *c, const struct dnsmasq_lease *l)
 {
 	if (!c->attached || !l)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The parts of a network, each made or unmade by itself; state.c says when.
+ * The parts of a network, each made or removed on its own; state.c decides when.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -37,8 +37,9 @@ int network_make_bridge(struct network *n, struct err *e)
 	r = rtnl_alias(rtnl, n->bridge_index, n->plan.alias, e);
 	if (r == 0)
 		r = rtnl_address(rtnl, n->bridge_index, c->address, c->prefix, e);
-	/* No IPv6 on the host's side of the bridge: it would take router advertisements from guests. ARP is
-	 * answered for the bridge's own address: the host's others are none of a guest's business. */
+	/* No IPv6 on the host's side of the bridge: the host would accept router advertisements
+	 * from guests. ARP is answered for the bridge's own address only: the host's other
+	 * addresses do not concern guests. */
 	tap_sysctl(c->bridge, "ipv6", "disable_ipv6", "1");
 	tap_sysctl(c->bridge, "ipv4", "arp_ignore", "1");
 	return r < 0 ? err_wrap(e, r, "bridge '%s'", c->bridge) : 0;
@@ -134,7 +135,7 @@ int network_drop_rules(struct network *n, network_done_fn *done, struct err *e)
 	return r;
 }
 
-/* What guests are told to ask when dnsmasq does not answer DNS. */
+/* The resolvers that guests are told to use if dnsmasq does not answer DNS. */
 static size_t make_other_resolvers(struct network *n, char text[][NET_IP_TEXT], const char **server)
 {
 	uint32_t address[DNSMASQ_SERVERS_MAX];

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/network/network.h - networks: what is wished, what stands, who uses it
+ * supervisor/network/network.h - networks: desired state, actual state, users
  *
- * Owns all networks of the daemon. A network is raised when the first NIC needs it and stands until
- * net stop; what was made is written in RUN/networks/NAME.json before it is made, so that a new
- * daemon adopts it and undoes exactly that. Addresses of NICs are ours to choose, known before the
- * guest runs, and told to dnsmasq by one file per NIC. Knows nothing of struct vm.
+ * Owns all networks of the daemon. A network is brought up when the first NIC needs it and stays up
+ * until net stop. What is about to be made is first recorded in RUN/networks/NAME.json, so that a
+ * new daemon can adopt it and undo exactly that. We choose the NICs' addresses, know them before
+ * the guest runs, and pass them to dnsmasq in one file per NIC. Knows nothing of struct vm.
  */
 #ifndef SUPERVISOR_NETWORK_NETWORK_H
 #define SUPERVISOR_NETWORK_NETWORK_H
@@ -25,101 +25,114 @@ struct networks;
 struct network_wait;
 struct uids;
 
-struct networks_dirs { /* borrowed as long as the networks live; absolute, exist */
+struct networks_dirs { /* borrowed for the lifetime of the networks; absolute, must exist */
 	const char *config, *state, *run;
-	const char *jail; /* the program vmkeep-jail */
+	const char *jail; /* path of vmkeep-jail */
 	const struct uids *uids;
-	/* puts a file onto the disk, some time later; path below state. NULL: nobody does. */
+	/* Writes a file durably, some time later; path relative to state. NULL: not done. */
 	void (*keep)(void *data, const char *path, const char *text);
 	void *keep_data;
 };
 
-/* What a NIC wants; strings borrowed for the call. */
+/* A NIC's requirements; strings are borrowed for the call. */
 struct network_nic {
 	const char *vm, *nic;  /* names */
 	const char *network;   /* or NULL with bridge */
-	const char *bridge;    /* a foreign bridge: attached, nothing else managed */
+	const char *bridge;    /* a foreign bridge: only attached, nothing else is managed */
 	const char *hostname;  /* DNS label; "": none */
 	uint8_t mac[ETH_ALEN]; /* the guest's */
 	uint32_t address;      /* host byte order, 0: choose */
-	bool fixed;	       /* Address= wrote it: an error where it does not fit */
+	bool fixed;	       /* set by Address=: an error if it does not fit */
 	bool link;
 };
 
 typedef void network_done_fn(void *data, const struct err *e);
 
 struct networks *networks_new(struct ev_loop *ev, const struct networks_dirs *dirs);
-/* Leaves everything standing on the host. */
+/* Leaves everything on the host up. */
 void networks_free(struct networks *ns);
 
-/* Reads RUN/networks, takes standing networks and their dnsmasq back. Before VMs are adopted. */
+/* Reads RUN/networks, adopts networks that are up and their dnsmasq. Call before VMs are
+ * adopted. */
 int networks_adopt(struct networks *ns, struct err *e);
-/* Reads .network files again; a file that no longer parses keeps its old meaning and is told in
- * problems. A standing network changes at its next start. */
+/* Reads the .network files again; a file that no longer parses keeps its old meaning and is
+ * reported in problems. A network that is up changes at its next start. */
 void networks_reload(struct networks *ns, struct conf_problems *p);
 
-/* What both would change, for now nothing. change: new, changed (c tells the key), gone, or again
- * (made anew: to). up: it stands, or is on its way. reload_plan.c */
+/* Reports what networks_reload() and networks_repair() would change, without doing it. change:
+ * "new", "changed" (c: the key), "gone", or "again" (to: what would be remade). up: the network is
+ * up or changing state. reload_plan.c */
 struct conf_change;
 typedef void networks_plan_fn(void *data, const char *network, const char *change,
 	const struct conf_change *c, const char *to, bool up);
 void networks_reload_plan(struct networks *ns, networks_plan_fn *tell, void *data);
 
-/* What others took away from standing networks, bridge, address, rules, ip_forward, and the rule for taps
- * without a bridge is made again. What cannot be is told in problems, or NULL. */
+/* Restores what others removed from networks that are up: bridge, address, rules, ip_forward,
+ * and the rule for taps without a bridge. What cannot be restored is reported in problems,
+ * unless NULL. */
 void networks_repair(struct networks *ns, struct conf_problems *p);
 
-/* Files of ours below RUN or STATE were deleted or damaged while we run: they are written again, and a
- * dnsmasq that does not see them is started again. */
+/* After files of ours below RUN or STATE were deleted or damaged at run time: writes them again,
+ * and restarts any dnsmasq that does not see them. */
 void networks_write_again(struct networks *ns);
 
-/* Makes sure it stands, and that a tap may be made; done is called once, from the loop (also when it
- * stands already). ERR_NOT_FOUND without such a network, ERR_CONFLICT where its subnet or bridge is
- * somebody else's. NULL, for a foreign bridge: only the latter. */
+/* Makes sure that the network is up and a tap may be made; done is called once, from the loop (even
+ * if it is up already). ERR_NOT_FOUND if there is no such network, ERR_CONFLICT if its subnet or
+ * bridge belongs to somebody else. network NULL, for a foreign bridge: only waits until a tap may
+ * be made. */
 struct network_wait *networks_need(
 	struct networks *ns, const char *network, network_done_fn *done, void *data);
 void network_wait_cancel(struct network_wait *w); /* done is not called any more; NULL is fine */
 
-/* Claims address, MAC and DNS name for this NIC, in memory, until networks_unclaim(): the same
- * NIC asked again gets the same. ERR_CONFLICT names the holder, whose file may be gone; e may be NULL. *address
- * may be 0 when the network has no subnet yet (auto): ask again once it stands. Foreign bridge: 0. */
+/* Claims address, MAC and DNS name for this NIC, in memory, until networks_unclaim(): asking again
+ * for the same NIC gives the same result. ERR_CONFLICT names the holder, whose file may be gone; e
+ * may be NULL. *address may be 0 if the network has no subnet yet (auto): ask again once it is up.
+ * Foreign bridge: 0. */
 int networks_claim(
 	struct networks *ns, const struct network_nic *nic, uint32_t *address, struct err *e);
 bool networks_mac_taken(struct networks *ns, const uint8_t mac[ETH_ALEN], const char *vm);
 bool networks_claimed(struct networks *ns, const char *vm);
-void networks_unclaim(struct networks *ns, const char *vm); /* all of a VM that was forgotten */
+/* Drops all claims of a VM that was forgotten. */
+void networks_unclaim(struct networks *ns, const char *vm);
 
-/* Its network is in use, from a tap on or because a process of a former daemon is on it: not stopped
- * without force. networks_leave() ends it. Completes a tap of which only the name is known. */
+/* Marks the network as in use, from the creation of a tap or because a process from a previous
+ * daemon uses it: it is not stopped without force. Ended by networks_leave(). Fills in the index of
+ * a tap of which only the name is known. */
 void networks_hold(struct networks *ns, const struct network_nic *nic, struct tap *tap);
-/* The taps that this process of the VM holds: by that, for a VM of another daemon may have the same name. */
+/* The taps that this process of the VM holds: identified by process, because another daemon's VM
+ * may have the same name. */
 void networks_taps(struct networks *ns, const char *vm, pid_t pid,
 	void (*each)(void *data, const char *nic, const struct tap *tap), void *data);
-/* A tap for it: non-persistent, not yet enslaved, down, named and aliased "vmkeep:VM:NIC"; held. */
+/* Makes a tap for it: non-persistent, not yet enslaved, down, named "vk0", "vk1"..., with alias
+ * "vmkeep:VM:NIC"; held as by networks_hold(). */
 int networks_tap(struct networks *ns, const struct network_nic *nic, struct tap *tap, int *fd,
 	struct err *e);
-/* Host line for dnsmasq, then onto the bridge, up. Synchronous, under 1 ms. */
+/* Writes the host line for dnsmasq, then adds the tap to the bridge and sets it up. Synchronous,
+ * under 1 ms. */
 int networks_join(
 	struct networks *ns, const struct network_nic *nic, const struct tap *tap, struct err *e);
-/* After adoption: the NIC is in use though we did not join it now; joins it if it fell off. */
+/* After adoption: marks the NIC as attached although we did not join it; joins it again if
+ * necessary. */
 void networks_rejoin(struct networks *ns, const struct network_nic *nic, struct tap *tap);
-/* The name of a tap as it is now: others may have renamed it. NULL: it is gone, perhaps into another
+/* The current name of a tap, which others may have renamed. NULL: it is gone, perhaps into another
  * network namespace. */
 const char *networks_tap_name(struct networks *ns, const struct tap *tap, char name[IFNAMSIZ]);
-/* The NIC is gone: its host line goes, and the tap, in case QEMU left it. */
+/* The NIC is gone: removes its host line, and the tap in case QEMU left it behind. */
 void networks_leave(struct networks *ns, const char *vm, const char *nic, const struct tap *tap);
-/* After all VMs were adopted: taps that nobody holds any more go, the rule for taps is as it should be. */
+/* After all VMs were adopted: deletes taps that nobody holds, and sets or removes the rule for
+ * taps. */
 void networks_sweep(struct networks *ns);
 
-/* For the API. start: as networks_need. stop: ERR_WRONG_STATE while NICs are attached unless force.
- */
+/* For the API. networks_need() starts a network. Stop: ERR_WRONG_STATE while NICs are attached,
+ * unless forced. */
 struct network_wait *networks_stop(
 	struct networks *ns, const char *network, bool force, network_done_fn *done, void *data);
 /* What a stop would do, and why it would be refused: state, refused (the error or null), columns,
  * rows. */
 json_t *networks_stop_plan(struct networks *ns, const char *network, bool force, struct err *e);
 bool networks_exists(struct networks *ns, const char *network, struct err *e);
-/* All of them, by name. bridge: "" where it has no name yet. each may start and stop them. */
+/* Calls each for all networks, sorted by name. bridge: "" if it has no name yet. each may start and
+ * stop networks. */
 typedef void networks_each_fn(void *data, const char *network, const char *bridge, bool up);
 void networks_each(struct networks *ns, networks_each_fn *each, void *data);
 json_t *networks_list(struct networks *ns);					/* columns, rows */
@@ -127,8 +140,8 @@ json_t *networks_show(struct networks *ns, const char *network, struct err *e); 
 json_t *networks_leases(
 	struct networks *ns, const char *network, struct err *e); /* columns, rows */
 
-/* What is known of a NIC's address: {"address", "source": "reserved", "seen": bool}; seen: dnsmasq
- * gave the lease. Watchers are told by on_change. */
+/* True if dnsmasq gave the NIC a lease; *address: the leased, else the reserved address, 0: none.
+ * Changes are reported by on_change. */
 bool networks_address_seen(struct networks *ns, const char *vm, const char *nic, uint32_t *address);
 enum networks_change { NETWORKS_LEASE, NETWORKS_UP, NETWORKS_DOWN };
 typedef void networks_change_fn(void *data, const char *network, enum networks_change change);

@@ -109,7 +109,7 @@ struct network_wait *networks_need(
 	if (n && n->state == NETWORK_DOWN)
 		network_up(n);
 	else if (n && n->state == NETWORK_UP && !network_attached(n) && network_is_outdated(n))
-		network_down(n); /* and raised again, because it is waited for */
+		network_down(n); /* and up again, because somebody waits for it */
 	else if (n && n->state != NETWORK_UP)
 		return w;
 	else if (ns->door.state == DOOR_SHUT)

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What one network has nft do is done in that order. One that was cancelled may still be in the
- * kernel, where nothing stops it, and would have the last word: the next one begins when it has
- * ended.
+ * Serializes the nft runs of each network. A cancelled run may still be in the kernel, where
+ * nothing can stop it, and would win: the next run starts after it has ended.
  */
 #include <errno.h>
 
@@ -15,7 +14,7 @@ enum { NFT_SECONDS = 30 };
 struct nft_run {
 	struct nft_run *next;
 	struct networks *ns;
-	struct child *child; /* NULL: waits for the end of one before it */
+	struct child *child; /* NULL: waits for an earlier run to end */
 	struct loop_timer patience;
 	char *whose, *text;
 	network_done_fn *done; /* NULL: cancelled */

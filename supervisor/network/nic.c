@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The NICs of guests: their taps, on the bridge of a network or on somebody else's. */
+/* The NICs of guests: their taps, on the bridge of a network or on a foreign bridge. */
 #include "base/log.h"
 #include "net/tap.h"
 #include "supervisor/network/private.h"
@@ -9,7 +9,7 @@ char *nic_alias(const char *vm, const char *nic)
 	return xasprintf("vmkeep:%s:%s", vm, nic);
 }
 
-/* From its tap on a network is in use, also while the guest is not on it yet. */
+/* A network is in use as soon as a tap exists, even before the guest is attached. */
 static void nic_hold(struct claim *c, struct network *n, const struct tap *tap)
 {
 	c->on = n;
@@ -22,7 +22,7 @@ static void nic_attach(struct claim *c, struct network *n, const struct tap *tap
 	c->attached = true;
 }
 
-/* The claim, with an address now that the network stands. */
+/* The claim, which gets its address now that the network is up. */
 static struct claim *nic_claim_of(struct networks *ns, const struct network_nic *nic, struct err *e)
 {
 	struct network_nic again = *nic;
@@ -68,7 +68,7 @@ int networks_tap(
 	return 0;
 }
 
-/* Somebody else's bridge is used as it is. */
+/* A foreign bridge is used as it is. */
 static int nic_foreign_bridge(struct networks *ns, const char *bridge, int *index, struct err *e)
 {
 	struct rtnl *rtnl = networks_rtnl(ns, e);
@@ -105,7 +105,7 @@ static int nic_bridge_of(struct networks *ns, const struct claim *c, struct netw
 	return 0;
 }
 
-/* Its host line, then its port; n: the network, NULL: a foreign bridge. */
+/* Writes its host line, then calls port; n: the network, NULL: a foreign bridge. */
 static int nic_serve(struct networks *ns, const struct claim *c, const struct tap *tap,
 	port_fn *port, struct network **n, struct err *e)
 {
@@ -180,7 +180,7 @@ void networks_leave(struct networks *ns, const char *vm, const char *nic, const 
 		nic_remove_tap(ns, vm, nic, tap);
 	if (!c)
 		return;
-	/* also a line that was written before this daemon came */
+	/* includes a line that was written before this daemon started */
 	n = c->on || !c->network ? c->on : networks_find(ns, c->network);
 	if (n)
 		host_line_remove(n, c);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Taps as ports of their bridge. */
+/* Taps as bridge ports. */
 #include "base/log.h"
 #include "net/tap.h"
 #include "supervisor/network/private.h"
@@ -15,7 +15,8 @@ int port_enslave(struct networks *ns, const struct claim *c, const struct tap *t
 	return r < 0 ? err_wrap(e, r, "tap '%s'", tap->name) : 0;
 }
 
-/* Not on its bridge any more, or down: back onto it. It is down on the way. */
+/* If the tap is no longer on its bridge, or down: restores it. The tap is down while it is
+ * moved. */
 int port_join_again(struct networks *ns, const struct claim *c, const struct tap *tap, int bridge,
 	unsigned mtu, struct err *e)
 {
@@ -66,7 +67,7 @@ void network_taps_down(struct network *n)
 	}
 }
 
-/* One look at all links, however many NICs there are. */
+/* Queries all links at once, however many NICs there are. */
 void network_tap_trouble(const struct network *n, char *out, size_t len)
 {
 	struct rtnl *rtnl = network_attached(n) ? networks_rtnl(n->ns, NULL) : NULL;

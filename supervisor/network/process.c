@@ -21,7 +21,7 @@
 static const double START_TIMEOUT = 10, TERM_PATIENCE = 2, FIRST_PAUSE = 0.1, LONGEST_PAUSE = 60,
 		    STEADY_AFTER = 5;
 
-enum { WORDS_MAX = 16384, READS = 64 /* in a turn */ };
+enum { WORDS_MAX = 16384, READS = 64 /* per call */ };
 
 static void process_spawn(struct dnsmasq *d);
 
@@ -43,7 +43,7 @@ static void process_forget(struct dnsmasq *d)
 	d->start = 0;
 }
 
-/* Takes what is there, one that floods us in many turns; true at its end. */
+/* Reads what is there, limited per call in case of a flood; true at EOF. */
 static bool process_drain(struct dnsmasq *d)
 {
 	char chunk[1024];
@@ -54,7 +54,7 @@ static bool process_drain(struct dnsmasq *d)
 	return n == 0;
 }
 
-/* Why it did not come to listen: vmkeep-jail's error, or its own last line. */
+/* Why it did not start listening: vmkeep-jail's error, or its own last line on stderr. */
 static void process_last_words(struct dnsmasq *d, char *out, size_t len)
 {
 	_cleanup_(free_ptr) char *safe = NULL;
@@ -144,7 +144,7 @@ static void process_on_exited(struct ev_loop *ev, ev_io *w, int revents)
 	siginfo_t info = { 0 };
 	int status = 0;
 
-	/* ECHILD: started by a daemon before us */
+	/* ECHILD: started by a previous daemon */
 	if (waitid(P_PIDFD, (id_t)d->pidfd, &info, WEXITED | WNOHANG) == 0) {
 		if (info.si_pid == 0)
 			return;
@@ -168,7 +168,8 @@ static void process_became_ready(struct dnsmasq *d)
 	d->event(d->data, DNSMASQ_READY, NULL);
 }
 
-/* Its standard error came to an end. A process that ends has no descriptors any more by then. */
+/* True if stderr was closed by a live process, as opposed to one that exited, which has no fds any
+ * more. */
 static bool process_let_go_of_stderr(const struct dnsmasq *d)
 {
 	_cleanup_(free_ptr) char *path = xasprintf("/proc/%d/fd/2", (int)d->pid);
@@ -245,7 +246,8 @@ static json_t *process_plan_of(const struct dnsmasq *d, const char *conf, struct
 	return plan;
 }
 
-/* So that it is found also when the record is lost. dnsmasq's own pid file would be its to write. */
+/* Lets us find it even if the record is lost. dnsmasq could modify its own pid file, so we write
+ * this one. */
 static void process_write_pid_file(const struct dnsmasq *d)
 {
 	_cleanup_(free_ptr) char *path = xasprintf("%s/dnsmasq.pid", d->dir),
@@ -254,7 +256,8 @@ static void process_write_pid_file(const struct dnsmasq *d)
 	network_put(path, 0600, text, strlen(text), NULL);
 }
 
-/* vmkeep-jail has the same word on its command line, so that it is known from the first moment on. */
+/* vmkeep-jail gets the same argument on its command line, so that it can be identified from the
+ * start. */
 static int process_run(struct dnsmasq *d, struct err *e)
 {
 	_cleanup_(free_ptr) char *conf = xasprintf("--conf-file=%s/dnsmasq.conf", d->dir);
@@ -298,7 +301,7 @@ static void process_spawn(struct dnsmasq *d)
 		process_watch(d);
 		loop_timer_start(&d->timer, START_TIMEOUT);
 		d->event(d->data, DNSMASQ_NEW_PID, NULL);
-		confine_go(d->jail_fd); /* it is written down, so it may run */
+		confine_go(d->jail_fd); /* it is recorded, so it may run */
 		return;
 	}
 	process_forget(d);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Finding a dnsmasq again: by its record, by its pid file, or among the host's processes.
+ * Finds a running dnsmasq: by its record, by its pid file, or among the host's processes.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -20,7 +20,7 @@
 
 enum { CMDLINE_MAX = 16384 };
 
-/* The network whose configuration its command line names, as a word of its own. */
+/* The network whose configuration file is an argument on its command line. */
 static bool find_works_for(pid_t pid, const char *run, char network[64])
 {
 	_cleanup_(free_ptr) char *path = xasprintf("/proc/%d/cmdline", (int)pid);
@@ -64,7 +64,7 @@ static pid_t find_pid_in_file(const struct dnsmasq *d)
 	return pid > 1 ? pid : 0;
 }
 
-/* pidfd first, then the look at who it is: the number cannot change hands in between. */
+/* Opens the pidfd first, then checks the process: so the pid cannot be reused in between. */
 static bool find_adopt(struct dnsmasq *d, pid_t pid, uint64_t start)
 {
 	uint64_t found;
@@ -109,7 +109,7 @@ bool dnsmasq_sees(const struct dnsmasq *d, const char *path)
 
 /* ---- among the host's processes ---- */
 
-/* One that became dnsmasq has a uid of ours, one on its way there is vmkeep-jail. */
+/* If it is dnsmasq already, it has a uid of ours; if not yet, it is vmkeep-jail. */
 static bool find_is_ours(pid_t pid, const char *jail)
 {
 	char path[64], exe[4096];
@@ -140,7 +140,7 @@ struct dnsmasq_seen *dnsmasq_look(const char *run, const char *jail)
 	for (struct dirent *d; dir && (d = readdir(dir));) {
 		const pid_t pid = (pid_t)strtol(d->d_name, NULL, 10);
 
-		/* cheapest first */
+		/* cheapest check first */
 		if (pid <= 1 || !find_is_ours(pid, jail) || !find_works_for(pid, run, network))
 			continue;
 		one = xcalloc(1, sizeof *one);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The record, RUN/networks/NAME.json, is written before anything is made and says what to undo. The
- * choice, STATE/networks/NAME.json, keeps bridge, MAC and subnet the same for ever.
+ * choice, STATE/networks/NAME.json, makes bridge, MAC and subnet permanent.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -37,7 +37,7 @@ static char *record_text_of(json_t *o /* stolen */)
 	return text;
 }
 
-/* A file that makes no sense is set aside and named, never fatal. NULL: none to be used. */
+/* An invalid file is set aside and logged, never fatal. NULL: no usable file. */
 static json_t *network_record_load(const char *path)
 {
 	_cleanup_(buf_release) struct buf b = BUF_MAX(RECORD_MAX);
@@ -111,7 +111,7 @@ int choice_save(const struct network *n, struct err *e)
 	r = network_put(path, 0600, text, strlen(text), e);
 	if (r < 0 || !n->ns->dirs.keep)
 		return r;
-	/* the next daemon finds it; for the next boot a child writes it once more, onto the disk */
+	/* this one is for the next daemon; for the next boot, a child writes it again, durably */
 	below = xasprintf("networks/%s.json", n->name);
 	n->ns->dirs.keep(n->ns->dirs.keep_data, below, text);
 	return 0;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The networks there are: those that have a file, those that stand, and `default`. */
+/* All networks: those with a file, those that are up, and `default`. */
 #include "conf/load.h"
 #include "supervisor/network/private.h"
 
-/* A file with problems keeps its old meaning; one that never had any is broken. What stands keeps
- * its meaning when the file goes. */
+/* If the file has problems, the old configuration stays; without an old one, the network is broken.
+ * A network that is up keeps its configuration if the file is deleted. */
 static void registry_read_conf(struct network *n, struct conf_problems *p)
 {
 	struct conf_network conf = CONF_NETWORK_INIT;
@@ -27,7 +27,7 @@ static void registry_read_conf(struct network *n, struct conf_problems *p)
 	conf_problems_release(&found);
 }
 
-/* In the order of their names, as they are listed. */
+/* Inserts it sorted by name, which is the order of listings. */
 struct network *networks_add(struct networks *ns, const char *name)
 {
 	struct network **at = &ns->list, *n = networks_find(ns, name);
@@ -99,7 +99,7 @@ static void registry_add_listed(void *data, const char *name)
 	networks_add(data, name);
 }
 
-/* A network whose file is gone goes too, unless it stands; `default` is built in. */
+/* Drops networks whose file is gone, unless they are up; `default` is built in. */
 static void registry_drop_gone(struct networks *ns)
 {
 	for (struct network **at = &ns->list; *at;) {

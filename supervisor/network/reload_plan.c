@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What reading all .network files again would change; see networks_reload() and networks_repair(). */
+/* What re-reading all .network files would change; see networks_reload() and networks_repair(). */
 #include "base/mem.h"
 #include "conf/load.h"
 #include "supervisor/network/private.h"
@@ -8,7 +8,7 @@ struct plan {
 	struct networks *ns;
 	networks_plan_fn *tell;
 	void *data;
-	const struct network *n; /* whose keys are compared */
+	const struct network *n; /* the network whose keys are compared */
 };
 
 static void plan_key(void *data, const struct conf_change *c)
@@ -33,7 +33,7 @@ static void plan_file(void *data, const char *name)
 	conf_problems_release(&problems);
 }
 
-/* All that stand have their rules loaded anew; a bridge only where it is not as it was. */
+/* All networks that are up reload their rules; a bridge is remade only if it changed. */
 static void plan_again(const struct plan *p, const struct network *n)
 {
 	if (!network_stands(n))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is told of networks: how they are, what is lent, and what a stop would take away. */
+/* Reports on networks: state and health, leases, and what a stop would remove. */
 #include "base/text.h"
 #include "conf/conf.h"
 #include "supervisor/api/result.h"
@@ -64,7 +64,7 @@ void networks_each(struct networks *ns, networks_each_fn *each, void *data)
 		each(data, n->name, report_bridge(n), n->state == NETWORK_UP);
 }
 
-/* Anything that keeps the network from doing its work. */
+/* The first problem that keeps the network from working. */
 static const char *report_health(const struct network *n, char trouble[TROUBLE_MAX])
 {
 	if (n->broken)
@@ -188,7 +188,7 @@ static json_t *report_lease_row(uint32_t address, const uint8_t mac[ETH_ALEN],
 		report_number_json(l ? (json_int_t)l->expires : 0), c ? claim_seen(c, l) : true);
 }
 
-/* What dnsmasq has lent, to whomever, and what is kept for NICs that have not asked yet. */
+/* dnsmasq's leases, to anybody, and the addresses reserved for NICs that have not asked yet. */
 json_t *networks_leases(struct networks *ns, const char *network, struct err *e)
 {
 	const struct network *n = networks_get(ns, network, e);
@@ -209,7 +209,7 @@ json_t *networks_leases(struct networks *ns, const char *network, struct err *e)
 	return api_table(api_lease_row, rows);
 }
 
-/* --- a stop that is only asked about; see state.c for how it goes --- */
+/* --- what a stop would do; see state.c for how it is done --- */
 
 static void report_stop_row(
 	json_t *rows, const char *what, const char *name, const struct claim *c, json_t *address)
@@ -228,7 +228,7 @@ static const struct claim *report_stop_attached(
 	return NULL;
 }
 
-/* Who is cut off: NICs, and whoever else has an address of it. */
+/* Who would be cut off: NICs, and others with an address of the network. */
 static void report_stop_users(const struct network *n, json_t *rows)
 {
 	char tap[IFNAMSIZ], mac[TEXT_MAC];
@@ -243,7 +243,7 @@ static void report_stop_users(const struct network *n, json_t *rows)
 				report_ip_json(n->lease[i].address, 0));
 }
 
-/* Another network needs it still, of ours or of another vmkeepd. */
+/* Another network, ours or another vmkeepd's, still needs it. */
 static bool report_stop_keeps_forward(const struct network *n)
 {
 	for (const struct network *o = n->ns->list; o; o = o->next)

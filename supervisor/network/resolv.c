@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * dnsmasq sees nothing of /etc, so it gets a copy of resolv.conf in its directory, which it looks at again
- * when it changes. Watched are the directory that resolv.conf stands in and, where it is a link, that of
- * the file itself: whoever writes it moves another one into place, as a rule.
+ * dnsmasq cannot see /etc, so it gets a copy of resolv.conf in its directory, which it re-reads
+ * when it changes. We watch the directory of resolv.conf and, if that is a link, the target's
+ * directory: writers usually rename a new file over it.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -27,7 +27,7 @@ int resolv_copy(const struct network *n, struct err *e)
 	_cleanup_(free_ptr) char *path = resolv_path(n);
 	_cleanup_(buf_release) struct buf host = BUF_MAX(RESOLV_MAX), copy = BUF_MAX(RESOLV_MAX);
 
-	/* none at all is an empty one: there is nobody to ask then */
+	/* a missing file counts as empty: there is no server to ask */
 	file_read(AT_FDCWD, host_file, &host, NULL);
 	if (file_read(AT_FDCWD, path, &copy, NULL) == 0 && copy.len == host.len &&
 		(!host.len || memcmp(copy.data, host.data, host.len) == 0))
@@ -44,7 +44,8 @@ static int resolv_watch_dir_of(const struct networks *ns, const char *file)
 		IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE | IN_ONLYDIR);
 }
 
-/* Watching a directory again changes nothing; one that the link no longer leads to is let go. */
+/* Adding a watch again changes nothing; a directory that the link no longer points into is
+ * dropped. */
 void resolv_watch(struct networks *ns)
 {
 	char *real = realpath(host_file, NULL);
@@ -61,7 +62,7 @@ bool resolv_is_meant(const struct networks *ns, int handle, const char *file)
 {
 	if (handle == ns->watching_resolv[0] && handle != ns->watching_resolv[1])
 		return streq(file, "resolv.conf");
-	/* the link's target may have any name: stub-resolv.conf, say */
+	/* the link's target may have any name, e.g. stub-resolv.conf */
 	return handle == ns->watching_resolv[0] || handle == ns->watching_resolv[1];
 }
 

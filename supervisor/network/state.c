@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Making and unmaking a network. What takes no time (links, /proc) is done at once; nft and dnsmasq
- * run side by side, and the network is up when both are done.
+ * Brings networks up and down. What is fast (links, /proc) is done synchronously; nft and dnsmasq
+ * run in parallel, and the network is up when both are done.
  */
 #include <fcntl.h>
 
@@ -18,7 +18,7 @@ static void state_check_up(struct network *n)
 	if (n->state != NETWORK_RAISING || n->nft || n->ns->door.state != DOOR_SHUT)
 		return;
 	if (n->dnsmasq.state ==
-		DNSMASQ_STOPPING) /* nothing is made before its predecessor has ended */
+		DNSMASQ_STOPPING) /* the previous dnsmasq must have terminated first */
 		return;
 	if (n->plan.step[NET_STEP_DNSMASQ] && n->dnsmasq.state != DNSMASQ_UP &&
 		n->dnsmasq.state != DNSMASQ_MISSING)
@@ -90,7 +90,8 @@ static int state_plan(struct network *n, struct err *e)
 	if (another_uid || !net_choice_equal(&before, &n->choice)) {
 		struct err mine = ERR_INIT;
 
-		/* no reason to keep guests from it; leases have the same trouble, which health tells */
+		/* not fatal: guests can still use it; leases have the same problem, which health
+		 * reports */
 		if (choice_save(n, &mine) < 0)
 			log_error(NULL, "network %s: what was chosen for it is not remembered: %s",
 				n->name, mine.text);
@@ -123,7 +124,7 @@ static int state_make(struct network *n, struct err *e)
 	if (r < 0 || !n->plan.step[NET_STEP_DNSMASQ])
 		return r;
 	leases_read(n);
-	r = file_remove_tree(AT_FDCWD, n->dir, e); /* what an earlier one read */
+	r = file_remove_tree(AT_FDCWD, n->dir, e); /* files of an earlier dnsmasq */
 	if (r == 0)
 		dnsmasq_start(&n->dnsmasq);
 	return r;
@@ -137,7 +138,8 @@ static void state_begin(struct network *n)
 		state_give_up(n, &e);
 }
 
-/* One that a killed daemon left is ended first: it holds port 53, and what it read is old. */
+/* A dnsmasq left by a killed daemon is stopped first: it holds port 53, and its configuration is
+ * old. */
 void network_up(struct network *n)
 {
 	n->state = NETWORK_RAISING;
@@ -173,9 +175,9 @@ void network_dnsmasq_event(void *data, enum dnsmasq_event event, const struct er
 	}
 }
 
-/* ---- the way back ---- */
+/* ---- down ---- */
 
-/* Another network of ours needs it still: it inherits the duty to turn it off. */
+/* If another network of ours still needs ip_forward, that network gets the duty to turn it off. */
 static bool state_pass_forward_duty(struct network *n)
 {
 	struct err e = ERR_INIT;
@@ -191,14 +193,14 @@ static bool state_pass_forward_duty(struct network *n)
 	return false;
 }
 
-/* After the bridge is gone. */
+/* Call after the bridge is gone. */
 static void state_restore_forward(struct network *n)
 {
 	struct err e = ERR_INIT;
 
 	if (state_pass_forward_duty(n))
 		return;
-	if (network_others_stand(n)) /* of another daemon on this host, for tests perhaps */
+	if (network_others_stand(n)) /* of another daemon on this host, perhaps for tests */
 		log_info(NULL, "network %s: ip_forward stays on for another vmkeepd", n->name);
 	else if (network_ip_forward(false, &e) < 0)
 		log_error(NULL, "network %s: %s", n->name, e.text);
@@ -279,7 +281,7 @@ static void state_on_rules_again(void *data, const struct err *e)
 	network_door_moved(n, NULL);
 }
 
-/* *anew: it was gone, or had another name, and dnsmasq must be started again. */
+/* *anew: the bridge was gone, or renamed, so dnsmasq must be restarted. */
 static int state_restore(struct network *n, bool *anew, struct err *e)
 {
 	const struct net_choice *c = &n->plan.choice;
@@ -294,7 +296,7 @@ static int state_restore(struct network *n, bool *anew, struct err *e)
 		return err_set(e, ERR_CONFLICT, "bridge '%s' is not ours any more", c->bridge);
 	}
 	if (l.index && !streq(l.name, c->bridge)) {
-		/* its name stands in rules and in dnsmasq's configuration */
+		/* rules and dnsmasq's configuration refer to it by name */
 		log_warning(NULL, "network %s: bridge '%s' is called '%s' now: renamed", n->name,
 			c->bridge, l.name);
 		*anew = true;
@@ -336,8 +338,8 @@ static void state_adopt_dnsmasq(struct network *n, pid_t pid, uint64_t start, bo
 	else
 		lost = leases_rescue(n);
 	leases_read(n);
-	/* the daemon before may have died before it came to the directories, or was of an older version;
-	 * and resolv.conf may have changed meanwhile */
+	/* the previous daemon may have died before it created the directories, or been an older
+	 * version; and resolv.conf may have changed meanwhile */
 	lost |= network_serve_files(n);
 	if (!why && lost)
 		why = "had lost its files";
@@ -365,7 +367,7 @@ void network_adopt(struct network *n, pid_t pid, uint64_t start)
 	log_info(NULL, "network %s: taken back (bridge '%s')", n->name, n->plan.choice.bridge);
 }
 
-/* ---- while it stands ---- */
+/* ---- while it is up ---- */
 
 bool network_stands(const struct network *n)
 {
@@ -374,7 +376,7 @@ bool network_stands(const struct network *n)
 	struct net_link l;
 
 	if (!rtnl || rtnl_link(rtnl, c->bridge, &l, NULL) < 0)
-		return true; /* as far as anybody can tell */
+		return true; /* as far as we can tell */
 	return l.index == n->bridge_index && (l.flags & IFF_UP) &&
 	       memcmp(l.mac, c->mac, ETH_ALEN) == 0;
 }
@@ -394,7 +396,7 @@ void network_repair(struct network *n, bool all)
 			n->name, n->plan.choice.bridge);
 	}
 	if (state_restore(n, &anew, &e) == 0) {
-		/* the old one took dnsmasq's socket and all taps along */
+		/* the taps and dnsmasq's socket were lost with the old bridge */
 		if (anew && n->plan.step[NET_STEP_DNSMASQ])
 			dnsmasq_restart(&n->dnsmasq);
 		if (anew)
@@ -402,7 +404,7 @@ void network_repair(struct network *n, bool all)
 	} else if (e.class == ERR_CONFLICT) {
 		state_give_up(n, &e);
 	} else {
-		/* nft that cannot be run just now is no reason to take the rest from its guests */
+		/* nft failing now is no reason to cut off the guests */
 		log_error(NULL, "network %s: %s", n->name, e.text);
 	}
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Taps among the links of the host: those of a guest whose record is lost, and those that nobody
- * holds.
+ * Finds taps among the host's links: those of a guest whose record is lost, and those that no
+ * process holds.
  */
 #include <stdlib.h>
 
@@ -10,7 +10,7 @@
 
 struct held {
 	struct net_facts facts;
-	char *alias; /* how that of each of its NICs begins */
+	char *alias; /* the common prefix of its NICs' aliases */
 	void (*each)(void *data, const char *nic, const struct tap *tap);
 	void *data;
 };
@@ -27,7 +27,7 @@ static void taps_on_held(void *data, const char *name)
 		if (!streq(l->name, name) || !streq(l->kind, "tun") || !l->carrier ||
 			strncmp(l->alias, h->alias, len) != 0)
 			continue;
-		l->carrier = false; /* it may hold it twice */
+		l->carrier = false; /* the process may hold it more than once */
 		memcpy(tap.name, l->name, sizeof tap.name);
 		h->each(h->data, l->alias + len, &tap);
 	}

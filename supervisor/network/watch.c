@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Our files and the host's resolv.conf, watched. dnsmasq rewrites the lease file in place at each
- * change, so a reader may meet half of it: `settled` is called 50 ms after the last sign of life.
+ * Watches our files and the host's resolv.conf. dnsmasq rewrites the lease file in place on each
+ * change, so a reader may see half of it: `settled` is called 50 ms after the first of a burst of
+ * changes.
  */
 #include <sys/inotify.h>
 
@@ -9,7 +10,7 @@
 
 enum {
 	LOSSES = IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF | IN_CLOSE_WRITE,
-	READS = 16, /* in a turn */
+	READS = 16, /* per call */
 };
 
 static const double SETTLE = 0.05;
@@ -38,7 +39,7 @@ static void watch_all_changed(struct networks *ns)
 	watch_settle(ns);
 }
 
-/* What we replace goes by a name that ends in .tmp; what dnsmasq writes it keeps open. */
+/* Files that we replace end in .tmp; files that dnsmasq writes stay open. */
 static bool watch_is_loss(const struct networks *ns, const struct inotify_event *i)
 {
 	const size_t len = i->len ? strlen(i->name) : 0;
@@ -60,7 +61,7 @@ static void watch_on_changes(struct ev_loop *ev, ev_io *w, int revents)
 		for (char *p = data; p < data + n;) {
 			const struct inotify_event *i = (const struct inotify_event *)(void *)p;
 
-			if (i->mask & IN_Q_OVERFLOW) { /* what was dropped nobody knows */
+			if (i->mask & IN_Q_OVERFLOW) { /* nobody knows which events were dropped */
 				watch_all_changed(ns);
 			} else if (i->len && resolv_is_meant(ns, i->wd, i->name)) {
 				ns->resolv_changed = true;
