@@ -9,12 +9,12 @@
 #include "base/mem.h"
 #include "supervisor/control/server.h"
 
-enum { READ_CHUNK = 16 << 10 }; /* per turn and client, so that a busy one does not starve others */
+enum { READ_CHUNK = 16 << 10 }; /* per iteration, so that a busy client does not starve others */
 
 #define TURN_MAX \
-	0.001 /* seconds: requests that come later in a turn wait; guests may take longer */
+	0.001 /* seconds into an iteration; later requests wait. QEMU sessions get more time */
 
-/* --- the end of the turn ----------------------------------------------------------------- */
+/* --- end of the iteration ----------------------------------------------------------------- */
 
 static void connection_make_due(struct connection *c)
 {
@@ -37,9 +37,9 @@ static void connection_free(struct connection *c)
 	free(c);
 }
 
-/* --- what it costs ----------------------------------------------------------------------- */
+/* --- memory accounting ------------------------------------------------------------------- */
 
-/* May close it: the largest connection of its user goes where that one holds too much. */
+/* May close it: if the user is over the limit, the user's largest connection is closed. */
 static void connection_count(struct connection *c)
 {
 	if (c->hold)
@@ -52,9 +52,9 @@ static void connection_evict(void *data, const struct err *e)
 	connection_fail(data, e);
 }
 
-/* --- in and out -------------------------------------------------------------------------- */
+/* --- input and output -------------------------------------------------------------------- */
 
-/* Sooner where the user holds much already, so that who reads slowly is slowed down, not thrown out. */
+/* The limit is lower while the user holds a lot, so that a slow reader is throttled, not closed. */
 static bool connection_must_pause(const struct connection *c)
 {
 	bool much = c->account->bytes > account_bounds(c->role)->bytes / 2;
@@ -62,7 +62,7 @@ static bool connection_must_pause(const struct connection *c)
 	return c->out.len > (much ? SERVER_OUTPUT_PAUSE_SOON : SERVER_OUTPUT_PAUSE);
 }
 
-/* Takes requests while there is room for answers. */
+/* Reads requests only while there is capacity for answers. */
 static void connection_watch(struct connection *c)
 {
 	int events = (connection_must_pause(c) ? 0 : EV_READ) | (c->out.len ? EV_WRITE : 0);
@@ -80,7 +80,7 @@ static void connection_write_out(struct connection *c)
 		connection_close(c);
 }
 
-/* Hands over messages, as many as the turn has time for; true when there may be more. */
+/* Handles messages for as long as the iteration has time; true if there may be more. */
 static bool connection_take_messages(struct connection *c)
 {
 	struct err e = ERR_INIT;
@@ -119,7 +119,7 @@ static void connection_run(struct connection *c)
 		connection_make_due(c);
 }
 
-/* recv() without room for descriptors: the kernel drops those that a client sends. */
+/* recv() without a control buffer: the kernel drops descriptors that a client sends. */
 static void connection_read_in(struct connection *c)
 {
 	char chunk[READ_CHUNK];
@@ -145,7 +145,7 @@ static void connection_io_ready(struct ev_loop *ev, ev_io *w, int revents)
 		connection_run(c);
 }
 
-/* Callbacks may make others due, or close those that wait here. */
+/* Callbacks may add connections to the list, or close those still to be handled here. */
 static void connection_turn_ends(struct ev_loop *ev, ev_idle *w, int revents)
 {
 	struct connections *cs = container_of(w, struct connections, turn);
@@ -163,7 +163,7 @@ static void connection_turn_ends(struct ev_loop *ev, ev_idle *w, int revents)
 	}
 }
 
-/* --- life -------------------------------------------------------------------------------- */
+/* --- life cycle -------------------------------------------------------------------------- */
 
 void connections_init(struct connections *cs, struct ev_loop *ev)
 {
@@ -282,7 +282,7 @@ int connection_take(struct connection *c, struct buf *leftover, struct hold **ho
 	return fd;
 }
 
-/* --- messages out ------------------------------------------------------------------------ */
+/* --- output messages --------------------------------------------------------------------- */
 
 void connection_put_line(struct connection *c, struct line *l)
 {

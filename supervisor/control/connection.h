@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/control/connection.h - one client: bytes in and out, requests under way
+ * supervisor/control/connection.h - one client: input, output and requests in progress
  *
- * Knows nothing of verbs. What is put into a connection goes out at the end of the turn, so that
- * many small answers are one write. A connection may be closed anywhere, also from its own
- * callbacks: it is marked, its descriptor and buffers go at once, and it is freed later from the
- * loop, where its requests learn of it. An idle one holds no buffers. What it holds is counted
- * against its user's account.
+ * Knows nothing of verbs. Output is sent at the end of the loop iteration, so that many small
+ * answers are one write. A connection may be closed anywhere, including from its own callbacks:
+ * it is marked as closed, its descriptor and buffers are freed at once, and the rest later from
+ * the loop, which also notifies its requests. An idle connection holds no buffers. Its memory is
+ * charged to its user's account.
  */
 #ifndef SUPERVISOR_CONTROL_CONNECTION_H
 #define SUPERVISOR_CONTROL_CONNECTION_H
@@ -24,37 +24,37 @@
 
 struct connection;
 
-/* All connections of a server; it embeds this. */
+/* All connections of a server, which embeds this. */
 struct connections {
 	struct ev_loop *ev;
-	/* A message came; borrowed. */
+	/* A message arrived; borrowed. */
 	void (*message)(struct connections *cs, struct connection *c, const json_t *message);
-	/* The connection of this request, which is still under way, is about to be freed. */
+	/* The connection of this pending request is about to be freed. */
 	void (*orphaned)(struct request *r);
-	/* One left; its descriptor is free again. */
+	/* A connection was closed; its descriptor is free again. */
 	void (*left)(struct connections *cs);
 
-	struct connection *first; /* open ones */
+	struct connection *first; /* open connections */
 	size_t n;
-	struct connection *due; /* to be flushed or freed when the turn ends */
-	ev_idle turn;		/* at highest priority: runs although others are busy */
+	struct connection *due; /* to be flushed or freed at the end of the iteration */
+	ev_idle turn;		/* at highest priority: runs even when other watchers are busy */
 };
 
 struct connection {
 	struct connections *all;
-	struct connection *prev, *next; /* open ones */
+	struct connection *prev, *next; /* open connections */
 	struct connection *next_due;
 	bool is_due;
 	bool running;	 /* on the stack: it flushes itself */
-	bool closed;	 /* descriptor gone, waiting to be freed */
+	bool closed;	 /* descriptor closed, waiting to be freed */
 	bool subscribed; /* wants events */
 	bool once;	 /* the next event is its last */
 	enum api_role role;
 	unsigned in_flight;
 	struct peer *peer;
 	struct account *account;
-	struct hold *hold;	 /* NULL: closed, or a stream's by now */
-	struct request *request; /* under way */
+	struct hold *hold;	 /* NULL: closed, or handed to a stream */
+	struct request *request; /* pending requests */
 	ev_io io;
 	struct codec in;
 	struct outbox out;
@@ -67,23 +67,23 @@ void connections_release(struct connections *cs);
 /* fd: connected, non-blocking, stolen. peer: stolen. account: ref taken. */
 struct connection *connection_new(struct connections *cs, int fd, struct peer *peer,
 	struct account *account, enum api_role role);
-/* Its user's groups have another role now. */
+/* Sets a new role, after a reload of the groups. */
 void connection_set_role(struct connection *c, enum api_role role);
 void connection_close(struct connection *c);
-/* Says why, as far as the socket takes it, then closes. */
+/* Sends the error if the socket takes it, then closes. */
 void connection_fail(struct connection *c, const struct err *e);
 
-/* Puts a message out. A client that has too much to read already is closed; a message that is too
- * long for any becomes an error with the same id. */
+/* Queues a message. Closes a client that has too much unread output; a message that is too long
+ * for any client becomes an error with the same id. */
 void connection_put(struct connection *c, const json_t *message);
 void connection_put_line(struct connection *c, struct line *l /* ref taken */);
 
 /* {"error": ..., "id": id}; id NULL: none. */
 void connection_put_error(struct connection *c, const struct err *e, json_t *id);
 
-/* Everything out, then the descriptor is the caller's, with what came in behind the last message and
- * with the hold of the user's account. -1: the client is gone or does not read. The connection is
- * closed in any case. */
+/* Flushes all output, then the caller owns the descriptor, the input received after the last
+ * message, and the hold on the user's account. -1: the client is gone or does not read. The
+ * connection is closed in any case. */
 int connection_take(struct connection *c, struct buf *leftover, struct hold **hold);
 
 #endif

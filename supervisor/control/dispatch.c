@@ -8,7 +8,7 @@
 #include "supervisor/api/result.h"
 #include "supervisor/control/request_private.h"
 
-/* --- what the server answers itself ------------------------------------------------------ */
+/* --- verbs of the server itself ---------------------------------------------------------- */
 
 static void dispatch_run_capabilities(struct request *r)
 {
@@ -22,7 +22,7 @@ static void dispatch_run_subscribe(struct request *r)
 	request_return(r, NULL);
 }
 
-/* All, or the JSON schema of what --json prints for a verb. */
+/* The whole schema, or the JSON schema of a verb's --json output. */
 static void dispatch_run_schema(struct request *r)
 {
 	const char *name = request_string(r, "verb");
@@ -85,7 +85,7 @@ void dispatch_release(struct dispatch *d)
 	turns_release(&d->turns);
 }
 
-/* --- may he? ----------------------------------------------------------------------------- */
+/* --- authorization ----------------------------------------------------------------------- */
 
 static const char *const hint[] = {
 	[API_ROLE_NONE] = "",
@@ -126,7 +126,7 @@ static bool dispatch_may(const struct dispatch *d, struct request *r, struct err
 	return false;
 }
 
-/* --- a message --------------------------------------------------------------------------- */
+/* --- messages ---------------------------------------------------------------------------- */
 
 static bool dispatch_is_dry(const struct request *r)
 {
@@ -148,7 +148,7 @@ static void dispatch_log_verb(const struct request *r)
 		log_info(NULL, "network %s: %s by %s", name, v->execute, r->peer->who);
 }
 
-/* Is there room for the job that it would begin? */
+/* True if the job that it would start is within the limits. */
 static bool dispatch_has_room(const struct dispatch *d, const struct request *r, struct err *e)
 {
 	const struct server_options *o = d->options;
@@ -169,7 +169,7 @@ static void control_dispatch_run(struct dispatch *d, struct connection *c, struc
 		return;
 	}
 	dispatch_log_verb(r);
-	/* what would be done to a VM is seen in its images, by qemu-img */
+	/* a dry run inspects the VM's images with qemu-img */
 	if ((r->message.verb->traits & API_PROGRAMS) ||
 		(dispatch_is_dry(r) && r->message.verb->target == API_VM))
 		turns_take(&d->turns, r);

@@ -11,12 +11,12 @@
 
 struct dispatch {
 	const struct server_options *options; /* the server's copy */
-	struct turns turns;		      /* of requests that run programs */
+	struct turns turns;		      /* requests waiting to run programs */
 };
 
 void dispatch_init(struct dispatch *d, struct ev_loop *ev, const struct server_options *o);
 void dispatch_release(struct dispatch *d); /* after all connections */
-/* Answers what is no request or not allowed; else a handler does. */
+/* Answers invalid and unauthorized requests; passes all others to their handler. */
 void dispatch_message(struct dispatch *d, struct connection *c, const json_t *message);
 
 #endif

@@ -12,10 +12,11 @@
 #include "supervisor/core/daemon.h"
 #include "supervisor/core/watch.h"
 
-#define LOOK_EVERY 0.5 /* seconds, at most; a retry as well */
+#define LOOK_EVERY 0.5 /* seconds between checks at least; also the retry interval */
 
-/* Nothing of ours that comes, only what goes or is replaced. That a directory which we have open is
- * removed is not told; but it is empty by then, and what was in it went before. */
+/* Only removals and replacements, not new files. inotify does not report the removal of a
+ * directory that we hold open; but it is empty by then, and the removal of its contents was
+ * reported. */
 enum { LOSSES = IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF };
 
 enum keep_place { KEEP_RUN, KEEP_VMS, KEEP_STATE, KEEP_LOG, KEEP_PLACES };
@@ -25,8 +26,8 @@ struct keep {
 	const struct keep_calls *calls;
 	int watch[KEEP_PLACES];
 	struct loop_timer timer;
-	double looked; /* daemon_now() */
-	char *trouble; /* what was logged */
+	double looked; /* daemon_now() of the last check */
+	char *trouble; /* the last error logged */
 };
 
 static void keep_lost(void *data);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/control/keep.h - what the daemon needs of the file system is made anew where it is lost
+ * supervisor/control/keep.h - recreates directories and sockets of the daemon that were removed
  *
- * RUN and what is in it (control.sock, lock, vms/), STATE and LOG: watched by inotify, so that nothing is
- * looked at while nothing happens, and looked at once a second at most, whatever happens. Guests do not
- * notice: their sockets and output are open.
+ * Covers RUN and its contents (control.sock, lock, vms/), STATE and LOG. Watched by inotify, so
+ * nothing is polled, and checked at most every half second, however much happens. Guests are not
+ * affected: their sockets and output stay open.
  */
 #ifndef SUPERVISOR_CONTROL_KEEP_H
 #define SUPERVISOR_CONTROL_KEEP_H
@@ -14,7 +14,7 @@
 struct daemon;
 struct keep;
 
-struct keep_calls {					   /* for what others keep there */
+struct keep_calls {					   /* for what other modules keep there */
 	void (*run)(struct daemon *d, bool networks_lost); /* something in RUN may be lost */
 	void (*kept)(struct daemon *d);			   /* STATE or LOG was replaced */
 };

@@ -25,7 +25,7 @@ static int listener_open_directory(struct listener *l, const char *path, struct 
 	return l->dirfd < 0 ? err_errno(e, "open directory '%s'", dir) : 0;
 }
 
-/* The path itself where it fits, so that ss(8) shows it. */
+/* Uses the path itself if it fits, so that ss(8) shows it. */
 static int listener_address(
 	const struct listener *l, const char *path, struct sockaddr_un *a, struct err *e)
 {
@@ -50,7 +50,7 @@ static int listener_set_aside(const struct listener *l, struct err *e)
 	return 0;
 }
 
-/* Makes room for a new socket: removes one that nobody listens on. */
+/* Clears the path for a new socket: removes a stale one. */
 static int listener_clear_path(const struct listener *l, const struct sockaddr_un *a, struct err *e)
 {
 	_cleanup_(close_fd) int fd = -1;
@@ -63,7 +63,7 @@ static int listener_clear_path(const struct listener *l, const struct sockaddr_u
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return err_errno(e, "make a socket");
-	/* EAGAIN: somebody listens, who is too busy to accept */
+	/* EAGAIN: there is a listener, too busy to accept */
 	if (connect(fd, (const struct sockaddr *)a, sizeof *a) == 0 || errno == EAGAIN) {
 		err_set(e, ERR_CONFLICT, "another vmkeepd answers there");
 		return err_hint(e, "stop it first, or give this one its own --run directory");
@@ -135,7 +135,8 @@ int listener_open(struct listener *l, const char *path, struct err *e)
 	return err_wrap(e, r, "control socket '%s'", path);
 }
 
-/* By whoever; we are a client then, which is greeted and gone. */
+/* True if any process answers there. That may be ourselves, with this as a client that leaves at
+ * once. */
 static bool listener_is_answered(const struct listener *l, const char *path)
 {
 	_cleanup_(close_fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -159,7 +160,7 @@ int listener_inherit(
 	fcntl(l->fd, F_SETFL, fcntl(l->fd, F_GETFL) | O_NONBLOCK);
 	l->ours = from->ours;
 	r = listener_open_directory(l, path, e);
-	/* one that is not there, or another's, is found lost */
+	/* if nothing answers, listener_is_lost() will say so */
 	if (r == 0 && listener_is_answered(l, path))
 		listener_note_path(l, NULL);
 	if (r == 0)

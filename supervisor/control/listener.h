@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/control/listener.h - the socket that clients find in the file system
+ * supervisor/control/listener.h - the listening socket at a path
  *
- * Its path may be longer than the 107 bytes of sun_path: the directory is opened and reached by
- * its descriptor. A socket that nobody listens on is replaced; anything else there is set aside.
+ * The path may be longer than the 107 bytes of sun_path: the directory is opened and reached
+ * through its descriptor. A stale socket is replaced; anything else at the path is renamed.
  */
 #ifndef SUPERVISOR_CONTROL_LISTENER_H
 #define SUPERVISOR_CONTROL_LISTENER_H
@@ -15,31 +15,33 @@
 
 struct listener {
 	int fd;	   /* non-blocking */
-	int dirfd; /* where name stands */
+	int dirfd; /* the directory that contains name */
 	char *name;
-	dev_t dev; /* of the path, as long as it is the one that leads to fd */
-	ino_t ino; /* 0: it leads elsewhere */
-	bool ours; /* removed at the end */
+	dev_t dev; /* of the path, while it leads to fd */
+	ino_t ino; /* 0: it does not */
+	bool ours; /* removed on close */
 };
 
 #define LISTENER_INIT { .fd = -1, .dirfd = -1 }
 
-/* A socket that listens at the path already: our predecessor's, or the service manager's. */
+/* A socket that is already listening at the path: our predecessor's, or the service manager's. */
 struct listener_heritage {
-	int fd;	   /* 0: there is none */
-	bool ours; /* the path is removed at the end; else who bound it does that */
+	int fd;	   /* 0: none */
+	bool ours; /* we remove the path on close; otherwise its creator does */
 };
 
-/* Mode 0666: what a client may do is decided by who he is. ERR_CONFLICT when somebody answers. */
+/* Mode 0666: peer credentials decide what a client may do. ERR_CONFLICT if another process
+ * answers. */
 int listener_open(struct listener *l, const char *path, struct err *e);
-/* from->fd is stolen, also on failure unless it is no listening socket. */
+/* from->fd is stolen, even on failure, unless it is not a listening socket. */
 int listener_inherit(
 	struct listener *l, const char *path, const struct listener_heritage *from, struct err *e);
-/* What a successor inherits: a copy that survives exec, fd -1 when there is none to be had. The
- * path is left to it. */
+/* For a successor: a duplicate that survives exec, fd -1 on failure. The successor then owns the
+ * path. */
 struct listener_heritage listener_hand_over(struct listener *l);
-/* Whether clients find it there. A manager's socket is asked whether anybody listens. */
+/* True if clients can no longer reach it at path: the socket or its directory was removed or
+ * replaced. */
 bool listener_is_lost(const struct listener *l, const char *path);
-void listener_close(struct listener *l); /* removes the path, if it is ours */
+void listener_close(struct listener *l); /* removes the path if it is ours */
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/control/message.h - what a client says, held against the tables, and events; pure
+ * supervisor/control/message.h - client messages, checked against the tables, and events; pure
  */
 #ifndef SUPERVISOR_CONTROL_MESSAGE_H
 #define SUPERVISOR_CONTROL_MESSAGE_H
@@ -20,8 +20,8 @@ struct message {
 	json_t *arguments; /* an object, checked */
 };
 
-/* Takes references out of json, on failure too where there is an id. ERR_USAGE for what is not a
- * request. */
+/* Takes references to parts of json, on failure too if there is an id. ERR_USAGE if it is not a
+ * valid request. */
 int message_parse(struct message *m, const json_t *json, struct err *e);
 void message_release(struct message *m);
 

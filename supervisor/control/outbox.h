@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/control/outbox.h - lines on their way to a client
+ * supervisor/control/outbox.h - output queue of a client
  *
- * A line is counted, so that an event waits once in memory for all subscribers that have not read
- * it. An empty outbox holds nothing.
+ * Lines are reference counted, so an event is in memory once for all subscribers that have not
+ * read it. An empty outbox holds no memory.
  */
 #ifndef SUPERVISOR_CONTROL_OUTBOX_H
 #define SUPERVISOR_CONTROL_OUTBOX_H
@@ -22,16 +22,16 @@ void line_unref(struct line *l); /* NULL is fine */
 struct outbox {
 	struct line **line;
 	size_t n, room;
-	size_t first; /* index of the next to go */
-	size_t sent;  /* bytes of it that are out */
-	size_t len;   /* bytes in all that are not */
+	size_t first; /* index of the next to send */
+	size_t sent;  /* bytes of it already sent */
+	size_t len;   /* total unsent bytes */
 };
 
 void outbox_add(struct outbox *o, struct line *l /* ref taken */);
-/* As much as the socket takes. 0, or -errno when the peer is gone. */
+/* Sends as much as the socket takes. 0, or -errno if the peer is gone. */
 int outbox_flush(struct outbox *o, int fd);
 void outbox_release(struct outbox *o);
-/* What it costs, lines that others wait for too included. */
+/* Memory used, counting lines shared with others in full. */
 size_t outbox_bytes(const struct outbox *o);
 
 #endif

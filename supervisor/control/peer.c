@@ -24,7 +24,7 @@ struct peer *peer_new(int fd, struct err *e)
 		err_errno(e, "ask who connected");
 		return NULL;
 	}
-	/* says how much it would take */
+	/* returns the size needed */
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &groups_len) < 0 && errno != ERANGE)
 		groups_len = 0;
 	if (groups_len > GROUPS_MAX * sizeof(gid_t))
@@ -57,19 +57,20 @@ size_t peer_bytes(const struct peer *p)
 	return sizeof *p + p->groups * sizeof *p->group;
 }
 
-/* --- names: from files, not by getpwnam(), for a directory server that hangs would stop the loop --- */
+/* --- names: from files, not getpwnam(), because a hanging directory server would block the loop
+ * --- */
 
 enum { NAMES_KEPT = 64, NAME_BYTES = 64, NOBODY_KNOWN = -1 };
 
-/* What was found in a file of accounts, as long as that stays as it is. */
+/* Cached lookups in one account file, valid until the file changes. */
 struct names {
 	const char *path;
 	struct stat st;
 	struct {
 		char name[NAME_BYTES];
-		int64_t id; /* NOBODY_KNOWN: it is not there */
+		int64_t id; /* NOBODY_KNOWN: no such name */
 	} kept[NAMES_KEPT];
-	size_t next; /* to be replaced */
+	size_t next; /* the entry to replace next */
 };
 
 static int64_t peer_names_read_user(FILE *f, const char *name)

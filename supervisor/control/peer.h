@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/control/peer.h - who is at the other end of a unix socket, and what he may
+ * supervisor/control/peer.h - peer credentials and the role they grant
  *
- * As the kernel told when he connected; later changes of his groups need a new connection.
+ * As of the time of connection; later changes of the user's groups need a new connection.
  */
 #ifndef SUPERVISOR_CONTROL_PEER_H
 #define SUPERVISOR_CONTROL_PEER_H
@@ -20,7 +20,7 @@ struct peer { /* shared by a connection and its requests */
 	pid_t pid;
 	char who[40]; /* "uid 1000 (pid 4711)" */
 	size_t groups;
-	gid_t group[]; /* the primary one too */
+	gid_t group[]; /* including the primary one */
 };
 
 /* NULL on failure. */
@@ -29,9 +29,9 @@ struct peer *peer_ref(struct peer *p);
 void peer_unref(struct peer *p);	 /* NULL is fine */
 size_t peer_bytes(const struct peer *p); /* in memory: there may be 65536 groups */
 
-/* The groups whose members have a role. */
+/* The groups that grant a role. */
 struct peer_groups {
-	gid_t operators, view; /* (gid_t)-1: there is no such group */
+	gid_t operators, view; /* (gid_t)-1: no such group */
 };
 /* From /etc/group only. */
 void peer_groups_load(struct peer_groups *g);

@@ -128,7 +128,7 @@ void request_event(struct request *r, const char *name, json_t *data)
 	json_decref(event);
 }
 
-/* --- what handlers ask ------------------------------------------------------------------- */
+/* --- for handlers ------------------------------------------------------------------------ */
 
 void request_on_gone(struct request *r, void (*gone)(void *data), void *data)
 {

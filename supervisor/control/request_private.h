@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/control/request_private.h - what the server knows of a request
+ * supervisor/control/request_private.h - a request, as the server sees it
  *
- * It hangs on its connection until it is completed, or the connection is freed.
+ * Linked to its connection until it is completed or the connection is freed.
  */
 #ifndef SUPERVISOR_CONTROL_REQUEST_PRIVATE_H
 #define SUPERVISOR_CONTROL_REQUEST_PRIVATE_H
@@ -17,8 +17,8 @@ struct request {
 	struct message message;
 	struct peer *peer;
 	struct account *account;
-	size_t cost;	 /* bytes charged to it */
-	bool is_program; /* counted among those of its account */
+	size_t cost;	 /* bytes charged to the account */
+	bool is_program; /* counted among the account's programs */
 	enum api_role role;
 	void (*gone)(void *data);
 	void *gone_data;
@@ -26,7 +26,7 @@ struct request {
 };
 
 struct request *request_new(struct connection *c, struct message *m /* stolen */);
-/* The connection is about to be freed: tells the handler. */
+/* The connection is about to be freed: notifies the handler. */
 void request_orphan(struct request *r);
 
 #endif

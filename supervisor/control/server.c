@@ -11,7 +11,7 @@
 #include "supervisor/control/message.h"
 #include "supervisor/control/request_private.h"
 
-enum { ACCEPT_PER_TURN = 32, ACCEPT_LAST = 4096 /* as many as may wait */ };
+enum { ACCEPT_PER_TURN = 32, ACCEPT_LAST = 4096 /* the longest backlog */ };
 
 struct server {
 	struct ev_loop *ev;
@@ -27,9 +27,9 @@ struct server {
 	struct acceptor acceptor;
 };
 
-/* --- who may come in --------------------------------------------------------------------- */
+/* --- admission --------------------------------------------------------------------------- */
 
-/* A socket that has just been made takes a line. */
+/* A new socket has buffer space for one line. */
 static void server_refuse(int fd, const struct err *e)
 {
 	struct buf line = BUF_INIT;
@@ -99,7 +99,7 @@ void server_event(struct server *s, const char *name, json_t *data)
 {
 	struct line *l = server_encode(message_event(name, data));
 
-	/* one that closes stays in memory, with its next, until the turn ends */
+	/* a connection closed here stays in memory, with its next, until the iteration ends */
 	for (struct connection *c = s->connections.first; c; c = c->next) {
 		if (!c->subscribed)
 			continue;
@@ -114,7 +114,7 @@ size_t server_clients(const struct server *s)
 	return s->connections.n;
 }
 
-/* --- life -------------------------------------------------------------------------------- */
+/* --- life cycle -------------------------------------------------------------------------- */
 
 /* QMP tools read version.qemu and print it. */
 static struct line *server_make_greeting(void)
@@ -179,7 +179,7 @@ int server_look(struct server *s, struct err *e)
 	r = listener_open(&fresh, s->path, e);
 	if (r < 0)
 		return r;
-	/* who waits in the old one came by the path as well */
+	/* clients queued in the old socket came by this path too */
 	for (int i = 0; i < ACCEPT_LAST; i++) {
 		fd = accept4(s->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd < 0)

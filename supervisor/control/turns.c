@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "supervisor/control/request_private.h"
 
-struct turn { /* a request that waits */
+struct turn { /* a waiting request */
 	struct turn *next;
 	struct turns *turns;
 	struct request *request;
@@ -38,7 +38,7 @@ static void turns_run(struct turns *t, struct request *r)
 	t->run(t->data, r);
 }
 
-/* The first that may; running it may end it at once, and bring this up again. */
+/* Runs the first request that is allowed to. It may end at once, which schedules this again. */
 static void turns_next(struct loop_task *task)
 {
 	struct turns *t = container_of(task, struct turns, task);
