@@ -215,7 +215,7 @@ static void session_tell_silence(struct qmp *q, const struct err *e)
 		q->h.silent(q->data, e);
 }
 
-/* Callbacks may change the list at will; calls that they make are delivered in a later iteration. */
+/* Callbacks may change the list at will; calls that they make are delivered later. */
 static void session_deliver(struct qmp *q)
 {
 	const unsigned end = q->calls.next_id;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* In the order of the manual and help: a VM's life, queries, parts of a VM, networks, the daemon. */
+/* In manual and help order: a VM's life, queries, parts of a VM, networks, the daemon. */
 #include "base/mem.h"
 #include "supervisor/api/result.h"
 

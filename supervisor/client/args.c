@@ -28,7 +28,7 @@ static void args_usage_hint(struct err *e, const struct api_verb *verb)
 	buf_release(&b);
 }
 
-/* Long options are compared without their dashes, which would make all of them alike. */
+/* Long options are compared without their dashes, which would make all of them similar. */
 static const char *args_nearest_option(const struct parser *p, const char *word)
 {
 	static char found[64];
@@ -61,7 +61,7 @@ static int args_unknown_option(const struct parser *p, const struct option *o, s
 	return -EINVAL;
 }
 
-/* The value of an option: attached, or the next word, which is then used up. */
+/* The value of an option: attached, or the next word, which is then consumed. */
 static int args_take_value(
 	struct parser *p, const char *option, struct option *o, size_t *i, struct err *e)
 {
@@ -137,7 +137,7 @@ static bool args_is_option(const char *word)
 	return word[0] == '-' && word[1];
 }
 
-/* Is there a two-word command that begins so? */
+/* True if there is a two-word command that starts with this word. */
 static bool args_is_group(const char *word)
 {
 	size_t len = strlen(word);
@@ -181,8 +181,8 @@ static int args_unknown_verb(const char *word, const char *second, struct err *e
 	return -EINVAL;
 }
 
-/* Finds the verb's words and leaves the others as they stand. Options of a verb stand behind it or
- * carry their value with '=': before the verb is known, nobody knows which options take one. */
+/* Finds the verb's words and keeps the others in order. Options of a verb come after it or carry
+ * their value with '=': before the verb is known, it is unknown which options take one. */
 static int args_find_verb(struct parser *p, const char **rest, size_t *n, struct err *e)
 {
 	struct args *a = p->a;
@@ -230,8 +230,8 @@ static int args_find_verb(struct parser *p, const char **rest, size_t *n, struct
 	return 0;
 }
 
-/* Which operands are targets and which are positional arguments: with several targets the
- * arguments stand last. */
+/* Splits operands into targets and positional arguments: with several targets the arguments come
+ * last. */
 static int args_share_operands(struct parser *p, struct err *e)
 {
 	struct args *a = p->a;

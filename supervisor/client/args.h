@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/client/args.h - the words of a command line, read against the verb table
+ * supervisor/client/args.h - parses a command line against the verb table
  *
- * Nothing here knows a verb: names, aliases, options and types are the rows of supervisor/api.
- * What belongs to the client itself (--json, --run ...) is the table in option.h.
+ * Nothing here knows a verb: names, aliases, options and types come from the rows of
+ * supervisor/api. The client's own options (--json, --run ...) are the table in option.h.
  */
 #ifndef SUPERVISOR_CLIENT_ARGS_H
 #define SUPERVISOR_CLIENT_ARGS_H
@@ -20,17 +20,17 @@ struct args {
 	const struct api_verb *verb; /* NULL: help, or the client's version */
 	char *spelling;		     /* as typed: "net-list" */
 	bool given[ARGS_COMMONS];
-	const char *run;     /* of --run, borrowed from argv, else NULL */
+	const char *run;     /* from --run, borrowed from argv, else NULL */
 	const char *topic;   /* of help for a group ("net"), borrowed, else NULL */
 	const char **target; /* names and globs as typed, borrowed */
 	size_t targets;
 	json_t *arguments;  /* without the target */
-	const char **words; /* what target points into */
+	const char **words; /* backing array of target */
 };
 
 #define ARGS_INIT { 0 }
 
-/* argv without the program's name. ERR_USAGE with a hint that says how it is written. */
+/* argv without the program's name. ERR_USAGE with a hint that shows the usage. */
 int args_parse(struct args *a, size_t argc, const char *const *argv, struct err *e);
 void args_release(struct args *a);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One request per target, sent ahead of replies, printed in the order of the command line. */
+/* One request per target, pipelined, printed in command line order. */
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -14,7 +14,7 @@ enum { EXIT_INTERRUPTED = 130 };
 
 struct call {
 	const char *target; /* NULL: the verb has none */
-	json_int_t id, job; /* 0: not sent; not known */
+	json_int_t id, job; /* 0: not sent; unknown */
 	json_t *reply;
 };
 
@@ -22,7 +22,7 @@ struct calls {
 	struct command *c;
 	struct call *call;
 	size_t n, sent, answered, printed;
-	int exit; /* of the first that failed */
+	int exit; /* of the first failure */
 	struct progress progress;
 };
 
@@ -78,14 +78,14 @@ static void calls_print_call(struct calls *s, const struct call *call)
 
 static struct call *calls_by_id(struct calls *s, json_int_t id)
 {
-	/* ids were given in a row */
+	/* ids are consecutive */
 	json_int_t i = s->n && id ? id - s->call[0].id : -1;
 
 	return i >= 0 && (size_t)i < s->sent ? &s->call[i] : NULL;
 }
 
-/* JOB_STARTED comes to who asked for the job, before all else of it; progress to all subscribers.
- */
+/* JOB_STARTED is sent to the requester of the job, before its other events; progress to all
+ * subscribers. */
 static void calls_on_event(struct calls *s, const json_t *event)
 {
 	const char *what = json_string_value(json_object_get(event, "event"));
@@ -122,7 +122,7 @@ static void calls_take_message(struct calls *s, json_t *message /* stolen */)
 		calls_print_call(s, &s->call[s->printed++]);
 }
 
-/* What still goes on, after Ctrl-C. */
+/* After Ctrl-C: lists what is still running. */
 static void calls_print_left(struct calls *s)
 {
 	progress_erase(&s->progress);
@@ -141,7 +141,7 @@ static void calls_print_left(struct calls *s)
 	s->exit = EXIT_INTERRUPTED;
 }
 
-/* The connection is gone: what was answered is printed, and one error for the rest. */
+/* The connection is lost: prints what was answered, and one error for the rest. */
 static void calls_fail_rest(struct calls *s, const struct err *e)
 {
 	progress_erase(&s->progress);
@@ -155,7 +155,7 @@ static void calls_fail_rest(struct calls *s, const struct err *e)
 		}
 }
 
-/* Only who draws progress asks for it; a refusal does no harm. */
+/* Subscribes only if progress is drawn; a refusal is harmless. */
 static int calls_ask_for_progress(struct calls *s, struct err *e)
 {
 	json_int_t id;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* vmkeep check FILE: read here, with the rights of who asks; check NAME is the daemon's. */
+/* vmkeep check FILE: read here, with the caller's permissions; check NAME is the daemon's. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -41,7 +41,7 @@ static struct conf_context check_context(const struct conf_daemon *defaults)
 {
 	return (struct conf_context){
 		.defaults = defaults,
-		.uuid = "00000000-0000-0000-0000-000000000000", /* the daemon's to give */
+		.uuid = "00000000-0000-0000-0000-000000000000", /* placeholder: the daemon assigns it */
 		.state_dir = "/var/lib/vmkeep",
 	};
 }
@@ -65,7 +65,8 @@ static int check_read_source(
 	return r;
 }
 
-/* vmkeep.conf beside the file has the [Defaults]; its own problems are its own check's. */
+/* The [Defaults] come from vmkeep.conf beside the file; its own problems are reported by its own
+ * check. */
 static void check_read_defaults(const char *dir, struct conf_daemon *defaults)
 {
 	_cleanup_(free_ptr) char *beside = xasprintf("%s/vmkeep.conf", dir);
@@ -99,7 +100,7 @@ static void check_parse(
 	conf_daemon_release(&daemon);
 }
 
-/* --- the way down, of all VMs beside the file --- */
+/* --- stop times, of all VMs beside the file --- */
 
 struct beside {
 	const char *dir;
@@ -132,8 +133,7 @@ static void check_beside_row(void *data, const struct conf_place *place, const c
 	conf_problem_add(data, &(struct conf_problem){ *place, key, reason, hint, true });
 }
 
-/* Files that may not be read have problems of their own, and those are told where they are checked.
- */
+/* Unreadable files have problems of their own, which are reported by their own check. */
 static void check_beside(const struct file *f, struct conf_problems *p)
 {
 	struct beside b = { .dir = f->dir, .daemon = CONF_DAEMON_INIT };

@@ -74,7 +74,7 @@ void command_print_json(struct command *c, const json_t *value)
 	buf_addc(&c->out, '\n');
 }
 
-/* "web1: disk root created, 20G", a line each. */
+/* "web1: disk root created, 20G", one line each. */
 static void command_print_notes(struct command *c, const char *target, const json_t *notes)
 {
 	size_t i;
@@ -129,7 +129,7 @@ static bool command_is_line(const json_t *result)
 	return json_is_object(result) && members <= LINE_MEMBERS_MAX;
 }
 
-/* Between the results of several targets, where they do not name themselves. */
+/* Separates the results of several targets if they do not contain the name. */
 static void command_print_heading(struct command *c, const char *target, const json_t *result)
 {
 	_cleanup_(free_ptr) char *safe = text_escape(target, strlen(target), false);
@@ -159,7 +159,7 @@ void command_print(struct command *c, const char *target, const json_t *result)
 	}
 }
 
-/* Does any row say so? value NULL: is there any? */
+/* True if any row has this value in the column, or if value is NULL and there is any row. */
 static bool command_has_row(const json_t *table, const char *column, const char *value)
 {
 	size_t i;

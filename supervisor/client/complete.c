@@ -17,10 +17,10 @@
 struct line {
 	const struct api_verb *verb;
 	const char *group;	   /* "net" of "net ..." */
-	const char *first_operand; /* the target, where there is one */
+	const char *first_operand; /* the target, if there is one */
 	size_t operands;
 	bool wants_value;		/* the last word is the value of an option */
-	const struct api_arg *value_of; /* of which; NULL: of the client's own */
+	const struct api_arg *value_of; /* which option; NULL: one of the client's own */
 	const char *last;
 	size_t last_len;
 };
@@ -95,7 +95,7 @@ static void complete_add_options(struct buf *b, const struct line *l)
 			complete_add(b, l, s, len);
 }
 
-/* First words, each once; or the second words of a group. */
+/* First words, without duplicates; or the second words of a group. */
 static void complete_add_commands(struct buf *b, const struct line *l)
 {
 	const char *before = "";
@@ -125,7 +125,7 @@ static void complete_add_choices(struct buf *b, const struct line *l, const stru
 		complete_add(b, l, arg->choices[i], strlen(arg->choices[i]));
 }
 
-/* The positional argument that the last word is, or NULL when there is one too many. */
+/* The positional argument at the last word, or NULL if there is one too many. */
 static const struct api_arg *complete_current_operand(const struct line *l)
 {
 	bool many = l->verb->target == API_VMS || l->verb->target == API_NETWORKS;
@@ -182,7 +182,7 @@ void complete_words(
 	}
 }
 
-/* Names of the daemon; a completion has no place for its errors. */
+/* Names from the daemon; completion cannot show its errors. */
 static void complete_ask_names(
 	void *data, const char *execute, const char *target, const char *column, struct buf *b)
 {

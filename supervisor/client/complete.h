@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/client/complete.h - what may stand next on a command line, for scripts/completion.bash
+ * supervisor/client/complete.h - possible next words of a command line, for
+ * scripts/completion.bash
  *
- * `vmkeep __complete WORD...` prints one candidate per line for the last word, which may be empty.
- * Commands and options come from the verb table, names from the daemon; without it there are none.
+ * `vmkeep __complete WORD...` prints one candidate per line for the last word, which may be
+ * empty. Commands and options come from the verb table, names from the daemon; without it there
+ * are none.
  */
 #ifndef SUPERVISOR_CLIENT_COMPLETE_H
 #define SUPERVISOR_CLIENT_COMPLETE_H
@@ -14,11 +16,12 @@
 
 #define COMPLETE_WORD "__complete"
 
-/* Asks the daemon for names: one line each of the column of the list that execute returns. */
+/* Queries names from the daemon: one line per row, from this column of the list that execute
+ * returns. */
 typedef void complete_names_fn(
 	void *data, const char *execute, const char *target, const char *column, struct buf *b);
 
-/* Candidates that begin like the last word, one per line. */
+/* Candidates that start with the last word, one per line. */
 void complete_words(
 	struct buf *b, const char *const *words, size_t n, complete_names_fn *names, void *data);
 int complete_run(const char *const *words, size_t n);

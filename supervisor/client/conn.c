@@ -45,7 +45,7 @@ static int conn_connect_error(const char *run, struct err *e)
 	return err_hint(e, "start it with 'vmkeepd --run %s', or name another with --run", run);
 }
 
-/* A path that is too long for a socket address is reached through its directory. */
+/* A path too long for a socket address is reached through its directory. */
 int conn_open(struct conn *c, const char *run, struct err *e)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -97,13 +97,13 @@ int conn_send(struct conn *c, const char *execute, json_t *arguments, json_int_t
 	r = file_write_all(c->fd, b.data, b.len);
 	json_decref(request);
 	buf_release(&b);
-	/* what the daemon said before it hung up tells more than our EPIPE does */
+	/* the daemon's last message explains more than our EPIPE */
 	if (r == -EPIPE || r == -ECONNRESET)
 		return 0;
 	return r < 0 ? conn_gone(e) : 0;
 }
 
-/* Greetings and the daemon's last words are not for the caller. */
+/* False for greetings and for the daemon's final error. */
 static bool conn_is_for_caller(const json_t *message, struct err *e)
 {
 	const json_t *api = json_object_get(json_object_get(message, "vmkeep"), "api");
@@ -206,7 +206,7 @@ json_t *conn_call(struct conn *c, const char *execute, json_t *arguments, struct
 	}
 }
 
-/* The reply ends with its line; what follows is the stream, to the byte. */
+/* The reply ends with its newline; the stream starts at the next byte. */
 void conn_stream(struct conn *c, struct buf *first)
 {
 	struct codec *k = &c->codec;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/client/conn.h - one connection to vmkeepd, blocking
+ * supervisor/client/conn.h - one blocking connection to vmkeepd
  *
- * Requests may be sent ahead of replies; whoever receives matches them by id. The daemon's greeting
- * is taken out here, and another protocol than ours is an error.
+ * Requests may be pipelined; the receiver matches replies by id. The daemon's greeting is
+ * consumed here, and a different protocol version is an error.
  */
 #ifndef SUPERVISOR_CLIENT_CONN_H
 #define SUPERVISOR_CLIENT_CONN_H
@@ -16,7 +16,7 @@
 #include "qmp/codec.h"
 
 enum {
-	CONN_REPLY_MAX = 64 << 20, /* bytes of one message of the daemon */
+	CONN_REPLY_MAX = 64 << 20, /* bytes of one message from the daemon */
 	CONN_IN_FLIGHT = 32,	   /* requests; the daemon drops clients beyond 64 */
 };
 
@@ -31,7 +31,7 @@ struct conn {
 /* --run, VMKEEP_RUN or /run/vmkeep. */
 const char *conn_run_dir(const char *option);
 
-/* ERR_UNREACHABLE when nobody listens there, ERR_PERMISSION when we may not ask. */
+/* ERR_UNREACHABLE if nothing listens there, ERR_PERMISSION if we may not connect. */
 int conn_open(struct conn *c, const char *run, struct err *e);
 void conn_release(struct conn *c);
 
@@ -41,22 +41,23 @@ int conn_send(struct conn *c, const char *execute, json_t *arguments /* borrowed
 enum conn_result {
 	CONN_MESSAGE,
 	CONN_TIMEOUT,
-	CONN_INTERRUPTED, /* a signal that mask lets through came */
+	CONN_INTERRUPTED, /* by a signal that mask unblocks */
 	CONN_FAILED,
 };
 
-/* The next message, given. timeout_ms -1: for ever. mask: of signals while it waits, or NULL. */
+/* The next message, owned by the caller. timeout_ms -1: no timeout. mask: signal mask during the
+ * wait, or NULL. */
 enum conn_result conn_receive(
 	struct conn *c, int timeout_ms, const sigset_t *mask, json_t **message, struct err *e);
 
-/* "return" of a reply, borrowed, or NULL with the error it holds. */
+/* "return" of a reply, borrowed, or NULL with its error. */
 json_t *conn_result(const json_t *message, struct err *e);
 
-/* One request, one result (given), or NULL. Events meanwhile are dropped. */
+/* One request, one result (owned by the caller), or NULL. Events in between are dropped. */
 json_t *conn_call(
 	struct conn *c, const char *execute, json_t *arguments /* borrowed */, struct err *e);
 
-/* After the reply of a verb that streams: what came behind it. The descriptor stays ours. */
+/* After the reply of a streaming verb: the bytes received after it. The descriptor stays ours. */
 void conn_stream(struct conn *c, struct buf *first);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* vmkeep console: the terminal and a guest's serial port, byte by byte. */
+/* vmkeep console: connects the terminal to a guest's serial port, byte by byte. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -17,7 +17,7 @@
 
 enum {
 	CHUNK = 64 << 10,
-	TYPED_MAX = 1 << 20, /* bytes that wait for a guest which does not read */
+	TYPED_MAX = 1 << 20, /* pending bytes for a guest that does not read */
 	CTRL_C = 3,
 };
 
@@ -26,17 +26,17 @@ enum ending {
 	LEFT,	      /* by the keys */
 	DISCONNECTED, /* by the daemon */
 	SIGNALLED,
-	NO_READER, /* of our stdout */
+	NO_READER, /* on our stdout */
 };
 
 struct console {
 	struct command *c;
 	const char *name;
 	bool raw;   /* stdin is a terminal, in raw mode */
-	bool watch; /* what is typed is not sent */
+	bool watch; /* input is not sent */
 	bool input; /* stdin is read and has not ended */
 	struct keys keys;
-	struct buf typed; /* for the guest */
+	struct buf typed; /* input for the guest */
 };
 
 static enum ending console_from_guest(struct console *s)
@@ -53,7 +53,7 @@ static enum ending console_from_guest(struct console *s)
 	return GOES_ON;
 }
 
-/* Everything was typed: the daemon hangs up once the guest has taken it. */
+/* All input was sent: the daemon disconnects once the guest has read it. */
 static enum ending console_say_end(const struct console *s)
 {
 	if (!s->input && !s->raw && !s->watch && !s->typed.len)
@@ -81,7 +81,8 @@ static enum ending console_from_keyboard(struct console *s)
 	if (n < 0 && errno == EINTR)
 		return GOES_ON;
 	if (n <= 0) {
-		/* a window that was closed leaves; of a pipe the daemon says when the guest has all */
+		/* a closed terminal ends the console; for a pipe, the daemon reports when the
+		 * guest has read all */
 		s->input = false;
 		return s->raw ? LEFT : console_say_end(s);
 	}
@@ -97,7 +98,7 @@ static enum ending console_from_keyboard(struct console *s)
 
 static enum ending console_turn(struct console *s, const sigset_t *mask)
 {
-	/* a terminal is always read: the keys that leave work with a guest that does not read */
+	/* always read a terminal, so that the escape keys work with a guest that does not read */
 	bool read_input = s->input && (s->raw || s->typed.len < CHUNK);
 	/* clang-format off */
 	struct pollfd p[3] = {
@@ -121,7 +122,7 @@ static enum ending console_turn(struct console *s, const sigset_t *mask)
 	return r;
 }
 
-/* Why the daemon ended it; the guest's end is the usual reason. */
+/* Says why the daemon disconnected; usually because the guest stopped. */
 static int console_tell_disconnected(const struct console *s)
 {
 	struct conn conn = CONN_INIT;

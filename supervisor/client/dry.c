@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What --dry-run of a verb prints. Its results differ from the verb's own by their members. */
+/* The output of --dry-run, whose results have other members than the verb's own. */
 #include <string.h>
 
 #include "base/mem.h"
@@ -78,7 +78,7 @@ void dry_net_stop_print(struct command *c, const char *target, const json_t *res
 	print_table(&c->out, c->result->columns, result, NULL, 2, c->width);
 }
 
-/* Columns that hold nothing are left out. */
+/* Hides columns that are null in all rows. */
 static bool dry_is_silent(const char *column, const json_t *v)
 {
 	return json_is_null(v);

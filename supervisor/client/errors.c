@@ -19,7 +19,7 @@ static bool errors_stderr_has_colour(void)
 	return isatty(STDERR_FILENO) && !(no && *no);
 }
 
-/* The daemon's text may quote QEMU or a guest. */
+/* The daemon's text may quote QEMU or a guest, so escape it. */
 static void errors_add_lines(struct buf *b, const char *text, size_t indent)
 {
 	for (bool first = true;; first = false) {

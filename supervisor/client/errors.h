@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/client/errors.h - what went wrong, on stderr and as an exit code
+ * supervisor/client/errors.h - errors on stderr and as exit codes
  */
 #ifndef SUPERVISOR_CLIENT_ERRORS_H
 #define SUPERVISOR_CLIENT_ERRORS_H
@@ -21,7 +21,7 @@ int errors_print(const char *target, const struct err *e);
 /* "note: ..." on stderr. */
 void errors_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* {"class", "desc", "hint"} of the protocol, both ways. */
+/* The protocol's {"class", "desc", "hint"}, both ways. */
 int errors_from_json(const json_t *error, struct err *e);
 json_t *errors_to_json(const struct err *e);
 

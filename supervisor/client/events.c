@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* vmkeep events: a line per event, until interrupted or after the first. */
+/* vmkeep events: one line per event, until interrupted or after the first. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>

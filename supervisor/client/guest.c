@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Guest commands that are more than a question and an answer: a program's output, a password. */
+/* Guest verbs beyond request and reply: a program's output, a password. */
 #include <stdio.h>
 #include <string.h>
 #include <termios.h>
@@ -55,7 +55,7 @@ void guest_exec_print(struct command *c, const char *target, const json_t *resul
 		errors_note("%s: exit status %d", target, (int)json_integer_value(code));
 }
 
-/* One line; of a terminal without echo. */
+/* Reads one line; from a terminal without echo. */
 static int guest_read_password(char *line, struct err *e)
 {
 	struct termios was, silent;

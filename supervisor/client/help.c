@@ -25,7 +25,7 @@ void help_usage(struct buf *b, const struct api_verb *verb)
 				help_add_word(b, arg->option, arg->required);
 }
 
-/* Text in a column of its own, broken at spaces. */
+/* Text in its own column, wrapped at spaces. */
 static void help_add_text(struct buf *b, const char *text, size_t column, size_t at)
 {
 	while (*text) {
@@ -93,7 +93,7 @@ void help_verb(struct buf *b, const struct api_verb *verb)
 			b, "\nNeeds the role '%s' or a higher one.\n", api_role_name(verb->role));
 }
 
-/* Headings of the overview: what a verb is called on the wire tells where it belongs. */
+/* Headings of the overview, by prefix of the verb's name on the wire. */
 /* clang-format off */
 static const struct topic {
 	const char *prefix, *heading;
@@ -124,7 +124,7 @@ static bool help_in_group(const struct api_verb *verb, const char *group)
 	       (!group || (strncmp(verb->command, group, len) == 0 && verb->command[len] == ' '));
 }
 
-/* "snapshot create NAME TAG": the overview shows what must be given, the verb's help the rest. */
+/* "snapshot create NAME TAG": the overview shows required arguments only, the verb's help all. */
 static void help_add_verb(struct buf *b, const struct api_verb *verb)
 {
 	const struct api_arg *arg;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/client/help.h - usage, overview and completion, all drawn from the verb table
+ * supervisor/client/help.h - usage and overview, generated from the verb table
  */
 #ifndef SUPERVISOR_CLIENT_HELP_H
 #define SUPERVISOR_CLIENT_HELP_H

@@ -40,8 +40,8 @@ static int main_run(struct args *a, size_t argc, const char *const *argv)
 	return main_print(&b);
 }
 
-/* What we open must not become a standard descriptor that was closed. To write to one is no failure: a
- * service whose stop command has no output must not fail for that. */
+/* Our files must not end up as closed standard descriptors. Writing to one must succeed: a
+ * service whose stop command has no output must not fail because of it. */
 static void main_fill_standard_descriptors(void)
 {
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)

@@ -110,7 +110,7 @@ static json_t *option_string_value(const char *text, struct err *e)
 	return v;
 }
 
-/* Sizes and times travel as typed, so that both ends speak of the same words. */
+/* Sizes and times are sent as typed, so that errors on both ends quote the same text. */
 json_t *option_value(const struct api_arg *arg, const char *text, struct err *e)
 {
 	static const struct {

@@ -26,7 +26,7 @@ static bool print_is_text(const json_t *v)
 	return json_is_string(v) && strchr(json_string_value(v), '\n');
 }
 
-/* [{"a": 1}, {"a": 2, "b": 3}] as a table; NULL when it is no array of objects. */
+/* [{"a": 1}, {"a": 2, "b": 3}] as a table; NULL if it is not an array of objects. */
 static json_t *print_table_of(const json_t *list)
 {
 	json_t *columns, *rows, *object, *row, *v;
@@ -61,7 +61,7 @@ static void print_object(struct buf *b, const struct api_field *fields, const js
 	size_t indent, size_t width);
 static void print_lines(struct buf *b, const char *text, size_t indent);
 
-/* What stands below "key:" in lines of its own. Returns false when it fits on the key's line. */
+/* Prints what needs lines of its own below "key:". Returns false if it fits on the key's line. */
 static bool print_nested(
 	struct buf *b, const struct api_field *fields, const json_t *v, size_t indent, size_t width)
 {
@@ -87,7 +87,7 @@ static bool print_is_nested(const json_t *v)
 	       json_is_object(json_array_get(v, 0));
 }
 
-/* A text of several lines, each escaped. */
+/* Multi-line text, each line escaped. */
 static void print_lines(struct buf *b, const char *text, size_t indent)
 {
 	while (*text) {
@@ -134,7 +134,7 @@ void print_result(struct buf *b, const struct api_field *fields, const json_t *r
 	}
 }
 
-/* Bytes at the end that may begin a character whose rest has not come. */
+/* Number of final bytes that may be an incomplete character. */
 static size_t print_unfinished(const char *data, size_t len)
 {
 	for (size_t back = 1; back <= 3 && back <= len; back++) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/client/progress.h - one line on the terminal that says that something goes on
+ * supervisor/client/progress.h - the progress line on the terminal
  *
- * Appears only for what takes longer than a blink, is redrawn at most ten times a second and is
- * erased before anything else is printed. Off when stderr is no terminal.
+ * Shown only for operations that take noticeable time, redrawn at most ten times a second and
+ * erased before other output. Off if stderr is not a terminal.
  */
 #ifndef SUPERVISOR_CLIENT_PROGRESS_H
 #define SUPERVISOR_CLIENT_PROGRESS_H
@@ -18,19 +18,19 @@ struct progress {
 	bool on, shown;
 	int64_t began_ms, drawn_ms;
 	char text[128]; /* "web1: writing memory" */
-	double percent; /* negative: nobody knows */
+	double percent; /* negative: unknown */
 };
 
 int64_t progress_now_ms(void);
 void progress_init(struct progress *p, bool on);
-/* What goes on before the first event tells better, borrowed for the call. */
+/* The text until the first event, borrowed for the call. */
 void progress_text(struct progress *p, const char *target, const char *text);
 /* data of a JOB_PROGRESS event. */
 void progress_event(struct progress *p, const json_t *data);
-/* Draws when it is time to; returns milliseconds to the next time, -1: never. */
+/* Draws when due; returns milliseconds to the next time, -1: never. */
 int progress_tick(struct progress *p, int64_t now_ms);
 void progress_erase(struct progress *p);
-/* The line, for a terminal of that width; pure. */
+/* The line, for a terminal of this width; pure. */
 void progress_line(struct buf *b, const struct progress *p, int64_t now_ms, size_t width);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The verbs that differ from the others, and how. */
+/* The verbs that differ from the default, and how. */
 #include <string.h>
 #include <unistd.h>
 
@@ -28,7 +28,7 @@ static int run_problems_status(const json_t *result)
 	return run_has_rows(result) ? api_class(ERR_INVALID_CONFIG)->exit : 0;
 }
 
-/* The host goes down in any case; whoever types it wants to know. */
+/* The host shuts down regardless; the exit code is for a person who runs the verb. */
 static int run_shutdown_status(const json_t *result)
 {
 	size_t i;
@@ -52,7 +52,7 @@ static void run_shutdown_print(struct command *c, const char *target, const json
 		buf_adds(&c->out, "no VM runs\n");
 }
 
-/* "file:line: key: reason", as compilers write it and editors read it; below it what mends it. */
+/* "file:line: key: reason", the compiler format that editors parse; the hint below. */
 static void run_problems_print(struct command *c, const char *target, const json_t *result)
 {
 	const json_t *columns = json_object_get(result, "columns");
@@ -99,7 +99,7 @@ static void run_reload_print(struct command *c, const char *target, const json_t
 		run_problems_print(c, target, problems);
 }
 
-/* "PASS  QEMU: ...", and below what does not pass its cure. */
+/* "PASS  QEMU: ...", and the hint below anything but a pass. */
 static void run_host_print(struct command *c, const char *target, const json_t *result)
 {
 	static const char *const columns[] = { "verdict", "check", "text" }, *const gaps[] = { "  ",
@@ -151,7 +151,7 @@ static void run_forget_print(struct command *c, const char *target, const json_t
 			json_string_value(json_array_get(disks, i)));
 }
 
-/* virsh's domstate says one word. */
+/* virsh's domstate prints one word. */
 static void run_info_print(struct command *c, const char *target, const json_t *result)
 {
 	_cleanup_(free_ptr) char *state = NULL;
@@ -167,20 +167,20 @@ static void run_info_print(struct command *c, const char *target, const json_t *
 		buf_printf(&c->out, "%s\n", state);
 }
 
-/* Columns that say nothing where all rows hold what goes without saying. */
+/* Hides columns if all rows have the usual value. */
 static bool run_is_silent(const char *column, const json_t *v)
 {
 	const char *s = json_string_value(v);
 
 	if (streq(column, "want") || streq(column, "health"))
-		return true; /* state and reason tell it; info has it */
+		return true; /* covered by state and reason; info shows it */
 	if (streq(column, "address"))
-		return false; /* that there is none is worth knowing */
+		return false; /* a missing address is worth showing */
 	return json_is_null(v) || streq(s, "") || (streq(column, "accel") && streq(s, "kvm")) ||
 	       ((streq(column, "outdated") || streq(column, "enabled")) && json_is_false(v));
 }
 
-/* What is wrong with the QEMU of one that runs stands with the reasons of the others: a line is short. */
+/* Appends problems of a running VM's QEMU to the reason column: lines are short. */
 static void run_list_print(struct command *c, const char *target, const json_t *result)
 {
 	size_t i;
@@ -205,7 +205,7 @@ static void run_version_print(struct command *c, const char *target, const json_
 	print_result(&c->out, c->result->shown, result, c->width);
 }
 
-/* The client's own version is told in any case. */
+/* Always prints the client's own version. */
 static int run_version(struct command *c)
 {
 	struct err e = ERR_INIT;
@@ -224,7 +224,7 @@ static int run_version(struct command *c)
 }
 
 #pragma GCC diagnostic ignored \
-	"-Wmissing-field-initializers" /* rows end where they have no more to say */
+	"-Wmissing-field-initializers" /* rows leave out members that they do not need */
 
 /* clang-format off */
 static const struct command_form forms[] = {
@@ -261,7 +261,7 @@ static const struct command_form *run_form(const char *execute)
 	return &usual;
 }
 
-/* Tells on stderr what an inherited spelling means here, where that may surprise. */
+/* Explains on stderr what a borrowed spelling does here, if that may surprise. */
 static void run_note(const char *spelling)
 {
 	/* clang-format off */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Verbs whose answer is bytes until the daemon ends them: log. */
+/* Verbs whose answer is a byte stream until the daemon ends it: log. */
 #include <errno.h>
 #include <poll.h>
 #include <unistd.h>
@@ -11,7 +11,7 @@
 
 enum { CHUNK = 64 << 10 };
 
-/* On a terminal the guest's bytes are escaped; half a character stays in b. */
+/* On a terminal the guest's bytes are escaped; an incomplete character stays in b. */
 static void stream_put(struct command *c, struct buf *b, bool end)
 {
 	if (c->tty) {
@@ -30,7 +30,7 @@ static int stream_copy(struct command *c, struct err *e)
 	_cleanup_(buf_release) struct buf b = BUF_INIT;
 	struct pollfd p[2] = {
 		{ .fd = c->conn.fd, .events = POLLIN },
-		{ .fd = STDOUT_FILENO }, /* tells POLLERR when nobody reads us any more */
+		{ .fd = STDOUT_FILENO }, /* POLLERR if our reader is gone */
 	};
 
 	conn_stream(&c->conn, &b);

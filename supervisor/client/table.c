@@ -7,11 +7,11 @@
 #include "base/mem.h"
 #include "supervisor/client/value.h"
 
-enum { GAP = 2, CELL_MIN = 8, ADDRESS = 15 /* columns of one: it is never cut */ };
+enum { GAP = 2, CELL_MIN = 8, ADDRESS = 15 /* width of an address, never shortened */ };
 
 struct column {
 	size_t width;
-	bool numbers, others; /* what is in it beside null */
+	bool numbers, others; /* contents besides null */
 	bool right;	      /* numbers only */
 	bool hidden;
 	const struct api_field *field;
@@ -19,13 +19,13 @@ struct column {
 };
 
 struct table {
-	size_t rows, columns, last /* column that is shown */, gap;
+	size_t rows, columns, last /* visible column */, gap;
 	struct column *column;
-	struct buf text; /* all cells, each with its NUL */
-	size_t *cell;	 /* rows * columns, where in text */
+	struct buf text; /* all cells, NUL terminated */
+	size_t *cell;	 /* rows * columns offsets into text */
 };
 
-/* Terminal columns: what is not ASCII is one per code point, which suits what people name VMs. */
+/* Terminal columns: counts one per code point, good enough for VM names. */
 static size_t table_text_width(const char *s)
 {
 	size_t n = 0;
@@ -105,7 +105,7 @@ static size_t table_width(const struct table *t)
 	return sum;
 }
 
-/* Too wide for the terminal: the gaps become narrow, then the longest texts give way. */
+/* Too wide for the terminal: narrows the gaps, then shortens the widest texts. */
 static void table_fit(struct table *t, size_t width)
 {
 	if (table_width(t) > width)
@@ -183,7 +183,7 @@ void print_table(struct buf *b, const struct api_field *fields, const json_t *ta
 	t.column = xcalloc(t.columns, sizeof *t.column);
 	t.cell = xcalloc(t.rows * t.columns, sizeof *t.cell);
 	table_head(&t, fields, table, silent);
-	buf_adds(&t.text, ""); /* cells point into it, also where there are none */
+	buf_adds(&t.text, ""); /* cells point into it, even if there are none */
 	table_fill(&t, rows);
 	if (width)
 		table_fit(&t, width > indent ? width - indent : 0);

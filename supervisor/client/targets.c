@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Globs are resolved here, with one list of the daemon: its verbs take one name. */
+/* Globs are resolved here, from one list of the daemon: its verbs take one name. */
 #include <errno.h>
 #include <fnmatch.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/client/terminal.h - the terminal in raw mode, and back whatever happens
+ * supervisor/client/terminal.h - raw mode of the terminal, restored on exit
  */
 #ifndef SUPERVISOR_CLIENT_TERMINAL_H
 #define SUPERVISOR_CLIENT_TERMINAL_H
@@ -14,8 +14,8 @@
 int terminal_raw(struct err *e);
 void terminal_restore(void);
 
-/* From here on SIGINT, or all the signals that would end us, only come through while the returned mask is
- * given to ppoll(), so that no moment is missed; terminal_signal() tells which one came, or 0. */
+/* Blocks SIGINT, or all signals that would end us, except while the returned mask is passed to
+ * ppoll(), so that none is missed. terminal_signal() returns the one received, or 0. */
 const sigset_t *terminal_catch(bool all);
 int terminal_signal(void);
 

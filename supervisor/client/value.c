@@ -58,7 +58,7 @@ static void value_add_escaped(struct buf *b, const char *s, size_t len)
 	while (i < len && s[i] >= ' ' && s[i] < 0x7f && s[i] != '\\')
 		i++;
 	if (i == len) {
-		buf_add(b, s, len); /* most are plain, and lists are long */
+		buf_add(b, s, len); /* most strings are plain, and lists are long */
 		return;
 	}
 	safe = text_escape(s, len, false);
@@ -90,7 +90,7 @@ static void value_add_members(struct buf *b, const struct api_field *f, const js
 	}
 }
 
-/* Nothing worth a word: null, "", [] and {}. */
+/* Nothing to show: null, "", [] and {}. */
 static bool value_is_empty(const json_t *v)
 {
 	return !v || json_is_null(v) || (json_is_string(v) && !json_string_length(v)) ||

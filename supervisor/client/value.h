@@ -2,8 +2,8 @@
 /*
  * supervisor/client/value.h - one value of a result, on one line
  *
- * How its numbers read (bytes, seconds, dates) is told by the verb table. Everything is escaped: it
- * may be a guest's.
+ * The verb table says how numbers are formatted (bytes, seconds, dates). Everything is escaped:
+ * it may come from a guest.
  */
 #ifndef SUPERVISOR_CLIENT_VALUE_H
 #define SUPERVISOR_CLIENT_VALUE_H
@@ -17,7 +17,7 @@
 /* The cell of this column in a row of the table, or NULL. */
 const json_t *value_cell(const json_t *table, const json_t *row, const char *column);
 
-/* The one of this name, or NULL: a newer daemon's, of which numbers are printed as they come. */
+/* The field of this name, or NULL if a newer daemon added it: numbers are then printed as is. */
 const struct api_field *value_field(const struct api_field *fields, const char *name);
 
 /* {"columns": [...], "rows": [[...]]}, with or without members beside them. */
@@ -25,7 +25,7 @@ bool value_is_table(const json_t *v);
 
 /* "512M", "3d 4h", "-", "a, b". f may be NULL. */
 void value_add(struct buf *b, const struct api_field *f, const json_t *value);
-/* The same, as a string that the caller frees. */
+/* The same as a string; caller frees. */
 char *value_text(const struct api_field *f, const json_t *value);
 
 #endif
