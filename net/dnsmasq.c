@@ -30,8 +30,8 @@ static void dnsmasq_dns_lines(struct buf *b, const struct dnsmasq_conf *c)
 		buf_printf(b, "server=%s\n", c->server[i]);
 }
 
-/* no-ping: otherwise a new guest waits 3 s. Names claimed by guests are never trusted; browsers
- * would look up wpad. */
+/* no-ping: otherwise a new guest waits 3 s. Names claimed by guests are never trusted, least of all
+ * wpad, which browsers look up. */
 static void dnsmasq_dhcp_lines(struct buf *b, const struct dnsmasq_conf *c)
 {
 	char first[NET_IP_TEXT], last[NET_IP_TEXT], mask[NET_IP_TEXT];

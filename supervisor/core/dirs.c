@@ -160,7 +160,7 @@ static int dirs_lock_open(int dirfd, const char *path, struct err *e)
 	return fd < 0 ? err_errno(e, "open '%s/%s'", path, lock_name) : fd;
 }
 
-/* The file that tells who owns a directory. It stays open for the lock. */
+/* The file that shows which daemon owns a directory. It stays open for the lock. */
 static int dirs_lock_file(int dirfd, const char *path, const char *option, const char *run,
 	bool alone, int *keep, const int heritage[HERITAGE], struct err *e)
 {
@@ -200,7 +200,7 @@ static int dirs_lock_run(struct daemon_dirs *d, const int heritage[HERITAGE], st
 	return dirs_lock_file(d->run_fd, d->run, "--run", d->run, false, &d->run_lock, heritage, e);
 }
 
-/* A dangling link tells where the directory should be; most likely that is not mounted. */
+/* A dangling link shows where the directory should be; most likely that is not mounted. */
 static int dirs_make_way(const char *path, struct err *e)
 {
 	struct stat st;

@@ -4,10 +4,10 @@
  *
  * The directory STATE itself is locked (flock), so that the lock does not depend on any file in it,
  * and another path to the same directory leads to the same lock. (RUN is not: anyone who may read a
- * directory may lock it.) The files "lock" in both tell who owns them. They are locked as well:
- * RUN's against another daemon there, STATE's for file systems that cannot lock directories. LOG is
- * locked too, but another daemon there only causes a warning. Locks end with the process; no child
- * inherits them across exec, except a successor that replaces us.
+ * directory may lock it.) The files "lock" in both identify the owning daemon. They are locked as
+ * well: RUN's against another daemon there, STATE's for file systems that cannot lock directories.
+ * LOG is locked too, but another daemon there only causes a warning. Locks end with the process; no
+ * child inherits them across exec, except a successor that replaces us.
  */
 #ifndef SUPERVISOR_CORE_DIRS_H
 #define SUPERVISOR_CORE_DIRS_H

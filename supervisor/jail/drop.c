@@ -29,8 +29,8 @@ int fds_own_only(struct jail *j, struct err *e)
 	return 0;
 }
 
-/* A network socket gives access to the host's whole network once it is disconnected, and a
- * directory is a way around the private root. Streams between local processes are neither. */
+/* A network socket, once disconnected, gives access to the host's whole network; a directory is a
+ * way out of the private root. Local stream sockets are harmless. */
 int fds_check(struct jail *j, struct err *e)
 {
 	for (size_t i = 0; i < j->n_fds; i++) {

@@ -2,7 +2,7 @@
 /*
  * supervisor/jail/found.c - suspicious attributes of an image that vmkeep never sets
  *
- * A guest that escaped from an earlier version's jail had its images as owner: it may have made one
+ * A guest that escaped from an earlier version's jail owned its images there: it may have made one
  * set-uid, granted others access by an ACL, or moved one out of its directory's quota. None of that
  * keeps a guest from running, and nothing is removed unasked: check reports it.
  */

@@ -24,7 +24,7 @@
 void guest_begin(const struct jail *j)
 {
 	setfsgid(j->uid);
-	/* changing it from 0 also disables the file capabilities (CAP_DAC_OVERRIDE etc.) */
+	/* changing it from 0 also drops the capabilities that bypass file permissions */
 	setfsuid(j->uid);
 }
 

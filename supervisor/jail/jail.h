@@ -115,7 +115,7 @@ struct jail_role {
 	bool keeps_locks;      /* nobody may write the files it reads while it runs */
 	uint64_t nofile, nproc, cpu_seconds, memory;
 	uint64_t file;	 /* maximum file size */
-	uint64_t growth; /* maximum file size, relative to the largest file in the plan */
+	uint64_t growth; /* maximum excess over the size of the largest writable file in the plan */
 };
 
 struct jail {

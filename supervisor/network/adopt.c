@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Adopts what is up, by its record or without one: RUN may be lost while guests run. A bridge's
- * alias tells whose it is, its address is the network's, and a dnsmasq is identified by its uid and
+ * Adopts what is up, by its record or without one: RUN may be lost while guests run. A bridge is
+ * identified by its alias and has the network's address, and a dnsmasq is identified by its uid and
  * program.
  */
 #include <dirent.h>

@@ -77,9 +77,9 @@ void dnsmasq_took(struct dnsmasq *d, pid_t pid, uint64_t start); /* its pidfd is
 /* Is the file that a running one has at this path the current one? It keeps using a deleted one. */
 bool dnsmasq_sees(const struct dnsmasq *d, const char *path);
 
-/* All dnsmasq on this host that were started for a network in this directory, RUN/networks.
- * Identified by owner (a uid that only we assign, or our own vmkeep-jail) and by our network
- * namespace; the command line, which the process can change, only tells the network. */
+/* All dnsmasq on this host that were started for a network in this directory, RUN/networks. They
+ * are identified by their uid, which only we assign (or as our own vmkeep-jail), and by our network
+ * namespace; the command line, which the process can change, only shows which network it serves. */
 struct dnsmasq_seen {
 	struct dnsmasq_seen *next;
 	pid_t pid;

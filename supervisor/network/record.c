@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The record, RUN/networks/NAME.json, is written before anything is made and says what to undo. The
- * choice, STATE/networks/NAME.json, makes bridge, MAC and subnet permanent.
+ * choice, STATE/networks/NAME.json, keeps bridge, MAC and subnet stable.
  */
 #include <errno.h>
 #include <fcntl.h>
