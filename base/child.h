@@ -31,7 +31,7 @@ struct child_fd {
 };
 
 struct child_result {
-	int status;	 /* exit code (CHILD_NOT_RUN), or -signal; -ETIMEDOUT if we killed it */
+	int status;	 /* exit code (CHILD_NOT_RUN), or -signal; -ETIMEDOUT: timed out, killed */
 	const char *out; /* stdout, NUL terminated, truncated at out_max */
 	size_t out_len;
 	const char *err; /* likewise for stderr */
