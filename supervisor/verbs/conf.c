@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the operator wrote, what it means, and where a running VM differs from it. */
+/* Verbs about configuration: as written, as interpreted, and how a running VM differs from it. */
 #include "base/mem.h"
 #include "conf/load.h"
 #include "conf/schema.h"
@@ -9,7 +9,7 @@
 #include "supervisor/check/vm.h"
 #include "supervisor/vm/plan.h"
 
-struct look { /* a request that waits until all was looked at */
+struct look { /* a request waiting for a check */
 	struct daemon *daemon;
 	struct request *r;
 	struct conf_problems problems;
@@ -50,7 +50,7 @@ static void verb_conf_checked(struct daemon *d, struct request *r, const struct 
 	request_return(r, api_problems(p, true));
 }
 
-/* What the files say comes first, then whether it can work. */
+/* Reports errors in the files first, then anything else that would prevent a start. */
 void verb_check(struct daemon *d, struct request *r)
 {
 	const char *name = request_string(r, "name");
@@ -104,7 +104,7 @@ void verb_diff(struct vm *vm, struct request *r)
 	request_return(r, api_table(api_diff_row, rows));
 }
 
-/* --- cmdline: the probe may have to be asked first --- */
+/* --- cmdline: may have to wait for the probe --- */
 
 struct cmdline {
 	struct daemon *d;

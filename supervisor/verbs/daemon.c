@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The daemon and its jobs. */
+/* Verbs about the daemon and its jobs. */
 #include "base/clock.h"
 #include "supervisor/verbs/verb.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program in the guest: begun by guest-exec, then looked at until it has ended. The agent keeps its
- * output until then, so that it comes at once and stays base64, as the agent gives it.
+ * Runs a program in the guest with guest-exec and polls it until it exits. The agent keeps the
+ * output until then, so it arrives all at once; it remains base64, as the agent sends it.
  */
 #include "base/base64.h"
 #include "base/mem.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the guest agent does for people. Everything that comes from it is the guest's: texts are cut,
- * rows counted, and what may be binary stays base64.
+ * Verbs that use the guest agent. Nothing that it sends is trusted: strings are cut, rows limited,
+ * and data that may be binary remains base64.
  */
 #include "base/base64.h"
 #include "base/clock.h"
@@ -14,13 +14,13 @@ enum {
 	FREEZE_SECONDS = 10,
 	TRIM_SECONDS = 600,
 	TIME_SECONDS = 10,
-	TEXT_MAX = 255, /* bytes of a text that the guest chose */
+	TEXT_MAX = 255, /* bytes of a string chosen by the guest */
 	ROWS_MAX = 256,
 };
 
-/* --- parts of an answer --- */
+/* --- building replies --- */
 
-/* As much of it as fits; null when it is no text. */
+/* A string cut to TEXT_MAX bytes; null if it is not a string. */
 static json_t *guest_text(const json_t *value)
 {
 	size_t len = json_string_length(value);
@@ -28,7 +28,7 @@ static json_t *guest_text(const json_t *value)
 
 	if (!json_is_string(value))
 		return json_null();
-	/* a cut may go through a character */
+	/* the cut may fall inside a UTF-8 character */
 	for (len = len < TEXT_MAX ? len : TEXT_MAX; !text; len--)
 		text = json_stringn(json_string_value(value), len);
 	return text;
@@ -61,7 +61,8 @@ static void verb_guest_answer(struct request *r, json_t *result /* stolen */, co
 	request_answer(r, result, e ? verb_guest_error(e, &own) : NULL);
 }
 
-/* reply gets the request; without an agent the request is answered here. */
+/* Calls the agent; reply gets the request as data. Without an agent the request is completed
+ * here. */
 static void guest_call(struct vm *vm, struct request *r, const char *command,
 	json_t *arguments /* stolen */, double timeout, agent_reply_fn *reply)
 {
@@ -199,7 +200,7 @@ static void verb_guest_on_time(void *data, const json_t *result, const struct er
 	verb_guest_answer(data, json_pack("{s:f, s:f}", "time", guest, "skew", guest - now), e);
 }
 
-struct time_set { /* a request whose guest gets our time, and is then asked for its own */
+struct time_set { /* a request to set the guest's time to ours and then read it back */
 	struct daemon *daemon;
 	struct request *r;
 	char vm[64];
@@ -241,7 +242,7 @@ void verb_guest_time(struct vm *vm, struct request *r)
 	}
 }
 
-/* --- info: several questions; an agent need not know all --- */
+/* --- info: several queries; an agent need not support all --- */
 
 struct info {
 	struct daemon *daemon;
@@ -284,8 +285,8 @@ static const struct question {
 	const char *command;
 	struct {
 		const char *as, *member;
-	} text[3]; /* of the answer, ends with a NULL name */
-	void (*take)(json_t *out, const json_t *result); /* what is more than a text */
+	} text[3]; /* members to copy; ends with a NULL name */
+	void (*take)(json_t *out, const json_t *result); /* for anything but strings */
 } questions[] = {
 	{ "guest-info", { { "version", "version" } }, NULL },
 	{ "guest-get-host-name", { { "hostname", "host-name" } }, NULL },
@@ -365,7 +366,7 @@ static void verb_guest_on_raw(void *data, const json_t *result, const struct err
 
 void verb_guest_command(struct vm *vm, struct request *r)
 {
-	/* what has to be remembered, or has no answer */
+	/* commands that need state in the daemon, or have no reply */
 	/* clang-format off */
 	static const struct {
 		const char *prefix, *instead;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The host that all guests run on. */
+/* Verbs about the host. */
 #include "base/mem.h"
 #include "supervisor/verbs/verb.h"
 #include "supervisor/check/host.h"

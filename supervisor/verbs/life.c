@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Up, down and in between. Each is done when the state is reached, not when it was asked for. */
+/* start, stop, kill, wait. Each completes when the state is reached, not when it is requested. */
 #include "base/mem.h"
 #include "supervisor/verbs/verb.h"
 
@@ -18,7 +18,8 @@ static json_t *verb_life_result_of(const char *state, const char *reason, bool i
 	return result;
 }
 
-/* The state that was waited for. One that is down may be on its way up again by now, for somebody else. */
+/* The state that was waited for. After a stop the VM may already be starting again for another
+ * client. */
 static json_t *life_result(struct vm *vm, bool down, bool is_changed)
 {
 	json_t *result, *notes;
@@ -45,7 +46,7 @@ static json_t *life_is_down(struct vm *vm)
 	return life_result(vm, true, true);
 }
 
-/* One job per VM: the timeout of the stop that was asked for last counts for all who wait. */
+/* Stops share one job per VM: the timeout of the latest request applies to all waiters. */
 static void verb_life_join_stop(struct vm *vm, struct request *r, const struct job *j)
 {
 	if (!request_bool(r, "wait", true)) {

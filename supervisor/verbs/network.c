@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Networks. */
+/* Network verbs. */
 #include "supervisor/verbs/verb.h"
 
 void verb_net_list(struct daemon *d, struct request *r)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What happened to a VM and what is kept of it. */
+/* history, reset-failed, forget. */
 #include "supervisor/verbs/verb.h"
 #include "base/mem.h"
 #include "supervisor/vm/dirs.h"

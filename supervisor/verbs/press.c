@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What one QMP command does: reset, pause and resume. Done when the state is reached. */
+/* Verbs that send one QMP command: reset, pause and resume. Each completes when the state is
+ * reached. */
 #include "base/clock.h"
 #include "base/mem.h"
 #include "supervisor/verbs/verb.h"
@@ -10,11 +11,11 @@ struct press { /* a request that waits for QEMU and then for a state */
 	struct vm_wait *wait;
 	enum vm_goal goal;
 	bool changed;
-	bool reset;  /* OnReboot= is without effect until it is over */
-	bool settle; /* it stood still for an i/o error: running is not enough, it has to last */
+	bool reset;  /* OnReboot= is suspended until it is done */
+	bool settle; /* paused by an I/O error: it must keep running for STEADY */
 };
 
-static const double STEADY = 1; /* seconds: a write that still fails takes less */
+static const double STEADY = 1; /* seconds; a write that still fails does so sooner */
 
 static void press_gone(void *data)
 {
@@ -39,7 +40,7 @@ static void press_settled(void *data, const struct err *e)
 	struct press *p = data;
 	struct err own = ERR_INIT;
 
-	/* the time went by without another pause */
+	/* no further pause within STEADY */
 	if (e && e->class == ERR_TIMEOUT && p->vm->st.state == VM_RUNNING) {
 		press_end(p, NULL);
 		return;
@@ -60,8 +61,8 @@ static void press_waited(void *data, const struct err *e)
 		press_end(p, e);
 }
 
-/* QEMU's words for a guest that powered off, of which we are told next (runstate_needs_reset() in its
- * softmmu/runstate.c). */
+/* QEMU's error for a guest that has powered off, which its next event will report
+ * (runstate_needs_reset() in softmmu/runstate.c). */
 static const char ended_meanwhile[] = "Resetting the Virtual Machine is required";
 
 static void press_reply(void *data, const json_t *result, const struct err *e)
@@ -75,7 +76,7 @@ static void press_reply(void *data, const json_t *result, const struct err *e)
 	}
 	if (e) {
 		const bool there = e->class !=
-				   ERR_UNREACHABLE; /* else the session ends, with its VM perhaps */
+				   ERR_UNREACHABLE; /* else the session closes, maybe with its VM */
 
 		if (there)
 			vm_set_requester(p->vm, NULL);
@@ -83,7 +84,7 @@ static void press_reply(void *data, const json_t *result, const struct err *e)
 			vm_spare_reset(p->vm, VM_RESET_SECONDS);
 		press_end(p, e);
 	} else if (p->settle && p->vm->st.state == VM_PAUSED) {
-		/* it ran, and stopped again before QEMU said that it ran */
+		/* it resumed and was paused again before the reply arrived */
 		press_settled(p, NULL);
 	} else {
 		vm_wait(p->vm, p->goal, VM_QMP_SECONDS, press_waited, p);
@@ -125,11 +126,11 @@ static void press(
 	qmp_call(vm->mon.qmp, command, NULL, -1, VM_QMP_SECONDS, press_reply, p);
 }
 
-/* OnReboot= is about the guest's own: this one is a person's. See vm/reset.c. */
+/* OnReboot= applies to resets by the guest; this one was requested by a user. See vm/reset.c. */
 static void verb_press_let_reset(struct vm *vm)
 {
 	vm_call(vm, "set-action", json_pack("{s:s}", "reboot", "reset"), NULL);
-	/* whether the reset comes or not: it counts again after that. RESET makes the time shorter. */
+	/* after this time OnReboot= applies again, even without a reset; RESET shortens it */
 	vm_spare_reset(vm, VM_QMP_SECONDS + VM_RESET_SECONDS);
 }
 
@@ -141,7 +142,8 @@ void verb_reset(struct vm *vm, struct request *r)
 		true);
 	if (vm->st.state != VM_PAUSED)
 		return;
-	/* QEMU then takes it for one that never ran; a later daemon must not let it go for that */
+	/* QEMU then reports it as a guest that never ran; a later daemon must not resume it for
+	 * that */
 	vm->st.paused_start = true;
 	vm->st.ending = VM_END_NONE;
 	vm_record_write(vm);

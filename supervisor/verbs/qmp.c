@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A command for QEMU itself, past all checks. */
+/* Passes a command to QEMU itself, bypassing all checks. */
 #include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/verbs/verb.h"
@@ -30,7 +30,7 @@ void verb_qmp(struct vm *vm, struct request *r)
 		return;
 	}
 	log_info(vm->name, "qmp %s by %s", execute, request_who(r));
-	/* these change its state, and the history says who did */
+	/* these change the VM's state, and the history records who did it */
 	if (streq(execute, "quit") || streq(execute, "stop") || streq(execute, "cont"))
 		vm_set_requester(vm, request_who(r));
 	arguments = json_object_get(command, "arguments");

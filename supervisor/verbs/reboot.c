@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reboot: a guest that could not come up again stays up. All that check looks at is looked at first; then
- * the wish is recorded, and the VM's own: neither this client nor this daemon need live to see it come true.
+ * reboot: a guest that could not start again is left running. Everything that `check` looks at is
+ * checked first; then the wish is recorded with the VM, so it is carried out even if this client or
+ * daemon goes away.
  */
 #include "base/mem.h"
 #include "supervisor/verbs/verb.h"
@@ -12,7 +13,7 @@ static int reboot_begin(struct vm *vm, const struct request *r, struct err *e)
 	return vm_reboot(vm, request_time(r, "timeout", -1), request_who(r), e);
 }
 
-/* The first row that would keep it from starting, in words; 0: there is none. */
+/* The first problem that would prevent a start, as an error; 0: none. */
 static int reboot_refused(const struct conf_problems *p, struct err *e)
 {
 	_cleanup_(buf_release) struct buf text = BUF_INIT;
@@ -43,7 +44,7 @@ static void reboot_checked(struct daemon *d, struct request *r, const struct con
 		request_error(r, &e);
 		return;
 	}
-	/* all may have changed meanwhile */
+	/* everything may have changed during the check */
 	vm = verb_vm(d, r);
 	if (vm && verb_may(r, vm))
 		verb_life(vm, r, reboot_begin, VM_GOAL_AGAIN);
@@ -53,7 +54,7 @@ void verb_reboot(struct vm *vm, struct request *r)
 {
 	struct err e = ERR_INIT;
 
-	/* somebody asked for the same */
+	/* already requested: join it */
 	if (vm->st.want == VM_WANT_RESTART && vm_state_has_process(vm->st.state)) {
 		verb_life(vm, r, NULL, VM_GOAL_AGAIN);
 		return;
@@ -69,7 +70,7 @@ void verb_reboot(struct vm *vm, struct request *r)
 	verb_look(vm->daemon, r, vm->name, reboot_checked);
 }
 
-/* --- what a former daemon began --- */
+/* --- operations started by a previous daemon --- */
 
 static void verb_reboot_took_up_done(void *data, const struct err *e)
 {

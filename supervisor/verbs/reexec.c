@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The daemon's own successor. */
+/* reexec: replaces the running daemon. */
 #include "base/child.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -12,7 +12,7 @@ static const double LOOK_AGAIN = 0.05, PATIENCE = 30, TRIAL = 10; /* seconds */
 
 struct reexec {
 	struct daemon *daemon;
-	struct request *r; /* NULL: the client is gone, or was answered */
+	struct request *r; /* NULL: the client is gone or has its reply */
 	struct child *trial;
 	struct loop_timer timer;
 	double deadline; /* daemon_now() */
@@ -38,7 +38,7 @@ static void reexec_fail(struct reexec *x, const struct err *e)
 	reexec_free(x);
 }
 
-/* What a successor could not go on with; false: nothing. */
+/* True if an operation is in progress that a new daemon could not continue. */
 static bool verb_reexec_is_half_way(struct daemon *d, struct err *e)
 {
 	for (const struct job *j = d->jobs.head; j; j = j->next)
@@ -64,7 +64,7 @@ static bool verb_reexec_is_half_way(struct daemon *d, struct err *e)
 	return false;
 }
 
-/* Replies are out by now. */
+/* By now the replies have been sent. */
 static void verb_reexec_replace(void *data)
 {
 	struct reexec *x = data;
@@ -86,7 +86,7 @@ static void verb_reexec_look(void *data)
 		return;
 	}
 	if (!wait) {
-		/* whoever comes now waits for the successor */
+		/* new connections wait for the new daemon */
 		server_pause(x->daemon->server);
 		log_info(NULL, "runs '%s' in its place (%s), by %s", x->daemon->program, x->version,
 			request_who(x->r));
@@ -99,7 +99,7 @@ static void verb_reexec_look(void *data)
 	loop_timer_start(&x->timer, LOOK_AGAIN);
 }
 
-/* A successor that cannot even say its version never gets the chance. */
+/* Refuses a new program that cannot even print its version. */
 static void verb_reexec_trial_done(void *data, const struct child_result *result)
 {
 	struct reexec *x = data;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * All files again, or what that would do. A VM's and a network's file is looked at before each
- * answer about it anyway; beyond that a reload takes new and vanished ones at once, tells all
- * problems, reads /etc/group again, and makes anew what others took away from networks that stand.
+ * reload: re-reads all files, or shows what that would do. The files of a VM or network are re-read
+ * before each reply about it anyway; in addition, a reload picks up new and removed ones at once,
+ * reports all problems, re-reads /etc/group, and restores whatever others removed from networks
+ * that are up.
  */
 #include "base/mem.h"
 #include "conf/load.h"
@@ -15,7 +16,7 @@
 #include "supervisor/guest/display.h"
 #include "supervisor/check/vm.h"
 
-/* Paths of guests that run were made with the old one. */
+/* ImageDir= stays in effect until a restart: running guests use paths built from the old one. */
 static void reload_image_dir(
 	const struct daemon *d, const struct conf_daemon *c, struct conf_problems *p)
 {
@@ -45,7 +46,7 @@ void verbs_reload(struct daemon *d, struct conf_problems *p)
 
 struct plan {
 	json_t *rows;
-	const char *what, *name, *applies; /* applies NULL: as the key's row says */
+	const char *what, *name, *applies; /* applies NULL: as in the key's row */
 };
 
 static void verb_reload_plan_row(
@@ -65,7 +66,7 @@ static void verb_reload_plan_change(void *data, const struct conf_change *c)
 				 p->applies ? p->applies : conf_apply_name(c->apply)));
 }
 
-/* One that runs is compared with what it runs with, as by diff. */
+/* A running VM is compared with what it runs with, as in diff. */
 static void verb_reload_plan_vm(json_t *rows, const struct vm *real, const struct vm *fresh)
 {
 	struct plan p = { rows, "vm", fresh->name, NULL };
@@ -99,8 +100,7 @@ static void verb_reload_plan_daemon(
 {
 	struct plan p = { rows, "daemon", "vmkeep.conf", NULL };
 
-	/* ImageDir= is the one that is not read again: what counts is with what the daemon was
-	 * started */
+	/* ImageDir= is the one key that is not re-read: the value at daemon start counts */
 	conf_daemon_diff(&d->conf, fresh, verb_reload_plan_change, &p);
 }
 
@@ -126,7 +126,7 @@ static json_t *verb_reload_plan_make(struct daemon *d)
 
 	conf_load_daemon(&fresh, d->dirs.config, &own);
 	check_files_read(&f, d, &problems);
-	/* a broken vmkeep.conf is not taken, and what [Defaults] are is not known */
+	/* a broken vmkeep.conf is not used, and [Defaults] are unknown then */
 	if (!own.count) {
 		verb_reload_plan_daemon(d, &fresh, rows);
 		verb_reload_plan_vms(d, &f, rows);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What people look at. Everything comes from memory: a stuck guest delays nobody. */
+/* Read-only verbs. Everything comes from memory, so a hung guest delays nothing. */
 #include <fnmatch.h>
 
 #include "base/clock.h"
@@ -38,7 +38,7 @@ static json_t *verb_show_uptime(const struct vm *vm)
 		       : json_null();
 }
 
-/* Its run record was lost, and what it was started with is not known. */
+/* True if the run record was lost, so that we do not know what it was started with. */
 static bool verb_show_is_unknown(const struct vm *vm)
 {
 	return vm_state_has_process(vm->st.state) && vm->proc.conf_lost;
@@ -59,9 +59,9 @@ static const char *verb_show_accel_text(const struct vm *vm)
 	return conf_accel_name(vm_state_has_process(vm->st.state) ? vm->proc.accel : c->accel);
 }
 
-/* The few words that a thousand rows repeat are made once. */
+/* Creates each of the few strings that a thousand rows repeat only once. */
 struct words {
-	const char *text[16]; /* constants: told apart by where they stand */
+	const char *text[16]; /* string constants, compared by address */
 	json_t *word[16];
 };
 
@@ -115,7 +115,7 @@ void verb_list(struct daemon *d, struct request *r)
 		vm = d->vms->vm[i];
 		if (pattern && fnmatch(pattern, vm->name, 0) != 0)
 			continue;
-		/* an owner without the role sees what is his */
+		/* a client with only the owner role sees its own VMs */
 		if (request_role(r) == API_ROLE_OWNER && !verb_owns(d, r, vm))
 			continue;
 		if (!running || vm_state_has_process(vm->st.state))

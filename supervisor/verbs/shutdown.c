@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the host's way down asks for. */
+/* Shuts down all guests, for the shutdown of the host. */
 #include "supervisor/api/result.h"
 #include "supervisor/verbs/verb.h"
 #include "supervisor/boot/shutdown.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Snapshots of a VM's disks. */
+/* Snapshot verbs. */
 #include "base/mem.h"
 #include "supervisor/api/result.h"
 #include "supervisor/verbs/verb.h"
@@ -7,7 +7,7 @@
 
 static void snapshot_verb(struct vm *vm, struct request *r, enum snapshot_verb verb)
 {
-	/* a client that does not wait is answered by verb_job(), and its request is gone then */
+	/* if the client does not wait, verb_job() completes the request and frees it */
 	char *name = xstrdup(request_string(r, "snapshot"));
 	struct job *j = verb_job(vm->daemon, r, vm);
 
@@ -21,7 +21,7 @@ void verb_snapshot_create(struct vm *vm, struct request *r)
 	snapshot_verb(vm, r, SNAPSHOT_CREATE);
 }
 
-/* What would refuse it is an answer, not an error. */
+/* A refusal is part of the answer, not an error. */
 static void verb_snapshot_on_revert_plan(void *data, json_t *result, const struct err *e)
 {
 	struct request *r = data;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Verbs that hand the connection over: from then on it is raw bytes. */
+/* Verbs that take over the connection for raw bytes. */
 #include <ev.h>
 
 #include "base/mem.h"
@@ -33,7 +33,7 @@ void verb_console(struct vm *vm, struct request *r)
 	buf_release(&leftover);
 }
 
-/* --- the end of a file that is sent, then the connection ends --- */
+/* --- sends the end of a file, then closes the connection --- */
 
 struct outflow {
 	struct ev_loop *ev;

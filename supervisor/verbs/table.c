@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which handler answers which verb. */
+/* Maps verbs to handlers. */
 #include <assert.h>
 
 #include "base/mem.h"

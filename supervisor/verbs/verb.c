@@ -28,7 +28,7 @@ static bool verb_owns_name(struct daemon *d, const struct request *r, const char
 	return vms_owned(d->vms, name, verb_is_owner, (void *)(uintptr_t)r);
 }
 
-/* Only those that may be own ones are looked at again: there may be a thousand. */
+/* Re-reads only files that may be the client's own: there may be a thousand VMs. */
 bool verb_owns(struct daemon *d, const struct request *r, const struct vm *vm)
 {
 	return (vm->file.problems || request_owns(r, &vm->file.conf.owner)) &&
@@ -58,7 +58,7 @@ static void verb_job_done(void *data, struct job *j)
 		request_return(r, json_incref(j->result));
 }
 
-/* The job goes on; nobody is told. */
+/* The job continues without the client. */
 static void verb_client_gone(void *data)
 {
 	struct job *j = data;
@@ -101,7 +101,7 @@ static bool verb_has_guest(struct request *r, const struct vm *vm)
 	return false;
 }
 
-/* A save or a load holds the disks: nothing but kill may tear it apart. */
+/* A snapshot operation is using the disks: only kill may interrupt it. */
 static bool verb_is_free(struct request *r, const struct vm *vm)
 {
 	struct err e = ERR_INIT;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/verbs/verb.h - handlers of the verbs, and what they share; private to this room
+ * supervisor/verbs/verb.h - verb handlers and what they share; private to supervisor/verbs
  *
- * A handler calls the room that knows, and completes the request. What takes time becomes a job:
- * verb_job() answers at once with its number when the client asked not to wait, else the request is
- * completed when the job is.
+ * A handler calls the module that does the work and completes the request. Long operations become
+ * jobs: verb_job() replies with the job's number at once if the client does not want to wait, else
+ * the request is completed when the job ends.
  */
 #ifndef SUPERVISOR_VERBS_VERB_H
 #define SUPERVISOR_VERBS_VERB_H
@@ -13,11 +13,12 @@
 #include "supervisor/core/daemon.h"
 #include "supervisor/vm/vms.h"
 
-/* Of a verb about one VM: its files looked at again, and what the verb's row needs held against it. */
+/* Handler of a verb about one VM. The VM's files have been re-read, and unless the verb is
+ * API_JOINS, the requirements of its row have been checked. */
 typedef void verb_vm_fn(struct vm *vm, struct request *r);
 typedef void verb_fn(struct daemon *d, struct request *r);
 
-/* Which handler answers which verb, one of the two; those of the server itself are not in it. */
+/* Maps a verb to one of two kinds of handler. Verbs of the server itself are not listed. */
 struct verb_row {
 	const char *execute;
 	verb_vm_fn *on_vm;
@@ -26,36 +27,36 @@ struct verb_row {
 extern const struct verb_row verb_table[];
 extern const size_t verb_table_n;
 
-/* The VM that the request names, its files looked at again; NULL: the error was answered. */
+/* The VM named in the request, its files re-read; NULL: an error has been sent. */
 struct vm *verb_vm(struct daemon *d, struct request *r);
-/* What the verb's row needs; false: the refusal was answered. */
+/* Checks the requirements of the verb's row; false: a refusal has been sent. */
 bool verb_may(struct request *r, const struct vm *vm);
-/* Is the client, who has no role, an owner of this VM, by its files as they are now? */
+/* True if the client, who has no group role, owns this VM according to its current files. */
 bool verb_owns(struct daemon *d, const struct request *r, const struct vm *vm);
-/* A job of the request's verb, for vm or NULL. Ends with job_finish(). */
+/* Creates a job for the request's verb, on vm or NULL. The caller ends it with job_finish(). */
 struct job *verb_job(struct daemon *d, struct request *r, const struct vm *vm);
-/* Tells the client, which may draw its progress. */
+/* Sends the job to the client, which may show its progress. */
 void verb_job_started(struct request *r, const struct job *j);
 
-/* Acts, then answers with a job that ends when the VM is there, or cannot get there. act may be NULL: it
- * was done already. */
+/* Calls act, then replies with a job that ends when the VM has reached the goal or cannot reach it.
+ * act NULL: already done. */
 typedef int verb_act_fn(struct vm *vm, const struct request *r, struct err *e);
 void verb_life(struct vm *vm, struct request *r, verb_act_fn *act, enum vm_goal goal);
 
-/* Answers with result(vm) when the VM is there, or cannot get there. One whose client leaves does not
- * wait any more. */
+/* Replies with result(vm) when the VM has reached the goal, or with an error if it cannot. The wait
+ * ends if the client disconnects. */
 typedef json_t *verb_result_fn(struct vm *vm);
 void verb_wait_for(struct request *r, struct vm *vm, enum vm_goal goal, double timeout,
 	verb_result_fn *result);
 
-/* Looks at all that would keep the VM (NULL: any) from starting, then calls looked, unless the client
- * left. */
+/* Checks everything that would prevent the VM (NULL: any VM) from starting, then calls looked,
+ * unless the client has disconnected. */
 typedef void verb_looked_fn(struct daemon *d, struct request *r, const struct conf_problems *p);
 void verb_look(struct daemon *d, struct request *r, const char *name, verb_looked_fn *looked);
 
-/* An agent_call()'s error, for a client: to that one unreachable would be the daemon. */
+/* Converts an agent_call() error for a client, to whom "unreachable" would mean the daemon. */
 const struct err *verb_guest_error(const struct err *e, struct err *own);
-/* Host byte order to "192.168.122.7". */
+/* Converts an address from host byte order to "192.168.122.7". */
 json_t *verb_address(uint32_t address);
 
 /* conf.c */
