@@ -27,7 +27,7 @@ _Static_assert(ARRAY_SIZE(kinds) == KINDS, "a kind has no row");
 struct claim {
 	enum kind kind;
 	const char *value;
-	bool weak; /* two weak ones do not hurt each other */
+	bool weak; /* two weak claims do not conflict */
 	size_t index;
 	const struct conf_place *place;
 	const char *what;   /* "disk 'root'" */
@@ -38,7 +38,7 @@ struct claims {
 	struct arena arena;
 	struct claim *claim;
 	size_t n, room;
-	size_t index; /* of the VM that is looked at */
+	size_t index; /* of the current VM */
 	const char *image_dir;
 };
 
@@ -82,7 +82,7 @@ static void duplicates_add_disk(struct claims *all, const struct conf_disk *d)
 			arena_printf(&all->arena, "base of %s", what));
 }
 
-/* What the daemon chose is weak: it chooses anew where a file takes it. */
+/* Values chosen by the daemon are weak: it chooses again if a file claims the value. */
 static void duplicates_add_nic(
 	struct claims *all, const struct conf_nic *n, const struct identity *id)
 {
@@ -147,7 +147,7 @@ static int duplicates_by_value(const void *a, const void *b)
 	return r ? r : x->index < y->index ? -1 : x->index > y->index;
 }
 
-/* The first of the group [from, to) that c cannot live with. */
+/* The first claim in [from, to) that conflicts with c. */
 static const struct claim *duplicates_other_of(
 	const struct claim *c, const struct claim *from, const struct claim *to)
 {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/check/duplicates.h - what two VM files claim both, though only one VM can have it
+ * supervisor/check/duplicates.h - conflicts between VM files: shared disks, MACs, addresses, ports
  *
- * UUIDs, disk images that one of them writes, MAC addresses, IP addresses, VNC ports. By name: nothing is
- * opened, so a link to an image is found at start only, by its lock. Pure.
+ * UUIDs, images that at least one of the VMs writes, MAC addresses, IP addresses, VNC ports, vsock
+ * CIDs. Compared by name, nothing is opened: a link to the same image is only detected at start, by
+ * its lock. Pure.
  */
 #ifndef SUPERVISOR_CHECK_DUPLICATES_H
 #define SUPERVISOR_CHECK_DUPLICATES_H
@@ -18,11 +19,12 @@ struct duplicates_vm { /* borrowed */
 	const struct identity *identity;
 };
 
-/* A claim of this VM that another has too; text says who. Strings live for the call. */
+/* A claim of this VM that conflicts with another VM's, which text names. Strings are valid during
+ * the call. */
 typedef void duplicates_fn(void *data, const char *vm, const struct conf_place *place,
 	const char *key, const char *text, const char *hint);
 
-/* Calls found once for each such claim, VM by VM in their order. */
+/* Calls found once for each claim with a conflict, in the order of the VMs. */
 void duplicates_find(const struct duplicates_vm *vm, size_t n, const char *image_dir,
 	duplicates_fn *found, void *data);
 

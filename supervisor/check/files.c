@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The files as they are now, read into copies: the daemon goes on with what it knows. */
+/* Reads the current files into copies, without changing the daemon's state. */
 
 #include "base/mem.h"
 #include "conf/load.h"
@@ -55,7 +55,7 @@ struct vm *check_vm(struct daemon *d, const char *name, struct conf_problems *p)
 		conf_vm_release(&vm->file.conf);
 		files_read_conf(vm, &own);
 	}
-	if (real && real->revert) /* what is lost on disk is known all the same */
+	if (real && real->revert) /* the mark counts even if its file was lost */
 		vm_revert_marked(vm, real->revert->snapshot, real->revert->disk);
 	conf_problems_add(p, &own);
 	conf_problems_release(&own);

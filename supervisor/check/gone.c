@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is kept of VMs whose file is gone, and nobody said forget. */
+/* Finds the state of VMs whose file is gone and that have not been forgotten. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -9,7 +9,7 @@
 #include "conf/load.h"
 #include "supervisor/check/vm.h"
 
-/* Its state goes to a file with its UUID, or did. */
+/* True if the state has moved, or will move, to a VM file with the same UUID. */
 static bool gone_moved(const struct vms *files, int states, const char *name)
 {
 	_cleanup_(close_fd) int fd =

@@ -81,8 +81,8 @@ struct host_checking {
 	struct probes *probes;
 	struct host_facts facts;
 	struct child *nft, *dir;
-	struct loop_task later; /* nothing is told before host_check_run() has returned */
-	unsigned open;		/* what is still awaited */
+	struct loop_task later; /* done is not called before host_check_run() has returned */
+	unsigned open;		/* facts still pending */
 	void (*done)(void *data, json_t *table);
 	void *data;
 };
@@ -123,7 +123,7 @@ static void host_on_nft(void *data, const struct child_result *r)
 	host_one_less(h);
 }
 
-/* Of what did not answer in time that which came before. */
+/* After a timeout, uses whatever was printed before it. */
 static void host_on_dir(void *data, const struct child_result *r)
 {
 	struct host_checking *h = data;

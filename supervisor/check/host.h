@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/check/host.h - is this host fit for guests?
+ * supervisor/check/host.h - checks whether this host is fit for guests
  *
- * A table of checks, each PASS, WARN or FAIL with what was seen and the cure. What takes time (KVM
- * proof, nft, room on the image directory's file system) is gathered first, by children; the
- * checks themselves read small files of /proc and /sys below a directory that a test replaces.
+ * A table of checks. Each results in PASS, WARN or FAIL with what was found and how to fix it. Slow
+ * facts (KVM test, nft, free space for images) are gathered first, by child processes; the checks
+ * themselves read small files of /proc and /sys below a root directory that tests replace.
  */
 #ifndef SUPERVISOR_CHECK_HOST_H
 #define SUPERVISOR_CHECK_HOST_H
@@ -29,15 +29,15 @@ const char *host_verdict_name(enum host_verdict v); /* "PASS" */
 enum { HOST_BRIDGES_MAX = 16 };
 
 struct host_facts {
-	int root; /* descriptor of / */
+	int root; /* fd of / */
 	const char *image_dir;
-	char bridge[HOST_BRIDGES_MAX][16]; /* of our networks */
+	char bridge[HOST_BRIDGES_MAX][16]; /* of vmkeep networks */
 	size_t bridges;
 
-	const struct probe *qemu;	  /* NULL: qemu_error */
-	struct err qemu_error, kvm_error; /* empty: well */
-	json_t *ruleset;		  /* NULL: nft could not tell */
-	uint64_t room, size; /* of the image directory's file system, 0 of 0: unknown */
+	const struct probe *qemu;	  /* NULL: see qemu_error */
+	struct err qemu_error, kvm_error; /* empty: no error */
+	json_t *ruleset;		  /* NULL: nft failed */
+	uint64_t room, size; /* of the image directory's file system; size 0: unknown */
 	unsigned mode;	     /* of the image directory, 0: unknown */
 };
 
@@ -50,16 +50,16 @@ struct host_row {
 void host_row(struct host_row *row, enum host_verdict v, const char *cure, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
-/* check, verdict, text, cure; for each check that applies. */
+/* Table with check, verdict, text and cure, for each check that applies. */
 json_t *host_report(const struct host_facts *f);
 
-/* Gathers, then reports; once, from the loop. The result is done's. */
+/* Gathers the facts, then calls done once, from the loop. done owns the table. */
 struct host_checking;
 struct host_checking *host_check_run(
 	struct daemon *d, void (*done)(void *data, json_t *table), void *data);
 void host_check_cancel(struct host_checking *h);
 
-/* One row of the report, or none where it does not apply. */
+/* Fills one row of the report, or leaves it HOST_SILENT if the check does not apply. */
 typedef void host_check_fn(const struct host_facts *f, struct host_row *row);
 
 /* host_cpu.c */
@@ -72,7 +72,8 @@ host_check_fn host_cgroups, host_memory, host_huge_pages, host_room, host_image_
 host_check_fn host_tun, host_bridge, host_forward, host_firewall_dhcp, host_iptables,
 	host_bridge_filter, host_ip_forward, host_port_dns, host_port_dhcp, host_libvirt;
 
-/* host_row.c, for those: the file's text cut to room, without the last newline; false: not there. */
+/* host_row.c. Reads a file, cut to room bytes and without trailing newlines; false if it cannot be
+ * read. */
 bool host_read(const struct host_facts *f, const char *path, char *text, size_t room);
 bool host_exists(const struct host_facts *f, const char *path);
 

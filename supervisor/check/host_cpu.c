@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What guests run on: processor, KVM, QEMU and what it needs. */
+/* Checks of the CPU, KVM, QEMU and the programs it needs. */
 #include <string.h>
 #include <unistd.h>
 
@@ -13,7 +13,7 @@ static const char in_firmware[] =
 	"switch on VT-x or AMD-V in the firmware (BIOS) setup; in a cloud, take a machine "
 	"with nested virtualisation. Guests with Accel=tcg run without, slowly";
 
-/* "vmx", "svm", or NULL. The first processor stands for all. */
+/* "vmx", "svm", or NULL. Only looks at the first CPU. */
 static const char *cpu_flag(const struct host_facts *f)
 {
 	static char text[CPUINFO_MAX];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What networks need, and who else has a say in them. */
+/* Checks of network requirements, and of other software that interferes. */
 #include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 
 enum { TABLE_TEXT = 64 << 10 };
 
-static const char usual_bridge[] = "virbr0"; /* of the network default, before it was ever raised */
+static const char usual_bridge[] = "virbr0"; /* of network default, until it has been up */
 
 static size_t host_net_bridges(const struct host_facts *f)
 {
@@ -82,7 +82,7 @@ void host_bridge(const struct host_facts *f, struct host_row *row)
 
 /* --- firewalls --- */
 
-/* The interface of the default route, "" where there is none. */
+/* The interface of the default route; "" if there is none. */
 static void host_net_uplink(const struct host_facts *f, char name[16])
 {
 	char *text = xcalloc(1, TABLE_TEXT), iface[16];
@@ -119,7 +119,7 @@ static void host_net_cure_drop(const struct host_facts *f, const struct ruleset_
 			by->chain, br, rule);
 }
 
-/* Tells of a foreign rule that drops what the packet stands for. */
+/* Reports a foreign rule that drops this packet. */
 static bool host_net_drops(const struct host_facts *f, struct host_row *row,
 	const struct ruleset_packet *p, const char *br, const char *what)
 {
@@ -175,7 +175,7 @@ void host_forward(const struct host_facts *f, struct host_row *row)
 void host_firewall_dhcp(const struct host_facts *f, struct host_row *row)
 {
 	if (!f->ruleset)
-		return; /* said above */
+		return; /* reported by host_forward() */
 	for (size_t i = 0; i < host_net_bridges(f); i++) {
 		const struct ruleset_packet ask = { .hook = "input",
 			.routed = true,
@@ -236,7 +236,7 @@ void host_ip_forward(const struct host_facts *f, struct host_row *row)
 
 /* --- ports --- */
 
-/* Is the port taken on all addresses? */
+/* True if the port is in use on the wildcard address. */
 static bool host_net_is_taken(const struct host_facts *f, unsigned port, char who[HOST_WHO])
 {
 	static const char *const tables[] = { "proc/net/udp", "proc/net/udp6", "proc/net/tcp",
@@ -266,7 +266,7 @@ void host_port_dhcp(const struct host_facts *f, struct host_row *row)
 {
 	char who[HOST_WHO];
 
-	/* dnsmasq, ours or another, shares it by interface */
+	/* dnsmasq, ours or not, shares the port per interface */
 	if (host_net_is_taken(f, 67, who) && strncmp(who, "dnsmasq ", 8) != 0)
 		host_row(row, HOST_WARN, "let it serve interfaces of its own, or stop it",
 			"%s has it on all addresses: networks cannot offer DHCP", who);

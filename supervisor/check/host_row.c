@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What every check of the host uses. */
+/* Helpers for all host checks. */
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -32,7 +32,7 @@ void host_row(struct host_row *row, enum host_verdict v, const char *cure, const
 	va_start(ap, fmt);
 	vsnprintf(row->text, sizeof row->text, fmt, ap);
 	va_end(ap);
-	/* a program's words have lines, a row is one */
+	/* messages of programs may have several lines */
 	for (char *s = row->text; (s = strchr(s, '\n')); s++)
 		*s = ' ';
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory, room, clocks, and what the kernel keeps guests apart with. */
+/* Checks of memory, disk space, clocks and security modules. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/timex.h>
@@ -10,7 +10,7 @@
 #include "supervisor/check/host.h"
 #include "supervisor/host/meminfo.h"
 
-enum { SMALL_TEXT = 256, MEMINFO_TEXT = 8192, SHORT = 20 /* a 20th is little */ };
+enum { SMALL_TEXT = 256, MEMINFO_TEXT = 8192, SHORT = 20 /* warn below 1/20 */ };
 
 void host_cgroups(const struct host_facts *f, struct host_row *row)
 {
@@ -101,7 +101,7 @@ void host_room(const struct host_facts *f, struct host_row *row)
 		host_row(row, HOST_PASS, NULL, "%s of %s left in '%s'", room, size, f->image_dir);
 }
 
-/* Guests need none of it: each sees its own files, by mounts of these alone. */
+/* Guests do not need any access: each has its own files mounted individually. */
 void host_image_access(const struct host_facts *f, struct host_row *row)
 {
 	_cleanup_(free_ptr) char *quoted = text_shell_quote(f->image_dir),

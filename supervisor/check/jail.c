@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vmkeep-jail in its check mode: a child that may hang in a dead file server, so it has a deadline.
- * One that not even SIGKILL ends is left behind and reaped whenever its server comes back.
+ * Runs vmkeep-jail in check mode. It may hang on a dead file server, so there is a deadline. A
+ * process that survives even SIGKILL is left behind, and reaped when the server comes back.
  */
 #include <signal.h>
 #include <sys/pidfd.h>
@@ -22,8 +22,8 @@ struct check_jail {
 	ev_io answers, exited;
 	struct loop_timer deadline;
 	struct buf text;
-	char *looking;	     /* at what it looks now */
-	check_jail_fn *tell; /* NULL: nobody listens any more */
+	char *looking;	     /* what it is inspecting now */
+	check_jail_fn *tell; /* NULL: cancelled or finished */
 	void *data;
 	bool complete;
 	struct err error;

@@ -7,15 +7,15 @@
 
 #include "base/mem.h"
 
-enum { JUMPS_MAX = 16, STEPS_MAX = 100000 /* some 10 ms, for rulesets as Kubernetes makes them */ };
+enum { JUMPS_MAX = 16, STEPS_MAX = 100000 /* about 10 ms; enough for Kubernetes */ };
 
 enum verdict { NEXT, RETURN, ACCEPT, DROP };
 
 struct walk {
-	const json_t *list; /* of "nftables" */
+	const json_t *list; /* the "nftables" array */
 	const struct ruleset_packet *packet;
 	const char *family, *table;
-	unsigned *steps; /* gone */
+	unsigned *steps; /* taken so far */
 };
 
 static const char *ruleset_text(const json_t *o, const char *key)
@@ -25,7 +25,7 @@ static const char *ruleset_text(const json_t *o, const char *key)
 
 /* --- matches --- */
 
-/* What a rule calls the left side: "iifname", "ct state", "udp dport"; NULL: something else. */
+/* The name of a match's left side: "iifname", "ct state", "udp dport"; NULL: something else. */
 static const char *ruleset_field_name(const json_t *left, char buf[64])
 {
 	const json_t *meta = json_object_get(left, "meta"), *ct = json_object_get(left, "ct"),
@@ -60,7 +60,7 @@ static bool ruleset_in_range(const json_t *range, const char *value)
 	       v <= json_integer_value(json_array_get(range, 1));
 }
 
-/* A word, a number, "virbr*", a range, or a set of these. */
+/* right may be a word, a number, a prefix such as "virbr*", a range, or a set of these. */
 static bool ruleset_fits(const json_t *right, const char *value)
 {
 	const json_t *set = json_object_get(right, "set"), *range = json_object_get(right, "range"),
@@ -108,11 +108,11 @@ static enum verdict ruleset_walk_jump(
 {
 	enum verdict v = ruleset_walk_chain(w, ruleset_text(jump, "target"), depth + 1);
 
-	/* from a goto there is no way back: the rest of this chain is not looked at */
+	/* goto does not return: the rest of this chain is skipped */
 	return v == NEXT || v == RETURN ? (back ? NEXT : RETURN) : v;
 }
 
-/* What an expression decides, if it is one that does. */
+/* Gets the verdict of an expression; false if it has none. */
 static bool ruleset_decides(
 	const struct walk *w, const json_t *expr, unsigned depth, enum verdict *v)
 {
@@ -133,7 +133,7 @@ static bool ruleset_decides(
 	return true;
 }
 
-/* ct state vmap { established : accept, invalid : drop } */
+/* For example: ct state vmap { established : accept, invalid : drop } */
 static enum verdict ruleset_walk_map(const struct walk *w, const json_t *map, unsigned depth)
 {
 	const json_t *pairs = json_object_get(json_object_get(map, "data"), "set"), *pair;
@@ -220,7 +220,7 @@ static bool ruleset_is_met_by(const struct ruleset_packet *p, const json_t *chai
 	return p->routed && (streq(family, "ip") || streq(family, "inet"));
 }
 
-/* In whatever order they come: one that drops is enough. */
+/* The order of base chains does not matter: one drop is enough. */
 bool ruleset_drops(const json_t *doc, const struct ruleset_packet *p, struct ruleset_drop *by)
 {
 	const json_t *list = json_object_get(doc, "nftables"), *entry;
@@ -240,7 +240,7 @@ bool ruleset_drops(const json_t *doc, const struct ruleset_packet *p, struct rul
 		*by = (struct ruleset_drop){ w.family, w.table, ruleset_text(chain, "name"),
 			v != DROP };
 		if (steps > STEPS_MAX)
-			return false; /* nobody knows */
+			return false; /* too large to tell */
 		if (v == DROP || (v != ACCEPT && streq(ruleset_text(chain, "policy"), "drop")))
 			return true;
 	}

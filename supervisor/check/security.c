@@ -16,7 +16,8 @@
 #include "supervisor/guest/output.h"
 #include "supervisor/check/security_private.h"
 
-/* The rest of the line that begins with key, blanks in front skipped; NULL: no such line. */
+/* Returns the rest of the line that starts with key, without surrounding blanks; NULL: no such
+ * line. */
 static const char *security_line_of(struct look *l, const char *text, const char *key)
 {
 	char *value = l->value;
@@ -41,7 +42,7 @@ static const char *security_status_of(struct look *l, const char *key)
 	return security_line_of(l, l->status.data ? l->status.data : "", key);
 }
 
-/* --- the rules: what was found, and does it do? --- */
+/* --- the rules: each adds what it found and returns whether it holds --- */
 
 static bool security_own_uid(struct look *l)
 {
@@ -104,7 +105,7 @@ static bool security_no_new_privileges(struct look *l)
 	return security_number_is(l, "NoNewPrivs:", 1);
 }
 
-/* Ours and QEMU's own. */
+/* One is ours, one QEMU's own. */
 static bool security_filters(struct look *l)
 {
 	const char *mode = security_status_of(l, "Seccomp:");
@@ -144,7 +145,7 @@ static bool security_namespaces(struct look *l)
 	return all;
 }
 
-/* Lines behind the first in a table of the process's network. */
+/* The number of lines after the heading of a table in /proc/PID/net. */
 static unsigned security_table_lines(const struct look *l, const char *name)
 {
 	_cleanup_(free_ptr) char *text = security_proc(l, name);
@@ -162,7 +163,7 @@ static bool security_no_network(struct look *l)
 	_cleanup_(free_ptr) char *devices = security_proc(l, "net/dev");
 	unsigned sockets = 0, links = 0;
 
-	/* two lines of heading; each other is an interface */
+	/* two heading lines, then one per interface */
 	for (const char *at = devices; (at = strchr(at, '\n')); at++)
 		links++;
 	for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
@@ -198,7 +199,7 @@ static bool security_limits(struct look *l)
 	return all;
 }
 
-/* Under pressure the kernel takes a guest before it takes what runs the host. */
+/* The OOM killer must prefer a guest to the programs that run the host. */
 static bool security_oom_first(struct look *l)
 {
 	_cleanup_(free_ptr) char *text = security_proc(l, "oom_score_adj");
@@ -246,7 +247,7 @@ static bool security_own_cgroup(struct look *l)
 static const struct {
 	const char *name;
 	bool (*holds)(struct look *l);
-	bool optional; /* holds as far as the host offers it */
+	bool optional; /* depends on the host: null rather than false */
 } rules[] = {
 	{ "own uid",             security_own_uid, false },
 	{ "no groups",           security_no_groups, false },
@@ -275,7 +276,7 @@ json_t *security_report(const struct vm *vm, struct err *e)
 	char path[32];
 
 	snprintf(path, sizeof path, "/proc/%d/status", (int)vm->proc.pid);
-	/* "starting" may still be vmkeep-jail at work, to which half of the rules do not apply yet */
+	/* in "starting" it may still be vmkeep-jail, to which half of the rules do not apply yet */
 	if (!vm_state_has_process(vm->st.state) || vm->st.state == VM_SPAWNING ||
 		file_read(AT_FDCWD, path, &l.status, NULL) < 0 ||
 		!proc_is(vm->proc.pid, vm->proc.starttime)) {

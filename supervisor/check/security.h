@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/check/security.h - what confines the process of a VM, as the kernel tells it
+ * supervisor/check/security.h - verifies the confinement of a VM's process
  *
- * Nothing here comes from what was meant: each row is read from /proc/PID and held against the rule.
- * The rules are explained in vmkeep-security(7).
+ * Nothing is taken from our own configuration: each row is read from /proc/PID and compared with
+ * the rule. vmkeep-security(7) explains the rules.
  */
 #ifndef SUPERVISOR_CHECK_SECURITY_H
 #define SUPERVISOR_CHECK_SECURITY_H
@@ -15,11 +15,12 @@
 
 struct vm;
 
-/* {"columns": ["rule", "holds", "found"], "rows": [...]}, NULL where there is no process. */
+/* {"columns": ["rule", "holds", "found"], "rows": [...]}; NULL if there is no process. */
 json_t *security_report(const struct vm *vm, struct err *e);
 
-/* Its QEMU was replaced on disk since it was started, as by an upgrade: it goes on with the old program until its
- * next start. The kernel tells: the link /proc/PID/exe of a removed file ends in " (deleted)" (proc(5)). */
+/* True if the QEMU binary was replaced since the VM started, as by an upgrade: the VM runs the old
+ * program until its next start. The link /proc/PID/exe of a removed file ends in " (deleted)", see
+ * proc(5). */
 bool vm_outdated(const struct vm *vm);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a guest's process holds open: a descriptor is a way out that no private root closes.
+ * Checks the open fds of a guest's process: an fd is a way out that no private root closes.
  *
- * Each is looked at through an O_PATH descriptor of /proc/PID/fd, by calls that ask no file server
- * and no driver: QEMU may hold a file of a dead one. What is closed again was never open.
+ * Each is inspected through an O_PATH fd of /proc/PID/fd, with calls that contact no file server or
+ * driver: QEMU may hold a file on a dead server. An fd that was closed meanwhile is ignored.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -19,7 +19,7 @@
 #include "supervisor/check/security_private.h"
 #include "supervisor/vm/vms.h"
 
-enum { SECURITY_FDS_MAX = 4097 }; /* one more than it may have */
+enum { SECURITY_FDS_MAX = 4097 }; /* one more than the limit */
 
 enum security_read { SECURITY_READ, SECURITY_GONE, SECURITY_UNREADABLE };
 
@@ -40,16 +40,15 @@ static enum security_read security_read_fd(int dir, const char *number, struct s
 	f->file_system = makedev(st.stx_dev_major, st.stx_dev_minor);
 	if (f->type != S_IFSOCK)
 		return SECURITY_READ;
-	/* by our own number, which nobody can give another meaning; since Linux 5.15 it tells
-	 * streams apart */
+	/* through our own fd, which nobody else can replace; since Linux 5.15 the name
+	 * distinguishes stream sockets */
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	if (getxattr(path, "system.sockprotoname", f->protocol, sizeof f->protocol - 1) <= 0)
 		snprintf(f->protocol, sizeof f->protocol, "of an unknown kind");
 	return SECURITY_READ;
 }
 
-/* One that is gone when it is looked at is not there: those that are opened meanwhile are seen next
- * time. */
+/* Skips fds that are closed meanwhile; those opened meanwhile are seen by the next check. */
 static const struct security_fds *security_fds(struct look *l)
 {
 	_cleanup_(free_ptr) char *path = xasprintf("/proc/%d/fd", (int)l->vm->proc.pid);
@@ -82,7 +81,7 @@ void security_fds_release(struct security_fds *fds)
 	*fds = (struct security_fds){ .fd = NULL };
 }
 
-/* Whether all could be read at all. */
+/* True if all fds could be read. */
 static bool security_fds_known(struct look *l)
 {
 	if (security_fds(l)->root)
@@ -127,7 +126,8 @@ bool security_sockets(struct look *l)
 	return good;
 }
 
-/* Through a node of the private root, or the same device as one that was; of others only tun. */
+/* Accepts a node in the private root, or the same block device as such a node; otherwise only
+ * tun. */
 static bool security_device_known(const struct security_fds *fds, const struct security_fd *f)
 {
 	if (f->file_system == fds->root || (f->type == S_IFCHR && f->device == makedev(10, 200)))
@@ -162,7 +162,7 @@ bool security_devices(struct look *l)
 	return good;
 }
 
-/* One of another file system leads to all that is below it. */
+/* A directory on another file system gives access to everything below it. */
 bool security_directories(struct look *l)
 {
 	const struct security_fds *fds = security_fds(l);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is mounted in a guest's private root: the root itself, the system's parts of jail/root.c,
- * and single files of its own.
+ * Checks the mounts in a guest's private root: the root itself, the system directories of
+ * jail/root.c, and single files of its own.
  */
 #include <limits.h>
 #include <stdio.h>
@@ -16,17 +16,17 @@
 /* A line of /proc/PID/mountinfo. */
 struct security_mount {
 	const char *device;	 /* "0:42" */
-	const char *source_root; /* what of its file system is mounted: "/" is all of it */
+	const char *source_root; /* the part of the file system that is mounted: "/" is all of it */
 	char *path;
 	const char *options;
-	const char *type; /* "tmpfs vmkeep rw,...": kind, source, its own options */
+	const char *type; /* "tmpfs vmkeep rw,...": type, source, super block options */
 };
 
-/* As jail/root.c shows them. */
+/* As mounted by jail/root.c. */
 static const char *const security_system[] = { "/usr", "/lib", "/lib32", "/lib64", "/libx32",
 	"/bin", "/sbin", "/etc/ld.so.cache", "/var/run/qemu" };
 
-/* mountinfo writes blanks and their like as \040. */
+/* mountinfo escapes blanks and the like as \040. */
 static void security_unescape(char *s)
 {
 	char *to = s;
@@ -41,7 +41,7 @@ static void security_unescape(char *s)
 	*to = '\0';
 }
 
-/* The line at *at, which is cut up; false at the end. A line that makes no sense has no path. */
+/* Parses the line at *at in place; false at the end. A malformed line has no path. */
 static bool security_next_mount(char **at, struct security_mount *m)
 {
 	char *field[6], *rest = *at, *next = strchrnul(rest, '\n');
@@ -94,7 +94,7 @@ static bool security_is_system(const struct security_mount *m)
 	return false;
 }
 
-/* A part of a file system, from which nothing can be run. */
+/* Only a part of a file system, and nothing on it can be executed. */
 static bool security_is_file(const struct security_mount *m)
 {
 	return !streq(m->source_root, "/") && security_has(m->options, "nosuid") &&
@@ -116,7 +116,7 @@ static bool security_may_write(const struct vm *vm, const char *path)
 	return streq(path, nvram);
 }
 
-/* Its root is ours and read-only, and of what is mounted there it writes its own files only. */
+/* The root is ours and read-only, and only the VM's own files are writable in it. */
 bool security_private_root(struct look *l)
 {
 	_cleanup_(free_ptr) char *text = security_proc(l, "mountinfo");

@@ -25,7 +25,7 @@ bool vm_outdated(const struct vm *vm)
 	char link[32], path[PATH_MAX];
 	ssize_t n;
 
-	/* before, it is vmkeep-jail still */
+	/* until then it is vmkeep-jail */
 	if (!vm_state_has_process(vm->st.state) || vm->st.state == VM_SPAWNING)
 		return false;
 	snprintf(link, sizeof link, "/proc/%d/exe", (int)vm->proc.pid);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whether the images that guests write could together outgrow their file systems. vmkeep-jail looks
- * at them, as at all files that an operator named, and tells of each where it lies and by how much
- * it may grow; the sums are made here. Those in the image directory come first, and what was found
- * not to answer is not asked again; a check of one VM looks at no other's file elsewhere.
+ * Checks whether the images that guests write could together outgrow their file systems.
+ * vmkeep-jail inspects them, as it does all files named by an operator, and reports where each one
+ * is and by how much it may grow; the sums are computed here. Images in the image directory come
+ * first, and files that did not respond before are not tried again; a check of one VM ignores other
+ * VMs' images elsewhere.
  */
 #include <limits.h>
 
@@ -14,7 +15,7 @@
 #include "supervisor/check/vm.h"
 #include "supervisor/qemu/device.h"
 
-enum { SPACE_FILES = 128, SPACE_BYTES = 64 << 10 /* in one plan */ };
+enum { SPACE_FILES = 128, SPACE_BYTES = 64 << 10 /* per plan */ };
 
 struct space_image {
 	const char *vm, *id, *path, *what;
@@ -22,13 +23,13 @@ struct space_image {
 	enum conf_format format;
 	bool beneath, known;
 	uint64_t create;
-	uint64_t dev, grows, room; /* where known */
+	uint64_t dev, grows, room; /* valid if known */
 };
 
-struct space_sum { /* of one file system */
+struct space_sum { /* per file system */
 	uint64_t dev, total, own, room;
 	size_t vms;
-	const struct space_image *last, *place; /* place: where it is told */
+	const struct space_image *last, *place; /* place: the disk to report it for */
 };
 
 struct check_space {
@@ -36,8 +37,8 @@ struct check_space {
 	struct arena arena;
 	struct space_image *image;
 	size_t n, next, room;
-	bool outside; /* next goes through those outside of the image directory */
-	size_t at[SPACE_FILES], in_plan; /* those that are looked at now */
+	bool outside;			 /* now at images outside of the image directory */
+	size_t at[SPACE_FILES], in_plan; /* images being inspected now */
 	const char *only;		 /* NULL: all VMs are checked */
 	struct check_jail *jail;
 	struct conf_problems *rows;
@@ -47,7 +48,7 @@ struct check_space {
 
 static void space_next(struct check_space *s);
 
-/* --- what there is --- */
+/* --- collecting images --- */
 
 static void space_add(struct check_space *s, const struct vm *vm, const struct conf_disk *d)
 {
@@ -108,7 +109,7 @@ void check_space_free(struct check_space *s)
 	free(s);
 }
 
-/* --- what it comes to --- */
+/* --- evaluation --- */
 
 static struct space_sum *space_sum_of(struct space_sum *sum, size_t *n, const struct space_image *i)
 {
@@ -159,7 +160,7 @@ static void space_end(struct check_space *s)
 		if (s->image[i].known && s->image[i].grows)
 			space_count(s, space_sum_of(sum, &n, &s->image[i]), &s->image[i]);
 	}
-	/* what one VM's images alone may need its own check has told */
+	/* growth of one VM's own images is reported by that VM's own check */
 	for (size_t i = 0; i < n; i++)
 		if (sum[i].total > sum[i].room && sum[i].vms > 1 &&
 			(!s->only || (sum[i].own && sum[i].own <= sum[i].room)))
@@ -168,7 +169,7 @@ static void space_end(struct check_space *s)
 	s->done(s->data);
 }
 
-/* --- looking --- */
+/* --- inspection --- */
 
 static uint64_t space_number_of(const json_t *growth, const char *key)
 {
@@ -185,7 +186,7 @@ static void space_on_growth(void *data, const json_t *growth, const struct err *
 
 	if (!growth) {
 		s->jail = NULL;
-		if (e) { /* one that does not answer may be followed by more */
+		if (e) { /* a timeout: others may hang, too */
 			s->next = s->n;
 			s->outside = true;
 		}
@@ -201,7 +202,8 @@ static void space_on_growth(void *data, const json_t *growth, const struct err *
 	i->room = space_number_of(growth, "room");
 }
 
-/* Of one VM alone the others' in the image directory count; what lies elsewhere may be anywhere. */
+/* For a check of one VM, other VMs' images count only in the image directory: elsewhere they may be
+ * on any file system. */
 static bool space_wanted(const struct check_space *s, const struct space_image *i)
 {
 	return i->path && i->beneath != s->outside &&

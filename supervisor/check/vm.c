@@ -17,11 +17,11 @@ struct vm_check {
 	struct conf_problems *rows;
 	void (*done)(void *data);
 	void *data;
-	char **name; /* those to check */
-	bool *twice; /* is it told of each that another file has its UUID? */
+	char **name; /* VMs to check */
+	bool *twice; /* for each: a duplicate UUID has been reported */
 	size_t n, next;
-	struct start_check start; /* of a copy of the one under way */
-	struct check_files files; /* of all, until what they claim both was found */
+	struct start_check start; /* on a copy of the current VM */
+	struct check_files files; /* of all VMs, until duplicates have been checked */
 	struct check_jail *jail;
 	struct check_space *space;
 	bool all;
@@ -41,9 +41,9 @@ static void vm_add_error(
 	check_row(c->rows, &vm->file.conf.place, key, "error", e->text, e->hint);
 }
 
-/* --- of all VMs together --- */
+/* --- all VMs together --- */
 
-/* Its number among those asked for; how many there are: it is none of them. */
+/* The index among the VMs to check; c->n if it is not one of them. */
 static size_t check_vm_asked(const struct vm_check *c, const char *name)
 {
 	size_t i = 0;
@@ -144,9 +144,9 @@ static json_t *vm_make_plan(const struct vm_check *c, struct vm *vm, struct err 
 	_cleanup_(free_ptr) char *nvram = NULL;
 	json_t *plan;
 
-	if (c->start.probe) /* that there is none was told */
+	if (c->start.probe) /* otherwise already reported */
 		vm_firmware(&vm->file.conf, c->start.probe, &firmware, e);
-	/* the first start makes it */
+	/* created by the first start */
 	dir = firmware ? vm_state_open(d, vm->name) : -1;
 	if (dir >= 0 && faccessat(dir, VM_NVRAM, F_OK, 0) == 0) {
 		ctx.firmware = firmware;
@@ -176,7 +176,7 @@ static int vm_look_at_files(void *data)
 	uint32_t uid_next = vm->daemon->vms->uid_next;
 	struct err e = ERR_INIT;
 
-	/* what is said about rights is said about a uid: one that was never started gets none for good */
+	/* access is checked for a uid: a VM that was never started gets a temporary one */
 	if (vm_complete_identity(vm, &vm->file.conf, &e) == 0)
 		plan = vm_make_plan(c, vm, &e);
 	vm->daemon->vms->uid_next = uid_next;
@@ -187,9 +187,9 @@ static int vm_look_at_files(void *data)
 	return c->jail ? STEP_WAITS : STEP_DONE;
 }
 
-/* --- one after the other --- */
+/* --- one VM after the other --- */
 
-/* The next whose files are right, as they are now; false: there is none. */
+/* Loads the next VM whose files are valid, as they are now; false if there is none. */
 static bool vm_take_next(struct vm_check *c)
 {
 	struct conf_problems told = { 0 };

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/check/vm.h - would it start? Everything that can be known before it does
+ * supervisor/check/vm.h - preflight check: everything that can be verified before a start
  *
- * Beyond the configuration's text: what VM files claim both, memory, networks and bridges, VNC
- * ports, the QEMU binary and its machines, KVM, and all files as the VM's uid sees them, which
- * vmkeep-jail looks at. Files are read into copies: nothing is made, nothing started, and what the
- * daemon knows stays as it is. VM after VM, so that many VMs are as little load as one.
+ * Beyond the configuration text: conflicts between VM files, memory, networks and bridges, VNC
+ * ports, the QEMU binary and its machine types, KVM, and access to all files as the VM's uid,
+ * tested by vmkeep-jail. Files are read into copies: nothing is created or started, and the
+ * daemon's state does not change. One VM at a time, so that checking many is no more load than
+ * checking one.
  */
 #ifndef SUPERVISOR_CHECK_VM_H
 #define SUPERVISOR_CHECK_VM_H
@@ -14,61 +15,64 @@
 
 #include "supervisor/vm/vms.h"
 
-/* severity: "error", "warning"; place and key may be NULL, hint empty. */
+/* severity: "error" or "warning"; place and key may be NULL, hint may be empty. */
 void check_row(struct conf_problems *rows, const struct conf_place *place, const char *key,
 	const char *severity, const char *reason, const char *hint);
 
 struct vm_check;
-/* Adds to p (borrowed) what is wrong with this VM, or with all where name is NULL, as the files are
- * now: here what their texts say, then with vm_check_run() whether it can work; then done, from the
- * loop or at once. */
+/* Adds the problems of this VM, or of all if name is NULL, to p (borrowed), as the files are now.
+ * vm_check_new() adds errors in the files; vm_check_run() does the other checks and then calls
+ * done, from the loop or immediately. */
 struct vm_check *vm_check_new(struct daemon *d, const char *name, struct conf_problems *p,
 	void (*done)(void *data), void *data);
 void vm_check_run(struct vm_check *c);
-/* Also after done; done is not called any more. */
+/* Allowed after done, too; before it, prevents the call. */
 void vm_check_free(struct vm_check *c);
 
-/* --- files.c: what the files say now --- */
+/* --- files.c: the files as they are now --- */
 
-/* All VMs with a file, by name: those of the daemon where it knows the file as it is, else copies. */
+/* All VMs that have a file, by name: the daemon's own objects if they are up to date, else
+ * copies. */
 struct check_files {
 	struct daemon *daemon;
 	struct vms vms;
 	struct conf_daemon conf;
 	struct conf_problems *problems;
 };
-/* p: what is wrong with any file; NULL: only the VMs are wanted. */
+/* p: collects problems in any file; NULL: load the VMs only. */
 void check_files_read(struct check_files *f, struct daemon *d, struct conf_problems *p);
 void check_files_release(struct check_files *f);
-/* A copy, with vm_free(); have_conf says whether its files are right. */
+/* A copy, freed by vm_free(); have_conf tells whether its files are valid. */
 struct vm *check_vm(struct daemon *d, const char *name, struct conf_problems *p);
 
 /* --- gone.c --- */
 
-/* A row for each VM that is gone and not forgotten. files: the VMs as their files are now. */
+/* Adds a row for each VM whose file is gone and that has not been forgotten. files: the VMs with
+ * current files. */
 void check_forgettable(struct daemon *d, const struct vms *files, struct conf_problems *rows);
 
-/* --- jail.c: the child that looks at files --- */
+/* --- jail.c: the child process that inspects files --- */
 
 struct check_jail;
-/* problem: an object as in jail/plan.h, or a growth where that was asked for; NULL at the end, then e says what kept it from looking, if
- * anything did. The jail is gone with the last call. */
+/* problem: an object as in jail/plan.h, or a growth if requested. The last call has NULL, with e if
+ * something prevented the inspection; after it the check_jail is gone. */
 typedef void check_jail_fn(void *data, const json_t *problem, const struct err *e);
 struct check_jail *check_jail_run(struct daemon *d, const char *name, json_t *plan /* stolen */,
 	check_jail_fn *tell, void *data, struct err *e);
 void check_jail_cancel(struct check_jail *j);
 
-/* --- space.c: what images may still grow by, in sum --- */
+/* --- space.c: total growth of images --- */
 
 struct check_space;
-/* Of these VMs, whose files may change meanwhile. only: the one that is checked, NULL: all are. */
+/* For these VMs, whose files may change afterwards. only: the one being checked; NULL: all. */
 struct check_space *check_space_new(
 	struct daemon *d, struct vm *const *vm, size_t n, const char *only);
-/* The images of this VM are not looked at: something of it did not answer. */
+/* Skips the images of this VM, because one of its files did not respond. */
 void check_space_skip(struct check_space *s, const char *vm);
-/* Adds a row for each file system that is too small for all; then done, from the loop or at once. */
+/* Adds a row for each file system without space for all images to grow, then calls done, from the
+ * loop or immediately. */
 void check_space_run(
 	struct check_space *s, struct conf_problems *rows, void (*done)(void *data), void *data);
-void check_space_free(struct check_space *s); /* NULL is fine; done is not called any more */
+void check_space_free(struct check_space *s); /* NULL is fine; done is not called afterwards */
 
 #endif
