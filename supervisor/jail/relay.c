@@ -28,7 +28,7 @@ static int relay_confine(void)
 {
 	const struct scmp_arg_cmp plain[] = {
 		SCMP_A3(SCMP_CMP_MASKED_EQ, UINT32_MAX, RELAY_SEND),
-		SCMP_A4(SCMP_CMP_EQ, 0), /* no address */
+		SCMP_A4(SCMP_CMP_EQ, 0, 0), /* no address */
 	};
 	static const int calls[] = {
 		/* clang-format off */

@@ -129,7 +129,7 @@ static int seccomp_refuse_all_but_unix(scmp_filter_ctx ctx)
 {
 	const int calls[] = { SCMP_SYS(socket), SCMP_SYS(socketpair) };
 	int r = seccomp_refuse_argument(
-		ctx, EAFNOSUPPORT, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_NE, AF_UNIX));
+		ctx, EAFNOSUPPORT, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_NE, AF_UNIX, 0));
 
 	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
 		for (uint64_t type = 0; r == 0 && type <= SOCKET_TYPES; type++)
@@ -144,19 +144,19 @@ static int seccomp_refuse_all_but_unix(scmp_filter_ctx ctx)
 static int seccomp_refuse_odd_networks(scmp_filter_ctx ctx)
 {
 	const struct scmp_arg_cmp netfilter[] = {
-		SCMP_A0(SCMP_CMP_EQ, AF_NETLINK),
-		SCMP_A2(SCMP_CMP_NE, NETLINK_ROUTE),
+		SCMP_A0(SCMP_CMP_EQ, AF_NETLINK, 0),
+		SCMP_A2(SCMP_CMP_NE, NETLINK_ROUTE, 0),
 	};
 	int r = seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket),
 		ARRAY_SIZE(netfilter), netfilter);
 
 	for (uint64_t family = 0; r == 0 && family < AF_NETLINK; family++)
 		if (family != AF_UNIX && family != AF_INET && family != AF_INET6)
-			r = seccomp_refuse_argument(
-				ctx, EAFNOSUPPORT, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, family));
+			r = seccomp_refuse_argument(ctx, EAFNOSUPPORT, SCMP_SYS(socket),
+				SCMP_A0(SCMP_CMP_EQ, family, 0));
 	if (r == 0)
 		r = seccomp_refuse_argument(
-			ctx, EAFNOSUPPORT, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_GT, AF_NETLINK));
+			ctx, EAFNOSUPPORT, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_GT, AF_NETLINK, 0));
 	return r;
 }
 
@@ -190,7 +190,7 @@ static int seccomp_refuse_kinds(scmp_filter_ctx ctx, const struct jail_role *rol
 
 	if (r == 0)
 		r = seccomp_refuse_argument(
-			ctx, EAFNOSUPPORT, SCMP_SYS(socketpair), SCMP_A0(SCMP_CMP_NE, AF_UNIX));
+			ctx, EAFNOSUPPORT, SCMP_SYS(socketpair), SCMP_A0(SCMP_CMP_NE, AF_UNIX, 0));
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(clone_flags); i++)
 		r = seccomp_refuse_argument(ctx, EPERM, SCMP_SYS(clone),
 			SCMP_A0(SCMP_CMP_MASKED_EQ, clone_flags[i], clone_flags[i]));

@@ -293,8 +293,8 @@ static const struct question {
 	{ "guest-get-osinfo", { { "os", "pretty-name" }, { "kernel", "kernel-release" },
 	  { "arch", "machine" } }, NULL },
 	{ "guest-get-timezone", { { "timezone", "zone" } }, NULL },
-	{ "guest-get-users", { { NULL } }, verb_guest_take_users },
-	{ "guest-network-get-interfaces", { { NULL } }, verb_guest_take_interfaces },
+	{ "guest-get-users", { { NULL, NULL } }, verb_guest_take_users },
+	{ "guest-network-get-interfaces", { { NULL, NULL } }, verb_guest_take_interfaces },
 };
 /* clang-format on */
 

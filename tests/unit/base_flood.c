@@ -24,16 +24,16 @@ struct flood {
 	int calls, status;
 };
 
-static struct flood *now;
+struct flood *flood_now;
 
 /* What base/child takes from the pipe, in pieces of this size. */
 ssize_t read(int fd, void *to, size_t room)
 {
 	ssize_t n = syscall(SYS_read, fd, to, room);
 
-	if (now && n > 0 && room == 16384) {
-		now->in_turn += (size_t)n;
-		now->all += (size_t)n;
+	if (flood_now && n > 0 && room == 16384) {
+		flood_now->in_turn += (size_t)n;
+		flood_now->all += (size_t)n;
 	}
 	return n;
 }
@@ -63,7 +63,7 @@ static void run(struct flood *f, const char *script)
 	struct child_options o = { .argv = argv, .done = ended, .data = f };
 	struct err e = ERR_INIT;
 
-	now = f;
+	flood_now = f;
 	signal(SIGPIPE, SIG_IGN);
 	assert_int_equal(loop_init(&f->loop), 0);
 	ev_prepare_init(&f->sleeps, turn_ended);
@@ -75,7 +75,7 @@ static void run(struct flood *f, const char *script)
 	assert_int_equal(f->status, 0);
 	ev_prepare_stop(f->loop.ev, &f->sleeps);
 	loop_release(&f->loop);
-	now = NULL;
+	flood_now = NULL;
 }
 
 /* All of it arrives, a pipe full a turn; the turn in which the child's end is seen may have both. */
