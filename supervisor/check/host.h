@@ -4,7 +4,7 @@
  *
  * A table of checks. Each results in PASS, WARN or FAIL with what was found and how to fix it. Slow
  * facts (KVM test, nft, free space for images) are gathered first, by child processes; the checks
- * themselves read small files of /proc and /sys below a root directory that tests replace.
+ * themselves read small files of /proc and /sys below a root directory that tests can replace.
  */
 #ifndef SUPERVISOR_CHECK_HOST_H
 #define SUPERVISOR_CHECK_HOST_H

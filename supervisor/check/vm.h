@@ -26,7 +26,7 @@ struct vm_check;
 struct vm_check *vm_check_new(struct daemon *d, const char *name, struct conf_problems *p,
 	void (*done)(void *data), void *data);
 void vm_check_run(struct vm_check *c);
-/* Allowed after done, too; before it, prevents the call. */
+/* May also be called after done; before done, prevents the call. */
 void vm_check_free(struct vm_check *c);
 
 /* --- files.c: the files as they are now --- */

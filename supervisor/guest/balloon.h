@@ -5,8 +5,8 @@
  * QEMU reports success at once, for any size; we report it only when the guest's actual size has
  * reached the target. A floor keeps the guest alive; a guest without a balloon driver gets its own
  * error. A failed change must have no later effect: on timeout the target is set to the size
- * reached so far; after a cancel, or if the daemon or the monitor went away, to the size before the
- * change.
+ * reached so far; after a cancel, or if the daemon or the monitor went away, it is set back to the
+ * size before the change.
  */
 #ifndef SUPERVISOR_GUEST_BALLOON_H
 #define SUPERVISOR_GUEST_BALLOON_H

@@ -352,7 +352,7 @@ static void display_info(const struct vm *vm, void *state, json_t *out)
 
 /* --- password --- */
 
-/* Reads the first line; "" on error. */
+/* Reads the first line of the password file; "" on error. */
 static int display_read_password(
 	const struct vm *vm, char word[VNC_PASSWORD_MAX + 1], struct err *e)
 {

@@ -10,8 +10,8 @@
 struct conf_vm;
 struct vm;
 
-/* Returns a listening fd for vm->running; *address is in display form, and is set on failure
- * too. */
+/* Returns a listening fd for vm->proc.conf. *address is in display form, and set even if listening
+ * fails. */
 int display_listen_tcp(struct vm *vm, char **address, struct err *e);
 /* Checks whether the fixed port in c is free now. */
 int display_port_check(const struct conf_vm *c, char **address, struct err *e);

@@ -3,9 +3,9 @@
  * supervisor/guest/health.h - polls each QEMU for signs of life
  *
  * A stopped or hung QEMU sends no event, so poll it: all of them every HealthCheckSec=, and when a
- * client looks and the last round is more than HEALTH_LOOK_SECONDS old. Nothing waits for the
+ * client looks and the last round is at least HEALTH_LOOK_SECONDS old. Nothing waits for the
  * answers, and one loop iteration polls only a few. The QMP session reports a missing answer
- * (vm_qmp_silent()).
+ * (silent() in qmp/session.h).
  */
 #ifndef SUPERVISOR_GUEST_HEALTH_H
 #define SUPERVISOR_GUEST_HEALTH_H

@@ -16,7 +16,7 @@
 #include "supervisor/guest/ready.h"
 
 #define PAUSE \
-	0.1 /* seconds between two reads: limits how often a guest can make us write the run record */
+	0.1 /* seconds between two reads: limits how often a guest can make us write the record */
 
 static const char notify_file[] = "out/notify"; /* relative to the run directory */
 

@@ -18,10 +18,10 @@
 
 struct vm;
 
-#define OUTPUT_STDERR "out/qemu.err" /* relative to vm->run_fd */
+#define OUTPUT_STDERR "out/qemu.err" /* relative to vm->proc.run_fd */
 
-/* Creates a file for QEMU to write and returns its fd. name is relative to vm->run_fd and must be
- * new. */
+/* Creates a file for QEMU to write and returns its fd. name is relative to vm->proc.run_fd and must
+ * be new. */
 int output_make(const struct vm *vm, const char *name, struct err *e);
 
 /* Starts reading a file, after adoption too. The caller has set s->kind, data and name, and

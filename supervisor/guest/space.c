@@ -13,7 +13,7 @@ static const double FIRST_TRY = 10, LONGEST_WAIT = 300, STEADY = 1; /* seconds *
 
 enum space_phase {
 	SPACE_IDLE,
-	SPACE_WAITS,  /* paused for lack of space; the timer ends with the next try */
+	SPACE_WAITS,  /* paused for lack of space, until the timer starts the next try */
 	SPACE_TRIES,  /* cont is in flight */
 	SPACE_STEADY, /* running, which proves nothing until the timer ends */
 };

@@ -16,7 +16,7 @@ enum { HOST_WHO = 64 };
 void host_socket_holder(int root, unsigned long inode, char who[HOST_WHO]);
 /* The inode of the socket in this /proc/net table that is bound to port on this address (in the
  * table's notation) or on the wildcard address; 0: none. listens: listening sockets only, in a TCP
- * table. address NULL: wildcard only. */
+ * table. address NULL: on the wildcard address only; address a wildcard: on any address. */
 unsigned long host_port_inode(
 	int root, const char *table, bool listens, const char *address, unsigned port);
 /* The process whose listening socket conflicts with this IPv4 or IPv6 address, as above; "another

@@ -199,7 +199,7 @@ static void (*const parts[])(struct argv_build *b) = {
 	devices_add_balloon,
 	devices_add_rng,
 	devices_add_pvpanic,
-	devices_add_guest_ports, /* after the above, which a later virtio-serial must not move */
+	devices_add_guest_ports, /* after the above: a later virtio-serial must not move those */
 	devices_add_watchdog,
 	devices_add_generation,
 	devices_add_vsock,

@@ -110,8 +110,7 @@ void identity_complete_cid(
  * q35 and pc reassigns all slots. */
 void identity_pin_machine(struct identity *id, const char *wish, const char *machine);
 
-/* The format according to the file name, for base files for example; CONF_FORMAT_AUTO if
- * unknown. */
+/* The format implied by a file name, such as a base file's; CONF_FORMAT_AUTO if unknown. */
 enum conf_format identity_format_of(const char *path);
 
 /* The device's slot in [first, end), the same forever; returns end if all are taken. */

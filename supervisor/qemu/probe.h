@@ -65,7 +65,7 @@ void probes_get(struct probes *ps, const char *binary, probe_done_fn *done, void
 /* Drops the callbacks of a caller that goes away. */
 void probes_forget(struct probes *ps, const void *data);
 
-/* Tests KVM by booting 512 bytes (facts: opening it and even a KVM_RUN succeed on hosts where
+/* Tests KVM by booting 512 bytes (facts: opening /dev/kvm and even a KVM_RUN succeed on hosts where
  * kernels hang). Three tries of 1 s; success is remembered until the daemon exits, failure never. e
  * is NULL on success, p always; done is called immediately only if success is remembered, else from
  * the loop. */

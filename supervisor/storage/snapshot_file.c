@@ -22,8 +22,8 @@ static void file_look_next(struct snapshot_op *op);
 static void file_act(struct snapshot_op *op);
 static void file_act_next(struct snapshot_op *op);
 
-/* JSON, so that a path may contain any character. A read-only look takes no locks, so that nobody
- * else's lock can block it. */
+/* JSON, so that a path may contain any character. Reading takes no locks, so nobody else's lock can
+ * block it. */
 static char *file_image_spec(const struct snapshot_disk *d, bool write)
 {
 	json_t *spec = json_pack("{s:s, s:n, s:{s:s, s:s, s:s}}", "driver",
@@ -70,8 +70,8 @@ static void file_explain(const struct snapshot_disk *d, const struct child_resul
 		err_set(e, ERR_FAILED, "disk '%s': %s", d->id, *said ? said : "qemu-img failed");
 }
 
-/* The image as the guest's QEMU sees it, but without its backing chain. A read-only look is allowed
- * while others use the image. */
+/* The image as the guest's QEMU sees it, but without its backing chain. Reading is allowed while
+ * others use the image. */
 static json_t *file_plan_of(
 	const struct snapshot_op *op, const char *const *argv, bool write, struct err *e)
 {
@@ -120,7 +120,7 @@ static bool file_is_cancelled(const struct snapshot_op *op, struct err *e)
 	return op->cancelled;
 }
 
-/* --- looking --- */
+/* --- reading which snapshots there are --- */
 
 static void file_on_info(void *data, const struct child_result *r, const struct err *jail)
 {

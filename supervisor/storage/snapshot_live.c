@@ -72,7 +72,7 @@ static int live_take_jobs(struct snapshot_op *op, const json_t *jobs, struct err
 		if (json_object_get(job, "error") &&
 			streq(json_string_value(json_object_get(job, "type")), "snapshot-load")) {
 			op->booted =
-				!op->listed; /* treat it like a process that was started for a load */
+				!op->listed; /* treat it as a process that was started for a load */
 			return err_set(e, ERR_FAILED,
 				"its last revert failed half way, its guest is ended");
 		}

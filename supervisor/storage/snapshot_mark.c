@@ -19,8 +19,8 @@ static void mark_on_taken_back(void *data, const struct err *e)
 	op->mark.failed(op, &gone);
 }
 
-/* The VM's QEMU went away while the mark was being written: if nothing has been changed, remove it
- * again. */
+/* The VM or its QEMU went away while the mark was being written: if nothing has been changed,
+ * removes it again. */
 static void mark_went_away(struct snapshot_op *op, struct vm *vm)
 {
 	struct err e = ERR_INIT;

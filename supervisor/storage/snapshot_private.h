@@ -149,7 +149,7 @@ json_t *snapshot_plan(const struct snapshot_op *op, const struct vm *vm);
 /* struct job's cancel. */
 int snapshot_cancel(void *op, struct err *e);
 
-/* Each looks at the disks first, then does what op->verb says. */
+/* Each reads the disks' snapshots first, then does what op->verb says. */
 void snapshot_live(struct snapshot_op *op);
 void snapshot_file(struct snapshot_op *op);
 

@@ -143,7 +143,7 @@ void verb_reset(struct vm *vm, struct request *r)
 	if (vm->st.state != VM_PAUSED)
 		return;
 	/* QEMU then reports it as a guest that never ran; a later daemon must not resume it for
-	 * that */
+	 * that reason */
 	vm->st.paused_start = true;
 	vm->st.ending = VM_END_NONE;
 	vm_record_write(vm);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * reboot: a guest that could not start again is left running. Everything that `check` looks at is
- * checked first; then the wish is recorded with the VM, so it is carried out even if this client or
- * daemon goes away.
+ * checked first; then the reboot is recorded as the VM's desired state, so it is carried out even
+ * if this client or daemon goes away.
  */
 #include "base/mem.h"
 #include "supervisor/verbs/verb.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Shuts down all guests, for the shutdown of the host. */
+/* shutdown-all: shuts down the guests before the host goes down. */
 #include "supervisor/api/result.h"
 #include "supervisor/verbs/verb.h"
 #include "supervisor/boot/shutdown.h"

@@ -31,7 +31,8 @@ extern const size_t verb_table_n;
 struct vm *verb_vm(struct daemon *d, struct request *r);
 /* Checks the requirements of the verb's row; false: a refusal has been sent. */
 bool verb_may(struct request *r, const struct vm *vm);
-/* True if the client, who has no group role, owns this VM according to its current files. */
+/* For a client without a group role: true if it owns this VM according to the VM's current
+ * files. */
 bool verb_owns(struct daemon *d, const struct request *r, const struct vm *vm);
 /* Creates a job for the request's verb, on vm or NULL. The caller ends it with job_finish(). */
 struct job *verb_job(struct daemon *d, struct request *r, const struct vm *vm);
@@ -54,7 +55,7 @@ void verb_wait_for(struct request *r, struct vm *vm, enum vm_goal goal, double t
 typedef void verb_looked_fn(struct daemon *d, struct request *r, const struct conf_problems *p);
 void verb_look(struct daemon *d, struct request *r, const char *name, verb_looked_fn *looked);
 
-/* Converts an agent_call() error for a client, to whom "unreachable" would mean the daemon. */
+/* Converts an agent_call() error for a client, to which "unreachable" would mean the daemon. */
 const struct err *verb_guest_error(const struct err *e, struct err *own);
 /* Converts an address from host byte order to "192.168.122.7". */
 json_t *verb_address(uint32_t address);
