@@ -131,7 +131,7 @@ static bool word_number(const char *s, size_t len, unsigned long lowest, unsigne
 {
 	unsigned long n = 0;
 
-	if (len == 0 || len > 7)
+	if (len == 0 || len > 10)
 		return false;
 	for (size_t i = 0; i < len; i++) {
 		if (!isdigit((unsigned char)s[i]))

@@ -50,7 +50,9 @@ static int again_guest(struct vm *vm, const char *path, struct err *e)
 
 	if (lost < 0)
 		return lost;
-	if (lost || faccessat(vm->proc.run_fd, "effective.vm", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+	/* a guess must not look like what the guest was started with */
+	if (!vm->proc.conf_lost &&
+		(lost || faccessat(vm->proc.run_fd, "effective.vm", F_OK, AT_SYMLINK_NOFOLLOW) < 0))
 		if (vm_record_save_conf(vm, e) < 0)
 			return e->number;
 	if (!lost && faccessat(vm->proc.run_fd, "record.json", F_OK, AT_SYMLINK_NOFOLLOW) == 0)

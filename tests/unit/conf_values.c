@@ -24,6 +24,7 @@ static void values_of_every_type(void **state)
 		"[CDROM cd]\n"
 		"[NIC lan]\nMACAddress=52:54:00:AB:cd:ef\nAddress=192.168.122.20\nLink=down\n"
 		"[Lifecycle]\nTimeoutStopSec=1h 30min\nRestartSec=90\nStartLimitIntervalSec=infinity\n"
+		"[VSock]\nCID=4294967294\n"
 		"[QEMU]\nArgs=-device x,y=z\nArgs=-S\n");
 	assert_string_equal(c.description, "a  b ; c");
 	assert_int_equal(c.owner.n, 4);
@@ -45,6 +46,7 @@ static void values_of_every_type(void **state)
 	assert_int_equal(c.timeout_stop_ms, 5400000);
 	assert_int_equal(c.restart_ms, 90000);
 	assert_true(c.start_limit_interval_ms == UINT64_MAX);
+	assert_true(streq(c.vsock_cid, "4294967294"));
 	assert_int_equal(c.args.n, 2);
 	assert_string_equal(c.args.item[0], "-device x,y=z");
 	conf_vm_release(&c);
@@ -100,6 +102,8 @@ static void bad_values(void **state)
 		{ "[VM]", "Owner=a @", "Owner: 'a @' is not a user name or @group" },
 		{ "[CPU]", "Model=host,-x",
 			"Model: 'host,-x' is not a CPU model of QEMU such as host or x86-64-v2-AES" },
+		{ "[VSock]", "CID=4294967295",
+			"CID: '4294967295' is not auto or a number from 3 to 4294967294" },
 		{ "[CPU]", "Features=avx", "Features: 'avx' is not +FEATURE or -FEATURE" },
 		{ "[Memory]", "Max=1",
 			"Max: '1' is not a size such as 512M, at least 1M, at most 64T, a multiple of 1M" },
