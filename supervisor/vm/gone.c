@@ -9,7 +9,7 @@
 #include "supervisor/host/cgroup.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/revert.h"
-#include "supervisor/vm/start.h"
+#include "supervisor/vm/start_state.h"
 
 enum { SETTLED_SECONDS = 600 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/file.h"
 #include "supervisor/core/confine.h"
-#include "supervisor/vm/start.h"
+#include "supervisor/vm/start_state.h"
 
 enum { REPLY_MAX = 64 << 10 };
 

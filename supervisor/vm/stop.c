@@ -12,7 +12,7 @@
 #include "base/text.h"
 #include "supervisor/core/confine.h"
 #include "supervisor/qemu/device.h"
-#include "supervisor/vm/start.h"
+#include "supervisor/vm/start_state.h"
 #include "supervisor/vm/said.h"
 #include "supervisor/vm/vms.h"
 

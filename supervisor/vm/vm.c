@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/revert.h"
-#include "supervisor/vm/start.h"
+#include "supervisor/vm/start_state.h"
 #include "supervisor/vm/vms.h"
 
 static void vm_set_since(struct vm *vm)

@@ -257,10 +257,6 @@ void vm_reset_failed(struct vm *vm, const char *who);
 /* The operation named by vm->busy is finished: wakes its waiters. */
 void vm_idle(struct vm *vm);
 
-/* --- actions of the state table --- */
-/* Defined in start.c, at the top of this folder. The daemon passes the table to vm_event(),
- * which calls none of the actions by name. NULL: VM_DO_NOTHING. */
-extern void (*const vm_actions[VM_ACTIONS])(struct vm *vm);
 /* Fills in what is missing (uid, UUID, MAC addresses, ...); also for `cmdline` and `check`. */
 int vm_complete_identity(struct vm *vm, const struct conf_vm *c, struct err *e);
 void vm_power_button(struct vm *vm);
@@ -288,9 +284,10 @@ void vm_limits_init(
 /* "nospace on root"; the caller frees it. */
 char *vm_io_error_text(bool space, const char *node);
 
-/* --- start_*.c --- */
+/* --- start_state.c --- */
 const char *vm_start_step(
 	const struct vm *vm); /* current step, for people; NULL: no start in progress */
+/* --- start_failed.c --- */
 /* Records why a start failed, for `start` and `info`, and who is at fault. The rest of the start
  * ends by itself, or the caller ends it. */
 void vm_start_failed(struct vm *vm, enum vm_ending whose, const struct err *e);
