@@ -34,7 +34,7 @@
 #include "supervisor/vm/record.h"
 #include "supervisor/vm/renamed.h"
 #include "supervisor/vm/revert.h"
-#include "supervisor/vm/start.h"
+#include "supervisor/start/start.h"
 #include "supervisor/vm/vanished.h"
 
 #define FINISH_SECONDS 1.0 /* to reap killed children and flush closed connections */

@@ -9,8 +9,8 @@
 #include "supervisor/jail/plan.h"
 #include "supervisor/check/duplicates.h"
 #include "supervisor/vm/dirs.h"
-#include "supervisor/vm/plan.h"
-#include "supervisor/vm/start_check.h"
+#include "supervisor/start/plan.h"
+#include "supervisor/start/check.h"
 
 struct vm_check {
 	struct daemon *daemon;

@@ -7,7 +7,7 @@
 #include "supervisor/verbs/verb.h"
 #include "supervisor/qemu/probe.h"
 #include "supervisor/check/vm.h"
-#include "supervisor/vm/plan.h"
+#include "supervisor/start/plan.h"
 
 struct look { /* a request waiting for a check */
 	struct daemon *daemon;

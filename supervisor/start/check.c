@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include "supervisor/vm/start_check.h"
+#include "supervisor/start/check.h"
 
 #include <sys/stat.h>
 
 #include "conf/load.h"
 #include "supervisor/host/meminfo.h"
-#include "supervisor/vm/plan.h"
+#include "supervisor/start/plan.h"
 #include "supervisor/vm/uuid.h"
 #include "supervisor/vm/revert.h"
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-#include "supervisor/vm/start.h"
+#include "supervisor/start/start.h"
 
 void start_failed(struct vm_start *s, const struct err *e)
 {
 	vm_start_fail(s->vm, s->fault, e);
 }
 
-static void start_later(struct loop_task *t)
+static void engine_later(struct loop_task *t)
 {
 	struct vm_start *s = container_of(t, struct vm_start, task);
 
@@ -14,7 +14,7 @@ static void start_later(struct loop_task *t)
 }
 
 /* The event from the steps of one state to those of the next. */
-static enum vm_event start_event(enum vm_state to)
+static enum vm_event engine_event(enum vm_state to)
 {
 	return to == VM_SPAWNING   ? VM_EV_PREPARED
 	       : to == VM_GREETING ? VM_EV_EXECUTED
@@ -30,13 +30,13 @@ void start_next(struct vm_start *s)
 
 	if (state == s->step->state && next->later) {
 		s->step = next;
-		loop_later(vm->daemon->loop.ev, &s->task, start_later);
+		loop_later(vm->daemon->loop.ev, &s->task, engine_later);
 	} else if (state == s->step->state) {
 		start_at(s, next);
 	} else {
 		if (!next->run)
 			start_free(vm);
-		vm_event(vm, start_event(state), NULL);
+		vm_event(vm, engine_event(state), NULL);
 	}
 }
 

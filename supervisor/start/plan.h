@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/vm/plan.h - input of the command line, and the plan for vmkeep-jail
+ * supervisor/start/plan.h - input of the command line, and the plan for vmkeep-jail
  */
-#ifndef SUPERVISOR_VM_PLAN_H
-#define SUPERVISOR_VM_PLAN_H
+#ifndef SUPERVISOR_START_PLAN_H
+#define SUPERVISOR_START_PLAN_H
 
 #include "supervisor/qemu/argv.h"
 #include "supervisor/vm/vm.h"

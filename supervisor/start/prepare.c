@@ -13,8 +13,8 @@
 #include "supervisor/host/meminfo.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/nic.h"
-#include "supervisor/vm/plan.h"
-#include "supervisor/vm/start.h"
+#include "supervisor/start/plan.h"
+#include "supervisor/start/start.h"
 #include "supervisor/vm/uuid.h"
 
 int start_permission(struct vm_start *s, struct err *e)

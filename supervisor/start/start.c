@@ -8,7 +8,7 @@
  *
  * The check column tells in advance what the step would refuse: `check` runs it.
  */
-#include "supervisor/vm/start_check.h"
+#include "supervisor/start/check.h"
 
 /* Who is at fault: the host, whose state may change soon, or the VM itself. */
 #define HOST VM_END_HOST_CAUSE

@@ -8,7 +8,7 @@
 #include "supervisor/qemu/device.h"
 #include "supervisor/vm/inside.h"
 #include "supervisor/vm/revert.h"
-#include "supervisor/vm/start.h"
+#include "supervisor/start/start.h"
 
 /* The session reports lost connections and silence; the queries are repeated after either. */
 static bool join_failed(struct vm *vm, const struct err *e)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/vm/start.h - the steps of a start, in the order of the table in start.c
+ * supervisor/start/start.h - the steps of a start, in the order of the table in start.c
  */
-#ifndef SUPERVISOR_VM_START_H
-#define SUPERVISOR_VM_START_H
+#ifndef SUPERVISOR_START_START_H
+#define SUPERVISOR_START_START_H
 
 #include "supervisor/vm/start_state.h"
 

@@ -3,7 +3,7 @@
  * The plan for vmkeep-jail: command line, fds and every host path that QEMU opens, as described
  * in jail/plan.h. Pure except for the clock's time zone: a plan opens nothing.
  */
-#include "supervisor/vm/plan.h"
+#include "supervisor/start/plan.h"
 
 #include <ctype.h>
 
@@ -11,7 +11,7 @@
 #include "supervisor/vm/inside.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/vanished.h"
-#include "supervisor/vm/start.h"
+#include "supervisor/start/start.h"
 
 enum { FILES_MAX = 512, OOM_SCORE_ADJ = 500 };
 

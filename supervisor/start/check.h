@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/vm/start_check.h - preflight: what each step of a start would refuse; the check
+ * supervisor/start/check.h - preflight: what each step of a start would refuse; the check
  * column of the table in start.c
  *
  * Creates nothing and stores nothing. A check that waits continues with start_check_next(), like
  * a step.
  */
-#ifndef SUPERVISOR_VM_START_CHECK_H
-#define SUPERVISOR_VM_START_CHECK_H
+#ifndef SUPERVISOR_START_CHECK_H
+#define SUPERVISOR_START_CHECK_H
 
-#include "supervisor/vm/start.h"
+#include "supervisor/start/start.h"
 
 struct start_check {
 	struct vm *vm; /* a copy, with its files as they are now */

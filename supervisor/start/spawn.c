@@ -4,7 +4,7 @@
  * QEMU exists, taps, and vmkeep-jail with its plan. They are short and synchronous. Afterwards
  * the start holds only a timeout and three fds.
  */
-#include "supervisor/vm/start.h"
+#include "supervisor/start/start.h"
 
 #include <fcntl.h>
 #include <limits.h>

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "supervisor/vm/start.h"
+#include "supervisor/start/start.h"
 #include "supervisor/vm/vms.h"
 
 static unsigned waited, later, stepped, cleaned;
