@@ -3,7 +3,7 @@
  * supervisor/core/confine.h - runs programs in vmkeep-jail: the daemon's side of jail/plan.h
  *
  * Runs helpers (qemu-img, dnsmasq, a QEMU that is only queried) sandboxed: they see only what the
- * plan shows them. A guest's QEMU is started in the same way: vm/start_spawn.c.
+ * plan shows them. A guest's QEMU is started in the same way: start/spawn.c.
  */
 #ifndef SUPERVISOR_CORE_CONFINE_H
 #define SUPERVISOR_CORE_CONFINE_H

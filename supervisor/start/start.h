@@ -12,7 +12,7 @@
  * name. NULL: VM_DO_NOTHING. */
 extern void (*const vm_actions[VM_ACTIONS])(struct vm *vm);
 
-/* --- start_engine.c --- */
+/* --- engine.c --- */
 void start_at(struct vm_start *s, const struct start_step *step); /* continues there */
 void start_next(struct vm_start *s);
 void start_failed(struct vm_start *s, const struct err *e);

@@ -101,7 +101,7 @@ void fd_list_release(struct fd_list *l);
 void *vm_part_state(const struct vm *vm, const struct vm_part *p);
 
 /* What the part's start waited for is ready, or failed. Not from within that start.
- * start_engine.c */
+ * start/engine.c */
 void vm_part_started(struct vm *vm, const struct err *e);
 
 /* Calls to all parts. */

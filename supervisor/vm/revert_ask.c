@@ -38,7 +38,7 @@ static void revert_on_status(void *data, const json_t *result, const struct err 
 	if (streq(status, "prelaunch") && !vm->st.paused_start)
 		revert_end_torn(vm, "was cut short");
 	else if (!streq(status,
-			 "restore-vm")) /* a load that failed half way: start_join.c ends that */
+			 "restore-vm")) /* a load that failed half way: start/join.c ends that */
 		revert_unmark(vm, "came to its end or never began, while no daemon looked");
 }
 

@@ -26,7 +26,7 @@ struct start_step {
 	/* state of the VM during the step; an event leads from one state to the next */
 	enum vm_state state;
 	start_step_fn *run;
-	start_check_fn *check; /* start_check.h; NULL: nothing to check in advance */
+	start_check_fn *check; /* start/check.h; NULL: nothing to check in advance */
 	enum vm_ending fault;  /* who is at fault if it fails */
 	/* run from a new loop iteration, since many may have waited for the same thing */
 	bool later;

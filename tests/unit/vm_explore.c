@@ -174,7 +174,7 @@ static void process_moves(struct explorer *x, struct now n)
 	x->unfair = false;
 }
 
-/* The monitor answers: greeting, then query-status, as start_join.c reads it. */
+/* The monitor answers: greeting, then query-status, as start/join.c reads it. */
 static void monitor(struct explorer *x, struct now n)
 {
 	struct now m = event(x, n, VM_EV_GREETED);
