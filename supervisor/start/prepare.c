@@ -135,8 +135,12 @@ static bool prepare_cid_taken(void *data, uint32_t cid)
 
 int vm_complete_identity(struct vm *vm, const struct conf_vm *c, struct err *e)
 {
-	if (vm->identity_problem)
-		return err_set(e, ERR_FAILED, "identity: %s", vm->identity_problem);
+	if (vm->identity_problem) {
+		err_set(e, ERR_CONFLICT, "identity: %s", vm->identity_problem);
+		return err_hint(e,
+			"put identity.json in %s/vms/%s right, from a backup if it is lost",
+			vm->daemon->dirs.state, vm->name);
+	}
 	if (vm_need_uid(vm, e) < 0)
 		return e->number;
 	if (identity_complete(&vm->identity, c, vm->daemon->image_dir, prepare_mac_taken, vm, e) <

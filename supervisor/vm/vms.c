@@ -259,7 +259,7 @@ struct vm *vms_get(struct vms *vms, const char *name, struct err *e)
 	uint64_t stamp;
 
 	daemon_look_conf(vms->daemon);
-	if (vm && !vm->identity.kept && vm_state_is_down(vm->st.state))
+	if (vm && (!vm->identity.kept || vm->identity_problem) && vm_state_is_down(vm->st.state))
 		vms_read_identity_again(vms, vm);
 	stamp = vms_stamp_of(vms, name);
 	if (vm && !stamp)

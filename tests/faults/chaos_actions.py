@@ -81,8 +81,8 @@ ROWS = {
     "query-status": Row(2, "vm-qmp", lambda *_: {"command": {"execute": "query-status"}},
                         BUSY | {"QemuFailed", "Unreachable"}),
     "snapshot create": Row(3, "snapshot-create", snapshot, BUSY | HOST | {"Unreachable"},
-                           r"^(Error while writing VM state: Input/output error|Could not create snapshot '.*' on '.*')$",
-                           only=qcow2),  # QEMU's words where the disk is full
+                           r"^(Error while writing VM state: Input/output error|ram_save_setup failed: Input/output error|Could not create snapshot '.*' on '.*')$",
+                           only=qcow2),  # what QEMU 7 and 10 say where the disk is full
     "snapshot list": Row(2, "snapshot-list", may=BUSY | HOST | {"Unreachable"}, only=qcow2),
     "snapshot revert": Row(2, "snapshot-revert", snapshot, BUSY | HOST | {"Unreachable"},
                            r"^it could not be loaded: .*; the guest was ended|^killed$", ends=True, changes=True, only=qcow2),

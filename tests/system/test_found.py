@@ -127,6 +127,24 @@ def test_not_a_file(daemon, file, kind):
     gone(daemon)
 
 
+def test_identity_is_put_back(daemon):
+    """A guest that runs lends its identity meanwhile; once it has ended, the file counts as soon as it is right again."""
+    before = up(daemon)
+    path = daemon.inner(os.path.join(daemon.state, "vms", "a", "identity.json"))
+
+    def damage():
+        os.rename(path, path + ".backup")
+        os.symlink("identity.json", path)
+    restarted(daemon, damage)
+    is_found(daemon, before)
+    daemon.ok("kill", "a")
+    assert "identity.json" in daemon.fails(3, "start", "a")
+    os.rename(path + ".backup", path)
+    daemon.ok("start", "a")
+    assert daemon.info("a")["uuid"] == before["uuid"]
+    daemon.ok("kill", "a")
+
+
 @pytest.mark.parametrize("what", ("vms/a", "vms", ""))
 def test_run_directory_is_gone(daemon, what):
     """Its sockets, configuration and NICs come from its private root."""
