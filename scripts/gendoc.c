@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * scripts/gendoc.c - fills the tables into a manual page; runs while vmkeep is built
+ * scripts/gendoc.c - fills manual page templates from the tables, at build time
  *
- * Copies a page in mdoc(7) from standard input to standard output. A line "@what which" gives way
- * to what the tables say: "@keys vm", "@commands vm-", "@verbs", "@events", "@classes", "@options",
- * "@os". Words that nobody knows are an error, so that no page can lose a part unnoticed.
+ * Copies a page in mdoc(7) from standard input to standard output and replaces each line "@what
+ * which" by what the tables say: "@keys vm", "@commands vm-", "@verbs", "@events", "@classes",
+ * "@options", "@os". An unknown word is an error, so that no page silently loses a part.
  */
 #include <assert.h>
 #include <ctype.h>
@@ -255,8 +255,7 @@ static int commands(const char *which)
 	return n ? 0 : -1;
 }
 
-/* The table's words are those of the command line. On the wire a target is one name, and what
- * --no-wait does is done by false. */
+/* The tables use the command line's words. On the wire: one name, and false for --no-wait. */
 static const char *argument_help(const struct api_verb *v, size_t i, const struct api_arg *arg)
 {
 	if (i == 0 && (v->target == API_VM || v->target == API_VMS))

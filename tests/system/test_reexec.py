@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """The daemon is replaced: its successor takes over guests, jobs, connections."""
-import json
 import os
 import shutil
 
