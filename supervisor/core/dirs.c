@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -16,7 +17,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { LOCK_TRIES = 15, LOCK_WAIT_US = 20000, LOCK_FILE_MAX = PATH_MAX + 32, LOCKS_MAX = 4 << 20 };
+enum { LOCK_WAIT_US = 20000, LOCK_TRIES = 15, LOCK_TRIES_LEFT = 500 };
+enum { LOCK_FILE_MAX = PATH_MAX + 32, LOCKS_MAX = 4 << 20 };
 
 static const char lock_name[] = "lock";
 
@@ -119,16 +121,28 @@ static int dirs_lock_taken(int dirfd, int fd, const char *path, const char *opti
 	return err_hint(e, "systemctl status vmkeepd, or start this one with another %s", option);
 }
 
+/* A killed daemon's child shares its locks until it has executed its program, which a busy disk
+ * delays. */
+static bool dirs_lock_is_left(int dirfd, int fd)
+{
+	_cleanup_(free_ptr) char *run = NULL;
+	int pid = dirs_lock_holder(fd);
+
+	dirs_lock_read(dirfd, &pid, &run);
+	return pid > 0 && kill(pid, 0) < 0 && errno == ESRCH;
+}
+
 /* 0: locked. 1: this cannot be locked. */
 static int dirs_lock_one(int dirfd, int fd, const char *path, const char *option, struct err *e)
 {
 	/* a daemon that was just killed may still be exiting */
-	for (int tries = 0; flock(fd, LOCK_EX | LOCK_NB) < 0;) {
+	for (int tries = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; tries++) {
 		if (errno == EINTR)
 			continue;
 		if (errno != EWOULDBLOCK)
 			return 1;
-		if (tries++ == LOCK_TRIES)
+		if (tries >= LOCK_TRIES &&
+			(tries >= LOCK_TRIES_LEFT || !dirs_lock_is_left(dirfd, fd)))
 			return dirs_lock_taken(dirfd, fd, path, option, e);
 		usleep(LOCK_WAIT_US);
 	}

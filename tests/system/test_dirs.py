@@ -229,3 +229,21 @@ def test_a_link_that_leads_nowhere(daemon, name):
     os.rename(path + ".there", path)
     daemon.start()
     assert daemon.states() == {"a": "running"}
+
+
+@pytest.mark.parametrize("where", ["state", "run"])
+def test_locks_of_a_child_of_the_dead(world, where):
+    """What a daemon forked holds its locks until it has executed something, which may outlast the daemon."""
+    place = os.path.join(world.state if where == "state" else world.run, "" if where == "state" else "lock")
+    world.start()
+    world.kill_daemon()
+    world.exec("python3", "-c", """
+import fcntl, os, sys, time
+fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX)
+if os.fork() == 0:
+    os.close(1), os.close(2)
+    time.sleep(2)
+os._exit(0)
+""", place)
+    world.start()
+    assert world.states() == {}
