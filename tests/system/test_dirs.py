@@ -238,12 +238,15 @@ def test_locks_of_a_child_of_the_dead(world, where):
     world.start()
     world.kill_daemon()
     world.exec("python3", "-c", """
-import fcntl, os, sys, time
+import ctypes, fcntl, os, sys
 fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX)
+libc = ctypes.CDLL(None)
+watch = libc.inotify_init()
+assert watch >= 0 and libc.inotify_add_watch(watch, sys.argv[2].encode(), 1) >= 0  # IN_ACCESS
 if os.fork() == 0:
     os.close(1), os.close(2)
-    time.sleep(2)
+    os.read(watch, 4096)  # the new daemon has read whose lock it is: it used to refuse then
 os._exit(0)
-""", place)
+""", place, os.path.join(world.state if where == "state" else world.run, "lock"))
     world.start()
     assert world.states() == {}
