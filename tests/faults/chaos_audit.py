@@ -114,8 +114,9 @@ class Audit:
                     self.wrong("kill: %s" % said)
             said = world.vmkeep("start", guest.name, timeout=60)
             if said.code and "did not come to its end" in said.err:  # cut short in the storm: what the hint says
-                world.ok(*re.search("vmkeep (snapshot revert .*) finishes it", said.err).group(1).split(), timeout=60)
-                said = world.vmkeep("start", guest.name, timeout=60)
+                cure = re.search("vmkeep (snapshot revert .*) finishes it", said.err).group(1).split()
+                done = world.vmkeep(*cure, timeout=60)
+                said = done if done.code else world.vmkeep("start", guest.name, timeout=60)
             if said.code:
                 self.wrong("start: %s" % said)
         row, = world.rows("net", "list")

@@ -26,6 +26,8 @@ class Result:
     def __str__(self):
         return "$ %s\n%s%s[exit %d]" % (" ".join(self.argv), self.out, self.err, self.code)
 
+    __repr__ = __str__
+
 
 class Error(Exception):
     """What the daemon answered instead of a result."""
