@@ -28,6 +28,8 @@ struct conf_problem {		 /* the list owns the strings */
 	const char *reason;
 	const char *hint; /* the fix, may be NULL */
 	bool warning;	  /* works all the same */
+	/* what a start would fail with; conf_problem() sets ERR_INVALID_CONFIG */
+	enum err_class class;
 };
 
 struct conf_problems { /* zero it before use */

@@ -14,6 +14,7 @@ void conf_problem_add(struct conf_problems *p, const struct conf_problem *proble
 		.reason = arena_strdup(&p->arena, problem->reason),
 		.hint = arena_strdup(&p->arena, problem->hint),
 		.warning = problem->warning,
+		.class = problem->class,
 	};
 	p->count++;
 }
@@ -33,11 +34,14 @@ void conf_problem(struct conf_problems *p, const struct conf_place *place, const
 		reason = NULL;
 	va_end(ap);
 	if (p->count == CONF_PROBLEMS_MAX)
-		conf_problem_add(p, &(struct conf_problem){
-					    .reason = "more problems follow; cure these first" });
-	else
 		conf_problem_add(p,
-			&(struct conf_problem){ *place, key, reason ? reason : fmt, NULL, false });
+			&(struct conf_problem){ .reason = "more problems follow; cure these first",
+				.class = ERR_INVALID_CONFIG });
+	else
+		conf_problem_add(p, &(struct conf_problem){ .place = *place,
+					    .key = key,
+					    .reason = reason ? reason : fmt,
+					    .class = ERR_INVALID_CONFIG });
 }
 
 void conf_problems_add(struct conf_problems *to, const struct conf_problems *from)

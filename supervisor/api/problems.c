@@ -2,6 +2,7 @@
 #include "supervisor/api/result.h"
 
 #include "conf/conf.h"
+#include "supervisor/api/api.h"
 
 json_t *api_problems(const struct conf_problems *p, bool whole)
 {
@@ -9,11 +10,12 @@ json_t *api_problems(const struct conf_problems *p, bool whole)
 
 	for (const struct conf_problem *i = p->item; i < p->item + p->n; i++) {
 		json_t *line = i->place.line ? json_integer(i->place.line) : json_null();
-		const char *severity = i->warning ? "warning" : "error";
+		const char *severity = i->warning ? "warning" : "error",
+			   *class = i->warning ? NULL : api_class(i->class)->name;
 
 		json_array_append_new(
-			rows, whole ? json_pack("[s?, o, s?, s, s, s?]", i->place.file, line,
-					      i->key, i->reason, severity, i->hint)
+			rows, whole ? json_pack("[s?, o, s?, s, s, s?, s?]", i->place.file, line,
+					      i->key, i->reason, severity, i->hint, class)
 				    : json_pack("[s?, o, s?, s]", i->place.file, line, i->key,
 					      i->reason));
 	}

@@ -14,7 +14,7 @@
 json_t *api_table(const struct api_field *columns, json_t *rows /* stolen */);
 
 struct conf_problems;
-/* Columns file, line, key, reason, and rows; whole: severity and hint too. */
+/* Columns file, line, key, reason, and rows; whole: severity, hint and class too. */
 json_t *api_problems(const struct conf_problems *p, bool whole);
 
 /* The result type of a request with these arguments. */

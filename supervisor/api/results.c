@@ -143,6 +143,7 @@ const struct api_field api_check_row[] = {
 	{ "reason", API_TEXT },
 	{ "severity", API_TEXT, "error or warning" },
 	{ "hint", API_TEXT, "what mends it" },
+	{ "class", API_TEXT, "of the error that a start would end with; null with a warning" },
 	END
 };
 const struct api_field api_problem_row[] = {

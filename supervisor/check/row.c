@@ -4,12 +4,13 @@
 #include "base/mem.h"
 
 void check_row(struct conf_problems *rows, const struct conf_place *place, const char *key,
-	const char *severity, const char *reason, const char *hint)
+	const char *severity, const struct err *e)
 {
 	struct conf_problem p = { .key = key,
-		.reason = reason,
-		.hint = hint && *hint ? hint : NULL,
-		.warning = streq(severity, "warning") };
+		.reason = e->text,
+		.hint = *e->hint ? e->hint : NULL,
+		.warning = streq(severity, "warning"),
+		.class = e->class };
 
 	if (place)
 		p.place = *place;

@@ -146,8 +146,9 @@ static void space_tell(const struct check_space *s, const struct space_sum *sum,
 		sum->place->id, sum->vms, sum->place->path,
 		text_size(more, sizeof more, sum->total), text_size(left, sizeof left, sum->room),
 		also);
-	check_row(s->rows, &sum->place->place, "Path", "warning", e.text,
+	err_hint(&e,
 		"make room there, move an image, or give each directory a quota: a guest whose disk cannot grow is paused");
+	check_row(s->rows, &sum->place->place, "Path", "warning", &e);
 }
 
 static void space_end(struct check_space *s)

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "conf/budget.h"
 #include "conf/load.h"
+#include "supervisor/core/confine.h"
 #include "supervisor/jail/plan.h"
 #include "supervisor/check/duplicates.h"
 #include "supervisor/vm/dirs.h"
@@ -28,17 +29,17 @@ struct vm_check {
 };
 
 static void vm_check_tell(void *data, const struct conf_place *place, const char *key,
-	const char *severity, const char *reason, const char *hint)
+	const char *severity, const struct err *e)
 {
 	const struct vm_check *c = data;
 
-	check_row(c->rows, place, key, severity, reason, hint);
+	check_row(c->rows, place, key, severity, e);
 }
 
 static void vm_add_error(
 	const struct vm_check *c, const struct vm *vm, const char *key, const struct err *e)
 {
-	check_row(c->rows, &vm->file.conf.place, key, "error", e->text, e->hint);
+	check_row(c->rows, &vm->file.conf.place, key, "error", e);
 }
 
 /* --- all VMs together --- */
@@ -58,10 +59,13 @@ static void vm_found_duplicate(void *data, const char *vm, const struct conf_pla
 {
 	struct vm_check *c = data;
 	size_t i = check_vm_asked(c, vm);
+	struct err e = ERR_INIT;
 
 	if (i == c->n)
 		return;
-	check_row(c->rows, place, key, "error", text, hint);
+	err_set(&e, ERR_CONFLICT, "%s", text);
+	err_hint(&e, "%s", hint);
+	check_row(c->rows, place, key, "error", &e);
 	c->twice[i] |= streq(key, "UUID");
 }
 
@@ -81,7 +85,11 @@ static void vm_check_duplicates(struct vm_check *c, const struct vms *vms)
 static void vm_found_short(void *data, const struct conf_place *place, const char *key,
 	const char *reason, const char *hint)
 {
-	check_row(data, place, key, "warning", reason, hint);
+	struct err e = ERR_INIT;
+
+	err_set(&e, ERR_INVALID_CONFIG, "%s", reason);
+	err_hint(&e, "%s", hint);
+	check_row(data, place, key, "warning", &e);
 }
 
 static void vm_check_budget(const struct vm_check *c, const struct check_files *f)
@@ -118,11 +126,13 @@ static void vm_on_file(void *data, const json_t *problem, const struct err *e)
 	struct vm_check *c = data;
 	const struct vm *vm = c->start.vm;
 	const char *id = vm_member(problem, "id");
+	struct err own = ERR_INIT;
 
+	if (problem)
+		confine_error(problem, &own);
 	if (vm && problem)
 		check_row(c->rows, vm_place_of(vm, id), *id ? "Path" : NULL,
-			vm_member(problem, "severity"), vm_member(problem, "desc"),
-			vm_member(problem, "hint"));
+			vm_member(problem, "severity"), &own);
 	else if (vm && e)
 		vm_add_error(c, vm, NULL, e);
 	if (problem)

@@ -15,9 +15,9 @@
 
 #include "supervisor/vm/vms.h"
 
-/* severity: "error" or "warning"; place and key may be NULL, hint may be empty. */
+/* severity: "error" or "warning"; place and key may be NULL. */
 void check_row(struct conf_problems *rows, const struct conf_place *place, const char *key,
-	const char *severity, const char *reason, const char *hint);
+	const char *severity, const struct err *e);
 
 struct vm_check;
 /* Adds the problems of this VM, or of all if name is NULL, to p (borrowed), as the files are now.

@@ -130,7 +130,11 @@ static void check_beside_found(void *data, const char *name)
 static void check_beside_row(void *data, const struct conf_place *place, const char *key,
 	const char *reason, const char *hint)
 {
-	conf_problem_add(data, &(struct conf_problem){ *place, key, reason, hint, true });
+	conf_problem_add(data, &(struct conf_problem){ .place = *place,
+				       .key = key,
+				       .reason = reason,
+				       .hint = hint,
+				       .warning = true });
 }
 
 /* Unreadable files have problems of their own, which are reported by their own check. */

@@ -70,7 +70,7 @@ static void run_problems_print(struct command *c, const char *target, const json
 			_cleanup_(free_ptr) char *text = value_text(NULL, v);
 			bool line = streq(name, "line");
 
-			if (streq(name, "severity") || streq(name, "hint"))
+			if (streq(name, "severity") || streq(name, "hint") || streq(name, "class"))
 				continue;
 			if (streq(name, "reason") &&
 				streq(run_cell(result, row, "severity"), "warning")) {

@@ -26,7 +26,17 @@ void start_check_next(struct start_check *c)
 
 static void check_error(const struct start_check *c, const char *key, const struct err *e)
 {
-	c->tell(c->data, &c->vm->file.conf.place, key, "error", e->text, e->hint);
+	c->tell(c->data, &c->vm->file.conf.place, key, "error", e);
+}
+
+static void check_warning(
+	const struct start_check *c, const char *key, const char *reason, const char *hint)
+{
+	struct err e = ERR_INIT;
+
+	err_set(&e, ERR_INVALID_CONFIG, "%s", reason);
+	err_hint(&e, "%s", hint);
+	c->tell(c->data, &c->vm->file.conf.place, key, "warning", &e);
 }
 
 static bool check_is_running(const struct start_check *c)
@@ -54,7 +64,7 @@ int start_check_memory(struct start_check *c)
 	if (meminfo_fits(&m, conf->memory, &e) < 0)
 		check_error(c, NULL, &e);
 	else if (conf->memory > m.available)
-		c->tell(c->data, &conf->place, "Memory", "warning",
+		check_warning(c, "Memory",
 			"more than what is available now: parts of the guest would go to swap",
 			"stop other guests, or write a smaller Memory=");
 	return STEP_DONE;
@@ -80,8 +90,8 @@ static void check_machine(const struct start_check *c)
 		err_hint(&e, "known are %s", known);
 		check_error(c, "Machine", &e);
 	} else if (probe_machine_is_deprecated(c->probe, machine)) {
-		err_set(&e, ERR_INVALID_CONFIG, "'%s' will be gone from a later QEMU", machine);
-		c->tell(c->data, &vm->file.conf.place, "Machine", "warning", e.text,
+		snprintf(known, sizeof known, "'%s' will be gone from a later QEMU", machine);
+		check_warning(c, "Machine", known,
 			"write a newer one; guests like Windows may want to be activated again");
 	}
 	if (strncmp(c->probe->binary, "/usr/", 5) != 0) {
@@ -115,9 +125,10 @@ static void check_report_kvm(const struct start_check *c)
 {
 	bool must = c->vm->file.conf.accel == CONF_ACCEL_KVM;
 
-	if (c->kvm.number)
-		c->tell(c->data, &c->vm->file.conf.place, "Accel", must ? "error" : "warning",
-			c->kvm.text, must ? c->kvm.hint : "it would run without KVM, slowly");
+	if (c->kvm.number && must)
+		check_error(c, "Accel", &c->kvm);
+	else if (c->kvm.number)
+		check_warning(c, "Accel", c->kvm.text, "it would run without KVM, slowly");
 }
 
 static void check_on_kvm(void *data, const struct probe *none, const struct err *e)
@@ -154,9 +165,10 @@ int start_check_identity(struct start_check *c)
 		if (!c->uuid_told)
 			check_error(c, vm->file.conf.uuid ? "UUID" : NULL, &e);
 	} else if (vm_is_forgotten(vm, &vm->file.conf)) {
+		err_set(&e, ERR_CONFLICT, "%s", VM_FORGOTTEN);
+		err_hint(&e, "%s", VM_FORGOTTEN_HINT);
 		c->tell(c->data, &vm->file.conf.place, NULL,
-			vm->identity.damaged[0] ? "error" : "warning", VM_FORGOTTEN,
-			VM_FORGOTTEN_HINT);
+			vm->identity.damaged[0] ? "error" : "warning", &e);
 	}
 	return STEP_DONE;
 }
@@ -195,12 +207,12 @@ static void check_nic(const struct start_check *c, const struct conf_nic *n)
 				n->bridge);
 		err_hint(&e, "make it (ip link add %s type bridge), or write Network= in its place",
 			n->bridge);
-		c->tell(c->data, &n->place, "Bridge", "error", e.text, e.hint);
+		c->tell(c->data, &n->place, "Bridge", "error", &e);
 	} else if (n->network) {
 		/* a network unknown to the daemon but with a file has its own rows */
 		if (!networks_exists(d->networks, n->network, &e) &&
 			!conf_network_stamp(d->dirs.config, n->network))
-			c->tell(c->data, &n->place, "Network", "error", e.text, e.hint);
+			c->tell(c->data, &n->place, "Network", "error", &e);
 	}
 }
 

@@ -18,9 +18,10 @@ struct start_check {
 	bool uuid_told;		   /* a duplicate UUID was reported already */
 	bool kvm_asked;		   /* once for many VMs, since a failure takes seconds */
 	struct err kvm;
-	/* Reports one row. severity: "error", "warning"; key may be NULL, hint empty. */
+	/* Reports one row. severity: "error", what a start would end with; or "warning", then only
+	 * the texts count. key may be NULL. */
 	void (*tell)(void *data, const struct conf_place *place, const char *key,
-		const char *severity, const char *reason, const char *hint);
+		const char *severity, const struct err *e);
 	/* Lets vmkeep-jail check all files and continues then; STEP_DONE: it could not, which
 	 * was reported. */
 	int (*files)(void *data);
