@@ -394,7 +394,8 @@ static const struct conf_key hooks_keys[] = {
 	  .check = conf_word_absolute, .what = "an absolute path", .apply = CONF_APPLY_LIVE,
 	  .help = "A program that is run as root when the VM crashed and starts again "
 		  "(crash-restart), is given up (failed), stands still for want of space or a broken "
-		  "disk (io-error) or no longer answers (unresponsive). It gets the VM's name, "
+		  "disk (io-error), no longer answers (unresponsive) or was not started with the "
+		  "host (not-started). It gets the VM's name, "
 		  "that word and the reason, and the same as JSON on its standard input; it has 30 "
 		  "seconds." },
 };

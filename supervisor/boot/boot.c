@@ -19,9 +19,12 @@ static void boot_fail(struct pending *p, struct vm *vm, const char *fmt, ...)
 	if (vasprintf(&p->why, fmt, ap) < 0)
 		p->why = NULL;
 	va_end(ap);
-	if (vm && vm->st.state == VM_STOPPED && !vm->start_error)
+	if (vm && vm->st.state == VM_STOPPED && !vm->start_error && !vm->file.problems)
 		vm_set_reason(vm, "not started: %s", p->why ? p->why : "");
-	log_error(p->name, "not up with the host: %s", p->why ? p->why : "");
+	log_error(p->name, "not started at boot: %s", p->why ? p->why : "");
+	/* the start was refused, or failed for good; any other end has reported itself */
+	if (vm && vm->st.state == VM_STOPPED && (vm->start_error || vm->st.ending == VM_END_NONE))
+		vm_report_missed(vm, p->why ? p->why : "");
 	pending_finish(p, BOOT_FAILED);
 }
 
@@ -44,7 +47,7 @@ static void boot_pending_begin(struct pending *p, struct vm *vm)
 	p->phase = BOOT_STARTING;
 	p->begun = daemon_now();
 	if (!vm_state_has_process(vm->st.state) && vm_start_at_boot(vm, &e) < 0)
-		boot_fail(p, NULL, "%s", e.text);
+		boot_fail(p, vm, "%s", e.text);
 }
 
 static bool boot_check_waiting(struct pending *p, struct vm *vm)

@@ -98,6 +98,15 @@ void verb_diff(struct vm *vm, struct request *r)
 		request_error(r, &e);
 		return;
 	}
+	if (vm->file.orphan || vm->file.problems) {
+		if (vm->file.orphan)
+			err_set(&e, ERR_NOT_FOUND,
+				"its file is gone: there is nothing to compare with");
+		else
+			err_set(&e, ERR_INVALID_CONFIG, "%s", vm->file.problems);
+		request_error(r, &e);
+		return;
+	}
 	rows = json_array();
 	if (vm_state_has_process(vm->st.state) && vm->file.have_conf)
 		conf_vm_diff(&vm->proc.conf, &vm->file.conf, verb_conf_add_change, rows);

@@ -10,6 +10,7 @@
 #include "supervisor/guest/health.h"
 #include "supervisor/check/security.h"
 #include "supervisor/vm/part.h"
+#include "supervisor/vm/trouble.h"
 
 static json_t *verb_show_mac_text(const uint8_t mac[ETH_ALEN])
 {
@@ -38,10 +39,10 @@ static json_t *verb_show_uptime(const struct vm *vm)
 		       : json_null();
 }
 
-/* True if the run record was lost, so that we do not know what it was started with. */
+/* Its values are unknown: the run record of its process was lost, or its file was never valid. */
 static bool verb_show_is_unknown(const struct vm *vm)
 {
-	return vm_state_has_process(vm->st.state) && vm->proc.conf_lost;
+	return vm_state_has_process(vm->st.state) ? vm->proc.conf_lost : !vm_conf_is_known(vm);
 }
 
 static json_t *verb_show_if_known(const struct vm *vm, json_t *value /* stolen */)
@@ -57,6 +58,13 @@ static const char *verb_show_accel_text(const struct vm *vm)
 	const struct conf_vm *c = verb_show_conf_now(vm);
 
 	return conf_accel_name(vm_state_has_process(vm->st.state) ? vm->proc.accel : c->accel);
+}
+
+/* Does it start with the host? Nobody knows while its file has errors. */
+static json_t *verb_show_enabled(const struct vm *vm)
+{
+	return vm->file.problems ? json_null()
+				 : json_boolean(vm->file.conf.enable && !vm->file.orphan);
 }
 
 /* Creates each of the few strings that a thousand rows repeat only once. */
@@ -87,17 +95,18 @@ static void verb_show_words_release(struct words *w)
 static json_t *verb_show_list_row(struct vm *vm, struct words *w)
 {
 	const struct conf_vm *c = verb_show_conf_now(vm);
+	_cleanup_(free_ptr) char *reason = vm_reason_text(vm);
 
-	return json_pack("[s, o, o, o, o, o, o, o, o, o, b, b]", vm->name,
+	return json_pack("[s, o, o, o, o, o, o, o, o, o, o, b]", vm->name,
 		verb_show_word(w, vm_state_name(vm->st.state)),
-		vm->st.reason[0] ? json_string(vm->st.reason) : verb_show_word(w, ""),
+		*reason ? json_string(reason) : verb_show_word(w, ""),
 		verb_show_word(w, vm_health_text(vm)), verb_show_word(w, vm_want_name(vm->st.want)),
 		verb_show_if_known(vm, json_integer((json_int_t)c->cpus)),
 		vm->mon.balloon ? json_integer(vm->mon.balloon)
 				: verb_show_if_known(vm, json_integer((json_int_t)c->memory)),
 		verb_address(verb_show_first_address(vm)), verb_show_uptime(vm),
 		verb_show_if_known(vm, verb_show_word(w, verb_show_accel_text(vm))),
-		vm->file.conf.enable, vm_outdated(vm));
+		verb_show_enabled(vm), vm_outdated(vm));
 }
 
 void verb_list(struct daemon *d, struct request *r)
@@ -233,6 +242,7 @@ static void verb_show_count_change(void *data, const struct conf_change *c)
 void verb_info(struct vm *vm, struct request *r)
 {
 	const struct conf_vm *c;
+	_cleanup_(free_ptr) char *reason = vm_reason_text(vm);
 	unsigned changes = 0;
 	struct err e = ERR_INIT;
 	json_t *o;
@@ -244,7 +254,7 @@ void verb_info(struct vm *vm, struct request *r)
 	}
 	c = verb_show_conf_now(vm);
 	o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:n, s:s?, s:s, s:o, s:o, s:s?, s:o}", "name",
-		vm->name, "state", vm_state_name(vm->st.state), "reason", vm->st.reason, "want",
+		vm->name, "state", vm_state_name(vm->st.state), "reason", reason, "want",
 		vm_want_name(vm->st.want), "health", vm_health_text(vm), "since",
 		clock_shown(vm->st.since, vm->st.since_boot), "pid", "description", c->description,
 		"uuid", c->uuid ? c->uuid : vm->identity.uuid, "cpus",
@@ -258,12 +268,15 @@ void verb_info(struct vm *vm, struct request *r)
 		if (vm->file.have_conf && !vm->proc.conf_lost)
 			conf_vm_diff(
 				&vm->proc.conf, &vm->file.conf, verb_show_count_change, &changes);
-		json_object_set_new(o, "changes", verb_show_if_known(vm, json_integer(changes)));
+		json_object_set_new(o, "changes",
+			vm->file.have_conf && !vm->file.problems
+				? verb_show_if_known(vm, json_integer(changes))
+				: json_null());
 	} else if (vm->start_error) {
 		json_object_set_new(o, "error", json_string(vm->start_error->text));
 	}
 	json_object_update_new(
-		o, json_pack("{s:b, s:o*, s:o*, s:s*}", "enabled", vm->file.conf.enable, "orphan",
+		o, json_pack("{s:o, s:o*, s:o*, s:s*}", "enabled", verb_show_enabled(vm), "orphan",
 			   vm->file.orphan ? json_true() : NULL, "problems",
 			   json_string(vm->file.problems), "tainted",
 			   c->args.n || c->binary ? "[QEMU]" : NULL));

@@ -198,6 +198,15 @@ void vm_report_health(struct vm *vm, bool well, const char *why)
 		tell_alert(vm, "unresponsive", why ? why : "");
 }
 
+void vm_report_missed(struct vm *vm, const char *why)
+{
+	_cleanup_(free_ptr) char *first = xstrndup(why, strcspn(why, "\n"));
+
+	text_clean(first);
+	vm_history(vm, "not-started", "Enable=yes", first);
+	tell_alert(vm, "not-started", first);
+}
+
 /* A guest may reset as often as it likes: each report has the total. */
 void vm_report_reset(struct vm *vm)
 {

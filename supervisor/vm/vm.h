@@ -27,7 +27,7 @@
  *   monitor.c      the connection to QEMU          vms.c          VM files, and reload
  *   forget.c       deletes what a VM left          stop.c         power button, quit, kill
  *   adopt.c        processes of a previous daemon  wish.c         desired state; may it start?
- *   revert_ask.c   a load that lost its daemon
+ *   revert_ask.c   a load that lost its daemon     trouble.c      what needs a person
  */
 #ifndef SUPERVISOR_VM_VM_H
 #define SUPERVISOR_VM_VM_H
@@ -259,6 +259,8 @@ int vm_complete_identity(struct vm *vm, const struct conf_vm *c, struct err *e);
 void vm_power_button(struct vm *vm);
 /* presses again, or applies OnStopTimeout= at the deadline */
 void vm_power_button_again(struct vm *vm);
+/* It should have started with the host, and did not. */
+void vm_report_missed(struct vm *vm, const char *why);
 /* Logs which method (agent or power button) shut the guest down. */
 void vm_log_shutdown_method(const struct vm *vm);
 void vm_quit(struct vm *vm);

@@ -143,9 +143,14 @@ static void vms_refresh_all(struct vms *vms, struct vm *vm, uint64_t stamp, stru
 	free_ptr(&vm->file.problems);
 	if (own.count) {
 		vm->file.problems = conf_problems_text(&own);
-		log_warning(vm->name, "configuration kept as it was: %s", vm->file.problems);
+		log_warning(vm->name, "%s: %s",
+			vm->file.have_conf ? "configuration kept as it was" : "its file has errors",
+			vm->file.problems);
 		if (p)
 			conf_problems_add(p, &own);
+		/* all that counts of a file that was never valid: its VM is missed at boot */
+		if (!vm->file.have_conf)
+			vm->file.conf.enable = fresh.enable;
 		conf_vm_release(&fresh);
 	} else if (d->conf_problem) {
 		vm->file.problems = xstrdup(d->conf_problem);
@@ -252,6 +257,24 @@ static void vms_not_found(const struct vms *vms, const char *name, struct err *e
 		err_hint(e, "a VM is a file %s/%s.vm", vms->daemon->dirs.config, name);
 }
 
+/* What is wrong with the file of this VM: the other files of the directory are not its business. */
+static void vms_refused(
+	const struct vms *vms, const char *name, const struct conf_problems *p, struct err *e)
+{
+	_cleanup_(free_ptr) char *file = xasprintf("%s/%s.vm", vms->daemon->dirs.config, name);
+	struct conf_problems own = { 0 };
+
+	for (size_t i = 0; i < p->n; i++) {
+		const char *of = p->item[i].place.file;
+
+		if (of && strncmp(of, file, strlen(file)) == 0 &&
+			(!of[strlen(file)] || strncmp(of + strlen(file), ".d/", 3) == 0))
+			conf_problem_add(&own, &p->item[i]);
+	}
+	conf_problems_err(own.count ? &own : p, e);
+	conf_problems_release(&own);
+}
+
 struct vm *vms_get(struct vms *vms, const char *name, struct err *e)
 {
 	struct vm *vm = vms_find(vms, name);
@@ -272,7 +295,7 @@ struct vm *vms_get(struct vms *vms, const char *name, struct err *e)
 	if (vm && stamp && stamp != vm->file.stamp)
 		vms_refresh_all(vms, vm, stamp, NULL);
 	if (!vm && stamp)
-		conf_problems_err(&problems, e);
+		vms_refused(vms, name, &problems, e);
 	conf_problems_release(&problems);
 	if (vm || stamp)
 		return vm;

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""What the parser, QEMU or the kernel said stands where people look: list, info, history, log NAME qemu."""
+import json
+import os
+
+import vmk
+
+ENABLE = "Enable=yes\n"
+
+
+def row(world, name):
+    return next(row for row in world.rows("list") if row["name"] == name)
+
+
+def spoil(world, name):
+    """A misspelt key in line 2."""
+    path = os.path.join(world.config, name + ".vm")
+    text = vmk.read_text(path)
+    world.write(name + ".vm", text.replace("[VM]\n", "[VM]\nMemry=1G\n", 1))
+    return "invalid: %s.vm:2: Memry: unknown key in [VM]" % name
+
+
+# Files that are broken or gone.
+
+def test_a_file_that_never_parsed(daemon):
+    """No invented values, and the first problem as the reason."""
+    daemon.micro("a")
+    why = spoil(daemon, "a")
+    got = row(daemon, "a")
+    assert got["state"] == "stopped" and got["reason"].startswith(why)
+    assert [got[key] for key in ("cpus", "memory", "accel", "enabled")] == [None] * 4
+    line = next(line for line in daemon.ok("list").splitlines() if line.startswith("a "))
+    assert why in line and " 0 " not in line
+    info = daemon.info("a")
+    assert info["reason"].startswith(why) and "Memry" in info["problems"]
+    assert [info[key] for key in ("cpus", "memory", "machine", "enabled")] == [None] * 4
+    assert "Memry" in daemon.fails(2, "diff", "a")
+
+
+def test_a_file_that_broke(daemon):
+    """Of a running VM: it is told, and nothing pretends to know what a restart would change."""
+    daemon.micro("a", "deaf", vm=ENABLE)
+    daemon.ok("start", "a")
+    assert row(daemon, "a")["enabled"] is True and daemon.info("a")["changes"] == 0
+    why = spoil(daemon, "a")
+    got = row(daemon, "a")
+    assert got["state"] == "running" and got["reason"].startswith(why) and got["enabled"] is None
+    assert got["memory"] == 16 << 20
+    assert why in daemon.ok("list")
+    assert daemon.info("a")["changes"] is None
+    assert "Memry" in daemon.fails(2, "diff", "a")
+
+
+def test_a_file_that_is_gone(daemon):
+    daemon.micro("a", "deaf", vm=ENABLE)
+    daemon.ok("start", "a")
+    os.unlink(os.path.join(daemon.config, "a.vm"))
+    got = row(daemon, "a")
+    assert (got["state"], got["reason"], got["enabled"]) == ("running", "file missing", False)
+    assert "file missing" in daemon.ok("list")
+    assert daemon.info("a")["reason"] == "file missing"
+    assert "gone" in daemon.fails(4, "diff", "a")
+
+
+def test_several_problems_are_counted(daemon):
+    daemon.micro("a")
+    daemon.write("a.vm", "[VM]\nMemry=1G\nCPU=1\nNetworks=none\n")
+    assert "and 1 more)" in row(daemon, "a")["reason"] or "and 2 more)" in row(daemon, "a")["reason"]
+
+
+def test_missed_at_boot(world):
+    """An enabled VM whose file is broken is in history, and hooks are told."""
+    world.micro("a", vm=ENABLE)
+    world.micro("b", vm=ENABLE, extra="[Lifecycle]\nRequires=a\n")
+    world.micro("c")
+    spoil(world, "a")
+    spoil(world, "c")
+    told = os.path.join(world.base, "told")
+    world.write("hooks.d/x", "#!/bin/sh\necho $1 $2 >>%s\n" % told)
+    os.chmod(os.path.join(world.config, "hooks.d/x"), 0o755)
+    world.start()
+    world.eventually(lambda: vmk.read_text(told) if os.path.exists(told) else "",
+                     lambda text: sorted(text.splitlines()) == ["a not-started", "b not-started"])
+    last = world.rows("history", "a")[-1]
+    assert (last["event"], last["who"]) == ("not-started", "Enable=yes") and "Memry" in last["reason"]
+    assert world.rows("history", "c") == []
+    assert "not started: 'a'" in row(world, "b")["reason"]
+
+
+def test_an_error_is_about_its_vm(daemon):
+    """Other files of the directory, however wrong, are not quoted."""
+    daemon.write("-x.vm", "")
+    daemon.write("b c.vm", "")
+    daemon.micro("web")
+    daemon.write("Web.vm", vmk.read_text(os.path.join(daemon.config, "web.vm")))
+    for name in ("Web", "web"):
+        for verb in ("start", "kill", "info"):
+            err = daemon.fails(2, verb, name)
+            assert "clashes with" in err and "-x.vm" not in err and "b c" not in err, err
