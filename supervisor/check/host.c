@@ -147,6 +147,7 @@ static void host_on_kvm(void *data, const struct probe *none, const struct err *
 
 	if (e)
 		err_copy(&h->facts.kvm_error, e);
+	h->facts.kvm_seconds = probes_kvm_seconds(h->probes);
 	host_one_less(h);
 }
 
@@ -161,6 +162,7 @@ static void host_on_probe(void *data, const struct probe *probe, const struct er
 	}
 	err_copy(&h->facts.qemu_error, e);
 	err_set(&h->facts.kvm_error, ERR_FAILED, "cannot be proved without QEMU");
+	err_hint(&h->facts.kvm_error, "%s", h->facts.qemu_error.hint);
 	host_one_less(h);
 }
 

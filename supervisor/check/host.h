@@ -36,6 +36,7 @@ struct host_facts {
 
 	const struct probe *qemu;	  /* NULL: see qemu_error */
 	struct err qemu_error, kvm_error; /* empty: no error */
+	double kvm_seconds;		  /* that the proof took */
 	json_t *ruleset;		  /* NULL: nft failed */
 	uint64_t room, size; /* of the image directory's file system; size 0: unknown */
 	unsigned mode;	     /* of the image directory, 0: unknown */

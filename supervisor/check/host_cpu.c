@@ -5,65 +5,44 @@
 
 #include "base/mem.h"
 #include "supervisor/check/host.h"
+#include "supervisor/host/kvm.h"
 #include "supervisor/qemu/firmware.h"
 
-enum { CPUINFO_MAX = 16 << 10, QEMU_MAJOR = 7, QEMU_MINOR = 2 };
-
-static const char in_firmware[] =
-	"switch on VT-x or AMD-V in the firmware (BIOS) setup; in a cloud, take a machine "
-	"with nested virtualisation. Guests with Accel=tcg run without, slowly";
-
-/* "vmx", "svm", or NULL. Only looks at the first CPU. */
-static const char *cpu_flag(const struct host_facts *f)
-{
-	static char text[CPUINFO_MAX];
-	char *flags, *end;
-
-	if (!host_read(f, "proc/cpuinfo", text, sizeof text))
-		return NULL;
-	flags = strstr(text, "\nflags");
-	if (!flags)
-		return NULL;
-	end = strchr(flags + 1, '\n');
-	if (end)
-		*end = '\0';
-	return strstr(flags, " vmx") ? "vmx" : strstr(flags, " svm") ? "svm" : NULL;
-}
+enum { QEMU_MAJOR = 7, QEMU_MINOR = 2 };
 
 void host_cpu(const struct host_facts *f, struct host_row *row)
 {
-	const char *flag = cpu_flag(f);
+	const char *flag = kvm_flag(f->root);
 
 	if (flag)
 		host_row(row, HOST_PASS, NULL, "%s", flag);
 	else
-		host_row(row, HOST_FAIL, in_firmware, "the processor shows neither vmx nor svm");
+		host_row(
+			row, HOST_FAIL, kvm_in_firmware, "the processor shows neither vmx nor svm");
 }
 
 void host_kvm_device(const struct host_facts *f, struct host_row *row)
 {
-	const char *flag = cpu_flag(f);
+	struct kvm_seen seen;
+	struct err e = ERR_INIT;
 
-	if (host_exists(f, "dev/kvm"))
+	kvm_look(f->root, &seen);
+	if (kvm_judge(&seen, &e) == 0)
 		host_row(row, HOST_PASS, NULL, "there");
 	else
-		host_row(row, HOST_FAIL,
-			!flag		     ? in_firmware
-			: streq(flag, "vmx") ? "modprobe kvm_intel"
-					     : "modprobe kvm_amd",
-			"not there");
+		host_row(row, HOST_FAIL, e.hint, "%s", e.text);
 }
 
 void host_kvm(const struct host_facts *f, struct host_row *row)
 {
-	if (!f->kvm_error.text[0])
-		host_row(row, HOST_PASS, NULL, "has booted 512 bytes");
+	if (f->kvm_error.text[0])
+		host_row(row, HOST_FAIL, f->kvm_error.hint, "%s", f->kvm_error.text);
+	else if (f->kvm_seconds > 1)
+		host_row(row, HOST_PASS, NULL,
+			"has booted 512 bytes, slowly: in %.1f s; the host is busy or a virtual machine",
+			f->kvm_seconds);
 	else
-		host_row(row, HOST_FAIL,
-			f->kvm_error.hint[0]
-				? f->kvm_error.hint
-				: "write Accel=tcg for guests that may be slow, or cure what /dev/kvm lacks",
-			"%s", f->kvm_error.text);
+		host_row(row, HOST_PASS, NULL, "has booted 512 bytes");
 }
 
 void host_nested(const struct host_facts *f, struct host_row *row)

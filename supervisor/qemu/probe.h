@@ -66,9 +66,13 @@ void probes_get(struct probes *ps, const char *binary, probe_done_fn *done, void
 void probes_forget(struct probes *ps, const void *data);
 
 /* Tests KVM by booting 512 bytes (facts: opening /dev/kvm and even a KVM_RUN succeed on hosts where
- * kernels hang). Three tries of 1 s; success is remembered until the daemon exits, failure never. e
- * is NULL on success, p always; done is called immediately only if success is remembered, else from
- * the loop. */
+ * kernels hang). Tries of 1, 5 and 30 s. Success is remembered while /dev/kvm stays the same device
+ * and can be opened, failure never. e is NULL on success, p always; done is called immediately only
+ * if success is remembered, else from the loop. */
 void probes_kvm(struct probes *ps, const struct probe *p, probe_done_fn *done, void *data);
+/* The seconds that the successful test took. More than 1: slow, but not broken. */
+double probes_kvm_seconds(const struct probes *ps);
+/* A QEMU failed with it: the next start tests KVM anew. */
+void probes_kvm_doubt(struct probes *ps);
 
 #endif

@@ -10,6 +10,11 @@ struct ask_waiter {
 	void *data;
 };
 
+bool ask_is_busy(const struct ask *a)
+{
+	return a->asked || a->later.waits;
+}
+
 bool ask_wait(struct ask *a, probe_done_fn *done, void *data)
 {
 	struct ask_waiter *w = xcalloc(1, sizeof *w), **at = &a->waiting;
@@ -18,7 +23,7 @@ bool ask_wait(struct ask *a, probe_done_fn *done, void *data)
 	while (*at)
 		at = &(*at)->next;
 	*at = w;
-	return !a->asked && !a->later.waits;
+	return !ask_is_busy(a);
 }
 
 void ask_answer(struct ask *a, const struct probe *p, const struct err *e)

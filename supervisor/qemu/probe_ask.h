@@ -10,6 +10,7 @@
 
 #include "base/loop.h"
 #include "supervisor/core/confine.h"
+#include "supervisor/host/kvm.h"
 #include "supervisor/qemu/probe.h"
 
 struct ask {
@@ -23,6 +24,7 @@ struct ask {
 	struct err err;
 };
 
+bool ask_is_busy(const struct ask *a); /* a query is in flight */
 /* Adds a waiter. True: nothing is in flight, and the caller must start the query. */
 bool ask_wait(struct ask *a, probe_done_fn *done, void *data);
 /* more: additions to the plan, or NULL; stolen. The rest as for confine_run(). */
@@ -39,12 +41,18 @@ void ask_release(struct ask *a);
  *
  * Opening /dev/kvm, its API version and even one KVM_RUN succeed on hosts where every kernel hangs
  * (facts/qmp.md 13), so boot 512 bytes of code that makes QEMU exit with a status of our own. */
+enum { KVM_TRIES = 3 };
 struct kvm {
 	struct ask ask;
 	const char *accel;
-	int disk; /* boot sector */
+	/* /dev/kvm; NULL: the accelerator needs no device */
+	void (*look)(int root, struct kvm_seen *s);
+	double seconds[KVM_TRIES]; /* the last is generous: slow is not broken */
+	struct kvm_seen seen;	   /* at the last look */
+	int disk;		   /* boot sector */
 	bool proved;
 	unsigned tries;
+	double begun, took; /* the last try */
 	char *binary;
 };
 
@@ -52,8 +60,10 @@ struct kvm {
 void kvm_init(struct kvm *k, const struct ask *blank, const char *accel);
 void kvm_release(struct kvm *k);
 
-/* done is called once: immediately if KVM was proved before, else from the loop. Callers that
- * arrive during a test share its result. */
+/* done is called once: immediately if KVM was proved before and its device is still the same, else
+ * from the loop. Callers that arrive during a test share its result. */
 void kvm_prove(struct kvm *k, const char *binary, probe_done_fn *done, void *data);
+/* The next start proves it anew. */
+void kvm_doubt(struct kvm *k);
 
 #endif

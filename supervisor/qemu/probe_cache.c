@@ -235,6 +235,16 @@ void probes_kvm(struct probes *ps, const struct probe *p, probe_done_fn *done, v
 	kvm_prove(&ps->kvm, p->binary, done, data);
 }
 
+double probes_kvm_seconds(const struct probes *ps)
+{
+	return ps->kvm.took;
+}
+
+void probes_kvm_doubt(struct probes *ps)
+{
+	kvm_doubt(&ps->kvm);
+}
+
 struct probes *probes_new(struct ev_loop *ev, int state_dirfd, const char *jail, const char *root,
 	const struct uids *uids)
 {

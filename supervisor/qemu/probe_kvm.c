@@ -6,21 +6,21 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 
+#include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
 
 enum {
-	TRIES = 3,
 	EXIT_PORT = 0xf4,
 	EXIT_VALUE = 0x10,
 	EXIT_STATUS = EXIT_VALUE << 1 | 1,
 	DISK_BYTES = 1 << 20,
 	DISK_FD = 4,
 };
-
-static const double try_seconds = 1;
 
 /* A disk whose boot sector writes to the exit device; in memory, so that nothing is left behind. */
 static int probe_kvm_boot_disk(struct err *e)
@@ -42,70 +42,74 @@ static int probe_kvm_boot_disk(struct err *e)
 	return fd;
 }
 
-/* True if the CPU flags include "vmx" or "svm". */
-static bool probe_kvm_cpu_can(void)
+static int probe_kvm_unusable(struct err *e)
 {
-	_cleanup_(close_file) FILE *f = fopen("/proc/cpuinfo", "re");
-	_cleanup_(free_ptr) char *line = NULL;
-	size_t room = 0;
-	bool flags = false;
+	_cleanup_(free_ptr) char *cure = e->hint[0] ? xasprintf("%s; or ", e->hint) : xstrdup("");
 
-	while (f && !flags && getline(&line, &room, f) > 0)
-		flags = strncmp(line, "flags", 5) == 0;
-	return flags && (strstr(line, " vmx") || strstr(line, " svm"));
+	err_wrap(e, 0, "KVM cannot be used");
+	return err_hint(e, "%swrite Accel=tcg or Accel=auto in [VM] to go on without KVM", cure);
 }
 
-static int probe_kvm_check_device(struct err *e)
+/* Cheap, so every start repeats it: the module may have been unloaded, or loaded anew. */
+static int probe_kvm_check_device(struct kvm *k, struct err *e)
 {
-	_cleanup_(close_fd) int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	_cleanup_(close_fd) int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	const struct kvm_seen before = k->seen;
 
-	if (fd >= 0)
+	if (!k->look)
 		return 0;
-	if (errno == EACCES || errno == EPERM)
-		err_set(e, ERR_NO_RESOURCES,
-			"KVM cannot be used: no permission to open '/dev/kvm'");
-	else if (errno != ENOENT)
-		err_errno(e, "KVM cannot be used: open '/dev/kvm'");
-	else if (probe_kvm_cpu_can())
-		err_set(e, ERR_NO_RESOURCES,
-			"KVM cannot be used: there is no '/dev/kvm', the module kvm_intel or kvm_amd is not loaded");
-	else
-		err_set(e, ERR_NO_RESOURCES,
-			"KVM cannot be used: there is no '/dev/kvm', and the CPU shows no virtualisation: "
-			"the BIOS, or the host that this is a guest of, has it off");
-	return err_hint(e, "write Accel=tcg or Accel=auto in [VM] to go on without KVM");
+	k->look(root, &k->seen);
+	if (before.dev != k->seen.dev || before.ino != k->seen.ino)
+		k->proved = false;
+	if (kvm_judge(&k->seen, e) == 0)
+		return 0;
+	k->proved = false;
+	return probe_kvm_unusable(e);
 }
 
 static void probe_kvm_start_try(struct kvm *k);
+
+/* Why the last try proved nothing. */
+static void probe_kvm_blame(struct kvm *k, const struct child_result *r, const struct err *jail)
+{
+	_cleanup_(free_ptr) char *said = text_escape(r->err, r->err_len, true);
+	struct err *e = &k->ask.err;
+
+	for (size_t n = strlen(said); n && said[n - 1] == '\n'; n--)
+		said[n - 1] = '\0';
+	if (jail) {
+		err_set(e, ERR_NO_RESOURCES, "%s", jail->text);
+		err_hint(e, "%s", jail->hint);
+	} else if (r->status == -ETIMEDOUT) {
+		err_set(e, ERR_NO_RESOURCES,
+			"it hangs: it does not boot 512 bytes within %g s, in %u tries",
+			k->seconds[KVM_TRIES - 1], KVM_TRIES);
+		err_hint(e,
+			"a KVM that works needs less than 1 s, on a very busy host or in a virtual "
+			"machine up to 10 s; dmesg may tell why this one hangs");
+	} else {
+		err_set(e, ERR_NO_RESOURCES, "with '/dev/kvm' QEMU ended with %s %d: %.400s",
+			r->status < 0 ? "signal" : "status", abs(r->status), said);
+		err_hint(e, "dmesg may tell why");
+	}
+	probe_kvm_unusable(e);
+}
 
 static void probe_kvm_on_booted(void *data, const struct child_result *r, const struct err *jail)
 {
 	struct kvm *k = data;
 
 	k->ask.asked = NULL;
-	k->proved = r->status == EXIT_STATUS;
-	if (!k->proved && ++k->tries < TRIES) {
+	k->proved = !jail && r->status == EXIT_STATUS;
+	k->took = clock_boot() - k->begun;
+	if (!k->proved && ++k->tries < KVM_TRIES) {
 		probe_kvm_start_try(k);
 		return;
 	}
-	if (!k->proved && jail) {
-		err_set(&k->ask.err, ERR_NO_RESOURCES, "KVM cannot be used: %s", jail->text);
-	} else if (!k->proved && r->status == -ETIMEDOUT) {
-		err_set(&k->ask.err, ERR_NO_RESOURCES,
-			"KVM cannot be used: it does not boot 512 bytes within %g s, in %d tries",
-			try_seconds, TRIES);
-	} else if (!k->proved) {
-		_cleanup_(free_ptr) char *said = text_escape(r->err, r->err_len, true);
-
-		for (size_t n = strlen(said); n && said[n - 1] == '\n'; n--)
-			said[n - 1] = '\0';
-		err_set(&k->ask.err, ERR_NO_RESOURCES,
-			"KVM cannot be used: with '/dev/kvm' QEMU ended with %s %d: %.400s",
-			r->status < 0 ? "signal" : "status", r->status < 0 ? -r->status : r->status,
-			said);
-	}
 	if (!k->proved)
-		err_hint(&k->ask.err, "write Accel=tcg or Accel=auto in [VM] to go on without KVM");
+		probe_kvm_blame(k, r, jail);
+	else if (k->took > k->seconds[0])
+		log_warning(NULL, "KVM works, but is slow: 512 bytes took %.1f s to boot", k->took);
 	ask_answer(&k->ask, NULL, k->proved ? NULL : &k->ask.err);
 }
 
@@ -120,35 +124,57 @@ static void probe_kvm_start_try(struct kvm *k)
 		"-device", "ide-hd,drive=boot", "-device", port, NULL };
 	json_t *more;
 
+	k->begun = clock_boot();
 	snprintf(disk, sizeof disk, "fd=%d,set=1", DISK_FD);
 	snprintf(port, sizeof port, "isa-debug-exit,iobase=%#x,iosize=1", EXIT_PORT);
 	more = json_pack("{s:b, s:[i]}", "kvm", kvm, "fds", DISK_FD);
-	ask_run(&k->ask, argv, more, &k->disk, 1, &(struct child_options){ .timeout = try_seconds },
-		probe_kvm_on_booted, k);
+	ask_run(&k->ask, argv, more, &k->disk, 1,
+		&(struct child_options){ .timeout = k->seconds[k->tries] }, probe_kvm_on_booted, k);
 }
 
 void kvm_prove(struct kvm *k, const char *binary, probe_done_fn *done, void *data)
 {
+	struct err e = ERR_INIT;
+	int r;
+
+	if (ask_is_busy(&k->ask)) {
+		ask_wait(&k->ask, done, data);
+		return;
+	}
+	r = probe_kvm_check_device(k, &e);
 	if (k->proved) {
 		done(data, NULL, NULL);
 		return;
 	}
-	if (!ask_wait(&k->ask, done, data))
+	ask_wait(&k->ask, done, data);
+	if (r < 0) {
+		err_copy(&k->ask.err, &e);
+		ask_failed(&k->ask);
 		return;
+	}
 	k->tries = 0;
 	free(k->binary);
 	k->binary = xstrdup(binary);
 	if (k->disk < 0)
 		k->disk = probe_kvm_boot_disk(&k->ask.err);
-	if (k->disk < 0 || (streq(k->accel, "kvm") && probe_kvm_check_device(&k->ask.err) < 0))
+	if (k->disk < 0)
 		ask_failed(&k->ask);
 	else
 		probe_kvm_start_try(k);
 }
 
+void kvm_doubt(struct kvm *k)
+{
+	k->proved = false;
+}
+
 void kvm_init(struct kvm *k, const struct ask *blank, const char *accel)
 {
-	*k = (struct kvm){ .ask = *blank, .accel = accel, .disk = -1 };
+	*k = (struct kvm){ .ask = *blank,
+		.accel = accel,
+		.look = streq(accel, "kvm") ? kvm_look : NULL,
+		.seconds = { 1, 5, 30 },
+		.disk = -1 };
 	k->ask.class = ERR_NO_RESOURCES;
 }
 

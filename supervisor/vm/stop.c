@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "supervisor/core/confine.h"
 #include "supervisor/qemu/device.h"
+#include "supervisor/qemu/probe.h"
 #include "supervisor/vm/start_state.h"
 #include "supervisor/vm/said.h"
 #include "supervisor/vm/vms.h"
@@ -238,6 +239,8 @@ static void stop_explain_end(struct vm *vm)
 	} else if (vm->st.state == VM_GREETING && stop_is_conflict(vm, tail, &e)) {
 		vm_start_failed(vm, VM_END_HOST_CAUSE, &e);
 	} else if (vm_state_is_starting(vm->st.state)) {
+		if (vm->proc.accel == CONF_ACCEL_KVM)
+			probes_kvm_doubt(vm->daemon->probes);
 		death_how(&death, how, sizeof how);
 		err_set(&e, ERR_QEMU_FAILED, "QEMU did not start: %s%s%s", how, *tail ? "\n" : "",
 			tail);

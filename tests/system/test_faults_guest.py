@@ -352,6 +352,10 @@ def test_f95_no_kvm(world, what):
         assert "/dev/kvm" in world.vmkeep("check", "must").out
         rows = {row["check"]: row for row in json.loads(world.vmkeep("--json", "host", "check").out)}
         assert rows["KVM"]["verdict"] == "FAIL" and "/dev/kvm" in rows["KVM"]["text"]
+        row = next(row for row in json.loads(world.vmkeep("--json", "check", "must").out) if row["key"] == "Accel")
+        assert row["reason"] == rows["KVM"]["text"] and row["hint"] == rows["KVM"]["cure"]
+        assert row["reason"] in said and row["hint"] in said
+        assert rows["/dev/kvm"]["text"] in said and rows["/dev/kvm"]["cure"] in said or what == "no driver"
         assert not any("\n" in str(cell) for row in rows.values() for cell in row.values())
         world.ok("start", "may")
         assert world.info("may")["accel"] == "tcg"

@@ -9,12 +9,14 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 
 #include "base/file.h"
 #include "base/mem.h"
 #include "supervisor/check/host.h"
+#include "supervisor/host/kvm.h"
 #include "supervisor/host/meminfo.h"
 
 #define UDP \
@@ -29,10 +31,12 @@ static const struct {
 	/* clang-format off */
 	{ host_cpu, NULL, NULL, HOST_FAIL, "neither vmx nor svm" },
 	{ host_cpu, "proc/cpuinfo", "processor\t: 0\nflags\t\t: fpu vmx sse\n", HOST_PASS, "vmx" },
-	{ host_cpu, "proc/cpuinfo", "processor\t: 0\nflags\t\t: fpu svm_lock\nbugs\t\t: x vmx\n", HOST_PASS, "svm" },
+	{ host_cpu, "proc/cpuinfo", "processor\t: 0\nflags\t\t: fpu svm\nbugs\t\t: x vmx\n", HOST_PASS, "svm" },
+	{ host_cpu, "proc/cpuinfo", "processor\t: 0\nflags\t\t: fpu svm_lock vmx_x\nvmx flags\t: vmx\n", HOST_FAIL, "" },
 	{ host_cpu, "proc/cpuinfo", "processor\t: 0\nflags\t\t: fpu sse\nbugs\t\t: x vmx\n", HOST_FAIL, "" },
-	{ host_kvm_device, "dev/kvm", "", HOST_PASS, "" },
-	{ host_kvm_device, "proc/cpuinfo", "p: 0\nflags\t: vmx\n", HOST_FAIL, "not there" },
+	{ host_kvm_device, "dev/kvm", "", HOST_FAIL, "something else" },
+	{ host_kvm_device, "proc/cpuinfo", "p: 0\nflags\t: vmx\n", HOST_FAIL, "the module kvm_intel is not loaded" },
+	{ host_kvm_device, "sys/class/misc/kvm/dev", "10:232", HOST_FAIL, "the kernel has KVM" },
 	{ host_nested, NULL, NULL, HOST_SILENT, "" },
 	{ host_nested, "sys/module/kvm_intel/parameters/nested", "Y\n", HOST_PASS, "may use KVM" },
 	{ host_nested, "sys/module/kvm_amd/parameters/nested", "0\n", HOST_PASS, "kvm_amd nested=1" },
@@ -105,6 +109,43 @@ static void test_cases(void **state)
 	}
 }
 
+/* Each state of /dev/kvm has its own words and a cure that fits it. */
+static void test_kvm_cures(void **state)
+{
+	static const struct {
+		struct kvm_seen seen;
+		const char *text, *hint;
+		bool awaited;
+	} rows[] = {
+		/* clang-format off */
+		{ { .flag = "svm", .loaded = true }, "", "", false },
+		{ { .loaded = true }, "", "", false }, /* proved by the device, whatever the flags say */
+		{ { .flag = "svm", .error = ENOENT }, "module kvm_amd is not", "modprobe kvm_amd;", true },
+		{ { .flag = "vmx", .error = ENOENT }, "module kvm_intel is not", "modprobe kvm_intel;", true },
+		{ { .flag = "svm", .error = ENODEV }, "behind '/dev/kvm', since the module kvm_amd", "modprobe kvm_amd;", true },
+		{ { .error = ENOENT }, "neither vmx nor svm", "nested", false },
+		{ { .error = ENODEV }, "neither vmx nor svm", "BIOS", false },
+		{ { .flag = "vmx", .loaded = true, .error = ENOENT }, "there is no '/dev/kvm' here", "mknod", false },
+		{ { .flag = "vmx", .loaded = true, .error = EPERM }, "no permission", "DeviceAllow=", false },
+		{ { .flag = "vmx", .loaded = true, .error = EACCES }, "no permission", "DeviceAllow=", false },
+		{ { .flag = "svm", .odd = true }, "something else", "mknod", false },
+		{ { .flag = "svm", .loaded = true, .error = EMFILE }, "Too many open files", "dmesg", false },
+		/* clang-format on */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct err e = ERR_INIT;
+
+		assert_int_equal(kvm_judge(&rows[i].seen, &e) < 0, rows[i].text[0] != '\0');
+		if (!strstr(e.text, rows[i].text) || !strstr(e.hint, rows[i].hint))
+			fail_msg("row %zu: '%s' (%s)", i, e.text, e.hint);
+		if (e.text[0])
+			assert_int_equal(e.class, ERR_NO_RESOURCES);
+		assert_int_equal(kvm_is_awaited(&rows[i].seen), rows[i].awaited);
+	}
+}
+
 /* Of the image directory others need no right; the cure can be pasted. */
 static void test_image_access(void **state)
 {
@@ -171,6 +212,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cases),
+		cmocka_unit_test(test_kvm_cures),
 		cmocka_unit_test(test_image_access),
 		cmocka_unit_test(test_report),
 		cmocka_unit_test(test_memory),
