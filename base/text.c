@@ -329,45 +329,51 @@ char *text_shell_quote(const char *s)
 	return buf_steal(&b);
 }
 
-/* Levenshtein distance, ignoring case; names too long for row are never near. */
+static bool text_same(char a, char b)
+{
+	return tolower((unsigned char)a) == tolower((unsigned char)b);
+}
+
+enum { DISTANCE_MAX = 64 };
+
+/* Edits between two words, ignoring case; two neighbours swapped are one edit. Long names are never
+ * near. */
 static size_t text_distance(const char *a, const char *b)
 {
-	size_t row[65], la = strlen(a), lb = strlen(b);
+	size_t rows[3][DISTANCE_MAX + 1], la = strlen(a), lb = strlen(b);
 
-	if (la > 64 || lb > 64)
-		return 64;
+	if (la > DISTANCE_MAX || lb > DISTANCE_MAX)
+		return DISTANCE_MAX;
 	for (size_t j = 0; j <= lb; j++)
-		row[j] = j;
+		rows[0][j] = j;
 	for (size_t i = 1; i <= la; i++) {
-		size_t diagonal = row[0];
+		const size_t *above = rows[(i - 1) % 3], *higher = rows[(i + 1) % 3];
+		size_t *row = rows[i % 3];
 
 		row[0] = i;
 		for (size_t j = 1; j <= lb; j++) {
-			size_t above = row[j];
-			bool same = tolower((unsigned char)a[i - 1]) ==
-				    tolower((unsigned char)b[j - 1]);
-			size_t best = diagonal + !same;
-
-			if (above + 1 < best)
-				best = above + 1;
-			if (row[j - 1] + 1 < best)
-				best = row[j - 1] + 1;
-			row[j] = best;
-			diagonal = above;
+			row[j] = above[j - 1] + !text_same(a[i - 1], b[j - 1]);
+			if (above[j] + 1 < row[j])
+				row[j] = above[j] + 1;
+			if (row[j - 1] + 1 < row[j])
+				row[j] = row[j - 1] + 1;
+			if (i > 1 && j > 1 && text_same(a[i - 1], b[j - 2]) &&
+				text_same(a[i - 2], b[j - 1]) && higher[j - 2] + 1 < row[j])
+				row[j] = higher[j - 2] + 1;
 		}
 	}
-	return row[lb];
+	return rows[la % 3][lb];
 }
 
 const char *text_nearest(const char *s, const char *const *names, size_t n)
 {
-	size_t best = 4, len = strlen(s);
+	size_t len = strlen(s), best = len < 3 ? 1 : len < 6 ? 2 : 3;
 	const char *found = NULL;
 
 	for (size_t i = 0; i < n; i++) {
-		size_t d = names[i] ? text_distance(s, names[i]) : 64;
+		size_t d = names[i] ? text_distance(s, names[i]) : DISTANCE_MAX;
 
-		if (d < best && d * 2 <= len) {
+		if (d < best || (found && d == best && strncasecmp(s, names[i], len) == 0)) {
 			best = d;
 			found = names[i];
 		}

@@ -56,7 +56,8 @@ uint64_t text_hash64(const void *data, size_t len);
 /* Quotes s for a POSIX shell. Caller frees. */
 char *text_shell_quote(const char *s);
 
-/* The nearest of n names by edit distance (at most 3, and at most half the length), or NULL. */
+/* The nearest of n names, NULL entries left out: one edit away, from 6 letters on two, at
+ * best a completion of s; or NULL. */
 const char *text_nearest(const char *s, const char *const *names, size_t n);
 
 #endif

@@ -53,6 +53,7 @@ struct api_arg {
 	const char *option; /* "--timeout TIME", "-f, --follow", or positional "NAME"; NULL: none */
 	const char *help;
 	const char *choices[API_CHOICES_MAX]; /* if only these are valid; ends with NULL */
+	bool harms;			      /* overrides a protection: never suggested */
 };
 
 enum api_target { API_NO_TARGET, API_VM, API_VMS /* several, globs */, API_NETWORK, API_NETWORKS };
@@ -107,6 +108,7 @@ enum api_trait {
 	API_OWN_ROWS = 64, /* owners of VMs may call it too, and see their own VMs' rows */
 	API_STREAM = 128,  /* replies, then the connection is raw bytes */
 	API_SHARED = 256,  /* joins a running job of this verb for the same VM */
+	API_HARMS = 512,   /* stops, discards or overwrites something: never suggested */
 };
 
 struct api_verb {
@@ -128,7 +130,7 @@ extern const size_t api_verbs_n;
 const struct api_verb *api_verb_by_execute(const char *execute);
 /* By command or alias; command may have two words ("net list"). */
 const struct api_verb *api_verb_by_command(const char *command);
-/* The nearest "execute" name, for "did you mean", or NULL. */
+/* The nearest "execute" name, for "did you mean", or NULL; also NULL if that verb harms. */
 const char *api_verb_nearest(const char *execute);
 
 /* All arguments of a verb in command line order: its target's "name", its own, and "wait" for a

@@ -150,7 +150,7 @@ static int check_unknown(const struct api_verb *v, const char *key, struct err *
 	size_t n = 0;
 
 	while ((arg = api_verb_arg(v, n)))
-		names[n++] = arg->name;
+		names[n++] = arg->harms ? NULL : arg->name;
 	nearest = text_nearest(key, names, n);
 	err_set(e, ERR_USAGE, "%s: unknown argument '%.64s'", v->execute, key);
 	if (nearest)

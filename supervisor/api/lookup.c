@@ -31,24 +31,28 @@ const struct api_verb *api_verb_by_command(const char *command)
 
 const char *api_verb_nearest(const char *execute)
 {
-	const char *names[128] = { NULL };
+	const char *names[128] = { NULL }, *near;
+	const struct api_verb *v;
 	size_t n = 0;
 
 	assert(api_verbs_n <= ARRAY_SIZE(names));
 	for (; n < api_verbs_n; n++)
 		names[n] = api_verbs[n].execute;
-	return text_nearest(execute, names, n);
+	near = text_nearest(execute, names, n);
+	v = near ? api_verb_by_execute(near) : NULL;
+	return v && !(v->traits & API_HARMS) ? near : NULL;
 }
 
 static const struct api_arg *lookup_target_arg(enum api_target t)
 {
 	static const struct api_arg target[] = {
-		[API_VM] = { "name", API_NAME, true, "NAME", "the VM", { NULL } },
+		[API_VM] = { "name", API_NAME, true, "NAME", "the VM", { NULL }, false },
 		[API_VMS] = { "name", API_NAME, true, "NAME...", "the VMs; globs are allowed",
-			{ NULL } },
-		[API_NETWORK] = { "name", API_NAME, true, "NETWORK", "the network", { NULL } },
+			{ NULL }, false },
+		[API_NETWORK] = { "name", API_NAME, true, "NETWORK", "the network", { NULL },
+			false },
 		[API_NETWORKS] = { "name", API_NAME, true, "NETWORK...",
-			"the networks; globs are allowed", { NULL } },
+			"the networks; globs are allowed", { NULL }, false },
 	};
 
 	return t == API_NO_TARGET ? NULL : &target[t];
@@ -57,7 +61,7 @@ static const struct api_arg *lookup_target_arg(enum api_target t)
 const struct api_arg *api_verb_arg(const struct api_verb *v, size_t i)
 {
 	static const struct api_arg wait = { "wait", API_BOOL, false, "--no-wait",
-		"return at once with a job in place of the result", { NULL } };
+		"return at once with a job in place of the result", { NULL }, false };
 	const struct api_arg *target = lookup_target_arg(v->target);
 	size_t own = 0;
 

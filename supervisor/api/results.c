@@ -399,6 +399,7 @@ const struct api_field api_version[] = {
 	{ "api", API_NUMBER, "number of this protocol" },
 	{ "pid", API_NUMBER },
 	{ "uptime", API_SECONDS },
+	{ "config", API_TEXT, "the directory of its files" },
 	END
 };
 const struct api_field api_loop[] = {

@@ -23,7 +23,7 @@ const struct api_verb api_verbs[] = {
 		"it is, which is no error; one that is paused stays paused. Networks that it needs "
 		"are raised first. Disks with Size= that do not exist yet are made, and named: "
 		"only start and reboot do that." },
-	{ "vm-stop", "stop", API_ROLE_OWNER, API_VMS, API_JOB | API_SHARED | API_NOT_BUSY, { "shutdown" },
+	{ "vm-stop", "stop", API_ROLE_OWNER, API_VMS, API_JOB | API_SHARED | API_NOT_BUSY | API_HARMS, { "shutdown" },
 	  .arg = { TIMEOUT("how long the guest may take, in place of TimeoutStopSec=") },
 	  .result = "the state reached", .returns = { .members = api_life },
 	  .help = "ask guests to shut down, and wait until they have",
@@ -31,13 +31,13 @@ const struct api_verb api_verbs[] = {
 		"seconds, presses the power button, every few seconds anew, until the guest is "
 		"down. A guest that does not react in time is left running; the error then says "
 		"how to kill it." },
-	{ "vm-kill", "kill", API_ROLE_OWNER, API_VMS, API_JOB, { "destroy", "poweroff" },
+	{ "vm-kill", "kill", API_ROLE_OWNER, API_VMS, API_JOB | API_HARMS, { "destroy", "poweroff" },
 	  .result = "the state reached", .returns = { .members = api_life },
 	  .help = "switch VMs off at once, as if the plug were pulled",
 	  .text = "What the guest has not written to its disks is lost. Deletes nothing: destroy "
 		"is virsh's word for the same." },
 	{ "vm-reboot", "reboot", API_ROLE_OWNER, API_VMS,
-	  API_JOB | API_NOT_BUSY | API_NEEDS_GUEST | API_JOINS, { "restart" },
+	  API_JOB | API_NOT_BUSY | API_NEEDS_GUEST | API_JOINS | API_HARMS, { "restart" },
 	  .arg = {
 		TIMEOUT("how long the guest may take to shut down, in place of TimeoutStopSec="),
 	  },
@@ -48,10 +48,10 @@ const struct api_verb api_verbs[] = {
 		"neither this client nor this daemon; stop and kill call it off. A guest that "
 		"ignores the power button for too long, with OnStopTimeout=leave, is left running, "
 		"and is not started again when it powers off later." },
-	{ "vm-reset", "reset", API_ROLE_OWNER, API_VMS, API_NOT_BUSY | API_NEEDS_GUEST,
+	{ "vm-reset", "reset", API_ROLE_OWNER, API_VMS, API_NOT_BUSY | API_NEEDS_GUEST | API_HARMS,
 	  .result = "the state that it is in", .returns = { .members = api_state_changed },
 	  .help = "press the reset button: the guest starts anew at once, unwritten data is lost" },
-	{ "vm-pause", "pause", API_ROLE_OWNER, API_VMS, API_NOT_BUSY | API_NEEDS_GUEST,
+	{ "vm-pause", "pause", API_ROLE_OWNER, API_VMS, API_NOT_BUSY | API_NEEDS_GUEST | API_HARMS,
 	  { "suspend" },
 	  .result = "the state reached", .returns = { .members = api_state_changed },
 	  .help = "stop the processors of VMs; memory and devices stay" },
@@ -70,14 +70,14 @@ const struct api_verb api_verbs[] = {
 	  .text = "Answers at once when it is so already. The condition stopped includes failed "
 		"and backoff." },
 
-	{ "vm-forget", "forget", API_ROLE_ROOT, API_VM, API_NAME_ONLY, { "undefine" },
+	{ "vm-forget", "forget", API_ROLE_ROOT, API_VM, API_NAME_ONLY | API_HARMS,
 	  .result = "the disk images that it had", .returns = { .members = api_forget },
 	  .help = "remove what is kept of a VM whose file is gone",
 	  .text = "A VM whose file is gone keeps its UUID, user id, MAC and IP addresses and "
 		"history, for the file may come back: check names such VMs. This removes all of "
 		"that; disk images and logs stay. Refused while its file, its drop-ins or a "
 		"process of it is there." },
-	{ "vm-reset-failed", "reset-failed", API_ROLE_OWNER, API_VMS, 0,
+	{ "vm-reset-failed", "reset-failed", API_ROLE_OWNER, API_VMS, API_HARMS,
 	  .result = "state: the state it is in; changed: false where there was nothing to forget",
 	  .returns = { .members = api_state_changed },
 	  .help = "forget the past failures of VMs; one that failed is stopped then",
@@ -193,7 +193,7 @@ const struct api_verb api_verbs[] = {
 	  .arg = {
 		{ "size", API_SIZE, true, "SIZE", "how much the guest may have, as in 768M" },
 		{ "force", API_BOOL, false, "--force",
-		  "also below the floor that Min= in [Memory] sets" },
+		  "also below the floor that Min= in [Memory] sets", .harms = true },
 		TIMEOUT("how long the guest may take, one minute without it"),
 	  },
 	  .result = "what the guest has then", .returns = { .members = api_memory },
@@ -212,7 +212,7 @@ const struct api_verb api_verbs[] = {
 	  .result = "one row per snapshot, oldest first",
 	  .returns = { .columns = api_snapshot_row },
 	  .help = "list the snapshots of a VM" },
-	{ "snapshot-revert", "snapshot revert", API_ROLE_OWNER, API_VM, API_JOB,
+	{ "snapshot-revert", "snapshot revert", API_ROLE_OWNER, API_VM, API_JOB | API_HARMS,
 	  { "snapshot-revert" },
 	  .arg = {
 		SNAPSHOT,
@@ -224,7 +224,7 @@ const struct api_verb api_verbs[] = {
 	  .other = { .with = "dry-run", .members = api_revert_dry, .columns = api_revert_row,
 		.rows = "disks" },
 	  .help = "take a VM back to a snapshot; what came after it is lost" },
-	{ "snapshot-delete", "snapshot delete", API_ROLE_OWNER, API_VM, API_JOB,
+	{ "snapshot-delete", "snapshot delete", API_ROLE_OWNER, API_VM, API_JOB | API_HARMS,
 	  { "snapshot-delete" },
 	  .arg = { SNAPSHOT },
 	  .result = "its name", .returns = { .members = api_snapshot },
@@ -258,7 +258,7 @@ const struct api_verb api_verbs[] = {
 	  .arg = { TIMEOUT("how long it may take, 10 minutes without it") },
 	  .result = "one row per file system", .returns = { .columns = api_trim_row },
 	  .help = "have a guest give back the space that its file systems do not use" },
-	{ "guest-freeze", "guest freeze", API_ROLE_OWNER, API_VM, API_NEEDS_GUEST,
+	{ "guest-freeze", "guest freeze", API_ROLE_OWNER, API_VM, API_NEEDS_GUEST | API_HARMS,
 	  { "domfsfreeze" },
 	  .arg = { TIMEOUT("after that it is thawed again in any case, 10 seconds without it") },
 	  .result = "how many were frozen, and for how long", .returns = { .members = api_freeze },
@@ -272,7 +272,7 @@ const struct api_verb api_verbs[] = {
 	  .arg = { { "sync", API_BOOL, false, "--sync, --now", "set it to the host's" } },
 	  .result = "the guest's time", .returns = { .members = api_time },
 	  .help = "tell a guest's time, or set it" },
-	{ "guest-passwd", "guest passwd", API_ROLE_OWNER, API_VM, API_NEEDS_GUEST,
+	{ "guest-passwd", "guest passwd", API_ROLE_OWNER, API_VM, API_NEEDS_GUEST | API_HARMS,
 	  { "set-user-password" },
 	  .arg = {
 		{ "user", API_STRING, true, "USER", "whose" },
@@ -295,7 +295,7 @@ const struct api_verb api_verbs[] = {
 	{ "job-list", "jobs", API_ROLE_VIEW, API_NO_TARGET, 0, { "job list", "domjobinfo" },
 	  .result = "one row per job, oldest first", .returns = { .columns = api_job_row },
 	  .help = "list what is being done" },
-	{ "job-cancel", "job cancel", API_ROLE_OWNER, API_NO_TARGET, 0,
+	{ "job-cancel", "job cancel", API_ROLE_OWNER, API_NO_TARGET, API_HARMS,
 	  { "jobs cancel", "domjobabort" },
 	  .arg = { { "job", API_INT, true, "JOB", "its number, as jobs tells it" } },
 	  .result = "an empty object", .returns = { .members = api_nothing },
@@ -321,9 +321,10 @@ const struct api_verb api_verbs[] = {
 	{ "net-start", "net start", API_ROLE_OPERATOR, API_NETWORKS, 0, { "net-start" },
 	  .result = "the state, up", .returns = { .members = api_state },
 	  .help = "raise networks, which the first VM that needs one does too" },
-	{ "net-stop", "net stop", API_ROLE_OPERATOR, API_NETWORKS, 0, { "net-destroy" },
+	{ "net-stop", "net stop", API_ROLE_OPERATOR, API_NETWORKS, API_HARMS, { "net-destroy" },
 	  .arg = {
-		{ "force", API_BOOL, false, "--force", "also while VMs are attached" },
+		{ "force", API_BOOL, false, "--force", "also while VMs are attached",
+		  .harms = true },
 		DRY_RUN("only tell what would go, and whether it would be refused"),
 	  },
 	  .result = "the state, down; with dry-run as it is now, whether it would be refused, and "
@@ -342,7 +343,7 @@ const struct api_verb api_verbs[] = {
 		"guests' packets, holders of ports 53 and 67, libvirt's network beside ours. KVM "
 		"is proved by booting 512 bytes, which takes three seconds where it does not work. "
 		"Ends with 1 when a check fails." },
-	{ "vms-shutdown", "shutdown-all", API_ROLE_OPERATOR, API_NO_TARGET, API_JOB,
+	{ "vms-shutdown", "shutdown-all", API_ROLE_OPERATOR, API_NO_TARGET, API_JOB | API_HARMS,
 	  .arg = {
 		TIMEOUT("for all of it together, in place of [Shutdown] TimeoutSec= in "
 			"vmkeep.conf, 5 minutes where that says nothing"),

@@ -39,7 +39,7 @@ static const char *args_nearest_option(const struct parser *p, const char *word)
 
 	for (size_t i = 0; (rest = option_at(p->a->verb, i, &arg)); i++)
 		while (n < ARRAY_SIZE(name) && (s = option_spelling(&rest, &len)))
-			if (strncmp(s, "--", 2) == 0)
+			if (strncmp(s, "--", 2) == 0 && !(arg && arg->harms))
 				name[n++] = xstrndup(s + 2, len - 2);
 	near = text_nearest(word, (const char *const *)name, n);
 	snprintf(found, sizeof found, "--%s", near ? near : "");
@@ -151,14 +151,13 @@ static bool args_is_group(const char *word)
 	return false;
 }
 
-static int args_unknown_verb(const char *word, const char *second, struct err *e)
+/* The nearest command, or NULL; also NULL if that harms. */
+static const char *args_nearest_verb(const char *word)
 {
-	_cleanup_(free_ptr) char *both = NULL;
+	const struct api_verb *v;
 	const char **name = xcalloc(api_verbs_n * (1 + API_ALIASES_MAX), sizeof *name), *near;
 	size_t n = 0;
 
-	if (args_is_group(word) && second)
-		word = both = xasprintf("%s %s", word, second);
 	for (size_t i = 0; i < api_verbs_n; i++) {
 		if (!api_verbs[i].command)
 			continue;
@@ -167,18 +166,58 @@ static int args_unknown_verb(const char *word, const char *second, struct err *e
 			name[n++] = api_verbs[i].aliases[k];
 	}
 	near = text_nearest(word, name, n);
-	if (!both && args_is_group(word)) {
-		err_set(e, ERR_USAGE, "'%s' needs one more word", word);
-		err_hint(e, "'vmkeep help %s' lists them", word);
-	} else {
-		err_set(e, ERR_USAGE, "unknown command '%s'", word);
-		if (near)
-			err_hint(e, "did you mean '%s'?", near);
-		else
-			err_hint(e, "'vmkeep help' lists the commands");
-	}
 	free(name);
+	v = near ? api_verb_by_command(near) : NULL;
+	return v && !(v->traits & API_HARMS) ? near : NULL;
+}
+
+static int args_unknown_subcommand(const char *group, const char *second, struct err *e)
+{
+	_cleanup_(free_ptr) char *both = second ? xasprintf("%s %s", group, second) : NULL;
+	const char *near = both ? args_nearest_verb(both) : NULL;
+	struct buf all = BUF_INIT;
+	size_t len = strlen(group);
+
+	if (near)
+		buf_printf(&all, "did you mean '%s'?", near);
+	for (size_t i = 0; !near && i < api_verbs_n; i++) {
+		const char *c = api_verbs[i].command;
+
+		if (c && strncmp(c, group, len) == 0 && c[len] == ' ')
+			buf_printf(&all, "%s%s", all.len ? "|" : "", c + (all.len ? len + 1 : 0));
+	}
+	if (both)
+		err_set(e, ERR_USAGE, "unknown command '%s'", both);
+	else
+		err_set(e, ERR_USAGE, "missing subcommand: %s", all.data);
+	if (both)
+		err_hint(e, near ? "%s" : "vmkeep %s", all.data);
+	else
+		err_hint(e, "vmkeep help %s", group);
+	buf_release(&all);
 	return -EINVAL;
+}
+
+/* words: the command's two and the one after them, as far as they were given. */
+static int args_unknown_verb(struct args *a, const char *const words[3], struct err *e)
+{
+	const char *near;
+	unsigned used;
+
+	a->foreign = foreign_find(words[0], words[1], &used);
+	if (a->foreign) {
+		a->foreign_vm = words[used];
+		return err_set(e, ERR_USAGE,
+			used == 2 ? "unknown command '%s %s'" : "unknown command '%s'", words[0],
+			words[1]);
+	}
+	if (args_is_group(words[0]))
+		return args_unknown_subcommand(words[0], words[1], e);
+	near = args_nearest_verb(words[0]);
+	err_set(e, ERR_USAGE, "unknown command '%s'", words[0]);
+	if (near)
+		return err_hint(e, "did you mean '%s'?", near);
+	return err_hint(e, "'vmkeep help' lists the commands");
 }
 
 /* Finds the verb's words and keeps the others in order. Options of a verb come after it or carry
@@ -186,10 +225,10 @@ static int args_unknown_verb(const char *word, const char *second, struct err *e
 static int args_find_verb(struct parser *p, const char **rest, size_t *n, struct err *e)
 {
 	struct args *a = p->a;
-	const char *first = NULL, *second = NULL;
-	size_t at[3] = { 0 }, found = 0, used = 0;
+	const char *word[3] = { NULL };
+	size_t at[4] = { 0 }, found = 0, used = 0;
 
-	for (size_t i = 0; i < p->words && found < 3 && strcmp(p->word[i], "--") != 0; i++) {
+	for (size_t i = 0; i < p->words && found < 3 + used && strcmp(p->word[i], "--") != 0; i++) {
 		if (args_is_option(p->word[i])) {
 			i += strcmp(p->word[i], "--run") == 0;
 			continue;
@@ -200,25 +239,22 @@ static int args_find_verb(struct parser *p, const char **rest, size_t *n, struct
 			used = 1;
 			continue;
 		}
+		word[found - used] = p->word[i];
 		at[found++] = i;
 	}
-	if (found > used)
-		first = p->word[at[used]];
-	if (found > used + 1)
-		second = p->word[at[used + 1]];
-	if (first && second) {
-		a->spelling = xasprintf("%s %s", first, second);
+	if (word[1]) {
+		a->spelling = xasprintf("%s %s", word[0], word[1]);
 		a->verb = api_verb_by_command(a->spelling);
 		used += a->verb ? 2 : 0;
 	}
-	if (first && !a->verb) {
+	if (word[0] && !a->verb) {
 		free(a->spelling);
-		a->spelling = xstrdup(first);
-		a->verb = api_verb_by_command(first);
-		if (!a->verb && a->given[ARGS_HELP] && args_is_group(first) && !second)
-			a->topic = first;
+		a->spelling = xstrdup(word[0]);
+		a->verb = api_verb_by_command(word[0]);
+		if (!a->verb && a->given[ARGS_HELP] && args_is_group(word[0]) && !word[1])
+			a->topic = word[0];
 		else if (!a->verb)
-			return args_unknown_verb(first, second, e);
+			return args_unknown_verb(a, word, e);
 		used++;
 	}
 	for (size_t i = 0, k = 0; i < p->words; i++) {
@@ -263,7 +299,7 @@ static int args_share_operands(struct parser *p, struct err *e)
 	}
 	if (left == 0)
 		return 0;
-	err_set(e, ERR_USAGE, "%s: one word too many: '%s'", verb->command, p->operand[next]);
+	err_set(e, ERR_USAGE, "%s: unexpected argument '%s'", verb->command, p->operand[next]);
 	args_usage_hint(e, verb);
 	return -EINVAL;
 }

@@ -14,15 +14,18 @@
 
 #include "base/err.h"
 #include "supervisor/api/api.h"
+#include "supervisor/client/foreign.h"
 #include "supervisor/client/option.h"
 
 struct args {
 	const struct api_verb *verb; /* NULL: help, or the client's version */
 	char *spelling;		     /* as typed: "net-list" */
 	bool given[ARGS_COMMONS];
-	const char *run;     /* from --run, borrowed from argv, else NULL */
-	const char *topic;   /* of help for a group ("net"), borrowed, else NULL */
-	const char **target; /* names and globs as typed, borrowed */
+	const char *run;	       /* from --run, borrowed from argv, else NULL */
+	const struct foreign *foreign; /* the command is another program's: see foreign.h */
+	const char *foreign_vm;	       /* of what, borrowed, may be NULL */
+	const char *topic;	       /* of help for a group ("net"), borrowed, else NULL */
+	const char **target;	       /* names and globs as typed, borrowed */
 	size_t targets;
 	json_t *arguments;  /* without the target */
 	const char **words; /* backing array of target */

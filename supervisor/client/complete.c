@@ -95,6 +95,19 @@ static void complete_add_options(struct buf *b, const struct line *l)
 			complete_add(b, l, s, len);
 }
 
+/* One-word aliases, once a letter is typed: "shut" must not end up as shutdown-all, which takes no
+ * name and asks nothing. */
+static void complete_add_aliases(struct buf *b, const struct line *l)
+{
+	for (size_t i = 0; l->last_len && i < api_verbs_n; i++)
+		for (size_t a = 0; a < API_ALIASES_MAX && api_verbs[i].aliases[a]; a++) {
+			const char *alias = api_verbs[i].aliases[a];
+
+			if (!strpbrk(alias, "- "))
+				complete_add(b, l, alias, strlen(alias));
+		}
+}
+
 /* First words, without duplicates; or the second words of a group. */
 static void complete_add_commands(struct buf *b, const struct line *l)
 {
@@ -117,6 +130,8 @@ static void complete_add_commands(struct buf *b, const struct line *l)
 		}
 		before = word;
 	}
+	if (!l->group)
+		complete_add_aliases(b, l);
 }
 
 static void complete_add_choices(struct buf *b, const struct line *l, const struct api_arg *arg)

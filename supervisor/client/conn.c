@@ -16,7 +16,6 @@
 #include "supervisor/api/api.h"
 #include "supervisor/client/errors.h"
 
-#define RUN_DIR	    "/run/vmkeep"
 #define SOCKET_NAME "control.sock"
 
 enum { READ_SIZE = 64 << 10 };
@@ -27,7 +26,7 @@ const char *conn_run_dir(const char *option)
 
 	if (option)
 		return option;
-	return env && *env ? env : RUN_DIR;
+	return env && *env ? env : CONN_RUN_DIR;
 }
 
 static int conn_connect_error(const char *run, struct err *e)
@@ -40,7 +39,7 @@ static int conn_connect_error(const char *run, struct err *e)
 	}
 	err_set(e, ERR_UNREACHABLE, "vmkeepd is not running (%s at %s/" SOCKET_NAME ")",
 		errno == ECONNREFUSED ? "nobody listens" : "no socket", run);
-	if (streq(run, RUN_DIR))
+	if (streq(run, CONN_RUN_DIR))
 		return err_hint(e, "systemctl start vmkeepd");
 	return err_hint(e, "start it with 'vmkeepd --run %s', or name another with --run", run);
 }

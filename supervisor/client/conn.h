@@ -26,7 +26,8 @@ struct conn {
 	json_int_t last_id;
 };
 
-#define CONN_INIT { .fd = -1 }
+#define CONN_INIT    { .fd = -1 }
+#define CONN_RUN_DIR "/run/vmkeep"
 
 /* --run, VMKEEP_RUN or /run/vmkeep. */
 const char *conn_run_dir(const char *option);

@@ -9,6 +9,7 @@
 #include "supervisor/client/args.h"
 #include "supervisor/client/command.h"
 #include "supervisor/client/complete.h"
+#include "supervisor/client/conn.h"
 #include "supervisor/client/errors.h"
 #include "supervisor/client/help.h"
 
@@ -20,13 +21,34 @@ static int main_print(struct buf *b)
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* The hint that args_parse() leaves out: only the daemon knows where its files are. */
+static void main_explain_foreign(const struct args *a, struct err *e)
+{
+	const char *run = conn_run_dir(a->run), *dir = NULL;
+	struct conn conn = CONN_INIT;
+	struct buf way = BUF_INIT;
+	json_t *version = NULL;
+
+	if (!streq(run, CONN_RUN_DIR) && conn_open(&conn, run, NULL) == 0)
+		version = conn_call(&conn, "query-version", NULL, NULL);
+	dir = json_string_value(json_object_get(version, "config"));
+	foreign_way(a->foreign, dir ? dir : "/etc/vmkeep", a->foreign_vm, &way);
+	err_hint(e, "%s", way.data);
+	buf_release(&way);
+	json_decref(version);
+	conn_release(&conn);
+}
+
 static int main_run(struct args *a, size_t argc, const char *const *argv)
 {
 	struct err e = ERR_INIT;
 	struct buf b = BUF_INIT;
 
-	if (args_parse(a, argc, argv, &e) < 0)
+	if (args_parse(a, argc, argv, &e) < 0) {
+		if (a->foreign)
+			main_explain_foreign(a, &e);
 		return errors_print(NULL, &e);
+	}
 	if (a->given[ARGS_VERSION]) {
 		buf_adds(&b, "vmkeep " VMKEEP_VERSION "\n");
 		return main_print(&b);

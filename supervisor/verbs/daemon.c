@@ -5,9 +5,9 @@
 
 void verb_version(struct daemon *d, struct request *r)
 {
-	request_return(
-		r, json_pack("{s:s, s:i, s:i, s:f}", "package", VMKEEP_VERSION, "api", API_VERSION,
-			   "pid", (int)getpid(), "uptime", clock_boot() - d->started));
+	request_return(r, json_pack("{s:s, s:i, s:i, s:f, s:s}", "package", VMKEEP_VERSION, "api",
+				  API_VERSION, "pid", (int)getpid(), "uptime",
+				  clock_boot() - d->started, "config", d->dirs.config));
 }
 
 void verb_debug_loop(struct daemon *d, struct request *r)

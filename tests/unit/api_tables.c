@@ -278,6 +278,30 @@ static void a_typing_error_is_met_with_the_nearest(void **state)
 	assert_string_equal(api_verb_nearest("vm-strat"), "vm-start");
 	assert_string_equal(api_verb_nearest("net-lists"), "net-list");
 	assert_null(api_verb_nearest("make-coffee-now"));
+	assert_null(api_verb_nearest("vm-stp"));
+	assert_null(api_verb_nearest("snapshot-delet"));
+}
+
+/* A new verb gets API_HARMS, or stands here as one that may be suggested for a mistyped word. */
+static void what_harms_is_marked(void **state)
+{
+	static const char *const harmless[] = { "vm-start", "vm-resume", "vm-wait", "vm-list",
+		"vm-info", "vm-ip", "vm-console", "vm-log", "vm-history", "subscribe", "vm-check",
+		"vm-cat", "vm-diff", "vm-cmdline", "vm-set-memory", "snapshot-create",
+		"snapshot-list", "guest-ping", "guest-info", "guest-exec", "guest-fs", "guest-trim",
+		"guest-thaw", "guest-time", "guest-command", "job-list", "vm-qmp", "net-list",
+		"net-show", "net-leases", "net-start", "host-check", "reload", "reexec",
+		"query-version", "query-schema", "debug-loop", "qmp_capabilities" };
+
+	(void)state;
+	for (size_t i = 0; i < api_verbs_n; i++) {
+		bool harms = true;
+
+		for (size_t k = 0; k < ARRAY_SIZE(harmless); k++)
+			harms = harms && !streq(api_verbs[i].execute, harmless[k]);
+		if (harms != !!(api_verbs[i].traits & API_HARMS))
+			fail_msg("%s", api_verbs[i].execute);
+	}
 }
 
 int main(void)
@@ -292,6 +316,7 @@ int main(void)
 		cmocka_unit_test(exit_codes_are_the_contract),
 		cmocka_unit_test(the_schema_tells_all),
 		cmocka_unit_test(a_typing_error_is_met_with_the_nearest),
+		cmocka_unit_test(what_harms_is_marked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -165,7 +165,17 @@ static void a_wrong_line_is_told_the_cure(void **state)
 		{ "_", "unknown command '' | 'vmkeep help' lists the commands" },
 		{ "frobnicate web1",
 			"unknown command 'frobnicate' | 'vmkeep help' lists the commands" },
-		{ "net", "'net' needs one more word | 'vmkeep help net' lists them" },
+		{ "net", "missing subcommand: net list|show|leases|start|stop | vmkeep help net" },
+		{ "net what", "unknown command 'net what' | vmkeep net list|show|leases|start|stop" },
+		{ "net stp", "unknown command 'net stp' | vmkeep net list|show|leases|start|stop" },
+		{ "stpo web1", "unknown command 'stpo' | 'vmkeep help' lists the commands" },
+		{ "kil web1", "unknown command 'kil' | 'vmkeep help' lists the commands" },
+		{ "shut", "unknown command 'shut' | 'vmkeep help' lists the commands" },
+		{ "forgt web1", "unknown command 'forgt' | 'vmkeep help' lists the commands" },
+		{ "wiat", "unknown command 'wiat' | did you mean 'wait'?" },
+		{ "stat", "unknown command 'stat' | did you mean 'state'?" },
+		{ "net stop lan --forc", "unknown option '--forc' | usage: vmkeep net stop NETWORK... "
+					 "[--force] [--dry-run]" },
 		{ "net lst", "unknown command 'net lst' | did you mean 'net list'?" },
 		{ "stop", "stop: NAME... is missing | " STOP },
 		{ "stop --timout 5 web1", "unknown option '--timout' | did you mean '--timeout'?" },
@@ -180,9 +190,9 @@ static void a_wrong_line_is_told_the_cure(void **state)
 		{ "list --json=yes", "option '--json' takes no value | " },
 		{ "list --no-wait", "unknown option '--no-wait' | "
 				    "usage: vmkeep list [GLOB] [-r, --running] [-a, --all]" },
-		{ "list a b", "list: one word too many: 'b' | "
+		{ "list a b", "list: unexpected argument 'b' | "
 			      "usage: vmkeep list [GLOB] [-r, --running] [-a, --all]" },
-		{ "cat a b", "cat: one word too many: 'b' | usage: vmkeep cat NAME [--effective]" },
+		{ "cat a b", "cat: unexpected argument 'b' | usage: vmkeep cat NAME [--effective]" },
 		{ "wait web1 gone",
 			"CONDITION: 'gone' is not one of: stopped, running, paused, ip | " },
 		{ "wait web1", "wait: CONDITION is missing | "

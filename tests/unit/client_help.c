@@ -128,7 +128,9 @@ static void each_place_has_its_candidates(void **state)
 		const char *word[WORDS_MAX];
 		const char *want;
 	} rows[] = {
-		{{ "sta" },			     "start\n"			       },
+		{ { "sta" },			     "start\nstatus\nstate\n"			       },
+		{ { "shut" },			     "shutdown-all\nshutdown\n" },
+		{ { "k" },			     "kill\n" },
 		{ { "snap" },			      "snapshot\n"			   },
 		{ { "he" },			     "help\n"			     },
 		{ { "help", "sto" },		     "stop\n"			      },
