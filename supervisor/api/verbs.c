@@ -216,6 +216,8 @@ const struct api_verb api_verbs[] = {
 	  { "snapshot-revert" },
 	  .arg = {
 		SNAPSHOT,
+		{ "disks-only", API_BOOL, false, "--disks-only",
+		  "revert the disks of a VM that is off, and do not load the memory" },
 		DRY_RUN("only tell what would go back to when, and whether it would be refused"),
 	  },
 	  .result = "the state reached; with dry-run, which is no job, what becomes of the VM and "

@@ -93,23 +93,26 @@ static void snapshot_begin(struct snapshot_op *op, struct vm *vm, const char *na
 	}
 }
 
-void snapshot_run(enum snapshot_verb verb, struct vm *vm, const char *name, struct job *j)
+void snapshot_run(
+	enum snapshot_verb verb, struct vm *vm, const char *name, bool disks_only, struct job *j)
 {
 	struct snapshot_op *op = xcalloc(1, sizeof *op);
 
 	op->verb = verb;
+	op->disks_only = disks_only;
 	op->job = j;
 	j->cancel = snapshot_cancel;
 	j->cancel_data = op;
 	snapshot_begin(op, vm, name);
 }
 
-void snapshot_ask(enum snapshot_verb verb, struct vm *vm, const char *name,
+void snapshot_ask(enum snapshot_verb verb, struct vm *vm, const char *name, bool disks_only,
 	snapshot_listed_fn *done, void *data)
 {
 	struct snapshot_op *op = xcalloc(1, sizeof *op);
 
 	op->verb = verb;
+	op->disks_only = disks_only;
 	op->listed = done;
 	op->data = data;
 	snapshot_begin(op, vm, name);

@@ -18,13 +18,15 @@
 enum snapshot_verb { SNAPSHOT_CREATE, SNAPSHOT_REVERT, SNAPSHOT_DELETE, SNAPSHOT_LIST };
 
 /* Ends with job_finish(), also when a check fails. ERR_CONFLICT: the name is taken, or another
- * operation on this VM is in progress (the text names it); ERR_NOT_FOUND: no such snapshot. */
-void snapshot_run(enum snapshot_verb verb, struct vm *vm, const char *name, struct job *j);
+ * operation on this VM is in progress (the text names it); ERR_NOT_FOUND: no such snapshot.
+ * disks_only: a revert that does not load the memory, for when it does not fit any more. */
+void snapshot_run(
+	enum snapshot_verb verb, struct vm *vm, const char *name, bool disks_only, struct job *j);
 
 /* Result of a list, or what a revert would do. result: stolen by the callee; e: why it was refused.
  * Called exactly once, possibly before snapshot_ask() returns. */
 typedef void snapshot_listed_fn(void *data, json_t *result, const struct err *e);
-void snapshot_ask(enum snapshot_verb verb, struct vm *vm, const char *name,
+void snapshot_ask(enum snapshot_verb verb, struct vm *vm, const char *name, bool disks_only,
 	snapshot_listed_fn *done, void *data);
 
 #endif

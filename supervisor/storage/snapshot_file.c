@@ -192,8 +192,7 @@ static void file_plan(struct snapshot_op *op, struct vm *vm)
 	struct err e = ERR_INIT;
 
 	/* a half-reverted VM may be started only for a revert, so vm_may_start() does not apply */
-	if (snapshot_memory(&op->disks, op->name) > 0 && snapshot_record_fits(op, vm, &e) == 0 &&
-		!vm->revert)
+	if (snapshot_op_memory(op) > 0 && snapshot_record_fits(op, vm, &e) == 0 && !vm->revert)
 		vm_may_start(vm, true, &e);
 	if (e.number)
 		snapshot_end(op, NULL, &e);
@@ -382,7 +381,7 @@ static void file_revert(struct snapshot_op *op, struct vm *vm)
 	struct err e = ERR_INIT;
 	json_t *doc;
 
-	if (snapshot_memory(&op->disks, op->name) > 0) {
+	if (snapshot_op_memory(op) > 0) {
 		file_boot(op, vm);
 		return;
 	}

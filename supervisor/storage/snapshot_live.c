@@ -238,8 +238,9 @@ static void live_load_failed(struct snapshot_op *op, const struct err *e)
 		"it could not be loaded: %s; the guest was ended, for half of it was loaded",
 		e->text);
 	err_hint(&own,
-		"vmkeep log %s qemu tells what QEMU missed; it does not start before a revert came to its end",
-		op->vm);
+		"vmkeep log %s qemu tells what QEMU missed; vmkeep snapshot revert %s %s --disks-only "
+		"takes the disks back without the memory",
+		op->vm, op->vm, op->name);
 	if (e->class == ERR_UNREACHABLE)
 		op->q = NULL;
 	if (!snapshot_vm(op)) {
@@ -339,9 +340,11 @@ static void live_load(struct snapshot_op *op)
 
 static void live_revert(struct snapshot_op *op, struct vm *vm, struct err *e)
 {
-	if (!snapshot_memory_node(&op->disks, op->name)) {
+	if (op->disks_only || !snapshot_memory_node(&op->disks, op->name)) {
 		err_set(e, ERR_WRONG_STATE,
-			"snapshot '%s' holds disks only: a guest that runs cannot be taken back to it",
+			op->disks_only
+				? "the disks alone of a guest that runs cannot be taken back to '%s'"
+				: "snapshot '%s' holds disks only: a guest that runs cannot be taken back to it",
 			op->name);
 		err_hint(e, "vmkeep stop %s first", op->vm);
 		return;

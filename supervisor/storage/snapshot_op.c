@@ -32,6 +32,11 @@ int snapshot_check(const struct snapshot_op *op, struct err *e)
 	return r;
 }
 
+json_int_t snapshot_op_memory(const struct snapshot_op *op)
+{
+	return op->disks_only ? 0 : snapshot_memory(&op->disks, op->name);
+}
+
 struct vm *snapshot_vm(const struct snapshot_op *op)
 {
 	struct vm *vm = vms_find(op->daemon->vms, op->vm);

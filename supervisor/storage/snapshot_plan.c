@@ -9,8 +9,9 @@ static const char *plan_guest(const struct snapshot_op *op, enum vm_state *after
 	bool runs = op->q ? op->running : snapshot_record_running(op->record);
 
 	*after = VM_STOPPED;
-	if (!op->q && !snapshot_memory(&op->disks, op->name))
-		return "stays off, for the snapshot holds disks only";
+	if (!op->q && !snapshot_op_memory(op))
+		return op->disks_only ? "stays off; its memory of then is not loaded"
+				      : "stays off, for the snapshot holds disks only";
 	*after = runs ? VM_RUNNING : VM_PAUSED;
 	if (op->q)
 		return "stands still while its memory is read, and all that it does now is lost";
@@ -33,8 +34,8 @@ json_t *snapshot_plan(const struct snapshot_op *op, const struct vm *vm)
 	}
 	plan = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:n}", "snapshot", op->name, "state",
 		vm_state_name(vm->st.state), "after", vm_state_name(after), "guest", guest,
-		"created", snapshot_created(&op->disks, op->name), "memory",
-		snapshot_memory(&op->disks, op->name), "refused");
+		"created", snapshot_created(&op->disks, op->name), "memory", snapshot_op_memory(op),
+		"refused");
 	json_object_update_new(plan, api_table(api_revert_row, rows));
 	return plan;
 }

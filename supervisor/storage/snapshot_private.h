@@ -102,6 +102,7 @@ struct snapshot_op {
 	void *data;
 	struct snapshot_disks disks;
 	size_t at;		  /* current disk or step */
+	bool disks_only;	  /* a revert that leaves the memory where it is */
 	bool running;		  /* the guest was running; for a revert: shall run afterwards */
 	bool acting;		  /* the first image is being changed, or QEMU has been told to */
 	bool marked;		  /* the VM was already marked as half reverted */
@@ -142,6 +143,9 @@ int snapshot_record_fits(struct snapshot_op *op, struct vm *vm, struct err *e);
 /* Saves or removes the record, then ends with success: failures to write it are only logged. */
 void snapshot_record_made(struct snapshot_op *op, struct vm *vm);
 void snapshot_record_gone(struct snapshot_op *op, struct vm *vm);
+
+/* Bytes of memory that the revert loads; 0: it changes disks only. */
+json_int_t snapshot_op_memory(const struct snapshot_op *op);
 
 /* snapshot_plan.c. What the revert would do, as the result of snapshot_ask(). */
 json_t *snapshot_plan(const struct snapshot_op *op, const struct vm *vm);

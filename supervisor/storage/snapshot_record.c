@@ -145,9 +145,8 @@ int snapshot_record_check(const json_t *record, const struct snapshot_machine *m
 	record_compare_qemu(&changes, record, m->qemu);
 	if (!changes.n)
 		return 0;
-	err_set(e, ERR_CONFLICT,
+	return err_set(e, ERR_CONFLICT,
 		"the machine changed since, and the memory saved would not fit: %s", changes.text);
-	return err_hint(e, "undo that, then revert");
 }
 
 /* --- file --- */
@@ -212,7 +211,12 @@ int snapshot_record_fits(struct snapshot_op *op, struct vm *vm, struct err *e)
 		snapshot_created(&op->disks, op->name))
 		op->record = json_incref(record);
 	json_decref(doc);
-	return snapshot_record_check(op->record, &m, e);
+	if (snapshot_record_check(op->record, &m, e) == 0)
+		return 0;
+	return err_hint(e,
+		"undo that, then revert; or vmkeep snapshot revert %s %s --disks-only takes the disks "
+		"back without the memory",
+		op->vm, op->name);
 }
 
 static void record_on_saved(void *data, const struct err *e)

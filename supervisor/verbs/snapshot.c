@@ -9,10 +9,11 @@ static void snapshot_verb(struct vm *vm, struct request *r, enum snapshot_verb v
 {
 	/* if the client does not wait, verb_job() completes the request and frees it */
 	char *name = xstrdup(request_string(r, "snapshot"));
+	bool disks_only = request_bool(r, "disks-only", false);
 	struct job *j = verb_job(vm->daemon, r, vm);
 
 	vm_history(vm, j->verb, j->who, name);
-	snapshot_run(verb, vm, name, j);
+	snapshot_run(verb, vm, name, disks_only, j);
 	free(name);
 }
 
@@ -37,7 +38,7 @@ void verb_snapshot_revert(struct vm *vm, struct request *r)
 {
 	if (request_bool(r, "dry-run", false))
 		snapshot_ask(SNAPSHOT_REVERT, vm, request_string(r, "snapshot"),
-			verb_snapshot_on_revert_plan, r);
+			request_bool(r, "disks-only", false), verb_snapshot_on_revert_plan, r);
 	else
 		snapshot_verb(vm, r, SNAPSHOT_REVERT);
 }
@@ -49,5 +50,5 @@ void verb_snapshot_delete(struct vm *vm, struct request *r)
 
 void verb_snapshot_list(struct vm *vm, struct request *r)
 {
-	snapshot_ask(SNAPSHOT_LIST, vm, "", request_answer, r);
+	snapshot_ask(SNAPSHOT_LIST, vm, "", false, request_answer, r);
 }

@@ -261,3 +261,50 @@ def test_a_failed_load_is_known_without_its_mark(world):
     load(world, "missing")
     assert "half way" in world.fails(1, "snapshot", "create", "a", "s2")
     assert world.info("a")["state"] == "stopped"
+
+
+def hints(said):
+    """The commands of the hint of an error."""
+    return [line.split() for line in re.findall(r"vmkeep (snapshot revert [\w -]+?)(?: takes| finishes|$)", said)]
+
+
+def saved_and_changed(world):
+    """A snapshot with memory whose VM has more memory now, and runs."""
+    world.micro("a", "deaf", disk="qcow2")
+    world.up("a")
+    world.ok("snapshot", "create", "a", "s1", timeout=60)
+    world.ok("kill", "a")
+    text = vmk.read_text(world.config + "/a.vm")
+    world.write("a.vm", text.replace("Memory=16M", "Memory=24M"))
+    world.up("a")
+
+
+def test_memory_that_fits_no_more(daemon):
+    """Refused before the guest is touched; the disks alone can be taken back, once it is off."""
+    saved_and_changed(daemon)
+    pid = daemon.info("a")["pid"]
+    said = daemon.fails(3, "snapshot", "revert", "a", "s1")
+    assert "Memory was 16M and is 24M" in said, said
+    cure, = hints(said)
+    assert "stop a first" in daemon.fails(5, *cure)
+    assert daemon.info("a")["pid"] == pid and daemon.info("a")["state"] == "running"
+    daemon.ok("kill", "a")
+    daemon.fails(3, "snapshot", "revert", "a", "s1")
+    assert "its memory of then is not loaded" in daemon.ok(*cure, "--dry-run")
+    daemon.ok(*cure)
+    assert daemon.info("a")["state"] == "stopped"
+    daemon.ok("start", "a")
+
+
+def test_memory_that_fits_no_more_and_nobody_knows(daemon):
+    """What the machine was like then is lost with the record: QEMU finds out, and there is a way back."""
+    saved_and_changed(daemon)
+    os.unlink(os.path.join(daemon.state, "vms/a/snapshots.json"))
+    said = daemon.fails(1, "snapshot", "revert", "a", "s1", timeout=60)
+    assert "could not be loaded" in said, said
+    cure, = hints(said)
+    again, = hints(daemon.fails(5, "start", "a"))
+    assert "could not be loaded" in daemon.fails(1, *again, timeout=60)
+    daemon.ok(*cure)
+    assert not os.path.exists(mark_of(daemon))
+    daemon.ok("start", "a")
