@@ -31,7 +31,8 @@ static void dnsmasq_dns_lines(struct buf *b, const struct dnsmasq_conf *c)
 }
 
 /* no-ping: otherwise a new guest waits 3 s. Names claimed by guests are never trusted, least of all
- * wpad, which browsers look up. */
+ * wpad, which browsers look up; nor are client identifiers, which cloned disks have in common: only
+ * the MAC tells which guest it is. */
 static void dnsmasq_dhcp_lines(struct buf *b, const struct dnsmasq_conf *c)
 {
 	char first[NET_IP_TEXT], last[NET_IP_TEXT], mask[NET_IP_TEXT];
@@ -43,6 +44,7 @@ static void dnsmasq_dhcp_lines(struct buf *b, const struct dnsmasq_conf *c)
 	buf_printf(b,
 		"dhcp-authoritative\n"
 		"dhcp-no-override\n"
+		"dhcp-ignore-clid\n"
 		"dhcp-ignore-names\n"
 		"dhcp-name-match=set:wpad,wpad\n"
 		"dhcp-ignore-names=tag:wpad\n"

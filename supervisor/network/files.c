@@ -31,6 +31,13 @@ int network_put(const char *path, mode_t mode, const void *data, size_t len, str
 	return file_replace(AT_FDCWD, path, mode, data, len, false, e);
 }
 
+bool network_file_is(const char *path, const char *text)
+{
+	_cleanup_(buf_release) struct buf b = BUF_MAX(65536);
+
+	return file_read(AT_FDCWD, path, &b, NULL) == 0 && streq(b.data, text);
+}
+
 int network_dir(const char *path, mode_t mode, struct err *e)
 {
 	struct stat st;

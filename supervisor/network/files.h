@@ -12,6 +12,8 @@
 
 /* Like file_replace(), but a directory in the way is set aside, and logged. */
 int network_put(const char *path, mode_t mode, const void *data, size_t len, struct err *e);
+/* Does the file have exactly this text? */
+bool network_file_is(const char *path, const char *text);
 /* Renames it to PATH.damaged-TIME. False: failed. */
 bool network_set_aside(const char *path, const char *why);
 /* Creates a directory with this mode, regardless of our umask; removes a file in its place. 1: it

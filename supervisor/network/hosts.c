@@ -13,13 +13,6 @@ static char *hosts_line_path(const struct network *n, const struct claim *c)
 	return xasprintf("%s/hosts/%s:%s", n->dir, c->vm, c->nic);
 }
 
-static bool hosts_line_stands(const char *path, const struct buf *line)
-{
-	_cleanup_(buf_release) struct buf b = BUF_MAX(1024);
-
-	return file_read(AT_FDCWD, path, &b, NULL) == 0 && streq(b.data, line->data);
-}
-
 /* The temporary file is outside the directory, because dnsmasq would read it there. It is closed
  * before it is renamed, because closing is another inotify event, and dnsmasq warns when it
  * re-reads an entry. */
@@ -29,7 +22,7 @@ static int hosts_line_put(
 	_cleanup_(free_ptr) char *tmp = xasprintf("%s/host.tmp", n->dir);
 	int r, fd;
 
-	if (hosts_line_stands(path, line))
+	if (network_file_is(path, line->data))
 		return 0;
 	unlink(tmp);
 	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);

@@ -175,8 +175,9 @@ bool network_is_ours(const struct network *n, const struct net_link *l);
 void network_delete_bridge(struct network *n);
 /* Does another network's bridge exist (by its alias), ours or another vmkeepd's? */
 bool network_others_stand(const struct network *n);
-/* Writes everything that its dnsmasq reads: directories, host lines, configuration. *anew: see
- * host_dirs_make(). */
+/* Writes everything that its dnsmasq reads: directories, host lines, configuration. *anew: a
+ * running dnsmasq does not know of it, because its directories were missing or its configuration
+ * differs. */
 int network_write_files(struct network *n, bool *anew, struct err *e);
 int network_prepare_dnsmasq(void *data, struct err *e); /* the same, called before each start */
 /* Run nft; done is called once from the loop, and must set n->nft to NULL. */

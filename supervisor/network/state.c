@@ -342,7 +342,7 @@ static void state_adopt_dnsmasq(struct network *n, pid_t pid, uint64_t start, bo
 	 * version; and resolv.conf may have changed meanwhile */
 	lost |= network_serve_files(n);
 	if (!why && lost)
-		why = "had lost its files";
+		why = "had lost its files, or has read an older configuration";
 	if (!why)
 		return;
 	log_warning(NULL, "network %s: dnsmasq %s, it is started again", n->name, why);

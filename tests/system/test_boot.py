@@ -97,6 +97,37 @@ def test_ready_when_a_port_is_open(world, linux):
     world.wait_state("app", "running")
 
 
+def test_clones_are_ready_one_by_one(world, linux):
+    """They send the same client identifier, and a name of each other's: both keep lease, name and readiness."""
+    clones = ("one", "two")
+    for name in clones:
+        world.linux(name, "guest.net=none", ENABLE, "[Lifecycle]\nReadyWhen=lease\n")
+    world.micro("app", vm=ENABLE, extra="[Lifecycle]\nRequires=one two\n")
+    world.start()
+    consoles = {}
+    for name in clones:
+        world.wait_state(name, "running")
+        consoles[name] = world.console(name)
+        consoles[name].until("ready after", 60)
+    ask = ("ip link set eth0 up; udhcpc -i eth0 -n -t 20 -T 1 -s /etc/udhcpc -C -x 0x3d:ff00112233445566 -x hostname:two "
+           "-F two.vm.internal -V cloned")
+    consoles["one"].run(ask, 30)
+    world.ok("wait", "one", "ip", timeout=30)
+    assert reason(world, "app") == "waits for 'two'"
+    consoles["two"].run(ask, 30)
+    world.wait_state("app", "running")
+    address = {name: world.rows("ip", name)[0]["address"] for name in clones}
+    assert len(set(address.values())) == 2
+    for _ in range(2):
+        for name in clones:
+            row, = world.rows("ip", name)
+            assert (row["seen"], row["address"]) == (True, address[name])
+            world.ok("wait", name, "ip")
+            for other in clones:
+                assert address[other] in consoles[name].run("nslookup %s.vm.internal 192.168.122.1" % other)
+        consoles["one"].run("kill -USR1 $(pidof udhcpc)")  # it renews
+
+
 def test_failures(world):
     """Requires= of what failed stays down and says why, After= goes on."""
     world.micro("a", vm=ENABLE)

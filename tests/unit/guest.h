@@ -30,6 +30,8 @@ struct guest {
 	uint8_t mac[ETH_ALEN], gateway_mac[ETH_ALEN];
 	uint32_t address, gateway, dns; /* host byte order */
 	uint32_t offered, server;
+	const char *options; /* more DHCP options, encoded, that it sends with each request */
+	size_t options_len;
 };
 
 static inline uint16_t guest_sum(const void *data, size_t len)
@@ -196,7 +198,7 @@ static inline uint8_t *guest_put_u32(uint8_t *o, uint8_t option, uint32_t value)
 static inline bool guest_dhcp_ask(struct guest *g, uint8_t type, uint8_t answer, const char *name)
 {
 	static const uint8_t all[ETH_ALEN] = { 255, 255, 255, 255, 255, 255 };
-	uint8_t m[400] = { 1, 1, 6, 0, 0x12, 0x34, 0x56, 0x78 };
+	uint8_t m[512] = { 1, 1, 6, 0, 0x12, 0x34, 0x56, 0x78 };
 	uint8_t *o = m + 240;
 
 	m[10] = 0x80; /* answer by broadcast */
@@ -215,6 +217,9 @@ static inline bool guest_dhcp_ask(struct guest *g, uint8_t type, uint8_t answer,
 		memcpy(o, name, strlen(name));
 		o += strlen(name);
 	}
+	if (g->options_len)
+		memcpy(o, g->options, g->options_len);
+	o += g->options_len;
 	memcpy(o, "\x37\x03\x01\x03\x06\xff", 6);
 	guest_udp(g, all, 0, UINT32_MAX, 68, 67, m, sizeof m);
 	return guest_wait(g, IPPROTO_UDP, 1000, guest_take_dhcp, &answer);
