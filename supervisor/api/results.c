@@ -129,7 +129,7 @@ const struct api_field api_serial[] = { { "serial", API_ID, "the id of the port"
 const struct api_field api_history_row[] = {
 	{ "time", API_DATE },
 	{ "event", API_TEXT },
-	{ "who", API_TEXT, "policy: the daemon by itself" },
+	{ "who", API_TEXT, "the user; policy: the daemon by itself" },
 	{ "reason", API_TEXT },
 	END
 };

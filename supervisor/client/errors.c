@@ -35,12 +35,21 @@ static void errors_add_lines(struct buf *b, const char *text, size_t indent)
 	}
 }
 
+/* "no such VM 'web1'" names it already. */
+static bool errors_ends_with(const char *text, const char *target)
+{
+	size_t len = strlen(text), n = strlen(target) + 2;
+
+	return len > n && text[len - 1] == '\'' && text[len - n] == '\'' &&
+	       strncmp(text + len - n + 1, target, n - 2) == 0;
+}
+
 void errors_format(struct buf *b, const char *target, const struct err *e, bool colour)
 {
 	size_t indent = strlen("vmkeep: ");
 
 	buf_printf(b, "%svmkeep:%s ", colour ? "\033[1;31m" : "", colour ? "\033[0m" : "");
-	if (target) {
+	if (target && !errors_ends_with(e->text, target)) {
 		_cleanup_(free_ptr) char *safe = text_escape(target, strlen(target), false);
 
 		buf_printf(b, "%s: ", safe);

@@ -11,7 +11,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-/* "vmkeep: web1: text", further lines aligned below the text, then "hint: ...". */
+/* "vmkeep: web1: text", or "vmkeep: text" if that ends with 'web1'; further lines aligned below the text, then "hint: ...". */
 void errors_format(
 	struct buf *b, const char *target /* may be NULL */, const struct err *e, bool colour);
 

@@ -200,6 +200,12 @@ static void run_list_print(struct command *c, const char *target, const json_t *
 	print_table(&c->out, c->result->columns, result, run_is_silent, 0, c->width);
 }
 
+/* Never shortened: the reasons are what it is read for. */
+static void run_history_print(struct command *c, const char *target, const json_t *result)
+{
+	print_table(&c->out, c->result->columns, result, NULL, 0, 0);
+}
+
 static void run_version_print(struct command *c, const char *target, const json_t *result)
 {
 	print_result(&c->out, c->result->shown, result, c->width);
@@ -230,6 +236,7 @@ static int run_version(struct command *c)
 static const struct command_form forms[] = {
 	{ "vm-list", NULL, run_list_print },
 	{ "vm-info", NULL, run_info_print, .column = "holds", "no", ERR_FAILED },
+	{ "vm-history", NULL, run_history_print },
 	{ "vm-reset-failed", NULL, run_reset_failed_print },
 	{ "vm-forget", NULL, run_forget_print },
 	{ "vm-console", console_run },

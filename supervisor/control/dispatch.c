@@ -89,10 +89,10 @@ void dispatch_release(struct dispatch *d)
 
 static const char *const hint[] = {
 	[API_ROLE_NONE] = "",
-	[API_ROLE_VIEW] = "members of the groups vmkeep-view and vmkeep may",
-	[API_ROLE_OWNER] = "members of the group vmkeep may, and who Owner= in the VM's file names",
-	[API_ROLE_OPERATOR] = "members of the group vmkeep may",
-	[API_ROLE_ROOT] = "only root may: try sudo",
+	[API_ROLE_VIEW] = "join group vmkeep-view (look) or vmkeep (operate), or use sudo",
+	[API_ROLE_OWNER] = "join group vmkeep, or be named by Owner= in the VM's file, or use sudo",
+	[API_ROLE_OPERATOR] = "join group vmkeep, or use sudo",
+	[API_ROLE_ROOT] = "only root may: use sudo",
 };
 static_assert(ARRAY_SIZE(hint) == API_ROLES, "a role has no hint");
 
@@ -114,6 +114,7 @@ static bool dispatch_owns(const struct dispatch *d, const struct request *r)
 static bool dispatch_may(const struct dispatch *d, struct request *r, struct err *e)
 {
 	const struct api_verb *v = r->message.verb;
+	const char *name = request_string(r, "name");
 
 	if (r->role >= v->role)
 		return true;
@@ -121,7 +122,13 @@ static bool dispatch_may(const struct dispatch *d, struct request *r, struct err
 		r->role = API_ROLE_OWNER;
 		return true;
 	}
-	err_set(e, ERR_PERMISSION, "%s is not allowed to %s", v->execute, r->peer->who);
+	if (name && v->command)
+		err_set(e, ERR_PERMISSION, "permission denied: %s may not %s '%s'", r->peer->who,
+			v->command, name);
+	else
+		err_set(e, ERR_PERMISSION, "permission denied: %s may not %s%s", r->peer->who,
+			v->command ? v->command : v->execute,
+			v->traits & API_OWN_ROWS ? " VMs" : "");
 	err_hint(e, "%s", hint[v->role]);
 	return false;
 }
@@ -143,9 +150,11 @@ static void dispatch_log_verb(const struct request *r)
 	if (v->role < API_ROLE_OWNER || dispatch_is_dry(r))
 		return;
 	if (vm || !name)
-		log_info(vm ? name : NULL, "%s by %s", v->execute, r->peer->who);
+		log_info(vm ? name : NULL, "%s by %s (pid %d)", v->execute, r->peer->who,
+			(int)r->peer->pid);
 	else
-		log_info(NULL, "network %s: %s by %s", name, v->execute, r->peer->who);
+		log_info(NULL, "network %s: %s by %s (pid %d)", name, v->execute, r->peer->who,
+			(int)r->peer->pid);
 }
 
 /* True if the job that it would start is within the limits. */

@@ -14,6 +14,69 @@
 
 enum { GROUPS_MAX = 65536 }; /* NGROUPS_MAX of the kernel */
 
+/* --- names: from files, not getpwnam(), because a hanging directory server would block the loop
+ * --- */
+
+enum { NAMES_KEPT = 64, NAME_BYTES = 64, NOBODY_KNOWN = -1 };
+
+/* Cached lookups in one account file, valid until the file changes. */
+struct names {
+	const char *path;
+	struct stat st;
+	struct {
+		char name[NAME_BYTES];
+		int64_t id; /* NOBODY_KNOWN: no such name */
+	} kept[NAMES_KEPT];
+	size_t next; /* the entry to replace next */
+};
+
+static bool peer_names_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+	       a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+static void peer_names_fresh(struct names *n)
+{
+	struct stat st = { 0 };
+
+	stat(n->path, &st);
+	if (!peer_names_same(&st, &n->st))
+		*n = (struct names){ .path = n->path, .st = st };
+}
+
+static void peer_names_keep(struct names *n, const char *name, int64_t id)
+{
+	snprintf(n->kept[n->next].name, NAME_BYTES, "%s", name);
+	n->kept[n->next].id = id;
+	n->next = (n->next + 1) % NAMES_KEPT;
+}
+
+/* For history, logs and errors. */
+static void peer_name(struct peer *p)
+{
+	static struct names names = { .path = "/etc/passwd" };
+	_cleanup_(close_file) FILE *f = NULL;
+	const struct passwd *row;
+
+	peer_names_fresh(&names);
+	for (size_t i = 0; i < NAMES_KEPT; i++)
+		if (names.kept[i].name[0] && names.kept[i].id == p->uid) {
+			snprintf(p->who, sizeof p->who, "%s", names.kept[i].name);
+			return;
+		}
+	snprintf(p->who, sizeof p->who, "uid %u", p->uid);
+	f = fopen(names.path, "re");
+	while (f && (row = fgetpwent(f)))
+		if (row->pw_uid == p->uid && *row->pw_name) {
+			snprintf(p->who, sizeof p->who, "%s", row->pw_name);
+			text_clean(p->who);
+			break;
+		}
+	peer_names_keep(&names, p->who, p->uid);
+}
+
 struct peer *peer_new(int fd, struct err *e)
 {
 	struct ucred cred;
@@ -33,7 +96,7 @@ struct peer *peer_new(int fd, struct err *e)
 	p->refs = 1;
 	p->uid = cred.uid;
 	p->pid = cred.pid;
-	snprintf(p->who, sizeof p->who, "uid %u (pid %d)", cred.uid, cred.pid);
+	peer_name(p);
 	p->group[p->groups++] = cred.gid;
 	if (groups_len && getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, p->group + 1, &groups_len) == 0)
 		p->groups += groups_len / sizeof(gid_t);
@@ -57,21 +120,7 @@ size_t peer_bytes(const struct peer *p)
 	return sizeof *p + p->groups * sizeof *p->group;
 }
 
-/* --- names: from files, not getpwnam(), because a hanging directory server would block the loop
- * --- */
-
-enum { NAMES_KEPT = 64, NAME_BYTES = 64, NOBODY_KNOWN = -1 };
-
-/* Cached lookups in one account file, valid until the file changes. */
-struct names {
-	const char *path;
-	struct stat st;
-	struct {
-		char name[NAME_BYTES];
-		int64_t id; /* NOBODY_KNOWN: no such name */
-	} kept[NAMES_KEPT];
-	size_t next; /* the entry to replace next */
-};
+/* --- owners --- */
 
 static int64_t peer_names_read_user(FILE *f, const char *name)
 {
@@ -93,33 +142,20 @@ static int64_t peer_names_read_group(FILE *f, const char *name)
 	return NOBODY_KNOWN;
 }
 
-static bool peer_names_same(const struct stat *a, const struct stat *b)
-{
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
-	       a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
-}
-
 static int64_t peer_names_find(
 	struct names *n, const char *name, int64_t (*read_id)(FILE *f, const char *name))
 {
 	_cleanup_(close_file) FILE *f = NULL;
-	struct stat st = { 0 };
 	int64_t id;
 
-	stat(n->path, &st);
-	if (!peer_names_same(&st, &n->st))
-		*n = (struct names){ .path = n->path, .st = st };
+	peer_names_fresh(n);
 	for (size_t i = 0; i < NAMES_KEPT; i++)
 		if (*name && streq(n->kept[i].name, name))
 			return n->kept[i].id;
 	f = fopen(n->path, "re");
 	id = f ? read_id(f, name) : NOBODY_KNOWN;
-	if (f && strlen(name) < NAME_BYTES) {
-		strcpy(n->kept[n->next].name, name);
-		n->kept[n->next].id = id;
-		n->next = (n->next + 1) % NAMES_KEPT;
-	}
+	if (f && strlen(name) < NAME_BYTES)
+		peer_names_keep(n, name, id);
 	return id;
 }
 

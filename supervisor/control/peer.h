@@ -18,7 +18,7 @@ struct peer { /* shared by a connection and its requests */
 	unsigned refs;
 	uid_t uid;
 	pid_t pid;
-	char who[40]; /* "uid 1000 (pid 4711)" */
+	char who[64]; /* "alice"; "uid 1000" if /etc/passwd does not have it */
 	size_t groups;
 	gid_t group[]; /* including the primary one */
 };

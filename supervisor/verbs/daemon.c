@@ -27,6 +27,10 @@ void verb_job_cancel(struct daemon *d, struct request *r)
 	struct err e = ERR_INIT;
 
 	if (j && j->ended <= 0 && j->cancel) {
+		struct vm *vm = vms_find(d->vms, j->vm);
+
+		if (vm)
+			vm_history(vm, "job-cancel", request_who(r), j->verb);
 		if (j->cancel(j->cancel_data, &e) < 0)
 			request_error(r, &e);
 		else

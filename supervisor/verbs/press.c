@@ -136,7 +136,6 @@ static void verb_press_let_reset(struct vm *vm)
 
 void verb_reset(struct vm *vm, struct request *r)
 {
-	vm_history(vm, "reset", request_who(r), NULL);
 	verb_press_let_reset(vm);
 	press(vm, r, "system_reset", vm->st.state == VM_PAUSED ? VM_GOAL_PAUSED : VM_GOAL_RUNNING,
 		true);

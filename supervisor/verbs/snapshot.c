@@ -12,7 +12,6 @@ static void snapshot_verb(struct vm *vm, struct request *r, enum snapshot_verb v
 	bool disks_only = request_bool(r, "disks-only", false);
 	struct job *j = verb_job(vm->daemon, r, vm);
 
-	vm_history(vm, j->verb, j->who, name);
 	snapshot_run(verb, vm, name, disks_only, j);
 	free(name);
 }

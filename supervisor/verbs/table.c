@@ -12,7 +12,7 @@ const struct verb_row verb_table[] = {
 	{ "vm-stop",             .on_vm = verb_stop },
 	{ "vm-kill",             .on_vm = verb_kill },
 	{ "vm-reboot",           .on_vm = verb_reboot },
-	{ "vm-reset",            .on_vm = verb_reset },
+	{ "vm-reset",            .on_vm = verb_reset, .records = "" },
 	{ "vm-pause",            .on_vm = verb_pause },
 	{ "vm-resume",           .on_vm = verb_resume },
 	{ "vm-wait",             .on_vm = verb_wait },
@@ -25,26 +25,26 @@ const struct verb_row verb_table[] = {
 	{ "vm-cat",              .on_vm = verb_cat },
 	{ "vm-diff",             .on_vm = verb_diff },
 	{ "vm-cmdline",          .on_vm = verb_cmdline },
-	{ "vm-set-memory",       .on_vm = verb_set_memory },
-	{ "vm-qmp",              .on_vm = verb_qmp },
+	{ "vm-set-memory",       .on_vm = verb_set_memory, .records = "size" },
+	{ "vm-qmp",              .on_vm = verb_qmp, .records = "command" },
 	{ "vm-history",          .on_vm = verb_history },
 	{ "vm-reset-failed",     .on_vm = verb_reset_failed },
 	{ "vm-forget",           .on_daemon = verb_forget },
-	{ "snapshot-create",     .on_vm = verb_snapshot_create },
+	{ "snapshot-create",     .on_vm = verb_snapshot_create, .records = "snapshot" },
 	{ "snapshot-list",       .on_vm = verb_snapshot_list },
-	{ "snapshot-revert",     .on_vm = verb_snapshot_revert },
-	{ "snapshot-delete",     .on_vm = verb_snapshot_delete },
+	{ "snapshot-revert",     .on_vm = verb_snapshot_revert, .records = "snapshot" },
+	{ "snapshot-delete",     .on_vm = verb_snapshot_delete, .records = "snapshot" },
 	{ "vms-shutdown",        .on_daemon = verb_shutdown_all },
 	{ "guest-ping",          .on_vm = verb_guest_ping },
 	{ "guest-info",          .on_vm = verb_guest_info },
-	{ "guest-exec",          .on_vm = verb_guest_exec },
+	{ "guest-exec",          .on_vm = verb_guest_exec, .records = "command" },
 	{ "guest-fs",            .on_vm = verb_guest_fs },
-	{ "guest-trim",          .on_vm = verb_guest_trim },
-	{ "guest-freeze",        .on_vm = verb_guest_freeze },
-	{ "guest-thaw",          .on_vm = verb_guest_thaw },
-	{ "guest-time",          .on_vm = verb_guest_time },
-	{ "guest-passwd",        .on_vm = verb_guest_passwd },
-	{ "guest-command",       .on_vm = verb_guest_command },
+	{ "guest-trim",          .on_vm = verb_guest_trim, .records = "" },
+	{ "guest-freeze",        .on_vm = verb_guest_freeze, .records = "" },
+	{ "guest-thaw",          .on_vm = verb_guest_thaw, .records = "" },
+	{ "guest-time",          .on_vm = verb_guest_time, .records = "sync" },
+	{ "guest-passwd",        .on_vm = verb_guest_passwd, .records = "user" },
+	{ "guest-command",       .on_vm = verb_guest_command, .records = "command" },
 	{ "job-list",            .on_daemon = verb_jobs },
 	{ "job-cancel",          .on_daemon = verb_job_cancel },
 	{ "net-list",            .on_daemon = verb_net_list },
@@ -81,6 +81,9 @@ void verbs_run(void *data, struct request *r)
 		return;
 	}
 	vm = verb_vm(data, r);
-	if (vm && ((v->traits & API_JOINS) || verb_may(r, vm)))
-		row->on_vm(vm, r);
+	if (!vm || (!(v->traits & API_JOINS) && !verb_may(r, vm)))
+		return;
+	if (row->records)
+		verb_record(vm, r, row->records);
+	row->on_vm(vm, r);
 }

@@ -2,11 +2,13 @@
 #include "supervisor/verbs/verb.h"
 #include "supervisor/api/result.h"
 #include "supervisor/verbs/verbs.h"
+#include "supervisor/vm/trouble.h"
 
 #include <arpa/inet.h>
 #include <stdint.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 
 struct vm *verb_vm(struct daemon *d, struct request *r)
 {
@@ -46,6 +48,34 @@ bool verbs_owns(void *data, const struct request *r, const char *name)
 		if (verb_owns(d, r, d->vms->vm[i]))
 			return true;
 	return false;
+}
+
+/* Not more than names what was requested: arguments of commands may be secret. */
+static char *verb_record_text(const char *argument, const json_t *value)
+{
+	const char *text;
+	char size[32];
+
+	if (json_is_integer(value))
+		return xstrdup(text_size(size, sizeof size, (uint64_t)json_integer_value(value)));
+	if (json_is_object(value))
+		value = json_object_get(value, "execute");
+	else if (json_is_array(value))
+		value = json_array_get(value, 0);
+	text = json_string_value(value);
+	return xstrdup(text ? text : json_is_true(value) ? argument : "");
+}
+
+void verb_record(struct vm *vm, const struct request *r, const char *argument)
+{
+	const char *verb = request_verb(r)->execute;
+	const json_t *value = json_object_get(request_arguments(r), argument);
+	_cleanup_(free_ptr) char *text = verb_record_text(argument, value);
+
+	/* a query: guest-time without sync, or a dry run */
+	if ((streq(argument, "sync") && !json_is_true(value)) || request_bool(r, "dry-run", false))
+		return;
+	vm_history(vm, strncmp(verb, "vm-", 3) == 0 ? verb + 3 : verb, request_who(r), text);
 }
 
 static void verb_job_done(void *data, struct job *j)
@@ -89,14 +119,22 @@ void verb_job_started(struct request *r, const struct job *j)
 
 static bool verb_has_guest(struct request *r, const struct vm *vm)
 {
+	_cleanup_(free_ptr) char *why = vm_reason_text(vm);
 	struct err e = ERR_INIT;
 
 	if (vm_state_is_up(vm->st.state))
 		return true;
-	err_set(&e, ERR_WRONG_STATE, "is %s%s%s%s", vm_state_name(vm->st.state),
-		vm->st.reason[0] ? " (" : "", vm->st.reason, vm->st.reason[0] ? ")" : "");
+	if (vm_state_has_process(vm->st.state))
+		err_set(&e, ERR_WRONG_STATE, "is %s%s%s%s", vm_state_name(vm->st.state),
+			*why ? " (" : "", why, *why ? ")" : "");
+	else
+		err_set(&e, ERR_WRONG_STATE, "is not running%s%s%s%s", *why ? " (" : "",
+			strncmp(why, "start failed", 12) == 0 ? "last " : "", why, *why ? ")" : "");
 	if (!vm_state_has_process(vm->st.state))
-		err_hint(&e, "vmkeep start %s", vm->name);
+		err_hint(&e,
+			vm->start_error || vm->file.problems ? "vmkeep check %s"
+							     : "vmkeep start %s",
+			vm->name);
 	request_error(r, &e);
 	return false;
 }

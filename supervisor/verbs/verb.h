@@ -23,6 +23,9 @@ struct verb_row {
 	const char *execute;
 	verb_vm_fn *on_vm;
 	verb_fn *on_daemon;
+	/* The argument that history shows with this verb; "": none. NULL: no record, or the change
+	 * of state is the record. */
+	const char *records;
 };
 extern const struct verb_row verb_table[];
 extern const size_t verb_table_n;
@@ -34,6 +37,8 @@ bool verb_may(struct request *r, const struct vm *vm);
 /* For a client without a group role: true if it owns this VM according to the VM's current
  * files. */
 bool verb_owns(struct daemon *d, const struct request *r, const struct vm *vm);
+/* Writes the record of a request to the VM's history. */
+void verb_record(struct vm *vm, const struct request *r, const char *argument);
 /* Creates a job for the request's verb, on vm or NULL. The caller ends it with job_finish(). */
 struct job *verb_job(struct daemon *d, struct request *r, const struct vm *vm);
 /* Sends the job to the client, which may show its progress. */

@@ -63,7 +63,7 @@ def test_history(daemon):
         "start", "running", "paused", "resumed", "reset", "crashed", "start", "running", "adopted", "kill",
         "stopped"]
     who = [row["who"] for row in rows]
-    assert all("uid 0" in who[i] for i in (0, 2, 3, 4, 9)), who
+    assert all(who[i] == "root" for i in (0, 2, 3, 4, 9)), who
     assert who[5] == who[6] == "policy", who
     assert "signal 9" in rows[5]["reason"] and "starts again in 1 s" in rows[5]["reason"]
     times = [row["time"] for row in rows]

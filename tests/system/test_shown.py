@@ -97,3 +97,58 @@ def test_an_error_is_about_its_vm(daemon):
         for verb in ("start", "kill", "info"):
             err = daemon.fails(2, verb, name)
             assert "clashes with" in err and "-x.vm" not in err and "b c" not in err, err
+
+
+# What was asked, and by whom.
+
+def asked(world, name):
+    return [(row["event"], row["who"], row["reason"]) for row in world.rows("history", name)]
+
+
+def test_who_asked_for_what(daemon):
+    """Each request is a record of its own, with the user's name; arguments that may be secret are not in it."""
+    daemon.micro("a", "deaf", extra="[Memory]\nMin=16M\n")
+    daemon.ok("start", "a")
+    daemon.ok("pause", "a")
+    daemon.ok("resume", "a")
+    daemon.ok("reset", "a")
+    daemon.vmkeep("set-memory", "a", "16M")
+    daemon.qmp("a", "query-status")
+    daemon.vmkeep("qmp", "a", '{"execute": "qom-get", "arguments": {"path": "/secret", "property": "x"}}')
+    daemon.vmkeep("guest", "exec", "a", "--", "/bin/login", "--password=secret")
+    daemon.vmkeep("guest", "time", "a")
+    daemon.vmkeep("guest", "time", "a", "--sync")
+    daemon.vmkeep("guest", "passwd", "a", "bob", input="secret\n")
+    daemon.vmkeep("guest", "freeze", "a")
+    daemon.ok("kill", "a")
+    got = [row for row in asked(daemon, "a") if row[1]]
+    assert [row[0] for row in got] == [
+        "start", "paused", "resumed", "reset", "set-memory", "qmp", "qmp", "guest-exec", "guest-time",
+        "guest-passwd", "guest-freeze", "kill"], got
+    assert {row[1] for row in got} == {"root"}
+    why = {row[0]: row[2] for row in got}
+    assert (why["set-memory"], why["qmp"], why["guest-exec"], why["guest-time"], why["guest-passwd"]) == (
+        "16M", "qom-get", "/bin/login", "sync", "bob")
+    assert "secret" not in str(got)
+
+
+def test_refusals_name_the_user(daemon):
+    daemon.micro("a", "deaf")
+    for who, groups, argv, text, hint in (
+            ("alice", [], ["list"], "alice may not list VMs", "join group vmkeep-view"),
+            ("bob", ["vmkeep-view"], ["start", "a"], "bob may not start 'a'", "Owner= in the VM's file"),
+            ("bob", ["vmkeep-view"], ["reload"], "bob may not reload", "join group vmkeep"),
+            ("bob", ["vmkeep"], ["qmp", "a", "stop"], "bob may not qmp 'a'", "sudo")):
+        err = daemon.fails(9, *argv, user=who, groups=groups)
+        assert err.startswith("vmkeep: permission denied: %s\nhint: " % text) and hint in err, err
+    daemon.ok("start", "a", user="bob", groups=["vmkeep"])
+    assert asked(daemon, "a")[0][:2] == ("start", "bob")
+
+
+def test_not_running_says_why(daemon):
+    daemon.micro("a", extra="[QEMU]\nArgs=-nonsense\n[Lifecycle]\nRestart=no\n")
+    assert daemon.fails(5, "pause", "a") == "vmkeep: a: is not running\nhint: vmkeep start a\n"
+    daemon.fails(7, "start", "a")
+    err = daemon.fails(5, "pause", "a")
+    assert err.startswith("vmkeep: a: is not running (last start failed: ") and "hint: vmkeep check a" in err, err
+    assert daemon.fails(4, "pause", "aa").startswith("vmkeep: no such VM 'aa'\n")

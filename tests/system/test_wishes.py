@@ -75,7 +75,7 @@ def test_history(daemon):
     daemon.up("a")
     daemon.ok("reboot", "a")
     events = [(row["event"], row["who"] or "") for row in daemon.rows("history", "a")]
-    assert any(event == "reboot" and "uid 0" in who for event, who in events), events
+    assert any(event == "reboot" and who == "root" for event, who in events), events
     assert events[-1][0] == "running" and not any(who == "policy" for _, who in events), events
 
 
@@ -116,7 +116,7 @@ def test_paused_is_let_go_to_stop(daemon, how, want):
     pid = daemon.wait_state("a", "paused")["pid"]
     daemon.kill_daemon()
     rewrite(daemon, state="stopping", stop_left=600, want_running=want == "restart",
-            **({"restart": "uid 0"} if want == "restart" else {}))
+            **({"restart": "root"} if want == "restart" else {}))
     daemon.start()
     if want == "restart":
         assert daemon.wait_state("a", "running", timeout=60)["pid"] != pid

@@ -133,6 +133,7 @@ static void the_kernel_tells_who_it_is(void **state)
 {
 	gid_t groups[256];
 	int fd[2], n = getgroups(ARRAY_SIZE(groups), groups);
+	const struct passwd *user = getpwuid(geteuid());
 	struct peer *p;
 	char who[64];
 
@@ -144,7 +145,10 @@ static void the_kernel_tells_who_it_is(void **state)
 	assert_int_equal(p->pid, getpid());
 	assert_int_equal(p->groups, n + 1);
 	assert_int_equal(p->group[0], getegid());
-	snprintf(who, sizeof who, "uid %u (pid %d)", geteuid(), getpid());
+	if (user)
+		snprintf(who, sizeof who, "%s", user->pw_name);
+	else
+		snprintf(who, sizeof who, "uid %u", geteuid());
 	assert_string_equal(p->who, who);
 	assert_ptr_equal(peer_ref(p), p);
 	peer_unref(p);

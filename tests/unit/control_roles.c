@@ -54,7 +54,7 @@ static void who_connects_decides_what_he_may(void **state)
 				assert_non_null(json_object_get(o, "return"));
 			} else {
 				assert_string_equal(error_text(o, "class"), "Permission");
-				assert_non_null(strstr(error_text(o, "hint"), " may"));
+				assert_non_null(strstr(error_text(o, "hint"), "use sudo"));
 			}
 			json_decref(o);
 		}
