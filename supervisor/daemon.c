@@ -39,7 +39,7 @@
 
 #define FINISH_SECONDS 1.0 /* to reap killed children and flush closed connections */
 
-/* PID:FD:OURS, the last as in struct listener_heritage */
+/* PID:FD:OURS, the last as in struct inherited_socket */
 #define LISTENER_ENV "VMKEEP_LISTENER"
 
 /* helpers that were killed but not reaped yet */
@@ -59,7 +59,7 @@ static char *daemon_find_program(void)
 
 /* The control socket inherited from our predecessor, which had the same pid, or from the service
  * manager. */
-static struct listener_heritage daemon_inherited_listener(void)
+static struct inherited_socket daemon_inherited_listener(void)
 {
 	const char *text = getenv(LISTENER_ENV);
 	int pid = 0, fd = 0, ours = 0, managers = service_listen_fd();
@@ -67,8 +67,8 @@ static struct listener_heritage daemon_inherited_listener(void)
 		    pid == (int)getpid() && fd >= 3;
 
 	unsetenv(LISTENER_ENV);
-	return left ? (struct listener_heritage){ fd, ours != 0 }
-		    : (struct listener_heritage){ managers, false };
+	return left ? (struct inherited_socket){ fd, ours != 0 }
+		    : (struct inherited_socket){ managers, false };
 }
 
 /* Next to this program in a build tree, otherwise where it is installed. */
@@ -317,7 +317,7 @@ static int daemon_run_successor(struct daemon *d, char **argv)
 {
 	_cleanup_(free_ptr) char *program = xstrdup(d->program);
 	char text[48], pids[1024];
-	struct listener_heritage to = server_hand_over(d->server);
+	struct inherited_socket to = server_hand_over(d->server);
 
 	snprintf(text, sizeof text, "%d:%d:%d", (int)getpid(), to.fd, to.ours);
 	setenv(LISTENER_ENV, text, 1);

@@ -147,7 +147,7 @@ static bool listener_is_answered(const struct listener *l, const char *path)
 }
 
 int listener_inherit(
-	struct listener *l, const char *path, const struct listener_heritage *from, struct err *e)
+	struct listener *l, const char *path, const struct inherited_socket *from, struct err *e)
 {
 	int on = 0, r;
 	socklen_t len = sizeof on;
@@ -180,9 +180,9 @@ bool listener_is_lost(const struct listener *l, const char *path)
 	       there.st_ino != here.st_ino;
 }
 
-struct listener_heritage listener_hand_over(struct listener *l)
+struct inherited_socket listener_hand_over(struct listener *l)
 {
-	struct listener_heritage to = { .fd = fcntl(l->fd, F_DUPFD, 3), .ours = l->ours };
+	struct inherited_socket to = { .fd = fcntl(l->fd, F_DUPFD, 3), .ours = l->ours };
 
 	if (to.fd >= 0)
 		l->ours = false;

@@ -25,7 +25,7 @@ struct listener {
 #define LISTENER_INIT { .fd = -1, .dirfd = -1 }
 
 /* A socket that is already listening at the path: our predecessor's, or the service manager's. */
-struct listener_heritage {
+struct inherited_socket {
 	int fd;	   /* 0: none */
 	bool ours; /* we remove the path on close; otherwise its creator does */
 };
@@ -35,10 +35,10 @@ struct listener_heritage {
 int listener_open(struct listener *l, const char *path, struct err *e);
 /* from->fd is stolen, even on failure, unless it is not a listening socket. */
 int listener_inherit(
-	struct listener *l, const char *path, const struct listener_heritage *from, struct err *e);
+	struct listener *l, const char *path, const struct inherited_socket *from, struct err *e);
 /* For a successor: a duplicate that survives exec, fd -1 on failure. The successor then owns the
  * path. */
-struct listener_heritage listener_hand_over(struct listener *l);
+struct inherited_socket listener_hand_over(struct listener *l);
 /* True if clients can no longer reach it at path: the socket or its directory was removed or
  * replaced. */
 bool listener_is_lost(const struct listener *l, const char *path);

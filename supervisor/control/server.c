@@ -195,7 +195,7 @@ int server_look(struct server *s, struct err *e)
 	return 1;
 }
 
-struct listener_heritage server_hand_over(struct server *s)
+struct inherited_socket server_hand_over(struct server *s)
 {
 	return listener_hand_over(&s->listener);
 }

@@ -38,7 +38,7 @@ bool server_answers(const char *execute);
 
 struct server_options {
 	const char *path; /* of the socket, of any length; a stale socket is replaced */
-	struct listener_heritage inherited;	    /* already listening at path, stolen */
+	struct inherited_socket inherited;	    /* already listening at path, stolen */
 	void (*run)(void *data, struct request *r); /* completes all other requests */
 	struct accounts *accounts; /* per user; streams and requests may outlive the server */
 	unsigned clients_max, clients_per_user_max; /* 0: defaults */
@@ -65,7 +65,7 @@ void server_pause(struct server *s);
  * Connected and queued clients are kept. */
 int server_look(struct server *s, struct err *e);
 /* For a successor by exec, see listener_hand_over(); the path is kept when s is freed. */
-struct listener_heritage server_hand_over(struct server *s);
+struct inherited_socket server_hand_over(struct server *s);
 
 /* True if server_reload() would find other groups vmkeep and vmkeep-view. */
 bool server_reload_plan(const struct server *s);

@@ -25,8 +25,8 @@ static const char lock_name[] = "lock";
 /* --- locks inherited from the daemon that we replace: a lock released even briefly could be lost
  * --- */
 
-#define HERITAGE_ENV "VMKEEP_DIRS"
-enum { HERITAGE = 5 };
+#define INHERITED_ENV "VMKEEP_DIRS"
+enum { INHERITED = 5 };
 
 void dirs_hand_over(const struct daemon_dirs *d)
 {
@@ -35,30 +35,30 @@ void dirs_hand_over(const struct daemon_dirs *d)
 		xasprintf("%d:%d:%d:%d:%d:%d", (int)getpid(), dup(d->state_fd), dup(d->run_fd),
 			dup(d->log_fd), dup(d->state_lock), dup(d->run_lock));
 
-	setenv(HERITAGE_ENV, text, 1);
+	setenv(INHERITED_ENV, text, 1);
 }
 
-static void dirs_heritage_read(int fd[HERITAGE])
+static void dirs_inherited_read(int fd[INHERITED])
 {
-	const char *text = getenv(HERITAGE_ENV);
+	const char *text = getenv(INHERITED_ENV);
 	int pid = 0;
 	bool ours = text &&
 		    sscanf(text, "%d:%d:%d:%d:%d:%d", &pid, &fd[0], &fd[1], &fd[2], &fd[3],
 			    &fd[4]) == 6 &&
 		    pid == (int)getpid();
 
-	for (size_t i = 0; i < HERITAGE; i++)
+	for (size_t i = 0; i < INHERITED; i++)
 		if (!ours || fd[i] <= STDERR_FILENO || fcntl(fd[i], F_SETFD, FD_CLOEXEC) < 0)
 			fd[i] = -1;
-	unsetenv(HERITAGE_ENV);
+	unsetenv(INHERITED_ENV);
 }
 
 /* If fd refers to the same file as an inherited fd, replaces it with that one, to get its lock. */
-static void dirs_heritage_take(const int from[HERITAGE], int fd)
+static void dirs_inherited_take(const int from[INHERITED], int fd)
 {
 	struct stat here, there;
 
-	for (size_t i = 0; i < HERITAGE; i++)
+	for (size_t i = 0; i < INHERITED; i++)
 		if (from[i] >= 0 && fstat(from[i], &there) == 0 && fstat(fd, &here) == 0 &&
 			file_same(&there, &here))
 			dup3(from[i], fd, O_CLOEXEC);
@@ -176,14 +176,14 @@ static int dirs_lock_open(int dirfd, const char *path, struct err *e)
 
 /* The file that shows which daemon owns a directory. It stays open for the lock. */
 static int dirs_lock_file(int dirfd, const char *path, const char *option, const char *run,
-	bool alone, int *keep, const int heritage[HERITAGE], struct err *e)
+	bool alone, int *keep, const int inherited[INHERITED], struct err *e)
 {
 	_cleanup_(free_ptr) char *text = xasprintf("%d\n%s\n", (int)getpid(), run);
 	_cleanup_(close_fd) int fd = dirs_lock_open(dirfd, path, e);
 	int r;
 
-	if (fd >= 0 && heritage)
-		dirs_heritage_take(heritage, fd);
+	if (fd >= 0 && inherited)
+		dirs_inherited_take(inherited, fd);
 	r = fd < 0 ? 1 : dirs_lock_one(dirfd, fd, path, option, e);
 	if (r < 0)
 		return r;
@@ -200,18 +200,19 @@ static int dirs_lock_file(int dirfd, const char *path, const char *option, const
 	return 0;
 }
 
-static int dirs_lock_state(struct daemon_dirs *d, const int heritage[HERITAGE], struct err *e)
+static int dirs_lock_state(struct daemon_dirs *d, const int inherited[INHERITED], struct err *e)
 {
 	int r = dirs_lock_one(d->state_fd, d->state_fd, d->state, "--state", e);
 
 	return r < 0 ? r
 		     : dirs_lock_file(d->state_fd, d->state, "--state", d->run, r == 0,
-			       &d->state_lock, heritage, e);
+			       &d->state_lock, inherited, e);
 }
 
-static int dirs_lock_run(struct daemon_dirs *d, const int heritage[HERITAGE], struct err *e)
+static int dirs_lock_run(struct daemon_dirs *d, const int inherited[INHERITED], struct err *e)
 {
-	return dirs_lock_file(d->run_fd, d->run, "--run", d->run, false, &d->run_lock, heritage, e);
+	return dirs_lock_file(
+		d->run_fd, d->run, "--run", d->run, false, &d->run_lock, inherited, e);
 }
 
 /* A dangling link shows where the directory should be; most likely that is not mounted. */
@@ -272,24 +273,24 @@ int dirs_open(struct daemon_dirs *d, const struct daemon_options *o, struct err 
 		{ o->run, 0755, &d->run, &d->run_fd },
 		{ o->log, 0750, &d->log, &d->log_fd },
 	};
-	int r = 0, heritage[HERITAGE];
+	int r = 0, inherited[INHERITED];
 
 	*d = (struct daemon_dirs)DIRS_INIT;
-	dirs_heritage_read(heritage);
+	dirs_inherited_read(inherited);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(dirs); i++) {
 		r = dirs_open_one(dirs[i].path, dirs[i].mode, dirs[i].absolute, dirs[i].fd, e);
 		if (r == 0 && dirs[i].fd)
-			dirs_heritage_take(heritage, *dirs[i].fd);
+			dirs_inherited_take(inherited, *dirs[i].fd);
 	}
 	/* in this order, so that a daemon with the same STATE does not touch RUN */
 	if (r == 0)
-		r = dirs_lock_state(d, heritage, e);
+		r = dirs_lock_state(d, inherited, e);
 	if (r == 0)
-		r = dirs_lock_run(d, heritage, e);
+		r = dirs_lock_run(d, inherited, e);
 	if (r == 0)
 		dirs_lock_log(d);
-	for (size_t i = 0; i < HERITAGE; i++)
-		close_fd(&heritage[i]);
+	for (size_t i = 0; i < INHERITED; i++)
+		close_fd(&inherited[i]);
 	return r;
 }
 

@@ -232,11 +232,11 @@ int networks_claim(
 	struct networks *ns, const struct network_nic *nic, uint32_t *address, struct err *e)
 {
 	struct claim *c = claims_find(ns, nic->vm, nic->nic);
-	const bool anew = !c;
+	const bool is_new = !c;
 	int r;
 
 	*address = 0;
-	if (anew) {
+	if (is_new) {
 		c = xcalloc(1, sizeof *c);
 		c->vm = xstrdup(nic->vm);
 		c->nic = xstrdup(nic->nic);

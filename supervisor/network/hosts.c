@@ -38,12 +38,12 @@ static int hosts_line_put(
 }
 
 /* World-readable, because dnsmasq is not root when it reads them. Nobody else can get that far. */
-int host_dirs_make(const struct network *n, bool *anew, struct err *e)
+int host_dirs_make(const struct network *n, bool *created, struct err *e)
 {
 	_cleanup_(free_ptr) char *hosts = xasprintf("%s/hosts", n->dir);
 	int dir = network_dir(n->dir, 0755, e), r = dir < 0 ? dir : network_dir(hosts, 0755, e);
 
-	*anew = dir > 0 || r > 0;
+	*created = dir > 0 || r > 0;
 	network_watch_files(n);
 	return r < 0 ? r : 0;
 }
@@ -52,7 +52,7 @@ int host_line_write(const struct network *n, const struct claim *c, struct err *
 {
 	_cleanup_(free_ptr) char *path = hosts_line_path(n, c);
 	_cleanup_(buf_release) struct buf b = BUF_INIT;
-	bool anew;
+	bool created;
 	int r;
 
 	if (!c->address || !n->conf.dhcp || !n->plan.step[NET_STEP_DNSMASQ])
@@ -60,7 +60,7 @@ int host_line_write(const struct network *n, const struct claim *c, struct err *
 	dnsmasq_host(&b, c->mac, c->address, c->hostname);
 	r = hosts_line_put(n, path, &b, e);
 	/* lost with its directory, before dnsmasq is back: no reason to fail the guest */
-	if (r == -ENOENT && host_dirs_make(n, &anew, NULL) == 0) {
+	if (r == -ENOENT && host_dirs_make(n, &created, NULL) == 0) {
 		err_clear(e);
 		r = hosts_line_put(n, path, &b, e);
 	}

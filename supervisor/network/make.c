@@ -173,8 +173,8 @@ bool network_need_uid(struct network *n, bool stands)
 	return !keep;
 }
 
-/* *anew: a running dnsmasq, perhaps of an older daemon, has read something else. */
-static int make_dnsmasq_conf(struct network *n, bool *anew, struct err *e)
+/* *changed: a running dnsmasq, perhaps of an older daemon, has read something else. */
+static int make_dnsmasq_conf(struct network *n, bool *changed, struct err *e)
 {
 	_cleanup_(free_ptr) char *path = xasprintf("%s/dnsmasq.conf", n->dir);
 	_cleanup_(free_ptr) char *hosts = xasprintf("%s/hosts", n->dir);
@@ -208,23 +208,23 @@ static int make_dnsmasq_conf(struct network *n, bool *anew, struct err *e)
 		c.server = others;
 	}
 	dnsmasq_conf(&b, &c);
-	*anew |= !network_file_is(path, b.data);
+	*changed |= !network_file_is(path, b.data);
 	r = network_put(path, 0644, b.data, b.len, e);
 	return r < 0 ? r : resolv_copy(n, e);
 }
 
-int network_write_files(struct network *n, bool *anew, struct err *e)
+int network_write_files(struct network *n, bool *changed, struct err *e)
 {
-	int r = host_dirs_make(n, anew, e);
+	int r = host_dirs_make(n, changed, e);
 
 	if (r == 0)
 		r = host_lines_write(n, e);
-	return r < 0 ? r : make_dnsmasq_conf(n, anew, e);
+	return r < 0 ? r : make_dnsmasq_conf(n, changed, e);
 }
 
 int network_prepare_dnsmasq(void *data, struct err *e)
 {
-	bool anew;
+	bool changed;
 
-	return network_write_files(data, &anew, e);
+	return network_write_files(data, &changed, e);
 }

@@ -175,10 +175,10 @@ bool network_is_ours(const struct network *n, const struct net_link *l);
 void network_delete_bridge(struct network *n);
 /* Does another network's bridge exist (by its alias), ours or another vmkeepd's? */
 bool network_others_stand(const struct network *n);
-/* Writes everything that its dnsmasq reads: directories, host lines, configuration. *anew: a
+/* Writes everything that its dnsmasq reads: directories, host lines, configuration. *changed: a
  * running dnsmasq does not know of it, because its directories were missing or its configuration
  * differs. */
-int network_write_files(struct network *n, bool *anew, struct err *e);
+int network_write_files(struct network *n, bool *changed, struct err *e);
 int network_prepare_dnsmasq(void *data, struct err *e); /* the same, called before each start */
 /* Run nft; done is called once from the loop, and must set n->nft to NULL. */
 int network_load_rules(struct network *n, network_done_fn *done, struct err *e);
@@ -247,9 +247,9 @@ void network_taps_down(struct network *n); /* before the bridge goes */
 void network_tap_trouble(const struct network *n, char *out, size_t len);
 
 /* hosts.c */
-/* Creates missing directories, removes nothing. *anew: they were missing, so no dnsmasq watches
+/* Creates missing directories, removes nothing. *created: they were missing, so no dnsmasq watches
  * them. */
-int host_dirs_make(const struct network *n, bool *anew, struct err *e);
+int host_dirs_make(const struct network *n, bool *created, struct err *e);
 int host_lines_write(const struct network *n, struct err *e); /* those missing or wrong */
 int host_line_write(const struct network *n, const struct claim *c, struct err *e);
 void host_line_remove(struct network *n, const struct claim *c);

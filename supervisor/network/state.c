@@ -281,8 +281,8 @@ static void state_on_rules_again(void *data, const struct err *e)
 	network_door_moved(n, NULL);
 }
 
-/* *anew: the bridge was gone, or renamed, so dnsmasq must be restarted. */
-static int state_restore(struct network *n, bool *anew, struct err *e)
+/* *recreated: the bridge was gone, or renamed, so dnsmasq must be restarted. */
+static int state_restore(struct network *n, bool *recreated, struct err *e)
 {
 	const struct net_choice *c = &n->plan.choice;
 	struct net_link l;
@@ -290,7 +290,7 @@ static int state_restore(struct network *n, bool *anew, struct err *e)
 
 	if (r < 0)
 		return r;
-	*anew = !l.index;
+	*recreated = !l.index;
 	if (l.index && !network_is_ours(n, &l)) {
 		n->plan.step[NET_STEP_BRIDGE] = false;
 		return err_set(e, ERR_CONFLICT, "bridge '%s' is not ours any more", c->bridge);
@@ -299,7 +299,7 @@ static int state_restore(struct network *n, bool *anew, struct err *e)
 		/* rules and dnsmasq's configuration refer to it by name */
 		log_warning(NULL, "network %s: bridge '%s' is called '%s' now: renamed", n->name,
 			c->bridge, l.name);
-		*anew = true;
+		*recreated = true;
 		if (rtnl_rename(n->ns->rtnl, l.index, c->bridge, e) < 0)
 			return err_class(e, ERR_CONFLICT);
 	}
@@ -316,16 +316,16 @@ bool network_serve_files(struct network *n)
 	_cleanup_(free_ptr) char *hosts = xasprintf("%s/hosts", n->dir);
 	const char *before = n->lease_file;
 	struct err e = ERR_INIT;
-	bool anew = false;
+	bool changed = false;
 
-	if (network_write_files(n, &anew, &e) < 0)
+	if (network_write_files(n, &changed, &e) < 0)
 		log_error(NULL, "network %s: %s", n->name, e.text);
-	return anew || n->lease_file != before || !dnsmasq_sees(&n->dnsmasq, hosts);
+	return changed || n->lease_file != before || !dnsmasq_sees(&n->dnsmasq, hosts);
 }
 
-static void state_adopt_dnsmasq(struct network *n, pid_t pid, uint64_t start, bool anew)
+static void state_adopt_dnsmasq(struct network *n, pid_t pid, uint64_t start, bool recreated)
 {
-	const char *why = anew ? "served a bridge that is gone" : NULL;
+	const char *why = recreated ? "served a bridge that is gone" : NULL;
 	struct err e = ERR_INIT;
 	bool lost = false;
 
@@ -352,16 +352,16 @@ static void state_adopt_dnsmasq(struct network *n, pid_t pid, uint64_t start, bo
 void network_adopt(struct network *n, pid_t pid, uint64_t start)
 {
 	struct err e = ERR_INIT;
-	bool anew = false;
+	bool recreated = false;
 
 	n->state = NETWORK_UP;
-	if (state_restore(n, &anew, &e) < 0) {
+	if (state_restore(n, &recreated, &e) < 0) {
 		dnsmasq_adopt(&n->dnsmasq, pid, start, n->ns->seen);
 		state_give_up(n, &e);
 		return;
 	}
-	state_adopt_dnsmasq(n, pid, start, anew);
-	if (anew)
+	state_adopt_dnsmasq(n, pid, start, recreated);
+	if (recreated)
 		log_warning(NULL, "network %s: bridge '%s' was gone and is made again", n->name,
 			n->plan.choice.bridge);
 	log_info(NULL, "network %s: taken back (bridge '%s')", n->name, n->plan.choice.bridge);
@@ -384,7 +384,7 @@ bool network_stands(const struct network *n)
 void network_repair(struct network *n, bool all)
 {
 	struct err e = ERR_INIT;
-	bool anew = false;
+	bool recreated = false;
 
 	if (n->state != NETWORK_UP)
 		return;
@@ -395,11 +395,11 @@ void network_repair(struct network *n, bool all)
 		log_warning(NULL, "network %s: bridge '%s' is gone or down, it is made again",
 			n->name, n->plan.choice.bridge);
 	}
-	if (state_restore(n, &anew, &e) == 0) {
+	if (state_restore(n, &recreated, &e) == 0) {
 		/* the taps and dnsmasq's socket were lost with the old bridge */
-		if (anew && n->plan.step[NET_STEP_DNSMASQ])
+		if (recreated && n->plan.step[NET_STEP_DNSMASQ])
 			dnsmasq_restart(&n->dnsmasq);
-		if (anew)
+		if (recreated)
 			network_join_all(n);
 	} else if (e.class == ERR_CONFLICT) {
 		state_give_up(n, &e);

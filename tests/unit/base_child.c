@@ -103,7 +103,7 @@ static void idle_deadline(void **state)
 }
 
 /* What was cancelled is reaped by the program that goes on in our place; other numbers do no harm. */
-static void heritage(void **state)
+static void inherited(void **state)
 {
 	const char *argv[] = { "sleep", "600", NULL };
 	struct child_options o = { .argv = argv };
@@ -135,7 +135,7 @@ int main(void)
 		cmocka_unit_test(nothing_survives_its_cancelling),
 		cmocka_unit_test(killed_is_told),
 		cmocka_unit_test(idle_deadline),
-		cmocka_unit_test(heritage),
+		cmocka_unit_test(inherited),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
