@@ -98,11 +98,13 @@ static const struct conf_key vm_keys[] = {
 
 static const struct conf_key cpu_keys[] = {
 	{ .name = "Model",    STRING(WORD, conf_vm, cpu_model), .check = conf_word_plain,
-	  .what = "a CPU model of QEMU such as host or x86-64-v2-AES",
-	  .help = "The processor that the guest sees. Default: host with KVM, max with TCG." },
+	  .what = "a CPU model of QEMU such as host or EPYC-Rome",
+	  .help = "The processor that the guest sees, with all of its features: where one of them is "
+		  "missing, the VM does not start. Default: host with KVM, max with TCG." },
 	{ .name = "Features", LIST(WORD, conf_vm, cpu_features), .check = conf_word_feature,
 	  .what = "+FEATURE or -FEATURE",
-	  .help = "Processor features added (+avx2) or taken away (-svm)." },
+	  .help = "Processor features added (+avx2) or taken away (-svm). Where an added one is "
+		  "missing, the VM does not start." },
 	{ .name = "Sockets",  UINT(conf_vm, sockets, 1, 1024),
 	  .help = "Sockets; with Cores and Threads it multiplies to CPUs. Default: derived." },
 	{ .name = "Cores",    UINT(conf_vm, cores, 1, 1024),

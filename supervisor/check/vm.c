@@ -143,55 +143,40 @@ static void vm_on_file(void *data, const json_t *problem, const struct err *e)
 	start_check_next(&c->start);
 }
 
-static json_t *vm_make_plan(const struct vm_check *c, struct vm *vm, struct err *e)
+/* The plan of a start, with what only a check needs. */
+static json_t *vm_make_plan(const struct vm_check *c)
 {
-	const struct daemon *d = c->daemon;
-	struct argv_context ctx = { .image_dir = d->image_dir };
-	struct arena a = ARENA_INIT;
-	const struct vm *real = vms_find(d->vms, vm->name);
-	struct firmware *firmware = NULL;
-	_cleanup_(close_fd) int dir = -1;
-	_cleanup_(free_ptr) char *nvram = NULL;
-	json_t *plan;
+	const struct vm *vm = c->start.vm, *real = vms_find(c->daemon->vms, vm->name);
+	json_t *plan = json_deep_copy(c->start.plan.json), *files = json_object_get(plan, "files"),
+	       *file;
+	_cleanup_(close_fd) int dir = vm_state_open(c->daemon, vm->name);
+	bool nvram = dir >= 0 && faccessat(dir, VM_NVRAM, F_OK, 0) == 0;
+	size_t i;
 
-	if (c->start.probe) /* otherwise already reported */
-		vm_firmware(&vm->file.conf, c->start.probe, &firmware, e);
-	/* created by the first start */
-	dir = firmware ? vm_state_open(d, vm->name) : -1;
-	if (dir >= 0 && faccessat(dir, VM_NVRAM, F_OK, 0) == 0) {
-		ctx.firmware = firmware;
-		nvram = vm_state_path(vm, VM_NVRAM);
-		ctx.nvram = nvram;
-	}
-	plan = json_pack("{s:i, s:s, s:i, s:[s], s:s, s:s, s:b, s:b, s:b, s:o, s:o}", "version",
-		PLAN_VERSION, "name", vm->name, "uid", (int)vm->identity.uid, "argv",
-		"/usr/bin/qemu-system-x86_64", "root", "/run", "image_dir", d->image_dir, "check",
-		1, "running", vm_state_has_process(vm->st.state), "may_create",
-		!vm->file.conf.enable, "identity", vm_identity_plan(vm, &vm->file.conf), "files",
-		vm_plan_files(vm, &vm->file.conf, &ctx, &a));
-	if (plan && real && vm_state_has_process(real->st.state))
+	json_array_foreach (files, i, file)
+		if (!nvram && streq(vm_member(file, "kind"), "nvram")) {
+			json_array_remove(files, i); /* made by the first start */
+			break;
+		}
+	json_object_update_new(plan,
+		json_pack("{s:b, s:b, s:b}", "check", 1, "running",
+			vm_state_has_process(vm->st.state), "may_create", !vm->file.conf.enable));
+	if (!c->start.plan.argv.n)
+		json_object_set_new(plan, "argv", json_pack("[s]", "/usr/bin/qemu-system-x86_64"));
+	if (c->start.kvm.number) /* reported as well */
+		json_object_set_new(plan, "kvm", json_false());
+	if (real && vm_state_has_process(real->st.state))
 		json_object_set_new(plan, "qemu", json_integer(real->proc.pid));
-	if (!plan)
-		err_set(e, ERR_INVALID_CONFIG, "a value is not valid UTF-8");
-	firmware_free(firmware);
-	arena_release(&a);
 	return plan;
 }
 
 static int vm_look_at_files(void *data)
 {
 	struct vm_check *c = data;
-	struct vm *vm = c->start.vm;
-	json_t *plan = NULL;
-	uint32_t uid_next = vm->daemon->vms->uid_next;
+	const struct vm *vm = c->start.vm;
 	struct err e = ERR_INIT;
 
-	/* access is checked for a uid: a VM that was never started gets a temporary one */
-	if (vm_complete_identity(vm, &vm->file.conf, &e) == 0)
-		plan = vm_make_plan(c, vm, &e);
-	vm->daemon->vms->uid_next = uid_next;
-	if (plan)
-		c->jail = check_jail_run(c->daemon, vm->name, plan, vm_on_file, c, &e);
+	c->jail = check_jail_run(c->daemon, vm->name, vm_make_plan(c), vm_on_file, c, &e);
 	if (!c->jail)
 		vm_add_error(c, vm, NULL, &e);
 	return c->jail ? STEP_WAITS : STEP_DONE;
@@ -273,6 +258,7 @@ void vm_check_free(struct vm_check *c)
 	check_jail_cancel(c->jail);
 	check_space_free(c->space);
 	check_files_release(&c->files);
+	vm_plan_release(&c->start.plan);
 	if (c->start.vm)
 		vm_free(c->start.vm);
 	for (size_t i = 0; i < c->n; i++)

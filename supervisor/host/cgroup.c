@@ -58,12 +58,11 @@ void cgroups_release(struct cgroups *c)
 		free(c->scope[--c->scopes]);
 }
 
-json_t *cgroups_plan(struct cgroups *c, const char *vm, const struct conf_vm *conf)
+json_t *cgroups_plan(const struct cgroups *c, const char *vm, const struct conf_vm *conf)
 {
 	json_t *dirs = json_array();
 	unsigned long percent = conf->cpu_quota ? strtoul(conf->cpu_quota, NULL, 10) : 0;
 
-	cgroups_forget(c, vm);
 	for (size_t i = 0; i < c->n; i++)
 		json_array_append_new(dirs, json_sprintf("%s/%s", c->dir[i], vm));
 	return json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:I}", "unit",

@@ -37,8 +37,8 @@ struct cgroups {
 void cgroups_find(struct cgroups *c, struct ev_loop *ev, const char *run_dir, const char *mounts,
 	bool systemd);
 void cgroups_release(struct cgroups *c);
-/* The plan's "group", see supervisor/jail/plan.h. Calls off a cleanup in progress. */
-json_t *cgroups_plan(struct cgroups *c, const char *vm, const struct conf_vm *conf);
+/* The plan's "group", see supervisor/jail/plan.h. A cleanup in progress must be called off first. */
+json_t *cgroups_plan(const struct cgroups *c, const char *vm, const struct conf_vm *conf);
 /* The VM's process is gone: starts killing whatever is left in its cgroup, without waiting for
  * it. */
 void cgroups_end(struct cgroups *c, const char *vm);

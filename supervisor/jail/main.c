@@ -149,8 +149,12 @@ int main(void)
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
 		if (j.check && (!steps[i].check || steps[i].file))
 			continue;
-		if (main_run_step(&steps[i], &j, &e) < 0)
+		if (main_run_step(&steps[i], &j, &e) >= 0)
+			continue;
+		if (!j.check)
 			return main_fail(&j, steps[i].name, &e);
+		answer_problem(&j, "error", steps[i].name, "", &e);
+		err_clear(&e);
 	}
 	if (j.check)
 		return main_check(&j);

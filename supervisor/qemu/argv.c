@@ -10,31 +10,45 @@
 
 #include "base/buf.h"
 #include "base/text.h"
+#include "supervisor/qemu/cpu.h"
 
 enum { VNC_FIRST_PORT = 5900 };
 
 /* The machine */
 
-static int argv_choose_machine(struct argv_build *b)
+int argv_machine(const struct probe *p, const struct conf_vm *c, const struct identity *id,
+	const char **machine, struct err *e)
 {
-	struct identity *id = b->bus.id;
-	bool kept = id->machine && streq(id->machine_wish, b->c->machine);
-	const char *wish = kept ? id->machine : b->c->machine, *machine = probe_machine(b->p, wish);
+	bool kept = id->machine && streq(id->machine_wish, c->machine);
+	const char *wish = kept ? id->machine : c->machine;
+	enum device_board board;
 	char names[256];
 
-	if (!machine) {
-		probe_machines(b->p, wish, names, sizeof names);
-		err_set(&b->e, kept ? ERR_QEMU_FAILED : ERR_INVALID_CONFIG,
-			"'%s' has no machine '%s'%s", b->p->binary, wish,
+	*machine = probe_machine(p, wish);
+	if (!*machine) {
+		probe_machines(p, wish, names, sizeof names);
+		err_set(e, kept ? ERR_QEMU_FAILED : ERR_INVALID_CONFIG,
+			"'%s' has no machine '%s'%s", p->binary, wish,
 			kept ? ", which this VM was made with" : "");
-		return err_hint(&b->e, "set Machine= to one that it has, such as %s", names);
+		return err_hint(e, "set Machine= to one that it has, such as %s", names);
 	}
-	if (!device_board_of(machine, &b->bus.board)) {
-		err_set(&b->e, ERR_INVALID_CONFIG, "machine '%s' is not supported", machine);
-		return err_hint(&b->e, "set Machine= to q35 or pc, or to a version of these");
+	if (device_board_of(*machine, &board))
+		return 0;
+	err_set(e, ERR_INVALID_CONFIG, "machine '%s' is not supported", *machine);
+	return err_hint(e, "set Machine= to q35 or pc, or to a version of these");
+}
+
+static int argv_choose_machine(struct argv_build *b)
+{
+	const char *machine;
+
+	if (argv_machine(b->p, b->c, b->bus.id, &machine, &b->e) < 0) {
+		b->key = "Machine";
+		return b->e.number;
 	}
-	identity_pin_machine(id, b->c->machine, machine);
-	return 0;
+	device_board_of(machine, &b->bus.board);
+	identity_pin_machine(b->bus.id, b->c->machine, machine);
+	return cpu_check(b->c, b->p, machine, b->ctx->accel, &b->key, &b->e);
 }
 
 static void argv_add_machine(struct argv_build *b)
@@ -57,10 +71,7 @@ static void argv_add_machine(struct argv_build *b)
 		argv_option(b, "-global", "driver=cfi.pflash01,property=secure,value=on");
 	argv_option(b, "-accel", "%s", ctx->accel == CONF_ACCEL_KVM ? "kvm" : "tcg");
 
-	buf_adds(&cpu, c->cpu_model ? c->cpu_model : ctx->accel == CONF_ACCEL_KVM ? "host" : "max");
-	for (size_t i = 0; i < c->cpu_features.n; i++)
-		buf_printf(&cpu, ",%s=%s", c->cpu_features.item[i] + 1,
-			c->cpu_features.item[i][0] == '-' ? "off" : "on");
+	cpu_option(c, ctx->accel, &cpu);
 	argv_option(b, "-cpu", "%s", cpu.data);
 }
 
@@ -204,13 +215,18 @@ int argv_build(struct argv *out, const struct conf_vm *c, struct identity *id,
 	struct argv_build b = { .out = out, .c = c, .p = p, .ctx = ctx, .bus = { .id = id } };
 
 	assert(!ctx->paste || !c->nics || ctx->tap);
-	if (argv_check_counts(&b) < 0 || argv_choose_machine(&b) < 0)
+	if (argv_check_counts(&b) < 0 || argv_choose_machine(&b) < 0) {
 		argv_failed(&b);
-	else
+	} else {
+		b.key = NULL;
 		argv_add_all(&b);
+	}
 	if (b.r < 0 && e)
 		err_copy(e, &b.first);
-	if (b.r < 0)
+	if (b.r < 0) {
 		argv_release(out);
+		out->place = b.first_place;
+		out->key = b.first_key;
+	}
 	return b.r;
 }

@@ -58,9 +58,15 @@ struct argv {
 	struct arena arena;
 	const char **word; /* NULL terminated, word[0] is the binary */
 	size_t n;
+	/* what argv_build() refused: its section or key, else NULL */
+	const struct conf_place *place;
+	const char *key;
 };
 #define ARGV_INIT { .arena = ARENA_INIT }
 
+/* The versioned machine (in p) for Machine=, or what it was at the VM's first start. */
+int argv_machine(const struct probe *p, const struct conf_vm *c, const struct identity *id,
+	const char **machine, struct err *e);
 int argv_build(struct argv *out, const struct conf_vm *c, struct identity *id,
 	const struct probe *p, const struct argv_context *ctx, struct err *e);
 void argv_release(struct argv *a);

@@ -22,6 +22,9 @@ struct argv_build {
 	size_t room;
 	int r;
 	struct err e, first; /* e: of the latest call */
+	/* what is being added: its section, or a key; NULL: several */
+	const struct conf_place *place, *first_place;
+	const char *key, *first_key;
 };
 
 void argv_failed(struct argv_build *b);

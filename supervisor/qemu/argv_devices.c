@@ -101,6 +101,7 @@ static void devices_add_drives(struct argv_build *b, json_t *front)
 		size_t nth = d->cdrom ? disks + cds++ : plain++;
 		json_t *dev = device_disk(d, &b->bus, devices_boot_index(c, d->id, nth), &b->e);
 
+		b->place = &d->place;
 		json_array_append_new(front, dev);
 		if (!dev)
 			argv_failed(b);
@@ -109,6 +110,7 @@ static void devices_add_drives(struct argv_build *b, json_t *front)
 			argv_json(b, "-blockdev",
 				device_disk_node(d, b->bus.id, b->ctx->image_dir, &b->e));
 	}
+	b->place = NULL;
 }
 
 static void devices_add_nics(struct argv_build *b, json_t *front)
@@ -120,6 +122,7 @@ static void devices_add_nics(struct argv_build *b, json_t *front)
 			devices_boot_index(c, c->nic[i].id, c->disks + i), &b->e);
 		char fd[16];
 
+		b->place = &c->nic[i].place;
 		json_array_append_new(front, dev);
 		if (!dev)
 			argv_failed(b);
@@ -128,6 +131,7 @@ static void devices_add_nics(struct argv_build *b, json_t *front)
 			b->ctx->paste ? device_netdev(&c->nic[i], NULL, b->ctx->tap[i])
 				      : device_netdev(&c->nic[i], fd, NULL));
 	}
+	b->place = NULL;
 }
 
 static void devices_add_ports(struct argv_build *b)

@@ -8,8 +8,11 @@
 
 void argv_failed(struct argv_build *b)
 {
-	if (b->r == 0)
+	if (b->r == 0) {
 		err_copy(&b->first, &b->e);
+		b->first_place = b->place;
+		b->first_key = b->key;
+	}
 	b->r = b->first.number;
 }
 

@@ -4,8 +4,10 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 
 enum { PROBE_VERSION = 1, NAMES_MAX = 5 };
 
@@ -16,6 +18,9 @@ const char probe_questions[] =
 	"{\"execute\": \"query-machines\", \"id\": \"machines\"}\n"
 	"{\"execute\": \"qom-list-types\", \"id\": \"devices\","
 	" \"arguments\": {\"implements\": \"device\", \"abstract\": false}}\n"
+	"{\"execute\": \"query-cpu-definitions\", \"id\": \"cpus\"}\n"
+	"{\"execute\": \"device-list-properties\", \"id\": \"features\","
+	" \"arguments\": {\"typename\": \"max-x86_64-cpu\"}}\n"
 	"{\"execute\": \"quit\"}\n";
 
 int probe_from_json(struct probe *p, json_t *doc, struct err *e)
@@ -77,6 +82,78 @@ bool probe_has_device(const struct probe *p, const char *driver)
 	return json_object_get(json_object_get(p->doc, "devices"), driver) != NULL;
 }
 
+uint64_t probe_cpu_max(const struct probe *p, const char *machine)
+{
+	json_t *m = json_object_get(json_object_get(p->doc, "machines"), machine);
+	json_int_t n = json_integer_value(json_object_get(m, "cpu_max"));
+
+	return n > 0 ? (uint64_t)n : UINT64_MAX;
+}
+
+static bool probe_has(const struct probe *p, const char *what, const char *name)
+{
+	const json_t *known = json_object_get(p->doc, what);
+
+	return json_object_size(known) == 0 || json_object_get(known, name);
+}
+
+bool probe_has_cpu(const struct probe *p, const char *model)
+{
+	return probe_has(p, "cpus", model);
+}
+
+bool probe_has_feature(const struct probe *p, const char *feature)
+{
+	_cleanup_(free_ptr) char *name = xstrdup(feature);
+
+	for (char *c = name; *c; c++)
+		if (*c == '_')
+			*c = '-';
+	return probe_has(p, "features", name);
+}
+
+static const char *probe_nearest(const struct probe *p, const char *what, const char *wish)
+{
+	json_t *known = json_object_get(p->doc, what), *unused;
+	const char **names = xcalloc(json_object_size(known) + 1, sizeof *names), *name;
+	size_t n = 0;
+
+	json_object_foreach (known, name, unused)
+		names[n++] = name;
+	name = text_nearest(wish, names, n);
+	free(names);
+	return name;
+}
+
+const char *probe_nearest_feature(const struct probe *p, const char *feature)
+{
+	return probe_nearest(p, "features", feature);
+}
+
+/* "EPYC-v2" is a version of "EPYC". */
+static bool probe_is_version(const char *model)
+{
+	const char *dash = strrchr(model, '-');
+
+	return dash && dash[1] == 'v' && strspn(dash + 2, "0123456789") == strlen(dash + 2);
+}
+
+void probe_cpus(const struct probe *p, const char *wish, char *buf, size_t len)
+{
+	json_t *known = json_object_get(p->doc, "cpus"), *unused;
+	const char *name;
+	size_t family = strcspn(wish, "-"), at = 0, n = 0;
+
+	buf[0] = '\0';
+	json_object_foreach (known, name, unused)
+		if (n < NAMES_MAX && at < len && strncasecmp(name, wish, family) == 0 &&
+			!probe_is_version(name))
+			at += (size_t)snprintf(buf + at, len - at, "%s%s", n++ ? ", " : "", name);
+	name = n ? NULL : probe_nearest(p, "cpus", wish);
+	if (name)
+		snprintf(buf, len, "%s", name);
+}
+
 /* Length of the prefix that machines of one family share: "pc-q35-" of "pc-q35-9.9", "q3" of
  * "q3". */
 static size_t probe_family_len(const char *name)
@@ -134,6 +211,7 @@ static json_t *probe_machines_of(const json_t *reply)
 			json_object_set(m, "alias", alias);
 		if (json_is_true(json_object_get(row, "deprecated")))
 			json_object_set_new(m, "deprecated", json_true());
+		json_object_set(m, "cpu_max", json_object_get(row, "cpu-max"));
 		json_object_set_new(machines, name, m);
 	}
 	return machines;
@@ -154,6 +232,37 @@ static json_t *probe_devices_of(const json_t *reply)
 	return devices;
 }
 
+static json_t *probe_cpus_of(const json_t *reply)
+{
+	json_t *cpus = json_object(), *row;
+	size_t i;
+
+	json_array_foreach (reply, i, row)
+		json_object_set_new(
+			cpus, json_string_value(json_object_get(row, "name")), json_true());
+	return cpus;
+}
+
+/* What -cpu takes as NAME=on: the same for all models. The rest are numbers, and switches of QEMU's
+ * own. */
+static json_t *probe_features_of(const json_t *reply)
+{
+	static const char *const others[] = { "check", "enforce", "start-powered-off" };
+	json_t *features = json_object(), *row;
+	size_t i;
+
+	json_array_foreach (reply, i, row) {
+		const char *type = json_string_value(json_object_get(row, "type"));
+
+		if (streq(type, "bool") || streq(type, "OnOffAuto"))
+			json_object_set_new(features,
+				json_string_value(json_object_get(row, "name")), json_true());
+	}
+	for (i = 0; i < ARRAY_SIZE(others); i++)
+		json_object_del(features, others[i]);
+	return features;
+}
+
 static json_t *probe_combine(const char *binary, const json_t *replies)
 {
 	json_t *version = json_object_get(replies, "version"),
@@ -163,11 +272,13 @@ static json_t *probe_combine(const char *binary, const json_t *replies)
 
 	if (!json_is_array(machines) || !json_is_array(devices) || !json_is_object(qemu))
 		return NULL;
-	return json_pack("{s:i, s:s, s:[O,O,O], s:O*, s:o, s:o}", "version", PROBE_VERSION,
-		"binary", binary, "qemu", json_object_get(qemu, "major"),
+	return json_pack("{s:i, s:s, s:[O,O,O], s:O*, s:o, s:o, s:o, s:o}", "version",
+		PROBE_VERSION, "binary", binary, "qemu", json_object_get(qemu, "major"),
 		json_object_get(qemu, "minor"), json_object_get(qemu, "micro"), "package",
 		json_object_get(version, "package"), "machines", probe_machines_of(machines),
-		"devices", probe_devices_of(devices));
+		"devices", probe_devices_of(devices), "cpus",
+		probe_cpus_of(json_object_get(replies, "cpus")), "features",
+		probe_features_of(json_object_get(replies, "features")));
 }
 
 json_t *probe_from_replies(const char *binary, const char *text, size_t len, struct err *e)

@@ -6,14 +6,17 @@
  * path, mtime and size, so that a start normally needs no probe. Golden tests use recorded ones.
  *
  * The document, version 1: {"version": 1, "binary": PATH, "size": BYTES, "mtime": NANOSECONDS,
- * "qemu": [7, 2, 22], "package": TEXT, "machines": {NAME: {"alias": NAME, "deprecated": true}},
- * "devices": {NAME: true}}; devices without CPU models, which would be most of them.
+ * "qemu": [7, 2, 22], "package": TEXT, "machines": {NAME: {"alias": NAME, "deprecated": true,
+ * "cpu_max": 288}}, "devices": {NAME: true}, "cpus": {NAME: true}, "features": {NAME: true}}; devices
+ * without CPU models, which would be most of them. cpus, features and cpu_max are younger than version
+ * 1: without them every name and number is accepted, and a cached document is queried again.
  */
 #ifndef SUPERVISOR_QEMU_PROBE_H
 #define SUPERVISOR_QEMU_PROBE_H
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
@@ -47,6 +50,15 @@ bool probe_machine_is_deprecated(const struct probe *p, const char *machine);
 /* "Debian 1:7.2+dfsg-7"; "" if the build has none. */
 const char *probe_package(const struct probe *p);
 bool probe_has_device(const struct probe *p, const char *driver);
+/* The most CPUs of a versioned machine; UINT64_MAX if unknown. */
+uint64_t probe_cpu_max(const struct probe *p, const char *machine);
+/* CPU models, and features: QEMU takes _ for -. True also if they are unknown. */
+bool probe_has_cpu(const struct probe *p, const char *model);
+bool probe_has_feature(const struct probe *p, const char *feature);
+/* The nearest feature, NULL if none is near. */
+const char *probe_nearest_feature(const struct probe *p, const char *feature);
+/* As probe_machines(): models of the same family, else the nearest one. "" if none is near. */
+void probe_cpus(const struct probe *p, const char *wish, char *buf, size_t len);
 /* Comma separated names for messages: those most similar to wish, newest first. */
 void probe_machines(const struct probe *p, const char *wish, char *buf, size_t len);
 

@@ -85,7 +85,7 @@ static bool probe_cache_is_current(const struct known *k, const struct stat *st)
 {
 	json_int_t size, mtime;
 
-	return k->probe.doc &&
+	return k->probe.doc && json_object_get(k->probe.doc, "cpus") &&
 	       json_unpack(k->probe.doc, "{s:I, s:I}", "size", &size, "mtime", &mtime) == 0 &&
 	       size == st->st_size && mtime == probe_cache_newest(st);
 }

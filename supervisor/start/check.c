@@ -5,8 +5,8 @@
 
 #include "conf/load.h"
 #include "supervisor/host/meminfo.h"
-#include "supervisor/start/plan.h"
 #include "supervisor/vm/uuid.h"
+#include "supervisor/vm/vms.h"
 #include "supervisor/vm/revert.h"
 
 void start_check_at(struct start_check *c, const struct start_step *step)
@@ -70,32 +70,36 @@ int start_check_memory(struct start_check *c)
 	return STEP_DONE;
 }
 
+/* The effective configuration of the copy, as a start would take it. */
+int start_check_configuration(struct start_check *c)
+{
+	struct vm *vm = c->vm;
+	struct err e = ERR_INIT;
+
+	if (conf_vm_copy(&vm->proc.conf, &vm->file.conf, &e) < 0)
+		check_error(c, NULL, &e);
+	vm->proc.accel = vm->file.conf.accel == CONF_ACCEL_TCG ? CONF_ACCEL_TCG : CONF_ACCEL_KVM;
+	return STEP_DONE;
+}
+
 /* --- QEMU and KVM --- */
 
 static void check_machine(const struct start_check *c)
 {
-	const struct vm *vm = c->vm;
-	const char *pinned = streq(vm->identity.machine_wish, vm->file.conf.machine)
-				     ? vm->identity.machine
-				     : NULL;
-	const char *wish = pinned ? pinned : vm->file.conf.machine,
-		   *machine = probe_machine(c->probe, wish);
 	struct err e = ERR_INIT;
-	char known[256];
+	const char *machine;
+	char text[128];
 
-	if (!machine) {
-		probe_machines(c->probe, wish, known, sizeof known);
-		err_set(&e, ERR_INVALID_CONFIG, "'%s'%s is unknown to '%s'", wish,
-			pinned ? ", which it had at its first start," : "", c->probe->binary);
-		err_hint(&e, "known are %s", known);
-		check_error(c, "Machine", &e);
-	} else if (probe_machine_is_deprecated(c->probe, machine)) {
-		snprintf(known, sizeof known, "'%s' will be gone from a later QEMU", machine);
-		check_warning(c, "Machine", known,
+	/* an unknown one is refused with the command line */
+	if (argv_machine(c->probe, &c->vm->proc.conf, &c->vm->identity, &machine, &e) == 0 &&
+		probe_machine_is_deprecated(c->probe, machine)) {
+		snprintf(text, sizeof text, "'%s' will be gone from a later QEMU", machine);
+		check_warning(c, "Machine", text,
 			"write a newer one; guests like Windows may want to be activated again");
 	}
 	if (strncmp(c->probe->binary, "/usr/", 5) != 0) {
-		err_set(&e, ERR_INVALID_CONFIG, "'%s' is not below /usr, all that guests see",
+		err_clear(&e);
+		err_set(&e, ERR_QEMU_FAILED, "'%s' is not below /usr, all that guests see",
 			c->probe->binary);
 		err_hint(&e, "install QEMU below /usr");
 		check_error(c, "Binary", &e);
@@ -125,10 +129,14 @@ static void check_report_kvm(const struct start_check *c)
 {
 	bool must = c->vm->file.conf.accel == CONF_ACCEL_KVM;
 
-	if (c->kvm.number && must)
+	if (!c->kvm.number)
+		return;
+	if (must)
 		check_error(c, "Accel", &c->kvm);
-	else if (c->kvm.number)
+	else
 		check_warning(c, "Accel", c->kvm.text, "it would run without KVM, slowly");
+	if (!must)
+		c->vm->proc.accel = CONF_ACCEL_TCG;
 }
 
 static void check_on_kvm(void *data, const struct probe *none, const struct err *e)
@@ -156,9 +164,11 @@ int start_check_kvm(struct start_check *c)
 
 /* --- identity, networks, parts --- */
 
+/* A VM that was never started gets a uid for the time of the check: files are checked for it. */
 int start_check_identity(struct start_check *c)
 {
 	struct vm *vm = c->vm;
+	uint32_t uid_next = vm->daemon->vms->uid_next;
 	struct err e = ERR_INIT;
 
 	if (vm_identity_check(vm, &vm->file.conf, &e) < 0) {
@@ -170,17 +180,11 @@ int start_check_identity(struct start_check *c)
 		c->tell(c->data, &vm->file.conf.place, NULL,
 			vm->identity.damaged[0] ? "error" : "warning", &e);
 	}
-	return STEP_DONE;
-}
-
-int start_check_nvram(struct start_check *c)
-{
-	struct firmware *firmware = NULL;
-	struct err e = ERR_INIT;
-
-	if (c->probe && vm_firmware(&c->vm->file.conf, c->probe, &firmware, &e) < 0)
-		check_error(c, "Firmware", &e);
-	firmware_free(firmware);
+	err_clear(&e);
+	c->nameless = vm_complete_identity(vm, &vm->proc.conf, &e) < 0;
+	if (c->nameless)
+		check_error(c, NULL, &e);
+	vm->daemon->vms->uid_next = uid_next;
 	return STEP_DONE;
 }
 
@@ -238,7 +242,25 @@ int start_check_parts(struct start_check *c)
 	return STEP_DONE;
 }
 
+/* Everything that a start decides before there is a process, by the same functions. */
+int start_check_plan(struct start_check *c)
+{
+	static const struct fd_list none;
+	const struct conf_place *place = &c->vm->file.conf.place;
+	struct vm *vm = c->vm;
+	struct err e = ERR_INIT;
+
+	vm_plan_release(&c->plan);
+	if (c->nameless) /* was reported */
+		return STEP_DONE;
+	if (vm_plan_make(&c->plan, vm, c->probe, &none, &e) == 0)
+		return STEP_DONE;
+	c->tell(c->data, c->plan.argv.place ? c->plan.argv.place : place, c->plan.argv.key, "error",
+		&e);
+	return STEP_DONE;
+}
+
 int start_check_files(struct start_check *c)
 {
-	return c->files(c->data);
+	return c->plan.json ? c->files(c->data) : STEP_DONE;
 }

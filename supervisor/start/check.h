@@ -9,14 +9,17 @@
 #ifndef SUPERVISOR_START_CHECK_H
 #define SUPERVISOR_START_CHECK_H
 
+#include "supervisor/start/plan.h"
 #include "supervisor/start/start.h"
 
 struct start_check {
 	struct vm *vm; /* a copy, with its files as they are now */
 	const struct start_step *step;
 	const struct probe *probe; /* of its QEMU; NULL: none */
-	bool uuid_told;		   /* a duplicate UUID was reported already */
-	bool kvm_asked;		   /* once for many VMs, since a failure takes seconds */
+	struct vm_plan plan;
+	bool nameless;	/* its identity cannot be completed, so there is no plan */
+	bool uuid_told; /* a duplicate UUID was reported already */
+	bool kvm_asked; /* once for many VMs, since a failure takes seconds */
 	struct err kvm;
 	/* Reports one row. severity: "error", what a start would end with; or "warning", then only
 	 * the texts count. key may be NULL. */
@@ -33,8 +36,8 @@ void vm_start_check(struct start_check *c); /* start.c: from the first step */
 void start_check_at(struct start_check *c, const struct start_step *step);
 void start_check_next(struct start_check *c);
 
-start_check_fn start_check_permission, start_check_memory, start_check_qemu, start_check_kvm,
-	start_check_identity, start_check_nvram, start_check_networks, start_check_parts,
-	start_check_files;
+start_check_fn start_check_permission, start_check_configuration, start_check_memory,
+	start_check_qemu, start_check_kvm, start_check_identity, start_check_networks,
+	start_check_parts, start_check_plan, start_check_files;
 
 #endif

@@ -34,10 +34,11 @@ int vm_argv_context(struct vm *vm, const struct conf_vm *c, const struct probe *
 {
 	const struct daemon *d = vm->daemon;
 	char(*tap)[16] = arena_alloc(a, (c->nics ? c->nics : 1) * sizeof *tap);
-	int r = vm_firmware(c, p, firmware, e);
+	int r = 0;
 
-	if (r < 0)
-		return r;
+	*firmware = NULL;
+	if (p)
+		r = vm_firmware(c, p, firmware, e);
 	for (size_t i = 0; i < c->nics; i++)
 		snprintf(tap[i], sizeof tap[i], "vk-%.9s.%u", vm->name, (unsigned)i % 100);
 	for (size_t i = 0; i < vm->proc.nics && i < c->nics; i++)
@@ -51,7 +52,7 @@ int vm_argv_context(struct vm *vm, const struct conf_vm *c, const struct probe *
 				   : NULL,
 		.firmware = *firmware,
 		.tap = (const char(*)[16])tap };
-	return 0;
+	return r;
 }
 
 /* Did the operator write Format=? Then a raw image may contain anything. */
@@ -63,7 +64,7 @@ static bool plan_format_written(const struct conf_vm *c, const char *disk)
 	return false;
 }
 
-json_t *vm_plan_files(
+static json_t *plan_files(
 	struct vm *vm, const struct conf_vm *c, const struct argv_context *ctx, struct arena *a)
 {
 	static const char *const kinds[] = {
@@ -129,7 +130,7 @@ static bool plan_may_make_disks(const struct conf_vm *c)
 	return false;
 }
 
-json_t *vm_identity_plan(const struct vm *vm, const struct conf_vm *c)
+static json_t *plan_identity(const struct vm *vm, const struct conf_vm *c)
 {
 	const struct daemon *d = vm->daemon;
 	_cleanup_(free_ptr) char *dir = vm_state_path(vm, NULL);
@@ -143,56 +144,71 @@ json_t *vm_identity_plan(const struct vm *vm, const struct conf_vm *c)
 		"document", identity_json(&vm->identity));
 }
 
-static int plan_make(struct vm_start *s, struct err *e)
+static json_t *plan_json(struct vm *vm, const struct probe *p, const struct argv *argv,
+	const struct argv_context *ctx, const struct fd_list *fds, struct arena *a)
 {
-	struct vm *vm = s->vm;
+	const char *modules = p ? plan_modules_of(p, a) : NULL;
+	json_t *numbers = json_array();
+
+	for (size_t i = 0; i < fds->n; i++)
+		json_array_append_new(numbers, json_integer(fds->number[i]));
+	return json_pack(
+		"{s:i, s:s, s:i, s:o, s:o, s:o, s:s, s:b, s:i, s:b, s:b, s:o, s:s*, s:o, s:o, s:o}",
+		"version", PLAN_VERSION, "name", vm->name, "uid", (int)vm->identity.uid, "argv",
+		plan_words_to_json(argv), "fds", numbers, "root",
+		json_sprintf("%s/root", ctx->run_dir), "image_dir", vm->daemon->image_dir, "kvm",
+		vm->proc.accel == CONF_ACCEL_KVM, "oom_score_adj", OOM_SCORE_ADJ, "io_uring",
+		argv_wants_io_uring(&vm->proc.conf), "may_create", !vm->st.by_policy, "files",
+		plan_files(vm, &vm->proc.conf, ctx, a), "modules", modules, "paths",
+		inside_paths(vm), "identity", plan_identity(vm, &vm->proc.conf), "group",
+		cgroups_plan(vm->daemon->cgroups, vm->name, &vm->proc.conf));
+}
+
+int vm_plan_make(struct vm_plan *out, struct vm *vm, const struct probe *p,
+	const struct fd_list *fds, struct err *e)
+{
 	_cleanup_(arena_release) struct arena a = ARENA_INIT;
-	struct argv argv = ARGV_INIT;
 	struct argv_context ctx;
 	struct firmware *firmware = NULL;
-	json_t *fds = json_array(), *plan = NULL;
-	const char *modules;
 	int r = vm_argv_context(
-		vm, &vm->proc.conf, s->probe, vm->proc.accel, false, &a, &ctx, &firmware, e);
+		vm, &vm->proc.conf, p, vm->proc.accel, false, &a, &ctx, &firmware, e);
 
-	if (r == 0)
-		r = argv_build(&argv, &vm->proc.conf, &vm->identity, s->probe, &ctx, e);
-	for (size_t i = 0; i < s->fds.n; i++)
-		json_array_append_new(fds, json_integer(s->fds.number[i]));
-	if (r == 0) {
-		plan = json_pack("{s:i, s:s, s:i, s:o, s:O, s:o, s:s, s:b, s:i, s:b, s:b, s:o}",
-			"version", PLAN_VERSION, "name", vm->name, "uid", (int)vm->identity.uid,
-			"argv", plan_words_to_json(&argv), "fds", fds, "root",
-			json_string(
-				arena_printf(&a, "%s/vms/%s/root", vm->daemon->dirs.run, vm->name)),
-			"image_dir", vm->daemon->image_dir, "kvm", vm->proc.accel == CONF_ACCEL_KVM,
-			"oom_score_adj", OOM_SCORE_ADJ, "io_uring",
-			argv_wants_io_uring(&vm->proc.conf), "may_create", !vm->st.by_policy,
-			"files", vm_plan_files(vm, &vm->proc.conf, &ctx, &a));
-		modules = plan_modules_of(s->probe, &a);
-		if (modules)
-			json_object_set_new(plan, "modules", json_string(modules));
-		json_object_set_new(plan, "paths", inside_paths(vm));
-		json_object_set_new(plan, "identity", vm_identity_plan(vm, &vm->proc.conf));
-		json_object_set_new(
-			plan, "group", cgroups_plan(vm->daemon->cgroups, vm->name, &vm->proc.conf));
-		if (!plan)
-			r = err_set(e, ERR_INVALID_CONFIG, "a value is not valid UTF-8");
-		else if (json_dumpb(plan, NULL, 0, JSON_COMPACT) > PLAN_MAX)
-			r = err_set(e, ERR_INVALID_CONFIG,
-				"its command line takes more than %d bytes", PLAN_MAX);
-	}
-	s->plan = plan;
-	json_decref(fds);
-	argv_release(&argv);
+	*out = (struct vm_plan)VM_PLAN_INIT;
+	if (r < 0)
+		out->argv.key = "Firmware";
+	else if (p)
+		r = argv_build(&out->argv, &vm->proc.conf, &vm->identity, p, &ctx, e);
+	out->json = plan_json(vm, p, &out->argv, &ctx, fds, &a);
 	firmware_free(firmware);
-	return r;
+	if (r < 0)
+		return r;
+	if (!out->json)
+		return err_set(e, ERR_INVALID_CONFIG, "a value is not valid UTF-8");
+	if (json_dumpb(out->json, NULL, 0, JSON_COMPACT) > PLAN_MAX)
+		return err_set(e, ERR_INVALID_CONFIG, "its command line takes more than %d bytes",
+			PLAN_MAX);
+	return 0;
+}
+
+void vm_plan_release(struct vm_plan *plan)
+{
+	json_decref(plan->json);
+	argv_release(&plan->argv);
+	*plan = (struct vm_plan)VM_PLAN_INIT;
 }
 
 int start_plan(struct vm_start *s, struct err *e)
 {
-	/* the jail saves the identity there */
-	int r = vm_state_dir(s->vm, e);
+	struct vm *vm = s->vm;
+	struct vm_plan plan;
+	int r = vm_state_dir(vm, e); /* the jail saves the identity there */
 
-	return r < 0 ? r : plan_make(s, e);
+	if (r < 0)
+		return r;
+	cgroups_forget(vm->daemon->cgroups, vm->name);
+	r = vm_plan_make(&plan, vm, s->probe, &s->fds, e);
+	if (r == 0)
+		s->plan = json_incref(plan.json);
+	vm_plan_release(&plan);
+	return r;
 }

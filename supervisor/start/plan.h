@@ -6,7 +6,7 @@
 #define SUPERVISOR_START_PLAN_H
 
 #include "supervisor/qemu/argv.h"
-#include "supervisor/vm/vm.h"
+#include "supervisor/vm/part.h"
 
 /* The firmware this configuration asks for, NULL for BIOS; the caller frees it. */
 int vm_firmware(
@@ -17,11 +17,16 @@ int vm_argv_context(struct vm *vm, const struct conf_vm *c, const struct probe *
 	enum conf_accel accel, bool paste, struct arena *a, struct argv_context *ctx,
 	struct firmware **firmware, struct err *e);
 
-/* The files of this configuration, as the plan describes them. */
-json_t *vm_plan_files(
-	struct vm *vm, const struct conf_vm *c, const struct argv_context *ctx, struct arena *a);
-
-/* The "identity" member of the plan, see jail/plan.h. */
-json_t *vm_identity_plan(const struct vm *vm, const struct conf_vm *c);
+/* The command line, and the plan for vmkeep-jail (jail/plan.h), of vm->proc.conf and vm->proc.accel.
+ * For a start, and for a check on a copy of the VM: changes nothing but the identity's slots. */
+struct vm_plan {
+	struct argv argv; /* see its key for what was refused */
+	json_t *json;	  /* also if there is no command line: a check wants its files */
+};
+#define VM_PLAN_INIT { .argv = ARGV_INIT }
+/* p may be NULL for a check: there is no QEMU, which was reported. */
+int vm_plan_make(struct vm_plan *out, struct vm *vm, const struct probe *p,
+	const struct fd_list *fds, struct err *e);
+void vm_plan_release(struct vm_plan *plan);
 
 #endif

@@ -66,15 +66,7 @@ static void prepare_on_probe(void *data, const struct probe *probe, const struct
 		return;
 	}
 	s->probe = probe;
-	machine = probe_machine(probe, vm->proc.conf.machine);
-	if (!machine) {
-		char known[256];
-
-		probe_machines(probe, vm->proc.conf.machine, known, sizeof known);
-		err_set(&own, ERR_INVALID_CONFIG, "%s:%u: Machine: '%s' is unknown to '%s'",
-			vm->file.conf.place.file, vm->file.conf.place.line, vm->proc.conf.machine,
-			probe->binary);
-		err_hint(&own, "known are %s", known);
+	if (argv_machine(probe, &vm->proc.conf, &vm->identity, &machine, &own) < 0) {
 		start_failed(s, &own);
 		return;
 	}

@@ -16,27 +16,27 @@
 
 /* clang-format off */
 static const struct start_step steps[] = {
-	{ "permission",    VM_PREPARING, start_permission,    start_check_permission, OWN,  false },
-	{ "configuration", VM_PREPARING, start_configuration, NULL,                   OWN,  false },
-	{ "memory",        VM_PREPARING, start_memory,        start_check_memory,     HOST, false },
-	{ "qemu",          VM_PREPARING, start_qemu,          start_check_qemu,       OWN,  false }, /* waits */
-	{ "kvm",           VM_PREPARING, start_kvm,           start_check_kvm,        HOST, false }, /* waits */
-	{ "identity",      VM_PREPARING, start_identity,      start_check_identity,   OWN,  true },
-	{ "nvram",         VM_PREPARING, start_nvram,         start_check_nvram,      HOST, false }, /* waits */
-	{ "networks",      VM_PREPARING, start_networks,      start_check_networks,   HOST, false }, /* waits */
-	{ "addresses",     VM_PREPARING, start_addresses,     NULL,                   HOST, true },
-	{ "run directory", VM_SPAWNING,  start_run_dir,       NULL,                   HOST, false },
-	{ "socket",        VM_SPAWNING,  start_socket,        NULL,                   HOST, false },
-	{ "parts",         VM_SPAWNING,  start_parts,         start_check_parts,      HOST, false },
-	{ "taps",          VM_SPAWNING,  start_taps,          NULL,                   HOST, false },
-	{ "plan",          VM_SPAWNING,  start_plan,          NULL,                   HOST, false },
-	{ "record",        VM_SPAWNING,  start_record,        NULL,                   HOST, false },
-	{ "jail",          VM_SPAWNING,  start_jail,          start_check_files,      HOST, false }, /* waits */
-	{ "monitor",       VM_GREETING,  start_monitor,       NULL,                   OWN,  false }, /* waits */
-	{ "status",        VM_JOINING,   start_status,        NULL,                   OWN,  false }, /* waits */
-	{ "bridges",       VM_JOINING,   start_bridges,       NULL,                   OWN,  false },
-	{ "run",           VM_JOINING,   start_run,           NULL,                   OWN,  false }, /* waits */
-	{ NULL,            VM_RUNNING,   NULL,                NULL,                   OWN,  false },
+	{ "permission",    VM_PREPARING, start_permission,    start_check_permission,    OWN,  false },
+	{ "configuration", VM_PREPARING, start_configuration, start_check_configuration, OWN,  false },
+	{ "memory",        VM_PREPARING, start_memory,        start_check_memory,        HOST, false },
+	{ "qemu",          VM_PREPARING, start_qemu,          start_check_qemu,          OWN,  false }, /* waits */
+	{ "kvm",           VM_PREPARING, start_kvm,           start_check_kvm,           HOST, false }, /* waits */
+	{ "identity",      VM_PREPARING, start_identity,      start_check_identity,      OWN,  true },
+	{ "nvram",         VM_PREPARING, start_nvram,         NULL,                      HOST, false }, /* waits */
+	{ "networks",      VM_PREPARING, start_networks,      start_check_networks,      HOST, false }, /* waits */
+	{ "addresses",     VM_PREPARING, start_addresses,     NULL,                      HOST, true },
+	{ "run directory", VM_SPAWNING,  start_run_dir,       NULL,                      HOST, false },
+	{ "socket",        VM_SPAWNING,  start_socket,        NULL,                      HOST, false },
+	{ "parts",         VM_SPAWNING,  start_parts,         start_check_parts,         HOST, false },
+	{ "taps",          VM_SPAWNING,  start_taps,          NULL,                      HOST, false },
+	{ "plan",          VM_SPAWNING,  start_plan,          start_check_plan,          HOST, false },
+	{ "record",        VM_SPAWNING,  start_record,        NULL,                      HOST, false },
+	{ "jail",          VM_SPAWNING,  start_jail,          start_check_files,         HOST, false }, /* waits */
+	{ "monitor",       VM_GREETING,  start_monitor,       NULL,                      OWN,  false }, /* waits */
+	{ "status",        VM_JOINING,   start_status,        NULL,                      OWN,  false }, /* waits */
+	{ "bridges",       VM_JOINING,   start_bridges,       NULL,                      OWN,  false },
+	{ "run",           VM_JOINING,   start_run,           NULL,                      OWN,  false }, /* waits */
+	{ NULL,            VM_RUNNING,   NULL,                NULL,                      OWN,  false },
 };
 /* clang-format on */
 

@@ -150,9 +150,50 @@ def test_machine_and_binary(daemon):
     daemon.image("a.raw")
     daemon.write("a.vm", vm("a.raw", head="[VM]\nMemory=16M\nNetworks=none\nMachine=pc-q35-9.9\n"))
     row = only(daemon, "a")
-    assert row["key"] == "Machine" and "'pc-q35-9.9' is unknown" in row["reason"] and "pc-q35-" in row["hint"]
+    assert row["key"] == "Machine" and "has no machine 'pc-q35-9.9'" in row["reason"] and "pc-q35-" in row["hint"]
     daemon.write("a.vm", vm("a.raw", "[QEMU]\nBinary=/usr/bin/no-such-qemu\n"))
     assert only(daemon, "a")["key"] == "Binary"
+
+
+def same(world, name, code, key, says):
+    """check and start refuse it: one row, whose class, reason and hint are start's. Nothing is left of it."""
+    row = only(world, name)
+    assert row["key"] == key and says in row["reason"], row
+    result = world.vmkeep("--json", "start", name)
+    assert result.code == code, result
+    error = vmk.json.loads(result.out)[0]["error"]
+    assert (error["class"], error["desc"], error.get("hint")) == (row["class"], row["reason"], row["hint"])
+    return row
+
+
+CPUS = {
+    "model": ("[CPU]\nModel=EPYC-Genoa\n", "Model", "no CPU model 'EPYC-Genoa'", "EPYC-Rome"),
+    "libvirt": ("[CPU]\nModel=host-passthrough\n", "Model", "no CPU model 'host-passthrough'", "Model=host"),
+    "Proxmox": ("[CPU]\nModel=x86-64-v2-AES\n", "Model", "no CPU model 'x86-64-v2-AES'", "Model=Westmere"),
+    "host": ("[CPU]\nModel=host\n", "Model", "needs KVM", "Model=max"),
+    "feature": ("[CPU]\nFeatures=+nosuchfeat\n", "Features", "no CPU feature 'nosuchfeat'", ""),
+    "number": ("CPUs=900\n", "CPUs", "900 CPUs, but machine 'pc-", " or fewer"),
+}
+
+
+@pytest.mark.parametrize("case", CPUS)
+def test_processors(daemon, case):
+    """F10: what this QEMU does not know is refused before it runs, with what is near."""
+    more, key, says, cure = CPUS[case]
+    daemon.micro("a", **{"extra" if more[0] == "[" else "vm": more})
+    row = same(daemon, "a", 2, key, says)
+    assert row["class"] == "InvalidConfig" and cure in row["hint"], row
+    daemon.alone()
+
+
+def test_no_slot_left(daemon):
+    """F12: the whole plan is made beforehand; the section that has no slot is named."""
+    for i in range(30):
+        daemon.image("d%d.raw" % i)
+    daemon.micro("a", vm="Machine=pc\n", extra="".join("[Disk d%d]\nPath=d%d.raw\n" % (i, i) for i in range(30)))
+    row = same(daemon, "a", 11, None, "no free PCI slot for 'disk-d28'")
+    assert row["line"] and "Bus=scsi" in row["hint"], row
+    daemon.alone()
 
 
 @pytest.mark.parametrize("how", ["renamed over", "mounted over"])

@@ -101,7 +101,7 @@ static void bad_values(void **state)
 			"UUID: '1' is not a UUID such as 7f1d1d4e-7c3b-4a69-9f0e-0d8f1a2b3c4d" },
 		{ "[VM]", "Owner=a @", "Owner: 'a @' is not a user name or @group" },
 		{ "[CPU]", "Model=host,-x",
-			"Model: 'host,-x' is not a CPU model of QEMU such as host or x86-64-v2-AES" },
+			"Model: 'host,-x' is not a CPU model of QEMU such as host or EPYC-Rome" },
 		{ "[VSock]", "CID=4294967295",
 			"CID: '4294967295' is not auto or a number from 3 to 4294967294" },
 		{ "[CPU]", "Features=avx", "Features: 'avx' is not +FEATURE or -FEATURE" },

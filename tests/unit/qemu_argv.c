@@ -217,6 +217,104 @@ static void test_refused(void **state)
 	}
 }
 
+/* Names and numbers of processors, with the key and what helps. */
+static void test_cpus(void **state)
+{
+	/* clang-format off */
+	static const struct {
+		const char *text, *key, *says, *hint;
+	} cases[] = {
+		{ "[CPU]\nModel=EPYC-Genoa\n", "Model",
+			"'/usr/bin/qemu-system-x86_64' has no CPU model 'EPYC-Genoa'",
+			"similar ones are EPYC, EPYC-IBPB, EPYC-Milan, EPYC-Rome; " },
+		{ "[CPU]\nModel=Penrin\n", "Model",
+			"'/usr/bin/qemu-system-x86_64' has no CPU model 'Penrin'", "similar ones are Penryn; " },
+		{ "[CPU]\nModel=nonsense\n", "Model",
+			"'/usr/bin/qemu-system-x86_64' has no CPU model 'nonsense'",
+			"/usr/bin/qemu-system-x86_64 -cpu help lists all" },
+		{ "[CPU]\nModel=host-passthrough\n", "Model",
+			"'/usr/bin/qemu-system-x86_64' has no CPU model 'host-passthrough'", "write Model=host" },
+		{ "[CPU]\nModel=host-model\n", "Model",
+			"'/usr/bin/qemu-system-x86_64' has no CPU model 'host-model'", "write Model=host" },
+		{ "[CPU]\nModel=x86-64-v2-AES\n", "Model",
+			"'/usr/bin/qemu-system-x86_64' has no CPU model 'x86-64-v2-AES'",
+			"the nearest model of QEMU's own is Model=Westmere" },
+		{ "[CPU]\nModel=host\n", "Model", "CPU model 'host' needs KVM, and this VM runs without",
+			"write Model=max" },
+		{ "[CPU]\nFeatures=+avx\nFeatures=-avx512ff\n", "Features",
+			"'/usr/bin/qemu-system-x86_64' has no CPU feature 'avx512ff'", "did you mean -avx512f?" },
+		{ "[CPU]\nFeatures=+family\n", "Features",
+			"'/usr/bin/qemu-system-x86_64' has no CPU feature 'family'", "" },
+		{ "[CPU]\nFeatures=+hv-time\n", "Features",
+			"CPU feature 'hv-time' needs KVM, and this VM runs without", "take it out" },
+		{ "[VM]\nCPUs=289\n", "CPUs", "289 CPUs, but machine 'pc-q35-7.2' has at most 288",
+			"write CPUs=288 or fewer" },
+		{ "[VM]\nMachine=pc\nCPUs=256\n", "CPUs",
+			"256 CPUs, but machine 'pc-i440fx-7.2' has at most 255", "write CPUs=255 or fewer" },
+		{ "[CPU]\nModel=EPYC-v3\nFeatures=+sse4_1\nFeatures=-sse4.2\n", NULL, NULL, NULL },
+	};
+	/* clang-format on */
+	struct argv_context tcg = usual;
+
+	(void)state;
+	tcg.accel = CONF_ACCEL_TCG;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(free_ptr) char *text =
+			xasprintf("%s[Disk r]\nPath=r.raw\n", cases[i].text);
+		struct identity id = IDENTITY_INIT;
+		struct argv a = ARGV_INIT;
+		struct err e = ERR_INIT;
+
+		build(&a, text, &id, &tcg, &e);
+		assert_string_equal(e.text, cases[i].says ? cases[i].says : "");
+		if (cases[i].says) {
+			assert_int_equal(e.class, ERR_INVALID_CONFIG);
+			assert_memory_equal(e.hint, cases[i].hint, strlen(cases[i].hint));
+			assert_string_equal(a.key, cases[i].key);
+		}
+		argv_release(&a);
+		identity_release(&id);
+	}
+}
+
+/* A probe of an older vmkeep has no names: QEMU itself decides. */
+static void test_cpus_unknown(void **state)
+{
+	json_t *cpus = json_incref(json_object_get(probe.doc, "cpus")),
+	       *features = json_incref(json_object_get(probe.doc, "features"));
+	struct identity id = IDENTITY_INIT;
+	struct argv a = ARGV_INIT;
+
+	(void)state;
+	json_object_del(probe.doc, "cpus");
+	json_object_del(probe.doc, "features");
+	assert_int_equal(
+		build(&a, "[CPU]\nModel=x\nFeatures=+y\n[Disk r]\nPath=r.raw\n", &id, &usual, NULL),
+		0);
+	json_object_set_new(probe.doc, "cpus", cpus);
+	json_object_set_new(probe.doc, "features", features);
+	argv_release(&a);
+	identity_release(&id);
+}
+
+/* Which section is to blame. */
+static void test_place(void **state)
+{
+	_cleanup_(buf_release) struct buf text = BUF_INIT;
+	struct identity id = IDENTITY_INIT;
+	struct argv a = ARGV_INIT;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	buf_adds(&text, "[VM]\nMachine=pc\n");
+	for (int i = 0; i < 30; i++)
+		buf_printf(&text, "[Disk d%d]\nPath=%d.raw\n", i, i);
+	assert_true(build(&a, text.data, &id, &usual, &e) < 0);
+	assert_string_equal(e.text, "no free PCI slot for 'disk-d29'");
+	assert_int_equal(a.place->line, 2 + 29 * 2 + 1);
+	identity_release(&id);
+}
+
 /* Known from the probe, not by trying. */
 static void test_missing_device(void **state)
 {
@@ -300,7 +398,8 @@ int main(void)
 		cmocka_unit_test(test_topology), cmocka_unit_test(test_boot_order),
 		cmocka_unit_test(test_paste), cmocka_unit_test(test_pasted_vnc),
 		cmocka_unit_test(test_own_words), cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_cpus), cmocka_unit_test(test_cpus_unknown),
+		cmocka_unit_test(test_place), cmocka_unit_test(test_files),
 		cmocka_unit_test(test_missing_device), /* spoils the probe: last */
 	};
 

@@ -136,11 +136,14 @@ static size_t runs(struct fixture *f)
 static const char replies[] =
 	"{\"QMP\": {\"version\": {}, \"capabilities\": [\"oob\"]}}\r\n{\"return\": {}}\r\n"
 	"{\"return\": {\"qemu\": {\"micro\": 1, \"minor\": 0, \"major\": 9}, \"package\": \"P\"}, \"id\": \"version\"}\r\n"
-	"{\"return\": [{\"name\": \"pc-q35-9.0\", \"alias\": \"q35\", \"deprecated\": false},"
+	"{\"return\": [{\"name\": \"pc-q35-9.0\", \"alias\": \"q35\", \"deprecated\": false, \"cpu-max\": 4096},"
 	" {\"name\": \"pc-q35-8.2\"}, {\"name\": \"pc-q35-8.10\"}, {\"name\": \"pc-q35-2.4\", \"deprecated\": true},"
 	" {\"name\": \"pc-i440fx-9.0\", \"alias\": \"pc\"}, {\"name\": \"none\"}], \"id\": \"machines\"}\r\n"
 	"{\"timestamp\": {}, \"event\": \"SHUTDOWN\"}\r\n"
-	"{\"return\": [{\"name\": \"virtio-blk-pci\"}, {\"name\": \"max-x86_64-cpu\"}], \"id\": \"devices\"}\r\n";
+	"{\"return\": [{\"name\": \"virtio-blk-pci\"}, {\"name\": \"max-x86_64-cpu\"}], \"id\": \"devices\"}\r\n"
+	"{\"return\": [{\"name\": \"max\"}, {\"name\": \"EPYC\"}], \"id\": \"cpus\"}\r\n"
+	"{\"return\": [{\"name\": \"sse4-1\", \"type\": \"bool\"}, {\"name\": \"level\", \"type\": \"uint32\"},"
+	" {\"name\": \"hv-x\", \"type\": \"OnOffAuto\"}, {\"name\": \"enforce\", \"type\": \"bool\"}], \"id\": \"features\"}\r\n";
 
 static void test_document(void **state)
 {
@@ -174,6 +177,15 @@ static void test_document(void **state)
 	assert_true(probe_has_device(&p, "virtio-blk-pci"));
 	assert_false(probe_has_device(&p, "max-x86_64-cpu"));
 	assert_false(probe_has_device(&p, "virtio-blk"));
+	assert_int_equal(probe_cpu_max(&p, "pc-q35-9.0"), 4096);
+	assert_true(probe_cpu_max(&p, "pc-q35-8.2") == UINT64_MAX); /* not told */
+	assert_true(probe_has_cpu(&p, "EPYC"));
+	assert_false(probe_has_cpu(&p, "EPIC"));
+	assert_true(probe_has_feature(&p, "sse4_1"));
+	assert_true(probe_has_feature(&p, "hv-x"));
+	assert_false(probe_has_feature(&p, "level")); /* a number */
+	assert_false(probe_has_feature(&p, "enforce"));
+	assert_string_equal(probe_nearest_feature(&p, "sse4-2"), "sse4-1");
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		const char *machine = probe_machine(&p, cases[i].wish);
 
@@ -263,6 +275,18 @@ static void record(struct fixture *f)
 	buf_release(&b);
 }
 
+static void forget_cpus(struct fixture *f)
+{
+	_cleanup_(close_fd) int fd = openat(f->dirfd, "qemu-probe.json", O_RDWR | O_CLOEXEC);
+	json_t *cache = json_loadfd(fd, 0, NULL);
+
+	json_object_del(json_array_get(json_object_get(cache, "probes"), 0), "cpus");
+	assert_int_equal(ftruncate(fd, 0), 0);
+	lseek(fd, 0, SEEK_SET);
+	assert_int_equal(json_dumpfd(cache, fd, 0), 0);
+	json_decref(cache);
+}
+
 static void test_real(void **state)
 {
 	struct fixture *f = *state;
@@ -291,13 +315,22 @@ static void test_real(void **state)
 	if (getenv("UPDATE_GOLDEN"))
 		record(f);
 
-	/* another file in its place: asked anew */
-	free(path);
-	path = script(f, "qemu", "exec qemu-system-x86_64 \"$@\" ");
+	/* of a vmkeep that did not ask for CPU models: asked anew */
+	forget_cpus(f);
+	probes_free(f->probes);
+	f->probes = probes_new(f->loop.ev, f->dirfd, stand_in_jail(), f->dir, &uids);
 	probes_get(f->probes, path, on_probe, f);
 	wait_for(f, 5);
 	assert_true(f->ok);
 	assert_int_equal(runs(f), 2);
+
+	/* another file in its place: asked anew */
+	free(path);
+	path = script(f, "qemu", "exec qemu-system-x86_64 \"$@\" ");
+	probes_get(f->probes, path, on_probe, f);
+	wait_for(f, 6);
+	assert_true(f->ok);
+	assert_int_equal(runs(f), 3);
 
 	/* a damaged cache costs a run, no more */
 	assert_int_equal(
@@ -305,9 +338,9 @@ static void test_real(void **state)
 	probes_free(f->probes);
 	f->probes = probes_new(f->loop.ev, f->dirfd, stand_in_jail(), f->dir, &uids);
 	probes_get(f->probes, path, on_probe, f);
-	wait_for(f, 6);
+	wait_for(f, 7);
 	assert_true(f->ok);
-	assert_int_equal(runs(f), 3);
+	assert_int_equal(runs(f), 4);
 	free(path);
 }
 
