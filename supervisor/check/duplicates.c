@@ -218,8 +218,8 @@ void duplicates_find(const struct duplicates_vm *vm, size_t n, const char *image
 			c->kind == UUID ? "" : c->what, c->kind == UUID ? "" : ": ",
 			vm[o->index].conf->name, c->value, o->what);
 
-		found(data, vm[c->index].conf->name, c->place, kinds[c->kind].key, text,
-			kinds[c->kind].hint);
+		found(data, vm[c->index].conf->name, vm[o->index].conf->name, c->place,
+			kinds[c->kind].key, text, kinds[c->kind].hint);
 	}
 	free(pair);
 	free(all.claim);

@@ -19,10 +19,10 @@ struct duplicates_vm { /* borrowed */
 	const struct identity *identity;
 };
 
-/* A claim of this VM that conflicts with another VM's, which text names. Strings are valid during
+/* A claim of this VM that conflicts with that of another, which text names. Strings are valid during
  * the call. */
-typedef void duplicates_fn(void *data, const char *vm, const struct conf_place *place,
-	const char *key, const char *text, const char *hint);
+typedef void duplicates_fn(void *data, const char *vm, const char *other,
+	const struct conf_place *place, const char *key, const char *text, const char *hint);
 
 /* Calls found once for each claim with a conflict, in the order of the VMs. */
 void duplicates_find(const struct duplicates_vm *vm, size_t n, const char *image_dir,

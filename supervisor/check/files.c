@@ -9,11 +9,13 @@
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/dirs.h"
 
-static void files_read_state(struct vm *vm, int dir)
+/* A start uses the identity that the daemon knows, and reads the file only where it knows none. */
+static void files_read_state(struct vm *vm, const struct vm *real, int dir)
 {
 	struct err e = ERR_INIT;
+	bool known = real && real->identity.kept && identity_copy(&vm->identity, &real->identity);
 
-	if (dir >= 0 && identity_load(&vm->identity, dir, &e) < 0)
+	if (!known && dir >= 0 && identity_look(&vm->identity, dir, &e) < 0)
 		vm->identity_problem = xstrdup(e.text);
 	if (dir >= 0)
 		vm_revert_read(vm, dir);
@@ -47,11 +49,11 @@ struct vm *check_vm(struct daemon *d, const char *name, struct conf_problems *p)
 	_cleanup_(close_fd) int to_come = -1;
 
 	vm->st.state = real ? real->st.state : VM_STOPPED;
-	files_read_state(vm, dir);
+	files_read_state(vm, real, dir);
 	files_read_conf(vm, &own);
 	to_come = vm_state_to_come(vm);
 	if (to_come >= 0) {
-		files_read_state(vm, to_come);
+		files_read_state(vm, NULL, to_come);
 		conf_vm_release(&vm->file.conf);
 		files_read_conf(vm, &own);
 	}

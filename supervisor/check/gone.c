@@ -18,7 +18,7 @@ static bool gone_moved(const struct vms *files, int states, const char *name)
 	struct err unread = ERR_INIT;
 	bool yes = false;
 
-	if (fd >= 0 && identity_load(&id, fd, &unread) == 0)
+	if (fd >= 0 && identity_look(&id, fd, &unread) == 0)
 		for (size_t i = 0; !yes && i < files->n; i++)
 			yes = files->vm[i]->identity.kept &&
 			      streq(files->vm[i]->identity.uuid, id.uuid);

@@ -12,6 +12,7 @@
 #include "supervisor/vm/dirs.h"
 #include "supervisor/start/plan.h"
 #include "supervisor/start/check.h"
+#include "supervisor/vm/uuid.h"
 
 struct vm_check {
 	struct daemon *daemon;
@@ -54,19 +55,25 @@ static size_t check_vm_asked(const struct vm_check *c, const char *name)
 	return i;
 }
 
-static void vm_found_duplicate(void *data, const char *vm, const struct conf_place *place,
-	const char *key, const char *text, const char *hint)
+/* Either VM alone may start, so this is an error only for a new VM with another's UUID=. */
+static void vm_found_duplicate(void *data, const char *vm, const char *other,
+	const struct conf_place *place, const char *key, const char *text, const char *hint)
 {
 	struct vm_check *c = data;
+	struct vms *all = &c->files.vms;
 	size_t i = check_vm_asked(c, vm);
 	struct err e = ERR_INIT;
 
 	if (i == c->n)
 		return;
+	if (streq(key, "UUID") && vm_uuid_free(vms_find(all, vm), vms_find(all, other), &e) < 0) {
+		check_row(c->rows, place, key, "error", &e);
+		c->twice[i] = true;
+		return;
+	}
 	err_set(&e, ERR_CONFLICT, "%s", text);
 	err_hint(&e, "%s", hint);
-	check_row(c->rows, place, key, "error", &e);
-	c->twice[i] |= streq(key, "UUID");
+	check_row(c->rows, place, key, "warning", &e);
 }
 
 static void vm_check_duplicates(struct vm_check *c, const struct vms *vms)

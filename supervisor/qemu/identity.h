@@ -78,6 +78,10 @@ struct identity {
  * identity.json.damaged-TIME and logged; later loads find it again until a new identity is kept. A
  * file of a newer version is an error. */
 int identity_load(struct identity *id, int dirfd, struct err *e);
+/* The same, but writes nothing: a damaged file stays where it is. */
+int identity_look(struct identity *id, int dirfd, struct err *e);
+/* What would be saved of it; false: a name or path is not UTF-8. */
+bool identity_copy(struct identity *to, const struct identity *from);
 /* The file's content; NULL if a name or path is not UTF-8. */
 json_t *identity_json(const struct identity *id);
 /* False: not a valid identity; id is then empty or partly filled. */

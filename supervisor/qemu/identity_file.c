@@ -211,7 +211,9 @@ static bool file_is_none(int dirfd)
 	       !S_ISLNK(st.st_mode);
 }
 
-static int file_load(struct identity *id, int dirfd, struct err *e)
+/* Calls damaged for a file that is no identity: sets it aside, or lets it be. */
+static int file_load(struct identity *id, int dirfd,
+	int (*damaged)(int dirfd, const char *why, struct err *e), struct err *e)
 {
 	_cleanup_(buf_release) struct buf text = BUF_MAX(IDENTITY_FILE_MAX);
 	json_error_t why = { .text = "unexpected content" };
@@ -235,7 +237,7 @@ static int file_load(struct identity *id, int dirfd, struct err *e)
 	}
 	if (r < 0 && file_is_none(dirfd)) {
 		err_clear(e);
-		return file_set_aside(dirfd, "not a regular file", e);
+		return damaged(dirfd, "not a regular file", e);
 	}
 	if (r < 0 || good)
 		return r;
@@ -244,7 +246,7 @@ static int file_load(struct identity *id, int dirfd, struct err *e)
 		return err_set(e, ERR_FAILED,
 			"'%s' has version %" JSON_INTEGER_FORMAT ", this vmkeep knows %d",
 			file_name, version, IDENTITY_VERSION);
-	return file_set_aside(dirfd, why.text, e);
+	return damaged(dirfd, why.text, e);
 }
 
 /* --- damaged files: a VM whose identity was lost must not be treated as new --- */
@@ -284,9 +286,35 @@ static void file_look_damaged(struct identity *id, int dirfd)
 
 int identity_load(struct identity *id, int dirfd, struct err *e)
 {
-	int r = file_load(id, dirfd, e);
+	int r = file_load(id, dirfd, file_set_aside, e);
 
 	if (r == 0 && !id->kept)
 		file_look_damaged(id, dirfd);
 	return r;
+}
+
+static int file_leave(int dirfd, const char *why, struct err *e)
+{
+	return 0;
+}
+
+int identity_look(struct identity *id, int dirfd, struct err *e)
+{
+	int r = file_load(id, dirfd, file_leave, e);
+
+	if (r < 0 || id->kept)
+		return r;
+	file_look_damaged(id, dirfd);
+	if (!id->uuid[0] && faccessat(dirfd, file_name, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+		strcpy(id->damaged, file_name);
+		file_damaged_uuid(id, dirfd);
+	}
+	return 0;
+}
+
+bool identity_copy(struct identity *to, const struct identity *from)
+{
+	json_auto_t *doc = identity_json(from);
+
+	return identity_parse(to, doc);
 }

@@ -16,6 +16,13 @@ bool uuid_file_is_gone(const struct vm *vm)
 	return vm->file.orphan || !conf_vm_stamp(vm->daemon->dirs.config, vm->name);
 }
 
+static bool uuid_is_of(const struct vm *o, const char *uuid)
+{
+	return (o->file.have_conf && o->file.conf.uuid &&
+		       strcasecmp(o->file.conf.uuid, uuid) == 0) ||
+	       (o->identity.kept && strcasecmp(o->identity.uuid, uuid) == 0);
+}
+
 const struct vm *uuid_holder(const struct vm *vm, const char *uuid)
 {
 	const struct vms *vms = vm->daemon->vms;
@@ -26,15 +33,27 @@ const struct vm *uuid_holder(const struct vm *vm, const char *uuid)
 		if (streq(o->name, vm->name) ||
 			(uuid_file_is_gone(o) && !vm_state_has_process(o->st.state)))
 			continue;
-		if ((o->file.have_conf && o->file.conf.uuid &&
-			    strcasecmp(o->file.conf.uuid, uuid) == 0) ||
-			(o->identity.kept && strcasecmp(o->identity.uuid, uuid) == 0))
+		if (uuid_is_of(o, uuid))
 			return o;
 	}
 	return NULL;
 }
 
 /* --- may it run? --- */
+
+static int uuid_taken(const struct vm *other, const char *uuid, struct err *e)
+{
+	if (uuid_file_is_gone(other)) {
+		err_set(e, ERR_CONFLICT,
+			"UUID=%s is VM '%s', whose file is gone and which still runs", uuid,
+			other->name);
+		return err_hint(e, "stop that one first, and its state comes here");
+	}
+	err_set(e, ERR_CONFLICT, "UUID=%s is VM '%s' already (%s/%s.vm)", uuid, other->name,
+		other->daemon->dirs.config, other->name);
+	return err_hint(
+		e, "take UUID= out of the copy; where a VM was renamed, remove the old file");
+}
 
 static int uuid_check(const struct vm *vm, const struct conf_vm *c, struct err *e)
 {
@@ -51,19 +70,15 @@ static int uuid_check(const struct vm *vm, const struct conf_vm *c, struct err *
 			vm->identity.uuid);
 	}
 	other = uuid_holder(vm, c->uuid);
-	if (!other)
-		return 0;
-	if (uuid_file_is_gone(other))
-		err_set(e, ERR_CONFLICT,
-			"UUID=%s is VM '%s', whose file is gone and which still runs", c->uuid,
-			other->name);
-	else
-		err_set(e, ERR_CONFLICT, "UUID=%s is VM '%s' already (%s/%s.vm)", c->uuid,
-			other->name, vm->daemon->dirs.config, other->name);
-	return err_hint(e,
-		uuid_file_is_gone(other)
-			? "stop that one first, and its state comes here"
-			: "take UUID= out of the copy; where a VM was renamed, remove the old file");
+	return other ? uuid_taken(other, c->uuid, e) : 0;
+}
+
+int vm_uuid_free(const struct vm *vm, const struct vm *other, struct err *e)
+{
+	const char *uuid = vm->file.conf.uuid;
+
+	return uuid && !vm->identity.kept && uuid_is_of(other, uuid) ? uuid_taken(other, uuid, e)
+								     : 0;
 }
 
 static int uuid_check_disks_of(const struct identity *id, const char *name, const char *why,
@@ -101,7 +116,7 @@ static int uuid_check_torn(const struct vm *vm, const struct conf_vm *c, struct 
 		_cleanup_(free_ptr) char *hint = xasprintf("name the file %s.vm again: ", name);
 		_cleanup_(identity_release) struct identity id = IDENTITY_INIT;
 
-		if (fd >= 0 && vm_revert_there(fd) && identity_load(&id, fd, NULL) == 0)
+		if (fd >= 0 && vm_revert_there(fd) && identity_look(&id, fd, NULL) == 0)
 			r = uuid_check_disks_of(
 				&id, name, "whose file is gone and whose revert", hint, vm, c, e);
 	}

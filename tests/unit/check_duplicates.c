@@ -51,8 +51,8 @@ struct heard {
 	char first[256];
 };
 
-static void found(void *data, const char *vm, const struct conf_place *place, const char *key,
-	const char *text, const char *hint)
+static void found(void *data, const char *vm, const char *other, const struct conf_place *place,
+	const char *key, const char *text, const char *hint)
 {
 	struct heard *h = data;
 
