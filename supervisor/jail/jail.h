@@ -155,6 +155,9 @@ struct jail {
 typedef int jail_step(struct jail *j, struct err *e);
 typedef int jail_file_step(struct jail *j, struct jail_file *f, struct err *e);
 
+/* For findings of a check that do not keep a guest from starting. */
+typedef void jail_warn(const struct jail *j, const char *step, const char *id, const struct err *e);
+
 /* plan.c */
 jail_step plan_receive;
 void plan_release(struct jail *j);
@@ -204,9 +207,9 @@ jail_file_step image_check;
 /* Checks the first len bytes of f against what the plan says about it. */
 int image_check_header(const struct jail_file *f, const uint8_t *head, size_t len, struct err *e);
 enum { IMAGE_HEAD = 4096 }; /* usually fits a header and its backing file's name */
-
 /* Guest-visible size according to the image header; 0: unknown. */
 uint64_t image_size(const struct jail_file *f);
+void image_warn(const struct jail *j, const struct jail_file *f, jail_warn *warn);
 
 /* identity.c */
 jail_step identity_keep;
@@ -226,9 +229,6 @@ int answer_error(int sock, const char *step, const struct err *e);
 void answer_problem(const struct jail *j, const char *severity, const char *step, const char *id,
 	const struct err *e);
 void answer_warning(const struct jail *j, const char *step, const char *id, const struct err *e);
-
-/* For findings of a check that do not keep a guest from starting. */
-typedef void jail_warn(const struct jail *j, const char *step, const char *id, const struct err *e);
 
 /* space.c: one warning per file system with too little space for what may still be written */
 void space_check(const struct jail *j, jail_warn *warn);

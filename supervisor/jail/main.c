@@ -132,6 +132,7 @@ static int main_check(struct jail *j)
 		main_check_file(j, &j->file[i]);
 		found_check(j, &j->file[i], answer_warning);
 		found_replaced(j, &j->file[i], answer_warning);
+		image_warn(j, &j->file[i], answer_warning);
 		main_check_uncreated(j, &j->file[i]);
 	}
 	if (!j->space)

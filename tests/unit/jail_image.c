@@ -9,9 +9,9 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "supervisor/jail/jail.h"
+#include "supervisor/jail/image.h"
 
-enum { MEANT = 1 << 0, BASE = 1 << 1, ALIEN = 1 << 2 };
+enum { MEANT = 1 << 0, BASE = 1 << 1, ALIEN = 1 << 2, READ = 1 << 3 };
 
 static const struct {
 	const char *name;
@@ -39,18 +39,23 @@ static const struct {
 	{ "qcow2 of version 2", JAIL_QCOW2, 0, 72, 2, 4, 0, 0, NULL, NULL, "" },
 	{ "not qcow2", JAIL_QCOW2, ALIEN, 512, 3, 0, 0, 0, NULL, "not a qcow2", "Format=raw" },
 	{ "empty", JAIL_QCOW2, 0, 0, 0, 0, 0, 0, NULL, "not a qcow2 image: it is empty", "" },
-	{ "cut", JAIL_QCOW2, 0, 71, 2, 0, 0, 0, NULL, "not a qcow2", "" },
+	{ "cut", JAIL_QCOW2, 0, 71, 2, 0, 0, 0, NULL, "is cut short: 71 bytes", "" },
+	{ "cut after its magic", JAIL_QCOW2, 0, 4, 2, 0, 0, 0, NULL, "cut short: 4 bytes", "" },
 	{ "cut version 3", JAIL_QCOW2, 0, 103, 3, 0, 0, 0, NULL, "is cut short: 103 bytes", "" },
-	{ "version 1", JAIL_QCOW2, 0, 512, 1, 0, 0, 0, NULL, "version 1", "" },
+	{ "version 1", JAIL_QCOW2, 0, 512, 1, 0, 0, 0, NULL, "qcow image of version 1", "convert -f qcow -O" },
 	{ "version 4", JAIL_QCOW2, 0, 512, 4, 0, 0, 0, NULL, "version 4", "" },
 	{ "dirty", JAIL_QCOW2, 0, 512, 3, 1, 0, 0, NULL, NULL, "" },
+	{ "corrupt", JAIL_QCOW2, 0, 512, 3, 2, 0, 0, NULL, "marked as corrupt", "check -r all /p" },
+	{ "corrupt, but only read", JAIL_QCOW2, READ, 512, 3, 2, 0, 0, NULL, NULL, "" },
+	{ "zstd", JAIL_QCOW2, 0, 512, 3, 8, 0, 0, NULL, NULL, "" },
+	{ "unknown", JAIL_QCOW2, 0, 512, 3, 1 << 20, 0, 0, NULL, "without a name (bit 20)", "NEW" },
 	{ "data file", JAIL_QCOW2, 0, 512, 3, 4, 0, 0, NULL, "another file", "convert" },
 	{ "base", JAIL_QCOW2, BASE, 512, 3, 0, 200, 3, "b.q", NULL, "" },
 	{ "no base", JAIL_QCOW2, BASE, 512, 3, 0, 0, 0, NULL, "has no backing file", "Base=" },
 	{ "base unnamed", JAIL_QCOW2, 0, 512, 3, 0, 200, 3, "b.q", "file 'b.q'", "Base=b.q" },
 	{ "base to the end", JAIL_QCOW2, 0, 512, 3, 0, 509, 3, "b.q", "backing file 'b.q'", "" },
 	{ "base beyond the end", JAIL_QCOW2, 0, 512, 3, 0, 510, 3, NULL, "damaged", "" },
-	{ "base far away", JAIL_QCOW2, 0, 512, 3, 0, UINT64_MAX, 3, NULL, "damaged", "" },
+	{ "base far away", JAIL_QCOW2, 0, 512, 3, 0, UINT64_MAX, 3, NULL, "damaged header: backing file name at", "" },
 	{ "base wraps", JAIL_QCOW2, 0, 512, 3, 0, UINT64_MAX - 1, 3, NULL, "damaged", "" },
 	{ "base too long", JAIL_QCOW2, 0, 512, 3, 0, 104, 1024, NULL, "damaged", "" },
 	{ "base endless", JAIL_QCOW2, 0, 512, 3, 0, 104, UINT32_MAX, NULL, "damaged", "" },
@@ -67,22 +72,48 @@ static void put(uint8_t *p, size_t len, uint64_t v)
 	}
 }
 
+/* One of an image of 1 MiB in clusters of 64 KiB. */
+static void header(uint8_t *head, unsigned version)
+{
+	memcpy(head, "QFI\xfb", 4);
+	put(head + 4, 4, version);
+	put(head + 20, 4, 16);
+	put(head + 24, 8, 1 << 20);
+	put(head + 36, 4, 1);
+	put(head + 40, 8, 3 << 16);
+	put(head + 48, 8, 1 << 16);
+	put(head + 56, 4, 1);
+	put(head + 96, 4, 4);
+	put(head + 100, 4, 104);
+}
+
+static const struct jail_file disk = { .what = "disk 'r'",
+	.path = "/p",
+	.shown_path = "/p",
+	.seen = "",
+	.data = -1,
+	.write = true,
+	.format = JAIL_QCOW2 };
+
 static void test_headers(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct jail_file f = { .what = "disk 'r'",
+			.path = "/p",
 			.shown_path = "/p",
+			.write = !(cases[i].flags & READ),
 			.data = -1,
 			.format = cases[i].format,
+			.seen = "",
 			.format_written = cases[i].flags & MEANT,
 			.has_base = cases[i].flags & BASE };
 		uint8_t whole[512] = { 0 }, *head = xcalloc(1, cases[i].len + 1);
 		struct err e = ERR_INIT;
 		int r;
 
+		header(whole, cases[i].version);
 		memcpy(whole, cases[i].flags & ALIEN ? "none" : "QFI\xfb", 4);
-		put(whole + 4, 4, cases[i].version);
 		put(whole + 8, 8, cases[i].backing_at);
 		put(whole + 16, 4, cases[i].backing_size);
 		put(whole + 72, 8, cases[i].incompatible);
@@ -100,10 +131,172 @@ static void test_headers(void **state)
 	}
 }
 
+/* One number of a good header is wrong. */
+static const struct {
+	unsigned at, len;
+	uint64_t is;
+	const char *says;
+} numbers[] = {
+	{ 20, 4, 8, "cluster bits 8" },
+	{ 20, 4, 22, "cluster bits 22" },
+	{ 20, 4, UINT32_MAX, "cluster bits" },
+	{ 24, 8, UINT64_MAX, "size" },
+	{ 24, 8, 1ULL << 40, "L1 table entries 1" },
+	{ 32, 4, 1, "is encrypted (AES)" },
+	{ 32, 4, 2, "is encrypted (LUKS)" },
+	{ 32, 4, 3, "is encrypted" },
+	{ 36, 4, 0, "L1 table entries 0" },
+	{ 36, 4, UINT32_MAX, "L1 table entries" },
+	{ 40, 8, 1, "L1 table at 1" },
+	{ 48, 8, 0, "refcount table at 0" },
+	{ 48, 8, 512, "refcount table at 512" },
+	{ 56, 4, 0, "refcount table clusters 0" },
+	{ 56, 4, 1 << 20, "refcount table clusters" },
+	{ 60, 4, 1 << 20, "snapshots" },
+	{ 72, 8, 0x8000000000000000, "(bit 63)" },
+	{ 96, 4, 7, "refcount order 7" },
+	{ 100, 4, 103, "length 103" },
+	{ 100, 4, UINT32_MAX, "length" },
+};
+
+static void test_numbers(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+		uint8_t head[512] = { 0 };
+		struct err e = ERR_INIT;
+
+		header(head, 3);
+		put(head + numbers[i].at, numbers[i].len, numbers[i].is);
+		if (image_check_header(&disk, head, sizeof head, &e) == 0 ||
+			!strstr(e.text, numbers[i].says) || !e.hint[0])
+			fail_msg("%s: '%s' (%s)", numbers[i].says, e.text, e.hint);
+	}
+}
+
+static void extension(uint8_t *head, size_t *at, uint32_t type, const char *data, size_t len)
+{
+	put(head + *at, 4, type);
+	put(head + *at + 4, 4, len);
+	memcpy(head + *at + 8, data, len);
+	*at += 8 + (len + 7) / 8 * 8;
+}
+
+static void test_extensions(void **state)
+{
+	char row[48] = "\0\024the \033future";
+	uint8_t head[512] = { 0 };
+	struct err e = ERR_INIT;
+	struct qcow2 q;
+	size_t at = 104;
+
+	(void)state;
+	header(head, 3);
+	extension(head, &at, 0x12345678, "else", 4);
+	extension(head, &at, 0x6803f857, row, sizeof row);
+	extension(head, &at, 0x23852875, "\0\0\0\2", 4);
+	extension(head, &at, 0xe2792aca, "raw", 3);
+	assert_int_equal(qcow2_parse(&q, &disk, head, sizeof head, &e), 0);
+	assert_string_equal(q.backing_format, "raw");
+	assert_int_equal(q.bitmaps, 2);
+	put(head + 72, 8, 1 << 20);
+	assert_true(qcow2_parse(&q, &disk, head, sizeof head, &e) < 0);
+	assert_non_null(strstr(e.text, "the ?future (bit 20)"));
+	/* of any length, and cut anywhere */
+	put(head + 72, 8, 0);
+	for (size_t len = 104; len < at + 8; len++) {
+		uint8_t *part = xcalloc(1, len);
+
+		memcpy(part, head, len);
+		assert_int_equal(qcow2_parse(&q, &disk, part, len, &e), 0);
+		free(part);
+	}
+	put(head + 108, 4, UINT32_MAX);
+	assert_int_equal(qcow2_parse(&q, &disk, head, sizeof head, &e), 0);
+	assert_string_equal(q.backing_format, "");
+}
+
+#define BYTES(text) text, sizeof(text) - 1
+static const struct {
+	const char *begins;
+	size_t len;
+	const char *says, *hint;
+	bool raw; /* also refused where raw was not written */
+} aliens[] = {
+	{ BYTES("KDMV\1\0\0\0"), "a VMDK image", "convert -f vmdk -O qcow2 /p /p.qcow2", true },
+	{ BYTES("COWD"), "a VMDK image", "convert -f vmdk", true },
+	{ BYTES("# Disk DescriptorFile\n"), "VMDK", "convert -f vmdk", true },
+	{ BYTES("vhdxfile"), "a VHDX image", "convert -f vhdx", true },
+	{ BYTES("conectix"), "a VHD image", "convert -f vpc", true },
+	{ BYTES("QFI\xfb\0\0\0\1"), "qcow image of version 1", "convert -f qcow", true },
+	{ BYTES("QED\0"), "a QED image", "convert -f qed", true },
+	{ BYTES("WithoutFreeSpace"), "a Parallels image", "convert -f parallels", true },
+	{ BYTES("\x1f\x8b\x08\0"), "compressed by gzip", "gunzip -c /p > ", true },
+	{ BYTES("\xfd"
+		"7zXZ\0"),
+		"compressed by xz", "xz -dc /p > ", true },
+	{ BYTES("\x28\xb5\x2f\xfd"), "compressed by zstd", "zstd -dc /p > ", true },
+	{ BYTES("BZh91AY"), "compressed by bzip2", "bunzip2 -c /p > ", true },
+	{ BYTES("PK\3\4"), "a ZIP archive", "unzip -p /p > ", true },
+	{ BYTES("<!DOCTYPE html>\n"), "a web page", "download it again", true },
+	{ BYTES("\xef\xbb\xbf\r\n <HTML lang=en>"), "a web page", "download it again", true },
+	{ BYTES("<?xml version='1.0'?><Error>"), "a web page", "download it again", true },
+	{ BYTES("404: Not Found"), "a web page", "download it again", true },
+	{ BYTES("version https://git-lfs.github.com/spec/v1\n"), "Git LFS", "again", true },
+	{ BYTES("LUKS\xba\xbe"), "a LUKS volume", "Format=raw", false },
+	{ BYTES("\x7f"
+		"ELF"),
+		NULL, "Format=raw if", false },
+};
+
+static void test_aliens(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(aliens); i++) {
+		struct jail_file f = disk;
+		uint8_t head[512] = { 0 };
+		struct err e = ERR_INIT;
+		bool raw;
+
+		memcpy(head, aliens[i].begins, aliens[i].len);
+		assert_true(image_check_header(&f, head, sizeof head, &e) < 0);
+		if (!strstr(e.text, "is not a qcow2 image") || !strstr(e.hint, aliens[i].hint) ||
+			(aliens[i].says && !strstr(e.text, aliens[i].says)))
+			fail_msg("%zu: '%s' (%s)", i, e.text, e.hint);
+		f.format = JAIL_RAW;
+		raw = image_check_header(&f, head, sizeof head, &e) == 0;
+		if (raw == aliens[i].raw || (aliens[i].raw && !strstr(e.hint, aliens[i].hint)) ||
+			(aliens[i].raw && strstr(e.hint, "Format=raw")))
+			fail_msg("%zu as raw: '%s' (%s)", i, e.text, e.hint);
+		f.format_written = true;
+		assert_int_equal(image_check_header(&f, head, sizeof head, &e), 0);
+	}
+}
+
+/* A guest may write an archive to a raw disk of its own. */
+static void test_what_a_guest_wrote(void **state)
+{
+	struct jail_file f = disk;
+	uint8_t head[512] = "\x1f\x8b\x08";
+	struct err e = ERR_INIT;
+
+	(void)state;
+	f.format = JAIL_RAW;
+	assert_true(image_check_header(&f, head, sizeof head, &e) < 0);
+	f.seen = "2026-11-23";
+	assert_int_equal(image_check_header(&f, head, sizeof head, &e), 0);
+	memcpy(head, "KDMV", 4);
+	assert_true(image_check_header(&f, head, sizeof head, &e) < 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_headers),
+		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_extensions),
+		cmocka_unit_test(test_aliens),
+		cmocka_unit_test(test_what_a_guest_wrote),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
