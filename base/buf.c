@@ -14,13 +14,13 @@ char *buf_reserve(struct buf *b, size_t len)
 
 	if (need < len || (b->max && b->len + len > b->max))
 		return NULL;
-	if (need > b->room) {
-		size_t room = b->room ? b->room * 2 : 256;
+	if (need > b->cap) {
+		size_t cap = b->cap ? b->cap * 2 : 256;
 
-		while (room < need)
-			room *= 2;
-		b->data = xrealloc(b->data, room, 1);
-		b->room = room;
+		while (cap < need)
+			cap *= 2;
+		b->data = xrealloc(b->data, cap, 1);
+		b->cap = cap;
 	}
 	return b->data + b->len;
 }
@@ -88,7 +88,7 @@ void buf_clear(struct buf *b)
 {
 	free(b->data);
 	b->data = NULL;
-	b->len = b->room = 0;
+	b->len = b->cap = 0;
 }
 
 void buf_release(struct buf *b)
@@ -101,6 +101,6 @@ char *buf_steal(struct buf *b)
 	char *s = b->data ? b->data : xstrdup("");
 
 	b->data = NULL;
-	b->len = b->room = 0;
+	b->len = b->cap = 0;
 	return s;
 }

@@ -13,9 +13,9 @@
 
 struct buf {
 	char *data;
-	size_t len;  /* without the NUL */
-	size_t room; /* allocated */
-	size_t max;  /* limit of len in bytes, 0: none */
+	size_t len; /* without the NUL */
+	size_t cap; /* allocated */
+	size_t max; /* limit of len in bytes, 0: none */
 };
 
 #define BUF_INIT       { 0 }

@@ -33,14 +33,14 @@ int file_read(int dirfd, const char *path, struct buf *b, struct err *e)
 	}
 }
 
-ssize_t file_peek(int dirfd, const char *path, char *text, size_t room)
+ssize_t file_peek(int dirfd, const char *path, char *text, size_t size)
 {
 	_cleanup_(close_fd) int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	ssize_t n = fd < 0 ? -1 : 1;
 	size_t len = 0;
 
-	for (; n > 0 && len < room - 1; len += n > 0 ? (size_t)n : 0)
-		n = read(fd, text + len, room - 1 - len);
+	for (; n > 0 && len < size - 1; len += n > 0 ? (size_t)n : 0)
+		n = read(fd, text + len, size - 1 - len);
 	text[len] = '\0';
 	return n < 0 ? -1 : (ssize_t)len;
 }

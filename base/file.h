@@ -18,9 +18,9 @@
 /* Reads a whole regular file of at most b->max bytes; dirfd may be AT_FDCWD. */
 int file_read(int dirfd, const char *path, struct buf *b, struct err *e);
 
-/* Reads a small kernel file (proc, sysfs), truncated to room; returns its length, or -1 and "" if
+/* Reads a small kernel file (proc, sysfs), truncated to size; returns its length, or -1 and "" if
  * it cannot be read. */
-ssize_t file_peek(int dirfd, const char *path, char *text, size_t room);
+ssize_t file_peek(int dirfd, const char *path, char *text, size_t size);
 
 /* Writes path.tmp, then renames it. sync: also fsync the file and its directory. */
 int file_replace(int dirfd, const char *path, mode_t mode, const void *data, size_t len, bool sync,

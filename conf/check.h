@@ -18,7 +18,7 @@ struct conf_mark {
 
 struct conf_marks {
 	struct conf_mark *mark;
-	size_t n, room;
+	size_t n, cap;
 };
 
 /* NULL if not set anywhere. */

@@ -11,12 +11,12 @@
 /* Sorted names, or the paths of the files that make up one object. */
 struct names {
 	char **name;
-	size_t n, room;
+	size_t n, cap;
 };
 
 static void load_names_add(struct names *l, char *name /* stolen */)
 {
-	GROW(l->name, l->n, l->room);
+	GROW(l->name, l->n, l->cap);
 	l->name[l->n++] = name;
 }
 

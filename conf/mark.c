@@ -19,7 +19,7 @@ void conf_mark_set(struct conf_marks *m, const struct conf_mark *mark)
 		*old = *mark;
 		return;
 	}
-	GROW(m->mark, m->n, m->room);
+	GROW(m->mark, m->n, m->cap);
 	m->mark[m->n++] = *mark;
 }
 

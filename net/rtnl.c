@@ -150,10 +150,10 @@ static struct nl_msg *rtnl_of_link(int type, int index)
 	return rtnl_message(type, NLM_F_ACK, &head, sizeof head);
 }
 
-static void rtnl_copy_text(char *to, size_t room, struct nlattr *a)
+static void rtnl_copy_text(char *to, size_t size, struct nlattr *a)
 {
 	if (a)
-		snprintf(to, room, "%.*s", nla_len(a), (char *)nla_data(a));
+		snprintf(to, size, "%.*s", nla_len(a), (char *)nla_data(a));
 }
 
 static void rtnl_parse_link(struct net_link *l, struct nlmsghdr *h)

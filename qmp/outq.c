@@ -87,8 +87,8 @@ static ssize_t outq_write_some(const struct outq *o, int socket)
 	struct msghdr m = { .msg_iov = iov };
 	union {
 		struct cmsghdr head;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control = { .room = { 0 } };
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = { .space = { 0 } };
 	ssize_t n;
 
 	for (const struct outq_frame *f = o->first; f && m.msg_iovlen < FRAMES_PER_WRITE;
@@ -99,7 +99,7 @@ static ssize_t outq_write_some(const struct outq *o, int socket)
 		if (f->fd < 0)
 			continue;
 		m.msg_control = &control;
-		m.msg_controllen = sizeof control.room;
+		m.msg_controllen = sizeof control.space;
 		control.head = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof(int)),
 			.cmsg_level = SOL_SOCKET,
 			.cmsg_type = SCM_RIGHTS };

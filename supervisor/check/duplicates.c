@@ -37,7 +37,7 @@ struct claim {
 struct claims {
 	struct arena arena;
 	struct claim *claim;
-	size_t n, room;
+	size_t n, cap;
 	size_t index; /* of the current VM */
 	const char *image_dir;
 };
@@ -45,7 +45,7 @@ struct claims {
 static struct claim *duplicates_add(struct claims *all, enum kind kind, const char *value,
 	bool weak, const struct conf_place *place, const char *what)
 {
-	GROW(all->claim, all->n, all->room);
+	GROW(all->claim, all->n, all->cap);
 	all->claim[all->n] = (struct claim){ kind, value, weak, all->index, place, what, NULL };
 	return &all->claim[all->n++];
 }

@@ -71,7 +71,7 @@ static void files_check_found(void *data, const char *name)
 	struct vm *vm = vms_find(vms, name);
 	struct conf_problems unused = { 0 };
 
-	GROW(f->vms.vm, f->vms.n, f->vms.room);
+	GROW(f->vms.vm, f->vms.n, f->vms.cap);
 	if (!vm || !vms_is_current(vms, vm))
 		vm = check_vm(f->daemon, name, f->problems ? f->problems : &unused);
 	f->vms.vm[f->vms.n++] = vm;

@@ -75,7 +75,7 @@ host_check_fn host_tun, host_bridge, host_forward, host_firewall_dhcp, host_ipta
 
 /* host_row.c. Reads a file, cut to room bytes and without trailing newlines; false if it cannot be
  * read. */
-bool host_read(const struct host_facts *f, const char *path, char *text, size_t room);
+bool host_read(const struct host_facts *f, const char *path, char *text, size_t size);
 bool host_exists(const struct host_facts *f, const char *path);
 
 #endif

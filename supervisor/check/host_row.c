@@ -42,9 +42,9 @@ bool host_exists(const struct host_facts *f, const char *path)
 	return faccessat(f->root, path, F_OK, 0) == 0;
 }
 
-bool host_read(const struct host_facts *f, const char *path, char *text, size_t room)
+bool host_read(const struct host_facts *f, const char *path, char *text, size_t size)
 {
-	ssize_t len = file_peek(f->root, path, text, room);
+	ssize_t len = file_peek(f->root, path, text, size);
 
 	for (ssize_t end = len; end > 0 && text[end - 1] == '\n';)
 		text[--end] = '\0';

@@ -27,12 +27,12 @@ void line_unref(struct line *l)
 
 void outbox_add(struct outbox *o, struct line *l)
 {
-	if (o->n == o->room && o->first > o->n / 2) {
+	if (o->n == o->cap && o->first > o->n / 2) {
 		memmove(o->line, o->line + o->first, (o->n - o->first) * sizeof(struct line *));
 		o->n -= o->first;
 		o->first = 0;
 	}
-	GROW(o->line, o->n, o->room);
+	GROW(o->line, o->n, o->cap);
 	l->refs++;
 	o->line[o->n++] = l;
 	o->len += l->len;
@@ -83,6 +83,6 @@ void outbox_release(struct outbox *o)
 
 size_t outbox_bytes(const struct outbox *o)
 {
-	return o->len + o->sent + o->room * sizeof(struct line *) +
+	return o->len + o->sent + o->cap * sizeof(struct line *) +
 	       (o->n - o->first) * sizeof(struct line);
 }

@@ -21,7 +21,7 @@ void line_unref(struct line *l); /* NULL is fine */
 
 struct outbox {
 	struct line **line;
-	size_t n, room;
+	size_t n, cap;
 	size_t first; /* index of the next to send */
 	size_t sent;  /* bytes of it already sent */
 	size_t len;   /* total unsent bytes */

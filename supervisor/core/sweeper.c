@@ -116,14 +116,14 @@ void sweeper_close(struct sweeper *s, int fd)
 	struct iovec byte = { (char[]){ 0 }, 1 };
 	union {
 		struct cmsghdr head;
-		char room[CMSG_SPACE(sizeof fd)];
+		char space[CMSG_SPACE(sizeof fd)];
 	} control = { .head = { .cmsg_len = CMSG_LEN(sizeof fd),
 			      .cmsg_level = SOL_SOCKET,
 			      .cmsg_type = SCM_RIGHTS } };
 	const struct msghdr m = { .msg_iov = &byte,
 		.msg_iovlen = 1,
 		.msg_control = &control,
-		.msg_controllen = sizeof control.room };
+		.msg_controllen = sizeof control.space };
 
 	if (fd < 0)
 		return;

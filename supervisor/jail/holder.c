@@ -69,7 +69,7 @@ static enum use holder_process_use(int process, const struct stat *st)
 
 /* Is it one of our guests? Gets the full name, which comm truncates, from the arguments -name
  * guest=NAME,... */
-static bool holder_is_guest(int process, const char *comm, char *name, size_t room)
+static bool holder_is_guest(int process, const char *comm, char *name, size_t size)
 {
 	static const char before[] = "guest=";
 	char words[4096 + sizeof before] = "";
@@ -78,7 +78,7 @@ static bool holder_is_guest(int process, const char *comm, char *name, size_t ro
 	for (const char *w = words; strncmp(comm, "vmkeep:", 7) == 0 && *w; w += strlen(w) + 1)
 		if (streq(w, "-name") && strncmp(w + 6, before, strlen(before)) == 0) {
 			w += 6 + strlen(before);
-			snprintf(name, room, "%.*s", (int)strcspn(w, ","), w);
+			snprintf(name, size, "%.*s", (int)strcspn(w, ","), w);
 			return true;
 		}
 	return false;
@@ -127,11 +127,11 @@ static bool holder_find_mount(const struct stat *st, char who[HOLDER_TEXT])
 	_cleanup_(close_file) FILE *f = fopen("/proc/self/mountinfo", "re");
 	_cleanup_(free_ptr) char *line = NULL;
 	unsigned int major, minor;
-	size_t room = 0;
+	size_t size = 0;
 	char where[400];
 	bool found = false;
 
-	while (f && !found && getline(&line, &room, f) > 0)
+	while (f && !found && getline(&line, &size, f) > 0)
 		found = sscanf(line, "%*d %*d %u:%u %*s %399s", &major, &minor, where) == 3 &&
 			makedev(major, minor) == st->st_rdev;
 	if (found)

@@ -19,7 +19,7 @@ struct argv_build {
 	const struct probe *p;
 	const struct argv_context *ctx;
 	struct device_bus bus;
-	size_t room;
+	size_t cap;
 	int r;
 	struct err e, first; /* e: of the latest call */
 	/* what is being added: its section, or a key; NULL: several */

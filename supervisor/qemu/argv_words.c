@@ -20,14 +20,14 @@ void argv_word(struct argv_build *b, const char *word)
 {
 	struct argv *a = b->out;
 
-	if (a->n + 1 >= b->room) {
-		size_t room = b->room ? 2 * b->room : 64;
-		const char **more = arena_alloc(&a->arena, room * sizeof *more);
+	if (a->n + 1 >= b->cap) {
+		size_t cap = b->cap ? 2 * b->cap : 64;
+		const char **more = arena_alloc(&a->arena, cap * sizeof *more);
 
 		if (a->n)
 			memcpy(more, a->word, a->n * sizeof *more);
 		a->word = more;
-		b->room = room;
+		b->cap = cap;
 	}
 	a->word[a->n++] = arena_strdup(&a->arena, word);
 	a->word[a->n] = NULL;

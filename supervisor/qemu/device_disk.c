@@ -11,11 +11,11 @@
 enum { AHCI_FIRST = 100, AHCI_END = 106, PIIX_FIRST = 106, PIIX_END = 110, SCSI_FIRST = 110 };
 
 /* Cuts a text that does not fit in buf and appends a hash. */
-static const char *device_disk_fit(const char *text, char *buf, size_t room)
+static const char *device_disk_fit(const char *text, char *buf, size_t size)
 {
-	if (strlen(text) < room)
+	if (strlen(text) < size)
 		return strcpy(buf, text);
-	snprintf(buf, room, "%.*s-%08" PRIx32, (int)(room - sizeof "-01234567"), text,
+	snprintf(buf, size, "%.*s-%08" PRIx32, (int)(size - sizeof "-01234567"), text,
 		text_hash32(text, strlen(text)));
 	return buf;
 }

@@ -34,7 +34,7 @@ void vms_insert(struct vms *vms, struct vm *vm)
 	bool found;
 	size_t i = registry_place(vms, vm->name, &found);
 
-	GROW(vms->vm, vms->n, vms->room);
+	GROW(vms->vm, vms->n, vms->cap);
 	memmove(vms->vm + i + 1, vms->vm + i, (vms->n++ - i) * sizeof(struct vm *));
 	vms->vm[i] = vm;
 }

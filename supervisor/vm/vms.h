@@ -12,7 +12,7 @@
 struct vms {
 	struct daemon *daemon;
 	struct vm **vm; /* sorted by name */
-	size_t n, room;
+	size_t n, cap;
 	int watch;	   /* on the configuration directory */
 	bool changed;	   /* that directory changed since vms_reload() */
 	uint32_t uid_next; /* 0: unknown */
