@@ -90,6 +90,7 @@ const struct api_field api_info[] = {
 	{ "balloon", API_BYTES, "what the guest has of its memory" },
 	{ "resets", API_NUMBER, "how often the guest reset itself" },
 	{ "last_reset", API_DATE },
+	{ "qemu_warnings", API_TEXTS, "what QEMU warned of at its start" },
 	{ "vnc", API_TEXT },
 	{ "vnc_problem", API_TEXT },
 	{ "unresponsive_since", API_DATE },

@@ -135,7 +135,10 @@ const struct api_verb api_verbs[] = {
 	  .result = "an empty object; the bytes of the log follow, and the connection ends with "
 		"them",
 	  .returns = { .members = api_nothing },
-	  .help = "print what a guest's console or its QEMU wrote" },
+	  .help = "print what a guest's console or its QEMU wrote",
+	  .text = "QEMU's log has what it wrote so far, also of a VM that runs: a line \"--- TIME: "
+		"start\" begins the output of each start, and a line with the reason ends it. Of "
+		"QEMU, -f goes on through restarts." },
 	{ "vm-history", "history", API_ROLE_VIEW, API_VM, 0,
 	  .arg = {
 		{ "lines", API_INT, false, "-n, --lines N",

@@ -8,8 +8,8 @@
  * unmounts it. QEMU holds write fds, no path. core/spool.h decides how the files are read, and how
  * much of them.
  *
- * stderr is kept short: when much has accumulated, it moves to LOG/NAME/qemu.log. The last page
- * stays, to explain why QEMU died.
+ * stderr moves to LOG/NAME/qemu.log as it comes. The last page is kept in memory, to explain why
+ * QEMU died.
  */
 #ifndef SUPERVISOR_GUEST_OUTPUT_H
 #define SUPERVISOR_GUEST_OUTPUT_H

@@ -103,9 +103,7 @@ void verb_log(struct vm *vm, struct request *r)
 	qemu = streq(request_string(r, "which"), "qemu");
 	follow = request_bool(r, "follow", false);
 	lines = (unsigned)request_int(r, "lines", follow ? LINES_DEFAULT : LINES_ALL);
-	if (follow && (qemu || console_check(vm, NULL, &e) < 0)) {
-		if (qemu)
-			err_set(&e, ERR_USAGE, "only the console's log can be followed");
+	if (follow && !qemu && console_check(vm, NULL, &e) < 0) {
 		request_error(r, &e);
 		return;
 	}
@@ -113,6 +111,10 @@ void verb_log(struct vm *vm, struct request *r)
 	buf_release(&leftover);
 	if (fd < 0)
 		return;
+	if (follow && qemu) {
+		follow_qemu_log(vm->daemon, vm->name, lines, fd, hold);
+		return;
+	}
 	if (follow) {
 		console_watch(vm, NULL, fd, hold, lines, false, &leftover, &e);
 		return;

@@ -100,5 +100,7 @@ verb_fn verb_shutdown_all;
 verb_vm_fn verb_snapshot_create, verb_snapshot_list, verb_snapshot_revert, verb_snapshot_delete;
 /* stream.c */
 verb_vm_fn verb_console, verb_log;
+/* follow.c: sends the end of qemu.log, and then what is added; fd and hold are stolen */
+void follow_qemu_log(struct daemon *d, const char *vm, unsigned lines, int fd, struct hold *hold);
 
 #endif

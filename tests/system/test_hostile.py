@@ -151,8 +151,7 @@ def test_output_has_a_bound(hostile, away):
         hostile.start()
     hostile.eventually(lambda: used(hostile, "files")[0], lambda n: n < OUT_MAX // 2, timeout=15)
     hostile.eventually(lambda: hostile.info("files")["health"], lambda health: health == "ok")
-    stderr = hostile.inner(hostile.run) + "/vms/files/out/qemu.err"
-    hostile.eventually(lambda: vmk.read_text(stderr), lambda text: "last words" in text, timeout=15)
+    hostile.eventually(lambda: hostile.vmkeep("log", "files", "qemu").out, lambda text: "last words" in text, timeout=15)
     hostile.ok("kill", "files")
     folder = os.path.join(hostile.log, "files")
     assert sum(os.path.getsize(os.path.join(folder, n)) for n in os.listdir(folder)

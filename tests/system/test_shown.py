@@ -152,3 +152,40 @@ def test_not_running_says_why(daemon):
     err = daemon.fails(5, "pause", "a")
     assert err.startswith("vmkeep: a: is not running (last start failed: ") and "hint: vmkeep check a" in err, err
     assert daemon.fails(4, "pause", "aa").startswith("vmkeep: no such VM 'aa'\n")
+
+
+# What QEMU writes.
+
+WARNS = "[QEMU]\nArgs=-global nonsense.x=1\n"
+WARNING = "global nonsense.x has invalid class name"
+
+
+def test_warnings_of_a_start(daemon):
+    """Told by start, info and history, also by the next daemon; the log shows them while the guest runs."""
+    daemon.micro("a", "deaf", extra=WARNS)
+    out = daemon.ok("start", "a")
+    assert WARNING in out and len(out.splitlines()) == 2, out
+    assert daemon.info("a")["qemu_warnings"] == [WARNING]
+    assert [row["reason"] for row in daemon.rows("history", "a") if row["event"] == "qemu-warning"] == [
+        "QEMU warns: " + WARNING]
+    log = daemon.ok("log", "a", "qemu").splitlines()
+    assert log[0].startswith("--- ") and log[0].endswith(": start") and WARNING in log[1] and len(log) == 2, log
+    daemon.kill_daemon()
+    daemon.start()
+    daemon.wait_state("a", "running")
+    assert daemon.info("a")["qemu_warnings"] == [WARNING]
+    assert daemon.ok("log", "a", "qemu").splitlines() == log
+    daemon.ok("kill", "a")
+    log = daemon.ok("log", "a", "qemu").splitlines()
+    assert len(log) == 3 and log[2].startswith("--- ") and log[2].endswith(": killed"), log
+
+
+def test_qemus_log_is_followed(daemon):
+    """Through starts, and from before the first one."""
+    daemon.micro("a", "deaf", extra=WARNS)
+    follower = daemon.stream("log", "a", "qemu", "-f")
+    for _ in range(2):
+        daemon.ok("start", "a")
+        follower.until(WARNING)
+        daemon.ok("kill", "a")
+        follower.until(": killed")
