@@ -17,7 +17,7 @@
 #include "supervisor/vm/said.h"
 #include "supervisor/vm/vms.h"
 
-enum { STDERR_TAIL = 4096, STDERR_LINES = 20, LAST_TURNS = 64 };
+enum { LAST_TURNS = 64 };
 
 void vm_power_button(struct vm *vm)
 {
@@ -142,25 +142,6 @@ void vm_start_timeout(struct vm *vm)
 	vm_kill_process(vm);
 }
 
-/* The last lines of QEMU's stderr, escaped; the caller frees them. "" if there are none. *why:
- * the line that tells why it did not start. */
-static char *stop_stderr_tail(struct vm *vm, char **why)
-{
-	char tail[STDERR_TAIL], *text, *from;
-	size_t n = vm_parts_last_words(vm, tail, sizeof tail);
-	int lines = 0;
-
-	while (n > 0 && tail[n - 1] == '\n')
-		n--;
-	*why = said_why(tail, n);
-	text = text_escape(tail, n, true);
-	for (from = text + strlen(text); from > text && lines < STDERR_LINES; from--)
-		lines += from[-1] == '\n';
-	if (lines == STDERR_LINES)
-		memmove(text, from + 1, strlen(from + 1) + 1);
-	return text;
-}
-
 /* The path in "Is another process using the image [PATH]?" */
 static char *stop_image_path(const char *said)
 {
@@ -224,7 +205,7 @@ static bool stop_is_conflict(const struct vm *vm, const char *said, struct err *
 static void stop_explain_end(struct vm *vm)
 {
 	_cleanup_(free_ptr) char *why = NULL;
-	_cleanup_(free_ptr) char *tail = stop_stderr_tail(vm, &why);
+	_cleanup_(free_ptr) char *tail = vm_last_words(vm, &why);
 	struct err e = ERR_INIT;
 	struct death death;
 	char how[128];

@@ -274,6 +274,9 @@ void vm_exited(struct vm *vm);
 void vm_enter_backoff(struct vm *vm);
 /* The guest ended by itself and left only a tombstone. */
 void vm_ended(struct vm *vm, enum vm_ending ending);
+/* The last lines of QEMU's stderr, escaped; the caller frees them. "" if there are none. *why: the
+ * line that tells why it did not start; last_words.c */
+char *vm_last_words(struct vm *vm, char **why);
 void vm_qmp_event(void *data, const char *name, const json_t *event_data);
 /* Changes caused by our own commands are free. False: rate limit exceeded, and the monitor is
  * closed. */
