@@ -8,6 +8,7 @@
 #include "supervisor/qemu/device.h"
 #include "supervisor/vm/inside.h"
 #include "supervisor/vm/revert.h"
+#include "supervisor/vm/run_state.h"
 #include "supervisor/start/start.h"
 
 /* The session reports lost connections and silence; the queries are repeated after either. */
@@ -117,23 +118,27 @@ static void start_join_on_blocks(void *data, const json_t *result, const struct 
 		vm_report_state(vm, VM_PAUSED);
 }
 
-/* Maps the RunState in QEMU's qapi/run-state.json. */
+static void start_join_paused(struct vm *vm, const struct run_state *found, const char *status)
+{
+	if (found->kind == RUN_IO_ERROR) {
+		start_join_paused_because(vm, found->why);
+		return;
+	}
+	/* it was told to stop, and its daemon died before resuming it for that */
+	if (vm->st.state == VM_STOPPING && streq(status, "paused"))
+		vm_call(vm, "cont", NULL, NULL);
+	start_join_paused_because(vm, found->kind == RUN_UNKNOWN ? status : found->why);
+}
+
 static void join_found(struct vm *vm, const char *status)
 {
-	static const struct {
-		const char *status;
-		enum vm_ending ending;
-	} tombstones[] = {
-		{ "shutdown", VM_END_POWER_OFF },
-		{ "guest-panicked", VM_END_PANIC },
-		{ "watchdog", VM_END_WATCHDOG },
-	};
+	const struct run_state *found = run_state_find(status);
 
-	vm_parts_joined(vm, streq(status, "prelaunch"));
-	if (!streq(status, "io-error")) {
+	vm_parts_joined(vm, found->kind == RUN_FRESH);
+	if (found->kind != RUN_IO_ERROR) {
 		free_ptr(&vm->mon.io_error);
 	}
-	if (streq(status, "prelaunch")) {
+	if (found->kind == RUN_FRESH) {
 		/* otherwise the process was started for a revert and its record is lost: see
 		 * revert_ask.c */
 		if (join_waits_at(vm, start_status) &&
@@ -144,31 +149,21 @@ static void join_found(struct vm *vm, const char *status)
 	for (size_t i = 0; i < vm->proc.nics; i++)
 		networks_rejoin(vm->daemon->networks, &vm->proc.nic[i].net, &vm->proc.nic[i].tap);
 	vm_set_reboot_action(vm);
-	if (streq(status, "io-error") && !vm->mon.io_error) {
+	if (found->kind == RUN_IO_ERROR && !vm->mon.io_error) {
 		vm_call(vm, "query-block", NULL, start_join_on_blocks);
 		return;
 	}
 	start_free(vm);
-	if (streq(status, "running") || streq(status, "suspended")) {
+	if (found->kind == RUN_GOES) {
 		vm_event(vm, VM_EV_JOINED, NULL);
-		return;
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(tombstones); i++)
-		if (streq(status, tombstones[i].status)) {
-			vm_ended(vm, tombstones[i].ending);
-			return;
-		}
-	if (streq(status, "restore-vm")) {
+	} else if (found->kind == RUN_ENDED) {
+		vm_found_ended(vm, found);
+	} else if (streq(status, "restore-vm")) {
 		/* the daemon that started the load died before it could end the process */
 		vm->st.ending = VM_END_CRASH;
 		vm_event(vm, VM_EV_ENDED, "crashed: a snapshot's load failed half way");
-	} else if (streq(status, "io-error")) {
-		start_join_paused_because(vm, "io-error");
 	} else {
-		/* it was told to stop, and its daemon died before resuming it for that */
-		if (vm->st.state == VM_STOPPING && streq(status, "paused"))
-			vm_call(vm, "cont", NULL, NULL);
-		start_join_paused_because(vm, streq(status, "paused") ? "paused" : status);
+		start_join_paused(vm, found, status);
 	}
 }
 

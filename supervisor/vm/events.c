@@ -7,6 +7,8 @@
 
 #include "base/log.h"
 #include "supervisor/vm/part.h"
+#include "supervisor/vm/run_state.h"
+#include "supervisor/vm/said.h"
 
 bool vm_event_bearable(struct vm *vm)
 {
@@ -50,15 +52,76 @@ static void events_on_watchdog(struct vm *vm, const json_t *data)
 		vm_ended(vm, VM_END_WATCHDOG);
 }
 
-static void events_on_stop(struct vm *vm, const json_t *data)
+/* After an internal error QEMU waits to be reset, but the guest is as good as crashed. */
+void vm_found_ended(struct vm *vm, const struct run_state *found)
+{
+	_cleanup_(free_ptr) char *fatal = NULL;
+	_cleanup_(free_ptr) char *why = NULL;
+	_cleanup_(free_ptr) char *tail = NULL;
+
+	/* not one that is told to quit, or whose ending is known from an event */
+	if ((vm->st.state != VM_JOINING && !vm_state_is_live(vm->st.state)) || vm_is_tombstone(vm))
+		return;
+	if (found->ending != VM_END_CRASH) {
+		vm_ended(vm, found->ending);
+		return;
+	}
+	tail = vm_last_words(vm, &why);
+	fatal = said_fatal(tail);
+	vm->st.ending = found->ending;
+	vm_set_reason(vm, "crashed: %s", *fatal ? fatal : "internal error of QEMU");
+	log_error(vm->name, "%s", vm->st.reason);
+	if (*tail)
+		log_warning(vm->name, "QEMU's last words: %s", tail);
+	vm_event(vm, VM_EV_ENDED, NULL);
+}
+
+static void events_paused(struct vm *vm, const char *why)
 {
 	char reason[160];
 
 	if (vm->st.state != VM_RUNNING || !vm_event_bearable(vm))
 		return;
 	snprintf(reason, sizeof reason, "%s%s", vm->mon.io_error ? "io-error: " : "",
-		vm->mon.io_error ? vm->mon.io_error : "paused");
+		vm->mon.io_error ? vm->mon.io_error : why);
 	vm_event(vm, VM_EV_PAUSED, reason);
+}
+
+static void events_ask_why(struct vm *vm);
+
+static void events_on_status(void *data, const json_t *result, const struct err *e)
+{
+	struct vm *vm = data;
+	const char *status = json_string_value(json_object_get(result, "status"));
+	const struct run_state *found = run_state_find(status);
+	bool again = vm->mon.stops > 1;
+
+	vm->mon.stops = 0;
+	if (e && (e->class == ERR_UNREACHABLE || e->class == ERR_TIMEOUT))
+		return; /* the next connection asks anew */
+	if (again)
+		events_ask_why(vm);
+	else if (found->kind == RUN_ENDED)
+		vm_found_ended(vm, found);
+	else if (found->kind == RUN_UNKNOWN)
+		events_paused(vm, status ? status : "paused");
+	else if (found->kind != RUN_GOES)
+		events_paused(vm, found->why);
+}
+
+static void events_ask_why(struct vm *vm)
+{
+	if (!vm->mon.stops++)
+		vm_call(vm, "query-status", NULL, events_on_status);
+}
+
+/* The event does not tell why. What somebody asked for, or a disk caused, is known; otherwise QEMU or KVM
+ * may have given the guest up. */
+static void events_on_stop(struct vm *vm, const json_t *data)
+{
+	if (vm->who[0] || vm->busy || vm->mon.io_error)
+		events_paused(vm, "paused");
+	events_ask_why(vm);
 }
 
 /* A guest in a reset loop looks like any running guest, so count its resets. */

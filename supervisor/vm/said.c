@@ -109,6 +109,25 @@ char *said_why(const char *said, size_t len)
 	return last ? said_text(last, last_end, NULL) : xstrdup("");
 }
 
+char *said_fatal(const char *text)
+{
+	static const char *const fatal[] = { "KVM internal error", "KVM: ", "error: kvm run failed",
+		"qemu: fatal: " };
+	static const char emulation[] = "\nemulation failure\n";
+	const char *begin = NULL;
+
+	for (const char *line = text; *line; line += *line == '\n') {
+		for (size_t i = 0; i < ARRAY_SIZE(fatal); i++)
+			if (strncmp(line, fatal[i], strlen(fatal[i])) == 0)
+				begin = line;
+		line = strchrnul(line, '\n');
+	}
+	if (!begin)
+		return xstrdup("");
+	return xasprintf("%.*s%s", (int)strcspn(begin, "\n"), begin,
+		strstr(begin, emulation) ? ", emulation failure" : "");
+}
+
 bool said_known(const char *why, struct err *e)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/vm/said.h - why QEMU did not start, from its stderr. Pure.
+ * supervisor/vm/said.h - why QEMU did not start or could not go on, from its stderr. Pure.
  *
  * QEMU prints the whole option before the error, and warnings before that.
  */
@@ -15,6 +15,9 @@
 /* The line that tells the cause, escaped, with the option reduced to its file or device. The
  * caller frees it; "" if there is none. */
 char *said_why(const char *said, size_t len);
+/* The line that begins QEMU's or KVM's account of an internal error, before the registers; "" if there is
+ * none. text: escaped, newlines kept. The caller frees it. */
+char *said_fatal(const char *text);
 /* Known messages: adds the fix as e's hint. True: the host is the cause, and it may go away. */
 bool said_known(const char *why, struct err *e);
 

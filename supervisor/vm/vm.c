@@ -196,6 +196,7 @@ void vm_monitor_close(struct vm *vm)
 		qmp_forget(vm->mon.qmp, vm);
 	qmp_close(vm->mon.qmp);
 	vm->mon.qmp = NULL;
+	vm->mon.stops = 0; /* its answer is lost */
 }
 
 void vm_monitor_release(struct vm *vm)

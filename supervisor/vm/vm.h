@@ -40,6 +40,7 @@
 #include "supervisor/qemu/identity.h"
 #include "supervisor/vm/policy.h"
 
+struct run_state;
 struct vm_revert;
 struct vm_start;
 struct vm_wait;
@@ -149,6 +150,7 @@ struct vm_monitor { /* the QMP connection, and what it tells */
 	json_int_t
 		balloon_back; /* bytes to restore if a change is interrupted; 0: none in progress */
 	char *io_error;	      /* reason and disk, while paused by an I/O error */
+	unsigned stops;	      /* STOP events whose run state is not known yet */
 	struct loop_timer reconnect, reset; /* reset.c */
 };
 
@@ -274,6 +276,8 @@ void vm_exited(struct vm *vm);
 void vm_enter_backoff(struct vm *vm);
 /* The guest ended by itself and left only a tombstone. */
 void vm_ended(struct vm *vm, enum vm_ending ending);
+/* QEMU answers, but its run state says that the guest has ended. */
+void vm_found_ended(struct vm *vm, const struct run_state *found);
 /* The last lines of QEMU's stderr, escaped; the caller frees them. "" if there are none. *why: the
  * line that tells why it did not start; last_words.c */
 char *vm_last_words(struct vm *vm, char **why);

@@ -61,6 +61,31 @@ static void says(void **state)
 	}
 }
 
+static void fatal(void **state)
+{
+	static const struct {
+		const char *said, *fatal;
+	} rows[] = {
+		/* clang-format off */
+		{ "", "" },
+		{ "qemu-system-x86_64: warning: KVM internal error is what it is not\n", "" },
+		{ "warning\nKVM internal error. Suberror: 1\nextra data[0]: 0\nemulation failure\nEAX=1 EBX=2\n",
+		  "KVM internal error. Suberror: 1, emulation failure" },
+		{ "KVM internal error. Suberror: 3\nextra data[0]: 80000b0e\nRAX=0", "KVM internal error. Suberror: 3" },
+		{ "KVM: entry failed, hardware error 0x80000021\n\nIf you're running a guest on an Intel machine\nEAX=0\n",
+		  "KVM: entry failed, hardware error 0x80000021" },
+		{ "error: kvm run failed Bad address\nRAX=0\n", "error: kvm run failed Bad address" },
+		/* clang-format on */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		_cleanup_(free_ptr) char *why = said_fatal(rows[i].said);
+
+		assert_string_equal(why, rows[i].fatal);
+	}
+}
+
 /* Cut anywhere: the tail that was kept may begin in the middle, and hostile bytes end where they like. */
 static void cut(void **state)
 {
@@ -79,6 +104,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(says),
+		cmocka_unit_test(fatal),
 		cmocka_unit_test(cut),
 	};
 

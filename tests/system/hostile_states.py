@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT
+"""A QEMU whose run state changes without being asked, as KVM, a debugger or a guest that panicked makes
+it; TCG cannot bring about most of these. The VM's name is `is-` and the state, or when it comes."""
+import contextlib
+import json
+import os
+
+import hostile_qemu as h
+
+STATES = ("debug", "finish-migrate", "guest-panicked", "inmigrate", "internal-error", "io-error", "paused", "postmigrate",
+          "save-vm", "shutdown", "suspended", "watchdog", "of-the-future")
+KVM = """KVM internal error. Suberror: 1
+extra data[0]: 0x0000000000000000
+emulation failure
+EAX=60000011 EBX=d0000000 ECX=00000000 EDX=000003f8
+Code=0f 22 c0 <67> dd 33 f4 eb fd 75 70 0d 0a 00 00
+"""
+
+
+class Guest:
+    """A monitor with a guest behind it."""
+
+    def __init__(self, monitor, when, state="internal-error"):
+        self.monitor, self.when, self.next, self.status = monitor, when, state, "running"
+
+    def event(self, name):
+        self.monitor.send({"event": name, "timestamp": {"seconds": 0, "microseconds": 0}})
+
+    def change(self, tell=True):
+        self.status = self.next
+        if self.status == "internal-error":
+            os.write(2, KVM.encode())
+        if tell:
+            self.event("STOP")
+
+    def obey(self, command):
+        verb = command["execute"]
+        if verb == self.when:
+            self.change()
+        elif verb == "stop" and self.status == "running":
+            self.status = "paused"
+            self.event("STOP")
+        elif verb == "cont" and self.status == "internal-error":
+            self.monitor.send({"error": {"class": "GenericError", "desc": "Resetting the Virtual Machine is required"},
+                               "id": command["id"]})
+            return
+        elif verb == "cont" and self.status != "running":
+            self.status = "running"
+            self.event("RESUME")
+        disk = json.loads(next(w for w in h.sys.argv if '"node-name":"d-' in w))["node-name"]
+        uuid = h.sys.argv[h.sys.argv.index("-uuid") + 1]
+        self.monitor.answer(command, {"query-uuid": {"UUID": uuid}, "query-status": {"status": self.status},
+                                      "query-block": [{"io-status": "nospace", "inserted": {"node-name": disk}}]}
+                            .get(verb))
+
+    def serve(self):
+        while True:
+            with contextlib.suppress(OSError):
+                for command in iter(self.monitor.command, None):
+                    self.obey(command)
+            if self.when == "alone" and self.status == "running":
+                self.change(tell=False)
+            self.monitor.socket, _ = self.monitor.listener.accept()
+            self.monitor.buffer = b""
+            self.monitor.send(h.GREETING)
+
+
+def at_once(state):
+    def begin(monitor):
+        guest = Guest(monitor, None, state)
+        guest.change()
+        guest.serve()
+    return begin
+
+
+def later(when):
+    return lambda monitor: Guest(monitor, when).serve()
+
+
+BEHAVIOUR = {
+    **{"is-" + state: at_once(state) for state in STATES},
+    "is-when-stopped": later("system_powerdown"),
+    "is-when-paused": later("stop"),
+    "is-when-alone": later("alone"),
+}
