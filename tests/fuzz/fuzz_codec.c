@@ -74,7 +74,7 @@ static void run(struct buf *out, size_t max, const uint8_t *data, size_t size, u
 		cuts |= cuts ? 1u << 31 : 0;
 		n = n < size - at ? n : size - at;
 		codec_feed(&c, data + at, n);
-		need(c.in.room <= 4 * (max + size + 256));
+		need(c.in.cap <= 4 * (max + size + 256));
 		if (!drain(&c, out))
 			break;
 	}

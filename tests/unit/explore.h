@@ -71,7 +71,7 @@ struct explorer {
 	struct edge {
 		unsigned from, to;
 	} *edge; /* those that are sure to be open */
-	size_t edges, room;
+	size_t edges, cap;
 };
 
 static void describe(const struct now *n, char *buf, size_t len)
@@ -101,9 +101,9 @@ static void reach(struct explorer *x, struct now n)
 	}
 	if (x->unfair)
 		return;
-	if (x->edges == x->room) {
-		x->room = x->room ? x->room * 2 : 4096;
-		x->edge = xrealloc(x->edge, x->room, sizeof *x->edge);
+	if (x->edges == x->cap) {
+		x->cap = x->cap ? x->cap * 2 : 4096;
+		x->edge = xrealloc(x->edge, x->cap, sizeof *x->edge);
 	}
 	x->edge[x->edges++] = (struct edge){ number(&x->from), i };
 }
