@@ -3,6 +3,7 @@
 #include <limits.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "conf/conf.h"
 #include "supervisor/api/result.h"
 #include "supervisor/storage/snapshot_private.h"
@@ -54,6 +55,7 @@ void snapshot_disks_release(struct snapshot_disks *s)
 		free(s->disk[i].id);
 		free(s->disk[i].path);
 		json_decref(s->disk[i].snapshots);
+		json_decref(s->disk[i].bitmaps);
 	}
 	free(s->disk);
 	*s = (struct snapshot_disks){ 0 };
@@ -67,12 +69,20 @@ static struct snapshot_disk *disks_by_node(struct snapshot_disks *s, const char 
 	return NULL;
 }
 
+static void disks_take_bitmaps(struct snapshot_disk *d, json_t *list)
+{
+	json_decref(d->bitmaps);
+	d->bitmaps = json_array_size(list) ? json_incref(list) : NULL;
+}
+
 int snapshot_disk_take(struct snapshot_disk *d, const json_t *image, struct err *e)
 {
-	json_t *list = json_object_get(image, "snapshots");
+	json_t *list = json_object_get(image, "snapshots"),
+	       *specific = json_object_get(json_object_get(image, "format-specific"), "data");
 
 	json_decref(d->snapshots);
 	d->snapshots = NULL;
+	disks_take_bitmaps(d, json_object_get(specific, "bitmaps"));
 	if (!json_is_object(image) || (list && !json_is_array(list)))
 		return err_set(e, ERR_FAILED, "disk '%s': what it holds could not be read", d->id);
 	if (json_array_size(list) > SNAPSHOTS_MAX) {
@@ -100,6 +110,9 @@ int snapshot_disks_take_nodes(struct snapshot_disks *s, const json_t *nodes, str
 		d = disks_by_node(s, json_string_value(json_object_get(node, "node-name")));
 		if (r == 0 && d && !d->snapshots)
 			r = snapshot_disk_take(d, json_object_get(node, "image"), e);
+		/* of a running guest those that QEMU has count, also if they are in no file */
+		if (r == 0 && d)
+			disks_take_bitmaps(d, json_object_get(node, "dirty-bitmaps"));
 	}
 	for (i = 0; r == 0 && i < s->n; i++)
 		if (!s->disk[i].snapshots)
@@ -257,6 +270,32 @@ int snapshot_check_disks(const struct snapshot_disks *s, struct err *e)
 	return 0;
 }
 
+static int disks_refuse_bitmaps(const struct snapshot_disk *d, struct err *e)
+{
+	const char *name = disks_name_of(json_array_get(d->bitmaps, 0));
+	_cleanup_(free_ptr) char *safe =
+		text_escape(name ? name : "", name ? strlen(name) : 0, false);
+	_cleanup_(free_ptr) char *path = text_shell_quote(d->path), *word = text_shell_quote(safe);
+	size_t others = json_array_size(d->bitmaps) - 1;
+
+	err_set(e, ERR_CONFLICT,
+		"disk '%s' has the dirty bitmap '%s'%s: QEMU takes no disk that has one back to a "
+		"snapshot",
+		d->id, safe, others ? ", and others" : "");
+	return err_hint(e,
+		"backup tools make them; with the VM off, qemu-img bitmap --remove %s %s drops it, and "
+		"the next backup is a full one",
+		path, word);
+}
+
+int snapshot_check_bitmaps(const struct snapshot_disks *s, struct err *e)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (s->disk[i].bitmaps)
+			return disks_refuse_bitmaps(&s->disk[i], e);
+	return 0;
+}
+
 int snapshot_check_free(const struct snapshot_disks *s, const char *name, struct err *e)
 {
 	for (size_t i = 0; i < s->n; i++)
@@ -279,7 +318,11 @@ int snapshot_check_there(const struct snapshot_disks *s, const char *name, bool 
 	}
 	if (!all || !without)
 		return 0;
-	return err_set(e, ERR_CONFLICT,
+	err_set(e, ERR_CONFLICT,
 		"snapshot '%s' is on disk '%s' but not on '%s': they would not fit together", name,
 		with, without);
+	return err_hint(e,
+		"if disk '%s' is newer, take it out of the VM's file for the revert; vmkeep snapshot "
+		"delete removes what is left of the snapshot",
+		without);
 }

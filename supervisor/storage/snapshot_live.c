@@ -4,6 +4,9 @@
  * a tag that does not exist stops the guest, deleting one succeeds. So everything is checked before
  * and verified afterwards. While QEMU writes memory its monitor is silent, which is not a fault.
  */
+#include <errno.h>
+#include <string.h>
+
 #include "base/log.h"
 #include "base/mem.h"
 #include "qmp/job.h"
@@ -57,6 +60,18 @@ static void live_fail(struct snapshot_op *op, const struct err *e)
 
 /* --- checking --- */
 
+/* A job that somebody else started, such as a backup, works on the disks as they are now. */
+static int live_take_foreign_job(const struct snapshot_op *op, const json_t *job, struct err *e)
+{
+	const char *type = json_string_value(json_object_get(job, "type"));
+
+	if (op->verb != SNAPSHOT_REVERT ||
+		streq(json_string_value(json_object_get(job, "status")), "concluded"))
+		return 0;
+	err_set(e, ERR_CONFLICT, "a job of QEMU's is under way: %.20s", type ? type : "unknown");
+	return err_hint(e, "wait until it is done, or have the program that started it cancel it");
+}
+
 /* A job from before a daemon restart: what the disks hold shows its result. */
 static int live_take_jobs(struct snapshot_op *op, const json_t *jobs, struct err *e)
 {
@@ -64,8 +79,11 @@ static int live_take_jobs(struct snapshot_op *op, const json_t *jobs, struct err
 	size_t i;
 
 	json_array_foreach (jobs, i, job) {
-		if (!streq(json_string_value(json_object_get(job, "id")), job_id))
+		if (!streq(json_string_value(json_object_get(job, "id")), job_id)) {
+			if (live_take_foreign_job(op, job, e) < 0)
+				return e->number;
 			continue;
+		}
 		if (!streq(json_string_value(json_object_get(job, "status")), "concluded"))
 			return err_set(e, ERR_CONFLICT,
 				"a snapshot job of before the daemon's restart is under way");
@@ -100,6 +118,20 @@ static int live_take_status(struct snapshot_op *op, const json_t *result, struct
 	return err_hint(e, "stop or kill it first; its disks alone can be kept and taken back");
 }
 
+/* Devices and CPU features whose state cannot be saved. QEMU notices those in a load when the disks
+ * have gone back already. */
+static int live_take_blockers(struct snapshot_op *op, const json_t *result, struct err *e)
+{
+	json_t *reasons = json_object_get(result, "blocked-reasons");
+	const char *first = json_string_value(json_array_get(reasons, 0));
+
+	if (op->verb == SNAPSHOT_DELETE || !json_array_size(reasons))
+		return 0;
+	err_set(e, ERR_INVALID_CONFIG, "the guest's memory can neither be saved nor loaded: %.200s",
+		first ? first : "QEMU does not say why");
+	return err_hint(e, "with the VM off, snapshots hold its disks alone");
+}
+
 static int live_take_version(struct snapshot_op *op, const json_t *result, struct err *e)
 {
 	int major = 0, minor = 0, micro = 0;
@@ -115,7 +147,7 @@ static int live_take_nodes(struct snapshot_op *op, const json_t *result, struct 
 	return snapshot_disks_take_nodes(&op->disks, result, e);
 }
 
-enum { STEP_NODES = 3 };
+enum { STEP_NODES = 4 };
 
 static const struct {
 	const char *command;
@@ -124,6 +156,7 @@ static const struct {
 	{ "query-jobs", live_take_jobs },
 	{ "query-status", live_take_status },
 	{ "query-version", live_take_version },
+	{ "query-migrate", live_take_blockers },
 	{ "query-named-block-nodes", live_take_nodes },
 };
 _Static_assert(ARRAY_SIZE(steps) == STEP_NODES + 1, "the look at the disks is the last step");
@@ -257,8 +290,9 @@ static void live_save_failed(struct snapshot_op *op, const struct err *e)
 	struct err own;
 
 	err_copy(&own, e);
-	err_hint(&own, "the guest's memory goes into '%s': is there room for it?",
-		op->disks.disk[0].path);
+	if (strstr(e->text, strerror(EIO)) || strstr(e->text, strerror(ENOSPC)))
+		err_hint(&own, "the guest's memory goes into '%s': is there room for it?",
+			op->disks.disk[0].path);
 	live_fail(op, &own);
 }
 

@@ -22,11 +22,15 @@ int snapshot_check(const struct snapshot_op *op, struct err *e)
 	case SNAPSHOT_CREATE:
 		r = snapshot_check_disks(&op->disks, e);
 		if (r == 0)
+			r = snapshot_check_bitmaps(&op->disks, e);
+		if (r == 0)
 			r = snapshot_check_free(&op->disks, op->name, e);
 		break;
 	case SNAPSHOT_REVERT:
 	case SNAPSHOT_DELETE:
 		r = snapshot_check_there(&op->disks, op->name, op->verb == SNAPSHOT_REVERT, e);
+		if (r == 0 && op->verb == SNAPSHOT_REVERT)
+			r = snapshot_check_bitmaps(&op->disks, e);
 		break;
 	}
 	return r;

@@ -28,6 +28,7 @@ struct snapshot_disk { /* a disk that the guest can write to */
 	bool has_base;
 	char created[16];  /* date; "" if not created by vmkeep */
 	json_t *snapshots; /* QEMU's SnapshotInfo, from QMP or qemu-img; NULL: not read yet */
+	json_t *bitmaps;   /* dirty bitmaps, as objects with "name"; NULL: none */
 };
 
 /* Per disk. qcow2 allows 65536, and the number comes from an untrusted image header. */
@@ -44,8 +45,9 @@ void snapshot_disks_init(struct snapshot_disks *s, const struct conf_vm *c,
 struct snapshot_disk *snapshot_disks_add(
 	struct snapshot_disks *s, const char *id, const char *node, const char *path, bool qcow2);
 void snapshot_disks_release(struct snapshot_disks *s);
-/* Reads the snapshot list from the output of qemu-img info or a node's ImageInfo. ERR_FAILED if it
- * is malformed or lists more than SNAPSHOTS_MAX: it never counts as an empty list. */
+/* Reads the snapshots and bitmaps from the output of qemu-img info or a node's ImageInfo.
+ * ERR_FAILED if it is malformed or lists more than SNAPSHOTS_MAX: it never counts as an empty
+ * list. */
 int snapshot_disk_take(struct snapshot_disk *d, const json_t *image, struct err *e);
 /* The same for all disks, from the reply to query-named-block-nodes. ERR_FAILED if a disk is
  * missing. */
@@ -65,6 +67,9 @@ json_t *snapshot_table(const struct snapshot_disks *s);
 int snapshot_check_name(const char *name, struct err *e);
 /* Checks that there is a disk and all are qcow2. ERR_INVALID_CONFIG names the disk and the fix. */
 int snapshot_check_disks(const struct snapshot_disks *s, struct err *e);
+/* No disk has dirty bitmaps: QEMU reverts none that has, and finds out when it has stopped the
+ * guest. ERR_CONFLICT names the bitmap and the fix. */
+int snapshot_check_bitmaps(const struct snapshot_disks *s, struct err *e);
 int snapshot_check_free(const struct snapshot_disks *s, const char *name, struct err *e);
 /* all: must be on every disk, else on at least one. ERR_NOT_FOUND; ERR_CONFLICT if only some have
  * it. */

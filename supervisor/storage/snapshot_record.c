@@ -16,21 +16,26 @@ enum { RECORDS_VERSION = 1, RECORDS_MAX = 16 << 20 };
 
 static const char file_name[] = "snapshots.json";
 
-/* Keys whose values a guest can see. Adding or removing a whole device always counts. */
+/* Keys that do not change what the guest sees of its machine, nor what QEMU loads into it; no key:
+ * all of the section. A key that is not here counts, so that a new one is safe until somebody
+ * knows better. Adding or removing a whole device always counts. */
 static const struct {
-	const char *section, *key[8];
-} visible[] = {
-	{ "VM", { "CPUs", "Memory", "Machine" } },
-	{ "CPU", { "Model", "Features", "Sockets", "Cores", "Threads" } },
-	{ "Memory", { "Max", "Balloon", "DeflateOnOOM", "FreePageReporting" } },
-	{ "Boot", { "Firmware", "SecureBoot", "Kernel" } },
-	{ "Disk", { "Bus", "Discard", "ReadOnly" } },
-	{ "CDROM", { "Bus" } },
-	{ "NIC", { "Model", "MACAddress" } },
-	{ "Display", { "Type", "Video", "Tablet" } },
-	{ "Serial", { "Type" } },
-	{ "RNG", { "Source" } },
-	{ "QEMU", { "Args" } },
+	const char *section, *key[10];
+} hidden[] = {
+	{ "VM", { "Description", "Accel", "UUID", "Owner", "Networks", "Enable" } },
+	{ "Memory", { "Min" } },
+	{ "Boot", { "Order", "Menu", "Initrd", "Append", "Clock" } },
+	{ "Disk", { "Path", "Base", "Size", "Format", "Cache", "AIO", "DetectZeroes", "OnError",
+			  "IOThread", "Serial" } },
+	{ "CDROM", { "Path", "Format", "Cache", "OnError", "Serial" } },
+	{ "NIC", { "Network", "Bridge", "Address", "HostName", "Link" } },
+	{ "Display", { "Listen", "Port", "Password", "AllowNoPassword", "Keymap" } },
+	{ "Serial", { "Log", "LogSize", "LogKeep" } },
+	{ "RNG", { "Rate" } },
+	{ "Lifecycle", { NULL } },
+	{ "Limits", { NULL } },
+	{ "Hooks", { NULL } },
+	{ "QEMU", { "Binary" } },
 };
 
 json_t *snapshot_record_new(const struct snapshot_machine *m, bool running, json_int_t created)
@@ -66,21 +71,28 @@ static void record_add_change(struct changes *c, const char *what, const char *f
 		what, from ? from : "not there", to ? to : "not there");
 }
 
-static bool record_is_visible(const struct conf_change *c)
+static bool record_is_hidden(const struct conf_change *c)
 {
-	for (size_t i = 0; c->key && i < ARRAY_SIZE(visible); i++)
-		for (size_t k = 0; visible[i].key[k]; k++)
-			if (streq(visible[i].section, c->section) &&
-				streq(visible[i].key[k], c->key))
+	/* notify needs a port in the guest; see argv_wants_notify() */
+	if (streq(c->key, "ReadyWhen"))
+		return !streq(c->from, "notify") && !streq(c->to, "notify");
+	for (size_t i = 0; c->key && i < ARRAY_SIZE(hidden); i++) {
+		if (!streq(hidden[i].section, c->section))
+			continue;
+		if (!hidden[i].key[0])
+			return true;
+		for (size_t k = 0; k < ARRAY_SIZE(hidden[i].key) && hidden[i].key[k]; k++)
+			if (streq(hidden[i].key[k], c->key))
 				return true;
-	return !c->key;
+	}
+	return false;
 }
 
 static void record_on_change(void *data, const struct conf_change *c)
 {
 	char what[192];
 
-	if (!record_is_visible(c))
+	if (record_is_hidden(c))
 		return;
 	snprintf(what, sizeof what, "[%s%s%s]%s%s", c->section, c->id ? " " : "",
 		c->id ? c->id : "", c->key ? " " : "", c->key ? c->key : "");

@@ -220,6 +220,53 @@ static void test_nodes(void **state)
 	conf_vm_release(&c);
 }
 
+/* Those in the file count for an image, those that QEMU has for a node. */
+static void test_bitmaps(void **state)
+{
+	static const struct {
+		const char *nodes, *says; /* says NULL: nothing */
+	} cases[] = {
+		{ "[]", NULL },
+		{ "[{\"name\": \"b0\"}]", "disk 'root' has the dirty bitmap 'b0': " },
+		{ "[{\"name\": \"b0\"}, {}]",
+			"disk 'root' has the dirty bitmap 'b0', and others: " },
+		{ "[{\"persistent\": false}]", "disk 'root' has the dirty bitmap ''" },
+		{ "[{\"name\": \"\\u001b[31m\"}]", "bitmap '\\x1b[31m'" },
+	};
+	struct identity id = IDENTITY_INIT;
+	struct snapshot_disks s;
+	struct conf_vm c;
+
+	(void)state;
+	parse(&c, three_disks);
+	snapshot_disks_init(&s, &c, &id, "/images");
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(free_ptr) char *image = xasprintf(
+			"{\"format-specific\": {\"data\": {\"bitmaps\": %s}}}", cases[i].nodes);
+		_cleanup_(free_ptr) char *nodes = xasprintf(
+			"[{\"node-name\": \"d-data\", \"image\": %s},"
+			" {\"node-name\": \"d-root\", \"image\": {}, \"dirty-bitmaps\": %s}]",
+			image, cases[i].nodes);
+		json_t *of_image = json_loads(image, 0, NULL),
+		       *of_nodes = json_loads(nodes, 0, NULL);
+
+		for (int live = 0; live < 2; live++) {
+			struct err e = ERR_INIT;
+
+			assert_int_equal(live ? snapshot_disks_take_nodes(&s, of_nodes, &e)
+					      : snapshot_disk_take(&s.disk[0], of_image, &e),
+				0);
+			snapshot_check_bitmaps(&s, &e);
+			if (cases[i].says ? !strstr(e.text, cases[i].says) : e.number)
+				fail_msg("case %zu: '%s'", i, e.text);
+		}
+		json_decref(of_image);
+		json_decref(of_nodes);
+	}
+	snapshot_disks_release(&s);
+	conf_vm_release(&c);
+}
+
 /* As many as may be, in no order, half of them on both disks; one more is refused. */
 static void test_many(void **state)
 {
@@ -280,6 +327,12 @@ static void test_record(void **state)
 		  "[NIC lan] was there and is not there" },
 		{ "[VM]\nMemory=128M\nNetworks=none\n[Disk root]\nPath=a.qcow2\nBus=scsi\n[NIC lan]\nModel=e1000\n",
 		  "pc-q35-7.2", "tcg", "7.2.22", "[Disk root] Bus was auto and is scsi, [NIC lan] Model was virtio" },
+		{ "[VM]\nMemory=128M\nNetworks=none\n[Disk root]\nPath=a.qcow2\n[NIC lan]\n[Agent]\nEnable=no\n"
+		  "[Watchdog]\nModel=itco\n[Lifecycle]\nReadyWhen=notify\n",
+		  "pc-q35-7.2", "tcg", "7.2.22", "[Agent] Enable was yes and is no, [Watchdog] Model was none and is itco, "
+		  "[Lifecycle] ReadyWhen was started and is notify" },
+		{ "[VM]\nMemory=128M\nNetworks=none\n[Disk root]\nPath=a.qcow2\n[NIC lan]\n[Lifecycle]\nReadyWhen=lease\n",
+		  "pc-q35-7.2", "tcg", "7.2.22", NULL },
 		{ "[VM]\nMemory=128M\nDescription=new\nNetworks=none\n[Disk root]\nPath=b.qcow2\nCache=unsafe\n"
 		  "[NIC lan]\nLink=down\n[Lifecycle]\nRestart=no\n",
 		  "pc-q35-7.2", "tcg", "7.2.22", NULL },
@@ -319,6 +372,7 @@ int main(void)
 		cmocka_unit_test(test_there),
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_nodes),
+		cmocka_unit_test(test_bitmaps),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_record),
 	};
