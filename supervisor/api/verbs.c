@@ -189,7 +189,11 @@ const struct api_verb api_verbs[] = {
 	  .text = "Ends with 12 when there are differences." },
 	{ "vm-cmdline", "cmdline", API_ROLE_VIEW, API_VM, 0, { "domxml-to-native" },
 	  .result = "a command for the shell", .returns = { .members = api_plain },
-	  .help = "print the QEMU command line of a VM, ready to paste" },
+	  .help = "print the QEMU command line of a VM, ready to paste into a shell",
+	  .text = "What is pasted runs beside vmkeep, without its jail: the first serial port and QEMU's "
+		  "monitor are on the terminal, NICs on a user-mode network; comments at the top list "
+		  "the differences. It uses the real disks, which QEMU locks: while the VM runs, it "
+		  "is refused, and the VM is not affected." },
 
 	{ "vm-set-memory", "set-memory", API_ROLE_OWNER, API_VM, API_JOB | API_NEEDS_GUEST,
 	  { "setmem" },

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/qemu/argv_build.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <limits.h>
@@ -11,8 +10,6 @@
 #include "base/buf.h"
 #include "base/text.h"
 #include "supervisor/qemu/cpu.h"
-
-enum { VNC_FIRST_PORT = 5900 };
 
 /* The machine */
 
@@ -59,14 +56,10 @@ static void argv_add_machine(struct argv_build *b)
 	_cleanup_(buf_release) struct buf cpu = BUF_INIT;
 
 	argv_option(b, "-machine", "%s,dump-guest-core=off%s%s", b->bus.id->machine,
-		smm ? ",smm=on" : "", uefi ? ",pflash0=pflash0,pflash1=pflash1" : "");
-	if (uefi) {
-		argv_json(b, "-blockdev",
-			device_flash_node(
-				0, ctx->firmware->code, ctx->firmware->code_format, false));
-		argv_json(
-			b, "-blockdev", device_flash_node(1, ctx->nvram, CONF_FORMAT_QCOW2, true));
-	}
+		smm ? ",smm=on" : "",
+		uefi && !ctx->paste ? ",pflash0=pflash0,pflash1=pflash1" : "");
+	if (uefi)
+		argv_flash(b);
 	if (smm) /* else the guest could write the variables behind the firmware's back */
 		argv_option(b, "-global", "driver=cfi.pflash01,property=secure,value=on");
 	argv_option(b, "-accel", "%s", ctx->accel == CONF_ACCEL_KVM ? "kvm" : "tcg");
@@ -124,22 +117,6 @@ static void argv_add_boot(struct argv_build *b)
 		argv_option(b, "-append", "%s", append.data);
 }
 
-/* VNC for `cmdline`: QEMU itself listens where the daemon would. */
-static void argv_add_pasted_vnc(struct argv_build *b)
-{
-	const struct conf_vm *c = b->c;
-	const char *password = c->password ? ",password=on" : "";
-	bool v6 = strchr(c->listen, ':') != NULL;
-
-	if (streq(c->listen, "unix") || (c->port && c->port < VNC_FIRST_PORT))
-		argv_option(
-			b, "-vnc", "unix:%s/vnc.sock%s", argv_comma(b, b->ctx->run_dir), password);
-	else
-		argv_option(b, "-vnc", "%s%s%s:%" PRIu64 "%s%s", v6 ? "[" : "", c->listen,
-			v6 ? "]" : "", c->port ? c->port - VNC_FIRST_PORT : 0,
-			c->port ? "" : ",to=99", password);
-}
-
 static void argv_add_display(struct argv_build *b)
 {
 	const struct conf_vm *c = b->c;
@@ -147,9 +124,7 @@ static void argv_add_display(struct argv_build *b)
 	argv_option(b, "-display", "none");
 	if (c->display == CONF_DISPLAY_NONE)
 		return;
-	if (b->ctx->paste)
-		argv_add_pasted_vnc(b);
-	else
+	if (!b->ctx->paste)
 		argv_option(b, "-vnc", "none%s", c->password ? ",password=on" : "");
 	if (c->keymap)
 		argv_option(b, "-k", "%s", c->keymap);
@@ -188,12 +163,16 @@ static void argv_add_all(struct argv_build *b)
 	const char *name = argv_comma(b, c->name);
 
 	argv_word(b, b->p->binary);
-	argv_option(b, "-name", "guest=%s,process=vmkeep:%s,debug-threads=on", name, name);
-	if (!b->ctx->paste)
+	if (b->ctx->paste) { /* not the process name of a guest of the daemon's */
+		argv_option(b, "-name", "guest=%s,debug-threads=on", name);
+	} else {
+		argv_option(b, "-name", "guest=%s,process=vmkeep:%s,debug-threads=on", name, name);
 		argv_word(b, "-S");
+	}
 	argv_word(b, "-nodefaults");
 	argv_word(b, "-no-user-config");
-	argv_word(b, "-no-shutdown");
+	if (!b->ctx->paste)
+		argv_word(b, "-no-shutdown");
 	argv_option(b, "-action", "panic=pause,watchdog=pause");
 	argv_option(b, "-sandbox",
 		"on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
@@ -203,8 +182,7 @@ static void argv_add_all(struct argv_build *b)
 	argv_option(b, "-uuid", "%s", b->bus.id->uuid);
 	argv_add_boot(b);
 	argv_add_display(b);
-	argv_socket(b, "qmp", ARGV_FD_QMP);
-	argv_option(b, "-mon", "chardev=qmp,mode=control");
+	argv_monitor(b);
 	argv_devices(b);
 	argv_add_own_words(b);
 }
@@ -214,7 +192,6 @@ int argv_build(struct argv *out, const struct conf_vm *c, struct identity *id,
 {
 	struct argv_build b = { .out = out, .c = c, .p = p, .ctx = ctx, .bus = { .id = id } };
 
-	assert(!ctx->paste || !c->nics || ctx->tap);
 	if (argv_check_counts(&b) < 0 || argv_choose_machine(&b) < 0) {
 		argv_failed(&b);
 	} else {

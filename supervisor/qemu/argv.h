@@ -44,14 +44,12 @@ static inline int argv_fd_tap(size_t nic)
 }
 
 struct argv_context {
-	bool paste;	       /* for `cmdline`: sockets by path and taps by name, no fds, no -S */
+	bool paste;	       /* for `cmdline`, see argv_paste() */
 	enum conf_accel accel; /* resolved: KVM or TCG */
 	const char *image_dir; /* for relative disk paths */
-	const char *run_dir;   /* RUN/vms/NAME, for paste: qmp.sock, agent.sock, serial-ID.sock,
-				  serial-ID.log, notify.log, vnc.sock */
-	const char *nvram;     /* absolute path of the UEFI variables (qcow2), NULL: BIOS */
+	const char *nvram;     /* absolute path of the UEFI variables (qcow2), NULL: BIOS; with
+				  paste: the template if this VM has none yet */
 	const struct firmware *firmware; /* the chosen descriptor, NULL: BIOS */
-	const char (*tap)[16];		 /* tap names by NIC, for paste */
 };
 
 struct argv {
@@ -73,6 +71,12 @@ void argv_release(struct argv *a);
 
 /* As one shell command, one option per line, joined by " \\\n"; the caller frees it. */
 char *argv_shell(const struct argv *a);
+
+/* The same after comments that say what differs from what vmkeep runs; a was built with paste.
+ * Pasting it must not harm the VM, running or not: it names nothing below RUN, gets no fds and no
+ * tap, locks all images, and never writes UEFI variables. */
+char *argv_paste(const struct argv *a, const struct conf_vm *c, const struct argv_context *ctx,
+	bool running);
 
 /* Every host path that this VM's QEMU opens, for the jail; in stable order. */
 enum argv_file_kind {

@@ -2,7 +2,8 @@
 /*
  * supervisor/qemu/argv_build.h - building a command line
  *
- * argv.c assembles it, argv_devices.c adds the devices, argv_words.c the words.
+ * argv.c assembles it, argv_devices.c adds the devices, argv_words.c the words; argv_paste.c has
+ * what differs for `cmdline`.
  */
 #ifndef SUPERVISOR_QEMU_ARGV_BUILD_H
 #define SUPERVISOR_QEMU_ARGV_BUILD_H
@@ -35,8 +36,10 @@ void argv_option(struct argv_build *b, const char *option, const char *fmt, ...)
 void argv_json(struct argv_build *b, const char *option, json_t *o /* stolen */);
 /* Doubles commas: QEMU's option syntax ends a value at a single one. */
 const char *argv_comma(struct argv_build *b, const char *value);
-/* Adds a listening chardev. */
-void argv_socket(struct argv_build *b, const char *id, int fd);
+/* Adds the monitor or, with paste, the terminal: the monitor shares it with the first serial port. */
+void argv_monitor(struct argv_build *b);
+/* Adds the UEFI firmware and its variables. */
+void argv_flash(struct argv_build *b);
 
 /* All devices except machine and display options. */
 void argv_devices(struct argv_build *b);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
 
-#include "base/buf.h"
 #include "supervisor/qemu/argv_build.h"
 
 enum { UARTS_MAX = 4 };
@@ -9,20 +8,19 @@ enum { UARTS_MAX = 4 };
 static void devices_add_serial_socket(struct argv_build *b, size_t i)
 {
 	const struct conf_serial *s = &b->c->serial[i];
-	const char *run = b->ctx->paste ? argv_comma(b, b->ctx->run_dir) : NULL;
-	_cleanup_(buf_release) struct buf where = BUF_INIT;
+	char log[64] = "";
 
-	if (run)
-		buf_printf(&where, "path=%s/serial-%s.sock,server=on,wait=off", run, s->id);
-	else
-		buf_printf(&where, "fd=%d,server=on,wait=off", argv_fd_serial(i));
-	if (s->log && run)
-		buf_printf(&where, ",logfile=%s/serial-%s.log,logappend=on", run, s->id);
-	else if (s->log)
-		buf_printf(&where, ",logfile=/dev/fdset/%zu,logappend=on", i + 1);
-	if (s->log && !run)
+	if (b->ctx->paste) {
+		if (i) /* the first is on the terminal */
+			argv_option(b, "-chardev", "null,id=char-%s", s->id);
+		return;
+	}
+	if (s->log) {
+		snprintf(log, sizeof log, ",logfile=/dev/fdset/%zu,logappend=on", i + 1);
 		argv_option(b, "-add-fd", "set=%zu,fd=%d", i + 1, argv_fd_serial_log(i));
-	argv_option(b, "-chardev", "socket,id=char-%s,%s", s->id, where.data);
+	}
+	argv_option(b, "-chardev", "socket,id=char-%s,fd=%d,server=on,wait=off%s", s->id,
+		argv_fd_serial(i), log);
 }
 
 static void devices_add_serials(struct argv_build *b)
@@ -49,13 +47,13 @@ static void devices_add_serials(struct argv_build *b)
 /* A file, as for serial output: messages sent while no daemon runs are not lost. */
 static void devices_add_notify(struct argv_build *b)
 {
-	bool paste = b->ctx->paste;
-
-	if (!paste)
+	if (b->ctx->paste) {
+		argv_option(b, "-chardev", "null,id=notify");
+	} else {
 		argv_option(b, "-add-fd", "set=" ARGV_FDSET_NOTIFY ",fd=%d", ARGV_FD_NOTIFY);
-	argv_option(b, "-chardev", "file,id=notify,path=%s%s,append=on",
-		paste ? argv_comma(b, b->ctx->run_dir) : "/dev/fdset/",
-		paste ? "/notify.log" : ARGV_FDSET_NOTIFY);
+		argv_option(b, "-chardev",
+			"file,id=notify,path=/dev/fdset/" ARGV_FDSET_NOTIFY ",append=on");
+	}
 	argv_json(b, "-device", device_notify());
 }
 
@@ -69,7 +67,11 @@ static void devices_add_guest_ports(struct argv_build *b)
 	if ((c->agent || notify) && !has_controller)
 		argv_json(b, "-device", device_virtio_serial(&b->bus, &b->e));
 	if (c->agent) {
-		argv_socket(b, "agent", ARGV_FD_AGENT);
+		if (b->ctx->paste)
+			argv_option(b, "-chardev", "null,id=agent");
+		else
+			argv_option(b, "-chardev", "socket,id=agent,fd=%d,server=on,wait=off",
+				ARGV_FD_AGENT);
 		argv_json(b, "-device", device_agent());
 	}
 	if (notify)
@@ -86,6 +88,16 @@ static unsigned devices_boot_index(const struct conf_vm *c, const char *id, size
 		if (streq(c->order.item[i], id))
 			return (unsigned)i + 1;
 	return c->order.n ? 0 : (unsigned)by_default + 1;
+}
+
+static void devices_add_image(struct argv_build *b, const struct conf_disk *d)
+{
+	json_t *top = device_disk_node(d, b->bus.id, b->ctx->image_dir, &b->e);
+
+	/* vmkeep-jail locks what is read only; without it QEMU has to */
+	for (json_t *n = top; b->ctx->paste && n; n = json_object_get(n, "backing"))
+		json_object_set_new(json_object_get(n, "file"), "locking", json_string("on"));
+	argv_json(b, "-blockdev", top);
 }
 
 /* Adds back ends at once and collects front ends, whose root ports must come before them. */
@@ -107,8 +119,7 @@ static void devices_add_drives(struct argv_build *b, json_t *front)
 			argv_failed(b);
 		argv_json(b, "-object", device_disk_iothread(d));
 		if (d->path)
-			argv_json(b, "-blockdev",
-				device_disk_node(d, b->bus.id, b->ctx->image_dir, &b->e));
+			devices_add_image(b, d);
 	}
 	b->place = NULL;
 }
@@ -127,9 +138,7 @@ static void devices_add_nics(struct argv_build *b, json_t *front)
 		if (!dev)
 			argv_failed(b);
 		snprintf(fd, sizeof fd, "%d", argv_fd_tap(i));
-		argv_json(b, "-netdev",
-			b->ctx->paste ? device_netdev(&c->nic[i], NULL, b->ctx->tap[i])
-				      : device_netdev(&c->nic[i], fd, NULL));
+		argv_json(b, "-netdev", device_netdev(&c->nic[i], b->ctx->paste ? NULL : fd));
 	}
 	b->place = NULL;
 }

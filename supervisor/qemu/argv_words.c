@@ -86,25 +86,3 @@ const char *argv_comma(struct argv_build *b, const char *value)
 	s = arena_strdup(&b->out->arena, t.data ? t.data : "");
 	return s;
 }
-
-void argv_socket(struct argv_build *b, const char *id, int fd)
-{
-	if (b->ctx->paste)
-		argv_option(b, "-chardev", "socket,id=%s,path=%s/%s.sock,server=on,wait=off", id,
-			argv_comma(b, b->ctx->run_dir), id);
-	else
-		argv_option(b, "-chardev", "socket,id=%s,fd=%d,server=on,wait=off", id, fd);
-}
-
-char *argv_shell(const struct argv *a)
-{
-	struct buf t = BUF_INIT;
-
-	for (size_t i = 0; i < a->n; i++) {
-		char *word = text_shell_quote(a->word[i]);
-
-		buf_printf(&t, "%s%s", i == 0 ? "" : a->word[i][0] == '-' ? " \\\n  " : " ", word);
-		free(word);
-	}
-	return buf_steal(&t);
-}

@@ -83,8 +83,8 @@ json_t *device_flash_node(unsigned n, const char *path, enum conf_format format,
 
 /* NICs */
 
-/* For netdev_add. fd: number or name of an fd, or NULL, then the tap's name is used. */
-json_t *device_netdev(const struct conf_nic *n, const char *fd, const char *tap);
+/* For netdev_add. fd: number or name of a tap's fd; NULL: QEMU's own user-mode network. */
+json_t *device_netdev(const struct conf_nic *n, const char *fd);
 json_t *device_nic(
 	const struct conf_nic *n, struct device_bus *bus, unsigned bootindex, struct err *e);
 

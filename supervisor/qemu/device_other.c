@@ -12,12 +12,11 @@ const char *device_nic_id(const struct conf_nic *n, char buf[80])
 	return buf;
 }
 
-json_t *device_netdev(const struct conf_nic *n, const char *fd, const char *tap)
+json_t *device_netdev(const struct conf_nic *n, const char *fd)
 {
 	if (fd) /* QEMU wants the number as a string */
 		return json_pack("{s:s, s:s+, s:s}", "type", "tap", "id", "net-", n->id, "fd", fd);
-	return json_pack("{s:s, s:s+, s:s, s:s, s:s}", "type", "tap", "id", "net-", n->id, "ifname",
-		tap, "script", "no", "downscript", "no");
+	return json_pack("{s:s, s:s+}", "type", "user", "id", "net-", n->id);
 }
 
 json_t *device_nic(

@@ -33,25 +33,19 @@ int vm_argv_context(struct vm *vm, const struct conf_vm *c, const struct probe *
 	struct firmware **firmware, struct err *e)
 {
 	const struct daemon *d = vm->daemon;
-	char(*tap)[16] = arena_alloc(a, (c->nics ? c->nics : 1) * sizeof *tap);
 	int r = 0;
 
 	*firmware = NULL;
 	if (p)
 		r = vm_firmware(c, p, firmware, e);
-	for (size_t i = 0; i < c->nics; i++)
-		snprintf(tap[i], sizeof tap[i], "vk-%.9s.%u", vm->name, (unsigned)i % 100);
-	for (size_t i = 0; i < vm->proc.nics && i < c->nics; i++)
-		if (vm->proc.nic[i].tap.name[0])
-			memcpy(tap[i], vm->proc.nic[i].tap.name, sizeof tap[i]);
 	*ctx = (struct argv_context){ .paste = paste,
 		.accel = accel,
 		.image_dir = d->image_dir,
-		.run_dir = arena_printf(a, "%s/vms/%s", d->dirs.run, vm->name),
 		.nvram = *firmware ? arena_printf(a, "%s/vms/%s/" VM_NVRAM, d->dirs.state, vm->name)
 				   : NULL,
-		.firmware = *firmware,
-		.tap = (const char(*)[16])tap };
+		.firmware = *firmware };
+	if (paste && ctx->nvram && access(ctx->nvram, F_OK) < 0) /* made by its first start */
+		ctx->nvram = (*firmware)->vars;
 	return r;
 }
 
@@ -156,12 +150,12 @@ static json_t *plan_json(struct vm *vm, const struct probe *p, const struct argv
 		"{s:i, s:s, s:i, s:o, s:o, s:o, s:s, s:b, s:i, s:b, s:b, s:o, s:s*, s:o, s:o, s:o}",
 		"version", PLAN_VERSION, "name", vm->name, "uid", (int)vm->identity.uid, "argv",
 		plan_words_to_json(argv), "fds", numbers, "root",
-		json_sprintf("%s/root", ctx->run_dir), "image_dir", vm->daemon->image_dir, "kvm",
-		vm->proc.accel == CONF_ACCEL_KVM, "oom_score_adj", OOM_SCORE_ADJ, "io_uring",
-		argv_wants_io_uring(&vm->proc.conf), "may_create", !vm->st.by_policy, "files",
-		plan_files(vm, &vm->proc.conf, ctx, a), "modules", modules, "paths",
-		inside_paths(vm), "identity", plan_identity(vm, &vm->proc.conf), "group",
-		cgroups_plan(vm->daemon->cgroups, vm->name, &vm->proc.conf));
+		json_sprintf("%s/vms/%s/root", vm->daemon->dirs.run, vm->name), "image_dir",
+		vm->daemon->image_dir, "kvm", vm->proc.accel == CONF_ACCEL_KVM, "oom_score_adj",
+		OOM_SCORE_ADJ, "io_uring", argv_wants_io_uring(&vm->proc.conf), "may_create",
+		!vm->st.by_policy, "files", plan_files(vm, &vm->proc.conf, ctx, a), "modules",
+		modules, "paths", inside_paths(vm), "identity", plan_identity(vm, &vm->proc.conf),
+		"group", cgroups_plan(vm->daemon->cgroups, vm->name, &vm->proc.conf));
 }
 
 int vm_plan_make(struct vm_plan *out, struct vm *vm, const struct probe *p,

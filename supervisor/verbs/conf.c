@@ -119,6 +119,7 @@ struct cmdline {
 	struct daemon *d;
 	struct request *r;
 	char *name;
+	const struct probe *probe;
 };
 
 static void verb_conf_cmdline_gone(void *data)
@@ -130,11 +131,11 @@ static void verb_conf_cmdline_gone(void *data)
 	free(c);
 }
 
-static int verb_conf_build(struct vm *vm, const struct probe *probe, char **text, struct err *e)
+static int verb_conf_build(
+	struct vm *vm, const struct probe *probe, enum conf_accel accel, char **text, struct err *e)
 {
 	bool up = vm_state_has_process(vm->st.state);
 	const struct conf_vm *conf = up ? &vm->proc.conf : &vm->file.conf;
-	enum conf_accel accel = up ? vm->proc.accel : conf->accel;
 	const char *machine = probe_machine(probe, conf->machine);
 	struct argv argv = ARGV_INIT;
 	struct argv_context ctx;
@@ -151,23 +152,31 @@ static int verb_conf_build(struct vm *vm, const struct probe *probe, char **text
 		if (r < 0)
 			return r;
 	}
-	r = vm_argv_context(vm, conf, probe, accel == CONF_ACCEL_AUTO ? CONF_ACCEL_KVM : accel,
-		true, &a, &ctx, &firmware, e);
+	r = vm_argv_context(vm, conf, probe, accel, true, &a, &ctx, &firmware, e);
 	if (r == 0)
 		r = argv_build(&argv, conf, &vm->identity, probe, &ctx, e);
 	if (r == 0)
 		r = vm_draft_identity(vm, e);
 	if (r == 0)
-		*text = argv_shell(&argv);
+		*text = argv_paste(&argv, conf, &ctx, up);
 	argv_release(&argv);
 	firmware_free(firmware);
 	arena_release(&a);
 	return r;
 }
 
-static void verb_conf_on_probe(void *data, const struct probe *probe, const struct err *e)
+static enum conf_accel verb_conf_accel(const struct vm *vm, bool have_kvm)
 {
-	struct cmdline *c = data;
+	if (vm_state_has_process(vm->st.state))
+		return vm->proc.accel;
+	if (vm->file.conf.accel != CONF_ACCEL_AUTO)
+		return vm->file.conf.accel;
+	return have_kvm ? CONF_ACCEL_KVM : CONF_ACCEL_TCG;
+}
+
+/* e: there is no probe. */
+static void verb_conf_print(struct cmdline *c, const struct err *e, bool have_kvm)
+{
 	struct vm *vm = vms_find(c->d->vms, c->name);
 	struct err own = ERR_INIT;
 	char *text = NULL;
@@ -177,11 +186,30 @@ static void verb_conf_on_probe(void *data, const struct probe *probe, const stru
 	else if (e)
 		err_copy(&own, e);
 	else
-		verb_conf_build(vm, probe, &text, &own);
+		verb_conf_build(vm, c->probe, verb_conf_accel(vm, have_kvm), &text, &own);
 	request_answer(c->r, text ? json_pack("{s:s}", "text", text) : NULL, &own);
 	free(text);
 	free(c->name);
 	free(c);
+}
+
+static void verb_conf_on_kvm(void *data, const struct probe *none, const struct err *e)
+{
+	(void)none;
+	verb_conf_print(data, NULL, !e);
+}
+
+static void verb_conf_on_probe(void *data, const struct probe *probe, const struct err *e)
+{
+	struct cmdline *c = data;
+	const struct vm *vm = vms_find(c->d->vms, c->name);
+
+	c->probe = probe;
+	if (!e && vm && !vm_state_has_process(vm->st.state) &&
+		vm->file.conf.accel == CONF_ACCEL_AUTO)
+		probes_kvm(c->d->probes, probe, verb_conf_on_kvm, c);
+	else
+		verb_conf_print(c, e, false);
 }
 
 void verb_cmdline(struct vm *vm, struct request *r)

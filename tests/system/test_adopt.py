@@ -14,7 +14,7 @@ from walk import walk
 
 
 def monitor(world, name, *commands):
-    """Speaks QMP to a guest whose daemon is dead, by the path that `cmdline` names."""
+    """Speaks QMP to a guest whose daemon is dead, by the path of its socket."""
     with socket.socket(socket.AF_UNIX) as s:
         s.settimeout(10)
         s.connect(world.inner(os.path.join(world.run, "vms", name, "qmp.sock")))

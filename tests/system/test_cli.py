@@ -115,33 +115,6 @@ def test_drop_ins(daemon):
     assert "Description=a in %s" % daemon.state in daemon.ok("cat", "a", "--effective")
 
 
-def test_cmdline_can_be_pasted(daemon):
-    """The very words in a shell give a guest that boots."""
-    daemon.image("a, 'b'.raw", "deaf", "pasted\r\n")
-    daemon.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=a, 'b'.raw\n")
-    text = daemon.ok("cmdline", "a")
-    assert "qemu-system-x86_64" in text.split()[0] and "-S" not in text.split()
-    socket = [word for word in text.replace(",", " ").split() if "serial" in word and "path=" in word]
-    assert socket or "path=" in text
-    os.makedirs(daemon.inner(os.path.join(daemon.run, "vms", "a")), exist_ok=True)
-    shell = vmk.Stream(daemon.inside(["timeout", "30", "sh", "-c", text]))
-    daemon.streams.append(shell)
-    daemon.eventually(lambda: (daemon.processes(), shell.process.poll()),
-                      lambda now: any("qemu-system" in line for line in now[0].values()))
-    monitor = os.path.join(daemon.run, "vms", "a", "qmp.sock")
-    # it is there before QEMU listens on it
-    assert daemon.eventually(lambda: monitor in daemon.exec("ss", "-xlH"), bool), shell.stderr()
-    client = vmk.Client(daemon.inner(monitor))
-    client.call("qmp_capabilities")
-    assert client.call("query-status")["status"] == "running"
-    client.call("quit")
-    assert shell.wait() == 0, shell.stderr()
-    for folder, _, names in os.walk(daemon.inner(os.path.join(daemon.run, "vms", "a")), topdown=False):
-        for name in names:
-            os.unlink(os.path.join(folder, name))
-        os.rmdir(folder)
-
-
 def test_events_for_scripts(daemon):
     daemon.micro("a", "deaf")
     people = daemon.stream("events", "-f")

@@ -10,10 +10,7 @@
 
 static struct probe probe;
 static const char uuid[] = "5f4dcc3b-5aa7-4c5d-8327-deb882cf99aa";
-static const char taps[ARGV_NICS_MAX][16] = { "vk-0", "vk-1" };
-static struct argv_context usual = {
-	.accel = CONF_ACCEL_TCG, .image_dir = "/i", .run_dir = "/r", .tap = taps
-};
+static struct argv_context usual = { .accel = CONF_ACCEL_TCG, .image_dir = "/i" };
 
 static inline int setup(void **state)
 {

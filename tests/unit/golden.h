@@ -25,8 +25,7 @@ static const char *const golden_qemus[] = { "7.2", "10.0" };
 
 struct golden {
 	const char *qemu; /* one of those; NULL: the one that is most like the installed one */
-	const char *image_dir, *run_dir,
-		*nvram; /* set them first; nvram NULL: in the usual place */
+	const char *image_dir, *nvram; /* set them first; nvram NULL: in the usual place */
 	bool paste, tcg;
 	void (*edit)(struct golden *g); /* of the configuration, before it is used; may be NULL */
 	struct conf_vm conf;
@@ -131,7 +130,6 @@ static inline void golden_load(struct golden *g, const char *name)
 
 static inline void golden_build(struct golden *g)
 {
-	static const char taps[ARGV_NICS_MAX][16] = { "vk-0", "vk-1", "vk-2", "vk-3" };
 	struct err e = ERR_INIT;
 
 	g->ctx = (struct argv_context){
@@ -139,12 +137,10 @@ static inline void golden_build(struct golden *g)
 		.accel =
 			g->tcg || g->conf.accel == CONF_ACCEL_TCG ? CONF_ACCEL_TCG : CONF_ACCEL_KVM,
 		.image_dir = g->image_dir,
-		.run_dir = g->run_dir,
 		.nvram = !g->firmware ? NULL
 			 : g->nvram   ? g->nvram
 				      : "/var/lib/vmkeep/vms/golden/nvram.qcow2",
 		.firmware = g->firmware,
-		.tap = taps,
 	};
 	argv_release(&g->argv);
 	if (argv_build(&g->argv, &g->conf, &g->id, &g->probe, &g->ctx, &e) < 0)
