@@ -53,14 +53,6 @@ static enum ending console_from_guest(struct console *s)
 	return GOES_ON;
 }
 
-/* All input was sent: the daemon disconnects once the guest has read it. */
-static enum ending console_say_end(const struct console *s)
-{
-	if (!s->input && !s->raw && !s->watch && !s->typed.len)
-		shutdown(s->c->conn.fd, SHUT_WR);
-	return GOES_ON;
-}
-
 static enum ending console_to_guest(struct console *s)
 {
 	ssize_t n = send(s->c->conn.fd, s->typed.data, s->typed.len, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -68,7 +60,7 @@ static enum ending console_to_guest(struct console *s)
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? GOES_ON : DISCONNECTED;
 	buf_drop(&s->typed, (size_t)n);
-	return console_say_end(s);
+	return GOES_ON;
 }
 
 static enum ending console_from_keyboard(struct console *s)
@@ -81,10 +73,10 @@ static enum ending console_from_keyboard(struct console *s)
 	if (n < 0 && errno == EINTR)
 		return GOES_ON;
 	if (n <= 0) {
-		/* a closed terminal ends the console; for a pipe, the daemon reports when the
-		 * guest has read all */
+		/* a closed terminal ends the console; after a pipe, the guest may have more to
+		 * print */
 		s->input = false;
-		return s->raw ? LEFT : console_say_end(s);
+		return s->raw ? LEFT : GOES_ON;
 	}
 	if (!s->raw) {
 		buf_add(&s->typed, chunk, (size_t)n);
