@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
+#include "supervisor/boot/private.h"
+
+#include <fcntl.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "conf/order.h"
-#include "supervisor/boot/private.h"
+#include "supervisor/host/kvm.h"
 
-enum { STARTS_MAX = 4, STAMP_MAX = 1 << 20, EAGER_SECONDS = 600, RETRY_SECONDS = 5 };
+enum { STARTS_MAX = 4, STAMP_MAX = 1 << 20, EAGER_SECONDS = 600, KVM_SECONDS = 60 };
 #define TICK 0.25 /* seconds; only while a start is in progress */
 
 static void boot_fail(struct pending *p, struct vm *vm, const char *fmt, ...)
@@ -46,8 +50,23 @@ static void boot_pending_begin(struct pending *p, struct vm *vm)
 
 	p->phase = BOOT_STARTING;
 	p->begun = daemon_now();
+	/* the host is still booting, too */
+	vm->st.eager = p->boot->begun + EAGER_SECONDS;
 	if (!vm_state_has_process(vm->st.state) && vm_start_at_boot(vm, &e) < 0)
 		boot_fail(p, vm, "%s", e.text);
+}
+
+/* udev loads its module while we boot: a guest that came earlier would fail, or emulate for ever. */
+static bool boot_awaits_kvm(const struct boot *b)
+{
+	_cleanup_(close_fd) int root = -1;
+	struct kvm_seen seen;
+
+	if (daemon_now() - b->begun >= KVM_SECONDS)
+		return false;
+	root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	kvm_look(root, &seen);
+	return kvm_is_awaited(&seen);
 }
 
 static bool boot_check_waiting(struct pending *p, struct vm *vm)
@@ -64,6 +83,10 @@ static bool boot_check_waiting(struct pending *p, struct vm *vm)
 	} else if (vm->busy && v == DEP_GO) {
 		v = DEP_HOLD;
 		err_set(&why, ERR_CONFLICT, "waits for %s", vm->busy);
+	} else if (p->boot->awaits_kvm && v == DEP_GO && vm->file.conf.accel != CONF_ACCEL_TCG) {
+		v = DEP_HOLD;
+		err_set(&why, ERR_NO_RESOURCES,
+			"waits for '/dev/kvm': the kernel has not loaded its module yet");
 	}
 	if (v == DEP_GO && boot_on_the_way(p->boot) < p->boot->starts_max) {
 		boot_pending_begin(p, vm);
@@ -76,8 +99,6 @@ static bool boot_check_waiting(struct pending *p, struct vm *vm)
 
 static bool boot_check_starting(struct pending *p, struct vm *vm)
 {
-	double now = daemon_now();
-
 	if (vm_state_is_live(vm->st.state)) {
 		p->phase = BOOT_READYING;
 		return true;
@@ -86,11 +107,6 @@ static bool boot_check_starting(struct pending *p, struct vm *vm)
 		boot_fail(p, vm, "%s", vm->st.reason);
 		return true;
 	}
-	/* the host is still booting, too */
-	if (vm->st.state == VM_BACKOFF && vm->st.ending == VM_END_HOST_CAUSE &&
-		now - p->boot->begun < EAGER_SECONDS &&
-		clock_boot() - vm->st.since_boot >= RETRY_SECONDS)
-		vm_event(vm, VM_EV_TIMER, NULL);
 	return false;
 }
 
@@ -135,6 +151,7 @@ static void boot_advance(struct boot *b)
 	struct daemon *d = b->daemon;
 	bool changed = true, over = true, moving = false;
 
+	b->awaits_kvm = boot_awaits_kvm(b);
 	while (changed) {
 		changed = false;
 		for (size_t i = 0; i < b->n; i++)
@@ -143,7 +160,8 @@ static void boot_advance(struct boot *b)
 	for (size_t i = 0; i < b->n; i++) {
 		over &= pending_is_over(&b->pending[i]);
 		moving |= b->pending[i].phase == BOOT_STARTING ||
-			  b->pending[i].phase == BOOT_READYING;
+			  b->pending[i].phase == BOOT_READYING ||
+			  (b->pending[i].phase == BOOT_WAITING && b->awaits_kvm);
 	}
 	if (!moving)
 		loop_timer_stop(&b->tick);

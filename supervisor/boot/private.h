@@ -53,6 +53,7 @@ struct boot {
 	struct pending *pending; /* sorted by name */
 	size_t n;
 	double begun;
+	bool awaits_kvm; /* the module of KVM may still come */
 	long starts_max;
 	struct loop_task soon;
 	void (*advance)(struct loop_task *soon);

@@ -11,7 +11,7 @@
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/start_state.h"
 
-enum { SETTLED_SECONDS = 600 };
+enum { SETTLED_SECONDS = 600, EAGER_RETRY_SECONDS = 5 };
 
 static void gone_set_end_reason(struct vm *vm, const struct policy_verdict *v)
 {
@@ -69,7 +69,9 @@ void vm_exited(struct vm *vm)
 	}
 	if (v.event == VM_EV_GONE_RESTART)
 		vm->st.want = VM_WANT_RUNNING;
-	vm->st.due = clock_boot() + v.delay;
+	vm->st.due = clock_boot() + (policy_is_eager(vm->st.ending, vm->st.eager, daemon_now())
+						    ? EAGER_RETRY_SECONDS
+						    : v.delay);
 	vm_event(vm, v.event, NULL);
 	vm_enter_backoff(vm);
 }

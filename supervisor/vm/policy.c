@@ -38,6 +38,11 @@ bool vm_ending_is_wrong(enum vm_ending ending)
 	return endings[ending].wrong;
 }
 
+bool policy_is_eager(enum vm_ending ending, double until, double now)
+{
+	return ending == VM_END_HOST_CAUSE && now < until;
+}
+
 enum conf_ending policy_ended(const struct conf_vm *c, enum vm_ending ending)
 {
 	return ending == VM_END_POWER_OFF  ? c->on_power_off

@@ -111,7 +111,8 @@ static void tell_alert_state(const struct vm *vm, enum vm_state from)
 
 	if (vm->st.state == VM_FAILED || given_up)
 		tell_alert(vm, "failed", vm->st.reason);
-	else if (vm->st.state == VM_BACKOFF && vm_ending_is_wrong(vm->st.ending))
+	else if (vm->st.state == VM_BACKOFF && vm_ending_is_wrong(vm->st.ending) &&
+		 !policy_is_eager(vm->st.ending, vm->st.eager, daemon_now()))
 		tell_alert(vm, "crash-restart", vm->st.reason);
 	else if (vm->st.state == VM_PAUSED && vm->mon.io_error)
 		tell_alert(vm, "io-error", vm->st.reason);
@@ -138,6 +139,8 @@ static const char *tell_event_of(const struct vm *vm, enum vm_state from)
 			return NULL;
 		return vm->st.want == VM_WANT_RESTART ? "reboot" : "kill";
 	case VM_BACKOFF:
+		if (vm->st.ending == VM_END_START_FAILED || vm->st.ending == VM_END_HOST_CAUSE)
+			return "start-failed";
 		return vm_ending_is_wrong(vm->st.ending) ? "crashed" : "restart";
 	case VM_FAILED:
 		return "failed";

@@ -103,8 +103,10 @@ struct vm_status { /* desired and actual state */
 	/* Time of the last state change. Every moment is kept on two clocks: the wall clock for
 	 * display (see clock_shown()), and clock_boot() for arithmetic. */
 	double since, since_boot;
-	bool paused_start;     /* start --paused */
-	bool by_policy;	       /* the last start was requested by policy, not by a verb */
+	bool paused_start; /* start --paused */
+	bool by_policy;	   /* the last start was requested by policy, not by a verb */
+	/* daemon_now() until which a start that fails for the host's cause is repeated soon */
+	double eager;
 	double due;	       /* clock_boot() of the next start, while in backoff */
 	enum vm_ending ending; /* NONE while the guest is alive */
 	struct policy_memory policy;

@@ -161,7 +161,12 @@ def test_a_ring_is_named(world):
 
 
 def test_a_disk_that_is_not_mounted_yet(world):
-    """It is waited for, and so do those that need it."""
+    """It is waited for, and so do those that need it; nobody is told of a crash that is none."""
+    told = os.path.join(world.base, "told")
+    os.mkdir(os.path.join(world.config, "hooks.d"))
+    with open(os.path.join(world.config, "hooks.d", "10-all"), "w", encoding="utf-8") as f:
+        f.write("#!/bin/sh\necho \"$@\" >>%s\n" % told)
+    os.chmod(f.name, 0o755)
     mount = os.path.join(world.images, "nfs")
     os.mkdir(mount)
     world.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\nEnable=yes\n[Disk root]\nPath=nfs/a.raw\n")
@@ -172,6 +177,33 @@ def test_a_disk_that_is_not_mounted_yet(world):
     world.image("nfs/a.raw")
     world.wait_state("a", "running", timeout=10)
     world.wait_state("b", "running")
+    rows = world.rows("history", "a")
+    assert [row["event"] for row in rows[:2]] == ["start", "start-failed"]
+    assert rows[1]["reason"].endswith("starts again in 5 s")
+    assert not os.path.exists(told)
+
+
+
+def test_kvm_comes_late(world):
+    """Its module is not loaded yet: guests that may use it wait, others start, and nothing fails."""
+    info = os.path.join(world.base, "cpuinfo")
+    with open(info, "w", encoding="utf-8") as f:
+        f.write("processor\t: 0\nflags\t\t: fpu svm\n")
+    world.exec("mount", "--bind", info, "/proc/cpuinfo")
+    world.exec("mount", "-t", "tmpfs", "tmpfs", "/sys/class/misc")
+    with world.devices():
+        world.micro("may", "deaf", vm=ENABLE + "Accel=auto\n")
+        world.micro("tcg", "deaf", vm=ENABLE)
+        world.start()
+        world.wait_state("tcg", "running")
+        assert world.info("may")["state"] == "stopped" and "waits for '/dev/kvm'" in reason(world, "may")
+        world.exec("mkdir", "/sys/class/misc/kvm")
+        assert world.wait_state("may", "running")["accel"] == "tcg"
+        settled(world)
+        events = [row["event"] for row in world.rows("history", "may")]
+        assert events == ["start", "running"]
+        world.ok("kill", "*")
+    world.exec("umount", "/proc/cpuinfo", "/sys/class/misc")
 
 
 def test_a_daemon_that_dies_while_vms_start(world):
