@@ -162,11 +162,11 @@ static const struct conf_key disk_keys[] = {
 		  "that only root may name it. Default: NAME-ID.qcow2 where Size= is given." },
 	{ .name = "Base",         LIST(PATH, conf_disk, base),
 	  .help = "The images that a qcow2 image is based on, from the top down, all of them. "
-		  "What the image's own header names is not followed." },
+		  "What the image's own header names is compared with them, but not followed." },
 	{ .name = "Size",         SIZE(conf_disk, size), .min = 512, .max = 64 * TIB, .step = 512,
 	  .apply = CONF_APPLY_START,
 	  .help = "Creates the image at the first vmkeep start if it is not there, in the image "
-		  "directory only." },
+		  "directory only; with Base= on that base." },
 	{ .name = "Format",       ENUM(conf_format, conf_disk, format, format_names),
 	  .preset = "auto",
 	  .help = "auto goes by the name: .qcow2 is qcow2; .raw, .img, .iso and /dev/... are "

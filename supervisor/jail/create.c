@@ -123,16 +123,49 @@ static const char *create_message(char *text)
 	return *text ? text : "qemu-img failed";
 }
 
+/* The base's name for the header: in the same directory just that, so that both can move. */
+static const char *create_base_name(const struct jail_file *f, const struct jail_file *base)
+{
+	const char *slash = strrchr(base->path, '/');
+	size_t dir = (size_t)(slash + 1 - base->path);
+
+	return f->beneath == base->beneath && strncmp(f->path, base->path, dir) == 0 &&
+			       !strchr(f->path + dir, '/') && !strchr(slash, ':')
+		       ? slash + 1
+		       : base->path;
+}
+
+/* qemu-img is told what it needs of a base (-u), and opens none. */
+static void create_argv(const struct jail_file *f, const char *size, const char **argv)
+{
+	const char *const begin[] = { "qemu-img", "create", "-q", "-f",
+		jail_format_names[f->format] };
+	const struct jail_file *base = f + 1;
+
+	for (size_t i = 0; i < ARRAY_SIZE(begin); i++)
+		*argv++ = begin[i];
+	if (f->has_base) {
+		*argv++ = "-u";
+		*argv++ = "-b";
+		*argv++ = create_base_name(f, base);
+		*argv++ = "-F";
+		*argv++ = jail_format_names[base->format];
+	}
+	*argv++ = image_inside;
+	*argv++ = size;
+	*argv = NULL;
+}
+
 static int create_fill(
 	const struct jail *j, const struct jail_file *f, int dir, int fd, struct err *e)
 {
 	char text[TOOL_TEXT_MAX] = "", size[24];
-	const char *argv[] = { "qemu-img", "create", "-q", "-f", jail_format_names[f->format],
-		image_inside, size, NULL };
+	const char *argv[16];
 	_cleanup_(free_ptr) char *said = NULL;
 	const char *last;
 
 	snprintf(size, sizeof size, "%lld", f->create);
+	create_argv(f, size, argv);
 	if (create_tool_run(j, fd, argv, text) == 0)
 		return 0;
 	last = create_message(text);

@@ -15,7 +15,7 @@
 #include "base/mem.h"
 #include "supervisor/jail/jail.h"
 
-enum { DAY = 86400 };
+enum { DAY = 86400, BASES_MAX = 1024 };
 
 /* Records in the document which disks we created, so that they are never created again. Returns
  * them for the daemon. */
@@ -68,6 +68,56 @@ static void identity_mark_seen(struct jail *j, json_int_t now)
 			jail_identity_saw(j, images, j->file[i].path, now);
 }
 
+static size_t identity_find_path(const json_t *rows, const char *path)
+{
+	size_t n = 0;
+
+	while (n < json_array_size(rows) &&
+		!streq(json_string_value(json_object_get(json_array_get(rows, n), "path")), path))
+		n++;
+	return n;
+}
+
+/* What the header above it stated at the first use stays. */
+static json_t *identity_base_row(const struct jail_file *f)
+{
+	const char *stated =
+		f->known ? json_string_value(json_object_get(f->known, "stated")) : f->states;
+
+	return json_pack("{s:s, s:s, s:s, s:I, s:I}", "path", f->path, "format",
+		jail_format_names[f->format], "stated", stated ? stated : "", "size",
+		(json_int_t)f->st.st_size, "mtime", (json_int_t)f->st.st_mtime);
+}
+
+/* Records what each base is, and how it was. */
+static void identity_mark_bases(struct jail *j)
+{
+	json_t *bases = json_object_get(j->identity.document, "bases");
+
+	if (!bases) {
+		bases = json_array();
+		json_object_set_new(j->identity.document, "bases", bases);
+	}
+	for (size_t i = 0; i < j->n_files; i++) {
+		const struct jail_file *f = &j->file[i];
+		size_t n = identity_find_path(bases, f->path);
+		json_auto_t *row = NULL;
+
+		if (f->kind != JAIL_BASE || f->fd < 0 || f->again)
+			continue;
+		row = identity_base_row(f);
+		if (json_equal(row, json_array_get(bases, n)))
+			continue;
+		if (n < json_array_size(bases))
+			json_array_set(bases, n, row);
+		else
+			json_array_append(bases, row);
+		if (json_array_size(bases) > BASES_MAX)
+			json_array_remove(bases, 0);
+		j->identity.changed = true;
+	}
+}
+
 static int identity_write_out(const struct jail_identity *id, struct err *e)
 {
 	_cleanup_(close_fd) int dir =
@@ -91,11 +141,13 @@ int identity_keep(struct jail *j, struct err *e)
 		return 0;
 	made = identity_mark_made(j, now);
 	identity_mark_seen(j, now);
+	identity_mark_bases(j);
 	told = j->identity.changed || json_array_size(made) > 0;
 	if (told && identity_write_out(&j->identity, e) < 0)
 		return err_wrap(e, e->number, "%s", j->identity.dir);
 	marks_set(j);
 	return told ? answer(j->sock,
-			      json_pack("{s:{s:O, s:I}}", "kept", "disks", made, "seen", now))
+			      json_pack("{s:{s:O, s:I, s:O}}", "kept", "disks", made, "seen", now,
+				      "bases", json_object_get(j->identity.document, "bases")))
 		    : 0;
 }

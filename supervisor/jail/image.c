@@ -12,8 +12,6 @@
 #include "base/text.h"
 #include "supervisor/jail/image.h"
 
-enum { BACKING_MAX = 1023 };
-
 /* The guest may have written anything to its own raw disk, but not before its first start. */
 static bool image_is_mistaken(const struct jail_file *f, const struct magic *m)
 {
@@ -34,6 +32,8 @@ static int image_check_raw(
 		err_set(e, ERR_INVALID_CONFIG,
 			"%s: %s begins like a qcow2 image, but would be used as raw", f->what,
 			f->shown_path);
+		if (f->kind == JAIL_BASE)
+			return base_hint(f, "qcow2", e);
 		return err_hint(e, "write Format=qcow2, or Format=raw if raw is really meant");
 	}
 	m = magic_find(f, head, len);
@@ -66,23 +66,6 @@ static int image_refuse_alien(
 	return err_hint(e, "qemu-img info %s tells what it is", quoted);
 }
 
-/* The backing file's name as a person would write it in Base=, or NULL. */
-static char *image_backing_name(
-	const struct jail_file *f, const struct qcow2 *q, const uint8_t *head, size_t len)
-{
-	const size_t at = q->backing_at, size = q->backing_len;
-	char name[BACKING_MAX];
-
-	if (!at || size == 0 || size > BACKING_MAX)
-		return NULL;
-
-	if (at + size <= len)
-		memcpy(name, head + at, size);
-	else if (pread(f->data, name, size, (off_t)at) != (ssize_t)size)
-		return NULL;
-	return text_escape(name, size, false);
-}
-
 static int image_check_backing(const struct jail_file *f, const struct qcow2 *q,
 	const uint8_t *head, size_t len, struct err *e)
 {
@@ -95,7 +78,7 @@ static int image_check_backing(const struct jail_file *f, const struct qcow2 *q,
 	}
 	if (!q->backing_at || f->has_base)
 		return 0;
-	name = image_backing_name(f, q, head, len);
+	name = qcow2_backing_name(f, q, head, len);
 	if (!name)
 		return err_set(e, ERR_INVALID_CONFIG, "%s: %s has a damaged header", f->what,
 			f->shown_path);
@@ -188,7 +171,7 @@ int image_check(struct jail *j, struct jail_file *f, struct err *e)
 	uint8_t head[IMAGE_HEAD];
 	ssize_t n;
 
-	if (f->kind == JAIL_CDROM || f->kind == JAIL_FIRMWARE)
+	if (f->fd < 0 || f->kind == JAIL_CDROM || f->kind == JAIL_FIRMWARE)
 		return 0;
 	n = image_read_head(f, head);
 	if (n < 0)
@@ -275,19 +258,4 @@ void image_warn(const struct jail *j, const struct jail_file *f, jail_warn *warn
 		found = image_doubt_qcow2(f, &q, &e);
 	if (found)
 		warn(j, "formats", f->id, &e);
-}
-
-uint64_t image_size(const struct jail_file *f)
-{
-	uint8_t head[IMAGE_HEAD];
-	struct err e = ERR_INIT;
-	struct qcow2 q;
-	ssize_t n;
-
-	if (f->format != JAIL_QCOW2)
-		return (uint64_t)f->st.st_size;
-	n = image_read_head(f, head);
-	return n > 0 && qcow2_is(head, (size_t)n) && qcow2_parse(&q, f, head, (size_t)n, &e) == 0
-		       ? q.size
-		       : 0;
 }

@@ -31,6 +31,11 @@ const struct magic *magic_find(const struct jail_file *f, const uint8_t *head, s
 /* The hint for an image that is m. */
 int magic_cure(const struct jail_file *f, const struct magic *m, struct err *e);
 
+/* --- base.c --- */
+
+/* The hint for a base whose format is another one than its image states. */
+int base_hint(const struct jail_file *f, const char *format, struct err *e);
+
 /* --- qcow2.c --- */
 
 enum {
@@ -52,6 +57,10 @@ bool qcow2_is(const uint8_t *head, size_t len);
 /* Parses a header, and refuses what QEMU could not open or should not. */
 int qcow2_parse(
 	struct qcow2 *q, const struct jail_file *f, const uint8_t *head, size_t len, struct err *e);
+/* The backing file's name as a person would write it in Base=; NULL: none, or it cannot be read.
+ * Caller frees. */
+char *qcow2_backing_name(
+	const struct jail_file *f, const struct qcow2 *q, const uint8_t *head, size_t len);
 /* What the image's tables refer to, but the file is too short to hold. at 0: nothing. */
 struct qcow2_gap {
 	uint64_t at, end; /* the first of it that was found; a length that would hold all */

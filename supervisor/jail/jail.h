@@ -45,6 +45,9 @@ struct jail_file {
 	int has_base;
 	long long create;
 	const char *created, *seen;
+	/* of a base */
+	enum jail_format by_name;
+	struct json_t *known; /* owned by the plan; NULL: its first use */
 
 	/* determined by the steps */
 	/* O_PATH: the object itself, whatever the name refers to later; -1: does not exist yet */
@@ -56,6 +59,7 @@ struct jail_file {
 	const char *shown_path; /* for messages */
 	bool again;		/* an earlier entry has the same path */
 	bool made;
+	char states[16]; /* a base: its format in the header of the image above it; "": none */
 };
 
 struct jail_path { /* the daemon's own paths, bind-mounted unchanged */
@@ -197,6 +201,15 @@ extern const uint64_t path_beneath; /* how names in the image directory are reso
 const char *path_in_image_dir(
 	const struct jail *j, const struct jail_file *f); /* NULL if not in the image directory */
 
+/* qcow2.c */
+/* Guest-visible size according to the image header; 0: unknown. */
+uint64_t image_size(const struct jail_file *f);
+
+/* base.c */
+jail_file_step base_settle; /* determines a base's format */
+jail_step bases_place;	    /* puts it into the command line */
+void base_warn(const struct jail *j, const struct jail_file *f, jail_warn *warn);
+
 /* create.c */
 jail_file_step image_create;
 int image_uncreated(const struct jail *j, const struct jail_file *f,
@@ -207,8 +220,6 @@ jail_file_step image_check;
 /* Checks the first len bytes of f against what the plan says about it. */
 int image_check_header(const struct jail_file *f, const uint8_t *head, size_t len, struct err *e);
 enum { IMAGE_HEAD = 4096 }; /* usually fits a header and its backing file's name */
-/* Guest-visible size according to the image header; 0: unknown. */
-uint64_t image_size(const struct jail_file *f);
 void image_warn(const struct jail *j, const struct jail_file *f, jail_warn *warn);
 
 /* identity.c */

@@ -37,8 +37,10 @@ static const struct step {
 	{ "lost identity",   mark_lost,        NULL,          false },
 	{ "device nodes",    nodes_find,       NULL,          true },
 	{ "paths",           paths_open,       NULL,          false },
-	{ "new images",      NULL,             image_create,  true },
+	{ "bases",           NULL,             base_settle,   true },
 	{ "formats",         NULL,             image_check,   true },
+	{ "new images",      NULL,             image_create,  true },
+	{ "format names",    bases_place,      NULL,          false },
 	{ "mounts",          NULL,             mount_prepare, true },
 	{ "locks",           NULL,             lock_check,    true },
 	{ "identity",        identity_keep,    NULL,          false },
@@ -75,7 +77,7 @@ static void main_check_file(struct jail *j, struct jail_file *f)
 			continue;
 		if (f->fd < 0 && steps[i].file != file_open && steps[i].file != mark_check &&
 			steps[i].file != image_create)
-			return;
+			continue;
 		if (steps[i].file(j, f, &e) < 0) {
 			answer_problem(j, "error", steps[i].name, f->id, &e);
 			return;
@@ -133,6 +135,7 @@ static int main_check(struct jail *j)
 		found_check(j, &j->file[i], answer_warning);
 		found_replaced(j, &j->file[i], answer_warning);
 		image_warn(j, &j->file[i], answer_warning);
+		base_warn(j, &j->file[i], answer_warning);
 		main_check_uncreated(j, &j->file[i]);
 	}
 	if (!j->space)

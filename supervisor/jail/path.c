@@ -241,16 +241,19 @@ bool path_was_there(const struct jail_file *f)
 static int path_blame_gone(const struct jail_file *f, const char *where, struct err *e)
 {
 	const char *word = f->created[0] ? "created" : "that was there";
-	_cleanup_(free_ptr) char *quoted = text_shell_quote(f->shown_path);
+	_cleanup_(free_ptr) char *quoted = text_shell_quote(f->shown_path), *base = NULL;
 
 	err_set(e, ERR_NOT_FOUND, "%s %s on %s is missing: is %s mounted?", f->what, word,
 		f->created[0] ? f->created : f->seen, path_shown(where));
 	if (!f->create)
 		return err_hint(e, "mount what holds %s, or put the image back", f->shown_path);
+	if (f->has_base)
+		base = xasprintf(" -b %s -F %s", f[1].path,
+			f[1].format == JAIL_ANY ? "FORMAT" : jail_format_names[f[1].format]);
 	return err_hint(e,
 		"mount what holds %s, or put the image back; if it is lost for good, "
-		"qemu-img create -f %s %s %lld makes an empty one",
-		f->shown_path, jail_format_names[f->format], quoted, f->create);
+		"qemu-img create -f %s%s %s %lld makes an empty one",
+		f->shown_path, jail_format_names[f->format], base ? base : "", quoted, f->create);
 }
 
 static int path_blame_missing(

@@ -59,28 +59,30 @@ static int plan_parse_path(const char *path, const char *what, struct err *e)
 
 static int plan_parse_file(struct jail_file *f, json_t *o, struct err *e)
 {
-	const char *kind, *format = "";
+	const char *kind, *format = "", *by_name = "";
 	json_error_t je;
-	int k, fmt;
+	int k, fmt, named;
 
 	*f = (struct jail_file){
 		.id = "", .created = "", .seen = "", .fd = -1, .data = -1, .tree = -1
 	};
 	if (json_unpack_ex(o, &je, 0,
-		    "{s:s, s:s, s?s, s:s, s?b, s?b, s?s, s?b, s?b, s?I, s?s, s?s !}", "kind", &kind,
-		    "what", &f->what, "id", &f->id, "path", &f->path, "beneath", &f->beneath,
-		    "write", &f->write, "format", &format, "format_written", &f->format_written,
-		    "has_base", &f->has_base, "create", &f->create, "created", &f->created, "seen",
-		    &f->seen) < 0)
+		    "{s:s, s:s, s?s, s:s, s?b, s?b, s?s, s?b, s?b, s?I, s?s, s?s, s?s, s?o !}",
+		    "kind", &kind, "what", &f->what, "id", &f->id, "path", &f->path, "beneath",
+		    &f->beneath, "write", &f->write, "format", &format, "format_written",
+		    &f->format_written, "has_base", &f->has_base, "create", &f->create, "created",
+		    &f->created, "seen", &f->seen, "by_name", &by_name, "known", &f->known) < 0)
 		return err_set(e, ERR_USAGE, "plan: file: %s", je.text);
 	k = plan_find_name(kind, kind_names, JAIL_KINDS);
 	fmt = plan_find_name(format, jail_format_names, JAIL_FORMATS);
-	if (k < 0 || fmt < 0 || f->create < 0)
+	named = plan_find_name(by_name, jail_format_names, JAIL_FORMATS);
+	if (k < 0 || fmt < 0 || named < 0 || f->create < 0)
 		return err_set(e, ERR_USAGE,
 			"plan: %s: kind '%s', format '%s' or size is not known", f->what, kind,
 			format);
 	f->kind = (enum jail_kind)k;
 	f->format = (enum jail_format)fmt;
+	f->by_name = (enum jail_format)named;
 	f->shown_path = path_shown(f->path);
 	return plan_parse_path(f->path, f->what, e);
 }

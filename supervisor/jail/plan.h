@@ -8,9 +8,9 @@
  *
  *   {"error": {"class": "Conflict", "desc": "...", "hint": "...", "step": "locks"}}\n
  *                                          a step failed; exit status 1
- *   {"kept": {"disks": [{"id": "root", "created": 1795401793}], "seen": 1795401793}}\n
- *                                          the identity is safely on disk; lists only disks just
- *                                          created, and when all disks were seen
+ *   {"kept": {"disks": [{"id": "root", "created": 1795401793}], "seen": 1795401793,
+ *             "bases": [...]}}\n            the identity is safely on disk; lists only disks just
+ *                                          created, when all disks were seen, and its bases
  *   {"prepared": {}}\n                      all done, exec comes next
  *   EOF after "prepared"                   exec succeeded (CLOEXEC)
  *   an error line after "prepared"         exec failed after all
@@ -66,7 +66,12 @@
  *            format: raw|qcow2|"",
  *            format_written: bool (set by the operator: use raw even if the content is qcow2),
  *            create: bytes, created: "2026-11-23" or "",
- *            seen: "2026-11-23" or "" (an earlier start found it: it is never created again)}]
+ *            seen: "2026-11-23" or "" (an earlier start found it: it is never created again),
+ *            of a base, which follows the image that it is for:
+ *            format: "" at its first use: what the header of that image states, else
+ *            by_name: raw|qcow2|"" (what its name says),
+ *            known: {stated, size, mtime} (what that header stated at the first use, and how it
+ *            was at the last start)}]
  *
  * Defaults: false, 0, "", []. Unknown members are rejected. All paths, including argv[0], are
  * absolute and contain neither "." nor "..".

@@ -10,6 +10,7 @@
 #include "supervisor/jail/image.h"
 
 enum {
+	BACKING_MAX = 1023,
 	HEADER_2 = 72,
 	HEADER_3 = 104,
 	EXTENSION_END = 0,
@@ -225,6 +226,37 @@ int qcow2_parse(
 	qcow2_take_extensions(q, head, len);
 	r = qcow2_check_features(q, f, e);
 	return r == 0 ? qcow2_check_numbers(q, f, e) : r;
+}
+
+char *qcow2_backing_name(
+	const struct jail_file *f, const struct qcow2 *q, const uint8_t *head, size_t len)
+{
+	const size_t at = q->backing_at, size = q->backing_len;
+	char name[BACKING_MAX];
+
+	if (!at || size == 0 || size > BACKING_MAX)
+		return NULL;
+
+	if (at + size <= len)
+		memcpy(name, head + at, size);
+	else if (pread(f->data, name, size, (off_t)at) != (ssize_t)size)
+		return NULL;
+	return text_escape(name, size, false);
+}
+
+uint64_t image_size(const struct jail_file *f)
+{
+	uint8_t head[IMAGE_HEAD];
+	struct err e = ERR_INIT;
+	struct qcow2 q;
+	ssize_t n;
+
+	if (f->format != JAIL_QCOW2)
+		return (uint64_t)f->st.st_size;
+	n = f->data < 0 ? -1 : pread(f->data, head, sizeof head, 0);
+	return n > 0 && qcow2_is(head, (size_t)n) && qcow2_parse(&q, f, head, (size_t)n, &e) == 0
+		       ? q.size
+		       : 0;
 }
 
 /* --- its tables against the file's length --- */

@@ -97,6 +97,9 @@ struct argv_file {
 	enum conf_format format; /* raw or qcow2; AUTO if it does not matter */
 	bool has_base;		 /* the next file of the chain follows */
 	uint64_t create;	 /* bytes, 0: must exist */
+	/* of a base: what its name says, and what is known of it; NULL: its first use */
+	enum conf_format by_name;
+	const struct identity_base *known;
 };
 /* Returns the number of files, at most max; strings live in the arena. */
 size_t argv_files(const struct conf_vm *c, const struct identity *id,

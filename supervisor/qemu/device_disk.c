@@ -111,6 +111,19 @@ static json_t *device_disk_format_node(const struct conf_disk *d, size_t level, 
 		device_disk_cache_of(d), "file", device_disk_file_node(d, level, path, read_only));
 }
 
+/* What is not known yet is guessed; vmkeep-jail, which reads the headers, writes what is true. */
+static enum conf_format device_disk_base_format(
+	const struct conf_disk *d, const struct identity *id, size_t i, const char *image_dir)
+{
+	enum conf_format format = identity_base_format(id, d, i, image_dir);
+
+	if (format != CONF_FORMAT_AUTO)
+		return format;
+	return i + 1 < d->base.n || identity_format_of(d->base.item[i]) == CONF_FORMAT_QCOW2
+		       ? CONF_FORMAT_QCOW2
+		       : CONF_FORMAT_RAW;
+}
+
 json_t *device_disk_node(
 	const struct conf_disk *d, const struct identity *id, const char *image_dir, struct err *e)
 {
@@ -130,14 +143,8 @@ json_t *device_disk_node(
 				"disk '%s': '%s' is raw and cannot have a base", d->id, path);
 			return NULL;
 		}
-		format = identity_format_of(device_path(d->base.item[i], image_dir, path));
-		if (format == CONF_FORMAT_AUTO) {
-			json_decref(top);
-			err_set(e, ERR_INVALID_CONFIG,
-				"disk '%s': the name '%s' does not tell the format", d->id, path);
-			err_hint(e, "name base files .qcow2, .raw or .img");
-			return NULL;
-		}
+		format = device_disk_base_format(d, id, i, image_dir);
+		device_path(d->base.item[i], image_dir, path);
 		json_object_set_new(
 			node, "backing", device_disk_format_node(d, i + 1, path, format, true));
 		node = json_object_get(node, "backing");

@@ -37,14 +37,20 @@ static void files_add_disk(struct list *l, const struct conf_disk *d, const stru
 			.has_base = d->base.n > 0,
 			.create = d->size },
 		d->path);
-	for (size_t i = 0; i < d->base.n; i++)
+	for (size_t i = 0; i < d->base.n; i++) {
+		const char *base = d->base.item[i], *dir = l->ctx->image_dir;
+		char path[PATH_MAX];
+
 		files_add(l,
 			(struct argv_file){ .kind = ARGV_FILE_BASE,
 				.what = arena_printf(l->a, "base of disk '%s'", d->id),
 				.id = d->id,
-				.format = identity_format_of(d->base.item[i]),
+				.format = identity_base_format(id, d, i, dir),
+				.by_name = identity_format_of(base),
+				.known = identity_base(id, device_path(base, dir, path), base),
 				.has_base = i + 1 < d->base.n },
-			d->base.item[i]);
+			base);
+	}
 }
 
 size_t argv_files(const struct conf_vm *c, const struct identity *id,

@@ -83,6 +83,17 @@ static void identity_drop_images(struct identity *id)
 	id->images = 0;
 }
 
+void identity_drop_bases(struct identity *id)
+{
+	for (size_t i = 0; i < id->bases; i++) {
+		free(id->base[i].path);
+		free(id->base[i].stated);
+	}
+	free(id->base);
+	id->base = NULL;
+	id->bases = 0;
+}
+
 void identity_release(struct identity *id)
 {
 	for (size_t i = 0; i < id->disks; i++) {
@@ -91,6 +102,7 @@ void identity_release(struct identity *id)
 	}
 	identity_drop_slots(id);
 	identity_drop_images(id);
+	identity_drop_bases(id);
 	identity_drop_nics(id);
 	free(id->disk);
 	free(id->machine);

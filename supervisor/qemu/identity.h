@@ -46,6 +46,13 @@ struct identity_image { /* a disk image that some start found or created */
 	int64_t seen; /* Unix time of the last such start, to the day; set by vmkeep-jail */
 };
 
+struct identity_base { /* a base of a disk, since its first use */
+	char *path;
+	enum conf_format format;
+	char *stated;	     /* its format, as the image above it stated at that time; or "" */
+	int64_t size, mtime; /* at the last start, to tell whether it changed */
+};
+
 struct identity_slot { /* a device keeps its place on the bus forever */
 	char *device;  /* "disk-root", "nic-lan", "balloon" */
 	unsigned slot;
@@ -64,6 +71,8 @@ struct identity {
 	size_t disks;
 	struct identity_image *image;
 	size_t images;
+	struct identity_base *base;
+	size_t bases;
 	struct identity_slot *slot;
 	size_t slots;
 	bool dirty; /* differs from what is synced to disk */
@@ -126,6 +135,7 @@ struct identity_disk *identity_disk(const struct identity *id, const char *disk)
 /* The name must not exist yet. */
 struct identity_nic *identity_add_nic(struct identity *id, const char *nic);
 struct identity_disk *identity_add_disk(struct identity *id, const char *disk);
+void identity_drop_bases(struct identity *id);
 void identity_add_slot(struct identity *id, const char *device, unsigned slot);
 
 /* --- identity_image.c --- */
@@ -135,6 +145,15 @@ const char *identity_disk_day(const struct identity *id, const char *disk, char 
  * relative path (written) also matches below a previous image directory. Returns day. */
 const char *identity_image_day(
 	const struct identity *id, const char *path, const char *written, char day[16]);
+/* As identity_image_day() finds an image. NULL: not used yet. */
+const struct identity_base *identity_base(
+	const struct identity *id, const char *path, const char *written);
+/* The format of the disk's i-th base; CONF_FORMAT_AUTO: vmkeep-jail must find out. */
+enum conf_format identity_base_format(
+	const struct identity *id, const struct conf_disk *d, size_t i, const char *image_dir);
+/* Takes "bases" of the file, replacing all; false: not valid. */
+bool identity_read_bases(struct identity *id, const json_t *bases);
+json_t *identity_bases_json(const struct identity *id);
 void identity_saw(struct identity *id, const char *path, int64_t seen);
 
 #endif

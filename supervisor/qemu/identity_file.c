@@ -53,12 +53,12 @@ json_t *identity_json(const struct identity *id)
 	}
 	for (size_t i = 0; i < id->slots; i++)
 		json_object_set_new(slots, id->slot[i].device, json_integer(id->slot[i].slot));
-	return json_pack("{s:i, s:s, s:I, s:s*, s:o*, s:s*, s:s*, s:o, s:o, s:o, s:o}", "version",
-		IDENTITY_VERSION, "uuid", id->uuid, "uid", (json_int_t)id->uid, "generation",
-		id->generation[0] ? id->generation : NULL, "cid",
+	return json_pack("{s:i, s:s, s:I, s:s*, s:o*, s:s*, s:s*, s:o, s:o, s:o, s:o, s:o*}",
+		"version", IDENTITY_VERSION, "uuid", id->uuid, "uid", (json_int_t)id->uid,
+		"generation", id->generation[0] ? id->generation : NULL, "cid",
 		id->cid ? json_integer(id->cid) : NULL, "machine", id->machine, "machine_wish",
 		id->machine_wish, "nics", nics, "disks", disks, "slots", slots, "images",
-		file_images_json(id));
+		file_images_json(id), "bases", id->bases ? identity_bases_json(id) : NULL);
 }
 
 int identity_draft(const struct identity *id, int dirfd, struct err *e)
@@ -183,7 +183,8 @@ static bool file_from_json(struct identity *id, json_t *doc)
 			return false;
 	id->dirty = json_is_true(json_object_get(doc, "draft"));
 	id->kept = !id->dirty || json_is_true(json_object_get(doc, "ran"));
-	return file_read_slots(id, slots) && file_read_images(id, json_object_get(doc, "images"));
+	return file_read_slots(id, slots) && file_read_images(id, json_object_get(doc, "images")) &&
+	       identity_read_bases(id, json_object_get(doc, "bases"));
 }
 
 bool identity_parse(struct identity *id, json_t *doc)

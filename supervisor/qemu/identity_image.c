@@ -4,10 +4,13 @@
  * never created again. Tracked by path, because a disk may get another id, or another disk its
  * path.
  */
+#include <limits.h>
 #include <stdio.h>
 #include <time.h>
 
 #include "base/mem.h"
+#include "conf/conf.h"
+#include "supervisor/qemu/device.h"
 #include "supervisor/qemu/identity.h"
 
 static const char *image_day(int64_t time, char day[16])
@@ -47,6 +50,65 @@ const char *identity_image_day(
 		if (streq(id->image[i].path, path) || image_is_below(id->image[i].path, written))
 			seen = id->image[i].seen > seen ? id->image[i].seen : seen;
 	return image_day(seen, day);
+}
+
+const struct identity_base *identity_base(
+	const struct identity *id, const char *path, const char *written)
+{
+	for (size_t i = 0; i < id->bases; i++)
+		if (streq(id->base[i].path, path) || image_is_below(id->base[i].path, written))
+			return &id->base[i];
+	return NULL;
+}
+
+/* A VM that ran before bases were recorded goes on with what their names say. */
+enum conf_format identity_base_format(
+	const struct identity *id, const struct conf_disk *d, size_t i, const char *image_dir)
+{
+	char path[PATH_MAX], day[16];
+	const struct identity_base *base =
+		identity_base(id, device_path(d->base.item[i], image_dir, path), d->base.item[i]);
+
+	if (base)
+		return base->format;
+	identity_image_day(id, device_path(d->path, image_dir, path), d->path, day);
+	return day[0] && !id->bases ? identity_format_of(d->base.item[i]) : CONF_FORMAT_AUTO;
+}
+
+json_t *identity_bases_json(const struct identity *id)
+{
+	json_t *bases = json_array();
+
+	for (size_t i = 0; i < id->bases; i++) {
+		const struct identity_base *b = &id->base[i];
+
+		json_array_append_new(
+			bases, json_pack("{s:s, s:s, s:s, s:I, s:I}", "path", b->path, "format",
+				       conf_format_name(b->format), "stated", b->stated, "size",
+				       (json_int_t)b->size, "mtime", (json_int_t)b->mtime));
+	}
+	return bases;
+}
+
+bool identity_read_bases(struct identity *id, const json_t *bases)
+{
+	const char *path, *format, *stated;
+	json_int_t size, mtime;
+	json_t *row;
+	size_t i;
+
+	identity_drop_bases(id);
+	json_array_foreach (bases, i, row) {
+		if (json_unpack(row, "{s:s, s:s, s:s, s:I, s:I}", "path", &path, "format", &format,
+			    "stated", &stated, "size", &size, "mtime", &mtime) < 0 ||
+			(!streq(format, "raw") && !streq(format, "qcow2")))
+			return false;
+		id->base = xrealloc(id->base, id->bases + 1, sizeof *id->base);
+		id->base[id->bases++] = (struct identity_base){ xstrdup(path),
+			streq(format, "raw") ? CONF_FORMAT_RAW : CONF_FORMAT_QCOW2, xstrdup(stated),
+			size, mtime };
+	}
+	return !bases || json_is_array(bases);
 }
 
 static void image_drop_oldest(struct identity *id)

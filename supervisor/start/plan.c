@@ -58,6 +58,16 @@ static bool plan_format_written(const struct conf_vm *c, const char *disk)
 	return false;
 }
 
+static void plan_add_base(json_t *file, const struct argv_file *f)
+{
+	if (f->by_name != CONF_FORMAT_AUTO)
+		json_object_set_new(file, "by_name", json_string(conf_format_name(f->by_name)));
+	if (f->known)
+		json_object_set_new(file, "known",
+			json_pack("{s:s, s:I, s:I}", "stated", f->known->stated, "size",
+				(json_int_t)f->known->size, "mtime", (json_int_t)f->known->mtime));
+}
+
 static json_t *plan_files(
 	struct vm *vm, const struct conf_vm *c, const struct argv_context *ctx, struct arena *a)
 {
@@ -91,6 +101,8 @@ static json_t *plan_files(
 				own ? identity_image_day(&vm->identity, f->path, written, seen)
 				    : "",
 				"format_written", own && plan_format_written(c, f->id)));
+		if (f->kind == ARGV_FILE_BASE)
+			plan_add_base(json_array_get(files, i), f);
 	}
 	return files;
 }

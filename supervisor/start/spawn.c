@@ -128,6 +128,8 @@ static void start_spawn_jail_on_kept(struct vm_start *s, const json_t *kept)
 				device_path(
 					vm->proc.conf.disk[i].path, vm->daemon->image_dir, path),
 				json_integer_value(json_object_get(kept, "seen")));
+	if (json_object_get(kept, "bases"))
+		identity_read_bases(&vm->identity, json_object_get(kept, "bases"));
 	if (vm_is_forgotten(vm, &vm->file.conf))
 		vm_note(vm, "new-identity", "%s", VM_FORGOTTEN);
 	vm->identity.kept = true;

@@ -204,10 +204,6 @@ static void test_refused(void **state)
 			"disk 'r': IOThread= needs Bus=virtio",																      ERR_INVALID_CONFIG},
 		{ "[Disk r]\nPath=r.raw\nBus=sata\nReadOnly=yes\n",					    NULL,
 			"disk 'r': ReadOnly=yes needs Bus=virtio or scsi",															   ERR_INVALID_CONFIG},
-		{ "[Disk r]\nPath=r.qcow2\nBase=b.raw\nBase=c.qcow2\n",					NULL,
-			"disk 'r': '/i/b.raw' is raw and cannot have a base",															ERR_INVALID_CONFIG},
-		{ "[Disk r]\nPath=r.qcow2\nBase=b\n",						      NULL,
-			"disk 'r': the name '/i/b' does not tell the format",															ERR_INVALID_CONFIG},
 		{ "[Disk r]\nPath=r.raw\n[Serial a]\n[Serial b]\n[Serial c]\n[Serial d]\n[Serial e]\n",
 			NULL,												"a machine has 4 serial ports, 5 are wanted; use Type=virtio for some",
 			ERR_INVALID_CONFIG																					     },
@@ -352,24 +348,17 @@ static void test_files(void **state)
 		"[Disk seed]\nPath=/dev/x\nReadOnly=yes\n[CDROM cd]\nPath=a.iso\n[CDROM no]\n";
 	/* clang-format off */
 	static const struct argv_file want[] = {
-		{ARGV_FILE_DISK,	  "disk 'root'",	 "root", "/i/r.qcow2", true,  true,
-			CONF_FORMAT_QCOW2,										true,	 1 << 30},
-		{ ARGV_FILE_BASE,	  "base of disk 'root'", "root", "/b/1.qcow2", false, false,
-			CONF_FORMAT_QCOW2,										true,	 0	   },
-		{ ARGV_FILE_BASE,	  "base of disk 'root'", "root", "/i/2.raw",   true,  false,
-			CONF_FORMAT_RAW,										  false, 0	  },
-		{ ARGV_FILE_DISK,	  "disk 'seed'",	 "seed", "/dev/x",	   false, false, CONF_FORMAT_RAW,
-			false,												   0	 },
-		{ ARGV_FILE_CDROM,	   "cdrom 'cd'",		 "cd",   "/i/a.iso",   true,	 false, CONF_FORMAT_RAW,
-			false,												   0	 },
-		{ ARGV_FILE_KERNEL,   "kernel",	      NULL,   "/k",	  false, false, CONF_FORMAT_AUTO, false,
-			0													       },
-		{ ARGV_FILE_KERNEL,   "initrd",	      NULL,   "/i/sub/i",	true,  false, CONF_FORMAT_AUTO,
-			false,												   0	 },
-		{ ARGV_FILE_FIRMWARE, "UEFI firmware",       NULL,   "/c.fd",      false, false, CONF_FORMAT_RAW,
-			false,												   0	 },
-		{ ARGV_FILE_NVRAM,	   "UEFI variables",	     NULL,   "/n.qcow2",   false, true,
-			CONF_FORMAT_QCOW2,										false, 0	    },
+		{ ARGV_FILE_DISK, "disk 'root'", "root", "/i/r.qcow2", true, true, CONF_FORMAT_QCOW2, true, 1 << 30, 0, NULL },
+		{ ARGV_FILE_BASE, "base of disk 'root'", "root", "/b/1.qcow2", false, false, CONF_FORMAT_AUTO, true, 0,
+		  CONF_FORMAT_QCOW2, NULL },
+		{ ARGV_FILE_BASE, "base of disk 'root'", "root", "/i/2.raw", true, false, CONF_FORMAT_AUTO, false, 0,
+		  CONF_FORMAT_RAW, NULL },
+		{ ARGV_FILE_DISK, "disk 'seed'", "seed", "/dev/x", false, false, CONF_FORMAT_RAW, false, 0, 0, NULL },
+		{ ARGV_FILE_CDROM, "cdrom 'cd'", "cd", "/i/a.iso", true, false, CONF_FORMAT_RAW, false, 0, 0, NULL },
+		{ ARGV_FILE_KERNEL, "kernel", NULL, "/k", false, false, CONF_FORMAT_AUTO, false, 0, 0, NULL },
+		{ ARGV_FILE_KERNEL, "initrd", NULL, "/i/sub/i", true, false, CONF_FORMAT_AUTO, false, 0, 0, NULL },
+		{ ARGV_FILE_FIRMWARE, "UEFI firmware", NULL, "/c.fd", false, false, CONF_FORMAT_RAW, false, 0, 0, NULL },
+		{ ARGV_FILE_NVRAM, "UEFI variables", NULL, "/n.qcow2", false, true, CONF_FORMAT_QCOW2, false, 0, 0, NULL },
 	};
 	/* clang-format on */
 	static char code[] = "/c.fd", vars[] = "/v.fd";
@@ -396,6 +385,8 @@ static void test_files(void **state)
 		assert_int_equal(got[i].in_image_dir, want[i].in_image_dir);
 		assert_int_equal(got[i].write, want[i].write);
 		assert_int_equal(got[i].format, want[i].format);
+		assert_int_equal(got[i].by_name, want[i].by_name);
+		assert_null(got[i].known);
 		assert_int_equal(got[i].has_base, want[i].has_base);
 		assert_int_equal(got[i].create, want[i].create);
 	}

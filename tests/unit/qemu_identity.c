@@ -166,6 +166,39 @@ static void test_slots(void **state)
 	assert_int_equal(f->id.slots, 3);
 }
 
+/* From the first use on; without one, by their names if the VM ran before. */
+static void test_bases(void **state)
+{
+	static const char *bases[] = { "b.img", "/srv/c.qcow2" };
+	const struct conf_disk disk = { .path = "r.qcow2", .base = { bases, 2 } };
+	struct fixture *f = *state;
+	json_t *rows = json_pack("[{s:s, s:s, s:s, s:I, s:I}]", "path", "/images/b.img", "format",
+		"qcow2", "stated", "raw", "size", (json_int_t)7, "mtime", (json_int_t)8);
+	json_t *doc;
+
+	assert_int_equal(identity_base_format(&f->id, &disk, 0, "/images"), CONF_FORMAT_AUTO);
+	identity_saw(&f->id, "/images/r.qcow2", INT64_C(1795401793));
+	assert_int_equal(identity_base_format(&f->id, &disk, 0, "/images"), CONF_FORMAT_RAW);
+	assert_int_equal(identity_base_format(&f->id, &disk, 1, "/images"), CONF_FORMAT_QCOW2);
+	assert_true(identity_read_bases(&f->id, rows));
+	json_decref(rows);
+	identity_make_uuid(&f->id);
+	doc = identity_json(&f->id);
+	assert_true(identity_parse(&f->id, doc));
+	json_decref(doc);
+	assert_int_equal(identity_base_format(&f->id, &disk, 0, "/images"), CONF_FORMAT_QCOW2);
+	/* ImageDir= is another one now */
+	assert_int_equal(identity_base_format(&f->id, &disk, 0, "/moved"), CONF_FORMAT_QCOW2);
+	/* a base that is new */
+	assert_int_equal(identity_base_format(&f->id, &disk, 1, "/images"), CONF_FORMAT_AUTO);
+	assert_string_equal(f->id.base[0].stated, "raw");
+	assert_int_equal(f->id.base[0].size, 7);
+	assert_int_equal(f->id.base[0].mtime, 8);
+	doc = json_pack("[{s:s}]", "path", "/b");
+	assert_false(identity_read_bases(&f->id, doc));
+	json_decref(doc);
+}
+
 /* An image that a start found is known by its path, whatever disk it is and wherever ImageDir= leads. */
 static void test_images(void **state)
 {
@@ -210,6 +243,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_changes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_machine, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_slots, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bases, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_images, setup, teardown),
 	};
 

@@ -138,7 +138,7 @@ static void make_file(const struct argv_file *f)
 
 	assert_int_equal(file_mkdirs(parent, 0755, NULL), 0);
 	free(parent);
-	if (f->format == CONF_FORMAT_QCOW2) {
+	if (f->format == CONF_FORMAT_QCOW2 || f->by_name == CONF_FORMAT_QCOW2) {
 		run(qcow2);
 		return;
 	}
