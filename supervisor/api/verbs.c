@@ -172,8 +172,10 @@ const struct api_verb api_verbs[] = {
 		"say: images and their backing files as the VM's uid sees them, by the first part "
 		"of a path that fails; locks and who holds them; set-uid bits, access lists and "
 		"attributes on images; room for images that still grow; memory, KVM, the machine "
-		"type, networks, bridges, VNC ports; and what two VM files claim both. A FILE is "
-		"only read, by the client, with the rights of its user. Ends with 2 when a row is "
+		"type, networks, bridges, VNC ports; and what two VM files claim both. The FILE "
+		"of a VM in the configuration directory, or one of its drop-ins, stands for that VM; any "
+		"other, or without a daemon, is only read, by the client, with the rights of its user, "
+		"and a note says so. Ends with 2 when a row is "
 		"an error; warnings alone end with 0." },
 	{ "vm-cat", "cat", API_ROLE_VIEW, API_VM, 0, { "dumpxml" },
 	  .arg = {

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* vmkeep check FILE: read here, with the caller's permissions; check NAME is the daemon's. */
+/*
+ * vmkeep check FILE: the file of a VM in the daemon's configuration directory is checked by the
+ * daemon, like check NAME; any other is read here, with the caller's permissions.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -25,16 +29,30 @@ static const char *check_ending(const char *path)
 struct file {
 	const char *base, *end; /* "web1.vm", ".vm" */
 	char *dir, *name;	/* "web1" */
+	char *drops_into;	/* a drop-in: the path of its VM's file; NULL: none */
 };
 
 static struct file check_split(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 	struct file f = { .base = slash ? slash + 1 : path, .end = check_ending(path) };
+	_cleanup_(free_ptr) char *dir = NULL;
+	const char *d;
 
 	f.dir = slash ? xstrndup(path, (size_t)(slash - path) + !(slash - path)) : xstrdup(".");
 	f.name = xstrndup(f.base, strlen(f.base) - strlen(f.end));
+	dir = streq(f.end, ".conf") ? realpath(f.dir, NULL) : NULL;
+	d = dir ? strstr(dir, ".vm.d") : NULL;
+	if (d && streq(d, ".vm.d"))
+		f.drops_into = xstrndup(dir, strlen(dir) - strlen(".d"));
 	return f;
+}
+
+static void check_release(struct file *f)
+{
+	free(f->dir);
+	free(f->name);
+	free(f->drops_into);
 }
 
 static struct conf_context check_context(const struct conf_daemon *defaults)
@@ -79,6 +97,26 @@ static void check_read_defaults(const char *dir, struct conf_daemon *defaults)
 	conf_problems_release(&ignored);
 }
 
+/* After the file of its VM; without that file it stands alone. */
+static void check_parse_drop_in(
+	const char *path, const struct conf_source *drop_in, struct conf_problems *p)
+{
+	_cleanup_(buf_release) struct buf text = BUF_MAX(CONF_TEXT_MAX);
+	struct conf_daemon daemon = CONF_DAEMON_INIT;
+	struct conf_vm vm = CONF_VM_INIT;
+	const struct conf_context context = check_context(&daemon);
+	struct file file = check_split(path);
+	struct conf_source src[2];
+	bool there = check_read_source(path, &text, &src[0], NULL) == 0;
+
+	src[1] = *drop_in;
+	check_read_defaults(file.dir, &daemon);
+	conf_vm_parse(&vm, file.name, src + !there, 1 + there, &context, p);
+	conf_vm_release(&vm);
+	conf_daemon_release(&daemon);
+	check_release(&file);
+}
+
 static void check_parse(
 	const struct file *f, const struct conf_source *src, struct conf_problems *p)
 {
@@ -87,7 +125,9 @@ static void check_parse(
 	struct conf_vm vm = CONF_VM_INIT;
 	const struct conf_context context = check_context(&daemon);
 
-	if (streq(f->end, ".network")) {
+	if (f->drops_into) {
+		check_parse_drop_in(f->drops_into, src, p);
+	} else if (streq(f->end, ".network")) {
 		conf_network_parse(&network, f->name, src, 1, p);
 	} else if (streq(f->base, "vmkeep.conf")) {
 		conf_daemon_parse(&daemon, src, 1, p);
@@ -161,6 +201,16 @@ static void check_beside(const struct file *f, struct conf_problems *p)
 	conf_problems_release(&ignored);
 }
 
+static int check_print(struct command *c, json_t *result /* stolen */)
+{
+	int code = command_result(c, NULL, result);
+
+	command_flush_json(c);
+	command_flush(c);
+	json_decref(result);
+	return code;
+}
+
 static int check_file(struct command *c, const char *path)
 {
 	_cleanup_(free_ptr) char *safe = text_escape(path, strlen(path), false);
@@ -169,7 +219,6 @@ static int check_file(struct command *c, const char *path)
 	struct conf_source src;
 	struct err e = ERR_INIT;
 	struct file file;
-	json_t *result;
 	int code;
 
 	if (check_read_source(path, &text, &src, &e) < 0)
@@ -179,14 +228,70 @@ static int check_file(struct command *c, const char *path)
 	check_parse(&file, &src, &problems);
 	if (!problems.count)
 		check_beside(&file, &problems);
-	free(file.dir);
-	free(file.name);
-	result = api_problems(&problems, true);
-	code = command_result(c, NULL, result);
-	command_flush_json(c);
-	command_flush(c);
-	json_decref(result);
+	check_release(&file);
+	code = check_print(c, api_problems(&problems, true));
 	conf_problems_release(&problems);
+	return code;
+}
+
+/* --- a file of the daemon's --- */
+
+static bool check_same_dir(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	return stat(a, &x) == 0 && stat(b, &y) == 0 && file_same(&x, &y);
+}
+
+/* The VM whose file or drop-in this is by its place; NULL: none. */
+static char *check_vm_at(const char *path, const char *config)
+{
+	struct file file = check_split(path);
+	char *name = NULL;
+
+	if (file.drops_into)
+		name = check_vm_at(file.drops_into, config);
+	else if (streq(file.end, ".vm") && conf_name_ok(file.name) &&
+		 check_same_dir(file.dir, config))
+		name = xstrdup(file.name);
+	check_release(&file);
+	return name;
+}
+
+static int check_ask(struct command *c, const char *name, struct err *e)
+{
+	json_auto_t *arguments = json_pack("{s:s}", "name", name);
+	json_t *result = conn_call(&c->conn, c->verb->execute, arguments, e);
+
+	if (!result && e->class == ERR_PERMISSION)
+		return -1;
+	return result ? check_print(c, result) : errors_print(NULL, e);
+}
+
+/* Returns the exit code; -1: the daemon does not check this file, and why not has been said. */
+static int check_by_daemon(struct command *c, const char *path)
+{
+	static const char alone[] =
+		"only its text was checked; images, networks, QEMU and the host were not";
+	_cleanup_(free_ptr) char *real = realpath(path, NULL), *name = NULL;
+	struct err e = ERR_INIT;
+	json_auto_t *version = conn_open(&c->conn, conn_run_dir(c->args->run), &e) < 0
+				       ? NULL
+				       : conn_call(&c->conn, "query-version", NULL, &e);
+	const char *config = json_string_value(json_object_get(version, "config"));
+	int code = -1;
+
+	if (config) {
+		name = check_vm_at(path, config);
+		if (!name && real)
+			name = check_vm_at(real, config);
+		if (name)
+			code = check_ask(c, name, &e);
+	}
+	if (code < 0 && !c->quiet && e.number)
+		errors_note("%s: %s", alone, e.text);
+	else if (code < 0 && !c->quiet)
+		errors_note("%s, because this is no VM's file in %s", alone, config);
 	return code;
 }
 
@@ -194,5 +299,10 @@ int check_run(struct command *c)
 {
 	const char *word = json_string_value(json_object_get(c->args->arguments, "name"));
 
-	return word && check_is_file(word) ? check_file(c, word) : calls_run(c);
+	int code;
+
+	if (!word || !check_is_file(word))
+		return calls_run(c);
+	code = check_by_daemon(c, word);
+	return code < 0 ? check_file(c, word) : code;
 }
