@@ -95,6 +95,7 @@ int file_replace(int dirfd, const char *path, mode_t mode, const void *data, siz
 	r = file_write_all(fd, data, len);
 	if (r == 0 && sync && fsync(fd) < 0)
 		r = -errno;
+	close_fd(&fd); /* who watches the directory sees it written under its temporary name */
 	if (r == 0 && renameat(dirfd, tmp, dirfd, path) < 0)
 		r = -errno;
 	if (r == 0 && sync)
