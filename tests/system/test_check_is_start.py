@@ -3,6 +3,7 @@
 said by check before, of the same class, in the same words and with the same cure; what check calls no error starts.
 Every step of the start table that can be known to refuse was met."""
 import collections
+import contextlib
 import os
 import random
 import re
@@ -15,6 +16,8 @@ import talk
 import vmk
 import walk
 
+CACHES = ("/qemu-probe.json",)  # what a QEMU can do is asked once for all
+ELSEWHERE = ("/gone", "/networks")  # the case before is still swept up there
 # Steps that refuse nothing, or only what nobody can know before: the host changed between two steps, or QEMU died.
 UNFORESEEN = {"configuration", "run directory", "socket", "record", "status", "bridges", "run"}
 
@@ -85,10 +88,35 @@ def rows_of(answer):
     return [dict(zip(answer["columns"], row)) for row in answer["rows"]]
 
 
+def traces(world):
+    """What a check could leave: files of the daemon and of VMs, as they are; links of the network; processes."""
+    found = {"link " + link: True for link in world.links()}
+    for top in (world.config, world.state, world.run, world.log):
+        for folder, folders, names in os.walk(world.inner(top)):
+            for path in (os.path.join(folder, name) for name in folders + names):
+                with contextlib.suppress(FileNotFoundError):
+                    st = os.lstat(path)
+                    found[path] = (st.st_ino, st.st_mode, st.st_uid, st.st_size, st.st_mtime_ns, st.st_ctime_ns)
+    return found
+
+
+def differences(before, after, but=()):
+    return sorted({name for name, _ in before.items() ^ after.items() if not any(part in name for part in but)})
+
+
 class Run:
     def __init__(self, world):
         self.world, self.client, self.log = world, world.client(timeout=60), Log(world)
         self.met, self.done, self.wrong = collections.Counter(), collections.Counter(), []
+
+    def check(self, case, name):
+        """Its rows; and it wrote nothing."""
+        before = traces(self.world)
+        rows = rows_of(self.client.call("vm-check", name=name))
+        left = differences(before, traces(self.world), CACHES + ELSEWHERE)
+        if left:
+            self.wrong.append("%s: check wrote %s" % (case.title, left))
+        return rows
 
     def case(self, case, name):
         self.world.image(name + ".raw")
@@ -96,7 +124,7 @@ class Run:
         before = case.before or starts_hosts.nothing
         with before(self.world, name):
             self.log.step()
-            rows, refused = rows_of(self.client.call("vm-check", name=name)), None
+            rows, refused = self.check(case, name), None
             try:
                 self.client.call("vm-start", name=name)
             except talk.Error as e:
@@ -111,6 +139,35 @@ class Run:
         os.unlink(os.path.join(self.world.config, name + ".vm"))
         self.world.vmkeep("forget", name)
         starts_hosts.forget(self.world, name)
+
+
+def test_check_writes_nothing(daemon):
+    """Whatever it looks at: state of a VM that the daemon has not seen yet, an identity that is damaged, a renamed VM,
+    images that a start would make, a network that stands and one that does not, a VM that runs."""
+    daemon.micro("up", "deaf", extra="[NIC lan]\n")
+    daemon.up("up")
+    daemon.write("lab.network", starts_hosts.LAB)
+    daemon.write("fresh.vm", "[VM]\nMemory=16M\n[Disk root]\nSize=1M\n[NIC lan]\nNetwork=lab\n")
+    daemon.write("firmware.vm", "[VM]\nMemory=16M\n[Boot]\nFirmware=uefi\n[Disk root]\nSize=1M\n")
+    daemon.write("broken.vm", "[VM]\nMemry=1\n")
+    daemon.micro("ran", vm="UUID=%s\n" % starts_hosts.NOWHERE)
+    daemon.ok("start", "ran")
+    daemon.ok("kill", "ran")
+    os.rename(daemon.config + "/ran.vm", daemon.config + "/renamed.vm")
+    for name, text in (("damaged", "{"), ("torn", starts_hosts.made(daemon, "torn"))):
+        daemon.micro(name)
+        os.makedirs(os.path.join(daemon.state, "vms", name), mode=0o700)
+        file = os.path.join(daemon.state, "vms", name, "identity.json" if name == "damaged" else "revert.json")
+        with open(file, "w", encoding="utf-8") as f:
+            f.write(text)
+    before, running = traces(daemon), set(daemon.processes())
+    names = ["fresh", "firmware", "broken", "renamed", "damaged", "torn", "up"]
+    for words in [()] + [(name,) for name in names] + [(daemon.config + "/damaged.vm",), (daemon.config + "/lab.network",)]:
+        daemon.vmkeep("check", *words)
+        assert not differences(before, traces(daemon), CACHES + ("/gone",)), words
+    daemon.eventually(lambda: set(daemon.processes()), lambda now: now <= running)
+    daemon.ok("list")  # this one sets the damaged file aside
+    assert any("identity.json.damaged" in name for name in differences(before, traces(daemon)))
 
 
 @pytest.mark.walk
