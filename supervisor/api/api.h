@@ -83,7 +83,7 @@ struct api_field {
 	const char *help;	    /* if the name is not enough */
 	const char *as;		    /* its name in --json, if the wire's is not a stable one */
 	const struct api_field *of; /* OBJECT, LIST, TABLE: ends with a NULL name */
-	const char *head;	    /* column heading, if the name is too long for 80 columns */
+	const char *head;	    /* what people read in place of the name */
 };
 
 /* Columns: a table. Members: an object, with a table beside them if there are columns too.

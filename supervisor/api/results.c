@@ -43,7 +43,7 @@ const struct api_field api_vm_row[] = {
 	{ "state", API_TEXT },
 	{ "reason", API_TEXT },
 	{ "health", API_TEXT },
-	{ "want", API_TEXT },
+	{ "want", API_TEXT, .head = "desired" },
 	{ "cpus", API_NUMBER },
 	{ "memory", API_BYTES },
 	{ "address", API_TEXT },
@@ -73,7 +73,7 @@ const struct api_field api_info[] = {
 	{ "name", API_ID },
 	{ "state", API_TEXT },
 	{ "reason", API_TEXT },
-	{ "want", API_TEXT },
+	{ "want", API_TEXT, .head = "desired" },
 	{ "health", API_TEXT },
 	{ "since", API_DATE, "of the state" },
 	{ "pid", API_NUMBER },
@@ -107,7 +107,7 @@ const struct api_field api_info[] = {
 	{ "changes", API_NUMBER, "what a restart would change" },
 	{ "error", API_TEXT, "why the last start failed" },
 	{ "enabled", API_TRUTH, "starts with the host" },
-	{ "orphan", API_FLAG, "its file is gone" },
+	{ "orphan", API_FLAG, "its file is gone", .head = "file missing" },
 	{ "problems", API_TEXT, "of its file" },
 	{ "tainted", API_TEXT, "the section that makes it differ from what is tested" },
 	END
@@ -123,7 +123,7 @@ const struct api_field api_address_row[] = {
 	{ "network", API_TEXT },
 	{ "mac", API_TEXT },
 	{ "address", API_TEXT },
-	{ "seen", API_TRUTH, "the guest has taken it" },
+	{ "seen", API_TRUTH, "the guest has taken it", .head = "leased" },
 	END
 };
 const struct api_field api_serial[] = { { "serial", API_ID, "the id of the port" }, END };
@@ -295,7 +295,7 @@ const struct api_field api_network_row[] = {
 static const struct api_field network_dhcp[] = {
 	{ "first", API_TEXT },
 	{ "last", API_TEXT },
-	{ "lease_seconds", API_SECONDS },
+	{ "lease_seconds", API_SECONDS, .head = "lease time" },
 	{ "domain", API_TEXT },
 	END
 };
@@ -312,7 +312,7 @@ static const struct api_field network_nic[] = {
 	{ "address", API_TEXT },
 	{ "tap", API_TEXT },
 	{ "attached", API_TRUTH },
-	{ "seen", API_TRUTH, "the guest has taken its address" },
+	{ "seen", API_TRUTH, "the guest has taken its address", .head = "leased" },
 	END
 };
 const struct api_field api_network[] = {
@@ -340,7 +340,7 @@ const struct api_field api_lease_row[] = {
 	{ "nic", API_TEXT },
 	{ "name", API_TEXT, .as = "hostname" },
 	{ "expires", API_DATE },
-	{ "seen", API_TRUTH, "the guest has taken it" },
+	{ "seen", API_TRUTH, "the guest has taken it", .head = "leased" },
 	END
 };
 const struct api_field api_net_stop_dry[] = {

@@ -150,14 +150,13 @@ const struct api_verb api_verbs[] = {
 		"256 KiB go." },
 	{ "subscribe", "events", API_ROLE_VIEW, API_NO_TARGET, 0, { "event" },
 	  .arg = {
-		{ "follow", API_BOOL, false, "-f, --follow",
-		  "go on until interrupted; the command alone prints one event and ends" },
+		{ "follow", API_BOOL, false, "-f, --follow, --no-follow",
+		  "until interrupted, which is the default, or only the next event" },
 	  },
 	  .result = "an empty object; events follow, for as long as the connection lasts",
 	  .returns = { .members = api_nothing },
 	  .help = "print what happens, as it happens",
-	  .text = "Over the socket follow is true where it is not given; with false the next event "
-		"is the last. A client that does not read its events loses its connection." },
+	  .text = "A client that does not read its events loses its connection." },
 
 	{ "vm-check", "check", API_ROLE_VIEW, API_NO_TARGET, API_PROGRAMS, { "define" },
 	  .arg = {

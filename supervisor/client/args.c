@@ -48,12 +48,27 @@ static const char *args_nearest_option(const struct parser *p, const char *word)
 	return near ? found : NULL;
 }
 
+/* After the first word of a program with options of its own: "guest exec web1 uname -a". */
+static bool args_is_of_program(const struct parser *p)
+{
+	const struct api_arg *arg;
+
+	for (size_t i = 0; p->operands > 1 && p->a->verb && (arg = api_verb_arg(p->a->verb, i));
+		i++)
+		if (arg->type == API_WORDS)
+			return true;
+	return false;
+}
+
 static int args_unknown_option(const struct parser *p, const struct option *o, struct err *e)
 {
 	_cleanup_(free_ptr) char *word = xstrndup(o->word, o->len);
 	const char *near = args_nearest_option(p, word + strspn(word, "-"));
 
 	err_set(e, ERR_USAGE, "unknown option '%s'", word);
+	if (args_is_of_program(p))
+		return err_hint(e, "put -- before the command: vmkeep %s NAME -- COMMAND...",
+			p->a->verb->command);
 	if (near)
 		return err_hint(e, "did you mean '%s'?", near);
 	if (p->a->verb)
@@ -129,6 +144,10 @@ static int args_parse_option(struct parser *p, size_t *i, struct err *e)
 	for (unsigned id = 0; id < ARGS_COMMONS; id++)
 		if (option_is(args_common[id].option, &o))
 			return args_parse_common(p, (enum args_common_id)id, &o, i, e);
+	if (!verb && p->a->given[ARGS_HELP] && option_is("-a, --all", &o)) {
+		p->a->all = true;
+		return 0;
+	}
 	return args_unknown_option(p, &o, e);
 }
 

@@ -24,6 +24,7 @@ struct args {
 	const char *run;	       /* from --run, borrowed from argv, else NULL */
 	const struct foreign *foreign; /* the command is another program's: see foreign.h */
 	const char *foreign_vm;	       /* of what, borrowed, may be NULL */
+	bool all;		       /* help -a */
 	const char *topic;	       /* of help for a group ("net"), borrowed, else NULL */
 	const char **target;	       /* names and globs as typed, borrowed */
 	size_t targets;

@@ -35,13 +35,15 @@ static void errors_add_lines(struct buf *b, const char *text, size_t indent)
 	}
 }
 
-/* "no such VM 'web1'" names it already. */
+/* "no such VM: web1", "no network 'lan'": the target need not stand before it too. */
 static bool errors_ends_with(const char *text, const char *target)
 {
-	size_t len = strlen(text), n = strlen(target) + 2;
+	_cleanup_(free_ptr) char *plain = xasprintf(": %s", target),
+				 *quoted = xasprintf(" '%s'", target);
+	size_t len = strlen(text);
 
-	return len > n && text[len - 1] == '\'' && text[len - n] == '\'' &&
-	       strncmp(text + len - n + 1, target, n - 2) == 0;
+	return (len > strlen(plain) && streq(text + len - strlen(plain), plain)) ||
+	       (len > strlen(quoted) && streq(text + len - strlen(quoted), quoted));
 }
 
 void errors_format(struct buf *b, const char *target, const struct err *e, bool colour)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* vmkeep events: one line per event, until interrupted or after the first. */
+/* vmkeep events: one line per event, until interrupted, or only the first. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -54,12 +54,11 @@ static void events_print_event(struct command *c, const json_t *event)
 
 int events_run(struct command *c)
 {
-	bool follow = json_is_true(json_object_get(c->args->arguments, "follow")), last = false;
+	bool follow = !json_is_false(json_object_get(c->args->arguments, "follow")), last = false;
 	struct err e = ERR_INIT;
 	json_t *message;
 	int r;
 
-	json_object_set_new(c->args->arguments, "follow", json_boolean(follow));
 	r = calls_begin(c);
 	if (r)
 		return r;

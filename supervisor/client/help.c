@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/client/help.h"
 
-#include <assert.h>
+#include <ctype.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "supervisor/client/option.h"
 
-enum { TEXT_COLUMN = 26, LINE_WIDTH = 78 };
+enum { TEXT_COLUMN = 26, NAMES_COLUMN = 18, LINE_WIDTH = 78 };
 
 static void help_add_word(struct buf *b, const char *word, bool required)
 {
@@ -68,15 +68,28 @@ static void help_add_aliases(struct buf *b, const struct api_verb *verb)
 	buf_addc(b, '\n');
 }
 
+/* A phrase of the tables as a sentence. */
+static void help_add_sentence(struct buf *b, const char *phrase)
+{
+	_cleanup_(free_ptr) char *sentence = xasprintf("%s.", phrase);
+
+	sentence[0] = (char)toupper((unsigned char)sentence[0]);
+	help_add_text(b, sentence, 0, 0);
+}
+
 void help_verb(struct buf *b, const struct api_verb *verb)
 {
+	_cleanup_(buf_release) struct buf usage = BUF_INIT;
+	const size_t column = strlen("Usage: ");
 	const struct api_arg *arg;
 	bool first = true;
 
-	buf_adds(b, "vmkeep ");
-	help_usage(b, verb);
-	buf_adds(b, "\n\n");
-	help_add_text(b, verb->help, 0, 0);
+	buf_adds(&usage, "vmkeep ");
+	help_usage(&usage, verb);
+	buf_adds(b, "Usage: ");
+	help_add_text(b, usage.data, column, column);
+	buf_addc(b, '\n');
+	help_add_sentence(b, verb->help);
 	if (verb->text) {
 		buf_addc(b, '\n');
 		help_add_text(b, verb->text, 0, 0);
@@ -89,8 +102,8 @@ void help_verb(struct buf *b, const struct api_verb *verb)
 		}
 	help_add_aliases(b, verb);
 	if (verb->role != API_ROLE_NONE)
-		buf_printf(
-			b, "\nNeeds the role '%s' or a higher one.\n", api_role_name(verb->role));
+		buf_printf(b, "\nRequires the role %s%s.\n", api_role_name(verb->role),
+			verb->role == API_ROLE_ROOT ? "" : " or higher");
 }
 
 /* Headings of the overview, by prefix of the verb's name on the wire. */
@@ -138,9 +151,44 @@ static void help_add_verb(struct buf *b, const struct api_verb *verb)
 	buf_release(&left);
 }
 
+#define HELP_SYNOPSIS "Usage: vmkeep [--json] [-q] [--run DIR] COMMAND [NAME|GLOB ...] [options]\n"
+
+/* "net list|show|..." where verbs share their first word, else "start, stop, ...". */
+static void help_add_names(struct buf *b, const struct topic *t)
+{
+	const char *before = "";
+
+	for (size_t i = 0; i < api_verbs_n; i++) {
+		const char *command = api_verbs[i].command;
+		size_t len = command ? strcspn(command, " ") : 0;
+
+		if (!command || help_topic_of(&api_verbs[i]) != t)
+			continue;
+		if (command[len] && strncmp(before, command, len + 1) == 0)
+			buf_printf(b, "|%s", command + len + 1);
+		else
+			buf_printf(b, "%s%s", b->len ? ", " : "", command);
+		before = command;
+	}
+}
+
+void help_short(struct buf *b)
+{
+	buf_adds(b, HELP_SYNOPSIS "\n");
+	for (size_t t = 0; t < ARRAY_SIZE(topics); t++) {
+		_cleanup_(buf_release) struct buf names = BUF_INIT;
+
+		help_add_names(&names, &topics[t]);
+		buf_printf(b, "%s", topics[t].heading);
+		help_add_text(b, names.data, NAMES_COLUMN, strlen(topics[t].heading));
+	}
+	buf_adds(b, "\nA VM is a file, /etc/vmkeep/NAME.vm: see 'man vmkeep.vm'.\n"
+		    "'vmkeep help COMMAND' explains a command, 'vmkeep help -a' lists them all.\n");
+}
+
 void help_overview(struct buf *b, const char *group)
 {
-	buf_adds(b, "vmkeep [--json] [-q] [--run DIR] COMMAND [NAME|GLOB ...] [options]\n");
+	buf_adds(b, HELP_SYNOPSIS);
 	for (size_t t = 0; t < ARRAY_SIZE(topics); t++) {
 		bool first = true;
 
@@ -158,5 +206,6 @@ void help_overview(struct buf *b, const char *group)
 	buf_adds(b, "\nOptions\n");
 	for (size_t i = 0; i < ARGS_COMMONS; i++)
 		help_add_row(b, args_common[i].option, args_common[i].help);
-	buf_adds(b, "\n'vmkeep help COMMAND' tells more; virsh's names are understood too.\n");
+	buf_adds(b,
+		"\n'vmkeep help COMMAND' explains a command. Names of virsh are accepted too.\n");
 }

@@ -57,8 +57,10 @@ static int main_run(struct args *a, size_t argc, const char *const *argv)
 		return command_run(a);
 	if (a->verb)
 		help_verb(&b, a->verb);
-	else
+	else if (a->topic || a->all)
 		help_overview(&b, a->topic);
+	else
+		help_short(&b);
 	return main_print(&b);
 }
 

@@ -99,6 +99,12 @@ static void print_lines(struct buf *b, const char *text, size_t indent)
 	}
 }
 
+/* The name of a member for people. */
+static char *print_label(const struct api_field *f, const char *key)
+{
+	return f && f->head ? xstrdup(f->head) : text_escape(key, strlen(key), false);
+}
+
 static void print_object(struct buf *b, const struct api_field *fields, const json_t *object,
 	size_t indent, size_t width)
 {
@@ -106,22 +112,24 @@ static void print_object(struct buf *b, const struct api_field *fields, const js
 	size_t widest = 0;
 	const char *key;
 
-	json_object_foreach (o, key, v)
-		if (!print_is_nested(v) && strlen(key) > widest)
-			widest = strlen(key);
 	json_object_foreach (o, key, v) {
-		_cleanup_(free_ptr) char *safe = text_escape(key, strlen(key), false);
-		_cleanup_(free_ptr) char *text = NULL;
+		_cleanup_(free_ptr) char *label = print_label(value_field(fields, key), key);
+
+		if (!print_is_nested(v) && strlen(label) > widest)
+			widest = strlen(label);
+	}
+	json_object_foreach (o, key, v) {
 		const struct api_field *f = value_field(fields, key);
+		_cleanup_(free_ptr) char *label = print_label(f, key), *text = NULL;
 
 		if (print_is_nested(v)) {
-			buf_printf(b, "%*s%s:\n", (int)indent, "", safe);
+			buf_printf(b, "%*s%s:\n", (int)indent, "", label);
 			print_nested(b, f ? f->of : NULL, v, indent + INDENT, width);
 			continue;
 		}
 		text = value_text(f, v);
-		buf_printf(b, "%*s%s:%*s %s\n", (int)indent, "", safe,
-			(int)(widest > strlen(safe) ? widest - strlen(safe) : 0), "", text);
+		buf_printf(b, "%*s%s:%*s %s\n", (int)indent, "", label,
+			(int)(widest - strlen(label)), "", text);
 	}
 }
 

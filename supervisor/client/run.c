@@ -116,7 +116,7 @@ static void run_host_print(struct command *c, const char *target, const json_t *
 			buf_printf(&c->out, "%s%s", text ? text : "-", gaps[k]);
 		}
 		if (cure)
-			buf_printf(&c->out, "      cure: %s\n", cure);
+			buf_printf(&c->out, "      fix: %s\n", cure);
 	}
 }
 

@@ -250,7 +250,7 @@ static void vms_not_found(const struct vms *vms, const char *name, struct err *e
 {
 	const char *near = vms_nearest(vms, name);
 
-	err_set(e, ERR_NOT_FOUND, "no such VM '%s'", name);
+	err_set(e, ERR_NOT_FOUND, "no such VM: %s", name);
 	if (near)
 		err_hint(e, "did you mean '%s'?", near);
 	else

@@ -138,7 +138,7 @@ def crash_seen(world, name, ours):
     pid = world.info(name)["pid"] if ours else \
         int(vmk.read_text(world.inner("/run/libvirt/qemu/%s.pid" % name)))
     pid = world.outer(pid)
-    argv = [world.program("vmkeep"), "--run", world.run, "events"] if ours else \
+    argv = [world.program("vmkeep"), "--run", world.run, "events", "--no-follow"] if ours else \
         ["virsh", "event", "--event", "lifecycle", "--loop"]
     stream = vmk.Stream(world.inside(argv), terminal=True)
     try:

@@ -68,7 +68,7 @@ def test_quiet_and_json(daemon):
 
 def test_errors_name_place_and_cure(daemon):
     said = daemon.fails(4, "start", "nobody")
-    assert said.startswith("vmkeep: nobody: ")
+    assert said.startswith("vmkeep: no such VM: nobody\n")
     daemon.write("a.vm", "[VM]\nNetworks=none\n[Disk root]\nPath=gone.raw\n")
     assert "hint: " in daemon.fails(4, "start", "a")
 
@@ -117,9 +117,9 @@ def test_drop_ins(daemon):
 
 def test_events_for_scripts(daemon):
     daemon.micro("a", "deaf")
-    people = daemon.stream("events", "-f")
+    people = daemon.stream("events")
     programs = daemon.stream("--json", "events", "-f")
-    one = daemon.stream("events")
+    one = daemon.stream("events", "--no-follow")
     daemon.eventually(lambda: len(os.listdir("/proc/%d/fd" % daemon.daemon_pid())), lambda n: n > 10)
     for _ in range(20):  # subscribed or not, one of these pauses is seen
         daemon.ok("start", "a")

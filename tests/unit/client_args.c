@@ -45,7 +45,7 @@ static char *parsed(const char *line)
 		args_release(&a);
 		return buf_steal(&b);
 	}
-	buf_adds(&b, a.verb ? a.verb->execute : a.topic ? a.topic : "-");
+	buf_adds(&b, a.verb ? a.verb->execute : a.topic ? a.topic : a.all ? "all" : "-");
 	for (size_t i = 0; i < a.targets; i++)
 		buf_printf(&b, "%s%s", i ? "," : " ", a.target[i]);
 	arguments = json_dumps(a.arguments, JSON_COMPACT);
@@ -141,6 +141,9 @@ static void help_needs_nothing_else(void **state)
 		{ "help",		  "- +3"							},
 		{ "--help",		    "- +3"							},
 		{ "--json",		    "- +0 +3"						     },
+		{ "help -a",		  "all +3" },
+		{ "help --all",		  "all +3" },
+		{ "--help -a",		  "all +3" },
 		{ "help stop",	       "vm-stop +3"						  },
 		{ "stop --help",		 "vm-stop +3"						  },
 		{ "stop -h",		     "vm-stop +3"						  },
@@ -166,7 +169,8 @@ static void a_wrong_line_is_told_the_cure(void **state)
 		{ "frobnicate web1",
 			"unknown command 'frobnicate' | 'vmkeep help' lists the commands" },
 		{ "net", "missing subcommand: net list|show|leases|start|stop | vmkeep help net" },
-		{ "net what", "unknown command 'net what' | vmkeep net list|show|leases|start|stop" },
+		{ "net what",
+			"unknown command 'net what' | vmkeep net list|show|leases|start|stop" },
 		{ "net stp", "unknown command 'net stp' | vmkeep net list|show|leases|start|stop" },
 		{ "stpo web1", "unknown command 'stpo' | 'vmkeep help' lists the commands" },
 		{ "kil web1", "unknown command 'kil' | 'vmkeep help' lists the commands" },
@@ -174,11 +178,18 @@ static void a_wrong_line_is_told_the_cure(void **state)
 		{ "forgt web1", "unknown command 'forgt' | 'vmkeep help' lists the commands" },
 		{ "wiat", "unknown command 'wiat' | did you mean 'wait'?" },
 		{ "stat", "unknown command 'stat' | did you mean 'state'?" },
-		{ "net stop lan --forc", "unknown option '--forc' | usage: vmkeep net stop NETWORK... "
-					 "[--force] [--dry-run]" },
+		{ "net stop lan --forc",
+			"unknown option '--forc' | usage: vmkeep net stop NETWORK... "
+			"[--force] [--dry-run]" },
 		{ "net lst", "unknown command 'net lst' | did you mean 'net list'?" },
 		{ "stop", "stop: NAME... is missing | " STOP },
 		{ "stop --timout 5 web1", "unknown option '--timout' | did you mean '--timeout'?" },
+		{ "stop -a", "unknown option '-a' | " STOP },
+		{ "guest exec web1 uname -a", "unknown option '-a' | put -- before the command: "
+					      "vmkeep guest exec NAME -- COMMAND..." },
+		{ "guest exec web1 --frob",
+			"unknown option '--frob' | usage: vmkeep guest exec NAME "
+			"COMMAND... [--timeout TIME] [--no-wait]" },
 		{ "stop --frob web1", "unknown option '--frob' | " STOP },
 		{ "stop -x web1", "unknown option '-x' | " STOP },
 		{ "stop web1 --timeout",
@@ -192,7 +203,8 @@ static void a_wrong_line_is_told_the_cure(void **state)
 				    "usage: vmkeep list [GLOB] [-r, --running] [-a, --all]" },
 		{ "list a b", "list: unexpected argument 'b' | "
 			      "usage: vmkeep list [GLOB] [-r, --running] [-a, --all]" },
-		{ "cat a b", "cat: unexpected argument 'b' | usage: vmkeep cat NAME [--effective]" },
+		{ "cat a b",
+			"cat: unexpected argument 'b' | usage: vmkeep cat NAME [--effective]" },
 		{ "wait web1 gone",
 			"CONDITION: 'gone' is not one of: stopped, running, paused, ip | " },
 		{ "wait web1", "wait: CONDITION is missing | "

@@ -14,7 +14,7 @@
 #include "supervisor/client/complete.h"
 #include "supervisor/client/help.h"
 
-enum { LINE_MAX_WIDTH = 80, WORDS_MAX = 8 };
+enum { LINE_MAX_WIDTH = 80, SCREEN_LINES = 24, WORDS_MAX = 8 };
 
 static void lines_fit(const char *text)
 {
@@ -51,6 +51,26 @@ static void the_overview_has_each_command_once(void **state)
 
 		if (count(b.data, row) != (command ? 1 : 0))
 			fail_msg("%s stands there %zu times", row, count(b.data, row));
+	}
+	buf_release(&b);
+}
+
+static void the_short_page_fits_one_screen(void **state)
+{
+	struct buf b = BUF_INIT;
+
+	(void)state;
+	help_short(&b);
+	lines_fit(b.data);
+	assert_true(strncmp(b.data, "Usage: vmkeep ", strlen("Usage: vmkeep ")) == 0);
+	assert_true(count(b.data, "\n") <= SCREEN_LINES - 2); /* the command and the next prompt */
+	for (size_t i = 0; i < api_verbs_n; i++) {
+		const char *command = api_verbs[i].command;
+
+		if (command && !strchr(command, ' '))
+			assert_true(count(b.data, command) >= 1);
+		else if (command)
+			assert_true(count(b.data, strchr(command, ' ') + 1) >= 1);
 	}
 	buf_release(&b);
 }
@@ -94,9 +114,9 @@ static void a_page_reads_well(void **state)
 	(void)state;
 	help_verb(&b, api_verb_by_command("log"));
 	assert_string_equal(b.data,
-		"vmkeep log NAME [WHICH] [-n, --lines N] [-f, --follow]\n"
+		"Usage: vmkeep log NAME [WHICH] [-n, --lines N] [-f, --follow]\n"
 		"\n"
-		"print what a guest's console or its QEMU wrote\n"
+		"Print what a guest's console or its QEMU wrote.\n"
 		"\n"
 		"QEMU's log has what it wrote so far, also of a VM that runs: a line \"--- TIME:\n"
 		"start\" begins the output of each start, and a line with the reason ends it. Of\n"
@@ -108,7 +128,7 @@ static void a_page_reads_well(void **state)
 		"  -n, --lines N           only the last N lines\n"
 		"  -f, --follow            go on with what comes\n"
 		"\n"
-		"Needs the role 'view' or a higher one.\n");
+		"Requires the role view or higher.\n");
 	buf_release(&b);
 }
 
@@ -204,6 +224,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_overview_has_each_command_once),
+		cmocka_unit_test(the_short_page_fits_one_screen),
 		cmocka_unit_test(a_group_has_its_own_commands_only),
 		cmocka_unit_test(a_page_has_all_options_and_aliases),
 		cmocka_unit_test(a_page_reads_well),

@@ -206,6 +206,9 @@ static void an_error_says_who_what_and_the_cure(void **state)
 			"              line \\x1b[2J\n"
 			"              last\n"											 },
 		{ "a\x1b", "",				"",	   false, "vmkeep: a\\x1b: failed without a reason\n"	      },
+		{ "web1", "no such VM: web1", "", false, "vmkeep: no such VM: web1\n" },
+		{ "lan", "no network 'lan'", "", false, "vmkeep: no network 'lan'\n" },
+		{ "web1", "it waits for xweb1", "", false, "vmkeep: web1: it waits for xweb1\n" },
 		{ NULL,	"x",			       "y",	  true,	"\033[1;31mvmkeep:\033[0m x\n\033[1mhint:\033[0m y\n"},
 	};
 	/* clang-format on */
