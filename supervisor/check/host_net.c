@@ -256,7 +256,7 @@ void host_port_dns(const struct host_facts *f, struct host_row *row)
 
 	if (host_net_is_taken(f, 53, who))
 		host_row(row, HOST_WARN,
-			"let it listen on addresses of its own (listen-on, interface=), or write DNS=no in the network",
+			"let it listen on addresses of its own (listen-on, interface=), or write [DNS] Enable=no in the .network file",
 			"%s has it on all addresses: networks cannot offer DNS", who);
 	else
 		host_row(row, HOST_PASS, NULL, "nobody has it on all addresses");

@@ -72,7 +72,7 @@ static const char *report_health(const struct network *n, char trouble[TROUBLE_M
 	if (n->state == NETWORK_DOWN && n->failure.number)
 		return n->failure.text;
 	if (n->state == NETWORK_DOWN && n->table_left)
-		return "its table of nft may be left: vmkeep net start, then net stop";
+		return "its table of nft may be left: bring the network up and down again";
 	if (n->state != NETWORK_UP)
 		return "ok";
 	if (!network_stands(n))

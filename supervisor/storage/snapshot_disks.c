@@ -306,7 +306,8 @@ int snapshot_check_free(const struct snapshot_disks *s, const char *name, struct
 	return 0;
 }
 
-int snapshot_check_there(const struct snapshot_disks *s, const char *name, bool all, struct err *e)
+int snapshot_check_there(
+	const struct snapshot_disks *s, const char *vm, const char *name, bool all, struct err *e)
 {
 	const char *with = NULL, *without = NULL;
 
@@ -314,7 +315,7 @@ int snapshot_check_there(const struct snapshot_disks *s, const char *name, bool 
 		*(snapshot_find(&s->disk[i], name) ? &with : &without) = s->disk[i].id;
 	if (!with) {
 		err_set(e, ERR_NOT_FOUND, "there is no snapshot '%s'", name);
-		return err_hint(e, "vmkeep snapshot list tells which there are");
+		return err_hint(e, "vmkeep snapshot list %s tells which there are", vm);
 	}
 	if (!all || !without)
 		return 0;

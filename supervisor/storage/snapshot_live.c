@@ -203,7 +203,7 @@ static void live_prove(struct snapshot_op *op, struct vm *vm)
 {
 	const bool create = op->verb == SNAPSHOT_CREATE;
 	struct err e = ERR_INIT;
-	int r = snapshot_check_there(&op->disks, op->name, create, &e);
+	int r = snapshot_check_there(&op->disks, op->vm, op->name, create, &e);
 
 	if (create && r < 0) {
 		err_class(&e, ERR_FAILED);

@@ -28,7 +28,8 @@ int snapshot_check(const struct snapshot_op *op, struct err *e)
 		break;
 	case SNAPSHOT_REVERT:
 	case SNAPSHOT_DELETE:
-		r = snapshot_check_there(&op->disks, op->name, op->verb == SNAPSHOT_REVERT, e);
+		r = snapshot_check_there(
+			&op->disks, op->vm, op->name, op->verb == SNAPSHOT_REVERT, e);
 		if (r == 0 && op->verb == SNAPSHOT_REVERT)
 			r = snapshot_check_bitmaps(&op->disks, e);
 		break;

@@ -73,7 +73,8 @@ int snapshot_check_bitmaps(const struct snapshot_disks *s, struct err *e);
 int snapshot_check_free(const struct snapshot_disks *s, const char *name, struct err *e);
 /* all: must be on every disk, else on at least one. ERR_NOT_FOUND; ERR_CONFLICT if only some have
  * it. */
-int snapshot_check_there(const struct snapshot_disks *s, const char *name, bool all, struct err *e);
+int snapshot_check_there(
+	const struct snapshot_disks *s, const char *vm, const char *name, bool all, struct err *e);
 
 /* --- record: STATE/vms/NAME/snapshots.json, version 1 --- */
 

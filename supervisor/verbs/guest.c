@@ -388,7 +388,7 @@ void verb_guest_command(struct vm *vm, struct request *r)
 	for (size_t i = 0; execute && i < ARRAY_SIZE(ours); i++)
 		if (strncmp(execute, ours[i].prefix, strlen(ours[i].prefix)) == 0) {
 			err_set(&e, ERR_USAGE, "%s is not sent by hand", ours[i].prefix);
-			err_hint(&e, "see %s", ours[i].instead);
+			err_hint(&e, "%s %s", ours[i].instead, vm->name);
 		}
 	if (e.number)
 		request_error(r, &e);

@@ -83,7 +83,8 @@ int vm_need_uid(struct vm *vm, struct err *e)
 	vm->identity.uid = uids_free_uid(vm->daemon->vms);
 	if (!vm->identity.uid) {
 		err_set(e, ERR_NO_RESOURCES, "no uid is left of those from %u on", ours->vms);
-		return err_hint(e, "vmkeep forget frees that of a VM whose file is gone");
+		return err_hint(e,
+			"vmkeep check names VMs whose file is gone, vmkeep forget NAME frees their uids");
 	}
 	vm->identity.dirty = true;
 	if (had)

@@ -144,9 +144,11 @@ static void test_there(void **state)
 		hold(&s, cases[i].on);
 		assert_int_equal(snapshot_check_free(&s, "x", &e) < 0 ? (int)e.class : FINE,
 			cases[i].is_free);
-		assert_int_equal(snapshot_check_there(&s, "x", true, &e) < 0 ? (int)e.class : FINE,
+		assert_int_equal(
+			snapshot_check_there(&s, "a", "x", true, &e) < 0 ? (int)e.class : FINE,
 			cases[i].on_all);
-		assert_int_equal(snapshot_check_there(&s, "x", false, &e) < 0 ? (int)e.class : FINE,
+		assert_int_equal(
+			snapshot_check_there(&s, "a", "x", false, &e) < 0 ? (int)e.class : FINE,
 			cases[i].on_one);
 		assert_int_equal(snapshot_memory(&s, "x"), cases[i].memory);
 		assert_int_equal(snapshot_created(&s, "x"), cases[i].created);
