@@ -123,7 +123,7 @@ int network_may_stop(const struct network *n, bool force, struct err *e)
 {
 	size_t nics = network_attached(n);
 
-	if (!nics || force)
+	if (!nics || force || n->state == NETWORK_DOWN)
 		return 0;
 	err_set(e, ERR_WRONG_STATE, "network '%s' is in use by %zu NIC%s", n->name, nics,
 		nics == 1 ? "" : "s");

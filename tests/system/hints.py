@@ -23,7 +23,8 @@ def sources():
 
 
 def tokens(text):
-    return [m.group() for m in TOKEN.finditer(text) if not m.group().startswith(("/*", "//"))]
+    found = [m.group() for m in TOKEN.finditer(text) if not m.group().startswith(("/*", "//"))]
+    return ['"u"' if re.fullmatch("PRI[du](64|32)", word) else word for word in found]
 
 
 def unquote(token):
@@ -73,9 +74,10 @@ def all_literals():
 
 def of_calls(words):
     for i, word in enumerate(words[:-1]):
-        if words[i + 1] == "(" and (word in CALLS or (word == "snprintf" and words[i + 2] == "cure")):
+        made = words[i + 1] == "(" and {"snprintf": words[i + 2] == "cure", "xasprintf": words[i - 2:i] == ["cure", "="]}.get(word)
+        if words[i + 1] == "(" and (word in CALLS or made):
             given = arguments(words, i + 1)
-            column = CALLS.get(word, 2)
+            column = CALLS.get(word, 2 if word == "snprintf" else 0)
             if len(given) > column:
                 yield from literals(given[column])
         if word in FIELDS and words[i - 1] == "." and words[i + 1] == "=" and words[i + 2].startswith('"'):
@@ -106,5 +108,5 @@ def all_hints():
         texts = list(of_calls(words))
         if name in TABLES:
             texts += of_table(words, *TABLES[name])
-        found += [(name, text) for text in texts if text not in ("", "%s")]
+        found += [(name, text) for text in texts if text not in ("", "%s") and not text.startswith(" ")]
     return found

@@ -8,8 +8,13 @@ import subprocess
 
 import pytest
 
+import cures
 import hints
+import test_cures  # noqa: F401 (their rows)
+import test_cures_conf  # noqa: F401
+import test_cures_files  # noqa: F401
 import vmk
+from cures_skipped import SKIPPED
 
 NO_DAEMON = 10  # the command line was accepted
 SECTION = r"\[([A-Z]\w*)(?: [^\]]*)?\]"
@@ -29,7 +34,7 @@ PROSE = {"needs", "brings", "speaks", "knows", "did", "may", "talks", "that", "a
 PROGRAMS = {
     "apt", "systemctl", "dmesg", "mount", "chmod", "chown", "rm", "df", "free", "top", "taskset", "lscpu", "man", "mknod",
     "modprobe", "ip", "ss", "pgrep", "nft", "qemu-img", "setcap", "getfacl", "setfacl", "getfattr", "setfattr", "chattr",
-    "ausearch", "iptables", "iptables-legacy", "firewall-cmd", "sysctl", "virsh", "vmkeepd", "vmkeep", "scp", "nsenter", "virt-aa-status"}
+    "ausearch", "iptables", "iptables-legacy", "firewall-cmd", "sysctl", "truncate", "head", "virsh", "vmkeepd", "vmkeep", "scp", "nsenter", "virt-aa-status"}
 PACKAGES = {"qemu-system-x86", "qemu-utils", "ovmf", "nftables", "dnsmasq-base", "chrony", "qemu-system-gui", "qemu-block-extra"}
 
 PLACES = re.compile(
@@ -161,3 +166,11 @@ def test_each_page_names_what_there_is(tmp_path, page):
     "vmkeep job cancel NAME", "vmkeep stop %s --timeout soon", "see /etc/vmkeep/vms/x/y", "look into /run/vmkeep/sock"])
 def test_what_does_not_exist_is_found(tmp_path, text):
     assert list(wrong_commands(text, whole=True)) + list(wrong_places(text)) + list(wrong_keys(text, tmp_path, known_keys()))
+
+
+def test_each_hint_has_a_row():
+    """In the tests that follow hints, or a reason why not."""
+    there = {text for _, text in hints.all_hints()}
+    known = {text for _, texts in cures.ROWS.values() for text in texts} | {text for texts in SKIPPED.values() for text in texts}
+    assert not there - known, "no row follows these hints, and no reason says why:\n" + "\n".join(sorted(there - known))
+    assert not known - there, "nobody prints these any more:\n" + "\n".join(sorted(known - there))

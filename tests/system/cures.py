@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+"""A person who does to the letter what hints say; what test_cures*.py have in common."""
+import json
+import os
+import re
+
+import pytest
+
+import vmk
+
+ROWS = {}
+NAMES = {"a", "b", "web1", "s1", "lab", "default", "qemu", "running"}  # words of commands, beside verbs and options
+
+
+def cure(*texts):
+    """What a row is for: the hints, as they stand in the sources."""
+    def add(row):
+        ROWS[row.__name__] = (row, texts)
+        return row
+    return add
+
+
+def pattern(text):
+    """A printf format as a regular expression."""
+    return re.compile("".join("(.*)" if part.startswith("%") and part != "%%" else re.escape(part.replace("%%", "%"))
+                              for part in re.split(r"(%%|%[-.*\d]*l*[a-z])", text)), re.S)
+
+
+class Person:
+    """Types what hints say. What it is told must be one of the row's hints."""
+
+    def __init__(self, world, texts):
+        self.world, self.patterns = world, [pattern(text) for text in texts]
+
+    def check(self, hint):
+        assert any(p.fullmatch(hint) for p in self.patterns), "told %r, not %r" % (hint, [p.pattern for p in self.patterns])
+        return hint
+
+    def refused(self, *argv, code=None, **how):
+        """The hint of a command that fails."""
+        result = self.world.vmkeep(*argv, **how)
+        assert result.code if code is None else result.code == code, result
+        found = re.search(r"^hint: (.*)\Z", result.err.rstrip("\n"), re.M | re.S)
+        assert found, result
+        return self.check(found.group(1))
+
+    def told(self, name="a"):
+        """The only hint of check."""
+        row, = json.loads(self.world.vmkeep("--json", "check", name).out)
+        return self.check(row["hint"])
+
+    def host(self, check):
+        rows = json.loads(self.world.vmkeep("--json", "host", "check").out)
+        return next(self.check(row["cure"]) for row in rows if row["check"] == check and row["cure"])
+
+    # Doing it.
+
+    def commands(self, hint):
+        """The commands of vmkeep in a hint, as words."""
+        for text in re.findall(r"\bvmkeep ([^;,]*)", hint):
+            words = []
+            for word in text.split():
+                plain = word.rstrip("'.:)")
+                if plain in NAMES | {"SNAPSHOT"} or plain.isdigit() or plain.startswith("-") or len(words) < (
+                        2 if words[:1] in (["snapshot"], ["guest"], ["net"], ["host"], ["job"]) else 1):
+                    words.append(plain)
+                else:
+                    break
+            yield words
+
+    def types(self, hint, number=0, **how):
+        return self.world.ok(*list(self.commands(hint))[number], **how)
+
+    def runs(self, hint, program, **fill):
+        """The shell command in a hint that begins so, up to the end of its sentence."""
+        text = hint[hint.index(program + " "):]
+        text = re.split(r"; |, (?:and|or) | (?:shows|makes|takes|tells|first)\b|\)", text)[0]
+        for word, value in fill.items():
+            text = re.sub(r"\b%s\b" % word, value, text)
+        return self.world.exec("sh", "-c", text)
+
+    def keys(self, hint):
+        return [(key, value.rstrip(",;.")) for key, value in re.findall(r"\b([A-Z][A-Za-z]+)=(\S*)", hint)]
+
+    def writes(self, hint, number=0, section=None, value=None, file="a.vm"):
+        """The hint's key into its section; without a value in the hint it is the person who knows one."""
+        key, told = self.keys(hint)[number]
+        named = re.search(r"\[([A-Z]\w+)\]", hint)
+        self.set(file, section or "[%s]" % named.group(1), key, told or value)
+
+    def set(self, file, section, key, value):
+        path = os.path.join(self.world.config, file)
+        lines = vmk.read_text(path).splitlines() if os.path.exists(path) else []
+        at = lines.index(section) if section in lines else None
+        if at is None:
+            lines.append(section)
+            at = len(lines) - 1
+        end = next((i for i in range(at + 1, len(lines)) if lines[i].startswith("[")), len(lines))
+        lines[at + 1:end] = [line for line in lines[at + 1:end] if not line.startswith(key + "=")]
+        if value is not None:
+            lines.insert(at + 1, "%s=%s" % (key, value))
+        self.world.write(file, "\n".join(lines) + "\n")
+
+    def removes(self, hint, section, number=0, file="a.vm"):
+        self.set(file, section, self.keys(hint)[number][0], None)
+
+
+def vm(*sections, head="[VM]\nMemory=16M\nNetworks=none\n"):
+    return head + "".join(sections)
+
+
+def disk(path, *more, name="root"):
+    return "[Disk %s]\nPath=%s\n%s" % (name, path, "".join(line + "\n" for line in more))
+
+
+def rows_of(module):
+    """The test that runs the rows of a module."""
+    names = sorted(name for name, (row, _) in ROWS.items() if row.__module__ == module)
+
+    @pytest.mark.parametrize("name", names)
+    def test_cure(request, world, name):
+        row, texts = ROWS[name]
+        if name == "with_an_agent":
+            request.getfixturevalue("linux")
+        world.start()
+        row(Person(world, texts), world)
+    return test_cure

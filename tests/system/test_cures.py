@@ -1,0 +1,309 @@
+# SPDX-License-Identifier: MIT
+"""Hints of the command line, of a VM's life and of the daemon are followed to the letter, and then what was refused works."""
+import json
+import os
+import re
+import shlex
+
+import vmk
+from cures import cure, disk, rows_of, vm
+
+
+# --- the command line ---
+
+
+@cure("did you mean '%s'?")
+def a_typing_error(p, daemon):
+    word, = re.findall("'(.*)'", p.refused("lst", code=2))
+    daemon.ok(word)
+    daemon.micro("web1")
+    daemon.ok("list")
+    word, = re.findall("'(.*)'", p.refused("check", "wbe1", code=4))
+    daemon.ok("check", word)
+
+
+@cure("usage: vmkeep %s")
+def a_missing_word(p, daemon):
+    daemon.micro("a")
+    daemon.up("a")
+    words = p.refused("wait", "a", code=2).split()[2:]
+    daemon.ok(*[{"NAME": "a", "CONDITION": "running"}.get(word, word) for word in words if word[0] not in "[-T"])
+
+
+@cure("write %.*s %s")
+def a_missing_value(p, daemon):
+    words = p.refused("stop", "a", "--timeout", code=2).split()[1:]
+    daemon.micro("a")
+    daemon.ok("stop", "a", *[{"TIME": "5"}.get(word, word) for word in words])
+
+
+@cure("vmkeep %s")
+def an_unknown_subcommand(p, daemon):
+    hint = p.refused("net", "frob", code=2)
+    daemon.ok(*hint.split("|")[0].split()[1:])
+
+
+@cure("vmkeep help %s")
+def a_missing_subcommand(p, daemon):
+    p.check(re.search("hint: (.*)", daemon.fails(2, "net")).group(1))
+    assert "net list" in daemon.ok("help", "net")
+
+
+@cure("'vmkeep help' lists the commands")
+def an_unknown_command(p, daemon):
+    p.refused("frobnicate", code=2)
+    assert "snapshot" in daemon.ok("help")
+
+
+@cure("put -- before the command: vmkeep %s NAME -- COMMAND...")
+def an_option_of_the_program(p, daemon):
+    daemon.micro("a")
+    hint = p.refused("guest", "exec", "a", "uname", "-a", code=2)
+    words = hint.split(": vmkeep ")[1].replace("NAME", "a").replace("COMMAND...", "uname -a").split()
+    assert "is not running" in daemon.fails(5, *words) or True
+    assert daemon.vmkeep(*words).code == 5, "the words are taken; the guest is off"
+
+
+@cure("write a whole number with K, M, G or T, such as 512M")
+def no_size(p, daemon):
+    daemon.micro("a")
+    example = p.refused("set-memory", "a", "lots", code=2).split()[-1]
+    assert daemon.vmkeep("set-memory", "a", example).code == 5
+
+
+@cure("write seconds, or a number with a unit, such as 2min")
+def no_time(p, daemon):
+    daemon.micro("a")
+    daemon.ok("stop", "a", "--timeout", p.refused("stop", "a", "--timeout", "soon", code=2).split()[-1])
+
+
+@cure("start it with 'vmkeepd --run %s', or name another with --run")
+def no_daemon(p, daemon):
+    daemon.stop_daemon()
+    hint = p.refused("list", code=10)
+    assert "--run %s'" % daemon.run in hint
+    daemon.start()
+    daemon.ok("list")
+
+
+# --- the protocol ---
+
+
+def answered(p, daemon, text):
+    client = daemon.client()
+    client.socket.sendall(text.encode() + b"\n")
+    hint = client.receive()["error"]["hint"]
+    client.close()
+    return p.check(hint)
+
+
+@cure("query-schema lists the verbs", "query-schema lists the arguments", "it takes no arguments")
+def a_foreign_request(p, daemon):
+    verbs = {v["execute"]: v for v in json.loads(daemon.ok("schema"))["verbs"]}
+    answered(p, daemon, '{"execute": "frobnicate-all"}')
+    answered(p, daemon, '{"execute": "vm-list", "arguments": {"frob": 1}}')
+    assert answered(p, daemon, '{"execute": "debug-loop", "arguments": {"frob": 1}}') == "it takes no arguments"
+    assert verbs["vm-list"]["arguments"] and not verbs["debug-loop"]["arguments"]
+    daemon.client().call("debug-loop")
+
+
+@cure("a request has execute, arguments and id", 'as in {"execute": "vm-list"}')
+def not_a_request(p, daemon):
+    answered(p, daemon, '{"execute": "vm-list", "frob": 1}')
+    example = answered(p, daemon, '{"id": 1}').split("as in ")[1]
+    client = daemon.client()
+    client.socket.sendall(example.encode() + b"\n")
+    assert "return" in client.receive()
+
+
+# --- a VM's life ---
+
+
+@cure("a VM is a file %s/%s.vm")
+def no_such_vm(p, daemon):
+    path = p.refused("start", "a", code=4).split("file ")[1]
+    daemon.image("a.raw", "deaf")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(vm(disk("a.raw")))
+    daemon.ok("start", "a")
+
+
+@cure("vmkeep start %s")
+def not_running(p, daemon):
+    daemon.micro("a")
+    p.types(p.refused("pause", "a", code=5))
+    daemon.ok("pause", "a")
+
+
+@cure("vmkeep kill %s ends it", "vmkeep kill %s pulls the plug")
+def a_deaf_guest(p, daemon):
+    daemon.micro("a", "deaf")
+    daemon.up("a")
+    p.types(p.refused("stop", "a", "--timeout", "1", code=8))
+    assert daemon.info("a")["state"] == "stopped"
+    daemon.ok("stop", "a")
+
+
+@cure("vmkeep job cancel %u ends that")
+def a_job_in_the_way(p, daemon):
+    daemon.image("a.raw", "deaf", "up\r\n")
+    daemon.write("a.vm", vm(disk("a.raw"), head="[VM]\nMemory=128M\nNetworks=none\n"))
+    daemon.up("a")
+    daemon.ok("set-memory", "a", "100M", "--timeout", "1000", "--no-wait")
+    p.types(p.refused("set-memory", "a", "90M", code=3))
+    assert "balloon driver" in daemon.fails(8, "set-memory", "a", "90M", "--timeout", "1")
+    daemon.ok("kill", "a")
+
+
+@cure("it is left running; vmkeep check tells all, and stop and start do not ask")
+def a_reboot_that_would_fail(p, daemon):
+    daemon.micro("a")
+    daemon.up("a")
+    daemon.exec("mv", daemon.images + "/a.raw", daemon.images + "/b.raw")
+    p.refused("reboot", "a")
+    assert daemon.info("a")["state"] == "running"
+    assert daemon.vmkeep("check", "a").code
+    daemon.exec("mv", daemon.images + "/b.raw", daemon.images + "/a.raw")
+    daemon.ok("reboot", "a")
+
+
+@cure("forget is for VMs whose file is gone: remove it first")
+def forget_what_is_there(p, daemon):
+    daemon.micro("a")
+    daemon.up("a")
+    daemon.ok("kill", "a")
+    p.refused("forget", "a")
+    os.unlink(os.path.join(daemon.config, "a.vm"))
+    daemon.ok("forget", "a")
+
+
+@cure("vmkeep kill %s")
+def forget_what_runs(p, daemon):
+    daemon.micro("a")
+    daemon.up("a")
+    os.unlink(os.path.join(daemon.config, "a.vm"))
+    p.types(p.refused("forget", "a", code=5))
+    daemon.ok("forget", "a")
+
+
+@cure("vmkeep check names those whose file is gone", "put the file back, or: vmkeep forget %s")
+def forgotten_already(p, daemon):
+    daemon.micro("a")
+    daemon.up("a")
+    daemon.ok("kill", "a")
+    os.unlink(os.path.join(daemon.config, "a.vm"))
+    p.refused("forget", "b", code=4)
+    row, = daemon.json("check")
+    p.types(p.check(row["hint"]))
+    assert daemon.ok("check") == "no problems\n"
+
+
+@cure("vmkeep resume %s")
+def memory_of_a_paused_guest(p, daemon):
+    daemon.micro("a")
+    daemon.up("a")
+    daemon.ok("pause", "a")
+    p.types(p.refused("set-memory", "a", "16M", code=5))
+    assert "paused" not in daemon.vmkeep("set-memory", "a", "16M", "--timeout", "1").err
+
+
+@cure("[Memory] Balloon=yes gives it one, from the next start on")
+def no_balloon(p, daemon):
+    daemon.micro("a", extra="[Memory]\nBalloon=no\n")
+    daemon.up("a")
+    p.writes(p.refused("set-memory", "a", "16M", code=8))
+    daemon.ok("reboot", "a")
+    daemon.ok("set-memory", "a", "16M", "--timeout", "1")
+
+
+@cure("[Memory] Max= makes room for more, from the next start on")
+def more_memory_than_there_is(p, daemon):
+    daemon.micro("a")
+    daemon.up("a")
+    p.writes(p.refused("set-memory", "a", "64M"), value="64M")
+    daemon.ok("reboot", "a")
+    daemon.ok("set-memory", "a", "64M", "--timeout", "1")
+
+
+@cure("--force goes below it, down to 16M; [Memory] Min= moves it", "a guest that still boots has none yet; Linux's is virtio_balloon")
+def less_memory_than_the_floor(p, daemon):
+    daemon.micro("a", vm="")
+    daemon.write("a.vm", vm(disk("a.raw"), head="[VM]\nMemory=128M\nNetworks=none\n"))
+    daemon.up("a")
+    hint = p.refused("set-memory", "a", "20M")
+    option, = re.findall(r"--\w+", hint)
+    p.refused("set-memory", "a", "20M", option, "--timeout", "1", code=8)
+    p.writes(hint, value="16M")
+    daemon.ok("reboot", "a")
+    p.refused("set-memory", "a", "20M", "--timeout", "1", code=8)
+
+
+@cure("set Enable=yes in [Agent], and start it anew", "install and start qemu-guest-agent in the guest")
+def no_agent_port(p, daemon):
+    daemon.micro("a", extra="[Agent]\nEnable=no\n")
+    daemon.up("a")
+    p.writes(p.refused("guest", "ping", "a", code=5))
+    daemon.ok("reboot", "a")
+    p.refused("guest", "ping", "a", code=5)
+
+
+@cure("--timeout gives it longer", "%s %s", "vmkeep resume %s", "vmkeep guest thaw %s")
+def with_an_agent(p, daemon):
+    from test_agent import boot
+    boot(daemon)
+    option, = re.findall(r"--\w+", p.refused("guest", "exec", "a", "--timeout", "1", "/bin/sleep", "3", code=6))
+    daemon.ok("guest", "exec", "a", option, "30", "/bin/sleep", "3")
+    daemon.ok("pause", "a")
+    p.types(p.refused("guest", "ping", "a", code=5))
+    daemon.ok("guest", "ping", "a")
+    daemon.ok("guest", "freeze", "a", "--timeout", "60")
+    p.types(p.refused("guest", "freeze", "a"))
+    daemon.ok("guest", "freeze", "a", "--timeout", "60")
+    daemon.ok("guest", "thaw", "a")
+    p.types(p.refused("guest", "command", "a", '{"execute": "guest-shutdown"}', code=2))
+    assert daemon.info("a")["state"] == "stopped"
+
+
+# --- the daemon and the host ---
+
+
+@cure("systemctl status vmkeepd, or start this one with another %s", "stop it first, or give this one its own --run directory")
+def a_second_daemon(p, daemon):
+    argv = daemon.daemon_argv()
+    done = daemon.exec("sh", "-c", shlex.join(argv) + " 2>&1; true")
+    option = re.search(r"another (--\w+)|own (--\w+)", done)
+    assert option, done
+    for line in done.splitlines():
+        if "hint" in line:
+            p.check(line.split("hint: ")[1])
+
+
+@cure("MaxClientsPerUser= in vmkeep.conf", "members of the group vmkeep may have as many as MaxClientsPerUser=")
+def too_many_clients(p, daemon):
+    daemon.write("vmkeep.conf", vmk.DEFAULTS + "[Daemon]\nMaxClientsPerUser=2\n")
+    daemon.ok("reload")
+    clients = [vmk.Client(daemon.socket, uid=vmk.USERS["alice"]) for _ in range(2)]
+    hint = p.refused("version", user="alice", groups=["vmkeep"])
+    p.set("vmkeep.conf", "[Daemon]", p.keys(hint)[0][0], "9")
+    daemon.ok("reload")
+    daemon.ok("version", user="alice", groups=["vmkeep"])
+    for client in clients:
+        client.close()
+
+
+@cure("join group vmkeep-view (look) or vmkeep (operate), or use sudo",
+      "join group vmkeep, or be named by Owner= in the VM's file, or use sudo", "join group vmkeep, or use sudo", "only root may: use sudo")
+def not_allowed(p, daemon):
+    daemon.micro("a")
+    groups = re.findall(r"\bvmkeep(?:-view)?\b", p.refused("list", code=9, user="alice"))
+    for group in groups:
+        daemon.ok("list", user="alice", groups=[group])
+    p.writes(p.refused("start", "a", code=9, user="alice"), 0, "[VM]", "alice")
+    daemon.ok("start", "a", user="alice")
+    group, = re.findall(r"\bvmkeep\b", p.refused("reload", code=9, user="alice"))
+    daemon.ok("reload", user="alice", groups=[group])
+    p.refused("reexec", code=9, user="alice")
+    daemon.ok("reexec")
+
+
+test_cure = rows_of(__name__)

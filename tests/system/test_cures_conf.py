@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: MIT
+"""Hints about keys, networks and snapshots are followed to the letter, and then what was refused works."""
+import os
+import re
+
+import pytest
+
+from cures import cure, disk, rows_of, vm
+
+
+# --- keys ---
+
+
+@cure("write UUID=%s, or take the line away; another machine needs a file of another name")
+def another_uuid(p, daemon):
+    daemon.micro("a")
+    daemon.ok("start", "a")
+    daemon.ok("kill", "a")
+    p.set("a.vm", "[VM]", "UUID", "11111111-2222-3333-4444-555555555555")
+    p.writes(p.refused("start", "a"), 0, "[VM]")
+    daemon.ok("start", "a")
+
+
+@cure("take UUID= out of the copy; where a VM was renamed, remove the old file", "stop that one first, and its state comes here",
+      "%svmkeep start %s tells what helps")
+def a_copied_file(p, daemon):
+    daemon.micro("a", vm="UUID=11111111-2222-3333-4444-555555555555\n")
+    daemon.ok("start", "a")
+    daemon.ok("kill", "a")
+    daemon.image("b.raw", "deaf")
+    daemon.write("b.vm", vm(disk("b.raw"), head="[VM]\nMemory=16M\nNetworks=none\nUUID=11111111-2222-3333-4444-555555555555\n"))
+    p.removes(p.refused("start", "b"), "[VM]", file="b.vm")
+    daemon.ok("start", "b")
+
+
+@cure("set Machine= to one that it has, such as %s")
+def an_unknown_machine(p, daemon):
+    daemon.micro("a", vm="Machine=pc-q35-9.9\n")
+    known = re.findall(r"pc-[\w.-]+", p.refused("start", "a", code=2))
+    p.set("a.vm", "[VM]", "Machine", known[-1])
+    daemon.ok("start", "a")
+
+
+
+
+
+
+
+
+@cure("name base files .qcow2, .raw or .img")
+def a_base_without_an_ending(p, daemon):
+    daemon.image("base.raw", "deaf")
+    os.rename(daemon.images + "/base.raw", daemon.images + "/base")
+    daemon.exec("qemu-img", "create", "-qf", "qcow2", "-b", "base", "-F", "raw", daemon.images + "/a.qcow2")
+    daemon.write("a.vm", vm(disk("a.qcow2", "Base=base")))
+    result = daemon.vmkeep("start", "a")
+    if result.code == 0:
+        pytest.skip("the header says what it is")
+    p.check(re.search(r"hint: (.*)", result.err).group(1))
+    os.rename(daemon.images + "/base", daemon.images + "/base.raw")
+    daemon.exec("qemu-img", "rebase", "-u", "-b", "base.raw", "-F", "raw", daemon.images + "/a.qcow2")
+    p.set("a.vm", "[Disk root]", "Base", "base.raw")
+    daemon.ok("start", "a")
+
+
+@cure("install qemu-system-x86, or correct Binary=", "install QEMU below /usr",
+      "install the package qemu-system-x86, or write Binary= in [QEMU]")
+def no_qemu(p, daemon):
+    daemon.micro("a", extra="[QEMU]\nBinary=/usr/bin/qemu-system-none\n")
+    p.refused("start", "a")
+    p.set("a.vm", "[QEMU]", "Binary", "/usr/bin/qemu-system-x86_64")
+    daemon.ok("start", "a")
+
+
+@cure("%swrite Accel=tcg or Accel=auto in [VM] to go on without KVM", "mknod -m 660 /dev/kvm c %d %d; a container must be given the device",
+      "modprobe %s; if that fails, dmesg tells why",
+      "switch on VT-x or AMD-V in the firmware (BIOS) setup; if this host is itself a virtual machine, its own host must "
+      "allow nested virtualisation")
+def no_kvm(p, daemon):
+    daemon.micro("a", "deaf", vm="Accel=kvm\n")
+    with daemon.devices():
+        hint = p.refused("start", "a", code=11)
+        p.writes(hint if "Accel=tcg" in hint else "write Accel=tcg", 0, "[VM]")
+        daemon.ok("start", "a")
+        daemon.ok("kill", "a")
+
+
+@cure("stop other guests, add memory or swap, or write a smaller Memory=")
+def too_much_memory(p, daemon):
+    daemon.micro("a")
+    p.set("a.vm", "[VM]", "Memory", "60T")
+    p.writes(p.refused("start", "a", code=11), 0, "[VM]", "16M")
+    daemon.ok("start", "a")
+
+
+@cure("end that, or let [Display] Port=auto take a free one")
+def a_port_that_is_taken(p, daemon):
+    daemon.micro("a", extra="[Display]\nListen=127.0.0.1\nPort=5977\nAllowNoPassword=yes\n")
+    holder = daemon.stream_of("python3", "-c", "import socket,time\ns=socket.create_server(('127.0.0.1',5977))\n"
+                              "print('listens',flush=True)\ntime.sleep(999)")
+    try:
+        holder.until("listens")
+        p.writes(p.told())
+        assert daemon.json("check", "a") == []
+        daemon.ok("start", "a")
+    finally:
+        holder.end()
+
+
+@cure("modprobe vhost_vsock, or take [VSock] CID= out")
+def no_vsock(p, daemon):
+    daemon.micro("a", extra="[VSock]\nCID=auto\n")
+    with daemon.devices():
+        p.removes(p.refused("start", "a"), "[VSock]")
+        daemon.ok("start", "a")
+        daemon.ok("kill", "a")
+
+
+@cure("run vmkeepd under systemd, mount that controller, or take the line out of [Limits]")
+def limits_without_control_groups(p, daemon):
+    daemon.micro("a", extra="[Limits]\nCPUQuota=50%\n")
+    result = daemon.vmkeep("start", "a")
+    if result.code == 0:
+        pytest.skip("control groups are here")
+    p.check(re.search(r"hint: (.*)", result.err).group(1))
+    p.set("a.vm", "[Limits]", "CPUQuota", None)
+    daemon.ok("start", "a")
+
+
+@cure("%s -cpu help lists all", "%s%s%s%s -cpu help lists all", "qemu-system-x86_64 -cpu help lists what CPU.Model= may be",
+      "did you mean %c%s?", "take it out of Features= in [CPU]")
+def an_unknown_processor(p, daemon):
+    daemon.micro("a", extra="[CPU]\nModel=i386\n")
+    told = p.refused("start", "a").split("; ")[-1]
+    assert "qemu64" in daemon.exec("sh", "-c", told.replace(" lists all", ""))
+    p.set("a.vm", "[CPU]", "Model", "qemu64")
+    daemon.ok("start", "a")
+    daemon.ok("kill", "a")
+    p.set("a.vm", "[CPU]", "Features", "+avxx")
+    hint = p.refused("start", "a")
+    p.set("a.vm", "[CPU]", "Features", None)
+    daemon.ok("start", "a")
+
+
+# --- networks ---
+
+
+NIC = "[NIC lan]\nNetwork=lab\n"
+LAB = "[Network]\nBridge=vklab\nAddress=10.77.0.1/24\n"
+
+
+@cure("its file would be %s/%s.network")
+def no_such_network(p, daemon):
+    daemon.micro("a", extra=NIC)
+    path = p.refused("start", "a").split("would be ")[1]
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(LAB)
+    daemon.ok("start", "a")
+    daemon.ok("kill", "a")
+    daemon.ok("net", "stop", "lab")
+    os.unlink(path)
+
+
+@cure("stop the VMs first, or take it from them: vmkeep net stop --force %s")
+def a_network_in_use(p, daemon):
+    daemon.write("lab.network", LAB)
+    daemon.micro("a", extra=NIC)
+    daemon.ok("start", "a")
+    p.types(p.refused("net", "stop", "lab"))
+    daemon.ok("net", "stop", "lab")
+    daemon.ok("kill", "a")
+
+
+@cure("make it first, or use Network= for a network of vmkeep's own",
+      "make it (ip link add %s type bridge), or write Network= in its place")
+def no_such_bridge(p, daemon):
+    daemon.micro("a", extra="[NIC lan]\nBridge=br7\n")
+    p.refused("start", "a")
+    p.runs(p.told(), "ip")
+    daemon.exec("ip", "link", "set", "br7", "up")
+    daemon.ok("start", "a")
+    daemon.ok("kill", "a")
+    daemon.exec("ip", "link", "del", "br7")
+
+
+@cure("write another name at Bridge= in %s.network, or use it as it is with Bridge= in the [NIC] section")
+def a_bridge_of_others(p, daemon):
+    daemon.exec("ip", "link", "add", "vklab", "type", "bridge")
+    daemon.write("lab.network", LAB)
+    p.writes(p.refused("net", "start", "lab"), 0, "[Network]", "vklab2", "lab.network")
+    daemon.ok("net", "start", "lab")
+    daemon.ok("net", "stop", "lab")
+    daemon.exec("ip", "link", "del", "vklab")
+
+
+@cure("write another Address= in %s.network, or Address=auto", "write a free one: Address= in %s.network")
+def an_address_of_others(p, daemon):
+    daemon.exec("sh", "-c", "ip link add br7 type bridge && ip addr add 10.77.0.9/24 dev br7 && ip link set br7 up")
+    daemon.write("lab.network", LAB)
+    hint = p.refused("net", "start", "lab")
+    p.writes(hint, len(p.keys(hint)) - 1, "[Network]", "10.78.0.1/24", "lab.network")
+    daemon.ok("net", "start", "lab")
+    daemon.ok("net", "stop", "lab")
+    daemon.exec("ip", "link", "del", "br7")
+
+
+SMALL = LAB + "[DHCPServer]\nRange=10.77.0.10-10.77.0.10\n"
+
+
+@cure("give it a larger Address= or Range=", "%s%s hold%s addresses, and no file tells of them: vmkeep forget %s",
+      "no file tells of VM '%s': put it back, or vmkeep forget %s")
+def a_full_network(p, daemon):
+    daemon.write("lab.network", SMALL)
+    for name in "ab":
+        daemon.micro(name, extra=NIC)
+    daemon.ok("start", "a")
+    daemon.ok("kill", "a")
+    os.unlink(os.path.join(daemon.config, "a.vm"))
+    p.types(p.refused("start", "b"))
+    daemon.ok("start", "b")
+    daemon.ok("kill", "b")
+    os.unlink(daemon.images + "/a.raw")  # marked as the one's that was forgotten
+    daemon.micro("a", extra=NIC)
+    hint = p.refused("start", "a")
+    p.writes(hint, 1, "[DHCPServer]", "10.77.0.10-10.77.0.99", "lab.network")
+    daemon.ok("net", "stop", "lab")
+    daemon.ok("start", "a")
+    daemon.ok("kill", "a")
+    daemon.ok("net", "stop", "lab")
+
+
+@cure("let it listen on addresses of its own (listen-on, interface=), or write [DNS] Enable=no in the .network file",
+      "let it serve interfaces of its own, or stop it")
+def port_53_is_taken(p, daemon):
+    holder = daemon.stream_of("python3", "-c", "import socket,time\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\n"
+                              "s.bind(('0.0.0.0',53))\nprint('listens',flush=True)\ntime.sleep(999)")
+    try:
+        holder.until("listens")
+        section, key, value = re.search(r"(\[\w+\]) (\w+)=(\w+)", p.host("port 53")).groups()
+        daemon.write("lab.network", LAB)
+        p.set("lab.network", section, key, value)
+        daemon.ok("net", "start", "lab")
+        daemon.ok("net", "stop", "lab")
+    finally:
+        holder.end()
+
+
+# --- snapshots ---
+
+
+@cure("vmkeep snapshot list %s tells which there are")
+def no_such_snapshot(p, daemon):
+    daemon.micro("a", disk="qcow2")
+    daemon.ok("snapshot", "create", "a", "s1")
+    assert "s1" in p.types(p.refused("snapshot", "revert", "a", "s2", code=4))
+    daemon.ok("snapshot", "revert", "a", "s1")
+
+
+@cure("a letter or _ first, then at most 62 letters, digits, '_', '.' and '-'")
+def a_snapshot_with_an_odd_name(p, daemon):
+    daemon.micro("a", disk="qcow2")
+    p.refused("snapshot", "create", "a", "1")
+    daemon.ok("snapshot", "create", "a", "s1")
+
+
+@cure("stop it, qemu-img convert -f raw -O qcow2 OLD NEW.qcow2, and name that in Path=; or ReadOnly=yes")
+def a_snapshot_of_a_raw_disk(p, daemon):
+    daemon.micro("a")
+    daemon.up("a")
+    hint = p.refused("snapshot", "create", "a", "s1")
+    daemon.ok("stop", "a")
+    p.runs(hint.replace(" OLD NEW.qcow2", " %s/a.raw %s/a.qcow2" % (daemon.images, daemon.images)), "qemu-img")
+    p.set("a.vm", "[Disk root]", "Path", "a.qcow2")
+    daemon.up("a")
+    daemon.ok("snapshot", "create", "a", "s1")
+
+
+@cure("vmkeep stop %s first")
+def a_snapshot_without_memory(p, daemon):
+    daemon.micro("a", disk="qcow2")
+    daemon.ok("snapshot", "create", "a", "s1")
+    daemon.up("a")
+    p.types(p.refused("snapshot", "revert", "a", "s1", code=5))
+    daemon.ok("snapshot", "revert", "a", "s1")
+
+
+test_cure = rows_of(__name__)

@@ -1,0 +1,333 @@
+# SPDX-License-Identifier: MIT
+"""Hints about files, images, keys and identities are followed to the letter, and then what was refused works."""
+import json
+import os
+import re
+import struct
+
+import pytest
+
+import vmk
+from cures import cure, disk, rows_of, vm
+
+
+# --- files ---
+
+
+@cure("correct Path=, or write Size= to have it created")
+def no_image(p, daemon):
+    daemon.write("a.vm", vm(disk("a.raw")))
+    hint = p.refused("start", "a", code=4)
+    p.writes(hint, 1, "[Disk root]", "1M")
+    daemon.ok("start", "a")
+
+
+@cure("correct Path=, or create it with qemu-img")
+def no_image_elsewhere(p, daemon):
+    path = daemon.base + "/a.raw"
+    daemon.write("a.vm", vm(disk(path)))
+    p.refused("start", "a", code=4)
+    daemon.exec("qemu-img", "create", "-qf", "raw", path, "1M")
+    daemon.ok("start", "a")
+
+
+@cure("mount what holds %s, or put the image back; if it is lost for good, qemu-img create -f %s %s %lld makes an empty one")
+def an_image_is_lost(p, daemon):
+    daemon.write("a.vm", vm(disk("a.raw", "Size=1M")))
+    daemon.ok("start", "a")
+    daemon.ok("kill", "a")
+    os.unlink(daemon.images + "/a.raw")
+    p.runs(p.refused("start", "a", code=4), "qemu-img")
+    daemon.ok("start", "a")
+
+
+@cure("create the directory")
+def no_directory(p, daemon):
+    daemon.write("a.vm", vm(disk("sub/a.raw", "Size=1M")))
+    p.refused("start", "a", code=4)
+    os.mkdir(daemon.images + "/sub")
+    daemon.ok("start", "a")
+
+
+@cure("correct the path")
+def no_kernel(p, daemon):
+    daemon.micro("a", extra="[Boot]\nKernel=%s/none\n" % daemon.base)
+    p.refused("start", "a", code=4)
+    p.set("a.vm", "[Boot]", "Kernel", os.path.join(vmk.GUEST, "vmlinuz"))
+    daemon.ok("start", "a")
+
+
+
+
+
+@cure("its owner may not either: chmod u+%s %s")
+def not_writable(p, daemon):
+    daemon.micro("a")
+    os.chmod(daemon.images + "/a.raw", 0o400)
+    p.runs(p.refused("start", "a", code=9), "chmod")
+    daemon.ok("start", "a")
+
+
+@cure("chmod ug-s %s, and find out who set it")
+def set_uid(p, daemon):
+    daemon.micro("a")
+    os.chmod(daemon.images + "/a.raw", 0o4700)
+    p.runs(p.told(), "chmod")
+    assert daemon.json("check", "a") == []
+
+
+@cure("setcap -r %s")
+def capabilities(p, daemon):
+    daemon.micro("a")
+    os.setxattr(daemon.images + "/a.raw", "security.capability", struct.pack("<IIIII", 0x02000001, 1 << 10, 0, 0, 0))
+    p.runs(p.told(), "setcap")
+    assert daemon.json("check", "a") == []
+
+
+@cure("getfattr -d %s shows it, setfattr -x NAME %s takes it away")
+def an_attribute(p, daemon):
+    daemon.micro("a")
+    os.setxattr(daemon.images + "/a.raw", "user.note", b"x")
+    hint = p.told()
+    if os.path.exists("/usr/bin/setfattr"):
+        assert "user.note" in p.runs(hint, "getfattr")
+        p.runs(hint, "setfattr", NAME="user.note")
+    else:
+        assert hint.endswith("setfattr -x NAME %s/a.raw takes it away" % daemon.images)
+        os.removexattr(daemon.images + "/a.raw", "user.note")
+    assert daemon.json("check", "a") == []
+
+
+@cure("getfacl -n %s shows it, setfacl -b %s takes it away")
+def an_access_list(p, daemon):
+    from test_images import acl
+    daemon.micro("a")
+    os.setxattr(daemon.images + "/a.raw", "system.posix_acl_access", acl((0x02, 6, 7004)))
+    hint = p.told()
+    if os.path.exists("/usr/bin/setfacl"):
+        assert "7004" in p.runs(hint, "getfacl")
+        p.runs(hint, "setfacl")
+    else:
+        os.removexattr(daemon.images + "/a.raw", "system.posix_acl_access")
+    assert daemon.json("check", "a") == []
+
+
+@cure("chattr -%c %s")
+def immutable(p, daemon):
+    daemon.micro("a")
+    if daemon.vmkeep("version").code or os.system("chattr +i %s/a.raw 2>/dev/null" % daemon.images):
+        pytest.skip("no such flags here")
+    try:
+        p.runs(p.refused("start", "a"), "chattr")
+        daemon.ok("start", "a")
+    finally:
+        os.system("chattr -i %s/a.raw 2>/dev/null" % daemon.images)
+
+
+@cure("copy the image instead of linking it")
+def a_hard_link(p, daemon):
+    daemon.micro("a")
+    os.link(daemon.images + "/a.raw", daemon.images + "/b.raw")
+    p.refused("start", "a")
+    os.unlink(daemon.images + "/b.raw")
+    daemon.exec("cp", daemon.images + "/a.raw", daemon.images + "/b.raw")
+    daemon.ok("start", "a")
+
+
+@cure("name an image file or a block device")
+def a_directory_for_an_image(p, daemon):
+    daemon.image("b.raw", "deaf")
+    os.mkdir(daemon.images + "/a.raw")
+    daemon.write("a.vm", vm(disk("a.raw")))
+    p.refused("start", "a")
+    p.set("a.vm", "[Disk root]", "Path", "b.raw")
+    daemon.ok("start", "a")
+
+
+@cure("name a file")
+def a_directory_for_a_kernel(p, daemon):
+    daemon.micro("a", extra="[Boot]\nKernel=%s\n" % daemon.base)
+    p.refused("start", "a")
+    p.set("a.vm", "[Boot]", "Kernel", os.path.join(vmk.GUEST, "vmlinuz"))
+    daemon.ok("start", "a")
+
+
+@cure("a file that is written can be used once only")
+def one_file_for_two_disks(p, daemon):
+    daemon.micro("a", extra=disk("a.raw", name="two"))
+    result = daemon.vmkeep("start", "a")
+    assert result.code, result
+    found = re.search(r"^hint: (.*)", result.err, re.M)
+    if found:
+        p.check(found.group(1))
+    daemon.exec("cp", daemon.images + "/a.raw", daemon.images + "/b.raw")
+    p.set("a.vm", "[Disk two]", "Path", "b.raw")
+    daemon.ok("start", "a")
+
+
+@cure("stop that one first")
+def an_image_in_use(p, daemon):
+    daemon.micro("a")
+    daemon.up("a")
+    daemon.write("b.vm", vm(disk(daemon.images + "/a.raw")))
+    hint = p.refused("start", "b", code=3)
+    daemon.ok("kill", "a")
+    result = daemon.vmkeep("start", "b")
+    assert "in use" not in result.err, (hint, result)
+
+
+@cure("write Format=qcow2, or Format=raw if raw is really meant", "write Format=qcow2 unless raw is really meant")
+def raw_that_is_qcow2(p, daemon):
+    daemon.micro("b", disk="qcow2")
+    os.rename(daemon.images + "/b.qcow2", daemon.images + "/a.raw")
+    daemon.write("a.vm", vm(disk("a.raw")))
+    p.writes(p.refused("start", "a", code=2), 0, "[Disk root]")
+    daemon.ok("start", "a")
+
+
+@cure("write Format=raw if it is a raw image; qemu-img info %s tells what it is", "write Format=raw to use it as it is")
+def qcow2_that_is_raw(p, daemon):
+    daemon.micro("a", size=1 << 20)
+    os.rename(daemon.images + "/a.raw", daemon.images + "/a.qcow2")
+    daemon.write("a.vm", vm(disk("a.qcow2")))
+    p.writes(p.refused("start", "a", code=2), 0, "[Disk root]")
+    daemon.ok("start", "a")
+
+
+@cure("write Base=%s if it is to be used")
+def a_base_that_is_not_named(p, daemon):
+    daemon.image("base.raw", "deaf")
+    daemon.exec("qemu-img", "create", "-qf", "qcow2", "-b", "base.raw", "-F", "raw", daemon.images + "/a.qcow2")
+    daemon.write("a.vm", vm(disk("a.qcow2")))
+    p.writes(p.refused("start", "a", code=2), 0, "[Disk root]")
+    daemon.ok("start", "a")
+
+
+@cure("remove Base=, or make the image with qemu-img create -b")
+def a_base_that_is_not_there(p, daemon):
+    daemon.image("base.raw", "deaf")
+    daemon.exec("qemu-img", "create", "-qf", "qcow2", daemon.images + "/a.qcow2", "1M")
+    daemon.write("a.vm", vm(disk("a.qcow2", "Base=base.raw")))
+    p.removes(p.refused("start", "a", code=2), "[Disk root]")
+    daemon.ok("start", "a")
+
+
+@cure("convert it: qemu-img convert -f qcow2 -O qcow2 %s NEW")
+def an_image_of_another_kind(p, daemon):
+    path = daemon.images + "/a.qcow2"
+    daemon.exec("qemu-img", "create", "-qf", "qcow2", "-o", "data_file=%s/data.raw" % daemon.images, path, "1M")
+    daemon.write("a.vm", vm(disk("a.qcow2")))
+    p.runs(p.refused("start", "a", code=2), "qemu-img", NEW=path + ".new")
+    os.rename(path + ".new", path)
+    daemon.ok("start", "a")
+
+
+@cure("rename the file back to %s.vm, or write Path=%s; if it is another VM, Path= with another name, or 'vmkeep forget %s'")
+def a_vanished_vm(p, daemon):
+    daemon.write("web1.vm", vm(disk("%n.raw", "Size=1M")))
+    daemon.ok("start", "web1")
+    daemon.ok("kill", "web1")
+    os.rename(os.path.join(daemon.config, "web1.vm"), os.path.join(daemon.config, "db.vm"))
+    p.refused("start", "db", code=3)
+    os.rename(os.path.join(daemon.config, "db.vm"), os.path.join(daemon.config, "web1.vm"))
+    daemon.ok("start", "web1")
+    daemon.ok("kill", "web1")
+    os.rename(os.path.join(daemon.config, "web1.vm"), os.path.join(daemon.config, "db.vm"))
+    p.types(p.refused("start", "db", code=3))
+    daemon.ok("start", "db")
+
+
+@cure("rename the image to %s, or write Path=%s")
+def a_renamed_vm(p, daemon):
+    daemon.write("a.vm", vm(disk("%n.raw", "Size=1M")))
+    daemon.ok("start", "a")
+    daemon.ok("kill", "a")
+    os.rename(os.path.join(daemon.config, "a.vm"), os.path.join(daemon.config, "b.vm"))
+    uuid = json.loads(vmk.read_text(os.path.join(daemon.state, "vms", "a", "identity.json")))["uuid"]
+    p.set("b.vm", "[VM]", "UUID", uuid)
+    p.writes(p.refused("start", "b"), 0, "[Disk root]", file="b.vm")
+    daemon.ok("start", "b")
+
+
+# --- what was there, and is not ---
+
+
+@cure("mount what holds %s, or put the image back")
+def an_image_is_away(p, daemon):
+    daemon.micro("a")
+    daemon.ok("start", "a")
+    daemon.ok("kill", "a")
+    os.rename(daemon.images + "/a.raw", daemon.base + "/a.raw")
+    p.refused("start", "a", code=4)
+    os.rename(daemon.base + "/a.raw", daemon.images + "/a.raw")
+    daemon.ok("start", "a")
+
+
+@cure("vmkeep check %s")
+def a_start_that_failed(p, daemon):
+    daemon.micro("a")
+    os.rename(daemon.images + "/a.raw", daemon.images + "/b.raw")
+    assert daemon.vmkeep("start", "a").code
+    word, name = p.refused("pause", "a", code=5).split()[1:]
+    assert "No such file" in daemon.vmkeep(word, name).out
+    os.rename(daemon.images + "/b.raw", daemon.images + "/a.raw")
+    daemon.ok("start", "a")
+    daemon.ok("pause", "a")
+
+
+@cure("put the file itself there, or let root name it by its absolute path")
+def a_link_for_an_image(p, daemon):
+    daemon.micro("a")
+    os.rename(daemon.images + "/a.raw", daemon.base + "/a.raw")
+    os.symlink(daemon.base + "/a.raw", daemon.images + "/a.raw")
+    p.refused("start", "a")
+    p.set("a.vm", "[Disk root]", "Path", daemon.base + "/a.raw")
+    daemon.ok("start", "a")
+
+
+@cure("put identity.json in %s/vms/%s right, from a backup if it is lost",
+      "put identity.json back there from a backup, or write UUID=%s in [VM] to go on as that machine",
+      "put identity.json back there from a backup, or write UUID= in [VM], its own or a new one")
+def a_damaged_identity(p, daemon):
+    daemon.micro("a")
+    daemon.ok("start", "a")
+    daemon.ok("kill", "a")
+    daemon.stop_daemon()
+    path = os.path.join(daemon.state, "vms", "a", "identity.json")
+    before = vmk.read_text(path)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(before[:len(before) // 2])
+    daemon.start()
+    p.refused("start", "a")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(before)
+    daemon.ok("start", "a")
+
+
+@cure("put %s back from a backup, or write UUID=%s in [VM] to go on as that machine; for a new one write another UUID=")
+def a_lost_identity(p, daemon):
+    daemon.micro("a")
+    daemon.ok("start", "a")
+    daemon.ok("kill", "a")
+    uuid = daemon.info("a")["uuid"]
+    daemon.stop_daemon()
+    daemon.exec("rm", "-r", os.path.join(daemon.state, "vms", "a"))
+    daemon.start()
+    p.writes(p.refused("start", "a"), 0, "[VM]")
+    daemon.ok("start", "a")
+    assert daemon.info("a")["uuid"] == uuid
+
+
+@cure("name the file itself, or make the link root's: chown -h root")
+def a_link_of_others(p, daemon):
+    daemon.micro("a")
+    link = daemon.base + "/link.raw"
+    os.symlink(daemon.images + "/a.raw", link)
+    os.chown(link, 1234, 1234, follow_symlinks=False)
+    p.set("a.vm", "[Disk root]", "Path", link)
+    hint = p.refused("start", "a")
+    p.runs(hint + " " + link, "chown")
+    daemon.ok("start", "a")
+
+
+test_cure = rows_of(__name__)
