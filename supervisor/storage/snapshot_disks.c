@@ -324,6 +324,6 @@ int snapshot_check_there(
 		with, without);
 	return err_hint(e,
 		"if disk '%s' is newer, take it out of the VM's file for the revert; vmkeep snapshot "
-		"delete removes what is left of the snapshot",
-		without);
+		"delete %s %s removes what is left of the snapshot",
+		without, vm, name);
 }

@@ -27,7 +27,7 @@ OTHERS_KEYS = {"DeviceAllow", "LimitNOFILE", "Key", "RuntimeWatchdogSec", "Watch
                "ProtectSystem", "PrivateTmp", "DevicePolicy"}
 
 # "the vmkeep that started it", "vmkeep needs ...": not commands.
-PROSE = {"needs", "brings", "speaks", "knows", "did", "may", "talks", "that", "and", "which", "or", "is", "has", "for", "does",
+PROSE = {"needs", "runs", "brings", "speaks", "knows", "did", "may", "talks", "that", "and", "which", "or", "is", "has", "for", "does",
          "makes", "never", "then", "as", "a", "from", "to", "sets", "can", "made", "itself", "in", "on", "of", "package"}
 
 # Programs that a hint may name, by the package that a Debian host has or our package asks for.
