@@ -71,7 +71,7 @@ void probes_free(struct probes *ps);
 
 /* The probe of this binary (name is looked up in PATH, as execvp does). done is called once:
  * immediately if cached, else from the loop after about 50 ms. ERR_QEMU_FAILED with its stderr if
- * the binary is missing or does not answer within 10 s. Only root can choose the binary. It runs in
+ * the binary is missing or does not answer within a minute. Only root can choose the binary. It runs in
  * the jail with the uid for probes. The probe passed to done lives as long as ps. */
 void probes_get(struct probes *ps, const char *binary, probe_done_fn *done, void *data);
 /* Drops the callbacks of a caller that goes away. */
