@@ -15,6 +15,7 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 
 #include "base/mem.h"
@@ -140,6 +141,21 @@ static int idmap_map_owner(const struct jail *j, const struct jail_file *f, stru
 	return last < 0 ? last : 0;
 }
 
+/* NFS, FUSE and others, and tmpfs before Linux 6.3 */
+static int idmap_unsupported(const struct jail *j, const struct jail_file *f, struct err *e)
+{
+	struct utsname kernel;
+	size_t len;
+
+	file_refused(j, f, e);
+	uname(&kernel);
+	len = strlen(e->text);
+	snprintf(e->text + len, sizeof e->text - len,
+		", and on its file system Linux %s has no id-mapped mounts, which would let it",
+		kernel.release);
+	return e->number;
+}
+
 int mount_prepare(struct jail *j, struct jail_file *f, struct err *e)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
@@ -160,7 +176,7 @@ int mount_prepare(struct jail *j, struct jail_file *f, struct err *e)
 	if (mount_setattr(f->tree, "", AT_EMPTY_PATH, &attr, sizeof attr) < 0) {
 		if (plain || (errno != EINVAL && errno != EPERM))
 			return err_errno(e, "%s: mount %s", f->what, f->shown_path);
-		return file_refused(j, f, e); /* NFS, FUSE and others have no id-mapped mounts */
+		return idmap_unsupported(j, f, e);
 	}
 	return idmap_guest_may(j, f, f->tree) ? 0 : file_refused(j, f, e);
 }

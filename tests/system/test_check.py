@@ -7,6 +7,7 @@ import socket
 import pytest
 
 import vmk
+from smallfs import mount_line
 
 
 def problems(world, *names, code=2):
@@ -95,7 +96,7 @@ def test_chain(daemon):
 
 
 def test_room_that_images_may_need(daemon):
-    daemon.exec("mount", "-t", "tmpfs", "-o", "size=1m", "none", daemon.images)
+    daemon.exec("sh", "-c", mount_line(daemon.images, "1m"))
     try:
         daemon.write("a.vm", vm("a.qcow2", "Size=4G\n"))
         row = only(daemon, "a", "warning")
@@ -107,7 +108,7 @@ def test_room_that_images_may_need(daemon):
 
 def test_room_that_all_images_may_need_together(daemon):
     """Each alone finds room enough, all together do not: told once, and for one VM where its own image lies."""
-    daemon.exec("mount", "-t", "tmpfs", "-o", "size=8m", "none", daemon.images)
+    daemon.exec("sh", "-c", mount_line(daemon.images, "8m"))
     try:
         for name in "ab":
             daemon.write(name + ".vm", vm(name + ".qcow2", "Size=4M\n"))

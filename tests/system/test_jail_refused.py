@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from jail import box, BUSYBOX, elsewhere, LIMIT, pytestmark, PYTHON, UID  # noqa: F401 (fixtures are used by name)
+from smallfs import mount_line
 
 
 REFUSED = {
@@ -342,7 +343,8 @@ def test_file_system_without_idmap(box):
     opened, closed = (box.tmp / "over" / "m" / n for n in ("open.img", "closed it's.img"))
     e = box.refuse(box.disk(closed), prefix=prefix)
     assert e["class"] == "Permission"
-    assert e["desc"] == f"disk 'root': the VM's uid {UID} may not write {closed} (owner uid 0, mode 0600)"
+    assert e["desc"] == (f"disk 'root': the VM's uid {UID} may not write {closed} (owner uid 0, mode 0600), and on its "
+                         f"file system Linux {os.uname().release} has no id-mapped mounts, which would let it")
     quoted = str(closed).replace("'", "'\\''")
     assert e["hint"] == f"setfacl -m u:{UID}:rw '{quoted}'"
     run = box.run([BUSYBOX, "sh", "-c", f"echo x >{opened}"], [box.disk(opened)], prefix=prefix)
@@ -407,14 +409,14 @@ def test_check_of_a_running_guest(box):
 
 def test_check_counts_what_may_still_grow(box):
     small = ["unshare", "-m", BUSYBOX, "sh", "-c",
-             f'mount -t tmpfs -o size=1m none {box.images} && exec "$@"', "sh"]
+             mount_line(box.images, "1m") + ' && exec "$@"', "sh"]
     new = box.disk(box.images / "new.qcow2", format="qcow2", create=1 << 30)
     problem, = check(box, new, prefix=small)
     assert (problem["severity"], problem["class"], problem["step"]) == ("warning", "NoResources", "space")
     assert "may still grow by 1G" in problem["desc"] and "make room" in problem["hint"]
     assert check(box, {**new, "create": 1 << 18}, prefix=small) == []
     sparse = ["unshare", "-m", BUSYBOX, "sh", "-c",
-              f'mount -t tmpfs -o size=1m none {box.images} && cp {box.qcow2("big.qcow2", size="3G", where=box.tmp)} '
+              f'{mount_line(box.images, "1m")} && cp {box.qcow2("big.qcow2", size="3G", where=box.tmp)} '
               f'{box.images}/big.qcow2 && exec "$@"', "sh"]
     problem, = check(box, box.disk(box.images / "big.qcow2", format="qcow2"), prefix=sparse)
     assert problem["step"] == "space" and "may still grow by 3" in problem["desc"]

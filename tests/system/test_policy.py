@@ -9,6 +9,7 @@ import pytest
 
 import test_adopt
 import vmk
+from smallfs import mount_line
 
 LIFECYCLE = "[Lifecycle]\n%s\n"
 
@@ -230,7 +231,7 @@ def test_hooks_are_roots_business(daemon):
 def small_disk(daemon, extra="", name="a"):
     small = os.path.join(daemon.images, "small")
     os.mkdir(small)
-    daemon.exec("mount", "-t", "tmpfs", "-o", "size=3m,mode=755", "tmpfs", small)
+    daemon.exec("sh", "-c", mount_line(small, "3m"))
     raw = daemon.image("boot.raw", "writer", size=64 << 20)
     daemon.exec("qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, "%s/%s.qcow2" % (small, name))
     daemon.write(name + ".vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=small/%s.qcow2\n%s" % (name, extra))

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from test_memory_snapshot import edit
+from smallfs import mount_line
 
 
 @pytest.mark.usefixtures("linux")
@@ -46,7 +47,7 @@ def test_no_room_for_the_memory(daemon):
     """The guest goes on as if nothing had been tried, and with more room it works."""
     daemon.linux("a", "guest.net=none")
     edit(daemon, "a.vm", "Memory=128M\n", "Memory=128M\nNetworks=none\n")
-    daemon.exec("mount", "-t", "tmpfs", "-o", "size=8M,mode=711", "tmpfs", daemon.images)
+    daemon.exec("sh", "-c", mount_line(daemon.images, "8m", "711"))
     image = os.path.join(daemon.images, "a.qcow2")
     daemon.exec("qemu-img", "create", "-q", "-f", "qcow2", image, "1M")
     console = daemon.up("a", "ready after .*\n")

@@ -19,7 +19,9 @@ from talk import BUILD, ROOT, SANITIZED, SLOW, Client, Error, Result, Stream, ch
 
 GUEST = os.environ.get("VMKEEP_GUEST", os.path.join(ROOT, "build", "guest"))
 ROOMY = 3 if SANITIZED else 1  # sanitizers keep what was freed: stretches bounds on memory
-DEFAULTS = "[Defaults]\nVM.Accel=tcg\n"
+ACCEL = os.environ.get("VMKEEP_ACCEL", "tcg")
+# The daemon's own deadlines know nothing of SLOW; this one a machine that is emulated itself exceeds.
+DEFAULTS = "[Defaults]\nVM.Accel=%s\n" % ACCEL + ("Lifecycle.TimeoutStartSec=10min\n" if SLOW >= 40 else "")
 
 # Process 1 of a world ignores the signals of orphans that die, so the kernel reaps them. The host counts what it
 # kills for want of memory in /proc/vmstat: here the count stands still, for it may be in another world.
