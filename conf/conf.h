@@ -28,6 +28,7 @@ struct conf_problem {		 /* the list owns the strings */
 	const char *reason;
 	const char *hint; /* the fix, may be NULL */
 	bool warning;	  /* works all the same */
+	const char *has;  /* key applies once: what the thing has instead; NULL: another problem */
 	/* what a start would fail with; conf_problem() sets ERR_INVALID_CONFIG */
 	enum err_class class;
 };
@@ -76,7 +77,13 @@ int conf_vm_copy(struct conf_vm *to, const struct conf_vm *from, struct err *e);
 void conf_network_dump(const struct conf_network *c, bool all, struct buf *b);
 
 /* When a changed key takes effect. */
-enum conf_apply { CONF_APPLY_START, CONF_APPLY_LIVE, CONF_APPLY_GUEST, CONF_APPLIES };
+enum conf_apply {
+	CONF_APPLY_START,
+	CONF_APPLY_LIVE,
+	CONF_APPLY_GUEST,
+	CONF_APPLY_ONCE, /* when the thing is made; later the thing itself counts */
+	CONF_APPLIES
+};
 
 struct conf_change {
 	const char *section, *id, *key; /* id NULL: none; key NULL: the whole section */
@@ -84,7 +91,7 @@ struct conf_change {
 	enum conf_apply apply;
 };
 
-/* Calls f for each difference, in table order; the strings are valid only during the call. Lists
+/* Calls f for each difference, in table order, except of keys that apply once; the strings are valid only during the call. Lists
  * are joined by ", ". */
 void conf_vm_diff(const struct conf_vm *from, const struct conf_vm *to,
 	void (*f)(void *data, const struct conf_change *c), void *data);

@@ -34,7 +34,7 @@ static void diff_key(
 		.apply = k->apply,
 	};
 
-	if (conf_value_same(k, from, to))
+	if (k->apply == CONF_APPLY_ONCE || conf_value_same(k, from, to))
 		return;
 	change.from = diff_text_of(k, from, &a);
 	change.to = diff_text_of(k, to, &b);

@@ -14,6 +14,7 @@ void conf_problem_add(struct conf_problems *p, const struct conf_problem *proble
 		.reason = arena_strdup(&p->arena, problem->reason),
 		.hint = arena_strdup(&p->arena, problem->hint),
 		.warning = problem->warning,
+		.has = arena_strdup(&p->arena, problem->has),
 		.class = problem->class,
 	};
 	p->count++;

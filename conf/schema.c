@@ -148,6 +148,7 @@ const char *conf_apply_name(enum conf_apply a)
 		[CONF_APPLY_START] = "start",
 		[CONF_APPLY_LIVE] = "live",
 		[CONF_APPLY_GUEST] = "guest",
+		[CONF_APPLY_ONCE] = "once",
 	};
 	_Static_assert(ARRAY_SIZE(names) == CONF_APPLIES, "a time of taking effect has no name");
 

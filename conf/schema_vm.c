@@ -164,7 +164,7 @@ static const struct conf_key disk_keys[] = {
 	  .help = "The images that a qcow2 image is based on, from the top down, all of them. "
 		  "What the image's own header names is compared with them, but not followed." },
 	{ .name = "Size",         SIZE(conf_disk, size), .min = 512, .max = 64 * TIB, .step = 512,
-	  .apply = CONF_APPLY_START,
+	  .apply = CONF_APPLY_ONCE,
 	  .help = "Creates the image at the first vmkeep start if it is not there, in the image "
 		  "directory only; with Base= on that base." },
 	{ .name = "Format",       ENUM(conf_format, conf_disk, format, format_names),

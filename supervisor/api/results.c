@@ -161,7 +161,7 @@ const struct api_field api_diff_row[] = {
 	{ "key", API_TEXT },
 	{ "running", API_TEXT },
 	{ "configured", API_TEXT },
-	{ "applies", API_TEXT, "live, guest or start" },
+	{ "applies", API_TEXT, "live, guest, start, or once: only when the image is made" },
 	END
 };
 const struct api_field api_reload_dry[] = { { "problems", API_TABLE, .of = api_problem_row }, END };

@@ -187,7 +187,7 @@ const struct api_verb api_verbs[] = {
 	{ "vm-diff", "diff", API_ROLE_VIEW, API_VMS, 0,
 	  .result = "one row per difference", .returns = { .columns = api_diff_row },
 	  .help = "show where running VMs differ from their files",
-	  .text = "Ends with 12 when there are differences." },
+	  .text = "Size= of a disk is compared with its image, also while the VM is stopped. Ends with 12 when there are differences." },
 	{ "vm-cmdline", "cmdline", API_ROLE_VIEW, API_VM, 0, { "domxml-to-native" },
 	  .result = "a command for the shell", .returns = { .members = api_plain },
 	  .help = "print the QEMU command line of a VM, ready to paste into a shell",

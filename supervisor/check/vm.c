@@ -132,14 +132,18 @@ static void vm_on_file(void *data, const json_t *problem, const struct err *e)
 {
 	struct vm_check *c = data;
 	const struct vm *vm = c->start.vm;
-	const char *id = vm_member(problem, "id");
+	const char *id = vm_member(problem, "id"), *key = vm_member(problem, "key");
 	struct err own = ERR_INIT;
 
 	if (problem)
 		confine_error(problem, &own);
 	if (vm && problem)
-		check_row(c->rows, vm_place_of(vm, id), *id ? "Path" : NULL,
-			vm_member(problem, "severity"), &own);
+		check_row_has(c->rows, vm_place_of(vm, id),
+			*key  ? key
+			: *id ? "Path"
+			      : NULL,
+			vm_member(problem, "severity"), &own,
+			json_string_value(json_object_get(problem, "has")));
 	else if (vm && e)
 		vm_add_error(c, vm, NULL, e);
 	if (problem)

@@ -18,6 +18,9 @@
 /* severity: "error" or "warning"; place and key may be NULL. */
 void check_row(struct conf_problems *rows, const struct conf_place *place, const char *key,
 	const char *severity, const struct err *e);
+/* Of a key that applies once; has: what the thing has instead, may be NULL. */
+void check_row_has(struct conf_problems *rows, const struct conf_place *place, const char *key,
+	const char *severity, const struct err *e, const char *has);
 
 struct vm_check;
 /* Adds the problems of this VM, or of all if name is NULL, to p (borrowed), as the files are now.

@@ -44,6 +44,15 @@ void answer_problem(const struct jail *j, const char *severity, const char *step
 			api_text(e->hint), "step", step, "id", id));
 }
 
+void answer_once(
+	const struct jail *j, const char *id, const char *key, const char *has, const struct err *e)
+{
+	answer(j->sock, json_pack("{s:{s:s, s:s, s:o, s:o, s:s, s:s, s:s, s:s}}", "problem",
+				"severity", "warning", "class", api_class(e->class)->name, "desc",
+				api_text(e->text), "hint", api_text(e->hint), "step", "once", "id",
+				id, "key", key, "has", has));
+}
+
 void answer_warning(const struct jail *j, const char *step, const char *id, const struct err *e)
 {
 	answer_problem(j, "warning", step, id, e);

@@ -189,6 +189,29 @@ void found_replaced(const struct jail *j, const struct jail_file *f, jail_warn *
 	warn(j, "replaced", f->id, &e);
 }
 
+void found_size(const struct jail *j, const struct jail_file *f)
+{
+	const uint64_t size = f->create > 0 && f->data >= 0 ? image_size(f) : 0;
+	_cleanup_(free_ptr) char *quoted = text_shell_quote(f->path);
+	char has[24], wish[24];
+	struct err e = ERR_INIT;
+
+	if (!size || size == (uint64_t)f->create)
+		return;
+	text_size_exact(has, sizeof has, size);
+	text_size_exact(wish, sizeof wish, (uint64_t)f->create);
+	err_set(&e, ERR_INVALID_CONFIG,
+		"%s: %s has %s, and not %s: Size= counts only when the image is created", f->what,
+		f->shown_path, has, wish);
+	if (size < (uint64_t)f->create)
+		err_hint(&e,
+			"write Size=%s, or enlarge it while %s is stopped: qemu-img resize -f %s %s %s",
+			has, j->name, jail_format_names[f->format], quoted, wish);
+	else
+		err_hint(&e, "write Size=%s", has);
+	answer_once(j, f->id, "Size", has, &e);
+}
+
 int found_refuse(const struct jail_file *f, struct err *e)
 {
 	_cleanup_(free_ptr) char *quoted = text_shell_quote(f->path);

@@ -239,6 +239,9 @@ int answer(int sock, void *json /* stolen */);
 int answer_error(int sock, const char *step, const struct err *e);
 void answer_problem(const struct jail *j, const char *severity, const char *step, const char *id,
 	const struct err *e);
+/* A warning: the file has this in place of what a key, which applies once, says. */
+void answer_once(const struct jail *j, const char *id, const char *key, const char *has,
+	const struct err *e);
 void answer_warning(const struct jail *j, const char *step, const char *id, const struct err *e);
 
 /* space.c: one warning per file system with too little space for what may still be written */
@@ -252,6 +255,8 @@ bool space_growth(
 
 /* found.c */
 void found_check(const struct jail *j, const struct jail_file *f, jail_warn *warn);
+/* Warns if an image does not have the Size= that it would be created with. */
+void found_size(const struct jail *j, const struct jail_file *f);
 /* Warns if the running guest has a different file open than the one now at that path. */
 void found_replaced(const struct jail *j, const struct jail_file *f, jail_warn *warn);
 int found_refuse(

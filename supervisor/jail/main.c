@@ -134,6 +134,7 @@ static int main_check(struct jail *j)
 		main_check_file(j, &j->file[i]);
 		found_check(j, &j->file[i], answer_warning);
 		found_replaced(j, &j->file[i], answer_warning);
+		found_size(j, &j->file[i]);
 		image_warn(j, &j->file[i], answer_warning);
 		base_warn(j, &j->file[i], answer_warning);
 		main_check_uncreated(j, &j->file[i]);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Verbs about configuration: as written, as interpreted, and how a running VM differs from it. */
 #include "base/mem.h"
+#include "base/text.h"
 #include "conf/load.h"
 #include "conf/schema.h"
 #include "supervisor/api/result.h"
@@ -86,10 +87,40 @@ static void verb_conf_add_change(void *data, const struct conf_change *c)
 					    c->from, c->to, conf_apply_name(c->apply)));
 }
 
+static json_t *verb_conf_changes(const struct vm *vm)
+{
+	json_t *rows = json_array();
+
+	if (vm_state_has_process(vm->st.state) && vm->file.have_conf)
+		conf_vm_diff(&vm->proc.conf, &vm->file.conf, verb_conf_add_change, rows);
+	return rows;
+}
+
+/* A key that applies once is compared with the thing, which only a check may look at. */
+static void verb_conf_diff_looked(
+	struct daemon *d, struct request *r, const struct conf_problems *p)
+{
+	const struct vm *vm = vms_find(d->vms, request_string(r, "name"));
+	const struct conf_vm *conf = vm ? &vm->file.conf : NULL;
+	json_t *rows = vm ? verb_conf_changes(vm) : json_array();
+	char size[24];
+
+	for (size_t k = 0; k < p->n; k++)
+		for (size_t i = 0; p->item[k].has && conf && i < conf->disks; i++)
+			if (conf->disk[i].place.line == p->item[k].place.line &&
+				streq(conf->disk[i].place.file, p->item[k].place.file))
+				verb_conf_add_change(
+					rows, &(struct conf_change){ "Disk", conf->disk[i].id,
+						      p->item[k].key, p->item[k].has,
+						      text_size_exact(size, sizeof size,
+							      conf->disk[i].size),
+						      CONF_APPLY_ONCE });
+	request_return(r, api_table(api_diff_row, rows));
+}
+
 void verb_diff(struct vm *vm, struct request *r)
 {
 	struct err e = ERR_INIT;
-	json_t *rows;
 
 	if (vm_state_has_process(vm->st.state) && vm->proc.conf_lost) {
 		err_set(&e, ERR_WRONG_STATE,
@@ -107,10 +138,12 @@ void verb_diff(struct vm *vm, struct request *r)
 		request_error(r, &e);
 		return;
 	}
-	rows = json_array();
-	if (vm_state_has_process(vm->st.state) && vm->file.have_conf)
-		conf_vm_diff(&vm->proc.conf, &vm->file.conf, verb_conf_add_change, rows);
-	request_return(r, api_table(api_diff_row, rows));
+	for (size_t i = 0; i < vm->file.conf.disks && vm->file.have_conf; i++)
+		if (vm->file.conf.disk[i].size) {
+			verb_look(vm->daemon, r, vm->name, verb_conf_diff_looked);
+			return;
+		}
+	request_return(r, api_table(api_diff_row, verb_conf_changes(vm)));
 }
 
 /* --- cmdline: may have to wait for the probe --- */

@@ -317,6 +317,29 @@ def test_start_names_the_holder_of_a_base(daemon):
     assert "base of disk 'root'" in said and "in use by VM 'a'" in said
 
 
+def test_a_size_counts_only_once(daemon):
+    """Size= is compared with the image, by check and by diff, whether the guest runs or not; the cure works."""
+    daemon.write("a.vm", vm("a.qcow2", "Size=1G\n"))
+    assert daemon.vmkeep("diff", "a").code == 0, "it is not there yet"
+    daemon.ok("start", "a")
+    assert problems(daemon, "a", code=0) == [] and daemon.vmkeep("diff", "a").code == 0
+    daemon.write("a.vm", vm("a.qcow2", "Size=2G\n"))
+    for _ in range(2):
+        row = only(daemon, "a", "warning")
+        assert row["key"] == "Size" and "has 1G, and not 2G" in row["reason"], row
+        result = daemon.vmkeep("--json", "diff", "a")
+        change, = vmk.json.loads(result.out)
+        assert result.code == 12 and {"id": "root", "key": "Size", "running": "1G", "configured": "2G",
+                                      "applies": "once"}.items() <= change.items(), result
+        daemon.ok("kill", "a")
+    daemon.exec(*row["hint"].split(": ")[-1].split())
+    assert problems(daemon, "a", code=0) == [] and daemon.vmkeep("diff", "a").code == 0
+    daemon.write("a.vm", vm("a.qcow2", "Size=1M\n"))
+    assert only(daemon, "a", "warning")["hint"] == "write Size=2G"
+    daemon.write("a.vm", vm("a.qcow2"))
+    assert daemon.vmkeep("diff", "a").code == 0
+
+
 def test_a_file_is_read_by_the_client(daemon):
     path = os.path.join(daemon.base, "x.vm")
     with open(path, "w", encoding="utf-8") as f:
