@@ -26,7 +26,7 @@ static const char *const types[] = {
 	[CONF_TYPE_PATH] = "a path without '..'",
 	[CONF_TYPE_IPV4] = "an IPv4 address",
 	[CONF_TYPE_SIZE] = "a size such as 512M",
-	[CONF_TYPE_TIME] = "a time such as 90s, 2min or infinity",
+	[CONF_TYPE_TIME] = "a time such as 5min",
 	[CONF_TYPE_UINT] = "a number",
 	[CONF_TYPE_BOOL] = "yes or no",
 	[CONF_TYPE_ENUM] = NULL,
@@ -135,6 +135,8 @@ void conf_key_type(const struct conf_key *k, struct buf *b)
 		schema_type_names(k, b);
 	else
 		buf_adds(b, types[k->type]);
+	if (k->type == CONF_TYPE_TIME && !k->max)
+		buf_adds(b, " or infinity");
 	if (k->type == CONF_TYPE_UINT)
 		buf_printf(b, " from %llu to %llu", (unsigned long long)k->min,
 			(unsigned long long)k->max);

@@ -155,7 +155,7 @@ static void checks_network(void **state)
 			"lan.network:2: Range: '10.1.0.9-10.1.0.1' is not a range of addresses such as "
 			"192.168.122.10-192.168.122.99\n" },
 		{ "[DHCPServer]\nLeaseSec=1min\n",
-			"lan.network:2: LeaseSec: '1min' is not a time such as 90s, 2min or infinity, at least "
+			"lan.network:2: LeaseSec: '1min' is not a time such as 5min or infinity, at least "
 			"2min\n" },
 		{ "[DHCPServer]\nDomain=a..b\n",
 			"lan.network:2: Domain: 'a..b' is not a DNS domain\n" },

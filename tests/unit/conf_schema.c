@@ -180,7 +180,7 @@ static void tells_what_a_value_must_be(void **state)
 		{ "Disk", "Base", "a path without '..'" },
 		{ "CDROM", "Bus", "auto, scsi, sata or ide" },
 		{ "Display", "Port", "auto or a number from 1 to 65535" },
-		{ "Lifecycle", "RestartSec", "a time such as 90s, 2min or infinity, at most 24h" },
+		{ "Lifecycle", "RestartSec", "a time such as 5min, at most 24h" },
 	};
 
 	(void)state;

@@ -141,9 +141,9 @@ static void bad_values(void **state)
 			"Password: '../x' is not the name of a file in the configuration directory" },
 		{ "[RNG]", "Source=random", "Source: 'random' is not an absolute path or none" },
 		{ "[Lifecycle]", "TimeoutStartSec=soon",
-			"TimeoutStartSec: 'soon' is not a time such as 90s, 2min or infinity, at least 1s" },
+			"TimeoutStartSec: 'soon' is not a time such as 5min or infinity, at least 1s" },
 		{ "[Lifecycle]", "RestartSec=2d",
-			"RestartSec: '2d' is not a time such as 90s, 2min or infinity, at most 24h" },
+			"RestartSec: '2d' is not a time such as 5min, at most 24h" },
 		{ "[QEMU]", "Binary=qemu", "Binary: 'qemu' is not an absolute path" },
 	};
 
