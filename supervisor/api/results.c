@@ -187,6 +187,7 @@ const struct api_field api_snapshot_row[] = {
 	{ "created", API_DATE },
 	{ "memory", API_BYTES, "0: disks only" },
 	{ "disks", API_TEXTS, "those that have it" },
+	{ "id", API_TEXT, "if a disk has several of that name: tells them apart" },
 	END
 };
 

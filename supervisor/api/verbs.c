@@ -10,6 +10,10 @@
 #define TIMEOUT(text) { "timeout", API_TIME, false, "--timeout TIME", text }
 #define DRY_RUN(text) { "dry-run", API_BOOL, false, "--dry-run", text }
 #define SNAPSHOT { "snapshot", API_NAME, true, "SNAPSHOT", "name of the snapshot" }
+/* of an existing one, which another program may have made */
+#define OLD_SNAPSHOT { "snapshot", API_STRING, true, "SNAPSHOT", "name of the snapshot, as it is listed" }
+#define SNAPSHOT_ID { "id", API_STRING, false, "--id ID", \
+	"which one, if a disk has several of that name: snapshot list tells the ids" }
 
 const struct api_verb api_verbs[] = {
 	{ "vm-start", "start", API_ROLE_OWNER, API_VMS, API_JOB,
@@ -223,7 +227,8 @@ const struct api_verb api_verbs[] = {
 	{ "snapshot-revert", "snapshot revert", API_ROLE_OWNER, API_VM, API_JOB | API_HARMS,
 	  { "snapshot-revert" },
 	  .arg = {
-		SNAPSHOT,
+		OLD_SNAPSHOT,
+		SNAPSHOT_ID,
 		{ "disks-only", API_BOOL, false, "--disks-only",
 		  "revert the disks of a VM that is off, and do not load the memory" },
 		DRY_RUN("only tell what would go back to when, and whether it would be refused"),
@@ -236,7 +241,7 @@ const struct api_verb api_verbs[] = {
 	  .help = "take a VM back to a snapshot; what came after it is lost" },
 	{ "snapshot-delete", "snapshot delete", API_ROLE_OWNER, API_VM, API_JOB | API_HARMS,
 	  { "snapshot-delete" },
-	  .arg = { SNAPSHOT },
+	  .arg = { OLD_SNAPSHOT, SNAPSHOT_ID },
 	  .result = "its name", .returns = { .members = api_snapshot },
 	  .help = "forget a snapshot; the VM stays as it is" },
 	{ "guest-ping", "guest ping", API_ROLE_VIEW, API_VMS, API_NEEDS_GUEST,

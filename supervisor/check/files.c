@@ -58,7 +58,7 @@ struct vm *check_vm(struct daemon *d, const char *name, struct conf_problems *p)
 		files_read_conf(vm, &own);
 	}
 	if (real && real->revert) /* the mark counts even if its file was lost */
-		vm_revert_marked(vm, real->revert->snapshot, real->revert->disk);
+		vm_revert_marked(vm, real->revert->snapshot, real->revert->id, real->revert->disk);
 	conf_problems_add(p, &own);
 	conf_problems_release(&own);
 	return vm;

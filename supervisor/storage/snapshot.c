@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "supervisor/storage/snapshot_private.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/part.h"
@@ -12,7 +13,7 @@ static int snapshot_refuse(const struct vm *vm, const struct snapshot_op *op, st
 {
 	const bool lists = op->verb == SNAPSHOT_LIST, guest = vm_state_is_up(vm->st.state);
 
-	if (!lists && snapshot_check_name(op->name, e) < 0)
+	if (op->verb == SNAPSHOT_CREATE && snapshot_check_name(op->name, e) < 0)
 		return e->number;
 	/* its disks were taken from the VM file, which may have changed since the start */
 	if (!lists && vm_state_has_process(vm->st.state) && vm->proc.conf_lost) {
@@ -28,7 +29,8 @@ static int snapshot_refuse(const struct vm *vm, const struct snapshot_op *op, st
 		return e->number;
 	/* an unfinished revert needs its snapshot to make the disks consistent again */
 	if (op->verb == SNAPSHOT_DELETE && vm->revert &&
-		(!vm->revert->snapshot[0] || streq(vm->revert->snapshot, op->name)))
+		(!vm->revert->snapshot[0] ||
+			streq(vm->revert->snapshot, *op->name ? op->name : "-")))
 		return vm_revert_check(vm, e);
 	if (!guest && vm->st.state != VM_STOPPED && vm->st.state != VM_FAILED) {
 		err_set(e, ERR_WRONG_STATE, "is %s%s%s%s", vm_state_name(vm->st.state),
@@ -59,7 +61,15 @@ static void snapshot_add_parts(struct snapshot_disks *s, struct vm *vm, const st
 	}
 }
 
-static void snapshot_begin(struct snapshot_op *op, struct vm *vm, const char *name)
+/* The words that mean the same snapshot on a command line. */
+static char *snapshot_typed(const char *name, const char *id)
+{
+	_cleanup_(free_ptr) char *word = text_shell_quote(name), *number = text_shell_quote(id);
+
+	return xasprintf("%s%s%s%s", *id ? "--id " : "", *id ? number : "", *id ? " " : "", word);
+}
+
+static void snapshot_begin(struct snapshot_op *op, struct vm *vm, const char *name, const char *id)
 {
 	const bool guest = vm_state_is_up(vm->st.state);
 	const struct conf_vm *c = guest ? &vm->proc.conf : &vm->file.conf;
@@ -69,8 +79,10 @@ static void snapshot_begin(struct snapshot_op *op, struct vm *vm, const char *na
 	op->marked = vm->revert;
 	snprintf(op->vm, sizeof op->vm, "%s", vm->name);
 	snprintf(op->name, sizeof op->name, "%s", name);
-	if (strlen(name) >= sizeof op->name)
-		err_set(&e, ERR_USAGE, "the name of a snapshot has at most 63 characters");
+	snprintf(op->id, sizeof op->id, "%s", id);
+	op->typed = snapshot_typed(op->name, op->id);
+	if (strlen(name) >= sizeof op->name || strlen(id) >= sizeof op->id)
+		err_set(&e, ERR_USAGE, "the name of a snapshot has at most 255 bytes");
 	else
 		snapshot_refuse(vm, op, &e);
 	if (e.number) {
@@ -84,6 +96,8 @@ static void snapshot_begin(struct snapshot_op *op, struct vm *vm, const char *na
 	}
 	snapshot_disks_init(&op->disks, c, &vm->identity, vm->daemon->image_dir);
 	snapshot_add_parts(&op->disks, vm, c);
+	for (size_t i = 0; i < op->disks.n && op->id[0]; i++)
+		op->disks.disk[i].id_wanted = op->id;
 	if (guest) {
 		op->q = vm->mon.qmp;
 		op->running = vm->st.state == VM_RUNNING;
@@ -94,26 +108,26 @@ static void snapshot_begin(struct snapshot_op *op, struct vm *vm, const char *na
 }
 
 void snapshot_run(
-	enum snapshot_verb verb, struct vm *vm, const char *name, bool disks_only, struct job *j)
+	enum snapshot_verb verb, struct vm *vm, const struct snapshot_asked *a, struct job *j)
 {
 	struct snapshot_op *op = xcalloc(1, sizeof *op);
 
 	op->verb = verb;
-	op->disks_only = disks_only;
+	op->disks_only = a->disks_only;
 	op->job = j;
 	j->cancel = snapshot_cancel;
 	j->cancel_data = op;
-	snapshot_begin(op, vm, name);
+	snapshot_begin(op, vm, a->name, a->id ? a->id : "");
 }
 
-void snapshot_ask(enum snapshot_verb verb, struct vm *vm, const char *name, bool disks_only,
+void snapshot_ask(enum snapshot_verb verb, struct vm *vm, const struct snapshot_asked *a,
 	snapshot_listed_fn *done, void *data)
 {
 	struct snapshot_op *op = xcalloc(1, sizeof *op);
 
 	op->verb = verb;
-	op->disks_only = disks_only;
+	op->disks_only = a->disks_only;
 	op->listed = done;
 	op->data = data;
-	snapshot_begin(op, vm, name);
+	snapshot_begin(op, vm, a->name, a->id ? a->id : "");
 }

@@ -131,17 +131,6 @@ static json_int_t disks_number(const json_t *snapshot, const char *key)
 	return json_integer_value(json_object_get(snapshot, key));
 }
 
-const json_t *snapshot_find(const struct snapshot_disk *d, const char *name)
-{
-	json_t *snapshot;
-	size_t i;
-
-	json_array_foreach (d->snapshots, i, snapshot)
-		if (streq(disks_name_of(snapshot), name))
-			return snapshot;
-	return NULL;
-}
-
 json_int_t snapshot_memory(const struct snapshot_disks *s, const char *name)
 {
 	json_int_t most = 0;
@@ -176,7 +165,7 @@ json_int_t snapshot_created(const struct snapshot_disks *s, const char *name)
 
 /* --- the table: merged by name, sorted by time --- */
 
-enum { ROW_NAME, ROW_CREATED, ROW_MEMORY, ROW_DISKS, ROW_LAST /* disk; not in the output */ };
+enum { ROW_NAME, ROW_CREATED, ROW_MEMORY, ROW_DISKS, ROW_ID };
 
 static int disks_row_by_time(const void *a, const void *b)
 {
@@ -190,22 +179,41 @@ static int disks_row_by_time(const void *a, const void *b)
 		json_string_value(json_array_get(y, ROW_NAME)));
 }
 
-/* If a disk has several snapshots of one name, only the first counts. */
+/* The names that a disk has twice. */
+static json_t *disks_doubled_names(const struct snapshot_disks *s)
+{
+	json_t *doubled = json_object(), *snapshot;
+	size_t k;
+
+	for (size_t i = 0; i < s->n; i++) {
+		json_t *seen = json_object();
+
+		json_array_foreach (s->disk[i].snapshots, k, snapshot) {
+			const char *name = disks_name_of(snapshot);
+
+			if (name)
+				json_object_set_new(json_object_get(seen, name) ? doubled : seen,
+					name, json_true());
+		}
+		json_decref(seen);
+	}
+	return doubled;
+}
+
+/* Those that share a name on one disk have rows of their own, and ids to tell them apart. */
 static void disks_add_to_row(
-	json_t *rows, const struct snapshot_disk *d, size_t nth, const json_t *snapshot)
+	json_t *rows, const struct snapshot_disk *d, const json_t *snapshot, const char *id)
 {
 	const char *name = disks_name_of(snapshot);
+	_cleanup_(free_ptr) char *key = xasprintf("%s/%s", id ? id : "", name);
 	json_int_t created = disks_number(snapshot, "date-sec"),
 		   memory = disks_number(snapshot, "vm-state-size"), before;
-	json_t *row = json_object_get(rows, name);
+	json_t *row = json_object_get(rows, key);
 
 	if (!row) {
-		row = json_pack("[s, i, i, [], i]", name, 0, 0, -1);
-		json_object_set_new(rows, name, row);
+		row = json_pack("[s, i, i, [], s?]", name, 0, 0, id);
+		json_object_set_new(rows, key, row);
 	}
-	if (json_integer_value(json_array_get(row, ROW_LAST)) == (json_int_t)nth)
-		return;
-	json_array_set_new(row, ROW_LAST, json_integer((json_int_t)nth));
 	json_array_append_new(json_array_get(row, ROW_DISKS), json_string(d->id));
 	before = json_integer_value(json_array_get(row, ROW_CREATED));
 	if (created && (!before || created < before))
@@ -216,24 +224,26 @@ static void disks_add_to_row(
 
 json_t *snapshot_table(const struct snapshot_disks *s)
 {
-	json_t *by_name = json_object(), *rows = json_array(), *snapshot, *r, **row;
+	json_t *by_name = json_object(), *rows = json_array(), *doubled = disks_doubled_names(s),
+	       *snapshot, *r, **row;
 	const char *name;
 	size_t n = 0, k;
 
 	for (size_t i = 0; i < s->n; i++)
 		json_array_foreach (s->disk[i].snapshots, k, snapshot)
-			if (disks_name_of(snapshot))
-				disks_add_to_row(by_name, &s->disk[i], i, snapshot);
+			if ((name = disks_name_of(snapshot)))
+				disks_add_to_row(by_name, &s->disk[i], snapshot,
+					json_object_get(doubled, name) ? snapshot_id(snapshot)
+								       : NULL);
 	row = xcalloc(json_object_size(by_name) + 1, sizeof(json_t *));
 	json_object_foreach (by_name, name, r)
 		row[n++] = r;
 	qsort(row, n, sizeof(json_t *), disks_row_by_time);
-	for (size_t i = 0; i < n; i++) {
-		json_array_remove(row[i], ROW_LAST);
+	for (size_t i = 0; i < n; i++)
 		json_array_append(rows, row[i]);
-	}
 	free(row);
 	json_decref(by_name);
+	json_decref(doubled);
 	return api_table(api_snapshot_row, rows);
 }
 

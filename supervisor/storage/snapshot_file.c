@@ -98,7 +98,8 @@ static int file_run(struct snapshot_op *op, const char *flag, confined_fn *done,
 	const struct snapshot_disk *d = &op->disks.disk[op->at];
 	_cleanup_(free_ptr) char *spec = file_image_spec(d, flag);
 	const char *const info[] = { "qemu-img", "info", "-U", "--output=json", spec, NULL };
-	const char *const act[] = { "qemu-img", "snapshot", flag, op->name, spec, NULL };
+	const char *word = snapshot_word(d, op->name, op->verb == SNAPSHOT_REVERT);
+	const char *const act[] = { "qemu-img", "snapshot", flag, word, spec, NULL };
 	struct child_options o = { .out_max = INFO_MAX,
 		.timeout = flag ? ACT_SECONDS : INFO_SECONDS,
 		.while_idle = true };
@@ -268,7 +269,7 @@ static void file_act_failed(struct snapshot_op *op, const struct err *e)
 		err_hint(&op->error,
 			"some disks may be those of the snapshot already, and it does not start: "
 			"vmkeep snapshot revert %s %s again, when this is cured",
-			op->vm, op->name);
+			op->vm, op->typed);
 	if (op->verb == SNAPSHOT_CREATE)
 		file_undo_next(op);
 	else

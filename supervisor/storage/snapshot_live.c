@@ -273,7 +273,7 @@ static void live_load_failed(struct snapshot_op *op, const struct err *e)
 	err_hint(&own,
 		"vmkeep log %s qemu tells what QEMU missed; vmkeep snapshot revert %s %s --disks-only "
 		"takes the disks back without the memory",
-		op->vm, op->vm, op->name);
+		op->vm, op->vm, op->typed);
 	if (e->class == ERR_UNREACHABLE)
 		op->q = NULL;
 	if (!snapshot_vm(op)) {
@@ -348,6 +348,15 @@ static json_t *live_nodes(const struct snapshot_op *op, bool all)
 	return list;
 }
 
+/* The name in the images, which is the same on all disks: see snapshot_check_exact(). */
+static const char *live_tag(const struct snapshot_op *op)
+{
+	for (size_t i = 0; i < op->disks.n; i++)
+		if (snapshot_find(&op->disks.disk[i], op->name))
+			return snapshot_word(&op->disks.disk[i], op->name, false);
+	return op->name;
+}
+
 static void live_run(
 	struct snapshot_op *op, const char *command, json_t *arguments, const char *text)
 {
@@ -358,7 +367,7 @@ static void live_run(
 		.keeps_failed = op->verb == SNAPSHOT_REVERT };
 
 	json_object_set_new(arguments, "job-id", json_string(job_id));
-	json_object_set_new(arguments, "tag", json_string(op->name));
+	json_object_set_new(arguments, "tag", json_string(live_tag(op)));
 	job_progress(op->job, 0, 0, text);
 	qmp_job_run(op->q, command, arguments, job_id, &handlers, op);
 }

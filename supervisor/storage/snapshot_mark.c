@@ -29,8 +29,8 @@ static void mark_went_away(struct snapshot_op *op, struct vm *vm)
 		mark_on_taken_back(op, NULL);
 		return;
 	}
-	vm_revert_marked(vm, NULL, NULL);
-	if (vm_revert_mark(vm, NULL, NULL, mark_on_taken_back, op, &e) < 0)
+	vm_revert_marked(vm, NULL, NULL, NULL);
+	if (vm_revert_mark(vm, NULL, NULL, NULL, mark_on_taken_back, op, &e) < 0)
 		mark_on_taken_back(op, &e);
 }
 
@@ -41,7 +41,7 @@ static void mark_on_marked(void *data, const struct err *e)
 	struct vm *vm = vms_find(op->daemon->vms, op->vm);
 
 	if (!e && vm)
-		vm_revert_marked(vm, op->name, op->mark.disk);
+		vm_revert_marked(vm, op->name, op->id, op->mark.disk);
 	if (e)
 		op->mark.failed(op, e);
 	else if (!snapshot_vm(op))
@@ -59,7 +59,7 @@ void snapshot_mark(struct snapshot_op *op, const char *disk, snapshot_step_fn *n
 	op->mark = (struct snapshot_marking){ disk, next, failed };
 	if (!vm)
 		err_set(&e, ERR_NOT_FOUND, "the VM, or its QEMU, went away meanwhile");
-	else if (vm_revert_mark(vm, op->name, disk, mark_on_marked, op, &e) == 0)
+	else if (vm_revert_mark(vm, op->name, op->id, disk, mark_on_marked, op, &e) == 0)
 		return;
 	failed(op, &e);
 }

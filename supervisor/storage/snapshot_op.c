@@ -12,6 +12,13 @@ const char *const snapshot_verbs[] = {
 	[SNAPSHOT_LIST] = "snapshot-list",
 };
 
+static enum snapshot_way op_way(const struct snapshot_op *op)
+{
+	if (op->verb == SNAPSHOT_DELETE)
+		return SNAPSHOT_BY_NAME;
+	return snapshot_op_memory(op) > 0 ? SNAPSHOT_BY_TAG : SNAPSHOT_BY_ID;
+}
+
 int snapshot_check(const struct snapshot_op *op, struct err *e)
 {
 	int r = 0;
@@ -25,11 +32,15 @@ int snapshot_check(const struct snapshot_op *op, struct err *e)
 			r = snapshot_check_bitmaps(&op->disks, e);
 		if (r == 0)
 			r = snapshot_check_free(&op->disks, op->name, e);
+		if (r == 0)
+			r = snapshot_check_no_id(&op->disks, op->name, e);
 		break;
 	case SNAPSHOT_REVERT:
 	case SNAPSHOT_DELETE:
 		r = snapshot_check_there(
 			&op->disks, op->vm, op->name, op->verb == SNAPSHOT_REVERT, e);
+		if (r == 0)
+			r = snapshot_check_exact(&op->disks, op->name, op_way(op), e);
 		if (r == 0 && op->verb == SNAPSHOT_REVERT)
 			r = snapshot_check_bitmaps(&op->disks, e);
 		break;
@@ -71,6 +82,7 @@ void snapshot_end(struct snapshot_op *op, json_t *result, const struct err *e)
 	}
 	snapshot_disks_release(&op->disks);
 	json_decref(op->record);
+	free(op->typed);
 	free(op);
 }
 

@@ -8,6 +8,7 @@
  *   snapshot_mark.c  the mark of a revert, and cancelling
  *   snapshot_op.c    shared by all operations: finding the VM, finishing
  *   snapshot_disks.c the disks and their snapshots; pure
+ *   snapshot_names.c which snapshot a name means, to us and to QEMU; pure
  *   snapshot_plan.c  what a revert would do, without doing it
  *   snapshot_record.c the machine's configuration when a snapshot with memory was made
  */
@@ -26,9 +27,10 @@ struct snapshot_disk { /* a disk that the guest can write to */
 	bool qcow2, nvram;
 	bool beneath; /* the path is relative to the image directory */
 	bool has_base;
-	char created[16];  /* date; "" if not created by vmkeep */
-	json_t *snapshots; /* QEMU's SnapshotInfo, from QMP or qemu-img; NULL: not read yet */
-	json_t *bitmaps;   /* dirty bitmaps, as objects with "name"; NULL: none */
+	char created[16];      /* date; "" if not created by vmkeep */
+	json_t *snapshots;     /* QEMU's SnapshotInfo, from QMP or qemu-img; NULL: not read yet */
+	const char *id_wanted; /* only the snapshot with this id counts; NULL: any. Borrowed. */
+	json_t *bitmaps;       /* dirty bitmaps, as objects with "name"; NULL: none */
 };
 
 /* Per disk. qcow2 allows 65536, and the number comes from an untrusted image header. */
@@ -52,8 +54,10 @@ int snapshot_disk_take(struct snapshot_disk *d, const json_t *image, struct err 
 /* The same for all disks, from the reply to query-named-block-nodes. ERR_FAILED if a disk is
  * missing. */
 int snapshot_disks_take_nodes(struct snapshot_disks *s, const json_t *nodes, struct err *e);
-/* The SnapshotInfo of this name, or NULL. */
+/* The first SnapshotInfo of this name, as it is or as lists print it, and with the id that is
+ * wanted; or NULL. */
 const json_t *snapshot_find(const struct snapshot_disk *d, const char *name);
+const char *snapshot_id(const json_t *snapshot);
 /* Bytes of guest memory in the snapshot, on whichever disk; 0: disks only. */
 json_int_t snapshot_memory(const struct snapshot_disks *s, const char *name);
 /* The node that holds the memory, which need not be the first one today; NULL: disks only. */
@@ -63,7 +67,8 @@ json_int_t snapshot_created(const struct snapshot_disks *s, const char *name);
 /* Columns and rows for `snapshot list`. */
 json_t *snapshot_table(const struct snapshot_disks *s);
 
-/* [A-Za-z_][A-Za-z0-9_.-]{0,62}: QEMU would take a leading digit for an id. ERR_USAGE. */
+/* For new ones: [A-Za-z_][A-Za-z0-9_.-]{0,62}: QEMU would take a leading digit for an id.
+ * ERR_USAGE. */
 int snapshot_check_name(const char *name, struct err *e);
 /* Checks that there is a disk and all are qcow2. ERR_INVALID_CONFIG names the disk and the fix. */
 int snapshot_check_disks(const struct snapshot_disks *s, struct err *e);
@@ -71,10 +76,24 @@ int snapshot_check_disks(const struct snapshot_disks *s, struct err *e);
  * guest. ERR_CONFLICT names the bitmap and the fix. */
 int snapshot_check_bitmaps(const struct snapshot_disks *s, struct err *e);
 int snapshot_check_free(const struct snapshot_disks *s, const char *name, struct err *e);
+int snapshot_check_no_id(const struct snapshot_disks *s, const char *name, struct err *e);
 /* all: must be on every disk, else on at least one. ERR_NOT_FOUND; ERR_CONFLICT if only some have
  * it. */
 int snapshot_check_there(
 	const struct snapshot_disks *s, const char *vm, const char *name, bool all, struct err *e);
+
+/* How QEMU finds a snapshot. Names and ids are whatever some program wrote into the image: several
+ * may have one name, and a name may be another one's id. */
+enum snapshot_way {
+	SNAPSHOT_BY_ID,	  /* qemu-img snapshot -a: the first with this id */
+	SNAPSHOT_BY_NAME, /* a deletion: the first with this name */
+	SNAPSHOT_BY_TAG, /* snapshot-load: the first with this id, if there is one with this name */
+};
+/* On each disk QEMU would find the one that is meant, and no other. ERR_CONFLICT. */
+int snapshot_check_exact(
+	const struct snapshot_disks *s, const char *name, enum snapshot_way way, struct err *e);
+/* What to tell QEMU: the id, or the name in the image; name if the disk does not have it. */
+const char *snapshot_word(const struct snapshot_disk *d, const char *name, bool id);
 
 /* --- record: STATE/vms/NAME/snapshots.json, version 1 --- */
 
@@ -98,10 +117,12 @@ struct snapshot_op {
 	struct daemon *daemon;
 	enum snapshot_verb verb;
 	char vm[64];
-	uid_t uid; /* runs qemu-img on the images */
-	char name[64];
-	char busy[96]; /* vm->busy points here while this operation owns the VM */
-	struct qmp *q; /* QMP session at the start; NULL if the guest is off */
+	uid_t uid;	/* runs qemu-img on the images */
+	char name[256]; /* as it was asked for */
+	char id[32];	/* "": none was given */
+	char *typed;	/* both for a command line */
+	char busy[320]; /* vm->busy points here while this operation owns the VM */
+	struct qmp *q;	/* QMP session at the start; NULL if the guest is off */
 	struct job *job;
 	/* read-only, without a job: a list, or what a revert would do */
 	snapshot_listed_fn *listed;

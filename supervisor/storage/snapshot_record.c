@@ -228,7 +228,7 @@ int snapshot_record_fits(struct snapshot_op *op, struct vm *vm, struct err *e)
 	return err_hint(e,
 		"undo that, then revert; or vmkeep snapshot revert %s %s --disks-only takes the disks "
 		"back without the memory",
-		op->vm, op->name);
+		op->vm, op->typed);
 }
 
 static void record_on_saved(void *data, const struct err *e)

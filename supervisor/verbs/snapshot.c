@@ -5,15 +5,24 @@
 #include "supervisor/verbs/verb.h"
 #include "supervisor/storage/snapshot.h"
 
+static struct snapshot_asked verb_snapshot_asked(struct request *r)
+{
+	return (struct snapshot_asked){ .name = request_string(r, "snapshot"),
+		.id = request_string(r, "id"),
+		.disks_only = request_bool(r, "disks-only", false) };
+}
+
 static void snapshot_verb(struct vm *vm, struct request *r, enum snapshot_verb verb)
 {
 	/* if the client does not wait, verb_job() completes the request and frees it */
-	char *name = xstrdup(request_string(r, "snapshot"));
-	bool disks_only = request_bool(r, "disks-only", false);
+	struct snapshot_asked a = verb_snapshot_asked(r);
+	_cleanup_(free_ptr) char *name = xstrdup(a.name), *id = a.id ? xstrdup(a.id) : NULL;
 	struct job *j = verb_job(vm->daemon, r, vm);
 
-	snapshot_run(verb, vm, name, disks_only, j);
-	free(name);
+	a.name = name;
+	a.id = id;
+	vm_history(vm, j->verb, j->who, name);
+	snapshot_run(verb, vm, &a, j);
 }
 
 void verb_snapshot_create(struct vm *vm, struct request *r)
@@ -35,9 +44,10 @@ static void verb_snapshot_on_revert_plan(void *data, json_t *result, const struc
 
 void verb_snapshot_revert(struct vm *vm, struct request *r)
 {
+	const struct snapshot_asked a = verb_snapshot_asked(r);
+
 	if (request_bool(r, "dry-run", false))
-		snapshot_ask(SNAPSHOT_REVERT, vm, request_string(r, "snapshot"),
-			request_bool(r, "disks-only", false), verb_snapshot_on_revert_plan, r);
+		snapshot_ask(SNAPSHOT_REVERT, vm, &a, verb_snapshot_on_revert_plan, r);
 	else
 		snapshot_verb(vm, r, SNAPSHOT_REVERT);
 }
@@ -49,5 +59,5 @@ void verb_snapshot_delete(struct vm *vm, struct request *r)
 
 void verb_snapshot_list(struct vm *vm, struct request *r)
 {
-	snapshot_ask(SNAPSHOT_LIST, vm, "", false, request_answer, r);
+	snapshot_ask(SNAPSHOT_LIST, vm, &(struct snapshot_asked){ .name = "" }, request_answer, r);
 }

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/vms.h"
 
@@ -13,11 +14,12 @@ enum { MARK_VERSION = 1, MARK_MAX = 64 << 10 };
 
 static const char file_name[] = "revert.json";
 
-static void revert_set_mark(struct vm *vm, const char *snapshot, const char *disk)
+static void revert_set_mark(struct vm *vm, const char *snapshot, const char *id, const char *disk)
 {
 	if (!vm->revert)
 		vm->revert = xcalloc(1, sizeof *vm->revert);
 	snprintf(vm->revert->snapshot, sizeof vm->revert->snapshot, "%s", snapshot);
+	snprintf(vm->revert->id, sizeof vm->revert->id, "%s", id);
 	snprintf(vm->revert->disk, sizeof vm->revert->disk, "%s", disk);
 }
 
@@ -26,7 +28,7 @@ static void revert_set_mark(struct vm *vm, const char *snapshot, const char *dis
 static bool revert_read_mark(int dir, struct vm_revert *mark)
 {
 	_cleanup_(buf_release) struct buf text = BUF_MAX(MARK_MAX);
-	const char *snapshot = "", *disk = "";
+	const char *snapshot = "", *id = "", *disk = "";
 	int version = 0;
 	json_auto_t *doc = NULL;
 
@@ -35,10 +37,11 @@ static bool revert_read_mark(int dir, struct vm_revert *mark)
 		return false;
 	if (file_read(dir, file_name, &text, NULL) == 0)
 		doc = json_loadb(text.data ? text.data : "", text.len, 0, NULL);
-	if (json_unpack(doc, "{s:i, s:s, s:s}", "version", &version, "snapshot", &snapshot, "disk",
-		    &disk) == 0 &&
+	if (json_unpack(doc, "{s:i, s:s, s?s, s:s}", "version", &version, "snapshot", &snapshot,
+		    "id", &id, "disk", &disk) == 0 &&
 		version == MARK_VERSION) {
 		snprintf(mark->snapshot, sizeof mark->snapshot, "%s", snapshot);
+		snprintf(mark->id, sizeof mark->id, "%s", id);
 		snprintf(mark->disk, sizeof mark->disk, "%s", disk);
 	}
 	return true;
@@ -56,12 +59,13 @@ void vm_revert_read(struct vm *vm, int dir)
 	struct vm_revert mark;
 
 	if (revert_read_mark(dir, &mark))
-		revert_set_mark(vm, mark.snapshot, mark.disk);
+		revert_set_mark(vm, mark.snapshot, mark.id, mark.disk);
 }
 
 int vm_revert_check(const struct vm *vm, struct err *e)
 {
 	const struct vm_revert *r = vm->revert;
+	_cleanup_(free_ptr) char *quoted = NULL, *word = NULL;
 
 	if (!r)
 		return 0;
@@ -75,7 +79,9 @@ int vm_revert_check(const struct vm *vm, struct err *e)
 	}
 	err_set(e, ERR_WRONG_STATE, "revert to '%s' did not come to its end%s%s%s", r->snapshot,
 		r->disk[0] ? " on disk '" : "", r->disk, r->disk[0] ? "'" : "");
-	return err_hint(e, "vmkeep snapshot revert %s %s finishes it", vm->name, r->snapshot);
+	quoted = text_shell_quote(r->snapshot);
+	word = xasprintf("%s%s%s%s", r->id[0] ? "--id " : "", r->id, r->id[0] ? " " : "", quoted);
+	return err_hint(e, "vmkeep snapshot revert %s %s finishes it", vm->name, word);
 }
 
 void vm_revert_report(struct vm *vm)
@@ -86,8 +92,8 @@ void vm_revert_report(struct vm *vm)
 		vm_set_reason(vm, "%s; %s", e.text, e.hint);
 }
 
-int vm_revert_mark(struct vm *vm, const char *snapshot, const char *disk, keep_fn *done, void *data,
-	struct err *e)
+int vm_revert_mark(struct vm *vm, const char *snapshot, const char *id, const char *disk,
+	keep_fn *done, void *data, struct err *e)
 {
 	_cleanup_(free_ptr) char *path = vm_path(vm->name, file_name);
 	json_t *doc;
@@ -98,8 +104,8 @@ int vm_revert_mark(struct vm *vm, const char *snapshot, const char *disk, keep_f
 		return e->number;
 	if (!disk)
 		return keep(vm->daemon, path, NULL, done, data, e);
-	doc = json_pack(
-		"{s:i, s:s, s:s}", "version", MARK_VERSION, "snapshot", snapshot, "disk", disk);
+	doc = json_pack("{s:i, s:s, s:s*, s:s}", "version", MARK_VERSION, "snapshot",
+		*snapshot ? snapshot : "-", "id", *id ? id : NULL, "disk", disk);
 	text = json_dumps(doc, JSON_INDENT(1));
 	json_decref(doc);
 	r = text ? keep(vm->daemon, path, text, done, data, e)
@@ -117,12 +123,12 @@ static bool revert_is_told(const struct vm *vm)
 	       strncmp(vm->st.reason, e.text, strlen(e.text)) == 0;
 }
 
-void vm_revert_marked(struct vm *vm, const char *snapshot, const char *disk)
+void vm_revert_marked(struct vm *vm, const char *snapshot, const char *id, const char *disk)
 {
 	bool told = revert_is_told(vm);
 
 	if (disk) {
-		revert_set_mark(vm, snapshot, disk);
+		revert_set_mark(vm, *snapshot ? snapshot : "-", id, disk);
 		if (told)
 			vm_revert_report(vm);
 		return;
@@ -145,9 +151,9 @@ void vm_revert_over(struct vm *vm)
 	char *name = xstrdup(vm->name);
 	struct err e = ERR_INIT;
 
-	if (vm_revert_mark(vm, NULL, NULL, revert_kept, name, &e) < 0)
+	if (vm_revert_mark(vm, NULL, NULL, NULL, revert_kept, name, &e) < 0)
 		revert_kept(name, &e);
-	vm_revert_marked(vm, NULL, NULL);
+	vm_revert_marked(vm, NULL, NULL, NULL);
 }
 
 void vm_revert_again(struct vm *vm)
@@ -169,11 +175,11 @@ void vm_revert_again(struct vm *vm)
 		return;
 	}
 	if (revert_read_mark(dir, &there) && streq(there.snapshot, known->snapshot) &&
-		streq(there.disk, known->disk))
+		streq(there.id, known->id) && streq(there.disk, known->disk))
 		return;
 	log_warning(vm->name, "the mark of its revert was lost or damaged, and is written again");
 	name = xstrdup(vm->name);
-	if (vm_revert_mark(vm, known->snapshot, known->disk, revert_kept, name, &e) < 0)
+	if (vm_revert_mark(vm, known->snapshot, known->id, known->disk, revert_kept, name, &e) < 0)
 		revert_kept(name, &e);
 }
 

@@ -16,9 +16,10 @@
 struct vms;
 
 struct vm_revert {
-	char snapshot[64]; /* "": the mark is damaged */
-	char disk[64];	   /* the one being reverted, "": all of them, by QEMU */
-	bool followed;	   /* QEMU is still loading, on behalf of a previous daemon */
+	char snapshot[256]; /* as it was asked for, "-" if empty; "": the mark is damaged */
+	char id[32];	    /* of several with that name; "": none was given */
+	char disk[64];	    /* the one being reverted, "": all of them, by QEMU */
+	bool followed;	    /* QEMU is still loading, on behalf of a previous daemon */
 };
 
 /* dir: the state directory. If the file is missing, vm->revert stays as it is. */
@@ -29,10 +30,10 @@ int vm_revert_check(const struct vm *vm, struct err *e);
 /* The same on one line, as the reason of a stopped VM. */
 void vm_revert_report(struct vm *vm);
 /* Writes the mark; disk as above, NULL: removes the mark. It is on disk when done is called. */
-int vm_revert_mark(struct vm *vm, const char *snapshot, const char *disk, keep_fn *done, void *data,
-	struct err *e);
+int vm_revert_mark(struct vm *vm, const char *snapshot, const char *id, const char *disk,
+	keep_fn *done, void *data, struct err *e);
 /* done reported that it is on disk: applies it to vm->revert. */
-void vm_revert_marked(struct vm *vm, const char *snapshot, const char *disk);
+void vm_revert_marked(struct vm *vm, const char *snapshot, const char *id, const char *disk);
 /* The revert finished: removes the mark, without waiting. */
 void vm_revert_over(struct vm *vm);
 /* Rewrites the file if it was lost or damaged. */

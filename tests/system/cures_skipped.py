@@ -61,12 +61,17 @@ SKIPPED = {
         "vmkeep jobs shows them; wait for them, or cancel some",
         "wait for the answers to those before",
     ),
-    "of snapshots that were cut short, or that do not fit: tests/system/test_torn.py, test_memory_snapshot.py, test_snapshot_busy.py": (
+    "of snapshots that were cut short, or that do not fit: tests/system/test_torn.py, test_memory_snapshot.py, "
+    "test_snapshot_busy.py, test_snapshot_names.py": (
         "if disk '%s' is newer, take it out of the VM's file for the revert; vmkeep snapshot delete %s %s removes what is "
         "left of the snapshot",
         "wait until it is done, or have the program that started it cancel it",
         "with the VM off, snapshots hold its disks alone",
         "shut it down first",
+        "say which one with --id: %s",
+        "qemu-img convert copies what the disk holds now, without snapshots",
+        "that one has to be deleted first: --id %s",
+        "with the VM off, --disks-only takes its disks back to this one",
         "some disks may be those of the snapshot already, and it does not start: vmkeep snapshot revert %s %s "
         "again, when this is cured",
         "stop or kill it first; its disks alone can be kept and taken back",

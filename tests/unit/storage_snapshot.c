@@ -163,7 +163,8 @@ static void test_table(void **state)
 	struct identity id = IDENTITY_INIT;
 	struct snapshot_disks s;
 	struct conf_vm c;
-	json_t *table, *wanted = json_pack("[[s,i,i,[s]], [s,i,i,[s]], [s,i,i,[s]], [s,i,i,[s,s]]]",
+	json_t *table, *wanted = json_pack(
+			       "[[s,i,i,[s],n], [s,i,i,[s],n], [s,i,i,[s],n], [s,i,i,[s,s],n]]",
 			       "also", 10, 0, "data", "early", 10, 5, "data", "half", 20, 0, "root",
 			       "late", 30, 9, "root", "data");
 
@@ -220,6 +221,67 @@ static void test_nodes(void **state)
 	}
 	snapshot_disks_release(&s);
 	conf_vm_release(&c);
+}
+
+/* Names and ids as other programs leave them: QEMU would take the one that is meant, or we say no. */
+static void test_exact(void **state)
+{
+	static const char one[] =
+		"[{\"id\": \"1\", \"name\": \"a\"}, {\"id\": \"2\", \"name\": \"1\"},"
+		" {\"id\": \"3\", \"name\": \"x\"}, {\"id\": \"4\", \"name\": \"x\"},"
+		" {\"id\": \"5\", \"name\": \"5\"}, {\"id\": \"6\", \"name\": \"\"},"
+		" {\"id\": \"7\", \"name\": \"b\\ufffd\"}, {\"id\": \"7\", \"name\": \"c\"},"
+		" {\"id\": \"8\", \"name\": \"\\n\"}, {\"id\": \"9\", \"name\": \"-\"},"
+		" {\"id\": \"10\", \"name\": \"a b\"}, {\"id\": \"\", \"name\": \"no id\"}]";
+	/* clang-format off */
+	static const struct {
+		const char *name, *id, *word[2]; /* word: name and id for QEMU */
+		const char *says[3]; /* by id, by name, by tag; NULL: QEMU finds it */
+	} cases[] = {
+		{ "a", NULL, { "a", "1" }, { NULL } },
+		{ "1", NULL, { "1", "2" }, { NULL, NULL, "QEMU would load another snapshot, whose id on disk 'root' is '1'" } },
+		{ "5", NULL, { "5", "5" }, { NULL } },
+		{ "x", NULL, { "x", "3" }, { "disk 'root' has 2 snapshots that are called 'x'",
+			"2 snapshots that are called 'x'", "2 snapshots that are called 'x'" } },
+		{ "x", "3", { "x", "3" }, { NULL } },
+		{ "x", "4", { "x", "4" }, { NULL, "QEMU finds only the first of the snapshots that are called 'x'",
+			"QEMU finds only the first" } },
+		{ "b\xef\xbf\xbd", NULL, { "b\xef\xbf\xbd", "7" }, { NULL, "is not UTF-8", "is not UTF-8" } },
+		{ "c", NULL, { "c", "7" }, { "several snapshots with the id '7'", NULL, NULL } },
+		{ "\\x0a", NULL, { "\n", "8" }, { NULL } },
+		{ "\n", NULL, { "\n", "8" }, { NULL } },
+		{ "-", NULL, { "", "6" }, { "2 snapshots that are called '-'", "2 snapshots", "2 snapshots" } },
+		{ "-", "9", { "-", "9" }, { NULL } },
+		{ "", NULL, { "", "6" }, { NULL, NULL, "QEMU would load another snapshot" } },
+		{ "a b", "10", { "a b", "10" }, { NULL } },
+		{ "no id", NULL, { "no id", "" }, { "with the id ''", NULL, NULL } },
+	};
+	/* clang-format on */
+	struct snapshot_disk disk = { .id = (char[]){ "root" },
+		.snapshots = json_loads(one, 0, NULL) };
+	const struct snapshot_disks s = { .disk = &disk, .n = 1 };
+	struct err taken = ERR_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		disk.id_wanted = cases[i].id;
+		assert_non_null(snapshot_find(&disk, cases[i].name));
+		assert_string_equal(snapshot_word(&disk, cases[i].name, false), cases[i].word[0]);
+		assert_string_equal(snapshot_word(&disk, cases[i].name, true), cases[i].word[1]);
+		for (enum snapshot_way way = SNAPSHOT_BY_ID; way <= SNAPSHOT_BY_TAG; way++) {
+			const char *says = cases[i].says[way];
+			struct err e = ERR_INIT;
+
+			snapshot_check_exact(&s, cases[i].name, way, &e);
+			if (says ? !strstr(e.text, says) : e.number)
+				fail_msg("case %zu, %d: '%s'", i, (int)way, e.text);
+		}
+	}
+	disk.id_wanted = "3";
+	assert_null(snapshot_find(&disk, "a"));
+	assert_int_equal(snapshot_check_no_id(&s, "y", &taken), 0);
+	assert_true(snapshot_check_no_id(&s, "4", &taken) < 0);
+	json_decref(disk.snapshots);
 }
 
 /* Those in the file count for an image, those that QEMU has for a node. */
@@ -375,6 +437,7 @@ int main(void)
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_nodes),
 		cmocka_unit_test(test_bitmaps),
+		cmocka_unit_test(test_exact),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_record),
 	};
