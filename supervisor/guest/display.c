@@ -237,9 +237,9 @@ static int display_check(
 	_cleanup_(free_ptr) char *address = NULL;
 	int r;
 
-	if (c->display != CONF_DISPLAY_VNC || streq(c->listen, "unix") || !c->port)
+	if (c->display != CONF_DISPLAY_VNC || streq(c->listen, "unix"))
 		return 0;
-	*key = "Port";
+	*key = c->port ? "Port" : "Listen"; /* for Port=auto any port tells */
 	r = display_port_check(c, &address, e);
 	if (r < 0 && address && real && streq(address, display_address(real))) {
 		err_clear(e);

@@ -19,6 +19,7 @@ void meminfo_parse(struct meminfo *m, const char *text)
 	} rows[] = {
 		{ "MemTotal:", &m->total, KIB },
 		{ "MemAvailable:", &m->available, KIB },
+		{ "SwapTotal:", &m->swap, KIB },
 		{ "SwapFree:", &m->swap_free, KIB },
 		{ "HugePages_Total:", &m->huge_pages, 1 },
 		{ "HugePages_Free:", &m->huge_free, 1 },
@@ -53,4 +54,25 @@ int meminfo_fits(const struct meminfo *m, uint64_t bytes, struct err *e)
 		text_size(wanted, sizeof wanted, bytes), text_size(free, sizeof free, m->available),
 		text_size(swap, sizeof swap, m->swap_free));
 	return err_hint(e, "stop other guests, add memory or swap, or write a smaller Memory=");
+}
+
+static bool meminfo_is_unlimited(void)
+{
+	_cleanup_(buf_release) struct buf mode = BUF_MAX(16);
+
+	return file_read(AT_FDCWD, "/proc/sys/vm/overcommit_memory", &mode, NULL) == 0 &&
+	       mode.data && *mode.data == '1';
+}
+
+int meminfo_promises(const struct meminfo *m, uint64_t bytes, struct err *e)
+{
+	char wanted[16], all[16], swap[16];
+
+	if (!m->total || bytes <= m->total || bytes - m->total <= m->swap || meminfo_is_unlimited())
+		return 0;
+	err_set(e, ERR_NO_RESOURCES,
+		"Max: %s is more than the %s of memory and %s of swap that this host has",
+		text_size(wanted, sizeof wanted, bytes), text_size(all, sizeof all, m->total),
+		text_size(swap, sizeof swap, m->swap));
+	return err_hint(e, "write a smaller Max= in [Memory], or add memory or swap");
 }

@@ -10,7 +10,7 @@
 #include "base/err.h"
 
 struct meminfo { /* in bytes; huge_pages and huge_free are counts */
-	uint64_t total, available, swap_free;
+	uint64_t total, available, swap, swap_free;
 	uint64_t huge_pages, huge_free, huge_size;
 };
 
@@ -22,5 +22,8 @@ int meminfo_read(struct meminfo *m, struct err *e);
 /* ERR_NO_RESOURCES if a guest of this size is larger than available memory and free swap together.
  * Anything smaller is at the operator's risk: guests rarely use all their memory. */
 int meminfo_fits(const struct meminfo *m, uint64_t bytes, struct err *e);
+/* ERR_NO_RESOURCES if the kernel would not even promise that much, [Memory] Max=, to one process:
+ * it is more than all memory and swap, and the host does not overcommit without limit. */
+int meminfo_promises(const struct meminfo *m, uint64_t bytes, struct err *e);
 
 #endif

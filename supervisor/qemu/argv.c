@@ -187,6 +187,21 @@ static void argv_add_all(struct argv_build *b)
 	argv_add_own_words(b);
 }
 
+/* The kernel's limit for a word of a command line, MAX_ARG_STRLEN. */
+static void argv_check_words(struct argv_build *b)
+{
+	for (size_t i = 0; b->r >= 0 && i < b->out->n; i++) {
+		if (strlen(b->out->word[i]) < 128 << 10)
+			continue;
+		b->key = streq(b->out->word[i ? i - 1 : 0], "-append") ? "Append" : NULL;
+		err_set(&b->e, ERR_INVALID_CONFIG,
+			"QEMU's command line would have a word of %zu bytes, and 131071 is the most",
+			strlen(b->out->word[i]));
+		err_hint(&b->e, "shorten it, for example Append= in [Boot]");
+		argv_failed(b);
+	}
+}
+
 int argv_build(struct argv *out, const struct conf_vm *c, struct identity *id,
 	const struct probe *p, const struct argv_context *ctx, struct err *e)
 {
@@ -197,6 +212,7 @@ int argv_build(struct argv *out, const struct conf_vm *c, struct identity *id,
 	} else {
 		b.key = NULL;
 		argv_add_all(&b);
+		argv_check_words(&b);
 	}
 	if (b.r < 0 && e)
 		err_copy(e, &b.first);

@@ -61,7 +61,8 @@ int start_check_memory(struct start_check *c)
 
 	if (check_is_running(c) || meminfo_read(&m, &e) < 0)
 		return STEP_DONE;
-	if (meminfo_fits(&m, conf->memory, &e) < 0)
+	if (meminfo_fits(&m, conf->memory, &e) < 0 ||
+		meminfo_promises(&m, conf->memory_max, &e) < 0)
 		check_error(c, NULL, &e);
 	else if (conf->memory > m.available)
 		check_warning(c, "Memory",

@@ -51,7 +51,9 @@ int start_memory(struct vm_start *s, struct err *e)
 
 	if (meminfo_read(&memory, &unread) < 0)
 		return STEP_DONE;
-	return meminfo_fits(&memory, s->vm->proc.conf.memory, e);
+	if (meminfo_fits(&memory, s->vm->proc.conf.memory, e) < 0)
+		return e->number;
+	return meminfo_promises(&memory, s->vm->proc.conf.memory_max, e);
 }
 
 static void prepare_on_probe(void *data, const struct probe *probe, const struct err *e)
