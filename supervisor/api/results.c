@@ -54,6 +54,14 @@ const struct api_field api_vm_row[] = {
 	END
 };
 
+const struct api_field api_trouble_row[] = {
+	{ "severity", API_TEXT, "critical, unknown or warning, in this order" },
+	{ "what", API_TEXT, "vm, network or file" },
+	{ "name", API_ID },
+	{ "problem", API_TEXT },
+	END
+};
+
 static const struct api_field info_disk[] = {
 	{ "disk", API_ID },
 	{ "type", API_TEXT, "disk or cdrom" },

@@ -92,12 +92,20 @@ const struct api_verb api_verbs[] = {
 		{ "pattern", API_STRING, false, "GLOB", "only VMs whose name matches" },
 		{ "running", API_BOOL, false, "-r, --running", "only VMs that run or are paused" },
 		{ "all", API_BOOL, false, "-a, --all", "all VMs, which is the default" },
+		{ "problems", API_BOOL, false, "--problems", "only what needs a person" },
 	  },
 	  .result = "one row per VM; what is not known of a guest whose run record was lost is "
-		"null",
+		"null; with problems one row per problem, the worst first",
 	  .returns = { .columns = api_vm_row },
+	  .other = { .with = "problems", .columns = api_trouble_row },
 	  .help = "list VMs with state, memory and address",
-	  .text = "An owner without the role sees the rows of own VMs." },
+	  .text = "An owner without the role sees the rows of own VMs. --problems prints what needs "
+		"a person, a line each: VMs that are down though they should run, failed, hostile or "
+		"paused by an error, files with errors (critical), and what works less well than it "
+		"should (warning). Nothing is said of what was asked for. It ends as Nagios expects "
+		"it of a check: 0 no problems, 1 warnings, 2 critical, 3 not known, as where the "
+		"daemon does not run. reset-failed ends the report of a VM that is down and may stay "
+		"so." },
 	{ "vm-info", "info", API_ROLE_VIEW, API_VMS, 0,
 	  { "status", "state", "dominfo", "domstate" },
 	  .arg = {

@@ -74,6 +74,10 @@ int events_run(struct command *c);  /* events.c */
 int stream_run(struct command *c);  /* stream.c */
 int console_run(struct command *c); /* console.c */
 
+/* problems.c: list --problems */
+int problems_run(struct command *c);
+void problems_print(struct command *c, const char *target, const json_t *result);
+
 /* guest.c */
 int guest_passwd_run(struct command *c);
 int guest_exec_status(const json_t *result);

@@ -39,7 +39,8 @@ struct display {
 
 struct display_state { /* of a VM that is configured to have a display */
 	struct display *display;
-	char *lost; /* why there is none, if a retry may succeed; else NULL */
+	char *lost;   /* why there is none, if a retry may succeed; else NULL */
+	char *closed; /* why nobody can connect, or NULL */
 };
 
 static void display_unref(struct display *d)
@@ -331,6 +332,7 @@ static void display_close(struct vm *vm, void **state, bool ended)
 		display_unref(s->display);
 	}
 	free(s->lost);
+	free(s->closed);
 }
 
 const char *display_address(const struct vm *vm)
@@ -346,8 +348,19 @@ static void display_info(const struct vm *vm, void *state, json_t *out)
 
 	if (display_address(vm))
 		json_object_set_new(out, "vnc", json_string(display_address(vm)));
-	if (s && s->lost)
-		json_object_set_new(out, "vnc_problem", json_string(s->lost));
+	if (s && (s->lost || s->closed))
+		json_object_set_new(out, "vnc_problem", json_string(s->lost ? s->lost : s->closed));
+}
+
+static void display_troubles(const struct vm *vm, void *state, trouble_fn *report, void *data)
+{
+	const struct display_state *s = state;
+	_cleanup_(free_ptr) char *text = NULL;
+
+	if (!s || (!s->lost && !s->closed))
+		return;
+	text = xasprintf("display: %s", s->lost ? s->lost : s->closed);
+	report(data, TROUBLE_WARNING, text);
 }
 
 /* --- password --- */
@@ -376,8 +389,19 @@ static int display_read_password(
 	return r;
 }
 
+/* QEMU rejects all clients until a password is set. */
+static void display_refuse_all(const struct vm *vm, struct display_state *s, const char *why)
+{
+	log_error(vm->name, "display: password: %s; nobody can connect", why);
+	if (!s)
+		return;
+	free(s->closed);
+	s->closed = xasprintf("nobody can connect: password: %s", why);
+}
+
 static void display_joined(struct vm *vm, void *state, bool fresh)
 {
+	struct display_state *s = state;
 	char word[VNC_PASSWORD_MAX + 1];
 	struct err e = ERR_INIT;
 	json_t *password;
@@ -385,14 +409,15 @@ static void display_joined(struct vm *vm, void *state, bool fresh)
 	if (vm->proc.conf.display == CONF_DISPLAY_NONE || !vm->proc.conf.password)
 		return;
 	if (display_read_password(vm, word, &e) < 0) {
-		/* QEMU rejects all clients until a password is set */
-		log_error(vm->name, "display: password: %s; nobody can connect", e.text);
+		display_refuse_all(vm, state, e.text);
 		return;
 	}
+	if (s)
+		free_ptr(&s->closed);
 	password = json_string(word);
 	explicit_bzero(word, sizeof word);
 	if (!password)
-		log_error(vm->name, "display: the password is not UTF-8; nobody can connect");
+		display_refuse_all(vm, state, "it is not UTF-8");
 	else
 		vm_call(vm, "set_password",
 			json_pack("{s:s, s:o}", "protocol", "vnc", "password", password), NULL);
@@ -404,6 +429,7 @@ const struct vm_part display_part = {
 	.start = display_start,
 	.attach = display_attach,
 	.joined = display_joined,
+	.troubles = display_troubles,
 	.info = display_info,
 	.close = display_close,
 };

@@ -277,6 +277,19 @@ static void output_info(const struct vm *vm, void *state, json_t *out)
 		json_object_set(out, "qemu_warnings", o->warnings);
 }
 
+static void output_troubles(const struct vm *vm, void *state, trouble_fn *report, void *data)
+{
+	const struct output *o = state;
+	_cleanup_(free_ptr) char *text = NULL;
+	size_t n = o ? json_array_size(o->warnings) : 0;
+
+	if (!n)
+		return;
+	text = xasprintf("QEMU warned at its start: %s%s",
+		json_string_value(json_array_get(o->warnings, 0)), n > 1 ? ", and more" : "");
+	report(data, TROUBLE_WARNING, text);
+}
+
 static void output_attach(struct vm *vm, void **state, enum vm_attach how)
 {
 	struct output *o;
@@ -342,6 +355,7 @@ const struct vm_part output_part = {
 	.start = output_start,
 	.attach = output_attach,
 	.joined = output_joined,
+	.troubles = output_troubles,
 	.info = output_info,
 	.last_words = output_last_words,
 	.close = output_close,

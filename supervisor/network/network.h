@@ -135,6 +135,8 @@ bool networks_exists(struct networks *ns, const char *network, struct err *e);
  * stop networks. */
 typedef void networks_each_fn(void *data, const char *network, const char *bridge, bool up);
 void networks_each(struct networks *ns, networks_each_fn *each, void *data);
+/* What is wrong with it, apart from its file; NULL: nothing. The caller frees it. */
+char *networks_trouble(struct networks *ns, const char *network);
 json_t *networks_list(struct networks *ns);					/* columns, rows */
 json_t *networks_show(struct networks *ns, const char *network, struct err *e); /* object */
 json_t *networks_leases(

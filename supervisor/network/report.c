@@ -92,6 +92,15 @@ static const char *report_health(const struct network *n, char trouble[TROUBLE_M
 				      : "ok";
 }
 
+char *networks_trouble(struct networks *ns, const char *network)
+{
+	const struct network *n = networks_get(ns, network, NULL);
+	char trouble[TROUBLE_MAX];
+	const char *text = n && !n->broken ? report_health(n, trouble) : "ok";
+
+	return streq(text, "ok") ? NULL : xstrdup(text);
+}
+
 json_t *networks_list(struct networks *ns)
 {
 	json_t *rows = json_array();

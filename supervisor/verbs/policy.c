@@ -22,7 +22,10 @@ void verb_history(struct vm *vm, struct request *r)
 
 void verb_reset_failed(struct vm *vm, struct request *r)
 {
-	bool was = vm->st.state == VM_FAILED || vm->st.policy.n > 0;
+	bool was = vm->st.state == VM_FAILED || vm->st.policy.n > 0 ||
+		   (vm->st.state == VM_STOPPED &&
+			   (vm->st.missed || vm_ending_is_wrong(vm->st.ending) ||
+				   vm->st.ending == VM_END_HOST_SIGNAL));
 
 	if (was)
 		vm_reset_failed(vm, request_who(r));

@@ -117,6 +117,11 @@ void verb_list(struct daemon *d, struct request *r)
 	struct words words = { 0 };
 	struct vm *vm;
 
+	if (request_bool(r, "problems", false)) {
+		json_decref(rows);
+		verb_list_problems(d, r);
+		return;
+	}
 	vms_refresh(d->vms);
 	vms_close_idle(d->vms);
 	health_kick(d->health);

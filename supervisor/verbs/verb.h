@@ -94,6 +94,8 @@ verb_fn verb_reexec, verb_reload;
 /* show.c */
 verb_vm_fn verb_info, verb_ip;
 verb_fn verb_list;
+/* problems.c: list --problems */
+verb_fn verb_list_problems;
 /* shutdown.c */
 verb_fn verb_shutdown_all;
 /* snapshot.c */

@@ -108,6 +108,15 @@ void vm_parts_lost(struct vm *vm)
 			p->lost(vm, vm->part[i]);
 }
 
+void vm_parts_troubles(const struct vm *vm, trouble_fn *report, void *data)
+{
+	const struct vm_part *p;
+
+	for (size_t i = 0; (p = part_at(vm, i)); i++)
+		if (p->troubles && vm_state_has_process(vm->st.state))
+			p->troubles(vm, vm->part[i], report, data);
+}
+
 void vm_parts_info(const struct vm *vm, json_t *out)
 {
 	const struct vm_part *p;

@@ -15,7 +15,7 @@
 #define SUPERVISOR_VM_PART_H
 
 #include "supervisor/jail/plan.h"
-#include "supervisor/vm/vm.h"
+#include "supervisor/vm/trouble.h"
 
 /* Result of a start step, and of a part's start: one of these, or -errno. */
 enum {
@@ -81,6 +81,9 @@ struct vm_part {
 	/* The daemon or the host was suspended: recompute deadlines that use the host's clock. */
 	void (*lost)(struct vm *vm, void *state);
 
+	/* Reports what of it needs a person, of a VM with a process. */
+	void (*troubles)(const struct vm *vm, void *state, trouble_fn *report, void *data);
+
 	/* Adds keys to `info` of a VM with a process. */
 	void (*info)(const struct vm *vm, void *state, json_t *out);
 
@@ -113,6 +116,7 @@ void vm_parts_event(struct vm *vm, const char *name, const json_t *data);
 bool vm_parts_power_off(struct vm *vm, bool ask);
 size_t vm_parts_last_words(struct vm *vm, char *bytes, size_t len);
 void vm_parts_lost(struct vm *vm);
+void vm_parts_troubles(const struct vm *vm, trouble_fn *report, void *data);
 void vm_parts_info(const struct vm *vm, json_t *out);
 void vm_parts_close(struct vm *vm, bool ended);
 

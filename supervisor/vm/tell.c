@@ -206,6 +206,7 @@ void vm_report_missed(struct vm *vm, const char *why)
 	_cleanup_(free_ptr) char *first = xstrndup(why, strcspn(why, "\n"));
 
 	text_clean(first);
+	vm->st.missed = true;
 	vm_history(vm, "not-started", "Enable=yes", first);
 	tell_alert(vm, "not-started", first);
 }

@@ -104,6 +104,7 @@ struct vm_status { /* desired and actual state */
 	 * display (see clock_shown()), and clock_boot() for arithmetic. */
 	double since, since_boot;
 	bool paused_start; /* start --paused */
+	bool missed;	   /* Enable=yes, but it was not started with the host */
 	bool by_policy;	   /* the last start was requested by policy, not by a verb */
 	/* daemon_now() until which a start that fails for the host's cause is repeated soon */
 	double eager;

@@ -45,6 +45,7 @@ int vm_may_start(struct vm *vm, bool asked, struct err *e)
 static void wish_set(struct vm *vm, enum vm_want want)
 {
 	vm->st.want = want;
+	vm->st.missed = false;
 	vm_observed_wish(vm);
 }
 
@@ -210,8 +211,13 @@ void vm_reset_failed(struct vm *vm, const char *who)
 	log_info(vm->name, "reset-failed by %s", who);
 	vm_history(vm, "reset-failed", who, NULL);
 	vm->st.policy = (struct policy_memory){ 0 };
-	if (vm->st.state == VM_FAILED) {
+	vm->st.missed = false;
+	if (vm_state_is_down(vm->st.state) && vm->st.state != VM_BACKOFF && !vm->revert) {
 		free_ptr(&vm->start_error);
+		vm->st.ending = VM_END_NONE;
+		vm_set_reason(vm, "%s", "");
+	}
+	if (vm->st.state == VM_FAILED) {
 		vm_set_requester(vm, who);
 		vm_event(vm, VM_EV_STOP, "");
 	} else if (vm->st.state == VM_BACKOFF) {

@@ -64,7 +64,7 @@ class Told:
 
     def call(self, execute, **arguments):
         value = self.answer(execute, **arguments)
-        other = next((name for name in ("security", "dry-run") if arguments.get(name)), None)
+        other = next((name for name in ("security", "dry-run", "problems") if arguments.get(name)), None)
         assert is_as_told(value, self.returns[execute, other]), execute
         self.asked.add((execute, other))
         return value
@@ -122,6 +122,7 @@ def test_each_answer_is_as_the_schema_says(daemon, linux):
     assert told.call("reload", **{"dry-run": True})["rows"]
     told.call("reload")
     told.call("vm-list")
+    told.call("vm-list", problems=True)
     a("vm-qmp", command={"execute": "query-status"})
     told.call("vms-shutdown", **{"dry-run": True})
 

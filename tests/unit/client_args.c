@@ -199,10 +199,12 @@ static void a_wrong_line_is_told_the_cure(void **state)
 			"write seconds, or a number with a unit, such as 2min" },
 		{ "stop web1 --no-wait=maybe", "--no-wait: 'maybe' is neither yes nor no | " },
 		{ "list --json=yes", "option '--json' takes no value | " },
-		{ "list --no-wait", "unknown option '--no-wait' | "
-				    "usage: vmkeep list [GLOB] [-r, --running] [-a, --all]" },
-		{ "list a b", "list: unexpected argument 'b' | "
-			      "usage: vmkeep list [GLOB] [-r, --running] [-a, --all]" },
+		{ "list --no-wait",
+			"unknown option '--no-wait' | "
+			"usage: vmkeep list [GLOB] [-r, --running] [-a, --all] [--problems]" },
+		{ "list a b",
+			"list: unexpected argument 'b' | "
+			"usage: vmkeep list [GLOB] [-r, --running] [-a, --all] [--problems]" },
 		{ "cat a b",
 			"cat: unexpected argument 'b' | usage: vmkeep cat NAME [--effective]" },
 		{ "wait web1 gone",
