@@ -139,6 +139,28 @@ static bool security_device_known(const struct security_fds *fds, const struct s
 	return false;
 }
 
+static int security_is_node(const struct dirent *e)
+{
+	return e->d_type == DT_CHR || e->d_type == DT_BLK;
+}
+
+/* What it could open: the nodes of the /dev in its private root. */
+static void security_nodes(struct look *l)
+{
+	struct dirent **node;
+	char path[64];
+	int n;
+
+	snprintf(path, sizeof path, "/proc/%d/root/dev", (int)l->vm->proc.pid);
+	n = scandir(path, &node, security_is_node, alphasort);
+	for (int i = 0; i < n; i++) {
+		buf_printf(&l->found, "%s%s", i ? ", " : "; /dev has ", node[i]->d_name);
+		free(node[i]);
+	}
+	if (n >= 0)
+		free(node);
+}
+
 bool security_devices(struct look *l)
 {
 	const struct security_fds *fds = security_fds(l);
@@ -159,6 +181,7 @@ bool security_devices(struct look *l)
 		}
 	}
 	buf_printf(&l->found, "%u, %s", n, good ? "its own" : "not all its own");
+	security_nodes(l);
 	return good;
 }
 

@@ -30,6 +30,9 @@ GUESTS = {
     # as drivers do, then starts the TCO timer (TCO_RLD at 0x660: twice 2.4 s) and stays silent
     "tco": ("", "31c0 8ed8 8ed0 bc0070 68cf00 680092 6a00 68ffff 6a00 6a00 6a00 6a00 6a00 68f06f 6a0f 0f0116ea6f"
                 "0f20c0 0c01 0f22c0 bb0800 8ec3 24fe 0f22c0 66bf10f4d1fe 26678027df ba6006 b80100 ef fa f4 ebfd"),
+    # the same descriptor, and an instruction that KVM cannot emulate, with an operand where no memory is
+    "internal": ("", "31c0 8ed8 8ed0 bc0070 68cf00 680092 6a00 68ffff 6a00 6a00 6a00 6a00 6a00 68f06f 6a0f 0f0116ea6f"
+                     "0f20c0 0c01 0f22c0 bb0800 8ec3 24fe 0f22c0 66bb000000d0 2667dd33 f4 ebfd"),
     # sends back what it reads on COM1
     "echo": ("", "bafd03 ec a801 74fb b2f8 ec ee b2fd ebf3"),
     # answers each byte on COM1 with the next letter: what it remembers is in its registers

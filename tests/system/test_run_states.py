@@ -41,6 +41,13 @@ def test_internal_error_is_a_crash(hostile):
     assert "Code=0f 22 c0" in hostile.ok("log", "is-internal-error", "qemu")
 
 
+@pytest.mark.skipif(vmk.ACCEL != "kvm", reason="TCG emulates every instruction; check-release runs this")
+def test_kvm_gives_a_guest_up(daemon):
+    daemon.micro("a", "internal", extra="[Lifecycle]\nRestart=no\n")
+    daemon.ok("start", "a")
+    assert daemon.wait_state("a", "stopped", timeout=60)["reason"] == CRASHED
+
+
 def test_internal_error_restarts(hostile):
     lifecycle(hostile, "is-internal-error", "[Lifecycle]\nRestart=on-failure\nRestartSec=0\nStartLimitBurst=3\n")
     hostile.vmkeep("start", "is-internal-error")

@@ -30,10 +30,18 @@ def test_security_of_a_guest(daemon):
     assert told["private root"][1] == "read-only, 2 files writable"
     assert told["bounded output"][1] == "4M"
     assert told["mounts"][1].startswith("root, ") and told["mounts"][1].endswith(" of the system, 6 files")
-    assert told["sockets"][1].endswith(", local streams") and told["devices"][1].endswith(", its own")
+    assert told["sockets"][1].endswith(", local streams") and ", its own; /dev has null" in told["devices"][1]
     assert told["directories"][1] == "none open"
     lines = daemon.ok("info", "--security", "a").splitlines()
     assert lines[0].split() == ["RULE", "HOLDS", "FOUND"] and len(lines) == 1 + len(RULES)
+
+
+def test_devices_are_named(daemon):
+    """Of KVM too: the node that matters most."""
+    daemon.micro("a", "echo")
+    daemon.up("a")
+    nodes = rules(daemon, "a")["devices"][1].split("; /dev has ")[1].split(", ")
+    assert ("kvm" in nodes) == (vmk.ACCEL == "kvm") and "null" in nodes
 
 
 def test_a_rule_that_does_not_hold(daemon):
