@@ -385,7 +385,7 @@ static const struct conf_key limits_keys[] = {
 	{ .name = "IOWeight",  UINT(conf_vm, io_weight, 1, 10000), .apply = CONF_APPLY_START,
 	  .help = "Likewise for disks." },
 	{ .name = "TasksMax",  UINT(conf_vm, tasks_max, 16, 1000000), .apply = CONF_APPLY_START,
-	  .help = "Threads at most." },
+	  .help = "Threads at most; with KVM the kernel adds one of its own, kvm-nx-lpage-recovery." },
 	{ .name = "MemoryMax", SIZE(conf_vm, limit_memory), .min = 16 * MIB, .apply = CONF_APPLY_START,
 	  .help = "Memory of the whole process at most, QEMU's own and the page cache of its "
 		  "disks included; beyond it the kernel kills it." },
