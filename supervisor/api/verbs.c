@@ -191,7 +191,7 @@ const struct api_verb api_verbs[] = {
 	{ "vm-cat", "cat", API_ROLE_VIEW, API_VM, 0, { "dumpxml" },
 	  .arg = {
 		{ "effective", API_BOOL, false, "--effective",
-		  "what comes out of all files and defaults, every key" },
+		  "what comes out of all files, defaults and what is kept of the VM, every key" },
 	  },
 	  .result = "the configuration, in the format of the files",
 	  .returns = { .members = api_plain },

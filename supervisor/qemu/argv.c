@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/text.h"
 #include "supervisor/qemu/cpu.h"
+#include "supervisor/qemu/effective.h"
 
 /* The machine */
 
@@ -68,23 +69,12 @@ static void argv_add_machine(struct argv_build *b)
 	argv_option(b, "-cpu", "%s", cpu.data);
 }
 
-/* conf/ has checked that the given values divide CPUs. Derives the missing ones: cores, else
- * sockets. */
 static void argv_add_smp(struct argv_build *b)
 {
 	const struct conf_vm *c = b->c;
-	uint64_t sockets = c->sockets, cores = c->cores, threads = c->threads;
+	uint64_t sockets, cores, threads;
 
-	if (!cores) {
-		sockets = sockets ? sockets : 1;
-		threads = threads ? threads : 1;
-		cores = c->cpus / (sockets * threads);
-	} else if (!sockets) {
-		threads = threads ? threads : 1;
-		sockets = c->cpus / (cores * threads);
-	} else {
-		threads = c->cpus / (sockets * cores);
-	}
+	effective_topology(c, &sockets, &cores, &threads);
 	argv_option(b, "-smp", "%" PRIu64 ",sockets=%" PRIu64 ",cores=%" PRIu64 ",threads=%" PRIu64,
 		c->cpus, sockets, cores, threads);
 }

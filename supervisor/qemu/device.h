@@ -67,6 +67,9 @@ const char *device_path(const char *path, const char *image_dir, char *buf);
 bool device_path_is_block(const char *path);
 /* From the identity, else from Format=. */
 enum conf_format device_disk_format(const struct conf_disk *d, const struct identity *id);
+/* Replaces every auto by what it stands for. Strings go into the arena. */
+void device_disk_resolve(struct conf_disk *d, const struct identity *id, const char *image_dir,
+	enum device_board board, struct arena *a);
 
 /* Disks */
 

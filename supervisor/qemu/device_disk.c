@@ -155,6 +155,25 @@ json_t *device_disk_node(
 	return top;
 }
 
+void device_disk_resolve(struct conf_disk *d, const struct identity *id, const char *image_dir,
+	enum device_board board, struct arena *a)
+{
+	char path[PATH_MAX], serial[21];
+
+	d->bus = device_disk_bus(d, board);
+	if (d->path) {
+		d->format = device_disk_format(d, id);
+		device_path(d->path, image_dir, path);
+		if (d->aio == CONF_AIO_AUTO)
+			d->aio = streq(device_disk_aio_of(d, path), "native") ? CONF_AIO_NATIVE
+									      : CONF_AIO_THREADS;
+	}
+	if (d->cache == CONF_CACHE_AUTO)
+		d->cache = CONF_CACHE_NONE;
+	if (!d->serial)
+		d->serial = arena_strdup(a, device_disk_fit(d->id, serial, sizeof serial));
+}
+
 json_t *device_flash_node(unsigned n, const char *path, enum conf_format format, bool write)
 {
 	char name[16], file[16];

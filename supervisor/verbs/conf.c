@@ -6,6 +6,8 @@
 #include "conf/schema.h"
 #include "supervisor/api/result.h"
 #include "supervisor/verbs/verb.h"
+#include "supervisor/guest/balloon.h"
+#include "supervisor/qemu/effective.h"
 #include "supervisor/qemu/probe.h"
 #include "supervisor/check/vm.h"
 #include "supervisor/start/plan.h"
@@ -63,13 +65,41 @@ void verb_check(struct daemon *d, struct request *r)
 		verb_look(d, r, name, verb_conf_checked);
 }
 
+/* What is pinned or derived, too, except what only a start decides. A VM that never started keeps
+ * what is drafted for it here, as for cmdline. */
+static int verb_conf_effective(struct vm *vm, struct buf *text, struct err *e)
+{
+	bool up = vm_state_has_process(vm->st.state);
+	const struct conf_vm *from = vm->file.orphan && up ? &vm->proc.conf : &vm->file.conf;
+	const struct identity *id = &vm->identity;
+	struct conf_vm c = CONF_VM_INIT;
+	int r = 0;
+
+	if (!vm->file.problems && !up && !vm->file.orphan)
+		r = vm_complete_identity(vm, from, e);
+	if (r == 0 && !up && !vm->file.problems && !vm->file.orphan)
+		r = vm_draft_identity(vm, e);
+	if (r == 0)
+		r = conf_vm_copy(&c, from, e);
+	if (r == 0) {
+		effective_fill(&c, id,
+			id->machine && streq(id->machine_wish, from->machine) ? id->machine : NULL,
+			up ? vm->proc.accel : from->accel, vm->daemon->image_dir);
+		if (!c.memory_min)
+			c.memory_min = c.memory < MEMORY_FLOOR ? c.memory : MEMORY_FLOOR;
+		conf_vm_dump(&c, true, text);
+	}
+	conf_vm_release(&c);
+	return r;
+}
+
 void verb_cat(struct vm *vm, struct request *r)
 {
 	struct buf text = BUF_INIT;
 	struct err e = ERR_INIT;
 
 	if (request_bool(r, "effective", false))
-		conf_vm_dump(&vm->file.conf, true, &text);
+		verb_conf_effective(vm, &text, &e);
 	else if (vm->file.orphan && vm->proc.conf_lost)
 		err_set(&e, ERR_NOT_FOUND,
 			"its file is gone, and what it was started with is not known any more");
