@@ -191,12 +191,40 @@ static void check_bus(const struct check *k, const struct conf_disk *d)
 		DISK_PROBLEM(k, d, "Bus", "sata needs Machine=q35; pc has ide");
 }
 
+/* Endings of what no guest can use as it is. */
+static void check_unknown_format(const struct check *k, const struct conf_disk *d)
+{
+	static const char *const images[] = { ".vmdk", ".vdi", ".vhd", ".vhdx", ".qed", ".dmg" },
+				 *const packed[] = { ".gz", ".xz", ".zst", ".bz2", ".zip", ".ova",
+					 ".tar", ".7z" };
+	const char *dot = strrchr(d->path, '.');
+	int stem = dot ? (int)(dot - d->path) : 0;
+
+	for (size_t i = 0; dot && i < ARRAY_SIZE(images); i++)
+		if (strcasecmp(dot, images[i]) == 0) {
+			DISK_PROBLEM(k, d, "Path",
+				"%s images must be converted: qemu-img convert -O qcow2 %s %.*s.qcow2, and "
+				"write Path=%.*s.qcow2",
+				dot, d->path, stem, d->path, stem, d->path);
+			return;
+		}
+	for (size_t i = 0; dot && i < ARRAY_SIZE(packed); i++)
+		if (strcasecmp(dot, packed[i]) == 0) {
+			DISK_PROBLEM(k, d, "Path",
+				"%s files must be unpacked; then write Path= with the image in it",
+				dot);
+			return;
+		}
+	DISK_PROBLEM(k, d, "Path",
+		"cannot tell the format from the name, add Format=qcow2 or Format=raw");
+}
+
 static void check_file(const struct check *k, const struct conf_disk *d)
 {
 	enum conf_format format = conf_disk_format(d);
 
 	if (d->path && format == CONF_FORMAT_AUTO)
-		DISK_PROBLEM(k, d, "Path", "cannot tell the format from the name, add Format=");
+		check_unknown_format(k, d);
 	if (d->size && d->path && *d->path == '/')
 		DISK_PROBLEM(k, d, "Size",
 			"images are created in the image directory only: give a relative Path=");

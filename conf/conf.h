@@ -40,6 +40,11 @@ struct conf_problems { /* zero it before use */
 	struct arena arena;
 };
 
+/* The line that sets the key, where at is the section's or the file's place; at if that is not
+ * known. */
+const struct conf_place *conf_vm_line(
+	const struct conf_vm *c, const struct conf_place *at, const char *key);
+
 void conf_problem(struct conf_problems *p, const struct conf_place *place, const char *key,
 	const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 void conf_problem_add(struct conf_problems *p, const struct conf_problem *problem); /* copies it */

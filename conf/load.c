@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "base/text.h"
@@ -39,6 +40,14 @@ static bool load_is_leftover(const char *name)
 {
 	return *name == '.' || load_has_suffix(name, "~") || load_has_suffix(name, ".bak") ||
 	       strstr(name, ".dpkg-");
+}
+
+/* NAME.VM, as another system or a program wrote it. */
+static bool load_is_misspelt(const char *name, const char *suffix)
+{
+	size_t len = strlen(name), n = strlen(suffix);
+
+	return len > n && strcasecmp(name + len - n, suffix) == 0 && !load_has_suffix(name, suffix);
 }
 
 static int load_by_name(const void *a, const void *b)
@@ -390,6 +399,34 @@ static void load_list(
 			f(data, entry[i].name);
 	conf_problems_release(&unheard);
 	load_names_release(&l);
+}
+
+static void load_tell_misspelt(const char *dir, const char *suffix, struct conf_problems *p)
+{
+	const struct dirent *entry;
+	DIR *d = opendir(dir);
+
+	while (d && (entry = readdir(d))) {
+		const char *name = entry->d_name;
+		_cleanup_(free_ptr) char *safe = text_escape(name, strlen(name), false);
+		_cleanup_(free_ptr) char *path = xasprintf("%s/%s", dir, safe);
+		_cleanup_(free_ptr) char *why =
+			xasprintf("is ignored, for its name does not end in %s", suffix);
+
+		if (load_is_misspelt(name, suffix))
+			conf_problem_add(p, &(struct conf_problem){ .place.file = path,
+						    .reason = why,
+						    .hint = "rename it",
+						    .warning = true });
+	}
+	if (d)
+		closedir(d);
+}
+
+void conf_list_ignored(const char *dir, struct conf_problems *p)
+{
+	load_tell_misspelt(dir, ".vm", p);
+	load_tell_misspelt(dir, ".network", p);
 }
 
 void conf_list_vms(const char *dir, conf_name_fn *f, void *data, struct conf_problems *p)

@@ -40,6 +40,8 @@ uint64_t conf_daemon_stamp(const char *dir);
  * that clash (equal except for case, or as DNS names), are reported in p, which may be NULL. f is
  * not called for any of these, because we cannot tell which was first. */
 typedef void conf_name_fn(void *data, const char *name);
+/* Warns of files that are ignored for the case of their ending. */
+void conf_list_ignored(const char *dir, struct conf_problems *p);
 void conf_list_vms(const char *dir, conf_name_fn *f, void *data, struct conf_problems *p);
 void conf_list_networks(const char *dir, conf_name_fn *f, void *data, struct conf_problems *p);
 

@@ -45,8 +45,55 @@ struct conf_place conf_marks_place(const struct conf_marks *m, const char *secti
 	return mark ? mark->place : (struct conf_place){ 0 };
 }
 
+static void mark_note_lines(const struct conf_marks *m, struct conf_vm *c)
+{
+	c->line = arena_alloc(&c->arena, (m->n + 1) * sizeof *c->line);
+	for (size_t i = 0; i < m->n; i++)
+		if (!m->mark[i].by_default)
+			c->line[c->lines++] = (struct conf_line){ m->mark[i].section->name,
+				m->mark[i].id, m->mark[i].key->name, m->mark[i].place };
+}
+
+static const char *mark_id_at(const struct conf_vm *c, const struct conf_place *at)
+{
+	const struct {
+		const void *begin;
+		size_t n, size;
+	} lists[] = { { c->disk, c->disks, sizeof *c->disk }, { c->nic, c->nics, sizeof *c->nic },
+		{ c->serial, c->serials, sizeof *c->serial } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		for (size_t n = 0; n < lists[i].n; n++) {
+			const struct conf_element *e =
+				(const void *)((const char *)lists[i].begin + n * lists[i].size);
+
+			if (e->place.line == at->line && streq(e->place.file, at->file))
+				return e->id;
+		}
+	return NULL;
+}
+
+const struct conf_place *conf_vm_line(
+	const struct conf_vm *c, const struct conf_place *at, const char *key)
+{
+	const char *id = at->line ? mark_id_at(c, at) : NULL;
+	const struct conf_place *found = NULL;
+
+	for (size_t i = 0; key && i < c->lines; i++) {
+		const struct conf_line *l = &c->line[i];
+
+		if (!streq(l->key, key) || !streq(l->id, id) || (at->line && !id))
+			continue;
+		if (found) /* in several sections */
+			return at;
+		found = &l->place;
+	}
+	return found ? found : at;
+}
+
 void conf_marks_note(const struct conf_marks *m, struct conf_vm *c)
 {
+	mark_note_lines(m, c);
 	const struct conf_mark *stop = conf_mark_find(m, "Lifecycle", NULL, "TimeoutStopSec");
 	const struct conf_mark *order =
 		conf_mark_find(m, "Lifecycle", NULL, c->after.n ? "After" : "Requires");

@@ -26,6 +26,14 @@ static bool path_write(const char *path, char *out)
 	return *out && strcmp(out, "/") != 0;
 }
 
+bool conf_path_climbs(const char *path)
+{
+	for (const char *s = path; (s = strstr(s, "..")); s += 2)
+		if ((s == path || s[-1] == '/') && (!s[2] || s[2] == '/'))
+			return true;
+	return false;
+}
+
 bool conf_path_ok(const char *path)
 {
 	char out[PATH_MAX];

@@ -13,6 +13,14 @@ _Static_assert(sizeof(enum conf_bus) == sizeof(unsigned), "enums are not unsigne
 
 static const char separators[] = " ,";
 
+/* As in a shell or a YAML file. Only free text may have quotes of its own. */
+static bool value_is_quoted(const char *text)
+{
+	size_t len = strlen(text);
+
+	return len > 1 && (*text == '"' || *text == '\'') && text[len - 1] == *text;
+}
+
 /* Words can be split on one line; texts and paths may contain blanks and commas. */
 static bool value_splits(const struct conf_key *k)
 {
@@ -237,6 +245,8 @@ static bool value_set_scalar(const struct conf_key *k, void *to, const char *tex
 enum conf_set conf_value_set(
 	const struct conf_key *k, void *object, const char *text, struct arena *a)
 {
+	if (k->type == CONF_TYPE_PATH && value_is_quoted(text))
+		return CONF_SET_BAD;
 	if (k->list)
 		return value_set_list(k, conf_value_field(k, object), text, a);
 	return value_set_scalar(k, conf_value_field(k, object), text, a) ? CONF_SET_OK
@@ -250,7 +260,14 @@ void conf_value_refuse(const struct conf_key *k, const char *text, const struct 
 	struct buf type = BUF_INIT;
 
 	conf_key_type(k, &type);
-	if (strlen(text) <= SHOWN)
+	if (value_is_quoted(text))
+		conf_problem(p, place, name, "no quotes here: write %s=%.*s", name,
+			(int)strlen(text) - 2, text + 1);
+	else if (k->type == CONF_TYPE_PATH && conf_path_climbs(text))
+		conf_problem(p, place, name, "'..' is not allowed in a path");
+	else if (k->type == CONF_TYPE_PATH && !k->what)
+		conf_problem(p, place, name, "'%.*s' does not name a file", SHOWN, text);
+	else if (strlen(text) <= SHOWN)
 		conf_problem(p, place, name, "'%s' is not %s", text, type.data);
 	else
 		conf_problem(p, place, name, "this is not %s", type.data);

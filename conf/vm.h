@@ -197,6 +197,12 @@ struct conf_vm {
 
 	/* [Lifecycle]; times in milliseconds, UINT64_MAX: no limit */
 	uint64_t timeout_start_ms, timeout_stop_ms;
+	/* where each key was set, for messages; see conf_vm_line() */
+	struct conf_line {
+		const char *section, *id, *key;
+		struct conf_place place;
+	} *line;
+	size_t lines;
 	struct conf_place stop_place,
 		order_place; /* of TimeoutStopSec=; of After= or Requires=, if any */
 	bool stop_written;   /* by its own files, not by [Defaults] */

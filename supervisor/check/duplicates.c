@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "conf/conf.h"
 #include "supervisor/qemu/device.h"
 
 enum kind { UUID, IMAGE, MAC, ADDRESS, PORT, CID, KINDS };
@@ -218,8 +219,13 @@ void duplicates_find(const struct duplicates_vm *vm, size_t n, const char *image
 			c->kind == UUID ? "" : c->what, c->kind == UUID ? "" : ": ",
 			vm[o->index].conf->name, c->value, o->what);
 
-		found(data, vm[c->index].conf->name, vm[o->index].conf->name, c->place,
-			kinds[c->kind].key, text, kinds[c->kind].hint);
+		const char *key = c->kind == IMAGE && strncmp(c->what, "base of", 7) == 0
+					  ? "Base"
+					  : kinds[c->kind].key;
+
+		found(data, vm[c->index].conf->name, vm[o->index].conf->name,
+			conf_vm_line(vm[c->index].conf, c->place, key), key, text,
+			kinds[c->kind].hint);
 	}
 	free(pair);
 	free(all.claim);

@@ -100,6 +100,8 @@ void check_files_read(struct check_files *f, struct daemon *d, struct conf_probl
 		conf_list_networks(d->dirs.config, files_check_network, f, p);
 	conf_list_vms(d->dirs.config, files_check_found, f, p);
 	if (p)
+		conf_list_ignored(d->dirs.config, p);
+	if (p)
 		boot_check(&f->vms, p);
 }
 

@@ -29,18 +29,25 @@ struct vm_check {
 	bool all;
 };
 
+/* At the line of the key, where the section or the file is all that is known. */
+static void vm_row(const struct vm_check *c, const struct conf_vm *conf,
+	const struct conf_place *place, const char *key, const char *severity, const struct err *e)
+{
+	check_row(c->rows, conf_vm_line(conf, place, key), key, severity, e);
+}
+
 static void vm_check_tell(void *data, const struct conf_place *place, const char *key,
 	const char *severity, const struct err *e)
 {
 	const struct vm_check *c = data;
 
-	check_row(c->rows, place, key, severity, e);
+	vm_row(c, &c->start.vm->file.conf, place, key, severity, e);
 }
 
 static void vm_add_error(
 	const struct vm_check *c, const struct vm *vm, const char *key, const struct err *e)
 {
-	check_row(c->rows, &vm->file.conf.place, key, "error", e);
+	vm_row(c, &vm->file.conf, &vm->file.conf.place, key, "error", e);
 }
 
 /* --- all VMs together --- */
@@ -138,11 +145,8 @@ static void vm_on_file(void *data, const json_t *problem, const struct err *e)
 	if (problem)
 		confine_error(problem, &own);
 	if (vm && problem)
-		check_row_has(c->rows, vm_place_of(vm, id),
-			*key  ? key
-			: *id ? "Path"
-			      : NULL,
-			vm_member(problem, "severity"), &own,
+		check_row_has(c->rows, conf_vm_line(&vm->file.conf, vm_place_of(vm, id), key),
+			*key ? key : NULL, vm_member(problem, "severity"), &own,
 			json_string_value(json_object_get(problem, "has")));
 	else if (vm && e)
 		vm_add_error(c, vm, NULL, e);

@@ -35,13 +35,19 @@ int answer_error(int sock, const char *step, const struct err *e)
 			"desc", api_text(e->text), "hint", api_text(e->hint), "step", step));
 }
 
-void answer_problem(const struct jail *j, const char *severity, const char *step, const char *id,
-	const struct err *e)
+const char *answer_key(const struct jail_file *f)
 {
-	answer(j->sock,
-		json_pack("{s:{s:s, s:s, s:o, s:o, s:s, s:s}}", "problem", "severity", severity,
-			"class", api_class(e->class)->name, "desc", api_text(e->text), "hint",
-			api_text(e->hint), "step", step, "id", id));
+	static const char *const keys[] = {
+		[JAIL_DISK] = "Path",
+		[JAIL_BASE] = "Base",
+		[JAIL_CDROM] = "Path",
+		[JAIL_KERNEL] = "Kernel",
+		[JAIL_FIRMWARE] = "Firmware",
+		[JAIL_NVRAM] = "Firmware",
+	};
+	_Static_assert(ARRAY_SIZE(keys) == JAIL_KINDS, "a kind has no key");
+
+	return f->kind == JAIL_KERNEL && streq(f->what, "initrd") ? "Initrd" : keys[f->kind];
 }
 
 void answer_once(
@@ -53,7 +59,17 @@ void answer_once(
 				id, "key", key, "has", has));
 }
 
-void answer_warning(const struct jail *j, const char *step, const char *id, const struct err *e)
+void answer_problem(const struct jail *j, const char *severity, const char *step,
+	const struct jail_file *f, const struct err *e)
 {
-	answer_problem(j, "warning", step, id, e);
+	answer(j->sock, json_pack("{s:{s:s, s:s, s:o, s:o, s:s, s:s, s:s}}", "problem", "severity",
+				severity, "class", api_class(e->class)->name, "desc",
+				api_text(e->text), "hint", api_text(e->hint), "step", step, "id",
+				f ? f->id : "", "key", f ? answer_key(f) : ""));
+}
+
+void answer_warning(
+	const struct jail *j, const char *step, const struct jail_file *f, const struct err *e)
+{
+	answer_problem(j, "warning", step, f, e);
 }

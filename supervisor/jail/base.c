@@ -27,8 +27,8 @@ static bool base_read_above(struct above *a, const struct jail_file *f)
 	struct qcow2 q;
 	ssize_t n;
 
-	*a = (struct above){ .f = f - 1 };
-	n = a->f->data < 0 ? -1 : pread(a->f->data, head, sizeof head, 0);
+	*a = (struct above){ .f = f->above };
+	n = !a->f || a->f->data < 0 ? -1 : pread(a->f->data, head, sizeof head, 0);
 	if (n < 0 || a->f->format != JAIL_QCOW2 || !qcow2_is(head, (size_t)n) ||
 		qcow2_parse(&q, a->f, head, (size_t)n, &unheard) < 0)
 		return false;
@@ -46,9 +46,11 @@ static bool base_is_qcow2(const struct jail_file *f)
 
 int base_hint(const struct jail_file *f, const char *format, struct err *e)
 {
-	_cleanup_(free_ptr) char *image = text_shell_quote(f[-1].path),
-				 *path = text_shell_quote(f->path);
+	_cleanup_(free_ptr) char *path = text_shell_quote(f->path), *image = NULL;
 
+	if (!f->above || f->above->fd < 0) /* to be created */
+		return err_hint(e, "let its name tell what it is: it must end in .%s", format);
+	image = text_shell_quote(f->above->path);
 	return err_hint(
 		e, "state what it is: qemu-img rebase -u -F %s -b %s %s", format, path, image);
 }
@@ -79,11 +81,12 @@ static bool base_is_named(const struct jail_file *f, const char *name)
 static int base_check_name(
 	const struct jail *j, const struct jail_file *f, const struct above *a, struct err *e)
 {
-	_cleanup_(free_ptr) char *image = text_shell_quote(a->f->path),
-				 *path = text_shell_quote(f->path);
+	_cleanup_(free_ptr) char *image = NULL, *path = NULL;
 
 	if (!a->name || strchr(a->name, ':') || base_is_named(f, a->name))
 		return 0;
+	image = text_shell_quote(a->f->path);
+	path = text_shell_quote(f->path);
 	for (const struct jail_file *o = j->file; o < j->file + j->n_files; o++)
 		if (o->kind == JAIL_BASE && streq(o->id, f->id) && base_is_named(o, a->name)) {
 			err_set(e, ERR_INVALID_CONFIG,
@@ -144,19 +147,19 @@ static bool base_ran(const struct jail_file *f)
 {
 	const struct jail_file *top = f;
 
-	while (top->kind == JAIL_BASE)
-		top--;
+	while (top->above)
+		top = top->above;
 	return f->known || top->seen[0];
 }
 
 /* Of an image that is to be created. */
 static int base_check_size(const struct jail_file *f, struct err *e)
 {
-	const struct jail_file *image = f - 1;
+	const struct jail_file *image = f->above;
 	uint64_t size = image_size(f);
 	char has[24], wanted[24];
 
-	if (image->fd >= 0 || !image->create || (uint64_t)image->create >= size)
+	if (!image || image->fd >= 0 || !image->create || (uint64_t)image->create >= size)
 		return 0;
 	err_set(e, ERR_INVALID_CONFIG, "%s: Size=%s is less than its base has: %s has %s",
 		image->what, text_size_exact(wanted, sizeof wanted, (uint64_t)image->create),
@@ -267,7 +270,7 @@ void base_warn(const struct jail *j, const struct jail_file *f, jail_warn *warn)
 		return;
 	if (base_ran(f) && base_read_above(&a, f)) {
 		if (base_check_name(j, f, &a, &e) < 0)
-			warn(j, "bases", f->id, &e);
+			warn(j, "bases", f, &e);
 		free(a.name);
 	}
 	if (!base_has_changed(f))
@@ -276,5 +279,5 @@ void base_warn(const struct jail *j, const struct jail_file *f, jail_warn *warn)
 		"%s: %s was changed since the last start: a guest whose base changes finds nonsense on its disk",
 		f->what, f->shown_path);
 	err_hint(&e, "put it back as it was; a new version of a base needs a new name");
-	warn(j, "bases", f->id, &e);
+	warn(j, "bases", f, &e);
 }

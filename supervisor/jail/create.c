@@ -140,11 +140,11 @@ static void create_argv(const struct jail_file *f, const char *size, const char 
 {
 	const char *const begin[] = { "qemu-img", "create", "-q", "-f",
 		jail_format_names[f->format] };
-	const struct jail_file *base = f + 1;
+	const struct jail_file *base = f->base;
 
 	for (size_t i = 0; i < ARRAY_SIZE(begin); i++)
 		*argv++ = begin[i];
-	if (f->has_base) {
+	if (base) {
 		*argv++ = "-u";
 		*argv++ = "-b";
 		*argv++ = create_base_name(f, base);

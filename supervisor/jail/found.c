@@ -117,13 +117,13 @@ static void found_xattrs(
 			"%s: %s has file capabilities: whoever runs it gets rights", f->what,
 			f->shown_path);
 		err_hint(&e, "setcap -r %s", quoted);
-		warn(j, "attributes", f->id, &e);
+		warn(j, "attributes", f, &e);
 	}
 	if (found_acl(j, f, &kind, &id)) {
 		err_set(&e, ERR_PERMISSION, "%s: %s has an access list that lets %s %u in", f->what,
 			f->shown_path, kind, id);
 		err_hint(&e, "getfacl -n %s shows it, setfacl -b %s takes it away", quoted, quoted);
-		warn(j, "attributes", f->id, &e);
+		warn(j, "attributes", f, &e);
 	}
 	if (name) {
 		safe = text_escape(name, strlen(name), false);
@@ -132,7 +132,7 @@ static void found_xattrs(
 			f->shown_path, safe);
 		err_hint(&e, "getfattr -d %s shows it, setfattr -x NAME %s takes it away", quoted,
 			quoted);
-		warn(j, "attributes", f->id, &e);
+		warn(j, "attributes", f, &e);
 	}
 }
 
@@ -150,7 +150,7 @@ void found_check(const struct jail *j, const struct jail_file *f, jail_warn *war
 			f->shown_path, f->st.st_mode & 07777,
 			f->st.st_mode & S_ISUID ? "owner" : "group");
 		err_hint(&e, "chmod ug-s %s, and find out who set it", quoted);
-		warn(j, "attributes", f->id, &e);
+		warn(j, "attributes", f, &e);
 	}
 	found_xattrs(j, f, quoted, warn);
 	project = found_project(f, &has);
@@ -159,7 +159,7 @@ void found_check(const struct jail *j, const struct jail_file *f, jail_warn *war
 			"%s: %s belongs to project %u, its directory to %u: the quota of that does not count it",
 			f->what, f->shown_path, has, project);
 		err_hint(&e, "chattr -p %u %s", project, quoted);
-		warn(j, "attributes", f->id, &e);
+		warn(j, "attributes", f, &e);
 	}
 }
 
@@ -186,7 +186,7 @@ void found_replaced(const struct jail *j, const struct jail_file *f, jail_warn *
 	err_hint(&e,
 		"it was replaced, or something is mounted over it: what the guest writes does not go there, and is lost "
 		"with its end where the old file has no name any more");
-	warn(j, "replaced", f->id, &e);
+	warn(j, "replaced", f, &e);
 }
 
 void found_size(const struct jail *j, const struct jail_file *f)

@@ -94,10 +94,6 @@ static void identity_mark_bases(struct jail *j)
 {
 	json_t *bases = json_object_get(j->identity.document, "bases");
 
-	if (!bases) {
-		bases = json_array();
-		json_object_set_new(j->identity.document, "bases", bases);
-	}
 	for (size_t i = 0; i < j->n_files; i++) {
 		const struct jail_file *f = &j->file[i];
 		size_t n = identity_find_path(bases, f->path);
@@ -108,6 +104,10 @@ static void identity_mark_bases(struct jail *j)
 		row = identity_base_row(f);
 		if (json_equal(row, json_array_get(bases, n)))
 			continue;
+		if (!bases) {
+			bases = json_array();
+			json_object_set_new(j->identity.document, "bases", bases);
+		}
 		if (n < json_array_size(bases))
 			json_array_set(bases, n, row);
 		else
@@ -147,7 +147,7 @@ int identity_keep(struct jail *j, struct err *e)
 		return err_wrap(e, e->number, "%s", j->identity.dir);
 	marks_set(j);
 	return told ? answer(j->sock,
-			      json_pack("{s:{s:O, s:I, s:O}}", "kept", "disks", made, "seen", now,
+			      json_pack("{s:{s:O, s:I, s:O*}}", "kept", "disks", made, "seen", now,
 				      "bases", json_object_get(j->identity.document, "bases")))
 		    : 0;
 }

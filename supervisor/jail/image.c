@@ -57,6 +57,8 @@ static int image_refuse_alien(
 	}
 	err_set(e, ERR_INVALID_CONFIG, "%s: %s is not a qcow2 image%s%s", f->what, f->shown_path,
 		m ? ", but " : "", m ? m->what : "");
+	if (f->kind == JAIL_BASE && (!m || m->use == MAGIC_DISK))
+		return base_hint(f, "raw", e);
 	if (m && f->kind != JAIL_NVRAM)
 		return magic_cure(f, m, e);
 	if (f->kind == JAIL_DISK)
@@ -257,5 +259,5 @@ void image_warn(const struct jail *j, const struct jail_file *f, jail_warn *warn
 	else if (qcow2_is(head, (size_t)n) && qcow2_parse(&q, f, head, (size_t)n, &worse) == 0)
 		found = image_doubt_qcow2(f, &q, &e);
 	if (found)
-		warn(j, "formats", f->id, &e);
+		warn(j, "formats", f, &e);
 }

@@ -45,7 +45,9 @@ struct jail_file {
 	int has_base;
 	long long create;
 	const char *created, *seen;
+	struct jail_file *base; /* its base, if that is in the plan */
 	/* of a base */
+	struct jail_file *above; /* the image that it is for; NULL: not in the plan */
 	enum jail_format by_name;
 	struct json_t *known; /* owned by the plan; NULL: its first use */
 
@@ -160,7 +162,8 @@ typedef int jail_step(struct jail *j, struct err *e);
 typedef int jail_file_step(struct jail *j, struct jail_file *f, struct err *e);
 
 /* For findings of a check that do not keep a guest from starting. */
-typedef void jail_warn(const struct jail *j, const char *step, const char *id, const struct err *e);
+typedef void jail_warn(
+	const struct jail *j, const char *step, const struct jail_file *f, const struct err *e);
 
 /* plan.c */
 jail_step plan_receive;
@@ -237,12 +240,15 @@ void marks_set(const struct jail *j);
 /* answer.c: replies to the daemon, one line each */
 int answer(int sock, void *json /* stolen */);
 int answer_error(int sock, const char *step, const struct err *e);
-void answer_problem(const struct jail *j, const char *severity, const char *step, const char *id,
-	const struct err *e);
+/* f NULL: none of the files */
+void answer_problem(const struct jail *j, const char *severity, const char *step,
+	const struct jail_file *f, const struct err *e);
+const char *answer_key(const struct jail_file *f); /* that names it in the configuration, or "" */
 /* A warning: the file has this in place of what a key, which applies once, says. */
 void answer_once(const struct jail *j, const char *id, const char *key, const char *has,
 	const struct err *e);
-void answer_warning(const struct jail *j, const char *step, const char *id, const struct err *e);
+void answer_warning(
+	const struct jail *j, const char *step, const struct jail_file *f, const struct err *e);
 
 /* space.c: one warning per file system with too little space for what may still be written */
 void space_check(const struct jail *j, jail_warn *warn);

@@ -85,11 +85,6 @@ const struct magic *magic_find(const struct jail_file *f, const uint8_t *head, s
 	return NULL;
 }
 
-static const char *magic_key(const struct jail_file *f)
-{
-	return f->kind == JAIL_BASE ? "Base" : "Path";
-}
-
 /* "disk.vmdk" becomes "disk.qcow2"; what is unpacked, "disk.img.xz", becomes "disk.img". Caller
  * frees. */
 static char *magic_new_path(const struct jail_file *f, const struct magic *m)
@@ -109,16 +104,21 @@ int magic_cure(const struct jail_file *f, const struct magic *m, struct err *e)
 {
 	_cleanup_(free_ptr) char *to = magic_new_path(f, m),
 				 *from_quoted = text_shell_quote(f->path),
-				 *to_quoted = text_shell_quote(to);
+				 *to_quoted = text_shell_quote(to),
+				 *image_quoted = text_shell_quote(f->above ? f->above->path : "");
 
+	if (m->driver && f->above && f->above->fd >= 0)
+		return err_hint(e,
+			"qemu-img convert -f %s -O qcow2 %s %s && qemu-img rebase -u -F qcow2 -b %s %s, and write Base=%s",
+			m->driver, from_quoted, to_quoted, to_quoted, image_quoted, to);
 	if (m->driver)
 		return err_hint(e,
 			"convert it: qemu-img convert -f %s -O qcow2 %s %s, and write %s=%s",
-			m->driver, from_quoted, to_quoted, magic_key(f), to);
+			m->driver, from_quoted, to_quoted, answer_key(f), to);
 	if (m->command)
 		return err_hint(e,
 			"unpack it: %s %s > %s; qemu-img info %s tells what is in it, name it so and write %s=",
-			m->command, from_quoted, to_quoted, to_quoted, magic_key(f));
+			m->command, from_quoted, to_quoted, to_quoted, answer_key(f));
 	if (m->use == MAGIC_DISK)
 		return err_hint(e, "write Format=raw to use it as it is");
 	return err_hint(e, "download it again, and check the address; it begins: head -c 300 %s",

@@ -79,7 +79,7 @@ static void main_check_file(struct jail *j, struct jail_file *f)
 			steps[i].file != image_create)
 			continue;
 		if (steps[i].file(j, f, &e) < 0) {
-			answer_problem(j, "error", steps[i].name, f->id, &e);
+			answer_problem(j, "error", steps[i].name, f, &e);
 			return;
 		}
 	}
@@ -122,7 +122,7 @@ static void main_check_uncreated(const struct jail *j, const struct jail_file *f
 	if (f->fd >= 0 || !f->create || path_was_there(f) || j->may_create)
 		return;
 	image_uncreated(j, f, &e);
-	answer_warning(j, "new images", f->id, &e);
+	answer_warning(j, "new images", f, &e);
 }
 
 static int main_check(struct jail *j)
@@ -158,7 +158,7 @@ int main(void)
 			continue;
 		if (!j.check)
 			return main_fail(&j, steps[i].name, &e);
-		answer_problem(&j, "error", steps[i].name, "", &e);
+		answer_problem(&j, "error", steps[i].name, NULL, &e);
 		err_clear(&e);
 	}
 	if (j.check)

@@ -247,9 +247,10 @@ static int path_blame_gone(const struct jail_file *f, const char *where, struct 
 		f->created[0] ? f->created : f->seen, path_shown(where));
 	if (!f->create)
 		return err_hint(e, "mount what holds %s, or put the image back", f->shown_path);
-	if (f->has_base)
-		base = xasprintf(" -b %s -F %s", f[1].path,
-			f[1].format == JAIL_ANY ? "FORMAT" : jail_format_names[f[1].format]);
+	if (f->base)
+		base = xasprintf(" -b %s -F %s", f->base->path,
+			f->base->format == JAIL_ANY ? "FORMAT"
+						    : jail_format_names[f->base->format]);
 	return err_hint(e,
 		"mount what holds %s, or put the image back; if it is lost for good, "
 		"qemu-img create -f %s%s %s %lld makes an empty one",

@@ -216,6 +216,13 @@ static int plan_parse_files(struct jail *j, json_t *list, struct err *e)
 	j->file = xcalloc(j->n_files + 1, sizeof *j->file);
 	for (size_t i = 0; r == 0 && i < j->n_files; i++)
 		r = plan_parse_file(&j->file[i], json_array_get(list, i), e);
+	for (size_t i = 1; r == 0 && i < j->n_files; i++) {
+		struct jail_file *f = &j->file[i];
+
+		f->above = f->kind == JAIL_BASE && f[-1].has_base ? f - 1 : NULL;
+		if (f->above)
+			f->above->base = f;
+	}
 	return r;
 }
 

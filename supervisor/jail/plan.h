@@ -21,9 +21,9 @@
  * all findings are reported as they are found, one line each; exit status 0:
  *
  *   {"looking": "disk 'root': /nfs/a.img"}\n   about to inspect this (it may take long)
- *   {"problem": {"severity": "error", "class", "desc", "hint", "step", "id"}}\n
- *                                          of a key that applies once also "key", and "has": what
- *                                          the file has instead
+ *   {"problem": {"severity": "error", "class", "desc", "hint", "step", "id", "key"}}\n
+ *                                          of a key that applies once also "has": what the file
+ *                                          has instead
  *   {"growth": {"file": 0, "dev": 1, "grows": bytes, "room": bytes}}\n
  *                                          with "space", instead of problems: how much a file may
  *                                          still grow, and the free space on its file system

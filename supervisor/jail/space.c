@@ -83,7 +83,7 @@ void space_check(const struct jail *j, jail_warn *warn)
 			text_size(left, sizeof left, sum[i].g.room));
 		err_hint(&e,
 			"make room there, or move the image: a guest whose disk cannot grow is paused");
-		warn(j, "space", f->id, &e);
+		warn(j, "space", f, &e);
 	}
 	free(sum);
 }

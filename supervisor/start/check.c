@@ -5,6 +5,7 @@
 
 #include "conf/load.h"
 #include "supervisor/host/meminfo.h"
+#include "supervisor/vm/bases.h"
 #include "supervisor/vm/uuid.h"
 #include "supervisor/vm/vms.h"
 #include "supervisor/vm/revert.h"
@@ -181,6 +182,9 @@ int start_check_identity(struct start_check *c)
 		c->tell(c->data, &vm->file.conf.place, NULL,
 			vm->identity.damaged[0] ? "error" : "warning", &e);
 	}
+	err_clear(&e);
+	if (vm_bases_check(vm, &vm->proc.conf, &e) < 0)
+		check_error(c, "Path", &e);
 	err_clear(&e);
 	c->nameless = vm_complete_identity(vm, &vm->proc.conf, &e) < 0;
 	if (c->nameless)

@@ -15,6 +15,7 @@
 #include "supervisor/vm/nic.h"
 #include "supervisor/start/plan.h"
 #include "supervisor/start/start.h"
+#include "supervisor/vm/bases.h"
 #include "supervisor/vm/uuid.h"
 
 int start_permission(struct vm_start *s, struct err *e)
@@ -175,6 +176,7 @@ int start_identity(struct vm_start *s, struct err *e)
 	struct vm *vm = s->vm;
 
 	if (vm_identity_check(vm, &vm->file.conf, e) < 0 ||
+		vm_bases_check(vm, &vm->proc.conf, e) < 0 ||
 		vm_complete_identity(vm, &vm->proc.conf, e) < 0)
 		return e->number;
 	prepare_nics(vm);

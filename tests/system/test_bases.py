@@ -138,6 +138,26 @@ def test_a_base_that_changed(daemon):
     assert checked(daemon, "a") == []
 
 
+def test_nobody_writes_to_what_others_are_based_on(daemon):
+    """It would ruin their disks; before they ran there is nothing to ruin, and reading is no harm."""
+    world(daemon, "qemu-img create -qf qcow2 -b cloud.img -F qcow2 a.qcow2")
+    overlay(daemon, "cloud.img")
+    disk(daemon, "b", "cloud.img", "Format=qcow2\n")
+    daemon.up("b")
+    daemon.ok("kill", "b")
+    daemon.up("a")
+    daemon.ok("kill", "a")
+    errors = [row for row in checked(daemon, "b") if row["severity"] == "error"]
+    assert len(errors) == 1 and "is a base of VM 'a', disk 'root'" in errors[0]["reason"], errors
+    assert errors[0]["reason"] in daemon.fails(3, "start", "b")
+    disk(daemon, "b", "cloud.img", "Format=qcow2\nReadOnly=yes\n")
+    daemon.up("b")
+    daemon.ok("kill", "b")
+    disk(daemon, "b", "cloud.img", "Format=qcow2\n")
+    os.unlink(daemon.config + "/a.vm")
+    daemon.up("b")
+
+
 # Size= with Base=
 
 

@@ -78,7 +78,19 @@ def test_cut_short(daemon, case):
     refused(daemon, "a", says, "again")
 
 
-def test_a_base_and_nvram_cut_short(daemon):
+def test_uefi_variables_cut_short(daemon):
+    """Made anew when they are removed, as the hint says."""
+    daemon.micro("a", "deaf", banner="", extra="[Boot]\nFirmware=uefi\n")
+    daemon.ok("start", "a")
+    daemon.ok("kill", "a")
+    path = daemon.state + "/vms/a/nvram.qcow2"
+    os.truncate(path, 70000)
+    assert path in refused(daemon, "a", "UEFI variables: %s is cut short" % path, "or remove")
+    os.unlink(path)
+    daemon.ok("start", "a")
+
+
+def test_a_base_cut_short(daemon):
     shell(daemon, BIG % "" + "qemu-img create -qf qcow2 -b a.qcow2 -F qcow2 o.qcow2; truncate -s 24M a.qcow2")
     disk(daemon, "a", "o.qcow2", "Base=a.qcow2\n")
     refused(daemon, "a", "base of disk 'root'", "copy or download it again")

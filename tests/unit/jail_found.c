@@ -40,9 +40,10 @@ int ioctl(int fd, unsigned long request, ...)
 	return refuse ? -1 : 0;
 }
 
-static void hear(const struct jail *j, const char *step, const char *id, const struct err *e)
+static void hear(
+	const struct jail *j, const char *step, const struct jail_file *f, const struct err *e)
 {
-	(void)j, (void)step, (void)id;
+	(void)j, (void)step, (void)f;
 	snprintf(said, sizeof said, "%.300s; %.200s", e->text, e->hint);
 }
 
