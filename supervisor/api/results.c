@@ -15,19 +15,19 @@
 
 const struct api_field api_life[] = {
 	{ "state", API_TEXT, "the state reached" },
-	{ "changed", API_TRUTH, "false where it was so already" },
+	{ "changed", API_TRUTH, "false if it was in that state already" },
 	{ "reason", API_TEXT },
 	{ "notes", API_TEXTS, "what else was done, such as disks created" },
 	END
 };
-const struct api_field api_state[] = { { "state", API_TEXT, "the state that it is in" }, END };
+const struct api_field api_state[] = { { "state", API_TEXT, "the current state" }, END };
 const struct api_field api_state_changed[] = {
-	{ "state", API_TEXT, "the state that it is in" },
-	{ "changed", API_TRUTH, "false where it was so already" },
+	{ "state", API_TEXT, "the current state" },
+	{ "changed", API_TRUTH, "false if it was in that state already" },
 	END
 };
 const struct api_field api_wait[] = {
-	{ "state", API_TEXT, "the state that it is in" },
+	{ "state", API_TEXT, "the current state" },
 	{ "address", API_TEXT, "with the condition ip" },
 	END
 };
@@ -95,24 +95,24 @@ const struct api_field api_info[] = {
 	{ "uptime", API_SECONDS },
 	{ "accel", API_TEXT },
 	{ "uid", API_NUMBER },
-	{ "balloon", API_BYTES, "what the guest has of its memory" },
+	{ "balloon", API_BYTES, "the guest's current memory" },
 	{ "resets", API_NUMBER, "how often the guest reset itself" },
 	{ "last_reset", API_DATE },
-	{ "qemu_warnings", API_TEXTS, "what QEMU warned of at its start" },
+	{ "qemu_warnings", API_TEXTS, "QEMU's warnings at start" },
 	{ "vnc", API_TEXT },
 	{ "vnc_problem", API_TEXT },
 	{ "unresponsive_since", API_DATE },
 	{ "unresponsive_reason", API_TEXT },
-	{ "waits_for", API_TEXT, "what QEMU has not answered yet" },
+	{ "waits_for", API_TEXT, "the QEMU command without an answer yet" },
 	{ "outdated", API_FLAG, "its QEMU was replaced on disk since it was started" },
 	{ "agent", API_TEXT, "open or closed" },
-	{ "frozen", API_FLAG, "its file systems are" },
-	{ "ready", API_TRUTH, "as the guest tells" },
-	{ "status", API_TEXT, "as the guest tells" },
-	{ "cid", API_NUMBER, "its address, by vsock(7)" },
-	{ "busy", API_TEXT, "the operation that is under way" },
+	{ "frozen", API_FLAG, "its file systems are frozen" },
+	{ "ready", API_TRUTH, "as reported by the guest" },
+	{ "status", API_TEXT, "as reported by the guest" },
+	{ "cid", API_NUMBER, "its vsock(7) address" },
+	{ "busy", API_TEXT, "the operation in progress" },
 	{ "nics", API_LIST, .of = info_nic },
-	{ "changes", API_NUMBER, "what a restart would change" },
+	{ "changes", API_NUMBER, "number of keys that a restart would change" },
 	{ "error", API_TEXT, "why the last start failed" },
 	{ "enabled", API_TRUTH, "starts with the host" },
 	{ "orphan", API_FLAG, "its file is gone", .head = "file missing" },
@@ -122,7 +122,7 @@ const struct api_field api_info[] = {
 };
 const struct api_field api_rule_row[] = {
 	{ "rule", API_TEXT },
-	{ "holds", API_TRUTH, "null: it does not here, and need not" },
+	{ "holds", API_TRUTH, "null: does not apply on this host" },
 	{ "found", API_TEXT },
 	END
 };
@@ -131,14 +131,14 @@ const struct api_field api_address_row[] = {
 	{ "network", API_TEXT },
 	{ "mac", API_TEXT },
 	{ "address", API_TEXT },
-	{ "seen", API_TRUTH, "the guest has taken it", .head = "leased" },
+	{ "seen", API_TRUTH, "the guest has leased it", .head = "leased" },
 	END
 };
 const struct api_field api_serial[] = { { "serial", API_ID, "the id of the port" }, END };
 const struct api_field api_history_row[] = {
 	{ "time", API_DATE },
 	{ "event", API_TEXT },
-	{ "who", API_TEXT, "the user; policy: the daemon by itself" },
+	{ "who", API_TEXT, "the user; policy: the daemon itself" },
 	{ "reason", API_TEXT },
 	END
 };
@@ -151,8 +151,8 @@ const struct api_field api_check_row[] = {
 	{ "key", API_TEXT },
 	{ "reason", API_TEXT },
 	{ "severity", API_TEXT, "error or warning" },
-	{ "hint", API_TEXT, "what mends it" },
-	{ "class", API_TEXT, "of the error that a start would end with; null with a warning" },
+	{ "hint", API_TEXT, "the fix" },
+	{ "class", API_TEXT, "error class of a start; null for a warning" },
 	END
 };
 const struct api_field api_problem_row[] = {
@@ -176,19 +176,19 @@ const struct api_field api_reload_dry[] = { { "problems", API_TABLE, .of = api_p
 const struct api_field api_reload_row[] = {
 	{ "what", API_TEXT, "daemon, vm or network" },
 	{ "name", API_TEXT },
-	{ "change", API_TEXT, "new, changed, gone, or again: made anew" },
+	{ "change", API_TEXT, "new, changed, gone, or again: recreated" },
 	{ "section", API_TEXT },
 	{ "id", API_TEXT },
 	{ "key", API_TEXT },
 	{ "from", API_TEXT },
 	{ "to", API_TEXT },
-	{ "applies", API_TEXT, "live, guest or start as for diff; else when, in words" },
+	{ "applies", API_TEXT, "live, guest or start as in diff; otherwise when, in words" },
 	END
 };
 
 /* --- memory, snapshots --- */
 
-const struct api_field api_memory[] = { { "actual", API_BYTES, "what the guest has now" }, END };
+const struct api_field api_memory[] = { { "actual", API_BYTES, "the guest's current memory" }, END };
 const struct api_field api_snapshot[] = { { "snapshot", API_ID }, END };
 const struct api_field api_snapshot_row[] = {
 	{ "snapshot", API_TEXT },
@@ -207,12 +207,12 @@ static const struct api_field refusal[] = {
 };
 const struct api_field api_revert_dry[] = {
 	{ "snapshot", API_TEXT },
-	{ "state", API_TEXT, "as it is now" },
-	{ "after", API_TEXT, "the state then" },
-	{ "guest", API_TEXT, "what becomes of it" },
+	{ "state", API_TEXT, "the current state" },
+	{ "after", API_TEXT, "the state afterwards" },
+	{ "guest", API_TEXT, "what would happen to the guest" },
 	{ "created", API_DATE },
 	{ "memory", API_BYTES, "0: disks only" },
-	{ "refused", API_OBJECT, "null: it would not be; else this and no disks", .of = refusal },
+	{ "refused", API_OBJECT, "null: not refused; otherwise this and no disks", .of = refusal },
 	END
 };
 const struct api_field api_revert_row[] = {
@@ -245,9 +245,9 @@ const struct api_field api_guest_info[] = {
 };
 const struct api_field api_exec[] = {
 	{ "exit", API_NUMBER, "its exit status" },
-	{ "signal", API_NUMBER, "or what ended it" },
-	{ "out-data", API_TEXT, "what it wrote, as base64", .as = "out_base64" },
-	{ "err-data", API_TEXT, "the same of its standard error", .as = "err_base64" },
+	{ "signal", API_NUMBER, "or the signal that ended it" },
+	{ "out-data", API_TEXT, "its standard output, as base64", .as = "out_base64" },
+	{ "err-data", API_TEXT, "likewise its standard error", .as = "err_base64" },
 	{ "truncated", API_FLAG, "the agent dropped some of it" },
 	END
 };
@@ -261,19 +261,19 @@ const struct api_field api_fs_row[] = {
 };
 const struct api_field api_trim_row[] = {
 	{ "path", API_TEXT },
-	{ "bytes", API_BYTES, "given back" },
+	{ "bytes", API_BYTES, "discarded" },
 	{ "error", API_TEXT },
 	END
 };
 const struct api_field api_freeze[] = {
 	{ "frozen", API_NUMBER, "how many file systems" },
-	{ "seconds", API_SECONDS, "when they are thawed at the latest" },
+	{ "seconds", API_SECONDS, "until they are thawed at the latest" },
 	END
 };
 const struct api_field api_thaw[] = { { "thawed", API_NUMBER, "how many file systems" }, END };
 const struct api_field api_time[] = {
 	{ "time", API_DATE, "the guest's" },
-	{ "skew", API_FRACTION, "seconds that it is ahead of the host's" },
+	{ "skew", API_FRACTION, "seconds by which it is ahead of the host's" },
 	END
 };
 
@@ -321,7 +321,7 @@ static const struct api_field network_nic[] = {
 	{ "address", API_TEXT },
 	{ "tap", API_TEXT },
 	{ "attached", API_TRUTH },
-	{ "seen", API_TRUTH, "the guest has taken its address", .head = "leased" },
+	{ "seen", API_TRUTH, "the guest has leased its address", .head = "leased" },
 	END
 };
 const struct api_field api_network[] = {
@@ -349,12 +349,12 @@ const struct api_field api_lease_row[] = {
 	{ "nic", API_TEXT },
 	{ "name", API_TEXT, .as = "hostname" },
 	{ "expires", API_DATE },
-	{ "seen", API_TRUTH, "the guest has taken it", .head = "leased" },
+	{ "seen", API_TRUTH, "the guest has leased it", .head = "leased" },
 	END
 };
 const struct api_field api_net_stop_dry[] = {
-	{ "state", API_TEXT, "as it is now" },
-	{ "refused", API_OBJECT, "null: it would not be", .of = refusal },
+	{ "state", API_TEXT, "the current state" },
+	{ "refused", API_OBJECT, "null: not refused", .of = refusal },
 	END
 };
 const struct api_field api_net_stop_row[] = {
@@ -371,7 +371,7 @@ const struct api_field api_net_stop_row[] = {
 const struct api_field api_host_row[] = {
 	{ "check", API_TEXT },
 	{ "verdict", API_TEXT, "PASS, WARN or FAIL" },
-	{ "text", API_TEXT, "what was seen" },
+	{ "text", API_TEXT, "what was found" },
 	{ "cure", API_TEXT },
 	END
 };
@@ -384,10 +384,10 @@ const struct api_field api_shutdown_row[] = {
 };
 const struct api_field api_shutdown_dry[] = {
 	{ "budget", API_SECONDS },
-	{ "sum", API_SECONDS, "that the longest chain of them may take; null: no limit" },
+	{ "sum", API_SECONDS, "for the longest chain of VMs; null: no limit" },
 	{ "fits", API_TRUTH },
 	{ "chain", API_TEXT },
-	{ "networks", API_TEXTS, "those that go down then" },
+	{ "networks", API_TEXTS, "that would go down" },
 	END
 };
 const struct api_field api_shutdown_dry_row[] = {
@@ -395,13 +395,13 @@ const struct api_field api_shutdown_dry_row[] = {
 	{ "name", API_ID },
 	{ "state", API_TEXT },
 	{ "how", API_TEXT },
-	{ "timeout", API_SECONDS, "that it gets at least; null: it is not waited for" },
+	{ "timeout", API_SECONDS, "its minimum; null: not waited for" },
 	{ "stop_timeout", API_SECONDS, "its TimeoutStopSec=; null: no limit" },
 	END
 };
 const struct api_field api_reexec[] = {
 	{ "version", API_TEXT, "the successor's" },
-	{ "pid", API_NUMBER, "which stays" },
+	{ "pid", API_NUMBER, "unchanged" },
 	END
 };
 const struct api_field api_version[] = {
@@ -413,7 +413,7 @@ const struct api_field api_version[] = {
 	END
 };
 const struct api_field api_loop[] = {
-	{ "longest_turn", API_FRACTION, "seconds, less what it waited for a processor" },
+	{ "longest_turn", API_FRACTION, "seconds, without waiting for a CPU" },
 	{ "longest_turn_elapsed", API_FRACTION, "seconds" },
 	END
 };
@@ -424,12 +424,12 @@ static const struct api_field client[] = {
 };
 const struct api_field api_versions[] = {
 	{ "vmkeep", API_OBJECT, .of = client },
-	{ "vmkeepd", API_OBJECT, "null: it is not reached", .of = api_version },
+	{ "vmkeepd", API_OBJECT, "null: not reachable", .of = api_version },
 	END
 };
 const struct api_field api_nothing[] = { END };
 
 /* --- instead of a result --- */
 
-const struct api_field api_job[] = { { "job", API_NUMBER, "was not waited for" }, END };
+const struct api_field api_job[] = { { "job", API_NUMBER, "its number, with --no-wait" }, END };
 const struct api_field api_error[] = { { "error", API_OBJECT, .of = refusal }, END };
