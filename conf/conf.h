@@ -34,7 +34,8 @@ struct conf_problem {		 /* the list owns the strings */
 };
 
 struct conf_problems { /* zero it before use */
-	size_t count;  /* includes those not kept, beyond CONF_PROBLEMS_MAX per load */
+	size_t count;  /* errors; includes those not kept, beyond CONF_PROBLEMS_MAX per load */
+	size_t warnings;
 	struct conf_problem *item;
 	size_t n, cap;
 	struct arena arena;
@@ -46,6 +47,9 @@ const struct conf_place *conf_vm_line(
 	const struct conf_vm *c, const struct conf_place *at, const char *key);
 
 void conf_problem(struct conf_problems *p, const struct conf_place *place, const char *key,
+	const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* What works all the same, and is kept apart from the errors. */
+void conf_warning(struct conf_problems *p, const struct conf_place *place, const char *key,
 	const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 void conf_problem_add(struct conf_problems *p, const struct conf_problem *problem); /* copies it */
 void conf_problems_add(struct conf_problems *to, const struct conf_problems *from);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "conf/default.h"
 
+#include "conf/renamed.h"
 #include "conf/value.h"
 
 /* Tries the value on a scratch object. */
@@ -41,6 +42,7 @@ void conf_default_add(struct conf_daemon *c, const char *key, const char *value,
 {
 	char section[CONF_KEY_MAX + 1];
 	const char *dot = strchr(key, '.'), *nearest;
+	const struct conf_renamed *old;
 	const struct conf_section *s;
 	const struct conf_key *k;
 
@@ -58,7 +60,14 @@ void conf_default_add(struct conf_daemon *c, const char *key, const char *value,
 			nearest, dot + 1);
 		return;
 	}
-	k = conf_key_find(s, dot + 1);
+	old = conf_renamed_find(section, dot + 1);
+	if (old) {
+		conf_renamed_warn(old, place, key, p);
+		if (!old->to_key)
+			return;
+		s = old->to_section ? conf_section_find(&conf_vm_schema, old->to_section) : s;
+	}
+	k = conf_key_find(s, old ? old->to_key : dot + 1);
 	if (!k) {
 		nearest = conf_key_nearest(s, dot + 1);
 		conf_problem(p, place, key,

@@ -10,6 +10,7 @@
 #include "conf/check.h"
 #include "conf/default.h"
 #include "conf/reader.h"
+#include "conf/renamed.h"
 #include "conf/value.h"
 
 enum { SECTIONS_MAX = 256 }; /* in one source */
@@ -245,6 +246,30 @@ static void parse_on_section(void *data, const struct conf_place *place, const c
 	}
 }
 
+/* False: it is not such a key. */
+static bool parse_old_key(
+	struct parse *p, const struct conf_place *place, const char *key, const char *value)
+{
+	const struct conf_section *s = p->section, *to = s;
+	const struct conf_renamed *r = conf_renamed_find(s->name, key);
+	void *object = p->object;
+
+	if (!r)
+		return false;
+	conf_renamed_warn(r, place, key, p->problems);
+	if (!r->to_key)
+		return true;
+	if (r->to_section) {
+		to = conf_section_find(p->schema, r->to_section);
+		p->section = to;
+		p->object = p->root;
+	}
+	parse_assign(p, conf_key_find(to, r->to_key), value, place, false);
+	p->section = s;
+	p->object = object;
+	return true;
+}
+
 static void parse_unknown_key(struct parse *p, const struct conf_place *place, const char *key)
 {
 	const struct conf_section *home = conf_key_home(p->schema, key);
@@ -291,7 +316,7 @@ static void parse_on_key(
 	k = conf_key_find(p->section, key);
 	if (k)
 		parse_assign(p, k, value, place, false);
-	else
+	else if (!parse_old_key(p, place, key, value))
 		parse_unknown_key(p, place, key);
 }
 

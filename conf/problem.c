@@ -17,7 +17,27 @@ void conf_problem_add(struct conf_problems *p, const struct conf_problem *proble
 		.has = arena_strdup(&p->arena, problem->has),
 		.class = problem->class,
 	};
-	p->count++;
+	if (problem->warning)
+		p->warnings++;
+	else
+		p->count++;
+}
+
+void conf_warning(struct conf_problems *p, const struct conf_place *place, const char *key,
+	const char *fmt, ...)
+{
+	_cleanup_(free_ptr) char *reason = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vasprintf(&reason, fmt, ap) < 0)
+		reason = NULL;
+	va_end(ap);
+	if (p->warnings < CONF_PROBLEMS_MAX)
+		conf_problem_add(p, &(struct conf_problem){ .place = *place,
+					    .key = key,
+					    .reason = reason ? reason : fmt,
+					    .warning = true });
 }
 
 void conf_problem(struct conf_problems *p, const struct conf_place *place, const char *key,
@@ -47,7 +67,7 @@ void conf_problem(struct conf_problems *p, const struct conf_place *place, const
 
 void conf_problems_add(struct conf_problems *to, const struct conf_problems *from)
 {
-	to->count += from->count - from->n;
+	to->count += from->count - (from->n - from->warnings); /* those not kept */
 	for (size_t i = 0; i < from->n; i++)
 		conf_problem_add(to, &from->item[i]);
 }
@@ -98,8 +118,8 @@ int conf_problems_err(const struct conf_problems *p, struct err *e)
 			break;
 		fit = b.len < ROOM ? b.len : ROOM;
 	}
-	if (shown >= p->count)
+	if (shown >= p->count + p->warnings)
 		return err_set(e, ERR_INVALID_CONFIG, "%.*s", (int)fit, b.data);
-	return err_set(
-		e, ERR_INVALID_CONFIG, "%.*s\nand %zu more", (int)fit, b.data, p->count - shown);
+	return err_set(e, ERR_INVALID_CONFIG, "%.*s\nand %zu more", (int)fit, b.data,
+		p->count + p->warnings - shown);
 }

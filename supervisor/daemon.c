@@ -21,6 +21,7 @@
 #include "supervisor/verbs/verbs.h"
 #include "supervisor/core/hooks.h"
 #include "supervisor/core/options.h"
+#include "supervisor/core/preview.h"
 #include "supervisor/core/sweeper.h"
 #include "supervisor/core/watch.h"
 #include "supervisor/host/cgroup.h"
@@ -223,9 +224,9 @@ static int daemon_build(struct daemon *d, struct err *e)
 	d->health = health_new(d->vms);
 	vms_reload(d->vms, &problems);
 	boot_check(d->vms, &problems);
-	if (problems.count)
+	if (problems.count + problems.warnings)
 		log_warning(NULL, "%zu problems in the configuration; vmkeep check tells them",
-			problems.count);
+			problems.count + problems.warnings);
 	conf_problems_release(&problems);
 	vms_adopt(d->vms);
 	vms_claim_vanished(d->vms);
@@ -285,7 +286,8 @@ static void daemon_on_hup(struct ev_loop *ev, ev_signal *w, int revents)
 
 	daemon_notify_reloading();
 	verbs_reload(d, &problems);
-	log_info(NULL, "configuration read again, %zu problems", problems.count);
+	log_info(
+		NULL, "configuration read again, %zu problems", problems.count + problems.warnings);
 	conf_problems_release(&problems);
 	daemon_notify("READY=1");
 }
@@ -372,6 +374,8 @@ int main(int argc, char **argv)
 		return r - 1;
 	if (o.print_time)
 		return down_print_time(o.dirs.config);
+	if (o.check)
+		return preview_print(o.dirs.config);
 	if (o.log_level && log_level_parse(o.log_level, &level) < 0) {
 		fprintf(stderr, "vmkeepd: --log-level is error, warning, info or debug\n");
 		return 2;

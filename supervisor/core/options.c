@@ -10,7 +10,7 @@ static void options_usage(FILE *out)
 {
 	fputs("usage: vmkeepd [--config DIR] [--state DIR] [--run DIR] [--log DIR]\n"
 	      "               [--log-level error|warning|info|debug] [--shutdown-all [TIME]]\n"
-	      "               [--shutdown-time] [--version] [--help]\n"
+	      "               [--shutdown-time] [--check] [--version] [--help]\n"
 	      "\n"
 	      "Supervises QEMU virtual machines. See vmkeepd(8).\n",
 		out);
@@ -28,6 +28,7 @@ int options_parse(struct options *o, int argc, char **argv)
 		{ "log-level", required_argument, NULL, 4 },
 		{ "shutdown-all", optional_argument, NULL, 'S' },
 		{ "shutdown-time", no_argument, NULL, 'T' },
+		{ "check", no_argument, NULL, 'C' },
 		{ "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
@@ -54,6 +55,9 @@ int options_parse(struct options *o, int argc, char **argv)
 			return 3;
 		case 'T':
 			o->print_time = true;
+			break;
+		case 'C':
+			o->check = true;
 			break;
 		case 'V':
 			puts("vmkeepd " VMKEEP_VERSION);

@@ -15,6 +15,7 @@ struct options {
 	bool shutdown;	      /* shut down all guests instead of running the daemon */
 	uint64_t shutdown_ms; /* 0: the default from vmkeep.conf */
 	bool print_time;
+	bool check; /* reads the configuration and tells what is wrong with it */
 };
 
 #define OPTIONS_INIT                          \

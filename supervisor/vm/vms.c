@@ -124,6 +124,17 @@ static void vms_claim_addresses(struct vm *vm)
 	}
 }
 
+static void vms_log_warnings(const struct vm *vm, const struct conf_problems *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		_cleanup_(buf_release) struct buf text = BUF_INIT;
+
+		conf_problem_print(&p->item[i], &text);
+		if (p->item[i].warning)
+			log_warning(vm->name, "%s", text.data);
+	}
+}
+
 /* Reads the VM's files. stamp was computed before. A file that no longer parses keeps the last
  * valid configuration. */
 static void vms_refresh_all(struct vms *vms, struct vm *vm, uint64_t stamp, struct conf_problems *p)
@@ -141,6 +152,8 @@ static void vms_refresh_all(struct vms *vms, struct vm *vm, uint64_t stamp, stru
 	vm->file.stamp = stamp;
 	vm->file.orphan = false;
 	free_ptr(&vm->file.problems);
+	if (own.warnings)
+		vms_log_warnings(vm, &own);
 	if (own.count) {
 		vm->file.problems = conf_problems_text(&own);
 		log_warning(vm->name, "%s: %s",

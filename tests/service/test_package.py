@@ -168,7 +168,11 @@ def test_an_upgrade_replaces_no_daemon_by_none(host):
     assert "vmkeepd goes on as version %s" % field("Version") in done.stderr
     assert host.main_pid() == daemon and runs(host, guest)
 
-    host.ok("dpkg", "-i", "--force-downgrade", "/root/9.deb")
+    host.ok("sh", "-c", "printf '[VM]\\nMemry=1G\\n[Disk root]\\nPath=x.raw\\n' >/etc/vmkeep/old.vm")
+    done = host.run("dpkg", "-i", "--force-downgrade", "/root/9.deb")
+    assert done.returncode == 0 and "VM old would not start:\n  /etc/vmkeep/old.vm:2: Memry: " in done.stderr
+    assert "guest1" not in done.stderr
+    host.ok("rm", "/etc/vmkeep/old.vm")
     wait_until("it has replaced itself", lambda: replaced(host))
     assert host.main_pid() == daemon
 
