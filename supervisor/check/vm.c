@@ -270,6 +270,7 @@ void vm_check_free(struct vm_check *c)
 	if (!c)
 		return;
 	probes_forget(c->daemon->probes, &c->start);
+	confine_cancel(c->start.trial);
 	check_jail_cancel(c->jail);
 	check_space_free(c->space);
 	check_files_release(&c->files);

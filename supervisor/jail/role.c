@@ -39,7 +39,7 @@ static const struct jail_role roles[] = {
 		.own_output = true,
 		.ioctls = IOCTL_DISK,
 		.nofile = 256,
-		.nproc = 128,
+		.nproc = 1024, /* as many vCPUs as a guest's */
 		.cpu_seconds = 60 },
 	/* Binds ports 53 and 67, and replies to clients without an address yet, for which it must
 	 * give the kernel their MAC. Up to 20 processes serve DNS over TCP. Its lease file is read

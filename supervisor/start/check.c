@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/start/check.h"
 
+#include <errno.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "conf/load.h"
 #include "supervisor/host/meminfo.h"
 #include "supervisor/vm/bases.h"
+#include "supervisor/qemu/trial.h"
+#include "supervisor/vm/death.h"
+#include "supervisor/vm/said.h"
 #include "supervisor/vm/uuid.h"
 #include "supervisor/vm/vms.h"
 #include "supervisor/vm/revert.h"
@@ -60,10 +65,12 @@ int start_check_memory(struct start_check *c)
 	struct err e = ERR_INIT;
 	struct meminfo m;
 
+	c->memory_told = false;
 	if (check_is_running(c) || meminfo_read(&m, &e) < 0)
 		return STEP_DONE;
-	if (meminfo_fits(&m, conf->memory, &e) < 0 ||
-		meminfo_promises(&m, conf->memory_max, &e) < 0)
+	c->memory_told = meminfo_fits(&m, conf->memory, &e) < 0 ||
+			 meminfo_promises(&m, conf->memory_max, &e) < 0;
+	if (c->memory_told)
 		check_error(c, NULL, &e);
 	else if (conf->memory > m.available)
 		check_warning(c, "Memory",
@@ -268,4 +275,47 @@ int start_check_plan(struct start_check *c)
 int start_check_files(struct start_check *c)
 {
 	return c->plan.json ? c->files(c->data) : STEP_DONE;
+}
+
+/* --- what only QEMU knows --- */
+
+static void check_on_tried(void *data, const struct child_result *r, const struct err *jail)
+{
+	struct start_check *c = data;
+	_cleanup_(free_ptr) char *said = trial_said(r->err, r->err_len), *why = NULL;
+	struct death death = { .known = true,
+		.code = r->status < 0 ? CLD_KILLED : CLD_EXITED,
+		.status = abs(r->status) };
+	struct err e = ERR_INIT;
+	char how[128];
+
+	c->trial = NULL;
+	death_how(&death, how, sizeof how);
+	if (!jail && r->status == -ETIMEDOUT) {
+		check_warning(
+			c, NULL, "QEMU could not be tried: no answer", "is the host very busy?");
+	} else if (!jail && r->status != 0) {
+		said_failure(said, strlen(said), how, &why, &e);
+		check_error(c,
+			e.class != ERR_INVALID_CONFIG	  ? NULL
+			: c->vm->proc.conf.cpu_features.n ? "Features"
+							  : "Model",
+			&e);
+	} /* else a start says it better */
+	start_check_next(c);
+}
+
+/* A QEMU with the VM's command line: see trial.h. Not with Args=, which nobody knows. */
+int start_check_trial(struct start_check *c)
+{
+	const bool kvm = c->vm->proc.accel == CONF_ACCEL_KVM;
+	struct argv argv = ARGV_INIT;
+	struct err e = ERR_INIT;
+
+	if (!c->plan.argv.n || c->vm->proc.conf.args.n || (kvm && c->kvm.number))
+		return STEP_DONE;
+	trial_argv(&argv, &c->plan.argv, check_is_running(c) || c->memory_told);
+	c->trial = trial_run(c->vm->daemon, &argv, kvm, check_on_tried, c, &e);
+	argv_release(&argv);
+	return c->trial ? STEP_WAITS : STEP_DONE;
 }

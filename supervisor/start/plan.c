@@ -150,6 +150,16 @@ static json_t *plan_identity(const struct vm *vm, const struct conf_vm *c)
 		"document", identity_json(&vm->identity));
 }
 
+/* The private root has /dev/null and /dev/urandom by itself. */
+static json_t *plan_nodes(const struct conf_vm *c)
+{
+	json_t *nodes = json_array();
+
+	if (!streq(c->rng_source, "none") && !streq(c->rng_source, "/dev/urandom"))
+		json_array_append_new(nodes, json_string(c->rng_source));
+	return nodes;
+}
+
 static json_t *plan_json(struct vm *vm, const struct probe *p, const struct argv *argv,
 	const struct argv_context *ctx, const struct fd_list *fds, struct arena *a)
 {
@@ -159,15 +169,16 @@ static json_t *plan_json(struct vm *vm, const struct probe *p, const struct argv
 	for (size_t i = 0; i < fds->n; i++)
 		json_array_append_new(numbers, json_integer(fds->number[i]));
 	return json_pack(
-		"{s:i, s:s, s:i, s:o, s:o, s:o, s:s, s:b, s:i, s:b, s:b, s:o, s:s*, s:o, s:o, s:o}",
+		"{s:i, s:s, s:i, s:o, s:o, s:o, s:s, s:b, s:i, s:b, s:b, s:o, s:s*, s:o, s:o, s:o, s:o}",
 		"version", PLAN_VERSION, "name", vm->name, "uid", (int)vm->identity.uid, "argv",
 		plan_words_to_json(argv), "fds", numbers, "root",
 		json_sprintf("%s/vms/%s/root", vm->daemon->dirs.run, vm->name), "image_dir",
 		vm->daemon->image_dir, "kvm", vm->proc.accel == CONF_ACCEL_KVM, "oom_score_adj",
 		OOM_SCORE_ADJ, "io_uring", argv_wants_io_uring(&vm->proc.conf), "may_create",
 		!vm->st.by_policy, "files", plan_files(vm, &vm->proc.conf, ctx, a), "modules",
-		modules, "paths", inside_paths(vm), "identity", plan_identity(vm, &vm->proc.conf),
-		"group", cgroups_plan(vm->daemon->cgroups, vm->name, &vm->proc.conf));
+		modules, "dev", plan_nodes(&vm->proc.conf), "paths", inside_paths(vm), "identity",
+		plan_identity(vm, &vm->proc.conf), "group",
+		cgroups_plan(vm->daemon->cgroups, vm->name, &vm->proc.conf));
 }
 
 int vm_plan_make(struct vm_plan *out, struct vm *vm, const struct probe *p,

@@ -32,7 +32,7 @@ static const struct start_step steps[] = {
 	{ "plan",          VM_SPAWNING,  start_plan,          start_check_plan,          HOST, false },
 	{ "record",        VM_SPAWNING,  start_record,        NULL,                      HOST, false },
 	{ "jail",          VM_SPAWNING,  start_jail,          start_check_files,         HOST, false }, /* waits */
-	{ "monitor",       VM_GREETING,  start_monitor,       NULL,                      OWN,  false }, /* waits */
+	{ "monitor",       VM_GREETING,  start_monitor,       start_check_trial,         OWN,  false }, /* waits */
 	{ "status",        VM_JOINING,   start_status,        NULL,                      OWN,  false }, /* waits */
 	{ "bridges",       VM_JOINING,   start_bridges,       NULL,                      OWN,  false },
 	{ "run",           VM_JOINING,   start_run,           NULL,                      OWN,  false }, /* waits */

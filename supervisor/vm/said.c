@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/vm/said.h"
 
+#include <ctype.h>
 #include <jansson.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "base/text.h"
+
+enum { SAID_LINES = 20 };
 
 /* Messages of QEMU 7.2 to 10. */
 static const struct {
@@ -30,6 +34,9 @@ static const struct {
 	{ "No space left on device", true, "df tells where" },
 	{ "Too many open files", true, "raise LimitNOFILE= of the unit" },
 	{ "unable to find CPU model", false, "qemu-system-x86_64 -cpu help lists what CPU.Model= may be" },
+	{ "X2APIC API support", false, "this accelerator has at most 255 CPUs, fewer where Cores= or Threads= is no power of two: write fewer CPUs=" },
+	{ "phys-bits too low", false, "its CPU cannot address so much: write less memory, or another Model=" },
+	{ "could not read keymap file", false, "ls /usr/share/qemu/keymaps lists what Keymap= may be" },
 	/* clang-format on */
 };
 
@@ -136,4 +143,81 @@ bool said_known(const char *why, struct err *e)
 			return known[i].host;
 		}
 	return false;
+}
+
+/* --- CPU features --- */
+
+/* The name in "CPUID.07H:EBX.avx512f [bit 16]" or "MSR(10AH).rdctl-no [bit 0]": behind the register. It
+ * may have dots. NULL: QEMU has no name for that bit. */
+static const char *said_feature(const char *at, const char *end)
+{
+	for (; at + 2 < end && *at != ' ' && *at != '\n'; at++)
+		if ((*at == 'X' || *at == ')') && at[1] == '.')
+			return at + 2;
+	return NULL;
+}
+
+/* What -cpu ...,enforce=on refuses. False: nothing of the kind was said. */
+static bool said_missing_features(const char *said, size_t len, struct err *e)
+{
+	static const char each[] = "support requested feature: ",
+			  all[] = "support requested features";
+	_cleanup_(buf_release) struct buf names = BUF_INIT, minus = BUF_INIT;
+	const char *end = said + len, *at = said;
+
+	if (!memmem(said, len, all, strlen(all)))
+		return false;
+	while ((at = memmem(at, (size_t)(end - at), each, strlen(each)))) {
+		const char *name = said_feature(at + strlen(each), end);
+		int n = 0;
+
+		at += strlen(each);
+		while (name && name + n < end &&
+			(isalnum((unsigned char)name[n]) || strchr("._-", name[n])))
+			n++;
+		if (!n)
+			continue;
+		buf_printf(&names, "%s%.*s", names.len ? ", " : "", n, name);
+		buf_printf(&minus, " -%.*s", n, name);
+	}
+	if (!names.len)
+		return false;
+	err_set(e, ERR_INVALID_CONFIG, "%s lacks CPU features that it asks for: %.1024s",
+		memmem(said, len, "TCG doesn't", 11) ? "TCG" : "this host", names.data);
+	err_hint(e,
+		minus.len < 300 ? "to go without: Features=%s in [CPU]; or write another Model="
+				: "write another Model= in [CPU]",
+		minus.data + 1);
+	return true;
+}
+
+char *said_lines(const char *said, size_t len)
+{
+	char *text, *from;
+	int lines = 0;
+
+	while (len && said[len - 1] == '\n')
+		len--;
+	text = text_escape(said, len, true);
+	for (from = text + strlen(text); from > text && lines < SAID_LINES; from--)
+		lines += from[-1] == '\n';
+	if (lines == SAID_LINES)
+		memmove(text, from + 1, strlen(from + 1) + 1);
+	return text;
+}
+
+bool said_failure(const char *said, size_t len, const char *how, char **why, struct err *e)
+{
+	_cleanup_(free_ptr) char *lines = NULL;
+
+	if (said_missing_features(said, len, e)) {
+		*why = xstrdup(e->text);
+		return false;
+	}
+	while (len && said[len - 1] == '\n')
+		len--;
+	*why = said_why(said, len);
+	lines = said_lines(said, len);
+	err_set(e, ERR_QEMU_FAILED, "QEMU did not start: %s%s%s", how, *lines ? "\n" : "", lines);
+	return said_known(*why, e);
 }

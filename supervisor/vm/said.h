@@ -12,6 +12,16 @@
 
 #include "base/err.h"
 
+enum { SAID_MAX = 8192 }; /* bytes from the end of stderr that are worth reading */
+
+/* The last 20 lines, escaped; the caller frees them. */
+char *said_lines(const char *said, size_t len);
+
+/* Why a QEMU, which ended as how says ("exit status 1"), did not start: class, text with its last
+ * lines, hint. True: the host is the cause, and it may go away. *why: the cause in one line; the
+ * caller frees it. */
+bool said_failure(const char *said, size_t len, const char *how, char **why, struct err *e);
+
 /* The line that tells the cause, escaped, with the option reduced to its file or device. The
  * caller frees it; "" if there is none. */
 char *said_why(const char *said, size_t len);

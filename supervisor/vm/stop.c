@@ -201,6 +201,17 @@ static bool stop_is_conflict(const struct vm *vm, const char *said, struct err *
 	return true;
 }
 
+/* Who is at fault that QEMU did not start. Its warnings count as well: they name missing CPU
+ * features. */
+static enum vm_ending stop_failed_start(struct vm *vm, const char *how, char **why, struct err *e)
+{
+	char said[SAID_MAX];
+	size_t n = vm_parts_last_words(vm, said, sizeof said);
+
+	free(*why);
+	return said_failure(said, n, how, why, e) ? VM_END_HOST_CAUSE : VM_END_START_FAILED;
+}
+
 /* The process exited unexpectedly: find out why. */
 static void stop_explain_end(struct vm *vm)
 {
@@ -223,10 +234,7 @@ static void stop_explain_end(struct vm *vm)
 		if (vm->proc.accel == CONF_ACCEL_KVM)
 			probes_kvm_doubt(vm->daemon->probes);
 		death_how(&death, how, sizeof how);
-		err_set(&e, ERR_QEMU_FAILED, "QEMU did not start: %s%s%s", how, *tail ? "\n" : "",
-			tail);
-		vm_start_failed(
-			vm, said_known(why, &e) ? VM_END_HOST_CAUSE : VM_END_START_FAILED, &e);
+		vm_start_failed(vm, stop_failed_start(vm, how, &why, &e), &e);
 		/* the reason also has the fix, but not at the expense of the cause */
 		hinted = *e.hint && strlen(why) + strlen(e.hint) + sizeof "start failed: ; " <
 					    sizeof vm->st.reason;

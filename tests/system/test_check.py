@@ -187,6 +187,33 @@ def test_processors(daemon, case):
     daemon.alone()
 
 
+TRIED = {
+    "feature": (2, "[CPU]\nFeatures=+avx512f\n", "Features", "TCG lacks CPU features that it asks for: avx512f", "Features=-avx512f"),
+    "model": (2, "[CPU]\nModel=EPYC\n", "Model", "TCG lacks CPU features that it asks for: ", "write another Model="),
+    "memory": (11, "[Memory]\nMax=64T\n", None, "64T is more than", "smaller Max="),
+    "keymap": (7, "[Display]\nType=vnc\nKeymap=xx\n", None, "could not read keymap file: 'xx'", "keymaps"),
+    "generator": (11, "[RNG]\nSource=/dev/no-such\n", None, "no device /dev/no-such on this host", "module"),
+}
+
+
+@pytest.mark.parametrize("case", TRIED)
+def test_what_only_qemu_knows(daemon, case):
+    """K6: a QEMU without a guest takes the command line on trial; whatever it refuses, a start would. The cure works."""
+    code, more, key, says, cure = TRIED[case]
+    daemon.micro("a", extra=more)
+    row = same(daemon, "a", code, key, says)
+    assert cure in row["hint"], row
+    if case == "feature":
+        daemon.micro("a", extra="[CPU]\nFeatures=-avx512f\n")
+        assert daemon.ok("check", "a") == "no problems\n"
+        daemon.ok("start", "a")
+        daemon.micro("a", extra=more)
+        assert "TCG lacks" in only(daemon, "a")["reason"], "the next start"
+        assert "left running" in daemon.fails(2, "reboot", "a")
+    daemon.ok("kill", "a")
+    daemon.alone()
+
+
 def test_no_slot_left(daemon):
     """F12: the whole plan is made beforehand; the section that has no slot is named."""
     for i in range(30):

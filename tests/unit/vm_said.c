@@ -100,11 +100,58 @@ static void cut(void **state)
 			}
 }
 
+/* What a CPU lacks, with the line that does without; otherwise QEMU's last lines. */
+static void failures(void **state)
+{
+	/* clang-format off */
+	static const struct {
+		const char *said, *text, *hint;
+		enum err_class class;
+	} all[] = {
+		{ QEMU "warning: TCG doesn't support requested feature: CPUID.07H:EBX.avx512f [bit 16]\n"
+		  QEMU "warning: TCG doesn't support requested feature: CPUID.01H:ECX.sse4.2 [bit 20]\n"
+		  QEMU "warning: TCG doesn't support requested feature: CPUID.0DH:EAX [bit 5]\n"
+		  QEMU "warning: TCG doesn't support requested feature: MSR(10AH).rdctl-no [bit 0]\n"
+		  QEMU "TCG doesn't support requested features\n",
+		  "TCG lacks CPU features that it asks for: avx512f, sse4.2, rdctl-no",
+		  "to go without: Features=-avx512f -sse4.2 -rdctl-no in [CPU]; or write another Model=",
+		  ERR_INVALID_CONFIG },
+		{ QEMU "warning: host doesn't support requested feature: CPUID.80000001H:EDX.fxsr-opt [bit 25]\n"
+		  QEMU "Host doesn't support requested features\n",
+		  "this host lacks CPU features that it asks for: fxsr-opt",
+		  "to go without: Features=-fxsr-opt in [CPU]; or write another Model=", ERR_INVALID_CONFIG },
+		{ QEMU "warning: host doesn't support requested feature: CPUID.0DH:EAX [bit 5]\n"
+		  QEMU "Host doesn't support requested features\n",
+		  "QEMU did not start: how\n" QEMU
+		  "warning: host doesn't support requested feature: CPUID.0DH:EAX [bit 5]\n" QEMU
+		  "Host doesn't support requested features", "", ERR_QEMU_FAILED },
+		{ QEMU "warning: host doesn't support requested feature: CPUID.0DH:EBX.x [bit 5]\n" QEMU "why",
+		  "QEMU did not start: how\n" QEMU
+		  "warning: host doesn't support requested feature: CPUID.0DH:EBX.x [bit 5]\n" QEMU "why",
+		  "", ERR_QEMU_FAILED },
+		{ "", "QEMU did not start: how", "", ERR_QEMU_FAILED },
+	};
+	/* clang-format on */
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		_cleanup_(free_ptr) char *why = NULL;
+		struct err e = ERR_INIT;
+
+		assert_false(said_failure(all[i].said, strlen(all[i].said), "how", &why, &e));
+		assert_string_equal(e.text, all[i].text);
+		assert_string_equal(e.hint, all[i].hint);
+		assert_int_equal(e.class, all[i].class);
+		assert_non_null(why);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(says),
 		cmocka_unit_test(fatal),
+		cmocka_unit_test(failures),
 		cmocka_unit_test(cut),
 	};
 

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/qemu/trial.h"
+
+#include "base/buf.h"
+#include "supervisor/core/daemon.h"
+#include "supervisor/host/uids.h"
+
+static const double trial_seconds = 10;
+
+const char trial_input[] = "{\"execute\": \"qmp_capabilities\"}\n{\"execute\": \"quit\"}\n";
+
+struct trial {
+	struct argv *out;
+	size_t room;
+	bool no_memory;
+};
+
+static void trial_word(struct trial *t, const char *word)
+{
+	struct argv *a = t->out;
+	const char **more;
+
+	if (a->n + 1 >= t->room) {
+		t->room = t->room ? 2 * t->room : 64;
+		more = arena_alloc(&a->arena, t->room * sizeof *more);
+		if (a->n)
+			memcpy(more, a->word, a->n * sizeof *more);
+		a->word = more;
+	}
+	a->word[a->n++] = arena_strdup(&a->arena, word);
+	a->word[a->n] = NULL;
+}
+
+static void trial_option(struct trial *t, const char *option, const char *value)
+{
+	trial_word(t, option);
+	trial_word(t, value);
+}
+
+static void trial_json(struct trial *t, const char *option, json_t *o /* stolen */)
+{
+	_cleanup_(free_ptr) char *text = json_dumps(o, JSON_COMPACT);
+
+	json_decref(o);
+	if (text)
+		trial_option(t, option, text);
+}
+
+static const char *trial_member(const json_t *o, const char *name)
+{
+	const char *s = json_string_value(json_object_get(o, name));
+
+	return s ? s : "";
+}
+
+/* --- options that name something of the host --- */
+
+/* The two flash images must have the firmware's sizes: left out, and -machine does not use them. */
+static void trial_blockdev(struct trial *t, const char *value, json_t *o)
+{
+	const char *node = trial_member(o, "node-name");
+
+	if (strncmp(node, "pflash", 6) != 0)
+		trial_json(t, "-blockdev",
+			json_pack("{s:s, s:s, s:I, s:b, s:b}", "driver", "null-co", "node-name",
+				node, "size", (json_int_t)1 << 30, "read-zeroes", 1, "read-only",
+				json_is_true(json_object_get(o, "read-only"))));
+}
+
+static void trial_machine(struct trial *t, const char *value, json_t *o)
+{
+	const char *flash = strstr(value, ",pflash0=");
+	_cleanup_(free_ptr) char *rest =
+		xstrndup(value, flash ? (size_t)(flash - value) : strlen(value));
+
+	trial_option(t, "-machine", rest);
+}
+
+static void trial_chardev(struct trial *t, const char *value, json_t *o)
+{
+	const char *id = strstr(value, "id=");
+	size_t n = id ? strcspn(id, ",") : 0;
+	char text[128];
+
+	snprintf(text, sizeof text, "%s,%.*s",
+		n == 6 && strncmp(id, "id=qmp", 6) == 0 ? "stdio,signal=off" : "null", (int)n,
+		id ? id : "");
+	trial_option(t, "-chardev", text);
+}
+
+static void trial_netdev(struct trial *t, const char *value, json_t *o)
+{
+	trial_json(t, "-netdev",
+		json_pack("{s:s, s:s, s:i}", "type", "hubport", "id", trial_member(o, "id"),
+			"hubid", 0));
+}
+
+static void trial_object(struct trial *t, const char *value, json_t *o)
+{
+	if (streq(trial_member(o, "qom-type"), "rng-random"))
+		trial_json(t, "-object",
+			json_pack("{s:s, s:s}", "qom-type", "rng-builtin", "id",
+				trial_member(o, "id")));
+	else
+		trial_option(t, "-object", value);
+}
+
+static void trial_device(struct trial *t, const char *value, json_t *o)
+{
+	if (!streq(trial_member(o, "driver"), "vhost-vsock-pci"))
+		trial_option(t, "-device", value);
+}
+
+static void trial_memory(struct trial *t, const char *value, json_t *o)
+{
+	trial_option(t, "-m", t->no_memory ? "16M" : value);
+}
+
+/* -name: whoever looks for a VM's process must not find this one. */
+static void trial_drop(struct trial *t, const char *value, json_t *o)
+{
+}
+
+static const struct {
+	const char *option;
+	void (*put)(struct trial *t, const char *value, json_t *o);
+} rules[] = {
+	{ "-blockdev", trial_blockdev },
+	{ "-machine", trial_machine },
+	{ "-chardev", trial_chardev },
+	{ "-netdev", trial_netdev },
+	{ "-object", trial_object },
+	{ "-device", trial_device },
+	{ "-m", trial_memory },
+	{ "-add-fd", trial_drop },
+	{ "-kernel", trial_drop },
+	{ "-initrd", trial_drop },
+	{ "-append", trial_drop },
+	{ "-name", trial_drop },
+	{ "-uuid", trial_drop },
+};
+
+void trial_argv(struct argv *out, const struct argv *of, bool no_memory)
+{
+	struct trial t = { .out = out, .no_memory = no_memory };
+
+	for (size_t i = 0; i < of->n; i++) {
+		size_t k = 0;
+		json_t *o;
+
+		while (k < ARRAY_SIZE(rules) && !streq(rules[k].option, of->word[i]))
+			k++;
+		if (k == ARRAY_SIZE(rules) || i + 1 == of->n) {
+			trial_word(&t, of->word[i]);
+			continue;
+		}
+		i++;
+		o = json_loads(of->word[i], 0, NULL);
+		rules[k].put(&t, of->word[i], o);
+		json_decref(o);
+	}
+}
+
+struct confined *trial_run(const struct daemon *d, const struct argv *argv, bool kvm,
+	confined_fn *done, void *data, struct err *e)
+{
+	const struct child_options options = {
+		.input = trial_input,
+		.timeout = trial_seconds,
+	};
+	json_t *plan = confine_plan("probe", ".trial", d->uids->probe, d->dirs.run, argv->word, e);
+
+	if (!plan)
+		return NULL;
+	json_object_set_new(plan, "kvm", json_boolean(kvm));
+	return confine_run(d->loop.ev, d->jail, plan, NULL, 0, &options, done, data, e);
+}
+
+char *trial_said(const char *said, size_t len)
+{
+	struct buf b = BUF_INIT;
+
+	for (const char *line = said, *end; line < said + len; line = end) {
+		const char *newline = memchr(line, '\n', (size_t)(said + len - line));
+
+		end = newline ? newline + 1 : said + len;
+		if (!memmem(line, (size_t)(end - line), "is not connected to host network", 32))
+			buf_add(&b, line, (size_t)(end - line));
+	}
+	return b.data ? b.data : xstrdup("");
+}
