@@ -206,8 +206,8 @@ int nodes_find(struct jail *j, struct err *e)
 		if (stat(n->path, &st) < 0 || !(S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode))) {
 			err_set(e, ERR_NO_RESOURCES, "no device %s on this host", n->path);
 			if (streq(n->path, "/dev/kvm"))
-				return err_hint(e, "switch on virtualization in the firmware, load "
-						   "kvm_intel or kvm_amd, or write Accel=tcg");
+				return err_hint(e,
+					"vmkeep host check tells why; Accel=tcg does without, slowly");
 			return err_hint(e, "load the kernel's module for it");
 		}
 		n->device = st.st_rdev;
