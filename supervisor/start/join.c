@@ -120,8 +120,11 @@ static void start_join_on_blocks(void *data, const json_t *result, const struct 
 
 static void start_join_paused(struct vm *vm, const struct run_state *found, const char *status)
 {
+	char why[160];
+
 	if (found->kind == RUN_IO_ERROR) {
-		start_join_paused_because(vm, found->why);
+		snprintf(why, sizeof why, "io-error: %s", vm->mon.io_error);
+		start_join_paused_because(vm, why);
 		return;
 	}
 	/* it was told to stop, and its daemon died before resuming it for that */

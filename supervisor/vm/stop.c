@@ -61,7 +61,9 @@ void vm_power_button_again(struct vm *vm)
 		if (leave)
 			vm->st.want = VM_WANT_RUNNING;
 		vm_event(vm, leave ? VM_EV_STOP_LEAVE : VM_EV_STOP_KILL,
-			leave ? "guest ignored the power button" : "stop timed out");
+			!leave		   ? "stop timed out"
+			: vm->mon.io_error ? "an i/o error stopped the guest"
+					   : "guest ignored the power button");
 		return;
 	}
 	if (daemon_now() >= vm->stop.deadline) {

@@ -71,6 +71,15 @@ static enum verdict wait_overtaken(const struct vm *vm, const char *verb, struct
 /* Still up: will it end? */
 static enum verdict wait_check_ending(const struct vm *vm, struct err *e)
 {
+	if (vm->stop.left && vm->mon.io_error) {
+		err_set(e, ERR_GUEST_REFUSED,
+			"an I/O error (%s) stopped the guest before it could shut down; it is left so",
+			vm->mon.io_error);
+		err_hint(e,
+			"once the disk is well again: vmkeep resume %s, or give it up: vmkeep kill %s",
+			vm->name, vm->name);
+		return MISSED;
+	}
 	if (vm->stop.left) {
 		err_set(e, ERR_GUEST_REFUSED,
 			"the guest ignored the power button; it is left running");

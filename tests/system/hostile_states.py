@@ -23,13 +23,16 @@ class Guest:
     def __init__(self, monitor, when, state="internal-error"):
         self.monitor, self.when, self.next, self.status = monitor, when, state, "running"
 
-    def event(self, name):
-        self.monitor.send({"event": name, "timestamp": {"seconds": 0, "microseconds": 0}})
+    def event(self, name, data=None):
+        self.monitor.send({"event": name, **({"data": data} if data else {}), "timestamp": {"seconds": 0, "microseconds": 0}})
 
     def change(self, tell=True):
         self.status = self.next
         if self.status == "internal-error":
             os.write(2, KVM.encode())
+        if self.status == "io-error" and self.when:
+            self.event("BLOCK_IO_ERROR", {"action": "stop", "operation": "write", "nospace": True, "node-name": "d-root",
+                                          "device": "", "reason": "No space left on device"})
         if tell:
             self.event("STOP")
 
@@ -73,13 +76,14 @@ def at_once(state):
     return begin
 
 
-def later(when):
-    return lambda monitor: Guest(monitor, when).serve()
+def later(when, state="internal-error"):
+    return lambda monitor: Guest(monitor, when, state).serve()
 
 
 BEHAVIOUR = {
     **{"is-" + state: at_once(state) for state in STATES},
     "is-when-stopped": later("system_powerdown"),
+    "is-io-error-when-stopped": later("system_powerdown", "io-error"),
     "is-when-paused": later("stop"),
     "is-when-alone": later("alone"),
 }

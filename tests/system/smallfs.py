@@ -13,3 +13,10 @@ def mount_line(place, size, mode="755"):
         return f"mount -t tmpfs -o size={size},mode={mode} tmpfs '{place}'"
     return (f"truncate -s {size.upper()} '{place}.ext4' && mkfs.ext4 -q -F -m 0 -O ^has_journal '{place}.ext4' && "
             f"mount -o loop '{place}.ext4' '{place}' && rmdir '{place}/lost+found' && chmod {mode} '{place}'")
+
+
+def grow_line(place, size):
+    if TMPFS_MAPS:
+        return f"mount -o remount,size={size} '{place}'"
+    return (f"loop=$(findmnt -no SOURCE '{place}') && truncate -s {size.upper()} '{place}.ext4' && losetup -c $loop && "
+            "resize2fs $loop")

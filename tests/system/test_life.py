@@ -5,6 +5,7 @@ import os
 import pytest
 
 import vmk
+from smallfs import grow_line, mount_line
 
 LIFECYCLE = "[Lifecycle]\n%s\n"
 
@@ -256,14 +257,14 @@ def test_disk_full_pauses(daemon):
     """F62: the image's file system fills up: the guest stands still until there is room."""
     small = os.path.join(daemon.images, "small")
     os.mkdir(small)
-    daemon.exec("mount", "-t", "tmpfs", "-o", "size=3m,mode=755", "tmpfs", small)
+    daemon.exec("sh", "-c", mount_line(small, "3m"))
     raw = daemon.image("boot.raw", "writer", size=64 << 20)
     daemon.exec("qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, small + "/a.qcow2")
     daemon.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=small/a.qcow2\n")
     daemon.ok("start", "a")
     info = daemon.wait_state("a", "paused")
     assert "nospace" in info["reason"]
-    daemon.exec("mount", "-o", "remount,size=80m", small)
+    daemon.exec("sh", "-c", grow_line(small, "80m"))
     daemon.ok("resume", "a")
     assert daemon.info("a")["state"] == "running"
     daemon.ok("kill", "a")

@@ -9,7 +9,7 @@ import pytest
 
 import test_adopt
 import vmk
-from smallfs import mount_line
+from smallfs import grow_line, mount_line
 
 LIFECYCLE = "[Lifecycle]\n%s\n"
 
@@ -252,7 +252,7 @@ def test_full_disk_goes_on_by_itself(daemon):
     info = daemon.info("a")
     assert (info["state"], info["reason"]) == ("paused", "io-error: nospace on root")
     before = len(events(daemon, "a"))
-    daemon.exec("mount", "-o", "remount,size=80m", small)
+    daemon.exec("sh", "-c", grow_line(small, "80m"))
     daemon.wait_state("a", "running", timeout=30)
     row = daemon.eventually(lambda: daemon.rows("history", "a")[-1], lambda r: r["event"] == "resumed")
     assert row["who"] == "policy"
@@ -267,7 +267,7 @@ def test_full_disk_resumed_by_hand(daemon):
     small = small_disk(daemon)
     daemon.ok("start", "a")
     daemon.wait_state("a", "paused")
-    daemon.exec("mount", "-o", "remount,size=80m", small)
+    daemon.exec("sh", "-c", grow_line(small, "80m"))
     begin = time.monotonic()
     daemon.ok("resume", "a")
     assert time.monotonic() - begin >= 1, "it looks whether the guest stops again"
@@ -318,7 +318,7 @@ def test_broken_disk_is_never_tried_again(daemon):
     daemon.ok("start", "full")
     daemon.wait_state("full", "paused")
     before = events(daemon, "a")
-    daemon.exec("mount", "-o", "remount,size=80m", small)
+    daemon.exec("sh", "-c", grow_line(small, "80m"))
     daemon.wait_state("full", "running", timeout=30)
     assert daemon.info("a")["state"] == "paused" and events(daemon, "a") == before
     daemon.ok("kill", "*")

@@ -68,6 +68,16 @@ def test_internal_error_meets_a_verb(hostile, verb):
     assert "ignored" not in said
 
 
+def test_io_error_during_a_stop(hostile):
+    """The guest did not ignore the button: it stands still."""
+    name = "is-io-error-when-stopped"
+    make(hostile, name)
+    hostile.ok("start", name)
+    said = hostile.fails(8, "stop", "--timeout", "1s", name)
+    assert "nospace on root" in said and "ignored" not in said
+    assert hostile.wait_state(name, "paused")["reason"].startswith("io-error: nospace")
+
+
 def test_internal_error_without_a_daemon(hostile):
     lifecycle(hostile, "is-when-alone", "[Lifecycle]\nRestart=no\n")
     hostile.ok("start", "is-when-alone")

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from test_memory_snapshot import edit
-from smallfs import mount_line
+from smallfs import grow_line, mount_line
 
 
 @pytest.mark.usefixtures("linux")
@@ -55,7 +55,7 @@ def test_no_room_for_the_memory(daemon):
     assert daemon.info("a")["state"] == "running"
     assert console.run("echo well") == "well\n"
     assert daemon.rows("snapshot", "list", "a") == []
-    daemon.exec("mount", "-o", "remount,size=256M", daemon.images)
+    daemon.exec("sh", "-c", grow_line(daemon.images, "256m"))
     daemon.ok("snapshot", "create", "a", "x", timeout=60)
     assert console.run("echo well") == "well\n"
     daemon.ok("snapshot", "delete", "a", "x")
