@@ -248,7 +248,7 @@ uint64_t image_size(const struct jail_file *f)
 {
 	uint8_t head[IMAGE_HEAD];
 	struct err e = ERR_INIT;
-	struct qcow2 q;
+	struct qcow2 q = { 0 };
 	ssize_t n;
 
 	if (f->format != JAIL_QCOW2)

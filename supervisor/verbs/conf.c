@@ -126,6 +126,14 @@ static json_t *verb_conf_changes(const struct vm *vm)
 	return rows;
 }
 
+static bool verb_conf_is_about(
+	const struct conf_problem *p, const struct conf_vm *c, const struct conf_disk *d)
+{
+	const struct conf_place *at = conf_vm_line(c, &d->place, p->key);
+
+	return p->has && at->line == p->place.line && streq(at->file, p->place.file);
+}
+
 /* A key that applies once is compared with the thing, which only a check may look at. */
 static void verb_conf_diff_looked(
 	struct daemon *d, struct request *r, const struct conf_problems *p)
@@ -136,9 +144,8 @@ static void verb_conf_diff_looked(
 	char size[24];
 
 	for (size_t k = 0; k < p->n; k++)
-		for (size_t i = 0; p->item[k].has && conf && i < conf->disks; i++)
-			if (conf->disk[i].place.line == p->item[k].place.line &&
-				streq(conf->disk[i].place.file, p->item[k].place.file))
+		for (size_t i = 0; conf && i < conf->disks; i++)
+			if (verb_conf_is_about(&p->item[k], conf, &conf->disk[i]))
 				verb_conf_add_change(
 					rows, &(struct conf_change){ "Disk", conf->disk[i].id,
 						      p->item[k].key, p->item[k].has,
