@@ -9,39 +9,38 @@ _Static_assert(ARRAY_SIZE(mode_names) == CONF_NETWORK_MODES, "a mode has no name
 static const struct conf_key network_keys[] = {
 	{ .name = "Mode",     ENUM(conf_network_mode, conf_network, mode, mode_names),
 	  .preset = "nat",
-	  .help = "How guests reach the world: nat hides them behind the host's addresses." },
+	  .help = "How guests reach the outside: nat translates their addresses to the host's." },
 	{ .name = "Bridge",   STRING(WORD, conf_network, bridge),
 	  .check = conf_word_ifname, .what = "an interface name of at most 15 bytes",
-	  .help = "Name of the bridge that is made. Default: virbr0 for the network 'default', "
-		  "else vkbr-NAME cut to 15 bytes." },
+	  .help = "Name of the bridge to create. Default: virbr0 for the network 'default', "
+		  "otherwise vkbr-NAME cut to 15 bytes." },
 	{ .name = "Address",  SUBNET(conf_network, subnet), .preset = "auto",
-	  .help = "Address of the host in the network with the length of its prefix (8 to 30), "
-		  "such as 192.168.122.1/24. auto takes the first /24 that nothing else on the "
-		  "host uses." },
+	  .help = "The host's address in the network with its prefix length (8 to 30), such as "
+		  "192.168.122.1/24. auto selects the first /24 that nothing else on the host "
+		  "uses." },
 	{ .name = "MTUBytes", UINT(conf_network, mtu, 576, 65535),
 	  .help = "MTU of the bridge and its guests. Default: the kernel's, 1500." },
 };
 
 static const struct conf_key dhcp_keys[] = {
 	{ .name = "Enable",   BOOL(conf_network, dhcp), .preset = "yes",
-	  .help = "Whether guests get their addresses by DHCP." },
+	  .help = "Whether guests get addresses by DHCP." },
 	{ .name = "Range",    RANGE(conf_network, range),
 	  .help = "First and last address for guests, such as 192.168.122.10-192.168.122.99. "
-		  "Needs Address=. Default: all of the network but the host's." },
+		  "Needs Address=. Default: the whole network except the host's address." },
 	{ .name = "LeaseSec", TIME(conf_network, lease_ms), .min = 120000, .preset = "1h",
-	  .help = "How long an address is lent, at least 2min." },
+	  .help = "Lease time, at least 2min." },
 	{ .name = "Domain",   STRING(WORD, conf_network, domain), .preset = "vm.internal",
 	  .check = conf_word_domain, .what = "a DNS domain",
-	  .help = "Domain in which the guests' names are found: web1.vm.internal." },
+	  .help = "Domain of the guests' names: web1.vm.internal." },
 };
 
 static const struct conf_key dns_keys[] = {
 	{ .name = "Enable",  BOOL(conf_network, dns), .preset = "yes",
-	  .help = "Whether the host answers the guests' DNS questions." },
+	  .help = "Whether the host answers the guests' DNS queries." },
 	{ .name = "Forward", LIST(WORD, conf_network, forward),
 	  .check = conf_word_ip, .what = "an IP address",
-	  .help = "Name servers that other questions are passed on to. Default: the host's "
-		  "own." },
+	  .help = "Name servers to which other queries are forwarded. Default: the host's own." },
 };
 
 static const struct conf_section sections[] = {

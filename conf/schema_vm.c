@@ -66,47 +66,47 @@ NAME_TABLE(link_names, 2, [false] = "down", [true] = "up");
 
 static const struct conf_key vm_keys[] = {
 	{ .name = "Description", STRING(TEXT, conf_vm, description), .apply = CONF_APPLY_LIVE,
-	  .help = "A line for people." },
+	  .help = "A line of text for humans." },
 	{ .name = "CPUs",        UINT(conf_vm, cpus, 1, 1024), .preset = "1",
 	  .help = "Number of virtual CPUs." },
 	{ .name = "Memory",      SIZE(conf_vm, memory), .min = MIB, .max = 64 * TIB, .step = MIB,
 	  .preset = "1G",
-	  .help = "Memory of the guest." },
+	  .help = "The guest's memory." },
 	{ .name = "Machine",     STRING(WORD, conf_vm, machine), .check = conf_word_machine,
 	  .what = "q35, pc or a version of these such as pc-q35-7.2", .preset = "q35",
-	  .help = "The machine that QEMU builds. q35 and pc become their newest version at the "
-		  "first start, which is then kept, so that the guest's hardware never moves "
-		  "by itself." },
+	  .help = "The machine type. q35 and pc select their newest version at the first "
+		  "start, which is then pinned, so that the guest's hardware never changes by "
+		  "itself." },
 	{ .name = "Accel",       ENUM(conf_accel, conf_vm, accel, accel_names), .preset = "kvm",
-	  .help = "kvm uses the processor's virtualisation and fails without it, tcg emulates, "
-		  "auto takes kvm where it works, else tcg, and list says so." },
+	  .help = "kvm uses hardware virtualisation and fails without it, tcg emulates the "
+		  "CPU, auto uses kvm if it works, otherwise tcg, as list shows." },
 	{ .name = "UUID",        STRING(WORD, conf_vm, uuid), .own = true, .check = conf_word_uuid,
 	  .what = "a UUID such as 7f1d1d4e-7c3b-4a69-9f0e-0d8f1a2b3c4d",
-	  .help = "Which VM this is, under whatever file name: see IDENTITY. Default: chosen once and "
-		  "kept." },
+	  .help = "Identifies the VM, whatever its file is called: see IDENTITY. Default: "
+		  "chosen once and pinned." },
 	{ .name = "Owner",       LIST(WORD, conf_vm, owner), .apply = CONF_APPLY_LIVE,
 	  .check = conf_word_owner, .what = "a user name or @group",
-	  .help = "Users, and groups with @ in front, who may use this VM without being "
+	  .help = "Users, and groups with a leading @, who may use this VM without being "
 		  "operators." },
 	{ .name = "Networks",    ENUM(conf_networks, conf_vm, networks, networks_names),
 	  .preset = "default", .apply = CONF_APPLY_START,
-	  .help = "What a VM without any [NIC] section gets: default is one NIC 'lan' on the "
+	  .help = "What a VM without a [NIC] section gets: default is one NIC 'lan' on the "
 		  "network 'default', none is no NIC." },
 	{ .name = "Enable",      BOOL(conf_vm, enable), .preset = "no", .apply = CONF_APPLY_LIVE,
-	  .help = "Whether it is started with the host: at the daemon's first start after a boot." },
+	  .help = "Whether the VM starts at boot: at the daemon's first start after a boot." },
 };
 
 static const struct conf_key cpu_keys[] = {
 	{ .name = "Model",    STRING(WORD, conf_vm, cpu_model), .check = conf_word_plain,
 	  .what = "a CPU model of QEMU such as host or EPYC-Rome",
-	  .help = "The processor that the guest sees, with all of its features: where one of them is "
+	  .help = "The CPU that the guest sees, with all of its features: if one of them is "
 		  "missing, the VM does not start. Default: host with KVM, max with TCG." },
 	{ .name = "Features", LIST(WORD, conf_vm, cpu_features), .check = conf_word_feature,
 	  .what = "+FEATURE or -FEATURE",
-	  .help = "Processor features added (+avx2) or taken away (-svm). Where an added one is "
-		  "missing, the VM does not start." },
+	  .help = "CPU features to add (+avx2) or remove (-svm). If an added one is missing, "
+		  "the VM does not start." },
 	{ .name = "Sockets",  UINT(conf_vm, sockets, 1, 1024),
-	  .help = "Sockets; with Cores and Threads it multiplies to CPUs. Default: derived." },
+	  .help = "Sockets. Sockets, Cores and Threads multiply to CPUs. Default: derived." },
 	{ .name = "Cores",    UINT(conf_vm, cores, 1, 1024),
 	  .help = "Cores per socket. Default: derived." },
 	{ .name = "Threads",  UINT(conf_vm, threads, 1, 1024),
@@ -116,50 +116,51 @@ static const struct conf_key cpu_keys[] = {
 static const struct conf_key memory_keys[] = {
 	{ .name = "Max",               SIZE(conf_vm, memory_max), .min = MIB, .max = 64 * TIB,
 	  .step = MIB,
-	  .help = "How far set-memory may raise the memory; the guest boots with this much and "
-		  "the balloon takes the difference to Memory. Default: Memory." },
+	  .help = "The most memory that set-memory can give; the guest boots with this much, "
+		  "and the balloon takes the difference to Memory. Default: Memory." },
 	{ .name = "Min",               SIZE(conf_vm, memory_min), .min = MIB, .max = 64 * TIB,
 	  .step = MIB,
 	  .apply = CONF_APPLY_START,
-	  .help = "How far set-memory may lower it. Default: 64M, or Memory if that is less." },
+	  .help = "The least memory that set-memory leaves. Default: 64M, or Memory if that is "
+		  "less." },
 	{ .name = "Balloon",           BOOL(conf_vm, balloon), .preset = "yes",
-	  .help = "Whether there is a balloon device, through which memory is taken and given "
-		  "back." },
+	  .help = "Whether there is a balloon device, which set-memory needs." },
 	{ .name = "DeflateOnOOM",      BOOL(conf_vm, deflate_on_oom), .preset = "yes",
-	  .help = "Whether a guest that runs out of memory gets the balloon's back." },
+	  .help = "Whether the balloon deflates when the guest runs out of memory." },
 	{ .name = "FreePageReporting", BOOL(conf_vm, free_page_reporting), .preset = "yes",
-	  .help = "Whether pages that the guest does not use go back to the host by "
-		  "themselves." },
+	  .help = "Whether free pages of the guest are returned to the host automatically." },
 };
 
 static const struct conf_key boot_keys[] = {
 	{ .name = "Firmware",   ENUM(conf_firmware, conf_vm, firmware, firmware_names),
 	  .preset = "auto",
-	  .help = "bios or uefi; auto is uefi where SecureBoot asks for it, else bios." },
+	  .help = "bios or uefi; auto is uefi with SecureBoot, otherwise bios." },
 	{ .name = "SecureBoot", BOOL(conf_vm, secure_boot), .preset = "no",
-	  .help = "UEFI with secure boot and the usual keys enrolled." },
+	  .help = "UEFI Secure Boot with the usual keys enrolled." },
 	{ .name = "Order",      LIST(ID, conf_vm, order),
-	  .help = "Ids of disks, CDs and NICs in the order in which they are tried." },
+	  .help = "Ids of disks, CDs and NICs, in boot order." },
 	{ .name = "Menu",       BOOL(conf_vm, menu), .preset = "no",
 	  .help = "Whether the firmware offers its boot menu." },
 	{ .name = "Kernel",     STRING(PATH, conf_vm, kernel), .root = true,
 	  .help = "A Linux kernel on the host that is booted directly." },
 	{ .name = "Initrd",     STRING(PATH, conf_vm, initrd), .root = true,
-	  .help = "Its initial RAM disk." },
+	  .help = "The kernel's initial RAM disk." },
 	{ .name = "Append",     LIST(TEXT, conf_vm, append),
-	  .help = "Its command line; several are joined by spaces." },
+	  .help = "The kernel's command line; several lines are joined by spaces." },
 	{ .name = "Clock",      ENUM(conf_clock, conf_vm, clock, clock_names), .preset = "utc",
-	  .help = "What the real-time clock shows; Windows wants localtime." },
+	  .help = "The time zone of the real-time clock; Windows expects localtime." },
 	{ .name = "VMGenID",  ENUM(conf_vmgenid, conf_vm, vmgenid, vmgenid_names), .preset = "auto",
-	  .help = "Whether the guest has a generation ID, which changes when a snapshot is reverted to: guests "
-		  "then know that time went back, and seed their random numbers anew. auto: VMs that are new "
-		  "have one, those that ran before there was this key do not." },
+	  .help = "Whether the guest has a generation ID, which changes when a snapshot is "
+		  "reverted: the guest then knows that time went back, and reseeds its random "
+		  "numbers. auto: new VMs have one, those that ran before this key existed do "
+		  "not." },
 };
 
 static const struct conf_key disk_keys[] = {
 	{ .name = "Path",         STRING(PATH, conf_disk, path),
-	  .help = "Image file or block device. Relative: in the image directory; outside of "
-		  "that only root may name it. Default: NAME-ID.qcow2 where Size= is given." },
+	  .help = "Image file or block device. Relative paths are in the image directory; only "
+		  "root may name a path outside of it. Default: NAME-ID.qcow2 if Size= is "
+		  "given." },
 	{ .name = "Base",         LIST(PATH, conf_disk, base),
 	  .help = "The images that a qcow2 image is based on, from the top down, all of them. "
 		  "What the image's own header names is compared with them, but not followed." },
@@ -170,31 +171,30 @@ static const struct conf_key disk_keys[] = {
 	{ .name = "Format",       ENUM(conf_format, conf_disk, format, format_names),
 	  .preset = "auto",
 	  .help = "auto goes by the name: .qcow2 is qcow2; .raw, .img, .iso and /dev/... are "
-		  "raw. The content is never asked, since the guest writes it." },
+		  "raw. The content does not count, because the guest can write it." },
 	{ .name = "Bus",          ENUM(conf_bus, conf_disk, bus, bus_names), .preset = "auto",
-	  .help = "How the guest sees it; auto is virtio. sata needs a q35 machine, ide a pc "
-		  "one." },
+	  .help = "The bus that the guest sees; auto is virtio. sata needs a q35 machine, ide "
+		  "a pc machine." },
 	{ .name = "Cache",        ENUM(conf_cache, conf_disk, cache, cache_names), .preset = "auto",
-	  .help = "The host's cache mode as QEMU calls it; auto is none. unsafe loses data "
-		  "when the host fails." },
+	  .help = "QEMU's cache mode; auto is none. unsafe loses data when the host fails." },
 	{ .name = "AIO",          ENUM(conf_aio, conf_disk, aio, aio_names), .preset = "auto",
-	  .help = "How QEMU does I/O; auto is native where the cache mode allows, else "
+	  .help = "QEMU's I/O method; auto is native if the cache mode allows it, otherwise "
 		  "threads." },
 	{ .name = "Discard",      ENUM(conf_discard, conf_disk, discard, discard_names),
 	  .preset = "unmap",
-	  .help = "Whether space that the guest discards is given back to the host." },
+	  .help = "Whether space that the guest discards is returned to the host." },
 	{ .name = "DetectZeroes", ENUM(conf_detect_zeroes, conf_disk, detect_zeroes, zeroes_names),
 	  .preset = "off",
 	  .help = "Whether written zeroes become holes (on) or discards (unmap)." },
 	{ .name = "OnError",      ENUM(conf_on_error, conf_disk, on_error, on_error_names),
 	  .preset = "enospc",
-	  .help = "After an I/O error: enospc pauses the guest when space is gone and reports "
-		  "others to it, stop always pauses, report always reports, ignore says "
-		  "nothing." },
+	  .help = "On an I/O error: enospc pauses the guest if the host's disk is full, and "
+		  "reports other errors to it; stop always pauses, report always reports, "
+		  "ignore hides the error." },
 	{ .name = "ReadOnly",     BOOL(conf_disk, read_only), .preset = "no",
-	  .help = "Whether the guest cannot write." },
+	  .help = "Whether the disk is read-only." },
 	{ .name = "IOThread",     BOOL(conf_disk, iothread), .preset = "no",
-	  .help = "Whether the disk gets a thread of its own in QEMU." },
+	  .help = "Whether the disk has an I/O thread of its own in QEMU." },
 	{ .name = "Serial",       STRING(WORD, conf_disk, serial), .check = conf_word_serial,
 	  .what = "a serial number of at most 20 letters, digits, '.', '_' and '-'",
 	  .help = "Serial number that the guest reads. Default: the id." },
@@ -202,12 +202,12 @@ static const struct conf_key disk_keys[] = {
 
 static const struct conf_key cdrom_keys[] = {
 	{ .name = "Path",    STRING(PATH, conf_disk, path), .apply = CONF_APPLY_START,
-	  .help = "The image or the host's drive, as for disks. Default: an empty drive." },
+	  .help = "Image or the host's drive, as for disks. Default: an empty drive." },
 	{ .name = "Format",  ENUM(conf_format, conf_disk, format, format_names), .preset = "auto",
 	  .apply = CONF_APPLY_START,
 	  .help = "As for disks." },
 	{ .name = "Bus",     ENUM(conf_bus, conf_disk, bus, cdrom_bus_names), .preset = "auto",
-	  .help = "How the guest sees it; auto is sata on q35 and ide on pc." },
+	  .help = "The bus that the guest sees; auto is sata on q35 and ide on pc." },
 	{ .name = "Cache",   ENUM(conf_cache, conf_disk, cache, cache_names), .preset = "auto",
 	  .apply = CONF_APPLY_START,
 	  .help = "As for disks." },
@@ -222,23 +222,23 @@ static const struct conf_key cdrom_keys[] = {
 static const struct conf_key nic_keys[] = {
 	{ .name = "Network",    STRING(NAME, conf_nic, network), .preset = "default",
 	  .apply = CONF_APPLY_START,
-	  .help = "The network it is on: the name of a .network file, or default." },
+	  .help = "The network: the name of a .network file, or default." },
 	{ .name = "Bridge",     STRING(WORD, conf_nic, bridge), .apply = CONF_APPLY_START,
 	  .check = conf_word_ifname, .what = "an interface name of at most 15 bytes",
-	  .help = "Instead of Network: an existing bridge that somebody else manages." },
+	  .help = "Instead of Network: an existing bridge that vmkeep does not manage." },
 	{ .name = "Model",      ENUM(conf_nic_model, conf_nic, model, nic_names),
 	  .preset = "virtio",
-	  .help = "The card that the guest sees." },
+	  .help = "The network card that the guest sees." },
 	{ .name = "MACAddress", MAC(conf_nic, mac), .own = true,
-	  .help = "Default: made from the VM's UUID and the id, and kept." },
+	  .help = "The MAC address. Default: derived from the VM's UUID and the id, and pinned." },
 	{ .name = "Address",    STRING(IPV4, conf_nic, address), .own = true,
 	  .apply = CONF_APPLY_START,
-	  .help = "The address that the guest gets by DHCP. Default: the next free one, and "
-		  "kept." },
+	  .help = "The address that the guest gets by DHCP. Default: the next free one, which "
+		  "is then pinned." },
 	{ .name = "HostName",   STRING(WORD, conf_nic, hostname), .own = true,
 	  .apply = CONF_APPLY_START,
 	  .check = conf_word_label, .what = "a host name without dots",
-	  .help = "The name under which others find it. Default: the VM's name, in lower case." },
+	  .help = "The guest's DNS name. Default: the VM's name in lower case." },
 	{ .name = "Link",       BOOL(conf_nic, link), NAMES(link_names), .preset = "up",
 	  .apply = CONF_APPLY_START,
 	  .help = "Whether the cable is plugged in." },
@@ -250,24 +250,24 @@ static const struct conf_key display_keys[] = {
 	  .help = "Whether there is a screen." },
 	{ .name = "Listen",          STRING(WORD, conf_vm, listen), .check = conf_word_listen,
 	  .what = "unix or an IP address", .preset = "unix", .apply = CONF_APPLY_START,
-	  .help = "Where VNC is offered: unix is a socket in the run directory, for root." },
+	  .help = "Where VNC listens: unix is a socket in the run directory, for root." },
 	{ .name = "Port",            UINT(conf_vm, port, 1, 65535), .zero = "auto",
 	  .preset = "auto",
 	  .own = true, .apply = CONF_APPLY_START,
-	  .help = "TCP port; auto is the first free one from 5900." },
+	  .help = "TCP port; auto is the first free one from 5900 on." },
 	{ .name = "Password",        STRING(WORD, conf_vm, password), .apply = CONF_APPLY_START,
 	  .check = conf_word_file, .what = "the name of a file in the configuration directory",
 	  .help = "A file in the configuration directory that holds the password." },
 	{ .name = "AllowNoPassword", BOOL(conf_vm, allow_no_password), .preset = "no",
 	  .apply = CONF_APPLY_START,
-	  .help = "Allows TCP without a password." },
+	  .help = "Allows VNC over TCP without a password." },
 	{ .name = "Video",           ENUM(conf_video, conf_vm, video, video_names), .preset = "std",
 	  .help = "The graphics card that the guest sees." },
 	{ .name = "Keymap",          STRING(WORD, conf_vm, keymap), .check = conf_word_plain,
 	  .what = "a keyboard layout of QEMU such as de or en-us",
 	  .help = "Keyboard layout, for VNC clients that do not send scan codes." },
 	{ .name = "Tablet",          BOOL(conf_vm, tablet), .preset = "yes",
-	  .help = "Whether the pointer is a tablet, which follows the mouse exactly." },
+	  .help = "Whether the pointing device is a tablet, which follows the mouse exactly." },
 };
 
 static const struct conf_key serial_keys[] = {
@@ -275,79 +275,82 @@ static const struct conf_key serial_keys[] = {
 	  .preset = "serial",
 	  .help = "serial is a 16550 UART, virtio a paravirtual console." },
 	{ .name = "Log",     BOOL(conf_serial, log), .preset = "yes",
-	  .help = "Whether what the guest prints is kept." },
+	  .help = "Whether the guest's output is logged." },
 	{ .name = "LogSize", SIZE(conf_serial, log_size), .min = 4 * KIB, .max = TIB,
 	  .preset = "4M",
 	  .apply = CONF_APPLY_START,
-	  .help = "How large a log grows until the next one is begun." },
+	  .help = "Size at which the log is rotated." },
 	{ .name = "LogKeep", UINT(conf_serial, log_keep, 0, 100), .preset = "3",
 	  .apply = CONF_APPLY_START,
-	  .help = "How many old ones are kept." },
+	  .help = "How many rotated logs are kept." },
 };
 
 static const struct conf_key rng_keys[] = {
 	{ .name = "Source", STRING(PATH, conf_vm, rng_source), .root = true, .check = conf_word_rng,
 	  .what = "an absolute path or none", .preset = "/dev/urandom",
-	  .help = "Where the guest's random numbers come from; none is no such device." },
+	  .help = "Source of the guest's random numbers; none: no such device." },
 	{ .name = "Rate",   SIZE(conf_vm, rng_rate), .preset = "0",
-	  .help = "Bytes per second at most; 0 is no limit." },
+	  .help = "Maximum bytes per second; 0 is no limit." },
 };
 
 static const struct conf_key agent_keys[] = {
 	{ .name = "Enable", BOOL(conf_vm, agent), .preset = "yes",
-	  .help = "Whether there is a port for QEMU's guest agent. Without the agent in the "
-		  "guest it does nothing." },
+	  .help = "Whether there is a port for the QEMU guest agent. It has no effect unless "
+		  "the agent runs in the guest." },
 };
 
 static const struct conf_key watchdog_keys[] = {
 	{ .name = "Model", ENUM(conf_watchdog, conf_vm, watchdog, watchdog_names), .preset = "none",
-	  .help = "The device: i6300esb is a PCI card, itco the timer of q35's chipset, which guests that "
-		  "know the board find by themselves. It does nothing until the guest arms it." },
+	  .help = "The device: i6300esb is a PCI card, itco the timer of q35's chipset, which "
+		  "many guests support without configuration. It does nothing until the guest "
+		  "arms it." },
 };
 
 static const struct conf_key vsock_keys[] = {
 	{ .name = "CID", STRING(WORD, conf_vm, vsock_cid), .check = conf_word_cid,
 	  .what = "auto or a number from 3 to 4294967294",
-	  .help = "The guest's address; auto is a number that no other VM has, chosen once and kept. Without it "
-		  "there is no such device. The host needs the kernel module vhost_vsock." },
+	  .help = "The guest's vsock address; auto is a number that no other VM has, chosen "
+		  "once and pinned. Without this key there is no vsock device. The host needs "
+		  "the kernel module vhost_vsock." },
 };
 
 static const struct conf_key lifecycle_keys[] = {
 	{ .name = "TimeoutStartSec", TIME(conf_vm, timeout_start_ms), .min = 1000, .preset = "30s",
 	  .apply = CONF_APPLY_START,
-	  .help = "How long QEMU may take to come up." },
+	  .help = "How long QEMU may take to start." },
 	{ .name = "TimeoutStopSec",  TIME(conf_vm, timeout_stop_ms), .preset = "3min",
 	  .apply = CONF_APPLY_START,
-	  .help = "How long the guest may take to shut down. When the host goes down, TimeoutSec= of "
-		  "[Shutdown] in vmkeep.conf is what all guests have together: check warns where this does not fit." },
+	  .help = "How long the guest may take to shut down. When the host shuts down, all "
+		  "guests share TimeoutSec= of [Shutdown] in vmkeep.conf: check warns if this "
+		  "does not fit." },
 	{ .name = "OnStopTimeout",
 	  ENUM(conf_stop_timeout, conf_vm, on_stop_timeout, stop_timeout_names),
 	  .preset = "leave", .apply = CONF_APPLY_START,
-	  .help = "After that: leave it running and say so, or kill it." },
+	  .help = "After that: leave the guest running and report it, or kill it." },
 	{ .name = "OnPowerOff",      ENUM(conf_ending, conf_vm, on_power_off, ending_names),
 	  .preset = "stop", .apply = CONF_APPLY_START,
-	  .help = "When the guest powers itself off: stop, restart, or pause with its memory "
-		  "kept." },
+	  .help = "When the guest powers itself off: stop, restart, or pause, which keeps its "
+		  "memory." },
 	{ .name = "OnReboot",        ENUM(conf_ending, conf_vm, on_reboot, ending_names),
 	  .preset = "restart", .apply = CONF_APPLY_START,
-	  .help = "When the guest reboots; restart is in place." },
+	  .help = "When the guest reboots; restart resets it in place." },
 	{ .name = "OnPanic",         ENUM(conf_ending, conf_vm, on_panic, ending_names),
 	  .preset = "restart", .apply = CONF_APPLY_START,
-	  .help = "When the guest's kernel panics and says so." },
+	  .help = "When the guest's kernel reports a panic." },
 	{ .name = "OnWatchdog",      ENUM(conf_ending, conf_vm, on_watchdog, ending_names),
 	  .preset = "restart", .apply = CONF_APPLY_START,
 	  .help = "When the guest's watchdog fires." },
 	{ .name = "Restart",         ENUM(conf_restart, conf_vm, restart, restart_names),
 	  .preset = "on-failure", .apply = CONF_APPLY_START,
-	  .help = "Whether it is started again when QEMU dies (on-failure), never, or whenever "
-		  "it ends without having been stopped (always)." },
+	  .help = "Whether the VM is restarted if QEMU dies (on-failure), never (no), or "
+		  "whenever it ends without having been stopped (always)." },
 	{ .name = "RestartSec",      TIME(conf_vm, restart_ms), .max = 86400000, .preset = "5s",
 	  .apply = CONF_APPLY_START,
-	  .help = "Wait before that; it doubles each time, up to 5min." },
+	  .help = "Delay before a restart; it doubles each time, up to 5min." },
 	{ .name = "StartLimitBurst", UINT(conf_vm, start_limit_burst, 1, 1000), .preset = "5",
 	  .apply = CONF_APPLY_START,
-	  .help = "So many failures within StartLimitIntervalSec, and it is left in state "
-		  "failed." },
+	  .help = "After this many failures within StartLimitIntervalSec, the VM stays in "
+		  "state failed." },
 	{ .name = "StartLimitIntervalSec", TIME(conf_vm, start_limit_interval_ms),
 	  .preset = "10min",
 	  .apply = CONF_APPLY_START,
@@ -356,50 +359,52 @@ static const struct conf_key lifecycle_keys[] = {
 	  .apply = CONF_APPLY_START,
 	  .help = "Likewise within 24 hours." },
 	{ .name = "After",           LIST(NAME, conf_vm, after), .apply = CONF_APPLY_LIVE,
-	  .help = "VMs and networks that come before it when it starts with the host, and go "
-		  "after it at shutdown. It starts also when they failed." },
+	  .help = "VMs and networks that start before this VM at boot, and stop after it at "
+		  "shutdown. The VM starts even if they failed." },
 	{ .name = "Requires",        LIST(NAME, conf_vm, requires), .apply = CONF_APPLY_LIVE,
-	  .help = "Likewise, but they are started for it, and it stays down when one fails." },
+	  .help = "Likewise, but they are started along with this VM, which stays down if one "
+		  "of them fails." },
 	{ .name = "ReadyWhen",       STRING(TEXT, conf_vm, ready_when), .apply = CONF_APPLY_START,
 	  .check = conf_word_ready, .what = "started, lease, agent, notify, tcp:PORT or log:TEXT",
 	  .preset = "started",
-	  .help = "When those that come after it may start: it runs, it has taken an address, "
-		  "its guest agent answers, it has said so itself at a port for that (see STARTING WITH "
-		  "THE HOST), its first address takes connections at PORT, or it has written TEXT to its "
-		  "first serial port." },
+	  .help = "When VMs that wait for this one may start: it runs; it has leased an "
+		  "address; its guest agent answers; it has reported readiness itself (see "
+		  "STARTING WITH THE HOST); its first address accepts connections on PORT; or "
+		  "it has written TEXT to its first serial port." },
 	{ .name = "TimeoutReadySec", TIME(conf_vm, timeout_ready_ms), .preset = "2min",
 	  .apply = CONF_APPLY_START,
-	  .help = "How long that may take; then those with After= start anyway." },
+	  .help = "How long that may take; after that, VMs with After= start anyway." },
 	{ .name = "HostSuspend",
 	  ENUM(conf_host_suspend, conf_vm, host_suspend, host_suspend_names), .preset = "pause",
 	  .apply = CONF_APPLY_LIVE,
-	  .help = "While the host sleeps: pause it before and resume it after, or ignore." },
+	  .help = "When the host sleeps: pause the VM before and resume it afterwards, or "
+		  "ignore it." },
 };
 
 static const struct conf_key limits_keys[] = {
 	{ .name = "CPUQuota",  STRING(WORD, conf_vm, cpu_quota), .check = conf_word_percent,
 	  .what = "a percentage such as 150%", .apply = CONF_APPLY_START,
-	  .help = "Processor time at most; 100% is one processor." },
+	  .help = "Maximum CPU time; 100% is one CPU." },
 	{ .name = "CPUWeight", UINT(conf_vm, cpu_weight, 1, 10000), .apply = CONF_APPLY_START,
-	  .help = "Its share where processors are scarce; others have 100." },
+	  .help = "Share of CPU time when CPUs are busy; the default is 100." },
 	{ .name = "IOWeight",  UINT(conf_vm, io_weight, 1, 10000), .apply = CONF_APPLY_START,
 	  .help = "Likewise for disks." },
 	{ .name = "TasksMax",  UINT(conf_vm, tasks_max, 16, 1000000), .apply = CONF_APPLY_START,
-	  .help = "Threads at most; with KVM the kernel adds one of its own, kvm-nx-lpage-recovery." },
+	  .help = "Maximum number of threads; with KVM the kernel adds one of its own, "
+		  "kvm-nx-lpage-recovery." },
 	{ .name = "MemoryMax", SIZE(conf_vm, limit_memory), .min = 16 * MIB, .apply = CONF_APPLY_START,
-	  .help = "Memory of the whole process at most, QEMU's own and the page cache of its "
-		  "disks included; beyond it the kernel kills it." },
+	  .help = "Maximum memory of the process, including QEMU's own memory and the page "
+		  "cache of its disks; the kernel kills a process that exceeds it." },
 };
 
 static const struct conf_key hooks_keys[] = {
 	{ .name = "Failed", STRING(PATH, conf_vm, hook_failed), .root = true,
 	  .check = conf_word_absolute, .what = "an absolute path", .apply = CONF_APPLY_LIVE,
-	  .help = "A program that is run as root when the VM crashed and starts again "
-		  "(crash-restart), is given up (failed), stands still for want of space or a broken "
-		  "disk (io-error), no longer answers (unresponsive) or was not started with the "
-		  "host (not-started). It gets the VM's name, "
-		  "that word and the reason, and the same as JSON on its standard input; it has 30 "
-		  "seconds." },
+	  .help = "A program that is run as root when the VM crashed and restarts "
+		  "(crash-restart), is given up (failed), is paused because of a full or "
+		  "broken disk (io-error), stops answering (unresponsive), or was not started "
+		  "at boot (not-started). Its arguments are the VM's name, that word and the "
+		  "reason; it gets the same as JSON on standard input, and has 30 seconds." },
 };
 
 static const struct conf_key qemu_keys[] = {
@@ -408,16 +413,16 @@ static const struct conf_key qemu_keys[] = {
 	  .what = "an absolute path",
 	  .help = "The QEMU to run. Default: qemu-system-x86_64." },
 	{ .name = "Args",   LIST(TEXT, conf_vm, args), .root = true,
-	  .help = "Added to QEMU's command line: a word, or an option and its argument, per "
+	  .help = "Added to QEMU's command line: one word, or an option and its argument, per "
 		  "line." },
 };
 
 static const struct conf_section sections[] = {
 	{ .name = "VM",        KEYS(vm_keys),        .help = "The machine as a whole." },
-	{ .name = "CPU",       KEYS(cpu_keys),       .help = "Its processor." },
+	{ .name = "CPU",       KEYS(cpu_keys),       .help = "The CPU." },
 	{ .name = "Memory",    KEYS(memory_keys),
-	  .help = "Limits of its memory, and the balloon." },
-	{ .name = "Boot",      KEYS(boot_keys),      .help = "How it boots." },
+	  .help = "Memory limits and the balloon." },
+	{ .name = "Boot",      KEYS(boot_keys),      .help = "How the guest boots." },
 	{ .name = "Disk",      KEYS(disk_keys),      .help = "A disk.",
 	  ELEMENTS(conf_disk, conf_vm, disk, disks, 64),
 	  .variant = offsetof(struct conf_disk, cdrom), .is = false, .apply = CONF_APPLY_START },
@@ -425,29 +430,29 @@ static const struct conf_section sections[] = {
 	  ELEMENTS(conf_disk, conf_vm, disk, disks, 64),
 	  .variant = offsetof(struct conf_disk, cdrom), .is = true },
 	{ .name = "NIC",       KEYS(nic_keys),
-	  .help = "A network card. Without any, see Networks=.",
+	  .help = "A network card. Without any NIC section, see Networks=.",
 	  ELEMENTS(conf_nic, conf_vm, nic, nics, 32), .apply = CONF_APPLY_START },
 	{ .name = "Display",   KEYS(display_keys),   .help = "Screen, keyboard and pointer." },
 	{ .name = "Serial",    KEYS(serial_keys),
-	  .help = "A serial line. The first is the console; without any there is one, "
-		  "'console'.",
+	  .help = "A serial port. The first one is the console; without any section there is "
+		  "one, 'console'.",
 	  ELEMENTS(conf_serial, conf_vm, serial, serials, 8) },
-	{ .name = "RNG",       KEYS(rng_keys),       .help = "Its source of random numbers." },
+	{ .name = "RNG",       KEYS(rng_keys),       .help = "The source of random numbers." },
 	{ .name = "Agent",     KEYS(agent_keys),     .help = "The guest agent." },
 	{ .name = "Watchdog",  KEYS(watchdog_keys),
 	  .help = "A timer that fires when the guest does not reset it in time: see OnWatchdog=." },
 	{ .name = "VSock",     KEYS(vsock_keys),
 	  .help = "Sockets between guest and host, see vsock(7)." },
 	{ .name = "Lifecycle", KEYS(lifecycle_keys),
-	  .help = "What happens when it starts, ends and fails." },
+	  .help = "What happens when the VM starts, ends or fails." },
 	{ .name = "Limits",    KEYS(limits_keys),
-	  .help = "What the process may take of the host, by its control group. See systemd.resource-control(5), "
-		  "whose keys these are. Without systemd or control groups to write to, a VM with a limit does "
-		  "not start." },
+	  .help = "Resource limits of the process, by its control group. The keys are those of "
+		  "systemd.resource-control(5). Without systemd or writable control groups, a "
+		  "VM with a limit does not start." },
 	{ .name = "Hooks",     KEYS(hooks_keys),
-	  .help = "Programs that are told what happens to it." },
+	  .help = "Programs that are notified of events." },
 	{ .name = "QEMU",      KEYS(qemu_keys),
-	  .help = "Past vmkeep, straight to QEMU. Anything here marks the VM as tainted." },
+	  .help = "Passed to QEMU unchecked. Anything here marks the VM as tainted." },
 };
 /* clang-format on */
 
