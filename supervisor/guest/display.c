@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "base/accept.h"
 #include "base/file.h"
@@ -230,7 +231,46 @@ static void display_name_holder(const struct vm *vm, const char *address, struct
 				vms->vm[i]->name);
 }
 
-static int display_check(
+/* Reads the first line of the password file, which is in the configuration directory. 1: others may
+ * read it, too, and e tells that. */
+static int display_read_password(const struct vm *vm, const struct conf_vm *c,
+	char word[VNC_PASSWORD_MAX + 1], struct err *e)
+{
+	_cleanup_(free_ptr) char *path = xasprintf("%s/%s", vm->daemon->dirs.config, c->password);
+	_cleanup_(buf_release) struct buf text = BUF_MAX(VNC_PASSWORD_FILE_MAX);
+	struct stat st;
+	int r = file_read(AT_FDCWD, path, &text, e);
+	size_t len = text.data ? strcspn(text.data, "\r\n") : 0;
+	json_auto_t *as_text = NULL;
+
+	if (r == 0 && len == 0)
+		r = err_set(e, ERR_INVALID_CONFIG, "'%s' begins with an empty line", path);
+	if (len > VNC_PASSWORD_MAX) {
+		if (vm->mon.qmp && qmp_is_ready(vm->mon.qmp)) /* once, when it is set */
+			log_warning(vm->name,
+				"display: of the password only the first %d characters count",
+				VNC_PASSWORD_MAX);
+		len = VNC_PASSWORD_MAX;
+	}
+	memcpy(word, text.data ? text.data : "", len);
+	word[len] = '\0';
+	as_text = json_string(word);
+	if (r == 0 && !as_text)
+		r = err_set(e, ERR_INVALID_CONFIG, "the first 8 bytes of '%s' are not UTF-8", path);
+	if (text.data)
+		explicit_bzero(text.data, text.len);
+	if (r < 0) {
+		err_wrap(e, r, "display: password");
+		return err_hint(e, "write it to that file, in the first line");
+	}
+	if (stat(path, &st) < 0 || !(st.st_mode & 0004))
+		return 0;
+	err_set(e, ERR_PERMISSION, "display: every user of this host may read '%s'", path);
+	err_hint(e, "chmod o-r %s", path);
+	return 1;
+}
+
+static int display_check_port(
 	const struct vm *vm, const struct conf_vm *c, const char **key, struct err *e)
 {
 	const struct vm *real =
@@ -238,7 +278,7 @@ static int display_check(
 	_cleanup_(free_ptr) char *address = NULL;
 	int r;
 
-	if (c->display != CONF_DISPLAY_VNC || streq(c->listen, "unix"))
+	if (streq(c->listen, "unix"))
 		return 0;
 	*key = c->port ? "Port" : "Listen"; /* for Port=auto any port tells */
 	r = display_port_check(c, &address, e);
@@ -248,6 +288,20 @@ static int display_check(
 	}
 	if (r < 0)
 		display_name_holder(vm, address, e);
+	return r;
+}
+
+static int display_check(
+	const struct vm *vm, const struct conf_vm *c, const char **key, struct err *e)
+{
+	char word[VNC_PASSWORD_MAX + 1];
+	int r = c->display == CONF_DISPLAY_VNC ? display_check_port(vm, c, key, e) : 0;
+
+	if (r < 0 || c->display != CONF_DISPLAY_VNC || !c->password)
+		return r;
+	*key = "Password";
+	r = display_read_password(vm, c, word, e);
+	explicit_bzero(word, sizeof word);
 	return r;
 }
 
@@ -275,10 +329,22 @@ static int display_listen(struct vm *vm, struct display_state *s, struct err *e)
 
 static int display_start(struct vm *vm, void **state, struct fd_list *fds, struct err *e)
 {
-	if (vm->proc.conf.display == CONF_DISPLAY_NONE)
+	const struct conf_vm *c = &vm->proc.conf;
+	char word[VNC_PASSWORD_MAX + 1];
+	int r;
+
+	if (c->display == CONF_DISPLAY_NONE)
 		return 0;
 	*state = xcalloc(1, sizeof(struct display_state));
-	return display_listen(vm, *state, e);
+	r = display_listen(vm, *state, e);
+	if (r < 0 || !c->password)
+		return r;
+	/* without it QEMU rejects all clients */
+	r = display_read_password(vm, c, word, e);
+	explicit_bzero(word, sizeof word);
+	if (r > 0)
+		log_warning(vm->name, "%s: %s", e->text, e->hint);
+	return r < 0 ? r : 0;
 }
 
 /* Failing to restore the display is no reason to give up the VM. */
@@ -365,62 +431,34 @@ static void display_troubles(const struct vm *vm, void *state, trouble_fn *repor
 
 /* --- password --- */
 
-/* Reads the first line of the password file; "" on error. */
-static int display_read_password(
-	const struct vm *vm, char word[VNC_PASSWORD_MAX + 1], struct err *e)
-{
-	_cleanup_(free_ptr) char *path =
-		xasprintf("%s/%s", vm->daemon->dirs.config, vm->proc.conf.password);
-	_cleanup_(buf_release) struct buf text = BUF_MAX(VNC_PASSWORD_FILE_MAX);
-	int r = file_read(AT_FDCWD, path, &text, e);
-	size_t len = text.data ? strcspn(text.data, "\r\n") : 0;
-
-	if (r == 0 && len == 0)
-		r = err_set(e, ERR_INVALID_CONFIG, "'%s' begins with an empty line", path);
-	if (len > VNC_PASSWORD_MAX) {
-		log_warning(vm->name, "display: of the password only the first %d characters count",
-			VNC_PASSWORD_MAX);
-		len = VNC_PASSWORD_MAX;
-	}
-	memcpy(word, text.data ? text.data : "", len);
-	word[len] = '\0';
-	if (text.data)
-		explicit_bzero(text.data, text.len);
-	return r;
-}
-
 /* QEMU rejects all clients until a password is set. */
 static void display_refuse_all(const struct vm *vm, struct display_state *s, const char *why)
 {
-	log_error(vm->name, "display: password: %s; nobody can connect", why);
+	log_error(vm->name, "%s; nobody can connect", why);
 	if (!s)
 		return;
 	free(s->closed);
-	s->closed = xasprintf("nobody can connect: password: %s", why);
+	s->closed = xasprintf("nobody can connect: %s", why);
 }
 
+/* The start has read it once, but it may be gone by now, or the daemon is another. */
 static void display_joined(struct vm *vm, void *state, bool fresh)
 {
 	struct display_state *s = state;
 	char word[VNC_PASSWORD_MAX + 1];
 	struct err e = ERR_INIT;
-	json_t *password;
 
 	if (vm->proc.conf.display == CONF_DISPLAY_NONE || !vm->proc.conf.password)
 		return;
-	if (display_read_password(vm, word, &e) < 0) {
+	if (display_read_password(vm, &vm->proc.conf, word, &e) < 0) {
 		display_refuse_all(vm, state, e.text);
 		return;
 	}
 	if (s)
 		free_ptr(&s->closed);
-	password = json_string(word);
+	vm_call(vm, "set_password", json_pack("{s:s, s:s}", "protocol", "vnc", "password", word),
+		NULL);
 	explicit_bzero(word, sizeof word);
-	if (!password)
-		display_refuse_all(vm, state, "it is not UTF-8");
-	else
-		vm_call(vm, "set_password",
-			json_pack("{s:s, s:o}", "protocol", "vnc", "password", password), NULL);
 }
 
 const struct vm_part display_part = {

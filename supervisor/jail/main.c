@@ -31,7 +31,7 @@ static const struct step {
 	{ "plan",            plan_receive,     NULL,          true },
 	{ "received",        fds_check,        NULL,          true },
 	{ "session",         session_reset,    NULL,          true },
-	{ "control group",   group_join,       NULL,          false },
+	{ "control group",   group_join,       NULL,          true },
 	{ "files",           NULL,             file_open,     true },
 	{ "marks",           NULL,             mark_check,    true },
 	{ "lost identity",   mark_lost,        NULL,          false },

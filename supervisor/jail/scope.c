@@ -187,7 +187,35 @@ static bool scope_make_dir(const char *dir)
 	return mkdir(dir, 0755) == 0 || errno == EEXIST;
 }
 
-static int scope_set_limits(const struct jail_group *g, struct err *e)
+/* The controller, "cpu" of "cpu.max", can be had below this mount of v2; or it is v1's, whose files are
+ * in each directory. */
+static bool scope_has(const char *top, const char *file)
+{
+	_cleanup_(free_ptr) char *there = xasprintf("%s/%s", top, file),
+				 *path = xasprintf("%s/cgroup.controllers", top);
+	_cleanup_(close_file) FILE *f = access(there, W_OK) == 0 ? NULL : fopen(path, "re");
+	char line[1024], *rest = line, *word;
+
+	if (!f)
+		return access(there, W_OK) == 0;
+	if (!fgets(line, sizeof line, f))
+		return false;
+	while ((word = strsep(&rest, " \n")))
+		if (*word && strncmp(file, word, strlen(word)) == 0 && file[strlen(word)] == '.')
+			return true;
+	return false;
+}
+
+/* In the VM's own directory; in a check, whether that could be. */
+static bool scope_set(const char *dir, const char *file, const char *text, bool check)
+{
+	_cleanup_(free_ptr) char *ours = scope_parent_of(dir);
+	_cleanup_(free_ptr) char *top = scope_parent_of(ours);
+
+	return check ? scope_has(top, file) : scope_write_in(dir, file, text);
+}
+
+static int scope_set_limits(const struct jail_group *g, bool check, struct err *e)
 {
 	/* v2's file, then v1's; the default weight is 100 in v2, 1024 or 500 in v1 */
 	/* clang-format off */
@@ -218,7 +246,7 @@ static int scope_set_limits(const struct jail_group *g, struct err *e)
 		snprintf(text, sizeof text, limits[i].more ? "%lld %lld" : "%lld", limits[i].value,
 			limits[i].more);
 		for (size_t d = 0; limits[i].value && d < g->n; d++)
-			set |= scope_write_in(g->dir[d], limits[i].file, text);
+			set |= scope_set(g->dir[d], limits[i].file, text, check);
 		if (!last || set)
 			continue;
 		err_set(e, ERR_NO_RESOURCES, "%s=: there is no control group that can hold it",
@@ -238,7 +266,7 @@ static int scope_join_directories(struct jail_group *g, struct err *e)
 		if (scope_make_dir(g->dir[i]))
 			g->dir[n++] = g->dir[i];
 	g->n = n;
-	r = scope_set_limits(g, e);
+	r = scope_set_limits(g, false, e);
 	for (size_t i = 0; r == 0 && i < n; i++)
 		if (!scope_write_in(g->dir[i], "cgroup.procs", "0"))
 			return err_errno(e, "enter the control group %s", g->dir[i]);
@@ -247,7 +275,12 @@ static int scope_join_directories(struct jail_group *g, struct err *e)
 
 int group_join(struct jail *j, struct err *e)
 {
-	enum outcome outcome = j->group.unit && *j->group.unit ? scope_join(j, e) : UNREACHABLE;
+	const bool systemd = j->group.unit && *j->group.unit;
+	enum outcome outcome;
+
+	if (j->check) /* systemd has all of them, or says so at the start */
+		return systemd ? 0 : scope_set_limits(&j->group, true, e);
+	outcome = systemd ? scope_join(j, e) : UNREACHABLE;
 
 	if (outcome == JOINED)
 		return 0;

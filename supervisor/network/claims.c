@@ -193,27 +193,29 @@ static int claims_check_name(struct networks *ns, struct claim *c, struct err *e
 		e);
 }
 
-static int claims_check(struct networks *ns, struct claim *c, struct err *e)
+int claim_check(struct networks *ns, struct claim *c, const char **key, struct err *e)
 {
 	struct network *n = c->network ? networks_find(ns, c->network) : NULL;
-	int r = claims_check_mac(ns, c, e);
+	int r;
 
+	*key = "MACAddress";
+	r = claims_check_mac(ns, c, e);
 	if (r < 0 || !c->network)
 		return r;
 	if (!n) {
+		*key = "Network";
 		err_set(e, ERR_NOT_FOUND, "no network '%s'", c->network);
 		return err_hint(e, "its file would be %s/%s.network", ns->dirs.config, c->network);
 	}
+	*key = "HostName";
 	r = claims_check_name(ns, c, e);
-	if (r == 0 && c->fixed)
-		r = claims_check_fixed(n, c, e);
-	else if (r == 0 && n->conf.dhcp)
-		r = claims_choose(n, c, e);
-	return r;
+	if (r < 0)
+		return r;
+	*key = c->fixed ? "Address" : "Network";
+	return c->fixed ? claims_check_fixed(n, c, e) : n->conf.dhcp ? claims_choose(n, c, e) : 0;
 }
 
-/* Replaces the claim's data by what the NIC asks for; does not change its attachment. */
-static void claims_fill(struct claim *c, const struct network_nic *nic)
+void claim_fill(struct claim *c, const struct network_nic *nic)
 {
 	free(c->hostname);
 	free(c->network);
@@ -233,6 +235,7 @@ int networks_claim(
 {
 	struct claim *c = claims_find(ns, nic->vm, nic->nic);
 	const bool is_new = !c;
+	const char *key;
 	int r;
 
 	*address = 0;
@@ -245,8 +248,8 @@ int networks_claim(
 	} else if (!streq(c->network, nic->network)) {
 		c->address = 0;
 	}
-	claims_fill(c, nic);
-	r = claims_check(ns, c, e);
+	claim_fill(c, nic);
+	r = claim_check(ns, c, &key, e);
 	if (r < 0) {
 		/* a running NIC keeps its claim, so that nobody else gets it */
 		if (!c->attached)

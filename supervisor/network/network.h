@@ -84,6 +84,14 @@ struct network_wait *networks_need(
 	struct networks *ns, const char *network, network_done_fn *done, void *data);
 void network_wait_cancel(struct network_wait *w); /* done is not called any more; NULL is fine */
 
+/* What networks_need() and networks_claim() would refuse of a VM's NICs now, with the files and the
+ * host's network as they are; nothing is made or claimed. *bad: the first such NIC; *key: its key at
+ * fault. try.c */
+int networks_try(struct networks *ns, const struct network_nic *const *nic, size_t n, size_t *bad,
+	const char **key, struct err *e);
+/* Is there such a foreign bridge? */
+int networks_bridge(struct networks *ns, const char *bridge, struct err *e);
+
 /* Claims address, MAC and DNS name for this NIC, in memory, until networks_unclaim(): asking again
  * for the same NIC gives the same result. ERR_CONFLICT names the holder, whose file may be gone; e
  * may be NULL. *address may be 0 if the network has no subnet yet (auto): ask again once it is up.

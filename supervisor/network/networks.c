@@ -69,7 +69,7 @@ static struct network_wait *networks_refuse(
 	return w;
 }
 
-static struct network *networks_wanted(struct networks *ns, const char *network, struct err *e)
+struct network *networks_wanted(struct networks *ns, const char *network, struct err *e)
 {
 	struct network *n = networks_get(ns, network, e);
 

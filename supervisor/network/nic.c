@@ -76,15 +76,22 @@ static int nic_foreign_bridge(struct networks *ns, const char *bridge, int *inde
 
 	if (!rtnl || rtnl_link(rtnl, bridge, &l, e) < 0)
 		return e->number;
-	if (!l.index) {
-		err_set(e, ERR_NOT_FOUND, "bridge '%s' does not exist", bridge);
-		return err_hint(e, "make it first, or use Network= for a network of vmkeep's own");
-	}
-	if (!streq(l.kind, "bridge"))
-		return err_set(e, ERR_CONFLICT, "'%s' is not a bridge but a %s", bridge,
-			l.kind[0] ? l.kind : "network card");
 	*index = l.index;
-	return 0;
+	if (l.index && streq(l.kind, "bridge"))
+		return 0;
+	if (l.index)
+		err_set(e, ERR_INVALID_CONFIG, "'%s' is an interface, but no bridge", bridge);
+	else
+		err_set(e, ERR_NOT_FOUND, "there is no bridge '%s'", bridge);
+	return err_hint(
+		e, "make it (ip link add %s type bridge), or write Network= in its place", bridge);
+}
+
+int networks_bridge(struct networks *ns, const char *bridge, struct err *e)
+{
+	int index;
+
+	return nic_foreign_bridge(ns, bridge, &index, e);
 }
 
 static int nic_bridge_of(struct networks *ns, const struct claim *c, struct network **n, int *index,

@@ -131,6 +131,8 @@ void networks_drop_all(struct networks *ns);
 
 /* networks.c */
 bool network_is_outdated(const struct network *n); /* its file has changed since */
+/* The network, if its file is valid or it is up. */
+struct network *networks_wanted(struct networks *ns, const char *network, struct err *e);
 /* ERR_WRONG_STATE: NICs are attached. */
 int network_may_stop(const struct network *n, bool force, struct err *e);
 
@@ -145,6 +147,8 @@ bool waits_any(const struct network *n, bool up);
 
 /* state.c */
 void network_up(struct network *n);
+/* What bringing it up now would choose; changes nothing. */
+int network_plan(struct network *n, struct net_plan *plan, struct err *e);
 void network_down(struct network *n);
 /* n->plan and n->choice come from a record of this boot: makes sure that all of it is up. */
 void network_adopt(struct network *n, pid_t pid, uint64_t start);
@@ -233,6 +237,10 @@ void door_release(struct networks *ns);
 
 /* claims.c */
 void claim_remove(struct networks *ns, struct claim *c);
+/* Replaces the claim's data by what the NIC asks for; does not change its attachment. */
+void claim_fill(struct claim *c, const struct network_nic *nic);
+/* May it have what it asks for? Chooses an address. key: the NIC's key at fault. */
+int claim_check(struct networks *ns, struct claim *c, const char **key, struct err *e);
 
 /* nic.c */
 char *nic_alias(const char *vm, const char *nic); /* of its tap: "vmkeep:VM:NIC" */

@@ -64,24 +64,26 @@ void network_door_moved(struct network *n, const struct err *e)
 		waits_answer(n, true, e);
 }
 
-static int state_plan(struct network *n, struct err *e)
+int network_plan(struct network *n, struct net_plan *plan, struct err *e)
 {
 	struct rtnl *rtnl = networks_rtnl(n->ns, e);
 	_cleanup_(net_facts_release) struct net_facts facts = NET_FACTS_INIT;
-	struct net_choice before = n->choice;
-	const bool another_uid = network_need_uid(n, false);
-	int r;
+	int r = rtnl ? rtnl_facts(rtnl, &facts, e) : e->number;
 
-	if (!rtnl)
-		return e->number;
-	r = rtnl_facts(rtnl, &facts, e);
 	facts.owner = n->ns->owner;
 	for (struct network *o = n->ns->list; r == 0 && o; o = o->next)
 		if (o != n)
 			net_facts_reserve(&facts, o->name, o->choice.bridge, o->choice.address,
 				o->choice.prefix);
-	if (r == 0)
-		r = net_plan(&n->plan, &n->conf, &n->choice, &facts, e);
+	return r < 0 ? r : net_plan(plan, &n->conf, &n->choice, &facts, e);
+}
+
+static int state_plan(struct network *n, struct err *e)
+{
+	struct net_choice before = n->choice;
+	const bool another_uid = network_need_uid(n, false);
+	int r = network_plan(n, &n->plan, e);
+
 	if (r < 0)
 		return r;
 	if (n->plan.note[0])

@@ -196,46 +196,40 @@ int start_check_identity(struct start_check *c)
 	c->nameless = vm_complete_identity(vm, &vm->proc.conf, &e) < 0;
 	if (c->nameless)
 		check_error(c, NULL, &e);
+	else
+		start_make_nics(vm);
 	vm->daemon->vms->uid_next = uid_next;
 	return STEP_DONE;
 }
 
-static bool check_is_bridge(const char *name)
+static const struct conf_place *check_place_of_nic(const struct start_check *c, const char *id)
 {
-	char path[64];
-	struct stat st;
+	const struct conf_vm *conf = &c->vm->file.conf;
 
-	snprintf(path, sizeof path, "/sys/class/net/%.15s/bridge", name);
-	return stat(path, &st) == 0;
+	for (size_t i = 0; i < conf->nics; i++)
+		if (streq(conf->nic[i].id, id) && conf->nic[i].place.file)
+			return &conf->nic[i].place;
+	return &conf->place;
 }
 
-static void check_nic(const struct start_check *c, const struct conf_nic *n)
-{
-	const struct daemon *d = c->vm->daemon;
-	struct err e = ERR_INIT;
-
-	if (n->bridge && !check_is_bridge(n->bridge)) {
-		if (if_nametoindex(n->bridge))
-			err_set(&e, ERR_INVALID_CONFIG,
-				"nic '%s': '%s' is an interface, but no bridge", n->id, n->bridge);
-		else
-			err_set(&e, ERR_NOT_FOUND, "nic '%s': there is no bridge '%s'", n->id,
-				n->bridge);
-		err_hint(&e, "make it (ip link add %s type bridge), or write Network= in its place",
-			n->bridge);
-		c->tell(c->data, &n->place, "Bridge", "error", &e);
-	} else if (n->network) {
-		/* a network unknown to the daemon but with a file has its own rows */
-		if (!networks_exists(d->networks, n->network, &e) &&
-			!conf_network_stamp(d->dirs.config, n->network))
-			c->tell(c->data, &n->place, "Network", "error", &e);
-	}
-}
-
+/* All that networks and addresses refuse; a VM that runs has its own already. */
 int start_check_networks(struct start_check *c)
 {
-	for (size_t i = 0; i < c->vm->file.conf.nics; i++)
-		check_nic(c, &c->vm->file.conf.nic[i]);
+	const struct vm *vm = c->vm;
+	const struct network_nic **nic = xcalloc(vm->proc.nics + 1, sizeof *nic);
+	struct err e = ERR_INIT;
+	const char *key;
+	size_t bad, n = 0;
+
+	for (size_t i = 0; i < vm->proc.nics; i++)
+		nic[n++] = &vm->proc.nic[i].net;
+	while (n && networks_try(vm->daemon->networks, nic, n, &bad, &key, &e) < 0) {
+		c->tell(c->data, check_place_of_nic(c, nic[bad]->nic), key, "error", &e);
+		err_clear(&e);
+		/* what the others ask for */
+		memmove(nic + bad, nic + bad + 1, (--n - bad) * sizeof *nic);
+	}
+	free(nic);
 	return STEP_DONE;
 }
 
@@ -246,10 +240,13 @@ int start_check_parts(struct start_check *c)
 	for (size_t i = 0; i < d->n_parts; i++) {
 		const char *key = NULL;
 		struct err e = ERR_INIT;
+		int r = d->parts[i]->check ? d->parts[i]->check(c->vm, &c->vm->file.conf, &key, &e)
+					   : 0;
 
-		if (d->parts[i]->check &&
-			d->parts[i]->check(c->vm, &c->vm->file.conf, &key, &e) < 0)
+		if (r < 0)
 			check_error(c, key, &e);
+		else if (r > 0)
+			check_warning(c, key, e.text, e.hint);
 	}
 	return STEP_DONE;
 }

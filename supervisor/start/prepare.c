@@ -146,7 +146,7 @@ int vm_complete_identity(struct vm *vm, const struct conf_vm *c, struct err *e)
 	return 0;
 }
 
-static void prepare_nics(struct vm *vm)
+void start_make_nics(struct vm *vm)
 {
 	char dns[64];
 	struct in_addr in;
@@ -179,7 +179,7 @@ int start_identity(struct vm_start *s, struct err *e)
 		vm_bases_check(vm, &vm->proc.conf, e) < 0 ||
 		vm_complete_identity(vm, &vm->proc.conf, e) < 0)
 		return e->number;
-	prepare_nics(vm);
+	start_make_nics(vm);
 	return STEP_DONE;
 }
 
@@ -286,10 +286,14 @@ int start_networks(struct vm_start *s, struct err *e)
 {
 	struct vm *vm = s->vm;
 
+	const struct network_nic *n;
+
 	if (s->nic == vm->proc.nics)
 		return STEP_DONE;
-	s->net = networks_need(
-		vm->daemon->networks, vm->proc.nic[s->nic].net.network, prepare_on_network, s);
+	n = &vm->proc.nic[s->nic].net;
+	if (n->bridge && networks_bridge(vm->daemon->networks, n->bridge, e) < 0)
+		return err_wrap(e, e->number, "nic '%s'", n->nic);
+	s->net = networks_need(vm->daemon->networks, n->network, prepare_on_network, s);
 	return STEP_WAITS;
 }
 

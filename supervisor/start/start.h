@@ -17,6 +17,9 @@ void start_at(struct vm_start *s, const struct start_step *step); /* continues t
 void start_next(struct vm_start *s);
 void start_failed(struct vm_start *s, const struct err *e);
 
+/* --- prepare.c --- */
+void start_make_nics(struct vm *vm); /* vm->proc.nic, from vm->proc.conf and the identity */
+
 /* --- the steps --- */
 start_step_fn start_permission, start_configuration, start_memory, start_qemu, start_kvm,
 	start_identity, start_nvram, start_networks, start_addresses, start_run_dir, start_socket,

@@ -45,7 +45,8 @@ struct vm_part {
 	const char *name;
 
 	/* Preflight, also for a VM that never ran: what start() would refuse in this
-	 * configuration. Changes nothing. key: the configuration key at fault, if there is one. */
+	 * configuration; 1: it would start, and e is a warning. Changes nothing. key: the
+	 * configuration key at fault, if there is one. */
 	int (*check)(const struct vm *vm, const struct conf_vm *c, const char **key, struct err *e);
 
 	/* Before QEMU: files, sockets, listeners. A failure fails the start. STEP_WAITS suspends

@@ -214,6 +214,104 @@ def test_what_only_qemu_knows(daemon, case):
     daemon.alone()
 
 
+LAB = "[Network]\nMode=nat\nBridge=lab0\nAddress=10.30.0.1/24\n"
+NICS = {  # code, lab.network, keys of the NIC, key at fault, words
+    "new network": (0, LAB, "Network=lab\n", None, ""),
+    "no such network": (4, None, "Network=nowhere\n", "Network", "nic 'lan': no network 'nowhere'"),
+    "broken file": (2, "[Network]\nMode=bridged\n", "Network=lab\n", "Network", "lab.network:2: Mode: "),
+    "overlaps": (3, LAB.replace("10.30", "10.77"), "Network=lab\n", "Network", "overlaps with"),
+    "elsewhere": (2, LAB, "Network=lab\nAddress=10.31.0.5\n", "Address", "10.31.0.5 is not one for guests in network 'lab'"),
+    "the host's": (3, LAB, "Network=lab\nAddress=10.30.0.1\n", "Address", "address 10.30.0.1 is the host's"),
+    "default's": (2, None, "Address=10.1.2.3\n", "Address", "not one for guests in network 'default'"),
+    "no bridge": (4, None, "Bridge=nowhere0\n", "Bridge", "there is no bridge 'nowhere0'"),
+    "no bridge but a link": (2, None, "Bridge=tap7\n", "Bridge", "'tap7' is an interface, but no bridge"),
+    "full": (11, "[Network]\nMode=nat\nAddress=10.30.0.1/30\n", "Network=lab\n[NIC two]\nNetwork=lab\n", "Network",
+             "nic 'two': network 'lab' has no free address"),
+}
+
+
+@pytest.mark.parametrize("case", NICS)
+def test_networks_as_their_files_are(daemon, case):
+    """D9a, D9b: with a file that the daemon has not read before, and a network that is not up."""
+    code, text, keys, key, says = NICS[case]
+    daemon.exec("sh", "-c", "ip link add br7 type bridge; ip link set br7 up; ip addr add 10.77.0.1/24 dev br7;"
+                "ip tuntap add tap7 mode tap")
+    if text:
+        daemon.write("lab.network", text)
+    daemon.micro("a", extra="[NIC lan]\n" + keys)
+    links = daemon.exec("ip", "-o", "link")
+    if code:
+        row = same(daemon, "a", code, key, says)
+        assert row["line"], "of the section"
+    else:
+        assert daemon.ok("check", "a") == "no problems\n"
+        assert daemon.exec("ip", "-o", "link") == links, "nothing was made"
+        daemon.ok("start", "a")
+        daemon.ok("kill", "a")
+    daemon.vmkeep("net", "stop", "--force", "lab")
+    daemon.exec("ip", "link", "del", "br7")
+    daemon.exec("ip", "link", "del", "tap7")
+
+
+def test_what_others_have(daemon):
+    """Addresses, MACs and names of VMs that run; check claims nothing itself."""
+    daemon.micro("a", extra="[NIC lan]\nAddress=192.168.122.9\nMACAddress=52:54:00:00:00:09\nHostName=nine\n")
+    daemon.up("a")
+    for keys, key, says in (("Address=192.168.122.9\n", "Address", "address 192.168.122.9 belongs to NIC 'lan' of VM 'a'"),
+                            ("MACAddress=52:54:00:00:00:09\n", "MACAddress", "belongs to NIC 'lan' of VM 'a'"),
+                            ("HostName=NINE\n", "HostName", "the name 'NINE' belongs to")):
+        daemon.micro("b", extra="[NIC lan]\n" + keys)
+        row = [row for row in problems(daemon, "b") if row["severity"] == "error"]
+        assert len(row) == 1 and row[0]["key"] == key and says in row[0]["reason"], row
+        assert says in daemon.fails(3, "start", "b")
+    daemon.micro("b", extra="[NIC lan]\nAddress=192.168.122.10\n")
+    assert daemon.ok("check", "b") == "no problems\n"
+    daemon.micro("c", extra="[NIC lan]\nAddress=192.168.122.10\n")
+    daemon.ok("start", "c")
+    daemon.ok("kill", "a", "c")
+
+
+PASSWORDS = {
+    "missing": (4, None, "display: password: "),
+    "empty": (2, "", "begins with an empty line"),
+    "first line empty": (2, "\nsecret\n", "begins with an empty line"),
+    "not UTF-8": (2, "\udcff\udcfe\n", "not UTF-8"),
+    "cut short": (2, "1234567\u00e9\n", "not UTF-8"),
+}
+
+
+@pytest.mark.parametrize("case", PASSWORDS)
+def test_password(daemon, case):
+    """D7: a VM does not run with a display that nobody can open."""
+    code, text, says = PASSWORDS[case]
+    daemon.micro("a", extra="[Display]\nListen=127.0.0.1\nPassword=a.secret\n")
+    if text is not None:
+        with open(daemon.config + "/a.secret", "wb") as f:
+            f.write(text.encode("utf-8", "surrogateescape"))
+    row = same(daemon, "a", code, "Password", says)
+    assert "first line" in row["hint"], row
+    daemon.alone()
+    # the cure
+    daemon.write("a.secret", "better\n")
+    os.chmod(daemon.config + "/a.secret", 0o600)
+    assert daemon.ok("check", "a") == "no problems\n"
+    os.chmod(daemon.config + "/a.secret", 0o644)
+    row = only(daemon, "a", "warning")
+    assert row["key"] == "Password" and row["hint"].startswith("chmod o-r "), row
+    daemon.ok("start", "a")
+    daemon.ok("kill", "a")
+
+
+def test_limits_without_control_groups(daemon):
+    """D9c: in a world whose control groups are hidden."""
+    daemon.stop_daemon()
+    daemon.exec("mount", "-t", "tmpfs", "none", "/sys/fs/cgroup")
+    daemon.start()
+    daemon.micro("a", extra="[Limits]\nCPUQuota=50%\n")
+    same(daemon, "a", 11, None, "CPUQuota=: there is no control group that can hold it")
+    daemon.exec("umount", "/sys/fs/cgroup")
+
+
 def test_no_slot_left(daemon):
     """F12: the whole plan is made beforehand; the section that has no slot is named."""
     for i in range(30):
