@@ -300,9 +300,9 @@ struct vm *vms_get(struct vms *vms, const char *name, struct err *e)
 	stamp = vms_stamp_of(vms, name);
 	if (vm && !stamp)
 		vms_gone_from_disk(vms, vm);
-	/* a new file may conflict with another VM, or be a renamed one: only the whole directory
-	 * tells */
-	if (stamp && (!vm || (vms->changed && !vm->identity.kept)))
+	/* a file of a VM that never ran may conflict with another VM, or be a renamed one: only the
+	 * whole directory tells. inotify may tell of the change after this request. */
+	if (stamp && (!vm || ((vms->changed || stamp != vm->file.stamp) && !vm->identity.kept)))
 		vms_reload(vms, &problems);
 	vm = vms_find(vms, name);
 	if (vm && stamp && stamp != vm->file.stamp)

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -249,6 +250,26 @@ def test_renamed_with_uuid_and_path(daemon):
     assert "web1.qcow2 is its disk from when the VM was called 'web1'" in said, said
     os.rename(daemon.images + "/web1.qcow2", daemon.images + "/www1.qcow2")
     assert "created" not in daemon.ok("start", "www1")
+
+
+def test_renamed_and_uuid_written_later(daemon):
+    """Refused first, without UUID=; with it the state follows, also if the request is read before inotify tells."""
+    wired(daemon, "web1", "", "Path=%n.qcow2\nSize=8M\n")
+    daemon.ok("start", "web1")
+    daemon.ok("kill", "web1")
+    uuid = daemon.info("web1")["uuid"]
+    rename(daemon, "web1", "www1")
+    assert "VM 'web1', whose file is gone" in daemon.fails(3, "start", "www1")
+    path = os.path.join(daemon.config, "www1.vm")
+    text = vmk.read_text(path)
+    client = daemon.client()
+    os.kill(daemon.daemon_pid(), signal.SIGSTOP)
+    serial = client.send("vm-start", {"name": "www1"})
+    daemon.write("www1.vm", text.replace("[VM]\n", "[VM]\nUUID=%s\n" % uuid))
+    os.kill(daemon.daemon_pid(), signal.SIGCONT)
+    with pytest.raises(vmk.Error, match="is its disk from when the VM was called 'web1'"):
+        client.result(serial)
+    assert images(daemon) == ["web1.qcow2"]
 
 
 def test_copied_with_uuid(daemon):
