@@ -245,17 +245,19 @@ static int args_find_verb(struct parser *p, const char **rest, size_t *n, struct
 {
 	struct args *a = p->a;
 	const char *word[3] = { NULL };
-	size_t at[4] = { 0 }, found = 0, used = 0;
+	size_t at[5] = { 0 }, found = 0, used = 0;
+	bool help = false;
 
 	for (size_t i = 0; i < p->words && found < 3 + used && strcmp(p->word[i], "--") != 0; i++) {
 		if (args_is_option(p->word[i])) {
+			help = help || streq(p->word[i], "-h") || streq(p->word[i], "--help");
 			i += strcmp(p->word[i], "--run") == 0;
 			continue;
 		}
-		if (found == 0 && !a->given[ARGS_HELP] && strcmp(p->word[i], "help") == 0) {
+		if (found == used && used < 2 && strcmp(p->word[i], "help") == 0) {
 			a->given[ARGS_HELP] = true;
 			at[found++] = i;
-			used = 1;
+			used++;
 			continue;
 		}
 		word[found - used] = p->word[i];
@@ -270,7 +272,7 @@ static int args_find_verb(struct parser *p, const char **rest, size_t *n, struct
 		free(a->spelling);
 		a->spelling = xstrdup(word[0]);
 		a->verb = api_verb_by_command(word[0]);
-		if (!a->verb && a->given[ARGS_HELP] && args_is_group(word[0]) && !word[1])
+		if (!a->verb && (help || a->given[ARGS_HELP]) && args_is_group(word[0]) && !word[1])
 			a->topic = word[0];
 		else if (!a->verb)
 			return args_unknown_verb(a, word, e);

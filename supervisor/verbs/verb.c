@@ -15,9 +15,13 @@ struct vm *verb_vm(struct daemon *d, struct request *r)
 	struct err e = ERR_INIT;
 	struct vm *vm = vms_get(d->vms, request_string(r, "name"), &e);
 
-	if (!vm)
-		request_error(r, &e);
-	return vm;
+	if (vm)
+		return vm;
+	/* no other VM is proposed to be stopped in place of a mistyped one */
+	if (e.class == ERR_NOT_FOUND && request_verb(r)->traits & API_HARMS)
+		err_hint(&e, "vmkeep list shows which VMs there are");
+	request_error(r, &e);
+	return NULL;
 }
 
 static bool verb_is_owner(void *data, const struct conf_list *owner)
