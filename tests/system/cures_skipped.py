@@ -85,7 +85,13 @@ SKIPPED = {
         "vmkeep snapshot revert %s SNAPSHOT finishes it, to any that vmkeep snapshot list %s tells",
         "wait until it runs or is stopped",
     ),
-    "each kind of image is made and mended in tests/system/test_headers.py": (
+    "each kind of image is made and mended in tests/system/test_headers.py, test_bases.py": (
+        "state what it is: qemu-img rebase -u -F %s -b %s %s",
+        "let its name tell what it is: it must end in .%s",
+        "rename it",
+        "write ReadOnly=yes, or give this VM a copy of the image",
+        "put it back as it was; a new version of a base needs a new name",
+        "write them from the top down: first the base of the disk itself",
         "backup tools make them; with the VM off, qemu-img bitmap --remove %s %s drops it, and the next backup is a full one",
         "convert it where it was made, with a QEMU that knows it: qemu-img convert -O qcow2 %s NEW",
         "convert it: qemu-img convert -f %s -O qcow2 %s %s, and write %s=%s",
@@ -136,6 +142,7 @@ SKIPPED = {
         "the host has not enough left: see free -h, or lower Memory=",
     ),
     "behind a check that refuses earlier": (
+        "shorten it, for example Append= in [Boot]",
         "Size= creates in the image directory only: create it with qemu-img",
         "install the package that brings it, or choose another Bus=, Model= or Video=",
         "put disks on Bus=scsi%s",
@@ -172,5 +179,11 @@ SKIPPED = {
         "this file system needs Cache=writeback",
         "this host may not have io_uring: write AIO=threads",
         "write Cache=none, or AIO=threads",
+    ),
+    "of models and limits of QEMU: tests/system/test_check_is_start.py": (
+        "its CPU cannot address so much: write less memory, or another Model=",
+        "this accelerator has at most 255 CPUs, fewer where Cores= or Threads= is no power of two: write fewer CPUs=",
+        "to go without: Features=%s in [CPU]; or write another Model=",
+        "write another Model= in [CPU]",
     ),
 }

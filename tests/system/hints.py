@@ -13,7 +13,8 @@ ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 # Calls whose argument (counted from 0) is a hint; fields that hold one; tables of them: file, variable, column.
 CALLS = {"err_hint": 1, "host_row": 2, "check_row": 5}
 FIELDS = {"hint", "cure", "install"}
-TABLES = {"supervisor/vm/said.c": ("known", 2), "supervisor/client/option.c": ("refusals", 1),
+TABLES = {"supervisor/check/duplicates.c": ("kinds", 1),
+          "supervisor/vm/said.c": ("known", 2), "supervisor/client/option.c": ("refusals", 1),
           "supervisor/control/dispatch.c": ("hint", 0), "supervisor/host/kvm.c": ("kvm_in_firmware", 0)}
 
 

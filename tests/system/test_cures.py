@@ -22,6 +22,13 @@ def a_typing_error(p, daemon):
     daemon.ok("check", word)
 
 
+@cure("vmkeep list shows which VMs there are")
+def a_typing_error_of_harm(p, daemon):
+    daemon.micro("web1")
+    assert "web1" in p.types(p.refused("kill", "web2", code=4))
+    p.refused("stop", "web", code=4)
+
+
 @cure("usage: vmkeep %s")
 def a_missing_word(p, daemon):
     daemon.micro("a")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Hints about keys, networks and snapshots are followed to the letter, and then what was refused works."""
+import json
 import os
 import re
 
@@ -45,22 +46,6 @@ def an_unknown_machine(p, daemon):
 
 
 
-
-
-@cure("name base files .qcow2, .raw or .img")
-def a_base_without_an_ending(p, daemon):
-    daemon.image("base.raw", "deaf")
-    os.rename(daemon.images + "/base.raw", daemon.images + "/base")
-    daemon.exec("qemu-img", "create", "-qf", "qcow2", "-b", "base", "-F", "raw", daemon.images + "/a.qcow2")
-    daemon.write("a.vm", vm(disk("a.qcow2", "Base=base")))
-    result = daemon.vmkeep("start", "a")
-    if result.code == 0:
-        pytest.skip("the header says what it is")
-    p.check(re.search(r"hint: (.*)", result.err).group(1))
-    os.rename(daemon.images + "/base", daemon.images + "/base.raw")
-    daemon.exec("qemu-img", "rebase", "-u", "-b", "base.raw", "-F", "raw", daemon.images + "/a.qcow2")
-    p.set("a.vm", "[Disk root]", "Base", "base.raw")
-    daemon.ok("start", "a")
 
 
 @cure("install qemu-system-x86, or correct Binary=", "install QEMU below /usr",
@@ -140,6 +125,36 @@ def an_unknown_processor(p, daemon):
     hint = p.refused("start", "a")
     p.set("a.vm", "[CPU]", "Features", None)
     daemon.ok("start", "a")
+
+
+@cure("write a smaller Max= in [Memory], or add memory or swap", "stop other guests, add memory or swap, or write a smaller Memory=")
+def too_much_memory_later(p, daemon):
+    daemon.micro("a", extra="[Memory]\nMax=60T\n")
+    p.writes(p.refused("start", "a"), 0, "[Memory]", "32M")
+    daemon.ok("start", "a")
+
+
+@cure("ls /usr/share/qemu/keymaps lists what Keymap= may be")
+def an_unknown_keymap(p, daemon):
+    daemon.micro("a", extra="[Display]\nKeymap=xx\n")
+    hint = p.refused("start", "a")
+    known = daemon.exec("sh", "-c", hint.split(" lists")[0]).split()
+    p.writes(hint, 0, "[Display]", "de" if "de" in known else known[0])
+    p.set("a.vm", "[Display]", "Keymap", "de")
+    daemon.ok("start", "a")
+
+
+@cure("without MACAddress= each NIC has one of its own", "without Address= each NIC has one of its own",
+      "Port=auto takes a free one", "CID=auto takes a free one")
+def claimed_twice(p, daemon):
+    for section, lines in (("[NIC lan]", "MACAddress=52:54:00:00:00:07"), ("[NIC lan]", "Address=192.168.122.7"),
+                           ("[Display]", "Listen=127.0.0.1\nPort=5977\nAllowNoPassword=yes"), ("[VSock]", "CID=77")):
+        for name in "ab":
+            daemon.micro(name, extra="%s\n%s\n" % (section, lines))
+        rows = json.loads(daemon.vmkeep("--json", "check", "b").out)
+        key, value = p.keys(p.check(next(row["hint"] for row in rows if "too, as its" in row["reason"])))[0]
+        p.set("b.vm", section, key, value or None)
+        assert "too, as its" not in daemon.vmkeep("check", "b").out
 
 
 # --- networks ---

@@ -31,7 +31,7 @@ def no_image_elsewhere(p, daemon):
     daemon.ok("start", "a")
 
 
-@cure("mount what holds %s, or put the image back; if it is lost for good, qemu-img create -f %s %s %lld makes an empty one")
+@cure("mount what holds %s, or put the image back; if it is lost for good, qemu-img create -f %s%s %s %lld makes an empty one")
 def an_image_is_lost(p, daemon):
     daemon.write("a.vm", vm(disk("a.raw", "Size=1M")))
     daemon.ok("start", "a")
@@ -247,6 +247,79 @@ def a_renamed_vm(p, daemon):
     p.set("b.vm", "[VM]", "UUID", uuid)
     p.writes(p.refused("start", "b"), 0, "[Disk root]", file="b.vm")
     daemon.ok("start", "b")
+
+
+@cure("write Size=%s, or enlarge it while %s is stopped: qemu-img resize -f %s %s %s", "write Size=%s")
+def another_size(p, daemon):
+    daemon.write("a.vm", vm(disk("a.raw", "Size=2M")))
+    daemon.ok("start", "a")
+    daemon.ok("kill", "a")
+    p.set("a.vm", "[Disk root]", "Size", "1M")
+    p.writes(p.told(), 0, "[Disk root]")
+    assert daemon.json("check", "a") == []
+    p.set("a.vm", "[Disk root]", "Size", "4M")
+    p.runs(p.told(), "qemu-img")
+    assert daemon.json("check", "a") == []
+    daemon.ok("start", "a")
+
+
+def based(daemon, *options, lines=("Base=base.raw",), base="base.raw"):
+    """An overlay, and the VM that has it."""
+    daemon.image("base.raw", "deaf")
+    if base != "base.raw":
+        os.rename(daemon.images + "/base.raw", daemon.images + "/" + base)
+    daemon.exec("qemu-img", "create", "-qf", "qcow2", *options, daemon.images + "/a.qcow2", "1M")
+    daemon.write("a.vm", vm(disk("a.qcow2", *lines)))
+
+
+@cure("write Size=%s or more, for the guest's disk would be cut off")
+def smaller_than_its_base(p, daemon):
+    daemon.image("base.raw", "deaf", size=4 << 20)
+    daemon.write("a.vm", vm(disk("a.qcow2", "Base=base.raw", "Size=1M")))
+    p.writes(p.refused("start", "a"), 0, "[Disk root]")
+    daemon.ok("start", "a")
+
+
+@cure("write Base=%s; if it has only another name now: qemu-img rebase -u -F %s -b %s %s")
+def another_base(p, daemon):
+    based(daemon, "-b", "base.raw", "-F", "raw", lines=("Base=other.raw",))
+    daemon.exec("cp", daemon.images + "/base.raw", daemon.images + "/other.raw")
+    p.runs(p.refused("start", "a"), "qemu-img")
+    daemon.ok("start", "a")
+
+
+@cure("the guest can write that header; qemu-img rebase -u -F %s -b %s %s puts it back. A base of another format must have another name")
+def a_base_that_is_another(p, daemon):
+    based(daemon, "-b", "base.raw", "-F", "raw")
+    daemon.ok("start", "a")
+    daemon.ok("kill", "a")
+    daemon.exec("qemu-img", "rebase", "-u", "-F", "qcow2", "-b", "base.raw", daemon.images + "/a.qcow2")
+    p.runs(p.refused("start", "a"), "qemu-img")
+    daemon.ok("start", "a")
+
+
+@cure("qemu-img convert -f %s -O qcow2 %s NEW && qemu-img rebase -u -F qcow2 -b NEW %s, and write Base=NEW",
+      "qemu-img convert -f %s -O qcow2 %s %s && qemu-img rebase -u -F qcow2 -b %s %s, and write Base=%s")
+def a_base_of_others(p, daemon):
+    daemon.image("b.raw", "deaf")
+    daemon.exec("qemu-img", "convert", "-f", "raw", "-O", "vmdk", daemon.images + "/b.raw", daemon.images + "/base.vmdk")
+    daemon.exec("qemu-img", "create", "-qf", "qcow2", "-b", "base.vmdk", "-F", "vmdk", daemon.images + "/a.qcow2")
+    daemon.write("a.vm", vm(disk("a.qcow2", "Base=base.vmdk")))
+    hint = p.refused("start", "a")
+    p.runs(hint, "qemu-img", NEW=daemon.images + "/base.qcow2")
+    p.writes(hint.replace("NEW", "base.qcow2"), 0, "[Disk root]")
+    daemon.ok("start", "a")
+
+
+@cure("give each VM an image of its own, or write ReadOnly=yes in both")
+def an_image_of_two(p, daemon):
+    daemon.micro("a")
+    daemon.write("b.vm", vm(disk("a.raw")))
+    p.told("b")
+    daemon.exec("cp", daemon.images + "/a.raw", daemon.images + "/b.raw")
+    p.set("b.vm", "[Disk root]", "Path", "b.raw")
+    assert daemon.json("check") == []
+    daemon.ok("start", "a", "b")
 
 
 # --- what was there, and is not ---

@@ -70,7 +70,7 @@ def commands(text):
 def wrong_commands(text, whole=False):
     """Commands that the real parser refuses. Text may name a command, a hint must write it down whole."""
     for found, words in commands(text):
-        if words[0] in PROSE or words[0] == "help":
+        if words[0] in PROSE or words[0] == "help" or re.fullmatch("[a-z]+ed", words[0]):
             continue
         second = len(words) == 2 and re.fullmatch("[a-z-]+", words[1])  # may be the sentence's next word
         tries = [accepted(*words)] + ([accepted(*words[:1])] if second else [])
