@@ -65,6 +65,7 @@ struct conf_context { /* for specifiers and defaults; all borrowed for the call 
 	const struct conf_daemon *defaults; /* may be NULL */
 	const char *uuid;		    /* %u; NULL: using it is an error */
 	const char *state_dir;		    /* %s */
+	const char *newer;		    /* see conf/known.h; NULL: no newer version ran here */
 };
 
 /* The out structs start as ..._INIT. They are valid and fully defaulted even if problems were

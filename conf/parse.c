@@ -9,6 +9,7 @@
 
 #include "conf/check.h"
 #include "conf/default.h"
+#include "conf/known.h"
 #include "conf/reader.h"
 #include "conf/renamed.h"
 #include "conf/value.h"
@@ -26,6 +27,7 @@ struct parse {
 	struct arena *arena; /* of the root */
 	struct conf_specifiers spec;
 	const struct conf_daemon *defaults; /* or NULL */
+	const char *newer;		    /* or NULL */
 	struct conf_problems *problems;
 	struct conf_marks marks;
 	struct arena scratch;
@@ -192,10 +194,27 @@ static bool parse_note_header(struct parse *p, const struct conf_place *place)
 	return true;
 }
 
+/* key NULL: the section. False: no newer version that ran here knows it. */
+static bool parse_is_newer(struct parse *p, const struct conf_place *place, const char *what,
+	const char *section, const char *key)
+{
+	char version[CONF_VERSION_MAX];
+
+	if (!p->newer || !conf_known_has(p->newer, section, key, version))
+		return false;
+	conf_problem(p->problems, place, what,
+		"this is vmkeep " VMKEEP_VERSION
+		" and does not know it; vmkeep %s does, which ran here before",
+		version);
+	return true;
+}
+
 static void parse_unknown_section(struct parse *p, const struct conf_place *place, const char *name)
 {
 	const char *nearest = conf_section_nearest(p->schema, name);
 
+	if (parse_is_newer(p, place, p->header, name, NULL))
+		return;
 	conf_problem(p->problems, place, p->header,
 		nearest ? "unknown section, did you mean [%s]?" : "unknown section", nearest);
 }
@@ -275,6 +294,8 @@ static void parse_unknown_key(struct parse *p, const struct conf_place *place, c
 	const struct conf_section *home = conf_key_home(p->schema, key);
 	const char *nearest = conf_key_nearest(p->section, key);
 
+	if (parse_is_newer(p, place, key, p->section->name, key))
+		return;
 	if (home)
 		conf_problem(p->problems, place, key,
 			"unknown key in [%s], did you mean it in [%s]?", p->section->name,
@@ -410,6 +431,7 @@ void conf_vm_parse(struct conf_vm *out, const char *name, const struct conf_sour
 
 	parse_init(&p, &conf_vm_schema, out, &spec, problems);
 	p.defaults = ctx->defaults;
+	p.newer = ctx->newer;
 	out->name = arena_strdup(&out->arena, name);
 	out->place = parse_run(&p, src, n);
 	conf_check_name(name, &out->place, problems);

@@ -20,6 +20,7 @@
 #include "supervisor/control/server.h"
 #include "supervisor/verbs/verbs.h"
 #include "supervisor/core/hooks.h"
+#include "supervisor/core/known_keys.h"
 #include "supervisor/core/options.h"
 #include "supervisor/core/preview.h"
 #include "supervisor/core/sweeper.h"
@@ -197,6 +198,8 @@ static int daemon_build(struct daemon *d, struct err *e)
 	r = daemon_make_image_dir(d, e);
 	if (r < 0)
 		return r;
+	known_keys_leave(d->dirs.state_fd);
+	d->newer_keys = known_keys_read(d->dirs.state_fd);
 	d->uids = uids_new(UIDS_CLAIMS, d->dirs.state_fd, d->dirs.state, e);
 	if (!d->uids)
 		return e->number;
@@ -375,7 +378,7 @@ int main(int argc, char **argv)
 	if (o.print_time)
 		return down_print_time(o.dirs.config);
 	if (o.check)
-		return preview_print(o.dirs.config);
+		return preview_print(o.dirs.config, o.dirs.state);
 	if (o.log_level && log_level_parse(o.log_level, &level) < 0) {
 		fprintf(stderr, "vmkeepd: --log-level is error, warning, info or debug\n");
 		return 2;

@@ -28,7 +28,10 @@ static void files_read_conf(struct vm *vm, struct conf_problems *p)
 	struct conf_daemon defaults = CONF_DAEMON_INIT;
 	struct conf_problems ignored = { 0 };
 	struct conf_context ctx = {
-		.defaults = &defaults, .state_dir = d->dirs.state, .uuid = vm->identity.uuid
+		.defaults = &defaults,
+		.state_dir = d->dirs.state,
+		.uuid = vm->identity.uuid,
+		.newer = d->newer_keys,
 	};
 	bool there;
 

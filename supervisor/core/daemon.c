@@ -82,6 +82,7 @@ void daemon_release(struct daemon *d)
 	loop_release(&d->loop);
 	conf_daemon_release(&d->conf);
 	free(d->conf_problem);
+	free(d->newer_keys);
 	free(d->image_dir);
 	free(d->jail);
 	free(d->program);

@@ -42,6 +42,7 @@ struct daemon {
 	uint64_t conf_stamp; /* of the file that conf or conf_problem came from */
 	/* why conf has only built-in defaults (no VM is started then); else NULL */
 	char *conf_problem;
+	char *newer_keys;	  /* core/known_keys.h; or NULL */
 	char *image_dir;	  /* absolute */
 	char *jail;		  /* path of vmkeep-jail */
 	char *program;		  /* this daemon's own executable, as found at start */

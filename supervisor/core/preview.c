@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/core/preview.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 
 #include "base/mem.h"
 #include "base/text.h"
 #include "conf/load.h"
+#include "supervisor/core/known_keys.h"
 
 struct preview {
 	const char *config;
+	char *newer_keys; /* or NULL */
 	struct conf_daemon daemon;
 	bool bad;
 };
@@ -39,6 +42,7 @@ static void preview_vm(void *data, const char *name)
 		.defaults = &w->daemon,
 		.uuid = "00000000-0000-0000-0000-000000000000", /* placeholder */
 		.state_dir = "/var/lib/vmkeep",
+		.newer = w->newer_keys,
 	};
 	struct conf_problems p = { 0 };
 	struct conf_vm vm = CONF_VM_INIT;
@@ -59,16 +63,20 @@ static void preview_network(void *data, const char *name)
 	conf_network_release(&n);
 }
 
-int preview_print(const char *config)
+int preview_print(const char *config, const char *state)
 {
+	_cleanup_(close_fd) int state_fd = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct preview w = { .config = config, .daemon = CONF_DAEMON_INIT };
 	struct conf_problems p = { 0 }, names = { 0 };
 
+	if (state_fd >= 0)
+		w.newer_keys = known_keys_read(state_fd);
 	conf_load_daemon(&w.daemon, config, &p);
 	preview_report(&w, "no VM would start, because of vmkeep.conf:", "", &p);
 	conf_list_networks(config, preview_network, &w, &names);
 	conf_list_vms(config, preview_vm, &w, &names);
 	preview_report(&w, "files that would not be read:", "", &names);
 	conf_daemon_release(&w.daemon);
+	free(w.newer_keys);
 	return w.bad ? 2 : 0;
 }

@@ -9,6 +9,6 @@
 #define SUPERVISOR_CORE_PREVIEW_H
 
 /* Prints what would not start, and warnings. Exit code: 0, or 2 if something would not. */
-int preview_print(const char *config);
+int preview_print(const char *config, const char *state);
 
 #endif

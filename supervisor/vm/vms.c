@@ -141,7 +141,10 @@ static void vms_refresh_all(struct vms *vms, struct vm *vm, uint64_t stamp, stru
 {
 	struct daemon *d = vms->daemon;
 	struct conf_context ctx = {
-		.defaults = &d->conf, .uuid = vm->identity.uuid, .state_dir = d->dirs.state
+		.defaults = &d->conf,
+		.uuid = vm->identity.uuid,
+		.state_dir = d->dirs.state,
+		.newer = d->newer_keys,
 	};
 	_cleanup_(conf_problems_release) struct conf_problems own = { 0 };
 	struct conf_vm fresh = CONF_VM_INIT;

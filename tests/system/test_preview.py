@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """vmkeepd --check: before an upgrade replaces the daemon, the new program names what it would not start."""
 import os
+import re
 import subprocess
 
 import vmk
@@ -9,7 +10,7 @@ POSTINST = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", 
 
 
 def preview(world):
-    return subprocess.run(world.inside([world.program("vmkeepd"), "--config", world.config, "--check"]),
+    return subprocess.run(world.inside([world.program("vmkeepd"), "--config", world.config, "--state", world.state, "--check"]),
                           capture_output=True, text=True, timeout=20 * vmk.SLOW, check=False)
 
 
@@ -35,6 +36,35 @@ def test_what_would_not_start_is_named(world):
     assert "good" not in said and "network lab" not in said
     world.write("vmkeep.conf", "[Defaults]\nVM.Memry=1G\n")
     assert "no VM would start, because of vmkeep.conf:\n" in preview(world).stdout
+
+
+def test_a_key_of_a_newer_version(world):
+    """A daemon leaves its keys to those that come after it; an older one says whose a key is that it does not know."""
+    path = os.path.join(world.state, "known-keys")
+    world.micro("a")
+    world.start()
+    ours = vmk.read_text(path)
+    assert ours.startswith("vmkeep ") and "\nVM.Memory\n" in ours and "\nDisk.Path\n" in ours
+    world.stop_daemon()
+    newer = ours.replace(ours.split("\n")[0], "vmkeep 99.1") + "VM.Warp\nHologram.Size\n"
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(newer)
+    world.micro("a", vm="Warp=9\n", extra="[Hologram]\nSize=1\n")
+    world.write("b.vm", "[VM]\nMemry=1G\n[Disk root]\nPath=a.raw\n")
+    world.start()
+    for said in (world.fails(2, "start", "a"), world.vmkeep("check", "a").out, preview(world).stdout):
+        for what in ("a.vm:4: Warp", "a.vm:7: [Hologram]"):
+            assert re.search(re.escape(what) + ": this is vmkeep [0-9.]+ and does not know it; vmkeep 99.1 does", said), said
+    assert "did you mean 'Memory'" in world.fails(2, "start", "b")
+    assert vmk.read_text(path) == newer, "it stays for those that come"
+    world.stop_daemon()
+    for text in ("vmkeep 0.0.1\nVM.Warp\n", "", "\0\0", "vmkeep \n"):
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        world.start()
+        assert vmk.read_text(path) == ours
+        assert "unknown key in [VM]" in world.fails(2, "start", "a")
+        world.stop_daemon()
 
 
 def test_the_package_says_it(world):

@@ -36,7 +36,9 @@ static void run(const struct budget_case *c, struct said *s)
 	const struct conf_vm *all[VMS_MAX];
 	struct conf_source source = conf_case_source("vmkeep.conf", c->daemon);
 	struct conf_problems p = { 0 };
-	struct conf_context ctx = { &daemon, UUID, "/var/lib/vmkeep" };
+	struct conf_context ctx = {
+		.defaults = &daemon, .uuid = UUID, .state_dir = "/var/lib/vmkeep"
+	};
 	size_t n = 0;
 
 	conf_daemon_parse(&daemon, &source, 1, &p);
