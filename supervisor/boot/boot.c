@@ -56,7 +56,7 @@ static void boot_pending_begin(struct pending *p, struct vm *vm)
 		boot_fail(p, vm, "%s", e.text);
 }
 
-/* udev loads its module while we boot: a guest that came earlier would fail, or emulate for ever. */
+/* udev loads KVM's module while we boot: an earlier start would fail, or emulate for ever. */
 static bool boot_awaits_kvm(const struct boot *b)
 {
 	_cleanup_(close_fd) int root = -1;

@@ -3,7 +3,7 @@
  * supervisor/host/kvm.h - what the host shows of KVM without starting anything: the CPU's flag, the
  * module, the device node; and the cure that fits
  *
- * A start, check and host check all use this table. Whether guests boot is proved in qemu/probe_kvm.c.
+ * A start, check and host check all use this table. qemu/probe_kvm.c proves that guests boot.
  */
 #ifndef SUPERVISOR_HOST_KVM_H
 #define SUPERVISOR_HOST_KVM_H

@@ -17,8 +17,8 @@
 enum { CACHE_VERSION = 1, CACHE_MAX = 4 << 20, ANSWER_MAX = 1 << 20 };
 
 static const char file_name[] = "qemu-probe.json";
-static const double probe_seconds =
-	60; /* a busy host, or one that emulates its CPU, needs more than 10 */
+/* A busy host, or one that emulates its CPU, needs more than 10. */
+static const double probe_seconds = 60;
 
 struct known { /* one binary */
 	struct known *next;

@@ -115,8 +115,8 @@ static void events_ask_why(struct vm *vm)
 		vm_call(vm, "query-status", NULL, events_on_status);
 }
 
-/* The event does not tell why. What somebody asked for, or a disk caused, is known; otherwise QEMU or KVM
- * may have given the guest up. */
+/* The event does not tell why. What somebody asked for, or a disk caused, is known; otherwise QEMU
+ * or KVM may have given the guest up. */
 static void events_on_stop(struct vm *vm, const json_t *data)
 {
 	if (vm->who[0] || vm->busy || vm->mon.io_error)

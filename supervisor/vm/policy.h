@@ -60,7 +60,8 @@ const char *vm_ending_name(enum vm_ending ending);
 /* For run records: unlike the names above, unique. */
 const char *vm_ending_word(enum vm_ending ending);
 /* It ended by itself, and abnormally. */
-/* While the host boots, what a start lacks may come at any moment: it is repeated soon, and needs nobody. */
+/* While the host boots, what a start lacks may come at any moment: the start is repeated soon, and
+ * nobody needs to be told. */
 bool policy_is_eager(enum vm_ending ending, double until, double now);
 bool vm_ending_is_wrong(enum vm_ending ending);
 

@@ -2,8 +2,8 @@
 /*
  * supervisor/vm/run_state.h - what each of QEMU's run states means for a VM
  *
- * The states of RunState in QEMU's qapi/run-state.json, up to QEMU 10. A start, an adoption and a guest
- * that stopped all look up the same table.
+ * The states of RunState in QEMU's qapi/run-state.json, up to QEMU 10. A start, an adoption and a
+ * guest that stopped all look up the same table.
  */
 #ifndef SUPERVISOR_VM_RUN_STATE_H
 #define SUPERVISOR_VM_RUN_STATE_H
