@@ -291,12 +291,12 @@ static struct agent *agent_connection(struct vm *vm, struct err *e)
 
 	if (!a) {
 		err_set(e, ERR_WRONG_STATE, "has no port for a guest agent");
-		err_hint(e, "set Enable=yes in [Agent], and start it anew");
+		err_hint(e, "set Enable=yes in [Agent], then restart the VM");
 		return NULL;
 	}
 	if (!a->open) {
-		err_set(e, ERR_WRONG_STATE, "no guest agent runs in it");
-		err_hint(e, "install and start qemu-guest-agent in the guest");
+		err_set(e, ERR_WRONG_STATE, "no guest agent is running in it");
+		err_hint(e, "wait until the guest has booted, or install and start qemu-guest-agent in it");
 		return NULL;
 	}
 	if (vm->st.state == VM_PAUSED) {

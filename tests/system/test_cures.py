@@ -245,7 +245,7 @@ def less_memory_than_the_floor(p, daemon):
     p.refused("set-memory", "a", "20M", "--timeout", "1", code=8)
 
 
-@cure("set Enable=yes in [Agent], and start it anew", "install and start qemu-guest-agent in the guest")
+@cure("set Enable=yes in [Agent], then restart the VM", "wait until the guest has booted, or install and start qemu-guest-agent in it")
 def no_agent_port(p, daemon):
     daemon.micro("a", extra="[Agent]\nEnable=no\n")
     daemon.up("a")
