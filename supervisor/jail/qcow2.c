@@ -308,23 +308,21 @@ static uint64_t qcow2_last_used(struct extent *x, uint64_t *missing)
 	const uint64_t entries = x->q->reftable_clusters * x->cluster / TABLE_ENTRY,
 		       per_block = x->cluster * 8 >> x->q->refcount_order;
 	uint8_t *table = xcalloc(entries, TABLE_ENTRY);
-	uint64_t last = 0;
+	uint64_t last = 0, length;
 	unsigned read = 0;
 
 	qcow2_fetch(x, table, entries * TABLE_ENTRY, x->q->reftable_at);
-	for (uint64_t i = entries; i-- > 0 && !last && !*missing && read < BLOCKS_MAX;) {
+	length = qcow2_length(x);
+	for (uint64_t i = entries; i-- > 0 && !*missing;) {
 		uint64_t at = qcow2_be(table + i * TABLE_ENTRY, TABLE_ENTRY) & qcow2_offset;
 
-		if (!at)
-			continue;
-		if (qcow2_beyond(x, at))
+		if (at >= length)
 			*missing = at;
-		else
+		else if (at && !last && read++ < BLOCKS_MAX)
 			last = qcow2_last_in_block(x, at, i * per_block);
-		read++;
 	}
 	free(table);
-	return read == BLOCKS_MAX ? UINT64_MAX : last * x->cluster;
+	return read > BLOCKS_MAX ? UINT64_MAX : last * x->cluster;
 }
 
 /* Where an entry's data begins; 0: it has none. */

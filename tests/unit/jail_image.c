@@ -7,6 +7,8 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
+#include <sys/mman.h>
 
 #include "base/mem.h"
 #include "supervisor/jail/image.h"
@@ -289,6 +291,113 @@ static void test_what_a_guest_wrote(void **state)
 	assert_true(image_check_header(&f, head, sizeof head, &e) < 0);
 }
 
+/* --- an image against its length --- */
+
+enum { CLUSTER = 1 << 16 };
+
+static void write_be(int fd, uint64_t at, size_t len, uint64_t v)
+{
+	uint8_t b[8];
+
+	put(b, len, v);
+	assert_int_equal(pwrite(fd, b, len, (off_t)at), len);
+}
+
+/* Header, refcount table, its block, L1 table, L2 table and one cluster of data. */
+static int make_image(void)
+{
+	const uint64_t copied = 1ULL << 63;
+	uint8_t head[512] = { 0 };
+	int fd = memfd_create("image", MFD_CLOEXEC);
+
+	header(head, 3);
+	assert_int_equal(pwrite(fd, head, sizeof head, 0), sizeof head);
+	write_be(fd, 1 * CLUSTER, 8, 2 * CLUSTER);
+	for (uint64_t i = 0; i < 6; i++)
+		write_be(fd, 2 * CLUSTER + i * 2, 2, 1);
+	write_be(fd, 3 * CLUSTER, 8, copied | 4 * CLUSTER);
+	write_be(fd, 4 * CLUSTER, 8, copied | 5 * CLUSTER);
+	assert_int_equal(ftruncate(fd, 6 * CLUSTER), 0);
+	return fd;
+}
+
+static char warned[512];
+
+static void hear(
+	const struct jail *j, const char *step, const struct jail_file *f, const struct err *e)
+{
+	(void)j, (void)step, (void)f;
+	snprintf(warned, sizeof warned, "%.300s; %.200s", e->text, e->hint);
+}
+
+static int check_length(int fd, off_t length, const char *seen, time_t changed, struct err *e)
+{
+	struct jail_file f = disk;
+	struct jail j = { .file = &f, .n_files = 1 };
+
+	if (length)
+		assert_int_equal(ftruncate(fd, length), 0);
+	f.data = f.fd = fd;
+	f.seen = seen;
+	assert_int_equal(fstat(fd, &f.st), 0);
+	if (changed)
+		f.st.st_ctime = changed;
+	warned[0] = '\0';
+	image_warn(&j, &f, hear);
+	return image_check(&j, &f, e);
+}
+
+static void test_length(void **state)
+{
+	_cleanup_(close_fd) int fd = make_image();
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(check_length(fd, 0, "", 0, &e), 0);
+	assert_int_equal(check_length(fd, 5 * CLUSTER + 512, "", 0, &e), 0);
+	/* the guest's data */
+	assert_true(check_length(fd, 5 * CLUSTER, "", 0, &e) < 0);
+	assert_non_null(strstr(e.text, "320K are left of at least 384K"));
+	assert_string_equal(warned, "");
+	assert_true(check_length(fd, 0, "2026-11-23", 0, &e) < 0);
+	assert_non_null(strstr(e.hint, "truncate -s 393216 "));
+	/* before the host came up: its last writes */
+	assert_int_equal(check_length(fd, 0, "2026-11-23", 1, &e), 0);
+	assert_non_null(strstr(warned, "320K are left of at least 384K; the host died"));
+	assert_true(check_length(fd, 0, "", 1, &e) < 0);
+	/* counted, but not referred to: a lost cluster; one of zeroes, one of another kind */
+	for (uint64_t entry = 0; entry <= 5 * CLUSTER + 1; entry += 5 * CLUSTER + 1) {
+		write_be(fd, 4 * CLUSTER, 8, entry);
+		assert_int_equal(check_length(fd, 0, "", 0, &e), 0);
+		assert_string_equal(warned, "");
+	}
+	write_be(fd, 4 * CLUSTER, 8, 1ULL << 62 | 5 * CLUSTER); /* compressed */
+	assert_true(check_length(fd, 0, "", 0, &e) < 0);
+	/* tables: no power cut takes these */
+	assert_true(check_length(fd, 4 * CLUSTER, "2026-11-23", 1, &e) < 0);
+	assert_true(check_length(fd, 3 * CLUSTER + 7, "2026-11-23", 1, &e) < 0);
+	assert_true(check_length(fd, 2 * CLUSTER, "2026-11-23", 1, &e) < 0);
+	assert_true(check_length(fd, 1 * CLUSTER, "2026-11-23", 1, &e) < 0);
+}
+
+/* A guest may make its tables as it likes: they are read within bounds. */
+static void test_hostile_tables(void **state)
+{
+	_cleanup_(close_fd) int fd = make_image();
+	struct err e = ERR_INIT;
+
+	(void)state;
+	for (uint64_t i = 0; i < CLUSTER / 8; i++) { /* everything refers to everything */
+		write_be(fd, 1 * CLUSTER + i * 8, 8, 2 * CLUSTER);
+		write_be(fd, 4 * CLUSTER + i * 8, 8, 4 * CLUSTER);
+	}
+	assert_int_equal(check_length(fd, 0, "", 0, &e), 0);
+	write_be(fd, 1 * CLUSTER, 8, UINT64_MAX);
+	assert_true(check_length(fd, 0, "", 0, &e) < 0);
+	write_be(fd, 48, 8, 0xffffffffffff0000);
+	assert_true(check_length(fd, 0, "", 0, &e) < 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -297,6 +406,8 @@ int main(void)
 		cmocka_unit_test(test_extensions),
 		cmocka_unit_test(test_aliens),
 		cmocka_unit_test(test_what_a_guest_wrote),
+		cmocka_unit_test(test_length),
+		cmocka_unit_test(test_hostile_tables),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
