@@ -489,7 +489,7 @@ def test_the_file_of_a_vm_is_the_vm(daemon):
     there = daemon.exec("sh", "-c", "cd $0 && $1 --run $2 --json check ./more.conf || true", daemon.config + "/a.vm.d",
                         daemon.program("vmkeep"), daemon.run)
     assert vmk.json.loads(there) == wanted
-    assert "no such VM 'nobody'" in daemon.fails(4, "check", daemon.config + "/nobody.vm")
+    assert "no such VM: nobody" in daemon.fails(4, "check", daemon.config + "/nobody.vm")
     # no copy of it is, wherever
     copy = os.path.join(daemon.base, "a.vm")
     with open(copy, "w", encoding="utf-8") as f:
