@@ -30,18 +30,32 @@ void tap_quiet(const struct tap *t)
 	tap_sysctl(t->name, "ipv4", "arp_ignore", "8");
 }
 
+static int tap_device(struct err *e)
+{
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd >= 0)
+		return fd;
+	err_errno(e, "open '/dev/net/tun'");
+	return err_hint(e, "is the kernel module there? modprobe tun");
+}
+
+int tap_possible(struct err *e)
+{
+	int fd = tap_device(e);
+
+	return fd < 0 ? fd : close(fd);
+}
+
 int tap_open(struct rtnl *r, const char *alias, struct tap *t, struct err *e)
 {
-	_cleanup_(close_fd) int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	_cleanup_(close_fd) int fd = tap_device(e);
 	struct ifreq req = { .ifr_name = "vk%d" };
 	int code;
 
 	*t = (struct tap){ 0 };
-	if (fd < 0) {
-		code = err_errno(e, "open '/dev/net/tun'");
-		err_hint(e, "is the kernel module there? modprobe tun");
-		return code;
-	}
+	if (fd < 0)
+		return fd;
 	req.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
 	if (ioctl(fd, TUNSETIFF, &req) < 0)
 		return err_errno(e, "make a tap");

@@ -20,6 +20,8 @@ struct tap {
 	int index;	     /* 0: unknown, as in records of older versions */
 };
 
+/* May taps be made? 0 or -errno. */
+int tap_possible(struct err *e);
 /* Makes a new tap named "vk0", "vk1"... with this alias (the kernel's limit is 255 bytes), down,
  * and restricted by tap_quiet(). Returns its fd (CLOEXEC, non-blocking) or -errno. */
 int tap_open(struct rtnl *r, const char *alias, struct tap *t, struct err *e);

@@ -142,6 +142,7 @@ static void vm_on_file(void *data, const json_t *problem, const struct err *e)
 	const char *id = vm_member(problem, "id"), *key = vm_member(problem, "key");
 	struct err own = ERR_INIT;
 
+	c->start.files_told |= e || streq(vm_member(problem, "severity"), "error");
 	if (problem)
 		confine_error(problem, &own);
 	if (vm && problem)

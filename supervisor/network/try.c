@@ -102,6 +102,11 @@ int networks_try(struct networks *ns, const struct network_nic *const *nic, size
 		*bad = i;
 		r = try_claim(ns, &t[i], nic[i], key, e);
 	}
+	if (r == 0 && n) {
+		*bad = 0;
+		*key = NULL;
+		r = tap_possible(e);
+	}
 	if (r < 0)
 		err_wrap(e, r, "nic '%s'", nic[*bad]->nic);
 	while (n)

@@ -12,7 +12,8 @@ const char trial_input[] = "{\"execute\": \"qmp_capabilities\"}\n{\"execute\": \
 struct trial {
 	struct argv *out;
 	size_t room;
-	bool no_memory;
+	const char *option; /* the current one */
+	bool no_memory, no_kernel;
 };
 
 static void trial_word(struct trial *t, const char *word)
@@ -116,6 +117,13 @@ static void trial_memory(struct trial *t, const char *value, json_t *o)
 	trial_option(t, "-m", t->no_memory ? "16M" : value);
 }
 
+/* QEMU reads the kernel, if vmkeep-jail could. */
+static void trial_boot(struct trial *t, const char *value, json_t *o)
+{
+	if (!t->no_kernel)
+		trial_option(t, t->option, value);
+}
+
 /* -name: whoever looks for a VM's process must not find this one. */
 static void trial_drop(struct trial *t, const char *value, json_t *o)
 {
@@ -133,16 +141,16 @@ static const struct {
 	{ "-device", trial_device },
 	{ "-m", trial_memory },
 	{ "-add-fd", trial_drop },
-	{ "-kernel", trial_drop },
-	{ "-initrd", trial_drop },
-	{ "-append", trial_drop },
+	{ "-kernel", trial_boot },
+	{ "-initrd", trial_boot },
+	{ "-append", trial_boot },
 	{ "-name", trial_drop },
 	{ "-uuid", trial_drop },
 };
 
-void trial_argv(struct argv *out, const struct argv *of, bool no_memory)
+void trial_argv(struct argv *out, const struct argv *of, bool no_memory, bool no_kernel)
 {
-	struct trial t = { .out = out, .no_memory = no_memory };
+	struct trial t = { .out = out, .no_memory = no_memory, .no_kernel = no_kernel };
 
 	for (size_t i = 0; i < of->n; i++) {
 		size_t k = 0;
@@ -154,14 +162,14 @@ void trial_argv(struct argv *out, const struct argv *of, bool no_memory)
 			trial_word(&t, of->word[i]);
 			continue;
 		}
-		i++;
+		t.option = of->word[i++];
 		o = json_loads(of->word[i], 0, NULL);
 		rules[k].put(&t, of->word[i], o);
 		json_decref(o);
 	}
 }
 
-struct confined *trial_run(const struct daemon *d, const struct argv *argv, bool kvm,
+struct confined *trial_run(const struct daemon *d, const struct argv *argv, bool kvm, json_t *files,
 	confined_fn *done, void *data, struct err *e)
 {
 	const struct child_options options = {
@@ -170,9 +178,13 @@ struct confined *trial_run(const struct daemon *d, const struct argv *argv, bool
 	};
 	json_t *plan = confine_plan("probe", ".trial", d->uids->probe, d->dirs.run, argv->word, e);
 
-	if (!plan)
+	if (!plan) {
+		json_decref(files);
 		return NULL;
+	}
 	json_object_set_new(plan, "kvm", json_boolean(kvm));
+	json_object_set_new(plan, "image_dir", json_string(d->image_dir));
+	json_object_set_new(plan, "files", files);
 	return confine_run(d->loop.ev, d->jail, plan, NULL, 0, &options, done, data, e);
 }
 

@@ -226,6 +226,8 @@ int start_check_networks(struct start_check *c)
 	while (n && networks_try(vm->daemon->networks, nic, n, &bad, &key, &e) < 0) {
 		c->tell(c->data, check_place_of_nic(c, nic[bad]->nic), key, "error", &e);
 		err_clear(&e);
+		if (!key) /* of none of them alone */
+			break;
 		/* what the others ask for */
 		memmove(nic + bad, nic + bad + 1, (--n - bad) * sizeof *nic);
 	}
@@ -271,6 +273,7 @@ int start_check_plan(struct start_check *c)
 
 int start_check_files(struct start_check *c)
 {
+	c->files_told = false;
 	return c->plan.json ? c->files(c->data) : STEP_DONE;
 }
 
@@ -302,6 +305,17 @@ static void check_on_tried(void *data, const struct child_result *r, const struc
 	start_check_next(c);
 }
 
+static json_t *check_kernel_of(const json_t *plan)
+{
+	json_t *files = json_array(), *file;
+	size_t i;
+
+	json_array_foreach (json_object_get(plan, "files"), i, file)
+		if (streq(json_string_value(json_object_get(file, "kind")), "kernel"))
+			json_array_append(files, file);
+	return files;
+}
+
 /* A QEMU with the VM's command line: see trial.h. Not with Args=, which nobody knows. */
 int start_check_trial(struct start_check *c)
 {
@@ -311,8 +325,10 @@ int start_check_trial(struct start_check *c)
 
 	if (!c->plan.argv.n || c->vm->proc.conf.args.n || (kvm && c->kvm.number))
 		return STEP_DONE;
-	trial_argv(&argv, &c->plan.argv, check_is_running(c) || c->memory_told);
-	c->trial = trial_run(c->vm->daemon, &argv, kvm, check_on_tried, c, &e);
+	trial_argv(&argv, &c->plan.argv, check_is_running(c) || c->memory_told, c->files_told);
+	c->trial = trial_run(c->vm->daemon, &argv, kvm,
+		c->files_told ? json_array() : check_kernel_of(c->plan.json), check_on_tried, c,
+		&e);
 	argv_release(&argv);
 	return c->trial ? STEP_WAITS : STEP_DONE;
 }

@@ -19,6 +19,7 @@ struct start_check {
 	struct vm_plan plan;
 	struct confined *trial;
 	bool memory_told; /* there is too little: the trial goes without */
+	bool files_told;  /* set by files(): an error was reported */
 	bool nameless;	  /* its identity cannot be completed, so there is no plan */
 	bool uuid_told;	  /* a duplicate UUID was reported already */
 	bool kvm_asked;	  /* once for many VMs, since a failure takes seconds */

@@ -36,6 +36,7 @@ static const struct {
 	{ "unable to find CPU model", false, "qemu-system-x86_64 -cpu help lists what CPU.Model= may be" },
 	{ "X2APIC API support", false, "this accelerator has at most 255 CPUs, fewer where Cores= or Threads= is no power of two: write fewer CPUs=" },
 	{ "phys-bits too low", false, "its CPU cannot address so much: write less memory, or another Model=" },
+	{ "invalid kernel header", false, "Kernel= in [Boot] needs a Linux kernel, such as /boot/vmlinuz-VERSION" },
 	{ "could not read keymap file", false, "ls /usr/share/qemu/keymaps lists what Keymap= may be" },
 	/* clang-format on */
 };

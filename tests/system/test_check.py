@@ -192,6 +192,7 @@ TRIED = {
     "model": (2, "[CPU]\nModel=EPYC\n", "Model", "TCG lacks CPU features that it asks for: ", "write another Model="),
     "memory": (11, "[Memory]\nMax=64T\n", None, "64T is more than", "smaller Max="),
     "keymap": (7, "[Display]\nType=vnc\nKeymap=xx\n", None, "could not read keymap file: 'xx'", "keymaps"),
+    "kernel": (7, "[Boot]\nKernel=/etc/hostname\n", None, "invalid kernel header", "vmlinuz"),
     "generator": (11, "[RNG]\nSource=/dev/no-such\n", None, "no device /dev/no-such on this host", "module"),
 }
 
