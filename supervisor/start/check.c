@@ -253,11 +253,26 @@ int start_check_parts(struct start_check *c)
 	return STEP_DONE;
 }
 
+/* The place in the VM's own files of a section of the plan's copy of the configuration. */
+static const struct conf_place *check_place_of_plan(const struct start_check *c)
+{
+	const struct conf_vm *file = &c->vm->file.conf, *copy = &c->vm->proc.conf;
+	const struct conf_place *place = c->plan.argv.place;
+
+	for (size_t i = 0; place && i < copy->disks; i++)
+		for (size_t k = 0; place == &copy->disk[i].place && k < file->disks; k++)
+			if (streq(file->disk[k].id, copy->disk[i].id))
+				return &file->disk[k].place;
+	for (size_t i = 0; place && i < copy->nics; i++)
+		if (place == &copy->nic[i].place)
+			return check_place_of_nic(c, copy->nic[i].id);
+	return &file->place;
+}
+
 /* Everything that a start decides before there is a process, by the same functions. */
 int start_check_plan(struct start_check *c)
 {
 	static const struct fd_list none;
-	const struct conf_place *place = &c->vm->file.conf.place;
 	struct vm *vm = c->vm;
 	struct err e = ERR_INIT;
 
@@ -266,8 +281,7 @@ int start_check_plan(struct start_check *c)
 		return STEP_DONE;
 	if (vm_plan_make(&c->plan, vm, c->probe, &none, &e) == 0)
 		return STEP_DONE;
-	c->tell(c->data, c->plan.argv.place ? c->plan.argv.place : place, c->plan.argv.key, "error",
-		&e);
+	c->tell(c->data, check_place_of_plan(c), c->plan.argv.key, "error", &e);
 	return STEP_DONE;
 }
 

@@ -319,7 +319,8 @@ def test_no_slot_left(daemon):
         daemon.image("d%d.raw" % i)
     daemon.micro("a", vm="Machine=pc\n", extra="".join("[Disk d%d]\nPath=d%d.raw\n" % (i, i) for i in range(30)))
     row = same(daemon, "a", 11, None, "no free PCI slot for 'disk-d28'")
-    assert row["line"] and "Bus=scsi" in row["hint"], row
+    lines = vmk.read_text(row["file"]).splitlines()
+    assert lines[row["line"] - 1] == "[Disk d28]" and "Bus=scsi" in row["hint"], row
     daemon.alone()
 
 
