@@ -15,7 +15,7 @@ struct arena_block {
 
 static void *mem_check(void *p)
 {
-	static const char text[] = "out of memory; guests go on, a restart takes them back\n";
+	static const char text[] = "out of memory; guests keep running, a restart adopts them\n";
 
 	struct pollfd stderr_has_room = { STDERR_FILENO, POLLOUT, 0 };
 

@@ -121,7 +121,7 @@ static void job_answered(void *data, const json_t *jobs, const struct err *e)
 	if (e && !job_is_late(e)) {
 		qmp_job_finish(job, e);
 	} else if (!e && !entry) {
-		err_set(&lost, ERR_FAILED, "QEMU knows no job '%s' any more, its result is lost",
+		err_set(&lost, ERR_FAILED, "QEMU no longer knows job '%s', its result is lost",
 			job->id);
 		qmp_job_finish(job, &lost);
 	} else if (streq(json_string_value(json_object_get(entry, "status")), "concluded")) {

@@ -379,7 +379,7 @@ void displays_restore(struct vms *vms, struct conf_problems *p)
 		if (!s || !s->lost)
 			continue;
 		if (display_restore(vm, s, &e)) {
-			log_info(vm->name, "display: %s is there again", display_address(vm));
+			log_info(vm->name, "display: %s is available again", display_address(vm));
 			continue;
 		}
 		conf_problem(p, &(struct conf_place){ 0 }, NULL, "VM %s: %s", vm->name, e.text);

@@ -173,7 +173,7 @@ static void memory_lost(struct balloon *b, const struct err *e)
 	struct err own = ERR_INIT;
 
 	if (e->class == ERR_UNREACHABLE)
-		err_set(&own, ERR_QEMU_FAILED, "its QEMU went away meanwhile");
+		err_set(&own, ERR_QEMU_FAILED, "its QEMU went away in the meantime");
 	else
 		err_copy(&own, e);
 	memory_finish(b, &own);

@@ -295,7 +295,7 @@ static int state_restore(struct network *n, bool *recreated, struct err *e)
 	*recreated = !l.index;
 	if (l.index && !network_is_ours(n, &l)) {
 		n->plan.step[NET_STEP_BRIDGE] = false;
-		return err_set(e, ERR_CONFLICT, "bridge '%s' is not ours any more", c->bridge);
+		return err_set(e, ERR_CONFLICT, "bridge '%s' is no longer ours", c->bridge);
 	}
 	if (l.index && !streq(l.name, c->bridge)) {
 		/* rules and dnsmasq's configuration refer to it by name */

@@ -18,7 +18,7 @@ static int snapshot_refuse(const struct vm *vm, const struct snapshot_op *op, st
 	/* its disks were taken from the VM file, which may have changed since the start */
 	if (!lists && vm_state_has_process(vm->st.state) && vm->proc.conf_lost) {
 		err_set(e, ERR_WRONG_STATE,
-			"which disks it runs with is not known any more: its run record was lost");
+			"which disks it runs with is no longer known: its run record was lost");
 		return err_hint(e, "shut it down first");
 	}
 	if (!lists && vm->busy) {

@@ -179,7 +179,7 @@ static void file_on_up(void *data, const struct err *e)
 	if (e)
 		err_copy(&op->error, e);
 	else
-		err_set(&op->error, ERR_QEMU_FAILED, "its QEMU went away meanwhile");
+		err_set(&op->error, ERR_QEMU_FAILED, "its QEMU went away in the meantime");
 	/* policy must not restart it later with the disks in their present state */
 	vm = vms_find(op->daemon->vms, op->vm);
 	if (vm)
@@ -402,7 +402,7 @@ static void file_act(struct snapshot_op *op)
 
 	op->at = 0;
 	if (!vm) {
-		err_set(&e, ERR_NOT_FOUND, "the VM went away meanwhile");
+		err_set(&e, ERR_NOT_FOUND, "the VM went away in the meantime");
 		snapshot_end(op, NULL, &e);
 		return;
 	}

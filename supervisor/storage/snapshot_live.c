@@ -49,7 +49,7 @@ static void live_fail(struct snapshot_op *op, const struct err *e)
 	struct err own = ERR_INIT;
 
 	if (e->class == ERR_UNREACHABLE)
-		err_set(&own, ERR_QEMU_FAILED, "its QEMU went away meanwhile");
+		err_set(&own, ERR_QEMU_FAILED, "its QEMU went away in the meantime");
 	else
 		err_copy(&own, e);
 	if (op->booted)
@@ -86,7 +86,7 @@ static int live_take_jobs(struct snapshot_op *op, const json_t *jobs, struct err
 		}
 		if (!streq(json_string_value(json_object_get(job, "status")), "concluded"))
 			return err_set(e, ERR_CONFLICT,
-				"a snapshot job of before the daemon's restart is under way");
+				"a snapshot job from before the daemon's restart is under way");
 		if (json_object_get(job, "error") &&
 			streq(json_string_value(json_object_get(job, "type")), "snapshot-load")) {
 			op->booted =

@@ -15,7 +15,7 @@ static void mark_on_taken_back(void *data, const struct err *e)
 
 	if (e)
 		log_error(op->vm, "%s", e->text);
-	err_set(&gone, ERR_NOT_FOUND, "the VM, or its QEMU, went away meanwhile");
+	err_set(&gone, ERR_NOT_FOUND, "the VM, or its QEMU, went away in the meantime");
 	op->mark.failed(op, &gone);
 }
 

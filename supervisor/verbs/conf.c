@@ -102,7 +102,7 @@ void verb_cat(struct vm *vm, struct request *r)
 		verb_conf_effective(vm, &text, &e);
 	else if (vm->file.orphan && vm->proc.conf_lost)
 		err_set(&e, ERR_NOT_FOUND,
-			"its file is gone, and what it was started with is not known any more");
+			"its file is gone, and what it was started with is no longer known");
 	else if (vm->file.orphan)
 		conf_vm_dump(&vm->proc.conf, false, &text);
 	else
@@ -161,7 +161,7 @@ void verb_diff(struct vm *vm, struct request *r)
 
 	if (vm_state_has_process(vm->st.state) && vm->proc.conf_lost) {
 		err_set(&e, ERR_WRONG_STATE,
-			"runs with what is not known any more: its run record was lost");
+			"runs with what is no longer known: its run record was lost");
 		err_hint(&e, "it is known again after its next start");
 		request_error(r, &e);
 		return;

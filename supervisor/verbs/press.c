@@ -71,7 +71,7 @@ static void press_reply(void *data, const json_t *result, const struct err *e)
 	struct err own = ERR_INIT;
 
 	if (e && !p->reset && streq(e->text, ended_meanwhile)) {
-		err_set(&own, ERR_WRONG_STATE, "its guest powered off meanwhile");
+		err_set(&own, ERR_WRONG_STATE, "its guest powered off in the meantime");
 		e = &own;
 	}
 	if (e) {

@@ -109,7 +109,7 @@ static void verb_reexec_trial_done(void *data, const struct child_result *result
 
 	x->trial = NULL;
 	if (result->status != 0 || strncmp(result->out, "vmkeepd ", 8) != 0) {
-		err_set(&e, ERR_FAILED, "'%s --version' failed%s%s; this daemon goes on",
+		err_set(&e, ERR_FAILED, "'%s --version' failed%s%s; this daemon keeps running",
 			x->daemon->program, *said ? ": " : "", said);
 		reexec_fail(x, &e);
 		return;

@@ -96,7 +96,7 @@ static void adopt_explain_end(struct vm *vm, const struct record_process *p)
 			vm->st.ending = VM_END_QUIT;
 	} else {
 		vm->st.ending = VM_END_CRASH;
-		vm_set_reason(vm, "crashed: it ended while no daemon could see how");
+		vm_set_reason(vm, "crashed: it ended while no daemon was running");
 	}
 	/* output written in the meantime */
 	if (p->same_boot && !p->early)
@@ -165,7 +165,7 @@ static void adopt_lost(struct vm *vm, const struct found_process *p)
 
 	if (vm_run_dir(vm, &e) < 0)
 		log_error(vm->name, "%s", e.text);
-	log_error(vm->name, "its run record is lost, and its process %d runs: taken back by that",
+	log_error(vm->name, "its run record is lost, and its process %d runs: adopted",
 		(int)p->pid);
 	vm->proc.pid = p->pid;
 	vm->proc.starttime = p->starttime;

@@ -115,7 +115,7 @@ void death_how(const struct death *d, char *buf, size_t len)
 	const char *name;
 
 	if (!d->known) {
-		snprintf(buf, len, "a former daemon started it, so nobody was told how it ended");
+		snprintf(buf, len, "exit status unknown (started by a previous daemon)");
 	} else if (d->code == CLD_EXITED) {
 		snprintf(buf, len, "exit status %d", d->status);
 	} else {

@@ -72,7 +72,7 @@ void vm_found_ended(struct vm *vm, const struct run_state *found)
 	vm_set_reason(vm, "crashed: %s", *fatal ? fatal : "internal error of QEMU");
 	log_error(vm->name, "%s", vm->st.reason);
 	if (*tail)
-		log_warning(vm->name, "QEMU's last words: %s", tail);
+		log_warning(vm->name, "QEMU's final messages: %s", tail);
 	vm_event(vm, VM_EV_ENDED, NULL);
 }
 

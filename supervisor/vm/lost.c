@@ -117,7 +117,7 @@ static void lost_assume(struct vm *vm)
 
 	if (r < 0)
 		log_warning(vm->name, "%s", e.text);
-	log_warning(vm->name, "what it was started with is not known any more");
+	log_warning(vm->name, "what it was started with is no longer known");
 }
 
 void lost_unknown(struct vm *vm)

@@ -114,7 +114,7 @@ static bool renamed_follow(struct vms *vms, struct vm *vm, DIR *dir)
 	}
 	networks_unclaim(vms->daemon->networks, name);
 	vm_note(vm, "renamed",
-		"goes on as what was VM '%s', whose file had this UUID=: identity, history and snapshots",
+		"continues as what was VM '%s', whose file had this UUID=: identity, history and snapshots",
 		name);
 	return true;
 }

@@ -247,7 +247,7 @@ static void stop_explain_end(struct vm *vm)
 		death_text(&death, how, sizeof how);
 		vm_set_reason(vm, "%s", how);
 		if (*tail)
-			log_warning(vm->name, "QEMU's last words: %s", tail);
+			log_warning(vm->name, "QEMU's final messages: %s", tail);
 	}
 }
 

@@ -39,7 +39,7 @@ void vms_read_identity_again(struct vms *vms, struct vm *vm)
 		identity_release(&now);
 		return;
 	}
-	log_info(vm->name, "its identity is there again");
+	log_info(vm->name, "its identity is back");
 	identity_release(&vm->identity);
 	vm->identity = now;
 	free_ptr(&vm->identity_problem);

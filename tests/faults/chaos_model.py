@@ -10,7 +10,7 @@ import re
 import threading
 import time
 
-# A QEMU's last words: with vmkeep.conf unreadable a VM has the default Accel=kvm, which aborts QEMU on some hosts.
+# A QEMU's final messages: with vmkeep.conf unreadable a VM has the default Accel=kvm, which aborts QEMU on some hosts.
 QUOTED = re.compile(r"QEMU ended with signal \d+: .*", re.S)
 
 

@@ -220,7 +220,7 @@ def test_renamed_with_uuid(daemon):
     for words in (["check", "www1"], ["check"]):  # before anything else looked: what the start will find
         assert daemon.ok(*words) == "no problems\n"
     said = daemon.ok("start", "www1")
-    assert "goes on as what was VM 'web1'" in said and "created" not in said, said
+    assert "continues as what was VM 'web1'" in said and "created" not in said, said
     assert who(daemon, "www1") == was and images(daemon) == ["web1-root.qcow2"]
     assert os.listdir(daemon.state + "/vms") == ["www1"] and "www1" in os.listdir(daemon.log)
     history = daemon.ok("history", "www1")

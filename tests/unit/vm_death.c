@@ -29,7 +29,7 @@ static void texts(void **state)
 		const char *text;
 	} cases[] = {
 		{ { false, 0, 0, OOM_NO },
-			"crashed: a former daemon started it, so nobody was told how it ended" },
+			"crashed: exit status unknown (started by a previous daemon)" },
 		{ { true, CLD_EXITED, 1, OOM_NO }, "crashed: exit status 1" },
 		{ { true, CLD_KILLED, SIGKILL, OOM_NO }, "crashed: signal 9 (SIGKILL)" },
 		{ { true, CLD_KILLED, SIGKILL, OOM_YES }, "killed: out of memory" },
