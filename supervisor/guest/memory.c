@@ -86,7 +86,7 @@ static int memory_refused(
 	}
 	if (vm->st.state == VM_PAUSED) {
 		err_set(e, ERR_WRONG_STATE,
-			"is paused: a guest that stands still gives and takes nothing");
+			"is paused: a paused guest cannot change its memory");
 		return err_hint(e, "vmkeep resume %s", vm->name);
 	}
 	if (!vm->mon.qmp)

@@ -325,7 +325,7 @@ int snapshot_check_there(
 		*(snapshot_find(&s->disk[i], name) ? &with : &without) = s->disk[i].id;
 	if (!with) {
 		err_set(e, ERR_NOT_FOUND, "there is no snapshot '%s'", name);
-		return err_hint(e, "vmkeep snapshot list %s tells which there are", vm);
+		return err_hint(e, "vmkeep snapshot list %s lists them", vm);
 	}
 	if (!all || !without)
 		return 0;

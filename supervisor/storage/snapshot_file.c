@@ -55,7 +55,7 @@ static void file_explain(const struct snapshot_disk *d, const struct child_resul
 		err_copy(e, jail);
 	else if (r->status == -ETIMEDOUT)
 		err_set(e, ERR_TIMEOUT,
-			"disk '%s': qemu-img did not come to an end: does '%s' hang?", d->id,
+			"disk '%s': qemu-img did not finish: does '%s' hang?", d->id,
 			d->path);
 	else if (r->status < 0)
 		err_set(e, ERR_FAILED, "disk '%s': qemu-img was ended: %s", d->id,
@@ -295,7 +295,7 @@ static void file_act_killed(struct snapshot_op *op, struct err *e)
 	op->killed_at = op->at;
 	op->at++;
 	if (op->cancelled)
-		err_set(e, ERR_FAILED, "cancelled, and what was made is taken back");
+		err_set(e, ERR_FAILED, "cancelled, and what was made is removed");
 	file_act_failed(op, e);
 }
 

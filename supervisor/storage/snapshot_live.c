@@ -115,7 +115,7 @@ static int live_take_status(struct snapshot_op *op, const json_t *result, struct
 	if (op->verb == SNAPSHOT_DELETE)
 		return 0;
 	err_set(e, ERR_WRONG_STATE, "QEMU says of the guest: %s", status ? status : "nothing");
-	return err_hint(e, "stop or kill it first; its disks alone can be kept and taken back");
+	return err_hint(e, "stop or kill it first; only its disks can be saved and reverted");
 }
 
 /* Devices and CPU features whose state cannot be saved. QEMU notices those in a load when the disks
@@ -378,7 +378,7 @@ static void live_load(struct snapshot_op *op)
 	live_run(op, "snapshot-load",
 		json_pack("{s:s, s:o}", "vmstate", snapshot_memory_node(&op->disks, op->name),
 			"devices", live_nodes(op, true)),
-		"reads memory; the guest stands still");
+		"reads memory; the guest is paused");
 }
 
 static void live_revert(struct snapshot_op *op, struct vm *vm, struct err *e)
@@ -386,8 +386,8 @@ static void live_revert(struct snapshot_op *op, struct vm *vm, struct err *e)
 	if (op->disks_only || !snapshot_memory_node(&op->disks, op->name)) {
 		err_set(e, ERR_WRONG_STATE,
 			op->disks_only
-				? "the disks alone of a guest that runs cannot be taken back to '%s'"
-				: "snapshot '%s' holds disks only: a guest that runs cannot be taken back to it",
+				? "a running guest's disks alone cannot be reverted to '%s'"
+				: "snapshot '%s' holds disks only: a running guest cannot be reverted to it",
 			op->name);
 		err_hint(e, "vmkeep stop %s first", op->vm);
 		return;
@@ -420,7 +420,7 @@ static void live_act(struct snapshot_op *op)
 			live_run(op, "snapshot-save",
 				json_pack("{s:s, s:o}", "vmstate", op->disks.disk[0].node,
 					"devices", live_nodes(op, true)),
-				"writes memory; the guest stands still");
+				"writes memory; the guest is paused");
 			break;
 		case SNAPSHOT_REVERT:
 			live_revert(op, vm, &e);

@@ -75,7 +75,7 @@ int snapshot_cancel(void *data, struct err *e)
 	}
 	if (op->acting && op->verb != SNAPSHOT_CREATE)
 		return err_set(e, ERR_WRONG_STATE,
-			"disk '%s' is being changed: what was begun is brought to its end",
+			"disk '%s' is being changed: what was begun will be completed",
 			op->disks.disk[op->at < op->disks.n ? op->at : op->disks.n - 1].id);
 	op->cancelled = true;
 	if (op->tool && !op->error.number)

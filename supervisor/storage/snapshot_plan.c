@@ -14,8 +14,8 @@ static const char *plan_guest(const struct snapshot_op *op, enum vm_state *after
 				      : "stays off, for the snapshot holds disks only";
 	*after = runs ? VM_RUNNING : VM_PAUSED;
 	if (op->q)
-		return "stands still while its memory is read, and all that it does now is lost";
-	return "is started, and goes on as it was then";
+		return "is paused while its memory is read; everything since the snapshot is lost";
+	return "is started, and continues from then";
 }
 
 json_t *snapshot_plan(const struct snapshot_op *op, const struct vm *vm)

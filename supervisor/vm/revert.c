@@ -71,13 +71,13 @@ int vm_revert_check(const struct vm *vm, struct err *e)
 		return 0;
 	if (!r->snapshot[0]) {
 		err_set(e, ERR_WRONG_STATE,
-			"a revert did not come to its end, and its mark revert.json is damaged");
+			"a revert did not finish, and its mark revert.json is damaged");
 		return err_hint(e,
 			"vmkeep snapshot revert %s SNAPSHOT finishes it, to any that vmkeep snapshot list "
 			"%s tells",
 			vm->name, vm->name);
 	}
-	err_set(e, ERR_WRONG_STATE, "revert to '%s' did not come to its end%s%s%s", r->snapshot,
+	err_set(e, ERR_WRONG_STATE, "revert to '%s' did not finish%s%s%s", r->snapshot,
 		r->disk[0] ? " on disk '" : "", r->disk, r->disk[0] ? "'" : "");
 	quoted = text_shell_quote(r->snapshot);
 	word = xasprintf("%s%s%s%s", r->id[0] ? "--id " : "", r->id, r->id[0] ? " " : "", quoted);

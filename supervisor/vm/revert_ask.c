@@ -39,7 +39,7 @@ static void revert_on_status(void *data, const json_t *result, const struct err 
 		revert_end_torn(vm, "was cut short");
 	else if (!streq(status,
 			 "restore-vm")) /* a load that failed half way: start/join.c ends that */
-		revert_unmark(vm, "came to its end or never began, while no daemon looked");
+		revert_unmark(vm, "finished or never began, while no daemon looked");
 }
 
 struct follower {
@@ -57,7 +57,7 @@ static void revert_on_loaded(void *data, const struct err *e)
 	if (vm && vm->mon.qmp == f->q && vm->revert)
 		vm->revert->followed = false;
 	if (vm && vm->mon.qmp == f->q && !e)
-		revert_unmark(vm, "came to its end");
+		revert_unmark(vm, "finished");
 	else if (vm && vm->mon.qmp == f->q &&
 		 (e->class == ERR_FAILED || e->class == ERR_NO_RESOURCES))
 		revert_end_torn(vm, "failed");

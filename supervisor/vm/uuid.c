@@ -91,7 +91,7 @@ static int uuid_check_disks_of(const struct identity *id, const char *name, cons
 			if (streq(id->disk[k].path,
 				    device_path(c->disk[i].path, vm->daemon->image_dir, path))) {
 				err_set(e, ERR_WRONG_STATE,
-					"disk '%s' is one of VM '%s', %s did not come to its end",
+					"disk '%s' is one of VM '%s', %s did not finish",
 					c->disk[i].id, name, why);
 				return err_hint(
 					e, "%svmkeep start %s tells what helps", hint, name);

@@ -113,7 +113,7 @@ class Audit:
                 if said.code:
                     self.wrong("kill: %s" % said)
             said = world.vmkeep("start", guest.name, timeout=60)
-            if said.code and "did not come to its end" in said.err:  # cut short in the storm: what the hint says
+            if said.code and "did not finish" in said.err:  # cut short in the storm: what the hint says
                 said = self.finish_revert(guest.name, said)
             if said.code:
                 self.wrong("start: %s" % said)

@@ -263,7 +263,7 @@ def port_53_is_taken(p, daemon):
 # --- snapshots ---
 
 
-@cure("vmkeep snapshot list %s tells which there are")
+@cure("vmkeep snapshot list %s lists them")
 def no_such_snapshot(p, daemon):
     daemon.micro("a", disk="qcow2")
     daemon.ok("snapshot", "create", "a", "s1")

@@ -350,7 +350,7 @@ def test_revert_of_one_that_runs(daemon):
     daemon.ok("kill", "a")
     with unchanged(daemon):
         plan = revert_plan(daemon, "a", "live")
-    assert (plan["state"], plan["after"], plan["guest"]) == ("stopped", "running", "is started, and goes on as it was then")
+    assert (plan["state"], plan["after"], plan["guest"]) == ("stopped", "running", "is started, and continues from then")
     # another machine than the one whose memory was kept
     daemon.write("a.vm", vmk.read_text(os.path.join(daemon.config, "a.vm")).replace("[VM]", "[VM]\nCPUs=2"))
     plan = revert_plan(daemon, "a", "live", code=3)

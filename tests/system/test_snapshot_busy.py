@@ -398,9 +398,9 @@ def test_the_same_disks_in_another_file(world):
     world.write("d.vm", vmk.read_text(os.path.join(world.config, "a.vm")))
     for name in "cd":
         said = world.fails(5, "start", name)
-        assert "one of VM 'a', whose revert did not come to its end" in said, said
+        assert "one of VM 'a', whose revert did not finish" in said, said
         assert "vmkeep start a tells what helps" in said, said
-        assert "whose revert did not come to its end" in world.vmkeep("check", name).out
+        assert "whose revert did not finish" in world.vmkeep("check", name).out
     assert not qemus(world)
     world.ok(*line_of(world.fails(5, "start", "a")))
     world.ok("start", "c")

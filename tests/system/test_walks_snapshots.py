@@ -14,7 +14,7 @@ from walk import walk
 
 THEN, NOW = "0x11", "0x22"
 DISKS = ("one", "two")
-TORN = "did not come to its end"
+TORN = "did not finish"
 
 
 def image_of(world, disk):

@@ -84,7 +84,7 @@ static void operation(struct explorer *x, struct now n)
 		m.busy = m.serves = false;
 		reach(x, m);
 	}
-	if (n.busy && n.torn) { /* a revert came to its end */
+	if (n.busy && n.torn) { /* a revert finished */
 		m.busy = m.serves = m.torn = false;
 		reach(x, m);
 	}
