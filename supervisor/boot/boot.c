@@ -168,7 +168,7 @@ static void boot_advance(struct boot *b)
 	else if (!loop_timer_is_active(&b->tick))
 		loop_timer_start(&b->tick, TICK);
 	if (over) {
-		log_info(NULL, "all VMs that start with the host had their turn");
+		log_info(NULL, "boot start complete");
 		boot_end(d);
 	}
 }
@@ -245,7 +245,7 @@ static void boot_fail_rings(struct boot *b, const struct vms *vms)
 
 		if (p && order_ring(order, vms->n, i, &ring))
 			boot_fail(
-				p, vms->vm[i], "After= and Requires= go in a ring: %s", ring.data);
+				p, vms->vm[i], "dependency cycle in After=/Requires=: %s", ring.data);
 		buf_release(&ring);
 	}
 }

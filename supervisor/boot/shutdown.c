@@ -81,7 +81,7 @@ static void shutdown_guest_down(void *data, const struct err *e)
 		shutdown_guest_kill(g, vm,
 			e->class == ERR_GUEST_REFUSED ? "ignored the power button" : e->text);
 	else if (vm && vm->st.ending == VM_END_QUIT && g->asked > 0)
-		shutdown_guest_note(g, "killed", "had not come up, or was killed by somebody");
+		shutdown_guest_note(g, "killed", "had not started, or was killed");
 	else
 		shutdown_guest_note(g, "stopped", vm ? vm->st.reason : "");
 }

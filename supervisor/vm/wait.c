@@ -33,7 +33,7 @@ static enum verdict wait_check_ip(const struct vm *vm, struct err *e)
 	if (any)
 		return PENDING;
 	err_set(e, ERR_WRONG_STATE,
-		"has no NIC on a network of vmkeep's own: nobody gives it an address");
+		"has no NIC on a vmkeep network, so its address is unknown");
 	return MISSED;
 }
 
@@ -83,7 +83,7 @@ static enum verdict wait_check_ending(const struct vm *vm, struct err *e)
 	if (vm->stop.left) {
 		err_set(e, ERR_GUEST_REFUSED,
 			"the guest ignored the power button; it is left running");
-		err_hint(e, "vmkeep kill %s pulls the plug", vm->name);
+		err_hint(e, "vmkeep kill %s forces it off", vm->name);
 		return MISSED;
 	}
 	if (vm->proc.unkillable) {

@@ -147,7 +147,7 @@ static int wish_check_can_power_off(struct vm *vm, struct err *e)
 	err_set(e, ERR_WRONG_STATE, "is paused by an i/o error (%s): the guest cannot power off",
 		vm->mon.io_error);
 	return err_hint(e,
-		"vmkeep kill %s pulls the plug; what the guest wrote is on disk as far as it got",
+		"vmkeep kill %s forces it off; what the guest wrote is on disk as far as it got",
 		vm->name);
 }
 

@@ -155,7 +155,7 @@ SKIPPED = {
         "it was stopped or restarted, which no guest notices; vmkeep list and jobs tell what goes on",
         "vmkeep check names VMs whose file is gone, vmkeep forget NAME frees their uids",
         "vmkeep kill %s ends it; or shut it down from within",
-        "vmkeep kill %s pulls the plug; what the guest wrote is on disk as far as it got",
+        "vmkeep kill %s forces it off; what the guest wrote is on disk as far as it got",
     ),
     "needs an operation that takes long: tests/system/test_clocks_verbs.py": (
         "it stays there; --timeout gives it longer",

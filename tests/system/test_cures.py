@@ -142,7 +142,7 @@ def not_running(p, daemon):
     daemon.ok("pause", "a")
 
 
-@cure("vmkeep kill %s ends it", "vmkeep kill %s pulls the plug")
+@cure("vmkeep kill %s ends it", "vmkeep kill %s forces it off")
 def a_deaf_guest(p, daemon):
     daemon.micro("a", "deaf")
     daemon.up("a")
