@@ -195,11 +195,11 @@ void host_iptables(const struct host_facts *f, struct host_row *row)
 	char text[256];
 
 	if (!host_read(f, "proc/net/ip_tables_names", text, sizeof text) || !strstr(text, "filter"))
-		host_row(row, HOST_PASS, NULL, "no rules of the old kind");
+		host_row(row, HOST_PASS, NULL, "no legacy iptables rules");
 	else
 		host_row(row, HOST_WARN,
 			"iptables-legacy -S FORWARD shows whether they drop what guests send",
-			"there are rules of the old kind beside nft's, which nft does not show");
+			"there are legacy iptables rules beside nft's, which nft does not show");
 }
 
 void host_bridge_filter(const struct host_facts *f, struct host_row *row)
@@ -259,7 +259,7 @@ void host_port_dns(const struct host_facts *f, struct host_row *row)
 			"let it listen on addresses of its own (listen-on, interface=), or write [DNS] Enable=no in the .network file",
 			"%s has it on all addresses: networks cannot offer DNS", who);
 	else
-		host_row(row, HOST_PASS, NULL, "nobody has it on all addresses");
+		host_row(row, HOST_PASS, NULL, "no program has it on all addresses");
 }
 
 void host_port_dhcp(const struct host_facts *f, struct host_row *row)
@@ -271,7 +271,7 @@ void host_port_dhcp(const struct host_facts *f, struct host_row *row)
 		host_row(row, HOST_WARN, "let it serve interfaces of its own, or stop it",
 			"%s has it on all addresses: networks cannot offer DHCP", who);
 	else
-		host_row(row, HOST_PASS, NULL, "nobody has it who would not share");
+		host_row(row, HOST_PASS, NULL, "free, or shared by the program that has it");
 }
 
 void host_libvirt(const struct host_facts *f, struct host_row *row)

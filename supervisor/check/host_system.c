@@ -128,7 +128,7 @@ void host_clock_source(const struct host_facts *f, struct host_row *row)
 	for (size_t i = 0; i < ARRAY_SIZE(slow); i++)
 		if (streq(text, slow[i])) {
 			host_row(row, HOST_WARN,
-				"the kernel gave up on tsc, dmesg tells why; often a BIOS upgrade cures it",
+				"the kernel gave up on tsc, dmesg tells why; often a BIOS upgrade fixes it",
 				"%s, which is slow for host and guests", text);
 			return;
 		}
@@ -142,7 +142,7 @@ void host_time_sync(const struct host_facts *f, struct host_row *row)
 	if (adjtimex(&t) == TIME_ERROR || t.status & STA_UNSYNC)
 		host_row(row, HOST_WARN,
 			"apt install chrony, or systemctl enable --now systemd-timesyncd",
-			"the clock is not kept right by anybody, and guests start from it");
+			"no time synchronisation is running, and guests start with the host's time");
 	else
 		host_row(row, HOST_PASS, NULL, "synchronised");
 }
