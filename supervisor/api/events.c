@@ -7,7 +7,7 @@ const struct api_event api_events[] = {
 	{ "VM_STATE", "a VM changed its state",
 	  "name: the VM; state: where it is now; from: where it was; reason: why, empty where it "
 	  "goes without saying; want: what it is meant to be, running or stopped" },
-	{ "VM_HEALTH", "a running VM's QEMU stopped answering, or answers again",
+	{ "VM_HEALTH", "a running VM's QEMU stopped responding, or responds again",
 	  "name: the VM; health: ok or unresponsive; reason: what is wrong, empty with ok; it begins "
 	  "with hostile: where QEMU broke the protocol or its limits" },
 	{ "VM_RESET", "a guest reset itself; of many within a second only some are told",
@@ -16,13 +16,13 @@ const struct api_event api_events[] = {
 	{ "VM_REMOVED", "the file of a VM that does not run is gone", "name: the VM" },
 	{ "JOB_STARTED", "a job began that answers this client's request; only this client is told",
 	  "job: its number; verb: as in execute; name: the VM" },
-	{ "JOB_PROGRESS", "a job went on",
+	{ "JOB_PROGRESS", "a job made progress",
 	  "job: its number; verb: as in execute; name: the VM; percent: 0 to 100, null where "
 	  "nobody knows; text: what is being done, or null" },
 	{ "JOB_DONE", "a job ended",
 	  "job: its number; verb: as in execute; name: the VM; error: null, or class, desc and "
 	  "hint as in a reply" },
-	{ "NETWORK_STATE", "a network was raised or taken down",
+	{ "NETWORK_STATE", "a network was brought up or taken down",
 	  "name: the network; state: up or down" },
 	{ "NETWORK_LEASE", "a guest took, renewed or gave back an address",
 	  "name: the network, whose leases net-leases tells" },
