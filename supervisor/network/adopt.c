@@ -67,7 +67,7 @@ static void adopt_take_bridge_back(
 		return;
 	}
 	log_warning(
-		NULL, "network %s: bridge '%s' stands and its record is lost", n->name, l->name);
+		NULL, "network %s: bridge '%s' exists, but its record is lost", n->name, l->name);
 	net_plan_again(&n->plan, &n->conf, &c, facts);
 	n->dns = adopt_answers_dns(n);
 	network_need_uid(n, true);
@@ -171,7 +171,7 @@ static void adopt_write_again(struct network *n)
 	lost |= network_serve_files(n);
 	if (!lost)
 		return;
-	log_warning(NULL, "network %s: dnsmasq had lost its files, it is started again", n->name);
+	log_warning(NULL, "network %s: dnsmasq had lost its files, restarting it", n->name);
 	dnsmasq_restart(&n->dnsmasq);
 }
 

@@ -47,7 +47,7 @@ static int claims_hint_at_holder(
 	const struct networks *ns, const struct claim *holder, int r, struct err *e)
 {
 	if (claims_has_vanished(ns, holder))
-		err_hint(e, "no file tells of VM '%s': put it back, or vmkeep forget %s",
+		err_hint(e, "there is no file for VM '%s': put it back, or vmkeep forget %s",
 			holder->vm, holder->vm);
 	return r;
 }

@@ -61,7 +61,7 @@ static int leases_own_file(const char *path, uid_t uid, bool *wrong, struct err 
 		return err_errno(e, "make '%s' dnsmasq's own", path);
 	*wrong = !S_ISREG(st.st_mode) || st.st_size > DNSMASQ_LEASES_BYTES;
 	if (*wrong)
-		return err_set(e, ERR_FAILED, "'%s' is no lease file", path);
+		return err_set(e, ERR_FAILED, "'%s' is not a lease file", path);
 	return fchown(fd, uid, uid) < 0 ? err_errno(e, "make '%s' dnsmasq's own", path) : 0;
 }
 
@@ -70,7 +70,7 @@ static int leases_own_or_new(const char *path, uid_t uid, struct err *e)
 	bool wrong;
 	int r = leases_own_file(path, uid, &wrong, e);
 
-	if (r < 0 && wrong && network_set_aside(path, "no lease file")) {
+	if (r < 0 && wrong && network_set_aside(path, "not a lease file")) {
 		err_clear(e);
 		r = leases_own_file(path, uid, &wrong, e);
 	}

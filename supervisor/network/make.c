@@ -145,7 +145,7 @@ static size_t make_other_resolvers(struct network *n, char text[][NET_IP_TEXT], 
 	if (file_read(AT_FDCWD, "/etc/resolv.conf", &b, NULL) == 0 && b.data)
 		found = dnsmasq_resolvers(b.data, address, DNSMASQ_SERVERS_MAX);
 	if (!found)
-		log_warning(NULL, "network %s: guests are told no name server", n->name);
+		log_warning(NULL, "network %s: guests get no name server", n->name);
 	for (size_t i = 0; i < found; i++)
 		server[i] = net_ip(text[i], address[i], 0);
 	return found;

@@ -133,7 +133,7 @@ static void process_ended(struct dnsmasq *d, int status)
 		d->event(d->data, DNSMASQ_FAILED, &e);
 		return;
 	}
-	log_warning(NULL, "network %s: dnsmasq (pid %d) %s, it is started again", d->network,
+	log_warning(NULL, "network %s: dnsmasq (pid %d) %s, restarting it", d->network,
 		(int)pid, d->problem);
 	process_pause_and_retry(d);
 }

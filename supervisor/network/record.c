@@ -87,7 +87,7 @@ void choice_load(struct network *n)
 	json_int_t uid = 0;
 
 	if (o && !record_choice_parse(o, &n->choice))
-		log_error(NULL, "'%s' makes no sense: chosen anew", path);
+		log_error(NULL, "'%s' is invalid: chosen again", path);
 	else
 		uid = json_integer_value(json_object_get(o, "uid"));
 	if (uid > 0 && uid < UINT32_MAX && uids_is_network((uid_t)uid))
@@ -189,7 +189,7 @@ bool record_load(struct network *n, pid_t *pid, uint64_t *start, bool *same_boot
 	proc_boot_id(boot);
 	ok = record_plan_parse(n, o);
 	if (!ok)
-		log_error(NULL, "'%s' makes no sense: what it says is left alone", path);
+		log_error(NULL, "'%s' is invalid and ignored", path);
 	*pid = (pid_t)json_integer_value(json_object_get(process, "pid"));
 	*start = (uint64_t)json_integer_value(json_object_get(process, "start"));
 	*same_boot = streq(json_string_value(json_object_get(o, "boot")), boot);

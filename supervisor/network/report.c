@@ -76,7 +76,7 @@ static const char *report_health(const struct network *n, char trouble[TROUBLE_M
 	if (n->state != NETWORK_UP)
 		return "ok";
 	if (!network_stands(n))
-		return "its bridge is gone or down: vmkeep reload makes it again";
+		return "its bridge is gone or down: vmkeep reload recreates it";
 	if (n->conf.dns && !n->dns)
 		return "no DNS: port 53 is taken";
 	if (n->plan.step[NET_STEP_DNSMASQ] && !streq(dnsmasq_health(&n->dnsmasq), "ok"))
@@ -88,7 +88,7 @@ static const char *report_health(const struct network *n, char trouble[TROUBLE_M
 		return n->leases_problem;
 	if (!n->has_file && !streq(n->name, "default"))
 		return "its file is gone: it stays until net stop";
-	return network_is_outdated(n) ? "its file has changed: net stop and net start make it so"
+	return network_is_outdated(n) ? "its file has changed: net stop and net start apply it"
 				      : "ok";
 }
 

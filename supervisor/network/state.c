@@ -95,7 +95,7 @@ static int state_plan(struct network *n, struct err *e)
 		/* not fatal: guests can still use it; leases have the same problem, which health
 		 * reports */
 		if (choice_save(n, &mine) < 0)
-			log_error(NULL, "network %s: what was chosen for it is not remembered: %s",
+			log_error(NULL, "network %s: cannot save what was chosen for it: %s",
 				n->name, mine.text);
 	}
 	n->raised_stamp = n->stamp;
@@ -276,7 +276,7 @@ static void state_on_rules_again(void *data, const struct err *e)
 	n->nft = NULL;
 	if (e) {
 		log_error(
-			NULL, "network %s: its rules could not be set again: %s", n->name, e->text);
+			NULL, "network %s: its rules could not be restored: %s", n->name, e->text);
 		return;
 	}
 	door_loaded(n->ns);
@@ -347,7 +347,7 @@ static void state_adopt_dnsmasq(struct network *n, pid_t pid, uint64_t start, bo
 		why = "had lost its files, or has read an older configuration";
 	if (!why)
 		return;
-	log_warning(NULL, "network %s: dnsmasq %s, it is started again", n->name, why);
+	log_warning(NULL, "network %s: dnsmasq %s, restarting it", n->name, why);
 	dnsmasq_restart(&n->dnsmasq);
 }
 
@@ -364,9 +364,9 @@ void network_adopt(struct network *n, pid_t pid, uint64_t start)
 	}
 	state_adopt_dnsmasq(n, pid, start, recreated);
 	if (recreated)
-		log_warning(NULL, "network %s: bridge '%s' was gone and is made again", n->name,
+		log_warning(NULL, "network %s: bridge '%s' was gone and has been recreated", n->name,
 			n->plan.choice.bridge);
-	log_info(NULL, "network %s: taken back (bridge '%s')", n->name, n->plan.choice.bridge);
+	log_info(NULL, "network %s: adopted (bridge '%s')", n->name, n->plan.choice.bridge);
 }
 
 /* ---- while it is up ---- */
@@ -394,7 +394,7 @@ void network_repair(struct network *n, bool all)
 		if (!all)
 			return;
 	} else {
-		log_warning(NULL, "network %s: bridge '%s' is gone or down, it is made again",
+		log_warning(NULL, "network %s: bridge '%s' is gone or down, recreating it",
 			n->name, n->plan.choice.bridge);
 	}
 	if (state_restore(n, &recreated, &e) == 0) {

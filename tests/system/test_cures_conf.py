@@ -223,7 +223,7 @@ SMALL = LAB + "[DHCPServer]\nRange=10.77.0.10-10.77.0.10\n"
 
 
 @cure("give it a larger Address= or Range=", "%s%s hold%s addresses, and no file tells of them: vmkeep forget %s",
-      "no file tells of VM '%s': put it back, or vmkeep forget %s")
+      "there is no file for VM '%s': put it back, or vmkeep forget %s")
 def a_full_network(p, daemon):
     daemon.write("lab.network", SMALL)
     for name in "ab":

@@ -125,7 +125,7 @@ def test_run_and_state_of_all_networks(daemon):
     hurt(daemon, "state/networks")
     daemon.write("default.network", "[Network]\nAddress=10.4.0.1/24\n")
     daemon.start()
-    same(daemon, dict(before, health="its file has changed: net stop and net start make it so"))
+    same(daemon, dict(before, health="its file has changed: net stop and net start apply it"))
     assert before["subnet"] == "10.3.0.0/24" and daemon.info("a")["pid"] == pid
     ends(daemon)
 
