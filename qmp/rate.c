@@ -8,6 +8,6 @@ const char *rate_count(struct rate *r, double now, unsigned unasked, size_t byte
 	r->unasked += unasked;
 	r->bytes += bytes;
 	if (r->unasked > QMP_RATE_UNASKED)
-		return "messages that nobody asked for";
+		return "unsolicited messages";
 	return r->bytes > QMP_RATE_BYTES ? "bytes" : NULL;
 }

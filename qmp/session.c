@@ -202,7 +202,7 @@ static void session_expire(struct qmp *q)
 	}
 	if (q->fd >= 0 && !q->ready && q->made + q->greeting_timeout <= now)
 		session_lose(q, ERR_TIMEOUT,
-			"no greeting from QEMU within %g s: its monitor serves somebody else, or it hangs",
+			"no greeting from QEMU within %g s: another program uses its monitor, or it hangs",
 			q->greeting_timeout);
 }
 

@@ -34,7 +34,7 @@ static int port_endpoint_parse(struct endpoint *at, const char *listen, struct e
 		v6->sin6_family = AF_INET6;
 		at->len = sizeof *v6;
 	} else {
-		return err_set(e, ERR_INVALID_CONFIG, "display: '%s' is no IP address", listen);
+		return err_set(e, ERR_INVALID_CONFIG, "display: '%s' is not an IP address", listen);
 	}
 	return 0;
 }
@@ -66,7 +66,7 @@ static int port_taken(const struct endpoint *at, const char *address, struct err
 
 	host_port_holder((const struct sockaddr *)&at->address, who);
 	err_set(e, ERR_CONFLICT, "display: %s is taken by %s", address, who);
-	return err_hint(e, "end that, or let [Display] Port=auto take a free one");
+	return err_hint(e, "stop it, or use Port=auto in [Display] for a free one");
 }
 
 static int display_refused(int error, const char *address, const char *listen, struct err *e)

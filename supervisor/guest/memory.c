@@ -56,7 +56,7 @@ int memory_check(const struct conf_vm *c, uint64_t bytes, bool force, struct err
 	if (bytes > most) {
 		err_set(e, ERR_USAGE, "%s is more than the %s that the guest was started with",
 			asked, text_size(bound, sizeof bound, most));
-		return err_hint(e, "[Memory] Max= makes room for more, from the next start on");
+		return err_hint(e, "[Memory] Max= allows more, from the next start on");
 	}
 	if (bytes >= floor)
 		return 0;
@@ -190,10 +190,10 @@ static void memory_give_up(struct balloon *b, bool has_driver)
 	if (has_driver) {
 		err_set(&e, ERR_GUEST_REFUSED, "the guest has %s and did not get to %s in time",
 			actual, target);
-		err_hint(&e, "it stays there; --timeout gives it longer");
+		err_hint(&e, "it keeps that size; --timeout allows more time");
 	} else {
 		err_set(&e, ERR_GUEST_REFUSED,
-			"no balloon driver answers in the guest: it has %s and stays there",
+			"no balloon driver answers in the guest: its size is still %s",
 			actual);
 		err_hint(&e, "a guest that still boots has none yet; Linux's is virtio_balloon");
 	}

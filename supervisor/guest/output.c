@@ -119,7 +119,7 @@ static void output_log_open(struct output *o)
 		log_warning(vm->name, "%s", e.text);
 	if (!o->headed)
 		output_heading(o, o->adopted ? clock_wall() : vm->proc.started,
-			o->adopted ? "QEMU goes on" : "start");
+			o->adopted ? "QEMU keeps running" : "start");
 	o->headed = true;
 }
 

@@ -14,7 +14,7 @@ bool vm_event_bearable(struct vm *vm)
 {
 	if (qmp_was_asked(vm->mon.qmp) || bucket_take(&vm->log.changes, 1, daemon_now()))
 		return true;
-	qmp_give_up(vm->mon.qmp, "changes of its state that nobody asked for");
+	qmp_give_up(vm->mon.qmp, "unsolicited state changes");
 	return false;
 }
 

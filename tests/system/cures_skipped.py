@@ -130,7 +130,7 @@ SKIPPED = {
         "the header is hostile or damaged; qemu-img convert copies what the disk holds now",
         "the host died during the guest's last writes: the guest finds zeroes there, and repairs its file "
         "systems; qemu-img check %s lists what is missing",
-        "what was wrong still is; where space ran out, it goes on by itself once there is some",
+        "the cause remains; where space ran out, the guest continues by itself once there is some",
     ),
     "says where to look": (
         "a link of another kind may have that name: ip -d link show %s",
@@ -158,7 +158,7 @@ SKIPPED = {
         "vmkeep kill %s forces it off; what the guest wrote is on disk as far as it got",
     ),
     "needs an operation that takes long: tests/system/test_clocks_verbs.py": (
-        "it stays there; --timeout gives it longer",
+        "it keeps that size; --timeout allows more time",
         "vmkeep jobs shows how far it is",
     ),
     "needs a prepared file system or process: tests/system/test_jail_refused.py": (

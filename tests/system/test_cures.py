@@ -223,7 +223,7 @@ def no_balloon(p, daemon):
     daemon.ok("set-memory", "a", "16M", "--timeout", "1")
 
 
-@cure("[Memory] Max= makes room for more, from the next start on")
+@cure("[Memory] Max= allows more, from the next start on")
 def more_memory_than_there_is(p, daemon):
     daemon.micro("a")
     daemon.up("a")

@@ -78,7 +78,7 @@ def too_much_memory(p, daemon):
     daemon.ok("start", "a")
 
 
-@cure("end that, or let [Display] Port=auto take a free one")
+@cure("stop it, or use Port=auto in [Display] for a free one")
 def a_port_that_is_taken(p, daemon):
     daemon.micro("a", extra="[Display]\nListen=127.0.0.1\nPort=5977\nAllowNoPassword=yes\n")
     holder = daemon.stream_of("python3", "-c", "import socket,time\ns=socket.create_server(('127.0.0.1',5977))\n"

@@ -12,8 +12,8 @@ import vmk
 from hostile import OUT_MAX, make, rss, unwell
 
 FLOODS = {
-    "events": "floods us with changes of its state that nobody asked for",
-    "strays": "floods us with messages that nobody asked for",
+    "events": "floods us with unsolicited state changes",
+    "strays": "floods us with unsolicited messages",
     "bytes": "floods us with bytes",
     "garbage": "broke the protocol",
     "deep": "broke the protocol",
