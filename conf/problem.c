@@ -56,7 +56,7 @@ void conf_problem(struct conf_problems *p, const struct conf_place *place, const
 	va_end(ap);
 	if (p->count == CONF_PROBLEMS_MAX)
 		conf_problem_add(p,
-			&(struct conf_problem){ .reason = "more problems follow; cure these first",
+			&(struct conf_problem){ .reason = "more problems follow; fix these first",
 				.class = ERR_INVALID_CONFIG });
 	else
 		conf_problem_add(p, &(struct conf_problem){ .place = *place,

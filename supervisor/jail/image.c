@@ -113,7 +113,7 @@ static int image_tell_gap(const struct jail_file *f, const struct qcow2_gap *gap
 			e, "enlarge the device to what it was, or write the image to it again");
 	if (f->kind == JAIL_NVRAM)
 		return err_hint(e,
-			"put it back from a backup, or remove %s: the next start makes it anew, as the firmware has it",
+			"put it back from a backup, or remove %s: the next start recreates it from the firmware's template",
 			quoted);
 	if (!f->seen[0] || !gap->data)
 		return err_hint(e,

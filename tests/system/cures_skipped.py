@@ -97,7 +97,7 @@ SKIPPED = {
         "convert it: qemu-img convert -f %s -O qcow2 %s %s, and write %s=%s",
         "decrypt it: qemu-img convert --object secret,id=k,file=PASSWORDFILE --image-opts "
         "driver=qcow2,encrypt.key-secret=k,file.filename=%s -O qcow2 NEW",
-        "put it back from a backup, or remove %s: the next start makes it anew, as the firmware has it",
+        "put it back from a backup, or remove %s: the next start recreates it from the firmware's template",
         "qemu-img resize -f qcow2 %s %llu",
         "unpack it: %s %s > %s; qemu-img info %s tells what is in it, name it so and write %s=",
         "with the VM stopped: qemu-img info %s names them, qemu-img bitmap --remove %s NAME removes one; the "

@@ -241,7 +241,7 @@ static void limits(void **state)
 	assert_true(problems_have(&p, "web1.vm:258: [X-255]: more than 256 sections\n"));
 	assert_true(problems_have(&p, "[X-354]"));
 	assert_false(problems_have(&p, "[X-355]"));
-	assert_true(problems_have(&p, "\nmore problems follow; cure these first\n"));
+	assert_true(problems_have(&p, "\nmore problems follow; fix these first\n"));
 	assert_true(conf_problems_err(&p, &e) < 0);
 	assert_int_equal(e.class, ERR_INVALID_CONFIG);
 	assert_non_null(strstr(e.text, " sections\nand "));
