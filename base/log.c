@@ -204,7 +204,7 @@ static void log_tell_dropped(void)
 
 	if (!sink.dropped)
 		return;
-	snprintf(text, sizeof text, "%lu line%s dropped here: nobody read the log", sink.dropped,
+	snprintf(text, sizeof text, "%lu line%s dropped here: the log was not being read", sink.dropped,
 		sink.dropped == 1 ? " was" : "s were");
 	log_backlog_add(LOG_WARNING_, NULL, text, sink.dropped);
 	sink.dropped = 0;

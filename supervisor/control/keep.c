@@ -65,7 +65,7 @@ static int keep_check_run(struct keep *k, struct err *e)
 	parts = dirs_run_parts(&d->dirs, e);
 	if (lost || parts > 0) {
 		log_warning(
-			NULL, "'%s%s' was lost and is made anew", d->dirs.run, lost ? "" : "/vms");
+			NULL, "'%s%s' was lost and is recreated", d->dirs.run, lost ? "" : "/vms");
 		keep_watch_run(k);
 	}
 	k->calls->run(
@@ -78,7 +78,7 @@ static int keep_check_socket(struct keep *k, struct err *e)
 	int r = server_look(k->d->server, e);
 
 	if (r == 1)
-		log_warning(NULL, "'%s/control.sock' was lost and is bound anew", k->d->dirs.run);
+		log_warning(NULL, "'%s/control.sock' was lost and is bound again", k->d->dirs.run);
 	return r < 0 ? r : 0;
 }
 

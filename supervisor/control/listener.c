@@ -45,8 +45,8 @@ static int listener_set_aside(const struct listener *l, struct err *e)
 	char aside[PATH_MAX];
 
 	if (aside_move(l->dirfd, l->name, aside, e) < 0)
-		return err_wrap(e, e->number, "'%s' is no socket", l->name);
-	log_warning(NULL, "'%s' is no socket: set aside as '%s'", l->name, aside);
+		return err_wrap(e, e->number, "'%s' is not a socket", l->name);
+	log_warning(NULL, "'%s' is not a socket: set aside as '%s'", l->name, aside);
 	return 0;
 }
 
@@ -154,7 +154,7 @@ int listener_inherit(
 
 	*l = (struct listener)LISTENER_INIT;
 	if (getsockopt(from->fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &len) < 0 || !on)
-		return err_set(e, ERR_FAILED, "descriptor %d is no listening socket", from->fd);
+		return err_set(e, ERR_FAILED, "descriptor %d is not a listening socket", from->fd);
 	l->fd = from->fd;
 	fcntl(l->fd, F_SETFD, FD_CLOEXEC);
 	fcntl(l->fd, F_SETFL, fcntl(l->fd, F_GETFL) | O_NONBLOCK);

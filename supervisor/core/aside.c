@@ -28,9 +28,9 @@ bool aside_clear(int dirfd, const char *path, const char *vm)
 	if (fstatat(dirfd, path, &st, AT_SYMLINK_NOFOLLOW) < 0 || S_ISREG(st.st_mode))
 		return true;
 	if (aside_move(dirfd, path, name, &e) < 0) {
-		log_warning(vm, "'%s' is no regular file: %s", path, e.text);
+		log_warning(vm, "'%s' is not a regular file: %s", path, e.text);
 		return false;
 	}
-	log_warning(vm, "'%s' is no regular file: set aside as '%s'", path, name);
+	log_warning(vm, "'%s' is not a regular file: set aside as '%s'", path, name);
 	return true;
 }

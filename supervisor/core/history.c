@@ -140,7 +140,7 @@ int history_append(int dirfd, const char *path, const struct history_record *r, 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_errno(e, "open '%s'", path);
 	if (!S_ISREG(st.st_mode))
-		return err_set(e, ERR_FAILED, "'%s' is no regular file", path);
+		return err_set(e, ERR_FAILED, "'%s' is not a regular file", path);
 	if (st.st_size == 0)
 		buf_adds(&line, version);
 	history_line(r, &line);

@@ -205,7 +205,7 @@ static const char *hooks_objection(const char *path, mode_t type)
 	if (lstat(path, &st) < 0)
 		return strerror(errno);
 	if ((st.st_mode & S_IFMT) != type)
-		return type == S_IFDIR ? "is no directory" : "is no regular file";
+		return type == S_IFDIR ? "is not a directory" : "is not a regular file";
 	if (st.st_uid != 0)
 		return "is not owned by root";
 	if (st.st_mode & (S_IWGRP | S_IWOTH))

@@ -76,7 +76,7 @@ int kvm_judge(const struct kvm_seen *s, struct err *e)
 	bool absent = s->error == ENOENT || s->error == ENODEV || s->error == ENXIO;
 
 	if (s->odd) {
-		err_set(e, ERR_NO_RESOURCES, "'/dev/kvm' is something else than KVM's device");
+		err_set(e, ERR_NO_RESOURCES, "'/dev/kvm' is something other than KVM's device");
 		return err_hint(e,
 			"put the device in its place: rm -r /dev/kvm && mknod -m 660 /dev/kvm c %d %d",
 			KVM_MAJOR, KVM_MINOR);

@@ -215,7 +215,7 @@ void probes_get(struct probes *ps, const char *binary, probe_done_fn *done, void
 		return;
 	}
 	if (strchr(binary, '/') && stat(binary, &st) == 0)
-		err_set(&k->ask.err, ERR_QEMU_FAILED, "'%s' is no program that may be run: %s",
+		err_set(&k->ask.err, ERR_QEMU_FAILED, "'%s' is not a program that may be run: %s",
 			binary, strerror(S_ISDIR(st.st_mode) ? EISDIR : EACCES));
 	else
 		err_set(&k->ask.err, ERR_QEMU_FAILED, "there is no program '%s'", binary);

@@ -63,7 +63,7 @@ static int record_write_again(struct vm *vm, struct err *e)
 	if (r == 0)
 		r = vm_record_save(vm, e);
 	if (r == 0)
-		log_warning(vm->name, "its run directory was removed: made anew");
+		log_warning(vm->name, "its run directory was removed: recreated");
 	return r;
 }
 

@@ -124,7 +124,7 @@ SKIPPED = {
         "make room there, move an image, or give each directory a quota: a guest whose disk cannot grow is paused",
         "make room there, or move the image: a guest whose disk cannot grow is paused",
         "make room: guests whose disks cannot grow are paused",
-        "remove the files in it that name state directories which are gone",
+        "remove the files in it whose state directories are gone",
         "stop something, or add memory",
         "take it from a backup, or download it again; qemu-img info %s says more",
         "the header is hostile or damaged; qemu-img convert copies what the disk holds now",
