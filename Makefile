@@ -51,7 +51,7 @@ $(B)/%.o: %.c
 
 link = $(if $(V),,@echo "  LD    $@";)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 
-# It names where vmkeep-jail is installed: built anew when that changes between make and make install.
+# It names where vmkeep-jail is installed: built again when that changes between make and make install.
 $(B)/supervisor/daemon.o: $(B)/libexecdir
 $(B)/libexecdir: FORCE
 	@mkdir -p $(@D); echo '$(LIBEXECDIR)' | cmp -s - $@ || echo '$(LIBEXECDIR)' >$@
@@ -143,7 +143,8 @@ bench-libvirt: all $(MEASURE) ## vmkeep beside libvirt, which is installed for t
 
 # Lint: both compilers with warnings as errors, then two checkers; clang-tidy looks at a file once per change.
 LINT_SRC := $(sort $(shell find base conf qmp net supervisor scripts -name '*.c'))
-lint: format-check ## layout, gcc and clang with -Werror, cppcheck, clang-tidy
+lint: format-check ## layout, English, gcc and clang with -Werror, cppcheck, clang-tidy
+	@scripts/check-words
 	$(SUB) -j$(JOBS) B=build/lint/gcc CC=gcc WERROR=1 objects
 	$(SUB) -j$(JOBS) B=build/lint/clang CC=clang WERROR=1 objects
 	@mkdir -p build/lint/cppcheck

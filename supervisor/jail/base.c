@@ -247,7 +247,7 @@ int bases_place(struct jail *j, struct err *e)
 		if (changed) /* lives as long as the command line */
 			j->argv[i] = json_dumps(top, JSON_COMPACT);
 		if (!j->argv[i])
-			return err_set(e, ERR_FAILED, "write the command line anew");
+			return err_set(e, ERR_FAILED, "rewrite the command line");
 	}
 	return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/qemu/cpu.h - the guest's processors: model, features and number. Pure.
+ * supervisor/qemu/cpu.h - the guest's vCPUs: model, features and number. Pure.
  *
  * QEMU takes a model or feature that the host lacks with a warning, and leaves it out. What the
  * operator asked for must be there, so QEMU is told to enforce it, and then does not start.

@@ -2,7 +2,7 @@
 /*
  * supervisor/qemu/effective.h - a configuration with everything that is derived, for people
  *
- * For `cat --effective`. Pure. What a start decides anew each time stays: Port=auto, and Accel=auto
+ * For `cat --effective`. Pure. What a start decides again each time stays: Port=auto, and Accel=auto
  * of a VM that is not running.
  */
 #ifndef SUPERVISOR_QEMU_EFFECTIVE_H

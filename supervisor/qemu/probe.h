@@ -84,7 +84,7 @@ void probes_forget(struct probes *ps, const void *data);
 void probes_kvm(struct probes *ps, const struct probe *p, probe_done_fn *done, void *data);
 /* The seconds that the successful test took. More than 1: slow, but not broken. */
 double probes_kvm_seconds(const struct probes *ps);
-/* A QEMU failed with it: the next start tests KVM anew. */
+/* A QEMU failed with it: the next start tests KVM again. */
 void probes_kvm_doubt(struct probes *ps);
 
 #endif

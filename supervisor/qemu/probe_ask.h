@@ -63,7 +63,7 @@ void kvm_release(struct kvm *k);
 /* done is called once: immediately if KVM was proved before and its device is still the same, else
  * from the loop. Callers that arrive during a test share its result. */
 void kvm_prove(struct kvm *k, const char *binary, probe_done_fn *done, void *data);
-/* The next start proves it anew. */
+/* The next start proves it again. */
 void kvm_doubt(struct kvm *k);
 
 #endif

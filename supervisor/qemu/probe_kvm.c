@@ -50,7 +50,7 @@ static int probe_kvm_unusable(struct err *e)
 	return err_hint(e, "%swrite Accel=tcg or Accel=auto in [VM] to go on without KVM", cure);
 }
 
-/* Cheap, so every start repeats it: the module may have been unloaded, or loaded anew. */
+/* Cheap, so every start repeats it: the module may have been unloaded, or reloaded. */
 static int probe_kvm_check_device(struct kvm *k, struct err *e)
 {
 	_cleanup_(close_fd) int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);

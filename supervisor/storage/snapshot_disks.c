@@ -289,8 +289,8 @@ static int disks_refuse_bitmaps(const struct snapshot_disk *d, struct err *e)
 	size_t others = json_array_size(d->bitmaps) - 1;
 
 	err_set(e, ERR_CONFLICT,
-		"disk '%s' has the dirty bitmap '%s'%s: QEMU takes no disk that has one back to a "
-		"snapshot",
+		"disk '%s' has the dirty bitmap '%s'%s: QEMU reverts no disk that has "
+		"one",
 		d->id, safe, others ? ", and others" : "");
 	return err_hint(e,
 		"backup tools make them; with the VM off, qemu-img bitmap --remove %s %s drops it, and "

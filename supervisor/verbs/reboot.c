@@ -84,7 +84,7 @@ void verbs_take_up(struct daemon *d)
 	for (size_t i = 0; i < d->vms->n; i++) {
 		struct vm *vm = d->vms->vm[i];
 		bool again = vm->st.want == VM_WANT_RESTART;
-		const char *who = again ? vm->st.again : "a former daemon";
+		const char *who = again ? vm->st.again : "a previous daemon";
 		struct job *j;
 
 		if (vm->st.state != VM_STOPPING && vm->st.state != VM_QUITTING)

@@ -98,7 +98,7 @@ static void events_on_status(void *data, const json_t *result, const struct err 
 
 	vm->mon.stops = 0;
 	if (e && (e->class == ERR_UNREACHABLE || e->class == ERR_TIMEOUT))
-		return; /* the next connection asks anew */
+		return; /* the next connection asks again */
 	if (again)
 		events_ask_why(vm);
 	else if (found->kind == RUN_ENDED)

@@ -29,7 +29,7 @@ chmod 755 /usr/sbin/policy-rc.d
 export DEBIAN_FRONTEND=noninteractive
 { apt-get update -qq && apt-get install -y -qq --no-install-recommends libvirt-daemon-system libvirt-clients
 } >"$root/log" 2>&1 </dev/null || { cat "$root/log" >&2; exit 1; }
-# without /dev/kvm: one that does not work has libvirt probe QEMU anew at each command, for seconds
+# without /dev/kvm: one that does not work has libvirt probe QEMU again at each command, for seconds
 mount -t tmpfs -o mode=755 tmpfs /dev
 for node in "null 1 3" "zero 1 5" "full 1 7" "random 1 8" "urandom 1 9" "tty 5 0"; do
 	mknod -m 666 /dev/${node%% *} c ${node#* }

@@ -68,7 +68,7 @@ class Guest:
                 self.mixed = False
 
     def forget_wish(self):
-        """Something else than a verb may change it."""
+        """Something other than a verb may change it."""
         with self.lock:
             self.wish = None
             self.mixed |= self.verbs > 0

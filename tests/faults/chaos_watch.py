@@ -39,7 +39,7 @@ OWN = ("/memfd:displaysurface", "anon_inode:[eventfd]")
 
 
 def descriptors(world, pid):
-    """How many, but for what QEMU makes by itself as its guest goes on: notifiers of its queues, and surfaces of
+    """How many, but for what QEMU makes by itself as its guest keeps running: notifiers of its queues, and surfaces of
     its screen, each a memfd in QEMU 10. What we hand over is a socket or a file."""
     folder, count = "%s/%d/fd" % (world.inner("/proc"), pid), 0
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):

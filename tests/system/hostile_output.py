@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What a taken-over QEMU does to the files that it writes: consoles, notify lines, stderr. It goes on for
 ever, on all of them, and counts its rounds on its disk, where the test sees them. Changes of state that
-nobody asked for, as fast as the daemon takes them, are here as well."""
+no client asked for, as fast as the daemon takes them, are here as well."""
 import contextlib
 import fcntl
 import itertools
@@ -132,7 +132,7 @@ def told(monitor):
 
     def flood_once():
         block = b"x" * 65535 + b"\n"
-        left = block * (TOLD // len(block) - 1) + block[:-11] + b"last words\n"
+        left = block * (TOLD // len(block) - 1) + block[:-11] + b"final line\n"
         while left:
             try:
                 left = left[os.write(h.CONSOLE, left[:65536]):]

@@ -24,7 +24,7 @@ class Steps:
         self.counter = os.path.join(world.base, "steps")
         library = os.path.join(world.base, "steps.so")
         subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, SOURCE], check=True)
-        # others than root run it, and the jail as whom it will
+        # others than root run it, and the jail as any user
         os.chmod(library, 0o755)
         with open(self.counter, "wb") as f:
             f.write(bytes(8))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The daemon may die at any moment: guests go on, and the next daemon takes them back."""
+"""The daemon may die at any moment: guests keep running, and the next daemon takes them back."""
 import json
 import os
 import shutil
@@ -128,7 +128,7 @@ def test_killed_while_nobody_looked_comes_back(daemon):
 
 
 def test_daemon_dies_during_a_stop(daemon):
-    """The wish was written down: the next daemon goes on."""
+    """The wish was written down: the next daemon continues."""
     daemon.micro("a", "deaf", extra="[Lifecycle]\nTimeoutStopSec=2\nOnStopTimeout=kill\n")
     daemon.up("a")
     daemon.ok("stop", "a", "--no-wait")

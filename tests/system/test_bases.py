@@ -201,7 +201,7 @@ def test_it_is_not_less_than_the_base(daemon):
 
 
 def test_it_is_made_once(daemon):
-    """A lost overlay is missing, not made anew; the hint's command makes one."""
+    """A lost overlay is missing, not recreated; the hint's command makes one."""
     world(daemon, "")
     overlay(daemon, "cloud.img", more="Size=2M\n")
     daemon.up("a")

@@ -27,7 +27,7 @@ def became(world, name, state):
 
 
 def settled(world):
-    world.eventually(lambda: log(world), lambda text: "had their turn" in text, timeout=20)
+    world.eventually(lambda: log(world), lambda text: "boot start complete" in text, timeout=20)
 
 
 def test_enabled_ones_start_once(world):
@@ -46,7 +46,7 @@ def test_enabled_ones_start_once(world):
     world.micro("b", vm=ENABLE)
     world.start()
     assert world.states() == {"a": "stopped", "b": "stopped"}
-    # and the next boot begins anew
+    # and the next boot starts over
     world.stop_daemon()
     with open(world.inner(os.path.join(world.run, "boot")), "w") as f:
         f.write("00000000-0000-0000-0000-000000000000\n")
@@ -207,7 +207,7 @@ def test_kvm_comes_late(world):
 
 
 def test_a_daemon_that_dies_while_vms_start(world):
-    """The next one goes on; what had its turn has not another one."""
+    """The next one goes on; what was tried once is not tried again."""
     world.micro("a", vm=ENABLE, extra="[Lifecycle]\nReadyWhen=started\n")
     world.micro("slow", vm=ENABLE, extra="[Lifecycle]\nReadyWhen=log:never\nTimeoutReadySec=3\n")
     world.micro("last", vm=ENABLE, extra="[Lifecycle]\nAfter=slow\n")

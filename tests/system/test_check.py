@@ -69,7 +69,7 @@ def test_all_problems_at_once_with_their_lines(daemon):
 
 
 def test_files_as_the_uid_of_the_vm_sees_them(daemon):
-    """F72: rights that no mapping gives: named with the line that mends it, nothing changed by us. (A home
+    """F72: rights that no mapping gives: named with the line that fixes it, nothing changed by us. (A home
     that is closed to others is none: test_jail's.)"""
     path = daemon.image("a.raw")
     os.chmod(path, 0o400)
@@ -326,7 +326,7 @@ def test_no_slot_left(daemon):
 
 @pytest.mark.parametrize("how", ["renamed over", "mounted over"])
 def test_a_file_that_is_another_by_now(daemon, how):
-    """N06: a guest goes on with the file that it has; where the path leads elsewhere by now, check says so."""
+    """N06: a guest keeps running with the file that it has; where the path leads elsewhere by now, check says so."""
     daemon.micro("a", "deaf")
     daemon.up("a")
     path = daemon.images + "/a.raw"

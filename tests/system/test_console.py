@@ -166,16 +166,16 @@ def test_nothing_is_lost_of_a_guest_that_ends_while_the_daemon_is_down(daemon):
     with socket.socket(socket.AF_UNIX) as s:
         s.settimeout(10 * vmk.SLOW)
         s.connect(daemon.inner(os.path.join(daemon.run, "vms", "a", "serial-console.sock")))
-        s.sendall(b"last words")
+        s.sendall(b"final line")
         seen = b""
-        while b"last words" not in seen:
+        while b"final line" not in seen:
             seen += s.recv(4096)
     # QEMU sends a byte to the socket first, and writes it to the file then
     out = daemon.inner(os.path.join(daemon.run, "vms", "a", "out", "serial-console"))
-    daemon.eventually(lambda: vmk.read_text(out), lambda text: "last words" in text)
+    daemon.eventually(lambda: vmk.read_text(out), lambda text: "final line" in text)
     daemon.kill(pid)
     daemon.start()
-    daemon.eventually(lambda: daemon.ok("log", "a"), lambda text: "last words" in text)
+    daemon.eventually(lambda: daemon.ok("log", "a"), lambda text: "final line" in text)
 
 
 def test_a_file_that_its_writer_cuts(daemon):

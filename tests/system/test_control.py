@@ -55,7 +55,7 @@ def test_a_request_may_come_in_pieces(daemon):
     ('{"execute": "vm-list", "id": 1e999}', "Usage"),
 ])
 def test_bad_requests(daemon, request_text, error_class):
-    """Each gets an error; the daemon goes on, and with it this client where the framing allows."""
+    """Each gets an error; the daemon continues, and with it this client where the framing allows."""
     client = daemon.client()
     client.socket.sendall(request_text.encode() + b"\n")
     error = client.receive()["error"]

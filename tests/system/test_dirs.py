@@ -211,7 +211,7 @@ def test_forget_is_cut_short(daemon):
 
 @pytest.mark.parametrize("name", ["state", "run", "log"])
 def test_a_link_that_leads_nowhere(daemon, name):
-    """Most likely to what is not mounted: nothing is begun anew in its place. The hint works."""
+    """Most likely to what is not mounted: nothing is restarted in its place. The hint works."""
     daemon.stop_daemon()
     path = getattr(daemon, name)
     os.rename(path, path + ".there")

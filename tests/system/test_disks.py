@@ -351,7 +351,7 @@ def test_state_is_lost(world, lose):
     world.ok("kill", "a")
     world.stop_daemon()
     lose(world)
-    os.unlink(world.inner(world.run + "/boot"))  # the host was booted anew
+    os.unlink(world.inner(world.run + "/boot"))  # the host was booted again
     world.start()
     reason = world.eventually(lambda: world.info("a")["reason"], lambda reason: reason and " lost" in reason)
     said = world.fails(3, "start", "a")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """dnsmasq in its jail: a uid of its own, nothing of the host's files, two capabilities; and it still knows
-whom to ask when the host's resolv.conf changes. What it is, is read from the kernel; what it could do, by a
+which server to ask when the host's resolv.conf changes. What it is, is read from the kernel; what it could do, by a
 program in its place."""
 import json
 import os

@@ -14,7 +14,7 @@ STOP = "[Lifecycle]\nTimeoutStopSec=%s\n"
 
 
 def everything(world, look=True):
-    """All that a dry run could change. look: by the daemon's own words too, which read files anew."""
+    """All that a dry run could change. look: by the daemon's own words too, which read files again."""
     found = {}
     for top in (world.config, world.state, world.log, world.inner(world.run)):
         for folder, folders, names in os.walk(top):
@@ -83,7 +83,7 @@ def test_check_compares_stop_times_with_the_budget(daemon):
     assert "web -> db may take 250s" in told["reason"] and "TimeoutSec=250s" in told["hint"], told
     assert at(daemon, budget_rows(daemon, "web")) == at(daemon, budget_rows(daemon, "db")) == [chain]
     assert at(daemon, budget_rows(daemon, "slow")) == [slow]
-    # what the hint says cures it, and a running daemon reads it by itself
+    # what the hint says fixes it, and a running daemon reads it by itself
     daemon.write("vmkeep.conf", vmk.DEFAULTS + "[Shutdown]\nTimeoutSec=10min\n")
     assert budget_rows(daemon) == []
     # the default is as good as what is written, and is told once
@@ -344,7 +344,7 @@ def test_revert_of_one_that_runs(daemon):
         plan = revert_plan(daemon, "a", "live")
         refused = revert_plan(daemon, "a", "disks", code=5)
     assert (plan["state"], plan["after"]) == ("running", "running") and plan["memory"] > 0, plan
-    assert "stands still while its memory is read" in plan["guest"]
+    assert "is paused while its memory is read" in plan["guest"]
     assert "holds disks only" in refused["refused"]["desc"] and refused["disks"] == []
     assert daemon.info("a")["pid"] == pid
     daemon.ok("kill", "a")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The daemon at its worst: killed in the middle, out of descriptors, with files and sockets that change
-under it. Guests go on, and what is shown is what is."""
+under it. Guests keep running, and what is shown is what is."""
 import json
 import os
 import select
@@ -52,7 +52,7 @@ def test_killed_while_several_start(daemon, first_ms, second_ms, third_ms):
 
 
 def test_killed_while_the_jail_works(world):
-    """F02: A jail without its daemon does not become QEMU: the next daemon begins the start anew."""
+    """F02: A jail without its daemon does not become QEMU: the next daemon restarts the start."""
     gate = Gate(world)
     world.start()
     world.micro("a", "echo")
@@ -119,7 +119,7 @@ def test_killed_before_it_had_swept(world):
 
 
 def test_killed_before_the_jail_got_its_plan(world):
-    """A start that was cut short is begun anew: the record says spawning, and there is no such process."""
+    """A start that was cut short is restarted: the record says spawning, and there is no such process."""
     world.start()
     world.micro("a", "deaf", extra=NO_RESTART)
     world.up("a")

@@ -23,8 +23,8 @@ FREEZER = "/sys/fs/cgroup/freezer"
 # While the daemon is not there, or is told to stop.
 
 def test_f03_stop_goes_on_to_its_deadline(daemon):
-    """F03: killed 4 s after `stop`: the next daemon neither forgets the deadline nor begins it anew. Of the two
-    the other is told to stop last and has less time, but would be first if it began anew."""
+    """F03: killed 4 s after `stop`: the next daemon neither forgets the deadline nor begins it again. Of the two
+    the other is told to stop last and has less time, but would be first if it started over."""
     daemon.micro("a", "deaf", extra=LIFECYCLE % "TimeoutStopSec=8\nOnStopTimeout=kill")
     daemon.micro("b", "deaf", extra=LIFECYCLE % "TimeoutStopSec=7\nOnStopTimeout=kill")
     daemon.up("a")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The host runs short of something, or takes it away: space, processes, descriptors, watches, /proc.
-Guests go on, verbs say what is missing, and all is well once it is back."""
+Guests keep running, verbs say what is missing, and all is well once it is back."""
 import json
 import os
 import shutil
@@ -136,7 +136,7 @@ def test_log_directory_is_gone(daemon):
 
 
 def test_control_socket_is_deleted(daemon):
-    """Whoever is connected stays so; it is made anew, at once and by the next daemon, and the guest did not notice."""
+    """Whoever is connected stays so; it is recreated, at once and by the next daemon, and the guest did not notice."""
     daemon.micro("a", "deaf")
     daemon.ok("start", "a")
     pid = daemon.info("a")["pid"]
@@ -288,13 +288,13 @@ def test_proc_is_hidden(world):
 
 
 def test_boot_cannot_be_told(world):
-    """No boot id for this daemon: what runs is known by pid and start time, and nothing starts anew."""
+    """No boot id for this daemon: what runs is known by pid and start time, and nothing starts again."""
     world.micro("a", "deaf")
     world.micro("b", "deaf", vm="Enable=yes\n")
     world.start()
     world.wait_state("b", "running")
     world.ok("start", "a")
-    world.eventually(lambda: vmk.read_text(os.path.join(world.base, "daemon.log")), lambda text: "had their turn" in text)
+    world.eventually(lambda: vmk.read_text(os.path.join(world.base, "daemon.log")), lambda text: "boot start complete" in text)
     world.ok("kill", "b")
     pid = world.info("a")["pid"]
     world.exec("mount", "--bind", "/dev/null", "/proc/sys/kernel/random/boot_id")

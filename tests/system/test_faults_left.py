@@ -42,7 +42,7 @@ def test_f15_power_loss(world):
 
 
 def test_f16_downgrade(daemon):
-    """F16: a record of a newer vmkeep: its guest goes on, nothing is started beside it and nothing of it
+    """F16: a record of a newer vmkeep: its guest keeps running, nothing is started beside it and nothing of it
     taken away; the newer one takes it back."""
     daemon.micro("a", "deaf", extra="[Lifecycle]\nRestart=no\n")
     daemon.micro("b", "deaf")

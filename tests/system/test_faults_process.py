@@ -63,7 +63,7 @@ def gate(world):
 
 @pytest.mark.parametrize("found", ["by a look", "by itself"])
 def test_stopped_qemu_is_found(daemon, found):
-    """Nobody asks it for anything, and still it is known that it stands still, and that it goes on."""
+    """Nobody asks it for anything, and still it is known that it hangs, and that it responds again."""
     daemon.micro("a", "deaf")
     daemon.micro("b", "deaf")
     daemon.ok("start", "a", "b")
@@ -82,7 +82,7 @@ def test_stopped_qemu_is_found(daemon, found):
 
 
 def test_silent_monitor(daemon):
-    """F45: A QEMU that stands still: the request ends, the VM is shown as it is, nobody else is held up, and
+    """F45: A QEMU that hangs: the request ends, the VM is shown as it is, nobody else is held up, and
     when it goes on, so does all that was asked."""
     daemon.micro("a", "echo")
     daemon.micro("b", "deaf")
@@ -311,7 +311,7 @@ def test_stop_that_is_left_tells_what_is(daemon):
     daemon.micro("a", "deaf")
     daemon.up("a")
     client = daemon.client()
-    # in one write, so that the pause is overtaken: it stands still while it is asked to power off
+    # in one write, so that the pause is overtaken: it hangs while it is asked to power off
     client.socket.sendall(b'{"execute": "vm-pause", "arguments": {"name": "a"}}\n'
                           b'{"execute": "vm-stop", "arguments": {"name": "a", "timeout": 1}}\n')
     while "error" not in (message := client.receive()):

@@ -170,7 +170,7 @@ def test_run_directory_is_gone(daemon, what):
 
 
 def test_while_the_daemon_is_up(daemon):
-    """It writes all of it anew with the next change."""
+    """It rewrites all of it with the next change."""
     before = up(daemon)
     remove(daemon, os.path.join(daemon.run, "vms", "a"))
     daemon.ok("pause", "a")
@@ -403,7 +403,7 @@ def test_without_its_first_thread(hostile):
 
 @walk("step", range(1, 90), some=2)
 def test_jail_under_way(world, step):
-    """It stands still at some step while its daemon dies and its record is lost: it never becomes a second QEMU."""
+    """It hangs at some step while its daemon dies and its record is lost: it never becomes a second QEMU."""
     steps = Steps(world, "vmkeep-jail", signal.SIGSTOP)
     world.start(env=steps.env)
     lockless(world, "a")

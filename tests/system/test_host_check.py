@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`host check`: what is wrong with a host is found where it was put, and the cure that it prints cures it."""
+"""`host check`: what is wrong with a host is found where it was put, and the cure that it prints fixes it."""
 import json
 import os
 import re

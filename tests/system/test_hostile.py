@@ -151,14 +151,14 @@ def test_output_has_a_bound(hostile, away):
         hostile.start()
     hostile.eventually(lambda: used(hostile, "files")[0], lambda n: n < OUT_MAX // 2, timeout=15)
     hostile.eventually(lambda: hostile.info("files")["health"], lambda health: health == "ok")
-    hostile.eventually(lambda: hostile.vmkeep("log", "files", "qemu").out, lambda text: "last words" in text, timeout=15)
+    hostile.eventually(lambda: hostile.vmkeep("log", "files", "qemu").out, lambda text: "final line" in text, timeout=15)
     hostile.ok("kill", "files")
     folder = os.path.join(hostile.log, "files")
     assert sum(os.path.getsize(os.path.join(folder, n)) for n in os.listdir(folder)
                if n.startswith("qemu.log")) <= 5 << 20
     with open(os.path.join(folder, "qemu.log"), "rb") as log:
         text = log.read()
-    assert b"last words" in text and b"were dropped" in text
+    assert b"final line" in text and b"were dropped" in text
 
 
 def test_everything_else_is_refused(hostile):

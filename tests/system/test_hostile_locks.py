@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Locks count only from what could write: a taken-over QEMU and a local user without any role lock every byte
 of every file that they can read, and guests that read these files start, are checked and snapshotted all the
-same. Who would write such a file while a guest reads it is refused, and told by whom."""
+same. Who would write such a file while a guest reads it is refused, and told who reads it."""
 import json
 import os
 import shutil

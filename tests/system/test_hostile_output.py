@@ -72,7 +72,7 @@ def test_a_trick_costs_its_own_bytes(hostile, how):
 
 
 def test_an_answer_without_end_to_what_is_typed(hostile):
-    """Is read, so that the guest does not stand still, but not all day long."""
+    """Is read, so that the guest does not stall, but not all day long."""
     make(hostile, "out-typed")
     hostile.ok("start", "out-typed")
     console = hostile.console("out-typed")
@@ -107,14 +107,14 @@ def test_what_was_dropped_is_told_once(hostile, end):
     log, own = os.path.join(hostile.log, "out-told", "console.log"), os.path.join(hostile.base, "daemon.log")
     hostile.eventually(lambda: rounds(hostile, "out-told"), lambda n: n == 1, timeout=30)
     if end == "calm":
-        hostile.eventually(lambda: vmk.read_text(log), lambda text: "last words" in text, timeout=15)
+        hostile.eventually(lambda: vmk.read_text(log), lambda text: "final line" in text, timeout=15)
     hostile.ok("kill", "out-told")
     text = vmk.read_text(log)
     said = re.findall(r"\n--- at least (\d+) bytes before this were dropped ---\n", text)
     assert len(said) == 1
     kept = len(re.sub(r"\n--- at least .* ---\n", "", text))
     assert kept + int(said[0]) == TOLD and 8 * MIB <= kept
-    assert text.endswith("last words\n")
+    assert text.endswith("final line\n")
     assert re.findall(r"console 'console': at least (\d+) bytes were dropped", vmk.read_text(own)) == said
 
 
@@ -122,7 +122,7 @@ def test_what_was_dropped_is_told_once(hostile, end):
 
 @pytest.mark.parametrize("how", ["chg-toggle", "chg-slower", "chg-errors", "chg-balloon", "chg-agent", "chg-status"])
 def test_changes_that_nobody_asked_for_cost_the_monitor(hostile, how):
-    """About thirty of them; each is in logs, history and on the wire. The guest goes on."""
+    """About thirty of them; each is in logs, history and on the wire. The guest keeps running."""
     make(hostile, how)
     configure(hostile, how, SERIALS)
     watcher = hostile.client()

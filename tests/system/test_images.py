@@ -126,7 +126,7 @@ def test_what_is_no_harm_is_not(daemon):
 
 @pytest.mark.parametrize("flag, says", [("i", "it is immutable"), ("a", "it is for appending only")])
 def test_what_cannot_be_written(daemon, flag, says):
-    """Told before QEMU is started, with the line that mends it; of a base it is a good idea."""
+    """Told before QEMU is started, with the line that fixes it; of a base it is a good idea."""
     daemon.micro("a")
     path = daemon.images + "/a.raw"
     done = subprocess.run(["chattr", "+" + flag, path], capture_output=True, text=True, check=False)

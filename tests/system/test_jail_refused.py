@@ -331,7 +331,7 @@ def test_create_on_a_full_file_system(box):
 
 
 def test_file_system_without_idmap(box):
-    """overlay stands for NFS and FUSE: what the guest's uid may not do is said, with the line that cures it."""
+    """overlay stands for NFS and FUSE: what the guest's uid may not do is said, with the line that fixes it."""
     for d in ("lower", "over"):
         (box.tmp / d).mkdir()
     box.image("closed it's.img", where=box.tmp / "lower")

@@ -254,7 +254,7 @@ def test_signal_from_outside_is_no_crash(daemon):
 
 
 def test_disk_full_pauses(daemon):
-    """F62: the image's file system fills up: the guest stands still until there is room."""
+    """F62: the image's file system fills up: the guest is paused until there is room."""
     small = os.path.join(daemon.images, "small")
     os.mkdir(small)
     daemon.exec("sh", "-c", mount_line(small, "3m"))

@@ -415,7 +415,7 @@ sys.stdin.read()
 @pytest.mark.parametrize("groups, owner", [((), "root"), ((), "bob"), (("vmkeep-view",), "bob"),
                                            (("vmkeep",), "root")])
 def test_a_thousand_hostile_connections(daemon, groups, owner):
-    """Of one user, in all ways at once: another user is served, guests go on as before, the daemon
+    """Of one user, in all ways at once: another user is served, guests keep running as before, the daemon
     stays small, and afterwards has what it had."""
     daemon.micro("guest", "count")
     daemon.micro("prey", "chatter", vm="Owner=%s\n" % owner)

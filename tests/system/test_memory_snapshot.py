@@ -68,7 +68,7 @@ def test_one_change_at_a_time(daemon):
 
 @pytest.mark.parametrize("how", ["kill", "signal"])
 def test_guest_ends_meanwhile(daemon, how):
-    """The change is over then, once, and the daemon goes on."""
+    """The change is over then, once, and the daemon continues."""
     deaf(daemon)
     client = daemon.client()
     client.call("subscribe")
@@ -89,7 +89,7 @@ def test_guest_ends_meanwhile(daemon, how):
 
 @pytest.mark.usefixtures("linux")
 def test_balloon_after_a_reboot(daemon):
-    """F97: a guest that boots anew has all of its memory until its driver is there; then what was asked for
+    """F97: a guest that reboots has all of its memory until its driver is there; then what was asked for
     holds again, in the list, too."""
     daemon.linux("a", "guest.net=none", vm="Networks=none\n")
     daemon.ok("start", "a")

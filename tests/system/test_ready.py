@@ -61,7 +61,7 @@ def test_the_guest_says_so(world, linux):
         assert (info["ready"], info["status"]) == (True, "serving")
         world.kill_daemon()
         world.start()
-    # a guest that boots anew has said nothing yet
+    # a guest that reboots has said nothing yet
     console = world.console("db")
     world.ok("reset", "db")
     console.until("ready after", 60)

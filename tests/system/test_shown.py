@@ -99,7 +99,7 @@ def test_an_error_is_about_its_vm(daemon):
             assert "clashes with" in err and "-x.vm" not in err and "b c" not in err, err
 
 
-# What was asked, and by whom.
+# What was asked, and who asked.
 
 def asked(world, name):
     return [(row["event"], row["who"], row["reason"]) for row in world.rows("history", name)]

@@ -86,8 +86,8 @@ def snapshots(world, disk):
 
 # Cancelling.
 
-@walk("case", [("create", "info_two", "nothing is changed"), ("create", "c_one", "taken back"),
-               ("revert", "info_one", "nothing is changed"), ("create", "c_two", "taken back"),
+@walk("case", [("create", "info_two", "nothing is changed"), ("create", "c_one", "what was made is removed"),
+               ("revert", "info_one", "nothing is changed"), ("create", "c_two", "what was made is removed"),
                ("delete", "info_two", "nothing is changed")], some=3)
 def test_cancelled(world, case):
     """It is over at once, and all is as it was."""

@@ -37,7 +37,7 @@ def count(console, text):
 @pytest.mark.parametrize("running", [False, True], ids=["off", "running"])
 @pytest.mark.parametrize("disk", ["root", "data"])
 def test_dirty_bitmaps(daemon, running, disk):
-    """The guest goes on as if nothing had been asked, and the hint's command cures it."""
+    """The guest keeps running as if nothing had been asked, and the hint's command fixes it."""
     daemon.micro("a", "count", disk="qcow2", extra="[Disk data]\nPath=data.qcow2\n")
     daemon.image("data.qcow2")
     console = daemon.up("a")

@@ -44,7 +44,7 @@ def test_busy_excludes_others_and_kill_ends_it(daemon):
 
 @pytest.mark.usefixtures("linux")
 def test_no_room_for_the_memory(daemon):
-    """The guest goes on as if nothing had been tried, and with more room it works."""
+    """The guest keeps running as if nothing had been tried, and with more room it works."""
     daemon.linux("a", "guest.net=none")
     edit(daemon, "a.vm", "Memory=128M\n", "Memory=128M\nNetworks=none\n")
     daemon.exec("sh", "-c", mount_line(daemon.images, "8m", "711"))

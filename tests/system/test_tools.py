@@ -90,7 +90,7 @@ def test_a_header_names_nothing(daemon, kind):
     words = [w.replace("%s", target).replace("/etc/shadow", target) for w in HEADERS[kind]]
     os.unlink(image)
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *words, image, "1M"], check=True)
-    if kind == "data file":  # which qemu-img made anew
+    if kind == "data file":  # which qemu-img recreated
         with open(target, "w", encoding="utf-8") as f:
             f.write("root:secret:1:\n" + "x" * 2048)
     before = [vmk.read_text(p) for p in (image, target)]
@@ -157,7 +157,7 @@ def test_block_device(daemon):
 
 
 def test_who_holds_an_image_is_named(daemon):
-    """A list is for all; who would write is told whom he is up against."""
+    """A list is for all; a writer is told who holds it."""
     daemon.micro("a", disk="qcow2")
     daemon.write("b.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=a.qcow2\n")
     daemon.ok("snapshot", "create", "a", "x")

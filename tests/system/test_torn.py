@@ -66,7 +66,7 @@ def is_whole(world):
 
 
 def settled(world):
-    """It is off, or its QEMU has said how the load went that a former daemon began."""
+    """It is off, or its QEMU has said how the load went that a previous daemon began."""
     return world.eventually(lambda: world.info("a"), lambda info: not info["busy"] and (
         info["state"] == "stopped" or info["state"] in ("running", "paused") and not os.path.exists(mark_of(world))),
         timeout=60)
@@ -116,7 +116,7 @@ def test_cut_at_every_step(world, who, state, step):
 
 @walk("who, verb, step", ENDS, ("create", "delete"), range(1, 61), some=3)
 def test_create_and_delete_cut_at_every_step(world, who, verb, step):
-    """The guest goes on, unless it was killed itself; what is listed is what is there, and can be deleted."""
+    """The guest keeps running, unless it was killed itself; what is listed is what is there, and can be deleted."""
     steps = Steps(world, "vmkeepd", ENDS[who])
     pid = prepare(world, steps.env)
     steps.arm(step, pid if who.startswith("QEMU") else 0)

@@ -180,7 +180,7 @@ def test_claims_are_lost_while_both_run(world, second):
     before = two(world, second)
     lose(world, "/run/vmkeep-uids")
     third = Beside(world, "c")
-    for one in (third, world, second):  # the claim is made anew with the next start
+    for one in (third, world, second):  # the claim is recreated with the next start
         prepare(one, "b")
         if one is third:
             one.start()

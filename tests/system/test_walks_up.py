@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whatever is lost or damaged below RUN, STATE and LOG while the daemon is up: it answers, its guests go on, no
+"""Whatever is lost or damaged below RUN, STATE and LOG while the daemon is up: it answers, its guests keep running, no
 VM ever has two QEMUs, and the next daemon finds all of it."""
 import contextlib
 import itertools

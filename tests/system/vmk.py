@@ -24,7 +24,7 @@ ACCEL = os.environ.get("VMKEEP_ACCEL", "tcg")
 DEFAULTS = "[Defaults]\nVM.Accel=%s\n" % ACCEL + ("Lifecycle.TimeoutStartSec=10min\n" if SLOW >= 40 else "")
 
 # Process 1 of a world ignores the signals of orphans that die, so the kernel reaps them. The host counts what it
-# kills for want of memory in /proc/vmstat: here the count stands still, for it may be in another world.
+# kills for want of memory in /proc/vmstat: here the count does not change, for it may be in another world.
 KEEPER = """
 mount -t sysfs sysfs /sys
 mount -t tmpfs -o mode=755 tmpfs /run

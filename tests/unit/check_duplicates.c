@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Two VM files that claim the same UUID, image, MAC, address or port are both told so, each with its own
- * line; what may be shared, and what the daemon itself would choose anew, is left alone.
+ * line; what may be shared, and what the daemon itself would choose again, is left alone.
  */
 #include <setjmp.h>
 #include <stdarg.h>

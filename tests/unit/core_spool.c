@@ -228,13 +228,13 @@ static void the_last_words_come(void **state)
 		for (size_t n = 0; n < SPOOL_BOUND + SPOOL_BOUND / 2; n += sizeof piece)
 			put(writer, piece, sizeof piece);
 		stretch(writer, (off_t)1 << 62);
-		put(writer, "last words", 10);
+		put(writer, "final line", 10);
 		spool_close(&r.spool, cases[i].over);
 		assert_in_range(
 			r.got.len, cases[i].got ? cases[i].got - SPOOL_PAGE : 0, cases[i].got);
 		assert_in_range(r.lost, cases[i].lost, cases[i].lost + SPOOL_PAGE);
 		if (cases[i].got)
-			assert_memory_equal(r.got.data + r.got.len - 10, "last words", 10);
+			assert_memory_equal(r.got.data + r.got.len - 10, "final line", 10);
 		buf_release(&r.got);
 		close(writer);
 		close(fd);
@@ -250,11 +250,11 @@ static void tail_of_a_stretched_file(void **state)
 
 	(void)state;
 	reader_open(&r, &plain, fd, SPOOL_RATE, 0);
-	put(writer, "last words", 10);
+	put(writer, "final line", 10);
 	stretch(writer, (off_t)1 << 60);
 	n = spool_tail(&r.spool, text, sizeof text);
 	assert_true(n >= 10);
-	assert_memory_equal(text, "last words", 10);
+	assert_memory_equal(text, "final line", 10);
 	reader_close(&r, true);
 	close(writer);
 	close(fd);

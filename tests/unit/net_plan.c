@@ -120,7 +120,7 @@ static const struct {
 	{ "written subnet is taken", "default", NULL, &clashing, &fresh, &libvirt,
 	  NULL, 0, "overlaps with interface 'virbr0' (192.168.122.1/24)", NULL },
 	{ "written bridge is taken", "lab", "virbr0", &written, &fresh, &libvirt,
-	  NULL, 0, "bridge 'virbr0' is not ours to make: a bridge", NULL },
+	  NULL, 0, "cannot create bridge 'virbr0': a bridge", NULL },
 	{ "written bridge is another network's", "lab", "virbr0", &written, &fresh, &other_daemon,
 	  NULL, 0, "vmkeep:network:default", NULL },
 	{ "no name written", "lab", NULL, &written, &fresh, &empty,

@@ -393,7 +393,7 @@ static void test_files(void **state)
 	conf_problems_release(&p);
 }
 
-/* A record or choice that makes no sense is set aside and costs nothing else. */
+/* A record or choice that is invalid is set aside and costs nothing else. */
 static void test_damaged(void **state)
 {
 	_cleanup_(free_ptr) char *glob =

@@ -2,7 +2,7 @@
 /*
  * From the text that an operator writes to the command line that QEMU gets:
  * tests/golden/argv/NAME.vm gives exactly QEMU/NAME.argv there for each QEMU whose probe is
- * recorded, with a fixed identity. UPDATE_GOLDEN=1 writes them anew: then read the diff. That the
+ * recorded, with a fixed identity. UPDATE_GOLDEN=1 rewrites them: then read the diff. That the
  * real QEMU takes each of them is vm_qemu.c's proof.
  */
 #include <setjmp.h>

@@ -139,7 +139,7 @@ static void test_machine(void **state)
 		{"q35",	 "pc-q35-7.2",    "pc-q35-7.2",    10},
 		{ "q35",	 "pc-q35-9.0",    "pc-q35-7.2",    10}, /* QEMU is newer, the VM is not */
 		{ "pc-q35-9.0", "pc-q35-9.0",    "pc-q35-9.0",    10}, /* asked for */
-		{ "pc",		"pc-i440fx-9.0", "pc-i440fx-9.0", 20}, /* another board: all anew */
+		{ "pc",		"pc-i440fx-9.0", "pc-i440fx-9.0", 20}, /* another board: all again */
 	};
 	/* clang-format on */
 	struct fixture *f = *state;

@@ -315,7 +315,7 @@ static void test_real(void **state)
 	if (getenv("UPDATE_GOLDEN"))
 		record(f);
 
-	/* of a vmkeep that did not ask for CPU models: asked anew */
+	/* of a vmkeep that did not ask for CPU models: asked again */
 	forget_cpus(f);
 	probes_free(f->probes);
 	f->probes = probes_new(f->loop.ev, f->dirfd, stand_in_jail(), f->dir, &uids);
@@ -324,7 +324,7 @@ static void test_real(void **state)
 	assert_true(f->ok);
 	assert_int_equal(runs(f), 2);
 
-	/* another file in its place: asked anew */
+	/* another file in its place: asked again */
 	free(path);
 	path = script(f, "qemu", "exec qemu-system-x86_64 \"$@\" ");
 	probes_get(f->probes, path, on_probe, f);

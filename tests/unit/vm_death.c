@@ -99,7 +99,7 @@ static void a_watch_that_never_began(void **state)
 }
 
 /* F26: said with its place, and the end is known only when all of the core is there: whoever starts
- * anew does not fight with the dump for memory and disk. */
+ * again does not fight with the dump for memory and disk. */
 static void a_core_is_named(void **state)
 {
 	enum { SIZE = 32 << 20 };

@@ -179,7 +179,7 @@ static void monitor(struct explorer *x, struct now n)
 {
 	struct now m = event(x, n, VM_EV_GREETED);
 
-	/* lost again; the timer tries anew where one may be armed */
+	/* lost again; the timer tries again where one may be armed */
 	if (n.state == VM_RUNNING || n.state == VM_PAUSED) {
 		struct now lost = n;
 
@@ -192,7 +192,7 @@ static void monitor(struct explorer *x, struct now n)
 		reach(x, m);
 		return;
 	}
-	if (n.torn && !n.busy) { /* a former daemon had it load: it says how that went */
+	if (n.torn && !n.busy) { /* a previous daemon had it load: it says how that went */
 		struct now said = m;
 
 		said.want = VM_WANT_STOPPED;

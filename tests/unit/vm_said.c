@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Proves that of QEMU's last words those are found that say why, whatever stands before and behind them. */
+/* Proves that of QEMU's final messages those are found that say why, whatever stands before and behind them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -35,7 +35,7 @@ static void chosen(void **state)
 		{ { 1001, "",  "a", "b", UUID_B }, WHOSE_HOSTILE, WHOSE_HOSTILE, "a" },
 		{ { 1001, "a", "",  "a", UUID_B }, WHOSE_HOSTILE, WHOSE_HOSTILE, "a" },
 		{ { 1001, "a", "",  "",  ""     }, WHOSE_OWN,     WHOSE_OWN,     "a" },
-		/* also where the identity was lost and made anew, and for an orphan */
+		/* also where the identity was lost and recreated, and for an orphan */
 		{ { 1009, "a", "",  "a", UUID_A }, WHOSE_OWN,     WHOSE_OWN,     "a" },
 		{ { 1009, "c", "",  "c", UUID_C }, WHOSE_OWN,     WHOSE_OWN,     "c" },
 		{ { 1009, "",  "c", "a", UUID_A }, WHOSE_HOSTILE, WHOSE_HOSTILE, "c" },
