@@ -275,7 +275,7 @@ static void check_ports(const struct check *k)
 static void check_nic(const struct check *k, const struct conf_nic *nic)
 {
 	if (nic->bridge && nic->network)
-		NIC_PROBLEM(k, nic, "Bridge", "takes the place of Network=; write only one");
+		NIC_PROBLEM(k, nic, "Bridge", "cannot be used with Network=; write only one");
 	if (nic->bridge && nic->address)
 		NIC_PROBLEM(k, nic, "Address", "a foreign bridge gives out its own addresses");
 	for (const struct conf_nic *o = k->c->nic; o < nic; o++) {

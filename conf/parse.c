@@ -183,7 +183,7 @@ static bool parse_note_header(struct parse *p, const struct conf_place *place)
 	for (size_t i = 0; i < p->n_seen; i++)
 		if (strcmp(p->seen[i].header, p->header) == 0) {
 			conf_problem(p->problems, place, p->header,
-				"this section began already on line %u", p->seen[i].line);
+				"this section already began on line %u", p->seen[i].line);
 			return false;
 		}
 	if (p->n_seen == SECTIONS_MAX) {
@@ -228,7 +228,7 @@ static void parse_enter_section(
 		parse_unknown_section(p, place, name);
 	} else if (!s->size && *id) {
 		conf_problem(
-			p->problems, place, p->header, "there is one [%s], without an id", name);
+			p->problems, place, p->header, "[%s] takes no id", name);
 	} else if (s->size && !*id) {
 		conf_problem(p->problems, place, p->header, "needs an id, such as [%s a]", name);
 	} else if (!s->size) {

@@ -127,7 +127,7 @@ static const char *reader_take_key(struct reader *r, char *s)
 	r->value = reader_trim(equals + 1);
 	if (!*key || strlen(key) > CONF_KEY_MAX || key[strspn(key, key_chars)]) {
 		conf_problem(r->problems, &r->place, NULL,
-			"what stands before '=' cannot be a key: letters, digits, '-' and '.', at "
+			"invalid key: letters, digits, '-' and '.', at "
 			"most %d",
 			CONF_KEY_MAX);
 		return NULL;
@@ -182,7 +182,7 @@ static int reader_handle(void *user, const char *section, const char *name, cons
 	else if (*section)
 		r->calls->key(r->data, &r->place, name, r->value);
 	else
-		conf_problem(r->problems, &r->place, name, "stands before the first [section]");
+		conf_problem(r->problems, &r->place, name, "comes before the first [section]");
 	return 1;
 }
 

@@ -103,7 +103,7 @@ static void checks_vm(void **state)
 		/* NICs */
 		{ ROOT "[NIC a]\nBridge=br0\n", "" },
 		{ ROOT "[NIC a]\nNetwork=x\nBridge=br0\n",
-			"web1.vm:5: Bridge: takes the place of Network=; write only one\n" },
+			"web1.vm:5: Bridge: cannot be used with Network=; write only one\n" },
 		{ ROOT "[NIC a]\nNetwork=x\nNetwork=\nBridge=br0\n", "" },
 		{ ROOT "[NIC a]\nBridge=br0\nAddress=10.0.0.1\n",
 			"web1.vm:5: Address: a foreign bridge gives out its own addresses\n" },

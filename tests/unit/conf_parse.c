@@ -78,9 +78,9 @@ static void problems_name_line_and_cure(void **state)
 			"web1.vm:4: Restart: unknown key in [VM], did you mean it in [Lifecycle]?\n" },
 		{ ROOT "[VM]\nBananas=2\n", "web1.vm:4: Bananas: unknown key in [VM]\n" },
 		{ ROOT "[VM]\n[CPU]\n[VM]\n",
-			"web1.vm:5: [VM]: this section began already on line 3\n" },
+			"web1.vm:5: [VM]: this section already began on line 3\n" },
 		{ ROOT "[Disk  root]\n",
-			"web1.vm:3: [Disk root]: this section began already on line 1\n" },
+			"web1.vm:3: [Disk root]: this section already began on line 1\n" },
 		{ ROOT "[Disk Root]\nPath=a.raw\n",
 			"web1.vm:3: [Disk Root]: its id is taken by 'root' (web1.vm:1)\n" },
 		{ ROOT "[CDROM root]\n",
@@ -106,7 +106,7 @@ static void problems_name_line_and_cure(void **state)
 			"multiple of 1M\n"
 			"web1.vm:6: no '=' here; lines are Key=value\n"
 			"web1.vm:7: [Wat]: unknown section\n"
-			"web1.vm:9: [VM]: this section began already on line 3\n" },
+			"web1.vm:9: [VM]: this section already began on line 3\n" },
 	};
 
 	(void)state;

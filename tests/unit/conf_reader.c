@@ -68,7 +68,7 @@ static void reads_what_it_should(void **state)
 		check(cases[i].text, strlen(cases[i].text), cases[i].read, "");
 }
 
-#define BAD_KEY	  "what stands before '=' cannot be a key: letters, digits, '-' and '.', at most 64\n"
+#define BAD_KEY	  "invalid key: letters, digits, '-' and '.', at most 64\n"
 #define BAD_VALUE "control character or bad UTF-8 in the value\n"
 
 static void refuses_with_the_line(void **state)
@@ -76,7 +76,7 @@ static void refuses_with_the_line(void **state)
 	static const struct {
 		const char *text, *read, *problems;
 	} cases[] = {
-		{ "a=b\n[c]\n", "2 [c]\n", "a.vm:1: a: stands before the first [section]\n" },
+		{ "a=b\n[c]\n", "2 [c]\n", "a.vm:1: a: comes before the first [section]\n" },
 		{ "[a]\nb\nc=1\n", "1 [a]\n3 c=1\n", "a.vm:2: no '=' here; lines are Key=value\n" },
 		{ "[a]\nb:c\n", "1 [a]\n", "a.vm:2: no '=' here; lines are Key=value\n" },
 		{ "[a]\nb:c=d\n", "1 [a]\n", "a.vm:2: " BAD_KEY },
