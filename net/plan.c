@@ -86,7 +86,7 @@ static int plan_choose_bridge(
 		if (!plan_foreign(p, f, p->choice.bridge))
 			return 0;
 	}
-	return err_set(e, ERR_CONFLICT, "no free name for a bridge from '%s' on", first);
+	return err_set(e, ERR_CONFLICT, "no free bridge name, starting with '%s'", first);
 }
 
 /* Finds what overlaps with this subnet. Ignores default routes, and the halves and quarters of one

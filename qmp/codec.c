@@ -230,7 +230,7 @@ enum codec_result codec_next(struct codec *c, json_t **message, struct err *e)
 
 	*message = NULL;
 	if (c->bad)
-		err_set(e, ERR_FAILED, "the stream was bad before");
+		err_set(e, ERR_FAILED, "the stream is already broken");
 	else
 		r = codec_scan(c, e);
 	if (r == CODEC_MESSAGE) {
