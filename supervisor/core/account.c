@@ -160,7 +160,7 @@ int account_may_request(const struct account *a, enum api_role role, struct err 
 			a->uid, a->bytes);
 	else
 		return 0;
-	return err_hint(e, "wait for the answers to those before");
+	return err_hint(e, "wait for the earlier ones to be answered");
 }
 
 int account_may_work(const struct account *a, enum api_role role, const char *vm, unsigned vm_jobs,
@@ -236,7 +236,7 @@ int account_may_connect(struct account *a, enum api_role role, struct err *e)
 		err_set(e, ERR_NO_RESOURCES, "too many clients, %u are connected", as->clients);
 		return err_hint(e, "MaxClients= in vmkeep.conf");
 	}
-	err_set(&why, ERR_NO_RESOURCES, "too many clients: another one needs the place");
+	err_set(&why, ERR_NO_RESOURCES, "too many clients: another one needs the slot");
 	account_evict(lesser, &why);
 	return 0;
 }

@@ -163,7 +163,7 @@ static void hooks_add(
 	if (hooks_renew(h, program, event, input))
 		return;
 	if (h->n == HOOKS_WAITING_MAX) {
-		log_warning(event->vm, "hook '%s' for %s dropped: %u wait already", program,
+		log_warning(event->vm, "hook '%s' for %s dropped: %u are already waiting", program,
 			event->event, h->n);
 		return;
 	}

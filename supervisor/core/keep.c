@@ -92,7 +92,7 @@ static void keep_on_done(void *data, const struct child_result *r)
 	struct err e = ERR_INIT;
 
 	if (r->status == -ETIMEDOUT)
-		err_set(&e, ERR_TIMEOUT, "keep '%s': its file system does not answer", k->path);
+		err_set(&e, ERR_TIMEOUT, "keep '%s': its file system does not respond", k->path);
 	else if (r->status)
 		err_set(&e, strstr(r->err, strerror(ENOSPC)) ? ERR_NO_RESOURCES : ERR_FAILED,
 			"keep '%s': %s", k->path, *said ? said : "the child was killed");

@@ -218,7 +218,7 @@ static int claim_first(struct uids *u, int state_fd, struct err *e)
 	if (dirfd < 0)
 		return claim_nothing(u, kept, e);
 	if (!claim_kept(u, dirfd, kept, claim_is_left) && !claim_any(u, dirfd, claim_is_left)) {
-		err_set(e, ERR_NO_RESOURCES, "no block of uids is free in '%s'", u->claims);
+		err_set(e, ERR_NO_RESOURCES, "no free block of uids in '%s'", u->claims);
 		err_hint(e, "remove the files in it whose state directories are gone");
 		return claim_nothing(u, kept, e);
 	}

@@ -58,7 +58,7 @@ SKIPPED = {
         "ask for less at a time",
         "read what was asked for, or ask for less at a time",
         "vmkeep jobs shows them; wait for them, or cancel some",
-        "wait for the answers to those before",
+        "wait for the earlier ones to be answered",
     ),
     "of snapshots that were cut short, or that do not fit: tests/system/test_torn.py, test_memory_snapshot.py, "
     "test_snapshot_busy.py, test_snapshot_names.py": (
