@@ -111,8 +111,8 @@ static bool display_client_refused(struct client *c, const struct err *e)
 		return false;
 	if (c->display->fd >= 0)
 		log_warning(
-			c->display->vm->name, "display: a connection was not taken: %s", e->text);
-	display_refuse(c->fd, "the guest's QEMU does not take the connection");
+			c->display->vm->name, "display: a connection was not accepted: %s", e->text);
+	display_refuse(c->fd, "the guest's QEMU does not accept the connection");
 	return true;
 }
 
@@ -161,7 +161,7 @@ static void display_on_counted(void *data, const json_t *result, const struct er
 static const char *display_not_now(const struct display *d)
 {
 	if (!d->vm->mon.qmp || !qmp_is_ready(d->vm->mon.qmp))
-		return "the guest's QEMU does not answer at present";
+		return "the guest's QEMU is not responding";
 	return d->pending >= VNC_PENDING_MAX ? "too many connections at once" : NULL;
 }
 

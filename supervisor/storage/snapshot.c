@@ -23,7 +23,7 @@ static int snapshot_refuse(const struct vm *vm, const struct snapshot_op *op, st
 	}
 	if (!lists && vm->busy) {
 		err_set(e, ERR_CONFLICT, "%s is under way", vm->busy);
-		return err_hint(e, "vmkeep jobs shows how far it is");
+		return err_hint(e, "vmkeep jobs shows its progress");
 	}
 	if (op->verb == SNAPSHOT_CREATE && vm_revert_check(vm, e) < 0)
 		return e->number;

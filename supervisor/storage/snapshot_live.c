@@ -291,7 +291,7 @@ static void live_save_failed(struct snapshot_op *op, const struct err *e)
 
 	err_copy(&own, e);
 	if (strstr(e->text, strerror(EIO)) || strstr(e->text, strerror(ENOSPC)))
-		err_hint(&own, "the guest's memory goes into '%s': is there room for it?",
+		err_hint(&own, "the guest's memory goes into '%s': is there space for it?",
 			op->disks.disk[0].path);
 	live_fail(op, &own);
 }

@@ -96,7 +96,7 @@ static void press_refused(struct vm *vm, struct request *r)
 	struct err e = ERR_INIT;
 
 	if (vm->mon.unresponsive > 0)
-		err_set(&e, ERR_TIMEOUT, "does not answer since %.0f s: %s",
+		err_set(&e, ERR_TIMEOUT, "has not responded for %.0f s: %s",
 			clock_boot() - vm->mon.unresponsive, vm->mon.trouble);
 	else
 		err_set(&e, ERR_TIMEOUT, "its monitor does not answer");

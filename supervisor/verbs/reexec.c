@@ -45,7 +45,7 @@ static bool verb_reexec_is_half_way(struct daemon *d, struct err *e)
 		if (j->ended <= 0) {
 			err_set(e, ERR_CONFLICT, "job %u (%s %s) is under way", j->id, j->verb,
 				j->vm);
-			err_hint(e, "vmkeep jobs shows how far it is");
+			err_hint(e, "vmkeep jobs shows its progress");
 			return true;
 		}
 	for (size_t i = 0; i < d->vms->n; i++) {

@@ -151,7 +151,7 @@ static bool verb_is_free(struct request *r, const struct vm *vm)
 	if (!vm->busy)
 		return true;
 	err_set(&e, ERR_CONFLICT, "%s is under way", vm->busy);
-	err_hint(&e, "vmkeep jobs shows how far it is");
+	err_hint(&e, "vmkeep jobs shows its progress");
 	request_error(r, &e);
 	return false;
 }

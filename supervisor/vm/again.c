@@ -78,7 +78,7 @@ void vms_record_again(struct vms *vms)
 			vm_record_write_resting(vm);
 		}
 		if (r > 0)
-			log_warning(vm->name, "its run record was lost and is written again");
+			log_warning(vm->name, "its run record was lost and is rewritten");
 		if (r < 0)
 			log_error(vm->name, "%s", e.text);
 	}

@@ -134,7 +134,7 @@ void death_text(const struct death *d, char *buf, size_t len)
 	if (d->oom == OOM_YES)
 		snprintf(buf, len, "killed: out of memory");
 	else if (d->oom == OOM_MAYBE)
-		snprintf(buf, len, "killed: out of memory, as it seems (%s)", how);
+		snprintf(buf, len, "killed: apparently out of memory (%s)", how);
 	else
 		snprintf(buf, len, "crashed: %s", how);
 }
@@ -173,12 +173,12 @@ void death_refused(pid_t pid, char *buf, size_t len)
 		char state;
 		const char *meaning;
 	} meanings[] = {
-		{ 'D', "waits for a disk or another part of the kernel" },
+		{ 'D', "blocked on a disk or elsewhere in the kernel" },
 		{ 't', "held by a debugger" },
 		{ 'T', "stopped" },
 		{ 'R', "busy" },
 		{ 'S', "asleep" },
-		{ 'Z', "dead, its threads are not" },
+		{ 'Z', "its main thread is dead, others are not" },
 	};
 	_cleanup_(buf_release) struct buf where = BUF_MAX(128);
 	char task[80] = "", path[96], state = death_find_blocked_thread(pid, task, sizeof task);

@@ -67,7 +67,7 @@ int vm_forget(struct vms *vms, const char *name, const char *who, json_t **disks
 	fd = vm_state_open(d, name);
 	if (fd < 0 && faccessat(d->dirs.state_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && !vm &&
 		!networks_claimed(d->networks, name)) {
-		err_set(e, ERR_NOT_FOUND, "nothing is kept of a VM '%s'", name);
+		err_set(e, ERR_NOT_FOUND, "nothing is stored for a VM '%s'", name);
 		return err_hint(e, "vmkeep check names those whose file is gone");
 	}
 	if (fd >= 0)

@@ -177,7 +177,7 @@ void vm_revert_again(struct vm *vm)
 	if (revert_read_mark(dir, &there) && streq(there.snapshot, known->snapshot) &&
 		streq(there.id, known->id) && streq(there.disk, known->disk))
 		return;
-	log_warning(vm->name, "the mark of its revert was lost or damaged, and is written again");
+	log_warning(vm->name, "the mark of its revert was lost or damaged, and is rewritten");
 	name = xstrdup(vm->name);
 	if (vm_revert_mark(vm, known->snapshot, known->id, known->disk, revert_kept, name, &e) < 0)
 		revert_kept(name, &e);

@@ -29,7 +29,7 @@ int vm_may_start(struct vm *vm, bool asked, struct err *e)
 		return e->number;
 	if (vm->busy && !own) {
 		err_set(e, ERR_CONFLICT, "%s is under way", vm->busy);
-		return err_hint(e, "vmkeep jobs shows how far it is");
+		return err_hint(e, "vmkeep jobs shows its progress");
 	}
 	if (!own && vm_revert_check(vm, e) < 0) {
 		vm_revert_again(vm);

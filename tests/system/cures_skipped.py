@@ -74,7 +74,7 @@ SKIPPED = {
         "some disks may be those of the snapshot already, and it does not start: vmkeep snapshot revert %s %s "
         "again when this is fixed",
         "stop or kill it first; only its disks can be saved and reverted",
-        "the guest's memory goes into '%s': is there room for it?",
+        "the guest's memory goes into '%s': is there space for it?",
         "undo that, then revert; or vmkeep snapshot revert %s %s --disks-only reverts the disks without the memory",
         "vmkeep kill %s ends the guest, with its disks as they are then",
         "vmkeep list tells what became of it",
@@ -159,7 +159,7 @@ SKIPPED = {
     ),
     "needs an operation that takes long: tests/system/test_clocks_verbs.py": (
         "it keeps that size; --timeout allows more time",
-        "vmkeep jobs shows how far it is",
+        "vmkeep jobs shows its progress",
     ),
     "needs a prepared file system or process: tests/system/test_jail_refused.py": (
         "chattr -p %u %s",

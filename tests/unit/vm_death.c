@@ -34,7 +34,7 @@ static void texts(void **state)
 		{ { true, CLD_KILLED, SIGKILL, OOM_NO }, "crashed: signal 9 (SIGKILL)" },
 		{ { true, CLD_KILLED, SIGKILL, OOM_YES }, "killed: out of memory" },
 		{ { true, CLD_KILLED, SIGKILL, OOM_MAYBE },
-			"killed: out of memory, as it seems (signal 9 (SIGKILL))" },
+			"killed: apparently out of memory (signal 9 (SIGKILL))" },
 	};
 	char text[128];
 
