@@ -55,10 +55,10 @@ void host_nested(const struct host_facts *f, struct host_row *row)
 		if (!host_read(f, path, text, sizeof text))
 			continue;
 		if (text[0] == 'Y' || text[0] == '1')
-			host_row(row, HOST_PASS, NULL, "may use KVM themselves");
+			host_row(row, HOST_PASS, NULL, "can use KVM themselves");
 		else
 			host_row(row, HOST_PASS, NULL,
-				"may not use KVM themselves (options %s nested=1 in /etc/modprobe.d lets them)",
+				"cannot use KVM themselves (options %s nested=1 in /etc/modprobe.d lets them)",
 				modules[i]);
 		return;
 	}
@@ -72,7 +72,7 @@ void host_iommu(const struct host_facts *f, struct host_row *row)
 		host_row(row, HOST_WARN,
 			"only needed to hand PCI devices to guests: switch on VT-d or AMD-Vi in the firmware, and "
 			"intel_iommu=on on the kernel's command line",
-			"off or not there");
+			"off or missing");
 }
 
 void host_qemu(const struct host_facts *f, struct host_row *row)

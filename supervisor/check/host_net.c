@@ -142,7 +142,7 @@ static bool host_net_no_ruleset(const struct host_facts *f, struct host_row *row
 {
 	if (!f->ruleset)
 		host_row(row, HOST_WARN, "nft list ruleset shows why",
-			"nft did not tell the rules in force");
+			"nft did not list the rules in force");
 	return !f->ruleset;
 }
 

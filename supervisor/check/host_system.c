@@ -88,7 +88,7 @@ void host_room(const struct host_facts *f, struct host_row *row)
 	char room[16], size[16];
 
 	if (!f->size) {
-		host_row(row, HOST_WARN, "is it there, and is what it is on mounted?",
+		host_row(row, HOST_WARN, "does it exist, and is its file system mounted?",
 			"'%s': no answer to df", f->image_dir);
 		return;
 	}
@@ -111,7 +111,7 @@ void host_image_access(const struct host_facts *f, struct host_row *row)
 		return;
 	if (f->mode & 077)
 		host_row(row, HOST_WARN, cure,
-			"'%s' has mode %04o: others than root can reach images in it, and lock those that they may read",
+			"'%s' has mode %04o: users other than root can reach images in it, and lock those that they may read",
 			f->image_dir, f->mode);
 	else
 		host_row(row, HOST_PASS, NULL, "'%s' is open to its owner only", f->image_dir);
@@ -154,11 +154,11 @@ void host_security(const struct host_facts *f, struct host_row *row)
 	if (host_read(f, "sys/fs/selinux/enforce", text, sizeof text) && text[0] == '1')
 		host_row(row, HOST_WARN,
 			"ausearch -m avc -ts recent shows what it denies, if anything",
-			"SELinux is enforcing, and vmkeep brings no policy for it");
+			"SELinux is enforcing, and vmkeep has no policy for it");
 	else if (host_read(f, "sys/module/apparmor/parameters/enabled", text, sizeof text) &&
 		 text[0] == 'Y')
-		host_row(row, HOST_PASS, NULL, "AppArmor is on; vmkeep needs no profile");
+		host_row(row, HOST_PASS, NULL, "AppArmor is active; vmkeep needs no profile");
 	else
 		host_row(row, HOST_PASS, NULL,
-			"none on; guests are kept apart by uids, namespaces and seccomp");
+			"none active; guests are isolated by uids, namespaces and seccomp");
 }

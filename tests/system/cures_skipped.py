@@ -116,7 +116,7 @@ SKIPPED = {
         "download it again, and check the address; it begins: head -c 300 %s",
         "enlarge the device to what it was, or write the image to it again",
         "is a file server down, or a disk failing?",
-        "is it there, and is what it is on mounted?",
+        "does it exist, and is its file system mounted?",
         "is what it leads to mounted? Where it is lost for good, remove the link",
         "it was replaced, or something is mounted over it: what the guest writes does not go there, and is lost "
         "with its end where the old file has no name any more",
