@@ -8,13 +8,13 @@
 
 /* clang-format off */
 static const struct api_class classes[] = {
-	[ERR_FAILED]         = { "Failed",        1,  "anything that has no class of its own" },
+	[ERR_FAILED]         = { "Failed",        1,  "any other error" },
 	[ERR_USAGE]          = { "Usage",         2,  "unknown verb, or bad arguments" },
 	[ERR_INVALID_CONFIG] = { "InvalidConfig", 2,  "the configuration does not parse or cannot work" },
 	[ERR_CONFLICT]       = { "Conflict",      3,  "disk, name, MAC, address or port held by another, who is named" },
 	[ERR_NOT_FOUND]      = { "NotFound",      4,  "no such VM, network, snapshot or device; a glob without match" },
 	[ERR_WRONG_STATE]    = { "WrongState",    5,  "not possible in this state" },
-	[ERR_TIMEOUT]        = { "Timeout",       6,  "not done in the time given" },
+	[ERR_TIMEOUT]        = { "Timeout",       6,  "not finished in time" },
 	[ERR_QEMU_FAILED]    = { "QemuFailed",    7,  "QEMU did not start or died; its last lines are in the text" },
 	[ERR_GUEST_REFUSED]  = { "GuestRefused",  8,  "the guest ignored or refused it, and is left running" },
 	[ERR_PERMISSION]     = { "Permission",    9,  "not permitted for this user" },

@@ -26,7 +26,7 @@ const struct api_event api_events[] = {
 	  "name: the network; state: up or down" },
 	{ "NETWORK_LEASE", "a guest took, renewed or gave back an address",
 	  "name: the network, whose leases net-leases tells" },
-	{ "AGENT_CHANGE", "a guest's agent came or went",
+	{ "AGENT_CHANGE", "a guest's agent connected or disconnected",
 	  "name: the VM; open: whether an agent is there now" },
 	{ "BALLOON_CHANGE", "a guest's memory grew or shrank",
 	  "name: the VM; actual: bytes that the guest has now" },
