@@ -204,8 +204,8 @@ static void log_tell_dropped(void)
 
 	if (!sink.dropped)
 		return;
-	snprintf(text, sizeof text, "%lu line%s dropped here: the log was not being read", sink.dropped,
-		sink.dropped == 1 ? " was" : "s were");
+	snprintf(text, sizeof text, "%lu line%s dropped here: the log was not being read",
+		sink.dropped, sink.dropped == 1 ? " was" : "s were");
 	log_backlog_add(LOG_WARNING_, NULL, text, sink.dropped);
 	sink.dropped = 0;
 }

@@ -227,8 +227,7 @@ static void parse_enter_section(
 	if (!s) {
 		parse_unknown_section(p, place, name);
 	} else if (!s->size && *id) {
-		conf_problem(
-			p->problems, place, p->header, "[%s] takes no id", name);
+		conf_problem(p->problems, place, p->header, "[%s] takes no id", name);
 	} else if (s->size && !*id) {
 		conf_problem(p->problems, place, p->header, "needs an id, such as [%s a]", name);
 	} else if (!s->size) {

@@ -67,9 +67,8 @@ static int plan_choose_bridge(
 	if (c->bridge) {
 		l = plan_foreign(p, f, c->bridge);
 		if (l) {
-			err_set(e, ERR_CONFLICT,
-				"cannot create bridge '%s': %s has that name", c->bridge,
-				plan_describe_link(what, sizeof what, l));
+			err_set(e, ERR_CONFLICT, "cannot create bridge '%s': %s has that name",
+				c->bridge, plan_describe_link(what, sizeof what, l));
 			return err_hint(e,
 				"write another name at Bridge= in %s.network, or use it as it is with Bridge= "
 				"in the [NIC] section",

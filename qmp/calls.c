@@ -123,8 +123,9 @@ void call_describe(const struct call *c, const char *why, struct err *e)
 		err_set(e, ERR_UNREACHABLE, "'%s' was not answered: %s", c->command, why);
 		break;
 	case CALL_REFUSED:
-		err_set(e, ERR_NO_RESOURCES, "'%s' not sent: %d commands are already waiting for QEMU",
-			c->command, QMP_CALLS_MAX);
+		err_set(e, ERR_NO_RESOURCES,
+			"'%s' not sent: %d commands are already waiting for QEMU", c->command,
+			QMP_CALLS_MAX);
 		break;
 	case CALL_NO_FD:
 		err_set(e, ERR_NO_RESOURCES, "'%s' not sent: its descriptor cannot be passed",

@@ -133,7 +133,8 @@ static void session_take(struct qmp *q, json_t *message)
 	} else if (json_object_get(message, "QMP")) {
 		session_take_greeting(q, message);
 	} else {
-		session_lose(q, ERR_QEMU_FAILED, "QEMU sent neither a greeting nor a reply nor an event");
+		session_lose(q, ERR_QEMU_FAILED,
+			"QEMU sent neither a greeting nor a reply nor an event");
 	}
 }
 

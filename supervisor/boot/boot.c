@@ -244,8 +244,8 @@ static void boot_fail_rings(struct boot *b, const struct vms *vms)
 		struct buf ring = BUF_INIT;
 
 		if (p && order_ring(order, vms->n, i, &ring))
-			boot_fail(
-				p, vms->vm[i], "dependency cycle in After=/Requires=: %s", ring.data);
+			boot_fail(p, vms->vm[i], "dependency cycle in After=/Requires=: %s",
+				ring.data);
 		buf_release(&ring);
 	}
 }

@@ -38,8 +38,8 @@ void boot_check(struct vms *vms, struct conf_problems *p)
 		check_names(vms, vm, &vm->file.conf.requires, "Requires", p);
 		if (order_ring(order, vms->n, i, &ring))
 			conf_problem(p, &vm->file.conf.place,
-				vm->file.conf.after.n ? "After" : "Requires", "dependency cycle: %s",
-				ring.data);
+				vm->file.conf.after.n ? "After" : "Requires",
+				"dependency cycle: %s", ring.data);
 		buf_release(&ring);
 	}
 }

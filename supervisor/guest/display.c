@@ -110,8 +110,8 @@ static bool display_client_refused(struct client *c, const struct err *e)
 	if (!e)
 		return false;
 	if (c->display->fd >= 0)
-		log_warning(
-			c->display->vm->name, "display: a connection was not accepted: %s", e->text);
+		log_warning(c->display->vm->name, "display: a connection was not accepted: %s",
+			e->text);
 	display_refuse(c->fd, "the guest's QEMU does not accept the connection");
 	return true;
 }

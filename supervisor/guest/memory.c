@@ -85,8 +85,7 @@ static int memory_refused(
 		return err_hint(e, "[Memory] Balloon=yes gives it one, from the next start on");
 	}
 	if (vm->st.state == VM_PAUSED) {
-		err_set(e, ERR_WRONG_STATE,
-			"is paused: a paused guest cannot change its memory");
+		err_set(e, ERR_WRONG_STATE, "is paused: a paused guest cannot change its memory");
 		return err_hint(e, "vmkeep resume %s", vm->name);
 	}
 	if (!vm->mon.qmp)
@@ -193,8 +192,7 @@ static void memory_give_up(struct balloon *b, bool has_driver)
 		err_hint(&e, "it keeps that size; --timeout allows more time");
 	} else {
 		err_set(&e, ERR_GUEST_REFUSED,
-			"no balloon driver answers in the guest: its size is still %s",
-			actual);
+			"no balloon driver answers in the guest: its size is still %s", actual);
 		err_hint(&e, "a guest that still boots has none yet; Linux's is virtio_balloon");
 	}
 	vm = memory_vm_of(b);

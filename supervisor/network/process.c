@@ -133,8 +133,8 @@ static void process_ended(struct dnsmasq *d, int status)
 		d->event(d->data, DNSMASQ_FAILED, &e);
 		return;
 	}
-	log_warning(NULL, "network %s: dnsmasq (pid %d) %s, restarting it", d->network,
-		(int)pid, d->problem);
+	log_warning(NULL, "network %s: dnsmasq (pid %d) %s, restarting it", d->network, (int)pid,
+		d->problem);
 	process_pause_and_retry(d);
 }
 

@@ -169,7 +169,6 @@ void dnsmasq_end_stray(const struct dnsmasq_seen *one, const char *run, const ch
 
 	if (pidfd < 0 || !find_is_ours(one->pid, jail) || !find_works_for(one->pid, run, network))
 		return;
-	log_warning(NULL, "network %s: ended an unknown dnsmasq (pid %d)", network,
-		(int)one->pid);
+	log_warning(NULL, "network %s: ended an unknown dnsmasq (pid %d)", network, (int)one->pid);
 	pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
 }

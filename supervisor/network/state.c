@@ -364,8 +364,8 @@ void network_adopt(struct network *n, pid_t pid, uint64_t start)
 	}
 	state_adopt_dnsmasq(n, pid, start, recreated);
 	if (recreated)
-		log_warning(NULL, "network %s: bridge '%s' was gone and has been recreated", n->name,
-			n->plan.choice.bridge);
+		log_warning(NULL, "network %s: bridge '%s' was gone and has been recreated",
+			n->name, n->plan.choice.bridge);
 	log_info(NULL, "network %s: adopted (bridge '%s')", n->name, n->plan.choice.bridge);
 }
 
@@ -394,8 +394,8 @@ void network_repair(struct network *n, bool all)
 		if (!all)
 			return;
 	} else {
-		log_warning(NULL, "network %s: bridge '%s' is gone or down, recreating it",
-			n->name, n->plan.choice.bridge);
+		log_warning(NULL, "network %s: bridge '%s' is gone or down, recreating it", n->name,
+			n->plan.choice.bridge);
 	}
 	if (state_restore(n, &recreated, &e) == 0) {
 		/* the taps and dnsmasq's socket were lost with the old bridge */

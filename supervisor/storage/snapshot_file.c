@@ -54,9 +54,8 @@ static void file_explain(const struct snapshot_disk *d, const struct child_resul
 	if (jail)
 		err_copy(e, jail);
 	else if (r->status == -ETIMEDOUT)
-		err_set(e, ERR_TIMEOUT,
-			"disk '%s': qemu-img did not finish: does '%s' hang?", d->id,
-			d->path);
+		err_set(e, ERR_TIMEOUT, "disk '%s': qemu-img did not finish: does '%s' hang?",
+			d->id, d->path);
 	else if (r->status < 0)
 		err_set(e, ERR_FAILED, "disk '%s': qemu-img was ended: %s", d->id,
 			strsignal(-r->status));

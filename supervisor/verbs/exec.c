@@ -67,7 +67,8 @@ static void verb_exec_on_status(void *data, const json_t *result, const struct e
 		verb_exec_finish(x, verb_exec_ended(result), NULL);
 	} else if (daemon_now() >= x->deadline) {
 		err_set(&late, ERR_TIMEOUT,
-			"it is still running in the guest, as process %" JSON_INTEGER_FORMAT, x->pid);
+			"it is still running in the guest, as process %" JSON_INTEGER_FORMAT,
+			x->pid);
 		err_hint(&late, "--timeout gives it longer");
 		verb_exec_finish(x, NULL, &late);
 	} else {

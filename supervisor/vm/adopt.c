@@ -165,8 +165,8 @@ static void adopt_lost(struct vm *vm, const struct found_process *p)
 
 	if (vm_run_dir(vm, &e) < 0)
 		log_error(vm->name, "%s", e.text);
-	log_error(vm->name, "its run record is lost, and its process %d runs: adopted",
-		(int)p->pid);
+	log_error(
+		vm->name, "its run record is lost, and its process %d runs: adopted", (int)p->pid);
 	vm->proc.pid = p->pid;
 	vm->proc.starttime = p->starttime;
 	lost_record(vm);

@@ -191,7 +191,8 @@ static void vms_gone_from_disk(struct vms *vms, struct vm *vm)
 		return;
 	}
 	if (!vm->file.orphan && !down)
-		log_warning(vm->name, "its file is gone; the guest keeps running and can be stopped");
+		log_warning(
+			vm->name, "its file is gone; the guest keeps running and can be stopped");
 	vm->file.orphan = true;
 	vm->file.have_conf = false;
 	vm->file.stamp = 0;
