@@ -153,7 +153,7 @@ static void bad_defaults_are_told_and_dropped(void **state)
 		"or unsafe\n"
 		"vmkeep.conf:12: VM.UUID: it is each VM's own and cannot be a default\n"
 		"vmkeep.conf:13: VM.Description: unknown specifier: %n, %u, %s and %% are known\n"
-		"vmkeep.conf:15: [Defaults a]: there is one [Defaults], without an id\n");
+		"vmkeep.conf:15: [Defaults a]: [Defaults] takes no id\n");
 	assert_int_equal(d.n_defaults, 1);
 	assert_string_equal(d.log_level, "info");
 	parse_vm(&c, &d, "[CDROM cd]\n");

@@ -88,7 +88,7 @@ static void problems_name_line_and_cure(void **state)
 		{ ROOT "[NIC a]\n[NIC A]\n",
 			"web1.vm:4: [NIC A]: its id is taken by 'a' (web1.vm:3)\n" },
 		{ ROOT "[NIC]\n", "web1.vm:3: [NIC]: needs an id, such as [NIC a]\n" },
-		{ ROOT "[VM web1]\n", "web1.vm:3: [VM web1]: there is one [VM], without an id\n" },
+		{ ROOT "[VM web1]\n", "web1.vm:3: [VM web1]: [VM] takes no id\n" },
 		{ ROOT "[NIC -a]\n",
 			"web1.vm:3: [NIC -a]: the id must be letters, digits, '.', '_' and '-', at most 31, "
 			"and begin with a letter or digit\n" },
