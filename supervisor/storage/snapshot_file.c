@@ -267,7 +267,7 @@ static void file_act_failed(struct snapshot_op *op, const struct err *e)
 	if (op->verb == SNAPSHOT_REVERT)
 		err_hint(&op->error,
 			"some disks may be those of the snapshot already, and it does not start: "
-			"vmkeep snapshot revert %s %s again, when this is cured",
+			"vmkeep snapshot revert %s %s again when this is fixed",
 			op->vm, op->typed);
 	if (op->verb == SNAPSHOT_CREATE)
 		file_undo_next(op);

@@ -272,7 +272,7 @@ static void live_load_failed(struct snapshot_op *op, const struct err *e)
 		e->text);
 	err_hint(&own,
 		"vmkeep log %s qemu tells what QEMU missed; vmkeep snapshot revert %s %s --disks-only "
-		"takes the disks back without the memory",
+		"reverts the disks without the memory",
 		op->vm, op->vm, op->typed);
 	if (e->class == ERR_UNREACHABLE)
 		op->q = NULL;

@@ -58,7 +58,7 @@ void snapshot_mark(struct snapshot_op *op, const char *disk, snapshot_step_fn *n
 
 	op->mark = (struct snapshot_marking){ disk, next, failed };
 	if (!vm)
-		err_set(&e, ERR_NOT_FOUND, "the VM, or its QEMU, went away meanwhile");
+		err_set(&e, ERR_NOT_FOUND, "the VM, or its QEMU, went away in the meantime");
 	else if (vm_revert_mark(vm, op->name, op->id, disk, mark_on_marked, op, &e) == 0)
 		return;
 	failed(op, &e);

@@ -63,7 +63,7 @@ static void trouble_add(const struct trouble_list *l, enum trouble how, const ch
 	l->report(l->data, how, text);
 }
 
-/* It rests, and nobody asked for that. */
+/* It rests, and unrequested that. */
 static void trouble_down(const struct vm *vm, const struct trouble_list *l)
 {
 	double left = vm->st.due - clock_boot();
