@@ -63,7 +63,7 @@ static void trouble_add(const struct trouble_list *l, enum trouble how, const ch
 	l->report(l->data, how, text);
 }
 
-/* It rests, and unrequested that. */
+/* It is down, though not on request. */
 static void trouble_down(const struct vm *vm, const struct trouble_list *l)
 {
 	double left = vm->st.due - clock_boot();

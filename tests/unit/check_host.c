@@ -34,11 +34,11 @@ static const struct {
 	{ host_cpu, "proc/cpuinfo", "processor\t: 0\nflags\t\t: fpu svm\nbugs\t\t: x vmx\n", HOST_PASS, "svm" },
 	{ host_cpu, "proc/cpuinfo", "processor\t: 0\nflags\t\t: fpu svm_lock vmx_x\nvmx flags\t: vmx\n", HOST_FAIL, "" },
 	{ host_cpu, "proc/cpuinfo", "processor\t: 0\nflags\t\t: fpu sse\nbugs\t\t: x vmx\n", HOST_FAIL, "" },
-	{ host_kvm_device, "dev/kvm", "", HOST_FAIL, "something else" },
+	{ host_kvm_device, "dev/kvm", "", HOST_FAIL, "something other" },
 	{ host_kvm_device, "proc/cpuinfo", "p: 0\nflags\t: vmx\n", HOST_FAIL, "the module kvm_intel is not loaded" },
 	{ host_kvm_device, "sys/class/misc/kvm/dev", "10:232", HOST_FAIL, "the kernel has KVM" },
 	{ host_nested, NULL, NULL, HOST_SILENT, "" },
-	{ host_nested, "sys/module/kvm_intel/parameters/nested", "Y\n", HOST_PASS, "may use KVM" },
+	{ host_nested, "sys/module/kvm_intel/parameters/nested", "Y\n", HOST_PASS, "can use KVM" },
 	{ host_nested, "sys/module/kvm_amd/parameters/nested", "0\n", HOST_PASS, "kvm_amd nested=1" },
 	{ host_iommu, NULL, NULL, HOST_WARN, "" },
 	{ host_iommu, "sys/kernel/iommu_groups/0", "", HOST_PASS, "on" },
@@ -128,7 +128,7 @@ static void test_kvm_cures(void **state)
 		{ { .flag = "vmx", .loaded = true, .error = ENOENT }, "there is no '/dev/kvm' here", "mknod", false },
 		{ { .flag = "vmx", .loaded = true, .error = EPERM }, "no permission", "DeviceAllow=", false },
 		{ { .flag = "vmx", .loaded = true, .error = EACCES }, "no permission", "DeviceAllow=", false },
-		{ { .flag = "svm", .odd = true }, "something else", "mknod", false },
+		{ { .flag = "svm", .odd = true }, "something other", "mknod", false },
 		{ { .flag = "svm", .loaded = true, .error = EMFILE }, "Too many open files", "dmesg", false },
 		/* clang-format on */
 	};
