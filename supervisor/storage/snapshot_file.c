@@ -235,8 +235,8 @@ static void file_on_undone(void *data, const struct child_result *r, const struc
 		op->killed = false;
 	} else if (jail || r->status != 0) {
 		err_hint(&op->error,
-			"vmkeep snapshot list %s tells what is left of it, vmkeep snapshot delete %s %s "
-			"takes that away",
+			"vmkeep snapshot list %s shows what is left of it, vmkeep snapshot delete %s %s "
+			"removes that",
 			op->vm, op->vm, op->name);
 		file_explain(&op->disks.disk[op->at], r, jail, &e);
 		log_error(op->vm, "undo of %s: %s", op->busy, e.text);

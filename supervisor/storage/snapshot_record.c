@@ -226,8 +226,8 @@ int snapshot_record_fits(struct snapshot_op *op, struct vm *vm, struct err *e)
 	if (snapshot_record_check(op->record, &m, e) == 0)
 		return 0;
 	return err_hint(e,
-		"undo that, then revert; or vmkeep snapshot revert %s %s --disks-only takes the disks "
-		"back without the memory",
+		"undo that, then revert; or vmkeep snapshot revert %s %s --disks-only reverts the "
+		"disks without the memory",
 		op->vm, op->typed);
 }
 

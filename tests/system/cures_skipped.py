@@ -78,8 +78,8 @@ SKIPPED = {
         "undo that, then revert; or vmkeep snapshot revert %s %s --disks-only reverts the disks without the memory",
         "vmkeep kill %s ends the guest, with its disks as they are then",
         "vmkeep list tells what became of it",
-        "vmkeep log %s qemu tells what QEMU missed; vmkeep snapshot revert %s %s --disks-only takes the disks "
-        "back without the memory",
+        "vmkeep log %s qemu tells what QEMU missed; vmkeep snapshot revert %s %s --disks-only reverts the disks "
+        "without the memory",
         "vmkeep snapshot list %s shows what is left of it, vmkeep snapshot delete %s %s removes that",
         "vmkeep snapshot revert %s %s finishes it",
         "vmkeep snapshot revert %s SNAPSHOT finishes it, to any that vmkeep snapshot list %s tells",

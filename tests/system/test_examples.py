@@ -221,7 +221,7 @@ def run(world, line, place):
 
 # Values that this host may lack what they need: (key, value): what check says then
 NEEDS = {("Model", "host"): "KVM", ("CPUQuota", "150%"): "control group",
-         ("TimeoutStopSec", "infinity"): "when the host goes down"}
+         ("TimeoutStopSec", "infinity"): "when the host goes down", ("Size", "512M"): "counts only"}
 
 
 def complaints(world):

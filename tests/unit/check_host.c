@@ -59,7 +59,7 @@ static const struct {
 	{ host_tun, NULL, NULL, HOST_FAIL, "/dev/net/tun" },
 	{ host_bridge, NULL, NULL, HOST_WARN, "" },
 	{ host_bridge, "sys/module/bridge/refcnt", "0", HOST_PASS, "" },
-	{ host_forward, NULL, NULL, HOST_WARN, "nft did not tell" },
+	{ host_forward, NULL, NULL, HOST_WARN, "nft did not list" },
 	{ host_iptables, "proc/net/ip_tables_names", "nat\nfilter\n", HOST_WARN, "" },
 	{ host_iptables, "proc/net/ip_tables_names", "nat\n", HOST_PASS, "" },
 	{ host_ip_forward, "proc/sys/net/ipv4/ip_forward", "1\n", HOST_PASS, "on" },
