@@ -32,7 +32,8 @@ static enum verdict wait_check_ip(const struct vm *vm, struct err *e)
 	}
 	if (any)
 		return PENDING;
-	err_set(e, ERR_WRONG_STATE, "has no NIC on a network of vmkeep's, so its address is unknown");
+	err_set(e, ERR_WRONG_STATE,
+		"has no NIC on a network of vmkeep's, so its address is unknown");
 	return MISSED;
 }
 

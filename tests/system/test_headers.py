@@ -79,7 +79,7 @@ def test_cut_short(daemon, case):
 
 
 def test_uefi_variables_cut_short(daemon):
-    """Made anew when they are removed, as the hint says."""
+    """Made again when they are removed, as the hint says."""
     daemon.micro("a", "deaf", banner="", extra="[Boot]\nFirmware=uefi\n")
     daemon.ok("start", "a")
     daemon.ok("kill", "a")
