@@ -118,7 +118,7 @@ int file_mkdirs(const char *path, mode_t mode, struct err *e)
 			continue;
 		*s = '\0';
 		if (mkdir(p, c ? 0755 : mode) < 0 && errno != EEXIST)
-			return err_errno(e, "make directory '%s'", p);
+			return err_errno(e, "create directory '%s'", p);
 		if (!c)
 			return 0;
 		*s = c;
@@ -132,7 +132,7 @@ int file_mkdir_private(int dirfd, const char *name, struct err *e)
 	struct stat st;
 
 	if (mkdirat(dirfd, name, 0700) < 0 && errno != EEXIST)
-		return err_errno(e, "make directory '%s'", name);
+		return err_errno(e, "create directory '%s'", name);
 	/* a mounted file system may hang: neither query nor enter it */
 	if (statx(dirfd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, 0, &sx) <
 			0 ||

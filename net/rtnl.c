@@ -315,11 +315,11 @@ int rtnl_bridge(struct rtnl *r, const char *name, const uint8_t mac[ETH_ALEN], u
 	nla_nest_end(m, info);
 	code = rtnl_talk(r, m, NULL, NULL);
 	if (code == -EOPNOTSUPP) {
-		rtnl_result(r, -EEXIST, e, "make bridge '%s'", name);
+		rtnl_result(r, -EEXIST, e, "create bridge '%s'", name);
 		return err_hint(
 			e, "a link of another kind may have that name: ip -d link show %s", name);
 	}
-	code = rtnl_result(r, code, e, "make bridge '%s'", name);
+	code = rtnl_result(r, code, e, "create bridge '%s'", name);
 	if (code == 0)
 		code = rtnl_link(r, name, &l, e);
 	if (code < 0)

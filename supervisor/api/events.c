@@ -18,7 +18,7 @@ const struct api_event api_events[] = {
 	  "job: its number; verb: as in execute; name: the VM" },
 	{ "JOB_PROGRESS", "a job made progress",
 	  "job: its number; verb: as in execute; name: the VM; percent: 0 to 100, null where "
-	  "nobody knows; text: what is being done, or null" },
+	  "unknown; text: what is being done, or null" },
 	{ "JOB_DONE", "a job ended",
 	  "job: its number; verb: as in execute; name: the VM; error: null, or class, desc and "
 	  "hint as in a reply" },

@@ -286,6 +286,6 @@ void host_libvirt(const struct host_facts *f, struct host_row *row)
 	host_row(row, HOST_WARN,
 		"nothing needs to be done; virsh net-destroy default && virsh net-autostart --disable default "
 		"frees name and addresses",
-		"virbr0 is another's, as a rule libvirt's default network: ours takes the next free bridge and "
+		"virbr0 belongs to another program, usually libvirt's default network: ours takes the next free bridge and "
 		"subnet");
 }

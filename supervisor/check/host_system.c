@@ -128,7 +128,7 @@ void host_clock_source(const struct host_facts *f, struct host_row *row)
 	for (size_t i = 0; i < ARRAY_SIZE(slow); i++)
 		if (streq(text, slow[i])) {
 			host_row(row, HOST_WARN,
-				"the kernel gave up on tsc, dmesg tells why; often a BIOS upgrade fixes it",
+				"the kernel gave up on tsc, dmesg shows why; often a BIOS upgrade fixes it",
 				"%s, which is slow for host and guests", text);
 			return;
 		}

@@ -26,7 +26,7 @@ int daemon_init(struct daemon *d, const struct daemon_options *o, struct err *e)
 	if (fchmod(d->dirs.state_fd, 0700) < 0)
 		log_warning(NULL, "change the mode of '%s': %s", d->dirs.state, strerror(errno));
 	if (mkdirat(d->dirs.state_fd, "vms", 0700) < 0 && errno != EEXIST)
-		return err_errno(e, "make directory '%s/vms'", d->dirs.state);
+		return err_errno(e, "create directory '%s/vms'", d->dirs.state);
 	r = dirs_run_parts(&d->dirs, e);
 	if (r < 0)
 		return r;

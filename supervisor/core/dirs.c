@@ -352,7 +352,7 @@ int dirs_kept_again(struct daemon_dirs *d, struct err *e)
 	if (state == 1 && dirs_lock_state(d, NULL, e) < 0)
 		state = e->number;
 	if (state >= 0 && mkdirat(d->state_fd, "vms", 0700) < 0 && errno != EEXIST)
-		state = err_errno(e, "make directory '%s/vms'", d->state);
+		state = err_errno(e, "create directory '%s/vms'", d->state);
 	log = core_dirs_kept_again(d->log, 0750, d->log_fd, e);
 	return state < 0 ? state : log < 0 ? log : state + log;
 }
@@ -370,7 +370,7 @@ static int dirs_need_part(const struct daemon_dirs *d, const char *name, struct 
 			return e->number;
 	}
 	if (mkdirat(d->run_fd, name, 0700) < 0)
-		return err_errno(e, "make directory '%s/%s'", d->run, name);
+		return err_errno(e, "create directory '%s/%s'", d->run, name);
 	return 1;
 }
 

@@ -107,7 +107,7 @@ int sweeper_take_state(struct sweeper *s, const char *path, struct err *e)
 	const struct daemon_dirs *d = &s->daemon->dirs;
 
 	if (mkdirat(d->state_fd, place, 0700) < 0 && errno != EEXIST)
-		return err_errno(e, "make directory '%s/%s'", d->state, place);
+		return err_errno(e, "create directory '%s/%s'", d->state, place);
 	return core_sweeper_take(s, d->state_fd, d->state, path, e);
 }
 
@@ -139,7 +139,7 @@ struct sweeper *sweeper_new(struct daemon *d, struct err *e)
 	struct sweeper *s;
 
 	if (mkdirat(d->dirs.run_fd, place, 0700) < 0 && errno != EEXIST) {
-		err_errno(e, "make directory '%s/%s'", d->dirs.run, place);
+		err_errno(e, "create directory '%s/%s'", d->dirs.run, place);
 		return NULL;
 	}
 	s = xcalloc(1, sizeof *s);

@@ -51,7 +51,7 @@ static int output_mount(struct vm *vm, struct err *e)
 	_cleanup_(free_ptr) char *where = xasprintf("/proc/self/fd/%d/out", vm->proc.run_fd);
 
 	if (mkdirat(vm->proc.run_fd, "out", 0700) < 0)
-		return err_errno(e, "make directory 'out'");
+		return err_errno(e, "create directory 'out'");
 	if (mount("vmkeep-out", where, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
 		    "size=" BOUND ",nr_inodes=64,mode=700") < 0)
 		log_warning(

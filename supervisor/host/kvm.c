@@ -101,7 +101,7 @@ int kvm_judge(const struct kvm_seen *s, struct err *e)
 				? "there is no '/dev/kvm', since the module %s is not loaded"
 				: "nothing is behind '/dev/kvm', since the module %s is not loaded",
 			module);
-		return err_hint(e, "modprobe %s; if that fails, dmesg tells why", module);
+		return err_hint(e, "modprobe %s; if that fails, dmesg shows why", module);
 	}
 	if (absent) {
 		err_set(e, ERR_NO_RESOURCES,
@@ -109,5 +109,5 @@ int kvm_judge(const struct kvm_seen *s, struct err *e)
 		return err_hint(e, "%s", kvm_in_firmware);
 	}
 	err_set(e, ERR_NO_RESOURCES, "open '/dev/kvm': %s", strerror(s->error));
-	return err_hint(e, "dmesg may tell why");
+	return err_hint(e, "dmesg may show why");
 }

@@ -95,7 +95,7 @@ static int uids_claim_claims_open(const char *path, struct err *e)
 	int fd;
 
 	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		return err_errno(e, "make directory '%s'", path);
+		return err_errno(e, "create directory '%s'", path);
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return fd < 0 ? err_errno(e, "open directory '%s'", path) : fd;
 }

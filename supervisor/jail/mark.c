@@ -112,7 +112,7 @@ int mark_check(struct jail *j, struct jail_file *f, struct err *e)
 		"would find another machine and other MAC addresses",
 		f->what, f->shown_path, uuid);
 	return err_hint(e,
-		"put %s back from a backup, or write UUID=%s in [VM] to go on as that machine; for a new one "
+		"put %s back from a backup, or write UUID=%s in [VM] to continue as that machine; for a new one "
 		"write another UUID=",
 		j->identity.dir, uuid);
 }

@@ -114,7 +114,8 @@ static void claims_hint_at_full(struct network *n, struct err *e)
 	if (!one)
 		err_hint(e, "give it a larger Address= or Range=");
 	else
-		err_hint(e, "%s%s hold%s addresses, and no file tells of them: vmkeep forget %s",
+		err_hint(e,
+			"%s%s hold%s addresses, and there is no file for them: vmkeep forget %s",
 			names.data, count > NAMED_MAX ? " and others" : "", count == 1 ? "s" : "",
 			one);
 }

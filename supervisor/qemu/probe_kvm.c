@@ -47,7 +47,7 @@ static int probe_kvm_unusable(struct err *e)
 	_cleanup_(free_ptr) char *cure = e->hint[0] ? xasprintf("%s; or ", e->hint) : xstrdup("");
 
 	err_wrap(e, 0, "KVM cannot be used");
-	return err_hint(e, "%swrite Accel=tcg or Accel=auto in [VM] to go on without KVM", cure);
+	return err_hint(e, "%swrite Accel=tcg or Accel=auto in [VM] to continue without KVM", cure);
 }
 
 /* Cheap, so every start repeats it: the module may have been unloaded, or reloaded. */
@@ -86,11 +86,11 @@ static void probe_kvm_blame(struct kvm *k, const struct child_result *r, const s
 			k->seconds[KVM_TRIES - 1], KVM_TRIES);
 		err_hint(e,
 			"a KVM that works needs less than 1 s, on a very busy host or in a virtual "
-			"machine up to 10 s; dmesg may tell why this one hangs");
+			"machine up to 10 s; dmesg may show why this one hangs");
 	} else {
 		err_set(e, ERR_NO_RESOURCES, "with '/dev/kvm' QEMU ended with %s %d: %.400s",
 			r->status < 0 ? "signal" : "status", abs(r->status), said);
-		err_hint(e, "dmesg may tell why");
+		err_hint(e, "dmesg may show why");
 	}
 	probe_kvm_unusable(e);
 }

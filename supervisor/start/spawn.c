@@ -34,7 +34,7 @@ int start_run_dir(struct vm_start *s, struct err *e)
 		return e->number;
 	if (mkdirat(vm->proc.run_fd, "root", 0755) == 0)
 		return STEP_DONE;
-	return err_errno(e, "make directory '%s/vms/%s/root'", vm->daemon->dirs.run, vm->name);
+	return err_errno(e, "create directory '%s/vms/%s/root'", vm->daemon->dirs.run, vm->name);
 }
 
 int start_socket(struct vm_start *s, struct err *e)

@@ -86,7 +86,7 @@ int snapshot_disk_take(struct snapshot_disk *d, const json_t *image, struct err 
 	if (!json_is_object(image) || (list && !json_is_array(list)))
 		return err_set(e, ERR_FAILED, "disk '%s': what it holds could not be read", d->id);
 	if (json_array_size(list) > SNAPSHOTS_MAX) {
-		err_set(e, ERR_FAILED, "disk '%s': its header tells of %zu snapshots, more than %d",
+		err_set(e, ERR_FAILED, "disk '%s': its header lists %zu snapshots, more than %d",
 			d->id, json_array_size(list), SNAPSHOTS_MAX);
 		return err_hint(e, "the header is hostile or damaged; qemu-img convert copies what "
 				   "the disk holds now");
@@ -116,8 +116,8 @@ int snapshot_disks_take_nodes(struct snapshot_disks *s, const json_t *nodes, str
 	}
 	for (i = 0; r == 0 && i < s->n; i++)
 		if (!s->disk[i].snapshots)
-			r = err_set(
-				e, ERR_FAILED, "QEMU tells nothing of disk '%s'", s->disk[i].id);
+			r = err_set(e, ERR_FAILED, "QEMU reports nothing about disk '%s'",
+				s->disk[i].id);
 	return r;
 }
 

@@ -271,7 +271,7 @@ static void live_load_failed(struct snapshot_op *op, const struct err *e)
 		"it could not be loaded: %s; the guest was ended, for half of it was loaded",
 		e->text);
 	err_hint(&own,
-		"vmkeep log %s qemu tells what QEMU missed; vmkeep snapshot revert %s %s --disks-only "
+		"vmkeep log %s qemu shows what QEMU missed; vmkeep snapshot revert %s %s --disks-only "
 		"reverts the disks without the memory",
 		op->vm, op->vm, op->typed);
 	if (e->class == ERR_UNREACHABLE)
@@ -279,7 +279,7 @@ static void live_load_failed(struct snapshot_op *op, const struct err *e)
 	if (!snapshot_vm(op)) {
 		/* the daemon is stopping, or the process has exited */
 		err_set(&own, ERR_FAILED, "it was cut short: %s", e->text);
-		err_hint(&own, "vmkeep list tells what became of it");
+		err_hint(&own, "vmkeep list shows its state");
 	}
 	live_end_process(op, &own);
 }

@@ -133,8 +133,7 @@ static int names_check_disk(const struct snapshot_disk *d, const char *name, enu
 		err_set(e, ERR_CONFLICT,
 			"QEMU would load another snapshot, whose id on disk '%s' is '%s'", d->id,
 			name);
-		return err_hint(
-			e, "with the VM off, --disks-only takes its disks back to this one");
+		return err_hint(e, "with the VM off, --disks-only reverts its disks to this one");
 	}
 	return 0;
 }

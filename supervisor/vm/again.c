@@ -34,7 +34,7 @@ static int again_directory(struct vm *vm, const char *path, struct err *e)
 			return e->number;
 	}
 	if (mkdirat(run, path, 0700) < 0 && errno != EEXIST)
-		return err_errno(e, "make directory '%s/%s'", vm->daemon->dirs.run, path);
+		return err_errno(e, "create directory '%s/%s'", vm->daemon->dirs.run, path);
 	fd = openat(run, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return err_errno(e, "open directory '%s/%s'", vm->daemon->dirs.run, path);

@@ -40,7 +40,7 @@ int vm_state_dir(struct vm *vm, struct err *e)
 	if (vm->state_fd >= 0)
 		return vm->state_fd;
 	if (mkdirat(vm->daemon->dirs.state_fd, path, 0700) < 0 && errno != EEXIST)
-		return err_errno(e, "make directory '%s/%s'", vm->daemon->dirs.state, path);
+		return err_errno(e, "create directory '%s/%s'", vm->daemon->dirs.state, path);
 	vm->state_fd = vm_state_open(vm->daemon, vm->name);
 	if (vm->state_fd < 0)
 		return err_errno(e, "open directory '%s/%s'", vm->daemon->dirs.state, path);
@@ -89,7 +89,7 @@ int vm_run_dir_new(struct vm *vm, struct err *e)
 	if (sweeper_take(vm->daemon->sweeper, path, e) < 0)
 		return e->number;
 	if (mkdirat(run, path, 0700) < 0)
-		return err_errno(e, "make directory '%s/%s'", vm->daemon->dirs.run, path);
+		return err_errno(e, "create directory '%s/%s'", vm->daemon->dirs.run, path);
 	return dirs_open_run(vm, path, e);
 }
 

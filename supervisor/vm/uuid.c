@@ -94,7 +94,7 @@ static int uuid_check_disks_of(const struct identity *id, const char *name, cons
 					"disk '%s' is one of VM '%s', %s did not finish",
 					c->disk[i].id, name, why);
 				return err_hint(
-					e, "%svmkeep start %s tells what helps", hint, name);
+					e, "%svmkeep start %s says how to fix it", hint, name);
 			}
 	return 0;
 }
@@ -139,7 +139,7 @@ int vm_identity_check(const struct vm *vm, const struct conf_vm *c, struct err *
 		"other MAC addresses",
 		vm->daemon->dirs.state, vm->name, id->damaged);
 	return err_hint(e,
-		"put identity.json back there from a backup, or write UUID=%s in [VM] to go on as that machine",
+		"put identity.json back there from a backup, or write UUID=%s in [VM] to continue as that machine",
 		id->damaged_uuid);
 }
 

@@ -6,7 +6,7 @@ SKIPPED = {
         "a KVM that works needs less than 1 s, on a very busy host or in a virtual machine up to 10 s; dmesg may "
         "tell why this one hangs",
         "another hypervisor may have the processor: vmkeep host check",
-        "dmesg may tell why",
+        "dmesg may show why",
         "is the kernel module there? modprobe tun",
         "load the kernel's module for it",
         "modprobe bridge; if that fails, install the kernel's modules package",
@@ -16,8 +16,8 @@ SKIPPED = {
         "put the device in its place: rm -r /dev/kvm && mknod -m 660 /dev/kvm c %d %d",
         "the kernel gave up on tsc, dmesg tells why; often a BIOS upgrade cures it",
         "the kernel was built or started (cgroup_disable=) without them",
-        "vmkeep host check tells why",
-        "vmkeep host check tells why; Accel=tcg does without, slowly",
+        "vmkeep host check shows why",
+        "vmkeep host check shows why; Accel=tcg does without, slowly",
         "vmkeepd is root, so a device policy (DeviceAllow= of its unit, or the container it is in) or a security "
         "module forbids it: allow /dev/kvm there",
     ),
@@ -70,15 +70,15 @@ SKIPPED = {
         "say which one with --id: %s",
         "qemu-img convert copies what the disk holds now, without snapshots",
         "that one has to be deleted first: --id %s",
-        "with the VM off, --disks-only takes its disks back to this one",
+        "with the VM off, --disks-only reverts its disks to this one",
         "some disks may be those of the snapshot already, and it does not start: vmkeep snapshot revert %s %s "
         "again when this is fixed",
         "stop or kill it first; only its disks can be saved and reverted",
         "the guest's memory goes into '%s': is there space for it?",
         "undo that, then revert; or vmkeep snapshot revert %s %s --disks-only reverts the disks without the memory",
         "vmkeep kill %s ends the guest, with its disks as they are then",
-        "vmkeep list tells what became of it",
-        "vmkeep log %s qemu tells what QEMU missed; vmkeep snapshot revert %s %s --disks-only reverts the disks "
+        "vmkeep list shows its state",
+        "vmkeep log %s qemu shows what QEMU missed; vmkeep snapshot revert %s %s --disks-only reverts the disks "
         "without the memory",
         "vmkeep snapshot list %s shows what is left of it, vmkeep snapshot delete %s %s removes that",
         "vmkeep snapshot revert %s %s finishes it",
@@ -134,10 +134,10 @@ SKIPPED = {
     ),
     "says where to look": (
         "a link of another kind may have that name: ip -d link show %s",
-        "df tells where",
+        "df shows where",
         "pgrep -U %u",
         "qemu-img info %s tells what it is",
-        "ss -lntup tells who has it",
+        "ss -lntup shows what has it",
         "the host does not have that address: ip addr",
         "the host has not enough left: see free -h, or lower Memory=",
     ),

@@ -23,7 +23,7 @@ def another_uuid(p, daemon):
 
 
 @cure("take UUID= out of the copy; where a VM was renamed, remove the old file", "stop that one first, and its state comes here",
-      "%svmkeep start %s tells what helps")
+      "%svmkeep start %s says how to fix it")
 def a_copied_file(p, daemon):
     daemon.micro("a", vm="UUID=11111111-2222-3333-4444-555555555555\n")
     daemon.ok("start", "a")
@@ -57,8 +57,8 @@ def no_qemu(p, daemon):
     daemon.ok("start", "a")
 
 
-@cure("%swrite Accel=tcg or Accel=auto in [VM] to go on without KVM", "mknod -m 660 /dev/kvm c %d %d; a container must be given the device",
-      "modprobe %s; if that fails, dmesg tells why",
+@cure("%swrite Accel=tcg or Accel=auto in [VM] to continue without KVM", "mknod -m 660 /dev/kvm c %d %d; a container must be given the device",
+      "modprobe %s; if that fails, dmesg shows why",
       "switch on VT-x or AMD-V in the firmware (BIOS) setup; if this host is itself a virtual machine, its own host must "
       "allow nested virtualisation")
 def no_kvm(p, daemon):
@@ -222,7 +222,7 @@ def an_address_of_others(p, daemon):
 SMALL = LAB + "[DHCPServer]\nRange=10.77.0.10-10.77.0.10\n"
 
 
-@cure("give it a larger Address= or Range=", "%s%s hold%s addresses, and no file tells of them: vmkeep forget %s",
+@cure("give it a larger Address= or Range=", "%s%s hold%s addresses, and there is no file for them: vmkeep forget %s",
       "there is no file for VM '%s': put it back, or vmkeep forget %s")
 def a_full_network(p, daemon):
     daemon.write("lab.network", SMALL)

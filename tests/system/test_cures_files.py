@@ -359,7 +359,7 @@ def a_link_for_an_image(p, daemon):
 
 
 @cure("put identity.json in %s/vms/%s right, from a backup if it is lost",
-      "put identity.json back there from a backup, or write UUID=%s in [VM] to go on as that machine",
+      "put identity.json back there from a backup, or write UUID=%s in [VM] to continue as that machine",
       "put identity.json back there from a backup, or write UUID= in [VM], its own or a new one")
 def a_damaged_identity(p, daemon):
     daemon.micro("a")
@@ -377,7 +377,7 @@ def a_damaged_identity(p, daemon):
     daemon.ok("start", "a")
 
 
-@cure("put %s back from a backup, or write UUID=%s in [VM] to go on as that machine; for a new one write another UUID=")
+@cure("put %s back from a backup, or write UUID=%s in [VM] to continue as that machine; for a new one write another UUID=")
 def a_lost_identity(p, daemon):
     daemon.micro("a")
     daemon.ok("start", "a")

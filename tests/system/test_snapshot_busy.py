@@ -399,7 +399,7 @@ def test_the_same_disks_in_another_file(world):
     for name in "cd":
         said = world.fails(5, "start", name)
         assert "one of VM 'a', whose revert did not finish" in said, said
-        assert "vmkeep start a tells what helps" in said, said
+        assert "vmkeep start a says how to fix it" in said, said
         assert "whose revert did not finish" in world.vmkeep("check", name).out
     assert not qemus(world)
     world.ok(*line_of(world.fails(5, "start", "a")))

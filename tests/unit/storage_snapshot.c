@@ -191,10 +191,10 @@ static void test_nodes(void **state)
 		  " {\"node-name\": \"d-data\", \"image\": {\"snapshots\": [{\"name\": \"x\"}]}},"
 		  " {\"image\": 1}, 7]",
 			NULL },
-		{ "[]", "QEMU tells nothing of disk 'root'" },
-		{ "{}", "QEMU tells nothing of disk 'root'" },
+		{ "[]", "QEMU reports nothing about disk 'root'" },
+		{ "{}", "QEMU reports nothing about disk 'root'" },
 		{ "[{\"node-name\": \"d-root\", \"image\": {}}]",
-			"QEMU tells nothing of disk 'data'" },
+			"QEMU reports nothing about disk 'data'" },
 		{ "[{\"node-name\": \"d-root\"}]", "disk 'root': what it holds could not be read" },
 		{ "[{\"node-name\": \"d-root\", \"image\": {\"snapshots\": {}}}]",
 			"disk 'root': what it holds could not be read" },
