@@ -227,7 +227,7 @@ def forge_snapshots(path, count):
 
 @pytest.mark.parametrize("count, words", [
     (2000, None),
-    (2500, "its header tells of 2500 snapshots, more than 2048"),
+    (2500, "its header lists 2500 snapshots, more than 2048"),
     (65536, "its header holds more than 1048576 bytes of snapshots"),
 ])
 def test_snapshot_table(daemon, count, words):
