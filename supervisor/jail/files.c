@@ -207,7 +207,7 @@ int nodes_find(struct jail *j, struct err *e)
 			err_set(e, ERR_NO_RESOURCES, "no device %s on this host", n->path);
 			if (streq(n->path, "/dev/kvm"))
 				return err_hint(e,
-					"vmkeep host check tells why; Accel=tcg does without, slowly");
+					"vmkeep host check shows why; Accel=tcg does without, slowly");
 			return err_hint(e, "load the kernel's module for it");
 		}
 		n->device = st.st_rdev;

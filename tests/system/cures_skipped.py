@@ -14,7 +14,7 @@ SKIPPED = {
         "only needed to hand PCI devices to guests: switch on VT-d or AMD-Vi in the firmware, and intel_iommu=on "
         "on the kernel's command line",
         "put the device in its place: rm -r /dev/kvm && mknod -m 660 /dev/kvm c %d %d",
-        "the kernel gave up on tsc, dmesg tells why; often a BIOS upgrade cures it",
+        "the kernel gave up on tsc, dmesg shows why; often a BIOS upgrade fixes it",
         "the kernel was built or started (cgroup_disable=) without them",
         "vmkeep host check shows why",
         "vmkeep host check shows why; Accel=tcg does without, slowly",

@@ -69,7 +69,7 @@ def test_internal_error_meets_a_verb(hostile, verb):
 
 
 def test_io_error_during_a_stop(hostile):
-    """The guest did not ignore the button: it stands still."""
+    """The guest did not ignore the button: it is paused."""
     name = "is-io-error-when-stopped"
     make(hostile, name)
     hostile.ok("start", name)
