@@ -248,7 +248,7 @@ static int display_read_password(const struct vm *vm, const struct conf_vm *c,
 	if (len > VNC_PASSWORD_MAX) {
 		if (vm->mon.qmp && qmp_is_ready(vm->mon.qmp)) /* once, when it is set */
 			log_warning(vm->name,
-				"display: of the password only the first %d characters count",
+				"display: only the first %d characters of the password count",
 				VNC_PASSWORD_MAX);
 		len = VNC_PASSWORD_MAX;
 	}
