@@ -52,9 +52,11 @@ static bool check_is_running(const struct start_check *c)
 
 int start_check_permission(struct start_check *c)
 {
+	struct vm *real = vms_find(c->vm->daemon->vms, c->vm->name);
 	struct err e = ERR_INIT;
 
-	if (!check_is_running(c) && vm_revert_check(c->vm, &e) < 0)
+	if (!check_is_running(c) &&
+		((real && vm_is_free(real, &e) < 0) || vm_revert_check(c->vm, &e) < 0))
 		check_error(c, NULL, &e);
 	return STEP_DONE;
 }

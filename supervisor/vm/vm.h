@@ -240,6 +240,8 @@ bool vm_is_tombstone(const struct vm *vm);
  * for policy. asked is false for policy, which may use the last valid configuration of a broken
  * file. ERR_CONFLICT: the obstacle may go away without intervention. */
 int vm_may_start(struct vm *vm, bool asked, struct err *e);
+/* Part of that: no operation is under way, and no process that only a newer record knows. */
+int vm_is_free(struct vm *vm, struct err *e);
 int vm_start(struct vm *vm, bool paused, const char *who, struct err *e);
 /* As vm_start(), but nobody reads the error: policy retries when the host is the cause. */
 int vm_start_at_boot(struct vm *vm, struct err *e);

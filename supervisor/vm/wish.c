@@ -19,7 +19,7 @@ static int wish_check_unread(struct vm *vm, struct err *e)
 	return 0;
 }
 
-int vm_may_start(struct vm *vm, bool asked, struct err *e)
+int vm_is_free(struct vm *vm, struct err *e)
 {
 	/* the operation's own start; a process left over from an earlier operation does not
 	 * excuse the next */
@@ -27,10 +27,18 @@ int vm_may_start(struct vm *vm, bool asked, struct err *e)
 
 	if (wish_check_unread(vm, e) < 0)
 		return e->number;
-	if (vm->busy && !own) {
-		err_set(e, ERR_CONFLICT, "%s is under way", vm->busy);
-		return err_hint(e, "vmkeep jobs shows its progress");
-	}
+	if (!vm->busy || own)
+		return 0;
+	err_set(e, ERR_CONFLICT, "%s is under way", vm->busy);
+	return err_hint(e, "vmkeep jobs shows its progress");
+}
+
+int vm_may_start(struct vm *vm, bool asked, struct err *e)
+{
+	bool own = vm->busy && streq(vm->busy, vm->st.serves);
+
+	if (vm_is_free(vm, e) < 0)
+		return e->number;
 	if (!own && vm_revert_check(vm, e) < 0) {
 		vm_revert_again(vm);
 		return e->number;
