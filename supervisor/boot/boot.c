@@ -23,7 +23,9 @@ static void boot_fail(struct pending *p, struct vm *vm, const char *fmt, ...)
 	if (vasprintf(&p->why, fmt, ap) < 0)
 		p->why = NULL;
 	va_end(ap);
-	if (vm && vm->st.state == VM_STOPPED && !vm->start_error && !vm->file.problems)
+	/* an unfinished revert is told already, with the command that finishes it */
+	if (vm && vm->st.state == VM_STOPPED && !vm->start_error && !vm->file.problems &&
+		!vm->revert)
 		vm_set_reason(vm, "not started: %s", p->why ? p->why : "");
 	log_error(p->name, "not started at boot: %s", p->why ? p->why : "");
 	/* the start was refused, or failed for good; any other end has reported itself */
