@@ -80,7 +80,7 @@ static int nic_foreign_bridge(struct networks *ns, const char *bridge, int *inde
 	if (l.index && streq(l.kind, "bridge"))
 		return 0;
 	if (l.index)
-		err_set(e, ERR_INVALID_CONFIG, "'%s' is an interface, but no bridge", bridge);
+		err_set(e, ERR_CONFLICT, "'%s' is an interface, but no bridge", bridge);
 	else
 		err_set(e, ERR_NOT_FOUND, "there is no bridge '%s'", bridge);
 	return err_hint(
