@@ -239,7 +239,7 @@ $(DEB): Makefile $(DOCS) $(shell find base conf net qmp scripts supervisor -type
 
 # Two more of it: the same again, in another place, and a newer one to upgrade to.
 NEWER := build/release/vmkeep_$(VERSION).1_amd64.deb
-check-release: ## the package on a Debian of its own that is booted, upgraded and purged (as root; 10 minutes)
+check-release: ## the package on a Debian of its own, with KVM, that is booted, upgraded and purged (as root; 30 minutes)
 	@scripts/setup release
 	@rm -f $(DEB) $(NEWER) # the date of the last commit is in them
 	$(SUB) -j$(JOBS) $(DEB) $(NEWER)
@@ -247,6 +247,7 @@ check-release: ## the package on a Debian of its own that is booted, upgraded an
 	@echo "PASS  built twice, the same bytes"
 	@lintian --allow-root -I --pedantic --fail-on info $(DEB)
 	@echo "PASS  lintian has nothing to say"
+	$(SUB) guest
 	@tests/service/release/image build/release
 	@tests/service/release/run build/release $(DEB) $(NEWER)
 $(NEWER): $(DEB)
