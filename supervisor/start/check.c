@@ -218,7 +218,7 @@ static const struct conf_place *check_place_of_nic(const struct start_check *c, 
 int start_check_networks(struct start_check *c)
 {
 	const struct vm *vm = c->vm;
-	const struct network_nic **nic = xcalloc(vm->proc.nics + 1, sizeof *nic);
+	const struct network_nic **nic = xcalloc(vm->proc.nics + 1, sizeof(struct network_nic *));
 	struct err e = ERR_INIT;
 	const char *key;
 	size_t bad, n = 0;
@@ -231,7 +231,7 @@ int start_check_networks(struct start_check *c)
 		if (!key) /* of none of them alone */
 			break;
 		/* what the others ask for */
-		memmove(nic + bad, nic + bad + 1, (--n - bad) * sizeof *nic);
+		memmove(nic + bad, nic + bad + 1, (--n - bad) * sizeof(struct network_nic *));
 	}
 	free(nic);
 	return STEP_DONE;
