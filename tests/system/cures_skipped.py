@@ -4,7 +4,7 @@
 SKIPPED = {
     "the kernel, a module, a device or the firmware would have to be another": (
         "a KVM that works needs less than 1 s, on a very busy host or in a virtual machine up to 10 s; dmesg may "
-        "tell why this one hangs",
+        "show why this one hangs",
         "another hypervisor may have the processor: vmkeep host check",
         "dmesg may show why",
         "is the kernel module there? modprobe tun",
@@ -107,6 +107,7 @@ SKIPPED = {
         "write Model=max in [CPU], or take Model= out",
     ),
     "left to the reader: room, mounts, backups, their own programs": (
+        "once the disk is well again: vmkeep resume %s, or give it up: vmkeep kill %s",
         "copy it again, or put it back from a backup; to go on with what is left, and zeroes for the rest: "
         "truncate -s %llu %s",
         "copy or download it again",
@@ -133,6 +134,7 @@ SKIPPED = {
         "the cause remains; where space ran out, the guest continues by itself once there is some",
     ),
     "says where to look": (
+        "Kernel= in [Boot] needs a Linux kernel, such as /boot/vmlinuz-VERSION",
         "a link of another kind may have that name: ip -d link show %s",
         "df shows where",
         "pgrep -U %u",

@@ -157,6 +157,19 @@ def claimed_twice(p, daemon):
         assert "too, as its" not in daemon.vmkeep("check", "b").out
 
 
+@cure("chmod o-r %s", "write it to that file, in the first line")
+def a_password_file(p, daemon):
+    path = daemon.write("secret", "")
+    daemon.micro("a", extra="[Display]\nListen=127.0.0.1\nPassword=secret\n")
+    os.chmod(path, 0o640)
+    p.told()
+    daemon.write("secret", "sesam\n")
+    os.chmod(path, 0o644)
+    p.runs(p.told(), "chmod")
+    assert daemon.json("check", "a") == []
+    daemon.ok("start", "a")
+
+
 # --- networks ---
 
 
@@ -186,8 +199,19 @@ def a_network_in_use(p, daemon):
     daemon.ok("kill", "a")
 
 
-@cure("make it first, or use Network= for a network of vmkeep's own",
-      "make it (ip link add %s type bridge), or write Network= in its place")
+@cure("make it (ip link add %s type bridge), or write Network= in its place")
+def no_bridge(p, daemon):
+    daemon.exec("ip", "link", "add", "br7", "type", "veth", "peer", "name", "br7x")
+    daemon.micro("a", extra="[NIC lan]\nBridge=br7\n")
+    p.refused("start", "a")
+    daemon.exec("ip", "link", "del", "br7")
+    daemon.exec("sh", "-c", "ip link add br7 type bridge && ip link set br7 up")
+    daemon.ok("start", "a")
+    daemon.ok("kill", "a")
+    daemon.exec("ip", "link", "del", "br7")
+
+
+@cure("make it (ip link add %s type bridge), or write Network= in its place")
 def no_such_bridge(p, daemon):
     daemon.micro("a", extra="[NIC lan]\nBridge=br7\n")
     p.refused("start", "a")
