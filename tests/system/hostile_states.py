@@ -13,7 +13,7 @@ KVM = """KVM internal error. Suberror: 1
 extra data[0]: 0x0000000000000000
 emulation failure
 EAX=60000011 EBX=d0000000 ECX=00000000 EDX=000003f8
-Code=0f 22 c0 <67> dd 33 f4 eb fd 75 70 0d 0a 00 00
+""" + "CR0=00000010 CR2=00000000\n" * 30 + """Code=0f 22 c0 <67> dd 33 f4 eb fd 75 70 0d 0a 00 00
 """
 
 
