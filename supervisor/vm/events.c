@@ -6,6 +6,7 @@
 #include <limits.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "supervisor/vm/part.h"
 #include "supervisor/vm/run_state.h"
 #include "supervisor/vm/said.h"
@@ -56,8 +57,10 @@ static void events_on_watchdog(struct vm *vm, const json_t *data)
 void vm_found_ended(struct vm *vm, const struct run_state *found)
 {
 	_cleanup_(free_ptr) char *fatal = NULL;
+	_cleanup_(free_ptr) char *whole = NULL;
 	_cleanup_(free_ptr) char *why = NULL;
 	_cleanup_(free_ptr) char *tail = NULL;
+	char bytes[SAID_MAX];
 
 	/* not one that is told to quit, or whose ending is known from an event */
 	if ((vm->st.state != VM_JOINING && !vm_state_is_live(vm->st.state)) || vm_is_tombstone(vm))
@@ -67,7 +70,9 @@ void vm_found_ended(struct vm *vm, const struct run_state *found)
 		return;
 	}
 	tail = vm_last_words(vm, &why);
-	fatal = said_fatal(tail);
+	/* registers follow, in more lines than the tail has */
+	whole = text_escape(bytes, vm_parts_last_words(vm, bytes, sizeof bytes), true);
+	fatal = said_fatal(whole);
 	vm->st.ending = found->ending;
 	vm_set_reason(vm, "crashed: %s", *fatal ? fatal : "internal error of QEMU");
 	log_error(vm->name, "%s", vm->st.reason);
