@@ -296,7 +296,8 @@ static struct agent *agent_connection(struct vm *vm, struct err *e)
 	}
 	if (!a->open) {
 		err_set(e, ERR_WRONG_STATE, "no guest agent is running in it");
-		err_hint(e, "wait until the guest has booted, or install and start qemu-guest-agent in it");
+		err_hint(e,
+			"wait until the guest has booted, or install and start qemu-guest-agent in it");
 		return NULL;
 	}
 	if (vm->st.state == VM_PAUSED) {
