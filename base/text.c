@@ -371,8 +371,11 @@ const char *text_nearest(const char *s, const char *const *names, size_t n)
 	const char *found = NULL;
 
 	for (size_t i = 0; i < n; i++) {
-		size_t d = names[i] ? text_distance(s, names[i]) : DISTANCE_MAX;
+		size_t d;
 
+		if (!names[i])
+			continue;
+		d = text_distance(s, names[i]);
 		if (d < best || (found && d == best && strncasecmp(s, names[i], len) == 0)) {
 			best = d;
 			found = names[i];
