@@ -79,10 +79,11 @@ static int nic_foreign_bridge(struct networks *ns, const char *bridge, int *inde
 	*index = l.index;
 	if (l.index && streq(l.kind, "bridge"))
 		return 0;
-	if (l.index)
-		err_set(e, ERR_CONFLICT, "'%s' is an interface, but no bridge", bridge);
-	else
-		err_set(e, ERR_NOT_FOUND, "there is no bridge '%s'", bridge);
+	if (l.index) {
+		err_set(e, ERR_CONFLICT, "'%s' is an interface, but not a bridge", bridge);
+		return err_hint(e, "write the name of a bridge, or Network= in its place");
+	}
+	err_set(e, ERR_NOT_FOUND, "there is no bridge '%s'", bridge);
 	return err_hint(
 		e, "make it (ip link add %s type bridge), or write Network= in its place", bridge);
 }

@@ -225,7 +225,7 @@ NICS = {  # code, lab.network, keys of the NIC, key at fault, words
     "the host's": (3, LAB, "Network=lab\nAddress=10.30.0.1\n", "Address", "address 10.30.0.1 is the host's"),
     "default's": (2, None, "Address=10.1.2.3\n", "Address", "not one for guests in network 'default'"),
     "no bridge": (4, None, "Bridge=nowhere0\n", "Bridge", "there is no bridge 'nowhere0'"),
-    "no bridge but a link": (3, None, "Bridge=tap7\n", "Bridge", "'tap7' is an interface, but no bridge"),
+    "no bridge but a link": (3, None, "Bridge=tap7\n", "Bridge", "'tap7' is an interface, but not a bridge"),
     "full": (11, "[Network]\nMode=nat\nAddress=10.30.0.1/30\n", "Network=lab\n[NIC two]\nNetwork=lab\n", "Network",
              "nic 'two': network 'lab' has no free address"),
 }

@@ -199,16 +199,17 @@ def a_network_in_use(p, daemon):
     daemon.ok("kill", "a")
 
 
-@cure("make it (ip link add %s type bridge), or write Network= in its place")
+@cure("write the name of a bridge, or Network= in its place")
 def no_bridge(p, daemon):
     daemon.exec("ip", "link", "add", "br7", "type", "veth", "peer", "name", "br7x")
+    daemon.exec("sh", "-c", "ip link add br8 type bridge && ip link set br8 up")
     daemon.micro("a", extra="[NIC lan]\nBridge=br7\n")
     p.refused("start", "a")
-    daemon.exec("ip", "link", "del", "br7")
-    daemon.exec("sh", "-c", "ip link add br7 type bridge && ip link set br7 up")
+    daemon.micro("a", extra="[NIC lan]\nBridge=br8\n")
     daemon.ok("start", "a")
     daemon.ok("kill", "a")
     daemon.exec("ip", "link", "del", "br7")
+    daemon.exec("ip", "link", "del", "br8")
 
 
 @cure("make it (ip link add %s type bridge), or write Network= in its place")

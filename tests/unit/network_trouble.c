@@ -70,7 +70,7 @@ static void test_foreign_bridge(void **state)
 	assert_int_equal(e.class, ERR_NOT_FOUND);
 	assert_int_equal(sh("ip link add br9 type veth peer name br9x"), 0);
 	assert_int_not_equal(networks_join(w.ns, &nic, &tap, &e), 0);
-	assert_int_equal(e.class, ERR_INVALID_CONFIG);
+	assert_int_equal(e.class, ERR_CONFLICT);
 	assert_int_equal(sh("ip link del br9 && ip link add br9 type bridge"), 0);
 	assert_int_equal(networks_join(w.ns, &nic, &tap, &e), 0);
 	assert_int_equal(sh("ip link show master br9 | grep -q 'alias vmkeep:web1:lan'"), 0);
