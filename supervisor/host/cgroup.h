@@ -14,7 +14,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "base/err.h"
 #include "conf/vm.h"
 #include "supervisor/host/prefix.h"
 
@@ -28,7 +27,6 @@ struct cgroups {
 	bool systemd;
 	char prefix[HOST_PREFIX_MAX]; /* "vmkeep" */
 	char *dir[CGROUP_DIRS_MAX];
-	char *v1[CGROUP_DIRS_MAX]; /* options of the mount that dir is on; NULL: version 2 */
 	size_t n;
 	char *scope[CGROUP_DIRS_MAX]; /* where systemd creates the scopes */
 	size_t scopes;
@@ -41,8 +39,6 @@ void cgroups_find(struct cgroups *c, struct ev_loop *ev, const char *run_dir, co
 void cgroups_release(struct cgroups *c);
 /* The plan's "group", see supervisor/jail/plan.h. A cleanup in progress must be called off first. */
 json_t *cgroups_plan(const struct cgroups *c, const char *vm, const struct conf_vm *conf);
-/* What vmkeep-jail would refuse: a limit that none of these hierarchies can hold. */
-int cgroups_check(const struct cgroups *c, const struct conf_vm *conf, struct err *e);
 /* The VM's process is gone: starts killing whatever is left in its cgroup, without waiting for
  * it. */
 void cgroups_end(struct cgroups *c, const char *vm);

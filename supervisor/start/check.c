@@ -6,7 +6,6 @@
 #include <sys/wait.h>
 
 #include "conf/load.h"
-#include "supervisor/host/cgroup.h"
 #include "supervisor/host/meminfo.h"
 #include "supervisor/vm/bases.h"
 #include "supervisor/qemu/trial.h"
@@ -290,12 +289,7 @@ int start_check_plan(struct start_check *c)
 
 int start_check_files(struct start_check *c)
 {
-	struct err e = ERR_INIT;
-
 	c->files_told = false;
-	if (!check_is_running(c) &&
-		cgroups_check(c->vm->daemon->cgroups, &c->vm->file.conf, &e) < 0)
-		check_error(c, NULL, &e);
 	return c->plan.json ? c->files(c->data) : STEP_DONE;
 }
 
