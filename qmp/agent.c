@@ -149,7 +149,9 @@ static void agent_describe(const struct agent *a, const struct agent_call *c, st
 	else if (c != a->first || !a->asked)
 		err_set(e, ERR_TIMEOUT, "the guest agent is busy with another command");
 	else if (a->synced)
-		err_set(e, ERR_TIMEOUT, "the guest agent did not finish %s in time", c->command);
+		err_set(e, ERR_TIMEOUT,
+			"the guest agent did not finish %s in time, and may still do it",
+			c->command);
 	else
 		err_set(e, ERR_TIMEOUT, "the guest agent does not answer");
 }

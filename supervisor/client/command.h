@@ -74,6 +74,14 @@ int events_run(struct command *c);  /* events.c */
 int stream_run(struct command *c);  /* stream.c */
 int console_run(struct command *c); /* console.c */
 
+/* sentence.c */
+void sentence_memory(struct command *c, const char *target, const json_t *result);
+void sentence_snapshot(struct command *c, const char *target, const json_t *result);
+void sentence_freeze(struct command *c, const char *target, const json_t *result);
+void sentence_thaw(struct command *c, const char *target, const json_t *result);
+void sentence_time(struct command *c, const char *target, const json_t *result);
+/* A result of vm-info for people; the caller owns it. */
+json_t *sentence_info(const json_t *result);
 /* problems.c: list --problems */
 int problems_run(struct command *c);
 void problems_print(struct command *c, const char *target, const json_t *result);

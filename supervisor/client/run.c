@@ -157,7 +157,10 @@ static void run_info_print(struct command *c, const char *target, const json_t *
 	_cleanup_(free_ptr) char *state = NULL;
 
 	if (!streq(c->args->spelling, "state") && !streq(c->args->spelling, "domstate")) {
-		command_print(c, target, result);
+		json_t *plain = sentence_info(result);
+
+		command_print(c, target, plain);
+		json_decref(plain);
 		return;
 	}
 	state = value_text(NULL, json_object_get(result, "state"));
@@ -245,6 +248,12 @@ static const struct command_form forms[] = {
 	{ "vm-check", check_run, run_problems_print, .column = "severity", "error", ERR_INVALID_CONFIG },
 	{ "vm-diff", NULL, run_diff_print, .column = "key", NULL, ERR_DIFFERS },
 	{ "vms-shutdown", NULL, run_shutdown_print, dry_shutdown_print, run_shutdown_status },
+	{ "vm-set-memory", NULL, sentence_memory },
+	{ "snapshot-create", NULL, sentence_snapshot },
+	{ "snapshot-delete", NULL, sentence_snapshot },
+	{ "guest-freeze", NULL, sentence_freeze },
+	{ "guest-thaw", NULL, sentence_thaw },
+	{ "guest-time", NULL, sentence_time },
 	{ "snapshot-revert", NULL, NULL, dry_revert_print, dry_status },
 	{ "net-stop", NULL, NULL, dry_net_stop_print, dry_status },
 	{ "guest-exec", NULL, guest_exec_print, NULL, guest_exec_status },

@@ -89,7 +89,7 @@ static int memory_refused(
 		return err_hint(e, "vmkeep resume %s", vm->name);
 	}
 	if (!vm->mon.qmp)
-		return err_set(e, ERR_TIMEOUT, "its monitor does not answer");
+		return err_set(e, ERR_TIMEOUT, "QEMU's monitor does not answer: nothing was done");
 	return 0;
 }
 

@@ -38,7 +38,7 @@ static int snapshot_refuse(const struct vm *vm, const struct snapshot_op *op, st
 		return err_hint(e, "wait until it runs or is stopped");
 	}
 	if (guest && (!vm->mon.qmp || !qmp_is_ready(vm->mon.qmp)))
-		return err_set(e, ERR_TIMEOUT, "its monitor does not answer");
+		return err_set(e, ERR_TIMEOUT, "QEMU's monitor does not answer: nothing was done");
 	if (!guest && vm->file.problems)
 		return err_set(e, ERR_INVALID_CONFIG, "%s", vm->file.problems);
 	return 0;

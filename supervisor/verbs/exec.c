@@ -17,7 +17,7 @@ struct exec {
 	struct job *job;
 	char vm[64];
 	json_int_t pid; /* in the guest */
-	double deadline, every;
+	double timeout, deadline, every;
 	struct loop_timer look;
 };
 
@@ -67,8 +67,9 @@ static void verb_exec_on_status(void *data, const json_t *result, const struct e
 		verb_exec_finish(x, verb_exec_ended(result), NULL);
 	} else if (daemon_now() >= x->deadline) {
 		err_set(&late, ERR_TIMEOUT,
-			"it is still running in the guest, as process %" JSON_INTEGER_FORMAT,
-			x->pid);
+			"not done within %.0f s: it is still running in the guest, as process "
+			"%" JSON_INTEGER_FORMAT,
+			x->timeout, x->pid);
 		err_hint(&late, "--timeout gives it longer");
 		verb_exec_finish(x, NULL, &late);
 	} else {
@@ -124,7 +125,8 @@ void verb_guest_exec(struct vm *vm, struct request *r)
 	x = xcalloc(1, sizeof *x);
 	*x = (struct exec){ .daemon = vm->daemon,
 		.every = look_first,
-		.deadline = daemon_now() + request_time(r, "timeout", EXEC_SECONDS) };
+		.timeout = request_time(r, "timeout", EXEC_SECONDS) };
+	x->deadline = daemon_now() + x->timeout;
 	snprintf(x->vm, sizeof x->vm, "%s", vm->name);
 	loop_timer_init(&x->look, x->daemon->loop.ev, verb_exec_on_look, x);
 	x->job = verb_job(vm->daemon, r, vm);

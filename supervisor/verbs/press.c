@@ -96,10 +96,10 @@ static void press_refused(struct vm *vm, struct request *r)
 	struct err e = ERR_INIT;
 
 	if (vm->mon.unresponsive > 0)
-		err_set(&e, ERR_TIMEOUT, "has not responded for %.0f s: %s",
+		err_set(&e, ERR_TIMEOUT, "has not responded for %.0f s: %s; nothing was sent",
 			clock_boot() - vm->mon.unresponsive, vm->mon.trouble);
 	else
-		err_set(&e, ERR_TIMEOUT, "its monitor does not answer");
+		err_set(&e, ERR_TIMEOUT, "QEMU's monitor does not answer: nothing was sent");
 	err_hint(&e, "vmkeep kill %s ends it", vm->name);
 	request_error(r, &e);
 }

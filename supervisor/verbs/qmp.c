@@ -25,7 +25,8 @@ void verb_qmp(struct vm *vm, struct request *r)
 		if (!execute)
 			err_set(&e, ERR_USAGE, "not a QMP command: it has no \"execute\"");
 		else
-			err_set(&e, ERR_TIMEOUT, "its monitor does not answer");
+			err_set(&e, ERR_TIMEOUT,
+				"QEMU's monitor does not answer: the command was not sent");
 		request_error(r, &e);
 		return;
 	}

@@ -203,15 +203,36 @@ static bool stop_is_conflict(const struct vm *vm, const char *said, struct err *
 	return true;
 }
 
+/* Raw options were not written with our walls in mind: says which may be the cause. */
+static void stop_hint_args(const struct conf_vm *c, const char *how, const char *why, struct err *e)
+{
+	if ((!c->args.n && !c->binary) || *e->hint)
+		return;
+	if (strstr(how, "SIGSYS"))
+		err_hint(e, "[QEMU] asks for a system call that the filter refuses to guests");
+	else if (strstr(why, "No such file") || strstr(why, "Permission denied") ||
+		 strstr(why, "Read-only file system"))
+		err_hint(e,
+			"of the host's files QEMU sees only those of the VM's sections: name it "
+			"in one, not in [QEMU]");
+	else
+		err_hint(e,
+			"[QEMU] has options: QEMU runs with its own root directory, without the "
+			"host's network, and behind a system call filter");
+}
+
 /* Who is at fault that QEMU did not start. Its warnings count as well: they name missing CPU
  * features. */
 static enum vm_ending stop_failed_start(struct vm *vm, const char *how, char **why, struct err *e)
 {
 	char said[SAID_MAX];
 	size_t n = vm_parts_last_words(vm, said, sizeof said);
+	bool host;
 
 	free(*why);
-	return said_failure(said, n, how, why, e) ? VM_END_HOST_CAUSE : VM_END_START_FAILED;
+	host = said_failure(said, n, how, why, e);
+	stop_hint_args(&vm->proc.conf, how, *why, e);
+	return host ? VM_END_HOST_CAUSE : VM_END_START_FAILED;
 }
 
 /* The process exited unexpectedly: find out why. */

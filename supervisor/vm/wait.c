@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Requests that wait for a VM to reach a state, and their results. */
+#include "base/text.h"
 #include "supervisor/vm/vm.h"
 
 enum verdict { PENDING, MET, MISSED };
@@ -177,12 +178,43 @@ static void wait_decide(struct vm_wait *w)
 	loop_later(w->vm->daemon->loop.ev, &w->verdict, wait_report);
 }
 
+static const char *const wait_goal_name[] = {
+	[VM_GOAL_UP] = "running",
+	[VM_GOAL_AGAIN] = "running again",
+	[VM_GOAL_DOWN] = "stopped",
+	[VM_GOAL_RUNNING] = "running",
+	[VM_GOAL_STOPPED] = "stopped",
+	[VM_GOAL_PAUSED] = "paused",
+};
+
+/* Names the first NIC that could have had one. */
+static void wait_no_lease(const struct vm *vm, double timeout, struct err *e)
+{
+	char mac[TEXT_MAC];
+
+	for (size_t i = 0; i < vm->proc.nics; i++) {
+		const struct network_nic *n = &vm->proc.nic[i].net;
+
+		if (!n->network)
+			continue;
+		err_set(e, ERR_TIMEOUT,
+			"no lease for %s (NIC '%s') within %.0f s; the guest is left %s",
+			text_mac(mac, n->mac), n->nic, timeout, vm_state_name(vm->st.state));
+		return;
+	}
+	err_set(e, ERR_TIMEOUT, "no address within %.0f s: it is %s", timeout,
+		vm_state_name(vm->st.state));
+}
+
 static void wait_timed_out(void *data)
 {
 	struct vm_wait *w = data;
 
-	err_set(&w->error, ERR_TIMEOUT, "still %s after %.0f s", vm_state_name(w->vm->st.state),
-		w->timeout);
+	if (w->goal == VM_GOAL_IP)
+		wait_no_lease(w->vm, w->timeout, &w->error);
+	else
+		err_set(&w->error, ERR_TIMEOUT, "not %s within %.0f s: still %s, and left so",
+			wait_goal_name[w->goal], w->timeout, vm_state_name(w->vm->st.state));
 	wait_decide(w);
 }
 

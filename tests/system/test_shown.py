@@ -3,6 +3,8 @@
 import json
 import os
 
+import pytest
+
 import vmk
 
 ENABLE = "Enable=yes\n"
@@ -151,7 +153,7 @@ def test_not_running_says_why(daemon):
     daemon.fails(7, "start", "a")
     err = daemon.fails(5, "pause", "a")
     assert err.startswith("vmkeep: a: is not running (last start failed: ") and "hint: vmkeep check a" in err, err
-    assert daemon.fails(4, "pause", "aa").startswith("vmkeep: no such VM 'aa'\n")
+    assert daemon.fails(4, "pause", "aa").startswith("vmkeep: no such VM: aa\n")
 
 
 # What QEMU writes.
@@ -189,3 +191,35 @@ def test_qemus_log_is_followed(daemon):
         follower.until(WARNING)
         daemon.ok("kill", "a")
         follower.until(": killed")
+
+
+# What the walls around QEMU have to do with it.
+
+@pytest.mark.parametrize("args, hint", [
+    ("-drive file=/etc/hostname,format=raw,if=none", "of the host's files QEMU sees only those of the VM's sections"),
+    ("-daemonize", "a system call that the filter refuses"),
+    ("-nonsense", "[QEMU] has options: QEMU runs with its own root directory"),
+])
+def test_raw_options_fail(daemon, args, hint):
+    daemon.micro("a", extra="[QEMU]\nArgs=%s\n[Lifecycle]\nRestart=no\n" % args)
+    said = daemon.fails(7, "start", "a")
+    assert hint in said.split("hint: ")[1], said
+
+
+# Timeouts name what was waited for, and what was done.
+
+def test_timeouts(daemon):
+    daemon.micro("a", "deaf")
+    daemon.ok("start", "a")
+    assert "not stopped within 1 s: still running, and left so" in daemon.fails(6, "wait", "a", "stopped", "--timeout", "1")
+    daemon.micro("lan", "deaf", vm="Networks=default\n")
+    daemon.ok("start", "lan")
+    mac = daemon.one("net", "show", "default")["nics"][0]["mac"]
+    err = daemon.fails(6, "wait", "lan", "ip", "--timeout", "1")
+    assert "no lease for %s (NIC 'lan') within 1 s; the guest is left running" % mac in err, err
+
+
+def test_results_are_sentences(daemon):
+    daemon.micro("a", "deaf", disk="qcow2")
+    assert daemon.ok("snapshot", "create", "a", "s1") == "a: snapshot s1 created\n"
+    assert daemon.ok("snapshot", "delete", "a", "s1") == "a: snapshot s1 deleted\n"
