@@ -10,14 +10,17 @@ import vmk
 LIFECYCLE = "[Lifecycle]\nRestart=no\n"
 
 
-def corrupt(world, vm="", lifecycle=LIFECYCLE):
-    """An image that QEMU itself has marked: only it looks at that bit."""
+def damaged(world, vm="", lifecycle=LIFECYCLE):
+    """An image whose list of bitmaps is cut short: only QEMU looks at that."""
     world.micro("a", disk="qcow2", vm=vm, extra=lifecycle)
     path = world.images + "/a.qcow2"
     with open(path, "r+b") as f:
-        f.seek(72)
-        f.write(struct.pack(">Q", 2))
-    return path + ": qcow2: Image is corrupt; cannot be opened read/write", "qemu-img check -r all"
+        f.seek(88)  # autoclear features: there are bitmaps
+        f.write(struct.pack(">Q", 1))
+        f.seek(100)
+        f.seek(struct.unpack(">I", f.read(4))[0])
+        f.write(struct.pack(">IIQII", 0x23852875, 8, 0, 0, 0))
+    return path + ": bitmaps_ext: Invalid extension length", None
 
 
 def no_memory(world):
@@ -30,7 +33,7 @@ def unknown_option(world):
     return "-nonsense: invalid option", None
 
 
-@pytest.mark.parametrize("make", [corrupt, no_memory, unknown_option])
+@pytest.mark.parametrize("make", [damaged, no_memory, unknown_option])
 def test_the_useful_end(daemon, make):
     why, cure = make(daemon)
     said = daemon.fails(7, "start", "a")
@@ -44,13 +47,13 @@ def test_the_useful_end(daemon, make):
 
 def test_nobody_saw_it_fail(world):
     """F18: with the host; a hook is told."""
-    why, cure = corrupt(world, "Enable=yes\n", "[Lifecycle]\nRestart=on-failure\nRestartSec=0\nStartLimitBurst=1\n")
+    why, _ = damaged(world, "Enable=yes\n", "[Lifecycle]\nRestart=on-failure\nRestartSec=0\nStartLimitBurst=1\n")
     end = why.split(": ", 1)[1]  # with so much before it the path loses its middle
     hook = world.write("hooks.d/tell", '#!/bin/sh\nprintf "%%s: %%s\\n" "$2" "$3" >>%s/told\n' % world.base)
     os.chmod(hook, 0o755)
     world.start()
     reason = world.wait_state("a", "failed")["reason"]
-    assert reason.startswith("restart limit") and end in reason and cure in reason, reason
+    assert reason.startswith("restart limit") and end in reason, reason
     told = world.eventually(lambda: os.path.exists(world.base + "/told") and vmk.read_text(world.base + "/told"),
                             lambda text: text and text.endswith("\n"))
     assert told == "failed: %s\n" % reason
