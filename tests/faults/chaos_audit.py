@@ -131,7 +131,7 @@ class Audit:
         """As the hints say; the memory may not fit any more, for the VM's file changed in the storm."""
         cure = re.search("vmkeep (snapshot revert .*) finishes it", said.err).group(1).split()
         done = self.world.vmkeep(*cure, timeout=60)
-        alone = re.search("vmkeep (snapshot revert .* --disks-only) takes", done.err)
+        alone = re.search("vmkeep (snapshot revert .* --disks-only) reverts", done.err)
         if done.code and alone:
             done = self.world.vmkeep(*alone.group(1).split(), timeout=60)
         return done if done.code else self.world.vmkeep("start", name, timeout=60)

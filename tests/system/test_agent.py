@@ -55,7 +55,7 @@ def test_every_verb(daemon, linux):
     assert len(daemon.ok("guest", "exec", "a", "--", "/bin/head", "-c", "1000000", "/dev/zero")) == 1000000
     assert "/bin/nothing" in daemon.fails(8, "guest", "exec", "a", "/bin/nothing")
     said = daemon.fails(6, "guest", "exec", "a", "--timeout", "1", "/bin/sleep", "20")
-    assert "still runs in the guest" in said
+    assert "still running in the guest" in said
 
     rows = {row["mountpoint"]: row for row in daemon.rows("guest", "fs", "a")}
     assert rows["/mnt"]["size"] > 50 << 20

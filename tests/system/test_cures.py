@@ -17,7 +17,7 @@ def a_typing_error(p, daemon):
     word, = re.findall("'(.*)'", p.refused("lst", code=2))
     daemon.ok(word)
     daemon.micro("web1")
-    daemon.ok("list")
+    daemon.eventually(daemon.states, lambda found: "web1" in found)
     word, = re.findall("'(.*)'", p.refused("check", "wbe1", code=4))
     daemon.ok("check", word)
 

@@ -174,7 +174,7 @@ def test_forget(daemon):
     daemon.image("a.raw", "deaf")
     file = daemon.write("a.vm", "[VM]\nMemory=16M\n[Disk root]\nPath=a.raw\n")
     state = os.path.join(daemon.state, "vms", "a")
-    assert "nothing is kept" in daemon.fails(4, "forget", "b")
+    assert "nothing is stored" in daemon.fails(4, "forget", "b")
     daemon.ok("start", "a")
     assert "a.vm' is there" in daemon.fails(5, "forget", "a")
     os.rename(file, file + ".away")
@@ -192,7 +192,7 @@ def test_forget(daemon):
     gone = os.path.join(daemon.state, "gone")
     daemon.eventually(lambda: os.listdir(gone), lambda names: not names)
     assert "forget" not in daemon.vmkeep("check").out
-    assert "nothing is kept" in daemon.fails(4, "forget", "a")
+    assert "nothing is stored" in daemon.fails(4, "forget", "a")
 
 
 def test_forget_is_cut_short(daemon):

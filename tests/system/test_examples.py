@@ -220,7 +220,7 @@ def run(world, line, place):
 # --- values ---
 
 # Values that this host may lack what they need: (key, value): what check says then
-NEEDS = {("Model", "host"): "KVM", ("CPUQuota", "150%"): "control group",
+NEEDS = {("Model", "host"): "KVM", ("Model", "EPYC-Rome"): "TCG lacks CPU features", ("CPUQuota", "150%"): "control group",
          ("TimeoutStopSec", "infinity"): "when the host goes down", ("Size", "512M"): "counts only"}
 
 

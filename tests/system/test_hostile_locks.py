@@ -136,15 +136,16 @@ def test_who_would_write_is_refused(daemon):
     for argv in (("info", "-f", "raw", base), ("info", "-f", "raw", cd)):
         assert tool(*argv).returncode == 0, "a reader is no harm"
     assert "lock" in tool("info", os.path.join(daemon.images, "a.qcow2")).stderr, "it is written"
-    for name in "bc":
-        assert "is in use by VM 'a' (pid %d)" % pid in daemon.fails(3, "start", name)
+    assert "is a base of VM 'a', disk 'root'" in daemon.fails(3, "start", "b")
+    assert "is in use by VM 'a' (pid %d)" % pid in daemon.fails(3, "start", "c")
     daemon.kill_daemon()
     daemon.start()
     assert "lock" in tool(*writers[0]).stderr, "whatever daemon is there"
     daemon.ok("kill", "a")
     for argv in writers:
         assert tool(*argv).returncode == 0, argv
-    daemon.ok("start", "b")
+    assert "is a base of VM 'a'" in daemon.fails(3, "start", "b"), "its disk needs the base, running or not"
+    daemon.ok("start", "c")
 
 
 WRITERS = {  # what a guest only reads, written by another program meanwhile

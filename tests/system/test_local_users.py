@@ -255,7 +255,8 @@ def test_snapshot_table(daemon, count, words):
 def test_check_changes_nothing(daemon):
     """Neither of all nor of one: what the daemon knew before it knows after, and no more."""
     daemon.micro("a")
-    daemon.ok("list")
+    daemon.micro("web1")
+    daemon.eventually(daemon.states, lambda found: len(found) == 2)
     client = daemon.client()
     client.call("subscribe")
     view = dict(user="bob", groups=("vmkeep-view",))
@@ -271,13 +272,13 @@ def test_check_changes_nothing(daemon):
     assert "blue" not in everything.out.replace("blue.network", ""), everything
     daemon.ok("check", "b", **view)
     assert daemon.vmkeep("check", "half", **view).code == 2
-    assert "did you mean" in daemon.fails(4, "check", "aa", **view)
+    assert "did you mean" in daemon.fails(4, "check", "web", **view)
     assert not [name for name in os.listdir(daemon.state + "/networks") if "blue" in name]
     assert sorted(os.listdir(daemon.state + "/vms")) == state
     assert client.call("query-version") and not client.events
     daemon.write("vmkeep.conf", vmk.DEFAULTS)
     os.unlink(os.path.join(daemon.config, "half.vm"))
-    assert set(daemon.states()) == {"a", "b"}
+    assert set(daemon.states()) == {"a", "b", "web1"}
     assert client.event("VM_ADDED") == {"name": "b"}
     daemon.ok("reload")
     assert [row["name"] for row in daemon.rows("net", "list")] == ["blue", "default"]

@@ -51,7 +51,7 @@ def test_no_room_for_the_memory(daemon):
     image = os.path.join(daemon.images, "a.qcow2")
     daemon.exec("qemu-img", "create", "-q", "-f", "qcow2", image, "1M")
     console = daemon.up("a", "ready after .*\n")
-    assert "room" in daemon.fails(1, "snapshot", "create", "a", "x", timeout=60)
+    assert "is there space" in daemon.fails(1, "snapshot", "create", "a", "x", timeout=60)
     assert daemon.info("a")["state"] == "running"
     assert console.run("echo well") == "well\n"
     assert daemon.rows("snapshot", "list", "a") == []

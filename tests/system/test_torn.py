@@ -265,7 +265,7 @@ def test_a_failed_load_is_known_without_its_mark(world):
 
 def hints(said):
     """The commands of the hint of an error."""
-    return [line.split() for line in re.findall(r"vmkeep (snapshot revert [\w -]+?)(?: takes| finishes|$)", said)]
+    return [line.split() for line in re.findall(r"vmkeep (snapshot revert [\w -]+?)(?: reverts| finishes|$)", said)]
 
 
 def saved_and_changed(world):
