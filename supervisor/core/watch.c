@@ -69,14 +69,20 @@ static void watch_collect(struct watches *ws, ssize_t len)
 	}
 }
 
-/* However many events there are, each watch is notified once, so none waits for another's flood. */
-static void watch_on_event(struct ev_loop *ev, ev_io *io, int revents)
+static void watch_read(struct watches *ws)
 {
-	struct watches *ws = io->data;
 	ssize_t n;
 
 	for (unsigned i = 0; i < READS && (n = read(ws->fd, ws->chunk, READ_SIZE)) > 0; i++)
 		watch_collect(ws, n);
+}
+
+/* However many events there are, each watch is notified once, so none waits for another's flood. */
+static void watch_on_event(struct ev_loop *ev, ev_io *io, int revents)
+{
+	struct watches *ws = io->data;
+
+	watch_read(ws);
 	for (struct watch *w = ws->head; w; w = ws->next) {
 		ws->next = w->next;
 		if (!w->hit)
@@ -144,6 +150,25 @@ int watch_add(struct watches *ws, int fd, unsigned mask, void (*changed)(void *d
 	w->data = data;
 	watch_put_first(ws, w);
 	return handle;
+}
+
+void watch_poll(struct watches *ws, int handle)
+{
+	struct watch *polled = NULL;
+	bool others = false;
+
+	watch_read(ws);
+	for (struct watch *w = ws->head; w; w = w->next)
+		if (w->handle == handle)
+			polled = w;
+		else
+			others |= w->hit;
+	if (others) /* their events have been read */
+		ev_feed_event(ws->ev, &ws->io, EV_READ);
+	if (!polled || !polled->hit)
+		return;
+	polled->hit = false;
+	polled->changed(polled->data);
 }
 
 void watch_remove(struct watches *ws, int handle)

@@ -22,5 +22,8 @@ void watches_free(struct watches *ws);
 int watch_add(struct watches *ws, int fd, unsigned mask, void (*changed)(void *data), void *data,
 	struct err *e);
 void watch_remove(struct watches *ws, int handle); /* 0 is fine */
+/* Calls changed now if there was an event, which the loop may not have read yet: for a question
+ * whose answer must include what was there before it. */
+void watch_poll(struct watches *ws, int handle);
 
 #endif

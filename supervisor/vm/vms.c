@@ -241,6 +241,7 @@ void vms_refresh(struct vms *vms)
 {
 	_cleanup_(conf_problems_release) struct conf_problems problems = { 0 };
 
+	watch_poll(vms->daemon->watches, vms->watch);
 	if (vms->changed)
 		vms_reload(vms, &problems);
 }

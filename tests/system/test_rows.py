@@ -47,3 +47,13 @@ def test_a_guest_that_resets_for_ever(daemon):
     assert daemon.info("a")["resets"] >= 5
     daemon.ok("kill", "a")
     assert daemon.info("a")["resets"] is None
+
+
+def test_a_file_that_was_just_written(daemon):
+    """A list knows each file that was there when it was asked for, however short that is ago."""
+    daemon.image("a.raw", "deaf")
+    client = daemon.client()
+    for i in range(100):
+        daemon.write("v%d.vm" % i, "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=a.raw\nReadOnly=yes\n")
+        assert len(client.call("vm-list")["rows"]) == i + 1
+    client.close()
