@@ -251,7 +251,11 @@ static int args_find_verb(struct parser *p, const char **rest, size_t *n, struct
 	for (size_t i = 0; i < p->words && found < 3 + used && strcmp(p->word[i], "--") != 0; i++) {
 		if (args_is_option(p->word[i])) {
 			help = help || streq(p->word[i], "-h") || streq(p->word[i], "--help");
-			i += strcmp(p->word[i], "--run") == 0;
+			/* also needed where there is no verb: to tell of the daemon's files */
+			if (strncmp(p->word[i], "--run=", 6) == 0)
+				a->run = p->word[i] + 6;
+			else if (streq(p->word[i], "--run") && ++i < p->words)
+				a->run = p->word[i];
 			continue;
 		}
 		if (found == used && used < 2 && strcmp(p->word[i], "help") == 0) {

@@ -27,10 +27,11 @@ static void main_explain_foreign(const struct args *a, struct err *e)
 	const char *run = conn_run_dir(a->run), *dir = NULL;
 	struct conn conn = CONN_INIT;
 	struct buf way = BUF_INIT;
+	struct err ignored = ERR_INIT;
 	json_t *version = NULL;
 
-	if (!streq(run, CONN_RUN_DIR) && conn_open(&conn, run, NULL) == 0)
-		version = conn_call(&conn, "query-version", NULL, NULL);
+	if (!streq(run, CONN_RUN_DIR) && conn_open(&conn, run, &ignored) == 0)
+		version = conn_call(&conn, "query-version", NULL, &ignored);
 	dir = json_string_value(json_object_get(version, "config"));
 	foreign_way(a->foreign, dir ? dir : "/etc/vmkeep", a->foreign_vm, &way);
 	err_hint(e, "%s", way.data);

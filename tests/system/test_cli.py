@@ -2,6 +2,7 @@
 """The client: what it prints, how it ends, and that files are handled as the manual says."""
 import json
 import os
+import subprocess
 
 import pytest
 
@@ -160,3 +161,13 @@ def test_completion(daemon):
     assert offers("start", "w") == {"web1", "web2"}
     assert "--timeout" in offers("stop", "--t")
     assert "list" in offers("net", "")
+
+
+def test_commands_of_others_name_our_files(daemon):
+    """Where the daemon's files are is its word, however the client was told of the daemon."""
+    ours = daemon.config + "/web1.vm"
+    assert ours in daemon.fails(2, "edit", "web1")
+    for how in (["--run=" + daemon.run, "edit", "web1"], ["edit", "web1"]):
+        done = subprocess.run(daemon.inside([daemon.program("vmkeep")] + how), capture_output=True, text=True,
+                              check=False, env=dict(os.environ, VMKEEP_RUN=daemon.run))
+        assert done.returncode == 2 and ours in done.stderr, done
