@@ -61,6 +61,7 @@ void vm_found_ended(struct vm *vm, const struct run_state *found)
 	_cleanup_(free_ptr) char *why = NULL;
 	_cleanup_(free_ptr) char *tail = NULL;
 	char bytes[SAID_MAX];
+	size_t len;
 
 	/* not one that is told to quit, or whose ending is known from an event */
 	if ((vm->st.state != VM_JOINING && !vm_state_is_live(vm->st.state)) || vm_is_tombstone(vm))
@@ -71,7 +72,8 @@ void vm_found_ended(struct vm *vm, const struct run_state *found)
 	}
 	tail = vm_last_words(vm, &why);
 	/* registers follow, in more lines than the tail has */
-	whole = text_escape(bytes, vm_parts_last_words(vm, bytes, sizeof bytes), true);
+	len = vm_parts_last_words(vm, bytes, sizeof bytes);
+	whole = text_escape(bytes, len, true);
 	fatal = said_fatal(whole);
 	vm->st.ending = found->ending;
 	vm_set_reason(vm, "crashed: %s", *fatal ? fatal : "internal error of QEMU");
