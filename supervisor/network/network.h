@@ -85,10 +85,11 @@ struct network_wait *networks_need(
 void network_wait_cancel(struct network_wait *w); /* done is not called any more; NULL is fine */
 
 /* What networks_need() and networks_claim() would refuse of a VM's NICs now, with the files and the
- * host's network as they are; nothing is made or claimed. *bad: the first such NIC; *key: its key at
- * fault. try.c */
-int networks_try(struct networks *ns, const struct network_nic *const *nic, size_t n, size_t *bad,
-	const char **key, struct err *e);
+ * host's network as they are; nothing is made or claimed. former: the VM that continues as this one, so
+ * that its claims are dropped first; or NULL. *bad: the first such NIC; *key: its key at fault.
+ * try.c */
+int networks_try(struct networks *ns, const char *former, const struct network_nic *const *nic,
+	size_t n, size_t *bad, const char **key, struct err *e);
 /* Is there such a foreign bridge? */
 int networks_bridge(struct networks *ns, const char *bridge, struct err *e);
 

@@ -86,11 +86,29 @@ static void try_undo(struct networks *ns, struct try *t)
 	*c = t->before;
 }
 
-int networks_try(struct networks *ns, const struct network_nic *const *nic, size_t n, size_t *bad,
-	const char **key, struct err *e)
+/* Moves the claims of a VM from one list to another. */
+static void try_move(struct claim **from, struct claim **to, const char *vm)
+{
+	for (struct claim *c; (c = *from);) {
+		if (!streq(c->vm, vm)) {
+			from = &c->next;
+			continue;
+		}
+		*from = c->next;
+		c->next = *to;
+		*to = c;
+	}
+}
+
+int networks_try(struct networks *ns, const char *former, const struct network_nic *const *nic,
+	size_t n, size_t *bad, const char **key, struct err *e)
 {
 	struct try *t = xcalloc(n + 1, sizeof *t);
+	struct claim *dropped = NULL;
 	int r = 0;
+
+	if (former)
+		try_move(&ns->claims, &dropped, former);
 
 	*bad = 0;
 	*key = NULL;
@@ -111,6 +129,8 @@ int networks_try(struct networks *ns, const struct network_nic *const *nic, size
 		err_wrap(e, r, "nic '%s'", nic[*bad]->nic);
 	while (n)
 		try_undo(ns, &t[--n]);
+	if (former)
+		try_move(&dropped, &ns->claims, former);
 	free(t);
 	return r;
 }

@@ -225,7 +225,8 @@ int start_check_networks(struct start_check *c)
 
 	for (size_t i = 0; i < vm->proc.nics; i++)
 		nic[n++] = &vm->proc.nic[i].net;
-	while (n && networks_try(vm->daemon->networks, nic, n, &bad, &key, &e) < 0) {
+	while (n &&
+		networks_try(vm->daemon->networks, vm->predecessor, nic, n, &bad, &key, &e) < 0) {
 		c->tell(c->data, check_place_of_nic(c, nic[bad]->nic), key, "error", &e);
 		err_clear(&e);
 		if (!key) /* of none of them alone */
