@@ -161,9 +161,15 @@ static void adopt_write_again(struct network *n)
 	struct err e = ERR_INIT;
 	bool lost;
 
-	if (n->state != NETWORK_UP)
+	if (n->state != NETWORK_UP && !(n->state == NETWORK_RAISING && n->plan.choice.prefix))
 		return;
-	if (record_save(n, &e) < 0 || (!choice_stands(n) && choice_save(n, &e) < 0))
+	/* nothing tells of this loss again once it is up */
+	if (!choice_stands(n) && choice_save(n, &e) < 0)
+		log_error(NULL, "network %s: %s", n->name, e.text);
+	if (n->state == NETWORK_RAISING)
+		return;
+	err_clear(&e);
+	if (record_save(n, &e) < 0)
 		log_error(NULL, "network %s: %s", n->name, e.text);
 	if (n->dnsmasq.state != DNSMASQ_UP)
 		return; /* its next start writes everything */

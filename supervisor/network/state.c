@@ -89,7 +89,8 @@ static int state_plan(struct network *n, struct err *e)
 	if (n->plan.note[0])
 		log_warning(NULL, "network %s: %s", n->name, n->plan.note);
 	n->choice = n->plan.choice;
-	if (another_uid || !net_choice_equal(&before, &n->choice)) {
+	/* the file may have been lost while the network was down */
+	if (another_uid || !net_choice_equal(&before, &n->choice) || !choice_stands(n)) {
 		struct err mine = ERR_INIT;
 
 		/* not fatal: guests can still use it; leases have the same problem, which health

@@ -115,6 +115,22 @@ def test_folder(daemon, folder, daemon_is):
     ends(daemon)
 
 
+def test_lost_while_down(daemon):
+    """What was chosen for a network that is down is on disk again once it is up."""
+    for name in ("lab", "up"):
+        daemon.write(name + ".network", "[Network]\n")
+        daemon.ok("net", "start", name)
+    choice, other = ("%s/networks/%s.json" % (daemon.inner(daemon.state), name) for name in ("lab", "up"))
+    before = json.loads(vmk.read_text(choice))
+    daemon.ok("net", "stop", "lab")
+    os.unlink(choice)
+    os.unlink(other)
+    daemon.eventually(lambda: os.path.exists(other), bool)  # so the daemon has looked, and will not again
+    assert not os.path.exists(choice)
+    daemon.ok("net", "start", "lab")
+    assert json.loads(vmk.read_text(choice)) == before
+
+
 def test_run_and_state_of_all_networks(daemon):
     """Nothing is left to tell what the network is but what stands; with another subnet written meanwhile."""
     daemon.write("default.network", "[Network]\nAddress=10.3.0.1/24\n")
