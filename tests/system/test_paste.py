@@ -87,7 +87,10 @@ def test_running(daemon):
     console.until("still here")
     daemon.kill_daemon()
     daemon.start()
-    assert daemon.info("a")["health"] == "ok" and sockets(daemon, "a") == before
+    assert daemon.info("a")["health"] == "ok"
+    after = sockets(daemon, "a")
+    # the guest's sockets are QEMU's; the display's listener is the daemon's, and each daemon makes its own
+    assert after.pop("vnc.sock")[1:] == before.pop("vnc.sock")[1:] and after == before
     assert daemon.qmp("a", "query-status")["status"] == "running"
     again = daemon.console("a")
     again.type("and now")
