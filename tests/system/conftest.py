@@ -5,6 +5,7 @@ import fcntl
 import os
 import signal
 import subprocess
+import threading
 
 import pytest
 
@@ -15,9 +16,15 @@ import vmk
 TEST_SECONDS = 120 * vmk.SLOW  # a test that hangs is a failure, with all that is known of its world
 
 
+def may_catch():
+    """A worker of pytest-xdist may find itself outside of the main thread, where no signal can be caught."""
+    return threading.current_thread() is threading.main_thread()
+
+
 def pytest_configure(config):
     config.addinivalue_line("markers", "walk: a long walk, of which make check takes a sample (walk.py)")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as after Ctrl-C
+    if may_catch():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # clean up as after Ctrl-C
     if os.geteuid() != 0:
         pytest.exit("the system tests make namespaces: run them as root", 2)
     for name in ("vmkeepd", "vmkeep", "vmkeep-jail"):
@@ -42,8 +49,9 @@ def too_long(*_):
 def world():
     """A world without a daemon yet, for tests that prepare one."""
     made = vmk.World()
-    signal.signal(signal.SIGALRM, too_long)
-    signal.setitimer(signal.ITIMER_REAL, TEST_SECONDS)
+    if may_catch():
+        signal.signal(signal.SIGALRM, too_long)
+        signal.setitimer(signal.ITIMER_REAL, TEST_SECONDS)
     try:
         yield made
         if not made.failed:
