@@ -87,7 +87,7 @@ static void events_paused(struct vm *vm, const char *why)
 {
 	char reason[160];
 
-	if (vm->st.state != VM_RUNNING || !vm_event_bearable(vm))
+	if (vm->st.state != VM_RUNNING)
 		return;
 	snprintf(reason, sizeof reason, "%s%s", vm->mon.io_error ? "io-error: " : "",
 		vm->mon.io_error ? vm->mon.io_error : why);
@@ -123,9 +123,11 @@ static void events_ask_why(struct vm *vm)
 }
 
 /* The event does not tell why. What somebody asked for, or a disk caused, is known; otherwise QEMU
- * or KVM may have given the guest up. */
+ * or KVM may have given the guest up. In any state, since each STOP causes a command. */
 static void events_on_stop(struct vm *vm, const json_t *data)
 {
+	if (!vm_event_bearable(vm))
+		return;
 	if (vm->who[0] || vm->busy || vm->mon.io_error)
 		events_paused(vm, "paused");
 	events_ask_why(vm);
@@ -154,6 +156,8 @@ static void events_on_resume(struct vm *vm, const json_t *data)
 {
 	if (!vm_event_bearable(vm))
 		return;
+	if (vm->mon.stops) /* a short pause: the answer will be "running" */
+		events_paused(vm, "paused");
 	free_ptr(&vm->mon.io_error);
 	vm->st.paused_start = false;
 	if (vm->st.state == VM_PAUSED)

@@ -157,7 +157,8 @@ def honest(monitor):
 # Changes of state.
 
 def on_monitor(*events, pause=0.001, lines=False):
-    """These events in turn, for ever; it answers what it is asked as well."""
+    """These events in turn, for ever; it answers what it is asked as well, and about its run state as QEMU
+    does: it has changed before STOP is sent, and changes after RESUME."""
     def begin(monitor):
         count = counter()
 
@@ -166,10 +167,12 @@ def on_monitor(*events, pause=0.001, lines=False):
                 event, data = events[n % len(events)]
                 for fd in outputs() if lines else ():
                     os.write(fd, b"STATUS=%d\nREADY=1\n" % n)
+                monitor.status = "paused" if event == "STOP" else monitor.status
                 with contextlib.suppress(OSError):
                     monitor.send({"event": event, "data": {k: v(n) if callable(v) else v for k, v in data.items()}})
+                monitor.status = "running" if event == "RESUME" else monitor.status
                 count(n)
-                time.sleep(pause)
+                time.sleep(pause(n) if callable(pause) else pause)
         threading.Thread(target=rounds, daemon=True).start()
         h.stay(monitor)
     return begin
@@ -183,6 +186,8 @@ BEHAVIOUR = {
     "chg-toggle": on_monitor(STOP, RESUME),
     "chg-slower": on_monitor(STOP, RESUME, pause=0.01),
     "chg-patient": on_monitor(STOP, RESUME, pause=0.11),
+    "chg-short": on_monitor(STOP, RESUME, pause=lambda n: 0.22 * (n % 2)),  # the pauses
+    "chg-stops": on_monitor(STOP),
     "chg-errors": on_monitor(("BLOCK_IO_ERROR", ERROR), STOP, RESUME),
     "chg-balloon": on_monitor(("BALLOON_CHANGE", {"actual": lambda n: (n % 16 + 1) << 20})),
     "chg-agent": on_monitor(("VSERPORT_CHANGE", {"id": "agent0", "open": lambda n: n % 2 == 0})),

@@ -30,6 +30,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 class Monitor:
     def __init__(self):
         self.listener, self.socket, self.buffer = socket.socket(fileno=QMP), None, b""
+        self.status = "running"
 
     def greet(self, first=True):
         self.socket, _ = self.listener.accept()
@@ -71,7 +72,7 @@ def stay(monitor, first=True):
     while True:
         with contextlib.suppress(OSError):  # a daemon that hangs up, because it knows us not, comes again
             for command in iter(monitor.command, None):
-                monitor.answer(command, {"status": "running"} if command["execute"] == "query-status" else None)
+                monitor.answer(command, {"status": monitor.status} if command["execute"] == "query-status" else None)
         with contextlib.suppress(OSError):
             monitor.greet(False)
 
@@ -92,6 +93,7 @@ class Again(Monitor):
 
     def __init__(self, old):
         self.listener, self.socket, self.buffer = old.listener, None, b""
+        self.status = old.status
         self.greet_again()
 
     def greet_again(self):
@@ -156,7 +158,7 @@ def floods_files(monitor):
             except OSError as e:
                 full.add(errno.errorcode[e.errno])
     time.sleep(0.5)
-    os.write(2, b"\nlast words\n")
+    os.write(2, b"\nfinal line\n")
     stay(monitor)
 
 
