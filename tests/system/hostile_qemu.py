@@ -30,7 +30,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 class Monitor:
     def __init__(self):
         self.listener, self.socket, self.buffer = socket.socket(fileno=QMP), None, b""
-        self.status = "running"
+        self.status, self.uuid = "prelaunch", None  # who it is, if it tells the next daemon
 
     def greet(self, first=True):
         self.socket, _ = self.listener.accept()
@@ -38,6 +38,8 @@ class Monitor:
         self.send(GREETING)
         for command in iter(self.command, None):
             self.answer(command)
+            if command["execute"] == "cont":
+                self.status = "running"
             if command["execute"] == ("cont" if first else "query-status"):
                 return
 
@@ -59,7 +61,7 @@ class Monitor:
     def answer(self, command, result=None):
         if command["execute"] == "quit":
             os._exit(0)
-        known = {"query-status": {"status": "prelaunch"}}
+        known = {"query-status": {"status": self.status}, "query-uuid": {"UUID": self.uuid} if self.uuid else {}}
         self.send({"return": known.get(command["execute"], {}) if result is None else result, "id": command["id"]})
 
 
@@ -93,7 +95,7 @@ class Again(Monitor):
 
     def __init__(self, old):
         self.listener, self.socket, self.buffer = old.listener, None, b""
-        self.status = old.status
+        self.status, self.uuid = old.status, old.uuid
         self.greet_again()
 
     def greet_again(self):
@@ -149,6 +151,7 @@ def no_greeting(monitor):
 
 def floods_files(monitor):
     """Its console and its stderr, as fast as they take it; the daemon may be there or not."""
+    monitor.uuid = sys.argv[sys.argv.index("-uuid") + 1]
     wrote, full = {CONSOLE: 0, 2: 0}, set()
     end = time.monotonic() + 2
     while time.monotonic() < end:

@@ -152,6 +152,8 @@ def test_output_has_a_bound(hostile, away):
     hostile.eventually(lambda: used(hostile, "files")[0], lambda n: n < OUT_MAX // 2, timeout=15)
     hostile.eventually(lambda: hostile.info("files")["health"], lambda health: health == "ok")
     hostile.eventually(lambda: hostile.vmkeep("log", "files", "qemu").out, lambda text: "final line" in text, timeout=15)
+    info = hostile.info("files")
+    assert (info["health"], info["state"]) == ("ok", "running")
     hostile.ok("kill", "files")
     folder = os.path.join(hostile.log, "files")
     assert sum(os.path.getsize(os.path.join(folder, n)) for n in os.listdir(folder)
