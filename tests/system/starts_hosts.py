@@ -335,7 +335,7 @@ def hosts():
         Case("image read-only, read only", [("Disk root", "ReadOnly=yes")], image(lambda world, path: os.chmod(path, 0o400))),
         Case("image unreadable", [("Disk root", "ReadOnly=yes")], image(lambda world, path: os.chmod(path, 0))),
         Case("image empty", before=image(lambda world, path: os.truncate(path, 0))),
-        Case("image of odd length", before=image(lambda world, path: os.truncate(path, 700))),
+        Case("image of few sectors", before=image(lambda world, path: os.truncate(path, 1536))),
         Case("image of another VM, running", text=disk(HOLDER + ".raw")),
         Case("image of another VM, both read", text=disk(HOLDER + ".raw", "ReadOnly=yes\n")),
         Case("image locked", before=program(LOCKER, "locked")),

@@ -168,12 +168,12 @@ def same(world, name, code, key, says):
 
 
 CPUS = {
-    "model": ("[CPU]\nModel=EPYC-Genoa\n", "Model", "no CPU model 'EPYC-Genoa'", "EPYC-Rome"),
+    "model": ("[CPU]\nModel=EPYC-Rom\n", "Model", "no CPU model 'EPYC-Rom'", "EPYC-Rome"),
     "libvirt": ("[CPU]\nModel=host-passthrough\n", "Model", "no CPU model 'host-passthrough'", "Model=host"),
     "Proxmox": ("[CPU]\nModel=x86-64-v2-AES\n", "Model", "no CPU model 'x86-64-v2-AES'", "Model=Westmere"),
     "host": ("[CPU]\nModel=host\n", "Model", "needs KVM", "Model=max"),
     "feature": ("[CPU]\nFeatures=+nosuchfeat\n", "Features", "no CPU feature 'nosuchfeat'", ""),
-    "number": ("CPUs=900\n", "CPUs", "900 CPUs, but machine 'pc-", " or fewer"),
+    "number": ("Machine=pc\nCPUs=900\n", "CPUs", "900 CPUs, but machine 'pc-", " or fewer"),
 }
 
 

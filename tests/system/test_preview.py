@@ -77,7 +77,7 @@ def test_the_package_says_it(world):
             f.write("#!/bin/sh\n" + vmkeepd)
         os.chmod(path, 0o755)
         script = "PATH=%s:$PATH; export PATH; exec sh %s %s" % (folder, POSTINST, " ".join(words))
-        done = subprocess.run(world.inside(["sh", "-c", script]), capture_output=True, text=True, check=False,
+        done = subprocess.run(world.inside(["env", "-C", "/", "sh", "-c", script]), capture_output=True, text=True, check=False,
                               timeout=20 * vmk.SLOW)
         assert done.returncode == 0, done
         return done.stderr
