@@ -28,9 +28,10 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Monitor:
+    status, uuid = "prelaunch", None  # uuid: who it is, if it tells the next daemon
+
     def __init__(self):
         self.listener, self.socket, self.buffer = socket.socket(fileno=QMP), None, b""
-        self.status, self.uuid = "prelaunch", None  # who it is, if it tells the next daemon
 
     def greet(self, first=True):
         self.socket, _ = self.listener.accept()
