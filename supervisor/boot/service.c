@@ -76,6 +76,12 @@ static void service_state(void *data, struct vm *vm)
 		loop_timer_start(&s->status, STATUS_DELAY);
 }
 
+void service_lives(const struct service *s)
+{
+	if (s && s->watchdog.repeat > 0)
+		daemon_notify("WATCHDOG=1");
+}
+
 struct service *service_new(struct daemon *d)
 {
 	struct service *s = xcalloc(1, sizeof *s);
@@ -90,6 +96,7 @@ struct service *service_new(struct daemon *d)
 		text_parse_uint(usec, 1, UINT64_MAX / 2, &us) == 0) {
 		s->watchdog.repeat = (double)us / 2e6;
 		ev_timer_again(d->loop.ev, &s->watchdog);
+		service_lives(s); /* the manager has counted since our predecessor's last one */
 	}
 	unsetenv("WATCHDOG_USEC");
 	unsetenv("WATCHDOG_PID");
@@ -97,12 +104,6 @@ struct service *service_new(struct daemon *d)
 	vms_observe(d->vms, &s->observer);
 	service_state(s, NULL);
 	return s;
-}
-
-void service_lives(struct service *s)
-{
-	if (s && s->watchdog.repeat > 0)
-		daemon_notify("WATCHDOG=1");
 }
 
 void service_free(struct service *s)
@@ -121,6 +122,7 @@ void service_hand_over(const struct service *s)
 
 	if (s->watchdog.repeat <= 0)
 		return;
+	service_lives(s);
 	snprintf(usec, sizeof usec, "%.0f", s->watchdog.repeat * 2e6);
 	setenv("WATCHDOG_USEC", usec, 1);
 }

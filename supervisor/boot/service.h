@@ -18,7 +18,7 @@ int service_listen_fd(void);
 struct service *service_new(struct daemon *d);
 void service_free(struct service *s);
 /* Sends an extra keep-alive to the manager's watchdog. */
-void service_lives(struct service *s);
+void service_lives(const struct service *s);
 /* Passes the watchdog on to the successor we are about to exec. */
 void service_hand_over(const struct service *s);
 

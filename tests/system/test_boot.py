@@ -329,6 +329,23 @@ def test_a_limit_that_nothing_can_hold(daemon):
     assert "CPUQuota=: there is no control group" in daemon.fails(11, "start", "a")
 
 
+def test_a_successor_keeps_the_watchdog_quiet(world):
+    """The manager counts from the last keep-alive, whoever sent it: a daemon that is replaced again and again is well."""
+    world.start(env={"WATCHDOG_USEC": "3600000000"})
+    path = os.path.join(world.base, "notify.%d" % world.counter)
+    os.unlink(path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(path)
+        notify.settimeout(10 * vmk.SLOW)
+        for _ in range(2):
+            world.ok("reexec")
+            seen = []
+            while "READY=1" not in seen:
+                seen.append(notify.recv(4096).decode().partition("\n")[0])
+            goes, comes = seen[:seen.index("RELOADING=1")], seen[seen.index("RELOADING=1"):]
+            assert "WATCHDOG=1" in goes and "WATCHDOG=1" in comes, seen
+
+
 def test_a_service_manager_is_told(world):
     """STATUS= when states change, WATCHDOG=1 where it was asked for, and a socket that it made is used and left
     to it. So it goes on with a successor by reexec."""
