@@ -49,10 +49,10 @@ int base_hint(const struct jail_file *f, const char *format, struct err *e)
 	_cleanup_(free_ptr) char *path = text_shell_quote(f->path), *image = NULL;
 
 	if (!f->above || f->above->fd < 0) /* to be created */
-		return err_hint(e, "let its name tell what it is: it must end in .%s", format);
+		return err_hint(e, "give it a name that ends in .%s", format);
 	image = text_shell_quote(f->above->path);
 	return err_hint(
-		e, "state what it is: qemu-img rebase -u -F %s -b %s %s", format, path, image);
+		e, "record its format: qemu-img rebase -u -F %s -b %s %s", format, path, image);
 }
 
 static enum jail_format base_format_named(const char *name)
@@ -90,15 +90,15 @@ static int base_check_name(
 	for (const struct jail_file *o = j->file; o < j->file + j->n_files; o++)
 		if (o->kind == JAIL_BASE && streq(o->id, f->id) && base_is_named(o, a->name)) {
 			err_set(e, ERR_INVALID_CONFIG,
-				"%s: the Base= lines are in another order than the images: %s is based on %s, not on %s",
+				"%s: the Base= lines do not follow the order of the images: %s is based on %s, not on %s",
 				f->what, a->f->shown_path, a->name, f->shown_path);
 			return err_hint(e,
-				"write them from the top down: first the base of the disk itself");
+				"list them from the top down, starting with the disk's own base");
 		}
 	err_set(e, ERR_INVALID_CONFIG, "%s: %s is based on %s, not on %s", f->what,
 		a->f->shown_path, a->name, f->shown_path);
 	return err_hint(e,
-		"write Base=%s; if it has only another name now: qemu-img rebase -u -F %s -b %s %s",
+		"write Base=%s; if the base was only renamed: qemu-img rebase -u -F %s -b %s %s",
 		a->name, f->format == JAIL_ANY ? "FORMAT" : jail_format_names[f->format], path,
 		image);
 }
@@ -109,11 +109,11 @@ static int base_refuse_other(const struct jail_file *f, const struct above *a, s
 				 *path = text_shell_quote(f->path);
 
 	err_set(e, ERR_CONFLICT,
-		"%s: the header of %s states now that %s is %s, but it was %s when it was first used",
+		"%s: the header of %s now says that %s is %s, but it was %s when first used",
 		f->what, a->f->shown_path, f->shown_path, a->format, jail_format_names[f->format]);
 	return err_hint(e,
-		"the guest can write that header; qemu-img rebase -u -F %s -b %s %s puts it back. A base of another "
-		"format must have another name",
+		"the guest can write that header; qemu-img rebase -u -F %s -b %s %s restores it. A base of another "
+		"format needs another name",
 		jail_format_names[f->format], path, image);
 }
 
@@ -124,12 +124,12 @@ static int base_refuse_unknown(const struct jail_file *f, const struct above *a,
 
 	if (!a->format[0]) {
 		err_set(e, ERR_INVALID_CONFIG,
-			"%s: neither the header of %s nor the name of %s tells its format", f->what,
+			"%s: neither the header of %s nor the name of %s gives its format", f->what,
 			a->f->shown_path, f->shown_path);
 		return base_hint(f, base_is_qcow2(f) ? "qcow2" : "raw", e);
 	}
 	err_set(e, ERR_INVALID_CONFIG,
-		"%s: the header of %s states that %s is %s; a base must be raw or qcow2", f->what,
+		"%s: the header of %s says that %s is %s; a base must be raw or qcow2", f->what,
 		a->f->shown_path, f->shown_path, a->format);
 	return err_hint(e,
 		"qemu-img convert -f %s -O qcow2 %s NEW && qemu-img rebase -u -F qcow2 -b NEW %s, and write Base=NEW",
@@ -161,10 +161,11 @@ static int base_check_size(const struct jail_file *f, struct err *e)
 
 	if (!image || image->fd >= 0 || !image->create || (uint64_t)image->create >= size)
 		return 0;
-	err_set(e, ERR_INVALID_CONFIG, "%s: Size=%s is less than its base has: %s has %s",
+	err_set(e, ERR_INVALID_CONFIG, "%s: Size=%s is smaller than its base: %s has %s",
 		image->what, text_size_exact(wanted, sizeof wanted, (uint64_t)image->create),
 		f->shown_path, text_size_exact(has, sizeof has, size));
-	return err_hint(e, "write Size=%s or more, for the guest's disk would be cut off", has);
+	return err_hint(
+		e, "write Size=%s or more, or the end of the guest's disk would be missing", has);
 }
 
 static int base_settle_format(struct jail_file *f, const struct above *a, struct err *e)
@@ -276,8 +277,8 @@ void base_warn(const struct jail *j, const struct jail_file *f, jail_warn *warn)
 	if (!base_has_changed(f))
 		return;
 	err_set(&e, ERR_CONFLICT,
-		"%s: %s was changed since the last start: a guest whose base changes finds nonsense on its disk",
+		"%s: %s has changed since the last start, and a changed base garbles the guest's disk",
 		f->what, f->shown_path);
-	err_hint(&e, "put it back as it was; a new version of a base needs a new name");
+	err_hint(&e, "restore it; a new version of a base needs a new name");
 	warn(j, "bases", f, &e);
 }

@@ -208,7 +208,7 @@ int image_uncreated(const struct jail *j, const struct jail_file *f, struct err 
 	err_set(e, ERR_NOT_FOUND, "%s does not exist yet: 'vmkeep start %s' creates it", f->what,
 		j->name);
 	return err_hint(e,
-		"only a person's start or reboot makes %s, never the host's start or Restart=",
+		"only a start or reboot that a user requests creates %s, not the host's boot or Restart=",
 		f->shown_path);
 }
 
@@ -223,8 +223,8 @@ int image_create(struct jail *j, struct jail_file *f, struct err *e)
 		return 0;
 	if (!f->beneath || f->format == JAIL_ANY) {
 		err_set(e, ERR_NOT_FOUND, "%s: %s: No such file", f->what, f->shown_path);
-		return err_hint(
-			e, "Size= creates in the image directory only: create it with qemu-img");
+		return err_hint(e,
+			"Size= creates images in the image directory only; create this one with qemu-img");
 	}
 	dir = path_parent(j, f, &name);
 	if (dir < 0)

@@ -62,7 +62,7 @@ static int drop_end_with_daemon(const struct jail *j, struct err *e)
 {
 	if ((j->check || j->role->ends_with_daemon) &&
 		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
-		return err_errno(e, "ask for the end with the daemon");
+		return err_errno(e, "set the parent-death signal");
 	return 0;
 }
 
@@ -190,7 +190,7 @@ int program_check(struct jail *j, struct err *e)
 	if (!j->role->own_output)
 		err_class(e, ERR_QEMU_FAILED);
 	if (strncmp(path, "/usr/", 5) != 0)
-		return err_hint(e, "in its private root is /usr only: install it below that");
+		return err_hint(e, "its private root contains only /usr: install it below that");
 	return err_hint(e, "%s", j->role->install);
 }
 

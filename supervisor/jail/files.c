@@ -51,9 +51,8 @@ static int files_check_type(const struct jail_file *f, struct err *e)
 	}
 	/* another name may be another VM's disk, or a file of the host that somebody linked to */
 	if (f->beneath && f->st.st_nlink != 1) {
-		err_set(e, ERR_INVALID_CONFIG,
-			"%s: %s has %lu names (hard links) and must have one", f->what,
-			f->shown_path, (unsigned long)f->st.st_nlink);
+		err_set(e, ERR_INVALID_CONFIG, "%s: %s has %lu hard links and must have only one",
+			f->what, f->shown_path, (unsigned long)f->st.st_nlink);
 		return err_hint(e, "copy the image instead of linking it");
 	}
 	return 0;
@@ -69,9 +68,9 @@ static int files_check_links(const struct jail_file *f, uid_t link, struct err *
 	if (link == PATH_ROOT || link == f->st.st_uid)
 		return 0;
 	snprintf(whose, sizeof whose, link == PATH_SEVERAL ? "several users" : "uid %u", link);
-	err_set(e, ERR_PERMISSION, "%s: %s leads by a symbolic link of %s to a file of uid %u",
+	err_set(e, ERR_PERMISSION, "%s: %s leads through a symbolic link of %s to a file of uid %u",
 		f->what, f->shown_path, whose, f->st.st_uid);
-	return err_hint(e, "name the file itself, or make the link root's: chown -h root");
+	return err_hint(e, "name the file itself, or give the link to root: chown -h root");
 }
 
 static int files_check_twice(const struct jail *j, struct jail_file *f, struct err *e)
@@ -82,7 +81,7 @@ static int files_check_twice(const struct jail *j, struct jail_file *f, struct e
 		if (g->write || f->write) {
 			err_set(e, ERR_CONFLICT, "%s: %s is the same file as %s", f->what,
 				f->shown_path, g->what);
-			return err_hint(e, "a file that is written can be used once only");
+			return err_hint(e, "a file that is written to can be used only once");
 		}
 		if (streq(g->path, f->path))
 			f->again = true;
@@ -183,7 +182,7 @@ int file_open(struct jail *j, struct jail_file *f, struct err *e)
 	if (f->fd < 0)
 		return path_blame(j, f, errno, e);
 	if (fstat(f->fd, &f->st) < 0)
-		return err_errno(e, "%s: look at %s", f->what, f->shown_path);
+		return err_errno(e, "%s: stat %s", f->what, f->shown_path);
 	r = files_check_links(f, link, e);
 	if (r == 0)
 		r = files_check_type(f, e);
@@ -207,8 +206,8 @@ int nodes_find(struct jail *j, struct err *e)
 			err_set(e, ERR_NO_RESOURCES, "no device %s on this host", n->path);
 			if (streq(n->path, "/dev/kvm"))
 				return err_hint(e,
-					"vmkeep host check shows why; Accel=tcg does without, slowly");
-			return err_hint(e, "load the kernel's module for it");
+					"vmkeep host check shows why; Accel=tcg works without it, slowly");
+			return err_hint(e, "load its kernel module");
 		}
 		n->device = st.st_rdev;
 		n->type = st.st_mode & S_IFMT;

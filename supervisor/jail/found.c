@@ -114,15 +114,15 @@ static void found_xattrs(
 
 	if (fgetxattr(f->data, "security.capability", NULL, 0) > 0) {
 		err_set(&e, ERR_PERMISSION,
-			"%s: %s has file capabilities: whoever runs it gets rights", f->what,
+			"%s: %s has file capabilities: whoever runs it gains privileges", f->what,
 			f->shown_path);
 		err_hint(&e, "setcap -r %s", quoted);
 		warn(j, "attributes", f, &e);
 	}
 	if (found_acl(j, f, &kind, &id)) {
-		err_set(&e, ERR_PERMISSION, "%s: %s has an access list that lets %s %u in", f->what,
-			f->shown_path, kind, id);
-		err_hint(&e, "getfacl -n %s shows it, setfacl -b %s takes it away", quoted, quoted);
+		err_set(&e, ERR_PERMISSION, "%s: %s has an ACL that grants access to %s %u",
+			f->what, f->shown_path, kind, id);
+		err_hint(&e, "getfacl -n %s shows it, setfacl -b %s removes it", quoted, quoted);
 		warn(j, "attributes", f, &e);
 	}
 	if (name) {
@@ -130,7 +130,7 @@ static void found_xattrs(
 		err_set(&e, ERR_PERMISSION,
 			"%s: %s has an attribute that vmkeep did not set: %.128s", f->what,
 			f->shown_path, safe);
-		err_hint(&e, "getfattr -d %s shows it, setfattr -x NAME %s takes it away", quoted,
+		err_hint(&e, "getfattr -d %s shows it, setfattr -x NAME %s removes it", quoted,
 			quoted);
 		warn(j, "attributes", f, &e);
 	}
@@ -146,8 +146,8 @@ void found_check(const struct jail *j, const struct jail_file *f, jail_warn *war
 		return;
 	if (f->st.st_mode & (S_ISUID | S_ISGID)) {
 		err_set(&e, ERR_PERMISSION,
-			"%s: %s has mode %04o: whoever runs it gets the rights of its %s", f->what,
-			f->shown_path, f->st.st_mode & 07777,
+			"%s: %s has mode %04o: whoever runs it gets the privileges of its %s",
+			f->what, f->shown_path, f->st.st_mode & 07777,
 			f->st.st_mode & S_ISUID ? "owner" : "group");
 		err_hint(&e, "chmod ug-s %s, and find out who set it", quoted);
 		warn(j, "attributes", f, &e);
@@ -156,7 +156,7 @@ void found_check(const struct jail *j, const struct jail_file *f, jail_warn *war
 	project = found_project(f, &has);
 	if (project) {
 		err_set(&e, ERR_PERMISSION,
-			"%s: %s belongs to project %u, its directory to %u: the quota of that does not count it",
+			"%s: %s belongs to project %u, its directory to %u, whose quota does not count it",
 			f->what, f->shown_path, has, project);
 		err_hint(&e, "chattr -p %u %s", project, quoted);
 		warn(j, "attributes", f, &e);
@@ -181,11 +181,11 @@ void found_replaced(const struct jail *j, const struct jail_file *f, jail_warn *
 				root, f->path + 1, O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS);
 	if (fd < 0 || fstat(fd, &st) < 0 || file_same(&st, &f->st))
 		return;
-	err_set(&e, ERR_CONFLICT, "%s: %s is another file than the one that its guest runs with",
-		f->what, f->shown_path);
+	err_set(&e, ERR_CONFLICT, "%s: %s is not the file that its guest runs with", f->what,
+		f->shown_path);
 	err_hint(&e,
-		"it was replaced, or something is mounted over it: what the guest writes does not go there, and is lost "
-		"with its end where the old file has no name any more");
+		"it was replaced, or something is mounted over it: the guest still writes to the old file, whose data "
+		"is lost when the guest ends if that file was deleted");
 	warn(j, "replaced", f, &e);
 }
 
@@ -201,7 +201,7 @@ void found_size(const struct jail *j, const struct jail_file *f)
 	text_size_exact(has, sizeof has, size);
 	text_size_exact(wish, sizeof wish, (uint64_t)f->create);
 	err_set(&e, ERR_INVALID_CONFIG,
-		"%s: %s has %s, and not %s: Size= counts only when the image is created", f->what,
+		"%s: %s has %s, not %s: Size= applies only when the image is created", f->what,
 		f->shown_path, has, wish);
 	if (size < (uint64_t)f->create)
 		err_hint(&e,
@@ -226,6 +226,6 @@ int found_refuse(const struct jail_file *f, struct err *e)
 	if (!immutable && !append)
 		return 0;
 	err_set(e, ERR_PERMISSION, "%s: %s cannot be written: it is %s", f->what, f->shown_path,
-		immutable ? "immutable" : "for appending only");
+		immutable ? "immutable" : "append-only");
 	return err_hint(e, "chattr -%c %s", immutable ? 'i' : 'a', quoted);
 }

@@ -101,7 +101,7 @@ static const struct {
 };
 
 static_assert(GATE_OPS >= 16 + 2 * (ARRAY_SIZE(gate_requests) + ARRAY_SIZE(gate_types)),
-	"no room for the gate");
+	"no space left for the gate");
 
 static void gate_add(struct gate *g, uint16_t code, uint32_t k, uint8_t yes, uint8_t no)
 {

@@ -30,7 +30,7 @@ static int image_check_raw(
 		return 0;
 	if (qcow2_is(head, len)) {
 		err_set(e, ERR_INVALID_CONFIG,
-			"%s: %s begins like a qcow2 image, but would be used as raw", f->what,
+			"%s: %s has a qcow2 header, but would be used as raw", f->what,
 			f->shown_path);
 		if (f->kind == JAIL_BASE)
 			return base_hint(f, "qcow2", e);
@@ -63,9 +63,9 @@ static int image_refuse_alien(
 		return magic_cure(f, m, e);
 	if (f->kind == JAIL_DISK)
 		return err_hint(e,
-			"write Format=raw if it is a raw image; qemu-img info %s tells what it is",
+			"write Format=raw if it is a raw image; qemu-img info %s shows what it is",
 			quoted);
-	return err_hint(e, "qemu-img info %s tells what it is", quoted);
+	return err_hint(e, "qemu-img info %s shows what it is", quoted);
 }
 
 static int image_check_backing(const struct jail_file *f, const struct qcow2 *q,
@@ -105,22 +105,22 @@ static int image_tell_gap(const struct jail_file *f, const struct qcow2_gap *gap
 	_cleanup_(free_ptr) char *quoted = text_shell_quote(f->path);
 	char end[16], length[16];
 
-	err_set(e, ERR_INVALID_CONFIG, "%s: %s is cut short: %s are left of at least %s", f->what,
+	err_set(e, ERR_INVALID_CONFIG, "%s: %s is truncated: %s of at least %s are left", f->what,
 		f->shown_path, text_size(length, sizeof length, gap->length),
 		text_size(end, sizeof end, gap->end));
 	if (!S_ISREG(f->st.st_mode))
 		return err_hint(
-			e, "enlarge the device to what it was, or write the image to it again");
+			e, "restore the device to its old size, or write the image to it again");
 	if (f->kind == JAIL_NVRAM)
 		return err_hint(e,
-			"put it back from a backup, or remove %s: the next start recreates it from the firmware's template",
+			"restore it from a backup, or remove %s: the next start recreates it from the firmware's template",
 			quoted);
 	if (!f->seen[0] || !gap->data)
 		return err_hint(e,
 			"copy or download it again; qemu-img check %s lists what is missing",
 			quoted);
 	return err_hint(e,
-		"copy it again, or put it back from a backup; to go on with what is left, and zeroes for the rest: "
+		"copy it again, or restore it from a backup; to keep what is left, with zeroes for the rest: "
 		"truncate -s %llu %s",
 		(unsigned long long)gap->end, quoted);
 }
@@ -198,8 +198,8 @@ static bool image_doubt_raw(
 	if (!qcow2 && (!m || m->use == MAGIC_DISK || (m->use == MAGIC_PACKED && f->seen[0])))
 		return false;
 	err_set(e, ERR_INVALID_CONFIG,
-		"%s: %s is %s, but is used as raw: the guest sees that, not what is in it", f->what,
-		f->shown_path, qcow2 ? "a qcow2 image" : m->what);
+		"%s: %s is %s, but is used as raw: the guest sees the file itself, not its contents",
+		f->what, f->shown_path, qcow2 ? "a qcow2 image" : m->what);
 	if (qcow2)
 		err_hint(e, "write Format=qcow2 unless raw is really meant");
 	else
@@ -215,17 +215,17 @@ static bool image_doubt_qcow2(const struct jail_file *f, const struct qcow2 *q, 
 	if (gap.at && image_host_died(f, &gap)) {
 		image_tell_gap(f, &gap, e);
 		err_hint(e,
-			"the host died during the guest's last writes: the guest finds zeroes there, and repairs its "
+			"the host died during the guest's last writes: the guest reads zeroes there, and repairs its "
 			"file systems; qemu-img check %s lists what is missing",
 			quoted);
 	} else if (q->bitmaps && f->write) {
 		err_set(e, ERR_CONFLICT,
-			"%s: %s has %u dirty bitmaps, as backup programs leave them: a snapshot with memory cannot "
+			"%s: %s has %u dirty bitmaps, such as backup programs leave: a snapshot with memory cannot "
 			"be reverted to",
 			f->what, f->shown_path, q->bitmaps);
 		err_hint(e,
 			"with the VM stopped: qemu-img info %s names them, qemu-img bitmap --remove %s NAME "
-			"removes one; the backup program's next backup is a full one then",
+			"removes one; the backup program's next backup is then a full one",
 			quoted, quoted);
 	} else if (q->incompatible & QCOW2_CORRUPT) {
 		err_set(e, ERR_INVALID_CONFIG, "%s: %s is marked as corrupt", f->what,

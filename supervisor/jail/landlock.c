@@ -66,7 +66,7 @@ static int landlock_allow(int rules, const char *path, uint64_t access, struct e
 	if (dir < 0 && (errno == ENOENT || errno == ENOTDIR))
 		return 0;
 	if (dir < 0 || syscall(SYS_landlock_add_rule, rules, RULE_PATH_BENEATH, &rule, 0) < 0)
-		return err_errno(e, "allow %s by Landlock", path);
+		return err_errno(e, "allow %s in Landlock", path);
 	return 0;
 }
 
@@ -101,10 +101,10 @@ int landlock_enter(struct jail *j, struct err *e)
 		size = version >= 6 ? sizeof all : sizeof all.fs + sizeof all.net;
 	rules = (int)syscall(SYS_landlock_create_ruleset, &all, size, 0);
 	if (rules < 0)
-		return err_errno(e, "make Landlock rules");
+		return err_errno(e, "create the Landlock ruleset");
 	if (landlock_rules(rules, j, all.fs, e) < 0)
 		return e->number;
 	if (syscall(SYS_landlock_restrict_self, rules, 0) < 0)
-		return err_errno(e, "set Landlock rules");
+		return err_errno(e, "apply the Landlock ruleset");
 	return 0;
 }

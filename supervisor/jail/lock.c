@@ -119,8 +119,7 @@ int lock_busy(const struct jail_file *f, bool writers, struct err *e)
 
 	holder_find(&f->st, writers, who);
 	err_set(e, ERR_CONFLICT, "%s: %s is in use by %s", f->what, f->shown_path, who);
-	return err_hint(
-		e, f->write ? "stop that one first" : "stop that one first, it writes to the file");
+	return err_hint(e, f->write ? "stop that first" : "stop that first: it writes to the file");
 }
 
 int lock_leased(const struct jail_file *f, struct err *e)
@@ -129,10 +128,10 @@ int lock_leased(const struct jail_file *f, struct err *e)
 
 	holder_find(&f->st, false, who);
 	err_set(e, ERR_CONFLICT,
-		"%s: %s cannot be opened: %s has a lease on it and does not give it up", f->what,
+		"%s: %s cannot be opened: %s holds a lease on it and does not release it", f->what,
 		f->shown_path, who);
 	return err_hint(e,
-		"end that program, or keep the file where its owner is root: only its owner can lease it");
+		"end that program, or give the file to root: only its owner can take a lease on it");
 }
 
 /* Opens the file with the guest's uid, on the read-only mount that the guest gets: nothing that

@@ -117,10 +117,11 @@ int magic_cure(const struct jail_file *f, const struct magic *m, struct err *e)
 			m->driver, from_quoted, to_quoted, answer_key(f), to);
 	if (m->command)
 		return err_hint(e,
-			"unpack it: %s %s > %s; qemu-img info %s tells what is in it, name it so and write %s=",
+			"unpack it: %s %s > %s; qemu-img info %s shows its format; name it accordingly and write %s=",
 			m->command, from_quoted, to_quoted, to_quoted, answer_key(f));
 	if (m->use == MAGIC_DISK)
 		return err_hint(e, "write Format=raw to use it as it is");
-	return err_hint(e, "download it again, and check the address; it begins: head -c 300 %s",
+	return err_hint(e,
+		"check the address and download it again; its first lines: head -c 300 %s",
 		from_quoted);
 }

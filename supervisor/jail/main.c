@@ -60,8 +60,9 @@ static const struct step {
 static int main_fail(struct jail *j, const char *step, const struct err *e)
 {
 	if (answer_error(j->sock, step, e) < 0)
-		fprintf(stderr, "vmkeep-jail: %s: %s (is started by vmkeepd, not by hand)\n", step,
-			e->text);
+		fprintf(stderr,
+			"vmkeep-jail: %s: %s (vmkeepd starts this program; it is not meant to be run by hand)\n",
+			step, e->text);
 	plan_release(j);
 	return 1;
 }

@@ -109,10 +109,10 @@ int mark_check(struct jail *j, struct jail_file *f, struct err *e)
 		return 0;
 	err_set(e, ERR_CONFLICT,
 		"%s: %s is the disk of a VM with UUID %s, whose state is lost: with a new identity its guest "
-		"would find another machine and other MAC addresses",
+		"would see a different machine and other MAC addresses",
 		f->what, f->shown_path, uuid);
 	return err_hint(e,
-		"put %s back from a backup, or write UUID=%s in [VM] to continue as that machine; for a new one "
+		"restore %s from a backup, or write UUID=%s in [VM] to continue as that machine; for a new one "
 		"write another UUID=",
 		j->identity.dir, uuid);
 }
@@ -123,11 +123,11 @@ int mark_lost(struct jail *j, struct err *e)
 	if (!j->identity.dir || !j->identity.fresh || !j->identity.damaged)
 		return 0;
 	err_set(e, ERR_CONFLICT,
-		"its identity is lost (damaged: %s/%s): with a new one its guest would find another machine and other "
+		"its identity is lost (damaged: %s/%s): with a new one its guest would see a different machine and other "
 		"MAC addresses",
 		j->identity.dir, j->identity.damaged);
 	return err_hint(e,
-		"put identity.json back there from a backup, or write UUID= in [VM], its own or a new one");
+		"restore identity.json from a backup, or write UUID= in [VM], its own or a new one");
 }
 
 /* Replaces the n-th occurrence of the VM's name in path by another name; NULL: there is none. */
@@ -180,7 +180,7 @@ static int mark_refuse_vanished(const struct jail *j, const struct jail_file *f,
 	const char *path, struct err *e)
 {
 	err_set(e, ERR_CONFLICT,
-		"%s would be new and empty, while VM '%s', whose file is gone, has left %s",
+		"%s would be new and empty, but VM '%s', whose file is gone, left %s behind",
 		f->what, vm, path_shown(path));
 	return err_hint(e,
 		"rename the file back to %s.vm, or write Path=%s; if it is another VM, Path= with another name, "
@@ -192,7 +192,7 @@ static int mark_refuse_renamed(const struct jail *j, const struct jail_file *f, 
 	const char *path, struct err *e)
 {
 	err_set(e, ERR_CONFLICT,
-		"%s would be new and empty, while %s is its disk from when the VM was called '%s'",
+		"%s would be new and empty, but %s is its disk from when the VM was called '%s'",
 		f->what, path_shown(path), vm);
 	return err_hint(e, "rename the image to %s, or write Path=%s", f->shown_path,
 		path + strlen(j->image_dir) + 1);

@@ -246,13 +246,14 @@ static int path_blame_gone(const struct jail_file *f, const char *where, struct 
 	err_set(e, ERR_NOT_FOUND, "%s %s on %s is missing: is %s mounted?", f->what, word,
 		f->created[0] ? f->created : f->seen, path_shown(where));
 	if (!f->create)
-		return err_hint(e, "mount what holds %s, or put the image back", f->shown_path);
+		return err_hint(
+			e, "mount the file system of %s, or restore the image", f->shown_path);
 	if (f->base)
 		base = xasprintf(" -b %s -F %s", f->base->path,
 			f->base->format == JAIL_ANY ? "FORMAT"
 						    : jail_format_names[f->base->format]);
 	return err_hint(e,
-		"mount what holds %s, or put the image back; if it is lost for good, "
+		"mount the file system of %s, or restore the image; if it is lost for good, "
 		"qemu-img create -f %s%s %s %lld makes an empty one",
 		f->shown_path, jail_format_names[f->format], base ? base : "", quoted, f->create);
 }
@@ -299,8 +300,8 @@ int path_blame(const struct jail *j, const struct jail_file *f, int error, struc
 		err_set(e, ERR_PERMISSION,
 			"%s: %s: no permission to enter %s (owner uid %u, mode %04o)", f->what,
 			f->shown_path, path_shown(last), st.st_uid, st.st_mode & 07777);
-		return err_hint(e,
-			"root itself is refused, as on network file systems: chmod o+x %s", quoted);
+		return err_hint(e, "even root is refused, as on network file systems: chmod o+x %s",
+			quoted);
 	case ELOOP:
 		if (!f->beneath || !bad)
 			break;
@@ -308,7 +309,7 @@ int path_blame(const struct jail *j, const struct jail_file *f, int error, struc
 			"%s: %s is a symbolic link inside the image directory", f->what,
 			path_shown(bad));
 		return err_hint(
-			e, "put the file itself there, or let root name it by its absolute path");
+			e, "put the file itself there, or name it by its absolute path, as root");
 	default:
 		break;
 	}

@@ -53,7 +53,7 @@ static int plan_parse_path(const char *path, const char *what, struct err *e)
 {
 	if (!plan_path_is_plain(path))
 		return err_set(
-			e, ERR_USAGE, "plan: %s: '%s' is not an absolute, plain path", what, path);
+			e, ERR_USAGE, "plan: %s: '%s' is not a plain absolute path", what, path);
 	return 0;
 }
 
@@ -78,8 +78,8 @@ static int plan_parse_file(struct jail_file *f, json_t *o, struct err *e)
 	named = plan_find_name(by_name, jail_format_names, JAIL_FORMATS);
 	if (k < 0 || fmt < 0 || named < 0 || f->create < 0)
 		return err_set(e, ERR_USAGE,
-			"plan: %s: kind '%s', format '%s' or size is not known", f->what, kind,
-			format);
+			"plan: %s: unknown kind '%s' or format '%s', or invalid size", f->what,
+			kind, format);
 	f->kind = (enum jail_kind)k;
 	f->format = (enum jail_format)fmt;
 	f->by_name = (enum jail_format)named;
@@ -95,7 +95,7 @@ static int plan_parse_argv(struct jail *j, json_t *list, struct err *e)
 		return n ? err_set(e, ERR_USAGE, "plan: role '%s' runs no program", j->role->name)
 			 : 0;
 	if (n == 0 || n > FILES_ARGV_MAX)
-		return err_set(e, ERR_USAGE, "plan: argv has %zu words", n);
+		return err_set(e, ERR_USAGE, "plan: argv has %zu arguments", n);
 	j->argv = xcalloc(n + 1, sizeof *j->argv);
 	for (size_t i = 0; i < n; i++) {
 		j->argv[i] = json_string_value(json_array_get(list, i));
@@ -111,7 +111,8 @@ static int plan_parse_fds(struct jail *j, json_t *list, struct err *e)
 	bool taken[FD_NUMBER_MAX + 1] = { false };
 
 	if (n != j->n_fds)
-		return err_set(e, ERR_USAGE, "plan: %zu descriptors named, %zu came", n, j->n_fds);
+		return err_set(
+			e, ERR_USAGE, "plan: %zu descriptors named, %zu received", n, j->n_fds);
 	for (size_t i = 0; i < n; i++) {
 		json_t *o = json_array_get(list, i);
 		json_int_t to = json_integer_value(o);
@@ -260,10 +261,10 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 		    "may_create", &j->may_create, "qemu", &j->qemu) < 0)
 		return err_set(e, ERR_USAGE, "plan: %s", je.text);
 	if (version != PLAN_VERSION)
-		return err_set(e, ERR_USAGE, "plan: version %d, this vmkeep-jail speaks %d",
+		return err_set(e, ERR_USAGE, "plan: version %d, this vmkeep-jail expects %d",
 			version, PLAN_VERSION);
 	if (uid <= 0 || uid >= UINT32_MAX)
-		return err_set(e, ERR_USAGE, "plan: uid %lld is not for guests", (long long)uid);
+		return err_set(e, ERR_USAGE, "plan: uid %lld is not a guest's", (long long)uid);
 	j->role = role_named(role);
 	if (!j->role)
 		return err_set(e, ERR_USAGE, "plan: no role '%s'", role);
@@ -304,7 +305,7 @@ static int plan_take_fds(struct jail *j, struct msghdr *m, struct err *e)
 		j->n_fds += n;
 	}
 	if (m->msg_flags & MSG_CTRUNC)
-		return err_set(e, ERR_USAGE, "plan: descriptors were lost on the way");
+		return err_set(e, ERR_USAGE, "plan: descriptors were lost in transit");
 	return 0;
 }
 

@@ -90,7 +90,8 @@ static int qcow2_damaged(
 	err_set(e, ERR_INVALID_CONFIG, "%s: %s has a damaged header: %s %llu", f->what,
 		f->shown_path, why, number);
 	return err_hint(e,
-		"take it from a backup, or download it again; qemu-img info %s says more", quoted);
+		"restore it from a backup, or download it again; qemu-img info %s says more",
+		quoted);
 }
 
 /* What the other checks rely on. */
@@ -145,9 +146,8 @@ static int qcow2_check_features(const struct qcow2 *q, const struct jail_file *f
 	_cleanup_(free_ptr) char *quoted = text_shell_quote(f->path);
 
 	if (unknown) {
-		err_set(e, ERR_INVALID_CONFIG,
-			"%s: %s needs a feature that is not known here: %s (bit %d)", f->what,
-			f->shown_path, q->feature[0] ? q->feature : "without a name",
+		err_set(e, ERR_INVALID_CONFIG, "%s: %s needs an unknown feature: %s (bit %d)",
+			f->what, f->shown_path, q->feature[0] ? q->feature : "without a name",
 			__builtin_ctzll(unknown));
 		return err_hint(e,
 			"convert it where it was made, with a QEMU that knows it: qemu-img convert -O qcow2 %s NEW",
@@ -155,7 +155,7 @@ static int qcow2_check_features(const struct qcow2 *q, const struct jail_file *f
 	}
 	if (q->crypt) {
 		err_set(e, ERR_INVALID_CONFIG,
-			"%s: %s is encrypted (%s), and vmkeep has no keys of images", f->what,
+			"%s: %s is encrypted (%s), and vmkeep has no image keys", f->what,
 			f->shown_path, q->crypt == 2 ? "LUKS" : "AES");
 		return err_hint(e,
 			"decrypt it: qemu-img convert --object secret,id=k,file=PASSWORDFILE --image-opts "
@@ -203,8 +203,9 @@ static void qcow2_read(struct qcow2 *q, const uint8_t *head, size_t len)
 
 static int qcow2_cut(const struct jail_file *f, size_t len, struct err *e)
 {
-	err_set(e, ERR_INVALID_CONFIG, "%s: %s is cut short: %zu bytes of a qcow2 image are left",
-		f->what, f->shown_path, len);
+	err_set(e, ERR_INVALID_CONFIG,
+		"%s: %s is truncated: only %zu bytes of a qcow2 image are left", f->what,
+		f->shown_path, len);
 	return err_hint(e, "copy or download it again");
 }
 
@@ -215,7 +216,7 @@ int qcow2_parse(
 	int r;
 
 	if (len >= 8 && (version < 2 || version > 3))
-		return err_set(e, ERR_INVALID_CONFIG, "%s: %s is qcow2 of version %u, not 2 or 3",
+		return err_set(e, ERR_INVALID_CONFIG, "%s: %s is qcow2 version %u, not 2 or 3",
 			f->what, f->shown_path, version);
 	if (len < (version == 3 ? HEADER_3 : HEADER_2))
 		return qcow2_cut(f, len, e);

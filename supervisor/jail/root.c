@@ -44,7 +44,7 @@ int namespaces_enter(struct jail *j, struct err *e)
 	int network = j->role->host_network ? 0 : CLONE_NEWNET;
 
 	if (unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | network) < 0)
-		return err_errno(e, "make namespaces");
+		return err_errno(e, "create namespaces");
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return err_errno(e, "make the mounts private");
 	if (sethostname(j->name, strlen(j->name)) < 0)
@@ -112,7 +112,7 @@ static int root_put_node(
 
 	if (dir < 0 || mknodat(dir, name, mode, device) < 0 ||
 		fchownat(dir, name, owner, owner, AT_SYMLINK_NOFOLLOW) < 0)
-		return err_errno(e, "make device node %s in the private root", path);
+		return err_errno(e, "create device node %s in the private root", path);
 	return 0;
 }
 
@@ -131,7 +131,7 @@ static int root_put_system_path(int root, const char *path, const char *as, stru
 		n = readlink(path, target, sizeof target - 1);
 		target[n > 0 ? n : 0] = '\0';
 		return symlinkat(target, root, as + 1) < 0
-			       ? err_errno(e, "make %s in the private root", path)
+			       ? err_errno(e, "create %s in the private root", path)
 			       : 0;
 	}
 	tree = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);

@@ -92,7 +92,7 @@ static enum outcome scope_wait_inside(const char *unit, struct err *e)
 			return JOINED;
 		usleep(TRY_USEC / 4);
 	}
-	err_set(e, ERR_TIMEOUT, "systemd did not make the scope '%s'", unit);
+	err_set(e, ERR_TIMEOUT, "systemd did not create the scope '%s'", unit);
 	err_hint(e, "systemctl status %s", unit);
 	return REFUSED;
 }
@@ -118,10 +118,10 @@ static enum outcome scope_ask(sd_bus *bus, const struct jail *j, struct err *e)
 			 sd_bus_error_has_name(&error, "org.freedesktop.systemd1.UnitExists");
 	}
 	if (r < 0) {
-		err_set(e, exists ? ERR_CONFLICT : ERR_FAILED, "make the scope '%s': %s",
+		err_set(e, exists ? ERR_CONFLICT : ERR_FAILED, "create the scope '%s': %s",
 			j->group.unit, error.message ? error.message : strerror(-r));
 		if (exists)
-			err_hint(e, "systemctl status %s shows whose it is", j->group.unit);
+			err_hint(e, "systemctl status %s shows what it belongs to", j->group.unit);
 	}
 	sd_bus_error_free(&error);
 	return r < 0 ? REFUSED : scope_wait_inside(j->group.unit, e);
@@ -249,10 +249,9 @@ static int scope_set_limits(const struct jail_group *g, bool check, struct err *
 			set |= scope_set(g->dir[d], limits[i].file, text, check);
 		if (!last || set)
 			continue;
-		err_set(e, ERR_NO_RESOURCES, "%s=: there is no control group that can hold it",
-			limits[i].key);
+		err_set(e, ERR_NO_RESOURCES, "%s=: no control group can enforce it", limits[i].key);
 		return err_hint(e,
-			"run vmkeepd under systemd, mount that controller, or take the line out of [Limits]");
+			"run vmkeepd under systemd, mount that controller, or remove the line from [Limits]");
 	}
 	return 0;
 }

@@ -82,7 +82,7 @@ void space_check(const struct jail *j, jail_warn *warn)
 			f->shown_path, text_size(more, sizeof more, sum[i].g.bytes),
 			text_size(left, sizeof left, sum[i].g.room));
 		err_hint(&e,
-			"make room there, or move the image: a guest whose disk cannot grow is paused");
+			"free space there, or move the image: a guest whose disk cannot grow is paused");
 		warn(j, "space", f, &e);
 	}
 	free(sum);

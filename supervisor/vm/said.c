@@ -24,7 +24,7 @@ static const struct {
 	{ "io_uring", false, "this host may not have io_uring: write AIO=threads" },
 	{ "Address already in use", true, "ss -lntup shows what has it" },
 	{ "Cannot assign requested address", false, "the host does not have that address: ip addr" },
-	{ "failed to initialize kvm", true, "vmkeep host check shows why; Accel=tcg does without, slowly" },
+	{ "failed to initialize kvm", true, "vmkeep host check shows why; Accel=tcg works without it, slowly" },
 	{ "Could not access KVM kernel module", true, "vmkeep host check shows why" },
 	{ "KVM_CREATE_VM", true, "another hypervisor may have the processor: vmkeep host check" },
 	{ "kvm_init_vcpu failed", true, "vmkeep host check shows why" },

@@ -199,7 +199,7 @@ static bool stop_is_conflict(const struct vm *vm, const char *said, struct err *
 			err_set(e, ERR_CONFLICT, "disk '%s': %s is in use by VM '%s' (pid %d)",
 				disk, path, other->name, (int)other->proc.pid);
 	}
-	err_hint(e, "stop that one first");
+	err_hint(e, "stop that first");
 	return true;
 }
 

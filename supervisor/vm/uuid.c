@@ -47,7 +47,7 @@ static int uuid_taken(const struct vm *other, const char *uuid, struct err *e)
 		err_set(e, ERR_CONFLICT,
 			"UUID=%s is VM '%s', whose file is gone and which still runs", uuid,
 			other->name);
-		return err_hint(e, "stop that one first, and its state comes here");
+		return err_hint(e, "stop that VM first; its state then moves here");
 	}
 	err_set(e, ERR_CONFLICT, "UUID=%s is VM '%s' already (%s/%s.vm)", uuid, other->name,
 		other->daemon->dirs.config, other->name);
@@ -135,11 +135,11 @@ int vm_identity_check(const struct vm *vm, const struct conf_vm *c, struct err *
 	if (id->kept || !id->damaged_uuid[0])
 		return 0;
 	err_set(e, ERR_CONFLICT,
-		"its identity is lost (damaged: %s/vms/%s/%s): with a new one its guest would find another machine and "
+		"its identity is lost (damaged: %s/vms/%s/%s): with a new one its guest would see a different machine and "
 		"other MAC addresses",
 		vm->daemon->dirs.state, vm->name, id->damaged);
 	return err_hint(e,
-		"put identity.json back there from a backup, or write UUID=%s in [VM] to continue as that machine",
+		"restore identity.json from a backup, or write UUID=%s in [VM] to continue as that machine",
 		id->damaged_uuid);
 }
 

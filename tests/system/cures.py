@@ -76,7 +76,7 @@ class Person:
     def runs(self, hint, program, **fill):
         """The shell command in a hint that begins so, up to the end of its sentence."""
         text = hint[hint.index(program + " "):]
-        text = re.split(r"; |, (?:and|or) | (?:shows|makes|takes|tells|puts|first)\b|\)", text)[0]
+        text = re.split(r"; |, (?:and|or) | (?:shows|makes|takes|tells|lists|names|removes|restores|first)\b|\)", text)[0]
         for word, value in fill.items():
             text = re.sub(r"\b%s\b" % word, value, text)
         return self.world.exec("sh", "-c", text)

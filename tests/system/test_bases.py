@@ -20,7 +20,7 @@ def overlay(daemon, *bases, file="a.qcow2", more=""):
 
 def follow(daemon, hint):
     """The qemu-img command of a hint."""
-    command = hint[hint.index("qemu-img"):].split(" puts it")[0].split(", and write")[0]
+    command = hint[hint.index("qemu-img"):].split(" restores it")[0].split(", and write")[0]
     shell(daemon, command.replace("NEW", "new.qcow2"))
 
 
@@ -62,7 +62,7 @@ def test_nothing_is_stated(daemon):
         f.seek(at)  # as older programs leave it
         f.write(b"\0\0\0\1")
     overlay(daemon, "cloud.img")
-    follow(daemon, refused(daemon, "a", "begins like a qcow2 image", "qemu-img rebase -u -F qcow2"))
+    follow(daemon, refused(daemon, "a", "has a qcow2 header", "qemu-img rebase -u -F qcow2"))
     daemon.up("a")
 
 
@@ -73,7 +73,7 @@ def test_it_is_kept_from_the_first_use_on(daemon):
     daemon.up("a")
     daemon.ok("kill", "a")
     shell(daemon, "qemu-img rebase -u -F raw -b cloud.img a.qcow2")
-    hint = refused(daemon, "a", "states now", "qemu-img rebase -u -F qcow2", code=3)
+    hint = refused(daemon, "a", "now says", "qemu-img rebase -u -F qcow2", code=3)
     follow(daemon, hint)
     daemon.kill_daemon()
     daemon.start()
@@ -114,7 +114,7 @@ def test_the_wrong_base(daemon):
           "qemu-img create -qf qcow2 -b mid.qcow2 -F qcow2 a.qcow2")
     overlay(daemon, "cloud.img", "mid.qcow2")
     rows = checked(daemon, "a")
-    assert "Base= lines are in another order" in rows[0]["reason"], rows
+    assert "Base= lines do not follow the order" in rows[0]["reason"], rows
     assert rows[0]["reason"] in daemon.fails(2, "start", "a")
     overlay(daemon, "cloud.img")
     refused(daemon, "a", "is based on mid.qcow2, not on", "write Base=mid.qcow2")
@@ -185,7 +185,7 @@ def test_it_makes_it_on_what_there_is(daemon):
     info = json.loads(daemon.exec("qemu-img", "info", "-U", "--output=json", daemon.images + "/d/a.qcow2"))
     assert info["backing-filename-format"] == "raw" and info["backing-filename"] == daemon.images + "/d/x:y.img"
     shell(daemon, "printf '<html>' >page.img; cp cloud.img cut.img; truncate -s 100 cut.img; : >no.qcow2")
-    for base, says in (("page.img", "is a web page"), ("cut.img", "cut short"), ("no.qcow2", "it is empty")):
+    for base, says in (("page.img", "is a web page"), ("cut.img", "truncated"), ("no.qcow2", "it is empty")):
         disk(daemon, "b", "b.qcow2", "Base=%s\nSize=1G\n" % base)
         refused(daemon, "b", says, "again")
         assert not os.path.exists(daemon.images + "/b.qcow2")
@@ -194,7 +194,7 @@ def test_it_makes_it_on_what_there_is(daemon):
 def test_it_is_not_less_than_the_base(daemon):
     world(daemon, "qemu-img resize -q cloud.img 2G")
     overlay(daemon, "cloud.img", more="Size=1G\n")
-    refused(daemon, "a", "Size=1G is less than its base has", "write Size=2G or more")
+    refused(daemon, "a", "Size=1G is smaller than its base", "write Size=2G or more")
     assert not os.path.exists(daemon.images + "/a.qcow2")
     overlay(daemon, "cloud.img", more="Size=2G\n")
     daemon.up("a")

@@ -326,7 +326,7 @@ def test_plain_control_groups(world, limits, wanted):
 def test_a_limit_that_nothing_can_hold(daemon):
     """Said, not ignored."""
     daemon.micro("a", extra="[Limits]\nCPUQuota=50%\n")
-    assert "CPUQuota=: there is no control group" in daemon.fails(11, "start", "a")
+    assert "CPUQuota=: no control group" in daemon.fails(11, "start", "a")
 
 
 def test_a_successor_keeps_the_watchdog_quiet(world):

@@ -22,7 +22,7 @@ def another_uuid(p, daemon):
     daemon.ok("start", "a")
 
 
-@cure("take UUID= out of the copy; where a VM was renamed, remove the old file", "stop that one first, and its state comes here",
+@cure("take UUID= out of the copy; where a VM was renamed, remove the old file", "stop that VM first; its state then moves here",
       "%svmkeep start %s says how to fix it")
 def a_copied_file(p, daemon):
     daemon.micro("a", vm="UUID=11111111-2222-3333-4444-555555555555\n")
@@ -101,7 +101,7 @@ def no_vsock(p, daemon):
         daemon.ok("kill", "a")
 
 
-@cure("run vmkeepd under systemd, mount that controller, or take the line out of [Limits]")
+@cure("run vmkeepd under systemd, mount that controller, or remove the line from [Limits]")
 def limits_without_control_groups(p, daemon):
     daemon.micro("a", extra="[Limits]\nCPUQuota=50%\n")
     result = daemon.vmkeep("start", "a")

@@ -31,7 +31,7 @@ def no_image_elsewhere(p, daemon):
     daemon.ok("start", "a")
 
 
-@cure("mount what holds %s, or put the image back; if it is lost for good, qemu-img create -f %s%s %s %lld makes an empty one")
+@cure("mount the file system of %s, or restore the image; if it is lost for good, qemu-img create -f %s%s %s %lld makes an empty one")
 def an_image_is_lost(p, daemon):
     daemon.write("a.vm", vm(disk("a.raw", "Size=1M")))
     daemon.ok("start", "a")
@@ -84,7 +84,7 @@ def capabilities(p, daemon):
     assert daemon.json("check", "a") == []
 
 
-@cure("getfattr -d %s shows it, setfattr -x NAME %s takes it away")
+@cure("getfattr -d %s shows it, setfattr -x NAME %s removes it")
 def an_attribute(p, daemon):
     daemon.micro("a")
     os.setxattr(daemon.images + "/a.raw", "user.note", b"x")
@@ -93,12 +93,12 @@ def an_attribute(p, daemon):
         assert "user.note" in p.runs(hint, "getfattr")
         p.runs(hint, "setfattr", NAME="user.note")
     else:
-        assert hint.endswith("setfattr -x NAME %s/a.raw takes it away" % daemon.images)
+        assert hint.endswith("setfattr -x NAME %s/a.raw removes it" % daemon.images)
         os.removexattr(daemon.images + "/a.raw", "user.note")
     assert daemon.json("check", "a") == []
 
 
-@cure("getfacl -n %s shows it, setfacl -b %s takes it away")
+@cure("getfacl -n %s shows it, setfacl -b %s removes it")
 def an_access_list(p, daemon):
     from test_images import acl
     daemon.micro("a")
@@ -152,7 +152,7 @@ def a_directory_for_a_kernel(p, daemon):
     daemon.ok("start", "a")
 
 
-@cure("a file that is written can be used once only")
+@cure("a file that is written to can be used only once")
 def one_file_for_two_disks(p, daemon):
     daemon.micro("a", extra=disk("a.raw", name="two"))
     result = daemon.vmkeep("start", "a")
@@ -165,7 +165,7 @@ def one_file_for_two_disks(p, daemon):
     daemon.ok("start", "a")
 
 
-@cure("stop that one first")
+@cure("stop that first")
 def an_image_in_use(p, daemon):
     daemon.micro("a")
     daemon.up("a")
@@ -185,7 +185,7 @@ def raw_that_is_qcow2(p, daemon):
     daemon.ok("start", "a")
 
 
-@cure("write Format=raw if it is a raw image; qemu-img info %s tells what it is", "write Format=raw to use it as it is")
+@cure("write Format=raw if it is a raw image; qemu-img info %s shows what it is", "write Format=raw to use it as it is")
 def qcow2_that_is_raw(p, daemon):
     daemon.micro("a", size=1 << 20)
     os.rename(daemon.images + "/a.raw", daemon.images + "/a.qcow2")
@@ -272,7 +272,7 @@ def based(daemon, *options, lines=("Base=base.raw",), base="base.raw"):
     daemon.write("a.vm", vm(disk("a.qcow2", *lines)))
 
 
-@cure("write Size=%s or more, for the guest's disk would be cut off")
+@cure("write Size=%s or more, or the end of the guest's disk would be missing")
 def smaller_than_its_base(p, daemon):
     daemon.image("base.raw", "deaf", size=4 << 20)
     daemon.write("a.vm", vm(disk("a.qcow2", "Base=base.raw", "Size=1M")))
@@ -280,7 +280,7 @@ def smaller_than_its_base(p, daemon):
     daemon.ok("start", "a")
 
 
-@cure("write Base=%s; if it has only another name now: qemu-img rebase -u -F %s -b %s %s")
+@cure("write Base=%s; if the base was only renamed: qemu-img rebase -u -F %s -b %s %s")
 def another_base(p, daemon):
     based(daemon, "-b", "base.raw", "-F", "raw", lines=("Base=other.raw",))
     daemon.exec("cp", daemon.images + "/base.raw", daemon.images + "/other.raw")
@@ -288,7 +288,7 @@ def another_base(p, daemon):
     daemon.ok("start", "a")
 
 
-@cure("the guest can write that header; qemu-img rebase -u -F %s -b %s %s puts it back. A base of another format must have another name")
+@cure("the guest can write that header; qemu-img rebase -u -F %s -b %s %s restores it. A base of another format needs another name")
 def a_base_that_is_another(p, daemon):
     based(daemon, "-b", "base.raw", "-F", "raw")
     daemon.ok("start", "a")
@@ -325,7 +325,7 @@ def an_image_of_two(p, daemon):
 # --- what was there, and is not ---
 
 
-@cure("mount what holds %s, or put the image back")
+@cure("mount the file system of %s, or restore the image")
 def an_image_is_away(p, daemon):
     daemon.micro("a")
     daemon.ok("start", "a")
@@ -348,7 +348,7 @@ def a_start_that_failed(p, daemon):
     daemon.ok("pause", "a")
 
 
-@cure("put the file itself there, or let root name it by its absolute path")
+@cure("put the file itself there, or name it by its absolute path, as root")
 def a_link_for_an_image(p, daemon):
     daemon.micro("a")
     os.rename(daemon.images + "/a.raw", daemon.base + "/a.raw")
@@ -359,8 +359,8 @@ def a_link_for_an_image(p, daemon):
 
 
 @cure("put identity.json in %s/vms/%s right, from a backup if it is lost",
-      "put identity.json back there from a backup, or write UUID=%s in [VM] to continue as that machine",
-      "put identity.json back there from a backup, or write UUID= in [VM], its own or a new one")
+      "restore identity.json from a backup, or write UUID=%s in [VM] to continue as that machine",
+      "restore identity.json from a backup, or write UUID= in [VM], its own or a new one")
 def a_damaged_identity(p, daemon):
     daemon.micro("a")
     daemon.ok("start", "a")
@@ -377,7 +377,7 @@ def a_damaged_identity(p, daemon):
     daemon.ok("start", "a")
 
 
-@cure("put %s back from a backup, or write UUID=%s in [VM] to continue as that machine; for a new one write another UUID=")
+@cure("restore %s from a backup, or write UUID=%s in [VM] to continue as that machine; for a new one write another UUID=")
 def a_lost_identity(p, daemon):
     daemon.micro("a")
     daemon.ok("start", "a")
@@ -391,7 +391,7 @@ def a_lost_identity(p, daemon):
     assert daemon.info("a")["uuid"] == uuid
 
 
-@cure("name the file itself, or make the link root's: chown -h root")
+@cure("name the file itself, or give the link to root: chown -h root")
 def a_link_of_others(p, daemon):
     daemon.micro("a")
     link = daemon.base + "/link.raw"

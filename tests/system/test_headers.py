@@ -54,19 +54,19 @@ def poke(path, at, data):
 BIG = "qemu-img create -qf qcow2 %s a.qcow2 64M; qemu-io -f qcow2 -c 'write 0 48M' a.qcow2 >&2; "
 
 CUT = {  # how the image is made, and what is left of it
-    "half": (BIG % "" + "truncate -s 24M a.qcow2", "cut short"),
-    "the last cluster": (BIG % "" + "truncate -s -64K a.qcow2", "cut short"),
-    "small clusters": (BIG % "-o cluster_size=512" + "truncate -s 40M a.qcow2", "cut short"),
-    "subclusters": (BIG % "-o extended_l2=on,cluster_size=128k" + "truncate -s 24M a.qcow2", "cut short"),
-    "version 2": (BIG % "-o compat=0.10" + "truncate -s 24M a.qcow2", "cut short"),
+    "half": (BIG % "" + "truncate -s 24M a.qcow2", "truncated"),
+    "the last cluster": (BIG % "" + "truncate -s -64K a.qcow2", "truncated"),
+    "small clusters": (BIG % "-o cluster_size=512" + "truncate -s 40M a.qcow2", "truncated"),
+    "subclusters": (BIG % "-o extended_l2=on,cluster_size=128k" + "truncate -s 24M a.qcow2", "truncated"),
+    "version 2": (BIG % "-o compat=0.10" + "truncate -s 24M a.qcow2", "truncated"),
     "compressed": (BIG % "" + "head -c 20M /dev/urandom >r; qemu-img convert -cf raw -O qcow2 r a.qcow2; rm r; "
-                   "truncate -s 10M a.qcow2", "cut short"),
+                   "truncate -s 10M a.qcow2", "truncated"),
     "not closed": (BIG % "-o lazy_refcounts=on" + "printf '\\1' | dd of=a.qcow2 bs=1 seek=79 conv=notrunc 2>&1; "
-                   "truncate -s 24M a.qcow2", "cut short"),
-    "tables": (BIG % "" + "truncate -s 200000 a.qcow2", "cut short"),
-    "refcounts": (BIG % "" + "truncate -s 100000 a.qcow2", "cut short"),
-    "header": (BIG % "" + "truncate -s 100 a.qcow2", "is cut short: 100 bytes"),
-    "magic": (BIG % "" + "truncate -s 5 a.qcow2", "is cut short: 5 bytes"),
+                   "truncate -s 24M a.qcow2", "truncated"),
+    "tables": (BIG % "" + "truncate -s 200000 a.qcow2", "truncated"),
+    "refcounts": (BIG % "" + "truncate -s 100000 a.qcow2", "truncated"),
+    "header": (BIG % "" + "truncate -s 100 a.qcow2", "is truncated: only 100 bytes"),
+    "magic": (BIG % "" + "truncate -s 5 a.qcow2", "is truncated: only 5 bytes"),
 }
 
 
@@ -85,7 +85,7 @@ def test_uefi_variables_cut_short(daemon):
     daemon.ok("kill", "a")
     path = daemon.state + "/vms/a/nvram.qcow2"
     os.truncate(path, 70000)
-    assert path in refused(daemon, "a", "UEFI variables: %s is cut short" % path, "or remove")
+    assert path in refused(daemon, "a", "UEFI variables: %s is truncated" % path, "or remove")
     os.unlink(path)
     daemon.ok("start", "a")
 
@@ -103,7 +103,7 @@ def test_cut_after_it_ran(daemon):
     daemon.ok("start", "a")
     daemon.ok("kill", "a")
     os.truncate(daemon.images + "/a.qcow2", 24 << 20)
-    hint = refused(daemon, "a", "cut short", "truncate -s ")
+    hint = refused(daemon, "a", "truncated", "truncate -s ")
     daemon.exec("sh", "-ec", hint[hint.index("truncate"):])
     starts(daemon, "a")
 

@@ -200,7 +200,7 @@ def test_a_lease_of_its_owner(daemon, kind):
         answer = client.receive()
     client.close()
     assert answer["id"] == asked and answer["error"]["class"] == "Conflict", answer
-    assert "has a lease on it and does not give it up" in answer["error"]["desc"] and "python" in answer["error"]["desc"]
+    assert "holds a lease on it and does not release it" in answer["error"]["desc"] and "python" in answer["error"]["desc"]
     holder.end()
     daemon.ok("start", "a")
 
@@ -231,7 +231,7 @@ def test_two_that_start_at_once(daemon):
             seen.add(error["hint"])
         daemon.vmkeep("kill", "a", "b")
         assert set(daemon.states().values()) == {"stopped"}
-    assert seen == {"stop that one first"}
+    assert seen == {"stop that first"}
 
 
 def test_a_reader_that_forbids_writers(daemon):

@@ -79,11 +79,11 @@ CAPABILITY = struct.pack("<IIIII", 0x02000001, 1 << 10, 0, 0, 0)
 
 FOUND = {  # what was done to it, what check says, and the words of the cure
     "set-uid": (lambda p: os.chmod(p, 0o4755), "has mode 4755", "chmod ug-s"),
-    "set-gid": (lambda p: os.chmod(p, 0o2711), "rights of its group", "chmod ug-s"),
+    "set-gid": (lambda p: os.chmod(p, 0o2711), "privileges of its group", "chmod ug-s"),
     "capabilities": (lambda p: os.setxattr(p, "security.capability", CAPABILITY), "file capabilities", "setcap -r"),
-    "access list": (lambda p: os.setxattr(p, "system.posix_acl_access", acl((0x02, 6, 7004))), "lets uid 7004 in",
+    "access list": (lambda p: os.setxattr(p, "system.posix_acl_access", acl((0x02, 6, 7004))), "grants access to uid 7004",
                     "setfacl -b"),
-    "group": (lambda p: os.setxattr(p, "system.posix_acl_access", acl((0x08, 4, 7001))), "lets gid 7001 in", "setfacl -b"),
+    "group": (lambda p: os.setxattr(p, "system.posix_acl_access", acl((0x08, 4, 7001))), "grants access to gid 7001", "setfacl -b"),
     "attribute": (lambda p: os.setxattr(p, "user.note", b"x"), "did not set: user.note", "setfattr -x"),
 }
 
@@ -124,7 +124,7 @@ def test_what_is_no_harm_is_not(daemon):
     assert "base of disk 'root'" in rows(daemon, "a")[0]["reason"]
 
 
-@pytest.mark.parametrize("flag, says", [("i", "it is immutable"), ("a", "it is for appending only")])
+@pytest.mark.parametrize("flag, says", [("i", "it is immutable"), ("a", "it is append-only")])
 def test_what_cannot_be_written(daemon, flag, says):
     """Told before QEMU is started, with the line that fixes it; of a base it is a good idea."""
     daemon.micro("a")

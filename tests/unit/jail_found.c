@@ -56,7 +56,7 @@ static const struct {
 	/* clang-format off */
 	{ 42, 42, FS_XFLAG_PROJINHERIT, 0,      true,  "" },
 	{ 42, 7,  FS_XFLAG_PROJINHERIT, 0,      true,
-	  "w: a.img belongs to project 7, its directory to 42: the quota of that does not count it; chattr -p 42 " },
+	  "w: a.img belongs to project 7, its directory to 42, whose quota does not count it; chattr -p 42 " },
 	{ 42, 0,  FS_XFLAG_PROJINHERIT, 0,      true,  "belongs to project 0" },
 	{ 42, 7,  FS_XFLAG_PROJINHERIT, 0,      false, "" },
 	{ 42, 7,  0,                    0,      true,  "" },

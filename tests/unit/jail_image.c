@@ -34,16 +34,16 @@ static const struct {
 	{ "raw", JAIL_RAW, ALIEN, 512, 0, 0, 0, 0, NULL, NULL, "" },
 	{ "empty raw", JAIL_RAW, ALIEN, 0, 0, 0, 0, 0, NULL, NULL, "" },
 	{ "short raw", JAIL_RAW, 0, 3, 3, 0, 0, 0, NULL, NULL, "" },
-	{ "raw like qcow2", JAIL_RAW, 0, 4, 3, 0, 0, 0, NULL, "begins like", "Format=qcow2" },
+	{ "raw like qcow2", JAIL_RAW, 0, 4, 3, 0, 0, 0, NULL, "has a qcow2 header", "Format=qcow2" },
 	{ "raw, meant", JAIL_RAW, MEANT, 512, 3, 0, 0, 0, NULL, NULL, "" },
 	{ "raw on a base", JAIL_RAW, BASE | ALIEN, 512, 0, 0, 0, 0, NULL, "no backing file", "" },
 	{ "qcow2", JAIL_QCOW2, 0, 512, 3, 0, 0, 0, NULL, NULL, "" },
 	{ "qcow2 of version 2", JAIL_QCOW2, 0, 72, 2, 4, 0, 0, NULL, NULL, "" },
 	{ "not qcow2", JAIL_QCOW2, ALIEN, 512, 3, 0, 0, 0, NULL, "not a qcow2", "Format=raw" },
 	{ "empty", JAIL_QCOW2, 0, 0, 0, 0, 0, 0, NULL, "not a qcow2 image: it is empty", "" },
-	{ "cut", JAIL_QCOW2, 0, 71, 2, 0, 0, 0, NULL, "is cut short: 71 bytes", "" },
-	{ "cut after its magic", JAIL_QCOW2, 0, 4, 2, 0, 0, 0, NULL, "cut short: 4 bytes", "" },
-	{ "cut version 3", JAIL_QCOW2, 0, 103, 3, 0, 0, 0, NULL, "is cut short: 103 bytes", "" },
+	{ "cut", JAIL_QCOW2, 0, 71, 2, 0, 0, 0, NULL, "is truncated: only 71 bytes", "" },
+	{ "cut after its magic", JAIL_QCOW2, 0, 4, 2, 0, 0, 0, NULL, "truncated: only 4 bytes", "" },
+	{ "cut version 3", JAIL_QCOW2, 0, 103, 3, 0, 0, 0, NULL, "is truncated: only 103 bytes", "" },
 	{ "version 1", JAIL_QCOW2, 0, 512, 1, 0, 0, 0, NULL, "qcow image of version 1", "convert -f qcow -O" },
 	{ "version 4", JAIL_QCOW2, 0, 512, 4, 0, 0, 0, NULL, "version 4", "" },
 	{ "dirty", JAIL_QCOW2, 0, 512, 3, 1, 0, 0, NULL, NULL, "" },
@@ -357,13 +357,13 @@ static void test_length(void **state)
 	assert_int_equal(check_length(fd, 5 * CLUSTER + 512, "", 0, &e), 0);
 	/* the guest's data */
 	assert_true(check_length(fd, 5 * CLUSTER, "", 0, &e) < 0);
-	assert_non_null(strstr(e.text, "320K are left of at least 384K"));
+	assert_non_null(strstr(e.text, "320K of at least 384K are left"));
 	assert_string_equal(warned, "");
 	assert_true(check_length(fd, 0, "2026-11-23", 0, &e) < 0);
 	assert_non_null(strstr(e.hint, "truncate -s 393216 "));
 	/* before the host came up: its last writes */
 	assert_int_equal(check_length(fd, 0, "2026-11-23", 1, &e), 0);
-	assert_non_null(strstr(warned, "320K are left of at least 384K; the host died"));
+	assert_non_null(strstr(warned, "320K of at least 384K are left; the host died"));
 	assert_true(check_length(fd, 0, "", 1, &e) < 0);
 	/* counted, but not referred to: a lost cluster; one of zeroes, one of another kind */
 	for (uint64_t entry = 0; entry <= 5 * CLUSTER + 1; entry += 5 * CLUSTER + 1) {

@@ -77,19 +77,19 @@ static const struct {
 	{ "", "plan:" },
 	{ "{", "plan:" },
 	{ "[]", "plan:" },
-	{ HEAD "}", "0 descriptors named, 2 came" },
-	{ HEAD ", \"fds\": [2]}", "1 descriptors named, 2 came" },
+	{ HEAD "}", "0 descriptors named, 2 received" },
+	{ HEAD ", \"fds\": [2]}", "1 descriptors named, 2 received" },
 	{ HEAD ", \"fds\": [2, 2]}", "fds[1]" },
 	{ HEAD ", \"fds\": [2, 1024]}", "fds[1]" },
 	{ HEAD ", \"fds\": [2, -1]}", "fds[1]" },
 	{ HEAD ", \"fds\": [2, 3], \"colour\": 1}", "colour" },
 	{ HEAD ", \"fds\": [2, 3], \"role\": \"root\"}", "no role 'root'" },
-	{ HEAD ", \"fds\": [2, 3], \"paths\": [{\"path\": \"x\"}]}", "plain path" },
+	{ HEAD ", \"fds\": [2, 3], \"paths\": [{\"path\": \"x\"}]}", "plain absolute path" },
 	{ HEAD ", \"fds\": [2, 3], \"paths\": [{\"path\": \"/x\", \"read\": 1}]}", "read" },
 	{ HEAD ", \"fds\": [2, 3], \"dev\": [\"/dev/../etc\"]}", "device node" },
 	{ HEAD ", \"fds\": [2, 3], \"image_dir\": \"/img/\"}", "image directory" },
 	{ HEAD ", \"fds\": [2, 3], "
-	  "\"files\": [{\"kind\": \"disk\", \"what\": \"w\", \"path\": \"x\"}]}", "plain path" },
+	  "\"files\": [{\"kind\": \"disk\", \"what\": \"w\", \"path\": \"x\"}]}", "plain absolute path" },
 	{ HEAD ", \"fds\": [2, 3], \"files\": [{\"kind\": \"disk\", \"what\": \"w\"}]}", "path" },
 	{ HEAD ", \"fds\": [2, 3], "
 	  "\"files\": [{\"kind\": \"tape\", \"what\": \"w\", \"path\": \"/x\"}]}", "tape" },
@@ -105,8 +105,8 @@ static const struct {
 	{ "{\"version\": 1, \"name\": \"v\", \"uid\": 5, "
 	  "\"root\": \"/r\", \"argv\": [\"q\"]}", "program" },
 	{ "{\"version\": 1, \"name\": \"v\", \"uid\": 5, "
-	  "\"root\": \"/r\", \"argv\": []}", "0 words" },
-	{ "{\"version\": 1, \"name\": \"v\", \"uid\": 5, \"root\": \"/r\"}", "0 words" },
+	  "\"root\": \"/r\", \"argv\": []}", "0 arguments" },
+	{ "{\"version\": 1, \"name\": \"v\", \"uid\": 5, \"root\": \"/r\"}", "0 arguments" },
 	{ HEAD ", \"fds\": [0, 1], \"role\": \"relay\"}", "'relay' runs no program" },
 	/* clang-format on */
 };
