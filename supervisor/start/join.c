@@ -80,24 +80,42 @@ int start_run(struct vm_start *s, struct err *e)
 	return STEP_WAITS;
 }
 
-static void start_join_paused_because(struct vm *vm, const char *why)
+/* What the record says of a pause holds if QEMU still says the same; "paused" tells least. */
+static bool join_reason_holds(const struct vm *vm, const struct run_state *found, const char *why)
 {
+	char name[32];
+	const struct run_state *was;
+
+	snprintf(name, sizeof name, "%.*s", (int)strcspn(vm->st.reason, ":"), vm->st.reason);
+	was = run_state_find(name);
 	if (vm->st.state != VM_PAUSED || !vm->st.reason[0])
-		vm_event(vm, VM_EV_JOINED_PAUSED, why);
-	else
-		vm_event(vm, VM_EV_JOINED_PAUSED, NULL);
+		return false;
+	if (found->kind == RUN_IO_ERROR || found->kind == RUN_UNKNOWN)
+		return streq(vm->st.reason, why);
+	return was == found || (was->kind == RUN_UNKNOWN && streq(found->name, "paused"));
 }
 
+static void join_paused_because(struct vm *vm, const struct run_state *found, const char *why)
+{
+	const bool holds = join_reason_holds(vm, found, why), before = vm->st.state == VM_PAUSED;
+
+	vm_event(vm, VM_EV_JOINED_PAUSED, holds ? NULL : why);
+	/* it was paused before, but not for that reason */
+	if (before && !holds)
+		vm_report_state(vm, VM_PAUSED);
+}
+
+static void start_join_on_status(void *data, const json_t *result, const struct err *e);
+
 /* BLOCK_IO_ERROR went to a previous daemon, or to nobody; the drives still know. */
-static void start_join_on_blocks(void *data, const json_t *result, const struct err *e)
+static void join_on_blocks(void *data, const json_t *result, const struct err *e)
 {
 	struct vm *vm = data;
-	char why[160];
-	bool found_before;
 	size_t i;
 	json_t *drive;
 
-	free_ptr(&vm->mon.io_error);
+	if (vm->mon.io_error || (e && (e->class == ERR_UNREACHABLE || e->class == ERR_TIMEOUT)))
+		return;
 	json_array_foreach (result, i, drive) {
 		const char *status = json_string_value(json_object_get(drive, "io-status"));
 		const char *node = json_string_value(
@@ -108,14 +126,6 @@ static void start_join_on_blocks(void *data, const json_t *result, const struct 
 	}
 	if (!vm->mon.io_error)
 		vm->mon.io_error = vm_io_error_text(false, NULL);
-	snprintf(why, sizeof why, "io-error: %s", vm->mon.io_error);
-	found_before = vm->st.state == VM_PAUSED && !streq(vm->st.reason, why);
-	vm_set_reason(vm, "%s", why);
-	start_free(vm);
-	start_join_paused_because(vm, why);
-	/* it was paused before, but not for that reason */
-	if (found_before)
-		vm_report_state(vm, VM_PAUSED);
 }
 
 static void start_join_paused(struct vm *vm, const struct run_state *found, const char *status)
@@ -124,13 +134,13 @@ static void start_join_paused(struct vm *vm, const struct run_state *found, cons
 
 	if (found->kind == RUN_IO_ERROR) {
 		snprintf(why, sizeof why, "io-error: %s", vm->mon.io_error);
-		start_join_paused_because(vm, why);
+		join_paused_because(vm, found, why);
 		return;
 	}
 	/* it was told to stop, and its daemon died before resuming it for that */
 	if (vm->st.state == VM_STOPPING && streq(status, "paused"))
 		vm_call(vm, "cont", NULL, NULL);
-	start_join_paused_because(vm, found->kind == RUN_UNKNOWN ? status : found->why);
+	join_paused_because(vm, found, found->kind == RUN_UNKNOWN ? status : found->why);
 }
 
 static void join_found(struct vm *vm, const char *status)
@@ -153,7 +163,9 @@ static void join_found(struct vm *vm, const char *status)
 		networks_rejoin(vm->daemon->networks, &vm->proc.nic[i].net, &vm->proc.nic[i].tap);
 	vm_set_reboot_action(vm);
 	if (found->kind == RUN_IO_ERROR && !vm->mon.io_error) {
-		vm_call(vm, "query-block", NULL, start_join_on_blocks);
+		/* it may be resumed before the drives answer, so only the next status counts */
+		vm_call(vm, "query-block", NULL, join_on_blocks);
+		vm_call(vm, "query-status", NULL, start_join_on_status);
 		return;
 	}
 	start_free(vm);
@@ -175,7 +187,9 @@ static void start_join_on_status(void *data, const json_t *result, const struct 
 	struct vm *vm = data;
 	const char *status = json_string_value(json_object_get(result, "status"));
 
-	if (!join_failed(vm, e) && vm->mon.proved)
+	/* it may have been killed since */
+	if (!join_failed(vm, e) && vm->mon.proved &&
+		(vm->st.state == VM_JOINING || vm_state_is_live(vm->st.state)))
 		join_found(vm, status ? status : "");
 }
 

@@ -42,15 +42,8 @@ static void events_on_shutdown(struct vm *vm, const json_t *data)
 
 static void events_on_panic(struct vm *vm, const json_t *data)
 {
-	if (vm_event_bearable(vm))
+	if (!events_is(data, "action", "run") && vm_event_bearable(vm))
 		vm_ended(vm, VM_END_PANIC);
-}
-
-static void events_on_watchdog(struct vm *vm, const json_t *data)
-{
-	if (!events_is(data, "action", "none") && !events_is(data, "action", "reset") &&
-		vm_event_bearable(vm))
-		vm_ended(vm, VM_END_WATCHDOG);
 }
 
 /* After an internal error QEMU waits to be reset, but the guest is as good as crashed. */
@@ -120,6 +113,14 @@ static void events_ask_why(struct vm *vm)
 {
 	if (!vm->mon.stops++)
 		vm_call(vm, "query-status", NULL, events_on_status);
+}
+
+/* QEMU delays the second of two within a second, when the guest may have been reset and runs
+ * again: its state counts. */
+static void events_on_watchdog(struct vm *vm, const json_t *data)
+{
+	if (vm_event_bearable(vm))
+		events_ask_why(vm);
 }
 
 /* The event does not tell why. What somebody asked for, or a disk caused, is known; otherwise QEMU

@@ -76,6 +76,29 @@ def at_once(state):
     return begin
 
 
+class Resumed(Guest):
+    """Goes on while the daemon still asks why it is paused."""
+
+    def obey(self, command):
+        if command["execute"] == "query-block":
+            self.status = "running"
+            self.event("RESUME")
+        super().obey(command)
+
+
+def resumed(monitor):
+    guest = Resumed(monitor, None, "io-error")
+    guest.change()
+    guest.serve()
+
+
+def bitten_before(monitor):
+    """QEMU sends the second WATCHDOG of a second late: the guest may run again by then."""
+    guest = Guest(monitor, None)
+    guest.event("WATCHDOG", {"action": "pause"})
+    guest.serve()
+
+
 def later(when, state="internal-error"):
     return lambda monitor: Guest(monitor, when, state).serve()
 
@@ -86,4 +109,6 @@ BEHAVIOUR = {
     "is-io-error-when-stopped": later("system_powerdown", "io-error"),
     "is-when-paused": later("stop"),
     "is-when-alone": later("alone"),
+    "is-resumed-in-between": resumed,
+    "is-bitten-before": bitten_before,
 }

@@ -111,6 +111,30 @@ def test_others(hostile, status):
         assert hostile.info(name)["state"] == "running"
 
 
+def settled(world, name):
+    """What the VM's state is once all answers that are on their way have come."""
+    world.ok("qmp", name, '{"execute": "query-status"}')
+    return world.info(name)["state"]
+
+
+def test_resumed_while_asked(hostile):
+    """What the drives say of a pause comes too late if the guest went on in the meantime."""
+    make(hostile, "is-resumed-in-between")
+    hostile.ok("start", "is-resumed-in-between")
+    hostile.wait_state("is-resumed-in-between", "paused")
+    hostile.kill_daemon()
+    hostile.start()
+    hostile.wait_state("is-resumed-in-between", "running")
+    assert settled(hostile, "is-resumed-in-between") == "running"
+
+
+def test_a_late_watchdog(hostile):
+    make(hostile, "is-bitten-before")
+    hostile.ok("start", "is-bitten-before")
+    assert settled(hostile, "is-bitten-before") == "running"
+    assert [event for event, _ in history(hostile, "is-bitten-before")] == ["start", "running", "qmp"]
+
+
 def test_the_table_is_whole(daemon):
     """Each run state that this QEMU has is a row of run_state.c."""
     daemon.micro("a", "deaf")
