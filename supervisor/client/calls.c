@@ -133,10 +133,10 @@ static void calls_print_left(struct calls *s)
 		if (call->reply)
 			continue;
 		if (call->job)
-			fprintf(stderr, "%s: job %lld goes on; 'vmkeep jobs' shows it\n", target,
-				(long long)call->job);
+			fprintf(stderr, "%s: job %lld is still running; 'vmkeep jobs' shows it\n",
+				target, (long long)call->job);
 		else
-			fprintf(stderr, "%s: goes on; 'vmkeep jobs' shows it\n", target);
+			fprintf(stderr, "%s: still running; 'vmkeep jobs' shows it\n", target);
 	}
 	s->exit = EXIT_INTERRUPTED;
 }

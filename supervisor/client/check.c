@@ -291,7 +291,7 @@ static int check_by_daemon(struct command *c, const char *path)
 	if (code < 0 && !c->quiet && e.number)
 		errors_note("%s: %s", alone, e.text);
 	else if (code < 0 && !c->quiet)
-		errors_note("%s, because this is no VM's file in %s", alone, config);
+		errors_note("%s, because this is not a VM's file in %s", alone, config);
 	return code;
 }
 

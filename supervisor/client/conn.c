@@ -38,7 +38,7 @@ static int conn_connect_error(const char *run, struct err *e)
 		return err_class(e, ERR_UNREACHABLE);
 	}
 	err_set(e, ERR_UNREACHABLE, "vmkeepd is not running (%s at %s/" SOCKET_NAME ")",
-		errno == ECONNREFUSED ? "nobody listens" : "no socket", run);
+		errno == ECONNREFUSED ? "nothing is listening" : "no socket", run);
 	if (streq(run, CONN_RUN_DIR))
 		return err_hint(e, "systemctl start vmkeepd");
 	return err_hint(e, "start it with 'vmkeepd --run %s', or name another with --run", run);
@@ -78,7 +78,7 @@ static int conn_gone(struct err *e)
 {
 	err_set(e, ERR_UNREACHABLE, "vmkeepd closed the connection before it answered");
 	return err_hint(e,
-		"it was stopped or restarted, which no guest notices; vmkeep list and jobs tell what goes on");
+		"it was stopped or restarted, which does not affect guests: see vmkeep list and vmkeep jobs");
 }
 
 int conn_send(struct conn *c, const char *execute, json_t *arguments, json_int_t *id, struct err *e)
@@ -159,7 +159,7 @@ enum conn_result conn_receive(
 				return CONN_FAILED;
 			continue;
 		case CODEC_BAD:
-			err_wrap(e, -EIO, "what vmkeepd sent cannot be read");
+			err_wrap(e, -EIO, "parse the reply of vmkeepd");
 			return CONN_FAILED;
 		case CODEC_NONE:
 			break;

@@ -128,7 +128,7 @@ static int console_tell_disconnected(const struct console *s)
 	if (info)
 		fprintf(stderr, "\nDisconnected: %s is %s\n", s->name, state);
 	else if (e.class == ERR_UNREACHABLE)
-		fprintf(stderr, "\nDisconnected: vmkeepd is gone; guests do not end with it\n");
+		fprintf(stderr, "\nDisconnected: vmkeepd is gone; guests keep running\n");
 	else
 		fprintf(stderr, "\nDisconnected: %s\n", e.text);
 	conn_release(&conn);
@@ -152,7 +152,7 @@ static int console_finish(const struct console *s, enum ending ending)
 		raise(terminal_signal());
 	}
 	if (s->raw && ending == LEFT)
-		fprintf(stderr, "\nLeft %s; it goes on.\n", s->name);
+		fprintf(stderr, "\nLeft %s; it keeps running.\n", s->name);
 	else if (s->raw && ending == DISCONNECTED)
 		return console_tell_disconnected(s);
 	return ending == NO_READER ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -33,8 +33,8 @@ void dry_shutdown_print(struct command *c, const char *target, const json_t *res
 		buf_printf(&c->out, "sum: %s (%s), of %s", at_most, chain, budget);
 		buf_adds(&c->out,
 			json_is_true(json_object_get(result, "fits"))
-				? "; who is not down in time is killed\n"
-				: ": it does not fit, and who is not down in time is killed\n");
+				? "; guests that are not down in time are killed\n"
+				: ": it does not fit, and guests that are not down in time are killed\n");
 	}
 	if (json_array_size(json_object_get(result, "networks")))
 		buf_printf(&c->out, "then networks: %s\n", networks);
@@ -71,10 +71,10 @@ void dry_net_stop_print(struct command *c, const char *target, const json_t *res
 
 	dry_refused(c, target, result);
 	if (!dry_rows(result)) {
-		buf_printf(&c->out, "%s: %s, nothing would go\n", target, state);
+		buf_printf(&c->out, "%s: %s, nothing would be cut off or removed\n", target, state);
 		return;
 	}
-	buf_printf(&c->out, "%s: %s, would go:\n", target, state);
+	buf_printf(&c->out, "%s: %s, would be cut off or removed:\n", target, state);
 	print_table(&c->out, c->result->columns, result, NULL, 2, c->width);
 }
 
@@ -104,7 +104,7 @@ void dry_revert_print(struct command *c, const char *target, const json_t *resul
 	if (!dry_rows(result))
 		return;
 	buf_printf(&c->out,
-		"%s: would go back to '%s' of %s; what was written to these disks since then is lost:\n",
+		"%s: would be reverted to '%s' of %s; what was written to these disks since then is lost:\n",
 		target, name, created);
 	print_table(&c->out, c->result->columns, result, NULL, 2, c->width);
 	buf_printf(&c->out, "%s: %s now, %s then: the guest %s\n", target, state, after, guest);

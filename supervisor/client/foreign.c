@@ -14,7 +14,7 @@ static const struct foreign rows[] = {
 	{ "create virt-install init launch new add qemu-attach",
 	  "write %f (vmkeep.vm(5) begins with an example), then vmkeep check %n and vmkeep start %n" },
 	{ "edit set unset desc metadata domxml-from-native config-edit config-set config-unset config-device config-metadata config-template config-trust device device-*",
-	  "edit %f with an editor, then vmkeep check %n; vmkeep diff %n tells what waits for vmkeep reboot %n" },
+	  "edit %f, then vmkeep check %n; vmkeep diff %n shows what takes effect only after vmkeep reboot %n" },
 	{ "config config-show config-get show",
 	  "vmkeep cat %n prints its file, vmkeep cat --effective %n all keys with their values" },
 	{ "pending",
@@ -24,21 +24,21 @@ static const struct foreign rows[] = {
 	{ "delete rm remove undefine",
 	  "shut the guest down, remove %f, then vmkeep forget %n; its disk images stay" },
 	{ "rename domrename move mv",
-	  "shut the guest down, write its UUID= in [VM] (vmkeep info %n tells it), and rename %f; "
+	  "shut the guest down, write its UUID= in [VM] (vmkeep info %n shows it), and rename %f; "
 	  "its identity then follows the file" },
 	{ "clone copy cp virt-clone",
 	  "shut the guest down, copy its images, and copy %f under another name, with their paths in Path= "
 	  "and without UUID=, MACAddress= and Address=" },
 	{ "template profile profile-* project project-*",
-	  "[Defaults] in %d/vmkeep.conf holds for all VMs: see vmkeepd(8); drop-ins in NAME.vm.d for one: see vmkeep.vm(5)" },
+	  "[Defaults] in %d/vmkeep.conf applies to all VMs: see vmkeepd(8); drop-ins in NAME.vm.d for one: see vmkeep.vm(5)" },
 	{ "autostart enable disable",
 	  "write Enable=yes or Enable=no in [VM] of %f" },
 	{ "set-lifecycle-action",
 	  "write OnPowerOff=, OnReboot= or OnPanic= in [Lifecycle] of %f" },
 	{ "unlock",
-	  "a lock ends with the process that holds it: vmkeep check %n names that" },
+	  "a lock ends with the process that holds it: vmkeep check %n names it" },
 	{ "rescan cleanup mtunnel nbdstop dbus-vmstate enroll-efi-keys debug debug-*",
-	  "there is no need to: vmkeepd looks at files and processes itself; vmkeep check %n tells what it finds" },
+	  "not needed: vmkeepd watches files and processes itself; vmkeep check %n shows what it finds" },
 
 	/* --- devices --- */
 	{ "attach-device attach-disk attach-interface detach-device detach-device-alias detach-disk "
@@ -49,7 +49,7 @@ static const struct foreign rows[] = {
 	{ "cloudinit cloudinit-*",
 	  "make an ISO of the user data, name it at Path= in a [CDROM] section of %f, then vmkeep check %n" },
 	{ "nodedev-* hostdev*",
-	  "devices of the host are not handed to guests by a key; Args= in [QEMU] of %f takes QEMU's own options" },
+	  "no key passes devices of the host through; Args= in [QEMU] of %f takes QEMU's own options" },
 	{ "blockresize resize disk-resize vol-resize",
 	  "shut the guest down, run qemu-img resize on the image that vmkeep info %n names, then vmkeep start %n" },
 	{ "importdisk importovf disk-import import import-* image image-* vol-* pool-* storage storage-* "
@@ -64,13 +64,13 @@ static const struct foreign rows[] = {
 	{ "memtune blkiotune schedinfo cpulimit blkdeviotune domiftune",
 	  "[Limits] in %f has CPUQuota=, CPUWeight=, IOWeight=, MemoryMax= and TasksMax=, for the VM as a whole" },
 	{ "vcpupin emulatorpin iothreadpin numatune iothreadadd iothreaddel iothreadset cpusets affinity",
-	  "nothing pins processors for longer than a run: taskset -acp LIST PID, with the pid that vmkeep info %n tells" },
+	  "no key pins vCPUs; until the next start: taskset -acp LIST PID, with the pid from vmkeep info %n" },
 	{ "domif-setlink domif-getlink",
-	  "Link= in the [NIC] section of %f is the cable; vmkeep reboot %n makes it count" },
+	  "Link= in the [NIC] section of %f is the cable; vmkeep reboot %n applies it" },
 
 	/* --- what it does --- */
 	{ "top stats domstats cpu-stats virt-top perf dommemstat domblkstat domifstat nodecpustats nodememstats",
-	  "vmkeep list shows state and memory; top -p PID, with the pid that vmkeep info %n tells, what the process uses" },
+	  "vmkeep list shows state and memory; top -p PID, with the pid from vmkeep info %n, what the process uses" },
 	{ "domid domname domuuid domcontrol domblklist domblkinfo domblkerror domiflist vcpuinfo vcpucount "
 	  "guestvcpus iothreadinfo domlaunchsecinfo",
 	  "vmkeep info %n" },
@@ -81,7 +81,7 @@ static const struct foreign rows[] = {
 	{ "operation operation-*",
 	  "vmkeep jobs lists what is under way" },
 	{ "warning warning-*",
-	  "vmkeep check tells what is wrong with VMs, vmkeep host check what is with the host" },
+	  "vmkeep check shows what is wrong with VMs, vmkeep host check what is wrong with the host" },
 	{ "monitor",
 	  "vmkeep events prints what happens, vmkeep qmp %n query-status asks QEMU" },
 	{ "net-event pool-event nodedev-event secret-event qemu-monitor-event",
@@ -95,15 +95,15 @@ static const struct foreign rows[] = {
 	{ "fsck",
 	  "vmkeep console %n, and check file systems in the guest; qemu-img check is for its images, while it is shut down" },
 	{ "domhostname guest-agent-timeout get-user-sshkeys",
-	  "vmkeep guest info %n tells what the agent knows" },
+	  "vmkeep guest info %n shows what the agent knows" },
 	{ "set-user-sshkeys send-process-signal",
-	  "vmkeep guest exec %n -- COMMAND runs what does that in the guest" },
+	  "vmkeep guest exec %n -- COMMAND runs the command for it in the guest" },
 	{ "file file-* push pull mount unmount umount",
-	  "copy over the network, with scp, to the address that vmkeep ip %n tells" },
+	  "copy over the network, with scp, to the address that vmkeep ip %n prints" },
 	{ "terminal mon serial attach",
 	  "vmkeep console %n" },
 	{ "vncdisplay domdisplay vncproxy vnc spice view viewer virt-viewer screenshot webui display",
-	  "connect a VNC viewer to what vmkeep info %n tells as vnc" },
+	  "connect a VNC viewer to the address that vmkeep info %n shows as vnc" },
 	{ "send-key sendkey sendkeys",
 	  "vmkeep qmp %n '{\"execute\": \"send-key\", \"arguments\": {\"keys\": [{\"type\": \"qcode\", \"data\": \"ret\"}]}}'" },
 	{ "inject-nmi nmi",
@@ -126,7 +126,7 @@ static const struct foreign rows[] = {
 	  "snapshot-show snapshot-rename snapshots",
 	  "vmkeep snapshot list %n" },
 	{ "migrate migrate-* remote-migrate evacuate",
-	  "vmkeepd looks after one host: shut the guest down, copy %f and its images to the other host, "
+	  "vmkeepd manages one host: shut the guest down, copy %f and its images to the other host, "
 	  "remove %f here, and start it there" },
 	{ "rebuild",
 	  "shut the guest down, put a fresh image at Path= of its [Disk] section, then vmkeep start %n" },
@@ -145,20 +145,20 @@ static const struct foreign rows[] = {
 	{ "network-list-leases",
 	  "vmkeep net leases NAME" },
 	{ "network network-*",
-	  "vmkeep net list and vmkeep net show NAME tell; a network is a file %d/NAME.network, see vmkeep.network(5)" },
+	  "vmkeep net list and vmkeep net show NAME show them; a network is a file %d/NAME.network, see vmkeep.network(5)" },
 	{ "nwfilter-*",
 	  "there are no filters to write: what a guest can reach on a network is in vmkeep-security(7)" },
 	{ "iface-*",
-	  "interfaces of the host are its own: ip link shows them; Bridge= in a [NIC] section of %f uses a bridge" },
+	  "vmkeep does not configure the host's interfaces: ip link shows them; Bridge= in a [NIC] section of %f uses a bridge" },
 
 	/* --- the host and the program itself --- */
 	{ "capabilities domcapabilities cpu-models cpu-baseline cpu-compare hypervisor-cpu-* maxvcpus nodeinfo nodesevinfo "
 	  "sysinfo freecell freepages allocpages nodecpumap node-memory-tune hostname",
-	  "vmkeep host check tells what this host can do; lscpu and free -h tell its processors and memory" },
+	  "vmkeep host check shows what this host can do; lscpu and free -h show its processors and memory" },
 	{ "nodesuspend",
-	  "systemctl suspend; HostSuspend= in [Lifecycle] of %f tells what the guest does meanwhile" },
+	  "systemctl suspend; HostSuspend= in [Lifecycle] of %f sets what the guest does meanwhile" },
 	{ "secret-*",
-	  "there are no secrets but Password= in [Display], which names a file" },
+	  "the only secret is Password= in [Display], which names a file" },
 	{ "connect uri remote remote-* cluster cluster-*",
 	  "vmkeep talks to the daemon of this host, or to the one that --run DIR names" },
 	{ "admin admin-*",
@@ -168,9 +168,9 @@ static const struct foreign rows[] = {
 	{ "manpage",
 	  "man vmkeep" },
 	{ "alias alias-*",
-	  "use an alias of your shell" },
+	  "use a shell alias" },
 	{ "cd pwd echo exit quit lxc-enter-namespace",
-	  "there is no prompt of its own here: type vmkeep and a command in your shell; 'vmkeep help' lists them" },
+	  "vmkeep has no prompt of its own: type vmkeep and a command in your shell; 'vmkeep help' lists them" },
 };
 /* clang-format on */
 

@@ -50,7 +50,7 @@ void guest_exec_print(struct command *c, const char *target, const json_t *resul
 	if (json_is_true(json_object_get(result, "truncated")))
 		errors_note("%s: the guest agent dropped some of the output", target);
 	if (sig)
-		errors_note("%s: signal %d ended it", target, (int)json_integer_value(sig));
+		errors_note("%s: killed by signal %d", target, (int)json_integer_value(sig));
 	else if (json_integer_value(code))
 		errors_note("%s: exit status %d", target, (int)json_integer_value(code));
 }

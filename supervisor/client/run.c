@@ -136,7 +136,7 @@ static void run_reset_failed_print(struct command *c, const char *target, const 
 	_cleanup_(free_ptr) char *state = value_text(NULL, json_object_get(result, "state"));
 
 	if (json_is_false(json_object_get(result, "changed")))
-		buf_printf(&c->out, "%s: %s, with no failures to forget\n", target, state);
+		buf_printf(&c->out, "%s: %s, no failures to reset\n", target, state);
 	else
 		command_print(c, target, result);
 }
@@ -147,7 +147,7 @@ static void run_forget_print(struct command *c, const char *target, const json_t
 
 	buf_printf(&c->out, "%s: forgotten\n", target);
 	for (size_t i = 0; i < json_array_size(disks); i++)
-		buf_printf(&c->out, "%s: '%s' is left as it is\n", target,
+		buf_printf(&c->out, "%s: '%s' was kept\n", target,
 			json_string_value(json_array_get(disks, i)));
 }
 
@@ -284,11 +284,11 @@ static void run_note(const char *spelling)
 	static const struct {
 		const char *spelling, *note;
 	} notes[] = {
-		{ "destroy",     "'destroy' switches off at once, as in virsh, and deletes nothing" },
-		{ "net-destroy", "'net-destroy' takes the network down and deletes nothing" },
-		{ "dumpxml",     "there is no XML here: this is the configuration as 'vmkeep cat' prints it" },
-		{ "net-dumpxml", "there is no XML here: this is what 'vmkeep net show' prints" },
-		{ "define",      "a file in the configuration directory is a VM already: this only checks it" },
+		{ "destroy",     "'destroy' forces the VM off, as in virsh; nothing is deleted" },
+		{ "net-destroy", "'net-destroy' takes the network down; nothing is deleted" },
+		{ "dumpxml",     "vmkeep has no XML: this is the configuration as 'vmkeep cat' prints it" },
+		{ "net-dumpxml", "vmkeep has no XML: this is what 'vmkeep net show' prints" },
+		{ "define",      "a file in the configuration directory is already a VM: this only checks it" },
 	};
 	/* clang-format on */
 

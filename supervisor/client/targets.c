@@ -43,7 +43,7 @@ static int targets_add_matches(
 			targets_is_of_networks(c->verb) ? "network" : "VM", glob);
 	if ((c->verb->target == API_VM || c->verb->target == API_NETWORK) &&
 		c->targets > before + 1)
-		return err_set(e, ERR_USAGE, "'%s' matches %zu, and %s takes one", glob,
+		return err_set(e, ERR_USAGE, "'%s' matches %zu names, but %s takes one", glob,
 			c->targets - before, c->verb->command);
 	return 0;
 }

@@ -154,7 +154,7 @@ SKIPPED = {
     "needs a daemon that died, or one of another version: tests/system/test_found.py, test_wishes.py": (
         "it is known again after its next start",
         "it is left running",
-        "it was stopped or restarted, which no guest notices; vmkeep list and jobs tell what goes on",
+        "it was stopped or restarted, which does not affect guests: see vmkeep list and vmkeep jobs",
         "vmkeep check names VMs whose file is gone, vmkeep forget NAME frees their uids",
         "vmkeep kill %s ends it; or shut it down from within",
         "vmkeep kill %s forces it off; what the guest wrote is on disk as far as it got",

@@ -498,7 +498,7 @@ def test_the_file_of_a_vm_is_the_vm(daemon):
         f.write(vmk.read_text(path))
     result = daemon.vmkeep("check", copy)
     assert (result.code, result.out) == (0, "no problems\n") and "note: only its text was checked" in result.err, result
-    assert "because this is no VM's file in %s" % daemon.config in result.err
+    assert "because this is not a VM's file in %s" % daemon.config in result.err
     assert daemon.vmkeep("--quiet", "check", copy).err == ""
     # who may not ask the daemon reads it with their own rights
     os.chmod(daemon.config, 0o755)

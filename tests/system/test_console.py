@@ -59,7 +59,7 @@ def test_daemon_goes(daemon):
     terminal = daemon.stream("console", "a", terminal=True)
     terminal.until("up")
     daemon.kill_daemon()
-    terminal.until("Disconnected: vmkeepd is gone; guests do not end with it")
+    terminal.until("Disconnected: vmkeepd is gone; guests keep running")
     assert terminal.wait() == 10
     daemon.start()
 

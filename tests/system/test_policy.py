@@ -95,7 +95,7 @@ def test_failed_survives_the_daemon(daemon):
     out = daemon.ok("reset-failed", "a")
     assert "stopped" in out
     assert daemon.info("a")["reason"] == ""
-    assert daemon.ok("reset-failed", "a") == "a: stopped, with no failures to forget\n"
+    assert daemon.ok("reset-failed", "a") == "a: stopped, no failures to reset\n"
     assert daemon.one("reset-failed", "a")["changed"] is False
     daemon.kill_daemon()
     daemon.start()

@@ -34,7 +34,7 @@ def remake(make):
 
 
 def bind(path):
-    """A socket that nobody listens on."""
+    """A socket that nothing is listening on."""
     with socket.socket(socket.AF_UNIX) as s:
         try:
             s.bind(path)

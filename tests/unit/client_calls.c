@@ -110,10 +110,10 @@ static void order_and_exit_code_are_the_lines(void **state)
 		{ "start web*",		3, 1, 0,	 "web1: running\nweb2: running\n", ""					      },
 		{ "start web2 w*",		   3, 1, 0,   "web2: running\nweb1: running\n", ""						 },
 		{ "start web1 zz*",	    1, 1, 4,   "",				 "vmkeep: no VM matches 'zz*'\n"		 },
-		{ "cat *",			   1, 1, 2,   "",				"vmkeep: '*' matches 3, and cat takes one\n"},
+		{ "cat *",			   1, 1, 2,   "",				"vmkeep: '*' matches 3 names, but cat takes one\n"},
 		{ "start --no-wait web1 web2", 2, 2, 0,	"web1: job 7\nweb2: job 7\n",     ""						 },
 		{ "destroy web1",		  1, 1, 0,   "web1: running\n",
-			"note: 'destroy' switches off at once, as in virsh, and deletes nothing\n"						   },
+			"note: 'destroy' forces the VM off, as in virsh; nothing is deleted\n"						   },
 		{ "--json start web1",	       1, 1, 0,
 			"[\n  {\n    \"name\": \"web1\",\n    \"state\": \"running\",\n    \"changed\": true,\n"
 			"    \"reason\": null,\n    \"notes\": []\n  }\n]\n", "" },
@@ -124,9 +124,9 @@ static void order_and_exit_code_are_the_lines(void **state)
 			"      \"desc\": \"it is paused\",\n      \"hint\": null\n    }\n  }\n]\n",		"vmkeep: bad1: it is paused\n"	       },
 		{ "start web1 gone web2",	  3, 1, 10,  "web1: running\n",
 			"vmkeep: gone: vmkeepd closed the connection before it answered\n"
-			"hint: it was stopped or restarted, which no guest notices; vmkeep list and jobs tell what goes on\n"					 },
+			"hint: it was stopped or restarted, which does not affect guests: see vmkeep list and vmkeep jobs\n"					 },
 		{ "start web1 long",	     2, 1, 130, "web1: running\n",
-			"long: job 12 goes on; 'vmkeep jobs' shows it\n"									 },
+			"long: job 12 is still running; 'vmkeep jobs' shows it\n"									 },
 	};
 	/* clang-format on */
 	char out[LINE_OUTPUT_MAX], err[LINE_OUTPUT_MAX];

@@ -195,7 +195,7 @@ static void nobody_there_is_told_apart(void **state)
 	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
 	assert_true(conn_open(&c, dir, &e) < 0);
 	assert_int_equal(e.class, ERR_UNREACHABLE);
-	assert_non_null(strstr(e.text, "nobody listens"));
+	assert_non_null(strstr(e.text, "nothing is listening"));
 	close(fd);
 	unlink(sock);
 	rmdir(dir);
