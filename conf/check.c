@@ -248,6 +248,8 @@ static void check_disk(const struct check *k, const struct conf_disk *d)
 		DISK_PROBLEM(k, d, "Path", "missing; give Path=, or Size= for a new image");
 	if (d->aio == CONF_AIO_NATIVE && !direct)
 		DISK_PROBLEM(k, d, "AIO", "native needs Cache=none or directsync");
+	if (d->detect_zeroes == CONF_ZEROES_UNMAP && d->discard == CONF_DISCARD_IGNORE)
+		DISK_PROBLEM(k, d, "DetectZeroes", "unmap needs Discard=unmap");
 	check_bus(k, d);
 	check_file(k, d);
 }

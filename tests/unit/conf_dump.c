@@ -51,7 +51,7 @@ static const char *const texts[] = {
 	"[Boot]\nKernel=/k\nAppend=a, b\nAppend=c\nOrder=lan\n[Disk a]\nPath=a.raw\nX-c=d\n"
 	"[Disk a.b]\nPath=b.raw\nX-c=e\n",
 	"[Disk a]\nPath=/x y/%%n,=\"'.raw\nBase=b.raw\nFormat=qcow2\nBus=scsi\nCache=unsafe\nAIO=threads\n"
-	"Discard=ignore\nDetectZeroes=unmap\nOnError=ignore\nReadOnly=yes\nIOThread=yes\nSerial=s\n"
+	"Discard=ignore\nDetectZeroes=on\nOnError=ignore\nReadOnly=yes\nIOThread=yes\nSerial=s\n"
 	"[NIC n]\nBridge=br0\nMACAddress=52:54:00:00:00:01\nLink=down\n[NIC m]\nNetwork=x\n"
 	"Address=10.0.0.1\n[Display]\nListen=::\nPort=5901\nPassword=p\n[RNG]\nSource=none\nRate=1K\n"
 	"[Watchdog]\nModel=i6300esb\n[VSock]\nCID=7\n[Boot]\nVMGenID=no\n"
