@@ -99,6 +99,17 @@ static int create_tool_run(const struct jail *j, int fd, const char *const *argv
 	return WEXITSTATUS(status);
 }
 
+static bool create_has_program(void)
+{
+	static const char *const places[] = { "/usr/sbin/qemu-img", "/usr/bin/qemu-img",
+		"/sbin/qemu-img", "/bin/qemu-img" };
+	size_t i = 0;
+
+	while (i < ARRAY_SIZE(places) && access(places[i], X_OK) < 0)
+		i++;
+	return i < ARRAY_SIZE(places);
+}
+
 static bool create_is_full(int dir)
 {
 	struct statvfs v;
@@ -177,6 +188,25 @@ static int create_fill(
 	return e->number;
 }
 
+/* What can be known before anything is made; for a check, too. */
+static int create_can(const struct jail *j, const struct jail_file *f, int dir, struct err *e)
+{
+	if (!create_has_program()) {
+		err_set(e, ERR_NOT_FOUND, "%s: create %s: there is no qemu-img", f->what,
+			f->shown_path);
+		return err_hint(e, "install qemu-utils");
+	}
+	if (faccessat(dir, ".", W_OK, 0) < 0) {
+		err_errno(e, "%s: create %s", f->what, f->shown_path);
+		return err_hint(e, "findmnt -T %s shows how it is mounted", j->image_dir);
+	}
+	if (!create_is_full(dir))
+		return 0;
+	err_set(e, ERR_NO_RESOURCES, "%s: create %s: No space left on device", f->what,
+		f->shown_path);
+	return err_hint(e, "make room on the file system of %s", j->image_dir);
+}
+
 static int create_make(const struct jail *j, const struct jail_file *f, int dir,
 	const char *temporary, struct err *e)
 {
@@ -230,6 +260,8 @@ int image_create(struct jail *j, struct jail_file *f, struct err *e)
 	if (dir < 0)
 		return path_blame(j, f, errno, e);
 	r = mark_new(j, f, e);
+	if (r == 0)
+		r = create_can(j, f, dir, e);
 	if (r < 0 || j->check)
 		return r;
 	if (!j->may_create)

@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "supervisor/jail/jail.h"
 
 enum { LEASE_TRIES = 150, LEASE_PAUSE_US = 20000 };
@@ -157,8 +158,15 @@ static int files_open_image_dir(struct jail *j, const struct jail_file *f, struc
 	j->image_dir_fd = open(j->image_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (j->image_dir_fd < 0 && errno == ENOENT && path_was_there(f))
 		return path_blame(j, f, ENOENT, e);
-	if (j->image_dir_fd < 0)
-		return err_errno(e, "%s: open image directory %s", f->what, j->image_dir);
+	if (j->image_dir_fd < 0) {
+		_cleanup_(free_ptr) char *quoted = text_shell_quote(j->image_dir);
+
+		err_errno(e, "%s: open image directory %s", f->what, j->image_dir);
+		return e->number == -ENOENT
+			       ? err_hint(e, "mount what belongs there, or make it: mkdir -p %s",
+					 quoted)
+			       : e->number;
+	}
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 #include <sys/fsuid.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -46,11 +47,25 @@ static bool idmap_guest_may(const struct jail *j, const struct jail_file *f, int
 	return may;
 }
 
+static bool idmap_is_read_only(const struct jail_file *f)
+{
+	struct statvfs v;
+
+	return f->write && f->fd >= 0 && fstatvfs(f->fd, &v) == 0 && v.f_flag & ST_RDONLY;
+}
+
 int file_refused(const struct jail *j, const struct jail_file *f, struct err *e)
 {
 	_cleanup_(free_ptr) char *quoted = text_shell_quote(f->path);
 	const char *rights = f->write ? "rw" : "r";
 
+	if (idmap_is_read_only(f)) {
+		err_set(e, ERR_PERMISSION, "%s: %s is on a file system that is mounted read-only",
+			f->what, f->shown_path);
+		return err_hint(e,
+			"findmnt -T %s shows which; remount it for writing, or write ReadOnly=yes",
+			quoted);
+	}
 	err_set(e, ERR_PERMISSION, "%s: the VM's uid %u may not %s %s (owner uid %u, mode %04o)",
 		f->what, j->uid, f->write ? "write" : "read", f->shown_path, f->st.st_uid,
 		f->st.st_mode & 07777);

@@ -61,7 +61,7 @@ static int image_refuse_alien(
 		return base_hint(f, "raw", e);
 	if (m && f->kind != JAIL_NVRAM)
 		return magic_cure(f, m, e);
-	if (f->kind == JAIL_DISK)
+	if (f->kind == JAIL_DISK || f->kind == JAIL_CDROM)
 		return err_hint(e,
 			"write Format=raw if it is a raw image; qemu-img info %s shows what it is",
 			quoted);
@@ -86,6 +86,13 @@ static int image_check_backing(const struct jail_file *f, const struct qcow2 *q,
 			f->shown_path);
 	err_set(e, ERR_INVALID_CONFIG, "%s: %s has the backing file '%s', which is not configured",
 		f->what, f->shown_path, name);
+	if (f->kind == JAIL_CDROM) {
+		_cleanup_(free_ptr) char *quoted = text_shell_quote(f->path);
+
+		return err_hint(e,
+			"a CD has no Base=: qemu-img convert -O qcow2 %s NEW makes one that is whole",
+			quoted);
+	}
 	if (strchr(name, ':') || strchr(name, '\\'))
 		return err_hint(e, "write Base= with the file's path if it is to be used");
 	return err_hint(e, "write Base=%s if it is to be used", name);
@@ -173,7 +180,8 @@ int image_check(struct jail *j, struct jail_file *f, struct err *e)
 	uint8_t head[IMAGE_HEAD];
 	ssize_t n;
 
-	if (f->fd < 0 || f->kind == JAIL_CDROM || f->kind == JAIL_FIRMWARE)
+	if (f->fd < 0 || f->kind == JAIL_FIRMWARE ||
+		(f->kind == JAIL_CDROM && f->format != JAIL_QCOW2)) /* any bytes make a raw CD */
 		return 0;
 	n = image_read_head(f, head);
 	if (n < 0)
@@ -252,7 +260,8 @@ void image_warn(const struct jail *j, const struct jail_file *f, jail_warn *warn
 
 	if (n < 0 || (f->kind != JAIL_DISK && f->kind != JAIL_BASE && f->kind != JAIL_CDROM))
 		return;
-	if (f->kind != JAIL_CDROM && image_check_header(f, head, (size_t)n, &worse) < 0)
+	if ((f->kind != JAIL_CDROM || f->format == JAIL_QCOW2) &&
+		image_check_header(f, head, (size_t)n, &worse) < 0)
 		return;
 	if (f->format == JAIL_RAW)
 		found = image_doubt_raw(f, head, (size_t)n, &e);

@@ -31,14 +31,15 @@ static const struct jail_role roles[] = {
 		.cpu_seconds = 600,
 		.memory = 2048ULL * MIB,
 		.growth = 1024ULL * MIB },
-	/* A QEMU without a guest: queried on its standard input, or booting 512 bytes. */
+	/* A QEMU without a guest: queried on its standard input, booting 512 bytes, or opening a VM's
+	 * images for reading. */
 	{ .name = "probe",
 		.ends_with_daemon = true,
 		.install = "install qemu-system-x86, or correct Binary=",
 		.own_input = true,
 		.own_output = true,
 		.ioctls = IOCTL_DISK,
-		.nofile = 256,
+		.nofile = 4096,
 		.nproc = 1024, /* as many vCPUs as a guest's */
 		.cpu_seconds = 60 },
 	/* Binds ports 53 and 67, and replies to clients without an address yet, for which it must

@@ -32,6 +32,7 @@ SKIPPED = {
         "install dnsmasq-base",
         "install qemu-utils",
         "install the package ovmf",
+        "the firmware's files are damaged: reinstall the package ovmf",
         "install the vmkeep that started it, or shut the guest down from within",
         "nftables is needed: apt install nftables",
         "nothing needs to be done; virsh net-destroy default && virsh net-autostart --disable default frees name "
@@ -137,6 +138,7 @@ SKIPPED = {
         "Kernel= in [Boot] needs a Linux kernel, such as /boot/vmlinuz-VERSION",
         "a link of another kind may have that name: ip -d link show %s",
         "df shows where",
+        "findmnt -T %s shows how it is mounted",
         "pgrep -U %u",
         "qemu-img info %s shows what it is",
         "ss -lntup shows what has it",

@@ -49,6 +49,36 @@ def no_directory(p, daemon):
     daemon.ok("start", "a")
 
 
+@cure("mount what belongs there, or make it: mkdir -p %s")
+def no_image_directory(p, daemon):
+    daemon.write("a.vm", vm(disk("a.raw", "Size=1M")))
+    os.rmdir(daemon.images)
+    p.runs(p.refused("start", "a", code=4), "mkdir")
+    daemon.ok("start", "a")
+
+
+@cure("findmnt -T %s shows which; remount it for writing, or write ReadOnly=yes")
+def mounted_read_only(p, daemon):
+    daemon.micro("a")
+    daemon.exec("mount", "--bind", daemon.images, daemon.images)
+    daemon.exec("mount", "-o", "remount,bind,ro", daemon.images)
+    hint = p.refused("start", "a", code=9)
+    assert daemon.images in p.runs(hint, "findmnt")
+    p.writes(hint, 0, "[Disk root]")
+    daemon.ok("start", "a")
+    daemon.ok("kill", "a")
+    daemon.exec("umount", "-l", daemon.images)
+
+
+@cure("a CD has no Base=: qemu-img convert -O qcow2 %s NEW makes one that is whole")
+def a_cd_on_a_base(p, daemon):
+    daemon.micro("a", "deaf", extra="[CDROM cd]\nPath=cd.qcow2\n")
+    daemon.exec("qemu-img", "create", "-qf", "qcow2", "-b", "a.raw", "-F", "raw", daemon.images + "/cd.qcow2")
+    p.runs(p.refused("start", "a", code=2), "qemu-img", NEW=daemon.images + "/new.qcow2")
+    p.set("a.vm", "[CDROM cd]", "Path", "new.qcow2")
+    daemon.ok("start", "a")
+
+
 @cure("correct the path")
 def no_kernel(p, daemon):
     daemon.micro("a", extra="[Boot]\nKernel=%s/none\n" % daemon.base)

@@ -33,7 +33,7 @@ PROSE = {"needs", "runs", "brings", "speaks", "knows", "did", "may", "talks", "t
 # Programs that a hint may name, by the package that a Debian host has or our package asks for.
 PROGRAMS = {
     "apt", "systemctl", "dmesg", "mount", "chmod", "chown", "rm", "df", "free", "top", "taskset", "lscpu", "man", "mknod",
-    "modprobe", "ip", "ss", "pgrep", "nft", "qemu-img", "setcap", "getfacl", "setfacl", "getfattr", "setfattr", "chattr",
+    "modprobe", "ip", "ss", "pgrep", "nft", "qemu-img", "findmnt", "mkdir", "setcap", "getfacl", "setfacl", "getfattr", "setfattr", "chattr",
     "ausearch", "iptables", "iptables-legacy", "firewall-cmd", "sysctl", "truncate", "head", "virsh", "vmkeepd", "vmkeep", "scp", "nsenter", "virt-aa-status"}
 PACKAGES = {"qemu-system-x86", "qemu-utils", "ovmf", "nftables", "dnsmasq-base", "chrony", "qemu-system-gui", "qemu-block-extra"}
 
