@@ -165,12 +165,10 @@ static json_t *vm_make_plan(const struct vm_check *c)
 	const struct vm *vm = c->start.vm, *real = vms_find(c->daemon->vms, vm->name);
 	json_t *plan = json_deep_copy(c->start.plan.json), *files = json_object_get(plan, "files"),
 	       *file;
-	_cleanup_(close_fd) int dir = vm_state_open(c->daemon, vm->name);
-	bool nvram = dir >= 0 && faccessat(dir, VM_NVRAM, F_OK, 0) == 0;
 	size_t i;
 
 	json_array_foreach (files, i, file)
-		if (!nvram && streq(vm_member(file, "kind"), "nvram")) {
+		if (c->start.new_firmware && streq(vm_member(file, "kind"), "nvram")) {
 			json_array_remove(files, i); /* made by the first start */
 			break;
 		}
@@ -276,6 +274,7 @@ void vm_check_free(struct vm_check *c)
 	check_space_free(c->space);
 	check_files_release(&c->files);
 	vm_plan_release(&c->start.plan);
+	firmware_free(c->start.new_firmware);
 	if (c->start.vm)
 		vm_free(c->start.vm);
 	for (size_t i = 0; i < c->n; i++)

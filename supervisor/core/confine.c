@@ -22,15 +22,24 @@ struct confined {
 	void *data;
 };
 
+int confine_program(const char *name, char *path, size_t size, struct err *e)
+{
+	char unused[4096];
+
+	if (child_find(name, path ? path : unused, path ? size : sizeof unused))
+		return 0;
+	errno = ENOENT;
+	err_errno(e, "run '%s'", name);
+	return streq(name, "qemu-img") ? err_hint(e, "install qemu-utils") : e->number;
+}
+
 json_t *confine_plan(const char *role, const char *name, uid_t uid, const char *root,
 	const char *const *argv, struct err *e)
 {
 	json_t *words = json_array();
 	char path[4096];
 
-	if (!child_find(argv[0], path, sizeof path)) {
-		errno = ENOENT;
-		err_errno(e, "run '%s'", argv[0]);
+	if (confine_program(argv[0], path, sizeof path, e) < 0) {
 		json_decref(words);
 		return NULL;
 	}

@@ -17,7 +17,10 @@
 
 struct ev_loop;
 
-/* The plan for a helper program; argv[0] is looked up in PATH (ERR_NOT_FOUND). The caller adds
+/* Looks a program up in PATH (ERR_NOT_FOUND). path may be NULL. */
+int confine_program(const char *name, char *path, size_t size, struct err *e);
+
+/* The plan for a helper program; argv[0] is looked up so. The caller adds
  * "files" and "paths". root: a directory of ours, see plan.h. */
 json_t *confine_plan(const char *role, const char *name, uid_t uid, const char *root,
 	const char *const *argv, struct err *e);

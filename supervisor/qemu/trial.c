@@ -2,8 +2,10 @@
 #include "supervisor/qemu/trial.h"
 
 #include "base/buf.h"
+#include "conf/conf.h"
 #include "supervisor/core/daemon.h"
 #include "supervisor/host/uids.h"
+#include "supervisor/qemu/device.h"
 
 static const double trial_seconds = 10;
 
@@ -13,7 +15,7 @@ struct trial {
 	struct argv *out;
 	size_t room;
 	const char *option; /* the current one */
-	bool no_memory, no_kernel;
+	struct trial_host host;
 };
 
 static void trial_word(struct trial *t, const char *word)
@@ -56,21 +58,73 @@ static const char *trial_member(const json_t *o, const char *name)
 
 /* --- options that name something of the host --- */
 
-/* The two flash images must have the firmware's sizes: left out, and -machine does not use them. */
+/* "d-root" becomes "t-root": the device has the name already. */
+static void trial_rename(json_t *node)
+{
+	_cleanup_(free_ptr) char *name = xstrdup(trial_member(node, "node-name"));
+
+	*name = (char)(*name == 'd' ? 't' : 'u');
+	json_object_set_new(node, "node-name", json_string(name));
+}
+
+/* Opens an image as a start does, but for reading only and without locks. A device is not opened
+ * twice. */
+static void trial_image(struct trial *t, const json_t *image, bool flash)
+{
+	json_t *top = json_deep_copy(image);
+
+	for (json_t *node = top; json_is_object(node); node = json_object_get(node, "backing")) {
+		json_t *file = json_object_get(node, "file");
+
+		if (streq(trial_member(file, "driver"), "host_device")) {
+			json_decref(top);
+			return;
+		}
+		json_object_set_new(node, "read-only", json_true());
+		json_object_set_new(file, "locking", json_string("off"));
+		if (!flash)
+			trial_rename(node);
+		if (!flash)
+			trial_rename(file);
+	}
+	trial_json(t, "-blockdev", top);
+}
+
+/* The variables that the first start would make are a copy of the firmware's. */
+static void trial_flash(struct trial *t, json_t *o)
+{
+	const struct firmware *new = t->host.new_firmware;
+
+	if (new && streq(trial_member(o, "node-name"), "pflash1")) {
+		json_object_set_new(o, "driver", json_string(conf_format_name(new->vars_format)));
+		json_object_set_new(json_object_get(o, "file"), "filename", json_string(new->vars));
+	}
+	trial_image(t, o, true);
+}
+
+/* Devices get null disks: some do not take what is read-only. Flash images must have the firmware's
+ * sizes: without files they are left out, and -machine does not use them. */
 static void trial_blockdev(struct trial *t, const char *value, json_t *o)
 {
 	const char *node = trial_member(o, "node-name");
+	const bool flash = strncmp(node, "pflash", 6) == 0;
 
-	if (strncmp(node, "pflash", 6) != 0)
+	if (!flash)
 		trial_json(t, "-blockdev",
 			json_pack("{s:s, s:s, s:I, s:b, s:b}", "driver", "null-co", "node-name",
 				node, "size", (json_int_t)1 << 30, "read-zeroes", 1, "read-only",
 				json_is_true(json_object_get(o, "read-only"))));
+	if (t->host.no_files)
+		return;
+	if (flash)
+		trial_flash(t, o);
+	else
+		trial_image(t, o, false);
 }
 
 static void trial_machine(struct trial *t, const char *value, json_t *o)
 {
-	const char *flash = strstr(value, ",pflash0=");
+	const char *flash = t->host.no_files ? strstr(value, ",pflash0=") : NULL;
 	_cleanup_(free_ptr) char *rest =
 		xstrndup(value, flash ? (size_t)(flash - value) : strlen(value));
 
@@ -114,13 +168,13 @@ static void trial_device(struct trial *t, const char *value, json_t *o)
 
 static void trial_memory(struct trial *t, const char *value, json_t *o)
 {
-	trial_option(t, "-m", t->no_memory ? "16M" : value);
+	trial_option(t, "-m", t->host.no_memory ? "16M" : value);
 }
 
 /* QEMU reads the kernel, if vmkeep-jail could. */
 static void trial_boot(struct trial *t, const char *value, json_t *o)
 {
-	if (!t->no_kernel)
+	if (!t->host.no_files)
 		trial_option(t, t->option, value);
 }
 
@@ -148,9 +202,9 @@ static const struct {
 	{ "-uuid", trial_drop },
 };
 
-void trial_argv(struct argv *out, const struct argv *of, bool no_memory, bool no_kernel)
+void trial_argv(struct argv *out, const struct argv *of, const struct trial_host *host)
 {
-	struct trial t = { .out = out, .no_memory = no_memory, .no_kernel = no_kernel };
+	struct trial t = { .out = out, .host = *host };
 
 	for (size_t i = 0; i < of->n; i++) {
 		size_t k = 0;
@@ -169,22 +223,45 @@ void trial_argv(struct argv *out, const struct argv *of, bool no_memory, bool no
 	}
 }
 
-struct confined *trial_run(const struct daemon *d, const struct argv *argv, bool kvm, json_t *files,
-	confined_fn *done, void *data, struct err *e)
+/* What a start reads and writes, to be read only. The device nodes of a host are not opened twice. */
+static json_t *trial_files(const json_t *plan, const struct trial_host *host)
 {
+	json_t *files = json_array(), *file;
+	size_t i;
+
+	json_array_foreach (json_object_get(plan, "files"), i, file) {
+		const bool made = host->new_firmware && streq(trial_member(file, "kind"), "nvram");
+		json_t *copy;
+
+		if (host->no_files || device_path_is_block(trial_member(file, "path")))
+			continue;
+		copy = json_copy(file);
+		json_object_set_new(copy, "write", json_false());
+		json_object_del(copy, "create");
+		if (made) {
+			json_object_set_new(copy, "kind", json_string("firmware"));
+			json_object_set_new(copy, "path", json_string(host->new_firmware->vars));
+		}
+		json_array_append_new(files, copy);
+	}
+	return files;
+}
+
+struct confined *trial_run(const struct daemon *d, const struct argv *argv, const json_t *of,
+	const struct trial_host *host, confined_fn *done, void *data, struct err *e)
+{
+	static const char *const same[] = { "kvm", "image_dir", "io_uring" };
 	const struct child_options options = {
 		.input = trial_input,
 		.timeout = trial_seconds,
 	};
 	json_t *plan = confine_plan("probe", ".trial", d->uids->probe, d->dirs.run, argv->word, e);
 
-	if (!plan) {
-		json_decref(files);
+	if (!plan)
 		return NULL;
-	}
-	json_object_set_new(plan, "kvm", json_boolean(kvm));
-	json_object_set_new(plan, "image_dir", json_string(d->image_dir));
-	json_object_set_new(plan, "files", files);
+	for (size_t i = 0; i < ARRAY_SIZE(same); i++)
+		json_object_set(plan, same[i], json_object_get(of, same[i]));
+	json_object_set_new(plan, "files", trial_files(of, host));
 	return confine_run(d->loop.ev, d->jail, plan, NULL, 0, &options, done, data, e);
 }
 

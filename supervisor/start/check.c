@@ -2,6 +2,7 @@
 #include "supervisor/start/check.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -10,6 +11,7 @@
 #include "supervisor/vm/bases.h"
 #include "supervisor/qemu/trial.h"
 #include "supervisor/vm/death.h"
+#include "supervisor/vm/dirs.h"
 #include "supervisor/vm/said.h"
 #include "supervisor/vm/uuid.h"
 #include "supervisor/vm/vms.h"
@@ -204,6 +206,22 @@ int start_check_identity(struct start_check *c)
 	return STEP_DONE;
 }
 
+/* The UEFI variables, if its first start would make them. */
+int start_check_nvram(struct start_check *c)
+{
+	_cleanup_(close_fd) int dir = vm_state_open(c->vm->daemon, c->vm->name);
+	struct err e = ERR_INIT;
+
+	firmware_free(c->new_firmware);
+	c->new_firmware = NULL;
+	if (!c->probe || (dir >= 0 && faccessat(dir, VM_NVRAM, F_OK, 0) == 0) ||
+		vm_firmware(&c->vm->proc.conf, c->probe, &c->new_firmware, &e) < 0)
+		return STEP_DONE; /* the plan fails as well */
+	if (c->new_firmware && confine_program("qemu-img", NULL, 0, &e) < 0)
+		check_error(c, "Firmware", &e);
+	return STEP_DONE;
+}
+
 static const struct conf_place *check_place_of_nic(const struct start_check *c, const char *id)
 {
 	const struct conf_vm *conf = &c->vm->file.conf;
@@ -296,9 +314,10 @@ int start_check_files(struct start_check *c)
 
 /* --- what only QEMU knows --- */
 
-static void check_on_tried(void *data, const struct child_result *r, const struct err *jail)
+static int check_try(struct start_check *c);
+
+static void check_tell_trial(const struct start_check *c, const struct child_result *r)
 {
-	struct start_check *c = data;
 	_cleanup_(free_ptr) char *said = trial_said(r->err, r->err_len), *why = NULL;
 	struct death death = { .known = true,
 		.code = r->status < 0 ? CLD_KILLED : CLD_EXITED,
@@ -306,46 +325,56 @@ static void check_on_tried(void *data, const struct child_result *r, const struc
 	struct err e = ERR_INIT;
 	char how[128];
 
-	c->trial = NULL;
 	death_how(&death, how, sizeof how);
-	if (!jail && r->status == -ETIMEDOUT) {
+	if (r->status == -ETIMEDOUT) {
 		check_warning(
 			c, NULL, "QEMU could not be tried: no answer", "is the host very busy?");
-	} else if (!jail && r->status != 0) {
+	} else if (r->status != 0) {
 		said_failure(said, strlen(said), how, &why, &e);
 		check_error(c,
 			e.class != ERR_INVALID_CONFIG	  ? NULL
 			: c->vm->proc.conf.cpu_features.n ? "Features"
 							  : "Model",
 			&e);
-	} /* else a start says it better */
+	}
+}
+
+static void check_on_tried(void *data, const struct child_result *r, const struct err *jail)
+{
+	struct start_check *c = data;
+
+	c->trial = NULL;
+	/* an image that is yet to be made, or not for the uid of a trial */
+	if (jail && !c->files_told) {
+		c->files_told = true;
+		if (check_try(c) == STEP_WAITS)
+			return;
+	} else if (!jail) { /* else a start says it better */
+		check_tell_trial(c, r);
+	}
 	start_check_next(c);
 }
 
-static json_t *check_kernel_of(const json_t *plan)
+static int check_try(struct start_check *c)
 {
-	json_t *files = json_array(), *file;
-	size_t i;
+	const bool running = check_is_running(c);
+	const struct trial_host host = { .no_memory = running || c->memory_told,
+		.no_files = running || c->files_told,
+		.new_firmware = c->new_firmware };
+	struct argv argv = ARGV_INIT;
+	struct err e = ERR_INIT;
 
-	json_array_foreach (json_object_get(plan, "files"), i, file)
-		if (streq(json_string_value(json_object_get(file, "kind")), "kernel"))
-			json_array_append(files, file);
-	return files;
+	trial_argv(&argv, &c->plan.argv, &host);
+	c->trial = trial_run(c->vm->daemon, &argv, c->plan.json, &host, check_on_tried, c, &e);
+	argv_release(&argv);
+	return c->trial ? STEP_WAITS : STEP_DONE;
 }
 
 /* A QEMU with the VM's command line: see trial.h. Not with Args=, which nobody knows. */
 int start_check_trial(struct start_check *c)
 {
-	const bool kvm = c->vm->proc.accel == CONF_ACCEL_KVM;
-	struct argv argv = ARGV_INIT;
-	struct err e = ERR_INIT;
-
-	if (!c->plan.argv.n || c->vm->proc.conf.args.n || (kvm && c->kvm.number))
+	if (!c->plan.argv.n || c->vm->proc.conf.args.n ||
+		(c->vm->proc.accel == CONF_ACCEL_KVM && c->kvm.number))
 		return STEP_DONE;
-	trial_argv(&argv, &c->plan.argv, check_is_running(c) || c->memory_told, c->files_told);
-	c->trial = trial_run(c->vm->daemon, &argv, kvm,
-		c->files_told ? json_array() : check_kernel_of(c->plan.json), check_on_tried, c,
-		&e);
-	argv_release(&argv);
-	return c->trial ? STEP_WAITS : STEP_DONE;
+	return check_try(c);
 }

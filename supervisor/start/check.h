@@ -18,11 +18,12 @@ struct start_check {
 	const struct probe *probe; /* of its QEMU; NULL: none */
 	struct vm_plan plan;
 	struct confined *trial;
-	bool memory_told; /* there is too little: the trial goes without */
-	bool files_told;  /* set by files(): an error was reported */
-	bool nameless;	  /* its identity cannot be completed, so there is no plan */
-	bool uuid_told;	  /* a duplicate UUID was reported already */
-	bool kvm_asked;	  /* once for many VMs, since a failure takes seconds */
+	struct firmware *new_firmware; /* of a VM without UEFI variables; NULL: none needed */
+	bool memory_told;	       /* there is too little: the trial goes without */
+	bool files_told;	       /* set by files(): an error was reported */
+	bool nameless;		       /* its identity cannot be completed, so there is no plan */
+	bool uuid_told;		       /* a duplicate UUID was reported already */
+	bool kvm_asked;		       /* once for many VMs, since a failure takes seconds */
 	struct err kvm;
 	/* Reports one row. severity: "error", what a start would end with; or "warning", then only
 	 * the texts count. key may be NULL. */
@@ -40,7 +41,8 @@ void start_check_at(struct start_check *c, const struct start_step *step);
 void start_check_next(struct start_check *c);
 
 start_check_fn start_check_permission, start_check_configuration, start_check_memory,
-	start_check_qemu, start_check_kvm, start_check_identity, start_check_networks,
-	start_check_parts, start_check_plan, start_check_files, start_check_trial;
+	start_check_qemu, start_check_kvm, start_check_identity, start_check_nvram,
+	start_check_networks, start_check_parts, start_check_plan, start_check_files,
+	start_check_trial;
 
 #endif

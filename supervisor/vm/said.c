@@ -18,6 +18,9 @@ static const struct {
 } known[] = {
 	/* clang-format off */
 	{ "Image is corrupt", false, "copy the image, then: qemu-img check -r all" },
+	{ "in snapshot table entry", false, "copy the image, then: qemu-img check -r all" },
+	{ "size of system firmware", false, "the firmware's files are damaged: reinstall the package ovmf" },
+	{ "system firmware block device", false, "the firmware's files are damaged: reinstall the package ovmf" },
 	{ "does not support O_DIRECT", false, "this file system needs Cache=writeback" },
 	{ "aio=native was specified", false, "write Cache=none, or AIO=threads" },
 	{ "aio=io_uring was specified", false, "this QEMU is built without: write AIO=threads" },
@@ -192,14 +195,39 @@ static bool said_missing_features(const char *said, size_t len, struct err *e)
 	return true;
 }
 
+/* With the option reduced to its file or device, which is what people know it by. */
+static void said_add_line(struct buf *b, const char *line, const char *end)
+{
+	const char *colon = memchr(line, ':', (size_t)(end - line)), *why = line;
+	_cleanup_(free_ptr) char *about = NULL;
+
+	if (colon && end - colon > 2 && colon[1] == ' ' &&
+		!memchr(line, ' ', (size_t)(colon - line)))
+		why = said_after_option(colon + 2, end, &about);
+	if (why != line)
+		buf_add(b, line, (size_t)(colon + 2 - line));
+	if (about && !memmem(why, (size_t)(end - why), about, strlen(about)))
+		buf_printf(b, "%s: ", about);
+	buf_add(b, why, (size_t)(end - why));
+}
+
 char *said_lines(const char *said, size_t len)
 {
+	_cleanup_(buf_release) struct buf b = BUF_INIT;
 	char *text, *from;
 	int lines = 0;
 
 	while (len && said[len - 1] == '\n')
 		len--;
-	text = text_escape(said, len, true);
+	for (const char *line = said, *end; line < said + len; line = end) {
+		const char *newline = memchr(line, '\n', (size_t)(said + len - line));
+
+		end = newline ? newline : said + len;
+		said_add_line(&b, line, end);
+		if (newline)
+			buf_addc(&b, *end++);
+	}
+	text = text_escape(b.data ? b.data : "", b.len, true);
 	for (from = text + strlen(text); from > text && lines < SAID_LINES; from--)
 		lines += from[-1] == '\n';
 	if (lines == SAID_LINES)

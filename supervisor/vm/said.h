@@ -14,7 +14,7 @@
 
 enum { SAID_MAX = 8192 }; /* bytes from the end of stderr that are worth reading */
 
-/* The last 20 lines, escaped; the caller frees them. */
+/* The last 20 lines, escaped, with options reduced as in said_why(); the caller frees them. */
 char *said_lines(const char *said, size_t len);
 
 /* Why a QEMU, which ended as how says ("exit status 1"), did not start: class, text with its last

@@ -160,6 +160,46 @@ def hidden(path):
     return before
 
 
+def covered(path, text="", mode=0o644):
+    """Another file in its place, for as long."""
+    @contextlib.contextmanager
+    def before(world, name):
+        cover = os.path.join(world.base, "cover")
+        with open(cover, "w", encoding="utf-8") as f:
+            f.write(text)
+        os.chmod(cover, mode)
+        world.exec("mount", "--bind", cover, path)
+        yield
+        world.exec("umount", "-l", path)
+    return before
+
+
+@contextlib.contextmanager
+def read_only(world, name):
+    """The image directory."""
+    world.exec("mount", "--bind", world.images, world.images)
+    world.exec("mount", "-o", "remount,bind,ro", world.images)
+    yield
+    world.exec("umount", "-l", world.images)
+
+
+@contextlib.contextmanager
+def moved(world, name):
+    """The image directory is gone."""
+    os.rename(world.images, world.images + ".away")
+    yield
+    os.rename(world.images + ".away", world.images)
+
+
+@contextlib.contextmanager
+def no_space(world, name):
+    """In the image directory."""
+    world.exec("mount", "-t", "tmpfs", "-o", "size=1M,mode=755", "none", world.images)
+    world.exec("sh", "-c", "dd if=/dev/zero of=%s/fill bs=4k 2>/dev/null || :" % world.images)
+    yield
+    world.exec("umount", "-l", world.images)
+
+
 def network(name, text, then=nothing):
     """A .network file; what was made of it is taken down."""
     @contextlib.contextmanager
@@ -205,8 +245,22 @@ def qcow2(**change):
     return struct.pack(">4sIQIIQIIQQIIQQQQII", *fields.values()).ljust(1 << 20, b"\0")
 
 
+def put(image, at, data):
+    return image[:at] + data + image[at + len(data):]
+
+
 def disk(path, more=""):
     return "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=%s\n%s" % (path, more)
+
+
+def cd(ending, content):
+    return Case("CD %s of %d bytes, %r" % (ending, len(content), content[72:84]), before=written(ending, content),
+                text="[VM]\nMemory=16M\nNetworks=none\n[CDROM cd]\nPath={vm}%s\n" % ending)
+
+
+def inside(title, content, more=""):
+    """What only QEMU knows of an image."""
+    return Case("qcow2 " + title, text=disk("{vm}.qcow2", more), before=written(".qcow2", content))
 
 
 def nic(*words, net="default"):
@@ -218,6 +272,8 @@ LOCKER = "import fcntl\nf=open('{images}/{vm}.raw','r+b')\nfcntl.lockf(f, fcntl.
 LEASE = "import fcntl\nf=open('{images}/{vm}.raw','rb')\nfcntl.fcntl(f, fcntl.F_SETLEASE, fcntl.F_RDLCK)"
 LAB = "[Network]\nMode=nat\nBridge=lab0\nAddress=10.30.0.1/24\n"
 SMALL = "[Network]\nMode=nat\nBridge=sml0\nAddress=10.31.0.1/30\n[DHCPServer]\nRange=10.31.0.2-10.31.0.2\n"
+OVMF = "/usr/share/OVMF/OVMF_%s_4M.fd"
+BITMAPS = (b"\x23\x85\x28\x75\0\0\0\x18\0\0\0\1\0\0\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\1\0\0")
 NOWHERE = "99999999-8888-7777-6666-555555555555"
 
 
@@ -275,6 +331,11 @@ def hosts():
         Case("UEFI", [("Boot", "Firmware=uefi")]),
         Case("secure boot", [("Boot", "SecureBoot=yes")]),
         Case("UEFI missing", [("Boot", "Firmware=uefi")], mounted("/usr/share/qemu/firmware")),
+        Case("UEFI code empty", [("Boot", "Firmware=uefi")], covered(OVMF % "CODE")),
+        Case("UEFI code of an odd length", [("Boot", "Firmware=uefi")], covered(OVMF % "CODE", "x" * 5000)),
+        Case("UEFI code too large", [("Boot", "Firmware=uefi")], covered(OVMF % "CODE", "x" * (9 << 20))),
+        Case("UEFI variables empty", [("Boot", "Firmware=uefi")], covered(OVMF % "VARS")),
+        Case("UEFI without qemu-img", [("Boot", "Firmware=uefi")], covered("/usr/bin/qemu-img")),
         Case("UEFI on pc", [("Boot", "Firmware=uefi"), ("VM", "Machine=pc")]),
         # networks
         Case("no such network", nic(net="nowhere")),
@@ -345,6 +406,12 @@ def hosts():
         Case("image elsewhere", text=disk("/etc/hostname", "Format=raw\n")),
         Case("image to be made", text=disk("{vm}-new.qcow2", "Size=1M\n")),
         Case("image to be made elsewhere", text=disk("nowhere/{vm}.qcow2", "Size=1M\n")),
+        Case("image to be made without qemu-img", text=disk("{vm}-new.qcow2", "Size=1M\n"), before=covered("/usr/bin/qemu-img")),
+        Case("image to be made on what is read-only", text=disk("{vm}-new.qcow2", "Size=1M\n"), before=read_only),
+        Case("image to be made where no space is", text=disk("{vm}-new.qcow2", "Size=1M\n"), before=no_space),
+        Case("image on what is read-only", before=read_only),
+        Case("image on what is read-only, read only", [("Disk root", "ReadOnly=yes")], read_only),
+        Case("image directory missing", before=moved),
         Case("image's size changed", [("Disk root", "Size=1G")]),
         Case("image made and gone", [("Disk root", "Size=1G")], ran(image(lambda world, path: os.unlink(path)))),
         Case("raw that is qcow2", before=image(lambda world, path: open(path, "wb").write(qcow2()))),
@@ -381,6 +448,28 @@ def hosts():
         Case("Base= of a plain image", text=disk("{vm}.qcow2", "Base={vm}.raw\n"),
              before=qemu_img("convert", "-O", "qcow2", "{raw}", "{}")),
         Case("Base= and Size=", text=disk("{vm}-o.qcow2", "Base={vm}.raw\nSize=1M\n")),
+        inside("of an unknown compression", put(qcow2(length=112), 104, b"\7")),
+        inside("of a compression without its bit", put(qcow2(length=112), 104, b"\1")),
+        inside("with an extension without an end", put(qcow2(), 104, b"\x12\x34\x56\x78\xff\0\0\0")),
+        inside("with bitmaps cut short", put(qcow2(), 104, b"\x23\x85\x28\x75\0\0\0\4\0\0\0\1")),
+        inside("with bitmaps of nothing", put(qcow2(clear=1), 104, BITMAPS)),
+        inside("with snapshots of nothing", put(qcow2(snapshots=1, snapshots_at=0x40000), 0x40000, b"\xff" * 200)),
+        inside("with a base's name too long", qcow2(backing=0x200, backing_size=5000), "Base={vm}.raw\n"),
+        inside("as QEMU wants it", qcow2()),
+        cd(".qcow2", b""),
+        cd(".qcow2", b"x" * 4096),
+        cd(".qcow2", qcow2()),
+        cd(".qcow2", qcow2()[:90]),
+        cd(".qcow2", qcow2(crypt=1)),
+        cd(".qcow2", qcow2(bad=1 << 40)),
+        cd(".qcow2", qcow2(bad=2)),
+        cd(".qcow2", qcow2(bad=4)),
+        cd(".iso", b""),
+        cd(".iso", b"a"),
+        cd(".iso", qcow2()),
+        Case("CD on a base", text="[VM]\nMemory=16M\nNetworks=none\n[CDROM cd]\nPath={vm}.qcow2\n",
+             before=qemu_img("create", "-f", "qcow2", "-b", "{raw}", "-F", "raw", "{}")),
+        Case("zeroes that cannot be discarded", [("Disk root", "DetectZeroes=unmap"), ("Disk root", "Discard=ignore")]),
         Case("CD missing", [("CDROM cd", "Path=nowhere.iso")]),
         Case("CD there", [("CDROM cd", "Path=/etc/hostname"), ("CDROM cd", "Format=raw")]),
         Case("kernel missing", [("Boot", "Kernel=/nowhere/vmlinuz")]),

@@ -56,7 +56,7 @@ static void test_golden(void **state)
 	golden_load(&g, *state);
 	g.conf.args.n = 0;
 	golden_build(&g);
-	trial_argv(&trial, &g.argv, false, true);
+	trial_argv(&trial, &g.argv, &(struct trial_host){ .no_files = true });
 	for (size_t i = 1; i < trial.n; i++)
 		if (strchr(trial.word[i], '/') || strstr(trial.word[i], "fd=") ||
 			strstr(trial.word[i], g.id.uuid) || strstr(trial.word[i], "vmkeep:"))
@@ -90,7 +90,7 @@ static void test_refused(void **state)
 		memcpy(argv.word, g.argv.word, g.argv.n * sizeof *argv.word);
 		argv.word[argv.n++] = lines[i][0];
 		argv.word[argv.n++] = lines[i][1];
-		trial_argv(&trial, &argv, false, true);
+		trial_argv(&trial, &argv, &(struct trial_host){ .no_files = true });
 		try_it(&r, &trial);
 		/* QEMU 10 has an x2APIC with TCG */
 		if (r.status == 0 && !streq(lines[i][2], "X2APIC"))
@@ -111,10 +111,10 @@ static void test_memory(void **state)
 	struct argv argv = { .arena = ARENA_INIT, .word = words, .n = 4 }, trial = ARGV_INIT;
 
 	(void)state;
-	trial_argv(&trial, &argv, false, true);
+	trial_argv(&trial, &argv, &(struct trial_host){ .no_files = true });
 	assert_string_equal(trial.word[2], "1048576M");
 	argv_release(&trial);
-	trial_argv(&trial, &argv, true, true);
+	trial_argv(&trial, &argv, &(struct trial_host){ .no_memory = true, .no_files = true });
 	assert_string_equal(trial.word[2], "16M");
 	assert_string_equal(trial.word[3], "-S");
 	argv_release(&trial);

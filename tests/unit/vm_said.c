@@ -130,6 +130,15 @@ static void failures(void **state)
 		  "warning: host doesn't support requested feature: CPUID.0DH:EBX.x [bit 5]\n" QEMU "why",
 		  "", ERR_QEMU_FAILED },
 		{ "", "QEMU did not start: how", "", ERR_QEMU_FAILED },
+		/* the option is not repeated: its file is what people know */
+		{ QEMU "warning: odd\n" BLOCKDEV "Bitmap '' is odd\nmore: -a {\n",
+		  "QEMU did not start: how\n" QEMU "warning: odd\n" QEMU
+		  "/srv/a: \"}: x\".qcow2: Bitmap '' is odd\nmore: -a {", "", ERR_QEMU_FAILED },
+		{ BLOCKDEV "Could not open '/srv/a: \"}: x\".qcow2': odd", "QEMU did not start: how\n" QEMU
+		  "Could not open '/srv/a: \"}: x\".qcow2': odd", "", ERR_QEMU_FAILED },
+		{ BLOCKDEV "Too much extra metadata in snapshot table entry 0", "QEMU did not start: how\n" QEMU
+		  "/srv/a: \"}: x\".qcow2: Too much extra metadata in snapshot table entry 0",
+		  "copy the image, then: qemu-img check -r all", ERR_QEMU_FAILED },
 	};
 	/* clang-format on */
 
