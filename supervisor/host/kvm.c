@@ -14,7 +14,7 @@
 enum { CPUINFO_MAX = 16 << 10, KVM_MAJOR = 10, KVM_MINOR = 232 };
 
 const char kvm_in_firmware[] =
-	"switch on VT-x or AMD-V in the firmware (BIOS) setup; if this host is itself a virtual machine, "
+	"enable VT-x or AMD-V in the firmware (BIOS) setup; if this host is itself a virtual machine, "
 	"its own host must allow nested virtualisation";
 
 static bool kvm_has_word(const char *text, const char *word)
@@ -76,7 +76,7 @@ int kvm_judge(const struct kvm_seen *s, struct err *e)
 	bool absent = s->error == ENOENT || s->error == ENODEV || s->error == ENXIO;
 
 	if (s->odd) {
-		err_set(e, ERR_NO_RESOURCES, "'/dev/kvm' is something other than KVM's device");
+		err_set(e, ERR_NO_RESOURCES, "'/dev/kvm' is not the KVM device");
 		return err_hint(e,
 			"put the device in its place: rm -r /dev/kvm && mknod -m 660 /dev/kvm c %d %d",
 			KVM_MAJOR, KVM_MINOR);
@@ -98,14 +98,14 @@ int kvm_judge(const struct kvm_seen *s, struct err *e)
 	if (absent && s->flag) {
 		err_set(e, ERR_NO_RESOURCES,
 			s->error == ENOENT
-				? "there is no '/dev/kvm', since the module %s is not loaded"
-				: "nothing is behind '/dev/kvm', since the module %s is not loaded",
+				? "there is no '/dev/kvm', because the module %s is not loaded"
+				: "'/dev/kvm' has no driver, because the module %s is not loaded",
 			module);
 		return err_hint(e, "modprobe %s; if that fails, dmesg shows why", module);
 	}
 	if (absent) {
 		err_set(e, ERR_NO_RESOURCES,
-			"there is no '/dev/kvm', since the processor shows neither vmx nor svm");
+			"there is no '/dev/kvm', because the processor shows neither vmx nor svm");
 		return err_hint(e, "%s", kvm_in_firmware);
 	}
 	err_set(e, ERR_NO_RESOURCES, "open '/dev/kvm': %s", strerror(s->error));

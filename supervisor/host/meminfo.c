@@ -50,7 +50,7 @@ int meminfo_fits(const struct meminfo *m, uint64_t bytes, struct err *e)
 	if (bytes <= m->available || bytes - m->available <= m->swap_free)
 		return 0;
 	err_set(e, ERR_NO_RESOURCES,
-		"Memory: %s is more than the %s available on this host and %s of free swap",
+		"Memory: %s exceeds the %s available on this host plus %s of free swap",
 		text_size(wanted, sizeof wanted, bytes), text_size(free, sizeof free, m->available),
 		text_size(swap, sizeof swap, m->swap_free));
 	return err_hint(e, "stop other guests, add memory or swap, or write a smaller Memory=");
@@ -71,7 +71,7 @@ int meminfo_promises(const struct meminfo *m, uint64_t bytes, struct err *e)
 	if (!m->total || bytes <= m->total || bytes - m->total <= m->swap || meminfo_is_unlimited())
 		return 0;
 	err_set(e, ERR_NO_RESOURCES,
-		"Max: %s is more than the %s of memory and %s of swap that this host has",
+		"Max: %s exceeds the %s of memory plus %s of swap that this host has",
 		text_size(wanted, sizeof wanted, bytes), text_size(all, sizeof all, m->total),
 		text_size(swap, sizeof swap, m->swap));
 	return err_hint(e, "write a smaller Max= in [Memory], or add memory or swap");

@@ -199,7 +199,7 @@ static int claim_nothing(struct uids *u, const unsigned kept[UIDS_BLOCKS], struc
 	if (!block && !kept[0] && !kept[1])
 		return err_wrap(e, e->number, "uids");
 	uids_of_block(u, block);
-	log_warning(NULL, "uids: %s; those from %u are used as before", e->text, u->vms);
+	log_warning(NULL, "uids: %s; still using those from %u", e->text, u->vms);
 	err_clear(e);
 	return 0;
 }
@@ -222,7 +222,7 @@ static int claim_first(struct uids *u, int state_fd, struct err *e)
 		err_hint(e, "remove the files in it whose state directories are gone");
 		return claim_nothing(u, kept, e);
 	}
-	log_info(NULL, "uids are those from %u on", u->vms);
+	log_info(NULL, "using uids from %u on", u->vms);
 	return 0;
 }
 
@@ -251,9 +251,8 @@ void uids_look(struct uids *u)
 				 !claim_any(u, dirfd, claim_is_nobodys)))
 		return;
 	if (u->block != had)
-		log_warning(NULL,
-			"another daemon has the uids that were ours: new ones are those from %u on",
-			u->vms);
+		log_warning(
+			NULL, "another daemon has claimed our uids: new ones start at %u", u->vms);
 }
 
 struct uids *uids_new(const char *claims, int state_fd, const char *state, struct err *e)

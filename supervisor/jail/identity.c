@@ -127,7 +127,7 @@ static int identity_write_out(const struct jail_identity *id, struct err *e)
 	if (dir < 0)
 		return err_errno(e, "open '%s'", id->dir);
 	if (!text)
-		return err_set(e, ERR_FAILED, "keep the identity: it is not JSON");
+		return err_set(e, ERR_FAILED, "save the identity: it is not JSON");
 	return file_replace(dir, "identity.json", 0600, text, strlen(text), true, e);
 }
 

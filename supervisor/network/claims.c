@@ -47,8 +47,8 @@ static int claims_hint_at_holder(
 	const struct networks *ns, const struct claim *holder, int r, struct err *e)
 {
 	if (claims_has_vanished(ns, holder))
-		err_hint(e, "there is no file for VM '%s': put it back, or vmkeep forget %s",
-			holder->vm, holder->vm);
+		err_hint(e, "VM '%s' has no file: restore it, or vmkeep forget %s", holder->vm,
+			holder->vm);
 	return r;
 }
 
@@ -83,7 +83,7 @@ static int claims_check_fixed(struct network *n, const struct claim *c, struct e
 	if ((c->address & net_mask(prefix)) != net || c->address == net ||
 		c->address == (net | ~net_mask(prefix)))
 		return err_set(e, ERR_INVALID_CONFIG,
-			"address %s is not one for guests in network '%s' (%s)", ip, n->name, sub);
+			"address %s is not a guest address in network '%s' (%s)", ip, n->name, sub);
 	return 0;
 }
 
@@ -114,10 +114,8 @@ static void claims_hint_at_full(struct network *n, struct err *e)
 	if (!one)
 		err_hint(e, "give it a larger Address= or Range=");
 	else
-		err_hint(e,
-			"%s%s hold%s addresses, and there is no file for them: vmkeep forget %s",
-			names.data, count > NAMED_MAX ? " and others" : "", count == 1 ? "s" : "",
-			one);
+		err_hint(e, "%s%s hold%s addresses, but no file: vmkeep forget %s", names.data,
+			count > NAMED_MAX ? " and others" : "", count == 1 ? "s" : "", one);
 }
 
 static int claims_choose(struct network *n, struct claim *c, struct err *e)

@@ -90,7 +90,7 @@ void door_taken(struct networks *ns, const struct err *e)
 	ns->door.state = DOOR_OPEN;
 	ns->door.taker = NULL;
 	if (e)
-		log_error(NULL, "table '%s' may be left: %s", ns->door.table, e->text);
+		log_error(NULL, "table '%s' may still exist: %s", ns->door.table, e->text);
 	else
 		door_unmark(ns);
 	/* may have been requested meanwhile */

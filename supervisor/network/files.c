@@ -49,6 +49,6 @@ int network_dir(const char *path, mode_t mode, struct err *e)
 	if (!good && file_mkdirs(path, mode, e) < 0)
 		return e->number;
 	if (chmod(path, mode) < 0)
-		return err_errno(e, "open '%s' to all", path);
+		return err_errno(e, "make '%s' accessible to all", path);
 	return !good;
 }

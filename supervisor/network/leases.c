@@ -58,11 +58,11 @@ static int leases_own_file(const char *path, uid_t uid, bool *wrong, struct err 
 
 	*wrong = fd < 0 && (errno == EISDIR || errno == ELOOP || errno == ENXIO);
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return err_errno(e, "make '%s' dnsmasq's own", path);
+		return err_errno(e, "give '%s' to dnsmasq", path);
 	*wrong = !S_ISREG(st.st_mode) || st.st_size > DNSMASQ_LEASES_BYTES;
 	if (*wrong)
 		return err_set(e, ERR_FAILED, "'%s' is not a lease file", path);
-	return fchown(fd, uid, uid) < 0 ? err_errno(e, "make '%s' dnsmasq's own", path) : 0;
+	return fchown(fd, uid, uid) < 0 ? err_errno(e, "give '%s' to dnsmasq", path) : 0;
 }
 
 static int leases_own_or_new(const char *path, uid_t uid, struct err *e)
@@ -105,10 +105,9 @@ int leases_place(struct network *n, struct err *e)
 	n->lease_file = n->dnsmasq.lease_file = n->leases_run;
 	if (leases_own_or_new(n->leases_run, n->uid, e) < 0)
 		return err_class(e, ERR_FAILED);
-	log_warning(NULL, "network %s: leases are kept until the host boots, no longer: %s",
-		n->name, mine.text);
-	n->leases_problem =
-		xasprintf("leases are kept until the host boots, no longer: %s", mine.text);
+	log_warning(NULL, "network %s: leases are kept only until the host reboots: %s", n->name,
+		mine.text);
+	n->leases_problem = xasprintf("leases are kept only until the host reboots: %s", mine.text);
 	return 0;
 }
 

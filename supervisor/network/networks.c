@@ -128,7 +128,7 @@ int network_may_stop(const struct network *n, bool force, struct err *e)
 	err_set(e, ERR_WRONG_STATE, "network '%s' is in use by %zu NIC%s", n->name, nics,
 		nics == 1 ? "" : "s");
 	return err_hint(
-		e, "stop the VMs first, or take it from them: vmkeep net stop --force %s", n->name);
+		e, "stop the VMs first, or disconnect them: vmkeep net stop --force %s", n->name);
 }
 
 struct network_wait *networks_stop(

@@ -62,7 +62,7 @@ static void nft_run_on_patience(void *data)
 {
 	struct err e = ERR_INIT;
 
-	err_set(&e, ERR_TIMEOUT, "nft did not end in time");
+	err_set(&e, ERR_TIMEOUT, "nft timed out");
 	nft_run_end(data, &e);
 }
 
@@ -75,7 +75,7 @@ static void nft_run_on_end(void *data, const struct child_result *r)
 		nft_run_on_patience(data);
 		return;
 	}
-	err_set(&e, ERR_FAILED, "nft failed: %s", safe[0] ? safe : "it does not say why");
+	err_set(&e, ERR_FAILED, "nft failed: %s", safe[0] ? safe : "no error message");
 	nft_run_end(data, r->status ? &e : NULL);
 }
 

@@ -81,11 +81,11 @@ static int nic_foreign_bridge(struct networks *ns, const char *bridge, int *inde
 		return 0;
 	if (l.index) {
 		err_set(e, ERR_CONFLICT, "'%s' is an interface, but not a bridge", bridge);
-		return err_hint(e, "write the name of a bridge, or Network= in its place");
+		return err_hint(e, "write the name of a bridge, or Network= instead");
 	}
 	err_set(e, ERR_NOT_FOUND, "there is no bridge '%s'", bridge);
 	return err_hint(
-		e, "make it (ip link add %s type bridge), or write Network= in its place", bridge);
+		e, "create it (ip link add %s type bridge), or write Network= instead", bridge);
 }
 
 int networks_bridge(struct networks *ns, const char *bridge, struct err *e)
@@ -174,7 +174,7 @@ static void nic_remove_tap(
 	const int r = rtnl ? tap_remove(rtnl, alias, tap, &e) : e.number;
 
 	if (r > 0)
-		log_warning(vm, "nic %s: QEMU left its tap '%s': deleted", nic, tap->name);
+		log_warning(vm, "nic %s: QEMU left its tap '%s' behind: deleted", nic, tap->name);
 	else if (r < 0)
 		log_error(vm, "nic %s: %s", nic, e.text);
 }

@@ -36,7 +36,7 @@ int port_join_again(struct networks *ns, const struct claim *c, const struct tap
 	if (r == 0)
 		r = port_enslave(ns, c, tap, bridge, mtu, e);
 	if (r == 0)
-		log_warning(c->vm, "nic %s: '%s' was %s, it is again", c->nic, tap->name,
+		log_warning(c->vm, "nic %s: '%s' was %s: repaired", c->nic, tap->name,
 			l.master == bridge ? "not up" : "not on its bridge");
 	return r;
 }

@@ -117,8 +117,7 @@ static void process_ended(struct dnsmasq *d, int status)
 	if (steady)
 		d->failures = 0;
 	if (starting && d->overdue)
-		snprintf(
-			d->problem, sizeof d->problem, "does not listen after %g s", START_TIMEOUT);
+		snprintf(d->problem, sizeof d->problem, "not listening after %g s", START_TIMEOUT);
 	else if (status > 0)
 		snprintf(d->problem, sizeof d->problem, "ended with status %d", status);
 	else if (status < 0)
@@ -310,7 +309,7 @@ static void process_spawn(struct dnsmasq *d)
 		d->state = DNSMASQ_MISSING;
 		snprintf(d->problem, sizeof d->problem, "dnsmasq is not installed");
 		log_warning(NULL,
-			"network %s: dnsmasq is not installed: guests get no address and no names "
+			"network %s: dnsmasq is not installed: guests get no address and no DNS "
 			"(apt install dnsmasq-base)",
 			d->network);
 		if (d->first)

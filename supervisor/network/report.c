@@ -72,7 +72,7 @@ static const char *report_health(const struct network *n, char trouble[TROUBLE_M
 	if (n->state == NETWORK_DOWN && n->failure.number)
 		return n->failure.text;
 	if (n->state == NETWORK_DOWN && n->table_left)
-		return "its table of nft may be left: bring the network up and down again";
+		return "its nftables table may still exist: bring the network up and down again";
 	if (n->state != NETWORK_UP)
 		return "ok";
 	if (!network_stands(n))
@@ -87,7 +87,7 @@ static const char *report_health(const struct network *n, char trouble[TROUBLE_M
 	if (n->leases_problem)
 		return n->leases_problem;
 	if (!n->has_file && !streq(n->name, "default"))
-		return "its file is gone: it stays until net stop";
+		return "its file is gone: it stays up until net stop";
 	return network_is_outdated(n) ? "its file has changed: net stop and net start apply it"
 				      : "ok";
 }

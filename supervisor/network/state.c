@@ -96,8 +96,8 @@ static int state_plan(struct network *n, struct err *e)
 		/* not fatal: guests can still use it; leases have the same problem, which health
 		 * reports */
 		if (choice_save(n, &mine) < 0)
-			log_error(NULL, "network %s: cannot save what was chosen for it: %s",
-				n->name, mine.text);
+			log_error(NULL, "network %s: cannot save its settings: %s", n->name,
+				mine.text);
 	}
 	n->raised_stamp = n->stamp;
 	return 0;
@@ -114,8 +114,8 @@ static int state_make(struct network *n, struct err *e)
 	n->dns = n->conf.dns && dnsmasq_port_free(n->plan.choice.address);
 	if (n->conf.dns && !n->dns)
 		log_warning(NULL,
-			"network %s: port 53 is taken by another name server on this host: guests get the "
-			"host's resolvers and no names of each other (see: ss -lnp sport = :53)",
+			"network %s: port 53 is taken by another name server on this host: guests use the "
+			"host's resolvers and cannot resolve each other's names (see: ss -lnp sport = :53)",
 			n->name);
 	r = record_save(n, e);
 	if (r == 0 && n->plan.step[NET_STEP_FORWARD])
@@ -242,8 +242,8 @@ static void state_on_rules_gone(void *data, const struct err *e)
 	n->nft = NULL;
 	n->table_left = e;
 	if (e)
-		log_error(NULL, "network %s: table '%s' may be left: %s", n->name, n->plan.table,
-			e->text);
+		log_error(NULL, "network %s: table '%s' may still exist: %s", n->name,
+			n->plan.table, e->text);
 	state_finish_down(n);
 	if (ns->door.taker == n)
 		door_taken(ns, e);
@@ -300,8 +300,8 @@ static int state_restore(struct network *n, bool *recreated, struct err *e)
 	}
 	if (l.index && !streq(l.name, c->bridge)) {
 		/* rules and dnsmasq's configuration refer to it by name */
-		log_warning(NULL, "network %s: bridge '%s' is called '%s' now: renamed", n->name,
-			c->bridge, l.name);
+		log_warning(NULL, "network %s: bridge '%s' had been renamed to '%s': renamed back",
+			n->name, c->bridge, l.name);
 		*recreated = true;
 		if (rtnl_rename(n->ns->rtnl, l.index, c->bridge, e) < 0)
 			return err_class(e, ERR_CONFLICT);

@@ -75,6 +75,6 @@ void networks_sweep(struct networks *ns)
 				l->name, l->alias);
 	}
 	if (e.number)
-		log_error(NULL, "taps that may be left: %s", e.text);
+		log_error(NULL, "taps may have been left behind: %s", e.text);
 	door_repair(ns);
 }

@@ -27,13 +27,13 @@ int argv_machine(const struct probe *p, const struct conf_vm *c, const struct id
 		probe_machines(p, wish, names, sizeof names);
 		err_set(e, kept ? ERR_QEMU_FAILED : ERR_INVALID_CONFIG,
 			"'%s' has no machine '%s'%s", p->binary, wish,
-			kept ? ", which this VM was made with" : "");
-		return err_hint(e, "set Machine= to one that it has, such as %s", names);
+			kept ? ", which this VM was created with" : "");
+		return err_hint(e, "set Machine= to one that it supports, such as %s", names);
 	}
 	if (device_board_of(*machine, &board))
 		return 0;
 	err_set(e, ERR_INVALID_CONFIG, "machine '%s' is not supported", *machine);
-	return err_hint(e, "set Machine= to q35 or pc, or to a version of these");
+	return err_hint(e, "set Machine= to q35 or pc, or to a version of either");
 }
 
 static int argv_choose_machine(struct argv_build *b)
@@ -185,7 +185,7 @@ static void argv_check_words(struct argv_build *b)
 			continue;
 		b->key = streq(b->out->word[i ? i - 1 : 0], "-append") ? "Append" : NULL;
 		err_set(&b->e, ERR_INVALID_CONFIG,
-			"QEMU's command line would have a word of %zu bytes, and 131071 is the most",
+			"QEMU's command line would have an argument of %zu bytes, but the limit is 131071",
 			strlen(b->out->word[i]));
 		err_hint(&b->e, "shorten it, for example Append= in [Boot]");
 		argv_failed(b);

@@ -38,7 +38,7 @@ static void devices_add_serials(struct argv_build *b)
 	}
 	if (uarts > UARTS_MAX) {
 		err_set(&b->e, ERR_INVALID_CONFIG,
-			"a machine has %d serial ports, %u are wanted; use Type=virtio for some",
+			"a machine has %d serial ports, but %u are configured; use Type=virtio for some",
 			UARTS_MAX, uarts);
 		argv_failed(b);
 	}

@@ -61,7 +61,7 @@ void argv_json(struct argv_build *b, const char *option, json_t *o /* stolen */)
 	if (streq(option, "-device") && !probe_has_device(b->p, driver)) {
 		err_set(&b->e, ERR_INVALID_CONFIG, "'%s' has no device '%s'", b->p->binary, driver);
 		err_hint(&b->e,
-			"install the package that brings it, or choose another Bus=, Model= or Video=");
+			"install the package that provides it, or choose another Bus=, Model= or Video=");
 		argv_failed(b);
 	}
 	text = json_dumps(o, JSON_COMPACT);

@@ -10,14 +10,14 @@
 static const struct {
 	const char *word, *ours;
 } words[] = {
-	{ "host-passthrough", "write Model=host, or nothing: it is the default with KVM" },
-	{ "host-model", "write Model=host, or nothing: it is the default with KVM" },
+	{ "host-passthrough", "write Model=host, or remove Model=: it is the default with KVM" },
+	{ "host-model", "write Model=host, or remove Model=: it is the default with KVM" },
 	{ "maximum", "write Model=max, which is the default with TCG" },
-	{ "x86-64-v1", "the nearest model of QEMU's own is Model=qemu64" },
-	{ "x86-64-v2", "the nearest model of QEMU's own is Model=Nehalem" },
-	{ "x86-64-v2-AES", "the nearest model of QEMU's own is Model=Westmere" },
-	{ "x86-64-v3", "the nearest model of QEMU's own is Model=Haswell-noTSX" },
-	{ "x86-64-v4", "the nearest model of QEMU's own is Model=Skylake-Server-noTSX-IBRS" },
+	{ "x86-64-v1", "QEMU's nearest model is Model=qemu64" },
+	{ "x86-64-v2", "QEMU's nearest model is Model=Nehalem" },
+	{ "x86-64-v2-AES", "QEMU's nearest model is Model=Westmere" },
+	{ "x86-64-v3", "QEMU's nearest model is Model=Haswell-noTSX" },
+	{ "x86-64-v4", "QEMU's nearest model is Model=Skylake-Server-noTSX-IBRS" },
 };
 
 static int cpu_unknown_model(const char *model, const struct probe *p, struct err *e)
@@ -42,8 +42,8 @@ static int cpu_check_model(
 		return cpu_unknown_model(c->cpu_model, p, e);
 	if (accel == CONF_ACCEL_KVM || !streq(c->cpu_model, "host"))
 		return 0;
-	err_set(e, ERR_INVALID_CONFIG, "CPU model 'host' needs KVM, and this VM runs without");
-	return err_hint(e, "write Model=max in [CPU], or take Model= out");
+	err_set(e, ERR_INVALID_CONFIG, "CPU model 'host' needs KVM, but this VM runs without it");
+	return err_hint(e, "write Model=max in [CPU], or remove Model=");
 }
 
 static int cpu_check_feature(
@@ -60,9 +60,9 @@ static int cpu_check_feature(
 	/* those QEMU leaves out without a word */
 	if (*feature == '-' || accel == CONF_ACCEL_KVM || strncmp(name, "hv-", 3) != 0)
 		return 0;
-	err_set(e, ERR_INVALID_CONFIG, "CPU feature '%s' needs KVM, and this VM runs without",
+	err_set(e, ERR_INVALID_CONFIG, "CPU feature '%s' needs KVM, but this VM runs without it",
 		name);
-	return err_hint(e, "take it out of Features= in [CPU]");
+	return err_hint(e, "remove it from Features= in [CPU]");
 }
 
 static int cpu_check_number(
@@ -72,8 +72,9 @@ static int cpu_check_number(
 
 	if (c->cpus <= max)
 		return 0;
-	err_set(e, ERR_INVALID_CONFIG, "%" PRIu64 " CPUs, but machine '%s' has at most %" PRIu64,
-		c->cpus, machine, max);
+	err_set(e, ERR_INVALID_CONFIG,
+		"%" PRIu64 " CPUs, but machine '%s' supports at most %" PRIu64, c->cpus, machine,
+		max);
 	return err_hint(e, "write CPUs=%" PRIu64 " or fewer", max);
 }
 

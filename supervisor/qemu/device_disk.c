@@ -223,7 +223,7 @@ static int device_disk_unit(const struct conf_disk *d, struct device_bus *bus, c
 	slot = identity_slot(bus->id, name, first, end);
 	if (slot >= first && slot < end)
 		return (int)(slot - first);
-	err_set(e, ERR_NO_RESOURCES, "disk '%s': all %u places of the %s bus are taken", d->id,
+	err_set(e, ERR_NO_RESOURCES, "disk '%s': all %u slots of the %s bus are in use", d->id,
 		end - first, kind);
 	return err_hint(e, "use Bus=scsi or Bus=virtio for some disks");
 }

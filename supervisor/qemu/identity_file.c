@@ -78,7 +78,7 @@ int identity_draft(const struct identity *id, int dirfd, struct err *e)
 		r = file_replace(dirfd, file_name, 0600, text, strlen(text), false, e);
 	else
 		r = err_set(
-			e, ERR_INVALID_CONFIG, "keep the identity: a name or path is not UTF-8");
+			e, ERR_INVALID_CONFIG, "save the identity: a name or path is not UTF-8");
 	free(text);
 	return r;
 }

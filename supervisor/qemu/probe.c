@@ -34,7 +34,7 @@ int probe_from_json(struct probe *p, json_t *doc, struct err *e)
 		    &devices) < 0 ||
 		version != PROBE_VERSION || major < 0 || minor < 0 || micro < 0 ||
 		!json_is_object(machines) || !json_is_object(devices))
-		return err_set(e, ERR_FAILED, "this is no record of what a QEMU can do");
+		return err_set(e, ERR_FAILED, "not a probe record");
 	*p = (struct probe){
 		.doc = json_incref(doc),
 		.binary = binary,
@@ -299,6 +299,6 @@ json_t *probe_from_replies(const char *binary, const char *text, size_t len, str
 	doc = probe_combine(binary, replies);
 	json_decref(replies);
 	if (!doc)
-		err_set(e, ERR_QEMU_FAILED, "'%s' did not say what it can do", binary);
+		err_set(e, ERR_QEMU_FAILED, "'%s' did not report its capabilities", binary);
 	return doc;
 }

@@ -149,8 +149,8 @@ static int probe_cache_describe_end(struct known *k, const struct child_result *
 		snprintf(how, sizeof how, "%s", strsignal(-r->status));
 	else
 		snprintf(how, sizeof how, "exit status %d", r->status);
-	return err_set(&k->ask.err, ERR_QEMU_FAILED, "ask '%s' what it can do: %s%s%s", k->path,
-		how, n ? "\n" : "", said);
+	return err_set(&k->ask.err, ERR_QEMU_FAILED, "probe '%s': %s%s%s", k->path, how,
+		n ? "\n" : "", said);
 }
 
 static void probe_cache_on_answered(

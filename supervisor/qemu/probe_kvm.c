@@ -36,7 +36,7 @@ static int probe_kvm_boot_disk(struct err *e)
 	if (fd < 0 || ftruncate(fd, DISK_BYTES) < 0 ||
 		pwrite(fd, code, sizeof code, 0) != sizeof code ||
 		pwrite(fd, mark, sizeof mark, 510) != sizeof mark) {
-		err_errno(e, "make a boot sector");
+		err_errno(e, "create a boot sector");
 		close_fd(&fd);
 	}
 	return fd;
@@ -82,11 +82,11 @@ static void probe_kvm_blame(struct kvm *k, const struct child_result *r, const s
 		err_hint(e, "%s", jail->hint);
 	} else if (r->status == -ETIMEDOUT) {
 		err_set(e, ERR_NO_RESOURCES,
-			"it hangs: it does not boot 512 bytes within %g s, in %u tries",
+			"it hangs: 512 bytes did not boot within %g s, in %u tries",
 			k->seconds[KVM_TRIES - 1], KVM_TRIES);
 		err_hint(e,
-			"a KVM that works needs less than 1 s, on a very busy host or in a virtual "
-			"machine up to 10 s; dmesg may show why this one hangs");
+			"a working KVM needs less than 1 s, or up to 10 s on a very busy host or in a virtual "
+			"machine; dmesg may show why this one hangs");
 	} else {
 		err_set(e, ERR_NO_RESOURCES, "with '/dev/kvm' QEMU ended with %s %d: %.400s",
 			r->status < 0 ? "signal" : "status", abs(r->status), said);

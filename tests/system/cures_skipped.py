@@ -3,7 +3,7 @@
 
 SKIPPED = {
     "the kernel, a module, a device or the firmware would have to be another": (
-        "a KVM that works needs less than 1 s, on a very busy host or in a virtual machine up to 10 s; dmesg may "
+        "a working KVM needs less than 1 s, or up to 10 s on a very busy host or in a virtual machine; dmesg may "
         "show why this one hangs",
         "another hypervisor may have the processor: vmkeep host check",
         "dmesg may show why",
@@ -105,7 +105,7 @@ SKIPPED = {
         "backup program's next backup is then a full one",
         "write CPUs=%u or fewer",
         "write Format=qcow2, or Format=raw if raw is really meant",
-        "write Model=max in [CPU], or take Model= out",
+        "write Model=max in [CPU], or remove Model=",
     ),
     "left to the reader: room, mounts, backups, their own programs": (
         "once the disk is well again: vmkeep resume %s, or give it up: vmkeep kill %s",
@@ -148,9 +148,9 @@ SKIPPED = {
     "behind a check that refuses earlier": (
         "shorten it, for example Append= in [Boot]",
         "Size= creates images in the image directory only; create this one with qemu-img",
-        "install the package that brings it, or choose another Bus=, Model= or Video=",
+        "install the package that provides it, or choose another Bus=, Model= or Video=",
         "put disks on Bus=scsi%s",
-        "set Machine= to q35 or pc, or to a version of these",
+        "set Machine= to q35 or pc, or to a version of either",
         "use Bus=scsi or Bus=virtio for some disks",
     ),
     "needs a daemon that died, or one of another version: tests/system/test_found.py, test_wishes.py": (

@@ -34,7 +34,7 @@ def a_copied_file(p, daemon):
     daemon.ok("start", "b")
 
 
-@cure("set Machine= to one that it has, such as %s")
+@cure("set Machine= to one that it supports, such as %s")
 def an_unknown_machine(p, daemon):
     daemon.micro("a", vm="Machine=pc-q35-9.9\n")
     known = re.findall(r"pc-[\w.-]+", p.refused("start", "a", code=2))
@@ -59,7 +59,7 @@ def no_qemu(p, daemon):
 
 @cure("%swrite Accel=tcg or Accel=auto in [VM] to continue without KVM", "mknod -m 660 /dev/kvm c %d %d; a container must be given the device",
       "modprobe %s; if that fails, dmesg shows why",
-      "switch on VT-x or AMD-V in the firmware (BIOS) setup; if this host is itself a virtual machine, its own host must "
+      "enable VT-x or AMD-V in the firmware (BIOS) setup; if this host is itself a virtual machine, its own host must "
       "allow nested virtualisation")
 def no_kvm(p, daemon):
     daemon.micro("a", "deaf", vm="Accel=kvm\n")
@@ -113,7 +113,7 @@ def limits_without_control_groups(p, daemon):
 
 
 @cure("%s -cpu help lists all", "%s%s%s%s -cpu help lists all", "qemu-system-x86_64 -cpu help lists what CPU.Model= may be",
-      "did you mean %c%s?", "take it out of Features= in [CPU]")
+      "did you mean %c%s?", "remove it from Features= in [CPU]")
 def an_unknown_processor(p, daemon):
     daemon.micro("a", extra="[CPU]\nModel=i386\n")
     told = p.refused("start", "a").split("; ")[-1]
@@ -189,7 +189,7 @@ def no_such_network(p, daemon):
     os.unlink(path)
 
 
-@cure("stop the VMs first, or take it from them: vmkeep net stop --force %s")
+@cure("stop the VMs first, or disconnect them: vmkeep net stop --force %s")
 def a_network_in_use(p, daemon):
     daemon.write("lab.network", LAB)
     daemon.micro("a", extra=NIC)
@@ -199,7 +199,7 @@ def a_network_in_use(p, daemon):
     daemon.ok("kill", "a")
 
 
-@cure("write the name of a bridge, or Network= in its place")
+@cure("write the name of a bridge, or Network= instead")
 def no_bridge(p, daemon):
     daemon.exec("ip", "link", "add", "br7", "type", "veth", "peer", "name", "br7x")
     daemon.exec("sh", "-c", "ip link add br8 type bridge && ip link set br8 up")
@@ -212,7 +212,7 @@ def no_bridge(p, daemon):
     daemon.exec("ip", "link", "del", "br8")
 
 
-@cure("make it (ip link add %s type bridge), or write Network= in its place")
+@cure("create it (ip link add %s type bridge), or write Network= instead")
 def no_such_bridge(p, daemon):
     daemon.micro("a", extra="[NIC lan]\nBridge=br7\n")
     p.refused("start", "a")
@@ -247,8 +247,8 @@ def an_address_of_others(p, daemon):
 SMALL = LAB + "[DHCPServer]\nRange=10.77.0.10-10.77.0.10\n"
 
 
-@cure("give it a larger Address= or Range=", "%s%s hold%s addresses, and there is no file for them: vmkeep forget %s",
-      "there is no file for VM '%s': put it back, or vmkeep forget %s")
+@cure("give it a larger Address= or Range=", "%s%s hold%s addresses, but no file: vmkeep forget %s",
+      "VM '%s' has no file: restore it, or vmkeep forget %s")
 def a_full_network(p, daemon):
     daemon.write("lab.network", SMALL)
     for name in "ab":

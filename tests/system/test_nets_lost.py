@@ -228,7 +228,7 @@ def test_leases_that_cannot_be_written(daemon, how):
     micro_with_nic(daemon, "a")
     daemon.ok("start", "a")
     before = look(daemon)
-    assert before["state"] == "up" and "leases are kept until the host boots" in before["health"]
+    assert before["state"] == "up" and "leases are kept only until the host reboots" in before["health"]
     daemon.kill_daemon()
     daemon.start()
     same(daemon, before)

@@ -77,7 +77,7 @@ def test_nft_at_every_step(world, operation, step):
     steps.arm(0)
     if cut and operation == "net stop":
         left = "vmkeep_default_virbr0" in tables(world)
-        assert row["state"] == "down" and ("may be left" in row["health"]) >= left
+        assert row["state"] == "down" and ("may still exist" in row["health"]) >= left
     elif cut:
         assert done.code != 0 or agrees(world)[0]
     world.ok("kill", "a")

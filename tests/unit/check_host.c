@@ -34,7 +34,7 @@ static const struct {
 	{ host_cpu, "proc/cpuinfo", "processor\t: 0\nflags\t\t: fpu svm\nbugs\t\t: x vmx\n", HOST_PASS, "svm" },
 	{ host_cpu, "proc/cpuinfo", "processor\t: 0\nflags\t\t: fpu svm_lock vmx_x\nvmx flags\t: vmx\n", HOST_FAIL, "" },
 	{ host_cpu, "proc/cpuinfo", "processor\t: 0\nflags\t\t: fpu sse\nbugs\t\t: x vmx\n", HOST_FAIL, "" },
-	{ host_kvm_device, "dev/kvm", "", HOST_FAIL, "something other" },
+	{ host_kvm_device, "dev/kvm", "", HOST_FAIL, "not the KVM device" },
 	{ host_kvm_device, "proc/cpuinfo", "p: 0\nflags\t: vmx\n", HOST_FAIL, "the module kvm_intel is not loaded" },
 	{ host_kvm_device, "sys/class/misc/kvm/dev", "10:232", HOST_FAIL, "the kernel has KVM" },
 	{ host_nested, NULL, NULL, HOST_SILENT, "" },
@@ -122,13 +122,13 @@ static void test_kvm_cures(void **state)
 		{ { .loaded = true }, "", "", false }, /* proved by the device, whatever the flags say */
 		{ { .flag = "svm", .error = ENOENT }, "module kvm_amd is not", "modprobe kvm_amd;", true },
 		{ { .flag = "vmx", .error = ENOENT }, "module kvm_intel is not", "modprobe kvm_intel;", true },
-		{ { .flag = "svm", .error = ENODEV }, "behind '/dev/kvm', since the module kvm_amd", "modprobe kvm_amd;", true },
+		{ { .flag = "svm", .error = ENODEV }, "'/dev/kvm' has no driver, because the module kvm_amd", "modprobe kvm_amd;", true },
 		{ { .error = ENOENT }, "neither vmx nor svm", "nested", false },
 		{ { .error = ENODEV }, "neither vmx nor svm", "BIOS", false },
 		{ { .flag = "vmx", .loaded = true, .error = ENOENT }, "there is no '/dev/kvm' here", "mknod", false },
 		{ { .flag = "vmx", .loaded = true, .error = EPERM }, "no permission", "DeviceAllow=", false },
 		{ { .flag = "vmx", .loaded = true, .error = EACCES }, "no permission", "DeviceAllow=", false },
-		{ { .flag = "svm", .odd = true }, "something other", "mknod", false },
+		{ { .flag = "svm", .odd = true }, "not the KVM device", "mknod", false },
 		{ { .flag = "svm", .loaded = true, .error = EMFILE }, "Too many open files", "dmesg", false },
 		/* clang-format on */
 	};

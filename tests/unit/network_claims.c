@@ -148,8 +148,7 @@ static void test_full(void **state)
 	claim(&b);
 	assert_int_not_equal(networks_claim(ns, &c, &address, NULL), 0);
 	assert_int_not_equal(networks_claim(ns, &c, &address, &e), 0);
-	assert_string_equal(e.hint,
-		"'gone1' holds addresses, and there is no file for them: vmkeep forget gone1");
+	assert_string_equal(e.hint, "'gone1' holds addresses, but no file: vmkeep forget gone1");
 	networks_unclaim(ns, "gone1");
 	claim(&c);
 }

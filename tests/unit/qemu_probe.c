@@ -238,8 +238,8 @@ static void test_broken(void **state)
 	} cases[] = {
 		{"fails",	   "echo \"could not \033[1mload\" >&2; exit 3",
 			"exit status 3\ncould not \\x1b[1mload"						},
-		{ "silent",  "cat >/dev/null",			      "did not say what it can do"},
-		{ "garbage", "echo hello",				   "did not say what it can do"},
+		{ "silent",  "cat >/dev/null",			      "did not report its capabilities"},
+		{ "garbage", "echo hello",				   "did not report its capabilities"},
 		{ "killed",  "kill -9 $$",				  "Killed"			   },
 	};
 	/* clang-format on */
@@ -477,7 +477,7 @@ static void test_no_proof(void **state)
 		size_t runs;
 	} cases[] = {
 		{"no-such", "exec qemu-system-x86_64 \"$@\"", "invalid accelerator no-such", 3},
-		{ "tcg",	 "exec sleep 60",		  "it hangs: it does not boot 512 bytes",     3},
+		{ "tcg",	 "exec sleep 60",		  "it hangs: 512 bytes did not boot",     3},
 		{ "tcg",	 "exit 0",			   "ended with status 0",	  3},
 	};
 	/* clang-format on */
