@@ -156,7 +156,8 @@ const struct api_verb api_verbs[] = {
 	  },
 	  .result = "one row per record, oldest first", .returns = { .columns = api_history_row },
 	  .help = "show what happened to a VM, who requested it, and why",
-	  .text = "Kept in the state directory across restarts of the daemon and the host, up "
+	  .text = "A request that failed is followed by a record COMMAND-failed with the error. "
+		"Kept in the state directory across restarts of the daemon and the host, up "
 		"to 256 KiB." },
 	{ "subscribe", "events", API_ROLE_VIEW, API_NO_TARGET, 0, { "event" },
 	  .arg = {

@@ -89,6 +89,8 @@ void request_return(struct request *r, json_t *result)
 
 void request_error(struct request *r, const struct err *e)
 {
+	if (r->failed)
+		r->failed(r->failed_data, r, e);
 	if (r->connection)
 		connection_put_error(r->connection, e, r->message.id);
 	request_free(r);
@@ -134,6 +136,12 @@ void request_on_gone(struct request *r, void (*gone)(void *data), void *data)
 {
 	r->gone = gone;
 	r->gone_data = data;
+}
+
+void request_on_error(struct request *r, request_failed_fn *failed, void *data)
+{
+	r->failed = failed;
+	r->failed_data = data;
 }
 
 const struct api_verb *request_verb(const struct request *r)

@@ -41,6 +41,11 @@ void request_event(struct request *r, const char *name, json_t *data /* stolen *
  * NULL: no longer. */
 void request_on_gone(struct request *r, void (*gone)(void *data), void *data);
 
+/* failed is called with each error that ends the request, also if the client is gone. NULL: no
+ * longer. */
+typedef void request_failed_fn(void *data, const struct request *r, const struct err *e);
+void request_on_error(struct request *r, request_failed_fn *failed, void *data);
+
 const struct api_verb *request_verb(const struct request *r);
 /* Already checked against the verb's table: names, types, required ones. Sizes and times given as
  * text were converted to numbers (bytes; seconds). */

@@ -23,6 +23,8 @@ struct request {
 	void (*gone)(void *data);
 	void *gone_data;
 	bool ending; /* gone is being called */
+	request_failed_fn *failed;
+	void *failed_data;
 };
 
 struct request *request_new(struct connection *c, struct message *m /* stolen */);

@@ -41,7 +41,8 @@ struct job {
 	 * can. */
 	int (*cancel)(void *data, struct err *e);
 	void *cancel_data;
-	double told; /* last progress event */
+	bool by_state; /* how it ends is in the VM's history as a change of state */
+	double told;   /* last progress event */
 };
 
 struct jobs {

@@ -83,6 +83,7 @@ void verb_life(struct vm *vm, struct request *r, verb_act_fn *act, enum vm_goal 
 		request_error(r, &e);
 		return;
 	}
+	request_on_error(r, NULL, NULL); /* from here on the state tells */
 	if (request_verb(r)->traits & API_SHARED)
 		before = job_running(vm->daemon, request_verb(r)->execute, vm->name, &n);
 	if (before) {
@@ -95,6 +96,7 @@ void verb_life(struct vm *vm, struct request *r, verb_act_fn *act, enum vm_goal 
 		.changed = !was,
 		.down = goal == VM_GOAL_DOWN };
 	l->job->step = life_step;
+	l->job->by_state = true;
 	vm_wait(vm, goal, 0, life_done, l);
 }
 

@@ -21,7 +21,6 @@ static void snapshot_verb(struct vm *vm, struct request *r, enum snapshot_verb v
 
 	a.name = name;
 	a.id = id;
-	vm_history(vm, j->verb, j->who, name);
 	snapshot_run(verb, vm, &a, j);
 }
 

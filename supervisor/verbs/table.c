@@ -81,6 +81,8 @@ void verbs_run(void *data, struct request *r)
 		return;
 	}
 	vm = verb_vm(data, r);
+	if (vm && v->role > API_ROLE_VIEW && !(v->traits & API_STREAM))
+		verb_record_errors(data, r);
 	if (!vm || (!(v->traits & API_JOINS) && !verb_may(r, vm)))
 		return;
 	if (row->records)

@@ -54,6 +54,12 @@ bool verbs_owns(void *data, const struct request *r, const char *name)
 	return false;
 }
 
+/* As history calls it. */
+static const char *verb_event(const char *verb)
+{
+	return strncmp(verb, "vm-", 3) == 0 ? verb + 3 : verb;
+}
+
 /* Not more than names what was requested: arguments of commands may be secret. */
 static char *verb_record_text(const char *argument, const json_t *value)
 {
@@ -79,7 +85,41 @@ void verb_record(struct vm *vm, const struct request *r, const char *argument)
 	/* a query: guest-time without sync, or a dry run */
 	if ((streq(argument, "sync") && !json_is_true(value)) || request_bool(r, "dry-run", false))
 		return;
-	vm_history(vm, strncmp(verb, "vm-", 3) == 0 ? verb + 3 : verb, request_who(r), text);
+	vm_history(vm, verb_event(verb), request_who(r), text);
+}
+
+/* QEMU, agent and programs quote in their errors what they were given, which may be secret. */
+static const char *verb_error_text(const char *verb, const struct err *e)
+{
+	const struct api_verb *v = api_verb_by_execute(verb);
+	enum api_type type = v->arg[0].type;
+	bool own = e->class == ERR_WRONG_STATE || e->class == ERR_TIMEOUT;
+
+	return own || (type != API_JSON && type != API_WORDS) ? e->text : api_class(e->class)->name;
+}
+
+static void verb_record_failed(
+	struct daemon *d, const char *name, const char *verb, const char *who, const struct err *e)
+{
+	const char *text = verb_error_text(verb, e);
+	_cleanup_(free_ptr) char *event = xasprintf("%s-failed", verb_event(verb)),
+				 *first = xstrndup(text, strcspn(text, "\n"));
+	struct vm *vm = vms_find(d->vms, name);
+
+	if (vm)
+		vm_history(vm, event, who, first);
+}
+
+static void verb_on_error(void *data, const struct request *r, const struct err *e)
+{
+	if (!request_bool(r, "dry-run", false))
+		verb_record_failed(data, request_string(r, "name"), request_verb(r)->execute,
+			request_who(r), e);
+}
+
+void verb_record_errors(struct daemon *d, struct request *r)
+{
+	request_on_error(r, verb_on_error, d);
 }
 
 static void verb_job_done(void *data, struct job *j)
@@ -92,12 +132,19 @@ static void verb_job_done(void *data, struct job *j)
 		request_return(r, json_incref(j->result));
 }
 
+/* Nobody waits for the job, so no request tells of its error. */
+static void verb_job_done_alone(void *data, struct job *j)
+{
+	if (j->error && !j->by_state)
+		verb_record_failed(j->daemon, j->vm, j->verb, j->who, j->error);
+}
+
 /* The job continues without the client. */
 static void verb_client_gone(void *data)
 {
 	struct job *j = data;
 
-	job_on_done(j, NULL, NULL);
+	job_on_done(j, verb_job_done_alone, NULL);
 }
 
 struct job *verb_job(struct daemon *d, struct request *r, const struct vm *vm)
@@ -106,6 +153,7 @@ struct job *verb_job(struct daemon *d, struct request *r, const struct vm *vm)
 		request_account(r));
 
 	if (!request_bool(r, "wait", true)) {
+		job_on_done(j, verb_job_done_alone, NULL);
 		request_return(r, json_pack("{s:i}", "job", (int)j->id));
 		return j;
 	}

@@ -39,6 +39,8 @@ bool verb_may(struct request *r, const struct vm *vm);
 bool verb_owns(struct daemon *d, const struct request *r, const struct vm *vm);
 /* Writes the record of a request to the VM's history. */
 void verb_record(struct vm *vm, const struct request *r, const char *argument);
+/* From now on an error of the request is a record, too. */
+void verb_record_errors(struct daemon *d, struct request *r);
 /* Creates a job for the request's verb, on vm or NULL. The caller ends it with job_finish(). */
 struct job *verb_job(struct daemon *d, struct request *r, const struct vm *vm);
 /* Sends the job to the client, which may show its progress. */

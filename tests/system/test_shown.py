@@ -123,7 +123,7 @@ def test_who_asked_for_what(daemon):
     daemon.vmkeep("guest", "passwd", "a", "bob", input="secret\n")
     daemon.vmkeep("guest", "freeze", "a")
     daemon.ok("kill", "a")
-    got = [row for row in asked(daemon, "a") if row[1]]
+    got = [row for row in asked(daemon, "a") if row[1] and not row[0].endswith("-failed")]
     assert [row[0] for row in got] == [
         "start", "paused", "resumed", "reset", "set-memory", "qmp", "qmp", "guest-exec", "guest-time",
         "guest-passwd", "guest-freeze", "kill"], got
@@ -131,7 +131,42 @@ def test_who_asked_for_what(daemon):
     why = {row[0]: row[2] for row in got}
     assert (why["set-memory"], why["qmp"], why["guest-exec"], why["guest-time"], why["guest-passwd"]) == (
         "16M", "qom-get", "/bin/login", "sync", "bob")
-    assert "secret" not in str(got)
+    assert "secret" not in str(asked(daemon, "a"))
+
+
+def test_what_failed_is_told(daemon):
+    """Once, after the request, with its error; also if nobody waits for the answer. What the state tells is not repeated."""
+    daemon.micro("a", "deaf", disk="qcow2")
+    daemon.ok("snapshot", "create", "a", "s1")
+    daemon.fails(3, "snapshot", "create", "a", "s1")
+    client = daemon.client()
+    client.call("subscribe")
+    client.call("snapshot-delete", name="a", snapshot="s2", wait=False)
+    client.event("JOB_DONE")
+    client.close()
+    daemon.fails(5, "pause", "a")
+    daemon.vmkeep("snapshot", "revert", "a", "s2", "--dry-run")
+    spoil(daemon, "a")
+    daemon.fails(2, "start", "a", user="bob", groups=["vmkeep"])
+    assert [(row[0], row[1], row[2].rpartition("/")[2]) for row in asked(daemon, "a")] == [
+        ("snapshot-create", "root", "s1"),
+        ("snapshot-create", "root", "s1"),
+        ("snapshot-create-failed", "root", "there is a snapshot 's1' already, on disk 'root'"),
+        ("snapshot-delete", "root", "s2"),
+        ("snapshot-delete-failed", "root", "there is no snapshot 's2'"),
+        ("pause-failed", "root", "is not running"),
+        ("start-failed", "bob", "a.vm:2: Memry: unknown key in [VM], did you mean 'Memory'?")]
+
+
+def test_a_state_tells_by_itself(daemon):
+    daemon.micro("a", "deaf", extra="[QEMU]\nArgs=-nonsense\n" + "[Lifecycle]\nRestart=no\n")
+    daemon.fails(7, "start", "a")
+    assert [row[:2] for row in asked(daemon, "a")] == [("start", "root"), ("stopped", "")]
+    daemon.micro("b", "deaf")
+    daemon.ok("start", "b")
+    daemon.fails(8, "stop", "b", "--timeout", "1")
+    assert [row[:2] for row in asked(daemon, "b")] == [
+        ("start", "root"), ("running", ""), ("stop", "root"), ("stop-timeout", "")]
 
 
 def test_refusals_name_the_user(daemon):
