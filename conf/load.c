@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <strings.h>
 #include <sys/stat.h>
 
@@ -130,6 +131,21 @@ static void load_find_files(struct names *l, const char *dir, const char *name, 
 	load_names_release(&found);
 }
 
+/* A link whose target is gone or not mounted is a file that cannot be read, not one that is absent. */
+static bool load_is_dead_link(const char *path, struct conf_problems *p)
+{
+	char to[PATH_MAX];
+	ssize_t len = readlink(path, to, sizeof to - 1);
+	_cleanup_(free_ptr) char *safe = len > 0 ? text_escape(to, (size_t)len, false) : NULL,
+				 *why = NULL;
+
+	if (!safe)
+		return false;
+	why = xasprintf("links to '%s', which is not there", safe);
+	load_complain(p, path, why);
+	return true;
+}
+
 enum read_result { READ_DONE, READ_ABSENT, READ_REFUSED };
 
 static enum read_result load_read_file(const char *path, struct buf *b, struct conf_problems *p)
@@ -139,7 +155,7 @@ static enum read_result load_read_file(const char *path, struct buf *b, struct c
 	ssize_t n;
 
 	if (fd < 0 && errno == ENOENT)
-		return READ_ABSENT;
+		return load_is_dead_link(path, p) ? READ_REFUSED : READ_ABSENT;
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		load_complain(p, path, strerror(errno));
 		return READ_REFUSED;
@@ -294,7 +310,8 @@ static uint64_t load_stamp(const char *dir, const char *name, const char *suffix
 	load_is_trusted_dir(dir, &unheard);
 	hash = load_mix(hash, unheard.count + 1);
 	for (size_t i = 0; i < l.n && (i == 0 || there); i++) {
-		if (stat(l.name[i], &st) < 0)
+		/* a link that leads nowhere, or in a circle, is a file, too */
+		if (stat(l.name[i], &st) < 0 && lstat(l.name[i], &st) < 0)
 			continue;
 		there = true;
 		hash = load_mix(load_mix(hash, st.st_ino), (uint64_t)st.st_size);
@@ -308,6 +325,15 @@ static uint64_t load_stamp(const char *dir, const char *name, const char *suffix
 uint64_t conf_vm_stamp(const char *dir, const char *name)
 {
 	return conf_name_ok(name) ? load_stamp(dir, name, ".vm") : 0;
+}
+
+bool conf_vm_is_elsewhere(const char *dir, const char *name)
+{
+	_cleanup_(free_ptr) char *file = load_join(dir, name, ".vm", ""),
+				 *dropins = load_join(dir, name, ".vm", ".d");
+	struct stat st;
+
+	return (lstat(file, &st) == 0 && S_ISLNK(st.st_mode)) || lstat(dropins, &st) == 0;
 }
 
 uint64_t conf_network_stamp(const char *dir, const char *name)
@@ -379,7 +405,8 @@ static void load_list(
 
 	if (!p)
 		p = &unheard;
-	if (r < 0)
+	/* of networks as of VMs, so once is enough */
+	if (r < 0 && !(p->n && streq(p->item[p->n - 1].place.file, dir)))
 		load_complain(p, dir, strerror(-r));
 	entry = xcalloc(l.n, sizeof *entry);
 	for (size_t i = 0; i < l.n; i++)

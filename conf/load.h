@@ -33,6 +33,9 @@ int conf_load_vm_texts(struct buf *b, const char *dir, const char *name, struct 
 /* Changes whenever the file or a drop-in may have changed; 0 if there is no such file. Reads no
  * contents. */
 uint64_t conf_vm_stamp(const char *dir, const char *name);
+/* True if inotify on the directory does not tell of each change: the file is a link, or there are
+ * drop-ins. */
+bool conf_vm_is_elsewhere(const char *dir, const char *name);
 uint64_t conf_network_stamp(const char *dir, const char *name);
 uint64_t conf_daemon_stamp(const char *dir);
 

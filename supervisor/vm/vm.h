@@ -91,6 +91,7 @@ struct vm_file {	     /* what the operator wrote */
 	char *problems;	    /* of a file that no longer parses; conf keeps its last valid content */
 	uint64_t stamp;	    /* hash of the files that conf was read from */
 	uint64_t stamp_now; /* as found by vms_reload() */
+	bool elsewhere;	    /* inotify does not tell of each change */
 };
 
 struct vm_status { /* desired and actual state */

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 
 #include "base/log.h"
 #include "base/text.h"
@@ -20,16 +21,36 @@ static void vms_changed(void *data)
 	vms->changed = true;
 }
 
+/* Watches the directory that has the name now: it may have been replaced, or mounted. */
+static void vms_watch(struct vms *vms)
+{
+	const char *dir = vms->daemon->dirs.config;
+	_cleanup_(close_fd) int fd = -1;
+	struct stat st;
+
+	if (vms->watch > 0 && !vms->changed && stat(dir, &st) == 0 && st.st_dev == vms->dev &&
+		st.st_ino == vms->ino)
+		return;
+	vms->changed = true;
+	watch_remove(vms->daemon->watches, vms->watch);
+	vms->watch = 0;
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return;
+	vms->dev = st.st_dev;
+	vms->ino = st.st_ino;
+	vms->watch = watch_add(vms->daemon->watches, fd,
+		IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE |
+			IN_DELETE_SELF,
+		vms_changed, vms, NULL);
+}
+
 struct vms *vms_new(struct daemon *d)
 {
 	struct vms *vms = xcalloc(1, sizeof *vms);
-	_cleanup_(close_fd) int fd = open(d->dirs.config, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	vms->daemon = d;
-	vms->changed = true;
-	vms->watch = watch_add(d->watches, fd,
-		IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_CLOSE_WRITE, vms_changed,
-		vms, NULL);
+	vms_watch(vms);
 	return vms;
 }
 
@@ -37,8 +58,7 @@ void vms_clear(struct vms *vms)
 {
 	if (!vms)
 		return;
-	if (vms->watch)
-		watch_remove(vms->daemon->watches, vms->watch);
+	watch_remove(vms->daemon->watches, vms->watch);
 	vms->watch = 0;
 	while (vms->n)
 		vm_free(vms->vm[--vms->n]);
@@ -214,6 +234,7 @@ static void vms_found_file(void *data, const char *name)
 
 	if (!vm)
 		vm = vms_add(f->vms, name);
+	vm->file.elsewhere = conf_vm_is_elsewhere(f->vms->daemon->dirs.config, name);
 	if (vm->file.stamp != stamp || vm->file.problems)
 		vms_refresh_all(f->vms, vm, stamp, f->problems);
 }
@@ -237,12 +258,22 @@ void vms_reload(struct vms *vms, struct conf_problems *p)
 	vms_observed_reload(vms);
 }
 
+static bool vms_changed_elsewhere(const struct vms *vms)
+{
+	for (size_t i = 0; i < vms->n; i++)
+		if (vms->vm[i]->file.elsewhere &&
+			vms->vm[i]->file.stamp != vms_stamp_of(vms, vms->vm[i]->name))
+			return true;
+	return false;
+}
+
 void vms_refresh(struct vms *vms)
 {
 	_cleanup_(conf_problems_release) struct conf_problems problems = { 0 };
 
 	watch_poll(vms->daemon->watches, vms->watch);
-	if (vms->changed)
+	vms_watch(vms);
+	if (vms->changed || vms_changed_elsewhere(vms))
 		vms_reload(vms, &problems);
 }
 

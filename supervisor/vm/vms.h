@@ -13,7 +13,9 @@ struct vms {
 	struct daemon *daemon;
 	struct vm **vm; /* sorted by name */
 	size_t n, cap;
-	int watch;	   /* on the configuration directory */
+	int watch; /* on the configuration directory; <= 0: there is none */
+	dev_t dev; /* of that directory */
+	ino_t ino;
 	bool changed;	   /* that directory changed since vms_reload() */
 	uint32_t uid_next; /* 0: unknown */
 	struct vm_observer *observers;

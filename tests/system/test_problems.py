@@ -85,6 +85,16 @@ def broken_network(world):
     return 2, "CRITICAL network lab: invalid: %s/lab.network:2: Nonsense: unknown key" % world.config
 
 
+def dead_link(world):
+    os.symlink("/nowhere/a.vm", os.path.join(world.config, "a.vm"))
+    return 2, "CRITICAL a: invalid: a.vm: links to '/nowhere/a.vm', which is not there"
+
+
+def dead_network(world):
+    os.symlink("/nowhere", os.path.join(world.config, "lab.network"))
+    return 2, "CRITICAL network lab: invalid: %s/lab.network: links to '/nowhere', which is not there" % world.config
+
+
 def missing(world):
     world.micro("a", "deaf")
     world.ok("start", "a")
@@ -114,7 +124,7 @@ def left_running(world):
 
 
 CASES = [failed, backoff, down, ended_from_outside, start_failed, panicked, broken, badly_named, broken_daemon_conf,
-         broken_network, missing, warned, silent, left_running]
+         broken_network, dead_link, dead_network, missing, warned, silent, left_running]
 
 
 @pytest.mark.parametrize("make", CASES)

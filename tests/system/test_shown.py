@@ -64,6 +64,75 @@ def test_a_file_that_is_gone(daemon):
     assert "gone" in daemon.fails(4, "diff", "a")
 
 
+def reason(world, name):
+    return row(world, name)["reason"]
+
+
+def test_files_elsewhere(daemon):
+    """Links and drop-ins: nothing changes in the directory itself."""
+    shared = os.path.join(daemon.base, "shared")
+    os.mkdir(shared)
+    daemon.micro("a")
+    os.rename(os.path.join(daemon.config, "a.vm"), shared + "/a.vm")
+    os.symlink(shared + "/a.vm", os.path.join(daemon.config, "a.vm"))
+    daemon.micro("b")
+    os.mkdir(os.path.join(daemon.config, "b.vm.d"))
+    os.symlink("c.vm", os.path.join(daemon.config, "c.vm"))
+    assert (reason(daemon, "a"), reason(daemon, "b")) == ("", "")
+    assert reason(daemon, "c") == "invalid: c.vm: Too many levels of symbolic links"
+    daemon.write("b.vm.d/x.conf", "[VM]\nMemry=1G\n")
+    os.rename(shared + "/a.vm", shared + "/x.vm")
+    assert reason(daemon, "b").startswith("invalid: b.vm.d/x.conf:2: Memry: unknown key")
+    dead = "a.vm: links to '%s/a.vm', which is not there" % shared
+    assert reason(daemon, "a") == "invalid: " + dead
+    assert dead in daemon.fails(2, "start", "a")
+    daemon.write("b.vm.d/x.conf", "[VM]\nMemory=32M\n")
+    os.rename(shared + "/x.vm", shared + "/a.vm")
+    assert (reason(daemon, "a"), row(daemon, "b")["memory"]) == ("", 32 << 20)
+    os.symlink("/nowhere", os.path.join(daemon.config, "b.vm.d", "y.conf"))
+    assert reason(daemon, "b") == "invalid: b.vm.d/y.conf: links to '/nowhere', which is not there"
+
+
+def test_the_directory_may_be_replaced(daemon):
+    """Taken away, replaced by another one, mounted over."""
+    daemon.micro("a", "deaf")
+    daemon.micro("b")
+    daemon.ok("start", "a")
+    away = daemon.config + ".away"
+    os.rename(daemon.config, away)
+    assert reason(daemon, "a") == "file missing" and len(daemon.rows("list")) == 1
+    os.rename(away, daemon.config)
+    assert reason(daemon, "a") == "" and len(daemon.rows("list")) == 2
+    daemon.exec("cp", "-a", daemon.config, away)
+    daemon.exec("rm", "-r", daemon.config)
+    os.rename(away, daemon.config)
+    spoil(daemon, "a")
+    assert "Memry" in reason(daemon, "a") and len(daemon.rows("list")) == 2
+    daemon.exec("mount", "-t", "tmpfs", "-o", "mode=755", "none", daemon.config)
+    assert reason(daemon, "a") == "file missing" and len(daemon.rows("list")) == 1
+    daemon.exec("umount", daemon.config)
+    assert "Memry" in reason(daemon, "a") and len(daemon.rows("list")) == 2
+
+
+def test_the_file_of_a_network(daemon):
+    """What is wrong with it, also if it was right before."""
+    def health():
+        return next(row["health"] for row in daemon.rows("net", "list") if row["name"] == "lab")
+    os.symlink("/nowhere", os.path.join(daemon.config, "lab.network"))
+    assert health() == "invalid: lab.network: links to '/nowhere', which is not there"
+    os.unlink(os.path.join(daemon.config, "lab.network"))
+    daemon.write("lab.network", "[Network]\nBridge=lab0\nAddress=10.7.0.1/24\n")
+    assert health() == "ok"
+    daemon.ok("net", "start", "lab")
+    daemon.write("lab.network", "[Network]\nBridg=lab0\n")
+    for state in ("up", "down"):
+        assert health().startswith("invalid: lab.network:2: Bridg: unknown key"), state
+        assert daemon.one("net", "show", "lab")["health"] == health()
+        lines = daemon.vmkeep("list", "--problems").out.splitlines()
+        assert len(lines) == 1 and "Bridg" in lines[0], lines
+        daemon.ok("net", "stop", "lab")
+
+
 def test_several_problems_are_counted(daemon):
     daemon.micro("a")
     daemon.write("a.vm", "[VM]\nMemry=1G\nCPU=1\nNetworks=none\n")

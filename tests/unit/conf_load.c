@@ -175,6 +175,27 @@ static void refuses_what_is_no_file(void **state)
 	make_dir("web1.vm");
 	assert_true(load(&c, "@/web1.vm: not a regular file\n"));
 	conf_vm_release(&c);
+	assert_int_equal(rmdir(fifo), 0);
+	assert_int_equal(conf_vm_stamp(dir, "web1"), 0);
+	assert_int_equal(symlink("/nowhere/web1.vm", fifo), 0);
+	assert_int_not_equal(conf_vm_stamp(dir, "web1"), 0);
+	assert_true(load(&c, "@/web1.vm: links to '/nowhere/web1.vm', which is not there\n"));
+	conf_vm_release(&c);
+}
+
+static void refuses_dead_links_of_its_own(void **state)
+{
+	_cleanup_(free_ptr) char *link = path("vmkeep.conf");
+	struct conf_daemon c = CONF_DAEMON_INIT;
+	struct conf_problems p = { 0 };
+
+	(void)state;
+	assert_false(conf_load_daemon(&c, dir, &p));
+	assert_problems(&p, "");
+	assert_int_equal(symlink("/nowhere", link), 0);
+	assert_true(conf_load_daemon(&c, dir, &p));
+	assert_problems(&p, "@/vmkeep.conf: links to '/nowhere', which is not there\n");
+	conf_daemon_release(&c);
 }
 
 static void refuses_what_is_too_large(void **state)
@@ -308,6 +329,7 @@ static void lists_names(void **state)
 	conf_list_networks(dir, note_name, &names, &p);
 	assert_string_equal(names.data, "n ");
 	assert_problems(&p, "");
+	conf_list_networks("/nonexistent", note_name, &names, &p);
 	conf_list_vms("/nonexistent", note_name, &names, &p);
 	assert_problems(&p, "/nonexistent: No such file or directory\n");
 	buf_release(&names);
@@ -321,6 +343,7 @@ int main(void)
 		IN_DIR(loads_a_vm_and_its_drop_ins),
 		IN_DIR(refuses_what_others_may_write),
 		IN_DIR(refuses_what_is_no_file),
+		IN_DIR(refuses_dead_links_of_its_own),
 		IN_DIR(refuses_what_is_too_large),
 		IN_DIR(loads_networks_and_the_daemon),
 		IN_DIR(cats_files_as_they_are),
