@@ -34,7 +34,8 @@ struct network {
 	uint64_t stamp;		  /* of the file */
 	uint64_t raised_stamp;	  /* of the file when the network was brought up, 0: unknown */
 	bool has_file, parsed;
-	char *broken; /* the problems of a file that never parsed, or NULL */
+	char *broken;  /* the problems of a file that never parsed, or NULL */
+	char *invalid; /* the first problem of the file as it is now, or NULL */
 	enum network_state state;
 	struct net_choice choice; /* saved in STATE/networks/NAME.json */
 	uid_t uid;		  /* dnsmasq's, saved there too; 0: none yet */

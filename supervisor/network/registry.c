@@ -3,6 +3,22 @@
 #include "conf/load.h"
 #include "supervisor/network/private.h"
 
+/* "invalid: lab.network:2: ...", without the path of the directory that all share. */
+static char *registry_first(const struct network *n, const struct conf_problems *p)
+{
+	const char *dir = n->ns->dirs.config;
+	_cleanup_(buf_release) struct buf b = BUF_INIT;
+	size_t len = strlen(dir);
+
+	for (size_t i = 0; i < p->n && !b.len; i++)
+		if (!p->item[i].warning)
+			conf_problem_print(&p->item[i], &b);
+	if (!b.len)
+		return NULL;
+	len = strncmp(b.data, dir, len) == 0 && b.data[len] == '/' ? len + 1 : 0;
+	return xasprintf("invalid: %s", b.data + len);
+}
+
 /* If the file has problems, the old configuration stays; without an old one, the network is broken.
  * A network that is up keeps its configuration if the file is deleted. */
 static void registry_read_conf(struct network *n, struct conf_problems *p)
@@ -19,6 +35,8 @@ static void registry_read_conf(struct network *n, struct conf_problems *p)
 		conf = old;
 	}
 	n->parsed |= !found.count;
+	free(n->invalid);
+	n->invalid = registry_first(n, &found);
 	free(n->broken);
 	n->broken = n->parsed ? NULL : conf_problems_text(&found);
 	if (p)
@@ -67,6 +85,7 @@ static void registry_network_free(struct network *n)
 	conf_network_release(&n->conf);
 	free(n->lease);
 	free(n->broken);
+	free(n->invalid);
 	free(n->name);
 	free(n->dir);
 	free(n->leases_state);

@@ -68,13 +68,13 @@ void networks_each(struct networks *ns, networks_each_fn *each, void *data)
 static const char *report_health(const struct network *n, char trouble[TROUBLE_MAX])
 {
 	if (n->broken)
-		return "its file has problems";
+		return n->invalid;
 	if (n->state == NETWORK_DOWN && n->failure.number)
 		return n->failure.text;
 	if (n->state == NETWORK_DOWN && n->table_left)
 		return "its nftables table may still exist: bring the network up and down again";
 	if (n->state != NETWORK_UP)
-		return "ok";
+		return n->invalid ? n->invalid : "ok";
 	if (!network_stands(n))
 		return "its bridge is gone or down: vmkeep reload recreates it";
 	if (n->conf.dns && !n->dns)
@@ -86,6 +86,8 @@ static const char *report_health(const struct network *n, char trouble[TROUBLE_M
 		return trouble;
 	if (n->leases_problem)
 		return n->leases_problem;
+	if (n->invalid)
+		return n->invalid;
 	if (!n->has_file && !streq(n->name, "default"))
 		return "its file is gone: it stays up until net stop";
 	return network_is_outdated(n) ? "its file has changed: net stop and net start apply it"
@@ -96,9 +98,9 @@ char *networks_trouble(struct networks *ns, const char *network)
 {
 	const struct network *n = networks_get(ns, network, NULL);
 	char trouble[TROUBLE_MAX];
-	const char *text = n && !n->broken ? report_health(n, trouble) : "ok";
+	const char *text = n ? report_health(n, trouble) : "ok";
 
-	return streq(text, "ok") ? NULL : xstrdup(text);
+	return streq(text, "ok") || text == n->invalid ? NULL : xstrdup(text);
 }
 
 json_t *networks_list(struct networks *ns)
