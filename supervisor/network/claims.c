@@ -95,10 +95,27 @@ static bool claims_still_fits(
 	       !claims_by_address(n->ns, n->name, c->address, c);
 }
 
+/* Leases of addresses in the pool to MACs that no VM has. */
+static size_t claims_strangers(const struct network *n, uint32_t first, uint32_t last)
+{
+	size_t strangers = 0;
+
+	for (size_t i = 0; i < n->leases; i++) {
+		const struct dnsmasq_lease *l = &n->lease[i];
+		const struct claim *c = n->ns->claims;
+
+		while (c && memcmp(c->mac, l->mac, ETH_ALEN) != 0)
+			c = c->next;
+		strangers += !c && l->address >= first && l->address <= last;
+	}
+	return strangers;
+}
+
 enum { NAMED_MAX = 5 };
 
-static void claims_hint_at_full(struct network *n, struct err *e)
+static void claims_hint_at_full(struct network *n, uint32_t first, uint32_t last, struct err *e)
 {
+	const size_t strangers = claims_strangers(n, first, last);
 	_cleanup_(buf_release) struct buf names = BUF_MAX(1024);
 	const char *one = NULL;
 	unsigned count = 0;
@@ -111,7 +128,12 @@ static void claims_hint_at_full(struct network *n, struct err *e)
 			buf_printf(&names, "%s'%s'", count ? ", " : "", c->vm);
 		count++;
 	}
-	if (!one)
+	if (!one && strangers)
+		err_hint(e,
+			"%zu of them leased by MACs of no VM, see vmkeep net leases %s; or give it a larger "
+			"Address= or Range=",
+			strangers, n->name);
+	else if (!one)
 		err_hint(e, "give it a larger Address= or Range=");
 	else
 		err_hint(e, "%s%s hold%s addresses, but no file: vmkeep forget %s", names.data,
@@ -143,7 +165,7 @@ static int claims_choose(struct network *n, struct claim *c, struct err *e)
 	c->address = 0;
 	r = err_set(e, ERR_NO_RESOURCES, "network '%s' has no free address from %s to %s", n->name,
 		net_ip(from, first, 0), net_ip(to, last, 0));
-	claims_hint_at_full(n, e);
+	claims_hint_at_full(n, first, last, e);
 	return r;
 }
 
@@ -273,6 +295,18 @@ bool networks_claimed(struct networks *ns, const char *vm)
 		if (streq(c->vm, vm))
 			return true;
 	return false;
+}
+
+uint32_t networks_address_now(struct networks *ns, const struct network_nic *nic)
+{
+	const struct network *n = nic->network ? networks_find(ns, nic->network) : NULL;
+	const struct dnsmasq_lease *l = n ? leases_by_mac(n, nic->mac) : NULL;
+	uint32_t address;
+
+	if (l && l->address != nic->address &&
+		networks_address_seen(ns, nic->vm, nic->nic, &address))
+		return address;
+	return nic->address;
 }
 
 bool networks_address_seen(struct networks *ns, const char *vm, const char *nic, uint32_t *address)

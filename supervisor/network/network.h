@@ -154,6 +154,9 @@ json_t *networks_leases(
 /* True if dnsmasq gave the NIC a lease; *address: the leased, else the reserved address, 0: none.
  * Changes are reported by on_change. */
 bool networks_address_seen(struct networks *ns, const char *vm, const char *nic, uint32_t *address);
+/* The address that the guest leased, or else the one reserved for it: dnsmasq gives another one if
+ * the guest declined its own, or if somebody else has that. */
+uint32_t networks_address_now(struct networks *ns, const struct network_nic *nic);
 enum networks_change { NETWORKS_LEASE, NETWORKS_UP, NETWORKS_DOWN };
 typedef void networks_change_fn(void *data, const char *network, enum networks_change change);
 void networks_on_change(struct networks *ns, networks_change_fn *changed, void *data);

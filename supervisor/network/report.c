@@ -64,6 +64,30 @@ void networks_each(struct networks *ns, networks_each_fn *each, void *data)
 		each(data, n->name, report_bridge(n), n->state == NETWORK_UP);
 }
 
+/* A NIC that does not have the address that is reserved for it. */
+static void report_lease_trouble(const struct network *n, char *out, size_t len)
+{
+	char own[NET_IP_TEXT], has[NET_IP_TEXT], mac[TEXT_MAC];
+
+	out[0] = '\0';
+	for (const struct claim *c = n->ns->claims; c && !out[0]; c = c->next) {
+		const struct dnsmasq_lease *l, *other;
+
+		if (c->on != n || !c->attached || !c->address)
+			continue;
+		l = leases_by_mac(n, c->mac);
+		other = leases_by_address(n, c->address);
+		net_ip(own, c->address, 0);
+		if (other && other != l)
+			snprintf(out, len,
+				"address %s of NIC '%.40s' of VM '%.63s' is leased to %s", own,
+				c->nic, c->vm, text_mac(mac, other->mac));
+		else if (l && l->address != c->address && claim_seen(c, l))
+			snprintf(out, len, "NIC '%.40s' of VM '%.63s' leased %s, not its own %s",
+				c->nic, c->vm, net_ip(has, l->address, 0), own);
+	}
+}
+
 /* The first problem that keeps the network from working. */
 static const char *report_health(const struct network *n, char trouble[TROUBLE_MAX])
 {
@@ -82,6 +106,9 @@ static const char *report_health(const struct network *n, char trouble[TROUBLE_M
 	if (n->plan.step[NET_STEP_DNSMASQ] && !streq(dnsmasq_health(&n->dnsmasq), "ok"))
 		return dnsmasq_health(&n->dnsmasq);
 	network_tap_trouble(n, trouble, TROUBLE_MAX);
+	if (trouble[0])
+		return trouble;
+	report_lease_trouble(n, trouble, TROUBLE_MAX);
 	if (trouble[0])
 		return trouble;
 	if (n->leases_problem)
@@ -121,13 +148,15 @@ json_t *networks_list(struct networks *ns)
 
 static json_t *report_nic_json(const struct claim *c, const struct network *n)
 {
+	const struct dnsmasq_lease *l = leases_by_mac(n, c->mac);
+	const bool seen = claim_seen(c, l);
 	char tap[IFNAMSIZ];
 
 	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:b, s:b}", "vm", c->vm, "nic", c->nic,
 		"name", c->hostname, "mac", report_mac_json(c->mac), "address",
-		report_ip_json(c->address, 0), "tap",
+		report_ip_json(seen ? l->address : c->address, 0), "tap",
 		report_text_json(networks_tap_name(n->ns, &c->tap, tap)), "attached", c->attached,
-		"seen", claim_seen(c, leases_by_mac(n, c->mac)));
+		"seen", seen);
 }
 
 static json_t *report_dhcp_json(const struct network *n)

@@ -28,7 +28,7 @@ static uint32_t verb_show_first_address(const struct vm *vm)
 {
 	for (size_t i = 0; i < vm->proc.nics; i++)
 		if (vm->proc.nic[i].net.address)
-			return vm->proc.nic[i].net.address;
+			return networks_address_now(vm->daemon->networks, &vm->proc.nic[i].net);
 	return 0;
 }
 
@@ -147,19 +147,21 @@ static json_t *verb_show_addresses(struct vm *vm)
 	for (size_t i = 0; i < c->nics; i++) {
 		const struct conf_nic *n = &c->nic[i];
 		const struct identity_nic *known = NULL;
-		uint32_t seen = 0;
+		uint32_t address = 0;
+		bool seen;
 
 		for (size_t k = 0; k < vm->identity.nics; k++)
 			if (streq(vm->identity.nic[k].id, n->id))
 				known = &vm->identity.nic[k];
+		seen = networks_address_seen(vm->daemon->networks, vm->name, n->id, &address);
+		if (!seen && known)
+			address = known->address;
 		json_array_append_new(rows,
 			json_pack("[s, s, o, o, b]", n->id, n->bridge ? n->bridge : n->network,
 				n->mac.set ? verb_show_mac_text(n->mac.byte)
 				: known	   ? verb_show_mac_text(known->mac)
 					   : json_null(),
-				verb_address(known ? known->address : 0),
-				networks_address_seen(
-					vm->daemon->networks, vm->name, n->id, &seen)));
+				verb_address(address), seen));
 	}
 	return api_table(api_address_row, rows);
 }
@@ -201,7 +203,8 @@ static json_t *verb_show_nic_rows(const struct vm *vm)
 		json_array_append_new(rows,
 			json_pack("{s:s, s:s, s:o, s:o, s:s?}", "nic", n->nic, "network",
 				n->bridge ? n->bridge : n->network, "mac",
-				verb_show_mac_text(n->mac), "address", verb_address(n->address),
+				verb_show_mac_text(n->mac), "address",
+				verb_address(networks_address_now(vm->daemon->networks, n)),
 				"interface",
 				tap->name[0] ? networks_tap_name(vm->daemon->networks, tap, name)
 					     : name));

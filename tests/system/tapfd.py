@@ -100,6 +100,14 @@ def ipv6_udp(source, to, port, text):
     return struct.pack("!IHBB", 6 << 28, len(data), 17, 64) + ends + data
 
 
+def dhcp(mac, kind, ask, server):
+    """From a guest: 3 asks for an address, 4 declines it, 7 releases it."""
+    chaddr = bytes.fromhex(mac.replace(":", ""))
+    text = struct.pack("!BBBBIHH16x16s192x", 1, 1, 6, 0, 0x1234, 0, 0x8000, chaddr) + b"\x63\x82\x53\x63\x35\x01"
+    text += bytes([kind]) + b"\x32\x04" + socket.inet_aton(ask) + b"\x36\x04" + socket.inet_aton(server) + b"\xff"
+    return ethernet("ff:ff:ff:ff:ff:ff", 0x800, ipv4("0.0.0.0", "255.255.255.255", 17, udp(67, text, 68)), mac)
+
+
 def arp_request(sender, target, mac="02:00:00:00:00:99"):
     return struct.pack("!HHBBH6s4s6s4s", 1, 0x800, 6, 4, 1, bytes.fromhex(mac.replace(":", "")),
                        socket.inet_aton(sender), bytes(6), socket.inet_aton(target))
