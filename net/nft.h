@@ -30,5 +30,8 @@ void nft_taps(struct buf *b, const char *table);
 void nft_rules(struct buf *b, const struct nft_network *n);
 /* Deletes the table; no error if there is none. */
 void nft_delete(struct buf *b, const char *table);
+/* True if the kernel says that there is no such table: `nft flush ruleset`, which is what a reload of
+ * nftables.service does, removes everybody's. */
+bool nft_is_lost(const char *table);
 
 #endif

@@ -155,6 +155,8 @@ void network_down(struct network *n);
 void network_adopt(struct network *n, pid_t pid, uint64_t start);
 /* The bridge is there and up, according to the kernel. */
 bool network_stands(const struct network *n);
+/* It is up, and its nft table or the one of taps is gone. */
+bool network_rules_lost(const struct network *n);
 /* If it is up: restores what others removed, the bridge and its address; all: rules and ip_forward
  * too. */
 void network_repair(struct network *n, bool all);

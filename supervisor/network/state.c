@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "net/nft.h"
 #include "supervisor/network/private.h"
 
 static void state_undo_rest(struct network *n);
@@ -384,6 +385,12 @@ bool network_stands(const struct network *n)
 	       memcmp(l.mac, c->mac, ETH_ALEN) == 0;
 }
 
+bool network_rules_lost(const struct network *n)
+{
+	return n->state == NETWORK_UP && n->plan.step[NET_STEP_RULES] && !n->nft &&
+	       (nft_is_lost(n->plan.table) || nft_is_lost(n->ns->door.table));
+}
+
 void network_repair(struct network *n, bool all)
 {
 	struct err e = ERR_INIT;
@@ -391,13 +398,14 @@ void network_repair(struct network *n, bool all)
 
 	if (n->state != NETWORK_UP)
 		return;
-	if (network_stands(n)) {
-		if (!all)
-			return;
-	} else {
+	if (!network_stands(n))
 		log_warning(NULL, "network %s: bridge '%s' is gone or down, recreating it", n->name,
 			n->plan.choice.bridge);
-	}
+	else if (network_rules_lost(n))
+		log_warning(NULL, "network %s: its firewall rules are gone, loading them again",
+			n->name);
+	else if (!all)
+		return;
 	if (state_restore(n, &recreated, &e) == 0) {
 		/* the taps and dnsmasq's socket were lost with the old bridge */
 		if (recreated && n->plan.step[NET_STEP_DNSMASQ])

@@ -263,6 +263,28 @@ def test_lost_leases_are_dnsmasqs(daemon):
     ends(daemon)
 
 
+@pytest.mark.parametrize("what", ["ruleset", "network", "taps"])
+@pytest.mark.parametrize("cure", ["reload", "start"])
+def test_lost_rules(daemon, what, cure):
+    """As a reload of nftables.service does it: told at once, and loaded again when they are needed."""
+    up(daemon)
+    micro_with_nic(daemon, "b")
+    before = sorted(tables(daemon))
+    own = daemon.one("net", "show", "default")["table"]
+    lost = own if what == "network" else next(name for name in before if name != own)
+    daemon.exec(*(["nft", "flush", "ruleset"] if what == "ruleset" else ["nft", "delete", "table", "inet", lost]))
+    why = "its firewall rules are gone: vmkeep reload restores them"
+    assert daemon.rows("net", "list")[0]["health"] == why
+    shown = daemon.vmkeep("list", "--problems")
+    assert (shown.code, shown.out) == (1, "WARNING network default: %s\n" % why)
+    daemon.ok(*(["reload"] if cure == "reload" else ["start", "b"]))
+    daemon.eventually(lambda: daemon.rows("net", "list")[0]["health"], lambda health: health == "ok")
+    assert sorted(tables(daemon)) == before
+    daemon.ok("kill", "a", "b")
+    daemon.ok("net", "stop", "default")
+    assert not tables(daemon)
+
+
 def test_tap_elsewhere(daemon):
     """Renamed it is told by its name; off its bridge it comes back; in another namespace it is gone."""
     daemon.exec("ip", "netns", "add", "away")
