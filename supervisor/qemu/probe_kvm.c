@@ -73,6 +73,7 @@ static void probe_kvm_start_try(struct kvm *k);
 static void probe_kvm_blame(struct kvm *k, const struct child_result *r, const struct err *jail)
 {
 	_cleanup_(free_ptr) char *said = text_escape(r->err, r->err_len, true);
+	const bool busy = strstr(said, "KVM_CREATE_VM) failed: 16");
 	struct err *e = &k->ask.err;
 
 	for (size_t n = strlen(said); n && said[n - 1] == '\n'; n--)
@@ -90,7 +91,9 @@ static void probe_kvm_blame(struct kvm *k, const struct child_result *r, const s
 	} else {
 		err_set(e, ERR_NO_RESOURCES, "with '/dev/kvm' QEMU ended with %s %d: %.400s",
 			r->status < 0 ? "signal" : "status", abs(r->status), said);
-		err_hint(e, "dmesg may show why");
+		err_hint(e,
+			busy ? "another hypervisor, such as VirtualBox, has the processor: stop its VMs"
+			     : "dmesg may show why");
 	}
 	probe_kvm_unusable(e);
 }

@@ -6,6 +6,7 @@ SKIPPED = {
         "a working KVM needs less than 1 s, or up to 10 s on a very busy host or in a virtual machine; dmesg may "
         "show why this one hangs",
         "another hypervisor may have the processor: vmkeep host check",
+        "another hypervisor, such as VirtualBox, has the processor: stop its VMs",
         "dmesg may show why",
         "is the kernel module there? modprobe tun",
         "load its kernel module",
@@ -34,6 +35,7 @@ SKIPPED = {
         "install the package ovmf",
         "the firmware's files are damaged: reinstall the package ovmf",
         "install the vmkeep that started it, or shut the guest down from within",
+        "revert it with that one; or vmkeep snapshot revert %s %s --disks-only reverts the disks without the memory",
         "nftables is needed: apt install nftables",
         "nothing needs to be done; virsh net-destroy default && virsh net-autostart --disable default frees name "
         "and addresses",
@@ -195,5 +197,8 @@ SKIPPED = {
         "this accelerator has at most 255 CPUs, fewer where Cores= or Threads= is no power of two: write fewer CPUs=",
         "to go without: Features=%s in [CPU]; or write another Model=",
         "write another Model= in [CPU]",
+    ),
+    "of leases: tests/system/test_leases.py": (
+        "%zu of them leased by MACs of no VM, see vmkeep net leases %s; or give it a larger Address= or Range=",
     ),
 }

@@ -475,10 +475,13 @@ static void test_no_proof(void **state)
 	static const struct {
 		const char *accel, *rest, *says;
 		size_t runs;
+		const char *cure;
 	} cases[] = {
-		{"no-such", "exec qemu-system-x86_64 \"$@\"", "invalid accelerator no-such", 3},
-		{ "tcg",	 "exec sleep 60",		  "it hangs: 512 bytes did not boot",     3},
-		{ "tcg",	 "exit 0",			   "ended with status 0",	  3},
+		{ "no-such", "exec qemu-system-x86_64 \"$@\"", "invalid accelerator no-such", 3, "dmesg" },
+		{ "tcg", "exec sleep 60", "it hangs: 512 bytes did not boot", 3, "dmesg" },
+		{ "tcg", "exit 0", "ended with status 0", 3, "dmesg" },
+		{ "tcg", "echo 'ioctl(KVM_CREATE_VM) failed: 16 Device or resource busy' >&2; exit 1",
+			"Device or resource busy", 3, "such as VirtualBox" },
 	};
 	/* clang-format on */
 	struct fixture *f = *state;
@@ -506,6 +509,7 @@ static void test_no_proof(void **state)
 		if (!strstr(f->err.text, cases[i].says))
 			fail_msg("'%s' lacks '%s'", f->err.text, cases[i].says);
 		assert_non_null(strstr(f->err.hint, "Accel=tcg"));
+		assert_non_null(strstr(f->err.hint, cases[i].cure));
 		assert_int_equal(runs(f) - before, cases[i].runs);
 		before = runs(f);
 		kvm_release(&k);
