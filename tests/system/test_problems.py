@@ -58,6 +58,12 @@ def start_failed(world):
     return 1, "WARNING a: down: start failed: -nonsense: invalid option"
 
 
+def start_failed_by_the_host(world):
+    world.micro("a", extra="[QEMU]\nArgs=-m 4T\n" + NO_RESTART)
+    world.fails(7, "start", "a")
+    return 1, "WARNING a: down: start failed: cannot set up guest memory"
+
+
 def panicked(world):
     world.micro("a", "panic", extra="[QEMU]\nArgs=-device pvpanic\n[Lifecycle]\nOnPanic=pause\n")
     world.ok("start", "a")
@@ -123,8 +129,11 @@ def left_running(world):
     return 1, "WARNING a: it was to stop, but ignored the power button"
 
 
-CASES = [failed, backoff, down, ended_from_outside, start_failed, panicked, broken, badly_named, broken_daemon_conf,
+CASES = [failed, backoff, down, ended_from_outside, start_failed, start_failed_by_the_host, panicked, broken, badly_named, broken_daemon_conf,
          broken_network, dead_link, dead_network, missing, warned, silent, left_running]
+
+
+RESET = (failed, down, ended_from_outside, start_failed, start_failed_by_the_host)
 
 
 @pytest.mark.parametrize("make", CASES)
@@ -140,8 +149,8 @@ def test_problem(daemon, make):
     if " a: " in line:
         assert problems(daemon, "a") == (code, daemon.vmkeep("list", "--problems", "a").out)
         assert problems(daemon, "fine") == FINE
-        daemon.ok("reset-failed", "a") if make in (failed, down, ended_from_outside, start_failed) else None
-    if make in (failed, down, ended_from_outside, start_failed):
+        daemon.ok("reset-failed", "a") if make in RESET else None
+    if make in RESET:
         assert problems(daemon) == FINE
     elif make is silent:
         daemon.kill(daemon.info("a")["pid"], "CONT")
