@@ -37,7 +37,8 @@ static char *record_text_of(json_t *o /* stolen */)
 	return text;
 }
 
-/* An invalid file is set aside and logged, never fatal. NULL: no usable file. */
+/* An invalid file is set aside and logged, never fatal. NULL: no usable file. Of a newer version's we
+ * use what we know: another subnet would be worse. */
 static json_t *network_record_load(const char *path)
 {
 	_cleanup_(buf_release) struct buf b = BUF_MAX(RECORD_MAX);
@@ -48,7 +49,7 @@ static json_t *network_record_load(const char *path)
 		o = json_loadb(b.data ? b.data : "", b.len, JSON_REJECT_DUPLICATES, NULL);
 	if (e.class == ERR_NOT_FOUND)
 		return NULL;
-	if (json_integer_value(json_object_get(o, "version")) == RECORD_VERSION)
+	if (json_integer_value(json_object_get(o, "version")) >= RECORD_VERSION)
 		return o;
 	json_decref(o);
 	network_set_aside(path, "damaged or of another version");

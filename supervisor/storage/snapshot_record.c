@@ -180,6 +180,12 @@ static bool record_is_ours(const json_t *doc)
 	       json_is_object(json_object_get(doc, "snapshots"));
 }
 
+/* A newer vmkeep wrote it, and will need it again: kept, though not understood. */
+static bool record_is_newer(const json_t *doc)
+{
+	return json_integer_value(json_object_get(doc, "version")) > RECORDS_VERSION;
+}
+
 static json_t *record_load_doc(const struct vm *vm, int dir)
 {
 	_cleanup_(buf_release) struct buf text = BUF_MAX(RECORDS_MAX);
@@ -190,12 +196,12 @@ static json_t *record_load_doc(const struct vm *vm, int dir)
 
 	if (r == 0) {
 		doc = json_loadb(text.data ? text.data : "", text.len, 0, &je);
-		if (!record_is_ours(doc))
+		if (!record_is_ours(doc) && !record_is_newer(doc))
 			record_set_aside(vm, dir, doc ? "not of version 1" : je.text);
 	} else if (e.class != ERR_NOT_FOUND) {
 		record_set_aside(vm, dir, e.text);
 	}
-	if (record_is_ours(doc))
+	if (record_is_ours(doc) || record_is_newer(doc))
 		return doc;
 	json_decref(doc);
 	return json_pack("{s:i, s:{}}", "version", RECORDS_VERSION, "snapshots");
@@ -219,6 +225,15 @@ int snapshot_record_fits(struct snapshot_op *op, struct vm *vm, struct err *e)
 
 	json_decref(op->record);
 	op->record = NULL;
+	if (record_is_newer(doc)) {
+		json_decref(doc);
+		err_set(e, ERR_CONFLICT,
+			"the machine that its memory was saved on is in a record of a newer vmkeep");
+		return err_hint(e,
+			"revert it with that one; or vmkeep snapshot revert %s %s --disks-only reverts the "
+			"disks without the memory",
+			op->vm, op->typed);
+	}
 	if (json_integer_value(json_object_get(record, "created")) ==
 		snapshot_created(&op->disks, op->name))
 		op->record = json_incref(record);
@@ -257,8 +272,9 @@ static void record_set(struct snapshot_op *op, struct vm *vm)
 	int dir = vm_state_dir(vm, &e);
 	json_t *doc = dir < 0 ? NULL : record_load_doc(vm, dir),
 	       *all = json_object_get(doc, "snapshots");
-	bool changed = doc && (op->record ? json_object_set(all, op->name, op->record)
-					  : json_object_del(all, op->name)) == 0;
+	bool changed = doc && !record_is_newer(doc) &&
+		       (op->record ? json_object_set(all, op->name, op->record)
+				   : json_object_del(all, op->name)) == 0;
 
 	if (!changed || record_save(op, vm, doc, &e) < 0)
 		record_on_saved(op, e.number ? &e : NULL);

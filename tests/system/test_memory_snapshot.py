@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+import vmk
+
 MIB = 1 << 20
 
 
@@ -343,6 +345,26 @@ def test_failed_load_never_goes_on(daemon, running):
     assert "could not be loaded" in said and "ended" in said
     info = daemon.info("a")
     assert info["state"] == "stopped" and info["want"] == "stopped"
+
+
+@pytest.mark.parametrize("running", [False, True], ids=["off", "running"])
+def test_record_of_a_newer_version(daemon, running):
+    """After a downgrade: nobody here knows the machine, so nothing is touched, and the record stays for those who do."""
+    counted(daemon)
+    path = os.path.join(daemon.state, "vms", "a", "snapshots.json")
+    newer = vmk.read_text(path).replace('"version": 1', '"version": 2')
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(newer)
+    if not running:
+        daemon.ok("kill", "a")
+    before = daemon.info("a")
+    said = daemon.fails(3, "snapshot", "revert", "a", "ab")
+    assert "in a record of a newer vmkeep" in said and "--disks-only" in said
+    assert (daemon.info("a")["state"], daemon.info("a")["pid"]) == (before["state"], before["pid"])
+    assert not running or daemon.ok("kill", "a")
+    daemon.ok("snapshot", "revert", "a", "ab", "--disks-only")
+    daemon.ok("snapshot", "create", "a", "new")
+    assert vmk.read_text(path) == newer
 
 
 def test_damaged_record_is_set_aside(daemon):

@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+import vmk
 from test_faults_process import Gate
 
 NIC = "[VM]\nMemory=16M\n[Disk root]\nPath=%s.raw\n[NIC lan]\n%s"
@@ -147,6 +148,25 @@ def test_subnet_and_bridge_of_somebody_else(daemon):
     daemon.ok("start", "a")
     assert daemon.rows("net", "list")[0]["subnet"] == row["subnet"], "remembered"
     assert daemon.rows("ip", "a")[0]["address"] == address
+
+
+def test_choice_of_a_newer_version(daemon):
+    """After a downgrade: the network is as it was."""
+    daemon.exec("ip", "addr", "add", "192.168.122.9/24", "dev", "lo")
+    daemon.ok("net", "start", "default")
+    before = daemon.one("net", "show", "default")
+    daemon.ok("net", "stop", "default")
+    daemon.stop_daemon()
+    daemon.exec("ip", "addr", "del", "192.168.122.9/24", "dev", "lo")
+    path = os.path.join(daemon.state, "networks", "default.json")
+    text = vmk.read_text(path)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text.replace('"version": 1', '"version": 2, "more": []'))
+    daemon.start()
+    daemon.ok("net", "start", "default")
+    after = daemon.one("net", "show", "default")
+    assert [after[key] for key in ("subnet", "mac", "bridge")] == [before[key] for key in ("subnet", "mac", "bridge")]
+    assert before["subnet"] != "192.168.122.0/24"
 
 
 def test_own_network(daemon):
