@@ -185,6 +185,14 @@ static const char *value_address_before(const char *text, char end, uint32_t *ad
 	return value_parse_ipv4(first, address) ? p + 1 : NULL;
 }
 
+/* "this host", loopback, multicast */
+static bool value_is_for_hosts(uint32_t address)
+{
+	const uint32_t first = address >> 24;
+
+	return first != 0 && first != 127 && (first < 224 || first > 239);
+}
+
 static bool value_set_subnet(struct conf_subnet *to, const char *text)
 {
 	struct conf_subnet net = { .set = true };
@@ -197,7 +205,7 @@ static bool value_set_subnet(struct conf_subnet *to, const char *text)
 		return true;
 	}
 	rest = value_address_before(text, '/', &net.address);
-	if (!rest || text_parse_uint(rest, 8, 30, &prefix) < 0)
+	if (!rest || text_parse_uint(rest, 8, 30, &prefix) < 0 || !value_is_for_hosts(net.address))
 		return false;
 	net.prefix = (unsigned)prefix;
 	host = UINT32_MAX >> net.prefix;

@@ -91,7 +91,8 @@ bool conf_word_file(const char *s)
 
 bool conf_word_ifname(const char *s)
 {
-	return word(s, "._-", IFNAMSIZ - 1);
+	/* the kernel has directories of these names beside those of interfaces */
+	return word(s, "._-", IFNAMSIZ - 1) && strcmp(s, "all") != 0 && strcmp(s, "default") != 0;
 }
 
 bool conf_word_ip(const char *s)

@@ -231,8 +231,8 @@ static void display_name_holder(const struct vm *vm, const char *address, struct
 				vms->vm[i]->name);
 }
 
-/* Reads the first line of the password file, which is in the configuration directory. 1: others may
- * read it, too, and e tells that. */
+/* Reads the first line of the password file, which is in the configuration directory. 1: it is less
+ * of a secret than it seems, and e tells why. */
 static int display_read_password(const struct vm *vm, const struct conf_vm *c,
 	char word[VNC_PASSWORD_MAX + 1], struct err *e)
 {
@@ -241,17 +241,14 @@ static int display_read_password(const struct vm *vm, const struct conf_vm *c,
 	struct stat st;
 	int r = file_read(AT_FDCWD, path, &text, e);
 	size_t len = text.data ? strcspn(text.data, "\r\n") : 0;
+	static const char counts[] = "only the first 8 characters of the password count";
+	const bool cut = len > VNC_PASSWORD_MAX;
+	bool readable;
 	json_auto_t *as_text = NULL;
 
 	if (r == 0 && len == 0)
 		r = err_set(e, ERR_INVALID_CONFIG, "'%s' begins with an empty line", path);
-	if (len > VNC_PASSWORD_MAX) {
-		if (vm->mon.qmp && qmp_is_ready(vm->mon.qmp)) /* once, when it is set */
-			log_warning(vm->name,
-				"display: only the first %d characters of the password count",
-				VNC_PASSWORD_MAX);
-		len = VNC_PASSWORD_MAX;
-	}
+	len = cut ? VNC_PASSWORD_MAX : len;
 	memcpy(word, text.data ? text.data : "", len);
 	word[len] = '\0';
 	as_text = json_string(word);
@@ -263,10 +260,17 @@ static int display_read_password(const struct vm *vm, const struct conf_vm *c,
 		err_wrap(e, r, "display: password");
 		return err_hint(e, "write it to that file, in the first line");
 	}
-	if (stat(path, &st) < 0 || !(st.st_mode & 0004))
+	readable = stat(path, &st) == 0 && st.st_mode & 0004;
+	if (!readable && !cut)
 		return 0;
-	err_set(e, ERR_PERMISSION, "display: every user of this host may read '%s'", path);
-	err_hint(e, "chmod o-r %s", path);
+	if (readable) {
+		err_set(e, ERR_PERMISSION, "display: every user of this host may read '%s'%s%s",
+			path, cut ? ", and " : "", cut ? counts : "");
+		err_hint(e, "chmod o-r %s", path);
+	} else {
+		err_set(e, ERR_INVALID_CONFIG, "display: %s", counts);
+		err_hint(e, "VNC takes no more: write a password of that length");
+	}
 	return 1;
 }
 

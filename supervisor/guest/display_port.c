@@ -69,13 +69,17 @@ static int port_taken(const struct endpoint *at, const char *address, struct err
 	return err_hint(e, "stop it, or use Port=auto in [Display] for a free one");
 }
 
-static int display_refused(int error, const char *address, const char *listen, struct err *e)
+static int display_refused(int error, const char *listen, struct err *e)
 {
 	if (error == EADDRNOTAVAIL)
 		return err_set(e, ERR_INVALID_CONFIG,
 			"display: this host does not have the address %s", listen);
 	errno = error;
-	return err_errno(e, "display: listen on %s", address);
+	err_errno(e, "display: listen on %s", listen);
+	return error == EINVAL && strchr(listen, ':')
+		       ? err_hint(e,
+				 "a link-local address is one of an interface: write another address")
+		       : e->number;
 }
 
 /* The port used by a previous daemon; 0 on a fresh start. */
@@ -119,7 +123,7 @@ int display_listen_tcp(struct vm *vm, char **address, struct err *e)
 	if (fd == -EADDRINUSE)
 		return port_taken(&at, *address, e);
 	if (fd < 0)
-		return display_refused(-fd, *address, c->listen, e);
+		return display_refused(-fd, c->listen, e);
 	port_remember(vm, port);
 	return fd;
 }
@@ -136,7 +140,7 @@ int display_port_check(const struct conf_vm *c, char **address, struct err *e)
 	if (fd == -EADDRINUSE)
 		return port_taken(&at, *address, e);
 	if (fd < 0)
-		return display_refused(-fd, *address, c->listen, e);
+		return display_refused(-fd, c->listen, e);
 	close(fd);
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdio.h>
+#include <sys/sysmacros.h>
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -203,6 +204,18 @@ int file_open(struct jail *j, struct jail_file *f, struct err *e)
 	return S_ISBLK(f->st.st_mode) ? files_open_device(j, f, e) : files_open_regular(j, f, e);
 }
 
+/* Opening it would tell as well, but some devices do something then. Not every container has this
+ * part of /sys. */
+static bool files_lack_driver(const struct stat *st)
+{
+	char path[64];
+
+	if (!S_ISCHR(st->st_mode) || access("/sys/dev/char/1:9", F_OK) < 0) /* urandom */
+		return false;
+	snprintf(path, sizeof path, "/sys/dev/char/%u:%u", major(st->st_rdev), minor(st->st_rdev));
+	return access(path, F_OK) < 0;
+}
+
 int nodes_find(struct jail *j, struct err *e)
 {
 	struct stat st;
@@ -210,11 +223,20 @@ int nodes_find(struct jail *j, struct err *e)
 	for (size_t i = 0; i < j->n_nodes; i++) {
 		struct jail_node *n = &j->node[i];
 
-		if (stat(n->path, &st) < 0 || !(S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode))) {
+		if (stat(n->path, &st) < 0) {
 			err_set(e, ERR_NO_RESOURCES, "no device %s on this host", n->path);
 			if (streq(n->path, "/dev/kvm"))
 				return err_hint(e,
 					"vmkeep host check shows why; Accel=tcg works without it, slowly");
+			return err_hint(e, "load its kernel module");
+		}
+		if (!S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode)) {
+			err_set(e, ERR_INVALID_CONFIG, "%s is a %s, not a device", n->path,
+				S_ISREG(st.st_mode) ? "file" : files_type_name(st.st_mode));
+			return err_hint(e, "name a device, such as /dev/random");
+		}
+		if (files_lack_driver(&st)) {
+			err_set(e, ERR_NO_RESOURCES, "the kernel has no driver for %s", n->path);
 			return err_hint(e, "load its kernel module");
 		}
 		n->device = st.st_rdev;

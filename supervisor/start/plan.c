@@ -155,7 +155,8 @@ static json_t *plan_nodes(const struct conf_vm *c)
 {
 	json_t *nodes = json_array();
 
-	if (!streq(c->rng_source, "none") && !streq(c->rng_source, "/dev/urandom"))
+	if (!streq(c->rng_source, "none") && !streq(c->rng_source, "/dev/urandom") &&
+		!streq(c->rng_source, "/dev/null"))
 		json_array_append_new(nodes, json_string(c->rng_source));
 	return nodes;
 }

@@ -200,6 +200,15 @@ def no_space(world, name):
     world.exec("umount", "-l", world.images)
 
 
+def node(path, major, minor):
+    @contextlib.contextmanager
+    def before(world, name):
+        world.exec("mknod", path, "c", major, minor)
+        yield
+        world.exec("rm", path)
+    return before
+
+
 def network(name, text, then=nothing):
     """A .network file; what was made of it is taken down."""
     @contextlib.contextmanager
@@ -346,6 +355,8 @@ def hosts():
         Case("network's bridge is another's", nic(net="lab"), network("lab", LAB.replace("lab0", "dummy7"))),
         Case("network's bridge is a foreign bridge", nic(net="lab"), network("lab", LAB.replace("lab0", "br7"))),
         Case("network's bridge is default's", nic(net="lab"), network("lab", LAB.replace("lab0", "virbr0"))),
+        Case("network's bridge cannot have that name", nic(net="lab"), network("lab", LAB.replace("lab0", "all"))),
+        Case("network on no addresses for hosts", nic(net="lab"), network("lab", LAB.replace("10.30", "224.0"))),
         Case("network broken while up", nic(net="lab"), network("lab", LAB, up_and("lab", "[Network]\nMde=nat\n"))),
         Case("network changed while up", nic(net="lab"), network("lab", LAB, up_and("lab", LAB.replace("10.30", "10.32")))),
         Case("pool full", nic("MACAddress=52:54:00:00:00:77", net="small"), network("small", SMALL, copy(
@@ -381,6 +392,12 @@ def hosts():
         Case("password missing", tcp + [("Display", "Password=nowhere")]),
         Case("password empty", tcp + [("Display", "Password=empty")]),
         Case("password is a directory", tcp + [("Display", "Password={vm}.vm.d")], file("{vm}.vm.d/x.conf", "[VM]\nCPUs=1\n")),
+        Case("password of 12 characters", tcp + [("Display", "Password=long")], file("long", "123456789012\n", 0o600)),
+        Case("listens on a link-local address", [("Display", "Listen=fe80::1"), ("Display", "AllowNoPassword=yes")]),
+        Case("RNG's source a directory", [("RNG", "Source=/dev")]),
+        Case("RNG's source a file", [("RNG", "Source=/etc/hostname")]),
+        Case("RNG's source without a driver", [("RNG", "Source=/dev/nodriver")], node("/dev/nodriver", 250, 77)),
+        Case("RNG's source that is there anyway", [("RNG", "Source=/dev/null")]),
         Case("no vsock", [("VSock", "CID=auto")]),
         Case("limit", [("Limits", "CPUQuota=50%")]),
         Case("limits", [("Limits", "TasksMax=100"), ("Limits", "MemoryMax=2G"), ("Limits", "IOWeight=10")]),

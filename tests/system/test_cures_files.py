@@ -79,6 +79,31 @@ def a_cd_on_a_base(p, daemon):
     daemon.ok("start", "a")
 
 
+@cure("name a device, such as /dev/random")
+def random_numbers_from_a_file(p, daemon):
+    daemon.micro("a", extra="[RNG]\nSource=/etc/hostname\n")
+    hint = p.refused("start", "a", code=2)
+    p.set("a.vm", "[RNG]", "Source", hint.split()[-1])
+    daemon.ok("start", "a")
+
+
+@cure("a link-local address is one of an interface: write another address")
+def a_screen_on_a_link_local_address(p, daemon):
+    daemon.micro("a", extra="[Display]\nListen=fe80::1\nAllowNoPassword=yes\n")
+    p.refused("start", "a")
+    p.set("a.vm", "[Display]", "Listen", "127.0.0.1")
+    daemon.ok("start", "a")
+
+
+@cure("VNC takes no more: write a password of that length")
+def a_long_password(p, daemon):
+    daemon.micro("a", extra="[Display]\nListen=127.0.0.1\nPassword=pw\n")
+    os.chmod(daemon.write("pw", "123456789\n"), 0o600)
+    p.told()
+    daemon.write("pw", "12345678\n")
+    assert daemon.json("check", "a") == []
+
+
 @cure("correct the path")
 def no_kernel(p, daemon):
     daemon.micro("a", extra="[Boot]\nKernel=%s/none\n" % daemon.base)
