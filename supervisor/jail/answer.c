@@ -28,11 +28,11 @@ int answer(int sock, void *o)
 	return 0;
 }
 
-int answer_error(int sock, const char *step, const struct err *e)
+int answer_error(int sock, const char *step, bool stays, const struct err *e)
 {
-	return answer(sock,
-		json_pack("{s:{s:s, s:o, s:o, s:s}}", "error", "class", api_class(e->class)->name,
-			"desc", api_text(e->text), "hint", api_text(e->hint), "step", step));
+	return answer(sock, json_pack("{s:{s:s, s:o, s:o, s:s, s:b}}", "error", "class",
+				    api_class(e->class)->name, "desc", api_text(e->text), "hint",
+				    api_text(e->hint), "step", step, "stays", stays));
 }
 
 const char *answer_key(const struct jail_file *f)

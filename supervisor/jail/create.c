@@ -260,12 +260,15 @@ int image_create(struct jail *j, struct jail_file *f, struct err *e)
 	if (dir < 0)
 		return path_blame(j, f, errno, e);
 	r = mark_new(j, f, e);
+	j->stays = r < 0; /* somebody must name the right image */
 	if (r == 0)
 		r = create_can(j, f, dir, e);
+	if (r == 0 && !j->check && !j->may_create) {
+		j->stays = true; /* or start it */
+		r = image_uncreated(j, f, e);
+	}
 	if (r < 0 || j->check)
 		return r;
-	if (!j->may_create)
-		return image_uncreated(j, f, e);
 	/* short, because the final name may already take all 255 bytes */
 	snprintf(temporary, sizeof temporary, ".vmkeep-new-%d", getpid());
 	unlinkat(dir, temporary, 0); /* left by a process with our pid that was killed here */

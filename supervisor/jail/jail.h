@@ -134,6 +134,7 @@ struct jail {
 	int running;	/* with check: the VM's own QEMU holds the files */
 	int qemu;	/* with running: that QEMU's pid; 0: unknown */
 	int may_create; /* missing images may be created */
+	bool stays;	/* an error of this step does not pass until somebody acts */
 	const char **argv;
 	int oom_score_adj;
 	int io_uring; /* at least one disk uses it */
@@ -239,7 +240,7 @@ void marks_set(const struct jail *j);
 
 /* answer.c: replies to the daemon, one line each */
 int answer(int sock, void *json /* stolen */);
-int answer_error(int sock, const char *step, const struct err *e);
+int answer_error(int sock, const char *step, bool stays, const struct err *e);
 /* f NULL: none of the files */
 void answer_problem(const struct jail *j, const char *severity, const char *step,
 	const struct jail_file *f, const struct err *e);

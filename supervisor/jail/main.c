@@ -26,40 +26,41 @@ static const struct step {
 	jail_step *run;
 	jail_file_step *file; /* runs once per file */
 	bool check; /* also runs when the plan asks for a check only */
+	bool stays; /* an error does not pass until somebody acts, whatever its class */
 } steps[] = {
-	{ "own descriptors", fds_own_only,     NULL,          true },
-	{ "plan",            plan_receive,     NULL,          true },
-	{ "received",        fds_check,        NULL,          true },
-	{ "session",         session_reset,    NULL,          true },
-	{ "control group",   group_join,       NULL,          true },
-	{ "files",           NULL,             file_open,     true },
-	{ "marks",           NULL,             mark_check,    true },
-	{ "lost identity",   mark_lost,        NULL,          false },
-	{ "device nodes",    nodes_find,       NULL,          true },
-	{ "paths",           paths_open,       NULL,          false },
-	{ "bases",           NULL,             base_settle,   true },
-	{ "formats",         NULL,             image_check,   true },
-	{ "new images",      NULL,             image_create,  true },
-	{ "format names",    bases_place,      NULL,          false },
-	{ "mounts",          NULL,             mount_prepare, true },
-	{ "locks",           NULL,             lock_check,    true },
-	{ "identity",        identity_keep,    NULL,          false },
-	{ "memory pressure", oom_score_set,    NULL,          false },
-	{ "namespaces",      namespaces_enter, NULL,          false },
-	{ "private root",    root_build,       NULL,          false },
-	{ "entering",        root_enter,       NULL,          false },
-	{ "privileges",      privileges_drop,  NULL,          false },
-	{ "paths inside",    landlock_enter,   NULL,          false },
-	{ "program",         program_check,    NULL,          false },
-	{ "descriptors",     fds_place,        NULL,          false },
-	{ "system calls",    filter_load,      NULL,          false },
-	{ "limits",          limits_set,       NULL,          false },
+	{ "own descriptors", fds_own_only,     NULL,          true,  false },
+	{ "plan",            plan_receive,     NULL,          true,  false },
+	{ "received",        fds_check,        NULL,          true,  false },
+	{ "session",         session_reset,    NULL,          true,  false },
+	{ "control group",   group_join,       NULL,          true,  false },
+	{ "files",           NULL,             file_open,     true,  false },
+	{ "marks",           NULL,             mark_check,    true,  true },
+	{ "lost identity",   mark_lost,        NULL,          false, true },
+	{ "device nodes",    nodes_find,       NULL,          true,  false },
+	{ "paths",           paths_open,       NULL,          false, false },
+	{ "bases",           NULL,             base_settle,   true,  true },
+	{ "formats",         NULL,             image_check,   true,  false },
+	{ "new images",      NULL,             image_create,  true,  false },
+	{ "format names",    bases_place,      NULL,          false, false },
+	{ "mounts",          NULL,             mount_prepare, true,  false },
+	{ "locks",           NULL,             lock_check,    true,  false },
+	{ "identity",        identity_keep,    NULL,          false, false },
+	{ "memory pressure", oom_score_set,    NULL,          false, false },
+	{ "namespaces",      namespaces_enter, NULL,          false, false },
+	{ "private root",    root_build,       NULL,          false, false },
+	{ "entering",        root_enter,       NULL,          false, false },
+	{ "privileges",      privileges_drop,  NULL,          false, false },
+	{ "paths inside",    landlock_enter,   NULL,          false, false },
+	{ "program",         program_check,    NULL,          false, true },
+	{ "descriptors",     fds_place,        NULL,          false, false },
+	{ "system calls",    filter_load,      NULL,          false, false },
+	{ "limits",          limits_set,       NULL,          false, false },
 };
 /* clang-format on */
 
 static int main_fail(struct jail *j, const char *step, const struct err *e)
 {
-	if (answer_error(j->sock, step, e) < 0)
+	if (answer_error(j->sock, step, j->stays, e) < 0)
 		fprintf(stderr,
 			"vmkeep-jail: %s: %s (vmkeepd starts this program; it is not meant to be run by hand)\n",
 			step, e->text);
@@ -88,8 +89,10 @@ static void main_check_file(struct jail *j, struct jail_file *f)
 
 static int main_run_step(const struct step *s, struct jail *j, struct err *e)
 {
-	int r = s->run ? s->run(j, e) : 0;
+	int r;
 
+	j->stays = s->stays;
+	r = s->run ? s->run(j, e) : 0;
 	for (size_t i = 0; s->file && r >= 0 && i < j->n_files; i++)
 		r = s->file(j, &j->file[i], e);
 	return r;

@@ -6,8 +6,9 @@
  * object (the plan), terminated by a newline; the fds for QEMU travel with the first byte
  * (SCM_RIGHTS, at most 250) in the order of "fds". Then the daemon only waits:
  *
- *   {"error": {"class": "Conflict", "desc": "...", "hint": "...", "step": "locks"}}\n
- *                                          a step failed; exit status 1
+ *   {"error": {"class": "Conflict", "desc": "...", "hint": "...", "step": "locks",
+ *             "stays": false}}\n            a step failed; exit status 1. stays: the error does
+ *                                          not pass until somebody acts, whatever its class
  *   {"kept": {"disks": [{"id": "root", "created": 1795401793}], "seen": 1795401793,
  *             "bases": [...]}}\n            the identity is safely on disk; lists only disks just
  *                                          created, when all disks were seen, and its bases

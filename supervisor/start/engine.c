@@ -3,7 +3,8 @@
 
 void start_failed(struct vm_start *s, const struct err *e)
 {
-	vm_start_fail(s->vm, s->fault, e);
+	vm_start_fail(s->vm,
+		s->fault != s->step->fault ? s->fault : policy_start_fault(s->fault, e->class), e);
 }
 
 static void engine_later(struct loop_task *t)

@@ -227,6 +227,8 @@ int start_plan(struct vm_start *s, struct err *e)
 	r = vm_plan_make(&plan, vm, s->probe, &s->fds, e);
 	if (r == 0)
 		s->plan = json_incref(plan.json);
+	else
+		s->fault = VM_END_START_FAILED; /* pure: a bus that is full stays full */
 	vm_plan_release(&plan);
 	return r;
 }

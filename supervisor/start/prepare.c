@@ -256,6 +256,8 @@ int start_nvram(struct vm_start *s, struct err *e)
 	struct firmware *firmware;
 	int r = vm_firmware(&vm->proc.conf, s->probe, &firmware, e);
 
+	if (r < 0)
+		s->fault = VM_END_START_FAILED; /* it must be installed */
 	if (firmware)
 		r = vm_state_dir(vm, e);
 	if (firmware && r >= 0)
@@ -268,12 +270,15 @@ int start_nvram(struct vm_start *s, struct err *e)
 static void prepare_on_network(void *data, const struct err *e)
 {
 	struct vm_start *s = data;
+	const struct network_nic *nic = &s->vm->proc.nic[s->nic].net;
 	struct err own;
 
 	s->net = NULL;
 	if (e) {
 		err_copy(&own, e);
-		err_wrap(&own, 0, "nic '%s'", s->vm->proc.nic[s->nic].net.nic);
+		err_wrap(&own, 0, "nic '%s'", nic->nic);
+		if (nic->network && !networks_exists(s->vm->daemon->networks, nic->network, NULL))
+			s->fault = VM_END_START_FAILED; /* its file must be written */
 		start_failed(s, &own);
 		return;
 	}

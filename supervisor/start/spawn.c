@@ -90,9 +90,9 @@ int start_record(struct vm_start *s, struct err *e)
 static void start_spawn_jail_on_error(struct vm *vm, const json_t *error)
 {
 	struct err e = ERR_INIT;
+	const enum vm_ending fault = start_jail_error(error, &e);
 
-	confine_error(error, &e);
-	vm_start_failed(vm, VM_END_HOST_CAUSE, &e);
+	vm_start_failed(vm, fault, &e);
 }
 
 static void start_spawn_jail_note_created(struct vm *vm, const char *id)

@@ -10,7 +10,8 @@
  */
 #include "supervisor/start/check.h"
 
-/* Who is at fault: the host, whose state may change soon, or the VM itself. */
+/* Who is at fault, where an error's class does not tell: the host, whose state may change soon, or
+ * the VM itself. */
 #define HOST VM_END_HOST_CAUSE
 #define OWN  VM_END_START_FAILED
 

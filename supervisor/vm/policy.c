@@ -38,6 +38,30 @@ bool vm_ending_is_wrong(enum vm_ending ending)
 	return endings[ending].wrong;
 }
 
+enum vm_ending policy_start_fault(enum vm_ending step, enum err_class class)
+{
+	switch (class) {
+	case ERR_USAGE:
+	case ERR_INVALID_CONFIG:
+	case ERR_PERMISSION:
+		return VM_END_START_FAILED;
+	case ERR_TIMEOUT:
+	case ERR_UNREACHABLE:
+	case ERR_NO_RESOURCES:
+		return VM_END_HOST_CAUSE;
+	case ERR_FAILED:
+	case ERR_CONFLICT:
+	case ERR_NOT_FOUND:
+	case ERR_WRONG_STATE:
+	case ERR_QEMU_FAILED:
+	case ERR_GUEST_REFUSED:
+	case ERR_DIFFERS:
+	case ERR_CLASSES:
+		break;
+	}
+	return step;
+}
+
 bool policy_is_eager(enum vm_ending ending, double until, double now)
 {
 	return ending == VM_END_HOST_CAUSE && now < until;

@@ -8,6 +8,7 @@
 #ifndef SUPERVISOR_VM_POLICY_H
 #define SUPERVISOR_VM_POLICY_H
 
+#include "base/err.h"
 #include "conf/vm.h"
 #include "supervisor/vm/state.h"
 
@@ -20,8 +21,8 @@ enum vm_ending {
 	VM_END_HOST_SIGNAL,  /* QEMU got TERM, INT or HUP */
 	VM_END_QUIT,	     /* our quit, or kill */
 	VM_END_CRASH,	     /* exited on its own, or killed from outside */
-	VM_END_START_FAILED, /* QEMU or the jail did not come up */
-	VM_END_HOST_CAUSE,   /* path, network, memory, lock: the host's fault */
+	VM_END_START_FAILED, /* it must be repaired: configuration, image, permission */
+	VM_END_HOST_CAUSE,   /* it may pass: path, network, memory, lock */
 	VM_END_QMP_QUIT,     /* somebody sent a quit over QMP */
 	VM_ENDINGS
 };
@@ -59,10 +60,14 @@ void policy_settled(struct policy_memory *m);
 const char *vm_ending_name(enum vm_ending ending);
 /* For run records: unlike the names above, unique. */
 const char *vm_ending_word(enum vm_ending ending);
-/* It ended by itself, and abnormally. */
+/* Who is at fault for a start that failed with an error of that class in a step whose errors are
+ * usually the fault of step: what a person must repair is the VM's failure, with its limits; what
+ * passes by itself is the host's, and retried for ever. */
+enum vm_ending policy_start_fault(enum vm_ending step, enum err_class class);
 /* While the host boots, what a start lacks may come at any moment: the start is repeated soon, and
  * nobody needs to be told. */
 bool policy_is_eager(enum vm_ending ending, double until, double now);
+/* It ended by itself, and abnormally. */
 bool vm_ending_is_wrong(enum vm_ending ending);
 
 #endif

@@ -26,7 +26,7 @@ static const struct {
 	{ "aio=io_uring was specified", false, "this QEMU is built without: write AIO=threads" },
 	{ "io_uring", false, "this host may not have io_uring: write AIO=threads" },
 	{ "Address already in use", true, "ss -lntup shows what has it" },
-	{ "Cannot assign requested address", false, "the host does not have that address: ip addr" },
+	{ "Cannot assign requested address", true, "the host does not have that address: ip addr" },
 	{ "failed to initialize kvm", true, "vmkeep host check shows why; Accel=tcg works without it, slowly" },
 	{ "Could not access KVM kernel module", true, "vmkeep host check shows why" },
 	{ "KVM_CREATE_VM", true, "another hypervisor may have the processor: vmkeep host check" },

@@ -27,6 +27,14 @@ void start_close_jail(struct vm_start *s)
 	close_fd(&s->plan_fd);
 }
 
+enum vm_ending start_jail_error(const json_t *refused, struct err *e)
+{
+	confine_error(refused, e);
+	return json_is_true(json_object_get(refused, "stays"))
+		       ? VM_END_START_FAILED
+		       : policy_start_fault(VM_END_HOST_CAUSE, e->class);
+}
+
 void start_free(struct vm *vm)
 {
 	struct vm_start *s = vm->start;

@@ -27,7 +27,7 @@ struct start_step {
 	enum vm_state state;
 	start_step_fn *run;
 	start_check_fn *check; /* start/check.h; NULL: nothing to check in advance */
-	enum vm_ending fault;  /* who is at fault if it fails */
+	enum vm_ending fault;  /* who is at fault, unless the error's class tells: policy.h */
 	/* run from a new loop iteration, since many may have waited for the same thing */
 	bool later;
 };
@@ -35,7 +35,7 @@ struct start_step {
 struct vm_start {
 	struct vm *vm;
 	const struct start_step *step;
-	enum vm_ending fault; /* of the step, unless it sets another */
+	enum vm_ending fault; /* of the step, unless it sets another, which holds for any class */
 	struct loop_task task;
 
 	const struct probe *probe;
@@ -57,8 +57,9 @@ struct vm_start {
 	bool unkept;
 };
 
-struct vm_start *start_new(struct vm *vm); /* becomes vm->start */
-void start_free(struct vm *vm);		   /* sets vm->start to NULL */
+struct vm_start *start_new(struct vm *vm);			       /* becomes vm->start */
+void start_free(struct vm *vm);					       /* sets vm->start to NULL */
+enum vm_ending start_jail_error(const json_t *refused, struct err *e); /* who is at fault */
 void start_close_jail(struct vm_start *s); /* its answer is complete, or no longer wanted */
 
 #endif

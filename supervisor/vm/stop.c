@@ -130,15 +130,16 @@ void vm_quit(struct vm *vm)
 void vm_start_timeout(struct vm *vm)
 {
 	const bool refused = vm->start->refused;
+	enum vm_ending fault = VM_END_START_FAILED;
 	struct err e = ERR_INIT;
 
 	/* the jail reported an error but does not exit */
 	if (refused)
-		confine_error(vm->start->refused, &e);
+		fault = start_jail_error(vm->start->refused, &e);
 	else
 		err_set(&e, ERR_QEMU_FAILED, "not up after %.0f s: still waiting for the %s",
 			(double)vm->proc.conf.timeout_start_ms / 1000, vm->start->step->name);
-	vm_start_failed(vm, refused ? VM_END_HOST_CAUSE : VM_END_START_FAILED, &e);
+	vm_start_failed(vm, fault, &e);
 	if (refused)
 		start_close_jail(vm->start);
 	vm_kill_process(vm);

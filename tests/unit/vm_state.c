@@ -187,6 +187,33 @@ static void verdicts(void **state)
 	}
 }
 
+/* What a person must repair is the VM's failure, what passes is the host's; the step decides the rest. */
+static void fault_of_a_start(void **state)
+{
+	static const struct {
+		enum err_class class;
+		enum vm_ending fault; /* NONE: the step's */
+	} cases[] = {
+		{ ERR_USAGE, VM_END_START_FAILED },
+		{ ERR_INVALID_CONFIG, VM_END_START_FAILED },
+		{ ERR_PERMISSION, VM_END_START_FAILED },
+		{ ERR_NO_RESOURCES, VM_END_HOST_CAUSE },
+		{ ERR_TIMEOUT, VM_END_HOST_CAUSE },
+		{ ERR_UNREACHABLE, VM_END_HOST_CAUSE },
+		{ ERR_FAILED, VM_END_NONE },
+		{ ERR_CONFLICT, VM_END_NONE },
+		{ ERR_NOT_FOUND, VM_END_NONE },
+		{ ERR_QEMU_FAILED, VM_END_NONE },
+	};
+	static const enum vm_ending steps[] = { VM_END_START_FAILED, VM_END_HOST_CAUSE };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		for (size_t k = 0; k < ARRAY_SIZE(steps); k++)
+			assert_int_equal(policy_start_fault(steps[k], cases[i].class),
+				cases[i].fault ? cases[i].fault : steps[k]);
+}
+
 static void budget(void **state)
 {
 	static const double delays[] = { 5, 10, 20, 40 };
@@ -270,6 +297,7 @@ int main(void)
 		cmocka_unit_test(one_process),
 		cmocka_unit_test(stop_and_kill_always_count),
 		cmocka_unit_test(verdicts),
+		cmocka_unit_test(fault_of_a_start),
 		cmocka_unit_test(budget),
 		cmocka_unit_test(largest_budgets),
 		cmocka_unit_test(ending_words),
