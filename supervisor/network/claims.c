@@ -313,8 +313,12 @@ bool networks_address_seen(struct networks *ns, const char *vm, const char *nic,
 {
 	const struct claim *c = claims_find(ns, vm, nic);
 	const struct dnsmasq_lease *l = c && c->on ? leases_by_mac(c->on, c->mac) : NULL;
+	const struct network *n = c && c->network ? networks_find(ns, c->network) : NULL;
 	const bool seen = l && claim_seen(c, l);
 
 	*address = seen ? l->address : c ? c->address : 0;
+	/* the next start chooses another */
+	if (!seen && n && !c->attached && !network_has(n, *address))
+		*address = 0;
 	return seen;
 }

@@ -71,3 +71,12 @@ bool network_pool(
 	}
 	return true;
 }
+
+bool network_has(const struct network *n, uint32_t address)
+{
+	uint32_t host, first, last;
+	unsigned prefix;
+
+	return !network_pool(n, &host, &prefix, &first, &last) ||
+	       (((address ^ host) & net_mask(prefix)) == 0 && address != host);
+}

@@ -19,14 +19,10 @@ static int leases_compare(const void *a, const void *b)
 /* Ignores leases in another subnet, left from before Address= changed, or edited in by hand. */
 static size_t leases_of_subnet(const struct network *n, struct dnsmasq_lease *l, size_t count)
 {
-	uint32_t host, first, last;
-	unsigned prefix;
 	size_t kept = 0;
 
-	if (!l || !network_pool(n, &host, &prefix, &first, &last))
-		return count;
-	for (size_t i = 0; i < count; i++)
-		if (((l[i].address ^ host) & net_mask(prefix)) == 0 && l[i].address != host)
+	for (size_t i = 0; l && i < count; i++)
+		if (network_has(n, l[i].address))
 			l[kept++] = l[i];
 	return kept;
 }

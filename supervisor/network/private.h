@@ -122,6 +122,8 @@ size_t network_attached(const struct network *n);
 /* Subnet and pool of a network, if known yet. */
 bool network_pool(
 	const struct network *n, uint32_t *host, unsigned *prefix, uint32_t *first, uint32_t *last);
+/* A guest of the network may have this address, as far as is known. */
+bool network_has(const struct network *n, uint32_t address);
 
 /* registry.c */
 struct network *networks_add(struct networks *ns, const char *name);

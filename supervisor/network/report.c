@@ -230,7 +230,8 @@ static json_t *report_lease_row(uint32_t address, const uint8_t mac[ETH_ALEN],
 		report_number_json(l ? (json_int_t)l->expires : 0), c ? claim_seen(c, l) : true);
 }
 
-/* dnsmasq's leases, to anybody, and the addresses reserved for NICs that have not asked yet. */
+/* dnsmasq's leases, to anybody, and the addresses reserved for NICs that have not asked yet. Not what
+ * is left of a subnet that the network had before: a start chooses anew. */
 json_t *networks_leases(struct networks *ns, const char *network, struct err *e)
 {
 	const struct network *n = networks_get(ns, network, e);
@@ -242,11 +243,13 @@ json_t *networks_leases(struct networks *ns, const char *network, struct err *e)
 	for (size_t i = 0; i < n->leases; i++) {
 		const struct dnsmasq_lease *l = &n->lease[i];
 
-		json_array_append_new(
-			rows, report_lease_row(l->address, l->mac, report_owner(n, l->mac), l));
+		if (network_has(n, l->address))
+			json_array_append_new(rows,
+				report_lease_row(l->address, l->mac, report_owner(n, l->mac), l));
 	}
 	for (const struct claim *c = ns->claims; c; c = c->next)
-		if (streq(c->network, n->name) && !leases_by_mac(n, c->mac) && c->address)
+		if (streq(c->network, n->name) && !leases_by_mac(n, c->mac) && c->address &&
+			network_has(n, c->address))
 			json_array_append_new(rows, report_lease_row(c->address, c->mac, c, NULL));
 	return api_table(api_lease_row, rows);
 }

@@ -147,15 +147,13 @@ static json_t *verb_show_addresses(struct vm *vm)
 	for (size_t i = 0; i < c->nics; i++) {
 		const struct conf_nic *n = &c->nic[i];
 		const struct identity_nic *known = NULL;
-		uint32_t address = 0;
-		bool seen;
+		uint32_t address;
+		const bool seen =
+			networks_address_seen(vm->daemon->networks, vm->name, n->id, &address);
 
 		for (size_t k = 0; k < vm->identity.nics; k++)
 			if (streq(vm->identity.nic[k].id, n->id))
 				known = &vm->identity.nic[k];
-		seen = networks_address_seen(vm->daemon->networks, vm->name, n->id, &address);
-		if (!seen && known)
-			address = known->address;
 		json_array_append_new(rows,
 			json_pack("[s, s, o, o, b]", n->id, n->bridge ? n->bridge : n->network,
 				n->mac.set ? verb_show_mac_text(n->mac.byte)

@@ -322,6 +322,31 @@ def test_a_changed_file_of_a_network_that_nobody_uses(daemon):
     assert "10.20.0.0/24" in [row["subnet"] for row in daemon.rows("net", "list")], "a guest is on it"
 
 
+def test_addresses_of_a_subnet_that_was_left(daemon):
+    """What the network no longer has is no VM's address, neither leased nor reserved; a start chooses anew."""
+    daemon.write("lab.network", "[Network]\nAddress=10.20.0.1/24\n")
+    micro_with_nic(daemon, "a", "Network=lab\n")
+    daemon.ok("start", "a")
+    old, = daemon.rows("net", "leases", "lab")
+    assert old["address"].startswith("10.20.0.") and old["vm"] == "a"
+    daemon.ok("kill", "a")
+    assert daemon.rows("net", "leases", "lab") == [old]
+    lease = "4102444800 %s %s a *\n" % (old["mac"], old["address"])
+    path = daemon.inner(daemon.state) + "/networks/lab.leases"
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(lease)
+    daemon.eventually(lambda: daemon.rows("net", "leases", "lab")[0]["expires"], lambda at: at == 4102444800)
+    daemon.ok("net", "stop", "lab")
+    daemon.write("lab.network", "[Network]\nAddress=10.22.0.1/24\n")
+    assert daemon.rows("net", "leases", "lab") == []
+    assert [row["address"] for row in daemon.rows("ip", "a")] == [None]
+    daemon.ok("net", "start", "lab")
+    assert daemon.rows("net", "leases", "lab") == []
+    daemon.ok("start", "a")
+    new, = daemon.rows("net", "leases", "lab")
+    assert new["address"].startswith("10.22.0.") and daemon.rows("ip", "a")[0]["address"] == new["address"]
+
+
 def second(world):
     """Another daemon beside the first, with all directories of its own: (stream, run directory)."""
     top = os.path.join(world.base, "second")
