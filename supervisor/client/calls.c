@@ -223,7 +223,7 @@ int calls_run(struct command *c)
 	struct calls s = { .c = c };
 	struct err e = ERR_INIT;
 
-	if (command_open(c, &e) < 0)
+	if (command_open(c, &e) < 0 || confirm(c, &e) < 0)
 		return errors_print(NULL, &e);
 	s.n = c->targets ? c->targets : 1;
 	s.call = xcalloc(s.n, sizeof *s.call);

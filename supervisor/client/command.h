@@ -50,6 +50,9 @@ int command_run(const struct args *a);
 /* Connects and resolves globs; verbs that run without the daemon do not call it. */
 int command_open(struct command *c, struct err *e);
 
+/* Asks on a terminal, if the command ends or discards much at once; 0: go on. confirm.c */
+int confirm(struct command *c, struct err *e);
+
 /* Prints a result according to the verb's form, --json and --quiet; returns the exit code. */
 int command_result(struct command *c, const char *target, const json_t *result);
 /* Formats a result for people, into c->out, by its shape. target NULL: the verb has none. */

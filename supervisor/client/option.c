@@ -15,6 +15,7 @@ const struct args_common args_common[ARGS_COMMONS] = {
 	[ARGS_RUN]     = { "--run DIR",   "run directory of the daemon (VMKEEP_RUN, /run/vmkeep)" },
 	[ARGS_HELP]    = { "-h, --help",  "print help, for a command when one is named" },
 	[ARGS_VERSION] = { "--version",   "print the version of this program" },
+	[ARGS_YES]     = { "-y, --yes",   "do not ask, on a terminal, before ending much at once" },
 };
 /* clang-format on */
 

@@ -122,6 +122,7 @@ static void a_line_becomes_a_request(void **state)
 		{ "check ./web1.vm",		     "vm-check {\"name\":\"./web1.vm\"}"	 },
 		{ "events -f",			       "subscribe {\"follow\":true}"		     },
 		{ "--json -q list",		    "vm-list +0 +1"				    },
+		{ "kill -y web*", "vm-kill web* +5" },
 		{ "list --quiet --json",		 "vm-list +0 +1"				 },
 		{ "--run /tmp/x list",		       "vm-list +2=/tmp/x"			   },
 		{ "list --run=/tmp/x",		       "vm-list +2=/tmp/x"			   },
