@@ -259,6 +259,13 @@ static long boot_starts_at_once(void)
 	return n < 1 ? 1 : n > STARTS_MAX ? STARTS_MAX : n;
 }
 
+/* How it ended before the host went down is not how this start ends. */
+static void boot_forget_end(struct vm *vm)
+{
+	free_ptr(&vm->start_error);
+	vm->st.ending = VM_END_NONE;
+}
+
 static struct boot *boot_new(struct daemon *d, const bool *mark)
 {
 	struct boot *b = xcalloc(1, sizeof *b);
@@ -278,6 +285,8 @@ static struct boot *boot_new(struct daemon *d, const bool *mark)
 		};
 		deps_add(p, &vms->vm[i]->file.conf.requires, true);
 		deps_add(p, &vms->vm[i]->file.conf.after, false);
+		if (vm_state_is_down(vms->vm[i]->st.state))
+			boot_forget_end(vms->vm[i]);
 		b->n++;
 	}
 	b->advance = boot_on_soon;

@@ -308,7 +308,9 @@ static void output_attach(struct vm *vm, void **state, enum vm_attach how)
 	};
 	if (how == VM_ATTACH_ADOPTED)
 		output_recall(o);
-	if (output_read(vm, &o->spool, OUTPUT_STDERR, &e) < 0)
+	/* one that waits for its restart has left nothing any more */
+	if (output_read(vm, &o->spool, OUTPUT_STDERR, &e) < 0 &&
+		(how != VM_ATTACH_LEFT || e.class != ERR_NOT_FOUND))
 		log_warning(vm->name, "stderr: %s", e.text);
 }
 

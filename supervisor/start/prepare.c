@@ -25,6 +25,7 @@ int start_permission(struct vm_start *s, struct err *e)
 	vm->st.again[0] = '\0';
 	free_ptr(&vm->start_error);
 	vm->st.ending = VM_END_NONE;
+	vm->stop.left = false;
 	vm->proc.quit_sent = vm->proc.kill_sent = vm->proc.unkillable = false;
 	/* a restart by policy: in the meantime the file may be gone, or something else may
 	 * forbid it */

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "supervisor/core/sweeper.h"
 #include "supervisor/vm/dirs.h"
+#include "supervisor/vm/ended.h"
 #include "supervisor/vm/found.h"
 #include "supervisor/vm/lost.h"
 #include "supervisor/vm/part.h"
@@ -63,6 +64,8 @@ static void adopt_running(struct vm *vm, const struct record_process *p)
 		vm->st.ending = VM_END_NONE;
 	vm_watch_process(vm);
 	adopt_hold_nics(vm);
+	free_ptr(&vm->start_error);
+	vm->st.missed = false;
 	vm->adopting = true;
 	vm_event(vm,
 		p->early		? VM_EV_ADOPT_EARLY
@@ -87,7 +90,7 @@ static void adopt_explain_end(struct vm *vm, const struct record_process *p)
 	if (!p->same_boot) {
 		/* Enable= decides whether it starts at boot */
 		vm->st.want = VM_WANT_STOPPED;
-		vm->st.ending = VM_END_QUIT;
+		vm->st.ending = VM_END_HOST_DOWN;
 		log_info(vm->name, "was running when the host went down");
 	} else if (vm->proc.quit_sent || p->early) {
 		/* an interrupted start is repeated, with no requester left */
@@ -109,7 +112,6 @@ static void adopt_resting(struct vm *vm, const struct record_process *p)
 {
 	if (!p->same_boot || vm->file.orphan) {
 		vm->st.want = VM_WANT_STOPPED;
-		vm_set_reason(vm, "%s", "");
 		vm_run_dir_remove(vm);
 		return;
 	}
@@ -133,6 +135,7 @@ static bool adopt_newer(struct vm *vm, const struct record_process *p, const str
 		return false;
 	log_error(vm->name, "%s, and its process %d runs: left alone", e->text, (int)vm->proc.pid);
 	lost_unknown(vm);
+	vm->st.ending = VM_END_NONE;
 	vm_watch_process(vm);
 	adopt_hold_nics(vm);
 	vm->st.want = VM_WANT_RUNNING;
@@ -150,6 +153,7 @@ static void adopt_hold(struct vm *vm, const struct record_process *p, const stru
 	vm->held.why = xasprintf("%s, and its process %d runs", e->text, (int)p->pid);
 	vm->held.pid = p->pid;
 	vm->held.starttime = p->starttime;
+	vm->st.ending = VM_END_NONE;
 	vm_set_reason(vm, "%s", vm->held.why);
 	log_error(vm->name, "%s: left alone", vm->held.why);
 	close_fd(&vm->proc.run_fd);
@@ -357,6 +361,26 @@ static void adopt_found(struct adopt *a)
 	}
 }
 
+/* What ended.json told, now that it is known which VMs have a process. */
+static void adopt_settle(struct vm *vm)
+{
+	const bool unseen = vm->st.noted_up, failed = vm->st.gave_up;
+
+	vm->st.gave_up = false;
+	if (vm->st.state != VM_STOPPED || vm->held.why)
+		return;
+	if (unseen) {
+		log_info(vm->name, "ended unseen: %s", vm->st.reason);
+		vm_history(vm, "stopped", NULL, vm->st.reason);
+		ended_save(vm);
+	} else if (failed && !vm->file.orphan) {
+		vm->adopting = true;
+		vm_event(vm, VM_EV_GONE_FAIL, NULL);
+		vm->adopting = false;
+		vm_enter_backoff(vm);
+	}
+}
+
 void vms_adopt(struct vms *vms)
 {
 	struct adopt a = { .vms = vms };
@@ -366,6 +390,8 @@ void vms_adopt(struct vms *vms)
 	found_choose(&a.found);
 	adopt_rests(&a);
 	adopt_found(&a);
+	for (size_t i = 0; i < vms->n; i++)
+		adopt_settle(vms->vm[i]);
 	found_release(&a.found);
 	free(a.rest);
 	/* orphans that have ended are removed at the next refresh */

@@ -19,6 +19,7 @@ static const struct {
 	[VM_END_START_FAILED] = { "start failed",    "start-failed", true },
 	[VM_END_HOST_CAUSE]   = { "start failed",    "host-cause",   true },
 	[VM_END_QMP_QUIT]     = { "host-qmp-quit",   "qmp-quit",     false },
+	[VM_END_HOST_DOWN]    = { "host-down",       "host-down",    false },
 };
 /* clang-format on */
 _Static_assert(ARRAY_SIZE(endings) == VM_ENDINGS, "an ending has no row");

@@ -24,6 +24,7 @@ enum vm_ending {
 	VM_END_START_FAILED, /* it must be repaired: configuration, image, permission */
 	VM_END_HOST_CAUSE,   /* it may pass: path, network, memory, lock */
 	VM_END_QMP_QUIT,     /* somebody sent a quit over QMP */
+	VM_END_HOST_DOWN,    /* the host went down under it */
 	VM_ENDINGS
 };
 

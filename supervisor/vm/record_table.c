@@ -81,6 +81,7 @@ const struct record_row record_rows[] = {
 	{ "by_policy",     RECORD_BOOL,   VM(st.by_policy) },
 	{ "due",           RECORD_REAL,   VM(st.due) },
 	{ "stop_left",     RECORD_INT,    PROCESS(stop_left) },
+	{ "stop_ignored",  RECORD_BOOL,   VM(stop.left) },
 	{ "unresponsive",  RECORD_REAL,   VM(mon.unresponsive_wall), BOOT("unresponsive_boot", mon.unresponsive) },
 	{ "trouble",       RECORD_STRING, VM(mon.trouble) },
 	{ "io_error",      RECORD_STRING, VM(mon.io_error) },
@@ -245,8 +246,9 @@ json_t *record_write(const struct vm *vm)
 		.state = vm->st.state,
 		.wanted = vm->st.want != VM_WANT_STOPPED,
 		/* for a daemon that does not know ending_word */
-		.ending =
-			vm->st.ending == VM_END_QMP_QUIT ? VM_END_HOST_SIGNAL : (int)vm->st.ending,
+		.ending = vm->st.ending == VM_END_QMP_QUIT    ? VM_END_HOST_SIGNAL
+			  : vm->st.ending == VM_END_HOST_DOWN ? VM_END_QUIT
+							      : (int)vm->st.ending,
 		.stop_left = stopping ? (left > 0 ? (json_int_t)left : 0) + 1 : 0,
 		/* for a daemon that does not know stop_left: by clock_boot(), and the same in
 		 * every write */

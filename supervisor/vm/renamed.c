@@ -34,7 +34,8 @@ static bool renamed_is_of(int states, const char *name, const char *uuid)
  * use any more. */
 static void renamed_drop_draft(int states, const char *name)
 {
-	static const char *const files[] = { "identity.json", "history", "history.1", "nvram.new" };
+	static const char *const files[] = { "identity.json", "history", "history.1", "ended.json",
+		"nvram.new" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
 		_cleanup_(free_ptr) char *path = xasprintf("%s/%s", name, files[i]);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "supervisor/vm/dirs.h"
+#include "supervisor/vm/ended.h"
 #include "supervisor/vm/vms.h"
 
 enum { MARK_VERSION = 1, MARK_MAX = 64 << 10 };
@@ -134,8 +135,10 @@ void vm_revert_marked(struct vm *vm, const char *snapshot, const char *id, const
 		return;
 	}
 	free_ptr(&vm->revert);
-	if (told)
-		vm_set_reason(vm, "%s", "");
+	if (!told)
+		return;
+	vm_set_reason(vm, "%s", "");
+	ended_save(vm);
 }
 
 static void revert_kept(void *data, const struct err *e)

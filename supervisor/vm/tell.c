@@ -13,6 +13,7 @@
 #include "supervisor/core/history.h"
 #include "supervisor/core/hooks.h"
 #include "supervisor/vm/dirs.h"
+#include "supervisor/vm/ended.h"
 
 #define UNTOLD_SECONDS 10.0
 
@@ -208,6 +209,7 @@ void vm_report_missed(struct vm *vm, const char *why)
 	text_clean(first);
 	vm->st.missed = true;
 	vm_history(vm, "not-started", "Enable=yes", first);
+	ended_save(vm);
 	tell_alert(vm, "not-started", first);
 }
 

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "supervisor/vm/dirs.h"
+#include "supervisor/vm/ended.h"
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/start_state.h"
 #include "supervisor/vm/vms.h"
@@ -100,6 +101,7 @@ void vm_event(struct vm *vm, enum vm_event ev, const char *reason)
 			vm_set_since(vm);
 		vm_arm(vm, 0);
 		vm_report_state(vm, from);
+		ended_save(vm);
 		vm_observed_state(vm);
 	}
 	/* after adoption, the record of the previous daemon holds until something changes; a

@@ -22,6 +22,7 @@
  *   vm.c           the actual state                reset.c        OnReboot=, and manual resets
  *   revert.c       the mark of a revert            lost.c         guests whose record is lost
  *   events.c       QMP events                      gone.c         what happens after the end
+ *   ended.c        the reason, kept in STATE
  *   start_failed.c why, and whose fault            uuid.c         may this identity run?
  *   vms_identity.c reads the state directory       renamed.c      moves state to a renamed VM
  *   monitor.c      the connection to QEMU          vms.c          VM files, and reload
@@ -106,6 +107,8 @@ struct vm_status { /* desired and actual state */
 	double since, since_boot;
 	bool paused_start; /* start --paused */
 	bool missed;	   /* Enable=yes, but it was not started with the host */
+	bool noted_up;	   /* ended.json says that it has a process */
+	bool gave_up;	   /* ended.json says that it had failed; until adoption */
 	bool by_policy;	   /* the last start was requested by policy, not by a verb */
 	/* daemon_now() until which a start that fails for the host's cause is repeated soon */
 	double eager;

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "supervisor/vm/dirs.h"
+#include "supervisor/vm/ended.h"
 #include "supervisor/vm/revert.h"
 #include "supervisor/vm/vms.h"
 
@@ -26,6 +27,7 @@ void vms_read_identity(struct vms *vms, struct vm *vm)
 		log_error(vm->name, "%s", e.text);
 		vm->identity_problem = xstrdup(e.text);
 	}
+	ended_read(vm, fd);
 	vms_identity_settle(vms, vm, fd);
 }
 

@@ -2,6 +2,7 @@
 /* The desired state of a VM, its requester, and what prevents a start. */
 #include "base/log.h"
 #include "supervisor/vm/adopt.h"
+#include "supervisor/vm/ended.h"
 #include "supervisor/vm/part.h"
 #include "supervisor/vm/revert.h"
 
@@ -52,8 +53,12 @@ int vm_may_start(struct vm *vm, bool asked, struct err *e)
 
 static void wish_set(struct vm *vm, enum vm_want want)
 {
+	bool missed = vm->st.missed;
+
 	vm->st.want = want;
 	vm->st.missed = false;
+	if (missed)
+		ended_save(vm);
 	vm_observed_wish(vm);
 }
 
@@ -225,6 +230,7 @@ void vm_reset_failed(struct vm *vm, const char *who)
 		vm->st.ending = VM_END_NONE;
 		vm_set_reason(vm, "%s", "");
 	}
+	ended_save(vm);
 	if (vm->st.state == VM_FAILED) {
 		vm_set_requester(vm, who);
 		vm_event(vm, VM_EV_STOP, "");
