@@ -228,7 +228,7 @@ static int daemon_build(struct daemon *d, struct err *e)
 	vms_reload(d->vms, &problems);
 	boot_check(d->vms, &problems);
 	if (problems.count + problems.warnings)
-		log_warning(NULL, "%zu problems in the configuration; vmkeep check tells them",
+		log_warning(NULL, "problems in the configuration: %zu; vmkeep check tells them",
 			problems.count + problems.warnings);
 	conf_problems_release(&problems);
 	vms_adopt(d->vms);
@@ -289,8 +289,8 @@ static void daemon_on_hup(struct ev_loop *ev, ev_signal *w, int revents)
 
 	daemon_notify_reloading();
 	verbs_reload(d, &problems);
-	log_info(
-		NULL, "configuration read again, %zu problems", problems.count + problems.warnings);
+	log_info(NULL, "configuration read again, problems: %zu",
+		problems.count + problems.warnings);
 	conf_problems_release(&problems);
 	daemon_notify("READY=1");
 }

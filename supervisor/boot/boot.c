@@ -305,8 +305,8 @@ void boot_begin(struct daemon *d)
 	boot_mark_wanted(d->vms, again ? &text : NULL, mark);
 	d->boot = boot_new(d, mark);
 	if (d->boot->n)
-		log_info(NULL, "%zu VMs %s with the host", d->boot->n,
-			again ? "are still to start" : "start");
+		log_info(NULL, "VMs that %s with the host: %zu",
+			again ? "are still to start" : "start", d->boot->n);
 	boot_fail_rings(d->boot, d->vms);
 	boot_stamp_write(d->boot);
 	if (d->boot->n)

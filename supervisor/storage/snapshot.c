@@ -92,7 +92,7 @@ static void snapshot_begin(struct snapshot_op *op, struct vm *vm, const char *na
 	snprintf(op->busy, sizeof op->busy, "%s '%s'", snapshot_verbs[op->verb], op->name);
 	if (!op->listed) {
 		vm->busy = op->busy;
-		log_info(vm->name, "%s by %s", op->busy, op->job->who);
+		log_debug(vm->name, "%s by %s", op->busy, op->job->who);
 	}
 	snapshot_disks_init(&op->disks, c, &vm->identity, vm->daemon->image_dir);
 	snapshot_add_parts(&op->disks, vm, c);

@@ -130,7 +130,7 @@ static void events_on_stop(struct vm *vm, const json_t *data)
 	if (!vm_event_bearable(vm))
 		return;
 	if (vm->who[0] || vm->busy || vm->mon.io_error)
-		events_paused(vm, "paused");
+		events_paused(vm, vm->busy ? vm->busy : "paused");
 	events_ask_why(vm);
 }
 

@@ -173,16 +173,37 @@ static void tell_write_history(struct vm *vm, enum vm_state from)
 	vm->who[0] = '\0';
 }
 
-void vm_report_state(struct vm *vm, enum vm_state from)
+/* A pause that is a step of an operation, which is told as a whole. */
+static bool tell_is_part(const struct vm *vm, enum vm_state from)
 {
-	log_info(vm->name, "%s -> %s%s%s%s", vm_state_inner_name(from),
-		vm_state_inner_name(vm->st.state), vm->st.reason[0] ? " (" : "", vm->st.reason,
-		vm->st.reason[0] ? ")" : "");
+	const enum vm_state s = vm->st.state;
+
+	return vm->busy && !vm->mon.io_error &&
+	       ((from == VM_RUNNING && s == VM_PAUSED) || (from == VM_PAUSED && s == VM_RUNNING));
+}
+
+/* For people, in the log, and for clients. The steps within a state only matter for debugging:
+ * vm_event() logs them. */
+static void tell_change(const struct vm *vm, enum vm_state from)
+{
+	const char *who = vm->who, *reason = vm->st.reason;
+
+	/* what is adopted did not change: that line is written there */
+	if (!vm->adopting)
+		log_write(tell_is_part(vm, from) ? LOG_DEBUG_ : LOG_INFO_, vm->name,
+			"%s -> %s%s%s%s%s%s", vm_state_name(from), vm_state_name(vm->st.state),
+			*reason ? " (" : "", reason, *reason ? ")" : "", *who ? " by " : "", who);
 	daemon_event(vm->daemon, "VM_STATE",
 		json_pack("{s:s, s:s, s:s, s:s, s:s}", "name", vm->name, "state",
-			vm_state_name(vm->st.state), "from", vm_state_name(from), "reason",
-			vm->st.reason, "want", vm_want_name(vm->st.want)));
-	if (vm->adopting || vm->log.quiet)
+			vm_state_name(vm->st.state), "from", vm_state_name(from), "reason", reason,
+			"want", vm_want_name(vm->st.want)));
+}
+
+void vm_report_state(struct vm *vm, enum vm_state from)
+{
+	if (!streq(vm_state_name(from), vm_state_name(vm->st.state)))
+		tell_change(vm, from);
+	if (vm->adopting || vm->log.quiet || tell_is_part(vm, from))
 		return;
 	tell_write_history(vm, from);
 	tell_alert_state(vm, from);

@@ -168,20 +168,24 @@ static void vms_refresh_all(struct vms *vms, struct vm *vm, uint64_t stamp, stru
 	};
 	_cleanup_(conf_problems_release) struct conf_problems own = { 0 };
 	struct conf_vm fresh = CONF_VM_INIT;
+	_cleanup_(free_ptr) char *told = vm->file.problems;
+	const bool changed = vm->file.stamp != stamp;
 
 	/* %u may be used before the first start */
 	identity_make_uuid(&vm->identity);
 	conf_load_vm(&fresh, d->dirs.config, vm->name, &ctx, &own);
 	vm->file.stamp = stamp;
 	vm->file.orphan = false;
-	free_ptr(&vm->file.problems);
-	if (own.warnings)
+	vm->file.problems = NULL;
+	if (own.warnings && changed)
 		vms_log_warnings(vm, &own);
 	if (own.count) {
 		vm->file.problems = conf_problems_text(&own);
-		log_warning(vm->name, "%s: %s",
-			vm->file.have_conf ? "configuration kept as it was" : "its file has errors",
-			vm->file.problems);
+		if (!told || !streq(told, vm->file.problems))
+			log_warning(vm->name, "%s: %s",
+				vm->file.have_conf ? "configuration kept as it was"
+						   : "its file has errors",
+				vm->file.problems);
 		if (p)
 			conf_problems_add(p, &own);
 		/* all that counts of a file that was never valid: its VM is missed at boot */

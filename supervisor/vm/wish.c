@@ -66,7 +66,7 @@ static void wish_set(struct vm *vm, enum vm_want want)
 
 static void wish_begin_start(struct vm *vm, bool paused, bool by_policy, const char *who)
 {
-	log_info(vm->name, "start by %s", who);
+	log_debug(vm->name, "start by %s", who);
 	vm_set_requester(vm, who);
 	free_ptr(&vm->start_error);
 	vm->st.paused_start = paused;
@@ -190,7 +190,7 @@ int vm_stop(struct vm *vm, double timeout, const char *who, struct err *e)
 {
 	if (wish_check_can_power_off(vm, e) < 0)
 		return e->number;
-	log_info(vm->name, "stop by %s", who);
+	log_debug(vm->name, "stop by %s", who);
 	wish_ask_to_power_off(vm, VM_WANT_STOPPED, timeout, who);
 	return 0;
 }
@@ -199,7 +199,7 @@ int vm_reboot(struct vm *vm, double timeout, const char *who, struct err *e)
 {
 	if (wish_check_can_power_off(vm, e) < 0)
 		return e->number;
-	log_info(vm->name, "reboot by %s", who);
+	log_debug(vm->name, "reboot by %s", who);
 	snprintf(vm->st.again, sizeof vm->st.again, "%s", who);
 	vm->st.by_policy = vm->st.paused_start = false;
 	wish_ask_to_power_off(vm, VM_WANT_RESTART, timeout, who);
@@ -211,7 +211,7 @@ int vm_kill(struct vm *vm, const char *who, struct err *e)
 	adopt_unrecorded(vm);
 	if (wish_check_unread(vm, e) < 0)
 		return e->number;
-	log_info(vm->name, "kill by %s", who);
+	log_debug(vm->name, "kill by %s", who);
 	vm_set_requester(vm, who);
 	wish_set(vm, VM_WANT_STOPPED);
 	vm->stop.left = false;
@@ -221,7 +221,7 @@ int vm_kill(struct vm *vm, const char *who, struct err *e)
 
 void vm_reset_failed(struct vm *vm, const char *who)
 {
-	log_info(vm->name, "reset-failed by %s", who);
+	log_debug(vm->name, "reset-failed by %s", who);
 	vm_history(vm, "reset-failed", who, NULL);
 	vm->st.policy = (struct policy_memory){ 0 };
 	vm->st.missed = false;
