@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "supervisor/core/logfile.h"
 #include "supervisor/guest/parts.h"
+#include "supervisor/vm/vms.h"
 
 #define BOUND "4m" /* for consoles and stderr together, while no daemon drains them */
 
@@ -109,9 +110,10 @@ static void output_heading(struct output *o, double when, const char *text)
 /* The first output of a process begins a section, with a line that says when it was started. */
 static void output_log_open(struct output *o)
 {
-	const struct vm *vm = o->vm;
+	struct vm *vm = o->vm;
 	struct err e = ERR_INIT;
 
+	vm_observed_log(vm);
 	if (o->log.fd >= 0)
 		return;
 	if (logfile_open(&o->log, vm->daemon->dirs.log_fd, vm->name, "qemu.log", LOG_MAX, LOG_KEEP,

@@ -11,10 +11,12 @@
 #include "supervisor/verbs/verb.h"
 
 enum { FOLLOW_BYTES_MAX = 4 << 20, FOLLOW_CHUNK = 16 << 10 };
-#define FOLLOW_SECONDS 0.2 /* between two reads; only while somebody follows */
+#define FOLLOW_SECONDS 0.01 /* what is written by then is sent together */
 
 struct follow {
 	struct ev_loop *ev;
+	struct vms *vms;
+	struct vm_observer observer;
 	int log_fd, fd;
 	char name[64];
 	struct hold *hold;
@@ -25,6 +27,7 @@ struct follow {
 
 static void follow_free(struct follow *f)
 {
+	vms_unobserve(f->vms, &f->observer);
 	ev_io_stop(f->ev, &f->in);
 	ev_io_stop(f->ev, &f->out);
 	loop_timer_stop(&f->timer);
@@ -79,8 +82,15 @@ static bool follow_send(struct follow *f)
 		}
 	} while (follow_reopen(f));
 	ev_io_stop(f->ev, &f->out);
-	loop_timer_start(&f->timer, FOLLOW_SECONDS);
 	return true;
+}
+
+static void follow_on_log(void *data, struct vm *vm)
+{
+	struct follow *f = data;
+
+	if (streq(vm->name, f->name) && !loop_timer_is_active(&f->timer))
+		loop_timer_start(&f->timer, FOLLOW_SECONDS);
 }
 
 static void follow_on_timer(void *data)
@@ -111,6 +121,7 @@ void follow_qemu_log(struct daemon *d, const char *vm, unsigned lines, int fd, s
 	struct follow *f = xcalloc(1, sizeof *f);
 
 	f->ev = d->loop.ev;
+	f->vms = d->vms;
 	f->log_fd = d->dirs.log_fd;
 	f->fd = fd;
 	f->hold = hold;
@@ -120,6 +131,8 @@ void follow_qemu_log(struct daemon *d, const char *vm, unsigned lines, int fd, s
 	ev_io_init(&f->out, follow_on_out, fd, EV_WRITE);
 	f->in.data = f->out.data = f;
 	loop_timer_init(&f->timer, f->ev, follow_on_timer, f);
+	f->observer = (struct vm_observer){ .log = follow_on_log, .data = f };
+	vms_observe(f->vms, &f->observer);
 	ev_io_start(f->ev, &f->in);
 	hold_stream(hold, follow_evict, f);
 	hold_set(hold, sizeof *f);

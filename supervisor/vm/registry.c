@@ -84,3 +84,10 @@ void vms_observed_reload(struct vms *vms)
 		if (o->reload)
 			o->reload(o->data);
 }
+
+void vm_observed_log(struct vm *vm)
+{
+	for (const struct vm_observer *o = vm->daemon->vms->observers; o; o = o->next)
+		if (o->log)
+			o->log(o->data, vm);
+}

@@ -53,6 +53,7 @@ struct vm_observer { /* owned by the observer; members may be NULL */
 		struct vm *vm); /* it changed, or the operation in vm->busy is finished */
 	void (*wish)(void *data, struct vm *vm); /* vm->st.want was set */
 	void (*reload)(void *data);		 /* all files were read again */
+	void (*log)(void *data, struct vm *vm);	 /* its qemu.log grows */
 	void *data;
 	struct vm_observer *next;
 };
@@ -64,6 +65,8 @@ void vms_unobserve(struct vms *vms, const struct vm_observer *o);
 void vm_observed_state(struct vm *vm);
 void vm_observed_wish(struct vm *vm);
 void vms_observed_reload(struct vms *vms);
+/* for the part that writes it */
+void vm_observed_log(struct vm *vm);
 
 /* --- vms.c --- */
 /* As vms_find(), but checks the VM's files first, so that new, changed and removed ones count at
