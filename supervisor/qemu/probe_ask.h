@@ -41,7 +41,7 @@ void ask_release(struct ask *a);
  *
  * Opening /dev/kvm, its API version and even one KVM_RUN succeed on hosts where every kernel hangs
  * (facts/qmp.md 13), so boot 512 bytes of code that makes QEMU exit with a status of our own. */
-enum { KVM_TRIES = 3 };
+enum { KVM_TRIES = 3, KVM_HUNG_SECONDS = 300 };
 struct kvm {
 	struct ask ask;
 	const char *accel;
@@ -51,7 +51,10 @@ struct kvm {
 	struct kvm_seen seen;	   /* at the last look */
 	int disk;		   /* boot sector */
 	bool proved;
-	unsigned tries;
+	unsigned tries, most;
+	/* clock_boot() when all tries had hung: for some minutes the next proofs do without the
+	 * long try, so that not every start waits for it. 0: they did not */
+	double hung;
 	double begun, took; /* the last try */
 	char *binary;
 };

@@ -59,8 +59,10 @@ static int probe_kvm_check_device(struct kvm *k, struct err *e)
 	if (!k->look)
 		return 0;
 	k->look(root, &k->seen);
-	if (before.dev != k->seen.dev || before.ino != k->seen.ino)
+	if (before.dev != k->seen.dev || before.ino != k->seen.ino) {
 		k->proved = false;
+		k->hung = 0;
+	}
 	if (kvm_judge(&k->seen, e) == 0)
 		return 0;
 	k->proved = false;
@@ -85,6 +87,14 @@ static void probe_kvm_blame(struct kvm *k, const struct child_result *r, const s
 		err_set(e, ERR_NO_RESOURCES,
 			"it hangs: 512 bytes did not boot within %g s, in %u tries",
 			k->seconds[KVM_TRIES - 1], KVM_TRIES);
+		if (k->most < KVM_TRIES)
+			err_set(e, ERR_NO_RESOURCES,
+				"it hangs: it does not boot 512 bytes within %g s, and did not within "
+				"%g s %.0f s ago",
+				k->seconds[k->most - 1], k->seconds[KVM_TRIES - 1],
+				clock_boot() - k->hung);
+		else
+			k->hung = clock_boot();
 		err_hint(e,
 			"a working KVM needs less than 1 s, or up to 10 s on a very busy host or in a virtual "
 			"machine; dmesg may show why this one hangs");
@@ -105,10 +115,12 @@ static void probe_kvm_on_booted(void *data, const struct child_result *r, const 
 	k->ask.asked = NULL;
 	k->proved = !jail && r->status == EXIT_STATUS;
 	k->took = clock_boot() - k->begun;
-	if (!k->proved && ++k->tries < KVM_TRIES) {
+	if (!k->proved && ++k->tries < k->most) {
 		probe_kvm_start_try(k);
 		return;
 	}
+	if (k->proved || jail || r->status != -ETIMEDOUT)
+		k->hung = 0;
 	if (!k->proved)
 		probe_kvm_blame(k, r, jail);
 	else if (k->took > k->seconds[0])
@@ -156,6 +168,8 @@ void kvm_prove(struct kvm *k, const char *binary, probe_done_fn *done, void *dat
 		return;
 	}
 	k->tries = 0;
+	k->most = k->hung > 0 && clock_boot() - k->hung < KVM_HUNG_SECONDS ? KVM_TRIES - 1
+									   : KVM_TRIES;
 	free(k->binary);
 	k->binary = xstrdup(binary);
 	if (k->disk < 0)
