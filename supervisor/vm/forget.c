@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "conf/load.h"
 #include "supervisor/core/sweeper.h"
@@ -48,6 +49,19 @@ static json_t *forget_disks(const struct identity *id)
 	return disks;
 }
 
+/* Logs are kept: they hold what the guest said. Failed starts only left empty ones. */
+static void forget_empty_logs(const struct daemon *d, const char *name)
+{
+	_cleanup_(close_dir) DIR *dir = file_open_dir(d->dirs.log_fd, name, O_NOFOLLOW);
+	struct stat st;
+
+	for (const struct dirent *f; dir && (f = readdir(dir));)
+		if (fstatat(dirfd(dir), f->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+			S_ISREG(st.st_mode) && st.st_size == 0)
+			unlinkat(dirfd(dir), f->d_name, 0);
+	(void)!unlinkat(d->dirs.log_fd, name, AT_REMOVEDIR);
+}
+
 int vm_forget(struct vms *vms, const char *name, const char *who, json_t **disks, struct err *e)
 {
 	struct daemon *d = vms->daemon;
@@ -79,8 +93,7 @@ int vm_forget(struct vms *vms, const char *name, const char *who, json_t **disks
 	if (r == 0) {
 		log_info(name, "forgotten by %s", who);
 		*disks = forget_disks(&id);
-		/* only if empty: logs are kept */
-		(void)!unlinkat(d->dirs.log_fd, name, AT_REMOVEDIR);
+		forget_empty_logs(d, name);
 		if (vm)
 			vms_forget(vms, vm);
 		networks_unclaim(d->networks, name);

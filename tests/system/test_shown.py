@@ -327,3 +327,46 @@ def test_results_are_sentences(daemon):
     daemon.micro("a", "deaf", disk="qcow2")
     assert daemon.ok("snapshot", "create", "a", "s1") == "a: snapshot s1 created\n"
     assert daemon.ok("snapshot", "delete", "a", "s1") == "a: snapshot s1 deleted\n"
+
+
+def memory_rows(daemon):
+    info = [line.split(":", 1) for line in daemon.ok("info", "a").splitlines() if ":" in line]
+    head, row = [line.split() for line in daemon.ok("list").splitlines()[:2]]
+    return {key: value.strip() for key, value in info if key in ("memory", "balloon")}, row[head.index("MEMORY")]
+
+
+def test_memory_is_one_row(daemon):
+    """What the guest has, of what it was started with, in the units of list; programs get both numbers."""
+    daemon.linux("a", "guest.net=none", vm="Networks=none\n")
+    assert memory_rows(daemon) == ({"memory": "128M"}, "128M")
+    daemon.ok("start", "a")
+    daemon.console("a").until("ready after .*\n", 60)
+    rows, listed = memory_rows(daemon)
+    assert rows == {"memory": "128M"} and listed == "128M", rows
+    daemon.ok("set-memory", "a", "96M", timeout=60)
+    for again in (lambda: None, lambda: (daemon.kill_daemon(), daemon.start())):
+        again()
+        daemon.eventually(lambda: daemon.info("a").get("balloon"), bool)
+        rows, listed = memory_rows(daemon)
+        assert rows == {"memory": "%s of 128M" % listed} and listed in ("96M", "97M"), (rows, listed)
+        info = daemon.info("a")
+        assert info["memory"] == 128 << 20 and abs(info["balloon"] - (96 << 20)) < 2 << 20, info
+
+
+def test_nothing_is_left_of_a_vm_that_never_ran(daemon):
+    """Its failed starts have a history and logs: check names them without its file, forget removes them."""
+    daemon.micro("a", "deaf")
+    daemon.up("a")
+    daemon.write("dup.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=a.raw\n")
+    daemon.fails(3, "start", "dup")
+    daemon.ok("kill", "a")
+    os.unlink(os.path.join(daemon.config, "dup.vm"))
+    for name in ("dup", "a"):
+        assert os.path.isdir(os.path.join(daemon.log, name))
+    assert "vmkeep forget dup" in daemon.ok("check")
+    daemon.ok("forget", "dup")
+    assert not [top for top in (os.path.join(daemon.state, "vms"), daemon.log, daemon.inner(daemon.run) + "/vms")
+                if "dup" in os.listdir(top)]
+    os.unlink(os.path.join(daemon.config, "a.vm"))
+    daemon.ok("forget", "a")
+    assert os.listdir(daemon.log) == ["a"]  # what a guest said is kept
