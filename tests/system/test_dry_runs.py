@@ -49,6 +49,9 @@ def unchanged(world, look=True):
     world.eventually(lambda: os.path.exists(os.path.join(run, "boot")), bool)  # what came before is all there
     if os.path.exists(os.path.join(run, "gone")):
         world.eventually(lambda: os.listdir(os.path.join(run, "gone")), lambda left: not left)  # and swept up
+    # what was chosen for a network is written once more, durably, by a child
+    world.eventually(world.processes,
+                     lambda found: not [line for line in found.values() if "/exe --" in line])
     before = everything(world, look)
     yield
     after = everything(world, look)
