@@ -80,6 +80,13 @@ static void child_free(struct child *c)
 	free(c);
 }
 
+const char *child_late(const struct child_result *r, char text[CHILD_LATE])
+{
+	snprintf(text, CHILD_LATE, "did %s %g s and was killed",
+		r->while_idle ? "nothing for" : "not end within", r->seconds);
+	return text;
+}
+
 static void child_finish(struct child *c)
 {
 	struct child_result r = {
@@ -88,6 +95,8 @@ static void child_finish(struct child *c)
 		.out_len = c->stream[STREAM_OUT].kept.len,
 		.err = c->stream[STREAM_ERR].kept.data ? c->stream[STREAM_ERR].kept.data : "",
 		.err_len = c->stream[STREAM_ERR].kept.len,
+		.seconds = c->deadline.repeat,
+		.while_idle = c->while_idle,
 	};
 
 	if (c->done)

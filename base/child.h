@@ -36,6 +36,8 @@ struct child_result {
 	size_t out_len;
 	const char *err; /* likewise for stderr */
 	size_t err_len;
+	double seconds; /* its timeout */
+	bool while_idle;
 };
 
 struct child_options {
@@ -51,6 +53,9 @@ struct child_options {
 
 struct child;
 
+enum { CHILD_LATE = 64 };
+/* For status -ETIMEDOUT, what follows its name: "did not end within 30 s and was killed". */
+const char *child_late(const struct child_result *r, char text[CHILD_LATE]);
 /* Starts it. done is called exactly once, from the loop, never from here. NULL on failure; done
  * is not called then. */
 struct child *child_run(struct ev_loop *ev, const struct child_options *o, struct err *e);

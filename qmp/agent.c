@@ -147,13 +147,15 @@ static void agent_describe(const struct agent *a, const struct agent_call *c, st
 	if (a->fd < 0 || a->closing)
 		err_set(e, ERR_UNREACHABLE, "the guest agent went away");
 	else if (c != a->first || !a->asked)
-		err_set(e, ERR_TIMEOUT, "the guest agent is busy with another command");
+		err_set(e, ERR_TIMEOUT,
+			"the guest agent is busy with other commands: %s was not sent", c->command);
 	else if (a->synced)
 		err_set(e, ERR_TIMEOUT,
-			"the guest agent did not finish %s in time, and may still do it",
-			c->command);
+			"the guest agent did not finish %s within %g s, and may still do it",
+			c->command, c->timeout > a->patience ? c->timeout : a->patience);
 	else
-		err_set(e, ERR_TIMEOUT, "the guest agent does not answer");
+		err_set(e, ERR_TIMEOUT, "the guest agent does not answer: %s was not sent in %g s",
+			c->command, a->patience);
 }
 
 /* The next call that is lost or overdue. */

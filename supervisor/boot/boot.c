@@ -124,7 +124,9 @@ static bool boot_check_readying(struct pending *p, struct vm *vm)
 	}
 	if (!p->overdue)
 		return false;
-	log_warning(p->name, "runs but is not ready: %s", vm->proc.conf.ready_when);
+	log_warning(p->name,
+		"runs but is not ready (%s) within %.0f s: what requires it is not started",
+		vm->proc.conf.ready_when, (double)vm->proc.conf.timeout_ready_ms / 1000);
 	pending_finish(p, BOOT_LATE);
 	return true;
 }

@@ -89,7 +89,7 @@ void host_room(const struct host_facts *f, struct host_row *row)
 
 	if (!f->size) {
 		host_row(row, HOST_WARN, "does it exist, and is its file system mounted?",
-			"'%s': no answer to df", f->image_dir);
+			"'%s': df did not answer within 5 s", f->image_dir);
 		return;
 	}
 	text_size(room, sizeof room, f->room);

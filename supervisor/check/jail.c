@@ -99,7 +99,8 @@ static void jail_on_deadline(void *data)
 {
 	struct check_jail *j = data;
 
-	err_set(&j->error, ERR_TIMEOUT, "%s: no answer in %.0f s",
+	err_set(&j->error, ERR_TIMEOUT,
+		"%s: no answer in %.0f s; vmkeep-jail, which asked, was killed",
 		j->looking ? j->looking : "its files", patience);
 	err_hint(&j->error, "is a file server down, or a disk failing?");
 	pidfd_send_signal(j->jail.pidfd, SIGKILL, NULL, 0);

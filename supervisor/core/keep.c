@@ -90,9 +90,12 @@ static void keep_on_done(void *data, const struct child_result *r)
 	_cleanup_(free_ptr) char *said = text_escape(r->err, strcspn(r->err, "\n"), false);
 	_cleanup_(free_ptr) char *path = xstrdup(k->path);
 	struct err e = ERR_INIT;
+	char late[CHILD_LATE];
 
 	if (r->status == -ETIMEDOUT)
-		err_set(&e, ERR_TIMEOUT, "keep '%s': its file system does not respond", k->path);
+		err_set(&e, ERR_TIMEOUT,
+			"keep '%s': its file system does not respond: the child that writes it %s",
+			k->path, child_late(r, late));
 	else if (r->status)
 		err_set(&e, strstr(r->err, strerror(ENOSPC)) ? ERR_NO_RESOURCES : ERR_FAILED,
 			"keep '%s': %s", k->path, *said ? said : "the child was killed");

@@ -48,10 +48,15 @@ static void sweeper_done(void *data, const struct child_result *r)
 {
 	struct sweeper *s = data;
 
+	char late[CHILD_LATE];
+
 	s->child = NULL;
 	if (r->status != 0)
-		log_warning(NULL, "remove what is left in %s/%s: %s", s->daemon->dirs.run, place,
-			r->err_len ? r->err : "failed");
+		log_warning(NULL, "remove what is left in %s/%s: the child %s", s->daemon->dirs.run,
+			place,
+			r->status == -ETIMEDOUT ? child_late(r, late)
+			: r->err_len		? r->err
+						: "failed");
 	if (s->more)
 		sweeper_want(s);
 }

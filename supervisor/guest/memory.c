@@ -27,7 +27,8 @@ struct balloon {
 	struct daemon *daemon;
 	struct job *job;
 	struct loop_timer poll;
-	double every, deadline, moved; /* daemon_now() */
+	double every, timeout;
+	double deadline, moved; /* daemon_now() */
 	uint64_t target, before, actual;
 	bool asking, late;
 };
@@ -187,8 +188,8 @@ static void memory_give_up(struct balloon *b, bool has_driver)
 	text_size(target, sizeof target, b->target);
 	text_size(actual, sizeof actual, b->actual);
 	if (has_driver) {
-		err_set(&e, ERR_GUEST_REFUSED, "the guest has %s and did not get to %s in time",
-			actual, target);
+		err_set(&e, ERR_GUEST_REFUSED, "the guest has %s and did not get to %s within %g s",
+			actual, target, b->timeout);
 		err_hint(&e, "it keeps that size; --timeout allows more time");
 	} else {
 		err_set(&e, ERR_GUEST_REFUSED,
@@ -376,6 +377,7 @@ void memory_set(struct vm *vm, uint64_t bytes, bool force, double timeout, struc
 		.daemon = vm->daemon,
 		.job = j,
 		.every = poll_first,
+		.timeout = timeout,
 		.deadline = daemon_now() + timeout,
 		.moved = daemon_now(),
 		.target = bytes };

@@ -104,9 +104,12 @@ static void relay_finish(struct relay *r)
 static void relay_prepared(void *data, const struct child_result *result, const struct err *e)
 {
 	struct relay *r = data;
+	char late[CHILD_LATE];
 
 	if (e)
 		log_warning(r->vm, "display: relay: %s", e->text);
+	else if (result->status == -ETIMEDOUT)
+		log_warning(r->vm, "display: relay: vmkeep-jail %s", child_late(result, late));
 	else if (result->status)
 		log_warning(r->vm, "display: relay: vmkeep-jail ended with %d", result->status);
 	relay_finish(r);

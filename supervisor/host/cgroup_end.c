@@ -158,7 +158,9 @@ static void end_on_timer(void *data)
 		return;
 	}
 	if (end->tries == END_TRIES)
-		log_error(end->vm, "its control group cannot be emptied");
+		log_error(end->vm,
+			"its control group could not be emptied within %g s: left as it is",
+			END_TRIES * END_PAUSE);
 	end_free(end);
 }
 

@@ -92,7 +92,8 @@ static enum outcome scope_wait_inside(const char *unit, struct err *e)
 			return JOINED;
 		usleep(TRY_USEC / 4);
 	}
-	err_set(e, ERR_TIMEOUT, "systemd did not create the scope '%s'", unit);
+	err_set(e, ERR_TIMEOUT, "systemd did not create the scope '%s' within %g s", unit,
+		TRIES * (TRY_USEC / 4) / 1e6);
 	err_hint(e, "systemctl status %s", unit);
 	return REFUSED;
 }

@@ -62,7 +62,8 @@ static void nft_run_on_patience(void *data)
 {
 	struct err e = ERR_INIT;
 
-	err_set(&e, ERR_TIMEOUT, "nft timed out");
+	err_set(&e, ERR_TIMEOUT, "nft was busy with earlier rules for %d s: these were not set",
+		NFT_SECONDS);
 	nft_run_end(data, &e);
 }
 
@@ -70,12 +71,13 @@ static void nft_run_on_end(void *data, const struct child_result *r)
 {
 	_cleanup_(free_ptr) char *safe = text_escape(r->err, strcspn(r->err, "\n"), false);
 	struct err e = ERR_INIT;
+	char late[CHILD_LATE];
 
-	if (r->status == -ETIMEDOUT) {
-		nft_run_on_patience(data);
-		return;
-	}
-	err_set(&e, ERR_FAILED, "nft failed: %s", safe[0] ? safe : "no error message");
+	if (r->status == -ETIMEDOUT)
+		err_set(&e, ERR_TIMEOUT, "nft %s: its rules are set as a whole or not at all",
+			child_late(r, late));
+	else
+		err_set(&e, ERR_FAILED, "nft failed: %s", safe[0] ? safe : "no error message");
 	nft_run_end(data, r->status ? &e : NULL);
 }
 

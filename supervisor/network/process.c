@@ -117,7 +117,8 @@ static void process_ended(struct dnsmasq *d, int status)
 	if (steady)
 		d->failures = 0;
 	if (starting && d->overdue)
-		snprintf(d->problem, sizeof d->problem, "not listening after %g s", START_TIMEOUT);
+		snprintf(d->problem, sizeof d->problem, "did not listen within %g s and was killed",
+			START_TIMEOUT);
 	else if (status > 0)
 		snprintf(d->problem, sizeof d->problem, "ended with status %d", status);
 	else if (status < 0)

@@ -139,12 +139,12 @@ static int probe_cache_describe_end(struct known *k, const struct child_result *
 {
 	_cleanup_(free_ptr) char *said = text_escape(r->err, r->err_len, true);
 	size_t n = strlen(said);
-	char how[64];
+	char how[96], late[CHILD_LATE];
 
 	while (n && said[n - 1] == '\n')
 		said[--n] = '\0';
 	if (r->status == -ETIMEDOUT)
-		snprintf(how, sizeof how, "no answer in %g s", probe_seconds);
+		snprintf(how, sizeof how, "it %s", child_late(r, late));
 	else if (r->status < 0)
 		snprintf(how, sizeof how, "%s", strsignal(-r->status));
 	else

@@ -323,12 +323,14 @@ static void check_tell_trial(const struct start_check *c, const struct child_res
 		.code = r->status < 0 ? CLD_KILLED : CLD_EXITED,
 		.status = abs(r->status) };
 	struct err e = ERR_INIT;
-	char how[128];
+	char how[128], late[CHILD_LATE];
 
 	death_how(&death, how, sizeof how);
 	if (r->status == -ETIMEDOUT) {
-		check_warning(
-			c, NULL, "QEMU could not be tried: no answer", "is the host very busy?");
+		_cleanup_(free_ptr) char *text =
+			xasprintf("QEMU could not be tried: it %s", child_late(r, late));
+
+		check_warning(c, NULL, text, "is the host very busy?");
 	} else if (r->status != 0) {
 		said_failure(said, strlen(said), how, &why, &e);
 		check_error(c,

@@ -4,6 +4,7 @@
  * KVM proof, identity, UEFI variables, networks.
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 
 #include "base/log.h"
@@ -195,8 +196,12 @@ static void prepare_on_nvram(void *data, const struct child_result *r, const str
 		err_copy(&e, jail);
 	} else if (r->status != 0) {
 		_cleanup_(free_ptr) char *said = text_escape(r->err, strcspn(r->err, "\n"), false);
+		char late[CHILD_LATE];
 
-		err_set(&e, ERR_FAILED, "%s", *said ? said : "qemu-img failed");
+		if (r->status == -ETIMEDOUT)
+			err_set(&e, ERR_TIMEOUT, "qemu-img %s", child_late(r, late));
+		else
+			err_set(&e, ERR_FAILED, "%s", *said ? said : "qemu-img failed");
 	} else if (renameat(vm->state_fd, "nvram.new", vm->state_fd, VM_NVRAM) < 0) {
 		err_errno(&e, "rename nvram.new");
 	}

@@ -48,14 +48,15 @@ static void file_explain(const struct snapshot_disk *d, const struct child_resul
 {
 	const char *last = strstr(r->err, "': "), *from = last ? last + 3 : r->err;
 	_cleanup_(free_ptr) char *said = text_escape(from, strcspn(from, "\n"), false);
+	char late[CHILD_LATE];
 
 	if (strncmp(said, "qemu-img: ", 10) == 0)
 		memmove(said, said + 10, strlen(said + 10) + 1);
 	if (jail)
 		err_copy(e, jail);
 	else if (r->status == -ETIMEDOUT)
-		err_set(e, ERR_TIMEOUT, "disk '%s': qemu-img did not finish: does '%s' hang?",
-			d->id, d->path);
+		err_set(e, ERR_TIMEOUT, "disk '%s': qemu-img %s: does '%s' hang?", d->id,
+			child_late(r, late), d->path);
 	else if (r->status < 0)
 		err_set(e, ERR_FAILED, "disk '%s': qemu-img was ended: %s", d->id,
 			strsignal(-r->status));

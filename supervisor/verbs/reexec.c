@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* reexec: replaces the running daemon. */
+#include <errno.h>
+
 #include "base/child.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -15,7 +17,7 @@ struct reexec {
 	struct request *r; /* NULL: the client is gone or has its reply */
 	struct child *trial;
 	struct loop_timer timer;
-	double deadline; /* daemon_now() */
+	double timeout, deadline; /* daemon_now() */
 	char *version;
 };
 
@@ -82,6 +84,7 @@ static void verb_reexec_look(void *data)
 	bool wait = verb_reexec_is_half_way(x->daemon, &e);
 
 	if (wait && daemon_now() >= x->deadline) {
+		err_wrap(&e, 0, "not done within %g s", x->timeout);
 		reexec_fail(x, &e);
 		return;
 	}
@@ -106,8 +109,15 @@ static void verb_reexec_trial_done(void *data, const struct child_result *result
 	_cleanup_(free_ptr) char *said =
 		text_escape(result->err, strcspn(result->err, "\n"), false);
 	struct err e = ERR_INIT;
+	char late[CHILD_LATE];
 
 	x->trial = NULL;
+	if (result->status == -ETIMEDOUT) {
+		err_set(&e, ERR_TIMEOUT, "'%s --version' %s; this daemon keeps running",
+			x->daemon->program, child_late(result, late));
+		reexec_fail(x, &e);
+		return;
+	}
 	if (result->status != 0 || strncmp(result->out, "vmkeepd ", 8) != 0) {
 		err_set(&e, ERR_FAILED, "'%s --version' failed%s%s; this daemon keeps running",
 			x->daemon->program, *said ? ": " : "", said);
@@ -129,7 +139,8 @@ void verb_reexec(struct daemon *d, struct request *r)
 
 	x->daemon = d;
 	x->r = r;
-	x->deadline = daemon_now() + request_time(r, "timeout", PATIENCE);
+	x->timeout = request_time(r, "timeout", PATIENCE);
+	x->deadline = daemon_now() + x->timeout;
 	loop_timer_init(&x->timer, d->loop.ev, verb_reexec_look, x);
 	x->trial = child_run(d->loop.ev, &o, &e);
 	if (!x->trial) {

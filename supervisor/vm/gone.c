@@ -15,8 +15,11 @@ enum { SETTLED_SECONDS = 600, EAGER_RETRY_SECONDS = 5 };
 
 static void gone_set_end_reason(struct vm *vm, const struct policy_verdict *v)
 {
+	static const char killed[] = "killed: "; /* by the timeout of a stop */
 	bool told = vm->st.ending == VM_END_CRASH || vm->st.ending == VM_END_START_FAILED ||
-		    vm->st.ending == VM_END_HOST_CAUSE;
+		    vm->st.ending == VM_END_HOST_CAUSE ||
+		    (vm->st.ending == VM_END_QUIT &&
+			    strncmp(vm->st.reason, killed, strlen(killed)) == 0);
 	char old[sizeof vm->st.reason];
 
 	if (!told)

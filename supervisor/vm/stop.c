@@ -55,13 +55,22 @@ static bool stop_lost_time(const struct vm *vm)
 void vm_power_button_again(struct vm *vm)
 {
 	bool leave = vm->proc.conf.on_stop_timeout == CONF_STOP_TIMEOUT_LEAVE;
+	char killed[96];
 
 	if (daemon_now() >= vm->stop.deadline && !stop_lost_time(vm)) {
+		/* a previous daemon's request: its timeout is not known */
+		if (vm->stop.timeout > 0)
+			snprintf(killed, sizeof killed,
+				"killed: the guest did not power off within %.0f s",
+				vm->stop.timeout);
+		else
+			snprintf(killed, sizeof killed,
+				"killed: the guest did not power off in time");
 		vm->stop.left = leave;
 		if (leave)
 			vm->st.want = VM_WANT_RUNNING;
 		vm_event(vm, leave ? VM_EV_STOP_LEAVE : VM_EV_STOP_KILL,
-			!leave		   ? "stop timed out"
+			!leave		   ? killed
 			: vm->mon.io_error ? "an i/o error stopped the guest"
 					   : "guest ignored the power button");
 		return;
@@ -137,7 +146,8 @@ void vm_start_timeout(struct vm *vm)
 	if (refused)
 		fault = start_jail_error(vm->start->refused, &e);
 	else
-		err_set(&e, ERR_QEMU_FAILED, "not up after %.0f s: still waiting for the %s",
+		err_set(&e, ERR_QEMU_FAILED,
+			"not up after %.0f s: still waiting for the %s; it was killed",
 			(double)vm->proc.conf.timeout_start_ms / 1000, vm->start->step->name);
 	vm_start_failed(vm, fault, &e);
 	if (refused)

@@ -163,6 +163,7 @@ struct vm_monitor { /* the QMP connection, and what it tells */
 
 struct vm_stop { /* a stop in progress */
 	bool left;
+	double timeout;	 /* seconds; 0: not known */
 	double deadline; /* daemon_now() */
 	double pressed;	 /* clock_lost() at the last press of the power button */
 	bool agent_asked;

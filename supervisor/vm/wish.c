@@ -173,6 +173,7 @@ static void wish_ask_to_power_off(struct vm *vm, enum vm_want want, double timeo
 	vm_set_requester(vm, who);
 	wish_set(vm, want);
 	vm->stop.left = false;
+	vm->stop.timeout = timeout;
 	vm->stop.deadline = daemon_now() + timeout;
 	vm->stop.agent_asked = false;
 	vm->stop.presses = 0;

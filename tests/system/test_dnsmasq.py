@@ -182,7 +182,7 @@ def test_one_that_hangs_as_it_starts(daemon):
     with open(path, "w", encoding="utf-8") as f:
         f.write("#!/bin/sh\nexec sleep 1000\n")
     os.chmod(path, 0o755)
-    assert "dnsmasq: not listening after 10 s" in daemon.fails(1, "net", "start", "default")
+    assert "dnsmasq: did not listen within 10 s and was killed" in daemon.fails(1, "net", "start", "default")
     daemon.exec("umount", "--lazy", PLACE)
     daemon.ok("net", "start", "default")
 

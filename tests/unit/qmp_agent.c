@@ -130,13 +130,15 @@ static void lies_end(void **state)
 		unsigned commands; /* that it got to see */
 		bool late;	   /* ends by its deadline */
 	} rows[] = {
-		{ "mute", mute, "the guest agent does not answer;", 0, true },
-		{ "another sync", other_sync, "the guest agent does not answer;", 0, true },
-		{ "floods before the sync", floods_first, "the guest agent does not answer;", 0,
+		{ "mute", mute, "the guest agent does not answer: guest-x was not sent in N s;", 0,
 			true },
+		{ "another sync", other_sync,
+			"the guest agent does not answer: guest-x was not sent in N s;", 0, true },
+		{ "floods before the sync", floods_first,
+			"the guest agent does not answer: guest-x was not sent in N s;", 0, true },
 		{ "mute after the sync", mute_after_sync,
-			"the guest agent did not finish guest-x in time, and may still do it;", 1,
-			true },
+			"the guest agent did not finish guest-x within N s, and may still do it;",
+			1, true },
 		{ "leftovers", leftovers, "{\"a\":1};", 1, false },
 		{ "floods in its answer", floods_answer,
 			"the guest agent's answer to guest-x: message is longer than 3145728 bytes;",
@@ -209,12 +211,12 @@ static void late_answer(void **state)
 	setup(&lab, late);
 	call(&lab, "guest-x", patience);
 	run(&lab);
-	expect(&lab, "the guest agent does not answer;");
+	expect(&lab, "the guest agent does not answer: guest-x was not sent in N s;");
 	/* an agent that awakes answers all that it was sent meanwhile, in order */
 	lab.guest = mute;
 	call(&lab, "guest-y", patience);
 	run(&lab);
-	expect(&lab, "the guest agent does not answer;");
+	expect(&lab, "the guest agent does not answer: guest-y was not sent in N s;");
 	call(&lab, "guest-z", patience);
 	run(&lab);
 	expect(&lab, "{\"a\":1};");
@@ -232,8 +234,9 @@ static void one_at_a_time(void **state)
 	call(&lab, "guest-fstrim", patience * 3);
 	call(&lab, "guest-ping", patience);
 	run(&lab);
-	expect(&lab, "the guest agent is busy with another command;"
-		     "the guest agent did not finish guest-fstrim in time, and may still do it;");
+	expect(&lab,
+		"the guest agent is busy with other commands: guest-ping was not sent;"
+		"the guest agent did not finish guest-fstrim within N s, and may still do it;");
 	for (int i = 0; i < AGENT_CALLS_MAX + 1; i++)
 		call(&lab, "guest-ping", patience);
 	run(&lab);
