@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "conf/default.h"
 
+#include "conf/foreign.h"
 #include "conf/renamed.h"
 #include "conf/value.h"
 
@@ -45,18 +46,24 @@ void conf_default_add(struct conf_daemon *c, const char *key, const char *value,
 	const struct conf_renamed *old;
 	const struct conf_section *s;
 	const struct conf_key *k;
+	const char *way = conf_foreign_way(key);
 
 	if (!dot) {
-		conf_problem(p, place, key, "a default is written Section.Key=value");
+		conf_problem(p, place, key,
+			way ? "a default is written Section.Key=value; in a VM's file %s"
+			    : "a default is written Section.Key=value",
+			way);
 		return;
 	}
 	memcpy(section, key, (size_t)(dot - key));
 	section[dot - key] = '\0';
 	s = conf_section_find(&conf_vm_schema, section);
 	if (!s) {
-		nearest = conf_section_nearest(&conf_vm_schema, section);
+		nearest = way ? way : conf_section_nearest(&conf_vm_schema, section);
 		conf_problem(p, place, key,
-			nearest ? "unknown section, did you mean '%s.%s'?" : "unknown section",
+			way	  ? "unknown section; in a VM's file %s"
+			: nearest ? "unknown section, did you mean '%s.%s'?"
+				  : "unknown section",
 			nearest, dot + 1);
 		return;
 	}

@@ -9,6 +9,7 @@
 
 #include "conf/check.h"
 #include "conf/default.h"
+#include "conf/foreign.h"
 #include "conf/known.h"
 #include "conf/reader.h"
 #include "conf/renamed.h"
@@ -211,12 +212,18 @@ static bool parse_is_newer(struct parse *p, const struct conf_place *place, cons
 
 static void parse_unknown_section(struct parse *p, const struct conf_place *place, const char *name)
 {
-	const char *nearest = conf_section_nearest(p->schema, name);
+	_cleanup_(free_ptr) char *header = xasprintf("[%s]", name);
+	const char *nearest = conf_section_nearest(p->schema, name),
+		   *way = conf_foreign_way(header);
 
 	if (parse_is_newer(p, place, p->header, name, NULL))
 		return;
-	conf_problem(p->problems, place, p->header,
-		nearest ? "unknown section, did you mean [%s]?" : "unknown section", nearest);
+	if (way)
+		conf_problem(p->problems, place, p->header, "unknown section; %s", way);
+	else
+		conf_problem(p->problems, place, p->header,
+			nearest ? "unknown section, did you mean [%s]?" : "unknown section",
+			nearest);
 }
 
 static void parse_enter_section(
@@ -291,11 +298,14 @@ static bool parse_old_key(
 static void parse_unknown_key(struct parse *p, const struct conf_place *place, const char *key)
 {
 	const struct conf_section *home = conf_key_home(p->schema, key);
-	const char *nearest = conf_key_nearest(p->section, key);
+	const char *nearest = conf_key_nearest(p->section, key), *way = conf_foreign_way(key);
 
 	if (parse_is_newer(p, place, key, p->section->name, key))
 		return;
-	if (home)
+	if (way && !home && (!nearest || strcasecmp(nearest, key) != 0))
+		conf_problem(
+			p->problems, place, key, "unknown key in [%s]; %s", p->section->name, way);
+	else if (home)
 		conf_problem(p->problems, place, key,
 			"unknown key in [%s], did you mean it in [%s]?", p->section->name,
 			home->name);

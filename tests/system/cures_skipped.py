@@ -201,4 +201,7 @@ SKIPPED = {
     "of leases: tests/system/test_leases.py": (
         "%zu of them leased by MACs of no VM, see vmkeep net leases %s; or give it a larger Address= or Range=",
     ),
+    "test_asks.py follows it on a terminal": (
+        "--yes answers in advance",
+    ),
 }
