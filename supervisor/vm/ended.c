@@ -108,7 +108,7 @@ static void ended_take(struct vm *vm, json_t *doc)
 	for (unsigned i = 0; i < VM_ENDINGS; i++)
 		if (streq(ending, vm_ending_word(i)))
 			vm->st.ending = i;
-	vm->st.missed = missed;
+	vm->st.missed = same && missed; /* each boot tells its own */
 	vm->st.gave_up = streq(state, vm_state_name(VM_FAILED));
 	ended_read_error(vm, error);
 }

@@ -20,7 +20,8 @@ def told(world):
     for row in rows:
         info = world.info(row["name"])
         infos[row["name"]] = {k: info.get(k) for k in ("state", "reason", "want", "error", "since")}
-        if info["pid"]:
+        kept = os.path.join(world.state, "vms", row["name"], "ended.json")
+        if info["pid"] or not os.path.exists(kept):  # one that never ran is down since the daemon knows it
             del infos[row["name"]]["since"]
     code, out = test_problems.problems(world)
     return rows, infos, code, re.sub(r"[0-9]+ s\b", "N s", out)
@@ -151,6 +152,17 @@ def test_the_host_went_down_under_it(daemon):
     assert [row["reason"] for row in daemon.rows("history", "a") if row["event"] == "stopped"] == ["killed", "host-down"]
     daemon.ok("start", "a")
     assert daemon.info("a")["reason"] == ""
+
+
+def test_a_boot_tells_its_own(daemon):
+    """A VM that the last boot did not start, and that this one need not start, is no problem any more."""
+    started_by_nobody(daemon)
+    daemon.micro("a")
+    daemon.stop_daemon()
+    daemon.exec("umount", BOOT_ID)
+    daemon.start()
+    assert test_problems.problems(daemon) == test_problems.FINE
+    assert daemon.info("a")["reason"].startswith("not started: ")
 
 
 def test_a_reason_moves_with_the_name(daemon):
