@@ -83,7 +83,8 @@ static enum verdict wait_check_ending(const struct vm *vm, struct err *e)
 	}
 	if (vm->stop.left) {
 		err_set(e, ERR_GUEST_REFUSED,
-			"the guest ignored the power button; it is left running");
+			"the guest ignored the power button for %.0f s; it is left running",
+			vm->stop.timeout);
 		err_hint(e, "vmkeep kill %s forces it off", vm->name);
 		return MISSED;
 	}

@@ -156,7 +156,7 @@ def test_start_that_is_overtaken(gate, world, verb):
 def test_start_that_takes_too_long(gate, world):
     world.micro("a", "deaf", extra=LIFECYCLE % "TimeoutStartSec=1")
     said = world.fails(7, "start", "a")
-    assert "not up after 1 s: still waiting for the jail" in said
+    assert "not up after 1 s: still waiting for the jail; it was killed" in said
     assert world.info("a")["state"] == "stopped"
 
 

@@ -102,6 +102,54 @@ static void idle_deadline(void **state)
 	assert_int_equal(proc_work(999999999), 0);
 }
 
+/* One sentence for all programs that are late: how long they had, and what became of them. */
+static void late_is_told(void **state)
+{
+	static const struct {
+		bool while_idle;
+		double seconds;
+		const char *text;
+	} rows[] = {
+		{ false, 30, "did not end within 30 s and was killed" },
+		{ false, 0.5, "did not end within 0.5 s and was killed" },
+		{ true, 300, "did nothing for 300 s and was killed" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct child_result r = { .status = -ETIMEDOUT,
+			.seconds = rows[i].seconds,
+			.while_idle = rows[i].while_idle };
+		char text[CHILD_LATE];
+
+		assert_string_equal(child_late(&r, text), rows[i].text);
+	}
+}
+
+static void late_done(void *data, const struct child_result *r)
+{
+	char *text = data;
+
+	child_late(r, text);
+}
+
+/* What a child is told of itself is what it was given. */
+static void late_knows_its_timeout(void **state)
+{
+	static const char *const argv[] = { "sleep", "1000", NULL };
+	char text[CHILD_LATE] = "";
+	struct loop loop;
+	struct child_options o = { .argv = argv, .timeout = 0.25, .done = late_done, .data = text };
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(loop_init(&loop), 0);
+	assert_non_null(child_run(loop.ev, &o, &e));
+	loop_finish(&loop, PATIENCE);
+	assert_string_equal(text, "did not end within 0.25 s and was killed");
+	loop_release(&loop);
+}
+
 /* What was cancelled is reaped by the program that goes on in our place; other numbers do no harm. */
 static void inherited(void **state)
 {
@@ -135,6 +183,8 @@ int main(void)
 		cmocka_unit_test(nothing_survives_its_cancelling),
 		cmocka_unit_test(killed_is_told),
 		cmocka_unit_test(idle_deadline),
+		cmocka_unit_test(late_is_told),
+		cmocka_unit_test(late_knows_its_timeout),
 		cmocka_unit_test(inherited),
 	};
 
