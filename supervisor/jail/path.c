@@ -242,6 +242,7 @@ static int path_blame_gone(const struct jail_file *f, const char *where, struct 
 {
 	const char *word = f->created[0] ? "created" : "that was there";
 	_cleanup_(free_ptr) char *quoted = text_shell_quote(f->shown_path), *base = NULL;
+	char size[24];
 
 	err_set(e, ERR_NOT_FOUND, "%s %s on %s is missing: is %s mounted?", f->what, word,
 		f->created[0] ? f->created : f->seen, path_shown(where));
@@ -254,8 +255,9 @@ static int path_blame_gone(const struct jail_file *f, const char *where, struct 
 						    : jail_format_names[f->base->format]);
 	return err_hint(e,
 		"mount the file system of %s, or restore the image; if it is lost for good, "
-		"qemu-img create -f %s%s %s %lld makes an empty one",
-		f->shown_path, jail_format_names[f->format], base ? base : "", quoted, f->create);
+		"qemu-img create -f %s%s %s %s makes an empty one",
+		f->shown_path, jail_format_names[f->format], base ? base : "", quoted,
+		text_size_exact(size, sizeof size, (uint64_t)f->create));
 }
 
 static int path_blame_missing(

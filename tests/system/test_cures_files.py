@@ -31,7 +31,7 @@ def no_image_elsewhere(p, daemon):
     daemon.ok("start", "a")
 
 
-@cure("mount the file system of %s, or restore the image; if it is lost for good, qemu-img create -f %s%s %s %lld makes an empty one")
+@cure("mount the file system of %s, or restore the image; if it is lost for good, qemu-img create -f %s%s %s %s makes an empty one")
 def an_image_is_lost(p, daemon):
     daemon.write("a.vm", vm(disk("a.raw", "Size=1M")))
     daemon.ok("start", "a")
