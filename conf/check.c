@@ -33,6 +33,12 @@ static const struct conf_place *check_place_of(const struct check *k, const char
 	conf_problem((k)->problems, check_place_of(k, "NIC", (n)->id, key, &(n)->place), key, \
 		__VA_ARGS__)
 
+bool conf_disk_is_direct(const struct conf_disk *d)
+{
+	return d->cache == CONF_CACHE_AUTO || d->cache == CONF_CACHE_NONE ||
+	       d->cache == CONF_CACHE_DIRECTSYNC;
+}
+
 enum conf_format conf_disk_format(const struct conf_disk *d)
 {
 	static const struct {
@@ -241,12 +247,9 @@ static void check_file(const struct check *k, const struct conf_disk *d)
 
 static void check_disk(const struct check *k, const struct conf_disk *d)
 {
-	bool direct = d->cache == CONF_CACHE_AUTO || d->cache == CONF_CACHE_NONE ||
-		      d->cache == CONF_CACHE_DIRECTSYNC;
-
 	if (k->whole && !d->cdrom && !d->path)
 		DISK_PROBLEM(k, d, "Path", "missing; give Path=, or Size= for a new image");
-	if (d->aio == CONF_AIO_NATIVE && !direct)
+	if (d->aio == CONF_AIO_NATIVE && !conf_disk_is_direct(d))
 		DISK_PROBLEM(k, d, "AIO", "native needs Cache=none or directsync");
 	if (d->detect_zeroes == CONF_ZEROES_UNMAP && d->discard == CONF_DISCARD_IGNORE)
 		DISK_PROBLEM(k, d, "DetectZeroes", "unmap needs Discard=unmap");

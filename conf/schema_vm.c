@@ -176,7 +176,9 @@ static const struct conf_key disk_keys[] = {
 	  .help = "The bus that the guest sees; auto is virtio. sata needs a q35 machine, ide "
 		  "a pc machine." },
 	{ .name = "Cache",        ENUM(conf_cache, conf_disk, cache, cache_names), .preset = "auto",
-	  .help = "QEMU's cache mode; auto is none. unsafe loses data when the host fails." },
+	  .help = "QEMU's cache mode; auto is none. none and directsync need direct I/O: not every "
+		  "file system has it, and a raw image must be a multiple of its blocks. unsafe "
+		  "loses data when the host fails." },
 	{ .name = "AIO",          ENUM(conf_aio, conf_disk, aio, aio_names), .preset = "auto",
 	  .help = "QEMU's I/O method; auto is native if the cache mode allows it, otherwise "
 		  "threads." },

@@ -244,6 +244,8 @@ void conf_vm_release(struct conf_vm *c);
 /* The format as configured, or as implied by the name. AUTO if the name implies nothing or there
  * is no path; in a configuration without problems, no disk with a path gives AUTO. */
 enum conf_format conf_disk_format(const struct conf_disk *d);
+/* Does its Cache= mean direct I/O (O_DIRECT)? */
+bool conf_disk_is_direct(const struct conf_disk *d);
 /* Binary=, or the default. */
 const char *conf_vm_binary(const struct conf_vm *c);
 

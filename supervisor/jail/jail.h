@@ -42,6 +42,7 @@ struct jail_file {
 	int write;
 	enum jail_format format;
 	int format_written;
+	int direct; /* QEMU opens it with O_DIRECT */
 	int has_base;
 	long long create;
 	const char *created, *seen;
@@ -259,6 +260,9 @@ struct growth {
 };
 bool space_growth(
 	const struct jail *j, const struct jail_file *f, struct growth *g); /* false: unknown */
+
+/* direct.c */
+jail_file_step direct_check; /* also of an image that is not there yet */
 
 /* found.c */
 void found_check(const struct jail *j, const struct jail_file *f, jail_warn *warn);

@@ -40,6 +40,7 @@ static const struct step {
 	{ "paths",           paths_open,       NULL,          false, false },
 	{ "bases",           NULL,             base_settle,   true,  true },
 	{ "formats",         NULL,             image_check,   true,  false },
+	{ "direct I/O",      NULL,             direct_check,  true,  false },
 	{ "new images",      NULL,             image_create,  true,  false },
 	{ "format names",    bases_place,      NULL,          false, false },
 	{ "mounts",          NULL,             mount_prepare, true,  false },
@@ -78,7 +79,7 @@ static void main_check_file(struct jail *j, struct jail_file *f)
 		if (!steps[i].check || !steps[i].file)
 			continue;
 		if (f->fd < 0 && steps[i].file != file_open && steps[i].file != mark_check &&
-			steps[i].file != image_create)
+			steps[i].file != direct_check && steps[i].file != image_create)
 			continue;
 		if (steps[i].file(j, f, &e) < 0) {
 			answer_problem(j, "error", steps[i].name, f, &e);

@@ -68,6 +68,7 @@
  *            beneath: bool, write: bool, has_base: bool,
  *            format: raw|qcow2|"",
  *            format_written: bool (set by the operator: use raw even if the content is qcow2),
+ *            direct: bool (QEMU opens it with O_DIRECT),
  *            create: bytes, created: "2026-11-23" or "",
  *            seen: "2026-11-23" or "" (an earlier start found it: it is never created again),
  *            of a base, which follows the image that it is for:

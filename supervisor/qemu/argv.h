@@ -95,6 +95,7 @@ struct argv_file {
 	bool in_image_dir; /* given as a relative path: must stay below it, no symlinks */
 	bool write;
 	enum conf_format format; /* raw or qcow2; AUTO if it does not matter */
+	bool direct;		 /* QEMU opens it with O_DIRECT */
 	bool has_base;		 /* the next file of the chain follows */
 	uint64_t create;	 /* bytes, 0: must exist */
 	/* of a base: what its name says, and what is known of it; NULL: its first use */

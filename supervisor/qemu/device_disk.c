@@ -66,10 +66,8 @@ enum conf_format device_disk_format(const struct conf_disk *d, const struct iden
 static json_t *device_disk_cache_of(const struct conf_disk *d)
 {
 	/* write-through is set on the front end: write-cache=off */
-	bool direct = d->cache == CONF_CACHE_AUTO || d->cache == CONF_CACHE_NONE ||
-		      d->cache == CONF_CACHE_DIRECTSYNC;
-
-	return json_pack("{s:b, s:b}", "direct", direct, "no-flush", d->cache == CONF_CACHE_UNSAFE);
+	return json_pack("{s:b, s:b}", "direct", conf_disk_is_direct(d), "no-flush",
+		d->cache == CONF_CACHE_UNSAFE);
 }
 
 static const char *device_disk_aio_of(const struct conf_disk *d, const char *path)
@@ -77,10 +75,7 @@ static const char *device_disk_aio_of(const struct conf_disk *d, const char *pat
 	if (d->aio != CONF_AIO_AUTO)
 		return conf_aio_name(d->aio);
 	/* native needs O_DIRECT, and blocks QEMU's main loop while a sparse file allocates */
-	return device_path_is_block(path) && d->cache != CONF_CACHE_WRITEBACK &&
-			       d->cache != CONF_CACHE_WRITETHROUGH && d->cache != CONF_CACHE_UNSAFE
-		       ? "native"
-		       : "threads";
+	return device_path_is_block(path) && conf_disk_is_direct(d) ? "native" : "threads";
 }
 
 /* No read-only here: the file follows its format node, also when a job reopens that for writing. A

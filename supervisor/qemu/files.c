@@ -34,6 +34,7 @@ static void files_add_disk(struct list *l, const struct conf_disk *d, const stru
 			.id = d->id,
 			.write = !d->read_only && !d->cdrom,
 			.format = device_disk_format(d, id),
+			.direct = conf_disk_is_direct(d),
 			.has_base = d->base.n > 0,
 			.create = d->size },
 		d->path);
@@ -47,6 +48,7 @@ static void files_add_disk(struct list *l, const struct conf_disk *d, const stru
 				.id = d->id,
 				.format = identity_base_format(id, d, i, dir),
 				.by_name = identity_format_of(base),
+				.direct = conf_disk_is_direct(d),
 				.known = identity_base(id, device_path(base, dir, path), base),
 				.has_base = i + 1 < d->base.n },
 			base);

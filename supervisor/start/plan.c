@@ -91,7 +91,8 @@ static json_t *plan_files(
 		const char *written = f->in_image_dir ? f->path + below : f->path;
 
 		json_array_append_new(files,
-			json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:s, s:b, s:I, s:s, s:s, s:b}",
+			json_pack(
+				"{s:s, s:s, s:s, s:s, s:b, s:b, s:s, s:b, s:I, s:s, s:s, s:b, s:b}",
 				"kind", kinds[f->kind], "what", f->what, "id", f->id ? f->id : "",
 				"path", f->path, "beneath", f->in_image_dir, "write", f->write,
 				"format",
@@ -100,7 +101,8 @@ static json_t *plan_files(
 				own ? identity_disk_day(&vm->identity, f->id, date) : "", "seen",
 				own ? identity_image_day(&vm->identity, f->path, written, seen)
 				    : "",
-				"format_written", own && plan_format_written(c, f->id)));
+				"format_written", own && plan_format_written(c, f->id), "direct",
+				f->direct));
 		if (f->kind == ARGV_FILE_BASE)
 			plan_add_base(json_array_get(files, i), f);
 	}

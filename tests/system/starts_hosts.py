@@ -414,6 +414,14 @@ def hosts():
         Case("image unreadable", [("Disk root", "ReadOnly=yes")], image(lambda world, path: os.chmod(path, 0))),
         Case("image empty", before=image(lambda world, path: os.truncate(path, 0))),
         Case("image of few sectors", before=image(lambda world, path: os.truncate(path, 1536))),
+        Case("image of few bytes", before=image(lambda world, path: os.truncate(path, 1000))),
+        Case("image of few bytes, read only", [("Disk root", "ReadOnly=yes")], image(
+            lambda world, path: os.truncate(path, 1000))),
+        Case("image of few bytes, cached", [("Disk root", "Cache=writethrough")], image(
+            lambda world, path: os.truncate(path, 1000))),
+        Case("image of few bytes, a hole", before=image(lambda world, path: (
+            os.truncate(path, 0), os.truncate(path, 1000)))),
+        Case("image of few sectors to be made", text=disk("{vm}-new.raw", "Size=1536\n")),
         Case("image of another VM, running", text=disk(HOLDER + ".raw")),
         Case("image of another VM, both read", text=disk(HOLDER + ".raw", "ReadOnly=yes\n")),
         Case("image locked", before=program(LOCKER, "locked")),

@@ -7,6 +7,7 @@ import struct
 
 import pytest
 
+import smallfs
 import vmk
 from cures import cure, disk, rows_of, vm
 
@@ -39,6 +40,51 @@ def an_image_is_lost(p, daemon):
     os.unlink(daemon.images + "/a.raw")
     p.runs(p.refused("start", "a", code=4), "qemu-img")
     daemon.ok("start", "a")
+
+
+@cure("write Cache=writeback, or enlarge the image: truncate -s %%%u %s", "write Size=%llu, or Cache=writeback")
+def no_multiple_of_a_block(p, daemon):
+    """QEMU would not write to it, and the file system decides what a block is."""
+    place = daemon.images + "/small"
+    daemon.exec("sh", "-ec", "mkdir '%s'; %s" % (place, smallfs.mount_line(place, "3m")))
+    for length, more in ((1000, ""), (1536, ""), (700, "Size=1M")):
+        path = daemon.inner(place) + "/a.raw"
+        with open(path, "wb"):
+            os.truncate(path, length)
+        daemon.write("a.vm", vm(disk("small/a.raw", *more.split())))
+        hint = p.refused("start", "a", code=2)
+        assert p.told() == hint
+        p.writes(hint, section="[Disk root]")
+        daemon.ok("start", "a")
+        daemon.ok("kill", "a")
+        p.set("a.vm", "[Disk root]", "Cache", None)
+        p.runs(p.refused("start", "a", code=2), "truncate")
+        daemon.ok("start", "a")
+        daemon.ok("kill", "a")
+    daemon.write("b.vm", vm(disk("small/b.raw", "Size=1536")))
+    p.writes(p.refused("start", "b", code=2), section="[Disk root]", file="b.vm")
+    daemon.ok("start", "b")
+    daemon.exec("umount", "-l", place)
+
+
+@cure("write Cache=writeback")
+def no_direct_io(p, daemon):
+    """Neither of a disk, nor of what it is based on; a CD is no exception."""
+    place = daemon.images + "/ram"
+    daemon.exec("sh", "-ec", "mkdir '%s'; mount -t ramfs -o mode=755 none '%s'" % (place, place))
+    for name in ("a.raw", "b.qcow2"):
+        daemon.exec("qemu-img", "create", "-qf", name[2:], place + "/" + name, "1M")
+    daemon.image("o.qcow2")
+    daemon.exec("sh", "-ec", "cd '%s'; qemu-img create -qf qcow2 -b ram/b.qcow2 -F qcow2 o.qcow2" % daemon.images)
+    for text in (vm(disk("ram/a.raw", "ReadOnly=yes")), vm(disk("o.qcow2", "Base=ram/b.qcow2")),
+                 vm("[CDROM root]\nPath=ram/a.raw\n")):
+        daemon.write("a.vm", text)
+        hint = p.refused("start", "a", code=2)
+        assert p.told() == hint
+        p.writes(hint, section="[%s root]" % ("CDROM" if "CDROM" in text else "Disk"))
+        daemon.ok("start", "a")
+        daemon.ok("kill", "a")
+    daemon.exec("umount", "-l", place)
 
 
 @cure("create the directory")

@@ -214,7 +214,7 @@ def test_another_format(daemon, case, file):
 @pytest.mark.parametrize("case", ["vmdk", "gzip"])
 def test_raw_that_is_meant(daemon, case):
     os.rename(daemon.image("r.raw"), daemon.images + "/r")
-    shell(daemon, ALIEN[case][0].replace("FILE", "a.img") + "; truncate -s %512 a.img")
+    shell(daemon, ALIEN[case][0].replace("FILE", "a.img") + "; truncate -s %4096 a.img")
     disk(daemon, "a", "a.img", "Format=raw\n")
     assert "Format=raw" not in starts(daemon, "a", "is used as raw")
 

@@ -22,7 +22,7 @@ static const char whole[] = HEAD
 	"\"format\": \"qcow2\"},"
 	"{\"kind\": \"disk\", \"what\": \"disk 'r'\", \"id\": \"r\", \"path\": \"/img/r\","
 	"\"beneath\": true, \"create\": 1099511627776, \"created\": \"2026-11-23\","
-	"\"has_base\": true, \"format_written\": true}],"
+	"\"has_base\": true, \"format_written\": true, \"direct\": true}],"
 	"\"identity\": {\"dir\": \"/var/web1\", \"changed\": true, \"document\": {\"version\": 1}}}";
 
 static int parse(struct jail *j, const char *text, struct err *e)
@@ -59,6 +59,7 @@ static void test_whole(void **state)
 	assert_int_equal(j.file[0].format, JAIL_QCOW2);
 	assert_true(j.file[0].write && !j.file[0].beneath && !j.file[0].has_base);
 	assert_string_equal(j.file[0].created, "");
+	assert_true(j.file[1].direct && !j.file[0].direct);
 	assert_true(j.file[1].beneath && j.file[1].has_base && j.file[1].format_written &&
 		    !j.file[1].write);
 	assert_true(j.file[1].create == 1099511627776ULL);

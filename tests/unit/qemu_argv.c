@@ -345,20 +345,20 @@ static void test_files(void **state)
 	static const char text[] =
 		"[Boot]\nKernel=/k\nInitrd=sub/i\n"
 		"[Disk root]\nPath=r.qcow2\nBase=/b/1.qcow2\nBase=2.raw\nSize=1G\n"
-		"[Disk seed]\nPath=/dev/x\nReadOnly=yes\n[CDROM cd]\nPath=a.iso\n[CDROM no]\n";
+		"[Disk seed]\nPath=/dev/x\nReadOnly=yes\nCache=unsafe\n[CDROM cd]\nPath=a.iso\n[CDROM no]\n";
 	/* clang-format off */
 	static const struct argv_file want[] = {
-		{ ARGV_FILE_DISK, "disk 'root'", "root", "/i/r.qcow2", true, true, CONF_FORMAT_QCOW2, true, 1 << 30, 0, NULL },
-		{ ARGV_FILE_BASE, "base of disk 'root'", "root", "/b/1.qcow2", false, false, CONF_FORMAT_AUTO, true, 0,
+		{ ARGV_FILE_DISK, "disk 'root'", "root", "/i/r.qcow2", true, true, CONF_FORMAT_QCOW2, true, true, 1 << 30, 0, NULL },
+		{ ARGV_FILE_BASE, "base of disk 'root'", "root", "/b/1.qcow2", false, false, CONF_FORMAT_AUTO, true, true, 0,
 		  CONF_FORMAT_QCOW2, NULL },
-		{ ARGV_FILE_BASE, "base of disk 'root'", "root", "/i/2.raw", true, false, CONF_FORMAT_AUTO, false, 0,
+		{ ARGV_FILE_BASE, "base of disk 'root'", "root", "/i/2.raw", true, false, CONF_FORMAT_AUTO, true, false, 0,
 		  CONF_FORMAT_RAW, NULL },
-		{ ARGV_FILE_DISK, "disk 'seed'", "seed", "/dev/x", false, false, CONF_FORMAT_RAW, false, 0, 0, NULL },
-		{ ARGV_FILE_CDROM, "cdrom 'cd'", "cd", "/i/a.iso", true, false, CONF_FORMAT_RAW, false, 0, 0, NULL },
-		{ ARGV_FILE_KERNEL, "kernel", NULL, "/k", false, false, CONF_FORMAT_AUTO, false, 0, 0, NULL },
-		{ ARGV_FILE_KERNEL, "initrd", NULL, "/i/sub/i", true, false, CONF_FORMAT_AUTO, false, 0, 0, NULL },
-		{ ARGV_FILE_FIRMWARE, "UEFI firmware", NULL, "/c.fd", false, false, CONF_FORMAT_RAW, false, 0, 0, NULL },
-		{ ARGV_FILE_NVRAM, "UEFI variables", NULL, "/n.qcow2", false, true, CONF_FORMAT_QCOW2, false, 0, 0, NULL },
+		{ ARGV_FILE_DISK, "disk 'seed'", "seed", "/dev/x", false, false, CONF_FORMAT_RAW, false, false, 0, 0, NULL },
+		{ ARGV_FILE_CDROM, "cdrom 'cd'", "cd", "/i/a.iso", true, false, CONF_FORMAT_RAW, true, false, 0, 0, NULL },
+		{ ARGV_FILE_KERNEL, "kernel", NULL, "/k", false, false, CONF_FORMAT_AUTO, false, false, 0, 0, NULL },
+		{ ARGV_FILE_KERNEL, "initrd", NULL, "/i/sub/i", true, false, CONF_FORMAT_AUTO, false, false, 0, 0, NULL },
+		{ ARGV_FILE_FIRMWARE, "UEFI firmware", NULL, "/c.fd", false, false, CONF_FORMAT_RAW, false, false, 0, 0, NULL },
+		{ ARGV_FILE_NVRAM, "UEFI variables", NULL, "/n.qcow2", false, true, CONF_FORMAT_QCOW2, false, false, 0, 0, NULL },
 	};
 	/* clang-format on */
 	static char code[] = "/c.fd", vars[] = "/v.fd";
@@ -386,6 +386,7 @@ static void test_files(void **state)
 		assert_int_equal(got[i].write, want[i].write);
 		assert_int_equal(got[i].format, want[i].format);
 		assert_int_equal(got[i].by_name, want[i].by_name);
+		assert_int_equal(got[i].direct, want[i].direct);
 		assert_null(got[i].known);
 		assert_int_equal(got[i].has_base, want[i].has_base);
 		assert_int_equal(got[i].create, want[i].create);
