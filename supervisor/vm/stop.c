@@ -221,6 +221,10 @@ static void stop_hint_args(const struct conf_vm *c, const char *how, const char 
 		return;
 	if (strstr(how, "SIGSYS"))
 		err_hint(e, "[QEMU] asks for a system call that the filter refuses to guests");
+	else if (!*why) /* fork() fails without a word in QEMU 10 */
+		err_hint(e,
+			"QEMU said nothing: [QEMU] may ask for a system call that the filter "
+			"refuses to guests, as -daemonize does");
 	else if (strstr(why, "No such file") || strstr(why, "Permission denied") ||
 		 strstr(why, "Read-only file system"))
 		err_hint(e,
