@@ -56,7 +56,7 @@ const struct api_field api_vm_row[] = {
 
 const struct api_field api_trouble_row[] = {
 	{ "severity", API_TEXT, "critical, unknown or warning, in this order" },
-	{ "what", API_TEXT, "vm, network or file" },
+	{ "what", API_TEXT, "vm, network, file or directory" },
 	{ "name", API_ID },
 	{ "problem", API_TEXT },
 	END

@@ -101,7 +101,8 @@ const struct api_verb api_verbs[] = {
 	  .help = "list VMs with state, memory and address",
 	  .text = "Owners who lack the role see their own VMs only. --problems prints what needs "
 		"attention, one line each: VMs that are down although they should run, failed, "
-		"hostile or paused by an error, and files with errors (critical); what is degraded "
+		"hostile or paused by an error, files with errors, and a state directory that cannot "
+		"be written (critical); what is degraded "
 		"(warning). What somebody asked for is no problem. It exits like a Nagios check: 0 "
 		"no problems, 1 warnings, 2 critical, 3 unknown, for instance if the daemon does "
 		"not run. reset-failed ends the report of a VM that is down and may stay down." },

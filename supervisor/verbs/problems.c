@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* `list --problems`: what needs a person, of VMs, networks, and files that are neither. */
+#include <errno.h>
 #include <fnmatch.h>
+#include <sys/statvfs.h>
 
 #include "base/mem.h"
 #include "conf/load.h"
@@ -88,6 +90,32 @@ static void problems_of_files(struct problems *p)
 	conf_daemon_release(&conf);
 }
 
+/* What we write there is lost, or fails: identities, records and history; logs. */
+static void problems_of_directory(struct problems *p, const char *path, int fd, enum trouble how)
+{
+	struct statvfs st;
+
+	p->what = "directory";
+	p->name = path;
+	if (fstatvfs(fd, &st) < 0)
+		problems_add(p, how, strerror(errno));
+	else if (st.f_flag & ST_RDONLY)
+		problems_add(p, how, "its file system is read-only");
+	else if (st.f_bfree == 0)
+		problems_add(p, how, "its file system is full");
+	else if (st.f_files && st.f_ffree == 0)
+		problems_add(p, how, "its file system has no inodes left");
+}
+
+static void problems_of_directories(struct problems *p)
+{
+	const struct daemon_dirs *dirs = &p->daemon->dirs;
+
+	problems_of_directory(p, dirs->state, dirs->state_fd, TROUBLE_CRITICAL);
+	problems_of_directory(p, dirs->run, dirs->run_fd, TROUBLE_CRITICAL);
+	problems_of_directory(p, dirs->log, dirs->log_fd, TROUBLE_WARNING);
+}
+
 void verb_list_problems(struct daemon *d, struct request *r)
 {
 	const char *pattern = request_string(r, "pattern");
@@ -111,6 +139,7 @@ void verb_list_problems(struct daemon *d, struct request *r)
 	}
 	if (all) {
 		problems_of_files(&p);
+		problems_of_directories(&p);
 		networks_each(d->networks, problems_of_network, &p);
 	}
 	for (size_t i = 1; i < TROUBLES; i++) {

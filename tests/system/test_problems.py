@@ -186,6 +186,24 @@ def test_not_started_with_the_host(world):
     assert problems(world) == FINE
 
 
+@pytest.mark.parametrize("name, how", [("state", "full"), ("run", "full"), ("log", "full"), ("log", "read-only")])
+def test_directories_that_cannot_be_written(world, name, how):
+    path = {"state": world.state, "run": world.run, "log": world.log}[name]
+    world.exec("mount", "-t", "tmpfs", "-o", "mode=755,size=1m", "none", path)
+    world.start()
+    assert problems(world) == FINE
+    if how == "full":
+        world.exec("sh", "-c", "cat /dev/zero >%s/x || true" % path)
+    else:
+        world.exec("mount", "-o", "remount,ro,bind", path)
+    line = "directory %s: its file system is %s\n" % (path, how)
+    assert problems(world) == ((1, "WARNING " + line) if name == "log" else (2, "CRITICAL " + line))
+    world.exec(*(["rm", path + "/x"] if how == "full" else ["mount", "-o", "remount,rw,bind", path]))
+    assert problems(world) == FINE
+    world.stop_daemon()
+    world.exec("umount", path)
+
+
 def test_not_known(daemon):
     """No daemon, and no right to ask."""
     assert problems(daemon, user="alice", groups=["vmkeep-view"]) == FINE
