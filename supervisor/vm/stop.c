@@ -222,9 +222,8 @@ static void stop_hint_args(const struct conf_vm *c, const char *how, const char 
 	if (strstr(how, "SIGSYS"))
 		err_hint(e, "[QEMU] asks for a system call that the filter refuses to guests");
 	else if (!*why) /* fork() fails without a word in QEMU 10 */
-		err_hint(e,
-			"QEMU said nothing: [QEMU] may ask for a system call that the filter "
-			"refuses to guests, as -daemonize does");
+		err_hint(e, "QEMU said nothing: [QEMU] may ask for a system call that the filter "
+			    "refuses to guests, such as fork()");
 	else if (strstr(why, "No such file") || strstr(why, "Permission denied") ||
 		 strstr(why, "Read-only file system"))
 		err_hint(e,

@@ -182,7 +182,7 @@ SKIPPED = {
     ),
     "only tells where QEMU runs: tests/system/test_shown.py": (
         "[QEMU] asks for a system call that the filter refuses to guests",
-        "QEMU said nothing: [QEMU] may ask for a system call that the filter refuses to guests, as -daemonize does",
+        "QEMU said nothing: [QEMU] may ask for a system call that the filter refuses to guests, such as fork()",
         "[QEMU] has options: QEMU runs with its own root directory, without the host's network, and behind a system "
         "call filter",
         "of the host's files QEMU sees only those of the VM's sections: name it in one, not in [QEMU]",
