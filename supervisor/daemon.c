@@ -22,7 +22,7 @@
 #include "supervisor/core/hooks.h"
 #include "supervisor/core/known_keys.h"
 #include "supervisor/core/options.h"
-#include "supervisor/core/preview.h"
+#include "supervisor/check/preview.h"
 #include "supervisor/core/sweeper.h"
 #include "supervisor/core/watch.h"
 #include "supervisor/host/cgroup.h"

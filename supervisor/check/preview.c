@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "supervisor/core/preview.h"
+#include "supervisor/check/preview.h"
 
 #include <fcntl.h>
 #include <stdio.h>

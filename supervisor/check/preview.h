@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/core/preview.h - vmkeepd --check: what this program would say of the configuration
+ * supervisor/check/preview.h - vmkeepd --check: what this program would say of the configuration
  *
  * Reads the files alone, without a daemon: a package runs it before the running daemon, which is
  * an older one, is replaced.
  */
-#ifndef SUPERVISOR_CORE_PREVIEW_H
-#define SUPERVISOR_CORE_PREVIEW_H
+#ifndef SUPERVISOR_CHECK_PREVIEW_H
+#define SUPERVISOR_CHECK_PREVIEW_H
 
 /* Prints what would not start, and warnings. Exit code: 0, or 2 if something would not. */
 int preview_print(const char *config, const char *state);
