@@ -26,6 +26,8 @@ void boot_cancel_all(struct daemon *d);
 
 /* After= and Requires= of all VMs, sorted by name; the caller frees it. */
 struct order_vm *boot_order(const struct vms *vms);
+/* A daemon that runs nothing has no networks, but their files. */
+bool boot_is_network(const struct daemon *d, const char *name);
 /* Reports dependency cycles and unknown names in After= and Requires=. */
 void boot_check(struct vms *vms, struct conf_problems *p);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Checks After= and Requires=, which takes all VMs. */
 #include "supervisor/boot/boot.h"
+#include "conf/load.h"
 #include "conf/order.h"
 #include "supervisor/vm/vms.h"
 
@@ -14,13 +15,19 @@ struct order_vm *boot_order(const struct vms *vms)
 	return order;
 }
 
+bool boot_is_network(const struct daemon *d, const char *name)
+{
+	return d->networks ? networks_exists(d->networks, name, NULL)
+			   : streq(name, "default") || conf_network_stamp(d->dirs.config, name);
+}
+
 static void check_names(struct vms *vms, const struct vm *vm, const struct conf_list *names,
 	const char *key, struct conf_problems *p)
 {
 	for (size_t i = 0; i < names->n; i++) {
 		const char *name = names->item[i];
 
-		if (!vms_find(vms, name) && !networks_exists(vms->daemon->networks, name, NULL))
+		if (!vms_find(vms, name) && !boot_is_network(vms->daemon, name))
 			conf_problem(p, &vm->file.conf.place, key, "there is no VM or network '%s'",
 				name);
 	}

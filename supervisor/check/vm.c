@@ -62,25 +62,30 @@ static size_t check_vm_asked(const struct vm_check *c, const char *name)
 	return i;
 }
 
-/* Either VM alone may start, so this is an error only for a new VM with another's UUID=. */
+bool check_duplicate(struct conf_problems *rows, const struct vm *vm, const struct vm *other,
+	const struct conf_place *place, const char *key, const char *text, const char *hint)
+{
+	struct err e = ERR_INIT;
+	const bool taken = streq(key, "UUID") && vm_uuid_free(vm, other, &e) < 0;
+
+	if (!taken) {
+		err_set(&e, ERR_CONFLICT, "%s", text);
+		err_hint(&e, "%s", hint);
+	}
+	check_row(rows, place, key, taken ? "error" : "warning", &e);
+	return taken;
+}
+
 static void vm_found_duplicate(void *data, const char *vm, const char *other,
 	const struct conf_place *place, const char *key, const char *text, const char *hint)
 {
 	struct vm_check *c = data;
 	struct vms *all = &c->files.vms;
 	size_t i = check_vm_asked(c, vm);
-	struct err e = ERR_INIT;
 
-	if (i == c->n)
-		return;
-	if (streq(key, "UUID") && vm_uuid_free(vms_find(all, vm), vms_find(all, other), &e) < 0) {
-		check_row(c->rows, place, key, "error", &e);
+	if (i < c->n && check_duplicate(c->rows, vms_find(all, vm), vms_find(all, other), place,
+				key, text, hint))
 		c->twice[i] = true;
-		return;
-	}
-	err_set(&e, ERR_CONFLICT, "%s", text);
-	err_hint(&e, "%s", hint);
-	check_row(c->rows, place, key, "warning", &e);
 }
 
 static void vm_check_duplicates(struct vm_check *c, const struct vms *vms)

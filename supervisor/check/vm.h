@@ -22,6 +22,11 @@ void check_row(struct conf_problems *rows, const struct conf_place *place, const
 void check_row_has(struct conf_problems *rows, const struct conf_place *place, const char *key,
 	const char *severity, const struct err *e, const char *has);
 
+/* A row for what two VMs both claim. Either VM alone may start, so this is an error only for a new VM with
+ * another's UUID=; true: it is. */
+bool check_duplicate(struct conf_problems *rows, const struct vm *vm, const struct vm *other,
+	const struct conf_place *place, const char *key, const char *text, const char *hint);
+
 struct vm_check;
 /* Adds the problems of this VM, or of all if name is NULL, to p (borrowed), as the files are now.
  * vm_check_new() adds errors in the files; vm_check_run() does the other checks and then calls
@@ -62,6 +67,8 @@ struct check_jail;
 typedef void check_jail_fn(void *data, const json_t *problem, const struct err *e);
 struct check_jail *check_jail_run(struct daemon *d, const char *name, json_t *plan /* stolen */,
 	check_jail_fn *tell, void *data, struct err *e);
+/* What it found the bases to be, as in the identity; borrowed, for the last call. */
+const json_t *check_jail_bases(const struct check_jail *j);
 void check_jail_cancel(struct check_jail *j);
 
 /* --- space.c: total growth of images --- */

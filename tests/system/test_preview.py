@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """vmkeepd --check: before an upgrade replaces the daemon, the new program names what it would not start."""
+import json
 import os
 import re
 import subprocess
@@ -36,6 +37,33 @@ def test_what_would_not_start_is_named(world):
     assert "good" not in said and "network lab" not in said
     world.write("vmkeep.conf", "[Defaults]\nVM.Memry=1G\n")
     assert "no VM would start, because of vmkeep.conf:\n" in preview(world).stdout
+
+
+def test_what_only_all_files_show(world):
+    """Duplicates, networks and VMs that do not exist, rings: in the words of `vmkeep check`, which has a daemon."""
+    uuid = "UUID=7f1d1d4e-7c3b-4a69-9f0e-0d8f1a2b3c4d\n"
+    world.write("lab.network", "[Network]\nAddress=10.7.0.1/24\n")
+    nic = "[NIC lan]\nNetwork=lab\nMACAddress=52:54:00:00:00:01\nAddress=10.7.0.9\n"
+    world.micro("one", vm=uuid, extra=nic)
+    world.micro("two", vm=uuid, extra=nic)
+    world.micro("three", extra="[NIC lan]\nNetwork=nowhere\n[Lifecycle]\nAfter=ghost\n")
+    world.micro("four", extra="[Lifecycle]\nAfter=five\n")
+    world.micro("five", extra="[Lifecycle]\nRequires=four\nAfter=lab default\n")
+    world.write("five.vm.d/disk.conf", "[Disk root]\nPath=one.raw\n")
+    before = sorted(os.listdir(world.base)), sorted(os.listdir(world.state))
+    done = preview(world)
+    assert (sorted(os.listdir(world.base)), sorted(os.listdir(world.state))) == before and not done.stderr
+    told = {line.strip().replace("warning: ", "") for line in done.stdout.splitlines() if ".vm" in line}
+    world.start()
+    checked = {"%s%s: %s: %s" % (row["file"], ":%d" % row["line"] if row["line"] else "", row["key"], row["reason"])
+               for row in json.loads(world.vmkeep("--json", "check").out) if row["key"]}
+    assert done.returncode == 2
+    for what in ("UUID: UUID=7f1d1d4e-7c3b-4a69-9f0e-0d8f1a2b3c4d is VM 'two' already", "is VM 'one' already", "MACAddress: nic 'lan': VM 'two' has 52:54:00:00:00:01 too",
+                 "Address: nic 'lan': VM 'one' has 10.7.0.9 on network 'lab' too", "Network: nic 'lan': no network 'nowhere'",
+                 "After: there is no VM or network 'ghost'", "dependency cycle: four -> five -> four",
+                 "disk.conf:2: Path: disk 'root': VM 'one' has %s/one.raw too" % world.images):
+        assert any(what in line for line in told), (what, told)
+    assert told <= checked, told - checked
 
 
 def test_a_key_of_a_newer_version(world):
