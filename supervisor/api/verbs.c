@@ -200,7 +200,7 @@ const struct api_verb api_verbs[] = {
 	  .result = "one row per difference", .returns = { .columns = api_diff_row },
 	  .help = "show where running VMs differ from their files",
 	  .text = "Size= of a disk is compared with its image, also while the VM is stopped. Ends with 12 when there are differences." },
-	{ "vm-cmdline", "cmdline", API_ROLE_VIEW, API_VM, 0, { "domxml-to-native" },
+	{ "vm-cmdline", "cmdline", API_ROLE_VIEW, API_VM, API_PROGRAMS, { "domxml-to-native" },
 	  .result = "a command for the shell", .returns = { .members = api_plain },
 	  .help = "print the QEMU command line of a VM, ready to paste into a shell",
 	  .text = "What is pasted runs beside vmkeep, without its jail: the first serial port and QEMU's "

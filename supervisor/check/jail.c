@@ -26,6 +26,7 @@ struct check_jail {
 	check_jail_fn *tell; /* NULL: cancelled or finished */
 	void *data;
 	bool complete;
+	json_t *bases;
 	struct err error;
 };
 
@@ -37,6 +38,7 @@ static void jail_free(struct check_jail *j)
 	close_fd(&j->jail.sock);
 	close_fd(&j->jail.pidfd);
 	buf_release(&j->text);
+	json_decref(j->bases);
 	free(j->looking);
 	free(j);
 }
@@ -55,6 +57,8 @@ static void check_jail_take_line(void *data, const json_t *doc)
 	}
 	if (error)
 		confine_error(error, &j->error);
+	if (json_object_get(doc, "base"))
+		json_array_append(j->bases, json_object_get(doc, "base"));
 	if (json_object_get(doc, "checked"))
 		j->complete = true;
 	if ((problem || growth) && j->tell)
@@ -107,6 +111,11 @@ static void jail_on_deadline(void *data)
 	jail_tell_end(j, &j->error);
 }
 
+const json_t *check_jail_bases(const struct check_jail *j)
+{
+	return j->bases;
+}
+
 void check_jail_cancel(struct check_jail *j)
 {
 	if (!j)
@@ -124,7 +133,8 @@ struct check_jail *check_jail_run(struct daemon *d, const char *name, json_t *pl
 		.jail = { .pidfd = -1, .sock = -1 },
 		.text = BUF_MAX(ANSWER_MAX),
 		.tell = tell,
-		.data = data };
+		.data = data,
+		.bases = json_array() };
 	ev_init(&j->answers, jail_on_answers);
 	ev_init(&j->exited, jail_on_exited);
 	loop_timer_init(&j->deadline, j->ev, jail_on_deadline, j);

@@ -78,8 +78,7 @@ static size_t identity_find_path(const json_t *rows, const char *path)
 	return n;
 }
 
-/* What the header above it stated at the first use stays. */
-static json_t *identity_base_row(const struct jail_file *f)
+struct json_t *base_row(const struct jail_file *f)
 {
 	const char *stated =
 		f->known ? json_string_value(json_object_get(f->known, "stated")) : f->states;
@@ -101,7 +100,7 @@ static void identity_mark_bases(struct jail *j)
 
 		if (f->kind != JAIL_BASE || f->fd < 0 || f->again)
 			continue;
-		row = identity_base_row(f);
+		row = base_row(f);
 		if (json_equal(row, json_array_get(bases, n)))
 			continue;
 		if (!bases) {

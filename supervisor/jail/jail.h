@@ -229,6 +229,8 @@ void image_warn(const struct jail *j, const struct jail_file *f, jail_warn *warn
 
 /* identity.c */
 jail_step identity_keep;
+/* What a base is, as in the identity: what the header above it stated at the first use stays. */
+struct json_t *base_row(const struct jail_file *f);
 
 /* mark.c */
 /* Does the disk belong to a VM whose state is lost? */

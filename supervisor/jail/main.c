@@ -142,6 +142,9 @@ static int main_check(struct jail *j)
 		found_size(j, &j->file[i]);
 		image_warn(j, &j->file[i], answer_warning);
 		base_warn(j, &j->file[i], answer_warning);
+		if (j->file[i].kind == JAIL_BASE && j->file[i].fd >= 0 &&
+			j->file[i].format != JAIL_ANY)
+			answer(j->sock, json_pack("{s:o}", "base", base_row(&j->file[i])));
 		main_check_uncreated(j, &j->file[i]);
 	}
 	if (!j->space)

@@ -25,6 +25,8 @@
  *   {"problem": {"severity": "error", "class", "desc", "hint", "step", "id", "key"}}\n
  *                                          of a key that applies once also "has": what the file
  *                                          has instead
+ *   {"base": {"path": "/a.img", "format": "qcow2", ...}}\n
+ *                                          what a base is, as in the identity
  *   {"growth": {"file": 0, "dev": 1, "grows": bytes, "room": bytes}}\n
  *                                          with "space", instead of problems: how much a file may
  *                                          still grow, and the free space on its file system

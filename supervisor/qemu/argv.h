@@ -75,8 +75,8 @@ char *argv_shell(const struct argv *a);
 /* The same after comments that say what differs from what vmkeep runs; a was built with paste.
  * Pasting it must not harm the VM, running or not: it names nothing below RUN, gets no fds and no
  * tap, locks all images, and never writes UEFI variables. */
-char *argv_paste(const struct argv *a, const struct conf_vm *c, const struct argv_context *ctx,
-	bool running);
+char *argv_paste(const struct argv *a, const struct conf_vm *c, const struct identity *id,
+	const struct argv_context *ctx, bool running);
 
 /* Every host path that this VM's QEMU opens, for the jail; in stable order. */
 enum argv_file_kind {

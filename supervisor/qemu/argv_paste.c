@@ -58,9 +58,21 @@ static bool paste_writes(const struct conf_vm *c)
 	return false;
 }
 
+/* What a start reads in the header above a base, and only guessed here. */
+static void paste_guesses(
+	const struct conf_vm *c, const struct identity *id, const char *image_dir, struct buf *t)
+{
+	for (size_t i = 0; i < c->disks; i++)
+		for (size_t k = 0; c->disk[i].path && k < c->disk[i].base.n; k++)
+			if (identity_base_format(id, &c->disk[i], k, image_dir) == CONF_FORMAT_AUTO)
+				buf_printf(t,
+					"# The format of a base of disk %s is a guess from its name, as no header could be read.\n",
+					c->disk[i].id);
+}
+
 /* No character that a shell without comments, such as zsh at its prompt, would interpret. */
-char *argv_paste(
-	const struct argv *a, const struct conf_vm *c, const struct argv_context *ctx, bool running)
+char *argv_paste(const struct argv *a, const struct conf_vm *c, const struct identity *id,
+	const struct argv_context *ctx, bool running)
 {
 	_cleanup_(free_ptr) char *command = argv_shell(a);
 	struct buf t = BUF_INIT;
@@ -82,6 +94,7 @@ char *argv_paste(
 	if (c->display != CONF_DISPLAY_NONE)
 		buf_adds(&t,
 			"# There is no screen: for one, use -display gtk or -vnc 127.0.0.1:0\n");
+	paste_guesses(c, id, ctx->image_dir, &t);
 	if (ctx->nvram)
 		buf_adds(&t, "# Changes to UEFI variables are discarded.\n");
 	buf_adds(&t, command);

@@ -183,13 +183,15 @@ void verb_diff(struct vm *vm, struct request *r)
 	request_return(r, api_table(api_diff_row, verb_conf_changes(vm)));
 }
 
-/* --- cmdline: may have to wait for the probe --- */
+/* --- cmdline: may have to wait for the probe, and for what the jail reads in images --- */
 
 struct cmdline {
 	struct daemon *d;
 	struct request *r;
 	char *name;
 	const struct probe *probe;
+	bool have_kvm;
+	struct check_jail *jail;
 };
 
 static void verb_conf_cmdline_gone(void *data)
@@ -197,17 +199,42 @@ static void verb_conf_cmdline_gone(void *data)
 	struct cmdline *c = data;
 
 	probes_forget(c->d->probes, c);
+	check_jail_cancel(c->jail);
 	free(c->name);
 	free(c);
 }
 
-static int verb_conf_build(
-	struct vm *vm, const struct probe *probe, enum conf_accel accel, char **text, struct err *e)
+/* The command line, as if the identity had these bases as well. */
+static int verb_conf_argv(struct vm *vm, const struct conf_vm *conf, const struct probe *probe,
+	const struct argv_context *ctx, const json_t *bases, char **text, struct err *e)
+{
+	struct identity *id = &vm->identity;
+	struct identity_base *own = id->base;
+	const size_t owns = id->bases;
+	json_auto_t *all = identity_bases_json(id);
+	struct argv argv = ARGV_INIT;
+	int r;
+
+	json_array_extend(all, (json_t *)(uintptr_t)bases);
+	id->base = NULL;
+	id->bases = 0;
+	identity_read_bases(id, all);
+	r = argv_build(&argv, conf, id, probe, ctx, e);
+	if (r == 0)
+		*text = argv_paste(&argv, conf, id, ctx, vm_state_has_process(vm->st.state));
+	identity_drop_bases(id);
+	id->base = own;
+	id->bases = owns;
+	argv_release(&argv);
+	return r;
+}
+
+static int verb_conf_build(struct vm *vm, const struct probe *probe, enum conf_accel accel,
+	const json_t *bases, char **text, struct err *e)
 {
 	bool up = vm_state_has_process(vm->st.state);
 	const struct conf_vm *conf = up ? &vm->proc.conf : &vm->file.conf;
 	const char *machine = probe_machine(probe, conf->machine);
-	struct argv argv = ARGV_INIT;
 	struct argv_context ctx;
 	struct arena a = ARENA_INIT;
 	struct firmware *firmware = NULL;
@@ -224,12 +251,9 @@ static int verb_conf_build(
 	}
 	r = vm_argv_context(vm, conf, probe, accel, true, &a, &ctx, &firmware, e);
 	if (r == 0)
-		r = argv_build(&argv, conf, &vm->identity, probe, &ctx, e);
+		r = verb_conf_argv(vm, conf, probe, &ctx, bases, text, e);
 	if (r == 0)
 		r = vm_draft_identity(vm, e);
-	if (r == 0)
-		*text = argv_paste(&argv, conf, &ctx, up);
-	argv_release(&argv);
 	firmware_free(firmware);
 	arena_release(&a);
 	return r;
@@ -245,7 +269,7 @@ static enum conf_accel verb_conf_accel(const struct vm *vm, bool have_kvm)
 }
 
 /* e: there is no probe. */
-static void verb_conf_print(struct cmdline *c, const struct err *e, bool have_kvm)
+static void verb_conf_print(struct cmdline *c, const json_t *bases, const struct err *e)
 {
 	struct vm *vm = vms_find(c->d->vms, c->name);
 	struct err own = ERR_INIT;
@@ -256,17 +280,73 @@ static void verb_conf_print(struct cmdline *c, const struct err *e, bool have_kv
 	else if (e)
 		err_copy(&own, e);
 	else
-		verb_conf_build(vm, c->probe, verb_conf_accel(vm, have_kvm), &text, &own);
+		verb_conf_build(vm, c->probe, verb_conf_accel(vm, c->have_kvm), bases, &text, &own);
 	request_answer(c->r, text ? json_pack("{s:s}", "text", text) : NULL, &own);
 	free(text);
 	free(c->name);
 	free(c);
 }
 
+/* A format that is not pinned yet is what the header above a base states, as in a start. */
+static bool verb_conf_guesses(const struct vm *vm)
+{
+	const struct conf_vm *c = &vm->file.conf;
+
+	for (size_t i = 0; !vm_state_has_process(vm->st.state) && i < c->disks; i++)
+		for (size_t k = 0; c->disk[i].path && k < c->disk[i].base.n; k++)
+			if (identity_base_format(&vm->identity, &c->disk[i], k,
+				    vm->daemon->image_dir) == CONF_FORMAT_AUTO)
+				return true;
+	return false;
+}
+
+/* Problems are for check; at the end, with what could be read. */
+static void verb_conf_on_file(void *data, const json_t *problem, const struct err *e)
+{
+	struct cmdline *c = data;
+	json_auto_t *bases = NULL;
+
+	if (problem)
+		return;
+	bases = json_deep_copy(check_jail_bases(c->jail));
+	c->jail = NULL;
+	verb_conf_print(c, bases, NULL);
+}
+
+static struct check_jail *verb_conf_ask_jail(struct cmdline *c)
+{
+	static const struct fd_list none;
+	const uint32_t uid_next = c->d->vms->uid_next;
+	struct conf_problems told = { 0 };
+	struct vm *copy = check_vm(c->d, c->name, &told);
+	struct vm_plan plan = VM_PLAN_INIT;
+	struct check_jail *jail = NULL;
+
+	copy->proc.accel = CONF_ACCEL_TCG;
+	if (conf_vm_copy(&copy->proc.conf, &copy->file.conf, NULL) == 0 &&
+		vm_complete_identity(copy, &copy->proc.conf, NULL) == 0 &&
+		vm_plan_make(&plan, copy, c->probe, &none, NULL) == 0) {
+		json_object_set_new(plan.json, "check", json_true());
+		jail = check_jail_run(
+			c->d, c->name, json_incref(plan.json), verb_conf_on_file, c, NULL);
+	}
+	c->d->vms->uid_next = uid_next;
+	vm_plan_release(&plan);
+	vm_free(copy);
+	conf_problems_release(&told);
+	return jail;
+}
+
 static void verb_conf_on_kvm(void *data, const struct probe *none, const struct err *e)
 {
-	(void)none;
-	verb_conf_print(data, NULL, !e);
+	struct cmdline *c = data;
+	const struct vm *vm = vms_find(c->d->vms, c->name);
+
+	c->have_kvm = !e;
+	if (vm && verb_conf_guesses(vm))
+		c->jail = verb_conf_ask_jail(c);
+	if (!c->jail)
+		verb_conf_print(c, NULL, NULL);
 }
 
 static void verb_conf_on_probe(void *data, const struct probe *probe, const struct err *e)
@@ -278,8 +358,10 @@ static void verb_conf_on_probe(void *data, const struct probe *probe, const stru
 	if (!e && vm && !vm_state_has_process(vm->st.state) &&
 		vm->file.conf.accel == CONF_ACCEL_AUTO)
 		probes_kvm(c->d->probes, probe, verb_conf_on_kvm, c);
+	else if (e)
+		verb_conf_print(c, NULL, e);
 	else
-		verb_conf_print(c, e, false);
+		verb_conf_on_kvm(c, NULL, NULL);
 }
 
 void verb_cmdline(struct vm *vm, struct request *r)

@@ -2,7 +2,9 @@
 """Overlays on bases: each base has the format that the image above it states, from its first use on."""
 import json
 import os
+import re
 
+import vmk
 from test_headers import checked, disk, refused, shell
 
 BASE = "qemu-img convert -f raw -O qcow2 r cloud.img; "
@@ -41,6 +43,37 @@ def test_raw_under_any_name(daemon):
     daemon.ok("kill", "a")
     overlay(daemon, "cloud", file="b.qcow2")
     daemon.up("a")
+
+
+def formats(daemon):
+    said = daemon.ok("cmdline", "a")
+    backing = json.loads(re.search("-blockdev '(.*)'", said).group(1))["backing"]
+    found = []
+    while backing:
+        found.append(backing["driver"])
+        backing = backing.get("backing")
+    return found, "guess" in said
+
+
+def test_cmdline_before_the_first_start(daemon):
+    """It says what the start does, which reads the headers; where nobody can read them, that it guesses."""
+    world(daemon, "cp cloud.img base.qcow2; mv r raw.qcow2; qemu-img create -qf qcow2 -b cloud.img -F qcow2 a.qcow2; "
+          "qemu-img create -qf qcow2 -b raw.qcow2 -F raw b.qcow2; qemu-img create -qf qcow2 -b a.qcow2 -F qcow2 c.raw")
+    overlay(daemon, "cloud.img")
+    assert formats(daemon) == (["qcow2"], False)
+    overlay(daemon, "raw.qcow2", file="b.qcow2")
+    assert formats(daemon) == (["raw"], False)
+    overlay(daemon, "a.qcow2", "cloud.img", file="c.raw", more="Format=qcow2\n")
+    assert formats(daemon) == (["qcow2", "qcow2"], False)
+    overlay(daemon, "cloud.img", file="new.qcow2", more="Size=64M\n")
+    assert formats(daemon) == (["qcow2"], False), "to be made: the base itself tells"
+    overlay(daemon, "nowhere.img")
+    assert formats(daemon) == (["raw"], True)
+    overlay(daemon, "cloud.img")
+    assert not os.path.exists(daemon.state + "/vms/a/identity.json") or \
+        '"bases"' not in vmk.read_text(daemon.state + "/vms/a/identity.json"), "nothing is pinned by asking"
+    daemon.up("a")
+    assert formats(daemon) == (["qcow2"], False)
 
 
 def test_a_chain_of_several_formats(daemon):

@@ -135,6 +135,7 @@ static void test_paste_comments(void **state)
 		{ "[Disk root]\nPath=r.raw\n", "does not start while this runs", "fails", false },
 		{ "[Disk root]\nPath=r.raw\n", "this fails until it stops", "does not start",
 			true },
+		{ "[Disk r]\nPath=r.qcow2\nBase=b.img\n", "of disk r is a guess", "cdrom", false },
 		{ "[CDROM cd]\nPath=r.iso\n", "first serial port share", "same disks", true },
 		{ "[Disk r]\nPath=r.raw\n[NIC n]\n", "user-mode", "UEFI", false },
 		{ "[Disk r]\nPath=r.raw\n[Agent]\nEnable=no\n", "-display gtk", "agent", false },
@@ -152,7 +153,7 @@ static void test_paste_comments(void **state)
 
 		assert_int_equal(build(&a, cases[i].text, &id, &ctx, NULL), 0);
 		parse(&c, cases[i].text);
-		text = argv_paste(&a, &c, &ctx, cases[i].running);
+		text = argv_paste(&a, &c, &id, &ctx, cases[i].running);
 		assert_non_null(strstr(text, cases[i].has));
 		assert_null(strstr(text, cases[i].lacks));
 		for (line = strtok_r(text, "\n", &rest); *line == '#';

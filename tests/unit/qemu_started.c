@@ -386,7 +386,7 @@ static void test_pasted(void **state)
 	golden_build(&g);
 	make_files(&g);
 	make_bootable(disk);
-	shell[2] = command = argv_paste(&g.argv, &g.conf, &g.ctx, false);
+	shell[2] = command = argv_paste(&g.argv, &g.conf, &g.id, &g.ctx, false);
 	give_all(&(struct golden){ 0 }, &fds);
 	close(fds.fd[1].from);
 	fds.fd[1].from = open(out, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
