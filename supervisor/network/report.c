@@ -231,7 +231,7 @@ static json_t *report_lease_row(uint32_t address, const uint8_t mac[ETH_ALEN],
 }
 
 /* dnsmasq's leases, to anybody, and the addresses reserved for NICs that have not asked yet. Not what
- * is left of a subnet that the network had before: a start chooses anew. */
+ * is left of a subnet that the network had before: a start chooses another. */
 json_t *networks_leases(struct networks *ns, const char *network, struct err *e)
 {
 	const struct network *n = networks_get(ns, network, e);

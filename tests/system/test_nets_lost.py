@@ -323,7 +323,7 @@ def test_a_changed_file_of_a_network_that_nobody_uses(daemon):
 
 
 def test_addresses_of_a_subnet_that_was_left(daemon):
-    """What the network no longer has is no VM's address, neither leased nor reserved; a start chooses anew."""
+    """What the network no longer has is no VM's address, neither leased nor reserved; a start chooses another."""
     daemon.write("lab.network", "[Network]\nAddress=10.20.0.1/24\n")
     micro_with_nic(daemon, "a", "Network=lab\n")
     daemon.ok("start", "a")
