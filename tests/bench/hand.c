@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * QEMU as somebody would start it by hand who has the daemon's command line: sockets that listen and
- * a connection from before exec, posix_spawn, the monitor's two commands, and nothing else.
+ * QEMU as started by hand with the daemon's command line: listening sockets and
+ * a connection made before exec, posix_spawn, the monitor's two commands, and nothing else.
  */
 #include "tests/bench/measure.h"
 
@@ -76,7 +76,7 @@ static void spawn(struct hand *h, const struct words *words, const int from[3])
 	posix_spawnattr_t attributes;
 	int r;
 
-	/* a session of its own, as ours has: the scheduler may group by session */
+	/* its own session, like ours: the scheduler may group by session */
 	posix_spawnattr_init(&attributes);
 	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
 	posix_spawn_file_actions_init(&actions);
@@ -165,7 +165,7 @@ off_t file_size(const char *path)
 	return stat(path, &st) == 0 ? st.st_size : 0;
 }
 
-/* Looks every 2 ms: nothing is measured meanwhile. */
+/* Polls every 2 ms; nothing is measured in the meantime. */
 void text_wait(const char *path, off_t offset, const char *text)
 {
 	double end = now_ms() + PATIENCE_MS;

@@ -99,7 +99,7 @@ class World(vmk.World):
         self.virsh("define", xml)
 
     def outer(self, pid):
-        """A process of the world as this one sees it."""
+        """The pid here of a process in the world."""
         for folder in os.listdir("/proc"):
             with contextlib.suppress(OSError, AttributeError):
                 status = vmk.read_text("/proc/%s/status" % folder)
@@ -109,7 +109,7 @@ class World(vmk.World):
         raise AssertionError("no process %d" % pid)
 
     def until(self, argv, wanted):
-        """Asks again and again until that many rows are running; the client's own failures count as none."""
+        """Polls until that many rows are running; failures of the client count as zero."""
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             done = subprocess.run(self.inside(argv), capture_output=True, text=True, check=False)
@@ -120,7 +120,7 @@ class World(vmk.World):
             vmk.read_text(os.path.join(self.base, "libvirtd.log"))))
 
     def leave(self):
-        """Theirs first; ours ends as in any test."""
+        """Ends theirs first; ours ends as in any test."""
         for name in self.virsh("list", "--name").split():
             self.virsh("destroy", name)
         self.end_libvirt(signal.SIGTERM)
@@ -152,7 +152,7 @@ def crash_seen(world, name, ours):
 
 
 def restart(world, ours, running):
-    """Killed, started, asked until all guests are listed: milliseconds."""
+    """Kills and starts the daemon, and polls until all guests are listed: milliseconds."""
     if ours:
         world.kill_daemon()
         begin = time.monotonic()

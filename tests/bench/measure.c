@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The stopwatch of `make bench`: tests/bench/run arranges, this measures, because an interpreter's own
+ * The stopwatch of `make bench`: tests/bench/run sets up, this measures, because an interpreter's own
  * time would be seen in the figures. One line per sample: a name and milliseconds.
  */
 #include "tests/bench/measure.h"
@@ -231,7 +231,7 @@ static void processes(char **arg, int n)
 		time_command("process", arg + 1);
 }
 
-/* A file with a line for each command: a name for its figure, and its words. All in turn, again and again. */
+/* A file with one command per line: a name for its figure, and its arguments. Runs them in turn, repeatedly. */
 static void commands(char **arg, int n)
 {
 	FILE *f = fopen(arg[1], "r");
@@ -295,7 +295,7 @@ static void ask_guest(struct ours *o, int guest)
 				    "name", name, "command", "query-status", "id", guest));
 }
 
-/* Guests g1 to gN, asked through the daemon, a few at once. */
+/* Queries guests g1 to gN through the daemon, a few at once. */
 static double ask_guests(struct ours *o, int guests)
 {
 	enum { AT_ONCE = 32 };
@@ -317,7 +317,7 @@ static double ask_guests(struct ours *o, int guests)
 	return when;
 }
 
-/* Processor time that it took so far, which other processes hardly change: proc(5) on schedstat. */
+/* CPU time used so far, which other processes hardly affect: proc(5) on schedstat. */
 static double cpu_ms(pid_t pid)
 {
 	_cleanup_(free_ptr) char *path = xasprintf("/proc/%d/schedstat", (int)pid);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tests/bench/measure.h - what the parts of the stopwatch share
+ * tests/bench/measure.h - shared by the parts of the stopwatch
  *
- * A measurement that goes wrong ends the program with a line that says how: no figure is better than
+ * A failed measurement ends the program with a line that says why: no figure is better than
  * a wrong one. All times are milliseconds of the monotonic clock.
  */
 #ifndef TESTS_BENCH_MEASURE_H
@@ -12,13 +12,13 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-enum { PATIENCE_MS = 30000 }; /* nothing that is measured takes longer */
+enum { PATIENCE_MS = 30000 }; /* no measured operation takes longer */
 
 double now_ms(void);
 _Noreturn void give_up(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void figure(const char *name, double ms); /* one line on stdout */
 
-/* A connection that speaks JSON by lines: QEMU's monitor, the control socket. */
+/* A connection that carries JSON lines: QEMU's monitor, the control socket. */
 struct wire {
 	int fd;
 	char *data;
@@ -29,12 +29,12 @@ void wire_open(struct wire *w, int fd /* stolen */);
 void wire_connect(struct wire *w, const char *path);
 void wire_close(struct wire *w);
 void wire_send(struct wire *w, json_t *message /* stolen */);
-/* The next message, which the caller frees; when: its last byte was here. */
+/* The next message, which the caller frees; when: arrival of its last byte. */
 json_t *wire_receive(struct wire *w, double *when);
 
 /* --- the control socket --- */
 
-/* Inner steps of a start, as VM_STATE tells them: preparing, spawning, executed, greeted. */
+/* Inner steps of a start, as reported by VM_STATE: preparing, spawning, executed, greeted. */
 enum { STEPS = 4, STEP_EXECUTED = 2, STEP_GREETED = 3 };
 
 struct ours {
@@ -42,15 +42,15 @@ struct ours {
 	const char *vm;
 	double step[STEPS];
 	int steps;
-	double ended; /* the VM ran no more */
+	double ended; /* the VM no longer ran */
 	int serial;
 };
 
 void ours_connect(struct ours *o, const char *path, const char *vm);
-/* What the reply returns; the caller frees it. when: it was here. */
+/* The reply's return value, which the caller frees; when: its arrival. */
 json_t *ours_call(
 	struct ours *o, const char *execute, json_t *arguments /* stolen */, double *when);
-double ours_do(struct ours *o, const char *execute); /* with the VM; when it was done */
+double ours_do(struct ours *o, const char *execute); /* on the VM; returns when it was done */
 void ours_look(struct ours *o, const json_t *message, double when); /* is it an event of the VM? */
 
 /* QEMU's own command line, run by hand: the same argv and descriptors, no daemon, no jail. */
@@ -59,7 +59,7 @@ struct hand {
 	int pidfd;
 	struct wire qmp;
 	double begun, executed, running;
-	double greeting; /* QEMU says it early, and reads nothing until its machine is made */
+	double greeting; /* QEMU sends it early, and reads nothing until its machine is created */
 	double greeted;	 /* capabilities agreed: what the daemon calls greeted */
 };
 
@@ -73,9 +73,9 @@ void words_release(struct words *words);
 void hand_start(struct hand *h, const struct words *words, const char *dir);
 void hand_call(struct hand *h, const char *execute); /* until its reply */
 void hand_event(struct hand *h, const char *event);
-double hand_end(struct hand *h); /* waits for the process; when that was */
+double hand_end(struct hand *h); /* waits for the process; returns when it ended */
 
-/* Waits for a text that a guest writes into this file behind the first offset bytes. */
+/* Waits for a text that a guest writes to this file after the first offset bytes. */
 void text_wait(const char *path, off_t offset, const char *text);
 off_t file_size(const char *path); /* 0: not there */
 

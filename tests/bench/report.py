@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The table that `make bench` prints: a row per figure, beside its baseline and its limit."""
+"""The table that `make bench` prints: a row per figure, with its baseline and its limit."""
 import json
 
 
 def spread(samples):
-    """Median, least, and what nine of ten stay below."""
+    """Median, minimum and 90th percentile."""
     ordered = sorted(samples)
     count = len(ordered)
     middle = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2

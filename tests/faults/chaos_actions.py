@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What clients do: one row per operation, with what may come of it.
+"""What clients do: one row per operation, with its possible outcomes.
 
 An answer always comes, except when the daemon was killed meanwhile. Its class is one that the row
 allows: a state that others changed in between, a host that is broken just now. A plain Failed is not,
@@ -26,7 +26,7 @@ HOST = {"QemuFailed", "NoResources", "InvalidConfig", "NotFound"}
 
 
 class Broken(Exception):
-    """The connection ended because the daemon did, and that was us."""
+    """The connection ended because we ended the daemon."""
 
 
 class Row:
@@ -113,7 +113,7 @@ COMMAND_LINE = {"start": "start", "kill": "kill", "pause": "pause", "resume": "r
 
 
 class Client(threading.Thread):
-    """One user: now and then somebody who hangs up early, or a program of many short calls."""
+    """One user: sometimes hangs up early, or makes many short calls."""
 
     def __init__(self, storm, number, rng):
         super().__init__(name="client%d" % number, daemon=True)
@@ -163,7 +163,7 @@ class Client(threading.Thread):
     # One call.
 
     def connect(self):
-        """That of the call before, where its daemon still lives."""
+        """The previous call's connection, if its daemon is still alive."""
         if self.client and self.storm.outages.since(self.mark):
             self.hang_up()
         self.mark = self.storm.outages.mark()
@@ -181,7 +181,7 @@ class Client(threading.Thread):
                 return message["return"]
 
     def call(self, row, guest):
-        """(class, words or result)"""
+        """(class, text or result)"""
         arguments = dict({"name": guest.name} if guest else {}, **row.arguments(self.rng, guest))
         mark = self.storm.outages.mark()
         try:
@@ -292,7 +292,7 @@ class Client(threading.Thread):
         self.extra("subscribe", some_time)
 
     def half(self):
-        """Who sends nonsense loses his connection, and nobody else notices."""
+        """A client that sends garbage is disconnected, without effect on others."""
         nonsense = self.rng.choice([
             b'{"execute": "vm-li', b"\0\xff\xfe garbage\n", b"[" * 3000 + b"\n", b'{"execute": "vm-list"}' * 3,
             b"{" + b" " * (1 << 20), b'{"execute": "nothing", "id": {"a": [1]}}\n', b'{"execute": 7}\n',
@@ -310,7 +310,7 @@ class Client(threading.Thread):
         self.extra("half a request", send)
 
     def early(self):
-        """Hangs up before the answer: whatever was asked for is done, or not."""
+        """Hangs up before the answer: the request is carried out, or not."""
         guest = self.rng.choice(self.storm.guests)
         verb = self.rng.choice(["start", "kill", "stop", "pause", "resume", "reset", "snapshot create", "check"])
         row = ROWS[verb]
@@ -335,7 +335,7 @@ class Client(threading.Thread):
                 guest.verb_ends(None, linger)
 
     def command_line(self):
-        """The program itself, with its exit status."""
+        """Runs the client program, and checks its exit status."""
         verb = self.rng.choice(list(COMMAND_LINE) + ["list"])
         row = ROWS.get(verb) or PLAIN[verb]
         guest = None if verb == "list" else self.rng.choice(self.storm.guests)
@@ -359,7 +359,7 @@ class Client(threading.Thread):
 
 
 def show(results):
-    """Lines for people: operations by verb and result class."""
+    """A readable table of operations by verb and result class."""
     for verb in sorted(results):
         row = results[verb]
         yield "  %-20s %s" % (verb, "  ".join("%s %d" % (k, row[k]) for k in sorted(row, key=lambda k: (k != "ok", k))))

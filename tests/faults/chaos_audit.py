@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Before and after: what the kernel holds of us, and whether everything still works once the storm is over."""
+"""Before and after: the kernel's resources that we hold, and whether everything still works after the storm."""
 import json
 import os
 import re
@@ -43,7 +43,7 @@ class Audit:
         return [path for path in self.storm.groups.values() if os.path.exists(self.world.inner(path))]
 
     def others(self):
-        """Namespaces of processes of the world, but for that of its process 1."""
+        """Namespaces of the world's processes, except those of its process 1."""
         mine = {os.readlink("/proc/%d/ns/%s" % (self.world.init, kind)) for kind in ("mnt", "net", "ipc", "uts", "pid")}
         proc = self.world.inner("/proc")
         found = set()
@@ -87,7 +87,7 @@ class Audit:
         self.all_work()
 
     def wishes(self, rows):
-        """Wish and fact agree with each other, with the kernel, and with what clients were answered."""
+        """Desired and actual state agree with each other, with the kernel, and with the replies to clients."""
         found = qemus(self.world)
         if sorted(row["name"] for row in rows) != sorted(guest.name for guest in self.storm.guests):
             self.wrong("list has %s" % [row["name"] for row in rows])
@@ -128,7 +128,7 @@ class Audit:
         self.guests_descriptors()
 
     def finish_revert(self, name, said):
-        """As the hints say; the memory may not fit any more, for the VM's file changed in the storm."""
+        """Follows the hints; the memory may no longer fit, because the VM's file changed in the storm."""
         cure = re.search("vmkeep (snapshot revert .*) finishes it", said.err).group(1).split()
         done = self.world.vmkeep(*cure, timeout=60)
         alone = re.search("vmkeep (snapshot revert .* --disks-only) reverts", done.err)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What happens to the host: processes killed or stopped, disks full, bridges gone, files broken. Each fault that
+"""Host faults: processes killed or stopped, disks full, bridges gone, files broken. Each fault that
 does not pass by itself is put right again some seconds later."""
 import contextlib
 import os
@@ -61,7 +61,7 @@ class Faults(threading.Thread):
         return any(entry[1] == text for entry in self.cures)
 
     def inside(self, *argv):
-        """What it is about may be gone by now."""
+        """The subject of the fault may be gone by now."""
         try:
             self.world.exec(*map(str, argv))
         except AssertionError as e:
@@ -77,7 +77,7 @@ class Faults(threading.Thread):
             self.start_daemon()
 
     def kill_daemons(self):
-        """One after the other, each just ready, or not even that."""
+        """Several in a row, each just ready, or not even ready."""
         self.ledger.fault("daemons killed in a row")
         with self.storm.outages.outage():
             self.world.kill_daemon()
@@ -86,7 +86,7 @@ class Faults(threading.Thread):
             self.start_daemon()
 
     def short_life(self, seconds):
-        """A daemon that dies while it takes back what its predecessor left."""
+        """A daemon that dies while it adopts its predecessor's guests."""
         with open(os.path.join(self.world.base, "daemon.log"), "ab") as log:
             process = subprocess.Popen(self.world.inside(self.world.daemon_argv()), stdin=subprocess.DEVNULL,
                                        stdout=log, stderr=log, env=dict(os.environ, **self.storm.clocks.env))
@@ -99,7 +99,7 @@ class Faults(threading.Thread):
         process.wait()
 
     def second_daemon(self):
-        """On the same directories, or on the same state only: refused, whatever happens to the first meanwhile."""
+        """On the same directories, or the same state only: refused, whatever happens to the first in the meantime."""
         argv = self.world.daemon_argv()
         if self.rng.random() < 0.5:
             argv[argv.index("--run") + 1] = os.path.join(self.world.base, "elsewhere")
@@ -110,7 +110,7 @@ class Faults(threading.Thread):
             self.ledger.violation("a second daemon ended with %d: %s" % (done.returncode, done.stderr))
 
     def reboot_under_kill(self):
-        """Whatever a reboot has come to when its daemon dies: a guest that was to run is to run afterwards."""
+        """At whatever step of a reboot the daemon dies: a guest that should run is running afterwards."""
         guest = self.good_guest()
         if not guest:
             return
@@ -316,7 +316,7 @@ class Faults(threading.Thread):
             self.write(guest, guest.text.replace("Memory=20M", "Memory=%dM" % self.rng.choice([20, 24])), "good")
 
     def own_files(self):
-        """All that the daemon writes for itself, and the directories it lies in, but for what mounts are on."""
+        """All files that the daemon writes for itself, and their directories, except mount points."""
         world = self.world
         found = []
         for top in (world.run, world.state, world.log):
@@ -330,13 +330,13 @@ class Faults(threading.Thread):
 
     @staticmethod
     def is_pipe(path):
-        """Set aside by the daemon: whoever opens it waits."""
+        """Set aside by the daemon: opening it blocks."""
         with contextlib.suppress(FileNotFoundError):
             return stat.S_ISFIFO(os.lstat(path).st_mode)
         return False
 
     def damage_file(self):
-        """With the daemon up, or while there is none."""
+        """With the daemon up or down."""
         path = self.rng.choice(self.own_files())
         how = self.rng.choice(sorted(set(DAMAGES) - {"large"}))  # than the file systems here, too
         short = os.path.relpath(path, self.world.inner(self.world.base))
@@ -362,7 +362,7 @@ class Faults(threading.Thread):
             self.later(1, 4, backup, lambda: self.put_back(path, saved))
 
     def put_back(self, path, text):
-        """As a person does from a backup, who looks whether it worked."""
+        """Like an administrator who restores a backup and checks the result."""
         try:
             with open(path + ".backup", "wb") as f:
                 f.write(text)
@@ -374,7 +374,7 @@ class Faults(threading.Thread):
             self.later(1, 4, "backup of %s" % path, lambda: self.put_back(path, text))
 
     def step_clocks(self):
-        """A day of the wall clock either way, or an hour that the host slept."""
+        """The wall clock jumps a day in either direction, or the host sleeps for an hour."""
         wall, asleep = self.rng.choice([(86400, 0), (-86400, 0), (0, 3600)])
         self.ledger.fault("clocks stepped: wall %+d, asleep %d" % (wall, asleep))
         self.storm.clocks.step(wall, asleep)

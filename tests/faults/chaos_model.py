@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What may be true of each guest while several clients and faults are at it.
+"""What may be true of each guest while several clients and faults act on it.
 
 Nobody can foretell in which order things arrive, but some things hold in any order. A process that was seen
 running ends only when something that may end it overlapped its life: that is an entry here. What a guest is
@@ -15,7 +15,7 @@ QUOTED = re.compile(r"QEMU ended with signal \d+: .*", re.S)
 
 
 def now():
-    """The clock that /proc/PID/stat counts in."""
+    """The clock of /proc/PID/stat."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
@@ -35,7 +35,7 @@ class Guest:
 
     @contextlib.contextmanager
     def may_end(self, linger=0.0):
-        """Whatever happens inside may end its process, and up to some seconds later."""
+        """Anything inside may end its process, up to some seconds later."""
         interval = [now(), float("inf")]
         with self.lock:
             self.endings.append(interval)
@@ -45,7 +45,7 @@ class Guest:
             interval[1] = now() + linger
 
     def could_end(self, birth, death):
-        """Was there anything that explains the end of a process with this life?"""
+        """Does anything explain the end of a process that lived from birth to death?"""
         with self.lock:
             return self.ends_itself or any(b <= death and e >= birth - 0.2 for b, e in self.endings)
 
@@ -56,7 +56,7 @@ class Guest:
             self.wish = None
 
     def verb_ends(self, wish, linger=0.0):
-        """wish: what the answer makes certain, None: nothing."""
+        """wish: the state that the answer implies; None: nothing."""
         with self.lock:
             self.verbs -= 1
             self.lingers = max(self.lingers, now() + linger) if linger else self.lingers
@@ -68,7 +68,7 @@ class Guest:
                 self.mixed = False
 
     def forget_wish(self):
-        """Something other than a verb may change it."""
+        """Something other than a verb may change the state."""
         with self.lock:
             self.wish = None
             self.mixed |= self.verbs > 0

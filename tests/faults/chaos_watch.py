@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The witness: looks at the kernel all the time, and holds what the daemon says against it."""
+"""The witness: watches the kernel all the time, and compares it with what the daemon says."""
 import contextlib
 import os
 import re
@@ -20,7 +20,7 @@ CRASH = re.compile(r"AddressSanitizer|LeakSanitizer|runtime error:|Assertion|ass
 
 
 def qemus(world):
-    """{name: {pid: birth}}, of processes that still have memory: neither zombies nor those on their way there."""
+    """{name: {pid: birth}} of processes that still have memory: neither zombies nor dying ones."""
     found = {}
     proc = world.inner("/proc")
     for pid in os.listdir(proc):

@@ -35,7 +35,7 @@ static void check_round_trip(const json_t *message, const char *line, size_t len
 	codec_release(&c);
 }
 
-/* Takes all that is there; false when the stream is bad. */
+/* Reads all available messages; false if the stream is bad. */
 static bool drain(struct codec *c, struct buf *out)
 {
 	struct err e = ERR_INIT;

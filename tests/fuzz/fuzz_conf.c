@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Any text as a configuration: no crash, no endless work, and where there are no problems, what is
- * dumped parses back to the same. The first byte chooses what it is taken for: 'n' a network, 'd'
+ * Any text as a configuration: no crash, no endless loop, and if there are no problems, what is
+ * dumped parses back to the same. The first byte chooses how it is parsed: 'n' a network, 'd'
  * vmkeep.conf with its defaults on a VM, 's' a VM and, after a line "%", its drop-in; else a VM.
  */
 #include <stdint.h>
@@ -120,7 +120,7 @@ static void try_daemon(const struct conf_source *src)
 	conf_daemon_release(&c);
 }
 
-/* The text in two, at a line of its own that says "%". */
+/* Splits the text at a line that consists of "%". */
 static size_t split(const char *text, size_t len, struct conf_source src[2])
 {
 	const char *cut = memmem(text, len, "\n%\n", 3);

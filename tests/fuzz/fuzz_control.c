@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Bytes of a client of the control socket, as far as they meet no handler: framing, the request's
+ * Bytes from a client of the control socket, up to the handlers: framing, the request's
  * shape, its verb, its arguments. What passes the tables must be what they promise, and every
  * refusal must be something that can be said to the client.
  */
@@ -80,7 +80,7 @@ static bool take(struct codec *c)
 	return true;
 }
 
-/* The first byte says in what pieces the others come. */
+/* The first byte selects the chunk sizes of the others. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	size_t piece = len ? data[0] + 1U : 1;
