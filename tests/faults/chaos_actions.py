@@ -85,7 +85,7 @@ ROWS = {
                            only=qcow2),  # what QEMU 7 and 10 say where the disk is full
     "snapshot list": Row(2, "snapshot-list", may=BUSY | HOST | {"Unreachable"}, only=qcow2),
     "snapshot revert": Row(2, "snapshot-revert", snapshot, BUSY | HOST | {"Unreachable"},
-                           r"^it could not be loaded: .*; the guest was ended|^killed$", ends=True, changes=True, only=qcow2),
+                           r"^it could not be loaded: .*; the guest was (ended|killed)|^killed$", ends=True, changes=True, only=qcow2),
     "snapshot delete": Row(2, "snapshot-delete", snapshot, BUSY | HOST | {"Unreachable"}, only=qcow2),
     "guest ping": Row(1, "guest-ping", may=BUSY | {"GuestRefused", "Unreachable"}),
     "guest ping (agent)": Row(2, "guest-ping", may=BUSY | {"GuestRefused", "Unreachable"}, only=agent),
