@@ -39,8 +39,8 @@ def test_f03_stop_goes_on_to_its_deadline(daemon):
     daemon.ok("stop", "b", "--no-wait")
     assert client.event("VM_STATE", lambda data: data["state"] == "stopped")["name"] == "a"
     assert time.monotonic() - begin >= 4
-    assert daemon.info("a")["reason"] == "killed"
-    assert daemon.wait_state("b", "stopped")["reason"] == "killed"
+    for name in "ab":  # how long the daemon before had given them is not known any more
+        assert daemon.wait_state(name, "stopped")["reason"].startswith("killed: the guest did not power off ")
 
 
 def test_f05_what_happened_while_no_daemon_looked(daemon):
