@@ -135,7 +135,7 @@ int listener_open(struct listener *l, const char *path, struct err *e)
 	return err_wrap(e, r, "control socket '%s'", path);
 }
 
-/* True if any process answers there. That may be ourselves, with this as a client that leaves at
+/* True if any process is listening there. That may be ourselves, with this as a client that leaves at
  * once. */
 static bool listener_is_answered(const struct listener *l, const char *path)
 {

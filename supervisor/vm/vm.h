@@ -318,7 +318,7 @@ void vm_reconnect(struct vm *vm, double seconds);
 void vm_call(struct vm *vm, const char *command, json_t *arguments, qmp_reply_fn *reply);
 void vm_monitor_close(struct vm *vm);
 void vm_monitor_release(struct vm *vm); /* and forgets all that it told */
-/* Lets go of a process, which may keep running. Keeps its configuration, which policy needs. */
+/* Forgets a process, which may keep running. Keeps its configuration, which policy needs. */
 void vm_process_release(struct vm *vm);
 
 void vm_free_nics(struct vm *vm);

@@ -39,7 +39,7 @@ def test_f03_stop_goes_on_to_its_deadline(daemon):
     daemon.ok("stop", "b", "--no-wait")
     assert client.event("VM_STATE", lambda data: data["state"] == "stopped")["name"] == "a"
     assert time.monotonic() - begin >= 4
-    for name in "ab":  # how long the daemon before had given them is not known any more
+    for name in "ab":  # how long the daemon before had given them is no longer known
         assert daemon.wait_state(name, "stopped")["reason"].startswith("killed: the guest did not power off ")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The host runs short of something, or takes it away: space, processes, descriptors, watches, /proc.
+"""The host runs short of something, or something is taken away: space, processes, descriptors, watches, /proc.
 Guests keep running, verbs say what is missing, and all is well once it is back."""
 import json
 import os

@@ -209,7 +209,7 @@ def test_a_lease_of_its_owner(daemon, kind):
 
 
 def test_two_that_start_at_once(daemon):
-    """F61, N10: one has the disk; the other is told who has it, whichever of the two walls it ran into."""
+    """F61, N10: one has the disk; the other is told who holds it, whichever of the two walls it ran into."""
     for name in ("a", "b"):
         daemon.image("shared.raw", "deaf")
         daemon.write(name + ".vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=shared.raw\n"

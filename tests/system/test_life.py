@@ -299,7 +299,7 @@ def test_wait(daemon):
 
 
 def test_no_wait_and_interrupt(daemon):
-    """A job goes on when its client leaves."""
+    """A job continues when its client leaves."""
     daemon.micro("a", "leave")
     console = daemon.up("a")
     assert daemon.one("stop", "a", "--no-wait", "--timeout", "30")["job"] > 0

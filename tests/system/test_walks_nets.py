@@ -68,7 +68,7 @@ def test_the_daemon_at_every_step(world, how, operation, step):
 
 @walk("operation, step", NFT, some=4)
 def test_nft_at_every_step(world, operation, step):
-    """The verb fails, or health tells of the table that is left; the next round takes it away."""
+    """The verb fails, or health names the table that is left; the next round removes it."""
     steps = Steps(world, "nft")
     before_it(world, operation, steps.env)
     steps.arm(step)

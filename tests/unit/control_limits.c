@@ -360,7 +360,7 @@ static void without_descriptors_clients_are_told(void **state)
 	for (size_t i = 0; i < 3; i++) {
 		connect_late(&c, late[i]);
 		assert_refused(&c, "no descriptors left");
-		/* its descriptor went back to us: take it away again */
+		/* its descriptor went back to us: remove it again */
 		fill[n++] = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	}
 	json_decref(ask(&stays, "{\"execute\":\"job-list\"}"));
