@@ -16,7 +16,15 @@
 #include "supervisor/api/api.h"
 
 /* Options of the client, valid before and after any verb. */
-enum args_common_id { ARGS_JSON, ARGS_QUIET, ARGS_RUN, ARGS_HELP, ARGS_VERSION, ARGS_YES, ARGS_COMMONS };
+enum args_common_id {
+	ARGS_JSON,
+	ARGS_QUIET,
+	ARGS_RUN,
+	ARGS_HELP,
+	ARGS_VERSION,
+	ARGS_YES,
+	ARGS_COMMONS
+};
 
 struct args_common {
 	const char *option; /* in the syntax of struct api_arg */
