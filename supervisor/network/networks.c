@@ -5,6 +5,11 @@
 #include "conf/load.h"
 #include "supervisor/network/private.h"
 
+static void networks_tell_stray(void *p, const char *vm, const char *text)
+{
+	conf_problem(p, &(struct conf_place){ 0 }, NULL, "VM %s: %s", vm, text);
+}
+
 void networks_repair(struct networks *ns, struct conf_problems *p)
 {
 	char trouble[256];
@@ -20,6 +25,9 @@ void networks_repair(struct networks *ns, struct conf_problems *p)
 			conf_problem(p, &(struct conf_place){ 0 }, NULL, "network %s: %s", n->name,
 				trouble);
 	}
+	ports_repair_foreign(ns);
+	if (p)
+		networks_strays(ns, networks_tell_stray, p);
 	door_repair(ns);
 }
 

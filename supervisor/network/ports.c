@@ -90,3 +90,78 @@ void network_tap_trouble(const struct network *n, char *out, size_t len)
 				c->nic, c->vm);
 	}
 }
+
+/* --- foreign bridges --- */
+
+static bool ports_is_foreign(const struct claim *c)
+{
+	return c->bridge && !c->network && c->attached && c->tap.index;
+}
+
+static const struct net_link *ports_bridge(const struct net_facts *f, const char *name)
+{
+	for (size_t i = 0; i < f->links; i++)
+		if (streq(f->link[i].name, name) && streq(f->link[i].kind, "bridge"))
+			return &f->link[i];
+	return NULL;
+}
+
+/* False: no NIC is on a foreign bridge, or the kernel does not answer. */
+static bool ports_foreign_facts(struct networks *ns, struct net_facts *facts)
+{
+	const struct claim *c = ns->claims;
+	struct rtnl *rtnl;
+
+	while (c && !ports_is_foreign(c))
+		c = c->next;
+	rtnl = c ? networks_rtnl(ns, NULL) : NULL;
+	return rtnl && rtnl_facts(rtnl, facts, NULL) == 0;
+}
+
+void ports_repair_foreign(struct networks *ns)
+{
+	_cleanup_(net_facts_release) struct net_facts facts = NET_FACTS_INIT;
+
+	if (!ports_foreign_facts(ns, &facts))
+		return;
+	for (const struct claim *c = ns->claims; c; c = c->next) {
+		const struct net_link *b =
+			ports_is_foreign(c) ? ports_bridge(&facts, c->bridge) : NULL;
+		struct err e = ERR_INIT;
+
+		if (b && port_join_again(ns, c, &c->tap, b->index, 0, &e) < 0)
+			log_error(c->vm, "nic %s: %s", c->nic, e.text);
+	}
+}
+
+void networks_strays(struct networks *ns, networks_stray_fn *stray, void *data)
+{
+	_cleanup_(net_facts_release) struct net_facts facts = NET_FACTS_INIT;
+
+	if (!ports_foreign_facts(ns, &facts))
+		return;
+	for (const struct claim *c = ns->claims; c; c = c->next) {
+		const struct net_link *l = net_facts_index(&facts, c->tap.index), *b;
+		char text[256] = "";
+
+		if (!ports_is_foreign(c))
+			continue;
+		b = ports_bridge(&facts, c->bridge);
+		if (!l)
+			snprintf(text, sizeof text,
+				"the tap of NIC '%.63s' is gone from this host's network", c->nic);
+		else if (!b)
+			snprintf(text, sizeof text, "NIC '%.63s' is cut off: bridge '%s' is gone",
+				c->nic, c->bridge);
+		else if (l->master != b->index)
+			snprintf(text, sizeof text,
+				"NIC '%.63s' is not on bridge '%s': vmkeep reload", c->nic,
+				c->bridge);
+		else if (!(b->flags & IFF_UP))
+			snprintf(text, sizeof text,
+				"bridge '%s' of NIC '%.63s' is down: ip link set %s up", c->bridge,
+				c->nic, c->bridge);
+		if (text[0])
+			stray(data, c->vm, text);
+	}
+}

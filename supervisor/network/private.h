@@ -256,6 +256,8 @@ typedef int port_fn(struct networks *ns, const struct claim *c, const struct tap
 port_fn port_enslave, port_join_again;
 void network_join_all(struct network *n);  /* after the bridge was remade */
 void network_taps_down(struct network *n); /* before the bridge goes */
+/* Attaches NICs to their foreign bridges again, where those are. */
+void ports_repair_foreign(struct networks *ns);
 /* A problem with its taps, for health; "": none. */
 void network_tap_trouble(const struct network *n, char *out, size_t len);
 

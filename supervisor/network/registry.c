@@ -8,15 +8,17 @@ static char *registry_first(const struct network *n, const struct conf_problems 
 {
 	const char *dir = n->ns->dirs.config;
 	_cleanup_(buf_release) struct buf b = BUF_INIT;
-	size_t len = strlen(dir);
+	const char *text;
 
 	for (size_t i = 0; i < p->n && !b.len; i++)
 		if (!p->item[i].warning)
 			conf_problem_print(&p->item[i], &b);
 	if (!b.len)
 		return NULL;
-	len = strncmp(b.data, dir, len) == 0 && b.data[len] == '/' ? len + 1 : 0;
-	return xasprintf("invalid: %s", b.data + len);
+	text = b.data;
+	if (strncmp(text, dir, strlen(dir)) == 0 && text[strlen(dir)] == '/')
+		text += strlen(dir) + 1;
+	return xasprintf("invalid: %s", text);
 }
 
 /* If the file has problems, the old configuration stays; without an old one, the network is broken.

@@ -127,8 +127,11 @@ char *networks_trouble(struct networks *ns, const char *network)
 {
 	const struct network *n = networks_get(ns, network, NULL);
 	char trouble[TROUBLE_MAX];
-	const char *text = n ? report_health(n, trouble) : "ok";
+	const char *text;
 
+	if (!n)
+		return NULL;
+	text = report_health(n, trouble);
 	return streq(text, "ok") || text == n->invalid ? NULL : xstrdup(text);
 }
 

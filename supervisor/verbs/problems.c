@@ -13,6 +13,7 @@
 
 struct problems {
 	struct daemon *daemon;
+	const struct request *request;
 	json_t *rows[TROUBLES];
 	const char *what, *name; /* of the next */
 };
@@ -40,6 +41,26 @@ static void problems_of_network(void *data, const char *network, const char *bri
 	p->what = "network";
 	p->name = network;
 	if (text)
+		problems_add(p, TROUBLE_WARNING, text);
+}
+
+/* Those that match the pattern, and only its own for a client with the owner role. */
+static bool problems_shows(const struct problems *p, const struct vm *vm)
+{
+	const char *pattern = request_string(p->request, "pattern");
+
+	return (!pattern || fnmatch(pattern, vm->name, 0) == 0) &&
+	       (request_role(p->request) != API_ROLE_OWNER || verb_owns(p->daemon, p->request, vm));
+}
+
+static void problems_of_nic(void *data, const char *vm, const char *text)
+{
+	struct problems *p = data;
+	const struct vm *known = vms_find(p->daemon->vms, vm);
+
+	p->what = "vm";
+	p->name = vm;
+	if (known && problems_shows(p, known))
 		problems_add(p, TROUBLE_WARNING, text);
 }
 
@@ -118,9 +139,8 @@ static void problems_of_directories(struct problems *p)
 
 void verb_list_problems(struct daemon *d, struct request *r)
 {
-	const char *pattern = request_string(r, "pattern");
-	bool all = !pattern && request_role(r) != API_ROLE_OWNER;
-	struct problems p = { .daemon = d };
+	bool all = !request_string(r, "pattern") && request_role(r) != API_ROLE_OWNER;
+	struct problems p = { .daemon = d, .request = r };
 	struct conf_problems read = { 0 };
 
 	for (size_t i = 0; i < TROUBLES; i++)
@@ -133,8 +153,7 @@ void verb_list_problems(struct daemon *d, struct request *r)
 
 		p.what = "vm";
 		p.name = vm->name;
-		if ((!pattern || fnmatch(pattern, vm->name, 0) == 0) &&
-			(request_role(r) != API_ROLE_OWNER || verb_owns(d, r, vm)))
+		if (problems_shows(&p, vm))
 			vm_troubles(vm, problems_add, &p);
 	}
 	if (all) {
@@ -142,6 +161,7 @@ void verb_list_problems(struct daemon *d, struct request *r)
 		problems_of_directories(&p);
 		networks_each(d->networks, problems_of_network, &p);
 	}
+	networks_strays(d->networks, problems_of_nic, &p);
 	for (size_t i = 1; i < TROUBLES; i++) {
 		json_array_extend(p.rows[0], p.rows[i]);
 		json_decref(p.rows[i]);

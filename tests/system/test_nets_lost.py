@@ -285,6 +285,42 @@ def test_lost_rules(daemon, what, cure):
     assert not tables(daemon)
 
 
+def test_foreign_bridge_made_anew(daemon):
+    """And taken down, or the tap off it: told, and put right by reload."""
+    def told():
+        shown = daemon.vmkeep("list", "--problems")
+        assert shown.code == (0 if shown.out == "OK: no problems\n" else 1), shown
+        assert daemon.vmkeep("list", "--problems", "a").out == shown.out
+        assert daemon.vmkeep("list", "--problems", "b*").out == "OK: no problems\n"
+        return shown.out.rstrip("\n")
+
+    def bridge(*words):
+        daemon.exec("ip", "link", *words)
+    bridge("add", "br0", "type", "bridge")
+    bridge("set", "br0", "up")
+    micro_with_nic(daemon, "a", "Bridge=br0\n")
+    daemon.ok("start", "a")
+    assert told() == "OK: no problems"
+    bridge("del", "br0")
+    assert told() == "WARNING a: NIC 'lan' is cut off: bridge 'br0' is gone"
+    assert "VM a: NIC 'lan' is cut off" in daemon.vmkeep("reload").out
+    bridge("add", "br0", "type", "bridge")
+    assert told() == "WARNING a: NIC 'lan' is not on bridge 'br0': vmkeep reload"
+    assert "is down: ip link set br0 up" in daemon.vmkeep("reload").out
+    assert link(daemon, "vk0")["master"] == "br0"
+    assert told() == "WARNING a: bridge 'br0' of NIC 'lan' is down: ip link set br0 up"
+    bridge("set", "br0", "up")
+    bridge("set", "vk0", "nomaster")
+    assert told() == "WARNING a: NIC 'lan' is not on bridge 'br0': vmkeep reload"
+    daemon.ok("reload")
+    assert (link(daemon, "vk0")["master"], told()) == ("br0", "OK: no problems")
+    bridge("del", "vk0")
+    assert told() == "WARNING a: the tap of NIC 'lan' is gone from this host's network"
+    daemon.ok("kill", "a")
+    assert told() == "OK: no problems"
+    bridge("del", "br0")
+
+
 def test_tap_elsewhere(daemon):
     """Renamed it is told by its name; off its bridge it comes back; in another namespace it is gone."""
     daemon.exec("ip", "netns", "add", "away")
