@@ -39,6 +39,8 @@ static struct file check_split(const char *path)
 	_cleanup_(free_ptr) char *dir = NULL;
 	const char *d;
 
+	if (streq(path, "-"))
+		f.base = "stdin";
 	f.dir = slash ? xstrndup(path, (size_t)(slash - path) + !(slash - path)) : xstrdup(".");
 	f.name = xstrndup(f.base, strlen(f.base) - strlen(f.end));
 	dir = streq(f.end, ".conf") ? realpath(f.dir, NULL) : NULL;
@@ -68,16 +70,28 @@ static bool check_is_file(const char *word)
 {
 	const char *end = check_ending(word);
 
-	if (strchr(word, '/'))
+	if (strchr(word, '/') || streq(word, "-"))
 		return true;
 	return (streq(end, ".vm") || streq(end, ".network") || streq(end, ".conf")) &&
 	       access(word, F_OK) == 0;
 }
 
+static int check_read_input(struct buf *text, struct err *e)
+{
+	char chunk[4096];
+	ssize_t n;
+
+	while ((n = read(STDIN_FILENO, chunk, sizeof chunk)) > 0)
+		if (buf_add(text, chunk, (size_t)n) < 0)
+			return err_set(e, ERR_FAILED, "read standard input: larger than %d bytes",
+				CONF_TEXT_MAX);
+	return n < 0 ? err_errno(e, "read standard input") : 0;
+}
+
 static int check_read_source(
 	const char *path, struct buf *text, struct conf_source *src, struct err *e)
 {
-	int r = file_read(AT_FDCWD, path, text, e);
+	int r = streq(path, "-") ? check_read_input(text, e) : file_read(AT_FDCWD, path, text, e);
 
 	*src = (struct conf_source){ path, text->data ? text->data : "", text->len };
 	return r;
@@ -211,7 +225,8 @@ static int check_print(struct command *c, json_t *result /* stolen */)
 	return code;
 }
 
-static int check_file(struct command *c, const char *path)
+/* note: what only the daemon could have looked at. */
+static int check_file(struct command *c, const char *path, const char *note)
 {
 	_cleanup_(free_ptr) char *safe = text_escape(path, strlen(path), false);
 	_cleanup_(buf_release) struct buf text = BUF_MAX(CONF_TEXT_MAX);
@@ -223,6 +238,8 @@ static int check_file(struct command *c, const char *path)
 
 	if (check_read_source(path, &text, &src, &e) < 0)
 		return errors_print(NULL, &e);
+	if (note && !c->quiet)
+		errors_note("%s", note);
 	src.file = safe;
 	file = check_split(path);
 	check_parse(&file, &src, &problems);
@@ -268,8 +285,9 @@ static int check_ask(struct command *c, const char *name, struct err *e)
 	return result ? check_print(c, result) : errors_print(NULL, e);
 }
 
-/* Returns the exit code; -1: the daemon does not check this file, and why not has been said. */
-static int check_by_daemon(struct command *c, const char *path)
+/* Returns the exit code; -1: the daemon does not check this file. *note: why not; the caller
+ * frees it. */
+static int check_by_daemon(struct command *c, const char *path, char **note)
 {
 	static const char alone[] =
 		"only its text was checked; images, networks, QEMU and the host were not";
@@ -288,21 +306,21 @@ static int check_by_daemon(struct command *c, const char *path)
 		if (name)
 			code = check_ask(c, name, &e);
 	}
-	if (code < 0 && !c->quiet && e.number)
-		errors_note("%s: %s", alone, e.text);
-	else if (code < 0 && !c->quiet)
-		errors_note("%s, because this is not a VM's file in %s", alone, config);
+	if (code < 0)
+		*note = e.number ? xasprintf("%s: %s", alone, e.text)
+				 : xasprintf("%s, because this is not a VM's file in %s", alone,
+					   config);
 	return code;
 }
 
 int check_run(struct command *c)
 {
 	const char *word = json_string_value(json_object_get(c->args->arguments, "name"));
-
+	_cleanup_(free_ptr) char *note = NULL;
 	int code;
 
 	if (!word || !check_is_file(word))
 		return calls_run(c);
-	code = check_by_daemon(c, word);
-	return code < 0 ? check_file(c, word) : code;
+	code = check_by_daemon(c, word, &note);
+	return code < 0 ? check_file(c, word, note) : code;
 }

@@ -29,6 +29,10 @@ static const struct foreign rows[] = {
 	{ "clone copy cp virt-clone",
 	  "shut the guest down, copy its images, and copy %f under another name, with their paths in Path= "
 	  "and without UUID=, MACAddress= and Address=" },
+	{ "virsh qm pct incus lxc",
+	  "leave that word out; vmkeep help lists the commands" },
+	{ "halt",
+	  "vmkeep stop %n shuts the guest down" },
 	{ "template profile profile-* project project-*",
 	  "[Defaults] in %d/vmkeep.conf applies to all VMs: see vmkeepd(8); drop-ins in NAME.vm.d for one: see vmkeep.vm(5)" },
 	{ "autostart enable disable",

@@ -48,6 +48,17 @@ static int targets_add_matches(
 	return 0;
 }
 
+/* The path of a VM's file, where its name is wanted. */
+static int targets_refuse_path(const char *path, struct err *e)
+{
+	const char *name = strrchr(path, '/') + 1, *end = strrchr(name, '.');
+
+	err_set(e, ERR_USAGE, "'%s' is a path, and this takes a name", path);
+	if (!end || end == name)
+		return err_hint(e, "vmkeep list shows which VMs there are");
+	return err_hint(e, "write %.*s", (int)(end - name), name);
+}
+
 int targets_resolve(struct command *c, struct err *e)
 {
 	const struct args *a = c->args;
@@ -56,6 +67,10 @@ int targets_resolve(struct command *c, struct err *e)
 
 	c->several = a->targets > 1;
 	for (size_t i = 0; r >= 0 && i < a->targets; i++) {
+		if (strchr(a->target[i], '/')) {
+			r = targets_refuse_path(a->target[i], e);
+			continue;
+		}
 		if (!strpbrk(a->target[i], "*?[")) {
 			targets_add(c, a->target[i]);
 			continue;

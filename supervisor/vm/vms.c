@@ -299,13 +299,31 @@ static const char *vms_nearest(const struct vms *vms, const char *name)
 	return near;
 }
 
+/* The length of a file's name without its ending; 0: it has none. */
+static size_t vms_before_ending(const char *name)
+{
+	static const char *const endings[] = { ".vm", ".xml", ".conf" };
+	const char *dot = strrchr(name, '.');
+
+	for (size_t i = 0; dot && i < ARRAY_SIZE(endings); i++)
+		if (streq(dot, endings[i]))
+			return (size_t)(dot - name);
+	return 0;
+}
+
 static void vms_not_found(const struct vms *vms, const char *name, struct err *e)
 {
 	const char *near = vms_nearest(vms, name);
+	const size_t stem = vms_before_ending(name);
+	struct err unknown = ERR_INIT;
 
 	err_set(e, ERR_NOT_FOUND, "no such VM: %s", name);
-	if (near)
+	if (stem)
+		err_hint(e, "write the name without the file's ending: %.*s", (int)stem, name);
+	else if (near)
 		err_hint(e, "did you mean '%s'?", near);
+	else if (networks_exists(vms->daemon->networks, name, &unknown))
+		err_hint(e, "'%s' is a network: see vmkeep net show %s", name, name);
 	else
 		err_hint(e, "a VM is a file %s/%s.vm", vms->daemon->dirs.config, name);
 }

@@ -555,3 +555,15 @@ def test_daemon_goes_on_while_a_file_hangs(daemon):
     finally:
         server.end()
         daemon.exec("umount", "-l", where)
+
+
+def test_a_file_that_cannot_be_read_has_no_note(daemon):
+    """Nothing of it was checked. A text may come from a pipe."""
+    daemon.micro("a")
+    for path in (daemon.base, "/dev/zero", daemon.base + "/none.vm"):
+        said = daemon.vmkeep("check", path)
+        assert said.code and "only its text" not in said.err, said
+    text = vmk.read_text(daemon.config + "/a.vm")
+    said = daemon.vmkeep("check", "-", input=text)
+    assert said.code == 0 and "only its text" in said.err, said
+    assert daemon.vmkeep("check", "-", input="[VM]\nMemry=1\n").code == 2

@@ -150,6 +150,19 @@ def a_long_password(p, daemon):
     assert daemon.json("check", "a") == []
 
 
+@cure("write the name without the file's ending: %.*s", "write %.*s")
+def a_file_for_a_name(p, daemon):
+    daemon.micro("a", "deaf")
+    daemon.ok("start", p.refused("start", "a.vm", code=4).split()[-1])
+    daemon.ok("kill", "a")
+    daemon.ok("start", p.refused("start", daemon.config + "/a.vm", code=2).split()[-1])
+
+
+@cure("'%s' is a network: see vmkeep net show %s")
+def a_network_for_a_name(p, daemon):
+    p.types(p.refused("start", "default", code=4))
+
+
 @cure("correct the path")
 def no_kernel(p, daemon):
     daemon.micro("a", extra="[Boot]\nKernel=%s/none\n" % daemon.base)
