@@ -326,6 +326,11 @@ static void check_tell_trial(const struct start_check *c, const struct child_res
 	char how[128], late[CHILD_LATE];
 
 	death_how(&death, how, sizeof how);
+	if (c->vm->proc.conf.args.n) /* which may want what is not there in a trial */
+		why = said_why(said, strlen(said));
+	if (why && !said_option(why))
+		return;
+	free_ptr(&why);
 	if (r->status == -ETIMEDOUT) {
 		_cleanup_(free_ptr) char *text =
 			xasprintf("QEMU could not be tried: it %s", child_late(r, late));
@@ -372,11 +377,10 @@ static int check_try(struct start_check *c)
 	return c->trial ? STEP_WAITS : STEP_DONE;
 }
 
-/* A QEMU with the VM's command line: see trial.h. Not with Args=, which nobody knows. */
+/* A QEMU with the VM's command line: see trial.h. */
 int start_check_trial(struct start_check *c)
 {
-	if (!c->plan.argv.n || c->vm->proc.conf.args.n ||
-		(c->vm->proc.accel == CONF_ACCEL_KVM && c->kvm.number))
+	if (!c->plan.argv.n || (c->vm->proc.accel == CONF_ACCEL_KVM && c->kvm.number))
 		return STEP_DONE;
 	return check_try(c);
 }

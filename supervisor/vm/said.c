@@ -10,6 +10,10 @@
 
 enum { SAID_LINES = 20 };
 
+/* Of what is wrong in the option itself, wherever QEMU runs. */
+static const char *const options[] = { "invalid option", "is not a valid device model name",
+	"' not found", "requires an argument", "Invalid parameter '", "' is unexpected" };
+
 /* Messages of QEMU 7.2 to 10. */
 static const struct {
 	const char *words;
@@ -139,6 +143,14 @@ char *said_fatal(const char *text)
 		strstr(begin, emulation) ? ", emulation failure" : "");
 }
 
+bool said_option(const char *why)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+		if (strstr(why, options[i]))
+			return true;
+	return false;
+}
+
 bool said_known(const char *why, struct err *e)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
@@ -146,6 +158,9 @@ bool said_known(const char *why, struct err *e)
 			err_hint(e, "%s", known[i].cure);
 			return known[i].host;
 		}
+	if (said_option(why))
+		err_hint(e,
+			"correct Args= in [QEMU]: qemu-system-x86_64 -help and -device help tell what there is");
 	return false;
 }
 

@@ -28,6 +28,8 @@ char *said_why(const char *said, size_t len);
 /* The line that begins QEMU's or KVM's account of an internal error, before the registers; "" if there is
  * none. text: escaped, newlines kept. The caller frees it. */
 char *said_fatal(const char *text);
+/* An option is wrong in itself, whatever is on the host. */
+bool said_option(const char *why);
 /* Known messages: adds the fix as e's hint. True: the host is the cause, and it may go away. */
 bool said_known(const char *why, struct err *e);
 

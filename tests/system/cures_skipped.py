@@ -137,6 +137,7 @@ SKIPPED = {
         "the cause remains; where space ran out, the guest continues by itself once there is some",
     ),
     "says where to look": (
+        "correct Args= in [QEMU]: qemu-system-x86_64 -help and -device help tell what there is",
         "Kernel= in [Boot] needs a Linux kernel, such as /boot/vmlinuz-VERSION",
         "a link of another kind may have that name: ip -d link show %s",
         "df shows where",

@@ -66,8 +66,9 @@ WORDS = {
     "Limits.CPUQuota": (["1%", "150%"], ["0%", "50", "x%"]),
     "Hooks.Failed": (["/bin/true", "/no/such/hook"], ["true"]),
     "QEMU.Binary": (["/usr/bin/qemu-system-x86_64", "/usr/bin/no-such-qemu", "/usr/bin/true", "/etc/hostname"], ["qemu"]),
-    # more of it is between the operator and QEMU: nobody else can tell what it takes
-    "QEMU.Args": (["-msg\nArgs=timestamp=on"], []),
+    # paths and programs in it are between the operator and QEMU: nobody else can tell what it takes
+    "QEMU.Args": (["-msg\nArgs=timestamp=on", "-nonsense", "-device no-such-device", "-device virtio-rng-pci,no-such=1",
+                   "-fw_cfg no-such=1", "-fw_cfg name=opt/a b,string=it's \"quoted\" $HOME", "-monitor stdio"], []),
 }
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 

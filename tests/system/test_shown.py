@@ -302,7 +302,7 @@ def test_qemus_log_is_followed(daemon):
 @pytest.mark.parametrize("args, hint", [
     ("-drive file=/etc/hostname,format=raw,if=none", "of the host's files QEMU sees only those of the VM's sections"),
     ("-daemonize", "a system call that the filter refuses"),
-    ("-nonsense", "[QEMU] has options: QEMU runs with its own root directory"),
+    ("-nonsense", "correct Args= in [QEMU]"),
 ])
 def test_raw_options_fail(daemon, args, hint):
     daemon.micro("a", extra="[QEMU]\nArgs=%s\n[Lifecycle]\nRestart=no\n" % args)

@@ -29,7 +29,7 @@ static const struct {
 	  "Could not open '/srv/a: \"}: x\".qcow2': filesystem does not support O_DIRECT", "Cache=writeback", false },
 	{ QEMU "-device {\"driver\":\"virtio-net-pci\",\"id\":\"nic-lan\"}: PCI: slot 0 in use",
 	  "nic-lan: PCI: slot 0 in use", NULL, false },
-	{ QEMU "-nonsense: invalid option", "-nonsense: invalid option", NULL, false },
+	{ QEMU "-nonsense: invalid option", "-nonsense: invalid option", "correct Args=", false },
 	{ QEMU "-device {broken: why", "-device {broken: why", NULL, false },
 	{ QEMU "-device {}", "-device {}", NULL, false },
 	{ QEMU "unsupported machine type\nUse -machine help to list supported machines\n", "unsupported machine type", NULL, false },
