@@ -44,8 +44,8 @@ static void budget_own(const struct budget *b, const struct conf_vm *c)
 	text_time_exact(time, sizeof time, c->timeout_stop_ms);
 	text_time_exact(all, sizeof all, b->d->shutdown_ms);
 	buf_printf(&reason,
-		"%s is more than all guests have together when the host goes down, %s ([Shutdown] TimeoutSec= in "
-		"vmkeep.conf): it would be killed then",
+		"%s is more than the %s that all guests together have when the host shuts down ([Shutdown] TimeoutSec= in "
+		"vmkeep.conf): the guest would be killed",
 		time, all);
 	budget_hint(c->timeout_stop_ms, "a shorter time here", &hint);
 	b->tell(b->data, &c->stop_place, "TimeoutStopSec", reason.data, hint.data);
@@ -77,8 +77,8 @@ static void budget_defaults(const struct budget *b, const char *only)
 	text_time_exact(time, sizeof time, first->timeout_stop_ms);
 	text_time_exact(all, sizeof all, b->d->shutdown_ms);
 	buf_printf(&reason,
-		"%s for all guests together, when the host goes down, is less than the %s of TimeoutStopSec= where a VM's "
-		"file does not say otherwise: %s would be killed then",
+		"%s for all guests together, when the host shuts down, is less than the %s of TimeoutStopSec= that apply "
+		"unless a VM's file says otherwise: %s would be killed",
 		all, time, names.data);
 	budget_hint(first->timeout_stop_ms, "a shorter Lifecycle.TimeoutStopSec= below [Defaults]",
 		&hint);
@@ -159,8 +159,8 @@ static void budget_chains_tell(const struct budget *b, const struct chains *c, s
 		text_time_exact(time, sizeof time, total);
 		text_time_exact(all, sizeof all, b->d->shutdown_ms);
 		buf_printf(&reason,
-			"%s may take %s when the host goes down, one after the other, and all guests together have %s "
-			"([Shutdown] TimeoutSec= in vmkeep.conf): not each would get its TimeoutStopSec=",
+			"%s may take %s, one after the other, when the host shuts down, but all guests together have %s "
+			"([Shutdown] TimeoutSec= in vmkeep.conf): not all would get their whole TimeoutStopSec=",
 			chain.data, time, all);
 		budget_hint(total, "shorter TimeoutStopSec= in their files", &hint);
 		b->tell(b->data, &place->order_place, place->after.n ? "After" : "Requires",

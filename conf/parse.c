@@ -205,7 +205,7 @@ static bool parse_is_newer(struct parse *p, const struct conf_place *place, cons
 		return false;
 	conf_problem(p->problems, place, what,
 		"this is vmkeep " VMKEEP_VERSION
-		" and does not know it; vmkeep %s does, which ran here before",
+		", which does not know it; vmkeep %s, which ran here before, does",
 		version);
 	return true;
 }

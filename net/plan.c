@@ -37,7 +37,7 @@ static const struct net_link *plan_foreign(
 static const char *plan_describe_link(char *buf, size_t len, const struct net_link *l)
 {
 	if (!l->index)
-		snprintf(buf, len, "it is kept for %.140s", l->alias);
+		snprintf(buf, len, "it is reserved for %.140s", l->alias);
 	else
 		snprintf(buf, len, "a %s%s%.140s%s", l->kind[0] ? l->kind : "network card",
 			l->alias[0] ? " called '" : "", l->alias, l->alias[0] ? "'" : "");

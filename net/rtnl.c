@@ -325,7 +325,8 @@ int rtnl_bridge(struct rtnl *r, const char *name, const uint8_t mac[ETH_ALEN], u
 	if (code < 0)
 		return code;
 	if (!l.index)
-		return err_set(e, ERR_FAILED, "bridge '%s' vanished as soon as it was made", name);
+		return err_set(
+			e, ERR_FAILED, "bridge '%s' vanished right after it was created", name);
 	*index = l.index;
 	return 0;
 }

@@ -151,7 +151,7 @@ static void agent_describe(const struct agent *a, const struct agent_call *c, st
 			"the guest agent is busy with other commands: %s was not sent", c->command);
 	else if (a->synced)
 		err_set(e, ERR_TIMEOUT,
-			"the guest agent did not finish %s within %g s, and may still do it",
+			"the guest agent did not finish %s within %g s, and may still complete it",
 			c->command, c->timeout > a->patience ? c->timeout : a->patience);
 	else
 		err_set(e, ERR_TIMEOUT, "the guest agent does not answer: %s was not sent in %g s",

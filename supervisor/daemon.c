@@ -139,7 +139,8 @@ static void daemon_on_lost(void *data, double seconds)
 {
 	struct daemon *d = data;
 
-	log_info(NULL, "%.0f s went by in which nothing could be done: they count against nobody",
+	log_info(NULL,
+		"the daemon was not running for %.0f s, which do not count toward any timeout",
 		seconds);
 	service_lives(d->service);
 	if (d->vms)
@@ -228,7 +229,7 @@ static int daemon_build(struct daemon *d, struct err *e)
 	vms_reload(d->vms, &problems);
 	boot_check(d->vms, &problems);
 	if (problems.count + problems.warnings)
-		log_warning(NULL, "problems in the configuration: %zu; vmkeep check tells them",
+		log_warning(NULL, "problems in the configuration: %zu; vmkeep check shows them",
 			problems.count + problems.warnings);
 	conf_problems_release(&problems);
 	vms_adopt(d->vms);
@@ -269,7 +270,7 @@ static void daemon_unbuild(struct daemon *d)
 
 static void daemon_on_term(struct ev_loop *ev, ev_signal *w, int revents)
 {
-	log_info(NULL, "ends; guests and networks go on");
+	log_info(NULL, "stopping; guests and networks keep running");
 	daemon_notify("STOPPING=1");
 	ev_break(ev, EVBREAK_ALL);
 }
@@ -289,8 +290,7 @@ static void daemon_on_hup(struct ev_loop *ev, ev_signal *w, int revents)
 
 	daemon_notify_reloading();
 	verbs_reload(d, &problems);
-	log_info(NULL, "configuration read again, problems: %zu",
-		problems.count + problems.warnings);
+	log_info(NULL, "configuration reloaded, problems: %zu", problems.count + problems.warnings);
 	conf_problems_release(&problems);
 	daemon_notify("READY=1");
 }

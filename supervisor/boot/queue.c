@@ -41,7 +41,7 @@ void boot_stamp_write(const struct boot *b)
 		if (!pending_is_over(&b->pending[i]))
 			buf_printf(&text, "%s\n", b->pending[i].name);
 	if (file_replace(d->dirs.run_fd, "boot", 0600, text.data, text.len, false, &e) < 0)
-		log_error(NULL, "stamp of this boot: %s", e.text);
+		log_error(NULL, "record this boot: %s", e.text);
 }
 
 bool boot_stamp_read(const struct daemon *d, struct buf *text)

@@ -56,7 +56,7 @@ static void shutdown_guest_kill(struct guest *g, struct vm *vm, const char *why)
 {
 	g->step = KILLED;
 	g->reason = xstrdup(why);
-	log_warning(g->name, "killed with the host's shutdown: %s", why);
+	log_warning(g->name, "killed at the host's shutdown: %s", why);
 	vm_kill(vm, g->all->o.who, NULL);
 	vm_wait(vm, VM_GOAL_DOWN, KILL_PATIENCE, shutdown_guest_killed, g);
 }
@@ -81,7 +81,7 @@ static void shutdown_guest_down(void *data, const struct err *e)
 		shutdown_guest_kill(g, vm,
 			e->class == ERR_GUEST_REFUSED ? "ignored the power button" : e->text);
 	else if (vm && vm->st.ending == VM_END_QUIT && g->asked > 0)
-		shutdown_guest_note(g, "killed", "had not started, or was killed");
+		shutdown_guest_note(g, "killed", "had not started yet, or was killed");
 	else
 		shutdown_guest_note(g, "stopped", vm ? vm->st.reason : "");
 }
@@ -161,7 +161,7 @@ static void shutdown_report(struct shutdown *s)
 			len += (size_t)snprintf(text + len, sizeof text - len, " %s", g->name);
 	}
 	if (s->o.progress)
-		s->o.progress(s->o.data, down, s->n, s->n > down ? text : "networks go down");
+		s->o.progress(s->o.data, down, s->n, s->n > down ? text : "taking networks down");
 }
 
 /* --- networks, last --- */

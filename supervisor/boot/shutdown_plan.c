@@ -22,11 +22,11 @@ struct order_vm shutdown_order(const struct vm *vm)
 static const char *plan_at_once(const struct vm *vm)
 {
 	if (vm->st.state == VM_BACKOFF)
-		return "is not started again";
+		return "will not be restarted";
 	if (vm->st.state == VM_QUITTING)
-		return "is ending already";
+		return "is already ending";
 	if (!vm_state_is_live(vm->st.state))
-		return "its start is broken off";
+		return "its start is cancelled";
 	if (vm_is_tombstone(vm))
 		return "has powered off: its QEMU ends";
 	if (vm->st.state == VM_PAUSED && vm->mon.io_error)

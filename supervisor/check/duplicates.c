@@ -16,7 +16,7 @@ static const struct {
 	const char *key, *hint;
 } kinds[] = {
 	[UUID] = { "UUID",
-		"take UUID= out of the copy; where a VM was renamed, remove the old file" },
+		"remove UUID= from the copy; if the VM was renamed, remove the old file" },
 	[IMAGE] = { "Path", "give each VM an image of its own, or write ReadOnly=yes in both" },
 	[MAC] = { "MACAddress", "without MACAddress= each NIC has one of its own" },
 	[ADDRESS] = { "Address", "without Address= each NIC has one of its own" },
@@ -215,7 +215,7 @@ void duplicates_find(const struct duplicates_vm *vm, size_t n, const char *image
 	qsort(pair, pairs, sizeof *pair, duplicates_by_vm);
 	for (size_t i = 0; i < pairs; i++) {
 		const struct claim *c = pair[i].claim, *o = pair[i].other;
-		_cleanup_(free_ptr) char *text = xasprintf("%s%sVM '%s' has %s too, as its %s",
+		_cleanup_(free_ptr) char *text = xasprintf("%s%sVM '%s' also has %s, as its %s",
 			c->kind == UUID ? "" : c->what, c->kind == UUID ? "" : ": ",
 			vm[o->index].conf->name, c->value, o->what);
 

@@ -42,7 +42,7 @@ void check_forgettable(struct daemon *d, const struct vms *files, struct conf_pr
 		err_set(&e, ERR_NOT_FOUND,
 			"the file of VM '%s' is gone; its identity and history are kept in %s/vms/%s",
 			f->d_name, d->dirs.state, f->d_name);
-		err_hint(&e, "put the file back, or: vmkeep forget %s", f->d_name);
+		err_hint(&e, "restore the file, or: vmkeep forget %s", f->d_name);
 		check_row(rows, NULL, NULL, "warning", &e);
 	}
 }

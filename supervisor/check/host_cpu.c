@@ -17,8 +17,7 @@ void host_cpu(const struct host_facts *f, struct host_row *row)
 	if (flag)
 		host_row(row, HOST_PASS, NULL, "%s", flag);
 	else
-		host_row(
-			row, HOST_FAIL, kvm_in_firmware, "the processor shows neither vmx nor svm");
+		host_row(row, HOST_FAIL, kvm_in_firmware, "the CPU reports neither vmx nor svm");
 }
 
 void host_kvm_device(const struct host_facts *f, struct host_row *row)
@@ -39,10 +38,10 @@ void host_kvm(const struct host_facts *f, struct host_row *row)
 		host_row(row, HOST_FAIL, f->kvm_error.hint, "%s", f->kvm_error.text);
 	else if (f->kvm_seconds > 1)
 		host_row(row, HOST_PASS, NULL,
-			"has booted 512 bytes, slowly: in %.1f s; the host is busy or a virtual machine",
+			"booted 512 bytes, but slowly: in %.1f s; the host is busy or a virtual machine",
 			f->kvm_seconds);
 	else
-		host_row(row, HOST_PASS, NULL, "has booted 512 bytes");
+		host_row(row, HOST_PASS, NULL, "booted 512 bytes");
 }
 
 void host_nested(const struct host_facts *f, struct host_row *row)
@@ -58,7 +57,7 @@ void host_nested(const struct host_facts *f, struct host_row *row)
 			host_row(row, HOST_PASS, NULL, "can use KVM themselves");
 		else
 			host_row(row, HOST_PASS, NULL,
-				"cannot use KVM themselves (options %s nested=1 in /etc/modprobe.d lets them)",
+				"cannot use KVM themselves (options %s nested=1 in /etc/modprobe.d enables it)",
 				modules[i]);
 		return;
 	}
@@ -70,7 +69,7 @@ void host_iommu(const struct host_facts *f, struct host_row *row)
 		host_row(row, HOST_PASS, NULL, "on");
 	else
 		host_row(row, HOST_WARN,
-			"only needed to hand PCI devices to guests: switch on VT-d or AMD-Vi in the firmware, and "
+			"only needed to pass PCI devices through to guests: enable VT-d or AMD-Vi in the firmware, and "
 			"intel_iommu=on on the kernel's command line",
 			"off or missing");
 }
@@ -136,8 +135,8 @@ void host_firmware(const struct host_facts *f, struct host_row *row)
 		return;
 	if (firmware_choose(&plain, machine, false, &e) < 0)
 		host_row(row, HOST_WARN,
-			"apt install ovmf; guests with Firmware=bios, the default, need none", "%s",
-			e.text);
+			"apt install ovmf; guests with Firmware=bios, the default, do not need it",
+			"%s", e.text);
 	else if (firmware_choose(&secure, machine, true, NULL) < 0)
 		host_row(row, HOST_PASS, NULL, "%s; none for SecureBoot=yes", plain->code);
 	else

@@ -130,7 +130,7 @@ static bool host_net_drops(const struct host_facts *f, struct host_row *row,
 		return false;
 	if (p->bridged && !streq(by.family, "bridge"))
 		snprintf(cure, sizeof cure,
-			"sysctl net.bridge.bridge-nf-call-iptables=0, or let them pass there");
+			"sysctl net.bridge.bridge-nf-call-iptables=0, or let them through there");
 	else
 		host_net_cure_drop(f, &by, br, streq(p->hook, "input"), cure);
 	host_row(row, HOST_FAIL, cure, "%s chain '%s' of table %s %s drops %s",
@@ -148,7 +148,7 @@ static bool host_net_no_ruleset(const struct host_facts *f, struct host_row *row
 
 void host_forward(const struct host_facts *f, struct host_row *row)
 {
-	static const char what[] = "what guests send to or get from other networks";
+	static const char what[] = "traffic between guests and other networks";
 	char out[16];
 
 	if (host_net_no_ruleset(f, row))
@@ -169,7 +169,7 @@ void host_forward(const struct host_facts *f, struct host_row *row)
 			host_net_drops(f, row, &back, br, what))
 			return;
 	}
-	host_row(row, HOST_PASS, NULL, "no foreign rule drops what guests send and get");
+	host_row(row, HOST_PASS, NULL, "no foreign rule drops guests' traffic");
 }
 
 void host_firewall_dhcp(const struct host_facts *f, struct host_row *row)
@@ -198,8 +198,8 @@ void host_iptables(const struct host_facts *f, struct host_row *row)
 		host_row(row, HOST_PASS, NULL, "no legacy iptables rules");
 	else
 		host_row(row, HOST_WARN,
-			"iptables-legacy -S FORWARD shows whether they drop what guests send",
-			"there are legacy iptables rules beside nft's, which nft does not show");
+			"iptables-legacy -S FORWARD shows whether they drop guests' traffic",
+			"there are legacy iptables rules besides nft's, which nft does not show");
 }
 
 void host_bridge_filter(const struct host_facts *f, struct host_row *row)
@@ -215,13 +215,12 @@ void host_bridge_filter(const struct host_facts *f, struct host_row *row)
 			.bridged = true,
 			.field = { { "iifname", br }, { "oifname", br }, { "ct state", "new" } } };
 
-		if (host_net_drops(
-			    f, row, &between, br, "what guests on one bridge send to each other"))
+		if (host_net_drops(f, row, &between, br, "traffic between guests on one bridge"))
 			return;
 	}
 	host_row(row, HOST_PASS, NULL,
-		on ? "meet the firewall's rules (bridge-nf-call-iptables=1), which let them pass"
-		   : "do not meet the firewall's rules");
+		on ? "pass through the firewall's rules (bridge-nf-call-iptables=1), which accept them"
+		   : "bypass the firewall's rules");
 }
 
 void host_ip_forward(const struct host_facts *f, struct host_row *row)
@@ -231,7 +230,7 @@ void host_ip_forward(const struct host_facts *f, struct host_row *row)
 	if (host_read(f, "proc/sys/net/ipv4/ip_forward", text, sizeof text) && text[0] == '1')
 		host_row(row, HOST_PASS, NULL, "on");
 	else
-		host_row(row, HOST_PASS, NULL, "off; the first network switches it on");
+		host_row(row, HOST_PASS, NULL, "off; the first network enables it");
 }
 
 /* --- ports --- */
@@ -256,10 +255,10 @@ void host_port_dns(const struct host_facts *f, struct host_row *row)
 
 	if (host_net_is_taken(f, 53, who))
 		host_row(row, HOST_WARN,
-			"let it listen on addresses of its own (listen-on, interface=), or write [DNS] Enable=no in the .network file",
-			"%s has it on all addresses: networks cannot offer DNS", who);
+			"restrict it to addresses of its own (listen-on, interface=), or write [DNS] Enable=no in the .network file",
+			"%s uses it on all addresses: networks cannot offer DNS", who);
 	else
-		host_row(row, HOST_PASS, NULL, "no program has it on all addresses");
+		host_row(row, HOST_PASS, NULL, "no program uses it on all addresses");
 }
 
 void host_port_dhcp(const struct host_facts *f, struct host_row *row)
@@ -268,10 +267,10 @@ void host_port_dhcp(const struct host_facts *f, struct host_row *row)
 
 	/* dnsmasq, ours or not, shares the port per interface */
 	if (host_net_is_taken(f, 67, who) && strncmp(who, "dnsmasq ", 8) != 0)
-		host_row(row, HOST_WARN, "let it serve interfaces of its own, or stop it",
-			"%s has it on all addresses: networks cannot offer DHCP", who);
+		host_row(row, HOST_WARN, "restrict it to interfaces of its own, or stop it",
+			"%s uses it on all addresses: networks cannot offer DHCP", who);
 	else
-		host_row(row, HOST_PASS, NULL, "free, or shared by the program that has it");
+		host_row(row, HOST_PASS, NULL, "free, or shared by the program that uses it");
 }
 
 void host_libvirt(const struct host_facts *f, struct host_row *row)

@@ -23,7 +23,7 @@ void host_cgroups(const struct host_facts *f, struct host_row *row)
 			host_row(row, HOST_PASS, NULL, "version 1");
 		else
 			host_row(row, HOST_WARN, "mount -t cgroup2 none /sys/fs/cgroup",
-				"not mounted: guests run without limits of processor, memory and I/O");
+				"not mounted: guests run without limits on CPU, memory and I/O");
 		return;
 	}
 	snprintf(padded, sizeof padded, " %s ", text);
@@ -95,7 +95,7 @@ void host_room(const struct host_facts *f, struct host_row *row)
 	text_size(room, sizeof room, f->room);
 	text_size(size, sizeof size, f->size);
 	if (f->room < f->size / SHORT)
-		host_row(row, HOST_WARN, "make room: guests whose disks cannot grow are paused",
+		host_row(row, HOST_WARN, "free space: guests whose disks cannot grow are paused",
 			"%s of %s left in '%s'", room, size, f->image_dir);
 	else
 		host_row(row, HOST_PASS, NULL, "%s of %s left in '%s'", room, size, f->image_dir);
@@ -114,7 +114,8 @@ void host_image_access(const struct host_facts *f, struct host_row *row)
 			"'%s' has mode %04o: users other than root can reach images in it, and lock those that they may read",
 			f->image_dir, f->mode);
 	else
-		host_row(row, HOST_PASS, NULL, "'%s' is open to its owner only", f->image_dir);
+		host_row(
+			row, HOST_PASS, NULL, "'%s' is accessible only to its owner", f->image_dir);
 }
 
 void host_clock_source(const struct host_facts *f, struct host_row *row)
@@ -128,7 +129,7 @@ void host_clock_source(const struct host_facts *f, struct host_row *row)
 	for (size_t i = 0; i < ARRAY_SIZE(slow); i++)
 		if (streq(text, slow[i])) {
 			host_row(row, HOST_WARN,
-				"the kernel gave up on tsc, dmesg shows why; often a BIOS upgrade fixes it",
+				"the kernel stopped using tsc, dmesg shows why; a BIOS upgrade often fixes it",
 				"%s, which is slow for host and guests", text);
 			return;
 		}
@@ -142,7 +143,7 @@ void host_time_sync(const struct host_facts *f, struct host_row *row)
 	if (adjtimex(&t) == TIME_ERROR || t.status & STA_UNSYNC)
 		host_row(row, HOST_WARN,
 			"apt install chrony, or systemctl enable --now systemd-timesyncd",
-			"no time synchronisation is running, and guests start with the host's time");
+			"no time synchronisation is running, but guests start with the host's time");
 	else
 		host_row(row, HOST_PASS, NULL, "synchronised");
 }

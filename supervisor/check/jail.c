@@ -93,8 +93,7 @@ static void jail_on_exited(struct ev_loop *ev, ev_io *w, int revents)
 	waitid(P_PIDFD, (id_t)j->jail.pidfd, &info, WEXITED | WNOHANG);
 	jail_drain(j);
 	if (!j->complete && !j->error.number)
-		err_set(&j->error, ERR_FAILED,
-			"vmkeep-jail ended before it had looked at all files");
+		err_set(&j->error, ERR_FAILED, "vmkeep-jail ended before it had checked all files");
 	jail_tell_end(j, j->error.number ? &j->error : NULL);
 	jail_free(j);
 }
@@ -106,7 +105,7 @@ static void jail_on_deadline(void *data)
 	err_set(&j->error, ERR_TIMEOUT,
 		"%s: no answer in %.0f s; vmkeep-jail, which asked, was killed",
 		j->looking ? j->looking : "its files", patience);
-	err_hint(&j->error, "is a file server down, or a disk failing?");
+	err_hint(&j->error, "is a file server down, or is a disk failing?");
 	pidfd_send_signal(j->jail.pidfd, SIGKILL, NULL, 0);
 	jail_tell_end(j, &j->error);
 }

@@ -281,7 +281,7 @@ json_t *security_report(const struct vm *vm, struct err *e)
 		file_read(AT_FDCWD, path, &l.status, NULL) < 0 ||
 		!proc_is(vm->proc.pid, vm->proc.starttime)) {
 		buf_release(&l.status);
-		err_set(e, ERR_WRONG_STATE, "is %s: there is no process to look at",
+		err_set(e, ERR_WRONG_STATE, "is %s: it has no process to inspect",
 			vm_state_name(vm->st.state));
 		return NULL;
 	}

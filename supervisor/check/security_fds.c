@@ -193,7 +193,7 @@ bool security_directories(struct look *l)
 
 	for (size_t i = 0; i < fds->n; i++)
 		if (fds->fd[i].type == S_IFDIR && fds->fd[i].file_system != fds->root) {
-			buf_printf(&l->found, "descriptor %s is one of another file system; ",
+			buf_printf(&l->found, "descriptor %s is on another file system; ",
 				fds->fd[i].number);
 			good = false;
 		}

@@ -140,14 +140,14 @@ static void space_tell(const struct check_space *s, const struct space_sum *sum,
 	struct err e = ERR_INIT;
 
 	if (unknown)
-		snprintf(also, sizeof also, "; %zu more could not be looked at", unknown);
+		snprintf(also, sizeof also, "; %zu more could not be examined", unknown);
 	err_set(&e, ERR_NO_RESOURCES,
-		"disk '%s': the images of %zu VMs on the file system of %s may together still grow by %s, and it has %s left%s",
+		"disk '%s': the images of %zu VMs on the file system of %s may together still grow by %s, but it has %s left%s",
 		sum->place->id, sum->vms, sum->place->path,
 		text_size(more, sizeof more, sum->total), text_size(left, sizeof left, sum->room),
 		also);
 	err_hint(&e,
-		"make room there, move an image, or give each directory a quota: a guest whose disk cannot grow is paused");
+		"free space there, move an image, or give each directory a quota: a guest whose disk cannot grow is paused");
 	check_row(s->rows, &sum->place->place, "Path", "warning", &e);
 }
 

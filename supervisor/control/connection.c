@@ -289,7 +289,8 @@ void connection_put_line(struct connection *c, struct line *l)
 	if (c->closed)
 		return;
 	if (c->out.len + l->len > SERVER_OUTPUT_MAX) {
-		log_debug(NULL, "control: %s does not read, closed", c->peer->who);
+		log_debug(
+			NULL, "control: %s does not read its replies: disconnected", c->peer->who);
 		connection_close(c);
 		return;
 	}
@@ -303,7 +304,7 @@ static void connection_put_too_long(struct connection *c, const json_t *message)
 	struct err e = ERR_INIT;
 
 	err_set(&e, ERR_NO_RESOURCES, "the answer is longer than %d bytes", SERVER_OUTPUT_MAX);
-	err_hint(&e, "ask for less at a time");
+	err_hint(&e, "request less at a time");
 	connection_put_error(c, &e, json_object_get(message, "id"));
 }
 

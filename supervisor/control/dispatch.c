@@ -92,7 +92,7 @@ static const char *const hint[] = {
 	[API_ROLE_VIEW] = "join group vmkeep-view (look) or vmkeep (operate), or use sudo",
 	[API_ROLE_OWNER] = "join group vmkeep, or be named by Owner= in the VM's file, or use sudo",
 	[API_ROLE_OPERATOR] = "join group vmkeep, or use sudo",
-	[API_ROLE_ROOT] = "only root may: use sudo",
+	[API_ROLE_ROOT] = "only root may do this: use sudo",
 };
 static_assert(ARRAY_SIZE(hint) == API_ROLES, "a role has no hint");
 

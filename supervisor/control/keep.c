@@ -64,8 +64,7 @@ static int keep_check_run(struct keep *k, struct err *e)
 		return lost;
 	parts = dirs_run_parts(&d->dirs, e);
 	if (lost || parts > 0) {
-		log_warning(
-			NULL, "'%s%s' was lost and is recreated", d->dirs.run, lost ? "" : "/vms");
+		log_warning(NULL, "'%s%s' was lost: recreated", d->dirs.run, lost ? "" : "/vms");
 		keep_watch_run(k);
 	}
 	k->calls->run(
@@ -78,7 +77,7 @@ static int keep_check_socket(struct keep *k, struct err *e)
 	int r = server_look(k->d->server, e);
 
 	if (r == 1)
-		log_warning(NULL, "'%s/control.sock' was lost and is bound again", k->d->dirs.run);
+		log_warning(NULL, "'%s/control.sock' was lost: bound again", k->d->dirs.run);
 	return r < 0 ? r : 0;
 }
 
@@ -88,7 +87,7 @@ static int keep_check_kept(struct keep *k, struct err *e)
 
 	if (r > 0) {
 		log_warning(NULL,
-			"'%s' or '%s' was replaced; what VMs keep there is written with their next start",
+			"'%s' or '%s' was replaced: VMs' files there are written again at their next start",
 			k->d->dirs.state, k->d->dirs.log);
 		keep_watch_kept(k);
 		k->calls->kept(k->d);

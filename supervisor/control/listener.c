@@ -65,13 +65,13 @@ static int listener_clear_path(const struct listener *l, const struct sockaddr_u
 		return err_errno(e, "make a socket");
 	/* EAGAIN: there is a listener, too busy to accept */
 	if (connect(fd, (const struct sockaddr *)a, sizeof *a) == 0 || errno == EAGAIN) {
-		err_set(e, ERR_CONFLICT, "another vmkeepd answers there");
-		return err_hint(e, "stop it first, or give this one its own --run directory");
+		err_set(e, ERR_CONFLICT, "another vmkeepd is listening there");
+		return err_hint(e, "stop it first, or start this one with another --run directory");
 	}
 	if (errno != ECONNREFUSED)
-		return err_errno(e, "try who answers there");
+		return err_errno(e, "check whether anybody is listening");
 	if (unlinkat(l->dirfd, l->name, 0) < 0)
-		return err_errno(e, "remove the socket of a daemon that is gone");
+		return err_errno(e, "remove a stale socket");
 	return 0;
 }
 

@@ -16,7 +16,7 @@ static int message_check_members(const json_t *json, struct err *e)
 		if (streq(key, "execute") || streq(key, "arguments") || streq(key, "id"))
 			continue;
 		err_set(e, ERR_USAGE, "unknown member '%.64s' in a request", key);
-		return err_hint(e, "a request has execute, arguments and id");
+		return err_hint(e, "a request has the members execute, arguments and id");
 	}
 	return 0;
 }
@@ -27,7 +27,7 @@ static int message_find_verb(struct message *m, const json_t *json, struct err *
 	const char *name = json_string_value(execute), *nearest;
 
 	if (!name) {
-		err_set(e, ERR_USAGE, "a request needs a text \"execute\"");
+		err_set(e, ERR_USAGE, "a request needs a string \"execute\"");
 		return err_hint(e, "as in {\"execute\": \"vm-list\"}");
 	}
 	m->verb = api_verb_by_execute(name);
@@ -48,12 +48,12 @@ int message_parse(struct message *m, const json_t *json, struct err *e)
 
 	*m = (struct message){ .id = json_incref(json_object_get(json, "id")) };
 	if (!json_is_object(json))
-		return err_set(e, ERR_USAGE, "a request is an object");
+		return err_set(e, ERR_USAGE, "a request must be an object");
 	if (json_dumpb(m->id, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY) > MESSAGE_ID_MAX) {
 		json_decref(m->id);
 		m->id = NULL;
-		return err_set(
-			e, ERR_USAGE, "the id of a request has at most %d bytes", MESSAGE_ID_MAX);
+		return err_set(e, ERR_USAGE, "the id of a request may have at most %d bytes",
+			MESSAGE_ID_MAX);
 	}
 	r = message_check_members(json, e);
 	if (r < 0)

@@ -84,7 +84,7 @@ struct peer *peer_new(int fd, struct err *e)
 	struct peer *p;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0) {
-		err_errno(e, "ask who connected");
+		err_errno(e, "get the peer's credentials");
 		return NULL;
 	}
 	/* returns the size needed */

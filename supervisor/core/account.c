@@ -117,7 +117,7 @@ static bool account_evict_largest(const struct account *a, const char *whose, si
 		return false;
 	err_set(&e, ERR_NO_RESOURCES, "%s hold more than %zu bytes of the daemon's memory", whose,
 		max);
-	err_hint(&e, "read what was asked for, or ask for less at a time");
+	err_hint(&e, "read the replies, or request less at a time");
 	log_debug(NULL, "control: uid %u: %s", a->uid, e.text);
 	account_evict(h, &e);
 	return gain;
@@ -236,7 +236,7 @@ int account_may_connect(struct account *a, enum api_role role, struct err *e)
 		err_set(e, ERR_NO_RESOURCES, "too many clients, %u are connected", as->clients);
 		return err_hint(e, "MaxClients= in vmkeep.conf");
 	}
-	err_set(&why, ERR_NO_RESOURCES, "too many clients: another one needs the slot");
+	err_set(&why, ERR_NO_RESOURCES, "too many clients: another client needs the slot");
 	account_evict(lesser, &why);
 	return 0;
 }

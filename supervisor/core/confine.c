@@ -72,10 +72,10 @@ static int confine_write(int sock, char *text, size_t len, const int *fds, size_
 	}
 	sent = sendmsg(sock, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (sent < 0)
-		return err_errno(e, "hand the plan to vmkeep-jail");
+		return err_errno(e, "send the plan to vmkeep-jail");
 	if ((size_t)sent < len)
 		return err_set(e, ERR_NO_RESOURCES,
-			"hand the plan to vmkeep-jail: its socket takes %zd of %zu bytes", sent,
+			"send the plan to vmkeep-jail: its socket takes %zd of %zu bytes", sent,
 			len);
 	return 0;
 }

@@ -52,7 +52,9 @@ int daemon_load_conf(struct daemon *d, struct conf_problems *p)
 		bool kept = d->conf.arena.head && !d->conf_problem;
 
 		log_error(NULL, "vmkeep.conf %s: %s",
-			kept ? "kept as it was" : "has problems, no VM is started", text);
+			kept ? "has problems, keeping the previous one"
+			     : "has problems, no VM is started",
+			text);
 		if (kept) {
 			conf_daemon_release(&fresh);
 			return -EINVAL;

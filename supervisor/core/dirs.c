@@ -154,8 +154,8 @@ static int dirs_set_aside(int dirfd, const char *name, const char *shown, struct
 	char aside[PATH_MAX];
 
 	if (aside_move(dirfd, name, aside, e) < 0)
-		return err_wrap(e, e->number, "'%s' is not what was there", shown);
-	log_warning(NULL, "'%s' is not what was there: set aside as '%s'", shown, aside);
+		return err_wrap(e, e->number, "'%s' is not the original", shown);
+	log_warning(NULL, "'%s' is not the original: set aside as '%s'", shown, aside);
 	return 0;
 }
 
@@ -224,9 +224,8 @@ static int dirs_make_way(const char *path, struct err *e)
 		return S_ISDIR(st.st_mode) ? 0 : dirs_set_aside(AT_FDCWD, path, path, e);
 	if (lstat(path, &st) < 0 || !S_ISLNK(st.st_mode))
 		return 0;
-	err_set(e, ERR_NOT_FOUND, "'%s' is a link that leads nowhere", path);
-	return err_hint(
-		e, "is what it leads to mounted? Where it is lost for good, remove the link");
+	err_set(e, ERR_NOT_FOUND, "'%s' is a dangling symbolic link", path);
+	return err_hint(e, "is its target mounted? If that is lost for good, remove the link");
 }
 
 /* Not refused, as in earlier versions: guests matter more than their logs. */
@@ -237,8 +236,8 @@ static void dirs_lock_log(const struct daemon_dirs *d)
 	/* it may be the same directory as one of the others */
 	if (dirs_lock_holder(d->log_fd) != getpid() &&
 		dirs_lock_one(d->log_fd, d->log_fd, d->log, "--log", &e) < 0)
-		log_warning(
-			NULL, "%s: logs of VMs with the same name are mixed; %s", e.text, e.hint);
+		log_warning(NULL, "%s: logs of VMs with the same name will be mixed; %s", e.text,
+			e.hint);
 }
 
 static int dirs_open_one(const char *path, mode_t mode, char **absolute, int *fd, struct err *e)

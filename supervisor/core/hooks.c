@@ -97,7 +97,7 @@ static void hooks_on_done(void *data, const struct child_result *r)
 	else if (r->status < 0)
 		snprintf(how, sizeof how, "was killed by signal %d", -r->status);
 	else if (r->status > 0)
-		snprintf(how, sizeof how, "failed with %d", r->status);
+		snprintf(how, sizeof how, "failed with status %d", r->status);
 	else
 		snprintf(how, sizeof how, "is done");
 	hooks_tell(k, r->status ? LOG_WARNING_ : LOG_INFO_, how, said, len);
@@ -209,7 +209,7 @@ static const char *hooks_objection(const char *path, mode_t type)
 	if (st.st_uid != 0)
 		return "is not owned by root";
 	if (st.st_mode & (S_IWGRP | S_IWOTH))
-		return "may be written by others than root";
+		return "is writable by users other than root";
 	return st.st_mode & S_IXUSR ? NULL : "is not executable";
 }
 

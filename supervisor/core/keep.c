@@ -171,7 +171,7 @@ int keep_main(const char *dir, const char *file, const char *len)
 	r = fd < 0 ? err_errno(&e, "open '%s'", dir) : keep_read_all(&text, &e);
 	/* EOF does not tell whether the daemon died before it had sent everything */
 	if (r == 0 && text.len != (removes ? 0 : strtoull(len, NULL, 10)))
-		r = err_set(&e, ERR_FAILED, "the text was cut short");
+		r = err_set(&e, ERR_FAILED, "the text is incomplete");
 	if (r == 0)
 		keep_set_directory_aside(fd, file);
 	if (r == 0 && !removes)

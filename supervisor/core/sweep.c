@@ -45,7 +45,7 @@ static int sweep_remove_one(int dirfd, const char *name, struct err *e)
 		else
 			r = err_errno(e, "remove '%s'", name);
 	}
-	return r < 0 ? r : err_set(e, ERR_FAILED, "remove '%s': it fills again and again", name);
+	return r < 0 ? r : err_set(e, ERR_FAILED, "remove '%s': it keeps filling up", name);
 }
 
 static int sweep_remove_in(int at, const char *name, struct err *e)

@@ -52,7 +52,7 @@ static void sweeper_done(void *data, const struct child_result *r)
 
 	s->child = NULL;
 	if (r->status != 0)
-		log_warning(NULL, "remove what is left in %s/%s: the child %s", s->daemon->dirs.run,
+		log_warning(NULL, "remove leftovers in %s/%s: the child %s", s->daemon->dirs.run,
 			place,
 			r->status == -ETIMEDOUT ? child_late(r, late)
 			: r->err_len		? r->err
@@ -80,7 +80,7 @@ static void sweeper_begin(void *data)
 		close_fd(&s->way[1]);
 		return;
 	}
-	log_warning(NULL, "remove what is left in %s: %s; it is tried again", dir, e.text);
+	log_warning(NULL, "remove leftovers in %s: %s; will be retried", dir, e.text);
 	s->more = true;
 	loop_timer_start(&s->timer, AGAIN_SECONDS);
 }

@@ -22,7 +22,7 @@ void agent_thawed(struct vm_agent *a)
 	loop_timer_stop(&a->thaw);
 	frozen_unmark(a->vm);
 	if (a->frozen)
-		log_info(a->vm->name, "file systems of the guest are thawed");
+		log_info(a->vm->name, "the guest's file systems were thawed");
 	a->frozen = a->thawing = false;
 }
 
@@ -45,7 +45,7 @@ static void agent_on_thawed(void *data, const json_t *result, const struct err *
 	}
 	a->thawing = false;
 	log_error(a->vm->name,
-		"file systems of the guest stay frozen, its agent does not thaw them: %s", e->text);
+		"the guest's file systems stay frozen: its agent does not thaw them: %s", e->text);
 }
 
 static void agent_try_thaw(struct vm_agent *a)
@@ -71,7 +71,7 @@ void agent_on_freeze(void *data, const json_t *result, const struct err *e)
 
 	a->on_frozen = NULL;
 	if (!e && a->frozen) {
-		log_info(a->vm->name, "file systems of the guest are frozen, for %.0f s at most",
+		log_info(a->vm->name, "the guest's file systems are frozen, for %.0f s at most",
 			a->hold);
 		a->thaw_at = clock_boot() + a->hold;
 		loop_timer_start(&a->thaw, a->hold);
@@ -94,7 +94,7 @@ static void agent_on_time(void *data)
 		agent_try_thaw(a);
 		return;
 	}
-	log_info(a->vm->name, "the time for which the guest was frozen is over");
+	log_info(a->vm->name, "the guest's freeze has expired: thawing");
 	agent_begin_thaw(a);
 }
 
@@ -119,7 +119,8 @@ static void agent_on_freeze_status(void *data, const json_t *result, const struc
 	a->unsure = e && e->class != ERR_GUEST_REFUSED;
 	if (a->frozen || !streq(json_string_value(result), "frozen"))
 		return;
-	log_warning(a->vm->name, "file systems of the guest are frozen, and nothing said so");
+	log_warning(
+		a->vm->name, "the guest's file systems are frozen, although no freeze is recorded");
 	if (frozen_mark(a->vm, &own) < 0)
 		log_warning(a->vm->name, "%s", own.text);
 	a->frozen = true;
@@ -176,7 +177,7 @@ static void agent_set_open(struct vm_agent *a, bool open)
 	if (open && !a->conn && agent_connect(a, &e) < 0)
 		log_warning(vm->name, "%s", e.text);
 	else
-		log_info(vm->name, "guest agent %s", open ? "is there" : "went away");
+		log_info(vm->name, "guest agent %s", open ? "connected" : "went away");
 	daemon_event(vm->daemon, "AGENT_CHANGE",
 		json_pack("{s:s, s:b}", "name", vm->name, "open", open));
 	if (open && a->frozen && (a->thawing || !loop_timer_is_active(&a->thaw)))
@@ -249,7 +250,7 @@ static void agent_attach(struct vm *vm, void **state, enum vm_attach how)
 		frozen_unmark(vm);
 		return;
 	}
-	log_warning(vm->name, "file systems of the guest were left frozen");
+	log_warning(vm->name, "the guest's file systems were left frozen");
 	a->frozen = true;
 	agent_begin_thaw(a);
 }
@@ -266,7 +267,7 @@ static void agent_end(struct vm *vm, void **state, bool ended)
 	a->frozen &= !ended;
 	if (a->frozen)
 		log_warning(vm->name,
-			"file systems of the guest are left frozen: the next daemon thaws them");
+			"the guest's file systems are left frozen: the next daemon thaws them");
 	a->open = false;
 	agent_disconnect(a);
 	loop_timer_stop(&a->thaw);

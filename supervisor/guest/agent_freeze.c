@@ -11,7 +11,7 @@ int vm_agent_freeze(struct vm *vm, double seconds, agent_reply_fn *reply, void *
 	int r;
 
 	if (a && a->frozen) {
-		err_set(e, ERR_WRONG_STATE, "its file systems are frozen already");
+		err_set(e, ERR_WRONG_STATE, "its file systems are already frozen");
 		return err_hint(e, "vmkeep guest thaw %s", vm->name);
 	}
 	if (a && a->open && vm->st.state == VM_RUNNING) {

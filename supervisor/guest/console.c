@@ -330,7 +330,7 @@ static struct port *console_find_port(const struct vm *vm, const char *serial, s
 		if (!serial || streq(c->port[i].conf->id, serial))
 			return &c->port[i];
 	if (!c)
-		err_set(e, ERR_WRONG_STATE, "is %s: it has no console now",
+		err_set(e, ERR_WRONG_STATE, "is %s: it has no console at the moment",
 			vm_state_name(vm->st.state));
 	else if (serial)
 		err_set(e, ERR_NOT_FOUND, "has no serial port '%s'", serial);

@@ -369,8 +369,7 @@ static void display_attach(struct vm *vm, void **state, enum vm_attach how)
 		return;
 	*state = xcalloc(1, sizeof(struct display_state));
 	if (!display_restore(vm, *state, &e))
-		log_warning(vm->name, "%s: it has no display until vmkeep reload finds it free",
-			e.text);
+		log_warning(vm->name, "%s: no display until vmkeep reload finds it free", e.text);
 }
 
 void displays_restore(struct vms *vms, struct conf_problems *p)

@@ -57,7 +57,7 @@ int memory_check(const struct conf_vm *c, uint64_t bytes, bool force, struct err
 	if (bytes > most) {
 		err_set(e, ERR_USAGE, "%s is more than the %s that the guest was started with",
 			asked, text_size(bound, sizeof bound, most));
-		return err_hint(e, "[Memory] Max= allows more, from the next start on");
+		return err_hint(e, "raise [Memory] Max=, which applies at the next start");
 	}
 	if (bytes >= floor)
 		return 0;
@@ -65,7 +65,7 @@ int memory_check(const struct conf_vm *c, uint64_t bytes, bool force, struct err
 		text_size(bound, sizeof bound, floor));
 	if (force)
 		return e->number;
-	return err_hint(e, "--force goes below it, down to 16M; [Memory] Min= moves it");
+	return err_hint(e, "--force goes below it, down to 16M; [Memory] Min= changes it");
 }
 
 static int memory_refused(
@@ -75,15 +75,15 @@ static int memory_refused(
 		return err_set(e, ERR_CONFLICT, "%s is under way", vm->busy);
 	for (const struct job *other = j->next; other; other = other->next)
 		if (other->ended <= 0 && streq(other->verb, j->verb) && streq(other->vm, j->vm)) {
-			err_set(e, ERR_CONFLICT, "its memory is being changed already, by job %u",
+			err_set(e, ERR_CONFLICT, "its memory is already being changed, by job %u",
 				other->id);
-			return err_hint(e, "vmkeep job cancel %u ends that", other->id);
+			return err_hint(e, "vmkeep job cancel %u cancels it", other->id);
 		}
 	if (memory_check(&vm->proc.conf, bytes, force, e) < 0)
 		return e->number;
 	if (!vm->proc.conf.balloon) {
 		err_set(e, ERR_GUEST_REFUSED, "it was started without a balloon device");
-		return err_hint(e, "[Memory] Balloon=yes gives it one, from the next start on");
+		return err_hint(e, "[Memory] Balloon=yes adds one at the next start");
 	}
 	if (vm->st.state == VM_PAUSED) {
 		err_set(e, ERR_WRONG_STATE, "is paused: a paused guest cannot change its memory");
@@ -141,7 +141,7 @@ void memory_restore(struct vm *vm)
 	if (!vm->mon.balloon_back || !vm->mon.qmp ||
 		job_running(vm->daemon, "vm-set-memory", vm->name, &n))
 		return;
-	log_warning(vm->name, "a change of its memory was cut short: it goes back to %s",
+	log_warning(vm->name, "a change of its memory was interrupted: reverting it to %s",
 		text_size(size, sizeof size, (uint64_t)vm->mon.balloon_back));
 	memory_go_back(vm);
 }
@@ -188,7 +188,7 @@ static void memory_give_up(struct balloon *b, bool has_driver)
 	text_size(target, sizeof target, b->target);
 	text_size(actual, sizeof actual, b->actual);
 	if (has_driver) {
-		err_set(&e, ERR_GUEST_REFUSED, "the guest has %s and did not get to %s within %g s",
+		err_set(&e, ERR_GUEST_REFUSED, "the guest has %s and did not reach %s within %g s",
 			actual, target, b->timeout);
 		err_hint(&e, "it keeps that size; --timeout allows more time");
 	} else {
@@ -274,8 +274,8 @@ static struct err memory_nonsense_of(const json_t *result)
 	_cleanup_(free_ptr) char *text =
 		json_dumps(json_object_get(result, "actual"), JSON_ENCODE_ANY);
 
-	err_set(&e, ERR_QEMU_FAILED,
-		"its QEMU says that the guest has %.40s bytes, which cannot be", text ? text : "?");
+	err_set(&e, ERR_QEMU_FAILED, "QEMU reports an impossible memory size: %.40s bytes",
+		text ? text : "?");
 	return e;
 }
 
@@ -355,7 +355,7 @@ static int memory_on_cancel(void *data, struct err *refused)
 	struct balloon *b = data;
 	struct err e = ERR_INIT;
 
-	err_set(&e, ERR_FAILED, "cancelled; the guest goes back to what it had");
+	err_set(&e, ERR_FAILED, "cancelled; the guest's memory goes back to its previous size");
 	memory_finish(b, &e);
 	return 0;
 }

@@ -88,7 +88,7 @@ static void notify_attach(struct vm *vm, void **state, enum vm_attach how)
 	n = *state = xcalloc(1, sizeof *n);
 	n->vm = vm;
 	n->spool = (struct spool){
-		.kind = &notify_kind, .data = n, .name = "what the guest says of itself"
+		.kind = &notify_kind, .data = n, .name = "status that the guest reports"
 	};
 	if (output_read(vm, &n->spool, notify_file, &e) < 0)
 		log_warning(vm->name, "%s: %s", n->spool.name, e.text);

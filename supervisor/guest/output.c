@@ -56,7 +56,7 @@ static int output_mount(struct vm *vm, struct err *e)
 	if (mount("vmkeep-out", where, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC,
 		    "size=" BOUND ",nr_inodes=64,mode=700") < 0)
 		log_warning(
-			vm->name, "its output has no bound: mount a tmpfs: %s", strerror(errno));
+			vm->name, "its output is not limited: mount a tmpfs: %s", strerror(errno));
 	return 0;
 }
 

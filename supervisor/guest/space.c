@@ -80,8 +80,8 @@ static void space_timer(void *data)
 	} else {
 		space_enter(s, SPACE_IDLE, 0);
 		s->tries = 0;
-		log_info(s->vm->name, "runs again: there is space");
-		vm_history(s->vm, "resumed", "policy", "there is space again");
+		log_info(s->vm->name, "running again: space has been freed");
+		vm_history(s->vm, "resumed", "policy", "space has been freed");
 	}
 }
 

@@ -20,7 +20,7 @@ static int vsock_open(struct err *e)
 	if (errno != ENOENT && errno != ENODEV && errno != ENXIO)
 		return err_errno(e, "vsock: open '%s'", vsock_device);
 	err_set(e, ERR_NO_RESOURCES, "vsock: this host has no %s", vsock_device);
-	return err_hint(e, "modprobe vhost_vsock, or take [VSock] CID= out");
+	return err_hint(e, "modprobe vhost_vsock, or remove CID= from [VSock]");
 }
 
 static int vsock_check(

@@ -105,7 +105,7 @@ int kvm_judge(const struct kvm_seen *s, struct err *e)
 	}
 	if (absent) {
 		err_set(e, ERR_NO_RESOURCES,
-			"there is no '/dev/kvm', because the processor shows neither vmx nor svm");
+			"there is no '/dev/kvm', because the CPU reports neither vmx nor svm");
 		return err_hint(e, "%s", kvm_in_firmware);
 	}
 	err_set(e, ERR_NO_RESOURCES, "open '/dev/kvm': %s", strerror(s->error));

@@ -78,7 +78,7 @@ void space_check(const struct jail *j, jail_warn *warn)
 		if (sum[i].g.room >= sum[i].g.bytes)
 			continue;
 		err_set(&e, ERR_NO_RESOURCES,
-			"%s: %s may still grow by %s, and its file system has %s left", f->what,
+			"%s: %s may still grow by %s, but its file system has %s left", f->what,
 			f->shown_path, text_size(more, sizeof more, sum[i].g.bytes),
 			text_size(left, sizeof left, sum[i].g.room));
 		err_hint(&e,

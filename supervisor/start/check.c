@@ -78,7 +78,7 @@ int start_check_memory(struct start_check *c)
 		check_error(c, NULL, &e);
 	else if (conf->memory > m.available)
 		check_warning(c, "Memory",
-			"more than what is available now: parts of the guest would go to swap",
+			"more than is available now: parts of the guest would be swapped out",
 			"stop other guests, or write a smaller Memory=");
 	return STEP_DONE;
 }
@@ -106,13 +106,14 @@ static void check_machine(const struct start_check *c)
 	/* an unknown one is refused with the command line */
 	if (argv_machine(c->probe, &c->vm->proc.conf, &c->vm->identity, &machine, &e) == 0 &&
 		probe_machine_is_deprecated(c->probe, machine)) {
-		snprintf(text, sizeof text, "'%s' will be gone from a later QEMU", machine);
+		snprintf(text, sizeof text, "'%s' will be removed from a later QEMU", machine);
 		check_warning(c, "Machine", text,
-			"write a newer one; guests like Windows may want to be activated again");
+			"write a newer one; guests such as Windows may need to be activated again");
 	}
 	if (strncmp(c->probe->binary, "/usr/", 5) != 0) {
 		err_clear(&e);
-		err_set(&e, ERR_QEMU_FAILED, "'%s' is not below /usr, all that guests see",
+		err_set(&e, ERR_QEMU_FAILED,
+			"'%s' is not below /usr, the only part of the host that guests see",
 			c->probe->binary);
 		err_hint(&e, "install QEMU below /usr");
 		check_error(c, "Binary", &e);
@@ -333,7 +334,7 @@ static void check_tell_trial(const struct start_check *c, const struct child_res
 	free_ptr(&why);
 	if (r->status == -ETIMEDOUT) {
 		_cleanup_(free_ptr) char *text =
-			xasprintf("QEMU could not be tried: it %s", child_late(r, late));
+			xasprintf("the trial run of QEMU failed: it %s", child_late(r, late));
 
 		check_warning(c, NULL, text, "is the host very busy?");
 	} else if (r->status != 0) {

@@ -18,7 +18,7 @@ static int snapshot_refuse(const struct vm *vm, const struct snapshot_op *op, st
 	/* its disks were taken from the VM file, which may have changed since the start */
 	if (!lists && vm_state_has_process(vm->st.state) && vm->proc.conf_lost) {
 		err_set(e, ERR_WRONG_STATE,
-			"which disks it runs with is no longer known: its run record was lost");
+			"its run record was lost, so the disks that it runs with are not known");
 		return err_hint(e, "shut it down first");
 	}
 	if (!lists && vm->busy) {
@@ -82,7 +82,7 @@ static void snapshot_begin(struct snapshot_op *op, struct vm *vm, const char *na
 	snprintf(op->id, sizeof op->id, "%s", id);
 	op->typed = snapshot_typed(op->name, op->id);
 	if (strlen(name) >= sizeof op->name || strlen(id) >= sizeof op->id)
-		err_set(&e, ERR_USAGE, "the name of a snapshot has at most 255 bytes");
+		err_set(&e, ERR_USAGE, "the name of a snapshot may have at most 255 bytes");
 	else
 		snapshot_refuse(vm, op, &e);
 	if (e.number) {

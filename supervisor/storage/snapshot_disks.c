@@ -84,12 +84,13 @@ int snapshot_disk_take(struct snapshot_disk *d, const json_t *image, struct err 
 	d->snapshots = NULL;
 	disks_take_bitmaps(d, json_object_get(specific, "bitmaps"));
 	if (!json_is_object(image) || (list && !json_is_array(list)))
-		return err_set(e, ERR_FAILED, "disk '%s': what it holds could not be read", d->id);
+		return err_set(e, ERR_FAILED, "disk '%s': its contents could not be read", d->id);
 	if (json_array_size(list) > SNAPSHOTS_MAX) {
 		err_set(e, ERR_FAILED, "disk '%s': its header lists %zu snapshots, more than %d",
 			d->id, json_array_size(list), SNAPSHOTS_MAX);
-		return err_hint(e, "the header is hostile or damaged; qemu-img convert copies what "
-				   "the disk holds now");
+		return err_hint(e,
+			"the header is hostile or damaged; qemu-img convert copies the disk's "
+			"current contents");
 	}
 	d->snapshots = list ? json_incref(list) : json_array();
 	return 0;
@@ -268,7 +269,7 @@ int snapshot_check_disks(const struct snapshot_disks *s, struct err *e)
 {
 	if (s->n == 0)
 		return err_set(e, ERR_INVALID_CONFIG,
-			"it has no disk that is written, so nothing can hold a snapshot");
+			"it has no writable disk, so there is nothing to hold a snapshot");
 	for (size_t i = 0; i < s->n; i++)
 		if (!s->disk[i].qcow2) {
 			err_set(e, ERR_INVALID_CONFIG,
@@ -289,11 +290,11 @@ static int disks_refuse_bitmaps(const struct snapshot_disk *d, struct err *e)
 	size_t others = json_array_size(d->bitmaps) - 1;
 
 	err_set(e, ERR_CONFLICT,
-		"disk '%s' has the dirty bitmap '%s'%s: QEMU reverts no disk that has "
+		"disk '%s' has the dirty bitmap '%s'%s: QEMU does not revert a disk that has "
 		"one",
 		d->id, safe, others ? ", and others" : "");
 	return err_hint(e,
-		"backup tools make them; with the VM off, qemu-img bitmap --remove %s %s drops it, and "
+		"backup tools create them; with the VM off, qemu-img bitmap --remove %s %s removes it, and "
 		"the next backup is a full one",
 		path, word);
 }
@@ -310,9 +311,8 @@ int snapshot_check_free(const struct snapshot_disks *s, const char *name, struct
 {
 	for (size_t i = 0; i < s->n; i++)
 		if (snapshot_find(&s->disk[i], name))
-			return err_set(e, ERR_CONFLICT,
-				"there is a snapshot '%s' already, on disk '%s'", name,
-				s->disk[i].id);
+			return err_set(e, ERR_CONFLICT, "snapshot '%s' already exists on disk '%s'",
+				name, s->disk[i].id);
 	return 0;
 }
 
@@ -330,7 +330,7 @@ int snapshot_check_there(
 	if (!all || !without)
 		return 0;
 	err_set(e, ERR_CONFLICT,
-		"snapshot '%s' is on disk '%s' but not on '%s': they would not fit together", name,
+		"snapshot '%s' is on disk '%s' but not on '%s': the disks would not match", name,
 		with, without);
 	return err_hint(e,
 		"if disk '%s' is newer, take it out of the VM's file for the revert; vmkeep snapshot "

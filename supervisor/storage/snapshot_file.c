@@ -55,10 +55,10 @@ static void file_explain(const struct snapshot_disk *d, const struct child_resul
 	if (jail)
 		err_copy(e, jail);
 	else if (r->status == -ETIMEDOUT)
-		err_set(e, ERR_TIMEOUT, "disk '%s': qemu-img %s: does '%s' hang?", d->id,
-			child_late(r, late), d->path);
+		err_set(e, ERR_TIMEOUT, "disk '%s': qemu-img %s: is the storage of '%s' hanging?",
+			d->id, child_late(r, late), d->path);
 	else if (r->status < 0)
-		err_set(e, ERR_FAILED, "disk '%s': qemu-img was ended: %s", d->id,
+		err_set(e, ERR_FAILED, "disk '%s': qemu-img was killed: %s", d->id,
 			strsignal(-r->status));
 	else if (strstr(r->err, " lock"))
 		err_set(e, ERR_CONFLICT, "disk '%s' is in use by another process: %s", d->id,
@@ -117,7 +117,7 @@ static int file_run(struct snapshot_op *op, const char *flag, confined_fn *done,
 static bool file_is_cancelled(const struct snapshot_op *op, struct err *e)
 {
 	if (op->cancelled)
-		err_set(e, ERR_FAILED, "cancelled, and nothing is changed");
+		err_set(e, ERR_FAILED, "cancelled, nothing was changed");
 	return op->cancelled;
 }
 
@@ -137,8 +137,8 @@ static void file_on_info(void *data, const struct child_result *r, const struct 
 		err_set(&e, ERR_FAILED,
 			"disk '%s': its header holds more than %d bytes of snapshots", d->id,
 			INFO_MAX);
-		err_hint(&e, "the header is hostile or damaged; qemu-img convert copies what the "
-			     "disk holds now");
+		err_hint(&e, "the header is hostile or damaged; qemu-img convert copies the disk's "
+			     "current contents");
 	} else if (!e.number) {
 		info = json_loadb(r->out, r->out_len, 0, NULL);
 		snapshot_disk_take(d, info, &e);
@@ -209,7 +209,7 @@ static void file_boot(struct snapshot_op *op, struct vm *vm)
 
 	op->running = snapshot_record_running(op->record);
 	op->booted = true;
-	job_progress(op->job, 0, 0, "starts it, paused");
+	job_progress(op->job, 0, 0, "starting it, paused");
 	if (r < 0 || vm_start_for(vm, op->job->who, &e) < 0)
 		snapshot_end(op, NULL, &e);
 	else
@@ -267,7 +267,7 @@ static void file_act_failed(struct snapshot_op *op, const struct err *e)
 	err_copy(&op->error, e);
 	if (op->verb == SNAPSHOT_REVERT)
 		err_hint(&op->error,
-			"some disks may be those of the snapshot already, and it does not start: "
+			"some disks may already be reverted, and the VM does not start: "
 			"vmkeep snapshot revert %s %s again when this is fixed",
 			op->vm, op->typed);
 	if (op->verb == SNAPSHOT_CREATE)
@@ -295,7 +295,7 @@ static void file_act_killed(struct snapshot_op *op, struct err *e)
 	op->killed_at = op->at;
 	op->at++;
 	if (op->cancelled)
-		err_set(e, ERR_FAILED, "cancelled, and what was made is removed");
+		err_set(e, ERR_FAILED, "cancelled, and what had been created was removed");
 	file_act_failed(op, e);
 }
 

@@ -91,8 +91,8 @@ static int live_take_jobs(struct snapshot_op *op, const json_t *jobs, struct err
 			streq(json_string_value(json_object_get(job, "type")), "snapshot-load")) {
 			op->booted =
 				!op->listed; /* treat it as a process that was started for a load */
-			return err_set(e, ERR_FAILED,
-				"its last revert failed half way, its guest is ended");
+			return err_set(
+				e, ERR_FAILED, "its last revert failed halfway: ending its guest");
 		}
 		if (op->listed)
 			continue;
@@ -114,7 +114,8 @@ static int live_take_status(struct snapshot_op *op, const json_t *result, struct
 			return 0;
 	if (op->verb == SNAPSHOT_DELETE)
 		return 0;
-	err_set(e, ERR_WRONG_STATE, "QEMU says of the guest: %s", status ? status : "nothing");
+	err_set(e, ERR_WRONG_STATE, "QEMU reports the guest's state as %s",
+		status ? status : "nothing");
 	return err_hint(e, "stop or kill it first; only its disks can be saved and reverted");
 }
 
@@ -129,7 +130,7 @@ static int live_take_blockers(struct snapshot_op *op, const json_t *result, stru
 		return 0;
 	err_set(e, ERR_INVALID_CONFIG, "the guest's memory can neither be saved nor loaded: %.200s",
 		first ? first : "QEMU does not say why");
-	return err_hint(e, "with the VM off, snapshots hold its disks alone");
+	return err_hint(e, "with the VM off, a snapshot holds its disks only");
 }
 
 static int live_take_version(struct snapshot_op *op, const json_t *result, struct err *e)
@@ -268,7 +269,7 @@ static void live_load_failed(struct snapshot_op *op, const struct err *e)
 
 	/* if the monitor is gone we cannot know how much was loaded: it must not resume either */
 	err_set(&own, ERR_FAILED,
-		"it could not be loaded: %s; the guest was ended, for half of it was loaded",
+		"it could not be loaded: %s; the guest was killed, because it was only half loaded",
 		e->text);
 	err_hint(&own,
 		"vmkeep log %s qemu shows what QEMU missed; vmkeep snapshot revert %s %s --disks-only "
@@ -278,7 +279,7 @@ static void live_load_failed(struct snapshot_op *op, const struct err *e)
 		op->q = NULL;
 	if (!snapshot_vm(op)) {
 		/* the daemon is stopping, or the process has exited */
-		err_set(&own, ERR_FAILED, "it was cut short: %s", e->text);
+		err_set(&own, ERR_FAILED, "it was interrupted: %s", e->text);
 		err_hint(&own, "vmkeep list shows its state");
 	}
 	live_end_process(op, &own);

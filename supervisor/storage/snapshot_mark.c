@@ -69,13 +69,15 @@ int snapshot_cancel(void *data, struct err *e)
 	struct snapshot_op *op = data;
 
 	if (op->q || op->booted) {
-		err_set(e, ERR_WRONG_STATE, "QEMU is at it, and hears nothing before it is done");
-		return err_hint(e, "vmkeep kill %s ends the guest, with its disks as they are then",
+		err_set(e, ERR_WRONG_STATE,
+			"QEMU is working on it, and accepts no commands until it is done");
+		return err_hint(e,
+			"vmkeep kill %s ends the guest, and leaves its disks as they are at that moment",
 			op->vm);
 	}
 	if (op->acting && op->verb != SNAPSHOT_CREATE)
 		return err_set(e, ERR_WRONG_STATE,
-			"disk '%s' is being changed: what was begun will be completed",
+			"disk '%s' is being changed, and that will be completed",
 			op->disks.disk[op->at < op->disks.n ? op->at : op->disks.n - 1].id);
 	op->cancelled = true;
 	if (op->tool && !op->error.number)

@@ -73,7 +73,7 @@ static int names_refuse_doubled(const struct snapshot_disk *d, const char *name,
 	json_array_foreach (d->snapshots, i, snapshot)
 		if (names_is(d, snapshot, name))
 			buf_printf(&ids, "%s%s", ids.len ? ", " : "", snapshot_id(snapshot));
-	err_set(e, ERR_CONFLICT, "disk '%s' has %zu snapshots that are called '%s'", d->id,
+	err_set(e, ERR_CONFLICT, "disk '%s' has %zu snapshots called '%s'", d->id,
 		names_count(d, name), name);
 	return err_hint(e, "say which one with --id: %s", ids.data ? ids.data : "");
 }
@@ -119,14 +119,14 @@ static int names_check_disk(const struct snapshot_disk *d, const char *name, enu
 			d->id, id);
 	if (way != SNAPSHOT_BY_ID && !names_is_known(real)) {
 		err_set(e, ERR_CONFLICT, "the name of '%s' on disk '%s' is not UTF-8", name, d->id);
-		return err_hint(
-			e, "qemu-img convert copies what the disk holds now, without snapshots");
+		return err_hint(e,
+			"qemu-img convert copies the disk's current contents, without snapshots");
 	}
 	if (way != SNAPSHOT_BY_ID && names_first(d, "name", real) != meant) {
 		err_set(e, ERR_CONFLICT,
-			"QEMU finds only the first of the snapshots that are called '%s', on disk '%s'",
-			name, d->id);
-		return err_hint(e, "that one has to be deleted first: --id %s",
+			"QEMU finds only the first of the snapshots called '%s' on disk '%s'", name,
+			d->id);
+		return err_hint(e, "delete the first one first: --id %s",
 			snapshot_id(names_first(d, "name", real)));
 	}
 	if (way == SNAPSHOT_BY_TAG && by_id && by_id != meant) {

@@ -10,12 +10,12 @@ static const char *plan_guest(const struct snapshot_op *op, enum vm_state *after
 
 	*after = VM_STOPPED;
 	if (!op->q && !snapshot_op_memory(op))
-		return op->disks_only ? "stays off; its memory of then is not loaded"
-				      : "stays off, for the snapshot holds disks only";
+		return op->disks_only ? "stays off; the saved memory is not loaded"
+				      : "stays off, because the snapshot holds disks only";
 	*after = runs ? VM_RUNNING : VM_PAUSED;
 	if (op->q)
 		return "is paused while its memory is read; everything since the snapshot is lost";
-	return "is started, and continues from then";
+	return "is started, and continues from the snapshot";
 }
 
 json_t *snapshot_plan(const struct snapshot_op *op, const struct vm *vm)

@@ -158,7 +158,8 @@ int snapshot_record_check(const json_t *record, const struct snapshot_machine *m
 	if (!changes.n)
 		return 0;
 	return err_set(e, ERR_CONFLICT,
-		"the machine changed since, and the memory saved would not fit: %s", changes.text);
+		"the machine has changed since, so the saved memory would not fit: %s",
+		changes.text);
 }
 
 /* --- file --- */

@@ -101,8 +101,7 @@ void verb_cat(struct vm *vm, struct request *r)
 	if (request_bool(r, "effective", false))
 		verb_conf_effective(vm, &text, &e);
 	else if (vm->file.orphan && vm->proc.conf_lost)
-		err_set(&e, ERR_NOT_FOUND,
-			"its file is gone, and what it was started with is no longer known");
+		err_set(&e, ERR_NOT_FOUND, "its file is gone, and its run record was lost");
 	else if (vm->file.orphan)
 		conf_vm_dump(&vm->proc.conf, false, &text);
 	else
@@ -161,8 +160,8 @@ void verb_diff(struct vm *vm, struct request *r)
 
 	if (vm_state_has_process(vm->st.state) && vm->proc.conf_lost) {
 		err_set(&e, ERR_WRONG_STATE,
-			"runs with what is no longer known: its run record was lost");
-		err_hint(&e, "it is known again after its next start");
+			"its run record was lost, so the configuration that it runs with is not known");
+		err_hint(&e, "the next start records it again");
 		request_error(r, &e);
 		return;
 	}

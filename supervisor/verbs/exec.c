@@ -70,7 +70,7 @@ static void verb_exec_on_status(void *data, const json_t *result, const struct e
 			"not done within %.0f s: it is still running in the guest, as process "
 			"%" JSON_INTEGER_FORMAT,
 			x->timeout, x->pid);
-		err_hint(&late, "--timeout gives it longer");
+		err_hint(&late, "--timeout gives it more time");
 		verb_exec_finish(x, NULL, &late);
 	} else {
 		verb_exec_look_again(x);

@@ -384,10 +384,10 @@ void verb_guest_command(struct vm *vm, struct request *r)
 	struct err e = ERR_INIT;
 
 	if (!execute)
-		err_set(&e, ERR_USAGE, "not an agent's command: it has no \"execute\"");
+		err_set(&e, ERR_USAGE, "not a guest agent command: it has no \"execute\"");
 	for (size_t i = 0; execute && i < ARRAY_SIZE(ours); i++)
 		if (strncmp(execute, ours[i].prefix, strlen(ours[i].prefix)) == 0) {
-			err_set(&e, ERR_USAGE, "%s is not sent by hand", ours[i].prefix);
+			err_set(&e, ERR_USAGE, "%s cannot be sent by hand", ours[i].prefix);
 			err_hint(&e, "%s %s", ours[i].instead, vm->name);
 		}
 	if (e.number)

@@ -47,7 +47,7 @@ static void press_settled(void *data, const struct err *e)
 	}
 	err_set(&own, ERR_FAILED, "stopped again: %s", p->vm->st.reason);
 	err_hint(&own,
-		"the cause remains; where space ran out, the guest continues by itself once there is some");
+		"the cause remains; if space ran out, the guest continues by itself once space is freed");
 	press_end(p, &own);
 }
 

@@ -31,8 +31,8 @@ static int reboot_refused(const struct conf_problems *p, struct err *e)
 	err_set(e, ERR_INVALID_CONFIG, "would not start again: %s", text.data);
 	if (n > 1)
 		err_wrap(e, 0, "%zu problems, the first", n);
-	return err_hint(
-		e, "it is left running; vmkeep check tells all, and stop and start do not ask");
+	return err_hint(e,
+		"it was left running; vmkeep check shows all problems; stop and start skip this check");
 }
 
 static void reboot_checked(struct daemon *d, struct request *r, const struct conf_problems *p)
@@ -63,7 +63,7 @@ void verb_reboot(struct vm *vm, struct request *r)
 		return;
 	if (vm_may_start(vm, true, &e) < 0) {
 		err_wrap(&e, 0, "would not start again");
-		err_hint(&e, "it is left running");
+		err_hint(&e, "it was left running");
 		request_error(r, &e);
 		return;
 	}

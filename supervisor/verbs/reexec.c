@@ -91,8 +91,8 @@ static void verb_reexec_look(void *data)
 	if (!wait) {
 		/* new connections wait for the new daemon */
 		server_pause(x->daemon->server);
-		log_info(NULL, "runs '%s' in its place (%s), by %s", x->daemon->program, x->version,
-			request_who(x->r));
+		log_info(NULL, "replacing this daemon with '%s' (%s), requested by %s",
+			x->daemon->program, x->version, request_who(x->r));
 		request_on_gone(x->r, NULL, NULL);
 		request_return(
 			x->r, json_pack("{s:s, s:i}", "version", x->version, "pid", (int)getpid()));

@@ -25,7 +25,7 @@ static void reload_image_dir(
 
 	if (!streq(wish, d->image_dir))
 		conf_problem(p, &(struct conf_place){ .file = "vmkeep.conf" }, "ImageDir",
-			"is '%s' now, and '%s' until the daemon is restarted, which no guest notices",
+			"is now '%s', but stays '%s' until the daemon is restarted, which does not affect guests",
 			wish, d->image_dir);
 }
 

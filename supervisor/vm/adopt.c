@@ -41,7 +41,7 @@ static void adopt_end_servant(struct vm *vm)
 	_cleanup_(free_ptr) char *serves = xstrdup(vm->st.serves);
 
 	vm->st.want = VM_WANT_STOPPED;
-	log_warning(vm->name, "was started for %s, which was cut short: ended", serves);
+	log_warning(vm->name, "was started for %s, which was interrupted: ending it", serves);
 	vm_history(vm, "kill", NULL, serves);
 	vm_event(vm, VM_EV_KILL, "killed");
 }
@@ -91,7 +91,7 @@ static void adopt_explain_end(struct vm *vm, const struct record_process *p)
 		/* Enable= decides whether it starts at boot */
 		vm->st.want = VM_WANT_STOPPED;
 		vm->st.ending = VM_END_HOST_DOWN;
-		log_info(vm->name, "was running when the host went down");
+		log_info(vm->name, "was running when the host shut down");
 	} else if (vm->proc.quit_sent || p->early) {
 		/* an interrupted start is repeated, with no requester left */
 		vm->st.by_policy |= p->early;
@@ -128,12 +128,13 @@ static bool adopt_newer(struct vm *vm, const struct record_process *p, const str
 	const struct record_process process = {
 		.pid = p->pid, .starttime = p->starttime, .same_boot = true
 	};
-	_cleanup_(free_ptr) char *why = xasprintf("%s: this one can only kill it", e->text);
+	_cleanup_(free_ptr) char *why = xasprintf("%s: this version can only kill it", e->text);
 
 	close_fd(&vm->proc.run_fd);
 	if (!adopt_process(vm, &process))
 		return false;
-	log_error(vm->name, "%s, and its process %d runs: left alone", e->text, (int)vm->proc.pid);
+	log_error(vm->name, "%s, and its process %d is running: left alone", e->text,
+		(int)vm->proc.pid);
 	lost_unknown(vm);
 	vm->st.ending = VM_END_NONE;
 	vm_watch_process(vm);
@@ -150,7 +151,7 @@ static bool adopt_newer(struct vm *vm, const struct record_process *p, const str
  * start nothing beside it. */
 static void adopt_hold(struct vm *vm, const struct record_process *p, const struct err *e)
 {
-	vm->held.why = xasprintf("%s, and its process %d runs", e->text, (int)p->pid);
+	vm->held.why = xasprintf("%s, and its process %d is running", e->text, (int)p->pid);
 	vm->held.pid = p->pid;
 	vm->held.starttime = p->starttime;
 	vm->st.ending = VM_END_NONE;
@@ -169,8 +170,8 @@ static void adopt_lost(struct vm *vm, const struct found_process *p)
 
 	if (vm_run_dir(vm, &e) < 0)
 		log_error(vm->name, "%s", e.text);
-	log_error(
-		vm->name, "its run record is lost, and its process %d runs: adopted", (int)p->pid);
+	log_error(vm->name, "its run record is lost, but its process %d is running: adopted",
+		(int)p->pid);
 	vm->proc.pid = p->pid;
 	vm->proc.starttime = p->starttime;
 	lost_record(vm);
@@ -352,8 +353,7 @@ static void adopt_found(struct adopt *a)
 			continue;
 		vm = vms_add(a->vms, p->owner);
 		if (vm_state_has_process(vm->st.state) || vm->held.why) {
-			log_error(vm->name, "has a second process %d, which is left alone",
-				(int)p->pid);
+			log_error(vm->name, "has a second process %d: left alone", (int)p->pid);
 			continue;
 		}
 		vm->file.orphan = !vm->file.stamp;

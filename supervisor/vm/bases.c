@@ -37,7 +37,7 @@ static int bases_check_disk(const struct vm *vm, const struct conf_disk *d, stru
 		if (!on || uuid_file_is_gone(other))
 			continue;
 		err_set(e, ERR_CONFLICT,
-			"disk '%s': %s is a base of VM '%s', disk '%s': what is written to it ruins that disk",
+			"disk '%s': %s is a base of VM '%s', disk '%s': writing to it ruins that disk",
 			d->id, path, other->name, on->id);
 		return err_hint(e, "write ReadOnly=yes, or give this VM a copy of the image");
 	}

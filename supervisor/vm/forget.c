@@ -23,7 +23,7 @@ static int forget_file(const struct daemon *d, const char *name, struct err *e)
 	if (!left)
 		return 0;
 	err_set(e, ERR_WRONG_STATE, "'%s' is there", left);
-	return err_hint(e, "forget is for VMs whose file is gone: remove it first");
+	return err_hint(e, "forget is for VMs whose file is gone: remove the file first");
 }
 
 static int forget_process(const struct vm *vm, const struct identity *id, struct err *e)

@@ -137,7 +137,7 @@ void found_choose(struct found *f)
 		/* usually of another vmkeepd */
 		if (verdict == WHOSE_NOBODYS)
 			log_debug(vms_find(f->vms, p->is.name) ? p->is.name : NULL,
-				"process %d has a guest's uid (%u), and no VM has that: left alone",
+				"process %d has a guest's uid (%u), but no VM has it: left alone",
 				(int)p->pid, p->is.uid);
 	}
 }

@@ -117,7 +117,7 @@ static void lost_assume(struct vm *vm)
 
 	if (r < 0)
 		log_warning(vm->name, "%s", e.text);
-	log_warning(vm->name, "what it was started with is no longer known");
+	log_warning(vm->name, "the configuration that it runs with is not known");
 }
 
 void lost_unknown(struct vm *vm)

@@ -96,7 +96,7 @@ void vm_connect_monitor(struct vm *vm)
 		vm->mon.qmp = qmp_new(vm->daemon->loop.ev, fd, patience, &vm_qmp_handlers, vm);
 	} else if (vm->st.state != VM_GREETING) {
 		/* losing the monitor never kills a guest */
-		err_wrap(&e, 0, "its monitor cannot be reached, only vmkeep kill ends it");
+		err_wrap(&e, 0, "its monitor cannot be reached, so only vmkeep kill can end it");
 		vm_health(vm, false, e.text);
 		vm_reconnect(vm, VM_RECONNECT_SECONDS);
 	}

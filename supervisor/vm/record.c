@@ -112,7 +112,7 @@ static int record_parse(struct vm *vm, struct record_process *p, const json_t *d
 		return err_set(e, ERR_FAILED, "run record is damaged");
 	/* whatever still has the known form, so that its taps are not treated as strays */
 	vm_nics_read(vm, json_object_get(doc, "nics"));
-	return err_set(e, ERR_FAILED, "run record is of a newer vmkeep (version %lld)",
+	return err_set(e, ERR_FAILED, "run record was written by a newer vmkeep (version %lld)",
 		(long long)version);
 }
 

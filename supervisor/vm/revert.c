@@ -74,8 +74,8 @@ int vm_revert_check(const struct vm *vm, struct err *e)
 		err_set(e, ERR_WRONG_STATE,
 			"a revert did not finish, and its mark revert.json is damaged");
 		return err_hint(e,
-			"vmkeep snapshot revert %s SNAPSHOT finishes it, to any that vmkeep snapshot list "
-			"%s tells",
+			"vmkeep snapshot revert %s SNAPSHOT finishes it, with any snapshot that vmkeep "
+			"snapshot list %s shows",
 			vm->name, vm->name);
 	}
 	err_set(e, ERR_WRONG_STATE, "revert to '%s' did not finish%s%s%s", r->snapshot,
@@ -180,7 +180,7 @@ void vm_revert_again(struct vm *vm)
 	if (revert_read_mark(dir, &there) && streq(there.snapshot, known->snapshot) &&
 		streq(there.id, known->id) && streq(there.disk, known->disk))
 		return;
-	log_warning(vm->name, "the mark of its revert was lost or damaged, and is rewritten");
+	log_warning(vm->name, "the mark of its revert was lost or damaged: rewritten");
 	name = xstrdup(vm->name);
 	if (vm_revert_mark(vm, known->snapshot, known->id, known->disk, revert_kept, name, &e) < 0)
 		revert_kept(name, &e);

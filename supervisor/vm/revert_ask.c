@@ -11,7 +11,7 @@ static void revert_end_torn(struct vm *vm, const char *why)
 {
 	if (vm->busy || !vm->revert)
 		return;
-	log_error(vm->name, "revert to '%s' %s while no daemon looked: its QEMU is ended",
+	log_error(vm->name, "revert to '%s' %s while no daemon was running: ending its QEMU",
 		vm->revert->snapshot, why);
 	vm_kill(vm, "snapshot-revert", NULL);
 }
@@ -36,10 +36,10 @@ static void revert_on_status(void *data, const json_t *result, const struct err 
 	if (e || !status)
 		return;
 	if (streq(status, "prelaunch") && !vm->st.paused_start)
-		revert_end_torn(vm, "was cut short");
+		revert_end_torn(vm, "was interrupted");
 	else if (!streq(status,
 			 "restore-vm")) /* a load that failed half way: start/join.c ends that */
-		revert_unmark(vm, "finished or never began, while no daemon looked");
+		revert_unmark(vm, "finished or never began while no daemon was running");
 }
 
 struct follower {

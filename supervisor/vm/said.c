@@ -29,11 +29,11 @@ static const struct {
 	{ "aio=native was specified", false, "write Cache=none, or AIO=threads" },
 	{ "aio=io_uring was specified", false, "this QEMU is built without: write AIO=threads" },
 	{ "io_uring", false, "this host may not have io_uring: write AIO=threads" },
-	{ "Address already in use", true, "ss -lntup shows what has it" },
+	{ "Address already in use", true, "ss -lntup shows what uses it" },
 	{ "Cannot assign requested address", true, "the host does not have that address: ip addr" },
 	{ "failed to initialize kvm", true, "vmkeep host check shows why; Accel=tcg works without it, slowly" },
 	{ "Could not access KVM kernel module", true, "vmkeep host check shows why" },
-	{ "KVM_CREATE_VM", true, "another hypervisor may have the processor: vmkeep host check" },
+	{ "KVM_CREATE_VM", true, "another hypervisor may be using the CPU's virtualisation: vmkeep host check" },
 	{ "kvm_init_vcpu failed", true, "vmkeep host check shows why" },
 	{ "Cannot allocate memory", true, "the host has not enough left: see free -h, or lower Memory=" },
 	{ "Failed to allocate memory", true, "the host has not enough left: see free -h, or lower Memory=" },
@@ -41,8 +41,8 @@ static const struct {
 	{ "No space left on device", true, "df shows where" },
 	{ "Too many open files", true, "raise LimitNOFILE= of the unit" },
 	{ "unable to find CPU model", false, "qemu-system-x86_64 -cpu help lists what CPU.Model= may be" },
-	{ "X2APIC API support", false, "this accelerator has at most 255 CPUs, fewer where Cores= or Threads= is no power of two: write fewer CPUs=" },
-	{ "phys-bits too low", false, "its CPU cannot address so much: write less memory, or another Model=" },
+	{ "X2APIC API support", false, "this accelerator has at most 255 CPUs, fewer if Cores= or Threads= is not a power of two: write fewer CPUs=" },
+	{ "phys-bits too low", false, "its CPU cannot address that much: write a smaller Memory=, or another Model=" },
 	{ "invalid kernel header", false, "Kernel= in [Boot] needs a Linux kernel, such as /boot/vmlinuz-VERSION" },
 	{ "could not read keymap file", false, "ls /usr/share/qemu/keymaps lists what Keymap= may be" },
 	/* clang-format on */
@@ -204,8 +204,9 @@ static bool said_missing_features(const char *said, size_t len, struct err *e)
 	err_set(e, ERR_INVALID_CONFIG, "%s lacks CPU features that it asks for: %.1024s",
 		memmem(said, len, "TCG doesn't", 11) ? "TCG" : "this host", names.data);
 	err_hint(e,
-		minus.len < 300 ? "to go without: Features=%s in [CPU]; or write another Model="
-				: "write another Model= in [CPU]",
+		minus.len < 300
+			? "to do without them: Features=%s in [CPU]; or write another Model="
+			: "write another Model= in [CPU]",
 		minus.data + 1);
 	return true;
 }

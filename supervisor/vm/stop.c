@@ -29,7 +29,7 @@ void vm_power_button(struct vm *vm)
 		vm_connect_monitor(vm);
 	if (!vm->stop.agent_asked && vm_parts_power_off(vm, true)) {
 		vm->stop.agent_asked = true;
-		log_info(vm->name, "guest agent is asked to shut down");
+		log_info(vm->name, "asking the guest agent to shut down");
 		/* if little time is left, half of it is for the button */
 		vm_arm(vm, left < 0.01			      ? 0.01
 			   : left / 2 < VM_AGENT_STOP_SECONDS ? left / 2
@@ -38,7 +38,7 @@ void vm_power_button(struct vm *vm)
 	}
 	if (vm->stop.agent_asked && !vm->stop.presses)
 		log_info(vm->name,
-			"guest agent's shutdown had no effect, the power button is pressed");
+			"the guest agent's shutdown had no effect: pressing the power button");
 	vm->stop.presses++;
 	/* success only means that the button was pressed; before the guest listens, a press is
 	 * lost */
@@ -76,8 +76,7 @@ void vm_power_button_again(struct vm *vm)
 		return;
 	}
 	if (daemon_now() >= vm->stop.deadline) {
-		log_info(
-			vm->name, "is asked once more: this daemon was stopped, or the host slept");
+		log_info(vm->name, "asking once more: this daemon was stopped, or the host slept");
 		vm->stop.deadline = daemon_now() + VM_PRESS_SECONDS;
 	}
 	vm_power_button(vm);
@@ -220,15 +219,15 @@ static void stop_hint_args(const struct conf_vm *c, const char *how, const char 
 	if ((!c->args.n && !c->binary) || *e->hint)
 		return;
 	if (strstr(how, "SIGSYS"))
-		err_hint(e, "[QEMU] asks for a system call that the filter refuses to guests");
+		err_hint(e, "[QEMU] needs a system call that the guests' filter refuses");
 	else if (!*why) /* fork() fails without a word in QEMU 10 */
-		err_hint(e, "QEMU said nothing: [QEMU] may ask for a system call that the filter "
-			    "refuses to guests, such as fork()");
+		err_hint(e,
+			"QEMU said nothing: [QEMU] may need a system call that the guests' filter "
+			"refuses, such as fork()");
 	else if (strstr(why, "No such file") || strstr(why, "Permission denied") ||
 		 strstr(why, "Read-only file system"))
-		err_hint(e,
-			"of the host's files QEMU sees only those of the VM's sections: name it "
-			"in one, not in [QEMU]");
+		err_hint(e, "QEMU sees only the host's files that the VM's other sections name: "
+			    "name it in one of them, not in [QEMU]");
 	else
 		err_hint(e,
 			"[QEMU] has options: QEMU runs with its own root directory, without the "

@@ -48,7 +48,7 @@ void vm_history_flush(struct vm *vm)
 	loop_timer_stop(&u->timer);
 	if (!u->n)
 		return;
-	snprintf(why, sizeof why, "%s%s%u more in the seconds before", u->why,
+	snprintf(why, sizeof why, "%s%s%u more in the preceding seconds", u->why,
 		u->why[0] ? "; " : "", u->n - 1);
 	tell_record(
 		vm, &(struct history_record){
@@ -163,7 +163,7 @@ static void tell_write_history(struct vm *vm, enum vm_state from)
 	if (!event)
 		return;
 	if (vm->st.state == VM_BACKOFF && left > 0)
-		snprintf(why, sizeof why, "%s%sstarts again in %.0f s", vm->st.reason,
+		snprintf(why, sizeof why, "%s%srestarting in %.0f s", vm->st.reason,
 			vm->st.reason[0] ? "; " : "", left);
 	else
 		snprintf(why, sizeof why, "%s", vm->st.reason);

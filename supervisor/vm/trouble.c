@@ -77,7 +77,7 @@ static void trouble_down(const struct vm *vm, const struct trouble_list *l)
 	else if (vm->st.state == VM_FAILED)
 		trouble_add(l, TROUBLE_CRITICAL, "failed: %s", vm->st.reason);
 	else if (vm->st.state == VM_BACKOFF)
-		trouble_add(l, TROUBLE_CRITICAL, "down: %s; starts again in %.0f s", vm->st.reason,
+		trouble_add(l, TROUBLE_CRITICAL, "down: %s; restarting in %.0f s", vm->st.reason,
 			left > 0 ? left : 0);
 	else if (vm->st.missed)
 		trouble_add(l, TROUBLE_CRITICAL, "not started with the host: %s", vm->st.reason);
@@ -98,10 +98,10 @@ static void trouble_up(const struct vm *vm, const struct trouble_list *l)
 		trouble_add(l, TROUBLE_CRITICAL, "paused: %s", vm->st.reason);
 	if (vm->stop.left)
 		trouble_add(l, TROUBLE_WARNING,
-			"it was to stop, but ignored the power button and runs on");
+			"it should have stopped, but ignored the power button and keeps running");
 	if (vm->proc.conf_lost)
 		trouble_add(l, TROUBLE_WARNING,
-			"what it was started with is not known: its run record was lost");
+			"its run record was lost, so the configuration that it runs with is not known");
 }
 
 void vm_troubles(struct vm *vm, trouble_fn *report, void *data)

@@ -82,13 +82,13 @@ int vm_need_uid(struct vm *vm, struct err *e)
 		return 0;
 	vm->identity.uid = uids_free_uid(vm->daemon->vms);
 	if (!vm->identity.uid) {
-		err_set(e, ERR_NO_RESOURCES, "no uid is left of those from %u on", ours->vms);
+		err_set(e, ERR_NO_RESOURCES, "no uid is left from %u on", ours->vms);
 		return err_hint(e,
 			"vmkeep check names VMs whose file is gone, vmkeep forget NAME frees their uids");
 	}
 	vm->identity.dirty = true;
 	if (had)
-		log_warning(vm->name, "its uid %u is another daemon's: it gets %u", had,
+		log_warning(vm->name, "its uid %u belongs to another daemon: it gets %u", had,
 			vm->identity.uid);
 	return 0;
 }

@@ -45,14 +45,14 @@ static int uuid_taken(const struct vm *other, const char *uuid, struct err *e)
 {
 	if (uuid_file_is_gone(other)) {
 		err_set(e, ERR_CONFLICT,
-			"UUID=%s is VM '%s', whose file is gone and which still runs", uuid,
+			"UUID=%s is VM '%s', whose file is gone and which is still running", uuid,
 			other->name);
 		return err_hint(e, "stop that VM first; its state then moves here");
 	}
 	err_set(e, ERR_CONFLICT, "UUID=%s is VM '%s' already (%s/%s.vm)", uuid, other->name,
 		other->daemon->dirs.config, other->name);
 	return err_hint(
-		e, "take UUID= out of the copy; where a VM was renamed, remove the old file");
+		e, "remove UUID= from the copy; if the VM was renamed, remove the old file");
 }
 
 static int uuid_check(const struct vm *vm, const struct conf_vm *c, struct err *e)
@@ -66,7 +66,7 @@ static int uuid_check(const struct vm *vm, const struct conf_vm *c, struct err *
 			"UUID=%s is not this VM's, which is %s since its first start", c->uuid,
 			vm->identity.uuid);
 		return err_hint(e,
-			"write UUID=%s, or take the line away; another machine needs a file of another name",
+			"write UUID=%s, or remove the line; another machine needs a file of another name",
 			vm->identity.uuid);
 	}
 	other = uuid_holder(vm, c->uuid);
@@ -113,7 +113,7 @@ static int uuid_check_torn(const struct vm *vm, const struct conf_vm *c, struct 
 				"whose revert", "", vm, c, e);
 	for (const char *name; dir && r == 0 && (name = vanished_next(dir, vms, true));) {
 		_cleanup_(close_fd) int fd = vm_state_open(vm->daemon, name);
-		_cleanup_(free_ptr) char *hint = xasprintf("name the file %s.vm again: ", name);
+		_cleanup_(free_ptr) char *hint = xasprintf("rename the file back to %s.vm: ", name);
 		_cleanup_(identity_release) struct identity id = IDENTITY_INIT;
 
 		if (fd >= 0 && vm_revert_there(fd) && identity_look(&id, fd, NULL) == 0)

@@ -18,8 +18,8 @@ int vm_identity_check(const struct vm *vm, const struct conf_vm *c, struct err *
 /* It ran before, but its state is lost: must be reported, since it gets a new UUID and new MACs. */
 bool vm_is_forgotten(const struct vm *vm, const struct conf_vm *c);
 #define VM_FORGOTTEN \
-	"it ran before, but its state is lost: it gets a new UUID and new MAC addresses"
+	"it has run before, but its state is lost: it gets a new UUID and new MAC addresses"
 #define VM_FORGOTTEN_HINT \
-	"put the state directory back from a backup, or write UUID= in [VM]: MAC addresses are made from it"
+	"restore the state directory from a backup, or write UUID= in [VM]: MAC addresses are derived from it"
 
 #endif

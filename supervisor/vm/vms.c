@@ -183,7 +183,7 @@ static void vms_refresh_all(struct vms *vms, struct vm *vm, uint64_t stamp, stru
 		vm->file.problems = conf_problems_text(&own);
 		if (!told || !streq(told, vm->file.problems))
 			log_warning(vm->name, "%s: %s",
-				vm->file.have_conf ? "configuration kept as it was"
+				vm->file.have_conf ? "keeping the previous configuration"
 						   : "its file has errors",
 				vm->file.problems);
 		if (p)

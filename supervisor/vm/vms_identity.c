@@ -41,7 +41,7 @@ void vms_read_identity_again(struct vms *vms, struct vm *vm)
 		identity_release(&now);
 		return;
 	}
-	log_info(vm->name, "its identity is back");
+	log_info(vm->name, "its identity is readable again");
 	identity_release(&vm->identity);
 	vm->identity = now;
 	free_ptr(&vm->identity_problem);

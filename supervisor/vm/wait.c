@@ -34,7 +34,7 @@ static enum verdict wait_check_ip(const struct vm *vm, struct err *e)
 	if (any)
 		return PENDING;
 	err_set(e, ERR_WRONG_STATE,
-		"has no NIC on a network of vmkeep's, so its address is unknown");
+		"has no NIC on one of vmkeep's networks, so its address is unknown");
 	return MISSED;
 }
 
@@ -74,16 +74,16 @@ static enum verdict wait_check_ending(const struct vm *vm, struct err *e)
 {
 	if (vm->stop.left && vm->mon.io_error) {
 		err_set(e, ERR_GUEST_REFUSED,
-			"an I/O error (%s) stopped the guest before it could shut down; it is left so",
+			"an I/O error (%s) paused the guest before it could shut down; it was left paused",
 			vm->mon.io_error);
 		err_hint(e,
-			"once the disk is well again: vmkeep resume %s, or give it up: vmkeep kill %s",
+			"once the disk works again: vmkeep resume %s; or force it off: vmkeep kill %s",
 			vm->name, vm->name);
 		return MISSED;
 	}
 	if (vm->stop.left) {
 		err_set(e, ERR_GUEST_REFUSED,
-			"the guest ignored the power button for %.0f s; it is left running",
+			"the guest ignored the power button for %.0f s; it was left running",
 			vm->stop.timeout);
 		err_hint(e, "vmkeep kill %s forces it off", vm->name);
 		return MISSED;
@@ -214,7 +214,7 @@ static void wait_timed_out(void *data)
 	if (w->goal == VM_GOAL_IP)
 		wait_no_lease(w->vm, w->timeout, &w->error);
 	else
-		err_set(&w->error, ERR_TIMEOUT, "not %s within %.0f s: still %s, and left so",
+		err_set(&w->error, ERR_TIMEOUT, "not %s within %.0f s: still %s, and left as it is",
 			wait_goal_name[w->goal], w->timeout, vm_state_name(w->vm->st.state));
 	wait_decide(w);
 }

@@ -14,7 +14,7 @@ static int wish_check_unread(struct vm *vm, struct err *e)
 	if (vm->held.why && proc_is(vm->held.pid, vm->held.starttime)) {
 		err_set(e, ERR_CONFLICT, "%s", vm->held.why);
 		return err_hint(e,
-			"install the vmkeep that started it, or shut the guest down from within");
+			"install the version of vmkeep that started it, or shut the guest down from inside");
 	}
 	free_ptr(&vm->held.why);
 	return 0;
@@ -147,7 +147,7 @@ static int wish_check_monitor(struct vm *vm, struct err *e)
 		return 0;
 	err_set(e, ERR_WRONG_STATE,
 		"its monitor cannot be reached, so it cannot be asked to power off");
-	return err_hint(e, "vmkeep kill %s ends it; or shut it down from within", vm->name);
+	return err_hint(e, "vmkeep kill %s ends it; or shut it down from inside", vm->name);
 }
 
 static int wish_check_can_power_off(struct vm *vm, struct err *e)
@@ -160,7 +160,7 @@ static int wish_check_can_power_off(struct vm *vm, struct err *e)
 	err_set(e, ERR_WRONG_STATE, "is paused by an i/o error (%s): the guest cannot power off",
 		vm->mon.io_error);
 	return err_hint(e,
-		"vmkeep kill %s forces it off; what the guest wrote is on disk as far as it got",
+		"vmkeep kill %s forces it off; what the guest had written so far is on disk",
 		vm->name);
 }
 

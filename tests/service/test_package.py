@@ -116,7 +116,7 @@ def test_a_package_comes_and_goes(host):
         assert host.main_pid() == daemon
         assert runs(host, guest)
         assert states(host, "is-active") == ["active"] * 3
-    assert host.ok("journalctl", "-u", "vmkeepd", "-o", "cat", "--no-pager").count("in its place") == 2
+    assert host.ok("journalctl", "-u", "vmkeepd", "-o", "cat", "--no-pager").count("replacing this daemon") == 2
     assert "Stopp" not in host.ok("journalctl", "-u", "vmkeep-guests", "-o", "cat", "--no-pager")
 
     refused = host.run("dpkg", "-r", "vmkeep")

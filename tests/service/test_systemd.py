@@ -155,7 +155,7 @@ def test_the_host_goes_down(host):
                                pass_fds=[log], capture_output=True, text=True).stdout.splitlines()
     finally:
         os.close(log)
-    assert lines.index("vm guest1: stopping -> stopped (guest-shutdown)") < lines.index("ends; guests and networks go on")
+    assert lines.index("vm guest1: stopping -> stopped (guest-shutdown)") < lines.index("stopping; guests and networks keep running")
 
 
 def test_sleep(host):

@@ -5,17 +5,17 @@ SKIPPED = {
     "the kernel, a module, a device or the firmware would have to be another": (
         "a working KVM needs less than 1 s, or up to 10 s on a very busy host or in a virtual machine; dmesg may "
         "show why this one hangs",
-        "another hypervisor may have the processor: vmkeep host check",
+        "another hypervisor may be using the CPU's virtualisation: vmkeep host check",
         "another hypervisor, such as VirtualBox, has the processor: stop its VMs",
         "dmesg may show why",
         "is the kernel module there? modprobe tun",
         "load its kernel module",
         "modprobe bridge; if that fails, install the kernel's modules package",
         "modprobe tun",
-        "only needed to hand PCI devices to guests: switch on VT-d or AMD-Vi in the firmware, and intel_iommu=on "
+        "only needed to pass PCI devices through to guests: enable VT-d or AMD-Vi in the firmware, and intel_iommu=on "
         "on the kernel's command line",
         "put the device in its place: rm -r /dev/kvm && mknod -m 660 /dev/kvm c %d %d",
-        "the kernel gave up on tsc, dmesg shows why; often a BIOS upgrade fixes it",
+        "the kernel stopped using tsc, dmesg shows why; a BIOS upgrade often fixes it",
         "the kernel was built or started (cgroup_disable=) without them",
         "vmkeep host check shows why",
         "vmkeep host check shows why; Accel=tcg works without it, slowly",
@@ -24,7 +24,7 @@ SKIPPED = {
     ),
     "a package would have to be taken from the host, or installed": (
         "apt install chrony, or systemctl enable --now systemd-timesyncd",
-        "apt install ovmf; guests with Firmware=bios, the default, need none",
+        "apt install ovmf; guests with Firmware=bios, the default, do not need it",
         "apt install qemu-system-x86",
         "ausearch -m avc -ts recent shows what it denies, if anything",
         "its private root contains only /usr: install it below that",
@@ -34,7 +34,7 @@ SKIPPED = {
         "install qemu-utils",
         "install the package ovmf",
         "the firmware's files are damaged: reinstall the package ovmf",
-        "install the vmkeep that started it, or shut the guest down from within",
+        "install the version of vmkeep that started it, or shut the guest down from inside",
         "revert it with that one; or vmkeep snapshot revert %s %s --disks-only reverts the disks without the memory",
         "nftables is needed: apt install nftables",
         "nothing needs to be done; virsh net-destroy default && virsh net-autostart --disable default frees name "
@@ -44,11 +44,11 @@ SKIPPED = {
     "for rules of other programs: tests/unit/check_ruleset.c, tests/system/test_host_check.py": (
         "firewall-cmd --permanent --zone=trusted --add-interface=%s && firewall-cmd --reload",
         "iptables -I DOCKER-USER -i %s -j ACCEPT; iptables -I DOCKER-USER -o %s -j ACCEPT",
-        "iptables-legacy -S FORWARD shows whether they drop what guests send",
+        "iptables-legacy -S FORWARD shows whether they drop guests' traffic",
         'nft \'insert rule %s %s %s iifname "%s" %s\'',
         'nft \'insert rule %s %s %s iifname "%s" %s; insert rule %s %s %s oifname "%s" %s\'',
         "nft list ruleset shows why",
-        "sysctl net.bridge.bridge-nf-call-iptables=0, or let them pass there",
+        "sysctl net.bridge.bridge-nf-call-iptables=0, or let them through there",
     ),
     "there is no systemd here: tests/service": (
         "raise LimitNOFILE= of the unit",
@@ -58,8 +58,8 @@ SKIPPED = {
     ),
     "for programs that ask too much at once: tests/system/test_control.py, test_hostile_sockets.py": (
         "MaxClients= in vmkeep.conf",
-        "ask for less at a time",
-        "read what was asked for, or ask for less at a time",
+        "request less at a time",
+        "read the replies, or request less at a time",
         "vmkeep jobs shows them; wait for them, or cancel some",
         "wait for the earlier ones to be answered",
     ),
@@ -68,24 +68,24 @@ SKIPPED = {
         "if disk '%s' is newer, take it out of the VM's file for the revert; vmkeep snapshot delete %s %s removes what is "
         "left of the snapshot",
         "wait until it is done, or have the program that started it cancel it",
-        "with the VM off, snapshots hold its disks alone",
+        "with the VM off, a snapshot holds its disks only",
         "shut it down first",
         "say which one with --id: %s",
-        "qemu-img convert copies what the disk holds now, without snapshots",
-        "that one has to be deleted first: --id %s",
+        "qemu-img convert copies the disk's current contents, without snapshots",
+        "delete the first one first: --id %s",
         "with the VM off, --disks-only reverts its disks to this one",
-        "some disks may be those of the snapshot already, and it does not start: vmkeep snapshot revert %s %s "
+        "some disks may already be reverted, and the VM does not start: vmkeep snapshot revert %s %s "
         "again when this is fixed",
         "stop or kill it first; only its disks can be saved and reverted",
         "the guest's memory goes into '%s': is there space for it?",
         "undo that, then revert; or vmkeep snapshot revert %s %s --disks-only reverts the disks without the memory",
-        "vmkeep kill %s ends the guest, with its disks as they are then",
+        "vmkeep kill %s ends the guest, and leaves its disks as they are at that moment",
         "vmkeep list shows its state",
         "vmkeep log %s qemu shows what QEMU missed; vmkeep snapshot revert %s %s --disks-only reverts the disks "
         "without the memory",
         "vmkeep snapshot list %s shows what is left of it, vmkeep snapshot delete %s %s removes that",
         "vmkeep snapshot revert %s %s finishes it",
-        "vmkeep snapshot revert %s SNAPSHOT finishes it, to any that vmkeep snapshot list %s tells",
+        "vmkeep snapshot revert %s SNAPSHOT finishes it, with any snapshot that vmkeep snapshot list %s shows",
         "wait until it runs or is stopped",
     ),
     "each kind of image is made and mended in tests/system/test_headers.py, test_bases.py": (
@@ -95,7 +95,7 @@ SKIPPED = {
         "write ReadOnly=yes, or give this VM a copy of the image",
         "restore it; a new version of a base needs a new name",
         "list them from the top down, starting with the disk's own base",
-        "backup tools make them; with the VM off, qemu-img bitmap --remove %s %s drops it, and the next backup is a full one",
+        "backup tools create them; with the VM off, qemu-img bitmap --remove %s %s removes it, and the next backup is a full one",
         "convert it where it was made, with a QEMU that knows it: qemu-img convert -O qcow2 %s NEW",
         "convert it: qemu-img convert -f %s -O qcow2 %s %s, and write %s=%s",
         "decrypt it: qemu-img convert --object secret,id=k,file=PASSWORDFILE --image-opts "
@@ -110,7 +110,7 @@ SKIPPED = {
         "write Model=max in [CPU], or remove Model=",
     ),
     "left to the reader: room, mounts, backups, their own programs": (
-        "once the disk is well again: vmkeep resume %s, or give it up: vmkeep kill %s",
+        "once the disk works again: vmkeep resume %s; or force it off: vmkeep kill %s",
         "copy it again, or restore it from a backup; to keep what is left, with zeroes for the rest: "
         "truncate -s %llu %s",
         "copy or download it again",
@@ -119,22 +119,22 @@ SKIPPED = {
         "copy the image, then: qemu-img check -r all %s",
         "check the address and download it again; its first lines: head -c 300 %s",
         "restore the device to its old size, or write the image to it again",
-        "is a file server down, or a disk failing?",
+        "is a file server down, or is a disk failing?",
         "does it exist, and is its file system mounted?",
-        "is what it leads to mounted? Where it is lost for good, remove the link",
+        "is its target mounted? If that is lost for good, remove the link",
         "it was replaced, or something is mounted over it: the guest still writes to the old file, whose data "
         "is lost when the guest ends if that file was deleted",
         "make room on the file system of %s",
-        "make room there, move an image, or give each directory a quota: a guest whose disk cannot grow is paused",
+        "free space there, move an image, or give each directory a quota: a guest whose disk cannot grow is paused",
         "free space there, or move the image: a guest whose disk cannot grow is paused",
-        "make room: guests whose disks cannot grow are paused",
+        "free space: guests whose disks cannot grow are paused",
         "remove the files in it whose state directories are gone",
         "stop something, or add memory",
         "restore it from a backup, or download it again; qemu-img info %s says more",
-        "the header is hostile or damaged; qemu-img convert copies what the disk holds now",
+        "the header is hostile or damaged; qemu-img convert copies the disk's current contents",
         "the host died during the guest's last writes: the guest reads zeroes there, and repairs its file "
         "systems; qemu-img check %s lists what is missing",
-        "the cause remains; where space ran out, the guest continues by itself once there is some",
+        "the cause remains; if space ran out, the guest continues by itself once space is freed",
     ),
     "says where to look": (
         "correct Args= in [QEMU]: qemu-system-x86_64 -help and -device help tell what there is",
@@ -144,7 +144,7 @@ SKIPPED = {
         "findmnt -T %s shows how it is mounted",
         "pgrep -U %u",
         "qemu-img info %s shows what it is",
-        "ss -lntup shows what has it",
+        "ss -lntup shows what uses it",
         "the host does not have that address: ip addr",
         "the host has not enough left: see free -h, or lower Memory=",
     ),
@@ -157,12 +157,12 @@ SKIPPED = {
         "use Bus=scsi or Bus=virtio for some disks",
     ),
     "needs a daemon that died, or one of another version: tests/system/test_found.py, test_wishes.py": (
-        "it is known again after its next start",
-        "it is left running",
+        "the next start records it again",
+        "it was left running",
         "it was stopped or restarted, which does not affect guests: see vmkeep list and vmkeep jobs",
         "vmkeep check names VMs whose file is gone, vmkeep forget NAME frees their uids",
-        "vmkeep kill %s ends it; or shut it down from within",
-        "vmkeep kill %s forces it off; what the guest wrote is on disk as far as it got",
+        "vmkeep kill %s ends it; or shut it down from inside",
+        "vmkeep kill %s forces it off; what the guest had written so far is on disk",
     ),
     "needs an operation that takes long: tests/system/test_clocks_verbs.py": (
         "it keeps that size; --timeout allows more time",
@@ -182,11 +182,11 @@ SKIPPED = {
         "mount -t cgroup2 none /sys/fs/cgroup",
     ),
     "only tells where QEMU runs: tests/system/test_shown.py": (
-        "[QEMU] asks for a system call that the filter refuses to guests",
-        "QEMU said nothing: [QEMU] may ask for a system call that the filter refuses to guests, such as fork()",
+        "[QEMU] needs a system call that the guests' filter refuses",
+        "QEMU said nothing: [QEMU] may need a system call that the guests' filter refuses, such as fork()",
         "[QEMU] has options: QEMU runs with its own root directory, without the host's network, and behind a system "
         "call filter",
-        "of the host's files QEMU sees only those of the VM's sections: name it in one, not in [QEMU]",
+        "QEMU sees only the host's files that the VM's other sections name: name it in one of them, not in [QEMU]",
     ),
     "what other versions of QEMU say: tests/unit/vm_said.c": (
         "this QEMU is built without: write AIO=threads",
@@ -195,9 +195,9 @@ SKIPPED = {
         "write Cache=none, or AIO=threads",
     ),
     "of models and limits of QEMU: tests/system/test_check_is_start.py": (
-        "its CPU cannot address so much: write less memory, or another Model=",
-        "this accelerator has at most 255 CPUs, fewer where Cores= or Threads= is no power of two: write fewer CPUs=",
-        "to go without: Features=%s in [CPU]; or write another Model=",
+        "its CPU cannot address that much: write a smaller Memory=, or another Model=",
+        "this accelerator has at most 255 CPUs, fewer if Cores= or Threads= is not a power of two: write fewer CPUs=",
+        "to do without them: Features=%s in [CPU]; or write another Model=",
         "write another Model= in [CPU]",
     ),
     "of leases: tests/system/test_leases.py": (

@@ -94,7 +94,7 @@ def test_no_agent(daemon):
     assert "qemu-guest-agent" in daemon.fails(5, "guest", "ping", "a")
     daemon.client().at_once("guest-ping", name="a")
     daemon.ok("stop", "a")
-    assert "guest agent is asked" not in vmk.read_text(os.path.join(daemon.base, "daemon.log"))
+    assert "asking the guest agent" not in vmk.read_text(os.path.join(daemon.base, "daemon.log"))
     daemon.micro("b", extra="[Agent]\nEnable=no\n")
     daemon.up("b")
     assert daemon.info("b")["agent"] is None
@@ -120,7 +120,7 @@ def test_freeze_ends(daemon, linux):
     result = daemon.one("guest", "freeze", "a", "--timeout", "1min")
     assert result["frozen"] >= 1
     assert daemon.info("a")["frozen"] is True and frozen_mark(daemon)
-    assert "frozen already" in daemon.fails(5, "guest", "freeze", "a")
+    assert "already frozen" in daemon.fails(5, "guest", "freeze", "a")
     console.run("(touch /mnt/x; echo written >/dev/ttyS0) & true")
     assert daemon.one("guest", "thaw", "a")["thawed"] >= 1
     console.until("written")

@@ -179,7 +179,7 @@ def test_a_disk_that_is_not_mounted_yet(world):
     world.wait_state("b", "running")
     rows = world.rows("history", "a")
     assert [row["event"] for row in rows[:2]] == ["start", "start-failed"]
-    assert rows[1]["reason"].endswith("starts again in 5 s")
+    assert rows[1]["reason"].endswith("restarting in 5 s")
     assert not os.path.exists(told)
 
 

@@ -118,11 +118,11 @@ def test_room_that_all_images_may_need_together(daemon):
         daemon.write("d.vm", vm(daemon.base + "/outside.raw"))
         row, = problems(daemon, code=0)
         assert row["severity"] == "warning" and "the images of 3 VMs" in row["reason"]
-        assert "may together still grow by 11M" in row["reason"] and "not be looked at" not in row["reason"]
+        assert "may together still grow by 11M" in row["reason"] and "not be examined" not in row["reason"]
         for name in "abc":
             row = only(daemon, name, "warning")
             assert row["file"].endswith("/%s.vm" % name) and "disk 'root': the images of 3 VMs" in row["reason"]
-            assert row["reason"].endswith("; 1 more could not be looked at"), "what lies elsewhere"
+            assert row["reason"].endswith("; 1 more could not be examined"), "what lies elsewhere"
         assert problems(daemon, "d", code=0) == []
         daemon.exec("sh", "-c", "truncate -s 2M $0 && dd if=/dev/zero of=$0 bs=1M count=2 conv=notrunc 2>&1",
                     daemon.images + "/c.raw")
@@ -370,14 +370,14 @@ def test_kvm_is_proved_once(daemon):
 
 
 DUPLICATES = {
-    "image": ("[Disk d]\nPath=shared.raw\n", "[Disk e]\nPath=shared.raw\n", "Path", "has %s/shared.raw too, as its disk 'd'"),
+    "image": ("[Disk d]\nPath=shared.raw\n", "[Disk e]\nPath=shared.raw\n", "Path", "also has %s/shared.raw, as its disk 'd'"),
     "base": ("[Disk d]\nPath=shared.raw\n", "[Disk e]\nPath=b.qcow2\nBase=shared.raw\n", "Path", "as its disk 'd'"),
     "mac": ("[NIC d]\nMACAddress=52:54:00:00:00:07\n", "[NIC e]\nMACAddress=52:54:00:00:00:07\n", "MACAddress",
-            "has 52:54:00:00:00:07 too, as its nic 'd'"),
+            "also has 52:54:00:00:00:07, as its nic 'd'"),
     "address": ("[NIC d]\nAddress=192.168.122.7\n", "[NIC e]\nAddress=192.168.122.7\n", "Address",
-                "has 192.168.122.7 on network 'default' too"),
+                "also has 192.168.122.7 on network 'default'"),
     "port": ("[Display]\nListen=127.0.0.1\nPort=5999\nAllowNoPassword=yes\n",
-             "[Display]\nListen=0.0.0.0\nPort=5999\nAllowNoPassword=yes\n", "Port", "VNC: VM 'a' has port 5999 too"),
+             "[Display]\nListen=0.0.0.0\nPort=5999\nAllowNoPassword=yes\n", "Port", "VNC: VM 'a' also has port 5999"),
 }
 
 

@@ -28,7 +28,7 @@ def test_what_is_left_of_a_guest_is_removed_later(world, no_fork):
     world.ok("kill", "a")
     gone = os.path.join(world.inner(world.run), "gone")
     log = os.path.join(world.base, "daemon.log")
-    world.eventually(lambda: vmk.read_text(log), lambda text: "it is tried again" in text)
+    world.eventually(lambda: vmk.read_text(log), lambda text: "will be retried" in text)
     assert os.listdir(gone)
     os.unlink(no_fork["NOFORK"])
     world.eventually(lambda: os.listdir(gone) if os.path.exists(gone) else [], lambda left: not left, timeout=30)

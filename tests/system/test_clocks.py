@@ -139,7 +139,7 @@ def test_crash_loop_is_one_whatever_the_clock_says(world, clocks, wall):
     clocks._write()
     world.ok("list")
     act(world, clocks, "crash")
-    assert "starts again in 2 s" in history(world, "a")
+    assert "restarting in 2 s" in history(world, "a")
     told_as_it_is(world, clocks, "a", 0)
 
 

@@ -114,7 +114,7 @@ def a_foreign_request(p, daemon):
     daemon.client().call("debug-loop")
 
 
-@cure("a request has execute, arguments and id", 'as in {"execute": "vm-list"}')
+@cure("a request has the members execute, arguments and id", 'as in {"execute": "vm-list"}')
 def not_a_request(p, daemon):
     answered(p, daemon, '{"execute": "vm-list", "frob": 1}')
     example = answered(p, daemon, '{"id": 1}').split("as in ")[1]
@@ -151,7 +151,7 @@ def a_deaf_guest(p, daemon):
     daemon.ok("stop", "a")
 
 
-@cure("vmkeep job cancel %u ends that")
+@cure("vmkeep job cancel %u cancels it")
 def a_job_in_the_way(p, daemon):
     daemon.image("a.raw", "deaf", "up\r\n")
     daemon.write("a.vm", vm(disk("a.raw"), head="[VM]\nMemory=128M\nNetworks=none\n"))
@@ -162,7 +162,7 @@ def a_job_in_the_way(p, daemon):
     daemon.ok("kill", "a")
 
 
-@cure("it is left running; vmkeep check tells all, and stop and start do not ask")
+@cure("it was left running; vmkeep check shows all problems; stop and start skip this check")
 def a_reboot_that_would_fail(p, daemon):
     daemon.micro("a")
     daemon.up("a")
@@ -174,7 +174,7 @@ def a_reboot_that_would_fail(p, daemon):
     daemon.ok("reboot", "a")
 
 
-@cure("forget is for VMs whose file is gone: remove it first")
+@cure("forget is for VMs whose file is gone: remove the file first")
 def forget_what_is_there(p, daemon):
     daemon.micro("a")
     daemon.up("a")
@@ -193,7 +193,7 @@ def forget_what_runs(p, daemon):
     daemon.ok("forget", "a")
 
 
-@cure("vmkeep check names those whose file is gone", "put the file back, or: vmkeep forget %s")
+@cure("vmkeep check names those whose file is gone", "restore the file, or: vmkeep forget %s")
 def forgotten_already(p, daemon):
     daemon.micro("a")
     daemon.up("a")
@@ -214,7 +214,7 @@ def memory_of_a_paused_guest(p, daemon):
     assert "paused" not in daemon.vmkeep("set-memory", "a", "16M", "--timeout", "1").err
 
 
-@cure("[Memory] Balloon=yes gives it one, from the next start on")
+@cure("[Memory] Balloon=yes adds one at the next start")
 def no_balloon(p, daemon):
     daemon.micro("a", extra="[Memory]\nBalloon=no\n")
     daemon.up("a")
@@ -223,7 +223,7 @@ def no_balloon(p, daemon):
     daemon.ok("set-memory", "a", "16M", "--timeout", "1")
 
 
-@cure("[Memory] Max= allows more, from the next start on")
+@cure("raise [Memory] Max=, which applies at the next start")
 def more_memory_than_there_is(p, daemon):
     daemon.micro("a")
     daemon.up("a")
@@ -232,7 +232,7 @@ def more_memory_than_there_is(p, daemon):
     daemon.ok("set-memory", "a", "64M", "--timeout", "1")
 
 
-@cure("--force goes below it, down to 16M; [Memory] Min= moves it", "a guest that still boots has none yet; Linux's is virtio_balloon")
+@cure("--force goes below it, down to 16M; [Memory] Min= changes it", "a guest that still boots has none yet; Linux's is virtio_balloon")
 def less_memory_than_the_floor(p, daemon):
     daemon.micro("a", vm="")
     daemon.write("a.vm", vm(disk("a.raw"), head="[VM]\nMemory=128M\nNetworks=none\n"))
@@ -254,7 +254,7 @@ def no_agent_port(p, daemon):
     p.refused("guest", "ping", "a", code=5)
 
 
-@cure("--timeout gives it longer", "%s %s", "vmkeep resume %s", "vmkeep guest thaw %s")
+@cure("--timeout gives it more time", "%s %s", "vmkeep resume %s", "vmkeep guest thaw %s")
 def with_an_agent(p, daemon):
     from test_agent import boot
     boot(daemon)
@@ -274,7 +274,7 @@ def with_an_agent(p, daemon):
 # --- the daemon and the host ---
 
 
-@cure("systemctl status vmkeepd, or start this one with another %s", "stop it first, or give this one its own --run directory")
+@cure("systemctl status vmkeepd, or start this one with another %s", "stop it first, or start this one with another --run directory")
 def a_second_daemon(p, daemon):
     argv = daemon.daemon_argv()
     done = daemon.exec("sh", "-c", shlex.join(argv) + " 2>&1; true")
@@ -299,7 +299,7 @@ def too_many_clients(p, daemon):
 
 
 @cure("join group vmkeep-view (look) or vmkeep (operate), or use sudo",
-      "join group vmkeep, or be named by Owner= in the VM's file, or use sudo", "join group vmkeep, or use sudo", "only root may: use sudo")
+      "join group vmkeep, or be named by Owner= in the VM's file, or use sudo", "join group vmkeep, or use sudo", "only root may do this: use sudo")
 def not_allowed(p, daemon):
     daemon.micro("a")
     groups = re.findall(r"\bvmkeep(?:-view)?\b", p.refused("list", code=9, user="alice"))

@@ -12,7 +12,7 @@ from cures import cure, disk, rows_of, vm
 # --- keys ---
 
 
-@cure("write UUID=%s, or take the line away; another machine needs a file of another name")
+@cure("write UUID=%s, or remove the line; another machine needs a file of another name")
 def another_uuid(p, daemon):
     daemon.micro("a")
     daemon.ok("start", "a")
@@ -22,7 +22,7 @@ def another_uuid(p, daemon):
     daemon.ok("start", "a")
 
 
-@cure("take UUID= out of the copy; where a VM was renamed, remove the old file", "stop that VM first; its state then moves here",
+@cure("remove UUID= from the copy; if the VM was renamed, remove the old file", "stop that VM first; its state then moves here",
       "%svmkeep start %s says how to fix it")
 def a_copied_file(p, daemon):
     daemon.micro("a", vm="UUID=11111111-2222-3333-4444-555555555555\n")
@@ -92,7 +92,7 @@ def a_port_that_is_taken(p, daemon):
         holder.end()
 
 
-@cure("modprobe vhost_vsock, or take [VSock] CID= out")
+@cure("modprobe vhost_vsock, or remove CID= from [VSock]")
 def no_vsock(p, daemon):
     daemon.micro("a", extra="[VSock]\nCID=auto\n")
     with daemon.devices():
@@ -152,9 +152,9 @@ def claimed_twice(p, daemon):
         for name in "ab":
             daemon.micro(name, extra="%s\n%s\n" % (section, lines))
         rows = json.loads(daemon.vmkeep("--json", "check", "b").out)
-        key, value = p.keys(p.check(next(row["hint"] for row in rows if "too, as its" in row["reason"])))[0]
+        key, value = p.keys(p.check(next(row["hint"] for row in rows if "VM 'a' also has" in row["reason"])))[0]
         p.set("b.vm", section, key, value or None)
-        assert "too, as its" not in daemon.vmkeep("check", "b").out
+        assert "also has" not in daemon.vmkeep("check", "b").out
 
 
 @cure("chmod o-r %s", "write it to that file, in the first line")
@@ -269,8 +269,8 @@ def a_full_network(p, daemon):
     daemon.ok("net", "stop", "lab")
 
 
-@cure("let it listen on addresses of its own (listen-on, interface=), or write [DNS] Enable=no in the .network file",
-      "let it serve interfaces of its own, or stop it")
+@cure("restrict it to addresses of its own (listen-on, interface=), or write [DNS] Enable=no in the .network file",
+      "restrict it to interfaces of its own, or stop it")
 def port_53_is_taken(p, daemon):
     holder = daemon.stream_of("python3", "-c", "import socket,time\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\n"
                               "s.bind(('0.0.0.0',53))\nprint('listens',flush=True)\ntime.sleep(999)")

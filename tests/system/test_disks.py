@@ -212,7 +212,7 @@ def test_renamed_with_uuid(daemon):
     rename(daemon, "web1", "www1")
     # as long as it runs, it is web1
     said = daemon.fails(3, "start", "www1")
-    assert "VM 'web1', whose file is gone and which still runs" in said, said
+    assert "VM 'web1', whose file is gone and which is still running" in said, said
     daemon.ok("kill", "web1")
     rename(daemon, "www1", "web1")
     assert list(daemon.states()) == ["web1"]

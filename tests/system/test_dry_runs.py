@@ -65,7 +65,7 @@ def unchanged(world, look=True):
 def budget_rows(world, *argv, code=0):
     result = world.vmkeep("--json", "check", *argv)
     assert result.code == code, result
-    return [row for row in json.loads(result.out) if row["reason"].find("when the host goes down") >= 0]
+    return [row for row in json.loads(result.out) if row["reason"].find("when the host shuts down") >= 0]
 
 
 def at(world, rows):
@@ -162,7 +162,7 @@ def test_those_that_are_not_waited_for(world):
     with unchanged(world):
         plan = world.json("shutdown-all", "--dry-run")
     assert {row["name"]: (row["how"], row["timeout"]) for row in plan["vms"]} == {
-        "broken": ("is not started again", None), "ended": ("has powered off: its QEMU ends", None)}
+        "broken": ("will not be restarted", None), "ended": ("has powered off: its QEMU ends", None)}
     assert (plan["sum"], plan["fits"]) == (0, True)
 
 
@@ -353,7 +353,7 @@ def test_revert_of_one_that_runs(daemon):
     daemon.ok("kill", "a")
     with unchanged(daemon):
         plan = revert_plan(daemon, "a", "live")
-    assert (plan["state"], plan["after"], plan["guest"]) == ("stopped", "running", "is started, and continues from then")
+    assert (plan["state"], plan["after"], plan["guest"]) == ("stopped", "running", "is started, and continues from the snapshot")
     # another machine than the one whose memory was kept
     daemon.write("a.vm", vmk.read_text(os.path.join(daemon.config, "a.vm")).replace("[VM]", "[VM]\nCPUs=2"))
     plan = revert_plan(daemon, "a", "live", code=3)

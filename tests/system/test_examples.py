@@ -222,7 +222,7 @@ def run(world, line, place):
 
 # Values that this host may lack what they need: (key, value): what check says then
 NEEDS = {("Model", "host"): "KVM", ("Model", "EPYC-Rome"): "TCG lacks CPU features", ("CPUQuota", "150%"): "control group",
-         ("TimeoutStopSec", "infinity"): "when the host goes down", ("Size", "512M"): "applies only"}
+         ("TimeoutStopSec", "infinity"): "when the host shuts down", ("Size", "512M"): "applies only"}
 
 
 def complaints(world):

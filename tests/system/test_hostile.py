@@ -42,7 +42,7 @@ def test_a_flood_costs_its_connection(hostile, how):
 
 
 AGENTS = {  # exit code of `guest ping`, what it says, and what it says when it is asked again
-    "agent-silent": (6, "may still do it", "may still do it"),
+    "agent-silent": (6, "may still complete it", "may still complete it"),
     "agent-noise": (6, "does not answer", "does not answer"),
     "agent-marks": (6, "does not answer", "does not answer"),
     "agent-endless": (1, "answer to", "."),  # it may be drowned, or be a new connection

@@ -156,7 +156,7 @@ def test_changes_below_the_limit_are_told_in_few_records(hostile, how):
     rows = hostile.eventually(lambda: hostile.rows("history", how), lambda rows: rows[-1]["event"] == "stopped", timeout=15)
     assert [row["event"] for row in rows if row["who"] == "root"] == ["start", "reset", "kill"]
     assert len(rows) < 65
-    more = sum(int(n) for row in rows for n in re.findall(r"(\d+) more in the seconds before", row["reason"]))
+    more = sum(int(n) for row in rows for n in re.findall(r"(\d+) more in the preceding seconds", row["reason"]))
     assert more + len(rows) > 80
 
 

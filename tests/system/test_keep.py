@@ -27,7 +27,7 @@ def test_what_was_said_is_done(tmp_path, length, text, after):
 def test_what_was_cut_short_is_not(tmp_path, length, text):
     (tmp_path / "mark.json").write_text("before")
     said = keep(tmp_path, length, text)
-    assert said.returncode == 1 and "cut short" in said.stderr
+    assert said.returncode == 1 and "incomplete" in said.stderr
     assert os.listdir(tmp_path) == ["mark.json"] and (tmp_path / "mark.json").read_text() == "before"
 
 

@@ -66,7 +66,7 @@ def test_history(daemon):
     who = [row["who"] for row in rows]
     assert all(who[i] == "root" for i in (0, 2, 3, 4, 9)), who
     assert who[5] == who[6] == "policy", who
-    assert "signal 9" in rows[5]["reason"] and "starts again in 1 s" in rows[5]["reason"]
+    assert "signal 9" in rows[5]["reason"] and "restarting in 1 s" in rows[5]["reason"]
     times = [row["time"] for row in rows]
     assert times == sorted(times) and begin - 1 <= times[0] and times[-1] <= time.time() + 1
     assert [row["event"] for row in daemon.rows("history", "a", "-n", "2")] == ["kill", "stopped"]
@@ -193,9 +193,9 @@ def test_hooks_tell_somebody(daemon):
                       lambda text: "failed" in str(text))
     assert not os.path.exists(told + ".bad")
     log = os.path.join(daemon.base, "daemon.log")
-    text = daemon.eventually(lambda: vmk.read_text(log), lambda text: text.count("failed with 3") == 2)
+    text = daemon.eventually(lambda: vmk.read_text(log), lambda text: text.count("failed with status 3") == 2)
     assert "\\x1b[31m" in text and "\x1b" not in text
-    assert "30-open' may be written by others than root" in text and "40-plain' is not executable" in text
+    assert "30-open' is writable by users other than root" in text and "40-plain' is not executable" in text
 
 
 def test_hook_that_is_missing_or_hangs(daemon):
@@ -210,7 +210,7 @@ def test_hook_that_is_missing_or_hangs(daemon):
     daemon.wait_state("a", "stopped")
     running = daemon.eventually(lambda: os.path.exists(pids) and vmk.read_text(pids).split(), lambda p: p and len(p) >= 4)
     daemon.eventually(lambda: vmk.read_text(os.path.join(daemon.base, "daemon.log")),
-                      lambda text: "/nowhere/hook" in text and "failed with 127" in text)
+                      lambda text: "/nowhere/hook" in text and "failed with status 127" in text)
     daemon.ok("list")
     assert len(vmk.read_text(pids).split()) == 4, "so many at once"
     for pid in running:

@@ -82,7 +82,7 @@ def test_a_key_of_a_newer_version(world):
     world.start()
     for said in (world.fails(2, "start", "a"), world.vmkeep("check", "a").out, preview(world).stdout):
         for what in ("a.vm:4: Warp", "a.vm:7: [Hologram]"):
-            assert re.search(re.escape(what) + ": this is vmkeep [0-9.]+ and does not know it; vmkeep 99.1 does", said), said
+            assert re.search(re.escape(what) + ": this is vmkeep [0-9.]+, which does not know it; vmkeep 99.1, which ran here before, does", said), said
     assert "did you mean 'Memory'" in world.fails(2, "start", "b")
     assert vmk.read_text(path) == newer, "it stays for those that come"
     world.stop_daemon()

@@ -33,7 +33,7 @@ def backoff(world):
     world.ok("start", "a")
     crash(world, "a")
     world.wait_state("a", "backoff")
-    return 2, "CRITICAL a: down: crashed: signal 9 (SIGKILL); starts again in "
+    return 2, "CRITICAL a: down: crashed: signal 9 (SIGKILL); restarting in "
 
 
 def down(world):

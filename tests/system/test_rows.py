@@ -15,7 +15,7 @@ def test_a_long_plan(daemon):
     folder = "/" + "/".join(["x" * 200] * 16)
     daemon.micro("a", extra="".join("[Disk d%d]\nPath=%s/%d.raw\n" % (i, folder, i) for i in range(45)))
     said = daemon.vmkeep("start", "a")
-    assert said.code != 0 and "hand the plan" not in said.err, said
+    assert said.code != 0 and "send the plan" not in said.err, said
 
 
 def test_quit_by_hand(daemon):

@@ -21,7 +21,7 @@ def rules(world, name, code=0):
 
 def test_security_of_a_guest(daemon):
     daemon.micro("a", "echo", extra="[Disk two]\nPath=two.qcow2\nSize=1M\n")
-    assert "is stopped: there is no process" in daemon.fails(5, "info", "--security", "a")
+    assert "is stopped: it has no process" in daemon.fails(5, "info", "--security", "a")
     daemon.up("a")
     told = rules(daemon, "a")
     assert {name for name, (holds, _) in told.items() if holds is not True} <= {"own cgroup"}

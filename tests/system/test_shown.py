@@ -300,8 +300,8 @@ def test_qemus_log_is_followed(daemon):
 # What the walls around QEMU have to do with it.
 
 @pytest.mark.parametrize("args, hint", [
-    ("-drive file=/etc/hostname,format=raw,if=none", "of the host's files QEMU sees only those of the VM's sections"),
-    ("-daemonize", "a system call that the filter refuses"),
+    ("-drive file=/etc/hostname,format=raw,if=none", "QEMU sees only the host's files that the VM's other sections name"),
+    ("-daemonize", "a system call that the guests' filter refuses"),
     ("-nonsense", "correct Args= in [QEMU]"),
 ])
 def test_raw_options_fail(daemon, args, hint):
@@ -315,7 +315,7 @@ def test_raw_options_fail(daemon, args, hint):
 def test_timeouts(daemon):
     daemon.micro("a", "deaf")
     daemon.ok("start", "a")
-    assert "not stopped within 1 s: still running, and left so" in daemon.fails(6, "wait", "a", "stopped", "--timeout", "1")
+    assert "not stopped within 1 s: still running, and left as it is" in daemon.fails(6, "wait", "a", "stopped", "--timeout", "1")
     daemon.micro("lan", "deaf", vm="Networks=default\n")
     daemon.ok("start", "lan")
     mac = daemon.one("net", "show", "default")["nics"][0]["mac"]

@@ -86,9 +86,9 @@ def snapshots(world, disk):
 
 # Cancelling.
 
-@walk("case", [("create", "info_two", "nothing is changed"), ("create", "c_one", "what was made is removed"),
-               ("revert", "info_one", "nothing is changed"), ("create", "c_two", "what was made is removed"),
-               ("delete", "info_two", "nothing is changed")], some=3)
+@walk("case", [("create", "info_two", "nothing was changed"), ("create", "c_one", "what had been created was removed"),
+               ("revert", "info_one", "nothing was changed"), ("create", "c_two", "what had been created was removed"),
+               ("delete", "info_two", "nothing was changed")], some=3)
 def test_cancelled(world, case):
     """It is over at once, and all is as it was."""
     verb, hangs, undone = case

@@ -290,7 +290,7 @@ def test_memory_that_fits_no_more(daemon):
     assert daemon.info("a")["pid"] == pid and daemon.info("a")["state"] == "running"
     daemon.ok("kill", "a")
     daemon.fails(3, "snapshot", "revert", "a", "s1")
-    assert "its memory of then is not loaded" in daemon.ok(*cure, "--dry-run")
+    assert "the saved memory is not loaded" in daemon.ok(*cure, "--dry-run")
     daemon.ok(*cure)
     assert daemon.info("a")["state"] == "stopped"
     daemon.ok("start", "a")

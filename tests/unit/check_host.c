@@ -64,13 +64,13 @@ static const struct {
 	{ host_iptables, "proc/net/ip_tables_names", "nat\n", HOST_PASS, "" },
 	{ host_ip_forward, "proc/sys/net/ipv4/ip_forward", "1\n", HOST_PASS, "on" },
 	{ host_port_dns, "proc/net/udp", UDP "  10: 00000000:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000   101"
-	  "        0 4711 2 0000000000000000 0\n", HOST_WARN, "somebody has it" },
+	  "        0 4711 2 0000000000000000 0\n", HOST_WARN, "somebody uses it" },
 	{ host_port_dns, "proc/net/udp", UDP "  10: 0100007F:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000   101"
 	  "        0 4711 2 0000000000000000 0\n", HOST_PASS, "" },
 	{ host_port_dns, "proc/net/tcp6", UDP "   0: 00000000000000000000000000000000:0035 00000000000000000000000000000000:0000 0A"
 	  " 00000000:00000000 00:00000000 00000000     0        0 12 1 0000000000000000 100 0 0 10 0\n", HOST_WARN, "" },
 	{ host_port_dhcp, "proc/net/udp", UDP "  10: 00000000:0043 00000000:0000 07 00000000:00000000 00:00000000 00000000   101"
-	  "        0 4711 2 0000000000000000 0\n", HOST_WARN, "somebody has it" },
+	  "        0 4711 2 0000000000000000 0\n", HOST_WARN, "somebody uses it" },
 	{ host_libvirt, NULL, NULL, HOST_SILENT, "" },
 	{ host_libvirt, "sys/class/net/virbr0/bridge/x", "", HOST_WARN, "libvirt" },
 	/* clang-format on */

@@ -66,24 +66,24 @@ static void warns_where_it_does_not_fit(void **state)
 		{ "", { "" }, NULL, "" },
 		{ "", { "TimeoutStopSec=5min\n" }, NULL, "" },
 		{ "", { "", "TimeoutStopSec=6min\n" }, NULL,
-			"b.vm:4 TimeoutStopSec: 6min is more than all guests have together when the host goes down, 5min" },
+			"b.vm:4 TimeoutStopSec: 6min is more than the 5min that all guests together have when the host shuts down" },
 		{ "", { "", "TimeoutStopSec=6min\n" }, "a", "" },
 		{ "", { "TimeoutStopSec=infinity\n" }, NULL,
 			"a.vm:4 TimeoutStopSec: infinity is more than" },
 		{ "[Shutdown]\nTimeoutSec=10min\n", { "TimeoutStopSec=10min\n" }, NULL, "" },
 		/* the default, and [Defaults] */
 		{ "[Shutdown]\nTimeoutSec=1min\n", { "", "TimeoutStopSec=30\n", "" }, NULL,
-			"vmkeep.conf:2 TimeoutSec: 1min for all guests together, when the host goes down, is less than the "
-			"3min of TimeoutStopSec= where a VM's file does not say otherwise: a, c would be killed" },
+			"vmkeep.conf:2 TimeoutSec: 1min for all guests together, when the host shuts down, is less than the "
+			"3min of TimeoutStopSec= that apply unless a VM's file says otherwise: a, c would be killed" },
 		{ "[Shutdown]\nTimeoutSec=1min\n", { "", "", "" }, "b",
 			"vmkeep.conf:2 TimeoutSec: 1min for all guests "
-			"together, when the host goes down, is less than the 3min of TimeoutStopSec= where a VM's file does "
-			"not say otherwise: b would be killed" },
+			"together, when the host shuts down, is less than the 3min of TimeoutStopSec= that apply unless a "
+			"VM's file says otherwise: b would be killed" },
 		{ "[Defaults]\nLifecycle.TimeoutStopSec=10min\n", { "", "TimeoutStopSec=1min\n" },
 			NULL, "vmkeep.conf:0 TimeoutSec: 5min for all guests together" },
 		/* one after the other */
 		{ "", { "After=b\n", "" }, NULL,
-			"a.vm:4 After: a -> b may take 6min when the host goes down, one after the other, and all guests "
+			"a.vm:4 After: a -> b may take 6min, one after the other, when the host shuts down, but all guests "
 			"together have 5min" },
 		{ "", { "After=b\n", "" }, "b", "a.vm:4 After: a -> b may take 6min" },
 		{ "[Shutdown]\nTimeoutSec=6min\n", { "After=b\n", "" }, NULL, "" },
@@ -145,7 +145,7 @@ static void both_are_told_with_what_cures_both(void **state)
 		"write TimeoutSec=10min below [Shutdown] in vmkeep.conf, or a shorter time here\n"
 		"write a shorter time here\n"
 		"write shorter TimeoutStopSec= in their files\n");
-	assert_non_null(strstr(s.rows.data, "a.vm:5 After: a -> b may take 1510min when"));
+	assert_non_null(strstr(s.rows.data, "a.vm:5 After: a -> b may take 1510min, one"));
 	buf_release(&s.rows);
 	buf_release(&s.hints);
 }

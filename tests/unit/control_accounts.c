@@ -265,7 +265,8 @@ static void an_id_is_short(void **state)
 	call(&c);
 	snprintf(text, sizeof text, "{\"execute\":\"vm-list\",\"id\":\"%02000d\"}", 0);
 	o = ask(&c, text);
-	assert_non_null(strstr(error_text(o, "desc"), "id of a request has at most 1024 bytes"));
+	assert_non_null(
+		strstr(error_text(o, "desc"), "id of a request may have at most 1024 bytes"));
 	assert_null(json_object_get(o, "id"));
 	json_decref(o);
 	hang_up(&c);

@@ -130,9 +130,9 @@ static void a_bad_request_is_answered_and_the_next_works(void **state)
 	static const struct {
 		const char *text, *desc, *hint;
 	} rows[] = {
-		{"{}",							  "a request needs a text \"execute\"",     NULL			   },
-		{ "[]",							 "a request is an object",		  NULL		       },
-		{ "{\"execute\":7}",					    "a request needs a text \"execute\"",	   NULL			},
+		{"{}",							  "a request needs a string \"execute\"",     NULL			   },
+		{ "[]",							 "a request must be an object",		  NULL		       },
+		{ "{\"execute\":7}",					    "a request needs a string \"execute\"",	   NULL			},
 		{ "{\"execute\":\"vm-strat\"}",					"unknown verb 'vm-strat'",
 			"did you mean 'vm-start'?"													},
 		{ "{\"execute\":\"vm-list\\u0000x\"}",			       "unknown verb 'vm-list'",		 NULL		      },

@@ -137,7 +137,7 @@ static void lies_end(void **state)
 		{ "floods before the sync", floods_first,
 			"the guest agent does not answer: guest-x was not sent in N s;", 0, true },
 		{ "mute after the sync", mute_after_sync,
-			"the guest agent did not finish guest-x within N s, and may still do it;",
+			"the guest agent did not finish guest-x within N s, and may still complete it;",
 			1, true },
 		{ "leftovers", leftovers, "{\"a\":1};", 1, false },
 		{ "floods in its answer", floods_answer,
@@ -236,7 +236,7 @@ static void one_at_a_time(void **state)
 	run(&lab);
 	expect(&lab,
 		"the guest agent is busy with other commands: guest-ping was not sent;"
-		"the guest agent did not finish guest-fstrim within N s, and may still do it;");
+		"the guest agent did not finish guest-fstrim within N s, and may still complete it;");
 	for (int i = 0; i < AGENT_CALLS_MAX + 1; i++)
 		call(&lab, "guest-ping", patience);
 	run(&lab);

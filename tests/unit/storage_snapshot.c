@@ -66,7 +66,7 @@ static void test_disks(void **state)
 		  "root d-root /images/root.qcow2; data d-data /srv/data; uefi pflash1 /state/nvram.qcow2; ", NULL },
 		{ "[Disk a]\nPath=a.qcow2\n[Disk b]\nPath=b.img\n", NULL,
 		  "a d-a /images/a.qcow2; b d-b /images/b.img; ", "disk 'b' is raw" },
-		{ "[Disk a]\nPath=a.raw\nReadOnly=yes\n[CDROM cd]\n", NULL, "", "no disk that is written" },
+		{ "[Disk a]\nPath=a.raw\nReadOnly=yes\n[CDROM cd]\n", NULL, "", "no writable disk" },
 	};
 	/* clang-format on */
 	struct identity id = IDENTITY_INIT;
@@ -195,9 +195,9 @@ static void test_nodes(void **state)
 		{ "{}", "QEMU reports nothing about disk 'root'" },
 		{ "[{\"node-name\": \"d-root\", \"image\": {}}]",
 			"QEMU reports nothing about disk 'data'" },
-		{ "[{\"node-name\": \"d-root\"}]", "disk 'root': what it holds could not be read" },
+		{ "[{\"node-name\": \"d-root\"}]", "disk 'root': its contents could not be read" },
 		{ "[{\"node-name\": \"d-root\", \"image\": {\"snapshots\": {}}}]",
-			"disk 'root': what it holds could not be read" },
+			"disk 'root': its contents could not be read" },
 	};
 	struct identity id = IDENTITY_INIT;
 	struct snapshot_disks s;
@@ -241,16 +241,16 @@ static void test_exact(void **state)
 		{ "a", NULL, { "a", "1" }, { NULL } },
 		{ "1", NULL, { "1", "2" }, { NULL, NULL, "QEMU would load another snapshot, whose id on disk 'root' is '1'" } },
 		{ "5", NULL, { "5", "5" }, { NULL } },
-		{ "x", NULL, { "x", "3" }, { "disk 'root' has 2 snapshots that are called 'x'",
-			"2 snapshots that are called 'x'", "2 snapshots that are called 'x'" } },
+		{ "x", NULL, { "x", "3" }, { "disk 'root' has 2 snapshots called 'x'",
+			"2 snapshots called 'x'", "2 snapshots called 'x'" } },
 		{ "x", "3", { "x", "3" }, { NULL } },
-		{ "x", "4", { "x", "4" }, { NULL, "QEMU finds only the first of the snapshots that are called 'x'",
+		{ "x", "4", { "x", "4" }, { NULL, "QEMU finds only the first of the snapshots called 'x'",
 			"QEMU finds only the first" } },
 		{ "b\xef\xbf\xbd", NULL, { "b\xef\xbf\xbd", "7" }, { NULL, "is not UTF-8", "is not UTF-8" } },
 		{ "c", NULL, { "c", "7" }, { "several snapshots with the id '7'", NULL, NULL } },
 		{ "\\x0a", NULL, { "\n", "8" }, { NULL } },
 		{ "\n", NULL, { "\n", "8" }, { NULL } },
-		{ "-", NULL, { "", "6" }, { "2 snapshots that are called '-'", "2 snapshots", "2 snapshots" } },
+		{ "-", NULL, { "", "6" }, { "2 snapshots called '-'", "2 snapshots", "2 snapshots" } },
 		{ "-", "9", { "-", "9" }, { NULL } },
 		{ "", NULL, { "", "6" }, { NULL, NULL, "QEMU would load another snapshot" } },
 		{ "a b", "10", { "a b", "10" }, { NULL } },

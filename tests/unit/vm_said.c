@@ -114,12 +114,12 @@ static void failures(void **state)
 		  QEMU "warning: TCG doesn't support requested feature: MSR(10AH).rdctl-no [bit 0]\n"
 		  QEMU "TCG doesn't support requested features\n",
 		  "TCG lacks CPU features that it asks for: avx512f, sse4.2, rdctl-no",
-		  "to go without: Features=-avx512f -sse4.2 -rdctl-no in [CPU]; or write another Model=",
+		  "to do without them: Features=-avx512f -sse4.2 -rdctl-no in [CPU]; or write another Model=",
 		  ERR_INVALID_CONFIG },
 		{ QEMU "warning: host doesn't support requested feature: CPUID.80000001H:EDX.fxsr-opt [bit 25]\n"
 		  QEMU "Host doesn't support requested features\n",
 		  "this host lacks CPU features that it asks for: fxsr-opt",
-		  "to go without: Features=-fxsr-opt in [CPU]; or write another Model=", ERR_INVALID_CONFIG },
+		  "to do without them: Features=-fxsr-opt in [CPU]; or write another Model=", ERR_INVALID_CONFIG },
 		{ QEMU "warning: host doesn't support requested feature: CPUID.0DH:EAX [bit 5]\n"
 		  QEMU "Host doesn't support requested features\n",
 		  "QEMU did not start: how\n" QEMU
