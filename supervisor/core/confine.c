@@ -24,7 +24,7 @@ struct confined {
 
 int confine_program(const char *name, char *path, size_t size, struct err *e)
 {
-	char unused[4096];
+	char unused[4096] = "";
 
 	if (child_find(name, path ? path : unused, path ? size : sizeof unused))
 		return 0;

@@ -93,7 +93,7 @@ static enum outcome scope_wait_inside(const char *unit, struct err *e)
 		usleep(TRY_USEC / 4);
 	}
 	err_set(e, ERR_TIMEOUT, "systemd did not create the scope '%s' within %g s", unit,
-		TRIES * (TRY_USEC / 4) / 1e6);
+		TRIES * (TRY_USEC / 4e6));
 	err_hint(e, "systemctl status %s", unit);
 	return REFUSED;
 }

@@ -20,8 +20,7 @@ void networks_repair(struct networks *ns, struct conf_problems *p)
 		if (n->state != NETWORK_UP)
 			continue;
 		network_join_all(n);
-		network_tap_trouble(n, trouble, sizeof trouble);
-		if (trouble[0] && p)
+		if (network_tap_trouble(n, trouble, sizeof trouble) && p)
 			conf_problem(p, &(struct conf_place){ 0 }, NULL, "network %s: %s", n->name,
 				trouble);
 	}

@@ -68,7 +68,7 @@ void network_taps_down(struct network *n)
 }
 
 /* Queries all links at once, however many NICs there are. */
-void network_tap_trouble(const struct network *n, char *out, size_t len)
+bool network_tap_trouble(const struct network *n, char *out, size_t len)
 {
 	struct rtnl *rtnl = network_attached(n) ? networks_rtnl(n->ns, NULL) : NULL;
 	_cleanup_(net_facts_release) struct net_facts facts = NET_FACTS_INIT;
@@ -89,6 +89,7 @@ void network_tap_trouble(const struct network *n, char *out, size_t len)
 				"the tap of NIC '%.63s' of VM '%.63s' is not on its bridge: vmkeep reload",
 				c->nic, c->vm);
 	}
+	return out[0] != '\0';
 }
 
 /* --- foreign bridges --- */

@@ -258,8 +258,8 @@ void network_join_all(struct network *n);  /* after the bridge was remade */
 void network_taps_down(struct network *n); /* before the bridge goes */
 /* Attaches NICs to their foreign bridges again, where those are. */
 void ports_repair_foreign(struct networks *ns);
-/* A problem with its taps, for health; "": none. */
-void network_tap_trouble(const struct network *n, char *out, size_t len);
+/* Is there a problem with its taps, for health? */
+bool network_tap_trouble(const struct network *n, char *out, size_t len);
 
 /* hosts.c */
 /* Creates missing directories, removes nothing. *created: they were missing, so no dnsmasq watches

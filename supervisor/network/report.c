@@ -65,7 +65,7 @@ void networks_each(struct networks *ns, networks_each_fn *each, void *data)
 }
 
 /* A NIC that does not have the address that is reserved for it. */
-static void report_lease_trouble(const struct network *n, char *out, size_t len)
+static bool report_lease_trouble(const struct network *n, char *out, size_t len)
 {
 	char own[NET_IP_TEXT], has[NET_IP_TEXT], mac[TEXT_MAC];
 
@@ -86,6 +86,7 @@ static void report_lease_trouble(const struct network *n, char *out, size_t len)
 			snprintf(out, len, "NIC '%.40s' of VM '%.63s' leased %s, not its own %s",
 				c->nic, c->vm, net_ip(has, l->address, 0), own);
 	}
+	return out[0] != '\0';
 }
 
 /* The first problem that keeps the network from working. */
@@ -107,11 +108,8 @@ static const char *report_health(const struct network *n, char trouble[TROUBLE_M
 		return "no DNS: port 53 is taken";
 	if (n->plan.step[NET_STEP_DNSMASQ] && !streq(dnsmasq_health(&n->dnsmasq), "ok"))
 		return dnsmasq_health(&n->dnsmasq);
-	network_tap_trouble(n, trouble, TROUBLE_MAX);
-	if (trouble[0])
-		return trouble;
-	report_lease_trouble(n, trouble, TROUBLE_MAX);
-	if (trouble[0])
+	if (network_tap_trouble(n, trouble, TROUBLE_MAX) ||
+		report_lease_trouble(n, trouble, TROUBLE_MAX))
 		return trouble;
 	if (n->leases_problem)
 		return n->leases_problem;
