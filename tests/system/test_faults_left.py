@@ -33,12 +33,14 @@ def test_f15_power_loss(world):
     shutil.rmtree(world.state + "/vms")
     os.mkdir(world.run)
     shutil.copytree(kept, world.state + "/vms")
+    world.another_boot()
     world.start()
     world.wait_state("auto", "running")
     assert world.states() == {"auto": "running", "manual": "stopped"}
-    assert "crashed" not in world.info("manual")["reason"]
+    assert world.info("manual")["reason"] == "host-down"
     world.ok("start", "manual")
     assert {name: world.info(name)["uuid"] for name in uuids} == uuids
+    world.exec("umount", vmk.BOOT_ID)
 
 
 def test_f16_downgrade(daemon):

@@ -41,14 +41,11 @@ def reexec(world):
     world.ok("reexec")
 
 
-BOOT_ID = "/proc/sys/kernel/random/boot_id"
-
-
 @pytest.fixture(autouse=True)
 def same_boot_again(daemon):
     yield
-    while BOOT_ID in daemon.mount_points():
-        daemon.exec("umount", BOOT_ID)
+    while vmk.BOOT_ID in daemon.mount_points():
+        daemon.exec("umount", vmk.BOOT_ID)
 
 
 def boot_host(world):
@@ -60,10 +57,7 @@ def boot_host(world):
     for name in os.listdir(run):
         path = os.path.join(run, name)
         shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
-    boot = os.path.join(world.base, "boot_id")
-    with open(boot, "w", encoding="utf-8") as f:
-        f.write("11111111-2222-3333-4444-555555555555\n")
-    world.exec("mount", "--bind", boot, BOOT_ID)
+    world.another_boot()
     world.start()
 
 
@@ -159,7 +153,7 @@ def test_a_boot_tells_its_own(daemon):
     started_by_nobody(daemon)
     daemon.micro("a")
     daemon.stop_daemon()
-    daemon.exec("umount", BOOT_ID)
+    daemon.exec("umount", vmk.BOOT_ID)
     daemon.start()
     assert test_problems.problems(daemon) == test_problems.FINE
     assert daemon.info("a")["reason"].startswith("not started: ")

@@ -34,6 +34,7 @@ ip link set lo up
 echo ready
 exec env --ignore-signal=CHLD cat
 """
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
 UIDS_FIRST, UIDS_BLOCK = 1879048192, 65536
 NETWORKS, RELAYS, ASKED = 61440, 65534, 65535  # in a block: the first of a network, a relay's, an asked QEMU's
 GROUPS = {"vmkeep": 7001, "vmkeep-view": 7002, "alice": 7003, "bob": 7004}
@@ -218,14 +219,26 @@ class World:
         """As this process sees it: the child of nsenter."""
         return children(self.daemon.pid)[0]
 
+    def another_boot(self):
+        """The next daemon finds another boot ID; BOOT_ID must be unmounted at the end."""
+        path = os.path.join(self.base, "boot_id")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write("11111111-2222-3333-4444-555555555555\n")
+        self.exec("mount", "--bind", path, BOOT_ID)
+
+    def reap_daemon(self, timeout=None):
+        """Its exit code. nsenter stops with its child, and nobody but us lets it go on."""
+        self.daemon.send_signal(signal.SIGCONT)
+        return self.daemon.wait(timeout)
+
     def kill_daemon(self):
         os.kill(self.daemon_pid(), signal.SIGKILL)
-        self.daemon.wait()
+        self.reap_daemon()
         self.daemon = None
 
     def stop_daemon(self):
         os.kill(self.daemon_pid(), signal.SIGTERM)
-        code = self.daemon.wait(10 * SLOW)
+        code = self.reap_daemon(10 * SLOW)
         self.daemon = None
         assert code == 0, "the daemon ended with %d" % code
 
@@ -401,7 +414,7 @@ class World:
         self.keeper.stdin.close()  # process 1 ends, and with it all others
         self.keeper.wait()
         if self.daemon:
-            self.daemon.wait()
+            self.reap_daemon()
         shutil.rmtree(self.base)
 
     def report(self):
