@@ -141,9 +141,9 @@ def test_memory(daemon):
     daemon.image("a.raw")
     daemon.write("a.vm", vm("a.raw", head="[VM]\nMemory=60T\nNetworks=none\n"))
     row = only(daemon, "a")
-    assert "60T is more than the" in row["reason"] and "smaller Memory=" in row["hint"]
+    assert "60T exceeds the" in row["reason"] and "smaller Memory=" in row["hint"]
     said = daemon.fails(11, "start", "a")
-    assert "60T is more than the" in said and "hint: " in said
+    assert "60T exceeds the" in said and "hint: " in said
     daemon.alone()
 
 
@@ -190,7 +190,7 @@ def test_processors(daemon, case):
 TRIED = {
     "feature": (2, "[CPU]\nFeatures=+avx512f\n", "Features", "TCG lacks CPU features that it asks for: avx512f", "Features=-avx512f"),
     "model": (2, "[CPU]\nModel=EPYC\n", "Model", "TCG lacks CPU features that it asks for: ", "write another Model="),
-    "memory": (11, "[Memory]\nMax=64T\n", None, "64T is more than", "smaller Max="),
+    "memory": (11, "[Memory]\nMax=64T\n", None, "64T exceeds", "smaller Max="),
     "keymap": (7, "[Display]\nType=vnc\nKeymap=xx\n", None, "could not read keymap file: 'xx'", "keymaps"),
     "kernel": (7, "[Boot]\nKernel=/etc/hostname\n", None, "invalid kernel header", "vmlinuz"),
     "generator": (11, "[RNG]\nSource=/dev/no-such\n", None, "no device /dev/no-such on this host", "module"),

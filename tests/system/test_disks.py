@@ -281,7 +281,7 @@ def test_copied_with_uuid(daemon):
     assert "is VM 'web1' already (%s/web1.vm)" % daemon.config in said, said
     for name in ("web1", "web2"):
         said = daemon.vmkeep("check", name).out
-        how = "UUID=%s is VM 'web1' already" % UUID.upper() if name == "web2" else "UUID: warning: VM 'web2' has"
+        how = "UUID=%s is VM 'web1' already" % UUID.upper() if name == "web2" else "UUID: warning: VM 'web2' also has"
         assert how in said and len(said.splitlines()) == 2, said  # once, and its hint
     daemon.ok("kill", "web1")
     assert daemon.ok("start", "web1") == "web1: running\n"

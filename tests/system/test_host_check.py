@@ -120,7 +120,7 @@ def test_ports_and_their_holders(daemon):
         rows = checks(daemon)
         for port in ("port 53", "port 67"):
             assert rows[port]["verdict"] == "WARN"
-            assert "python3 (pid %d) has it" % pid in rows[port]["text"]
+            assert "python3 (pid %d) uses it" % pid in rows[port]["text"]
     finally:
         holder.end()
 

@@ -213,7 +213,8 @@ def test_the_door_is_what_holds_it(daemon):
     daemon.exec("sysctl", "-qw", "net.ipv6.conf.vk0.disable_ipv6=0", "net.ipv4.conf.vk0.arp_ignore=0")
     changed, _ = reached(daemon, "a", services)
     assert "Udp6 InDatagrams" in changed and changed["ARP answers"] > 0
-    daemon.ok("reload")
+    said = daemon.vmkeep("reload")
+    assert said.code == 2 and "bridge 'br0' is gone" in said.out
     daemon.eventually(lambda: daemon.exec("nft", "list", "tables", "inet"), lambda tables: table in tables)
     daemon.exec("sysctl", "-qw", "net.ipv4.conf.vk0.arp_ignore=8")
     assert not reached(daemon, "a", services)[0]

@@ -292,7 +292,7 @@ def test_create_for_a_person_only(box):
     # one that some start found is missed, whoever made it, and whoever starts
     e = box.refuse(box.disk(path, create=1 << 20, seen="2026-11-23"))
     assert e["desc"] == f"disk 'root' that was there on 2026-11-23 is missing: is {box.images} mounted?", e
-    assert f"qemu-img create -f raw {path} 1048576" in e["hint"]
+    assert f"qemu-img create -f raw {path} 1M" in e["hint"]
 
 
 def test_image_directory_gone(box):

@@ -342,7 +342,7 @@ def test_failed_load_never_goes_on(daemon, running):
     if running:
         daemon.up("a")
     said = daemon.fails(1, "snapshot", "revert", "a", "ab")
-    assert "could not be loaded" in said and "ended" in said
+    assert "could not be loaded" in said and "killed" in said
     info = daemon.info("a")
     assert info["state"] == "stopped" and info["want"] == "stopped"
 

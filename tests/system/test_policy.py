@@ -384,7 +384,7 @@ def test_silent_qemu(daemon):
     assert said.wait(15) == 6, said.stderr()
     info = daemon.info("a")
     assert (info["state"], info["health"]) == ("running", "unresponsive")
-    assert info["unresponsive_reason"] and events(daemon, "a")[-1] == "unresponsive"
+    assert info["unresponsive_reason"] and "unresponsive" in events(daemon, "a")
     assert "has not responded for" in daemon.fails(6, "pause", "a")
     client.at_once("vm-pause", name="a")  # known already
     daemon.kill_daemon()

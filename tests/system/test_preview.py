@@ -58,10 +58,10 @@ def test_what_only_all_files_show(world):
     checked = {"%s%s: %s: %s" % (row["file"], ":%d" % row["line"] if row["line"] else "", row["key"], row["reason"])
                for row in json.loads(world.vmkeep("--json", "check").out) if row["key"]}
     assert done.returncode == 2
-    for what in ("UUID: UUID=7f1d1d4e-7c3b-4a69-9f0e-0d8f1a2b3c4d is VM 'two' already", "is VM 'one' already", "MACAddress: nic 'lan': VM 'two' has 52:54:00:00:00:01 too",
-                 "Address: nic 'lan': VM 'one' has 10.7.0.9 on network 'lab' too", "Network: nic 'lan': no network 'nowhere'",
+    for what in ("UUID: UUID=7f1d1d4e-7c3b-4a69-9f0e-0d8f1a2b3c4d is VM 'two' already", "is VM 'one' already", "MACAddress: nic 'lan': VM 'two' also has 52:54:00:00:00:01",
+                 "Address: nic 'lan': VM 'one' also has 10.7.0.9 on network 'lab'", "Network: nic 'lan': no network 'nowhere'",
                  "After: there is no VM or network 'ghost'", "dependency cycle: four -> five -> four",
-                 "disk.conf:2: Path: disk 'root': VM 'one' has %s/one.raw too" % world.images):
+                 "disk.conf:2: Path: disk 'root': VM 'one' also has %s/one.raw" % world.images):
         assert any(what in line for line in told), (what, told)
     assert told <= checked, told - checked
 

@@ -126,7 +126,7 @@ def left_running(world):
     world.micro("a", "deaf")
     world.ok("start", "a")
     world.fails(8, "stop", "a", "--timeout", "1")
-    return 1, "WARNING a: it was to stop, but ignored the power button"
+    return 1, "WARNING a: it should have stopped, but ignored the power button"
 
 
 CASES = [failed, backoff, down, ended_from_outside, start_failed, start_failed_by_the_host, panicked, broken, badly_named, broken_daemon_conf,

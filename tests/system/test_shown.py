@@ -220,7 +220,7 @@ def test_what_failed_is_told(daemon):
     assert [(row[0], row[1], row[2].rpartition("/")[2]) for row in asked(daemon, "a")] == [
         ("snapshot-create", "root", "s1"),
         ("snapshot-create", "root", "s1"),
-        ("snapshot-create-failed", "root", "there is a snapshot 's1' already, on disk 'root'"),
+        ("snapshot-create-failed", "root", "snapshot 's1' already exists on disk 'root'"),
         ("snapshot-delete", "root", "s2"),
         ("snapshot-delete-failed", "root", "there is no snapshot 's2'"),
         ("pause-failed", "root", "is not running"),

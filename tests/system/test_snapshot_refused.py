@@ -67,7 +67,7 @@ def test_dirty_bitmaps(daemon, running, disk):
     if running:
         daemon.ok("kill", "a")
     while "bitmap" in said:
-        daemon.exec("sh", "-c", re.search("qemu-img bitmap --remove .*(?= drops it)", said).group())
+        daemon.exec("sh", "-c", re.search("qemu-img bitmap --remove .*(?= removes it)", said).group())
         said = str(daemon.vmkeep("snapshot", "revert", "a", "live"))
     console = daemon.console("a")
     count(console, "b")

@@ -259,7 +259,7 @@ def test_a_guest_whose_load_failed_is_ended(world, state):
 def test_a_failed_load_is_known_without_its_mark(world):
     prepare(world, state="paused")
     load(world, "missing")
-    assert "half way" in world.fails(1, "snapshot", "create", "a", "s2")
+    assert "halfway" in world.fails(1, "snapshot", "create", "a", "s2")
     assert world.info("a")["state"] == "stopped"
 
 

@@ -56,7 +56,7 @@ FILES = """run/boot run/lock state/lock run/vms/up/record.json run/vms/up/effect
     run/vms/up/out/serial-console run/networks/door run/networks/default.json run/networks/default.d/dnsmasq.pid
     run/networks/default.d/dnsmasq.conf run/networks/default.d/resolv.conf run/networks/default.d/hosts/up:lan
     state/known-keys state/qemu-probe.json state/vms/up/identity.json state/vms/up/history state/vms/down/identity.json
-    state/vms/down/history state/networks/default.json state/networks/default.leases log/up/console.log
+    state/vms/down/history state/vms/up/ended.json state/vms/down/ended.json state/networks/default.json state/networks/default.leases log/up/console.log
     log/down/console.log config/up.vm config/down.vm config/vmkeep.conf""".split()
 DAMAGES = {
     "gone": os.unlink,
