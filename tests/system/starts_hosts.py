@@ -429,7 +429,7 @@ def hosts():
         Case("image leased", before=program(LEASE, "leased")),
         Case("image twice", text=disk("{vm}.raw", "[Disk two]\nPath=../images/{vm}.raw\n")),
         Case("image twice, whole path", text=disk("{vm}.raw", "[CDROM two]\nPath={vm}.raw\n")),
-        Case("image elsewhere", text=disk("/etc/hostname", "Format=raw\n")),
+        Case("image elsewhere", text=disk("/etc/hostname", "Format=raw\nCache=writeback\n")),
         Case("image to be made", text=disk("{vm}-new.qcow2", "Size=1M\n")),
         Case("image to be made elsewhere", text=disk("nowhere/{vm}.qcow2", "Size=1M\n")),
         Case("image to be made without qemu-img", text=disk("{vm}-new.qcow2", "Size=1M\n"), before=covered("/usr/bin/qemu-img")),
