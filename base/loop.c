@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -12,6 +13,14 @@
 
 #define LOG_FLUSH 0.25	/* seconds between two attempts */
 #define TASKS_MAX 0.001 /* seconds into an iteration; later tasks wait for the next */
+
+/* Set when the process was stopped and goes on. One flag for all loops, as the signal is. */
+static volatile sig_atomic_t loop_continued;
+
+static void loop_note_continued(int number)
+{
+	loop_continued = 1;
+}
 
 static void loop_far_away(struct ev_loop *ev, ev_periodic *w, int revents)
 {
@@ -41,18 +50,20 @@ static void loop_give_back(struct loop *l)
 
 static void loop_about_to_sleep(struct ev_loop *ev)
 {
+	loop_continued = 0;
 	clock_now();
 	errno = 0;
 }
 
 /* Called between the poll's return and libev's processing of timers. Apart from the signals that
  * end the daemon or reload its files, nothing interrupts the poll but a stop, a freezer or a
- * tracer. How much of the sleep that took is unknown, so all of it is given back. */
+ * tracer. A stop does not interrupt it if something was ready at that moment: only SIGCONT shows
+ * it. How much of the sleep that took is unknown, so all of it is given back. */
 static void loop_slept(struct ev_loop *ev)
 {
 	int error = errno;
 
-	if (error == EINTR)
+	if (error == EINTR || loop_continued)
 		loop_give_back(ev_userdata(ev));
 	else
 		clock_slept();
@@ -191,12 +202,16 @@ static void loop_log_stuck(void *data)
 
 int loop_init(struct loop *l)
 {
+	const struct sigaction noted = { .sa_handler = loop_note_continued,
+		.sa_flags = SA_RESTART };
+
 	*l = (struct loop){ .ev = ev_loop_new(EVFLAG_NOENV) };
 	if (!l->ev)
 		return -ENOMEM;
 	l->schedstat = open("/proc/self/schedstat", O_RDONLY | O_CLOEXEC);
 	ev_set_userdata(l->ev, l);
 	clock_watch(true);
+	sigaction(SIGCONT, &noted, NULL);
 	l->lost = clock_lost();
 	l->given_back = clock_left_out();
 	ev_set_loop_release_cb(l->ev, loop_about_to_sleep, loop_slept);
