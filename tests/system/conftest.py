@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Fixtures of the system tests: real QEMU, one private world each (see vmk.py). As the worlds are private,
-tests run side by side in several processes (pytest-xdist); `-n 0` runs them one after another."""
+"""Fixtures of the system tests: real QEMU, a private world for each test (see vmk.py). Because worlds are private,
+tests run in parallel in several processes (pytest-xdist); `-n 0` runs them one after another."""
 import fcntl
 import os
 import signal
@@ -13,11 +13,11 @@ import hostile as hostile_world
 import vmk
 
 
-TEST_SECONDS = 120 * vmk.SLOW  # a test that hangs is a failure, with all that is known of its world
+TEST_SECONDS = 120 * vmk.SLOW  # a test that hangs fails, with a report of its world
 
 
 def may_catch():
-    """A worker of pytest-xdist may find itself outside of the main thread, where no signal can be caught."""
+    """Signals can be caught only in the main thread, where a pytest-xdist worker may not be running."""
     return threading.current_thread() is threading.main_thread()
 
 
@@ -47,7 +47,7 @@ def too_long(*_):
 
 @pytest.fixture
 def world():
-    """A world without a daemon yet, for tests that prepare one."""
+    """A world without a daemon, for tests that prepare something first."""
     made = vmk.World()
     if may_catch():
         signal.signal(signal.SIGALRM, too_long)
@@ -66,14 +66,14 @@ def world():
 
 @pytest.fixture
 def daemon(world):
-    """A world whose daemon runs."""
+    """A world with a running daemon."""
     world.start()
     return world
 
 
 @pytest.fixture(scope="session")
 def linux():
-    """The Linux guest, made once, whichever process of the tests comes first."""
+    """The Linux guest, built once by the first test process that needs it."""
     os.makedirs(vmk.GUEST, exist_ok=True)
     folder = os.open(vmk.GUEST, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -85,7 +85,7 @@ def linux():
 
 @pytest.fixture
 def hostile(daemon):
-    """A daemon, and a program for QEMU's place (hostile_qemu.py)."""
+    """A daemon, and a program that replaces QEMU (hostile_qemu.py)."""
     hostile_world.install(daemon)
     yield daemon
     daemon.exec("umount", "--lazy", hostile_world.PLACE)

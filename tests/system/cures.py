@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A person who does to the letter what hints say; what test_cures*.py have in common."""
+"""Follows hints to the letter; shared by test_cures*.py."""
 import json
 import os
 import re
@@ -9,11 +9,11 @@ import pytest
 import vmk
 
 ROWS = {}
-NAMES = {"a", "b", "web1", "s1", "lab", "default", "qemu", "running"}  # words of commands, beside verbs and options
+NAMES = {"a", "b", "web1", "s1", "lab", "default", "qemu", "running"}  # words in commands besides verbs and options
 
 
 def cure(*texts):
-    """What a row is for: the hints, as they stand in the sources."""
+    """The hints that a row follows, as they appear in the sources."""
     def add(row):
         ROWS[row.__name__] = (row, texts)
         return row
@@ -21,13 +21,13 @@ def cure(*texts):
 
 
 def pattern(text):
-    """A printf format as a regular expression."""
+    """Converts a printf format to a regular expression."""
     return re.compile("".join("(.*)" if part.startswith("%") and part != "%%" else re.escape(part.replace("%%", "%"))
                               for part in re.split(r"(%%|%[-.*\d]*l*[a-z])", text)), re.S)
 
 
 class Person:
-    """Types what hints say. What it is told must be one of the row's hints."""
+    """Types what hints say. Each hint that is printed must be one of the row's."""
 
     def __init__(self, world, texts):
         self.world, self.patterns = world, [pattern(text) for text in texts]
@@ -45,7 +45,7 @@ class Person:
         return self.check(found.group(1))
 
     def told(self, name="a"):
-        """The row's hint, in what check says."""
+        """The row's hint, from the output of check."""
         rows = json.loads(self.world.vmkeep("--json", "check", name).out)
         found = [row["hint"] for row in rows if row["hint"] and any(p.fullmatch(row["hint"]) for p in self.patterns)]
         assert found, rows
@@ -55,10 +55,10 @@ class Person:
         rows = json.loads(self.world.vmkeep("--json", "host", "check").out)
         return next(self.check(row["cure"]) for row in rows if row["check"] == check and row["cure"])
 
-    # Doing it.
+    # Following hints.
 
     def commands(self, hint):
-        """The commands of vmkeep in a hint, as words."""
+        """The vmkeep commands in a hint, as lists of words."""
         for text in re.findall(r"\bvmkeep ([^;,]*)", hint):
             words = []
             for word in text.split():
@@ -74,7 +74,7 @@ class Person:
         return self.world.ok(*list(self.commands(hint))[number], **how)
 
     def runs(self, hint, program, **fill):
-        """The shell command in a hint that begins so, up to the end of its sentence."""
+        """Runs the shell command in a hint that starts with this program, up to the end of its clause."""
         text = hint[hint.index(program + " "):]
         text = re.split(r"; |, (?:and|or) | (?:shows|makes|takes|tells|lists|names|removes|restores|first)\b|\)", text)[0]
         for word, value in fill.items():
@@ -85,7 +85,7 @@ class Person:
         return [(key, value.rstrip(",;.")) for key, value in re.findall(r"\b([A-Z][A-Za-z]+)=(\S*)", hint)]
 
     def writes(self, hint, number=0, section=None, value=None, file="a.vm"):
-        """The hint's key into its section; without a value in the hint it is the person who knows one."""
+        """Writes the hint's key into its section; the caller supplies the value if the hint has none."""
         key, told = self.keys(hint)[number]
         named = re.search(r"\[([A-Z]\w+)\]", hint)
         self.set(file, section or "[%s]" % named.group(1), key, told or value)

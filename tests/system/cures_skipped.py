@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The hints that no row of test_cures*.py follows, by the reason."""
+"""Hints that no row of test_cures*.py follows, by reason."""
 
 SKIPPED = {
     "the kernel, a module, a device or the firmware would have to be another": (

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""What a released daemon left behind, saved and laid out again (tests/fixtures, made by its `make`).
+"""Recreates what a released daemon left behind (tests/fixtures, made by its `make`).
 
-A fixture is a folder: the files of config, state, run and log as they were, and world.json with what
-no file tells: modes, sockets, mounts, processes with their descriptors, links, firewall rules, and
-what that daemon itself showed of it all. Instead of the world's directory the files say @BASE@, the
-boot id is @BOOT@. Times are moved by the age of the fixture, pids are those of the processes that are
-started here: of the same command lines, with the same descriptors, under the same uids, only not jailed.
+A fixture is a directory: the files of config, state, run and log, and world.json with everything that these files do
+not contain: modes, sockets, mounts, processes with their descriptors, links, firewall rules, and what that daemon
+reported. @BASE@ stands for the world's directory and @BOOT@ for the boot id. Times are shifted by the age of the
+fixture. Pids are those of processes started here, with the same command lines, descriptors and uids, but not jailed.
 """
 import fcntl
 import json
@@ -19,12 +18,12 @@ import time
 
 import vmk
 
-# What is asked over the socket, where the answers to it stay as they are; by command.
+# Commands whose answers are requested over the socket, where their format does not change.
 ASKED = {"list": "vm-list", "info": "vm-info", "history": "vm-history", "snapshot list": "snapshot-list",
          "net list": "net-list", "net show": "net-show", "net leases": "net-leases"}
 FOLDER = os.path.join(vmk.ROOT, "tests", "fixtures")
 BASE, BOOT = "@BASE@", "@BOOT@"
-CLOCKS = ("since", "started", "due", "stop_deadline", "unresponsive")  # of a VM's record
+CLOCKS = ("since", "started", "due", "stop_deadline", "unresponsive")  # in a VM's record
 TUNSETIFF, IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x400454ca, 0x2, 0x1000, 0x4000
 
 
@@ -45,7 +44,7 @@ def shown(world, command):
 
 
 class Fixture:
-    """One of them in a world without a daemon."""
+    """A fixture, in a world without a daemon."""
 
     def __init__(self, world, name):
         self.world, self.folder = world, os.path.join(FOLDER, name)
@@ -63,13 +62,13 @@ class Fixture:
         return value.replace(BASE, self.world.base).replace(BOOT, boot_id()) if isinstance(value, str) else value
 
     def of(self, command):
-        """(name, what was shown) of each such command."""
+        """(name, saved answer) for each use of this command."""
         for words, doc in self.saved["shown"].items():
             if words.startswith(command + " "):
                 yield words.split()[-1], doc
 
     def pid_now(self, pid):
-        """Of the process that stands in for the one that had this pid."""
+        """The pid of the process that replaces the one that had this pid."""
         for name, process in self.saved["processes"].items():
             if process["pid"] == pid:
                 return self.pids[name]
@@ -79,7 +78,7 @@ class Fixture:
         return os.path.join(self.world.base, name)
 
     def lay_out(self):
-        """All of it; the daemon is the caller's to start."""
+        """Creates everything but the daemon, which the caller starts."""
         for where, options in self.saved["mounts"].items():
             self.make_folder(where)
             self.world.exec("mount", "-t", "tmpfs", "-o", options, "vmkeep-out", self.path(where))
@@ -113,7 +112,7 @@ class Fixture:
         os.chown(path, how["uid"], how["uid"])
 
     def change(self, name, how):
-        """A JSON file in place."""
+        """Changes a JSON file in place."""
         with open(self.inner(name), "r+", encoding="utf-8") as f:
             doc = json.load(f)
             how(doc)
@@ -122,7 +121,7 @@ class Fixture:
             json.dump(doc, f, indent=1)
 
     def moved(self, at):
-        """A time since the epoch or since boot, as long ago as it was."""
+        """Shifts a time (since the epoch or since boot) by the age of the fixture."""
         clock = "time" if at > 1e9 else "monotonic"
         return at + self.age[clock]
 
@@ -142,7 +141,7 @@ class Fixture:
 
     def make_links(self):
         for link in self.saved["links"]:
-            if link["kind"] == "bridge":  # a tap comes with the process that holds it
+            if link["kind"] == "bridge":  # a tap is created with the process that holds it
                 self.world.exec("ip", "link", "add", link["name"], "type", "bridge", "forward_delay", "0")
                 self.finish_link(link)
         self.world.exec("nft", "-f", "-", input=self.saved["rules"])
@@ -175,7 +174,7 @@ class Fixture:
             f.write("%d\n" % pid)
 
     def let_go(self, name):
-        """QEMU runs its guest, as it did; or has stopped it."""
+        """Lets QEMU run its guest as before, or pauses it."""
         state = self.saved["shown"]["info " + name]["state"]
         with socket.socket(socket.AF_UNIX) as monitor:
             monitor.settimeout(30 * vmk.SLOW)
@@ -188,7 +187,7 @@ class Fixture:
                     pass
 
 
-# --- inside the world: one process as the old daemon had it ---
+# --- inside the world: a process as the old daemon started it ---
 
 def descriptor(kind, where):
     if kind == "listen":
@@ -207,7 +206,7 @@ def descriptor(kind, where):
 
 
 def start(process):
-    """Its pid and start time. It lives on, as a child of the world's process 1."""
+    """Starts it and returns its pid and start time. It stays alive, as a child of the world's process 1."""
     high = {number: fcntl.fcntl(descriptor(*what), fcntl.F_DUPFD, 100)
             for number, what in process["fds"].items()}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What our sources tell people to do: the string literals of the C code, and those among them that are hints."""
+"""What our sources tell people to do: finds the string literals in the C code, and those that are hints."""
 import functools
 import glob
 import os
@@ -10,7 +10,7 @@ from talk import ROOT
 TOKEN = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'|[A-Za-z_]\w*|\S', re.S)
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 
-# Calls whose argument (counted from 0) is a hint; fields that hold one; tables of them: file, variable, column.
+# Calls whose argument (counted from 0) is a hint; fields that hold one; tables of hints: file, variable, column.
 CALLS = {"err_hint": 1, "host_row": 2, "check_row": 5}
 FIELDS = {"hint", "cure", "install"}
 TABLES = {"supervisor/check/duplicates.c": ("kinds", 1),
@@ -33,7 +33,7 @@ def unquote(token):
 
 
 def literals(words):
-    """The strings among these tokens, neighbours joined as the compiler does."""
+    """The strings among these tokens; adjacent literals are joined, as by the compiler."""
     found, joined = [], None
     for word in words + [""]:
         if word.startswith('"'):
@@ -45,7 +45,7 @@ def literals(words):
 
 
 def arguments(words, at):
-    """What stands between words[at], '(' or '{', and its end, split at commas, as lists of tokens."""
+    """The list in parentheses or braces at words[at], split at commas into lists of tokens, and its end."""
     found, depth = [[]], 0
     for word in words[at:]:
         if word in ("(", "[", "{"):
@@ -65,7 +65,7 @@ def arguments(words, at):
 
 @functools.lru_cache(None)
 def all_literals():
-    """{file: [text]} of all sources."""
+    """{file: [text]} for all sources."""
     found = {}
     for path in sources():
         with open(path, encoding="utf-8") as f:
@@ -86,7 +86,7 @@ def of_calls(words):
 
 
 def of_table(words, variable, column):
-    """The literals of a column of the table's initializer."""
+    """The literals in a column of the table's initializer."""
     at = next(i for i, word in enumerate(words) if word == variable and words[i + 1] in "[=" and "=" in words[i:i + 6])
     at = words.index("=", at) + 1
     if words[at].startswith('"'):
@@ -100,7 +100,7 @@ def of_table(words, variable, column):
 
 
 def all_hints():
-    """(file, text) of each hint in the sources, but those for commands of other programs."""
+    """(file, text) of each hint in the sources, except those for commands of other programs."""
     found = []
     for path in sources():
         name = os.path.relpath(path, ROOT)

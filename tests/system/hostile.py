@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""What the tests with a program in QEMU's place share; the fixture `hostile` is in conftest.py.
+"""Shared by the tests that replace QEMU with a program; the fixture `hostile` is in conftest.py.
 
-What can a program in there
+What can a program in QEMU's place
   open      test_hostile, test_hostile_sockets, test_jail_walls
   change    test_hostile_syscalls, test_hostile_taps, test_jail_filter
   keep      test_hostile_taps, test_hostile_sockets, test_hostile_locks
-  fill      test_hostile_output; of its images: vmkeep-security(7), BUGS
-  hold up   test_hostile, test_hostile_locks, test_hostile_output
+  fill      test_hostile_output; for its images: vmkeep-security(7), BUGS
+  delay     test_hostile, test_hostile_locks, test_hostile_output
   outlive   test_lurkers, test_hostile_sockets
 """
 import glob
@@ -16,13 +16,13 @@ import shutil
 
 import vmk
 
-PLACE = "/usr/local/sbin"  # guests see /usr only; a tmpfs of the world covers it
+PLACE = "/usr/local/sbin"  # guests see only /usr; a tmpfs of the world covers it
 BINARY = PLACE + "/hostile-qemu"
 OUT_MAX = 4 << 20
 
 
 def install(world):
-    """The program and all that it knows, where a VM can have it as its Binary=."""
+    """Installs the program and its modules where a VM can name it in Binary=."""
     world.exec("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", PLACE)
     for path in glob.glob(os.path.join(vmk.ROOT, "tests", "system", "hostile_*.py")):
         name = os.path.basename(path)

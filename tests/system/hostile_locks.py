@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A taken-over QEMU that locks whatever it can open, in every way that there is; also what a local user
-without any role can do: run with paths as arguments."""
+"""A compromised QEMU that locks everything it can open, in every way there is. Run with paths as arguments, it does
+the same as a local user without a role."""
 import errno
 import fcntl
 import json
@@ -28,7 +28,8 @@ def attempt(function, *arguments):
 
 
 def seize(path):
-    """Read locks on every byte by open file and by process, the whole file, and what else may be refused."""
+    """Read-locks every byte, by open file and by process, and the whole file, and tries other ways to keep others
+    out."""
     fd = os.open(path, os.O_RDONLY)
     kept.append(fd)
     found = {"writable": attempt(os.open, path, os.O_RDWR)}
@@ -43,7 +44,7 @@ def seize(path):
 
 
 def readable(*tops):
-    """Every file below that this may read, but a few of each directory are enough."""
+    """The files below this directory that this process may read, a few in each directory."""
     for top in tops:
         if os.path.isfile(top) and os.access(top, os.R_OK):
             yield top

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Hostile behaviour: a command line that lies, and none at all."""
+"""Hostile: a false command line, and none at all."""
 import ctypes
 import sys
 import threading
@@ -8,7 +8,8 @@ import hostile_qemu as h
 
 
 def pretends(monitor):
-    """The kernel shows the words as they stand in our own memory: one of them becomes another VM's name."""
+    """Replaces a word of its command line, which the kernel reads from the process's own memory, by another VM's
+    name."""
     first = ctypes.c_void_p.in_dll(h.libc, "program_invocation_name").value
     size = sum(len(word) + 1 for word in sys.orig_argv)
     words = ctypes.string_at(first, size)
@@ -20,9 +21,9 @@ def pretends(monitor):
 
 
 def headless(monitor):
-    """The first thread ends, and with it what /proc shows of the process; the others go on."""
+    """Ends its first thread, and with it what /proc shows of the process; the other threads keep running."""
     threading.Thread(target=h.stay, args=(monitor,)).start()
-    h.libc.syscall(60, 0)  # exit, of x86_64
+    h.libc.syscall(60, 0)  # exit, on x86-64
 
 
 BEHAVIOUR = {"pretends": pretends, "headless": headless}

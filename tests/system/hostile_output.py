@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What a taken-over QEMU does to the files that it writes: consoles, notify lines, stderr. It goes on for
-ever, on all of them, and counts its rounds on its disk, where the test sees them. Changes of state that
-no client asked for, as fast as the daemon takes them, are here as well."""
+"""What a compromised QEMU can do to the files that it writes (consoles, notify lines, stderr): it repeats one trick
+forever on all of them, and counts the rounds on its disk, where the test reads the count. Also here: unsolicited
+state changes, as fast as the daemon reads them."""
 import contextlib
 import fcntl
 import itertools
@@ -22,7 +22,7 @@ ROUNDS_AT = 1 << 19  # on the disk
 
 
 def outputs():
-    """The descriptors of such files: what else is a file here is the disk, by path."""
+    """The descriptors of these files: the only other regular file is the disk, which is opened by path."""
     found = []
     for fd in range(64):
         with contextlib.suppress(OSError):
@@ -83,7 +83,7 @@ def sparse(fd, n):
 
 
 def allocate(fd, n):
-    for mode in (0, 1, 3, 8, 0x10, 0x20, 0x40):  # and keep size, punch, collapse, zero, insert, unshare
+    for mode in (0, 1, 3, 8, 0x10, 0x20, 0x40):  # plus keep size, punch, collapse, zero, insert, unshare
         for at, length in ((0, 1 << 20), (1 << 60, 1 << 20), (MOST - PAGE, PAGE), (0, MOST)):
             h.call(285, fd, mode, at, length)
     os.write(fd, b"line %d\n" % n)
@@ -110,7 +110,7 @@ def flood(fd, n):
 
 
 def typed(monitor):
-    """Whoever types to it gets an answer without end."""
+    """Sends endless output to whoever connects to its console."""
     def serve():
         listener, count, sent = socket.socket(fileno=h.CONSOLE - 1), counter(), 0
         while True:
@@ -127,7 +127,7 @@ TOLD = 24 << 20
 
 
 def told(monitor):
-    """So many bytes to its console, each of which it got rid of, and then silence."""
+    """Writes a fixed number of bytes to its console, retrying until all are written, and then nothing more."""
     count = counter()
 
     def flood_once():
@@ -144,7 +144,7 @@ def told(monitor):
 
 
 def honest(monitor):
-    """Numbered lines at 200 KB/s, to its console only."""
+    """Writes numbered lines at 200 KB/s, to its console only."""
     def lines():
         for n in range(0, 20000, 40):
             os.write(h.CONSOLE, b"".join(b"%07d%s\n" % (i, b"." * 92) for i in range(n, n + 40)))
@@ -154,11 +154,11 @@ def honest(monitor):
     h.stay(monitor)
 
 
-# Changes of state.
+# State changes.
 
 def on_monitor(*events, pause=0.001, lines=False):
-    """These events in turn, for ever; it answers what it is asked as well, and about its run state as QEMU
-    does: it has changed before STOP is sent, and changes after RESUME."""
+    """Sends these events in turn, forever, and also answers commands. Its run state changes as in QEMU: before STOP
+    is sent, and after RESUME."""
     def begin(monitor):
         count = counter()
 

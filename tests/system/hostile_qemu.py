@@ -1,11 +1,11 @@
 #!/usr/bin/python3 -I
 # SPDX-License-Identifier: MIT
-"""Stands in QEMU's place, as one that was taken over would: what it does is the VM's name.
+"""Replaces QEMU, and behaves like a compromised one; the VM's name selects the behaviour.
 
-Asked what it can do, it lets the real QEMU answer. Otherwise it is found in the jail with the
-descriptors of a guest, plays a well-behaved monitor until it is told `cont`, and then shows its face.
-It says what it found on its console, one JSON object a line. Files hostile_*.py beside it bring more
-behaviour of that kind: a dictionary BEHAVIOUR, made of what is here (`import hostile_qemu as h`).
+If probed for its capabilities it executes the real QEMU. Otherwise it runs in the jail with a guest's descriptors,
+and is a well-behaved monitor until it is told `cont`; then the selected behaviour begins. It reports its findings
+on its console, one JSON object per line. The files hostile_*.py next to it add more: each has a dictionary
+BEHAVIOUR, built from what is here (`import hostile_qemu as h`).
 """
 import contextlib
 import ctypes
@@ -28,7 +28,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Monitor:
-    status, uuid = "prelaunch", None  # uuid: who it is, if it tells the next daemon
+    status, uuid = "prelaunch", None  # uuid: its answer to query-uuid, if the next daemon is to recognize it
 
     def __init__(self):
         self.listener, self.socket, self.buffer = socket.socket(fileno=QMP), None, b""
@@ -71,9 +71,9 @@ def tell(**what):
 
 
 def stay(monitor, first=True):
-    """A quiet life until told to quit; also with the next daemon."""
+    """Behaves well until told to quit, with the next daemon too."""
     while True:
-        with contextlib.suppress(OSError):  # a daemon that hangs up, because it knows us not, comes again
+        with contextlib.suppress(OSError):  # a daemon that disconnects because it does not recognize us reconnects
             for command in iter(monitor.command, None):
                 monitor.answer(command, {"status": monitor.status} if command["execute"] == "query-status" else None)
         with contextlib.suppress(OSError):
@@ -92,7 +92,7 @@ def endless(data):
 
 
 class Again(Monitor):
-    """After the connection was lost: the next one is served well."""
+    """Serves the next connection well after one was lost."""
 
     def __init__(self, old):
         self.listener, self.socket, self.buffer = old.listener, None, b""
@@ -107,7 +107,7 @@ class Again(Monitor):
 # What it says.
 
 def lies(monitor):
-    """Every reply is of the wrong type or full of odd bytes."""
+    """Every reply has the wrong type or is full of odd bytes."""
     for event, data in [("BALLOON_CHANGE", {"actual": ODD}), ("BALLOON_CHANGE", {"actual": -(1 << 62)}),
                         ("SHUTDOWN", []), ("SHUTDOWN", {"reason": {}}), ("RESET", ODD),
                         ("BLOCK_IO_ERROR", {"action": "stop", "node-name": ODD * 50, "nospace": "yes"}),
@@ -129,7 +129,7 @@ def lies(monitor):
 
 
 def drops(monitor):
-    """Does what it is told to, and hangs up instead of an answer: was it done?"""
+    """Executes the command, then disconnects instead of answering."""
     status, stops = "running", 0
     while True:
         for command in iter(monitor.command, None):
@@ -151,7 +151,7 @@ def no_greeting(monitor):
 
 
 def floods_files(monitor):
-    """Its console and its stderr, as fast as they take it; the daemon may be there or not."""
+    """Floods its console and stderr, with or without a daemon."""
     monitor.uuid = sys.argv[sys.argv.index("-uuid") + 1]
     wrote, full = {CONSOLE: 0, 2: 0}, set()
     end = time.monotonic() + 2
@@ -169,7 +169,7 @@ def floods_files(monitor):
 # What it says as the guest's agent.
 
 def agent(answer):
-    """Its port is open, and each connection is answered so; the monitor lives quietly."""
+    """Opens the agent's port and answers each connection in this way; the monitor behaves well."""
     def serve():
         listener = socket.socket(fileno=AGENT)
         while True:
@@ -187,7 +187,7 @@ def agent(answer):
 
 
 def synced(connection):
-    """Answers the daemon's sync, and waits for the command behind it."""
+    """Answers the daemon's sync, and waits for the command after it."""
     asked = b""
     while b"\n" not in asked:
         asked += connection.recv(4096)
@@ -216,7 +216,7 @@ def hangs_up(connection):
 # What it tries.
 
 def attempt(function, *arguments):
-    """The errno's name, or what it got."""
+    """The errno's name, or the result."""
     try:
         value = function(*arguments)
     except OSError as e:
@@ -236,7 +236,7 @@ def connect(family, address):
 
 
 def attacks(monitor):
-    """The test has written what to attack into the image, as JSON, where this may read it."""
+    """Reads from its image, as JSON, what the test wants attacked."""
     disk = json.loads(next(w for w in sys.argv if '"node-name":"d-' in w))["file"]["filename"]
     with open(disk, "rb") as f:
         f.seek(4096)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A taken-over QEMU and the sockets it is given: what it makes of a VNC client's connection."""
+"""What a compromised QEMU can do with the sockets that it gets: a VNC client's connection."""
 import contextlib
 import os
 import socket
@@ -13,7 +13,7 @@ import hostile_qemu as h
 
 
 class Receiver(h.Monitor):
-    """Keeps what getfd brings, and hands it to the behaviour when add_client asks for it."""
+    """Keeps the descriptors that come with getfd, and passes one to the behaviour at add_client."""
 
     def __init__(self, old, client):
         self.listener, self.socket, self.buffer = old.listener, old.socket, old.buffer
@@ -29,7 +29,7 @@ class Receiver(h.Monitor):
         return super().command()
 
     def answer(self, command, result=None):
-        if command["execute"] == "query-uuid":  # so that the next daemon knows it again
+        if command["execute"] == "query-uuid":  # so that the next daemon recognizes it
             result = {"UUID": sys.argv[sys.argv.index("-uuid") + 1]}
         super().answer(command, result)
         if command["execute"] == "add_client":
@@ -43,7 +43,7 @@ def with_client(behave):
 
 
 def sockets():
-    """Domain and type of every socket that this process has."""
+    """Domain and type of every socket of this process."""
     found = {}
     for fd in range(1024):
         with contextlib.suppress(OSError):
@@ -55,7 +55,7 @@ def sockets():
 
 
 def raw(number, s, address):
-    """connect or bind with an address that Python would not make for this family."""
+    """connect or bind with an address that Python would refuse for this family."""
     buffer = h.ctypes.create_string_buffer(address, len(address))
     return h.call(number, s.fileno(), h.ctypes.addressof(buffer), len(address))
 
@@ -65,14 +65,15 @@ def internet(host, port):
 
 
 def interfaces(s, request):
-    """The network that a socket was made in answers, whatever the socket is."""
+    """Lists interfaces: any socket answers for the network namespace that it was created in."""
     buffer = h.ctypes.create_string_buffer(4096)
     listing = h.ctypes.create_string_buffer(struct.pack("=iiQ", len(buffer), 0, h.ctypes.addressof(buffer)))
     return h.call(16, s.fileno(), request, h.ctypes.addressof(listing))
 
 
 def tricks(s):
-    """The client has sent: port of a service on the host's loopback, blank, an address outside, its port."""
+    """Tries everything. The client has sent a port of a service on the host's loopback, an address outside, and its
+    port."""
     first = s.recv(4096)
     port, outside, far = first.split()
     connect, bind = 42, 49
@@ -93,7 +94,7 @@ def tricks(s):
 
 
 def echo(s):
-    """All of it, and then how much it was."""
+    """Echoes everything, then sends the number of bytes."""
     total = 0
     while True:
         data = s.recv(1 << 16)
@@ -106,7 +107,7 @@ def echo(s):
 
 
 def keep(s):
-    """Its end stays open whatever becomes of the client."""
+    """Keeps its end open, whatever the client does."""
     s.sendall(b"x")
     while s.recv(1 << 16):
         pass
@@ -128,7 +129,7 @@ def deaf(s):
 
 
 def half(s):
-    """Says something, closes its direction, and listens to no end."""
+    """Sends something, shuts down its direction, and keeps reading."""
     s.sendall(b"half")
     s.shutdown(socket.SHUT_WR)
     while s.recv(1 << 16):
@@ -138,7 +139,7 @@ def half(s):
 
 
 def holds(monitor):
-    """Keeps the descriptors that a second client of its monitor sends, as long as that one stays."""
+    """Keeps the descriptors that a second monitor client sends, for as long as that client is connected."""
     def serve():
         while True:
             client, _ = monitor.listener.accept()

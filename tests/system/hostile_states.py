@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A QEMU whose run state changes without being asked, as KVM, a debugger or a guest that panicked makes
-it; TCG cannot bring about most of these. The VM's name is `is-` and the state, or when it comes."""
+"""A QEMU whose run state changes unsolicited, as it does because of KVM, a debugger or a guest panic; TCG cannot
+cause most of these changes. The VM's name is `is-` and the state, or the moment of the change."""
 import contextlib
 import json
 import os
@@ -18,7 +18,7 @@ EAX=60000011 EBX=d0000000 ECX=00000000 EDX=000003f8
 
 
 class Guest:
-    """A monitor with a guest behind it."""
+    """A monitor with a guest."""
 
     def __init__(self, monitor, when, state="internal-error"):
         self.monitor, self.when, self.next, self.status = monitor, when, state, "running"
@@ -77,7 +77,7 @@ def at_once(state):
 
 
 class Resumed(Guest):
-    """Goes on while the daemon still asks why it is paused."""
+    """Resumes while the daemon still asks why it is paused."""
 
     def obey(self, command):
         if command["execute"] == "query-block":
@@ -93,7 +93,7 @@ def resumed(monitor):
 
 
 def bitten_before(monitor):
-    """QEMU sends the second WATCHDOG of a second late: the guest may run again by then."""
+    """QEMU sends the second WATCHDOG event a second late: the guest may be running again by then."""
     guest = Guest(monitor, None)
     guest.event("WATCHDOG", {"action": "pause"})
     guest.serve()

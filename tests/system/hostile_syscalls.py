@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What hostile_qemu.py tries of the kernel: each system call by its number, each ioctl on each of its descriptors, what
-changes a file or a tap for good, children that would outlive it. x86-64."""
+"""What hostile_qemu.py tries with the kernel: each system call by number, each ioctl on each of its descriptors,
+permanent changes of files and taps, and children that would outlive it. x86-64 only."""
 import array
 import ctypes
 import fcntl
@@ -10,7 +10,7 @@ import struct
 
 import hostile_qemu as h
 
-# Those that would end, suspend or confuse this very program, whatever their arguments: reads that no test needs.
+# Calls that would end, suspend or confuse this program itself, whatever their arguments; no test needs them.
 SKIPPED = {15: "rt_sigreturn", 34: "pause", 59: "execve", 60: "exit", 130: "rt_sigsuspend", 231: "exit_group",
            271: "ppoll", 322: "execveat", 335: "uretprobe", 336: "uprobe"}
 HIGHEST = 600
@@ -23,7 +23,7 @@ PLAIN_TUN = {"TUNSETPERSIST": (0x400454cb, 1), "TUNSETOWNER": (0x400454cc, 4711)
 
 
 def own():
-    """Its descriptors by what they are: the tap, the disk's image, null."""
+    """Its descriptors by kind: the tap, null."""
     kinds = {}
     for fd in range(1024):
         try:
@@ -38,7 +38,7 @@ def own():
 
 
 def all_calls():
-    """What each number answers, with arguments that do no harm where it is let through."""
+    """The errno of each system call, with arguments that are harmless if the call is allowed."""
     found = {}
     for number in range(HIGHEST + 1):
         if number in SKIPPED:
@@ -53,8 +53,8 @@ def all_calls():
 
 
 def all_ioctls(fd):
-    """The requests that the filter lets through to this descriptor: each type and number, in several sizes, and with
-    the upper half of the register set."""
+    """The requests on this descriptor that the filter allows: each type and number, in several sizes, and with the
+    upper half of the register set."""
     room = ctypes.create_string_buffer(8192)
     into, syscall, through = ctypes.addressof(room), h.libc.syscall, set()
     syscall.restype = ctypes.c_long
@@ -65,11 +65,11 @@ def all_ioctls(fd):
                 ctypes.set_errno(0)
                 if syscall(16, fd, ctypes.c_long(upper | shape | request), ctypes.c_long(into)) != -1 or ctypes.get_errno() != 1:
                     through.add(shape | request)
-    return sorted(through)[:500]  # a list that is longer is wrong anyway
+    return sorted(through)[:500]  # a longer list is wrong anyway
 
 
 def files(disk):
-    """What would stay on the image, by every call and by ioctl."""
+    """Changes that would remain on the image, by every call and by ioctl."""
     fd = os.open(disk, os.O_RDWR)
     name = disk.encode() + b"\0"
     times = struct.pack("qqqq", 1, 0, 1, 0)
@@ -95,7 +95,7 @@ def files(disk):
 
 
 def tap(fd):
-    """What would stay on the tap when it is gone, and what reaches beyond it."""
+    """Changes of the tap that would remain after it, and those with effects beyond it."""
     if fd is None:
         return {}
     request = bytearray(64)
@@ -113,7 +113,7 @@ def tap(fd):
 
 
 def children():
-    """A second life: each way to begin a process."""
+    """A new process, in every way there is."""
     tried = {}
     for what, number, arguments in (("fork", 57, ()), ("vfork", 58, ()), ("clone", 56, (17, 0, 0, 0, 0)), ("clone parent", 56, (0x8000 | 17, 0, 0, 0, 0)),
                                     ("clone, upper half", 56, (1 << 32 | 17, 0, 0, 0, 0)), ("clone3", 435, (bytes(88), 88))):
@@ -126,7 +126,7 @@ def children():
 
 
 def sockets():
-    """Of its own, and what may be done with them and with those that it was given."""
+    """New sockets, and what can be done with these and with those that it was given."""
     tried = {}
     for family in range(46):
         for kind in range(16):

@@ -1,8 +1,8 @@
 #!/usr/bin/python3 -I
 # SPDX-License-Identifier: MIT
-"""Guests of which one has to know exactly when they do what. `tame` does what it is told, and tells what became of it:
-its memory and its file systems, whoever asks; what the real one's driver and agent do, in a tenth of the time
-(test_walks_guest.py). The others end in ways that a real one has no time for (test_overtaken.py)."""
+"""Guests that do exactly what a test asks. `tame` obeys, and reports its memory and file systems to anyone who asks;
+it does what a real guest's driver and agent do, in a tenth of the time (test_walks_guest.py). The others end in ways
+that a real guest is too quick for (test_overtaken.py)."""
 import contextlib
 import json
 import os
@@ -22,7 +22,7 @@ def word_after(option):
 
 
 class Agent:
-    """qemu-ga as far as the daemon asks it."""
+    """qemu-ga, as far as the daemon uses it."""
 
     def commands(self, connection):
         buffer = b""
@@ -59,7 +59,7 @@ class Agent:
 
 
 def tame(monitor):
-    """Half of the way to the size that it is to have, each time that it is asked; so there is a way."""
+    """Moves half of the way to its target size each time its size is queried, so that there are intermediate sizes."""
     memory = target = int(word_after("-m").split(",")[0].split("=")[-1].rstrip("M")) * MIB
     status = "running"
     threading.Thread(target=Agent().serve, daemon=True).start()
@@ -96,12 +96,12 @@ def tame(monitor):
 
 
 def sends(monitor, *events):
-    """At once: many small messages are more than a socket takes from one whose reader is away."""
+    """Sends these all at once: many small messages are more than a socket accepts while nobody reads it."""
     monitor.raw(b"".join(json.dumps({"event": name, "data": data}).encode() + b"\r\n" for name, data in events))
 
 
 def last_words(*events):
-    """Told to quit, it first says how its guest ended."""
+    """When told to quit, first reports how its guest ended."""
     def begin(monitor):
         for command in iter(monitor.command, None):
             if command["execute"] == "quit":
@@ -114,7 +114,7 @@ POWER_OFF = ("SHUTDOWN", {"guest": True, "reason": "guest-shutdown"})
 
 
 def sleepy(monitor):
-    """Its guest powers off when it is asked to, and then its QEMU does not end."""
+    """Its guest powers off when asked to, and then its QEMU does not exit."""
     for command in iter(monitor.command, None):
         if command["execute"] == "system_powerdown":
             sends(monitor, POWER_OFF)
@@ -125,7 +125,7 @@ def sleepy(monitor):
 
 
 def no_reset(monitor):
-    """It cannot reset, and tells what a reboot of its guest was to do since it runs."""
+    """Cannot reset, and reports what its guest's reboot has been set to do since it started."""
     actions = []
     for command in iter(monitor.command, None):
         if command["execute"] == "set-action":
@@ -137,7 +137,7 @@ def no_reset(monitor):
 
 
 def storm(monitor):
-    """At SIGUSR1 its guest resets a thousand times, powers off, and its QEMU ends."""
+    """At SIGUSR1 its guest resets a thousand times and powers off, and its QEMU exits."""
     def now(*_):
         sends(monitor, *[("RESET", {"guest": True, "reason": "guest-reset"})] * 1000, POWER_OFF)
         os._exit(0)

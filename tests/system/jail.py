@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""vmkeep-jail alone, driven by plans as the daemon would. Needs root; everything is in temporary
-directories and private mount namespaces."""
+"""Drives vmkeep-jail alone with plans, as the daemon does. Needs root; uses only temporary directories and private
+mount namespaces."""
 
 import array
 import contextlib
@@ -40,7 +40,7 @@ def add(path):
 QEMU = "/usr/bin/qemu-system-x86_64"
 UID = 1879048192 + 7
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
-LIMIT = 30 * vmk.SLOW  # seconds until a test that hangs is given up
+LIMIT = 30 * vmk.SLOW  # seconds until a hung test fails
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root: makes namespaces and changes uid"),
@@ -54,7 +54,7 @@ def mounts():
 
 
 class Run:
-    """One vmkeep-jail with its socket; ends with the context, whatever happened."""
+    """One vmkeep-jail with its socket; it ends with the context, whatever happens."""
 
     def __init__(self, box, plan, fds=(), prefix=(), no_dac=False):
         self.sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -62,7 +62,7 @@ class Run:
 
         def child():
             os.dup2(theirs.fileno(), 3)
-            if no_dac:  # what root is on a network file system: nobody special
+            if no_dac:  # as on a network file system, where root has no privileges
                 for cap in (1, 2):
                     libc.prctl(24, cap, 0, 0, 0)
 
@@ -80,7 +80,7 @@ class Run:
             if isinstance(plan, bytes):
                 self.sock.shutdown(socket.SHUT_WR)
         data = b""
-        with contextlib.suppress(ConnectionResetError):  # it ended before it had read everything
+        with contextlib.suppress(ConnectionResetError):  # it exited before it had read everything
             while chunk := self.sock.recv(65536):
                 data += chunk
         self.answers = [json.loads(a) for a in data.splitlines()]
@@ -92,7 +92,7 @@ class Run:
 
     @property
     def kept(self):
-        """The disks that were made and put down in the identity; None when nothing was written."""
+        """The disks that were created and recorded in the identity; None if nothing was written."""
         assert self.prepared
         return self.answers[0]["kept"]["disks"] if len(self.answers) > 1 else None
 
@@ -146,7 +146,7 @@ class Box:
                 "image_dir": str(self.images), "files": list(files), "may_create": True, **more}
 
     def identity(self, *disks, changed=False):
-        """A plan's, for these disks' ids; it is kept in a directory of its own."""
+        """The identity in a plan, with these disk ids; it is saved in a separate directory."""
         folder = self.tmp / "identity"
         folder.mkdir(exist_ok=True)
         return {"dir": str(folder), "changed": changed, "document": {
@@ -160,7 +160,7 @@ class Box:
         return self.run([BUSYBOX, "true"], files, **more).error
 
     def output(self, argv, files=(), **more):
-        """Runs a program inside to its end; returns what it printed."""
+        """Runs a program inside until it exits; returns its output."""
         r, w = os.pipe()
         try:
             run = self.run(argv, files, (w,), (1,), **more)
@@ -173,12 +173,12 @@ class Box:
         return printed
 
     def script(self, text, files=(), **more):
-        """A shell's own commands: it cannot run others, because no process begins inside."""
+        """Runs a shell script; only built-in commands work, because no process can be started inside."""
         return self.output([BUSYBOX, "sh", "-c", text], files, **more)
 
     def python(self, text, files=(), **more):
-        """With os and these: show(PATH) is owner, group and mode, first(PATH, N) its first bytes,
-        add(PATH) opens it to append."""
+        """Runs Python code with os and these: show(PATH) returns owner, group and mode, first(PATH, N) the first
+        bytes, add(PATH) opens the file to append."""
         return self.output([PYTHON, "-I", "-c", LOOKS + text], files, **more)
 
     @contextlib.contextmanager
@@ -211,7 +211,7 @@ def box(tmp_path):
 
 @pytest.fixture(params=["disk", "tmpfs"])
 def elsewhere(request, tmp_path):
-    """A directory outside the image directory, on the disk's file system and on tmpfs."""
+    """A directory outside the image directory, once on the disk's file system and once on tmpfs."""
     if request.param == "tmpfs" and not TMPFS_MAPS:
         pytest.skip("tmpfs takes no id-mapped mount before Linux 6.3")
     d = tmp_path / "elsewhere" if request.param == "disk" else pathlib.Path(f"/dev/shm/vmkeep-{os.getpid()}")

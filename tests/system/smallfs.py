@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Small file systems for images. A tmpfs is the quickest, but takes id-mapped mounts, which give a guest the
-images of others, only from Linux 6.3 on; before that, ext4 in a file does."""
+"""Small file systems for images. tmpfs is fastest, but supports id-mapped mounts, by which guests access images, only
+since Linux 6.3; older kernels get ext4 in a file."""
 import os
 import re
 
@@ -8,7 +8,7 @@ TMPFS_MAPS = [int(n) for n in re.findall(r"\d+", os.uname().release)[:2]] >= [6,
 
 
 def mount_line(place, size, mode="755"):
-    """Shell commands that mount one of this size ("3m") there. Its file is beside the place."""
+    """Shell commands that mount a file system of this size ("3m") there. Its file is next to the mount point."""
     if TMPFS_MAPS:
         return f"mount -t tmpfs -o size={size},mode={mode} tmpfs '{place}'"
     return (f"truncate -s {size.upper()} '{place}.ext4' && mkfs.ext4 -q -F -m 0 -O ^has_journal '{place}.ext4' && "

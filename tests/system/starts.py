@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Configurations and hosts for test_check_is_start.py: from the schema, by scripts/gendoc, which makes the manual from
-the same tables, and by hand, what a host does to a VM."""
+"""Configurations and hosts for test_check_is_start.py: generated from the schema by scripts/gendoc, which generates
+the manual from the same tables, and hand-written cases of what a host can do to a VM."""
 import re
 import subprocess
 
@@ -8,7 +8,7 @@ import vmk
 
 
 class Key:
-    """A row of the schema as the manual tells it."""
+    """A row of the schema, as shown in the manual."""
 
     def __init__(self, section, named, name, kind):
         self.section, self.named, self.name, self.kind = section, named, name, kind
@@ -33,7 +33,8 @@ def keys(schema="vm"):
     return found
 
 
-# What a text must be is known to its check only: values for either answer, {vm} is the VM's name.
+# Only a text's own check knows its valid values, so both kinds are listed here: (accepted, refused). {vm} is the VM's
+# name.
 WORDS = {
     "VM.Description": (["a line: with = and # in it"], ["a\x01b"]),
     "VM.Machine": (["q35", "pc", "pc-q35-7.2", "pc-i440fx-7.2", "pc-q35-0.1"], ["microvm", "virt-7.2"]),
@@ -66,7 +67,7 @@ WORDS = {
     "Limits.CPUQuota": (["1%", "150%"], ["0%", "50", "x%"]),
     "Hooks.Failed": (["/bin/true", "/no/such/hook"], ["true"]),
     "QEMU.Binary": (["/usr/bin/qemu-system-x86_64", "/usr/bin/no-such-qemu", "/usr/bin/true", "/etc/hostname"], ["qemu"]),
-    # paths and programs in it are between the operator and QEMU: nobody else can tell what it takes
+    # paths and programs in Args= are between the operator and QEMU: only QEMU knows which it accepts
     "QEMU.Args": (["-msg\nArgs=timestamp=on", "-nonsense", "-device no-such-device", "-device virtio-rng-pci,no-such=1",
                    "-fw_cfg no-such=1", "-fw_cfg name=opt/a b,string=it's \"quoted\" $HOME", "-monitor stdio"], []),
 }
@@ -79,7 +80,7 @@ def size_of(text):
 
 
 def sizes(kind):
-    """At the limits, and just past them."""
+    """Values at the limits, and just past them."""
     least, most, step = (re.search(word + r" (\d+[KMGT]?)", kind) for word in ("at least", "at most", "multiple of"))
     good, bad = [], ["much", "1X"]
     if least:
@@ -100,7 +101,7 @@ def times(kind):
 
 
 def values(key):
-    """(what the schema takes, what it does not); a start may still refuse the former."""
+    """(values that the schema accepts, values that it refuses); a start may still refuse the former."""
     if key.title in WORDS:
         return WORDS[key.title]
     numbers = re.search(r"a number from (\d+) to (\d+)", key.kind)
@@ -120,8 +121,8 @@ IDS = {"Disk": "root", "CDROM": "cd", "NIC": "lan", "Serial": "com"}
 
 
 class Case:
-    """One configuration on one host. before: makes the host, for as long as it is open, as a context manager of
-    (world, name of the VM)."""
+    """One configuration on one host. before: a context manager, called with (world, name of the VM), that prepares
+    the host while it is open."""
 
     def __init__(self, title, lines=(), before=None, text=None):
         self.title, self.lines, self.before, self.text = title, lines, before, text
@@ -140,7 +141,7 @@ def line(key, value):
 
 
 def of_keys():
-    """(cases that the schema takes, those that it does not): each key at its edges and past them."""
+    """(cases that the schema accepts, cases that it refuses): each key at its limits and past them."""
     good, bad = [], []
     for key in keys():
         takes, refuses = values(key)
@@ -150,6 +151,6 @@ def of_keys():
 
 
 def of_chance(rng, n):
-    """Machines of several keys each, whose values each for itself the schema takes."""
+    """Random machines with several keys each; the schema accepts each value by itself."""
     every = [(key, value) for key in keys() for value in values(key)[0] if key.title not in ("QEMU.Binary", "QEMU.Args")]
     return [Case("of chance %d" % i, [line(*pair) for pair in rng.sample(every, rng.randrange(3, 7))]) for i in range(n)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a host does to the start of a VM, as cases for test_check_is_start.py."""
+"""What a host can do to the start of a VM, as cases for test_check_is_start.py."""
 import contextlib
 import os
 import shutil
@@ -7,14 +7,14 @@ import struct
 
 from starts import Case
 
-HOLDER = "holder"  # a VM that runs meanwhile, and has what others want
+HOLDER = "holder"  # a running VM that has what others want
 HOLDER_UUID = "11111111-2222-3333-4444-555555555555"
 MAC, ADDRESS, PORT, BASE_PORT = "52:54:00:00:00:50", "192.168.122.50", 5990, 5991
 GATE = "[NIC lan]\n"
 
 
 def prepare(world):
-    """Before any case: the holder, a network for each damage, two bridges that are none of ours."""
+    """Before the first case: the holder, foreign interfaces, and two files that cases name."""
     world.micro(HOLDER, "deaf", vm="UUID=%s\n" % HOLDER_UUID, extra=(
         "[NIC lan]\nAddress=%s\nMACAddress=%s\nHostName=taken\n[Display]\nListen=127.0.0.1\nPort=%d\nAllowNoPassword=yes\n"
         % (ADDRESS, MAC, PORT)))
@@ -34,7 +34,7 @@ def nothing(world, name):
 
 
 def image(do):
-    """do(world, path): to the image, or where it would be."""
+    """Runs do(world, path) on the image, or where it would be."""
     @contextlib.contextmanager
     def before(world, name):
         do(world, os.path.join(world.images, name + ".raw"))
@@ -43,7 +43,7 @@ def image(do):
 
 
 def qemu_img(*words):
-    """Makes NAME.qcow2; {} is its path, and the raw image is there as its neighbour."""
+    """Makes NAME.qcow2 with qemu-img; {} is its path, {raw} that of the raw image next to it."""
     @contextlib.contextmanager
     def before(world, name):
         path = os.path.join(world.images, name + ".qcow2")
@@ -54,7 +54,7 @@ def qemu_img(*words):
 
 
 def written(ending, content):
-    """A file of these bytes beside the raw image."""
+    """A file with this content next to the raw image."""
     @contextlib.contextmanager
     def before(world, name):
         path = os.path.join(world.images, name + ending)
@@ -66,7 +66,7 @@ def written(ending, content):
 
 
 def file(name, text, mode=0o644):
-    """In the configuration directory; {vm} stands for the VM's name in both."""
+    """A file in the configuration directory; {vm} stands for the VM's name in both arguments."""
     @contextlib.contextmanager
     def before(world, vm):
         path = world.write(name.replace("{vm}", vm), text.replace("{vm}", vm))
@@ -79,7 +79,7 @@ def file(name, text, mode=0o644):
 
 
 def state(name, content):
-    """In the VM's state directory, as a daemon left it; content may be a function of (world, vm)."""
+    """A file in the VM's state directory, as left by a daemon; content may be a function of (world, vm)."""
     @contextlib.contextmanager
     def before(world, vm):
         folder = os.path.join(world.state, "vms", vm)
@@ -92,7 +92,7 @@ def state(name, content):
 
 
 def ran(then=nothing):
-    """It ran before, so it has an identity; its file was the plain one."""
+    """The VM ran before with the plain file, so it has an identity."""
     @contextlib.contextmanager
     def before(world, name):
         path = os.path.join(world.config, name + ".vm")
@@ -108,7 +108,7 @@ def ran(then=nothing):
 
 
 def identity(change, known=False):
-    """Of a VM that ran: change(document's text). known: the daemon has read it before."""
+    """Changes the identity of a VM that ran: change(document's text). known: the daemon has already read it."""
     @contextlib.contextmanager
     def then(world, name):
         file = os.path.join(world.config, name + ".vm")
@@ -127,7 +127,7 @@ def identity(change, known=False):
 
 
 def mounted(place, *command):
-    """An empty directory in place of this one, and what the command puts there."""
+    """Mounts an empty directory over this one, and runs the command."""
     @contextlib.contextmanager
     def before(world, name):
         world.exec("mount", "-t", "tmpfs", "-o", "mode=755", "none", place)
@@ -139,7 +139,7 @@ def mounted(place, *command):
 
 
 def program(text, ready):
-    """Another program of the host, in Python, until the case is over; it has printed ready."""
+    """Another program of the host, in Python, that runs until the case ends; it has printed `ready`."""
     @contextlib.contextmanager
     def before(world, name):
         stream = world.stream_of("/usr/bin/python3", "-c", text.replace("{images}", world.images).replace("{vm}", name)
@@ -151,7 +151,7 @@ def program(text, ready):
 
 
 def hidden(path):
-    """Under another name for as long."""
+    """Moves the path away until the case ends."""
     @contextlib.contextmanager
     def before(world, name):
         world.exec("mv", path, path + ".away")
@@ -161,7 +161,7 @@ def hidden(path):
 
 
 def covered(path, text="", mode=0o644):
-    """Another file in its place, for as long."""
+    """Covers the path with another file until the case ends."""
     @contextlib.contextmanager
     def before(world, name):
         cover = os.path.join(world.base, "cover")
@@ -176,7 +176,7 @@ def covered(path, text="", mode=0o644):
 
 @contextlib.contextmanager
 def read_only(world, name):
-    """The image directory."""
+    """Makes the image directory read-only."""
     world.exec("mount", "--bind", world.images, world.images)
     world.exec("mount", "-o", "remount,bind,ro", world.images)
     yield
@@ -185,7 +185,7 @@ def read_only(world, name):
 
 @contextlib.contextmanager
 def moved(world, name):
-    """The image directory is gone."""
+    """Moves the image directory away."""
     os.rename(world.images, world.images + ".away")
     yield
     os.rename(world.images + ".away", world.images)
@@ -193,7 +193,7 @@ def moved(world, name):
 
 @contextlib.contextmanager
 def no_space(world, name):
-    """In the image directory."""
+    """Fills the image directory."""
     world.exec("mount", "-t", "tmpfs", "-o", "size=1M,mode=755", "none", world.images)
     world.exec("sh", "-c", "dd if=/dev/zero of=%s/fill bs=4k 2>/dev/null || :" % world.images)
     yield
@@ -210,7 +210,7 @@ def node(path, major, minor):
 
 
 def network(name, text, then=nothing):
-    """A .network file; what was made of it is taken down."""
+    """A .network file; the network is taken down afterwards."""
     @contextlib.contextmanager
     def before(world, vm):
         path = world.write(name + ".network", text)
@@ -222,7 +222,7 @@ def network(name, text, then=nothing):
 
 
 def up_and(name, text):
-    """The network is up when its file becomes this one."""
+    """Brings the network up, then changes its file to this."""
     @contextlib.contextmanager
     def then(world, vm):
         world.ok("net", "start", name)
@@ -232,7 +232,7 @@ def up_and(name, text):
 
 
 def copy(files):
-    """A copy of the VM's file beside it: {} in its text is the other's."""
+    """A second VM file next to the VM's; {vm} in its text is the first VM's name."""
     @contextlib.contextmanager
     def before(world, name):
         path = world.write(name + "x.vm", files.replace("{vm}", name))
@@ -246,7 +246,7 @@ def mark(uuid):
 
 
 def qcow2(**change):
-    """A header of version 3, with nothing behind it."""
+    """A version 3 header, with zeros after it."""
     fields = dict(magic=b"QFI\xfb", version=3, backing=0, backing_size=0, bits=16, size=1 << 20, crypt=0, l1=1,
                   l1_at=0x30000, refs=0x10000, ref_clusters=1, snapshots=0, snapshots_at=0, bad=0, compatible=0,
                   clear=0, order=4, length=104)
@@ -268,7 +268,7 @@ def cd(ending, content):
 
 
 def inside(title, content, more=""):
-    """What only QEMU knows of an image."""
+    """A defect of an image that only QEMU detects."""
     return Case("qcow2 " + title, text=disk("{vm}.qcow2", more), before=written(".qcow2", content))
 
 
@@ -315,7 +315,7 @@ def hosts():
         Case("KVM missing", [("VM", "Accel=kvm")]),
         Case("KVM missing, auto", [("VM", "Accel=auto")]),
         Case("more vCPUs than pc has", [("VM", "CPUs=256"), ("VM", "Machine=pc")]),
-        # q35 of QEMU 10 has thousands, which take their time to begin
+        # QEMU 10's q35 takes thousands, which are slow to start
         Case("more vCPUs than q35 has", [("VM", "CPUs=289"), ("VM", "Machine=pc-q35-7.2")]),
         Case("30 disks on pc", [("VM", "Machine=pc")] + [("Disk d%d" % i, "Path={vm}.raw\nReadOnly=yes") for i in range(30)]),
         Case("30 NICs on pc", [("VM", "Machine=pc")] + [("NIC n%d" % i, "Network=default") for i in range(30)]),
@@ -510,7 +510,7 @@ def hosts():
 
 
 def forget(world, name):
-    """Afterwards: nothing of the VM is left, so that the next case has a host as fresh."""
+    """Removes everything of the VM afterwards, so that the next case has a fresh host."""
     shutil.rmtree(os.path.join(world.state, "vms", name), ignore_errors=True)
     for folder, _, names in os.walk(world.images):
         for left in names:

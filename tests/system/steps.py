@@ -24,7 +24,7 @@ class Steps:
         self.counter = os.path.join(world.base, "steps")
         library = os.path.join(world.base, "steps.so")
         subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, SOURCE], check=True)
-        # others than root run it, and the jail as any user
+        # users other than root run it, and the jail as any user
         os.chmod(library, 0o755)
         with open(self.counter, "wb") as f:
             f.write(bytes(8))
@@ -32,17 +32,17 @@ class Steps:
         self.env = {"LD_PRELOAD": library, "STEPS": self.counter, "STEPS_OF": program, "STEPS_SIGNAL": str(int(how))}
 
     def arm(self, step, pid=0):
-        """pid: who gets the signal in its place, as seen inside."""
-        with open(self.counter, "r+b") as f:  # it is mapped: never cut
+        """pid: the process, as seen inside, that gets the signal instead."""
+        with open(self.counter, "r+b") as f:  # it is mapped: never truncate it
             f.write(struct.pack("ii", step, pid))
 
     def left(self):
-        """0: it got its signal, or none was to come."""
+        """0: the signal was delivered, or none was armed."""
         with open(self.counter, "rb") as f:
             return struct.unpack("ii", f.read())[0]
 
     def over(self):
-        """Afterwards there is no daemon, and nobody else gets the signal. True: it was the n-th step's."""
+        """Ends the daemon, and disarms the signal for everyone else. True if the n-th step was reached."""
         cut = self.left() == 0
         self.arm(0)
         if cut and self.program == "vmkeepd":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Talking to a daemon: the control protocol by hand, and programs whose output is waited for."""
+"""Talking to a daemon: the control protocol by hand, and programs with awaited output."""
 import json
 import os
 import pty
@@ -14,8 +14,8 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.abspath(os.environ.get("VMKEEP_BUILD", os.path.join(ROOT, "build")))
 SANITIZED = "/san" in BUILD
-# A deadline only ends what hangs, and no test judges how long something took. So each is many times what a quiet
-# machine needs, and four times as much again; VMKEEP_SLOW=N stretches them all N times further.
+# Deadlines only end hung tests; no test judges how long something took. Each deadline is many times what a quiet
+# machine needs, times four; VMKEEP_SLOW=N multiplies it by N.
 SLOW = 4 * float(os.environ.get("VMKEEP_SLOW", 3 if SANITIZED else 1))
 
 
@@ -30,7 +30,7 @@ class Result:
 
 
 class Error(Exception):
-    """What the daemon answered instead of a result."""
+    """The daemon's error, in place of a result."""
 
     def __init__(self, error):
         super().__init__("%(class)s: %(desc)s" % error)
@@ -38,14 +38,14 @@ class Error(Exception):
 
 
 class Client:
-    """The control protocol by hand. Every wait has a deadline, in seconds that SLOW stretches."""
+    """The control protocol by hand. Every wait has a deadline, in seconds, multiplied by SLOW."""
 
     def __init__(self, path, timeout=10, uid=0):
         self.timeout, self.buffer, self.events, self.serial = timeout, b"", [], 0
-        self.answered = []  # ids, in the order of their replies
+        self.answered = []  # ids in the order of their replies
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(timeout * SLOW)
-        os.seteuid(uid)  # the daemon sees whoever connects
+        os.seteuid(uid)  # the daemon sees the effective uid
         try:
             self.socket.connect(path)
         finally:
@@ -56,7 +56,7 @@ class Client:
         self.socket.close()
 
     def receive(self, timeout=None):
-        """The next message; EOFError when the daemon hung up."""
+        """The next message; EOFError if the daemon closed the connection."""
         end = time.monotonic() + (self.timeout if timeout is None else timeout) * SLOW
         while b"\n" not in self.buffer:
             self.socket.settimeout(max(end - time.monotonic(), 0.001))
@@ -82,7 +82,7 @@ class Client:
         return self.result(self.send(execute, arguments or None), timeout)
 
     def result(self, serial, timeout=None):
-        """What a request that was sent brings; replies to others are dropped."""
+        """The result of a request sent before; replies to other requests are dropped."""
         while True:
             message = self.receive(timeout)
             if "event" in message:
@@ -93,7 +93,7 @@ class Client:
                 return message["return"]
 
     def event(self, name, wanted=lambda data: True, timeout=None):
-        """The data of the next such event; those before it are dropped."""
+        """The data of the next such event; earlier events are dropped."""
         end = time.monotonic() + (self.timeout if timeout is None else timeout) * SLOW
         while True:
             while self.events:
@@ -105,13 +105,14 @@ class Client:
                 self.events.append(message)
 
     def before(self, serial, execute, **arguments):
-        """The result of a request that is answered before this one, which was sent earlier and takes its time."""
+        """The result of a request that is answered before this one, which was sent earlier and is slow."""
         result = self.call(execute, **arguments)
         assert serial not in self.answered, "%s waited for the request before it" % execute
         return result
 
     def at_once(self, execute, **arguments):
-        """The error of a request that waits for nothing: one that is sent right behind it is not answered before it."""
+        """The error of a request that does not wait for anything: a request sent right after it is not answered
+        first."""
         first, second = self.send(execute, arguments), self.send("query-version")
         try:
             self.result(first)
@@ -122,7 +123,7 @@ class Client:
 
 
 class Stream:
-    """A program whose output is waited for and whose input is typed, over pipes or a terminal."""
+    """A program whose output is awaited and whose input is typed, over pipes or a terminal."""
 
     def __init__(self, argv, terminal=False, env=None):
         self.text, self.seen, self.errors = "", 0, None
@@ -146,13 +147,13 @@ class Stream:
             return False
         try:
             data = os.read(self.fd, 1 << 16)
-        except OSError:  # a terminal whose other end is gone
+        except OSError:  # the other end of the terminal is closed
             data = b""
         self.text += data.decode("latin-1")
         return bool(data)
 
     def until(self, pattern, timeout=10):
-        """Waits for this regular expression in what was not looked at yet; returns the match."""
+        """Waits for this regular expression in the output not consumed yet; returns the match."""
         end = time.monotonic() + timeout * SLOW
         while True:
             match = re.compile(pattern).search(self.text, self.seen)
@@ -165,7 +166,7 @@ class Stream:
                     pattern, "" if left > 0 else " in time", self.text[self.seen:][-2000:]))
 
     def run(self, command, timeout=10):
-        """A command for the Linux guest's console: its output, and its exit status must be 0."""
+        """Runs a command on the Linux guest's console and returns its output; its exit status must be 0."""
         mark = "done-%d" % len(self.text)
         self.type("%s; echo '%s' $?\n" % (command, mark))
         start = self.seen
@@ -189,7 +190,7 @@ class Stream:
 
     def end(self):
         if self.process.poll() is None:
-            for pid in children(self.process.pid) or [self.process.pid]:  # nsenter ends with its child
+            for pid in children(self.process.pid) or [self.process.pid]:  # nsenter exits with its child
                 os.kill(pid, signal.SIGKILL)
         self.process.wait()
 

@@ -1,8 +1,8 @@
 #!/usr/bin/python3 -I
 # SPDX-License-Identifier: MIT
-"""Does to a tap what the process that holds it could: tapfd.py PID IFNAME WHAT...
+"""Does to a tap what its owner could: tapfd.py PID IFNAME WHAT...
 
-Gets the descriptor out of that process, as root may. WHAT is `send HEX` (a frame), or a tap's ioctl:
+Gets the descriptor from that process, which root may do. WHAT is `send HEX` (a frame), or one of the tap's ioctls:
 flood=..., persist, owner=UID, group=GID, mac=MAC, carrier=0|1, header=BYTES, offload=FLAGS.
 """
 import ctypes
@@ -31,7 +31,7 @@ def act(fd, name, what, value):
     if what == "send":
         header = struct.unpack("i", fcntl.ioctl(fd, GETHDR, bytes(4)))[0]
         os.write(fd, bytes(header) + bytes.fromhex(value))
-    elif what == "flood":  # PROTOCOL,SOURCE,TO,MAC,HOWMANY: each another connection
+    elif what == "flood":  # PROTOCOL,SOURCE,TO,MAC,COUNT: each a new connection
         protocol, source, to, mac, many = value.split(",")
         header = bytes(struct.unpack("i", fcntl.ioctl(fd, GETHDR, bytes(4)))[0])
         for i in range(int(many)):
@@ -101,7 +101,7 @@ def ipv6_udp(source, to, port, text):
 
 
 def dhcp(mac, kind, ask, server):
-    """From a guest: 3 asks for an address, 4 declines it, 7 releases it."""
+    """A DHCP message from a guest: 3 requests an address, 4 declines it, 7 releases it."""
     chaddr = bytes.fromhex(mac.replace(":", ""))
     text = struct.pack("!BBBBIHH16x16s192x", 1, 1, 6, 0, 0x1234, 0, 0x8000, chaddr) + b"\x63\x82\x53\x63\x35\x01"
     text += bytes([kind]) + b"\x32\x04" + socket.inet_aton(ask) + b"\x36\x04" + socket.inet_aton(server) + b"\xff"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""TCP sockets in a world's network, made by a thread that goes there."""
+"""TCP sockets in a world's network, made by a thread that enters it."""
 import concurrent.futures
 import ctypes
 import os
@@ -9,7 +9,7 @@ CLONE_NEWNET = 0x40000000
 
 
 def inside(world, make, pid=1, uid=0):
-    """As a user; pid: a process of the world, in another network."""
+    """A socket made as this user; pid: a process of the world, in another network."""
     def there():
         with open(world.inner("/proc/%d/ns/net" % pid), "rb") as ns:
             assert ctypes.CDLL(None).setns(ns.fileno(), CLONE_NEWNET) == 0
@@ -27,5 +27,5 @@ def connect(world, host, port, timeout, **whence):
 
 
 def listen(world, host):
-    """On a port of the kernel's choice."""
+    """Listens on a port that the kernel chooses."""
     return inside(world, lambda: socket.create_server((host, 0)))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """A private world for each test: its own network, mounts, processes and directories.
 
-Whatever a test starts lives in the world's namespaces; its process 1 is a `cat` that waits for the
-test to end. So nothing of a test can survive it, and what vmkeep left behind is easy to see.
+Whatever a test starts runs in the world's namespaces, whose process 1 is a `cat` that ends with the test. So nothing
+of a test can outlive it, and what vmkeep left behind is easy to see.
 """
 import contextlib
 import json
@@ -18,13 +18,13 @@ import bootsector
 from talk import BUILD, ROOT, SANITIZED, SLOW, Client, Error, Result, Stream, children, read_text  # noqa: F401
 
 GUEST = os.environ.get("VMKEEP_GUEST", os.path.join(ROOT, "build", "guest"))
-ROOMY = 3 if SANITIZED else 1  # sanitizers keep what was freed: stretches bounds on memory
+ROOMY = 3 if SANITIZED else 1  # sanitizers keep freed memory: relaxes memory limits
 ACCEL = os.environ.get("VMKEEP_ACCEL", "tcg")
-# The daemon's own deadlines know nothing of SLOW; this one a machine that is emulated itself exceeds.
+# SLOW does not affect the daemon's own timeouts; this is one that an emulated machine exceeds.
 DEFAULTS = "[Defaults]\nVM.Accel=%s\n" % ACCEL + ("Lifecycle.TimeoutStartSec=10min\n" if SLOW >= 40 else "")
 
-# Process 1 of a world ignores the signals of orphans that die, so the kernel reaps them. The host counts what it
-# kills for want of memory in /proc/vmstat: here the count does not change, for it may be in another world.
+# Process 1 of a world ignores SIGCHLD, so the kernel reaps orphans. The host counts OOM kills in /proc/vmstat; here
+# that count does not change, because the kill may be in another world.
 KEEPER = """
 mount -t sysfs sysfs /sys
 mount -t tmpfs -o mode=755 tmpfs /run
@@ -36,7 +36,7 @@ exec env --ignore-signal=CHLD cat
 """
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 UIDS_FIRST, UIDS_BLOCK = 1879048192, 65536
-NETWORKS, RELAYS, ASKED = 61440, 65534, 65535  # in a block: the first of a network, a relay's, an asked QEMU's
+NETWORKS, RELAYS, ASKED = 61440, 65534, 65535  # in a block: the first network, a relay, a probed QEMU
 GROUPS = {"vmkeep": 7001, "vmkeep-view": 7002, "alice": 7003, "bob": 7004}
 NODES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0),
          "net/tun": (10, 200)}
@@ -73,7 +73,7 @@ class World:
             with open(os.path.join(self.base, name), "w", encoding="utf-8") as f:
                 f.write(text + "".join(row + "\n" for row in rows))
 
-    # Running things inside.
+    # Running programs inside.
 
     def inside(self, argv, user=None, groups=()):
         argv = [str(word) for word in argv]
@@ -84,14 +84,14 @@ class World:
         return ["nsenter", "--target=%d" % self.init, "--net", "--mount", "--pid", "--root", "--"] + argv
 
     def exec(self, *argv, input=None, timeout=30, **who):
-        """A command inside the world; its standard output, and its exit status must be 0."""
+        """Runs a command inside the world, which must exit with 0; returns its standard output."""
         done = subprocess.run(self.inside(argv, **who), input=input, capture_output=True, text=True,
                               timeout=timeout * SLOW, check=False)
         assert done.returncode == 0, Result(argv, done.returncode, done.stdout, done.stderr)
         return done.stdout
 
     def program(self, name, user=None):
-        """Its path; others than root get a copy where they can reach it."""
+        """A program's path; users other than root get a copy that they can reach."""
         path = os.path.join(BUILD, name)
         if not user:
             return path
@@ -101,7 +101,7 @@ class World:
         return copy
 
     def vmkeep(self, *argv, input=None, timeout=30, user=None, groups=(), env=None):
-        """The client; whatever happens comes back as a Result."""
+        """Runs the client; returns a Result in any case."""
         argv = [str(word) for word in argv]
         command = self.inside([self.program("vmkeep", user), "--run", self.run] + argv, user, groups)
         done = subprocess.run(command, input=input, capture_output=True, timeout=timeout * SLOW,
@@ -110,13 +110,13 @@ class World:
         return Result(["vmkeep"] + argv, done.returncode, done.stdout, done.stderr)
 
     def ok(self, *argv, **how):
-        """The client must succeed; its standard output."""
+        """Runs the client, which must succeed; returns its standard output."""
         result = self.vmkeep(*argv, **how)
         assert result.code == 0, result
         return result.out
 
     def fails(self, code, *argv, **how):
-        """The client must fail with this exit code; what it said about it."""
+        """Runs the client, which must fail with this exit code; returns its error messages."""
         result = self.vmkeep(*argv, **how)
         assert result.code == code, result
         assert result.err, result
@@ -126,23 +126,23 @@ class World:
         return json.loads(self.ok("--json", *argv, **how))
 
     def one(self, *argv, **how):
-        """Of a verb with one name, whose answer is one object."""
+        """The object that a verb with one name returns."""
         answer, = self.json(*argv, **how)
         return answer
 
     def qmp(self, name, execute, **arguments):
-        """What QEMU returns."""
+        """Sends a QMP command; returns QEMU's result."""
         return self.one("qmp", name, json.dumps({"execute": execute, "arguments": arguments}))["return"]
 
     def stream(self, *argv, terminal=False, env=None):
-        """The client as a Stream, ended with the test."""
+        """Runs the client as a Stream, which ends with the test."""
         command = self.inside([self.program("vmkeep"), "--run", self.run] + list(argv))
         stream = Stream(command, terminal, dict(os.environ, TERM="xterm", **(env or {})))
         self.streams.append(stream)
         return stream
 
     def stream_of(self, *argv):
-        """Any program inside as a Stream; end() it before the test does."""
+        """Runs any program inside as a Stream; end() it before the test ends."""
         stream = Stream(self.inside(argv))
         self.streams.append(stream)
         return stream
@@ -156,7 +156,7 @@ class World:
     # Files.
 
     def write(self, name, text):
-        """A file in the configuration directory."""
+        """Writes a file in the configuration directory."""
         path = os.path.join(self.config, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "wb") as f:
@@ -164,7 +164,7 @@ class World:
         return path
 
     def image(self, name, guest="polite", banner="", size=bootsector.SIZE):
-        """A disk with a micro guest in the image directory; qcow2 by its name."""
+        """Makes a disk with a micro guest in the image directory, qcow2 or raw by its name."""
         path = os.path.join(self.images, name)
         raw = path + ".boot" if name.endswith(".qcow2") else path
         with open(raw, "wb") as f:
@@ -176,13 +176,13 @@ class World:
         return path
 
     def micro(self, name, guest="polite", banner="up\r\n", extra="", vm="", disk="raw", **image):
-        """A VM with a 512-byte guest and no network; not started."""
+        """Makes a VM with a 512-byte guest and no network; does not start it."""
         self.image("%s.%s" % (name, disk), guest, banner, **image)
         self.write(name + ".vm", "[VM]\nMemory=16M\nNetworks=none\n%s[Disk root]\nPath=%s.%s\n%s"
                    % (vm, name, disk, extra))
 
     def linux(self, name, append="", vm="", extra=""):
-        """A VM with the small Linux guest and one NIC on the default network; not started."""
+        """Makes a VM with the small Linux guest and one NIC on the default network; does not start it."""
         self.image(name + ".qcow2", "deaf")
         self.write(name + ".vm", "[VM]\nMemory=128M\n%s[Disk root]\nPath=%s.qcow2\n[Boot]\nKernel=%s\n"
                    "Initrd=%s\nAppend=console=ttyS0 quiet panic=-1 %s\n%s" % (
@@ -196,8 +196,8 @@ class World:
                 self.run, "--log", self.log]
 
     def start(self, env=None, stderr=None):
-        """Starts the daemon and waits until it says that it is ready; the seconds that took, to be told, not judged.
-        stderr: a descriptor in place of daemon.log."""
+        """Starts the daemon and waits until it reports readiness; returns how many seconds that took, to be printed,
+        not judged. stderr: a descriptor in place of daemon.log."""
         self.counter += 1
         path = os.path.join(self.base, "notify.%d" % self.counter)
         begin = time.monotonic()
@@ -216,18 +216,18 @@ class World:
                 assert time.monotonic() < begin + 10 * SLOW, "the daemon is not ready"
 
     def daemon_pid(self):
-        """As this process sees it: the child of nsenter."""
+        """The daemon's pid as this process sees it: the child of nsenter."""
         return children(self.daemon.pid)[0]
 
     def another_boot(self):
-        """The next daemon finds another boot ID; BOOT_ID must be unmounted at the end."""
+        """Gives the next daemon another boot ID; BOOT_ID must be unmounted at the end."""
         path = os.path.join(self.base, "boot_id")
         with open(path, "w", encoding="utf-8") as f:
             f.write("11111111-2222-3333-4444-555555555555\n")
         self.exec("mount", "--bind", path, BOOT_ID)
 
     def reap_daemon(self, timeout=None):
-        """Its exit code. nsenter stops with its child, and nobody but us lets it go on."""
+        """The daemon's exit code. nsenter stops together with its child, and nobody else would continue it."""
         self.daemon.send_signal(signal.SIGCONT)
         return self.daemon.wait(timeout)
 
@@ -248,14 +248,14 @@ class World:
         return self.one("info", name)
 
     def rows(self, *argv):
-        """A list as dictionaries."""
+        """A list's rows as dictionaries."""
         return self.json(*argv)
 
     def states(self):
         return {row["name"]: row["state"] for row in self.rows("list")}
 
     def wait_state(self, name, *states, timeout=15):
-        """Waits for the event; the VM's info then."""
+        """Waits for the state's event; returns the VM's info."""
         client = self.client(timeout=timeout)
         try:
             client.call("subscribe")
@@ -268,7 +268,7 @@ class World:
             client.close()
 
     def crash(self, name, *states, timeout=30):
-        """Starts it, and kills QEMU as often as it runs, until the VM is in one of these states; its info then."""
+        """Starts the VM, and kills QEMU each time it runs until the VM is in one of these states; returns its info."""
         client = self.client(timeout=timeout * SLOW)
         try:
             client.call("subscribe")
@@ -283,14 +283,14 @@ class World:
             client.close()
 
     def up(self, name, banner="up"):
-        """Starts a guest and waits for its first words; its console."""
+        """Starts a guest and waits for its banner; returns its console."""
         self.ok("start", name)
         console = self.console(name)
-        console.until(banner, 60)  # Linux takes its time on a busy machine
+        console.until(banner, 60)  # Linux is slow on a busy machine
         return console
 
     def processes(self):
-        """Inside, without process 1: {pid: command line}."""
+        """Processes inside, without process 1: {pid: command line}."""
         found = {}
         for pid in os.listdir("/proc/%d/root/proc" % self.init):
             if pid.isdigit() and pid != "1":
@@ -300,17 +300,17 @@ class World:
         return found
 
     def alone(self):
-        """Nothing runs but the daemon, as soon as it has swept up."""
+        """Waits until nothing but the daemon runs."""
         self.eventually(self.processes, lambda found: len(found) == 1)
 
     def kill(self, pid, how="KILL"):
-        """A process as seen inside, such as the pid of info; one that is killed has ended afterwards."""
+        """Signals a process by its pid inside, such as that in info; after SIGKILL, waits until it has ended."""
         self.exec("kill", "-" + how, pid)
         if how == "KILL":
             self.eventually(lambda: self.process_state(pid), lambda state: state in "ZX")
 
     def process_state(self, pid):
-        """A letter as in proc(5); X for one that is not there."""
+        """The process's state letter as in proc(5); X if it does not exist."""
         try:
             text = read_text("/proc/%d/root/proc/%s/stat" % (self.init, pid))
         except (FileNotFoundError, ProcessLookupError):
@@ -319,7 +319,7 @@ class World:
 
     @contextlib.contextmanager
     def devices(self, **more):
-        """A /dev of the world's own, with what programs need and these: name=(major, minor)."""
+        """A private /dev with what programs need and these nodes: name=(major, minor)."""
         nodes = dict(NODES, **more)
         dev = os.path.join(self.base, "dev")
         self.exec("mkdir", "-p", dev)
@@ -339,11 +339,11 @@ class World:
         return sorted(line.split()[1] for line in lines)
 
     def inner(self, path):
-        """A path as the world's mounts show it."""
+        """A path as seen through the world's mounts."""
         return "/proc/%d/root%s" % (self.init, path)
 
     def eventually(self, what, wanted, timeout=5):
-        """For what no event tells: looks every 20 ms, returns the value that satisfied."""
+        """For what no event reports: polls every 20 ms; returns the first accepted value."""
         end = time.monotonic() + timeout * SLOW
         while True:
             value = what()
@@ -353,7 +353,7 @@ class World:
             time.sleep(0.02)
 
     def first_uid(self, state=None):
-        """Of those that a daemon with this state directory has claimed."""
+        """The first uid of the block claimed by a daemon with this state directory."""
         folder = self.inner("/run/vmkeep-uids")
         block, = (int(name) for name in os.listdir(folder)
                   if read_text(os.path.join(folder, name)) == "%s\n" % (state or self.state))
@@ -362,7 +362,7 @@ class World:
     # The end.
 
     def common_check(self):
-        """What must hold after any fault: the list agrees with the kernel, no verb waits, no zombie."""
+        """What must hold after any fault: the list agrees with the kernel, no verb hangs, there are no zombies."""
         client = self.client()
         names = [row[0] for row in client.call("vm-list")["rows"]]
         client.close()
@@ -371,11 +371,11 @@ class World:
         assert pids <= set(processes), "not there: %s" % (pids - set(processes))
         ours = {pid for pid, line in processes.items() if ",process=vmkeep:" in line}
         assert ours <= pids, "nobody knows of %s" % (ours - pids)
-        if not self.others:  # one that just ended has no command line either
+        if not self.others:  # a process that just ended has no command line either
             self.eventually(self.processes, lambda found: all(found.values()))
 
     def nothing_is_left(self):
-        """When all VMs are down: no file, no socket and no descriptor of theirs."""
+        """With all VMs down, no file, socket or descriptor of theirs may be left."""
         self.ok("list")  # what was opened only to look is closed at the next look
         left = os.listdir(self.inner(os.path.join(self.run, "vms")))
         assert not left, "%s/vms holds %s" % (self.run, left)
@@ -386,7 +386,7 @@ class World:
                 assert "/vms/" not in to and "/dev/net/tun" not in to, "descriptor %s is %s" % (fd, to)
 
     def finish(self):
-        """Ends all guests and networks by the daemon's own means; then nothing may be left."""
+        """Ends all guests and networks through the daemon; afterwards nothing may be left."""
         for stream in self.streams:
             stream.end()
         if not self.daemon:
@@ -411,14 +411,14 @@ class World:
     def destroy(self):
         for stream in self.streams:
             stream.end()
-        self.keeper.stdin.close()  # process 1 ends, and with it all others
+        self.keeper.stdin.close()  # process 1 ends, and all others with it
         self.keeper.wait()
         if self.daemon:
             self.reap_daemon()
         shutil.rmtree(self.base)
 
     def report(self):
-        """What one wants to see of a test that failed."""
+        """Prints what is needed to understand a failed test."""
         parts = ["processes: %s" % self.processes()]
         logs = [os.path.join(self.base, "daemon.log")]
         for top in (self.log, self.inner(self.run)):
@@ -432,7 +432,7 @@ class World:
 
 
 def group_name(run):
-    """What a daemon with such a run directory calls its control groups: see supervisor/host/prefix.c."""
+    """What a daemon with this run directory calls its control groups: see supervisor/host/prefix.c."""
     value = 2166136261
     for byte in run.encode():
         value = (value ^ byte) * 16777619 & 0xffffffff
@@ -440,7 +440,7 @@ def group_name(run):
 
 
 def tail_text(path, size):
-    """The end of a file, however large it says it is."""
+    """The end of a file, whatever its reported size."""
     with open(path, "rb") as f:
         f.seek(max(os.fstat(f.fileno()).st_size - size, 0))
         return f.read(size).decode("utf-8", "backslashreplace")

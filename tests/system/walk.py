@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Long walks: files times damages, kills at every step, clocks, configurations. `make check` takes a sample,
-always the same one; `make faults` takes them whole (VMKEEP_WHOLE=1).
+"""Long walks: files times damages, kills at every step, clocks, configurations. `make check` runs a sample, always the
+same one; `make faults` runs them in full (VMKEEP_WHOLE=1).
 
     @walk("file, damage", FILES, DAMAGES, some=4)
     def test_damage(daemon, file, damage):
@@ -15,9 +15,9 @@ WHOLE = os.environ.get("VMKEEP_WHOLE", "") not in ("", "0")
 
 
 def sample(names, axes, some):
-    """So many cases. Those of one axis lie all along it. With several no kind is lost: each value of each axis is in
-    one of the cases, even if they become more for it; but a range holds points, which stand for each other. The
-    names are the seed, so that one test's sample does not depend on another's."""
+    """Chooses this many cases. On one axis they are spread evenly. With several axes no kind is lost: each value of
+    each axis is in a case, even if that takes more cases; the points of a range count as one kind. The names are the
+    seed, so one test's sample does not depend on another's."""
     rng = random.Random(names)
     if len(axes) == 1:
         size = len(axes[0])
@@ -36,7 +36,7 @@ def sample(names, axes, some):
 
 
 def walk(names, *axes, some, whole=None):
-    """Parametrizes a test by every combination of the axes, or by a sample of so many."""
+    """Parametrizes a test with every combination of the axes, or with a sample of this size."""
     axes = [axis if isinstance(axis, range) else list(axis) for axis in axes]
     whole = WHOLE if whole is None else whole
     cases = list(itertools.product(*axes)) if whole else sample(names, axes, some)
