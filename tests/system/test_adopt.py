@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The daemon may die at any moment: guests keep running, and the next daemon takes them back."""
+"""The daemon may die at any moment: guests keep running, and the next daemon adopts them."""
 import json
 import os
 import shutil
@@ -14,7 +14,7 @@ from walk import walk
 
 
 def monitor(world, name, *commands):
-    """Speaks QMP to a guest whose daemon is dead, by the path of its socket."""
+    """Sends QMP commands to a guest whose daemon is dead, through its socket."""
     with socket.socket(socket.AF_UNIX) as s:
         s.settimeout(10)
         s.connect(world.inner(os.path.join(world.run, "vms", name, "qmp.sock")))
@@ -27,7 +27,8 @@ def monitor(world, name, *commands):
 
 
 def test_guests_do_not_notice(daemon):
-    """F01: killed by SIGKILL and started again: same processes, the time they have run goes on, stop works."""
+    """F01: after SIGKILL and a restart of the daemon, guests have the same processes, their uptimes continue, and
+    stop works."""
     daemon.micro("a")
     daemon.micro("b", "echo")
     daemon.micro("off")
@@ -75,7 +76,7 @@ def test_paused_stays_paused(daemon):
 
 
 def test_reason_stays(daemon):
-    """A guest that ignored a stop runs on, and the next daemon still says so."""
+    """A guest that ignored a stop keeps running, and the next daemon still reports that."""
     daemon.micro("a", "deaf")
     daemon.up("a")
     daemon.fails(8, "stop", "a", "--timeout", "1")
@@ -97,7 +98,7 @@ def test_paused_while_nobody_looked(daemon):
 
 
 def test_powered_off_while_nobody_looked(daemon):
-    """The guest stands as a tombstone that says why."""
+    """A guest that powered itself off without a daemon is reported as stopped, with the reason."""
     daemon.micro("a")
     daemon.up("a")
     daemon.kill_daemon()
@@ -128,7 +129,7 @@ def test_killed_while_nobody_looked_comes_back(daemon):
 
 
 def test_daemon_dies_during_a_stop(daemon):
-    """The wish was written down: the next daemon continues."""
+    """The desired state was recorded: the next daemon completes the stop."""
     daemon.micro("a", "deaf", extra="[Lifecycle]\nTimeoutStopSec=2\nOnStopTimeout=kill\n")
     daemon.up("a")
     daemon.ok("stop", "a", "--no-wait")
@@ -139,10 +140,10 @@ def test_daemon_dies_during_a_stop(daemon):
 
 @walk("delay_ms", range(0, 250, 2), some=6)
 def test_daemon_dies_during_a_start(daemon, delay_ms):
-    """F02: wherever it dies, there is never more than one QEMU, and it is known or gone."""
+    """F02: wherever the daemon dies, there is never more than one QEMU, and it is adopted or gone."""
     daemon.micro("a", "deaf")
     daemon.ok("start", "a", "--no-wait")
-    time.sleep(delay_ms / 1000)  # the fault is the point in time
+    time.sleep(delay_ms / 1000)  # the moment is the fault
     daemon.kill_daemon()
     daemon.start()
 
@@ -156,7 +157,7 @@ def test_daemon_dies_during_a_start(daemon, delay_ms):
 
 
 def test_two_daemons(daemon):
-    """F06: the second one leaves at once, names the first and changes nothing."""
+    """F06: the second daemon exits at once, names the first, and changes nothing."""
     daemon.micro("a")
     daemon.up("a")
     result = vmk.subprocess.run(daemon.inside(daemon.daemon_argv()), capture_output=True, text=True,
@@ -169,7 +170,7 @@ def test_two_daemons(daemon):
 
 
 def test_record_of_a_process_that_is_gone(daemon):
-    """As after a power cut: what the record says runs does not, so it is stopped."""
+    """As after a power failure: if the process in the record does not exist, the VM is stopped."""
     daemon.micro("a", extra="[Lifecycle]\nRestart=no\n")
     daemon.up("a")
     folder = daemon.inner(os.path.join(daemon.run, "vms", "a"))
@@ -202,7 +203,7 @@ def test_damaged_identity_is_set_aside(daemon, damage):
     kept = [name for name in os.listdir(folder) if name.startswith("identity.json.damaged")]
     assert len(kept) == 1
     assert kept[0] in vmk.read_text(os.path.join(daemon.base, "daemon.log"))
-    # nobody becomes another machine unasked
+    # no VM gets a new identity unless a person asks for it
     assert "state is lost" in daemon.fails(3, "start", "a")
     daemon.micro("a", vm="UUID=7f1d1d4e-7c3b-4a69-9f0e-0d8f1a2b3c4d\n")
     daemon.ok("start", "a")
@@ -210,7 +211,7 @@ def test_damaged_identity_is_set_aside(daemon, damage):
 
 
 def test_identity_of_a_newer_vmkeep_is_kept(daemon):
-    """F16: after a downgrade: refused with words, not replaced by a new identity."""
+    """F16: after a downgrade, the start is refused with an error, and the identity is not replaced."""
     daemon.micro("a")
     daemon.up("a")
     daemon.ok("kill", "a")
@@ -226,7 +227,7 @@ def test_identity_of_a_newer_vmkeep_is_kept(daemon):
 
 
 def test_file_removed_while_it_runs(daemon):
-    """F10: the guest is shown, can be stopped, and is forgotten then."""
+    """F10: the guest is listed and can be stopped; afterwards the VM is gone."""
     daemon.micro("a")
     daemon.up("a")
     os.unlink(os.path.join(daemon.config, "a.vm"))
@@ -240,7 +241,7 @@ def test_file_removed_while_it_runs(daemon):
 
 
 def test_hangup_is_survived(daemon):
-    """SIGHUP is for reload, and a daemon without its terminal is a daemon."""
+    """SIGHUP only reloads; the daemon does not need its terminal."""
     daemon.micro("a")
     os.kill(daemon.daemon_pid(), signal.SIGHUP)
     daemon.micro("b")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The guest agent, the real one in the Linux guest: every verb, freezing that always ends, and
-shutdown by the agent first. A guest without one costs nobody any time."""
+"""The guest agent, a real one in the Linux guest: all verbs, a freeze that always ends, and shutdown through the
+agent first. Without an agent nothing waits for it."""
 import os
 import time
 
@@ -12,7 +12,7 @@ DISK = "[Disk data]\nPath=data.raw\nSize=64M\nBus=virtio\n"
 
 
 def boot(daemon, append="", name="a", extra=""):
-    """The Linux guest with its agent there; its console."""
+    """Starts the Linux guest and waits for its agent; returns its console."""
     daemon.linux(name, "guest.net=none guest.agent=yes " + append, "Networks=none\n", extra)
     client = daemon.client(timeout=60)
     try:
@@ -27,7 +27,7 @@ def boot(daemon, append="", name="a", extra=""):
 
 
 def with_data(daemon, console):
-    """Mounts a file system of which freezing can be seen."""
+    """Mounts a file system on which a freeze has a visible effect."""
     console.run("modprobe ext4; mke2fs /dev/vdb >/dev/null && mount -t ext4 /dev/vdb /mnt", 30)
 
 
@@ -87,7 +87,7 @@ def test_every_verb(daemon, linux):
 
 
 def test_no_agent(daemon):
-    """F46: the port is there, nobody holds it: told at once, and stop goes straight to the button."""
+    """F46: with the port closed, verbs fail at once, and stop uses the power button immediately."""
     daemon.micro("a")
     daemon.up("a")
     assert daemon.info("a")["agent"] == "closed"
@@ -114,7 +114,7 @@ def test_roles(daemon):
 
 
 def test_freeze_ends(daemon, linux):
-    """F47: by hand, by itself when its time is over, by the next daemon when this one is killed."""
+    """F47: by thaw, at its timeout, or by the next daemon after this one is killed."""
     console = boot(daemon, extra=DISK)
     with_data(daemon, console)
     result = daemon.one("guest", "freeze", "a", "--timeout", "1min")
@@ -126,13 +126,13 @@ def test_freeze_ends(daemon, linux):
     console.until("written")
     assert not daemon.info("a")["frozen"] and not frozen_mark(daemon)
 
-    # by itself when its time is over
+    # at its timeout
     daemon.ok("guest", "freeze", "a", "--timeout", "1")
     console.run("(touch /mnt/y; echo written >/dev/ttyS0) & true")
     console.until("written")
     daemon.eventually(lambda: frozen_mark(daemon), lambda there: not there)
 
-    # by the next daemon when this one is killed
+    # by the next daemon after this one is killed
     daemon.ok("guest", "freeze", "a", "--timeout", "1h")
     console.end()
     daemon.kill_daemon()
@@ -142,7 +142,7 @@ def test_freeze_ends(daemon, linux):
     daemon.console("a").run("touch /mnt/z")
     daemon.ok("guest", "ping", "a")
 
-    # stop of a frozen guest is by its agent too
+    # a frozen guest too is stopped by its agent
     daemon.ok("guest", "freeze", "a", "--timeout", "1h")
     daemon.ok("stop", "a")
     assert not frozen_mark(daemon)
@@ -150,7 +150,7 @@ def test_freeze_ends(daemon, linux):
 
 
 def test_mark_goes_with_the_process(daemon, linux):
-    """A guest that ended frozen is not frozen when it starts again."""
+    """A guest that died frozen is not considered frozen after its next start."""
     console = boot(daemon, extra=DISK)
     with_data(daemon, console)
     daemon.ok("guest", "freeze", "a", "--timeout", "1h")
@@ -168,7 +168,8 @@ def test_mark_goes_with_the_process(daemon, linux):
     ("", "had no effect"),
 ])
 def test_shutdown(daemon, linux, how, said):
-    """F46: the agent first, also where the button does nothing; the button where the agent only claims."""
+    """F46: by the agent first, even if the guest ignores the power button; by the button if the agent's shutdown has
+    no effect."""
     console = boot(daemon, how)
     if not how:
         console.run("echo '#!/bin/sh' >/sbin/shutdown")
@@ -179,7 +180,7 @@ def test_shutdown(daemon, linux, how, said):
 
 
 def test_adopted(daemon, linux):
-    """A new daemon finds out by asking, since the event came to the old one."""
+    """A new daemon asks for the agent's state, because the event was sent to the old one."""
     boot(daemon, "guest.acpi=ignore").end()
     daemon.kill_daemon()
     daemon.start()

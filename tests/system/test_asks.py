@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""On a terminal, whoever ends or discards more than was named is asked; scripts never are."""
+"""On a terminal, commands that end or discard more than was named ask for confirmation; scripts are never asked."""
 import contextlib
 import os
 import pty
@@ -13,13 +13,14 @@ import vmk
 
 
 def typed(world, answer, *argv):
-    """The client on a terminal of its own: exit code, and all that the terminal showed. answer None: it must not ask."""
+    """Runs the client on a terminal: exit code, and everything that the terminal showed. answer None: it must not
+    ask."""
     ours, theirs = pty.openpty()
     client = subprocess.Popen(world.inside([world.program("vmkeep"), "--run", world.run, *argv]),
                               stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     text, deadline = b"", time.monotonic() + 30 * vmk.SLOW
-    with contextlib.suppress(OSError):  # the terminal hangs up with the client
+    with contextlib.suppress(OSError):  # the terminal hangs up when the client exits
         while select.select([ours], [], [], deadline - time.monotonic())[0]:
             text += os.read(ours, 4096)
             if answer is not None and b"[y/N]" in text:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Bad input: refused with words that name the place and the cure, and nothing else is harmed."""
+"""Bad input is refused with an error that names the place and the fix, and has no other effect."""
 import fcntl
 import os
 import re
@@ -10,7 +10,7 @@ import vmk
 
 GOOD = "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=a.raw\n"
 
-# text of a.vm, what the check says (None: it is accepted)
+# text of a.vm, what check reports (None: it is accepted)
 FILES = [
     ("unknown key", GOOD + "Cachee=none\n", "a.vm:6: Cachee: .*Cache"),
     ("unknown section", GOOD + "[Dsk data]\n", "a.vm:6: .*Disk"),
@@ -75,7 +75,7 @@ def test_broken_vmkeep_conf(world):
     assert result.code == 2 and "vmkeep.conf:3:" in str(result), result
 
 
-# section text, exit code, what the error says
+# text of the section, exit code, error text
 DISKS = [
     ("missing", "Path=gone.raw", 4, "gone.raw.*No such file"),
     ("directory", "Path=folder\nFormat=raw", 2, "directory"),
@@ -120,7 +120,7 @@ def test_backing_chain_spelled_out(daemon):
 
 
 def test_symlink_outside_is_followed(daemon):
-    """As LVM's and /dev/disk/by-id are: root wrote the absolute path."""
+    """As for links of LVM and in /dev/disk/by-id: root wrote the absolute path."""
     image = daemon.image("real.raw", "deaf")
     outside = os.path.join(daemon.base, "volume.raw")
     os.rename(image, os.path.join(daemon.base, "dm-0"))
@@ -156,7 +156,7 @@ def test_disk_in_use_by_a_foreign_process(daemon):
 
 
 def test_disk_locked_by_nobody_we_know(daemon):
-    """A lock of another kind of program does not stop us, nor do we break it."""
+    """A kind of lock that other programs use does not stop a start, and is not broken."""
     daemon.micro("a", "deaf")
     with open(os.path.join(daemon.images, "a.raw"), "rb") as f:
         fcntl.flock(f, fcntl.LOCK_EX)
@@ -164,7 +164,7 @@ def test_disk_locked_by_nobody_we_know(daemon):
 
 
 def test_disk_that_was_created_and_is_gone(daemon):
-    """Size= creates once: a missing image is never replaced by an empty one."""
+    """Size= creates an image once: a missing image is never replaced by an empty one."""
     daemon.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=a.qcow2\nSize=8M\n")
     daemon.ok("start", "a")
     daemon.ok("kill", "a")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Overlays on bases: each base has the format that the image above it states, from its first use on."""
+"""Overlays and their bases: from its first use on, each base has the format that the image above it states."""
 import json
 import os
 import re
@@ -11,7 +11,7 @@ BASE = "qemu-img convert -f raw -O qcow2 r cloud.img; "
 
 
 def world(daemon, line, base=BASE):
-    """A raw image r with a micro guest, and what is made of it."""
+    """Makes a raw image r with a micro guest, and other images from it."""
     os.rename(daemon.image("r.raw", banner="up\r\n"), daemon.images + "/r")
     shell(daemon, base + line)
 
@@ -21,13 +21,13 @@ def overlay(daemon, *bases, file="a.qcow2", more=""):
 
 
 def follow(daemon, hint):
-    """The qemu-img command of a hint."""
+    """Runs the qemu-img command of a hint."""
     command = hint[hint.index("qemu-img"):].split(" restores it")[0].split(", and write")[0]
     shell(daemon, command.replace("NEW", "new.qcow2"))
 
 
 def test_qcow2_under_the_name_of_raw(daemon):
-    """As distributions call their cloud images. The guest that is in it boots."""
+    """A base may be qcow2 despite its name, as in cloud images of distributions; its guest boots."""
     world(daemon, "qemu-img create -qf qcow2 -b cloud.img -F qcow2 a.qcow2")
     overlay(daemon, "cloud.img")
     assert checked(daemon, "a") == []
@@ -56,7 +56,7 @@ def formats(daemon):
 
 
 def test_cmdline_before_the_first_start(daemon):
-    """It says what the start does, which reads the headers; where nobody can read them, that it guesses."""
+    """cmdline shows what a start would do, which reads the headers; if it cannot read them it says that it guesses."""
     world(daemon, "cp cloud.img base.qcow2; mv r raw.qcow2; qemu-img create -qf qcow2 -b cloud.img -F qcow2 a.qcow2; "
           "qemu-img create -qf qcow2 -b raw.qcow2 -F raw b.qcow2; qemu-img create -qf qcow2 -b a.qcow2 -F qcow2 c.raw")
     overlay(daemon, "cloud.img")
@@ -86,7 +86,7 @@ def test_a_chain_of_several_formats(daemon):
 
 
 def test_nothing_is_stated(daemon):
-    """Then the name decides; where that is wrong, the cure works."""
+    """Without a stated format the name decides; if that is wrong, the hint's command fixes it."""
     world(daemon, "qemu-img create -qf qcow2 -b cloud.img -F qcow2 a.qcow2")
     path = daemon.images + "/a.qcow2"
     with open(path, "r+b") as f:
@@ -100,7 +100,8 @@ def test_nothing_is_stated(daemon):
 
 
 def test_it_is_kept_from_the_first_use_on(daemon):
-    """A guest can write the header of its image: another format there is refused, and the cure works."""
+    """A guest can write the header of its image: a different format there is refused later, and the hint's command
+    fixes it."""
     world(daemon, "qemu-img create -qf qcow2 -b cloud.img -F qcow2 a.qcow2")
     overlay(daemon, "cloud.img")
     daemon.up("a")
@@ -114,7 +115,7 @@ def test_it_is_kept_from_the_first_use_on(daemon):
 
 
 def test_what_ran_before_goes_on(daemon):
-    """With an identity of before bases were recorded, what the header says does not count."""
+    """With an identity from before bases were recorded, the header's format is ignored."""
     world(daemon, "mv cloud.img cloud.qcow2; qemu-img create -qf qcow2 -b cloud.qcow2 -F qcow2 a.qcow2")
     overlay(daemon, "cloud.qcow2")
     daemon.up("a")
@@ -142,7 +143,7 @@ def test_another_programs_base(daemon):
 
 
 def test_the_wrong_base(daemon):
-    """A guest on another base than its image was made on finds nonsense."""
+    """A base other than the one that the image was made on is refused: its guest would read garbage."""
     world(daemon, "cp cloud.img other.img; qemu-img create -qf qcow2 -b cloud.img -F qcow2 mid.qcow2; "
           "qemu-img create -qf qcow2 -b mid.qcow2 -F qcow2 a.qcow2")
     overlay(daemon, "cloud.img", "mid.qcow2")
@@ -172,7 +173,8 @@ def test_a_base_that_changed(daemon):
 
 
 def test_nobody_writes_to_what_others_are_based_on(daemon):
-    """It would ruin their disks; before they ran there is nothing to ruin, and reading is no harm."""
+    """Writing to a base would ruin the disks of its overlays; it is allowed before these have run, and reading is
+    always allowed."""
     world(daemon, "qemu-img create -qf qcow2 -b cloud.img -F qcow2 a.qcow2")
     overlay(daemon, "cloud.img")
     disk(daemon, "b", "cloud.img", "Format=qcow2\n")
@@ -195,7 +197,8 @@ def test_nobody_writes_to_what_others_are_based_on(daemon):
 
 
 def test_it_makes_the_overlay(daemon):
-    """At a person's first start, of the size that was asked for; the guest in the base boots."""
+    """Size= with Base= creates the overlay at a start that a person requests, with the given size; the guest in the
+    base boots."""
     world(daemon, "")
     overlay(daemon, "cloud.img", more="Size=20M\n")
     assert checked(daemon, "a") == []
@@ -211,7 +214,8 @@ def test_it_makes_the_overlay(daemon):
 
 
 def test_it_makes_it_on_what_there_is(daemon):
-    """Raw, in a directory of its own, with a colon in its name; elsewhere it is refused as what it is."""
+    """The base may be raw, in a subdirectory, with a colon in its name; a base that is unusable is refused with the
+    reason."""
     world(daemon, "mkdir d; mv r d/x:y.img")
     overlay(daemon, "d/x:y.img", file="d/a.qcow2", more="Size=1G\n")
     daemon.up("a")
@@ -234,7 +238,7 @@ def test_it_is_not_less_than_the_base(daemon):
 
 
 def test_it_is_made_once(daemon):
-    """A lost overlay is missing, not recreated; the hint's command makes one."""
+    """A lost overlay is reported as missing, not recreated; the hint's command makes a new one."""
     world(daemon, "")
     overlay(daemon, "cloud.img", more="Size=2M\n")
     daemon.up("a")

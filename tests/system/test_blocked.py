@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The daemon waits for nobody: not for who reads its log, not for what lies where a file should be."""
+"""The daemon never blocks: neither on a reader of its log nor on whatever is found in place of a file."""
 import contextlib
 import fcntl
 import os
@@ -12,12 +12,12 @@ import pytest
 import vmk
 
 NAME = "a" * 60
-REQUESTS = 500  # that leave a line each, with the name: more than a pipe and the daemon itself keep
+REQUESTS = 500  # each logs a line with the name: more than a pipe and the daemon's buffer hold
 DROPPED = re.compile(r"(\d+) lines? (?:was|were) dropped here: the log was not being read")
 
 
 def flood(world):
-    """Each of them is answered."""
+    """Sends many requests; each is answered."""
     world.micro(NAME)
     client = world.client(timeout=30)
     try:
@@ -29,7 +29,7 @@ def flood(world):
 
 @contextlib.contextmanager
 def full_pipe(world):
-    """stderr as whoever started the daemon left it: a pipe that nobody empties. Its reading end."""
+    """stderr is a pipe that nobody reads. Yields its reading end."""
     end, stderr = os.pipe()
     fcntl.fcntl(stderr, fcntl.F_SETPIPE_SZ, 4096)
     world.start(stderr=stderr)
@@ -41,7 +41,7 @@ def full_pipe(world):
 
 @contextlib.contextmanager
 def hung_journal(world):
-    """A journal that does not read, neither datagrams nor the stream that stderr is."""
+    """A journal that reads neither datagrams nor the stream at stderr."""
     path = world.inner("/run/systemd/journal")
     world.exec("mkdir", "-p", "/run/systemd/journal")
     ours, stderr = socket.socketpair()
@@ -57,7 +57,7 @@ def hung_journal(world):
 
 @pytest.mark.parametrize("sink", [full_pipe, hung_journal])
 def test_nobody_reads_the_log(world, sink):
-    """Verbs are answered, and the log says how much of it is missing as soon as somebody reads it."""
+    """Verbs are answered, and once the log is read again it says how many lines were dropped."""
     with sink(world) as read:
         flood(world)
         assert world.states() == {NAME: "stopped"}
@@ -74,7 +74,7 @@ def test_nobody_reads_the_log(world, sink):
 
 
 def test_the_last_words_are_read(world):
-    """Why a daemon does not start is said, also to a pipe."""
+    """The error of a daemon that does not start is written, even to a pipe."""
     world.start()
     end, stderr = os.pipe()
     second = subprocess.run(world.inside(world.daemon_argv()), stderr=stderr, check=False, timeout=30 * vmk.SLOW)
@@ -85,7 +85,7 @@ def test_the_last_words_are_read(world):
 
 
 def test_without_standard_descriptors(world):
-    """What is meant for stderr gets into none of our files."""
+    """Text for stderr does not end up in any of the daemon's files."""
     world.micro("a")
     argv = world.daemon_argv
     world.daemon_argv = lambda: ["sh", "-c", 'exec "$@" 0<&- 1>&- 2>&-', "sh"] + argv()
@@ -99,7 +99,7 @@ def test_without_standard_descriptors(world):
 
 @pytest.mark.parametrize("name", ["qemu.log", "console.log"])
 def test_a_log_that_is_a_pipe_with_a_reader(daemon, name):
-    """What reads slowly there is not written to, and holds up nobody."""
+    """The daemon does not write to a slow reader there, and is not delayed by it."""
     daemon.micro("a", "chatter")
     folder = os.path.join(daemon.log, "a")
     os.makedirs(folder)
@@ -107,6 +107,6 @@ def test_a_log_that_is_a_pipe_with_a_reader(daemon, name):
     reader = os.open(os.path.join(folder, name), os.O_RDONLY | os.O_NONBLOCK)
     daemon.up("a", r"\.\.\.")
     assert daemon.states() == {"a": "running"}
-    assert os.read(reader, 4096) == b""  # nobody has it open for writing
+    assert os.read(reader, 4096) == b""  # nobody has opened it for writing
     os.close(reader)
     daemon.ok("kill", "a")

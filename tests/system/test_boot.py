@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""VMs with Enable=yes start once per boot, in their order; all go down in the reverse one, within a budget."""
+"""VMs with Enable=yes start once per boot, in dependency order; shutdown uses the reverse order, within a time
+limit."""
 import json
 import os
 import socket
@@ -21,7 +22,7 @@ def reason(world, name):
 
 
 def became(world, name, state):
-    """Line number in the daemon's log."""
+    """Number of the line in the daemon's log where the VM entered this state."""
     lines = log(world).splitlines()
     return next(i for i, line in enumerate(lines) if ("vm %s: " % name) in line and ("-> " + state) in line)
 
@@ -41,12 +42,12 @@ def test_enabled_ones_start_once(world):
     assert world.info("a")["enabled"] and not world.info("b")["enabled"]
     settled(world)
     world.ok("stop", "a")
-    # a daemon that starts later in the same boot starts nothing, whatever was enabled since
+    # a daemon that is started later in the same boot starts nothing, even if it has been enabled since
     world.stop_daemon()
     world.micro("b", vm=ENABLE)
     world.start()
     assert world.states() == {"a": "stopped", "b": "stopped"}
-    # and the next boot starts over
+    # the next boot starts them again
     world.stop_daemon()
     with open(world.inner(os.path.join(world.run, "boot")), "w") as f:
         f.write("00000000-0000-0000-0000-000000000000\n")
@@ -56,7 +57,7 @@ def test_enabled_ones_start_once(world):
 
 
 def test_order(world):
-    """c after b after a, whatever their names; a pulls x in, which is not enabled."""
+    """c after b after z, whatever their names; z starts x, which is not enabled."""
     world.micro("c", vm=ENABLE, extra="[Lifecycle]\nAfter=b\n")
     world.micro("b", vm=ENABLE, extra="[Lifecycle]\nAfter=z\nAfter=nobody\n")
     world.micro("z", vm=ENABLE, extra="[Lifecycle]\nRequires=x\n")
@@ -83,7 +84,7 @@ def test_ready_when_its_console_says_so(world):
 
 
 def test_ready_when_a_port_is_open(world, linux):
-    """The guest's address is known; its port is not open before somebody opens it."""
+    """ReadyWhen=tcp: the guest has an address, but is not ready before a program in it opens the port."""
     world.linux("db", vm=ENABLE, extra="[Lifecycle]\nReadyWhen=tcp:5432\n")
     world.linux("lan", vm=ENABLE, extra="[Lifecycle]\nReadyWhen=lease\n")
     world.micro("app", vm=ENABLE, extra="[Lifecycle]\nRequires=db\nAfter=lan\n")
@@ -98,7 +99,8 @@ def test_ready_when_a_port_is_open(world, linux):
 
 
 def test_clones_are_ready_one_by_one(world, linux):
-    """They send the same client identifier, and a name of each other's: both keep lease, name and readiness."""
+    """Clones that send the same client identifier and the same host name each have a lease, a name, and become ready
+    separately."""
     clones = ("one", "two")
     for name in clones:
         world.linux(name, "guest.net=none", ENABLE, "[Lifecycle]\nReadyWhen=lease\n")
@@ -125,11 +127,11 @@ def test_clones_are_ready_one_by_one(world, linux):
             world.ok("wait", name, "ip")
             for other in clones:
                 assert address[other] in consoles[name].run("nslookup %s.vm.internal 192.168.122.1" % other)
-        consoles["one"].run("kill -USR1 $(pidof udhcpc)")  # it renews
+        consoles["one"].run("kill -USR1 $(pidof udhcpc)")  # renews its lease
 
 
 def test_failures(world):
-    """Requires= of what failed stays down and says why, After= goes on."""
+    """A VM stays down with a reason if one in its Requires= failed; After= does not prevent its start."""
     world.micro("a", vm=ENABLE)
     world.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\nEnable=yes\nMachine=pc-q35-99.9\n"
                 "[Disk root]\nPath=a.raw\n[Lifecycle]\nRestart=no\n")
@@ -157,11 +159,11 @@ def test_a_ring_is_named(world):
     assert "a -> b -> c -> a" in reason(world, "a")
     result = world.vmkeep("check")
     assert result.code == 2 and "dependency cycle: a -> b -> c -> a" in result.out
-    world.ok("start", "a")  # by hand it is nobody's business
+    world.ok("start", "a")  # a start by hand ignores dependencies
 
 
 def test_a_disk_that_is_not_mounted_yet(world):
-    """It is waited for, and so do those that need it; nobody is told of a crash that is none."""
+    """Its VM is retried, and dependents wait; hooks are not told of a crash, because there was none."""
     told = os.path.join(world.base, "told")
     os.mkdir(os.path.join(world.config, "hooks.d"))
     with open(os.path.join(world.config, "hooks.d", "10-all"), "w", encoding="utf-8") as f:
@@ -185,7 +187,7 @@ def test_a_disk_that_is_not_mounted_yet(world):
 
 
 def test_kvm_comes_late(world):
-    """Its module is not loaded yet: guests that may use it wait, others start, and nothing fails."""
+    """If the KVM module is not loaded yet, guests that may use it wait, others start, and nothing fails."""
     info = os.path.join(world.base, "cpuinfo")
     with open(info, "w", encoding="utf-8") as f:
         f.write("processor\t: 0\nflags\t\t: fpu svm\n")
@@ -207,7 +209,7 @@ def test_kvm_comes_late(world):
 
 
 def test_a_daemon_that_dies_while_vms_start(world):
-    """The next one goes on; what was tried once is not tried again."""
+    """The next daemon continues; VMs whose start was already attempted are not started again."""
     world.micro("a", vm=ENABLE, extra="[Lifecycle]\nReadyWhen=started\n")
     world.micro("slow", vm=ENABLE, extra="[Lifecycle]\nReadyWhen=log:never\nTimeoutReadySec=3\n")
     world.micro("last", vm=ENABLE, extra="[Lifecycle]\nAfter=slow\n")
@@ -232,10 +234,10 @@ def test_stop_takes_its_turn_away(world):
 
 
 def test_shutdown_all(world):
-    """In reverse order, within the budget; who ignores the button is killed and named."""
+    """In reverse order, within the time limit; guests that ignore the power button are killed and named."""
     world.micro("db", vm=ENABLE)
     world.micro("app", vm=ENABLE, extra="[Lifecycle]\nAfter=db\n")
-    world.micro("deaf", "deaf", vm=ENABLE, extra="[Lifecycle]\nTimeoutStopSec=1h\n")  # the budget ends it
+    world.micro("deaf", "deaf", vm=ENABLE, extra="[Lifecycle]\nTimeoutStopSec=1h\n")  # the common limit ends it
     world.micro("paused")
     world.micro("off")
     world.start()
@@ -243,7 +245,7 @@ def test_shutdown_all(world):
         world.wait_state(name, "running")
     world.ok("start", "paused", "--paused")
     world.ok("net", "start", "default")
-    # a guest listens to its button once it has said so
+    # a guest reacts to the button once it has printed its banner
     for name in ("db", "app"):
         world.console(name).until("up")
     result = world.vmkeep("--json", "shutdown-all", "--timeout", "8", timeout=60)
@@ -259,7 +261,7 @@ def test_shutdown_all(world):
 
 
 def test_the_budget_of_the_host(world):
-    """[Shutdown] TimeoutSec= holds at once where no time is given, with and without a daemon."""
+    """[Shutdown] TimeoutSec= takes effect at once where no time is given, with and without a daemon."""
     world.micro("deaf", "deaf", extra="[Lifecycle]\nTimeoutStopSec=1h\n")
     world.start()
     world.ok("start", "deaf")
@@ -278,7 +280,7 @@ def test_the_budget_of_the_host(world):
 
 
 def test_shutdown_without_a_daemon(world):
-    """vmkeepd --shutdown-all does what a daemon would, and refuses beside one."""
+    """vmkeepd --shutdown-all does what a daemon would do, and refuses to run next to one."""
     world.micro("a")
     world.micro("deaf", "deaf")
     world.start()
@@ -300,7 +302,8 @@ def test_shutdown_without_a_daemon(world):
     ("", None),
 ])
 def test_plain_control_groups(world, limits, wanted):
-    """Without systemd: a directory in each hierarchy, with the limits, and gone with the guest."""
+    """Without systemd each guest has a directory in each hierarchy, with its limits, which is removed with the
+    guest."""
     place = "/sys/fs/cgroup/pids"
     if not os.access(os.path.join(place, "cgroup.procs"), os.W_OK):
         pytest.skip("no pids hierarchy (v1) to write to")
@@ -324,13 +327,14 @@ def test_plain_control_groups(world, limits, wanted):
 
 
 def test_a_limit_that_nothing_can_hold(daemon):
-    """Said, not ignored."""
+    """A limit that cannot be enforced is an error, and is not ignored."""
     daemon.micro("a", extra="[Limits]\nCPUQuota=50%\n")
     assert "CPUQuota=: no control group" in daemon.fails(11, "start", "a")
 
 
 def test_a_successor_keeps_the_watchdog_quiet(world):
-    """The manager counts from the last keep-alive, whoever sent it: a daemon that is replaced again and again is well."""
+    """The manager's watchdog counts from the last keep-alive, whichever daemon sent it: repeated reexecs do not
+    trigger it."""
     world.start(env={"WATCHDOG_USEC": "3600000000"})
     path = os.path.join(world.base, "notify.%d" % world.counter)
     os.unlink(path)
@@ -347,8 +351,8 @@ def test_a_successor_keeps_the_watchdog_quiet(world):
 
 
 def test_a_service_manager_is_told(world):
-    """STATUS= when states change, WATCHDOG=1 where it was asked for, and a socket that it made is used and left
-    to it. So it goes on with a successor by reexec."""
+    """The daemon sends STATUS= when states change and WATCHDOG=1 if requested; it uses a socket that it inherits, and
+    does not remove it. All of this continues after a reexec."""
     world.micro("a")
     path = os.path.join(world.base, "manager")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
@@ -358,7 +362,7 @@ def test_a_service_manager_is_told(world):
                              "-E", "WATCHDOG_USEC=200000"] + world.daemon_argv())
         with open(os.path.join(world.base, "daemon.log"), "ab") as out:
             world.daemon = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
-        # the path is there a moment before somebody listens
+        # the path appears a moment before anything listens on it
         world.eventually(lambda: vmk.read_text(os.path.join(world.base, "daemon.log")), lambda text: "Listening on" in text)
         world.ok("start", "a")
         seen = []

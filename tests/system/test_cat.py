@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`cat --effective` shows what the daemon decided, and means the same machine when it is used as the file."""
+"""`cat --effective` shows what the daemon decided, and describes the same machine when used as the VM's file."""
 import os
 import re
 
@@ -23,7 +23,7 @@ Path=c.iso
 
 
 def keys(text):
-    """{(section, key): value} without the sections that a VM has one of for each thing."""
+    """{(section, key): value}; values of a repeated key are joined."""
     found, section = {}, ""
     for line in text.splitlines():
         if line.startswith("["):
@@ -61,7 +61,7 @@ def test_effective(daemon, machine):
     command = daemon.ok("cmdline", "a")
     daemon.write("a.vm", running)
     assert daemon.ok("check", "a") == "no problems\n"
-    # a model that is written must have all its features
+    # a model written in the file must have all its features
     assert daemon.ok("cmdline", "a").replace(",enforce=on", "") == command
     assert daemon.ok("cat", "a", "--effective") == running
     daemon.ok("start", "a")
@@ -69,7 +69,7 @@ def test_effective(daemon, machine):
 
 
 def test_what_cannot_be_known(daemon):
-    """A broken file and one that is gone are shown as far as they are known."""
+    """A broken or missing file is shown as far as it is known."""
     daemon.micro("a", "deaf")
     daemon.ok("start", "a")
     daemon.write("a.vm", "[VM]\nMemory=16M\nCPUs=x\n[Disk root]\nPath=a.raw\n")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The catalogue of faults, daemon to resources: each of its numbers stands at the test that injects it.
-World.common_check() is the check after each."""
+"""The catalogue of faults, from the daemon to resources: each number appears at the test that injects the fault.
+World.common_check() is run after each test."""
 import os
 import re
 
@@ -19,7 +19,7 @@ FAULTS = {
 
 
 def texts():
-    """The text of all tests but this one."""
+    """The text of all other tests."""
     for folder in ("system", "unit"):
         folder = os.path.join(vmk.ROOT, "tests", folder)
         for name in sorted(os.listdir(folder)):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Preflight: `check` tells what would keep a VM from starting, with the cure, and starts nothing; a
-start refuses what another VM holds, by that VM's name."""
+"""Preflight: `check` reports what would keep a VM from starting, with the fix, and starts nothing; a start refuses
+what another VM holds, and names that VM."""
 import os
 import socket
 
@@ -11,7 +11,7 @@ from smallfs import mount_line
 
 
 def problems(world, *names, code=2):
-    """The rows of check as dictionaries; its exit code must be this."""
+    """The rows of check as dictionaries; its exit code must be this one."""
     result = world.vmkeep("--json", "check", *names)
     assert result.code == code, result
     return vmk.json.loads(result.out)
@@ -28,7 +28,7 @@ def vm(path, more="", head="[VM]\nMemory=16M\nNetworks=none\n"):
 
 
 def test_a_name_like_a_place(daemon):
-    """A file's name that reads like a place and a reason confuses neither the daemon nor the client."""
+    """A file name that looks like a place and a reason confuses neither the daemon nor the client."""
     daemon.write("a:1: b.vm", "[VM]\n")
     row, = problems(daemon)
     assert row["file"] == daemon.config + "/a:1: b.vm" and row["line"] is None and row["key"] is None, row
@@ -69,8 +69,8 @@ def test_all_problems_at_once_with_their_lines(daemon):
 
 
 def test_files_as_the_uid_of_the_vm_sees_them(daemon):
-    """F72: rights that no mapping gives: named with the line that fixes it, nothing changed by us. (A home
-    that is closed to others is none: test_jail's.)"""
+    """F72: missing permissions that id-mapped mounts cannot replace: the report names the line that fixes them, and
+    nothing is changed. (A home directory closed to others is not a problem: see test_jail.py.)"""
     path = daemon.image("a.raw")
     os.chmod(path, 0o400)
     daemon.write("a.vm", vm("a.raw"))
@@ -107,14 +107,15 @@ def test_room_that_images_may_need(daemon):
 
 
 def test_room_that_all_images_may_need_together(daemon):
-    """Each alone finds room enough, all together do not: told once, and for one VM where its own image lies."""
+    """Each image has room enough, all together do not: reported once, and for a single VM only if its own image is on
+    that file system."""
     daemon.exec("sh", "-c", mount_line(daemon.images, "8m"))
     try:
         for name in "ab":
             daemon.write(name + ".vm", vm(name + ".qcow2", "Size=4M\n"))
         assert problems(daemon, code=0) == [] == problems(daemon, "a", code=0)
         daemon.write("c.vm", vm("c.raw", "Size=3M\n"))
-        os.rename(daemon.image("outside.raw"), daemon.base + "/outside.raw")  # below the mount
+        os.rename(daemon.image("outside.raw"), daemon.base + "/outside.raw")  # hidden below the mount
         daemon.write("d.vm", vm(daemon.base + "/outside.raw"))
         row, = problems(daemon, code=0)
         assert row["severity"] == "warning" and "the images of 3 VMs" in row["reason"]
@@ -126,7 +127,7 @@ def test_room_that_all_images_may_need_together(daemon):
         assert problems(daemon, "d", code=0) == []
         daemon.exec("sh", "-c", "truncate -s 2M $0 && dd if=/dev/zero of=$0 bs=1M count=2 conv=notrunc 2>&1",
                     daemon.images + "/c.raw")
-        daemon.write("b.vm", vm("b.qcow2", "Size=3M\n"))  # 4M and 3M, and 6M are left
+        daemon.write("b.vm", vm("b.qcow2", "Size=3M\n"))  # together 7M, and 6M are left
         daemon.ok("reload")
         assert "may together still grow by 7M" in only(daemon, "a", "warning")["reason"]
         os.unlink(os.path.join(daemon.config, "b.vm"))
@@ -137,7 +138,7 @@ def test_room_that_all_images_may_need_together(daemon):
 
 
 def test_memory(daemon):
-    """F96: refused before the spawn, with the figures and the cure."""
+    """F96: refused before QEMU is started, with the figures and the fix."""
     daemon.image("a.raw")
     daemon.write("a.vm", vm("a.raw", head="[VM]\nMemory=60T\nNetworks=none\n"))
     row = only(daemon, "a")
@@ -157,7 +158,7 @@ def test_machine_and_binary(daemon):
 
 
 def same(world, name, code, key, says):
-    """check and start refuse it: one row, whose class, reason and hint are start's. Nothing is left of it."""
+    """check and start refuse it: one row, with the class, reason and hint of start. Nothing of it is left."""
     row = only(world, name)
     assert row["key"] == key and says in row["reason"], row
     result = world.vmkeep("--json", "start", name)
@@ -179,7 +180,7 @@ CPUS = {
 
 @pytest.mark.parametrize("case", CPUS)
 def test_processors(daemon, case):
-    """F10: what this QEMU does not know is refused before it runs, with what is near."""
+    """F10: a CPU model or feature that this QEMU does not know is refused before a start, with similar names."""
     more, key, says, cure = CPUS[case]
     daemon.micro("a", **{"extra" if more[0] == "[" else "vm": more})
     row = same(daemon, "a", 2, key, says)
@@ -199,7 +200,8 @@ TRIED = {
 
 @pytest.mark.parametrize("case", TRIED)
 def test_what_only_qemu_knows(daemon, case):
-    """K6: a QEMU without a guest takes the command line on trial; whatever it refuses, a start would. The cure works."""
+    """K6: check runs QEMU with the command line but without a guest; it reports whatever QEMU would refuse at a
+    start. The fix works."""
     code, more, key, says, cure = TRIED[case]
     daemon.micro("a", extra=more)
     row = same(daemon, "a", code, key, says)
@@ -216,7 +218,7 @@ def test_what_only_qemu_knows(daemon, case):
 
 
 LAB = "[Network]\nMode=nat\nBridge=lab0\nAddress=10.30.0.1/24\n"
-NICS = {  # code, lab.network, keys of the NIC, key at fault, words
+NICS = {  # exit code, lab.network, keys of the NIC, key at fault, error text
     "new network": (0, LAB, "Network=lab\n", None, ""),
     "no such network": (4, None, "Network=nowhere\n", "Network", "nic 'lan': no network 'nowhere'"),
     "broken file": (2, "[Network]\nMode=bridged\n", "Network=lab\n", "Network", "lab.network:2: Mode: "),
@@ -233,7 +235,7 @@ NICS = {  # code, lab.network, keys of the NIC, key at fault, words
 
 @pytest.mark.parametrize("case", NICS)
 def test_networks_as_their_files_are(daemon, case):
-    """D9a, D9b: with a file that the daemon has not read before, and a network that is not up."""
+    """D9a, D9b: with a file that the daemon has not read before, and with a network that is not up."""
     code, text, keys, key, says = NICS[case]
     daemon.exec("sh", "-c", "ip link add br7 type bridge; ip link set br7 up; ip addr add 10.77.0.1/24 dev br7;"
                 "ip tuntap add tap7 mode tap")
@@ -255,7 +257,7 @@ def test_networks_as_their_files_are(daemon, case):
 
 
 def test_what_others_have(daemon):
-    """Addresses, MACs and names of VMs that run; check claims nothing itself."""
+    """Addresses, MACs and names of running VMs are refused; check itself claims nothing."""
     daemon.micro("a", extra="[NIC lan]\nAddress=192.168.122.9\nMACAddress=52:54:00:00:00:09\nHostName=nine\n")
     daemon.up("a")
     for keys, key, says in (("Address=192.168.122.9\n", "Address", "address 192.168.122.9 belongs to NIC 'lan' of VM 'a'"),
@@ -283,7 +285,7 @@ PASSWORDS = {
 
 @pytest.mark.parametrize("case", PASSWORDS)
 def test_password(daemon, case):
-    """D7: a VM does not run with a display that nobody can open."""
+    """D7: a VM is not started if nobody could connect to its display."""
     code, text, says = PASSWORDS[case]
     daemon.micro("a", extra="[Display]\nListen=127.0.0.1\nPassword=a.secret\n")
     if text is not None:
@@ -292,7 +294,7 @@ def test_password(daemon, case):
     row = same(daemon, "a", code, "Password", says)
     assert "first line" in row["hint"], row
     daemon.alone()
-    # the cure
+    # the fix
     daemon.write("a.secret", "better\n")
     os.chmod(daemon.config + "/a.secret", 0o600)
     assert daemon.ok("check", "a") == "no problems\n"
@@ -304,7 +306,7 @@ def test_password(daemon, case):
 
 
 def test_limits_without_control_groups(daemon):
-    """D9c: in a world whose control groups are hidden."""
+    """D9c: CPUQuota= is refused in a world whose control groups are hidden."""
     daemon.stop_daemon()
     daemon.exec("mount", "-t", "tmpfs", "none", "/sys/fs/cgroup")
     daemon.start()
@@ -314,7 +316,7 @@ def test_limits_without_control_groups(daemon):
 
 
 def test_no_slot_left(daemon):
-    """F12: the whole plan is made beforehand; the section that has no slot is named."""
+    """F12: all slots are assigned beforehand; the error names the section that gets none."""
     for i in range(30):
         daemon.image("d%d.raw" % i)
     daemon.micro("a", vm="Machine=pc\n", extra="".join("[Disk d%d]\nPath=d%d.raw\n" % (i, i) for i in range(30)))
@@ -326,7 +328,7 @@ def test_no_slot_left(daemon):
 
 @pytest.mark.parametrize("how", ["renamed over", "mounted over"])
 def test_a_file_that_is_another_by_now(daemon, how):
-    """N06: a guest keeps running with the file that it has; where the path leads elsewhere by now, check says so."""
+    """N06: a guest keeps the file that it was started with; if the path now leads to another file, check says so."""
     daemon.micro("a", "deaf")
     daemon.up("a")
     path = daemon.images + "/a.raw"
@@ -359,7 +361,8 @@ def test_vnc_port(daemon):
 
 
 def test_kvm_is_proved_once(daemon):
-    """Where KVM works nothing is said; where not each VM that must have it says so, in one proof's time."""
+    """Nothing is reported where KVM works; otherwise each VM that requires it is reported, and KVM is tested only
+    once."""
     for name in "abc":
         daemon.micro(name, vm="Accel=kvm\n")
     daemon.micro("d", vm="Accel=auto\n")
@@ -389,7 +392,7 @@ def test_duplicates(daemon, case):
     daemon.micro("a", extra=one)
     daemon.micro("b", extra=two)
     daemon.micro("c")
-    rows = problems(daemon, code=0)  # either of them may start
+    rows = problems(daemon, code=0)  # either may start
     assert [(row["key"], row["severity"]) for row in rows] == [
         (key, "warning"), ("Base" if case == "base" else key, "warning")]
     assert [os.path.basename(row["file"]) for row in rows] == ["a.vm", "b.vm"]
@@ -398,7 +401,7 @@ def test_duplicates(daemon, case):
     assert [os.path.basename(row["file"]) for row in problems(daemon, "b", code=0)] == ["b.vm"]
 
 
-SAME = {  # ways to name one image twice; prepare: words run in the world
+SAME = {  # ways to give one image two names; prepare: a command run in the world
     "path": ("{images}/a.raw", None),
     "hard link": ("{base}/link.raw", ["ln", "{images}/a.raw", "{base}/link.raw"]),
     "symlink": ("{base}/link.raw", ["ln", "-s", "{images}/a.raw", "{base}/link.raw"]),
@@ -408,7 +411,7 @@ SAME = {  # ways to name one image twice; prepare: words run in the world
 
 @pytest.mark.parametrize("case", SAME)
 def test_start_names_the_holder(world, case):
-    """F60: before QEMU is started, by the whole name, which the kernel would cut."""
+    """F60: before QEMU is started, with the whole name, which the kernel would truncate."""
     path, prepare = SAME[case]
     holder = "a-name-that-is-longer-than-the-kernel-keeps"
     places = {"images": world.images, "base": world.base}
@@ -446,7 +449,7 @@ def test_start_names_the_holder_of_a_base(daemon):
 
 
 def test_a_size_counts_only_once(daemon):
-    """Size= is compared with the image, by check and by diff, whether the guest runs or not; the cure works."""
+    """Size= is compared with the image, by check and by diff, whether or not the guest runs; the fix works."""
     daemon.write("a.vm", vm("a.qcow2", "Size=1G\n"))
     assert daemon.vmkeep("diff", "a").code == 0, "it is not there yet"
     daemon.ok("start", "a")
@@ -477,8 +480,8 @@ def test_a_file_is_read_by_the_client(daemon):
 
 
 def test_the_file_of_a_vm_is_the_vm(daemon):
-    """D9e: by any path that leads to it, and by its drop-ins, whose images are checked too; any other file is only
-    read, and a note says what was not looked at."""
+    """D9e: the VM's file, by any path, and its drop-ins stand for the VM, whose images are checked too; any other
+    file is only parsed, and a note says so."""
     daemon.micro("a")
     os.unlink(daemon.images + "/a.raw")
     drop_in = daemon.write("a.vm.d/more.conf", "[VM]\nCPUs=2\n")
@@ -492,7 +495,7 @@ def test_the_file_of_a_vm_is_the_vm(daemon):
                         daemon.program("vmkeep"), daemon.run)
     assert vmk.json.loads(there) == wanted
     assert "no such VM: nobody" in daemon.fails(4, "check", daemon.config + "/nobody.vm")
-    # no copy of it is, wherever
+    # a copy is not the VM's file, wherever it is
     copy = os.path.join(daemon.base, "a.vm")
     with open(copy, "w", encoding="utf-8") as f:
         f.write(vmk.read_text(path))
@@ -500,7 +503,7 @@ def test_the_file_of_a_vm_is_the_vm(daemon):
     assert (result.code, result.out) == (0, "no problems\n") and "note: only its text was checked" in result.err, result
     assert "because this is not a VM's file in %s" % daemon.config in result.err
     assert daemon.vmkeep("--quiet", "check", copy).err == ""
-    # who may not ask the daemon reads it with their own rights
+    # users who may not ask the daemon parse the file with their own rights
     os.chmod(daemon.config, 0o755)
     result = daemon.vmkeep("check", path, user="bob")
     assert result.code == 0 and "only its text was checked" in result.err and result.err.count("note: ") == 1, result
@@ -522,13 +525,13 @@ def test_view_may_ask_and_others_not(daemon):
 
 
 def test_daemon_goes_on_while_a_file_hangs(daemon):
-    """A disk on a file system whose server is gone: others are answered meanwhile, and the file is named."""
+    """A disk on a file system whose server is gone: others are answered in the meantime, and the file is named."""
     fuse = "/dev/fuse"
     if not os.path.exists(fuse):
         pytest.skip("no /dev/fuse: a dead file server cannot be imitated")
     where = os.path.join(daemon.base, "dead")
     os.mkdir(where)
-    # a FUSE mount that nobody serves: whoever looks into it waits
+    # a FUSE mount without a server: every access to it blocks
     server = daemon.stream_of(
         "python3", "-c", "import ctypes,os,sys,time\n"
         "fd=os.open('/dev/fuse',os.O_RDWR)\nc=ctypes.CDLL(None,use_errno=True)\n"
@@ -558,7 +561,7 @@ def test_daemon_goes_on_while_a_file_hangs(daemon):
 
 
 def test_a_file_that_cannot_be_read_has_no_note(daemon):
-    """Nothing of it was checked. A text may come from a pipe."""
+    """Nothing of it was checked, so there is no note. The text may come from a pipe."""
     daemon.micro("a")
     for path in (daemon.base, "/dev/zero", daemon.base + "/none.vm"):
         said = daemon.vmkeep("check", path)

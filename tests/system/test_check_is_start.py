@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""`check` is `start`: over configurations made from the schema, and hosts made by hand, what a start would refuse is
-said by check before, of the same class, in the same words and with the same cure; what check calls no error starts.
-Every step of the start table that can be known to refuse was met."""
+"""`check` predicts `start`, for configurations generated from the schema and hosts made by hand: check reports what a
+start would refuse, with the same class, text and fix, and what check does not report as an error starts. Every step
+of the start table that can be predicted to refuse was reached."""
 import collections
 import contextlib
 import os
@@ -16,20 +16,20 @@ import talk
 import vmk
 import walk
 
-CACHES = ("/qemu-probe.json",)  # what a QEMU can do is asked once for all
-ELSEWHERE = ("/gone", "/networks")  # the case before is still swept up there
-# Steps that refuse nothing, or only what nobody can know before: the host changed between two steps, or QEMU died.
+CACHES = ("/qemu-probe.json",)  # each QEMU is probed only once
+ELSEWHERE = ("/gone", "/networks")  # remains of the case before may still be removed there
+# Steps that never refuse, or only for reasons unknown in advance: the host changed between two steps, or QEMU died.
 UNFORESEEN = {"configuration", "run directory", "socket", "record", "status", "bridges", "run"}
 
 
 def steps():
-    """Of the table in start.c."""
+    """The steps of the table in start.c."""
     text = talk.read_text(os.path.join(vmk.ROOT, "supervisor", "start", "start.c"))
     return re.findall(r'^\t\{ "([\w ]+)", +VM_', text, re.M)
 
 
 class Log:
-    """At which step a start failed: the daemon's log says so."""
+    """Finds in the daemon's log at which step a start failed."""
 
     def __init__(self, world):
         self.path, self.seen = os.path.join(world.base, "daemon.log"), 0
@@ -40,11 +40,11 @@ class Log:
             f.seek(self.seen)
             text, self.seen = f.read(), f.tell()
         found = re.findall(r"start failed at its step ([\w ]+):", text)
-        return found[-1] if found else "permission"  # which is asked before the table is entered
+        return found[-1] if found else "permission"  # checked before the table is entered
 
 
 def words(row):
-    """The ways to say a row: alone, or with its place, as an error has to."""
+    """The ways to phrase a row: alone, or with its place, as in an error."""
     file, line, key, reason = row["file"], row["line"], row["key"], row["reason"]
     place = "".join(["%s:" % file if file else "", "%s:" % line if line else ""])
     reason = stable(reason)
@@ -52,13 +52,13 @@ def words(row):
 
 
 def stable(text):
-    """Without the time at which a start sets a damaged file aside (check leaves it where it is), and without the memory
-    that is free right now."""
+    """Removes what differs between runs: the time in the name of a damaged file that a start sets aside (check leaves
+    it in place), and the amount of free memory."""
     return re.sub(r"\.damaged-\d+\.\d+|\S+ available on this host", "", text or "")
 
 
 def differs(rows, refused):
-    """In words; None: check said what start did."""
+    """The difference as text; None if check agrees with start."""
     errors = [row for row in rows if row["severity"] == "error"]
     if refused is None:
         return errors and "check refuses what starts: %s" % errors
@@ -83,7 +83,7 @@ def rows_of(answer):
 
 
 def traces(world):
-    """What a check could leave: files of the daemon and of VMs, as they are; links of the network; processes."""
+    """What a check could leave behind: the inodes of the daemon's and VMs' files, and network links."""
     found = {"link " + link: True for link in world.links()}
     for top in (world.config, world.state, world.run, world.log):
         for folder, folders, names in os.walk(world.inner(top)):
@@ -104,7 +104,7 @@ class Run:
         self.met, self.done, self.wrong = collections.Counter(), collections.Counter(), []
 
     def check(self, case, name):
-        """Its rows; and it wrote nothing."""
+        """Runs check, which must not write anything; returns its rows."""
         before = traces(self.world)
         rows = rows_of(self.client.call("vm-check", name=name))
         left = differences(before, traces(self.world), CACHES + ELSEWHERE)
@@ -136,8 +136,8 @@ class Run:
 
 
 def test_check_writes_nothing(daemon):
-    """Whatever it looks at: state of a VM that the daemon has not seen yet, an identity that is damaged, a renamed VM,
-    images that a start would make, a network that stands and one that does not, a VM that runs."""
+    """Whatever it looks at: a VM that the daemon has not seen yet, a damaged identity, a renamed VM, images that a
+    start would create, networks that are up or down, a running VM."""
     daemon.micro("up", "deaf", extra="[NIC lan]\n")
     daemon.up("up")
     daemon.write("lab.network", starts_hosts.LAB)
@@ -160,7 +160,7 @@ def test_check_writes_nothing(daemon):
         daemon.vmkeep("check", *words)
         assert not differences(before, traces(daemon), CACHES + ("/gone",)), words
     daemon.eventually(lambda: set(daemon.processes()), lambda now: now <= running)
-    daemon.ok("list")  # this one sets the damaged file aside
+    daemon.ok("list")  # this sets the damaged file aside
     assert any("identity.json.damaged" in name for name in differences(before, traces(daemon)))
 
 

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Programs that the daemon cannot start for want of processes: it says so, changes nothing, and does later what
-nobody else would do."""
+"""If the daemon cannot fork, it says so, changes nothing, and later does what only it would do."""
 import os
 import subprocess
 
@@ -12,7 +11,7 @@ from test_walks_snapshots import NOW, mark_of, patterns, two_disks
 
 @pytest.fixture
 def no_fork(world):
-    """Its environment, and the file while which there are no processes to be had."""
+    """The environment, and the file whose existence makes fork fail."""
     library = os.path.join(world.base, "nofork.so")
     source = os.path.join(vmk.ROOT, "tests", "system", "nofork.c")
     subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source], check=True)

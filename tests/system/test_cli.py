@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The client: what it prints, how it ends, and that files are handled as the manual says."""
+"""The client: output, exit codes, and configuration files as documented."""
 import json
 import os
 import subprocess
@@ -122,7 +122,7 @@ def test_events_for_scripts(daemon):
     programs = daemon.stream("--json", "events", "-f")
     one = daemon.stream("events", "--no-follow")
     daemon.eventually(lambda: len(os.listdir("/proc/%d/fd" % daemon.daemon_pid())), lambda n: n > 10)
-    for _ in range(20):  # subscribed or not, one of these pauses is seen
+    for _ in range(20):  # subscribed by then or not, at least one of these starts is seen
         daemon.ok("start", "a")
         daemon.ok("kill", "a")
         if people.read(0.05) and programs.read(0.05) and one.process.poll() is not None:
@@ -134,7 +134,7 @@ def test_events_for_scripts(daemon):
 
 
 def test_interrupt_leaves_the_job(daemon):
-    """F55: Ctrl-C; the stop goes on, and that is said."""
+    """F55: after Ctrl-C the stop continues, and the client says so."""
     daemon.micro("a", "leave")
     console = daemon.up("a")
     stop = daemon.stream("stop", "a")
@@ -148,7 +148,7 @@ def test_interrupt_leaves_the_job(daemon):
 
 
 def test_completion(daemon):
-    """What bash offers with the shipped file."""
+    """What the installed bash completion offers."""
     daemon.micro("web1")
     daemon.micro("web2")
 
@@ -164,7 +164,7 @@ def test_completion(daemon):
 
 
 def test_commands_of_others_name_our_files(daemon):
-    """Where the daemon's files are is its word, however the client was told of the daemon."""
+    """The daemon says where its files are, however the client was told which daemon to use."""
     ours = daemon.config + "/web1.vm"
     assert ours in daemon.fails(2, "edit", "web1")
     for how in (["--run=" + daemon.run, "edit", "web1"], ["edit", "web1"]):

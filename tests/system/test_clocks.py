@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Time. The wall clock is set by people, the host sleeps, the daemon is stopped: no guest is killed for it, nothing
-times out that had its time, and ages are told as they are. clocks.c is loaded before the daemon's libraries."""
+"""Time: the wall clock is set, the host sleeps, the daemon is stopped. No guest is killed because of it, nothing
+times out early, and ages are reported correctly. clocks.c is preloaded into the daemon."""
 import contextlib
 import os
 import signal
@@ -17,11 +17,11 @@ from walk import walk
 LIFECYCLE = "[Lifecycle]\n%s\n"
 DAY, HOUR = 86400, 3600
 STEPS = {"a day ahead": (DAY, 0), "a day back": (-DAY, 0), "an hour asleep": (HOUR, HOUR)}
-A_WHILE = 900  # more than a test takes, less than a step
+A_WHILE = 900  # longer than a test, shorter than a step
 
 
 class Clocks:
-    """Sets those of the world's next daemon, and of all after it."""
+    """Sets the clocks of the world's daemons."""
 
     def __init__(self, world):
         self.path = os.path.join(world.base, "clocks")
@@ -41,7 +41,7 @@ class Clocks:
         self._write()
 
     def step_later(self, renames, step):
-        """With the n-th record that is written from now on."""
+        """Sets them when the n-th record from now is written."""
         wall, boot = STEPS[step]
         self._write(renames, wall, boot)
         self.wall += wall
@@ -59,7 +59,7 @@ def clocks(world):
 
 
 def told_as_it_is(world, clocks, name, slept):
-    """Ages are right, and moments are where the clock on the wall would have them today."""
+    """Ages are correct, and dates are those of the current wall clock."""
     info = world.info(name)
     assert abs(info["since"] - clocks.now()) < A_WHILE + slept, info
     if info["pid"]:
@@ -73,7 +73,7 @@ def history(world, name):
     return world.ok("history", name)
 
 
-# operation: how it comes to where it begins, how it goes on, where it ends
+# operation: what comes before it, its actions, the final state
 OPERATIONS = {
     "start": ([], ["start"], "running"),
     "pause": (["start"], ["pause"], "paused"),
@@ -111,7 +111,7 @@ def act(world, clocks, what):
 
 @walk("operation, renames, step", OPERATIONS, RENAMES, STEPS, some=6)
 def test_clock_is_set_at_every_change_of_state(world, clocks, operation, renames, step):
-    """A2, F13, F100: whenever that is, all ends as it would have."""
+    """A2, F13, F100: whenever the clock is set, the operation ends as usual."""
     before, then, after = OPERATIONS[operation]
     world.micro("a", disk="qcow2", extra=LIFECYCLE % "RestartSec=1\nStartLimitBurst=2\nTimeoutStopSec=60\nOnStopTimeout=kill\n"
                 "TimeoutStartSec=120")
@@ -121,7 +121,7 @@ def test_clock_is_set_at_every_change_of_state(world, clocks, operation, renames
     for what in then:
         act(world, clocks, what)
     world.wait_state("a", after)
-    clocks._write()  # it may have taken fewer
+    clocks._write()  # there may have been fewer records
     told_as_it_is(world, clocks, "a", STEPS[step][1])
     said = history(world, "a")
     assert "timed out" not in said and "did not answer" not in said and "ignored" not in said, said
@@ -130,7 +130,7 @@ def test_clock_is_set_at_every_change_of_state(world, clocks, operation, renames
 
 @walk("wall", (DAY, -DAY, HOUR, -HOUR), some=2)
 def test_crash_loop_is_one_whatever_the_clock_says(world, clocks, wall):
-    """C2: the delay doubles, for the guest has not been up for long."""
+    """C2: the delay doubles, because the guest has not been up for long."""
     world.micro("a", "deaf", extra=LIFECYCLE % "RestartSec=1")
     world.ok("start", "a")
     act(world, clocks, "crash")
@@ -145,7 +145,7 @@ def test_crash_loop_is_one_whatever_the_clock_says(world, clocks, wall):
 
 @contextlib.contextmanager
 def stopped(world, seconds):
-    """Longer than the guest has to power off: the one thing here that really takes its time."""
+    """Stops the daemon for longer than the guest's timeout: only here does a test really wait."""
     pid = world.daemon_pid()
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -160,7 +160,7 @@ LATE = LIFECYCLE % "TimeoutStopSec=3\nOnStopTimeout=%s"
 
 
 def early_stop(world):
-    """Asks a guest to power off that does not listen yet; the client, which waits."""
+    """Asks a guest to power off before it reacts to the button; returns the waiting client."""
     world.ok("start", "a")
     client = world.client(timeout=60)
     client.call("subscribe")
@@ -171,7 +171,8 @@ def early_stop(world):
 
 @pytest.mark.parametrize("on_timeout", ["kill", "leave"])
 def test_stopped_daemon_gives_the_time_back(daemon, on_timeout):
-    """F04: it presses once more before it says that the guest ignores its button, and kills nobody on waking up."""
+    """F04: the daemon presses the button again before it reports the guest as ignoring it, and kills nothing right
+    after it continues."""
     daemon.micro("a", banner="", extra=LATE % on_timeout)
     client, serial = early_stop(daemon)
     with stopped(daemon, 4):
@@ -183,7 +184,7 @@ def test_stopped_daemon_gives_the_time_back(daemon, on_timeout):
 
 
 def test_time_without_a_daemon_counts_against_nobody(daemon):
-    """The record says what was left of it."""
+    """The record says how much time was left."""
     daemon.micro("a", banner="", extra=LATE % "kill")
     client, _ = early_stop(daemon)
     client.close()
@@ -195,7 +196,7 @@ def test_time_without_a_daemon_counts_against_nobody(daemon):
 
 
 def test_sleep_gives_the_time_back(world, clocks):
-    """F100: an hour of it between the press that came too early and the next."""
+    """F100: an hour of sleep between the press that came too early and the next one."""
     world.micro("a", banner="", extra=LATE % "kill")
     client, serial = early_stop(world)
     clocks.step("an hour asleep")
@@ -205,7 +206,8 @@ def test_sleep_gives_the_time_back(world, clocks):
 
 
 def test_agent_calls_end_and_guests_thaw(world, clocks, linux):
-    """A3: an agent that does not answer costs its time and no day; a frozen guest is thawed when the host wakes up."""
+    """A3: an agent that does not answer costs its timeout, and not a day; a frozen guest is thawed when the host
+    wakes up."""
     console = boot(world, extra="[Disk data]\nPath=data.raw\nSize=64M\nBus=virtio\n")
     with_data(world, console)
     world.ok("guest", "freeze", "a", "--timeout", "50min")

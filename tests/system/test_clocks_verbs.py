@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Clocks that are set in the middle of what takes its time, beside a VM's own states (test_clocks.py): the host's way down,
-waiting to start again, a network that is raised, a snapshot of a running guest, somebody at a console, a job."""
+"""Clocks are set while something is in progress, apart from a VM's own states (test_clocks.py): shutdown of the host,
+backoff, bringing up a network, a snapshot of a running guest, a console, a job."""
 import pytest
 
 from test_clocks import A_WHILE, LIFECYCLE, STEPS, act, clocks, history, told_as_it_is
@@ -11,12 +11,12 @@ assert clocks  # a fixture
 
 @pytest.mark.parametrize("step", STEPS)
 def test_shutdown_all(world, clocks, step):
-    """The button is pressed once more before anybody is killed, and those that wait for others keep their time."""
+    """The button is pressed again before anything is killed, and VMs that wait for others keep their time."""
     world.micro("a", banner="", extra=LIFECYCLE % "TimeoutStopSec=60")
     world.micro("db", extra=LIFECYCLE % "TimeoutStopSec=60")
     world.micro("web", banner="", extra=LIFECYCLE % "TimeoutStopSec=60\nAfter=db")
     world.up("db")
-    world.ok("start", "a", "web")  # these do not listen yet
+    world.ok("start", "a", "web")  # these do not react to the button yet
     client = world.client(timeout=120)
     client.call("subscribe")
     serial = client.send("vms-shutdown", {"timeout": "10min"})
@@ -31,7 +31,7 @@ def test_shutdown_all(world, clocks, step):
 
 @pytest.mark.parametrize("step", STEPS)
 def test_backoff(world, clocks, step):
-    """RestartSec= goes by the host's time, asleep or not, and not by the wall's."""
+    """RestartSec= counts the host's time, including sleep, and not the wall clock."""
     world.micro("a", extra=LIFECYCLE % "RestartSec=50min")
     world.ok("start", "a")
     act(world, clocks, "crash")
@@ -72,7 +72,7 @@ def test_snapshot_of_a_guest_that_runs(world, clocks, renames, step):
 
 @pytest.mark.parametrize("step", STEPS)
 def test_console_and_job(world, clocks, step):
-    """Who types goes on typing; a job is as old as it is."""
+    """A console stays connected; the job's age is correct."""
     world.micro("a", "echo")
     world.micro("deaf", "deaf", extra=LIFECYCLE % "TimeoutStopSec=1h")
     console = world.up("a")
@@ -91,7 +91,7 @@ def test_console_and_job(world, clocks, step):
 
 @pytest.mark.parametrize("step", STEPS)
 def test_wait_with_a_timeout(world, clocks, step):
-    """One that was not over is not over."""
+    """A timeout that has not expired does not expire because of the clock."""
     world.micro("a")
     world.up("a")
     client = world.client(timeout=60)

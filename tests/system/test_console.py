@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Console and log: nothing is lost, nobody is held up, and the terminal is safe."""
+"""Console and log: nothing is lost, nothing is delayed, and terminals are safe."""
 import os
 import socket
 
@@ -35,7 +35,7 @@ def test_several_watchers_and_one_that_reads_only(daemon):
 
 
 def test_leaving(daemon):
-    """Ctrl-] and Enter ~. both leave; attaching says so."""
+    """Ctrl-] and Enter ~. both disconnect; a message says so when the console is attached."""
     daemon.micro("a", "echo")
     daemon.up("a")
     for keys in ("\x1d", "\r~."):
@@ -53,7 +53,7 @@ def test_leaving(daemon):
 
 
 def test_daemon_goes(daemon):
-    """Whoever is attached is told whose end it was."""
+    """An attached client reports that the daemon has gone, and that guests keep running."""
     daemon.micro("a", "echo")
     daemon.up("a")
     terminal = daemon.stream("console", "a", terminal=True)
@@ -77,7 +77,7 @@ def test_terminal_is_put_back(daemon):
 
 
 def test_pipe(daemon):
-    """Not a terminal: when the input has ended, output is printed until the guest or a signal ends it."""
+    """Without a terminal, output is printed after the input ends, until the guest or a signal ends it."""
     daemon.micro("a", "echo")
     watcher = daemon.up("a")
     piped = daemon.stream("console", "a", "--lines", "0")
@@ -109,7 +109,7 @@ def test_stopped_guest_has_no_console(daemon):
 
 
 def test_reader_that_does_not_read_holds_up_nobody(daemon):
-    """A flood of dots, a client that never reads: the daemon answers, the flood goes on."""
+    """A flood of dots and a client that never reads: the daemon answers, and the flood continues."""
     daemon.micro("a", "chatter")
     console = daemon.up("a")
     stuck = daemon.client()
@@ -144,7 +144,7 @@ def test_what_is_drained_takes_no_memory(daemon):
 
 
 def test_nothing_is_lost_while_the_daemon_is_down(daemon):
-    """The guest counts its answers, so a gap would be seen."""
+    """The guest numbers its answers with letters, so a gap would be visible."""
     daemon.micro("a", "count")
     console = daemon.up("a")
     console.type("...")
@@ -170,7 +170,7 @@ def test_nothing_is_lost_of_a_guest_that_ends_while_the_daemon_is_down(daemon):
         seen = b""
         while b"final line" not in seen:
             seen += s.recv(4096)
-    # QEMU sends a byte to the socket first, and writes it to the file then
+    # QEMU sends a byte to the socket before it writes it to the file
     out = daemon.inner(os.path.join(daemon.run, "vms", "a", "out", "serial-console"))
     daemon.eventually(lambda: vmk.read_text(out), lambda text: "final line" in text)
     daemon.kill(pid)
@@ -179,7 +179,7 @@ def test_nothing_is_lost_of_a_guest_that_ends_while_the_daemon_is_down(daemon):
 
 
 def test_a_file_that_its_writer_cuts(daemon):
-    """Suspected 10: what the guest says afterwards is heard, also by the next daemon."""
+    """Suspected 10: output after a truncation is read, also by the next daemon."""
     daemon.micro("a", "echo")
     console = daemon.up("a")
     out = daemon.inner(os.path.join(daemon.run, "vms", "a", "out", "serial-console"))
@@ -219,7 +219,7 @@ def test_escapes_reach_no_terminal_through_the_log(daemon):
 
 
 def test_escapes_reach_no_terminal_through_errors(daemon):
-    """What QEMU says may quote a guest or an image; it is escaped."""
+    """QEMU's messages may quote a guest or an image; they are escaped."""
     daemon.micro("a", extra="[QEMU]\nArgs=-device no-such-ä-device\n")
     terminal = daemon.stream("start", "a", terminal=True)
     assert terminal.wait() == 7
@@ -227,7 +227,7 @@ def test_escapes_reach_no_terminal_through_errors(daemon):
 
 
 def test_drained_output_takes_no_room(daemon):
-    """However small the pieces in which it comes: a page is given back, though no piece filled it."""
+    """However small the pieces: pages are freed even if no single piece fills one."""
     daemon.micro("a", "deaf")
     daemon.up("a")
     path = daemon.inner(os.path.join(daemon.run, "vms", "a", "out", "serial-console"))

@@ -11,7 +11,7 @@ import vmk
 
 
 def resident(world):
-    """Bytes of memory that the daemon holds."""
+    """The daemon's resident memory in bytes."""
     status = vmk.read_text("/proc/%d/status" % world.daemon_pid())
     return int(re.search(r"VmRSS:\s+(\d+)", status).group(1)) << 10
 
@@ -55,7 +55,7 @@ def test_a_request_may_come_in_pieces(daemon):
     ('{"execute": "vm-list", "id": 1e999}', "Usage"),
 ])
 def test_bad_requests(daemon, request_text, error_class):
-    """Each gets an error; the daemon continues, and with it this client where the framing allows."""
+    """Each gets an error; the daemon keeps running, and the connection stays open if the framing permits."""
     client = daemon.client()
     client.socket.sendall(request_text.encode() + b"\n")
     error = client.receive()["error"]
@@ -91,7 +91,7 @@ def test_events(daemon):
     assert client.event("VM_REMOVED") == {"name": "b"}
 
 
-ROLES = [  # who, groups, Owner=, what is allowed
+ROLES = [  # user, groups, Owner=, allowed verbs
     ("alice", (), "bob", {"query-version"}),
     ("alice", ("vmkeep-view",), "bob", {"query-version", "vm-list", "vm-info"}),
     ("alice", (), "alice", {"query-version", "vm-start"}),
@@ -114,7 +114,7 @@ def test_roles(daemon, user, groups, owner, allowed):
     daemon.ok("reload")
     for execute, argv in VERBS.items():
         if execute == "vm-list" and owner.endswith(user):
-            continue  # an owner may see the list, or only his own: not this test's business
+            continue  # whether an owner may list all VMs or only their own is not tested here
         if execute == "vm-info" and owner.endswith(user):
             continue
         result = daemon.vmkeep(*argv, user=user, groups=groups)
@@ -135,7 +135,7 @@ def test_owner_has_no_power_over_others(daemon):
 
 
 def test_half_a_request(daemon):
-    """F12: whoever stops in the middle of a request holds up nobody."""
+    """F12: a client that stops in the middle of a request delays nobody."""
     half = daemon.client()
     half.socket.sendall(b'{"execute": "query-ver')
     assert daemon.client().call("query-version")
@@ -146,7 +146,7 @@ def test_half_a_request(daemon):
 
 
 def test_request_of_100_megabytes(daemon):
-    """F12: costs the sender its connection, and the daemon no memory."""
+    """F12: the sender is disconnected, and the daemon's memory does not grow."""
     before = resident(daemon)
     client = daemon.client()
     with pytest.raises((EOFError, ConnectionError)):
@@ -169,7 +169,7 @@ def test_deep_request(daemon):
 
 
 def test_client_that_never_reads(daemon):
-    """F12: its answers pile up to a limit; then it is gone, and nobody else has noticed."""
+    """F12: its unread answers accumulate up to a limit; then it is disconnected, and others do not notice."""
     before = resident(daemon)
     client = daemon.client()
     client.socket.settimeout(5)
@@ -181,7 +181,7 @@ def test_client_that_never_reads(daemon):
 
 
 def test_closed_in_the_middle_of_a_reply(daemon):
-    """F12: again and again, with answers under way and without: no memory, no descriptor is left."""
+    """F12: repeated disconnects, with and without pending answers, leak neither memory nor descriptors."""
     before, many = resident(daemon), descriptors(daemon)
     for _ in range(200):
         client = daemon.client()
@@ -215,7 +215,7 @@ def test_two_hundred_clients(daemon):
 
 
 def test_too_many_clients_of_one_user(daemon):
-    """Beyond the limit a user is turned away, others are not; room comes back when one leaves."""
+    """Beyond the limit only this user is refused; when one client leaves, another may connect."""
     alice, bob = vmk.USERS["alice"], vmk.USERS["bob"]
     clients = []
     with pytest.raises((EOFError, ConnectionError, KeyError)):
@@ -237,7 +237,7 @@ def test_idle_clients_cost_no_time(daemon):
         fields = vmk.read_text("/proc/%d/stat" % daemon.daemon_pid()).rsplit(")", 1)[1].split()
         return int(fields[11]) + int(fields[12])
     before = cpu()
-    # what is measured is that nothing happens; 50 ticks are half a second
+    # nothing may happen during half a second, which is 50 ticks
     assert not select.select([client.socket for client in clients], [], [], 0.5)[0]
     assert cpu() - before <= 5
 

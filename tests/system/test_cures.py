@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Hints of the command line, of a VM's life and of the daemon are followed to the letter, and then what was refused works."""
+"""Hints about the command line, a VM's life and the daemon are followed to the letter, and then what was refused
+works."""
 import json
 import os
 import re

@@ -44,7 +44,7 @@ def an_image_is_lost(p, daemon):
 
 @cure("write Cache=writeback, or enlarge the image: truncate -s %%%u %s", "write Size=%llu, or Cache=writeback")
 def no_multiple_of_a_block(p, daemon):
-    """QEMU would not write to it, and the file system decides what a block is."""
+    """QEMU could not write to it, and the file system determines the block size."""
     place = daemon.images + "/small"
     daemon.exec("sh", "-ec", "mkdir '%s'; %s" % (place, smallfs.mount_line(place, "3m")))
     for length, more in ((1000, ""), (1536, ""), (700, "Size=1M")):
@@ -69,7 +69,7 @@ def no_multiple_of_a_block(p, daemon):
 
 @cure("write Cache=writeback")
 def no_direct_io(p, daemon):
-    """Neither of a disk, nor of what it is based on; a CD is no exception."""
+    """For disks and their bases; CDs are no exception."""
     place = daemon.images + "/ram"
     daemon.exec("sh", "-ec", "mkdir '%s'; mount -t ramfs -o mode=755 none '%s'" % (place, place))
     for name in ("a.raw", "b.qcow2"):
@@ -378,7 +378,7 @@ def another_size(p, daemon):
 
 
 def based(daemon, *options, lines=("Base=base.raw",), base="base.raw"):
-    """An overlay, and the VM that has it."""
+    """An overlay, and the VM that uses it."""
     daemon.image("base.raw", "deaf")
     if base != "base.raw":
         os.rename(daemon.images + "/base.raw", daemon.images + "/" + base)
@@ -436,7 +436,7 @@ def an_image_of_two(p, daemon):
     daemon.ok("start", "a", "b")
 
 
-# --- what was there, and is not ---
+# --- lost files ---
 
 
 @cure("mount the file system of %s, or restore the image")

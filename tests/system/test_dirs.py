@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The daemon's own directories: one daemon in each, whatever becomes of the files that say so."""
+"""The daemon's own directories: one daemon for each, whatever happens to the files that say so."""
 import fcntl
 import glob
 import os
@@ -13,7 +13,7 @@ import vmk
 
 
 def second(world, **dirs):
-    """Another daemon, with the first one's directories but for these: how it ended."""
+    """Starts another daemon with the first one's directories except for these; returns how it ended."""
     argv = [world.program("vmkeepd")]
     for name in ("config", "state", "run", "log"):
         argv += ["--" + name, dirs.get(name, getattr(world, name))]
@@ -52,7 +52,7 @@ def replace(path, how):
 
 
 def test_two_daemons(daemon):
-    """The second is refused before it touches anything, by whatever path it comes."""
+    """The second daemon is refused before it touches anything, whatever path it uses."""
     for dirs in ({}, {"run": other(daemon, "run2")}):
         assert "--run %s)" % daemon.run in refused(daemon, "state", **dirs)
     refused(daemon, "run", state=other(daemon, "state2"))
@@ -79,12 +79,12 @@ def test_two_daemons(daemon):
 
 
 def test_no_moment_without_a_lock(daemon):
-    """Not while the daemon is replaced either."""
+    """The locks are held without a gap, even during a reexec."""
     log = os.path.join(daemon.base, "daemon.log")
     fds = [os.open(path, os.O_RDONLY) for path in (daemon.state, os.path.join(daemon.state, "lock"),
                                                    os.path.join(daemon.run, "lock"))]
     try:
-        for _ in range(2):  # what was inherited is inherited again
+        for _ in range(2):  # inherited locks are inherited again
             before = vmk.read_text(log).count("ready, version")
             daemon.ok("reexec")
             end = time.monotonic() + 60 * vmk.SLOW
@@ -99,7 +99,7 @@ def test_no_moment_without_a_lock(daemon):
 
 
 def test_children_hold_no_lock(daemon):
-    """What a daemon leaves running keeps no other from its directories."""
+    """Processes that a daemon leaves running do not keep another from its directories."""
     daemon.image("a.raw", "deaf")
     daemon.write("a.vm", "[VM]\nMemory=16M\n[Disk root]\nPath=a.raw\n")
     daemon.ok("start", "a")
@@ -110,7 +110,7 @@ def test_children_hold_no_lock(daemon):
 
 @pytest.mark.parametrize("how", ODD)
 def test_lock_files_do_not_matter(daemon, how):
-    """Up: no second one comes in; then the next daemon starts."""
+    """While the daemon is up no second one can start; afterwards the next one starts."""
     for folder in (daemon.run, daemon.state):
         replace(os.path.join(daemon.inner(folder), "lock"), how)
     refused(daemon, "state")
@@ -127,7 +127,7 @@ def test_lock_files_do_not_matter(daemon, how):
 
 @pytest.mark.parametrize("how", ODD)
 def test_history_goes_on(daemon, how):
-    """Whatever stands in the place of a VM's history is set aside, by whoever looks first."""
+    """Anything found in place of a VM's history is set aside by the first that accesses it."""
     daemon.micro("a")
     daemon.ok("start", "a")
     path = os.path.join(daemon.state, "vms", "a", "history")
@@ -141,7 +141,7 @@ def test_history_goes_on(daemon, how):
 
 
 def test_nothing_starts_with_defaults_that_nobody_wrote(daemon):
-    """A daemon that cannot read vmkeep.conf knows no [Defaults]: it starts nothing until it can."""
+    """A daemon that cannot read vmkeep.conf does not know [Defaults]: it starts no VM until it can."""
     good = vmk.DEFAULTS + "VM.Memory=24M\n"
     daemon.write("vmkeep.conf", good)
     daemon.image("a.raw", "deaf")
@@ -156,7 +156,7 @@ def test_nothing_starts_with_defaults_that_nobody_wrote(daemon):
     daemon.start()
     assert daemon.states() == {"a": "running", "b": "stopped"} and daemon.info("a")["pid"] == pid
     assert "vmkeep.conf" in daemon.fails(2, "start", "b")
-    daemon.ok("start", "a")  # it runs
+    daemon.ok("start", "a")  # it is running
     daemon.kill(pid)
     daemon.wait_state("a", "failed", "backoff", "stopped")
     assert "vmkeep.conf" in daemon.fails(2, "start", "a")
@@ -164,13 +164,13 @@ def test_nothing_starts_with_defaults_that_nobody_wrote(daemon):
     daemon.ok("start", "a", "b")
     lines = [line for line in daemon.processes().values() if "qemu-system" in line]
     assert len(lines) == 2 and all("24" in line.split(" -m ")[1].split()[0] for line in lines), lines
-    daemon.write("vmkeep.conf", good + "[Daemon\n")  # the old one stays in force
+    daemon.write("vmkeep.conf", good + "[Daemon\n")  # the previous content stays in effect
     daemon.ok("kill", "a")
     daemon.ok("start", "a")
 
 
 def test_forget(daemon):
-    """A VM whose file is gone keeps what it has until somebody says forget; its images stay for ever."""
+    """A VM whose file is gone keeps its state until it is forgotten; its images are never removed."""
     daemon.image("a.raw", "deaf")
     file = daemon.write("a.vm", "[VM]\nMemory=16M\n[Disk root]\nPath=a.raw\n")
     state = os.path.join(daemon.state, "vms", "a")
@@ -196,7 +196,7 @@ def test_forget(daemon):
 
 
 def test_forget_is_cut_short(daemon):
-    """What was moved away goes with the next daemon; a planted link is removed, not followed."""
+    """The next daemon removes what was moved away; a planted link is removed, not followed."""
     precious = other(daemon, "precious")
     open(os.path.join(precious, "file"), "wb").close()
     os.makedirs(os.path.join(daemon.state, "gone", "a.0", "deep"))
@@ -204,14 +204,14 @@ def test_forget_is_cut_short(daemon):
     daemon.ok("forget", "b")
     daemon.kill_daemon()
     daemon.start()
-    # the directory goes as well, where the sweep ended before the daemon did
+    # the directory is removed too if the sweep ended before the daemon did
     daemon.eventually(lambda: glob.glob(os.path.join(daemon.state, "gone", "*")), lambda names: not names)
     assert os.listdir(precious) == ["file"]
 
 
 @pytest.mark.parametrize("name", ["state", "run", "log"])
 def test_a_link_that_leads_nowhere(daemon, name):
-    """Most likely to what is not mounted: nothing is restarted in its place. The hint works."""
+    """Its target is probably not mounted: nothing is created in its place. The hint works."""
     daemon.stop_daemon()
     path = getattr(daemon, name)
     os.rename(path, path + ".there")
@@ -233,7 +233,7 @@ def test_a_link_that_leads_nowhere(daemon, name):
 
 @pytest.mark.parametrize("where", ["state", "run"])
 def test_locks_of_a_child_of_the_dead(world, where):
-    """What a daemon forked holds its locks until it has executed something, which may outlast the daemon."""
+    """A child that a daemon forked holds its locks until it calls exec, which may be after the daemon's death."""
     place = os.path.join(world.state if where == "state" else world.run, "" if where == "state" else "lock")
     world.start()
     world.kill_daemon()

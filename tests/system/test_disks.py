@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A disk is never replaced by an empty one: one that some start found is missed when it is gone, whoever made it, and
-Size= makes one only for a person who types start or reboot, and is told."""
+"""A disk is never replaced by an empty one. A disk that some start found is reported when it is missing, whoever
+created it, and Size= creates one only when a person types start or reboot, whose output says so."""
 import json
 import os
 import re
@@ -30,7 +30,8 @@ def images(world):
 
 
 def test_an_image_that_a_person_made(daemon):
-    """Its file system is not mounted later: it is missed, and another is made by nobody, however it is asked for."""
+    """If its file system is not mounted later, it is reported as missing, and nothing creates another, however it is
+    started."""
     sized(daemon)
     daemon.image("a.qcow2")
     assert "created" not in daemon.ok("start", "a")
@@ -53,7 +54,7 @@ def test_an_image_that_a_person_made(daemon):
 
 
 def test_another_image_directory(daemon):
-    """ImageDir= is changed and the images stay where they were."""
+    """ImageDir= is changed but the images are not moved."""
     sized(daemon)
     daemon.image("a.qcow2")
     daemon.ok("start", "a")
@@ -72,7 +73,7 @@ def test_another_image_directory(daemon):
 
 
 def test_a_new_name(daemon):
-    """Path= is changed by a person, who then types start: a new disk, which is said."""
+    """A person changes Path= and then types start: a new disk is created, and reported."""
     sized(daemon)
     daemon.ok("start", "a")
     daemon.ok("kill", "a")
@@ -86,11 +87,11 @@ def test_a_new_name(daemon):
     assert images(daemon) == ["new.qcow2"]
 
 
-# On a person's word.
+# On a person's request.
 
 
 def test_created_is_said(daemon):
-    """By the answer, in the log and in the history, a line for each disk."""
+    """In the answer, in the log and in the history, with a line for each disk."""
     sized(daemon, lines="[Disk more]\nPath=sub/more.raw\nSize=1G\n")
     os.mkdir(daemon.images + "/sub")
     assert daemon.ok("check", "a") == "no problems\n"
@@ -113,7 +114,7 @@ def test_reboot_creates(daemon):
 
 
 def test_not_at_boot(world):
-    """One that starts with the host and never ran, and one that requires it: both say what to do."""
+    """A VM that starts at boot and never ran, and one that requires it: both say what to do."""
     sized(world, lines="Enable=yes\n")
     world.image("b.raw")
     world.write("b.vm", "[VM]\nMemory=16M\nNetworks=none\nEnable=yes\n[Disk root]\nPath=b.raw\n"
@@ -128,7 +129,7 @@ def test_not_at_boot(world):
 
 
 def test_not_by_restart(daemon):
-    """A crash, and meanwhile the image went away: the path is the same, or another by now."""
+    """A crash, and the image is gone by then, whether or not Path= is still the same."""
     sized(daemon, lines="[Lifecycle]\nRestart=always\nRestartSec=1s\n")
     daemon.ok("start", "a")
     sized(daemon, lines="[Lifecycle]\nRestart=always\nRestartSec=1s\n", disk="Path=new.qcow2\n")
@@ -142,7 +143,7 @@ def test_not_by_restart(daemon):
     assert "disk root created, 8M" in daemon.ok("start", "a")
 
 
-# A file with another name.
+# A renamed file.
 
 
 UUID = "7f1d1d4e-7c3b-4a69-9f0e-0d8f1a2b3c4d"
@@ -157,7 +158,7 @@ def rename(world, old, new):
 
 
 def who(world, name):
-    """What must not move."""
+    """What must not change."""
     with open(os.path.join(world.state, "vms", name, "identity.json"), "rb") as f:
         kept = json.load(f)
     return kept["uuid"], kept["uid"], [(nic["mac"], nic["address"]) for nic in kept["nics"]]
@@ -165,7 +166,8 @@ def who(world, name):
 
 @pytest.mark.parametrize("disk", ["Size=8M\n", "Path=%n.qcow2\nSize=8M\n"])
 def test_renamed(daemon, disk):
-    """A renamed VM without UUID= gets no empty disk while its old one lies there, until a person says what is meant."""
+    """A renamed VM without UUID= does not get an empty disk while its old one exists, until a person says what is
+    meant."""
     wired(daemon, "web1", disk=disk)
     daemon.ok("start", "web1")
     there = images(daemon)
@@ -191,7 +193,8 @@ def test_renamed(daemon, disk):
 
 
 def test_others_are_not_in_the_way(daemon):
-    """What a vanished VM left keeps nobody from a disk of another name, nor from any once its own are gone."""
+    """Images of a VM whose file is gone do not prevent disks with other names, nor any disk once those images are
+    gone."""
     wired(daemon, "web1")
     daemon.ok("start", "web1")
     daemon.ok("kill", "web1")
@@ -205,19 +208,19 @@ def test_others_are_not_in_the_way(daemon):
 
 
 def test_renamed_with_uuid(daemon):
-    """It is the same VM: its state, its disk, its address, its history and its log go with it."""
+    """It is the same VM, and keeps its state, disk, address, history and log."""
     wired(daemon, "web1", "UUID=%s\n" % UUID)
     daemon.ok("start", "web1")
     was = who(daemon, "web1")
     rename(daemon, "web1", "www1")
-    # as long as it runs, it is web1
+    # while it runs, it is web1
     said = daemon.fails(3, "start", "www1")
     assert "VM 'web1', whose file is gone and which is still running" in said, said
     daemon.ok("kill", "web1")
     rename(daemon, "www1", "web1")
     assert list(daemon.states()) == ["web1"]
     rename(daemon, "web1", "www1")
-    for words in (["check", "www1"], ["check"]):  # before anything else looked: what the start will find
+    for words in (["check", "www1"], ["check"]):  # before anything else looked: as a start will find it
         assert daemon.ok(*words) == "no problems\n"
     said = daemon.ok("start", "www1")
     assert "continues as what was VM 'web1'" in said and "created" not in said, said
@@ -226,7 +229,7 @@ def test_renamed_with_uuid(daemon):
     history = daemon.ok("history", "www1")
     assert "renamed" in history and "killed" in history
     assert list(daemon.states()) == ["www1"]
-    # there and back again, while no daemon looks
+    # there and back again while no daemon runs
     daemon.ok("kill", "www1")
     daemon.kill_daemon()
     rename(daemon, "www1", "web1")
@@ -235,7 +238,7 @@ def test_renamed_with_uuid(daemon):
 
 
 def test_renamed_with_uuid_and_path(daemon):
-    """A name that Path= derives: the disk does not follow, and none is made in its place."""
+    """Path= uses the VM's name: the disk is not renamed, and none is created in its place."""
     wired(daemon, "web1", "UUID=%s\n" % UUID, "Path=%n.qcow2\nSize=8M\n")
     daemon.ok("start", "web1")
     daemon.ok("kill", "web1")
@@ -253,7 +256,8 @@ def test_renamed_with_uuid_and_path(daemon):
 
 
 def test_renamed_and_uuid_written_later(daemon):
-    """Refused first, without UUID=; with it the state follows, also if the request is read before inotify tells."""
+    """Refused first, without UUID=; with it the state is moved, even if the request is read before inotify reports
+    the change."""
     wired(daemon, "web1", "", "Path=%n.qcow2\nSize=8M\n")
     daemon.ok("start", "web1")
     daemon.ok("kill", "web1")
@@ -273,7 +277,7 @@ def test_renamed_and_uuid_written_later(daemon):
 
 
 def test_copied_with_uuid(daemon):
-    """The copy is refused as long as the original's file is there, which is named; and check names both."""
+    """The copy is refused as long as the original's file exists, which the error names; check reports both."""
     wired(daemon, "web1", "UUID=%s\n" % UUID)
     daemon.ok("start", "web1")
     wired(daemon, "web2", "UUID=%s\n" % UUID.upper())
@@ -282,13 +286,13 @@ def test_copied_with_uuid(daemon):
     for name in ("web1", "web2"):
         said = daemon.vmkeep("check", name).out
         how = "UUID=%s is VM 'web1' already" % UUID.upper() if name == "web2" else "UUID: warning: VM 'web2' also has"
-        assert how in said and len(said.splitlines()) == 2, said  # once, and its hint
+        assert how in said and len(said.splitlines()) == 2, said  # once, with its hint
     daemon.ok("kill", "web1")
     assert daemon.ok("start", "web1") == "web1: running\n"
     wired(daemon, "web2", "")
     assert "created" in daemon.ok("start", "web2")
     assert who(daemon, "web2")[0] != UUID
-    # the UUID of one that has another since its first start
+    # the UUID of a VM that has had another since its first start
     daemon.ok("kill", "web2")
     wired(daemon, "web2", "UUID=%s\n" % UUID)
     said = daemon.fails(3, "start", "web2")
@@ -300,7 +304,8 @@ def test_copied_with_uuid(daemon):
 
 @walk("step", range(1, 25), some=4)
 def test_death_while_state_moves(world, step):
-    """At whatever step the daemon dies: the state is whole, at one place or the other, and the next daemon is done."""
+    """At whatever step the daemon dies, the state is complete, under one name or the other, and the next daemon
+    finishes the move."""
     steps = Steps(world)
     wired(world, "web1", "UUID=%s\n" % UUID)
     world.start(env=steps.env)
@@ -318,7 +323,7 @@ def test_death_while_state_moves(world, step):
     assert who(world, "www1") == was and os.listdir(world.state + "/vms") == ["www1"]
 
 
-# State that is lost.
+# Lost state.
 
 
 def lose_all(world):
@@ -342,7 +347,8 @@ def zeros(world):
 
 @pytest.mark.parametrize("lose", [lose_all, lose_one, garble, zeros])
 def test_state_is_lost(world, lose):
-    """Nothing runs with a new identity unasked, not at boot either; the UUID that is told brings back who it was."""
+    """Nothing is started with a new identity unless a person asks for it, not at boot either; the UUID in the error
+    restores it."""
     wired(world, "a", "Enable=yes\n", "Path=a.qcow2\n")
     world.image("a.qcow2")
     world.start()
@@ -351,7 +357,7 @@ def test_state_is_lost(world, lose):
     world.ok("kill", "a")
     world.stop_daemon()
     lose(world)
-    os.unlink(world.inner(world.run + "/boot"))  # the host was booted again
+    os.unlink(world.inner(world.run + "/boot"))  # as after a reboot of the host
     world.start()
     reason = world.eventually(lambda: world.info("a")["reason"], lambda reason: reason and " lost" in reason)
     said = world.fails(3, "start", "a")
@@ -367,7 +373,7 @@ def test_state_is_lost(world, lose):
 
 @pytest.mark.parametrize("damage", ["gone", "damaged"])
 def test_a_backup_is_taken_at_once(world, damage):
-    """What the hint says: identity.json put back under a daemon that missed it, which need not be restarted."""
+    """The hint works: identity.json is restored while the daemon runs, which need not be restarted."""
     wired(world, "a", "", "Path=a.qcow2\n")
     world.image("a.qcow2")
     world.start()
@@ -391,7 +397,8 @@ def test_a_backup_is_taken_at_once(world, damage):
 
 
 def test_state_is_lost_without_marks(daemon):
-    """A file system that keeps no attributes: the log is a sign, and what happens is said before and after."""
+    """Without extended attributes the log shows that the VM ran; messages before and after the start say what
+    happens."""
     wired(daemon, "a", disk="Path=a.raw\n")
     daemon.image("a.raw", "polite", "up\r\n")
     daemon.up("a")
@@ -406,7 +413,7 @@ def test_state_is_lost_without_marks(daemon):
 
 
 def test_a_copied_image(daemon):
-    """Marks that were copied with an image of a VM that is known are no sign of anything."""
+    """Marks that were copied with an image of a known VM mean nothing."""
     wired(daemon, "a", disk="Path=a.raw\n")
     daemon.image("a.raw")
     daemon.ok("start", "a")
@@ -424,7 +431,7 @@ def test_a_copied_image(daemon):
 
 
 def test_gone_for_a_moment(daemon):
-    """Whatever the VM does meanwhile: identity and address stay, and so does what it was waiting for."""
+    """Whatever the VM does in the meantime, its identity, its address and a pending restart are kept."""
     wired(daemon, "a", "[Lifecycle]\nRestartSec=1h\n")
     daemon.ok("start", "a")
     was = who(daemon, "a")

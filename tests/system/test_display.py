@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""VNC: the daemon listens, QEMU speaks. A connection is a whole RFB session, with a password where set."""
+"""VNC: the daemon listens, QEMU speaks the protocol. A connection gets a complete RFB session, with a password if one
+is set."""
 import concurrent.futures
 import ctypes
 import os
@@ -18,7 +19,7 @@ CLONE_NEWNET = 0x40000000
 
 
 def connect_inside(world, host, port, timeout):
-    """A TCP connection in the world's network: made by a thread that goes there."""
+    """A TCP connection in the world's network, made by a thread that enters it."""
     def connect():
         with open("/proc/%d/ns/net" % world.init, "rb") as ns:
             assert ctypes.CDLL(None).setns(ns.fileno(), CLONE_NEWNET) == 0
@@ -28,7 +29,7 @@ def connect_inside(world, host, port, timeout):
 
 
 class Vnc:
-    """An RFB client, up to where the guest's screen has a size."""
+    """An RFB client, up to the message with the size of the guest's screen."""
 
     def __init__(self, world, address, timeout=10):
         self.name = None
@@ -53,7 +54,7 @@ class Vnc:
         return self.read(12)
 
     def types(self):
-        """What the server asks of a client: 1 nothing, 2 a password."""
+        """The authentication types that the server offers: 1 none, 2 password."""
         assert self.version() == b"RFB 003.008\n"
         self.socket.sendall(b"RFB 003.008\n")
         return list(self.read(self.read(1)[0]))
@@ -76,7 +77,7 @@ def vnc(daemon, name):
 
 
 def test_unix_socket(daemon):
-    """The default. Several clients at once; after a restart of the daemon the same again."""
+    """The default. Several clients at a time; the same after a restart of the daemon."""
     daemon.micro("a", "deaf")
     daemon.up("a")
     path = daemon.info("a")["vnc"]
@@ -100,7 +101,8 @@ def test_unix_socket(daemon):
 
 @pytest.mark.parametrize("listen, address", [("127.0.0.1", "127.0.0.1:%d"), ("::1", "[::1]:%d")])
 def test_tcp_ports(daemon, listen, address):
-    """auto takes the first free one and keeps it through a restart; a taken one names its holder."""
+    """auto selects the first free port and keeps it across a restart; if a port is in use the error names the
+    holder."""
     text = "[Display]\nListen=%s\nAllowNoPassword=yes\n" % listen
     daemon.micro("a", "deaf", extra=text)
     daemon.micro("b", "deaf", extra=text)
@@ -124,7 +126,7 @@ def test_tcp_ports(daemon, listen, address):
 
 
 def taker(world, host, port):
-    """Another program that listens there."""
+    """Another program that listens on that port."""
     server = world.stream_of("busybox", "httpd", "-f", "-p", "%s:%d" % (host, port), "-h", "/usr")
     line = "%s:%04X" % ({"127.0.0.1": "0100007F", "[::1]": "0" * 24 + "01000000"}[host], port)
     world.eventually(lambda: world.exec("sh", "-c", "cat /proc/net/tcp /proc/net/tcp6"), lambda text: line in text)
@@ -143,18 +145,18 @@ def test_a_busy_port_names_its_holder(daemon, listen, host):
     daemon.fails(3, "start", "a")
     server.end()
     daemon.eventually(lambda: daemon.vmkeep("start", "a").code, lambda code: code == 0)
-    assert "no problems" in daemon.ok("check", "a")  # its own is not taken by another
+    assert "no problems" in daemon.ok("check", "a")  # its own port is not in use by another
 
 
 @pytest.mark.parametrize("listen", ["192.0.2.9", "2001:db8::9"])
 def test_an_address_that_the_host_does_not_have(daemon, listen):
-    """F93: is the file's fault, and said so."""
+    """F93: is an error of the file, and reported as such."""
     daemon.micro("a", "deaf", extra="[Display]\nListen=%s\nAllowNoPassword=yes\n" % listen)
     assert "display: this host does not have the address %s" % listen in daemon.fails(2, "start", "a")
 
 
 def test_a_display_that_was_taken_meanwhile(daemon):
-    """F93: the VM goes on without, says so, and has it again after a reload."""
+    """F93: the VM keeps running without it, reports that, and has it again after a reload."""
     daemon.micro("a", "deaf", extra="[Display]\nListen=127.0.0.1\nPort=5907\nAllowNoPassword=yes\n")
     daemon.up("a")
     pid = daemon.info("a")["pid"]
@@ -180,7 +182,7 @@ def test_a_display_that_was_taken_meanwhile(daemon):
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="openssl, which has DES, is not installed")
 def test_password(daemon):
-    """Asked for on every kind of socket; without its file the VM does not start."""
+    """Required on every kind of socket; if its file is missing the VM does not start."""
     daemon.write("secret", "sesame-and-more\nignored\n")
     daemon.micro("a", "deaf", extra="[Display]\nPassword=secret\nListen=127.0.0.1\n")
     daemon.micro("b", "deaf", extra="[Display]\nPassword=missing\n")
@@ -199,7 +201,7 @@ def test_password(daemon):
 
 
 def des(word, challenge):
-    """RFB's own: each byte of the key mirrored. openssl has the cipher."""
+    """RFB's variant: the bits of each key byte are reversed. openssl provides the cipher."""
     key = bytes(int("{:08b}".format(b)[::-1], 2) for b in word.ljust(8, b"\0")[:8])
     return subprocess.run(
         ["openssl", "enc", "-des-ecb", "-provider", "legacy", "-provider", "default", "-nopad", "-K", key.hex()],
@@ -207,7 +209,7 @@ def des(word, challenge):
 
 
 def test_refused_politely_while_qemu_hangs(daemon):
-    """A stopped QEMU costs at most the few connections on their way; further ones are told."""
+    """A stopped QEMU costs no more than the few pending connections; further clients get an error message."""
     daemon.micro("a", "deaf")
     daemon.up("a")
     pid = daemon.info("a")["pid"]
@@ -221,7 +223,7 @@ def test_refused_politely_while_qemu_hangs(daemon):
 
 
 def test_clients_of_the_socket_are_counted(daemon):
-    """By QEMU, which alone knows when one has left."""
+    """By QEMU, because only QEMU knows when a client has left."""
     daemon.micro("a", "deaf")
     daemon.up("a").end()
     clients = []
@@ -251,12 +253,12 @@ def test_no_display(daemon):
 
 @pytest.mark.parametrize("left", ["reserve", "nothing"])
 def test_no_descriptors(daemon, left):
-    """Clients are told so, or wait where even that takes a descriptor; the loop sleeps; then they come in."""
+    """Clients get an error, or wait if even that needs a descriptor; the loop sleeps; then they are served."""
     daemon.micro("a", "deaf")
     daemon.up("a").end()
     path, control = daemon.info("a")["vnc"], daemon.client()
     pid = str(daemon.daemon_pid())
-    for _ in range(3):  # after that it has seen that those who were here have left
+    for _ in range(3):  # after these it has noticed that the earlier ones have left
         control.call("vm-list")
     taken = set(map(int, os.listdir("/proc/%s/fd" % pid)))
     limit = min(set(range(1024)) - taken) if left == "reserve" else 3

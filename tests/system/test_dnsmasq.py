@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""dnsmasq in its jail: a uid of its own, nothing of the host's files, two capabilities; and it still knows
-which server to ask when the host's resolv.conf changes. What it is, is read from the kernel; what it could do, by a
-program in its place."""
+"""dnsmasq in its jail: a separate uid, none of the host's files, two capabilities; it still follows changes of the
+host's resolv.conf. Its confinement is read from the kernel; what it could do is tried by a program in its place."""
 import json
 import os
 import re
@@ -13,7 +12,7 @@ import pytest
 import vmk
 from test_network import micro_with_nic
 
-PLACE = "/usr/local/sbin"  # first where the daemon looks for programs
+PLACE = "/usr/local/sbin"  # the daemon searches this directory first
 NET_BIND_SERVICE, NET_ADMIN = 1 << 10, 1 << 12
 
 
@@ -43,7 +42,7 @@ def test_what_the_kernel_tells(daemon):
     limits = vmk.read_text(proc + "limits")
     for name, most in (("open files", 1024), ("processes", 64), ("file size", 8 << 20), ("core file size", 0)):
         assert re.search(r"Max %s +%d +%d " % (name, most, most), limits), name
-    held = [os.stat(proc + "fd/" + fd) for fd in os.listdir(proc + "fd")]  # paths tell less in a chroot
+    held = [os.stat(proc + "fd/" + fd) for fd in os.listdir(proc + "fd")]  # paths are unreliable in a chroot
     assert {(st.st_dev, st.st_ino) for st in held if stat.S_ISREG(st.st_mode)} <= {
         (os.stat(leases).st_dev, os.stat(leases).st_ino)}
     assert {st.st_rdev for st in held if stat.S_ISCHR(st.st_mode)} <= {os.makedev(1, 3)}
@@ -54,7 +53,7 @@ def test_what_the_kernel_tells(daemon):
 
 
 def test_uid_is_kept_and_nobody_elses(world):
-    """Each network has its own; one that the host has given away since is not used again."""
+    """Each network has its own; one that the host has assigned since then is not used again."""
     world.start()
     world.write("lab.network", "[Network]\nBridge=lab0\nAddress=10.7.0.1/24\n")
     for name in ("default", "lab"):
@@ -74,7 +73,7 @@ def test_uid_is_kept_and_nobody_elses(world):
     assert after[1] == before[1] and after[0] not in before
 
 
-# A name server on 127.0.0.1 in the world, which knows one answer to everything.
+# A name server on 127.0.0.1 in the world, which gives the same answer to every query.
 
 def answer(query, address):
     end = query.index(b"\0", 12) + 5
@@ -84,7 +83,7 @@ def answer(query, address):
 
 @pytest.fixture
 def upstreams(daemon):
-    """Two of them, on 127.0.0.53 and .54; they end with the world."""
+    """Two name servers, on 127.0.0.53 and .54; they end with the world."""
     code = ("import socket,sys\nsys.path.insert(0, %r)\nfrom test_dnsmasq import answer\n"
             "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ns.bind((sys.argv[1], 53))\nprint('up', flush=True)\n"
             "while True:\n    q, a = s.recvfrom(4096)\n    s.sendto(answer(q, sys.argv[2]), a)\n"
@@ -97,7 +96,7 @@ def upstreams(daemon):
 
 
 def ask(world, name="example.org"):
-    """What dnsmasq says, without the name's old answer: it is asked for another name each time."""
+    """Queries dnsmasq with a new name each time, because answers are cached."""
     ask.serial = getattr(ask, "serial", 0) + 1
     code = ("import socket,sys\nn=sys.argv[1].split('.')\n"
             "q=b'\\x12\\x34\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0'+b''.join(bytes([len(p)])+p.encode() for p in n)+b'\\0\\0\\1\\0\\1'\n"
@@ -107,7 +106,7 @@ def ask(world, name="example.org"):
 
 
 def test_resolv_conf_may_change(upstreams):
-    """As a file that is moved into place, as a link to one elsewhere, and that one changed; and while no daemon is there."""
+    """resolv.conf may be replaced by a rename, or be a link to a file that changes, also while no daemon runs."""
     world = upstreams
     etc = world.base + "/etc"
     for path in (etc, etc + "/upper", etc + "/work", etc + "/elsewhere"):
@@ -115,7 +114,7 @@ def test_resolv_conf_may_change(upstreams):
     world.exec("mount", "-t", "tmpfs", "none", etc)
     world.exec("mkdir", etc + "/upper", etc + "/work", etc + "/elsewhere")
     world.exec("mount", "-t", "overlay", "-o", "lowerdir=/etc,upperdir=%s/upper,workdir=%s/work" % (etc, etc), "none", "/etc")
-    world.stop_daemon()  # it watches the /etc that it finds at its start
+    world.stop_daemon()  # it watches the /etc that it finds when it starts
     world.exec("sh", "-c", "rm -f /etc/resolv.conf; echo nameserver 127.0.0.53 >/etc/resolv.conf")
     world.start()
     world.ok("net", "start", "default")
@@ -143,7 +142,7 @@ def test_resolv_conf_may_change(upstreams):
 
 
 def test_tcp(daemon):
-    """Each connection is a process of its own, of which there may be more at once than guests need."""
+    """Each TCP connection is a child process; more are allowed at a time than guests need."""
     daemon.ok("net", "start", "default")
     code = ("import socket,struct\nq=b'\\x12\\x34\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0\\6nobody\\2vm\\x08internal\\0\\0\\1\\0\\1'\n"
             "c=[socket.create_connection(('192.168.122.1',53),5) for _ in range(8)]\n"
@@ -163,7 +162,7 @@ while True:
 
 
 def test_log(world):
-    """What it has to say reaches the host's syslog, whose socket it sees where it is, be it a link."""
+    """Its messages reach the host's syslog, whose socket may be a symbolic link."""
     with world.devices():
         world.exec("ln", "-s", "/run/log", "/dev/log")
         log = world.stream_of("/usr/bin/python3", "-c", SYSLOG)
@@ -176,7 +175,7 @@ def test_log(world):
 
 
 def test_one_that_hangs_as_it_starts(daemon):
-    """What is told is what was waited for, not how it was ended."""
+    """The error says what was waited for, not how dnsmasq was ended."""
     daemon.exec("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", PLACE)
     path = daemon.inner(PLACE + "/dnsmasq")
     with open(path, "w", encoding="utf-8") as f:
@@ -227,7 +226,7 @@ def test_a_program_in_its_place(daemon):
     daemon.exec("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", PLACE)
     path = daemon.inner(PLACE + "/dnsmasq")
     said = {}
-    for key in re.findall(r'"(\w+)": (?=attempt|\[|os|sorted)', CURIOUS):  # one line of 200 bytes is what people are told
+    for key in re.findall(r'"(\w+)": (?=attempt|\[|os|sorted)', CURIOUS):  # the messages are a line of 200 bytes
         with open(path, "w", encoding="utf-8") as f:
             f.write(CURIOUS.replace("AIM", repr(aim)).replace("json.dumps(found)", "json.dumps(found[%r])" % key))
         os.chmod(path, 0o755)
@@ -249,7 +248,7 @@ def test_a_program_in_its_place(daemon):
 
 
 def test_its_record_is_lost(daemon):
-    """One that the network's record does not know is found by its pid file, and ended before another comes."""
+    """A dnsmasq missing in the network's record is found through its pid file, and ended before another is started."""
     daemon.ok("net", "start", "default")
     pid = dnsmasq(daemon)
     daemon.kill_daemon()

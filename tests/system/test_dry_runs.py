@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What is told before it is done: the host's way down against its budget, by check and by --dry-run. A dry run changes
-nothing, neither on disk nor in the kernel, and whoever may not do the thing may not ask either."""
+"""Predictions: the host's shutdown against its time limit, by check and by --dry-run. A dry run changes nothing,
+neither on disk nor in the kernel, and requires the same role as the action."""
 import contextlib
 import hashlib
 import json
@@ -14,15 +14,15 @@ STOP = "[Lifecycle]\nTimeoutStopSec=%s\n"
 
 
 def everything(world, look=True):
-    """All that a dry run could change. look: by the daemon's own words too, which read files again."""
+    """Everything that a dry run could change. look: also through the daemon's verbs, which read files again."""
     found = {}
     for top in (world.config, world.state, world.log, world.inner(world.run)):
         for folder, folders, names in os.walk(top):
             for name in folders + names:
                 path = os.path.join(folder, name)
-                if name == "console.log" or "/out" in path:  # the guest's to write
+                if name == "console.log" or "/out" in path:  # written by the guest
                     continue
-                if "/run/networks/" in path and not name.endswith(".json"):  # may be written again for what came before
+                if "/run/networks/" in path and not name.endswith(".json"):  # earlier operations may write it
                     continue
                 about = os.lstat(path)
                 with contextlib.suppress(OSError):  # sockets
@@ -46,10 +46,10 @@ def everything(world, look=True):
 @contextlib.contextmanager
 def unchanged(world, look=True):
     run = world.inner(world.run)
-    world.eventually(lambda: os.path.exists(os.path.join(run, "boot")), bool)  # what came before is all there
+    world.eventually(lambda: os.path.exists(os.path.join(run, "boot")), bool)  # earlier operations have finished
     if os.path.exists(os.path.join(run, "gone")):
-        world.eventually(lambda: os.listdir(os.path.join(run, "gone")), lambda left: not left)  # and swept up
-    # what was chosen for a network is written once more, durably, by a child
+        world.eventually(lambda: os.listdir(os.path.join(run, "gone")), lambda left: not left)  # and are swept up
+    # a child durably writes the network's choices once more
     world.eventually(world.processes,
                      lambda found: not [line for line in found.values() if "/exe --" in line])
     before = everything(world, look)
@@ -59,7 +59,7 @@ def unchanged(world, look=True):
                              if before.get(key) != after.get(key)}
 
 
-# --- check, and the budget of the host's way down
+# --- check, and the time limit of the host's shutdown
 
 
 def budget_rows(world, *argv, code=0):
@@ -86,10 +86,10 @@ def test_check_compares_stop_times_with_the_budget(daemon):
     assert "web -> db may take 250s" in told["reason"] and "TimeoutSec=250s" in told["hint"], told
     assert at(daemon, budget_rows(daemon, "web")) == at(daemon, budget_rows(daemon, "db")) == [chain]
     assert at(daemon, budget_rows(daemon, "slow")) == [slow]
-    # what the hint says fixes it, and a running daemon reads it by itself
+    # the hint's fix works, and a running daemon reads it by itself
     daemon.write("vmkeep.conf", vmk.DEFAULTS + "[Shutdown]\nTimeoutSec=10min\n")
     assert budget_rows(daemon) == []
-    # the default is as good as what is written, and is told once
+    # the default counts like a written value, and is reported once
     daemon.write("vmkeep.conf", vmk.DEFAULTS + "[Shutdown]\nTimeoutSec=71\n")
     daemon.micro("other")
     assert ("vmkeep.conf", 4, "TimeoutSec", "warning") in at(daemon, budget_rows(daemon))
@@ -97,7 +97,7 @@ def test_check_compares_stop_times_with_the_budget(daemon):
 
 
 def test_check_of_the_files_themselves(world):
-    """Without a daemon: vmkeep.conf against all VMs beside it, and a VM against vmkeep.conf."""
+    """Without a daemon: vmkeep.conf against all VMs next to it, and a VM against vmkeep.conf."""
     world.write("vmkeep.conf", vmk.DEFAULTS + "[Shutdown]\nTimeoutSec=4min\n")
     world.micro("db")
     world.micro("web", extra=STOP % "70" + "After=db\n")
@@ -133,14 +133,14 @@ def test_the_way_down_is_told(daemon):
     assert (plan["budget"], plan["sum"], plan["fits"], plan["networks"]) == (300, None, False, ["default"])
     assert plan["chain"] == "zero -> app -> db"
     assert "it does not fit" in text and "then networks: default" in text, text
-    # and so it goes
+    # and the shutdown does just that
     result = daemon.vmkeep("--json", "shutdown-all", "--timeout", "8", timeout=60)
     assert {row["name"]: row["result"] for row in json.loads(result.out)} == {
         "db": "stopped", "app": "stopped", "zero": "stopped", "deaf": "killed"}, result
 
 
 def test_a_chain_that_fits_has_its_time(daemon):
-    """Half of the budget for each of two would cut the first one short."""
+    """Half of the limit for each of two would be too short for the first one."""
     daemon.micro("db", extra=STOP % "50")
     daemon.micro("web", extra=STOP % "240" + "After=db\n")
     daemon.ok("start", "db", "web")
@@ -200,12 +200,12 @@ def test_net_stop_tells_what_would_go(daemon):
         {"what": "bridge", "name": "virbr0", "vm": None, "nic": None, "address": "192.168.122.1/24"},
         {"what": "ip_forward", "name": "0", "vm": None, "nic": None, "address": None}], plan
     assert forced == dict(plan, refused=None)
-    # in the words of the refusal
+    # with the text of the refusal
     refusal = daemon.fails(5, "net", "stop", "default")
     assert plan["refused"]["desc"] in refusal and plan["refused"]["hint"] in refusal
     assert "would be refused: " + plan["refused"]["desc"] in told.out and nic["tap"] in told.out, told
     daemon.fails(4, "net", "stop", "other", "--dry-run")
-    # another network that stands keeps forwarding
+    # another network that is up keeps forwarding on
     daemon.write("other.network", "[Network]\n")
     daemon.ok("net", "start", "other")
     assert "ip_forward" not in [row["what"] for row in daemon.one("net", "stop", "other", "--dry-run")["parts"]]
@@ -272,7 +272,7 @@ def test_reload_tells_what_it_would_take(daemon):
     assert ["vkbr-lab", "vmkeep_lab_vkbr-lab"] == [row["to"] for row in plan["changes"] if row["change"] == "again"]
     assert [(row["key"], row["line"]) for row in plan["problems"]] == [("OnReboot", 7), ("ImageDir", None)], plan
     assert "breaks.vm:7: OnReboot" in text and "10.9.1.1/24" in text, text
-    # nothing was taken
+    # nothing was applied
     daemon.ok("version")
     assert not [event for event in client.events if event["event"] in ("VM_ADDED", "VM_REMOVED")]
     done = daemon.vmkeep("--json", "reload")
@@ -285,7 +285,7 @@ def test_reload_tells_what_it_would_take(daemon):
 
 
 def test_reload_with_a_broken_vmkeep_conf(daemon):
-    """It would be kept as it was; what its [Defaults] would be is not known, so no VM is said to change."""
+    """The old content would stay in effect; what its [Defaults] would be is unknown, so no VM is listed as changed."""
     daemon.micro("a")
     daemon.ok("list")
     daemon.write("vmkeep.conf", "[Defaults]\nVM.Accel=tgc\n")
@@ -328,7 +328,7 @@ def test_revert_of_one_that_is_off(daemon):
     assert "what was written to these disks since then is lost" in told and "holds disks only" in told
     assert revert_plan(daemon, "a", "two", code=4)["refused"]["desc"] == "there is no snapshot 'two'"
     assert "no snapshot 'two'" in daemon.fails(4, "snapshot", "revert", "a", "two")
-    # a disk that came later: the words of the refusal
+    # a disk that was added later: the text of the refusal
     daemon.image("more.qcow2", "deaf")
     daemon.micro("a", disk="qcow2", extra="[Disk data]\nPath=data.qcow2\n[Disk more]\nPath=more.qcow2\n")
     with unchanged(daemon):
@@ -354,7 +354,7 @@ def test_revert_of_one_that_runs(daemon):
     with unchanged(daemon):
         plan = revert_plan(daemon, "a", "live")
     assert (plan["state"], plan["after"], plan["guest"]) == ("stopped", "running", "is started, and continues from the snapshot")
-    # another machine than the one whose memory was kept
+    # a machine other than the one whose memory was saved
     daemon.write("a.vm", vmk.read_text(os.path.join(daemon.config, "a.vm")).replace("[VM]", "[VM]\nCPUs=2"))
     plan = revert_plan(daemon, "a", "live", code=3)
     assert "CPUs was 1 and is 2" in plan["refused"]["desc"], plan
