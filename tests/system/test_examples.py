@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Documentation is tried: every example of the manuals and the README, and every value that a message gives as one.
+"""Documentation is tested: every example of the manuals and the README, and every value that a message gives as one.
 
-A new example is found by itself. What a test cannot run stands in a table here, with the reason.
+New examples are found automatically. What a test cannot run is listed here, with the reason.
 """
 import contextlib
 import glob
@@ -16,13 +16,13 @@ import vmk
 
 PAGES = sorted(glob.glob(vmk.ROOT + "/conf/*.in") + glob.glob(vmk.ROOT + "/supervisor/*.in")
                + glob.glob(vmk.ROOT + "/supervisor/*/*.in"))
-# of an example's text, what cannot be on this machine: a fragment and what stands for it
+# parts of examples that this machine cannot provide, and their replacements
 ADAPTED = {
     "/dev/vg0/db1-data": "/srv/db1-data.raw",  # no volume group
     "Memory=8G": "Memory=128M", "Max=16G": "Max=256M", "Min=4G": "Min=64M", "Memory=2G": "Memory=64M",
     "Owner=alice @dba": "Owner=alice @bob",
 }
-# blocks that are no files of ours, by a word of theirs
+# blocks that are not files of ours, by a word in them
 OTHERS = {
     "[Service]": "a unit inside the guest",
     "mail -s": "a hook of the operator's, needs a mailer",
@@ -33,7 +33,7 @@ OTHERS = {
     '{"error"': "likewise", '{"event"': "likewise",
     "make demo": "it is what builds and tests this", "scripts/setup": "installs packages",
 }
-# the VM's files that an example names, and networks
+# the VM and network files that an example names
 NAMED = re.compile(r"^# (?:/etc/vmkeep/)?([\w.-]+\.(?:vm|network)(?:\.d/[\w.-]+)?)(?:: .*)?$", re.M)
 
 
@@ -59,7 +59,7 @@ def is_conf(text):
 
 @contextlib.contextmanager
 def host(world):
-    """What the examples expect of theirs."""
+    """What the examples expect of their host."""
     for place in ("/srv", "/boot"):
         world.exec("mount", "-t", "tmpfs", "-o", "mode=755", "none", place)
     for bridge in ("br0", "br-storage"):
@@ -80,7 +80,7 @@ def host(world):
 
 
 def write_files(world, text):
-    """The files of one block; the names of its VMs. A part of a file goes into one that is complete."""
+    """Writes the files of one block; returns the names of its VMs. A part of a file is put into a complete one."""
     for old, new in ADAPTED.items():
         text = text.replace(old, new)
     names = NAMED.findall(text)
@@ -107,7 +107,7 @@ def write_files(world, text):
         if ".vm" in name:
             vms.add(name.split(".")[0])
     for name in vms:
-        if not os.path.exists(os.path.join(world.config, name + ".vm")):  # a drop-in alone
+        if not os.path.exists(os.path.join(world.config, name + ".vm")):  # only a drop-in
             world.image(name + ".raw", "polite", "up\r\n")
             world.write(name + ".vm", "[VM]\nNetworks=none\n[Disk root]\nPath=%s.raw\n" % name)
     return sorted(vms)
@@ -131,9 +131,9 @@ def test_files(world, linux, where, text):
             write_files(world, lab)
         vms = write_files(world, text)
         rows = vmk.json.loads(world.vmkeep("--json", "check").out)
-        assert all("may still grow" in row["reason"] for row in rows), (where, rows)  # as this host has it
+        assert all("may still grow" in row["reason"] for row in rows), (where, rows)  # depends on this host
         for name in vms:
-            how = ["--no-wait"] if "tcp:5432" in text else []  # no database answers
+            how = ["--no-wait"] if "tcp:5432" in text else []  # there is no database to answer
             world.ok("start", *how, name)
             world.wait_state(name, "running")
         if not vms:
@@ -143,12 +143,12 @@ def test_files(world, linux, where, text):
 
 # --- commands ---
 
-# what stands in the manuals for a name of the reader's
+# placeholders in the manuals, and their values
 VARIABLES = {"NAME": "web1", "COMMAND": "list", "FILE": "web1.vm", "/etc/vmkeep/": "%(config)s/", "monday --disks-only": "monday",
              "vmkeep console web1": "timeout 3 vmkeep console web1"}
-# Where another exit code than 0 is right, by a fragment of the command
+# Exit codes other than 0 that are right, by a part of the command
 CODES = {"timeout 3 ": 124, "timeout 5 ": 124}
-# Not run, by a fragment, and why
+# Commands that are not run, by a part of the command, and why
 NOT_RUN = {
     "\\|": "several verbs in a cell of a table", "set-memory": "no balloon in 512 bytes: test_tutorial.py",
     "wait web1 ip": "web1 of this test is no Linux: test_network.py",
@@ -156,7 +156,7 @@ NOT_RUN = {
 
 
 def commands():
-    """Each command line once: from displays, from the text, from the README."""
+    """Each command line once: from displays, from the text, and from the README."""
     found = []
     for page in PAGES:
         for match in re.finditer(r"^\.(?:Ql|Dl) (vmkeep .*)$", vmk.read_text(page), re.M):
@@ -170,7 +170,8 @@ def commands():
 
 
 def test_commands(world, linux):
-    """A mention of a verb names one; a line with arguments runs, in the order of start to stop."""
+    """A command that only mentions a verb must name an existing one; a line with arguments is run, in order from
+    start to stop."""
     verbs, lines = set(), []
     for command in commands():
         words = command.split()
@@ -202,7 +203,7 @@ def test_commands(world, linux):
         for old, new in VARIABLES.items():
             line = line.replace(old, new % {"config": world.config} if "%" in new else new)
         line = re.sub(r"\bweb1\.vm\b", world.config + "/web1.vm", line)
-        if "forget" in line:  # only of a VM without a file
+        if "forget" in line:  # works only for a VM without a file
             os.unlink(os.path.join(world.config, "web1.vm"))
         if "revert" in line:
             world.ok("snapshot", "create", "web1", "monday")
@@ -220,13 +221,13 @@ def run(world, line, place):
 
 # --- values ---
 
-# Values that this host may lack what they need: (key, value): what check says then
+# Values that need something that this host may lack: (key, value): what check then reports
 NEEDS = {("Model", "host"): "KVM", ("Model", "EPYC-Rome"): "TCG lacks CPU features", ("CPUQuota", "150%"): "control group",
          ("TimeoutStopSec", "infinity"): "when the host shuts down", ("Size", "512M"): "applies only"}
 
 
 def complaints(world):
-    """(file, section with its id, key) of each line of check: what it says."""
+    """{(file, section with its id, key): message} for the lines of check."""
     found = {}
     for line in world.vmkeep("check").out.splitlines() + world.vmkeep("check").err.splitlines():
         match = re.match(r"(.*?):(\d+): (\w+): (.*)", line)
@@ -238,7 +239,7 @@ def complaints(world):
 
 
 def test_values(daemon):
-    """What a message says with "such as" is taken."""
+    """A value that a message gives after "such as" is accepted."""
     daemon.micro("a", extra="[CDROM c]\n[NIC n]\nBridge=x\n")
     shown = daemon.ok("cat", "a", "--effective")
     nonsense = re.sub(r"^(\w+)=.*", r"\1=?!", shown, flags=re.M)

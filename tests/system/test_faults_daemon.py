@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The daemon at its worst: killed in the middle, out of descriptors, with files and sockets that change
-under it. Guests keep running, and what is shown is what is."""
+"""Faults of the daemon: killed in the middle of something, out of descriptors, with files and sockets that change
+under it. Guests keep running, and the reported state is the actual one."""
 import json
 import os
 import select
@@ -27,14 +27,14 @@ def record_of(world, name):
 
 @walk("first_ms, second_ms, third_ms", (0, 5, 30), (3, 20, 90), (10, 60, 150), some=3)
 def test_killed_while_several_start(daemon, first_ms, second_ms, third_ms):
-    """F02: again and again, with networks: never two QEMUs for one VM, never a tap too many."""
+    """F02: repeatedly, with networks: never two QEMUs for a VM, and no extra tap."""
     names = ["a", "b", "c"]
     for name in names:
         daemon.image(name + ".raw", "deaf")
         daemon.write(name + ".vm", "[VM]\nMemory=16M\n[Disk root]\nPath=%s.raw\n" % name)
     for delay in (first_ms, second_ms, third_ms):
         daemon.ok("start", "--no-wait", *names)
-        time.sleep(delay / 1000)  # the fault is the point in time
+        time.sleep(delay / 1000)  # the moment is the fault
         daemon.kill_daemon()
         daemon.start()
 
@@ -52,7 +52,7 @@ def test_killed_while_several_start(daemon, first_ms, second_ms, third_ms):
 
 
 def test_killed_while_the_jail_works(world):
-    """F02: A jail without its daemon does not become QEMU: the next daemon restarts the start."""
+    """F02: a jail without its daemon does not become QEMU; the next daemon repeats the start."""
     gate = Gate(world)
     world.start()
     world.micro("a", "echo")
@@ -72,7 +72,8 @@ def test_killed_while_the_jail_works(world):
 
 
 def test_identity_is_kept_before_the_guest_runs(world):
-    """The jail keeps it, and only then becomes QEMU; whoever dies before that leaves nothing half done."""
+    """The jail saves the identity before it becomes QEMU; if the jail or the daemon dies before that, nothing is half
+    done."""
     gate = Gate(world)
     world.start()
     world.micro("a", "echo")
@@ -81,7 +82,7 @@ def test_identity_is_kept_before_the_guest_runs(world):
     gate.reached()
     assert not os.path.exists(path)
     uuid, pid = world.info("a")["uuid"], world.info("a")["pid"]
-    world.kill(pid)  # the jail: the daemon still has what was not kept
+    world.kill(pid)  # the jail: the daemon still holds what was not saved
     gate.shut()
     world.wait_state("a", "stopped", "failed", "backoff")
     world.ok("kill", "a")
@@ -97,7 +98,7 @@ def test_identity_is_kept_before_the_guest_runs(world):
     world.ok("start", "a", "--no-wait")
     gate.reached()
     pid = world.info("a")["pid"]
-    world.kill_daemon()  # with a change that is not kept yet
+    world.kill_daemon()  # with an unsaved change
     assert json.loads(vmk.read_text(path)) == kept
     world.start()
     gate.open()
@@ -109,7 +110,7 @@ def test_identity_is_kept_before_the_guest_runs(world):
 
 
 def test_killed_before_it_had_swept(world):
-    """What an ended guest left goes with the next daemon, mounted or not."""
+    """The next daemon removes what is left of an ended guest, mounted or not."""
     left = os.path.join(world.run, "gone", "a.0")
     world.exec("sh", "-c", "mkdir -p %s/out && mount -t tmpfs -o size=4m tmpfs %s/out && "
                "echo words >%s/out/qemu.err && echo {} >%s/record.json" % ((left,) * 4))
@@ -119,7 +120,7 @@ def test_killed_before_it_had_swept(world):
 
 
 def test_killed_before_the_jail_got_its_plan(world):
-    """A start that was cut short is restarted: the record says spawning, and there is no such process."""
+    """An interrupted start is repeated: the record says spawning, and there is no such process."""
     world.start()
     world.micro("a", "deaf", extra=NO_RESTART)
     world.up("a")
@@ -133,7 +134,7 @@ def test_killed_before_the_jail_got_its_plan(world):
     shutil.copy(os.path.join(world.base, "effective.vm"), folder)
     with open(record_of(world, "a"), "w", encoding="utf-8") as f:
         json.dump(record, f)
-    os.makedirs(os.path.join(os.path.dirname(folder), "b"))  # made, and nothing written yet
+    os.makedirs(os.path.join(os.path.dirname(folder), "b"))  # created, but still empty
     world.start()
     world.wait_state("a", "running")
     assert world.states() == {"a": "running"}
@@ -155,7 +156,7 @@ def test_killed_while_a_guest_quits(daemon):
 
 
 def test_power_cut(daemon):
-    """Another boot: what the record names does not run any more, and that is no crash."""
+    """After a reboot, the processes in the record are gone, which does not count as a crash."""
     daemon.micro("a", "deaf")
     daemon.up("a")
     pid = daemon.info("a")["pid"]
@@ -176,7 +177,7 @@ def test_power_cut(daemon):
                                   b"[VM]\nMemory=16M\0\n", b""],
                          ids=["nonsense", "key", "line", "nul", "empty"])
 def test_file_broken_while_it_runs(daemon, text):
-    """F09: the guest does not notice, nor does the next daemon; what is wrong is told."""
+    """F09: neither the guest nor the next daemon is affected; the error is reported."""
     daemon.micro("a", "deaf")
     daemon.micro("b", "deaf")
     daemon.up("a")
@@ -201,7 +202,7 @@ def test_file_broken_while_it_runs(daemon, text):
 
 
 def test_file_removed_and_back_again(daemon):
-    """F10: an orphan is not restarted; with its file back it is one of the family."""
+    """F10: an orphan is not restarted; once its file is back, the VM is like any other."""
     daemon.micro("a", "deaf", extra="[Lifecycle]\nRestartSec=0\n")
     daemon.micro("b", "deaf", extra="[Lifecycle]\nRestartSec=0\n")
     daemon.ok("start", "a", "b")
@@ -222,7 +223,7 @@ def test_file_removed_and_back_again(daemon):
 
 
 def test_stop_of_an_orphan_is_answered(daemon):
-    """Who waits for its end hears of it, whoever looks at the list in between."""
+    """A client that waits for the stop gets its answer, even if a list was requested in between."""
     daemon.micro("a")
     daemon.up("a")
     os.unlink(os.path.join(daemon.config, "a.vm"))
@@ -233,7 +234,7 @@ def test_stop_of_an_orphan_is_answered(daemon):
 
 
 def test_uid_is_not_given_twice(daemon):
-    """A file that was away while another VM got its uid."""
+    """A VM's file was away while another VM was created."""
     daemon.micro("a", "deaf")
     text = vmk.read_text(os.path.join(daemon.config, "a.vm"))
     daemon.up("a")
@@ -250,7 +251,7 @@ def test_uid_is_not_given_twice(daemon):
 
 
 def test_defaults_count_at_once(daemon):
-    """Also vmkeep.conf is looked at again; what runs is not touched."""
+    """Changes of vmkeep.conf take effect too; running guests are not affected."""
     daemon.micro("a", "deaf")
     daemon.up("a")
     pid = daemon.info("a")["pid"]
@@ -267,7 +268,7 @@ def test_defaults_count_at_once(daemon):
 
 
 def test_out_of_descriptors(daemon):
-    """F11: new clients wait or are refused; the daemon does not spin, and all is well when they are back."""
+    """F11: new clients wait or are refused; the daemon does not spin, and recovers when there are descriptors again."""
     daemon.micro("a", "deaf")
     daemon.up("a")
     old = daemon.client()
@@ -286,7 +287,7 @@ def test_out_of_descriptors(daemon):
 
     assert old.call("vm-info", name="a")["state"] == "running"
     begin = cpu()
-    assert not select.select([old.socket], [], [], 1)[0]  # a second of it
+    assert not select.select([old.socket], [], [], 1)[0]  # for one second
     assert cpu() - begin < 0.1
     old.call("vm-pause", name="a")
     for s in clients:
@@ -298,7 +299,8 @@ def test_out_of_descriptors(daemon):
 
 
 def test_somebody_else_has_the_monitor(daemon):
-    """F40: QEMU serves one client. While the daemon was away it was another one: shown, and over when he goes."""
+    """F40: QEMU serves one monitor client. Another one connected while the daemon was down: the guest is listed as
+    running, and is controllable once that client has gone."""
     daemon.micro("a", "deaf")
     daemon.micro("b", "deaf")
     daemon.ok("start", "a", "b")
@@ -311,13 +313,13 @@ def test_somebody_else_has_the_monitor(daemon):
         assert b"QMP" in other.recv(4096)
         daemon.start()
         assert daemon.states() == {"a": "running", "b": "running"}
-        daemon.ok("pause", "b")  # while the other still has it
+        daemon.ok("pause", "b")  # while the other is still connected
     daemon.ok("pause", "a")
     assert daemon.info("a")["health"] == "ok"
 
 
 def test_monitor_of_another_guest(daemon):
-    """F41: its socket leads elsewhere: the daemon says so, keeps its hands off, and comes back."""
+    """F41: its socket leads to another guest: the daemon reports it, does nothing to either guest, and recovers."""
     daemon.micro("a", "deaf")
     daemon.micro("b", "deaf")
     daemon.ok("start", "a", "b")
@@ -337,7 +339,7 @@ def test_monitor_of_another_guest(daemon):
 
 
 def test_output_while_the_daemon_is_down(daemon):
-    """However much: all of it reaches the log, though the guest says nothing more."""
+    """All output reaches the log, however much there is, and even if the guest then writes nothing more."""
     daemon.micro("a", "deaf", extra="[Serial console]\nLogSize=8M\n")
     daemon.up("a")
     daemon.kill_daemon()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""How guests and their QEMUs end, are ended, or refuse to: each way is told apart, policy does what it
-says, and what cannot be killed holds up nobody."""
+"""How guests and their QEMUs end, are ended, or refuse to end: each way is reported as such, policy is followed, and
+a process that cannot be killed delays nothing else."""
 import contextlib
 import json
 import os
@@ -20,11 +20,11 @@ LIFECYCLE = "[Lifecycle]\n%s\n"
 FREEZER = "/sys/fs/cgroup/freezer"
 
 
-# While the daemon is not there, or is told to stop.
+# While the daemon is down, or during a stop.
 
 def test_f03_stop_goes_on_to_its_deadline(daemon):
-    """F03: killed 4 s after `stop`: the next daemon neither forgets the deadline nor begins it again. Of the two
-    the other is told to stop last and has less time, but would be first if it started over."""
+    """F03: killed 4 s after `stop`: the next daemon neither forgets the deadline nor restarts it. Of the two guests,
+    b is stopped later, but its timeout is shorter: it would end first if a's timeout were restarted."""
     daemon.micro("a", "deaf", extra=LIFECYCLE % "TimeoutStopSec=8\nOnStopTimeout=kill")
     daemon.micro("b", "deaf", extra=LIFECYCLE % "TimeoutStopSec=7\nOnStopTimeout=kill")
     daemon.up("a")
@@ -39,12 +39,13 @@ def test_f03_stop_goes_on_to_its_deadline(daemon):
     daemon.ok("stop", "b", "--no-wait")
     assert client.event("VM_STATE", lambda data: data["state"] == "stopped")["name"] == "a"
     assert time.monotonic() - begin >= 4
-    for name in "ab":  # how long the daemon before had given them is no longer known
+    for name in "ab":  # the timeout that the previous daemon set is no longer known
         assert daemon.wait_state(name, "stopped")["reason"].startswith("killed: the guest did not power off ")
 
 
 def test_f05_what_happened_while_no_daemon_looked(daemon):
-    """F05: one powered itself off, one was paused: found by asking; the tap of the first is gone."""
+    """F05: one guest powered itself off, the other was paused: the next daemon finds out by asking; the tap of the
+    first is gone."""
     daemon.image("off.raw", "leave", "up\r\n")
     daemon.write("off.vm", "[VM]\nMemory=16M\n[Disk root]\nPath=off.raw\n")
     daemon.micro("still", "deaf")
@@ -67,7 +68,8 @@ def test_f05_what_happened_while_no_daemon_looked(daemon):
 # How a process ends.
 
 def test_f20_killed_qemu_leaves_a_clean_image(daemon):
-    """F20: while it writes: the crash is seen with its signal, the image has no damage, and it comes back."""
+    """F20: killed while it writes: the crash is reported with its signal, the image is not damaged, and the guest
+    starts again."""
     daemon.image("w.raw", "writer", size=64 << 20)
     daemon.exec("qemu-img", "convert", "-f", "raw", "-O", "qcow2", daemon.images + "/w.raw", daemon.images + "/a.qcow2")
     daemon.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=a.qcow2\n" + LIFECYCLE % "RestartSec=60")
@@ -76,13 +78,13 @@ def test_f20_killed_qemu_leaves_a_clean_image(daemon):
     daemon.kill(daemon.info("a")["pid"])
     assert "crashed: signal 9 (SIGKILL)" == daemon.wait_state("a", "backoff")["reason"]
     check = subprocess.run(daemon.inside(["qemu-img", "check", daemon.images + "/a.qcow2"]), capture_output=True)
-    assert check.returncode in (0, 3), check  # 3: clusters that nobody uses, which is no damage
+    assert check.returncode in (0, 3), check  # 3: leaked clusters, which are harmless
     daemon.ok("start", "a")
 
 
 @pytest.mark.parametrize("restart, state", [("on-failure", "stopped"), ("always", "running")])
 def test_f21_sigterm_from_outside(daemon, restart, state):
-    """F21: somebody ended it, so it is no crash; Restart=always means also that."""
+    """F21: it was ended on purpose, so it is not a crash; Restart=always restarts it all the same."""
     daemon.micro("a", "deaf", extra=LIFECYCLE % ("Restart=%s\nRestartSec=0" % restart))
     daemon.up("a")
     pid = daemon.info("a")["pid"]
@@ -96,15 +98,15 @@ def test_f21_sigterm_from_outside(daemon, restart, state):
 @pytest.mark.parametrize("extra, says", [("[QEMU]\nArgs=-device nonsense\n", "'nonsense' is not a valid device"),
                                          ("[QEMU]\nArgs=-m 4T\n", "emory")], ids=["device", "memory"])
 def test_f23_qemu_ends_before_its_monitor(daemon, extra, says):
-    """F23: known by the process' end, not by a timeout, which would be an hour: exit 7 with stderr."""
+    """F23: detected by the end of the process, not by the timeout of an hour; exit status 7, with stderr."""
     daemon.micro("a", extra=extra + LIFECYCLE % "TimeoutStartSec=1h")
     said = daemon.fails(7, "start", "a")
     assert says in said, said
 
 
 def test_f26_abort(daemon):
-    """F26: its signal is told; guests dump no core of their memory; the restart meets nothing of the old
-    process. (That a core is waited for and named, where root has allowed one: tests/unit/vm_death.c.)"""
+    """F26: the signal is reported; guests do not dump their memory as a core; the restart is not affected by the old
+    process. (tests/unit/vm_death.c tests that a core is waited for and named if root has allowed one.)"""
     daemon.micro("a", "deaf", extra=LIFECYCLE % "RestartSec=0")
     daemon.up("a")
     pid = daemon.info("a")["pid"]
@@ -121,12 +123,12 @@ def test_f26_abort(daemon):
 
 
 def test_f28_crash_loop(daemon):
-    """F28: a QEMU that dies as soon as its guest runs: tried with growing delays, then given up;
-    stop wins over the next start."""
+    """F28: a QEMU that dies as soon as its guest runs is restarted with growing delays, then becomes failed; stop
+    cancels the next start."""
     daemon.micro("a", extra=LIFECYCLE % "Restart=always\nRestartSec=200ms\nStartLimitBurst=4")
     info = daemon.crash("a", "failed")
     assert "StartLimitBurst" in info["reason"] and "crashed: signal 9" in info["reason"]
-    # with its milliseconds
+    # with milliseconds
     crashes = [row[0] for row in daemon.client().call("vm-history", name="a")["rows"] if row[1] in ("crashed", "failed")]
     gaps = [b - a for a, b in zip(crashes, crashes[1:])]
     assert len(crashes) == 4 and gaps[0] >= 0.2 and gaps[1] >= 0.4 and gaps[2] >= 0.8, gaps
@@ -138,7 +140,7 @@ def test_f28_crash_loop(daemon):
 
 @pytest.mark.parametrize("guest, device, reason", [("panic", "pvpanic", "guest-panicked"), ("bite", "ib700", "watchdog")])
 def test_f30_panic_and_watchdog_count_as_crashes(daemon, guest, device, reason):
-    """F30: by default each is followed by a restart, and the budget ends that."""
+    """F30: each is followed by a restart by default, until the limit is reached."""
     daemon.micro("a", guest, extra="[QEMU]\nArgs=-device %s\n" % device
                  + LIFECYCLE % "RestartSec=0\nStartLimitBurst=2")
     daemon.ok("start", "a")
@@ -150,7 +152,8 @@ def test_f30_panic_and_watchdog_count_as_crashes(daemon, guest, device, reason):
 
 @contextlib.contextmanager
 def frozen(daemon, name):
-    """Not even SIGKILL reaches a task in a frozen cgroup: it sits in D, as one on a dead NFS server would."""
+    """Not even SIGKILL reaches a task in a frozen cgroup: it stays in state D, like one that waits for a dead NFS
+    server."""
     group = "%s/vmkeep-test-%d-%s" % (FREEZER, os.getpid(), name)
     try:
         os.mkdir(group)
@@ -172,8 +175,8 @@ def frozen(daemon, name):
 
 
 def test_f25_unkillable(daemon):
-    """F25: `kill` gives up with exit 6 and says where it hangs; the disk stays locked; others and the next
-    daemon go on; with the thaw it is over."""
+    """F25: `kill` gives up with exit status 6 and says where the process hangs; the disk stays locked; other guests
+    and the next daemon keep running; after the thaw the guest ends."""
     daemon.micro("a", "deaf")
     daemon.micro("b", "deaf")
     daemon.write("same.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=a.raw\n")
@@ -200,7 +203,7 @@ def test_f25_unkillable(daemon):
 
 
 def test_f25_unkillable_at_the_hosts_shutdown(daemon):
-    """F25: named, and left behind: the way down comes to its end."""
+    """F25: it is named and left behind; the shutdown completes."""
     daemon.micro("a", "deaf")
     daemon.micro("b")
     daemon.up("b")
@@ -217,7 +220,7 @@ def test_f25_unkillable_at_the_hosts_shutdown(daemon):
 
 @pytest.mark.parametrize("how", ["removed", "a file", "a directory"])
 def test_f41_monitor_socket(daemon, how):
-    """F41: the connection that is held goes on; the next daemon finds the socket in its QEMU's own root."""
+    """F41: the current connection stays open; the next daemon finds the socket in the QEMU's private root."""
     daemon.micro("a", "deaf")
     daemon.ok("start", "a")
     pid = daemon.info("a")["pid"]
@@ -245,7 +248,8 @@ def test_f41_monitor_socket(daemon, how):
 # Stop, and the host's shutdown.
 
 def test_f50_deaf_guest(daemon):
-    """F50: pressed again and again, then policy: left with exit 8, or killed with exit 0 and the word."""
+    """F50: the button is pressed repeatedly, then policy decides: left running, with exit status 8, or killed, with
+    exit status 0 and the reason."""
     daemon.micro("left", "deaf")
     daemon.micro("killed", "deaf", extra=LIFECYCLE % "OnStopTimeout=kill")
     daemon.ok("start", "left", "killed")
@@ -259,7 +263,7 @@ def test_f50_deaf_guest(daemon):
 
 
 def test_f51_press_during_boot(daemon):
-    """F51, R4b: the press that came too early is lost; it is repeated, and the guest is off."""
+    """F51, R4b: a press that comes too early is lost; it is repeated, and the guest powers off."""
     daemon.micro("a", "polite")
     daemon.ok("start", "a", "--paused")
     daemon.ok("stop", "a")
@@ -267,7 +271,8 @@ def test_f51_press_during_boot(daemon):
 
 
 def test_f52_stop_of_one_paused_by_its_disk(daemon):
-    """F52: it cannot power off and going on would harm it: said with the reason, and only policy kills it."""
+    """F52: the guest cannot power off, and resuming it would harm it: the error gives the reason, and only policy
+    kills it."""
     small = small_disk(daemon, LIFECYCLE % "OnStopTimeout=kill")
     daemon.ok("start", "a")
     daemon.wait_state("a", "paused")
@@ -282,8 +287,8 @@ def test_f52_stop_of_one_paused_by_its_disk(daemon):
 
 
 def test_f53_stop_while_a_snapshot_is_written(daemon, linux):
-    """F53: refused with what is under way and how to pull the plug; afterwards it stops; the image is whole
-    with the snapshot in it."""
+    """F53: refused with the operation in progress; afterwards the guest stops, and the image is sound and contains
+    the snapshot."""
     daemon.linux("a", "guest.net=none", vm="Networks=none\n")
     daemon.up("a", "ready after .*\n")
     client, other = daemon.client(timeout=60), daemon.client(timeout=60)
@@ -300,7 +305,7 @@ def test_f53_stop_while_a_snapshot_is_written(daemon, linux):
 
 
 def test_f54_mass_shutdown(daemon):
-    """F54: 20 that obey, 3 that do not, 15 s: the first are down before, the others at the budget."""
+    """F54: of 23 guests with 15 s, 20 obey and are down before the others, which are killed at the limit."""
     polite, deaf = ["p%d" % i for i in range(20)], ["d%d" % i for i in range(3)]
     for name in polite + deaf:
         daemon.micro(name, "polite" if name in polite else "deaf")
@@ -319,7 +324,7 @@ def test_f54_mass_shutdown(daemon):
 
 @pytest.mark.parametrize("closed", ["0<&- >&- 2>&-", "</dev/null >/dev/null 2>&1", ">&-"])
 def test_f56_environment_of_a_service(daemon, closed):
-    """F56: no terminal, nothing to read from, nowhere to write to: the same result, and waited for."""
+    """F56: without a terminal, input or output, commands have the same result, and wait for it."""
     for name in ("a", "b"):
         daemon.micro(name)
         daemon.up(name)
@@ -339,8 +344,8 @@ def kvm_is_a(what):
 
 @pytest.mark.parametrize("what", ["nothing", "null", "no driver", "file", "folder"])
 def test_f95_no_kvm(world, what):
-    """F95: whatever is at /dev/kvm or not, Accel=kvm is exit 11 with the cause, never TCG in silence;
-    auto says what it took, and check and host check tell the same in a row each."""
+    """F95: whatever is at /dev/kvm, Accel=kvm fails with exit status 11 and the cause, and never falls back to TCG
+    silently; auto reports its choice; check and host check report the same problem."""
     with world.devices(**kvm_is_a(what)):
         if what in ("file", "folder"):
             world.exec({"file": "touch", "folder": "mkdir"}[what], "/dev/kvm")
@@ -364,8 +369,8 @@ def test_f95_no_kvm(world, what):
 
 
 def test_f98_two_hundred(world):
-    """F98: listed, adopted; few descriptors each, though the shell's limit is 1024."""
-    signal.setitimer(signal.ITIMER_REAL, 300 * vmk.SLOW)  # in place of conftest's: half a second each on a busy machine
+    """F98: 200 guests are listed and adopted; each takes few descriptors, although the limit is 1024."""
+    signal.setitimer(signal.ITIMER_REAL, 300 * vmk.SLOW)  # instead of conftest's: each takes half a second on a busy machine
     names = ["v%03d" % i for i in range(200)]
     for name in names:
         world.micro(name, "deaf", banner="")
@@ -373,10 +378,10 @@ def test_f98_two_hundred(world):
     world.start()
     folder = "/proc/%d/fd" % world.daemon_pid()
     before = len(os.listdir(folder))
-    for i in range(0, 200, 20):  # two processors start 200 QEMUs at once in more than TimeoutStartSec=
+    for i in range(0, 200, 20):  # 200 QEMUs started at once on two CPUs exceed TimeoutStartSec=
         world.ok("start", *names[i:i + 20], timeout=40)
     assert set(world.states().values()) == {"running"} and len(qemus(world)) == 200
-    # the catalogue says 6; a display, a log and its directory, the state directory, and its mounts are kept open, too
+    # the catalogue says 6; there are also a display, a log and its directory, the state directory, and its mounts
     assert (len(os.listdir(folder)) - before) / 200 <= 10
     assert len(world.client().call("vm-list")["rows"]) == 200
     status = vmk.read_text("/proc/%d/status" % world.daemon_pid())

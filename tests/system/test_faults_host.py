@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The host runs short of something, or something is taken away: space, processes, descriptors, watches, /proc.
-Guests keep running, verbs say what is missing, and all is well once it is back."""
+"""The host lacks something, or something is removed: space, processes, descriptors, watches, /proc. Guests keep
+running, verbs report what is missing, and everything works again once it is back."""
 import json
 import os
 import shutil
@@ -16,7 +16,7 @@ LIFECYCLE = "[Lifecycle]\n%s\n"
 
 @pytest.fixture
 def place(world):
-    """A tmpfs of its own over a directory of the daemon's, as long as the test lasts."""
+    """Mounts a tmpfs over one of the daemon's directories for the duration of the test."""
     mounted = []
 
     def mount(path, size):
@@ -30,12 +30,12 @@ def place(world):
 
 
 def fill(world, path):
-    """Not a byte is left: what was written last did not fit."""
+    """Fills the file system completely."""
     world.exec("sh", "-c", "! cat /dev/zero >%s/filler 2>/dev/null" % path)
 
 
 def parse_all(world, path):
-    """Every file of state or record is whole."""
+    """Every state file and record is valid JSON."""
     for folder, _, names in os.walk(world.inner(path)):
         for name in names:
             if name.endswith(".json"):
@@ -43,7 +43,7 @@ def parse_all(world, path):
 
 
 def test_f07_state_directory_is_full(world, place):
-    """F07: what runs runs on and can be stopped; what would need to be written down first is refused."""
+    """F07: running guests keep running and can be stopped; what must be recorded first is refused."""
     vms = os.path.join(world.state, "vms")
     os.mkdir(vms)
     place(vms, "256k")
@@ -71,7 +71,7 @@ def test_f07_state_directory_is_full(world, place):
 
 @pytest.mark.parametrize("begins", ["before", "after"])
 def test_f07_state_directory_is_read_only(world, place, begins):
-    """F07: also for a daemon that starts so, as after a boot with a damaged file system."""
+    """F07: also for a daemon that starts with it, as after a boot with a damaged file system."""
     vms = os.path.join(world.state, "vms")
     os.mkdir(vms)
     place(vms, "1m")
@@ -97,7 +97,7 @@ def test_f07_state_directory_is_read_only(world, place, begins):
 
 
 def test_run_directory_is_full(world, place):
-    """Its tmpfs is shared with others: no record can be written. Nothing that runs is lost by that."""
+    """No record can be written, because its tmpfs is shared with others. No running guest is lost."""
     place(world.run, "512k")
     world.micro("a")
     world.micro("b", "deaf")
@@ -123,7 +123,7 @@ def test_run_directory_is_full(world, place):
 
 
 def test_log_directory_is_gone(daemon):
-    """And comes back. Guests and verbs do not care."""
+    """It is removed and created again. Guests and verbs are not affected."""
     daemon.micro("a", "echo")
     console = daemon.up("a")
     shutil.rmtree(daemon.log)
@@ -136,7 +136,8 @@ def test_log_directory_is_gone(daemon):
 
 
 def test_control_socket_is_deleted(daemon):
-    """Whoever is connected stays so; it is recreated, at once and by the next daemon, and the guest did not notice."""
+    """Connected clients stay connected; the socket is recreated, by this daemon and by the next, and the guest is not
+    affected."""
     daemon.micro("a", "deaf")
     daemon.ok("start", "a")
     pid = daemon.info("a")["pid"]
@@ -151,7 +152,7 @@ def test_control_socket_is_deleted(daemon):
 
 
 def test_identity_that_cannot_be_replaced(daemon):
-    """chattr +i on it: what is in it serves; a guest that needs no change starts."""
+    """chattr +i on it: its content stays valid; a guest that needs no change starts."""
     daemon.micro("a", "deaf")
     daemon.ok("start", "a")
     uuid = daemon.info("a")["uuid"]
@@ -168,7 +169,7 @@ def test_identity_that_cannot_be_replaced(daemon):
 
 
 def limited(world, n):
-    """A pids cgroup with the daemon in it, that has room for n processes more; its directory."""
+    """Puts the daemon into a pids cgroup with room for n more processes; returns the cgroup's directory."""
     base = "/sys/fs/cgroup/pids"
     group = "%s/vmkeep-test-%d" % (base, os.getpid())
     try:
@@ -183,11 +184,11 @@ def limited(world, n):
 
 
 def test_f31_no_process_can_be_made(daemon):
-    """F31: fork fails (root knows no RLIMIT_NPROC, so a cgroup refuses). The exact error, and nothing
+    """F31: fork fails (RLIMIT_NPROC does not apply to root, so a cgroup is used). The error is exact, and nothing
     leaks."""
     daemon.micro("a", "deaf", extra="[NIC lan]\nNetwork=default\n")
     daemon.micro("b", "deaf")
-    daemon.ok("start", "a", "b")  # the network and the probe are there
+    daemon.ok("start", "a", "b")  # the network is up and QEMU probed
     daemon.ok("kill", "a")
     folder = "/proc/%d/fd" % daemon.daemon_pid()
     links, descriptors = daemon.links(), len(os.listdir(folder))
@@ -213,7 +214,7 @@ def test_f31_no_process_can_be_made(daemon):
     ("missing", "there is no program"), ("directory", "Is a directory"), ("not executable", "Permission denied"),
     ("no program", "Exec format error")])
 def test_f31_binary(daemon, place, how, says):
-    """F31: exit 7 with the path and why, and nothing is left."""
+    """F31: exit status 7 with the path and the reason, and nothing is left behind."""
     path = place("/usr/local/sbin", "1m") + "/qemu-of-mine"
     daemon.micro("a", extra="[QEMU]\nBinary=%s\n" % path)
     if how == "directory":
@@ -228,7 +229,7 @@ def test_f31_binary(daemon, place, how, says):
 
 
 def test_f31_binary_replaced_while_it_runs(world, place):
-    """F31: the guest does not notice; what stands there counts for the next start."""
+    """F31: the guest is not affected; the next start uses the new file."""
     qemu = "/usr/bin/qemu-system-x86_64"
     over = place(os.path.join(world.base, "run"), "128m")
     world.exec("mkdir", over + "/upper", over + "/work")
@@ -254,7 +255,7 @@ def test_f31_binary_replaced_while_it_runs(world, place):
 
 
 def test_no_inotify_watches(world):
-    """None can be had: output is not followed, but guests start, run and end, and it is said."""
+    """Without inotify watches, output is not followed, but guests start, run and end, and a message says so."""
     library = preload(world, """
         #include <errno.h>
         #include <stdint.h>
@@ -274,7 +275,7 @@ def test_no_inotify_watches(world):
 
 
 def test_proc_is_hidden(world):
-    """hidepid=2 is no secret for root: all is told as ever, also after adoption."""
+    """hidepid=2 does not affect root: everything is detected as usual, also after adoption."""
     world.exec("mount", "-o", "remount,hidepid=2", "/proc")
     world.micro("a", "deaf", extra=LIFECYCLE % "RestartSec=60")
     world.start()
@@ -288,7 +289,7 @@ def test_proc_is_hidden(world):
 
 
 def test_boot_cannot_be_told(world):
-    """No boot id for this daemon: what runs is known by pid and start time, and nothing starts again."""
+    """Without a boot id, processes are recognized by pid and start time, and no VM is started a second time."""
     world.micro("a", "deaf")
     world.micro("b", "deaf", vm="Enable=yes\n")
     world.start()
@@ -308,7 +309,7 @@ def test_boot_cannot_be_told(world):
 
 @walk("hours", (-24 * 366, -24, -5, -1, -0.01, 0.01, 1, 5, 24, 24 * 366), some=2)
 def test_clock_jumps_while_it_backs_off(world, hours):
-    """The next start is due when the delay has passed, whatever the clock on the wall says by then."""
+    """The next start comes when the delay has passed, whatever the wall clock says."""
     library = preload(world, CLOCK)
     offset = os.path.join(world.base, "offset")
     with open(offset, "w", encoding="utf-8") as f:
@@ -378,7 +379,7 @@ time_t time(time_t *t)
 
 
 def preload(world, source):
-    """A library to load before all others: what the kernel would do to all of the host, done to one."""
+    """Builds a library for LD_PRELOAD: makes one process see what a test cannot do to the whole host."""
     path = os.path.join(world.base, "preload.c")
     with open(path, "w", encoding="utf-8") as f:
         f.write(source)

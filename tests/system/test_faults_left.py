@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What a daemon finds when it begins: after a power loss, a downgrade, another's record, an end in the midst
-of work. Guests that live are taken back, and nothing is to be done by hand."""
+"""What a daemon finds when it starts: after a power failure, a downgrade, with a foreign record, or after an
+interruption. Running guests are adopted, and nothing has to be done by hand."""
 import json
 import os
 import shutil
@@ -13,8 +13,8 @@ LIFECYCLE = "[Lifecycle]\n%s\n"
 
 
 def test_f15_power_loss(world):
-    """F15: RUN is empty as after a boot, no process is left, the state is what reached the disk: all are
-    stopped, those with Enable=yes start, images are free, nothing is to be done by hand."""
+    """F15: RUN is empty as after a boot, there are no processes, and the state is what reached the disk: all VMs are
+    stopped, those with Enable=yes start, images are free, and nothing has to be done by hand."""
     world.micro("auto", "deaf", vm="Enable=yes\n", disk="qcow2")
     world.micro("manual", "deaf", disk="qcow2")
     world.start()
@@ -44,8 +44,8 @@ def test_f15_power_loss(world):
 
 
 def test_f16_downgrade(daemon):
-    """F16: a record of a newer vmkeep: its guest keeps running, nothing is started beside it and nothing of it
-    taken away; the newer one takes it back."""
+    """F16: with the record of a newer vmkeep, its guest keeps running, no second one is started, and nothing of it is
+    removed; the newer vmkeep adopts it again."""
     daemon.micro("a", "deaf", extra="[Lifecycle]\nRestart=no\n")
     daemon.micro("b", "deaf")
     daemon.up("a")
@@ -86,7 +86,7 @@ def test_f16_downgrade(daemon):
 
 
 def test_a_newer_record_of_a_process_that_is_not_its_own(daemon):
-    """Its pid and start time are right, and it is no guest: nothing is done to it."""
+    """The record has the pid and start time of a process that is not a guest: nothing is done to it."""
     daemon.micro("a", "deaf", extra="[Lifecycle]\nRestart=no\n")
     daemon.up("a")
     path = record_of(daemon, "a")
@@ -111,7 +111,7 @@ def test_a_newer_record_of_a_process_that_is_not_its_own(daemon):
 
 
 def test_record_that_was_forged(daemon):
-    """The pid of the record is somebody else's by now: another start time, so it is not touched."""
+    """The recorded pid now belongs to another process, with a different start time, which is not touched."""
     daemon.micro("a", "deaf", extra="[Lifecycle]\nRestart=no\n")
     daemon.up("a")
     pid = daemon.info("a")["pid"]
@@ -136,7 +136,7 @@ def test_record_that_was_forged(daemon):
 
 
 def test_ended_in_one_instant_with_the_daemon(daemon):
-    """Two guests and their daemon die together: the next one knows of both, and starts each once."""
+    """Two guests and their daemon die at the same time: the next daemon detects both, and starts each once."""
     for name in "ab":
         daemon.micro(name, "deaf", extra=LIFECYCLE % "RestartSec=0")
     daemon.ok("start", "a", "b")
@@ -150,11 +150,12 @@ def test_ended_in_one_instant_with_the_daemon(daemon):
 
 
 def test_sigterm_during_a_start(daemon):
-    """An orderly end of the daemon while guests start: each is up then, or was not begun; none twice."""
+    """The daemon is stopped while guests start: afterwards each is running or was not started, and none is started
+    twice."""
     names = ["a", "b", "c"]
     for name in names:
         daemon.micro(name, "deaf")
-    daemon.ok("start", "a")  # what QEMU can do is known now
+    daemon.ok("start", "a")  # QEMU has been probed now
     daemon.ok("kill", "a")
     for _ in range(4):
         daemon.ok("start", "--no-wait", *names)
@@ -167,7 +168,7 @@ def test_sigterm_during_a_start(daemon):
 
 
 def test_history_of_100_megabytes(daemon):
-    """Somebody else's or a fault's: it is neither read whole nor in the way."""
+    """Another program or a bug wrote it: it is not read in full, and does no harm."""
     daemon.micro("a", "deaf")
     daemon.ok("start", "a")
     path = os.path.join(daemon.state, "vms", "a", "history")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""QEMU and the jail at their worst: silent, gone early, killed in the same breath, asked twice.
+"""Faults of QEMU and the jail: silent, gone early, killed at the same moment, asked twice.
 
-A jail that waits (a script in its place that opens a FIFO first) holds a start wherever a test wants it.
+A jail that waits (replaced by a script that opens a FIFO first) holds a start at the point that a test needs.
 """
 import contextlib
 import json
@@ -16,7 +16,7 @@ LIFECYCLE = "[Lifecycle]\n%s\n"
 
 
 class Gate:
-    """Programs of the world's own, whose jail waits until it is let through; a QEMU is asked what it can do at once."""
+    """Copies of the programs for this world, whose jail waits until it is released; probes of QEMU do not wait."""
 
     def __init__(self, world):
         for name in ("vmkeepd", "vmkeep-jail"):
@@ -32,7 +32,7 @@ class Gate:
         world.daemon_argv = lambda: [os.path.join(world.base, "vmkeepd")] + vmk.World.daemon_argv(world)[1:]
 
     def reached(self):
-        """A jail has come to the gate and waits there."""
+        """Waits until a jail has reached the gate."""
         def look():
             with contextlib.suppress(OSError):  # nobody reads yet
                 self.fd = os.open(self.path, os.O_WRONLY | os.O_NONBLOCK)
@@ -42,13 +42,13 @@ class Gate:
         self.world.eventually(look, lambda fd: fd >= 0)
 
     def shut(self):
-        """For the next one, before it may come: with us at the gate it would not be stopped there."""
+        """Closes the gate before the next jail comes: while we have it open, that jail would not stop."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
 
     def open(self):
-        """Lets it through."""
+        """Releases the jail."""
         os.write(self.fd, b"go\n")
         os.close(self.fd)
         self.fd = -1
@@ -63,7 +63,7 @@ def gate(world):
 
 @pytest.mark.parametrize("found", ["by a look", "by itself"])
 def test_stopped_qemu_is_found(daemon, found):
-    """Nobody asks it for anything, and still it is known that it hangs, and that it responds again."""
+    """A hang is detected although nobody asks for anything, and so is the recovery."""
     daemon.micro("a", "deaf")
     daemon.micro("b", "deaf")
     daemon.ok("start", "a", "b")
@@ -82,8 +82,8 @@ def test_stopped_qemu_is_found(daemon, found):
 
 
 def test_silent_monitor(daemon):
-    """F45: A QEMU that hangs: the request ends, the VM is shown as it is, nobody else is held up, and
-    when it goes on, so does all that was asked."""
+    """F45: QEMU hangs: the request ends, the VM is shown as unresponsive, nothing else is delayed, and when QEMU
+    continues, the request still takes effect."""
     daemon.micro("a", "echo")
     daemon.micro("b", "deaf")
     console = daemon.up("a")
@@ -106,7 +106,7 @@ def test_silent_monitor(daemon):
 
 
 def test_kill_again_and_again(daemon):
-    """Only one that outlives its SIGKILL by far is unkillable, not one that is asked for three times."""
+    """Only a process that long survives SIGKILL is reported as unkillable, not one that is killed several times."""
     daemon.micro("a", "deaf")
     daemon.up("a")
     client = daemon.client()
@@ -121,7 +121,7 @@ def test_kill_again_and_again(daemon):
 
 
 def test_start_while_it_quits(daemon):
-    """The wish of the last who spoke counts, and who waits is told the truth."""
+    """The last request counts, and its client gets the true result."""
     daemon.micro("a", "deaf")
     daemon.up("a")
     pid = daemon.info("a")["pid"]
@@ -138,7 +138,7 @@ def test_start_while_it_quits(daemon):
 
 @pytest.mark.parametrize("verb", ["stop", "kill"])
 def test_start_that_is_overtaken(gate, world, verb):
-    """Down wins over a start under way; the one who waits for it hears of it."""
+    """A stop or kill cancels a start in progress, whose client is told."""
     world.micro("a", "deaf")
     start = world.stream("start", "a")
     gate.reached()
@@ -161,7 +161,7 @@ def test_start_that_takes_too_long(gate, world):
 
 
 def test_jail_that_refuses_and_hangs(gate, world):
-    """Its own words are the reason, not that time ran out."""
+    """The error is the jail's own, not a timeout."""
     said = {"error": {"class": "Conflict", "desc": "disk 'root': is taken", "hint": "look", "step": "locks"}}
     jail = os.path.join(world.base, "vmkeep-jail")
     with open(jail, "w", encoding="utf-8") as f:
@@ -174,8 +174,8 @@ def test_jail_that_refuses_and_hangs(gate, world):
 
 
 def test_stop_while_it_is_prepared(world):
-    """No process yet: a binary that takes its time to say what it can."""
-    where = "/usr/local/sbin"  # below /usr: else its jail would not see it
+    """There is no process yet, because the binary takes long to report its capabilities."""
+    where = "/usr/local/sbin"  # below /usr, which its jail sees
     world.exec("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", where)
     slow = os.path.join(where, "slow")
     with open(world.inner(slow), "w", encoding="utf-8") as f:
@@ -214,7 +214,7 @@ def test_jail_that_cannot_be_run(gate, world):
 
 
 def test_guest_that_is_off_at_once(daemon):
-    """F24: it started, and it ended: neither is a failure."""
+    """F24: it started, and it ended; neither is a failure."""
     daemon.micro("a", "off", banner="")
     daemon.ok("start", "a")
     assert daemon.wait_state("a", "stopped")["reason"] == "guest-shutdown"
@@ -222,7 +222,7 @@ def test_guest_that_is_off_at_once(daemon):
 
 @pytest.mark.parametrize("how, reason", [("TERM", "host-signal"), ("KILL", "crashed: signal 9")])
 def test_end_and_reason_in_one_turn(daemon, how, reason):
-    """The daemon looks up late: what QEMU said on its monitor counts before that it is gone."""
+    """The daemon gets both late: what QEMU sent on its monitor is processed before its exit."""
     daemon.micro("a", "deaf", extra=LIFECYCLE % "Restart=no")
     daemon.up("a")
     pid = daemon.info("a")["pid"]
@@ -237,7 +237,7 @@ def test_end_and_reason_in_one_turn(daemon, how, reason):
 
 
 def test_quit_that_was_not_ours(daemon):
-    """On the debug monitor: somebody wanted it gone, so it is no crash and not restarted."""
+    """quit on the debug monitor: the guest was ended on purpose, so it is not a crash, and not restarted."""
     daemon.micro("a", "deaf")
     daemon.up("a")
     daemon.vmkeep("qmp", "a", "quit")
@@ -245,7 +245,7 @@ def test_quit_that_was_not_ours(daemon):
 
 
 def test_crash_with_a_network(daemon):
-    """Tap and host line go with the process, and come back with it."""
+    """The tap is removed with the process, and created again for the next one."""
     daemon.image("a.raw", "deaf", "up\r\n")
     daemon.write("a.vm", "[VM]\nMemory=16M\n[Disk root]\nPath=a.raw\n" + LIFECYCLE % "RestartSec=1")
     daemon.ok("start", "a")
@@ -262,7 +262,7 @@ def test_crash_with_a_network(daemon):
 
 
 def test_tombstone_is_stopped_at_once(daemon):
-    """A guest that ended and was kept cannot press its own button."""
+    """A guest that has powered off and was kept cannot react to its button."""
     daemon.micro("a", "leave", extra=LIFECYCLE % "OnPowerOff=pause")
     daemon.up("a").type("x")
     daemon.wait_state("a", "paused")
@@ -284,7 +284,7 @@ def test_reset_by_hand_is_no_reboot_of_the_guest(daemon):
 
 
 def test_paused_guest_that_was_reset(daemon):
-    """It stays paused, also for the next daemon."""
+    """It stays paused, and remains so for the next daemon."""
     daemon.micro("a", "echo")
     console = daemon.up("a")
     daemon.ok("pause", "a")
@@ -307,11 +307,11 @@ def test_paused_start_counts_once(daemon):
 
 
 def test_stop_that_is_left_tells_what_is(daemon):
-    """A guest that stood still while it was asked to power off is paused, not running."""
+    """A guest that was paused when it was asked to power off is reported as paused, not as running."""
     daemon.micro("a", "deaf")
     daemon.up("a")
     client = daemon.client()
-    # in one write, so that the pause is overtaken: it hangs while it is asked to power off
+    # in one write, so that the stop overtakes the pause
     client.socket.sendall(b'{"execute": "vm-pause", "arguments": {"name": "a"}}\n'
                           b'{"execute": "vm-stop", "arguments": {"name": "a", "timeout": 1}}\n')
     while "error" not in (message := client.receive()):
@@ -321,7 +321,7 @@ def test_stop_that_is_left_tells_what_is(daemon):
 
 
 def test_client_dies_during_a_stop(daemon):
-    """F55: SIGKILL; the stop goes on."""
+    """F55: after SIGKILL of the client the stop continues."""
     daemon.micro("a", "deaf", extra=LIFECYCLE % "TimeoutStopSec=1\nOnStopTimeout=kill")
     daemon.up("a")
     stop = daemon.stream("stop", "a")
@@ -331,9 +331,9 @@ def test_client_dies_during_a_stop(daemon):
 
 
 def test_too_few_descriptors_for_a_start(daemon):
-    """Whichever step of a start finds none left: it says so, and gives back those it had."""
+    """Whichever step of a start runs out of descriptors, it reports that, and closes those that it has opened."""
     daemon.micro("a", "deaf", extra="[NIC lan]\nNetwork=default\n")
-    daemon.ok("start", "a")  # what is opened once is open now: the probe's file, the network's sockets
+    daemon.ok("start", "a")  # what is opened only once is open now: the probe's file, the network's sockets
     daemon.ok("kill", "a")
     ours = daemon.daemon_pid()
     folder = "/proc/%d/fd" % ours
@@ -359,12 +359,12 @@ def test_too_few_descriptors_for_a_start(daemon):
 
 
 def inner_pid(world):
-    """The daemon as the world sees it."""
+    """The daemon's pid inside the world."""
     return next(pid for pid, line in world.processes().items() if "vmkeepd" in line.split()[0])
 
 
 def test_reason_that_is_cut_within_a_character(daemon):
-    """A long error in another alphabet: the VM stays in the list."""
+    """A long error with multibyte characters does not remove the VM from the list."""
     for i in range(2):
         daemon.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=%s%s.raw\n" % (
             "x" * i, "é" * 100))

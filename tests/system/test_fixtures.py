@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What each released daemon left behind is taken over by this one: nothing is lost, changed or ended."""
+"""This daemon takes over what each released daemon left behind: nothing is lost, changed or ended."""
 import os
 
 import pytest
@@ -8,7 +8,7 @@ import fixture
 
 RELEASES = sorted(name for name in os.listdir(fixture.FOLDER)
                   if os.path.exists(os.path.join(fixture.FOLDER, name, "world.json")))
-# What may differ: what time changes, and what depends on the QEMU that is installed by now.
+# What may differ: what changes with time, and what depends on the installed QEMU.
 PASSING = {"uptime", "outdated", "seen"}
 TIMES = {"since", "started", "expires"}
 
@@ -21,18 +21,18 @@ def former(world, request):
     for name, doc in laid.of("info"):
         if doc["pid"]:
             world.wait_state(name, doc["state"])
-    # dnsmasq is started again where this daemon's configuration of it differs
+    # dnsmasq is restarted if this daemon configures it differently
     world.eventually(lambda: world.rows("net", "list"), lambda nets: all(net["health"] == "ok" for net in nets))
     return laid
 
 
 def by_nic(row):
-    """NICs come in the order in which they were taken up; all else stays in its order."""
+    """NICs are listed in the order in which they were adopted; everything else keeps its order."""
     return (row["vm"], row["nic"]) if isinstance(row, dict) and {"vm", "nic"} <= set(row) else ()
 
 
 def same(laid, then, now, where):
-    """All that the old daemon showed, as it showed it; there may be more by now."""
+    """Everything that the old daemon showed is shown unchanged; there may be more."""
     if isinstance(then, dict):
         if "columns" in then:
             then, now = ([dict(zip(t["columns"], row)) for row in t["rows"]] for t in (then, now))
@@ -45,7 +45,7 @@ def same(laid, then, now, where):
                 assert now[key] and value, where
                 continue
             if key in ("reason", "since") and then.get("state") == "stopped":
-                continue  # of the daemon that saw it; what stays is the history
+                continue  # known only to the old daemon; the history remains
             if key in TIMES and value is not None:
                 assert abs(now[key] - laid.moved(value)) < 2, "%s, %s" % (where, key)
             elif key not in PASSING:
@@ -60,7 +60,7 @@ def same(laid, then, now, where):
 
 
 def test_all_is_as_it_was(former):
-    """Lists, identities, reasons, histories, snapshots, networks and leases; the same guests."""
+    """Lists, identities, reasons, histories, snapshots, networks and leases are the same, and so are the guests."""
     world = former.world
     for command, then in former.saved["shown"].items():
         same(former, then, fixture.shown(world, command), command)
@@ -72,7 +72,7 @@ def test_all_is_as_it_was(former):
 
 
 def test_running_guests_are_in_hand(former):
-    """They speak, stop, and are switched off; a paused one goes on."""
+    """Their consoles work, and they can be resumed, stopped and killed."""
     world = former.world
     console = world.console("wired")
     console.type("x")
@@ -86,8 +86,8 @@ def test_running_guests_are_in_hand(former):
 
 
 def test_resting_guests_can_be_helped(former):
-    """The wait for the next start goes on and is ended by stop, a failed one is forgiven; both keep
-    their identity, and a snapshot of then is there to go back to."""
+    """A pending restart is cancelled by stop, and a failure by reset-failed; both VMs keep their identity, and an old
+    snapshot can be reverted to."""
     world = former.world
     uuids = {name: world.info(name)["uuid"] for name in ("lost", "back", "kept")}
     world.ok("stop", "back")

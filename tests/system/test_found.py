@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A lost record never costs or doubles a guest: whatever is missing or damaged of what the daemon keeps of it, it is
-found among the host's processes, listed as what it is, and ended by the verbs. Its disk is read-only, so that no
-lock of QEMU's would keep a second one from running."""
+"""A lost record neither loses nor duplicates a guest: whatever is missing or damaged of its files, the daemon finds
+it among the host's processes, lists it correctly, and can end it. Its disk is read-only, so that no lock of QEMU's
+prevents a second guest."""
 import os
 import shutil
 import signal
@@ -32,7 +32,7 @@ def run_of(world, name="a", file=""):
 
 
 def remove(world, path):
-    """Even where something is mounted."""
+    """Removes a directory even if something is mounted below it."""
     world.exec("sh", "-c", 'umount -l "$1"/out "$1"/*/out "$1"/vms/*/out 2>/dev/null; rm -rf "$1"', "sh", path)
 
 
@@ -44,7 +44,7 @@ def same(before, after):
 
 
 def is_found(world, before, name="a"):
-    """Running, once, as what it was; and it hears."""
+    """The guest is listed as running, with its old identity, there is only one, and its monitor answers."""
     assert world.states()[name] == "running"
     after = world.eventually(lambda: world.info(name), lambda info: info["health"] == "ok", timeout=20)
     assert same(before, after), (before, after)
@@ -61,7 +61,7 @@ def restarted(world, damage):
 
 
 def hide(world, pid, files):
-    """From its private root; umount(8) wants a /proc."""
+    """Unmounts files in the guest's private root; umount(8) needs /proc, which is missing there."""
     for file in files:
         world.exec("nsenter", "--target", str(pid), "--mount", "--root", "/usr/bin/python3", "-c",
                    "import ctypes, sys; sys.exit(ctypes.CDLL(None).umount2(sys.argv[1].encode(), 2))",
@@ -69,7 +69,7 @@ def hide(world, pid, files):
 
 
 def gone(world):
-    """Process and tap, but the network stays."""
+    """The process and its tap are gone; the network stays up."""
     world.eventually(lambda: qemus(world), lambda found: not found)
     world.eventually(world.links, lambda links: not any(link.startswith("vk") for link in links))
 
@@ -128,7 +128,8 @@ def test_not_a_file(daemon, file, kind):
 
 
 def test_identity_is_put_back(daemon):
-    """A guest that runs lends its identity meanwhile; once it has ended, the file counts as soon as it is right again."""
+    """While the guest runs, its own copy of the identity is used; after it has ended, the file counts again as soon
+    as it is repaired."""
     before = up(daemon)
     path = daemon.inner(os.path.join(daemon.state, "vms", "a", "identity.json"))
 
@@ -147,7 +148,7 @@ def test_identity_is_put_back(daemon):
 
 @pytest.mark.parametrize("what", ("vms/a", "vms", ""))
 def test_run_directory_is_gone(daemon, what):
-    """Its sockets, configuration and NICs come from its private root."""
+    """Its sockets, configuration and NICs are recovered from its private root."""
     before = up(daemon)
     resolvers = [pid for pid, line in daemon.processes().items() if "dnsmasq" in line]
 
@@ -165,12 +166,12 @@ def test_run_directory_is_gone(daemon, what):
     assert len(qemus(daemon)) == 1
     daemon.ok("kill", "a")
     gone(daemon)
-    if not what:  # the network's own files are not what this is about
+    if not what:  # the network's own files are not tested here
         daemon.exec("sh", "-c", 'kill -9 "$@" || :', "sh", *resolvers)
 
 
 def test_while_the_daemon_is_up(daemon):
-    """It rewrites all of it with the next change."""
+    """All of its files are written again at the next change."""
     before = up(daemon)
     remove(daemon, os.path.join(daemon.run, "vms", "a"))
     daemon.ok("pause", "a")
@@ -183,7 +184,7 @@ def test_while_the_daemon_is_up(daemon):
 
 
 def test_nothing_but_the_process(daemon):
-    """Its run directory is gone, and its root shows none of it: nothing is told that is not known."""
+    """Its run directory is gone, and its root does not contain it either: values that are unknown are not made up."""
     before = up(daemon)
     daemon.kill_daemon()
     hide(daemon, before["pid"], ("kept.json", "qmp.sock"))
@@ -233,7 +234,7 @@ def test_damaged_identity_of_a_running_guest(daemon, kind):
 
 
 def test_record_and_identity_and_file_are_lost(daemon):
-    """An orphan under its own name."""
+    """It is listed as an orphan under its own name."""
     before = up(daemon)
     daemon.kill_daemon()
     remove(daemon, os.path.join(daemon.run, "vms"))
@@ -253,7 +254,7 @@ def test_record_and_identity_and_file_are_lost(daemon):
 
 
 def test_several_at_once(daemon):
-    """Each is itself again."""
+    """Each guest is assigned to its VM."""
     before = {name: up(daemon, name) for name in ("a", "b", "c")}
     restarted(daemon, lambda: remove(daemon, os.path.join(daemon.run, "vms")))
     for name, info in before.items():
@@ -266,7 +267,7 @@ def test_several_at_once(daemon):
 
 
 def test_record_of_another(daemon):
-    """As after a copy that went wrong: each VM has its own process."""
+    """As after a wrong copy: each VM still has its own process."""
     before = {name: up(daemon, name) for name in ("a", "b")}
     restarted(daemon, lambda: shutil.copy(run_of(daemon, "b", "record.json"), run_of(daemon, "a", "record.json")))
     for name, info in before.items():
@@ -276,7 +277,8 @@ def test_record_of_another(daemon):
 
 
 def test_by_its_control_group(world):
-    """As one that an older daemon started, whose root shows nothing, and whose identity is lost as well."""
+    """A guest started by an older daemon, whose root shows nothing and whose identity is lost too, is found by its
+    cgroup."""
     place = "/sys/fs/cgroup/one"
     world.exec("mount", "-t", "tmpfs", "tmpfs", "/sys/fs/cgroup")
     world.exec("mkdir", place)
@@ -303,7 +305,7 @@ def test_by_its_control_group(world):
 
 
 def test_renamed_while_it_ran(daemon):
-    """Its file has another name and its record is lost: its state does not move until its guest has ended."""
+    """The VM's file was renamed and its record lost: its state is not moved until its guest has ended."""
     before = up(daemon)
     daemon.kill_daemon()
     remove(daemon, os.path.join(daemon.run, "vms"))
@@ -323,7 +325,7 @@ def test_renamed_while_it_ran(daemon):
 
 
 def stand_in(world, uid, name, uuid):
-    """As a QEMU that a jail left behind, of which nobody told the daemon; its pid."""
+    """A process like a QEMU that a jail left behind and that the daemon does not know; returns its pid."""
     before = set(world.processes())
     world.exec("sh", "-c", 'exec setpriv --reuid="$1" --regid="$1" --clear-groups /usr/bin/python3 -c '
                '"import signal; signal.pause()" -name "guest=$2,process=x" -uuid "$3" >/dev/null 2>&1 </dev/null &',
@@ -336,7 +338,7 @@ def stand_in(world, uid, name, uuid):
 
 @pytest.mark.parametrize("verb", ("start", "kill", "stop"))
 def test_a_process_that_nobody_told_of(daemon, verb):
-    """A verb that would be wrong about it looks first."""
+    """A verb that depends on it searches the processes first."""
     before = up(daemon)
     daemon.ok("kill", "a")
     pid = stand_in(daemon, before["uid"], "a", before["uuid"])
@@ -354,7 +356,7 @@ def test_a_process_that_nobody_told_of(daemon, verb):
 
 
 def test_process_of_another_daemon(daemon):
-    """The same uid, the same name, but another UUID: left alone, also by kill."""
+    """A process with the same uid and name but another UUID is left alone, also by kill."""
     before = up(daemon)
     daemon.ok("kill", "a")
     pid = stand_in(daemon, before["uid"], "a", before["uuid"][::-1])
@@ -367,7 +369,7 @@ def test_process_of_another_daemon(daemon):
 
 
 def test_claims_to_be_another(hostile):
-    """What it writes into its command line makes it hostile, and nobody else's."""
+    """A false command line makes a guest hostile, and does not affect the VM whose name it claims."""
     make(hostile, "pretends")
     lockless(hostile, "b")
     hostile.ok("start", "pretends")
@@ -387,7 +389,7 @@ def test_claims_to_be_another(hostile):
 
 
 def test_without_its_first_thread(hostile):
-    """A zombie to look at, but what it has open is in use."""
+    """It looks like a zombie, but its files and sockets are in use."""
     make(hostile, "headless")
     hostile.ok("start", "headless")
     pid = hostile.info("headless")["pid"]
@@ -396,7 +398,7 @@ def test_without_its_first_thread(hostile):
     restarted(hostile, lambda: remove(hostile, os.path.join(hostile.run, "vms")))
     assert hostile.info("headless")["pid"] == pid and hostile.info("headless")["state"] == "running"
     hostile.eventually(lambda: hostile.info("headless").get("unresponsive_reason") or "",
-                       lambda why: "belongs to another" in why)  # so it was reached: it tells no UUID
+                       lambda why: "belongs to another" in why)  # it did answer, without a UUID
     hostile.ok("kill", "headless")
     hostile.eventually(hostile.processes, lambda found: pid not in found)
 
@@ -407,7 +409,7 @@ def test_jail_under_way(world, step):
     steps = Steps(world, "vmkeep-jail", signal.SIGSTOP)
     world.start(env=steps.env)
     lockless(world, "a")
-    world.ok("start", "a")  # what is asked of QEMU before is known from now on
+    world.ok("start", "a")  # QEMU is probed from now on
     world.ok("kill", "a")
     steps.arm(step)
     world.ok("start", "--no-wait", "a")

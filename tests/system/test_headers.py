@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Images as qemu-img, a download that broke off, or a slip of the hand leaves them: check and start say the same."""
+"""Images as left by qemu-img, an interrupted download, or a mistake: check and start agree."""
 import json
 import os
 import shlex
@@ -11,7 +11,7 @@ DISK = "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=%s\n"
 
 
 def make(world, *argv):
-    """A program in the image directory."""
+    """Runs a program in the image directory."""
     world.exec("sh", "-c", 'cd "$1" && shift && exec "$@"', "-", world.images, *argv)
 
 
@@ -28,7 +28,7 @@ def checked(world, name):
 
 
 def refused(world, name, says, hint, code=2):
-    """By both, in the same words; the hint."""
+    """Refused by both, with the same text; returns the hint."""
     row, = checked(world, name)
     assert says in row["reason"] and hint in row["hint"], row
     said = world.fails(code, "start", name)
@@ -37,7 +37,7 @@ def refused(world, name, says, hint, code=2):
 
 
 def starts(world, name, doubts=None):
-    """No problem, but for one warning; what is said of it is told by check alone."""
+    """No error, and at most the given warning, which only check reports; the VM starts."""
     rows = checked(world, name)
     assert [row["severity"] for row in rows] == ["warning"] * (doubts is not None), rows
     assert doubts is None or doubts in rows[0]["reason"], rows
@@ -53,7 +53,7 @@ def poke(path, at, data):
 
 BIG = "qemu-img create -qf qcow2 %s a.qcow2 64M; qemu-io -f qcow2 -c 'write 0 48M' a.qcow2 >&2; "
 
-CUT = {  # how the image is made, and what is left of it
+CUT = {  # how the image is made, and the error
     "half": (BIG % "" + "truncate -s 24M a.qcow2", "truncated"),
     "the last cluster": (BIG % "" + "truncate -s -64K a.qcow2", "truncated"),
     "small clusters": (BIG % "-o cluster_size=512" + "truncate -s 40M a.qcow2", "truncated"),
@@ -79,7 +79,7 @@ def test_cut_short(daemon, case):
 
 
 def test_uefi_variables_cut_short(daemon):
-    """Made again when they are removed, as the hint says."""
+    """Created again after their file has been removed, as the hint says."""
     daemon.micro("a", "deaf", banner="", extra="[Boot]\nFirmware=uefi\n")
     daemon.ok("start", "a")
     daemon.ok("kill", "a")
@@ -97,7 +97,7 @@ def test_a_base_cut_short(daemon):
 
 
 def test_cut_after_it_ran(daemon):
-    """Its only copy may matter: the cure that goes on with what is left works."""
+    """The image may be the only copy: the hint's way to continue with the remaining data works."""
     shell(daemon, BIG % "")
     disk(daemon, "a", "a.qcow2")
     daemon.ok("start", "a")
@@ -109,7 +109,7 @@ def test_cut_after_it_ran(daemon):
 
 
 def test_lost_clusters_are_no_loss(daemon):
-    """Counted, but not referred to: as a QEMU leaves them that is killed."""
+    """Clusters that are counted but not referenced, as after a kill of QEMU, are no loss of data."""
     shell(daemon, BIG % "" + "qemu-io -f qcow2 -c 'write 48M 1M' a.qcow2 >&2; "
           "qemu-img check a.qcow2 >&2")
     path = daemon.images + "/a.qcow2"
@@ -123,7 +123,7 @@ def test_lost_clusters_are_no_loss(daemon):
     starts(daemon, "a")
 
 
-WHOLE = {  # variants of qcow2, and what check says of them
+WHOLE = {  # variants of qcow2, and what check reports
     "version 2": ("qemu-img create -qf qcow2 -o compat=0.10 a.qcow2 64M", None),
     "subclusters": ("qemu-img create -qf qcow2 -o extended_l2=on,cluster_size=128k a.qcow2 64M", None),
     "zstd": ("truncate -s 8M r; qemu-img convert -cf raw -O qcow2 -o compression_type=zstd r a.qcow2; rm r", None),
@@ -149,13 +149,13 @@ def test_what_is_whole_starts(daemon, case):
     starts(daemon, "a", doubts)
 
 
-CANNOT = {  # what is done to an image, what is said and the cure, with what makes it start
+CANNOT = {  # what is done to an image, the error and the hint, and what makes the VM start
     "corrupt": ("printf '\\2' | dd of=a.qcow2 bs=1 seek=79 conv=notrunc 2>&1", "marked as corrupt",
                 "qemu-img check -r all "),
     "unknown": ("printf '\\20' | dd of=a.qcow2 bs=1 seek=77 conv=notrunc 2>&1", "(bit 20)", None),
     "data file": ("qemu-img create -qf qcow2 -o data_file=ext.raw,data_file_raw=on a.qcow2 4M",
                   "data in another file", "qemu-img convert "),
-    # on a busy host it finds no time to measure how fast the processor is
+    # on a busy host QEMU cannot measure the CPU's speed in time
     "encrypted": ("printf abc >key; for i in $(seq 50); do qemu-img create -q --object secret,id=s,file=key -f qcow2 -o "
                   "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10 a.qcow2 1M && exit; done; false",
                   "is encrypted (LUKS)", "qemu-img convert "),
@@ -177,7 +177,7 @@ def test_what_qemu_would_refuse(daemon, case):
     starts(daemon, "a")
 
 
-ALIEN = {  # what stands in the file, and what it is called
+ALIEN = {  # the file's content, and the name of its format
     "vmdk": ("qemu-img convert -f raw -O vmdk r FILE", "a VMDK image"),
     "split vmdk": ("qemu-img convert -f raw -O vmdk -o subformat=monolithicFlat r FILE", "a VMDK description"),
     "vdi": ("qemu-img convert -f raw -O vdi r FILE", "a VDI image"),
@@ -196,7 +196,7 @@ ALIEN = {  # what stands in the file, and what it is called
 @pytest.mark.parametrize("file", ["a.qcow2", "a.img"])
 @pytest.mark.parametrize("case", ALIEN)
 def test_another_format(daemon, case, file):
-    """Named, with the command that makes an image of it, which works; raw is never proposed."""
+    """The error names the format and the command that converts it, which works; raw is never suggested."""
     line, says = ALIEN[case]
     os.rename(daemon.image("r.raw"), daemon.images + "/r")
     shell(daemon, line.replace("FILE", file))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Every key, command, path and program that our texts name exists: in the sources, the manual pages and the README.
-The real parsers judge: vmkeep's for commands, `vmkeep check FILE` for keys and their values."""
+"""Every key, command, path and program named in our texts exists: in the sources, the manual pages and the README.
+The real parsers decide: vmkeep's for commands, `vmkeep check FILE` for keys and their values."""
 import glob
 import os
 import re
@@ -22,7 +22,7 @@ KEY = r"(?<![\w$./-])([A-Z][A-Za-z]*[a-z][A-Za-z]*|AIO|CID|CPUs|UUID|DNS)=([\w.%
 KEYS = r"((?:%s(?:, | and | or )?)+)" % KEY.replace("(", "(?:").replace("(?:?", "(?")
 FILES = {"x.vm": "[VM]\nMemory=64M\n", "x.network": "", "vmkeep.conf": ""}
 
-# Keys of others: systemd's units, and the example in the text about keys.
+# Foreign keys: systemd's, and the example in the text about keys.
 OTHERS_KEYS = {"DeviceAllow", "LimitNOFILE", "Key", "RuntimeWatchdogSec", "WatchdogSec", "ExecStartPost", "SystemCallFilter",
                "ProtectSystem", "PrivateTmp", "DevicePolicy"}
 
@@ -30,7 +30,7 @@ OTHERS_KEYS = {"DeviceAllow", "LimitNOFILE", "Key", "RuntimeWatchdogSec", "Watch
 PROSE = {"needs", "runs", "brings", "speaks", "knows", "did", "may", "talks", "that", "and", "which", "or", "is", "has", "for", "does",
          "makes", "never", "then", "as", "a", "from", "to", "sets", "can", "made", "itself", "in", "on", "of", "package"}
 
-# Programs that a hint may name, by the package that a Debian host has or our package asks for.
+# Programs that a hint may name: on every Debian host, or from packages that ours depends on.
 PROGRAMS = {
     "apt", "systemctl", "dmesg", "mount", "chmod", "chown", "rm", "df", "free", "top", "taskset", "lscpu", "man", "mknod",
     "modprobe", "ip", "ss", "pgrep", "nft", "qemu-img", "findmnt", "mkdir", "setcap", "getfacl", "setfacl", "getfattr", "setfattr", "chattr",
@@ -50,7 +50,8 @@ def accepted(*words):
 
 
 def commands(text):
-    """What may follow "vmkeep" here: words as far as they look like a command line, formats filled in."""
+    """Possible commands after "vmkeep", as lists of words: as far as they look like a command line, with formats
+    filled in."""
     for match in re.finditer(r"\bvmkeep ((?:--\w+ )*[a-z][^\n]*)", text):
         words = []
         for word in re.split(r"\s+", re.sub(r"%[a-z]", "x", re.sub(r"%l*[udz]+\b", "7", match.group(1)))):
@@ -68,7 +69,7 @@ def commands(text):
 
 
 def wrong_commands(text, whole=False):
-    """Commands that the real parser refuses. Text may name a command, a hint must write it down whole."""
+    """Commands that the real parser refuses. Text may name just the command; a hint must give it in full."""
     for found, words in commands(text):
         if words[0] in PROSE or words[0] == "help" or re.fullmatch("[a-z]+ed", words[0]):
             continue
@@ -88,7 +89,7 @@ def known_keys():
 
 
 def allowed(tmp_path, section, key, value):
-    """Does a file of some kind take this line? Only complaints about the key itself count."""
+    """Whether a file of some kind accepts this line. Only errors about the key itself count."""
     for name, before in FILES.items():
         path = tmp_path / name
         path.write_text("%s[%s%s]\n%s=%s\n" % (
@@ -169,7 +170,7 @@ def test_what_does_not_exist_is_found(tmp_path, text):
 
 
 def test_each_hint_has_a_row():
-    """In the tests that follow hints, or a reason why not."""
+    """In the tests that follow hints, or in the table of exceptions with a reason."""
     there = {text for _, text in hints.all_hints()}
     known = {text for _, texts in cures.ROWS.values() for text in texts} | {text for texts in SKIPPED.values() for text in texts}
     assert not there - known, "no row follows these hints, and no reason says why:\n" + "\n".join(sorted(there - known))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`host check`: what is wrong with a host is found where it was put, and the cure that it prints fixes it."""
+"""`host check` finds the problems that a test creates, and the printed fix solves them."""
 import json
 import os
 import re
@@ -51,7 +51,8 @@ def test_view_may_ask(daemon):
 
 
 def test_image_directory_that_others_may_enter(world):
-    """Our own is closed; one that the administrator made is left, and the line that is printed closes it."""
+    """The daemon's own directory is closed; one made by the administrator is left alone, and the printed command
+    closes it."""
     world.start()
     assert checks(world)["access to images"]["verdict"] == "PASS"
     world.stop_daemon()
@@ -68,7 +69,7 @@ def test_image_directory_that_others_may_enter(world):
 
 
 def test_foreign_firewall(daemon):
-    """net.md C4: no rule of ours helps against a foreign drop; the line that is printed does."""
+    """net.md C4: no rule of ours can override a foreign drop; the printed command can."""
     network = ["firewall, forward", "firewall, DHCP", "bridged packets"]
     assert verdicts(checks(daemon), *network) == ["PASS"] * 3
     daemon.exec("nft", "-f", "-", input=DOCKER)
@@ -83,7 +84,7 @@ def test_foreign_firewall(daemon):
 
 
 def test_bridged_packets(daemon):
-    """net.md A11: with br_netfilter on, guests of one bridge meet the forward chain."""
+    """net.md A11: with br_netfilter, traffic between guests on one bridge passes the forward chain."""
     switch = "/proc/sys/net/bridge/bridge-nf-call-iptables"
     daemon.exec("nft", "-f", "-", input=DOCKER)
     on = os.path.exists(daemon.inner(switch)) and vmk.read_text(daemon.inner(switch)).strip() == "1"
@@ -133,7 +134,7 @@ def test_libvirts_network_beside_us(daemon):
 
 
 def test_programs_that_are_missing(world):
-    """An empty directory over the administrator's programs hides nft."""
+    """An empty directory mounted over the administrator's programs hides nft."""
     empty = os.path.join(world.base, "nft")
     with open(empty, "w", encoding="utf-8"):
         pass

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A program in QEMU's place that does what a taken-over QEMU could: it is refused, it costs nobody else
-anything, and the daemon says so. (hostile_qemu.py is that program; the VM's name is what it does.)"""
+"""A program in QEMU's place does what a compromised QEMU could do: it is refused, affects nothing else, and the
+daemon reports it. (The program is hostile_qemu.py; the VM's name selects its behaviour.)"""
 import json
 import os
 import re
@@ -23,7 +23,7 @@ FLOODS = {
 
 @pytest.mark.parametrize("how", FLOODS)
 def test_a_flood_costs_its_connection(hostile, how):
-    """And neither the guest nor a neighbour; and it can be ended."""
+    """It affects neither the guest nor others; and the guest can be killed."""
     hostile.micro("good", "echo")
     console = hostile.up("good")
     make(hostile, how)
@@ -41,11 +41,11 @@ def test_a_flood_costs_its_connection(hostile, how):
     assert hostile.info(how)["state"] == "stopped"
 
 
-AGENTS = {  # exit code of `guest ping`, what it says, and what it says when it is asked again
+AGENTS = {  # exit code of `guest ping`, its message, and the message of a second one
     "agent-silent": (6, "may still complete it", "may still complete it"),
     "agent-noise": (6, "does not answer", "does not answer"),
     "agent-marks": (6, "does not answer", "does not answer"),
-    "agent-endless": (1, "answer to", "."),  # it may be drowned, or be a new connection
+    "agent-endless": (1, "answer to", "."),  # the answer may be drowned, or come on a new connection
     "agent-deep": (1, "answer to", "answer to"),
     "agent-garbage": (1, "answer to", "answer to"),
     "agent-odd": (0, "answers", "answers"),
@@ -55,7 +55,8 @@ AGENTS = {  # exit code of `guest ping`, what it says, and what it says when it 
 
 @pytest.mark.parametrize("how", AGENTS)
 def test_an_agent_costs_who_asks_it(hostile, how):
-    """A limit of its own to time, bytes and nesting; the guest counts as well, and so do its neighbour and the daemon."""
+    """Only its own client: time, bytes and nesting are limited, and nothing else is affected: the guest, its
+    neighbour and the daemon."""
     hostile.micro("good", "echo")
     console = hostile.up("good")
     make(hostile, how)
@@ -63,7 +64,7 @@ def test_an_agent_costs_who_asks_it(hostile, how):
     hostile.eventually(lambda: hostile.info(how).get("agent"), lambda agent: agent == "open")
     before = rss(hostile)
     code, *words = AGENTS[how]
-    if code == 6:  # nobody else waits for it
+    if code == 6:  # nothing else waits for it
         client = hostile.client(timeout=15)
         ping = client.send("guest-ping", {"name": how})
         client.before(ping, "vm-list")
@@ -96,11 +97,11 @@ def test_what_is_no_monitor_does_not_start(hostile):
 
 
 def test_lies_are_only_words(hostile):
-    """Odd types and bytes in every reply and event: all verbs go on, and no terminal is harmed."""
+    """Wrong types and odd bytes in every reply and event: all verbs complete, and no terminal is harmed."""
     make(hostile, "lies")
     hostile.vmkeep("start", "lies")
     hostile.eventually(lambda: hostile.info("lies"), lambda info: info["state"] in ("paused", "running"))
-    client = hostile.client(timeout=15)  # a lie about success costs the verb its 10 s
+    client = hostile.client(timeout=15)  # a false success makes the verb wait for its 10 s
     for verb, arguments in [("vm-resume", {}), ("vm-info", {}), ("vm-list", None), ("vm-reset", {}),
                             ("vm-qmp", {"command": "query-status"})]:
         try:
@@ -122,7 +123,7 @@ def test_lies_are_only_words(hostile):
 
 
 def test_connection_that_drops_mid_command(hostile):
-    """F44: a command whose answer is lost is not sent a second time: QEMU is asked how it is."""
+    """F44: a command whose reply is lost is not repeated; instead QEMU's state is queried."""
     make(hostile, "drops")
     hostile.ok("start", "drops")
     console = hostile.console("drops")
@@ -141,8 +142,8 @@ def used(world, name):
 
 @pytest.mark.parametrize("away", [False, True], ids=["daemon", "no daemon"])
 def test_output_has_a_bound(hostile, away):
-    """A flood of console and stderr: the text stops at the bound, the program goes on, the next daemon
-    drains it, and the logs stay within theirs."""
+    """A flood on console and stderr is cut off at the limit, the program keeps running, the next daemon drains it,
+    and the logs stay within their limits."""
     make(hostile, "files")
     hostile.ok("start", "files")
     if away:
@@ -164,7 +165,7 @@ def test_output_has_a_bound(hostile, away):
 
 
 def test_everything_else_is_refused(hostile):
-    """Files, processes, networks, our records and sockets, swapped paths, rights."""
+    """Files, processes, networks, the daemon's records and sockets, replaced paths, privileges."""
     hostile.micro("good", "echo")
     console = hostile.up("good")
     good = hostile.info("good")
@@ -196,10 +197,10 @@ def test_everything_else_is_refused(hostile):
         assert set(found[group].values()) <= refused, (group, found[group])
     for group in ("signal", "group", "trace", "memory", "pidfd"):
         assert set(found[group].values()) <= {"EPERM", "ESRCH"}, (group, found[group])
-    for group in ("trace", "memory", "pidfd"):  # not even asked who it is
+    for group in ("trace", "memory", "pidfd"):  # these are refused without looking at the target
         assert set(found[group].values()) == {"EPERM"}, (group, found[group])
     assert set(found["nets"].values()) == {"EAFNOSUPPORT"}
-    assert found["abstract"] == "EPERM"  # and it would be another network's name space
+    assert found["abstract"] == "EPERM"  # otherwise it would be in another network namespace
     assert set(found["become"].values()) <= {"EPERM", "EACCES"}
     # /dev/null twice, stderr, monitor, serial socket and its output, Python's own connection, the agent's
     assert {int(fd) for fd in found["descriptors"]} <= {0, 1, 2, 3, 4, 5, 6, 20}

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Locks count only from what could write: a taken-over QEMU and a local user without any role lock every byte
-of every file that they can read, and guests that read these files start, are checked and snapshotted all the
-same. Who would write such a file while a guest reads it is refused, and told who reads it."""
+"""Only locks of processes that can write count: a compromised QEMU and a local user without a role lock every byte of
+every file that they can read, and guests that read these files still start and can be checked and snapshotted.
+Writing to such a file while a guest reads it is refused, and the error names the reader."""
 import json
 import os
 import shutil
@@ -17,7 +17,7 @@ UEFI = "[Boot]\nFirmware=uefi\n"
 
 
 def place(world):
-    """Where everybody may read: a base, a CD, a kernel that is none."""
+    """A directory that everybody can read: a base, and a CD."""
     folder = os.path.join(world.base, "public")
     os.mkdir(folder, 0o755)
     base = world.image("base.raw", "deaf", "from the base\r\n")
@@ -37,7 +37,7 @@ def overlay(world, name, base, head="", extra=""):
 
 
 def everything_starts(world, folder):
-    """Guests of every kind that reads something others may read, one of them for the first time."""
+    """Guests that share files in every way there is can be started, one of them for the first time."""
     overlay(world, "base", folder + "/base.raw")
     world.write("cd.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=new.qcow2\nSize=1M\n"
                 "[CDROM cd]\nPath=%s/cd.iso\n[Boot]\nOrder=cd\n" % folder)
@@ -54,13 +54,13 @@ def everything_starts(world, folder):
     for name, snapshot in (("uefi", "live"), ("base", "off")):
         assert [row["snapshot"] for row in world.rows("snapshot", "list", name)] == [snapshot]
         world.ok("snapshot", "delete", name, snapshot)
-    world.ok("start", *names)  # also when all is there already
+    world.ok("start", *names)  # also when everything has been created
     world.console("base").until("from the base")
 
 
 @pytest.mark.parametrize("shown", [0o644, 0o600], ids=["plain", "mapped"])
 def test_a_taken_over_qemu(hostile, shown):
-    """What it shares with others it can lock, and it keeps nobody from it."""
+    """It can lock the files that it shares, but keeps no other guest from them."""
     folder = place(hostile)
     for name in ("base.raw", "cd.iso"):
         os.chmod(os.path.join(folder, name), shown)
@@ -81,7 +81,7 @@ def test_a_taken_over_qemu(hostile, shown):
 
 @pytest.fixture
 def bob(daemon):
-    """A local user without a role, with every file locked that he may read."""
+    """A local user without a role, who has locked every file that he can read."""
     folder = place(daemon)
     script = os.path.join(daemon.base, "locks.py")
     shutil.copy(os.path.join(vmk.ROOT, "tests", "system", "hostile_locks.py"), script)
@@ -116,7 +116,7 @@ def test_a_local_user_and_a_kernel(daemon, bob, linux):
 
 
 def test_who_would_write_is_refused(daemon):
-    """By QEMU's own protocol, so also its tools and another program's guests; a guest of ours by name."""
+    """By QEMU's own locks, which its tools and other programs' guests respect; a guest of ours is named."""
     folder = place(daemon)
     base, cd = folder + "/base.raw", folder + "/cd.iso"
     overlay(daemon, "a", base, extra="[CDROM cd]\nPath=%s\n" % cd)
@@ -148,7 +148,7 @@ def test_who_would_write_is_refused(daemon):
     daemon.ok("start", "c")
 
 
-WRITERS = {  # what a guest only reads, written by another program meanwhile
+WRITERS = {  # what a guest only reads while another program writes it
     "base": lambda world, path: overlay(world, "a", path),
     "cd": lambda world, path: world.micro("a", extra="[CDROM cd]\nPath=%s\n" % path),
     "disk": lambda world, path: world.write(
@@ -181,7 +181,7 @@ while True:
 
 @pytest.mark.parametrize("kind", ["F_WRLCK", "F_RDLCK"])
 def test_a_lease_of_its_owner(daemon, kind):
-    """Keeps others waiting who open the file: told in words, and the daemon answers meanwhile."""
+    """Delays others who open the file: the error says so, and the daemon keeps answering."""
     home = os.path.join(daemon.base, "bob")
     os.mkdir(home, 0o755)
     path = daemon.image("a.raw")
@@ -205,11 +205,11 @@ def test_a_lease_of_its_owner(daemon, kind):
     daemon.ok("start", "a")
 
 
-# QEMU's own locks, where two get past vmkeep-jail.
+# QEMU's own locks, if two guests get past vmkeep-jail.
 
 
 def test_two_that_start_at_once(daemon):
-    """F61, N10: one has the disk; the other is told who holds it, whichever of the two walls it ran into."""
+    """F61, N10: one gets the disk; the other's error names the holder, whether the jail or QEMU refused it."""
     for name in ("a", "b"):
         daemon.image("shared.raw", "deaf")
         daemon.write(name + ".vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=shared.raw\n"
@@ -235,7 +235,7 @@ def test_two_that_start_at_once(daemon):
 
 
 def test_a_reader_that_forbids_writers(daemon):
-    """F61: another program's QEMU that only reads a disk, but wants nobody to write it."""
+    """F61: the QEMU of another program that only reads a disk, but allows no writers."""
     daemon.micro("a", "deaf")
     qemu = vmk.Stream(daemon.inside(["qemu-system-x86_64", "-accel", "tcg", "-nodefaults", "-display", "none", "-serial",
                                      "stdio", "-drive", "format=raw,snapshot=on,file=%s/a.raw" % daemon.images]))
@@ -260,7 +260,7 @@ os.execv("/usr/bin/qemu-system-x86_64", ["qemu-system-x86_64"] + sys.argv[1:])
 
 
 def test_a_lock_that_comes_after_we_looked(hostile):
-    """N10: what QEMU says of it is a conflict, and no QEMU that did not start."""
+    """N10: the error is a conflict, as reported by QEMU, not a failure of QEMU."""
     with open(hostile.inner(hostile_world.PLACE + "/late-qemu"), "w", encoding="utf-8") as f:
         f.write(LATE)
         os.fchmod(f.fileno(), 0o755)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What a taken-over QEMU does to the files that it writes costs the host so many bytes a second, and
-nobody else anything: not the daemon's time, not a neighbour's text, not what people did before."""
+"""What a compromised QEMU does to the files that it writes costs the host a limited number of bytes per second, and
+affects nothing else: not the daemon's time, not other guests' output, not the records of users' requests."""
 import os
 import re
 import struct
@@ -30,19 +30,19 @@ def rounds(world, name):
 
 
 def some_more(world, name, n=20):
-    """The program has done its trick so many times since."""
+    """Waits until the program has repeated its trick this many times."""
     seen = rounds(world, name)
     world.eventually(lambda: rounds(world, name), lambda now: now >= seen + n, timeout=30)
 
 
 def written(world):
-    """Bytes that the daemon has written, wherever to."""
+    """Bytes written by the daemon, to any file."""
     return int(re.search(r"wchar: (\d+)", vmk.read_text("/proc/%d/io" % world.daemon_pid())).group(1))
 
 
 @pytest.mark.parametrize("how", TRICKS)
 def test_a_trick_costs_its_own_bytes(hostile, how):
-    """With the daemon there, with the next daemon, and at the end, when the rest is read."""
+    """With this daemon, with the next one, and at the end, when the rest is read."""
     hostile.micro("good", "echo")
     console = hostile.up("good")
     make(hostile, how)
@@ -72,7 +72,7 @@ def test_a_trick_costs_its_own_bytes(hostile, how):
 
 
 def test_an_answer_without_end_to_what_is_typed(hostile):
-    """Is read, so that the guest does not stall, but not all day long."""
+    """It is read, so that the guest does not stall, but only at a limited rate."""
     make(hostile, "out-typed")
     hostile.ok("start", "out-typed")
     console = hostile.console("out-typed")
@@ -86,7 +86,7 @@ def test_an_answer_without_end_to_what_is_typed(hostile):
 
 
 def test_an_honest_neighbour_loses_nothing(hostile):
-    """Another guest's flood of everything, and 200 KB/s of its own."""
+    """Its 200 KB/s are not affected by another guest's flood."""
     make(hostile, "out-flood")
     make(hostile, "out-honest")
     hostile.ok("start", "out-flood")
@@ -99,8 +99,8 @@ def test_an_honest_neighbour_loses_nothing(hostile):
 
 @pytest.mark.parametrize("end", ["calm", "kill"])
 def test_what_was_dropped_is_told_once(hostile, end):
-    """To the byte: in the console's log, when the flood is over or the port closes, and in the daemon's.
-    What came last is there."""
+    """The exact number of bytes is reported once, in the console's log and in the daemon's, when the flood is over or
+    the port closes. The end of the output is kept."""
     make(hostile, "out-told")
     configure(hostile, "out-told", "[Serial console]\nLogSize=64M\n")
     hostile.ok("start", "out-told")
@@ -118,11 +118,12 @@ def test_what_was_dropped_is_told_once(hostile, end):
     assert re.findall(r"console 'console': at least (\d+) bytes were dropped", vmk.read_text(own)) == said
 
 
-# Changes of state.
+# State changes.
 
 @pytest.mark.parametrize("how", ["chg-toggle", "chg-slower", "chg-stops", "chg-errors", "chg-balloon", "chg-agent", "chg-status"])
 def test_changes_that_nobody_asked_for_cost_the_monitor(hostile, how):
-    """About thirty of them; each is in logs, history and on the wire. The guest keeps running."""
+    """After about thirty, all recorded in logs, history and events, the monitor is disconnected. The guest keeps
+    running."""
     make(hostile, how)
     configure(hostile, how, SERIALS)
     watcher = hostile.client()
@@ -144,8 +145,8 @@ def test_changes_that_nobody_asked_for_cost_the_monitor(hostile, how):
 
 @pytest.mark.parametrize("how", ["chg-patient", "chg-short"])
 def test_changes_below_the_limit_are_told_in_few_records(hostile, how):
-    """Those of people all stay, each of theirs; of the others the last one tells how many they were. So do
-    pauses that are over before QEMU says why."""
+    """Requests of users all have their own record; of the other changes, the last one has a record with their number.
+    The same applies to pauses that are over before QEMU gives the reason."""
     make(hostile, how)
     hostile.ok("start", how)
     some_more(hostile, how, 45)
@@ -161,7 +162,7 @@ def test_changes_below_the_limit_are_told_in_few_records(hostile, how):
 
 
 def test_hooks_are_not_flooded(hostile):
-    """Four run, one waits and tells the newest; another VM's has its turn."""
+    """Four run, and one with the latest event waits; hooks of another VM are run too."""
     told, go = os.path.join(hostile.base, "told"), os.path.join(hostile.base, "go")
     path = hostile.write("hooks.d/all", "#!/bin/sh\necho $1 $2 >>%s\nuntil test -e %s; do sleep 0.1; done\n" % (told, go))
     os.chmod(path, 0o755)
@@ -180,7 +181,7 @@ def test_hooks_are_not_flooded(hostile):
 
 @pytest.mark.parametrize("how", ["chg-reset", "chg-report"])
 def test_what_a_guest_may_do_costs_nothing(hostile, how):
-    """A guest that resets for ever, or reads a broken disk, keeps its monitor, and nothing is written."""
+    """A guest that resets forever, or reads a broken disk, keeps its monitor, and nothing is written."""
     make(hostile, how)
     configure(hostile, how, SERIALS)
     hostile.ok("start", how)
@@ -193,7 +194,7 @@ def test_what_a_guest_may_do_costs_nothing(hostile, how):
 
 
 def test_what_people_ask_for_does_not_count(hostile):
-    """However fast they do it."""
+    """Requests of users do not count, however many there are."""
     hostile.micro("a", "deaf")
     hostile.up("a")
     client = hostile.client()

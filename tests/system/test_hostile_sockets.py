@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The host's network does not enter a jail: a TCP client of a guest's screen meets a relay, which is confined,
-counted, and gone with either of its ends, whatever the QEMU behind it does. (hostile_sockets.py is that QEMU.)"""
+"""The host's network is not visible in a jail: a TCP client of a guest's screen is connected to a relay, which is
+confined, counted, and ends with either side, whatever the QEMU does. (hostile_sockets.py is that QEMU.)"""
 import json
 import os
 import re
@@ -20,7 +20,7 @@ UNIX_STREAM = [socket.AF_UNIX, socket.SOCK_STREAM]
 
 
 def screen(world, name, listen="127.0.0.1"):
-    """A VM whose QEMU does what its name says, with a display over TCP; the display's port."""
+    """Starts a VM with a display over TCP, whose name selects the behaviour of its QEMU; returns the display's port."""
     world.exec("ip", "address", "replace", ELSEWHERE + "/32", "dev", "lo")
     world.micro(name, extra="[QEMU]\nBinary=%s\n[Display]\nListen=%s\nAllowNoPassword=yes\n" % (place.BINARY, listen))
     world.ok("start", name)
@@ -38,7 +38,7 @@ def relays(world, name):
 
 
 def standing(world, name, n):
-    """So many of them, as soon as those that start or end have done so."""
+    """Waits until there are this many relays."""
     return world.eventually(lambda: relays(world, name), lambda found: len(found) == n, timeout=30)
 
 
@@ -58,7 +58,7 @@ def refusal(s):
 
 
 def gone(world, name):
-    world.eventually(lambda: relays(world, name), lambda found: not found, timeout=60)  # RELAY_STALL and more
+    world.eventually(lambda: relays(world, name), lambda found: not found, timeout=60)  # longer than RELAY_STALL
 
 
 def told(world, name, key):
@@ -79,7 +79,7 @@ def test_no_way_into_the_hosts_network(hostile, listen):
             for listener in (secret, outside, local):
                 listener.setblocking(False)
             s.sendall(b"%d %s %d" % (secret.getsockname()[1], ELSEWHERE.encode(), outside.getsockname()[1]))
-            assert receive(s, 6) == b"rights"  # the bytes come, what travelled with them does not
+            assert receive(s, 6) == b"rights"  # the bytes arrive, the descriptors sent with them do not
             found = told(hostile, "socket-tricks", "tried")
             for listener in (secret, outside, local):
                 with pytest.raises(BlockingIOError):
@@ -100,7 +100,7 @@ def block_device(world):
     return os.open(path, os.O_PATH)
 
 
-ODD = {  # what is held, and the rules of `info --security` that do not hold then
+ODD = {  # what it holds, and the rules of `info --security` that then fail
     "tcp": (lambda w: socket.socket(socket.AF_INET).detach(), {"no network", "sockets"}),
     "udp6": (lambda w: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM).detach(), {"no network", "sockets"}),
     "netlink": (lambda w: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).detach(), {"no network", "sockets"}),
@@ -161,7 +161,7 @@ def test_a_relay_has_nothing(hostile):
 
 
 def test_bytes_and_half_closed_connections(hostile):
-    """All that was sent comes back, also what is on its way when the client has said all."""
+    """Everything that was sent comes back, even if it is in transit when the client closes its direction."""
     port = screen(hostile, "socket-echo")
     data = os.urandom(3 << 20)
     with client(hostile, port) as s:
@@ -181,7 +181,7 @@ def test_bytes_and_half_closed_connections(hostile):
 
 @pytest.mark.parametrize("how", ["keep", "flood", "deaf", "half"])
 def test_no_relay_outlives_its_client(hostile, how):
-    """QEMU holds its end open, floods, never reads, closes one direction: the client leaves, and that is that."""
+    """QEMU keeps its end open, floods, never reads, or closes one direction: the relay ends with the client."""
     name = "socket-" + how
     port = screen(hostile, name)
     with client(hostile, port) as s:
@@ -199,7 +199,7 @@ def test_no_relay_outlives_its_client(hostile, how):
 
 @pytest.mark.parametrize("how", ["keep", "flood"])
 def test_no_relay_outlives_its_guest(hostile, how):
-    """Also where the client stays, reads nothing and says nothing."""
+    """Even if the client stays connected and neither reads nor writes."""
     name = "socket-" + how
     port = screen(hostile, name)
     with client(hostile, port) as s:
@@ -228,7 +228,7 @@ def test_a_relay_outlives_the_daemon(hostile):
 
 
 def echoed(world, *where, **whence):
-    """A client that the QEMU has; None where a new daemon has no monitor yet."""
+    """A client that is connected to QEMU; None if the new daemon has no monitor connection yet."""
     s = client(world, *where, **whence)
     s.sendall(b"x")
     if receive(s, 1) == b"x":
@@ -239,12 +239,12 @@ def echoed(world, *where, **whence):
 
 
 def several(world, n, *where, **whence):
-    """One after the other: only a few may be on their way at once."""
+    """Connects one client after another, because the number of pending connections is limited."""
     return [world.eventually(lambda: echoed(world, *where, **whence), bool, timeout=20) for _ in range(n)]
 
 
 def test_relays_are_counted(hostile):
-    """Per user and in all; a new daemon still counts those of before; who left makes room."""
+    """Per user and in total; a new daemon still counts the existing ones; when a client leaves, another may connect."""
     port, name = screen(hostile, "socket-echo"), "socket-echo"
     alice, bob, carol = 7003, 7004, 7005
     clients = several(hostile, PER_PEER, port, uid=alice)
@@ -268,7 +268,7 @@ def test_relays_are_counted(hostile):
 
 
 def test_relays_are_counted_by_address(hostile):
-    """Of a client elsewhere no user is known; whoever is here still comes in."""
+    """The user of a remote client is unknown, so its address counts; local clients can still connect."""
     port = screen(hostile, "socket-echo", ELSEWHERE)
     far = hostile.stream_of("unshare", "--net", "sh", "-c", "echo ready; exec sleep 86400")
     far.until("ready")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A QEMU that tries every system call and every ioctl it can (hostile_syscalls.py): the host's files, interfaces, sockets
-and other guests are afterwards what they were, and nothing of it outlives its VM."""
+"""A QEMU tries every system call and ioctl that it can (hostile_syscalls.py): afterwards the host's files,
+interfaces, sockets and other guests are unchanged, and nothing outlives its VM."""
 import errno
 import fcntl
 import json
@@ -14,7 +14,7 @@ from hostile import BINARY
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="numbers of system calls are of x86-64")
 
-# Numbers that must not reach the kernel, whoever knows their names.
+# System calls that must not reach the kernel.
 EPERM = [
     29, 30, 31, 64, 65, 66, 67, 68, 69, 70, 71, 220,            # System V IPC
     42, 49,                                                     # connect, bind
@@ -27,7 +27,7 @@ EPERM = [
     467, 468, 469]
 ENOSYS = [134, 136, 139, 156, 177, 178, 180, 212, 425, 426, 427, 435, 451, 459, 460, 461] + list(range(470, 601))
 
-# All that ioctl() may ask, of any descriptor.
+# All requests that ioctl() may make, on any descriptor.
 IOCTLS = {
     "any": [0x5450, 0x5451, 0x5421, 0x541b, 0x5401],
     "disk": [0x1260, 0x80081272, 0x1268, 0x80081270, 0x127b, 0x1278, 0x1279, 0x127a, 0x1267, 0x127e, 0x125e, 0x1277, 0x127c, 0x127f,
@@ -38,7 +38,7 @@ IOCTLS = {
 
 
 def flags(path):
-    """lsattr's, and the project."""
+    """lsattr's flags, and the project."""
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
         return [fcntl.ioctl(fd, number, bytes(size)) for number, size in ((0x80086601, 8), (0x801c581f, 28))]
@@ -60,7 +60,7 @@ def files(*folders):
 
 
 def links(world):
-    """Interfaces without their counters: address, flags, master, and of taps owner and persistence."""
+    """Interfaces without their counters: address, flags, master; for taps also owner and persistence."""
     rows = json.loads(world.exec("ip", "-json", "-details", "link"))
     return {r["ifname"]: (r["address"], sorted(r["flags"]), r.get("master"), r.get("promiscuity"), r["linkinfo"]["info_data"]
                           if r.get("linkinfo", {}).get("info_kind") == "tun" else None) for r in rows}
@@ -71,7 +71,7 @@ def listening(world):
 
 
 def answers(world, name):
-    """All that it told, by what it is about."""
+    """Everything that the program reported, by topic."""
     told = world.stream("console", name, "--lines", "1000")
     told.until(r'\{"done": 1\}', timeout=120)
     rows = [json.loads(line) for line in told.text.splitlines() if line.startswith("{")]
@@ -102,7 +102,7 @@ def test_every_call_and_every_ioctl(hostile):
         assert set(told[group].values()) <= {"EPERM", "ENOSYS"}, told[group]
     assert set(told["opened"]) == {"41 1 1", "53 1 1"}, told["opened"]
     assert set(told["refused"]) <= {"EAFNOSUPPORT", "EPERM", "EINVAL"}  # the last: to listen without a name
-    # and it is gone without a trace
+    # and the guest ends without a trace
     taps = {n for n, row in before[1].items() if row[4]}
     assert taps
     hostile.ok("kill", "syscalls")

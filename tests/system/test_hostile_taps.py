@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A guest's tap: off its bridge it is no way into the host, and whatever was done to it, it ends with its VM.
+"""A guest's tap: off its bridge it gives no access to the host, and whatever was done to it, it ends with its VM.
 
-What QEMU could do to it is done by tapfd.py on QEMU's own descriptor, so that it counts even where QEMU is
-refused it.
+tapfd.py does what QEMU could do, on QEMU's own descriptor, so that this is tested even where QEMU itself is refused.
 """
 import json
 import os
@@ -51,12 +50,12 @@ table arp answers {
 
 
 def hold(world, vm, *what, name="vk0"):
-    """What tapfd.py does and says."""
+    """Runs tapfd.py on the VM's tap; returns its output."""
     return world.exec("/usr/bin/python3", os.path.join(vmk.ROOT, "tests/system/tapfd.py"), world.info(vm)["pid"], name, *what)
 
 
 def host(world):
-    """Addresses, services, a router: all that a guest off its bridge could reach."""
+    """Addresses, services and a router: everything that a guest off its bridge might reach."""
     for line in ("ip addr add %s/32 dev lo" % HOST4, "ip -6 addr add %s/128 dev lo nodad" % HOST6,
                  "ip link add up0 type veth peer name up1", "ip addr add 203.0.113.2/24 dev up0",
                  "sysctl -qw net.ipv6.conf.up0.disable_ipv6=1 net.ipv6.conf.up1.disable_ipv6=1",
@@ -84,7 +83,7 @@ COUNTED = ("Ip InDelivers", "Ip ForwDatagrams", "Icmp InMsgs", "Udp InDatagrams"
 
 
 def counters(world):
-    """How much of what came in reached something, and whether the host answered ARP."""
+    """How many of the received packets reached something, and how many ARP requests the host answered."""
     found = {}
     words = world.exec("cat", "/proc/net/snmp").splitlines()
     for names, values in zip(words[::2], words[1::2]):
@@ -102,7 +101,8 @@ def counters(world):
 
 
 def frames(world, name="vk0"):
-    """To each service and address of the host, by IPv4, IPv6 and ARP, to one and to all; and past it."""
+    """Frames to each service and address of the host, and past it, by IPv4, IPv6 and ARP, to the tap's address and to
+    all."""
     mac = link(world, name)["address"]
     for to in (mac, ALL):
         for address in (HOST4, "203.0.113.2", "192.168.122.1", OUT) + (("255.255.255.255",) if to == ALL else ()):
@@ -123,7 +123,8 @@ def send(world, vm):
 
 
 def reached(world, vm, services):
-    """What changed when all of it was sent, and what went wrong with that. (A datagram counts when it is read.)"""
+    """Sends all frames; returns the counters that changed, and errors of sending. (A datagram is counted when it is
+    read.)"""
     before = counters(world)
     said = send(world, vm)
     got = came(services)
@@ -134,8 +135,8 @@ def reached(world, vm, services):
 
 
 def came(services):
-    """What reached the services so far. What a guest sends is in their queues before its sender goes on, but they
-    read it when they get to it."""
+    """What the services have received. A guest's packets are queued there before its send returns, but the services
+    read them later."""
     start = len(services.text)
     services.type("?")
     services.until("that is all")
@@ -183,7 +184,7 @@ def test_off_its_bridge_it_reaches_nothing(daemon, how):
     daemon.info = lambda name: {"pid": pid}  # also without a daemon
     changed, said = reached(daemon, "a", services)
     del daemon.info
-    # the next daemon set it right, or it is down, or what it sends is dropped
+    # the next daemon reattached it, or it is down, or its packets are dropped
     if how == "daemon restarted":
         assert link(daemon, "vk0")["master"] == "virbr0" and not {"Udp InDatagrams", "Tcp InSegs"} & set(changed)
     else:
@@ -197,7 +198,7 @@ def test_off_its_bridge_it_reaches_nothing(daemon, how):
 
 
 def test_the_door_is_what_holds_it(daemon):
-    """Without the rule and the tap's own settings it all arrives: the test before this can fail."""
+    """Without the rule and the tap's settings everything arrives: so the test before this can fail."""
     daemon.exec("ip", "link", "add", "br0", "type", "bridge")
     micro_with_nic(daemon, "a", "Bridge=br0\n")
     daemon.ok("start", "a")
@@ -224,7 +225,7 @@ def test_the_door_is_what_holds_it(daemon):
 
 
 def test_on_its_bridge_nothing_changed_for_it(daemon):
-    """With br_netfilter too, where its kernel has it; and a bridge called vk... of ours is not meant."""
+    """With br_netfilter too, if the kernel has it; the rule does not apply to vmkeep's own bridges named vk...."""
     daemon.write("lab.network", "[Network]\nAddress=10.9.0.1/24\n")
     micro_with_nic(daemon, "a", "Network=lab\nAddress=10.9.0.50\n")
     daemon.ok("start", "a")
@@ -239,7 +240,7 @@ def test_on_its_bridge_nothing_changed_for_it(daemon):
 
 
 def test_up_only_on_a_bridge(daemon):
-    """Down after a stop, up again with the network; nothing but the table for taps is left meanwhile."""
+    """Down after a stop, up again with the network; in between only the table for taps exists."""
     micro_with_nic(daemon, "a")
     micro_with_nic(daemon, "b", "Link=no\n")
     daemon.ok("start", "a")
@@ -287,7 +288,7 @@ def no_record(world):
 @pytest.mark.parametrize("how", SPOILS)
 @pytest.mark.parametrize("end", ["kill", "crash", "no daemon", "old record", "no record"])
 def test_it_ends_with_its_vm(daemon, how, end):
-    """Persistent, of another address, owner or name, elsewhere; also while no daemon runs."""
+    """Persistent, with another address, owner or name, or moved; also while no daemon runs."""
     micro_with_nic(daemon, "a")
     daemon.ok("start", "a")
     SPOILS[how](daemon)
@@ -327,7 +328,7 @@ time.sleep(3600)
 
 
 def test_taps_of_others_stay(daemon):
-    """Another daemon's VM of the same name, a tap of somebody's own: nothing of theirs is deleted."""
+    """A VM of another daemon with the same name, and a tap of another program: nothing of theirs is deleted."""
     micro_with_nic(daemon, "a")
     daemon.ok("start", "a")
     pid = daemon.info("a")["pid"]
