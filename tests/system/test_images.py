@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Images and the places that they stand in: nobody but root's daemon reaches them."""
+"""Only root's daemon can reach images and their directories."""
 import os
 import struct
 import subprocess
@@ -12,14 +12,14 @@ def mode(path):
 
 
 def refused(world, *argv):
-    """Bob, a user without any role, gets nothing of it."""
+    """Bob, a user without a role, is denied access."""
     done = subprocess.run(world.inside(argv, user="bob"), capture_output=True, text=True, check=False)
     return done.returncode != 0 and "Permission denied" in done.stderr
 
 
 @pytest.mark.parametrize("before", [None, 0o711, 0o755, 0o777])
 def test_directories_are_closed(world, before):
-    """Also where an earlier version made them open; all that stands there goes on working."""
+    """Also if an earlier version created them open; running guests keep working."""
     if before is None:
         os.rmdir(world.images)
     else:
@@ -32,7 +32,7 @@ def test_directories_are_closed(world, before):
     world.up("a")
     assert refused(world, "cat", world.images + "/a.raw")
     assert refused(world, "ls", world.state)
-    # a door that somebody opens is closed by the next daemon
+    # the next daemon closes a directory that was opened
     os.chmod(world.images, 0o711)
     world.kill_daemon()
     world.start()
@@ -40,7 +40,7 @@ def test_directories_are_closed(world, before):
 
 
 def test_a_directory_of_the_administrators(world):
-    """A link in its place leads where he wants it: not ours to close, but below what is."""
+    """A link in its place leads to the administrator's directory, whose mode is left alone."""
     other = os.path.join(world.base, "other")
     os.mkdir(other, 0o755)
     os.rmdir(world.images)
@@ -52,7 +52,8 @@ def test_a_directory_of_the_administrators(world):
 
 
 def test_a_mount_in_its_place(world):
-    """It is not entered as the daemon starts, for its server may be gone; nobody gets to it through us."""
+    """A mount is not accessed when the daemon starts, because its server may be down; it is protected by the
+    directory above."""
     world.exec("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", world.images)
     try:
         world.start()
@@ -62,7 +63,7 @@ def test_a_mount_in_its_place(world):
         world.exec("umount", "-l", world.images)
 
 
-# What lies on an image.
+# What is found on an image.
 
 
 def rows(world, name):
@@ -70,14 +71,14 @@ def rows(world, name):
 
 
 def acl(*entries):
-    """As the kernel takes it: (tag, permissions, id)."""
+    """In the kernel's format: (tag, permissions, id)."""
     basic = [(0x01, 6, -1), *entries, (0x04, 0, -1), (0x10, 6, -1), (0x20, 0, -1)]
     return struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in sorted(basic))
 
 
 CAPABILITY = struct.pack("<IIIII", 0x02000001, 1 << 10, 0, 0, 0)
 
-FOUND = {  # what was done to it, what check says, and the words of the cure
+FOUND = {  # what is done to it, what check reports, the hint
     "set-uid": (lambda p: os.chmod(p, 0o4755), "has mode 4755", "chmod ug-s"),
     "set-gid": (lambda p: os.chmod(p, 0o2711), "privileges of its group", "chmod ug-s"),
     "capabilities": (lambda p: os.setxattr(p, "security.capability", CAPABILITY), "file capabilities", "setcap -r"),
@@ -89,13 +90,13 @@ FOUND = {  # what was done to it, what check says, and the words of the cure
 
 
 def attributes(path):
-    """But for the mark that says whose it is, which a start sets."""
+    """All but the mark with the VM's UUID, which a start sets."""
     return os.stat(path).st_mode, {n: os.getxattr(path, n) for n in os.listxattr(path) if n != "trusted.vmkeep"}
 
 
 @pytest.mark.parametrize("case", FOUND)
 def test_what_is_found_is_named(daemon, case):
-    """By check, also while the guest runs; it starts all the same, and nothing is taken off unasked."""
+    """By check, also while the guest runs; the VM starts all the same, and nothing is removed."""
     do, says, cure = FOUND[case]
     daemon.micro("a")
     path = daemon.images + "/a.raw"
@@ -110,7 +111,8 @@ def test_what_is_found_is_named(daemon, case):
 
 
 def test_what_is_no_harm_is_not(daemon):
-    """The VM's own uid in an access list; readers of what is only read; a browser's notes."""
+    """The VM's own uid in an access list, readers of files that are only read, and a browser's notes are not
+    reported."""
     base = daemon.image("base.raw", "deaf", "up\r\n")
     daemon.exec("qemu-img", "create", "-qf", "qcow2", "-b", base, "-F", "raw", daemon.images + "/a.qcow2")
     daemon.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=a.qcow2\nBase=base.raw\n")
@@ -126,7 +128,7 @@ def test_what_is_no_harm_is_not(daemon):
 
 @pytest.mark.parametrize("flag, says", [("i", "it is immutable"), ("a", "it is append-only")])
 def test_what_cannot_be_written(daemon, flag, says):
-    """Told before QEMU is started, with the line that fixes it; of a base it is a good idea."""
+    """Refused before QEMU is started, with the command that fixes it; for a disk that is only read it is fine."""
     daemon.micro("a")
     path = daemon.images + "/a.raw"
     done = subprocess.run(["chattr", "+" + flag, path], capture_output=True, text=True, check=False)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is inside the jail, and that the files outside stay as they were."""
+"""What a program in the jail sees and may do, and that the files outside are not changed."""
 import json
 import os
 import re
@@ -26,7 +26,7 @@ def test_rights(box):
             for cap in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
                 assert int(status[cap], 16) == 0, cap
             assert status["NoNewPrivs"] == "1" and status["Umask"] == "0077"
-            libc_own = 3 << 31  # signals 32 and 33, which posix_spawn (of make, say) leaves ignored
+            libc_own = 3 << 31  # signals 32 and 33, which posix_spawn (as used by make) leaves ignored
             for mask in ("SigBlk", "SigIgn", "SigCgt"):
                 assert int(status[mask], 16) & ~libc_own == 0, mask
             assert run.proc("oom_score_adj").strip() == "321"
@@ -85,7 +85,7 @@ print(len(first("/dev/zero", 7)), len(first("/dev/full", 1)))""", dev=["/dev/ful
 def test_descriptors_take_their_numbers(box):
     pipes = [os.pipe() for _ in range(6)]
     ends = [w for _, w in pipes]
-    to = [3, 5, 4, 2, 250, 40]  # among them those where the jail's own and the received ones are
+    to = [3, 5, 4, 2, 250, 40]  # including those of the jail's own descriptors and of the received ones
     try:
         r, w = os.pipe()
         run = box.run([BUSYBOX, "cat"], [box.disk(box.image())], (*ends, r), (*to, 0))
@@ -93,7 +93,7 @@ def test_descriptors_take_their_numbers(box):
         links = {int(n): os.readlink(f"/proc/{run.pid}/fd/{n}") for n in os.listdir(f"/proc/{run.pid}/fd")}
         want = {n: os.readlink(f"/proc/self/fd/{end}") for n, end in zip(to, ends)}
         want[0] = os.readlink(f"/proc/self/fd/{r}")
-        assert links.pop(1).endswith("/dev/null")  # in a chroot the path begins outside of it
+        assert links.pop(1).endswith("/dev/null")  # the path begins outside the chroot
         assert links == want
         os.close(w)
         assert run.process.wait(LIMIT) == 0
@@ -148,7 +148,8 @@ def test_qemu_with_a_chain(box, elsewhere):
             chat = c.makefile("rw")
             greeting = chat.readline()
             assert "QMP" in greeting, (box.tmp / "stderr").read_text()
-            # a thread of its own greets, maybe before the devices have opened their disks; the main loop answers after that
+            # a separate thread sends the greeting, maybe before the devices have opened their disks; the main loop
+            # answers after that
             chat.write('{"execute": "qmp_capabilities"}\n')
             chat.flush()
             assert json.loads(chat.readline()) == {"return": {}}
@@ -173,7 +174,7 @@ def test_qemu_with_a_chain(box, elsewhere):
 
 
 def test_image_in_a_closed_home(box, elsewhere):
-    """F72: nothing is chowned, and what is written arrives."""
+    """F72: no owner is changed, and what the guest writes reaches the file."""
     home = elsewhere / "alice"
     home.mkdir(0o700)
     disk = box.image(where=home)

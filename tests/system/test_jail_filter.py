@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The system calls that vmkeep-jail takes away: each fails with an error and kills nobody; QEMU does not
-miss them. And the limits that end a fork bomb."""
+"""System calls that vmkeep-jail blocks: each fails with an error and kills nothing; QEMU does not need them. Also the
+limits that stop a fork bomb."""
 import errno
 import json
 import platform
@@ -10,8 +10,8 @@ import pytest
 
 from jail import BUSYBOX, UID, box, pytestmark  # noqa: F401 (box is a fixture)
 
-# name: (number on x86-64, arguments, errno). The arguments are such that root outside would get another
-# answer, or that without the filter even nobody would.
+# name: (number on x86-64, arguments, errno). With these arguments root outside the jail, or a user without the
+# filter, would get a different result.
 REFUSED = {
     "io_uring_setup": (425, (1, 0), "ENOSYS"),
     "io_uring_enter": (426, (0,), "ENOSYS"),
@@ -141,8 +141,7 @@ for name, number, arguments in CALLS:
 print(json.dumps(found))
 """
 
-# getpid() in the manner of i386: mov eax, 20; int 0x80; ret. Where the kernel has no such manner the call is
-# a fault.
+# getpid() as an i386 system call: mov eax, 20; int 0x80; ret. Without kernel support for it this is a fault.
 I386 = """
 import ctypes, mmap
 page = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
@@ -165,7 +164,7 @@ stop.set()
 """
 
 
-# Requests as C headers have them; what is let through reaches /dev/null or a file, which know nothing of it.
+# Requests as in C headers; those that the filter allows reach /dev/null or a file, which do not implement them.
 IOCTLS_REFUSED = {
     "SIOCSIFHWADDR": 0x8924, "SIOCSIFNAME": 0x8923, "SIOCSIFFLAGS": 0x8914, "SIOCGSKNS": 0x894c, "SIOCSPGRP": 0x8902,
     "FIOSETOWN": 0x8901, "FIOASYNC": 0x5452, "TUNSETNOCSUM": 0x400454c8, "TUNSETDEBUG": 0x400454c9,
@@ -222,11 +221,11 @@ def test_io_uring_where_a_disk_wants_it(box):
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the machine code is of x86")
 def test_other_manner_of_calls(box):
-    assert box.python(I386) in ("-38\n", "-1\n", "")  # refused, or the kernel has no such manner at all
+    assert box.python(I386) in ("-38\n", "-1\n", "")  # refused, or the kernel does not support it
 
 
 def ioctls(requests):
-    """Each request as it is, with the upper half of its register set, and as a negative int of C; on null."""
+    """Each request as it is, with the upper half of its register set, and as a negative C int; on /dev/null."""
     return {f"{name} {how:x}": (16, (0, how | r, 0)) for name, r in requests.items()
             for how in (0, 1 << 32, 0xdeadbeef << 32, -1 << 32)}
 
@@ -249,7 +248,7 @@ def test_ioctl_allowed(box):
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="numbers of system calls are of x86-64")
 @pytest.mark.parametrize("node", NODES)
 def test_ioctl_of_a_device(box, node):
-    """A type's requests reach the kernel with its device's node in the plan, and no others with them."""
+    """A device's requests reach the kernel only if the plan includes the device's node."""
     have = ["unshare", "-m", BUSYBOX, "sh", "-c", "mount -t tmpfs none /dev; mkdir -p ${0%/*}; mknod $0 c 1 3;"
             'mknod /dev/null c 1 3; mknod /dev/urandom c 1 9; exec "$@"', node]
     found = calls(box, ioctls({f"{t:x}": t << 8 | 0xfe for t in range(256)}), dev=[node], prefix=have)
@@ -265,7 +264,7 @@ def test_filter_and_limits_are_seen(box):
 
 
 def test_thread_bomb(box):
-    """Ends at the limit of its uid; others of the host have none of it."""
+    """It stops at the limit of its uid; other users' processes are not affected."""
     n, said = box.python(THREADS, uid=UID + 4711).split(" ", 1)
     assert int(n) < 1024 and "start new thread" in said
     assert box.script("echo alive", uid=UID + 4712) == "alive\n"

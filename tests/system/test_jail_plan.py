@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Plans that are none, and programs that cannot be run: what vmkeep-jail says of them."""
+"""Invalid plans, and programs that cannot be run: the errors of vmkeep-jail."""
 import json
 import os
 import subprocess

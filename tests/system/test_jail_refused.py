@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What vmkeep-jail refuses, with which words; images it makes; checks."""
+"""What vmkeep-jail refuses, with its errors; images that it creates; checks."""
 import json
 import os
 import stat
@@ -13,7 +13,7 @@ from smallfs import mount_line
 
 
 REFUSED = {
-    # name: (how to make it, file members, class, desc, hint)
+    # name: (how to prepare it, members of the file, class, desc, hint)
     "missing": (lambda p: None, {}, "NotFound", "disk 'root': {p}: No such file", "Size="),
     "missing cdrom": (lambda p: None, {"kind": "cdrom", "write": False}, "NotFound", "{p}: No such file", "path"),
     "gone": (lambda p: None, {"created": "2026-11-23", "create": 1 << 20}, "NotFound",
@@ -73,7 +73,8 @@ def test_backing_files_must_be_configured(box):
 
 
 def test_links_on_the_way(box):
-    """Symlinked directories and .. in the image directory; an absolute path is not beneath it."""
+    """Symlinked directories and .. below the image directory are refused, and so is an absolute path outside it that
+    claims to be beneath."""
     (box.tmp / "out").mkdir()
     box.image(where=box.tmp / "out")
     (box.images / "sub").symlink_to(box.tmp / "out")
@@ -88,7 +89,8 @@ def test_links_on_the_way(box):
 
 
 def test_links_of_others_outside(box, elsewhere):
-    """What somebody's link leads to must be his own: root named the path, he chose the file."""
+    """A link owned by a user must lead to a file of the same user: root named the path, but the user chose its
+    target."""
     home = elsewhere / "alice"
     home.mkdir()
     secret, own = box.image("secret", where=elsewhere), box.image("own.img", where=home)
@@ -146,13 +148,13 @@ def test_foreign_writer_is_named(box):
             assert e["class"] == "Conflict"
             assert e["desc"] == f"disk 'root': {disk} is in use by busybox (pid {p.pid})"
         p.stdin.close()
-    with open(disk, "rb"):  # a reader is no harm
+    with open(disk, "rb"):  # a reader does not matter
         assert box.script("echo ok", [box.disk(disk)]) == "ok\n"
 
 
 @pytest.fixture
 def loop(box):
-    """A loop device on an image, or a skip with the reason."""
+    """A loop device on an image; skips with the reason if there is none."""
     file = box.image("loop.img", 4 << 20, box.tmp)
     subprocess.run(["mkfs.ext4", "-q", "-F", file], check=True)
     r = subprocess.run(["losetup", "-f", "--show", file], capture_output=True, text=True)
@@ -193,7 +195,7 @@ def test_block_device_in_use(box, loop):
 
 
 def test_block_device_that_is_read(box, loop):
-    """By several at once; who would write it is refused, for each has a node of its own where QEMU locks."""
+    """Several VMs may read it; a writer is refused, because QEMU's locks are on a separate node for each VM."""
     _, device = loop
     reader = box.disk(device, kind="base")
     with box.waiting([reader]) as run:
@@ -227,7 +229,7 @@ def test_create(box):
 
 @pytest.mark.parametrize("fmt", ["qcow2", "raw"])
 def test_new_image(box, fmt):
-    """Sound, of that size, and root's as all others; whoever made it had no right but to that one file."""
+    """It is sound, has the right size, and is owned by root; its creator had access to that one file only."""
     path, size = box.images / ("a." + fmt), 1 << 40
     assert box.run([BUSYBOX, "true"], [box.disk(path, format=fmt, create=size)]).prepared
     told = json.loads(subprocess.check_output(["qemu-img", "info", "-f", fmt, "--output=json", path]))
@@ -258,8 +260,8 @@ sys.exit(1)
 
 
 def test_identity(box):
-    """Kept before the program runs, or the program does not run; untouched while nothing changed. Which images were
-    seen is written once a day."""
+    """It is saved before the program runs, or the program does not run; an unchanged one is not written. The images
+    seen are recorded once a day."""
     path = box.tmp / "identity" / "identity.json"
     true, root = [BUSYBOX, "true"], box.disk(box.image())
     assert box.run(true, [root], identity=box.identity("root")).kept == []
@@ -289,7 +291,7 @@ def test_create_for_a_person_only(box):
     e = box.refuse(box.disk(path, create=1 << 20), may_create=False)
     assert (e["class"], e["desc"]) == ("NotFound", "disk 'root' does not exist yet: 'vmkeep start vm' creates it"), e
     assert not list(box.images.iterdir())
-    # one that some start found is missed, whoever made it, and whoever starts
+    # an image that some start found is reported as missing, whoever created it and whoever starts
     e = box.refuse(box.disk(path, create=1 << 20, seen="2026-11-23"))
     assert e["desc"] == f"disk 'root' that was there on 2026-11-23 is missing: is {box.images} mounted?", e
     assert f"qemu-img create -f raw {path} 1M" in e["hint"]
@@ -311,7 +313,7 @@ def test_create_refused(box, elsewhere):
     assert e["class"] == "NotFound" and f"directory {box.images}/none does not exist" in e["desc"]
     e = box.refuse(box.disk(elsewhere / "a.img", create=1 << 20))
     assert e["class"] == "NotFound" and "image directory only" in e["hint"]
-    # a raw one of any size fits on a tmpfs
+    # a raw image of any size fits on a tmpfs
     e = box.refuse(box.disk(box.images / "a.qcow2", format="qcow2", create=1 << 62))
     assert e["class"] == "Failed" and f"create {box.images}/a.qcow2: " in e["desc"] and "too large" in e["desc"]
     assert "/proc" not in e["desc"]
@@ -331,7 +333,8 @@ def test_create_on_a_full_file_system(box):
 
 
 def test_file_system_without_idmap(box):
-    """overlay stands for NFS and FUSE: what the guest's uid may not do is said, with the line that fixes it."""
+    """overlay stands for NFS and FUSE: the error says what the guest's uid may not do, and names the command that
+    permits it."""
     for d in ("lower", "over"):
         (box.tmp / d).mkdir()
     box.image("closed it's.img", where=box.tmp / "lower")
@@ -377,7 +380,7 @@ def test_root_is_refused(box, elsewhere):
     assert [stat.S_IMODE(p.stat().st_mode) for p in (home, disk)] == [0o711, 0o600]
 
 
-# check: everything at once, nothing made
+# check: everything at once, and nothing is created
 
 
 def check(box, *files, **more):

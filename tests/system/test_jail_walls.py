@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The walls behind the private root: what may come in as a descriptor, and what Landlock refuses where it is."""
+"""The walls behind the private root: which descriptors may be passed in, and what Landlock refuses if the kernel has
+it."""
 import array
 import ctypes
 import json
@@ -11,7 +12,7 @@ import pytest
 
 from jail import box, BUSYBOX, LIMIT, libc, PYTHON, pytestmark, UID  # noqa: F401 (fixtures are used by name)
 
-LANDLOCK = libc.syscall(ctypes.c_long(444), None, ctypes.c_long(0), ctypes.c_long(1))  # its version
+LANDLOCK = libc.syscall(ctypes.c_long(444), None, ctypes.c_long(0), ctypes.c_long(1))  # its ABI version
 
 TRY = """
 import array, ctypes, errno, json, os, signal, socket, sys
@@ -40,14 +41,14 @@ talk.send(json.dumps(found).encode())
 
 @pytest.fixture
 def stranger():
-    """A process of the VM's uid, but not in its jail."""
+    """A process of the VM's uid outside its jail."""
     with subprocess.Popen([BUSYBOX, "cat"], stdin=subprocess.PIPE, user=UID, group=UID) as p:
         yield p.pid
         p.stdin.close()
 
 
 def test_what_is_mounted_later_is_let_in(box, stranger):
-    """Files that appear in the private root as it runs can be used; nothing can be made there or beyond it."""
+    """Files that are mounted into the private root later can be used; nothing can be created there or outside."""
     if LANDLOCK < 1:
         pytest.skip("this kernel has no Landlock")
     disk, ours = box.image(), box.tmp / "ours"
@@ -63,7 +64,7 @@ def test_what_is_mounted_later_is_let_in(box, stranger):
         talk.settimeout(LIMIT)
         run = box.run([PYTHON, "-I", "-c", TRY, str(box.images), str(stranger)], [box.disk(disk)], (theirs.fileno(),), (5,))
         assert run.prepared
-        # from outside, as a disk is plugged in: a mount of the host's, put into the guest's namespace
+        # from outside, as for a hot-plugged disk: a mount of the host, moved into the guest's namespace
         put = subprocess.run([PYTHON, "-I", "-c", PUT, str(run.pid), str(ours), str(box.images)], check=False,
                              capture_output=True, text=True)
         assert put.returncode == 0, put.stderr
@@ -78,7 +79,8 @@ def test_what_is_mounted_later_is_let_in(box, stranger):
     assert sorted(p.name for p in ours.iterdir()) == ["dir", "old", "program"]
 
 
-# open_tree(of, CLONE), setns(), move_mount(onto). By its root's descriptor: in a chroot a namespace's root is another.
+# open_tree(of, CLONE), setns(), move_mount(onto). Through a descriptor of the root, because in a chroot the
+# namespace's root is a different one.
 PUT = """
 import ctypes, os, sys
 pid, of, onto = sys.argv[1:]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The child that writes what must be on disk: a daemon that dies before it has said all of it changes nothing."""
+"""The child that writes files durably: if the daemon dies before it has sent everything, nothing is changed."""
 import os
 import subprocess
 
@@ -45,7 +45,7 @@ void sync(void) { never(); }
 
 
 def test_the_daemon_waits_for_no_disk(world):
-    """Its children do: with guests and networks that come and go, snapshots and reloads it calls no fsync."""
+    """Its children do it: with guests, networks, snapshots and reloads, the daemon itself never calls fsync."""
     library = os.path.join(world.base, "never.so")
     subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-o", library, "-"], input=NEVER, text=True, check=True)
     os.chmod(library, 0o755)

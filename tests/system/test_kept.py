@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A file that goes releases nothing: its VM's addresses and MACs stay until somebody says forget."""
+"""Removing a file releases nothing: its VM's addresses and MACs stay reserved until `forget`."""
 import os
 import shutil
 
@@ -10,12 +10,12 @@ MAC = "52:54:00:aa:bb:cc"
 
 
 def lab(world):
-    """A network with room for one guest."""
+    """A network with room for a single guest."""
     world.write("lab.network", "[Network]\nMode=nat\nBridge=lab0\nAddress=10.20.0.1/30\n")
 
 
 def ran(world, name, keys=""):
-    """Its file is gone afterwards."""
+    """A VM that ran, and whose file is gone."""
     micro_with_nic(world, name, "Network=lab\n" + keys)
     world.ok("start", name)
     world.ok("kill", name)
@@ -33,7 +33,7 @@ def test_full_pool(daemon):
         assert "'s1' holds addresses" in said and "vmkeep forget s1" in said, said
         daemon.ok("reload")
         assert "vmkeep forget s1" in daemon.fails(11, "start", "s2")
-        daemon.kill_daemon()  # the next one finds the same
+        daemon.kill_daemon()  # the next daemon knows the same
         daemon.start()
     daemon.ok("forget", "s1")
     daemon.ok("start", "s2")
@@ -41,7 +41,8 @@ def test_full_pool(daemon):
 
 
 def test_fixed(daemon):
-    """Also what a file asks for by name, and after a restart; the file that comes back has all of it again."""
+    """Also fixed addresses, MACs and names, and after a restart; if the file comes back, the VM has all of them
+    again."""
     daemon.write("lab.network", "[Network]\nMode=nat\nBridge=lab0\nAddress=10.20.0.1/24\n")
     ran(daemon, "s1", "Address=10.20.0.9\nMACAddress=%s\nHostName=web\n" % MAC)
     for _ in "before", "after":
@@ -52,7 +53,7 @@ def test_fixed(daemon):
             assert what + " belongs to" in said and "vmkeep forget s1" in said, said
         daemon.kill_daemon()
         daemon.start()
-    micro_with_nic(daemon, "s2", "Network=lab\n")  # it has nothing of what it asked for
+    micro_with_nic(daemon, "s2", "Network=lab\n")  # it did not keep what it asked for
     daemon.ok("start", "s2")
     assert daemon.rows("ip", "s2")[0]["mac"] != MAC
     micro_with_nic(daemon, "s1", "Network=lab\n")
@@ -61,7 +62,7 @@ def test_fixed(daemon):
 
 
 def test_two_at_once(daemon):
-    """A copied file: the MAC that a start could not have is not the VM's own afterwards."""
+    """The file was copied: a MAC that a failed start could not have does not become the VM's own."""
     for name in "s1", "s2":
         micro_with_nic(daemon, name, "MACAddress=%s\n" % MAC)
     assert "MAC %s belongs to NIC 'lan' of VM 's" % MAC in daemon.fails(3, "start", "s1", "s2")
@@ -72,7 +73,7 @@ def test_two_at_once(daemon):
 
 
 def test_state_removed_by_hand(daemon):
-    """There is nothing left but the address: forget gives that back too."""
+    """Only the address is left: forget releases it too."""
     lab(daemon)
     ran(daemon, "s1")
     shutil.rmtree(os.path.join(daemon.inner(daemon.state), "vms", "s1"))
@@ -83,7 +84,7 @@ def test_state_removed_by_hand(daemon):
 
 
 def test_renamed(daemon):
-    """The same VM under another name has the same address, in a network that has no other."""
+    """The VM under a new name keeps its address, even in a network that has no other."""
     lab(daemon)
     micro_with_nic(daemon, "s1", "Network=lab\n")
     text = (NIC % ("s1", "Network=lab\n")).replace("[VM]\n", "[VM]\nUUID=%s\n" % UUID)

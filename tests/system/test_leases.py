@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Addresses that guests lease and that are not those kept for them: what is shown is what they have, and why is told. A
-fake guest sends from the tap of its VM whatever it likes, also with other MACs."""
+"""Guests that have leased addresses other than their reserved ones: the actual address is shown, and the reason
+given. A fake guest sends DHCP messages from its VM's tap, also with other MACs."""
 import pytest
 
 import tapfd
@@ -47,7 +47,7 @@ def guest(daemon):
 
 
 def test_a_guest_declines_its_address(guest):
-    """As one does that finds it in use."""
+    """As a guest does that finds it in use."""
     mac = nic(guest, "a")["mac"]
     send(guest, "a", DECLINES, OWN)
     send(guest, "a", ASKS, OTHER)
@@ -61,7 +61,7 @@ def test_a_guest_declines_its_address(guest):
 
 
 def test_another_has_its_address(guest):
-    """Leased by a stranger while the VM was off."""
+    """A stranger leased it while the VM was off."""
     micro_with_nic(guest, "b", "Address=%s\n" % OTHER)
     send(guest, "a", ASKS, OTHER, STRANGER % 1)
     leased(guest, STRANGER % 1, OTHER)
@@ -73,7 +73,7 @@ def test_another_has_its_address(guest):
 
 
 def test_others_leases_cannot_be_ended(guest):
-    """Declined or released by a guest with a MAC of its own."""
+    """Not by declining or releasing it from a guest with a different MAC."""
     mac = nic(guest, "a")["mac"]
     for kind in (DECLINES, RELEASES):
         send(guest, "a", kind, OWN, STRANGER % 1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One guest's life: every way in, every way out, and that they are told apart."""
+"""The life of a guest: all ways to start and to end, and that these are distinguished."""
 import os
 
 import pytest
@@ -27,7 +27,7 @@ def test_start_to_stop(daemon):
 
 
 def test_identity_stays(daemon):
-    """UUID and uid are the VM's, not the process'."""
+    """The UUID belongs to the VM and not to the process."""
     daemon.micro("a")
     daemon.up("a")
     first = daemon.info("a")
@@ -90,7 +90,7 @@ def test_deaf_guest_killed_where_the_file_says_so(daemon):
 
 
 def test_press_that_comes_too_early(daemon):
-    """The first press is lost while the firmware runs; a later one counts."""
+    """A press during the firmware's run is lost; a later one works."""
     daemon.micro("a", "polite", banner="")
     daemon.ok("start", "a", "--paused")
     stop = daemon.stream("stop", "a")
@@ -113,7 +113,7 @@ def test_pause_and_resume(daemon):
 
 
 def test_stop_of_a_paused_guest(daemon):
-    """F52: it goes on for that, since it could not act on its button."""
+    """F52: the guest is resumed, because it cannot react to the button while paused."""
     daemon.micro("a")
     daemon.up("a")
     daemon.ok("pause", "a")
@@ -176,7 +176,7 @@ def test_guest_reboots_and_is_stopped(daemon):
 ])
 @pytest.mark.parametrize("policy, state", [("stop", "stopped"), ("pause", "paused")])
 def test_panic_and_watchdog(daemon, guest, device, key, word, policy, state):
-    """F30: what the file asks for, with the reason."""
+    """F30: the configured action is taken, and the reason reported."""
     daemon.micro("a", guest, extra="[QEMU]\nArgs=-device %s\n" % device
                  + LIFECYCLE % ("%s=%s" % (key, policy)))
     daemon.ok("start", "a")
@@ -187,7 +187,7 @@ def test_panic_and_watchdog(daemon, guest, device, key, word, policy, state):
     ("esb", "i6300esb", "q35"), ("esb", "i6300esb", "pc"), ("tco", "itco", "q35"),
 ])
 def test_watchdog_models(daemon, guest, model, machine):
-    """A guest that arms it and does no more: [Watchdog] has the device, OnWatchdog= says what follows."""
+    """A guest only arms the watchdog: [Watchdog] provides the device, OnWatchdog= the action."""
     daemon.micro("a", guest, vm="Machine=%s\n" % machine,
                  extra="[Watchdog]\nModel=%s\n" % model + LIFECYCLE % "OnWatchdog=pause")
     daemon.ok("start", "a")
@@ -218,7 +218,7 @@ def test_crash_is_followed_by_a_restart(daemon):
 
 
 def test_crash_is_seen_by_itself(daemon):
-    """Nobody looks, and the stop that follows wins over the restart."""
+    """Without any request or poll; a stop during the backoff wins over the restart."""
     daemon.write("vmkeep.conf", vmk.DEFAULTS + "[Daemon]\nHealthCheckSec=1h\n")
     daemon.ok("reload")
     daemon.micro("a", "deaf")
@@ -254,7 +254,7 @@ def test_signal_from_outside_is_no_crash(daemon):
 
 
 def test_disk_full_pauses(daemon):
-    """F62: the image's file system fills up: the guest is paused until there is room."""
+    """F62: when the image's file system is full, the guest is paused until there is space."""
     small = os.path.join(daemon.images, "small")
     os.mkdir(small)
     daemon.exec("sh", "-c", mount_line(small, "3m"))
@@ -299,7 +299,7 @@ def test_wait(daemon):
 
 
 def test_no_wait_and_interrupt(daemon):
-    """A job continues when its client leaves."""
+    """A job continues when its client disconnects."""
     daemon.micro("a", "leave")
     console = daemon.up("a")
     assert daemon.one("stop", "a", "--no-wait", "--timeout", "30")["job"] > 0
@@ -310,7 +310,7 @@ def test_no_wait_and_interrupt(daemon):
 
 
 def test_kill_of_one_that_does_not_answer(daemon):
-    """R4d: also where nobody knew yet that it is stuck."""
+    """R4d: also before anything has noticed that it hangs."""
     daemon.micro("a", "deaf")
     daemon.up("a")
     daemon.kill(daemon.info("a")["pid"], "STOP")
@@ -319,7 +319,7 @@ def test_kill_of_one_that_does_not_answer(daemon):
 
 
 def test_one_guest_out_of_order_costs_nobody_else(daemon):
-    """A QEMU that does not answer holds up only itself."""
+    """A QEMU that does not answer delays only requests for itself."""
     daemon.micro("a", "deaf")
     daemon.micro("b", "deaf")
     daemon.ok("start", "a", "b")

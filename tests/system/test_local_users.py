@@ -12,9 +12,9 @@ import pytest
 import vmk
 from test_control import descriptors, resident
 
-LIMIT = 16 << 20  # bytes that the daemon may have, whatever they do
+LIMIT = 16 << 20  # limit of the daemon's memory, whatever users do
 
-# Connects as somebody, in many ways, and tells what came of it; then it holds on until it is ended.
+# Connects as a user, in many ways, and reports the results; then keeps the connections until it is ended.
 CLIENT = """
 import json, os, resource, socket, sys
 path, how, count, first = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4].encode()
@@ -48,7 +48,7 @@ sys.stdin.read()
 
 
 class Crowd:
-    """Connections of one user, held by a process of their own."""
+    """Connections of one user, held by a separate process."""
 
     def __init__(self, world, user, groups, count, first, how="answered"):
         path = os.path.join(world.base, "client.py")
@@ -95,8 +95,8 @@ def held_and_refused(said):
 
 
 def test_streams_are_counted(daemon, crowd):
-    """6000 connections that became streams: the user has 8, the rest was told why not."""
-    daemon.micro("a")  # a quiet one: who does not read what comes is dropped, and its place is free
+    """Of 6000 connections that become streams, the user gets 8; the others are refused with the reason."""
+    daemon.micro("a")  # it writes little: clients that do not read are disconnected, which would make room
     daemon.ok("start", "a")
     before = descriptors(daemon)
     bob = crowd("bob", ("vmkeep-view",), 6000, request("vm-log", name="a", follow=True))
@@ -111,10 +111,10 @@ def test_streams_are_counted(daemon, crowd):
 
 
 def test_streams_count_among_connections(daemon, crowd):
-    """MaxClientsPerUser= is of both together, for operators too."""
+    """MaxClientsPerUser= limits connections and streams together, for operators too."""
     daemon.write("vmkeep.conf", vmk.DEFAULTS + "[Daemon]\nMaxClientsPerUser=20\n")
     daemon.ok("reload")
-    daemon.micro("a")  # a quiet one: who does not read what comes is dropped, and its place is free
+    daemon.micro("a")  # it writes little: clients that do not read are disconnected, which would make room
     daemon.ok("start", "a")
     bob = crowd("bob", ("vmkeep",), 50, request("vm-log", name="a", follow=True))
     held, refused = held_and_refused(bob.said())
@@ -125,7 +125,7 @@ def test_streams_count_among_connections(daemon, crowd):
 
 @pytest.mark.parametrize("which", ["console", "qemu"])
 def test_logs_that_nobody_reads(daemon, crowd, which):
-    """The end of a log goes from its file to the client: what is not read costs no memory."""
+    """The last part of a log is sent from its file: unread data takes no memory."""
     daemon.micro("a")
     daemon.ok("start", "a")
     name = "console.log" if which == "console" else "qemu.log"
@@ -140,7 +140,7 @@ def test_logs_that_nobody_reads(daemon, crowd, which):
 
 
 def test_log_is_whole(daemon):
-    """Lines, the last of them, and more than fits into one piece."""
+    """All lines, the last N of them, and logs larger than one chunk."""
     daemon.micro("a")
     daemon.ok("start", "a")
     daemon.ok("kill", "a")
@@ -154,7 +154,7 @@ def test_log_is_whole(daemon):
 
 
 def test_console_readers_share(daemon, crowd):
-    """Readers that do not read are dropped, and cost once what they have not read."""
+    """Watchers that do not read are disconnected, and share a single buffer."""
     daemon.micro("a", "chatter")
     daemon.ok("start", "a")
     before = resident(daemon)
@@ -168,7 +168,7 @@ def test_console_readers_share(daemon, crowd):
 
 
 def test_deaf_subscribers(daemon):
-    """200 that never read, root's: an event waits once for all of them."""
+    """200 of root's clients that never read: each event is stored once for all of them."""
     daemon.micro("a", "deaf")
     daemon.up("a")
     before = resident(daemon)
@@ -185,7 +185,7 @@ def test_deaf_subscribers(daemon):
 
 
 def test_jobs_are_bounded(daemon):
-    """One stop job per VM, which later stops join (other jobs: tests/unit/control_limits.c)."""
+    """A VM has one stop job, which later stops join (for other jobs see tests/unit/control_limits.c)."""
     daemon.micro("deaf", "deaf", vm="Owner=alice\n")
     daemon.up("deaf")
     client = daemon.client(uid=vmk.USERS["alice"])
@@ -193,10 +193,10 @@ def test_jobs_are_bounded(daemon):
             for _ in range(3631)}
     assert len(jobs) == 1
     assert len(daemon.rows("jobs")) == 1
-    # who waits joins it, and learns of its number
+    # a client that waits joins the job, and learns its number
     client.socket.sendall(request("vm-stop", name="deaf", timeout=86400).encode())
     assert client.event("JOB_STARTED")["job"] in jobs
-    # neither root nor an operator is kept from the VM by its owner
+    # the owner's job does not keep root or an operator from the VM
     daemon.ok("kill", "deaf", user="bob", groups=("vmkeep",))
     daemon.eventually(lambda: daemon.rows("jobs"), lambda rows: not rows)
 
@@ -208,10 +208,10 @@ def test_job_numbers_are_not_cut(daemon):
     assert "no such job" in daemon.fails(4, "job", "cancel", str(job + (1 << 32)))
 
 
-# --- what an image's header can cost ---
+# --- what an image's header may cost ---
 
 def forge_snapshots(path, count):
-    """A snapshot table at the end of a qcow2 file, as its header may hold one."""
+    """Writes a snapshot table at the end of a qcow2 file, as a guest could."""
     with open(path, "r+b") as f:
         at = (f.seek(0, os.SEEK_END) + 0xffff) & ~0xffff
         f.seek(at)
@@ -231,7 +231,7 @@ def forge_snapshots(path, count):
     (65536, "its header holds more than 1048576 bytes of snapshots"),
 ])
 def test_snapshot_table(daemon, count, words):
-    """Listed in full, or refused with words: never empty; and the daemon answers meanwhile."""
+    """Listed completely or refused with an error, never as empty; the daemon keeps answering."""
     daemon.micro("a", disk="qcow2")
     forge_snapshots(os.path.join(daemon.images, "a.qcow2"), count)
     viewer = daemon.client(timeout=90 * vmk.SLOW)
@@ -253,7 +253,7 @@ def test_snapshot_table(daemon, count, words):
 # --- check changes nothing ---
 
 def test_check_changes_nothing(daemon):
-    """Neither of all nor of one: what the daemon knew before it knows after, and no more."""
+    """With and without a name: afterwards the daemon knows exactly what it knew before."""
     daemon.micro("a")
     daemon.micro("web1")
     daemon.eventually(daemon.states, lambda found: len(found) == 2)
@@ -287,7 +287,7 @@ def test_check_changes_nothing(daemon):
 # --- Owner= ---
 
 def test_owner_lists_and_globs_own(daemon):
-    """Rows and globs of an owner are of own VMs; others are invisible."""
+    """An owner's lists and patterns include only the user's own VMs."""
     daemon.micro("web1", vm="Owner=alice\n")
     daemon.micro("web2", vm="Owner=@alice\n")
     daemon.micro("web3", vm="Owner=bob\n")
@@ -320,8 +320,8 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_owner_is_judged_now(daemon, change):
-    """Whatever happened to the file a moment ago: who is no owner by it now has no power, whether
-    the guest runs or a job of it is under way."""
+    """Whatever happens to the file: a user who is no longer an owner loses all rights at once, even while the
+    guest runs or one of the user's jobs is in progress."""
     daemon.micro("a", "deaf", vm="Owner=alice\n")
     daemon.up("a")
     alice = daemon.client(uid=vmk.USERS["alice"])
@@ -346,7 +346,7 @@ def test_owner_is_judged_now(daemon, change):
 
 
 def test_owner_of_a_new_file(daemon):
-    """Who became an owner a moment ago is one."""
+    """A user who becomes owner has the rights at once."""
     daemon.micro("a")
     daemon.fails(9, "start", "a", user="alice")
     daemon.micro("a", vm="Owner=alice\n")
@@ -355,10 +355,10 @@ def test_owner_of_a_new_file(daemon):
     daemon.ok("start", "b", user="alice")
 
 
-# --- who is who ---
+# --- users and groups ---
 
 def test_no_directory_server_is_asked(daemon):
-    """Groups and owners come from the files: no library of NSS is in the daemon, nor is it read."""
+    """Groups and owners are looked up in files: the daemon does not load NSS libraries."""
     daemon.micro("a", vm="Owner=alice\n")
     daemon.ok("list", user="bob", groups=("vmkeep-view",))
     daemon.ok("start", "a", user="alice")
@@ -369,7 +369,7 @@ def test_no_directory_server_is_asked(daemon):
 
 # --- a thousand at once ---
 
-# Everything at once, by one user: whatever the daemon says is not read by most.
+# All ways at once, by one user; most of the daemon's answers are not read.
 HOSTILE = """
 import json, os, random, resource, socket, sys, time
 path, name, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
@@ -416,8 +416,8 @@ sys.stdin.read()
 @pytest.mark.parametrize("groups, owner", [((), "root"), ((), "bob"), (("vmkeep-view",), "bob"),
                                            (("vmkeep",), "root")])
 def test_a_thousand_hostile_connections(daemon, groups, owner):
-    """Of one user, in all ways at once: another user is served, guests keep running as before, the daemon
-    stays small, and afterwards has what it had."""
+    """By one user, in all ways at once: another user is served, guests keep running, the daemon stays small, and
+    nothing leaks."""
     daemon.micro("guest", "count")
     daemon.micro("prey", "chatter", vm="Owner=%s\n" % owner)
     console = daemon.up("guest")

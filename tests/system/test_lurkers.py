@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Nothing that is in a guest's control group outlives its QEMU (the tests put it there: QEMU may not fork)."""
+"""No process in a guest's control group outlives its QEMU (the tests put it there, because QEMU may not fork)."""
 import os
 
 import pytest
@@ -7,13 +7,13 @@ import pytest
 import vmk
 
 KINDS = {"v1": ["-t", "cgroup", "-o", "pids", "cgroup"], "v2": ["-t", "cgroup2", "cgroup2"]}
-# forks for as long as it lives, and does not mind being asked to go
+# keeps forking, and ignores requests to terminate
 STUBBORN = "trap '' TERM HUP INT; echo ready; while :; do sleep 0.02; done"
 
 
 @pytest.fixture(params=KINDS)
 def grouped(world, request):
-    """A world with one hierarchy, and the place where its groups are."""
+    """A world with one hierarchy; world.place is its directory."""
     place = "/sys/fs/cgroup/one"
     world.exec("mount", "-t", "tmpfs", "tmpfs", "/sys/fs/cgroup")
     world.exec("mkdir", place)
@@ -30,14 +30,14 @@ def grouped(world, request):
 
 
 def group_of(world, name):
-    """A hierarchy of version 1 is all of this machine's: other worlds have groups there."""
+    """A hierarchy of version 1 is shared by the whole machine, so other worlds have groups there."""
     found = [folder for folder, _, _ in os.walk(os.path.join(world.place, vmk.group_name(world.run)))
              if os.path.basename(folder) == name]
     return found[0] if found else None
 
 
 def lurk(world, name, script="echo ready; exec sleep 3600"):
-    """A process of the test in that guest's group, as its own child would be."""
+    """A process in that guest's group, as if it were a child of its QEMU."""
     stream = world.stream_of("sh", "-c", script)
     stream.until("ready")
     with open(group_of(world, name) + "/cgroup.procs", "w", encoding="ascii") as f:
@@ -76,7 +76,7 @@ def test_nothing_outlives_its_qemu(grouped, end, script):
 
 
 def test_a_new_guest_is_not_taken_for_a_lurker(grouped):
-    """Started at once, again and again, while what the last one left still dies."""
+    """The guest is started again at once, several times, while processes of the previous one are still being killed."""
     for _ in range(5):
         grouped.up("a")
         lurker = lurk(grouped, "a", STUBBORN)
@@ -90,7 +90,7 @@ def test_a_new_guest_is_not_taken_for_a_lurker(grouped):
 
 
 def test_never_its_own(grouped):
-    """A daemon that somebody put into a guest's group does not kill itself, nor the guest beside."""
+    """A daemon that was moved into a guest's group kills neither itself nor other guests."""
     grouped.up("a")
     grouped.up("b")
     daemon = grouped.daemon_pid()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Balloon and snapshots: done means done, and what cannot be undone is refused beforehand."""
+"""Balloon and snapshots: a verb returns when its effect is complete, and refuses beforehand what could not be
+undone."""
 import os
 
 import pytest
@@ -10,7 +11,7 @@ MIB = 1 << 20
 
 
 def test_no_driver_no_memory(daemon):
-    """F97: QEMU says yes to any size; the guest has no driver, so nothing moves, and that is told."""
+    """F97: QEMU accepts any size, but without a driver the guest's memory does not change, and the error says so."""
     daemon.micro("a", "deaf")
     path = os.path.join(daemon.config, "a.vm")
     with open(path, encoding="utf-8") as f:
@@ -32,7 +33,7 @@ def test_no_driver_no_memory(daemon):
     ("[Memory]\nBalloon=no\n", ["96M"], 8, "Balloon=yes"),
 ])
 def test_refused_before_the_guest_is_asked(daemon, vm, argv, code, word):
-    """F97: below the floor, above the maximum, nonsense."""
+    """F97: below the minimum, above the maximum, or invalid."""
     daemon.image("a.raw", "deaf", "up\r\n")
     daemon.write("a.vm", "[VM]\nMemory=128M\nNetworks=none\n[Disk root]\nPath=a.raw\n" + vm)
     daemon.fails(5, "set-memory", "a", "96M")
@@ -48,12 +49,13 @@ def deaf(daemon):
 
 
 def target(daemon):
-    """What QEMU was asked for last, as it tells it to a driver that comes."""
+    """The size last requested, as QEMU reports it while there is no driver."""
     return daemon.qmp("a", "query-balloon")["actual"]
 
 
 def test_one_change_at_a_time(daemon):
-    """F97: A second one is refused and names the first, which can be cancelled; a paused guest is not asked."""
+    """F97: a second change is refused, and the error names the first, which can be cancelled; for a paused guest a
+    change is refused too."""
     deaf(daemon)
     client = daemon.client()
     client.call("subscribe")
@@ -70,7 +72,7 @@ def test_one_change_at_a_time(daemon):
 
 @pytest.mark.parametrize("how", ["kill", "signal"])
 def test_guest_ends_meanwhile(daemon, how):
-    """The change is over then, once, and the daemon continues."""
+    """The change fails, once, and the daemon keeps running."""
     deaf(daemon)
     client = daemon.client()
     client.call("subscribe")
@@ -91,8 +93,8 @@ def test_guest_ends_meanwhile(daemon, how):
 
 @pytest.mark.usefixtures("linux")
 def test_balloon_after_a_reboot(daemon):
-    """F97: a guest that reboots has all of its memory until its driver is there; then what was asked for
-    holds again, in the list, too."""
+    """F97: a guest that reboots has all of its memory until its driver is loaded; then the requested size is
+    restored, and listed."""
     daemon.linux("a", "guest.net=none", vm="Networks=none\n")
     daemon.ok("start", "a")
     console = daemon.console("a")
@@ -109,7 +111,7 @@ def test_balloon_after_a_reboot(daemon):
 
 @pytest.mark.usefixtures("linux")
 def test_linux_memory_and_snapshot(daemon):
-    """A real guest: memory moves both ways, and a snapshot brings files and memory back."""
+    """With Linux, memory can be taken and given back, and a snapshot restores files and memory."""
     daemon.linux("a", "guest.net=none")
     path = os.path.join(daemon.config, "a.vm")
     with open(path, encoding="utf-8") as f:
@@ -142,7 +144,7 @@ def test_linux_memory_and_snapshot(daemon):
 
 
 def test_running_guest_goes_back_in_time(daemon):
-    """The guest's only memory is a register: after `ab` comes `c`, twice."""
+    """The guest's only memory is a register: each time after `ab` comes `c`."""
     daemon.micro("a", "count", disk="qcow2")
     console = daemon.up("a")
     console.type("..")
@@ -180,7 +182,7 @@ def test_snapshot_of_a_stopped_guest(daemon):
 
 
 def test_no_space_for_a_snapshot(daemon):
-    """Said as what it is; the image is as it was."""
+    """The error says so, and the image is unchanged."""
     small = os.path.join(daemon.images, "small")
     os.mkdir(small)
     daemon.exec("mount", "-t", "tmpfs", "-o", "size=1m,mode=755", "tmpfs", small)
@@ -198,7 +200,7 @@ def test_no_space_for_a_snapshot(daemon):
 
 @pytest.mark.parametrize("running", [False, True], ids=["off", "running"])
 def test_what_is_refused(daemon, running):
-    """Before anything is touched: the guest and its images are as before."""
+    """Before anything is touched: the guest and its images are unchanged."""
     daemon.micro("a", "count", disk="qcow2")
     daemon.micro("raw", "count")
     if running:
@@ -253,7 +255,7 @@ def test_paused_guest_stays_paused(daemon):
 
 
 def test_daemon_dies_during_a_snapshot(daemon):
-    """Whatever came of it: the guest runs on, and the list tells the truth."""
+    """Whatever the result, the guest keeps running and the list is correct."""
     daemon.micro("a", "count", disk="qcow2")
     console = daemon.up("a")
     console.type(".")
@@ -266,7 +268,7 @@ def test_daemon_dies_during_a_snapshot(daemon):
     console.until("up")
     console.type(".")
     console.until("b")
-    # a QEMU that writes its memory to a slow disk may be silent for longer than a verb waits
+    # a QEMU that writes its memory to a slow disk may not answer for longer than a verb waits
     daemon.eventually(lambda: daemon.vmkeep("snapshot", "list", "a").code, lambda code: code == 0, timeout=60)
     listed = {row["snapshot"] for row in daemon.rows("snapshot", "list", "a")}
     daemon.ok("snapshot", "create", "a", "y")
@@ -285,7 +287,7 @@ def edit(daemon, name, old, new):
 
 
 def counted(daemon, name="a", vm=""):
-    """A guest that has said `ab` and was saved as `ab`."""
+    """A guest that has printed `ab`, with a snapshot of that state."""
     daemon.micro(name, "count", disk="qcow2", vm=vm)
     console = daemon.up(name)
     console.type("..")
@@ -296,7 +298,7 @@ def counted(daemon, name="a", vm=""):
 
 @pytest.mark.parametrize("paused", [False, True], ids=["running", "paused"])
 def test_memory_comes_back_into_a_stopped_vm(daemon, paused):
-    """Started paused, loaded, and let go only if it ran when it was saved."""
+    """It is started paused, the snapshot is loaded, and it is resumed only if it was running when it was saved."""
     daemon.micro("a", "count", disk="qcow2")
     console = daemon.up("a")
     console.type("..")
@@ -316,7 +318,7 @@ def test_memory_comes_back_into_a_stopped_vm(daemon, paused):
 
 
 def test_memory_that_does_not_fit_is_refused(daemon):
-    """Off or running: nothing is touched, and what changed is told."""
+    """Off or running, nothing is touched, and the error says what changed."""
     counted(daemon)
     daemon.ok("kill", "a")
     edit(daemon, "a.vm", "Memory=16M", "Memory=32M")
@@ -334,7 +336,7 @@ def test_memory_that_does_not_fit_is_refused(daemon):
 
 @pytest.mark.parametrize("running", [False, True], ids=["off", "running"])
 def test_failed_load_never_goes_on(daemon, running):
-    """Nobody knows the snapshot's machine, so QEMU finds out in the middle: the guest is ended."""
+    """The snapshot's machine is unknown, so the load fails in QEMU: the guest is killed."""
     counted(daemon)
     daemon.ok("kill", "a")
     edit(daemon, "a.vm", "Memory=16M", "Memory=32M")
@@ -349,7 +351,8 @@ def test_failed_load_never_goes_on(daemon, running):
 
 @pytest.mark.parametrize("running", [False, True], ids=["off", "running"])
 def test_record_of_a_newer_version(daemon, running):
-    """After a downgrade: nobody here knows the machine, so nothing is touched, and the record stays for those who do."""
+    """After a downgrade: the machine is unknown to this version, so nothing is touched, and the record is kept for
+    the newer one."""
     counted(daemon)
     path = os.path.join(daemon.state, "vms", "a", "snapshots.json")
     newer = vmk.read_text(path).replace('"version": 1', '"version": 2')

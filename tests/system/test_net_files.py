@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whoever asks about networks is told what their files say now: nobody has to tell the daemon of them."""
+"""Verbs about networks use the current files; the daemon needs no notification of changes."""
 import os
 
 FRESH = "[Network]\nMode=nat\nBridge=%s\nAddress=10.20.0.1/24\n"
@@ -22,7 +22,7 @@ def test_new_changed_removed(daemon):
     assert daemon.one("net", "show", "fresh")["bridge"] == "fresh1"
     assert listed(daemon)["fresh"]["bridge"] == "fresh1"
     daemon.write("fresh.network", "[Network]\nBrigde=x\n")
-    assert listed(daemon)["fresh"]["bridge"] == "fresh1"  # what cannot be read keeps its old meaning
+    assert listed(daemon)["fresh"]["bridge"] == "fresh1"  # an invalid file keeps its previous meaning
 
     os.unlink(path)
     os.unlink(daemon.config + "/other.network")
@@ -32,7 +32,7 @@ def test_new_changed_removed(daemon):
 
 
 def test_of_one_that_stands(daemon):
-    """Its file may change or go: it is listed as what it is, and says that it differs."""
+    """Its file may change or be removed: the list shows the actual state, and that it differs from the file."""
     path = daemon.write("lab.network", FRESH % "lab0")
     daemon.ok("net", "start", "lab")
     assert listed(daemon)["lab"]["health"] == "ok"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Whatever is lost of a network's files, and whoever renames its bridge: it goes on as it was, with one dnsmasq, one
-bridge, one table, the guest's address; and a stop takes all of it away."""
+"""Whatever files of a network are lost, and even if its bridge is renamed: it keeps working, with one dnsmasq, one
+bridge, one table and the same addresses, and a stop removes all of it."""
 import json
 import os
 import shutil
@@ -47,7 +47,7 @@ def same(world, before):
 
 
 def whole(world):
-    """Its files are there, and dnsmasq sees them."""
+    """Its files exist, also as seen by dnsmasq."""
     top = world.inner(world.run) + "/networks/"
     assert json.loads(vmk.read_text(top + "default.json"))["network"] == "default"
     pid, = dnsmasqs(world)
@@ -71,7 +71,7 @@ def hurt(world, what, damage=None):
     path = os.path.join(world.inner(world.base), what)
     if damage:
         DAMAGES[damage](path)
-    else:  # at once, for the daemon makes it again
+    else:  # in one step, because the daemon creates it again
         os.rename(path, world.inner(world.base) + "/lost")
         shutil.rmtree(world.inner(world.base) + "/lost")
 
@@ -90,7 +90,7 @@ def test_file(daemon, file, damage, daemon_is):
         daemon.ok("reload")
     same(daemon, before)
     whole(daemon)
-    if daemon_is == "up":  # who knows it all need not look at the file, the next one does
+    if daemon_is == "up":  # the running daemon need not read the file, but the next one does
         daemon.kill_daemon()
         daemon.start()
         same(daemon, before)
@@ -100,7 +100,7 @@ def test_file(daemon, file, damage, daemon_is):
 @pytest.mark.parametrize("folder", FOLDERS)
 @pytest.mark.parametrize("daemon_is", ["down", "up"])
 def test_folder(daemon, folder, daemon_is):
-    """Its directory, with all in it; nobody tells the daemon."""
+    """A whole directory is lost; the daemon notices by itself."""
     up(daemon)
     before = look(daemon)
     if daemon_is == "down":
@@ -116,7 +116,7 @@ def test_folder(daemon, folder, daemon_is):
 
 
 def test_lost_while_down(daemon):
-    """What was chosen for a network that is down is on disk again once it is up."""
+    """The choices of a network that is down are saved again once it is up."""
     for name in ("lab", "up"):
         daemon.write(name + ".network", "[Network]\n")
         daemon.ok("net", "start", name)
@@ -125,14 +125,14 @@ def test_lost_while_down(daemon):
     daemon.ok("net", "stop", "lab")
     os.unlink(choice)
     os.unlink(other)
-    daemon.eventually(lambda: os.path.exists(other), bool)  # so the daemon has looked, and will not again
+    daemon.eventually(lambda: os.path.exists(other), bool)  # the daemon has handled the loss, and does not look again
     assert not os.path.exists(choice)
     daemon.ok("net", "start", "lab")
     assert json.loads(vmk.read_text(choice)) == before
 
 
 def test_run_and_state_of_all_networks(daemon):
-    """Nothing is left to tell what the network is but what stands; with another subnet written meanwhile."""
+    """Only the kernel's objects tell what the network is; and its file has another subnet by now."""
     daemon.write("default.network", "[Network]\nAddress=10.3.0.1/24\n")
     up(daemon)
     before, pid = look(daemon), daemon.info("a")["pid"]
@@ -167,7 +167,7 @@ def test_renamed_bridge(daemon, record, daemon_is):
 
 @pytest.mark.parametrize("taken", [False, True])
 def test_stop_after_a_rename(daemon, taken):
-    """Also when another one has its name by now: that stays."""
+    """The renamed bridge is removed, but not another one that has its old name by now."""
     daemon.ok("net", "start", "default")
     daemon.exec("ip", "link", "set", "virbr0", "down")
     daemon.exec("ip", "link", "set", "virbr0", "name", "odd0")
@@ -195,7 +195,7 @@ FORGED = "import sys, time; print('here', flush=True); time.sleep(3600)"
 
 @pytest.mark.parametrize("bridge", [True, False])
 def test_a_forged_command_line(daemon, bridge):
-    """Who only says that it is our dnsmasq is neither taken nor ended."""
+    """A process that only claims to be our dnsmasq is neither adopted nor ended."""
     daemon.ok("net", "start", "default")
     daemon.kill_daemon()
     forged = daemon.stream_of("/usr/bin/python3", "-c", FORGED, "--conf-file=%s/networks/default.d/dnsmasq.conf" % daemon.run)
@@ -215,7 +215,7 @@ def test_a_forged_command_line(daemon, bridge):
 
 @pytest.mark.parametrize("how", ["immutable", "read-only"])
 def test_leases_that_cannot_be_written(daemon, how):
-    """Of a disk in trouble: guests have their network, and it is said what does not last."""
+    """The network comes up all the same, and its health says that leases are not permanent."""
     daemon.ok("net", "start", "default")
     daemon.ok("net", "stop", "default")
     folder = daemon.state + "/networks"
@@ -250,7 +250,7 @@ def test_leases_of_another_subnet(daemon):
 
 
 def test_lost_leases_are_dnsmasqs(daemon):
-    """Who has an address keeps it: dnsmasq has the file still, and it is put back."""
+    """No guest loses its address: dnsmasq still has the file open, and it is restored."""
     up(daemon)
     path = daemon.inner(daemon.state) + "/networks/default.leases"
     line = "4102444800 52:54:00:00:00:05 192.168.122.77 x *\n"
@@ -266,7 +266,7 @@ def test_lost_leases_are_dnsmasqs(daemon):
 @pytest.mark.parametrize("what", ["ruleset", "network", "taps"])
 @pytest.mark.parametrize("cure", ["reload", "start"])
 def test_lost_rules(daemon, what, cure):
-    """As a reload of nftables.service does it: told at once, and loaded again when they are needed."""
+    """As after a reload of nftables.service: reported at once, and loaded again when they are needed."""
     up(daemon)
     micro_with_nic(daemon, "b")
     before = sorted(tables(daemon))
@@ -286,7 +286,7 @@ def test_lost_rules(daemon, what, cure):
 
 
 def test_foreign_bridge_made_anew(daemon):
-    """And taken down, or the tap off it: told, and put right by reload."""
+    """The bridge is recreated or taken down, or the tap detached: reported, and fixed by reload."""
     def told():
         shown = daemon.vmkeep("list", "--problems")
         assert shown.code == (0 if shown.out == "OK: no problems\n" else 1), shown
@@ -322,10 +322,10 @@ def test_foreign_bridge_made_anew(daemon):
 
 
 def test_tap_elsewhere(daemon):
-    """Renamed it is told by its name; off its bridge it comes back; in another namespace it is gone."""
+    """A renamed tap is shown with its new name; a detached one is reattached; one in another namespace is gone."""
     daemon.exec("ip", "netns", "add", "away")
     daemon.exec("ip", "netns", "del", "away")
-    daemon.mounts = daemon.mount_points()  # the first one leaves a mount behind; no guest has any yet
+    daemon.mounts = daemon.mount_points()  # the first namespace leaves a mount behind, and no guest runs yet
     up(daemon)
     daemon.exec("ip", "link", "set", "vk0", "down")
     daemon.exec("ip", "link", "set", "vk0", "name", "odd0")
@@ -345,7 +345,7 @@ def test_tap_elsewhere(daemon):
 
 
 def test_a_changed_file_of_a_network_that_nobody_uses(daemon):
-    """A start that fails does not keep the next one from what is written by then."""
+    """After a failed start, the next start uses the file as it is by then."""
     daemon.write("lab.network", "[Network]\nAddress=10.21.0.1/24\n")
     micro_with_nic(daemon, "a", "Network=lab\nAddress=10.20.0.50\n")
     said = daemon.fails(2, "start", "a")
@@ -359,7 +359,8 @@ def test_a_changed_file_of_a_network_that_nobody_uses(daemon):
 
 
 def test_addresses_of_a_subnet_that_was_left(daemon):
-    """What the network no longer has is no VM's address, neither leased nor reserved; a start chooses another."""
+    """Addresses that the network no longer has belong to no VM, neither leased nor reserved; a start chooses a new
+    one."""
     daemon.write("lab.network", "[Network]\nAddress=10.20.0.1/24\n")
     micro_with_nic(daemon, "a", "Network=lab\n")
     daemon.ok("start", "a")
@@ -384,7 +385,7 @@ def test_addresses_of_a_subnet_that_was_left(daemon):
 
 
 def second(world):
-    """Another daemon beside the first, with all directories of its own: (stream, run directory)."""
+    """Another daemon with separate directories: (stream, run directory)."""
     top = os.path.join(world.base, "second")
     folders = {name: os.path.join(top, name) for name in ("config", "state", "run", "log")}
     for folder in folders.values():
@@ -396,11 +397,11 @@ def second(world):
 
 
 def test_two_daemons_and_their_networks(daemon):
-    """Each finds its own again, whatever it lost, and none takes the other's."""
+    """Each finds its own network, whatever files are lost, and neither takes the other's."""
     daemon.ok("net", "start", "default")
     other, run = second(daemon)
     daemon.ok("--run", run, "net", "start", "default")
-    daemon.others = 2  # with its dnsmasq
+    daemon.others = 2  # including its dnsmasq
     both = sorted(daemon.links()), tables(daemon), len(dnsmasqs(daemon))
     assert {"virbr0", "virbr1"} <= daemon.links() and both[2] == 2
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Networks: raised when needed, told apart from what others made, and gone without a trace."""
+"""Networks: brought up when needed, distinguished from those of other programs, and removed completely."""
 import ipaddress
 import json
 import os
@@ -26,7 +26,7 @@ def taps(world, bridge):
 
 
 def internet(world):
-    """A second namespace behind an uplink, with a web server that knows no route back to guests."""
+    """A second namespace behind an uplink, with a web server and without a route back to guests."""
     pages = os.path.join(world.base, "www")
     os.mkdir(pages)
     with open(os.path.join(pages, "index.html"), "w", encoding="utf-8") as f:
@@ -49,7 +49,7 @@ def internet(world):
 
 @pytest.mark.usefixtures("linux")
 def test_two_guests_and_the_internet(world):
-    """DHCP, names, NAT, the host; then the daemon dies and none of it stops."""
+    """DHCP, names, NAT and the host work, and keep working after the daemon has died."""
     internet(world)
     world.start()
     for name in ("web1", "Web_2"):
@@ -131,7 +131,7 @@ def test_start_and_stop_by_hand(daemon):
 
 
 def test_subnet_and_bridge_of_somebody_else(daemon):
-    """libvirt was here first: the next name and the next /24, remembered."""
+    """They are in use, as by libvirt: the next name and the next /24 are chosen, and remembered."""
     daemon.exec("ip", "link", "add", "virbr0", "type", "bridge")
     daemon.exec("ip", "addr", "add", "192.168.122.1/24", "dev", "virbr0")
     daemon.exec("ip", "link", "set", "virbr0", "up")
@@ -151,7 +151,7 @@ def test_subnet_and_bridge_of_somebody_else(daemon):
 
 
 def test_choice_of_a_newer_version(daemon):
-    """After a downgrade: the network is as it was."""
+    """After a downgrade the network is unchanged."""
     daemon.exec("ip", "addr", "add", "192.168.122.9/24", "dev", "lo")
     daemon.ok("net", "start", "default")
     before = daemon.one("net", "show", "default")
@@ -246,7 +246,7 @@ def test_dnsmasq_is_supervised(daemon):
     daemon.kill_daemon()
     daemon.start()
     daemon.eventually(dnsmasq, lambda now: len(now) == len(before), timeout=10)
-    for pid in before:  # also one that this daemon did not start
+    for pid in before:  # including one that this daemon did not start
         daemon.kill(pid)
     daemon.eventually(dnsmasq, lambda now: len(now) == len(before) and not set(now) & set(before), timeout=10)
     assert daemon.info("a")["state"] == "running"
@@ -278,7 +278,7 @@ def test_rules_of_others_stay(daemon):
 
 
 def test_ip_without_an_answer(daemon):
-    """A guest that asks for no address has a reserved one; waiting for it ends in time."""
+    """A guest that sends no DHCP request has a reserved address; waiting for a lease times out."""
     micro_with_nic(daemon, "a")
     daemon.ok("start", "a")
     assert daemon.rows("ip", "a")[0]["seen"] is False
@@ -288,7 +288,7 @@ def test_ip_without_an_answer(daemon):
 @pytest.mark.parametrize("how", ["start b", "net start default", "reload"])
 @pytest.mark.parametrize("fault", ["ip link del virbr0", "ip link set virbr0 down"])
 def test_bridge_that_somebody_took_away(daemon, fault, how):
-    """Guests keep running; the next one that needs the network finds it, and so do those that were on it."""
+    """Guests keep running; the next guest that needs the network restores it, for the existing ones too."""
     micro_with_nic(daemon, "a")
     micro_with_nic(daemon, "b")
     daemon.ok("start", "a")
@@ -319,7 +319,7 @@ def test_reload_sets_rules_and_forwarding_again(daemon):
 
 
 def test_bridge_in_whose_place_another_one_stands(daemon):
-    """It is not ours: left alone, and said."""
+    """The other bridge is left alone, and the error says so."""
     micro_with_nic(daemon, "a")
     micro_with_nic(daemon, "b")
     daemon.ok("start", "a")
@@ -336,7 +336,7 @@ def test_bridge_in_whose_place_another_one_stands(daemon):
 
 
 def test_in_use_before_its_monitor_answers(daemon):
-    """A guest of a previous daemon has its network, also while its QEMU hangs."""
+    """The network of an adopted guest is in use even while its QEMU hangs."""
     micro_with_nic(daemon, "a")
     daemon.ok("start", "a")
     pid = daemon.info("a")["pid"]

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""A guest that goes on with the old QEMU after its package was upgraded is marked, and only that one."""
+"""A guest that still runs the old QEMU after a package upgrade is marked, and no other."""
 import re
 
 QEMU = "/usr/bin/qemu-system-x86_64"
 
 
 def marked(world, *names):
-    """Exactly these are, or will be once the kernel and the daemon are through."""
+    """Waits until exactly these VMs are marked."""
     world.eventually(lambda: {row["name"] for row in world.rows("list") if row["outdated"]},
                      lambda found: found == set(names))
 
 
 def test_after_an_upgrade(world):
-    """Over the world's /usr/bin a copy is mounted, in which the binary is replaced as dpkg does it: by rename."""
+    """A copy is mounted over the world's /usr/bin, and the binary in it replaced by a rename, as by dpkg."""
     world.exec("mkdir", world.base + "/up")
     world.exec("mount", "-t", "tmpfs", "none", world.base + "/up")
     world.exec("mkdir", world.base + "/up/upper", world.base + "/up/work")
@@ -35,9 +35,9 @@ def test_after_an_upgrade(world):
         world.start()
         marked(world, "a")  # also after adoption
         world.exec("sh", "-c", "cp -p %s %s.kept && rm %s" % (QEMU, QEMU, QEMU))
-        marked(world, "a", "b")  # taken away counts
+        marked(world, "a", "b")  # a removed binary counts
         world.exec("mv", QEMU + ".kept", QEMU)
-        marked(world, "a", "b")  # what is there now is another one
+        marked(world, "a", "b")  # it is a different file now
         for name in "ab":
             world.ok("kill", name)
             world.up(name)
@@ -52,21 +52,21 @@ MODULES = "/usr/lib/x86_64-linux-gnu/qemu"
 
 
 def replace(world, path, edit="cat"):
-    """As dpkg does it: a new file moved over the old one."""
+    """Like dpkg: renames a new file over the old one."""
     world.exec("sh", "-c", "%s <%s >%s.new && chmod --reference=%s %s.new && mv %s.new %s" % (
         edit, path, path, path, path, path, path))
 
 
 def kept(world):
-    """Where Debian's maintainer scripts put the modules of the QEMU that they replace."""
+    """Where Debian's maintainer scripts save the modules of the QEMU that is replaced."""
     package = re.search(r"\((.*)\)", world.exec(QEMU, "--version")).group(1)
     return "/run/qemu/" + re.sub(r"[^A-Za-z0-9+.~-]", "_", package)
 
 
 def test_hot_plug_after_an_upgrade(world):
-    """Binary, firmware and modules are another build's by now. Devices go into the running guest all the same, and
-    what its QEMU loads as a module comes from where the upgrade kept it, in a directory that was not there when the
-    guest started: QEMU 7.2 dies of the second module that is not of its own build."""
+    """After an upgrade, binary, firmware and modules are from another build. Devices can still be plugged into the
+    running guest, and modules come from where the upgrade saved them, in a directory that did not exist when the
+    guest was started: QEMU 7.2 aborts at the second module of a different build."""
     covered = ["/usr/bin", MODULES, "/usr/share/seabios"]
     world.exec("mkdir", world.base + "/up", "/run/qemu")
     world.exec("mount", "-t", "tmpfs", "none", world.base + "/up")
@@ -80,7 +80,7 @@ def test_hot_plug_after_an_upgrade(world):
         console = world.up("a")
         old = kept(world)
         free = iter(reversed(re.findall(r'"driver":\s*"pcie-root-port",\s*"id":\s*"(\w+)"', world.ok("cmdline", "a"))))
-        world.exec("mkdir", old)  # what the old package's prerm does
+        world.exec("mkdir", old)  # as in the old package's prerm
         world.exec("sh", "-c", "cp -p %s/*.so %s/" % (MODULES, old))
         replace(world, QEMU)
         for name in world.exec("ls", "/usr/share/seabios").split():

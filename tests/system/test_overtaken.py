@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Verbs that overtake each other, and what a QEMU says in its last moment: what was asked for last comes true, whoever
-asked for something else is told, and how the guest ended is not lost."""
+"""Verbs that overtake each other, and messages that QEMU sends as it ends: the last request counts, clients of
+earlier ones get an error, and the reason of the guest's end is not lost."""
 import json
 import os
 import signal
@@ -14,7 +14,7 @@ from test_wishes import rebooting
 
 
 def of(daemon, name, extra=""):
-    """One of hostile_walks.py that runs; its pid."""
+    """Starts a guest of hostile_walks.py; returns its pid."""
     make(daemon, name)
     with open(os.path.join(daemon.config, name + ".vm"), "a", encoding="utf-8") as f:
         f.write("[Lifecycle]\nRestart=no\n" + extra)
@@ -24,7 +24,7 @@ def of(daemon, name, extra=""):
 
 @pytest.mark.parametrize("name", ["says-shutdown", "says-panic"])
 def test_start_before_the_last_words(hostile, name):
-    """Suspected 3: they come while it quits, behind the start that is to follow."""
+    """Suspected 3: QEMU's final events arrive while it quits, with a start already pending."""
     pid = of(hostile, name)
     client = hostile.client(timeout=60)
     both = [{"execute": verb, "id": verb, "arguments": {"name": name}} for verb in ("vm-kill", "vm-start")]
@@ -38,7 +38,7 @@ def test_start_before_the_last_words(hostile, name):
 
 
 def test_stop_overtaken_by_start(hostile):
-    """F57: the guest has powered off, and its QEMU takes long to end: a start then is what counts."""
+    """F57: the guest has powered off, but its QEMU does not exit: a start at that point counts."""
     pid = of(hostile, "sleepy")
     client = hostile.client(timeout=60)
     stop = client.send("vm-stop", {"name": "sleepy"})
@@ -46,14 +46,14 @@ def test_stop_overtaken_by_start(hostile):
     with pytest.raises(vmk.Error, match="a later start .* overtook it"):
         client.result(stop)
     client.close()
-    hostile.exec("sh", "-c", "kill -9 %d || true" % pid)  # the daemon does so too, after 10 s
+    hostile.exec("sh", "-c", "kill -9 %d || true" % pid)  # as the daemon does after 10 s
     info = hostile.wait_state("sleepy", "running", timeout=60)
     assert info["pid"] != pid and info["want"] == "running"
     hostile.kill(info["pid"])
 
 
 def test_a_reset_that_fails(hostile):
-    """Suspected 4: OnReboot= counts again."""
+    """Suspected 4: OnReboot= is restored."""
     of(hostile, "no-reset", "OnReboot=stop\n")
     assert "not now" in hostile.fails(1, "reset", "no-reset")
     hostile.eventually(lambda: hostile.qmp("no-reset", "x-actions"),
@@ -61,7 +61,7 @@ def test_a_reset_that_fails(hostile):
 
 
 def test_a_power_off_behind_a_storm(hostile):
-    """Suspected 1: the daemon was held up meanwhile."""
+    """Suspected 1: the daemon was delayed in the meantime."""
     pid = of(hostile, "storm")
     daemon = hostile.daemon_pid()
     os.kill(daemon, signal.SIGSTOP)
@@ -76,7 +76,7 @@ def test_a_power_off_behind_a_storm(hostile):
 
 
 def test_shutdown_of_the_host_during_a_reboot(daemon):
-    """The host's word is the last: it does not come up again, and who asked for it is told."""
+    """The host's shutdown wins: the guest is not started again, and the client of the reboot gets an error."""
     pid = rebooting(daemon)
     waits = daemon.stream("reboot", "a")
     daemon.eventually(lambda: daemon.rows("jobs"), lambda rows: len(rows) > 1)
@@ -93,7 +93,7 @@ def test_shutdown_of_the_host_during_a_reboot(daemon):
 
 
 def test_job_numbers_are_whole(daemon):
-    """C5: of one that is too large nothing is cut off."""
+    """C5: a job number that is too large is not truncated."""
     deaf(daemon)
     client = daemon.client()
     job = client.call("vm-set-memory", name="a", size=96 * MIB, wait=False)["job"]
@@ -106,7 +106,8 @@ def test_job_numbers_are_whole(daemon):
 
 
 def test_replaced_while_verbs_wait(daemon):
-    """Sessions end with their VMs then; what waits for an answer is not told of a VM that is gone (with SAN= for certain)."""
+    """Monitor connections are closed with their VMs then; pending replies do not access a VM that has been freed
+    (SAN= detects that reliably)."""
     daemon.micro("a")
     daemon.up("a")
     pid = daemon.info("a")["pid"]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What hangs on a guest beside disks and NICs: a generation ID that tells it that its time went back, and
-sockets to the host. Watchdogs are in test_life.py, with what follows when they fire."""
+"""Parts of a guest besides disks and NICs: a generation ID, which tells the guest that its time went back, and
+sockets to the host. Watchdogs are tested in test_life.py, with the actions when they expire."""
 import json
 import os
 
@@ -16,7 +16,7 @@ def identity(daemon):
 
 
 def test_generation_id_follows_the_guests_time(daemon):
-    """It stays over restarts; a revert gives it another one, which is on disk."""
+    """It stays the same across restarts; a revert assigns a new one, which is saved."""
     daemon.micro("a", "deaf", disk="qcow2")
     daemon.up("a").end()
     first = generation(daemon)
@@ -38,7 +38,7 @@ def test_generation_id_follows_the_guests_time(daemon):
 
 
 def test_generation_id_of_a_vm_that_is_older_than_the_key(daemon):
-    """Its hardware does not change by itself, only when it is asked for."""
+    """The hardware of an existing VM changes only when its file asks for it."""
     daemon.micro("a", "deaf")
     daemon.up("a").end()
     daemon.ok("kill", "a")
@@ -58,14 +58,14 @@ def test_generation_id_of_a_vm_that_is_older_than_the_key(daemon):
 
 
 def test_vsock(daemon):
-    """A number that is kept; on a host without the device a start says so, and so does check."""
+    """It has a permanent number; on a host without the device, start and check say so."""
     daemon.micro("a", "deaf", extra="[VSock]\nCID=auto\n")
     if not HAS_VSOCK:
         assert "/dev/vhost-vsock" in daemon.fails(11, "start", "a")
         assert "vhost-vsock" in daemon.vmkeep("check", "a").out
         first = daemon.ok("cmdline", "a")
         assert '"guest-cid":' in first and daemon.ok("cmdline", "a") == first
-        # of a guest that runs, too: a restart would lose it
+        # also for a guest that runs now: a restart would fail
         daemon.micro("a", "deaf")
         daemon.ok("start", "a")
         daemon.micro("a", "deaf", extra="[VSock]\nCID=auto\n")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What `cmdline` prints, pasted into a shell: a stopped VM boots, a running one and its daemon are not touched."""
+"""The output of `cmdline` can be pasted into a shell: a stopped VM boots, and a running one and its daemon are not
+affected."""
 import os
 
 import pytest
@@ -8,7 +9,7 @@ import vmk
 
 UEFI = "/usr/share/qemu/firmware"
 BOOTS = "[VM]\nMemory=16M\nNetworks=none\n"
-# name: (keys besides the disk, words of the command line, words of the comments)
+# name: (keys besides the disk, words on the command line, words in the comments)
 VMS = {
     "plain": (BOOTS, [], ["writes to the same disks", "first serial port share", "-display gtk"]),
     "nics": ("[VM]\nMemory=16M\n[NIC a]\n[NIC b]\nModel=e1000\n", ['"type":"user"'], ["user-mode network"]),
@@ -24,14 +25,14 @@ VMS = {
 
 
 def sockets(world, name):
-    """What is in the VM's run directory: names, inodes and permissions."""
+    """The sockets in the VM's run directory, with inode and permissions."""
     place = world.inner(os.path.join(world.run, "vms", name))
     return {entry: (st.st_ino, st.st_mode, st.st_size if entry.endswith(".sock") else 0)
             for entry in os.listdir(place) for st in [os.lstat(os.path.join(place, entry))]}
 
 
 def paste(world, name):
-    """The printed text, by the shell's own hands, at a terminal."""
+    """Runs the printed text in a shell on a terminal."""
     text = world.ok("cmdline", name)
     path = os.path.join(world.base, "pasted.%s" % name)
     with open(path, "w", encoding="utf-8") as f:
@@ -42,7 +43,7 @@ def paste(world, name):
 
 
 def leave(stream, banner="up"):
-    """It boots, its monitor answers on the same terminal, and Ctrl-A X ends it."""
+    """The guest boots, its monitor answers on the same terminal, and Ctrl-A X ends it."""
     if banner:
         stream.until(banner, 60)
     stream.type("\x01c")
@@ -69,12 +70,12 @@ def test_stopped(daemon, name):
     assert daemon.run not in command and daemon.state + "/vms" not in command, text
     leave(paste(daemon, "a"))
     assert not os.path.exists(os.path.join(daemon.run, "vms", "a"))
-    daemon.up("a")  # and nothing is in its way afterwards
+    daemon.up("a")  # afterwards it starts as usual
     daemon.ok("kill", "a")
 
 
 def test_running(daemon):
-    """QEMU's own lock refuses it; no socket of the daemon's is replaced, and it goes on talking to the guest."""
+    """QEMU's lock refuses it; no socket of the daemon is replaced, and the daemon still reaches the guest."""
     daemon.micro("a", "echo", vm="Description=it's a\n", extra="[Serial console]\n[Serial two]\n")
     console = daemon.up("a")
     before = sockets(daemon, "a")
@@ -89,7 +90,7 @@ def test_running(daemon):
     daemon.start()
     assert daemon.info("a")["health"] == "ok"
     after = sockets(daemon, "a")
-    # the guest's sockets are QEMU's; the display's listener is the daemon's, and each daemon makes its own
+    # the guest's sockets are created by its QEMU; the display's listener is recreated by each daemon
     assert after.pop("vnc.sock")[1:] == before.pop("vnc.sock")[1:] and after == before
     assert daemon.qmp("a", "query-status")["status"] == "running"
     again = daemon.console("a")
@@ -99,7 +100,7 @@ def test_running(daemon):
 
 
 def test_start_beside_it(daemon):
-    """While what was pasted runs, the VM does not start; the error says who has the disk."""
+    """While the pasted command runs, the VM does not start; the error says what holds the disk."""
     daemon.micro("a")
     pasted = paste(daemon, "a")
     pasted.until("up", 60)
@@ -111,7 +112,7 @@ def test_start_beside_it(daemon):
 
 
 def test_shared_base(daemon):
-    """Readers do not lock each other out, but a writer is kept from what others read."""
+    """Readers can share a base, but nothing may write it while it is read."""
     base = daemon.image("base.raw", "polite", "up\r\n")
     for name in "ab":
         daemon.exec("qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", "raw",
@@ -133,7 +134,7 @@ def test_shared_base(daemon):
 @pytest.mark.skipif(not os.path.isdir(UEFI), reason="no UEFI firmware is installed")
 @pytest.mark.parametrize("secure", ["no", "yes"])
 def test_uefi(daemon, secure):
-    """Before the first start there are no variables yet; afterwards they are read, and never written."""
+    """Before the first start there are no variables; afterwards they are read, and never written."""
     daemon.image("a.raw", "deaf")
     daemon.write("a.vm", "[VM]\nMemory=256M\nNetworks=none\n[Boot]\nFirmware=uefi\nSecureBoot=%s\n"
                  "[Disk root]\nPath=a.raw\n" % secure)
@@ -160,7 +161,7 @@ def test_vsock(daemon):
 
 
 def test_kernel(daemon, linux):
-    """A guest without any disk of its own, with quotes on its command line."""
+    """A guest without a disk, with quotes on its kernel's command line."""
     daemon.write("a.vm", "[VM]\nMemory=128M\nNetworks=none\n[Boot]\nKernel=%s\nInitrd=%s\nAppend=console=ttyS0 quiet panic=-1 "
                  "guest.net=none greet=\"it's\"\n" % tuple(os.path.join(vmk.GUEST, f) for f in ("vmlinuz", "initrd")))
     text = daemon.ok("cmdline", "a")

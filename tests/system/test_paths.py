@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Paths as people write them, and where check says that something is wrong with one."""
+"""Paths as people write them, and the place that check reports for an error."""
 import os
 
 import pytest
@@ -44,7 +44,7 @@ def test_refused_where_it_is_written(daemon, path, says):
 
 
 def test_the_line_is_the_keys(daemon):
-    """Of images, of drop-ins and of other keys that a start looks at."""
+    """The line of the key is reported for images, in drop-ins, and for other keys that a start checks."""
     image(daemon)
     daemon.write("a.vm", HEAD + "Bus=scsi\n\nPath=no.raw\n[Boot]\n\nKernel=/no/kernel\nInitrd=/no/initrd\n")
     rows = {(row["key"], row["line"]) for row in checked(daemon, "a")}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the daemon knows, remembers and does by itself: history, failures, hooks, full disks, silence."""
+"""What the daemon knows, remembers and does by itself: history, failures, hooks, full disks, silent QEMUs."""
 import json
 import os
 import socket
@@ -15,7 +15,7 @@ LIFECYCLE = "[Lifecycle]\n%s\n"
 
 
 def outside(daemon, pid):
-    """The pid that this process sees of one inside."""
+    """The pid, as this process sees it, of a process inside."""
     for found in os.listdir("/proc"):
         if not found.isdigit():
             continue
@@ -34,7 +34,7 @@ def events(daemon, name):
 
 
 def fail(daemon, name="a"):
-    """Uses up a budget of one."""
+    """Uses up a limit of one failure."""
     daemon.micro(name, "deaf", extra=LIFECYCLE % "RestartSec=0\nStartLimitBurst=1")
     daemon.ok("start", name)
     daemon.kill(daemon.info(name)["pid"])
@@ -44,7 +44,7 @@ def fail(daemon, name="a"):
 # History.
 
 def test_history(daemon):
-    """Who asked for what, and why it happened, across daemons."""
+    """Who requested what, and why it happened, across restarts of the daemon."""
     daemon.micro("a", "deaf", extra=LIFECYCLE % "RestartSec=1")
     assert daemon.rows("history", "a") == []
     begin = time.time()
@@ -123,7 +123,7 @@ def test_reset_failed_gives_the_budget_back(daemon):
 
 
 def test_backoff_survives_the_daemon(daemon):
-    """The wish, the time and the count of failures are where they were."""
+    """The desired state, the due time and the count of failures are restored."""
     daemon.micro("a", "deaf", extra=LIFECYCLE % "RestartSec=3\nStartLimitBurst=2")
     daemon.ok("start", "a")
     daemon.kill(daemon.info("a")["pid"])
@@ -141,7 +141,7 @@ def test_backoff_survives_the_daemon(daemon):
 
 
 def test_stop_during_backoff_is_remembered(daemon):
-    """F28: stop wins over the next start, also for the next daemon."""
+    """F28: stop wins over the pending start, also with the next daemon."""
     daemon.micro("a", "deaf", extra=LIFECYCLE % "RestartSec=60")
     daemon.ok("start", "a")
     daemon.kill(daemon.info("a")["pid"])
@@ -163,7 +163,7 @@ def hook(daemon, path, body, mode=0o755):
 
 
 def test_hooks_tell_somebody(daemon):
-    """Both kinds, with arguments and JSON; a hook may use vmkeep; what others may write is not run."""
+    """Both kinds are run, with arguments and JSON; a hook may use vmkeep; files that others may write are not run."""
     told = os.path.join(daemon.base, "told")
     folder = os.path.join(daemon.config, "hooks.d")
     body = "echo \"$@\" >>%s.args; cat >>%s.json; echo >>%s.json\n" % (told, told, told)
@@ -199,7 +199,7 @@ def test_hooks_tell_somebody(daemon):
 
 
 def test_hook_that_is_missing_or_hangs(daemon):
-    """Costs nobody anything."""
+    """It delays nothing."""
     pids = os.path.join(daemon.base, "pids")
     os.mkdir(os.path.join(daemon.config, "hooks.d"))
     for i in range(6):
@@ -239,7 +239,7 @@ def small_disk(daemon, extra="", name="a"):
 
 
 def test_full_disk_goes_on_by_itself(daemon):
-    """F62: paused with its reason, a resume by hand says the truth, and once there is space it runs again."""
+    """F62: paused with its reason, resume reports the actual result, and the guest runs again once there is space."""
     told = os.path.join(daemon.base, "told")
     own = hook(daemon, told + ".hook", "echo \"$@\" >>%s\n" % told)
     small = small_disk(daemon, "[Hooks]\nFailed=%s\n" % own)
@@ -281,7 +281,7 @@ def qmp(daemon, name, execute, **arguments):
 
 
 def test_full_disk_while_nobody_looked(daemon):
-    """The drives still know why."""
+    """The block devices still report the reason."""
     small = small_disk(daemon)
     daemon.ok("start", "a", "--paused")
     daemon.kill_daemon()
@@ -302,11 +302,11 @@ def test_full_disk_while_nobody_looked(daemon):
 
 
 def test_broken_disk_is_never_tried_again(daemon):
-    """F63: EIO names the disk; nothing happens by itself, while one that only lacked space goes on."""
+    """F63: EIO names the disk; the guest is not resumed automatically, unlike one that only lacked space."""
     daemon.image("a.raw", "writer", size=64 << 20)
     daemon.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=a.raw\nOnError=stop\n")
     daemon.ok("start", "a", "--paused")
-    # the error is put under the disk by hand: no configuration can ask for one
+    # the failing layer is inserted by hand: no configuration can request it
     qmp(daemon, "a", "blockdev-add", **{"driver": "blkdebug", "node-name": "bad", "image": "f-root",
         "inject-error": [{"event": "none", "iotype": "write", "errno": 5, "once": False}]})
     qmp(daemon, "a", "blockdev-reopen", options=[{
@@ -325,10 +325,10 @@ def test_broken_disk_is_never_tried_again(daemon):
     daemon.exec("umount", small)
 
 
-# How it ended.
+# Reasons.
 
 def test_out_of_memory_is_told(daemon):
-    """F27: the kernel kills it for its cgroup's limit."""
+    """F27: the kernel kills it at its cgroup's memory limit."""
     base = "/sys/fs/cgroup/memory"
     if not os.path.exists(base + "/memory.oom_control"):
         pytest.skip("no cgroup v1 memory controller here")
@@ -368,7 +368,7 @@ def test_out_of_memory_is_told(daemon):
 # Silence.
 
 def test_silent_qemu(daemon):
-    """Told by the first verb that needs it; nobody else waits; well again the moment it can be."""
+    """The first verb that needs it reports it; nothing else waits; it is healthy again as soon as it answers."""
     daemon.micro("a", "deaf")
     daemon.micro("b", "deaf")
     daemon.ok("start", "a", "b")

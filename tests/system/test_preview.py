@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""vmkeepd --check: before an upgrade replaces the daemon, the new program names what it would not start."""
+"""vmkeepd --check: before an upgrade replaces the daemon, the new program reports what it would not start."""
 import json
 import os
 import re
@@ -16,7 +16,7 @@ def preview(world):
 
 
 def test_what_would_not_start_is_named(world):
-    """Of all files, without a daemon, and nothing is written."""
+    """All files are checked, without a daemon, and nothing is written."""
     world.micro("good")
     world.write("lab.network", "[Network]\nAddress=10.7.0.1/24\n")
     done = preview(world)
@@ -40,7 +40,8 @@ def test_what_would_not_start_is_named(world):
 
 
 def test_what_only_all_files_show(world):
-    """Duplicates, networks and VMs that do not exist, rings: in the words of `vmkeep check`, which has a daemon."""
+    """Duplicates, VMs and networks that do not exist, and dependency cycles: with the text of `vmkeep check`, which
+    asks a daemon."""
     uuid = "UUID=7f1d1d4e-7c3b-4a69-9f0e-0d8f1a2b3c4d\n"
     world.write("lab.network", "[Network]\nAddress=10.7.0.1/24\n")
     nic = "[NIC lan]\nNetwork=lab\nMACAddress=52:54:00:00:00:01\nAddress=10.7.0.9\n"
@@ -67,7 +68,8 @@ def test_what_only_all_files_show(world):
 
 
 def test_a_key_of_a_newer_version(world):
-    """A daemon leaves its keys to those that come after it; an older one says whose a key is that it does not know."""
+    """A daemon saves its list of keys for other versions; an older one can then say which version knows a key that it
+    does not know itself."""
     path = os.path.join(world.state, "known-keys")
     world.micro("a")
     world.start()
@@ -96,7 +98,7 @@ def test_a_key_of_a_newer_version(world):
 
 
 def test_the_package_says_it(world):
-    """And never fails for it, not even if the new program does not run."""
+    """The package reports it, and never fails because of it, even if the new program does not run."""
     def install(vmkeepd, *words):
         folder = os.path.join(world.base, "bin")
         os.makedirs(folder, exist_ok=True)

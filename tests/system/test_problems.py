@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""list --problems: a line for all that needs a person, nothing for what was asked for, and the exit codes of Nagios."""
+"""list --problems: a line for everything that needs attention, nothing for what was requested, and the exit codes of
+Nagios."""
 import os
 
 import pytest
@@ -205,7 +206,7 @@ def test_directories_that_cannot_be_written(world, name, how):
 
 
 def test_not_known(daemon):
-    """No daemon, and no right to ask."""
+    """No daemon, or no permission to ask it."""
     assert problems(daemon, user="alice", groups=["vmkeep-view"]) == FINE
     code, out = problems(daemon, user="bob")
     assert code == 3 and out.startswith("UNKNOWN: permission denied: bob may not list VMs")

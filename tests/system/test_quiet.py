@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What ordinary operations leave in log, events and history: the lines a person wants, each once."""
+"""What ordinary operations leave in log, events and history: only lines that are useful, each once."""
 import os
 import re
 
@@ -7,7 +7,7 @@ import vmk
 
 
 class Told:
-    """What was told since the last look, of VM a."""
+    """What was logged, sent and recorded about VM a since the last call."""
 
     def __init__(self, world):
         self.world = world
@@ -17,7 +17,7 @@ class Told:
         self.look()
 
     def look(self):
-        self.client.call("vm-list")  # all events before it have arrived
+        self.client.call("vm-list")  # all earlier events have arrived
         events = [(event["data"]["from"], event["data"]["state"]) for event in self.client.events
                   if event["event"] == "VM_STATE" and event["data"]["name"] == "a"]
         self.client.events.clear()
@@ -97,7 +97,7 @@ def test_snapshots(daemon):
 
 
 def test_a_broken_file_is_told_once(daemon):
-    """Not whenever the directory is read again."""
+    """Not each time the directory is read."""
     daemon.write("a.vm", "[VM]\nMemry=1G\n")
     told = Told(daemon)
     daemon.write("b.vm", "[VM]\nMemory=16M\n")
