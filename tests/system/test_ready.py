@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""ReadyWhen=agent and notify: those that come after a VM start when its guest says so or its agent
-answers, not before; and what was said is known to the next daemon."""
+"""ReadyWhen=agent and notify: dependents of a VM start when its guest reports readiness or its agent answers, not
+before; the next daemon remembers it."""
 import os
 import socket
 
@@ -12,7 +12,7 @@ AGENT = "/dev/virtio-ports/org.qemu.guest_agent.0"
 
 
 def pair(world, when, append=""):
-    """A Linux guest that starts with the host, and one that waits for it; the first one's console."""
+    """A Linux guest that starts at boot, and a VM that waits for it; returns the console of the first."""
     world.linux("db", "guest.net=none " + append, ENABLE + "Networks=none\n",
                 "[Lifecycle]\nReadyWhen=%s\nTimeoutReadySec=5min\n" % when)
     world.micro("app", vm=ENABLE, extra="[Lifecycle]\nRequires=db\n")
@@ -29,7 +29,7 @@ def waits(world):
 
 
 def type_without_daemon(world, text, answer):
-    """To the guest's first serial port, until it shows the answer."""
+    """Types into the guest's first serial port until the answer appears."""
     with socket.socket(socket.AF_UNIX) as s:
         s.settimeout(20 * vmk.SLOW)
         s.connect(world.inner(os.path.join(world.run, "vms", "db", "serial-console.sock")))
@@ -40,7 +40,7 @@ def type_without_daemon(world, text, answer):
 
 
 def test_the_guest_says_so(world, linux):
-    """Also while no daemon listens; other lines, long ones and a flood are borne."""
+    """Also while no daemon runs; other lines, long ones and a flood are tolerated."""
     console = pair(world, "notify")
     assert world.info("db")["ready"] is False
     console.run("printf 'STATUS=loading \\033[31m 10 %%\\nREADY=2\\nREADY=' >" + NOTIFY)
@@ -61,7 +61,7 @@ def test_the_guest_says_so(world, linux):
         assert (info["ready"], info["status"]) == (True, "serving")
         world.kill_daemon()
         world.start()
-    # a guest that reboots has said nothing yet
+    # after a reboot the guest has not reported anything yet
     console = world.console("db")
     world.ok("reset", "db")
     console.until("ready after", 60)
@@ -70,7 +70,7 @@ def test_the_guest_says_so(world, linux):
 
 
 def test_the_agent_answers(world, linux):
-    """Somebody who only holds its port open is none."""
+    """A program that only holds the port open is not an agent."""
     console = pair(world, "agent")
     waits(world)
     console.run("sleep 1000 3<>%s & echo $! >/run/mute" % AGENT)
@@ -84,7 +84,7 @@ def test_the_agent_answers(world, linux):
 
 
 def test_text_that_was_seen_counts_for_the_next_daemon(world):
-    """It is drained from the console's file, so the record must know of it."""
+    """The text has been removed from the console's file, so it must be in the record."""
     world.micro("slow", vm=ENABLE, banner="x\r\n",
                 extra="[Lifecycle]\nReadyWhen=log:never\nTimeoutReadySec=5min\n")
     world.micro("db", vm=ENABLE, banner="ready to serve\r\n", extra="[Lifecycle]\nReadyWhen=log:to serve\n")
@@ -96,7 +96,7 @@ def test_text_that_was_seen_counts_for_the_next_daemon(world):
     log = os.path.join(world.base, "daemon.log")
     world.eventually(lambda: vmk.read_text(log), lambda text: "vm db: guest is ready" in text)
     world.kill_daemon()
-    # its turn is still to come, as if the daemon had died before it looked
+    # its start is still pending, as if the daemon had died before it was due
     with open(world.inner(os.path.join(world.run, "boot")), "a", encoding="utf-8") as f:
         f.write("db\n")
     world.start()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Why a VM is down is told until it starts again, whatever happens to the daemon in between: a stop, a SIGKILL, a reexec
-and a boot of the host, which leaves nothing but the state directory."""
+"""The reason why a VM is down is shown until its next start, whatever happens to the daemon: a stop, a SIGKILL, a
+reexec, or a reboot of the host, after which only the state directory is left."""
 import os
 import re
 import shutil
@@ -14,14 +14,14 @@ ONE_RUN = ("uptime", "resets", "ready", "resources")
 
 
 def told(world):
-    """What list, info and list --problems tell, without what passes with time."""
+    """What list, info and list --problems show, without values that change with time."""
     rows = [{k: v for k, v in row.items() if k not in ONE_RUN} for row in world.rows("list")]
     infos = {}
     for row in rows:
         info = world.info(row["name"])
         infos[row["name"]] = {k: info.get(k) for k in ("state", "reason", "want", "error", "since")}
         kept = os.path.join(world.state, "vms", row["name"], "ended.json")
-        if info["pid"] or not os.path.exists(kept):  # one that never ran is down since the daemon knows it
+        if info["pid"] or not os.path.exists(kept):  # never ran: since the daemon knows it
             del infos[row["name"]]["since"]
     code, out = test_problems.problems(world)
     return rows, infos, code, re.sub(r"[0-9]+ s\b", "N s", out)
@@ -49,7 +49,7 @@ def same_boot_again(daemon):
 
 
 def boot_host(world):
-    """Power off and on: nothing runs, RUN is empty, and it is another boot."""
+    """Reboots the host: no processes, an empty RUN, another boot id."""
     world.kill_daemon()
     for pid in world.processes():
         world.kill(pid)
@@ -85,7 +85,7 @@ def started_by_nobody(world):
 
 
 def refused(world):
-    """A start that ends before there is a process."""
+    """A start that fails before there is a process."""
     world.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=nowhere.raw\n")
     world.fails(4, "start", "a")
 
@@ -101,7 +101,7 @@ def test_reason_outlives_the_daemon(daemon, make):
     before = told(daemon)
     for again in (stop, kill, reexec):
         again(daemon)
-        if make is test_problems.silent:  # heard only when it does not answer again
+        if make is test_problems.silent:  # its events are processed only when it answers again
             daemon.eventually(lambda: daemon.rows("list")[0]["health"], lambda health: health != "ok", timeout=30)
         assert told(daemon) == before, again.__name__
     if make is test_problems.silent:
@@ -118,14 +118,14 @@ def test_reason_outlives_the_host(daemon, make):
     before = told(daemon)
     for again in (boot_host, kill):
         again(daemon)
-        if make is started_by_nobody:  # the next boot tells it again
+        if make is started_by_nobody:  # the next boot reports it again
             daemon.eventually(lambda: test_problems.problems(daemon)[0], lambda code: code == 2)
             before[1]["a"]["since"] = daemon.info("a")["since"]
         assert told(daemon) == before, again.__name__
 
 
 def test_a_restart_that_the_host_prevented(daemon):
-    """It waited for its restart: nothing starts it after the boot, and why it is down stays."""
+    """It was in backoff: nothing starts it after the reboot, and the reason is kept."""
     test_problems.backoff(daemon)
     boot_host(daemon)
     info = daemon.info("a")
@@ -134,7 +134,7 @@ def test_a_restart_that_the_host_prevented(daemon):
 
 
 def test_the_host_went_down_under_it(daemon):
-    """Not the reason of an earlier end, and written down once."""
+    """The reason is not that of an earlier end, and is recorded once."""
     daemon.micro("a", "deaf")
     killed(daemon)
     daemon.ok("start", "a")
@@ -149,7 +149,7 @@ def test_the_host_went_down_under_it(daemon):
 
 
 def test_a_boot_tells_its_own(daemon):
-    """A VM that the last boot did not start, and that this one need not start, is no problem any more."""
+    """A VM that the last boot did not start, and that this boot need not start, is not a problem."""
     started_by_nobody(daemon)
     daemon.micro("a")
     daemon.stop_daemon()

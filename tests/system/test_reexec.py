@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The daemon is replaced: its successor takes over guests, jobs, connections."""
+"""The daemon is replaced: its successor takes over guests, jobs and the listening socket."""
 import os
 import shutil
 
@@ -11,7 +11,7 @@ import vmk
 
 @pytest.fixture
 def copied(world, monkeypatch):
-    """A daemon that runs from a copy of its own, which the test may replace."""
+    """A daemon that runs from its own copy, which the test may replace."""
     place = os.path.join(world.base, "bin")
     os.mkdir(place)
     for name in ("vmkeepd", "vmkeep-jail"):
@@ -31,7 +31,7 @@ def picture(daemon, *names):
 
 
 def test_reexec(copied):
-    """F16: same pid, same guests in the same states, another program."""
+    """F16: the same pid, the same guests in the same states, a different program."""
     daemon = copied
     for name in ("run", "still", "again", "given-up"):
         daemon.micro(name, "deaf", extra=LIFECYCLE % (
@@ -67,7 +67,7 @@ def test_reexec(copied):
 
 
 def test_reexec_again_and_again_under_fire(copied):
-    """New clients never find the door closed."""
+    """New clients can always connect."""
     daemon = copied
     daemon.micro("a", "deaf")
     daemon.ok("start", "a")
@@ -88,7 +88,7 @@ def test_reexec_again_and_again_under_fire(copied):
 
 
 def test_reexec_refuses(copied):
-    """A successor that does not run, a job under way, and whoever is not root."""
+    """If the new program does not run, if a job does not end in time, and for users other than root."""
     daemon = copied
     daemon.fails(9, "reexec", user="alice", groups=["vmkeep"])
     path = os.path.join(daemon.place, "vmkeepd")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Each verb once, and each --dry-run: what it answers is what query-schema says that it returns, member by member
-and column by column, with their types."""
+"""Each verb once, and each --dry-run: the answer is what query-schema says it returns, with all members and columns
+and their types."""
 import numbers
 
 import vmk
@@ -47,7 +47,7 @@ def is_as_told(value, returns):
 
 
 class Told:
-    """A client that holds each answer against the schema."""
+    """A client that checks each answer against the schema."""
 
     def __init__(self, world):
         self.world, self.returns, self.asked = world, {}, set()
@@ -148,7 +148,7 @@ def test_each_answer_is_as_the_schema_says(daemon, linux):
     told.call("job-list")
     try:
         told.call("job-cancel", job=started)
-    except vmk.Error as e:  # it was fast
+    except vmk.Error as e:  # the job was faster
         assert e.error_class == "WrongState"
         told.asked.add(("job-cancel", None))
     a("vm-stop")

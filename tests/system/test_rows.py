@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Rows of findings that are of no other file: budgets, plans, and who ended what."""
+"""Regression tests that fit in no other file: restart limits, plans, and who ended a guest."""
 
 
 def test_a_budget_above_twenty(daemon):
-    """B1: every StartLimitBurst= that the schema allows acts."""
+    """B1: every StartLimitBurst= that the schema allows takes effect."""
     daemon.micro("a", "off", extra="[Lifecycle]\nOnPowerOff=restart\nStartLimitBurst=25\nStartLimitPerDay=1000\n")
     daemon.vmkeep("start", "a", "--no-wait")
     info = daemon.wait_state("a", "failed", timeout=60)
@@ -11,7 +11,7 @@ def test_a_budget_above_twenty(daemon):
 
 
 def test_a_long_plan(daemon):
-    """C3: what is more than a socket takes at once gets to the jail, which says what is wrong with it."""
+    """C3: a plan larger than a socket buffer reaches the jail, whose error is reported."""
     folder = "/" + "/".join(["x" * 200] * 16)
     daemon.micro("a", extra="".join("[Disk d%d]\nPath=%s/%d.raw\n" % (i, folder, i) for i in range(45)))
     said = daemon.vmkeep("start", "a")
@@ -19,7 +19,7 @@ def test_a_long_plan(daemon):
 
 
 def test_quit_by_hand(daemon):
-    """F48: a quit that somebody sent is no signal, and the history says who sent it."""
+    """F48: a quit sent by a user is not reported as a signal, and the history names the user."""
     daemon.micro("a", "deaf")
     daemon.up("a")
     daemon.vmkeep("qmp", "a", "quit")
@@ -29,7 +29,7 @@ def test_quit_by_hand(daemon):
 
 
 def test_a_guest_that_resets_for_ever(daemon):
-    """F29: each of its resets counts; of those that are told each says how many there were."""
+    """F29: all resets are counted; those that are reported include the count."""
     daemon.micro("a", "reboot")
     watcher = daemon.client()
     watcher.call("subscribe")
@@ -50,7 +50,7 @@ def test_a_guest_that_resets_for_ever(daemon):
 
 
 def test_a_file_that_was_just_written(daemon):
-    """A list knows each file that was there when it was asked for, however short that is ago."""
+    """A list includes every file that existed when it was requested, however recently it was written."""
     daemon.image("a.raw", "deaf")
     client = daemon.client()
     for i in range(100):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A guest that stops without being asked says why, and one that cannot go on has ended: after an
-internal error of KVM or QEMU nothing but a reset helps."""
+"""A guest that stops by itself has a reason, and one that cannot continue has ended: after an internal error of KVM
+or QEMU only a reset helps."""
 import json
 import os
 import re
@@ -25,7 +25,7 @@ def history(world, name):
 
 
 def test_internal_error_is_a_crash(hostile):
-    """Told with KVM's words by info, history and hook, never as somebody's pause."""
+    """Reported with KVM's text by info, history and hook, and never as a pause by a user."""
     told = os.path.join(hostile.base, "told")
     hook = os.path.join(hostile.base, "hook")
     with open(hook, "w", encoding="utf-8") as f:
@@ -59,7 +59,7 @@ def test_internal_error_restarts(hostile):
 
 @pytest.mark.parametrize("verb", ["stop", "pause"])
 def test_internal_error_meets_a_verb(hostile, verb):
-    """Neither "ignored the power button" nor "paused"."""
+    """The verb reports neither "ignored the power button" nor "paused"."""
     name = "is-when-" + {"stop": "stopped", "pause": "paused"}[verb]
     lifecycle(hostile, name, "[Lifecycle]\nRestart=no\n")
     hostile.ok("start", name)
@@ -93,7 +93,7 @@ WHY = {"debug": "debug: a debugger stopped the guest", "inmigrate": "inmigrate: 
 
 @pytest.mark.parametrize("status", [s for s in STATES if s != "internal-error"])
 def test_others(hostile, status):
-    """What is left of a guest that ended goes, what is paused says why and can be resumed."""
+    """A guest that has ended is cleaned up; a paused one has a reason and can be resumed."""
     name = "is-" + status
     lifecycle(hostile, name, "[Lifecycle]\nOnPanic=stop\nOnWatchdog=stop\n")
     hostile.vmkeep("start", name)
@@ -105,20 +105,20 @@ def test_others(hostile, status):
         assert hostile.wait_state(name, "paused")["reason"].startswith(WHY.get(status, status))
         hostile.kill_daemon()
         hostile.start()
-        if status not in ("save-vm", "finish-migrate"):  # with those states no job lives on
+        if status not in ("save-vm", "finish-migrate"):  # these states do not outlive their job
             assert hostile.wait_state(name, "paused")["reason"].startswith(WHY.get(status, status))
         hostile.ok("resume", name)
         assert hostile.info(name)["state"] == "running"
 
 
 def settled(world, name):
-    """What the VM's state is once all answers that are on their way have come."""
+    """The VM's state once all pending answers have arrived."""
     world.ok("qmp", name, '{"execute": "query-status"}')
     return world.info(name)["state"]
 
 
 def test_resumed_while_asked(hostile):
-    """What the drives say of a pause comes too late if the guest went on in the meantime."""
+    """The devices' reason for a pause comes too late if the guest has been resumed in the meantime."""
     make(hostile, "is-resumed-in-between")
     hostile.ok("start", "is-resumed-in-between")
     hostile.wait_state("is-resumed-in-between", "paused")
@@ -136,7 +136,7 @@ def test_a_late_watchdog(hostile):
 
 
 def test_the_table_is_whole(daemon):
-    """Each run state that this QEMU has is a row of run_state.c."""
+    """Each run state of this QEMU has a row in run_state.c."""
     daemon.micro("a", "deaf")
     daemon.ok("start", "a")
     schema = daemon.one("qmp", "a", json.dumps({"execute": "query-qmp-schema"}))["return"]

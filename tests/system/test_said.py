@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What QEMU says when it does not start is told where people look: in list, history and hooks, with the cure."""
+"""The error of a QEMU that does not start is shown where people look, in list, history and hooks, with the hint."""
 import os
 import struct
 
@@ -11,11 +11,11 @@ LIFECYCLE = "[Lifecycle]\nRestart=no\n"
 
 
 def damaged(world, vm="", lifecycle=LIFECYCLE):
-    """An image whose list of bitmaps is cut short: only QEMU looks at that."""
+    """An image with a truncated bitmap directory, which only QEMU checks."""
     world.micro("a", disk="qcow2", vm=vm, extra=lifecycle)
     path = world.images + "/a.qcow2"
     with open(path, "r+b") as f:
-        f.seek(88)  # autoclear features: there are bitmaps
+        f.seek(88)  # autoclear features: bitmaps
         f.write(struct.pack(">Q", 1))
         f.seek(100)
         f.seek(struct.unpack(">I", f.read(4))[0])
@@ -46,9 +46,9 @@ def test_the_useful_end(daemon, make):
 
 
 def test_nobody_saw_it_fail(world):
-    """F18: with the host; a hook is told."""
+    """F18: at boot; a hook gets the error."""
     why, _ = damaged(world, "Enable=yes\n", "[Lifecycle]\nRestart=on-failure\nRestartSec=0\nStartLimitBurst=1\n")
-    end = why.split(": ", 1)[1]  # with so much before it the path loses its middle
+    end = why.split(": ", 1)[1]  # the prefix is so long that the path is shortened in the middle
     hook = world.write("hooks.d/tell", '#!/bin/sh\nprintf "%%s: %%s\\n" "$2" "$3" >>%s/told\n' % world.base)
     os.chmod(hook, 0o755)
     world.start()

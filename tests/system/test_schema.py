@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What each verb prints with --json, from a real daemon and a real guest, is what its JSON schema says, with nothing
-left out and nothing that is not described."""
+"""What each verb prints with --json, with a real daemon and a real guest, matches its JSON schema: nothing is missing
+and nothing is undescribed."""
 import glob
 import json
 import os
@@ -20,7 +20,7 @@ def is_of(kind, value):
 
 
 def faults(schema, value, where="it"):
-    """In words; none where it fits. Knows as much of JSON Schema as ours use."""
+    """Mismatches as text; none if the value matches. Implements only the part of JSON Schema that ours use."""
     for word in ("anyOf", "oneOf"):
         if word in schema:
             found = [faults(one, value, where) for one in schema[word]]
@@ -42,7 +42,7 @@ def faults(schema, value, where="it"):
 
 
 def test_recorded_answers_fit():
-    """Those of tests/unit/client_golden.c."""
+    """The recorded answers of tests/unit/client_golden.c."""
     paths = glob.glob(os.path.join(GOLDEN, "cli", "*.json"))
     assert len(paths) > 50
     for path in paths:
@@ -55,7 +55,7 @@ def test_recorded_answers_fit():
 
 
 class Lines:
-    """Runs lines and remembers which verbs were among them."""
+    """Runs command lines and remembers which verbs they used."""
 
     def __init__(self, world):
         self.world, self.verbs, self.seen = world, world.json("schema")["verbs"], set()
@@ -105,7 +105,7 @@ def test_real_answers_fit(daemon, linux):
     job = lines.run("stop micro --no-wait --timeout 60")[0]["job"]
     assert lines.run("jobs")[0]["job"] == job
     lines.run("job cancel %d" % job, daemon.vmkeep("job", "cancel", str(job)).code)
-    # one of two fails
+    # one of the two fails
     answers = lines.run("pause nobody a", 4)
     assert (answers[0]["name"], answers[0]["error"]["class"], answers[1]["state"]) == ("nobody", "NotFound", "paused")
     lines.run("kill micro a")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What holds a guest's process is told as the kernel tells it, and a rule that does not hold is seen."""
+"""The confinement of a guest's process is reported as the kernel sees it, and a violated rule is detected."""
 import os
 
 import pytest
@@ -37,7 +37,7 @@ def test_security_of_a_guest(daemon):
 
 
 def test_devices_are_named(daemon):
-    """Of KVM too: the node that matters most."""
+    """Including KVM's, which matters most."""
     daemon.micro("a", "echo")
     daemon.up("a")
     nodes = rules(daemon, "a")["devices"][1].split("; /dev has ")[1].split(", ")
@@ -45,7 +45,7 @@ def test_devices_are_named(daemon):
 
 
 def test_a_rule_that_does_not_hold(daemon):
-    """A program without QEMU's own filter; its OOM score and its output's bound taken away from outside."""
+    """A program without QEMU's own filter, and an OOM score and an output limit changed from outside."""
     daemon.exec("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/usr/local/sbin")
     path = daemon.inner("/usr/local/sbin/hostile-qemu")
     with open(os.path.join(vmk.ROOT, "tests", "system", "hostile_qemu.py"), encoding="utf-8") as f:
@@ -76,7 +76,7 @@ NOSUID, NODEV, NOEXEC, REMOUNT, BIND = 2, 4, 8, 32, 4096
 
 
 def test_mounts_that_do_not_belong_there(daemon):
-    """A file system of the host's making, one file that could be run, the system's made writable."""
+    """A foreign file system, a file that can be executed, and a writable system directory."""
     daemon.micro("a", "echo")
     daemon.up("a")
     pid, disk = daemon.info("a")["pid"], daemon.images + "/a.raw"
@@ -107,15 +107,15 @@ def test_security_after_adoption(daemon):
     daemon.kill_daemon()
     daemon.start()
     daemon.wait_state("a", "running")
-    # QEMU takes the new connections in its own time
+    # QEMU accepts the new connections after a while
     daemon.eventually(lambda: rules(daemon, "a"), lambda now: now == before)
 
 
 def test_io_uring_when_asked_for(daemon):
-    """The one call that the filter lets through for those who want it, and QEMU uses it."""
+    """The filter allows io_uring only if it is configured, and then QEMU uses it."""
     daemon.micro("a", "writer", extra="AIO=io_uring\n")
     result = daemon.vmkeep("start", "a")
-    if result.code and "io_uring" in result.err:  # this kernel has none, whoever asks
+    if result.code and "io_uring" in result.err:  # this kernel does not support it
         return
     assert result.code == 0, result
     daemon.console("a").until("w{20}")
@@ -127,7 +127,7 @@ def test_io_uring_when_asked_for(daemon):
 
 
 def test_uids_are_nobody_elses(world):
-    """Not a user's, not one that a user's containers may map, and not that of a VM whose file is gone."""
+    """Not a user's or group's, none that a user's containers may map, and not that of a VM whose file is gone."""
     world.start()
     world.stop_daemon()
     first = world.first_uid()

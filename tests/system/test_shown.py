@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the parser, QEMU or the kernel said stands where people look: list, info, history, log NAME qemu."""
+"""Messages of the parser, QEMU and the kernel appear where people look: list, info, history, log NAME qemu."""
 import json
 import os
 
@@ -15,17 +15,17 @@ def row(world, name):
 
 
 def spoil(world, name):
-    """A misspelt key in line 2."""
+    """A misspelt key in line 2; returns the expected reason."""
     path = os.path.join(world.config, name + ".vm")
     text = vmk.read_text(path)
     world.write(name + ".vm", text.replace("[VM]\n", "[VM]\nMemry=1G\n", 1))
     return "invalid: %s.vm:2: Memry: unknown key in [VM]" % name
 
 
-# Files that are broken or gone.
+# Broken or missing files.
 
 def test_a_file_that_never_parsed(daemon):
-    """No invented values, and the first problem as the reason."""
+    """Unknown values are null, and the first problem is the reason."""
     daemon.micro("a")
     why = spoil(daemon, "a")
     got = row(daemon, "a")
@@ -40,7 +40,7 @@ def test_a_file_that_never_parsed(daemon):
 
 
 def test_a_file_that_broke(daemon):
-    """Of a running VM: it is told, and nothing pretends to know what a restart would change."""
+    """Of a running VM: it is reported, and the number of changes is unknown."""
     daemon.micro("a", "deaf", vm=ENABLE)
     daemon.ok("start", "a")
     assert row(daemon, "a")["enabled"] is True and daemon.info("a")["changes"] == 0
@@ -69,7 +69,7 @@ def reason(world, name):
 
 
 def test_files_elsewhere(daemon):
-    """Links and drop-ins: nothing changes in the directory itself."""
+    """Links and drop-ins, whose changes do not affect the directory itself."""
     shared = os.path.join(daemon.base, "shared")
     os.mkdir(shared)
     daemon.micro("a")
@@ -94,7 +94,7 @@ def test_files_elsewhere(daemon):
 
 
 def test_the_directory_may_be_replaced(daemon):
-    """Taken away, replaced by another one, mounted over."""
+    """Moved away, replaced by another one, and mounted over."""
     daemon.micro("a", "deaf")
     daemon.micro("b")
     daemon.ok("start", "a")
@@ -115,7 +115,7 @@ def test_the_directory_may_be_replaced(daemon):
 
 
 def test_the_file_of_a_network(daemon):
-    """What is wrong with it, also if it was right before."""
+    """Its errors are reported, even if it was valid before."""
     def health():
         return next(row["health"] for row in daemon.rows("net", "list") if row["name"] == "lab")
     os.symlink("/nowhere", os.path.join(daemon.config, "lab.network"))
@@ -140,7 +140,7 @@ def test_several_problems_are_counted(daemon):
 
 
 def test_missed_at_boot(world):
-    """An enabled VM whose file is broken is in history, and hooks are told."""
+    """The history of an enabled VM with a broken file says so, and hooks are run."""
     world.micro("a", vm=ENABLE)
     world.micro("b", vm=ENABLE, extra="[Lifecycle]\nRequires=a\n")
     world.micro("c")
@@ -159,7 +159,7 @@ def test_missed_at_boot(world):
 
 
 def test_an_error_is_about_its_vm(daemon):
-    """Other files of the directory, however wrong, are not quoted."""
+    """An error does not mention other files in the directory, however wrong they are."""
     daemon.write("-x.vm", "")
     daemon.write("b c.vm", "")
     daemon.micro("web")
@@ -170,14 +170,14 @@ def test_an_error_is_about_its_vm(daemon):
             assert "clashes with" in err and "-x.vm" not in err and "b c" not in err, err
 
 
-# What was asked, and who asked.
+# Requests and users.
 
 def asked(world, name):
     return [(row["event"], row["who"], row["reason"]) for row in world.rows("history", name)]
 
 
 def test_who_asked_for_what(daemon):
-    """Each request is a record of its own, with the user's name; arguments that may be secret are not in it."""
+    """Each request has a record with the user's name, without arguments that may be secret."""
     daemon.micro("a", "deaf", extra="[Memory]\nMin=16M\n")
     daemon.ok("start", "a")
     daemon.ok("pause", "a")
@@ -204,7 +204,8 @@ def test_who_asked_for_what(daemon):
 
 
 def test_what_failed_is_told(daemon):
-    """Once, after the request, with its error; also if nobody waits for the answer. What the state tells is not repeated."""
+    """Once, after the request, with its error, even if no client waits for the answer. What the state already says is
+    not repeated."""
     daemon.micro("a", "deaf", disk="qcow2")
     daemon.ok("snapshot", "create", "a", "s1")
     daemon.fails(3, "snapshot", "create", "a", "s1")
@@ -260,14 +261,14 @@ def test_not_running_says_why(daemon):
     assert daemon.fails(4, "pause", "aa").startswith("vmkeep: no such VM: aa\n")
 
 
-# What QEMU writes.
+# QEMU's output.
 
 WARNS = "[QEMU]\nArgs=-global nonsense.x=1\n"
 WARNING = "global nonsense.x has invalid class name"
 
 
 def test_warnings_of_a_start(daemon):
-    """Told by start, info and history, also by the next daemon; the log shows them while the guest runs."""
+    """By start, info and history, and by the next daemon; the log has them while the guest runs."""
     daemon.micro("a", "deaf", extra=WARNS)
     out = daemon.ok("start", "a")
     assert WARNING in out and len(out.splitlines()) == 2, out
@@ -287,7 +288,7 @@ def test_warnings_of_a_start(daemon):
 
 
 def test_qemus_log_is_followed(daemon):
-    """Through starts, and from before the first one."""
+    """Across starts, and from before the first one."""
     daemon.micro("a", "deaf", extra=WARNS)
     follower = daemon.stream("log", "a", "qemu", "-f")
     for _ in range(2):
@@ -297,7 +298,7 @@ def test_qemus_log_is_followed(daemon):
         follower.until(": killed")
 
 
-# What the walls around QEMU have to do with it.
+# Failures caused by the walls around QEMU.
 
 @pytest.mark.parametrize("args, hint", [
     ("-drive file=/etc/hostname,format=raw,if=none", "QEMU sees only the host's files that the VM's other sections name"),
@@ -310,7 +311,7 @@ def test_raw_options_fail(daemon, args, hint):
     assert hint in said.split("hint: ")[1], said
 
 
-# Timeouts name what was waited for, and what was done.
+# Timeouts: the error says what was waited for, and what was done.
 
 def test_timeouts(daemon):
     daemon.micro("a", "deaf")
@@ -336,7 +337,7 @@ def memory_rows(daemon):
 
 
 def test_memory_is_one_row(daemon):
-    """What the guest has, of what it was started with, in the units of list; programs get both numbers."""
+    """The guest's current memory and its memory at start, in the units of list; programs get both numbers."""
     daemon.linux("a", "guest.net=none", vm="Networks=none\n")
     assert memory_rows(daemon) == ({"memory": "128M"}, "128M")
     daemon.ok("start", "a")
@@ -354,7 +355,7 @@ def test_memory_is_one_row(daemon):
 
 
 def test_nothing_is_left_of_a_vm_that_never_ran(daemon):
-    """Its failed starts have a history and logs: check names them without its file, forget removes them."""
+    """Failed starts leave a history and logs: check names them once the VM's file is gone, and forget removes them."""
     daemon.micro("a", "deaf")
     daemon.up("a")
     daemon.write("dup.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=a.raw\n")
@@ -369,4 +370,4 @@ def test_nothing_is_left_of_a_vm_that_never_ran(daemon):
                 if "dup" in os.listdir(top)]
     os.unlink(os.path.join(daemon.config, "a.vm"))
     daemon.ok("forget", "a")
-    assert os.listdir(daemon.log) == ["a"]  # what a guest said is kept
+    assert os.listdir(daemon.log) == ["a"]  # the guest's output is kept

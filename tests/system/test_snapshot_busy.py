@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What happens while a snapshot is made, deleted or gone back to: qemu-img hangs, fails or is killed, the job is
-cancelled, the VM is wanted by the host's boot, by policy or by people, its file goes and comes. Afterwards the
-verb is done, or undone, or the VM is not started and `list` says what helps."""
+"""What happens while a snapshot is created, deleted or reverted to: qemu-img hangs, fails or is killed, the job is
+cancelled, the VM is needed by the boot, by policy or by users, its file disappears and comes back. Afterwards the
+operation is complete or undone, or the VM is not started and `list` says what to do."""
 import contextlib
 import json
 import os
@@ -17,7 +17,7 @@ from test_walks_snapshots import DISKS, NOW, THEN, TORN, image_of, mark_of, patt
     two_disks, whole
 from walk import walk
 
-# In place of qemu-img: what its command line holds decides. It stops itself where it is to hang.
+# Replaces qemu-img and acts by its command line; to hang, it stops itself.
 WRAPPER = """#!/bin/sh
 case "$*" in
 %s
@@ -31,7 +31,7 @@ FULL = "echo 'qemu-img: Could not do it: No space left on device' >&2; exit 1"
 
 @contextlib.contextmanager
 def qemu_img(world, **what):
-    """info, c, a or d, and the disk: what then happens in its place."""
+    """Replaces qemu-img: the key is info, c, a or d, and the disk; the value is what is done instead."""
     world.exec("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", PLACE)
     cases = ""
     for key, action in what.items():
@@ -46,7 +46,7 @@ def qemu_img(world, **what):
 
 
 def at_work(world):
-    """The qemu-img that stopped itself: its pid inside, or None."""
+    """The pid, inside, of the qemu-img that stopped itself, or None."""
     for pid, line in world.processes().items():
         if PLACE + "/qemu-img" in line:
             with contextlib.suppress(OSError):
@@ -56,7 +56,8 @@ def at_work(world):
 
 
 def hanging(world, verb, name="s1"):
-    """Began, and qemu-img hangs; a client that waits for the answer, and the request's number."""
+    """Begins the operation and waits until qemu-img hangs; returns the waiting client, the request's number and the
+    job."""
     client = world.client(timeout=60)
     client.call("subscribe")
     serial = client.send("snapshot-" + verb, {"name": "a", "snapshot": name})
@@ -66,7 +67,7 @@ def hanging(world, verb, name="s1"):
 
 
 def answer(client, serial):
-    """None: it was done."""
+    """The error; None if it succeeded."""
     try:
         client.result(serial)
     except vmk.Error as e:
@@ -90,7 +91,7 @@ def snapshots(world, disk):
                ("revert", "info_one", "nothing was changed"), ("create", "c_two", "what had been created was removed"),
                ("delete", "info_two", "nothing was changed")], some=3)
 def test_cancelled(world, case):
-    """It is over at once, and all is as it was."""
+    """The job ends at once, and everything is as before."""
     verb, hangs, undone = case
     two_disks(world)
     name = "s2" if verb == "create" else "s1"
@@ -122,7 +123,7 @@ def test_what_cannot_be_cancelled_says_so(world, hangs):
     world.ok("start", "a")
 
 
-# Its daemon dies, or qemu-img.
+# The daemon or qemu-img dies.
 
 @walk("case", [("create", "c_two"), ("revert", "a_two"), ("delete", "d_one"), ("revert", "info_one")], some=2)
 def test_qemu_img_ends_with_its_daemon(world, case):
@@ -146,7 +147,7 @@ def test_qemu_img_ends_with_its_daemon(world, case):
 
 @walk("end, at", ("killed", "no space"), ("c_two", "a_one", "a_two", "d_two"), some=4)
 def test_qemu_img_fails(world, end, at):
-    """By itself, or killed for want of memory."""
+    """By itself, or because it is killed when memory runs out."""
     how, code = {"killed": (KILLED, 1), "no space": (FULL, 11)}[end]
     verb = {"c": "create", "a": "revert", "d": "delete"}[at[0]]
     two_disks(world)
@@ -180,7 +181,7 @@ def test_qemu_img_dies_at_every_step(world, case):
 
 
 def test_uefi_variables_are_a_disk(world):
-    """Taken back last; torn before them the VM does not start either."""
+    """UEFI variables are reverted last; if only they are missing, the VM is not started either."""
     world.image("one.qcow2", "deaf", "up\r\n", size=4 << 20)
     world.write("a.vm", "[VM]\nMemory=128M\nNetworks=none\n[Disk one]\nPath=one.qcow2\n[Boot]\nFirmware=uefi\n")
     world.start()
@@ -200,7 +201,7 @@ def test_uefi_variables_are_a_disk(world):
 
 
 def test_a_running_guest_s_job_says_what_ends_it(daemon):
-    """QEMU hears nothing before it is done; the line that it names works."""
+    """QEMU takes no commands until the job is done; the command that the error names works."""
     daemon.micro("a", "deaf", disk="qcow2", extra="[Lifecycle]\nRestart=no\n")
     daemon.up("a")
     client = daemon.client(timeout=60)
@@ -217,12 +218,12 @@ def test_a_running_guest_s_job_says_what_ends_it(daemon):
     daemon.ok("start", "a")
 
 
-# Whoever wants it meanwhile.
+# Others that need the VM in the meantime.
 
 @pytest.mark.parametrize("end", ["done", "torn"])
 def test_boot_waits_for_it(world, end):
-    """It is to start with the host, after another that is not ready yet, and is taken back meanwhile. What requires
-    it learns what came of it."""
+    """The VM is to start at boot, after another that is not ready yet, and is being reverted when its time comes. A
+    VM that requires it learns the result."""
     two_disks(world, lifecycle="[Lifecycle]\nAfter=z\n")
     world.kill_daemon()
     path = os.path.join(world.config, "a.vm")
@@ -264,7 +265,7 @@ def test_boot_waits_for_it(world, end):
 
 
 def test_file_goes_and_comes(world):
-    """As editors, git and Ansible do it: what is under way, and what is torn, is known all the same."""
+    """As with editors, git and Ansible: operations in progress and incomplete reverts are not forgotten."""
     two_disks(world)
     path = os.path.join(world.config, "a.vm")
     with qemu_img(world, a_two=HANGS):
@@ -314,7 +315,7 @@ def torn(world):
 
 @walk("damage, up", MARKS, (True, False), some=6)
 def test_the_mark_is_damaged(world, damage, up):
-    """`check`, `list` and `start` say the same; while its daemon runs not even the file's loss makes it forget."""
+    """`check`, `list` and `start` agree; a running daemon does not forget it even if the file is lost."""
     two_disks(world)
     torn(world)
     path = mark_of(world)
@@ -324,14 +325,14 @@ def test_the_mark_is_damaged(world, damage, up):
     MARKS[damage](path)
     if not up:
         world.start()
-    if damage == "gone" and not up:  # nothing tells of it any more
+    if damage == "gone" and not up:  # nothing remembers it
         assert world.vmkeep("check", "a").code == 0
         world.ok("start", "a")
         return
     assert TORN in str(world.vmkeep("check", "a"))
     assert TORN in str(world.vmkeep("check"))
     refuses(world)
-    if up:  # written again
+    if up:  # the file has been written again
         world.eventually(lambda: os.path.isfile(path) and vmk.read_text(path), lambda text: "two" in str(text))
         world.kill_daemon()
         world.start()
@@ -345,7 +346,7 @@ def test_the_mark_is_damaged(world, damage, up):
 
 @pytest.mark.parametrize("up", [True, False], ids=["up", "down"])
 def test_the_mark_goes_with_its_vm(world, up):
-    """Whose file gets another name, and whose UUID= says that it is the same."""
+    """When the VM's file is renamed, with a UUID= that says it is the same VM."""
     two_disks(world)
     world.ok("start", "a")
     world.ok("kill", "a")
@@ -368,7 +369,7 @@ def test_the_mark_goes_with_its_vm(world, up):
 
 
 def test_another_name_for_the_same_disks(world):
-    """Without UUID= it is a new VM, but its disks are the torn one's."""
+    """Without UUID= it is a new VM, but its disks are those of the incomplete revert."""
     two_disks(world)
     world.ok("start", "a")
     world.ok("kill", "a")
@@ -388,7 +389,7 @@ def test_another_name_for_the_same_disks(world):
 
 
 def test_the_same_disks_in_another_file(world):
-    """Nor does a VM start on them whose own they are not, whether it ran before or not."""
+    """No other VM that uses these disks is started either, whether or not it ran before."""
     two_disks(world)
     world.write("c.vm", vmk.read_text(os.path.join(world.config, "a.vm")))
     for name in "ca":

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Snapshots that other programs made: their names are what the list prints, whatever they are, and the one that is meant
-is reverted or deleted, never another one. QEMU takes a word for an id first, and of several of one name the first."""
+"""Snapshots made by other programs: whatever their names, they can be used as the list prints them, and the right one
+is reverted to or deleted. QEMU prefers ids to names, and of several with the same name takes the first."""
 import json
 import os
 
@@ -16,7 +16,7 @@ def image(world):
 
 
 def listed(world):
-    """(id, name) as qemu-img has them."""
+    """(id, name) as reported by qemu-img."""
     info = json.loads(world.exec("qemu-img", "info", "-U", "--output=json", image(world)))
     return [(s["id"], s["name"]) for s in info.get("snapshots", [])]
 
@@ -28,7 +28,7 @@ def content(world):
 
 @pytest.fixture
 def odd(daemon):
-    """Each snapshot holds the number that is its id."""
+    """The content of each snapshot is its id."""
     daemon.micro("a", "deaf", disk="qcow2")
     for number, name in enumerate(NAMES, 1):
         daemon.exec("qemu-io", "-f", "qcow2", "-c", "write -P %d 512k 512" % number, image(daemon))
@@ -38,7 +38,7 @@ def odd(daemon):
 
 
 def typed(row, printed):
-    """The words that name a row of the list."""
+    """The arguments that name a row of the list."""
     return ["--id=" + row["id"], "--", printed] if row["id"] else ["--", printed]
 
 
@@ -71,14 +71,14 @@ def test_each_is_deleted_alone(odd):
 
 
 def saved(world, tag):
-    """As libvirt does it."""
+    """Saves a snapshot like libvirt."""
     world.qmp("a", "snapshot-save", **{"job-id": "other", "tag": tag, "vmstate": "d-root", "devices": ["d-root"]})
     world.eventually(lambda: world.qmp("a", "query-jobs"), lambda jobs: jobs[0]["status"] == "concluded", timeout=20)
     world.qmp("a", "job-dismiss", id="other")
 
 
 def test_memory_that_others_saved(daemon):
-    """Its name is a number; where that is the id of another snapshot, QEMU would load that one."""
+    """Its name is a number; if that is the id of another snapshot, QEMU would load that one."""
     daemon.micro("a", "count", disk="qcow2")
     daemon.exec("qemu-img", "snapshot", "-c", "first", image(daemon))
     console = daemon.up("a")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What QEMU would refuse about a revert is known before a guest or an image is touched, by create and by the dry run
-alike: dirty bitmaps, jobs, devices that cannot be saved, another machine. QEMU says it when the guest has stopped and
-its disks have gone back."""
+"""What QEMU would refuse is refused before a guest or an image is touched, by create, revert and the dry run alike:
+dirty bitmaps, jobs, devices that cannot be saved, a different machine. QEMU itself detects these only after it has
+stopped the guest and reverted its disks."""
 import os
 import re
 
@@ -19,7 +19,7 @@ def bitmap(world, what):
 
 
 def refused(world, code, word, *argv):
-    """By the verb, and before that by its dry run where it has one; in the same words."""
+    """Refused by the verb, and with the same text by its dry run if it has one."""
     said = world.fails(code, "snapshot", *argv)
     assert word in said and "hint: " in said, said
     if argv[0] == "revert":
@@ -37,7 +37,7 @@ def count(console, text):
 @pytest.mark.parametrize("running", [False, True], ids=["off", "running"])
 @pytest.mark.parametrize("disk", ["root", "data"])
 def test_dirty_bitmaps(daemon, running, disk):
-    """The guest keeps running as if nothing had been asked, and the hint's command fixes it."""
+    """The guest keeps running as if nothing had been requested, and the hint's command fixes it."""
     daemon.micro("a", "count", disk="qcow2", extra="[Disk data]\nPath=data.qcow2\n")
     daemon.image("data.qcow2")
     console = daemon.up("a")
@@ -74,7 +74,7 @@ def test_dirty_bitmaps(daemon, running, disk):
 
 
 def test_bitmap_of_a_running_backup(daemon):
-    """One that is in no file counts as well, for QEMU has it."""
+    """A bitmap that exists only in QEMU counts as well."""
     daemon.micro("a", "count", disk="qcow2")
     console = daemon.up("a")
     daemon.ok("snapshot", "create", "a", "s")
@@ -110,7 +110,7 @@ def test_device_that_cannot_be_saved(daemon):
     daemon.ok("snapshot", "create", "a", "s")
 
 
-# Each from one machine to another: [VM] lines, then the rest.
+# Each changes one machine into another: [VM] lines, then the rest.
 CHANGES = {
     "nothing": ("", "", "", ""),
     "Memory": ("Memory=16M\n", "", "Memory=32M\n", ""),
@@ -154,7 +154,7 @@ FITS = {"nothing", "Description", "Cache", "AIO", "IOThread", "Serial", "Menu", 
 
 @walk("change", CHANGES, some=6)
 def test_memory_of_another_machine(daemon, change):
-    """It is loaded, or refused before anything is touched: QEMU never finds out in the middle."""
+    """It is loaded, or refused before anything is touched; it never fails in QEMU."""
     def write(vm, rest):
         daemon.write("a.vm", "[VM]\n%sNetworks=none\n%s[Disk root]\nPath=a.qcow2\n%s" % (
             "" if "Memory=" in vm else "Memory=16M\n", vm, rest))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A snapshot of a guest's memory while it is written: what it excludes, and too little room for it."""
+"""A snapshot of a guest's memory while it is written: what it excludes, and what happens without enough space."""
 import os
 
 import pytest
@@ -10,7 +10,7 @@ from smallfs import grow_line, mount_line
 
 @pytest.mark.usefixtures("linux")
 def test_busy_excludes_others_and_kill_ends_it(daemon):
-    """F45: while memory is written nothing else begins; the plug can be pulled all the same."""
+    """F45: while memory is written other operations are refused, but the guest can be killed."""
     daemon.linux("a", "guest.net=none")
     edit(daemon, "a.vm", "Memory=128M\n", "Memory=128M\nNetworks=none\n")
     daemon.up("a", "ready after .*\n")
@@ -37,14 +37,14 @@ def test_busy_excludes_others_and_kill_ends_it(daemon):
         message = client.receive()
     daemon.ok("kill", "a")
     listed = [row["snapshot"] for row in daemon.rows("snapshot", "list", "a")]
-    # QEMU may have written it whole, and been killed before it could say so
+    # QEMU may have completed it, and been killed before it could report that
     assert listed == ["z"] or (listed == [] and "error" in message)
     daemon.ok("snapshot", "create", "a", "again")
 
 
 @pytest.mark.usefixtures("linux")
 def test_no_room_for_the_memory(daemon):
-    """The guest keeps running as if nothing had been tried, and with more room it works."""
+    """The guest keeps running as if nothing had been requested, and with more space it works."""
     daemon.linux("a", "guest.net=none")
     edit(daemon, "a.vm", "Memory=128M\n", "Memory=128M\nNetworks=none\n")
     daemon.exec("sh", "-c", mount_line(daemon.images, "8m", "711"))

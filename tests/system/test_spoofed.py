@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What a guest sends with another's address: nobody outside hears from the host because of it, and what
-one address may keep of the host's connection table is limited, whatever it is used for."""
+"""Packets that a guest sends with a foreign source address: the host never answers them, and the entries that one
+address may occupy in the host's connection table are limited."""
 import json
 
 import pytest
@@ -20,7 +20,7 @@ def guest(daemon):
     services = host(daemon)
     daemon.services = services
     daemon.exec("nft", "-f", "-", input=SEEN)
-    daemon.exec(*("ip neigh add %s lladdr 02:00:00:00:00:99 dev virbr0" % OWN).split())  # it answers no ARP
+    daemon.exec(*("ip neigh add %s lladdr 02:00:00:00:00:99 dev virbr0" % OWN).split())  # it does not answer ARP
     yield daemon
     daemon.exec("nft", "delete", "table", "ip", "seen")
     daemon.ok("kill", "a")
@@ -28,7 +28,7 @@ def guest(daemon):
 
 
 QUESTION = b"\0\1\1\0\0\1\0\0\0\0\0\0\1x\0\0\1\0\1"
-LAST = 7777  # the port that the last question comes from
+LAST = 7777  # source port of the last query
 SEEN = """
 table ip seen {
  counter last {
@@ -42,9 +42,9 @@ table ip seen {
 
 
 def answers(world, *frames):
-    """How many packets the host made because of these. dnsmasq answers in its own time, so a question of the guest's
-    own follows: once that is answered, all before it is done with. (Not a ping: all namespaces of a machine share
-    the sockets that the kernel answers pings by, and those may be full.)"""
+    """How many packets the host sent because of these frames. dnsmasq answers after a while, so the guest sends a
+    query of its own last: once that is answered, all earlier frames have been processed. (A ping would not do: all
+    namespaces of a machine share the sockets that the kernel uses to answer pings, and these may be full.)"""
     before, words = sent(world), []
     last = questions(world)
     for one in frames + (frame(world, OWN, SELF, 17, tapfd.udp(53, QUESTION, LAST)),):
@@ -60,7 +60,7 @@ def questions(world):
 
 
 def sent(world):
-    """Also what the host would have sent, had there been room in a socket."""
+    """Including packets that the host could not send because a socket was full."""
     words = world.exec("cat", "/proc/net/snmp").splitlines()
     found = {}
     for names, values in zip(words[::2], words[1::2]):
@@ -76,14 +76,14 @@ def frame(world, source, to, protocol, payload, mac=None):
 @pytest.mark.parametrize("source", ["203.0.113.1", "198.51.100.9", "127.0.0.1", HOST4, "0.0.0.0", "192.168.123.50",
                                     "224.0.0.1", "255.255.255.255"])
 def test_a_foreign_source_is_never_answered(guest, source):
-    """DNS, ping, a closed port, a refused service, past the host, to all."""
+    """DNS, ping, a closed port, a refused service; to the host, past it, and to all."""
     payloads = [(17, tapfd.udp(53, QUESTION)), (1, tapfd.ping()), (17, tapfd.udp(9, b"x")),
                 (17, tapfd.udp(67, b"x", 68))]
     frames = []
     for to in (SELF, HOST4, "203.0.113.2", OUT, "127.0.0.1", "169.254.169.254", "192.168.122.255", "255.255.255.255"):
         for protocol, payload in payloads + [(6, tapfd.tcp_syn(source, to, 53)), (6, tapfd.tcp_syn(source, to, 5555))]:
             frames.append(frame(guest, source, to, protocol, payload))
-    # the host also speaks by itself (IGMP); an answer would come every time
+    # the host also sends packets by itself (IGMP); an answer would come every time
     assert min(answers(guest, *frames) for _ in range(3)) == 0
     assert "got" not in came(guest.services)
     own = frame(guest, OWN, SELF, 17, tapfd.udp(53, QUESTION)), frame(guest, OWN, SELF, 1, tapfd.ping())
@@ -104,7 +104,7 @@ def tracked(world):
 
 
 def test_connections_with_the_host_count_too(guest):
-    """A busy kernel drops frames, and usually forgets such a connection after 30 s."""
+    """A busy kernel drops frames, and normally forgets such connections after 30 s."""
     for protocol in ("icmp", "udp"):
         guest.exec("sh", "-c", "echo 36000 >/proc/sys/net/netfilter/nf_conntrack_%s_timeout" % protocol)
     mac = link(guest, "virbr0")["address"]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A start by policy that fails: what somebody must repair ends in `failed`, what may pass by itself is tried for ever."""
+"""An automatic start that fails: if someone must repair the cause, the VM becomes `failed`; if the cause may go away
+by itself, the start is retried forever."""
 import os
 
 import pytest
@@ -57,7 +58,7 @@ def no_network(world, name):
 
 
 def no_kernel_image(world, name):
-    """What QEMU itself refuses."""
+    """A kernel that only QEMU refuses."""
     image(world, name + ".raw")
     return disk(name + ".raw") + "[Boot]\nKernel=/etc/hostname\n"
 

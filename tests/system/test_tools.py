@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""qemu-img works in a jail of its own: on the one image that it is shown, as the VM's uid, within limits,
-whatever that image's header names and whatever a program in its place tries."""
+"""qemu-img runs in its own jail: on the single image that it gets, as the VM's uid, and within limits, whatever the
+image's header names and whatever a program in its place tries."""
 import json
 import os
 import re
@@ -10,9 +10,9 @@ import pytest
 
 import vmk
 
-PLACE = "/usr/local/sbin"  # first where the daemon looks for programs
+PLACE = "/usr/local/sbin"  # the daemon searches this directory first
 
-# Says what it found where an error message is expected, and fails.
+# Prints what it found as an error message, and fails.
 CURIOUS = """#!/usr/bin/python3
 import errno, json, os, resource, signal, socket, sys
 def attempt(function, *arguments):
@@ -38,7 +38,7 @@ sys.exit(1)
 
 
 def test_a_program_in_its_place(daemon):
-    """Everything but that one image is refused, and for a list that is read-only."""
+    """It may access only that image, and for a list only read it."""
     daemon.micro("a", disk="qcow2")
     daemon.micro("good", "echo", disk="qcow2")
     daemon.up("good")
@@ -73,7 +73,7 @@ def test_a_program_in_its_place(daemon):
     assert daemon.info("good")["state"] == "running"
 
 
-HEADERS = {  # what a guest that can write its own image's header might name there
+HEADERS = {  # what a guest could write into its own image's header
     "backing": ("-u", "-b", "/etc/shadow", "-F", "raw"),
     "json": ("-u", "-b", 'json:{"driver": "file", "filename": "/etc/shadow"}', "-F", "raw"),
     "network": ("-u", "-b", "nbd://127.0.0.1:10809/x", "-F", "raw"),
@@ -83,14 +83,14 @@ HEADERS = {  # what a guest that can write its own image's header might name the
 
 @pytest.mark.parametrize("kind", HEADERS)
 def test_a_header_names_nothing(daemon, kind):
-    """It is told, and not acted on; neither image nor target is touched."""
+    """The name is reported but not used; neither the image nor its target is touched."""
     target = daemon.write("../target", "root:secret:1:\n" + "x" * 2048)
     daemon.micro("a", disk="qcow2")
     image = os.path.join(daemon.images, "a.qcow2")
     words = [w.replace("%s", target).replace("/etc/shadow", target) for w in HEADERS[kind]]
     os.unlink(image)
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *words, image, "1M"], check=True)
-    if kind == "data file":  # which qemu-img recreated
+    if kind == "data file":  # qemu-img has recreated it
         with open(target, "w", encoding="utf-8") as f:
             f.write("root:secret:1:\n" + "x" * 2048)
     before = [vmk.read_text(p) for p in (image, target)]
@@ -115,7 +115,7 @@ def rounds(world, image, base=()):
 
 
 def test_image_elsewhere(daemon):
-    """In another's closed home, where only root may name it, with owner and mode as they were."""
+    """In a closed home directory of another user; owner and mode are not changed."""
     home = os.path.join(daemon.base, "alice")
     os.mkdir(home, 0o700)
     image = daemon.image("a.qcow2")
@@ -130,7 +130,7 @@ def test_image_elsewhere(daemon):
 
 
 def test_image_with_a_base(daemon):
-    """Which is not opened, and need not even be there."""
+    """The base is not opened, and may even be missing."""
     base, image = daemon.image("base.qcow2"), os.path.join(daemon.images, "a.qcow2")
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", "qcow2", image], check=True)
     daemon.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=a.qcow2\nBase=base.qcow2\n")
@@ -157,7 +157,7 @@ def test_block_device(daemon):
 
 
 def test_who_holds_an_image_is_named(daemon):
-    """A list is for all; a writer is told who holds it."""
+    """A list is always possible; for the other verbs the error names the holder."""
     daemon.micro("a", disk="qcow2")
     daemon.write("b.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=a.qcow2\n")
     daemon.ok("snapshot", "create", "a", "x")
@@ -169,7 +169,7 @@ def test_who_holds_an_image_is_named(daemon):
 
 
 def test_image_that_is_gone(daemon):
-    """One that vmkeep made is missed with its date, and no other is made."""
+    """A missing image made by vmkeep is reported with its date, and no other is created."""
     daemon.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=a.qcow2\nSize=1M\n")
     daemon.ok("start", "a")
     daemon.ok("kill", "a")
@@ -196,7 +196,7 @@ sys.exit(1)
 
 
 def test_a_binary_is_asked_in_the_jail(daemon):
-    """What it can do, and whether KVM works, is found out by a program that may do nothing."""
+    """A binary is probed, also for KVM, by a process without any rights."""
     daemon.exec("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/usr/local/sbin")
     path = daemon.inner("/usr/local/sbin/asked")
     with open(path, "w", encoding="utf-8") as f:

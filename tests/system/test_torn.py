@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Reverts of guests that run, or are paused, cut short: whoever dies at whatever step, what runs afterwards is
-whole, with memory and disks of one time, or nothing starts it, `list` says what to do, and that very line helps.
+"""Interrupted reverts of running and paused guests: whatever dies at whatever step, either the guest is consistent
+afterwards, with memory and disks of the same time, or nothing starts it, `list` says what to do, and that command
+works.
 
-The guest's only memory is a register, which it shows: the snapshot was made after `ab`, and now it is at `d`. Its
-second disk holds a pattern of then or now."""
+The guest's only memory is a register, which it prints: the snapshot was made after `ab`, and now it is at `d`. Its
+second disk holds a pattern, THEN or NOW.
+"""
 import json
 import os
 import re
@@ -19,7 +21,7 @@ from walk import walk
 
 
 def prepare(world, env=None, state="running", lifecycle="Restart=no"):
-    """A guest at `d`, on disks of now; its pid."""
+    """A guest at `d` with the pattern NOW on its disks; returns its pid."""
     world.image("one.qcow2", "count", "up\r\n", size=4 << 20)
     world.exec("qemu-img", "create", "-f", "qcow2", os.path.join(world.images, "two.qcow2"), "4M")
     put(world, THEN)
@@ -40,7 +42,7 @@ def prepare(world, env=None, state="running", lifecycle="Restart=no"):
 
 
 def write_now(world):
-    """As the guest would: by its QEMU, which has the disks."""
+    """Writes through QEMU, which has the disks open, as if the guest wrote."""
     for disk in DISKS:
         command = 'qemu-io -d /machine/peripheral/disk-%s/virtio-backend "write -P %s 1M 64k"' % (disk, NOW)
         said = world.qmp("a", "human-monitor-command", **{"command-line": command})
@@ -48,25 +50,25 @@ def write_now(world):
 
 
 def line_of(text):
-    """What it says is to be typed, letter by letter."""
+    """The command that the text tells the user to type."""
     return re.search(r"vmkeep (snapshot revert a \S+)", text).group(1).split()
 
 
 def is_whole(world):
-    """What it shows next, and what its second disk holds, are of one time."""
+    """The next letter and the pattern on the second disk belong to the same time."""
     state = world.wait_state("a", "running", "paused")["state"]
     if state == "paused":
         world.ok("resume", "a")
     console = world.console("a")
     console.type(".")
-    letter = console.until("abcd([a-z])").group(1)  # a console begins with what was said before
+    letter = console.until("abcd([a-z])").group(1)  # the console first repeats earlier output
     console.end()
     world.ok("kill", "a")
     assert (letter, patterns(world)) in (("c", {THEN}), ("e", {NOW}))
 
 
 def settled(world):
-    """It is off, or its QEMU has said how the load went that a previous daemon began."""
+    """Waits until the VM is off, or until QEMU has reported the result of a load that a previous daemon began."""
     return world.eventually(lambda: world.info("a"), lambda info: not info["busy"] and (
         info["state"] == "stopped" or info["state"] in ("running", "paused") and not os.path.exists(mark_of(world))),
         timeout=60)
@@ -116,7 +118,7 @@ def test_cut_at_every_step(world, who, state, step):
 
 @walk("who, verb, step", ENDS, ("create", "delete"), range(1, 61), some=3)
 def test_create_and_delete_cut_at_every_step(world, who, verb, step):
-    """The guest keeps running, unless it was killed itself; what is listed is what is there, and can be deleted."""
+    """The guest keeps running, unless it was killed itself; the list is correct, and what it lists can be deleted."""
     steps = Steps(world, "vmkeepd", ENDS[who])
     pid = prepare(world, steps.env)
     steps.arm(step, pid if who.startswith("QEMU") else 0)
@@ -129,7 +131,7 @@ def test_create_and_delete_cut_at_every_step(world, who, verb, step):
     else:
         steps.over()
         world.start()
-        # one that still writes its memory may be silent
+        # a QEMU that still writes its memory may not answer
         world.eventually(lambda: world.info("a"), lambda info: (info["pid"], info["state"]) == (pid, "running"),
                          timeout=60)
         is_whole(world)
@@ -142,14 +144,14 @@ def state_of(pid):
 
 
 def meanwhile(world, steps, step, argv, execute):
-    """At the daemon's n-th step of the verb, another is waiting for it; both answers."""
+    """At the daemon's n-th step of one verb another request is waiting; both get an answer."""
     client = world.client(timeout=60)
     steps.arm(step)
     stream = world.stream(*argv)
     world.eventually(lambda: steps.left() == 0 or stream.process.poll() is not None, bool, timeout=60)
     stopped = steps.left() == 0
     steps.arm(0)
-    if stopped:  # nsenter stops with its child, and wakes it
+    if stopped:  # nsenter stops with its child, and continues it
         world.eventually(lambda: [state_of(pid) for pid in (world.daemon.pid, world.daemon_pid())],
                          lambda states: states == ["T", "T"])
     serial = client.send(execute, {"name": "a"})
@@ -164,7 +166,8 @@ def meanwhile(world, steps, step, argv, execute):
 
 @walk("how, step", ("running", "paused", "off"), range(1, 101), some=4)
 def test_kill_at_every_step(world, how, step):
-    """Also while it is started for it. What starts afterwards is nobody's servant: the next daemon leaves it alone."""
+    """Also while the VM is started for the revert. A guest started afterwards does not belong to the operation: the
+    next daemon leaves it alone."""
     steps = Steps(world, "vmkeepd", signal.SIGSTOP)
     prepare(world, steps.env, how)
     if how == "off":
@@ -181,7 +184,7 @@ def test_kill_at_every_step(world, how, step):
 
 @walk("verb, step", ("create", "revert"), range(1, 61), some=2)
 def test_policy_starts_nothing_torn(world, verb, step):
-    """Its QEMU dies meanwhile, and it is always to be started again."""
+    """QEMU dies in the middle, although Restart=always is set."""
     steps = Steps(world)
     pid = prepare(world, steps.env, lifecycle="Restart=always\nRestartSec=1")
     steps.arm(step, pid)
@@ -199,7 +202,7 @@ def test_policy_starts_nothing_torn(world, verb, step):
         afterwards(world)
 
 
-# What a daemon that died leaves: the mark, and a QEMU that was not told, or said how it went to nobody.
+# What a dead daemon leaves: the mark, and a QEMU that was not told to load, or whose result nobody read.
 
 def mark(world, snapshot="s1", disk=""):
     with open(mark_of(world), "w", encoding="utf-8") as f:
@@ -207,7 +210,7 @@ def mark(world, snapshot="s1", disk=""):
 
 
 def load(world, tag):
-    """As a revert does it, whose end nobody waits for."""
+    """Loads a snapshot as a revert does, without waiting for the result."""
     world.ok("qmp", "a", json.dumps({"execute": "snapshot-load", "arguments": {
         "job-id": "vmkeep-snapshot", "tag": tag, "vmstate": "d-one", "devices": ["d-one", "d-two"]}}))
     world.eventually(lambda: world.qmp("a", "query-jobs"),
@@ -248,7 +251,7 @@ def test_a_guest_that_was_loaded_goes_on(world, state):
 
 @pytest.mark.parametrize("state", STATES)
 def test_a_guest_whose_load_failed_is_ended(world, state):
-    """As nobody knows how far it came."""
+    """It is unknown how far the load got."""
     prepare(world, state=state)
     load(world, "missing")
     next_daemon(world)
@@ -264,12 +267,12 @@ def test_a_failed_load_is_known_without_its_mark(world):
 
 
 def hints(said):
-    """The commands of the hint of an error."""
+    """The commands in the hint of an error."""
     return [line.split() for line in re.findall(r"vmkeep (snapshot revert [\w -]+?)(?: reverts| finishes|$)", said)]
 
 
 def saved_and_changed(world):
-    """A snapshot with memory whose VM has more memory now, and runs."""
+    """A snapshot with memory of a VM that now has more memory, and runs."""
     world.micro("a", "deaf", disk="qcow2")
     world.up("a")
     world.ok("snapshot", "create", "a", "s1", timeout=60)
@@ -280,7 +283,7 @@ def saved_and_changed(world):
 
 
 def test_memory_that_fits_no_more(daemon):
-    """Refused before the guest is touched; the disks alone can be taken back, once it is off."""
+    """Refused before the guest is touched; the disks alone can be reverted once it is off."""
     saved_and_changed(daemon)
     pid = daemon.info("a")["pid"]
     said = daemon.fails(3, "snapshot", "revert", "a", "s1")
@@ -297,7 +300,7 @@ def test_memory_that_fits_no_more(daemon):
 
 
 def test_memory_that_fits_no_more_and_nobody_knows(daemon):
-    """What the machine was like then is lost with the record: QEMU finds out, and there is a way back."""
+    """The record of the snapshot's machine is lost: the load fails in QEMU, and the hint works."""
     saved_and_changed(daemon)
     os.unlink(os.path.join(daemon.state, "vms/a/snapshots.json"))
     said = daemon.fails(1, "snapshot", "revert", "a", "s1", timeout=60)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The classic KVM tutorial with virsh's words, for those who know no others."""
+"""The classic KVM tutorial, in virsh's words, for those who know no others."""
 import json
 import os
 
 import pytest
 
-# The tutorial's guest, as `virsh edit` shows it there: raw disk with cache none, IDE CD, virtio NIC with a
-# fixed MAC, VNC with automatic port, Cirrus, tablet, balloon, utc, the three on_... policies.
+# The tutorial's guest, as shown there by `virsh edit`: raw disk with cache none, IDE CD, virtio NIC with a fixed MAC,
+# VNC with automatic port, Cirrus, tablet, balloon, utc, the three on_... policies.
 KVM_DEMO = """\
 [VM]
 Memory=512M
@@ -84,14 +84,14 @@ def test_walk(seed):
 
 
 def test_vnc_answers(seed):
-    """Row 4 and 10: VNC on the first port from 5900."""
+    """Rows 4 and 10: VNC on the first port from 5900."""
     seed.ok("start", "kvm-demo")
     script = "exec 3<>/dev/tcp/127.0.0.1/5900; head -c 12 <&3"
     assert seed.exec("bash", "-c", script).startswith("RFB 003.")
 
 
 def test_snapshots(daemon):
-    """Rows 20 and 21, with the image that they need, and revert works on a running guest."""
+    """Rows 20 and 21, with the image that they need; revert works on a running guest too."""
     daemon.micro("kvm-demo", "count", disk="qcow2")
     daemon.up("kvm-demo")
     daemon.ok("snapshot-create-as", "kvm-demo", "snap1")
@@ -103,7 +103,7 @@ def test_snapshots(daemon):
 
 
 def test_ten_lines_of_python(daemon):
-    """Row 19: names and states by a socket and json, nothing else."""
+    """Row 19: names and states, with only socket and json."""
     daemon.micro("kvm-demo", "deaf")
     daemon.ok("start", "kvm-demo")
     script = """

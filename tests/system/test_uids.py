@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Two daemons on one host: no two guests or helpers of theirs have one uid, and neither takes what is the other's."""
+"""Two daemons on one host: no two of their guests or helpers have the same uid, and neither daemon takes what belongs
+to the other."""
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ from test_found import stand_in
 
 
 class Beside(vmk.World):
-    """A second daemon in a world, with directories of its own."""
+    """A second daemon in a world, with its own directories."""
 
     def __init__(self, world, name="b"):
         # pylint: disable=super-init-not-called
@@ -26,7 +27,7 @@ class Beside(vmk.World):
         self.write("vmkeep.conf", vmk.DEFAULTS)
 
     def end(self):
-        """Nothing of it is left."""
+        """Ends its guests and networks; nothing of it may be left."""
         if not self.daemon:
             self.start()
         self.ok("kill", "*")
@@ -51,7 +52,7 @@ def identity(world, name):
 
 
 def give(world, name, uid):
-    """As if another daemon had made this identity."""
+    """Changes the uid in an identity, as if another daemon had created it."""
     with open(identity(world, name), "r+", encoding="utf-8") as f:
         doc = json.load(f)
         doc["uid"] = uid
@@ -65,7 +66,7 @@ def uid_of(world, pid):
 
 
 def uids_of(world):
-    """Of its guests and of its network's dnsmasq: {pid: uid}, each in the block that is its own."""
+    """{pid: uid} of its guests and its network's dnsmasq, each of which must be in the daemon's own block."""
     first = world.first_uid()
     guests = {world.info(name)["pid"]: world.info(name)["uid"] for name, state in world.states().items()
               if state == "running"}
@@ -89,13 +90,13 @@ def prepare(world, *names):
 
 
 def umount(world, pid, path):
-    """In a guest's private root, which has no umount(8)."""
+    """Unmounts in a guest's private root, which has no umount(8)."""
     world.exec("nsenter", "--target", str(pid), "--mount", "--root", "/usr/bin/python3", "-c",
                "import ctypes, sys; sys.exit(ctypes.CDLL(None).umount2(sys.argv[1].encode(), 2))", path)
 
 
 def two(world, second):
-    """The same VM, by name, and the same network on both; running."""
+    """Starts a VM of the same name, on a network of the same name, in both daemons."""
     for one in (world, second):
         prepare(one, "a")
         one.start()
@@ -117,7 +118,7 @@ LOST = {
 
 @pytest.mark.parametrize("lost", LOST)
 def test_each_has_its_own(world, second, lost):
-    """Also after both were killed, come back in the other order and have lost something."""
+    """Also after both were killed, restarted in the other order, and have lost something."""
     before = two(world, second)
     apart(*before)
     for one in (world, second):
@@ -134,7 +135,7 @@ def test_each_has_its_own(world, second, lost):
 
 
 def test_taps_of_the_other_one(world, second):
-    """A guest of which nothing is left but its process has its own taps, not those of its namesake."""
+    """A guest of which only its process is left gets its own taps, not those of the VM with the same name."""
     two(world, second)
     before = [one.info("a") for one in (world, second)]
     second.kill_daemon()
@@ -151,7 +152,7 @@ def test_taps_of_the_other_one(world, second):
 
 
 def test_one_directory_for_logs(world, second):
-    """It is told, and keeps nobody from his guests."""
+    """It is reported, and guests start all the same."""
     second.log = world.log
     two(world, second)
     assert "uses '%s': logs of VMs with the same name will be mixed" % world.log in \
@@ -160,7 +161,7 @@ def test_one_directory_for_logs(world, second):
 
 
 def test_nothing_says_which_ones_it_had(world, second):
-    """Identities and claims are lost: what runs stays what it is, and what starts gets what nobody has."""
+    """Identities and claims are lost: running guests keep their uids, and new ones get uids that are free."""
     before = two(world, second)
     claim = "/run/vmkeep-uids/%d" % ((second.first_uid() - vmk.UIDS_FIRST) // vmk.UIDS_BLOCK)
     second.kill_daemon()
@@ -180,7 +181,7 @@ def test_claims_are_lost_while_both_run(world, second):
     before = two(world, second)
     lose(world, "/run/vmkeep-uids")
     third = Beside(world, "c")
-    for one in (third, world, second):  # the claim is recreated with the next start
+    for one in (third, world, second):  # the claim is created again at the next start
         prepare(one, "b")
         if one is third:
             one.start()
@@ -192,12 +193,12 @@ def test_claims_are_lost_while_both_run(world, second):
 
 
 def test_a_block_of_guests_that_go_on(world, second):
-    """Their daemon is dead, and what it claimed is lost: whoever comes takes other uids."""
+    """Their daemon is dead and its claim lost: another daemon does not take their uids."""
     before = two(world, second)
     second.kill_daemon()
     lose(world, "/run/vmkeep-uids")
     third = Beside(world, "c")
-    # its path leads it to the same block
+    # its path leads to the same block
     os.rename(second.state, second.state + ".away")
     os.rename(third.state, second.state)
     third.state, third.images = second.state, second.images
@@ -214,7 +215,7 @@ def test_a_block_of_guests_that_go_on(world, second):
 
 
 def test_a_copy(world, second):
-    """A copied state directory has its VMs' uids as well: its daemon gives them others, one by one as they start."""
+    """A copied state directory contains the same uids: its daemon assigns new ones when the VMs start."""
     prepare(world, "a")
     world.start()
     world.ok("start", "a")
@@ -228,8 +229,8 @@ def test_a_copy(world, second):
 
 
 def test_what_was_there_before(world, second):
-    """Identities of an earlier version keep their uids, new VMs get the block's; only where two such VMs of two
-    daemons run at once, the later one gets another."""
+    """Identities from an earlier version keep their uids, new VMs get uids of the block; only if two VMs of different
+    daemons with the same uid run at once, the later one gets another."""
     old = vmk.UIDS_FIRST + 5
     for one in (world, second):
         prepare(one, "a")
@@ -253,7 +254,7 @@ def test_what_was_there_before(world, second):
     world.ok("kill", "a")
     world.ok("start", "a")
     assert world.info("a")["uid"] == old and world.vmkeep("info", "--security", "a").code == 0
-    # two that were started by earlier versions
+    # two guests that were started by earlier versions
     pid = stand_in(world, old, "a", "0" * 36)
     told = world.vmkeep("info", "--security", "a")
     assert told.code == 1 and "%d, which process %d has too" % (old, pid) in told.out
@@ -261,7 +262,7 @@ def test_what_was_there_before(world, second):
 
 
 def test_the_usual_state_directory_has_the_first_block(world):
-    """And claims nothing; what was there before is in it."""
+    """It claims nothing; existing identities are within it."""
     lib = os.path.join(world.base, "lib")
     os.makedirs(os.path.join(lib, "vmkeep"))
     if vmk.BUILD.startswith("/var/lib/"):

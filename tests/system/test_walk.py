@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The sample that `make check` takes of a long walk (walk.py): always the same, and no kind is lost."""
+"""The sample that `make check` takes of a long walk (walk.py) is always the same, and includes each kind."""
 import os
 import subprocess
 import sys
@@ -17,7 +17,7 @@ def test_no_value_is_lost():
 
 
 def test_it_is_always_the_same():
-    """Also in the other processes that run tests beside this one, whose hashes differ."""
+    """Also in other worker processes, which hash differently."""
     mine = sample("delay_ms", [range(1000)], 5), sample("file, step", [FILES, range(90)], 5)
     script = "from walk import sample\nprint((sample('delay_ms', [range(1000)], 5), " \
         "sample('file, step', [list('abcdefgh'), range(90)], 5)))"

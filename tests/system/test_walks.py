@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Whatever file is damaged while there is no daemon, and at whatever step a daemon dies: the next one comes up,
-no VM ever has two QEMUs, no guest is ended by it, and everything can be started again."""
+"""Whatever file is damaged while no daemon runs, and at whatever step a daemon dies: the next one starts, no VM ever
+has two QEMUs, no guest is ended, and everything can be started again."""
 import contextlib
 import errno
 import os
@@ -21,7 +21,7 @@ def wired(world, name):
 # Files times damages.
 
 def remake(make):
-    """A daemon that runs may have written its file again in between."""
+    """A running daemon may have written its file again in between."""
     def damage(path):
         os.unlink(path)
         while True:
@@ -34,7 +34,7 @@ def remake(make):
 
 
 def bind(path):
-    """A socket that nothing is listening on."""
+    """A socket without a listener."""
     with socket.socket(socket.AF_UNIX) as s:
         try:
             s.bind(path)
@@ -46,7 +46,7 @@ def rewrite(text):
     def damage(path):
         with open(path, "rb") as f:
             good = f.read()
-        with contextlib.suppress(OSError), open(path, "wb", buffering=0) as f:  # as much as there is room for
+        with contextlib.suppress(OSError), open(path, "wb", buffering=0) as f:  # as much as fits
             f.write(text(good))
     return damage
 
@@ -80,7 +80,7 @@ DAMAGES = {
 
 
 def test_every_file_is_damaged(daemon):
-    """What a daemon with two VMs leaves behind is in the walk, but for the images."""
+    """The walk includes all files that a daemon with two VMs leaves behind, except images."""
     wired(daemon, "up")
     wired(daemon, "down")
     daemon.ok("start", "up", "down")
@@ -93,7 +93,7 @@ def test_every_file_is_damaged(daemon):
 
 
 def put_right(world, path, good):
-    """As a person would: what is damaged goes away, and what people write or have a backup of comes back."""
+    """Repairs as a person would: removes what is damaged, and restores what people write or have a backup of."""
     with contextlib.suppress(FileNotFoundError):
         os.rmdir(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
     if "/config/" in path or path.endswith("/identity.json"):
@@ -129,7 +129,7 @@ def test_damage(daemon, file, damage):
     daemon.start()
     daemon.ok("start", "up", "down")
     assert len(qemus(daemon)) == 2
-    for folder, _, names in os.walk(daemon.state):  # what was set aside has been seen
+    for folder, _, names in os.walk(daemon.state):  # the files that were set aside
         for name in names:
             if ".damaged" in name:
                 os.unlink(os.path.join(folder, name))
@@ -137,7 +137,7 @@ def test_damage(daemon, file, damage):
 
 # Death at every step.
 
-# operation: its verb, what comes before it, how many steps it has at most, and the states that may follow
+# operation: its verb, what comes before it, its maximum number of steps, and the possible states afterwards
 OPERATIONS = {
     "start": (["start", "a"], [], 260, {"running", "stopped"}),
     "kill": (["kill", "a"], ["start"], 60, {"running", "stopped"}),
@@ -148,7 +148,7 @@ OPERATIONS = {
     "reload": (["reload"], ["start"], 40, {"running"}),
 }
 DAEMON = [(operation, n + 1) for operation in OPERATIONS for n in range(OPERATIONS[operation][2])]
-# of others, and how: by which name they go, and how many steps they have at most
+# other programs, with signal and maximum number of steps for each operation
 OTHERS = {
     "daemon ended": ("vmkeepd", signal.SIGTERM, {
         "start": 260, "kill": 60, "stop": 60, "reboot": 330, "pause": 20, "resume": 20, "reload": 40}),
@@ -162,7 +162,7 @@ GUESTS_STAY = ("pause", "resume", "reload")
 
 
 def up_before(world, operation, env):
-    """A guest as the operation needs it; the pids of QEMU then."""
+    """Prepares the guest that the operation needs; returns the pids of QEMU."""
     before = OPERATIONS[operation][1]
     world.image("a.raw", "polite", "up\r\n")
     world.write("a.vm", "[VM]\nMemory=16M\n[Disk root]\nPath=a.raw\n[Lifecycle]\nRestart=no\n")
@@ -175,7 +175,7 @@ def up_before(world, operation, env):
 
 
 def whole_again(world, operation, pids, after):
-    """Done, or undone; then everything goes on as ever."""
+    """The operation is complete or undone; then everything works as usual."""
     info = world.eventually(lambda: world.info("a"), lambda info: info["state"] in after)
     found = world.eventually(lambda: list(qemus(world)), lambda found: len(found) == (info["state"] != "stopped"))
     if operation in GUESTS_STAY:
@@ -202,7 +202,7 @@ def test_death_at_every_step(world, operation, step):
 
 @walk("who, operation, step", OTHER_STEPS, some=12)
 def test_others_at_every_step(world, who, operation, step):
-    """SIGTERM for the daemon; its client or its helper dies, with the daemon up or killed after that."""
+    """The daemon gets SIGTERM; its client or a helper dies, with the daemon running or killed afterwards."""
     program, how, _ = OTHERS[who]
     verb, _, _, after = OPERATIONS[operation]
     steps = Steps(world, program, how)
@@ -216,6 +216,6 @@ def test_others_at_every_step(world, who, operation, step):
         steps.over()
         world.start()
     if program == "vmkeep-jail":
-        # a helper that fails is a start that fails, and that is told; what it was to restart is down then
+        # a helper that fails makes the start fail, which is reported; a VM to be rebooted is then down
         after = after | {"stopped"}
     whole_again(world, operation, pids, after)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Verbs that change something in a guest, at whatever step who is cut short: its memory is what was asked for, or
-what it was; it is not frozen, or said to be. The guest is a stand-in that tells what became of it."""
+"""Verbs that change something in a guest, interrupted at every step: its memory has the requested or the old size; it
+is not frozen, or reported as frozen. The guest is a stand-in that reports its state."""
 import os
 import shutil
 import signal
@@ -12,7 +12,7 @@ from steps import Steps
 from walk import walk
 
 MIB = 1 << 20
-# operation: its verb, what comes before it, the steps that it has at most: of the daemon, of the client
+# operation: its verb, what comes before it, its maximum number of steps: of the daemon, of the client
 OPERATIONS = {
     "set-memory": (["set-memory", "tame", "96M"], [], 25, 5),
     "freeze": (["guest", "freeze", "tame", "--timeout", "1h"], [], 14, 5),
@@ -25,7 +25,7 @@ STEPS = [(who, operation, n + 1) for who in WHO for operation in OPERATIONS
 
 
 def sizes(world):
-    """What it has, and what it was told to have; the first is what is listed."""
+    """The guest's memory, which must be what is listed, and its target size."""
     has = world.qmp("tame", "query-balloon")["actual"]
     assert world.info("tame").get("balloon") in (None, has)
     return has, world.qmp("tame", "x-target")["target"]
@@ -51,7 +51,7 @@ def agent_is_there(world):
 
 
 def settled(world, operation):
-    """Nothing is under way any more: memory is one of two sizes, and nobody stays frozen unsaid."""
+    """Waits until memory has one of two sizes, and until the guest is frozen only if that is reported."""
     if operation == "set-memory":
         world.eventually(lambda: sizes(world), lambda s: s in ((96 * MIB, 96 * MIB), (128 * MIB, 128 * MIB)))
     else:
@@ -79,7 +79,7 @@ def test_cut_at_every_step(world, who, operation, step):
     if program == "vmkeepd" and operation != "set-memory":
         world.eventually(lambda: is_frozen(world), lambda frozen: not frozen)
     assert world.info("tame")["pid"] == pid
-    # and all can be asked for again
+    # and everything can be requested again
     world.ok("set-memory", "tame", "112M")
     world.eventually(lambda: sizes(world), lambda s: s == (112 * MIB, 112 * MIB))
     world.vmkeep("guest", "thaw", "tame")
@@ -92,7 +92,7 @@ def test_cut_at_every_step(world, who, operation, step):
 
 @pytest.mark.parametrize("damage", ["gone", "its directory is gone", "a directory"])
 def test_frozen_without_its_mark(world, damage):
-    """The next daemon asks the guest; one that is paused as soon as it goes on."""
+    """The next daemon asks the guest's agent, if the guest is paused once it is resumed."""
     tame(world)
     world.ok("guest", "freeze", "tame", "--timeout", "1h")
     if damage == "gone":

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A network at whatever step it is cut short: afterwards it is up with all that belongs to it, or down with nothing
-left; and a NIC leaves nothing behind when its VM is gone."""
+"""A network interrupted at every step: afterwards it is up and complete, or down with nothing left; and a NIC leaves
+nothing behind when its VM is gone."""
 import os
 import signal
 
@@ -9,7 +9,7 @@ from test_nets_lost import dnsmasqs, tables
 from test_network import micro_with_nic
 from walk import walk
 
-# operation: its verb, what comes before it, how many steps it has at most
+# operation: its verb, what comes before it, its maximum number of steps
 OPERATIONS = {
     "net start": (["net", "start", "default"], [], 90),
     "net stop": (["net", "stop", "default"], [["net", "start", "default"]], 40),
@@ -23,7 +23,7 @@ NFT = [(operation, n + 1) for operation in ("net start", "net stop", "start") fo
 
 
 def agrees(world):
-    """What the list says is what stands; what it is."""
+    """Whether the list agrees with the kernel, and what it says."""
     row, = world.rows("net", "list")
     vm, = world.rows("list")
     up, runs = row["state"] == "up", vm["state"] != "stopped"
@@ -68,7 +68,7 @@ def test_the_daemon_at_every_step(world, how, operation, step):
 
 @walk("operation, step", NFT, some=4)
 def test_nft_at_every_step(world, operation, step):
-    """The verb fails, or health names the table that is left; the next round removes it."""
+    """The verb fails, or health names the table that is left; the next time it is removed."""
     steps = Steps(world, "nft")
     before_it(world, operation, steps.env)
     steps.arm(step)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Snapshots that are cut short. Two disks hold a pattern: 0x11 is the snapshot's, 0x22 today's. At whatever step
-whoever dies, no guest starts on disks of two times: it is done, or undone, or the start is refused, `list` and
-`check` say what to do, and that helps."""
+"""Interrupted snapshots. Two disks hold a pattern: 0x11 is the snapshot's, 0x22 the current one. Whatever dies at
+whatever step, no guest starts on disks of different times: the operation is complete or undone, or the start is
+refused, `list` and `check` say what to do, and that works."""
 import os
 import signal
 import subprocess
@@ -41,7 +41,7 @@ def patterns(world):
 
 
 def two_disks(world, env=None, lifecycle=""):
-    """A VM that is off, as it is today, with a snapshot of then."""
+    """A VM that is off, with the current pattern on its disks and a snapshot with the old one."""
     world.image("one.qcow2", "polite", "up\r\n", size=4 << 20)
     world.exec("qemu-img", "create", "-f", "qcow2", image_of(world, "two"), "4M")
     world.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk one]\nPath=one.qcow2\n[Disk two]\nPath=two.qcow2\n"
@@ -57,7 +57,7 @@ def mark_of(world):
 
 
 def refuses(world):
-    """It says why it does not start, and what to do, wherever one looks."""
+    """The VM does not start, and start, list and check say why and what to do."""
     said = world.fails(5, "start", "a")
     assert TORN in said and "vmkeep snapshot revert a" in said
     row, = [row for row in world.rows("list") if row["name"] == "a"]
@@ -67,7 +67,7 @@ def refuses(world):
 
 
 def torn(world):
-    """A revert that came to disk two only, which somebody holds."""
+    """A revert that failed at disk two, which another program holds."""
     holder = world.stream_of("qemu-io", "-f", "qcow2", image_of(world, "two"))
     holder.type("write -P %s 1M 64k\n" % NOW)
     holder.until("wrote")
@@ -80,7 +80,7 @@ def torn(world):
 
 
 def test_a_torn_revert_is_remembered(world):
-    """By the daemon, by the next one, by one that the VM's file comes back to; a revert brings it to its end."""
+    """By this daemon, by the next one, and by one to which the VM's file comes back; another revert completes it."""
     two_disks(world)
     torn(world)
     refuses(world)
@@ -117,7 +117,7 @@ def test_a_damaged_mark_is_a_mark(world, text):
 
 
 def test_a_revert_that_began_nothing_leaves_no_mark(world):
-    """The first disk is held by somebody: all is as it was, and starts."""
+    """The first disk is held by another program: nothing is changed, and the VM starts."""
     two_disks(world)
     holder = world.stream_of("qemu-io", "-f", "qcow2", image_of(world, "one"))
     holder.type("read 0 512\n")
@@ -132,8 +132,8 @@ def test_a_revert_that_began_nothing_leaves_no_mark(world):
 
 
 def undamaged(world, disk):
-    """A qemu-img that is killed may lose clusters, or leave one that is nobody else's marked as shared: it is copied
-    when it is next written, and no more."""
+    """A killed qemu-img may leak clusters, or leave one marked as shared that is not: QEMU then only copies it at the
+    next write."""
     done = subprocess.run(world.inside(["qemu-img", "check", "-f", "qcow2", image_of(world, disk)]), capture_output=True,
                           text=True, check=False)
     errors = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
@@ -141,14 +141,14 @@ def undamaged(world, disk):
         "OFLAG_COPIED" in line and line.endswith("refcount=1") for line in errors), done
 
 
-# verb and the most steps that it has
+# verb and its maximum number of steps
 VERBS = {"revert": 150, "create": 110, "delete": 150}
 WHO = {"daemon killed": ("vmkeepd", signal.SIGKILL), "daemon ended": ("vmkeepd", signal.SIGTERM)}
 STEPS = [(who, verb, n + 1) for who in WHO for verb, steps in VERBS.items() for n in range(steps)]
 
 
 def whole(world, verb):
-    """Done, undone, or told; and then it goes on."""
+    """The operation is complete, undone, or reported; then everything works."""
     listed = {row["snapshot"]: row["disks"] for row in world.rows("snapshot", "list", "a")}
     world.eventually(lambda: world.info("a"), lambda info: info["state"] == "stopped")
     if verb == "revert" and world.vmkeep("start", "a").code != 0:
@@ -160,7 +160,7 @@ def whole(world, verb):
     world.ok("start", "a")
     world.ok("kill", "a")
     for name in listed:
-        for disk in DISKS:  # what is listed is what is there
+        for disk in DISKS:  # the list is correct
             there = name in world.exec("qemu-img", "snapshot", "-l", image_of(world, disk)).split()
             assert there == (disk in listed[name])
         world.ok("snapshot", "delete", "a", name)

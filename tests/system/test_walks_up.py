@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Whatever is lost or damaged below RUN, STATE and LOG while the daemon is up: it answers, its guests keep running, no
-VM ever has two QEMUs, and the next daemon finds all of it."""
+"""Whatever is lost or damaged below RUN, STATE and LOG while the daemon runs: it answers, its guests keep running, no
+VM ever has two QEMUs, and the next daemon finds all guests."""
 import contextlib
 import itertools
 import os
@@ -43,7 +43,7 @@ SOCKET_LOSSES = {name: DAMAGES[name] for name in (
 
 
 def answers(world):
-    """A client finds the daemon, as soon as it has noticed."""
+    """Clients can connect once the daemon has noticed the loss."""
     world.eventually(lambda: world.vmkeep("version").code, lambda code: code == 0, timeout=10)
     assert stat.S_IMODE(os.stat(world.inner(world.socket)).st_mode) == 0o666
 
@@ -57,7 +57,7 @@ def prepare(world):
 
 
 def works(world, pid):
-    """Every verb has its answer, and the guest its process."""
+    """Every verb is answered, and the guest keeps its process."""
     answers(world)
     for verb in (["list"], ["info", "up"], ["info", "down"], ["start", "up"], ["net", "list"], ["reload"], ["check"]):
         world.vmkeep(*verb)
@@ -67,7 +67,7 @@ def works(world, pid):
 
 
 def cured(world, pid):
-    """As well with the next daemon; then all can be ended by the verbs."""
+    """Also with the next daemon; then all guests can be ended by verbs."""
     works(world, pid)
     world.kill_daemon()
     world.start()
@@ -78,7 +78,7 @@ def cured(world, pid):
 
 
 def forget_aside(world):
-    """What was set aside has been seen."""
+    """Removes the files that were set aside."""
     for top in (world.state, world.inner(world.run), world.log, world.base):
         for folder, folders, names in os.walk(top):
             for name in folders + names:
@@ -89,7 +89,7 @@ def forget_aside(world):
 
 @walk("damage", SOCKET_LOSSES, some=6)
 def test_the_socket_is_bound_anew(daemon, damage):
-    """Connections that are there go on; again and again."""
+    """Existing connections stay open; it also works a second time."""
     path = daemon.inner(daemon.socket)
     before = daemon.client()
     for _ in range(2):
@@ -121,7 +121,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 @pytest.mark.parametrize("damage", ["gone", "a directory", "a socket"])
 def test_the_service_managers_socket_is_bound_anew(world, damage):
-    """It is the daemon's own from then on, and goes with it; connections go on."""
+    """From then on it is the daemon's own, which removes it at the end; connections stay open."""
     argv = world.daemon_argv()
     world.daemon_argv = lambda: ["/usr/bin/python3", "-c", ACTIVATED, world.socket] + argv
     world.start()
@@ -142,7 +142,7 @@ def test_the_service_managers_socket_is_bound_anew(world, damage):
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_run_is_made_anew(daemon, loss):
-    """And what stood in it: the next daemon adopts the guest."""
+    """With its contents: the next daemon adopts the guest."""
     pid = prepare(daemon)
     before = daemon.client()
     LOSSES[loss](daemon.inner(daemon.run))
@@ -182,7 +182,7 @@ def test_files(daemon, case):
             removed(path) if os.path.isdir(path) else os.unlink(path)
         daemon.write(os.path.basename(path), good)
     cured(daemon, pid)
-    if file.startswith("state/"):  # where nobody needed it, it still is what it was made
+    if file.startswith("state/"):  # a file that was not needed is still damaged
         with contextlib.suppress(FileNotFoundError):
             removed(path) if os.path.isdir(path) and not os.path.islink(path) else os.unlink(path)
     forget_aside(daemon)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A reboot is a wish that outlives its client and its daemon, and it shuts nothing down that would not come up."""
+"""A reboot is recorded: it survives its client and its daemon, and never shuts down a guest that would not start
+again."""
 import json
 import os
 
@@ -9,7 +10,7 @@ import vmk
 
 
 def rebooting(daemon):
-    """A guest that ignores its button, in the middle of a reboot; its pid."""
+    """A guest that ignores its power button, during a reboot; returns its pid."""
     daemon.micro("a", "deaf", extra="[Lifecycle]\nRestart=no\n")
     daemon.up("a")
     client = daemon.client()
@@ -27,7 +28,7 @@ def test_outlives_its_daemon(daemon, end):
     daemon.start()
     assert [row["verb"] for row in daemon.rows("jobs")] == ["vm-reboot"]
     assert daemon.info("a")["want"] == "restart"
-    daemon.kill(pid)  # however it comes to its end
+    daemon.kill(pid)  # however it ends
     info = daemon.wait_state("a", "running", timeout=60)
     assert info["pid"] != pid and info["want"] == "running"
 
@@ -80,7 +81,7 @@ def test_history(daemon):
 
 
 def rewrite(daemon, **members):
-    """The run record that a daemon left."""
+    """Changes the run record that a daemon left."""
     path = os.path.join(daemon.run, "vms/a/record.json")
     with open(path, encoding="utf-8") as f:
         record = json.load(f)
@@ -90,13 +91,13 @@ def rewrite(daemon, **members):
 
 
 def test_start_while_a_servant_is_ended(daemon):
-    """A process that an operation had started ends with the operation; who starts the VM meanwhile gets it."""
+    """A process that was started for an operation is ended with it; a start in the meantime starts the VM."""
     daemon.micro("a", "deaf", extra="[Lifecycle]\nRestart=no\n")
     daemon.ok("start", "--paused", "a")
     pid = daemon.info("a")["pid"]
     daemon.kill_daemon()
     rewrite(daemon, serves="snapshot-revert 'x'")
-    daemon.kill(pid, "STOP")  # it ends by SIGKILL only, which takes the daemon a moment
+    daemon.kill(pid, "STOP")  # only SIGKILL ends it, which takes the daemon a moment
     daemon.start()
     daemon.ok("start", "a")
     info = daemon.info("a")
@@ -106,7 +107,7 @@ def test_start_while_a_servant_is_ended(daemon):
 @pytest.mark.parametrize("how", ["pause", "start --paused"])
 @pytest.mark.parametrize("want", ["stopped", "restart"])
 def test_paused_is_let_go_to_stop(daemon, how, want):
-    """Its daemon died after it had written that it stops, and before QEMU got `cont`."""
+    """The daemon died after it had recorded the stop, but before QEMU got `cont`."""
     daemon.micro("a", extra="[Lifecycle]\nRestart=no\nOnStopTimeout=leave\n")
     if how == "pause":
         daemon.up("a")
@@ -125,7 +126,7 @@ def test_paused_is_let_go_to_stop(daemon, how, want):
 
 
 def test_joined(daemon):
-    """Who asks for the same, or for it to be up, waits for the reboot that is under way."""
+    """Another reboot, or a start, waits for the reboot in progress."""
     pid = rebooting(daemon)
     client = daemon.client(timeout=60)
     again, up = client.send("vm-reboot", {"name": "a"}), client.send("vm-start", {"name": "a"})
@@ -147,7 +148,7 @@ def test_kill_overtaken_by_start(daemon):
     daemon.micro("a", "deaf", extra="[Lifecycle]\nRestart=no\n")
     daemon.up("a")
     pid = daemon.info("a")["pid"]
-    daemon.kill(pid, "STOP")  # it ends by SIGKILL only
+    daemon.kill(pid, "STOP")  # only SIGKILL ends it
     client = daemon.client(timeout=60)
     both = [{"execute": verb, "id": verb, "arguments": {"name": "a"}} for verb in ("vm-kill", "vm-start")]
     client.socket.sendall("".join(json.dumps(request) + "\n" for request in both).encode())
@@ -190,7 +191,8 @@ def drop_in(daemon):
 
 @pytest.mark.parametrize("harm, said", [(no_file, "its file is gone"), (drop_in, None)])
 def test_harmed_between_the_halves(daemon, harm, said):
-    """All was well when it was asked to go down: then it comes up with what its file meant, or says what is missing."""
+    """The file was valid when the reboot began: the guest is started with its last valid content, or the error says
+    what is missing."""
     pid = rebooting(daemon)
     harm(daemon)
     daemon.vmkeep("reload")
